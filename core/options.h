@@ -1,0 +1,62 @@
+/* Option tables: the single source of names, types, defaults, ranges and help.
+ *
+ * An algorithm, environment, policy, optimiser or the trial itself declares a plain struct and a
+ * table that describes its members. The table serves validation, defaults, `regatta show`, the
+ * man page and the resolved config that is stored with a run.
+ *
+ *     typedef struct DpoOptions { double beta; } DpoOptions;
+ *     static const RgOption dpo_options[] = {
+ *         RG_OPTION_REAL(DpoOptions, beta, "0.1", 1e-6, 1e3, "strength of the KL term"),
+ *         RG_OPTION_END,
+ *     }; */
+#ifndef RG_CORE_OPTIONS_H
+#define RG_CORE_OPTIONS_H
+
+#include "core/base.h"
+#include "core/settings.h"
+
+typedef enum RgOptionKind {
+    RG_KIND_END,
+    RG_KIND_REAL,    /* double */
+    RG_KIND_INTEGER, /* int64_t */
+    RG_KIND_BOOLEAN, /* bool */
+    RG_KIND_STRING,  /* const char *, owned by the settings; "" when empty */
+    RG_KIND_CHOICE,  /* int: index into `choices` */
+} RgOptionKind;
+
+typedef struct RgOption {
+    const char *name;
+    RgOptionKind kind;
+    size_t offset;              /* of the member */
+    const char *fallback;       /* default, as text; NULL: must be given */
+    double low, high;           /* inclusive range of a number */
+    const char *const *choices; /* NULL-terminated */
+    const char *help;           /* one line, with the unit and the paper's letter */
+} RgOption;
+
+#define RG_OPTION_REAL(type, member, fallback, low, high, help)                                    \
+    { #member, RG_KIND_REAL, offsetof(type, member), fallback, low, high, NULL, help }
+#define RG_OPTION_INTEGER(type, member, fallback, low, high, help)                                 \
+    { #member, RG_KIND_INTEGER, offsetof(type, member), fallback, low, high, NULL, help }
+#define RG_OPTION_BOOLEAN(type, member, fallback, help)                                            \
+    { #member, RG_KIND_BOOLEAN, offsetof(type, member), fallback, 0, 0, NULL, help }
+#define RG_OPTION_STRING(type, member, fallback, help)                                             \
+    { #member, RG_KIND_STRING, offsetof(type, member), fallback, 0, 0, NULL, help }
+#define RG_OPTION_CHOICE(type, member, fallback, choices, help)                                    \
+    { #member, RG_KIND_CHOICE, offsetof(type, member), fallback, 0, 0, choices, help }
+#define RG_OPTION_END                                                                              \
+    { NULL, RG_KIND_END, 0, NULL, 0, 0, NULL, NULL }
+
+/* Fill the struct `values` from the settings under the group `path` ("" is the top). Checks type
+ * and range; the message names file, line, key and what was expected. Keys that were drawn are
+ * marked as used, see rg_settings_check_used. With `resolved` not NULL, every option, defaults
+ * included, is also set there under `resolved_path`. */
+RgStatus rg_options_read(const RgOption *table, const RgSettings *settings, const char *path,
+                         void *values, RgError *error);
+void rg_options_record(const RgOption *table, const void *values, const char *path,
+                       RgSettings *resolved);
+
+/* The table as people read it, one option a paragraph: name, type, default, range, help. */
+void rg_options_print(const RgOption *table, void *stream);
+
+#endif

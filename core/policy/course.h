@@ -1,0 +1,37 @@
+/* What an environment lends to an algorithm: prompts, pairs and a judge.
+ *
+ * Algorithms see an environment only through this struct. All members are borrowed and outlive the
+ * trial. */
+#ifndef RG_CORE_POLICY_COURSE_H
+#define RG_CORE_POLICY_COURSE_H
+
+#include "core/policy/sequences.h"
+#include "core/tensor/random.h"
+
+typedef struct RgCourse {
+    const RgSequences *prompts;        /* training prompts; responses empty */
+    const RgPairs *pairs;              /* offline preference data */
+    const RgSequences *demonstrations; /* for supervised training */
+    int64_t response_limit;            /* most tokens of a sampled response */
+    int32_t end_token;                 /* that ends a response, −1 where there is none */
+
+    /* Reward of each response by the environment's judge: reward [sequences->count]. Deterministic.
+     */
+    void (*judge)(void *environment, const RgSequences *sequences, double *reward);
+    void *environment;
+
+    /* How the judge labels a pair: Bradley-Terry, P(a preferred) = σ((r_a − r_b) / temperature),
+     * then flipped with probability label_noise. Temperature 0 takes the larger reward. */
+    double label_temperature;
+    double label_noise;
+} RgCourse;
+
+/* Probability that the judge prefers a response of reward `a` to one of reward `b`. */
+double rg_preference_probability(const RgCourse *course, double a, double b);
+
+/* Label the pairs (2i, 2i+1) of `sequences` by the judge: preferred [sequences->count / 2] is 0
+ * or 1. Counts as sequences->count judge queries. One uniform number of `random` per pair. */
+void rg_course_label(const RgCourse *course, const RgSequences *sequences, RgRandom random,
+                     uint8_t *preferred);
+
+#endif

@@ -1,0 +1,132 @@
+/* A policy: π_θ(response | prompt) with parameters θ.
+ *
+ * Kinds (tabular, log-linear, transformer) register in core/policy/registry.c and are chosen by
+ * name. The reference policy of an experiment is a frozen clone.
+ *
+ * A batch is cut into a fixed number of shards, each with its own tape and gradient buffer, which
+ * are run by as many threads as there are and reduced in a fixed order: the number of threads
+ * changes who computes a shard, never the bits. Callers see none of that: rg_policy_logprob is one
+ * operator on their tape. */
+#ifndef RG_CORE_POLICY_POLICY_H
+#define RG_CORE_POLICY_POLICY_H
+
+#include "core/options.h"
+#include "core/policy/sequences.h"
+#include "core/tensor/random.h"
+#include "core/tensor/tensor.h"
+
+typedef struct RgPolicy RgPolicy;
+
+/* What the environment asks of a policy. */
+typedef struct RgPolicySpace {
+    int64_t contexts;  /* enumerated environments: number of prompts, else 0 */
+    int64_t responses; /* enumerated environments: responses per prompt, else 0 */
+    const double
+        *features; /* [contexts, responses, feature_count] for log-linear policies, or NULL */
+    int64_t feature_count;
+    int64_t vocabulary; /* token environments: number of token ids, else 0 */
+} RgPolicySpace;
+
+/* How responses are drawn from a policy. */
+typedef struct RgSampling {
+    double temperature;     /* > 0; 0 takes the likeliest token */
+    int64_t top_k;          /* keep the k likeliest tokens; 0 keeps all */
+    double top_p;           /* keep the smallest set of mass ≥ p; 1 keeps all */
+    int64_t response_limit; /* most tokens of a response */
+    int32_t end_token;      /* ends a response and is its last token; −1 for none */
+} RgSampling;
+
+/* A kind of policy. */
+typedef struct RgPolicyType {
+    const char *name;
+    const char *summary;
+    const char *reference; /* paper */
+    const RgOption *options;
+    size_t options_size;
+
+    /* Allocate `policy->state` and declare, allocate and initialise `policy->parameters`. */
+    RgStatus (*create)(RgPolicy *policy, const void *options, const RgPolicySpace *space,
+                       RgRandom random, RgError *error);
+    void (*destroy)(RgPolicy *policy);
+
+    /* [sequences->count] log-probabilities of the responses, on `tape`, with `parameters` in place
+     * of the policy's own (same layout; a shard has its own gradient buffer). Thread-safe. */
+    RgTensor *(*logprob)(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
+                         const RgSequences *sequences);
+
+    /* [sequences->count, feature_count] features of prompt and response for a linear reward head.
+     */
+    RgTensor *(*features)(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
+                          const RgSequences *sequences);
+    int64_t (*feature_count)(const RgPolicy *policy);
+
+    /* Append one response per prompt i in `range` [first, last) to out[i] (tokens only; see
+     * rg_policy_sample). Thread-safe. Returns FLOPs spent. */
+    double (*sample)(RgPolicy *policy, const RgSequences *prompts, int64_t first, int64_t last,
+                     const RgSampling *sampling, RgRandom random, int32_t *tokens, int64_t *length);
+
+    /* Enumerated kinds only, else NULL: logits of all responses [contexts, responses] on `tape`. */
+    RgTensor *(*logits)(RgPolicy *policy, RgTape *tape, RgParameters *parameters);
+
+    /* Longest sequence in tokens; 0 for no limit. */
+    int64_t (*context_limit)(const RgPolicy *policy);
+
+    /* Metadata that rg_policy_load needs to rebuild the policy: a JSON object's text, malloc'd. */
+    char *(*describe)(const RgPolicy *policy);
+    /* Rebuild `state` and the declared parameters from that text. */
+    RgStatus (*restore)(RgPolicy *policy, const char *description, RgError *error);
+} RgPolicyType;
+
+struct RgPolicy {
+    const RgPolicyType *type;
+    RgParameters *parameters;
+    void *state;              /* the kind's own; shared by clones */
+    int64_t shards;           /* a batch is cut into so many; part of what decides the bits */
+    struct RgShards *workers; /* tapes and gradient buffers of the shards */
+    double flops;             /* spent so far in log-probabilities, backward and sampling */
+    bool shares_state;        /* a clone: does not destroy `state` */
+};
+
+/* Policy of the named kind, with options drawn from `settings` under `path`. On error NULL is left
+ * in *policy. */
+RgStatus rg_policy_create(const char *kind, const struct RgSettings *settings, const char *path,
+                          const RgPolicySpace *space, RgRandom random, RgPolicy **policy,
+                          RgError *error);
+RgPolicy *rg_policy_clone(const RgPolicy *policy, bool frozen);
+void rg_policy_destroy(RgPolicy *policy);
+
+/* A policy's weights and description as one safetensors file. */
+RgStatus rg_policy_save(const RgPolicy *policy, const char *path, RgError *error);
+RgStatus rg_policy_load(const char *path, RgPolicy **policy, RgError *error);
+
+/* RG_E_CONTEXT or RG_E_RANGE when a sequence is too long or a token unknown; call it where data
+ * comes in, so that what follows needs no check. `what` names the data in the message. */
+RgStatus rg_policy_check(const RgPolicy *policy, const RgSequences *sequences, const char *what,
+                         RgError *error);
+
+/* Log-probability of each response under a policy.
+ *
+ * sequences  packed prompts and responses, n of them; must outlive the tape
+ * returns    [n], nats: sum over the response's tokens of log π(token | everything before)
+ *
+ * Differentiable in the policy's parameters; to second order on a second-order tape. */
+RgTensor *rg_policy_logprob(RgTape *tape, RgPolicy *policy, const RgSequences *sequences);
+
+/* The same as plain numbers, nothing recorded: logprob [n]. */
+void rg_policy_logprob_values(RgPolicy *policy, const RgSequences *sequences, double *logprob);
+
+/* Features of each sequence, as plain numbers: features [n, rg_policy_feature_count]. */
+void rg_policy_features(RgPolicy *policy, const RgSequences *sequences, double *features);
+int64_t rg_policy_feature_count(const RgPolicy *policy);
+
+/* Draw `copies` responses for each prompt. `out` is cleared and gets prompts->count · copies
+ * sequences, the copies of a prompt next to each other. The numbers of sequence i depend on
+ * (random, i) alone, not on its neighbours in the batch. */
+void rg_policy_sample(RgPolicy *policy, const RgSequences *prompts, int64_t copies,
+                      const RgSampling *sampling, RgRandom random, RgSequences *out);
+
+/* Kinds by name; NULL if there is none. The list ends with NULL. */
+const RgPolicyType *rg_policy_type(const char *name);
+extern const RgPolicyType *const rg_policy_types[];
+
+#endif

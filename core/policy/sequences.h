@@ -1,0 +1,53 @@
+/* Prompts, responses and preference pairs as token sequences: the types in which environments,
+ * algorithms and policies meet.
+ *
+ * A sequence is a prompt followed by a response; both are runs of token ids in one packed array,
+ * with no padding. In an enumerated environment a prompt is one token (the context's number) and a
+ * response is one token (the response's number), so that every algorithm runs there unchanged. */
+#ifndef RG_CORE_POLICY_SEQUENCES_H
+#define RG_CORE_POLICY_SEQUENCES_H
+
+#include "core/base.h"
+
+/* n sequences, packed. Sequence i is tokens[start[i] … start[i+1]−1]; its first prompt_length[i]
+ * tokens are the prompt. Grows by rg_sequences_append; freed by rg_sequences_destroy. */
+typedef struct RgSequences {
+    int64_t count;
+    int64_t *start;         /* [count + 1] */
+    int64_t *prompt_length; /* [count] */
+    int32_t *tokens;        /* [start[count]] */
+    int64_t capacity, token_capacity;
+} RgSequences;
+
+RgSequences *rg_sequences_create(void);
+void rg_sequences_destroy(RgSequences *sequences);
+void rg_sequences_clear(RgSequences *sequences); /* count 0; memory kept */
+void rg_sequences_append(RgSequences *sequences, const int32_t *prompt, int64_t prompt_length,
+                         const int32_t *response, int64_t response_length);
+/* Append sequence `index` of `source`; with prompt_only its response is left out. */
+void rg_sequences_append_from(RgSequences *sequences, const RgSequences *source, int64_t index,
+                              bool prompt_only);
+
+/* Views of one sequence. */
+const int32_t *rg_sequence_prompt(const RgSequences *s, int64_t i);
+const int32_t *rg_sequence_response(const RgSequences *s, int64_t i);
+int64_t rg_sequence_length(const RgSequences *s, int64_t i); /* prompt and response */
+int64_t rg_sequence_response_length(const RgSequences *s, int64_t i);
+int64_t rg_sequences_response_tokens(const RgSequences *s); /* summed over all */
+int64_t rg_sequences_longest(const RgSequences *s);
+uint64_t rg_sequences_hash(const RgSequences *s);
+
+/* Labelled pairs: sequences 2i and 2i+1 share a prompt; `preferred[i]` is 0 or 1, which of the two
+ * was preferred. */
+typedef struct RgPairs {
+    RgSequences *sequences; /* 2·count */
+    uint8_t *preferred;     /* [count] */
+    int64_t count;
+} RgPairs;
+
+RgPairs *rg_pairs_create(void);
+void rg_pairs_destroy(RgPairs *pairs);
+/* The two sequences were appended to pairs->sequences already. */
+void rg_pairs_append_label(RgPairs *pairs, int preferred);
+
+#endif

@@ -1,0 +1,28 @@
+/* The only door to BLAS and LAPACK, and the threads they use. */
+#ifndef RG_CORE_TENSOR_BLAS_H
+#define RG_CORE_TENSOR_BLAS_H
+
+#include "core/base.h"
+
+/* c = alpha · op(a) · op(b) + beta · c, row-major; op(a) is [m, k], op(b) is [k, n]. `lda`, `ldb`,
+ * `ldc` are the row strides of the arrays as stored. */
+void rg_gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, RgReal alpha,
+             const RgReal *a, int64_t lda, const RgReal *b, int64_t ldb, RgReal beta, RgReal *c,
+             int64_t ldc);
+
+double rg_dot(int64_t n, const RgReal *a, const RgReal *b); /* summed in double, fixed order */
+void rg_axpy(int64_t n, RgReal alpha, const RgReal *x, RgReal *y); /* y += alpha·x */
+
+/* Minimum-norm least-squares solution of the symmetric system a·x = b by eigendecomposition:
+ * directions with |eigenvalue| ≤ cutoff · max|eigenvalue| are left out. a [n, n] in double, kept.
+ * Returns the rank used. */
+int64_t rg_solve_symmetric(int64_t n, const double *a, const double *b, double cutoff, double *x);
+
+/* Threads for parallel regions; BLAS inside one runs on one thread. Bits do not depend on it. */
+void rg_threads_set(int threads);
+int rg_threads(void);
+
+/* Name of the BLAS kernel set in use ("SkylakeX", "Zen"): bits repeat only on the same one. */
+const char *rg_blas_core(void);
+
+#endif

@@ -1,0 +1,51 @@
+/* Parameters: one flat buffer with named views, and a gradient buffer of the same layout.
+ *
+ * Because everything lies in one piece, an optimiser, clipping, a checkpoint, a reduction over
+ * shards and finite differences are one loop each. */
+#ifndef RG_CORE_TENSOR_PARAMETERS_H
+#define RG_CORE_TENSOR_PARAMETERS_H
+
+#include "core/base.h"
+#include "core/tensor/random.h"
+
+typedef struct RgParameterView {
+    char name[96];
+    int rank;
+    int64_t size[4];
+    int64_t offset; /* of the first element in the flat buffer */
+    int64_t count;
+    bool decays; /* weight decay applies (matrices: yes; norms and biases: no) */
+} RgParameterView;
+
+typedef struct RgParameters {
+    RgReal *value;    /* [count], 64-byte aligned */
+    RgReal *gradient; /* [count]; NULL while frozen */
+    int64_t count;
+    RgParameterView *views;
+    int view_count;
+    bool frozen;
+} RgParameters;
+
+/* Declare views, then allocate. */
+RgParameters *rg_parameters_create(void);
+void rg_parameters_destroy(RgParameters *parameters);
+/* Append a view; `sizes` [rank]. Returns its index. */
+int rg_parameters_declare(RgParameters *parameters, const char *name, int rank,
+                          const int64_t *sizes, bool decays);
+void rg_parameters_allocate(RgParameters *parameters); /* values and gradients zero */
+
+/* Same layout, same values; frozen parameters have no gradient buffer. */
+RgParameters *rg_parameters_clone(const RgParameters *parameters, bool frozen);
+
+/* Fill a view with normal numbers of the given deviation, from stream `random` named by the view.
+ */
+void rg_parameters_fill_normal(RgParameters *parameters, int view, double deviation,
+                               RgRandom random);
+void rg_parameters_fill(RgParameters *parameters, int view, RgReal value);
+
+int rg_parameters_find(const RgParameters *parameters, const char *name); /* −1 if absent */
+void rg_parameters_zero_gradient(RgParameters *parameters);
+double rg_parameters_gradient_norm(const RgParameters *parameters); /* 2-norm, in double */
+uint64_t rg_parameters_hash(const RgParameters *parameters);        /* of the values' bits */
+
+#endif

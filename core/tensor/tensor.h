@@ -1,0 +1,234 @@
+/* Tensors and the tape: automatic differentiation of any order over BLAS.
+ *
+ * A tensor is a dense row-major array of RgReal of rank 0 to 4, on memory of an arena. Operators
+ * run at once and, while any input needs a gradient, leave a node on the tape. Backward walks the
+ * nodes in reverse:
+ *
+ *     RgTape *t = rg_tape_create();
+ *     RgTensor *w = rg_parameter(t, parameters, 0);            // [3, 2]
+ *     RgTensor *x = rg_constant(t, RG_SHAPE(5, 3), data);      // [5, 3]
+ *     RgTensor *loss = rg_mean(t, rg_tanh(t, rg_matmul(t, x, w)));
+ *     rg_backward(t, loss, 1);             // adds d loss / d w to parameters->gradient
+ *     rg_tape_reset(t);                    // every tensor of the step is gone
+ *
+ * Every operator states its backward once, as a composition of operators. Run plainly, that
+ * computes gradients; run while the tape records, it leaves nodes that can be differentiated again,
+ * which gives Hessian-vector products. A fused operator (attention, the norms, the vocabulary head)
+ * has a hand-written kernel for its backward, which cannot be differentiated again: on a tape of
+ * second order (rg_tape_second_order) it runs as its expansion into primitives instead.
+ *
+ * Shapes are checked at once, by RG_ASSERT: a mismatch is a bug in the caller. Tensor functions
+ * return tensors and never fail, so that an algorithm reads like its equations. A tape belongs to
+ * one thread at a time. */
+#ifndef RG_CORE_TENSOR_TENSOR_H
+#define RG_CORE_TENSOR_TENSOR_H
+
+#include "core/tensor/arena.h"
+#include "core/tensor/parameters.h"
+
+enum { RG_MAX_RANK = 4, RG_MAX_INPUTS = 4 };
+
+typedef struct RgShape {
+    int rank;
+    int64_t size[RG_MAX_RANK]; /* 1 beyond `rank` */
+} RgShape;
+
+/* RG_SHAPE(3, 4) is a matrix, RG_SCALAR a single number. */
+#define RG_SHAPE(...) rg_shape_of((const int64_t[]){__VA_ARGS__, -1})
+#define RG_SCALAR     rg_shape_of((const int64_t[]){-1})
+RgShape rg_shape_of(const int64_t *sizes_ending_in_minus_one);
+int64_t rg_shape_count(RgShape shape);
+bool rg_shape_equal(RgShape a, RgShape b);
+
+typedef struct RgTape RgTape;
+typedef struct RgTensor RgTensor;
+typedef struct RgOperator RgOperator;
+
+struct RgTensor {
+    RgReal *data;
+    RgShape shape;
+    int64_t count; /* number of elements */
+
+    /* Set by the tape; read-only to others. */
+    bool needs_gradient;
+    RgTensor *gradient;   /* same shape; NULL until backward reached it */
+    RgReal *sink;         /* parameter leaf: where its gradient is added, else NULL */
+    const RgOperator *op; /* NULL for a leaf */
+    RgTensor *inputs[RG_MAX_INPUTS];
+    int input_count;
+    void *attributes; /* what the operator needs besides its inputs; on the arena */
+};
+
+/* What the tape knows of an operator. */
+struct RgOperator {
+    const char *name;
+    /* Given dy, the gradient of the output y, call rg_add_gradient for every input that needs one.
+     */
+    void (*backward)(RgTape *tape, RgTensor *y, RgTensor *dy);
+    bool fused; /* backward is a kernel, right to first order only */
+};
+
+/* ---- the tape ---- */
+
+RgTape *rg_tape_create(void);
+void rg_tape_destroy(RgTape *tape);
+void rg_tape_reset(RgTape *tape); /* forget all nodes; keep the memory for the next step */
+RgArena *rg_tape_arena(RgTape *tape);
+
+/* Fused operators run as their expansion and backward is itself recorded. Set on an empty tape. */
+void rg_tape_second_order(RgTape *tape, bool on);
+bool rg_tape_is_second_order(const RgTape *tape);
+
+/* While off, operators compute and record nothing (evaluation). Returns what it was. */
+bool rg_tape_record(RgTape *tape, bool on);
+
+/* Floating-point operations of all operators run since creation, backward included. */
+double rg_tape_flops(const RgTape *tape);
+void rg_tape_count_flops(RgTape *tape, double flops);
+
+/* A point to return to: nodes, tensors and gradients made after the mark are forgotten. */
+typedef struct RgTapeMark {
+    RgArenaMark memory;
+    int64_t nodes;
+} RgTapeMark;
+RgTapeMark rg_tape_mark(const RgTape *tape);
+void rg_tape_rewind(RgTape *tape, RgTapeMark mark);
+
+/* ---- leaves ---- */
+
+RgTensor *rg_constant(RgTape *tape, RgShape shape, const RgReal *data); /* copies */
+RgTensor *rg_borrow(RgTape *tape, RgShape shape, RgReal *data); /* views; data outlives tape */
+RgTensor *rg_filled(RgTape *tape, RgShape shape, RgReal value);
+RgTensor *rg_scalar(RgTape *tape, RgReal value);
+RgTensor *rg_constant_from_double(RgTape *tape, RgShape shape, const double *data);
+
+/* A leaf that needs a gradient and is no parameter; backward leaves it in ->gradient. Copies. */
+RgTensor *rg_variable(RgTape *tape, RgShape shape, const RgReal *data);
+
+/* The view `index` of a parameter store as a leaf. Backward adds its gradient to the store's
+ * gradient buffer. The same view asked for twice is the same leaf. A frozen store gives constants.
+ */
+RgTensor *rg_parameter(RgTape *tape, RgParameters *parameters, int index);
+
+/* ---- differentiation ---- */
+
+/* Add scale · d(y)/d(leaf) to every parameter's gradient buffer and set ->gradient of variables.
+ * y is a scalar. First order: nothing is recorded. */
+void rg_backward(RgTape *tape, RgTensor *y, RgReal scale);
+
+/* The same from any y with the gradient dy of the same shape given. */
+void rg_backward_from(RgTape *tape, RgTensor *y, RgTensor *dy);
+
+/* Gradients of the scalar y with respect to tensors of the tape, as tensors. On a second-order tape
+ * they are recorded, and can be differentiated again. A tensor that y does not depend on gets
+ * zeros. */
+void rg_gradients(RgTape *tape, RgTensor *y, RgTensor *const *with_respect_to, int count,
+                  RgTensor **gradients);
+
+/* Gradient of a scalar with respect to a whole parameter store, kept so that products of its
+ * Jacobian (the Hessian of y) with many vectors can follow, at one backward pass each.
+ *
+ *     RgHessian *h = rg_hessian_create(tape, y, parameters);  // second-order tape
+ *     rg_hessian_gradient(h, g);                              // [parameters->count]
+ *     rg_hessian_product(h, v, hv);                           // hv = (d²y/dp²) v
+ *
+ * Lives on the tape's arena. `v`, `hv`, `g` are flat, as the parameter store is. */
+typedef struct RgHessian RgHessian;
+RgHessian *rg_hessian_create(RgTape *tape, RgTensor *y, RgParameters *parameters);
+void rg_hessian_gradient(const RgHessian *hessian, RgReal *gradient);
+void rg_hessian_product(RgHessian *hessian, const RgReal *v, RgReal *hv);
+
+/* For operators: make the output tensor, and hand a gradient to an input. */
+RgTensor *rg_tensor_new(RgTape *tape, RgShape shape); /* data not set */
+RgTensor *rg_record(RgTape *tape, const RgOperator *op, RgTensor *y, RgTensor *const *inputs,
+                    int input_count, void *attributes);
+void rg_add_gradient(RgTape *tape, RgTensor *input, RgTensor *gradient);
+
+/* ---- operators: elementwise, with broadcasting ----
+ * Shapes are aligned at the last axis; a size of 1, or an axis that is missing, is repeated. */
+
+RgTensor *rg_add(RgTape *t, RgTensor *a, RgTensor *b);
+RgTensor *rg_sub(RgTape *t, RgTensor *a, RgTensor *b);
+RgTensor *rg_mul(RgTape *t, RgTensor *a, RgTensor *b);
+RgTensor *rg_div(RgTape *t, RgTensor *a, RgTensor *b);
+
+RgTensor *rg_negate(RgTape *t, RgTensor *x);
+RgTensor *rg_scale(RgTape *t, RgTensor *x, RgReal factor);
+RgTensor *rg_add_scalar(RgTape *t, RgTensor *x, RgReal term);
+RgTensor *rg_square(RgTape *t, RgTensor *x);
+RgTensor *rg_power(RgTape *t, RgTensor *x, RgReal exponent);
+RgTensor *rg_exp(RgTape *t, RgTensor *x);
+RgTensor *rg_log(RgTape *t, RgTensor *x);
+RgTensor *rg_sigmoid(RgTape *t, RgTensor *x);
+RgTensor *rg_log_sigmoid(RgTape *t, RgTensor *x); /* stable for any x */
+RgTensor *rg_tanh(RgTape *t, RgTensor *x);
+RgTensor *rg_silu(RgTape *t, RgTensor *x);
+RgTensor *rg_gelu(RgTape *t, RgTensor *x); /* tanh approximation, as GPT-2 has it */
+
+/* The value of x as a constant: sg[x], stop(x). */
+RgTensor *rg_stop_gradient(RgTape *t, RgTensor *x);
+
+/* ---- operators: reductions and shapes ---- */
+
+RgTensor *rg_sum(RgTape *t, RgTensor *x);                   /* scalar; summed in double, in order */
+RgTensor *rg_mean(RgTape *t, RgTensor *x);                  /* scalar */
+RgTensor *rg_sum_to(RgTape *t, RgTensor *x, RgShape shape); /* the reverse of broadcasting */
+RgTensor *rg_broadcast_to(RgTape *t, RgTensor *x, RgShape shape);
+RgTensor *rg_sum_last(RgTape *t, RgTensor *x);               /* [..., n] → [..., 1] */
+RgTensor *rg_mean_last(RgTape *t, RgTensor *x);              /* [..., n] → [..., 1] */
+RgTensor *rg_reshape(RgTape *t, RgTensor *x, RgShape shape); /* shares memory */
+RgTensor *rg_transpose(RgTape *t, RgTensor *x);              /* [r, c] → [c, r] */
+RgTensor *rg_slice(RgTape *t, RgTensor *x, int axis, int64_t start, int64_t length);
+RgTensor *rg_concatenate(RgTape *t, int axis, RgTensor *const *parts, int count); /* ≥ 1 parts */
+
+/* ---- operators: matrices and tables ---- */
+
+/* a [m, k] (or its transpose) times b [k, n] (or its transpose) → [m, n] */
+RgTensor *rg_matmul(RgTape *t, RgTensor *a, RgTensor *b);
+RgTensor *rg_matmul_transposed(RgTape *t, RgTensor *a, bool transpose_a, RgTensor *b,
+                               bool transpose_b);
+
+RgTensor *rg_softmax(RgTape *t, RgTensor *x);     /* over the last axis */
+RgTensor *rg_log_softmax(RgTape *t, RgTensor *x); /* over the last axis */
+
+/* y[i] = x[i, index[i]]      x [n, c], index [n], y [n] */
+RgTensor *rg_gather(RgTape *t, RgTensor *x, const int32_t *index);
+/* y[i, :] = table[index[i], :]      table [v, d], index [n], y [n, d] */
+RgTensor *rg_embedding(RgTape *t, RgTensor *table, const int32_t *index, int64_t n);
+/* The reverse: y[index[i], :] += x[i, :]      x [n, d], y [rows, d] */
+RgTensor *rg_scatter_rows(RgTape *t, RgTensor *x, const int32_t *index, int64_t rows);
+/* y[s] = Σ x[offsets[s] … offsets[s+1]−1]      x [offsets[n]], offsets [n+1], y [n] */
+RgTensor *rg_segment_sum(RgTape *t, RgTensor *x, const int64_t *offsets, int64_t n);
+/* The reverse: y[i] = x[s] for i in segment s      x [n], y [offsets[n]] */
+RgTensor *rg_segment_repeat(RgTape *t, RgTensor *x, const int64_t *offsets, int64_t n);
+
+/* ---- operators: networks (fused; expanded on a second-order tape) ---- */
+
+/* y = x / sqrt(mean(x²) + epsilon) · weight      x [n, d], weight [d] */
+RgTensor *rg_rms_norm(RgTape *t, RgTensor *x, RgTensor *weight, RgReal epsilon);
+/* y = (x − mean) / sqrt(var + epsilon) · weight + bias      x [n, d], weight [d], bias [d] */
+RgTensor *rg_layer_norm(RgTape *t, RgTensor *x, RgTensor *weight, RgTensor *bias, RgReal epsilon);
+/* silu(gate) · up      gate [n, f], up [n, f] */
+RgTensor *rg_swiglu(RgTape *t, RgTensor *gate, RgTensor *up);
+
+/* Rotary position embedding (Su et al. 2021, arXiv:2104.09864). In each head, the pair (i, j) of
+ * dimensions is turned by positions[row] · base^(−2p/size), p = 0 … size/2−1: neighbours (2p, 2p+1)
+ * as llama2.c has them, or halves (p, p + size/2) as Hugging Face has them.
+ * x [n, heads · size], positions [n]. */
+typedef enum RgRopePairing { RG_ROPE_NEIGHBOURS, RG_ROPE_HALVES } RgRopePairing;
+RgTensor *rg_rope(RgTape *t, RgTensor *x, const int32_t *positions, int64_t heads, RgReal base,
+                  RgRopePairing pairing);
+
+/* Causal attention within packed sequences, with grouped heads: query head h reads key/value head
+ * h / (heads / kv_heads). Scores are scaled by 1/sqrt(size).
+ * q [n, heads · size], k and v [n, kv_heads · size], offsets [sequences + 1] with offsets[last] =
+ * n. */
+RgTensor *rg_attention(RgTape *t, RgTensor *q, RgTensor *k, RgTensor *v, const int64_t *offsets,
+                       int64_t sequences, int64_t heads, int64_t kv_heads);
+
+/* Log-probability of a target token at each row, head and log-softmax in one, in chunks of rows, so
+ * that rows × vocabulary is never held at once.
+ * hidden [n, d], head [v, d], target [n], y [n]: y[i] = log softmax(hidden[i]·headᵀ)[target[i]] */
+RgTensor *rg_token_logprob(RgTape *t, RgTensor *hidden, RgTensor *head, const int32_t *target);
+
+#endif

@@ -1,0 +1,19 @@
+/* The compute meter: what an experiment has cost so far, the same for every algorithm. */
+#ifndef RG_CORE_TRAIN_METER_H
+#define RG_CORE_TRAIN_METER_H
+
+#include "core/base.h"
+
+typedef struct RgMeter {
+    double flops;           /* of all operators and sampling */
+    double seconds;         /* of training, evaluation left out */
+    int64_t trained_tokens; /* response tokens that went through a loss */
+    int64_t generated_tokens;
+    int64_t judge_queries; /* responses scored by the judge for training */
+    int64_t hessian_products;
+    double peak_memory; /* bytes, the process's largest resident set */
+} RgMeter;
+
+double rg_peak_memory(void); /* bytes */
+
+#endif

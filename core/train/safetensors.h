@@ -1,0 +1,35 @@
+/* safetensors files: an 8-byte length, a JSON header, then the raw numbers. Little-endian.
+ * Written to a temporary name, synced, renamed. */
+#ifndef RG_CORE_TRAIN_SAFETENSORS_H
+#define RG_CORE_TRAIN_SAFETENSORS_H
+
+#include "core/base.h"
+
+typedef enum RgStoredType { RG_F32, RG_F64, RG_F16, RG_BF16, RG_I32, RG_I64, RG_U8 } RgStoredType;
+
+typedef struct RgStoredTensor {
+    const char *name;
+    RgStoredType type;
+    int rank;
+    int64_t size[4];
+    const void *data;
+    size_t bytes;
+} RgStoredTensor;
+
+/* Metadata is a list of key, value, key, value, …, NULL. */
+RgStatus rg_safetensors_write(const char *path, const RgStoredTensor *tensors, int count,
+                              const char *const *metadata, RgError *error);
+
+/* A file that was read and checked whole: every offset inside, no overlap, sizes agree. */
+typedef struct RgSafetensors RgSafetensors;
+RgStatus rg_safetensors_open(const char *path, RgSafetensors **file, RgError *error);
+void rg_safetensors_close(RgSafetensors *file);
+int rg_safetensors_count(const RgSafetensors *file);
+const RgStoredTensor *rg_safetensors_at(const RgSafetensors *file, int index);
+const RgStoredTensor *rg_safetensors_find(const RgSafetensors *file, const char *name);
+const char *rg_safetensors_metadata(const RgSafetensors *file, const char *key); /* or NULL */
+
+/* Convert a stored tensor's numbers (any float type) to RgReal: out [product of sizes]. */
+RgStatus rg_stored_to_real(const RgStoredTensor *tensor, RgReal *out, RgError *error);
+
+#endif

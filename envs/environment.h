@@ -1,0 +1,54 @@
+/* What an environment is: one file that fills in one descriptor. It hands out prompts and data,
+ * judges responses, and evaluates policies. */
+#ifndef RG_ENVS_ENVIRONMENT_H
+#define RG_ENVS_ENVIRONMENT_H
+
+#include "core/options.h"
+#include "core/policy/course.h"
+#include "core/policy/policy.h"
+#include "core/results/evaluation.h"
+
+typedef struct RgEnvironment RgEnvironment;
+
+typedef struct RgEnvironmentType {
+    const char *name;
+    const char *summary;
+    const char *reference;
+    const RgOption *options;
+    size_t options_size;
+    /* The metric that a table ranks by, and which larger values of are better. */
+    const char *headline;
+
+    /* Fill environment->space and, as far as no policy is needed, environment->course. */
+    RgStatus (*create)(RgEnvironment *environment, const void *options, RgRandom random,
+                       RgError *error);
+    /* Make what needs the reference policy (offline pairs sampled from it); may be NULL. */
+    RgStatus (*prepare)(RgEnvironment *environment, RgPolicy *reference, RgRandom random,
+                        RgError *error);
+    /* Metrics of `policy` against `reference` on the test split, with one item per test prompt (or
+     * context). `beta` is that of implicit rewards. The random stream is the same for every policy.
+     */
+    void (*evaluate)(RgEnvironment *environment, RgPolicy *policy, RgPolicy *reference, double beta,
+                     RgRandom random, RgEvaluation *evaluation);
+    void (*destroy)(RgEnvironment *environment);
+} RgEnvironmentType;
+
+struct RgEnvironment {
+    const RgEnvironmentType *type;
+    RgPolicySpace space;
+    RgCourse course;
+    void *state;
+};
+
+RgStatus rg_environment_create(const char *kind, const RgSettings *settings, const char *path,
+                               RgRandom random, RgEnvironment **environment, RgError *error);
+RgStatus rg_environment_prepare(RgEnvironment *environment, RgPolicy *reference, RgRandom random,
+                                RgError *error);
+void rg_environment_evaluate(RgEnvironment *environment, RgPolicy *policy, RgPolicy *reference,
+                             double beta, RgRandom random, RgEvaluation *evaluation);
+void rg_environment_destroy(RgEnvironment *environment);
+
+extern const RgEnvironmentType *const rg_environment_types[]; /* ends with NULL */
+const RgEnvironmentType *rg_environment_type(const char *name);
+
+#endif
