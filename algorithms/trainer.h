@@ -27,9 +27,7 @@ struct RgTrainer {
     RgRandom random; /* the trial's root stream */
     int64_t step;    /* steps done */
     RgMeter meter;
-    void *state;               /* the algorithm's own */
-    double *reference_logprob; /* [2·pairs] of the offline data, computed once */
-
+    void *state; /* the algorithm's own */
     /* Metrics of the last step, for the log: name and value. */
     struct RgStepMetric {
         const char *name;
