@@ -4,10 +4,9 @@
  * labels them. The trainer (algorithms/trainer.h) makes the batch accordingly, takes its
  * log-probabilities under policy and reference, and asks the algorithm for one scalar loss:
  *
- *     static RgTensor *dpo_loss(RgTape *t, void *state, const RgBatch *batch) {
- *         const DpoOptions *o = state;
- *         return rg_negate(t, rg_mean(t, rg_log_sigmoid(t, rg_scale(t, rg_log_ratio_margin(t,
- * batch), o->beta))));
+ *     static RgTensor *dpo_loss(RgTape *t, const void *options, const RgBatch *batch) {
+ *         const DpoOptions *o = options;
+ *         return rg_negate(t, rg_mean(t, rg_preference_fit(t, batch, o->beta)));
  *     }
  *
  * An algorithm that is not one loss per step (a bilevel one) brings `step` instead.
@@ -48,8 +47,10 @@ typedef struct RgBatch {
     int64_t response_tokens; /* in them */
 } RgBatch;
 
-/* β-free margin of a batch: h(y_w) − h(y_l), [pairs]. */
+/* Δ = h(y_w) − h(y_l), [pairs]. */
 RgTensor *rg_log_ratio_margin(RgTape *tape, const RgBatch *batch);
+/* F = log σ(β·Δ), [pairs]: the log-likelihood of the labels under the policy's implicit reward. */
+RgTensor *rg_preference_fit(RgTape *tape, const RgBatch *batch, double beta);
 
 typedef struct RgTrainer RgTrainer;
 

@@ -15,6 +15,14 @@ typedef struct RgTrainingOptions {
 } RgTrainingOptions;
 extern const RgOption rg_training_options[];
 
+/* A fixed order of the elements of a data set, drawn anew for each pass. */
+typedef struct RgShuffle {
+    int64_t count;
+    int64_t epoch; /* that `order` is of; −1 before the first */
+    int64_t *order;
+    RgRandom random;
+} RgShuffle;
+
 struct RgTrainer {
     const RgAlgorithm *algorithm;
     const void *options; /* the algorithm's, as its table describes */
@@ -28,6 +36,8 @@ struct RgTrainer {
     int64_t step;    /* steps done */
     RgMeter meter;
     void *state; /* the algorithm's own */
+    RgShuffle prompts, pairs, demonstrations;
+
     /* Metrics of the last step, for the log: name and value. */
     struct RgStepMetric {
         const char *name;
@@ -37,6 +47,7 @@ struct RgTrainer {
     const char *diverged; /* reason, or NULL */
 };
 
+/* `options`, `policy`, `reference` and `course` are borrowed. */
 RgStatus rg_trainer_create(const RgAlgorithm *algorithm, const void *options,
                            const RgTrainingOptions *training, RgPolicy *policy, RgPolicy *reference,
                            const RgCourse *course, const RgOptimizerOptions *optimizer,
@@ -47,15 +58,25 @@ void rg_trainer_destroy(RgTrainer *trainer);
 /* One step. False when the trial has diverged; trainer->diverged says why. */
 bool rg_trainer_step(RgTrainer *trainer);
 
-/* Gradient of the algorithm's loss on the batch of step `step`, left in
- * policy->parameters->gradient without stepping. */
+/* Add the gradient of the algorithm's loss, on the batch that step `step` would have, to
+ * policy->parameters->gradient. Returns the loss; no step is taken. For algorithms with a loss. */
 double rg_trainer_gradient(RgTrainer *trainer, int64_t step);
 
-/* For algorithms: note a metric of this step; end the trial. */
-void rg_trainer_metric(RgTrainer *trainer, const char *name, double value);
-bool rg_trainer_diverged(RgTrainer *trainer, const char *reason); /* returns false */
+/* ---- for algorithms with a step of their own ---- */
 
-/* All that a resumed trial needs for the same bits. */
+/* Sample `copies` responses of the policy for each of `prompts` training prompts into `out`, the
+ * copies of a prompt next to each other. `draw` numbers the batches: the prompts come in their
+ * shuffled order, and the same draw gives the same batch. */
+void rg_trainer_sample(RgTrainer *trainer, int64_t draw, int64_t prompts, int64_t copies,
+                       RgSequences *out);
+/* Index of the `position`-th element of an endless walk over the data set, shuffled each pass. */
+int64_t rg_shuffle_at(RgShuffle *shuffle, int64_t position);
+
+/* Note a metric of this step (name borrowed); end the trial (returns false). */
+void rg_trainer_metric(RgTrainer *trainer, const char *name, double value);
+bool rg_trainer_diverged(RgTrainer *trainer, const char *reason);
+
+/* List all that a resumed trial needs for the same bits. */
 void rg_trainer_checkpoint(RgTrainer *trainer, RgCheckpoint *checkpoint);
 
 #endif

@@ -1,0 +1,11 @@
+/* The reference policy itself, as a contender: it takes no step, so that its row in a table is what
+ * every other method started from. */
+#include "algorithms/algorithm.h"
+
+const RgAlgorithm rg_algorithm_base = {
+    .name = "base",
+    .summary = "The reference policy as it is: no training",
+    .reference = "the starting point of every other method",
+    .responses = RG_FROM_NOWHERE,
+    .preferences = RG_FROM_NOWHERE,
+};

@@ -1,0 +1,62 @@
+/* DPO and online DPO: the same loss on offline pairs, or on fresh pairs of the policy that the
+ * judge labels.
+ *
+ *     L = −E[ log σ(β·Δ) ]      Rafailov et al. 2023, arXiv:2305.18290, eq. 7
+ *
+ * Online DPO (Guo et al. 2024, arXiv:2402.04792) treats its samples as data: the dependence of
+ * their distribution on the policy is dropped, which is what SAIL's score term adds back. */
+#include "algorithms/algorithm.h"
+
+typedef struct DpoOptions {
+    double beta;
+    double mixture;
+} DpoOptions;
+
+static const RgOption dpo_options[] = {
+    RG_OPTION_REAL(DpoOptions, beta, "0.1", 1e-6, 1e3, "strength β of the KL term"),
+    RG_OPTION_END,
+};
+
+static const RgOption online_dpo_options[] = {
+    RG_OPTION_REAL(DpoOptions, beta, "0.1", 1e-6, 1e3, "strength β of the KL term"),
+    RG_OPTION_REAL(DpoOptions, mixture, "1", 0, 1,
+                   "share of a batch that is sampled from the policy; the rest is offline data"),
+    RG_OPTION_END,
+};
+
+static double beta(const void *options) {
+    return ((const DpoOptions *)options)->beta;
+}
+
+static double mixture(const void *options) {
+    return ((const DpoOptions *)options)->mixture;
+}
+
+static RgTensor *dpo_loss(RgTape *t, const void *options, const RgBatch *batch) {
+    return rg_negate(t, rg_mean(t, rg_preference_fit(t, batch, beta(options))));
+}
+
+const RgAlgorithm rg_algorithm_dpo = {
+    .name = "dpo",
+    .summary = "Direct preference optimisation on a fixed data set of pairs",
+    .reference = "Rafailov et al. 2023, arXiv:2305.18290, eq. 7",
+    .responses = RG_FROM_DATASET,
+    .preferences = RG_FROM_DATASET,
+    .options = dpo_options,
+    .options_size = sizeof(DpoOptions),
+    .beta = beta,
+    .loss = dpo_loss,
+};
+
+const RgAlgorithm rg_algorithm_online_dpo = {
+    .name = "online-dpo",
+    .summary = "DPO on fresh pairs of the policy, labelled by the judge",
+    .reference = "Guo et al. 2024, arXiv:2402.04792",
+    .responses = RG_FROM_POLICY,
+    .preferences = RG_FROM_JUDGE,
+    .options = online_dpo_options,
+    .options_size = sizeof(DpoOptions),
+    .mixture = mixture,
+    .beta = beta,
+    .loss = dpo_loss,
+};

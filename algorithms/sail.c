@@ -1,0 +1,171 @@
+/* SAIL: the bilevel problem of online alignment, reduced to a single level.
+ *
+ * The objective is J(θ) = E[F], F = log σ(β·Δ), where responses, labels or both are drawn from the
+ * policy (arXiv:2406.15567). Besides DPO's own E[∇F], its gradient has a score term for each
+ * distribution that depends on θ:
+ *
+ *     responses from the policy:  E[ F · (∇log π(y_w) + ∇log π(y_l)) ]
+ *     labels from the policy:     E[ F · ∇F ]      since log p_θ(label) = F,  F·∇F = ½∇F²
+ *
+ * so that the loss to minimise, on the pairs of the algorithm's own distribution, is
+ *
+ *     L = −F − c·sg[F]·(log π(y_w) + log π(y_l)) − (c/2)·F²
+ *
+ * with the second term where the policy responds, the third where the policy labels, and c the
+ * exploration coefficient. Offline pairs of the mixture contribute −F alone.
+ *
+ *     variant   responses   labels    published mixture, coefficient
+ *     SAIL-DP   data set    policy    r = 0.4, ρ = 0.2
+ *     SAIL-PP   policy      policy    p = 0.3, π = 0.2
+ *     SAIL-PR   policy      judge     g = 0.3, γ = 0.3
+ *
+ * Limits: mixture 0 is DPO; SAIL-PR with mixture 1 and exploration 0 is online DPO; both to the
+ * bit. */
+#include "algorithms/algorithm.h"
+
+typedef enum ScoreTerm { SCORE_EXACT, SCORE_BASELINE, SCORE_RELEASED, SCORE_NONE } ScoreTerm;
+static const char *const score_terms[] = {"exact", "baseline", "released", "none", NULL};
+
+typedef struct SailOptions {
+    double beta;
+    double mixture;
+    double exploration;
+    int score_term;
+} SailOptions;
+
+#define SAIL_OPTIONS(table, default_mixture, mixture_letter, default_exploration,                  \
+                     exploration_letter)                                                           \
+    static const RgOption table[] = {                                                              \
+        RG_OPTION_REAL(SailOptions, beta, "0.1", 1e-6, 1e3, "strength β of the KL term"),          \
+        RG_OPTION_REAL(SailOptions, mixture, default_mixture, 0, 1,                                \
+                       "share of examples of the new distribution (the paper's " mixture_letter    \
+                       "); the rest is offline data"),                                             \
+        RG_OPTION_REAL(SailOptions, exploration, default_exploration, -1e3, 1e3,                   \
+                       "coefficient of the added gradient (the paper's " exploration_letter ")"),  \
+        RG_OPTION_CHOICE(SailOptions, score_term, "exact", score_terms,                            \
+                         "added gradient: exact, the formula; baseline, the formula with a "       \
+                         "leave-one-out baseline (same expectation, less variance); released, "    \
+                         "what the published code computes; none"),                                \
+        RG_OPTION_END,                                                                             \
+    }
+
+SAIL_OPTIONS(sail_dp_options, "0.4", "r", "0.2", "ρ");
+SAIL_OPTIONS(sail_pp_options, "0.3", "p", "0.2", "π");
+SAIL_OPTIONS(sail_pr_options, "0.3", "g", "0.3", "γ");
+
+static double beta(const void *options) {
+    return ((const SailOptions *)options)->beta;
+}
+
+static double mixture(const void *options) {
+    return ((const SailOptions *)options)->mixture;
+}
+
+/* Mean of the others' F among the fresh pairs, [pairs]; 0 where there are no others. It does not
+ * depend on the pair itself, so subtracting it leaves the expectation of the score term as it was.
+ */
+static RgTensor *leave_one_out(RgTape *t, const RgTensor *fit, const RgTensor *fresh) {
+    RgTensor *baseline = rg_filled(t, fit->shape, 0);
+    double sum = 0, count = 0;
+    for (int64_t i = 0; i < fit->count; i++) {
+        sum += fresh->data[i] * fit->data[i];
+        count += fresh->data[i];
+    }
+    for (int64_t i = 0; i < fit->count && count > 1; i++)
+        if (fresh->data[i] != 0)
+            baseline->data[i] = (RgReal)((sum - fit->data[i]) / (count - 1));
+    return baseline;
+}
+
+/* Score of the responses: w·(log π(y_w) + log π(y_l)), [pairs], w constant. */
+static RgTensor *response_score(RgTape *t, RgTensor *weight, const RgBatch *batch) {
+    RgTensor *both = rg_add(t, batch->chosen.logprob, batch->rejected.logprob);
+    return rg_mul(t, weight, both);
+}
+
+/* What the authors' published code adds instead: it divides F by the log-probability, of which the
+ * formula knows nothing. As both are negative, the term raises both log-probabilities, where the
+ * formula lowers them. (That code also leaves out the division by the batch size of one device and
+ * by the accumulated batches; here the term is a mean like all others, and the coefficient scales
+ * it.) */
+static RgTensor *released_score(RgTape *t, RgTensor *fit, const RgBatch *batch) {
+    RgTensor *constant = rg_stop_gradient(t, fit);
+    RgTensor *chosen = rg_div(t, constant, rg_stop_gradient(t, batch->chosen.logprob));
+    RgTensor *rejected = rg_div(t, constant, rg_stop_gradient(t, batch->rejected.logprob));
+    return rg_add(t, rg_mul(t, chosen, batch->chosen.logprob),
+                  rg_mul(t, rejected, batch->rejected.logprob));
+}
+
+static RgTensor *sail_loss(RgTape *t, const SailOptions *o, const RgBatch *batch,
+                           bool policy_responds, bool policy_labels) {
+    RgTensor *fit = rg_preference_fit(t, batch, o->beta);
+    RgTensor *loss = rg_negate(t, rg_mean(t, fit));
+    if (o->exploration == 0 || o->score_term == SCORE_NONE)
+        return loss;
+
+    RgTensor *baseline = o->score_term == SCORE_BASELINE ? leave_one_out(t, fit, batch->fresh)
+                                                         : rg_filled(t, fit->shape, 0);
+    RgTensor *added = rg_filled(t, fit->shape, 0);
+    if (policy_responds && o->score_term == SCORE_RELEASED)
+        added = rg_add(t, added, released_score(t, fit, batch));
+    else if (policy_responds)
+        added = rg_add(t, added,
+                       response_score(t, rg_stop_gradient(t, rg_sub(t, fit, baseline)), batch));
+    if (policy_labels) /* ½F² − b·F, whose gradient is (F − b)·∇F */
+        added = rg_add(
+            t, added,
+            rg_sub(t, rg_scale(t, rg_square(t, fit), (RgReal)0.5), rg_mul(t, baseline, fit)));
+    RgTensor *mean = rg_mean(t, rg_mul(t, batch->fresh, added));
+    return rg_sub(t, loss, rg_scale(t, mean, (RgReal)o->exploration));
+}
+
+static RgTensor *sail_dp_loss(RgTape *t, const void *options, const RgBatch *batch) {
+    return sail_loss(t, options, batch, false, true);
+}
+
+static RgTensor *sail_pp_loss(RgTape *t, const void *options, const RgBatch *batch) {
+    return sail_loss(t, options, batch, true, true);
+}
+
+static RgTensor *sail_pr_loss(RgTape *t, const void *options, const RgBatch *batch) {
+    return sail_loss(t, options, batch, true, false);
+}
+
+const RgAlgorithm rg_algorithm_sail_dp = {
+    .name = "sail-dp",
+    .summary = "SAIL: data-set responses, labelled by the policy itself (self-critique)",
+    .reference = "Ding et al. 2024, arXiv:2406.15567, SAIL-DP",
+    .responses = RG_FROM_DATASET,
+    .preferences = RG_FROM_POLICY,
+    .options = sail_dp_options,
+    .options_size = sizeof(SailOptions),
+    .mixture = mixture,
+    .beta = beta,
+    .loss = sail_dp_loss,
+};
+
+const RgAlgorithm rg_algorithm_sail_pp = {
+    .name = "sail-pp",
+    .summary = "SAIL: policy responses, labelled by the policy itself",
+    .reference = "Ding et al. 2024, arXiv:2406.15567, SAIL-PP",
+    .responses = RG_FROM_POLICY,
+    .preferences = RG_FROM_POLICY,
+    .options = sail_pp_options,
+    .options_size = sizeof(SailOptions),
+    .mixture = mixture,
+    .beta = beta,
+    .loss = sail_pp_loss,
+};
+
+const RgAlgorithm rg_algorithm_sail_pr = {
+    .name = "sail-pr",
+    .summary = "SAIL: policy responses, labelled by the judge",
+    .reference = "Ding et al. 2024, arXiv:2406.15567, SAIL-PR",
+    .responses = RG_FROM_POLICY,
+    .preferences = RG_FROM_JUDGE,
+    .options = sail_pr_options,
+    .options_size = sizeof(SailOptions),
+    .mixture = mixture,
+    .beta = beta,
+    .loss = sail_pr_loss,
+};

@@ -1,0 +1,20 @@
+/* Supervised training on demonstrations: maximum likelihood of the responses.
+ *
+ *     L = −(1/tokens) Σ log π(y|x)
+ *
+ * Makes base policies; as a contender it is 'preferred fine-tuning'. */
+#include "algorithms/algorithm.h"
+
+static RgTensor *sft_loss(RgTape *t, const void *options, const RgBatch *batch) {
+    (void)options;
+    return rg_scale(t, rg_sum(t, batch->logprob), (RgReal)(-1.0 / (double)batch->response_tokens));
+}
+
+const RgAlgorithm rg_algorithm_sft = {
+    .name = "sft",
+    .summary = "Supervised training on demonstrations (maximum likelihood)",
+    .reference = "maximum likelihood per token",
+    .responses = RG_FROM_DATASET,
+    .preferences = RG_FROM_NOWHERE,
+    .loss = sft_loss,
+};
