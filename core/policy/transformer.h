@@ -1,0 +1,49 @@
+/* Transformer policy of the Llama architecture (Touvron et al. 2023, arXiv:2302.13971): embedding,
+ * layers of RMSNorm, grouped-query causal attention with rotary positions and SwiGLU with residual
+ * connections, final RMSNorm, and a vocabulary head that may be tied to the embedding. No biases.
+ *
+ * Weights are stored [out, in], y = x·Wᵀ, under Hugging Face's names, in this order:
+ *
+ *     model.embed_tokens.weight                                [vocabulary, width]
+ *     model.layers.N.input_layernorm.weight                    [width]
+ *     model.layers.N.self_attn.{q,k,v}_proj.weight             [heads or kv_heads · size, width]
+ *     model.layers.N.self_attn.o_proj.weight                   [width, heads · size]
+ *     model.layers.N.post_attention_layernorm.weight           [width]
+ *     model.layers.N.mlp.{gate,up}_proj.weight                 [hidden, width]
+ *     model.layers.N.mlp.down_proj.weight                      [width, hidden]
+ *     model.norm.weight                                        [width]
+ *     lm_head.weight (unless tied)                             [vocabulary, width]
+ *
+ * where size = width / heads. */
+#ifndef RG_CORE_POLICY_TRANSFORMER_H
+#define RG_CORE_POLICY_TRANSFORMER_H
+
+#include "core/policy/policy.h"
+
+typedef struct RgTransformerOptions {
+    int64_t layers;
+    int64_t width;    /* of the residual stream; a multiple of heads */
+    int64_t heads;    /* width / heads is even */
+    int64_t kv_heads; /* divides heads; 0: as many as heads */
+    int64_t hidden;   /* width of the feed-forward layer; 0: 8/3 width, up to a multiple of 16 */
+    int64_t context;  /* longest sequence in tokens */
+    bool tied;        /* the head is the embedding */
+    double rope_base;
+    int rope_pairing; /* an RgRopePairing: neighbours (llama2.c) or halves (Hugging Face) */
+    double norm_epsilon;
+    double initial_deviation; /* of normal initial weights */
+} RgTransformerOptions;
+
+extern const RgPolicyType rg_policy_transformer;
+
+/* A transformer of the given dimensions with all weights zero, for loaders to fill
+ * (policy->parameters, by view name). RG_E_RANGE when the dimensions do not fit each other; NULL is
+ * then left in *policy. Freed by rg_policy_destroy. */
+RgStatus rg_transformer_create(const RgTransformerOptions *options, int64_t vocabulary,
+                               RgPolicy **policy, RgError *error);
+
+/* The dimensions of a transformer policy, zeros resolved. */
+const RgTransformerOptions *rg_transformer_options(const RgPolicy *policy);
+int64_t rg_transformer_vocabulary(const RgPolicy *policy);
+
+#endif
