@@ -19,8 +19,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Kept in the file's header (PRAGMA application_id, user_version): "RgSt", and the schema's version,
- * to be raised with every change that an older program would misread. */
+/* Kept in the file's header (PRAGMA application_id, user_version): "RgSt", and the schema's
+ * version, to be raised with every change that an older program would misread. */
 #define STORE_APPLICATION 0x52675374
 #define STORE_VERSION     1
 
@@ -61,3 +61,485 @@ static const char schema[] =
     "CREATE TABLE responses ("
     "  trial INTEGER REFERENCES trials ON DELETE CASCADE, step INTEGER, item INTEGER,"
     "  prompt TEXT, response TEXT, PRIMARY KEY (trial, step, item));";
+
+typedef enum Statement {
+    BEGIN,
+    COMMIT,
+    ROLLBACK,
+    SYNC_ALWAYS,
+    SYNC_RARELY,
+    EXPERIMENT,
+    TRIAL_FIND,
+    TRIAL_INSERT,
+    TRIAL_UPDATE,
+    TRIAL_STATUS,
+    REWIND_READINGS,
+    REWIND_METRICS,
+    REWIND_EVALUATIONS,
+    REWIND_RESPONSES,
+    READING,
+    METRIC,
+    ITEM,
+    RESPONSE,
+    STATEMENT_COUNT,
+} Statement;
+
+#define NOW "strftime('%Y-%m-%dT%H:%M:%SZ', 'now')"
+
+static const char *const statement_text[STATEMENT_COUNT] = {
+    [BEGIN] = "BEGIN IMMEDIATE",
+    [COMMIT] = "COMMIT",
+    [ROLLBACK] = "ROLLBACK",
+    [SYNC_ALWAYS] = "PRAGMA synchronous = FULL",
+    [SYNC_RARELY] = "PRAGMA synchronous = NORMAL",
+    [EXPERIMENT] = "INSERT INTO experiments (name, config, created) VALUES (?1, ?2, " NOW ")"
+                   " ON CONFLICT (name) DO UPDATE SET config = excluded.config RETURNING id",
+    [TRIAL_FIND] = "SELECT id, status IN ('finished', 'diverged') FROM trials"
+                   " WHERE experiment = ?1 AND key = ?2",
+    [TRIAL_INSERT] = "INSERT INTO trials (experiment, key, algorithm, label, seed, swept, config,"
+                     " provenance, status, updated)"
+                     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'running', " NOW ")",
+    [TRIAL_UPDATE] = "UPDATE trials SET algorithm = ?3, label = ?4, seed = ?5, swept = ?6,"
+                     " config = ?7, provenance = ?8, status = 'running', reason = NULL,"
+                     " updated = " NOW " WHERE experiment = ?1 AND key = ?2",
+    [TRIAL_STATUS] = "UPDATE trials SET status = ?2, reason = ?3, updated = " NOW " WHERE id = ?1",
+    [REWIND_READINGS] = "DELETE FROM readings WHERE trial = ?1 AND step > ?2",
+    [REWIND_METRICS] = "DELETE FROM metrics WHERE trial = ?1 AND step > ?2",
+    [REWIND_EVALUATIONS] = "DELETE FROM evaluations WHERE trial = ?1 AND step > ?2",
+    [REWIND_RESPONSES] = "DELETE FROM responses WHERE trial = ?1 AND step > ?2",
+    [READING] = "INSERT OR REPLACE INTO readings VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+    [METRIC] = "INSERT OR REPLACE INTO metrics VALUES (?1, ?2, ?3, ?4)",
+    [ITEM] = "INSERT OR REPLACE INTO evaluations VALUES (?1, ?2, ?3, ?4, ?5)",
+    [RESPONSE] = "INSERT OR REPLACE INTO responses VALUES (?1, ?2, ?3, ?4, ?5)",
+};
+
+struct RgStore {
+    sqlite3 *database;
+    char *path;
+    int lock; /* file descriptor that holds the writer's flock; −1 when reading */
+    sqlite3_stmt *statements[STATEMENT_COUNT]; /* NULL when reading */
+};
+
+/* "results/x.sqlite: cannot <doing>: <why>", from SQLite's last error. */
+static RgStatus store_fail(const RgStore *store, RgError *error, const char *doing) {
+    int code = sqlite3_errcode(store->database);
+    int system = sqlite3_system_errno(store->database);
+    const char *why;
+    switch (code & 0xff) {
+    case SQLITE_FULL:
+        why = "the disk is full";
+        break;
+    case SQLITE_READONLY:
+        why = "the file or its folder is read-only";
+        break;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        why = "another process holds it locked";
+        break;
+    case SQLITE_NOTADB:
+        why = "it is not an SQLite file";
+        break;
+    case SQLITE_CORRUPT:
+        why = "the file is damaged";
+        break;
+    case SQLITE_CANTOPEN:
+    case SQLITE_IOERR:
+        why = system ? strerror(system) : sqlite3_errmsg(store->database);
+        break;
+    default:
+        why = sqlite3_errmsg(store->database);
+    }
+    return rg_fail(error, RG_E_STORE, "%s: cannot %s: %s", store->path, doing, why);
+}
+
+/* Run a statement that gives no rows (any that come are ignored); its bindings are forgotten. */
+static bool run(sqlite3_stmt *statement) {
+    int code;
+    do
+        code = sqlite3_step(statement);
+    while (code == SQLITE_ROW);
+    sqlite3_reset(statement);
+    sqlite3_clear_bindings(statement);
+    return code == SQLITE_DONE;
+}
+
+static bool run_text(RgStore *store, const char *text) {
+    return sqlite3_exec(store->database, text, NULL, NULL, NULL) == SQLITE_OK;
+}
+
+static void bind_text(sqlite3_stmt *statement, int index, const char *text) {
+    sqlite3_bind_text(statement, index, text, -1, SQLITE_STATIC); /* NULL binds NULL */
+}
+
+/* Opening. */
+
+/* Make the folders above `path`. */
+static RgStatus make_folders(const char *path, RgError *error) {
+    RgStatus status = RG_OK;
+    char *folder = rg_string_copy(path);
+    for (char *c = folder + 1; folder[0] && *c && status == RG_OK; c++) {
+        if (*c != '/')
+            continue;
+        *c = '\0';
+        if (mkdir(folder, 0777) != 0 && errno != EEXIST)
+            status = rg_fail(error, RG_E_STORE, "%s: cannot create folder %s: %s", path, folder,
+                             strerror(errno));
+        *c = '/';
+    }
+    free(folder);
+    return status;
+}
+
+/* The lock belongs to the open file, so that it goes with the process however that ends. The text
+ * in the file only tells others who has it; the file stays, as removing it would race. */
+static RgStatus lock_for_writing(RgStore *store, RgError *error) {
+    RgStatus status = RG_OK;
+    char *path = rg_string_format("%s.lock", store->path);
+    store->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (store->lock < 0) {
+        status = rg_fail(error, RG_E_STORE, "%s: cannot open %s for writing: %s", store->path, path,
+                         strerror(errno));
+    } else if (flock(store->lock, LOCK_EX | LOCK_NB) != 0) {
+        char holder[128] = "";
+        ssize_t size = pread(store->lock, holder, sizeof holder - 1, 0);
+        holder[size > 0 ? size : 0] = '\0';
+        holder[strcspn(holder, "\n")] = '\0';
+        status = rg_fail(error, RG_E_STORE, "%s: is being written by %s", store->path,
+                         holder[0] ? holder : "another process");
+    } else {
+        char host[64] = "unknown host", text[128];
+        gethostname(host, sizeof host - 1);
+        int size = snprintf(text, sizeof text, "process %ld on %s\n", (long)getpid(), host);
+        if (ftruncate(store->lock, 0) != 0 || pwrite(store->lock, text, (size_t)size, 0) != size)
+            status = rg_fail(error, RG_E_STORE, "%s: cannot write %s: %s", store->path, path,
+                             strerror(errno));
+    }
+    free(path);
+    return status;
+}
+
+/* file: URI of a path, with immutable=1. */
+static char *immutable_uri(const char *path) {
+    char *uri = rg_allocate(3 * strlen(path) + 32), *end = uri;
+    end += sprintf(end, "file:");
+    for (const char *c = path; *c; c++)
+        end += sprintf(end, strchr("?#%", *c) ? "%%%02X" : "%c", (unsigned char)*c);
+    sprintf(end, "?immutable=1");
+    return uri;
+}
+
+static RgStatus open_database(RgStore *store, bool writable, RgError *error) {
+    struct stat about;
+    if (stat(store->path, &about) == 0 ? !S_ISREG(about.st_mode) : !writable)
+        return rg_fail(error, RG_E_STORE, "%s: cannot open the results store: %s", store->path,
+                       errno == ENOENT ? strerror(errno) : "it is not a regular file");
+    int flags = writable ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
+    if (sqlite3_open_v2(store->path, &store->database, flags, NULL) != SQLITE_OK)
+        return store_fail(store, error, "open the results store");
+    sqlite3_busy_timeout(store->database, 10000);
+    return RG_OK;
+}
+
+/* SQLite cannot read a WAL file in a folder where it may not create its shared memory. A store that
+ * was closed in order has no log beside it, and then can be read as it stands. */
+static RgStatus reopen_immutable(RgStore *store, RgError *error) {
+    char *log = rg_string_format("%s-wal", store->path), *uri = immutable_uri(store->path);
+    RgStatus status = RG_OK;
+    if (access(log, F_OK) == 0) {
+        status = store_fail(store, error, "read the results store");
+    } else {
+        sqlite3_close(store->database);
+        if (sqlite3_open_v2(uri, &store->database, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, NULL) !=
+            SQLITE_OK)
+            status = store_fail(store, error, "open the results store");
+    }
+    free(uri);
+    free(log);
+    return status;
+}
+
+/* First column of the first row of a query; SQLite's code. */
+static int query_integer(RgStore *store, const char *text, int64_t *value) {
+    sqlite3_stmt *statement = NULL;
+    int code = sqlite3_prepare_v2(store->database, text, -1, &statement, NULL);
+    if (code == SQLITE_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
+        *value = sqlite3_column_int64(statement, 0);
+        code = SQLITE_OK;
+    }
+    sqlite3_finalize(statement);
+    return code;
+}
+
+static RgStatus create_schema(RgStore *store, RgError *error) {
+    char *text = rg_string_format("PRAGMA journal_mode = WAL; BEGIN IMMEDIATE; %s"
+                                  "PRAGMA application_id = %d; PRAGMA user_version = %d; COMMIT",
+                                  schema, STORE_APPLICATION, STORE_VERSION);
+    bool done = run_text(store, text);
+    free(text);
+    return done ? RG_OK : store_fail(store, error, "create the results store");
+}
+
+typedef struct SchemaMarks {
+    int64_t application, version, tables;
+} SchemaMarks;
+
+static int read_marks(RgStore *store, SchemaMarks *marks) {
+    int code = query_integer(store, "PRAGMA application_id", &marks->application);
+    if (code == SQLITE_OK)
+        code = query_integer(store, "PRAGMA user_version", &marks->version);
+    if (code == SQLITE_OK)
+        code = query_integer(store, "SELECT count(*) FROM sqlite_master", &marks->tables);
+    return code;
+}
+
+/* Is it ours, and of a version that we know? An empty file is made ours when writing. */
+static RgStatus check_schema(RgStore *store, bool writable, RgError *error) {
+    SchemaMarks marks = {0};
+    int code = read_marks(store, &marks);
+    if (code == SQLITE_CANTOPEN && !writable) {
+        RG_TRY(reopen_immutable(store, error));
+        code = read_marks(store, &marks);
+    }
+    if (code != SQLITE_OK)
+        return store_fail(store, error, "read the results store");
+    if (marks.tables == 0 && marks.application == 0 && writable)
+        return create_schema(store, error);
+    if (marks.application != STORE_APPLICATION || marks.version < 1)
+        return rg_fail(error, RG_E_STORE, "%s: is an SQLite file, but not a results store",
+                       store->path);
+    if (marks.version > STORE_VERSION)
+        return rg_fail(error, RG_E_STORE,
+                       "%s: has schema version %lld, written by a newer regatta; this one knows "
+                       "versions up to %d",
+                       store->path, (long long)marks.version, STORE_VERSION);
+    return RG_OK;
+}
+
+static RgStatus prepare_statements(RgStore *store, RgError *error) {
+    if (sqlite3_db_readonly(store->database, "main"))
+        return rg_fail(error, RG_E_STORE,
+                       "%s: cannot write the results store: the file is "
+                       "read-only",
+                       store->path);
+    if (!run_text(store, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
+                         "PRAGMA foreign_keys = ON"))
+        return store_fail(store, error, "open the results store");
+    for (int i = 0; i < STATEMENT_COUNT; i++)
+        if (sqlite3_prepare_v3(store->database, statement_text[i], -1, SQLITE_PREPARE_PERSISTENT,
+                               &store->statements[i], NULL) != SQLITE_OK)
+            return store_fail(store, error, "use the results store");
+    return RG_OK;
+}
+
+RgStatus rg_store_open(const char *path, bool writable, RgStore **result, RgError *error) {
+    RgStore *store = rg_allocate(sizeof *store);
+    store->path = rg_string_copy(path);
+    store->lock = -1;
+    *result = NULL;
+    RgStatus status = RG_OK;
+    if (writable && (status = make_folders(path, error)) == RG_OK)
+        status = lock_for_writing(store, error);
+    if (status == RG_OK)
+        status = open_database(store, writable, error);
+    if (status == RG_OK)
+        status = check_schema(store, writable, error);
+    if (status == RG_OK && writable)
+        status = prepare_statements(store, error);
+    if (status == RG_OK)
+        *result = store;
+    else
+        rg_store_close(store);
+    return status;
+}
+
+void rg_store_close(RgStore *store) {
+    if (!store)
+        return;
+    for (int i = 0; i < STATEMENT_COUNT; i++)
+        sqlite3_finalize(store->statements[i]);
+    sqlite3_close(store->database);
+    if (store->lock >= 0)
+        close(store->lock);
+    free(store->path);
+    free(store);
+}
+
+sqlite3 *rg_store_database(RgStore *store) {
+    return store->database;
+}
+
+double rg_store_double(sqlite3_stmt *row, int column) {
+    return sqlite3_column_type(row, column) == SQLITE_NULL ? NAN
+                                                           : sqlite3_column_double(row, column);
+}
+
+/* Writing. */
+
+static bool begin(RgStore *store, bool durable) {
+    return run(store->statements[durable ? SYNC_ALWAYS : SYNC_RARELY]) &&
+           run(store->statements[BEGIN]);
+}
+
+/* End the transaction in which all went well so far, or not. The message is taken before rolling
+ * back, which forgets SQLite's error. */
+static RgStatus end(RgStore *store, bool good, RgError *error, const char *doing) {
+    if (good && run(store->statements[COMMIT]))
+        return RG_OK;
+    RgStatus status = store_fail(store, error, doing);
+    if (!sqlite3_get_autocommit(store->database))
+        run(store->statements[ROLLBACK]);
+    return status;
+}
+
+RgStatus rg_store_experiment(RgStore *store, const char *name, const char *config_json, int64_t *id,
+                             RgError *error) {
+    sqlite3_stmt *statement = store->statements[EXPERIMENT];
+    bool good = begin(store, true);
+    if (good) {
+        bind_text(statement, 1, name);
+        bind_text(statement, 2, config_json);
+        good = sqlite3_step(statement) == SQLITE_ROW;
+        *id = good ? sqlite3_column_int64(statement, 0) : 0;
+        good = run(statement) && good;
+    }
+    return end(store, good, error, "record the experiment");
+}
+
+/* The trial's row, if there is one: its id, else 0. */
+static bool find_trial(RgStore *store, RgTrialRecord *record, bool *finished) {
+    sqlite3_stmt *statement = store->statements[TRIAL_FIND];
+    sqlite3_bind_int64(statement, 1, record->experiment);
+    bind_text(statement, 2, record->key);
+    bool found = sqlite3_step(statement) == SQLITE_ROW;
+    record->id = found ? sqlite3_column_int64(statement, 0) : 0;
+    *finished = found && sqlite3_column_int(statement, 1);
+    return run(statement);
+}
+
+RgStatus rg_store_trial(RgStore *store, RgTrialRecord *record, bool *finished, RgError *error) {
+    bool good = begin(store, true) && find_trial(store, record, finished);
+    if (good && !*finished) {
+        sqlite3_stmt *statement = store->statements[record->id ? TRIAL_UPDATE : TRIAL_INSERT];
+        sqlite3_bind_int64(statement, 1, record->experiment);
+        bind_text(statement, 2, record->key);
+        bind_text(statement, 3, record->algorithm);
+        bind_text(statement, 4, record->label);
+        sqlite3_bind_int64(statement, 5, record->seed);
+        bind_text(statement, 6, record->swept_json);
+        bind_text(statement, 7, record->config_json);
+        bind_text(statement, 8, record->provenance_json);
+        good = run(statement);
+        if (good && !record->id)
+            record->id = sqlite3_last_insert_rowid(store->database);
+    }
+    return end(store, good, error, "record the trial");
+}
+
+RgStatus rg_store_trial_status(RgStore *store, int64_t trial, const char *status,
+                               const char *reason, RgError *error) {
+    sqlite3_stmt *statement = store->statements[TRIAL_STATUS];
+    bool good = begin(store, true);
+    if (good) {
+        sqlite3_bind_int64(statement, 1, trial);
+        bind_text(statement, 2, status);
+        bind_text(statement, 3, reason);
+        good = run(statement);
+    }
+    return end(store, good, error, "record the trial's status");
+}
+
+RgStatus rg_store_trial_rewind(RgStore *store, int64_t trial, int64_t step, RgError *error) {
+    bool good = begin(store, true);
+    for (int i = REWIND_READINGS; i <= REWIND_RESPONSES && good; i++) {
+        sqlite3_bind_int64(store->statements[i], 1, trial);
+        sqlite3_bind_int64(store->statements[i], 2, step);
+        good = run(store->statements[i]);
+    }
+    return end(store, good, error, "rewind the trial");
+}
+
+static bool write_reading(RgStore *store, int64_t trial, int64_t step, const RgMeter *meter,
+                          bool evaluated) {
+    sqlite3_stmt *statement = store->statements[READING];
+    sqlite3_bind_int64(statement, 1, trial);
+    sqlite3_bind_int64(statement, 2, step);
+    sqlite3_bind_double(statement, 3, meter->flops);
+    sqlite3_bind_double(statement, 4, meter->seconds);
+    sqlite3_bind_int64(statement, 5, meter->trained_tokens);
+    sqlite3_bind_int64(statement, 6, meter->generated_tokens);
+    sqlite3_bind_int64(statement, 7, meter->judge_queries);
+    sqlite3_bind_int64(statement, 8, meter->hessian_products);
+    sqlite3_bind_double(statement, 9, meter->peak_memory);
+    sqlite3_bind_int(statement, 10, evaluated);
+    return run(statement);
+}
+
+static bool write_metric(RgStore *store, int64_t trial, int64_t step, const char *name,
+                         double value) {
+    sqlite3_stmt *statement = store->statements[METRIC];
+    sqlite3_bind_int64(statement, 1, trial);
+    sqlite3_bind_int64(statement, 2, step);
+    bind_text(statement, 3, name);
+    sqlite3_bind_double(statement, 4, value); /* NaN binds NULL */
+    return run(statement);
+}
+
+static bool write_items(RgStore *store, int64_t trial, int64_t step, const RgEvaluation *e) {
+    sqlite3_stmt *statement = store->statements[ITEM];
+    for (int column = 0; column < rg_evaluation_column_count(e); column++) {
+        const double *values = rg_evaluation_column_values(e, column);
+        for (int64_t item = 0; item < rg_evaluation_items(e); item++) {
+            sqlite3_bind_int64(statement, 1, trial);
+            sqlite3_bind_int64(statement, 2, step);
+            sqlite3_bind_int64(statement, 3, item);
+            bind_text(statement, 4, rg_evaluation_column_name(e, column));
+            sqlite3_bind_double(statement, 5, values[item]);
+            if (!run(statement))
+                return false;
+        }
+    }
+    return true;
+}
+
+static bool write_responses(RgStore *store, int64_t trial, int64_t step, const RgEvaluation *e) {
+    sqlite3_stmt *statement = store->statements[RESPONSE];
+    for (int64_t i = 0; i < rg_evaluation_response_count(e); i++) {
+        int64_t item;
+        const char *prompt, *response;
+        rg_evaluation_response_at(e, i, &item, &prompt, &response);
+        sqlite3_bind_int64(statement, 1, trial);
+        sqlite3_bind_int64(statement, 2, step);
+        sqlite3_bind_int64(statement, 3, item);
+        bind_text(statement, 4, prompt);
+        bind_text(statement, 5, response);
+        if (!run(statement))
+            return false;
+    }
+    return true;
+}
+
+static bool write_evaluation(RgStore *store, int64_t trial, int64_t step, const RgEvaluation *e) {
+    for (int i = 0; i < rg_evaluation_metric_count(e); i++) {
+        char *name = rg_string_format("eval/%s", rg_evaluation_metric_name(e, i));
+        bool good = write_metric(store, trial, step, name, rg_evaluation_metric_value(e, i));
+        free(name);
+        if (!good)
+            return false;
+    }
+    return write_items(store, trial, step, e) && write_responses(store, trial, step, e);
+}
+
+RgStatus rg_store_step(RgStore *store, int64_t trial, int64_t step, const RgMeter *meter,
+                       const char *const *names, const double *values, int count,
+                       const RgEvaluation *evaluation, RgError *error) {
+    bool good = begin(store, evaluation != NULL) &&
+                write_reading(store, trial, step, meter, evaluation != NULL);
+    for (int i = 0; i < count && good; i++)
+        good = write_metric(store, trial, step, names[i], values[i]);
+    if (good && evaluation)
+        good = write_evaluation(store, trial, step, evaluation);
+    char doing[96];
+    snprintf(doing, sizeof doing, "write step %lld of trial %lld", (long long)step,
+             (long long)trial);
+    return end(store, good, error, doing);
+}

@@ -19,12 +19,19 @@
 
 typedef struct RgStore RgStore;
 
-/* Opened for writing: created with its folder if absent. For reading: must exist. */
+/* Opened for writing: created with its folder if absent; refused, naming the holder, while another
+ * process writes it. For reading: must exist; may be read while it is being written.
+ * A store is used by one thread at a time. All failures here are RG_E_STORE and name the file. */
 RgStatus rg_store_open(const char *path, bool writable, RgStore **store, RgError *error);
 void rg_store_close(RgStore *store);
 struct sqlite3 *rg_store_database(RgStore *store); /* for analysis' queries */
 
-/* The row of the experiment / trial, made if absent. */
+/* A number of a query's row. SQLite has no NaN: it is kept as NULL, and read back here as NaN. */
+struct sqlite3_stmt;
+double rg_store_double(struct sqlite3_stmt *row, int column);
+
+/* The row of the experiment / trial, made if absent. An experiment that is run again takes the new
+ * config; a trial that is not finished takes the new record and is `running` again. */
 RgStatus rg_store_experiment(RgStore *store, const char *name, const char *config_json, int64_t *id,
                              RgError *error);
 typedef struct RgTrialRecord {
@@ -45,8 +52,9 @@ RgStatus rg_store_trial_status(RgStore *store, int64_t trial, const char *status
 /* Forget what was written after `step` (−1: everything): a resumed trial writes it again. */
 RgStatus rg_store_trial_rewind(RgStore *store, int64_t trial, int64_t step, RgError *error);
 
-/* All rows of one step in one transaction. `names`/`values` are training metrics; `evaluation` may
- * be NULL. */
+/* All rows of one step in one transaction; what was written of the same step before is replaced.
+ * Metrics of the evaluation are kept under "eval/<name>". `names`/`values` are training metrics;
+ * `evaluation` may be NULL. */
 RgStatus rg_store_step(RgStore *store, int64_t trial, int64_t step, const RgMeter *meter,
                        const char *const *names, const double *values, int count,
                        const RgEvaluation *evaluation, RgError *error);
