@@ -48,15 +48,18 @@ typedef struct RgOption {
     { NULL, RG_KIND_END, 0, NULL, 0, 0, NULL, NULL }
 
 /* Fill the struct `values` from the settings under the group `path` ("" is the top). Checks type
- * and range; the message names file, line, key and what was expected. Keys that were drawn are
- * marked as used, see rg_settings_check_used. With `resolved` not NULL, every option, defaults
- * included, is also set there under `resolved_path`. */
+ * and range; the message names file, line, key and what was expected (RG_E_USAGE). An integer will
+ * do for a real, never the reverse. Keys that were drawn are marked as used, see
+ * rg_settings_check_used. */
 RgStatus rg_options_read(const RgOption *table, const RgSettings *settings, const char *path,
                          void *values, RgError *error);
+
+/* Set every option, defaults included, under `path` of the resolved config. */
 void rg_options_record(const RgOption *table, const void *values, const char *path,
                        RgSettings *resolved);
 
-/* The table as people read it, one option a paragraph: name, type, default, range, help. */
+/* The table as people read it, one option a paragraph: name, type and range or choices, default,
+ * and the help, wrapped at 80 columns. `stream` is a FILE *. */
 void rg_options_print(const RgOption *table, void *stream);
 
 #endif

@@ -21,7 +21,8 @@ typedef enum RgSettingKind {
 
 typedef struct RgSetting {
     char *path;
-    char *text; /* value as text: 17 digits for reals, true/false for booleans */
+    char *text; /* value as text: reals as the shortest that reads back to the same bits, with a
+                   point or an exponent; true/false for booleans */
     RgSettingKind kind;
     char *file; /* origin: "x.cfg", "-s" or "default" */
     int line;   /* 0 where there is none */
@@ -32,13 +33,17 @@ RgSettings *rg_settings_create(void);
 void rg_settings_destroy(RgSettings *settings);
 RgSettings *rg_settings_clone(const RgSettings *settings);
 
+/* A path is either a value or has others below it: setting one removes what it displaces. Text of
+ * strings must be UTF-8, reals finite. What rg_settings_find gave stays valid until the same path
+ * is set again or removed. */
 void rg_settings_set(RgSettings *settings, const char *path, RgSettingKind kind, const char *text,
                      const char *file, int line);
 void rg_settings_remove(RgSettings *settings, const char *path); /* the path and all below it */
 const RgSetting *rg_settings_find(const RgSettings *settings, const char *path); /* marks as used */
 bool rg_settings_has_group(const RgSettings *settings, const char *path); /* anything below it? */
 
-int64_t rg_settings_length(const RgSettings *settings, const char *path); /* elements of a list */
+/* Elements of a list or array; 0 when it is empty, absent or something else. */
+int64_t rg_settings_length(const RgSettings *settings, const char *path);
 int64_t rg_settings_count(const RgSettings *settings);
 const RgSetting *rg_settings_at(const RgSettings *settings, int64_t index);
 
@@ -46,12 +51,17 @@ const RgSetting *rg_settings_at(const RgSettings *settings, int64_t index);
 void rg_settings_copy_group(RgSettings *target, const char *to, const RgSettings *source,
                             const char *from);
 
+/* Refuse a value: `x.cfg:12: algorithms.0.beta = "high": ` and the formatted text. RG_E_USAGE. */
+RgStatus rg_setting_refuse(const RgSetting *setting, RgError *error, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
 /* Refuse keys under `path` that nothing has asked for, naming the nearest valid one of `known`
  * (NULL-terminated names). Call it when every table has been read. */
 RgStatus rg_settings_check_used(const RgSettings *settings, const char *path,
                                 const char *const *known, RgError *error);
 
-/* The table as JSON text, sorted by path, and back; malloc'd. The hash of a trial is over it. */
+/* The table as JSON text and back: one flat object from path to value, sorted by path; malloc'd.
+ * The hash of a trial is over it. Kinds and the bits of reals survive the round trip. */
 char *rg_settings_to_json(const RgSettings *settings);
 RgStatus rg_settings_from_json(const char *json, RgSettings *settings, RgError *error);
 

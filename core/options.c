@@ -1,0 +1,291 @@
+/* Option tables at work: reading a struct from settings with checks, recording it, printing the
+ * table. Which tables there are is told by the files that declare them. */
+#include "core/options.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LINE_WIDTH  80
+#define HELP_INDENT 6
+
+static bool is_last(const RgOption *option) {
+    return option->kind == RG_KIND_END;
+}
+
+/* "a real in [1e-06, 1000]": what an option takes, malloc'd. */
+static char *expected(const RgOption *option) {
+    char *text = NULL;
+    size_t size;
+    FILE *stream = open_memstream(&text, &size);
+    RG_ASSERT(stream);
+    switch (option->kind) {
+    case RG_KIND_REAL:
+    case RG_KIND_INTEGER:
+        fputs(option->kind == RG_KIND_REAL ? "a real" : "an integer", stream);
+        /* A bound that no value of the type can pass is none. */
+        bool from = option->low > -1e18, to = option->high < 1e18;
+        if (from && to)
+            fprintf(stream, " in [%.10g, %.10g]", option->low, option->high);
+        else if (from)
+            fprintf(stream, " of at least %.10g", option->low);
+        else if (to)
+            fprintf(stream, " of at most %.10g", option->high);
+        break;
+    case RG_KIND_BOOLEAN:
+        fputs("true or false", stream);
+        break;
+    case RG_KIND_STRING:
+        fputs("a string", stream);
+        break;
+    case RG_KIND_CHOICE:
+        fputs("one of", stream);
+        for (const char *const *choice = option->choices; *choice; choice++)
+            fprintf(stream, "%s \"%s\"", choice == option->choices ? "" : ",", *choice);
+        break;
+    case RG_KIND_END:
+        break;
+    }
+    fclose(stream);
+    return text;
+}
+
+/* An integer will do for a real, never the reverse. */
+static bool kind_fits(const RgOption *option, RgSettingKind kind) {
+    switch (option->kind) {
+    case RG_KIND_REAL:
+        return kind == RG_SETTING_REAL || kind == RG_SETTING_INTEGER;
+    case RG_KIND_INTEGER:
+        return kind == RG_SETTING_INTEGER;
+    case RG_KIND_BOOLEAN:
+        return kind == RG_SETTING_BOOLEAN;
+    case RG_KIND_STRING:
+    case RG_KIND_CHOICE:
+        return kind == RG_SETTING_STRING;
+    case RG_KIND_END:
+        break;
+    }
+    return false;
+}
+
+static int choice_index(const RgOption *option, const char *text) {
+    for (int i = 0; option->choices[i]; i++)
+        if (strcmp(option->choices[i], text) == 0)
+            return i;
+    return -1;
+}
+
+/* Write the value that `text` stands for to the option's member; false if it is out of range. */
+static bool assign(const RgOption *option, const char *text, void *values) {
+    void *member = (char *)values + option->offset;
+    switch (option->kind) {
+    case RG_KIND_REAL: {
+        double value = strtod(text, NULL);
+        *(double *)member = value;
+        return isfinite(value) && value >= option->low && value <= option->high;
+    }
+    case RG_KIND_INTEGER: {
+        int64_t value = strtoll(text, NULL, 10);
+        *(int64_t *)member = value;
+        return (double)value >= option->low && (double)value <= option->high;
+    }
+    case RG_KIND_BOOLEAN:
+        *(bool *)member = strcmp(text, "true") == 0;
+        return true;
+    case RG_KIND_STRING:
+        *(const char **)member = text;
+        return true;
+    case RG_KIND_CHOICE:
+        *(int *)member = choice_index(option, text);
+        return *(int *)member >= 0;
+    case RG_KIND_END:
+        break;
+    }
+    return false;
+}
+
+static RgStatus refuse(const RgOption *option, const RgSetting *setting, RgError *error) {
+    const char *near = NULL;
+    if (option->kind == RG_KIND_CHOICE && setting->kind == RG_SETTING_STRING)
+        near = rg_nearest_name(setting->text, option->choices);
+    char *what = expected(option);
+    RgStatus status =
+        near ? rg_setting_refuse(setting, error, "expected %s; did you mean \"%s\"?", what, near)
+             : rg_setting_refuse(setting, error, "expected %s", what);
+    free(what);
+    return status;
+}
+
+/* Part of `inner` after the group `path`, or NULL when it lies elsewhere. */
+static const char *within(const char *inner, const char *path, size_t length) {
+    if (length == 0)
+        return inner;
+    return strncmp(inner, path, length) == 0 && inner[length] == '.' ? inner + length + 1 : NULL;
+}
+
+/* A setting of a file that is as near to the group `path` as there is one: it tells in which file a
+ * missing key should have been. */
+static const RgSetting *neighbour(const RgSettings *settings, const char *path) {
+    for (size_t length = strlen(path);;) {
+        for (int64_t i = 0; i < rg_settings_count(settings); i++) {
+            const RgSetting *setting = rg_settings_at(settings, i);
+            if (setting->line > 0 && within(setting->path, path, length))
+                return setting;
+        }
+        if (length == 0)
+            return NULL;
+        while (length > 0 && path[--length] != '.')
+            continue;
+    }
+}
+
+/* A key of the group that was perhaps meant for `name`. */
+static const RgSetting *misspelt(const RgSettings *settings, const char *path, const char *name) {
+    for (int64_t i = 0; i < rg_settings_count(settings); i++) {
+        const RgSetting *setting = rg_settings_at(settings, i);
+        const char *key = within(setting->path, path, strlen(path));
+        if (!setting->used && key && rg_nearest_name(key, (const char *const[]){name, NULL}))
+            return setting;
+    }
+    return NULL;
+}
+
+static RgStatus refuse_missing(const RgOption *option, const RgSettings *settings, const char *path,
+                               const char *key, RgError *error) {
+    const RgSetting *beside = neighbour(settings, path);
+    const RgSetting *typo = misspelt(settings, path, option->name);
+    char *what = expected(option), hint[512] = "";
+    if (typo)
+        snprintf(hint, sizeof hint, "; is it \"%s\" in line %d?", typo->path, typo->line);
+    RgStatus status = rg_fail(error, RG_E_USAGE, "%s: %s is missing: expected %s%s",
+                              beside ? beside->file : "config", key, what, hint);
+    free(what);
+    return status;
+}
+
+static RgStatus refuse_group(const RgOption *option, const RgSettings *settings, const char *key,
+                             RgError *error) {
+    const RgSetting *inside = neighbour(settings, key);
+    char *what = expected(option);
+    RgStatus status =
+        rg_fail(error, RG_E_USAGE, "%s:%d: %s is a group or a list: expected %s",
+                inside ? inside->file : "config", inside ? inside->line : 0, key, what);
+    free(what);
+    return status;
+}
+
+static RgStatus read_option(const RgOption *option, const RgSettings *settings, const char *path,
+                            void *values, RgError *error) {
+    RgStatus status = RG_OK;
+    char *key = rg_string_format("%s%s%s", path, path[0] ? "." : "", option->name);
+    const RgSetting *setting = rg_settings_find(settings, key);
+    if (setting) {
+        if (!kind_fits(option, setting->kind) || !assign(option, setting->text, values))
+            status = refuse(option, setting, error);
+    } else if (rg_settings_has_group(settings, key)) {
+        status = refuse_group(option, settings, key, error);
+    } else if (!option->fallback) {
+        status = refuse_missing(option, settings, path, key, error);
+    } else {
+        bool good = assign(option, option->fallback, values);
+        RG_ASSERT(good);
+    }
+    free(key);
+    return status;
+}
+
+RgStatus rg_options_read(const RgOption *table, const RgSettings *settings, const char *path,
+                         void *values, RgError *error) {
+    rg_settings_has_group(settings, path); /* a group may be there and empty: used, too */
+    for (const RgOption *option = table; option && !is_last(option); option++)
+        RG_TRY(read_option(option, settings, path, values, error));
+    return RG_OK;
+}
+
+/* Text of the option's member, malloc'd, and the kind of setting that it makes. */
+static char *member_text(const RgOption *option, const void *values, RgSettingKind *kind) {
+    const void *member = (const char *)values + option->offset;
+    switch (option->kind) {
+    case RG_KIND_REAL:
+        *kind = RG_SETTING_REAL;
+        return rg_string_format("%.17g", *(const double *)member);
+    case RG_KIND_INTEGER:
+        *kind = RG_SETTING_INTEGER;
+        return rg_string_format("%" PRId64, *(const int64_t *)member);
+    case RG_KIND_BOOLEAN:
+        *kind = RG_SETTING_BOOLEAN;
+        return rg_string_copy(*(const bool *)member ? "true" : "false");
+    case RG_KIND_CHOICE:
+        *kind = RG_SETTING_STRING;
+        return rg_string_copy(option->choices[*(const int *)member]);
+    case RG_KIND_STRING:
+    case RG_KIND_END:
+        break;
+    }
+    *kind = RG_SETTING_STRING;
+    const char *text = *(const char *const *)member;
+    return rg_string_copy(text ? text : "");
+}
+
+void rg_options_record(const RgOption *table, const void *values, const char *path,
+                       RgSettings *resolved) {
+    for (const RgOption *option = table; option && !is_last(option); option++) {
+        RgSettingKind kind;
+        char *text = member_text(option, values, &kind);
+        char *key = rg_string_format("%s%s%s", path, path[0] ? "." : "", option->name);
+        rg_settings_set(resolved, key, kind, text, "resolved config", 0);
+        free(key);
+        free(text);
+    }
+}
+
+/* Columns that `size` bytes of UTF-8 take, for text without wide or combining characters. */
+static int display_width(const char *text, size_t size) {
+    int width = 0;
+    for (size_t i = 0; i < size; i++)
+        width += ((unsigned char)text[i] & 0xC0) != 0x80;
+    return width;
+}
+
+/* Print words from column `column` on, continuing on lines that are indented. */
+static void print_wrapped(FILE *stream, const char *text, int column) {
+    bool first = true;
+    for (;;) {
+        text += strspn(text, " ");
+        size_t size = strcspn(text, " ");
+        if (size == 0)
+            break;
+        int width = display_width(text, size);
+        if (!first && column + 1 + width > LINE_WIDTH) {
+            fprintf(stream, "\n%*s", HELP_INDENT, "");
+            column = HELP_INDENT;
+        } else if (!first) {
+            fputc(' ', stream);
+            column++;
+        }
+        fwrite(text, 1, size, stream);
+        column += width;
+        text += size;
+        first = false;
+    }
+    fputc('\n', stream);
+}
+
+void rg_options_print(const RgOption *table, void *stream) {
+    for (const RgOption *option = table; option && !is_last(option); option++) {
+        char *what = expected(option);
+        const char *quote =
+            option->kind == RG_KIND_STRING || option->kind == RG_KIND_CHOICE ? "\"" : "";
+        char *line = option->fallback ? rg_string_format("%s; default %s%s%s", what, quote,
+                                                         option->fallback, quote)
+                                      : rg_string_format("%s; must be given", what);
+        fprintf(stream, "  %s: ", option->name);
+        print_wrapped(stream, line, 2 + display_width(option->name, strlen(option->name)) + 2);
+        fprintf(stream, "%*s", HELP_INDENT, "");
+        print_wrapped(stream, option->help, HELP_INDENT);
+        free(line);
+        free(what);
+    }
+}

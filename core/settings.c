@@ -1,0 +1,369 @@
+/* The table of settings: finding, replacing, listing, and its JSON form. What a value must be is
+ * for option tables (options.c) to say; files are read in experiments/config.c. */
+#include "core/settings.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Entries are allocated one by one, so that what rg_settings_find gave stays where it is while
+ * others are added. */
+struct RgSettings {
+    RgSetting **entries;
+    int64_t count, capacity;
+};
+
+RgSettings *rg_settings_create(void) {
+    return rg_allocate(sizeof(RgSettings));
+}
+
+static void entry_destroy(RgSetting *entry) {
+    free(entry->path);
+    free(entry->text);
+    free(entry->file);
+    free(entry);
+}
+
+void rg_settings_destroy(RgSettings *settings) {
+    if (!settings)
+        return;
+    for (int64_t i = 0; i < settings->count; i++)
+        entry_destroy(settings->entries[i]);
+    free(settings->entries);
+    free(settings);
+}
+
+RgSettings *rg_settings_clone(const RgSettings *settings) {
+    RgSettings *clone = rg_settings_create();
+    for (int64_t i = 0; i < settings->count; i++) {
+        const RgSetting *entry = settings->entries[i];
+        rg_settings_set(clone, entry->path, entry->kind, entry->text, entry->file, entry->line);
+        clone->entries[clone->count - 1]->used = entry->used;
+    }
+    return clone;
+}
+
+/* Text after "path." if `inner` lies below `path`, else NULL. Everything lies below "". */
+static const char *below(const char *inner, const char *path) {
+    size_t length = strlen(path);
+    if (length == 0)
+        return inner;
+    return strncmp(inner, path, length) == 0 && inner[length] == '.' ? inner + length + 1 : NULL;
+}
+
+/* A real as the shortest text that reads back to the same bits and as a real (1.0, not 1). */
+static char *real_text(double value) {
+    char text[40];
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, value);
+        if (strtod(text, NULL) == value)
+            break;
+    }
+    return rg_string_format("%s%s", text, isfinite(value) && !strpbrk(text, ".e") ? ".0" : "");
+}
+
+static char *value_text(RgSettingKind kind, const char *text) {
+    switch (kind) {
+    case RG_SETTING_REAL:
+        return real_text(strtod(text, NULL));
+    case RG_SETTING_INTEGER:
+        return rg_string_format("%lld", (long long)strtoll(text, NULL, 10));
+    case RG_SETTING_BOOLEAN:
+        RG_ASSERT(strcmp(text, "true") == 0 || strcmp(text, "false") == 0);
+        return rg_string_copy(text);
+    case RG_SETTING_STRING:
+        return rg_string_copy(text);
+    case RG_SETTING_EMPTY:
+        break;
+    }
+    return rg_string_copy("");
+}
+
+static RgSetting *find_entry(const RgSettings *settings, const char *path) {
+    for (int64_t i = 0; i < settings->count; i++)
+        if (strcmp(settings->entries[i]->path, path) == 0)
+            return settings->entries[i];
+    return NULL;
+}
+
+/* Remove every entry that `path` stands in the way of: those below it, and a plain value that one
+ * of its parents has. With `itself`, also the entry of `path`. */
+static void remove_conflicting(RgSettings *settings, const char *path, bool itself) {
+    int64_t kept = 0;
+    for (int64_t i = 0; i < settings->count; i++) {
+        RgSetting *entry = settings->entries[i];
+        bool same = strcmp(entry->path, path) == 0;
+        if ((same && itself) || (!same && (below(entry->path, path) || below(path, entry->path))))
+            entry_destroy(entry);
+        else
+            settings->entries[kept++] = entry;
+    }
+    settings->count = kept;
+}
+
+static RgSetting *append_entry(RgSettings *settings, const char *path) {
+    if (settings->count == settings->capacity) {
+        settings->capacity = settings->capacity ? 2 * settings->capacity : 64;
+        settings->entries =
+            rg_reallocate(settings->entries, (size_t)settings->capacity, sizeof(RgSetting *));
+    }
+    RgSetting *entry = rg_allocate(sizeof *entry);
+    entry->path = rg_string_copy(path);
+    settings->entries[settings->count++] = entry;
+    return entry;
+}
+
+void rg_settings_set(RgSettings *settings, const char *path, RgSettingKind kind, const char *text,
+                     const char *file, int line) {
+    RG_ASSERT(path[0]);
+    char *value = value_text(kind, text), *origin = rg_string_copy(file ? file : "");
+    remove_conflicting(settings, path, false);
+    RgSetting *entry = find_entry(settings, path);
+    if (!entry)
+        entry = append_entry(settings, path);
+    free(entry->text);
+    free(entry->file);
+    entry->text = value;
+    entry->kind = kind;
+    entry->file = origin;
+    entry->line = line;
+    entry->used = false;
+}
+
+void rg_settings_remove(RgSettings *settings, const char *path) {
+    int64_t kept = 0;
+    for (int64_t i = 0; i < settings->count; i++) {
+        RgSetting *entry = settings->entries[i];
+        if (strcmp(entry->path, path) == 0 || below(entry->path, path))
+            entry_destroy(entry);
+        else
+            settings->entries[kept++] = entry;
+    }
+    settings->count = kept;
+}
+
+const RgSetting *rg_settings_find(const RgSettings *settings, const char *path) {
+    RgSetting *entry = find_entry(settings, path);
+    if (entry)
+        entry->used = true;
+    return entry;
+}
+
+bool rg_settings_has_group(const RgSettings *settings, const char *path) {
+    RgSetting *entry = find_entry(settings, path);
+    if (entry && entry->kind == RG_SETTING_EMPTY)
+        entry->used = true;
+    for (int64_t i = 0; i < settings->count; i++)
+        if (below(settings->entries[i]->path, path))
+            return true;
+    return false;
+}
+
+/* Value of a path's next part if that is the number of an element, else −1. */
+static int64_t element_number(const char *part) {
+    char *end;
+    if (part[0] < '0' || part[0] > '9')
+        return -1;
+    long long number = strtoll(part, &end, 10);
+    return *end == '\0' || *end == '.' ? (int64_t)number : -1;
+}
+
+int64_t rg_settings_length(const RgSettings *settings, const char *path) {
+    int64_t length = 0;
+    RgSetting *entry = find_entry(settings, path);
+    if (entry && entry->kind == RG_SETTING_EMPTY)
+        entry->used = true;
+    for (int64_t i = 0; i < settings->count; i++) {
+        const char *rest = below(settings->entries[i]->path, path);
+        int64_t number = rest ? element_number(rest) : -1;
+        if (number >= length)
+            length = number + 1;
+    }
+    return length;
+}
+
+int64_t rg_settings_count(const RgSettings *settings) {
+    return settings->count;
+}
+
+const RgSetting *rg_settings_at(const RgSettings *settings, int64_t index) {
+    RG_ASSERT(index >= 0 && index < settings->count);
+    return settings->entries[index];
+}
+
+void rg_settings_copy_group(RgSettings *target, const char *to, const RgSettings *source,
+                            const char *from) {
+    /* The table may be copied into itself, even below `from`: what is added is not copied again. */
+    int64_t count = source->count;
+    RgSetting **entries = rg_allocate(sizeof(RgSetting *) * (size_t)(count + 1));
+    if (count)
+        memcpy(entries, source->entries, sizeof(RgSetting *) * (size_t)count);
+    for (int64_t i = 0; i < count; i++) {
+        const RgSetting *entry = entries[i];
+        const char *rest = below(entry->path, from);
+        if (!rest)
+            continue;
+        char *path = rg_string_format("%s%s%s", to, to[0] ? "." : "", rest);
+        char *text = rg_string_copy(entry->text), *file = rg_string_copy(entry->file);
+        rg_settings_set(target, path, entry->kind, text, file, entry->line);
+        free(path);
+        free(text);
+        free(file);
+    }
+    free(entries);
+}
+
+/* Messages. */
+
+RgStatus rg_setting_refuse(const RgSetting *setting, RgError *error, const char *format, ...) {
+    char expected[768];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(expected, sizeof expected, format, arguments);
+    va_end(arguments);
+    const char *quote = setting->kind == RG_SETTING_STRING ? "\"" : "";
+    const char *value = setting->kind == RG_SETTING_EMPTY ? "(empty)" : setting->text;
+    char line[16] = "";
+    if (setting->line > 0)
+        snprintf(line, sizeof line, ":%d", setting->line);
+    return rg_fail(error, RG_E_USAGE, "%s%s: %s = %s%s%s: %s", setting->file, line, setting->path,
+                   quote, value, quote, expected);
+}
+
+static bool is_known(const char *name, size_t length, const char *const *known) {
+    for (; known && *known; known++)
+        if (strlen(*known) == length && strncmp(*known, name, length) == 0)
+            return true;
+    return false;
+}
+
+/* The part of an unknown key's path that is to blame is its first below the group, unless that one
+ * is known: then it is the last. */
+static RgStatus refuse_unknown(const RgSetting *setting, const char *path, const char *const *known,
+                               RgError *error) {
+    const char *rest = below(setting->path, path), *last = strrchr(setting->path, '.');
+    int head = (int)strcspn(rest, ".");
+    bool head_known = is_known(rest, (size_t)head, known);
+    int shown = head_known ? (int)strlen(setting->path) : (int)(rest - setting->path) + head;
+    char *name =
+        head_known && last ? rg_string_copy(last + 1) : rg_string_format("%.*s", head, rest);
+    const char *near = known ? rg_nearest_name(name, known) : NULL;
+    char where[16] = "", hint[512] = "";
+    if (setting->line > 0)
+        snprintf(where, sizeof where, ":%d", setting->line);
+    if (near && strcmp(near, name) != 0) {
+        snprintf(hint, sizeof hint, ": did you mean \"%s\"?", near);
+    } else if (known && *known) {
+        size_t size = (size_t)snprintf(hint, sizeof hint, ": expected one of");
+        for (const char *const *k = known; *k && size < sizeof hint; k++)
+            size += (size_t)snprintf(hint + size, sizeof hint - size, "%s %s",
+                                     k == known ? "" : ",", *k);
+    }
+    free(name);
+    return rg_fail(error, RG_E_USAGE, "%s%s: unknown key \"%.*s\"%s", setting->file, where, shown,
+                   setting->path, hint);
+}
+
+RgStatus rg_settings_check_used(const RgSettings *settings, const char *path,
+                                const char *const *known, RgError *error) {
+    for (int64_t i = 0; i < settings->count; i++)
+        if (!settings->entries[i]->used && below(settings->entries[i]->path, path))
+            return refuse_unknown(settings->entries[i], path, known, error);
+    return RG_OK;
+}
+
+/* JSON: one flat object from path to value, {"algorithms.0.beta":0.1,"seeds.0":1}. A real always
+ * has a point or an exponent and an integer never, so that kinds survive; [] is an empty group. */
+
+static int compare_paths(const void *a, const void *b) {
+    return strcmp((*(RgSetting *const *)a)->path, (*(RgSetting *const *)b)->path);
+}
+
+static char *json_quoted(const char *text) {
+    json_t *string = json_string(text);
+    RG_ASSERT(string); /* only UTF-8 gets into a table */
+    char *quoted = json_dumps(string, JSON_ENCODE_ANY);
+    json_decref(string);
+    return quoted;
+}
+
+char *rg_settings_to_json(const RgSettings *settings) {
+    size_t count = (size_t)settings->count, size = 0;
+    RgSetting **sorted = rg_allocate(sizeof(RgSetting *) * (count + 1));
+    if (count)
+        memcpy(sorted, settings->entries, sizeof(RgSetting *) * count);
+    qsort(sorted, count, sizeof *sorted, compare_paths);
+    char *json = NULL;
+    FILE *stream = open_memstream(&json, &size);
+    RG_ASSERT(stream);
+    fputc('{', stream);
+    for (size_t i = 0; i < count; i++) {
+        bool quoted = sorted[i]->kind == RG_SETTING_STRING;
+        char *path = json_quoted(sorted[i]->path);
+        char *text = quoted ? json_quoted(sorted[i]->text) : NULL;
+        RG_ASSERT(sorted[i]->kind != RG_SETTING_REAL || isfinite(strtod(sorted[i]->text, NULL)));
+        fprintf(stream, "%s%s:%s", i ? "," : "", path,
+                quoted                                ? text
+                : sorted[i]->kind == RG_SETTING_EMPTY ? "[]"
+                                                      : sorted[i]->text);
+        free(path);
+        free(text);
+    }
+    fputc('}', stream);
+    fclose(stream);
+    free(sorted);
+    return json;
+}
+
+/* False when the value is of a kind that no setting has. */
+static bool set_from_json(RgSettings *settings, const char *path, const json_t *value) {
+    char text[40];
+    switch (json_typeof(value)) {
+    case JSON_INTEGER:
+        snprintf(text, sizeof text, "%lld", (long long)json_integer_value(value));
+        rg_settings_set(settings, path, RG_SETTING_INTEGER, text, "stored config", 0);
+        return true;
+    case JSON_REAL:
+        snprintf(text, sizeof text, "%.17g", json_real_value(value));
+        rg_settings_set(settings, path, RG_SETTING_REAL, text, "stored config", 0);
+        return true;
+    case JSON_TRUE:
+    case JSON_FALSE:
+        rg_settings_set(settings, path, RG_SETTING_BOOLEAN, json_is_true(value) ? "true" : "false",
+                        "stored config", 0);
+        return true;
+    case JSON_STRING:
+        rg_settings_set(settings, path, RG_SETTING_STRING, json_string_value(value),
+                        "stored config", 0);
+        return true;
+    case JSON_ARRAY:
+        rg_settings_set(settings, path, RG_SETTING_EMPTY, "", "stored config", 0);
+        return json_array_size(value) == 0;
+    default:
+        return false;
+    }
+}
+
+RgStatus rg_settings_from_json(const char *json, RgSettings *settings, RgError *error) {
+    json_error_t trouble;
+    json_t *root = json_loads(json, JSON_REJECT_DUPLICATES, &trouble);
+    RgStatus status = RG_OK;
+    if (!root)
+        return rg_fail(error, RG_E_FORMAT, "stored config: line %d, column %d: %s", trouble.line,
+                       trouble.column, trouble.text);
+    if (!json_is_object(root))
+        status = rg_fail(error, RG_E_FORMAT, "stored config: expected a JSON object");
+    const char *path;
+    json_t *value;
+    json_object_foreach(root, path, value) {
+        if (status == RG_OK && (!path[0] || !set_from_json(settings, path, value)))
+            status = rg_fail(error, RG_E_FORMAT,
+                             "stored config: \"%s\": expected a number, a boolean, a string or []",
+                             path);
+    }
+    json_decref(root);
+    return status;
+}
