@@ -1,0 +1,76 @@
+/* What the hand-written kernels share: the attribute that compiles a loop once per instruction set,
+ * an exponential that compilers can vectorise, and the rotary and attention kernels that training
+ * and sampling have in common. Private to core: callers of operators include tensor.h. */
+#ifndef RG_CORE_TENSOR_KERNELS_H
+#define RG_CORE_TENSOR_KERNELS_H
+
+#include <math.h>
+#include <string.h>
+
+#include "core/tensor/tensor.h"
+
+/* A function so marked is compiled for several instruction sets, and the loader picks the best one
+ * that the machine has. As with BLAS, bits repeat only on the same one. */
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#define RG_KERNEL __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define RG_KERNEL
+#endif
+
+/* exp(x) to about one unit in the last place of a float, without branches. Range reduction and
+ * polynomial after Moshier's Cephes; arguments are clamped to where the result is a normal float,
+ * and NaN stays NaN. The exponent is read from the bits of x·log2(e) + 1.5·2^23, whose rounding is
+ * the rounding to an integer. */
+static inline RgReal rg_fast_exp(RgReal x) {
+#ifdef RG_DOUBLE
+    return exp(x);
+#else
+    x = x < -87.0f ? -87.0f : x;
+    x = x > 88.0f ? 88.0f : x;
+    float shifted = x * 1.44269504088896341f + 12582912.0f;
+    float n = shifted - 12582912.0f;
+    float r = x - n * 0.693359375f;
+    r = r + n * 2.12194440e-4f;
+    float p = 1.9875691500e-4f;
+    p = p * r + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    p = p * r * r + r + 1.0f;
+    uint32_t bits;
+    memcpy(&bits, &shifted, sizeof bits);
+    bits = (bits - UINT32_C(0x4B400000) + 127) << 23;
+    float power;
+    memcpy(&power, &bits, sizeof power);
+    return p * power;
+#endif
+}
+
+/* Whether an operator on these inputs will be recorded, and so must keep what backward needs. */
+bool rg_will_record(RgTape *tape, RgTensor *const *inputs, int count);
+
+/* Where an operator adds the gradient of an input: a parameter's own buffer where it has one, else
+ * a fresh zeroed tensor, which rg_gradient_done then hands to the tape. */
+typedef struct RgGradientTarget {
+    RgReal *data;
+    RgTensor *fresh; /* NULL when data is the parameter's buffer */
+} RgGradientTarget;
+RgGradientTarget rg_gradient_target(RgTape *tape, RgTensor *input);
+void rg_gradient_done(RgTape *tape, RgTensor *input, RgGradientTarget target);
+
+/* Cosines and sines of the rotary embedding for positions 0 … rows−1: each [rows, size / 2]. */
+typedef struct RgRopeTable {
+    const RgReal *cosine;
+    const RgReal *sine;
+    int64_t rows, size;
+} RgRopeTable;
+
+/* Fill cosine and sine, each [rows, size / 2]. */
+void rg_rope_angles(int64_t rows, int64_t size, RgReal base, RgReal *cosine, RgReal *sine);
+
+/* rg_rope with angles made before; `positions` [n] and the table must outlive the tape. */
+RgTensor *rg_rope_by_table(RgTape *t, RgTensor *x, const int32_t *positions, int64_t heads,
+                           const RgRopeTable *table, RgRopePairing pairing);
+
+#endif
