@@ -167,11 +167,15 @@ static RgStatus refuse_missing(const RgOption *option, const RgSettings *setting
 
 static RgStatus refuse_group(const RgOption *option, const RgSettings *settings, const char *key,
                              RgError *error) {
-    const RgSetting *inside = neighbour(settings, key);
-    char *what = expected(option);
-    RgStatus status =
-        rg_fail(error, RG_E_USAGE, "%s:%d: %s is a group or a list: expected %s",
-                inside ? inside->file : "config", inside ? inside->line : 0, key, what);
+    int64_t i = 0;
+    while (!within(rg_settings_at(settings, i)->path, key, strlen(key)))
+        i++;
+    const RgSetting *inside = rg_settings_at(settings, i);
+    char *what = expected(option), line[16] = "";
+    if (inside->line > 0)
+        snprintf(line, sizeof line, ":%d", inside->line);
+    RgStatus status = rg_fail(error, RG_E_USAGE, "%s%s: %s is a group or a list: expected %s",
+                              inside->file, line, key, what);
     free(what);
     return status;
 }
