@@ -26,6 +26,13 @@ typedef struct Cursor {
     int line;
 } Cursor;
 
+/* ":12", or nothing where there are no lines. */
+static void put_line(char where[16], int line) {
+    where[0] = '\0';
+    if (line > 0)
+        snprintf(where, 16, ":%d", line);
+}
+
 static bool is_digit(char c) {
     return c >= '0' && c <= '9';
 }
@@ -80,9 +87,8 @@ static RgStatus scan_number(Cursor *cursor, RgError *error) {
         return RG_OK;
     }
     int length = (int)(end - start);
-    char where[16] = "";
-    if (cursor->line > 0)
-        snprintf(where, sizeof where, ":%d", cursor->line);
+    char where[16];
+    put_line(where, cursor->line);
     errno = 0;
     long long value = strtoll(start, NULL, hexadecimal ? 16 : 10);
     bool fits_64 = errno == 0, is_64 = *end == 'L';
@@ -210,6 +216,8 @@ static RgStatus flatten_value(const Target *target, const config_setting_t *sett
     const char *text = number;
     RgSettingKind kind = RG_SETTING_EMPTY;
     int line = target->main_file ? (int)config_setting_source_line(setting) : 0;
+    char where[16];
+    put_line(where, line);
     switch (config_setting_type(setting)) {
     case CONFIG_TYPE_INT:
     case CONFIG_TYPE_INT64:
@@ -220,7 +228,7 @@ static RgStatus flatten_value(const Target *target, const config_setting_t *sett
         kind = RG_SETTING_REAL;
         snprintf(number, sizeof number, "%.17g", config_setting_get_float(setting));
         if (!isfinite(config_setting_get_float(setting)))
-            return rg_fail(error, RG_E_USAGE, "%s:%d: %s is too large for a real", file, line,
+            return rg_fail(error, RG_E_USAGE, "%s%s: %s is too large for a real", file, where,
                            path);
         break;
     case CONFIG_TYPE_BOOL:
@@ -231,7 +239,7 @@ static RgStatus flatten_value(const Target *target, const config_setting_t *sett
         kind = RG_SETTING_STRING;
         text = config_setting_get_string(setting);
         if (!is_utf8(text))
-            return rg_fail(error, RG_E_USAGE, "%s:%d: %s is not UTF-8 text", file, line, path);
+            return rg_fail(error, RG_E_USAGE, "%s%s: %s is not UTF-8 text", file, where, path);
         break;
     default:
         text = "";
