@@ -52,6 +52,7 @@ struct RgTensor {
     /* Set by the tape; read-only to others. */
     bool needs_gradient;
     RgTensor *gradient;   /* same shape; NULL until backward reached it */
+    bool gradient_owned;  /* no other tensor shares `gradient`: it may be added to in place */
     RgReal *sink;         /* parameter leaf: where its gradient is added, else NULL */
     const RgOperator *op; /* NULL for a leaf */
     RgTensor *inputs[RG_MAX_INPUTS];
@@ -181,7 +182,9 @@ RgTensor *rg_transpose(RgTape *t, RgTensor *x);              /* [r, c] → [c, r
 RgTensor *rg_slice(RgTape *t, RgTensor *x, int axis, int64_t start, int64_t length);
 RgTensor *rg_concatenate(RgTape *t, int axis, RgTensor *const *parts, int count); /* ≥ 1 parts */
 
-/* ---- operators: matrices and tables ---- */
+/* ---- operators: matrices and tables ----
+ * Arrays of indices and offsets, here and below, are borrowed: they outlive the tensors made from
+ * them, until the tape is reset. */
 
 /* a [m, k] (or its transpose) times b [k, n] (or its transpose) → [m, n] */
 RgTensor *rg_matmul(RgTape *t, RgTensor *a, RgTensor *b);

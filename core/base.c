@@ -1,0 +1,254 @@
+/* Errors, assertions, memory that cannot run out quietly, hashing, and files read and written
+ * whole. Nothing here knows of tensors. */
+#include "core/base.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+RgStatus rg_fail(RgError *error, RgStatus status, const char *format, ...) {
+    if (error) {
+        va_list arguments;
+        va_start(arguments, format);
+        vsnprintf(error->text, sizeof error->text, format, arguments);
+        va_end(arguments);
+    }
+    return status;
+}
+
+RgStatus rg_fail_in(RgError *error, RgStatus status, const char *format, ...) {
+    if (!error)
+        return status;
+    char inner[sizeof error->text];
+    memcpy(inner, error->text, sizeof inner);
+    inner[sizeof inner - 1] = '\0';
+
+    va_list arguments;
+    va_start(arguments, format);
+    int written = vsnprintf(error->text, sizeof error->text, format, arguments);
+    va_end(arguments);
+    if (written < 0 || (size_t)written >= sizeof error->text)
+        return status;
+    size_t left = sizeof error->text - (size_t)written;
+    snprintf(error->text + written, left, ": %.*s", (int)left, inner);
+    return status;
+}
+
+void rg_assert_failed(const char *condition, const char *file, int line) {
+    fprintf(stderr, "%s:%d: broken invariant: %s\n", file, line, condition);
+    abort();
+}
+
+static _Noreturn void out_of_memory(size_t bytes) {
+    fprintf(stderr, "regatta: out of memory: %zu bytes asked for\n", bytes);
+    exit(EXIT_FAILURE);
+}
+
+void *rg_allocate(size_t bytes) {
+    void *memory = calloc(1, bytes ? bytes : 1);
+    if (!memory)
+        out_of_memory(bytes);
+    return memory;
+}
+
+void *rg_allocate_aligned(size_t bytes) {
+    /* aligned_alloc wants a multiple of the alignment. */
+    size_t rounded = (bytes + 63) / 64 * 64;
+    void *memory = rounded < bytes ? NULL : aligned_alloc(64, rounded ? rounded : 64);
+    if (!memory)
+        out_of_memory(bytes);
+    return memory;
+}
+
+void *rg_reallocate(void *memory, size_t count, size_t each) {
+    size_t bytes;
+    if (__builtin_mul_overflow(count, each, &bytes))
+        out_of_memory(SIZE_MAX);
+    void *larger = realloc(memory, bytes ? bytes : 1);
+    if (!larger)
+        out_of_memory(bytes);
+    return larger;
+}
+
+char *rg_string_copy(const char *text) {
+    if (!text)
+        return NULL;
+    size_t size = strlen(text) + 1;
+    return memcpy(rg_allocate(size), text, size);
+}
+
+char *rg_string_format(const char *format, ...) {
+    char *text = NULL;
+    va_list arguments;
+    va_start(arguments, format);
+    int length = vasprintf(&text, format, arguments);
+    va_end(arguments);
+    if (length < 0)
+        out_of_memory(strlen(format));
+    return text;
+}
+
+static int least(int a, int b) {
+    return a < b ? a : b;
+}
+
+enum { LONGEST_NAME = 128 };
+
+/* Edits that lead from a to b: insert, delete, replace, swap neighbours (Damerau 1964, in the
+ * restricted form that edits no place twice). INT_MAX when either is too long to be a name. */
+static int edit_distance(const char *a, const char *b) {
+    size_t a_length = strlen(a), b_length = strlen(b);
+    if (a_length > LONGEST_NAME || b_length > LONGEST_NAME)
+        return INT32_MAX;
+    int rows[3][LONGEST_NAME + 1];
+    for (size_t j = 0; j <= b_length; j++)
+        rows[0][j] = (int)j;
+    for (size_t i = 1; i <= a_length; i++) {
+        int *row = rows[i % 3], *above = rows[(i + 2) % 3], *second_above = rows[(i + 1) % 3];
+        row[0] = (int)i;
+        for (size_t j = 1; j <= b_length; j++) {
+            int replaced = above[j - 1] + (a[i - 1] != b[j - 1]);
+            row[j] = least(replaced, 1 + least(above[j], row[j - 1]));
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+                row[j] = least(row[j], second_above[j - 2] + 1);
+        }
+    }
+    return rows[a_length % 3][b_length];
+}
+
+const char *rg_nearest_name(const char *name, const char *const *names) {
+    size_t third = strlen(name) / 3;
+    int best_distance = third > 2 ? (int)third : 2;
+    const char *best = NULL;
+    for (; *names; names++) {
+        int distance = edit_distance(name, *names);
+        if (distance < best_distance || (distance == best_distance && !best)) {
+            best_distance = distance;
+            best = *names;
+        }
+    }
+    return best;
+}
+
+uint64_t rg_hash(uint64_t hash, const void *bytes, size_t size) {
+    const unsigned char *byte = bytes;
+    for (size_t i = 0; i < size; i++)
+        hash = (hash ^ byte[i]) * UINT64_C(1099511628211);
+    return hash;
+}
+
+double rg_clock_seconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+/* The size of a regular file is a first guess; a pipe has none, so the buffer grows. */
+static RgStatus read_all(int file, const char *path, char **content, size_t *size, RgError *error) {
+    struct stat about;
+    size_t capacity = 4096, filled = 0;
+    if (fstat(file, &about) == 0 && S_ISREG(about.st_mode))
+        capacity = (size_t)about.st_size + 1;
+    char *buffer = rg_reallocate(NULL, capacity + 1, 1);
+    for (;;) {
+        ssize_t got = read(file, buffer + filled, capacity - filled);
+        if (got == 0)
+            break;
+        if (got < 0 && errno != EINTR) {
+            free(buffer);
+            return rg_fail(error, RG_E_FILE, "%s: cannot read: %s", path, strerror(errno));
+        }
+        filled += got > 0 ? (size_t)got : 0;
+        if (filled == capacity) {
+            capacity *= 2;
+            buffer = rg_reallocate(buffer, capacity + 1, 1);
+        }
+    }
+    buffer[filled] = '\0';
+    *content = buffer;
+    if (size)
+        *size = filled;
+    return RG_OK;
+}
+
+RgStatus rg_file_read(const char *path, char **content, size_t *size, RgError *error) {
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0)
+        return rg_fail(error, RG_E_FILE, "%s: cannot open: %s", path, strerror(errno));
+    RgStatus status = read_all(file, path, content, size, error);
+    close(file);
+    return status;
+}
+
+static bool write_all(int file, const char *bytes, size_t size) {
+    while (size > 0) {
+        ssize_t written = write(file, bytes, size);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written < 0)
+            return false;
+        bytes += written;
+        size -= (size_t)written;
+    }
+    return true;
+}
+
+/* A rename is on disk only once its folder is. */
+static bool sync_folder_of(const char *path) {
+    const char *slash = strrchr(path, '/');
+    char *folder = slash ? strndup(path, (size_t)(slash - path) + 1) : rg_string_copy(".");
+    int file = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    free(folder);
+    if (file < 0)
+        return false;
+    /* Some file systems have nothing to sync in a folder, and say so by EINVAL. */
+    bool synced = fsync(file) == 0 || errno == EINVAL;
+    int cause = errno;
+    close(file);
+    errno = cause;
+    return synced;
+}
+
+RgStatus rg_file_write(const char *path, const void *content, size_t size, RgError *error) {
+    RgStatus status = RG_OK;
+    char *temporary = rg_string_format("%s.XXXXXX", path);
+    int file = mkostemp(temporary, O_CLOEXEC);
+    if (file < 0) {
+        status = rg_fail(error, RG_E_FILE, "%s: cannot create: %s", temporary, strerror(errno));
+        free(temporary);
+        return status;
+    }
+    /* mkostemp makes it private; a result is to be as readable as any other new file. */
+    mode_t mask = umask(0);
+    umask(mask);
+    bool written =
+        fchmod(file, 0666 & ~mask) == 0 && write_all(file, content, size) && fsync(file) == 0;
+    int cause = errno;
+    if (close(file) != 0 && written) {
+        written = false;
+        cause = errno;
+    }
+    if (!written) {
+        status = rg_fail(error, RG_E_FILE, "%s: cannot write: %s", temporary, strerror(cause));
+        goto fail;
+    }
+    if (rename(temporary, path) != 0) {
+        status = rg_fail(error, RG_E_FILE, "%s: cannot rename from %s: %s", path, temporary,
+                         strerror(errno));
+        goto fail;
+    }
+    if (!sync_folder_of(path))
+        status = rg_fail(error, RG_E_FILE, "%s: cannot sync its folder: %s", path, strerror(errno));
+    free(temporary);
+    return status;
+fail:
+    unlink(temporary);
+    free(temporary);
+    return status;
+}
