@@ -6,7 +6,16 @@
  * A batch is cut into a fixed number of shards, each with its own tape and gradient buffer, which
  * are run by as many threads as there are and reduced in a fixed order: the number of threads
  * changes who computes a shard, never the bits. Callers see none of that: rg_policy_logprob is one
- * operator on their tape. */
+ * operator on their tape.
+ *
+ * What a shard keeps for backward belongs to that one call, so any number of calls may lie on one
+ * tape. It is taken back at the policy's next call after backward ran, or once the tape was reset
+ * or rewound past the call. So: backward may be repeated, but not with another call of the same
+ * policy in between.
+ *
+ * FLOPs of log-probabilities (backward included), features and sampling are counted in
+ * policy->flops and not on the caller's tape; except on a second-order tape, where the operators
+ * are the tape's own and are counted there alone. */
 #ifndef RG_CORE_POLICY_POLICY_H
 #define RG_CORE_POLICY_POLICY_H
 
@@ -16,6 +25,8 @@
 #include "core/tensor/tensor.h"
 
 typedef struct RgPolicy RgPolicy;
+
+enum { RG_POLICY_SHARDS = 4 }; /* of a new policy */
 
 /* What the environment asks of a policy. */
 typedef struct RgPolicySpace {
@@ -44,10 +55,11 @@ typedef struct RgPolicyType {
     const RgOption *options;
     size_t options_size;
 
-    /* Allocate `policy->state` and declare, allocate and initialise `policy->parameters`. */
+    /* Allocate `policy->state`; declare, allocate and initialise `policy->parameters`, which come
+     * created and empty. */
     RgStatus (*create)(RgPolicy *policy, const void *options, const RgPolicySpace *space,
                        RgRandom random, RgError *error);
-    void (*destroy)(RgPolicy *policy);
+    void (*destroy)(RgPolicy *policy); /* frees `state` only */
 
     /* [sequences->count] log-probabilities of the responses, on `tape`, with `parameters` in place
      * of the policy's own (same layout; a shard has its own gradient buffer). Thread-safe. */
@@ -60,8 +72,9 @@ typedef struct RgPolicyType {
                           const RgSequences *sequences);
     int64_t (*feature_count)(const RgPolicy *policy);
 
-    /* Append one response per prompt i in `range` [first, last) to out[i] (tokens only; see
-     * rg_policy_sample). Thread-safe. Returns FLOPs spent. */
+    /* Draw one response for each prompt i in [first, last): its tokens at
+     * tokens[(i − first) · sampling->response_limit], their number in length[i − first]. The random
+     * numbers of i are those of rg_random_at(random, i). Thread-safe. Returns FLOPs spent. */
     double (*sample)(RgPolicy *policy, const RgSequences *prompts, int64_t first, int64_t last,
                      const RgSampling *sampling, RgRandom random, int32_t *tokens, int64_t *length);
 
@@ -70,10 +83,13 @@ typedef struct RgPolicyType {
 
     /* Longest sequence in tokens; 0 for no limit. */
     int64_t (*context_limit)(const RgPolicy *policy);
+    /* Token ids are 0 … vocabulary−1, in prompts and in responses; NULL: not checked. */
+    int64_t (*vocabulary)(const RgPolicy *policy, bool in_response);
 
     /* Metadata that rg_policy_load needs to rebuild the policy: a JSON object's text, malloc'd. */
     char *(*describe)(const RgPolicy *policy);
-    /* Rebuild `state` and the declared parameters from that text. */
+    /* Rebuild `state` and the declared and allocated parameters (values to be filled by the caller)
+     * from that text. */
     RgStatus (*restore)(RgPolicy *policy, const char *description, RgError *error);
 } RgPolicyType;
 
@@ -82,7 +98,7 @@ struct RgPolicy {
     RgParameters *parameters;
     void *state;              /* the kind's own; shared by clones */
     int64_t shards;           /* a batch is cut into so many; part of what decides the bits */
-    struct RgShards *workers; /* tapes and gradient buffers of the shards */
+    struct RgShards *workers; /* tapes and gradient buffers of the shards; made when needed */
     double flops;             /* spent so far in log-probabilities, backward and sampling */
     bool shares_state;        /* a clone: does not destroy `state` */
 };
@@ -92,10 +108,15 @@ struct RgPolicy {
 RgStatus rg_policy_create(const char *kind, const struct RgSettings *settings, const char *path,
                           const RgPolicySpace *space, RgRandom random, RgPolicy **policy,
                           RgError *error);
+/* Own parameters with the same values, the same state: a clone must not outlive its original. */
 RgPolicy *rg_policy_clone(const RgPolicy *policy, bool frozen);
 void rg_policy_destroy(RgPolicy *policy);
+/* A policy of a kind with nothing in it: parameters created and empty, state NULL. For loaders. */
+RgPolicy *rg_policy_new(const RgPolicyType *type);
 
-/* A policy's weights and description as one safetensors file. */
+/* A policy's weights and description as one safetensors file: metadata "regatta.policy" is the
+ * kind, "regatta.description" what the kind says of itself. Loading also takes a checkpoint of
+ * llama2.c. */
 RgStatus rg_policy_save(const RgPolicy *policy, const char *path, RgError *error);
 RgStatus rg_policy_load(const char *path, RgPolicy **policy, RgError *error);
 
@@ -109,7 +130,8 @@ RgStatus rg_policy_check(const RgPolicy *policy, const RgSequences *sequences, c
  * sequences  packed prompts and responses, n of them; must outlive the tape
  * returns    [n], nats: sum over the response's tokens of log π(token | everything before)
  *
- * Differentiable in the policy's parameters; to second order on a second-order tape. */
+ * Differentiable in the policy's parameters by rg_backward, which adds to
+ * policy->parameters->gradient; to second order, and by rg_gradients, on a second-order tape. */
 RgTensor *rg_policy_logprob(RgTape *tape, RgPolicy *policy, const RgSequences *sequences);
 
 /* The same as plain numbers, nothing recorded: logprob [n]. */

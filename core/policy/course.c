@@ -1,0 +1,25 @@
+/* How an environment's judge turns rewards into labels. The rewards themselves are the
+ * environment's. */
+#include "core/policy/course.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+double rg_preference_probability(const RgCourse *course, double a, double b) {
+    double p = a > b ? 1 : a < b ? 0 : 0.5;
+    if (course->label_temperature > 0)
+        p = 1 / (1 + exp(-(a - b) / course->label_temperature));
+    return p * (1 - course->label_noise) + (1 - p) * course->label_noise;
+}
+
+void rg_course_label(const RgCourse *course, const RgSequences *sequences, RgRandom random,
+                     uint8_t *preferred) {
+    RG_ASSERT(sequences->count % 2 == 0);
+    double *reward = rg_allocate((size_t)(sequences->count + 1) * sizeof *reward);
+    course->judge(course->environment, sequences, reward);
+    for (int64_t i = 0; i < sequences->count / 2; i++) {
+        double first = rg_preference_probability(course, reward[2 * i], reward[2 * i + 1]);
+        preferred[i] = rg_random_uniform(random, (uint64_t)i) < first ? 0 : 1;
+    }
+    free(reward);
+}

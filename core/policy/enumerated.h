@@ -1,0 +1,22 @@
+/* Policies over an enumerated set of contexts and responses, where a prompt is one token (the
+ * context's number) and a response is one token (the response's number):
+ *
+ *     tabular       logits[c, r] are the parameters themselves
+ *     log-linear    logits[c, r] = features[c, r, :] · w, with the environment's features
+ *
+ * both with π(r|c) = softmax over r. */
+#ifndef RG_CORE_POLICY_ENUMERATED_H
+#define RG_CORE_POLICY_ENUMERATED_H
+
+#include "core/policy/policy.h"
+
+extern const RgPolicyType rg_policy_tabular;
+extern const RgPolicyType rg_policy_log_linear;
+
+/* Log-probabilities of all responses, as plain numbers in double: logprob [contexts, responses].
+ * For kinds that have `logits`. */
+void rg_policy_table(const RgPolicy *policy, double *logprob);
+int64_t rg_policy_contexts(const RgPolicy *policy);
+int64_t rg_policy_responses(const RgPolicy *policy);
+
+#endif

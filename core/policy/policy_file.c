@@ -1,0 +1,106 @@
+/* A policy's weights and description in one safetensors file, and back. The layout of the file is
+ * core/train/safetensors.c's business, checkpoints of llama2.c are core/policy/llama2.c's. */
+#include "core/policy/llama2.h"
+#include "core/policy/policy.h"
+#include "core/train/safetensors.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifdef RG_DOUBLE
+enum { STORED_REAL = RG_F64 };
+#else
+enum { STORED_REAL = RG_F32 };
+#endif
+
+RgStatus rg_policy_save(const RgPolicy *policy, const char *path, RgError *error) {
+    const RgParameters *parameters = policy->parameters;
+    RgStoredTensor *tensors = rg_allocate((size_t)(parameters->view_count + 1) * sizeof *tensors);
+    for (int i = 0; i < parameters->view_count; i++) {
+        const RgParameterView *view = &parameters->views[i];
+        tensors[i] = (RgStoredTensor){.name = view->name,
+                                      .type = STORED_REAL,
+                                      .rank = view->rank,
+                                      .data = parameters->value + view->offset,
+                                      .bytes = (size_t)view->count * sizeof(RgReal)};
+        memcpy(tensors[i].size, view->size, sizeof tensors[i].size);
+    }
+    char *description = policy->type->describe(policy);
+    const char *metadata[] = {"regatta.policy", policy->type->name, "regatta.description",
+                              description, NULL};
+    RgStatus status = rg_safetensors_write(path, tensors, parameters->view_count, metadata, error);
+    free(description);
+    free(tensors);
+    return status;
+}
+
+static RgStatus fill_parameters(RgParameters *parameters, const RgSafetensors *file,
+                                const char *path, RgError *error) {
+    for (int i = 0; i < parameters->view_count; i++) {
+        const RgParameterView *view = &parameters->views[i];
+        const RgStoredTensor *stored = rg_safetensors_find(file, view->name);
+        if (!stored)
+            return rg_fail(error, RG_E_FORMAT, "%s: no tensor \"%s\"", path, view->name);
+        bool same = stored->rank == view->rank;
+        for (int axis = 0; same && axis < view->rank; axis++)
+            same = stored->size[axis] == view->size[axis];
+        if (!same)
+            return rg_fail(error, RG_E_FORMAT,
+                           "%s: tensor \"%s\" does not have the shape that the file's description "
+                           "asks for",
+                           path, view->name);
+        RG_TRY(rg_stored_to_real(stored, parameters->value + view->offset, error));
+    }
+    return RG_OK;
+}
+
+static RgStatus load_safetensors(const RgSafetensors *file, const char *path, RgPolicy **policy,
+                                 RgError *error) {
+    const char *kind = rg_safetensors_metadata(file, "regatta.policy");
+    const char *description = rg_safetensors_metadata(file, "regatta.description");
+    if (!kind || !description)
+        return rg_fail(error, RG_E_FORMAT,
+                       "%s: not a policy: its metadata has no \"regatta.policy\" or no "
+                       "\"regatta.description\"",
+                       path);
+    const RgPolicyType *type = rg_policy_type(kind);
+    if (!type)
+        return rg_fail(error, RG_E_FORMAT, "%s: no policy is called \"%s\"", path, kind);
+    RgPolicy *new = rg_policy_new(type);
+    RgStatus status = type->restore(new, description, error);
+    if (status != RG_OK)
+        rg_fail_in(error, status, "%s", path);
+    else
+        status = fill_parameters(new->parameters, file, path, error);
+    if (status != RG_OK) {
+        rg_policy_destroy(new);
+        return status;
+    }
+    *policy = new;
+    return RG_OK;
+}
+
+/* The header of a safetensors file is a JSON object behind its 8-byte length. */
+static RgStatus looks_like_safetensors(const char *path, bool *answer, RgError *error) {
+    FILE *file = fopen(path, "rb");
+    if (!file)
+        return rg_fail(error, RG_E_FILE, "%s: cannot be opened", path);
+    char start[9] = {0};
+    *answer = fread(start, 1, sizeof start, file) == sizeof start && start[8] == '{';
+    fclose(file);
+    return RG_OK;
+}
+
+RgStatus rg_policy_load(const char *path, RgPolicy **policy, RgError *error) {
+    *policy = NULL;
+    bool safetensors = false;
+    RG_TRY(looks_like_safetensors(path, &safetensors, error));
+    if (!safetensors)
+        return rg_llama2c_load(path, policy, error);
+    RgSafetensors *file = NULL;
+    RG_TRY(rg_safetensors_open(path, &file, error));
+    RgStatus status = load_safetensors(file, path, policy, error);
+    rg_safetensors_close(file);
+    return status;
+}
