@@ -230,9 +230,14 @@ static char *immutable_uri(const char *path) {
 
 static RgStatus open_database(RgStore *store, bool writable, RgError *error) {
     struct stat about;
-    if (stat(store->path, &about) == 0 ? !S_ISREG(about.st_mode) : !writable)
-        return rg_fail(error, RG_E_STORE, "%s: cannot open the results store: %s", store->path,
-                       errno == ENOENT ? strerror(errno) : "it is not a regular file");
+    if (stat(store->path, &about) != 0) {
+        if (!writable || errno != ENOENT)
+            return rg_fail(error, RG_E_STORE, "%s: cannot open the results store: %s", store->path,
+                           strerror(errno));
+    } else if (!S_ISREG(about.st_mode)) {
+        return rg_fail(error, RG_E_STORE,
+                       "%s: cannot open the results store: it is not a regular file", store->path);
+    }
     int flags = writable ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
     if (sqlite3_open_v2(store->path, &store->database, flags, NULL) != SQLITE_OK)
         return store_fail(store, error, "open the results store");
@@ -296,7 +301,7 @@ static int read_marks(RgStore *store, SchemaMarks *marks) {
 static RgStatus check_schema(RgStore *store, bool writable, RgError *error) {
     SchemaMarks marks = {0};
     int code = read_marks(store, &marks);
-    if (code == SQLITE_CANTOPEN && !writable) {
+    if ((code == SQLITE_CANTOPEN || code == SQLITE_READONLY) && !writable) {
         RG_TRY(reopen_immutable(store, error));
         code = read_marks(store, &marks);
     }

@@ -1,0 +1,390 @@
+/* The results store: what is written comes back, and what can go wrong says so. */
+#include "core/results/store.h"
+#include "tests/scratch.h"
+
+#include <criterion/criterion.h>
+#include <math.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static RgError error;
+
+TestSuite(store, .init = scratch_begin, .fini = scratch_remove);
+
+#define ASSERT_OK(call) cr_assert_eq(call, RG_OK, "%s", error.text)
+
+static RgStore *open_store(const char *path, bool writable) {
+    RgStore *store = NULL;
+    ASSERT_OK(rg_store_open(path, writable, &store, &error));
+    return store;
+}
+
+/* Opening must fail with this message after the path. */
+static void refuse_open(const char *path, bool writable, const char *expected) {
+    RgStore *store = (RgStore *)&error;
+    cr_assert_eq(rg_store_open(path, writable, &store, &error), RG_E_STORE, "%s", path);
+    cr_assert_null(store);
+    cr_assert_eq(strncmp(error.text, path, strlen(path)), 0, "%s", error.text);
+    cr_assert(strstr(error.text, expected), "%s", error.text);
+}
+
+static int64_t add_trial(RgStore *store, const char *key, bool *finished) {
+    RgTrialRecord record = {.key = key,
+                            .algorithm = "dpo",
+                            .label = "DPO",
+                            .seed = 3,
+                            .swept_json = "{}",
+                            .config_json = "{\"a\":1}",
+                            .provenance_json = "{}"};
+    ASSERT_OK(rg_store_experiment(store, "bandit", "{}", &record.experiment, &error));
+    ASSERT_OK(rg_store_trial(store, &record, finished, &error));
+    return record.id;
+}
+
+static const char *const names[] = {"loss", "margin"};
+
+static void add_step(RgStore *store, int64_t trial, int64_t step, const RgEvaluation *evaluation) {
+    RgMeter meter = {.flops = 1e12 * (double)step, .judge_queries = 2 * step};
+    ASSERT_OK(rg_store_step(store, trial, step, &meter, names, (const double[]){0.5, NAN}, 2,
+                            evaluation, &error));
+}
+
+/* The first number of a query; NaN for NULL. */
+static double query(RgStore *store, const char *text) {
+    sqlite3_stmt *statement;
+    cr_assert_eq(sqlite3_prepare_v2(rg_store_database(store), text, -1, &statement, NULL),
+                 SQLITE_OK, "%s", sqlite3_errmsg(rg_store_database(store)));
+    cr_assert_eq(sqlite3_step(statement), SQLITE_ROW, "%s gave no row", text);
+    double value = rg_store_double(statement, 0);
+    sqlite3_finalize(statement);
+    return value;
+}
+
+static RgEvaluation *evaluation_of_two(void) {
+    RgEvaluation *e = rg_evaluation_create();
+    rg_evaluation_column_and_mean(e, "reward", (const double[]){1, 4}, 2);
+    rg_evaluation_column(e, "kl", (const double[]){0.25, NAN}, 2);
+    rg_evaluation_response(e, 1, "Ahoy π", "Aye");
+    return e;
+}
+
+Test(store, step_comes_back_after_reopening) {
+    const char *path = scratch("results/deep/x.sqlite");
+    RgStore *store = open_store(path, true);
+    int64_t trial = add_trial(store, "k1", &(bool){0});
+    RgEvaluation *e = evaluation_of_two();
+    RgMeter meter = {1e18, 2.5, 3, 4, 5, 6, 7e9};
+    ASSERT_OK(rg_store_step(store, trial, 10, &meter, names, (const double[]){0.1 + 0.2, 2}, 2, e,
+                            &error));
+    rg_evaluation_destroy(e);
+    rg_store_close(store);
+
+    store = open_store(path, false);
+    cr_assert_eq(query(store, "SELECT value FROM metrics WHERE name = 'loss'"), 0.1 + 0.2);
+    cr_assert_eq(query(store, "SELECT value FROM metrics WHERE name = 'eval/reward'"), 2.5);
+    cr_assert_eq(query(store, "SELECT count(*) FROM metrics"), 3);
+    cr_assert_eq(query(store, "SELECT count(*) FROM evaluations WHERE step = 10"), 4);
+    cr_assert_eq(query(store, "SELECT value FROM evaluations WHERE name='reward' AND item=1"), 4);
+    cr_assert_eq(query(store, "SELECT response = 'Aye' AND prompt = 'Ahoy π' FROM responses"), 1);
+    cr_assert_eq(query(store, "SELECT flops = 1e18 AND seconds = 2.5 AND trained_tokens = 3 AND "
+                              "generated_tokens = 4 AND judge_queries = 5 AND hessian_products = 6 "
+                              "AND peak_memory = 7e9 AND evaluated = 1 FROM readings"),
+                 1);
+    cr_assert_eq(query(store, "SELECT algorithm = 'dpo' AND label = 'DPO' AND seed = 3 AND key = "
+                              "'k1' AND status = 'running' AND reason IS NULL FROM trials"),
+                 1);
+    rg_store_close(store);
+    rg_store_close(NULL);
+}
+
+Test(store, is_in_wal_mode_of_version_one) {
+    RgStore *store = open_store(scratch("x.sqlite"), true);
+    cr_assert_eq(query(store, "SELECT journal_mode = 'wal' FROM pragma_journal_mode"), 1);
+    cr_assert_eq(query(store, "SELECT user_version FROM pragma_user_version"), 1);
+    cr_assert_eq(query(store, "SELECT foreign_keys FROM pragma_foreign_keys"), 1);
+    rg_store_close(store);
+}
+
+Test(store, not_a_number_and_infinity_survive) {
+    RgStore *store = open_store(scratch("x.sqlite"), true);
+    int64_t trial = add_trial(store, "k", &(bool){0});
+    const double odd[] = {NAN, -INFINITY};
+    ASSERT_OK(rg_store_step(store, trial, 0, &(RgMeter){0}, names, odd, 2, NULL, &error));
+    cr_assert(isnan(query(store, "SELECT value FROM metrics WHERE name = 'loss'")));
+    cr_assert_eq(query(store, "SELECT value IS NULL FROM metrics WHERE name = 'loss'"), 1);
+    cr_assert_eq(query(store, "SELECT value FROM metrics WHERE name = 'margin'"), -INFINITY);
+    rg_store_close(store);
+}
+
+Test(store, trial_is_known_by_its_key_and_finished_ones_are_told) {
+    RgStore *store = open_store(scratch("x.sqlite"), true);
+    bool finished = true;
+    int64_t first = add_trial(store, "k1", &finished);
+    cr_assert_not(finished);
+    int64_t second = add_trial(store, "k2", &finished);
+    cr_assert_neq(first, second);
+    ASSERT_OK(rg_store_trial_status(store, first, "finished", NULL, &error));
+    ASSERT_OK(rg_store_trial_status(store, second, "failed", "no memory", &error));
+    cr_assert_eq(add_trial(store, "k1", &finished), first);
+    cr_assert(finished);
+    cr_assert_eq(query(store, "SELECT status = 'finished' FROM trials WHERE key = 'k1'"), 1);
+    cr_assert_eq(query(store, "SELECT reason = 'no memory' FROM trials WHERE key = 'k2'"), 1);
+    cr_assert_eq(add_trial(store, "k2", &finished), second);
+    cr_assert_not(finished, "a failed trial is run again");
+    cr_assert_eq(query(store, "SELECT status = 'running' AND reason IS NULL FROM trials "
+                              "WHERE key = 'k2'"),
+                 1);
+    ASSERT_OK(rg_store_trial_status(store, second, "diverged", "loss is NaN", &error));
+    add_trial(store, "k2", &finished);
+    cr_assert(finished, "divergence is an outcome");
+    cr_assert_eq(query(store, "SELECT count(*) FROM trials"), 2);
+    rg_store_close(store);
+}
+
+Test(store, experiment_that_is_run_again_takes_the_new_config) {
+    RgStore *store = open_store(scratch("x.sqlite"), true);
+    int64_t first, other, again;
+    ASSERT_OK(rg_store_experiment(store, "a", "{\"x\":1}", &first, &error));
+    ASSERT_OK(rg_store_experiment(store, "b", "{}", &other, &error));
+    ASSERT_OK(rg_store_experiment(store, "a", "{\"x\":2}", &again, &error));
+    cr_assert_eq(first, again);
+    cr_assert_neq(first, other);
+    cr_assert_eq(query(store, "SELECT json_extract(config, '$.x') FROM experiments "
+                              "WHERE name = 'a'"),
+                 2);
+    cr_assert_eq(query(store, "SELECT created LIKE '2%Z' FROM experiments WHERE name = 'a'"), 1);
+    rg_store_close(store);
+}
+
+Test(store, rewind_forgets_what_came_after_the_step) {
+    RgStore *store = open_store(scratch("x.sqlite"), true);
+    int64_t trial = add_trial(store, "k1", &(bool){0}), other = add_trial(store, "k2", &(bool){0});
+    RgEvaluation *e = evaluation_of_two();
+    for (int64_t step = 1; step <= 4; step++) {
+        add_step(store, trial, step, e);
+        add_step(store, other, step, e);
+    }
+    rg_evaluation_destroy(e);
+    ASSERT_OK(rg_store_trial_rewind(store, trial, 2, &error));
+    cr_assert_eq(query(store, "SELECT max(step) FROM readings WHERE trial = 1"), 2);
+    cr_assert_eq(query(store, "SELECT count(*) FROM metrics WHERE trial = 1"), 6);
+    cr_assert_eq(query(store, "SELECT count(*) FROM evaluations WHERE trial = 1"), 8);
+    cr_assert_eq(query(store, "SELECT count(*) FROM responses WHERE trial = 1"), 2);
+    cr_assert_eq(query(store, "SELECT count(*) FROM metrics WHERE trial = 2"), 12);
+    ASSERT_OK(rg_store_trial_rewind(store, trial, -1, &error));
+    cr_assert_eq(query(store, "SELECT count(*) FROM readings WHERE trial = 1"), 0);
+    add_step(store, trial, 0, NULL);
+    ASSERT_OK(rg_store_trial_rewind(store, trial, -1, &error));
+    cr_assert_eq(query(store, "SELECT count(*) FROM readings WHERE trial = 1"), 0);
+    rg_store_close(store);
+}
+
+Test(store, step_that_fails_leaves_nothing_of_itself) {
+    RgStore *store = open_store(scratch("x.sqlite"), true);
+    int64_t trial = add_trial(store, "k", &(bool){0});
+    cr_assert_eq(sqlite3_exec(rg_store_database(store),
+                              "CREATE TRIGGER t BEFORE INSERT ON metrics WHEN new.name = 'margin' "
+                              "BEGIN SELECT RAISE(ABORT, 'no margins today'); END",
+                              NULL, NULL, NULL),
+                 SQLITE_OK);
+    RgMeter meter = {0};
+    cr_assert_eq(
+        rg_store_step(store, trial, 5, &meter, names, (const double[]){1, 2}, 2, NULL, &error),
+        RG_E_STORE);
+    cr_assert(strstr(error.text, "x.sqlite: cannot write step 5 of trial 1: no margins today"),
+              "%s", error.text);
+    cr_assert_eq(query(store, "SELECT count(*) FROM readings"), 0);
+    cr_assert_eq(query(store, "SELECT count(*) FROM metrics"), 0);
+    cr_assert_eq(
+        rg_store_step(store, trial, 5, &meter, names, (const double[]){1}, 1, NULL, &error), RG_OK,
+        "the store goes on");
+    rg_store_close(store);
+}
+
+Test(store, rows_of_an_unknown_trial_are_refused) {
+    RgStore *store = open_store(scratch("x.sqlite"), true);
+    cr_assert_eq(
+        rg_store_step(store, 99, 0, &(RgMeter){0}, names, (const double[]){1}, 1, NULL, &error),
+        RG_E_STORE);
+    cr_assert(strstr(error.text, "FOREIGN KEY"), "%s", error.text);
+    rg_store_close(store);
+}
+
+Test(store, second_writer_is_told_who_holds_it) {
+    const char *path = scratch("x.sqlite");
+    RgStore *store = open_store(path, true);
+    char holder[64];
+    snprintf(holder, sizeof holder, "is being written by process %ld on ", (long)getpid());
+    refuse_open(path, true, holder);
+    add_trial(store, "k", &(bool){0});
+    RgStore *reader = open_store(path, false);
+    cr_assert_eq(query(reader, "SELECT count(*) FROM trials"), 1, "readers may look meanwhile");
+    rg_store_close(reader);
+    rg_store_close(store);
+    rg_store_close(open_store(path, true));
+}
+
+Test(store, killed_writer_loses_no_step_and_frees_the_lock) {
+    const char *path = scratch("x.sqlite");
+    int written[2];
+    cr_assert_eq(pipe(written), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        RgStore *store = open_store(path, true);
+        int64_t trial = add_trial(store, "k", &(bool){0});
+        for (int64_t step = 0;; step++) {
+            add_step(store, trial, step, NULL);
+            if (write(written[1], &step, sizeof step) != sizeof step)
+                _exit(1);
+        }
+    }
+    int64_t step = -1;
+    while (step < 200)
+        cr_assert_eq(read(written[0], &step, sizeof step), sizeof step);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    close(written[1]);
+    while (read(written[0], &step, sizeof step) == sizeof step)
+        continue;
+    RgStore *store = open_store(path, true);
+    cr_assert_geq(query(store, "SELECT max(step) FROM readings"), (double)step);
+    cr_assert_eq(query(store, "SELECT count(*) - 2 * (SELECT count(*) FROM readings) FROM metrics"),
+                 0, "whole steps only");
+    cr_assert_eq(query(store, "SELECT integrity_check = 'ok' FROM pragma_integrity_check"), 1);
+    rg_store_close(store);
+}
+
+Test(store, what_is_no_store_is_refused) {
+    refuse_open(scratch("none.sqlite"), false, "No such file or directory");
+    refuse_open(scratch_path, false, "it is not a regular file");
+    char text[8192];
+    memset(text, 'x', sizeof text - 1);
+    text[sizeof text - 1] = '\0';
+    const char *path = scratch_write("text.sqlite", text);
+    refuse_open(path, false, "it is not an SQLite file");
+    refuse_open(path, true, "it is not an SQLite file");
+    path = scratch_write("folder/file", "");
+    char below[256];
+    snprintf(below, sizeof below, "%s/x.sqlite", path);
+    refuse_open(below, true, "Not a directory");
+    refuse_open(scratch_write("empty.sqlite", ""), false, "not a results store");
+}
+
+static void run_sql(const char *path, const char *text) {
+    sqlite3 *database;
+    cr_assert_eq(sqlite3_open(path, &database), SQLITE_OK);
+    cr_assert_eq(sqlite3_exec(database, text, NULL, NULL, NULL), SQLITE_OK, "%s",
+                 sqlite3_errmsg(database));
+    sqlite3_close(database);
+}
+
+Test(store, other_databases_and_newer_versions_are_refused_and_left_alone) {
+    const char *path = scratch("other.sqlite");
+    run_sql(path, "CREATE TABLE mine (x)");
+    refuse_open(path, true, "is an SQLite file, but not a results store");
+    run_sql(path, "SELECT x FROM mine");
+    path = scratch("newer.sqlite");
+    rg_store_close(open_store(path, true));
+    run_sql(path, "PRAGMA user_version = 2");
+    refuse_open(path, true,
+                "has schema version 2, written by a newer regatta; this one knows "
+                "versions up to 1");
+    refuse_open(path, false, "has schema version 2");
+}
+
+Test(store, damage_is_told) {
+    const char *path = scratch("x.sqlite");
+    RgStore *store = open_store(path, true);
+    int64_t trial = add_trial(store, "k", &(bool){0});
+    for (int64_t step = 0; step < 300; step++)
+        add_step(store, trial, step, NULL);
+    rg_store_close(store);
+    FILE *file = fopen(path, "r+");
+    char garbage[4096];
+    memset(garbage, 0xA5, sizeof garbage);
+    for (long page = 1; fseek(file, page * 4096, SEEK_SET) == 0 && page < 12; page++)
+        cr_assert_eq(fwrite(garbage, 1, sizeof garbage, file), sizeof garbage);
+    fclose(file);
+    store = open_store(path, true);
+    int64_t id;
+    cr_assert_eq(rg_store_experiment(store, "bandit", "{}", &id, &error), RG_E_STORE);
+    cr_assert(strstr(error.text, "x.sqlite: cannot record the experiment: the file is damaged"),
+              "%s", error.text);
+    rg_store_close(store);
+}
+
+/* Root may write anything: what follows must be tried as somebody else. */
+static void become_nobody(void) {
+    if (geteuid() == 0)
+        cr_assert_eq(seteuid(65534), 0);
+}
+
+Test(store, read_only_file_is_refused_for_writing) {
+    const char *path = scratch("x.sqlite");
+    rg_store_close(open_store(path, true));
+    uid_t owner = geteuid();
+    cr_assert_eq(chmod(scratch_path, 0777), 0);
+    cr_assert_eq(chmod(scratch("x.sqlite.lock"), 0666), 0);
+    cr_assert_eq(chmod(path, 0444), 0);
+    become_nobody();
+    refuse_open(path, true, "read-only");
+    cr_assert_eq(seteuid(owner), 0);
+}
+
+Test(store, read_only_folder_can_be_read_but_not_written) {
+    const char *path = scratch("a%b?c#d.sqlite");
+    RgStore *store = open_store(path, true);
+    add_trial(store, "k", &(bool){0});
+    rg_store_close(store);
+    uid_t owner = geteuid();
+    cr_assert_eq(chmod(path, 0444), 0);
+    cr_assert_eq(chmod(scratch_path, 0555), 0);
+    cr_assert_eq(unlink(scratch("a%b?c#d.sqlite.lock")) == 0 || geteuid() != 0, 1);
+    become_nobody();
+    store = open_store(path, false);
+    cr_assert_eq(query(store, "SELECT count(*) FROM trials"), 1);
+    rg_store_close(store);
+    refuse_open(path, true, "Permission denied");
+    cr_assert_eq(seteuid(owner), 0);
+    cr_assert_eq(chmod(scratch_path, 0755), 0);
+}
+
+Test(store, full_disk_is_told_and_costs_only_the_step) {
+    const char *path = scratch("x.sqlite");
+    RgStore *store = open_store(path, true);
+    int64_t trial = add_trial(store, "k", &(bool){0});
+    /* SQLite's own limit, as a full disk cannot be had in a test. */
+    query(store, "PRAGMA max_page_count = 40");
+    int64_t step = 0;
+    RgStatus status = RG_OK;
+    for (; step < 100000 && status == RG_OK; step++)
+        status = rg_store_step(store, trial, step, &(RgMeter){0}, names, (const double[]){1, 2}, 2,
+                               NULL, &error);
+    cr_assert_eq(status, RG_E_STORE);
+    cr_assert(strstr(error.text, ": the disk is full"), "%s", error.text);
+    cr_assert_eq(query(store, "SELECT max(step) FROM readings"), (double)(step - 2));
+    rg_store_close(store);
+}
+
+Test(store, file_system_that_refuses_more_is_told) {
+    const char *path = scratch("x.sqlite");
+    RgStore *store = open_store(path, true);
+    int64_t trial = add_trial(store, "k", &(bool){0});
+    signal(SIGXFSZ, SIG_IGN);
+    struct rlimit limit = {300000, 300000};
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    RgStatus status = RG_OK;
+    for (int64_t step = 0; step < 10000 && status == RG_OK; step++)
+        status = rg_store_step(store, trial, step, &(RgMeter){0}, names, (const double[]){1, 2}, 2,
+                               NULL, &error);
+    cr_assert_eq(status, RG_E_STORE);
+    cr_assert(strstr(error.text, "x.sqlite: cannot write step"), "%s", error.text);
+    cr_assert(strstr(error.text, "disk I/O error") || strstr(error.text, "File too large"), "%s",
+              error.text);
+    rg_store_close(store);
+}
