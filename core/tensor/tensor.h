@@ -144,6 +144,9 @@ RgTensor *rg_tensor_new(RgTape *tape, RgShape shape); /* data not set */
 RgTensor *rg_record(RgTape *tape, const RgOperator *op, RgTensor *y, RgTensor *const *inputs,
                     int input_count, void *attributes);
 void rg_add_gradient(RgTape *tape, RgTensor *input, RgTensor *gradient);
+/* Where a backward may add numbers of the input's gradient itself (a product with beta = 1, a
+ * scatter), or NULL when it has to make a tensor and call rg_add_gradient. */
+RgReal *rg_gradient_in_place(const RgTape *tape, const RgTensor *input);
 
 /* ---- operators: elementwise, with broadcasting ----
  * Shapes are aligned at the last axis; a size of 1, or an axis that is missing, is repeated. */

@@ -1,0 +1,407 @@
+/* The tape: leaves, recording, and differentiation. What an operator computes, and what its
+ * backward is, stands with the operator; here is only the order in which they are called and where
+ * the gradients go. */
+#include "core/tensor/blas.h"
+#include "core/tensor/tensor.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A tensor that backward ends at: a parameter view (which is not made twice) or a variable. */
+typedef struct Leaf {
+    RgTensor *tensor;
+    const RgParameters *parameters; /* NULL for a variable */
+    int view;
+    size_t end;          /* arena use once it was made: it is gone when a rewind goes below */
+    size_t gradient_end; /* the same of its gradient */
+
+    /* What is put aside while rg_gradients or a Hessian product walks the tape. */
+    RgTensor *gradient_aside;
+    bool owned_aside;
+    RgReal *sink_aside;
+} Leaf;
+
+struct RgTape {
+    RgArena *arena;
+    RgTensor **nodes;
+    int64_t node_count, node_capacity;
+    Leaf *leaves;
+    int leaf_count, leaf_capacity;
+    bool recording;
+    bool second_order;
+    double flops;
+};
+
+/* ---- shapes ---- */
+
+RgShape rg_shape_of(const int64_t *sizes) {
+    RgShape shape = {.rank = 0, .size = {1, 1, 1, 1}};
+    for (; *sizes != -1; sizes++) {
+        RG_ASSERT(shape.rank < RG_MAX_RANK && *sizes >= 0);
+        shape.size[shape.rank++] = *sizes;
+    }
+    return shape;
+}
+
+int64_t rg_shape_count(RgShape shape) {
+    int64_t count = 1;
+    for (int i = 0; i < shape.rank; i++)
+        count *= shape.size[i];
+    return count;
+}
+
+bool rg_shape_equal(RgShape a, RgShape b) {
+    if (a.rank != b.rank)
+        return false;
+    for (int i = 0; i < a.rank; i++)
+        if (a.size[i] != b.size[i])
+            return false;
+    return true;
+}
+
+/* ---- the tape ---- */
+
+RgTape *rg_tape_create(void) {
+    RgTape *tape = rg_allocate(sizeof *tape);
+    tape->arena = rg_arena_create();
+    tape->recording = true;
+    return tape;
+}
+
+void rg_tape_destroy(RgTape *tape) {
+    if (!tape)
+        return;
+    rg_arena_destroy(tape->arena);
+    free(tape->nodes);
+    free(tape->leaves);
+    free(tape);
+}
+
+void rg_tape_reset(RgTape *tape) {
+    rg_arena_reset(tape->arena);
+    tape->node_count = 0;
+    tape->leaf_count = 0;
+}
+
+RgArena *rg_tape_arena(RgTape *tape) {
+    return tape->arena;
+}
+
+void rg_tape_second_order(RgTape *tape, bool on) {
+    RG_ASSERT(tape->node_count == 0);
+    tape->second_order = on;
+}
+
+bool rg_tape_is_second_order(const RgTape *tape) {
+    return tape->second_order;
+}
+
+bool rg_tape_record(RgTape *tape, bool on) {
+    bool before = tape->recording;
+    tape->recording = on;
+    return before;
+}
+
+double rg_tape_flops(const RgTape *tape) {
+    return tape->flops;
+}
+
+void rg_tape_count_flops(RgTape *tape, double flops) {
+    tape->flops += flops;
+}
+
+RgTapeMark rg_tape_mark(const RgTape *tape) {
+    return (RgTapeMark){.memory = rg_arena_mark(tape->arena), .nodes = tape->node_count};
+}
+
+void rg_tape_rewind(RgTape *tape, RgTapeMark mark) {
+    RG_ASSERT(mark.nodes <= tape->node_count);
+    rg_arena_rewind(tape->arena, mark.memory);
+    tape->node_count = mark.nodes;
+
+    size_t used = rg_arena_used(tape->arena);
+    while (tape->leaf_count > 0 && tape->leaves[tape->leaf_count - 1].end > used)
+        tape->leaf_count--;
+    for (int i = 0; i < tape->leaf_count; i++) {
+        Leaf *leaf = &tape->leaves[i];
+        if (leaf->gradient_end > used) {
+            leaf->tensor->gradient = NULL;
+            leaf->tensor->gradient_owned = false;
+            leaf->gradient_end = 0;
+        }
+    }
+}
+
+/* ---- tensors and leaves ---- */
+
+static RgTensor *tensor_on(RgTape *tape, RgShape shape, RgReal *data) {
+    RgTensor *tensor = rg_arena_allocate_zeroed(tape->arena, sizeof *tensor);
+    tensor->shape = shape;
+    tensor->count = rg_shape_count(shape);
+    tensor->data = data ? data : RG_ARENA_ARRAY(tape->arena, RgReal, tensor->count);
+    return tensor;
+}
+
+RgTensor *rg_tensor_new(RgTape *tape, RgShape shape) {
+    return tensor_on(tape, shape, NULL);
+}
+
+RgTensor *rg_borrow(RgTape *tape, RgShape shape, RgReal *data) {
+    RG_ASSERT(data);
+    return tensor_on(tape, shape, data);
+}
+
+RgTensor *rg_constant(RgTape *tape, RgShape shape, const RgReal *data) {
+    RgTensor *tensor = rg_tensor_new(tape, shape);
+    if (tensor->count > 0)
+        memcpy(tensor->data, data, sizeof *data * (size_t)tensor->count);
+    return tensor;
+}
+
+RgTensor *rg_constant_from_double(RgTape *tape, RgShape shape, const double *data) {
+    RgTensor *tensor = rg_tensor_new(tape, shape);
+    for (int64_t i = 0; i < tensor->count; i++)
+        tensor->data[i] = (RgReal)data[i];
+    return tensor;
+}
+
+RgTensor *rg_filled(RgTape *tape, RgShape shape, RgReal value) {
+    RgTensor *tensor = rg_tensor_new(tape, shape);
+    for (int64_t i = 0; i < tensor->count; i++)
+        tensor->data[i] = value;
+    return tensor;
+}
+
+RgTensor *rg_scalar(RgTape *tape, RgReal value) {
+    return rg_filled(tape, RG_SCALAR, value);
+}
+
+static RgTensor *leaf_append(RgTape *tape, RgTensor *tensor, const RgParameters *parameters,
+                             int view) {
+    if (tape->leaf_count == tape->leaf_capacity) {
+        tape->leaf_capacity = tape->leaf_capacity ? 2 * tape->leaf_capacity : 32;
+        tape->leaves =
+            rg_reallocate(tape->leaves, (size_t)tape->leaf_capacity, sizeof *tape->leaves);
+    }
+    tape->leaves[tape->leaf_count++] = (Leaf){.tensor = tensor,
+                                              .parameters = parameters,
+                                              .view = view,
+                                              .end = rg_arena_used(tape->arena)};
+    return tensor;
+}
+
+RgTensor *rg_variable(RgTape *tape, RgShape shape, const RgReal *data) {
+    RgTensor *tensor = rg_constant(tape, shape, data);
+    tensor->needs_gradient = true;
+    return leaf_append(tape, tensor, NULL, 0);
+}
+
+RgTensor *rg_parameter(RgTape *tape, RgParameters *parameters, int index) {
+    for (int i = 0; i < tape->leaf_count; i++)
+        if (tape->leaves[i].parameters == parameters && tape->leaves[i].view == index)
+            return tape->leaves[i].tensor;
+
+    RG_ASSERT(index >= 0 && index < parameters->view_count && parameters->value);
+    const RgParameterView *view = &parameters->views[index];
+    RgShape shape = {.rank = view->rank};
+    memcpy(shape.size, view->size, sizeof shape.size);
+    RgTensor *tensor = rg_borrow(tape, shape, parameters->value + view->offset);
+    tensor->needs_gradient = !parameters->frozen;
+    if (parameters->gradient && !parameters->frozen)
+        tensor->sink = parameters->gradient + view->offset;
+    return leaf_append(tape, tensor, parameters, index);
+}
+
+/* ---- recording ---- */
+
+RgTensor *rg_record(RgTape *tape, const RgOperator *op, RgTensor *y, RgTensor *const *inputs,
+                    int input_count, void *attributes) {
+    RG_ASSERT(input_count >= 0 && input_count <= RG_MAX_INPUTS);
+    bool needed = false;
+    for (int i = 0; i < input_count; i++)
+        needed |= inputs[i]->needs_gradient;
+    if (!needed || !tape->recording)
+        return y;
+
+    y->needs_gradient = true;
+    y->op = op;
+    y->input_count = input_count;
+    y->attributes = attributes;
+    memcpy(y->inputs, inputs, sizeof *inputs * (size_t)input_count);
+    if (tape->node_count == tape->node_capacity) {
+        tape->node_capacity = tape->node_capacity ? 2 * tape->node_capacity : 1024;
+        tape->nodes = rg_reallocate(tape->nodes, (size_t)tape->node_capacity, sizeof *tape->nodes);
+    }
+    tape->nodes[tape->node_count++] = y;
+    return y;
+}
+
+/* A backward may hand the same tensor to several inputs, so the first gradient is only pointed to.
+ * The second makes a sum, which is the input's own, and takes what follows in place; unless the
+ * sums are recorded, and may not change. */
+void rg_add_gradient(RgTape *tape, RgTensor *input, RgTensor *gradient) {
+    if (!input->needs_gradient)
+        return;
+    RG_ASSERT(rg_shape_equal(input->shape, gradient->shape));
+    if (input->sink) {
+        rg_axpy(input->count, 1, gradient->data, input->sink);
+    } else if (!input->gradient) {
+        input->gradient = gradient;
+        input->gradient_owned = false;
+    } else if (input->gradient_owned && !tape->recording) {
+        rg_axpy(input->count, 1, gradient->data, input->gradient->data);
+    } else {
+        input->gradient = rg_add(tape, input->gradient, gradient);
+        input->gradient_owned = !tape->recording;
+    }
+}
+
+/* Sinks are put aside while a walk is recorded, so that one that stands may be written to. */
+RgReal *rg_gradient_in_place(const RgTape *tape, const RgTensor *input) {
+    if (input->sink)
+        return input->sink;
+    return input->gradient_owned && !tape->recording ? input->gradient->data : NULL;
+}
+
+/* ---- differentiation ---- */
+
+/* Hand the gradients that seeds put on tensors down to the leaves. Afterwards the gradients of the
+ * nodes still stand; nodes_clear takes them away. */
+static void nodes_walk(RgTape *tape, int64_t node_count) {
+    for (int64_t i = node_count - 1; i >= 0; i--) {
+        RgTensor *node = tape->nodes[i];
+        if (!node->gradient)
+            continue;
+        RG_ASSERT(!(tape->recording && node->op->fused));
+        node->op->backward(tape, node, node->gradient);
+    }
+}
+
+static void nodes_clear(RgTape *tape, int64_t node_count) {
+    for (int64_t i = 0; i < node_count; i++) {
+        tape->nodes[i]->gradient = NULL;
+        tape->nodes[i]->gradient_owned = false;
+    }
+}
+
+void rg_backward_from(RgTape *tape, RgTensor *y, RgTensor *dy) {
+    if (!y->needs_gradient)
+        return;
+    bool recording = rg_tape_record(tape, false);
+    int64_t node_count = tape->node_count;
+    rg_add_gradient(tape, y, dy);
+    nodes_walk(tape, node_count);
+    nodes_clear(tape, node_count);
+    rg_tape_record(tape, recording);
+
+    size_t used = rg_arena_used(tape->arena);
+    for (int i = 0; i < tape->leaf_count; i++)
+        tape->leaves[i].gradient_end = tape->leaves[i].tensor->gradient ? used : 0;
+}
+
+void rg_backward(RgTape *tape, RgTensor *y, RgReal scale) {
+    RG_ASSERT(y->count == 1);
+    if (y->needs_gradient)
+        rg_backward_from(tape, y, rg_filled(tape, y->shape, scale));
+}
+
+/* While gradients are asked for as tensors, leaves keep them like any other tensor: no parameter
+ * store is written to, and what a variable held before is put aside. */
+static void leaves_put_aside(RgTape *tape) {
+    for (int i = 0; i < tape->leaf_count; i++) {
+        Leaf *leaf = &tape->leaves[i];
+        leaf->gradient_aside = leaf->tensor->gradient;
+        leaf->owned_aside = leaf->tensor->gradient_owned;
+        leaf->sink_aside = leaf->tensor->sink;
+        leaf->tensor->gradient = NULL;
+        leaf->tensor->gradient_owned = false;
+        leaf->tensor->sink = NULL;
+    }
+}
+
+static void leaves_put_back(RgTape *tape) {
+    for (int i = 0; i < tape->leaf_count; i++) {
+        Leaf *leaf = &tape->leaves[i];
+        leaf->tensor->gradient = leaf->gradient_aside;
+        leaf->tensor->gradient_owned = leaf->owned_aside;
+        leaf->tensor->sink = leaf->sink_aside;
+    }
+}
+
+void rg_gradients(RgTape *tape, RgTensor *y, RgTensor *const *with_respect_to, int count,
+                  RgTensor **gradients) {
+    RG_ASSERT(y->count == 1);
+    bool recording = rg_tape_record(tape, tape->second_order);
+    int64_t node_count = tape->node_count;
+    leaves_put_aside(tape);
+    rg_add_gradient(tape, y, rg_filled(tape, y->shape, 1));
+    nodes_walk(tape, node_count);
+    for (int i = 0; i < count; i++) {
+        RgTensor *x = with_respect_to[i];
+        gradients[i] = x->gradient ? x->gradient : rg_filled(tape, x->shape, 0);
+    }
+    nodes_clear(tape, node_count);
+    leaves_put_back(tape);
+    rg_tape_record(tape, recording);
+}
+
+struct RgHessian {
+    RgTape *tape;
+    const RgParameters *parameters;
+    int count; /* views of the store that are leaves of this tape */
+    RgTensor **leaf;
+    RgTensor **gradient; /* of each leaf; recorded */
+    int64_t *offset;     /* of each leaf in the flat buffer */
+};
+
+RgHessian *rg_hessian_create(RgTape *tape, RgTensor *y, RgParameters *parameters) {
+    RG_ASSERT(tape->second_order);
+    RgHessian *hessian = rg_arena_allocate_zeroed(tape->arena, sizeof *hessian);
+    hessian->tape = tape;
+    hessian->parameters = parameters;
+    hessian->leaf = RG_ARENA_ARRAY(tape->arena, RgTensor *, tape->leaf_count);
+    hessian->gradient = RG_ARENA_ARRAY(tape->arena, RgTensor *, tape->leaf_count);
+    hessian->offset = RG_ARENA_ARRAY(tape->arena, int64_t, tape->leaf_count);
+    for (int i = 0; i < tape->leaf_count; i++) {
+        const Leaf *leaf = &tape->leaves[i];
+        if (leaf->parameters != parameters)
+            continue;
+        hessian->leaf[hessian->count] = leaf->tensor;
+        hessian->offset[hessian->count++] = parameters->views[leaf->view].offset;
+    }
+    rg_gradients(tape, y, hessian->leaf, hessian->count, hessian->gradient);
+    return hessian;
+}
+
+/* `out` [parameters->count], from one tensor per leaf; NULL stands for zeros. */
+static void flatten(const RgHessian *hessian, RgTensor *const *parts, RgReal *out) {
+    memset(out, 0, sizeof *out * (size_t)hessian->parameters->count);
+    for (int i = 0; i < hessian->count; i++)
+        if (parts[i])
+            memcpy(out + hessian->offset[i], parts[i]->data, sizeof *out * (size_t)parts[i]->count);
+}
+
+void rg_hessian_gradient(const RgHessian *hessian, RgReal *gradient) {
+    flatten(hessian, hessian->gradient, gradient);
+}
+
+/* H v is the gradient of <g, v>, v held fixed: the recorded g walked backward from v. */
+void rg_hessian_product(RgHessian *hessian, const RgReal *v, RgReal *hv) {
+    RgTape *tape = hessian->tape;
+    RgTapeMark mark = rg_tape_mark(tape);
+    bool recording = rg_tape_record(tape, false);
+    leaves_put_aside(tape);
+    for (int i = 0; i < hessian->count; i++)
+        rg_add_gradient(tape, hessian->gradient[i],
+                        rg_constant(tape, hessian->gradient[i]->shape, v + hessian->offset[i]));
+    nodes_walk(tape, mark.nodes);
+
+    RgTensor **second = RG_ARENA_ARRAY(tape->arena, RgTensor *, hessian->count);
+    for (int i = 0; i < hessian->count; i++)
+        second[i] = hessian->leaf[i]->gradient;
+    flatten(hessian, second, hv);
+    nodes_clear(tape, mark.nodes);
+    leaves_put_back(tape);
+    rg_tape_record(tape, recording);
+    rg_tape_rewind(tape, mark);
+}
