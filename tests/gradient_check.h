@@ -15,9 +15,8 @@ typedef RgTensor *(*GradientCase)(RgTape *tape, RgTensor *const *inputs, void *c
 /* Fails the running Criterion test when a difference exceeds `tolerance`, relative to the largest
  * entry (at least 1). Inputs are normal numbers, a function of `name` and their place. The built
  * tensor may have any shape: the scalar checked is its sum with random weights. */
-void check_gradients(const char *name, RgTensor *(*build)(RgTape *, RgTensor *const *, void *),
-                     const RgShape *shapes, int input_count, void *context, double tolerance,
-                     bool second_order);
+void check_gradients(const char *name, GradientCase build, const RgShape *shapes, int input_count,
+                     void *context, double tolerance, bool second_order);
 
 /* The same at given points: inputs[i] holds the numbers of shapes[i]. */
 void check_gradients_at(const char *name, GradientCase build, const RgShape *shapes,
