@@ -111,26 +111,24 @@ static char *join_path(const char *folder, const char *name) {
     return folder ? rg_string_format("%s/%s", folder, name) : rg_string_copy(name);
 }
 
-/* `@include "part.cfg"`, with the cursor on the @. */
+/* `@include "part.cfg"`, with the cursor on the @. What is not that, libconfig will refuse. */
 static RgStatus scan_include(Cursor *cursor, const char *folder, int depth, RgError *error) {
     static const char word[] = "@include";
-    RgStatus status = RG_OK;
-    const char *name = cursor->at + strlen(word);
+    bool is_include = strncmp(cursor->at, word, strlen(word)) == 0;
+    const char *name = cursor->at + (is_include ? strlen(word) : 0);
     name += strspn(name, " \t");
-    size_t length = *name == '"' ? strcspn(name + 1, "\"\n") : 0;
-    if (strncmp(cursor->at, word, strlen(word)) == 0 && length > 0 && name[length + 1] == '"') {
-        char *file = rg_string_format("%.*s", (int)length, name + 1);
-        char *path = join_path(folder, file);
-        if (depth >= MOST_INCLUDES)
-            status = rg_fail(error, RG_E_USAGE, "includes are nested too deep at \"%s\"", file);
-        else
-            status = scan_file(path, folder, depth + 1, error);
-        if (status != RG_OK)
-            rg_fail_in(error, status, "%s:%d", cursor->file, cursor->line);
-        free(path);
-        free(file);
-    }
+    size_t length = is_include && *name == '"' ? strcspn(name + 1, "\"\n") : 0;
     skip_line(cursor);
+    if (length == 0 || name[length + 1] != '"')
+        return RG_OK;
+    char *file = rg_string_format("%.*s", (int)length, name + 1), *path = join_path(folder, file);
+    RgStatus status = depth < MOST_INCLUDES
+                          ? scan_file(path, folder, depth + 1, error)
+                          : rg_fail(error, RG_E_USAGE, "%s: includes are nested too deep", path);
+    if (status != RG_OK)
+        rg_fail_in(error, status, "%s:%d", cursor->file, cursor->line);
+    free(path);
+    free(file);
     return status;
 }
 

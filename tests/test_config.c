@@ -170,6 +170,8 @@ Test(config, bad_includes_are_refused_where_they_stand) {
     cr_assert_str_eq(message(), "wrong.cfg:3: syntax error");
     cr_assert_eq(read_text("@include \"x.cfg\"\n"), RG_E_USAGE);
     cr_assert(strstr(error.text, "nested too deep"), "%s", error.text);
+    cr_assert_eq(read_text("a = 1;\n@"), RG_E_USAGE);
+    cr_assert_str_eq(message(), "x.cfg:2: syntax error");
     scratch_write("twice.cfg", "a = 2;");
     cr_assert_eq(read_text("a = 1;\n@include \"twice.cfg\"\n"), RG_E_USAGE);
     cr_assert_str_eq(message(), "twice.cfg:1: duplicate setting name");
