@@ -1,0 +1,296 @@
+/* One trial: make the stage, train, log, evaluate, checkpoint.
+ *
+ * Order within a step: rows are committed to the store first, the checkpoint is written after them.
+ * A trial that was killed in between finds rows that are newer than its checkpoint, drops them, and
+ * writes the same ones again. */
+#include "experiments/trial.h"
+
+#include "core/tensor/blas.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* ---- signals ---- */
+
+static volatile sig_atomic_t stop_requested;
+
+static void request_stop(int signal_number) {
+    if (stop_requested)
+        _exit(128 + signal_number);
+    stop_requested = 1;
+}
+
+void rg_stop_on_signals(void) {
+    struct sigaction action = {.sa_handler = request_stop};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+/* ---- the stage ---- */
+
+/* The resolved settings of environment and policy, and the seed that both are drawn from. */
+static char *stage_identity(const RgTrialPlan *plan, int64_t seed) {
+    RgSettings *parts = rg_settings_create();
+    rg_settings_copy_group(parts, "environment", plan->resolved, "environment");
+    rg_settings_copy_group(parts, "policy", plan->resolved, "policy");
+    char *json = rg_settings_to_json(parts);
+    char *identity = rg_string_format("%ld %s", (long)seed, json);
+    rg_settings_destroy(parts);
+    free(json);
+    return identity;
+}
+
+static int64_t environment_seed(const RgTrialPlan *plan) {
+    return plan->environment.seed >= 0 ? plan->environment.seed : plan->seed;
+}
+
+static RgStatus make_reference(const RgTrialPlan *plan, const RgEnvironment *environment,
+                               RgRandom random, RgPolicy **reference, RgError *error) {
+    RgPolicy *policy;
+    if (plan->policy.weights[0])
+        RG_TRY(rg_policy_load(plan->policy.weights, &policy, error));
+    else
+        RG_TRY(rg_policy_create(plan->policy.type, plan->resolved, "policy", &environment->space,
+                                rg_random_named(random, "policy"), &policy, error));
+    policy->shards = plan->policy.shards;
+    *reference = policy;
+    return RG_OK;
+}
+
+/* Everything that the environment hands out fits the policy: checked once, here. */
+static RgStatus check_data(const RgPolicy *policy, const RgCourse *course, RgError *error) {
+    if (course->prompts)
+        RG_TRY(rg_policy_check(policy, course->prompts, "training prompts", error));
+    if (course->pairs)
+        RG_TRY(rg_policy_check(policy, course->pairs->sequences, "preference pairs", error));
+    if (course->demonstrations)
+        RG_TRY(rg_policy_check(policy, course->demonstrations, "demonstrations", error));
+    return RG_OK;
+}
+
+void rg_stage_clear(RgStage *stage) {
+    rg_environment_destroy(stage->environment);
+    rg_policy_destroy(stage->reference);
+    free(stage->identity);
+    *stage = (RgStage){0};
+}
+
+RgStatus rg_stage_set(RgStage *stage, const RgTrialPlan *plan, RgError *error) {
+    int64_t seed = environment_seed(plan);
+    char *identity = stage_identity(plan, seed);
+    if (stage->identity && strcmp(stage->identity, identity) == 0) {
+        free(identity);
+        return RG_OK;
+    }
+    rg_stage_clear(stage);
+    RgRandom random = rg_random_named(rg_random_root((uint64_t)seed), "stage");
+    RgRandom environment = rg_random_named(random, "environment");
+    RgStatus status = rg_environment_create(plan->environment.type, plan->resolved, "environment",
+                                            environment, &stage->environment, error);
+    if (status == RG_OK)
+        status = make_reference(plan, stage->environment, random, &stage->reference, error);
+    if (status == RG_OK)
+        status = rg_environment_prepare(stage->environment, stage->reference,
+                                        rg_random_named(environment, "data"), error);
+    if (status == RG_OK)
+        status = check_data(stage->reference, &stage->environment->course, error);
+    if (status == RG_OK)
+        stage->identity = identity;
+    else {
+        free(identity);
+        rg_stage_clear(stage);
+    }
+    return status;
+}
+
+/* ---- provenance ---- */
+
+static char *provenance(void) {
+    char host[256] = "";
+    gethostname(host, sizeof host - 1);
+    json_t *object = json_pack("{s:s, s:s, s:i, s:s}", "version", RG_VERSION, "blas_core",
+                               rg_blas_core(), "threads", rg_threads(), "host", host);
+    char *text = json_dumps(object, JSON_SORT_KEYS | JSON_COMPACT);
+    json_decref(object);
+    return text;
+}
+
+/* ---- one trial ---- */
+
+typedef struct Trial {
+    RgTrialRun *run;
+    const RgTrialPlan *plan;
+    RgTrialRecord record;
+    RgTrainer *trainer;
+    RgPolicy *policy;
+    RgCheckpoint *checkpoint;
+    char *checkpoint_path, *weights_path;
+    double last_checkpoint; /* clock */
+} Trial;
+
+static bool budget_left(const Trial *trial) {
+    const RgBudgetOptions *b = &trial->plan->budget;
+    const RgMeter *m = &trial->trainer->meter;
+    const RgAlgorithm *a = trial->plan->algorithm;
+    return (a->loss || a->step) && (b->steps == 0 || trial->trainer->step < b->steps) &&
+           (b->flops == 0 || m->flops < b->flops) && (b->seconds == 0 || m->seconds < b->seconds) &&
+           (b->judge_queries == 0 || m->judge_queries < b->judge_queries);
+}
+
+/* β of implicit rewards in the evaluation: the algorithm's own, else DPO's default. */
+static double evaluation_beta(const RgTrialPlan *plan) {
+    const double usual = 0.1;
+    return plan->algorithm->beta ? plan->algorithm->beta(plan->algorithm_options) : usual;
+}
+
+static RgStatus record_step(Trial *trial, bool evaluate, RgError *error) {
+    const RgTrainer *trainer = trial->trainer;
+    const RgStage *stage = &trial->run->stage;
+    const char *names[32];
+    double values[32];
+    for (int i = 0; i < trainer->metric_count; i++) {
+        names[i] = trainer->metrics[i].name;
+        values[i] = trainer->metrics[i].value;
+    }
+    RgEvaluation *evaluation = NULL;
+    if (evaluate) {
+        evaluation = rg_evaluation_create();
+        RgRandom random = rg_random_named(rg_random_root((uint64_t)trial->plan->seed), "evaluation");
+        rg_environment_evaluate(stage->environment, trial->policy, stage->reference,
+                                evaluation_beta(trial->plan), random, evaluation);
+        const char *headline = stage->environment->type->headline;
+        rg_progress_note(trial->run->progress, "[%ld/%ld] %s seed %ld step %ld: %s %.4f",
+                         (long)trial->run->progress->trial, (long)trial->run->progress->trials,
+                         trial->plan->part.label, (long)trial->plan->seed, (long)trainer->step,
+                         headline, rg_evaluation_find(evaluation, headline));
+    }
+    RgStatus status =
+        rg_store_step(trial->run->store, trial->record.id, trainer->step, &trainer->meter, names,
+                      values, trainer->metric_count, evaluation, error);
+    rg_evaluation_destroy(evaluation);
+    return status;
+}
+
+static RgStatus save_checkpoint(Trial *trial, RgError *error) {
+    trial->last_checkpoint = rg_clock_seconds();
+    return rg_checkpoint_save(trial->checkpoint, trial->checkpoint_path, trial->plan->key, error);
+}
+
+/* Train until the budget is spent, the trial diverges or a signal comes. */
+static RgStatus train(Trial *trial, RgError *error) {
+    RgTrainer *trainer = trial->trainer;
+    const RgEvaluationOptions *e = &trial->plan->evaluation;
+    bool going = true;
+    while (going && budget_left(trial)) {
+        going = rg_trainer_step(trainer);
+        rg_progress_step(trial->run->progress, trainer);
+        bool last = !going || !budget_left(trial);
+        bool evaluate = last || (e->every > 0 && trainer->step % e->every == 0);
+        if (evaluate || trainer->step % e->log_every == 0)
+            RG_TRY(record_step(trial, evaluate && going, error));
+        double age = rg_clock_seconds() - trial->last_checkpoint;
+        if (going && (stop_requested || age >= trial->run->checkpoint_seconds))
+            RG_TRY(save_checkpoint(trial, error));
+        if (stop_requested && !last)
+            return rg_fail(error, RG_E_STOPPED, "stopped by a signal at step %ld of %s, seed %ld; "
+                                                "run again to continue",
+                           (long)trainer->step, trial->plan->part.label, (long)trial->plan->seed);
+    }
+    return RG_OK;
+}
+
+static RgStatus finish(Trial *trial, RgError *error) {
+    RgStore *store = trial->run->store;
+    const RgTrainer *trainer = trial->trainer;
+    RG_TRY(rg_policy_save(trial->policy, trial->weights_path, error));
+    if (trainer->diverged) {
+        char *reason = rg_string_format("step %ld: %s", (long)trainer->step, trainer->diverged);
+        RgStatus status = rg_store_trial_status(store, trial->record.id, "diverged", reason, error);
+        rg_progress_note(trial->run->progress, "%s seed %ld diverged at %s",
+                         trial->plan->part.label, (long)trial->plan->seed, reason);
+        free(reason);
+        RG_TRY(status);
+    } else {
+        RG_TRY(rg_store_trial_status(store, trial->record.id, "finished", NULL, error));
+    }
+    unlink(trial->checkpoint_path);
+    return RG_OK;
+}
+
+/* Take up a killed trial where its checkpoint left it, or start afresh. */
+static RgStatus resume(Trial *trial, RgError *error) {
+    int64_t step = -1;
+    if (access(trial->checkpoint_path, F_OK) == 0) {
+        RG_TRY(rg_checkpoint_load(trial->checkpoint, trial->checkpoint_path, trial->plan->key,
+                                  error));
+        step = trial->trainer->step;
+        rg_progress_note(trial->run->progress, "%s seed %ld: going on from step %ld",
+                         trial->plan->part.label, (long)trial->plan->seed, (long)step);
+    }
+    RG_TRY(rg_store_trial_rewind(trial->run->store, trial->record.id, step, error));
+    bool trains = trial->plan->algorithm->loss || trial->plan->algorithm->step;
+    if (step < 0 && (trial->plan->evaluation.start || !trains))
+        RG_TRY(record_step(trial, true, error));
+    return RG_OK;
+}
+
+static RgStatus run_trial(Trial *trial, RgError *error) {
+    RgTrialRun *run = trial->run;
+    const RgTrialPlan *plan = trial->plan;
+    trial->policy = rg_policy_clone(run->stage.reference, false);
+    RG_TRY(rg_trainer_create(plan->algorithm, plan->algorithm_options, &plan->training,
+                             trial->policy, run->stage.reference, &run->stage.environment->course,
+                             &plan->optimizer, plan->budget.steps,
+                             rg_random_named(rg_random_root((uint64_t)plan->seed), "training"),
+                             &trial->trainer, error));
+    trial->checkpoint = rg_checkpoint_create();
+    rg_trainer_checkpoint(trial->trainer, trial->checkpoint);
+    trial->checkpoint_path = rg_string_format("%s/%s-checkpoint.safetensors", run->folder, plan->key);
+    trial->weights_path = rg_string_format("%s/%s.safetensors", run->folder, plan->key);
+    trial->last_checkpoint = rg_clock_seconds();
+    RG_TRY(resume(trial, error));
+    rg_progress_trial(run->progress, run->progress->trial, plan->part.label, plan->seed,
+                      trial->trainer->step, plan->budget.steps);
+    RG_TRY(train(trial, error));
+    return finish(trial, error);
+}
+
+RgStatus rg_trial_run(RgTrialRun *run, const RgTrialPlan *plan, RgError *error) {
+    char *where = provenance();
+    Trial trial = {.run = run,
+                   .plan = plan,
+                   .record = {.experiment = run->experiment,
+                              .key = plan->key,
+                              .algorithm = plan->algorithm->name,
+                              .label = plan->part.label,
+                              .seed = plan->seed,
+                              .swept_json = plan->swept_json,
+                              .config_json = plan->resolved_json,
+                              .provenance_json = where}};
+    bool finished = false;
+    RgStatus status = rg_store_trial(run->store, &trial.record, &finished, error);
+    if (status == RG_OK && !finished) {
+        status = rg_stage_set(&run->stage, plan, error);
+        if (status == RG_OK)
+            status = run_trial(&trial, error);
+        if (status != RG_OK && status != RG_E_STOPPED) {
+            RgError ignored = {0}; /* the first error is the one to tell */
+            rg_store_trial_status(run->store, trial.record.id, "failed", error->text, &ignored);
+        }
+    }
+    rg_trainer_destroy(trial.trainer);
+    rg_checkpoint_destroy(trial.checkpoint);
+    rg_policy_destroy(trial.policy);
+    free(trial.checkpoint_path);
+    free(trial.weights_path);
+    free(where);
+    return status;
+}

@@ -1,0 +1,38 @@
+/* Running the trials of an experiment, one after the other, so that any of them can be killed at any
+ * moment and goes on with the same bits. */
+#ifndef RG_EXPERIMENTS_TRIAL_H
+#define RG_EXPERIMENTS_TRIAL_H
+
+#include "core/results/store.h"
+#include "experiments/experiment.h"
+#include "experiments/progress.h"
+
+/* Environment and reference policy of a trial; kept from one trial to the next while their settings
+ * are the same. Start zeroed. */
+typedef struct RgStage {
+    char *identity; /* the settings that it was made from */
+    RgEnvironment *environment;
+    RgPolicy *reference;
+} RgStage;
+
+/* Set the stage for a plan, making anew only what differs. */
+RgStatus rg_stage_set(RgStage *stage, const RgTrialPlan *plan, RgError *error);
+void rg_stage_clear(RgStage *stage);
+
+typedef struct RgTrialRun {
+    RgStore *store;
+    int64_t experiment;       /* row in the store */
+    const char *folder;       /* of checkpoints and final weights */
+    double checkpoint_seconds; /* between checkpoints; 0: after every step */
+    RgProgress *progress;
+    RgStage stage;
+} RgTrialRun;
+
+/* Run a trial to its end, from its checkpoint if there is one. A trial that diverges is RG_OK, and
+ * recorded. RG_E_STOPPED after a signal (see rg_stop_on_signals), with a checkpoint written. */
+RgStatus rg_trial_run(RgTrialRun *run, const RgTrialPlan *plan, RgError *error);
+
+/* From now on SIGINT and SIGTERM end the trial in hand after its step; a second one kills. */
+void rg_stop_on_signals(void);
+
+#endif
