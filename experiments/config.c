@@ -111,17 +111,19 @@ static char *join_path(const char *folder, const char *name) {
     return folder ? rg_string_format("%s/%s", folder, name) : rg_string_copy(name);
 }
 
-/* `@include "part.cfg"`, with the cursor on the @. What is not that, libconfig will refuse. */
+/* `@include "part.cfg"`, with the cursor on the @. libconfig ends the program when it is made to
+ * read a folder, which a name that is empty or escaped might bring about. */
 static RgStatus scan_include(Cursor *cursor, const char *folder, int depth, RgError *error) {
     static const char word[] = "@include";
     bool is_include = strncmp(cursor->at, word, strlen(word)) == 0;
-    const char *name = cursor->at + (is_include ? strlen(word) : 0);
-    name += strspn(name, " \t");
-    size_t length = is_include && *name == '"' ? strcspn(name + 1, "\"\n") : 0;
-    skip_line(cursor);
-    if (length == 0 || name[length + 1] != '"')
-        return RG_OK;
-    char *file = rg_string_format("%.*s", (int)length, name + 1), *path = join_path(folder, file);
+    const char *quote = cursor->at + (is_include ? strlen(word) : 0);
+    quote += strspn(quote, " \t");
+    size_t length = *quote == '"' ? strcspn(quote + 1, "\"\\\n") : 0;
+    if (!is_include || length == 0 || quote[length + 1] != '"')
+        return rg_fail(error, RG_E_USAGE, "%s:%d: expected @include \"file\"", cursor->file,
+                       cursor->line);
+    cursor->at = quote + length + 2;
+    char *file = rg_string_format("%.*s", (int)length, quote + 1), *path = join_path(folder, file);
     RgStatus status = depth < MOST_INCLUDES
                           ? scan_file(path, folder, depth + 1, error)
                           : rg_fail(error, RG_E_USAGE, "%s: includes are nested too deep", path);

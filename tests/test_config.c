@@ -170,8 +170,19 @@ Test(config, bad_includes_are_refused_where_they_stand) {
     cr_assert_str_eq(message(), "wrong.cfg:3: syntax error");
     cr_assert_eq(read_text("@include \"x.cfg\"\n"), RG_E_USAGE);
     cr_assert(strstr(error.text, "nested too deep"), "%s", error.text);
-    cr_assert_eq(read_text("a = 1;\n@"), RG_E_USAGE);
-    cr_assert_str_eq(message(), "x.cfg:2: syntax error");
+    const char *malformed[] = {"\n@",
+                               "\n@include \"\"x\"",
+                               "\n@include x.cfg",
+                               "\n@include \"x",
+                               "\n@include \"a\\\"b\"",
+                               "\na = 1; @x"};
+    for (size_t i = 0; i < sizeof malformed / sizeof *malformed; i++) {
+        cr_assert_eq(read_text(malformed[i]), RG_E_USAGE);
+        cr_assert_str_eq(message(), "x.cfg:2: expected @include \"file\"");
+    }
+    scratch_write("part.cfg", "a = 1;");
+    cr_assert_eq(read_text("@include \"part.cfg\" b = 3000000000;\n"), RG_E_USAGE);
+    cr_assert(strstr(message(), "x.cfg:1: integer 3000000000"), "%s", error.text);
     scratch_write("twice.cfg", "a = 2;");
     cr_assert_eq(read_text("a = 1;\n@include \"twice.cfg\"\n"), RG_E_USAGE);
     cr_assert_str_eq(message(), "twice.cfg:1: duplicate setting name");
