@@ -203,6 +203,7 @@ static void logprob_backward(RgTape *tape, RgTensor *y, RgTensor *dy) {
     (void)tape;
     Call *call = y->attributes;
     RG_ASSERT(call->set->call == call->number); /* the set was not given to a later call */
+    RG_ASSERT(y->inputs[0]->sink); /* rg_gradients through a policy needs a second-order tape */
     run_backward(call->policy, call->set, dy);
     call->set->kept = false;
 }
