@@ -1,0 +1,37 @@
+/* The commands of the program: each reads its own command line and returns the exit status: 0, 1
+ * for a failed run, 2 for bad usage or config. */
+#ifndef RG_EXPERIMENTS_COMMAND_H
+#define RG_EXPERIMENTS_COMMAND_H
+
+#include "core/base.h"
+
+#include <argp.h>
+
+typedef struct RgCommand {
+    const char *name;
+    const char *summary;
+    int (*run)(int argc, char **argv); /* argv[0] is "regatta NAME" */
+} RgCommand;
+
+int rg_command_run(int argc, char **argv);
+int rg_command_list(int argc, char **argv);
+int rg_command_show(int argc, char **argv);
+int rg_command_table(int argc, char **argv);
+int rg_command_plot(int argc, char **argv);
+int rg_command_report(int argc, char **argv);
+int rg_command_compare(int argc, char **argv);
+int rg_command_sample(int argc, char **argv);
+int rg_command_score(int argc, char **argv);
+int rg_command_check_gradients(int argc, char **argv);
+
+/* Exit status of a call's status; anything but RG_OK is told on the standard error in one line. */
+int rg_command_end(RgStatus status, const RgError *error);
+
+/* For argp parsers: the number in `text`, or the end of the program with a usage message that names
+ * `what`. */
+int64_t rg_argument_integer(const struct argp_state *state, const char *what, const char *text,
+                            int64_t low, int64_t high);
+double rg_argument_real(const struct argp_state *state, const char *what, const char *text,
+                        double low, double high);
+
+#endif

@@ -1,0 +1,167 @@
+/* regatta run: an experiment's trials, to their end. */
+#include "core/tensor/blas.h"
+#include "experiments/command.h"
+#include "experiments/trial.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { KEY_CHECKPOINT = 256 };
+
+typedef struct RunArguments {
+    const char *config;
+    const char *results;
+    const char **overrides;
+    int override_count;
+    int threads;
+    double checkpoint_seconds;
+    bool quiet, dry;
+} RunArguments;
+
+static const struct argp_option options[] = {
+    {"set", 's', "PATH=VALUE", 0, "override a setting of the config, e.g. -s seeds=[1,2] "
+                                  "-s algorithms.0.beta=0.3; may be repeated", 0},
+    {"results", 'r', "FILE", 0, "results store (default: results/NAME.db)", 0},
+    {"threads", 't', "N", 0, "threads (default: all processors; never changes the bits)", 0},
+    {"checkpoint-seconds", KEY_CHECKPOINT, "S", 0,
+     "seconds between checkpoints (default: 10; 0: after every step)", 0},
+    {"dry-run", 'n', NULL, 0, "list the trials and stop", 0},
+    {"quiet", 'q', NULL, 0, "no progress", 0},
+    {0},
+};
+
+static error_t parse(int key, char *argument, struct argp_state *state) {
+    RunArguments *a = state->input;
+    switch (key) {
+    case 's':
+        a->overrides =
+            rg_reallocate(a->overrides, (size_t)a->override_count + 1, sizeof *a->overrides);
+        a->overrides[a->override_count++] = argument;
+        return 0;
+    case 'r':
+        a->results = argument;
+        return 0;
+    case 't':
+        a->threads = (int)rg_argument_integer(state, "--threads", argument, 1, 4096);
+        return 0;
+    case KEY_CHECKPOINT:
+        a->checkpoint_seconds =
+            rg_argument_real(state, "--checkpoint-seconds", argument, 0, 1e9);
+        return 0;
+    case 'n':
+        a->dry = true;
+        return 0;
+    case 'q':
+        a->quiet = true;
+        return 0;
+    case ARGP_KEY_ARG:
+        if (a->config)
+            argp_error(state, "one config at a time: %s is one too many", argument);
+        a->config = argument;
+        return 0;
+    case ARGP_KEY_END:
+        if (!a->config)
+            argp_error(state, "expected a config file");
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp argp = {
+    options, parse, "CONFIG",
+    "Run the trials of an experiment.\v"
+    "Each algorithm of CONFIG runs with each seed and each swept value. Trials that are finished "
+    "in the results store are skipped; one that was interrupted, at whatever moment, goes on from "
+    "its checkpoint to the same bits. Ctrl-C ends the trial in hand after its step, with a "
+    "checkpoint. Every key of the config is checked before the first step.\n\n"
+    "Final weights lie beside the store, in the folder of its name without .db.\n\n"
+    "Exit status: 0 done, 1 failed or stopped, 2 bad usage or config.",
+    NULL, NULL, NULL,
+};
+
+static void list_trials(const RgExperiment *experiment) {
+    for (int64_t i = 0; i < experiment->trial_count; i++) {
+        const RgTrialPlan *plan = &experiment->trials[i];
+        printf("%s  %-14s seed %-4ld %s\n", plan->key, plan->part.label, (long)plan->seed,
+               plan->swept_json);
+    }
+}
+
+static RgStatus make_folder(const char *path, RgError *error) {
+    if (mkdir(path, 0777) != 0 && errno != EEXIST)
+        return rg_fail(error, RG_E_FILE, "%s: cannot make the folder: %s", path, strerror(errno));
+    return RG_OK;
+}
+
+/* The folder of weights: the store's path without its suffix. */
+static char *weights_folder(const char *store) {
+    size_t length = strlen(store);
+    if (length > 3 && strcmp(store + length - 3, ".db") == 0)
+        return rg_string_format("%.*s", (int)(length - 3), store);
+    return rg_string_format("%s.weights", store);
+}
+
+static RgStatus run_trials(const RgExperiment *experiment, RgStore *store, const char *folder,
+                           const RunArguments *a, RgError *error) {
+    RgProgress progress = rg_progress_create(experiment->trial_count, a->quiet);
+    RgTrialRun run = {.store = store,
+                      .folder = folder,
+                      .checkpoint_seconds = a->checkpoint_seconds,
+                      .progress = &progress};
+    RG_TRY(rg_store_experiment(store, experiment->options.name, experiment->config_json,
+                               &run.experiment, error));
+    RgStatus status = RG_OK;
+    for (int64_t i = 0; i < experiment->trial_count && status == RG_OK; i++) {
+        progress.trial = i + 1;
+        status = rg_trial_run(&run, &experiment->trials[i], error);
+    }
+    rg_progress_end(&progress);
+    rg_stage_clear(&run.stage);
+    return status;
+}
+
+static RgStatus run_experiment(const RgExperiment *experiment, const RunArguments *a,
+                               RgError *error) {
+    RgStore *store;
+    char *path = a->results ? rg_string_copy(a->results)
+                            : rg_string_format("results/%s.db", experiment->options.name);
+    char *folder = weights_folder(path);
+    RgStatus status = rg_store_open(path, true, &store, error);
+    if (status == RG_OK) {
+        status = make_folder(folder, error);
+        if (status == RG_OK)
+            status = run_trials(experiment, store, folder, a, error);
+        rg_store_close(store);
+    }
+    if (status == RG_OK && !a->quiet)
+        fprintf(stderr, "%ld trials done; next: regatta table %s\n", (long)experiment->trial_count,
+                path);
+    free(path);
+    free(folder);
+    return status;
+}
+
+int rg_command_run(int argc, char **argv) {
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    RunArguments a = {.threads = processors > 0 ? (int)processors : 1, .checkpoint_seconds = 10};
+    argp_parse(&argp, argc, argv, 0, NULL, &a);
+    RgError error = {0};
+    RgExperiment *experiment;
+    RgStatus status =
+        rg_experiment_open(a.config, a.overrides, a.override_count, &experiment, &error);
+    if (status == RG_OK && a.dry)
+        list_trials(experiment);
+    else if (status == RG_OK) {
+        rg_threads_set(a.threads);
+        rg_stop_on_signals();
+        status = run_experiment(experiment, &a, &error);
+    }
+    rg_experiment_close(experiment);
+    free(a.overrides);
+    return rg_command_end(status, &error);
+}

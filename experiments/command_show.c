@@ -1,0 +1,162 @@
+/* regatta list and regatta show: what there is, straight from the descriptors and option tables. */
+#include "experiments/command.h"
+#include "experiments/experiment.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- what there is ---- */
+
+/* Anything with a name and options. */
+typedef struct Entry {
+    const char *kind; /* plural, as `regatta list` takes it */
+    const char *name, *summary, *reference;
+    const RgOption *options;       /* of the type itself */
+    const RgOption *part_options;  /* that its group has besides, or NULL */
+    const RgAlgorithm *algorithm;  /* or NULL */
+} Entry;
+
+enum { MOST_ENTRIES = 128 };
+
+static int collect(Entry *entries) {
+    int count = 0;
+    for (int i = 0; rg_algorithms[i]; i++) {
+        const RgAlgorithm *a = rg_algorithms[i];
+        entries[count++] = (Entry){"algorithms", a->name,   a->summary, a->reference,
+                                   a->options,   rg_algorithm_part_options, a};
+    }
+    for (int i = 0; rg_environment_types[i]; i++) {
+        const RgEnvironmentType *e = rg_environment_types[i];
+        entries[count++] = (Entry){"environments", e->name,   e->summary, e->reference,
+                                   e->options,     rg_environment_part_options, NULL};
+    }
+    for (int i = 0; rg_policy_types[i]; i++) {
+        const RgPolicyType *p = rg_policy_types[i];
+        entries[count++] = (Entry){"policies", p->name,   p->summary, p->reference,
+                                   p->options, rg_policy_part_options, NULL};
+    }
+    static const Entry parts[] = {
+        {"parts", "experiment", "top level of a config, beside the parts", NULL,
+         rg_experiment_options, NULL, NULL},
+        {"parts", "optimizer", "how parameters move along the gradient", NULL,
+         rg_optimizer_options, NULL, NULL},
+        {"parts", "training", "batches and the sampling of training responses", NULL,
+         rg_training_options, NULL, NULL},
+        {"parts", "budget", "when a trial ends", NULL, rg_budget_options, NULL, NULL},
+        {"parts", "evaluation", "when policies are measured", NULL, rg_evaluation_options, NULL,
+         NULL},
+    };
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        entries[count++] = parts[i];
+    RG_ASSERT(count <= MOST_ENTRIES);
+    return count;
+}
+
+/* ---- list ---- */
+
+static error_t parse_one(int key, char *argument, struct argp_state *state) {
+    const char **name = state->input;
+    if (key != ARGP_KEY_ARG)
+        return ARGP_ERR_UNKNOWN;
+    if (*name)
+        argp_error(state, "one name at a time: %s is one too many", argument);
+    *name = argument;
+    return 0;
+}
+
+static const struct argp list_argp = {
+    NULL, parse_one, "[KIND]",
+    "List what a config can name: algorithms, environments, policies, parts.\v"
+    "Without KIND, everything. See regatta show NAME for one of them with its options.",
+    NULL, NULL, NULL,
+};
+
+int rg_command_list(int argc, char **argv) {
+    static const char *const kinds[] = {"algorithms", "environments", "policies", "parts", NULL};
+    const char *kind = NULL;
+    argp_parse(&list_argp, argc, argv, 0, NULL, &kind);
+    bool known = !kind;
+    for (int i = 0; kinds[i] && !known; i++)
+        known = strcmp(kinds[i], kind) == 0;
+    if (!known) {
+        RgError error;
+        return rg_command_end(rg_fail(&error, RG_E_USAGE,
+                                      "list: no kind \"%s\": expected algorithms, environments, "
+                                      "policies or parts",
+                                      kind),
+                              &error);
+    }
+    Entry entries[MOST_ENTRIES];
+    int count = collect(entries);
+    const char *heading = "";
+    for (int i = 0; i < count; i++) {
+        if (kind && strcmp(kind, entries[i].kind) != 0)
+            continue;
+        if (strcmp(heading, entries[i].kind) != 0)
+            printf("%s%s\n", heading[0] ? "\n" : "", entries[i].kind);
+        heading = entries[i].kind;
+        printf("  %-14s %s\n", entries[i].name, entries[i].summary);
+    }
+    return 0;
+}
+
+/* ---- show ---- */
+
+static const char *source_name(RgSource source) {
+    switch (source) {
+    case RG_FROM_DATASET:
+        return "the data set";
+    case RG_FROM_POLICY:
+        return "the policy";
+    case RG_FROM_JUDGE:
+        return "the judge";
+    case RG_FROM_NOWHERE:
+        break;
+    }
+    return "none";
+}
+
+static void show_entry(const Entry *entry) {
+    printf("%s: %s\n", entry->name, entry->summary);
+    if (entry->reference)
+        printf("source: %s\n", entry->reference);
+    if (entry->algorithm)
+        printf("responses: %s\npreferences: %s\n", source_name(entry->algorithm->responses),
+               source_name(entry->algorithm->preferences));
+    printf("\noptions\n");
+    if (entry->part_options)
+        rg_options_print(entry->part_options, stdout);
+    if (entry->options)
+        rg_options_print(entry->options, stdout);
+}
+
+static const struct argp show_argp = {
+    NULL, parse_one, "NAME",
+    "Show an algorithm, environment, policy or part of a config: what it is, the paper and equation "
+    "it follows, and every option with type, default and range.\v"
+    "See regatta list for the names.",
+    NULL, NULL, NULL,
+};
+
+int rg_command_show(int argc, char **argv) {
+    const char *name = NULL;
+    argp_parse(&show_argp, argc, argv, 0, NULL, &name);
+    if (!name)
+        return rg_command_list(1, argv);
+    Entry entries[MOST_ENTRIES];
+    const char *names[MOST_ENTRIES + 1] = {0};
+    int count = collect(entries);
+    for (int i = 0; i < count; i++) {
+        names[i] = entries[i].name;
+        if (strcmp(name, entries[i].name) == 0) {
+            show_entry(&entries[i]);
+            return 0;
+        }
+    }
+    RgError error;
+    const char *nearest = rg_nearest_name(name, names);
+    return rg_command_end(rg_fail(&error, RG_E_USAGE, "show: nothing is named \"%s\"%s%s%s", name,
+                                  nearest ? "; did you mean \"" : "", nearest ? nearest : "",
+                                  nearest ? "\"?" : "; see: regatta list"),
+                          &error);
+}

@@ -1,0 +1,95 @@
+/* regatta: the program. Finds the command and hands over; what commands share is here too. */
+#include "experiments/command.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const RgCommand commands[] = {
+    {"run", "run an experiment's trials, or go on with them", rg_command_run},
+    {"list", "list algorithms, environments, policies, or an experiment's trials",
+     rg_command_list},
+    {"show", "show an algorithm, environment, policy or config part with its options",
+     rg_command_show},
+    {"table", "results as a table: mean and standard error over seeds", rg_command_table},
+    {"plot", "any metric against any cost or swept option", rg_command_plot},
+    {"report", "one self-contained HTML page", rg_command_report},
+    {"compare", "two methods head to head, by paired bootstrap", rg_command_compare},
+    {"sample", "sample responses from a policy", rg_command_sample},
+    {"score", "log-probabilities of given responses under a policy", rg_command_score},
+    {"check-gradients", "bias and variance of gradient estimators on an exact environment",
+     rg_command_check_gradients},
+};
+enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
+
+static void print_help(FILE *stream) {
+    fputs("Usage: regatta COMMAND [ARGUMENT...]\n"
+          "Race algorithms of preference alignment over the same course.\n\n",
+          stream);
+    for (int i = 0; i < COMMAND_COUNT; i++)
+        fprintf(stream, "  %-16s %s\n", commands[i].name, commands[i].summary);
+    fputs("\nregatta COMMAND --help tells more of a command. A first run:\n\n"
+          "  regatta run experiments/bandit-head-to-head.cfg\n"
+          "  regatta table results/bandit-head-to-head.db\n",
+          stream);
+}
+
+int rg_command_end(RgStatus status, const RgError *error) {
+    if (status == RG_OK)
+        return 0;
+    fprintf(stderr, "regatta: %s\n", error->text);
+    return status == RG_E_USAGE ? 2 : 1;
+}
+
+int64_t rg_argument_integer(const struct argp_state *state, const char *what, const char *text,
+                            int64_t low, int64_t high) {
+    char *end;
+    errno = 0;
+    long long value = strtoll(text, &end, 10);
+    if (errno || end == text || *end || value < low || value > high)
+        argp_error(state, "%s is \"%s\": expected an integer in [%lld, %lld]", what, text,
+                   (long long)low, (long long)high);
+    return value;
+}
+
+double rg_argument_real(const struct argp_state *state, const char *what, const char *text,
+                        double low, double high) {
+    char *end;
+    double value = strtod(text, &end);
+    if (end == text || *end || !(value >= low && value <= high))
+        argp_error(state, "%s is \"%s\": expected a number in [%g, %g]", what, text, low, high);
+    return value;
+}
+
+int main(int argc, char **argv) {
+    argp_err_exit_status = 2;
+    if (argc < 2) {
+        print_help(stderr);
+        return 2;
+    }
+    const char *name = argv[1];
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
+        print_help(stdout);
+        return 0;
+    }
+    if (strcmp(name, "--version") == 0) {
+        puts("regatta " RG_VERSION);
+        return 0;
+    }
+    const char *names[COMMAND_COUNT + 1] = {0};
+    for (int i = 0; i < COMMAND_COUNT; i++) {
+        names[i] = commands[i].name;
+        if (strcmp(name, commands[i].name) != 0)
+            continue;
+        char *title = rg_string_format("regatta %s", name);
+        argv[1] = title;
+        int status = commands[i].run(argc - 1, argv + 1);
+        free(title);
+        return status;
+    }
+    const char *nearest = rg_nearest_name(name, names);
+    fprintf(stderr, "regatta: no command \"%s\"%s%s%s; see: regatta --help\n", name,
+            nearest ? "; did you mean \"" : "", nearest ? nearest : "", nearest ? "\"?" : "");
+    return 2;
+}
