@@ -1,0 +1,218 @@
+/* Messages, names, hashes, memory and whole files. */
+#include "core/base.h"
+#include "tests/scratch.h"
+
+#include <criterion/criterion.h>
+#include <dirent.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+TestSuite(base);
+TestSuite(file, .init = scratch_begin, .fini = scratch_remove);
+
+Test(base, failure_gives_its_status_and_a_sentence) {
+    RgError error = {0};
+    cr_assert_eq(rg_fail(&error, RG_E_RANGE, "beta = %g, expected more than %d", -1.5, 0),
+                 RG_E_RANGE);
+    cr_assert_str_eq(error.text, "beta = -1.5, expected more than 0");
+    cr_assert_eq(rg_fail(NULL, RG_E_FILE, "nobody listens"), RG_E_FILE);
+    cr_assert_eq(rg_fail_in(NULL, RG_E_FILE, "nobody listens"), RG_E_FILE);
+}
+
+Test(base, context_goes_in_front) {
+    RgError error = {0};
+    rg_fail(&error, RG_E_FORMAT, "no magic number");
+    cr_assert_eq(rg_fail_in(&error, RG_E_FORMAT, "%s:%d", "model.bin", 7), RG_E_FORMAT);
+    cr_assert_str_eq(error.text, "model.bin:7: no magic number");
+}
+
+Test(base, long_messages_are_cut_and_end) {
+    RgError error = {0};
+    char longer[2 * sizeof error.text];
+    memset(longer, 'x', sizeof longer - 1);
+    longer[sizeof longer - 1] = '\0';
+    rg_fail(&error, RG_E_FILE, "%s", longer);
+    cr_assert_eq(strlen(error.text), sizeof error.text - 1);
+    rg_fail_in(&error, RG_E_FILE, "context");
+    cr_assert_eq(strlen(error.text), sizeof error.text - 1);
+    cr_assert_eq(strncmp(error.text, "context: xxx", 12), 0);
+    rg_fail_in(&error, RG_E_FILE, "%s", longer);
+    cr_assert_eq(strlen(error.text), sizeof error.text - 1);
+}
+
+Test(base, broken_invariant_aborts, .signal = SIGABRT) {
+    RG_ASSERT(1 + 1 == 3);
+}
+
+static RgStatus second_call(bool *reached) {
+    RG_TRY(rg_fail(NULL, RG_E_STORE, "first"));
+    *reached = true;
+    return RG_OK;
+}
+
+Test(base, try_returns_at_the_first_failure) {
+    bool reached = false;
+    cr_assert_eq(second_call(&reached), RG_E_STORE);
+    cr_assert_not(reached);
+}
+
+Test(base, memory_is_zeroed_and_aligned) {
+    char *zeroed = rg_allocate(1000);
+    for (int i = 0; i < 1000; i++)
+        cr_assert_eq(zeroed[i], 0);
+    free(zeroed);
+    for (size_t bytes = 0; bytes < 200; bytes += 33) {
+        void *aligned = rg_allocate_aligned(bytes);
+        cr_assert_eq((uintptr_t)aligned % 64, 0);
+        free(aligned);
+    }
+}
+
+Test(base, size_that_overflows_is_out_of_memory, .exit_code = 1) {
+    rg_reallocate(NULL, SIZE_MAX / 4, 16);
+}
+
+Test(base, strings_are_copied_and_formatted) {
+    char *copy = rg_string_copy("spinnaker"), *text = rg_string_format("%s %d", "lap", 3);
+    cr_assert_str_eq(copy, "spinnaker");
+    cr_assert_str_eq(text, "lap 3");
+    cr_assert_null(rg_string_copy(NULL));
+    free(copy);
+    free(text);
+}
+
+Test(base, nearest_name_is_what_was_meant) {
+    const char *const names[] = {"alpha", "beta", "gamma", "learning_rate", NULL};
+    cr_assert_str_eq(rg_nearest_name("bta", names), "beta");
+    cr_assert_str_eq(rg_nearest_name("baet", names), "beta");
+    cr_assert_str_eq(rg_nearest_name("gamma", names), "gamma");
+    cr_assert_str_eq(rg_nearest_name("lerning_rat", names), "learning_rate");
+    cr_assert_null(rg_nearest_name("spinnaker", names));
+    cr_assert_null(rg_nearest_name("beta", (const char *const[]){NULL}));
+}
+
+/* Counted as two edits, the swap would tie with the first name, which would win. */
+Test(base, swap_of_neighbours_is_one_edit) {
+    const char *const names[] = {"abxye", "bacde", NULL};
+    cr_assert_str_eq(rg_nearest_name("abcde", names), "bacde");
+}
+
+Test(base, endless_names_are_no_one_elses_fault) {
+    char endless[5000];
+    memset(endless, 'a', sizeof endless - 1);
+    endless[sizeof endless - 1] = '\0';
+    cr_assert_null(rg_nearest_name(endless, (const char *const[]){"aaa", NULL}));
+}
+
+/* Vectors of the FNV reference code. */
+Test(base, hash_is_fnv_1a) {
+    cr_assert_eq(rg_hash(RG_HASH_START, "", 0), UINT64_C(0xcbf29ce484222325));
+    cr_assert_eq(rg_hash(RG_HASH_START, "a", 1), UINT64_C(0xaf63dc4c8601ec8c));
+    cr_assert_eq(rg_hash(RG_HASH_START, "foobar", 6), UINT64_C(0x85944171f73967e8));
+    cr_assert_eq(rg_hash(rg_hash(RG_HASH_START, "foo", 3), "bar", 3), UINT64_C(0x85944171f73967e8));
+}
+
+Test(base, clock_goes_forward) {
+    double before = rg_clock_seconds();
+    for (int i = 0; i < 1000; i++) {
+        double now = rg_clock_seconds();
+        cr_assert_geq(now, before);
+        before = now;
+    }
+}
+
+static int files_in(const char *folder) {
+    int count = 0;
+    DIR *stream = opendir(folder);
+    for (struct dirent *entry; (entry = readdir(stream));)
+        count += entry->d_name[0] != '.';
+    closedir(stream);
+    return count;
+}
+
+Test(file, what_is_written_is_read) {
+    char bytes[10000], *content;
+    size_t size;
+    RgError error = {0};
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (char)(i * 7);
+    for (size_t count = 0; count <= sizeof bytes; count += 2500) {
+        cr_assert_eq(rg_file_write(scratch("log"), bytes, count, &error), RG_OK, "%s", error.text);
+        cr_assert_eq(rg_file_read(scratch("log"), &content, &size, &error), RG_OK);
+        cr_assert_eq(size, count);
+        cr_assert_eq(memcmp(content, bytes, count), 0);
+        cr_assert_eq(content[count], '\0');
+        free(content);
+    }
+    cr_assert_eq(files_in(scratch_path), 1, "no temporary file is left");
+}
+
+Test(file, new_file_is_as_readable_as_any) {
+    struct stat about;
+    umask(022);
+    rg_file_write(scratch("log"), "x", 1, NULL);
+    cr_assert_eq(stat(scratch("log"), &about), 0);
+    cr_assert_eq(about.st_mode & 0777, 0644);
+}
+
+Test(file, file_that_does_not_know_its_size_is_read_whole) {
+    char *content;
+    size_t size;
+    cr_assert_eq(rg_file_read("/proc/self/smaps", &content, &size, NULL), RG_OK);
+    cr_assert_gt(size, 4096);
+    cr_assert_eq(strlen(content), size);
+    free(content);
+}
+
+Test(file, missing_file_is_named) {
+    char *content;
+    size_t size;
+    RgError error = {0};
+    cr_assert_eq(rg_file_read("/nowhere/boat.cfg", &content, &size, &error), RG_E_FILE);
+    cr_assert_str_eq(error.text, "/nowhere/boat.cfg: cannot open: No such file or directory");
+    cr_assert_eq(rg_file_read("/tmp", &content, &size, &error), RG_E_FILE);
+    cr_assert_str_eq(error.text, "/tmp: cannot read: Is a directory");
+}
+
+Test(file, folder_that_is_missing_refuses) {
+    RgError error = {0};
+    cr_assert_eq(rg_file_write("/nowhere/boat.bin", "x", 1, &error), RG_E_FILE);
+    cr_assert_not_null(strstr(error.text, "/nowhere/boat.bin"));
+    cr_assert_not_null(strstr(error.text, "No such file or directory"));
+}
+
+Test(file, failed_write_keeps_the_old_content) {
+    static char large[1 << 16];
+    char *content;
+    size_t size;
+    RgError error = {0};
+    cr_assert_eq(rg_file_write(scratch("log"), "old", 3, NULL), RG_OK);
+
+    signal(SIGXFSZ, SIG_IGN);
+    struct rlimit limit, small;
+    getrlimit(RLIMIT_FSIZE, &limit);
+    small = limit;
+    small.rlim_cur = 1000;
+    setrlimit(RLIMIT_FSIZE, &small);
+    RgStatus status = rg_file_write(scratch("log"), large, sizeof large, &error);
+    setrlimit(RLIMIT_FSIZE, &limit);
+
+    cr_assert_eq(status, RG_E_FILE);
+    cr_assert_not_null(strstr(error.text, strerror(EFBIG)), "%s", error.text);
+    cr_assert_eq(rg_file_read(scratch("log"), &content, &size, NULL), RG_OK);
+    cr_assert_str_eq(content, "old");
+    cr_assert_eq(files_in(scratch_path), 1, "the temporary file is removed");
+    free(content);
+}
+
+Test(file, folder_in_the_way_refuses) {
+    RgError error = {0};
+    cr_assert_eq(mkdir(scratch("log"), 0777), 0);
+    cr_assert_eq(rg_file_write(scratch("log"), "x", 1, &error), RG_E_FILE);
+    cr_assert_not_null(strstr(error.text, "cannot rename"));
+    cr_assert_eq(files_in(scratch_path), 1);
+}
