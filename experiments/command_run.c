@@ -23,8 +23,10 @@ typedef struct RunArguments {
 } RunArguments;
 
 static const struct argp_option options[] = {
-    {"set", 's', "PATH=VALUE", 0, "override a setting of the config, e.g. -s seeds=[1,2] "
-                                  "-s algorithms.0.beta=0.3; may be repeated", 0},
+    {"set", 's', "PATH=VALUE", 0,
+     "override a setting of the config, e.g. -s seeds=[1,2] "
+     "-s algorithms.0.beta=0.3; may be repeated",
+     0},
     {"results", 'r', "FILE", 0, "results store (default: results/NAME.db)", 0},
     {"threads", 't', "N", 0, "threads (default: all processors; never changes the bits)", 0},
     {"checkpoint-seconds", KEY_CHECKPOINT, "S", 0,
@@ -49,8 +51,7 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
         a->threads = (int)rg_argument_integer(state, "--threads", argument, 1, 4096);
         return 0;
     case KEY_CHECKPOINT:
-        a->checkpoint_seconds =
-            rg_argument_real(state, "--checkpoint-seconds", argument, 0, 1e9);
+        a->checkpoint_seconds = rg_argument_real(state, "--checkpoint-seconds", argument, 0, 1e9);
         return 0;
     case 'n':
         a->dry = true;
@@ -73,7 +74,9 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
 }
 
 static const struct argp argp = {
-    options, parse, "CONFIG",
+    options,
+    parse,
+    "CONFIG",
     "Run the trials of an experiment.\v"
     "Each algorithm of CONFIG runs with each seed and each swept value. Trials that are finished "
     "in the results store are skipped; one that was interrupted, at whatever moment, goes on from "
@@ -81,7 +84,9 @@ static const struct argp argp = {
     "checkpoint. Every key of the config is checked before the first step.\n\n"
     "Final weights lie beside the store, in the folder of its name without .db.\n\n"
     "Exit status: 0 done, 1 failed or stopped, 2 bad usage or config.",
-    NULL, NULL, NULL,
+    NULL,
+    NULL,
+    NULL,
 };
 
 static void list_trials(const RgExperiment *experiment) {

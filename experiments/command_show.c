@@ -11,9 +11,9 @@
 typedef struct Entry {
     const char *kind; /* plural, as `regatta list` takes it */
     const char *name, *summary, *reference;
-    const RgOption *options;       /* of the type itself */
-    const RgOption *part_options;  /* that its group has besides, or NULL */
-    const RgAlgorithm *algorithm;  /* or NULL */
+    const RgOption *options;      /* of the type itself */
+    const RgOption *part_options; /* that its group has besides, or NULL */
+    const RgAlgorithm *algorithm; /* or NULL */
 } Entry;
 
 enum { MOST_ENTRIES = 128 };
@@ -22,24 +22,35 @@ static int collect(Entry *entries) {
     int count = 0;
     for (int i = 0; rg_algorithms[i]; i++) {
         const RgAlgorithm *a = rg_algorithms[i];
-        entries[count++] = (Entry){"algorithms", a->name,   a->summary, a->reference,
-                                   a->options,   rg_algorithm_part_options, a};
+        entries[count++] = (Entry){"algorithms",
+                                   a->name,
+                                   a->summary,
+                                   a->reference,
+                                   a->options,
+                                   rg_algorithm_part_options,
+                                   a};
     }
     for (int i = 0; rg_environment_types[i]; i++) {
         const RgEnvironmentType *e = rg_environment_types[i];
-        entries[count++] = (Entry){"environments", e->name,   e->summary, e->reference,
-                                   e->options,     rg_environment_part_options, NULL};
+        entries[count++] = (Entry){"environments",
+                                   e->name,
+                                   e->summary,
+                                   e->reference,
+                                   e->options,
+                                   rg_environment_part_options,
+                                   NULL};
     }
     for (int i = 0; rg_policy_types[i]; i++) {
         const RgPolicyType *p = rg_policy_types[i];
-        entries[count++] = (Entry){"policies", p->name,   p->summary, p->reference,
-                                   p->options, rg_policy_part_options, NULL};
+        entries[count++] = (Entry){"policies",   p->name,    p->summary,
+                                   p->reference, p->options, rg_policy_part_options,
+                                   NULL};
     }
     static const Entry parts[] = {
         {"parts", "experiment", "top level of a config, beside the parts", NULL,
          rg_experiment_options, NULL, NULL},
-        {"parts", "optimizer", "how parameters move along the gradient", NULL,
-         rg_optimizer_options, NULL, NULL},
+        {"parts", "optimizer", "how parameters move along the gradient", NULL, rg_optimizer_options,
+         NULL, NULL},
         {"parts", "training", "batches and the sampling of training responses", NULL,
          rg_training_options, NULL, NULL},
         {"parts", "budget", "when a trial ends", NULL, rg_budget_options, NULL, NULL},
@@ -65,10 +76,14 @@ static error_t parse_one(int key, char *argument, struct argp_state *state) {
 }
 
 static const struct argp list_argp = {
-    NULL, parse_one, "[KIND]",
+    NULL,
+    parse_one,
+    "[KIND]",
     "List what a config can name: algorithms, environments, policies, parts.\v"
     "Without KIND, everything. See regatta show NAME for one of them with its options.",
-    NULL, NULL, NULL,
+    NULL,
+    NULL,
+    NULL,
 };
 
 int rg_command_list(int argc, char **argv) {
@@ -131,11 +146,16 @@ static void show_entry(const Entry *entry) {
 }
 
 static const struct argp show_argp = {
-    NULL, parse_one, "NAME",
-    "Show an algorithm, environment, policy or part of a config: what it is, the paper and equation "
+    NULL,
+    parse_one,
+    "NAME",
+    "Show an algorithm, environment, policy or part of a config: what it is, the paper and "
+    "equation "
     "it follows, and every option with type, default and range.\v"
     "See regatta list for the names.",
-    NULL, NULL, NULL,
+    NULL,
+    NULL,
+    NULL,
 };
 
 int rg_command_show(int argc, char **argv) {

@@ -23,10 +23,11 @@ const RgOption rg_environment_part_options[] = {
 };
 
 const RgOption rg_policy_part_options[] = {
-    RG_OPTION_STRING(RgPolicyOptions, type, "", "policy, see: regatta list policies; may be left "
-                                                "out where weights are given"),
+    RG_OPTION_STRING(RgPolicyOptions, type, "",
+                     "policy, see: regatta list policies; may be left "
+                     "out where weights are given"),
     RG_OPTION_STRING(RgPolicyOptions, weights, "",
-                   "checkpoint to start from (./ and ../ are of the config's folder)"),
+                     "checkpoint to start from (./ and ../ are of the config's folder)"),
     RG_OPTION_INTEGER(RgPolicyOptions, shards, "4", 1, 4096,
                       "parts that a batch is cut into; part of what decides the bits, while the "
                       "number of threads is not"),
@@ -145,8 +146,8 @@ static RgStatus resolve_policy(RgTrialPlan *plan, const RgSettings *s, RgError *
 }
 
 static RgStatus resolve_algorithm(RgTrialPlan *plan, const RgSettings *s, RgError *error) {
-    RG_TRY(read_part(rg_algorithm_part_options, s, "algorithm", &plan->part, plan->resolved,
-                     error));
+    RG_TRY(
+        read_part(rg_algorithm_part_options, s, "algorithm", &plan->part, plan->resolved, error));
     const RgAlgorithm *algorithm = rg_algorithm_find(plan->part.type);
     if (!algorithm)
         return unknown_name(s, "algorithm.type", plan->part.type, algorithm_name, error);
@@ -163,18 +164,19 @@ static RgStatus check_budget(const RgTrialPlan *plan, RgError *error) {
     if (!plan->algorithm->loss && !plan->algorithm->step)
         return RG_OK;
     if (b->steps == 0 && b->flops == 0 && b->seconds == 0 && b->judge_queries == 0)
-        return rg_fail(error, RG_E_USAGE, "budget: expected at least one of steps, flops, seconds, "
-                                          "judge_queries above 0");
+        return rg_fail(error, RG_E_USAGE,
+                       "budget: expected at least one of steps, flops, seconds, "
+                       "judge_queries above 0");
     if (b->steps == 0 && plan->optimizer.schedule != RG_SCHEDULE_CONSTANT)
-        return rg_fail(error, RG_E_USAGE, "optimizer.schedule: a schedule that decays needs "
-                                          "budget.steps above 0");
+        return rg_fail(error, RG_E_USAGE,
+                       "optimizer.schedule: a schedule that decays needs "
+                       "budget.steps above 0");
     return RG_OK;
 }
 
 static void hash_plan(RgTrialPlan *plan) {
     plan->resolved_json = rg_settings_to_json(plan->resolved);
-    uint64_t hash =
-        rg_hash(RG_HASH_START, plan->resolved_json, strlen(plan->resolved_json));
+    uint64_t hash = rg_hash(RG_HASH_START, plan->resolved_json, strlen(plan->resolved_json));
     hash = rg_hash(hash, RG_VERSION, strlen(RG_VERSION));
     snprintf(plan->key, sizeof plan->key, "%016llx", (unsigned long long)hash);
 }
@@ -205,8 +207,8 @@ static RgStatus resolve_trial(RgTrialPlan *plan, const RgSettings *s, RgError *e
     if (trains) {
         RG_TRY(read_part(rg_optimizer_options, s, "optimizer", &plan->optimizer, plan->resolved,
                          error));
-        RG_TRY(read_part(rg_training_options, s, "training", &plan->training, plan->resolved,
-                         error));
+        RG_TRY(
+            read_part(rg_training_options, s, "training", &plan->training, plan->resolved, error));
         RG_TRY(read_part(rg_budget_options, s, "budget", &plan->budget, plan->resolved, error));
     }
     RG_TRY(read_part(rg_evaluation_options, s, "evaluation", &plan->evaluation, plan->resolved,
@@ -223,8 +225,8 @@ static RgStatus resolve_trial(RgTrialPlan *plan, const RgSettings *s, RgError *e
 enum { MOST_SWEEPS = 8 };
 
 typedef struct Sweep {
-    const char *option;                    /* path inside a trial: "algorithm.exploration" */
-    const RgSetting *values[1024];         /* [count] */
+    const char *option;            /* path inside a trial: "algorithm.exploration" */
+    const RgSetting *values[1024]; /* [count] */
     int64_t count;
 } Sweep;
 
@@ -289,7 +291,8 @@ static json_t *swept_value(const RgSetting *value) {
 
 /* ---- unfolding ---- */
 
-/* The settings of one trial before sweeps: shared parts, then what the algorithm's group overrides. */
+/* The settings of one trial before sweeps: shared parts, then what the algorithm's group overrides.
+ */
 static RgSettings *trial_settings(const RgSettings *s, int64_t algorithm) {
     RgSettings *trial = rg_settings_create();
     char path[96];
@@ -308,8 +311,7 @@ static RgSettings *trial_settings(const RgSettings *s, int64_t algorithm) {
 
 static RgStatus add_trial(RgExperiment *e, const RgSettings *settings, int64_t seed, json_t *swept,
                           RgError *error) {
-    e->trials =
-        rg_reallocate(e->trials, (size_t)e->trial_count + 1, sizeof *e->trials);
+    e->trials = rg_reallocate(e->trials, (size_t)e->trial_count + 1, sizeof *e->trials);
     RgTrialPlan *plan = &e->trials[e->trial_count++];
     *plan = (RgTrialPlan){.seed = seed};
     plan->swept_json = json_dumps(swept, JSON_SORT_KEYS | JSON_COMPACT);
@@ -339,8 +341,8 @@ static RgStatus unfold_sweeps(RgExperiment *e, const RgSettings *settings, const
         rg_settings_set(next, sweep->option, value->kind, value->text, value->file, value->line);
         const char *dot = strrchr(sweep->option, '.');
         json_object_set_new(swept, dot ? dot + 1 : sweep->option, swept_value(value));
-        RgStatus status = unfold_sweeps(e, next, sweeps, count, depth + 1, algorithm, seed, swept,
-                                        error);
+        RgStatus status =
+            unfold_sweeps(e, next, sweeps, count, depth + 1, algorithm, seed, swept, error);
         json_object_del(swept, dot ? dot + 1 : sweep->option);
         rg_settings_destroy(next);
         RG_TRY(status);
@@ -381,9 +383,9 @@ static RgStatus read_seed(const RgSettings *s, int64_t index, int64_t *seed, RgE
 
 /* Keys at the top level that are nobody's. */
 static RgStatus check_top_level(const RgSettings *s, RgError *error) {
-    static const char *const known[] = {
-        "name",   "description", "seeds",      "environment", "policy", "optimizer", "training",
-        "budget", "evaluation",  "algorithms", "sweep",       NULL};
+    static const char *const known[] = {"name",       "description", "seeds",    "environment",
+                                        "policy",     "optimizer",   "training", "budget",
+                                        "evaluation", "algorithms",  "sweep",    NULL};
     for (int64_t i = 0; i < rg_settings_count(s); i++) {
         const RgSetting *setting = rg_settings_at(s, i);
         char top[64];

@@ -1,9 +1,10 @@
 /* An experiment: a config unfolded into trials.
  *
- * A config names its parts (environment, policy, optimizer, training, budget, evaluation), a list of
- * algorithms, seeds, and options to sweep over. Each algorithm may override a shared part inside its
- * own group. A trial is one algorithm with one choice of every swept option and one seed; its resolved
- * settings, defaults included, are all that decides its bits, and their hash is its key. */
+ * A config names its parts (environment, policy, optimizer, training, budget, evaluation), a list
+ * of algorithms, seeds, and options to sweep over. Each algorithm may override a shared part inside
+ * its own group. A trial is one algorithm with one choice of every swept option and one seed; its
+ * resolved settings, defaults included, are all that decides its bits, and their hash is its key.
+ */
 #ifndef RG_EXPERIMENTS_EXPERIMENT_H
 #define RG_EXPERIMENTS_EXPERIMENT_H
 

@@ -8,8 +8,7 @@
 
 static const RgCommand commands[] = {
     {"run", "run an experiment's trials, or go on with them", rg_command_run},
-    {"list", "list algorithms, environments, policies, or an experiment's trials",
-     rg_command_list},
+    {"list", "list algorithms, environments, policies, or an experiment's trials", rg_command_list},
     {"show", "show an algorithm, environment, policy or config part with its options",
      rg_command_show},
     {"table", "results as a table: mean and standard error over seeds", rg_command_table},

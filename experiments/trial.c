@@ -163,7 +163,8 @@ static RgStatus record_step(Trial *trial, bool evaluate, RgError *error) {
     RgEvaluation *evaluation = NULL;
     if (evaluate) {
         evaluation = rg_evaluation_create();
-        RgRandom random = rg_random_named(rg_random_root((uint64_t)trial->plan->seed), "evaluation");
+        RgRandom random =
+            rg_random_named(rg_random_root((uint64_t)trial->plan->seed), "evaluation");
         rg_environment_evaluate(stage->environment, trial->policy, stage->reference,
                                 evaluation_beta(trial->plan), random, evaluation);
         const char *headline = stage->environment->type->headline;
@@ -200,8 +201,9 @@ static RgStatus train(Trial *trial, RgError *error) {
         if (going && (stop_requested || age >= trial->run->checkpoint_seconds))
             RG_TRY(save_checkpoint(trial, error));
         if (stop_requested && !last)
-            return rg_fail(error, RG_E_STOPPED, "stopped by a signal at step %ld of %s, seed %ld; "
-                                                "run again to continue",
+            return rg_fail(error, RG_E_STOPPED,
+                           "stopped by a signal at step %ld of %s, seed %ld; "
+                           "run again to continue",
                            (long)trainer->step, trial->plan->part.label, (long)trial->plan->seed);
     }
     return RG_OK;
@@ -229,8 +231,8 @@ static RgStatus finish(Trial *trial, RgError *error) {
 static RgStatus resume(Trial *trial, RgError *error) {
     int64_t step = -1;
     if (access(trial->checkpoint_path, F_OK) == 0) {
-        RG_TRY(rg_checkpoint_load(trial->checkpoint, trial->checkpoint_path, trial->plan->key,
-                                  error));
+        RG_TRY(
+            rg_checkpoint_load(trial->checkpoint, trial->checkpoint_path, trial->plan->key, error));
         step = trial->trainer->step;
         rg_progress_note(trial->run->progress, "%s seed %ld: going on from step %ld",
                          trial->plan->part.label, (long)trial->plan->seed, (long)step);
@@ -246,14 +248,14 @@ static RgStatus run_trial(Trial *trial, RgError *error) {
     RgTrialRun *run = trial->run;
     const RgTrialPlan *plan = trial->plan;
     trial->policy = rg_policy_clone(run->stage.reference, false);
-    RG_TRY(rg_trainer_create(plan->algorithm, plan->algorithm_options, &plan->training,
-                             trial->policy, run->stage.reference, &run->stage.environment->course,
-                             &plan->optimizer, plan->budget.steps,
-                             rg_random_named(rg_random_root((uint64_t)plan->seed), "training"),
-                             &trial->trainer, error));
+    RG_TRY(rg_trainer_create(
+        plan->algorithm, plan->algorithm_options, &plan->training, trial->policy,
+        run->stage.reference, &run->stage.environment->course, &plan->optimizer, plan->budget.steps,
+        rg_random_named(rg_random_root((uint64_t)plan->seed), "training"), &trial->trainer, error));
     trial->checkpoint = rg_checkpoint_create();
     rg_trainer_checkpoint(trial->trainer, trial->checkpoint);
-    trial->checkpoint_path = rg_string_format("%s/%s-checkpoint.safetensors", run->folder, plan->key);
+    trial->checkpoint_path =
+        rg_string_format("%s/%s-checkpoint.safetensors", run->folder, plan->key);
     trial->weights_path = rg_string_format("%s/%s.safetensors", run->folder, plan->key);
     trial->last_checkpoint = rg_clock_seconds();
     RG_TRY(resume(trial, error));

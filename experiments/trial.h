@@ -1,5 +1,5 @@
-/* Running the trials of an experiment, one after the other, so that any of them can be killed at any
- * moment and goes on with the same bits. */
+/* Running the trials of an experiment, one after the other, so that any of them can be killed at
+ * any moment and goes on with the same bits. */
 #ifndef RG_EXPERIMENTS_TRIAL_H
 #define RG_EXPERIMENTS_TRIAL_H
 
@@ -21,8 +21,8 @@ void rg_stage_clear(RgStage *stage);
 
 typedef struct RgTrialRun {
     RgStore *store;
-    int64_t experiment;       /* row in the store */
-    const char *folder;       /* of checkpoints and final weights */
+    int64_t experiment;        /* row in the store */
+    const char *folder;        /* of checkpoints and final weights */
     double checkpoint_seconds; /* between checkpoints; 0: after every step */
     RgProgress *progress;
     RgStage stage;

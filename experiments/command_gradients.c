@@ -1,0 +1,98 @@
+/* regatta check-gradients: gradient estimators against exact gradients. */
+#include "core/tensor/blas.h"
+#include "experiments/command.h"
+#include "experiments/gradient_rows.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+typedef struct GradientArguments {
+    const char *config;
+    const char **overrides;
+    int override_count;
+    int64_t samples;
+    double deviation;
+} GradientArguments;
+
+static const struct argp_option options[] = {
+    {"set", 's', "PATH=VALUE", 0, "override a setting of the config; may be repeated", 0},
+    {"samples", 'n', "N", 0, "batches per estimator (default: 2000)", 0},
+    {"deviation", 'd', "D", 0,
+     "how far from the reference: deviation of the normal numbers added to its parameters "
+     "(default: 1)",
+     0},
+    {0},
+};
+
+static error_t parse(int key, char *argument, struct argp_state *state) {
+    GradientArguments *a = state->input;
+    switch (key) {
+    case 's':
+        a->overrides =
+            rg_reallocate(a->overrides, (size_t)a->override_count + 1, sizeof *a->overrides);
+        a->overrides[a->override_count++] = argument;
+        return 0;
+    case 'n':
+        a->samples = rg_argument_integer(state, "--samples", argument, 2, 100000000);
+        return 0;
+    case 'd':
+        a->deviation = rg_argument_real(state, "--deviation", argument, 0, 100);
+        return 0;
+    case ARGP_KEY_ARG:
+        if (a->config)
+            argp_error(state, "one config at a time: %s is one too many", argument);
+        a->config = argument;
+        return 0;
+    case ARGP_KEY_END:
+        if (!a->config)
+            argp_error(state, "expected a config file");
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp argp = {
+    options,
+    parse,
+    "CONFIG",
+    "Hold every algorithm's stochastic gradient against the exact gradient of its objective.\v"
+    "CONFIG's environment must be a bandit, where the objective J = E[F] and its gradient, through "
+    "the distributions of responses and labels as well, are sums. Mixture and exploration are set "
+    "to 1, where SAIL's gradient is meant to be that of J; algorithms that drop a term by design "
+    "(online-dpo, score_term none, estimator none) show what it amounts to.\n\n"
+    "  bias      |mean − exact| / |exact|\n"
+    "  noise     the bias that N batches of an unbiased estimator would show by chance\n"
+    "  worst     largest deviation of a coordinate, in its standard errors; * marks above 4\n"
+    "  variance  E|g − mean|² / |exact|² of one batch\n"
+    "  cosine    between mean and exact gradient",
+    NULL,
+    NULL,
+    NULL,
+};
+
+static void print_row(const RgGradientRow *row, void *context) {
+    (void)context;
+    printf("%-12s %-10s %9.4f %9.4f %9.4f %9.4f %8.2f%s %10.3f %8.4f\n", row->algorithm,
+           row->variant, row->exact_norm, row->norm, row->bias, row->noise, row->worst,
+           row->worst > 4 ? "*" : " ", row->variance, row->cosine);
+    fflush(stdout);
+}
+
+int rg_command_check_gradients(int argc, char **argv) {
+    GradientArguments a = {.samples = 2000, .deviation = 1};
+    argp_parse(&argp, argc, argv, 0, NULL, &a);
+    RgError error = {0};
+    RgExperiment *experiment;
+    rg_threads_set(1); /* tables of a few cells: threads would only wait for each other */
+    RgStatus status =
+        rg_experiment_open(a.config, a.overrides, a.override_count, &experiment, &error);
+    if (status == RG_OK) {
+        printf("%-12s %-10s %9s %9s %9s %9s %9s %10s %8s\n", "algorithm", "variant", "|exact|",
+               "|mean|", "bias", "noise", "worst", "variance", "cosine");
+        status = rg_gradient_rows(experiment, a.samples, a.deviation, print_row, NULL, &error);
+    }
+    rg_experiment_close(experiment);
+    free(a.overrides);
+    return rg_command_end(status, &error);
+}

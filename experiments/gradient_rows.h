@@ -1,0 +1,34 @@
+/* Stochastic gradients held against exact ones: how far the mean of an algorithm's gradients lies
+ * from the gradient of the objective that it is meant to follow, and how much they scatter.
+ *
+ * The objective is J = E[F] with responses and labels from where the algorithm takes them, its
+ * gradient by enumeration through the distributions as well (SAIL's ∇J = T1 + T2; for PARL the
+ * total derivative of G through the closed-form lower level). Mixture and exploration are set to 1,
+ * where SAIL's gradient is the objective's own. */
+#ifndef RG_EXPERIMENTS_GRADIENT_ROWS_H
+#define RG_EXPERIMENTS_GRADIENT_ROWS_H
+
+#include "experiments/experiment.h"
+
+typedef struct RgGradientRow {
+    const char *algorithm;
+    const char *variant; /* score term or estimator; "" where there is none */
+    int64_t samples;     /* batches */
+    int64_t coordinates;
+    double exact_norm;
+    double norm;  /* of the mean */
+    double bias;  /* |mean − exact| / |exact| */
+    double noise; /* what `bias` would be of an unbiased estimator: |standard errors| / |exact| */
+    double worst; /* largest |mean − exact| of a coordinate in its standard errors */
+    double variance; /* E|g − mean|² / |exact|², of one batch */
+    double cosine;   /* between mean and exact */
+} RgGradientRow;
+
+/* A row for every algorithm of the experiment with a gradient and each of its variants, on its
+ * environment (a bandit; the first seed) at a policy `deviation` away from the reference.
+ * `on_row` is called as each is done. */
+RgStatus rg_gradient_rows(const RgExperiment *experiment, int64_t samples, double deviation,
+                          void (*on_row)(const RgGradientRow *row, void *context), void *context,
+                          RgError *error);
+
+#endif
