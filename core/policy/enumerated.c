@@ -249,8 +249,11 @@ static int32_t draw_response(const double *logits, int64_t count, const RgSampli
     qsort(ranked, (size_t)count, sizeof *ranked, compare_ranked);
     if (sampling->temperature == 0)
         return (int32_t)ranked[0].response;
+    double sum = 0;
     for (int64_t k = 0; k < count; k++)
-        weight[k] = exp((ranked[k].logit - ranked[0].logit) / sampling->temperature);
+        sum += weight[k] = exp((ranked[k].logit - ranked[0].logit) / sampling->temperature);
+    if (!isfinite(sum)) /* a diverged policy: any response will do, the loss on it will tell */
+        return (int32_t)ranked[0].response;
     int64_t kept = nucleus(weight, count, sampling);
     return (int32_t)ranked[rg_random_choice(uniform, weight, kept)].response;
 }

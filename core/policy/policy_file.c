@@ -9,9 +9,9 @@
 #include <string.h>
 
 #ifdef RG_DOUBLE
-enum { STORED_REAL = RG_F64 };
+static const RgStoredType stored_real = RG_F64;
 #else
-enum { STORED_REAL = RG_F32 };
+static const RgStoredType stored_real = RG_F32;
 #endif
 
 RgStatus rg_policy_save(const RgPolicy *policy, const char *path, RgError *error) {
@@ -20,7 +20,7 @@ RgStatus rg_policy_save(const RgPolicy *policy, const char *path, RgError *error
     for (int i = 0; i < parameters->view_count; i++) {
         const RgParameterView *view = &parameters->views[i];
         tensors[i] = (RgStoredTensor){.name = view->name,
-                                      .type = STORED_REAL,
+                                      .type = stored_real,
                                       .rank = view->rank,
                                       .data = parameters->value + view->offset,
                                       .bytes = (size_t)view->count * sizeof(RgReal)};
