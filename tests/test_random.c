@@ -110,13 +110,12 @@ Test(random, below_is_even_and_in_range) {
     }
 }
 
-/* With three quarters of 2^64 as bound, a plain multiply would draw a third of the results twice as
- * often; thirds of the range show that. */
+/* 2^64 / (3·2^61) = 8/3: a plain multiply would draw results with remainders 0, 1, 2 of three in
+ * proportion 3 : 3 : 2. */
 Test(random, below_a_large_bound_is_even) {
     int found[3] = {0};
-    int64_t bound = INT64_MAX / 4 * 3;
     for (int i = 0; i < DRAWS; i++)
-        found[rg_random_below(rg_random_root(6), (uint64_t)i, bound) / (bound / 3 + 1)]++;
+        found[rg_random_below(rg_random_root(6), (uint64_t)i, 3 * (INT64_C(1) << 61)) % 3]++;
     cr_assert_lt(chi_square(found, 3, DRAWS), chi_square_bound(3));
 }
 

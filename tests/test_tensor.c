@@ -5,8 +5,8 @@
 #include <criterion/criterion.h>
 #include <malloc.h>
 #include <math.h>
-#include <signal.h>
 #include <omp.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -358,6 +358,9 @@ Test(blas, dot_is_summed_in_double) {
         expected += (double)a[i];
     }
     cr_assert_eq(rg_dot(19, a, b), expected);
+    for (int i = 0; i < 19; i++)
+        a[i] = 1 + 0x1p-12f; /* whose square is no float */
+    cr_assert_eq(rg_dot(19, a, a), 19 * (1 + 0x1p-12) * (1 + 0x1p-12));
 }
 
 Test(blas, solve_finds_the_solution) {
@@ -386,4 +389,13 @@ Test(blas, solve_of_a_singular_system_is_the_shortest) {
         cr_assert_float_eq(found[i], u[i] - 2 * v[i], 1e-12);
     cr_assert_eq(rg_solve_symmetric(3, (double[9]){0}, b, 1e-10, found), 0);
     cr_assert_eq(found[0], 0);
+}
+
+Test(blas, solve_leaves_out_what_is_below_the_cutoff) {
+    const double a[] = {1, 0, 0, -1e-12}, b[] = {1, 1};
+    double found[2];
+    cr_assert_eq(rg_solve_symmetric(2, a, b, 1e-10, found), 1);
+    cr_assert_eq(found[1], 0);
+    cr_assert_eq(rg_solve_symmetric(2, a, b, 1e-14, found), 2);
+    cr_assert_float_eq(found[1], -1e12, 1);
 }

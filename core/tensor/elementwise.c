@@ -137,8 +137,8 @@ static RgReal constant_of(const RgTensor *y) {
 /* Defines <id>_row, y = expression of v and `constant`, and the operator beside the backward
  * that was defined before. */
 #define UNARY_OPERATOR(id, expression)                                                             \
-    static void id##_row(int64_t n, const RgReal *restrict x, RgReal constant,                     \
-                         RgReal *restrict y) {                                                     \
+    RG_KERNEL static void id##_row(int64_t n, const RgReal *restrict x, RgReal constant,           \
+                                   RgReal *restrict y) {                                           \
         (void)constant;                                                                            \
         for (int64_t i = 0; i < n; i++) {                                                          \
             RgReal v = x[i];                                                                       \
@@ -194,7 +194,7 @@ static void power_backward(RgTape *t, RgTensor *y, RgTensor *dy) {
     RgTensor *slope = rg_scale(t, rg_power(t, x, exponent - 1), exponent);
     rg_add_gradient(t, x, rg_mul(t, dy, slope));
 }
-UNARY_OPERATOR(power, rg_real_power(v, constant))
+UNARY_OPERATOR(power, pow(v, constant))
 
 RgTensor *rg_power(RgTape *t, RgTensor *x, RgReal exponent) {
     return unary(t, &power_operator, power_row, x, exponent);
@@ -204,7 +204,7 @@ RgTensor *rg_power(RgTape *t, RgTensor *x, RgReal exponent) {
 static void exp_backward(RgTape *t, RgTensor *y, RgTensor *dy) {
     rg_add_gradient(t, y->inputs[0], rg_mul(t, dy, y));
 }
-UNARY_OPERATOR(exp, rg_real_exp(v))
+UNARY_OPERATOR(exp, exp(v))
 
 RgTensor *rg_exp(RgTape *t, RgTensor *x) {
     return unary(t, &exp_operator, exp_row, x, 0);
@@ -214,7 +214,7 @@ RgTensor *rg_exp(RgTape *t, RgTensor *x) {
 static void log_backward(RgTape *t, RgTensor *y, RgTensor *dy) {
     rg_add_gradient(t, y->inputs[0], rg_div(t, dy, y->inputs[0]));
 }
-UNARY_OPERATOR(log, rg_real_log(v))
+UNARY_OPERATOR(log, log(v))
 
 RgTensor *rg_log(RgTape *t, RgTensor *x) {
     return unary(t, &log_operator, log_row, x, 0);
@@ -264,7 +264,7 @@ RgTensor *rg_tanh(RgTape *t, RgTensor *x) {
 /* ---- activations ----
  * The slope of each is an operator of its own, so that a first backward is one pass over x. */
 
-static RgReal silu_slope_at(RgReal x) {
+static inline RgReal silu_slope_at(RgReal x) {
     RgReal s = rg_real_sigmoid(x);
     return s * (1 + x * (1 - s));
 }
@@ -290,21 +290,22 @@ RgTensor *rg_silu(RgTape *t, RgTensor *x) {
     return unary(t, &silu_operator, silu_row, x, 0);
 }
 
-/* gelu = x(1+h)/2, h = tanh u, u = a(x + bx³)      Hendrycks and Gimpel 2016, arXiv:1606.08415 */
+/* gelu = x(1 + tanh u)/2 = x·σ(2u), u = a(x + bx³)      Hendrycks and Gimpel, arXiv:1606.08415 */
 static const RgReal gelu_a = (RgReal)0.79788456080286535588; /* sqrt(2/π) */
 static const RgReal gelu_b = (RgReal)0.044715;
 
-static RgReal gelu_at(RgReal x) {
-    return (RgReal)0.5 * x * (1 + rg_real_tanh(gelu_a * (x + gelu_b * x * x * x)));
+static inline RgReal gelu_at(RgReal x) {
+    return x * rg_real_sigmoid(2 * gelu_a * (x + gelu_b * x * x * x));
 }
 
-static RgReal gelu_slope_at(RgReal x) {
-    RgReal h = rg_real_tanh(gelu_a * (x + gelu_b * x * x * x));
+/* gelu′ = s + x·s(1−s)·2u′, s = σ(2u) */
+static inline RgReal gelu_slope_at(RgReal x) {
+    RgReal s = rg_real_sigmoid(2 * gelu_a * (x + gelu_b * x * x * x));
     RgReal du = gelu_a * (1 + 3 * gelu_b * x * x);
-    return (RgReal)0.5 * ((1 + h) + x * (1 - h * h) * du);
+    return s + x * s * (1 - s) * 2 * du;
 }
 
-/* gelu″ = (1−h²)·(u′ + x·u″/2 − x·h·u′²) */
+/* gelu″ = (1−h²)·(u′ + x·u″/2 − x·h·u′²), h = tanh u */
 static void gelu_slope_backward(RgTape *t, RgTensor *y, RgTensor *dy) {
     RgTensor *x = y->inputs[0];
     RgTensor *u = rg_scale(t, rg_add(t, x, rg_scale(t, rg_power(t, x, 3), gelu_b)), gelu_a);

@@ -89,11 +89,46 @@ static Rows rows_of(const RgTensor *x) {
     return (Rows){.count = length ? x->count / length : 0, .length = length};
 }
 
-static RgReal row_largest(const RgReal *x, int64_t n) {
+static inline RgReal row_largest(const RgReal *x, int64_t n) {
     RgReal largest = x[0];
     for (int64_t i = 1; i < n; i++)
         largest = x[i] > largest ? x[i] : largest;
     return largest;
+}
+
+/* y[i] = exp(x[i] − largest); returns their sum, taken in double and in a fixed order. */
+static inline double row_exp(const RgReal *restrict x, int64_t n, RgReal largest,
+                             RgReal *restrict y) {
+    for (int64_t i = 0; i < n; i++)
+        y[i] = rg_real_decay(x[i] - largest);
+    double partial[8] = {0}, total = 0;
+    int64_t i = 0;
+    for (; i + 8 <= n; i += 8)
+        for (int lane = 0; lane < 8; lane++)
+            partial[lane] += (double)y[i + lane];
+    for (; i < n; i++)
+        total += (double)y[i];
+    for (int lane = 0; lane < 8; lane++)
+        total += partial[lane];
+    return total;
+}
+
+RG_KERNEL static void softmax_rows(Rows rows, const RgReal *x, RgReal *y) {
+    for (int64_t r = 0; r < rows.count; r++, x += rows.length, y += rows.length) {
+        double total = row_exp(x, rows.length, row_largest(x, rows.length), y);
+        RgReal share = (RgReal)(1 / total);
+        for (int64_t i = 0; i < rows.length; i++)
+            y[i] *= share;
+    }
+}
+
+RG_KERNEL static void log_softmax_rows(Rows rows, const RgReal *x, RgReal *y) {
+    for (int64_t r = 0; r < rows.count; r++, x += rows.length, y += rows.length) {
+        RgReal largest = row_largest(x, rows.length);
+        RgReal log_total = (RgReal)log(row_exp(x, rows.length, largest, y));
+        for (int64_t i = 0; i < rows.length; i++)
+            y[i] = (x[i] - largest) - log_total;
+    }
 }
 
 /* dx = y·(dy − Σ y·dy) */
@@ -106,28 +141,16 @@ static const RgOperator softmax_operator = {.name = "softmax", .backward = softm
 
 RgTensor *rg_softmax(RgTape *t, RgTensor *x) {
     RgTensor *y = rg_tensor_new(t, x->shape);
-    Rows rows = rows_of(x);
-    for (int64_t r = 0; r < rows.count; r++) {
-        const RgReal *from = x->data + r * rows.length;
-        RgReal *to = y->data + r * rows.length;
-        RgReal largest = row_largest(from, rows.length);
-        double total = 0;
-        for (int64_t i = 0; i < rows.length; i++) {
-            to[i] = rg_real_exp(from[i] - largest);
-            total += (double)to[i];
-        }
-        RgReal share = (RgReal)(1 / total);
-        for (int64_t i = 0; i < rows.length; i++)
-            to[i] *= share;
-    }
+    softmax_rows(rows_of(x), x->data, y->data);
     rg_tape_count_flops(t, 4 * (double)x->count);
     return rg_record(t, &softmax_operator, y, &x, 1, NULL);
 }
 
-/* dx = dy − e^y·Σ dy */
+/* dx = dy − softmax(x)·Σ dy */
 static void log_softmax_backward(RgTape *t, RgTensor *y, RgTensor *dy) {
-    RgTensor *flow = rg_mul(t, rg_exp(t, y), rg_sum_last(t, dy));
-    rg_add_gradient(t, y->inputs[0], rg_sub(t, dy, flow));
+    RgTensor *x = y->inputs[0];
+    RgTensor *flow = rg_mul(t, rg_softmax(t, x), rg_sum_last(t, dy));
+    rg_add_gradient(t, x, rg_sub(t, dy, flow));
 }
 
 static const RgOperator log_softmax_operator = {.name = "log_softmax",
@@ -135,18 +158,7 @@ static const RgOperator log_softmax_operator = {.name = "log_softmax",
 
 RgTensor *rg_log_softmax(RgTape *t, RgTensor *x) {
     RgTensor *y = rg_tensor_new(t, x->shape);
-    Rows rows = rows_of(x);
-    for (int64_t r = 0; r < rows.count; r++) {
-        const RgReal *from = x->data + r * rows.length;
-        RgReal *to = y->data + r * rows.length;
-        RgReal largest = row_largest(from, rows.length);
-        double total = 0;
-        for (int64_t i = 0; i < rows.length; i++)
-            total += (double)rg_real_exp(from[i] - largest);
-        RgReal log_total = (RgReal)log(total);
-        for (int64_t i = 0; i < rows.length; i++)
-            to[i] = (from[i] - largest) - log_total;
-    }
+    log_softmax_rows(rows_of(x), x->data, y->data);
     rg_tape_count_flops(t, 4 * (double)x->count);
     return rg_record(t, &log_softmax_operator, y, &x, 1, NULL);
 }

@@ -1,36 +1,50 @@
-/* The functions of libm at the precision of RgReal, and the few made from them. */
+/* The functions of one variable that operators are made of, at the precision of RgReal. In single
+ * precision those that networks use most have no branches, so that their loops can be vectorised;
+ * the others are libm's. Private to core. */
 #ifndef RG_CORE_TENSOR_REAL_MATH_H
 #define RG_CORE_TENSOR_REAL_MATH_H
 
-#include "core/base.h"
+#include "core/tensor/kernels.h"
 
 #include <tgmath.h>
 
-static inline RgReal rg_real_exp(RgReal x) {
-    return exp(x);
-}
-
-static inline RgReal rg_real_log(RgReal x) {
-    return log(x);
-}
-
-static inline RgReal rg_real_tanh(RgReal x) {
-    return tanh(x);
-}
-
-static inline RgReal rg_real_power(RgReal x, RgReal exponent) {
-    return pow(x, exponent);
+/* e^x for x ≤ 0. In single precision 0 for what would be below the normal numbers. */
+static inline RgReal rg_real_decay(RgReal x) {
+    RgReal y = rg_fast_exp(x);
+#ifndef RG_DOUBLE
+    y = x < -87 ? 0 : y;
+#endif
+    return y;
 }
 
 /* 1/(1 + e^−x), from e^−|x|, which does not overflow. */
 static inline RgReal rg_real_sigmoid(RgReal x) {
-    RgReal e = exp(-fabs(x));
-    return (x >= 0 ? 1 : e) / (1 + e);
+    RgReal e = rg_real_decay(-fabs(x));
+    return (x < 0 ? e : 1) / (1 + e);
 }
 
 /* log σ(x) = min(x, 0) − log(1 + e^−|x|) */
 static inline RgReal rg_real_log_sigmoid(RgReal x) {
-    return (x < 0 ? x : 0) - log1p(exp(-fabs(x)));
+    return (x < 0 ? x : 0) - log1p(rg_real_decay(-fabs(x)));
+}
+
+/* (1 − e^−2|x|)/(1 + e^−2|x|) with the sign of x; near 0, where that would cancel, the odd
+ * polynomial of Moshier's Cephes. */
+static inline RgReal rg_real_tanh(RgReal x) {
+#ifdef RG_DOUBLE
+    return tanh(x);
+#else
+    float z = x * x;
+    float p = -5.70498872745e-3f;
+    p = p * z + 2.06390887954e-2f;
+    p = p * z - 5.37397155531e-2f;
+    p = p * z + 1.33314422036e-1f;
+    p = p * z - 3.33332819422e-1f;
+    float near = x + x * z * p;
+    float e = rg_real_decay(-2 * fabsf(x));
+    float far = copysignf((1 - e) / (1 + e), x);
+    return fabsf(x) < 0.625f ? near : far;
+#endif
 }
 
 #endif

@@ -189,8 +189,8 @@ RgTensor *rg_transpose(RgTape *t, RgTensor *x) {
     RgTensor *y = rg_tensor_new(t, RG_SHAPE(columns, rows));
     for (int64_t r = 0; r < rows; r += TILE)
         for (int64_t c = 0; c < columns; c += TILE)
-            for (int64_t i = r; i < rows && i < r + TILE; i++)
-                for (int64_t j = c; j < columns && j < c + TILE; j++)
+            for (int64_t j = c; j < columns && j < c + TILE; j++)
+                for (int64_t i = r; i < rows && i < r + TILE; i++)
                     y->data[j * rows + i] = x->data[i * columns + j];
     return rg_record(t, &transpose_operator, y, &x, 1, NULL);
 }

@@ -252,7 +252,7 @@ void rg_add_gradient(RgTape *tape, RgTensor *input, RgTensor *gradient) {
         rg_axpy(input->count, 1, gradient->data, input->gradient->data);
     } else {
         input->gradient = rg_add(tape, input->gradient, gradient);
-        input->gradient_owned = !tape->recording;
+        input->gradient_owned = true;
     }
 }
 
