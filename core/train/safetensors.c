@@ -1,0 +1,438 @@
+/* Reading and writing safetensors files: the header's JSON, the checks that make an opened file
+ * safe to use, conversion of stored numbers. What the tensors mean is the caller's business. */
+#include "core/train/safetensors.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+               "numbers are copied as they lie in files");
+
+enum { LENGTH_BYTES = 8, LARGEST_RANK = 4 };
+/* The format's own limit, which keeps a corrupt length from asking for all of memory. */
+#define LARGEST_HEADER UINT64_C(100000000)
+#define METADATA_KEY   "__metadata__"
+
+/* Indexed by RgStoredType. */
+static const struct {
+    const char *name;
+    size_t bytes;
+} stored_types[] = {
+    [RG_F32] = {"F32", 4}, [RG_F64] = {"F64", 8}, [RG_F16] = {"F16", 2}, [RG_BF16] = {"BF16", 2},
+    [RG_I32] = {"I32", 4}, [RG_I64] = {"I64", 8}, [RG_U8] = {"U8", 1},
+};
+enum { STORED_TYPE_COUNT = sizeof stored_types / sizeof *stored_types };
+
+struct RgSafetensors {
+    char *content;
+    json_t *header; /* owns names and metadata */
+    RgStoredTensor *tensors;
+    int count;
+};
+
+/* Bytes of a tensor of this shape; false when that does not fit a size_t. */
+static bool tensor_bytes(RgStoredType type, int rank, const int64_t *size, size_t *bytes) {
+    *bytes = stored_types[type].bytes;
+    for (int axis = 0; axis < rank; axis++)
+        if (__builtin_mul_overflow(*bytes, (size_t)size[axis], bytes))
+            return false;
+    return true;
+}
+
+/* ---- writing ---- */
+
+/* Wide numbers first, so that every tensor is aligned in the file; otherwise in the order given. */
+static const RgStoredTensor **file_order(const RgStoredTensor *tensors, int count) {
+    const RgStoredTensor **order = rg_allocate((size_t)count * sizeof *order);
+    int placed = 0;
+    for (size_t width = 8; width > 0; width /= 2)
+        for (int i = 0; i < count; i++)
+            if (stored_types[tensors[i].type].bytes == width)
+                order[placed++] = &tensors[i];
+    RG_ASSERT(placed == count);
+    return order;
+}
+
+static json_t *describe_tensor(const RgStoredTensor *tensor, size_t offset) {
+    json_t *shape = json_array();
+    for (int axis = 0; axis < tensor->rank; axis++)
+        json_array_append_new(shape, json_integer(tensor->size[axis]));
+    return json_pack("{s:s, s:o, s:[I, I]}", "dtype", stored_types[tensor->type].name, "shape",
+                     shape, "data_offsets", (json_int_t)offset,
+                     (json_int_t)(offset + tensor->bytes));
+}
+
+/* The header's text, padded so that the numbers start at a multiple of 8; NULL, with the string
+ * that is to blame, when a name or a metadata string is not UTF-8. */
+static char *header_text(const RgStoredTensor *const *order, int count, const char *const *metadata,
+                         const char **blame) {
+    json_t *header = json_object();
+    char *text = NULL;
+    if (metadata && *metadata) {
+        json_t *strings = json_object();
+        json_object_set_new(header, METADATA_KEY, strings);
+        for (; *metadata; metadata += 2)
+            if (json_object_set_new(strings, metadata[0], json_string(metadata[1])) != 0) {
+                *blame = metadata[0];
+                goto done;
+            }
+    }
+    size_t offset = 0;
+    for (int i = 0; i < count; i++) {
+        RG_ASSERT(!json_object_get(header, order[i]->name));
+        if (json_object_set_new(header, order[i]->name, describe_tensor(order[i], offset)) != 0) {
+            *blame = order[i]->name;
+            goto done;
+        }
+        offset += order[i]->bytes;
+    }
+    char *compact = json_dumps(header, JSON_COMPACT);
+    RG_ASSERT(compact);
+    text = rg_string_format("%s%*s", compact, (int)((8 - strlen(compact) % 8) % 8), "");
+    free(compact);
+done:
+    json_decref(header);
+    return text;
+}
+
+static bool write_content(FILE *stream, const char *header, const RgStoredTensor *const *order,
+                          int count) {
+    uint64_t length = strlen(header);
+    bool written = fwrite(&length, LENGTH_BYTES, 1, stream) == 1 &&
+                   fwrite(header, 1, length, stream) == length;
+    for (int i = 0; written && i < count; i++)
+        written = fwrite(order[i]->data, 1, order[i]->bytes, stream) == order[i]->bytes;
+    return written && fflush(stream) == 0 && fsync(fileno(stream)) == 0;
+}
+
+/* A rename is on disk only once its folder is; some file systems cannot sync a folder (EINVAL). */
+static bool sync_folder_of(const char *path) {
+    const char *slash = strrchr(path, '/');
+    char *folder =
+        slash ? rg_string_format("%.*s", (int)(slash - path) + 1, path) : rg_string_copy(".");
+    int file = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    free(folder);
+    if (file < 0)
+        return false;
+    bool synced = fsync(file) == 0 || errno == EINVAL;
+    int cause = errno;
+    close(file);
+    errno = cause;
+    return synced;
+}
+
+/* As rg_file_write, but tensor by tensor: the weights are never in memory twice. */
+static RgStatus write_replacing(const char *path, const char *header,
+                                const RgStoredTensor *const *order, int count, RgError *error) {
+    RgStatus status = RG_OK;
+    char *temporary = rg_string_format("%s.XXXXXX", path);
+    int file = mkostemp(temporary, O_CLOEXEC);
+    FILE *stream = file < 0 ? NULL : fdopen(file, "wb");
+    if (!stream) {
+        status = rg_fail(error, RG_E_FILE, "%s: cannot create: %s", temporary, strerror(errno));
+        if (file >= 0) {
+            close(file);
+            unlink(temporary);
+        }
+        free(temporary);
+        return status;
+    }
+    /* mkostemp makes it private; weights are to be as readable as any other new file. */
+    mode_t mask = umask(0);
+    umask(mask);
+    bool written = fchmod(file, 0666 & ~mask) == 0 && write_content(stream, header, order, count);
+    int cause = errno;
+    if (fclose(stream) != 0 && written) {
+        written = false;
+        cause = errno;
+    }
+    if (!written)
+        status = rg_fail(error, RG_E_FILE, "%s: cannot write: %s", path, strerror(cause));
+    else if (rename(temporary, path) != 0)
+        status = rg_fail(error, RG_E_FILE, "%s: cannot rename from %s: %s", path, temporary,
+                         strerror(errno));
+    else if (!sync_folder_of(path))
+        status = rg_fail(error, RG_E_FILE, "%s: cannot sync its folder: %s", path, strerror(errno));
+    if (status != RG_OK)
+        unlink(temporary); /* finds nothing once it was renamed */
+    free(temporary);
+    return status;
+}
+
+RgStatus rg_safetensors_write(const char *path, const RgStoredTensor *tensors, int count,
+                              const char *const *metadata, RgError *error) {
+    for (int i = 0; i < count; i++) {
+        size_t bytes = 0;
+        RG_ASSERT(tensors[i].rank >= 0 && tensors[i].rank <= LARGEST_RANK);
+        RG_ASSERT(tensor_bytes(tensors[i].type, tensors[i].rank, tensors[i].size, &bytes));
+        RG_ASSERT(bytes == tensors[i].bytes);
+    }
+    const RgStoredTensor **order = file_order(tensors, count);
+    const char *blame = NULL;
+    char *header = header_text(order, count, metadata, &blame);
+    RgStatus status = header
+                          ? write_replacing(path, header, order, count, error)
+                          : rg_fail(error, RG_E_FORMAT,
+                                    "%s: \"%s\": the name or its text is not UTF-8", path, blame);
+    free(header);
+    free(order);
+    return status;
+}
+
+/* ---- reading ---- */
+
+static RgStatus read_header(RgSafetensors *file, const char *path, size_t size, uint64_t *start,
+                            RgError *error) {
+    uint64_t length = 0;
+    if (size < LENGTH_BYTES)
+        return rg_fail(error, RG_E_FORMAT,
+                       "%s: not a safetensors file: %zu bytes, too few for its header's length",
+                       path, size);
+    memcpy(&length, file->content, LENGTH_BYTES);
+    if (length > LARGEST_HEADER || length > size - LENGTH_BYTES)
+        return rg_fail(error, RG_E_FORMAT,
+                       "%s: truncated or not a safetensors file: a header of %" PRIu64
+                       " bytes is announced, %zu bytes follow",
+                       path, length, size - LENGTH_BYTES);
+    json_error_t json = {0};
+    file->header = json_loadb(file->content + LENGTH_BYTES, length, JSON_REJECT_DUPLICATES, &json);
+    if (!file->header)
+        return rg_fail(error, RG_E_FORMAT, "%s: header is not JSON: %s, at byte %d", path,
+                       json.text, json.position);
+    if (!json_is_object(file->header))
+        return rg_fail(error, RG_E_FORMAT, "%s: header is not a JSON object", path);
+    *start = LENGTH_BYTES + length;
+    return RG_OK;
+}
+
+static RgStatus check_metadata(const RgSafetensors *file, const char *path, RgError *error) {
+    json_t *metadata = json_object_get(file->header, METADATA_KEY), *value = NULL;
+    const char *key = NULL;
+    if (metadata && !json_is_object(metadata))
+        return rg_fail(error, RG_E_FORMAT, "%s: " METADATA_KEY " is not a JSON object", path);
+    json_object_foreach(metadata, key, value) {
+        if (!json_is_string(value))
+            return rg_fail(error, RG_E_FORMAT, "%s: metadata \"%s\" is not a string", path, key);
+    }
+    return RG_OK;
+}
+
+static RgStatus bad_tensor(RgError *error, const char *path, const char *name, const char *what) {
+    return rg_fail(error, RG_E_FORMAT, "%s: tensor \"%s\": %s", path, name, what);
+}
+
+static RgStatus read_type(RgStoredTensor *tensor, json_t *description, const char *path,
+                          RgError *error) {
+    const char *type = json_string_value(json_object_get(description, "dtype"));
+    if (!type)
+        return bad_tensor(error, path, tensor->name, "no dtype");
+    for (int i = 0; i < STORED_TYPE_COUNT; i++)
+        if (strcmp(type, stored_types[i].name) == 0) {
+            tensor->type = (RgStoredType)i;
+            return RG_OK;
+        }
+    return rg_fail(error, RG_E_FORMAT,
+                   "%s: tensor \"%s\": dtype %s is none of F32, F64, F16, BF16, I32, I64, U8", path,
+                   tensor->name, type);
+}
+
+static RgStatus read_shape(RgStoredTensor *tensor, json_t *description, const char *path,
+                           RgError *error) {
+    json_t *shape = json_object_get(description, "shape");
+    if (!json_is_array(shape))
+        return bad_tensor(error, path, tensor->name, "no shape");
+    if (json_array_size(shape) > LARGEST_RANK)
+        return rg_fail(error, RG_E_FORMAT, "%s: tensor \"%s\": %zu dimensions, at most %d expected",
+                       path, tensor->name, json_array_size(shape), LARGEST_RANK);
+    tensor->rank = (int)json_array_size(shape);
+    for (int axis = 0; axis < tensor->rank; axis++) {
+        json_t *size = json_array_get(shape, (size_t)axis);
+        if (!json_is_integer(size) || json_integer_value(size) < 0)
+            return bad_tensor(error, path, tensor->name, "its shape is not of whole numbers ≥ 0");
+        tensor->size[axis] = json_integer_value(size);
+    }
+    return RG_OK;
+}
+
+static RgStatus read_offsets(RgStoredTensor *tensor, json_t *description, const char *numbers,
+                             size_t available, const char *path, RgError *error) {
+    json_t *offsets = json_object_get(description, "data_offsets");
+    json_t *from = json_array_get(offsets, 0), *to = json_array_get(offsets, 1);
+    if (json_array_size(offsets) != 2 || !json_is_integer(from) || !json_is_integer(to))
+        return bad_tensor(error, path, tensor->name, "data_offsets are not two whole numbers");
+    json_int_t begin = json_integer_value(from), end = json_integer_value(to);
+    if (begin < 0 || end < begin || (uint64_t)end > available)
+        return rg_fail(error, RG_E_FORMAT,
+                       "%s: tensor \"%s\": its bytes %lld to %lld are not within the file's %zu "
+                       "bytes of numbers: truncated or corrupt",
+                       path, tensor->name, (long long)begin, (long long)end, available);
+    size_t expected = 0;
+    bool fits = tensor_bytes(tensor->type, tensor->rank, tensor->size, &expected);
+    tensor->bytes = (size_t)(end - begin);
+    if (!fits || tensor->bytes != expected)
+        return rg_fail(error, RG_E_FORMAT,
+                       "%s: tensor \"%s\": %zu bytes, but its dtype and shape ask for %zu%s", path,
+                       tensor->name, tensor->bytes, expected, fits ? "" : " and more");
+    tensor->data = numbers + begin;
+    return RG_OK;
+}
+
+static int by_place(const void *left, const void *right) {
+    const RgStoredTensor *a = left, *b = right;
+    const char *a_data = a->data, *b_data = b->data;
+    if (a_data != b_data)
+        return a_data < b_data ? -1 : 1;
+    if (a->bytes != b->bytes) /* empty tensors before the one that starts at the same byte */
+        return a->bytes < b->bytes ? -1 : 1;
+    return strcmp(a->name, b->name);
+}
+
+/* The format wants every byte to belong to exactly one tensor. */
+static RgStatus check_layout(RgSafetensors *file, const char *numbers, size_t available,
+                             const char *path, RgError *error) {
+    qsort(file->tensors, (size_t)file->count, sizeof *file->tensors, by_place);
+    const char *end = numbers;
+    for (int i = 0; i < file->count; i++) {
+        const RgStoredTensor *tensor = &file->tensors[i];
+        if ((const char *)tensor->data < end)
+            return rg_fail(error, RG_E_FORMAT, "%s: tensor \"%s\" overlaps tensor \"%s\"", path,
+                           tensor->name, file->tensors[i - 1].name);
+        if ((const char *)tensor->data > end)
+            return rg_fail(error, RG_E_FORMAT,
+                           "%s: tensor \"%s\": the %td bytes before it belong to no tensor", path,
+                           tensor->name, (const char *)tensor->data - end);
+        end = (const char *)tensor->data + tensor->bytes;
+    }
+    if (end != numbers + available)
+        return rg_fail(error, RG_E_FORMAT, "%s: the last %td bytes belong to no tensor", path,
+                       numbers + available - end);
+    return RG_OK;
+}
+
+static RgStatus read_tensors(RgSafetensors *file, const char *path, const char *numbers,
+                             size_t available, RgError *error) {
+    file->tensors = rg_allocate(json_object_size(file->header) * sizeof *file->tensors);
+    const char *name = NULL;
+    json_t *description = NULL;
+    json_object_foreach(file->header, name, description) {
+        if (strcmp(name, METADATA_KEY) == 0)
+            continue;
+        RgStoredTensor *tensor = &file->tensors[file->count++];
+        tensor->name = name;
+        if (!json_is_object(description))
+            return bad_tensor(error, path, name, "its description is not a JSON object");
+        RG_TRY(read_type(tensor, description, path, error));
+        RG_TRY(read_shape(tensor, description, path, error));
+        RG_TRY(read_offsets(tensor, description, numbers, available, path, error));
+    }
+    return check_layout(file, numbers, available, path, error);
+}
+
+RgStatus rg_safetensors_open(const char *path, RgSafetensors **file, RgError *error) {
+    *file = NULL;
+    RgSafetensors *new = rg_allocate(sizeof *new);
+    size_t size = 0;
+    uint64_t start = 0;
+    RgStatus status = rg_file_read(path, &new->content, &size, error);
+    if (status == RG_OK)
+        status = read_header(new, path, size, &start, error);
+    if (status == RG_OK)
+        status = check_metadata(new, path, error);
+    if (status == RG_OK)
+        status = read_tensors(new, path, new->content + start, size - start, error);
+    if (status != RG_OK) {
+        rg_safetensors_close(new);
+        return status;
+    }
+    *file = new;
+    return RG_OK;
+}
+
+void rg_safetensors_close(RgSafetensors *file) {
+    if (!file)
+        return;
+    json_decref(file->header);
+    free(file->tensors);
+    free(file->content);
+    free(file);
+}
+
+int rg_safetensors_count(const RgSafetensors *file) {
+    return file->count;
+}
+
+const RgStoredTensor *rg_safetensors_at(const RgSafetensors *file, int index) {
+    RG_ASSERT(index >= 0 && index < file->count);
+    return &file->tensors[index];
+}
+
+const RgStoredTensor *rg_safetensors_find(const RgSafetensors *file, const char *name) {
+    for (int i = 0; i < file->count; i++)
+        if (strcmp(file->tensors[i].name, name) == 0)
+            return &file->tensors[i];
+    return NULL;
+}
+
+const char *rg_safetensors_metadata(const RgSafetensors *file, const char *key) {
+    return json_string_value(json_object_get(json_object_get(file->header, METADATA_KEY), key));
+}
+
+/* ---- numbers ---- */
+
+static float float_of_bits(uint32_t bits) {
+    float value = 0;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* IEEE 754 binary16: sign, 5 bits of exponent (bias 15), 10 of fraction. */
+static float half_to_float(uint16_t half) {
+    uint32_t sign = (uint32_t)(half & 0x8000) << 16;
+    uint32_t exponent = (half >> 10) & 31, fraction = half & 1023;
+    if (exponent == 31) /* infinity, or not a number */
+        return float_of_bits(sign | 0x7f800000 | fraction << 13);
+    if (exponent > 0)
+        return float_of_bits(sign | (exponent + 112) << 23 | fraction << 13);
+    float subnormal = (float)fraction * 0x1p-24F;
+    return sign ? -subnormal : subnormal;
+}
+
+RgStatus rg_stored_to_real(const RgStoredTensor *tensor, RgReal *out, RgError *error) {
+    size_t each = stored_types[tensor->type].bytes, count = tensor->bytes / each;
+    const char *data = tensor->data;
+    /* A foreign file need not align its numbers: memcpy, which costs nothing where they are. */
+    for (size_t i = 0; i < count; i++) {
+        float single;
+        double wide;
+        uint16_t half;
+        switch (tensor->type) {
+        case RG_F32:
+            memcpy(&single, data + i * each, each);
+            out[i] = single;
+            break;
+        case RG_F64:
+            memcpy(&wide, data + i * each, each);
+            out[i] = (RgReal)wide;
+            break;
+        case RG_F16:
+            memcpy(&half, data + i * each, each);
+            out[i] = half_to_float(half);
+            break;
+        case RG_BF16: /* the upper half of a float */
+            memcpy(&half, data + i * each, each);
+            out[i] = float_of_bits((uint32_t)half << 16);
+            break;
+        default:
+            return rg_fail(error, RG_E_FORMAT, "tensor \"%s\": floating-point expected, found %s",
+                           tensor->name, stored_types[tensor->type].name);
+        }
+    }
+    return RG_OK;
+}
