@@ -1,6 +1,6 @@
 /* A policy's weights and description in one safetensors file, and back. The layout of the file is
- * core/train/safetensors.c's business, checkpoints of llama2.c are core/policy/llama2.c's. */
-#include "core/policy/llama2.h"
+ * core/train/safetensors.c's business, checkpoints of llama2.c are core/policy/llama2c.c's. */
+#include "core/policy/llama2c.h"
 #include "core/policy/policy.h"
 #include "core/train/safetensors.h"
 
