@@ -5,6 +5,7 @@
 #include "core/policy/course.h"
 #include "core/policy/enumerated.h"
 #include "core/tensor/blas.h"
+#include "core/train/safetensors.h"
 #include "tests/scratch.h"
 
 #include <math.h>
@@ -407,6 +408,47 @@ Test(policy, loading_what_is_not_there_names_the_file) {
     cr_expect_eq(rg_policy_load("/nowhere/policy", &policy, &error), RG_E_FILE);
     cr_expect_null(policy);
     cr_expect(strstr(error.text, "/nowhere/policy"), "%s", error.text);
+}
+
+/* A file with one tensor `name` [sizes] and the given kind and description. */
+static RgStatus load_made_up(const char *name, int64_t rows, const char *kind,
+                             const char *description, RgError *error) {
+    float values[4] = {0};
+    RgStoredTensor tensor = {.name = name,
+                             .type = RG_F32,
+                             .rank = 2,
+                             .size = {rows, 2},
+                             .data = values,
+                             .bytes = (size_t)rows * 2 * sizeof *values};
+    const char *metadata[] = {"regatta.policy", kind, "regatta.description", description, NULL};
+    const char *path = scratch("made-up");
+    RgPolicy *policy = NULL;
+    cr_assert_eq(rg_safetensors_write(path, &tensor, 1, metadata, error), RG_OK);
+    RgStatus status = rg_policy_load(path, &policy, error);
+    cr_expect_eq(status == RG_OK, policy != NULL);
+    cr_expect(status == RG_OK || strstr(error->text, path), "%s", error->text);
+    rg_policy_destroy(policy);
+    return status;
+}
+
+Test(policy, files_that_are_no_policy_are_refused, .init = scratch_begin, .fini = scratch_remove) {
+    const char *good = "{\"contexts\": 2, \"responses\": 2}";
+    RgError error = {0};
+    cr_expect_eq(load_made_up("logits", 2, "tabular", good, &error), RG_OK, "%s", error.text);
+    cr_expect_eq(load_made_up("logits", 1, "tabular", good, &error), RG_E_FORMAT);
+    cr_expect(strstr(error.text, "\"logits\" does not have the shape"), "%s", error.text);
+    cr_expect_eq(load_made_up("logit", 2, "tabular", good, &error), RG_E_FORMAT);
+    cr_expect(strstr(error.text, "no tensor \"logits\""), "%s", error.text);
+    cr_expect_eq(load_made_up("logits", 2, "tubular", good, &error), RG_E_FORMAT);
+    cr_expect(strstr(error.text, "no policy is called \"tubular\""), "%s", error.text);
+    static const char *const bad[] = {"", "{", "[]", "{\"contexts\": 2}",
+                                      "{\"contexts\": -1, \"responses\": 2}"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        cr_expect_eq(load_made_up("logits", 2, "tabular", bad[i], &error), RG_E_FORMAT);
+        cr_expect(strstr(error.text, "description of a tabular policy"), "%s", error.text);
+        cr_expect_eq(load_made_up("weights", 2, "log-linear", bad[i], &error), RG_E_FORMAT);
+        cr_expect(strstr(error.text, "description of a log-linear policy"), "%s", error.text);
+    }
 }
 
 Test(policy, an_unknown_kind_is_refused_with_the_nearest_name) {
