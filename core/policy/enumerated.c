@@ -3,6 +3,7 @@
  * in envs/bandit.c. */
 #include "core/policy/enumerated.h"
 
+#include "core/policy/token_draw.h"
 #include "core/tensor/blas.h"
 
 #include <jansson.h>
@@ -180,16 +181,13 @@ int64_t rg_policy_responses(const RgPolicy *policy) {
     return ((const State *)policy->state)->responses;
 }
 
-/* Logits of one context: out [responses]. */
-static void context_logits(const RgPolicy *policy, int64_t context, double *out) {
+static double response_logit(const RgPolicy *policy, int64_t context, int64_t response) {
     const State *s = policy->state;
     const RgReal *value = policy->parameters->value;
-    for (int64_t r = 0; r < s->responses; r++) {
-        int64_t cell = context * s->responses + r;
-        out[r] = s->feature_count > 0
-                     ? rg_dot(s->feature_count, s->features + cell * s->feature_count, value)
-                     : value[cell];
-    }
+    int64_t cell = context * s->responses + response;
+    if (s->feature_count == 0)
+        return value[cell];
+    return rg_dot(s->feature_count, s->features + cell * s->feature_count, value);
 }
 
 static void log_normalise(double *logits, int64_t count) {
@@ -206,75 +204,41 @@ void rg_policy_table(const RgPolicy *policy, double *table) {
     const State *s = policy->state;
     RG_ASSERT(policy->type->logits != NULL);
     for (int64_t c = 0; c < s->contexts; c++) {
-        context_logits(policy, c, table + c * s->responses);
+        for (int64_t r = 0; r < s->responses; r++)
+            table[c * s->responses + r] = response_logit(policy, c, r);
         log_normalise(table + c * s->responses, s->responses);
     }
 }
 
 /* ---- sampling ---- */
 
-typedef struct Ranked {
-    double logit;
-    int64_t response;
-} Ranked;
-
-static int compare_ranked(const void *left, const void *right) {
-    const Ranked *a = left, *b = right;
-    if (a->logit != b->logit)
-        return a->logit > b->logit ? -1 : 1;
-    return (a->response > b->response) - (a->response < b->response);
-}
-
-/* Of the ranked responses, how many top-k and top-p leave. `weight` [count] are the unnormalised
- * probabilities in the order of the ranks. */
-static int64_t nucleus(const double *weight, int64_t count, const RgSampling *sampling) {
-    int64_t kept = sampling->top_k > 0 && sampling->top_k < count ? sampling->top_k : count;
-    double sum = 0, mass = 0;
-    for (int64_t k = 0; k < kept; k++)
-        sum += weight[k];
-    if (sampling->top_p >= 1)
-        return kept;
-    for (int64_t k = 0; k < kept; k++) {
-        mass += weight[k];
-        if (mass >= sampling->top_p * sum)
-            return k + 1;
-    }
-    return kept;
-}
-
-static int32_t draw_response(const double *logits, int64_t count, const RgSampling *sampling,
-                             double uniform, Ranked *ranked, double *weight) {
+/* Response to one context. A diverged policy has no distribution: any response will do then, and
+ * the loss on it will tell. */
+static int32_t draw_response(const RgReal *logits, int64_t count, RgTokenDraw *draw,
+                             double uniform) {
     for (int64_t r = 0; r < count; r++)
-        ranked[r] = (Ranked){logits[r], r};
-    qsort(ranked, (size_t)count, sizeof *ranked, compare_ranked);
-    if (sampling->temperature == 0)
-        return (int32_t)ranked[0].response;
-    double sum = 0;
-    for (int64_t k = 0; k < count; k++)
-        sum += weight[k] = exp((ranked[k].logit - ranked[0].logit) / sampling->temperature);
-    if (!isfinite(sum)) /* a diverged policy: any response will do, the loss on it will tell */
-        return (int32_t)ranked[0].response;
-    int64_t kept = nucleus(weight, count, sampling);
-    return (int32_t)ranked[rg_random_choice(uniform, weight, kept)].response;
+        if (!isfinite(logits[r]))
+            return 0;
+    return rg_token_draw(draw, logits, uniform);
 }
 
 static double sample(RgPolicy *policy, const RgSequences *prompts, int64_t first, int64_t last,
                      const RgSampling *sampling, RgRandom random, int32_t *tokens,
                      int64_t *length) {
     const State *s = policy->state;
-    double *logits = rg_allocate((size_t)s->responses * sizeof *logits);
-    double *weight = rg_allocate((size_t)s->responses * sizeof *weight);
-    Ranked *ranked = rg_allocate((size_t)s->responses * sizeof *ranked);
+    RgReal *logits = rg_allocate((size_t)s->responses * sizeof *logits);
+    RgTokenDraw *draw = rg_token_draw_create(sampling, s->responses);
     for (int64_t i = first; i < last; i++) {
         RG_ASSERT(prompts->prompt_length[i] == 1);
-        context_logits(policy, *rg_sequence_prompt(prompts, i), logits);
+        int32_t context = *rg_sequence_prompt(prompts, i);
+        for (int64_t r = 0; r < s->responses; r++)
+            logits[r] = (RgReal)response_logit(policy, context, r);
         double uniform = rg_random_uniform(rg_random_at(random, (uint64_t)i), 0);
         tokens[(i - first) * sampling->response_limit] =
-            draw_response(logits, s->responses, sampling, uniform, ranked, weight);
+            draw_response(logits, s->responses, draw, uniform);
         length[i - first] = 1;
     }
-    free(ranked);
-    free(weight);
+    rg_token_draw_destroy(draw);
     free(logits);
     double per_response = 2 * (double)s->feature_count + 3; /* dot product; exp, sum, compare */
     return (double)((last - first) * s->responses) * per_response;

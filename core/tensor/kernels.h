@@ -50,11 +50,11 @@ static inline RgReal rg_fast_exp(RgReal x) {
 /* Whether an operator on these inputs will be recorded, and so must keep what backward needs. */
 bool rg_will_record(RgTape *tape, RgTensor *const *inputs, int count);
 
-/* Where an operator adds the gradient of an input: a parameter's own buffer where it has one, else
- * a fresh zeroed tensor, which rg_gradient_done then hands to the tape. */
+/* Where a kernel adds the gradient of an input: the buffer that stands already, or else a fresh
+ * zeroed tensor, which rg_gradient_done then hands to the tape. */
 typedef struct RgGradientTarget {
     RgReal *data;
-    RgTensor *fresh; /* NULL when data is the parameter's buffer */
+    RgTensor *fresh; /* NULL when data is a buffer that stood */
 } RgGradientTarget;
 RgGradientTarget rg_gradient_target(RgTape *tape, RgTensor *input);
 void rg_gradient_done(RgTape *tape, RgTensor *input, RgGradientTarget target);

@@ -13,8 +13,9 @@ bool rg_will_record(RgTape *tape, RgTensor *const *inputs, int count) {
 }
 
 RgGradientTarget rg_gradient_target(RgTape *tape, RgTensor *input) {
-    if (input->sink)
-        return (RgGradientTarget){.data = input->sink};
+    RgReal *in_place = rg_gradient_in_place(tape, input);
+    if (in_place)
+        return (RgGradientTarget){.data = in_place};
     RgTensor *fresh = rg_tensor_new(tape, input->shape);
     memset(fresh->data, 0, sizeof(RgReal) * (size_t)fresh->count);
     return (RgGradientTarget){.data = fresh->data, .fresh = fresh};

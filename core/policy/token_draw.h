@@ -1,0 +1,18 @@
+/* Drawing one token from a row of logits: temperature, then the k likeliest, then the smallest set
+ * of mass p (Holtzman et al. 2020, arXiv:1904.09751), then one uniform number. Ties go to the
+ * smaller token id, so that the result is a function of logits and number alone. */
+#ifndef RG_CORE_POLICY_TOKEN_DRAW_H
+#define RG_CORE_POLICY_TOKEN_DRAW_H
+
+#include "core/policy/policy.h"
+
+typedef struct RgTokenDraw RgTokenDraw; /* the settings and room to work in; for one thread */
+
+/* `sampling` must outlive it. */
+RgTokenDraw *rg_token_draw_create(const RgSampling *sampling, int64_t vocabulary);
+void rg_token_draw_destroy(RgTokenDraw *draw);
+
+/* logits [vocabulary], uniform in [0, 1) */
+int32_t rg_token_draw(RgTokenDraw *draw, const RgReal *logits, double uniform);
+
+#endif

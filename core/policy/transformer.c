@@ -1,0 +1,456 @@
+/* The transformer policy: dimensions, weights, and the full pass over packed sequences that gives
+ * log-probabilities and features. Sampling with a key/value cache is in transformer_sample.c;
+ * operators are core/tensor's. */
+#include "core/policy/transformer_parts.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static const char *const pairing_names[] = {
+    [RG_ROPE_NEIGHBOURS] = "neighbours", [RG_ROPE_HALVES] = "halves", NULL};
+
+static const RgOption options_table[] = {
+    RG_OPTION_INTEGER(RgTransformerOptions, layers, "4", 1, 1000, "number of layers"),
+    RG_OPTION_INTEGER(RgTransformerOptions, width, "128", 2, 65536,
+                      "width of the residual stream; a multiple of heads"),
+    RG_OPTION_INTEGER(RgTransformerOptions, heads, "4", 1, 1024, "attention heads"),
+    RG_OPTION_INTEGER(RgTransformerOptions, kv_heads, "0", 0, 1024,
+                      "heads of keys and values, a divisor of heads; 0: as many as heads"),
+    RG_OPTION_INTEGER(RgTransformerOptions, hidden, "0", 0, 262144,
+                      "width of the feed-forward layer; 0: 8/3 width, up to a multiple of 16"),
+    RG_OPTION_INTEGER(RgTransformerOptions, context, "128", 1, 1048576,
+                      "longest sequence, in tokens"),
+    RG_OPTION_BOOLEAN(RgTransformerOptions, tied, "true",
+                      "whether the vocabulary head is the embedding"),
+    RG_OPTION_REAL(RgTransformerOptions, rope_base, "10000", 1, 1e9,
+                   "base of the rotary embedding's wavelengths"),
+    RG_OPTION_CHOICE(RgTransformerOptions, rope_pairing, "halves", pairing_names,
+                     "dimensions that turn together: neighbours as in llama2.c, or halves as in "
+                     "Hugging Face's models"),
+    RG_OPTION_REAL(RgTransformerOptions, norm_epsilon, "1e-5", 1e-12, 1,
+                   "term under the root of RMSNorm"),
+    RG_OPTION_REAL(RgTransformerOptions, initial_deviation, "0.02", 0, 1,
+                   "standard deviation of initial weights; those of projections onto the residual "
+                   "stream are divided by sqrt(2 layers)"),
+    RG_OPTION_END,
+};
+
+/* Views of the parameters: the embedding, so many per layer, the last norm, the head. */
+enum LayerWeight {
+    INPUT_NORM,
+    QUERY,
+    KEY,
+    VALUE,
+    OUTPUT,
+    POST_NORM,
+    GATE,
+    UP,
+    DOWN,
+    LAYER_WEIGHTS,
+};
+enum { EMBEDDING = 0, FIRST_LAYER = 1 };
+
+static const char *const weight_names[LAYER_WEIGHTS] = {
+    [INPUT_NORM] = "input_layernorm", [QUERY] = "self_attn.q_proj",
+    [KEY] = "self_attn.k_proj",       [VALUE] = "self_attn.v_proj",
+    [OUTPUT] = "self_attn.o_proj",    [POST_NORM] = "post_attention_layernorm",
+    [GATE] = "mlp.gate_proj",         [UP] = "mlp.up_proj",
+    [DOWN] = "mlp.down_proj",
+};
+
+static int layer_view(int64_t layer, enum LayerWeight weight) {
+    return FIRST_LAYER + (int)layer * LAYER_WEIGHTS + (int)weight;
+}
+
+static int last_norm_view(const RgTransformerOptions *o) {
+    return layer_view(o->layers, 0);
+}
+
+static int head_view(const RgTransformerOptions *o) {
+    return o->tied ? EMBEDDING : last_norm_view(o) + 1;
+}
+
+/* ---- dimensions ---- */
+
+static RgTransformerOptions resolve(const RgTransformerOptions *given) {
+    RgTransformerOptions o = *given;
+    if (o.kv_heads == 0)
+        o.kv_heads = o.heads;
+    if (o.hidden == 0)
+        o.hidden = (o.width * 8 / 3 + 15) / 16 * 16;
+    return o;
+}
+
+/* The ranges of single options are checked where they are read; here, all of them again for
+ * descriptions and loaders, and how they fit each other. */
+static RgStatus check_dimensions(const RgTransformerOptions *o, int64_t vocabulary,
+                                 RgError *error) {
+    const int64_t most = 1 << 24;
+    const struct {
+        const char *name;
+        int64_t size;
+    } sizes[] = {{"layers", o->layers},     {"width", o->width},   {"heads", o->heads},
+                 {"kv_heads", o->kv_heads}, {"hidden", o->hidden}, {"context", o->context},
+                 {"vocabulary", vocabulary}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        if (sizes[i].size < 1 || sizes[i].size > most)
+            return rg_fail(error, RG_E_RANGE, "transformer: %s is %lld, expected 1 to %lld",
+                           sizes[i].name, (long long)sizes[i].size, (long long)most);
+    if (o->width % (2 * o->heads) != 0)
+        return rg_fail(error, RG_E_RANGE,
+                       "transformer: width %lld does not divide into %lld heads of even size",
+                       (long long)o->width, (long long)o->heads);
+    if (o->heads % o->kv_heads != 0)
+        return rg_fail(error, RG_E_RANGE, "transformer: kv_heads %lld does not divide heads %lld",
+                       (long long)o->kv_heads, (long long)o->heads);
+    if (!(o->rope_base > 0) || !(o->norm_epsilon > 0))
+        return rg_fail(error, RG_E_RANGE,
+                       "transformer: rope_base %g and norm_epsilon %g, expected above 0",
+                       o->rope_base, o->norm_epsilon);
+    if (o->rope_pairing != RG_ROPE_NEIGHBOURS && o->rope_pairing != RG_ROPE_HALVES)
+        return rg_fail(error, RG_E_RANGE, "transformer: unknown rope_pairing %d", o->rope_pairing);
+    return RG_OK;
+}
+
+static void declare_matrix(RgParameters *parameters, const char *name, int64_t out, int64_t in) {
+    rg_parameters_declare(parameters, name, 2, (const int64_t[]){out, in}, true);
+}
+
+static void declare_norm(RgParameters *parameters, const char *name, int64_t width) {
+    rg_parameters_declare(parameters, name, 1, &width, false);
+}
+
+static void declare_layer(RgParameters *parameters, const RgTransformerOptions *o, int64_t layer) {
+    int64_t kv_width = o->width / o->heads * o->kv_heads;
+    const int64_t shape[LAYER_WEIGHTS][2] = {
+        [QUERY] = {o->width, o->width}, [KEY] = {kv_width, o->width},
+        [VALUE] = {kv_width, o->width}, [OUTPUT] = {o->width, o->width},
+        [GATE] = {o->hidden, o->width}, [UP] = {o->hidden, o->width},
+        [DOWN] = {o->width, o->hidden},
+    };
+    for (int weight = 0; weight < LAYER_WEIGHTS; weight++) {
+        char name[96];
+        snprintf(name, sizeof name, "model.layers.%lld.%s.weight", (long long)layer,
+                 weight_names[weight]);
+        if (weight == INPUT_NORM || weight == POST_NORM)
+            declare_norm(parameters, name, o->width);
+        else
+            declare_matrix(parameters, name, shape[weight][0], shape[weight][1]);
+    }
+}
+
+static void declare(RgParameters *parameters, const RgTransformerOptions *o, int64_t vocabulary) {
+    declare_matrix(parameters, "model.embed_tokens.weight", vocabulary, o->width);
+    for (int64_t layer = 0; layer < o->layers; layer++)
+        declare_layer(parameters, o, layer);
+    declare_norm(parameters, "model.norm.weight", o->width);
+    if (!o->tied)
+        declare_matrix(parameters, "lm_head.weight", vocabulary, o->width);
+    rg_parameters_allocate(parameters);
+}
+
+/* ---- life ---- */
+
+/* State and zero weights of the given dimensions. */
+static RgStatus build(RgPolicy *policy, const RgTransformerOptions *given, int64_t vocabulary,
+                      RgError *error) {
+    RgTransformerOptions o = resolve(given);
+    RG_TRY(check_dimensions(&o, vocabulary, error));
+    RgTransformer *model = rg_allocate(sizeof *model);
+    int64_t size = o.width / o.heads, count = o.context * size / 2;
+    model->options = o;
+    model->vocabulary = vocabulary;
+    model->angles = rg_allocate(2 * sizeof(RgReal) * (size_t)count);
+    rg_rope_angles(o.context, size, (RgReal)o.rope_base, model->angles, model->angles + count);
+    model->rope = (RgRopeTable){
+        .cosine = model->angles, .sine = model->angles + count, .rows = o.context, .size = size};
+    policy->state = model;
+    declare(policy->parameters, &o, vocabulary);
+    return RG_OK;
+}
+
+static RgStatus transformer_create(RgPolicy *policy, const void *options,
+                                   const RgPolicySpace *space, RgRandom random, RgError *error) {
+    if (space->vocabulary <= 0)
+        return rg_fail(error, RG_E_USAGE,
+                       "a transformer policy needs an environment of tokens, such as text");
+    RG_TRY(build(policy, options, space->vocabulary, error));
+    const RgTransformerOptions *o = rg_transformer_options(policy);
+    RgParameters *parameters = policy->parameters;
+    for (int view = 0; view < parameters->view_count; view++) {
+        int weight = view < FIRST_LAYER || view >= last_norm_view(o)
+                         ? LAYER_WEIGHTS
+                         : (view - FIRST_LAYER) % LAYER_WEIGHTS;
+        double deviation = o->initial_deviation;
+        if (weight == OUTPUT || weight == DOWN)
+            deviation /= sqrt(2.0 * (double)o->layers);
+        if (parameters->views[view].rank == 1)
+            rg_parameters_fill(parameters, view, 1);
+        else
+            rg_parameters_fill_normal(parameters, view, deviation, random);
+    }
+    return RG_OK;
+}
+
+static void transformer_destroy(RgPolicy *policy) {
+    RgTransformer *model = policy->state;
+    free(model->angles);
+    free(model);
+}
+
+RgStatus rg_transformer_create(const RgTransformerOptions *options, int64_t vocabulary,
+                               RgPolicy **policy, RgError *error) {
+    *policy = NULL;
+    RgPolicy *made = rg_policy_new(&rg_policy_transformer);
+    RgStatus status = build(made, options, vocabulary, error);
+    if (status != RG_OK) {
+        rg_policy_destroy(made);
+        return status;
+    }
+    *policy = made;
+    return RG_OK;
+}
+
+const RgTransformerOptions *rg_transformer_options(const RgPolicy *policy) {
+    RG_ASSERT(policy->type == &rg_policy_transformer);
+    return &((const RgTransformer *)policy->state)->options;
+}
+
+int64_t rg_transformer_vocabulary(const RgPolicy *policy) {
+    RG_ASSERT(policy->type == &rg_policy_transformer);
+    return ((const RgTransformer *)policy->state)->vocabulary;
+}
+
+/* ---- the parts of a pass ---- */
+
+static RgTensor *layer_weight(const RgTransformerPass *pass, int64_t layer,
+                              enum LayerWeight weight) {
+    return rg_parameter(pass->tape, pass->parameters, layer_view(layer, weight));
+}
+
+/* x·Wᵀ */
+static RgTensor *linear(const RgTransformerPass *pass, RgTensor *x, int64_t layer,
+                        enum LayerWeight weight) {
+    return rg_matmul_transposed(pass->tape, x, false, layer_weight(pass, layer, weight), true);
+}
+
+static RgTensor *norm(const RgTransformerPass *pass, RgTensor *x, RgTensor *weight) {
+    return rg_rms_norm(pass->tape, x, weight, (RgReal)pass->model->options.norm_epsilon);
+}
+
+RgTensor *rg_transformer_embed(const RgTransformerPass *pass, const int32_t *token, int64_t n) {
+    RgTensor *table = rg_parameter(pass->tape, pass->parameters, EMBEDDING);
+    return rg_embedding(pass->tape, table, token, n);
+}
+
+RgProjections rg_transformer_project(const RgTransformerPass *pass, int64_t layer, RgTensor *x,
+                                     const int32_t *position) {
+    const RgTransformer *m = pass->model;
+    const RgTransformerOptions *o = &m->options;
+    RgRopePairing pairing = (RgRopePairing)o->rope_pairing;
+    RgTensor *normed = norm(pass, x, layer_weight(pass, layer, INPUT_NORM));
+    RgTensor *query = linear(pass, normed, layer, QUERY);
+    RgTensor *key = linear(pass, normed, layer, KEY);
+    return (RgProjections){
+        .query = rg_rope_by_table(pass->tape, query, position, o->heads, &m->rope, pairing),
+        .key = rg_rope_by_table(pass->tape, key, position, o->kv_heads, &m->rope, pairing),
+        .value = linear(pass, normed, layer, VALUE),
+    };
+}
+
+RgTensor *rg_transformer_finish(const RgTransformerPass *pass, int64_t layer, RgTensor *x,
+                                RgTensor *attended) {
+    RgTape *t = pass->tape;
+    x = rg_add(t, x, linear(pass, attended, layer, OUTPUT));
+    RgTensor *normed = norm(pass, x, layer_weight(pass, layer, POST_NORM));
+    RgTensor *hidden =
+        rg_swiglu(t, linear(pass, normed, layer, GATE), linear(pass, normed, layer, UP));
+    return rg_add(t, x, linear(pass, hidden, layer, DOWN));
+}
+
+RgTensor *rg_transformer_last_norm(const RgTransformerPass *pass, RgTensor *x) {
+    int view = last_norm_view(&pass->model->options);
+    return norm(pass, x, rg_parameter(pass->tape, pass->parameters, view));
+}
+
+RgTensor *rg_transformer_head(const RgTransformerPass *pass) {
+    return rg_parameter(pass->tape, pass->parameters, head_view(&pass->model->options));
+}
+
+/* Only attention mixes rows: once the last layer has attended, the other rows are done with. */
+RgTensor *rg_transformer_hidden(const RgTransformerPass *pass, const RgPackedTokens *packed,
+                                const int32_t *rows, int64_t row_count, RgProjections *kept) {
+    const RgTransformerOptions *o = &pass->model->options;
+    RgTape *t = pass->tape;
+    RgTensor *x = rg_transformer_embed(pass, packed->token, packed->count);
+    for (int64_t layer = 0; layer < o->layers; layer++) {
+        RgProjections p = rg_transformer_project(pass, layer, x, packed->position);
+        RgTensor *attended = rg_attention(t, p.query, p.key, p.value, packed->offset,
+                                          packed->sequences, o->heads, o->kv_heads);
+        if (layer == o->layers - 1) {
+            x = rg_embedding(t, x, rows, row_count);
+            attended = rg_embedding(t, attended, rows, row_count);
+        }
+        x = rg_transformer_finish(pass, layer, x, attended);
+        if (kept)
+            kept[layer] = p;
+    }
+    return rg_transformer_last_norm(pass, x);
+}
+
+/* ---- log-probabilities and features ---- */
+
+/* Rows of a packed batch that belong to response tokens. */
+typedef struct ResponseRows {
+    int64_t count;
+    int32_t *row;      /* [count] */
+    int32_t *target;   /* [count], the response token */
+    int32_t *sequence; /* [count] */
+    int64_t *offset;   /* [sequences + 1] */
+} ResponseRows;
+
+/* All sequences without their last `dropped` tokens. */
+static RgPackedTokens pack(RgArena *arena, const RgSequences *s, int64_t dropped) {
+    RgPackedTokens p = {.sequences = s->count};
+    p.token = RG_ARENA_ARRAY(arena, int32_t, s->start[s->count]);
+    p.position = RG_ARENA_ARRAY(arena, int32_t, s->start[s->count]);
+    p.offset = RG_ARENA_ARRAY(arena, int64_t, s->count + 1);
+    for (int64_t i = 0; i < s->count; i++) {
+        p.offset[i] = p.count;
+        for (int64_t j = 0; j < rg_sequence_length(s, i) - dropped; j++) {
+            p.token[p.count] = s->tokens[s->start[i] + j];
+            p.position[p.count++] = (int32_t)j;
+        }
+    }
+    p.offset[s->count] = p.count;
+    return p;
+}
+
+/* The rows `before` places in front of the response tokens: 1 for those that predict them. */
+static ResponseRows response_rows(RgArena *arena, const RgSequences *s,
+                                  const RgPackedTokens *packed, int64_t before) {
+    int64_t count = rg_sequences_response_tokens(s);
+    ResponseRows r = {.row = RG_ARENA_ARRAY(arena, int32_t, count),
+                      .target = RG_ARENA_ARRAY(arena, int32_t, count),
+                      .sequence = RG_ARENA_ARRAY(arena, int32_t, count),
+                      .offset = RG_ARENA_ARRAY(arena, int64_t, s->count + 1)};
+    for (int64_t i = 0; i < s->count; i++) {
+        int64_t prompt = s->prompt_length[i];
+        RG_ASSERT(prompt >= before); /* the first token of all has nothing to be predicted from */
+        r.offset[i] = r.count;
+        for (int64_t j = prompt; j < rg_sequence_length(s, i); j++) {
+            r.row[r.count] = (int32_t)(packed->offset[i] + j - before);
+            r.target[r.count] = s->tokens[s->start[i] + j];
+            r.sequence[r.count++] = (int32_t)i;
+        }
+    }
+    r.offset[s->count] = r.count;
+    return r;
+}
+
+static RgTensor *transformer_logprob(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
+                                     const RgSequences *sequences) {
+    RgTransformerPass pass = {policy->state, tape, parameters};
+    RgPackedTokens packed = pack(rg_tape_arena(tape), sequences, 1);
+    ResponseRows rows = response_rows(rg_tape_arena(tape), sequences, &packed, 1);
+    RgTensor *hidden = rg_transformer_hidden(&pass, &packed, rows.row, rows.count, NULL);
+    RgTensor *logprob = rg_token_logprob(tape, hidden, rg_transformer_head(&pass), rows.target);
+    return rg_segment_sum(tape, logprob, rows.offset, sequences->count);
+}
+
+/* Mean over the response's tokens of the hidden state after the last norm; zeros where there are
+ * none. */
+static RgTensor *transformer_features(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
+                                      const RgSequences *sequences) {
+    RgTransformerPass pass = {policy->state, tape, parameters};
+    RgPackedTokens packed = pack(rg_tape_arena(tape), sequences, 0);
+    ResponseRows rows = response_rows(rg_tape_arena(tape), sequences, &packed, 0);
+    RgTensor *hidden = rg_transformer_hidden(&pass, &packed, rows.row, rows.count, NULL);
+    RgTensor *share = rg_filled(tape, RG_SHAPE(sequences->count, 1), 0);
+    for (int64_t i = 0; i < sequences->count; i++)
+        if (rows.offset[i + 1] > rows.offset[i])
+            share->data[i] = 1 / (RgReal)(rows.offset[i + 1] - rows.offset[i]);
+    return rg_mul(tape, rg_scatter_rows(tape, hidden, rows.sequence, sequences->count), share);
+}
+
+static int64_t feature_count(const RgPolicy *policy) {
+    return rg_transformer_options(policy)->width;
+}
+
+static int64_t context_limit(const RgPolicy *policy) {
+    return rg_transformer_options(policy)->context;
+}
+
+static int64_t vocabulary(const RgPolicy *policy, bool in_response) {
+    (void)in_response;
+    return rg_transformer_vocabulary(policy);
+}
+
+/* ---- description ---- */
+
+static char *describe(const RgPolicy *policy) {
+    const RgTransformerOptions *o = rg_transformer_options(policy);
+    json_t *root = json_pack(
+        "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:f, s:s, s:f, s:f}", "vocabulary",
+        (json_int_t)rg_transformer_vocabulary(policy), "layers", (json_int_t)o->layers, "width",
+        (json_int_t)o->width, "heads", (json_int_t)o->heads, "kv_heads", (json_int_t)o->kv_heads,
+        "hidden", (json_int_t)o->hidden, "context", (json_int_t)o->context, "tied", (int)o->tied,
+        "rope_base", o->rope_base, "rope_pairing", pairing_names[o->rope_pairing], "norm_epsilon",
+        o->norm_epsilon, "initial_deviation", o->initial_deviation);
+    char *text = json_dumps(root, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(17));
+    json_decref(root);
+    return text;
+}
+
+static RgStatus restore(RgPolicy *policy, const char *description, RgError *error) {
+    json_error_t where;
+    json_t *root = json_loads(description, 0, &where);
+    if (!root)
+        return rg_fail(error, RG_E_FORMAT, "description of a transformer: %s", where.text);
+    json_int_t vocabulary_size, layers, width, heads, kv_heads, hidden, context;
+    RgTransformerOptions o = {0};
+    const char *pairing;
+    int tied;
+    int bad = json_unpack_ex(
+        root, &where, 0, "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:F, s:s, s:F, s:F}",
+        "vocabulary", &vocabulary_size, "layers", &layers, "width", &width, "heads", &heads,
+        "kv_heads", &kv_heads, "hidden", &hidden, "context", &context, "tied", &tied, "rope_base",
+        &o.rope_base, "rope_pairing", &pairing, "norm_epsilon", &o.norm_epsilon,
+        "initial_deviation", &o.initial_deviation);
+    if (bad) {
+        json_decref(root);
+        return rg_fail(error, RG_E_FORMAT, "description of a transformer: %s", where.text);
+    }
+    o.layers = layers;
+    o.width = width;
+    o.heads = heads;
+    o.kv_heads = kv_heads;
+    o.hidden = hidden;
+    o.context = context;
+    o.tied = tied;
+    o.rope_pairing = strcmp(pairing, "neighbours") == 0 ? RG_ROPE_NEIGHBOURS
+                     : strcmp(pairing, "halves") == 0   ? RG_ROPE_HALVES
+                                                        : -1;
+    json_decref(root);
+    return build(policy, &o, vocabulary_size, error);
+}
+
+const RgPolicyType rg_policy_transformer = {
+    .name = "transformer",
+    .summary = "Llama architecture: rotary grouped-query attention, RMSNorm and SwiGLU",
+    .reference = "Touvron et al. 2023, arXiv:2302.13971",
+    .options = options_table,
+    .options_size = sizeof(RgTransformerOptions),
+    .create = transformer_create,
+    .destroy = transformer_destroy,
+    .logprob = transformer_logprob,
+    .features = transformer_features,
+    .feature_count = feature_count,
+    .sample = rg_transformer_sample,
+    .context_limit = context_limit,
+    .vocabulary = vocabulary,
+    .describe = describe,
+    .restore = restore,
+};
