@@ -115,6 +115,8 @@ int32_t rg_token_draw(RgTokenDraw *d, const RgReal *logits, double uniform) {
     if (s->temperature <= 0)
         return likeliest(logits, d->vocabulary);
     double sum = weigh(logits, d->vocabulary, s->temperature, d->weight);
+    if (!isfinite(sum))
+        return 0;
     bool cut_by_count = s->top_k > 0 && s->top_k < d->vocabulary;
     if (!cut_by_count && s->top_p >= 1)
         return (int32_t)rg_random_choice(uniform, d->weight, d->vocabulary);

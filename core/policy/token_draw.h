@@ -1,6 +1,8 @@
 /* Drawing one token from a row of logits: temperature, then the k likeliest, then the smallest set
  * of mass p (Holtzman et al. 2020, arXiv:1904.09751), then one uniform number. Ties go to the
- * smaller token id, so that the result is a function of logits and number alone. */
+ * smaller token id, so that the result is a function of logits and number alone. Logits of a
+ * diverged policy, which are not numbers, have no distribution: then it is token 0, and the loss on
+ * it will tell. */
 #ifndef RG_CORE_POLICY_TOKEN_DRAW_H
 #define RG_CORE_POLICY_TOKEN_DRAW_H
 

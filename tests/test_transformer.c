@@ -1,0 +1,371 @@
+/* Claims about the transformer policy in the program's precision: sampling with a cache against the
+ * full pass, how tokens are drawn, features, descriptions. Its figures and derivatives are checked
+ * in double_transformer.c. */
+#include "core/policy/token_draw.h"
+#include "core/policy/transformer.h"
+#include "core/tensor/blas.h"
+#include "tests/scratch.h"
+
+#include <math.h>
+
+enum { VOCABULARY = 7, CONTEXT = 24, LIMIT = 8 };
+
+static const RgTransformerOptions small = {.layers = 2,
+                                           .width = 16,
+                                           .heads = 4,
+                                           .kv_heads = 2,
+                                           .hidden = 24,
+                                           .context = CONTEXT,
+                                           .tied = false,
+                                           .rope_base = 1000,
+                                           .rope_pairing = RG_ROPE_HALVES,
+                                           .norm_epsilon = 1e-5};
+
+static RgPolicy *policy_of(double deviation) {
+    RgPolicy *policy = NULL;
+    RgError error = {0};
+    cr_assert_eq(rg_transformer_create(&small, VOCABULARY, &policy, &error), RG_OK, "%s",
+                 error.text);
+    for (int v = 0; v < policy->parameters->view_count; v++)
+        rg_parameters_fill_normal(policy->parameters, v, deviation, rg_random_root(9));
+    return policy;
+}
+
+static int32_t prompt_token(int64_t i, int64_t j) {
+    return (int32_t)rg_random_below(rg_random_at(rg_random_root(4), (uint64_t)i), (uint64_t)j,
+                                    VOCABULARY);
+}
+
+/* n prompts of 1 to 5 tokens; every third is as the one before. */
+static RgSequences *prompts_of(int64_t n) {
+    RgSequences *prompts = rg_sequences_create();
+    for (int64_t i = 0; i < n; i++) {
+        int64_t like = i % 3 == 2 ? i - 1 : i;
+        int32_t tokens[5];
+        for (int64_t j = 0; j < 5; j++)
+            tokens[j] = prompt_token(like, j);
+        rg_sequences_append(prompts, tokens, 1 + like % 5, NULL, 0);
+    }
+    return prompts;
+}
+
+static const RgSampling greedy = {
+    .temperature = 0, .top_p = 1, .response_limit = LIMIT, .end_token = -1};
+static const RgSampling plain = {
+    .temperature = 1, .top_p = 1, .response_limit = LIMIT, .end_token = -1};
+
+/* Probability of each next token after `tokens`, from full passes. */
+static void next_probabilities(RgPolicy *policy, const int32_t *tokens, int64_t length,
+                               double *probability) {
+    RgSequences *all = rg_sequences_create();
+    for (int32_t v = 0; v < VOCABULARY; v++)
+        rg_sequences_append(all, tokens, length, &v, 1);
+    rg_policy_logprob_values(policy, all, probability);
+    for (int v = 0; v < VOCABULARY; v++)
+        probability[v] = exp(probability[v]);
+    rg_sequences_destroy(all);
+}
+
+static void assert_same_sequence(const RgSequences *a, int64_t i, const RgSequences *b, int64_t j) {
+    cr_assert_eq(rg_sequence_length(a, i), rg_sequence_length(b, j), "sequences %d and %d", (int)i,
+                 (int)j);
+    cr_assert_arr_eq(a->tokens + a->start[i], b->tokens + b->start[j],
+                     sizeof(int32_t) * (size_t)rg_sequence_length(a, i));
+}
+
+/* ---- sampling ---- */
+
+Test(transformer_sampling, greedy_takes_the_likeliest_token_of_the_full_pass) {
+    RgPolicy *policy = policy_of(0.4);
+    RgSequences *prompts = prompts_of(9), *out = rg_sequences_create();
+    rg_policy_sample(policy, prompts, 1, &greedy, rg_random_root(1), out);
+    cr_assert_eq(out->count, 9);
+    for (int64_t i = 0; i < out->count; i++) {
+        cr_assert_eq(rg_sequence_response_length(out, i), LIMIT);
+        for (int64_t j = out->prompt_length[i]; j < rg_sequence_length(out, i); j++) {
+            const int32_t *tokens = out->tokens + out->start[i];
+            double probability[VOCABULARY];
+            next_probabilities(policy, tokens, j, probability);
+            for (int v = 0; v < VOCABULARY; v++)
+                cr_assert_leq(probability[v], probability[tokens[j]] + 1e-5);
+        }
+    }
+    rg_sequences_destroy(prompts);
+    rg_sequences_destroy(out);
+    rg_policy_destroy(policy);
+}
+
+/* Counts of `draws` against probabilities: Pearson's statistic over its degrees of freedom. */
+static double pearson(const double *count, const double *probability, int cells, double draws) {
+    double sum = 0;
+    for (int c = 0; c < cells; c++)
+        sum += pow(count[c] - draws * probability[c], 2) / (draws * probability[c]);
+    return sum / (cells - 1);
+}
+
+Test(transformer_sampling, frequencies_of_pairs_of_tokens_are_their_probabilities) {
+    enum { DRAWS = 20000, PAIRS = VOCABULARY * VOCABULARY };
+    RgPolicy *policy = policy_of(0.3);
+    RgSequences *prompt = rg_sequences_create(), *out = rg_sequences_create();
+    rg_sequences_append(prompt, (const int32_t[]){3, 1}, 2, NULL, 0);
+    RgSampling sampling = plain;
+    sampling.response_limit = 2;
+    rg_policy_sample(policy, prompt, DRAWS, &sampling, rg_random_root(2), out);
+
+    double probability[PAIRS], count[PAIRS] = {0};
+    for (int64_t i = 0; i < DRAWS; i++) {
+        const int32_t *r = rg_sequence_response(out, i);
+        count[r[0] * VOCABULARY + r[1]]++;
+    }
+    rg_sequences_clear(out);
+    for (int32_t a = 0; a < VOCABULARY; a++)
+        for (int32_t b = 0; b < VOCABULARY; b++)
+            rg_sequences_append(out, (const int32_t[]){3, 1}, 2, (const int32_t[]){a, b}, 2);
+    rg_policy_logprob_values(policy, out, probability);
+    for (int c = 0; c < PAIRS; c++)
+        probability[c] = exp(probability[c]);
+    /* 48 degrees of freedom: the ratio is above 1.8 once in two thousand. */
+    cr_assert_lt(pearson(count, probability, PAIRS, DRAWS), 1.8);
+    rg_sequences_destroy(prompt);
+    rg_sequences_destroy(out);
+    rg_policy_destroy(policy);
+}
+
+Test(transformer_sampling, stops_at_the_end_token_and_at_the_context) {
+    RgPolicy *policy = policy_of(0.3);
+    RgSequences *prompts = prompts_of(60), *out = rg_sequences_create();
+    RgSampling sampling = plain;
+    sampling.end_token = 2;
+    sampling.response_limit = 100;
+    rg_policy_sample(policy, prompts, 1, &sampling, rg_random_root(3), out);
+    int ended = 0;
+    for (int64_t i = 0; i < out->count; i++) {
+        int64_t length = rg_sequence_response_length(out, i);
+        const int32_t *response = rg_sequence_response(out, i);
+        for (int64_t j = 0; j + 1 < length; j++)
+            cr_assert_neq(response[j], 2);
+        if (response[length - 1] == 2)
+            ended++;
+        else
+            cr_assert_eq(rg_sequence_length(out, i), CONTEXT);
+    }
+    cr_assert(ended > 20 && ended < 60, "%d ended", ended);
+    rg_sequences_destroy(prompts);
+    rg_sequences_destroy(out);
+    rg_policy_destroy(policy);
+}
+
+Test(transformer_sampling, a_prompt_as_long_as_the_context_gets_no_response) {
+    RgPolicy *policy = policy_of(0.3);
+    RgSequences *prompts = rg_sequences_create(), *out = rg_sequences_create();
+    int32_t tokens[CONTEXT] = {0};
+    rg_sequences_append(prompts, tokens, CONTEXT, NULL, 0);
+    rg_sequences_append(prompts, tokens, CONTEXT - 1, NULL, 0);
+    rg_policy_sample(policy, prompts, 1, &plain, rg_random_root(3), out);
+    cr_assert_eq(rg_sequence_response_length(out, 0), 0);
+    cr_assert_eq(rg_sequence_response_length(out, 1), 1);
+    rg_sequences_destroy(prompts);
+    rg_sequences_destroy(out);
+    rg_policy_destroy(policy);
+}
+
+Test(transformer_sampling, a_sequence_does_not_depend_on_its_neighbours) {
+    enum { COUNT = 300 }; /* more than step together */
+    RgPolicy *policy = policy_of(0.3);
+    RgSequences *prompts = prompts_of(COUNT), *out = rg_sequences_create();
+    RgSampling sampling = plain;
+    sampling.end_token = 2;
+    rg_policy_sample(policy, prompts, 1, &sampling, rg_random_root(5), out);
+    for (int64_t i = 0; i < COUNT; i += 37) {
+        int32_t tokens[LIMIT];
+        int64_t length;
+        policy->type->sample(policy, prompts, i, i + 1, &sampling, rg_random_root(5), tokens,
+                             &length);
+        cr_assert_eq(length, rg_sequence_response_length(out, i));
+        cr_assert_arr_eq(tokens, rg_sequence_response(out, i), sizeof *tokens * (size_t)length);
+    }
+    rg_sequences_destroy(prompts);
+    rg_sequences_destroy(out);
+    rg_policy_destroy(policy);
+}
+
+Test(transformer_sampling, threads_do_not_change_the_tokens) {
+    RgPolicy *policy = policy_of(0.3);
+    RgSequences *prompts = prompts_of(20);
+    RgSequences *out[2] = {rg_sequences_create(), rg_sequences_create()};
+    for (int k = 0; k < 2; k++) {
+        rg_threads_set(1 + k);
+        rg_policy_sample(policy, prompts, 2, &plain, rg_random_root(6), out[k]);
+    }
+    for (int64_t i = 0; i < out[0]->count; i++)
+        assert_same_sequence(out[0], i, out[1], i);
+    rg_sequences_destroy(prompts);
+    rg_sequences_destroy(out[0]);
+    rg_sequences_destroy(out[1]);
+    rg_policy_destroy(policy);
+}
+
+/* ---- drawing ---- */
+
+static const RgReal logits[VOCABULARY] = {0, 2, 1, 2, -1, 3, -2};
+
+/* Frequencies of each token over a grid of uniform numbers. */
+static void draw_frequencies(const RgSampling *sampling, double *frequency) {
+    enum { DRAWS = 10000 };
+    RgTokenDraw *draw = rg_token_draw_create(sampling, VOCABULARY);
+    memset(frequency, 0, sizeof *frequency * VOCABULARY);
+    for (int i = 0; i < DRAWS; i++)
+        frequency[rg_token_draw(draw, logits, (i + 0.5) / DRAWS)] += 1.0 / DRAWS;
+    rg_token_draw_destroy(draw);
+}
+
+/* softmax(logits / temperature) over the tokens of `kept`, a string of their ids. */
+static void check_frequencies(RgSampling sampling, const char *kept) {
+    double frequency[VOCABULARY], sum = 0;
+    draw_frequencies(&sampling, frequency);
+    for (const char *v = kept; *v; v++)
+        sum += exp((double)logits[*v - '0'] / sampling.temperature);
+    for (int v = 0; v < VOCABULARY; v++) {
+        bool in = strchr(kept, '0' + v) != NULL;
+        double expected = in ? exp((double)logits[v] / sampling.temperature) / sum : 0;
+        cr_expect_float_eq(frequency[v], expected, 2e-4, "token %d: %g, expected %g", v,
+                           frequency[v], expected);
+    }
+}
+
+Test(token_draw, temperature_scales_the_logits) {
+    check_frequencies((RgSampling){.temperature = 1, .top_p = 1}, "0123456");
+    check_frequencies((RgSampling){.temperature = 0.5, .top_p = 1}, "0123456");
+}
+
+Test(token_draw, top_k_keeps_the_likeliest_and_breaks_ties_by_id) {
+    check_frequencies((RgSampling){.temperature = 1, .top_k = 2, .top_p = 1}, "51");
+    check_frequencies((RgSampling){.temperature = 2, .top_k = 3, .top_p = 1}, "513");
+    check_frequencies((RgSampling){.temperature = 1, .top_k = 50, .top_p = 1}, "0123456");
+}
+
+Test(token_draw, top_p_keeps_the_smallest_set_of_that_mass) {
+    /* In order 5 1 3 2 0 4 6 the masses are 0.496 0.183 0.183 0.067 0.025 0.009 0.003. */
+    check_frequencies((RgSampling){.temperature = 1, .top_p = 0.49}, "5");
+    check_frequencies((RgSampling){.temperature = 1, .top_p = 0.6}, "51");
+    check_frequencies((RgSampling){.temperature = 1, .top_p = 0.9}, "5132");
+    /* Of the three likeliest, 5 and 1 have 0.79 together. */
+    check_frequencies((RgSampling){.temperature = 1, .top_k = 3, .top_p = 0.75}, "51");
+}
+
+Test(token_draw, temperature_zero_takes_the_first_of_the_likeliest) {
+    RgSampling sampling = {.temperature = 0, .top_p = 1};
+    RgTokenDraw *draw = rg_token_draw_create(&sampling, VOCABULARY);
+    const RgReal tie[VOCABULARY] = {0, 4, 1, 4, 4, 2, 0};
+    cr_assert_eq(rg_token_draw(draw, tie, 0.999), 1);
+    rg_token_draw_destroy(draw);
+}
+
+Test(token_draw, logits_that_are_not_numbers_give_token_zero) {
+    const RgSampling samplings[] = {{.temperature = 0, .top_p = 1},
+                                    {.temperature = 1, .top_p = 1},
+                                    {.temperature = 1, .top_k = 3, .top_p = 0.5}};
+    const RgReal diverged[] = {(RgReal)NAN, (RgReal)INFINITY};
+    for (int i = 0; i < 6; i++) {
+        RgTokenDraw *draw = rg_token_draw_create(&samplings[i / 2], VOCABULARY);
+        const RgReal row[VOCABULARY] = {diverged[i % 2], 1, 2, 3, 4, 5, 6};
+        cr_expect_eq(rg_token_draw(draw, row, 0.7), 0);
+        rg_token_draw_destroy(draw);
+    }
+}
+
+/* ---- features, descriptions, dimensions ---- */
+
+Test(transformer_policy, feature_of_one_token_predicts_the_next) {
+    RgPolicy *policy = policy_of(0.4);
+    RgSequences *s = rg_sequences_create();
+    const int32_t tokens[] = {1, 5, 4};
+    rg_sequences_append(s, tokens, 2, tokens + 2, 1);
+    rg_sequences_append(s, tokens, 3, NULL, 0);
+    double feature[2 * 16], expected[VOCABULARY], logit[VOCABULARY], sum = 0;
+    cr_assert_eq(rg_policy_feature_count(policy), 16);
+    rg_policy_features(policy, s, feature);
+    next_probabilities(policy, tokens, 3, expected);
+    const RgParameters *p = policy->parameters;
+    const RgReal *head = p->value + p->views[rg_parameters_find(p, "lm_head.weight")].offset;
+    for (int v = 0; v < VOCABULARY; v++) {
+        logit[v] = 0;
+        for (int c = 0; c < 16; c++)
+            logit[v] += feature[c] * (double)head[v * 16 + c];
+        sum += exp(logit[v]);
+    }
+    for (int v = 0; v < VOCABULARY; v++)
+        cr_assert_float_eq(exp(logit[v]) / sum, expected[v], 1e-5);
+    for (int c = 0; c < 16; c++)
+        cr_assert_eq(feature[16 + c], 0, "the second response is empty");
+    rg_sequences_destroy(s);
+    rg_policy_destroy(policy);
+}
+
+Test(transformer_policy, file_brings_back_the_same_policy, .init = scratch_begin,
+     .fini = scratch_remove) {
+    RgPolicy *policy = policy_of(0.4), *loaded = NULL;
+    RgError error = {0};
+    const char *path = scratch("policy.safetensors");
+    cr_assert_eq(rg_policy_save(policy, path, &error), RG_OK, "%s", error.text);
+    cr_assert_eq(rg_policy_load(path, &loaded, &error), RG_OK, "%s", error.text);
+    cr_assert_eq(rg_parameters_hash(loaded->parameters), rg_parameters_hash(policy->parameters));
+    RgSequences *prompts = prompts_of(3), *s = rg_sequences_create();
+    rg_policy_sample(policy, prompts, 1, &plain, rg_random_root(8), s);
+    double before[3], after[3];
+    rg_policy_logprob_values(policy, s, before);
+    rg_policy_logprob_values(loaded, s, after);
+    for (int i = 0; i < 3; i++)
+        cr_assert_eq(before[i], after[i]);
+    rg_sequences_destroy(prompts);
+    rg_sequences_destroy(s);
+    rg_policy_destroy(loaded);
+    rg_policy_destroy(policy);
+}
+
+Test(transformer_policy, dimensions_that_do_not_fit_are_refused_by_name) {
+    const struct {
+        int64_t width, heads, kv_heads;
+        const char *named;
+    } cases[] = {
+        {15, 4, 2, "width"}, {12, 4, 2, "width"}, {16, 4, 3, "kv_heads"}, {16, 0, 0, "heads"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        RgTransformerOptions options = small;
+        options.width = cases[i].width;
+        options.heads = cases[i].heads;
+        options.kv_heads = cases[i].kv_heads;
+        RgPolicy *policy = NULL;
+        RgError error = {0};
+        cr_expect_eq(rg_transformer_create(&options, VOCABULARY, &policy, &error), RG_E_RANGE);
+        cr_expect(strstr(error.text, cases[i].named), "%s", error.text);
+        cr_expect_null(policy);
+    }
+}
+
+Test(transformer_policy, initial_weights_follow_the_options) {
+    RgSettings *settings = rg_settings_create();
+    rg_settings_set(settings, "policy.width", RG_SETTING_INTEGER, "160", "test", 1);
+    rg_settings_set(settings, "policy.heads", RG_SETTING_INTEGER, "5", "test", 2);
+    rg_settings_set(settings, "policy.initial_deviation", RG_SETTING_REAL, "0.05", "test", 3);
+    RgPolicySpace space = {.vocabulary = 64};
+    RgPolicy *policy = NULL;
+    RgError error = {0};
+    cr_assert_eq(rg_policy_create("transformer", settings, "policy", &space, rg_random_root(1),
+                                  &policy, &error),
+                 RG_OK, "%s", error.text);
+    cr_expect_eq(rg_transformer_options(policy)->hidden, 432, "8/3 · 160, up to a multiple of 16");
+    const RgParameters *p = policy->parameters;
+    for (int v = 0; v < p->view_count; v++) {
+        const RgParameterView *view = &p->views[v];
+        double square = 0;
+        for (int64_t i = 0; i < view->count; i++)
+            square += pow((double)p->value[view->offset + i], 2);
+        bool onto_residual = strstr(view->name, "o_proj") || strstr(view->name, "down_proj");
+        double deviation = view->rank == 1 ? 1 : onto_residual ? 0.05 / sqrt(8) : 0.05;
+        cr_expect_float_eq(sqrt(square / (double)view->count), deviation, 0.05 * deviation, "%s",
+                           view->name);
+        cr_expect_eq(view->decays, view->rank == 2, "%s", view->name);
+    }
+    rg_policy_destroy(policy);
+    rg_settings_destroy(settings);
+}
