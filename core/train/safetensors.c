@@ -30,6 +30,10 @@ static const struct {
 };
 enum { STORED_TYPE_COUNT = sizeof stored_types / sizeof *stored_types };
 
+const char *rg_stored_type_name(RgStoredType type) {
+    return stored_types[type].name;
+}
+
 struct RgSafetensors {
     char *content;
     json_t *header; /* owns names and metadata */

@@ -6,6 +6,7 @@
 #include "core/base.h"
 
 typedef enum RgStoredType { RG_F32, RG_F64, RG_F16, RG_BF16, RG_I32, RG_I64, RG_U8 } RgStoredType;
+const char *rg_stored_type_name(RgStoredType type); /* as in the file: "F32" */
 
 typedef struct RgStoredTensor {
     const char *name;

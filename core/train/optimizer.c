@@ -1,0 +1,155 @@
+/* AdamW and SGD over a flat parameter store, clipping by the global norm, and learning-rate
+ * schedules. Everything of a step that is one number is computed in double; loops over elements run
+ * in RgReal. Where gradients come from is not told here. */
+#include "core/train/optimizer.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+static const char *const types[] = {"adamw", "sgd", NULL};
+static const char *const schedules[] = {"constant", "cosine", "linear", NULL};
+
+const RgOption rg_optimizer_options[] = {
+    RG_OPTION_CHOICE(RgOptimizerOptions, type, "adamw", types,
+                     "adamw: Loshchilov & Hutter, arXiv:1711.05101; sgd: with momentum and their "
+                     "decoupled weight decay"),
+    RG_OPTION_REAL(RgOptimizerOptions, learning_rate, NULL, 0, 1e3,
+                   "largest learning rate, before schedule and after warm-up"),
+    RG_OPTION_CHOICE(RgOptimizerOptions, schedule, "constant", schedules,
+                     "how the learning rate falls from the end of warm-up to the last step"),
+    RG_OPTION_INTEGER(RgOptimizerOptions, warmup, "0", 0, 1e12,
+                      "steps of linear warm-up: step i of them has (i + 1)/warmup of the rate"),
+    RG_OPTION_REAL(RgOptimizerOptions, final_fraction, "0", 0, 1,
+                   "of the learning rate, where cosine and linear end"),
+    RG_OPTION_REAL(RgOptimizerOptions, beta1, "0.9", 0, 0.999999,
+                   "adamw: decay per step of the mean of gradients"),
+    RG_OPTION_REAL(RgOptimizerOptions, beta2, "0.999", 0, 0.999999,
+                   "adamw: decay per step of the mean of squared gradients"),
+    RG_OPTION_REAL(RgOptimizerOptions, epsilon, "1e-8", 1e-30, 1,
+                   "adamw: added to the root of the mean square"),
+    RG_OPTION_REAL(RgOptimizerOptions, weight_decay, "0", 0, 1e3,
+                   "decoupled: matrices shrink by learning rate times this, each step"),
+    RG_OPTION_REAL(RgOptimizerOptions, momentum, "0", 0, 0.999999,
+                   "sgd: decay per step of the running sum of gradients"),
+    RG_OPTION_REAL(RgOptimizerOptions, clip, "1.0", 0, 1e30,
+                   "2-norm of the whole gradient above which it is scaled down to it; 0: never"),
+    RG_OPTION_END,
+};
+
+RgOptimizer *rg_optimizer_create(const RgOptimizerOptions *options, int64_t count,
+                                 int64_t total_steps) {
+    RG_ASSERT(count >= 0);
+    RgOptimizer *optimizer = rg_allocate(sizeof *optimizer);
+    optimizer->options = *options;
+    optimizer->total_steps = total_steps;
+    optimizer->count = count;
+    optimizer->first = rg_allocate((size_t)count * sizeof(RgReal));
+    if (options->type == RG_ADAMW)
+        optimizer->second = rg_allocate((size_t)count * sizeof(RgReal));
+    return optimizer;
+}
+
+void rg_optimizer_destroy(RgOptimizer *optimizer) {
+    if (!optimizer)
+        return;
+    free(optimizer->first);
+    free(optimizer->second);
+    free(optimizer);
+}
+
+double rg_learning_rate(const RgOptimizerOptions *options, int64_t step, int64_t total_steps) {
+    if (step < options->warmup)
+        return options->learning_rate * (double)(step + 1) / (double)options->warmup;
+    double decaying = (double)(total_steps - options->warmup);
+    double progress = decaying > 0 ? (double)(step - options->warmup) / decaying : 1;
+    double left = 1 - fmin(progress, 1);
+    switch (options->schedule) {
+    case RG_SCHEDULE_COSINE:
+        left = 0.5 * (1 - cos(M_PI * left));
+        break;
+    case RG_SCHEDULE_LINEAR:
+        break;
+    default:
+        left = 1;
+    }
+    return options->learning_rate *
+           (options->final_fraction + (1 - options->final_fraction) * left);
+}
+
+/* What one step of AdamW multiplies by, the bias corrections 1 − βᵗ folded in. */
+typedef struct AdamwFactors {
+    RgReal clip;              /* of the gradient */
+    RgReal keep1, take1;      /* β₁ and 1 − β₁ */
+    RgReal keep2, take2;      /* β₂ and 1 − β₂ */
+    RgReal rate;              /* learning rate / (1 − β₁ᵗ) */
+    RgReal correction2;       /* 1 / (1 − β₂ᵗ) */
+    RgReal epsilon, keep_own; /* keep_own: 1 − learning rate · weight decay, of the weights */
+} AdamwFactors;
+
+/* m = β₁·m + (1 − β₁)·g,   v = β₂·v + (1 − β₂)·g²
+ * θ = (1 − lr·λ)·θ − lr·(m/(1 − β₁ᵗ)) / (√(v/(1 − β₂ᵗ)) + ε)      arXiv:1711.05101, algorithm 2 */
+static void adamw_elements(const AdamwFactors *factors, int64_t n, RgReal *restrict value,
+                           const RgReal *restrict gradient, RgReal *restrict first,
+                           RgReal *restrict second) {
+    const AdamwFactors f = *factors;
+    for (int64_t i = 0; i < n; i++) {
+        RgReal g = f.clip * gradient[i];
+        RgReal m = f.keep1 * first[i] + f.take1 * g;
+        RgReal v = f.keep2 * second[i] + f.take2 * g * g;
+        RgReal root = (RgReal)sqrt(f.correction2 * v);
+        first[i] = m;
+        second[i] = v;
+        value[i] = f.keep_own * value[i] - f.rate * m / (root + f.epsilon);
+    }
+}
+
+/* m = μ·m + g,   θ = (1 − lr·λ)·θ − lr·m */
+static void sgd_elements(RgReal clip, RgReal momentum, RgReal rate, RgReal keep_own, int64_t n,
+                         RgReal *restrict value, const RgReal *restrict gradient,
+                         RgReal *restrict first) {
+    for (int64_t i = 0; i < n; i++) {
+        RgReal m = momentum * first[i] + clip * gradient[i];
+        first[i] = m;
+        value[i] = keep_own * value[i] - rate * m;
+    }
+}
+
+static void step_view(RgOptimizer *optimizer, RgParameters *parameters, const RgParameterView *view,
+                      double rate, double clip) {
+    const RgOptimizerOptions *o = &optimizer->options;
+    double t = (double)(optimizer->step + 1);
+    RgReal keep_own = (RgReal)(view->decays ? 1 - rate * o->weight_decay : 1);
+    RgReal *value = parameters->value + view->offset;
+    const RgReal *gradient = parameters->gradient + view->offset;
+    RgReal *first = optimizer->first + view->offset;
+    if (o->type == RG_SGD) {
+        sgd_elements((RgReal)clip, (RgReal)o->momentum, (RgReal)rate, keep_own, view->count, value,
+                     gradient, first);
+        return;
+    }
+    const AdamwFactors factors = {.clip = (RgReal)clip,
+                                  .keep1 = (RgReal)o->beta1,
+                                  .take1 = (RgReal)(1 - o->beta1),
+                                  .keep2 = (RgReal)o->beta2,
+                                  .take2 = (RgReal)(1 - o->beta2),
+                                  .rate = (RgReal)(rate / (1 - pow(o->beta1, t))),
+                                  .correction2 = (RgReal)(1 / (1 - pow(o->beta2, t))),
+                                  .epsilon = (RgReal)o->epsilon,
+                                  .keep_own = keep_own};
+    adamw_elements(&factors, view->count, value, gradient, first, optimizer->second + view->offset);
+}
+
+double rg_optimizer_step(RgOptimizer *optimizer, RgParameters *parameters) {
+    RG_ASSERT(parameters->gradient && parameters->count == optimizer->count);
+    const RgOptimizerOptions *o = &optimizer->options;
+    double norm = rg_parameters_gradient_norm(parameters);
+    if (isfinite(norm)) {
+        double clip = o->clip > 0 && norm > o->clip ? o->clip / norm : 1;
+        double rate = rg_learning_rate(o, optimizer->step, optimizer->total_steps);
+        for (int i = 0; i < parameters->view_count; i++)
+            step_view(optimizer, parameters, &parameters->views[i], rate, clip);
+        optimizer->step++;
+    }
+    rg_parameters_zero_gradient(parameters);
+    return norm;
+}
