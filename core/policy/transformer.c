@@ -231,9 +231,16 @@ static RgTensor *layer_weight(const RgTransformerPass *pass, int64_t layer,
 }
 
 /* x·Wᵀ */
+static RgTensor *multiply(const RgTransformerPass *pass, RgTensor *x, int view) {
+    if (pass->transposed)
+        return rg_matmul(pass->tape, x, pass->transposed[view]);
+    RgTensor *weight = rg_parameter(pass->tape, pass->parameters, view);
+    return rg_matmul_transposed(pass->tape, x, false, weight, true);
+}
+
 static RgTensor *linear(const RgTransformerPass *pass, RgTensor *x, int64_t layer,
                         enum LayerWeight weight) {
-    return rg_matmul_transposed(pass->tape, x, false, layer_weight(pass, layer, weight), true);
+    return multiply(pass, x, layer_view(layer, weight));
 }
 
 static RgTensor *norm(const RgTransformerPass *pass, RgTensor *x, RgTensor *weight) {
@@ -275,8 +282,8 @@ RgTensor *rg_transformer_last_norm(const RgTransformerPass *pass, RgTensor *x) {
     return norm(pass, x, rg_parameter(pass->tape, pass->parameters, view));
 }
 
-RgTensor *rg_transformer_head(const RgTransformerPass *pass) {
-    return rg_parameter(pass->tape, pass->parameters, head_view(&pass->model->options));
+RgTensor *rg_transformer_logits(const RgTransformerPass *pass, RgTensor *hidden) {
+    return multiply(pass, hidden, head_view(&pass->model->options));
 }
 
 /* Only attention mixes rows: once the last layer has attended, the other rows are done with. */
@@ -352,11 +359,12 @@ static ResponseRows response_rows(RgArena *arena, const RgSequences *s,
 
 static RgTensor *transformer_logprob(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
                                      const RgSequences *sequences) {
-    RgTransformerPass pass = {policy->state, tape, parameters};
+    RgTransformerPass pass = {policy->state, tape, parameters, NULL};
     RgPackedTokens packed = pack(rg_tape_arena(tape), sequences, 1);
     ResponseRows rows = response_rows(rg_tape_arena(tape), sequences, &packed, 1);
     RgTensor *hidden = rg_transformer_hidden(&pass, &packed, rows.row, rows.count, NULL);
-    RgTensor *logprob = rg_token_logprob(tape, hidden, rg_transformer_head(&pass), rows.target);
+    RgTensor *head = rg_parameter(tape, parameters, head_view(&pass.model->options));
+    RgTensor *logprob = rg_token_logprob(tape, hidden, head, rows.target);
     return rg_segment_sum(tape, logprob, rows.offset, sequences->count);
 }
 
@@ -364,7 +372,7 @@ static RgTensor *transformer_logprob(RgPolicy *policy, RgTape *tape, RgParameter
  * none. */
 static RgTensor *transformer_features(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
                                       const RgSequences *sequences) {
-    RgTransformerPass pass = {policy->state, tape, parameters};
+    RgTransformerPass pass = {policy->state, tape, parameters, NULL};
     RgPackedTokens packed = pack(rg_tape_arena(tape), sequences, 0);
     ResponseRows rows = response_rows(rg_tape_arena(tape), sequences, &packed, 0);
     RgTensor *hidden = rg_transformer_hidden(&pass, &packed, rows.row, rows.count, NULL);

@@ -18,6 +18,7 @@ typedef struct RgTransformerPass {
     const RgTransformer *model;
     RgTape *tape;
     RgParameters *parameters;
+    RgTensor **transposed; /* each matrix [in, out] by its view, or NULL to use them as they are */
 } RgTransformerPass;
 
 /* Token ids of packed sequences, with their positions; on the tape's arena. */
@@ -42,7 +43,8 @@ RgProjections rg_transformer_project(const RgTransformerPass *pass, int64_t laye
 RgTensor *rg_transformer_finish(const RgTransformerPass *pass, int64_t layer, RgTensor *x,
                                 RgTensor *attended);
 RgTensor *rg_transformer_last_norm(const RgTransformerPass *pass, RgTensor *x);
-RgTensor *rg_transformer_head(const RgTransformerPass *pass); /* [vocabulary, width] */
+/* Logits [n, vocabulary] of hidden states [n, width]. */
+RgTensor *rg_transformer_logits(const RgTransformerPass *pass, RgTensor *hidden);
 
 /* Hidden states after the last norm at `rows` [row_count] of the packed tokens: [row_count, width].
  * With `kept` [layers] not NULL, the projections of each layer are left there. */
