@@ -21,7 +21,9 @@
 
 static const int32_t positions[] = {0, 1, 2, 0, 5};
 static const int64_t one_sequence[] = {0, 5};
-static const int64_t packed_sequences[] = {0, 2, 2, 5}; /* the second is empty */
+static const int64_t packed_sequences[] = {0, 2, 2, 5};  /* the second is empty */
+static const int64_t shared_offsets[] = {0, 2, 5, 5, 7}; /* two runs and an empty one … */
+static const int64_t shared_prefix[] = {-1, 0, 0, 0};    /* … read on from the first */
 static const int32_t targets[] = {2, 0, 6, 1, 1};
 static const int32_t many_targets[300] = {1, 2, 3, 4};
 
@@ -38,14 +40,17 @@ static const int32_t many_targets[300] = {1, 2, 3, 4};
          MATRIX(5, 8))                                                                             \
     CASE(rope_halves, rg_square(t, rg_rope(t, x[0], positions, 2, 100, RG_ROPE_HALVES)),           \
          MATRIX(5, 8))                                                                             \
-    CASE(attention, rg_attention(t, x[0], x[1], x[2], one_sequence, 1, 2, 2), MATRIX(5, 8),        \
+    CASE(attention, rg_attention(t, x[0], x[1], x[2], one_sequence, NULL, 1, 2, 2), MATRIX(5, 8),  \
          MATRIX(5, 8), MATRIX(5, 8))                                                               \
-    CASE(attention_packed, rg_attention(t, x[0], x[1], x[2], packed_sequences, 3, 2, 2),           \
+    CASE(attention_packed, rg_attention(t, x[0], x[1], x[2], packed_sequences, NULL, 3, 2, 2),     \
          MATRIX(5, 4), MATRIX(5, 4), MATRIX(5, 4))                                                 \
-    CASE(attention_grouped, rg_attention(t, x[0], x[1], x[2], packed_sequences, 3, 4, 2),          \
+    CASE(attention_grouped, rg_attention(t, x[0], x[1], x[2], packed_sequences, NULL, 3, 4, 2),    \
          MATRIX(5, 8), MATRIX(5, 4), MATRIX(5, 4))                                                 \
-    CASE(attention_to_itself, rg_attention(t, x[0], x[0], x[0], packed_sequences, 3, 2, 2),        \
+    CASE(attention_to_itself, rg_attention(t, x[0], x[0], x[0], packed_sequences, NULL, 3, 2, 2),  \
          MATRIX(5, 4))                                                                             \
+    CASE(attention_after_a_prefix,                                                                 \
+         rg_attention(t, x[0], x[1], x[2], shared_offsets, shared_prefix, 4, 4, 2), MATRIX(7, 8),  \
+         MATRIX(7, 4), MATRIX(7, 4))                                                               \
     CASE(token_logprob, rg_token_logprob(t, x[0], x[1], targets), MATRIX(5, 4), MATRIX(7, 4))      \
     CASE(token_logprob_of_chunks, rg_token_logprob(t, x[0], x[1], many_targets), MATRIX(300, 2),   \
          MATRIX(5, 2))
@@ -140,7 +145,7 @@ Test(network, attention_never_looks_ahead_or_into_other_sequences) {
     RgTensor *x[3];
     const RgShape shapes[] = {MATRIX(5, 4), MATRIX(5, 4), MATRIX(5, 4)};
     inputs_of(t, shapes, 3, x);
-    RgTensor *y = rg_attention(t, x[0], x[1], x[2], packed_sequences, 3, 2, 2);
+    RgTensor *y = rg_attention(t, x[0], x[1], x[2], packed_sequences, NULL, 3, 2, 2);
     /* Row 3 is the second of the last sequence: it may depend on rows 2 and 3 alone. */
     RgTensor *gradient[2];
     rg_gradients(t, rg_sum(t, rg_square(t, rg_slice(t, y, 0, 3, 1))), &x[1], 2, gradient);
@@ -151,6 +156,25 @@ Test(network, attention_never_looks_ahead_or_into_other_sequences) {
                 sum += fabs((double)gradient[input]->data[row * 4 + c]);
             cr_assert_eq(sum > 1e-9, row == 2 || row == 3, "input %d, row %d: %g", input, row, sum);
         }
+    rg_tape_destroy(t);
+}
+
+Test(network, attention_after_a_prefix_is_attention_of_the_whole) {
+    RgTape *t = rg_tape_create();
+    RgTensor *x[3], *joined[3];
+    const RgShape shapes[] = {MATRIX(7, 8), MATRIX(7, 4), MATRIX(7, 4)};
+    inputs_of(t, shapes, 3, x);
+    RgTensor *y = rg_attention(t, x[0], x[1], x[2], shared_offsets, shared_prefix, 4, 4, 2);
+    for (int s = 1; s < 4; s += 2) { /* each run behind a copy of the prefix of its own */
+        int64_t start = shared_offsets[s], length = shared_offsets[s + 1] - start;
+        for (int i = 0; i < 3; i++)
+            joined[i] = rg_concatenate(
+                t, 0,
+                (RgTensor *[]){rg_slice(t, x[i], 0, 0, 2), rg_slice(t, x[i], 0, start, length)}, 2);
+        RgTensor *whole = rg_attention(t, joined[0], joined[1], joined[2],
+                                       (const int64_t[]){0, 2 + length}, NULL, 1, 4, 2);
+        assert_near(rg_slice(t, whole, 0, 2, length), rg_slice(t, y, 0, start, length), "row");
+    }
     rg_tape_destroy(t);
 }
 

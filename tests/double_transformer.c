@@ -186,6 +186,28 @@ Test(transformer, gradient_of_response_term_is_that_of_pytorch) {
     golden_close(&g);
 }
 
+Test(transformer, prompt_that_is_shared_gives_the_same_log_probabilities) {
+    Golden g = golden_open();
+    RgSequences *all = rg_sequences_create();
+    double together[6], alone;
+    const RgSequences *r = g.responses;
+    for (int64_t i = 0; i < 6; i++) /* the prompt of the first three, then of the fourth */
+        rg_sequences_append(all, rg_sequence_prompt(r, i < 3 ? 0 : 3),
+                            r->prompt_length[i < 3 ? 0 : 3], rg_sequence_response(r, i),
+                            rg_sequence_response_length(r, i));
+    g.reference->shards = 1;
+    rg_policy_logprob_values(g.reference, all, together);
+    for (int64_t i = 0; i < 6; i++) {
+        RgSequences *one = rg_sequences_create();
+        rg_sequences_append_from(one, all, i, false);
+        rg_policy_logprob_values(g.reference, one, &alone);
+        cr_expect_float_eq(together[i], alone, 1e-10);
+        rg_sequences_destroy(one);
+    }
+    rg_sequences_destroy(all);
+    golden_close(&g);
+}
+
 /* ---- derivatives of small models ---- */
 
 static RgPolicy *small_policy(bool tied, int pairing) {
@@ -207,10 +229,12 @@ static RgPolicy *small_policy(bool tied, int pairing) {
     return policy;
 }
 
-/* Different lengths, an empty response, one of a single token. */
+/* Different lengths, a shared prompt, an empty response, some of a single token. */
 static RgSequences *small_sequences(void) {
     RgSequences *s = rg_sequences_create();
     rg_sequences_append(s, (const int32_t[]){1, 2, 3}, 3, (const int32_t[]){4, 10, 0}, 3);
+    rg_sequences_append(s, (const int32_t[]){1, 2, 3}, 3, (const int32_t[]){10}, 1);
+    rg_sequences_append(s, (const int32_t[]){1, 2, 3}, 3, (const int32_t[]){5, 4}, 2);
     rg_sequences_append(s, (const int32_t[]){7}, 1, (const int32_t[]){7, 7, 1, 5}, 4);
     rg_sequences_append(s, (const int32_t[]){5, 6}, 2, NULL, 0);
     rg_sequences_append(s, (const int32_t[]){9, 8}, 2, (const int32_t[]){9}, 1);

@@ -295,7 +295,7 @@ RgTensor *rg_transformer_hidden(const RgTransformerPass *pass, const RgPackedTok
     for (int64_t layer = 0; layer < o->layers; layer++) {
         RgProjections p = rg_transformer_project(pass, layer, x, packed->position);
         RgTensor *attended = rg_attention(t, p.query, p.key, p.value, packed->offset,
-                                          packed->sequences, o->heads, o->kv_heads);
+                                          packed->prefix, packed->sequences, o->heads, o->kv_heads);
         if (layer == o->layers - 1) {
             x = rg_embedding(t, x, rows, row_count);
             attended = rg_embedding(t, attended, rows, row_count);
@@ -318,50 +318,66 @@ typedef struct ResponseRows {
     int64_t *offset;   /* [sequences + 1] */
 } ResponseRows;
 
-/* All sequences without their last `dropped` tokens. */
-static RgPackedTokens pack(RgArena *arena, const RgSequences *s, int64_t dropped) {
-    RgPackedTokens p = {.sequences = s->count};
-    p.token = RG_ARENA_ARRAY(arena, int32_t, s->start[s->count]);
-    p.position = RG_ARENA_ARRAY(arena, int32_t, s->start[s->count]);
-    p.offset = RG_ARENA_ARRAY(arena, int64_t, s->count + 1);
-    for (int64_t i = 0; i < s->count; i++) {
-        p.offset[i] = p.count;
-        for (int64_t j = 0; j < rg_sequence_length(s, i) - dropped; j++) {
-            p.token[p.count] = s->tokens[s->start[i] + j];
-            p.position[p.count++] = (int32_t)j;
-        }
-    }
-    p.offset[s->count] = p.count;
-    return p;
+bool rg_transformer_same_prompt(const RgSequences *s, int64_t a, int64_t b) {
+    return s->prompt_length[a] == s->prompt_length[b] &&
+           memcmp(rg_sequence_prompt(s, a), rg_sequence_prompt(s, b),
+                  sizeof(int32_t) * (size_t)s->prompt_length[a]) == 0;
 }
 
-/* The rows `before` places in front of the response tokens: 1 for those that predict them. */
-static ResponseRows response_rows(RgArena *arena, const RgSequences *s,
-                                  const RgPackedTokens *packed, int64_t before) {
-    int64_t count = rg_sequences_response_tokens(s);
-    ResponseRows r = {.row = RG_ARENA_ARRAY(arena, int32_t, count),
-                      .target = RG_ARENA_ARRAY(arena, int32_t, count),
-                      .sequence = RG_ARENA_ARRAY(arena, int32_t, count),
-                      .offset = RG_ARENA_ARRAY(arena, int64_t, s->count + 1)};
+/* Append `count` tokens that start at `position`, read on from sequence `prefix`; its number. */
+static int64_t pack_run(RgPackedTokens *p, const int32_t *token, int64_t count, int64_t position,
+                        int64_t prefix) {
+    for (int64_t j = 0; j < count; j++) {
+        p->token[p->count] = token[j];
+        p->position[p->count++] = (int32_t)(position + j);
+    }
+    p->prefix[p->sequences] = prefix;
+    p->offset[++p->sequences] = p->count;
+    return p->sequences - 1;
+}
+
+/* Prompts and responses as runs of their own, so that a prompt that several sequences in a row
+ * share is there once. The rows are those `before` places in front of the response tokens: 1 for
+ * those that predict them. A response's last tokens that no row is asked of are left out. */
+static RgPackedTokens pack(RgArena *arena, const RgSequences *s, int64_t before, ResponseRows *r) {
+    int64_t tokens = s->start[s->count], count = rg_sequences_response_tokens(s);
+    RgPackedTokens p = {.token = RG_ARENA_ARRAY(arena, int32_t, tokens),
+                        .position = RG_ARENA_ARRAY(arena, int32_t, tokens),
+                        .offset = RG_ARENA_ARRAY(arena, int64_t, 2 * s->count + 1),
+                        .prefix = RG_ARENA_ARRAY(arena, int64_t, 2 * s->count)};
+    *r = (ResponseRows){.row = RG_ARENA_ARRAY(arena, int32_t, count),
+                        .target = RG_ARENA_ARRAY(arena, int32_t, count),
+                        .sequence = RG_ARENA_ARRAY(arena, int32_t, count),
+                        .offset = RG_ARENA_ARRAY(arena, int64_t, s->count + 1)};
+    p.offset[0] = r->offset[0] = 0;
+    int64_t prompt = -1, read_last = -1; /* the run of the last prompt, and whose it was */
     for (int64_t i = 0; i < s->count; i++) {
-        int64_t prompt = s->prompt_length[i];
-        RG_ASSERT(prompt >= before); /* the first token of all has nothing to be predicted from */
-        r.offset[i] = r.count;
-        for (int64_t j = prompt; j < rg_sequence_length(s, i); j++) {
-            r.row[r.count] = (int32_t)(packed->offset[i] + j - before);
-            r.target[r.count] = s->tokens[s->start[i] + j];
-            r.sequence[r.count++] = (int32_t)i;
+        int64_t length = rg_sequence_response_length(s, i), at = s->prompt_length[i];
+        const int32_t *response = rg_sequence_response(s, i);
+        r->offset[i + 1] = r->offset[i] + length;
+        if (length == 0)
+            continue;
+        RG_ASSERT(at >= before); /* the first token of all has nothing to be predicted from */
+        if (read_last < 0 || !rg_transformer_same_prompt(s, read_last, i))
+            prompt = pack_run(&p, rg_sequence_prompt(s, i), at, 0, -1);
+        read_last = i;
+        int64_t own = pack_run(&p, response, length - before, at, prompt);
+        for (int64_t j = 0; j < length; j++) {
+            int64_t row =
+                j < before ? p.offset[prompt + 1] - before + j : p.offset[own] + j - before;
+            r->row[r->count] = (int32_t)row;
+            r->target[r->count] = response[j];
+            r->sequence[r->count++] = (int32_t)i;
         }
     }
-    r.offset[s->count] = r.count;
-    return r;
+    return p;
 }
 
 static RgTensor *transformer_logprob(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
                                      const RgSequences *sequences) {
     RgTransformerPass pass = {policy->state, tape, parameters, NULL};
-    RgPackedTokens packed = pack(rg_tape_arena(tape), sequences, 1);
-    ResponseRows rows = response_rows(rg_tape_arena(tape), sequences, &packed, 1);
+    ResponseRows rows;
+    RgPackedTokens packed = pack(rg_tape_arena(tape), sequences, 1, &rows);
     RgTensor *hidden = rg_transformer_hidden(&pass, &packed, rows.row, rows.count, NULL);
     RgTensor *head = rg_parameter(tape, parameters, head_view(&pass.model->options));
     RgTensor *logprob = rg_token_logprob(tape, hidden, head, rows.target);
@@ -373,8 +389,8 @@ static RgTensor *transformer_logprob(RgPolicy *policy, RgTape *tape, RgParameter
 static RgTensor *transformer_features(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
                                       const RgSequences *sequences) {
     RgTransformerPass pass = {policy->state, tape, parameters, NULL};
-    RgPackedTokens packed = pack(rg_tape_arena(tape), sequences, 0);
-    ResponseRows rows = response_rows(rg_tape_arena(tape), sequences, &packed, 0);
+    ResponseRows rows;
+    RgPackedTokens packed = pack(rg_tape_arena(tape), sequences, 0, &rows);
     RgTensor *hidden = rg_transformer_hidden(&pass, &packed, rows.row, rows.count, NULL);
     RgTensor *share = rg_filled(tape, RG_SHAPE(sequences->count, 1), 0);
     for (int64_t i = 0; i < sequences->count; i++)

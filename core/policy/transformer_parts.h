@@ -28,7 +28,11 @@ typedef struct RgPackedTokens {
     int32_t *position; /* [count], within the sequence */
     int64_t sequences;
     int64_t *offset; /* [sequences + 1] */
+    int64_t *prefix; /* [sequences], what each reads on from, or −1 (see rg_attention); or NULL */
 } RgPackedTokens;
+
+/* Whether sequences a and b have the same prompt. */
+bool rg_transformer_same_prompt(const RgSequences *s, int64_t a, int64_t b);
 
 /* Queries [n, heads · size], keys and values [n, kv_heads · size] of a layer; queries and keys are
  * turned to their positions. */

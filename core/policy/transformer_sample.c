@@ -197,12 +197,6 @@ static RgTensor *attend_cached(const Wave *w, LayerCache *cache, RgProjections p
 
 /* ---- prompts ---- */
 
-static bool same_prompt(const RgSequences *s, int64_t a, int64_t b) {
-    return s->prompt_length[a] == s->prompt_length[b] &&
-           memcmp(rg_sequence_prompt(s, a), rg_sequence_prompt(s, b),
-                  sizeof(int32_t) * (size_t)s->prompt_length[a]) == 0;
-}
-
 /* Pack the different prompts of the wave (copies stand next to each other) and note which sequence
  * has which. */
 static RgPackedTokens pack_prompts(Wave *w) {
@@ -216,7 +210,7 @@ static RgPackedTokens pack_prompts(Wave *w) {
     w->prompt_of = RG_ARENA_ARRAY(arena, int64_t, w->count);
     for (int64_t i = 0; i < w->count; i++) {
         RG_ASSERT(prompt_length(w, i) > 0);
-        if (i == 0 || !same_prompt(w->prompts, w->first + i - 1, w->first + i)) {
+        if (i == 0 || !rg_transformer_same_prompt(w->prompts, w->first + i - 1, w->first + i)) {
             packed.offset[packed.sequences++] = packed.count;
             for (int64_t j = 0; j < prompt_length(w, i); j++) {
                 packed.token[packed.count] = rg_sequence_prompt(w->prompts, w->first + i)[j];

@@ -103,27 +103,45 @@ RgTensor *rg_rope(RgTape *t, RgTensor *x, const int32_t *positions, int64_t head
 
 typedef struct Attention {
     const int64_t *offsets; /* [sequences + 1] */
+    const int64_t *prefix;  /* [sequences], or NULL for none */
     int64_t sequences, heads, kv_heads, size;
-    RgReal *probability; /* per sequence of length L and head: [L, L], zero above the diagonal */
+    RgReal *probability; /* per sequence and head: [length, before + length], zero where masked */
 } Attention;
 
-/* Σ over sequences of L². */
-static int64_t square_lengths(const Attention *a) {
-    int64_t sum = 0;
-    for (int64_t s = 0; s < a->sequences; s++) {
-        int64_t length = a->offsets[s + 1] - a->offsets[s];
-        sum += length * length;
+/* Rows [start, start + length) of a sequence, which read on from `before` rows at before_start. */
+typedef struct Run {
+    int64_t start, length, before_start, before;
+} Run;
+
+static Run run_of(const Attention *a, int64_t s) {
+    Run run = {.start = a->offsets[s], .length = a->offsets[s + 1] - a->offsets[s]};
+    if (a->prefix && a->prefix[s] >= 0) {
+        int64_t p = a->prefix[s];
+        run.before_start = a->offsets[p];
+        run.before = a->offsets[p + 1] - a->offsets[p];
     }
+    return run;
+}
+
+static int64_t run_scores(Run run) {
+    return run.length * (run.before + run.length);
+}
+
+/* Scores of one head, in all sequences together. */
+static int64_t total_scores(const Attention *a) {
+    int64_t sum = 0;
+    for (int64_t s = 0; s < a->sequences; s++)
+        sum += run_scores(run_of(a, s));
     return sum;
 }
 
-static int64_t longest_sequence(const Attention *a) {
-    int64_t longest = 0;
+static int64_t most_scores(const Attention *a) {
+    int64_t most = 0;
     for (int64_t s = 0; s < a->sequences; s++) {
-        int64_t length = a->offsets[s + 1] - a->offsets[s];
-        longest = length > longest ? length : longest;
+        int64_t scores = run_scores(run_of(a, s));
+        most = scores > most ? scores : most;
     }
-    return longest;
+    return most;
 }
 
 static inline void softmax_in_place(RgReal *x, RgReal scale, int64_t n) {
@@ -143,46 +161,93 @@ static inline void softmax_in_place(RgReal *x, RgReal scale, int64_t n) {
         x[j] *= inverse;
 }
 
-/* p [length, length]: row i becomes softmax(scale · p[i, 0…i]), then zeros. */
-RG_KERNEL static void causal_softmax(int64_t length, RgReal scale, RgReal *p) {
-    for (int64_t i = 0; i < length; i++) {
-        softmax_in_place(p + i * length, scale, i + 1);
-        memset(p + i * length + i + 1, 0, sizeof(RgReal) * (size_t)(length - i - 1));
+/* p [length, before + length]: row i becomes softmax(scale · p[i, 0 … before + i]), then zeros. */
+RG_KERNEL static void causal_softmax(Run run, RgReal scale, RgReal *p) {
+    int64_t columns = run.before + run.length;
+    for (int64_t i = 0; i < run.length; i++) {
+        int64_t seen = run.before + i + 1;
+        softmax_in_place(p + i * columns, scale, seen);
+        memset(p + i * columns + seen, 0, sizeof(RgReal) * (size_t)(columns - seen));
     }
 }
 
 /* Softmax backward: ds[i, j] = p[i, j]·(dp[i, j] − Σ_k p[i, k]·dp[i, k]), in place in dp. */
-RG_KERNEL static void causal_softmax_backward(int64_t length, const RgReal *p, RgReal *dp) {
-    for (int64_t i = 0; i < length; i++) {
-        const RgReal *pi = p + i * length;
-        RgReal *di = dp + i * length, dot = 0;
+RG_KERNEL static void causal_softmax_backward(Run run, const RgReal *p, RgReal *dp) {
+    int64_t columns = run.before + run.length;
+    for (int64_t i = 0; i < run.length; i++) {
+        const RgReal *pi = p + i * columns;
+        RgReal *di = dp + i * columns, dot = 0;
+        int64_t seen = run.before + i + 1;
 #pragma omp simd reduction(+ : dot)
-        for (int64_t j = 0; j <= i; j++)
+        for (int64_t j = 0; j < seen; j++)
             dot += pi[j] * di[j];
 #pragma omp simd
-        for (int64_t j = 0; j <= i; j++)
+        for (int64_t j = 0; j < seen; j++)
             di[j] = pi[j] * (di[j] - dot);
-        memset(di + i + 1, 0, sizeof(RgReal) * (size_t)(length - i - 1));
+        memset(di + seen, 0, sizeof(RgReal) * (size_t)(columns - seen));
     }
+}
+
+/* One head of one sequence: where its queries, its own keys and values, and those of its prefix
+ * start in arrays of the shapes of q and of k, and the strides of their rows. */
+typedef struct Place {
+    int64_t q, own, before, q_row, kv_row;
+} Place;
+
+static Place place_of(const Attention *a, Run run, int64_t head) {
+    int64_t kv_head = head / (a->heads / a->kv_heads);
+    Place place = {.q_row = a->heads * a->size, .kv_row = a->kv_heads * a->size};
+    place.q = run.start * place.q_row + head * a->size;
+    place.own = run.start * place.kv_row + kv_head * a->size;
+    place.before = run.before_start * place.kv_row + kv_head * a->size;
+    return place;
+}
+
+/* scores = x·yᵀ with x like q and y like k: [length, before + length] */
+static void score_product(Run run, Place at, int64_t size, const RgReal *x, const RgReal *y,
+                          RgReal *scores) {
+    int64_t columns = run.before + run.length;
+    rg_gemm(false, true, run.length, run.before, size, 1, x + at.q, at.q_row, y + at.before,
+            at.kv_row, 0, scores, columns);
+    rg_gemm(false, true, run.length, run.length, size, 1, x + at.q, at.q_row, y + at.own, at.kv_row,
+            0, scores + run.before, columns);
+}
+
+/* x = alpha · scores·y, with x like q and y like k */
+static void mix_product(Run run, Place at, int64_t size, RgReal alpha, const RgReal *scores,
+                        const RgReal *y, RgReal *x) {
+    int64_t columns = run.before + run.length;
+    rg_gemm(false, false, run.length, size, run.length, alpha, scores + run.before, columns,
+            y + at.own, at.kv_row, 0, x + at.q, at.q_row);
+    if (run.before)
+        rg_gemm(false, false, run.length, size, run.before, alpha, scores, columns, y + at.before,
+                at.kv_row, 1, x + at.q, at.q_row);
+}
+
+/* y += alpha · scoresᵀ·x, with x like q and y like k */
+static void spread_product(Run run, Place at, int64_t size, RgReal alpha, const RgReal *scores,
+                           const RgReal *x, RgReal *y) {
+    int64_t columns = run.before + run.length;
+    rg_gemm(true, false, run.length, size, run.length, alpha, scores + run.before, columns,
+            x + at.q, at.q_row, 1, y + at.own, at.kv_row);
+    if (run.before)
+        rg_gemm(true, false, run.before, size, run.length, alpha, scores, columns, x + at.q,
+                at.q_row, 1, y + at.before, at.kv_row);
 }
 
 /* y = P·v with P = softmax(q·kᵀ / sqrt(size)), P written to a->probability if `keep`, else only to
  * one block of it that is used again and again. */
 static void attention_forward(const Attention *a, bool keep, const RgReal *q, const RgReal *k,
                               const RgReal *v, RgReal *y) {
-    int64_t size = a->size, q_row = a->heads * size, kv_row = a->kv_heads * size;
-    RgReal scale = 1 / (RgReal)sqrt((RgReal)size), *p = a->probability;
+    RgReal scale = 1 / (RgReal)sqrt((RgReal)a->size), *p = a->probability;
     for (int64_t s = 0; s < a->sequences; s++) {
-        int64_t start = a->offsets[s], length = a->offsets[s + 1] - start;
-        for (int64_t h = 0; length && h < a->heads; h++) {
-            int64_t q_at = start * q_row + h * size;
-            int64_t kv_at = start * kv_row + h / (a->heads / a->kv_heads) * size;
-            rg_gemm(false, true, length, length, size, 1, q + q_at, q_row, k + kv_at, kv_row, 0, p,
-                    length);
-            causal_softmax(length, scale, p);
-            rg_gemm(false, false, length, size, length, 1, p, length, v + kv_at, kv_row, 0,
-                    y + q_at, q_row);
-            p += keep ? length * length : 0;
+        Run run = run_of(a, s);
+        for (int64_t h = 0; run.length && h < a->heads; h++) {
+            Place at = place_of(a, run, h);
+            score_product(run, at, a->size, q, k, p);
+            causal_softmax(run, scale, p);
+            mix_product(run, at, a->size, 1, p, v, y);
+            p += keep ? run_scores(run) : 0;
         }
     }
 }
@@ -191,61 +256,65 @@ static void attention_forward(const Attention *a, bool keep, const RgReal *q, co
 static void attention_gradients(const Attention *a, const RgTensor *y, const RgReal *dy,
                                 RgReal *scratch, RgReal *dq, RgReal *dk, RgReal *dv) {
     const RgReal *q = y->inputs[0]->data, *k = y->inputs[1]->data, *v = y->inputs[2]->data;
-    int64_t size = a->size, q_row = a->heads * size, kv_row = a->kv_heads * size;
-    int64_t group = a->heads / a->kv_heads;
-    RgReal scale = 1 / (RgReal)sqrt((RgReal)size);
+    RgReal scale = 1 / (RgReal)sqrt((RgReal)a->size);
     const RgReal *p = a->probability;
     for (int64_t s = 0; s < a->sequences; s++) {
-        int64_t start = a->offsets[s], n = a->offsets[s + 1] - start;
-        for (int64_t h = 0; n && h < a->heads; h++, p += n * n) {
-            int64_t q_at = start * q_row + h * size, kv_at = start * kv_row + h / group * size;
-            RgReal beta = h % group ? 1 : 0; /* the first head of a group sets, the others add */
-            rg_gemm(true, false, n, size, n, 1, p, n, dy + q_at, q_row, beta, dv + kv_at, kv_row);
-            rg_gemm(false, true, n, n, size, 1, dy + q_at, q_row, v + kv_at, kv_row, 0, scratch, n);
-            causal_softmax_backward(n, p, scratch);
-            rg_gemm(false, false, n, size, n, scale, scratch, n, k + kv_at, kv_row, 0, dq + q_at,
-                    q_row);
-            rg_gemm(true, false, n, size, n, scale, scratch, n, q + q_at, q_row, beta, dk + kv_at,
-                    kv_row);
+        Run run = run_of(a, s);
+        for (int64_t h = 0; run.length && h < a->heads; h++, p += run_scores(run)) {
+            Place at = place_of(a, run, h);
+            spread_product(run, at, a->size, 1, p, dy, dv);
+            score_product(run, at, a->size, dy, v, scratch);
+            causal_softmax_backward(run, p, scratch);
+            mix_product(run, at, a->size, scale, scratch, k, dq);
+            spread_product(run, at, a->size, scale, scratch, q, dk);
         }
     }
 }
 
 static void attention_backward(RgTape *t, RgTensor *y, RgTensor *dy) {
     const Attention *a = y->attributes;
-    RgTensor *gradient[3];
-    for (int i = 0; i < 3; i++)
-        gradient[i] = rg_tensor_new(t, y->inputs[i]->shape);
+    RgTensor *dq = rg_tensor_new(t, y->inputs[0]->shape);
+    RgTensor *dk = rg_filled(t, y->inputs[1]->shape, 0);
+    RgTensor *dv = rg_filled(t, y->inputs[2]->shape, 0);
     RgArenaMark mark = rg_arena_mark(rg_tape_arena(t));
-    int64_t longest = longest_sequence(a);
-    RgReal *scratch = RG_ARENA_ARRAY(rg_tape_arena(t), RgReal, longest * longest);
-    attention_gradients(a, y, dy->data, scratch, gradient[0]->data, gradient[1]->data,
-                        gradient[2]->data);
+    RgReal *scratch = RG_ARENA_ARRAY(rg_tape_arena(t), RgReal, most_scores(a));
+    attention_gradients(a, y, dy->data, scratch, dq->data, dk->data, dv->data);
     rg_arena_rewind(rg_tape_arena(t), mark);
-    rg_tape_count_flops(t, (double)(square_lengths(a) * a->heads * (8 * a->size + 4)));
-    for (int i = 0; i < 3; i++)
-        if (y->inputs[i]->needs_gradient)
-            rg_add_gradient(t, y->inputs[i], gradient[i]);
+    rg_tape_count_flops(t, (double)(total_scores(a) * a->heads * (8 * a->size + 4)));
+    rg_add_gradient(t, y->inputs[0], dq);
+    rg_add_gradient(t, y->inputs[1], dk);
+    rg_add_gradient(t, y->inputs[2], dv);
 }
 
 static const RgOperator attention_operator = {
     .name = "attention", .backward = attention_backward, .fused = true};
 
-/* One head of one sequence in primitives: q [L, size], k and v [L, size], mask [L, L]. */
+/* One head of one sequence in primitives: q [length, size], k and v [before + length, size], mask
+ * [length, before + length]. */
 static RgTensor *attend_expanded(RgTape *t, RgTensor *q, RgTensor *k, RgTensor *v, RgTensor *mask) {
     RgReal scale = 1 / (RgReal)sqrt((RgReal)q->shape.size[1]);
     RgTensor *score = rg_scale(t, rg_matmul_transposed(t, q, false, k, true), scale);
     return rg_matmul(t, rg_softmax(t, rg_add(t, score, mask)), v);
 }
 
-/* A large negative number above the diagonal, whose exponential is zero; no infinity, which would
+/* A large negative number at what lies ahead, whose exponential is zero; no infinity, which would
  * give NaN in derivatives of higher order. */
-static RgTensor *causal_mask(RgTape *t, int64_t length) {
-    RgTensor *mask = rg_filled(t, RG_SHAPE(length, length), 0);
-    for (int64_t i = 0; i < length; i++)
-        for (int64_t j = i + 1; j < length; j++)
-            mask->data[i * length + j] = (RgReal)-1e30;
+static RgTensor *causal_mask(RgTape *t, Run run) {
+    int64_t columns = run.before + run.length;
+    RgTensor *mask = rg_filled(t, RG_SHAPE(run.length, columns), 0);
+    for (int64_t i = 0; i < run.length; i++)
+        for (int64_t j = run.before + i + 1; j < columns; j++)
+            mask->data[i * columns + j] = (RgReal)-1e30;
     return mask;
+}
+
+/* The keys or values that a sequence reads: its prefix, then its own. */
+static RgTensor *rows_read(RgTape *t, RgTensor *x, Run run) {
+    RgTensor *own = rg_slice(t, x, 0, run.start, run.length);
+    if (!run.before)
+        return own;
+    RgTensor *before = rg_slice(t, x, 0, run.before_start, run.before);
+    return rg_concatenate(t, 0, (RgTensor *[]){before, own}, 2);
 }
 
 static RgTensor *attention_expanded(RgTape *t, const Attention *a, RgTensor *q, RgTensor *k,
@@ -254,46 +323,56 @@ static RgTensor *attention_expanded(RgTape *t, const Attention *a, RgTensor *q, 
     RgTensor **heads = RG_ARENA_ARRAY(rg_tape_arena(t), RgTensor *, a->heads);
     int count = 0;
     for (int64_t s = 0; s < a->sequences; s++) {
-        int64_t start = a->offsets[s], length = a->offsets[s + 1] - start;
-        if (!length)
+        Run run = run_of(a, s);
+        if (!run.length)
             continue;
-        RgTensor *mask = causal_mask(t, length), *rows[3];
-        for (int i = 0; i < 3; i++)
-            rows[i] = rg_slice(t, ((RgTensor *[]){q, k, v})[i], 0, start, length);
+        RgTensor *mask = causal_mask(t, run);
+        RgTensor *queries = rg_slice(t, q, 0, run.start, run.length);
+        RgTensor *keys = rows_read(t, k, run), *values = rows_read(t, v, run);
         for (int64_t h = 0; h < a->heads; h++) {
-            int64_t kv_head = h / (a->heads / a->kv_heads);
-            heads[h] = attend_expanded(t, rg_slice(t, rows[0], 1, h * a->size, a->size),
-                                       rg_slice(t, rows[1], 1, kv_head * a->size, a->size),
-                                       rg_slice(t, rows[2], 1, kv_head * a->size, a->size), mask);
+            int64_t kv_at = h / (a->heads / a->kv_heads) * a->size;
+            heads[h] = attend_expanded(t, rg_slice(t, queries, 1, h * a->size, a->size),
+                                       rg_slice(t, keys, 1, kv_at, a->size),
+                                       rg_slice(t, values, 1, kv_at, a->size), mask);
         }
         outputs[count++] = rg_concatenate(t, 1, heads, (int)a->heads);
     }
     return count ? rg_concatenate(t, 0, outputs, count) : q;
 }
 
+static Attention *attention_keep(RgArena *arena, const int64_t *offsets, const int64_t *prefix,
+                                 int64_t sequences) {
+    Attention *a = RG_ARENA_ARRAY(arena, Attention, 1);
+    *a = (Attention){.sequences = sequences};
+    a->offsets = rg_arena_copy(arena, offsets, sizeof *offsets * (size_t)(sequences + 1));
+    if (prefix)
+        a->prefix = rg_arena_copy(arena, prefix, sizeof *prefix * (size_t)sequences);
+    for (int64_t s = 0; prefix && s < sequences; s++)
+        RG_ASSERT(prefix[s] == -1 || (prefix[s] >= 0 && prefix[s] < s && prefix[prefix[s]] == -1));
+    return a;
+}
+
 RgTensor *rg_attention(RgTape *t, RgTensor *q, RgTensor *k, RgTensor *v, const int64_t *offsets,
-                       int64_t sequences, int64_t heads, int64_t kv_heads) {
+                       const int64_t *prefix, int64_t sequences, int64_t heads, int64_t kv_heads) {
     RG_ASSERT(q->shape.rank == 2 && rg_shape_equal(k->shape, v->shape));
     RG_ASSERT(heads % kv_heads == 0 && q->shape.size[1] % heads == 0);
     RG_ASSERT(k->shape.size[1] * heads == q->shape.size[1] * kv_heads);
     RG_ASSERT(offsets[sequences] == q->shape.size[0] && k->shape.size[0] == q->shape.size[0]);
     RgArena *arena = rg_tape_arena(t);
-    Attention *a = RG_ARENA_ARRAY(arena, Attention, 1);
-    *a = (Attention){.sequences = sequences, .heads = heads, .kv_heads = kv_heads};
+    Attention *a = attention_keep(arena, offsets, prefix, sequences);
+    a->heads = heads;
+    a->kv_heads = kv_heads;
     a->size = q->shape.size[1] / heads;
-    a->offsets = rg_arena_copy(arena, offsets, sizeof *offsets * (size_t)(sequences + 1));
     if (rg_tape_is_second_order(t))
         return attention_expanded(t, a, q, k, v);
 
     RgTensor *inputs[] = {q, k, v}, *y = rg_tensor_new(t, q->shape);
     bool keep = rg_will_record(t, inputs, 3);
     RgArenaMark mark = rg_arena_mark(arena);
-    int64_t longest = longest_sequence(a);
-    a->probability =
-        RG_ARENA_ARRAY(arena, RgReal, keep ? square_lengths(a) * heads : longest * longest);
+    a->probability = RG_ARENA_ARRAY(arena, RgReal, keep ? total_scores(a) * heads : most_scores(a));
     attention_forward(a, keep, q->data, k->data, v->data, y->data);
     if (!keep)
         rg_arena_rewind(arena, mark);
-    rg_tape_count_flops(t, (double)(square_lengths(a) * heads * (4 * a->size + 10)));
+    rg_tape_count_flops(t, (double)(total_scores(a) * heads * (4 * a->size + 10)));
     return rg_record(t, &attention_operator, y, inputs, 3, a);
 }

@@ -227,10 +227,15 @@ RgTensor *rg_rope(RgTape *t, RgTensor *x, const int32_t *positions, int64_t head
 
 /* Causal attention within packed sequences, with grouped heads: query head h reads key/value head
  * h / (heads / kv_heads). Scores are scaled by 1/sqrt(size).
+ *
+ * With `prefix` [sequences] not NULL, sequence s reads on from the whole of sequence prefix[s] (−1:
+ * from none), which comes before it and has no prefix of its own: so a prompt that several
+ * responses follow is there once.
+ *
  * q [n, heads · size], k and v [n, kv_heads · size], offsets [sequences + 1] with offsets[last] =
  * n. */
 RgTensor *rg_attention(RgTape *t, RgTensor *q, RgTensor *k, RgTensor *v, const int64_t *offsets,
-                       int64_t sequences, int64_t heads, int64_t kv_heads);
+                       const int64_t *prefix, int64_t sequences, int64_t heads, int64_t kv_heads);
 
 /* Log-probability of a target token at each row, head and log-softmax in one, in chunks of rows, so
  * that rows × vocabulary is never held at once.

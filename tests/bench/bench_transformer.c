@@ -46,13 +46,17 @@ static RgPolicy *policy_of(const Case *c) {
     return policy;
 }
 
+/* Pairs that share a prompt; or, with no response, prompts that are all different. */
 static RgSequences *sequences_of(const Case *c, int64_t count, int64_t response) {
     RgSequences *s = rg_sequences_create();
     int32_t *tokens = rg_allocate(sizeof *tokens * (size_t)(c->prompt + response + 1));
     for (int64_t i = 0; i < count; i++) {
-        RgRandom random = rg_random_at(rg_random_root(2), (uint64_t)i);
+        int64_t prompt = response ? i / 2 : i;
+        RgRandom of_prompt = rg_random_at(rg_random_root(2), (uint64_t)prompt);
+        RgRandom of_response = rg_random_at(rg_random_root(3), (uint64_t)i);
         for (int64_t j = 0; j < c->prompt + response; j++)
-            tokens[j] = (int32_t)rg_random_below(random, (uint64_t)j, c->vocabulary);
+            tokens[j] = (int32_t)rg_random_below(j < c->prompt ? of_prompt : of_response,
+                                                 (uint64_t)j, c->vocabulary);
         rg_sequences_append(s, tokens, c->prompt, tokens + c->prompt, response);
     }
     free(tokens);
