@@ -139,6 +139,27 @@ Test(checkpoint, another_shape_is_refused) {
     refuse(&saved, &loaded, "key", "\"policy.matrix\": F32 [3, 5] expected, F32 [3, 4] found");
 }
 
+/* As many numbers, of another width or of another meaning. */
+Test(checkpoint, another_type_is_refused) {
+    double wide[2] = {1, 2};
+    int32_t narrow[2] = {3, 4};
+    int64_t whole[2] = {5, 6};
+    const RgStoredTensor stored[] = {
+        {.name = "x", .type = RG_F64, .rank = 1, .size = {2}, .data = wide, .bytes = sizeof wide},
+        {.name = "x", .type = RG_I32, .rank = 1, .size = {2}, .data = narrow, .bytes = 8},
+    };
+    const char *const metadata[] = {"identity", "key", NULL}, *path = scratch("x.safetensors");
+    for (int i = 0; i < 2; i++) {
+        RgCheckpoint *checkpoint = rg_checkpoint_create();
+        rg_checkpoint_integers(checkpoint, "x", whole, 2);
+        ASSERT_OK(rg_safetensors_write(path, &stored[i], 1, metadata, &error));
+        cr_assert_eq(rg_checkpoint_load(checkpoint, path, "key", &error), RG_E_FORMAT);
+        cr_assert(strstr(error.text, "\"x\": I64 [2] expected"), "%s", error.text);
+        cr_assert(whole[0] == 5 && whole[1] == 6);
+        rg_checkpoint_destroy(checkpoint);
+    }
+}
+
 Test(checkpoint, a_missing_array_is_refused) {
     Run saved = run_create(RG_SGD, 4), loaded = run_create(RG_ADAMW, 4);
     refuse(&saved, &loaded, "key", "no tensor \"optimizer.second\"");
