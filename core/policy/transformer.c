@@ -166,6 +166,7 @@ static RgStatus build(RgPolicy *policy, const RgTransformerOptions *given, int64
     rg_rope_angles(o.context, size, (RgReal)o.rope_base, model->angles, model->angles + count);
     model->rope = (RgRopeTable){
         .cosine = model->angles, .sine = model->angles + count, .rows = o.context, .size = size};
+    pthread_mutex_init(&model->tapes_lock, NULL);
     policy->state = model;
     declare(policy->parameters, &o, vocabulary);
     return RG_OK;
@@ -196,8 +197,27 @@ static RgStatus transformer_create(RgPolicy *policy, const void *options,
 
 static void transformer_destroy(RgPolicy *policy) {
     RgTransformer *model = policy->state;
+    for (int i = 0; i < model->tape_count; i++)
+        rg_tape_destroy(model->tapes[i]);
+    pthread_mutex_destroy(&model->tapes_lock);
+    free(model->tapes);
     free(model->angles);
     free(model);
+}
+
+RgTape *rg_transformer_take_tape(RgTransformer *model) {
+    pthread_mutex_lock(&model->tapes_lock);
+    RgTape *tape = model->tape_count > 0 ? model->tapes[--model->tape_count] : NULL;
+    pthread_mutex_unlock(&model->tapes_lock);
+    return tape ? tape : rg_tape_create();
+}
+
+void rg_transformer_give_tape(RgTransformer *model, RgTape *tape) {
+    rg_tape_reset(tape);
+    pthread_mutex_lock(&model->tapes_lock);
+    model->tapes = rg_reallocate(model->tapes, (size_t)model->tape_count + 1, sizeof(RgTape *));
+    model->tapes[model->tape_count++] = tape;
+    pthread_mutex_unlock(&model->tapes_lock);
 }
 
 RgStatus rg_transformer_create(const RgTransformerOptions *options, int64_t vocabulary,

@@ -6,12 +6,21 @@
 #include "core/policy/transformer.h"
 #include "core/tensor/kernels.h"
 
+#include <pthread.h>
+
 typedef struct RgTransformer {
     RgTransformerOptions options; /* zeros resolved */
     int64_t vocabulary;
     RgReal *angles; /* what `rope` points into; owned */
     RgRopeTable rope;
+    pthread_mutex_t tapes_lock;
+    RgTape **tapes; /* of sampling, idle; kept for their memory */
+    int tape_count;
 } RgTransformer;
+
+/* An empty tape to sample on, for one thread, and back. */
+RgTape *rg_transformer_take_tape(RgTransformer *model);
+void rg_transformer_give_tape(RgTransformer *model, RgTape *tape);
 
 /* A pass over a model: on this tape, with these weights. */
 typedef struct RgTransformerPass {

@@ -346,9 +346,10 @@ static RgTensor **transpose_weights(const RgTransformerPass *pass) {
 double rg_transformer_sample(RgPolicy *policy, const RgSequences *prompts, int64_t first,
                              int64_t last, const RgSampling *sampling, RgRandom random,
                              int32_t *tokens, int64_t *length) {
-    RgTape *tape = rg_tape_create();
+    RgTransformer *model = policy->state;
+    RgTape *tape = rg_transformer_take_tape(model);
+    double flops_before = rg_tape_flops(tape);
     rg_tape_record(tape, false);
-    const RgTransformer *model = policy->state;
     RgTransformerPass pass = {model, tape, policy->parameters, NULL};
     pass.transposed = transpose_weights(&pass);
     RgTapeMark mark = rg_tape_mark(tape);
@@ -368,8 +369,8 @@ double rg_transformer_sample(RgPolicy *policy, const RgSequences *prompts, int64
         run_wave(&wave);
         rg_tape_rewind(tape, mark);
     }
-    double flops = rg_tape_flops(tape);
+    double flops = rg_tape_flops(tape) - flops_before;
     rg_token_draw_destroy(draw);
-    rg_tape_destroy(tape);
+    rg_transformer_give_tape(model, tape);
     return flops;
 }
