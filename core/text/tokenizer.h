@@ -18,16 +18,19 @@ typedef struct RgTokens {
 void rg_tokens_append(RgTokens *tokens, int32_t id);
 void rg_tokens_release(RgTokens *tokens);
 
-/* By content: a file that starts with '{' is tokenizer.json, else a llama2.c vocabulary, for which
- * `vocabulary` must be given (the file does not tell; 0: as many as the file holds). */
+/* By content: a file that starts with '{' is tokenizer.json, of which only those that
+ * rg_tokenizer_save writes are supported; else it is a llama2.c vocabulary. `vocabulary` is the
+ * number of tokens that the file must hold, 0 for any. On error NULL is left in *tokenizer. */
 RgStatus rg_tokenizer_load(const char *path, int64_t vocabulary, RgTokenizer **tokenizer,
                            RgError *error);
 void rg_tokenizer_destroy(RgTokenizer *tokenizer);
 
-/* Append the ids of `text` (UTF-8, `size` bytes); nothing is added before or after. */
+/* Append the ids of `text` (`size` bytes, any); no begin or end token is added, and none is seen in
+ * the text. llama2.c's kind puts a space before a text that is not empty, as its models expect. */
 void rg_tokenizer_encode(const RgTokenizer *tokenizer, const char *text, size_t size,
                          RgTokens *tokens);
-/* Text of ids, malloc'd, NUL-terminated. Special tokens give nothing. */
+/* Text of ids, malloc'd, NUL-terminated. Special tokens give nothing, ids that are none U+FFFD.
+ * llama2.c's kind leaves out the space of the first token after the begin token. */
 char *rg_tokenizer_decode(const RgTokenizer *tokenizer, const int32_t *ids, int64_t count);
 
 int64_t rg_tokenizer_vocabulary(const RgTokenizer *tokenizer);
@@ -39,6 +42,7 @@ int32_t rg_tokenizer_end(const RgTokenizer *tokenizer);   /* end-of-text id, −
  * space). Ties are broken by the smaller pair of ids, so that the result is unique. */
 RgStatus rg_tokenizer_train(const char *const *texts, int64_t count, int64_t vocabulary,
                             RgTokenizer **tokenizer, RgError *error);
+/* In the format of its kind. */
 RgStatus rg_tokenizer_save(const RgTokenizer *tokenizer, const char *path, RgError *error);
 
 #endif
