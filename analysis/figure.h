@@ -1,0 +1,46 @@
+/* One figure as data, and drawing it with gnuplot. What is in it is decided by plot.c; how it looks
+ * (colours, dashes, axes, legend) is decided here. */
+#ifndef RG_ANALYSIS_FIGURE_H
+#define RG_ANALYSIS_FIGURE_H
+
+#include "core/base.h"
+
+typedef struct RgFigurePoint {
+    double x, y;
+    double low, high; /* of the band; NaN: none */
+    int64_t seeds;
+} RgFigurePoint;
+
+typedef struct RgFigureCurve {
+    char *name;
+    RgFigurePoint *points;
+    int64_t count;
+} RgFigureCurve;
+
+typedef enum RgAxisScale {
+    RG_AXIS_LINEAR,
+    RG_AXIS_LOG,
+    RG_AXIS_CATEGORIES, /* x is an index into `categories` */
+} RgAxisScale;
+
+typedef struct RgFigure {
+    char *title; /* may be NULL */
+    char *x_label, *y_label;
+    double x_factor, y_factor; /* what is drawn = value · factor; data files hold the value */
+    RgAxisScale x_scale;
+    char **categories;
+    int category_count;
+    bool path; /* x is an outcome, not chosen: error bars in place of a band */
+    RgFigureCurve *curves;
+    int curve_count;
+} RgFigure;
+
+void rg_figure_destroy(RgFigure *figure);
+
+/* Draw into `output`, by its suffix .svg, .png or .pdf. Beside it are left the data (.tsv: curve,
+ * x, mean, low, high, seeds) and the script (.gnuplot) that draws it again. RG_E_FILE when gnuplot
+ * is missing or fails, with what it said. */
+RgStatus rg_figure_draw(const RgFigure *figure, const char *output, int width, int height,
+                        RgError *error);
+
+#endif

@@ -1,0 +1,227 @@
+/* Numbers and text as people read them, and escaping. No knowledge of tables or pages here. */
+#include "analysis/format.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct Scale {
+    double factor;
+    const char *suffix;
+} Scale;
+
+/* The power of a thousand under which `value` is shown. */
+static Scale scale_of(double value, RgUnit unit) {
+    static const Scale scales[] = {
+        {1e15, " P"}, {1e12, " T"}, {1e9, " G"}, {1e6, " M"}, {1e3, " k"}};
+    if (unit == RG_UNIT_PERCENT)
+        return (Scale){0.01, ""};
+    if (unit == RG_UNIT_COUNT || unit == RG_UNIT_BYTES)
+        for (size_t i = 0; i < sizeof scales / sizeof *scales; i++)
+            if (fabs(value) >= scales[i].factor * (scales[i].factor == 1e3 ? 10 : 1))
+                return scales[i];
+    return (Scale){1, ""};
+}
+
+/* Decimals that show `spread` with two significant digits. */
+static int decimals_for(double spread) {
+    int decimals = 1 - (int)floor(log10(spread));
+    return decimals < 0 ? 0 : decimals > 6 ? 6 : decimals;
+}
+
+/* Decimals that show a number with four significant digits (three after a prefix). */
+static int decimals_alone(double value, bool prefixed) {
+    if (value == 0 || (value == rint(value) && fabs(value) < 1e5))
+        return 0;
+    int decimals = (prefixed ? 2 : 3) - (int)floor(log10(fabs(value)));
+    return decimals < 0 ? 0 : decimals > 6 ? 6 : decimals;
+}
+
+static const char *unit_suffix(RgUnit unit, const Scale *scale) {
+    return unit == RG_UNIT_BYTES ? (*scale->suffix ? "B" : " B") : "";
+}
+
+/* %.*f, with the typographic minus, and no minus before a zero. */
+static char *fixed(double value, int decimals) {
+    char *text = rg_string_format("%.*f", decimals, value);
+    if (text[0] != '-')
+        return text;
+    bool zero = strspn(text + 1, "0.") == strlen(text + 1);
+    char *better = rg_string_format("%s%s", zero ? "" : "\u2212", text + 1);
+    free(text);
+    return better;
+}
+
+/* "32.500" → "32.5", "2.000" → "2": zeros tell of digits only where a standard error is given. */
+static void trim_zeros(char *number) {
+    if (!strchr(number, '.'))
+        return;
+    char *end = number + strlen(number);
+    while (end[-1] == '0')
+        *--end = '\0';
+    if (end[-1] == '.')
+        end[-1] = '\0';
+}
+
+char *rg_format_value(double value, double standard_error, RgUnit unit) {
+    if (isnan(value))
+        return rg_string_copy(RG_DASH);
+    if (isinf(value))
+        return rg_string_copy(value > 0 ? "\u221e" : "\u2212\u221e");
+    Scale scale = scale_of(value, unit);
+    value /= scale.factor;
+    standard_error /= scale.factor;
+    bool spread = standard_error > 0 && isfinite(standard_error);
+    int decimals = spread ? decimals_for(standard_error) : decimals_alone(value, scale.factor > 1);
+    if (unit == RG_UNIT_PERCENT)
+        decimals = 1;
+    char *number = fixed(value, decimals), *text;
+    if (!spread && unit != RG_UNIT_PERCENT)
+        trim_zeros(number);
+    if (spread)
+        text = rg_string_format("%s ± %.*f%s%s", number, decimals, standard_error, scale.suffix,
+                                unit_suffix(unit, &scale));
+    else
+        text = rg_string_format("%s%s%s", number, scale.suffix, unit_suffix(unit, &scale));
+    free(number);
+    return text;
+}
+
+char *rg_format_interval(RgInterval interval, RgUnit unit) {
+    if (isnan(interval.low) || isnan(interval.high))
+        return NULL;
+    Scale scale = scale_of(fmax(fabs(interval.low), fabs(interval.high)), unit);
+    double low = interval.low / scale.factor, high = interval.high / scale.factor;
+    int decimals = high > low ? decimals_for((high - low) / 4) : decimals_alone(high, false);
+    if (unit == RG_UNIT_PERCENT)
+        decimals = 1;
+    char *from = fixed(low, decimals), *to = fixed(high, decimals);
+    char *text = rg_string_format("[%s, %s]%s", from, to, scale.suffix);
+    free(from);
+    free(to);
+    return text;
+}
+
+/* Text. */
+
+/* Bytes of the valid UTF-8 character at `text`; 0 when it is none. */
+static int character_length(const unsigned char *text) {
+    int length = text[0] < 0x80                      ? 1
+                 : text[0] >= 0xc2 && text[0] < 0xe0 ? 2
+                 : text[0] >= 0xe0 && text[0] < 0xf0 ? 3
+                 : text[0] >= 0xf0 && text[0] < 0xf5 ? 4
+                                                     : 0;
+    for (int i = 1; i < length; i++)
+        if ((text[i] & 0xc0) != 0x80)
+            return 0;
+    bool surrogate = text[0] == 0xed && text[1] >= 0xa0;
+    bool overlong = (text[0] == 0xe0 && text[1] < 0xa0) || (text[0] == 0xf0 && text[1] < 0x90);
+    bool beyond = text[0] == 0xf4 && text[1] >= 0x90;
+    return length > 1 && (surrogate || overlong || beyond) ? 0 : length;
+}
+
+size_t rg_display_width(const char *text) {
+    size_t width = 0;
+    for (; *text; text++)
+        width += ((unsigned char)*text & 0xc0) != 0x80;
+    return width;
+}
+
+typedef const char *(*Escape)(unsigned char character);
+
+/* Copy with some ASCII characters replaced; what no escaping makes valid becomes U+FFFD. */
+static void write_escaped(FILE *out, const char *text, Escape escape) {
+    for (const unsigned char *c = (const unsigned char *)(text ? text : ""); *c;) {
+        int length = character_length(c);
+        bool control = (*c < 0x20 && *c != '\n' && *c != '\t') || *c == 0x7f;
+        const char *replacement = length == 1 && !control ? escape(*c) : NULL;
+        if (length == 0 || control)
+            fputs("\uFFFD", out);
+        else if (replacement)
+            fputs(replacement, out);
+        else
+            fwrite(c, 1, (size_t)length, out);
+        c += length ? length : 1;
+    }
+}
+
+static const char *escape_html(unsigned char character) {
+    switch (character) {
+    case '&':
+        return "&amp;";
+    case '<':
+        return "&lt;";
+    case '>':
+        return "&gt;";
+    case '"':
+        return "&quot;";
+    case '\'':
+        return "&#39;";
+    default:
+        return NULL;
+    }
+}
+
+static const char *escape_latex(unsigned char character) {
+    switch (character) {
+    case '\\':
+        return "\\textbackslash{}";
+    case '{':
+        return "\\{";
+    case '}':
+        return "\\}";
+    case '$':
+        return "\\$";
+    case '&':
+        return "\\&";
+    case '#':
+        return "\\#";
+    case '%':
+        return "\\%";
+    case '_':
+        return "\\_";
+    case '^':
+        return "\\textasciicircum{}";
+    case '~':
+        return "\\textasciitilde{}";
+    case '\n':
+        return " ";
+    default:
+        return NULL;
+    }
+}
+
+static const char *escape_markdown(unsigned char character) {
+    static const char special[] = "\\`*_{}[]<>|#";
+    static const char *const escaped[] = {"\\\\", "\\`", "\\*", "\\_", "\\{", "\\}",
+                                          "\\[",  "\\]", "\\<", "\\>", "\\|", "\\#"};
+    const char *at = strchr(special, character);
+    return at ? escaped[at - special] : character == '\n' ? " " : NULL;
+}
+
+void rg_write_html(FILE *out, const char *text) {
+    write_escaped(out, text, escape_html);
+}
+
+void rg_write_latex(FILE *out, const char *text) {
+    write_escaped(out, text, escape_latex);
+}
+
+void rg_write_markdown(FILE *out, const char *text) {
+    write_escaped(out, text, escape_markdown);
+}
+
+void rg_write_csv(FILE *out, const char *text) {
+    text = text ? text : "";
+    if (!strpbrk(text, ",\"\n\r")) {
+        fputs(text, out);
+        return;
+    }
+    putc('"', out);
+    for (; *text; text++) {
+        if (*text == '"')
+            putc('"', out);
+        putc(*text, out);
+    }
+    putc('"', out);
+}

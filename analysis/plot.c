@@ -1,0 +1,381 @@
+/* Figures of an experiment as data: curves over training, averaged over seeds step by step, and
+ * final values against a swept option. Drawing them is the business of figure.c. */
+#include "analysis/plot.h"
+#include "analysis/statistics.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* More points than this are averaged over equal windows: a training metric has one every step. */
+enum { MAXIMUM_POINTS = 300 };
+
+typedef struct Axes {
+    RgQuantity x, y;
+} Axes;
+
+/* mean and 95 % band of one place on the x axis. */
+static RgFigurePoint make_point(double x, const double *values, int64_t count) {
+    RgSummary summary = rg_summarize(values, count);
+    RgInterval band = rg_student_interval(&summary, 0.95);
+    return (RgFigurePoint){x, summary.mean, band.low, band.high, summary.count};
+}
+
+/* Curves over training. */
+
+/* One trial's x and y at the steps where both are known. */
+typedef struct Track {
+    int64_t *step;
+    double *x, *y;
+    int64_t count;
+} Track;
+
+static Track load_track(const RgResults *results, const RgTrial *trial, const Axes *axes) {
+    RgPoint *x, *y;
+    int64_t x_count = rg_trial_curve(results, trial, &axes->x, &x);
+    int64_t y_count = rg_trial_curve(results, trial, &axes->y, &y);
+    size_t room = (size_t)(y_count + 1);
+    Track track = {.step = rg_allocate(room * sizeof *track.step),
+                   .x = rg_allocate(room * sizeof *track.x),
+                   .y = rg_allocate(room * sizeof *track.y)};
+    for (int64_t i = 0, j = 0; i < y_count; i++) {
+        while (j < x_count && x[j].step < y[i].step)
+            j++;
+        if (j == x_count || x[j].step != y[i].step || isnan(x[j].value) || isnan(y[i].value))
+            continue;
+        track.step[track.count] = y[i].step;
+        track.x[track.count] = x[j].value;
+        track.y[track.count++] = y[i].value;
+    }
+    free(x);
+    free(y);
+    return track;
+}
+
+static void track_free(Track *track) {
+    free(track->step);
+    free(track->x);
+    free(track->y);
+}
+
+static int compare_steps(const void *a, const void *b) {
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* The steps of all tracks, sorted, each once; the caller frees. */
+static int64_t union_of_steps(const Track *tracks, int count, int64_t **steps) {
+    int64_t total = 0, kept = 0;
+    for (int i = 0; i < count; i++)
+        total += tracks[i].count;
+    *steps = rg_allocate((size_t)(total + 1) * sizeof **steps);
+    for (int i = 0; i < count; i++)
+        for (int64_t j = 0; j < tracks[i].count; j++)
+            (*steps)[kept++] = tracks[i].step[j];
+    qsort(*steps, (size_t)total, sizeof **steps, compare_steps);
+    kept = 0;
+    for (int64_t i = 0; i < total; i++)
+        if (kept == 0 || (*steps)[kept - 1] != (*steps)[i])
+            (*steps)[kept++] = (*steps)[i];
+    return kept;
+}
+
+/* Mean x and y of a track over the steps from … to (inclusive); NaN where it has none. `at` is the
+ * place reached in the track and moves on. */
+static void window_mean(const Track *track, int64_t from, int64_t to, int64_t *at, double *x,
+                        double *y) {
+    double sum_x = 0, sum_y = 0;
+    int64_t count = 0;
+    for (; *at < track->count && track->step[*at] <= to; (*at)++)
+        if (track->step[*at] >= from) {
+            sum_x += track->x[*at];
+            sum_y += track->y[*at];
+            count++;
+        }
+    *x = count ? sum_x / (double)count : NAN;
+    *y = count ? sum_y / (double)count : NAN;
+}
+
+/* Average the tracks of a group window by window; a window is one step unless there are many. */
+static RgFigureCurve average_tracks(const char *name, const Track *tracks, int count) {
+    int64_t *steps, step_count = union_of_steps(tracks, count, &steps);
+    int64_t windows = step_count < MAXIMUM_POINTS ? step_count : MAXIMUM_POINTS;
+    RgFigureCurve curve = {.name = rg_string_copy(name)};
+    curve.points = rg_allocate((size_t)(windows + 1) * sizeof *curve.points);
+    int64_t *at = rg_allocate((size_t)(count + 1) * sizeof *at);
+    double *x = rg_allocate(2 * (size_t)(count + 1) * sizeof *x), *y = x + count + 1;
+    for (int64_t w = 0; w < windows; w++) {
+        int64_t from = steps[w * step_count / windows];
+        int64_t to = steps[(w + 1) * step_count / windows - 1];
+        for (int i = 0; i < count; i++)
+            window_mean(&tracks[i], from, to, &at[i], &x[i], &y[i]);
+        curve.points[curve.count++] = make_point(rg_summarize(x, count).mean, y, count);
+    }
+    free(x);
+    free(at);
+    free(steps);
+    return curve;
+}
+
+static RgFigureCurve *add_curve(RgFigure *figure, RgFigureCurve curve) {
+    figure->curves =
+        rg_reallocate(figure->curves, (size_t)figure->curve_count + 1, sizeof *figure->curves);
+    figure->curves[figure->curve_count] = curve;
+    return &figure->curves[figure->curve_count++];
+}
+
+static void add_training_curves(const RgResults *results, const Axes *axes, RgFigure *figure) {
+    for (int g = 0; g < results->group_count; g++) {
+        const RgGroup *group = &results->groups[g];
+        const RgTrial **trials = rg_allocate((size_t)(group->count + 1) * sizeof *trials);
+        int count = rg_group_sample(group, trials);
+        Track *tracks = rg_allocate((size_t)(count + 1) * sizeof *tracks);
+        for (int i = 0; i < count; i++)
+            tracks[i] = load_track(results, trials[i], axes);
+        RgFigureCurve curve = average_tracks(group->name, tracks, count);
+        if (curve.count > 0) {
+            add_curve(figure, curve);
+        } else {
+            free(curve.name);
+            free(curve.points);
+        }
+        for (int i = 0; i < count; i++)
+            track_free(&tracks[i]);
+        free(tracks);
+        free(trials);
+    }
+}
+
+/* Final values against a swept option. */
+
+/* "exploration" names "algorithms.0.exploration" where only one option ends so. */
+static const char *find_swept(const RgResults *results, const char *name) {
+    const char *found = NULL;
+    for (int i = 0; results->swept[i]; i++) {
+        const char *dot = strrchr(results->swept[i], '.');
+        if (strcmp(results->swept[i], name) == 0)
+            return results->swept[i];
+        if (dot && strcmp(dot + 1, name) == 0)
+            found = found ? "" : results->swept[i];
+    }
+    return found && *found ? found : NULL;
+}
+
+/* The curve of a group: its label and swept values, without that on the axis. */
+static char *curve_name(const RgGroup *group, const char *without) {
+    char *name = rg_string_copy(group->label);
+    for (int i = 0; i < group->swept->count; i++) {
+        const RgPair *pair = &group->swept->at[i];
+        const char *dot = strrchr(pair->name, '.');
+        if (strcmp(pair->name, without) == 0)
+            continue;
+        char *longer = rg_string_format("%s, %s %s", name, dot ? dot + 1 : pair->name, pair->text);
+        free(name);
+        name = longer;
+    }
+    return name;
+}
+
+static RgFigureCurve *curve_named(RgFigure *figure, char *name) {
+    for (int i = 0; i < figure->curve_count; i++)
+        if (strcmp(figure->curves[i].name, name) == 0) {
+            free(name);
+            return &figure->curves[i];
+        }
+    return add_curve(figure, (RgFigureCurve){.name = name});
+}
+
+static RgFigurePoint final_point(const RgResults *results, const RgGroup *group,
+                                 const RgQuantity *quantity) {
+    const RgTrial **trials = rg_allocate((size_t)(group->count + 1) * sizeof *trials);
+    int count = rg_group_sample(group, trials);
+    double *values = rg_allocate((size_t)(count + 1) * sizeof *values);
+    for (int i = 0; i < count; i++)
+        values[i] = rg_trial_value(results, trials[i], quantity, trials[i]->result_step);
+    RgFigurePoint point = make_point(NAN, values, count);
+    free(values);
+    free(trials);
+    return point;
+}
+
+typedef struct Value {
+    const char *text;
+    double number;
+} Value;
+
+static int compare_values(const void *a, const void *b) {
+    const Value *x = a, *y = b;
+    if (isnan(x->number) || isnan(y->number))
+        return strcmp(x->text, y->text);
+    return (x->number > y->number) - (x->number < y->number);
+}
+
+/* Distinct values that an option took, sorted; the caller frees. */
+static int swept_values(const RgResults *results, const char *option, Value **values) {
+    int count = 0;
+    *values = rg_allocate((size_t)(results->group_count + 1) * sizeof **values);
+    for (int g = 0; g < results->group_count; g++) {
+        const RgPair *pair = rg_pairs_find(results->groups[g].swept, option);
+        bool known = !pair;
+        for (int i = 0; i < count && !known; i++)
+            known = strcmp((*values)[i].text, pair->text) == 0;
+        if (!known)
+            (*values)[count++] = (Value){pair->text, pair->number};
+    }
+    qsort(*values, (size_t)count, sizeof **values, compare_values);
+    return count;
+}
+
+/* Evenly spaced numbers are drawn as such, those that multiply on a log axis; words, and numbers
+ * such as 0, 0.1, 0.3, 1 that crowd on either, as categories. */
+static RgAxisScale choose_scale(const Value *values, int count) {
+    bool even = count > 1, geometric = count > 2;
+    for (int i = 0; i < count; i++) {
+        even &= !isnan(values[i].number);
+        geometric &= values[i].number > 0;
+    }
+    if (geometric) {
+        double ratio = values[1].number / values[0].number;
+        for (int i = 1; i < count; i++)
+            geometric &= fabs(log(values[i].number / values[i - 1].number / ratio)) < 0.3;
+        geometric &= values[count - 1].number / values[0].number >= 8;
+    }
+    for (int i = 2; i < count && even; i++) {
+        double step = values[1].number - values[0].number;
+        even = fabs(values[i].number - values[i - 1].number - step) < 1e-6 * fabs(step);
+    }
+    return geometric ? RG_AXIS_LOG : even ? RG_AXIS_LINEAR : RG_AXIS_CATEGORIES;
+}
+
+static int compare_points(const void *a, const void *b) {
+    const RgFigurePoint *x = a, *y = b;
+    return (x->x > y->x) - (x->x < y->x);
+}
+
+static void add_swept_curves(const RgResults *results, const char *option,
+                             const RgQuantity *quantity, RgFigure *figure) {
+    Value *values;
+    int count = swept_values(results, option, &values);
+    figure->x_scale = choose_scale(values, count);
+    bool categories = figure->x_scale == RG_AXIS_CATEGORIES;
+    for (int g = 0; g < results->group_count; g++) {
+        const RgPair *pair = rg_pairs_find(results->groups[g].swept, option);
+        RgFigurePoint point = final_point(results, &results->groups[g], quantity);
+        if (!pair || point.seeds == 0)
+            continue;
+        point.x = pair->number;
+        for (int i = 0; categories && i < count; i++)
+            if (strcmp(values[i].text, pair->text) == 0)
+                point.x = i;
+        RgFigureCurve *curve = curve_named(figure, curve_name(&results->groups[g], option));
+        curve->points =
+            rg_reallocate(curve->points, (size_t)curve->count + 1, sizeof *curve->points);
+        curve->points[curve->count++] = point;
+    }
+    for (int i = 0; i < figure->curve_count; i++)
+        qsort(figure->curves[i].points, (size_t)figure->curves[i].count,
+              sizeof *figure->curves[i].points, compare_points);
+    if (categories) {
+        figure->categories = rg_allocate((size_t)(count + 1) * sizeof *figure->categories);
+        for (int i = 0; i < count; i++)
+            figure->categories[figure->category_count++] = rg_string_copy(values[i].text);
+    }
+    free(values);
+}
+
+/* Axes. */
+
+/* The largest value that will be drawn, for choosing a prefix. */
+static double largest(const RgFigure *figure, bool x) {
+    double most = 0;
+    for (int i = 0; i < figure->curve_count; i++)
+        for (int64_t j = 0; j < figure->curves[i].count; j++) {
+            const RgFigurePoint *point = &figure->curves[i].points[j];
+            most = fmax(most, fabs(x ? point->x : point->y));
+        }
+    return most;
+}
+
+/* "training compute, TFLOP", and the factor that turns values into it. */
+static char *axis_label(const RgQuantity *quantity, double most, double *factor) {
+    static const struct {
+        double size;
+        const char *prefix, *word;
+    } scales[] = {{1e15, "P", "quadrillions"},
+                  {1e12, "T", "trillions"},
+                  {1e9, "G", "billions"},
+                  {1e6, "M", "millions"},
+                  {1e4, "k", "thousands"}};
+    *factor = quantity->unit == RG_UNIT_PERCENT ? 100 : 1;
+    if (quantity->unit == RG_UNIT_PERCENT)
+        return rg_string_format("%s, %%", quantity->heading);
+    bool bytes = quantity->unit == RG_UNIT_BYTES, flops = strcmp(quantity->name, "flops") == 0;
+    if (quantity->unit == RG_UNIT_COUNT || bytes)
+        for (size_t i = 0; i < sizeof scales / sizeof *scales; i++) {
+            if (most < scales[i].size)
+                continue;
+            *factor = 1 / (scales[i].size == 1e4 ? 1e3 : scales[i].size);
+            if (flops)
+                return rg_string_format("training compute, %sFLOP", scales[i].prefix);
+            return bytes ? rg_string_format("%s, %sB", quantity->heading, scales[i].prefix)
+                         : rg_string_format("%s, %s", quantity->heading, scales[i].word);
+        }
+    if (quantity->unit == RG_UNIT_SECONDS)
+        return rg_string_format("%s, seconds", quantity->heading);
+    return rg_string_copy(quantity->heading);
+}
+
+/* An x that is neither a metric, a cost nor a swept option: all three are candidates. */
+static RgStatus unknown_x(const RgResults *results, const char *name, RgError *error) {
+    RgQuantity quantity;
+    const char *nearest = rg_nearest_name(name, results->swept);
+    return nearest ? rg_fail(error, RG_E_USAGE,
+                             "unknown metric or swept option \"%s\": did you mean \"%s\"?", name,
+                             nearest)
+                   : rg_results_quantity(results, name, &quantity, error);
+}
+
+RgStatus rg_plot_figure(const RgResults *results, const RgPlotOptions *options, RgFigure **result,
+                        RgError *error) {
+    Axes axes;
+    const char *x = options->x ? options->x : "step", *y = options->y ? options->y : "reward";
+    const char *option = find_swept(results, x);
+    *result = NULL;
+    RG_TRY(rg_results_quantity(results, y, &axes.y, error));
+    if (!option && !rg_results_has(results, x, &axes.x))
+        return unknown_x(results, x, error);
+    RgFigure *figure = rg_allocate(sizeof *figure);
+    figure->title = rg_string_copy(options->title);
+    figure->x_factor = 1;
+    if (option) {
+        add_swept_curves(results, option, &axes.y, figure);
+        figure->x_label = rg_string_copy(x);
+    } else {
+        add_training_curves(results, &axes, figure);
+        figure->path = !axes.x.cost;
+        figure->x_label = axis_label(&axes.x, largest(figure, true), &figure->x_factor);
+    }
+    figure->y_label = axis_label(&axes.y, largest(figure, false), &figure->y_factor);
+    if (figure->curve_count == 0) {
+        rg_figure_destroy(figure);
+        return rg_fail(error, RG_E_USAGE,
+                       "%s: experiment \"%s\" has no finished or running trial with both \"%s\" "
+                       "and \"%s\"",
+                       results->path, results->name, y, x);
+    }
+    *result = figure;
+    return RG_OK;
+}
+
+RgStatus rg_plot(const RgPlotOptions *options, RgError *error) {
+    RgResults *results;
+    RgFigure *figure;
+    RG_TRY(rg_results_open(options->store, options->experiment, &results, error));
+    RgStatus status = rg_plot_figure(results, options, &figure, error);
+    if (status == RG_OK) {
+        status = rg_figure_draw(figure, options->output, options->width, options->height, error);
+        rg_figure_destroy(figure);
+    }
+    rg_results_close(results);
+    return status;
+}

@@ -1,0 +1,628 @@
+/* Reading the results store: every SQL query of the analysis. What the columns mean is told in
+ * core/results/store.c; what the structs mean, in the header. A query that SQLite refuses here
+ * means that the store is not what its version says: those that load the experiment say so, and the
+ * small ones that follow would have been refused there first. */
+#include "analysis/query.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <sqlite3.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const status_names[] = {"running", "finished", "diverged", "failed"};
+
+/* Quantities whose names, headings and units are known; other metrics are shown by their name. */
+static const RgQuantity known_quantities[] = {
+    {"step", "step", "step", RG_UNIT_COUNT, true},
+    {"flops", "flops", "training compute, FLOP", RG_UNIT_COUNT, true},
+    {"seconds", "seconds", "training time", RG_UNIT_SECONDS, true},
+    {"trained_tokens", "trained_tokens", "trained tokens", RG_UNIT_COUNT, true},
+    {"generated_tokens", "generated_tokens", "generated tokens", RG_UNIT_COUNT, true},
+    {"judge_queries", "judge_queries", "judge queries", RG_UNIT_COUNT, true},
+    {"hessian_products", "hessian_products", "Hessian products", RG_UNIT_COUNT, true},
+    {"peak_memory", "peak_memory", "peak memory", RG_UNIT_BYTES, true},
+    {"reward", "eval/reward", "reward", RG_UNIT_PLAIN, false},
+    {"independent_reward", "eval/independent_reward", "reward, independent judge", RG_UNIT_PLAIN,
+     false},
+    {"win_rate_base", "eval/win_rate_base", "win rate against base", RG_UNIT_PERCENT, false},
+    {"independent_win_rate_base", "eval/independent_win_rate_base",
+     "win rate against base, independent judge", RG_UNIT_PERCENT, false},
+    {"win_rate_dataset", "eval/win_rate_dataset", "win rate against data set", RG_UNIT_PERCENT,
+     false},
+    {"kl", "eval/kl", "KL from reference, nats", RG_UNIT_PLAIN, false},
+    {"regret", "eval/regret", "regret", RG_UNIT_PLAIN, false},
+    {"length", "eval/length", "length, tokens", RG_UNIT_PLAIN, false},
+    {"reward_margin", "eval/reward_margin", "reward margin", RG_UNIT_PLAIN, false},
+    {"reward_accuracy", "eval/reward_accuracy", "reward accuracy", RG_UNIT_PERCENT, false},
+};
+static const size_t known_count = sizeof known_quantities / sizeof *known_quantities;
+
+/* Small pieces. */
+
+static char *column_copy(sqlite3_stmt *row, int column) {
+    return rg_string_copy((const char *)sqlite3_column_text(row, column));
+}
+
+static RgStatus prepare(const RgResults *results, sqlite3_stmt **statement, const char *text,
+                        RgError *error) {
+    sqlite3 *database = rg_store_database(results->store);
+    if (sqlite3_prepare_v2(database, text, -1, statement, NULL) == SQLITE_OK)
+        return RG_OK;
+    return rg_fail(error, RG_E_STORE, "%s: cannot query the results store: %s", results->path,
+                   sqlite3_errmsg(database));
+}
+
+/* For queries on a trial that was loaded: NULL when refused, which gives an empty answer. */
+static sqlite3_stmt *prepare_for_trial(const RgResults *results, const RgTrial *trial,
+                                       const char *text) {
+    sqlite3_stmt *statement = NULL;
+    if (prepare(results, &statement, text, NULL) == RG_OK)
+        sqlite3_bind_int64(statement, 1, trial->id);
+    return statement;
+}
+
+RgStatus rg_unknown_name(RgError *error, const char *what, const char *name,
+                         const char *const *names) {
+    const char *nearest = rg_nearest_name(name, names);
+    if (nearest)
+        return rg_fail(error, RG_E_USAGE, "unknown %s \"%s\": did you mean \"%s\"?", what, name,
+                       nearest);
+    char list[512] = "";
+    size_t used = 0;
+    for (int i = 0; names[i] && used < sizeof list - 80; i++)
+        used += (size_t)snprintf(list + used, sizeof list - used, "%s\"%.60s\"", i ? ", " : "",
+                                 names[i]);
+    return rg_fail(error, RG_E_USAGE, "unknown %s \"%s\": there is %s", what, name,
+                   list[0] ? list : "none in the store");
+}
+
+/* Pairs. */
+
+static void pairs_add(RgPairs *pairs, const char *prefix, const char *name, json_t *value) {
+    char *path = prefix ? rg_string_format("%s.%s", prefix, name) : rg_string_copy(name);
+    if (json_is_object(value)) {
+        const char *key;
+        json_t *inner;
+        json_object_foreach(value, key, inner) pairs_add(pairs, path, key, inner);
+        free(path);
+        return;
+    }
+    RgPair pair = {.name = path, .number = NAN};
+    if (json_is_string(value)) { /* a stored setting is text: a number all the same */
+        char *end;
+        pair.text = rg_string_copy(json_string_value(value));
+        double number = strtod(pair.text, &end);
+        if (end != pair.text && *end == '\0')
+            pair.number = number;
+    } else {
+        if (json_is_real(value)) /* the shortest text that reads back to the same number */
+            for (int digits = 6; digits <= 17; digits++) {
+                free(pair.text);
+                pair.text = rg_string_format("%.*g", digits, json_real_value(value));
+                if (strtod(pair.text, NULL) == json_real_value(value))
+                    break;
+            }
+        else {
+            char *text = json_dumps(value, JSON_ENCODE_ANY);
+            pair.text = rg_string_copy(text ? text : "");
+            free(text);
+        }
+        if (json_is_number(value))
+            pair.number = json_number_value(value);
+    }
+    pairs->at = rg_reallocate(pairs->at, (size_t)pairs->count + 1, sizeof *pairs->at);
+    pairs->at[pairs->count++] = pair;
+}
+
+RgPairs rg_pairs_parse(const char *json) {
+    RgPairs pairs = {0};
+    json_t *root = json ? json_loads(json, 0, NULL) : NULL;
+    const char *key;
+    json_t *value;
+    json_object_foreach(root, key, value) pairs_add(&pairs, NULL, key, value);
+    json_decref(root);
+    return pairs;
+}
+
+void rg_pairs_free(RgPairs *pairs) {
+    for (int i = 0; i < pairs->count; i++) {
+        free(pairs->at[i].name);
+        free(pairs->at[i].text);
+    }
+    free(pairs->at);
+    *pairs = (RgPairs){0};
+}
+
+const RgPair *rg_pairs_find(const RgPairs *pairs, const char *name) {
+    for (int i = 0; i < pairs->count; i++)
+        if (strcmp(pairs->at[i].name, name) == 0)
+            return &pairs->at[i];
+    return NULL;
+}
+
+static bool pairs_equal(const RgPairs *a, const RgPairs *b) {
+    if (a->count != b->count)
+        return false;
+    for (int i = 0; i < a->count; i++) {
+        const RgPair *other = rg_pairs_find(b, a->at[i].name);
+        if (!other || strcmp(a->at[i].text, other->text) != 0)
+            return false;
+    }
+    return true;
+}
+
+/* Loading. */
+
+/* Every experiment's name, for the message about one that is not there. */
+static RgStatus unknown_experiment(const RgResults *results, const char *name, RgError *error) {
+    const char **names = NULL;
+    int count = 0;
+    sqlite3_stmt *row;
+    RG_TRY(prepare(results, &row, "SELECT name FROM experiments ORDER BY id", error));
+    while (sqlite3_step(row) == SQLITE_ROW) {
+        names = rg_reallocate(names, (size_t)count + 2, sizeof *names);
+        names[count++] = column_copy(row, 0);
+        names[count] = NULL;
+    }
+    sqlite3_finalize(row);
+    RgStatus status = count == 0
+                          ? rg_fail(error, RG_E_USAGE, "%s: holds no experiment yet", results->path)
+                          : rg_unknown_name(error, "experiment", name, names);
+    for (int i = 0; i < count; i++)
+        free((void *)names[i]);
+    free(names);
+    if (count > 0)
+        rg_fail_in(error, status, "%s", results->path);
+    return status;
+}
+
+static RgStatus load_experiment(RgResults *results, const char *name, RgError *error) {
+    sqlite3_stmt *row;
+    RG_TRY(prepare(results, &row,
+                   "SELECT id, name, config, created FROM experiments WHERE ?1 IS NULL OR name = ?1"
+                   " ORDER BY (SELECT max(updated) FROM trials WHERE experiment = experiments.id)"
+                   " DESC, id DESC LIMIT 1",
+                   error));
+    sqlite3_bind_text(row, 1, name, -1, SQLITE_STATIC);
+    bool found = sqlite3_step(row) == SQLITE_ROW;
+    if (found) {
+        results->experiment = sqlite3_column_int64(row, 0);
+        results->name = column_copy(row, 1);
+        results->config = column_copy(row, 2);
+        results->created = column_copy(row, 3);
+    }
+    sqlite3_finalize(row);
+    return found ? RG_OK : unknown_experiment(results, name, error);
+}
+
+static void trial_free(RgTrial *trial) {
+    free(trial->algorithm);
+    free(trial->label);
+    free(trial->reason);
+    free(trial->config);
+    free(trial->provenance);
+    rg_pairs_free(&trial->swept);
+}
+
+static bool same_group(const RgTrial *a, const RgTrial *b) {
+    return strcmp(a->label, b->label) == 0 && pairs_equal(&a->swept, &b->swept);
+}
+
+/* A trial that comes later in time stands for the older one of the same method and seed. */
+static void keep_newest(RgResults *results, RgTrial trial) {
+    for (int i = 0; i < results->trial_count; i++) {
+        RgTrial *older = &results->trials[i];
+        if (older->seed == trial.seed && same_group(older, &trial)) {
+            trial_free(older);
+            *older = trial;
+            results->superseded++;
+            return;
+        }
+    }
+    results->trials =
+        rg_reallocate(results->trials, (size_t)results->trial_count + 1, sizeof *results->trials);
+    results->trials[results->trial_count++] = trial;
+}
+
+static RgStatus load_trials(RgResults *results, RgError *error) {
+    sqlite3_stmt *row;
+    RG_TRY(prepare(results, &row,
+                   "SELECT id, seed, algorithm, label, reason, status, swept, config, provenance,"
+                   " ifnull((SELECT max(step) FROM readings WHERE trial = trials.id), -1),"
+                   " ifnull((SELECT max(step) FROM readings WHERE trial = trials.id AND evaluated),"
+                   " -1) FROM trials WHERE experiment = ?1 ORDER BY updated, id",
+                   error));
+    sqlite3_bind_int64(row, 1, results->experiment);
+    while (sqlite3_step(row) == SQLITE_ROW) {
+        RgTrial trial = {.id = sqlite3_column_int64(row, 0),
+                         .seed = sqlite3_column_int64(row, 1),
+                         .algorithm = column_copy(row, 2),
+                         .label = column_copy(row, 3),
+                         .reason = column_copy(row, 4),
+                         .config = column_copy(row, 7),
+                         .provenance = column_copy(row, 8),
+                         .last_step = sqlite3_column_int64(row, 9),
+                         .result_step = sqlite3_column_int64(row, 10)};
+        const char *status = (const char *)sqlite3_column_text(row, 5);
+        for (int i = 0; i < RG_TRIAL_STATUSES; i++)
+            if (status && strcmp(status, status_names[i]) == 0)
+                trial.status = (RgTrialStatus)i;
+        if (!trial.algorithm)
+            trial.algorithm = rg_string_copy("");
+        if (!trial.label)
+            trial.label = rg_string_copy(trial.algorithm);
+        trial.swept = rg_pairs_parse((const char *)sqlite3_column_text(row, 6));
+        keep_newest(results, trial);
+    }
+    sqlite3_finalize(row);
+    return RG_OK;
+}
+
+/* The order of methods is that in which they were first run; that of swept values, by size. */
+static int compare_pairs(const RgPairs *a, const RgPairs *b) {
+    for (int i = 0; i < a->count && i < b->count; i++) {
+        double x = a->at[i].number, y = b->at[i].number;
+        int order = isnan(x) || isnan(y) ? strcmp(a->at[i].text, b->at[i].text) : (x > y) - (x < y);
+        if (order != 0)
+            return order;
+    }
+    return (a->count > b->count) - (a->count < b->count);
+}
+
+/* Smallest trial id of a label, by which labels are ordered. */
+static int64_t label_rank(const RgResults *results, const char *label) {
+    int64_t rank = INT64_MAX;
+    for (int i = 0; i < results->trial_count; i++)
+        if (results->trials[i].id < rank && strcmp(results->trials[i].label, label) == 0)
+            rank = results->trials[i].id;
+    return rank;
+}
+
+static int compare_trials(const void *a, const void *b, void *context) {
+    const RgTrial *x = a, *y = b;
+    if (strcmp(x->label, y->label) != 0) {
+        int64_t i = label_rank(context, x->label), j = label_rank(context, y->label);
+        return (i > j) - (i < j);
+    }
+    int order = compare_pairs(&x->swept, &y->swept);
+    return order ? order : (x->seed > y->seed) - (x->seed < y->seed);
+}
+
+/* "algorithms.0.exploration" is shown as "exploration". */
+static const char *last_part(const char *path) {
+    const char *dot = strrchr(path, '.');
+    return dot ? dot + 1 : path;
+}
+
+static char *group_name(const RgTrial *trial) {
+    char *name = rg_string_copy(trial->label);
+    for (int i = 0; i < trial->swept.count; i++) {
+        const RgPair *pair = &trial->swept.at[i];
+        char *longer = rg_string_format("%s, %s %s", name, last_part(pair->name), pair->text);
+        free(name);
+        name = longer;
+    }
+    return name;
+}
+
+static void load_groups(RgResults *results) {
+    qsort_r(results->trials, (size_t)results->trial_count, sizeof *results->trials, compare_trials,
+            results);
+    results->groups = rg_allocate((size_t)(results->trial_count + 1) * sizeof *results->groups);
+    for (int i = 0; i < results->trial_count; i++) {
+        const RgTrial *trial = &results->trials[i];
+        RgGroup *group = results->group_count ? &results->groups[results->group_count - 1] : NULL;
+        if (!group || !same_group(group->trials[0], trial)) {
+            group = &results->groups[results->group_count++];
+            *group = (RgGroup){.label = trial->label,
+                               .algorithm = trial->algorithm,
+                               .swept = &trial->swept,
+                               .name = group_name(trial)};
+        }
+        group->trials =
+            rg_reallocate(group->trials, (size_t)group->count + 1, sizeof *group->trials);
+        group->trials[group->count++] = trial;
+        group->by_status[trial->status]++;
+    }
+}
+
+/* Distinct names that a query gives, NULL-terminated. */
+static RgStatus load_names(const RgResults *results, const char *query, const char ***names,
+                           RgError *error) {
+    sqlite3_stmt *row;
+    int count = 0;
+    *names = rg_allocate(sizeof **names);
+    RG_TRY(prepare(results, &row, query, error));
+    sqlite3_bind_int64(row, 1, results->experiment);
+    while (sqlite3_step(row) == SQLITE_ROW) {
+        *names = rg_reallocate(*names, (size_t)count + 2, sizeof **names);
+        (*names)[count++] = column_copy(row, 0);
+        (*names)[count] = NULL;
+    }
+    sqlite3_finalize(row);
+    return RG_OK;
+}
+
+static void load_swept(RgResults *results) {
+    int count = 0;
+    results->swept = rg_allocate(sizeof *results->swept);
+    for (int i = 0; i < results->trial_count; i++)
+        for (int j = 0; j < results->trials[i].swept.count; j++) {
+            const char *name = results->trials[i].swept.at[j].name;
+            bool known = false;
+            for (int k = 0; k < count && !known; k++)
+                known = strcmp(results->swept[k], name) == 0;
+            if (known)
+                continue;
+            results->swept =
+                rg_reallocate(results->swept, (size_t)count + 2, sizeof *results->swept);
+            results->swept[count++] = name;
+            results->swept[count] = NULL;
+        }
+}
+
+static RgStatus load(RgResults *results, const char *experiment, RgError *error) {
+    RG_TRY(rg_store_open(results->path, false, &results->store, error));
+    RG_TRY(load_experiment(results, experiment, error));
+    RG_TRY(load_trials(results, error));
+    load_groups(results);
+    load_swept(results);
+    RG_TRY(load_names(results,
+                      "SELECT DISTINCT name FROM metrics WHERE trial IN"
+                      " (SELECT id FROM trials WHERE experiment = ?1) ORDER BY name",
+                      &results->metrics, error));
+    return load_names(results,
+                      "SELECT DISTINCT name FROM evaluations WHERE trial IN"
+                      " (SELECT id FROM trials WHERE experiment = ?1) ORDER BY name",
+                      &results->columns, error);
+}
+
+RgStatus rg_results_open(const char *store, const char *experiment, RgResults **results,
+                         RgError *error) {
+    *results = rg_allocate(sizeof **results);
+    (*results)->path = rg_string_copy(store);
+    RgStatus status = load(*results, experiment, error);
+    if (status != RG_OK) {
+        rg_results_close(*results);
+        *results = NULL;
+    }
+    return status;
+}
+
+static void names_free(const char **names) {
+    for (int i = 0; names && names[i]; i++)
+        free((void *)names[i]);
+    free(names);
+}
+
+void rg_results_close(RgResults *results) {
+    if (!results)
+        return;
+    for (int i = 0; i < results->group_count; i++) {
+        free(results->groups[i].name);
+        free(results->groups[i].trials);
+    }
+    for (int i = 0; i < results->trial_count; i++)
+        trial_free(&results->trials[i]);
+    free(results->groups);
+    free(results->trials);
+    free(results->swept); /* its names belong to the trials */
+    names_free(results->metrics);
+    names_free(results->columns);
+    free(results->name);
+    free(results->config);
+    free(results->created);
+    free(results->path);
+    rg_store_close(results->store);
+    free(results);
+}
+
+int rg_group_sample(const RgGroup *group, const RgTrial **trials) {
+    RgTrialStatus wanted =
+        group->by_status[RG_TRIAL_FINISHED] ? RG_TRIAL_FINISHED : RG_TRIAL_RUNNING;
+    int count = 0;
+    for (int i = 0; i < group->count; i++)
+        if (group->trials[i]->status == wanted)
+            trials[count++] = group->trials[i];
+    return count;
+}
+
+RgStatus rg_results_group(const RgResults *results, const char *name, const RgGroup **group,
+                          RgError *error) {
+    const char **names = rg_allocate((size_t)(results->group_count + 1) * sizeof *names);
+    int by_label = 0;
+    *group = NULL;
+    for (int i = 0; i < results->group_count && !*group; i++) {
+        names[i] = results->groups[i].name;
+        if (strcmp(names[i], name) == 0)
+            *group = &results->groups[i];
+    }
+    for (int i = 0; i < results->group_count && (!*group || by_label > 0); i++)
+        if (strcmp(results->groups[i].label, name) == 0) {
+            by_label++;
+            *group = &results->groups[i];
+        }
+    RgStatus status = RG_OK;
+    if (by_label > 1)
+        status = rg_fail(error, RG_E_USAGE,
+                         "label \"%s\" was swept: name one of its %d settings in full, for "
+                         "example \"%s\"",
+                         name, by_label, (*group)->name);
+    else if (!*group)
+        status = rg_unknown_name(error, "label", name, names);
+    free(names);
+    return status;
+}
+
+/* Quantities. */
+
+static const char *stored_metric(const RgResults *results, const char *name) {
+    for (int i = 0; results->metrics[i]; i++)
+        if (strcmp(results->metrics[i], name) == 0)
+            return results->metrics[i];
+    return NULL;
+}
+
+/* Of a short name both may exist: the evaluation's metric is meant before that of training. */
+static const char *find_metric(const RgResults *results, const char *name) {
+    char *evaluated = rg_string_format("eval/%s", name);
+    const char *stored = stored_metric(results, evaluated);
+    free(evaluated);
+    return stored ? stored : stored_metric(results, name);
+}
+
+static const char *short_name(const char *stored) {
+    return strncmp(stored, "eval/", 5) == 0 ? stored + 5 : stored;
+}
+
+bool rg_results_has(const RgResults *results, const char *name, RgQuantity *quantity) {
+    for (size_t i = 0; i < known_count; i++)
+        if (known_quantities[i].cost && strcmp(known_quantities[i].name, name) == 0) {
+            *quantity = known_quantities[i];
+            return true;
+        }
+    const char *stored = find_metric(results, name);
+    if (!stored)
+        return false;
+    *quantity = (RgQuantity){.name = short_name(stored),
+                             .stored = stored,
+                             .heading = short_name(stored),
+                             .unit = RG_UNIT_PLAIN};
+    for (size_t i = 0; i < known_count; i++)
+        if (strcmp(known_quantities[i].stored, stored) == 0 && !known_quantities[i].cost)
+            *quantity = known_quantities[i];
+    return true;
+}
+
+RgStatus rg_results_quantity(const RgResults *results, const char *name, RgQuantity *quantity,
+                             RgError *error) {
+    if (rg_results_has(results, name, quantity))
+        return RG_OK;
+    size_t count = 0;
+    while (results->metrics[count])
+        count++;
+    const char **names = rg_allocate((count + known_count + 1) * sizeof *names);
+    for (size_t i = 0; i < count; i++)
+        names[i] = short_name(results->metrics[i]);
+    for (size_t i = 0; i < known_count; i++)
+        if (known_quantities[i].cost)
+            names[count++] = known_quantities[i].name;
+    RgStatus status = rg_unknown_name(error, "metric", name, names);
+    free(names);
+    return status;
+}
+
+/* Values, curves, items, responses. */
+
+static sqlite3_stmt *quantity_query(const RgResults *results, const RgTrial *trial,
+                                    const RgQuantity *quantity) {
+    if (!quantity->cost) {
+        sqlite3_stmt *row = prepare_for_trial(
+            results, trial,
+            "SELECT step, value FROM metrics WHERE trial = ?1 AND name = ?2 ORDER BY step");
+        sqlite3_bind_text(row, 2, quantity->stored, -1, SQLITE_STATIC);
+        return row;
+    }
+    char *text = rg_string_format("SELECT step, %s FROM readings WHERE trial = ?1 ORDER BY step",
+                                  quantity->stored);
+    sqlite3_stmt *row = prepare_for_trial(results, trial, text);
+    free(text);
+    return row;
+}
+
+double rg_trial_value(const RgResults *results, const RgTrial *trial, const RgQuantity *quantity,
+                      int64_t step) {
+    double value = NAN;
+    sqlite3_stmt *row = quantity_query(results, trial, quantity);
+    while (sqlite3_step(row) == SQLITE_ROW)
+        if (sqlite3_column_int64(row, 0) == step)
+            value = rg_store_double(row, 1);
+    sqlite3_finalize(row);
+    return value;
+}
+
+int64_t rg_trial_curve(const RgResults *results, const RgTrial *trial, const RgQuantity *quantity,
+                       RgPoint **points) {
+    int64_t count = 0, room = 0;
+    *points = NULL;
+    sqlite3_stmt *row = quantity_query(results, trial, quantity);
+    while (sqlite3_step(row) == SQLITE_ROW) {
+        if (count == room) {
+            room = room ? 2 * room : 64;
+            *points = rg_reallocate(*points, (size_t)room, sizeof **points);
+        }
+        (*points)[count++] = (RgPoint){sqlite3_column_int64(row, 0), rg_store_double(row, 1)};
+    }
+    sqlite3_finalize(row);
+    return count;
+}
+
+int64_t rg_trial_items(const RgResults *results, const RgTrial *trial, const char *column,
+                       double **values) {
+    int64_t count = 0;
+    *values = NULL;
+    sqlite3_stmt *row = prepare_for_trial(
+        results, trial,
+        "SELECT item, value FROM evaluations WHERE trial = ?1 AND step = ?2 AND name = ?3"
+        " AND item >= 0 ORDER BY item DESC"); /* the largest first: one allocation */
+    sqlite3_bind_int64(row, 2, trial->result_step);
+    sqlite3_bind_text(row, 3, column, -1, SQLITE_STATIC);
+    while (sqlite3_step(row) == SQLITE_ROW) {
+        int64_t item = sqlite3_column_int64(row, 0);
+        if (!*values) {
+            count = item + 1;
+            *values = rg_reallocate(NULL, (size_t)count, sizeof **values);
+            for (int64_t i = 0; i < count; i++)
+                (*values)[i] = NAN;
+        }
+        (*values)[item] = rg_store_double(row, 1);
+    }
+    sqlite3_finalize(row);
+    return count;
+}
+
+int64_t rg_trials_items(const RgResults *results, const RgTrial **trials, int count,
+                        const char *column, double **values) {
+    double **rows = rg_allocate((size_t)(count + 1) * sizeof *rows);
+    int64_t *lengths = rg_allocate((size_t)(count + 1) * sizeof *lengths);
+    int64_t items = 0;
+    for (int i = 0; i < count; i++) {
+        lengths[i] = rg_trial_items(results, trials[i], column, &rows[i]);
+        items = lengths[i] > items ? lengths[i] : items;
+    }
+    *values = rg_allocate(((size_t)count * (size_t)items + 1) * sizeof **values);
+    for (int i = 0; i < count; i++) {
+        for (int64_t j = 0; j < items; j++)
+            (*values)[i * items + j] = j < lengths[i] ? rows[i][j] : NAN;
+        free(rows[i]);
+    }
+    free(lengths);
+    free(rows);
+    return items;
+}
+
+int64_t rg_trial_responses(const RgResults *results, const RgTrial *trial, RgResponse **responses) {
+    int64_t count = 0;
+    *responses = NULL;
+    sqlite3_stmt *row =
+        prepare_for_trial(results, trial,
+                          "SELECT item, prompt, response FROM responses WHERE trial = ?1 AND"
+                          " step = ?2 ORDER BY item");
+    sqlite3_bind_int64(row, 2, trial->result_step);
+    while (sqlite3_step(row) == SQLITE_ROW) {
+        *responses = rg_reallocate(*responses, (size_t)count + 1, sizeof **responses);
+        (*responses)[count++] =
+            (RgResponse){sqlite3_column_int64(row, 0), column_copy(row, 1), column_copy(row, 2)};
+    }
+    sqlite3_finalize(row);
+    return count;
+}
+
+void rg_responses_free(RgResponse *responses, int64_t count) {
+    for (int64_t i = 0; i < count; i++) {
+        free(responses[i].prompt);
+        free(responses[i].response);
+    }
+    free(responses);
+}

@@ -1,0 +1,228 @@
+/* Statistics of experiments; see the header for what each one means. Distributions are computed
+ * from their definitions (erfc, the incomplete beta function) and inverted by bisection: a few
+ * hundred evaluations are nothing beside reading the results, and nothing has to be tabulated. */
+#include "analysis/statistics.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+RgSummary rg_summarize(const double *values, int64_t count) {
+    RgSummary summary = {.mean = NAN, .deviation = NAN, .standard_error = NAN};
+    double sum = 0, squares = 0;
+    for (int64_t i = 0; i < count; i++)
+        if (!isnan(values[i])) {
+            sum += values[i];
+            summary.count++;
+        }
+    if (summary.count == 0)
+        return summary;
+    summary.mean = sum / (double)summary.count;
+    for (int64_t i = 0; i < count; i++)
+        if (!isnan(values[i]))
+            squares += (values[i] - summary.mean) * (values[i] - summary.mean);
+    if (summary.count > 1) {
+        summary.deviation = sqrt(squares / (double)(summary.count - 1));
+        summary.standard_error = summary.deviation / sqrt((double)summary.count);
+    }
+    return summary;
+}
+
+/* Distributions. */
+
+static double normal_cumulative(double x, double unused) {
+    (void)unused;
+    return 0.5 * erfc(-x / M_SQRT2);
+}
+
+/* Regularised incomplete beta function I_x(a, b) by its continued fraction (modified Lentz), which
+ * converges fast for x < (a + 1) / (a + b + 2); the symmetry covers the rest. */
+static double incomplete_beta(double a, double b, double x) {
+    if (x <= 0 || x >= 1)
+        return x <= 0 ? 0 : 1;
+    if (x > (a + 1) / (a + b + 2))
+        return 1 - incomplete_beta(b, a, 1 - x);
+    double front = exp(lgamma(a + b) - lgamma(a) - lgamma(b) + a * log(x) + b * log1p(-x)) / a;
+    const double tiny = 1e-300;
+    double c = 1, d = 1 - (a + b) * x / (a + 1);
+    d = 1 / (fabs(d) < tiny ? tiny : d);
+    double fraction = d;
+    for (int m = 1; m <= 500; m++) {
+        double even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m));
+        double odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1));
+        double change = 1;
+        for (int half = 0; half < 2; half++) {
+            double term = half ? odd : even;
+            d = 1 + term * d;
+            d = 1 / (fabs(d) < tiny ? tiny : d);
+            c = 1 + term / c;
+            c = fabs(c) < tiny ? tiny : c;
+            change = c * d;
+            fraction *= change;
+        }
+        if (fabs(change - 1) < 1e-15)
+            break;
+    }
+    return front * fraction;
+}
+
+static double student_cumulative(double t, double freedom) {
+    double tail = 0.5 * incomplete_beta(freedom / 2, 0.5, freedom / (freedom + t * t));
+    return t > 0 ? 1 - tail : tail;
+}
+
+/* The x at which a cumulative distribution, symmetric about 0, reaches `probability`. */
+static double invert(double (*cumulative)(double, double), double parameter, double probability) {
+    RG_ASSERT(probability > 0 && probability < 1);
+    if (probability > 0.5) /* the lower tail keeps its digits where the upper one rounds to 1 */
+        return -invert(cumulative, parameter, 1 - probability);
+    double low = -1, high = 0;
+    while (cumulative(low, parameter) > probability)
+        low *= 2;
+    for (int i = 0; i < 200 && low < high; i++) {
+        double middle = 0.5 * (low + high);
+        if (middle == low || middle == high)
+            break;
+        if (cumulative(middle, parameter) < probability)
+            low = middle;
+        else
+            high = middle;
+    }
+    return high;
+}
+
+double rg_normal_quantile(double probability) {
+    return invert(normal_cumulative, 0, probability);
+}
+
+double rg_student_quantile(double probability, double degrees_of_freedom) {
+    return invert(student_cumulative, degrees_of_freedom, probability);
+}
+
+/* Intervals. */
+
+RgInterval rg_student_interval(const RgSummary *summary, double confidence) {
+    if (summary->count < 2)
+        return (RgInterval){NAN, NAN};
+    double t = rg_student_quantile(0.5 + confidence / 2, (double)(summary->count - 1));
+    double half = t * summary->standard_error;
+    return (RgInterval){summary->mean - half, summary->mean + half};
+}
+
+RgInterval rg_wilson_interval(double successes, double trials, double confidence) {
+    if (!(trials > 0))
+        return (RgInterval){NAN, NAN};
+    double z = rg_normal_quantile(0.5 + confidence / 2);
+    double p = successes / trials, shrink = 1 + z * z / trials;
+    double center = (p + z * z / (2 * trials)) / shrink;
+    double half = z / shrink * sqrt(p * (1 - p) / trials + z * z / (4 * trials * trials));
+    return (RgInterval){fmax(0, center - half), fmin(1, center + half)};
+}
+
+double rg_sorted_quantile(const double *sorted, int64_t count, double probability) {
+    if (count == 0)
+        return NAN;
+    double position = probability * (double)(count - 1);
+    int64_t below = (int64_t)floor(position);
+    if (below >= count - 1)
+        return sorted[count - 1];
+    return sorted[below] + (position - (double)below) * (sorted[below + 1] - sorted[below]);
+}
+
+/* The bootstrap. */
+
+static int compare_doubles(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Mean of the cells of one resample; NaN when it drew only missing ones. `sums` and `weights`
+ * [items] are scratch: each item's total over the drawn seeds, and how many of those were there. */
+static double resample_mean(const double *values, int64_t seeds, int64_t items, RgRandom random,
+                            double *sums, double *weights) {
+    for (int64_t i = 0; i < items; i++)
+        sums[i] = weights[i] = 0;
+    for (int64_t s = 0; s < seeds; s++) {
+        const double *row = values + items * rg_random_below(random, (uint64_t)s, seeds);
+        for (int64_t i = 0; i < items; i++)
+            if (!isnan(row[i])) {
+                sums[i] += row[i];
+                weights[i] += 1;
+            }
+    }
+    double sum = 0, weight = 0;
+    for (int64_t i = 0; i < items; i++) {
+        int64_t item = rg_random_below(random, (uint64_t)(seeds + i), items);
+        sum += sums[item];
+        weight += weights[item];
+    }
+    return sum / weight;
+}
+
+/* Percentile interval, spread and two-sided test from the resampled means; sorts them. */
+static void summarize_resamples(double *means, int64_t count, const RgBootstrapOptions *options,
+                                RgBootstrap *result) {
+    int64_t below = 0, above = 0;
+    for (int64_t i = 0; i < count; i++) {
+        below += means[i] <= options->null_value;
+        above += means[i] >= options->null_value;
+    }
+    int64_t tail = below < above ? below : above;
+    result->p_value = fmin(1, 2 * (double)(tail + 1) / (double)(count + 1));
+    result->standard_error = rg_summarize(means, count).deviation;
+    qsort(means, (size_t)count, sizeof *means, compare_doubles);
+    double outside = (1 - options->confidence) / 2;
+    result->interval.low = rg_sorted_quantile(means, count, outside);
+    result->interval.high = rg_sorted_quantile(means, count, 1 - outside);
+}
+
+RgBootstrap rg_bootstrap(const double *values, int64_t seeds, int64_t items,
+                         const RgBootstrapOptions *options) {
+    RgSummary all = rg_summarize(values, seeds * items);
+    RgBootstrap result = {.estimate = all.mean,
+                          .standard_error = NAN,
+                          .interval = {NAN, NAN},
+                          .p_value = NAN,
+                          .cells = all.count};
+    if (all.count < 2)
+        return result;
+    double *means = rg_allocate((size_t)options->resamples * sizeof *means);
+    double *scratch = rg_allocate(2 * (size_t)items * sizeof *scratch);
+    int64_t count = 0;
+    for (int64_t r = 0; r < options->resamples; r++) {
+        double mean =
+            resample_mean(values, seeds, items, rg_random_at(options->random, (uint64_t)r), scratch,
+                          scratch + items);
+        if (!isnan(mean))
+            means[count++] = mean;
+    }
+    if (count > 1)
+        summarize_resamples(means, count, options, &result);
+    free(scratch);
+    free(means);
+    return result;
+}
+
+/* Rank agreement. */
+
+static int sign(double x) {
+    return (x > 0) - (x < 0);
+}
+
+int rg_concordance(const double *x, const double *y, int64_t i, int64_t j) {
+    if (isnan(x[i]) || isnan(y[i]) || isnan(x[j]) || isnan(y[j]))
+        return 0;
+    return sign(x[i] - x[j]) * sign(y[i] - y[j]);
+}
+
+double rg_kendall_tau(const double *x, const double *y, int64_t count) {
+    double score = 0, untied_x = 0, untied_y = 0;
+    for (int64_t i = 0; i < count; i++)
+        for (int64_t j = 0; j < i; j++) {
+            if (isnan(x[i]) || isnan(y[i]) || isnan(x[j]) || isnan(y[j]))
+                continue;
+            score += rg_concordance(x, y, i, j);
+            untied_x += x[i] != x[j];
+            untied_y += y[i] != y[j];
+        }
+    return untied_x > 0 && untied_y > 0 ? score / sqrt(untied_x * untied_y) : NAN;
+}

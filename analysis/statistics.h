@@ -1,0 +1,68 @@
+/* Statistics of experiments: summaries over seeds, intervals, the two-level bootstrap over seeds
+ * and prompts, rank agreement. Pure functions of arrays; a NaN is a missing value and is left out.
+ * Nothing here knows of the results store. */
+#ifndef RG_ANALYSIS_STATISTICS_H
+#define RG_ANALYSIS_STATISTICS_H
+
+#include "core/base.h"
+#include "core/tensor/random.h"
+
+typedef struct RgInterval {
+    double low, high; /* both NaN when there is too little data for an interval */
+} RgInterval;
+
+typedef struct RgSummary {
+    int64_t count;         /* values that are there */
+    double mean;           /* NaN when count is 0 */
+    double deviation;      /* sample standard deviation, divisor count − 1; NaN when count < 2 */
+    double standard_error; /* deviation / √count */
+} RgSummary;
+
+RgSummary rg_summarize(const double *values, int64_t count);
+
+/* Quantile of the standard normal and of Student's t distribution, 0 < probability < 1. */
+double rg_normal_quantile(double probability);
+double rg_student_quantile(double probability, double degrees_of_freedom);
+
+/* mean ± t · standard error, t with count − 1 degrees of freedom. */
+RgInterval rg_student_interval(const RgSummary *summary, double confidence);
+
+/* Interval of a proportion (Wilson 1927). `successes` may be fractional: a tie counts half. */
+RgInterval rg_wilson_interval(double successes, double trials, double confidence);
+
+/* Quantile of sorted values, linear between order statistics (type 7 of Hyndman & Fan 1996). */
+double rg_sorted_quantile(const double *sorted, int64_t count, double probability);
+
+/* The two-level bootstrap. Every seed answers the same prompts, so seeds and prompts are crossed:
+ * each resample draws rows (seeds) and columns (prompts) with replacement, independently, and
+ * averages the cells where they meet (the pigeonhole bootstrap: McCullagh 2000; Owen 2007). The
+ * interval then speaks of new seeds and new prompts, not only of those that were run. It is a
+ * paired bootstrap when the cells are differences or wins of two methods on the same seed and
+ * prompt. */
+typedef struct RgBootstrapOptions {
+    int64_t resamples;
+    double confidence;
+    double null_value; /* of the two-sided test */
+    RgRandom random;
+} RgBootstrapOptions;
+
+typedef struct RgBootstrap {
+    double estimate;       /* mean of all cells */
+    double standard_error; /* standard deviation over resamples */
+    RgInterval interval;   /* percentiles of the resamples */
+    double p_value;        /* twice the smaller tail beyond null_value, (k + 1) / (resamples + 1) */
+    int64_t cells;         /* that hold a value */
+} RgBootstrap;
+
+/* values [seeds, items], row by row. */
+RgBootstrap rg_bootstrap(const double *values, int64_t seeds, int64_t items,
+                         const RgBootstrapOptions *options);
+
+/* Kendall's τ-b between two rankings of the same things (ties allowed); NaN when either has no two
+ * different values. Pairs with a missing value are left out. */
+double rg_kendall_tau(const double *x, const double *y, int64_t count);
+
+/* +1 where both order i and j alike, −1 where they differ, 0 where either ties or is missing. */
+int rg_concordance(const double *x, const double *y, int64_t i, int64_t j);
+
+#endif

@@ -1,0 +1,356 @@
+/* The table of an experiment as data: which columns, the cell of each method, and the notes that
+ * tell how to read it. Writing it in a format is the business of table_write.c. */
+#include "analysis/table.h"
+#include "analysis/format.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const result_names[] = {
+    "reward",
+    "regret",
+    "win_rate_base",
+    "win_rate_dataset",
+    "independent_reward",
+    "independent_win_rate_base",
+    "kl",
+    "reward_margin",
+    "reward_accuracy",
+    "length",
+    NULL,
+};
+static const char *const cost_names[] = {
+    "generated_tokens",
+    "trained_tokens",
+    "judge_queries",
+    "hessian_products",
+    "flops",
+    "seconds",
+    "peak_memory",
+    NULL,
+};
+static const char *const ratio_names[] = {"seconds", "peak_memory", NULL};
+
+/* Cells. */
+
+static bool is_win_rate(const RgQuantity *quantity) {
+    return strstr(quantity->name, "win_rate") != NULL;
+}
+
+/* Interval of a win rate from its per-prompt outcomes; from the seeds' means where there are none.
+ */
+static RgInterval win_rate_interval(const RgResults *results, const RgTrial **trials, int count,
+                                    const RgQuantity *quantity, const RgSummary *summary,
+                                    int64_t resamples) {
+    double *values;
+    int64_t items = rg_trials_items(results, trials, count, quantity->name, &values);
+    RgInterval interval = rg_student_interval(summary, 0.95);
+    if (items > 0 && count > 0) {
+        RgRandom random = rg_random_named(rg_random_root(0), "analysis/table");
+        RgBootstrapOptions options = {resamples, 0.95, 0.5, random};
+        interval = rg_bootstrap(values, count, items, &options).interval;
+    }
+    free(values);
+    return interval;
+}
+
+static RgCell make_cell(const RgTable *table, const RgTrial **trials, int count,
+                        const RgQuantity *quantity, int64_t resamples) {
+    RgCell cell = {.interval = {NAN, NAN}};
+    double *values = rg_allocate((size_t)(count + 1) * sizeof *values);
+    for (int i = 0; i < count; i++)
+        values[i] = rg_trial_value(table->results, trials[i], quantity, trials[i]->result_step);
+    cell.summary = rg_summarize(values, count);
+    if (is_win_rate(quantity) && cell.summary.count > 0)
+        cell.interval =
+            win_rate_interval(table->results, trials, count, quantity, &cell.summary, resamples);
+    free(values);
+    return cell;
+}
+
+/* The DPO row that a group is measured against: the one that shares most swept values. */
+static int baseline_of(const RgResults *results, int group) {
+    int best = -1, most = -1;
+    for (int i = 0; i < results->group_count; i++) {
+        const RgGroup *candidate = &results->groups[i];
+        if (strcmp(candidate->algorithm, "dpo") != 0)
+            continue;
+        int shared = 0;
+        for (int j = 0; j < candidate->swept->count; j++) {
+            const RgPair *pair = &candidate->swept->at[j];
+            const RgPair *own = rg_pairs_find(results->groups[group].swept, pair->name);
+            shared += own && strcmp(own->text, pair->text) == 0;
+        }
+        if (shared > most) {
+            most = shared;
+            best = i;
+        }
+    }
+    return best;
+}
+
+static RgCell *cell_at(const RgTable *table, int group, int column) {
+    return &table->cells[group * table->column_count + column];
+}
+
+/* Ratios need every row's mean first: the columns that they are taken from come before them. */
+static void fill_ratios(RgTable *table, int column) {
+    const RgColumn *ratio = &table->columns[column];
+    int from = 0;
+    while (table->columns[from].ratio ||
+           strcmp(table->columns[from].quantity.name, ratio->quantity.name) != 0)
+        from++;
+    for (int group = 0; group < table->results->group_count; group++) {
+        int baseline = baseline_of(table->results, group);
+        double value = NAN;
+        if (baseline >= 0)
+            value = cell_at(table, group, from)->summary.mean /
+                    cell_at(table, baseline, from)->summary.mean;
+        RgCell *cell = cell_at(table, group, column);
+        *cell = (RgCell){.interval = {NAN, NAN}};
+        cell->summary = rg_summarize(&value, isfinite(value) ? 1 : 0);
+    }
+}
+
+static void fill(RgTable *table, int64_t resamples) {
+    const RgResults *results = table->results;
+    table->cells = rg_allocate((size_t)(results->group_count * table->column_count + 1) *
+                               sizeof *table->cells);
+    table->sample = rg_allocate((size_t)(results->group_count + 1) * sizeof *table->sample);
+    for (int group = 0; group < results->group_count; group++) {
+        const RgGroup *row = &results->groups[group];
+        const RgTrial **trials = rg_allocate((size_t)(row->count + 1) * sizeof *trials);
+        int count = rg_group_sample(row, trials);
+        table->sample[group] = count;
+        for (int column = 0; column < table->column_count; column++)
+            if (!table->columns[column].ratio)
+                *cell_at(table, group, column) =
+                    make_cell(table, trials, count, &table->columns[column].quantity, resamples);
+        free(trials);
+    }
+    for (int column = 0; column < table->column_count; column++)
+        if (table->columns[column].ratio)
+            fill_ratios(table, column);
+}
+
+/* Columns. */
+
+static void add_column(RgTable *table, RgQuantity quantity, bool ratio) {
+    table->columns =
+        rg_reallocate(table->columns, (size_t)table->column_count + 1, sizeof *table->columns);
+    table->columns[table->column_count++] = (RgColumn){quantity, ratio};
+}
+
+static bool has_dpo(const RgResults *results) {
+    for (int i = 0; i < results->group_count; i++)
+        if (strcmp(results->groups[i].algorithm, "dpo") == 0)
+            return true;
+    return false;
+}
+
+static void add_usual_columns(RgTable *table) {
+    RgQuantity quantity;
+    for (int i = 0; result_names[i]; i++)
+        if (rg_results_has(table->results, result_names[i], &quantity) && !quantity.cost)
+            add_column(table, quantity, false);
+    table->result_columns = table->column_count;
+    for (int i = 0; cost_names[i]; i++)
+        if (rg_results_has(table->results, cost_names[i], &quantity))
+            add_column(table, quantity, false);
+    for (int i = 0; ratio_names[i] && has_dpo(table->results); i++)
+        if (rg_results_has(table->results, ratio_names[i], &quantity))
+            add_column(table, quantity, true);
+}
+
+static bool column_is_empty(const RgTable *table, int column) {
+    bool all_zero = table->columns[column].quantity.cost;
+    for (int group = 0; group < table->results->group_count; group++) {
+        const RgSummary *summary = &cell_at(table, group, column)->summary;
+        if (summary->count > 0 && !(all_zero && summary->mean == 0))
+            return false;
+    }
+    return true;
+}
+
+/* Take out the columns that no row has: no value, or a cost that nothing ever incurred. */
+static void drop_empty_columns(RgTable *table) {
+    int kept = 0, columns = table->column_count, results = table->result_columns;
+    RgCell *cells =
+        rg_allocate((size_t)(table->results->group_count * columns + 1) * sizeof *cells);
+    int *keep = rg_allocate((size_t)(columns + 1) * sizeof *keep);
+    for (int column = 0; column < columns; column++)
+        if (!column_is_empty(table, column))
+            keep[kept++] = column;
+        else if (column < results)
+            table->result_columns--;
+    for (int group = 0; group < table->results->group_count; group++)
+        for (int i = 0; i < kept; i++)
+            cells[group * kept + i] = *cell_at(table, group, keep[i]);
+    for (int i = 0; i < kept; i++)
+        table->columns[i] = table->columns[keep[i]];
+    free(keep);
+    free(table->cells);
+    table->cells = cells;
+    table->column_count = kept;
+}
+
+/* Notes. */
+
+static void add_note(RgTable *table, char *note) {
+    table->notes = rg_reallocate(table->notes, (size_t)table->note_count + 1, sizeof *table->notes);
+    table->notes[table->note_count++] = note;
+}
+
+static void note_definitions(RgTable *table, int64_t resamples) {
+    bool spread = false, interval = false, ratio = false;
+    for (int i = 0; i < table->results->group_count * table->column_count; i++) {
+        spread |= table->cells[i].summary.count > 1;
+        interval |= !isnan(table->cells[i].interval.low);
+    }
+    for (int i = 0; i < table->column_count; i++)
+        ratio |= table->columns[i].ratio;
+    if (spread)
+        add_note(table, rg_string_copy("Each figure is the mean over the finished trials (seeds) "
+                                       "at their last evaluation; ± is its standard error."));
+    if (interval)
+        add_note(table,
+                 rg_string_format("A tie counts as half a win. [low, high] is a 95 %% interval: "
+                                  "bootstrap over seeds and prompts, %lld resamples.",
+                                  (long long)resamples));
+    if (ratio)
+        add_note(table, rg_string_copy("Time × and memory × are ratios to the DPO row."));
+}
+
+/* Means of a metric for every row, NaN where absent; false when the experiment lacks it. */
+static bool row_means(const RgTable *table, const char *name, double *means) {
+    for (int column = 0; column < table->column_count; column++) {
+        if (table->columns[column].ratio || strcmp(table->columns[column].quantity.name, name) != 0)
+            continue;
+        for (int group = 0; group < table->results->group_count; group++)
+            means[group] = cell_at(table, group, column)->summary.mean;
+        return true;
+    }
+    return false;
+}
+
+/* Does the judge that no method trained on rank the methods alike? */
+static void note_agreement(RgTable *table, const char *by, const char *gold_name,
+                           const char *independent_name) {
+    const RgResults *results = table->results;
+    int groups = results->group_count, pairs = 0, discordant = 0;
+    double *gold = rg_allocate(2 * (size_t)(groups + 1) * sizeof *gold);
+    double *independent = gold + groups + 1;
+    char *names = rg_string_copy("");
+    bool both =
+        row_means(table, gold_name, gold) && row_means(table, independent_name, independent);
+    for (int i = 0; both && i < groups; i++)
+        for (int j = i + 1; j < groups; j++) {
+            int concordance = rg_concordance(gold, independent, i, j);
+            pairs += concordance != 0;
+            if (concordance >= 0)
+                continue;
+            char *longer = rg_string_format("%s%s%s / %s", names, discordant++ ? "; " : "",
+                                            results->groups[i].name, results->groups[j].name);
+            free(names);
+            names = longer;
+        }
+    double tau = both ? rg_kendall_tau(gold, independent, groups) : NAN;
+    if (pairs > 0 && discordant == 0)
+        add_note(table, rg_string_format("By %s, the independent judge ranks the methods as the "
+                                         "gold judge does (Kendall's τ %.2f, %d pairs).",
+                                         by, tau, pairs));
+    else if (pairs > 0)
+        add_note(table, rg_string_format("By %s, the independent judge orders %d of %d pairs of "
+                                         "methods the other way (Kendall's τ %.2f): %s.",
+                                         by, discordant, pairs, tau, names));
+    free(names);
+    free(gold);
+}
+
+static void note_trials(RgTable *table) {
+    const RgResults *results = table->results;
+    int running = 0;
+    for (int i = 0; i < results->trial_count; i++) {
+        const RgTrial *trial = &results->trials[i];
+        running += trial->status == RG_TRIAL_RUNNING;
+        if (trial->status != RG_TRIAL_DIVERGED && trial->status != RG_TRIAL_FAILED)
+            continue;
+        const char *name = trial->label;
+        for (int g = 0; g < results->group_count; g++)
+            for (int t = 0; t < results->groups[g].count; t++)
+                if (results->groups[g].trials[t] == trial)
+                    name = results->groups[g].name;
+        add_note(table, rg_string_format("%s: %s, seed %lld, at step %lld: %s.",
+                                         trial->status == RG_TRIAL_DIVERGED ? "Diverged" : "Failed",
+                                         name, (long long)trial->seed, (long long)trial->last_step,
+                                         trial->reason ? trial->reason : "no reason recorded"));
+    }
+    if (running > 0)
+        add_note(table, rg_string_format("%d trial%s still running or interrupted; a row shows %s "
+                                         "only while it has no finished one.",
+                                         running, running > 1 ? "s are" : " is",
+                                         running > 1 ? "them" : "it"));
+    if (results->superseded > 0)
+        add_note(table,
+                 rg_string_format("%d older trial%s of the same method and seed, run with other "
+                                  "settings or another version, left out.",
+                                  results->superseded, results->superseded > 1 ? "s" : ""));
+}
+
+RgStatus rg_table_create(const RgResults *results, const char *const *metrics, int64_t resamples,
+                         RgTable **result, RgError *error) {
+    RgTable *table = rg_allocate(sizeof *table);
+    resamples = resamples > 0 ? resamples : 10000;
+    table->results = results;
+    RgStatus status = RG_OK;
+    for (int i = 0; metrics && metrics[i] && status == RG_OK; i++) {
+        RgQuantity quantity;
+        status = rg_results_quantity(results, metrics[i], &quantity, error);
+        if (status == RG_OK)
+            add_column(table, quantity, false);
+    }
+    if (status != RG_OK) {
+        rg_table_destroy(table);
+        return status;
+    }
+    table->result_columns = table->column_count;
+    if (!metrics)
+        add_usual_columns(table);
+    fill(table, resamples);
+    if (!metrics)
+        drop_empty_columns(table);
+    note_definitions(table, resamples);
+    note_agreement(table, "reward", "reward", "independent_reward");
+    note_agreement(table, "win rate", "win_rate_base", "independent_win_rate_base");
+    note_trials(table);
+    *result = table;
+    return RG_OK;
+}
+
+void rg_table_destroy(RgTable *table) {
+    if (!table)
+        return;
+    for (int i = 0; i < table->note_count; i++)
+        free(table->notes[i]);
+    free(table->notes);
+    free(table->columns);
+    free(table->cells);
+    free(table->sample);
+    free(table);
+}
+
+RgStatus rg_table(const RgTableOptions *options, RgError *error) {
+    RgResults *results;
+    RgTable *table;
+    RG_TRY(rg_results_open(options->store, options->experiment, &results, error));
+    RgStatus status = rg_table_create(results, options->metrics, options->resamples, &table, error);
+    if (status == RG_OK) {
+        rg_table_write(table, options->format, options->out);
+        rg_table_destroy(table);
+        if (fflush(options->out) != 0 || ferror(options->out))
+            status = rg_fail(error, RG_E_FILE, "cannot write the table: the output refused it");
+    }
+    rg_results_close(results);
+    return status;
+}

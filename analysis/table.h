@@ -1,0 +1,73 @@
+/* Tables of an experiment: one row per method and swept values, means over seeds. `rg_table` is
+ * the whole command; the table as data serves the report too. */
+#ifndef RG_ANALYSIS_TABLE_H
+#define RG_ANALYSIS_TABLE_H
+
+#include "analysis/query.h"
+#include "analysis/statistics.h"
+
+#include <stdio.h>
+
+typedef enum RgTableFormat {
+    RG_TABLE_TEXT,
+    RG_TABLE_MARKDOWN,
+    RG_TABLE_LATEX, /* booktabs */
+    RG_TABLE_CSV,   /* raw numbers: mean, standard error, count, interval */
+} RgTableFormat;
+
+typedef struct RgTableOptions {
+    const char *store;      /* path */
+    const char *experiment; /* NULL: the one worked on last */
+    RgTableFormat format;
+    const char *const *metrics; /* NULL-terminated columns; NULL: all of the usual ones present */
+    int64_t resamples;          /* of the bootstrap; 0: 10,000 */
+    FILE *out;
+} RgTableOptions;
+
+/* Write the table, and under it what its figures mean, how the independent judge's ranking agrees,
+ * and which trials diverged. RG_E_USAGE on an unknown experiment or metric, naming the nearest. */
+RgStatus rg_table(const RgTableOptions *options, RgError *error);
+
+/* The name of a format ("text", "markdown", "latex", "csv"). */
+RgStatus rg_table_format(const char *name, RgTableFormat *format, RgError *error);
+
+/* The table as data. */
+
+typedef struct RgCell {
+    RgSummary summary;   /* over the row's seeds; of a ratio only the mean */
+    RgInterval interval; /* 95 % of a win rate; NaN of others */
+} RgCell;
+
+typedef struct RgColumn {
+    RgQuantity quantity;
+    bool ratio; /* of the row's mean to that of its DPO row */
+} RgColumn;
+
+typedef struct RgTable {
+    const RgResults *results;
+    RgColumn *columns;
+    int column_count;
+    int result_columns; /* the first ones tell what came out, the others what it cost */
+    int *sample;        /* [groups] trials that the means are over */
+    RgCell *cells;      /* [groups, columns] */
+    char **notes;       /* sentences to stand under the table */
+    int note_count;
+} RgTable;
+
+RgStatus rg_table_create(const RgResults *results, const char *const *metrics, int64_t resamples,
+                         RgTable **table, RgError *error);
+void rg_table_destroy(RgTable *table);
+
+/* As text: cells formatted for people, [groups + 1, columns], the first row being headings. Columns
+ * `from` to `to` of the table, with label, swept values and trials before them. */
+typedef struct RgGrid {
+    char **cells;
+    int rows, columns;
+    int names; /* columns at the left that are names: aligned left, the others right */
+} RgGrid;
+
+RgGrid rg_table_grid(const RgTable *table, int from, int to);
+void rg_grid_free(RgGrid *grid);
+void rg_table_write(const RgTable *table, RgTableFormat format, FILE *out);
+
+#endif
