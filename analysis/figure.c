@@ -14,21 +14,21 @@
 static const char *const colors[] = {"#0072B2", "#D55E00", "#009E73", "#CC79A7",
                                      "#E69F00", "#56B4E9", "#000000"};
 enum { COLOR_COUNT = sizeof colors / sizeof *colors };
-static const char *const dashes[] = {"1", "(12,5)", "(3,4)", "(12,4,3,4)", "(20,6)"};
+static const char *const dashes[] = {"1", "(12,4)", "(12,4,3,4)", "(5,4)", "(20,5)"};
 enum { DASH_COUNT = sizeof dashes / sizeof *dashes };
 static const int point_types[] = {7, 5, 9, 13, 11, 6, 4, 8, 12, 10}; /* filled ones first */
 enum { POINT_COUNT = sizeof point_types / sizeof *point_types };
 
 typedef struct Suffix {
-    const char *suffix, *terminal;
+    const char *suffix, *terminal, *family;
     double scale;      /* pixels to the terminal's unit */
     double font, line; /* the same look in every terminal */
 } Suffix;
 
 static const Suffix suffixes[] = {
-    {".svg", "svg noenhanced", 1, 13, 1},
-    {".png", "pngcairo noenhanced", 2, 22, 2},
-    {".pdf", "pdfcairo noenhanced", 1.0 / 96, 9.75, 0.75},
+    {".svg", "svg noenhanced", "sans-serif", 1, 13, 1},
+    {".png", "pngcairo noenhanced", "DejaVu Sans", 2, 22, 2},
+    {".pdf", "pdfcairo noenhanced", "DejaVu Sans", 1.0 / 96, 9.75, 0.75},
 };
 
 void rg_figure_destroy(RgFigure *figure) {
@@ -116,8 +116,12 @@ static Range y_range(const RgFigure *figure) {
     if (span == 0)
         span = means.high != 0 ? fabs(means.high) : 1;
     Range range = {means.low - 0.05 * span, means.high + 0.05 * span};
-    range.low = fmin(range.low, fmax(bands.low, means.low - 0.75 * span));
-    range.high = fmax(range.high, fmin(bands.high, means.high + 0.75 * span));
+    range.low = fmin(range.low, fmax(bands.low, means.low - span));
+    range.high = fmax(range.high, fmin(bands.high, means.high + span));
+    if (figure->share) { /* a little more than 1, so that a curve along the edge is seen whole */
+        range.low = fmax(range.low, -0.01);
+        range.high = fmin(range.high, 1.01);
+    }
     return (Range){range.low * figure->y_factor, range.high * figure->y_factor};
 }
 
@@ -144,13 +148,13 @@ static void write_frame(const RgFigure *figure, FILE *out) {
           "set border 3 linewidth 0.8 linecolor rgb '#444444'\n"
           "set tics nomirror out scale 0.5 textcolor rgb '#333333'\n"
           "set grid ytics linetype 1 linewidth 0.6 linecolor rgb '#DDDDDD'\n"
-          "set key below center maxrows 4 width 1 samplen 3 spacing 1.15 textcolor rgb '#222222'\n",
+          "set key below Left reverse samplen 3 spacing 1.2 textcolor rgb '#222222'\n",
           out);
     fprintf(out, "set yrange [%.10g:%.10g]\n", y.low, y.high);
     write_x_axis(figure, out);
     fputs("set xlabel ", out);
     write_quoted(out, figure->x_label);
-    fputs(" textcolor rgb '#222222'\nset label 1 ", out);
+    fputs(".\"\\n\" textcolor rgb '#222222'\nset label 1 ", out); /* a line's room above the key */
     write_quoted(out, figure->y_label);
     fputs(" at graph 0, graph 1 offset character -5, character 1 textcolor rgb '#222222'\n", out);
     if (figure->title) {
@@ -161,11 +165,12 @@ static void write_frame(const RgFigure *figure, FILE *out) {
     fprintf(out, "set tmargin %g\n", figure->title ? 4.5 : 2.5);
 }
 
-static void write_style(int curve, double line, FILE *out) {
-    fprintf(out, "linecolor rgb '%s' linewidth %g dashtype %s pointtype %d pointsize %g",
-            colors[curve % COLOR_COUNT], 1.6 * line,
-            dashes[(curve + curve / COLOR_COUNT) % DASH_COUNT],
-            point_types[(curve + curve / COLOR_COUNT) % POINT_COUNT], 0.5 * line);
+static void write_style(int curve, double line, bool flat, FILE *out) {
+    int shape = curve + curve / COLOR_COUNT;
+    fprintf(out, "linecolor rgb '%s' linewidth %g dashtype %s", colors[curve % COLOR_COUNT],
+            1.6 * line, dashes[shape % DASH_COUNT]);
+    if (!flat)
+        fprintf(out, " pointtype %d pointsize %g", point_types[shape % POINT_COUNT], 0.55 * line);
 }
 
 static bool has_band(const RgFigureCurve *curve) {
@@ -175,37 +180,65 @@ static bool has_band(const RgFigureCurve *curve) {
     return false;
 }
 
+/* Error bars where x is no scale on which neighbours meet; of several curves over the same
+ * categories, side by side. */
+static bool has_bars(const RgFigure *figure, int curve) {
+    return !figure->curves[curve].flat && (figure->path || figure->x_scale == RG_AXIS_CATEGORIES);
+}
+
+static double dodge(const RgFigure *figure, int curve) {
+    int before = 0, all = 0;
+    for (int i = 0; i < figure->curve_count; i++) {
+        all += !figure->curves[i].flat;
+        before += i < curve && !figure->curves[i].flat;
+    }
+    if (figure->x_scale != RG_AXIS_CATEGORIES || figure->curves[curve].flat)
+        return 0;
+    return 0.06 * (before - 0.5 * (all - 1));
+}
+
+static void write_band(const RgFigure *figure, int curve, double line, FILE *out) {
+    const char *color = colors[curve % COLOR_COUNT];
+    fprintf(out, " index %d using ($2*xf%+.3g):", curve, dodge(figure, curve));
+    if (has_bars(figure, curve))
+        fprintf(out,
+                "($3*yf):($4*yf):($5*yf) with yerrorbars linecolor rgb '#80%s' linewidth %g "
+                "pointtype 0 notitle",
+                color + 1, line);
+    else
+        fprintf(out,
+                "($4*yf):($5*yf) with filledcurves fillstyle transparent solid 0.13 noborder "
+                "fillcolor rgb '%s' notitle",
+                color);
+}
+
+static void write_curve(const RgFigure *figure, int curve, double line, FILE *out) {
+    int64_t count = figure->curves[curve].count;
+    bool flat = figure->curves[curve].flat;
+    fprintf(out, " index %d using ($2*xf%+.3g):($3*yf) with %s ", curve, dodge(figure, curve),
+            flat ? "lines" : "linespoints");
+    write_style(curve, line, flat, out);
+    if (count > 15 && !flat)
+        fprintf(out, " pointinterval %lld", (long long)(count / 10));
+    fputs(" title ", out);
+    write_quoted(out, figure->curves[curve].name);
+}
+
 /* Bands first, so that no curve is hidden under another's band. */
 static void write_curves(const RgFigure *figure, const char *data, double line, FILE *out) {
     const char *between = "plot ";
     fprintf(out, "xf = %.10g\nyf = %.10g\n", figure->x_factor, figure->y_factor);
-    for (int i = 0; i < figure->curve_count; i++) {
-        if (!has_band(&figure->curves[i]))
+    for (int i = 0; i < 2 * figure->curve_count; i++) {
+        int curve = i % figure->curve_count;
+        bool band = i < figure->curve_count;
+        if (band && !has_band(&figure->curves[curve]))
             continue;
         fputs(between, out);
         write_quoted(out, data);
-        if (figure->path || figure->x_scale == RG_AXIS_CATEGORIES)
-            fprintf(out,
-                    " index %d using ($2*xf):($3*yf):($4*yf):($5*yf) with yerrorbars linecolor rgb "
-                    "'#80%s' linewidth %g pointtype 0 notitle",
-                    i, colors[i % COLOR_COUNT] + 1, line);
+        if (band)
+            write_band(figure, curve, line, out);
         else
-            fprintf(out,
-                    " index %d using ($2*xf):($4*yf):($5*yf) with filledcurves fillstyle "
-                    "transparent solid 0.13 noborder fillcolor rgb '%s' notitle",
-                    i, colors[i % COLOR_COUNT]);
-        between = ", \\\n     ";
-    }
-    for (int i = 0; i < figure->curve_count; i++) {
-        int64_t count = figure->curves[i].count;
-        fputs(between, out);
-        write_quoted(out, data);
-        fprintf(out, " index %d using ($2*xf):($3*yf) with linespoints ", i);
-        write_style(i, line, out);
-        if (count > 15)
-            fprintf(out, " pointinterval %lld", (long long)(count / 10));
-        fputs(" title ", out);
-        write_quoted(out, figure->curves[i].name);
+            write_curve(figure, curve, line, out);
         between = ", \\\n     ";
     }
     putc('\n', out);
@@ -215,8 +248,9 @@ static void write_script(const RgFigure *figure, const Suffix *format, const cha
                          const char *data, int width, int height, FILE *out) {
     fprintf(out,
             "# gnuplot <this file>, in its folder, draws the figure again.\n"
-            "set terminal %s size %g,%g font 'DejaVu Sans,%g'\nset output ",
-            format->terminal, width * format->scale, height * format->scale, format->font);
+            "set terminal %s size %g,%g font '%s,%g'\nset output ",
+            format->terminal, width * format->scale, height * format->scale, format->family,
+            format->font);
     write_quoted(out, image);
     putc('\n', out);
     write_frame(figure, out);

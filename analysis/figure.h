@@ -15,6 +15,7 @@ typedef struct RgFigureCurve {
     char *name;
     RgFigurePoint *points;
     int64_t count;
+    bool flat; /* a level to compare with, not measured at these x: a line without points */
 } RgFigureCurve;
 
 typedef enum RgAxisScale {
@@ -30,7 +31,8 @@ typedef struct RgFigure {
     RgAxisScale x_scale;
     char **categories;
     int category_count;
-    bool path; /* x is an outcome, not chosen: error bars in place of a band */
+    bool share; /* y is one: its axis does not leave [0, 1] */
+    bool path;  /* x is an outcome, not chosen: error bars in place of a band */
     RgFigureCurve *curves;
     int curve_count;
 } RgFigure;

@@ -178,7 +178,7 @@ static char *curve_name(const RgGroup *group, const char *without) {
 
 static RgFigureCurve *curve_named(RgFigure *figure, char *name) {
     for (int i = 0; i < figure->curve_count; i++)
-        if (strcmp(figure->curves[i].name, name) == 0) {
+        if (!figure->curves[i].flat && strcmp(figure->curves[i].name, name) == 0) {
             free(name);
             return &figure->curves[i];
         }
@@ -247,6 +247,17 @@ static RgAxisScale choose_scale(const Value *values, int count) {
     return geometric ? RG_AXIS_LOG : even ? RG_AXIS_LINEAR : RG_AXIS_CATEGORIES;
 }
 
+/* A method that lacks the option is a level to compare with, from one end of the axis to the other.
+ */
+static void add_level(RgFigure *figure, char *name, RgFigurePoint point, double from, double to) {
+    RgFigureCurve curve = {.name = name, .count = 2, .flat = true};
+    curve.points = rg_allocate(2 * sizeof *curve.points);
+    curve.points[0] = curve.points[1] = point;
+    curve.points[0].x = from;
+    curve.points[1].x = to;
+    add_curve(figure, curve);
+}
+
 static int compare_points(const void *a, const void *b) {
     const RgFigurePoint *x = a, *y = b;
     return (x->x > y->x) - (x->x < y->x);
@@ -261,8 +272,14 @@ static void add_swept_curves(const RgResults *results, const char *option,
     for (int g = 0; g < results->group_count; g++) {
         const RgPair *pair = rg_pairs_find(results->groups[g].swept, option);
         RgFigurePoint point = final_point(results, &results->groups[g], quantity);
-        if (!pair || point.seeds == 0)
+        if (point.seeds == 0)
             continue;
+        if (!pair) {
+            add_level(figure, curve_name(&results->groups[g], option), point,
+                      categories ? -0.5 : values[0].number,
+                      categories ? count - 0.5 : values[count - 1].number);
+            continue;
+        }
         point.x = pair->number;
         for (int i = 0; categories && i < count; i++)
             if (strcmp(values[i].text, pair->text) == 0)
@@ -347,6 +364,7 @@ RgStatus rg_plot_figure(const RgResults *results, const RgPlotOptions *options, 
     RgFigure *figure = rg_allocate(sizeof *figure);
     figure->title = rg_string_copy(options->title);
     figure->x_factor = 1;
+    figure->share = axes.y.unit == RG_UNIT_PERCENT;
     if (option) {
         add_swept_curves(results, option, &axes.y, figure);
         figure->x_label = rg_string_copy(x);

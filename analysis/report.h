@@ -1,0 +1,20 @@
+/* The report: one experiment as one HTML page that needs nothing else, neither network nor script.
+ * `rg_report` is the whole command. */
+#ifndef RG_ANALYSIS_REPORT_H
+#define RG_ANALYSIS_REPORT_H
+
+#include "core/base.h"
+
+typedef struct RgReportOptions {
+    const char *store;      /* path */
+    const char *experiment; /* NULL: the one worked on last */
+    const char *output;     /* .html */
+    const char *title;      /* NULL: the experiment's name */
+    int64_t prompts;        /* sample prompts shown; 0: 8 */
+    int64_t resamples;      /* of the bootstrap; 0: 10,000 */
+} RgReportOptions;
+
+/* RG_E_FILE when the page cannot be written, or gnuplot is missing or fails. */
+RgStatus rg_report(const RgReportOptions *options, RgError *error);
+
+#endif
