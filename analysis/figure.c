@@ -359,6 +359,19 @@ static RgStatus draw(const RgFigure *figure, const Suffix *format, const Paths *
     return run_gnuplot(paths->folder, paths->script, error);
 }
 
+/* Room for the frame in proportion to its width, and below it for as many rows as the legend will
+ * take: about 7 pixels a letter, 50 for the sample of the line. */
+static int natural_height(const RgFigure *figure, int width) {
+    size_t longest = 1;
+    for (int i = 0; i < figure->curve_count; i++)
+        if (strlen(figure->curves[i].name) > longest)
+            longest = strlen(figure->curves[i].name);
+    int columns = width * 9 / 10 / (50 + 7 * (int)longest);
+    columns = columns > 0 ? columns : 1;
+    int rows = (figure->curve_count + columns - 1) / columns;
+    return width * 16 / 25 + 40 + 19 * rows + (figure->title ? 32 : 0);
+}
+
 RgStatus rg_figure_draw(const RgFigure *figure, const char *output, int width, int height,
                         RgError *error) {
     size_t length = strlen(output);
@@ -368,8 +381,9 @@ RgStatus rg_figure_draw(const RgFigure *figure, const char *output, int width, i
             output[length - suffix - 1] == '/')
             continue;
         Paths paths = split_output(output, suffix);
-        RgStatus status = draw(figure, &suffixes[i], &paths, width > 0 ? width : 720,
-                               height > 0 ? height : 460, error);
+        width = width > 0 ? width : 720;
+        height = height > 0 ? height : natural_height(figure, width);
+        RgStatus status = draw(figure, &suffixes[i], &paths, width, height, error);
         paths_free(&paths);
         return status;
     }

@@ -161,15 +161,19 @@ static const char *find_swept(const RgResults *results, const char *name) {
     return found && *found ? found : NULL;
 }
 
+static const char *last_part(const char *path) {
+    const char *dot = strrchr(path, '.');
+    return dot ? dot + 1 : path;
+}
+
 /* The curve of a group: its label and swept values, without that on the axis. */
 static char *curve_name(const RgGroup *group, const char *without) {
     char *name = rg_string_copy(group->label);
     for (int i = 0; i < group->swept->count; i++) {
         const RgPair *pair = &group->swept->at[i];
-        const char *dot = strrchr(pair->name, '.');
         if (strcmp(pair->name, without) == 0)
             continue;
-        char *longer = rg_string_format("%s, %s %s", name, dot ? dot + 1 : pair->name, pair->text);
+        char *longer = rg_string_format("%s, %s %s", name, last_part(pair->name), pair->text);
         free(name);
         name = longer;
     }
@@ -367,7 +371,7 @@ RgStatus rg_plot_figure(const RgResults *results, const RgPlotOptions *options, 
     figure->share = axes.y.unit == RG_UNIT_PERCENT;
     if (option) {
         add_swept_curves(results, option, &axes.y, figure);
-        figure->x_label = rg_string_copy(x);
+        figure->x_label = rg_string_copy(last_part(option));
     } else {
         add_training_curves(results, &axes, figure);
         figure->path = !axes.x.cost;

@@ -13,7 +13,7 @@ typedef struct RgPlotOptions {
     const char *x;          /* cost, metric, or swept option; NULL: "step" */
     const char *output;     /* .svg, .png or .pdf */
     const char *title;      /* NULL: none */
-    int width, height;      /* pixels at 96 to the inch; 0: 720 × 460 */
+    int width, height;      /* pixels at 96 to the inch; 0: chosen */
 } RgPlotOptions;
 
 /* One curve per method and swept values, the mean over seeds with a 95 % band (Student's t).

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 /* Small enough that its letters are still read at the width of a telephone. */
-enum { FIGURE_WIDTH = 520, FIGURE_HEIGHT = 380 };
+enum { FIGURE_WIDTH = 460 };
 
 typedef struct Page {
     const RgResults *results;
@@ -30,7 +30,7 @@ static RgStatus draw_inline(Page *page, const RgFigure *figure, const char *capt
                             RgError *error) {
     char *path = rg_string_format("%s/figure.svg", page->folder), *svg = NULL, prefix[16];
     size_t size;
-    RgStatus status = rg_figure_draw(figure, path, FIGURE_WIDTH, FIGURE_HEIGHT, error);
+    RgStatus status = rg_figure_draw(figure, path, FIGURE_WIDTH, 0, error);
     if (status == RG_OK)
         status = rg_file_read(path, &svg, &size, error);
     if (status == RG_OK) {
@@ -140,13 +140,37 @@ static void write_summary(Page *page) {
         fprintf(page->out, ", %d running or interrupted", by_status[RG_TRIAL_RUNNING]);
     fputs(". Experiment <b>", page->out);
     rg_write_html(page->out, results->name);
-    fputs("</b>, begun ", page->out);
-    rg_write_html(page->out, results->created ? results->created : RG_DASH);
-    fputs(".</p>\n<nav aria-label=\"sections\"><a href=\"#results\">Results</a>"
-          "<a href=\"#figures\">Figures</a><a href=\"#cost\">Cost</a>"
-          "<a href=\"#configuration\">Configuration</a><a href=\"#provenance\">Provenance</a></nav>"
-          "\n</header>\n<main>\n",
-          page->out);
+    fputs("</b>", page->out);
+    if (results->created) { /* 2024-05-01T12:30:59Z */
+        fputs(", begun ", page->out);
+        char *date = rg_string_copy(results->created);
+        date[strcspn(date, "T")] = '\0';
+        rg_write_html(page->out, date);
+        free(date);
+    }
+    fputs(".</p>\n", page->out);
+}
+
+/* Links to the sections that the body turned out to have. */
+static void write_navigation(Page *page, const char *body) {
+    static const char *const sections[][2] = {
+        {"results", "Results"},
+        {"duels", "Head to head"},
+        {"figures", "Figures"},
+        {"cost", "Cost"},
+        {"responses", "Responses"},
+        {"unfinished", "Unfinished trials"},
+        {"configuration", "Configuration"},
+        {"provenance", "Provenance"},
+    };
+    fputs("<nav aria-label=\"sections\">", page->out);
+    for (size_t i = 0; i < sizeof sections / sizeof *sections; i++) {
+        char *tag = rg_string_format("<section id=\"%s\">", sections[i][0]);
+        if (strstr(body, tag))
+            fprintf(page->out, "<a href=\"#%s\">%s</a>", sections[i][0], sections[i][1]);
+        free(tag);
+    }
+    fputs("</nav>\n</header>\n", page->out);
 }
 
 static void write_part(Page *page, const RgTable *table, int from, int to) {
@@ -157,6 +181,7 @@ static void write_part(Page *page, const RgTable *table, int from, int to) {
 
 static RgStatus write_body(Page *page, const RgTable *table, RgError *error) {
     FILE *out = page->out;
+    fputs("<main>\n", out);
     int64_t resamples = page->options->resamples;
     rg_page_section(out, "results", "Results");
     write_part(page, table, 0, table->result_columns);
@@ -175,18 +200,28 @@ static RgStatus write_body(Page *page, const RgTable *table, RgError *error) {
     rg_page_trials(out, page->results);
     rg_page_configuration(out, page->results);
     rg_page_provenance(out, page->results);
-    fputs("</main>\n<footer>Made by regatta from ", out);
-    rg_write_html(out, page->results->path);
-    fputs(".</footer>\n</body>\n</html>\n", out);
+    fputs("</main>\n", out);
     return RG_OK;
 }
 
 static RgStatus write_page(Page *page, RgError *error) {
     RgTable *table;
     RG_TRY(rg_table_create(page->results, NULL, page->options->resamples, &table, error));
+    char *body;
+    size_t size;
+    FILE *out = page->out;
+    page->out = open_memstream(&body, &size);
+    RgStatus status = write_body(page, table, error);
+    fclose(page->out);
+    page->out = out;
     write_head(page, page->options->title ? page->options->title : page->results->name);
     write_summary(page);
-    RgStatus status = write_body(page, table, error);
+    write_navigation(page, body);
+    fputs(body, out);
+    fputs("<footer>Made by regatta from ", out);
+    rg_write_html(out, page->results->path);
+    fputs(".</footer>\n</body>\n</html>\n", out);
+    free(body);
     rg_table_destroy(table);
     return status;
 }

@@ -287,7 +287,8 @@ void rg_page_configuration(FILE *out, const RgResults *results) {
     RgPairs pairs = rg_pairs_parse(results->config);
     rg_page_section(out, "configuration", "Configuration");
     if (pairs.count > 0) {
-        fprintf(out, "<details><summary>All %d settings, resolved</summary>\n", pairs.count);
+        fprintf(out, "<details%s><summary>All %d settings, resolved</summary>\n",
+                pairs.count <= 12 ? " open=\"open\"" : "", pairs.count);
         write_pairs(out, &pairs, "settings of the experiment");
         fputs("</details>\n", out);
     } else {

@@ -16,7 +16,7 @@ const char rg_report_style[] =
     "overflow-wrap:anywhere}"
     "h2{font-size:1.3rem;margin:2.8rem 0 .8rem;padding-top:.9rem;border-top:1px solid var(--line)}"
     "h3{font-size:1rem;margin:1.4rem 0 .5rem}"
-    "p{margin:.4rem 0;max-width:46rem}"
+    "p{margin:.4rem 0 .8rem;max-width:52rem}"
     ".soft,figcaption,.notes{color:var(--soft)}"
     "nav{margin:1rem 0 0;display:flex;flex-wrap:wrap;gap:.2rem 1.1rem;font-size:.92rem}"
     "a{color:var(--accent);text-underline-offset:.2em}"

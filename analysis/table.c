@@ -219,7 +219,8 @@ static void note_definitions(RgTable *table, int64_t resamples) {
                                   "bootstrap over seeds and prompts, %lld resamples.",
                                   (long long)resamples));
     if (ratio)
-        add_note(table, rg_string_copy("Time × and memory × are ratios to the DPO row."));
+        add_note(table,
+                 rg_string_copy("Of the costs, time × and memory × are ratios to the DPO row."));
 }
 
 /* Means of a metric for every row, NaN where absent; false when the experiment lacks it. */
