@@ -210,10 +210,22 @@ static char *source_file(const Target *target, const config_setting_t *setting) 
                                                          : join_path(target->folder, file);
 }
 
+/* A string that starts with ./ or ../ is a path from the folder of the file that it stands in, so
+ * that a config runs from any working directory. NULL for all other strings. */
+static char *path_from(const char *file, const char *text) {
+    const char *slash = strrchr(file, '/');
+    bool relative = strncmp(text, "./", 2) == 0 || strncmp(text, "../", 3) == 0;
+    if (!relative || !slash)
+        return NULL;
+    const char *rest = text[1] == '/' ? text + 2 : text;
+    return rg_string_format("%.*s/%s", (int)(slash - file), file, rest);
+}
+
 static RgStatus flatten_value(const Target *target, const config_setting_t *setting,
                               const char *path, const char *file, RgError *error) {
     char number[40];
     const char *text = number;
+    char *resolved = NULL;
     RgSettingKind kind = RG_SETTING_EMPTY;
     int line = target->main_file ? (int)config_setting_source_line(setting) : 0;
     char where[16];
@@ -240,11 +252,13 @@ static RgStatus flatten_value(const Target *target, const config_setting_t *sett
         text = config_setting_get_string(setting);
         if (!is_utf8(text))
             return rg_fail(error, RG_E_USAGE, "%s%s: %s is not UTF-8 text", file, where, path);
+        resolved = target->main_file ? path_from(file, text) : NULL;
         break;
     default:
         text = "";
     }
-    rg_settings_set(target->settings, path, kind, text, file, line);
+    rg_settings_set(target->settings, path, kind, resolved ? resolved : text, file, line);
+    free(resolved);
     return RG_OK;
 }
 

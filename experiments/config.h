@@ -7,6 +7,7 @@
  * which are read first and replaced value by value by what the file itself says; a list or an array
  * replaces the whole of the one before. `@include "part.cfg"` pastes text, as libconfig does, and
  * may not repeat a key. Both are relative to the folder of the file that was asked for or extended.
+ * A string that starts with ./ or ../ is a path from the folder of the file it stands in.
  *
  * All errors are RG_E_USAGE and name file and line. */
 #ifndef RG_EXPERIMENTS_CONFIG_H

@@ -1,0 +1,382 @@
+/* regatta sample and regatta score: a policy by itself, on lines of JSON. */
+#include "core/policy/policy.h"
+#include "core/tensor/blas.h"
+#include "core/text/tokenizer.h"
+#include "experiments/command.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { KEY_TOP_K = 256, KEY_TOP_P, KEY_SEED, KEY_LIMIT };
+enum { SCORED_AT_ONCE = 64 }; /* lines: bounds the memory, whatever the file's length */
+
+typedef struct PolicyArguments {
+    const char *policy, *tokenizer, *file, *prompt;
+    int64_t copies, seed;
+    RgSampling sampling;
+} PolicyArguments;
+
+/* The policy and, where one was named, its tokenizer. */
+typedef struct Model {
+    RgPolicy *policy;
+    RgTokenizer *tokenizer;
+} Model;
+
+static RgStatus open_model(const PolicyArguments *a, Model *model, RgError *error) {
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    rg_threads_set(processors > 0 ? (int)processors : 1);
+    RG_TRY(rg_policy_load(a->policy, &model->policy, error));
+    if (a->tokenizer)
+        RG_TRY(rg_tokenizer_load(a->tokenizer, 0, &model->tokenizer, error));
+    return RG_OK;
+}
+
+static void close_model(Model *model) {
+    rg_tokenizer_destroy(model->tokenizer);
+    rg_policy_destroy(model->policy);
+}
+
+static RgStatus open_lines(const char *path, FILE **file, RgError *error) {
+    *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "r");
+    return *file ? RG_OK : rg_fail(error, RG_E_FILE, "%s: %s", path, strerror(errno));
+}
+
+/* ---- one line ---- */
+
+/* Where a line stands, for messages. */
+typedef struct Place {
+    const char *file;
+    long line;
+} Place;
+
+static RgStatus read_ids(const json_t *array, const char *key, Place place, RgTokens *tokens,
+                         RgError *error) {
+    for (size_t i = 0; i < json_array_size(array); i++) {
+        const json_t *id = json_array_get(array, i);
+        if (!json_is_integer(id) || json_integer_value(id) < 0 ||
+            json_integer_value(id) > INT32_MAX)
+            return rg_fail(error, RG_E_FORMAT,
+                           "%s:%ld: %s[%zu]: expected a token id, an integer of 0 or more",
+                           place.file, place.line, key, i);
+        rg_tokens_append(tokens, (int32_t)json_integer_value(id));
+    }
+    return RG_OK;
+}
+
+static void encode(const Model *model, const char *text, size_t size, RgTokens *tokens) {
+    int32_t begin = rg_tokenizer_begin(model->tokenizer);
+    if (begin >= 0)
+        rg_tokens_append(tokens, begin);
+    rg_tokenizer_encode(model->tokenizer, text, size, tokens);
+}
+
+/* The response's ids are what follows the prompt's in the whole text's: the way a policy reads it.
+ */
+static RgStatus encode_line(const Model *model, const json_t *prompt, const json_t *response,
+                            Place place, RgTokens *tokens, int64_t *prompt_length, RgError *error) {
+    RgTokens whole = {0};
+    size_t prompt_size = json_string_length(prompt), size = json_string_length(response);
+    char *text = rg_string_format("%s%s", json_string_value(prompt), json_string_value(response));
+    encode(model, json_string_value(prompt), prompt_size, tokens);
+    encode(model, text, prompt_size + size, &whole);
+    free(text);
+    *prompt_length = tokens->count;
+    bool continues = whole.count >= tokens->count &&
+                     memcmp(whole.id, tokens->id, (size_t)tokens->count * sizeof *whole.id) == 0;
+    for (int64_t i = tokens->count; continues && i < whole.count; i++)
+        rg_tokens_append(tokens, whole.id[i]);
+    rg_tokens_release(&whole);
+    return continues
+               ? RG_OK
+               : rg_fail(error, RG_E_FORMAT,
+                         "%s:%ld: a token crosses the border between prompt and response: end "
+                         "the prompt at a word's end, or give prompt_tokens and "
+                         "response_tokens",
+                         place.file, place.line);
+}
+
+static RgStatus missing_tokenizer(Place place, RgError *error) {
+    return rg_fail(error, RG_E_USAGE,
+                   "%s:%ld: text needs --tokenizer FILE; or give prompt_tokens and "
+                   "response_tokens",
+                   place.file, place.line);
+}
+
+/* Append the line's sequence: ids as they are, or text by the tokenizer. */
+static RgStatus read_line(const Model *model, const json_t *line, Place place,
+                          RgSequences *sequences, RgError *error) {
+    const json_t *prompt_ids = json_object_get(line, "prompt_tokens");
+    const json_t *response_ids = json_object_get(line, "response_tokens");
+    const json_t *prompt = json_object_get(line, "prompt");
+    const json_t *response = json_object_get(line, "response");
+    RgTokens tokens = {0};
+    int64_t prompt_length = 0;
+    RgStatus status;
+    if (json_is_array(prompt_ids) && json_is_array(response_ids)) {
+        status = read_ids(prompt_ids, "prompt_tokens", place, &tokens, error);
+        prompt_length = tokens.count;
+        if (status == RG_OK)
+            status = read_ids(response_ids, "response_tokens", place, &tokens, error);
+    } else if (json_is_string(prompt) && json_is_string(response)) {
+        status = model->tokenizer
+                     ? encode_line(model, prompt, response, place, &tokens, &prompt_length, error)
+                     : missing_tokenizer(place, error);
+    } else {
+        status = rg_fail(error, RG_E_FORMAT,
+                         "%s:%ld: expected an object with the texts prompt and response, or the "
+                         "lists prompt_tokens and response_tokens",
+                         place.file, place.line);
+    }
+    if (status == RG_OK && prompt_length == 0)
+        status =
+            rg_fail(error, RG_E_FORMAT, "%s:%ld: the prompt has no token", place.file, place.line);
+    if (status == RG_OK)
+        rg_sequences_append(sequences, tokens.id, prompt_length, tokens.id + prompt_length,
+                            tokens.count - prompt_length);
+    rg_tokens_release(&tokens);
+    return status;
+}
+
+static void print_json(json_t *object) {
+    json_dumpf(object, stdout, JSON_COMPACT | JSON_REAL_PRECISION(9));
+    putchar('\n');
+    json_decref(object);
+}
+
+/* ---- score ---- */
+
+static void score_batch(const Model *model, const RgSequences *sequences) {
+    double logprob[SCORED_AT_ONCE];
+    if (sequences->count == 0)
+        return;
+    rg_policy_logprob_values(model->policy, sequences, logprob);
+    for (int64_t i = 0; i < sequences->count; i++)
+        print_json(json_pack("{s:f, s:I}", "logprob", logprob[i], "tokens",
+                             (json_int_t)rg_sequence_response_length(sequences, i)));
+}
+
+/* Append the sequence of one line of text; blank lines give none. */
+static RgStatus score_line(const Model *model, const char *text, Place place,
+                           RgSequences *sequences, RgError *error) {
+    json_error_t fault;
+    if (text[strspn(text, " \t\r\n")] == '\0')
+        return RG_OK;
+    json_t *line = json_loads(text, 0, &fault);
+    if (!line)
+        return rg_fail(error, RG_E_FORMAT, "%s:%ld: not JSON: %s", place.file, place.line,
+                       fault.text);
+    RgStatus status = read_line(model, line, place, sequences, error);
+    json_decref(line);
+    if (status == RG_OK) {
+        char *what = rg_string_format("%s:%ld", place.file, place.line);
+        status = rg_policy_check(model->policy, sequences, what, error);
+        free(what);
+    }
+    return status;
+}
+
+static RgStatus score_file(const Model *model, const char *path, RgError *error) {
+    FILE *file;
+    RG_TRY(open_lines(path, &file, error));
+    RgSequences *sequences = rg_sequences_create();
+    char *text = NULL;
+    size_t capacity = 0;
+    RgStatus status = RG_OK;
+    for (long line = 1; status == RG_OK && getline(&text, &capacity, file) >= 0; line++) {
+        status = score_line(model, text, (Place){path, line}, sequences, error);
+        if (status == RG_OK && sequences->count == SCORED_AT_ONCE) {
+            score_batch(model, sequences);
+            rg_sequences_clear(sequences);
+        }
+    }
+    if (status == RG_OK)
+        score_batch(model, sequences);
+    if (status == RG_OK && (fflush(stdout) != 0 || ferror(stdout)))
+        status = rg_fail(error, RG_E_FILE, "standard output: %s", strerror(errno));
+    free(text);
+    rg_sequences_destroy(sequences);
+    if (file != stdin)
+        fclose(file);
+    return status;
+}
+
+/* ---- sample ---- */
+
+/* "prompt" of each line, or the one prompt of the command line. */
+static RgStatus read_prompts(const Model *model, const PolicyArguments *a, RgSequences *prompts,
+                             RgError *error) {
+    json_error_t fault;
+    FILE *file = NULL;
+    char *text = NULL;
+    size_t capacity = 0;
+    RgStatus status = RG_OK;
+    if (a->file)
+        RG_TRY(open_lines(a->file, &file, error));
+    for (long line = 1; status == RG_OK; line++) {
+        json_t *object = NULL;
+        if (!file && line == 1)
+            object = json_pack("{s:s}", "prompt", a->prompt);
+        else if (file && getline(&text, &capacity, file) >= 0)
+            object = json_loads(text, 0, &fault);
+        else
+            break;
+        const char *prompt = json_string_value(json_object_get(object, "prompt"));
+        if (!prompt) {
+            status = rg_fail(error, RG_E_FORMAT, "%s:%ld: expected an object with the text prompt",
+                             file ? a->file : "--prompt", line);
+        } else {
+            RgTokens tokens = {0};
+            encode(model, prompt, strlen(prompt), &tokens);
+            rg_sequences_append(prompts, tokens.id, tokens.count, NULL, 0);
+            rg_tokens_release(&tokens);
+        }
+        json_decref(object);
+    }
+    free(text);
+    if (file && file != stdin)
+        fclose(file);
+    return status == RG_OK ? rg_policy_check(model->policy, prompts, "prompts", error) : status;
+}
+
+static RgStatus sample_prompts(const Model *model, const PolicyArguments *a, RgError *error) {
+    if (!model->tokenizer)
+        return rg_fail(error, RG_E_USAGE, "sample: expected --tokenizer FILE");
+    RgSequences *prompts = rg_sequences_create(), *out = rg_sequences_create();
+    RgStatus status = read_prompts(model, a, prompts, error);
+    if (status == RG_OK) {
+        RgSampling sampling = a->sampling;
+        sampling.end_token = rg_tokenizer_end(model->tokenizer);
+        rg_policy_sample(model->policy, prompts, a->copies, &sampling,
+                         rg_random_root((uint64_t)a->seed), out);
+        for (int64_t i = 0; i < out->count; i++) {
+            int64_t length = rg_sequence_response_length(out, i);
+            char *prompt = rg_tokenizer_decode(model->tokenizer, rg_sequence_prompt(out, i),
+                                               out->prompt_length[i]);
+            char *response =
+                rg_tokenizer_decode(model->tokenizer, rg_sequence_response(out, i), length);
+            print_json(json_pack("{s:s%, s:s%}", "prompt", prompt, strlen(prompt), "response",
+                                 response, strlen(response)));
+            free(prompt);
+            free(response);
+        }
+    }
+    rg_sequences_destroy(prompts);
+    rg_sequences_destroy(out);
+    return status;
+}
+
+/* ---- command lines ---- */
+
+static error_t parse(int key, char *argument, struct argp_state *state) {
+    PolicyArguments *a = state->input;
+    switch (key) {
+    case 'p':
+        a->policy = argument;
+        return 0;
+    case 't':
+        a->tokenizer = argument;
+        return 0;
+    case 'm':
+        a->prompt = argument;
+        return 0;
+    case 'n':
+        a->copies = rg_argument_integer(state, "--copies", argument, 1, 1000000);
+        return 0;
+    case 'T':
+        a->sampling.temperature = rg_argument_real(state, "--temperature", argument, 0, 100);
+        return 0;
+    case KEY_TOP_K:
+        a->sampling.top_k = rg_argument_integer(state, "--top-k", argument, 0, INT32_MAX);
+        return 0;
+    case KEY_TOP_P:
+        a->sampling.top_p = rg_argument_real(state, "--top-p", argument, 0, 1);
+        return 0;
+    case KEY_SEED:
+        a->seed = rg_argument_integer(state, "--seed", argument, 0, INT64_MAX);
+        return 0;
+    case KEY_LIMIT:
+        a->sampling.response_limit = rg_argument_integer(state, "--limit", argument, 1, 1000000);
+        return 0;
+    case ARGP_KEY_ARG:
+        if (a->file)
+            argp_error(state, "%s is one argument too many", argument);
+        a->file = argument;
+        return 0;
+    case ARGP_KEY_END:
+        if (!a->policy)
+            argp_error(state, "expected --policy WEIGHTS");
+        if (!a->file && !a->prompt)
+            argp_error(state, "expected a file of JSON lines (- for the standard input)");
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp_option policy_option = {
+    "policy", 'p', "WEIGHTS", 0, "a policy of this program, or a llama2.c checkpoint", 0};
+static const struct argp_option tokenizer_option = {
+    "tokenizer", 't', "FILE", 0, "tokenizer.json of this program, or a llama2.c vocabulary", 0};
+
+int rg_command_score(int argc, char **argv) {
+    static const struct argp_option options[] = {policy_option, tokenizer_option, {0}};
+    static const struct argp argp = {
+        options,
+        parse,
+        "FILE.jsonl",
+        "Print the log-probability of each given response under a policy.\v"
+        "Each line of FILE has prompt and response as text (needs --tokenizer), or prompt_tokens "
+        "and response_tokens as lists of ids. For each, one JSON line: logprob, the sum over the "
+        "response's tokens in nats, and tokens, their number.",
+        NULL,
+        NULL,
+        NULL};
+    PolicyArguments a = {0};
+    Model model = {0};
+    RgError error = {0};
+    argp_parse(&argp, argc, argv, 0, NULL, &a);
+    RgStatus status = open_model(&a, &model, &error);
+    if (status == RG_OK)
+        status = score_file(&model, a.file, &error);
+    close_model(&model);
+    return rg_command_end(status, &error);
+}
+
+int rg_command_sample(int argc, char **argv) {
+    static const struct argp_option options[] = {
+        policy_option,
+        tokenizer_option,
+        {"prompt", 'm', "TEXT", 0, "one prompt, in place of a file", 0},
+        {"copies", 'n', "N", 0, "responses per prompt (default: 1)", 0},
+        {"temperature", 'T', "T", 0, "0 takes the likeliest token (default: 1)", 0},
+        {"top-k", KEY_TOP_K, "K", 0, "draw from the K likeliest tokens; 0: all (default)", 0},
+        {"top-p", KEY_TOP_P, "P", 0, "draw from the smallest set of mass P (default: 1)", 0},
+        {"limit", KEY_LIMIT, "N", 0, "most tokens of a response (default: 64)", 0},
+        {"seed", KEY_SEED, "N", 0, "of the random numbers (default: 1)", 0},
+        {0},
+    };
+    static const struct argp argp = {
+        options,
+        parse,
+        "[FILE.jsonl]",
+        "Sample responses from a policy.\v"
+        "Prompts come from lines of JSON with the text prompt, or from --prompt. Prints one JSON "
+        "line per response, with prompt and response. The same seed gives the same responses.",
+        NULL,
+        NULL,
+        NULL};
+    PolicyArguments a = {
+        .copies = 1, .seed = 1, .sampling = {.temperature = 1, .top_p = 1, .response_limit = 64}};
+    Model model = {0};
+    RgError error = {0};
+    argp_parse(&argp, argc, argv, 0, NULL, &a);
+    RgStatus status = open_model(&a, &model, &error);
+    if (status == RG_OK)
+        status = sample_prompts(&model, &a, &error);
+    close_model(&model);
+    return rg_command_end(status, &error);
+}
