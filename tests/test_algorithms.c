@@ -1,0 +1,199 @@
+/* The algorithms in the program's precision: limits that must hold to the bit, what each draws on,
+ * that all of them learn, and that a checkpoint holds all there is. */
+#include "algorithms/parl.h"
+#include "core/tensor/blas.h"
+#include "race.h"
+
+#include <math.h>
+
+static const char bandit[] = "contexts=3 responses=5 pairs=200";
+
+/* Parameters after `steps` steps, as a hash of their bits. */
+static uint64_t bits_after(const char *algorithm, const char *options, int steps) {
+    Race race = race_begin(algorithm, options, bandit, 0, 16);
+    for (int i = 0; i < steps; i++)
+        cr_assert(rg_trainer_step(race.trainer), "%s", race.trainer->diverged);
+    uint64_t bits = rg_parameters_hash(race.policy->parameters);
+    race_end(&race);
+    return bits;
+}
+
+Test(sail, dp_at_mixture_zero_is_dpo_bit_for_bit) {
+    cr_assert_eq(bits_after("sail-dp", "mixture=0", 20), bits_after("dpo", "", 20));
+}
+
+Test(sail, pp_at_mixture_zero_is_dpo_bit_for_bit) {
+    cr_assert_eq(bits_after("sail-pp", "mixture=0", 20), bits_after("dpo", "", 20));
+}
+
+Test(sail, pr_at_mixture_zero_is_dpo_bit_for_bit) {
+    cr_assert_eq(bits_after("sail-pr", "mixture=0", 20), bits_after("dpo", "", 20));
+    cr_assert_eq(bits_after("sail-pr", "mixture=0 score_term=baseline", 20),
+                 bits_after("dpo", "", 20));
+    cr_assert_eq(bits_after("sail-pr", "mixture=0 score_term=released", 20),
+                 bits_after("dpo", "", 20));
+}
+
+Test(sail, pr_at_mixture_one_without_exploration_is_online_dpo_bit_for_bit) {
+    cr_assert_eq(bits_after("sail-pr", "mixture=1 exploration=0", 20),
+                 bits_after("online-dpo", "", 20));
+}
+
+Test(sail, score_term_none_is_exploration_zero) {
+    cr_assert_eq(bits_after("sail-pp", "score_term=none", 20),
+                 bits_after("sail-pp", "exploration=0", 20));
+}
+
+Test(sail, score_terms_differ) {
+    uint64_t exact = bits_after("sail-pr", "score_term=exact", 5);
+    uint64_t baseline = bits_after("sail-pr", "score_term=baseline", 5);
+    uint64_t released = bits_after("sail-pr", "score_term=released", 5);
+    cr_assert(exact != baseline && baseline != released && exact != released);
+}
+
+/* With every label of a fixed pair drawn from the policy, the margin's mean sign is the policy's
+ * preference, not the data set's; and two steps draw differently. */
+Test(sail, dp_labels_are_redrawn_from_the_policy_at_every_step) {
+    enum { STEPS = 4000 };
+    Race race = race_begin("sail-dp", "mixture=1 beta=1 exploration=0",
+                           "contexts=1 responses=2 pairs=1", 1, 1);
+    const RgReal *logit = race.policy->parameters->value;
+    const RgReal *reference = race.reference->parameters->value;
+    double margin = (logit[0] - reference[0]) - (logit[1] - reference[1]);
+    double expected = 1 / (1 + exp(-fabs(margin))), right = 0;
+    for (int s = 0; s < STEPS; s++) {
+        race.trainer->metric_count = 0;
+        rg_trainer_gradient(race.trainer, s);
+        for (int i = 0; i < race.trainer->metric_count; i++)
+            if (strcmp(race.trainer->metrics[i].name, "rewards/accuracies") == 0)
+                right += race.trainer->metrics[i].value / STEPS;
+    }
+    double error = sqrt(expected * (1 - expected) / STEPS);
+    cr_assert(fabs(right - expected) < 4 * error, "%g, expected %g ± %g", right, expected, error);
+    race_end(&race);
+}
+
+Test(trainer, offline_methods_ask_no_judge_and_sample_nothing) {
+    const char *const offline[] = {"dpo", "sail-dp"};
+    for (int i = 0; i < 2; i++) {
+        Race race = race_begin(offline[i], "", bandit, 0, 16);
+        for (int s = 0; s < 5; s++)
+            rg_trainer_step(race.trainer);
+        cr_assert_eq(race.trainer->meter.judge_queries, 0);
+        cr_assert_eq(race.trainer->meter.generated_tokens, 0);
+        cr_assert_eq(race.trainer->meter.trained_tokens, 5 * 2 * 16);
+        race_end(&race);
+    }
+}
+
+Test(trainer, online_methods_are_metered) {
+    Race race = race_begin("online-dpo", "", bandit, 0, 16);
+    for (int s = 0; s < 5; s++)
+        rg_trainer_step(race.trainer);
+    cr_assert_eq(race.trainer->meter.judge_queries, 5 * 2 * 16);
+    cr_assert_eq(race.trainer->meter.generated_tokens, 5 * 2 * 16);
+    cr_assert_gt(race.trainer->meter.flops, 0);
+    race_end(&race);
+    race = race_begin("sail-pp", "mixture=1", bandit, 0, 16);
+    rg_trainer_step(race.trainer);
+    cr_assert_eq(race.trainer->meter.judge_queries, 0, "its labels are its own");
+    cr_assert_eq(race.trainer->meter.generated_tokens, 2 * 16);
+    race_end(&race);
+}
+
+/* Every registered algorithm: same seed same bits, and another thread count changes none. */
+Test(algorithms, repeat_to_the_bit_with_any_number_of_threads) {
+    for (int i = 0; rg_algorithms[i]; i++) {
+        rg_threads_set(1);
+        uint64_t one = bits_after(rg_algorithms[i]->name, "", 6);
+        rg_threads_set(2);
+        cr_assert_eq(bits_after(rg_algorithms[i]->name, "", 6), one, "%s", rg_algorithms[i]->name);
+    }
+}
+
+static double expected_reward(Race *race) {
+    RgEvaluation *evaluation = rg_evaluation_create();
+    rg_environment_evaluate(race->environment, race->policy, race->reference, 0.1,
+                            rg_random_root(1), evaluation);
+    double reward = rg_evaluation_find(evaluation, "reward");
+    rg_evaluation_destroy(evaluation);
+    return reward;
+}
+
+Test(algorithms, all_that_learn_from_preferences_raise_the_reward) {
+    for (int i = 0; rg_algorithms[i]; i++) {
+        if (rg_algorithms[i]->preferences == RG_FROM_NOWHERE)
+            continue;
+        Race race = race_begin(rg_algorithms[i]->name, "", bandit, 0, 32);
+        double before = expected_reward(&race);
+        for (int s = 0; s < 150; s++)
+            cr_assert(rg_trainer_step(race.trainer), "%s", rg_algorithms[i]->name);
+        cr_assert_gt(expected_reward(&race), before + 0.1, "%s", rg_algorithms[i]->name);
+        race_end(&race);
+    }
+}
+
+Test(algorithms, sft_raises_the_likelihood_of_demonstrations) {
+    Race race = race_begin("sft", "", bandit, 0, 32);
+    double first = rg_trainer_gradient(race.trainer, 0);
+    rg_parameters_zero_gradient(race.policy->parameters);
+    for (int s = 0; s < 50; s++)
+        rg_trainer_step(race.trainer);
+    cr_assert_lt(rg_trainer_gradient(race.trainer, 0), first - 0.05);
+    race_end(&race);
+}
+
+/* A copy made from a checkpoint half-way ends with the same bits. */
+Test(algorithms, a_checkpoint_holds_all_there_is) {
+    RgError error = {0};
+    const char path[] = "/tmp/regatta-test-algorithms.safetensors";
+    for (int i = 0; rg_algorithms[i]; i++) {
+        const char *name = rg_algorithms[i]->name;
+        Race race = race_begin(name, "", bandit, 0, 16);
+        RgCheckpoint *checkpoint = rg_checkpoint_create();
+        rg_trainer_checkpoint(race.trainer, checkpoint);
+        for (int s = 0; s < 5; s++)
+            rg_trainer_step(race.trainer);
+        cr_assert(rg_checkpoint_save(checkpoint, path, name, &error) == RG_OK, "%s", error.text);
+        for (int s = 0; s < 5; s++)
+            rg_trainer_step(race.trainer);
+        uint64_t whole = rg_parameters_hash(race.policy->parameters);
+        rg_checkpoint_destroy(checkpoint);
+        race_end(&race);
+
+        race = race_begin(name, "", bandit, 0, 16);
+        checkpoint = rg_checkpoint_create();
+        rg_trainer_checkpoint(race.trainer, checkpoint);
+        cr_assert(rg_checkpoint_load(checkpoint, path, name, &error) == RG_OK, "%s", error.text);
+        cr_assert_eq(race.trainer->step, 5);
+        for (int s = 0; s < 5; s++)
+            rg_trainer_step(race.trainer);
+        cr_assert_eq(rg_parameters_hash(race.policy->parameters), whole, "%s", name);
+        rg_checkpoint_destroy(checkpoint);
+        race_end(&race);
+    }
+    remove(path);
+}
+
+Test(algorithms, names_are_unique_and_found) {
+    for (int i = 0; rg_algorithms[i]; i++) {
+        cr_assert_eq(rg_algorithm_find(rg_algorithms[i]->name), rg_algorithms[i]);
+        cr_assert(rg_algorithms[i]->summary && rg_algorithms[i]->reference);
+    }
+    cr_assert_null(rg_algorithm_find("dpoo"));
+}
+
+Test(parl, exact_expectation_needs_an_enumerable_policy_and_reports_its_solver) {
+    Race race = race_begin("parl", "expectation=exact estimator=cg", bandit, 0, 8);
+    cr_assert(rg_trainer_step(race.trainer));
+    double products = -1, residual = -1;
+    for (int i = 0; i < race.trainer->metric_count; i++) {
+        if (strcmp(race.trainer->metrics[i].name, "hessian_products") == 0)
+            products = race.trainer->metrics[i].value;
+        if (strcmp(race.trainer->metrics[i].name, "inverse_residual") == 0)
+            residual = race.trainer->metrics[i].value;
+    }
+    cr_assert(products >= 1 && residual >= 0);
+    cr_assert_eq(race.trainer->meter.hessian_products, (int64_t)products);
+    race_end(&race);
+}

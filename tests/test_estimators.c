@@ -1,0 +1,101 @@
+/* Bias of every stochastic gradient against the exact one: what `regatta check-gradients` prints.
+ */
+#include "experiments/gradient_rows.h"
+#include "scratch.h"
+
+#include <string.h>
+
+TestSuite(estimators, .init = scratch_begin, .fini = scratch_remove, .timeout = 120);
+
+static const char config[] = "name = \"estimators\";\nseeds = [3];\n"
+                             "environment: { type = \"bandit\"; contexts = 2; responses = 4; "
+                             "pairs = 160; label_noise = 0.1; };\n"
+                             "policy: { type = \"tabular\"; };\n"
+                             "optimizer: { learning_rate = 0.1; };\n"
+                             "training: { batch = 16; };\nbudget: { steps = 1; };\n"
+                             "algorithms = ( { type = \"%s\"; beta = 0.5; } );\n";
+
+typedef struct Rows {
+    RgGradientRow row[8];
+    int count;
+} Rows;
+
+static void keep(const RgGradientRow *row, void *context) {
+    Rows *rows = context;
+    rows->row[rows->count++] = *row;
+}
+
+static Rows measure(const char *algorithm, int64_t samples) {
+    RgError error = {0};
+    RgExperiment *experiment;
+    Rows rows = {0};
+    char text[1024];
+    snprintf(text, sizeof text, config, algorithm);
+    const char *path = scratch_write("estimators.cfg", text);
+    cr_assert(rg_experiment_open(path, NULL, 0, &experiment, &error) == RG_OK, "%s", error.text);
+    cr_assert(rg_gradient_rows(experiment, samples, 0.7, keep, &rows, &error) == RG_OK, "%s",
+              error.text);
+    rg_experiment_close(experiment);
+    return rows;
+}
+
+static const RgGradientRow *variant(const Rows *rows, const char *name) {
+    for (int i = 0; i < rows->count; i++)
+        if (strcmp(rows->row[i].variant, name) == 0)
+            return &rows->row[i];
+    cr_fail("no row %s", name);
+    return NULL;
+}
+
+/* The mean of N gradients lies within 4 standard errors of the exact one in every coordinate. */
+static void check_unbiased(const RgGradientRow *row) {
+    cr_assert_lt(row->worst, 4, "%s %s: a coordinate is %g standard errors off", row->algorithm,
+                 row->variant, row->worst);
+}
+
+static void check_biased(const RgGradientRow *row) {
+    cr_assert_gt(row->worst, 6, "%s %s: only %g standard errors off", row->algorithm, row->variant,
+                 row->worst);
+}
+
+Test(estimators, dpo_is_unbiased) {
+    Rows rows = measure("dpo", 2000);
+    cr_assert_eq(rows.count, 1);
+    check_unbiased(&rows.row[0]);
+}
+
+Test(estimators, online_dpo_drops_the_response_term) {
+    Rows rows = measure("online-dpo", 20000);
+    check_biased(&rows.row[0]);
+}
+
+Test(estimators, sail_dp_exact_and_baseline_are_unbiased) {
+    Rows rows = measure("sail-dp", 20000);
+    check_unbiased(variant(&rows, "exact"));
+    check_unbiased(variant(&rows, "baseline"));
+    check_biased(variant(&rows, "none"));
+}
+
+Test(estimators, sail_pp_exact_and_baseline_are_unbiased_and_released_is_not) {
+    Rows rows = measure("sail-pp", 20000);
+    check_unbiased(variant(&rows, "exact"));
+    check_unbiased(variant(&rows, "baseline"));
+    check_biased(variant(&rows, "released"));
+}
+
+Test(estimators, sail_pr_exact_and_baseline_are_unbiased_and_released_is_not) {
+    Rows rows = measure("sail-pr", 20000);
+    check_unbiased(variant(&rows, "exact"));
+    check_unbiased(variant(&rows, "baseline"));
+    check_biased(variant(&rows, "released"));
+    check_biased(variant(&rows, "none"));
+}
+
+Test(estimators, a_baseline_takes_variance_away) {
+    Rows rows = measure("sail-pr", 2000);
+    cr_assert_lt(variant(&rows, "baseline")->variance, 0.5 * variant(&rows, "exact")->variance);
+}
+
+Test(estimators, algorithms_without_a_gradient_have_no_row) {
+    cr_assert_eq(measure("base", 2).count, 0);
+}
