@@ -43,7 +43,7 @@ static const RgGradientRow *variant(const Rows *rows, const char *name) {
     for (int i = 0; i < rows->count; i++)
         if (strcmp(rows->row[i].variant, name) == 0)
             return &rows->row[i];
-    cr_fail("no row %s", name);
+    cr_assert_fail("no row %s", name);
     return NULL;
 }
 
