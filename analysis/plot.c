@@ -161,11 +161,6 @@ static const char *find_swept(const RgResults *results, const char *name) {
     return found && *found ? found : NULL;
 }
 
-static const char *last_part(const char *path) {
-    const char *dot = strrchr(path, '.');
-    return dot ? dot + 1 : path;
-}
-
 /* The curve of a group: its label and swept values, without that on the axis. */
 static char *curve_name(const RgGroup *group, const char *without) {
     char *name = rg_string_copy(group->label);
@@ -173,7 +168,7 @@ static char *curve_name(const RgGroup *group, const char *without) {
         const RgPair *pair = &group->swept->at[i];
         if (strcmp(pair->name, without) == 0)
             continue;
-        char *longer = rg_string_format("%s, %s %s", name, last_part(pair->name), pair->text);
+        char *longer = rg_string_format("%s, %s %s", name, rg_last_part(pair->name), pair->text);
         free(name);
         name = longer;
     }
@@ -371,7 +366,7 @@ RgStatus rg_plot_figure(const RgResults *results, const RgPlotOptions *options, 
     figure->share = axes.y.unit == RG_UNIT_PERCENT;
     if (option) {
         add_swept_curves(results, option, &axes.y, figure);
-        figure->x_label = rg_string_copy(last_part(option));
+        figure->x_label = rg_string_copy(rg_last_part(option));
     } else {
         add_training_curves(results, &axes, figure);
         figure->path = !axes.x.cost;

@@ -4,39 +4,13 @@
  * small ones that follow would have been refused there first. */
 #include "analysis/query.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <sqlite3.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 static const char *const status_names[] = {"running", "finished", "diverged", "failed"};
-
-/* Quantities whose names, headings and units are known; other metrics are shown by their name. */
-static const RgQuantity known_quantities[] = {
-    {"step", "step", "step", RG_UNIT_COUNT, true},
-    {"flops", "flops", "training compute, FLOP", RG_UNIT_COUNT, true},
-    {"seconds", "seconds", "training time", RG_UNIT_SECONDS, true},
-    {"trained_tokens", "trained_tokens", "trained tokens", RG_UNIT_COUNT, true},
-    {"generated_tokens", "generated_tokens", "generated tokens", RG_UNIT_COUNT, true},
-    {"judge_queries", "judge_queries", "judge queries", RG_UNIT_COUNT, true},
-    {"hessian_products", "hessian_products", "Hessian products", RG_UNIT_COUNT, true},
-    {"peak_memory", "peak_memory", "peak memory", RG_UNIT_BYTES, true},
-    {"reward", "eval/reward", "reward", RG_UNIT_PLAIN, false},
-    {"independent_reward", "eval/independent_reward", "reward, independent judge", RG_UNIT_PLAIN,
-     false},
-    {"win_rate_base", "eval/win_rate_base", "win rate against base", RG_UNIT_PERCENT, false},
-    {"independent_win_rate_base", "eval/independent_win_rate_base",
-     "win rate against base, independent judge", RG_UNIT_PERCENT, false},
-    {"win_rate_dataset", "eval/win_rate_dataset", "win rate against data set", RG_UNIT_PERCENT,
-     false},
-    {"kl", "eval/kl", "KL from reference, nats", RG_UNIT_PLAIN, false},
-    {"regret", "eval/regret", "regret", RG_UNIT_PLAIN, false},
-    {"length", "eval/length", "length, tokens", RG_UNIT_PLAIN, false},
-    {"reward_margin", "eval/reward_margin", "reward margin", RG_UNIT_PLAIN, false},
-    {"reward_accuracy", "eval/reward_accuracy", "reward accuracy", RG_UNIT_PERCENT, false},
-};
-static const size_t known_count = sizeof known_quantities / sizeof *known_quantities;
 
 /* Small pieces. */
 
@@ -75,81 +49,6 @@ RgStatus rg_unknown_name(RgError *error, const char *what, const char *name,
                                  names[i]);
     return rg_fail(error, RG_E_USAGE, "unknown %s \"%s\": there is %s", what, name,
                    list[0] ? list : "none in the store");
-}
-
-/* Pairs. */
-
-static void pairs_add(RgPairs *pairs, const char *prefix, const char *name, json_t *value) {
-    char *path = prefix ? rg_string_format("%s.%s", prefix, name) : rg_string_copy(name);
-    if (json_is_object(value)) {
-        const char *key;
-        json_t *inner;
-        json_object_foreach(value, key, inner) pairs_add(pairs, path, key, inner);
-        free(path);
-        return;
-    }
-    RgPair pair = {.name = path, .number = NAN};
-    if (json_is_string(value)) { /* a stored setting is text: a number all the same */
-        char *end;
-        pair.text = rg_string_copy(json_string_value(value));
-        double number = strtod(pair.text, &end);
-        if (end != pair.text && *end == '\0')
-            pair.number = number;
-    } else {
-        if (json_is_real(value)) /* the shortest text that reads back to the same number */
-            for (int digits = 6; digits <= 17; digits++) {
-                free(pair.text);
-                pair.text = rg_string_format("%.*g", digits, json_real_value(value));
-                if (strtod(pair.text, NULL) == json_real_value(value))
-                    break;
-            }
-        else {
-            char *text = json_dumps(value, JSON_ENCODE_ANY);
-            pair.text = rg_string_copy(text ? text : "");
-            free(text);
-        }
-        if (json_is_number(value))
-            pair.number = json_number_value(value);
-    }
-    pairs->at = rg_reallocate(pairs->at, (size_t)pairs->count + 1, sizeof *pairs->at);
-    pairs->at[pairs->count++] = pair;
-}
-
-RgPairs rg_pairs_parse(const char *json) {
-    RgPairs pairs = {0};
-    json_t *root = json ? json_loads(json, 0, NULL) : NULL;
-    const char *key;
-    json_t *value;
-    json_object_foreach(root, key, value) pairs_add(&pairs, NULL, key, value);
-    json_decref(root);
-    return pairs;
-}
-
-void rg_pairs_free(RgPairs *pairs) {
-    for (int i = 0; i < pairs->count; i++) {
-        free(pairs->at[i].name);
-        free(pairs->at[i].text);
-    }
-    free(pairs->at);
-    *pairs = (RgPairs){0};
-}
-
-const RgPair *rg_pairs_find(const RgPairs *pairs, const char *name) {
-    for (int i = 0; i < pairs->count; i++)
-        if (strcmp(pairs->at[i].name, name) == 0)
-            return &pairs->at[i];
-    return NULL;
-}
-
-static bool pairs_equal(const RgPairs *a, const RgPairs *b) {
-    if (a->count != b->count)
-        return false;
-    for (int i = 0; i < a->count; i++) {
-        const RgPair *other = rg_pairs_find(b, a->at[i].name);
-        if (!other || strcmp(a->at[i].text, other->text) != 0)
-            return false;
-    }
-    return true;
 }
 
 /* Loading. */
@@ -206,7 +105,7 @@ static void trial_free(RgTrial *trial) {
 }
 
 static bool same_group(const RgTrial *a, const RgTrial *b) {
-    return strcmp(a->label, b->label) == 0 && pairs_equal(&a->swept, &b->swept);
+    return strcmp(a->label, b->label) == 0 && rg_pairs_equal(&a->swept, &b->swept);
 }
 
 /* A trial that comes later in time stands for the older one of the same method and seed. */
@@ -259,17 +158,6 @@ static RgStatus load_trials(RgResults *results, RgError *error) {
     return RG_OK;
 }
 
-/* The order of methods is that in which they were first run; that of swept values, by size. */
-static int compare_pairs(const RgPairs *a, const RgPairs *b) {
-    for (int i = 0; i < a->count && i < b->count; i++) {
-        double x = a->at[i].number, y = b->at[i].number;
-        int order = isnan(x) || isnan(y) ? strcmp(a->at[i].text, b->at[i].text) : (x > y) - (x < y);
-        if (order != 0)
-            return order;
-    }
-    return (a->count > b->count) - (a->count < b->count);
-}
-
 /* Smallest trial id of a label, by which labels are ordered. */
 static int64_t label_rank(const RgResults *results, const char *label) {
     int64_t rank = INT64_MAX;
@@ -279,27 +167,22 @@ static int64_t label_rank(const RgResults *results, const char *label) {
     return rank;
 }
 
+/* The order of methods is that in which they were first run; that of swept values, by size. */
 static int compare_trials(const void *a, const void *b, void *context) {
     const RgTrial *x = a, *y = b;
     if (strcmp(x->label, y->label) != 0) {
         int64_t i = label_rank(context, x->label), j = label_rank(context, y->label);
         return (i > j) - (i < j);
     }
-    int order = compare_pairs(&x->swept, &y->swept);
+    int order = rg_pairs_order(&x->swept, &y->swept);
     return order ? order : (x->seed > y->seed) - (x->seed < y->seed);
-}
-
-/* "algorithms.0.exploration" is shown as "exploration". */
-static const char *last_part(const char *path) {
-    const char *dot = strrchr(path, '.');
-    return dot ? dot + 1 : path;
 }
 
 static char *group_name(const RgTrial *trial) {
     char *name = rg_string_copy(trial->label);
     for (int i = 0; i < trial->swept.count; i++) {
         const RgPair *pair = &trial->swept.at[i];
-        char *longer = rg_string_format("%s, %s %s", name, last_part(pair->name), pair->text);
+        char *longer = rg_string_format("%s, %s %s", name, rg_last_part(pair->name), pair->text);
         free(name);
         name = longer;
     }
@@ -307,8 +190,9 @@ static char *group_name(const RgTrial *trial) {
 }
 
 static void load_groups(RgResults *results) {
-    qsort_r(results->trials, (size_t)results->trial_count, sizeof *results->trials, compare_trials,
-            results);
+    if (results->trial_count > 0)
+        qsort_r(results->trials, (size_t)results->trial_count, sizeof *results->trials,
+                compare_trials, results);
     results->groups = rg_allocate((size_t)(results->trial_count + 1) * sizeof *results->groups);
     for (int i = 0; i < results->trial_count; i++) {
         const RgTrial *trial = &results->trials[i];
@@ -451,64 +335,6 @@ RgStatus rg_results_group(const RgResults *results, const char *name, const RgGr
                          name, by_label, (*group)->name);
     else if (!*group)
         status = rg_unknown_name(error, "label", name, names);
-    free(names);
-    return status;
-}
-
-/* Quantities. */
-
-static const char *stored_metric(const RgResults *results, const char *name) {
-    for (int i = 0; results->metrics[i]; i++)
-        if (strcmp(results->metrics[i], name) == 0)
-            return results->metrics[i];
-    return NULL;
-}
-
-/* Of a short name both may exist: the evaluation's metric is meant before that of training. */
-static const char *find_metric(const RgResults *results, const char *name) {
-    char *evaluated = rg_string_format("eval/%s", name);
-    const char *stored = stored_metric(results, evaluated);
-    free(evaluated);
-    return stored ? stored : stored_metric(results, name);
-}
-
-static const char *short_name(const char *stored) {
-    return strncmp(stored, "eval/", 5) == 0 ? stored + 5 : stored;
-}
-
-bool rg_results_has(const RgResults *results, const char *name, RgQuantity *quantity) {
-    for (size_t i = 0; i < known_count; i++)
-        if (known_quantities[i].cost && strcmp(known_quantities[i].name, name) == 0) {
-            *quantity = known_quantities[i];
-            return true;
-        }
-    const char *stored = find_metric(results, name);
-    if (!stored)
-        return false;
-    *quantity = (RgQuantity){.name = short_name(stored),
-                             .stored = stored,
-                             .heading = short_name(stored),
-                             .unit = RG_UNIT_PLAIN};
-    for (size_t i = 0; i < known_count; i++)
-        if (strcmp(known_quantities[i].stored, stored) == 0 && !known_quantities[i].cost)
-            *quantity = known_quantities[i];
-    return true;
-}
-
-RgStatus rg_results_quantity(const RgResults *results, const char *name, RgQuantity *quantity,
-                             RgError *error) {
-    if (rg_results_has(results, name, quantity))
-        return RG_OK;
-    size_t count = 0;
-    while (results->metrics[count])
-        count++;
-    const char **names = rg_allocate((count + known_count + 1) * sizeof *names);
-    for (size_t i = 0; i < count; i++)
-        names[i] = short_name(results->metrics[i]);
-    for (size_t i = 0; i < known_count; i++)
-        if (known_quantities[i].cost)
-            names[count++] = known_quantities[i].name;
-    RgStatus status = rg_unknown_name(error, "metric", name, names);
     free(names);
     return status;
 }

@@ -4,6 +4,7 @@
 #ifndef RG_ANALYSIS_QUERY_H
 #define RG_ANALYSIS_QUERY_H
 
+#include "analysis/pairs.h"
 #include "core/base.h"
 #include "core/results/store.h"
 
@@ -14,18 +15,6 @@ typedef enum RgTrialStatus {
     RG_TRIAL_FAILED,
     RG_TRIAL_STATUSES,
 } RgTrialStatus;
-
-/* A name → value pair of a flat JSON object: a swept option, a setting, a line of provenance. */
-typedef struct RgPair {
-    char *name;
-    char *text;
-    double number; /* NaN when the value is not a number */
-} RgPair;
-
-typedef struct RgPairs {
-    RgPair *at;
-    int count;
-} RgPairs;
 
 typedef struct RgTrial {
     int64_t id, seed;
@@ -128,11 +117,6 @@ typedef struct RgResponse {
 /* Sample responses at the trial's result step, by item; freed by rg_responses_free. */
 int64_t rg_trial_responses(const RgResults *results, const RgTrial *trial, RgResponse **responses);
 void rg_responses_free(RgResponse *responses, int64_t count);
-
-/* A JSON object as pairs, nested ones flattened to dotted names; freed by rg_pairs_free. */
-RgPairs rg_pairs_parse(const char *json);
-void rg_pairs_free(RgPairs *pairs);
-const RgPair *rg_pairs_find(const RgPairs *pairs, const char *name);
 
 /* RG_E_USAGE with the nearest of `names`, or all of them when there are few. */
 RgStatus rg_unknown_name(RgError *error, const char *what, const char *name,

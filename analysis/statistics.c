@@ -65,8 +65,13 @@ static double incomplete_beta(double a, double b, double x) {
     return front * fraction;
 }
 
+/* From the middle outwards near 0, from the tail inwards beyond: neither subtracts what is small
+ * from what is near ½. */
 static double student_cumulative(double t, double freedom) {
-    double tail = 0.5 * incomplete_beta(freedom / 2, 0.5, freedom / (freedom + t * t));
+    double total = freedom + t * t;
+    if (t * t < freedom)
+        return 0.5 + copysign(0.5 * incomplete_beta(0.5, freedom / 2, t * t / total), t);
+    double tail = 0.5 * incomplete_beta(freedom / 2, 0.5, freedom / total);
     return t > 0 ? 1 - tail : tail;
 }
 

@@ -66,11 +66,6 @@ static char *cell_text(const RgColumn *column, const RgCell *cell) {
     return both;
 }
 
-static const char *swept_heading(const char *name) {
-    const char *dot = strrchr(name, '.');
-    return dot ? dot + 1 : name;
-}
-
 RgGrid rg_table_grid(const RgTable *table, int from, int to) {
     const RgResults *results = table->results;
     int swept = 0;
@@ -81,7 +76,7 @@ RgGrid rg_table_grid(const RgTable *table, int from, int to) {
     char **cell = grid.cells;
     *cell++ = rg_string_copy("method");
     for (int i = 0; i < swept; i++)
-        *cell++ = rg_string_copy(swept_heading(results->swept[i]));
+        *cell++ = rg_string_copy(rg_last_part(results->swept[i]));
     *cell++ = rg_string_copy("trials");
     for (int column = from; column < to; column++)
         *cell++ = heading_text(&table->columns[column]);

@@ -6,13 +6,13 @@
 
 #include "core/results/store.h"
 #include "core/tensor/random.h"
+#include "tests/scratch.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { FIXTURE_STEPS = 200, FIXTURE_EVERY = 25, FIXTURE_ITEMS = 40 };
 
@@ -30,16 +30,10 @@ static inline void fixture_check(RgStatus status, const RgError *error) {
     cr_assert(status == RG_OK, "%s", error->text);
 }
 
-/* A new path in a folder of its own under TMPDIR; valid until the test ends. */
+/* A path in the test's folder (its suite is to have scratch_begin and scratch_remove); the caller
+ * frees. */
 static inline char *fixture_path(const char *name) {
-    static char folder[256], path[512];
-    const char *base = getenv("TMPDIR");
-    if (!folder[0]) {
-        snprintf(folder, sizeof folder, "%s/regatta-analysis-XXXXXX", base ? base : "/tmp");
-        cr_assert(mkdtemp(folder));
-    }
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    return rg_string_copy(path);
+    return rg_string_copy(scratch(name));
 }
 
 static inline double fixture_reward(const FixtureTrial *trial, int step, int item) {

@@ -1,0 +1,139 @@
+/* Paired comparisons: estimates against counts made here, pairing by seed, and the outputs. */
+#include "tests/results_fixture.h"
+
+#include "analysis/compare.h"
+
+#include <jansson.h>
+
+TestSuite(compare, .init = scratch_begin, .fini = scratch_remove);
+
+/* A of the fixture's methods against B; what a test does not set is the default. */
+static RgComparison compare(const char *path, RgCompareOptions options) {
+    RgError error = {0};
+    RgResults *results;
+    RgComparison comparison;
+    fixture_check(rg_results_open(path, NULL, &results, &error), &error);
+    options.resamples = options.resamples ? options.resamples : 1000;
+    fixture_check(rg_comparison_make(results, &options, &comparison, &error), &error);
+    rg_results_close(results); /* a, b and metric are not looked at by the tests */
+    return comparison;
+}
+
+/* Count wins over the three seeds that both finished, from the fixture's own formula. */
+Test(compare, win_rate_is_the_count_of_pairs_won) {
+    char *path = fixture_methods();
+    int wins = 0;
+    for (int seed = 1; seed <= 3; seed++)
+        for (int i = 0; i < FIXTURE_ITEMS; i++) {
+            FixtureTrial a = {.label = "SAIL-PR", .seed = seed, .quality = 1.1};
+            FixtureTrial b = {.label = "DPO", .seed = seed, .quality = 0.5};
+            wins += fixture_reward(&a, FIXTURE_STEPS, i) > fixture_reward(&b, FIXTURE_STEPS, i);
+        }
+    RgComparison c = compare(path, (RgCompareOptions){.a = "SAIL-PR", .b = "DPO"});
+    cr_assert(c.seeds == 3 && c.items == FIXTURE_ITEMS, "seed 4 of SAIL-PR diverged");
+    cr_assert_eq(c.wins, wins);
+    cr_assert_eq(c.wins + c.ties + c.losses, 3 * FIXTURE_ITEMS);
+    cr_assert_float_eq(c.bootstrap.estimate, (double)wins / (3 * FIXTURE_ITEMS), 1e-12);
+    free(path);
+}
+
+Test(compare, turning_the_two_around_turns_the_estimate_around) {
+    char *path = fixture_methods();
+    RgComparison ab = compare(path, (RgCompareOptions){.a = "SAIL-PR", .b = "DPO"});
+    RgComparison ba = compare(path, (RgCompareOptions){.a = "DPO", .b = "SAIL-PR"});
+    cr_assert_float_eq(ab.bootstrap.estimate + ba.bootstrap.estimate, 1, 1e-12);
+    cr_assert_float_eq(ab.bootstrap.interval.low + ba.bootstrap.interval.high, 1, 1e-12);
+    cr_assert_float_eq(ab.bootstrap.p_value, ba.bootstrap.p_value, 1e-12);
+    free(path);
+}
+
+Test(compare, a_method_ties_with_itself) {
+    char *path = fixture_methods();
+    RgComparison c = compare(path, (RgCompareOptions){.a = "DPO", .b = "DPO"});
+    cr_assert_eq(c.ties, 4 * FIXTURE_ITEMS);
+    cr_assert_eq(c.bootstrap.estimate, 0.5);
+    cr_assert_eq(c.bootstrap.p_value, 1);
+    free(path);
+}
+
+/* Rewards of all methods share the prompt's own level, which pairing removes: the spread of the
+ * difference must stay well below that of the rewards. */
+Test(compare, pairing_removes_what_prompts_have_in_common) {
+    char *path = fixture_methods();
+    RgComparison c =
+        compare(path, (RgCompareOptions){.a = "SAIL-PR", .b = "DPO", .metric = "reward"});
+    cr_assert_not(c.win);
+    cr_assert(c.bootstrap.interval.low > 0, "a gain of 0.57 in reward must show");
+    cr_assert(fabs(c.bootstrap.estimate - 0.6 * (1 - exp(-3))) < 0.25);
+    cr_assert(c.bootstrap.standard_error < 0.15);
+    free(path);
+}
+
+Test(compare, another_judge_can_decide_the_win) {
+    char *path = fixture_methods();
+    RgComparison c = compare(
+        path, (RgCompareOptions){.a = "SAIL-PR", .b = "DPO", .judge = "independent_reward"});
+    RgComparison gold = compare(path, (RgCompareOptions){.a = "SAIL-PR", .b = "DPO"});
+    cr_assert(c.win && c.wins > gold.wins, "it rewards quality twice");
+    free(path);
+}
+
+static char *output(const char *path, RgCompareFormat format) {
+    char *text;
+    size_t size;
+    RgError error = {0};
+    RgCompareOptions options = {.store = path,
+                                .a = "SAIL-PR",
+                                .b = "DPO",
+                                .format = format,
+                                .out = open_memstream(&text, &size)};
+    fixture_check(rg_compare(&options, &error), &error);
+    fclose(options.out);
+    return text;
+}
+
+Test(compare, json_holds_what_the_text_says) {
+    char *path = fixture_methods(), *text = output(path, RG_COMPARE_TEXT);
+    char *json = output(path, RG_COMPARE_JSON), wins[64];
+    json_t *root = json_loads(json, 0, NULL);
+    cr_assert(root, "%s", json);
+    cr_assert_eq(json_integer_value(json_object_get(root, "resamples")), 10000);
+    cr_assert_eq(json_array_size(json_object_get(root, "interval_95")), 2);
+    snprintf(wins, sizeof wins, "%d wins, ",
+             (int)json_integer_value(json_object_get(root, "wins")));
+    cr_assert(strstr(text, wins), "%s", text);
+    cr_assert(strstr(text, "P(SAIL-PR beats DPO)"), "%s", text);
+    json_decref(root);
+    free(json);
+    free(text);
+    free(path);
+}
+
+static void refused(const char *path, RgCompareOptions options, const char *part) {
+    RgError error = {0};
+    options.store = path;
+    options.out = stdout;
+    cr_assert_eq(rg_compare(&options, &error), RG_E_USAGE);
+    cr_assert(strstr(error.text, part), "no \"%s\" in: %s", part, error.text);
+}
+
+Test(compare, what_cannot_be_compared_is_refused_with_a_hint) {
+    char *path = fixture_methods(), *sweep = fixture_sweep();
+    refused(path, (RgCompareOptions){.a = "SAIL-RP", .b = "DPO"}, "did you mean \"SAIL-PR\"?");
+    refused(path, (RgCompareOptions){.a = "DPO", .b = "DPO", .metric = "rewards"},
+            "did you mean \"reward\"?");
+    refused(sweep, (RgCompareOptions){.a = "SAIL-PP", .b = "DPO"}, "was swept");
+    refused(sweep, (RgCompareOptions){.a = "SAIL-PP, exploration 0.3", .b = "DPO"},
+            "share no prompt");
+    free(sweep);
+    free(path);
+}
+
+Test(compare, a_swept_row_is_named_in_full) {
+    char *path = fixture_sweep();
+    RgComparison c = compare(
+        path, (RgCompareOptions){.a = "SAIL-PP, exploration 0.3", .b = "SAIL-PP, exploration 0"});
+    cr_assert_eq(c.seeds, 3);
+    cr_assert_eq(c.bootstrap.estimate, 1, "same noise, higher quality");
+    free(path);
+}

@@ -1,0 +1,331 @@
+/* Tables of synthetic stores: which rows and columns there are, what stands in them against sums
+ * made here, what the notes say, and the formats. */
+#include "tests/results_fixture.h"
+
+#include "analysis/format.h"
+#include "analysis/table.h"
+
+#include <sqlite3.h>
+
+TestSuite(table, .init = scratch_begin, .fini = scratch_remove);
+
+static char *table_text(const char *path, RgTableFormat format, const char *const *metrics) {
+    char *text;
+    size_t size;
+    RgError error = {0};
+    RgTableOptions options = {.store = path,
+                              .format = format,
+                              .metrics = metrics,
+                              .resamples = 500,
+                              .out = open_memstream(&text, &size)};
+    fixture_check(rg_table(&options, &error), &error);
+    fclose(options.out);
+    return text;
+}
+
+/* Text of line `row`, comma-separated field `column` of a CSV without quotes; 0 is the first. */
+static const char *csv_field(const char *csv, int row, int column, char *field, size_t size) {
+    for (int i = 0; i < row; i++)
+        csv = strchr(csv, '\n') + 1;
+    for (int i = 0; i < column; i++)
+        csv = strchr(csv, ',') + 1;
+    snprintf(field, size, "%.*s", (int)strcspn(csv, ",\n"), csv);
+    return field;
+}
+
+static double csv_number(const char *csv, int row, const char *name) {
+    char field[64];
+    for (int column = 0;; column++) {
+        csv_field(csv, 0, column, field, sizeof field);
+        if (strcmp(field, name) == 0)
+            return atof(csv_field(csv, row, column, field, sizeof field));
+        cr_assert(column < 100, "no column %s in %s", name, csv);
+    }
+}
+
+static void check_contains(const char *text, const char *part) {
+    cr_assert(strstr(text, part), "no \"%s\" in:\n%s", part, text);
+}
+
+static void check_lacks(const char *text, const char *part) {
+    cr_assert_not(strstr(text, part), "\"%s\" in:\n%s", part, text);
+}
+
+/* The mean over seeds of the mean over items, from the fixture's own formula. */
+Test(table, means_and_standard_errors_are_over_seeds) {
+    char *path = fixture_methods(), *csv = table_text(path, RG_TABLE_CSV, NULL);
+    double means[4] = {0}, sum = 0, squares = 0;
+    for (int seed = 1; seed <= 4; seed++) {
+        FixtureTrial trial = {.label = "DPO", .seed = seed, .quality = 0.5};
+        for (int i = 0; i < FIXTURE_ITEMS; i++)
+            means[seed - 1] += fixture_reward(&trial, FIXTURE_STEPS, i) / FIXTURE_ITEMS;
+        sum += means[seed - 1];
+    }
+    for (int i = 0; i < 4; i++)
+        squares += pow(means[i] - sum / 4, 2);
+    cr_assert_float_eq(csv_number(csv, 1, "reward"), sum / 4, 1e-9);
+    cr_assert_float_eq(csv_number(csv, 1, "reward_standard_error"), sqrt(squares / 3 / 4), 1e-9);
+    free(csv);
+    free(path);
+}
+
+Test(table, diverged_trials_are_counted_and_never_averaged) {
+    char *path = fixture_methods(), *csv = table_text(path, RG_TABLE_CSV, NULL);
+    char *text = table_text(path, RG_TABLE_TEXT, NULL);
+    cr_assert_eq(csv_number(csv, 3, "trials"), 3);
+    cr_assert_eq(csv_number(csv, 3, "diverged"), 1);
+    cr_assert_eq(csv_number(csv, 3, "flops"), 2.5e9 * FIXTURE_STEPS * 1.5); /* not of step 60 */
+    check_contains(text, "3 (1 diverged)");
+    check_contains(text, "Diverged: SAIL-PR, seed 4, at step 60: the loss is not a number.");
+    free(text);
+    free(csv);
+    free(path);
+}
+
+Test(table, overheads_are_ratios_to_the_dpo_row) {
+    char *path = fixture_methods(), *csv = table_text(path, RG_TABLE_CSV, NULL);
+    cr_assert_float_eq(csv_number(csv, 1, "seconds_ratio"), 1, 1e-12);
+    cr_assert_float_eq(csv_number(csv, 2, "seconds_ratio"), 2.6, 1e-9);
+    cr_assert_float_eq(csv_number(csv, 3, "peak_memory_ratio"), 1.5, 1e-9);
+    free(csv);
+    free(path);
+}
+
+Test(table, win_rate_interval_holds_the_mean_and_stays_in_range) {
+    char *path = fixture_methods(), *csv = table_text(path, RG_TABLE_CSV, NULL);
+    for (int row = 1; row <= 3; row++) {
+        double low = csv_number(csv, row, "win_rate_base_low");
+        double high = csv_number(csv, row, "win_rate_base_high");
+        double mean = csv_number(csv, row, "win_rate_base");
+        cr_assert(0 <= low && low < mean && mean < high && high <= 1, "[%g, %g] %g", low, high,
+                  mean);
+    }
+    free(csv);
+    free(path);
+}
+
+Test(table, columns_that_no_row_has_are_left_out) {
+    char *path = fixture_methods(), *sweep = fixture_sweep();
+    char *text = table_text(path, RG_TABLE_TEXT, NULL), *other = table_text(sweep, 0, NULL);
+    check_lacks(text, "data set");
+    check_lacks(text, "Hessian");
+    check_contains(text, "independent judge");
+    check_lacks(other, "independent judge");
+    free(other);
+    free(text);
+    free(sweep);
+    free(path);
+}
+
+Test(table, a_metric_that_some_rows_lack_is_a_dash_there) {
+    const char *metrics[] = {"win_rate_base", NULL};
+    char *path = fixture_sweep(), *text = table_text(path, RG_TABLE_MARKDOWN, metrics);
+    check_contains(text, "| DPO | " RG_DASH " | 3 | " RG_DASH " |");
+    free(text);
+    free(path);
+}
+
+Test(table, swept_values_make_rows_in_order_of_size) {
+    char *path = fixture_sweep(), *csv = table_text(path, RG_TABLE_CSV, NULL), field[64];
+    const char *expected[] = {"0", "0.1", "0.3", "1", ""};
+    cr_assert_str_eq(csv_field(csv, 0, 1, field, sizeof field), "algorithms.1.exploration");
+    for (int row = 0; row < 5; row++)
+        cr_assert_str_eq(csv_field(csv, row + 1, 1, field, sizeof field), expected[row]);
+    free(csv);
+    free(path);
+}
+
+Test(table, independent_judge_that_agrees_is_said_to) {
+    char *path = fixture_methods(), *text = table_text(path, RG_TABLE_TEXT, NULL);
+    check_contains(text, "ranks the methods as the gold judge does (Kendall's τ 1.00, 3 pairs)");
+    free(text);
+    free(path);
+}
+
+static void write_statement(const char *path, const char *statement) {
+    sqlite3 *database;
+    char *message = NULL;
+    cr_assert_eq(sqlite3_open(path, &database), SQLITE_OK);
+    sqlite3_exec(database, statement, NULL, NULL, &message);
+    cr_assert_null(message, "%s", message);
+    sqlite3_close(database);
+}
+
+/* Turn the independent judge's opinion around: every pair is then discordant, and named. */
+Test(table, independent_judge_that_disagrees_names_the_pairs) {
+    char *path = fixture_methods();
+    write_statement(path,
+                    "UPDATE metrics SET value = -value WHERE name = 'eval/independent_reward'");
+    char *text = table_text(path, RG_TABLE_TEXT, NULL);
+    check_contains(text, "orders 3 of 3 pairs of methods the other way (Kendall's τ -1.00): "
+                         "DPO / online DPO; DPO / SAIL-PR; online DPO / SAIL-PR.");
+    free(text);
+    free(path);
+}
+
+Test(table, numbers_that_are_not_count_as_missing) {
+    char *path = fixture_methods();
+    write_statement(path, "UPDATE metrics SET value = NULL WHERE name = 'eval/kl' AND trial = 1");
+    const char *metrics[] = {"kl", NULL};
+    char *csv = table_text(path, RG_TABLE_CSV, metrics);
+    cr_assert_float_eq(csv_number(csv, 1, "kl"), 2, 1e-12); /* the other three */
+    free(csv);
+    free(path);
+}
+
+Test(table, markdown_has_a_rule_and_as_many_cells_in_each_row) {
+    char *path = fixture_methods(), *text = table_text(path, RG_TABLE_MARKDOWN, NULL);
+    int bars = 0, first = 0;
+    check_contains(text, "|:--|--:");
+    for (const char *c = text; strncmp(c, "\n\n", 2) != 0; c++) {
+        bars += *c == '|' && (c == text || c[-1] != '\\');
+        if (*c == '\n') {
+            first = first ? first : bars;
+            cr_assert_eq(bars, first);
+            bars = 0;
+        }
+    }
+    free(text);
+    free(path);
+}
+
+Test(table, latex_is_booktabs_and_escapes_what_is_special) {
+    char *path = fixture_methods();
+    write_statement(path, "UPDATE trials SET label = 'a_b & 50%' WHERE label = 'DPO'");
+    char *text = table_text(path, RG_TABLE_LATEX, NULL);
+    check_contains(text, "a\\_b \\& 50\\% & 4 &");
+    check_contains(text, "\\toprule");
+    check_contains(text, "$\\pm$");
+    check_lacks(text, " ± 0");
+    free(text);
+    free(path);
+}
+
+Test(table, csv_quotes_a_label_with_a_comma) {
+    char *path = fixture_methods();
+    write_statement(path, "UPDATE trials SET label = 'say \"a\", b' WHERE label = 'DPO'");
+    char *text = table_text(path, RG_TABLE_CSV, NULL);
+    check_contains(text, "\n\"say \"\"a\"\", b\",4,");
+    free(text);
+    free(path);
+}
+
+Test(table, unknown_names_are_refused_with_the_nearest) {
+    char *path = fixture_methods();
+    const char *metrics[] = {"rewrad", NULL};
+    RgError error = {0};
+    RgTableOptions options = {.store = path, .metrics = metrics, .out = stdout};
+    cr_assert_eq(rg_table(&options, &error), RG_E_USAGE);
+    check_contains(error.text, "\"rewrad\"");
+    check_contains(error.text, "did you mean \"reward\"?");
+    options.metrics = NULL;
+    options.experiment = "method";
+    cr_assert_eq(rg_table(&options, &error), RG_E_USAGE);
+    check_contains(error.text, "did you mean \"methods\"?");
+    RgTableFormat format;
+    cr_assert_eq(rg_table_format("latx", &format, &error), RG_E_USAGE);
+    check_contains(error.text, "latex");
+    free(path);
+}
+
+Test(table, a_store_that_is_not_there_is_an_error_that_names_it) {
+    RgError error = {0};
+    char *path = fixture_path("absent.sqlite");
+    RgTableOptions options = {.store = path, .out = stdout};
+    cr_assert_eq(rg_table(&options, &error), RG_E_STORE);
+    check_contains(error.text, "absent.sqlite");
+    free(path);
+}
+
+Test(table, an_experiment_without_trials_gives_an_empty_table) {
+    char *path = fixture_path("empty.sqlite");
+    int64_t experiment;
+    rg_store_close(fixture_open(path, "empty", &experiment));
+    char *text = table_text(path, RG_TABLE_TEXT, NULL);
+    check_contains(text, "method  trials");
+    free(text);
+    free(path);
+}
+
+Test(table, the_newest_trial_of_a_method_and_seed_stands_for_it) {
+    char *path = fixture_path("twice.sqlite"), *csv;
+    int64_t experiment;
+    RgStore *store = fixture_open(path, "twice", &experiment);
+    FixtureTrial trial = {"dpo", "DPO", "{}",          "finished", NULL, 1,
+                          0.5,   1,     FIXTURE_STEPS, false,      true};
+    int64_t older = fixture_trial(store, experiment, &trial);
+    rg_store_close(store);
+    char *statement = rg_string_format("UPDATE trials SET key = 'old', updated = '2000-01-01' "
+                                       "WHERE id = %lld",
+                                       (long long)older);
+    write_statement(path, statement);
+    RgError error = {0};
+    fixture_check(rg_store_open(path, true, &store, &error), &error);
+    trial.quality = 2;
+    fixture_trial(store, experiment, &trial);
+    rg_store_close(store);
+    csv = table_text(path, RG_TABLE_CSV, NULL);
+    cr_assert_eq(csv_number(csv, 1, "trials"), 1);
+    cr_assert_float_eq(csv_number(csv, 1, "kl"), 8, 1e-12);
+    free(csv);
+    csv = table_text(path, RG_TABLE_TEXT, NULL);
+    check_contains(csv, "1 older trial of the same method and seed");
+    free(csv);
+    free(statement);
+    free(path);
+}
+
+Test(table, running_trials_stand_in_only_while_none_has_finished) {
+    char *path = fixture_path("running.sqlite");
+    int64_t experiment;
+    RgStore *store = fixture_open(path, "running", &experiment);
+    for (int seed = 1; seed <= 2; seed++) {
+        FixtureTrial trial = {"dpo", "DPO", "{}", "running", NULL, seed, 0.5, 1, 100, false, true};
+        fixture_trial(store, experiment, &trial);
+        trial.label = "other";
+        trial.status = seed == 1 ? "finished" : "running";
+        fixture_trial(store, experiment, &trial);
+    }
+    rg_store_close(store);
+    char *text = table_text(path, RG_TABLE_MARKDOWN, NULL);
+    check_contains(text, "| DPO | 2 running |");
+    check_contains(text, "| other | 1 (1 running) |");
+    free(text);
+    free(path);
+}
+
+Test(format, digits_follow_the_standard_error) {
+    static const struct {
+        double value, error;
+        RgUnit unit;
+        const char *expected;
+    } cases[] = {
+        {0.61234, 0.01432, RG_UNIT_PLAIN, "0.612 ± 0.014"},
+        {123.456, 7.7, RG_UNIT_PLAIN, "123.5 ± 7.7"},
+        {-0.5, NAN, RG_UNIT_PLAIN, "\u22120.5"},
+        {-0.0001, 0.02, RG_UNIT_PLAIN, "0.000 ± 0.020"},
+        {0.61234, 0.01432, RG_UNIT_PERCENT, "61.2 ± 1.4"},
+        {1.234e12, NAN, RG_UNIT_COUNT, "1.23 T"},
+        {4.56e10, 1e8, RG_UNIT_COUNT, "45.60 ± 0.10 G"},
+        {1600, 0, RG_UNIT_COUNT, "1600"},
+        {128000, 0, RG_UNIT_COUNT, "128 k"},
+        {1.5e8, 0, RG_UNIT_BYTES, "150 MB"},
+        {NAN, NAN, RG_UNIT_PLAIN, RG_DASH},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *text = rg_format_value(cases[i].value, cases[i].error, cases[i].unit);
+        cr_assert_str_eq(text, cases[i].expected);
+        free(text);
+    }
+}
+
+Test(format, broken_text_never_leaves_as_broken_html) {
+    char *text;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    rg_write_html(out, "<b>\"x\" & 'y'\x01\xff\xc3(é\xed\xa0\x80");
+    fclose(out);
+    cr_assert_str_eq(text, "&lt;b&gt;&quot;x&quot; &amp; &#39;y&#39;\uFFFD\uFFFD\uFFFD(é"
+                           "\uFFFD\uFFFD\uFFFD");
+    free(text);
+}
