@@ -135,8 +135,10 @@ static void matrix_product(void *context, const RgReal *v, RgReal *hv) {
 static Matrix with_eigenvalues(const double *eigenvalue) {
     double w[N], length = 0;
     Matrix m = {{0}};
-    for (int i = 0; i < N; i++)
-        length += (w[i] = i + 1) * w[i];
+    for (int i = 0; i < N; i++) {
+        w[i] = i + 1;
+        length += w[i] * w[i];
+    }
     for (int i = 0; i < N; i++)
         for (int j = 0; j < N; j++)
             for (int k = 0; k < N; k++) {
