@@ -8,22 +8,18 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 
 # Every method of the bandit experiment, long enough to be hit in mid-run.
-run() { # RESULTS [OPTION...]
-    local results=$1
-    shift
-    "$program" run "$source/experiments/bandit-head-to-head.cfg" --quiet -r "$results" \
-        -s 'seeds=[1,2]' -s budget.steps=400 --checkpoint-seconds 0 "$@"
-}
+command=("$program" run "$source/experiments/bandit-head-to-head.cfg" --quiet
+    -s 'seeds=[1,2]' -s budget.steps=300 --checkpoint-seconds 0)
 
 digest() { # RESULTS: the weights' names and contents
     (cd "${1%.db}" && sha256sum -- *.safetensors)
 }
 
-run "$folder/whole.db" -t 2
+"${command[@]}" -r "$folder/whole.db" -t 2
 
 kills=0
 for i in 1 2 3 4 5 6 7 8 9 10; do
-    run "$folder/killed.db" -t 2 &
+    "${command[@]}" -r "$folder/killed.db" -t 2 &
     pid=$!
     sleep "0.$((RANDOM % 40 + 5))"
     if kill -9 "$pid" 2>/dev/null; then
@@ -31,15 +27,15 @@ for i in 1 2 3 4 5 6 7 8 9 10; do
     fi
     wait "$pid" 2>/dev/null || true
 done
-run "$folder/killed.db" -t 2
-run "$folder/single.db" -t 1
+"${command[@]}" -r "$folder/killed.db" -t 2
+"${command[@]}" -r "$folder/single.db" -t 1
 
-digest "$folder/whole.db" >"$folder/whole"
+digest "$folder/whole.db" >"$folder/whole.sum"
 for name in killed single; do
-    digest "$folder/$name.db" >"$folder/$name"
-    if ! cmp -s "$folder/whole" "$folder/$name"; then
+    digest "$folder/$name.db" >"$folder/$name.sum"
+    if ! cmp -s "$folder/whole.sum" "$folder/$name.sum"; then
         echo "FAIL: the weights of the $name run differ from the undisturbed one's:"
-        diff "$folder/whole" "$folder/$name" || true
+        diff "$folder/whole.sum" "$folder/$name.sum" || true
         exit 1
     fi
 done
