@@ -1,0 +1,70 @@
+/* The text environment: prompts and responses as text, a trained judge for gold rewards and
+ * another, made of other texts and other features, to see whether a policy only pleases the first.
+ *
+ * Here is what its two files share: text.c makes the data, text_evaluate.c measures policies. */
+#ifndef RG_ENVS_TEXT_H
+#define RG_ENVS_TEXT_H
+
+#include "envs/environment.h"
+#include "envs/judge.h"
+#include "envs/text_data.h"
+
+extern const RgEnvironmentType rg_environment_text;
+
+typedef struct RgTextOptions {
+    const char *data, *tokenizer; /* valid in create only */
+    int pairs;                    /* who wrote the offline responses */
+    int64_t pair_count;
+    double pair_temperature;
+    double label_temperature, label_noise;
+    int demonstrations;
+    int64_t response_limit; /* tokens */
+    int64_t test_prompts;
+    double temperature; /* of evaluated responses, as the two below */
+    int64_t top_k;
+    double top_p;
+    int64_t response_samples;
+} RgTextOptions;
+
+/* Responses of one policy to the test prompts, with their rewards [sequences->count]. */
+typedef struct RgTextSamples {
+    RgSequences *sequences;
+    double *reward, *independent;
+} RgTextSamples;
+
+/* What evaluations ask of the reference policy; holds for one reference and one random stream. */
+typedef struct RgTextReference {
+    bool known;
+    uint64_t parameters_hash;
+    RgRandom random;
+    RgTextSamples samples;
+    double *pair_logprob; /* [test_pairs->count] */
+} RgTextReference;
+
+typedef struct RgTextState {
+    RgTextOptions options;
+    RgTokenizer *tokenizer;
+    RgJudge *judge, *independent;
+    double judge_accuracy, independent_accuracy; /* on all test lines */
+
+    RgTextData *train;
+    RgSequences *prompts; /* of training */
+    RgSequences *demonstrations;
+    RgPairs *pairs;        /* of the last prepare */
+    int64_t dropped_pairs; /* verses with a response over the limit */
+
+    RgSequences *test_prompts;
+    RgSequences *test_pairs; /* chosen and rejected of the first lines, in turn */
+    double *chosen_reward;   /* [test_prompts->count] of the data's chosen responses */
+    RgTextReference of_reference;
+} RgTextState;
+
+/* Rewards of sequences by one of the judges: reward [sequences->count]. */
+void rg_text_rewards(const RgTextState *state, const RgJudge *judge, const RgSequences *sequences,
+                     double *reward);
+
+void rg_text_evaluate(RgEnvironment *environment, RgPolicy *policy, RgPolicy *reference,
+                      double beta, RgRandom random, RgEvaluation *evaluation);
+void rg_text_reference_clear(RgTextReference *of_reference);
+
+#endif

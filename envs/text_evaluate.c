@@ -1,0 +1,174 @@
+/* How a policy does in the text environment. One response to each test prompt is sampled from the
+ * policy and one from the reference, on streams of their own that are the same for every policy;
+ * both judges score them. What is asked of the reference is kept between evaluations. */
+#include "envs/text.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+
+/* ---- samples ---- */
+
+static void release_samples(RgTextSamples *samples) {
+    rg_sequences_destroy(samples->sequences);
+    free(samples->reward);
+    free(samples->independent);
+    *samples = (RgTextSamples){0};
+}
+
+static RgTextSamples draw_samples(const RgTextState *s, RgPolicy *policy, RgRandom random) {
+    size_t count = (size_t)s->test_prompts->count;
+    RgTextSamples samples = {.sequences = rg_sequences_create(),
+                             .reward = rg_allocate(count * sizeof(double)),
+                             .independent = rg_allocate(count * sizeof(double))};
+    RgSampling sampling = {.temperature = s->options.temperature,
+                           .top_k = s->options.top_k,
+                           .top_p = s->options.top_p,
+                           .response_limit = s->options.response_limit,
+                           .end_token = rg_tokenizer_end(s->tokenizer)};
+    rg_policy_sample(policy, s->test_prompts, 1, &sampling, random, samples.sequences);
+    rg_text_rewards(s, s->judge, samples.sequences, samples.reward);
+    rg_text_rewards(s, s->independent, samples.sequences, samples.independent);
+    return samples;
+}
+
+/* logprob [sequences->count], in parts, so that memory does not grow with the test set. */
+static void logprobs(RgPolicy *policy, const RgSequences *sequences, double *logprob) {
+    enum { AT_A_TIME = 250 };
+    RgSequences *part = rg_sequences_create();
+    for (int64_t first = 0; first < sequences->count; first += AT_A_TIME) {
+        rg_sequences_clear(part);
+        for (int64_t i = first; i < sequences->count && i < first + AT_A_TIME; i++)
+            rg_sequences_append_from(part, sequences, i, false);
+        rg_policy_logprob_values(policy, part, logprob + first);
+    }
+    rg_sequences_destroy(part);
+}
+
+/* ---- the reference ---- */
+
+void rg_text_reference_clear(RgTextReference *of_reference) {
+    release_samples(&of_reference->samples);
+    free(of_reference->pair_logprob);
+    *of_reference = (RgTextReference){0};
+}
+
+static const RgTextReference *of_reference(RgTextState *s, RgPolicy *reference, RgRandom random) {
+    RgTextReference *r = &s->of_reference;
+    uint64_t hash = rg_parameters_hash(reference->parameters);
+    if (r->known && r->parameters_hash == hash && r->random.key[0] == random.key[0] &&
+        r->random.key[1] == random.key[1])
+        return r;
+    rg_text_reference_clear(r);
+    *r = (RgTextReference){.known = true, .parameters_hash = hash, .random = random};
+    r->samples = draw_samples(s, reference, random);
+    r->pair_logprob = rg_allocate((size_t)s->test_pairs->count * sizeof *r->pair_logprob);
+    logprobs(reference, s->test_pairs, r->pair_logprob);
+    return r;
+}
+
+/* ---- columns: one number a test prompt ---- */
+
+static void win_rate(const char *name, const double *own, const double *other, int64_t count,
+                     double *column, RgEvaluation *evaluation) {
+    for (int64_t i = 0; i < count; i++)
+        column[i] = own[i] > other[i] ? 1 : own[i] < other[i] ? 0 : 0.5;
+    rg_evaluation_column_and_mean(evaluation, name, column, count);
+}
+
+/* log π(y|x) − log π_ref(y|x) of the policy's own responses: its mean estimates the KL. */
+static void divergence(RgPolicy *policy, RgPolicy *reference, const RgSequences *samples,
+                       double *column, RgEvaluation *evaluation) {
+    double *base = rg_allocate((size_t)samples->count * sizeof *base);
+    logprobs(policy, samples, column);
+    logprobs(reference, samples, base);
+    for (int64_t i = 0; i < samples->count; i++)
+        column[i] -= base[i];
+    rg_evaluation_column_and_mean(evaluation, "kl", column, samples->count);
+    free(base);
+}
+
+static int64_t count_words(const char *text) {
+    int64_t words = 0;
+    for (bool inside = false; *text; text++) {
+        bool letter = !isspace((unsigned char)*text);
+        words += letter && !inside;
+        inside = letter;
+    }
+    return words;
+}
+
+/* Lengths, and the texts of the first prompts. */
+static void describe_responses(const RgTextState *s, const RgSequences *samples, double *column,
+                               RgEvaluation *evaluation) {
+    for (int64_t i = 0; i < samples->count; i++)
+        column[i] = (double)rg_sequence_response_length(samples, i);
+    rg_evaluation_column_and_mean(evaluation, "length", column, samples->count);
+    for (int64_t i = 0; i < samples->count; i++) {
+        char *response = rg_text_response(s->tokenizer, samples, i);
+        column[i] = (double)count_words(response);
+        if (i < s->options.response_samples) {
+            char *prompt = rg_text_prompt(s->tokenizer, samples, i);
+            rg_evaluation_response(evaluation, i, prompt, response);
+            free(prompt);
+        }
+        free(response);
+    }
+    rg_evaluation_column_and_mean(evaluation, "words", column, samples->count);
+}
+
+/* ---- written test pairs ---- */
+
+/* With Δ = (log π − log π_ref)(chosen) − (log π − log π_ref)(rejected):
+ *   reward_margin    mean of β·Δ
+ *   reward_accuracy  how often Δ > 0 (0 counts half)
+ *   logps_*          mean log π of the responses, nats
+ *   nll              −log π per token, over all responses */
+static void written_pairs(const RgTextState *s, RgPolicy *policy, const double *base, double beta,
+                          RgEvaluation *evaluation) {
+    double *own = rg_allocate((size_t)s->test_pairs->count * sizeof *own);
+    double chosen = 0, rejected = 0, margin = 0, right = 0;
+    double pairs = (double)s->test_pairs->count / 2;
+    logprobs(policy, s->test_pairs, own);
+    for (int64_t i = 0; i < s->test_pairs->count; i += 2) {
+        double gap = (own[i] - base[i]) - (own[i + 1] - base[i + 1]);
+        chosen += own[i];
+        rejected += own[i + 1];
+        margin += gap;
+        right += gap > 0 ? 1 : gap < 0 ? 0 : 0.5;
+    }
+    free(own);
+    rg_evaluation_metric(evaluation, "reward_margin", beta * margin / pairs);
+    rg_evaluation_metric(evaluation, "reward_accuracy", right / pairs);
+    rg_evaluation_metric(evaluation, "logps_chosen", chosen / pairs);
+    rg_evaluation_metric(evaluation, "logps_rejected", rejected / pairs);
+    rg_evaluation_metric(evaluation, "nll",
+                         -(chosen + rejected) /
+                             (double)rg_sequences_response_tokens(s->test_pairs));
+}
+
+/* ---- all of it ---- */
+
+void rg_text_evaluate(RgEnvironment *environment, RgPolicy *policy, RgPolicy *reference,
+                      double beta, RgRandom random, RgEvaluation *evaluation) {
+    RgTextState *s = environment->state;
+    int64_t count = s->test_prompts->count;
+    const RgTextReference *base = of_reference(s, reference, rg_random_named(random, "reference"));
+    RgTextSamples own = draw_samples(s, policy, rg_random_named(random, "policy"));
+    double *column = rg_allocate((size_t)count * sizeof *column);
+
+    rg_evaluation_column_and_mean(evaluation, "reward", own.reward, count);
+    rg_evaluation_column_and_mean(evaluation, "independent_reward", own.independent, count);
+    win_rate("win_rate_base", own.reward, base->samples.reward, count, column, evaluation);
+    win_rate("independent_win_rate_base", own.independent, base->samples.independent, count, column,
+             evaluation);
+    win_rate("win_rate_dataset", own.reward, s->chosen_reward, count, column, evaluation);
+    divergence(policy, reference, own.sequences, column, evaluation);
+    describe_responses(s, own.sequences, column, evaluation);
+    written_pairs(s, policy, base->pair_logprob, beta, evaluation);
+    rg_evaluation_metric(evaluation, "judge_accuracy", s->judge_accuracy);
+    rg_evaluation_metric(evaluation, "independent_judge_accuracy", s->independent_accuracy);
+    rg_evaluation_metric(evaluation, "dropped_pairs", (double)s->dropped_pairs);
+
+    free(column);
+    release_samples(&own);
+}

@@ -1,0 +1,545 @@
+/* Claims about the text environment: its files are refused with file and line, its sequences carry
+ * the texts and nothing else, its pairs follow judge and limits, its evaluation is consistent. */
+#include "envs/text.h"
+#include "tests/scratch.h"
+
+#include <math.h>
+
+static RgError error;
+
+TestSuite(text, .init = scratch_begin, .fini = scratch_remove);
+
+#define ASSERT_OK(call) cr_assert_eq(call, RG_OK, "%s", error.text)
+
+enum { TRAIN_LINES = 60, TEST_LINES = 120 };
+
+/* ---- a small world ---- */
+
+static const char *pick(uint64_t line, uint64_t what) {
+    static const char *const words[] = {"river", "king",  "field", "stone", "house",   "people",
+                                        "night", "water", "wheat", "sword", "mountain"};
+    int64_t count = (int64_t)(sizeof words / sizeof words[0]);
+    return words[rg_random_below(rg_random_at(rg_random_root(3), line), what, count)];
+}
+
+/* The same in two styles, as a line of a file. */
+static void write_lines(const char *name, uint64_t first, int count) {
+    char *content = NULL;
+    size_t size = 0;
+    FILE *stream = open_memstream(&content, &size);
+    for (uint64_t i = first; i < first + (uint64_t)count; i++)
+        fprintf(stream,
+                "{\"reference\": \"%d\", \"prompt\": \"He saw the %s.\", "
+                "\"chosen\": \"You have seen the %s and your %s has come.\", "
+                "\"rejected\": \"Thou hast seen the %s, and thy %s cometh.\"}\n",
+                (int)i, pick(i, 0), pick(i, 1), pick(i, 2), pick(i, 1), pick(i, 2));
+    fclose(stream);
+    scratch_write(name, content);
+    free(content);
+}
+
+static void write_tokenizer(void) {
+    RgTextData *data = NULL;
+    ASSERT_OK(rg_text_data_read(scratch("data/base.jsonl"), &data, &error));
+    const char *texts[TRAIN_LINES];
+    for (int i = 0; i < TRAIN_LINES; i++)
+        texts[i] = i % 2 ? data->lines[i].chosen : data->lines[i].rejected;
+    RgTokenizer *tokenizer = NULL;
+    ASSERT_OK(rg_tokenizer_train(texts, TRAIN_LINES, 320, &tokenizer, &error));
+    ASSERT_OK(rg_tokenizer_save(tokenizer, scratch("tokenizer.json"), &error));
+    rg_tokenizer_destroy(tokenizer);
+    rg_text_data_destroy(data);
+}
+
+static void write_world(void) {
+    scratch_write("data/made", "");
+    write_lines("data/base.jsonl", 0, TRAIN_LINES);
+    write_lines("data/judge.jsonl", 100, 80);
+    write_lines("data/judge-independent.jsonl", 200, 80);
+    write_lines("data/train.jsonl", 300, TRAIN_LINES);
+    write_lines("data/test.jsonl", 400, TEST_LINES);
+    write_tokenizer();
+}
+
+/* Key, value, …, NULL on top of the paths and small numbers. */
+static RgSettings *settings_of(const char *const *entries) {
+    RgSettings *settings = rg_settings_create();
+    rg_settings_set(settings, "e.data", RG_SETTING_STRING, scratch("data"), "test", 1);
+    rg_settings_set(settings, "e.tokenizer", RG_SETTING_STRING, scratch("tokenizer.json"), "test",
+                    1);
+    rg_settings_set(settings, "e.pair_count", RG_SETTING_INTEGER, "100", "test", 1);
+    rg_settings_set(settings, "e.response_limit", RG_SETTING_INTEGER, "40", "test", 1);
+    for (; entries && entries[0]; entries += 2) {
+        char *path = rg_string_format("e.%s", entries[0]);
+        bool number = strspn(entries[1], "-0123456789.") == strlen(entries[1]);
+        bool whole = number && !strchr(entries[1], '.');
+        rg_settings_set(settings, path,
+                        whole    ? RG_SETTING_INTEGER
+                        : number ? RG_SETTING_REAL
+                                 : RG_SETTING_STRING,
+                        entries[1], "test", 1);
+        free(path);
+    }
+    return settings;
+}
+
+#define WITH(...)                                                                                  \
+    (const char *const[]) {                                                                        \
+        __VA_ARGS__, NULL                                                                          \
+    }
+
+static RgStatus try_text(const char *const *entries, RgEnvironment **environment) {
+    RgSettings *settings = settings_of(entries);
+    RgStatus status =
+        rg_environment_create("text", settings, "e", rg_random_root(1), environment, &error);
+    rg_settings_destroy(settings);
+    return status;
+}
+
+static RgPolicy *policy_for(int64_t vocabulary, const char *context, uint64_t seed) {
+    RgSettings *settings = rg_settings_create();
+    const char *const entries[] = {"layers", "2", "width", "16", "heads", "2", "context", context};
+    for (int i = 0; i < 8; i += 2) {
+        char *path = rg_string_format("p.%s", entries[i]);
+        rg_settings_set(settings, path, RG_SETTING_INTEGER, entries[i + 1], "test", 1);
+        free(path);
+    }
+    RgPolicySpace space = {.vocabulary = vocabulary};
+    RgPolicy *policy = NULL;
+    ASSERT_OK(rg_policy_create("transformer", settings, "p", &space, rg_random_root(seed), &policy,
+                               &error));
+    rg_settings_destroy(settings);
+    return policy;
+}
+
+typedef struct World {
+    RgEnvironment *environment;
+    RgTextState *state;
+    const RgCourse *course;
+    RgPolicy *reference;
+} World;
+
+static World world_of(const char *const *entries) {
+    World w = {0};
+    ASSERT_OK(try_text(entries, &w.environment));
+    w.state = w.environment->state;
+    w.course = &w.environment->course;
+    w.reference = policy_for(w.environment->space.vocabulary, "128", 5);
+    ASSERT_OK(rg_environment_prepare(w.environment, w.reference, rg_random_root(2), &error));
+    return w;
+}
+
+static void end_world(World *w) {
+    rg_policy_destroy(w->reference);
+    rg_environment_destroy(w->environment);
+}
+
+static RgEvaluation *evaluate(const World *w, RgPolicy *policy, uint64_t seed) {
+    RgEvaluation *evaluation = rg_evaluation_create();
+    rg_environment_evaluate(w->environment, policy, w->reference, 0.1, rg_random_root(seed),
+                            evaluation);
+    return evaluation;
+}
+
+static const double *column(const RgEvaluation *evaluation, const char *name) {
+    for (int i = 0; i < rg_evaluation_column_count(evaluation); i++)
+        if (strcmp(rg_evaluation_column_name(evaluation, i), name) == 0)
+            return rg_evaluation_column_values(evaluation, i);
+    cr_assert_fail("no column %s", name);
+    return NULL;
+}
+
+static void assert_same(const RgEvaluation *a, const RgEvaluation *b) {
+    cr_assert_eq(rg_evaluation_metric_count(a), rg_evaluation_metric_count(b));
+    for (int i = 0; i < rg_evaluation_metric_count(a); i++)
+        cr_assert_eq(rg_evaluation_metric_value(a, i), rg_evaluation_metric_value(b, i), "%s",
+                     rg_evaluation_metric_name(a, i));
+    for (int c = 0; c < rg_evaluation_column_count(a); c++)
+        cr_assert_arr_eq(rg_evaluation_column_values(a, c), rg_evaluation_column_values(b, c),
+                         (size_t)rg_evaluation_items(a) * sizeof(double));
+}
+
+/* ---- files ---- */
+
+static void refuse_lines(const char *content, const char *expected) {
+    RgTextData *data = (RgTextData *)&error;
+    const char *path = scratch_write("bad.jsonl", content);
+    cr_assert_eq(rg_text_data_read(path, &data, &error), RG_E_FORMAT, "%s", content);
+    cr_assert_null(data);
+    cr_assert_eq(strncmp(error.text, path, strlen(path)), 0, "%s", error.text);
+    cr_assert(strstr(error.text, expected), "%s\nlacks: %s", error.text, expected);
+}
+
+#define GOOD "{\"prompt\": \"p\", \"chosen\": \"c\", \"rejected\": \"r\"}\n"
+
+Test(text, bad_lines_are_refused_with_file_and_line) {
+    refuse_lines(GOOD "{\"prompt\": \"p\", \n", ":2: invalid JSON");
+    refuse_lines(GOOD GOOD "{} x\n", ":3: invalid JSON");
+    refuse_lines("\n" GOOD "[1]\n", ":3: the line is an array, expected an object");
+    refuse_lines("{\"prompt\": \"p\", \"chosen\": \"c\"}", ":1: \"rejected\" is missing");
+    refuse_lines(GOOD "{\"prompt\": 3, \"chosen\": \"c\", \"rejected\": \"r\"}",
+                 ":2: \"prompt\" is a number, expected a string");
+    refuse_lines(GOOD "{\"prompt\": \"\", \"chosen\": \"\", \"rejected\": \"r\"}",
+                 ":2: \"chosen\" is empty");
+    refuse_lines("{\"prompt\": \"p\", \"chosen\": \"\\u0000\", \"rejected\": \"r\"}",
+                 ":1: invalid JSON");
+    refuse_lines("", ": no lines");
+    refuse_lines("\n \r\n", ": no lines");
+}
+
+Test(text, lines_are_read_as_written) {
+    RgTextData *data = NULL;
+    ASSERT_OK(rg_text_data_read(
+        scratch_write("good.jsonl", "\n" GOOD "{\"rejected\": \"R\\n\\\"é\\\"\", \"more\": [1], "
+                                    "\"chosen\": \"C\", \"prompt\": \"\"}"),
+        &data, &error));
+    cr_assert_eq(data->count, 2);
+    cr_assert_eq(data->lines[0].number, 2);
+    cr_assert_eq(data->lines[1].number, 3);
+    cr_assert_str_eq(data->lines[0].chosen, "c");
+    cr_assert_str_eq(data->lines[1].prompt, "");
+    cr_assert_str_eq(data->lines[1].rejected, "R\n\"é\"");
+    rg_text_data_destroy(data);
+}
+
+Test(text, missing_files_are_named) {
+    write_world();
+    static const char *const names[] = {"judge", "judge-independent", "train", "test", "base"};
+    for (int i = 0; i < 5; i++) {
+        char *name = rg_string_format("data/%s.jsonl", names[i]);
+        char *away = rg_string_format("%s/away", scratch_path);
+        cr_assert_eq(rename(scratch(name), away), 0);
+        RgEnvironment *environment = NULL;
+        cr_assert_neq(try_text(WITH("demonstrations", "corpus"), &environment), RG_OK);
+        cr_assert_null(environment);
+        cr_assert(strstr(error.text, name), "%s", error.text);
+        cr_assert_eq(rename(away, scratch(name)), 0);
+        free(name);
+        free(away);
+    }
+    RgEnvironment *environment = NULL;
+    cr_assert_neq(try_text(WITH("tokenizer", "/none/such.json"), &environment), RG_OK);
+    cr_assert(strstr(error.text, "/none/such.json"), "%s", error.text);
+}
+
+/* ---- sequences ---- */
+
+Test(text, sequences_carry_their_texts) {
+    write_world();
+    RgTokenizer *tokenizer = NULL;
+    ASSERT_OK(rg_tokenizer_load(scratch("tokenizer.json"), 0, &tokenizer, &error));
+    RgSequences *s = rg_sequences_create();
+    rg_text_append(s, tokenizer, "He saw the river.\n", "Thou hast <|end|> “seen”.");
+    rg_text_append(s, tokenizer, "", NULL);
+    rg_text_append_whole(s, tokenizer, "He saw the river.\n", "Thou hast <|end|> “seen”.");
+
+    cr_assert_eq(rg_sequence_prompt(s, 0)[0], rg_tokenizer_begin(tokenizer));
+    int64_t last = rg_sequence_response_length(s, 0) - 1;
+    for (int64_t i = 0; i <= last; i++)
+        cr_assert_eq(rg_sequence_response(s, 0)[i] == rg_tokenizer_end(tokenizer), i == last);
+    char *prompt = rg_text_prompt(tokenizer, s, 0), *response = rg_text_response(tokenizer, s, 0);
+    cr_assert_str_eq(prompt, "He saw the river.\n", "one newline is the layout's, one the text's");
+    cr_assert_str_eq(response, "Thou hast <|end|> “seen”.");
+    free(prompt);
+    free(response);
+
+    cr_assert_eq(rg_sequence_response_length(s, 1), 0);
+    cr_assert_eq(s->prompt_length[2], 1);
+    cr_assert_eq(rg_sequence_length(s, 0), rg_sequence_length(s, 2));
+    cr_assert_arr_eq(rg_sequence_prompt(s, 0), rg_sequence_prompt(s, 2),
+                     (size_t)rg_sequence_length(s, 0) * sizeof(int32_t));
+    rg_sequences_destroy(s);
+    rg_tokenizer_destroy(tokenizer);
+}
+
+/* ---- judges ---- */
+
+Test(text, course_judges_the_texts_that_the_tokens_spell) {
+    write_world();
+    World w = world_of(NULL);
+    double reward[2 * TEST_LINES];
+    w.course->judge(w.course->environment, w.state->test_pairs, reward);
+    RgTextData *data = NULL;
+    ASSERT_OK(rg_text_data_read(scratch("data/test.jsonl"), &data, &error));
+    double right = 0;
+    for (int i = 0; i < TEST_LINES; i++) {
+        const RgTextLine *line = &data->lines[i];
+        cr_assert_eq(reward[2 * i], rg_judge_reward(w.state->judge, line->prompt, line->chosen));
+        cr_assert_eq(reward[2 * i + 1],
+                     rg_judge_reward(w.state->judge, line->prompt, line->rejected));
+        double gap = reward[2 * i] - reward[2 * i + 1];
+        right += gap > 0 ? 1 : gap < 0 ? 0 : 0.5;
+    }
+    cr_assert_geq(right / TEST_LINES, 0.9, "the styles are easy to tell");
+    cr_assert_float_eq(w.state->judge_accuracy, right / TEST_LINES, 1e-9);
+    cr_assert_geq(w.state->independent_accuracy, 0.9);
+    rg_text_data_destroy(data);
+    end_world(&w);
+}
+
+/* ---- offline data ---- */
+
+Test(text, sampled_pairs_walk_the_prompts_and_are_preferred_as_the_judge_says) {
+    write_world();
+    World w = world_of(WITH("pair_count", "400", "label_temperature", "2.0", "label_noise", "0.1"));
+    const RgPairs *pairs = w.course->pairs;
+    cr_assert_eq(pairs->count, 400);
+    double *reward = rg_allocate(800 * sizeof *reward);
+    w.course->judge(w.course->environment, pairs->sequences, reward);
+    double first = 0, expected = 0, variance = 0;
+    for (int64_t i = 0; i < 400; i++) {
+        for (int64_t side = 2 * i; side <= 2 * i + 1; side++) {
+            cr_assert_leq(rg_sequence_response_length(pairs->sequences, side), 40);
+            cr_assert_arr_eq(rg_sequence_prompt(pairs->sequences, side),
+                             rg_sequence_prompt(w.course->prompts, i % TRAIN_LINES),
+                             (size_t)w.course->prompts->prompt_length[i % TRAIN_LINES] *
+                                 sizeof(int32_t));
+        }
+        double p = 1 / (1 + exp(-(reward[2 * i] - reward[2 * i + 1]) / 2));
+        p = p * 0.9 + (1 - p) * 0.1;
+        expected += p;
+        variance += p * (1 - p);
+        first += pairs->preferred[i] == 0;
+    }
+    cr_assert_float_eq(first, expected, 4 * sqrt(variance));
+    cr_assert_eq(w.course->demonstrations->count, 400);
+    free(reward);
+    end_world(&w);
+}
+
+Test(text, without_temperature_the_larger_reward_is_preferred) {
+    write_world();
+    World w = world_of(WITH("label_temperature", "0"));
+    const RgPairs *pairs = w.course->pairs;
+    double reward[200];
+    w.course->judge(w.course->environment, pairs->sequences, reward);
+    int64_t told_apart = 0;
+    for (int64_t i = 0; i < pairs->count; i++) {
+        int64_t chosen = 2 * i + pairs->preferred[i], rejected = 2 * i + 1 - pairs->preferred[i];
+        cr_assert_geq(reward[chosen], reward[rejected]);
+        told_apart += reward[chosen] > reward[rejected];
+        int64_t length = rg_sequence_response_length(pairs->sequences, chosen);
+        cr_assert_eq(rg_sequence_response_length(w.course->demonstrations, i), length);
+        cr_assert_arr_eq(rg_sequence_response(w.course->demonstrations, i),
+                         rg_sequence_response(pairs->sequences, chosen),
+                         (size_t)length * sizeof(int32_t));
+    }
+    cr_assert_gt(told_apart, 0);
+    end_world(&w);
+}
+
+Test(text, verses_are_preferred_as_written_but_for_noise) {
+    write_world();
+    World w = world_of(WITH("pairs", "verses", "pair_count", "1000"));
+    cr_assert_eq(w.course->pairs->count, TRAIN_LINES, "one pair a line at most");
+    for (int64_t i = 0; i < TRAIN_LINES; i++)
+        cr_assert_eq(w.course->pairs->preferred[i], 0);
+    char *chosen = rg_text_response(w.state->tokenizer, w.course->pairs->sequences, 2);
+    cr_assert_str_eq(chosen, w.state->train->lines[1].chosen);
+    free(chosen);
+    end_world(&w);
+
+    w = world_of(WITH("pairs", "verses", "label_noise", "0.25"));
+    double flipped = 0;
+    for (int64_t i = 0; i < TRAIN_LINES; i++)
+        flipped += w.course->pairs->preferred[i];
+    cr_assert_float_eq(flipped, TRAIN_LINES * 0.25, 4 * sqrt(TRAIN_LINES * 0.25 * 0.75));
+    cr_assert_gt(flipped, 0);
+    end_world(&w);
+}
+
+Test(text, verses_over_the_limit_are_dropped_and_counted) {
+    write_world();
+    World w = world_of(WITH("pairs", "verses"));
+    int64_t longest[TRAIN_LINES], limit = 0, over = 0;
+    for (int64_t i = 0; i < TRAIN_LINES; i++) {
+        const RgSequences *s = w.course->pairs->sequences;
+        int64_t a = rg_sequence_response_length(s, 2 * i);
+        int64_t b = rg_sequence_response_length(s, 2 * i + 1);
+        longest[i] = a > b ? a : b;
+        limit = longest[i] > limit ? longest[i] : limit;
+    }
+    limit--;
+    for (int64_t i = 0; i < TRAIN_LINES; i++)
+        over += longest[i] > limit;
+    end_world(&w);
+    cr_assert(over > 0 && over < TRAIN_LINES, "%ld", (long)over);
+
+    char text[24];
+    snprintf(text, sizeof text, "%ld", (long)limit);
+    w = world_of(WITH("pairs", "verses", "response_limit", text));
+    cr_assert_eq(w.course->pairs->count, TRAIN_LINES - over);
+    RgEvaluation *evaluation = evaluate(&w, w.reference, 1);
+    cr_assert_eq(rg_evaluation_find(evaluation, "dropped_pairs"), (double)over);
+    rg_evaluation_destroy(evaluation);
+    end_world(&w);
+
+    RgEnvironment *environment = NULL;
+    ASSERT_OK(try_text(WITH("pairs", "verses", "response_limit", "3"), &environment));
+    RgPolicy *policy = policy_for(environment->space.vocabulary, "128", 5);
+    cr_assert_eq(rg_environment_prepare(environment, policy, rg_random_root(2), &error),
+                 RG_E_RANGE);
+    cr_assert(strstr(error.text, "train.jsonl:1: "), "%s", error.text);
+    rg_policy_destroy(policy);
+    rg_environment_destroy(environment);
+}
+
+Test(text, corpus_shows_both_styles_whole) {
+    write_world();
+    World w = world_of(WITH("demonstrations", "corpus", "pair_count", "0"));
+    const RgSequences *d = w.course->demonstrations;
+    cr_assert_eq(w.course->pairs->count, 0);
+    cr_assert_eq(d->count, 2 * TRAIN_LINES);
+    for (int64_t i = 0; i < d->count; i++)
+        cr_assert_eq(d->prompt_length[i], 1);
+    char *text = rg_text_response(w.state->tokenizer, d, 1);
+    cr_assert_eq(strncmp(text, "He saw the ", 11), 0, "%s", text);
+    cr_assert(strstr(text, ".\nThou hast seen"), "%s", text);
+    free(text);
+    end_world(&w);
+}
+
+static void refuse_policy(RgEnvironment *environment, RgPolicy *policy, RgStatus status,
+                          const char *expected) {
+    cr_assert_eq(rg_environment_prepare(environment, policy, rg_random_root(2), &error), status);
+    cr_assert(strstr(error.text, expected), "%s\nlacks: %s", error.text, expected);
+    rg_policy_destroy(policy);
+}
+
+Test(text, policies_that_do_not_fit_are_refused) {
+    write_world();
+    RgEnvironment *environment = NULL;
+    ASSERT_OK(try_text(NULL, &environment));
+    int64_t tokens = environment->space.vocabulary;
+    refuse_policy(environment, policy_for(tokens + 1, "128", 1), RG_E_USAGE, "tokenizer");
+    refuse_policy(environment, policy_for(tokens, "41", 1), RG_E_CONTEXT, "response_limit = 40");
+
+    RgSettings *settings = rg_settings_create();
+    RgPolicySpace space = {.contexts = 2, .responses = 3};
+    RgPolicy *tabular = NULL;
+    ASSERT_OK(
+        rg_policy_create("tabular", settings, "p", &space, rg_random_root(1), &tabular, &error));
+    refuse_policy(environment, tabular, RG_E_USAGE, "transformer");
+    rg_settings_destroy(settings);
+    rg_environment_destroy(environment);
+}
+
+/* ---- evaluation ---- */
+
+Test(text, evaluation_is_complete_and_its_means_are_those_of_its_columns) {
+    write_world();
+    World w = world_of(WITH("test_prompts", "50", "response_samples", "7"));
+    RgPolicy *policy = policy_for(w.environment->space.vocabulary, "128", 6);
+    RgEvaluation *e = evaluate(&w, policy, 1);
+    static const char *const columns[] = {"reward",           "independent_reward",
+                                          "win_rate_base",    "independent_win_rate_base",
+                                          "win_rate_dataset", "kl",
+                                          "length",           "words"};
+    static const char *const metrics[] = {
+        "reward_margin", "reward_accuracy", "logps_chosen",  "logps_rejected",
+        "nll",           "judge_accuracy",  "dropped_pairs", "independent_judge_accuracy"};
+    cr_assert_eq(rg_evaluation_items(e), 50);
+    cr_assert_eq(rg_evaluation_column_count(e), 8);
+    for (int c = 0; c < 8; c++) {
+        double mean = 0;
+        for (int i = 0; i < 50; i++)
+            mean += column(e, columns[c])[i] / 50;
+        cr_assert_float_eq(rg_evaluation_find(e, columns[c]), mean, 1e-6 * (1 + fabs(mean)), "%s",
+                           columns[c]);
+    }
+    for (int m = 0; m < 8; m++)
+        cr_assert(isfinite(rg_evaluation_find(e, metrics[m])), "%s", metrics[m]);
+    cr_assert(isfinite(rg_evaluation_find(e, rg_environment_text.headline)));
+
+    cr_assert_eq(rg_evaluation_response_count(e), 7);
+    for (int64_t i = 0; i < 7; i++) {
+        int64_t item;
+        const char *prompt, *response;
+        rg_evaluation_response_at(e, i, &item, &prompt, &response);
+        cr_assert_eq(item, i);
+        cr_assert_eq(strncmp(prompt, "He saw the ", 11), 0);
+        cr_assert_eq(rg_judge_reward(w.state->judge, prompt, response), column(e, "reward")[i]);
+        cr_assert_eq(rg_judge_reward(w.state->independent, prompt, response),
+                     column(e, "independent_reward")[i]);
+    }
+    rg_evaluation_destroy(e);
+    rg_policy_destroy(policy);
+    end_world(&w);
+}
+
+Test(text, written_pairs_are_scored_by_log_probability) {
+    write_world();
+    World w = world_of(WITH("test_prompts", "5"));
+    RgPolicy *policy = policy_for(w.environment->space.vocabulary, "128", 6);
+    RgEvaluation *e = evaluate(&w, policy, 1);
+    const RgSequences *pairs = w.state->test_pairs;
+    cr_assert_eq(pairs->count, 2 * TEST_LINES);
+    double own[2 * TEST_LINES], base[2 * TEST_LINES];
+    rg_policy_logprob_values(policy, pairs, own);
+    rg_policy_logprob_values(w.reference, pairs, base);
+    double margin = 0, nll = 0, tokens = 0;
+    for (int i = 0; i < TEST_LINES; i++)
+        margin += 0.1 * (own[2 * i] - base[2 * i] - own[2 * i + 1] + base[2 * i + 1]) / TEST_LINES;
+    for (int i = 0; i < 2 * TEST_LINES; i++) {
+        nll -= own[i];
+        tokens += (double)rg_sequence_response_length(pairs, i);
+    }
+    cr_assert_float_eq(rg_evaluation_find(e, "reward_margin"), margin, 1e-4);
+    cr_assert_float_eq(rg_evaluation_find(e, "nll"), nll / tokens, 1e-4);
+    cr_assert_float_eq(nll / tokens, log((double)w.environment->space.vocabulary), 0.5,
+                       "an untrained policy is near uniform");
+    rg_evaluation_destroy(e);
+    rg_policy_destroy(policy);
+    end_world(&w);
+}
+
+Test(text, reference_against_itself_wins_half) {
+    write_world();
+    World w = world_of(NULL);
+    RgEvaluation *e = evaluate(&w, w.reference, 1);
+    double tolerance = 4 * 0.5 / sqrt(TEST_LINES);
+    cr_assert_float_eq(rg_evaluation_find(e, "win_rate_base"), 0.5, tolerance);
+    cr_assert_float_eq(rg_evaluation_find(e, "independent_win_rate_base"), 0.5, tolerance);
+    cr_assert_float_eq(rg_evaluation_find(e, "kl"), 0, 1e-6);
+    cr_assert_eq(rg_evaluation_find(e, "reward_margin"), 0);
+    cr_assert_eq(rg_evaluation_find(e, "reward_accuracy"), 0.5);
+    rg_evaluation_destroy(e);
+    end_world(&w);
+}
+
+Test(text, same_seeds_give_the_same_data_and_figures) {
+    write_world();
+    World a = world_of(NULL), b = world_of(NULL);
+    cr_assert_eq(rg_sequences_hash(a.course->pairs->sequences),
+                 rg_sequences_hash(b.course->pairs->sequences));
+    cr_assert_arr_eq(a.course->pairs->preferred, b.course->pairs->preferred, 100);
+    RgEvaluation *of_a = evaluate(&a, a.reference, 1), *of_b = evaluate(&b, b.reference, 1);
+    assert_same(of_a, of_b);
+    rg_evaluation_destroy(of_a);
+    rg_evaluation_destroy(of_b);
+    end_world(&a);
+    end_world(&b);
+}
+
+/* What is kept of the reference must never be stale: a used world and a fresh one agree. */
+Test(text, kept_reference_figures_follow_stream_and_reference) {
+    write_world();
+    World used = world_of(NULL), fresh = world_of(NULL);
+    rg_evaluation_destroy(evaluate(&used, used.reference, 1));
+    RgEvaluation *again = evaluate(&used, used.reference, 2);
+    RgEvaluation *first = evaluate(&fresh, fresh.reference, 2);
+    assert_same(again, first);
+    rg_evaluation_destroy(first);
+
+    RgPolicy *other = policy_for(used.environment->space.vocabulary, "128", 7);
+    rg_policy_destroy(used.reference);
+    used.reference = other;
+    RgEvaluation *changed = evaluate(&used, other, 2);
+    cr_assert_eq(rg_evaluation_find(changed, "reward_margin"), 0);
+    cr_assert_float_eq(rg_evaluation_find(changed, "kl"), 0, 1e-6);
+    cr_assert_neq(rg_evaluation_find(changed, "nll"), rg_evaluation_find(again, "nll"));
+    rg_evaluation_destroy(again);
+    rg_evaluation_destroy(changed);
+    end_world(&used);
+    end_world(&fresh);
+}
