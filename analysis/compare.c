@@ -163,11 +163,12 @@ static void write_json(const RgComparison *c, int64_t resamples, FILE *out) {
 }
 
 RgStatus rg_compare(const RgCompareOptions *options, RgError *error) {
-    RgResults *results;
-    RgComparison comparison;
+    RgResults *results = NULL;
+    RgComparison comparison = {0};
     RG_TRY(rg_results_open(options->store, options->experiment, &results, error));
     RgStatus status = rg_comparison_make(results, options, &comparison, error);
     if (status == RG_OK) {
+        RG_ASSERT(comparison.a && comparison.b);
         int64_t resamples = options->resamples > 0 ? options->resamples : 10000;
         if (options->format == RG_COMPARE_JSON)
             write_json(&comparison, resamples, options->out);

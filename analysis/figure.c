@@ -31,13 +31,26 @@ static const Suffix suffixes[] = {
     {".pdf", "pdfcairo noenhanced", "DejaVu Sans", 1.0 / 96, 9.75, 0.75},
 };
 
+static void curve_free(RgFigureCurve *curve) {
+    free(curve->name);
+    free(curve->points);
+}
+
+void rg_figure_drop_empty(RgFigure *figure) {
+    int kept = 0;
+    for (int i = 0; i < figure->curve_count; i++)
+        if (figure->curves[i].count > 0)
+            figure->curves[kept++] = figure->curves[i];
+        else
+            curve_free(&figure->curves[i]);
+    figure->curve_count = kept;
+}
+
 void rg_figure_destroy(RgFigure *figure) {
     if (!figure)
         return;
-    for (int i = 0; i < figure->curve_count; i++) {
-        free(figure->curves[i].name);
-        free(figure->curves[i].points);
-    }
+    for (int i = 0; i < figure->curve_count; i++)
+        curve_free(&figure->curves[i]);
     for (int i = 0; i < figure->category_count; i++)
         free(figure->categories[i]);
     free(figure->curves);
@@ -125,9 +138,19 @@ static Range y_range(const RgFigure *figure) {
     return (Range){range.low * figure->y_factor, range.high * figure->y_factor};
 }
 
+/* By itself a log axis ends at whole decades, which may leave most of it empty. */
+static void write_log_axis(const RgFigure *figure, FILE *out) {
+    Range x = {NAN, NAN};
+    for (int i = 0; i < figure->curve_count; i++)
+        for (int64_t j = 0; j < figure->curves[i].count; j++)
+            widen(&x, figure->curves[i].points[j].x * figure->x_factor);
+    fprintf(out, "set logscale x\nset format x '%%g'\nset xrange [%.4g:%.4g]\n", x.low / 1.25,
+            x.high * 1.25);
+}
+
 static void write_x_axis(const RgFigure *figure, FILE *out) {
     if (figure->x_scale == RG_AXIS_LOG)
-        fputs("set logscale x\n", out);
+        write_log_axis(figure, out);
     if (figure->x_scale != RG_AXIS_CATEGORIES)
         return;
     fprintf(out, "set xrange [-0.5:%g]\nset xtics (", figure->category_count - 0.5);
@@ -165,11 +188,11 @@ static void write_frame(const RgFigure *figure, FILE *out) {
     fprintf(out, "set tmargin %g\n", figure->title ? 4.5 : 2.5);
 }
 
-static void write_style(int curve, double line, bool flat, FILE *out) {
-    int shape = curve + curve / COLOR_COUNT;
-    fprintf(out, "linecolor rgb '%s' linewidth %g dashtype %s", colors[curve % COLOR_COUNT],
+static void write_style(const RgFigureCurve *curve, double line, FILE *out) {
+    int shape = curve->style + curve->style / COLOR_COUNT;
+    fprintf(out, "linecolor rgb '%s' linewidth %g dashtype %s", colors[curve->style % COLOR_COUNT],
             1.6 * line, dashes[shape % DASH_COUNT]);
-    if (!flat)
+    if (!curve->flat)
         fprintf(out, " pointtype %d pointsize %g", point_types[shape % POINT_COUNT], 0.55 * line);
 }
 
@@ -198,8 +221,11 @@ static double dodge(const RgFigure *figure, int curve) {
 }
 
 static void write_band(const RgFigure *figure, int curve, double line, FILE *out) {
-    const char *color = colors[curve % COLOR_COUNT];
-    fprintf(out, " index %d using ($2*xf%+.3g):", curve, dodge(figure, curve));
+    const char *color = colors[figure->curves[curve].style % COLOR_COUNT];
+    fprintf(out, " index %d", curve);
+    if (figure->path) /* bars at every point of a path would cover each other */
+        fprintf(out, " every ::%lld", (long long)figure->curves[curve].count - 1);
+    fprintf(out, " using ($2*xf%+.3g):", dodge(figure, curve));
     if (has_bars(figure, curve))
         fprintf(out,
                 "($3*yf):($4*yf):($5*yf) with yerrorbars linecolor rgb '#80%s' linewidth %g "
@@ -212,16 +238,24 @@ static void write_band(const RgFigure *figure, int curve, double line, FILE *out
                 color);
 }
 
+static void write_legend(const RgFigureCurve *curve, FILE *out) {
+    char *text = curve->diverged
+                     ? rg_string_format("%s (%d diverged)", curve->name, curve->diverged)
+                     : rg_string_copy(curve->name);
+    write_quoted(out, text);
+    free(text);
+}
+
 static void write_curve(const RgFigure *figure, int curve, double line, FILE *out) {
     int64_t count = figure->curves[curve].count;
     bool flat = figure->curves[curve].flat;
     fprintf(out, " index %d using ($2*xf%+.3g):($3*yf) with %s ", curve, dodge(figure, curve),
             flat ? "lines" : "linespoints");
-    write_style(curve, line, flat, out);
+    write_style(&figure->curves[curve], line, out);
     if (count > 15 && !flat)
         fprintf(out, " pointinterval %lld", (long long)(count / 10));
     fputs(" title ", out);
-    write_quoted(out, figure->curves[curve].name);
+    write_legend(&figure->curves[curve], out);
 }
 
 /* Bands first, so that no curve is hidden under another's band. */
@@ -360,13 +394,14 @@ static RgStatus draw(const RgFigure *figure, const Suffix *format, const Paths *
 }
 
 /* Room for the frame in proportion to its width, and below it for as many rows as the legend will
- * take: about 7 pixels a letter, 50 for the sample of the line. */
+ * take: about 8 pixels a letter, 60 for the sample of the line. */
 static int natural_height(const RgFigure *figure, int width) {
     size_t longest = 1;
-    for (int i = 0; i < figure->curve_count; i++)
-        if (strlen(figure->curves[i].name) > longest)
-            longest = strlen(figure->curves[i].name);
-    int columns = width * 9 / 10 / (50 + 7 * (int)longest);
+    for (int i = 0; i < figure->curve_count; i++) {
+        size_t length = strlen(figure->curves[i].name) + (figure->curves[i].diverged ? 13 : 0);
+        longest = length > longest ? length : longest;
+    }
+    int columns = width * 9 / 10 / (60 + 8 * (int)longest);
     columns = columns > 0 ? columns : 1;
     int rows = (figure->curve_count + columns - 1) / columns;
     return width * 16 / 25 + 40 + 19 * rows + (figure->title ? 32 : 0);

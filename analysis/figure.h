@@ -15,7 +15,9 @@ typedef struct RgFigureCurve {
     char *name;
     RgFigurePoint *points;
     int64_t count;
-    bool flat; /* a level to compare with, not measured at these x: a line without points */
+    int diverged; /* trials that the means are without: the legend counts them */
+    int style;    /* colour, dash and point: of the method, the same in all figures of a report */
+    bool flat;    /* a level to compare with, not measured at these x: a line without points */
 } RgFigureCurve;
 
 typedef enum RgAxisScale {
@@ -32,12 +34,13 @@ typedef struct RgFigure {
     char **categories;
     int category_count;
     bool share; /* y is one: its axis does not leave [0, 1] */
-    bool path;  /* x is an outcome, not chosen: error bars in place of a band */
+    bool path;  /* x is an outcome, not chosen: an error bar at the end in place of a band */
     RgFigureCurve *curves;
     int curve_count;
 } RgFigure;
 
 void rg_figure_destroy(RgFigure *figure);
+void rg_figure_drop_empty(RgFigure *figure); /* curves without points */
 
 /* Draw into `output`, by its suffix .svg, .png or .pdf. Beside it are left the data (.tsv: curve,
  * x, mean, low, high, seeds) and the script (.gnuplot) that draws it again. RG_E_FILE when gnuplot

@@ -72,7 +72,11 @@ char *rg_format_value(double value, double standard_error, RgUnit unit) {
     value /= scale.factor;
     standard_error /= scale.factor;
     bool spread = standard_error > 0 && isfinite(standard_error);
-    int decimals = spread ? decimals_for(standard_error) : decimals_alone(value, scale.factor > 1);
+    int alone = decimals_alone(value, scale.factor > 1);
+    if (unit == RG_UNIT_COUNT ||
+        unit == RG_UNIT_BYTES) /* a spread beyond the fourth digit is noise */
+        spread = spread && decimals_for(standard_error) <= alone + 1;
+    int decimals = spread ? decimals_for(standard_error) : alone;
     if (unit == RG_UNIT_PERCENT)
         decimals = 1;
     char *number = fixed(value, decimals), *text;

@@ -12,7 +12,8 @@
 
 /* "0.612 ± 0.014": as many digits as the standard error justifies (two of its own), in the unit's
  * way of writing: percent with one decimal and without the sign, counts with k, M, G, T, P. Without
- * a standard error (NaN or 0), four significant digits. NaN: a dash. malloc'd. */
+ * a standard error (NaN or 0, or far below a count's own digits), four significant digits. NaN: a
+ * dash. malloc'd. */
 char *rg_format_value(double value, double standard_error, RgUnit unit);
 
 /* "[58.4, 64.0]", with the digits that the interval's width justifies; NULL when it is NaN. */

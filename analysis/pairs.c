@@ -10,9 +10,8 @@
 static void pairs_add(RgPairs *pairs, const char *prefix, const char *name, json_t *value) {
     char *path = prefix ? rg_string_format("%s.%s", prefix, name) : rg_string_copy(name);
     if (json_is_object(value)) {
-        const char *key;
-        json_t *inner;
-        json_object_foreach(value, key, inner) pairs_add(pairs, path, key, inner);
+        for (void *at = json_object_iter(value); at; at = json_object_iter_next(value, at))
+            pairs_add(pairs, path, json_object_iter_key(at), json_object_iter_value(at));
         free(path);
         return;
     }
@@ -46,9 +45,8 @@ static void pairs_add(RgPairs *pairs, const char *prefix, const char *name, json
 RgPairs rg_pairs_parse(const char *json) {
     RgPairs pairs = {0};
     json_t *root = json ? json_loads(json, 0, NULL) : NULL;
-    const char *key;
-    json_t *value;
-    json_object_foreach(root, key, value) pairs_add(&pairs, NULL, key, value);
+    for (void *at = json_object_iter(root); at; at = json_object_iter_next(root, at))
+        pairs_add(&pairs, NULL, json_object_iter_key(at), json_object_iter_value(at));
     json_decref(root);
     return pairs;
 }

@@ -133,17 +133,44 @@ static void add_training_curves(const RgResults *results, const Axes *axes, RgFi
         for (int i = 0; i < count; i++)
             tracks[i] = load_track(results, trials[i], axes);
         RgFigureCurve curve = average_tracks(group->name, tracks, count);
-        if (curve.count > 0) {
-            add_curve(figure, curve);
-        } else {
-            free(curve.name);
-            free(curve.points);
-        }
+        curve.style = g;
+        curve.diverged = group->by_status[RG_TRIAL_DIVERGED];
+        add_curve(figure, curve);
         for (int i = 0; i < count; i++)
             track_free(&tracks[i]);
         free(tracks);
         free(trials);
     }
+    rg_figure_drop_empty(figure);
+}
+
+/* Where one method costs many times what another does, a linear axis shows only the dearest. */
+static bool spans_decades(const RgFigure *figure) {
+    double least = INFINITY, most = 0;
+    for (int i = 0; i < figure->curve_count; i++) {
+        double end = figure->curves[i].points[figure->curves[i].count - 1].x;
+        if (end > 0) {
+            least = fmin(least, end);
+            most = fmax(most, end);
+        }
+    }
+    return most >= 8 * least;
+}
+
+/* A log axis has no 0: leave out the points before any cost to speak of, and curves that never had
+ * one. */
+static void make_logarithmic(RgFigure *figure) {
+    figure->x_scale = RG_AXIS_LOG;
+    for (int i = 0; i < figure->curve_count; i++) {
+        RgFigureCurve *curve = &figure->curves[i];
+        int64_t kept = 0;
+        double least = 1e-3 * curve->points[curve->count - 1].x;
+        for (int64_t j = 0; j < curve->count; j++)
+            if (curve->points[j].x > least)
+                curve->points[kept++] = curve->points[j];
+        curve->count = kept;
+    }
+    rg_figure_drop_empty(figure);
 }
 
 /* Final values against a swept option. */
@@ -175,13 +202,14 @@ static char *curve_name(const RgGroup *group, const char *without) {
     return name;
 }
 
+/* Curves of a swept option are numbered as they come. */
 static RgFigureCurve *curve_named(RgFigure *figure, char *name) {
     for (int i = 0; i < figure->curve_count; i++)
         if (!figure->curves[i].flat && strcmp(figure->curves[i].name, name) == 0) {
             free(name);
             return &figure->curves[i];
         }
-    return add_curve(figure, (RgFigureCurve){.name = name});
+    return add_curve(figure, (RgFigureCurve){.name = name, .style = figure->curve_count});
 }
 
 static RgFigurePoint final_point(const RgResults *results, const RgGroup *group,
@@ -248,12 +276,18 @@ static RgAxisScale choose_scale(const Value *values, int count) {
 
 /* A method that lacks the option is a level to compare with, from one end of the axis to the other.
  */
-static void add_level(RgFigure *figure, char *name, RgFigurePoint point, double from, double to) {
-    RgFigureCurve curve = {.name = name, .count = 2, .flat = true};
+static void add_level(RgFigure *figure, const RgGroup *group, RgFigurePoint point,
+                      const double ends[2]) {
+    RgFigureCurve curve = {.name = rg_string_copy(group->name),
+                           .count = 2,
+                           .diverged = group->by_status[RG_TRIAL_DIVERGED],
+                           .style = figure->curve_count,
+                           .flat = true};
     curve.points = rg_allocate(2 * sizeof *curve.points);
-    curve.points[0] = curve.points[1] = point;
-    curve.points[0].x = from;
-    curve.points[1].x = to;
+    for (int i = 0; i < 2; i++) {
+        curve.points[i] = point;
+        curve.points[i].x = ends[i];
+    }
     add_curve(figure, curve);
 }
 
@@ -268,26 +302,30 @@ static void add_swept_curves(const RgResults *results, const char *option,
     int count = swept_values(results, option, &values);
     figure->x_scale = choose_scale(values, count);
     bool categories = figure->x_scale == RG_AXIS_CATEGORIES;
+    double ends[] = {categories ? -0.5 : values[0].number,
+                     categories ? count - 0.5 : values[count - 1].number};
     for (int g = 0; g < results->group_count; g++) {
-        const RgPair *pair = rg_pairs_find(results->groups[g].swept, option);
-        RgFigurePoint point = final_point(results, &results->groups[g], quantity);
-        if (point.seeds == 0)
-            continue;
+        const RgGroup *group = &results->groups[g];
+        const RgPair *pair = rg_pairs_find(group->swept, option);
+        RgFigurePoint point = final_point(results, group, quantity);
         if (!pair) {
-            add_level(figure, curve_name(&results->groups[g], option), point,
-                      categories ? -0.5 : values[0].number,
-                      categories ? count - 0.5 : values[count - 1].number);
+            if (point.seeds > 0)
+                add_level(figure, group, point, ends);
             continue;
         }
         point.x = pair->number;
         for (int i = 0; categories && i < count; i++)
             if (strcmp(values[i].text, pair->text) == 0)
                 point.x = i;
-        RgFigureCurve *curve = curve_named(figure, curve_name(&results->groups[g], option));
+        RgFigureCurve *curve = curve_named(figure, curve_name(group, option));
+        curve->diverged += group->by_status[RG_TRIAL_DIVERGED];
+        if (point.seeds == 0)
+            continue;
         curve->points =
             rg_reallocate(curve->points, (size_t)curve->count + 1, sizeof *curve->points);
         curve->points[curve->count++] = point;
     }
+    rg_figure_drop_empty(figure);
     for (int i = 0; i < figure->curve_count; i++)
         qsort(figure->curves[i].points, (size_t)figure->curves[i].count,
               sizeof *figure->curves[i].points, compare_points);
@@ -370,6 +408,8 @@ RgStatus rg_plot_figure(const RgResults *results, const RgPlotOptions *options, 
     } else {
         add_training_curves(results, &axes, figure);
         figure->path = !axes.x.cost;
+        if (axes.x.cost && strcmp(axes.x.name, "step") != 0 && spans_decades(figure))
+            make_logarithmic(figure);
         figure->x_label = axis_label(&axes.x, largest(figure, true), &figure->x_factor);
     }
     figure->y_label = axis_label(&axes.y, largest(figure, false), &figure->y_factor);

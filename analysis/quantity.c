@@ -14,7 +14,8 @@ static const RgQuantity known_quantities[] = {
     {"generated_tokens", "generated_tokens", "generated tokens", RG_UNIT_COUNT, true},
     {"judge_queries", "judge_queries", "judge queries", RG_UNIT_COUNT, true},
     {"hessian_products", "hessian_products", "Hessian products", RG_UNIT_COUNT, true},
-    {"peak_memory", "peak_memory", "peak memory", RG_UNIT_BYTES, true},
+    {"peak_memory", "nullif(peak_memory, 0)", /* 0: not measured */
+     "peak memory", RG_UNIT_BYTES, true},
     {"reward", "eval/reward", "reward", RG_UNIT_PLAIN, false},
     {"independent_reward", "eval/independent_reward", "reward, independent judge", RG_UNIT_PLAIN,
      false},

@@ -196,8 +196,8 @@ static void load_groups(RgResults *results) {
     results->groups = rg_allocate((size_t)(results->trial_count + 1) * sizeof *results->groups);
     for (int i = 0; i < results->trial_count; i++) {
         const RgTrial *trial = &results->trials[i];
-        RgGroup *group = results->group_count ? &results->groups[results->group_count - 1] : NULL;
-        if (!group || !same_group(group->trials[0], trial)) {
+        RgGroup *group = results->groups + results->group_count - 1;
+        if (i == 0 || !same_group(group->trials[0], trial)) {
             group = &results->groups[results->group_count++];
             *group = (RgGroup){.label = trial->label,
                                .algorithm = trial->algorithm,
@@ -310,6 +310,14 @@ int rg_group_sample(const RgGroup *group, const RgTrial **trials) {
         if (group->trials[i]->status == wanted)
             trials[count++] = group->trials[i];
     return count;
+}
+
+const char *rg_trial_reason(const RgTrial *trial) {
+    int prefix = 0;
+    if (!trial->reason)
+        return "no reason recorded";
+    sscanf(trial->reason, "step %*d: %n", &prefix); /* leaves 0 where it does not match */
+    return trial->reason + prefix;
 }
 
 RgStatus rg_results_group(const RgResults *results, const char *name, const RgGroup **group,

@@ -60,6 +60,9 @@ void rg_results_close(RgResults *results);
  * finished. Writes at most group->count pointers; returns how many. */
 int rg_group_sample(const RgGroup *group, const RgTrial **trials);
 
+/* Why a trial did not finish, without the step, which last_step tells. */
+const char *rg_trial_reason(const RgTrial *trial);
+
 /* The group named by its full name or, where that is unique, its label alone. */
 RgStatus rg_results_group(const RgResults *results, const char *name, const RgGroup **group,
                           RgError *error);
@@ -75,7 +78,7 @@ typedef enum RgUnit {
 
 typedef struct RgQuantity {
     const char *name;    /* as asked for: "reward", "flops" */
-    const char *stored;  /* metric name in the store, or column of `readings` */
+    const char *stored;  /* metric name in the store, or expression on `readings` */
     const char *heading; /* as people read it */
     RgUnit unit;
     bool cost;

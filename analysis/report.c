@@ -13,6 +13,8 @@
 
 /* Small enough that its letters are still read at the width of a telephone. */
 enum { FIGURE_WIDTH = 460 };
+/* More curves than this are not told apart; a sweep is then shown by its options alone. */
+enum { MAXIMUM_CURVES = 10 };
 
 typedef struct Page {
     const RgResults *results;
@@ -28,12 +30,13 @@ static const char *const figure_suffixes[] = {"svg", "tsv", "gnuplot", NULL};
 
 static RgStatus draw_inline(Page *page, const RgFigure *figure, const char *caption,
                             RgError *error) {
-    char *path = rg_string_format("%s/figure.svg", page->folder), *svg = NULL, prefix[16];
+    char *path = rg_string_format("%s/figure.svg", page->folder), *svg = NULL;
     size_t size;
     RgStatus status = rg_figure_draw(figure, path, FIGURE_WIDTH, 0, error);
     if (status == RG_OK)
         status = rg_file_read(path, &svg, &size, error);
     if (status == RG_OK) {
+        char prefix[16];
         snprintf(prefix, sizeof prefix, "f%d-", ++page->figures);
         fputs("<figure>\n", page->out);
         rg_svg_inline(svg, prefix, caption, page->out);
@@ -82,6 +85,21 @@ static RgStatus add_swept_figures(Page *page, const char *metric, RgError *error
     return RG_OK;
 }
 
+static RgStatus add_curves(Page *page, const char *metric, RgError *error) {
+    RG_TRY(add_figure(page, metric, "flops", "Against the arithmetic spent on training.", error));
+    RG_TRY(add_figure(page, metric, "seconds", "Against time; evaluation is not counted.", error));
+    RG_TRY(add_figure(page, metric, "kl",
+                      "Against the distance from the reference policy: higher at the same KL is "
+                      "better.",
+                      error));
+    if (strcmp(metric, "reward") != 0)
+        RG_TRY(add_figure(page, "reward", "step", "Reward over training.", error));
+    RG_TRY(add_figure(page, metric, "step", "Over training.", error));
+    return add_figure(page, "loss", "step",
+                      "Training loss. Losses of different algorithms are different functions.",
+                      error);
+}
+
 static RgStatus write_figures(Page *page, RgError *error) {
     const char *metric = headline(page->results);
     if (!metric)
@@ -91,19 +109,11 @@ static RgStatus write_figures(Page *page, RgError *error) {
           "(Student's t).</p>\n<div class=\"figures\">\n",
           page->out);
     RG_TRY(add_swept_figures(page, metric, error));
-    RG_TRY(add_figure(page, metric, "flops", "Against the arithmetic spent on training.", error));
-    RG_TRY(add_figure(page, metric, "seconds", "Against time; evaluation is not counted.", error));
-    RG_TRY(add_figure(page, metric, "kl",
-                      "Against the distance from the reference policy: "
-                      "higher at the same KL is better.",
-                      error));
     if (strcmp(metric, "reward") != 0)
-        RG_TRY(add_figure(page, "reward", "step", "Reward over training.", error));
-    RG_TRY(add_figure(page, metric, "step", "Over training.", error));
-    RG_TRY(add_figure(page, "loss", "step",
-                      "Training loss. Losses of different algorithms are "
-                      "different functions.",
-                      error));
+        RG_TRY(add_swept_figures(page, "reward", error));
+    RG_TRY(add_swept_figures(page, "kl", error));
+    if (page->results->group_count <= MAXIMUM_CURVES || !page->results->swept[0])
+        RG_TRY(add_curves(page, metric, error));
     fputs("</div>\n</section>\n", page->out);
     return RG_OK;
 }
@@ -130,10 +140,10 @@ static void write_summary(Page *page) {
     int by_status[RG_TRIAL_STATUSES] = {0};
     for (int i = 0; i < results->trial_count; i++)
         by_status[results->trials[i].status]++;
-    fprintf(page->out, "<p class=\"soft\">%d method%s, %d trial%s: %d finished, %d diverged",
-            results->group_count, plural(results->group_count), results->trial_count,
-            plural(results->trial_count), by_status[RG_TRIAL_FINISHED],
-            by_status[RG_TRIAL_DIVERGED]);
+    fprintf(page->out, "<p class=\"soft\">%d %s%s, %d trial%s: %d finished, %d diverged",
+            results->group_count, results->swept[0] ? "setting" : "method",
+            plural(results->group_count), results->trial_count, plural(results->trial_count),
+            by_status[RG_TRIAL_FINISHED], by_status[RG_TRIAL_DIVERGED]);
     if (by_status[RG_TRIAL_FAILED])
         fprintf(page->out, ", %d failed", by_status[RG_TRIAL_FAILED]);
     if (by_status[RG_TRIAL_RUNNING])

@@ -208,7 +208,7 @@ static void write_prompt(FILE *out, const Answers *answers, int count, int64_t i
             highest = fmax(highest, reward_of(&answers[i], item)); /* fmax passes over NaN */
     }
     fputs("<h3 class=\"prompt\">", out);
-    rg_write_html(out, asked->prompt);
+    rg_write_html(out, asked ? asked->prompt : NULL);
     fputs("</h3>\n<div class=\"answers\">\n", out);
     for (int i = 0; i < count; i++)
         write_answer(out, &answers[i], item, count > 1 && reward_of(&answers[i], item) == highest);
@@ -276,7 +276,8 @@ void rg_page_trials(FILE *out, const RgResults *results) {
             fprintf(out, "</th><td>%lld</td><td class=\"%s\">%s</td><td>%lld</td><td>",
                     (long long)trial->seed, trial->status == RG_TRIAL_RUNNING ? "soft" : "bad",
                     names[trial->status], (long long)trial->last_step);
-            rg_write_html(out, trial->reason ? trial->reason : RG_DASH);
+            rg_write_html(out,
+                          trial->status == RG_TRIAL_RUNNING ? RG_DASH : rg_trial_reason(trial));
             fputs("</td></tr>\n", out);
         }
     close_table(out);

@@ -109,7 +109,7 @@ static void fill_ratios(RgTable *table, int column) {
                     cell_at(table, baseline, from)->summary.mean;
         RgCell *cell = cell_at(table, group, column);
         *cell = (RgCell){.interval = {NAN, NAN}};
-        cell->summary = rg_summarize(&value, isfinite(value) ? 1 : 0);
+        cell->summary = rg_summarize(&value, isfinite(value) && value > 0 ? 1 : 0);
     }
 }
 
@@ -269,24 +269,52 @@ static void note_agreement(RgTable *table, const char *by, const char *gold_name
     free(gold);
 }
 
+static char *append(char *text, int64_t number) {
+    char *longer = rg_string_format("%s%s%lld", text, text[0] ? ", " : "", (long long)number);
+    free(text);
+    return longer;
+}
+
+static bool same_end(const RgTrial *a, const RgTrial *b) {
+    return a->status == b->status && strcmp(rg_trial_reason(a), rg_trial_reason(b)) == 0;
+}
+
+/* One sentence for all trials of a group that ended as its trial `first` did. */
+static void note_end(RgTable *table, const RgGroup *group, int first) {
+    const RgTrial *trial = group->trials[first];
+    char *seeds = rg_string_copy(""), *steps = rg_string_copy("");
+    int count = 0;
+    for (int i = 0; i < group->count; i++) {
+        if (!same_end(group->trials[i], trial))
+            continue;
+        if (i < first) { /* told already */
+            free(seeds);
+            free(steps);
+            return;
+        }
+        seeds = append(seeds, group->trials[i]->seed);
+        steps = append(steps, group->trials[i]->last_step);
+        count++;
+    }
+    const char *plural = count > 1 ? "s" : "";
+    add_note(table,
+             rg_string_format("%s: %s, seed%s %s, at step%s %s: %s.",
+                              trial->status == RG_TRIAL_DIVERGED ? "Diverged" : "Failed",
+                              group->name, plural, seeds, plural, steps, rg_trial_reason(trial)));
+    free(seeds);
+    free(steps);
+}
+
 static void note_trials(RgTable *table) {
     const RgResults *results = table->results;
     int running = 0;
-    for (int i = 0; i < results->trial_count; i++) {
-        const RgTrial *trial = &results->trials[i];
-        running += trial->status == RG_TRIAL_RUNNING;
-        if (trial->status != RG_TRIAL_DIVERGED && trial->status != RG_TRIAL_FAILED)
-            continue;
-        const char *name = trial->label;
-        for (int g = 0; g < results->group_count; g++)
-            for (int t = 0; t < results->groups[g].count; t++)
-                if (results->groups[g].trials[t] == trial)
-                    name = results->groups[g].name;
-        add_note(table, rg_string_format("%s: %s, seed %lld, at step %lld: %s.",
-                                         trial->status == RG_TRIAL_DIVERGED ? "Diverged" : "Failed",
-                                         name, (long long)trial->seed, (long long)trial->last_step,
-                                         trial->reason ? trial->reason : "no reason recorded"));
-    }
+    for (int g = 0; g < results->group_count; g++)
+        for (int i = 0; i < results->groups[g].count; i++) {
+            RgTrialStatus status = results->groups[g].trials[i]->status;
+            running += status == RG_TRIAL_RUNNING;
+            if (status == RG_TRIAL_DIVERGED || status == RG_TRIAL_FAILED)
+                note_end(table, &results->groups[g], i);
+        }
     if (running > 0)
         add_note(table, rg_string_format("%d trial%s still running or interrupted; a row shows %s "
                                          "only while it has no finished one.",

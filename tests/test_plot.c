@@ -58,6 +58,28 @@ Test(plot, costs_choose_a_readable_unit) {
     free(path);
 }
 
+/* Costs of 1 and 20 per step share a log axis, which has no place for step 0. */
+Test(plot, costs_that_differ_by_decades_share_a_log_axis) {
+    char *path = fixture_path("decades.sqlite");
+    int64_t experiment;
+    RgStore *store = fixture_open(path, "decades", &experiment);
+    FixtureTrial trial = {"dpo", "DPO", "{}", "finished", NULL, 1, 1, 1, 50, false, true};
+    fixture_trial(store, experiment, &trial);
+    trial.label = "PARL";
+    trial.speed = 20;
+    fixture_trial(store, experiment, &trial);
+    rg_store_close(store);
+    RgFigure *flops = figure_of(path, "reward", "flops"), *step = figure_of(path, "reward", "step");
+    cr_assert_eq(flops->x_scale, RG_AXIS_LOG);
+    cr_assert_eq(flops->curves[1].count, 2);
+    cr_assert_gt(flops->curves[1].points[0].x, 0);
+    cr_assert_eq(step->x_scale, RG_AXIS_LINEAR);
+    cr_assert_eq(step->curves[1].count, 3);
+    rg_figure_destroy(step);
+    rg_figure_destroy(flops);
+    free(path);
+}
+
 Test(plot, metric_against_metric_is_a_path) {
     char *path = fixture_methods();
     RgFigure *figure = figure_of(path, "reward", "kl");
@@ -154,8 +176,9 @@ Test(plot, gnuplot_draws_each_format_and_leaves_data_and_script) {
     check_start(tsv, "curve\tx\tmean\t", 13);
     check_start(script, "# gnuplot", 9);
     char *text = fixture_read(svg);
-    for (const char *const *label = (const char *const[]){"DPO", "online DPO", "SAIL-PR",
-                                                          "It's 100 %", "`date` $HOME", NULL};
+    for (const char *const *label =
+             (const char *const[]){"DPO", "online DPO", "SAIL-PR (1 diverged)", "It's 100 %",
+                                   "`date` $HOME", NULL};
          *label; label++)
         cr_assert(strstr(text, *label), "%s is not in the figure", *label);
     cr_assert(strstr(text, "</svg>"));
