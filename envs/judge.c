@@ -74,7 +74,7 @@ static double logistic(double x) {
 
 /* One step of AdaGrad (Duchi et al. 2011) on one text; `squares` [BUCKETS + 1]. */
 static void style_step(RgJudge *judge, const RgSymbols *symbols, double target, double *squares) {
-    const double rate = 2;
+    const double rate = 5;
     int64_t count = style_ngrams(&judge->reading, symbols);
     if (count == 0)
         return;
@@ -125,10 +125,12 @@ static double length_factor(const RgJudge *judge, int64_t length) {
     return exp(-beyond * beyond);
 }
 
+/* Among real texts the style decides: full marks down to a deviation below their mean, and falling
+ * from there, where word salad is. */
 static double fluency_factor(const RgJudge *judge, const RgSymbols *response) {
-    /* real text of the mean fluency gets σ(2) = 0.88, two deviations below it σ(−2) */
     double score = rg_ngram_model_score(&judge->fluency_model, response);
-    return logistic(2 + 2 * (score - judge->fluency.mean) / judge->fluency.deviation);
+    double below = (judge->fluency.mean - score) / judge->fluency.deviation;
+    return exp(-fmax(0, below - 1));
 }
 
 static double repetition_factor(const RgJudge *judge, const RgSymbols *prompt,
@@ -212,8 +214,8 @@ static void calibrate(RgJudge *judge, const Corpus *corpus) {
     judge->fluency = usual_of(fluency, n);
     judge->log_length = usual_of(length, n);
     judge->novelty = usual_of(fresh, n);
-    /* a typical text's tempered logit is ±1.5: σ = 0.82, with room above */
-    judge->temperature = fmax(1e-6, logit / (double)n / 1.5);
+    /* a typical text's tempered logit is ±3: σ = 0.95 */
+    judge->temperature = fmax(1e-6, logit / (double)n / 3);
     free(fluency);
     free(length);
     free(fresh);
