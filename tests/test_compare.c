@@ -37,6 +37,30 @@ Test(compare, win_rate_is_the_count_of_pairs_won) {
     free(path);
 }
 
+/* A has seeds 1, 2, 3 and B has 3, 2: the two in common must meet each other, whatever their
+ * places.
+ */
+Test(compare, pairs_are_of_the_same_seed) {
+    char *path = fixture_path("seeds.sqlite");
+    int64_t experiment;
+    int wins = 0;
+    RgStore *store = fixture_open(path, "seeds", &experiment);
+    FixtureTrial a = {"sail", "A", "{}", "finished", NULL, 1, 1, 1, 25, false, true};
+    FixtureTrial b = {"dpo", "B", "{}", "finished", NULL, 3, 0.8, 1, 25, false, true};
+    for (a.seed = 1; a.seed <= 3; a.seed++)
+        fixture_trial(store, experiment, &a);
+    for (b.seed = 3; b.seed >= 2; b.seed--)
+        fixture_trial(store, experiment, &b);
+    rg_store_close(store);
+    for (a.seed = b.seed = 2; a.seed <= 3; a.seed++, b.seed++)
+        for (int i = 0; i < FIXTURE_ITEMS; i++)
+            wins += fixture_reward(&a, 25, i) > fixture_reward(&b, 25, i);
+    RgComparison c = compare(path, (RgCompareOptions){.a = "A", .b = "B"});
+    cr_assert_eq(c.seeds, 2);
+    cr_assert_eq(c.wins, wins);
+    free(path);
+}
+
 Test(compare, turning_the_two_around_turns_the_estimate_around) {
     char *path = fixture_methods();
     RgComparison ab = compare(path, (RgCompareOptions){.a = "SAIL-PR", .b = "DPO"});
