@@ -1,0 +1,41 @@
+/* IPO: a squared loss that pulls the margin to a finite target, where DPO's keeps growing on labels
+ * without noise.
+ *
+ *     L = E[ (Δ − 1/(2β))² ]      Azar et al. 2023, arXiv:2310.12036, eq. 17 (their τ is β here)
+ *
+ * Δ is of log-probabilities summed over the response's tokens, as in the equation; some trainers
+ * divide by the length first, so the same β does not mean the same there. This file is the example
+ * of doc/adding-an-algorithm.md. */
+#include "algorithms/algorithm.h"
+
+typedef struct IpoOptions {
+    double beta;
+} IpoOptions;
+
+static const RgOption ipo_options[] = {
+    RG_OPTION_REAL(IpoOptions, beta, "0.1", 1e-6, 1e3,
+                   "strength β of the regularisation; the margin's target is 1/(2β)"),
+    RG_OPTION_END,
+};
+
+static double beta(const void *options) {
+    return ((const IpoOptions *)options)->beta;
+}
+
+static RgTensor *ipo_loss(RgTape *t, const void *options, const RgBatch *batch) {
+    double target = 1 / (2 * beta(options));
+    RgTensor *gap = rg_add_scalar(t, rg_log_ratio_margin(t, batch), (RgReal)-target);
+    return rg_mean(t, rg_square(t, gap));
+}
+
+const RgAlgorithm rg_algorithm_ipo = {
+    .name = "ipo",
+    .summary = "Identity preference optimisation: a squared loss with a finite target",
+    .reference = "Azar et al. 2023, arXiv:2310.12036, eq. 17",
+    .responses = RG_FROM_DATASET,
+    .preferences = RG_FROM_DATASET,
+    .options = ipo_options,
+    .options_size = sizeof(IpoOptions),
+    .beta = beta,
+    .loss = ipo_loss,
+};
