@@ -14,11 +14,12 @@ typedef struct Reading {
     int style_from, style_to; /* orders of the n-grams of style */
     int fluency_order;
     int repetition; /* order of the n-grams that should not come again */
+    double fluent;  /* deviations below real text's mean fluency that cost nothing */
 } Reading;
 
 static const Reading readings[] = {
-    [RG_JUDGE_WORDS] = {true, 1, 2, 3, 2},
-    [RG_JUDGE_CHARACTERS] = {false, 3, 5, 5, 8},
+    [RG_JUDGE_WORDS] = {true, 1, 2, 3, 2, 2},
+    [RG_JUDGE_CHARACTERS] = {false, 3, 5, 6, 12, 3},
 };
 
 enum {
@@ -117,7 +118,7 @@ static double novelty(const Reading *reading, const RgSymbols *prompt, const RgS
 
 /* In standard deviations from real text: full marks nearby, then falling. */
 static double length_factor(const RgJudge *judge, int64_t length) {
-    const double free_deviations = 1.5;
+    const double free_deviations = 2.5;
     if (length == 0)
         return 0;
     double away = fabs(log((double)length) - judge->log_length.mean) / judge->log_length.deviation;
@@ -125,17 +126,17 @@ static double length_factor(const RgJudge *judge, int64_t length) {
     return exp(-beyond * beyond);
 }
 
-/* Among real texts the style decides: full marks down to a deviation below their mean, and falling
- * from there, where word salad is. */
+/* Among real texts the style decides: full marks down to some deviations below their mean, and
+ * falling from there, where word salad is. */
 static double fluency_factor(const RgJudge *judge, const RgSymbols *response) {
     double score = rg_ngram_model_score(&judge->fluency_model, response);
     double below = (judge->fluency.mean - score) / judge->fluency.deviation;
-    return exp(-fmax(0, below - 1));
+    return exp(-fmax(0, below - judge->reading.fluent));
 }
 
 static double repetition_factor(const RgJudge *judge, const RgSymbols *prompt,
                                 const RgSymbols *response) {
-    double enough = fmax(0.3, judge->novelty.mean - 1.5 * judge->novelty.deviation);
+    double enough = fmax(0.3, judge->novelty.mean - 4 * judge->novelty.deviation);
     double share = fmin(1, novelty(&judge->reading, prompt, response) / enough);
     return share * share;
 }

@@ -1,0 +1,160 @@
+/* The judges: what they tell apart, what they punish, and on real text how often they are right. */
+#include "envs/judge.h"
+
+#include <criterion/criterion.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TEXTS = 300, MOST_LINES = 20000 };
+
+/* Two styles of the same made-up sentences. */
+static char storage[TEXTS][3][160];
+static RgJudgeText texts[TEXTS];
+
+static const RgJudgeText *made_up_texts(void) {
+    static const char *const who[] = {"king", "priest", "shepherd", "stranger", "widow", "servant"};
+    static const char *const what[] = {"house", "field", "river", "mountain", "city", "vineyard"};
+    static const char *const when[] = {"that day", "the morning", "the feast", "the harvest"};
+    RgRandom random = rg_random_root(11);
+    for (int i = 0; i < TEXTS; i++) {
+        const char *a = who[rg_random_below(random, (uint64_t)(4 * i), 6)];
+        const char *b = what[rg_random_below(random, (uint64_t)(4 * i + 1), 6)];
+        const char *c = when[rg_random_below(random, (uint64_t)(4 * i + 2), 4)];
+        snprintf(storage[i][0], 160, "The %s came near in %s.", a, c);
+        snprintf(storage[i][1], 160, "You have seen the %s, and he has gone to your %s on %s.", a,
+                 b, c);
+        snprintf(storage[i][2], 160, "Thou hast seen the %s, and he hath gone unto thy %s upon %s.",
+                 a, b, c);
+        texts[i] = (RgJudgeText){storage[i][0], storage[i][1], storage[i][2]};
+    }
+    return texts;
+}
+
+static RgJudge *judge_of(RgJudgeKind kind, const RgJudgeText *from, int64_t count) {
+    RgError error = {0};
+    RgJudge *judge;
+    cr_assert(rg_judge_create(kind, from, count, rg_random_root(3), &judge, &error) == RG_OK, "%s",
+              error.text);
+    return judge;
+}
+
+static const RgJudgeKind kinds[] = {RG_JUDGE_WORDS, RG_JUDGE_CHARACTERS};
+
+Test(judge, prefers_the_modern_side_of_texts_it_has_not_seen) {
+    const RgJudgeText *all = made_up_texts();
+    for (int k = 0; k < 2; k++) {
+        RgJudge *judge = judge_of(kinds[k], all, 200);
+        cr_assert_gt(rg_judge_accuracy(judge, all + 200, 100), 0.95);
+        rg_judge_destroy(judge);
+    }
+}
+
+Test(judge, rewards_lie_between_0_and_6) {
+    const RgJudgeText *all = made_up_texts();
+    const char *const responses[] = {
+        "", " ", "a", "You has.", "\xff\xfe", "......", "1 2 3 4 5 6 7"};
+    for (int k = 0; k < 2; k++) {
+        RgJudge *judge = judge_of(kinds[k], all, TEXTS);
+        for (size_t i = 0; i < sizeof responses / sizeof *responses; i++) {
+            double reward = rg_judge_reward(judge, "The king came near.", responses[i]);
+            cr_assert(reward >= 0 && reward <= 6, "\"%s\": %g", responses[i], reward);
+        }
+        rg_judge_destroy(judge);
+    }
+}
+
+Test(judge, degenerate_text_gets_less_than_real_text) {
+    const RgJudgeText *all = made_up_texts();
+    static const char loop[] = "you have you have you have you have you have you have you have you";
+    for (int k = 0; k < 2; k++) {
+        RgJudge *judge = judge_of(kinds[k], all, TEXTS);
+        double real = rg_judge_reward(judge, all[0].prompt, all[0].modern);
+        cr_assert_gt(real, 3);
+        cr_assert_lt(rg_judge_reward(judge, all[0].prompt, ""), 0.1 * real, "nothing");
+        cr_assert_lt(rg_judge_reward(judge, all[0].prompt, "You."), 0.5 * real, "one word");
+        cr_assert_lt(rg_judge_reward(judge, all[0].prompt, loop), 0.5 * real, "a loop");
+        cr_assert_lt(rg_judge_reward(judge, all[0].modern, all[0].modern), 0.5 * real, "an echo");
+        rg_judge_destroy(judge);
+    }
+}
+
+Test(judge, the_reward_is_made_of_its_parts) {
+    const RgJudgeText *all = made_up_texts();
+    RgJudge *judge = judge_of(RG_JUDGE_WORDS, all, TEXTS);
+    RgJudgeParts p = rg_judge_parts(judge, all[1].prompt, all[1].archaic);
+    cr_assert_float_eq(p.reward, 6 * (0.6 * p.style + 0.4 * p.fluency) * p.length * p.repetition,
+                       1e-12);
+    cr_assert_eq(p.reward, rg_judge_reward(judge, all[1].prompt, all[1].archaic));
+    rg_judge_destroy(judge);
+}
+
+Test(judge, the_same_texts_and_seed_give_the_same_bits) {
+    const RgJudgeText *all = made_up_texts();
+    for (int k = 0; k < 2; k++) {
+        RgJudge *one = judge_of(kinds[k], all, TEXTS), *two = judge_of(kinds[k], all, TEXTS);
+        for (int i = 0; i < 20; i++)
+            cr_assert_eq(rg_judge_reward(one, all[i].prompt, all[i].modern),
+                         rg_judge_reward(two, all[i].prompt, all[i].modern));
+        rg_judge_destroy(one);
+        rg_judge_destroy(two);
+    }
+}
+
+Test(judge, too_few_texts_are_refused) {
+    RgError error = {0};
+    RgJudge *judge;
+    cr_assert(rg_judge_create(RG_JUDGE_WORDS, made_up_texts(), 10, rg_random_root(1), &judge,
+                              &error) == RG_E_RANGE);
+    cr_assert_null(judge);
+    cr_assert(strstr(error.text, "found 10"), "%s", error.text);
+}
+
+/* ---- the real verses, where they were built ---- */
+
+static int64_t read_verses(const char *name, RgJudgeText *lines) {
+    char path[512];
+    const char *source = getenv("RG_SOURCE_DIR"), *folder = getenv("RG_VERSES_DATA");
+    if (folder)
+        snprintf(path, sizeof path, "%s/%s.jsonl", folder, name);
+    else
+        snprintf(path, sizeof path, "%s/data/verses/%s.jsonl", source ? source : ".", name);
+    FILE *file = fopen(path, "r");
+    if (!file)
+        cr_skip_test("%s is not there: experiments/data/verses makes it", path);
+    char *line = NULL;
+    size_t capacity = 0;
+    int64_t count = 0;
+    while (count < MOST_LINES && getline(&line, &capacity, file) >= 0) {
+        json_t *object = json_loads(line, 0, NULL); /* kept: the texts are its own */
+        lines[count++] = (RgJudgeText){json_string_value(json_object_get(object, "prompt")),
+                                       json_string_value(json_object_get(object, "chosen")),
+                                       json_string_value(json_object_get(object, "rejected"))};
+    }
+    free(line);
+    fclose(file);
+    return count;
+}
+
+static double accuracy_on_verses(RgJudgeKind kind, const char *split) {
+    RgJudgeText *lines = rg_allocate(MOST_LINES * sizeof *lines);
+    RgJudgeText *test = rg_allocate(MOST_LINES * sizeof *test);
+    int64_t count = read_verses(split, lines), tests = read_verses("test", test);
+    RgJudge *judge = judge_of(kind, lines, count);
+    double accuracy = rg_judge_accuracy(judge, test, tests);
+    rg_judge_destroy(judge);
+    free(lines);
+    free(test);
+    return accuracy;
+}
+
+Test(judge, the_gold_judge_tells_the_editions_apart) {
+    double accuracy = accuracy_on_verses(RG_JUDGE_WORDS, "judge");
+    cr_assert_geq(accuracy, 0.95, "held-out pairwise accuracy %g", accuracy);
+}
+
+Test(judge, the_independent_judge_tells_the_editions_apart) {
+    double accuracy = accuracy_on_verses(RG_JUDGE_CHARACTERS, "judge-independent");
+    cr_assert_geq(accuracy, 0.95, "held-out pairwise accuracy %g", accuracy);
+}
