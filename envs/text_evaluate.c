@@ -33,7 +33,7 @@ static RgTextSamples draw_samples(const RgTextState *s, RgPolicy *policy, RgRand
 
 /* logprob [sequences->count], in parts, so that memory does not grow with the test set. */
 static void logprobs(RgPolicy *policy, const RgSequences *sequences, double *logprob) {
-    enum { AT_A_TIME = 250 };
+    enum { AT_A_TIME = 64 };
     RgSequences *part = rg_sequences_create();
     for (int64_t first = 0; first < sequences->count; first += AT_A_TIME) {
         rg_sequences_clear(part);
