@@ -60,7 +60,8 @@ static void solve_exact(const Solver *s, const RgReal *b, RgReal *u) {
     for (int64_t i = 0; i < n; i++) /* rounding leaves it a little asymmetric */
         for (int64_t j = 0; j < i; j++)
             dense[i * n + j] = dense[j * n + i] = (dense[i * n + j] + dense[j * n + i]) / 2;
-    rg_solve_symmetric(n, dense, right, flat, solution);
+    if (rg_solve_symmetric(n, dense, right, flat, solution) == 0)
+        s->report->failure = "the dense solver found no direction with curvature";
     for (int64_t i = 0; i < n; i++)
         u[i] = (RgReal)solution[i];
     s->report->residual = true_residual(s, b, u);
