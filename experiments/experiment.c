@@ -90,10 +90,10 @@ static RgStatus unknown_name(const RgSettings *settings, const char *path, const
     names[count] = NULL;
     const RgSetting *setting = rg_settings_find(settings, path);
     const char *nearest = rg_nearest_name(name, names);
-    return rg_fail(error, RG_E_USAGE, "%s:%d: %s = \"%s\": expected one of %s%s%s%s",
-                   setting ? setting->file : "config", setting ? setting->line : 0, path, name,
-                   list, nearest ? "; did you mean \"" : "", nearest ? nearest : "",
-                   nearest ? "\"?" : "");
+    return setting ? rg_setting_refuse(setting, error, "expected one of %s%s%s%s", list,
+                                       nearest ? "; did you mean \"" : "", nearest ? nearest : "",
+                                       nearest ? "\"?" : "")
+                   : rg_fail(error, RG_E_USAGE, "%s is missing: expected one of %s", path, list);
 }
 
 /* ---- one trial ---- */
@@ -181,17 +181,27 @@ static void hash_plan(RgTrialPlan *plan) {
     snprintf(plan->key, sizeof plan->key, "%016llx", (unsigned long long)hash);
 }
 
-/* All keys that a trial may have, for the message about an unknown one. */
-static RgStatus check_unknown_keys(const RgTrialPlan *plan, const RgSettings *s, RgError *error) {
-    const char *known[256];
-    int64_t count = rg_settings_count(plan->resolved), used = 0;
-    for (int64_t i = 0; i < count && used < 255; i++) {
+/* Refuse what nobody asked for in the group `part`, naming the nearest of the keys that it has. */
+static RgStatus check_part_keys(const RgTrialPlan *plan, const RgSettings *s, const char *part,
+                                RgError *error) {
+    enum { MOST_KEYS = 127 };
+    const char *known[MOST_KEYS + 1];
+    size_t length = strlen(part);
+    int used = 0;
+    for (int64_t i = 0; i < rg_settings_count(plan->resolved) && used < MOST_KEYS; i++) {
         const char *path = rg_settings_at(plan->resolved, i)->path;
-        const char *dot = strrchr(path, '.');
-        known[used++] = dot ? dot + 1 : path;
+        if (strncmp(path, part, length) == 0 && path[length] == '.')
+            known[used++] = path + length + 1;
     }
     known[used] = NULL;
-    return rg_settings_check_used(s, "", known, error);
+    return rg_settings_check_used(s, part, known, error);
+}
+
+static RgStatus check_unknown_keys(const RgTrialPlan *plan, const RgSettings *s, RgError *error) {
+    RG_TRY(check_part_keys(plan, s, "algorithm", error));
+    for (int i = 0; shared_parts[i]; i++)
+        RG_TRY(check_part_keys(plan, s, shared_parts[i], error));
+    return RG_OK;
 }
 
 /* `s` holds the trial's settings under the names of the parts, `algorithm` and `seed`. */
@@ -374,9 +384,8 @@ static RgStatus read_seed(const RgSettings *s, int64_t index, int64_t *seed, RgE
     snprintf(path, sizeof path, "seeds.%d", (int)index);
     const RgSetting *setting = rg_settings_find(s, path);
     if (!setting || setting->kind != RG_SETTING_INTEGER || setting->text[0] == '-')
-        return rg_fail(error, RG_E_USAGE, "%s:%d: %s = %s: expected an integer of 0 or more",
-                       setting ? setting->file : "config", setting ? setting->line : 0, path,
-                       setting ? setting->text : "nothing");
+        return setting ? rg_setting_refuse(setting, error, "expected an integer of 0 or more")
+                       : rg_fail(error, RG_E_USAGE, "%s is missing: expected an integer", path);
     *seed = strtoll(setting->text, NULL, 10);
     return RG_OK;
 }
@@ -396,9 +405,9 @@ static RgStatus check_top_level(const RgSettings *s, RgError *error) {
         if (found)
             continue;
         const char *nearest = rg_nearest_name(top, known);
-        return rg_fail(error, RG_E_USAGE, "%s:%d: unknown key \"%s\"%s%s%s", setting->file,
-                       setting->line, top, nearest ? "; did you mean \"" : "",
-                       nearest ? nearest : "", nearest ? "\"?" : "");
+        return rg_setting_refuse(setting, error, "\"%s\" is no part of an experiment%s%s%s", top,
+                                 nearest ? "; did you mean \"" : "", nearest ? nearest : "",
+                                 nearest ? "\"?" : "");
     }
     return RG_OK;
 }
