@@ -254,9 +254,6 @@ static RgStatus run_trial(Trial *trial, RgError *error) {
         rg_random_named(rg_random_root((uint64_t)plan->seed), "training"), &trial->trainer, error));
     trial->checkpoint = rg_checkpoint_create();
     rg_trainer_checkpoint(trial->trainer, trial->checkpoint);
-    trial->checkpoint_path =
-        rg_string_format("%s/%s-checkpoint.safetensors", run->folder, plan->key);
-    trial->weights_path = rg_string_format("%s/%s.safetensors", run->folder, plan->key);
     trial->last_checkpoint = rg_clock_seconds();
     RG_TRY(resume(trial, error));
     rg_progress_trial(run->progress, run->progress->trial, plan->part.label, plan->seed,
@@ -269,6 +266,9 @@ RgStatus rg_trial_run(RgTrialRun *run, const RgTrialPlan *plan, RgError *error) 
     char *where = provenance();
     Trial trial = {.run = run,
                    .plan = plan,
+                   .checkpoint_path =
+                       rg_string_format("%s/%s-checkpoint.safetensors", run->folder, plan->key),
+                   .weights_path = rg_string_format("%s/%s.safetensors", run->folder, plan->key),
                    .record = {.experiment = run->experiment,
                               .key = plan->key,
                               .algorithm = plan->algorithm->name,
@@ -279,6 +279,8 @@ RgStatus rg_trial_run(RgTrialRun *run, const RgTrialPlan *plan, RgError *error) 
                               .provenance_json = where}};
     bool finished = false;
     RgStatus status = rg_store_trial(run->store, &trial.record, &finished, error);
+    if (status == RG_OK && finished)
+        unlink(trial.checkpoint_path); /* of a run that was killed between its last two steps */
     if (status == RG_OK && !finished) {
         status = rg_stage_set(&run->stage, plan, error);
         if (status == RG_OK)

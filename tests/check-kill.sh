@@ -28,6 +28,10 @@ for i in 1 2 3 4 5 6 7 8 9 10; do
     wait "$pid" 2>/dev/null || true
 done
 "${command[@]}" -r "$folder/killed.db" -t 2
+# The narrowest moment: killed after a trial was marked as finished, before its checkpoint was removed.
+weights=("$folder"/killed/*.safetensors)
+touch "${weights[0]%.safetensors}-checkpoint.safetensors"
+"${command[@]}" -r "$folder/killed.db" -t 2
 "${command[@]}" -r "$folder/single.db" -t 1
 
 digest "$folder/whole.db" >"$folder/whole.sum"
