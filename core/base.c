@@ -215,7 +215,14 @@ static bool sync_folder_of(const char *path) {
     return synced;
 }
 
-RgStatus rg_file_write(const char *path, const void *content, size_t size, RgError *error) {
+static bool write_parts(int file, const RgBytes *parts, int count) {
+    for (int i = 0; i < count; i++)
+        if (!write_all(file, parts[i].data, parts[i].size))
+            return false;
+    return fsync(file) == 0;
+}
+
+RgStatus rg_file_write_parts(const char *path, const RgBytes *parts, int count, RgError *error) {
     RgStatus status = RG_OK;
     char *temporary = rg_string_format("%s.XXXXXX", path);
     int file = mkostemp(temporary, O_CLOEXEC);
@@ -227,8 +234,7 @@ RgStatus rg_file_write(const char *path, const void *content, size_t size, RgErr
     /* mkostemp makes it private; a result is to be as readable as any other new file. */
     mode_t mask = umask(0);
     umask(mask);
-    bool written =
-        fchmod(file, 0666 & ~mask) == 0 && write_all(file, content, size) && fsync(file) == 0;
+    bool written = fchmod(file, 0666 & ~mask) == 0 && write_parts(file, parts, count);
     int cause = errno;
     if (close(file) != 0 && written) {
         written = false;
@@ -251,4 +257,8 @@ fail:
     unlink(temporary);
     free(temporary);
     return status;
+}
+
+RgStatus rg_file_write(const char *path, const void *content, size_t size, RgError *error) {
+    return rg_file_write_parts(path, &(RgBytes){content, size}, 1, error);
 }

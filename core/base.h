@@ -87,4 +87,12 @@ RgStatus rg_file_read(const char *path, char **content, size_t *size, RgError *e
  * temporary name in the same folder, fsync, rename. */
 RgStatus rg_file_write(const char *path, const void *content, size_t size, RgError *error);
 
+typedef struct RgBytes {
+    const void *data;
+    size_t size;
+} RgBytes;
+
+/* The same for a content in parts, which need not be copied together. */
+RgStatus rg_file_write_parts(const char *path, const RgBytes *parts, int count, RgError *error);
+
 #endif

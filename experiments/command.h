@@ -35,4 +35,25 @@ int64_t rg_argument_integer(const struct argp_state *state, const char *what, co
 double rg_argument_real(const struct argp_state *state, const char *what, const char *text,
                         double low, double high);
 
+/* Parsers that commands share, as argp children: a command sets `state->child_inputs` at
+ * ARGP_KEY_INIT to the struct that the child fills. */
+
+/* A config and its overrides (-s); the caller frees `overrides`. */
+typedef struct RgConfigArguments {
+    const char *path;
+    const char **overrides;
+    int override_count;
+} RgConfigArguments;
+
+extern const struct argp rg_config_argp;
+
+/* A results store, the experiment in it (-e) and the labels of `labels` methods. */
+typedef struct RgStoreArguments {
+    int labels; /* set by the command */
+    const char *path, *experiment;
+    const char *label[2];
+} RgStoreArguments;
+
+extern const struct argp rg_store_argp;
+
 #endif

@@ -10,27 +10,12 @@
 
 enum { KEY_TITLE = 256, KEY_WIDTH, KEY_HEIGHT, KEY_JUDGE, KEY_RESAMPLES, KEY_PROMPTS };
 
-/* What the four share: the store and the experiment in it. */
-static const struct argp_option experiment_option = {
-    "experiment", 'e', "NAME", 0, "experiment in the store (default: the one worked on last)", 0};
-
-/* The store comes first; `more` further arguments may follow. Returns which argument this is. */
-static int take_argument(struct argp_state *state, const char *argument, const char **slots,
-                         int count) {
-    if ((int)state->arg_num >= count)
-        argp_error(state, "%s is one argument too many", argument);
-    slots[state->arg_num] = argument;
-    return (int)state->arg_num;
-}
-
-static void need_arguments(struct argp_state *state, int count, const char *what) {
-    if ((int)state->arg_num < count)
-        argp_error(state, "expected %s", what);
-}
+static const struct argp_child store_child[] = {{&rg_store_argp, 0, NULL, 0}, {0}};
 
 /* ---- table ---- */
 
 typedef struct TableArguments {
+    RgStoreArguments store;
     RgTableOptions options;
     const char *format;
     char *names;             /* of metrics, cut at the commas */
@@ -50,8 +35,8 @@ static void split_metrics(TableArguments *a, const char *list) {
 static error_t parse_table(int key, char *argument, struct argp_state *state) {
     TableArguments *a = state->input;
     switch (key) {
-    case 'e':
-        a->options.experiment = argument;
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &a->store;
         return 0;
     case 'f':
         a->format = argument;
@@ -62,12 +47,6 @@ static error_t parse_table(int key, char *argument, struct argp_state *state) {
     case KEY_RESAMPLES:
         a->options.resamples = rg_argument_integer(state, "--resamples", argument, 100, 10000000);
         return 0;
-    case ARGP_KEY_ARG:
-        take_argument(state, argument, &a->options.store, 1);
-        return 0;
-    case ARGP_KEY_END:
-        need_arguments(state, 1, "a results store such as results/NAME.db");
-        return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
@@ -75,7 +54,6 @@ static error_t parse_table(int key, char *argument, struct argp_state *state) {
 
 int rg_command_table(int argc, char **argv) {
     static const struct argp_option options[] = {
-        experiment_option,
         {"format", 'f', "FORMAT", 0, "text, markdown, latex or csv (default: text)", 0},
         {"metrics", 'm', "A,B,…", 0, "columns (default: the usual ones that there are)", 0},
         {"resamples", KEY_RESAMPLES, "N", 0, "of the bootstrap (default: 10000)", 0},
@@ -90,11 +68,13 @@ int rg_command_table(int argc, char **argv) {
         "the "
         "results, time and memory also relative to DPO's. Trials that diverged are counted, never "
         "averaged in. What the figures mean stands under the table.",
-        NULL,
+        store_child,
         NULL,
         NULL};
     TableArguments a = {.options = {.out = stdout}, .format = "text"};
     argp_parse(&argp, argc, argv, 0, NULL, &a);
+    a.options.store = a.store.path;
+    a.options.experiment = a.store.experiment;
     RgError error = {0};
     RgStatus status = rg_table_format(a.format, &a.options.format, &error);
     if (status == RG_OK)
@@ -105,36 +85,37 @@ int rg_command_table(int argc, char **argv) {
 
 /* ---- plot ---- */
 
+typedef struct PlotArguments {
+    RgStoreArguments store;
+    RgPlotOptions options;
+} PlotArguments;
+
 static error_t parse_plot(int key, char *argument, struct argp_state *state) {
-    RgPlotOptions *o = state->input;
+    PlotArguments *a = state->input;
     switch (key) {
-    case 'e':
-        o->experiment = argument;
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &a->store;
         return 0;
     case 'x':
-        o->x = argument;
+        a->options.x = argument;
         return 0;
     case 'y':
-        o->y = argument;
+        a->options.y = argument;
         return 0;
     case 'o':
-        o->output = argument;
+        a->options.output = argument;
         return 0;
     case KEY_TITLE:
-        o->title = argument;
+        a->options.title = argument;
         return 0;
     case KEY_WIDTH:
-        o->width = (int)rg_argument_integer(state, "--width", argument, 100, 20000);
+        a->options.width = (int)rg_argument_integer(state, "--width", argument, 100, 20000);
         return 0;
     case KEY_HEIGHT:
-        o->height = (int)rg_argument_integer(state, "--height", argument, 100, 20000);
-        return 0;
-    case ARGP_KEY_ARG:
-        take_argument(state, argument, &o->store, 1);
+        a->options.height = (int)rg_argument_integer(state, "--height", argument, 100, 20000);
         return 0;
     case ARGP_KEY_END:
-        need_arguments(state, 1, "a results store such as results/NAME.db");
-        if (!o->output)
+        if (!a->options.output)
             argp_error(state, "expected -o FILE.svg, FILE.png or FILE.pdf");
         return 0;
     default:
@@ -144,7 +125,6 @@ static error_t parse_plot(int key, char *argument, struct argp_state *state) {
 
 int rg_command_plot(int argc, char **argv) {
     static const struct argp_option options[] = {
-        experiment_option,
         {NULL, 'x', "NAME", 0,
          "cost (step, flops, seconds, trained_tokens, generated_tokens, judge_queries), metric, or "
          "swept option (default: step)",
@@ -165,28 +145,30 @@ int rg_command_plot(int argc, char **argv) {
         "the figure as .tsv. Examples:\n\n"
         "  regatta plot results/verses-head-to-head.db -x flops -y win_rate_base -o win.svg\n"
         "  regatta plot results/bandit-exploration.db -x exploration -y reward -o ablation.png",
-        NULL,
+        store_child,
         NULL,
         NULL};
-    RgPlotOptions o = {0};
-    argp_parse(&argp, argc, argv, 0, NULL, &o);
+    PlotArguments a = {0};
+    argp_parse(&argp, argc, argv, 0, NULL, &a);
+    a.options.store = a.store.path;
+    a.options.experiment = a.store.experiment;
     RgError error = {0};
-    return rg_command_end(rg_plot(&o, &error), &error);
+    return rg_command_end(rg_plot(&a.options, &error), &error);
 }
 
 /* ---- compare ---- */
 
 typedef struct CompareArguments {
+    RgStoreArguments store;
     RgCompareOptions options;
-    const char *slots[3];
     const char *format;
 } CompareArguments;
 
 static error_t parse_compare(int key, char *argument, struct argp_state *state) {
     CompareArguments *a = state->input;
     switch (key) {
-    case 'e':
-        a->options.experiment = argument;
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &a->store;
         return 0;
     case 'm':
         a->options.metric = argument;
@@ -200,12 +182,6 @@ static error_t parse_compare(int key, char *argument, struct argp_state *state) 
     case KEY_RESAMPLES:
         a->options.resamples = rg_argument_integer(state, "--resamples", argument, 100, 10000000);
         return 0;
-    case ARGP_KEY_ARG:
-        take_argument(state, argument, a->slots, 3);
-        return 0;
-    case ARGP_KEY_END:
-        need_arguments(state, 3, "a results store and the labels of two methods");
-        return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
@@ -213,7 +189,6 @@ static error_t parse_compare(int key, char *argument, struct argp_state *state) 
 
 int rg_command_compare(int argc, char **argv) {
     static const struct argp_option options[] = {
-        experiment_option,
         {"metric", 'm', "NAME", 0,
          "win: how often A's response beats B's on the same prompt; else a per-prompt metric whose "
          "difference A − B is estimated (default: win)",
@@ -230,14 +205,15 @@ int rg_command_compare(int argc, char **argv) {
         "RESULTS.db A B",
         "Compare two methods of an experiment by a paired bootstrap over seeds and prompts.\v"
         "A and B are labels as the table prints them.",
-        NULL,
+        store_child,
         NULL,
         NULL};
-    CompareArguments a = {.options = {.out = stdout}, .format = "text"};
+    CompareArguments a = {.store = {.labels = 2}, .options = {.out = stdout}, .format = "text"};
     argp_parse(&argp, argc, argv, 0, NULL, &a);
-    a.options.store = a.slots[0];
-    a.options.a = a.slots[1];
-    a.options.b = a.slots[2];
+    a.options.store = a.store.path;
+    a.options.experiment = a.store.experiment;
+    a.options.a = a.store.label[0];
+    a.options.b = a.store.label[1];
     RgError error = {0};
     RgStatus status = rg_compare_format(a.format, &a.options.format, &error);
     if (status == RG_OK)
@@ -247,26 +223,25 @@ int rg_command_compare(int argc, char **argv) {
 
 /* ---- report ---- */
 
+typedef struct ReportArguments {
+    RgStoreArguments store;
+    RgReportOptions options;
+} ReportArguments;
+
 static error_t parse_report(int key, char *argument, struct argp_state *state) {
-    RgReportOptions *o = state->input;
+    ReportArguments *a = state->input;
     switch (key) {
-    case 'e':
-        o->experiment = argument;
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &a->store;
         return 0;
     case 'o':
-        o->output = argument;
+        a->options.output = argument;
         return 0;
     case KEY_TITLE:
-        o->title = argument;
+        a->options.title = argument;
         return 0;
     case KEY_PROMPTS:
-        o->prompts = rg_argument_integer(state, "--prompts", argument, 1, 1000);
-        return 0;
-    case ARGP_KEY_ARG:
-        take_argument(state, argument, &o->store, 1);
-        return 0;
-    case ARGP_KEY_END:
-        need_arguments(state, 1, "a results store such as results/NAME.db");
+        a->options.prompts = rg_argument_integer(state, "--prompts", argument, 1, 1000);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -275,7 +250,6 @@ static error_t parse_report(int key, char *argument, struct argp_state *state) {
 
 int rg_command_report(int argc, char **argv) {
     static const struct argp_option options[] = {
-        experiment_option,
         {"output", 'o', "FILE", 0, "page to write (default: report.html)", 0},
         {"title", KEY_TITLE, "TEXT", 0, "title (default: the experiment's name)", 0},
         {"prompts", KEY_PROMPTS, "N", 0, "prompts whose responses are shown (default: 8)", 0},
@@ -287,11 +261,13 @@ int rg_command_report(int argc, char **argv) {
         "RESULTS.db",
         "Write one self-contained HTML page: configuration, table, figures, sample responses side "
         "by side, costs and provenance.",
-        NULL,
+        store_child,
         NULL,
         NULL};
-    RgReportOptions o = {.output = "report.html"};
-    argp_parse(&argp, argc, argv, 0, NULL, &o);
+    ReportArguments a = {.options = {.output = "report.html"}};
+    argp_parse(&argp, argc, argv, 0, NULL, &a);
+    a.options.store = a.store.path;
+    a.options.experiment = a.store.experiment;
     RgError error = {0};
-    return rg_command_end(rg_report(&o, &error), &error);
+    return rg_command_end(rg_report(&a.options, &error), &error);
 }

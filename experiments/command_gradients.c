@@ -7,15 +7,12 @@
 #include <stdlib.h>
 
 typedef struct GradientArguments {
-    const char *config;
-    const char **overrides;
-    int override_count;
+    RgConfigArguments config;
     int64_t samples;
     double deviation;
 } GradientArguments;
 
 static const struct argp_option options[] = {
-    {"set", 's', "PATH=VALUE", 0, "override a setting of the config; may be repeated", 0},
     {"samples", 'n', "N", 0, "batches per estimator (default: 2000)", 0},
     {"deviation", 'd', "D", 0,
      "how far from the reference: deviation of the normal numbers added to its parameters "
@@ -27,10 +24,8 @@ static const struct argp_option options[] = {
 static error_t parse(int key, char *argument, struct argp_state *state) {
     GradientArguments *a = state->input;
     switch (key) {
-    case 's':
-        a->overrides =
-            rg_reallocate(a->overrides, (size_t)a->override_count + 1, sizeof *a->overrides);
-        a->overrides[a->override_count++] = argument;
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &a->config;
         return 0;
     case 'n':
         a->samples = rg_argument_integer(state, "--samples", argument, 2, 100000000);
@@ -38,19 +33,12 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
     case 'd':
         a->deviation = rg_argument_real(state, "--deviation", argument, 0, 100);
         return 0;
-    case ARGP_KEY_ARG:
-        if (a->config)
-            argp_error(state, "one config at a time: %s is one too many", argument);
-        a->config = argument;
-        return 0;
-    case ARGP_KEY_END:
-        if (!a->config)
-            argp_error(state, "expected a config file");
-        return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
 }
+
+static const struct argp_child children[] = {{&rg_config_argp, 0, NULL, 0}, {0}};
 
 static const struct argp argp = {
     options,
@@ -66,7 +54,7 @@ static const struct argp argp = {
     "  worst     largest deviation of a coordinate, in its standard errors; * marks above 4\n"
     "  variance  E|g − mean|² / |exact|² of one batch\n"
     "  cosine    between mean and exact gradient",
-    NULL,
+    children,
     NULL,
     NULL,
 };
@@ -85,14 +73,14 @@ int rg_command_check_gradients(int argc, char **argv) {
     RgError error = {0};
     RgExperiment *experiment;
     rg_threads_set(1); /* tables of a few cells: threads would only wait for each other */
-    RgStatus status =
-        rg_experiment_open(a.config, a.overrides, a.override_count, &experiment, &error);
+    RgStatus status = rg_experiment_open(a.config.path, a.config.overrides, a.config.override_count,
+                                         &experiment, &error);
     if (status == RG_OK) {
         printf("%-12s %-10s %9s %9s %9s %9s %9s %10s %8s\n", "algorithm", "variant", "|exact|",
                "|mean|", "bias", "noise", "worst", "variance", "cosine");
         status = rg_gradient_rows(experiment, a.samples, a.deviation, print_row, NULL, &error);
     }
     rg_experiment_close(experiment);
-    free(a.overrides);
+    free(a.config.overrides);
     return rg_command_end(status, &error);
 }

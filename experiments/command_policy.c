@@ -271,7 +271,14 @@ static RgStatus sample_prompts(const Model *model, const PolicyArguments *a, RgE
 
 /* ---- command lines ---- */
 
-static error_t parse(int key, char *argument, struct argp_state *state) {
+static const struct argp_option model_options[] = {
+    {"policy", 'p', "WEIGHTS", 0, "a policy of this program, or a llama2.c checkpoint", 0},
+    {"tokenizer", 't', "FILE", 0, "tokenizer.json of this program, or a llama2.c vocabulary", 0},
+    {0},
+};
+
+/* What both take; all of score's command line. */
+static error_t parse_model(int key, char *argument, struct argp_state *state) {
     PolicyArguments *a = state->input;
     switch (key) {
     case 'p':
@@ -279,6 +286,62 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
         return 0;
     case 't':
         a->tokenizer = argument;
+        return 0;
+    case ARGP_KEY_ARG:
+        if (a->file)
+            argp_error(state, "%s is one argument too many", argument);
+        a->file = argument;
+        return 0;
+    case ARGP_KEY_END:
+        if (!a->policy)
+            argp_error(state, "expected --policy WEIGHTS");
+        if (!a->file && !a->prompt)
+            argp_error(state, "expected a file of JSON lines (- for the standard input)");
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+int rg_command_score(int argc, char **argv) {
+    static const struct argp argp = {
+        model_options,
+        parse_model,
+        "FILE.jsonl",
+        "Print the log-probability of each given response under a policy.\v"
+        "Each line of FILE has prompt and response as text (needs --tokenizer), or prompt_tokens "
+        "and response_tokens as lists of ids. For each, one JSON line: logprob, the sum over the "
+        "response's tokens in nats, and tokens, their number.",
+        NULL,
+        NULL,
+        NULL};
+    PolicyArguments a = {0};
+    Model model = {0};
+    RgError error = {0};
+    argp_parse(&argp, argc, argv, 0, NULL, &a);
+    RgStatus status = open_model(&a, &model, &error);
+    if (status == RG_OK)
+        status = score_file(&model, a.file, &error);
+    close_model(&model);
+    return rg_command_end(status, &error);
+}
+
+static const struct argp_option sample_options[] = {
+    {"prompt", 'm', "TEXT", 0, "one prompt, in place of a file", 0},
+    {"copies", 'n', "N", 0, "responses per prompt (default: 1)", 0},
+    {"temperature", 'T', "T", 0, "0 takes the likeliest token (default: 1)", 0},
+    {"top-k", KEY_TOP_K, "K", 0, "draw from the K likeliest tokens; 0: all (default)", 0},
+    {"top-p", KEY_TOP_P, "P", 0, "draw from the smallest set of mass P (default: 1)", 0},
+    {"limit", KEY_LIMIT, "N", 0, "most tokens of a response (default: 64)", 0},
+    {"seed", KEY_SEED, "N", 0, "of the random numbers (default: 1)", 0},
+    {0},
+};
+
+static error_t parse_sample(int key, char *argument, struct argp_state *state) {
+    PolicyArguments *a = state->input;
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = a;
         return 0;
     case 'm':
         a->prompt = argument;
@@ -301,72 +364,23 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
     case KEY_LIMIT:
         a->sampling.response_limit = rg_argument_integer(state, "--limit", argument, 1, 1000000);
         return 0;
-    case ARGP_KEY_ARG:
-        if (a->file)
-            argp_error(state, "%s is one argument too many", argument);
-        a->file = argument;
-        return 0;
-    case ARGP_KEY_END:
-        if (!a->policy)
-            argp_error(state, "expected --policy WEIGHTS");
-        if (!a->file && !a->prompt)
-            argp_error(state, "expected a file of JSON lines (- for the standard input)");
-        return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
 }
 
-static const struct argp_option policy_option = {
-    "policy", 'p', "WEIGHTS", 0, "a policy of this program, or a llama2.c checkpoint", 0};
-static const struct argp_option tokenizer_option = {
-    "tokenizer", 't', "FILE", 0, "tokenizer.json of this program, or a llama2.c vocabulary", 0};
-
-int rg_command_score(int argc, char **argv) {
-    static const struct argp_option options[] = {policy_option, tokenizer_option, {0}};
-    static const struct argp argp = {
-        options,
-        parse,
-        "FILE.jsonl",
-        "Print the log-probability of each given response under a policy.\v"
-        "Each line of FILE has prompt and response as text (needs --tokenizer), or prompt_tokens "
-        "and response_tokens as lists of ids. For each, one JSON line: logprob, the sum over the "
-        "response's tokens in nats, and tokens, their number.",
-        NULL,
-        NULL,
-        NULL};
-    PolicyArguments a = {0};
-    Model model = {0};
-    RgError error = {0};
-    argp_parse(&argp, argc, argv, 0, NULL, &a);
-    RgStatus status = open_model(&a, &model, &error);
-    if (status == RG_OK)
-        status = score_file(&model, a.file, &error);
-    close_model(&model);
-    return rg_command_end(status, &error);
-}
-
 int rg_command_sample(int argc, char **argv) {
-    static const struct argp_option options[] = {
-        policy_option,
-        tokenizer_option,
-        {"prompt", 'm', "TEXT", 0, "one prompt, in place of a file", 0},
-        {"copies", 'n', "N", 0, "responses per prompt (default: 1)", 0},
-        {"temperature", 'T', "T", 0, "0 takes the likeliest token (default: 1)", 0},
-        {"top-k", KEY_TOP_K, "K", 0, "draw from the K likeliest tokens; 0: all (default)", 0},
-        {"top-p", KEY_TOP_P, "P", 0, "draw from the smallest set of mass P (default: 1)", 0},
-        {"limit", KEY_LIMIT, "N", 0, "most tokens of a response (default: 64)", 0},
-        {"seed", KEY_SEED, "N", 0, "of the random numbers (default: 1)", 0},
-        {0},
-    };
+    static const struct argp model_argp = {model_options, parse_model, NULL, NULL,
+                                           NULL,          NULL,        NULL};
+    static const struct argp_child children[] = {{&model_argp, 0, NULL, 0}, {0}};
     static const struct argp argp = {
-        options,
-        parse,
+        sample_options,
+        parse_sample,
         "[FILE.jsonl]",
         "Sample responses from a policy.\v"
         "Prompts come from lines of JSON with the text prompt, or from --prompt. Prints one JSON "
         "line per response, with prompt and response. The same seed gives the same responses.",
-        NULL,
+        children,
         NULL,
         NULL};
     PolicyArguments a = {

@@ -13,20 +13,14 @@
 enum { KEY_CHECKPOINT = 256 };
 
 typedef struct RunArguments {
-    const char *config;
+    RgConfigArguments config;
     const char *results;
-    const char **overrides;
-    int override_count;
     int threads;
     double checkpoint_seconds;
     bool quiet, dry;
 } RunArguments;
 
 static const struct argp_option options[] = {
-    {"set", 's', "PATH=VALUE", 0,
-     "override a setting of the config, e.g. -s seeds=[1,2] "
-     "-s algorithms.0.beta=0.3; may be repeated",
-     0},
     {"results", 'r', "FILE", 0, "results store (default: results/NAME.db)", 0},
     {"threads", 't', "N", 0, "threads (default: all processors; never changes the bits)", 0},
     {"checkpoint-seconds", KEY_CHECKPOINT, "S", 0,
@@ -39,10 +33,8 @@ static const struct argp_option options[] = {
 static error_t parse(int key, char *argument, struct argp_state *state) {
     RunArguments *a = state->input;
     switch (key) {
-    case 's':
-        a->overrides =
-            rg_reallocate(a->overrides, (size_t)a->override_count + 1, sizeof *a->overrides);
-        a->overrides[a->override_count++] = argument;
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &a->config;
         return 0;
     case 'r':
         a->results = argument;
@@ -59,19 +51,12 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
     case 'q':
         a->quiet = true;
         return 0;
-    case ARGP_KEY_ARG:
-        if (a->config)
-            argp_error(state, "one config at a time: %s is one too many", argument);
-        a->config = argument;
-        return 0;
-    case ARGP_KEY_END:
-        if (!a->config)
-            argp_error(state, "expected a config file");
-        return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
 }
+
+static const struct argp_child children[] = {{&rg_config_argp, 0, NULL, 0}, {0}};
 
 static const struct argp argp = {
     options,
@@ -84,7 +69,7 @@ static const struct argp argp = {
     "checkpoint. Every key of the config is checked before the first step.\n\n"
     "Final weights lie beside the store, in the folder of its name without .db.\n\n"
     "Exit status: 0 done, 1 failed or stopped, 2 bad usage or config.",
-    NULL,
+    children,
     NULL,
     NULL,
 };
@@ -157,8 +142,8 @@ int rg_command_run(int argc, char **argv) {
     argp_parse(&argp, argc, argv, 0, NULL, &a);
     RgError error = {0};
     RgExperiment *experiment;
-    RgStatus status =
-        rg_experiment_open(a.config, a.overrides, a.override_count, &experiment, &error);
+    RgStatus status = rg_experiment_open(a.config.path, a.config.overrides, a.config.override_count,
+                                         &experiment, &error);
     if (status == RG_OK && a.dry)
         list_trials(experiment);
     else if (status == RG_OK) {
@@ -167,6 +152,6 @@ int rg_command_run(int argc, char **argv) {
         status = run_experiment(experiment, &a, &error);
     }
     rg_experiment_close(experiment);
-    free(a.overrides);
+    free(a.config.overrides);
     return rg_command_end(status, &error);
 }

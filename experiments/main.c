@@ -1,7 +1,6 @@
 /* regatta: the program. Finds the command and hands over; what commands share is here too. */
 #include "experiments/command.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,26 +39,6 @@ int rg_command_end(RgStatus status, const RgError *error) {
         return 0;
     fprintf(stderr, "regatta: %s\n", error->text);
     return status == RG_E_USAGE ? 2 : 1;
-}
-
-int64_t rg_argument_integer(const struct argp_state *state, const char *what, const char *text,
-                            int64_t low, int64_t high) {
-    char *end;
-    errno = 0;
-    long long value = strtoll(text, &end, 10);
-    if (errno || end == text || *end || value < low || value > high)
-        argp_error(state, "%s is \"%s\": expected an integer in [%lld, %lld]", what, text,
-                   (long long)low, (long long)high);
-    return value;
-}
-
-double rg_argument_real(const struct argp_state *state, const char *what, const char *text,
-                        double low, double high) {
-    char *end;
-    double value = strtod(text, &end);
-    if (end == text || *end || !(value >= low && value <= high))
-        argp_error(state, "%s is \"%s\": expected a number in [%g, %g]", what, text, low, high);
-    return value;
 }
 
 int main(int argc, char **argv) {

@@ -113,7 +113,8 @@ Test(judge, too_few_texts_are_refused) {
 
 /* ---- the real verses, where they were built ---- */
 
-static int64_t read_verses(const char *name, RgJudgeText *lines) {
+/* `objects` takes an array that holds the texts; the caller drops it. */
+static int64_t read_verses(const char *name, RgJudgeText *lines, json_t **objects) {
     char path[512];
     const char *source = getenv("RG_SOURCE_DIR"), *folder = getenv("RG_VERSES_DATA");
     if (folder)
@@ -126,8 +127,11 @@ static int64_t read_verses(const char *name, RgJudgeText *lines) {
     char *line = NULL;
     size_t capacity = 0;
     int64_t count = 0;
+    *objects = json_array();
     while (count < MOST_LINES && getline(&line, &capacity, file) >= 0) {
-        json_t *object = json_loads(line, 0, NULL); /* kept: the texts are its own */
+        json_t *object = json_loads(line, 0, NULL);
+        cr_assert(object, "%s:%ld", path, (long)count + 1);
+        json_array_append_new(*objects, object);
         lines[count++] = (RgJudgeText){json_string_value(json_object_get(object, "prompt")),
                                        json_string_value(json_object_get(object, "chosen")),
                                        json_string_value(json_object_get(object, "rejected"))};
@@ -140,10 +144,14 @@ static int64_t read_verses(const char *name, RgJudgeText *lines) {
 static double accuracy_on_verses(RgJudgeKind kind, const char *split) {
     RgJudgeText *lines = rg_allocate(MOST_LINES * sizeof *lines);
     RgJudgeText *test = rg_allocate(MOST_LINES * sizeof *test);
-    int64_t count = read_verses(split, lines), tests = read_verses("test", test);
+    json_t *split_objects, *test_objects;
+    int64_t count = read_verses(split, lines, &split_objects);
+    int64_t tests = read_verses("test", test, &test_objects);
     RgJudge *judge = judge_of(kind, lines, count);
     double accuracy = rg_judge_accuracy(judge, test, tests);
     rg_judge_destroy(judge);
+    json_decref(split_objects);
+    json_decref(test_objects);
     free(lines);
     free(test);
     return accuracy;

@@ -2,15 +2,11 @@
  * safe to use, conversion of stored numbers. What the tensors mean is the caller's business. */
 #include "core/train/safetensors.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
                "numbers are copied as they lie in files");
@@ -106,67 +102,17 @@ done:
     return text;
 }
 
-static bool write_content(FILE *stream, const char *header, const RgStoredTensor *const *order,
-                          int count) {
+/* Tensor by tensor: the weights are never in memory twice. */
+static RgStatus write_content(const char *path, const char *header,
+                              const RgStoredTensor *const *order, int count, RgError *error) {
     uint64_t length = strlen(header);
-    bool written = fwrite(&length, LENGTH_BYTES, 1, stream) == 1 &&
-                   fwrite(header, 1, length, stream) == length;
-    for (int i = 0; written && i < count; i++)
-        written = fwrite(order[i]->data, 1, order[i]->bytes, stream) == order[i]->bytes;
-    return written && fflush(stream) == 0 && fsync(fileno(stream)) == 0;
-}
-
-/* A rename is on disk only once its folder is; some file systems cannot sync a folder (EINVAL). */
-static bool sync_folder_of(const char *path) {
-    const char *slash = strrchr(path, '/');
-    char *folder =
-        slash ? rg_string_format("%.*s", (int)(slash - path) + 1, path) : rg_string_copy(".");
-    int file = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    free(folder);
-    if (file < 0)
-        return false;
-    bool synced = fsync(file) == 0 || errno == EINVAL;
-    int cause = errno;
-    close(file);
-    errno = cause;
-    return synced;
-}
-
-/* As rg_file_write, but tensor by tensor: the weights are never in memory twice. */
-static RgStatus write_replacing(const char *path, const char *header,
-                                const RgStoredTensor *const *order, int count, RgError *error) {
-    RgStatus status = RG_OK;
-    char *temporary = rg_string_format("%s.XXXXXX", path);
-    int file = mkostemp(temporary, O_CLOEXEC);
-    FILE *stream = file < 0 ? NULL : fdopen(file, "wb");
-    if (!stream) {
-        status = rg_fail(error, RG_E_FILE, "%s: cannot create: %s", temporary, strerror(errno));
-        if (file >= 0) {
-            close(file);
-            unlink(temporary);
-        }
-        free(temporary);
-        return status;
-    }
-    /* mkostemp makes it private; weights are to be as readable as any other new file. */
-    mode_t mask = umask(0);
-    umask(mask);
-    bool written = fchmod(file, 0666 & ~mask) == 0 && write_content(stream, header, order, count);
-    int cause = errno;
-    if (fclose(stream) != 0 && written) {
-        written = false;
-        cause = errno;
-    }
-    if (!written)
-        status = rg_fail(error, RG_E_FILE, "%s: cannot write: %s", path, strerror(cause));
-    else if (rename(temporary, path) != 0)
-        status = rg_fail(error, RG_E_FILE, "%s: cannot rename from %s: %s", path, temporary,
-                         strerror(errno));
-    else if (!sync_folder_of(path))
-        status = rg_fail(error, RG_E_FILE, "%s: cannot sync its folder: %s", path, strerror(errno));
-    if (status != RG_OK)
-        unlink(temporary); /* finds nothing once it was renamed */
-    free(temporary);
+    RgBytes *parts = rg_allocate(((size_t)count + 2) * sizeof *parts);
+    parts[0] = (RgBytes){&length, LENGTH_BYTES};
+    parts[1] = (RgBytes){header, length};
+    for (int i = 0; i < count; i++)
+        parts[i + 2] = (RgBytes){order[i]->data, order[i]->bytes};
+    RgStatus status = rg_file_write_parts(path, parts, count + 2, error);
+    free(parts);
     return status;
 }
 
@@ -182,7 +128,7 @@ RgStatus rg_safetensors_write(const char *path, const RgStoredTensor *tensors, i
     const char *blame = NULL;
     char *header = header_text(order, count, metadata, &blame);
     RgStatus status = header
-                          ? write_replacing(path, header, order, count, error)
+                          ? write_content(path, header, order, count, error)
                           : rg_fail(error, RG_E_FORMAT,
                                     "%s: \"%s\": the name or its text is not UTF-8", path, blame);
     free(header);

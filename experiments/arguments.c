@@ -1,0 +1,89 @@
+/* Command-line parsers that several commands share. */
+#include "experiments/command.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+int64_t rg_argument_integer(const struct argp_state *state, const char *what, const char *text,
+                            int64_t low, int64_t high) {
+    char *end;
+    errno = 0;
+    long long value = strtoll(text, &end, 10);
+    if (errno || end == text || *end || value < low || value > high)
+        argp_error(state, "%s is \"%s\": expected an integer in [%lld, %lld]", what, text,
+                   (long long)low, (long long)high);
+    return value;
+}
+
+double rg_argument_real(const struct argp_state *state, const char *what, const char *text,
+                        double low, double high) {
+    char *end;
+    double value = strtod(text, &end);
+    if (end == text || *end || !(value >= low && value <= high))
+        argp_error(state, "%s is \"%s\": expected a number in [%g, %g]", what, text, low, high);
+    return value;
+}
+
+/* ---- a config ---- */
+
+static const struct argp_option config_options[] = {
+    {"set", 's', "PATH=VALUE", 0,
+     "override a setting of the config, e.g. -s seeds=[1,2] "
+     "-s algorithms.0.beta=0.3; may be repeated",
+     0},
+    {0},
+};
+
+static error_t parse_config(int key, char *argument, struct argp_state *state) {
+    RgConfigArguments *a = state->input;
+    switch (key) {
+    case 's':
+        a->overrides =
+            rg_reallocate(a->overrides, (size_t)a->override_count + 1, sizeof *a->overrides);
+        a->overrides[a->override_count++] = argument;
+        return 0;
+    case ARGP_KEY_ARG:
+        if (a->path)
+            argp_error(state, "one config at a time: %s is one too many", argument);
+        a->path = argument;
+        return 0;
+    case ARGP_KEY_END:
+        if (!a->path)
+            argp_error(state, "expected a config file");
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+const struct argp rg_config_argp = {config_options, parse_config, NULL, NULL, NULL, NULL, NULL};
+
+/* ---- a results store ---- */
+
+static const struct argp_option store_options[] = {
+    {"experiment", 'e', "NAME", 0, "experiment in the store (default: the one worked on last)", 0},
+    {0},
+};
+
+static error_t parse_store(int key, char *argument, struct argp_state *state) {
+    RgStoreArguments *a = state->input;
+    switch (key) {
+    case 'e':
+        a->experiment = argument;
+        return 0;
+    case ARGP_KEY_ARG:
+        if ((int)state->arg_num > a->labels)
+            argp_error(state, "%s is one argument too many", argument);
+        *(state->arg_num == 0 ? &a->path : &a->label[state->arg_num - 1]) = argument;
+        return 0;
+    case ARGP_KEY_END:
+        if ((int)state->arg_num <= a->labels)
+            argp_error(state, "expected a results store such as results/NAME.db%s",
+                       a->labels > 0 ? " and the labels of two methods" : "");
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+const struct argp rg_store_argp = {store_options, parse_store, NULL, NULL, NULL, NULL, NULL};
