@@ -4,6 +4,7 @@
 #include "core/policy/policy.h"
 #include "core/train/safetensors.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,13 +82,15 @@ static RgStatus load_safetensors(const RgSafetensors *file, const char *path, Rg
     return RG_OK;
 }
 
-/* The header of a safetensors file is a JSON object behind its 8-byte length. */
+/* By its name, or by its content: the header is a JSON object behind its 8-byte length. */
 static RgStatus looks_like_safetensors(const char *path, bool *answer, RgError *error) {
     FILE *file = fopen(path, "rb");
     if (!file)
-        return rg_fail(error, RG_E_FILE, "%s: cannot be opened", path);
+        return rg_fail(error, RG_E_FILE, "%s: cannot open: %s", path, strerror(errno));
     char start[9] = {0};
-    *answer = fread(start, 1, sizeof start, file) == sizeof start && start[8] == '{';
+    const char *suffix = strrchr(path, '.');
+    *answer = (suffix && strcmp(suffix, ".safetensors") == 0) ||
+              (fread(start, 1, sizeof start, file) == sizeof start && start[8] == '{');
     fclose(file);
     return RG_OK;
 }

@@ -1,0 +1,195 @@
+#!/bin/bash
+# The program as its users call it: exit statuses, the one line that says what is wrong, what bad
+# input and signals leave behind, and the golden log-probabilities where they are at hand.
+set -u
+program=${RG_PROGRAM:?path of the regatta program}
+source=$(cd "${RG_SOURCE_DIR:-.}" && pwd)
+shared=${RG_SHARED_DATA:-$source/../shared/data}
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+cd "$folder" || exit 99
+failures=0
+
+complain() {
+    echo "FAIL: $*"
+    failures=$((failures + 1))
+}
+
+# expect STATUS PATTERN ARGUMENT...: what the program returns, and one line with PATTERN (extended
+# regular expression) that it prints: on standard error where it fails, else on standard output.
+expect() {
+    local status=$1 pattern=$2 got=0 stream=out
+    shift 2
+    "$program" "$@" >out 2>err || got=$?
+    [[ $got -eq $status ]] || complain "regatta $*: exit status $got, not $status: $(head -n 3 err)"
+    [[ $status -eq 0 ]] || stream=err
+    [[ -z $pattern ]] || grep -qE -- "$pattern" $stream || complain "regatta $*: no /$pattern/ in: $(head -n 3 $stream)"
+    # argp adds a sentence of its own that points to --help, over two lines where it is long.
+    [[ $status -eq 0 || $# -eq 0 || $(sed '/^Try /,$d' err | wc -l) -eq 1 ]] ||
+        complain "regatta $*: more than one line: $(cat err)"
+}
+
+cat >small.cfg <<END
+name = "small";
+extends = "$source/experiments/bandit.cfg";
+seeds = [1];
+budget: { steps = 40; };
+evaluation: { every = 10; };
+algorithms = (
+    { type = "dpo"; },
+    { type = "sail-pr"; exploration = 0.1; }
+);
+END
+
+# ---- the command line ----
+expect 0 '^Usage: regatta COMMAND' --help
+expect 0 '^regatta [0-9]+\.' --version
+expect 2 'Usage: regatta COMMAND'
+expect 2 'no command "rnu"; did you mean "run"' rnu
+for command in run list show table plot report compare sample score train-tokenizer check-gradients; do
+    expect 0 "Usage: regatta $command" "$command" --help
+done
+expect 2 'expected a config file' run
+expect 2 'b.cfg is one too many' run a.cfg b.cfg
+expect 2 '--threads is "0"' run small.cfg -t 0
+expect 2 'expected -o FILE' plot x.db
+expect 2 'labels of two methods' compare x.db dpo
+
+# ---- configs ----
+expect 2 '^regatta: missing.cfg: No such file' run missing.cfg
+printf 'name = "x";\nseeds = [1,\n' >broken.cfg
+expect 2 '^regatta: broken.cfg:3: syntax error' run broken.cfg
+sed 's/exploration/explorationn/' small.cfg >key.cfg
+expect 2 'key.cfg:8: unknown key .*explorationn.*did you mean "exploration"' run key.cfg
+sed 's/= 40/= "forty"/' small.cfg >type.cfg
+expect 2 'type.cfg:4: budget.steps = "forty": expected an integer' run type.cfg
+sed 's/= 0.1/= 1e9/' small.cfg >range.cfg
+expect 2 'range.cfg:8: .*exploration = 1000000000.0: expected a real in' run range.cfg
+sed 's/sail-pr/sail-pq/' small.cfg >name.cfg
+expect 2 'name.cfg:8: .*"sail-pq": expected one of .*did you mean' run name.cfg
+expect 2 'nonsense: expected path=value' run small.cfg -s nonsense
+expect 2 'unknown key "budget.stepz": did you mean "steps"' run small.cfg -s budget.stepz=3
+[[ ! -e results ]] || complain "a config that is refused leaves results behind"
+expect 0 'sail-pr +seed 1' run small.cfg --dry-run
+
+# ---- results ----
+expect 0 '' run small.cfg -q -r small.db
+expect 0 '^sail-pr ' table small.db
+expect 0 'dpo' compare small.db dpo sail-pr --resamples 200
+expect 2 'unknown label "nope": there is "dpo", "sail-pr"' compare small.db dpo nope
+expect 2 'unknown metric "nope"' table small.db -m nope
+expect 2 'format' table small.db -f nope
+expect 2 'figure.gif.*\.svg, \.png or \.pdf' plot small.db -o figure.gif
+expect 0 '' plot small.db -y kl -o figure.svg
+expect 0 '' report small.db -o page.html
+expect 1 'nowhere/page.html' report small.db -o nowhere/page.html
+expect 1 '^regatta: none.db: .*No such file' table none.db
+expect 1 'small.cfg: .*not an SQLite file' table small.cfg
+digest() { # RESULTS: names and contents of the weights
+    (cd "$1" && sha256sum -- *.safetensors)
+}
+
+# A signal ends the run after its step, with one line and a checkpoint; run again ends alike.
+sed 's/steps = 40/steps = 4000/' small.cfg >long.cfg
+expect 0 '' run long.cfg -q -r whole.db
+for signal in INT TERM; do
+    # A background job of a script ignores SIGINT unless it asks for it.
+    (trap - INT; exec "$program" run long.cfg -q -r "$signal.db") 2>err &
+    pid=$!
+    for _ in {1..200}; do
+        [[ ! -s $signal.db ]] || break
+        sleep 0.01
+    done
+    sleep 0.2
+    status=0
+    kill "-$signal" "$pid" 2>/dev/null || complain "the run was over before SIG$signal"
+    wait "$pid" || status=$?
+    [[ $status -eq 1 ]] || complain "SIG$signal: exit status $status, not 1"
+    grep -q 'stopped by a signal at step .*run again to continue' err ||
+        complain "SIG$signal: $(cat err)"
+    expect 0 '' run long.cfg -q -r "$signal.db"
+    [[ $(digest "$signal") == "$(digest whole)" ]] || complain "SIG$signal: other weights"
+done
+
+# A full disk, played by the limit on a file's size: results so far stay, run again continues.
+for blocks in 4 40 60; do
+    (
+        trap '' XFSZ
+        ulimit -f "$blocks"
+        expect 1 '(full[0-9]*.db|safetensors).*(too large|full|I/O error)' run long.cfg -q -r "full$blocks.db"
+        exit "$failures"
+    ) || complain "with files of at most $blocks blocks"
+    expect 0 '' run long.cfg -q -r "full$blocks.db"
+    [[ $(digest "full$blocks") == "$(digest whole)" ]] || complain "$blocks blocks: other weights"
+done
+
+# Results that may not be written. The superuser may write everything, so another user tries.
+chmod 755 .
+chmod 444 small.db
+as_other=()
+if [[ $EUID -eq 0 ]]; then
+    as_other=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+fi
+status=0
+"${as_other[@]}" "$program" run "$folder/small.cfg" -q -s seeds=[9] -r "$folder/small.db" 2>err || status=$?
+if [[ $status -eq 126 || $status -eq 127 ]]; then
+    echo "SKIP: another user cannot start $program"
+else
+    [[ $status -eq 1 && $(wc -l <err) -eq 1 ]] || complain "read-only results: $status, $(cat err)"
+    grep -q 'small.db: ' err || complain "read-only results: $(cat err)"
+fi
+expect 0 '^sail-pr ' table small.db
+
+# ---- policies ----
+weights=("$PWD"/small/*.safetensors)
+head -c 200 "${weights[0]}" >short.safetensors
+expect 1 'short.safetensors: ' score -p short.safetensors lines.jsonl
+echo 'not weights at all, by any measure' >text.safetensors
+expect 1 'text.safetensors: .*header' score -p text.safetensors lines.jsonl
+expect 1 'none.safetensors: .*No such file' score -p none.safetensors lines.jsonl
+base=$source/experiments/models/verses-base.safetensors
+tokenizer=$source/experiments/models/verses-tokenizer.json
+expect 1 'none.jsonl: No such file' score -p "$base" none.jsonl
+line() { # JSON: a file of one good line, then this one
+    printf '{"prompt_tokens": [1, 2], "response_tokens": [3]}\n%s\n' "$1" >lines.jsonl
+}
+line '{"prompt_tokens": [1, 2], "response_tokens": [3'
+expect 1 'lines.jsonl:2: not JSON' score -p "$base" lines.jsonl
+line '{"prompt_tokens": [1, 2], "response_tokens": [99999]}'
+expect 1 'lines.jsonl:2: .*99999' score -p "$base" lines.jsonl
+line '{"prompt_tokens": [], "response_tokens": [3]}'
+expect 1 'lines.jsonl:2: the prompt has no token' score -p "$base" lines.jsonl
+line "{\"prompt_tokens\": [1], \"response_tokens\": [$(yes 5 | head -n 300 | paste -sd,)]}"
+expect 1 "lines.jsonl:2: .*301 tokens, and the policy's context is 192" score -p "$base" lines.jsonl
+line '{"prompt": "In the beginning", "response": " God"}'
+expect 2 'lines.jsonl:2: .*--tokenizer' score -p "$base" lines.jsonl
+expect 0 '"logprob": *-[0-9]' score -p "$base" -t "$tokenizer" lines.jsonl
+head -c 500 "$tokenizer" >short.json
+expect 1 'short.json' score -p "$base" -t short.json lines.jsonl
+sample=(sample -p "$base" -t "$tokenizer" -m 'And he said unto them,' -n 3 --limit 8)
+expect 0 '"response"' "${sample[@]}"
+cp out first
+expect 0 '"response"' "${sample[@]}"
+cmp -s out first || complain "the same seed gives other samples"
+[[ $(wc -l <out) -eq 3 ]] || complain "three copies make three lines"
+
+if [[ -f $shared/stories260K.bin ]]; then
+    python3 - "$shared/golden/stories260K.json" "$program" "$shared/stories260K.bin" <<'END' ||
+import json, subprocess, sys
+responses = json.load(open(sys.argv[1]))["responses"]
+lines = "".join(json.dumps({key: one[key] for key in ("prompt_tokens", "response_tokens")}) + "\n"
+                for one in responses)
+run = subprocess.run([sys.argv[2], "score", "-p", sys.argv[3], "-"], input=lines,
+                     capture_output=True, text=True, check=True)
+scored = [json.loads(line)["logprob"] for line in run.stdout.splitlines()]
+worst = max(abs(a - b["logprob"]) for a, b in zip(scored, responses, strict=True))
+print(f"{len(scored)} golden log-probabilities, the worst off by {worst:.2g}")
+sys.exit(worst > 1e-4)
+END
+        complain "stories260K: not the golden log-probabilities"
+else
+    echo "SKIP: stories260K.bin is not at $shared"
+fi
+
+[[ $failures -eq 0 ]] || exit 1
+echo "all commands behave"
