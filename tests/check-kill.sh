@@ -1,57 +1,70 @@
 #!/bin/bash
-# A run that is killed (kill -9) ten times at random moments, then goes on to its end, leaves the same
-# final weights, bit for bit, as an undisturbed run; so does one with another number of threads.
+# A run that is killed (kill -9) again and again at random moments, then goes on to its end, leaves
+# the same final weights, bit for bit, and the same results as an undisturbed run; so does one with
+# another number of threads. On the bandit, and on text where the verses are there.
 set -eu
 program=${RG_PROGRAM:?path of the regatta program}
 source=${RG_SOURCE_DIR:-.}
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 
-# Every method of the bandit experiment, long enough to be hit in mid-run.
-command=("$program" run "$source/experiments/bandit-head-to-head.cfg" --quiet
-    -s 'seeds=[1,2]' -s budget.steps=300 --checkpoint-seconds 0)
-
 digest() { # RESULTS: the weights' names and contents
     (cd "${1%.db}" && sha256sum -- *.safetensors)
 }
 
-"${command[@]}" -r "$folder/whole.db" -t 2
-
-kills=0
-for i in 1 2 3 4 5 6 7 8 9 10; do
-    "${command[@]}" -r "$folder/killed.db" -t 2 &
-    pid=$!
-    sleep "0.$((RANDOM % 40 + 5))"
-    if kill -9 "$pid" 2>/dev/null; then
-        kills=$((kills + 1))
-    fi
-    wait "$pid" 2>/dev/null || true
-done
-"${command[@]}" -r "$folder/killed.db" -t 2
-# The narrowest moment: killed after a trial was marked as finished, before its checkpoint was removed.
-weights=("$folder"/killed/*.safetensors)
-touch "${weights[0]%.safetensors}-checkpoint.safetensors"
-"${command[@]}" -r "$folder/killed.db" -t 2
-"${command[@]}" -r "$folder/single.db" -t 1
-
-digest "$folder/whole.db" >"$folder/whole.sum"
-for name in killed single; do
-    digest "$folder/$name.db" >"$folder/$name.sum"
-    if ! cmp -s "$folder/whole.sum" "$folder/$name.sum"; then
-        echo "FAIL: the weights of the $name run differ from the undisturbed one's:"
-        diff "$folder/whole.sum" "$folder/$name.sum" || true
-        exit 1
-    fi
-done
-
-# The results are the same too, whatever was written twice on the way.
-for name in whole killed; do
-    "$program" table "$folder/$name.db" -f csv -m reward,kl,win_rate_base --resamples 100 \
-        >"$folder/$name.csv"
-done
-cmp "$folder/whole.csv" "$folder/killed.csv"
-if [ "$kills" -eq 0 ]; then
-    echo "FAIL: every run ended before it could be killed"
+fail() {
+    echo "FAIL: $*"
     exit 1
+}
+
+# check NAME KILLS WAIT ARGUMENT...: kill `regatta run ARGUMENT...` KILLS times, each after at most
+# WAIT milliseconds of running, and hold what comes of it against the undisturbed run.
+check() {
+    local name=$1 kills=$2 wait=$3 i pid milliseconds hits=0 other
+    local run=("$program" run "${@:4}" --quiet --checkpoint-seconds 0)
+    "${run[@]}" -r "$folder/$name-whole.db" -t 2
+    for ((i = 0; i < kills; i++)); do
+        "${run[@]}" -r "$folder/$name-killed.db" -t 2 &
+        pid=$!
+        milliseconds=$((wait / 10 + RANDOM % (wait - wait / 10)))
+        sleep "$((milliseconds / 1000)).$(printf %03d $((milliseconds % 1000)))"
+        if kill -9 "$pid" 2>/dev/null; then
+            hits=$((hits + 1))
+        fi
+        wait "$pid" 2>/dev/null || true
+    done
+    "${run[@]}" -r "$folder/$name-killed.db" -t 2
+    # The narrowest moment: killed after a trial was marked as finished, before its checkpoint went.
+    local weights=("$folder/$name-killed"/*.safetensors)
+    touch "${weights[0]%.safetensors}-checkpoint.safetensors"
+    "${run[@]}" -r "$folder/$name-killed.db" -t 2
+    "${run[@]}" -r "$folder/$name-single.db" -t 1
+
+    digest "$folder/$name-whole.db" >"$folder/whole.sum"
+    for other in killed single; do
+        digest "$folder/$name-$other.db" >"$folder/$other.sum"
+        diff "$folder/whole.sum" "$folder/$other.sum" ||
+            fail "$name: the weights of the $other run differ from the undisturbed one's"
+    done
+    # The results are the same too, whatever was written twice on the way.
+    for other in whole killed single; do
+        "$program" table "$folder/$name-$other.db" -f csv -m reward,kl,win_rate_base \
+            --resamples 100 >"$folder/$other.csv"
+        diff "$folder/whole.csv" "$folder/$other.csv" || fail "$name: other results"
+    done
+    [[ $hits -gt 0 ]] || fail "$name: every run ended before it could be killed"
+    echo "$name: killed $hits times in mid-run: same weights, same results"
+}
+
+# Every method, long enough to be hit in mid-run.
+check bandit 10 450 "$source/experiments/bandit-head-to-head.cfg" \
+    -s 'seeds=[1,2]' -s budget.steps=300
+
+if [[ -f $source/data/verses/test.jsonl ]]; then
+    check text 5 9000 "$source/experiments/verses-head-to-head.cfg" \
+        -s 'seeds=[1]' -s environment.pair_count=32 -s environment.test_prompts=8 \
+        -s budget.steps=4 -s evaluation.every=2 \
+        -s algorithms.6.pretrain=4 -s algorithms.6.budget.steps=2 -s algorithms.6.evaluation.every=1
+else
+    echo "SKIP: the verses are not there: experiments/data/verses makes them"
 fi
-echo "killed $kills times in mid-run: same weights, same results"

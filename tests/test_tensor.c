@@ -343,6 +343,8 @@ Test(blas, bits_do_not_depend_on_threads) {
     cr_assert_eq(rg_threads(), 4);
     multiply_in_shards(four);
     cr_assert_arr_eq(one, four, sizeof one);
+    /* A product outside of a parallel region: OpenBLAS would cut it among as many threads. */
+    cr_assert_eq(omp_get_max_threads(), 1);
 }
 
 Test(blas, core_has_a_name) {

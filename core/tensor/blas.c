@@ -1,7 +1,9 @@
 /* The only file that calls BLAS and LAPACK.
  *
  * BLAS always runs on one thread: how it cuts a product among several is not ours to know, and the
- * bits of a result may not depend on it. Threads work on shards of a batch instead. */
+ * bits of a result may not depend on it. Threads work on shards of a batch instead. OpenBLAS takes
+ * OpenMP's default number of threads for its own whenever that changes, so the default stays at 1 and
+ * parallel regions name their number: num_threads(rg_threads()). */
 #include "core/tensor/blas.h"
 
 #include <cblas.h>
@@ -16,6 +18,7 @@ static int thread_count = 1;
 static pthread_once_t blas_once = PTHREAD_ONCE_INIT;
 
 static void blas_start(void) {
+    omp_set_num_threads(1);
     openblas_set_num_threads(1);
 }
 
@@ -100,7 +103,6 @@ void rg_threads_set(int threads) {
     RG_ASSERT(threads >= 1);
     pthread_once(&blas_once, blas_start);
     thread_count = threads;
-    omp_set_num_threads(threads);
 }
 
 int rg_threads(void) {
