@@ -272,7 +272,8 @@ static RgStatus sample_prompts(const Model *model, const PolicyArguments *a, RgE
 /* ---- command lines ---- */
 
 static const struct argp_option model_options[] = {
-    {"policy", 'p', "WEIGHTS", 0, "a policy of this program, or a llama2.c checkpoint", 0},
+    {"policy", 'p', "WEIGHTS", 0,
+     "a policy of this program, a folder of Hugging Face's layout, or a llama2.c checkpoint", 0},
     {"tokenizer", 't', "FILE", 0, "tokenizer.json of this program, or a llama2.c vocabulary", 0},
     {0},
 };

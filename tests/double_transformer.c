@@ -210,20 +210,20 @@ Test(transformer, prompt_that_is_shared_gives_the_same_log_probabilities) {
 
 /* ---- derivatives of small models ---- */
 
-static RgPolicy *small_policy(bool tied, int pairing) {
-    RgTransformerOptions options = {.layers = 2,
-                                    .width = 8,
-                                    .heads = 4,
-                                    .kv_heads = 2,
-                                    .hidden = 12,
-                                    .context = 16,
-                                    .tied = tied,
-                                    .rope_base = 100,
-                                    .rope_pairing = pairing,
-                                    .norm_epsilon = 1e-5};
+static const RgTransformerOptions small = {.layers = 2,
+                                           .width = 8,
+                                           .heads = 4,
+                                           .kv_heads = 2,
+                                           .hidden = 12,
+                                           .context = 16,
+                                           .rope_base = 100,
+                                           .rope_pairing = RG_ROPE_HALVES,
+                                           .norm_epsilon = 1e-5};
+
+static RgPolicy *small_policy(const RgTransformerOptions *options) {
     RgPolicy *policy = NULL;
     RgError error = {0};
-    cr_assert_eq(rg_transformer_create(&options, 11, &policy, &error), RG_OK, "%s", error.text);
+    cr_assert_eq(rg_transformer_create(options, 11, &policy, &error), RG_OK, "%s", error.text);
     for (int v = 0; v < policy->parameters->view_count; v++)
         rg_parameters_fill_normal(policy->parameters, v, 0.5, rg_random_root(3));
     return policy;
@@ -269,8 +269,8 @@ static RgReal *direction(int64_t count) {
     return v;
 }
 
-static void check_derivatives(bool tied, int pairing) {
-    RgPolicy *policy = small_policy(tied, pairing);
+static void check_derivatives(const RgTransformerOptions *options) {
+    RgPolicy *policy = small_policy(options);
     RgParameters *p = policy->parameters;
     RgSequences *s = small_sequences();
     RgReal *v = direction(p->count), *hv = direction(p->count), *g = direction(p->count);
@@ -304,9 +304,28 @@ static void check_derivatives(bool tied, int pairing) {
 }
 
 Test(transformer, derivatives_are_central_differences) {
-    check_derivatives(true, RG_ROPE_NEIGHBOURS);
+    check_derivatives(&small);
 }
 
-Test(transformer, derivatives_are_central_differences_with_an_untied_head) {
-    check_derivatives(false, RG_ROPE_HALVES);
+Test(transformer, derivatives_are_central_differences_with_a_tied_head) {
+    RgTransformerOptions options = small;
+    options.tied = true;
+    options.rope_pairing = RG_ROPE_NEIGHBOURS;
+    check_derivatives(&options);
+}
+
+Test(transformer, derivatives_are_central_differences_with_biases) {
+    RgTransformerOptions options = small;
+    options.biases = RG_BIASES_QUERY_KEY_VALUE;
+    check_derivatives(&options);
+}
+
+Test(transformer, derivatives_are_central_differences_as_gpt2) {
+    RgTransformerOptions options = small;
+    options.tied = true;
+    options.positions = RG_POSITIONS_LEARNED;
+    options.norm = RG_NORM_LAYER;
+    options.feed_forward = RG_FEED_FORWARD_GELU;
+    options.biases = RG_BIASES_ALL;
+    check_derivatives(&options);
 }

@@ -21,14 +21,28 @@ static const RgTransformerOptions small = {.layers = 2,
                                            .rope_pairing = RG_ROPE_HALVES,
                                            .norm_epsilon = 1e-5};
 
-static RgPolicy *policy_of(double deviation) {
+/* The same size with all that GPT-2 does in another way. */
+static RgTransformerOptions small_gpt2(void) {
+    RgTransformerOptions options = small;
+    options.positions = RG_POSITIONS_LEARNED;
+    options.norm = RG_NORM_LAYER;
+    options.feed_forward = RG_FEED_FORWARD_GELU;
+    options.biases = RG_BIASES_ALL;
+    return options;
+}
+
+static RgPolicy *policy_like(const RgTransformerOptions *options, double deviation) {
     RgPolicy *policy = NULL;
     RgError error = {0};
-    cr_assert_eq(rg_transformer_create(&small, VOCABULARY, &policy, &error), RG_OK, "%s",
+    cr_assert_eq(rg_transformer_create(options, VOCABULARY, &policy, &error), RG_OK, "%s",
                  error.text);
     for (int v = 0; v < policy->parameters->view_count; v++)
         rg_parameters_fill_normal(policy->parameters, v, deviation, rg_random_root(9));
     return policy;
+}
+
+static RgPolicy *policy_of(double deviation) {
+    return policy_like(&small, deviation);
 }
 
 static int32_t prompt_token(int64_t i, int64_t j) {
@@ -75,8 +89,7 @@ static void assert_same_sequence(const RgSequences *a, int64_t i, const RgSequen
 
 /* ---- sampling ---- */
 
-Test(transformer_sampling, greedy_takes_the_likeliest_token_of_the_full_pass) {
-    RgPolicy *policy = policy_of(0.4);
+static void check_greedy(RgPolicy *policy) {
     RgSequences *prompts = prompts_of(9), *out = rg_sequences_create();
     rg_policy_sample(policy, prompts, 1, &greedy, rg_random_root(1), out);
     cr_assert_eq(out->count, 9);
@@ -93,6 +106,15 @@ Test(transformer_sampling, greedy_takes_the_likeliest_token_of_the_full_pass) {
     rg_sequences_destroy(prompts);
     rg_sequences_destroy(out);
     rg_policy_destroy(policy);
+}
+
+Test(transformer_sampling, greedy_takes_the_likeliest_token_of_the_full_pass) {
+    check_greedy(policy_of(0.4));
+}
+
+Test(transformer_sampling, greedy_takes_the_likeliest_token_of_the_full_pass_as_gpt2) {
+    RgTransformerOptions options = small_gpt2();
+    check_greedy(policy_like(&options, 0.4));
 }
 
 /* Counts of `draws` against probabilities: Pearson's statistic over its degrees of freedom. */
@@ -304,7 +326,8 @@ Test(transformer_policy, feature_of_one_token_predicts_the_next) {
 
 Test(transformer_policy, file_brings_back_the_same_policy, .init = scratch_begin,
      .fini = scratch_remove) {
-    RgPolicy *policy = policy_of(0.4), *loaded = NULL;
+    RgTransformerOptions options = small_gpt2();
+    RgPolicy *policy = policy_like(&options, 0.4), *loaded = NULL;
     RgError error = {0};
     const char *path = scratch("policy.safetensors");
     cr_assert_eq(rg_policy_save(policy, path, &error), RG_OK, "%s", error.text);

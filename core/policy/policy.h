@@ -115,8 +115,8 @@ void rg_policy_destroy(RgPolicy *policy);
 RgPolicy *rg_policy_new(const RgPolicyType *type);
 
 /* A policy's weights and description as one safetensors file: metadata "regatta.policy" is the
- * kind, "regatta.description" what the kind says of itself. Loading also takes a checkpoint of
- * llama2.c. */
+ * kind, "regatta.description" what the kind says of itself. Loading also takes a folder in Hugging
+ * Face's layout (core/policy/hugging_face.h) and a checkpoint of llama2.c. */
 RgStatus rg_policy_save(const RgPolicy *policy, const char *path, RgError *error);
 RgStatus rg_policy_load(const char *path, RgPolicy **policy, RgError *error);
 

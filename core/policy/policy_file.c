@@ -1,5 +1,7 @@
 /* A policy's weights and description in one safetensors file, and back. The layout of the file is
- * core/train/safetensors.c's business, checkpoints of llama2.c are core/policy/llama2c.c's. */
+ * core/train/safetensors.c's business; folders of Hugging Face are core/policy/hugging_face.c's,
+ * checkpoints of llama2.c core/policy/llama2c.c's. */
+#include "core/policy/hugging_face.h"
 #include "core/policy/llama2c.h"
 #include "core/policy/policy.h"
 #include "core/train/safetensors.h"
@@ -8,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #ifdef RG_DOUBLE
 static const RgStoredType stored_real = RG_F64;
@@ -82,6 +85,11 @@ static RgStatus load_safetensors(const RgSafetensors *file, const char *path, Rg
     return RG_OK;
 }
 
+static bool is_folder(const char *path) {
+    struct stat about;
+    return stat(path, &about) == 0 && S_ISDIR(about.st_mode);
+}
+
 /* By its name, or by its content: the header is a JSON object behind its 8-byte length. */
 static RgStatus looks_like_safetensors(const char *path, bool *answer, RgError *error) {
     FILE *file = fopen(path, "rb");
@@ -97,6 +105,8 @@ static RgStatus looks_like_safetensors(const char *path, bool *answer, RgError *
 
 RgStatus rg_policy_load(const char *path, RgPolicy **policy, RgError *error) {
     *policy = NULL;
+    if (is_folder(path))
+        return rg_hugging_face_load(path, policy, error);
     bool safetensors = false;
     RG_TRY(looks_like_safetensors(path, &safetensors, error));
     if (!safetensors)

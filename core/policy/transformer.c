@@ -7,9 +7,19 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const char *const pairing_names[] = {
     [RG_ROPE_NEIGHBOURS] = "neighbours", [RG_ROPE_HALVES] = "halves", NULL};
+static const char *const position_names[] = {
+    [RG_POSITIONS_ROTARY] = "rotary", [RG_POSITIONS_LEARNED] = "learned", NULL};
+static const char *const norm_names[] = {[RG_NORM_RMS] = "rms", [RG_NORM_LAYER] = "layer", NULL};
+static const char *const feed_forward_names[] = {
+    [RG_FEED_FORWARD_SWIGLU] = "swiglu", [RG_FEED_FORWARD_GELU] = "gelu", NULL};
+static const char *const bias_names[] = {[RG_BIASES_NONE] = "none",
+                                         [RG_BIASES_QUERY_KEY_VALUE] = "query-key-value",
+                                         [RG_BIASES_ALL] = "all",
+                                         NULL};
 
 static const RgOption options_table[] = {
     RG_OPTION_INTEGER(RgTransformerOptions, layers, "4", 1, 1000, "number of layers"),
@@ -30,46 +40,110 @@ static const RgOption options_table[] = {
                      "dimensions that turn together: neighbours as in llama2.c, or halves as in "
                      "Hugging Face's models"),
     RG_OPTION_REAL(RgTransformerOptions, norm_epsilon, "1e-5", 1e-12, 1,
-                   "term under the root of RMSNorm"),
+                   "term under the root of the norms"),
+    RG_OPTION_CHOICE(RgTransformerOptions, positions, "rotary", position_names,
+                     "how positions are told: rotary, or a learned embedding as in GPT-2"),
+    RG_OPTION_CHOICE(RgTransformerOptions, norm, "rms", norm_names,
+                     "RMSNorm, or LayerNorm with biases as in GPT-2"),
+    RG_OPTION_CHOICE(RgTransformerOptions, feed_forward, "swiglu", feed_forward_names,
+                     "SwiGLU, or GELU without a gate as in GPT-2"),
+    RG_OPTION_CHOICE(RgTransformerOptions, biases, "none", bias_names,
+                     "matrices of a layer that add a bias: none, those of query, key and value as "
+                     "in Qwen2, or all as in GPT-2"),
     RG_OPTION_REAL(RgTransformerOptions, initial_deviation, "0.02", 0, 1,
                    "standard deviation of initial weights; those of projections onto the residual "
                    "stream are divided by sqrt(2 layers)"),
     RG_OPTION_END,
 };
 
-/* Views of the parameters: the embedding, so many per layer, the last norm, the head. */
+/* Views of the parameters: the embedding, that of positions if there is one, so many per layer, the
+ * last norm and its bias if it has one, the head if it is not tied. */
 enum LayerWeight {
     INPUT_NORM,
+    INPUT_NORM_BIAS,
     QUERY,
     KEY,
     VALUE,
+    QUERY_BIAS,
+    KEY_BIAS,
+    VALUE_BIAS,
     OUTPUT,
+    OUTPUT_BIAS,
     POST_NORM,
+    POST_NORM_BIAS,
     GATE,
     UP,
     DOWN,
+    GATE_BIAS,
+    UP_BIAS,
+    DOWN_BIAS,
     LAYER_WEIGHTS,
 };
-enum { EMBEDDING = 0, FIRST_LAYER = 1 };
+enum { EMBEDDING = 0, POSITION_EMBEDDING = 1 };
 
-static const char *const weight_names[LAYER_WEIGHTS] = {
-    [INPUT_NORM] = "input_layernorm", [QUERY] = "self_attn.q_proj",
-    [KEY] = "self_attn.k_proj",       [VALUE] = "self_attn.v_proj",
-    [OUTPUT] = "self_attn.o_proj",    [POST_NORM] = "post_attention_layernorm",
-    [GATE] = "mlp.gate_proj",         [UP] = "mlp.up_proj",
-    [DOWN] = "mlp.down_proj",
+enum Size { NOTHING, WIDTH, KV_WIDTH, HIDDEN };
+static const struct {
+    const char *name;
+    enum Size out, in; /* vectors have one size */
+} layer_weights[LAYER_WEIGHTS] = {
+    [INPUT_NORM] = {"input_layernorm.weight", WIDTH, NOTHING},
+    [INPUT_NORM_BIAS] = {"input_layernorm.bias", WIDTH, NOTHING},
+    [QUERY] = {"self_attn.q_proj.weight", WIDTH, WIDTH},
+    [KEY] = {"self_attn.k_proj.weight", KV_WIDTH, WIDTH},
+    [VALUE] = {"self_attn.v_proj.weight", KV_WIDTH, WIDTH},
+    [QUERY_BIAS] = {"self_attn.q_proj.bias", WIDTH, NOTHING},
+    [KEY_BIAS] = {"self_attn.k_proj.bias", KV_WIDTH, NOTHING},
+    [VALUE_BIAS] = {"self_attn.v_proj.bias", KV_WIDTH, NOTHING},
+    [OUTPUT] = {"self_attn.o_proj.weight", WIDTH, WIDTH},
+    [OUTPUT_BIAS] = {"self_attn.o_proj.bias", WIDTH, NOTHING},
+    [POST_NORM] = {"post_attention_layernorm.weight", WIDTH, NOTHING},
+    [POST_NORM_BIAS] = {"post_attention_layernorm.bias", WIDTH, NOTHING},
+    [GATE] = {"mlp.gate_proj.weight", HIDDEN, WIDTH},
+    [UP] = {"mlp.up_proj.weight", HIDDEN, WIDTH},
+    [DOWN] = {"mlp.down_proj.weight", WIDTH, HIDDEN},
+    [GATE_BIAS] = {"mlp.gate_proj.bias", HIDDEN, NOTHING},
+    [UP_BIAS] = {"mlp.up_proj.bias", HIDDEN, NOTHING},
+    [DOWN_BIAS] = {"mlp.down_proj.bias", WIDTH, NOTHING},
 };
 
-static int layer_view(int64_t layer, enum LayerWeight weight) {
-    return FIRST_LAYER + (int)layer * LAYER_WEIGHTS + (int)weight;
+static bool has_weight(const RgTransformerOptions *o, enum LayerWeight weight) {
+    switch (weight) {
+    case INPUT_NORM_BIAS:
+    case POST_NORM_BIAS:
+        return o->norm == RG_NORM_LAYER;
+    case QUERY_BIAS:
+    case KEY_BIAS:
+    case VALUE_BIAS:
+        return o->biases != RG_BIASES_NONE;
+    case OUTPUT_BIAS:
+    case UP_BIAS:
+    case DOWN_BIAS:
+        return o->biases == RG_BIASES_ALL;
+    case GATE:
+        return o->feed_forward == RG_FEED_FORWARD_SWIGLU;
+    case GATE_BIAS:
+        return o->feed_forward == RG_FEED_FORWARD_SWIGLU && o->biases == RG_BIASES_ALL;
+    default:
+        return true;
+    }
+}
+
+static int layer_view(const RgTransformerOptions *o, int64_t layer, enum LayerWeight weight) {
+    int before = 0, all = 0;
+    for (int w = 0; w < LAYER_WEIGHTS; w++) {
+        all += has_weight(o, (enum LayerWeight)w);
+        before += w < (int)weight && has_weight(o, (enum LayerWeight)w);
+    }
+    int first_layer = o->positions == RG_POSITIONS_LEARNED ? POSITION_EMBEDDING + 1 : EMBEDDING + 1;
+    return first_layer + (int)layer * all + before;
 }
 
 static int last_norm_view(const RgTransformerOptions *o) {
-    return layer_view(o->layers, 0);
+    return layer_view(o, o->layers, (enum LayerWeight)0);
 }
 
 static int head_view(const RgTransformerOptions *o) {
-    return o->tied ? EMBEDDING : last_norm_view(o) + 1;
+    return o->tied ? EMBEDDING : last_norm_view(o) + (o->norm == RG_NORM_LAYER ? 2 : 1);
 }
 
 /* ---- dimensions ---- */
@@ -109,8 +183,11 @@ static RgStatus check_dimensions(const RgTransformerOptions *o, int64_t vocabula
         return rg_fail(error, RG_E_RANGE,
                        "transformer: rope_base %g and norm_epsilon %g, expected above 0",
                        o->rope_base, o->norm_epsilon);
-    if (o->rope_pairing != RG_ROPE_NEIGHBOURS && o->rope_pairing != RG_ROPE_HALVES)
-        return rg_fail(error, RG_E_RANGE, "transformer: unknown rope_pairing %d", o->rope_pairing);
+    if (o->rope_pairing < 0 || o->positions < 0 || o->norm < 0 || o->feed_forward < 0 ||
+        o->biases < 0)
+        return rg_fail(
+            error, RG_E_RANGE,
+            "transformer: unknown rope_pairing, positions, norm, feed_forward or biases");
     return RG_OK;
 }
 
@@ -118,34 +195,36 @@ static void declare_matrix(RgParameters *parameters, const char *name, int64_t o
     rg_parameters_declare(parameters, name, 2, (const int64_t[]){out, in}, true);
 }
 
-static void declare_norm(RgParameters *parameters, const char *name, int64_t width) {
+static void declare_vector(RgParameters *parameters, const char *name, int64_t width) {
     rg_parameters_declare(parameters, name, 1, &width, false);
 }
 
 static void declare_layer(RgParameters *parameters, const RgTransformerOptions *o, int64_t layer) {
-    int64_t kv_width = o->width / o->heads * o->kv_heads;
-    const int64_t shape[LAYER_WEIGHTS][2] = {
-        [QUERY] = {o->width, o->width}, [KEY] = {kv_width, o->width},
-        [VALUE] = {kv_width, o->width}, [OUTPUT] = {o->width, o->width},
-        [GATE] = {o->hidden, o->width}, [UP] = {o->hidden, o->width},
-        [DOWN] = {o->width, o->hidden},
-    };
+    const int64_t size[] = {
+        [WIDTH] = o->width, [KV_WIDTH] = o->width / o->heads * o->kv_heads, [HIDDEN] = o->hidden};
     for (int weight = 0; weight < LAYER_WEIGHTS; weight++) {
+        if (!has_weight(o, (enum LayerWeight)weight))
+            continue;
         char name[96];
-        snprintf(name, sizeof name, "model.layers.%lld.%s.weight", (long long)layer,
-                 weight_names[weight]);
-        if (weight == INPUT_NORM || weight == POST_NORM)
-            declare_norm(parameters, name, o->width);
+        snprintf(name, sizeof name, "model.layers.%lld.%s", (long long)layer,
+                 layer_weights[weight].name);
+        int64_t out = size[layer_weights[weight].out];
+        if (layer_weights[weight].in == NOTHING)
+            declare_vector(parameters, name, out);
         else
-            declare_matrix(parameters, name, shape[weight][0], shape[weight][1]);
+            declare_matrix(parameters, name, out, size[layer_weights[weight].in]);
     }
 }
 
 static void declare(RgParameters *parameters, const RgTransformerOptions *o, int64_t vocabulary) {
     declare_matrix(parameters, "model.embed_tokens.weight", vocabulary, o->width);
+    if (o->positions == RG_POSITIONS_LEARNED)
+        declare_matrix(parameters, "model.embed_positions.weight", o->context, o->width);
     for (int64_t layer = 0; layer < o->layers; layer++)
         declare_layer(parameters, o, layer);
-    declare_norm(parameters, "model.norm.weight", o->width);
+    declare_vector(parameters, "model.norm.weight", o->width);
+    if (o->norm == RG_NORM_LAYER)
+        declare_vector(parameters, "model.norm.bias", o->width);
     if (!o->tied)
         declare_matrix(parameters, "lm_head.weight", vocabulary, o->width);
     rg_parameters_allocate(parameters);
@@ -181,16 +260,16 @@ static RgStatus transformer_create(RgPolicy *policy, const void *options,
     const RgTransformerOptions *o = rg_transformer_options(policy);
     RgParameters *parameters = policy->parameters;
     for (int view = 0; view < parameters->view_count; view++) {
-        int weight = view < FIRST_LAYER || view >= last_norm_view(o)
-                         ? LAYER_WEIGHTS
-                         : (view - FIRST_LAYER) % LAYER_WEIGHTS;
-        double deviation = o->initial_deviation;
-        if (weight == OUTPUT || weight == DOWN)
-            deviation /= sqrt(2.0 * (double)o->layers);
-        if (parameters->views[view].rank == 1)
-            rg_parameters_fill(parameters, view, 1);
+        const char *suffix = strrchr(parameters->views[view].name, '.');
+        if (parameters->views[view].rank == 2)
+            rg_parameters_fill_normal(parameters, view, o->initial_deviation, random);
         else
-            rg_parameters_fill_normal(parameters, view, deviation, random);
+            rg_parameters_fill(parameters, view, strcmp(suffix, ".bias") == 0 ? 0 : 1);
+    }
+    double onto_stream = o->initial_deviation / sqrt(2.0 * (double)o->layers);
+    for (int64_t layer = 0; layer < o->layers; layer++) {
+        rg_parameters_fill_normal(parameters, layer_view(o, layer, OUTPUT), onto_stream, random);
+        rg_parameters_fill_normal(parameters, layer_view(o, layer, DOWN), onto_stream, random);
     }
     return RG_OK;
 }
@@ -245,11 +324,6 @@ int64_t rg_transformer_vocabulary(const RgPolicy *policy) {
 
 /* ---- the parts of a pass ---- */
 
-static RgTensor *layer_weight(const RgTransformerPass *pass, int64_t layer,
-                              enum LayerWeight weight) {
-    return rg_parameter(pass->tape, pass->parameters, layer_view(layer, weight));
-}
-
 /* x·Wᵀ */
 static RgTensor *multiply(const RgTransformerPass *pass, RgTensor *x, int view) {
     if (pass->transposed)
@@ -258,48 +332,71 @@ static RgTensor *multiply(const RgTransformerPass *pass, RgTensor *x, int view) 
     return rg_matmul_transposed(pass->tape, x, false, weight, true);
 }
 
+/* x·Wᵀ + bias, where the model has one. */
 static RgTensor *linear(const RgTransformerPass *pass, RgTensor *x, int64_t layer,
-                        enum LayerWeight weight) {
-    return multiply(pass, x, layer_view(layer, weight));
+                        enum LayerWeight weight, enum LayerWeight bias) {
+    const RgTransformerOptions *o = &pass->model->options;
+    RgTensor *y = multiply(pass, x, layer_view(o, layer, weight));
+    if (!has_weight(o, bias))
+        return y;
+    return rg_add(pass->tape, y,
+                  rg_parameter(pass->tape, pass->parameters, layer_view(o, layer, bias)));
 }
 
-static RgTensor *norm(const RgTransformerPass *pass, RgTensor *x, RgTensor *weight) {
-    return rg_rms_norm(pass->tape, x, weight, (RgReal)pass->model->options.norm_epsilon);
+/* The weights of a norm are one view, its biases the next. */
+static RgTensor *norm(const RgTransformerPass *pass, RgTensor *x, int view) {
+    const RgTransformerOptions *o = &pass->model->options;
+    RgTensor *weight = rg_parameter(pass->tape, pass->parameters, view);
+    if (o->norm == RG_NORM_RMS)
+        return rg_rms_norm(pass->tape, x, weight, (RgReal)o->norm_epsilon);
+    RgTensor *bias = rg_parameter(pass->tape, pass->parameters, view + 1);
+    return rg_layer_norm(pass->tape, x, weight, bias, (RgReal)o->norm_epsilon);
 }
 
-RgTensor *rg_transformer_embed(const RgTransformerPass *pass, const int32_t *token, int64_t n) {
-    RgTensor *table = rg_parameter(pass->tape, pass->parameters, EMBEDDING);
-    return rg_embedding(pass->tape, table, token, n);
+RgTensor *rg_transformer_embed(const RgTransformerPass *pass, const int32_t *token,
+                               const int32_t *position, int64_t n) {
+    RgTape *t = pass->tape;
+    RgTensor *table = rg_parameter(t, pass->parameters, EMBEDDING);
+    RgTensor *x = rg_embedding(t, table, token, n);
+    if (pass->model->options.positions == RG_POSITIONS_ROTARY)
+        return x;
+    RgTensor *positions = rg_parameter(t, pass->parameters, POSITION_EMBEDDING);
+    return rg_add(t, x, rg_embedding(t, positions, position, n));
 }
 
 RgProjections rg_transformer_project(const RgTransformerPass *pass, int64_t layer, RgTensor *x,
                                      const int32_t *position) {
     const RgTransformer *m = pass->model;
     const RgTransformerOptions *o = &m->options;
-    RgRopePairing pairing = (RgRopePairing)o->rope_pairing;
-    RgTensor *normed = norm(pass, x, layer_weight(pass, layer, INPUT_NORM));
-    RgTensor *query = linear(pass, normed, layer, QUERY);
-    RgTensor *key = linear(pass, normed, layer, KEY);
-    return (RgProjections){
-        .query = rg_rope_by_table(pass->tape, query, position, o->heads, &m->rope, pairing),
-        .key = rg_rope_by_table(pass->tape, key, position, o->kv_heads, &m->rope, pairing),
-        .value = linear(pass, normed, layer, VALUE),
+    RgTensor *normed = norm(pass, x, layer_view(o, layer, INPUT_NORM));
+    RgProjections p = {
+        .query = linear(pass, normed, layer, QUERY, QUERY_BIAS),
+        .key = linear(pass, normed, layer, KEY, KEY_BIAS),
     };
+    if (o->positions == RG_POSITIONS_ROTARY) {
+        RgRopePairing pairing = (RgRopePairing)o->rope_pairing;
+        p.query = rg_rope_by_table(pass->tape, p.query, position, o->heads, &m->rope, pairing);
+        p.key = rg_rope_by_table(pass->tape, p.key, position, o->kv_heads, &m->rope, pairing);
+    }
+    p.value = linear(pass, normed, layer, VALUE, VALUE_BIAS);
+    return p;
 }
 
 RgTensor *rg_transformer_finish(const RgTransformerPass *pass, int64_t layer, RgTensor *x,
                                 RgTensor *attended) {
     RgTape *t = pass->tape;
-    x = rg_add(t, x, linear(pass, attended, layer, OUTPUT));
-    RgTensor *normed = norm(pass, x, layer_weight(pass, layer, POST_NORM));
-    RgTensor *hidden =
-        rg_swiglu(t, linear(pass, normed, layer, GATE), linear(pass, normed, layer, UP));
-    return rg_add(t, x, linear(pass, hidden, layer, DOWN));
+    const RgTransformerOptions *o = &pass->model->options;
+    x = rg_add(t, x, linear(pass, attended, layer, OUTPUT, OUTPUT_BIAS));
+    RgTensor *normed = norm(pass, x, layer_view(o, layer, POST_NORM));
+    RgTensor *hidden = o->feed_forward == RG_FEED_FORWARD_GELU
+                           ? rg_gelu(t, linear(pass, normed, layer, UP, UP_BIAS))
+                           : rg_swiglu(t, linear(pass, normed, layer, GATE, GATE_BIAS),
+                                       linear(pass, normed, layer, UP, UP_BIAS));
+    return rg_add(t, x, linear(pass, hidden, layer, DOWN, DOWN_BIAS));
 }
 
 RgTensor *rg_transformer_last_norm(const RgTransformerPass *pass, RgTensor *x) {
-    int view = last_norm_view(&pass->model->options);
-    return norm(pass, x, rg_parameter(pass->tape, pass->parameters, view));
+    return norm(pass, x, last_norm_view(&pass->model->options));
 }
 
 RgTensor *rg_transformer_logits(const RgTransformerPass *pass, RgTensor *hidden) {
@@ -311,7 +408,7 @@ RgTensor *rg_transformer_hidden(const RgTransformerPass *pass, const RgPackedTok
                                 const int32_t *rows, int64_t row_count, RgProjections *kept) {
     const RgTransformerOptions *o = &pass->model->options;
     RgTape *t = pass->tape;
-    RgTensor *x = rg_transformer_embed(pass, packed->token, packed->count);
+    RgTensor *x = rg_transformer_embed(pass, packed->token, packed->position, packed->count);
     for (int64_t layer = 0; layer < o->layers; layer++) {
         RgProjections p = rg_transformer_project(pass, layer, x, packed->position);
         RgTensor *attended = rg_attention(t, p.query, p.key, p.value, packed->offset,
@@ -437,15 +534,26 @@ static int64_t vocabulary(const RgPolicy *policy, bool in_response) {
 static char *describe(const RgPolicy *policy) {
     const RgTransformerOptions *o = rg_transformer_options(policy);
     json_t *root = json_pack(
-        "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:f, s:s, s:f, s:f}", "vocabulary",
-        (json_int_t)rg_transformer_vocabulary(policy), "layers", (json_int_t)o->layers, "width",
-        (json_int_t)o->width, "heads", (json_int_t)o->heads, "kv_heads", (json_int_t)o->kv_heads,
-        "hidden", (json_int_t)o->hidden, "context", (json_int_t)o->context, "tied", (int)o->tied,
-        "rope_base", o->rope_base, "rope_pairing", pairing_names[o->rope_pairing], "norm_epsilon",
-        o->norm_epsilon, "initial_deviation", o->initial_deviation);
+        "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:f, s:s, s:f, s:f, s:s, s:s, s:s, s:s}",
+        "vocabulary", (json_int_t)rg_transformer_vocabulary(policy), "layers",
+        (json_int_t)o->layers, "width", (json_int_t)o->width, "heads", (json_int_t)o->heads,
+        "kv_heads", (json_int_t)o->kv_heads, "hidden", (json_int_t)o->hidden, "context",
+        (json_int_t)o->context, "tied", (int)o->tied, "rope_base", o->rope_base, "rope_pairing",
+        pairing_names[o->rope_pairing], "norm_epsilon", o->norm_epsilon, "initial_deviation",
+        o->initial_deviation, "positions", position_names[o->positions], "norm",
+        norm_names[o->norm], "feed_forward", feed_forward_names[o->feed_forward], "biases",
+        bias_names[o->biases]);
     char *text = json_dumps(root, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(17));
     json_decref(root);
     return text;
+}
+
+/* The place of a name among the choices, −1 if it is none. */
+static int choice(const char *const *names, const char *name) {
+    for (int i = 0; names[i]; i++)
+        if (strcmp(names[i], name) == 0)
+            return i;
+    return -1;
 }
 
 static RgStatus restore(RgPolicy *policy, const char *description, RgError *error) {
@@ -455,14 +563,18 @@ static RgStatus restore(RgPolicy *policy, const char *description, RgError *erro
         return rg_fail(error, RG_E_FORMAT, "description of a transformer: %s", where.text);
     json_int_t vocabulary_size, layers, width, heads, kv_heads, hidden, context;
     RgTransformerOptions o = {0};
-    const char *pairing;
+    /* What the first descriptions did not have yet: those were Llamas. */
+    const char *pairing, *positions = "rotary", *norms = "rms", *feed_forward = "swiglu",
+                         *biases = "none";
     int tied;
     int bad = json_unpack_ex(
-        root, &where, 0, "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:F, s:s, s:F, s:F}",
+        root, &where, 0,
+        "{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:F, s:s, s:F, s:F, s?s, s?s, s?s, s?s}",
         "vocabulary", &vocabulary_size, "layers", &layers, "width", &width, "heads", &heads,
         "kv_heads", &kv_heads, "hidden", &hidden, "context", &context, "tied", &tied, "rope_base",
         &o.rope_base, "rope_pairing", &pairing, "norm_epsilon", &o.norm_epsilon,
-        "initial_deviation", &o.initial_deviation);
+        "initial_deviation", &o.initial_deviation, "positions", &positions, "norm", &norms,
+        "feed_forward", &feed_forward, "biases", &biases);
     if (bad) {
         json_decref(root);
         return rg_fail(error, RG_E_FORMAT, "description of a transformer: %s", where.text);
@@ -474,16 +586,18 @@ static RgStatus restore(RgPolicy *policy, const char *description, RgError *erro
     o.hidden = hidden;
     o.context = context;
     o.tied = tied;
-    o.rope_pairing = strcmp(pairing, "neighbours") == 0 ? RG_ROPE_NEIGHBOURS
-                     : strcmp(pairing, "halves") == 0   ? RG_ROPE_HALVES
-                                                        : -1;
+    o.rope_pairing = choice(pairing_names, pairing);
+    o.positions = choice(position_names, positions);
+    o.norm = choice(norm_names, norms);
+    o.feed_forward = choice(feed_forward_names, feed_forward);
+    o.biases = choice(bias_names, biases);
     json_decref(root);
     return build(policy, &o, vocabulary_size, error);
 }
 
 const RgPolicyType rg_policy_transformer = {
     .name = "transformer",
-    .summary = "Llama architecture: rotary grouped-query attention, RMSNorm and SwiGLU",
+    .summary = "Llama architecture and its kin (Qwen2, GPT-2): causal attention over tokens",
     .reference = "Touvron et al. 2023, arXiv:2302.13971",
     .options = options_table,
     .options_size = sizeof(RgTransformerOptions),

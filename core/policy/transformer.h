@@ -1,24 +1,36 @@
 /* Transformer policy of the Llama architecture (Touvron et al. 2023, arXiv:2302.13971): embedding,
  * layers of RMSNorm, grouped-query causal attention with rotary positions and SwiGLU with residual
- * connections, final RMSNorm, and a vocabulary head that may be tied to the embedding. No biases.
+ * connections, final RMSNorm, and a vocabulary head that may be tied to the embedding. Options turn
+ * it into its kin: biases of query, key and value (Qwen2), or LayerNorm, learned positions, GELU
+ * and biases everywhere (GPT-2: Radford et al. 2019).
  *
- * Weights are stored [out, in], y = x·Wᵀ, under Hugging Face's names, in this order:
+ * Weights are stored [out, in], y = x·Wᵀ, under the names that Hugging Face gives to Llama's, in
+ * this order (those in brackets only where the options ask for them):
  *
  *     model.embed_tokens.weight                                [vocabulary, width]
- *     model.layers.N.input_layernorm.weight                    [width]
+ *     (model.embed_positions.weight)                           [context, width]
+ *     model.layers.N.input_layernorm.{weight, (bias)}          [width]
  *     model.layers.N.self_attn.{q,k,v}_proj.weight             [heads or kv_heads · size, width]
- *     model.layers.N.self_attn.o_proj.weight                   [width, heads · size]
- *     model.layers.N.post_attention_layernorm.weight           [width]
- *     model.layers.N.mlp.{gate,up}_proj.weight                 [hidden, width]
+ *     (model.layers.N.self_attn.{q,k,v}_proj.bias)             [heads or kv_heads · size]
+ *     model.layers.N.self_attn.o_proj.{weight, (bias)}         [width, heads · size], [width]
+ *     model.layers.N.post_attention_layernorm.{weight, (bias)} [width]
+ *     model.layers.N.mlp.{(gate),up}_proj.weight               [hidden, width]
  *     model.layers.N.mlp.down_proj.weight                      [width, hidden]
- *     model.norm.weight                                        [width]
- *     lm_head.weight (unless tied)                             [vocabulary, width]
+ *     (model.layers.N.mlp.{(gate),up,down}_proj.bias)          [hidden] or [width]
+ *     model.norm.{weight, (bias)}                              [width]
+ *     (lm_head.weight)                                         [vocabulary, width]
  *
  * where size = width / heads. */
 #ifndef RG_CORE_POLICY_TRANSFORMER_H
 #define RG_CORE_POLICY_TRANSFORMER_H
 
 #include "core/policy/policy.h"
+
+/* Values of the choices among the options. */
+enum { RG_POSITIONS_ROTARY, RG_POSITIONS_LEARNED };
+enum { RG_NORM_RMS, RG_NORM_LAYER };
+enum { RG_FEED_FORWARD_SWIGLU, RG_FEED_FORWARD_GELU };
+enum { RG_BIASES_NONE, RG_BIASES_QUERY_KEY_VALUE, RG_BIASES_ALL };
 
 typedef struct RgTransformerOptions {
     int64_t layers;
@@ -31,6 +43,7 @@ typedef struct RgTransformerOptions {
     double rope_base;
     int rope_pairing; /* an RgRopePairing: neighbours (llama2.c) or halves (Hugging Face) */
     double norm_epsilon;
+    int positions, norm, feed_forward, biases;
     double initial_deviation; /* of normal initial weights */
 } RgTransformerOptions;
 

@@ -49,7 +49,8 @@ typedef struct RgProjections {
     RgTensor *query, *key, *value;
 } RgProjections;
 
-RgTensor *rg_transformer_embed(const RgTransformerPass *pass, const int32_t *token, int64_t n);
+RgTensor *rg_transformer_embed(const RgTransformerPass *pass, const int32_t *token,
+                               const int32_t *position, int64_t n);
 RgProjections rg_transformer_project(const RgTransformerPass *pass, int64_t layer, RgTensor *x,
                                      const int32_t *position);
 /* The rest of a layer after attention: output projection, feed-forward part, both residuals. */

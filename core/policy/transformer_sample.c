@@ -300,7 +300,7 @@ static RgTensor *feed_tokens(Wave *w, int64_t step) {
         token[a] = w->tokens[i * w->sampling->response_limit + step];
         position[a] = (int32_t)(prompt_length(w, i) + step);
     }
-    RgTensor *x = rg_transformer_embed(&w->pass, token, w->active_count);
+    RgTensor *x = rg_transformer_embed(&w->pass, token, position, w->active_count);
     for (int64_t layer = 0; layer < w->pass.model->options.layers; layer++) {
         RgProjections p = rg_transformer_project(&w->pass, layer, x, position);
         RgTensor *attended = attend_cached(w, &w->cache[layer], p, step);

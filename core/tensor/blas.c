@@ -2,8 +2,8 @@
  *
  * BLAS always runs on one thread: how it cuts a product among several is not ours to know, and the
  * bits of a result may not depend on it. Threads work on shards of a batch instead. OpenBLAS takes
- * OpenMP's default number of threads for its own whenever that changes, so the default stays at 1 and
- * parallel regions name their number: num_threads(rg_threads()). */
+ * OpenMP's default number of threads for its own whenever that changes, so the default stays at 1
+ * and parallel regions name their number: num_threads(rg_threads()). */
 #include "core/tensor/blas.h"
 
 #include <cblas.h>

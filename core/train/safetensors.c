@@ -2,11 +2,16 @@
  * safe to use, conversion of stored numbers. What the tensors mean is the caller's business. */
 #include "core/train/safetensors.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
                "numbers are copied as they lie in files");
@@ -31,7 +36,8 @@ const char *rg_stored_type_name(RgStoredType type) {
 }
 
 struct RgSafetensors {
-    char *content;
+    const char *content; /* [size], mapped; NULL where the file is empty */
+    size_t size;
     json_t *header; /* owns names and metadata */
     RgStoredTensor *tensors;
     int count;
@@ -285,18 +291,36 @@ static RgStatus read_tensors(RgSafetensors *file, const char *path, const char *
     return check_layout(file, numbers, available, path, error);
 }
 
+/* Mapped, so that weights of any size are read where they are wanted, and never held twice. */
+static RgStatus map_file(RgSafetensors *file, const char *path, RgError *error) {
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat about;
+    if (descriptor < 0)
+        return rg_fail(error, RG_E_FILE, "%s: cannot open: %s", path, strerror(errno));
+    void *content = NULL;
+    bool known = fstat(descriptor, &about) == 0;
+    if (known && about.st_size > 0)
+        content = mmap(NULL, (size_t)about.st_size, PROT_READ, MAP_PRIVATE, descriptor, 0);
+    int cause = known && S_ISDIR(about.st_mode) ? EISDIR : errno;
+    close(descriptor);
+    if (!known || content == MAP_FAILED)
+        return rg_fail(error, RG_E_FILE, "%s: cannot read: %s", path, strerror(cause));
+    file->content = content;
+    file->size = (size_t)about.st_size;
+    return RG_OK;
+}
+
 RgStatus rg_safetensors_open(const char *path, RgSafetensors **file, RgError *error) {
     *file = NULL;
     RgSafetensors *new = rg_allocate(sizeof *new);
-    size_t size = 0;
     uint64_t start = 0;
-    RgStatus status = rg_file_read(path, &new->content, &size, error);
+    RgStatus status = map_file(new, path, error);
     if (status == RG_OK)
-        status = read_header(new, path, size, &start, error);
+        status = read_header(new, path, new->size, &start, error);
     if (status == RG_OK)
         status = check_metadata(new, path, error);
     if (status == RG_OK)
-        status = read_tensors(new, path, new->content + start, size - start, error);
+        status = read_tensors(new, path, new->content + start, new->size - start, error);
     if (status != RG_OK) {
         rg_safetensors_close(new);
         return status;
@@ -310,7 +334,8 @@ void rg_safetensors_close(RgSafetensors *file) {
         return;
     json_decref(file->header);
     free(file->tensors);
-    free(file->content);
+    if (file->content)
+        munmap((void *)file->content, file->size);
     free(file);
 }
 

@@ -1,0 +1,436 @@
+/* Reading Hugging Face checkpoints: what a config means for the transformer policy's options, and
+ * which stored tensor, or which part of one, each of its views is. */
+#include "core/policy/hugging_face.h"
+
+#include "core/policy/transformer.h"
+#include "core/train/safetensors.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- config.json ---- */
+
+typedef struct Config {
+    const char *path;
+    json_t *root;
+    RgError *error;
+    RgTransformerOptions options;
+    int64_t vocabulary;
+} Config;
+
+static RgStatus read_integer(Config *config, const char *key, int64_t *out) {
+    const json_t *value = json_object_get(config->root, key);
+    if (!json_is_integer(value))
+        return rg_fail(config->error, RG_E_FORMAT, "%s: %s: expected an integer", config->path,
+                       key);
+    *out = json_integer_value(value);
+    return RG_OK;
+}
+
+/* null is as good as absent, here and below. */
+static bool has(const Config *config, const char *key) {
+    const json_t *value = json_object_get(config->root, key);
+    return value && !json_is_null(value);
+}
+
+static RgStatus read_integer_or(Config *config, const char *key, int64_t fallback, int64_t *out) {
+    *out = fallback;
+    return has(config, key) ? read_integer(config, key, out) : RG_OK;
+}
+
+static RgStatus read_real_or(Config *config, const char *key, double fallback, double *out) {
+    *out = fallback;
+    const json_t *value = json_object_get(config->root, key);
+    if (has(config, key) && !json_is_number(value))
+        return rg_fail(config->error, RG_E_FORMAT, "%s: %s: expected a number", config->path, key);
+    if (has(config, key))
+        *out = json_number_value(value);
+    return RG_OK;
+}
+
+static bool read_flag_or(const Config *config, const char *key, bool fallback) {
+    return has(config, key) ? json_is_true(json_object_get(config->root, key)) : fallback;
+}
+
+static RgStatus refuse(Config *config, const char *key, const char *supported) {
+    char *found = json_dumps(json_object_get(config->root, key), JSON_COMPACT | JSON_ENCODE_ANY);
+    RgStatus status = rg_fail(config->error, RG_E_FORMAT, "%s: %s = %s is not supported; only %s",
+                              config->path, key, found ? found : "?", supported);
+    free(found);
+    return status;
+}
+
+static RgStatus expect_one_of(Config *config, const char *key, const char *first,
+                              const char *second) {
+    const char *value = json_string_value(json_object_get(config->root, key));
+    if (!has(config, key) || (value && (strcmp(value, first) == 0 || strcmp(value, second) == 0)))
+        return RG_OK;
+    return refuse(config, key, first);
+}
+
+/* Newer files keep rope_theta in rope_parameters; either way, no scaling. */
+static RgStatus read_rotary(Config *config) {
+    static const char *const keys[] = {"rope_scaling", "rope_parameters"};
+    RG_TRY(read_real_or(config, "rope_theta", 10000, &config->options.rope_base));
+    for (int i = 0; i < 2; i++) {
+        const json_t *rope = json_object_get(config->root, keys[i]);
+        const char *type = json_string_value(json_object_get(rope, "rope_type"));
+        if (!type)
+            type = json_string_value(json_object_get(rope, "type"));
+        if (has(config, keys[i]) && (!type || strcmp(type, "default") != 0))
+            return refuse(config, keys[i], "null, or the type default");
+        const json_t *base = json_object_get(rope, "rope_theta");
+        if (json_is_number(base))
+            config->options.rope_base = json_number_value(base);
+    }
+    double share;
+    RG_TRY(read_real_or(config, "partial_rotary_factor", 1, &share));
+    return share == 1 ? RG_OK : refuse(config, "partial_rotary_factor", "1");
+}
+
+/* A window as long as the context hides nothing: a longer context is cut to it. */
+static RgStatus read_window(Config *config) {
+    int64_t window;
+    RG_TRY(read_integer_or(config, "sliding_window", INT64_MAX, &window));
+    if (read_flag_or(config, "use_sliding_window", true) && window < config->options.context)
+        config->options.context = window;
+    return RG_OK;
+}
+
+static RgStatus read_llama(Config *config) {
+    RgTransformerOptions *o = &config->options;
+    RG_TRY(read_integer(config, "hidden_size", &o->width));
+    RG_TRY(read_integer(config, "num_hidden_layers", &o->layers));
+    RG_TRY(read_integer(config, "num_attention_heads", &o->heads));
+    RG_TRY(read_integer_or(config, "num_key_value_heads", o->heads, &o->kv_heads));
+    RG_TRY(read_integer(config, "intermediate_size", &o->hidden));
+    RG_TRY(read_integer(config, "max_position_embeddings", &o->context));
+    RG_TRY(read_real_or(config, "rms_norm_eps", 1e-6, &o->norm_epsilon));
+    RG_TRY(read_rotary(config));
+    RG_TRY(read_window(config));
+    RG_TRY(expect_one_of(config, "hidden_act", "silu", "swish"));
+    o->tied = read_flag_or(config, "tie_word_embeddings", false);
+    o->rope_pairing = RG_ROPE_HALVES;
+    static const char *const biases[] = {"attention_bias", "mlp_bias"};
+    for (int i = 0; i < 2; i++)
+        if (read_flag_or(config, biases[i], false))
+            return refuse(config, biases[i], "false");
+    int64_t size;
+    RG_TRY(read_integer_or(config, "head_dim", o->heads > 0 ? o->width / o->heads : 0, &size));
+    if (size * o->heads != o->width)
+        return refuse(config, "head_dim", "hidden_size / num_attention_heads");
+    return RG_OK;
+}
+
+static RgStatus read_qwen2(Config *config) {
+    /* Unlike Mistral's, its window is off unless it is asked for. */
+    if (!has(config, "use_sliding_window"))
+        json_object_set_new(config->root, "use_sliding_window", json_false());
+    config->options.biases = RG_BIASES_QUERY_KEY_VALUE;
+    return read_llama(config);
+}
+
+static RgStatus read_gpt2(Config *config) {
+    RgTransformerOptions *o = &config->options;
+    RG_TRY(read_integer(config, "n_embd", &o->width));
+    RG_TRY(read_integer(config, "n_layer", &o->layers));
+    RG_TRY(read_integer(config, "n_head", &o->heads));
+    RG_TRY(read_integer(config, "n_positions", &o->context));
+    RG_TRY(read_integer_or(config, "n_inner", 4 * o->width, &o->hidden));
+    RG_TRY(read_real_or(config, "layer_norm_epsilon", 1e-5, &o->norm_epsilon));
+    RG_TRY(expect_one_of(config, "activation_function", "gelu_new", "gelu_pytorch_tanh"));
+    if (read_flag_or(config, "scale_attn_by_inverse_layer_idx", false))
+        return refuse(config, "scale_attn_by_inverse_layer_idx", "false");
+    if (!read_flag_or(config, "scale_attn_weights", true))
+        return refuse(config, "scale_attn_weights", "true");
+    o->tied = read_flag_or(config, "tie_word_embeddings", true);
+    o->kv_heads = o->heads;
+    o->rope_base = 10000; /* not used */
+    o->positions = RG_POSITIONS_LEARNED;
+    o->norm = RG_NORM_LAYER;
+    o->feed_forward = RG_FEED_FORWARD_GELU;
+    o->biases = RG_BIASES_ALL;
+    return RG_OK;
+}
+
+/* ---- where weights are ---- */
+
+/* What a stored tensor is made of, one under another. */
+typedef enum Holds { ONE, QUERY_KEY_VALUE, GATE_UP } Holds;
+
+/* A view, and the tensor that it is, or is part number `which` of. Names go without .weight and
+ * .bias. */
+typedef struct Part {
+    const char *ours, *theirs;
+    Holds holds;
+    int which;
+    bool turned; /* the matrix is stored [in, out] */
+} Part;
+
+typedef struct Naming {
+    const char *layer; /* what layers' names start with, with %s for the layer's number */
+    Part part[16];     /* of a layer; what is not here has our name */
+    Part other[8];     /* outside of layers, alike */
+} Naming;
+
+static const Naming naming_llama = {.layer = "model.layers.%s."};
+static const Naming naming_phi3 = {
+    .layer = "model.layers.%s.",
+    .part = {{"self_attn.q_proj", "self_attn.qkv_proj", QUERY_KEY_VALUE, 0, false},
+             {"self_attn.k_proj", "self_attn.qkv_proj", QUERY_KEY_VALUE, 1, false},
+             {"self_attn.v_proj", "self_attn.qkv_proj", QUERY_KEY_VALUE, 2, false},
+             {"mlp.gate_proj", "mlp.gate_up_proj", GATE_UP, 0, false},
+             {"mlp.up_proj", "mlp.gate_up_proj", GATE_UP, 1, false}},
+};
+static const Naming naming_gpt2 = {
+    .layer = "h.%s.",
+    .part = {{"input_layernorm", "ln_1", ONE, 0, false},
+             {"self_attn.q_proj", "attn.c_attn", QUERY_KEY_VALUE, 0, true},
+             {"self_attn.k_proj", "attn.c_attn", QUERY_KEY_VALUE, 1, true},
+             {"self_attn.v_proj", "attn.c_attn", QUERY_KEY_VALUE, 2, true},
+             {"self_attn.o_proj", "attn.c_proj", ONE, 0, true},
+             {"post_attention_layernorm", "ln_2", ONE, 0, false},
+             {"mlp.up_proj", "mlp.c_fc", ONE, 0, true},
+             {"mlp.down_proj", "mlp.c_proj", ONE, 0, true}},
+    .other = {{"model.embed_tokens", "wte", ONE, 0, false},
+              {"model.embed_positions", "wpe", ONE, 0, false},
+              {"model.norm", "ln_f", ONE, 0, false}},
+};
+
+static const struct {
+    const char *name;
+    RgStatus (*read)(Config *config);
+    const Naming *naming;
+} architectures[] = {
+    {"LlamaForCausalLM", read_llama, &naming_llama},
+    {"MistralForCausalLM", read_llama, &naming_llama},
+    {"Qwen2ForCausalLM", read_qwen2, &naming_llama},
+    {"Phi3ForCausalLM", read_llama, &naming_phi3},
+    {"GPT2LMHeadModel", read_gpt2, &naming_gpt2},
+};
+enum { ARCHITECTURES = sizeof architectures / sizeof *architectures };
+
+static const Part *find_part(const Part *parts, int count, const char *name, size_t length) {
+    for (int i = 0; i < count && parts[i].ours; i++)
+        if (strlen(parts[i].ours) == length && strncmp(parts[i].ours, name, length) == 0)
+            return &parts[i];
+    return NULL;
+}
+
+/* The stored tensor's name of a view, and the part it is of it. */
+static Part place_of(const Naming *naming, const char *view, char *name, size_t size) {
+    static const char ours[] = "model.layers.";
+    const char *suffix = strrchr(view, '.');
+    if (strncmp(view, ours, strlen(ours)) != 0) {
+        const Part *part = find_part(naming->other, 8, view, (size_t)(suffix - view));
+        Part own = {.theirs = view};
+        snprintf(name, size, "%s%s", part ? part->theirs : view, part ? suffix : "");
+        return part ? *part : own;
+    }
+    const char *number = view + strlen(ours), *rest = strchr(number, '.') + 1;
+    char layer[24], start[64];
+    snprintf(layer, sizeof layer, "%.*s", (int)(rest - 1 - number), number);
+    const char *place = strchr(naming->layer, '%');
+    snprintf(start, sizeof start, "%.*s%s%s", (int)(place - naming->layer), naming->layer, layer,
+             place + 2);
+    const Part *part = find_part(naming->part, 16, rest, (size_t)(suffix - rest));
+    Part own = {.theirs = rest};
+    snprintf(name, size, "%s%s%s", start, part ? part->theirs : rest, part ? suffix : "");
+    return part ? *part : own;
+}
+
+/* ---- weights ---- */
+
+/* The safetensors files of a checkpoint. */
+typedef struct Shards {
+    const char *folder;
+    RgSafetensors **file; /* [count] */
+    char **name;          /* [count] */
+    int count;
+} Shards;
+
+static RgStatus add_shard(Shards *shards, const char *name, RgError *error) {
+    for (int i = 0; i < shards->count; i++)
+        if (strcmp(shards->name[i], name) == 0)
+            return RG_OK;
+    shards->file = rg_reallocate(shards->file, (size_t)shards->count + 1, sizeof *shards->file);
+    shards->name = rg_reallocate(shards->name, (size_t)shards->count + 1, sizeof *shards->name);
+    char *path = rg_string_format("%s/%s", shards->folder, name);
+    RgStatus status = rg_safetensors_open(path, &shards->file[shards->count], error);
+    if (status == RG_OK)
+        shards->name[shards->count++] = rg_string_copy(name);
+    free(path);
+    return status;
+}
+
+static RgStatus load_json(const char *path, json_t **root, RgError *error) {
+    char *content;
+    size_t size;
+    RG_TRY(rg_file_read(path, &content, &size, error));
+    json_error_t where;
+    *root = json_loadb(content, size, 0, &where);
+    free(content);
+    return *root ? RG_OK : rg_fail(error, RG_E_FORMAT, "%s:%d: %s", path, where.line, where.text);
+}
+
+static RgStatus open_indexed(Shards *shards, const char *index, RgError *error) {
+    json_t *root;
+    RG_TRY(load_json(index, &root, error));
+    json_t *map = json_object_get(root, "weight_map"), *file;
+    RgStatus status = RG_OK;
+    if (!json_is_object(map))
+        status = rg_fail(error, RG_E_FORMAT, "%s: weight_map: expected an object", index);
+    const char *tensor;
+    json_object_foreach(map, tensor, file) {
+        if (status != RG_OK)
+            break;
+        const char *name = json_string_value(file);
+        status = name && !strchr(name, '/')
+                     ? add_shard(shards, name, error)
+                     : rg_fail(error, RG_E_FORMAT, "%s: weight_map: %s: expected a file's name",
+                               index, tensor);
+    }
+    json_decref(root);
+    return status;
+}
+
+static RgStatus open_shards(Shards *shards, RgError *error) {
+    char *index = rg_string_format("%s/model.safetensors.index.json", shards->folder);
+    FILE *probe = fopen(index, "r");
+    RgStatus status =
+        probe ? open_indexed(shards, index, error) : add_shard(shards, "model.safetensors", error);
+    if (probe)
+        fclose(probe);
+    free(index);
+    return status;
+}
+
+static void close_shards(Shards *shards) {
+    for (int i = 0; i < shards->count; i++) {
+        rg_safetensors_close(shards->file[i]);
+        free(shards->name[i]);
+    }
+    free(shards->file);
+    free(shards->name);
+}
+
+/* GPT-2's files name their tensors with or without the module that they are in. */
+static const RgStoredTensor *find_tensor(const Shards *shards, const char *name) {
+    char *longer = rg_string_format("transformer.%s", name);
+    const RgStoredTensor *found = NULL;
+    for (int i = 0; i < shards->count && !found; i++) {
+        found = rg_safetensors_find(shards->file[i], name);
+        if (!found)
+            found = rg_safetensors_find(shards->file[i], longer);
+    }
+    free(longer);
+    return found;
+}
+
+/* Which rows of its tensor a part is: `first`, and how many the tensor has. */
+static int64_t find_rows(const RgTransformerOptions *o, const Part *part,
+                         const RgParameterView *view, int64_t *first) {
+    int64_t kv_width = o->width / o->heads * o->kv_heads;
+    const int64_t sizes[][3] = {[ONE] = {view->size[0], 0, 0},
+                                [QUERY_KEY_VALUE] = {o->width, kv_width, kv_width},
+                                [GATE_UP] = {o->hidden, o->hidden, 0}};
+    const int64_t *size = sizes[part->holds];
+    *first = 0;
+    for (int i = 0; i < part->which; i++)
+        *first += size[i];
+    return size[0] + size[1] + size[2];
+}
+
+/* Copy a view's rows, from the first on, out of `whole`, a stored tensor's numbers. */
+static void copy_part(const RgReal *whole, int64_t stored_rows, int64_t first, bool turned,
+                      const RgParameterView *view, RgReal *out) {
+    int64_t rows = view->size[0], columns = view->count / rows;
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < columns; j++)
+            out[i * columns + j] =
+                turned ? whole[j * stored_rows + first + i] : whole[(first + i) * columns + j];
+}
+
+static RgStatus fill_view(const Shards *shards, const Naming *naming, const RgPolicy *policy,
+                          const RgParameterView *view, RgError *error) {
+    char name[160];
+    Part part = place_of(naming, view->name, name, sizeof name);
+    const RgStoredTensor *stored = find_tensor(shards, name);
+    if (!stored)
+        return rg_fail(error, RG_E_FORMAT, "%s: no tensor \"%s\"", shards->folder, name);
+    bool turned = part.turned && view->rank == 2;
+    int64_t first, columns = view->rank == 2 ? view->size[1] : 1;
+    int64_t rows = find_rows(rg_transformer_options(policy), &part, view, &first);
+    if (stored->rank != view->rank || stored->size[turned] != rows ||
+        (view->rank == 2 && stored->size[!turned] != columns))
+        return rg_fail(error, RG_E_FORMAT,
+                       "%s: tensor \"%s\" does not have the shape that config.json asks for",
+                       shards->folder, name);
+    RgReal *out = policy->parameters->value + view->offset;
+    if (!turned && rows == view->size[0])
+        return rg_stored_to_real(stored, out, error);
+    RgReal *whole = rg_allocate(sizeof *whole * (size_t)(rows * columns));
+    RgStatus status = rg_stored_to_real(stored, whole, error);
+    if (status == RG_OK)
+        copy_part(whole, rows, first, turned, view, out);
+    free(whole);
+    return status;
+}
+
+static RgStatus fill(const char *folder, const Naming *naming, const RgPolicy *policy,
+                     RgError *error) {
+    Shards shards = {.folder = folder};
+    RgStatus status = open_shards(&shards, error);
+    for (int i = 0; i < policy->parameters->view_count && status == RG_OK; i++)
+        status = fill_view(&shards, naming, policy, &policy->parameters->views[i], error);
+    close_shards(&shards);
+    return status;
+}
+
+/* ---- the whole ---- */
+
+static RgStatus find_architecture(Config *config, int *found) {
+    const char *name =
+        json_string_value(json_array_get(json_object_get(config->root, "architectures"), 0));
+    if (!name)
+        return rg_fail(config->error, RG_E_FORMAT,
+                       "%s: architectures: expected an array with a name", config->path);
+    for (int i = 0; i < ARCHITECTURES; i++)
+        if (strcmp(architectures[i].name, name) == 0) {
+            *found = i;
+            return RG_OK;
+        }
+    return refuse(config, "architectures",
+                  "LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, Phi3ForCausalLM and "
+                  "GPT2LMHeadModel");
+}
+
+static RgStatus load(Config *config, const char *folder, RgPolicy **policy) {
+    int architecture = 0;
+    RG_TRY(find_architecture(config, &architecture));
+    RG_TRY(architectures[architecture].read(config));
+    RG_TRY(read_integer(config, "vocab_size", &config->vocabulary));
+    RgStatus status =
+        rg_transformer_create(&config->options, config->vocabulary, policy, config->error);
+    if (status != RG_OK)
+        return rg_fail_in(config->error, status, "%s", config->path);
+    return fill(folder, architectures[architecture].naming, *policy, config->error);
+}
+
+RgStatus rg_hugging_face_load(const char *folder, RgPolicy **policy, RgError *error) {
+    *policy = NULL;
+    char *path = rg_string_format("%s/config.json", folder);
+    Config config = {.path = path, .error = error, .options.initial_deviation = 0.02};
+    RgStatus status = load_json(path, &config.root, error);
+    if (status == RG_OK)
+        status = load(&config, folder, policy);
+    if (status != RG_OK) {
+        rg_policy_destroy(*policy);
+        *policy = NULL;
+    }
+    json_decref(config.root);
+    free(path);
+    return status;
+}

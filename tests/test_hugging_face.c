@@ -1,0 +1,129 @@
+/* Hugging Face checkpoints: tiny random models of every architecture against log-probabilities that
+ * another implementation computed in float64 (in both precisions of this program), and what is not
+ * supported refused by name. */
+#include "core/policy/policy.h"
+#include "core/train/safetensors.h"
+#include "tests/scratch.h"
+
+#include <criterion/parameterized.h>
+#include <jansson.h>
+#include <math.h>
+#include <unistd.h>
+
+#ifdef RG_DOUBLE
+static const double tolerance = 1e-9;
+#else
+static const double tolerance = 1e-4;
+#endif
+
+/* ---- golden files ---- */
+
+typedef struct Case {
+    char name[16];
+} Case;
+
+ParameterizedTestParameters(hugging_face, log_probabilities_are_those_of_the_golden_file) {
+    static Case cases[] = {{"llama"}, {"qwen2"}, {"phi3"}, {"gpt2"}};
+    return cr_make_param_array(Case, cases, sizeof cases / sizeof *cases);
+}
+
+static void folder_of(const char *name, char *folder, size_t size) {
+    const char *data = getenv("RG_SHARED_DATA"), *source = getenv("RG_SOURCE_DIR");
+    if (data)
+        snprintf(folder, size, "%s/tiny/%s", data, name);
+    else
+        snprintf(folder, size, "%s/../shared/data/tiny/%s", source ? source : ".", name);
+    if (access(folder, R_OK) != 0)
+        cr_skip_test("%s is not there", folder);
+}
+
+static int64_t read_ids(const json_t *array, int32_t *out) {
+    size_t i;
+    json_t *id;
+    json_array_foreach(array, i, id) {
+        out[i] = (int32_t)json_integer_value(id);
+    }
+    return (int64_t)json_array_size(array);
+}
+
+ParameterizedTest(Case *c, hugging_face, log_probabilities_are_those_of_the_golden_file) {
+    char folder[1024], golden[1100];
+    folder_of(c->name, folder, sizeof folder);
+    RgError error = {0};
+    RgPolicy *policy;
+    cr_assert_eq(rg_policy_load(folder, &policy, &error), RG_OK, "%s", error.text);
+    snprintf(golden, sizeof golden, "%s/golden.json", folder);
+    json_t *root = json_load_file(golden, 0, NULL);
+    json_t *responses = json_object_get(root, "responses"), *one;
+    RgSequences *sequences = rg_sequences_create();
+    double expected[16];
+    size_t i;
+    json_array_foreach(responses, i, one) {
+        int32_t prompt[64], response[64];
+        int64_t prompt_length = read_ids(json_object_get(one, "prompt_tokens"), prompt);
+        int64_t length = read_ids(json_object_get(one, "response_tokens"), response);
+        rg_sequences_append(sequences, prompt, prompt_length, response, length);
+        expected[i] = json_real_value(json_object_get(one, "logprob"));
+    }
+    cr_assert_gt(sequences->count, 0);
+    double logprob[16];
+    rg_policy_logprob_values(policy, sequences, logprob);
+    for (int64_t k = 0; k < sequences->count; k++)
+        cr_expect(fabs(logprob[k] - expected[k]) < tolerance, "%s, response %ld: %.9g, not %.9g",
+                  c->name, (long)k, logprob[k], expected[k]);
+    rg_sequences_destroy(sequences);
+    rg_policy_destroy(policy);
+    json_decref(root);
+}
+
+/* ---- refusals ---- */
+
+TestSuite(hugging_face_folder, .init = scratch_begin, .fini = scratch_remove);
+
+#define LLAMA                                                                                      \
+    "\"architectures\": [\"LlamaForCausalLM\"], \"hidden_size\": 4, \"intermediate_size\": 6, "    \
+    "\"num_hidden_layers\": 1, \"num_attention_heads\": 2, \"vocab_size\": 5, "                    \
+    "\"max_position_embeddings\": 8, \"hidden_act\": \"silu\""
+
+static void refuse(const char *config, const char *expected) {
+    scratch_write("config.json", config);
+    RgPolicy *policy = (RgPolicy *)&policy;
+    RgError error = {0};
+    cr_expect_neq(rg_policy_load(scratch_path, &policy, &error), RG_OK, "%s", config);
+    cr_expect_null(policy);
+    cr_expect(strstr(error.text, expected), "%s\nlacks: %s", error.text, expected);
+}
+
+Test(hugging_face_folder, what_is_not_supported_is_refused_by_name) {
+    refuse("{", "config.json:1: ");
+    refuse("{}", "architectures: expected an array");
+    refuse("{\"architectures\": [\"BertModel\"]}", "[\"BertModel\"] is not supported");
+    refuse("{\"architectures\": [\"LlamaForCausalLM\"]}", "hidden_size: expected an integer");
+    refuse("{" LLAMA ", \"rope_scaling\": {\"type\": \"linear\", \"factor\": 2.0}}",
+           "rope_scaling = {\"type\":\"linear\",\"factor\":2.0} is not supported");
+    refuse("{" LLAMA ", \"hidden_act\": \"relu\"}", "hidden_act = \"relu\" is not supported");
+    refuse("{" LLAMA ", \"head_dim\": 8}", "head_dim = 8 is not supported");
+    refuse("{" LLAMA ", \"attention_bias\": true}", "attention_bias = true is not supported");
+    refuse("{" LLAMA ", \"partial_rotary_factor\": 0.5}", "partial_rotary_factor = 0.5");
+    refuse("{" LLAMA ", \"num_key_value_heads\": 3}", "kv_heads 3 does not divide heads 2");
+}
+
+Test(hugging_face_folder, missing_and_misshapen_weights_are_named) {
+    refuse("{" LLAMA "}", "model.safetensors: cannot open");
+    const float numbers[20] = {0};
+    RgStoredTensor tensor = {
+        "model.embed_tokens.weight", RG_F32, 2, {5, 4}, numbers, sizeof numbers};
+    RgError error = {0};
+    cr_assert_eq(rg_safetensors_write(scratch("model.safetensors"), &tensor, 1, NULL, &error),
+                 RG_OK);
+    refuse("{" LLAMA "}", "no tensor \"model.layers.0.input_layernorm.weight\"");
+    tensor.size[0] = 4;
+    tensor.size[1] = 5;
+    cr_assert_eq(rg_safetensors_write(scratch("model.safetensors"), &tensor, 1, NULL, &error),
+                 RG_OK);
+    refuse("{" LLAMA "}", "\"model.embed_tokens.weight\" does not have the shape");
+    scratch_write("model.safetensors.index.json", "{\"weight_map\": {\"a\": \"../b\"}}");
+    refuse("{" LLAMA "}", "weight_map: a: expected a file's name");
+    scratch_write("model.safetensors.index.json", "{\"weight_map\": {\"a\": \"part-1\"}}");
+    refuse("{" LLAMA "}", "part-1: cannot open");
+}
