@@ -16,6 +16,7 @@ static const RgCommand commands[] = {
     {"compare", "two methods head to head, by paired bootstrap", rg_command_compare},
     {"sample", "sample responses from a policy", rg_command_sample},
     {"score", "log-probabilities of given responses under a policy", rg_command_score},
+    {"export", "write a policy in Hugging Face's layout", rg_command_export},
     {"train-tokenizer", "learn a byte-level BPE vocabulary", rg_command_train_tokenizer},
     {"check-gradients", "bias and variance of gradient estimators on an exact environment",
      rg_command_check_gradients},

@@ -46,7 +46,7 @@ expect 0 '^Usage: regatta COMMAND' --help
 expect 0 '^regatta [0-9]+\.' --version
 expect 2 'Usage: regatta COMMAND'
 expect 2 'no command "rnu"; did you mean "run"' rnu
-for command in run list show table plot report compare sample score train-tokenizer check-gradients; do
+for command in run list show table plot report compare sample score export train-tokenizer check-gradients; do
     expect 0 "Usage: regatta $command" "$command" --help
 done
 expect 2 'expected a config file' run
@@ -164,6 +164,11 @@ expect 1 "lines.jsonl:2: .*301 tokens, and the policy's context is 192" score -p
 line '{"prompt": "In the beginning", "response": " God"}'
 expect 2 'lines.jsonl:2: .*--tokenizer' score -p "$base" lines.jsonl
 expect 0 '"logprob": *-[0-9]' score -p "$base" -t "$tokenizer" lines.jsonl
+cp out scored
+expect 0 '' export -p "$base" -t "$tokenizer" exported
+expect 0 '"logprob"' score -p exported -t exported/tokenizer.json lines.jsonl
+cmp -s out scored || complain "an exported policy scores otherwise"
+expect 1 'nowhere/exported: .*No such file' export -p "$base" nowhere/exported
 head -c 500 "$tokenizer" >short.json
 expect 1 'short.json' score -p "$base" -t short.json lines.jsonl
 sample=(sample -p "$base" -t "$tokenizer" -m 'And he said unto them,' -n 3 --limit 8)

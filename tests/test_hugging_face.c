@@ -1,7 +1,8 @@
 /* Hugging Face checkpoints: tiny random models of every architecture against log-probabilities that
  * another implementation computed in float64 (in both precisions of this program), and what is not
  * supported refused by name. */
-#include "core/policy/policy.h"
+#include "core/policy/hugging_face.h"
+#include "core/policy/transformer.h"
 #include "core/train/safetensors.h"
 #include "tests/scratch.h"
 
@@ -76,9 +77,90 @@ ParameterizedTest(Case *c, hugging_face, log_probabilities_are_those_of_the_gold
     json_decref(root);
 }
 
-/* ---- refusals ---- */
+/* ---- round trips ---- */
 
 TestSuite(hugging_face_folder, .init = scratch_begin, .fini = scratch_remove);
+
+static RgSequences *some_sequences(void) {
+    RgSequences *s = rg_sequences_create();
+    rg_sequences_append(s, (const int32_t[]){1, 2, 3}, 3, (const int32_t[]){4, 10, 0, 7}, 4);
+    rg_sequences_append(s, (const int32_t[]){6}, 1, (const int32_t[]){10, 10}, 2);
+    return s;
+}
+
+/* Saved and loaded again, a model gives the same log-probabilities, to `most`. */
+static void check_round_trip(const RgTransformerOptions *options, double most) {
+    RgPolicy *policy, *loaded;
+    RgError error = {0};
+    cr_assert_eq(rg_transformer_create(options, 11, &policy, &error), RG_OK, "%s", error.text);
+    for (int v = 0; v < policy->parameters->view_count; v++)
+        rg_parameters_fill_normal(policy->parameters, v, 0.5, rg_random_root(3));
+    for (int64_t i = 0; i < policy->parameters->count; i++) /* what a file of F32 can hold */
+        policy->parameters->value[i] = (RgReal)(float)policy->parameters->value[i];
+    const char *folder = scratch("saved");
+    cr_assert_eq(rg_hugging_face_save(policy, folder, &error), RG_OK, "%s", error.text);
+    cr_assert_eq(rg_policy_load(folder, &loaded, &error), RG_OK, "%s", error.text);
+    RgSequences *s = some_sequences();
+    double before[2], after[2];
+    rg_policy_logprob_values(policy, s, before);
+    rg_policy_logprob_values(loaded, s, after);
+    for (int i = 0; i < 2; i++)
+        cr_expect_float_eq(after[i], before[i], most, "%.9g, not %.9g", after[i], before[i]);
+    rg_sequences_destroy(s);
+    rg_policy_destroy(loaded);
+    rg_policy_destroy(policy);
+}
+
+static const RgTransformerOptions small = {.layers = 2,
+                                           .width = 16,
+                                           .heads = 4,
+                                           .kv_heads = 2,
+                                           .hidden = 20,
+                                           .context = 12,
+                                           .rope_base = 500,
+                                           .rope_pairing = RG_ROPE_HALVES,
+                                           .norm_epsilon = 1e-5};
+
+Test(hugging_face_folder, a_saved_llama_loads_as_it_was) {
+    check_round_trip(&small, 0);
+}
+
+Test(hugging_face_folder, a_saved_qwen2_loads_as_it_was) {
+    RgTransformerOptions options = small;
+    options.tied = true;
+    options.biases = RG_BIASES_QUERY_KEY_VALUE;
+    check_round_trip(&options, 0);
+}
+
+Test(hugging_face_folder, a_saved_gpt2_loads_as_it_was) {
+    RgTransformerOptions options = small;
+    options.tied = true;
+    options.kv_heads = options.heads;
+    options.positions = RG_POSITIONS_LEARNED;
+    options.norm = RG_NORM_LAYER;
+    options.feed_forward = RG_FEED_FORWARD_GELU;
+    options.biases = RG_BIASES_ALL;
+    check_round_trip(&options, 0);
+}
+
+Test(hugging_face_folder, dimensions_that_turn_with_their_neighbours_are_put_in_halves) {
+    RgTransformerOptions options = small;
+    options.rope_pairing = RG_ROPE_NEIGHBOURS;
+    check_round_trip(&options, tolerance);
+}
+
+Test(hugging_face_folder, what_no_architecture_has_is_not_saved) {
+    RgTransformerOptions options = small;
+    options.feed_forward = RG_FEED_FORWARD_GELU;
+    RgPolicy *policy;
+    RgError error = {0};
+    cr_assert_eq(rg_transformer_create(&options, 11, &policy, &error), RG_OK);
+    cr_expect_eq(rg_hugging_face_save(policy, scratch("saved"), &error), RG_E_USAGE);
+    cr_expect_neq(access(scratch("saved"), F_OK), 0);
+    rg_policy_destroy(policy);
+}
+
+/* ---- refusals ---- */
 
 #define LLAMA                                                                                      \
     "\"architectures\": [\"LlamaForCausalLM\"], \"hidden_size\": 4, \"intermediate_size\": 6, "    \

@@ -1,8 +1,8 @@
 /* Reading Hugging Face checkpoints: what a config means for the transformer policy's options, and
- * which stored tensor, or which part of one, each of its views is. */
+ * the files of weights. Where a weight is in them is told in hugging_face_layout.c. */
 #include "core/policy/hugging_face.h"
 
-#include "core/policy/transformer.h"
+#include "core/policy/hugging_face_layout.h"
 #include "core/train/safetensors.h"
 
 #include <jansson.h>
@@ -155,91 +155,20 @@ static RgStatus read_gpt2(Config *config) {
     return RG_OK;
 }
 
-/* ---- where weights are ---- */
-
-/* What a stored tensor is made of, one under another. */
-typedef enum Holds { ONE, QUERY_KEY_VALUE, GATE_UP } Holds;
-
-/* A view, and the tensor that it is, or is part number `which` of. Names go without .weight and
- * .bias. */
-typedef struct Part {
-    const char *ours, *theirs;
-    Holds holds;
-    int which;
-    bool turned; /* the matrix is stored [in, out] */
-} Part;
-
-typedef struct Naming {
-    const char *layer; /* what layers' names start with, with %s for the layer's number */
-    Part part[16];     /* of a layer; what is not here has our name */
-    Part other[8];     /* outside of layers, alike */
-} Naming;
-
-static const Naming naming_llama = {.layer = "model.layers.%s."};
-static const Naming naming_phi3 = {
-    .layer = "model.layers.%s.",
-    .part = {{"self_attn.q_proj", "self_attn.qkv_proj", QUERY_KEY_VALUE, 0, false},
-             {"self_attn.k_proj", "self_attn.qkv_proj", QUERY_KEY_VALUE, 1, false},
-             {"self_attn.v_proj", "self_attn.qkv_proj", QUERY_KEY_VALUE, 2, false},
-             {"mlp.gate_proj", "mlp.gate_up_proj", GATE_UP, 0, false},
-             {"mlp.up_proj", "mlp.gate_up_proj", GATE_UP, 1, false}},
-};
-static const Naming naming_gpt2 = {
-    .layer = "h.%s.",
-    .part = {{"input_layernorm", "ln_1", ONE, 0, false},
-             {"self_attn.q_proj", "attn.c_attn", QUERY_KEY_VALUE, 0, true},
-             {"self_attn.k_proj", "attn.c_attn", QUERY_KEY_VALUE, 1, true},
-             {"self_attn.v_proj", "attn.c_attn", QUERY_KEY_VALUE, 2, true},
-             {"self_attn.o_proj", "attn.c_proj", ONE, 0, true},
-             {"post_attention_layernorm", "ln_2", ONE, 0, false},
-             {"mlp.up_proj", "mlp.c_fc", ONE, 0, true},
-             {"mlp.down_proj", "mlp.c_proj", ONE, 0, true}},
-    .other = {{"model.embed_tokens", "wte", ONE, 0, false},
-              {"model.embed_positions", "wpe", ONE, 0, false},
-              {"model.norm", "ln_f", ONE, 0, false}},
-};
+/* ---- architectures ---- */
 
 static const struct {
     const char *name;
     RgStatus (*read)(Config *config);
-    const Naming *naming;
+    const RgHuggingFaceNaming *naming;
 } architectures[] = {
-    {"LlamaForCausalLM", read_llama, &naming_llama},
-    {"MistralForCausalLM", read_llama, &naming_llama},
-    {"Qwen2ForCausalLM", read_qwen2, &naming_llama},
-    {"Phi3ForCausalLM", read_llama, &naming_phi3},
-    {"GPT2LMHeadModel", read_gpt2, &naming_gpt2},
+    {"LlamaForCausalLM", read_llama, &rg_hugging_face_llama},
+    {"MistralForCausalLM", read_llama, &rg_hugging_face_llama},
+    {"Qwen2ForCausalLM", read_qwen2, &rg_hugging_face_llama},
+    {"Phi3ForCausalLM", read_llama, &rg_hugging_face_phi3},
+    {"GPT2LMHeadModel", read_gpt2, &rg_hugging_face_gpt2},
 };
 enum { ARCHITECTURES = sizeof architectures / sizeof *architectures };
-
-static const Part *find_part(const Part *parts, int count, const char *name, size_t length) {
-    for (int i = 0; i < count && parts[i].ours; i++)
-        if (strlen(parts[i].ours) == length && strncmp(parts[i].ours, name, length) == 0)
-            return &parts[i];
-    return NULL;
-}
-
-/* The stored tensor's name of a view, and the part it is of it. */
-static Part place_of(const Naming *naming, const char *view, char *name, size_t size) {
-    static const char ours[] = "model.layers.";
-    const char *suffix = strrchr(view, '.');
-    if (strncmp(view, ours, strlen(ours)) != 0) {
-        const Part *part = find_part(naming->other, 8, view, (size_t)(suffix - view));
-        Part own = {.theirs = view};
-        snprintf(name, size, "%s%s", part ? part->theirs : view, part ? suffix : "");
-        return part ? *part : own;
-    }
-    const char *number = view + strlen(ours), *rest = strchr(number, '.') + 1;
-    char layer[24], start[64];
-    snprintf(layer, sizeof layer, "%.*s", (int)(rest - 1 - number), number);
-    const char *place = strchr(naming->layer, '%');
-    snprintf(start, sizeof start, "%.*s%s%s", (int)(place - naming->layer), naming->layer, layer,
-             place + 2);
-    const Part *part = find_part(naming->part, 16, rest, (size_t)(suffix - rest));
-    Part own = {.theirs = rest};
-    snprintf(name, size, "%s%s%s", start, part ? part->theirs : rest, part ? suffix : "");
-    return part ? *part : own;
-}
 
 /* ---- weights ---- */
 
@@ -329,57 +258,29 @@ static const RgStoredTensor *find_tensor(const Shards *shards, const char *name)
     return found;
 }
 
-/* Which rows of its tensor a part is: `first`, and how many the tensor has. */
-static int64_t find_rows(const RgTransformerOptions *o, const Part *part,
-                         const RgParameterView *view, int64_t *first) {
-    int64_t kv_width = o->width / o->heads * o->kv_heads;
-    const int64_t sizes[][3] = {[ONE] = {view->size[0], 0, 0},
-                                [QUERY_KEY_VALUE] = {o->width, kv_width, kv_width},
-                                [GATE_UP] = {o->hidden, o->hidden, 0}};
-    const int64_t *size = sizes[part->holds];
-    *first = 0;
-    for (int i = 0; i < part->which; i++)
-        *first += size[i];
-    return size[0] + size[1] + size[2];
-}
-
-/* Copy a view's rows, from the first on, out of `whole`, a stored tensor's numbers. */
-static void copy_part(const RgReal *whole, int64_t stored_rows, int64_t first, bool turned,
-                      const RgParameterView *view, RgReal *out) {
-    int64_t rows = view->size[0], columns = view->count / rows;
-    for (int64_t i = 0; i < rows; i++)
-        for (int64_t j = 0; j < columns; j++)
-            out[i * columns + j] =
-                turned ? whole[j * stored_rows + first + i] : whole[(first + i) * columns + j];
-}
-
-static RgStatus fill_view(const Shards *shards, const Naming *naming, const RgPolicy *policy,
-                          const RgParameterView *view, RgError *error) {
-    char name[160];
-    Part part = place_of(naming, view->name, name, sizeof name);
-    const RgStoredTensor *stored = find_tensor(shards, name);
+static RgStatus fill_view(const Shards *shards, const RgHuggingFaceNaming *naming,
+                          const RgPolicy *policy, const RgParameterView *view, RgError *error) {
+    RgHuggingFacePlace place = rg_hugging_face_place(naming, rg_transformer_options(policy), view);
+    const RgStoredTensor *stored = find_tensor(shards, place.name);
     if (!stored)
-        return rg_fail(error, RG_E_FORMAT, "%s: no tensor \"%s\"", shards->folder, name);
-    bool turned = part.turned && view->rank == 2;
-    int64_t first, columns = view->rank == 2 ? view->size[1] : 1;
-    int64_t rows = find_rows(rg_transformer_options(policy), &part, view, &first);
-    if (stored->rank != view->rank || stored->size[turned] != rows ||
-        (view->rank == 2 && stored->size[!turned] != columns))
+        return rg_fail(error, RG_E_FORMAT, "%s: no tensor \"%s\"", shards->folder, place.name);
+    if (stored->rank != view->rank || stored->size[place.turned] != place.rows ||
+        (view->rank == 2 && stored->size[!place.turned] != place.columns))
         return rg_fail(error, RG_E_FORMAT,
                        "%s: tensor \"%s\" does not have the shape that config.json asks for",
-                       shards->folder, name);
+                       shards->folder, place.name);
     RgReal *out = policy->parameters->value + view->offset;
-    if (!turned && rows == view->size[0])
+    if (!place.turned && place.rows == view->size[0])
         return rg_stored_to_real(stored, out, error);
-    RgReal *whole = rg_allocate(sizeof *whole * (size_t)(rows * columns));
+    RgReal *whole = rg_allocate(sizeof *whole * (size_t)(place.rows * place.columns));
     RgStatus status = rg_stored_to_real(stored, whole, error);
-    if (status == RG_OK)
-        copy_part(whole, rows, first, turned, view, out);
+    for (int64_t i = 0; i < view->count && status == RG_OK; i++)
+        out[i] = whole[rg_hugging_face_index(&place, i / place.columns, i % place.columns)];
     free(whole);
     return status;
 }
 
-static RgStatus fill(const char *folder, const Naming *naming, const RgPolicy *policy,
+static RgStatus fill(const char *folder, const RgHuggingFaceNaming *naming, const RgPolicy *policy,
                      RgError *error) {
     Shards shards = {.folder = folder};
     RgStatus status = open_shards(&shards, error);

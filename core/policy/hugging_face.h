@@ -14,4 +14,9 @@
  * rg_policy_destroy. */
 RgStatus rg_hugging_face_load(const char *folder, RgPolicy **policy, RgError *error);
 
+/* Write a transformer policy into a folder, which is made if need be: config.json and
+ * model.safetensors (F32) as LlamaForCausalLM, Qwen2ForCausalLM or GPT2LMHeadModel, whichever the
+ * policy's options are. RG_E_USAGE where they are none of these. */
+RgStatus rg_hugging_face_save(const RgPolicy *policy, const char *folder, RgError *error);
+
 #endif
