@@ -82,9 +82,11 @@ static void write_number(FILE *out, double value) {
         fprintf(out, "\t%.10g", value);
 }
 
-/* Curves are parted by two blank lines, gnuplot's mark of a new data set. */
+/* Curves are parted by two blank lines, gnuplot's mark of a new data set. Where x is the place of a
+ * category, the last column is the category. */
 static void write_data(const RgFigure *figure, FILE *out) {
-    fputs("curve\tx\tmean\tlow\thigh\tseeds\n", out);
+    bool categories = figure->x_scale == RG_AXIS_CATEGORIES;
+    fprintf(out, "curve\tx\tmean\tlow\thigh\tseeds%s\n", categories ? "\tcategory" : "");
     for (int i = 0; i < figure->curve_count; i++) {
         const RgFigureCurve *curve = &figure->curves[i];
         if (i > 0)
@@ -96,7 +98,11 @@ static void write_data(const RgFigure *figure, FILE *out) {
             write_number(out, curve->points[j].y);
             write_number(out, curve->points[j].low);
             write_number(out, curve->points[j].high);
-            fprintf(out, "\t%lld\n", (long long)curve->points[j].seeds);
+            fprintf(out, "\t%lld", (long long)curve->points[j].seeds);
+            if (categories)
+                fprintf(out, "\t%s",
+                        curve->flat ? "" : figure->categories[(int)curve->points[j].x]);
+            putc('\n', out);
         }
     }
 }

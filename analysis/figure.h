@@ -43,9 +43,9 @@ void rg_figure_destroy(RgFigure *figure);
 void rg_figure_drop_empty(RgFigure *figure); /* curves without points */
 
 /* Draw into `output`, by its suffix .svg, .png or .pdf. Beside it are left the data (.tsv: curve,
- * x, mean, low, high, seeds) and the script (.gnuplot) that draws it again. RG_E_FILE when gnuplot
- * is missing or fails, with what it said. Width and height are in pixels at 96 to the inch; 0: 720,
- * and what suits the width and the length of the legend. */
+ * x, mean, low, high, seeds, and the category that x counts) and the script (.gnuplot) that draws
+ * it again. RG_E_FILE when gnuplot is missing or fails, with what it said. Width and height are in
+ * pixels at 96 to the inch; 0: 720, and what suits the width and the length of the legend. */
 RgStatus rg_figure_draw(const RgFigure *figure, const char *output, int width, int height,
                         RgError *error);
 

@@ -248,3 +248,17 @@ Test(plot, a_gnuplot_that_fails_is_quoted) {
     free(svg);
     free(store);
 }
+
+Test(plot, data_files_name_the_categories) {
+    need_gnuplot();
+    char *store = fixture_sweep(), *svg = fixture_path("sweep.svg");
+    char *tsv = fixture_path("sweep.tsv");
+    plot(store, svg, "exploration");
+    char *text = fixture_read(tsv);
+    cr_assert(strstr(text, "seeds\tcategory\n"), "%s", text);
+    cr_assert(strstr(text, "\t0.1\nSAIL-PP\t2\t"), "%s", text);
+    free(text);
+    free(tsv);
+    free(svg);
+    free(store);
+}
