@@ -15,6 +15,8 @@ const RgOption rg_training_options[] = {
                       "sample from the k likeliest tokens only; 0: from all"),
     RG_OPTION_REAL(RgTrainingOptions, top_p, "1", 0, 1,
                    "sample from the smallest set of tokens of this mass"),
+    RG_OPTION_REAL(RgTrainingOptions, min_p, "0", 0, 1,
+                   "sample from tokens at least so many times as likely as the likeliest; 0: all"),
     RG_OPTION_END,
 };
 
@@ -134,6 +136,7 @@ static RgSampling training_sampling(const RgTrainer *trainer) {
     return (RgSampling){.temperature = trainer->training.temperature,
                         .top_k = trainer->training.top_k,
                         .top_p = trainer->training.top_p,
+                        .min_p = trainer->training.min_p,
                         .response_limit = trainer->course->response_limit,
                         .end_token = trainer->course->end_token};
 }

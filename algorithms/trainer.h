@@ -12,6 +12,7 @@ typedef struct RgTrainingOptions {
     double temperature; /* of responses sampled for training */
     int64_t top_k;
     double top_p;
+    double min_p;
 } RgTrainingOptions;
 extern const RgOption rg_training_options[];
 

@@ -43,6 +43,9 @@ static const RgOption options_table[] = {
                       "sample evaluated responses from the k likeliest tokens; 0: all"),
     RG_OPTION_REAL(RgTextOptions, top_p, "1", 0, 1,
                    "sample evaluated responses from the smallest set of this mass; 1: all"),
+    RG_OPTION_REAL(RgTextOptions, min_p, "0", 0, 1,
+                   "sample evaluated responses from tokens at least so many times as likely as the "
+                   "likeliest; 0: all"),
     RG_OPTION_INTEGER(RgTextOptions, response_samples, "40", 0, 1e6,
                       "test prompts whose sampled responses are stored as text"),
     RG_OPTION_END,

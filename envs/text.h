@@ -20,9 +20,10 @@ typedef struct RgTextOptions {
     int demonstrations;
     int64_t response_limit; /* tokens */
     int64_t test_prompts;
-    double temperature; /* of evaluated responses, as the two below */
+    double temperature; /* of evaluated responses, as the three below */
     int64_t top_k;
     double top_p;
+    double min_p;
     int64_t response_samples;
 } RgTextOptions;
 

@@ -23,6 +23,7 @@ static RgTextSamples draw_samples(const RgTextState *s, RgPolicy *policy, RgRand
     RgSampling sampling = {.temperature = s->options.temperature,
                            .top_k = s->options.top_k,
                            .top_p = s->options.top_p,
+                           .min_p = s->options.min_p,
                            .response_limit = s->options.response_limit,
                            .end_token = rg_tokenizer_end(s->tokenizer)};
     rg_policy_sample(policy, s->test_prompts, 1, &sampling, random, samples.sequences);

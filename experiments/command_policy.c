@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { KEY_TOP_K = 256, KEY_TOP_P, KEY_SEED, KEY_LIMIT };
+enum { KEY_TOP_K = 256, KEY_TOP_P, KEY_MIN_P, KEY_SEED, KEY_LIMIT };
 enum { SCORED_AT_ONCE = 64 }; /* lines: bounds the memory, whatever the file's length */
 
 typedef struct PolicyArguments {
@@ -333,6 +333,8 @@ static const struct argp_option sample_options[] = {
     {"temperature", 'T', "T", 0, "0 takes the likeliest token (default: 1)", 0},
     {"top-k", KEY_TOP_K, "K", 0, "draw from the K likeliest tokens; 0: all (default)", 0},
     {"top-p", KEY_TOP_P, "P", 0, "draw from the smallest set of mass P (default: 1)", 0},
+    {"min-p", KEY_MIN_P, "P", 0,
+     "drop tokens less than P times as likely as the likeliest (default: 0)", 0},
     {"limit", KEY_LIMIT, "N", 0, "most tokens of a response (default: 64)", 0},
     {"seed", KEY_SEED, "N", 0, "of the random numbers (default: 1)", 0},
     {0},
@@ -358,6 +360,9 @@ static error_t parse_sample(int key, char *argument, struct argp_state *state) {
         return 0;
     case KEY_TOP_P:
         a->sampling.top_p = rg_argument_real(state, "--top-p", argument, 0, 1);
+        return 0;
+    case KEY_MIN_P:
+        a->sampling.min_p = rg_argument_real(state, "--min-p", argument, 0, 1);
         return 0;
     case KEY_SEED:
         a->seed = rg_argument_integer(state, "--seed", argument, 0, INT64_MAX);

@@ -275,6 +275,15 @@ Test(token_draw, top_p_keeps_the_smallest_set_of_that_mass) {
     check_frequencies((RgSampling){.temperature = 1, .top_k = 3, .top_p = 0.75}, "51");
 }
 
+Test(token_draw, min_p_drops_what_is_far_less_likely_than_the_likeliest) {
+    /* Times the likeliest's, in order 5 1 3 2 0 4 6: 1 0.37 0.37 0.14 0.05 0.018 0.007. */
+    check_frequencies((RgSampling){.temperature = 1, .top_p = 1, .min_p = 0.1}, "1235");
+    check_frequencies((RgSampling){.temperature = 2, .top_p = 1, .min_p = 0.1}, "012345");
+    check_frequencies((RgSampling){.temperature = 1, .top_p = 1, .min_p = 1}, "5");
+    check_frequencies((RgSampling){.temperature = 1, .top_p = 0.9, .min_p = 0.2}, "513");
+    check_frequencies((RgSampling){.temperature = 1, .top_k = 4, .top_p = 1, .min_p = 0.2}, "513");
+}
+
 Test(token_draw, temperature_zero_takes_the_first_of_the_likeliest) {
     RgSampling sampling = {.temperature = 0, .top_p = 1};
     RgTokenDraw *draw = rg_token_draw_create(&sampling, VOCABULARY);

@@ -43,6 +43,7 @@ typedef struct RgSampling {
     double temperature;     /* > 0; 0 takes the likeliest token */
     int64_t top_k;          /* keep the k likeliest tokens; 0 keeps all */
     double top_p;           /* keep the smallest set of mass ≥ p; 1 keeps all */
+    double min_p;           /* drop what is less than p times as likely as the likeliest; 0: none */
     int64_t response_limit; /* most tokens of a response */
     int32_t end_token;      /* ends a response and is its last token; −1 for none */
 } RgSampling;

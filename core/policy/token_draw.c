@@ -110,6 +110,17 @@ static int64_t nucleus(const RgTokenDraw *d, int64_t count, double enough) {
     return count;
 }
 
+/* Keep the tokens whose weight, that of the likeliest being 1, is at least `least`; how many. */
+static int64_t keep_likely(RgTokenDraw *d, double least) {
+    int64_t count = 0;
+    for (int64_t v = 0; v < d->vocabulary; v++)
+        if (d->weight[v] >= least) {
+            d->kept[count] = (int32_t)v;
+            d->kept_weight[count++] = d->weight[v];
+        }
+    return count;
+}
+
 int32_t rg_token_draw(RgTokenDraw *d, const RgReal *logits, double uniform) {
     const RgSampling *s = d->sampling;
     if (s->temperature <= 0)
@@ -118,7 +129,7 @@ int32_t rg_token_draw(RgTokenDraw *d, const RgReal *logits, double uniform) {
     if (!isfinite(sum))
         return 0;
     bool cut_by_count = s->top_k > 0 && s->top_k < d->vocabulary;
-    if (!cut_by_count && s->top_p >= 1)
+    if (!cut_by_count && s->top_p >= 1 && s->min_p <= 0)
         return (int32_t)rg_random_choice(uniform, d->weight, d->vocabulary);
 
     int64_t count;
@@ -129,8 +140,13 @@ int32_t rg_token_draw(RgTokenDraw *d, const RgReal *logits, double uniform) {
             kept += d->kept_weight[i];
         if (s->top_p < 1)
             count = nucleus(d, count, s->top_p * kept);
-    } else {
+    } else if (s->top_p < 1) {
         count = take_likeliest(d, logits, d->vocabulary, s->top_p * sum);
+    } else {
+        count = keep_likely(d, s->min_p);
     }
+    if (cut_by_count || s->top_p < 1)
+        while (count > 1 && d->kept_weight[count - 1] < s->min_p)
+            count--;
     return d->kept[rg_random_choice(uniform, d->kept_weight, count)];
 }

@@ -1,5 +1,6 @@
 /* Drawing one token from a row of logits: temperature, then the k likeliest, then the smallest set
- * of mass p (Holtzman et al. 2020, arXiv:1904.09751), then one uniform number. Ties go to the
+ * of mass p (Holtzman et al. 2020, arXiv:1904.09751), then those at least min-p times as likely as
+ * the likeliest (Nguyen et al. 2024, arXiv:2407.01082), then one uniform number. Ties go to the
  * smaller token id, so that the result is a function of logits and number alone. Logits of a
  * diverged policy, which are not numbers, have no distribution: then it is token 0, and the loss on
  * it will tell. */

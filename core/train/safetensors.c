@@ -306,7 +306,7 @@ static RgStatus map_file(RgSafetensors *file, const char *path, RgError *error) 
     if (!known || content == MAP_FAILED)
         return rg_fail(error, RG_E_FILE, "%s: cannot read: %s", path, strerror(cause));
     file->content = content;
-    file->size = (size_t)about.st_size;
+    file->size = content ? (size_t)about.st_size : 0;
     return RG_OK;
 }
 
