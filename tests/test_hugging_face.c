@@ -149,6 +149,50 @@ Test(hugging_face_folder, dimensions_that_turn_with_their_neighbours_are_put_in_
     check_round_trip(&options, tolerance);
 }
 
+/* Cut the saved model's file into two parts with an index, as large models come. */
+static void cut_in_two(const char *folder) {
+    RgError error = {0};
+    RgSafetensors *file;
+    char path[300];
+    snprintf(path, sizeof path, "%s/model.safetensors", folder);
+    cr_assert_eq(rg_safetensors_open(path, &file, &error), RG_OK, "%s", error.text);
+    int count = rg_safetensors_count(file), half = count / 2;
+    json_t *map = json_object();
+    for (int i = 0; i < count; i++)
+        json_object_set_new(map, rg_safetensors_at(file, i)->name,
+                            json_string(i < half ? "part-1.safetensors" : "part-2.safetensors"));
+    RgStoredTensor part[2][64];
+    for (int i = 0; i < count; i++)
+        part[i >= half][i >= half ? i - half : i] = *rg_safetensors_at(file, i);
+    for (int k = 0; k < 2; k++) {
+        char name[300];
+        snprintf(name, sizeof name, "%s/part-%d.safetensors", folder, k + 1);
+        cr_assert_eq(rg_safetensors_write(name, part[k], k ? count - half : half, NULL, &error),
+                     RG_OK, "%s", error.text);
+    }
+    rg_safetensors_close(file);
+    unlink(path);
+    json_t *index = json_pack("{s:o}", "weight_map", map);
+    snprintf(path, sizeof path, "%s/model.safetensors.index.json", folder);
+    cr_assert_eq(json_dump_file(index, path, 0), 0);
+    json_decref(index);
+}
+
+Test(hugging_face_folder, a_model_in_several_files_is_put_together) {
+    RgPolicy *whole, *parts;
+    RgError error = {0};
+    cr_assert_eq(rg_transformer_create(&small, 11, &whole, &error), RG_OK, "%s", error.text);
+    for (int v = 0; v < whole->parameters->view_count; v++)
+        rg_parameters_fill(whole->parameters, v, (RgReal)v);
+    const char *folder = scratch("sharded");
+    cr_assert_eq(rg_hugging_face_save(whole, folder, &error), RG_OK, "%s", error.text);
+    cut_in_two(folder);
+    cr_assert_eq(rg_policy_load(folder, &parts, &error), RG_OK, "%s", error.text);
+    cr_assert_eq(rg_parameters_hash(parts->parameters), rg_parameters_hash(whole->parameters));
+    rg_policy_destroy(parts);
+    rg_policy_destroy(whole);
+}
+
 Test(hugging_face_folder, what_no_architecture_has_is_not_saved) {
     RgTransformerOptions options = small;
     options.feed_forward = RG_FEED_FORWARD_GELU;
