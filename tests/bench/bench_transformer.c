@@ -1,129 +1,502 @@
-/* Tokens and floating-point operations per second of a transformer's training step (forward and
- * backward of a batch's log-probabilities) and of its sampling, on one thread and on two. */
+/* What a transformer does per second: training steps, DPO steps, sampling, and decoding of a single
+ * stream. One process measures one work on one shape, and prints one JSON object; with no arguments
+ * every work is measured in turn and told as a table. peer_pytorch.py does the same in PyTorch, and
+ * compare.py sets the two against each other. Weights and tokens come from formulas that the peer
+ * shares, so that --check can show that both compute the same.
+ *
+ * A round is one step, or one batch of responses; the median of the rounds is told. What the
+ * machine could do at most is bench_machine's to say. */
+#include "algorithms/algorithm.h"
 #include "core/policy/transformer.h"
 #include "core/tensor/blas.h"
 
+#include <argp.h>
+#include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-typedef struct Case {
+enum { PROMPT = 8, NEW_TOKENS = 120, CHECKED_STEPS = 3, MOST_ROUNDS = 100000 };
+/* Streams of the tokens' formula; weights use the numbers of their views. */
+enum { TRAIN_TOKENS = 1001, DPO_PROMPTS, DPO_RESPONSES, SAMPLE_PROMPTS };
+
+typedef struct Shape {
     const char *name;
     RgTransformerOptions options;
-    int64_t vocabulary, sequences, prompt, response, samples;
-} Case;
+    int64_t vocabulary, batch;
+} Shape;
 
-static const Case cases[] = {
-    {.name = "4 layers, width 128, 4 heads, vocabulary 512",
-     .options = {.layers = 4, .width = 128, .heads = 4, .context = 128},
-     .vocabulary = 512,
-     .sequences = 16,
-     .prompt = 64,
-     .response = 64,
-     .samples = 128},
-    {.name = "4 layers, width 160, 5 heads, vocabulary 1024",
-     .options = {.layers = 4, .width = 160, .heads = 5, .context = 128},
-     .vocabulary = 1024,
-     .sequences = 32,
-     .prompt = 40,
-     .response = 60,
-     .samples = 128},
+static const Shape shapes[] = {
+    {"S1", {.layers = 4, .width = 128, .heads = 4, .hidden = 352, .context = 128}, 512, 16},
+    {"S2", {.layers = 6, .width = 288, .heads = 6, .hidden = 768, .context = 256}, 32000, 4},
+    {"S3", /* GPT-2, 124 M */
+     {.layers = 12,
+      .width = 768,
+      .heads = 12,
+      .hidden = 3072,
+      .context = 64,
+      .positions = RG_POSITIONS_LEARNED,
+      .norm = RG_NORM_LAYER,
+      .feed_forward = RG_FEED_FORWARD_GELU,
+      .biases = RG_BIASES_ALL},
+     50257,
+     4},
 };
 
-static RgPolicy *policy_of(const Case *c) {
-    RgTransformerOptions options = c->options;
+/* What one process has to do. */
+typedef struct Task {
+    const struct Work *work;
+    const Shape *shape;
+    int64_t batch; /* sequences */
+    int threads;
+    int64_t rounds; /* at least so many … */
+    double seconds; /* … and at least so long */
+    bool check;
+} Task;
+
+/* A work under way: what its rounds need. */
+typedef struct Bench {
+    RgPolicy *policy;
+    RgOptimizer *optimizer;
+    RgTape *tape;
+    RgSequences *sequences; /* to train on; or the prompts */
+    RgSequences *drawn;
+    double *reference; /* [sequences] log-probabilities under the reference */
+    double temperature;
+} Bench;
+
+typedef struct Work {
+    const char *name;
+    void (*start)(const Task *task, Bench *bench);
+    double (*round)(Bench *bench); /* the loss, if there is one */
+    int64_t (*tokens)(const Task *task);
+    bool draws;
+} Work;
+
+/* ---- weights and tokens by formula ---- */
+
+/* Numbers that look random, from a counter and a stream: the hash lowbias32 of Wellons. */
+static uint32_t mixed(uint64_t counter, int stream) {
+    uint32_t z = (uint32_t)counter * 0x9E3779B9U + (uint32_t)stream * 0x85EBCA6BU;
+    z = (z ^ z >> 16) * 0x7FEB352DU;
+    z = (z ^ z >> 15) * 0x846CA68BU;
+    return z ^ z >> 16;
+}
+
+/* Matrices of variance 1/columns, so that every part of the model has a say in the loss; norms'
+ * weights around 1, biases around 0. */
+static void fill_by_formula(RgParameters *parameters) {
+    for (int v = 0; v < parameters->view_count; v++) {
+        const RgParameterView *view = &parameters->views[v];
+        bool matrix = view->rank == 2, bias = strstr(view->name, ".bias") != NULL;
+        double scale = matrix ? sqrt(3.0 / (double)view->size[1]) : 0.25;
+        double mean = matrix || bias ? 0 : 1;
+        for (int64_t i = 0; i < view->count; i++) {
+            double u = mixed((uint64_t)i, v) / 4294967296.0 * 2 - 1;
+            parameters->value[view->offset + i] = (RgReal)(mean + scale * u);
+        }
+    }
+}
+
+static void tokens_by_formula(const Shape *shape, int64_t row, int64_t length, int stream,
+                              int32_t *token) {
+    for (int64_t j = 0; j < length; j++)
+        token[j] =
+            (int32_t)(mixed((uint64_t)(row * length + j), stream) % (uint32_t)shape->vocabulary);
+}
+
+static RgPolicy *policy_of(const Shape *shape) {
+    RgTransformerOptions options = shape->options;
     options.tied = true;
     options.rope_base = 10000;
     options.rope_pairing = RG_ROPE_HALVES;
     options.norm_epsilon = 1e-5;
     RgPolicy *policy;
     RgError error = {0};
-    if (rg_transformer_create(&options, c->vocabulary, &policy, &error) != RG_OK) {
+    if (rg_transformer_create(&options, shape->vocabulary, &policy, &error) != RG_OK) {
         fprintf(stderr, "%s\n", error.text);
-        exit(1);
+        exit(EXIT_FAILURE);
     }
-    for (int v = 0; v < policy->parameters->view_count; v++)
-        rg_parameters_fill_normal(policy->parameters, v, 0.02, rg_random_root(1));
+    fill_by_formula(policy->parameters);
     return policy;
 }
 
-/* Pairs that share a prompt; or, with no response, prompts that are all different. */
-static RgSequences *sequences_of(const Case *c, int64_t count, int64_t response) {
-    RgSequences *s = rg_sequences_create();
-    int32_t *tokens = rg_allocate(sizeof *tokens * (size_t)(c->prompt + response + 1));
-    for (int64_t i = 0; i < count; i++) {
-        int64_t prompt = response ? i / 2 : i;
-        RgRandom of_prompt = rg_random_at(rg_random_root(2), (uint64_t)prompt);
-        RgRandom of_response = rg_random_at(rg_random_root(3), (uint64_t)i);
-        for (int64_t j = 0; j < c->prompt + response; j++)
-            tokens[j] = (int32_t)rg_random_below(j < c->prompt ? of_prompt : of_response,
-                                                 (uint64_t)j, c->vocabulary);
-        rg_sequences_append(s, tokens, c->prompt, tokens + c->prompt, response);
+static RgOptimizer *optimizer_of(const RgPolicy *policy) {
+    RgOptimizerOptions options = {.type = RG_ADAMW,
+                                  .learning_rate = 1e-5,
+                                  .schedule = RG_SCHEDULE_CONSTANT,
+                                  .beta1 = 0.9,
+                                  .beta2 = 0.999,
+                                  .epsilon = 1e-8};
+    return rg_optimizer_create(&options, policy->parameters->count, MOST_ROUNDS);
+}
+
+/* ---- training: log-likelihood of all tokens but the first ---- */
+
+static void start_training(const Task *task, Bench *b) {
+    int64_t context = task->shape->options.context;
+    int32_t *token = rg_allocate((size_t)context * sizeof *token);
+    b->optimizer = optimizer_of(b->policy);
+    for (int64_t i = 0; i < task->batch; i++) {
+        tokens_by_formula(task->shape, i, context, TRAIN_TOKENS, token);
+        rg_sequences_append(b->sequences, token, 1, token + 1, context - 1);
     }
-    free(tokens);
-    return s;
+    free(token);
 }
 
-static void train_step(RgTape *tape, RgPolicy *policy, const RgSequences *s) {
-    rg_backward(tape, rg_sum(tape, rg_policy_logprob(tape, policy, s)), 1);
-    rg_tape_reset(tape);
+static double descend(Bench *b, RgTensor *loss) {
+    double value = loss->data[0];
+    rg_backward(b->tape, loss, 1);
+    rg_optimizer_step(b->optimizer, b->policy->parameters);
+    rg_tape_reset(b->tape);
+    return value;
 }
 
-static void print_rate(const char *what, double tokens, double flops, double seconds) {
-    printf("  %-8s %d thread%s %9.0f tokens/s %7.1f GFLOP/s\n", what, rg_threads(),
-           rg_threads() == 1 ? ", " : "s,", tokens / seconds, flops / seconds / 1e9);
+static double train_round(Bench *b) {
+    RgTensor *logprob = rg_policy_logprob(b->tape, b->policy, b->sequences);
+    double tokens = (double)rg_sequences_response_tokens(b->sequences);
+    return descend(b, rg_scale(b->tape, rg_sum(b->tape, logprob), (RgReal)(-1 / tokens)));
 }
 
-/* The fastest of a few rounds: what else the machine does only makes them slower. */
-static void bench_train(const Case *c, RgPolicy *policy) {
-    enum { ROUNDS = 5, STEPS = 4 };
-    RgSequences *s = sequences_of(c, c->sequences, c->response);
-    RgTape *tape = rg_tape_create();
-    train_step(tape, policy, s);
-    double best = 1e30, flops = 0;
-    for (int round = 0; round < ROUNDS; round++) {
-        double before = policy->flops, start = rg_clock_seconds();
-        for (int step = 0; step < STEPS; step++)
-            train_step(tape, policy, s);
-        double seconds = rg_clock_seconds() - start;
-        best = seconds < best ? seconds : best;
-        flops = policy->flops - before;
+/* ---- DPO: pairs that share a prompt of half the context; the reference is known ---- */
+
+static void start_dpo(const Task *task, Bench *b) {
+    int64_t half = task->shape->options.context / 2;
+    int32_t *token = rg_allocate(2 * (size_t)half * sizeof *token);
+    b->optimizer = optimizer_of(b->policy);
+    for (int64_t i = 0; i < task->batch; i++) {
+        tokens_by_formula(task->shape, i / 2, half, DPO_PROMPTS, token);
+        tokens_by_formula(task->shape, i, half, DPO_RESPONSES, token + half);
+        rg_sequences_append(b->sequences, token, half, token + half, half);
     }
-    print_rate("training", (double)(STEPS * s->start[s->count]), flops, best);
-    rg_tape_destroy(tape);
-    rg_sequences_destroy(s);
+    free(token);
+    b->reference = rg_allocate((size_t)task->batch * sizeof *b->reference);
+    rg_policy_logprob_values(b->policy, b->sequences, b->reference);
 }
 
-static void bench_sample(const Case *c, RgPolicy *policy) {
-    enum { ROUNDS = 3 };
-    RgSequences *prompts = sequences_of(c, c->samples, 0), *out = rg_sequences_create();
+/* h = log π(y|x) − log π_ref(y|x) of the sequences that stand at 2i + which. */
+static RgTensor *log_ratio_of(RgTape *t, RgTensor *log_ratio, int32_t which) {
+    int64_t pairs = log_ratio->count / 2;
+    int32_t *index = RG_ARENA_ARRAY(rg_tape_arena(t), int32_t, pairs);
+    for (int64_t i = 0; i < pairs; i++)
+        index[i] = which;
+    return rg_gather(t, rg_reshape(t, log_ratio, RG_SHAPE(pairs, 2)), index);
+}
+
+static double dpo_round(Bench *b) {
+    static const double beta = 0.1; /* the one option of DPO */
+    RgTape *t = b->tape;
+    int64_t n = b->sequences->count;
+    RgTensor *logprob = rg_policy_logprob(t, b->policy, b->sequences);
+    RgTensor *reference = rg_constant_from_double(t, RG_SHAPE(n), b->reference);
+    RgTensor *log_ratio = rg_sub(t, logprob, reference);
+    RgBatch batch = {.pairs = n / 2,
+                     .chosen = {.log_ratio = log_ratio_of(t, log_ratio, 0)},
+                     .rejected = {.log_ratio = log_ratio_of(t, log_ratio, 1)}};
+    return descend(b, rg_negate(t, rg_mean(t, rg_preference_fit(t, &batch, beta))));
+}
+
+/* ---- sampling and decoding ---- */
+
+static void start_sampling(const Task *task, Bench *b) {
+    int32_t token[PROMPT];
+    for (int64_t i = 0; i < task->batch; i++) {
+        tokens_by_formula(task->shape, i, PROMPT, SAMPLE_PROMPTS, token);
+        rg_sequences_append(b->sequences, token, PROMPT, NULL, 0);
+    }
+    b->temperature = task->check ? 0 : 1;
+}
+
+static double sample_round(Bench *b) {
     RgSampling sampling = {
-        .temperature = 1, .top_p = 1, .response_limit = c->response, .end_token = -1};
-    double best = 1e30, flops = 0;
-    for (int round = 0; round < ROUNDS; round++) {
-        double before = policy->flops, start = rg_clock_seconds();
-        rg_policy_sample(policy, prompts, 1, &sampling, rg_random_root(3), out);
-        double seconds = rg_clock_seconds() - start;
-        best = seconds < best ? seconds : best;
-        flops = policy->flops - before;
-    }
-    print_rate("sampling", (double)rg_sequences_response_tokens(out), flops, best);
-    rg_sequences_destroy(prompts);
-    rg_sequences_destroy(out);
+        .temperature = b->temperature, .top_p = 1, .response_limit = NEW_TOKENS, .end_token = -1};
+    rg_policy_sample(b->policy, b->sequences, 1, &sampling, rg_random_root(3), b->drawn);
+    return 0;
 }
 
-int main(void) {
-    printf("BLAS kernels: %s\n", rg_blas_core());
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        RgPolicy *policy = policy_of(&cases[i]);
-        printf("%s, %lld parameters, %lld sequences of %lld + %lld tokens\n", cases[i].name,
-               (long long)policy->parameters->count, (long long)cases[i].sequences,
-               (long long)cases[i].prompt, (long long)cases[i].response);
-        for (int threads = 1; threads <= 2; threads++) {
-            rg_threads_set(threads);
-            bench_train(&cases[i], policy);
-            bench_sample(&cases[i], policy);
-        }
-        rg_policy_destroy(policy);
+/* ---- works ---- */
+
+static int64_t context_tokens(const Task *task) {
+    return task->batch * task->shape->options.context;
+}
+
+static int64_t drawn_tokens(const Task *task) {
+    return task->batch * NEW_TOKENS;
+}
+
+static const Work works[] = {
+    {"train", start_training, train_round, context_tokens, false},
+    {"dpo", start_dpo, dpo_round, context_tokens, false},
+    {"sample", start_sampling, sample_round, drawn_tokens, true},
+    {"decode", start_sampling, sample_round, drawn_tokens, true}, /* one sequence */
+};
+enum { WORK_COUNT = sizeof works / sizeof *works, SHAPE_COUNT = sizeof shapes / sizeof *shapes };
+
+static void bench_start(const Task *task, Bench *bench) {
+    rg_threads_set(task->threads);
+    *bench = (Bench){.policy = policy_of(task->shape),
+                     .tape = rg_tape_create(),
+                     .sequences = rg_sequences_create(),
+                     .drawn = rg_sequences_create()};
+    task->work->start(task, bench);
+}
+
+static void bench_end(Bench *bench) {
+    rg_sequences_destroy(bench->drawn);
+    rg_sequences_destroy(bench->sequences);
+    rg_tape_destroy(bench->tape);
+    rg_optimizer_destroy(bench->optimizer);
+    rg_policy_destroy(bench->policy);
+    free(bench->reference);
+}
+
+/* ---- what a work costs ---- */
+
+/* Weights in matrices that every token is multiplied by: those of the layers and the head. */
+static double matrix_weights(const RgPolicy *policy) {
+    const RgTransformerOptions *o = rg_transformer_options(policy);
+    double feed_forward = o->feed_forward == RG_FEED_FORWARD_SWIGLU ? 3 : 2;
+    double layer =
+        4 * (double)(o->width * o->width) + feed_forward * (double)(o->width * o->hidden);
+    return (double)o->layers * layer + (double)(rg_transformer_vocabulary(policy) * o->width);
+}
+
+/* FLOPs of a token of training as papers count them: six per weight, and attention over the whole
+ * context in each of two products, forward and twice that backward. */
+static double standard_flops(const RgPolicy *policy) {
+    const RgTransformerOptions *o = rg_transformer_options(policy);
+    return 6 * matrix_weights(policy) + 12 * (double)(o->layers * o->context * o->width);
+}
+
+/* Bytes of weights that a decoded token reads: all but the embedding's other rows, and those are
+ * read after all where the embedding is the head. */
+static double bytes_per_token(const RgPolicy *policy) {
+    return (double)policy->parameters->count * sizeof(RgReal);
+}
+
+/* Most memory that this process ever had resident. */
+static double peak_bytes(void) {
+    char line[256];
+    double kilobytes = 0;
+    FILE *status = fopen("/proc/self/status", "r");
+    while (status && fgets(line, sizeof line, status))
+        if (strncmp(line, "VmHWM:", 6) == 0)
+            kilobytes = strtod(line + 6, NULL);
+    if (status)
+        fclose(status);
+    return kilobytes * 1024;
+}
+
+/* ---- measuring ---- */
+
+typedef struct Measure {
+    double seconds; /* of a round, the median */
+    int64_t rounds;
+    double tokens;         /* of a round */
+    double standard_flops; /* of a round; 0 where nothing is trained on whole contexts */
+    double counted_flops;  /* of a round, by the operators themselves */
+    double weight_bytes;   /* that a decoded token reads */
+    double all_weight_bytes, peak_bytes;
+} Measure;
+
+static int by_size(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *values, int64_t count) {
+    qsort(values, (size_t)count, sizeof *values, by_size);
+    return (values[count / 2] + values[(count - 1) / 2]) / 2;
+}
+
+static Measure measure(const Task *task, Bench *bench) {
+    Measure m = {.tokens = (double)task->work->tokens(task),
+                 .all_weight_bytes = (double)bench->policy->parameters->count * sizeof(RgReal)};
+    double *seconds = NULL;
+    task->work->round(bench);
+    double before = bench->policy->flops, end = rg_clock_seconds() + task->seconds;
+    while (m.rounds < task->rounds || (rg_clock_seconds() < end && m.rounds < MOST_ROUNDS)) {
+        double start = rg_clock_seconds();
+        task->work->round(bench);
+        seconds = rg_reallocate(seconds, (size_t)m.rounds + 1, sizeof *seconds);
+        seconds[m.rounds++] = rg_clock_seconds() - start;
     }
+    m.counted_flops = (bench->policy->flops - before) / (double)m.rounds;
+    m.standard_flops = task->work->draws ? 0 : m.tokens * standard_flops(bench->policy);
+    m.weight_bytes = task->work->draws ? bytes_per_token(bench->policy) : 0;
+    m.seconds = median(seconds, m.rounds);
+    m.peak_bytes = peak_bytes();
+    free(seconds);
+    return m;
+}
+
+/* ---- telling ---- */
+
+static void print_head(const Task *task) {
+    printf(
+        "{\"program\": \"regatta\", \"version\": \"%s\", \"blas_core\": \"%s\", \"work\": \"%s\", "
+        "\"shape\": \"%s\", \"threads\": %d, \"batch\": %" PRId64,
+        RG_VERSION, rg_blas_core(), task->work->name, task->shape->name, task->threads,
+        task->batch);
+}
+
+static void print_json(const Task *task, const Measure *m) {
+    print_head(task);
+    printf(", \"seconds\": %.6g, \"rounds\": %" PRId64 ", \"tokens\": %.0f"
+           ", \"tokens_per_second\": %.6g, \"standard_flops\": %.6g, \"counted_flops\": %.6g"
+           ", \"weight_bytes_per_token\": %.0f, \"weight_bytes\": %.0f, \"peak_bytes\": %.0f}\n",
+           m->seconds, m->rounds, m->tokens, m->tokens / m->seconds, m->standard_flops,
+           m->counted_flops, m->weight_bytes, m->all_weight_bytes, m->peak_bytes);
+}
+
+/* Losses of a few steps, or the likeliest tokens. */
+static void print_check(const Task *task, Bench *bench) {
+    print_head(task);
+    if (task->work->draws) {
+        sample_round(bench);
+        printf(", \"tokens\": [");
+        for (int64_t i = 0; i < bench->drawn->count; i++)
+            for (int64_t j = 0; j < NEW_TOKENS; j++)
+                printf("%s%d%s",
+                       j > 0   ? ", "
+                       : i > 0 ? ", ["
+                               : "[",
+                       (int)rg_sequence_response(bench->drawn, i)[j],
+                       j == NEW_TOKENS - 1 ? "]" : "");
+    } else {
+        printf(", \"losses\": [");
+        for (int step = 0; step < CHECKED_STEPS; step++)
+            printf("%s%.9g", step > 0 ? ", " : "", task->work->round(bench));
+    }
+    printf("]}\n");
+}
+
+static void print_row(const Task *task, const Measure *m) {
+    printf("%-6s  %s  batch %2" PRId64 "  %d thread%s  %8.1f ms  %8.0f tokens/s", task->work->name,
+           task->shape->name, task->batch, task->threads, task->threads > 1 ? "s" : " ",
+           1e3 * m->seconds, m->tokens / m->seconds);
+    if (m->standard_flops > 0)
+        printf("  %6.1f GFLOP/s (%.1f by our own count)", m->standard_flops / m->seconds / 1e9,
+               m->counted_flops / m->seconds / 1e9);
+    else if (task->batch == 1)
+        printf("  %6.1f GB/s of weights", m->tokens * m->weight_bytes / m->seconds / 1e9);
+    printf("\n");
+    fflush(stdout);
+}
+
+static void run_task(const Task *task, bool table) {
+    Bench bench;
+    bench_start(task, &bench);
+    if (task->check) {
+        print_check(task, &bench);
+    } else {
+        Measure m = measure(task, &bench);
+        table ? print_row(task, &m) : print_json(task, &m);
+    }
+    bench_end(&bench);
+}
+
+static int64_t batch_of(const Work *work, const Shape *shape) {
+    if (strcmp(work->name, "decode") == 0)
+        return 1;
+    return strcmp(work->name, "sample") == 0 ? 16 : shape->batch;
+}
+
+static void run_everything(Task task) {
+    for (size_t w = 0; w < WORK_COUNT; w++)
+        for (size_t s = 0; s < SHAPE_COUNT; s++)
+            for (task.threads = 1; task.threads <= 2; task.threads++) {
+                task.work = &works[w];
+                task.shape = &shapes[s];
+                task.batch = batch_of(task.work, task.shape);
+                run_task(&task, true);
+            }
+}
+
+/* ---- the command line ---- */
+
+enum { OPTION_THREADS = 't', OPTION_ROUNDS = 'r', OPTION_SECONDS = 's', OPTION_BATCH = 'b' };
+static const struct argp_option option_table[] = {
+    {"threads", OPTION_THREADS, "N", 0, "threads (2)", 0},
+    {"rounds", OPTION_ROUNDS, "N", 0, "least number of rounds (5)", 0},
+    {"seconds", OPTION_SECONDS, "S", 0, "go on for so long (0)", 0},
+    {"batch", OPTION_BATCH, "N", 0, "sequences (the shape's own)", 0},
+    {"check", 'c', NULL, 0, "print losses, or the likeliest tokens, instead of times", 0},
+    {0},
+};
+
+static int64_t count_of(const struct argp_state *state, const char *text) {
+    char *end;
+    long long count = strtoll(text, &end, 10);
+    if (*end || count < 1 || count > MOST_ROUNDS)
+        argp_error(state, "\"%s\" is no count", text);
+    return count;
+}
+
+static void take_name(const struct argp_state *state, const char *name, Task *task) {
+    if (state->arg_num == 0)
+        for (size_t i = 0; i < WORK_COUNT; i++)
+            task->work = strcmp(works[i].name, name) == 0 ? &works[i] : task->work;
+    else
+        for (size_t i = 0; i < SHAPE_COUNT; i++)
+            task->shape = strcmp(shapes[i].name, name) == 0 ? &shapes[i] : task->shape;
+    if ((state->arg_num == 0 && !task->work) || (state->arg_num == 1 && !task->shape) ||
+        state->arg_num > 1)
+        argp_error(state,
+                   "\"%s\": expected a work (train, dpo, sample or decode) and a shape (S1, "
+                   "S2 or S3)",
+                   name);
+}
+
+static error_t parse(int key, char *argument, struct argp_state *state) {
+    Task *task = state->input;
+    switch (key) {
+    case OPTION_THREADS:
+        task->threads = (int)count_of(state, argument);
+        return 0;
+    case OPTION_ROUNDS:
+        task->rounds = count_of(state, argument);
+        return 0;
+    case OPTION_SECONDS:
+        task->seconds = strtod(argument, NULL);
+        return 0;
+    case OPTION_BATCH:
+        task->batch = count_of(state, argument);
+        return 0;
+    case 'c':
+        task->check = true;
+        return 0;
+    case ARGP_KEY_ARG:
+        take_name(state, argument, task);
+        return 0;
+    case ARGP_KEY_END:
+        if (task->work && !task->shape)
+            argp_error(state, "expected a shape behind the work");
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+int main(int argc, char **argv) {
+    static const struct argp parser = {
+        option_table,
+        parse,
+        "[WORK SHAPE]",
+        "Time WORK (train, dpo, sample or decode) on SHAPE (S1, S2 or S3), or all of them.",
+        NULL,
+        NULL,
+        NULL};
+    Task task = {.threads = 2, .rounds = 5};
+    argp_parse(&parser, argc, argv, 0, NULL, &task);
+    if (!task.work) {
+        task.rounds = 3;
+        run_everything(task);
+        return 0;
+    }
+    if (task.batch == 0)
+        task.batch = batch_of(task.work, task.shape);
+    run_task(&task, false);
     return 0;
 }
