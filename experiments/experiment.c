@@ -30,9 +30,6 @@ const RgOption rg_policy_part_options[] = {
         RgPolicyOptions, weights, "",
         "checkpoint to start from: a file of this program or of llama2.c, or a folder in Hugging "
         "Face's layout (./ and ../ are of the config's folder)"),
-    RG_OPTION_INTEGER(RgPolicyOptions, shards, "4", 1, 4096,
-                      "parts that a batch is cut into; part of what decides the bits, while the "
-                      "number of threads is not"),
     RG_OPTION_END,
 };
 

@@ -20,7 +20,6 @@ typedef struct RgExperimentOptions {
 typedef struct RgPolicyOptions {
     const char *type;    /* tabular, log-linear, transformer */
     const char *weights; /* file to start from; "": as the type initialises it */
-    int64_t shards;
 } RgPolicyOptions;
 
 typedef struct RgPartOptions {

@@ -60,7 +60,6 @@ static RgStatus make_reference(const RgTrialPlan *plan, const RgEnvironment *env
     else
         RG_TRY(rg_policy_create(plan->policy.type, plan->resolved, "policy", &environment->space,
                                 rg_random_named(random, "policy"), &policy, error));
-    policy->shards = plan->policy.shards;
     *reference = policy;
     return RG_OK;
 }

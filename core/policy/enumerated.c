@@ -222,26 +222,25 @@ static int32_t draw_response(const RgReal *logits, int64_t count, RgTokenDraw *d
     return rg_token_draw(draw, logits, uniform);
 }
 
-static double sample(RgPolicy *policy, const RgSequences *prompts, int64_t first, int64_t last,
-                     const RgSampling *sampling, RgRandom random, int32_t *tokens,
-                     int64_t *length) {
+static double sample(RgPolicy *policy, const RgSequences *prompts, const RgSampling *sampling,
+                     RgRandom random, int32_t *tokens, int64_t *length) {
     const State *s = policy->state;
     RgReal *logits = rg_allocate((size_t)s->responses * sizeof *logits);
     RgTokenDraw *draw = rg_token_draw_create(sampling, s->responses);
-    for (int64_t i = first; i < last; i++) {
+    for (int64_t i = 0; i < prompts->count; i++) {
         RG_ASSERT(prompts->prompt_length[i] == 1);
         int32_t context = *rg_sequence_prompt(prompts, i);
         for (int64_t r = 0; r < s->responses; r++)
             logits[r] = (RgReal)response_logit(policy, context, r);
         double uniform = rg_random_uniform(rg_random_at(random, (uint64_t)i), 0);
-        tokens[(i - first) * sampling->response_limit] =
+        tokens[i * sampling->response_limit] =
             draw_response(logits, s->responses, draw, uniform);
-        length[i - first] = 1;
+        length[i] = 1;
     }
     rg_token_draw_destroy(draw);
     free(logits);
     double per_response = 2 * (double)s->feature_count + 3; /* dot product; exp, sum, compare */
-    return (double)((last - first) * s->responses) * per_response;
+    return (double)(prompts->count * s->responses) * per_response;
 }
 
 /* ---- borders ---- */

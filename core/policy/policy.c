@@ -1,5 +1,4 @@
-/* What all kinds of policy share: life, batches cut into shards with their tapes, sampling in
- * parallel, checks. The kinds are elsewhere; files of weights are in policy_file.c. */
+/* What all kinds of policy share: life, values without derivatives, sampling, checks. The kinds are elsewhere; files of weights are in policy_file.c. */
 #include "core/policy/policy.h"
 
 #include "core/tensor/blas.h"
@@ -8,119 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* One shard of one call: what backward needs. */
-typedef struct Shard {
-    RgTape *tape;
-    RgTensor *y; /* [last − first] on `tape` */
-    int64_t first, last;
-    double counted; /* of the tape's FLOPs, those that policy->flops has */
-} Shard;
+/* ---- log-probabilities and features ---- */
 
-/* The shards of one call that is on a caller's tape. */
-typedef struct ShardSet {
-    struct ShardSet *next;
-    Shard *shards;       /* [workers->count] */
-    int64_t used;        /* shards of this call */
-    const RgTape *owner; /* the caller's tape … */
-    int64_t position;    /* … and the number of nodes before the call's */
-    int64_t call;        /* tells this call from later ones with the same set */
-    bool kept;           /* backward may still come */
-} ShardSet;
-
-/* Everything the shards of a policy work with. */
-struct RgShards {
-    int64_t count;
-    RgParameters *parameters; /* [count] shallow copies with gradient buffers of their own */
-    ShardSet *sets;
-    int64_t calls;
-};
-
-typedef RgTensor *(*ShardForward)(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
-                                  const RgSequences *sequences);
-
-/* ---- workers ---- */
-
-static struct RgShards *workers_create(int64_t count) {
-    struct RgShards *workers = rg_allocate(sizeof *workers);
-    workers->count = count;
-    workers->parameters = rg_allocate((size_t)count * sizeof *workers->parameters);
-    return workers;
-}
-
-static void workers_destroy(struct RgShards *workers) {
-    if (!workers)
-        return;
-    for (ShardSet *set = workers->sets, *next; set; set = next) {
-        next = set->next;
-        for (int64_t s = 0; s < workers->count; s++)
-            rg_tape_destroy(set->shards[s].tape);
-        free(set->shards);
-        free(set);
-    }
-    for (int64_t s = 0; s < workers->count; s++)
-        free(workers->parameters[s].gradient);
-    free(workers->parameters);
-    free(workers);
-}
-
-/* The policy's workers, with shallow parameter copies that follow the policy's own. */
-static struct RgShards *workers_of(RgPolicy *policy) {
-    int64_t count = policy->shards > 0 ? policy->shards : RG_POLICY_SHARDS;
-    if (policy->workers && policy->workers->count != count) {
-        workers_destroy(policy->workers);
-        policy->workers = NULL;
-    }
-    if (!policy->workers)
-        policy->workers = workers_create(count);
-    for (int64_t s = 0; s < count; s++) {
-        RgParameters *copy = &policy->workers->parameters[s];
-        RgReal *gradient = copy->gradient;
-        *copy = *policy->parameters;
-        if (!gradient && policy->parameters->gradient)
-            gradient = rg_allocate((size_t)copy->count * sizeof *gradient);
-        copy->gradient = gradient;
-    }
-    return policy->workers;
-}
-
-/* A set that no backward waits for; its tapes are empty. */
-static ShardSet *take_set(struct RgShards *workers, const RgTape *caller) {
-    int64_t position = caller ? rg_tape_mark(caller).nodes : 0;
-    ShardSet *found = NULL;
-    for (ShardSet *set = workers->sets; set; set = set->next) {
-        if (set->kept && set->owner == caller && set->position >= position)
-            set->kept = false; /* the caller's tape was reset or rewound since */
-        if (!set->kept)
-            found = set;
-    }
-    if (!found) {
-        found = rg_allocate(sizeof *found);
-        found->shards = rg_allocate((size_t)workers->count * sizeof *found->shards);
-        for (int64_t s = 0; s < workers->count; s++)
-            found->shards[s].tape = rg_tape_create();
-        found->next = workers->sets;
-        workers->sets = found;
-    }
-    for (int64_t s = 0; s < workers->count; s++)
-        rg_tape_reset(found->shards[s].tape);
-    found->owner = caller;
-    found->position = position;
-    found->call = ++workers->calls;
-    return found;
-}
-
-/* ---- shards ---- */
-
-/* First sequence of shard s, when n sequences are cut into `count` contiguous shards between
- * groups of `unit` neighbours (a pair, the copies of a prompt). */
-static int64_t shard_start(int64_t n, int64_t unit, int64_t count, int64_t s) {
-    int64_t units = (n + unit - 1) / unit, first = units * s / count * unit;
-    return first < n ? first : n;
-}
-
-static int64_t shard_count(int64_t n, int64_t unit, int64_t most) {
-    int64_t units = (n + unit - 1) / unit;
-    return units < most ? units : most;
+RgTensor *rg_policy_logprob(RgTape *tape, RgPolicy *policy, const RgSequences *sequences) {
+    return policy->type->logprob(policy, tape, policy->parameters, sequences);
 }
 
 /* Sequences [first, last) as a batch of their own; offsets on `arena`, tokens shared. */
@@ -135,114 +25,26 @@ static RgSequences *view_of(RgArena *arena, const RgSequences *all, int64_t firs
     return view;
 }
 
-static void count_flops(RgPolicy *policy, ShardSet *set) {
-    for (int64_t s = 0; s < set->used; s++) {
-        double flops = rg_tape_flops(set->shards[s].tape);
-        policy->flops += flops - set->shards[s].counted;
-        set->shards[s].counted = flops;
-    }
-}
+typedef RgTensor *(*Forward)(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
+                             const RgSequences *sequences);
 
-/* Run `forward` on every shard of `set`; record what backward needs if `keep`. */
-static void run_forward(RgPolicy *policy, ShardSet *set, ShardForward forward,
-                        const RgSequences *sequences, bool keep) {
-    RgParameters *parameters = policy->workers->parameters;
-    int64_t n = sequences->count, used = shard_count(n, 2, policy->workers->count);
-    set->used = used;
-    set->kept = keep;
-#pragma omp parallel for num_threads(rg_threads()) schedule(dynamic)
-    for (int64_t s = 0; s < used; s++) {
-        Shard *shard = &set->shards[s];
-        shard->first = shard_start(n, 2, used, s);
-        shard->last = shard_start(n, 2, used, s + 1);
-        RgSequences *view =
-            view_of(rg_tape_arena(shard->tape), sequences, shard->first, shard->last);
-        rg_tape_record(shard->tape, keep);
-        shard->y = forward(policy, shard->tape, &parameters[s], view);
-    }
-    count_flops(policy, set);
-}
-
-/* The shards' gradient buffers of the last run_backward, added to the policy's own: for each
- * parameter in the order of the shards, whatever the threads. */
-static void reduce_gradients(RgPolicy *policy, int64_t shards) {
-    enum { BLOCK = 16384 };
-    const RgParameters *parameters = policy->workers->parameters;
-    int64_t count = policy->parameters->count;
-#pragma omp parallel for num_threads(rg_threads()) schedule(static) if (count > BLOCK)
-    for (int64_t start = 0; start < count; start += BLOCK) {
-        int64_t size = count - start < BLOCK ? count - start : BLOCK;
-        for (int64_t s = 0; s < shards; s++)
-            rg_axpy(size, 1, parameters[s].gradient + start, policy->parameters->gradient + start);
-    }
-}
-
-static void run_backward(RgPolicy *policy, ShardSet *set, RgTensor *dy) {
-    RgParameters *parameters = policy->workers->parameters;
-#pragma omp parallel for num_threads(rg_threads()) schedule(dynamic)
-    for (int64_t s = 0; s < set->used; s++) {
-        Shard *shard = &set->shards[s];
-        memset(parameters[s].gradient, 0, (size_t)parameters[s].count * sizeof(RgReal));
-        RgTensor *part =
-            rg_borrow(shard->tape, RG_SHAPE(shard->last - shard->first), dy->data + shard->first);
-        rg_backward_from(shard->tape, shard->y, part);
-    }
-    reduce_gradients(policy, set->used);
-    count_flops(policy, set);
-}
-
-/* ---- log-probability as one operator ---- */
-
-typedef struct Call {
-    RgPolicy *policy;
-    ShardSet *set;
-    int64_t number;
-} Call;
-
-static void logprob_backward(RgTape *tape, RgTensor *y, RgTensor *dy) {
-    (void)tape;
-    Call *call = y->attributes;
-    RG_ASSERT(call->set->call == call->number); /* the set was not given to a later call */
-    RG_ASSERT(y->inputs[0]->sink); /* rg_gradients through a policy needs a second-order tape */
-    run_backward(call->policy, call->set, dy);
-    call->set->kept = false;
-}
-
-static const RgOperator logprob_operator = {"policy_logprob", logprob_backward, true};
-
-RgTensor *rg_policy_logprob(RgTape *tape, RgPolicy *policy, const RgSequences *sequences) {
-    if (rg_tape_is_second_order(tape))
-        return policy->type->logprob(policy, tape, policy->parameters, sequences);
-
-    struct RgShards *workers = workers_of(policy);
-    ShardSet *set = take_set(workers, tape);
-    Call *call = rg_arena_allocate(rg_tape_arena(tape), sizeof *call);
-    *call = (Call){policy, set, set->call};
-    /* The parameters enter as one leaf, which makes the node wait for a gradient; the gradient
-     * itself goes from the shards straight into the parameters' buffer. */
-    RgTensor *leaf = rg_parameter(tape, policy->parameters, 0);
-    RgTensor *y = rg_tensor_new(tape, RG_SHAPE(sequences->count));
-    y = rg_record(tape, &logprob_operator, y, &leaf, 1, call);
-    run_forward(policy, set, policy->type->logprob, sequences, y->needs_gradient);
-    for (int64_t s = 0; s < set->used; s++) {
-        const Shard *shard = &set->shards[s];
-        memcpy(y->data + shard->first, shard->y->data,
-               (size_t)(shard->last - shard->first) * sizeof *y->data);
-    }
-    return y;
-}
-
-/* Rows of `width` numbers per sequence from shards that record nothing. */
-static void run_values(RgPolicy *policy, ShardForward forward, const RgSequences *sequences,
+/* Rows of `width` numbers per sequence, nothing recorded. So many sequences at a time bound the
+ * memory; an even number, so that pairs, whose prompt is read once, stay together. */
+static void run_values(RgPolicy *policy, Forward forward, const RgSequences *sequences,
                        int64_t width, double *out) {
-    ShardSet *set = take_set(workers_of(policy), NULL);
-    run_forward(policy, set, forward, sequences, false);
-    for (int64_t s = 0; s < set->used; s++) {
-        const Shard *shard = &set->shards[s];
-        for (int64_t i = shard->first * width; i < shard->last * width; i++)
-            out[i] = shard->y->data[i - shard->first * width];
-        rg_tape_reset(shard->tape);
+    enum { AT_ONCE = 64 };
+    RgTape *tape = rg_tape_create();
+    rg_tape_record(tape, false);
+    for (int64_t first = 0; first < sequences->count; first += AT_ONCE) {
+        int64_t last = first + AT_ONCE < sequences->count ? first + AT_ONCE : sequences->count;
+        RgSequences *view = view_of(rg_tape_arena(tape), sequences, first, last);
+        RgTensor *y = forward(policy, tape, policy->parameters, view);
+        for (int64_t i = first * width; i < last * width; i++)
+            out[i] = y->data[i - first * width];
+        rg_tape_reset(tape);
     }
+    policy->flops += rg_tape_flops(tape);
+    rg_tape_destroy(tape);
 }
 
 void rg_policy_logprob_values(RgPolicy *policy, const RgSequences *sequences, double *logprob) {
@@ -268,26 +70,14 @@ void rg_policy_sample(RgPolicy *policy, const RgSequences *prompts, int64_t copi
     for (int64_t i = 0; i < n; i++)
         rg_sequences_append_from(repeated, prompts, i / copies, true);
 
-    int64_t most = policy->shards > 0 ? policy->shards : RG_POLICY_SHARDS;
-    int64_t shards = shard_count(n, copies, most);
     int32_t *tokens = rg_allocate((size_t)(n * limit + 1) * sizeof *tokens);
     int64_t *length = rg_allocate((size_t)(n + 1) * sizeof *length);
-    double *flops = rg_allocate((size_t)(shards + 1) * sizeof *flops);
-#pragma omp parallel for num_threads(rg_threads()) schedule(dynamic)
-    for (int64_t s = 0; s < shards; s++) {
-        int64_t first = shard_start(n, copies, shards, s);
-        int64_t last = shard_start(n, copies, shards, s + 1);
-        flops[s] = policy->type->sample(policy, repeated, first, last, sampling, random,
-                                        tokens + first * limit, length + first);
-    }
+    policy->flops += policy->type->sample(policy, repeated, sampling, random, tokens, length);
 
     rg_sequences_clear(out);
     for (int64_t i = 0; i < n; i++)
         rg_sequences_append(out, rg_sequence_prompt(repeated, i), repeated->prompt_length[i],
                             tokens + i * limit, length[i]);
-    for (int64_t s = 0; s < shards; s++)
-        policy->flops += flops[s];
-    free(flops);
     free(length);
     free(tokens);
     rg_sequences_destroy(repeated);
@@ -298,7 +88,6 @@ void rg_policy_sample(RgPolicy *policy, const RgSequences *prompts, int64_t copi
 RgPolicy *rg_policy_new(const RgPolicyType *type) {
     RgPolicy *policy = rg_allocate(sizeof *policy);
     policy->type = type;
-    policy->shards = RG_POLICY_SHARDS;
     policy->parameters = rg_parameters_create();
     return policy;
 }
@@ -308,7 +97,6 @@ void rg_policy_destroy(RgPolicy *policy) {
         return;
     if (policy->state && !policy->shares_state)
         policy->type->destroy(policy);
-    workers_destroy(policy->workers);
     rg_parameters_destroy(policy->parameters);
     free(policy);
 }
@@ -319,7 +107,6 @@ RgPolicy *rg_policy_clone(const RgPolicy *policy, bool frozen) {
     clone->parameters = rg_parameters_clone(policy->parameters, frozen);
     clone->state = policy->state;
     clone->shares_state = true;
-    clone->shards = policy->shards;
     return clone;
 }
 

@@ -3,19 +3,8 @@
  * Kinds (tabular, log-linear, transformer) register in core/policy/registry.c and are chosen by
  * name. The reference policy of an experiment is a frozen clone.
  *
- * A batch is cut into a fixed number of shards, each with its own tape and gradient buffer, which
- * are run by as many threads as there are and reduced in a fixed order: the number of threads
- * changes who computes a shard, never the bits. Callers see none of that: rg_policy_logprob is one
- * operator on their tape.
- *
- * What a shard keeps for backward belongs to that one call, so any number of calls may lie on one
- * tape. It is taken back at the policy's next call after backward ran, or once the tape was reset
- * or rewound past the call. So: backward may be repeated, but not with another call of the same
- * policy in between.
- *
- * FLOPs of log-probabilities (backward included), features and sampling are counted in
- * policy->flops and not on the caller's tape; except on a second-order tape, where the operators
- * are the tape's own and are counted there alone. */
+ * FLOPs of log-probabilities on a caller's tape are counted there; those of values, features and
+ * sampling in policy->flops. */
 #ifndef RG_CORE_POLICY_POLICY_H
 #define RG_CORE_POLICY_POLICY_H
 
@@ -25,8 +14,6 @@
 #include "core/tensor/tensor.h"
 
 typedef struct RgPolicy RgPolicy;
-
-enum { RG_POLICY_SHARDS = 4 }; /* of a new policy */
 
 /* What the environment asks of a policy. */
 typedef struct RgPolicySpace {
@@ -63,7 +50,7 @@ typedef struct RgPolicyType {
     void (*destroy)(RgPolicy *policy); /* frees `state` only */
 
     /* [sequences->count] log-probabilities of the responses, on `tape`, with `parameters` in place
-     * of the policy's own (same layout; a shard has its own gradient buffer). Thread-safe. */
+     * of the policy's own (same layout). */
     RgTensor *(*logprob)(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
                          const RgSequences *sequences);
 
@@ -73,11 +60,11 @@ typedef struct RgPolicyType {
                           const RgSequences *sequences);
     int64_t (*feature_count)(const RgPolicy *policy);
 
-    /* Draw one response for each prompt i in [first, last): its tokens at
-     * tokens[(i − first) · sampling->response_limit], their number in length[i − first]. The random
-     * numbers of i are those of rg_random_at(random, i). Thread-safe. Returns FLOPs spent. */
-    double (*sample)(RgPolicy *policy, const RgSequences *prompts, int64_t first, int64_t last,
-                     const RgSampling *sampling, RgRandom random, int32_t *tokens, int64_t *length);
+    /* Draw one response for each prompt i: its tokens at tokens[i · sampling->response_limit],
+     * their number in length[i]. The random numbers of i are those of rg_random_at(random, i).
+     * Returns FLOPs spent. */
+    double (*sample)(RgPolicy *policy, const RgSequences *prompts, const RgSampling *sampling,
+                     RgRandom random, int32_t *tokens, int64_t *length);
 
     /* Enumerated kinds only, else NULL: logits of all responses [contexts, responses] on `tape`. */
     RgTensor *(*logits)(RgPolicy *policy, RgTape *tape, RgParameters *parameters);
@@ -97,11 +84,9 @@ typedef struct RgPolicyType {
 struct RgPolicy {
     const RgPolicyType *type;
     RgParameters *parameters;
-    void *state;              /* the kind's own; shared by clones */
-    int64_t shards;           /* a batch is cut into so many; part of what decides the bits */
-    struct RgShards *workers; /* tapes and gradient buffers of the shards; made when needed */
-    double flops;             /* spent so far in log-probabilities, backward and sampling */
-    bool shares_state;        /* a clone: does not destroy `state` */
+    void *state; /* the kind's own; shared by clones */
+    double flops;      /* spent so far in values, features and sampling */
+    bool shares_state; /* a clone: does not destroy `state` */
 };
 
 /* Policy of the named kind, with options drawn from `settings` under `path`. On error NULL is left

@@ -56,31 +56,6 @@ static const RgOption options_table[] = {
     RG_OPTION_END,
 };
 
-/* Views of the parameters: the embedding, that of positions if there is one, so many per layer, the
- * last norm and its bias if it has one, the head if it is not tied. */
-enum LayerWeight {
-    INPUT_NORM,
-    INPUT_NORM_BIAS,
-    QUERY,
-    KEY,
-    VALUE,
-    QUERY_BIAS,
-    KEY_BIAS,
-    VALUE_BIAS,
-    OUTPUT,
-    OUTPUT_BIAS,
-    POST_NORM,
-    POST_NORM_BIAS,
-    GATE,
-    UP,
-    DOWN,
-    GATE_BIAS,
-    UP_BIAS,
-    DOWN_BIAS,
-    LAYER_WEIGHTS,
-};
-enum { EMBEDDING = 0, POSITION_EMBEDDING = 1 };
-
 enum Size { NOTHING, WIDTH, KV_WIDTH, HIDDEN };
 static const struct {
     const char *name;
@@ -128,7 +103,9 @@ static bool has_weight(const RgTransformerOptions *o, enum LayerWeight weight) {
     }
 }
 
-static int layer_view(const RgTransformerOptions *o, int64_t layer, enum LayerWeight weight) {
+int rg_transformer_view(const RgTransformerOptions *o, int64_t layer, enum LayerWeight weight) {
+    if (!has_weight(o, weight))
+        return -1;
     int before = 0, all = 0;
     for (int w = 0; w < LAYER_WEIGHTS; w++) {
         all += has_weight(o, (enum LayerWeight)w);
@@ -138,12 +115,13 @@ static int layer_view(const RgTransformerOptions *o, int64_t layer, enum LayerWe
     return first_layer + (int)layer * all + before;
 }
 
-static int last_norm_view(const RgTransformerOptions *o) {
-    return layer_view(o, o->layers, (enum LayerWeight)0);
+int rg_transformer_last_norm_view(const RgTransformerOptions *o) {
+    return rg_transformer_view(o, o->layers, INPUT_NORM); /* it stands where a next layer's would */
 }
 
-static int head_view(const RgTransformerOptions *o) {
-    return o->tied ? EMBEDDING : last_norm_view(o) + (o->norm == RG_NORM_LAYER ? 2 : 1);
+int rg_transformer_head_view(const RgTransformerOptions *o) {
+    int norm_views = o->norm == RG_NORM_LAYER ? 2 : 1;
+    return o->tied ? EMBEDDING : rg_transformer_last_norm_view(o) + norm_views;
 }
 
 /* ---- dimensions ---- */
@@ -245,7 +223,6 @@ static RgStatus build(RgPolicy *policy, const RgTransformerOptions *given, int64
     rg_rope_angles(o.context, size, (RgReal)o.rope_base, model->angles, model->angles + count);
     model->rope = (RgRopeTable){
         .cosine = model->angles, .sine = model->angles + count, .rows = o.context, .size = size};
-    pthread_mutex_init(&model->tapes_lock, NULL);
     policy->state = model;
     declare(policy->parameters, &o, vocabulary);
     return RG_OK;
@@ -268,35 +245,16 @@ static RgStatus transformer_create(RgPolicy *policy, const void *options,
     }
     double onto_stream = o->initial_deviation / sqrt(2.0 * (double)o->layers);
     for (int64_t layer = 0; layer < o->layers; layer++) {
-        rg_parameters_fill_normal(parameters, layer_view(o, layer, OUTPUT), onto_stream, random);
-        rg_parameters_fill_normal(parameters, layer_view(o, layer, DOWN), onto_stream, random);
+        rg_parameters_fill_normal(parameters, rg_transformer_view(o, layer, OUTPUT), onto_stream, random);
+        rg_parameters_fill_normal(parameters, rg_transformer_view(o, layer, DOWN), onto_stream, random);
     }
     return RG_OK;
 }
 
 static void transformer_destroy(RgPolicy *policy) {
     RgTransformer *model = policy->state;
-    for (int i = 0; i < model->tape_count; i++)
-        rg_tape_destroy(model->tapes[i]);
-    pthread_mutex_destroy(&model->tapes_lock);
-    free(model->tapes);
     free(model->angles);
     free(model);
-}
-
-RgTape *rg_transformer_take_tape(RgTransformer *model) {
-    pthread_mutex_lock(&model->tapes_lock);
-    RgTape *tape = model->tape_count > 0 ? model->tapes[--model->tape_count] : NULL;
-    pthread_mutex_unlock(&model->tapes_lock);
-    return tape ? tape : rg_tape_create();
-}
-
-void rg_transformer_give_tape(RgTransformer *model, RgTape *tape) {
-    rg_tape_reset(tape);
-    pthread_mutex_lock(&model->tapes_lock);
-    model->tapes = rg_reallocate(model->tapes, (size_t)model->tape_count + 1, sizeof(RgTape *));
-    model->tapes[model->tape_count++] = tape;
-    pthread_mutex_unlock(&model->tapes_lock);
 }
 
 RgStatus rg_transformer_create(const RgTransformerOptions *options, int64_t vocabulary,
@@ -324,27 +282,43 @@ int64_t rg_transformer_vocabulary(const RgPolicy *policy) {
 
 /* ---- the parts of a pass ---- */
 
-/* x·Wᵀ */
-static RgTensor *multiply(const RgTransformerPass *pass, RgTensor *x, int view) {
-    if (pass->transposed)
-        return rg_matmul(pass->tape, x, pass->transposed[view]);
-    RgTensor *weight = rg_parameter(pass->tape, pass->parameters, view);
-    return rg_matmul_transposed(pass->tape, x, false, weight, true);
-}
+/* A pass over a model: on this tape, with these weights. */
+typedef struct Pass {
+    const RgTransformer *model;
+    RgTape *tape;
+    RgParameters *parameters;
+} Pass;
 
-/* x·Wᵀ + bias, where the model has one. */
-static RgTensor *linear(const RgTransformerPass *pass, RgTensor *x, int64_t layer,
-                        enum LayerWeight weight, enum LayerWeight bias) {
+/* Token ids of packed sequences, with their positions; on the tape's arena. */
+typedef struct PackedTokens {
+    int64_t count;
+    int32_t *token;    /* [count] */
+    int32_t *position; /* [count], within the sequence */
+    int64_t sequences;
+    int64_t *offset; /* [sequences + 1] */
+    int64_t *prefix; /* [sequences], what each reads on from, or −1 (see rg_attention) */
+} PackedTokens;
+
+/* Queries [n, heads · size], keys and values [n, kv_heads · size] of a layer; queries and keys are
+ * turned to their positions. */
+typedef struct Projections {
+    RgTensor *query, *key, *value;
+} Projections;
+
+/* x·Wᵀ + bias, where the model has one, + onto, where it is not NULL. */
+static RgTensor *linear(const Pass *pass, RgTensor *x, int64_t layer,
+                        enum LayerWeight weight, enum LayerWeight bias, RgTensor *onto) {
     const RgTransformerOptions *o = &pass->model->options;
-    RgTensor *y = multiply(pass, x, layer_view(o, layer, weight));
-    if (!has_weight(o, bias))
-        return y;
-    return rg_add(pass->tape, y,
-                  rg_parameter(pass->tape, pass->parameters, layer_view(o, layer, bias)));
+    RgTape *t = pass->tape;
+    RgTensor *added = NULL;
+    if (has_weight(o, bias))
+        added = rg_parameter(t, pass->parameters, rg_transformer_view(o, layer, bias));
+    return rg_linear(t, x, rg_parameter(t, pass->parameters, rg_transformer_view(o, layer, weight)), added,
+                     onto);
 }
 
 /* The weights of a norm are one view, its biases the next. */
-static RgTensor *norm(const RgTransformerPass *pass, RgTensor *x, int view) {
+static RgTensor *norm(const Pass *pass, RgTensor *x, int view) {
     const RgTransformerOptions *o = &pass->model->options;
     RgTensor *weight = rg_parameter(pass->tape, pass->parameters, view);
     if (o->norm == RG_NORM_RMS)
@@ -353,8 +327,7 @@ static RgTensor *norm(const RgTransformerPass *pass, RgTensor *x, int view) {
     return rg_layer_norm(pass->tape, x, weight, bias, (RgReal)o->norm_epsilon);
 }
 
-RgTensor *rg_transformer_embed(const RgTransformerPass *pass, const int32_t *token,
-                               const int32_t *position, int64_t n) {
+static RgTensor *embed(const Pass *pass, const int32_t *token, const int32_t *position, int64_t n) {
     RgTape *t = pass->tape;
     RgTensor *table = rg_parameter(t, pass->parameters, EMBEDDING);
     RgTensor *x = rg_embedding(t, table, token, n);
@@ -364,64 +337,54 @@ RgTensor *rg_transformer_embed(const RgTransformerPass *pass, const int32_t *tok
     return rg_add(t, x, rg_embedding(t, positions, position, n));
 }
 
-RgProjections rg_transformer_project(const RgTransformerPass *pass, int64_t layer, RgTensor *x,
-                                     const int32_t *position) {
+static Projections project(const Pass *pass, int64_t layer, RgTensor *x, const int32_t *position) {
     const RgTransformer *m = pass->model;
     const RgTransformerOptions *o = &m->options;
-    RgTensor *normed = norm(pass, x, layer_view(o, layer, INPUT_NORM));
-    RgProjections p = {
-        .query = linear(pass, normed, layer, QUERY, QUERY_BIAS),
-        .key = linear(pass, normed, layer, KEY, KEY_BIAS),
+    RgTensor *normed = norm(pass, x, rg_transformer_view(o, layer, INPUT_NORM));
+    Projections p = {
+        .query = linear(pass, normed, layer, QUERY, QUERY_BIAS, NULL),
+        .key = linear(pass, normed, layer, KEY, KEY_BIAS, NULL),
     };
     if (o->positions == RG_POSITIONS_ROTARY) {
         RgRopePairing pairing = (RgRopePairing)o->rope_pairing;
         p.query = rg_rope_by_table(pass->tape, p.query, position, o->heads, &m->rope, pairing);
         p.key = rg_rope_by_table(pass->tape, p.key, position, o->kv_heads, &m->rope, pairing);
     }
-    p.value = linear(pass, normed, layer, VALUE, VALUE_BIAS);
+    p.value = linear(pass, normed, layer, VALUE, VALUE_BIAS, NULL);
     return p;
 }
 
-RgTensor *rg_transformer_finish(const RgTransformerPass *pass, int64_t layer, RgTensor *x,
-                                RgTensor *attended) {
+/* The rest of a layer after attention: output projection, feed-forward part, both residuals. */
+static RgTensor *finish(const Pass *pass, int64_t layer, RgTensor *x, RgTensor *attended) {
     RgTape *t = pass->tape;
     const RgTransformerOptions *o = &pass->model->options;
-    x = rg_add(t, x, linear(pass, attended, layer, OUTPUT, OUTPUT_BIAS));
-    RgTensor *normed = norm(pass, x, layer_view(o, layer, POST_NORM));
+    x = linear(pass, attended, layer, OUTPUT, OUTPUT_BIAS, x);
+    RgTensor *normed = norm(pass, x, rg_transformer_view(o, layer, POST_NORM));
     RgTensor *hidden = o->feed_forward == RG_FEED_FORWARD_GELU
-                           ? rg_gelu(t, linear(pass, normed, layer, UP, UP_BIAS))
-                           : rg_swiglu(t, linear(pass, normed, layer, GATE, GATE_BIAS),
-                                       linear(pass, normed, layer, UP, UP_BIAS));
-    return rg_add(t, x, linear(pass, hidden, layer, DOWN, DOWN_BIAS));
+                           ? rg_gelu(t, linear(pass, normed, layer, UP, UP_BIAS, NULL))
+                           : rg_swiglu(t, linear(pass, normed, layer, GATE, GATE_BIAS, NULL),
+                                       linear(pass, normed, layer, UP, UP_BIAS, NULL));
+    return linear(pass, hidden, layer, DOWN, DOWN_BIAS, x);
 }
 
-RgTensor *rg_transformer_last_norm(const RgTransformerPass *pass, RgTensor *x) {
-    return norm(pass, x, last_norm_view(&pass->model->options));
-}
-
-RgTensor *rg_transformer_logits(const RgTransformerPass *pass, RgTensor *hidden) {
-    return multiply(pass, hidden, head_view(&pass->model->options));
-}
-
-/* Only attention mixes rows: once the last layer has attended, the other rows are done with. */
-RgTensor *rg_transformer_hidden(const RgTransformerPass *pass, const RgPackedTokens *packed,
-                                const int32_t *rows, int64_t row_count, RgProjections *kept) {
+/* Hidden states after the last norm at `rows` [row_count] of the packed tokens: [row_count, width].
+ * Only attention mixes rows: once the last layer has attended, the other rows are done with. */
+static RgTensor *hidden_states(const Pass *pass, const PackedTokens *packed, const int32_t *rows,
+                               int64_t row_count) {
     const RgTransformerOptions *o = &pass->model->options;
     RgTape *t = pass->tape;
-    RgTensor *x = rg_transformer_embed(pass, packed->token, packed->position, packed->count);
+    RgTensor *x = embed(pass, packed->token, packed->position, packed->count);
     for (int64_t layer = 0; layer < o->layers; layer++) {
-        RgProjections p = rg_transformer_project(pass, layer, x, packed->position);
+        Projections p = project(pass, layer, x, packed->position);
         RgTensor *attended = rg_attention(t, p.query, p.key, p.value, packed->offset,
                                           packed->prefix, packed->sequences, o->heads, o->kv_heads);
         if (layer == o->layers - 1) {
             x = rg_embedding(t, x, rows, row_count);
             attended = rg_embedding(t, attended, rows, row_count);
         }
-        x = rg_transformer_finish(pass, layer, x, attended);
-        if (kept)
-            kept[layer] = p;
+        x = finish(pass, layer, x, attended);
     }
-    return rg_transformer_last_norm(pass, x);
+    return norm(pass, x, rg_transformer_last_norm_view(o));
 }
 
 /* ---- log-probabilities and features ---- */
@@ -442,7 +405,7 @@ bool rg_transformer_same_prompt(const RgSequences *s, int64_t a, int64_t b) {
 }
 
 /* Append `count` tokens that start at `position`, read on from sequence `prefix`; its number. */
-static int64_t pack_run(RgPackedTokens *p, const int32_t *token, int64_t count, int64_t position,
+static int64_t pack_run(PackedTokens *p, const int32_t *token, int64_t count, int64_t position,
                         int64_t prefix) {
     for (int64_t j = 0; j < count; j++) {
         p->token[p->count] = token[j];
@@ -456,9 +419,9 @@ static int64_t pack_run(RgPackedTokens *p, const int32_t *token, int64_t count, 
 /* Prompts and responses as runs of their own, so that a prompt that several sequences in a row
  * share is there once. The rows are those `before` places in front of the response tokens: 1 for
  * those that predict them. A response's last tokens that no row is asked of are left out. */
-static RgPackedTokens pack(RgArena *arena, const RgSequences *s, int64_t before, ResponseRows *r) {
+static PackedTokens pack(RgArena *arena, const RgSequences *s, int64_t before, ResponseRows *r) {
     int64_t tokens = s->start[s->count], count = rg_sequences_response_tokens(s);
-    RgPackedTokens p = {.token = RG_ARENA_ARRAY(arena, int32_t, tokens),
+    PackedTokens p = {.token = RG_ARENA_ARRAY(arena, int32_t, tokens),
                         .position = RG_ARENA_ARRAY(arena, int32_t, tokens),
                         .offset = RG_ARENA_ARRAY(arena, int64_t, 2 * s->count + 1),
                         .prefix = RG_ARENA_ARRAY(arena, int64_t, 2 * s->count)};
@@ -492,11 +455,11 @@ static RgPackedTokens pack(RgArena *arena, const RgSequences *s, int64_t before,
 
 static RgTensor *transformer_logprob(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
                                      const RgSequences *sequences) {
-    RgTransformerPass pass = {policy->state, tape, parameters, NULL};
+    Pass pass = {policy->state, tape, parameters};
     ResponseRows rows;
-    RgPackedTokens packed = pack(rg_tape_arena(tape), sequences, 1, &rows);
-    RgTensor *hidden = rg_transformer_hidden(&pass, &packed, rows.row, rows.count, NULL);
-    RgTensor *head = rg_parameter(tape, parameters, head_view(&pass.model->options));
+    PackedTokens packed = pack(rg_tape_arena(tape), sequences, 1, &rows);
+    RgTensor *hidden = hidden_states(&pass, &packed, rows.row, rows.count);
+    RgTensor *head = rg_parameter(tape, parameters, rg_transformer_head_view(&pass.model->options));
     RgTensor *logprob = rg_token_logprob(tape, hidden, head, rows.target);
     return rg_segment_sum(tape, logprob, rows.offset, sequences->count);
 }
@@ -505,10 +468,10 @@ static RgTensor *transformer_logprob(RgPolicy *policy, RgTape *tape, RgParameter
  * none. */
 static RgTensor *transformer_features(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
                                       const RgSequences *sequences) {
-    RgTransformerPass pass = {policy->state, tape, parameters, NULL};
+    Pass pass = {policy->state, tape, parameters};
     ResponseRows rows;
-    RgPackedTokens packed = pack(rg_tape_arena(tape), sequences, 0, &rows);
-    RgTensor *hidden = rg_transformer_hidden(&pass, &packed, rows.row, rows.count, NULL);
+    PackedTokens packed = pack(rg_tape_arena(tape), sequences, 0, &rows);
+    RgTensor *hidden = hidden_states(&pass, &packed, rows.row, rows.count);
     RgTensor *share = rg_filled(tape, RG_SHAPE(sequences->count, 1), 0);
     for (int64_t i = 0; i < sequences->count; i++)
         if (rows.offset[i + 1] > rows.offset[i])

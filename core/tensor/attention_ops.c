@@ -1,8 +1,8 @@
 /* Rotary positions and causal attention over packed sequences: kernels forward and backward, and
  * attention's expansion into primitives for tapes of second order. Attention over a cache, one
  * token at a time, belongs to sampling (core/policy/transformer_sample.c). */
-#include "core/tensor/blas.h"
 #include "core/tensor/kernels.h"
+#include "core/tensor/parallel.h"
 
 /* ---- rotary positions ---- */
 
@@ -27,34 +27,41 @@ void rg_rope_angles(int64_t rows, int64_t size, RgReal base, RgReal *cosine, RgR
     }
 }
 
-/* Turn the pairs (first + p·step, first + p·step + apart) of every head of every row. */
-RG_KERNEL static void rope_rows(int64_t n, const Rope *rope, const RgReal *x, RgReal *y) {
-    int64_t size = rope->table.size, half = size / 2;
-    bool neighbours = rope->pairing == RG_ROPE_NEIGHBOURS;
-    RgReal sign = rope->inverse ? -1 : 1;
-    for (int64_t r = 0; r < n; r++) {
-        const RgReal *cosine = rope->table.cosine + rope->positions[r] * half;
-        const RgReal *sine = rope->table.sine + rope->positions[r] * half;
-        for (int64_t h = 0; h < rope->heads; h++) {
-            const RgReal *from = x + (r * rope->heads + h) * size;
-            RgReal *to = y + (r * rope->heads + h) * size;
-            if (neighbours) {
+/* Turn the pairs (2p, 2p + 1) or (p, p + size/2) of every head of one row. */
+static inline void rope_row(const RgRopeTable *table, int64_t position, int64_t heads,
+                            RgRopePairing pairing, RgReal sign, const RgReal *x, RgReal *y) {
+    int64_t size = table->size, half = size / 2;
+    const RgReal *cosine = table->cosine + position * half, *sine = table->sine + position * half;
+    for (int64_t h = 0; h < heads; h++, x += size, y += size) {
+        if (pairing == RG_ROPE_NEIGHBOURS) {
 #pragma omp simd
-                for (int64_t p = 0; p < half; p++) {
-                    RgReal a = from[2 * p], b = from[2 * p + 1], s = sign * sine[p];
-                    to[2 * p] = a * cosine[p] - b * s;
-                    to[2 * p + 1] = a * s + b * cosine[p];
-                }
-            } else {
+            for (int64_t p = 0; p < half; p++) {
+                RgReal a = x[2 * p], b = x[2 * p + 1], s = sign * sine[p];
+                y[2 * p] = a * cosine[p] - b * s;
+                y[2 * p + 1] = a * s + b * cosine[p];
+            }
+        } else {
 #pragma omp simd
-                for (int64_t p = 0; p < half; p++) {
-                    RgReal a = from[p], b = from[p + half], s = sign * sine[p];
-                    to[p] = a * cosine[p] - b * s;
-                    to[p + half] = a * s + b * cosine[p];
-                }
+            for (int64_t p = 0; p < half; p++) {
+                RgReal a = x[p], b = x[p + half], s = sign * sine[p];
+                y[p] = a * cosine[p] - b * s;
+                y[p + half] = a * s + b * cosine[p];
             }
         }
     }
+}
+
+RG_KERNEL void rg_rope_row(const RgRopeTable *table, int64_t position, int64_t heads,
+                           RgRopePairing pairing, RgReal *x) {
+    rope_row(table, position, heads, pairing, 1, x, x);
+}
+
+RG_KERNEL static void rope_rows(int64_t start, int64_t end, const Rope *rope, const RgReal *x,
+                                RgReal *y) {
+    int64_t width = rope->heads * rope->table.size;
+    for (int64_t r = start; r < end; r++)
+        rope_row(&rope->table, rope->positions[r], rope->heads, rope->pairing,
+                 rope->inverse ? -1 : 1, x + r * width, y + r * width);
 }
 
 /* A rotation's transpose turns the other way, so backward is the same operator. */
@@ -70,7 +77,8 @@ static RgTensor *rope_apply(RgTape *t, RgTensor *x, const Rope *rope) {
     int64_t n = x->shape.size[0];
     RG_ASSERT(x->shape.rank == 2 && x->shape.size[1] == rope->heads * rope->table.size);
     RgTensor *y = rg_tensor_new(t, x->shape);
-    rope_rows(n, rope, x->data, y->data);
+    RG_FOR_PIECES(n, rg_pieces_of_rows(n, x->shape.size[1]),
+                  rope_rows(first, last, rope, x->data, y->data));
     rg_tape_count_flops(t, 3.0 * (double)x->count);
     return rg_record(t, &rope_operator, y, &x, 1,
                      rg_arena_copy(rg_tape_arena(t), rope, sizeof *rope));
@@ -101,11 +109,20 @@ RgTensor *rg_rope(RgTape *t, RgTensor *x, const int32_t *positions, int64_t head
 
 /* ---- attention ---- */
 
+/* Queries are taken in blocks of so many rows: the scores of a block [rows, keys that they see] are
+ * all that is ever held, and half of what a causal mask would hide is not computed. Backward makes
+ * them again from the log of each row's normaliser. */
+enum { BLOCK = 64 };
+
 typedef struct Attention {
     const int64_t *offsets; /* [sequences + 1] */
     const int64_t *prefix;  /* [sequences], or NULL for none */
     int64_t sequences, heads, kv_heads, size;
-    RgReal *probability; /* per sequence and head: [length, before + length], zero where masked */
+    const int64_t *order; /* [sequences], those that share a prefix next to it */
+    const int64_t *group; /* [groups + 1], where in `order` each such group begins */
+    int64_t groups;
+    RgReal *normaliser; /* [n, heads], log Σ exp(score) */
+    int64_t keys;       /* most keys that a row sees */
 } Attention;
 
 /* Rows [start, start + length) of a sequence, which read on from `before` rows at before_start. */
@@ -123,69 +140,27 @@ static Run run_of(const Attention *a, int64_t s) {
     return run;
 }
 
-static int64_t run_scores(Run run) {
-    return run.length * (run.before + run.length);
+/* A block of a run's rows: [from, from + rows) of it, which see keys 0 … keys−1. */
+typedef struct Block {
+    int64_t from, rows, keys;
+} Block;
+
+static Block block_at(Run run, int64_t from) {
+    int64_t rows = run.length - from < BLOCK ? run.length - from : BLOCK;
+    return (Block){.from = from, .rows = rows, .keys = run.before + from + rows};
 }
 
-/* Scores of one head, in all sequences together. */
-static int64_t total_scores(const Attention *a) {
-    int64_t sum = 0;
-    for (int64_t s = 0; s < a->sequences; s++)
-        sum += run_scores(run_of(a, s));
-    return sum;
-}
-
-static int64_t most_scores(const Attention *a) {
-    int64_t most = 0;
+/* Scores that one head computes, over all blocks of all sequences. */
+static double total_scores(const Attention *a) {
+    double sum = 0;
     for (int64_t s = 0; s < a->sequences; s++) {
-        int64_t scores = run_scores(run_of(a, s));
-        most = scores > most ? scores : most;
+        Run run = run_of(a, s);
+        for (int64_t from = 0; from < run.length; from += BLOCK) {
+            Block block = block_at(run, from);
+            sum += (double)(block.rows * block.keys);
+        }
     }
-    return most;
-}
-
-static inline void softmax_in_place(RgReal *x, RgReal scale, int64_t n) {
-    RgReal top = x[0];
-#pragma omp simd reduction(max : top)
-    for (int64_t j = 0; j < n; j++)
-        top = x[j] > top ? x[j] : top;
-    RgReal sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t j = 0; j < n; j++) {
-        x[j] = rg_fast_exp(scale * (x[j] - top));
-        sum += x[j];
-    }
-    RgReal inverse = 1 / sum;
-#pragma omp simd
-    for (int64_t j = 0; j < n; j++)
-        x[j] *= inverse;
-}
-
-/* p [length, before + length]: row i becomes softmax(scale · p[i, 0 … before + i]), then zeros. */
-RG_KERNEL static void causal_softmax(Run run, RgReal scale, RgReal *p) {
-    int64_t columns = run.before + run.length;
-    for (int64_t i = 0; i < run.length; i++) {
-        int64_t seen = run.before + i + 1;
-        softmax_in_place(p + i * columns, scale, seen);
-        memset(p + i * columns + seen, 0, sizeof(RgReal) * (size_t)(columns - seen));
-    }
-}
-
-/* Softmax backward: ds[i, j] = p[i, j]·(dp[i, j] − Σ_k p[i, k]·dp[i, k]), in place in dp. */
-RG_KERNEL static void causal_softmax_backward(Run run, const RgReal *p, RgReal *dp) {
-    int64_t columns = run.before + run.length;
-    for (int64_t i = 0; i < run.length; i++) {
-        const RgReal *pi = p + i * columns;
-        RgReal *di = dp + i * columns, dot = 0;
-        int64_t seen = run.before + i + 1;
-#pragma omp simd reduction(+ : dot)
-        for (int64_t j = 0; j < seen; j++)
-            dot += pi[j] * di[j];
-#pragma omp simd
-        for (int64_t j = 0; j < seen; j++)
-            di[j] = pi[j] * (di[j] - dot);
-        memset(di + seen, 0, sizeof(RgReal) * (size_t)(columns - seen));
-    }
+    return sum;
 }
 
 /* One head of one sequence: where its queries, its own keys and values, and those of its prefix
@@ -203,71 +178,165 @@ static Place place_of(const Attention *a, Run run, int64_t head) {
     return place;
 }
 
-/* scores = x·yᵀ with x like q and y like k: [length, before + length] */
-static void score_product(Run run, Place at, int64_t size, const RgReal *x, const RgReal *y,
-                          RgReal *scores) {
-    int64_t columns = run.before + run.length;
-    rg_gemm(false, true, run.length, run.before, size, 1, x + at.q, at.q_row, y + at.before,
-            at.kv_row, 0, scores, columns);
-    rg_gemm(false, true, run.length, run.length, size, 1, x + at.q, at.q_row, y + at.own, at.kv_row,
-            0, scores + run.before, columns);
+/* scores [rows, keys] = x·yᵀ with x like q and y like k */
+static void score_product(Run run, Block block, Place at, int64_t size, const RgReal *x,
+                          const RgReal *y, RgReal *scores) {
+    const RgReal *rows = x + at.q + block.from * at.q_row;
+    rg_gemm_whole(false, true, block.rows, run.before, size, 1, rows, at.q_row, y + at.before, at.kv_row,
+            0, scores, block.keys);
+    rg_gemm_whole(false, true, block.rows, block.keys - run.before, size, 1, rows, at.q_row, y + at.own,
+            at.kv_row, 0, scores + run.before, block.keys);
 }
 
-/* x = alpha · scores·y, with x like q and y like k */
-static void mix_product(Run run, Place at, int64_t size, RgReal alpha, const RgReal *scores,
+/* x = scores·y, with x like q and y like k */
+static void mix_product(Run run, Block block, Place at, int64_t size, const RgReal *scores,
                         const RgReal *y, RgReal *x) {
-    int64_t columns = run.before + run.length;
-    rg_gemm(false, false, run.length, size, run.length, alpha, scores + run.before, columns,
-            y + at.own, at.kv_row, 0, x + at.q, at.q_row);
+    RgReal *rows = x + at.q + block.from * at.q_row;
+    rg_gemm_whole(false, false, block.rows, size, block.keys - run.before, 1, scores + run.before,
+            block.keys, y + at.own, at.kv_row, 0, rows, at.q_row);
     if (run.before)
-        rg_gemm(false, false, run.length, size, run.before, alpha, scores, columns, y + at.before,
-                at.kv_row, 1, x + at.q, at.q_row);
+        rg_gemm_whole(false, false, block.rows, size, run.before, 1, scores, block.keys, y + at.before,
+                at.kv_row, 1, rows, at.q_row);
 }
 
-/* y += alpha · scoresᵀ·x, with x like q and y like k */
-static void spread_product(Run run, Place at, int64_t size, RgReal alpha, const RgReal *scores,
+/* y += scoresᵀ·x, with x like q and y like k */
+static void spread_product(Run run, Block block, Place at, int64_t size, const RgReal *scores,
                            const RgReal *x, RgReal *y) {
-    int64_t columns = run.before + run.length;
-    rg_gemm(true, false, run.length, size, run.length, alpha, scores + run.before, columns,
-            x + at.q, at.q_row, 1, y + at.own, at.kv_row);
+    const RgReal *rows = x + at.q + block.from * at.q_row;
+    rg_gemm_whole(true, false, block.keys - run.before, size, block.rows, 1, scores + run.before,
+            block.keys, rows, at.q_row, 1, y + at.own, at.kv_row);
     if (run.before)
-        rg_gemm(true, false, run.before, size, run.length, alpha, scores, columns, x + at.q,
-                at.q_row, 1, y + at.before, at.kv_row);
+        rg_gemm_whole(true, false, run.before, size, block.rows, 1, scores, block.keys, rows, at.q_row, 1,
+                y + at.before, at.kv_row);
 }
 
-/* y = P·v with P = softmax(q·kᵀ / sqrt(size)), P written to a->probability if `keep`, else only to
- * one block of it that is used again and again. */
-static void attention_forward(const Attention *a, bool keep, const RgReal *q, const RgReal *k,
-                              const RgReal *v, RgReal *y) {
-    RgReal scale = 1 / (RgReal)sqrt((RgReal)a->size), *p = a->probability;
-    for (int64_t s = 0; s < a->sequences; s++) {
-        Run run = run_of(a, s);
-        for (int64_t h = 0; run.length && h < a->heads; h++) {
-            Place at = place_of(a, run, h);
-            score_product(run, at, a->size, q, k, p);
-            causal_softmax(run, scale, p);
-            mix_product(run, at, a->size, 1, p, v, y);
-            p += keep ? run_scores(run) : 0;
+/* scores [rows, keys] become exp(scale·(score − the row's largest)), zero where masked; the log of
+ * the row's normaliser goes to normaliser[row · stride], 1 / Σ to inverse [rows]. */
+RG_KERNEL static void causal_exp(Run run, Block block, RgReal scale, RgReal *scores,
+                                 int64_t stride, RgReal *normaliser, RgReal *inverse) {
+    for (int64_t i = 0; i < block.rows; i++) {
+        RgReal *row = scores + i * block.keys, top = row[0], sum = 0;
+        int64_t seen = run.before + block.from + i + 1;
+#pragma omp simd reduction(max : top)
+        for (int64_t j = 0; j < seen; j++)
+            top = row[j] > top ? row[j] : top;
+#pragma omp simd reduction(+ : sum)
+        for (int64_t j = 0; j < seen; j++) {
+            row[j] = rg_fast_exp(scale * (row[j] - top));
+            sum += row[j];
         }
+        memset(row + seen, 0, sizeof *row * (size_t)(block.keys - seen));
+        normaliser[i * stride] = scale * top + (RgReal)log(sum);
+        inverse[i] = 1 / sum;
     }
 }
 
-/* dv += Pᵀ·dy,  dP = dy·vᵀ,  dS = softmax backward,  dq = scale·dS·k,  dk += scale·dSᵀ·q. */
-static void attention_gradients(const Attention *a, const RgTensor *y, const RgReal *dy,
-                                RgReal *scratch, RgReal *dq, RgReal *dk, RgReal *dv) {
-    const RgReal *q = y->inputs[0]->data, *k = y->inputs[1]->data, *v = y->inputs[2]->data;
-    RgReal scale = 1 / (RgReal)sqrt((RgReal)a->size);
-    const RgReal *p = a->probability;
-    for (int64_t s = 0; s < a->sequences; s++) {
-        Run run = run_of(a, s);
-        for (int64_t h = 0; run.length && h < a->heads; h++, p += run_scores(run)) {
-            Place at = place_of(a, run, h);
-            spread_product(run, at, a->size, 1, p, dy, dv);
-            score_product(run, at, a->size, dy, v, scratch);
-            causal_softmax_backward(run, p, scratch);
-            mix_product(run, at, a->size, scale, scratch, k, dq);
-            spread_product(run, at, a->size, scale, scratch, q, dk);
+/* y[row] *= factor[row], rows `stride` apart */
+RG_KERNEL static void scale_rows(int64_t rows, int64_t size, int64_t stride, const RgReal *factor,
+                                 RgReal *y) {
+    for (int64_t i = 0; i < rows; i++)
+#pragma omp simd
+        for (int64_t d = 0; d < size; d++)
+            y[i * stride + d] *= factor[i];
+}
+
+/* One head of one sequence: y = softmax(q·kᵀ / sqrt(size))·v. */
+static void attend(const Attention *a, int64_t sequence, int64_t head, const RgReal *q,
+                   const RgReal *k, const RgReal *v, RgReal *scores, RgReal *y) {
+    RgReal scale = 1 / (RgReal)sqrt((RgReal)a->size), inverse[BLOCK];
+    Run run = run_of(a, sequence);
+    Place at = place_of(a, run, head);
+    for (int64_t from = 0; from < run.length; from += BLOCK) {
+        Block block = block_at(run, from);
+        score_product(run, block, at, a->size, q, k, scores);
+        causal_exp(run, block, scale, scores, a->heads,
+                   a->normaliser + (run.start + from) * a->heads + head, inverse);
+        mix_product(run, block, at, a->size, scores, v, y);
+        scale_rows(block.rows, a->size, at.q_row, inverse, y + at.q + from * at.q_row);
+    }
+}
+
+/* Scratch of one thread: scores of a block, twice. */
+static RgReal *scratch_of(const Attention *a, RgReal *scratch) {
+    return scratch + rg_thread_number() * 2 * BLOCK * a->keys;
+}
+
+static RgReal *scratch_new(RgTape *t, const Attention *a) {
+    return RG_ARENA_ARRAY(rg_tape_arena(t), RgReal, rg_threads() * 2 * BLOCK * a->keys);
+}
+
+/* Work below which waking other threads up does not pay, in scores. */
+static const double least_scores = 4096;
+
+static void attention_forward(const Attention *a, const RgReal *q, const RgReal *k, const RgReal *v,
+                              RgReal *scratch, RgReal *y) {
+    int64_t tasks = a->sequences * a->heads;
+    bool many = total_scores(a) * (double)a->heads > least_scores;
+#pragma omp parallel for num_threads(rg_threads()) schedule(dynamic) if (many)
+    for (int64_t task = 0; task < tasks; task++)
+        attend(a, task / a->heads, task % a->heads, q, k, v, scratch_of(a, scratch), y);
+}
+
+/* P = exp(scale·scores − normaliser) and D = Σ y·dy of each row, then dS = scale·P·(dP − D): scores
+ * become P, dp becomes dS; both zero where masked. y and dy are rows `stride` apart. */
+RG_KERNEL static void causal_slopes(Run run, Block block, int64_t size, const RgReal *normaliser,
+                                    int64_t heads, const RgReal *y, const RgReal *dy,
+                                    int64_t stride, RgReal *scores, RgReal *dp) {
+    RgReal scale = 1 / (RgReal)sqrt((RgReal)size);
+    for (int64_t i = 0; i < block.rows; i++) {
+        RgReal *p = scores + i * block.keys, *ds = dp + i * block.keys, dot = 0;
+        RgReal shift = normaliser[i * heads];
+        int64_t seen = run.before + block.from + i + 1;
+#pragma omp simd reduction(+ : dot)
+        for (int64_t d = 0; d < size; d++)
+            dot += y[i * stride + d] * dy[i * stride + d];
+#pragma omp simd
+        for (int64_t j = 0; j < seen; j++) {
+            p[j] = rg_fast_exp(scale * p[j] - shift);
+            ds[j] = scale * p[j] * (ds[j] - dot);
         }
+        memset(p + seen, 0, sizeof *p * (size_t)(block.keys - seen));
+        memset(ds + seen, 0, sizeof *ds * (size_t)(block.keys - seen));
+    }
+}
+
+/* Where the gradients of q, k and v go. */
+typedef struct Slopes {
+    RgReal *q, *k, *v;
+} Slopes;
+
+/* One head of one sequence: dv += Pᵀ·dy,  dP = dy·vᵀ,  dq = dS·k,  dk += dSᵀ·q. */
+static void attend_backward(const Attention *a, const RgTensor *y, const RgReal *dy,
+                            int64_t sequence, int64_t head, RgReal *scores, Slopes d) {
+    const RgReal *q = y->inputs[0]->data, *k = y->inputs[1]->data, *v = y->inputs[2]->data;
+    Run run = run_of(a, sequence);
+    Place at = place_of(a, run, head);
+    RgReal *dp = scores + BLOCK * a->keys;
+    for (int64_t from = 0; from < run.length; from += BLOCK) {
+        Block block = block_at(run, from);
+        int64_t row = at.q + from * at.q_row;
+        score_product(run, block, at, a->size, q, k, scores);
+        score_product(run, block, at, a->size, dy, v, dp);
+        causal_slopes(run, block, a->size, a->normaliser + (run.start + from) * a->heads + head,
+                      a->heads, y->data + row, dy + row, at.q_row, scores, dp);
+        spread_product(run, block, at, a->size, scores, dy, d.v);
+        mix_product(run, block, at, a->size, dp, k, d.q);
+        spread_product(run, block, at, a->size, dp, q, d.k);
+    }
+}
+
+/* What adds to the same keys is one task: a group of sequences, and the heads that share a key
+ * head. */
+static void attention_gradients(const Attention *a, const RgTensor *y, const RgReal *dy,
+                                RgReal *scratch, Slopes d) {
+    int64_t tasks = a->groups * a->kv_heads, shared = a->heads / a->kv_heads;
+    bool many = total_scores(a) * (double)a->heads > least_scores;
+#pragma omp parallel for num_threads(rg_threads()) schedule(dynamic) if (many)
+    for (int64_t task = 0; task < tasks; task++) {
+        int64_t group = task / a->kv_heads, first_head = task % a->kv_heads * shared;
+        for (int64_t i = a->group[group]; i < a->group[group + 1]; i++)
+            for (int64_t head = first_head; head < first_head + shared; head++)
+                attend_backward(a, y, dy, a->order[i], head, scratch_of(a, scratch), d);
     }
 }
 
@@ -277,10 +346,9 @@ static void attention_backward(RgTape *t, RgTensor *y, RgTensor *dy) {
     RgTensor *dk = rg_filled(t, y->inputs[1]->shape, 0);
     RgTensor *dv = rg_filled(t, y->inputs[2]->shape, 0);
     RgArenaMark mark = rg_arena_mark(rg_tape_arena(t));
-    RgReal *scratch = RG_ARENA_ARRAY(rg_tape_arena(t), RgReal, most_scores(a));
-    attention_gradients(a, y, dy->data, scratch, dq->data, dk->data, dv->data);
+    attention_gradients(a, y, dy->data, scratch_new(t, a), (Slopes){dq->data, dk->data, dv->data});
     rg_arena_rewind(rg_tape_arena(t), mark);
-    rg_tape_count_flops(t, (double)(total_scores(a) * a->heads * (8 * a->size + 4)));
+    rg_tape_count_flops(t, total_scores(a) * (double)(a->heads * (10 * a->size + 14)));
     rg_add_gradient(t, y->inputs[0], dq);
     rg_add_gradient(t, y->inputs[1], dk);
     rg_add_gradient(t, y->inputs[2], dv);
@@ -340,6 +408,31 @@ static RgTensor *attention_expanded(RgTape *t, const Attention *a, RgTensor *q, 
     return count ? rg_concatenate(t, 0, outputs, count) : q;
 }
 
+/* Put the sequences that read on from another behind it. */
+static void attention_group(RgArena *arena, Attention *a) {
+    int64_t *order = RG_ARENA_ARRAY(arena, int64_t, a->sequences);
+    int64_t *group = RG_ARENA_ARRAY(arena, int64_t, a->sequences + 1);
+    int64_t *followers = rg_arena_allocate_zeroed(arena, sizeof(int64_t) * (size_t)a->sequences);
+    for (int64_t s = 0; a->prefix && s < a->sequences; s++)
+        if (a->prefix[s] >= 0)
+            followers[a->prefix[s]]++;
+    int64_t *next = RG_ARENA_ARRAY(arena, int64_t, a->sequences);
+    int64_t place = 0;
+    for (int64_t s = 0; s < a->sequences; s++) {
+        if (a->prefix && a->prefix[s] >= 0) {
+            order[next[a->prefix[s]]++] = s;
+            continue;
+        }
+        group[a->groups++] = place;
+        order[place] = s;
+        next[s] = place + 1;
+        place += 1 + followers[s];
+    }
+    group[a->groups] = place;
+    a->order = order;
+    a->group = group;
+}
+
 static Attention *attention_keep(RgArena *arena, const int64_t *offsets, const int64_t *prefix,
                                  int64_t sequences) {
     Attention *a = RG_ARENA_ARRAY(arena, Attention, 1);
@@ -349,6 +442,11 @@ static Attention *attention_keep(RgArena *arena, const int64_t *offsets, const i
         a->prefix = rg_arena_copy(arena, prefix, sizeof *prefix * (size_t)sequences);
     for (int64_t s = 0; prefix && s < sequences; s++)
         RG_ASSERT(prefix[s] == -1 || (prefix[s] >= 0 && prefix[s] < s && prefix[prefix[s]] == -1));
+    attention_group(arena, a);
+    for (int64_t s = 0; s < sequences; s++) {
+        Run run = run_of(a, s);
+        a->keys = run.before + run.length > a->keys ? run.before + run.length : a->keys;
+    }
     return a;
 }
 
@@ -367,12 +465,10 @@ RgTensor *rg_attention(RgTape *t, RgTensor *q, RgTensor *k, RgTensor *v, const i
         return attention_expanded(t, a, q, k, v);
 
     RgTensor *inputs[] = {q, k, v}, *y = rg_tensor_new(t, q->shape);
-    bool keep = rg_will_record(t, inputs, 3);
+    a->normaliser = RG_ARENA_ARRAY(arena, RgReal, q->shape.size[0] * heads);
     RgArenaMark mark = rg_arena_mark(arena);
-    a->probability = RG_ARENA_ARRAY(arena, RgReal, keep ? total_scores(a) * heads : most_scores(a));
-    attention_forward(a, keep, q->data, k->data, v->data, y->data);
-    if (!keep)
-        rg_arena_rewind(arena, mark);
-    rg_tape_count_flops(t, (double)(total_scores(a) * heads * (4 * a->size + 10)));
+    attention_forward(a, q->data, k->data, v->data, scratch_new(t, a), y->data);
+    rg_arena_rewind(arena, mark);
+    rg_tape_count_flops(t, total_scores(a) * (double)(heads * (4 * a->size + 10)));
     return rg_record(t, &attention_operator, y, inputs, 3, a);
 }

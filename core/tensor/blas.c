@@ -1,10 +1,10 @@
 /* The only file that calls BLAS and LAPACK.
  *
  * BLAS always runs on one thread: how it cuts a product among several is not ours to know, and the
- * bits of a result may not depend on it. Threads work on shards of a batch instead. OpenBLAS takes
- * OpenMP's default number of threads for its own whenever that changes, so the default stays at 1
- * and parallel regions name their number: num_threads(rg_threads()). */
-#include "core/tensor/blas.h"
+ * bits of a result may not depend on it. Large products are cut here instead, by their shape.
+ * OpenBLAS takes OpenMP's default number of threads for its own whenever that changes, so the
+ * default stays at 1 and parallel regions name their number: num_threads(rg_threads()). */
+#include "core/tensor/parallel.h"
 
 #include <cblas.h>
 #include <lapacke.h>
@@ -29,28 +29,91 @@ static void scale_matrix(int64_t m, int64_t n, RgReal beta, RgReal *c, int64_t l
             c[i * ldc + j] = beta == 0 ? 0 : beta * c[i * ldc + j];
 }
 
-void rg_gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, RgReal alpha,
-             const RgReal *a, int64_t lda, const RgReal *b, int64_t ldb, RgReal beta, RgReal *c,
-             int64_t ldc) {
-    pthread_once(&blas_once, blas_start);
-    if (m == 0 || n == 0)
+/* A product as BLAS takes it. */
+typedef struct Product {
+    bool transpose_a, transpose_b;
+    int64_t m, n, k;
+    RgReal alpha, beta;
+    const RgReal *a, *b;
+    RgReal *c;
+    int64_t lda, ldb, ldc;
+} Product;
+
+static void product_run(const Product *p) {
+    if (p->m == 0 || p->n == 0)
         return;
-    if (k == 0) {
-        scale_matrix(m, n, beta, c, ldc);
+    if (p->k == 0) {
+        scale_matrix(p->m, p->n, p->beta, p->c, p->ldc);
         return;
     }
-    RG_ASSERT(m <= INT32_MAX && n <= INT32_MAX && k <= INT32_MAX);
 #ifdef RG_DOUBLE
     cblas_dgemm(
 #else
     cblas_sgemm(
 #endif
-        CblasRowMajor, transpose_a ? CblasTrans : CblasNoTrans,
-        transpose_b ? CblasTrans : CblasNoTrans, (blasint)m, (blasint)n, (blasint)k, alpha, a,
-        (blasint)lda, b, (blasint)ldb, beta, c, (blasint)ldc);
+        CblasRowMajor, p->transpose_a ? CblasTrans : CblasNoTrans,
+        p->transpose_b ? CblasTrans : CblasNoTrans, (blasint)p->m, (blasint)p->n, (blasint)p->k,
+        p->alpha, p->a, (blasint)p->lda, p->b, (blasint)p->ldb, p->beta, p->c, (blasint)p->ldc);
 }
 
-double rg_dot(int64_t n, const RgReal *a, const RgReal *b) {
+/* Rows [first, last) of the product. */
+static void product_rows(Product p, int64_t first, int64_t last) {
+    p.a += first * (p.transpose_a ? 1 : p.lda);
+    p.c += first * p.ldc;
+    p.m = last - first;
+    product_run(&p);
+}
+
+static void product_columns(Product p, int64_t first, int64_t last) {
+    p.b += first * (p.transpose_b ? p.ldb : 1);
+    p.c += first;
+    p.n = last - first;
+    product_run(&p);
+}
+
+/* Pieces along a side of the product: BLAS copies the other operand once for each, so none may be
+ * thin, and a piece has to be worth a thread's waking up. */
+static RgPieces product_pieces(int64_t side, double flops) {
+    enum { THICK = 128, KERNEL_ROWS = 16 };
+    const double worth = 8e6;
+    RgPieces pieces = rg_pieces(side, THICK);
+    if (pieces.count == 1 && side >= THICK)
+        pieces.count = 2;
+    while (pieces.count > 1 && flops < worth * (double)pieces.count)
+        pieces.count /= 2;
+    pieces.size = (side + pieces.count - 1) / pieces.count;
+    pieces.size = (pieces.size + KERNEL_ROWS - 1) / KERNEL_ROWS * KERNEL_ROWS;
+    return pieces;
+}
+
+static void product_start(const Product *p) {
+    pthread_once(&blas_once, blas_start);
+    RG_ASSERT(p->m <= INT32_MAX && p->n <= INT32_MAX && p->k <= INT32_MAX);
+}
+
+void rg_gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, RgReal alpha,
+             const RgReal *a, int64_t lda, const RgReal *b, int64_t ldb, RgReal beta, RgReal *c,
+             int64_t ldc) {
+    const Product p = {transpose_a, transpose_b, m, n, k, alpha, beta, a, b, c, lda, ldb, ldc};
+    product_start(&p);
+    RgPieces pieces = product_pieces(m >= n ? m : n, 2 * (double)m * (double)n * (double)k);
+    if (pieces.count == 1)
+        product_run(&p);
+    else if (m >= n)
+        RG_FOR_PIECES(m, pieces, product_rows(p, first, last));
+    else
+        RG_FOR_PIECES(n, pieces, product_columns(p, first, last));
+}
+
+void rg_gemm_whole(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k,
+                   RgReal alpha, const RgReal *a, int64_t lda, const RgReal *b, int64_t ldb,
+                   RgReal beta, RgReal *c, int64_t ldc) {
+    const Product p = {transpose_a, transpose_b, m, n, k, alpha, beta, a, b, c, lda, ldb, ldc};
+    product_start(&p);
+    product_run(&p);
+}
+
+static double dot_piece(int64_t n, const RgReal *a, const RgReal *b) {
     /* Eight sums side by side, so that additions need not wait for one another. */
     double partial[8] = {0};
     int64_t i = 0;
@@ -65,9 +128,23 @@ double rg_dot(int64_t n, const RgReal *a, const RgReal *b) {
     return sum;
 }
 
-void rg_axpy(int64_t n, RgReal alpha, const RgReal *x, RgReal *y) {
+double rg_dot(int64_t n, const RgReal *a, const RgReal *b) {
+    double partial[RG_PIECES_MOST] = {0}, sum = 0;
+    RG_FOR_PIECES(n, rg_pieces(n, RG_LEAST_NUMBERS),
+                  partial[piece] = dot_piece(last - first, a + first, b + first));
+    for (int i = 0; i < RG_PIECES_MOST; i++)
+        sum += partial[i];
+    return sum;
+}
+
+static void axpy_piece(int64_t n, RgReal alpha, const RgReal *x, RgReal *y) {
     for (int64_t i = 0; i < n; i++)
         y[i] += alpha * x[i];
+}
+
+void rg_axpy(int64_t n, RgReal alpha, const RgReal *x, RgReal *y) {
+    RG_FOR_PIECES(n, rg_pieces(n, RG_LEAST_NUMBERS),
+                  axpy_piece(last - first, alpha, x + first, y + first));
 }
 
 int64_t rg_solve_symmetric(int64_t n, const double *a, const double *b, double cutoff, double *x) {
@@ -107,6 +184,10 @@ void rg_threads_set(int threads) {
 
 int rg_threads(void) {
     return thread_count;
+}
+
+int rg_thread_number(void) {
+    return omp_get_thread_num();
 }
 
 const char *rg_blas_core(void) {

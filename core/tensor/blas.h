@@ -5,10 +5,15 @@
 #include "core/base.h"
 
 /* c = alpha · op(a) · op(b) + beta · c, row-major; op(a) is [m, k], op(b) is [k, n]. `lda`, `ldb`,
- * `ldc` are the row strides of the arrays as stored. */
+ * `ldc` are the row strides of the arrays as stored. Large products run on rg_threads() threads. */
 void rg_gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, RgReal alpha,
              const RgReal *a, int64_t lda, const RgReal *b, int64_t ldb, RgReal beta, RgReal *c,
              int64_t ldc);
+
+/* The same on the caller's thread alone: for those who have cut their work themselves. */
+void rg_gemm_whole(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k,
+                   RgReal alpha, const RgReal *a, int64_t lda, const RgReal *b, int64_t ldb,
+                   RgReal beta, RgReal *c, int64_t ldc);
 
 double rg_dot(int64_t n, const RgReal *a, const RgReal *b); /* summed in double, fixed order */
 void rg_axpy(int64_t n, RgReal alpha, const RgReal *x, RgReal *y); /* y += alpha·x */
@@ -18,9 +23,10 @@ void rg_axpy(int64_t n, RgReal alpha, const RgReal *x, RgReal *y); /* y += alpha
  * Returns the rank used. */
 int64_t rg_solve_symmetric(int64_t n, const double *a, const double *b, double cutoff, double *x);
 
-/* Threads for parallel regions; BLAS inside one runs on one thread. Bits do not depend on it. */
+/* Threads for parallel regions. Bits do not depend on it. */
 void rg_threads_set(int threads);
 int rg_threads(void);
+int rg_thread_number(void); /* of the caller in its parallel region, from 0 */
 
 /* Name of the BLAS kernel set in use ("SkylakeX", "Zen"): bits repeat only on the same one. */
 const char *rg_blas_core(void);

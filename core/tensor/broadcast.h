@@ -21,16 +21,18 @@ RgBroadcast rg_broadcast_walk(RgShape full, RgShape a, RgShape b);
 /* Run `body` for each innermost run: it sees `row` (its number), and a_at, b_at (first offsets). */
 #define RG_BROADCAST_ROWS(walk, body)                                                              \
     do {                                                                                           \
-        int64_t row = 0;                                                                           \
-        for (int64_t i_ = 0; i_ < (walk).size[0]; i_++)                                            \
-            for (int64_t j_ = 0; j_ < (walk).size[1]; j_++)                                        \
-                for (int64_t k_ = 0; k_ < (walk).size[2]; k_++, row++) {                           \
-                    int64_t a_at = i_ * (walk).a_stride[0] + j_ * (walk).a_stride[1] +             \
-                                   k_ * (walk).a_stride[2];                                        \
-                    int64_t b_at = i_ * (walk).b_stride[0] + j_ * (walk).b_stride[1] +             \
-                                   k_ * (walk).b_stride[2];                                        \
-                    body;                                                                          \
-                }                                                                                  \
+        int64_t rows_ = (walk).size[0] * (walk).size[1] * (walk).size[2];                          \
+        for (int64_t row = 0; row < rows_; row++) {                                                \
+            int64_t a_at = rg_broadcast_at(&(walk), (walk).a_stride, row);                         \
+            int64_t b_at = rg_broadcast_at(&(walk), (walk).b_stride, row);                         \
+            body;                                                                                  \
+        }                                                                                          \
     } while (0)
+
+/* First offset of innermost run `row` in the array with these strides. */
+static inline int64_t rg_broadcast_at(const RgBroadcast *walk, const int64_t *stride, int64_t row) {
+    int64_t k = row % walk->size[2], rest = row / walk->size[2];
+    return rest / walk->size[1] * stride[0] + rest % walk->size[1] * stride[1] + k * stride[2];
+}
 
 #endif

@@ -2,16 +2,17 @@
  * variable. Each forward stands beside its backward, which is written in operators, so that it can
  * be differentiated in turn. */
 #include "core/tensor/broadcast.h"
+#include "core/tensor/parallel.h"
 #include "core/tensor/real_math.h"
-#include "core/tensor/tensor.h"
 
 /* ---- arithmetic ---- */
 
 /* `a` and `b` may each stand still (stride 0) or go along (stride 1); each of the loops can be
  * vectorised. */
 #define BINARY_KERNEL(id, expression)                                                              \
-    static void id##_row(int64_t n, const RgReal *restrict a, int64_t a_stride,                    \
-                         const RgReal *restrict b, int64_t b_stride, RgReal *restrict y) {         \
+    RG_KERNEL static void id##_row(int64_t n, const RgReal *restrict a, int64_t a_stride,          \
+                                   const RgReal *restrict b, int64_t b_stride,                     \
+                                   RgReal *restrict y) {                                           \
         if (a_stride == 1 && b_stride == 1) {                                                      \
             for (int64_t i = 0; i < n; i++) {                                                      \
                 RgReal p = a[i], q = b[i];                                                         \
@@ -35,14 +36,30 @@
 typedef void BinaryRow(int64_t n, const RgReal *a, int64_t a_stride, const RgReal *b,
                        int64_t b_stride, RgReal *y);
 
+/* Run `kernel` over the walk: over the innermost runs, or within the one that there is. */
+static void binary_run(BinaryRow *kernel, const RgBroadcast *walk, const RgReal *a, const RgReal *b,
+                       RgReal *y) {
+    int64_t rows = walk->size[0] * walk->size[1] * walk->size[2], n = walk->size[3];
+    int64_t a_step = walk->a_stride[3], b_step = walk->b_stride[3];
+    if (rows == 1)
+        RG_FOR_PIECES(n, rg_pieces(n, RG_LEAST_NUMBERS),
+                      kernel(last - first, a + first * a_step, a_step, b + first * b_step, b_step,
+                             y + first));
+    else
+        RG_FOR_PIECES(rows, rg_pieces_of_rows(rows, n),
+                      for (int64_t row = first; row < last; row++)
+                          kernel(n, a + rg_broadcast_at(walk, walk->a_stride, row), a_step,
+                                 b + rg_broadcast_at(walk, walk->b_stride, row), b_step,
+                                 y + row * n));
+}
+
 static RgTensor *binary(RgTape *t, const RgOperator *op, BinaryRow *kernel, RgTensor *a,
                         RgTensor *b) {
     RgShape shape = rg_broadcast_shape(a->shape, b->shape);
     RgTensor *y = rg_tensor_new(t, shape);
     RgBroadcast walk = rg_broadcast_walk(shape, a->shape, b->shape);
-    int64_t n = walk.size[3];
-    RG_BROADCAST_ROWS(walk, kernel(n, a->data + a_at, walk.a_stride[3], b->data + b_at,
-                                   walk.b_stride[3], y->data + row * n));
+    if (y->count > 0)
+        binary_run(kernel, &walk, a->data, b->data, y->data);
     rg_tape_count_flops(t, (double)y->count);
     return rg_record(t, op, y, (RgTensor *[]){a, b}, 2, NULL);
 }
@@ -123,7 +140,8 @@ typedef void UnaryRow(int64_t n, const RgReal *x, RgReal constant, RgReal *y);
 static RgTensor *unary(RgTape *t, const RgOperator *op, UnaryRow *kernel, RgTensor *x,
                        RgReal constant) {
     RgTensor *y = rg_tensor_new(t, x->shape);
-    kernel(x->count, x->data, constant, y->data);
+    RG_FOR_PIECES(x->count, rg_pieces(x->count, RG_LEAST_NUMBERS / 4),
+                  kernel(last - first, x->data + first, constant, y->data + first));
     rg_tape_count_flops(t, (double)y->count);
     RgReal *kept =
         x->needs_gradient ? rg_arena_copy(rg_tape_arena(t), &constant, sizeof constant) : NULL;
@@ -324,6 +342,10 @@ static void gelu_backward(RgTape *t, RgTensor *y, RgTensor *dy) {
     rg_add_gradient(t, x, rg_mul(t, dy, slope));
 }
 UNARY_OPERATOR(gelu, gelu_at(v))
+
+void rg_gelu_values(int64_t n, const RgReal *x, RgReal *y) {
+    gelu_row(n, x, 0, y);
+}
 
 RgTensor *rg_gelu(RgTape *t, RgTensor *x) {
     return unary(t, &gelu_operator, gelu_row, x, 0);

@@ -1,80 +1,204 @@
-/* The vocabulary head: log-probabilities of target tokens, head and log-softmax in one, in chunks
- * of rows, so that rows × vocabulary is never held at once; backward computes the logits again. */
-#include "core/tensor/blas.h"
+/* The vocabulary head: log-probabilities of target tokens, head and log-softmax in one. Logits are
+ * made in tiles of rows × tokens that stay in the cache, and never held all at once; backward makes
+ * them again. The vocabulary is cut into pieces, each of which has its part of the head's gradient
+ * to itself, and sums up its own share of the hidden states'. */
 #include "core/tensor/kernels.h"
+#include "core/tensor/parallel.h"
 
-enum { CHUNK_ROWS = 256 };
+enum {
+    TILE_ROWS = 256,
+    TILE_TOKENS = 512,
+    CHUNK_ROWS = 1024, /* whose shares of the gradient are held for all pieces at once */
+    LEAST_TOKENS = 128,
+};
 
 typedef struct TokenLogprob {
     const int32_t *target; /* [n] */
     RgReal *normaliser;    /* [n], log Σ exp(logit) */
 } TokenLogprob;
 
-/* Rows of logits [n, v] to their log-sum-exp and the log-probability of their targets. */
-RG_KERNEL static void pick_rows(int64_t n, int64_t v, const RgReal *logits, const int32_t *target,
-                                RgReal *normaliser, RgReal *y) {
-    for (int64_t r = 0; r < n; r++) {
-        const RgReal *row = logits + r * v;
-        RgReal top = row[0], sum = 0;
+/* Rows [row, row + rows) and tokens [token, token + tokens). */
+typedef struct Tile {
+    int64_t row, rows, token, tokens;
+} Tile;
+
+static RgPieces vocabulary_pieces(int64_t v) {
+    return rg_pieces(v, LEAST_TOKENS);
+}
+
+/* Tokens of a tile in a piece of so many: tiles of a piece are about alike. */
+static int64_t tile_tokens(int64_t tokens) {
+    int64_t tiles = (tokens + TILE_TOKENS - 1) / TILE_TOKENS;
+    return (tokens + tiles - 1) / tiles;
+}
+
+static Tile tile_at(int64_t row, int64_t end_row, int64_t token, int64_t tokens, int64_t end) {
+    return (Tile){.row = row,
+                  .rows = end_row - row < TILE_ROWS ? end_row - row : TILE_ROWS,
+                  .token = token,
+                  .tokens = end - token < tokens ? end - token : tokens};
+}
+
+static void tile_logits(const RgTensor *hidden, const RgTensor *head, Tile tile, RgReal *logits) {
+    int64_t d = hidden->shape.size[1];
+    rg_gemm_whole(false, true, tile.rows, tile.tokens, d, 1, hidden->data + tile.row * d, d,
+            head->data + tile.token * d, d, 0, logits, tile.tokens);
+}
+
+static RgReal *tiles_new(RgTape *t) {
+    return RG_ARENA_ARRAY(rg_tape_arena(t), RgReal, rg_threads() * TILE_ROWS * TILE_TOKENS);
+}
+
+static RgReal *tile_of_thread(RgReal *tiles) {
+    return tiles + rg_thread_number() * TILE_ROWS * TILE_TOKENS;
+}
+
+/* ---- forward ---- */
+
+/* What a piece of the vocabulary knows of its logits: the largest of each row, and the sum of exp
+ * of what they are below it. */
+typedef struct Share {
+    RgReal *top, *sum; /* [n] */
+} Share;
+
+/* Take a tile's logits into the share, and its targets' logits into y. */
+RG_KERNEL static void take_tile(Tile tile, const RgReal *logits, const int32_t *target, Share share,
+                                RgReal *y) {
+    for (int64_t r = 0; r < tile.rows; r++) {
+        const RgReal *row = logits + r * tile.tokens;
+        int64_t at = tile.row + r;
+        RgReal top = share.top[at], sum = 0;
 #pragma omp simd reduction(max : top)
-        for (int64_t c = 0; c < v; c++)
+        for (int64_t c = 0; c < tile.tokens; c++)
             top = row[c] > top ? row[c] : top;
 #pragma omp simd reduction(+ : sum)
-        for (int64_t c = 0; c < v; c++)
+        for (int64_t c = 0; c < tile.tokens; c++)
             sum += rg_fast_exp(row[c] - top);
-        normaliser[r] = top + (RgReal)log(sum);
-        y[r] = row[target[r]] - normaliser[r];
+        share.sum[at] = share.sum[at] * rg_fast_exp(share.top[at] - top) + sum;
+        share.top[at] = top;
+        if (target[at] >= tile.token && target[at] < tile.token + tile.tokens)
+            y[at] = row[target[at] - tile.token];
     }
 }
 
-/* In place: logits to dy[r]·(onehot(target) − softmax(logits)). */
-RG_KERNEL static void pick_rows_backward(int64_t n, int64_t v, const int32_t *target,
-                                         const RgReal *normaliser, const RgReal *dy,
-                                         RgReal *logits) {
+/* Tokens [first, last) of all rows. */
+static void read_piece(const RgTensor *hidden, const RgTensor *head, int64_t first, int64_t last,
+                       const int32_t *target, Share share, RgReal *logits, RgReal *y) {
+    int64_t n = hidden->shape.size[0], tokens = tile_tokens(last - first);
+    for (int64_t token = first; token < last; token += tokens)
+        for (int64_t row = 0; row < n; row += TILE_ROWS) {
+            Tile tile = tile_at(row, n, token, tokens, last);
+            tile_logits(hidden, head, tile, logits);
+            take_tile(tile, logits, target, share, y);
+        }
+}
+
+/* The pieces' shares [pieces, n] together: normaliser, and y from the target's logit to its log-
+ * probability. */
+static void join_shares(int64_t n, int64_t pieces, Share share, RgReal *normaliser, RgReal *y) {
     for (int64_t r = 0; r < n; r++) {
-        RgReal *row = logits + r * v, shift = normaliser[r], factor = -dy[r];
-#pragma omp simd
-        for (int64_t c = 0; c < v; c++)
-            row[c] = factor * rg_fast_exp(row[c] - shift);
-        row[target[r]] += dy[r];
+        RgReal top = share.top[r];
+        for (int64_t p = 1; p < pieces; p++)
+            top = share.top[p * n + r] > top ? share.top[p * n + r] : top;
+        double sum = 0;
+        for (int64_t p = 0; p < pieces; p++)
+            sum += (double)share.sum[p * n + r] * exp((double)(share.top[p * n + r] - top));
+        normaliser[r] = top + (RgReal)log(sum);
+        y[r] -= normaliser[r];
     }
 }
 
-static void chunk_logits(const RgTensor *hidden, const RgTensor *head, int64_t first, int64_t rows,
-                         RgReal *logits) {
-    int64_t d = hidden->shape.size[1], v = head->shape.size[0];
-    rg_gemm(false, true, rows, v, d, 1, hidden->data + first * d, d, head->data, d, 0, logits, v);
+static void token_logprob_forward(RgTape *t, const RgTensor *hidden, const RgTensor *head,
+                                  const TokenLogprob *saved, RgReal *y) {
+    RgArena *arena = rg_tape_arena(t);
+    RgArenaMark mark = rg_arena_mark(arena);
+    int64_t n = hidden->shape.size[0], v = head->shape.size[0];
+    RgPieces pieces = vocabulary_pieces(v);
+    RgReal *tiles = tiles_new(t);
+    Share all = {.top = RG_ARENA_ARRAY(arena, RgReal, pieces.count * n),
+                 .sum = RG_ARENA_ARRAY(arena, RgReal, pieces.count * n)};
+    for (int64_t i = 0; i < pieces.count * n; i++) {
+        all.top[i] = (RgReal)-1e30;
+        all.sum[i] = 0;
+    }
+    RG_FOR_PIECES(v, pieces,
+                  read_piece(hidden, head, first, last, saved->target,
+                             (Share){all.top + piece * n, all.sum + piece * n},
+                             tile_of_thread(tiles), y));
+    join_shares(n, pieces.count, all, saved->normaliser, y);
+    rg_arena_rewind(arena, mark);
 }
 
-static int64_t chunk_rows(int64_t n, int64_t first) {
-    return n - first < CHUNK_ROWS ? n - first : CHUNK_ROWS;
+/* ---- backward ---- */
+
+/* In place: a tile's logits to dy[r]·(onehot(target) − softmax(logits)). */
+RG_KERNEL static void tile_slopes(Tile tile, const TokenLogprob *saved, const RgReal *dy,
+                                  RgReal *logits) {
+    for (int64_t r = 0; r < tile.rows; r++) {
+        int64_t at = tile.row + r, target = saved->target[at] - tile.token;
+        RgReal *row = logits + r * tile.tokens, shift = saved->normaliser[at], factor = -dy[at];
+#pragma omp simd
+        for (int64_t c = 0; c < tile.tokens; c++)
+            row[c] = factor * rg_fast_exp(row[c] - shift);
+        if (target >= 0 && target < tile.tokens)
+            row[target] += dy[at];
+    }
+}
+
+/* Rows [start, end): the gradient of tokens [first, last) of the head is added to dhead (unless it
+ * is NULL), and the share that these tokens have in the hidden states' is left in
+ * dhidden [end − start, d]. */
+static void piece_backward(const RgTensor *y, const RgReal *dy, int64_t start, int64_t end,
+                           int64_t first, int64_t last, RgReal *logits, RgReal *dhidden,
+                           RgReal *dhead) {
+    const RgTensor *hidden = y->inputs[0], *head = y->inputs[1];
+    int64_t d = hidden->shape.size[1], tokens = tile_tokens(last - first);
+    for (int64_t token = first; token < last; token += tokens)
+        for (int64_t row = start; row < end; row += TILE_ROWS) {
+            Tile tile = tile_at(row, end, token, tokens, last);
+            tile_logits(hidden, head, tile, logits);
+            tile_slopes(tile, y->attributes, dy, logits);
+            rg_gemm_whole(false, false, tile.rows, d, tile.tokens, 1, logits, tile.tokens,
+                    head->data + token * d, d, token > first, dhidden + (row - start) * d, d);
+            if (dhead)
+                rg_gemm_whole(true, false, tile.tokens, d, tile.rows, 1, logits, tile.tokens,
+                        hidden->data + row * d, d, 1, dhead + token * d, d);
+        }
+}
+
+/* sum[i] = Σ share[p, i], in the order of the pieces; i in [first, last) */
+static void add_shares(int64_t count, int64_t pieces, const RgReal *share, int64_t first,
+                       int64_t last, RgReal *sum) {
+    memcpy(sum + first, share + first, sizeof *sum * (size_t)(last - first));
+    for (int64_t p = 1; p < pieces; p++)
+        for (int64_t i = first; i < last; i++)
+            sum[i] += share[p * count + i];
 }
 
 static void token_logprob_backward(RgTape *t, RgTensor *y, RgTensor *dy) {
     RgTensor *hidden = y->inputs[0], *head = y->inputs[1];
-    const TokenLogprob *saved = y->attributes;
     int64_t n = hidden->shape.size[0], d = hidden->shape.size[1], v = head->shape.size[0];
     RgTensor *dhidden = rg_tensor_new(t, hidden->shape);
     RgGradientTarget dhead = {0};
     if (head->needs_gradient)
         dhead = rg_gradient_target(t, head);
-    RgArenaMark mark = rg_arena_mark(rg_tape_arena(t));
-    RgReal *logits = RG_ARENA_ARRAY(rg_tape_arena(t), RgReal, CHUNK_ROWS * v);
-    for (int64_t first = 0; first < n; first += CHUNK_ROWS) {
-        int64_t rows = chunk_rows(n, first);
-        chunk_logits(hidden, head, first, rows, logits);
-        pick_rows_backward(rows, v, saved->target + first, saved->normaliser + first,
-                           dy->data + first, logits);
-        rg_gemm(false, false, rows, d, v, 1, logits, v, head->data, d, 0, dhidden->data + first * d,
-                d);
-        if (dhead.data)
-            rg_gemm(true, false, v, d, rows, 1, logits, v, hidden->data + first * d, d, 1,
-                    dhead.data, d);
+    RgArena *arena = rg_tape_arena(t);
+    RgArenaMark mark = rg_arena_mark(arena);
+    RgPieces pieces = vocabulary_pieces(v);
+    int64_t chunk = n < CHUNK_ROWS ? n : CHUNK_ROWS;
+    RgReal *tiles = tiles_new(t), *shares = RG_ARENA_ARRAY(arena, RgReal, pieces.count * chunk * d);
+    for (int64_t start = 0; start < n; start += chunk) {
+        int64_t end = start + chunk < n ? start + chunk : n, count = (end - start) * d;
+        RG_FOR_PIECES(v, pieces,
+                      piece_backward(y, dy->data, start, end, first, last, tile_of_thread(tiles),
+                                     shares + piece * count, dhead.data));
+        int64_t used = (v + pieces.size - 1) / pieces.size; /* pieces with anything in them */
+        RG_FOR_PIECES(count, rg_pieces(count, RG_LEAST_NUMBERS / 4),
+                      add_shares(count, used, shares, first, last, dhidden->data + start * d));
     }
-    rg_arena_rewind(rg_tape_arena(t), mark);
+    rg_arena_rewind(arena, mark);
     rg_tape_count_flops(t, (double)(n * v) * ((dhead.data ? 6.0 : 4.0) * (double)d + 18));
-    if (hidden->needs_gradient)
-        rg_add_gradient(t, hidden, dhidden);
+    rg_add_gradient(t, hidden, dhidden);
     if (dhead.data)
         rg_gradient_done(t, head, dhead);
 }
@@ -97,14 +221,7 @@ RgTensor *rg_token_logprob(RgTape *t, RgTensor *hidden, RgTensor *head, const in
     RgTensor *y = rg_tensor_new(t, RG_SHAPE(n));
     TokenLogprob *saved = RG_ARENA_ARRAY(arena, TokenLogprob, 1);
     *saved = (TokenLogprob){.target = kept, .normaliser = RG_ARENA_ARRAY(arena, RgReal, n)};
-    RgArenaMark mark = rg_arena_mark(arena);
-    RgReal *logits = RG_ARENA_ARRAY(arena, RgReal, CHUNK_ROWS * v);
-    for (int64_t first = 0; first < n; first += CHUNK_ROWS) {
-        int64_t rows = chunk_rows(n, first);
-        chunk_logits(hidden, head, first, rows, logits);
-        pick_rows(rows, v, logits, kept + first, saved->normaliser + first, y->data + first);
-    }
-    rg_arena_rewind(arena, mark);
+    token_logprob_forward(t, hidden, head, saved, y->data);
     rg_tape_count_flops(t, (double)(n * v) * (2.0 * (double)d + 18));
     return rg_record(t, &token_logprob_operator, y, (RgTensor *[]){hidden, head}, 2, saved);
 }

@@ -69,6 +69,19 @@ typedef struct RgRopeTable {
 /* Fill cosine and sine, each [rows, size / 2]. */
 void rg_rope_angles(int64_t rows, int64_t size, RgReal base, RgReal *cosine, RgReal *sine);
 
+/* Turn `heads` heads of one row [heads · size], in place. */
+void rg_rope_row(const RgRopeTable *table, int64_t position, int64_t heads, RgRopePairing pairing,
+                 RgReal *x);
+
+/* The values of the operators of the same names; `inverse` and `mean` [n] are what backward keeps. */
+void rg_rms_norm_rows(int64_t n, int64_t d, const RgReal *x, const RgReal *weight, RgReal epsilon,
+                      RgReal *inverse, RgReal *y);
+void rg_layer_norm_rows(int64_t n, int64_t d, const RgReal *x, const RgReal *weight,
+                        const RgReal *bias, RgReal epsilon, RgReal *mean, RgReal *inverse,
+                        RgReal *y);
+void rg_swiglu_values(int64_t n, const RgReal *gate, const RgReal *up, RgReal *y);
+void rg_gelu_values(int64_t n, const RgReal *x, RgReal *y);
+
 /* rg_rope with angles made before; `positions` [n] and the table must outlive the tape. */
 RgTensor *rg_rope_by_table(RgTape *t, RgTensor *x, const int32_t *positions, int64_t heads,
                            const RgRopeTable *table, RgRopePairing pairing);

@@ -1,8 +1,7 @@
 /* Operators on matrices and tables: products, softmax, look-ups by index, sums over segments. The
  * fused operators of networks stand in network_ops.c. */
-#include "core/tensor/blas.h"
+#include "core/tensor/parallel.h"
 #include "core/tensor/real_math.h"
-#include "core/tensor/tensor.h"
 
 #include <string.h>
 

@@ -2,6 +2,7 @@
  * pass forward and one backward, and as an expansion into primitives for tapes of second order.
  * Attention and rotary positions are in attention_ops.c, the vocabulary head in head_ops.c. */
 #include "core/tensor/kernels.h"
+#include "core/tensor/parallel.h"
 
 bool rg_will_record(RgTape *tape, RgTensor *const *inputs, int count) {
     bool recording = rg_tape_record(tape, true);
@@ -36,14 +37,30 @@ static int64_t row_count(const RgTensor *x) {
     return width ? x->count / width : 0;
 }
 
+/* Gradients of a vector that all rows share: each piece of rows sums up its own [pieces, d], and
+ * their sums are added in order. */
+static RgReal *partial_sums(RgTape *t, RgPieces pieces, int64_t d) {
+    return memset(RG_ARENA_ARRAY(rg_tape_arena(t), RgReal, pieces.count * d), 0,
+                  sizeof(RgReal) * (size_t)(pieces.count * d));
+}
+
+static void add_partial_sums(RgTape *t, RgTensor *input, RgPieces pieces, const RgReal *partial) {
+    if (!input->needs_gradient)
+        return;
+    RgGradientTarget target = rg_gradient_target(t, input);
+    for (int64_t piece = 0; piece < pieces.count; piece++)
+        rg_axpy(input->count, 1, partial + piece * input->count, target.data);
+    rg_gradient_done(t, input, target);
+}
+
 /* ---- RMS norm (Zhang and Sennrich 2019, arXiv:1910.07467) ---- */
 
 typedef struct RmsNorm {
     RgReal *inverse; /* [n], 1 / sqrt(mean(x²) + epsilon) */
 } RmsNorm;
 
-RG_KERNEL static void rms_norm_rows(int64_t n, int64_t d, const RgReal *x, const RgReal *weight,
-                                    RgReal epsilon, RgReal *inverse, RgReal *y) {
+RG_KERNEL void rg_rms_norm_rows(int64_t n, int64_t d, const RgReal *x, const RgReal *weight,
+                                RgReal epsilon, RgReal *inverse, RgReal *y) {
     for (int64_t r = 0; r < n; r++) {
         const RgReal *xr = x + r * d;
         RgReal *yr = y + r * d;
@@ -83,13 +100,16 @@ static void rms_norm_backward(RgTape *t, RgTensor *y, RgTensor *dy) {
     RgTensor *x = y->inputs[0], *weight = y->inputs[1];
     const RmsNorm *saved = y->attributes;
     RgTensor *dx = rg_tensor_new(t, x->shape);
-    RgGradientTarget dweight = rg_gradient_target(t, weight);
-    rms_norm_rows_backward(row_count(x), last_size(x), x->data, weight->data, saved->inverse,
-                           dy->data, dx->data, dweight.data);
+    int64_t n = row_count(x), d = last_size(x);
+    RgPieces pieces = rg_pieces_of_rows(n, d);
+    RgReal *dweight = partial_sums(t, pieces, d);
+    RG_FOR_PIECES(n, pieces,
+                  rms_norm_rows_backward(last - first, d, x->data + first * d, weight->data,
+                                         saved->inverse + first, dy->data + first * d,
+                                         dx->data + first * d, dweight + piece * d));
     rg_tape_count_flops(t, 9.0 * (double)x->count);
-    if (x->needs_gradient)
-        rg_add_gradient(t, x, dx);
-    rg_gradient_done(t, weight, dweight);
+    rg_add_gradient(t, x, dx);
+    add_partial_sums(t, weight, pieces, dweight);
 }
 
 static const RgOperator rms_norm_operator = {
@@ -106,9 +126,11 @@ RgTensor *rg_rms_norm(RgTape *t, RgTensor *x, RgTensor *weight, RgReal epsilon) 
         return rms_norm_expanded(t, x, weight, epsilon);
     RgTensor *y = rg_tensor_new(t, x->shape);
     RmsNorm *saved = RG_ARENA_ARRAY(rg_tape_arena(t), RmsNorm, 1);
-    saved->inverse = RG_ARENA_ARRAY(rg_tape_arena(t), RgReal, row_count(x));
-    rms_norm_rows(row_count(x), last_size(x), x->data, weight->data, epsilon, saved->inverse,
-                  y->data);
+    int64_t n = row_count(x), d = last_size(x);
+    saved->inverse = RG_ARENA_ARRAY(rg_tape_arena(t), RgReal, n);
+    RG_FOR_PIECES(n, rg_pieces_of_rows(n, d),
+                  rg_rms_norm_rows(last - first, d, x->data + first * d, weight->data, epsilon,
+                                saved->inverse + first, y->data + first * d));
     rg_tape_count_flops(t, 4.0 * (double)x->count);
     return rg_record(t, &rms_norm_operator, y, (RgTensor *[]){x, weight}, 2, saved);
 }
@@ -120,9 +142,14 @@ typedef struct LayerNorm {
     RgReal *inverse; /* [n], 1 / sqrt(var + epsilon) */
 } LayerNorm;
 
-RG_KERNEL static void layer_norm_rows(int64_t n, int64_t d, const RgReal *x, const RgReal *weight,
-                                      const RgReal *bias, RgReal epsilon, const LayerNorm *saved,
-                                      RgReal *y) {
+/* The same of the rows from `first` on. */
+static LayerNorm layer_norm_from(const LayerNorm *saved, int64_t first) {
+    return (LayerNorm){.mean = saved->mean + first, .inverse = saved->inverse + first};
+}
+
+RG_KERNEL void rg_layer_norm_rows(int64_t n, int64_t d, const RgReal *x, const RgReal *weight,
+                                  const RgReal *bias, RgReal epsilon, RgReal *means,
+                                  RgReal *inverse, RgReal *y) {
     for (int64_t r = 0; r < n; r++) {
         const RgReal *xr = x + r * d;
         RgReal *yr = y + r * d;
@@ -135,8 +162,8 @@ RG_KERNEL static void layer_norm_rows(int64_t n, int64_t d, const RgReal *x, con
         for (int64_t c = 0; c < d; c++)
             square += (xr[c] - mean) * (xr[c] - mean);
         RgReal scale = 1 / (RgReal)sqrt(square / (RgReal)d + epsilon);
-        saved->mean[r] = mean;
-        saved->inverse[r] = scale;
+        means[r] = mean;
+        inverse[r] = scale;
 #pragma omp simd
         for (int64_t c = 0; c < d; c++)
             yr[c] = (xr[c] - mean) * scale * weight[c] + bias[c];
@@ -146,13 +173,13 @@ RG_KERNEL static void layer_norm_rows(int64_t n, int64_t d, const RgReal *x, con
 /* With z = (x − mean)·s and g = dy·w:  dx = s·(g − mean(g) − z·mean(g·z)),  dw += dy·z,  db += dy.
  */
 RG_KERNEL static void layer_norm_rows_backward(int64_t n, int64_t d, const RgReal *x,
-                                               const RgReal *weight, const LayerNorm *saved,
+                                               const RgReal *weight, LayerNorm saved,
                                                const RgReal *dy, RgReal *dx, RgReal *dweight,
                                                RgReal *dbias) {
     for (int64_t r = 0; r < n; r++) {
         const RgReal *xr = x + r * d, *dyr = dy + r * d;
         RgReal *dxr = dx + r * d;
-        RgReal mean = saved->mean[r], s = saved->inverse[r], sum = 0, dot = 0;
+        RgReal mean = saved.mean[r], s = saved.inverse[r], sum = 0, dot = 0;
 #pragma omp simd reduction(+ : sum, dot)
         for (int64_t c = 0; c < d; c++) {
             RgReal g = dyr[c] * weight[c];
@@ -174,15 +201,18 @@ RG_KERNEL static void layer_norm_rows_backward(int64_t n, int64_t d, const RgRea
 static void layer_norm_backward(RgTape *t, RgTensor *y, RgTensor *dy) {
     RgTensor *x = y->inputs[0], *weight = y->inputs[1], *bias = y->inputs[2];
     RgTensor *dx = rg_tensor_new(t, x->shape);
-    RgGradientTarget dweight = rg_gradient_target(t, weight);
-    RgGradientTarget dbias = rg_gradient_target(t, bias);
-    layer_norm_rows_backward(row_count(x), last_size(x), x->data, weight->data, y->attributes,
-                             dy->data, dx->data, dweight.data, dbias.data);
+    int64_t n = row_count(x), d = last_size(x);
+    RgPieces pieces = rg_pieces_of_rows(n, d);
+    RgReal *dweight = partial_sums(t, pieces, d), *dbias = partial_sums(t, pieces, d);
+    RG_FOR_PIECES(n, pieces,
+                  layer_norm_rows_backward(last - first, d, x->data + first * d, weight->data,
+                                           layer_norm_from(y->attributes, first),
+                                           dy->data + first * d, dx->data + first * d,
+                                           dweight + piece * d, dbias + piece * d));
     rg_tape_count_flops(t, 15.0 * (double)x->count);
-    if (x->needs_gradient)
-        rg_add_gradient(t, x, dx);
-    rg_gradient_done(t, weight, dweight);
-    rg_gradient_done(t, bias, dbias);
+    rg_add_gradient(t, x, dx);
+    add_partial_sums(t, weight, pieces, dweight);
+    add_partial_sums(t, bias, pieces, dbias);
 }
 
 static const RgOperator layer_norm_operator = {
@@ -202,17 +232,20 @@ RgTensor *rg_layer_norm(RgTape *t, RgTensor *x, RgTensor *weight, RgTensor *bias
         return layer_norm_expanded(t, x, weight, bias, epsilon);
     RgTensor *y = rg_tensor_new(t, x->shape);
     LayerNorm *saved = RG_ARENA_ARRAY(rg_tape_arena(t), LayerNorm, 1);
-    saved->mean = RG_ARENA_ARRAY(rg_tape_arena(t), RgReal, row_count(x));
-    saved->inverse = RG_ARENA_ARRAY(rg_tape_arena(t), RgReal, row_count(x));
-    layer_norm_rows(row_count(x), last_size(x), x->data, weight->data, bias->data, epsilon, saved,
-                    y->data);
+    int64_t n = row_count(x), d = last_size(x);
+    saved->mean = RG_ARENA_ARRAY(rg_tape_arena(t), RgReal, n);
+    saved->inverse = RG_ARENA_ARRAY(rg_tape_arena(t), RgReal, n);
+    RG_FOR_PIECES(n, rg_pieces_of_rows(n, d),
+                  rg_layer_norm_rows(last - first, d, x->data + first * d, weight->data, bias->data,
+                                     epsilon, saved->mean + first, saved->inverse + first,
+                                     y->data + first * d));
     rg_tape_count_flops(t, 8.0 * (double)x->count);
     return rg_record(t, &layer_norm_operator, y, (RgTensor *[]){x, weight, bias}, 3, saved);
 }
 
 /* ---- SwiGLU (Shazeer 2020, arXiv:2002.05202): y = gate·σ(gate)·up ---- */
 
-RG_KERNEL static void swiglu_forward(int64_t n, const RgReal *gate, const RgReal *up, RgReal *y) {
+RG_KERNEL void rg_swiglu_values(int64_t n, const RgReal *gate, const RgReal *up, RgReal *y) {
 #pragma omp simd
     for (int64_t i = 0; i < n; i++)
         y[i] = gate[i] / (1 + rg_fast_exp(-gate[i])) * up[i];
@@ -232,12 +265,12 @@ RG_KERNEL static void swiglu_gradients(int64_t n, const RgReal *gate, const RgRe
 static void swiglu_backward(RgTape *t, RgTensor *y, RgTensor *dy) {
     RgTensor *gate = y->inputs[0], *up = y->inputs[1];
     RgTensor *dgate = rg_tensor_new(t, gate->shape), *dup = rg_tensor_new(t, up->shape);
-    swiglu_gradients(y->count, gate->data, up->data, dy->data, dgate->data, dup->data);
+    RG_FOR_PIECES(y->count, rg_pieces(y->count, RG_LEAST_NUMBERS / 4),
+                  swiglu_gradients(last - first, gate->data + first, up->data + first,
+                                   dy->data + first, dgate->data + first, dup->data + first));
     rg_tape_count_flops(t, 24.0 * (double)y->count);
-    if (gate->needs_gradient)
-        rg_add_gradient(t, gate, dgate);
-    if (up->needs_gradient)
-        rg_add_gradient(t, up, dup);
+    rg_add_gradient(t, gate, dgate);
+    rg_add_gradient(t, up, dup);
 }
 
 static const RgOperator swiglu_operator = {
@@ -248,7 +281,106 @@ RgTensor *rg_swiglu(RgTape *t, RgTensor *gate, RgTensor *up) {
     if (rg_tape_is_second_order(t))
         return rg_mul(t, rg_silu(t, gate), up);
     RgTensor *y = rg_tensor_new(t, gate->shape);
-    swiglu_forward(y->count, gate->data, up->data, y->data);
+    RG_FOR_PIECES(y->count, rg_pieces(y->count, RG_LEAST_NUMBERS / 4),
+                  rg_swiglu_values(last - first, gate->data + first, up->data + first,
+                                   y->data + first));
     rg_tape_count_flops(t, 18.0 * (double)y->count);
     return rg_record(t, &swiglu_operator, y, (RgTensor *[]){gate, up}, 2, NULL);
+}
+
+/* ---- linear: y = x·weightᵀ + bias + onto ---- */
+
+/* Every row of y begins as the bias, and as the row of `onto`. */
+RG_KERNEL static void linear_start(int64_t n, int64_t d, const RgReal *bias, const RgReal *onto,
+                                   RgReal *y) {
+    for (int64_t r = 0; r < n; r++, y += d) {
+        if (!onto)
+            memcpy(y, bias, sizeof *y * (size_t)d);
+        else if (!bias)
+            memcpy(y, onto + r * d, sizeof *y * (size_t)d);
+        else
+#pragma omp simd
+            for (int64_t c = 0; c < d; c++)
+                y[c] = bias[c] + onto[r * d + c];
+    }
+}
+
+RG_KERNEL static void column_sums(int64_t n, int64_t d, const RgReal *x, RgReal *sum) {
+    for (int64_t r = 0; r < n; r++)
+#pragma omp simd
+        for (int64_t c = 0; c < d; c++)
+            sum[c] += x[r * d + c];
+}
+
+typedef struct Linear {
+    bool has_bias, has_onto;
+} Linear;
+
+static void add_column_sums(RgTape *t, RgTensor *bias, const RgTensor *dy) {
+    int64_t n = row_count(dy), d = last_size(dy);
+    RgPieces pieces = rg_pieces_of_rows(n, d);
+    RgReal *sums = partial_sums(t, pieces, d);
+    RG_FOR_PIECES(n, pieces, column_sums(last - first, d, dy->data + first * d, sums + piece * d));
+    rg_tape_count_flops(t, (double)dy->count);
+    add_partial_sums(t, bias, pieces, sums);
+}
+
+/* dx = dy·W,  dW = dyᵀ·x,  dbias = Σ dy,  donto = dy. */
+static void linear_backward(RgTape *t, RgTensor *y, RgTensor *dy) {
+    const Linear *linear = y->attributes;
+    RgTensor *x = y->inputs[0], *weight = y->inputs[1];
+    int64_t n = row_count(x), in = last_size(x), out = last_size(y);
+    if (x->needs_gradient) {
+        RgTensor *dx = rg_tensor_new(t, x->shape);
+        rg_gemm(false, false, n, in, out, 1, dy->data, out, weight->data, in, 0, dx->data, in);
+        rg_tape_count_flops(t, 2 * (double)(n * in) * (double)out);
+        rg_add_gradient(t, x, dx);
+    }
+    if (weight->needs_gradient) {
+        RgGradientTarget dw = rg_gradient_target(t, weight);
+        rg_gemm(true, false, out, in, n, 1, dy->data, out, x->data, in, 1, dw.data, in);
+        rg_tape_count_flops(t, 2 * (double)(n * in) * (double)out);
+        rg_gradient_done(t, weight, dw);
+    }
+    if (linear->has_bias && y->inputs[2]->needs_gradient)
+        add_column_sums(t, y->inputs[2], dy);
+    if (linear->has_onto)
+        rg_add_gradient(t, y->inputs[2 + linear->has_bias], dy);
+}
+
+static const RgOperator linear_operator = {
+    .name = "linear", .backward = linear_backward, .fused = true};
+
+static RgTensor *linear_expanded(RgTape *t, RgTensor *x, RgTensor *weight, RgTensor *bias,
+                                 RgTensor *onto) {
+    RgTensor *y = rg_matmul_transposed(t, x, false, weight, true);
+    if (bias)
+        y = rg_add(t, y, bias);
+    return onto ? rg_add(t, onto, y) : y;
+}
+
+RgTensor *rg_linear(RgTape *t, RgTensor *x, RgTensor *weight, RgTensor *bias, RgTensor *onto) {
+    RG_ASSERT(x->shape.rank == 2 && weight->shape.rank == 2);
+    int64_t n = x->shape.size[0], in = x->shape.size[1], out = weight->shape.size[0];
+    RG_ASSERT(weight->shape.size[1] == in && (!bias || bias->count == out));
+    if (rg_tape_is_second_order(t))
+        return linear_expanded(t, x, weight, bias, onto);
+    RgTensor *y = rg_tensor_new(t, RG_SHAPE(n, out));
+    RG_ASSERT(!onto || rg_shape_equal(onto->shape, y->shape));
+    if (bias || onto)
+        RG_FOR_PIECES(n, rg_pieces_of_rows(n, out),
+                      linear_start(last - first, out, bias ? bias->data : NULL,
+                                   onto ? onto->data + first * out : NULL, y->data + first * out));
+    rg_gemm(false, true, n, out, in, 1, x->data, in, weight->data, in, bias || onto ? 1 : 0,
+            y->data, out);
+    rg_tape_count_flops(t, (double)y->count * (2 * (double)in + (bias != NULL) + (onto != NULL)));
+    RgTensor *inputs[RG_MAX_INPUTS] = {x, weight};
+    int count = 2;
+    if (bias)
+        inputs[count++] = bias;
+    if (onto)
+        inputs[count++] = onto;
+    const Linear kept = {.has_bias = bias != NULL, .has_onto = onto != NULL};
+    return rg_record(t, &linear_operator, y, inputs, count,
+                     rg_arena_copy(rg_tape_arena(t), &kept, sizeof kept));
 }

@@ -210,6 +210,9 @@ RgTensor *rg_segment_repeat(RgTape *t, RgTensor *x, const int64_t *offsets, int6
 
 /* ---- operators: networks (fused; expanded on a second-order tape) ---- */
 
+/* y = x·weightᵀ + bias + onto, where `bias` [out] and `onto` [n, out] may be NULL
+ * x [n, in], weight [out, in], y [n, out] */
+RgTensor *rg_linear(RgTape *t, RgTensor *x, RgTensor *weight, RgTensor *bias, RgTensor *onto);
 /* y = x / sqrt(mean(x²) + epsilon) · weight      x [n, d], weight [d] */
 RgTensor *rg_rms_norm(RgTape *t, RgTensor *x, RgTensor *weight, RgReal epsilon);
 /* y = (x − mean) / sqrt(var + epsilon) · weight + bias      x [n, d], weight [d], bias [d] */

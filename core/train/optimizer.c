@@ -3,8 +3,11 @@
  * in RgReal. Where gradients come from is not told here. */
 #include "core/train/optimizer.h"
 
-#include <math.h>
+#include "core/tensor/kernels.h"
+#include "core/tensor/parallel.h"
+
 #include <stdlib.h>
+#include <tgmath.h>
 
 static const char *const types[] = {"adamw", "sgd", NULL};
 static const char *const schedules[] = {"constant", "cosine", "linear", NULL};
@@ -86,17 +89,19 @@ typedef struct AdamwFactors {
     RgReal epsilon, keep_own; /* keep_own: 1 − learning rate · weight decay, of the weights */
 } AdamwFactors;
 
-/* m = β₁·m + (1 − β₁)·g,   v = β₂·v + (1 − β₂)·g²
+/* One pass over memory, which also clears the gradient for the next step:
+ * m = β₁·m + (1 − β₁)·g,   v = β₂·v + (1 − β₂)·g²
  * θ = (1 − lr·λ)·θ − lr·(m/(1 − β₁ᵗ)) / (√(v/(1 − β₂ᵗ)) + ε)      arXiv:1711.05101, algorithm 2 */
-static void adamw_elements(const AdamwFactors *factors, int64_t n, RgReal *restrict value,
-                           const RgReal *restrict gradient, RgReal *restrict first,
-                           RgReal *restrict second) {
-    const AdamwFactors f = *factors;
+RG_KERNEL static void adamw_elements(AdamwFactors f, int64_t n, RgReal *restrict value,
+                                     RgReal *restrict gradient, RgReal *restrict first,
+                                     RgReal *restrict second) {
+#pragma omp simd
     for (int64_t i = 0; i < n; i++) {
         RgReal g = f.clip * gradient[i];
         RgReal m = f.keep1 * first[i] + f.take1 * g;
         RgReal v = f.keep2 * second[i] + f.take2 * g * g;
-        RgReal root = (RgReal)sqrt(f.correction2 * v);
+        RgReal root = sqrt(f.correction2 * v);
+        gradient[i] = 0;
         first[i] = m;
         second[i] = v;
         value[i] = f.keep_own * value[i] - f.rate * m / (root + f.epsilon);
@@ -104,11 +109,13 @@ static void adamw_elements(const AdamwFactors *factors, int64_t n, RgReal *restr
 }
 
 /* m = μ·m + g,   θ = (1 − lr·λ)·θ − lr·m */
-static void sgd_elements(RgReal clip, RgReal momentum, RgReal rate, RgReal keep_own, int64_t n,
-                         RgReal *restrict value, const RgReal *restrict gradient,
-                         RgReal *restrict first) {
+RG_KERNEL static void sgd_elements(RgReal clip, RgReal momentum, RgReal rate, RgReal keep_own,
+                                   int64_t n, RgReal *restrict value, RgReal *restrict gradient,
+                                   RgReal *restrict first) {
+#pragma omp simd
     for (int64_t i = 0; i < n; i++) {
         RgReal m = momentum * first[i] + clip * gradient[i];
+        gradient[i] = 0;
         first[i] = m;
         value[i] = keep_own * value[i] - rate * m;
     }
@@ -120,11 +127,13 @@ static void step_view(RgOptimizer *optimizer, RgParameters *parameters, const Rg
     double t = (double)(optimizer->step + 1);
     RgReal keep_own = (RgReal)(view->decays ? 1 - rate * o->weight_decay : 1);
     RgReal *value = parameters->value + view->offset;
-    const RgReal *gradient = parameters->gradient + view->offset;
-    RgReal *first = optimizer->first + view->offset;
+    RgReal *gradient = parameters->gradient + view->offset;
+    RgReal *mean = optimizer->first + view->offset;
+    RgPieces pieces = rg_pieces(view->count, RG_LEAST_NUMBERS);
     if (o->type == RG_SGD) {
-        sgd_elements((RgReal)clip, (RgReal)o->momentum, (RgReal)rate, keep_own, view->count, value,
-                     gradient, first);
+        RG_FOR_PIECES(view->count, pieces,
+                      sgd_elements((RgReal)clip, (RgReal)o->momentum, (RgReal)rate, keep_own,
+                                   last - first, value + first, gradient + first, mean + first));
         return;
     }
     const AdamwFactors factors = {.clip = (RgReal)clip,
@@ -136,7 +145,10 @@ static void step_view(RgOptimizer *optimizer, RgParameters *parameters, const Rg
                                   .correction2 = (RgReal)(1 / (1 - pow(o->beta2, t))),
                                   .epsilon = (RgReal)o->epsilon,
                                   .keep_own = keep_own};
-    adamw_elements(&factors, view->count, value, gradient, first, optimizer->second + view->offset);
+    RgReal *square = optimizer->second + view->offset;
+    RG_FOR_PIECES(view->count, pieces,
+                  adamw_elements(factors, last - first, value + first, gradient + first,
+                                 mean + first, square + first));
 }
 
 double rg_optimizer_step(RgOptimizer *optimizer, RgParameters *parameters) {
@@ -149,7 +161,8 @@ double rg_optimizer_step(RgOptimizer *optimizer, RgParameters *parameters) {
         for (int i = 0; i < parameters->view_count; i++)
             step_view(optimizer, parameters, &parameters->views[i], rate, clip);
         optimizer->step++;
+    } else {
+        rg_parameters_zero_gradient(parameters);
     }
-    rg_parameters_zero_gradient(parameters);
     return norm;
 }

@@ -1,0 +1,46 @@
+/* A decoder: a transformer's weights laid out for reading a few tokens at a time, with a cache of
+ * keys and values. Rows of a step are independent of one another to the last bit: each number is
+ * summed in the same order however many rows there are and whatever threads compute them.
+ *
+ * The cache has prompts, which many responses may continue, and slots, each for one response. */
+#ifndef RG_CORE_POLICY_TRANSFORMER_DECODER_H
+#define RG_CORE_POLICY_TRANSFORMER_DECODER_H
+
+#include "core/policy/transformer.h"
+
+typedef struct RgTransformerDecoder RgTransformerDecoder;
+
+typedef struct RgDecoderRoom {
+    int64_t prompts, prompt_length; /* prompts at a time, and the longest of them */
+    int64_t slots, response_length; /* responses at a time, and the longest of them */
+    int64_t rows;                   /* most rows of a step */
+} RgDecoderRoom;
+
+/* One token to read. */
+typedef struct RgDecoderRow {
+    int32_t token;
+    int64_t position; /* in prompt and response together */
+    int64_t prompt;   /* whose it is, or that it continues */
+    int64_t slot;     /* −1: the token is of the prompt itself */
+    int64_t prompt_length;
+    bool wanted; /* whether its hidden state is asked for */
+} RgDecoderRow;
+
+/* Copies the weights of a transformer policy as they are now; the policy must outlive it. */
+RgTransformerDecoder *rg_transformer_decoder_create(const RgPolicy *policy, RgDecoderRoom room);
+void rg_transformer_decoder_destroy(RgTransformerDecoder *decoder);
+
+/* Read `count` tokens. Those of one prompt stand next to each other and in order; what comes before
+ * a token in its sequence has been read, or stands before it. Hidden states [wanted, width] after
+ * the last norm, of the rows that are wanted, go to `hidden`. */
+void rg_transformer_decoder_read(RgTransformerDecoder *decoder, const RgDecoderRow *rows,
+                                 int64_t count, RgReal *hidden);
+
+/* Logits of hidden states [count, width]: row i at logits[i · stride]. */
+void rg_transformer_decoder_logits(RgTransformerDecoder *decoder, const RgReal *hidden,
+                                   int64_t count, RgReal *logits);
+int64_t rg_transformer_decoder_stride(const RgTransformerDecoder *decoder); /* ≥ vocabulary */
+
+double rg_transformer_decoder_flops(const RgTransformerDecoder *decoder); /* spent so far */
+
+#endif

@@ -1,0 +1,47 @@
+/* Loops over the threads. Work is cut into pieces that its shape alone decides, so that a piece may
+ * even sum something up of its own: the number of threads changes who computes a piece, never the
+ * bits. Inside a piece, further pieces run one after another. */
+#ifndef RG_CORE_TENSOR_PARALLEL_H
+#define RG_CORE_TENSOR_PARALLEL_H
+
+#include "core/tensor/blas.h"
+
+enum { RG_PIECES_MOST = 16 };
+
+typedef struct RgPieces {
+    int64_t count, size; /* `size` each, the last one less */
+} RgPieces;
+
+/* 0 … n−1 in at most RG_PIECES_MOST pieces of at least `least`. */
+static inline RgPieces rg_pieces(int64_t n, int64_t least) {
+    int64_t count = 1;
+    while (count < RG_PIECES_MOST && n >= 2 * count * least)
+        count *= 2;
+    return (RgPieces){.count = count, .size = (n + count - 1) / count};
+}
+
+/* Numbers that are worth a thread's waking up for when they are only read and written. */
+enum { RG_LEAST_NUMBERS = 16384 };
+
+/* The same for `rows` of so many numbers each. */
+static inline RgPieces rg_pieces_of_rows(int64_t rows, int64_t width) {
+    return rg_pieces(rows, 1 + RG_LEAST_NUMBERS / (width > 0 ? width : 1));
+}
+
+/* Run `body` for every piece: it sees `piece` (its number) and its range [first, last). */
+#define RG_FOR_PIECES(n, pieces, body)                                                             \
+    do {                                                                                           \
+        const RgPieces pieces_ = (pieces);                                                         \
+        const int64_t n_ = (n);                                                                    \
+        const int threads_ = pieces_.count > 1 ? rg_threads() : 1;                                 \
+        _Pragma("omp parallel for num_threads(threads_) schedule(static)")                         \
+        for (int64_t piece = 0; piece < pieces_.count; piece++) {                                  \
+            int64_t first = piece * pieces_.size;                                                  \
+            int64_t last = first + pieces_.size < n_ ? first + pieces_.size : n_;                  \
+            if (first < last) {                                                                    \
+                body;                                                                              \
+            }                                                                                      \
+        }                                                                                          \
+    } while (0)
+
+#endif
