@@ -1,4 +1,4 @@
-/* Derivatives of an enumerated policy's log-probabilities, through shards and on a tape of second
+/* Derivatives of an enumerated policy's log-probabilities, on a plain tape and on one of second
  * order, against central differences. */
 #include <criterion/criterion.h>
 
@@ -53,7 +53,7 @@ static double value_at(RgPolicy *policy, const RgSequences *sequences) {
     return sum;
 }
 
-/* By shards on a plain tape. */
+/* On a plain tape. */
 static void gradient_at(RgPolicy *policy, const RgSequences *sequences, double *gradient) {
     RgTape *tape = rg_tape_create();
     rg_parameters_zero_gradient(policy->parameters);

@@ -195,7 +195,6 @@ Test(transformer, prompt_that_is_shared_gives_the_same_log_probabilities) {
         rg_sequences_append(all, rg_sequence_prompt(r, i < 3 ? 0 : 3),
                             r->prompt_length[i < 3 ? 0 : 3], rg_sequence_response(r, i),
                             rg_sequence_response_length(r, i));
-    g.reference->shards = 1;
     rg_policy_logprob_values(g.reference, all, together);
     for (int64_t i = 0; i < 6; i++) {
         RgSequences *one = rg_sequences_create();

@@ -124,7 +124,10 @@ Test(algorithms, all_that_learn_from_preferences_raise_the_reward) {
     for (int i = 0; rg_algorithms[i]; i++) {
         if (rg_algorithms[i]->preferences == RG_FROM_NOWHERE)
             continue;
-        Race race = race_begin(rg_algorithms[i]->name, "", bandit, 0, 32);
+        /* PARL from samples follows a series that may diverge: what is claimed is its exact form. */
+        const char *options =
+            strcmp(rg_algorithms[i]->name, "parl") == 0 ? "expectation=exact" : "";
+        Race race = race_begin(rg_algorithms[i]->name, options, bandit, 0, 32);
         double before = expected_reward(&race);
         for (int s = 0; s < 150; s++)
             cr_assert(rg_trainer_step(race.trainer), "%s", rg_algorithms[i]->name);

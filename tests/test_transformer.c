@@ -2,7 +2,7 @@
  * full pass, how tokens are drawn, features, descriptions. Its figures and derivatives are checked
  * in double_transformer.c. */
 #include "core/policy/token_draw.h"
-#include "core/policy/transformer.h"
+#include "core/policy/transformer_decoder.h"
 #include "core/tensor/blas.h"
 #include "tests/scratch.h"
 
@@ -191,23 +191,78 @@ Test(transformer_sampling, a_prompt_as_long_as_the_context_gets_no_response) {
     rg_policy_destroy(policy);
 }
 
+/* Every KEPT-th prompt stays; what stands between them is shorter, and the end is missing. */
 Test(transformer_sampling, a_sequence_does_not_depend_on_its_neighbours) {
-    enum { COUNT = 300 }; /* more than step together */
+    enum { COUNT = 300, FEWER = 200, KEPT = 37 }; /* more than step together */
     RgPolicy *policy = policy_of(0.3);
-    RgSequences *prompts = prompts_of(COUNT), *out = rg_sequences_create();
+    RgSequences *prompts = prompts_of(COUNT), *others = rg_sequences_create();
+    RgSequences *out = rg_sequences_create(), *other_out = rg_sequences_create();
     RgSampling sampling = plain;
     sampling.end_token = 2;
+    for (int64_t i = 0; i < FEWER; i++)
+        rg_sequences_append(others, rg_sequence_prompt(prompts, i),
+                            i % KEPT == 0 ? prompts->prompt_length[i] : 1, NULL, 0);
     rg_policy_sample(policy, prompts, 1, &sampling, rg_random_root(5), out);
-    for (int64_t i = 0; i < COUNT; i += 37) {
-        int32_t tokens[LIMIT];
-        int64_t length;
-        policy->type->sample(policy, prompts, i, i + 1, &sampling, rg_random_root(5), tokens,
-                             &length);
-        cr_assert_eq(length, rg_sequence_response_length(out, i));
-        cr_assert_arr_eq(tokens, rg_sequence_response(out, i), sizeof *tokens * (size_t)length);
-    }
+    rg_policy_sample(policy, others, 1, &sampling, rg_random_root(5), other_out);
+    for (int64_t i = 0; i < FEWER; i += KEPT)
+        assert_same_sequence(out, i, other_out, i);
     rg_sequences_destroy(prompts);
+    rg_sequences_destroy(others);
     rg_sequences_destroy(out);
+    rg_sequences_destroy(other_out);
+    rg_policy_destroy(policy);
+}
+
+/* Logits after the first response token of each of `count` prompts, all read in two steps. */
+static RgReal *decoded_logits(const RgPolicy *policy, const RgSequences *prompts, int64_t count) {
+    enum { WIDTH = 64 };
+    RgDecoderRoom room = {count, CONTEXT, count, 1, count * CONTEXT};
+    RgTransformerDecoder *decoder = rg_transformer_decoder_create(policy, room);
+    RgDecoderRow *rows = rg_allocate(sizeof *rows * (size_t)room.rows);
+    int64_t n = 0, stride = rg_transformer_decoder_stride(decoder);
+    RgReal *hidden = rg_allocate(sizeof *hidden * (size_t)(count * WIDTH));
+    RgReal *logits = rg_allocate(sizeof *logits * (size_t)(count * stride));
+    for (int64_t i = 0; i < count; i++)
+        for (int64_t j = 0; j < prompts->prompt_length[i]; j++)
+            rows[n++] = (RgDecoderRow){.token = rg_sequence_prompt(prompts, i)[j],
+                                       .position = j,
+                                       .prompt = i,
+                                       .slot = -1,
+                                       .prompt_length = prompts->prompt_length[i]};
+    rg_transformer_decoder_read(decoder, rows, n, hidden);
+    for (int64_t i = 0; i < count; i++)
+        rows[i] = (RgDecoderRow){.token = (int32_t)(i % VOCABULARY),
+                                 .position = prompts->prompt_length[i],
+                                 .prompt = i,
+                                 .slot = i,
+                                 .prompt_length = prompts->prompt_length[i],
+                                 .wanted = true};
+    rg_transformer_decoder_read(decoder, rows, count, hidden);
+    rg_transformer_decoder_logits(decoder, hidden, count, logits);
+    rg_transformer_decoder_destroy(decoder);
+    free(hidden);
+    free(rows);
+    return logits;
+}
+
+Test(transformer_decoder, logits_have_the_same_bits_in_any_company_and_on_any_threads) {
+    enum { MOST = 23 };
+    RgPolicy *policy = policy_of(0.3);
+    RgSequences *prompts = prompts_of(MOST);
+    RgReal *all = decoded_logits(policy, prompts, MOST);
+    for (int threads = 1; threads <= 4; threads *= 2)
+        for (int64_t count = 1; count <= MOST; count++) {
+            rg_threads_set(threads);
+            RgReal *some = decoded_logits(policy, prompts, count);
+            int64_t stride = (VOCABULARY + 15) / 16 * 16;
+            for (int64_t i = 0; i < count; i++)
+                for (int64_t v = 0; v < VOCABULARY; v++)
+                    cr_assert_eq(some[i * stride + v], all[i * stride + v]);
+            free(some);
+        }
+    rg_threads_set(1);
+    free(all);
+    rg_sequences_destroy(prompts);
     rg_policy_destroy(policy);
 }
 
