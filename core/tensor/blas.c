@@ -5,6 +5,7 @@
  * OpenBLAS takes OpenMP's default number of threads for its own whenever that changes, so the
  * default stays at 1 and parallel regions name their number: num_threads(rg_threads()). */
 #include "core/tensor/parallel.h"
+#include "core/tensor/product.h"
 
 #include <cblas.h>
 #include <lapacke.h>
@@ -29,17 +30,7 @@ static void scale_matrix(int64_t m, int64_t n, RgReal beta, RgReal *c, int64_t l
             c[i * ldc + j] = beta == 0 ? 0 : beta * c[i * ldc + j];
 }
 
-/* A product as BLAS takes it. */
-typedef struct Product {
-    bool transpose_a, transpose_b;
-    int64_t m, n, k;
-    RgReal alpha, beta;
-    const RgReal *a, *b;
-    RgReal *c;
-    int64_t lda, ldb, ldc;
-} Product;
-
-static void product_run(const Product *p) {
+static void product_run(const RgProduct *p) {
     if (p->m == 0 || p->n == 0)
         return;
     if (p->k == 0) {
@@ -57,14 +48,14 @@ static void product_run(const Product *p) {
 }
 
 /* Rows [first, last) of the product. */
-static void product_rows(Product p, int64_t first, int64_t last) {
+static void product_rows(RgProduct p, int64_t first, int64_t last) {
     p.a += first * (p.transpose_a ? 1 : p.lda);
     p.c += first * p.ldc;
     p.m = last - first;
     product_run(&p);
 }
 
-static void product_columns(Product p, int64_t first, int64_t last) {
+static void product_columns(RgProduct p, int64_t first, int64_t last) {
     p.b += first * (p.transpose_b ? p.ldb : 1);
     p.c += first;
     p.n = last - first;
@@ -86,7 +77,7 @@ static RgPieces product_pieces(int64_t side, double flops) {
     return pieces;
 }
 
-static void product_start(const Product *p) {
+static void product_start(const RgProduct *p) {
     pthread_once(&blas_once, blas_start);
     RG_ASSERT(p->m <= INT32_MAX && p->n <= INT32_MAX && p->k <= INT32_MAX);
 }
@@ -94,9 +85,15 @@ static void product_start(const Product *p) {
 void rg_gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, RgReal alpha,
              const RgReal *a, int64_t lda, const RgReal *b, int64_t ldb, RgReal beta, RgReal *c,
              int64_t ldc) {
-    const Product p = {transpose_a, transpose_b, m, n, k, alpha, beta, a, b, c, lda, ldb, ldc};
+    const RgProduct p = {transpose_a, transpose_b, m, n, k, alpha, beta, a, b, c, lda, ldb, ldc};
+    const double worth = 1e6; /* a thread's waking up */
     product_start(&p);
-    RgPieces pieces = product_pieces(m >= n ? m : n, 2 * (double)m * (double)n * (double)k);
+    double flops = 2 * (double)m * (double)n * (double)k;
+    if (rg_product_suits(&p)) {
+        rg_product_run(&p, flops < worth ? 1 : rg_threads());
+        return;
+    }
+    RgPieces pieces = product_pieces(m >= n ? m : n, flops);
     if (pieces.count == 1)
         product_run(&p);
     else if (m >= n)
@@ -108,9 +105,12 @@ void rg_gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k
 void rg_gemm_whole(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k,
                    RgReal alpha, const RgReal *a, int64_t lda, const RgReal *b, int64_t ldb,
                    RgReal beta, RgReal *c, int64_t ldc) {
-    const Product p = {transpose_a, transpose_b, m, n, k, alpha, beta, a, b, c, lda, ldb, ldc};
+    const RgProduct p = {transpose_a, transpose_b, m, n, k, alpha, beta, a, b, c, lda, ldb, ldc};
     product_start(&p);
-    product_run(&p);
+    if (rg_product_suits(&p))
+        rg_product_run(&p, 1);
+    else
+        product_run(&p);
 }
 
 static double dot_piece(int64_t n, const RgReal *a, const RgReal *b) {
