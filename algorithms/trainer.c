@@ -150,7 +150,7 @@ void rg_trainer_sample(RgTrainer *trainer, int64_t draw, int64_t prompts, int64_
     RgSampling sampling = training_sampling(trainer);
     rg_policy_sample(trainer->policy, chosen_prompts, copies, &sampling,
                      rg_random_at(rg_random_named(trainer->random, "responses"), (uint64_t)draw),
-                     out);
+                     out, NULL);
     trainer->meter.generated_tokens += rg_sequences_response_tokens(out);
     rg_sequences_destroy(chosen_prompts);
 }

@@ -220,7 +220,7 @@ static void sample_pairs(RgTextState *s, const RgCourse *course, RgPolicy *refer
                            .response_limit = course->response_limit,
                            .end_token = course->end_token};
     rg_policy_sample(reference, prompts, 2, &sampling, rg_random_named(random, "offline responses"),
-                     s->pairs->sequences);
+                     s->pairs->sequences, NULL);
     rg_sequences_destroy(prompts);
 
     uint8_t *preferred = rg_allocate((size_t)(count + 1));

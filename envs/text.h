@@ -31,6 +31,7 @@ typedef struct RgTextOptions {
 typedef struct RgTextSamples {
     RgSequences *sequences;
     double *reward, *independent;
+    double *logprob; /* of the policy that was sampled from */
 } RgTextSamples;
 
 /* What evaluations ask of the reference policy; holds for one reference and one random stream. */

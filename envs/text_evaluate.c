@@ -12,6 +12,7 @@ static void release_samples(RgTextSamples *samples) {
     rg_sequences_destroy(samples->sequences);
     free(samples->reward);
     free(samples->independent);
+    free(samples->logprob);
     *samples = (RgTextSamples){0};
 }
 
@@ -19,30 +20,19 @@ static RgTextSamples draw_samples(const RgTextState *s, RgPolicy *policy, RgRand
     size_t count = (size_t)s->test_prompts->count;
     RgTextSamples samples = {.sequences = rg_sequences_create(),
                              .reward = rg_allocate(count * sizeof(double)),
-                             .independent = rg_allocate(count * sizeof(double))};
+                             .independent = rg_allocate(count * sizeof(double)),
+                             .logprob = rg_allocate(count * sizeof(double))};
     RgSampling sampling = {.temperature = s->options.temperature,
                            .top_k = s->options.top_k,
                            .top_p = s->options.top_p,
                            .min_p = s->options.min_p,
                            .response_limit = s->options.response_limit,
                            .end_token = rg_tokenizer_end(s->tokenizer)};
-    rg_policy_sample(policy, s->test_prompts, 1, &sampling, random, samples.sequences);
+    rg_policy_sample(policy, s->test_prompts, 1, &sampling, random, samples.sequences,
+                     samples.logprob);
     rg_text_rewards(s, s->judge, samples.sequences, samples.reward);
     rg_text_rewards(s, s->independent, samples.sequences, samples.independent);
     return samples;
-}
-
-/* logprob [sequences->count], in parts, so that memory does not grow with the test set. */
-static void logprobs(RgPolicy *policy, const RgSequences *sequences, double *logprob) {
-    enum { AT_A_TIME = 64 };
-    RgSequences *part = rg_sequences_create();
-    for (int64_t first = 0; first < sequences->count; first += AT_A_TIME) {
-        rg_sequences_clear(part);
-        for (int64_t i = first; i < sequences->count && i < first + AT_A_TIME; i++)
-            rg_sequences_append_from(part, sequences, i, false);
-        rg_policy_logprob_values(policy, part, logprob + first);
-    }
-    rg_sequences_destroy(part);
 }
 
 /* ---- the reference ---- */
@@ -63,7 +53,7 @@ static const RgTextReference *of_reference(RgTextState *s, RgPolicy *reference, 
     *r = (RgTextReference){.known = true, .parameters_hash = hash, .random = random};
     r->samples = draw_samples(s, reference, random);
     r->pair_logprob = rg_allocate((size_t)s->test_pairs->count * sizeof *r->pair_logprob);
-    logprobs(reference, s->test_pairs, r->pair_logprob);
+    rg_policy_logprob_values(reference, s->test_pairs, r->pair_logprob);
     return r;
 }
 
@@ -77,15 +67,12 @@ static void win_rate(const char *name, const double *own, const double *other, i
 }
 
 /* log π(y|x) − log π_ref(y|x) of the policy's own responses: its mean estimates the KL. */
-static void divergence(RgPolicy *policy, RgPolicy *reference, const RgSequences *samples,
-                       double *column, RgEvaluation *evaluation) {
-    double *base = rg_allocate((size_t)samples->count * sizeof *base);
-    logprobs(policy, samples, column);
-    logprobs(reference, samples, base);
-    for (int64_t i = 0; i < samples->count; i++)
-        column[i] -= base[i];
-    rg_evaluation_column_and_mean(evaluation, "kl", column, samples->count);
-    free(base);
+static void divergence(RgPolicy *reference, const RgTextSamples *samples, double *column,
+                       RgEvaluation *evaluation) {
+    rg_policy_logprob_values(reference, samples->sequences, column);
+    for (int64_t i = 0; i < samples->sequences->count; i++)
+        column[i] = samples->logprob[i] - column[i];
+    rg_evaluation_column_and_mean(evaluation, "kl", column, samples->sequences->count);
 }
 
 static int64_t count_words(const char *text) {
@@ -129,7 +116,7 @@ static void written_pairs(const RgTextState *s, RgPolicy *policy, const double *
     double *own = rg_allocate((size_t)s->test_pairs->count * sizeof *own);
     double chosen = 0, rejected = 0, margin = 0, right = 0;
     double pairs = (double)s->test_pairs->count / 2;
-    logprobs(policy, s->test_pairs, own);
+    rg_policy_logprob_values(policy, s->test_pairs, own);
     for (int64_t i = 0; i < s->test_pairs->count; i += 2) {
         double gap = (own[i] - base[i]) - (own[i + 1] - base[i + 1]);
         chosen += own[i];
@@ -163,7 +150,7 @@ void rg_text_evaluate(RgEnvironment *environment, RgPolicy *policy, RgPolicy *re
     win_rate("independent_win_rate_base", own.independent, base->samples.independent, count, column,
              evaluation);
     win_rate("win_rate_dataset", own.reward, s->chosen_reward, count, column, evaluation);
-    divergence(policy, reference, own.sequences, column, evaluation);
+    divergence(reference, &own, column, evaluation);
     describe_responses(s, own.sequences, column, evaluation);
     written_pairs(s, policy, base->pair_logprob, beta, evaluation);
     rg_evaluation_metric(evaluation, "judge_accuracy", s->judge_accuracy);

@@ -251,7 +251,7 @@ static RgStatus sample_prompts(const Model *model, const PolicyArguments *a, RgE
         RgSampling sampling = a->sampling;
         sampling.end_token = rg_tokenizer_end(model->tokenizer);
         rg_policy_sample(model->policy, prompts, a->copies, &sampling,
-                         rg_random_root((uint64_t)a->seed), out);
+                         rg_random_root((uint64_t)a->seed), out, NULL);
         for (int64_t i = 0; i < out->count; i++) {
             int64_t length = rg_sequence_response_length(out, i);
             char *prompt = rg_tokenizer_decode(model->tokenizer, rg_sequence_prompt(out, i),

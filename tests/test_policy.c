@@ -232,7 +232,7 @@ static double worst_deviation(RgPolicy *policy, int32_t context, const RgSamplin
                               const double *probability) {
     enum { DRAWS = 20000 };
     RgSequences *prompts = prompts_of(1, context), *out = rg_sequences_create();
-    rg_policy_sample(policy, prompts, DRAWS, sampling, rg_random_root(3), out);
+    rg_policy_sample(policy, prompts, DRAWS, sampling, rg_random_root(3), out, NULL);
     cr_assert_eq(out->count, DRAWS);
     double count[RESPONSES] = {0}, worst = 0;
     for (int64_t i = 0; i < out->count; i++) {
@@ -292,8 +292,8 @@ Test(policy, a_sample_depends_on_its_number_and_not_on_its_neighbours) {
     RgSampling sampling = plain_sampling();
     RgSequences *few = prompts_of(30, 2), *many = prompts_of(40, 2);
     RgSequences *a = rg_sequences_create(), *b = rg_sequences_create();
-    rg_policy_sample(policy, few, 1, &sampling, rg_random_root(5), a);
-    rg_policy_sample(policy, many, 1, &sampling, rg_random_root(5), b);
+    rg_policy_sample(policy, few, 1, &sampling, rg_random_root(5), a, NULL);
+    rg_policy_sample(policy, many, 1, &sampling, rg_random_root(5), b, NULL);
     int kinds_seen[RESPONSES] = {0}, seen = 0;
     for (int64_t i = 0; i < few->count; i++) {
         cr_expect_eq(*rg_sequence_response(a, i), *rg_sequence_response(b, i));
@@ -313,7 +313,7 @@ Test(policy, copies_of_a_prompt_lie_next_to_each_other) {
     RgSequences *prompts = rg_sequences_create(), *out = rg_sequences_create();
     for (int32_t c = 0; c < CONTEXTS; c++)
         rg_sequences_append(prompts, &c, 1, NULL, 0);
-    rg_policy_sample(policy, prompts, 3, &sampling, rg_random_root(5), out);
+    rg_policy_sample(policy, prompts, 3, &sampling, rg_random_root(5), out, NULL);
     cr_assert_eq(out->count, 3 * CONTEXTS);
     for (int64_t i = 0; i < out->count; i++)
         cr_expect_eq(*rg_sequence_prompt(out, i), i / 3);
@@ -328,7 +328,7 @@ Test(policy, a_diverged_policy_still_samples) {
     for (int i = 0; i < CELLS; i++)
         policy->parameters->value[i] = (RgReal)NAN;
     RgSequences *prompts = prompts_of(4, 0), *out = rg_sequences_create();
-    rg_policy_sample(policy, prompts, 2, &sampling, rg_random_root(5), out);
+    rg_policy_sample(policy, prompts, 2, &sampling, rg_random_root(5), out, NULL);
     for (int64_t i = 0; i < out->count; i++)
         cr_expect(*rg_sequence_response(out, i) >= 0 && *rg_sequence_response(out, i) < RESPONSES);
     rg_sequences_destroy(prompts);

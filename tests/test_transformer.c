@@ -91,7 +91,7 @@ static void assert_same_sequence(const RgSequences *a, int64_t i, const RgSequen
 
 static void check_greedy(RgPolicy *policy) {
     RgSequences *prompts = prompts_of(9), *out = rg_sequences_create();
-    rg_policy_sample(policy, prompts, 1, &greedy, rg_random_root(1), out);
+    rg_policy_sample(policy, prompts, 1, &greedy, rg_random_root(1), out, NULL);
     cr_assert_eq(out->count, 9);
     for (int64_t i = 0; i < out->count; i++) {
         cr_assert_eq(rg_sequence_response_length(out, i), LIMIT);
@@ -132,7 +132,7 @@ Test(transformer_sampling, frequencies_of_pairs_of_tokens_are_their_probabilitie
     rg_sequences_append(prompt, (const int32_t[]){3, 1}, 2, NULL, 0);
     RgSampling sampling = plain;
     sampling.response_limit = 2;
-    rg_policy_sample(policy, prompt, DRAWS, &sampling, rg_random_root(2), out);
+    rg_policy_sample(policy, prompt, DRAWS, &sampling, rg_random_root(2), out, NULL);
 
     double probability[PAIRS], count[PAIRS] = {0};
     for (int64_t i = 0; i < DRAWS; i++) {
@@ -159,7 +159,7 @@ Test(transformer_sampling, stops_at_the_end_token_and_at_the_context) {
     RgSampling sampling = plain;
     sampling.end_token = 2;
     sampling.response_limit = 100;
-    rg_policy_sample(policy, prompts, 1, &sampling, rg_random_root(3), out);
+    rg_policy_sample(policy, prompts, 1, &sampling, rg_random_root(3), out, NULL);
     int ended = 0;
     for (int64_t i = 0; i < out->count; i++) {
         int64_t length = rg_sequence_response_length(out, i);
@@ -183,7 +183,7 @@ Test(transformer_sampling, a_prompt_as_long_as_the_context_gets_no_response) {
     int32_t tokens[CONTEXT] = {0};
     rg_sequences_append(prompts, tokens, CONTEXT, NULL, 0);
     rg_sequences_append(prompts, tokens, CONTEXT - 1, NULL, 0);
-    rg_policy_sample(policy, prompts, 1, &plain, rg_random_root(3), out);
+    rg_policy_sample(policy, prompts, 1, &plain, rg_random_root(3), out, NULL);
     cr_assert_eq(rg_sequence_response_length(out, 0), 0);
     cr_assert_eq(rg_sequence_response_length(out, 1), 1);
     rg_sequences_destroy(prompts);
@@ -202,8 +202,8 @@ Test(transformer_sampling, a_sequence_does_not_depend_on_its_neighbours) {
     for (int64_t i = 0; i < FEWER; i++)
         rg_sequences_append(others, rg_sequence_prompt(prompts, i),
                             i % KEPT == 0 ? prompts->prompt_length[i] : 1, NULL, 0);
-    rg_policy_sample(policy, prompts, 1, &sampling, rg_random_root(5), out);
-    rg_policy_sample(policy, others, 1, &sampling, rg_random_root(5), other_out);
+    rg_policy_sample(policy, prompts, 1, &sampling, rg_random_root(5), out, NULL);
+    rg_policy_sample(policy, others, 1, &sampling, rg_random_root(5), other_out, NULL);
     for (int64_t i = 0; i < FEWER; i += KEPT)
         assert_same_sequence(out, i, other_out, i);
     rg_sequences_destroy(prompts);
@@ -272,7 +272,7 @@ Test(transformer_sampling, threads_do_not_change_the_tokens) {
     RgSequences *out[2] = {rg_sequences_create(), rg_sequences_create()};
     for (int k = 0; k < 2; k++) {
         rg_threads_set(1 + k);
-        rg_policy_sample(policy, prompts, 2, &plain, rg_random_root(6), out[k]);
+        rg_policy_sample(policy, prompts, 2, &plain, rg_random_root(6), out[k], NULL);
     }
     for (int64_t i = 0; i < out[0]->count; i++)
         assert_same_sequence(out[0], i, out[1], i);
@@ -292,7 +292,7 @@ static void draw_frequencies(const RgSampling *sampling, double *frequency) {
     RgTokenDraw *draw = rg_token_draw_create(sampling, VOCABULARY);
     memset(frequency, 0, sizeof *frequency * VOCABULARY);
     for (int i = 0; i < DRAWS; i++)
-        frequency[rg_token_draw(draw, logits, (i + 0.5) / DRAWS)] += 1.0 / DRAWS;
+        frequency[rg_token_draw(draw, logits, (i + 0.5) / DRAWS, NULL)] += 1.0 / DRAWS;
     rg_token_draw_destroy(draw);
 }
 
@@ -343,7 +343,7 @@ Test(token_draw, temperature_zero_takes_the_first_of_the_likeliest) {
     RgSampling sampling = {.temperature = 0, .top_p = 1};
     RgTokenDraw *draw = rg_token_draw_create(&sampling, VOCABULARY);
     const RgReal tie[VOCABULARY] = {0, 4, 1, 4, 4, 2, 0};
-    cr_assert_eq(rg_token_draw(draw, tie, 0.999), 1);
+    cr_assert_eq(rg_token_draw(draw, tie, 0.999, NULL), 1);
     rg_token_draw_destroy(draw);
 }
 
@@ -355,7 +355,7 @@ Test(token_draw, logits_that_are_not_numbers_give_token_zero) {
     for (int i = 0; i < 6; i++) {
         RgTokenDraw *draw = rg_token_draw_create(&samplings[i / 2], VOCABULARY);
         const RgReal row[VOCABULARY] = {diverged[i % 2], 1, 2, 3, 4, 5, 6};
-        cr_expect_eq(rg_token_draw(draw, row, 0.7), 0);
+        cr_expect_eq(rg_token_draw(draw, row, 0.7, NULL), 0);
         rg_token_draw_destroy(draw);
     }
 }
@@ -398,7 +398,7 @@ Test(transformer_policy, file_brings_back_the_same_policy, .init = scratch_begin
     cr_assert_eq(rg_policy_load(path, &loaded, &error), RG_OK, "%s", error.text);
     cr_assert_eq(rg_parameters_hash(loaded->parameters), rg_parameters_hash(policy->parameters));
     RgSequences *prompts = prompts_of(3), *s = rg_sequences_create();
-    rg_policy_sample(policy, prompts, 1, &plain, rg_random_root(8), s);
+    rg_policy_sample(policy, prompts, 1, &plain, rg_random_root(8), s, NULL);
     double before[3], after[3];
     rg_policy_logprob_values(policy, s, before);
     rg_policy_logprob_values(loaded, s, after);

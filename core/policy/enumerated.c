@@ -214,16 +214,17 @@ void rg_policy_table(const RgPolicy *policy, double *table) {
 
 /* Response to one context. A diverged policy has no distribution: any response will do then, and
  * the loss on it will tell. */
-static int32_t draw_response(const RgReal *logits, int64_t count, RgTokenDraw *draw,
-                             double uniform) {
+static int32_t draw_response(const RgReal *logits, int64_t count, RgTokenDraw *draw, double uniform,
+                             double *logprob) {
+    *logprob = NAN;
     for (int64_t r = 0; r < count; r++)
         if (!isfinite(logits[r]))
             return 0;
-    return rg_token_draw(draw, logits, uniform);
+    return rg_token_draw(draw, logits, uniform, logprob);
 }
 
 static double sample(RgPolicy *policy, const RgSequences *prompts, const RgSampling *sampling,
-                     RgRandom random, int32_t *tokens, int64_t *length) {
+                     RgRandom random, int32_t *tokens, int64_t *length, double *logprob) {
     const State *s = policy->state;
     RgReal *logits = rg_allocate((size_t)s->responses * sizeof *logits);
     RgTokenDraw *draw = rg_token_draw_create(sampling, s->responses);
@@ -234,7 +235,7 @@ static double sample(RgPolicy *policy, const RgSequences *prompts, const RgSampl
             logits[r] = (RgReal)response_logit(policy, context, r);
         double uniform = rg_random_uniform(rg_random_at(random, (uint64_t)i), 0);
         tokens[i * sampling->response_limit] =
-            draw_response(logits, s->responses, draw, uniform);
+            draw_response(logits, s->responses, draw, uniform, &logprob[i]);
         length[i] = 1;
     }
     rg_token_draw_destroy(draw);

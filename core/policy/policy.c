@@ -1,4 +1,5 @@
-/* What all kinds of policy share: life, values without derivatives, sampling, checks. The kinds are elsewhere; files of weights are in policy_file.c. */
+/* What all kinds of policy share: life, values without derivatives, sampling, checks. The kinds are
+ * elsewhere; files of weights are in policy_file.c. */
 #include "core/policy/policy.h"
 
 #include "core/tensor/blas.h"
@@ -63,7 +64,8 @@ int64_t rg_policy_feature_count(const RgPolicy *policy) {
 /* ---- sampling ---- */
 
 void rg_policy_sample(RgPolicy *policy, const RgSequences *prompts, int64_t copies,
-                      const RgSampling *sampling, RgRandom random, RgSequences *out) {
+                      const RgSampling *sampling, RgRandom random, RgSequences *out,
+                      double *logprob) {
     RG_ASSERT(copies > 0 && sampling->response_limit > 0 && out != prompts);
     int64_t n = prompts->count * copies, limit = sampling->response_limit;
     RgSequences *repeated = rg_sequences_create();
@@ -72,12 +74,16 @@ void rg_policy_sample(RgPolicy *policy, const RgSequences *prompts, int64_t copi
 
     int32_t *tokens = rg_allocate((size_t)(n * limit + 1) * sizeof *tokens);
     int64_t *length = rg_allocate((size_t)(n + 1) * sizeof *length);
-    policy->flops += policy->type->sample(policy, repeated, sampling, random, tokens, length);
+    double *sum = rg_allocate((size_t)(n + 1) * sizeof *sum);
+    policy->flops += policy->type->sample(policy, repeated, sampling, random, tokens, length, sum);
 
     rg_sequences_clear(out);
     for (int64_t i = 0; i < n; i++)
         rg_sequences_append(out, rg_sequence_prompt(repeated, i), repeated->prompt_length[i],
                             tokens + i * limit, length[i]);
+    if (logprob && n > 0)
+        memcpy(logprob, sum, (size_t)n * sizeof *logprob);
+    free(sum);
     free(length);
     free(tokens);
     rg_sequences_destroy(repeated);

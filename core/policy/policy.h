@@ -61,10 +61,10 @@ typedef struct RgPolicyType {
     int64_t (*feature_count)(const RgPolicy *policy);
 
     /* Draw one response for each prompt i: its tokens at tokens[i · sampling->response_limit],
-     * their number in length[i]. The random numbers of i are those of rg_random_at(random, i).
-     * Returns FLOPs spent. */
+     * their number in length[i], their log-probability in logprob[i]. The random numbers of i are
+     * those of rg_random_at(random, i). Returns FLOPs spent. */
     double (*sample)(RgPolicy *policy, const RgSequences *prompts, const RgSampling *sampling,
-                     RgRandom random, int32_t *tokens, int64_t *length);
+                     RgRandom random, int32_t *tokens, int64_t *length, double *logprob);
 
     /* Enumerated kinds only, else NULL: logits of all responses [contexts, responses] on `tape`. */
     RgTensor *(*logits)(RgPolicy *policy, RgTape *tape, RgParameters *parameters);
@@ -84,7 +84,7 @@ typedef struct RgPolicyType {
 struct RgPolicy {
     const RgPolicyType *type;
     RgParameters *parameters;
-    void *state; /* the kind's own; shared by clones */
+    void *state;       /* the kind's own; shared by clones */
     double flops;      /* spent so far in values, features and sampling */
     bool shares_state; /* a clone: does not destroy `state` */
 };
@@ -129,9 +129,12 @@ int64_t rg_policy_feature_count(const RgPolicy *policy);
 
 /* Draw `copies` responses for each prompt. `out` is cleared and gets prompts->count · copies
  * sequences, the copies of a prompt next to each other. The numbers of sequence i depend on
- * (random, i) alone, not on its neighbours in the batch. */
+ * (random, i) alone, not on its neighbours in the batch. With `logprob` [prompts->count · copies]
+ * not NULL, each response's log-probability under the policy (at temperature 1, no token left out)
+ * comes for free. */
 void rg_policy_sample(RgPolicy *policy, const RgSequences *prompts, int64_t copies,
-                      const RgSampling *sampling, RgRandom random, RgSequences *out);
+                      const RgSampling *sampling, RgRandom random, RgSequences *out,
+                      double *logprob);
 
 /* Kinds by name; NULL if there is none. The list ends with NULL. */
 const RgPolicyType *rg_policy_type(const char *name);

@@ -1,13 +1,18 @@
-/* How a token is drawn from a row of logits: see the header. */
+/* How a token is drawn from a row of logits: see the header. Tokens are weighed in blocks with sums
+ * of their own, so that finding the one drawn takes a walk over the blocks and one within a block.
+ */
 #include "core/policy/token_draw.h"
 #include "core/tensor/kernels.h"
 
 #include <stdlib.h>
 
+enum { BLOCK = 256 };
+
 struct RgTokenDraw {
     const RgSampling *sampling;
     int64_t vocabulary;
-    double *weight;      /* [vocabulary] */
+    RgReal *weight;      /* [vocabulary], that of the likeliest being 1 */
+    double *block;       /* [blocks], sums of weights */
     double *kept_weight; /* [vocabulary], of the kept tokens, likeliest first */
     int32_t *heap;       /* [vocabulary] */
     int32_t *kept;       /* [vocabulary], token ids, likeliest first */
@@ -18,6 +23,7 @@ RgTokenDraw *rg_token_draw_create(const RgSampling *sampling, int64_t vocabulary
     draw->sampling = sampling;
     draw->vocabulary = vocabulary;
     draw->weight = rg_allocate(sizeof *draw->weight * (size_t)vocabulary);
+    draw->block = rg_allocate(sizeof *draw->block * (size_t)(vocabulary / BLOCK + 1));
     draw->kept_weight = rg_allocate(sizeof *draw->kept_weight * (size_t)vocabulary);
     draw->heap = rg_allocate(sizeof *draw->heap * (size_t)vocabulary);
     draw->kept = rg_allocate(sizeof *draw->kept * (size_t)vocabulary);
@@ -28,6 +34,7 @@ void rg_token_draw_destroy(RgTokenDraw *draw) {
     if (!draw)
         return;
     free(draw->weight);
+    free(draw->block);
     free(draw->kept_weight);
     free(draw->heap);
     free(draw->kept);
@@ -42,20 +49,52 @@ static int32_t likeliest(const RgReal *logits, int64_t vocabulary) {
     return best;
 }
 
-/* weight[v] = exp((logits[v] − max) / temperature); returns their sum. */
-RG_KERNEL static double weigh(const RgReal *logits, int64_t vocabulary, double temperature,
-                              double *weight) {
-    RgReal top = logits[0], inverse = (RgReal)(1 / temperature);
+/* weight[v] = exp((logits[v] − max) / temperature), block[v / BLOCK] their sums; returns the sum of
+ * all. */
+RG_KERNEL static double weigh(const RgReal *logits, int64_t vocabulary, RgReal inverse_temperature,
+                              RgReal *weight, double *block) {
+    RgReal top = logits[0];
 #pragma omp simd reduction(max : top)
     for (int64_t v = 0; v < vocabulary; v++)
         top = logits[v] > top ? logits[v] : top;
-    double sum = 0;
+    double all = 0;
+    for (int64_t first = 0; first < vocabulary; first += BLOCK) {
+        int64_t last = vocabulary - first < BLOCK ? vocabulary : first + BLOCK;
+        RgReal sum = 0;
 #pragma omp simd reduction(+ : sum)
-    for (int64_t v = 0; v < vocabulary; v++) {
-        weight[v] = (double)rg_fast_exp((logits[v] - top) * inverse);
-        sum += weight[v];
+        for (int64_t v = first; v < last; v++) {
+            weight[v] = rg_fast_exp((logits[v] - top) * inverse_temperature);
+            sum += weight[v];
+        }
+        block[first / BLOCK] = (double)sum;
+        all += (double)sum;
     }
-    return sum;
+    return all;
+}
+
+/* The token at which the running sum of weights passes `uniform` of their sum. */
+static int32_t choose(const RgTokenDraw *d, double sum, double uniform) {
+    double left = uniform * sum;
+    int64_t block = 0, blocks = (d->vocabulary + BLOCK - 1) / BLOCK;
+    while (block + 1 < blocks && left >= d->block[block])
+        left -= d->block[block++];
+    int64_t first = block * BLOCK, chosen = first;
+    int64_t last = d->vocabulary - first < BLOCK ? d->vocabulary : first + BLOCK;
+    for (int64_t v = first; v < last; v++) {
+        if (d->weight[v] <= 0)
+            continue;
+        chosen = v; /* rounding may leave a little at the end: the last one has it */
+        left -= (double)d->weight[v];
+        if (left < 0)
+            break;
+    }
+    return (int32_t)chosen;
+}
+
+/* log softmax(logits)[token], whatever the temperature. */
+static double logprob_at_one(RgTokenDraw *d, const RgReal *logits, int32_t token) {
+    double sum = weigh(logits, d->vocabulary, 1, d->weight, d->block);
+    return log((double)d->weight[token]) - log(sum);
 }
 
 /* ---- the likeliest tokens, from a heap that is only sorted as far as needed ---- */
@@ -91,7 +130,7 @@ static int64_t take_likeliest(RgTokenDraw *d, const RgReal *logits, int64_t most
     double mass = 0;
     while (taken < most && (taken == 0 || mass < enough)) {
         d->kept[taken] = d->heap[0];
-        d->kept_weight[taken] = d->weight[d->heap[0]];
+        d->kept_weight[taken] = (double)d->weight[d->heap[0]];
         mass += d->kept_weight[taken++];
         d->heap[0] = d->heap[--count];
         sift_down(logits, d->heap, count, 0);
@@ -114,24 +153,17 @@ static int64_t nucleus(const RgTokenDraw *d, int64_t count, double enough) {
 static int64_t keep_likely(RgTokenDraw *d, double least) {
     int64_t count = 0;
     for (int64_t v = 0; v < d->vocabulary; v++)
-        if (d->weight[v] >= least) {
+        if ((double)d->weight[v] >= least) {
             d->kept[count] = (int32_t)v;
-            d->kept_weight[count++] = d->weight[v];
+            d->kept_weight[count++] = (double)d->weight[v];
         }
     return count;
 }
 
-int32_t rg_token_draw(RgTokenDraw *d, const RgReal *logits, double uniform) {
+/* One of the tokens that top-k, top-p and min-p keep. */
+static int32_t choose_kept(RgTokenDraw *d, const RgReal *logits, double sum, double uniform) {
     const RgSampling *s = d->sampling;
-    if (s->temperature <= 0)
-        return likeliest(logits, d->vocabulary);
-    double sum = weigh(logits, d->vocabulary, s->temperature, d->weight);
-    if (!isfinite(sum))
-        return 0;
     bool cut_by_count = s->top_k > 0 && s->top_k < d->vocabulary;
-    if (!cut_by_count && s->top_p >= 1 && s->min_p <= 0)
-        return (int32_t)rg_random_choice(uniform, d->weight, d->vocabulary);
-
     int64_t count;
     if (cut_by_count) { /* the mass p is of what the k likeliest have together */
         count = take_likeliest(d, logits, s->top_k, sum * 2);
@@ -149,4 +181,26 @@ int32_t rg_token_draw(RgTokenDraw *d, const RgReal *logits, double uniform) {
         while (count > 1 && d->kept_weight[count - 1] < s->min_p)
             count--;
     return d->kept[rg_random_choice(uniform, d->kept_weight, count)];
+}
+
+int32_t rg_token_draw(RgTokenDraw *d, const RgReal *logits, double uniform, double *logprob) {
+    const RgSampling *s = d->sampling;
+    int32_t token;
+    double sum = 0;
+    if (s->temperature > 0)
+        sum = weigh(logits, d->vocabulary, (RgReal)(1 / s->temperature), d->weight, d->block);
+    bool all = s->top_k <= 0 || s->top_k >= d->vocabulary;
+    if (s->temperature <= 0)
+        token = likeliest(logits, d->vocabulary);
+    else if (!isfinite(sum))
+        token = 0;
+    else if (all && s->top_p >= 1 && s->min_p <= 0)
+        token = choose(d, sum, uniform);
+    else
+        token = choose_kept(d, logits, sum, uniform);
+    if (logprob && s->temperature == 1)
+        *logprob = log((double)d->weight[token]) - log(sum);
+    else if (logprob)
+        *logprob = logprob_at_one(d, logits, token);
+    return token;
 }

@@ -1,5 +1,5 @@
-/* What a transformer's full pass (transformer.c), its decoder (transformer_decoder.c) and its sampling
- * (transformer_sample.c) share: its state, and where its weights are. Private to those. */
+/* What a transformer's full pass (transformer.c), its decoder (transformer_decoder.c) and its
+ * sampling (transformer_sample.c) share: its state, and where its weights are. Private to those. */
 #ifndef RG_CORE_POLICY_TRANSFORMER_PARTS_H
 #define RG_CORE_POLICY_TRANSFORMER_PARTS_H
 
@@ -49,6 +49,6 @@ bool rg_transformer_same_prompt(const RgSequences *s, int64_t a, int64_t b);
 /* RgPolicyType.sample */
 double rg_transformer_sample(RgPolicy *policy, const RgSequences *prompts,
                              const RgSampling *sampling, RgRandom random, int32_t *tokens,
-                             int64_t *length);
+                             int64_t *length, double *logprob);
 
 #endif

@@ -5,12 +5,13 @@
  *
  * Random numbers are a sequence's own, and so are the decoder's sums: who else is in the batch
  * changes nothing. */
-#include "core/policy/transformer_decoder.h"
 #include "core/policy/token_draw.h"
+#include "core/policy/transformer_decoder.h"
 #include "core/policy/transformer_parts.h"
 #include "core/tensor/parallel.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum {
     MOST_SLOTS = 128,
@@ -39,6 +40,7 @@ typedef struct Sampler {
     RgRandom random;
     int32_t *tokens;
     int64_t *length;
+    double *logprob;
     int64_t width, context;
 
     Prompt *prompt; /* [prompt_count] */
@@ -171,9 +173,11 @@ static void draw_token(Sampler *s, int64_t d) {
     Slot *slot = &s->slot[s->drawing[d]];
     int64_t i = slot->sequence, done = s->length[i];
     RgRandom stream = rg_random_at(s->random, (uint64_t)i);
-    int32_t token =
-        rg_token_draw(s->draw[rg_thread_number()], s->logits + d * rg_transformer_decoder_stride(s->decoder),
-                      rg_random_uniform(stream, (uint64_t)done));
+    double logprob;
+    int32_t token = rg_token_draw(s->draw[rg_thread_number()],
+                                  s->logits + d * rg_transformer_decoder_stride(s->decoder),
+                                  rg_random_uniform(stream, (uint64_t)done), &logprob);
+    s->logprob[i] += logprob;
     s->tokens[i * s->sampling->response_limit + done] = token;
     s->length[i] = done + 1;
     slot->started = true;
@@ -274,15 +278,17 @@ static void sampler_release(Sampler *s) {
 
 double rg_transformer_sample(RgPolicy *policy, const RgSequences *prompts,
                              const RgSampling *sampling, RgRandom random, int32_t *tokens,
-                             int64_t *length) {
+                             int64_t *length, double *logprob) {
     if (prompts->count == 0)
         return 0;
+    memset(logprob, 0, sizeof *logprob * (size_t)prompts->count);
     const RgTransformerOptions *o = rg_transformer_options(policy);
     Sampler s = {.prompts = prompts,
                  .sampling = sampling,
                  .random = random,
                  .tokens = tokens,
                  .length = length,
+                 .logprob = logprob,
                  .width = o->width,
                  .context = o->context};
     sampler_create(&s, policy);

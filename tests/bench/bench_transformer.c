@@ -211,7 +211,7 @@ static void start_sampling(const Task *task, Bench *b) {
 static double sample_round(Bench *b) {
     RgSampling sampling = {
         .temperature = b->temperature, .top_p = 1, .response_limit = NEW_TOKENS, .end_token = -1};
-    rg_policy_sample(b->policy, b->sequences, 1, &sampling, rg_random_root(3), b->drawn);
+    rg_policy_sample(b->policy, b->sequences, 1, &sampling, rg_random_root(3), b->drawn, NULL);
     return 0;
 }
 
