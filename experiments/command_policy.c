@@ -274,7 +274,7 @@ static RgStatus sample_prompts(const Model *model, const PolicyArguments *a, RgE
 static const struct argp_option model_options[] = {
     {"policy", 'p', "WEIGHTS", 0,
      "a policy of this program, a folder of Hugging Face's layout, or a llama2.c checkpoint", 0},
-    {"tokenizer", 't', "FILE", 0, "tokenizer.json of this program, or a llama2.c vocabulary", 0},
+    {"tokenizer", 't', "FILE", 0, "tokenizer.json, or a llama2.c vocabulary", 0},
     {0},
 };
 
