@@ -318,12 +318,12 @@ static Measure measure(const Task *task, Bench *bench) {
     double *seconds = NULL;
     task->work->round(bench);
     double before = bench->policy->flops, end = rg_clock_seconds() + task->seconds;
-    while (m.rounds < task->rounds || (rg_clock_seconds() < end && m.rounds < MOST_ROUNDS)) {
+    do {
         double start = rg_clock_seconds();
         task->work->round(bench);
         seconds = rg_reallocate(seconds, (size_t)m.rounds + 1, sizeof *seconds);
         seconds[m.rounds++] = rg_clock_seconds() - start;
-    }
+    } while (m.rounds < task->rounds || (rg_clock_seconds() < end && m.rounds < MOST_ROUNDS));
     m.counted_flops = (bench->policy->flops - before) / (double)m.rounds;
     m.standard_flops = task->work->draws ? 0 : m.tokens * standard_flops(bench->policy);
     m.weight_bytes = task->work->draws ? bytes_per_token(bench->policy) : 0;

@@ -257,6 +257,16 @@ def best_peaks(*several):
                    for threads in several[0][work]} for work in several[0]}
 
 
+def print_risen(before, best):
+    """Shares are told as the run goes, by the peaks at its start."""
+    for work, by_threads in best.items():
+        for threads, peak in by_threads.items():
+            if peak > 1.05 * before[work][threads]:
+                print(f"{work} on {threads} threads reached {peak / 1e9:.1f} G/s after the run: the "
+                      f"shares above are {peak / before[work][threads]:.2f} times too large; those "
+                      "in the file are right")
+
+
 def print_machine(about, peaks, sides):
     print(f"{about['cpu']}, {about['processors']} processors; {about['threads']} threads; Linux "
           f"{about['system']}; {about['date']}")
@@ -315,13 +325,15 @@ def main():
         add_shares(result, peaks)
         print(table_row(result), flush=True)
         report["results"].append(result)
-    print("\n¹ PyTorch takes the head on the responses' rows only (TRL: on all rows by default)\n"
-          if not given.quick else "")
+    print()
+    if any(result["peer_options"] for result in report["results"]):
+        print("¹ PyTorch takes the head on the responses' rows only (TRL: on all rows by default)\n")
     print_flops(report["results"])
     if not given.only or given.only in "memory":
         report["memory"] = memory(sides)
 
     report["peaks"] = best_peaks(peaks, sides.peaks())
+    print_risen(peaks, report["peaks"])
     for result in report["results"]:
         add_shares(result, report["peaks"])
     with open(given.json, "w") as file:
