@@ -7,8 +7,8 @@ For each work the two sides' processes take turns (ours, PyTorch, ours, ...); ea
 tells its median. What is printed is the median over the turns and, as ratio, how many times as many
 tokens per second Regatta does, with the least and the most of any turn. The last column is the CPU
 that other processes used meanwhile, in processors. PyTorch's threads spin, and a busy neighbour can
-slow them many times: without --quick, turns with such a neighbour are taken again, a few times; rows
-that keep one are marked with "!".
+slow them many times: without --quick, turns with such a neighbour are taken again, a few times;
+rows that keep one are marked with "!".
 
 Shares of peak hold standard FLOPs (6 per weight in matrices, and attention) against SGEMM as
 measured in the same run, and weights read per decoded token against reading memory.
@@ -262,8 +262,8 @@ def print_risen(before, best):
     for work, by_threads in best.items():
         for threads, peak in by_threads.items():
             if peak > 1.05 * before[work][threads]:
-                print(f"{work} on {threads} threads reached {peak / 1e9:.1f} G/s after the run: the "
-                      f"shares above are {peak / before[work][threads]:.2f} times too large; those "
+                print(f"{work} on {threads} threads reached {peak / 1e9:.1f} G/s after the run: "
+                      f"the shares above are {peak / before[work][threads]:.2f} times too large; those "
                       "in the file are right")
 
 
@@ -327,7 +327,7 @@ def main():
         report["results"].append(result)
     print()
     if any(result["peer_options"] for result in report["results"]):
-        print("¹ PyTorch takes the head on the responses' rows only (TRL: on all rows by default)\n")
+        print("¹ PyTorch takes the head on the responses' rows only (TRL by default: on all)\n")
     print_flops(report["results"])
     if not given.only or given.only in "memory":
         report["memory"] = memory(sides)
