@@ -263,8 +263,8 @@ def print_risen(before, best):
         for threads, peak in by_threads.items():
             if peak > 1.05 * before[work][threads]:
                 print(f"{work} on {threads} threads reached {peak / 1e9:.1f} G/s after the run: "
-                      f"the shares above are {peak / before[work][threads]:.2f} times too large; those "
-                      "in the file are right")
+                      f"the shares above are {peak / before[work][threads]:.2f} times too large; "
+                      "those in the file are right")
 
 
 def print_machine(about, peaks, sides):
