@@ -177,6 +177,8 @@ cp out first
 expect 0 '"response"' "${sample[@]}"
 cmp -s out first || complain "the same seed gives other samples"
 [[ $(wc -l <out) -eq 3 ]] || complain "three copies make three lines"
+expect 0 '�' sample -p "$base" -t "$tokenizer" -m 'And he' -n 60 --limit 20 --temperature 3
+[[ $(grep -c '"response":' out) -eq 60 ]] || complain "a response that is not UTF-8 makes no line"
 
 # ---- tokenizers ----
 printf '{"text": "And he said"}\n\n{"text": "<|end|>\\u0000"}\n' >texts.jsonl
