@@ -2,6 +2,7 @@
 #include "core/policy/policy.h"
 #include "core/tensor/blas.h"
 #include "core/text/tokenizer.h"
+#include "core/text/utf8.h"
 #include "experiments/command.h"
 
 #include <errno.h>
@@ -242,6 +243,17 @@ static RgStatus read_prompts(const Model *model, const PolicyArguments *a, RgSeq
     return status == RG_OK ? rg_policy_check(model->policy, prompts, "prompts", error) : status;
 }
 
+/* The text of ids. A response may end within a character: JSON gets U+FFFD for its bytes. */
+static json_t *decoded(const Model *model, const int32_t *ids, int64_t count) {
+    char *text = rg_tokenizer_decode(model->tokenizer, ids, count);
+    RgBuffer valid = {0};
+    rg_utf8_repair(text, strlen(text), &valid);
+    json_t *string = json_stringn(valid.size > 0 ? valid.bytes : "", valid.size);
+    rg_buffer_release(&valid);
+    free(text);
+    return string;
+}
+
 static RgStatus sample_prompts(const Model *model, const PolicyArguments *a, RgError *error) {
     if (!model->tokenizer)
         return rg_fail(error, RG_E_USAGE, "sample: expected --tokenizer FILE");
@@ -254,14 +266,9 @@ static RgStatus sample_prompts(const Model *model, const PolicyArguments *a, RgE
                          rg_random_root((uint64_t)a->seed), out, NULL);
         for (int64_t i = 0; i < out->count; i++) {
             int64_t length = rg_sequence_response_length(out, i);
-            char *prompt = rg_tokenizer_decode(model->tokenizer, rg_sequence_prompt(out, i),
-                                               out->prompt_length[i]);
-            char *response =
-                rg_tokenizer_decode(model->tokenizer, rg_sequence_response(out, i), length);
-            print_json(json_pack("{s:s%, s:s%}", "prompt", prompt, strlen(prompt), "response",
-                                 response, strlen(response)));
-            free(prompt);
-            free(response);
+            json_t *prompt = decoded(model, rg_sequence_prompt(out, i), out->prompt_length[i]);
+            json_t *response = decoded(model, rg_sequence_response(out, i), length);
+            print_json(json_pack("{s:o, s:o}", "prompt", prompt, "response", response));
         }
     }
     rg_sequences_destroy(prompts);
@@ -274,7 +281,7 @@ static RgStatus sample_prompts(const Model *model, const PolicyArguments *a, RgE
 static const struct argp_option model_options[] = {
     {"policy", 'p', "WEIGHTS", 0,
      "a policy of this program, a folder of Hugging Face's layout, or a llama2.c checkpoint", 0},
-    {"tokenizer", 't', "FILE", 0, "tokenizer.json of this program, or a llama2.c vocabulary", 0},
+    {"tokenizer", 't', "FILE", 0, "tokenizer.json, or a llama2.c vocabulary", 0},
     {0},
 };
 

@@ -46,7 +46,7 @@ expect 0 '^Usage: regatta COMMAND' --help
 expect 0 '^regatta [0-9]+\.' --version
 expect 2 'Usage: regatta COMMAND'
 expect 2 'no command "rnu"; did you mean "run"' rnu
-for command in run list show table plot report compare sample score export train-tokenizer check-gradients; do
+for command in run list show table plot report compare sample score export tokenize train-tokenizer check-gradients; do
     expect 0 "Usage: regatta $command" "$command" --help
 done
 expect 2 'expected a config file' run
@@ -177,6 +177,22 @@ cp out first
 expect 0 '"response"' "${sample[@]}"
 cmp -s out first || complain "the same seed gives other samples"
 [[ $(wc -l <out) -eq 3 ]] || complain "three copies make three lines"
+expect 0 '�' sample -p "$base" -t "$tokenizer" -m 'And he' -n 60 --limit 20 --temperature 3
+[[ $(grep -c '"response":' out) -eq 60 ]] || complain "a response that is not UTF-8 makes no line"
+
+# ---- tokenizers ----
+printf '{"text": "And he said"}\n\n{"text": "<|end|>\\u0000"}\n' >texts.jsonl
+expect 0 '^\{"ids": \[[0-9]+(, [0-9]+)*\], "decoded": "And he said"\}$' tokenize -t "$tokenizer" texts.jsonl
+expect 0 '^\{"ids": \[1, [0-9]+\], "decoded": "<\|end\|>\\u0000"\}$' tokenize -t "$tokenizer" texts.jsonl
+cp out tokenized
+"$program" tokenize -t "$tokenizer" - <texts.jsonl | cmp -s - tokenized || complain "tokenize - reads otherwise"
+expect 2 'expected --tokenizer FILE and a file' tokenize texts.jsonl
+expect 1 'none.jsonl: No such file' tokenize -t "$tokenizer" none.jsonl
+expect 1 'none.json: .*No such file' tokenize -t none.json texts.jsonl
+printf '{"text": "a"}\n{"texts": "b"}\n' >texts.jsonl
+expect 1 'texts.jsonl:2: expected an object with the string text' tokenize -t "$tokenizer" texts.jsonl
+printf '{"text": "a"}\n{"text": "b"\n' >texts.jsonl
+expect 1 'texts.jsonl:2: not JSON' tokenize -t "$tokenizer" texts.jsonl
 
 if [[ -f $shared/stories260K.bin ]]; then
     python3 - "$shared/golden/stories260K.json" "$program" "$shared/stories260K.bin" <<'END' ||

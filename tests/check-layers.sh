@@ -42,6 +42,8 @@ check_door 'cblas\.h' 'core/tensor/blas\.c'
 check_door 'lapacke?\.h' 'core/tensor/blas\.c'
 check_door 'Random123/.*' 'core/tensor/random\.c'
 check_door 'libconfig\.h' 'experiments/config\.c'
+check_door 'pcre2\.h' 'core/text/pattern\.c'
+check_door 'utf8proc\.h' 'core/text/normalizer\.c'
 check_door 'argp\.h' 'experiments/.*'
 check_door 'sqlite3\.h' '(core/results|analysis)/.*'
 

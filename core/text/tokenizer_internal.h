@@ -2,6 +2,10 @@
 #ifndef RG_CORE_TEXT_TOKENIZER_INTERNAL_H
 #define RG_CORE_TEXT_TOKENIZER_INTERNAL_H
 
+#include "core/text/added_tokens.h"
+#include "core/text/decoder.h"
+#include "core/text/normalizer.h"
+#include "core/text/pre_tokenizer.h"
 #include "core/text/tokenizer.h"
 
 /* Map from a pair of numbers to a number ≥ 0: open addressing, grows by doubling. */
@@ -15,7 +19,7 @@ int64_t *rg_pair_map_at(RgPairMap *map, int32_t first, int32_t second); /* made 
 int64_t rg_pair_map_find(const RgPairMap *map, int32_t first, int32_t second); /* −1 if absent */
 void rg_pair_map_release(RgPairMap *map);
 
-/* A token's bytes. */
+/* A token's bytes, or characters: as the vocabulary has it. */
 typedef struct RgTokenText {
     char *bytes;
     int32_t size;
@@ -26,44 +30,71 @@ typedef struct RgMergeRule {
     int32_t first, second, result;
 } RgMergeRule;
 
-typedef enum RgTokenizerKind { RG_TOKENIZER_BYTE_LEVEL, RG_TOKENIZER_LLAMA2C } RgTokenizerKind;
+typedef struct RgEncoder RgEncoder;
 
-/* Both kinds encode alike: symbols of one character or byte, then the adjacent pair of lowest
- * priority is merged, the leftmost among equals, until none is left. They differ in what a word is
- * and in where priorities come from: the order of the merges, or the scores of the results. */
+/* All encode alike: the normalized text is cut into words, a word into symbols of one character or
+ * byte, then the adjacent pair of lowest priority is merged, the leftmost among equals, until none
+ * is left. They differ in what these parts are and in where priorities come from: the order of the
+ * merges, or the scores of the results. */
 struct RgTokenizer {
-    RgTokenizerKind kind;
     int64_t count;
     RgTokenText *text; /* [count] */
     int32_t begin, end;
-    RgPairMap merges; /* priority << 32 | result */
 
-    int32_t byte_id[256]; /* byte-level: of each byte; llama2.c: of its fallback <0xNN> */
-    RgMergeRule *rules;   /* byte-level: [rule_count] in order of priority */
-    int64_t rule_count;
-    RgPairMap characters; /* llama2.c: id of (bytes of a character, their number) */
-    float *score;         /* llama2.c: [count] */
+    RgNormalizer normalizer;
+    RgPreTokenizer pre_tokenizer;
+    RgDecoder decoder;
+    RgAddedTokens *added[2]; /* seen in the text as it is; in the normalized text; may be NULL */
+
+    RgPairMap merges;   /* priority << 32 | result */
+    RgMergeRule *rules; /* [rule_count] in order of priority, where they have one each */
+    int64_t rule_count, rule_capacity;
+    float *score;         /* llama2.c: [count], where the merges come from */
+    RgPairMap characters; /* id of (bytes of a character, their number); empty if byte-level */
+    int32_t byte_id[256]; /* byte-level: of each byte; else of its fallback <0xNN>; −1 for none */
+    int32_t unknown;      /* for characters that are none of those, −1: they are left out */
+    bool fuse_unknown;    /* a run of them is one */
+    int32_t *whole_word; /* ids by hash of the text, −1 for none: words that are tokens are taken */
+    size_t whole_words; /* as they are; a power of two, 0: words are merged */
+
+    bool leading_space; /* llama2.c: a symbol before the first, as SentencePiece has it */
+
+    /* A mark of a space at which words may be cut further without changing any id, because no token
+     * has it after byte b unless space_joins[b]; "" for none. */
+    char space[5];
+    bool space_joins[256];
+
+    char *document; /* the file that it was loaded from, NULL if none */
+    size_t document_size;
+    RgEncoder *_Atomic *idle; /* scratch memory of threads that encode, [RG_IDLE_ENCODERS] */
 };
 
 enum { RG_SPECIALS = 2, RG_SMALLEST_VOCABULARY = RG_SPECIALS + 256 };
+enum { RG_IDLE_ENCODERS = 16 };
 
-RgTokenizer *rg_tokenizer_new(RgTokenizerKind kind, int64_t count);
+RgTokenizer *rg_tokenizer_new(int64_t count);
 void rg_tokenizer_set_text(RgTokenizer *tokenizer, int64_t id, const char *bytes, size_t size);
-/* The byte-level merge of lowest priority so far: (first, second) give `result`. */
+/* The merge of lowest priority so far: (first, second) give `result`. */
 void rg_tokenizer_add_rule(RgTokenizer *tokenizer, RgMergeRule rule);
+/* Bytes of the character that starts here: a byte and the continuation bytes (10xxxxxx) after it,
+ * at most four. Of text that is not UTF-8 it makes some character or other, as llama2.c does. */
+size_t rg_character_length(const char *text, size_t size);
+/* The id of what text's character, of `length` bytes, is; made as −1 if absent. */
+int64_t *rg_tokenizer_character(RgTokenizer *tokenizer, const char *text, size_t length);
+/* Once all texts are there: `mark` stands for a space. */
+void rg_tokenizer_set_space(RgTokenizer *tokenizer, const char *mark);
+/* Once all texts are there: words that are tokens need no merges. */
+void rg_tokenizer_index_words(RgTokenizer *tokenizer);
 
-/* Bytes of the word that starts at `text` (size > 0): a run of letters (all bytes from 0x80 on are
- * letters), of digits or of other marks, with the space before it; or a run of white space, which
- * leaves its last character to what follows. Merges never cross words. */
-size_t rg_word_length(const char *text, size_t size);
-/* The same rule as a regular expression, as tokenizer.json has it. */
-extern const char rg_word_pattern[];
+void rg_encoder_destroy(RgEncoder *encoder);
 
 RgStatus rg_tokenizer_from_json(const char *path, const char *content, size_t size,
                                 RgTokenizer **tokenizer, RgError *error);
+/* Set begin and end, as rg_tokenizer_load tells; `root` is the whole file. */
+RgStatus rg_tokenizer_read_ends(RgTokenizer *tokenizer, const char *path, json_t *root,
+                                RgError *error);
 RgStatus rg_tokenizer_from_llama2c(const char *path, const char *content, size_t size,
                                    RgTokenizer **tokenizer, RgError *error);
 RgStatus rg_tokenizer_to_json(const RgTokenizer *tokenizer, const char *path, RgError *error);
-RgStatus rg_tokenizer_to_llama2c(const RgTokenizer *tokenizer, const char *path, RgError *error);
 
 #endif

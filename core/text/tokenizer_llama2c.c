@@ -148,9 +148,7 @@ static void set_characters(RgTokenizer *tokenizer) {
         const RgTokenText *text = &tokenizer->text[id];
         if (text->size < 1 || text->size > LONGEST_CHARACTER)
             continue;
-        int32_t packed = 0;
-        memcpy(&packed, text->bytes, (size_t)text->size);
-        int64_t *found = rg_pair_map_at(&tokenizer->characters, packed, text->size);
+        int64_t *found = rg_tokenizer_character(tokenizer, text->bytes, (size_t)text->size);
         if (*found < 0)
             *found = id;
     }
@@ -168,10 +166,12 @@ RgStatus rg_tokenizer_from_llama2c(const char *path, const char *content, size_t
     int64_t count = 0;
     RG_TRY(count_tokens(cursor, longest, &count, error));
 
-    RgTokenizer *new = rg_tokenizer_new(RG_TOKENIZER_LLAMA2C, count);
+    RgTokenizer *new = rg_tokenizer_new(count);
     new->score = rg_allocate((size_t)count * sizeof *new->score);
     new->begin = BEGIN;
     new->end = END;
+    new->decoder.space_after_begin = true;
+    new->leading_space = true;
     RgStatus status = RG_OK;
     for (int64_t id = 0; id < count && status == RG_OK; id++) {
         int32_t length = 0;
@@ -185,34 +185,7 @@ RgStatus rg_tokenizer_from_llama2c(const char *path, const char *content, size_t
     }
     set_merges(new);
     set_characters(new);
+    rg_tokenizer_set_space(new, " ");
     *tokenizer = new;
     return RG_OK;
-}
-
-RgStatus rg_tokenizer_to_llama2c(const RgTokenizer *tokenizer, const char *path, RgError *error) {
-    char *content = NULL;
-    size_t size = 0;
-    int32_t longest = 0;
-    FILE *stream = open_memstream(&content, &size);
-    RG_ASSERT(stream);
-    fwrite(&longest, sizeof longest, 1, stream);
-    for (int64_t id = 0; id < tokenizer->count; id++) {
-        const RgTokenText *text = &tokenizer->text[id];
-        char name[BYTE_NAME + 1];
-        const char *bytes = text->bytes;
-        int32_t length = text->size;
-        if (id >= FIRST_BYTE && id < FIRST_PIECE) {
-            length = snprintf(name, sizeof name, "<0x%02X>", (unsigned)(id - FIRST_BYTE));
-            bytes = name;
-        }
-        fwrite(&tokenizer->score[id], sizeof *tokenizer->score, 1, stream);
-        fwrite(&length, sizeof length, 1, stream);
-        fwrite(bytes, 1, (size_t)length, stream);
-        longest = length > longest ? length : longest;
-    }
-    RG_ASSERT(fclose(stream) == 0);
-    memcpy(content, &longest, sizeof longest);
-    RgStatus status = rg_file_write(path, content, size, error);
-    free(content);
-    return status;
 }

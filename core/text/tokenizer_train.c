@@ -252,7 +252,9 @@ static void merge_everywhere(Trainer *t, int64_t pair, RgMergeRule rule) {
 /* A byte-level vocabulary of the specials and the bytes, with room for more tokens. */
 static RgTokenizer *bytes_only(int64_t vocabulary) {
     static const char *const specials[RG_SPECIALS] = {"<|begin|>", "<|end|>"};
-    RgTokenizer *tokenizer = rg_tokenizer_new(RG_TOKENIZER_BYTE_LEVEL, vocabulary);
+    RgTokenizer *tokenizer = rg_tokenizer_new(vocabulary);
+    rg_pre_tokenizer_set_own(&tokenizer->pre_tokenizer);
+    tokenizer->decoder.byte_level = true;
     for (int id = 0; id < RG_SPECIALS; id++) {
         rg_tokenizer_set_text(tokenizer, id, specials[id], strlen(specials[id]));
         tokenizer->text[id].special = true;

@@ -269,10 +269,12 @@ static double standard_flops(const RgPolicy *policy) {
     return 6 * matrix_weights(policy) + 12 * (double)(o->layers * o->context * o->width);
 }
 
-/* Bytes of weights that a decoded token reads: all but the embedding's other rows, and those are
- * read after all where the embedding is the head. */
+/* Bytes of weights that a decoded token reads: all but the other rows of the embeddings, and those
+ * of the tokens' embedding are read after all, where it is the head. */
 static double bytes_per_token(const RgPolicy *policy) {
-    return (double)policy->parameters->count * sizeof(RgReal);
+    const RgTransformerOptions *o = rg_transformer_options(policy);
+    int64_t unread = o->positions == RG_POSITIONS_LEARNED ? (o->context - 1) * o->width : 0;
+    return (double)(policy->parameters->count - unread) * sizeof(RgReal);
 }
 
 /* Most memory that this process ever had resident. */
@@ -316,12 +318,12 @@ static Measure measure(const Task *task, Bench *bench) {
     double *seconds = NULL;
     task->work->round(bench);
     double before = bench->policy->flops, end = rg_clock_seconds() + task->seconds;
-    while (m.rounds < task->rounds || (rg_clock_seconds() < end && m.rounds < MOST_ROUNDS)) {
+    do {
         double start = rg_clock_seconds();
         task->work->round(bench);
         seconds = rg_reallocate(seconds, (size_t)m.rounds + 1, sizeof *seconds);
         seconds[m.rounds++] = rg_clock_seconds() - start;
-    }
+    } while (m.rounds < task->rounds || (rg_clock_seconds() < end && m.rounds < MOST_ROUNDS));
     m.counted_flops = (bench->policy->flops - before) / (double)m.rounds;
     m.standard_flops = task->work->draws ? 0 : m.tokens * standard_flops(bench->policy);
     m.weight_bytes = task->work->draws ? bytes_per_token(bench->policy) : 0;

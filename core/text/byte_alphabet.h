@@ -1,0 +1,23 @@
+/* Bytes as characters: the alphabet in which byte-level vocabularies are written. */
+#ifndef RG_CORE_TEXT_BYTE_ALPHABET_H
+#define RG_CORE_TEXT_BYTE_ALPHABET_H
+
+#include "core/base.h"
+
+enum { RG_ALPHABET_END = 0x100 + 68 }; /* 68 bytes do not stand for themselves */
+
+typedef struct RgByteAlphabet {
+    uint16_t character[256];          /* of each byte */
+    int16_t byte_of[RG_ALPHABET_END]; /* of each character, −1 for those of no byte */
+} RgByteAlphabet;
+
+void rg_byte_alphabet_make(RgByteAlphabet *alphabet);
+
+/* Bytes in the alphabet, as UTF-8, NUL-terminated; malloc'd. */
+char *rg_byte_alphabet_write(const RgByteAlphabet *alphabet, const char *bytes, size_t size);
+
+/* The bytes behind such characters, into `bytes`, which has room for strlen(characters); their
+ * number, or −1 if another character is among them. */
+int64_t rg_byte_alphabet_read(const RgByteAlphabet *alphabet, const char *characters, char *bytes);
+
+#endif

@@ -1,0 +1,198 @@
+/* Normalizers of tokenizer.json. */
+#include "core/text/normalizer.h"
+
+#include "core/text/json_part.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <utf8proc.h>
+
+/* ---- reading ---- */
+
+static const struct {
+    const char *name;
+    int form;
+    uint32_t plain_below; /* nothing below is changed, nor joins what stands before it */
+} forms[] = {
+    {"NFC", UTF8PROC_STABLE | UTF8PROC_COMPOSE, 0x300},
+    {"NFD", UTF8PROC_STABLE | UTF8PROC_DECOMPOSE, 0xC0},
+    {"NFKC", UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_COMPAT, 0xA0},
+    {"NFKD", UTF8PROC_STABLE | UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT, 0xA0},
+};
+
+static RgStatus read_replace(const RgJsonPart *part, RgNormalizerStep *step) {
+    json_t *pattern = json_object_get(part->json, "pattern");
+    json_t *plain = json_object_get(pattern, "String"), *regex = json_object_get(pattern, "Regex");
+    const char *source = json_string_value(plain ? plain : regex);
+    json_t *content = json_object_get(part->json, "content");
+    if (!source || !*source)
+        return rg_json_refuse_option(part, "pattern");
+    if (!json_is_string(content))
+        return rg_json_refuse_option(part, "content");
+    step->kind = RG_NORMALIZE_REPLACE;
+    RgStatus status = rg_pattern_create(source, plain, &step->pattern, part->error);
+    if (status != RG_OK)
+        return rg_fail_in(part->error, status, "%s: %s", part->path, part->key);
+    step->content = rg_string_copy(json_string_value(content));
+    return RG_OK;
+}
+
+static RgStatus read_step(void *context, const RgJsonPart *part) {
+    RgNormalizer *normalizer = context;
+    if (normalizer->count == RG_NORMALIZER_STEPS)
+        return rg_fail(part->error, RG_E_FORMAT, "%s: %s: more than %d steps are not supported",
+                       part->path, part->key, RG_NORMALIZER_STEPS);
+    RgNormalizerStep *step = &normalizer->step[normalizer->count++];
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
+        if (strcmp(part->type, forms[i].name) == 0) {
+            step->kind = RG_NORMALIZE_FORM;
+            step->form = forms[i].form;
+            step->plain_below = forms[i].plain_below;
+            return RG_OK;
+        }
+    if (strcmp(part->type, "Replace") == 0)
+        return read_replace(part, step);
+    if (strcmp(part->type, "Prepend") == 0) {
+        const char *content = NULL;
+        RG_TRY(rg_json_text(part, "prepend", &content));
+        step->kind = RG_NORMALIZE_PREPEND;
+        step->content = rg_string_copy(content);
+        return RG_OK;
+    }
+    return rg_json_refuse(part, "NFC, NFD, NFKC, NFKD, Prepend, Replace and a Sequence of them");
+}
+
+RgStatus rg_normalizer_read(RgNormalizer *normalizer, const char *path, json_t *json,
+                            RgError *error) {
+    return rg_json_read_parts(path, "normalizer", "normalizers", json, read_step, normalizer,
+                              error);
+}
+
+void rg_normalizer_release(RgNormalizer *normalizer) {
+    for (int i = 0; i < normalizer->count; i++) {
+        rg_pattern_destroy(normalizer->step[i].pattern);
+        free(normalizer->step[i].content);
+    }
+    normalizer->count = 0;
+}
+
+/* ---- normal forms ---- */
+
+/* Where the next character starts that may change: the bytes up to there stay as they are. What is
+ * malformed stays too. */
+static size_t plain_length(const RgNormalizerStep *step, const char *text, size_t size) {
+    size_t at = 0, last = 0; /* `last`: the character before `at`, which one after it may join */
+    while (at < size) {
+        uint32_t character = (unsigned char)text[at];
+        size_t length = 1;
+        if (character >= 0x80) {
+            length = rg_utf8_read(text + at, size - at, &character);
+            if (length > 0 && character >= step->plain_below)
+                return last;
+        }
+        last = length > 0 ? at : at + 1;
+        at += length > 0 ? length : 1;
+    }
+    return size;
+}
+
+/* Bytes from one plain character to the next, or to what is malformed. */
+static size_t changing_length(const RgNormalizerStep *step, const char *text, size_t size) {
+    uint32_t character = 0;
+    size_t at = rg_utf8_read(text, size, &character);
+    while (at < size) {
+        size_t length = rg_utf8_read(text + at, size - at, &character);
+        if (length == 0 || character < step->plain_below)
+            break;
+        at += length;
+    }
+    return at;
+}
+
+static void append_form(const RgNormalizerStep *step, const char *text, size_t size,
+                        RgBuffer *out) {
+    utf8proc_option_t options = (utf8proc_option_t)step->form;
+    const utf8proc_uint8_t *bytes = (const utf8proc_uint8_t *)text;
+    utf8proc_ssize_t capacity = (utf8proc_ssize_t)size + 16, count = 0;
+    utf8proc_int32_t *characters = NULL;
+    do { /* again where the decomposition is longer than expected */
+        capacity = count > capacity ? count : capacity;
+        characters = rg_reallocate(characters, (size_t)capacity + 1, sizeof *characters);
+        count = utf8proc_decompose(bytes, (utf8proc_ssize_t)size, characters, capacity, options);
+    } while (count > capacity);
+    utf8proc_ssize_t encoded = count < 0 ? -1 : utf8proc_reencode(characters, count, options);
+    if (encoded >= 0)
+        rg_buffer_append(out, (const char *)characters, (size_t)encoded);
+    else
+        rg_buffer_append(out, text, size);
+    free(characters);
+}
+
+static bool apply_form(const RgNormalizerStep *step, const char *text, size_t size, RgBuffer *out) {
+    size_t at = plain_length(step, text, size);
+    if (at == size)
+        return false;
+    rg_buffer_append(out, text, at);
+    while (at < size) {
+        size_t changing = changing_length(step, text + at, size - at);
+        append_form(step, text + at, changing, out);
+        at += changing;
+        size_t plain = plain_length(step, text + at, size - at);
+        rg_buffer_append(out, text + at, plain);
+        at += plain;
+    }
+    return true;
+}
+
+/* ---- applying ---- */
+
+static bool apply_replace(const RgNormalizerStep *step, RgMatcher *matcher, const char *text,
+                          size_t size, RgBuffer *out) {
+    RgSpan match = {0};
+    size_t done = 0, from = 0, content = strlen(step->content);
+    bool changed = false;
+    while (from <= size && rg_pattern_find(step->pattern, matcher, text, size, from, &match)) {
+        changed = true;
+        rg_buffer_append(out, text + done, match.start - done);
+        rg_buffer_append(out, step->content, content);
+        done = match.end;
+        from = match.end;
+        if (match.end == match.start && from++ < size) /* an empty one: go on a character later */
+            while (from < size && ((unsigned char)text[from] & 0xC0) == 0x80)
+                from++;
+    }
+    if (changed)
+        rg_buffer_append(out, text + done, size - done);
+    return changed;
+}
+
+/* False if the text stays as it is, and `out` empty. */
+static bool apply_step(const RgNormalizerStep *step, RgMatcher *matcher, const char *text,
+                       size_t size, RgBuffer *out) {
+    switch (step->kind) {
+    case RG_NORMALIZE_FORM:
+        return apply_form(step, text, size, out);
+    case RG_NORMALIZE_REPLACE:
+        return apply_replace(step, matcher, text, size, out);
+    case RG_NORMALIZE_PREPEND:
+        rg_buffer_append(out, step->content, strlen(step->content));
+        rg_buffer_append(out, text, size);
+        return true;
+    }
+    return false;
+}
+
+RgBuffer rg_normalizer_apply(const RgNormalizer *normalizer, RgMatcher *matcher,
+                             RgBuffer buffers[2], const char *text, size_t size) {
+    RgBuffer now = {.bytes = (char *)text, .size = size};
+    int free_buffer = 0;
+    for (int i = 0; i < normalizer->count && now.size > 0; i++) {
+        RgBuffer *out = &buffers[free_buffer];
+        out->size = 0;
+        if (!apply_step(&normalizer->step[i], matcher, now.bytes, now.size, out))
+            continue;
+        now = *out;
+        free_buffer = 1 - free_buffer;
+    }
+    return now;
+}

@@ -1,0 +1,41 @@
+/* Normalizers: what a tokenizer does to text before it cuts it into words. The only door to
+ * utf8proc, which was chosen for being small and for having all four of Unicode's normal forms. */
+#ifndef RG_CORE_TEXT_NORMALIZER_H
+#define RG_CORE_TEXT_NORMALIZER_H
+
+#include "core/text/pattern.h"
+
+#include <jansson.h>
+
+enum { RG_NORMALIZER_STEPS = 16 };
+
+typedef enum RgNormalizerKind {
+    RG_NORMALIZE_FORM,    /* NFC, NFD, NFKC or NFKD */
+    RG_NORMALIZE_PREPEND, /* `content` before text that is not empty */
+    RG_NORMALIZE_REPLACE, /* each match of `pattern` by `content` */
+} RgNormalizerKind;
+
+typedef struct RgNormalizerStep {
+    RgNormalizerKind kind;
+    int form;             /* utf8proc's options */
+    uint32_t plain_below; /* characters below stay as they are where none above is near */
+    RgPattern *pattern;
+    char *content;
+} RgNormalizerStep;
+
+typedef struct RgNormalizer {
+    RgNormalizerStep step[RG_NORMALIZER_STEPS];
+    int count;
+} RgNormalizer;
+
+/* The "normalizer" of a tokenizer.json, null for none. Errors: RG_E_FORMAT. */
+RgStatus rg_normalizer_read(RgNormalizer *normalizer, const char *path, json_t *json,
+                            RgError *error);
+void rg_normalizer_release(RgNormalizer *normalizer);
+
+/* The text after all steps: `text` itself or in one of the buffers, whose content is lost. Bytes
+ * that are not UTF-8 stay as they are. */
+RgBuffer rg_normalizer_apply(const RgNormalizer *normalizer, RgMatcher *matcher,
+                             RgBuffer buffers[2], const char *text, size_t size);
+
+#endif

@@ -1,0 +1,143 @@
+/* Patterns in text, by PCRE2 and its just-in-time compiler where the system allows one. */
+#include "core/text/pattern.h"
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct RgPattern {
+    char *plain; /* a string, or else */
+    size_t plain_size;
+    pcre2_code *code;
+    bool compiled; /* to machine code */
+};
+
+struct RgMatcher {
+    pcre2_match_data *data;
+    pcre2_match_context *context;
+    pcre2_jit_stack *stack;
+};
+
+enum { STACK_START = 32 * 1024, STACK_MOST = 8 * 1024 * 1024 };
+
+/* What Oniguruma reads otherwise than PCRE2 does; NULL if there is nothing. */
+static const char *foreign_part(const char *source) {
+    bool in_class = false;
+    for (const char *c = source; *c; c++) {
+        if (*c == '\\' && (c[1] == 'h' || c[1] == 'H'))
+            return "\\h";
+        if (*c == '\\' && c[1]) {
+            c++;
+        } else if (!in_class && *c == '[') {
+            in_class = true;
+            c += c[1] == '^';
+        } else if (in_class && *c == ']') {
+            in_class = false;
+        } else if (in_class && *c == '[' && c[1] == ':') {
+            const char *end = strstr(c, ":]");
+            c = end ? end + 1 : c;
+        } else if (in_class && *c == '[') {
+            return "a class within a class";
+        } else if (in_class && *c == '&' && c[1] == '&') {
+            return "an intersection of classes";
+        }
+    }
+    return NULL;
+}
+
+/* Start optimizations are left out: most patterns match almost everywhere, and the machine code for
+ * them reads past the end of the text, harmlessly, but not in the eyes of valgrind. */
+static RgStatus compile(RgPattern *pattern, const char *source, RgError *error) {
+    const uint32_t options = PCRE2_UTF | PCRE2_UCP | PCRE2_MATCH_INVALID_UTF | PCRE2_MULTILINE |
+                             PCRE2_NEVER_BACKSLASH_C | PCRE2_NO_START_OPTIMIZE;
+    const char *foreign = foreign_part(source);
+    if (foreign)
+        return rg_fail(error, RG_E_FORMAT, "regular expression \"%s\": %s is not supported", source,
+                       foreign);
+    int fault = 0;
+    size_t at = 0;
+    pattern->code = pcre2_compile((PCRE2_SPTR)source, strlen(source), options, &fault, &at, NULL);
+    if (!pattern->code) {
+        char reason[128] = "";
+        pcre2_get_error_message(fault, (PCRE2_UCHAR *)reason, sizeof reason);
+        return rg_fail(error, RG_E_FORMAT, "regular expression \"%s\": %s at byte %zu", source,
+                       reason, at);
+    }
+    pattern->compiled = pcre2_jit_compile(pattern->code, PCRE2_JIT_COMPLETE) == 0;
+    return RG_OK;
+}
+
+RgStatus rg_pattern_create(const char *source, bool plain, RgPattern **pattern, RgError *error) {
+    RgPattern *new = rg_allocate(sizeof *new);
+    RgStatus status = RG_OK;
+    if (plain) {
+        new->plain = rg_string_copy(source);
+        new->plain_size = strlen(source);
+    } else {
+        status = compile(new, source, error);
+    }
+    if (status != RG_OK) {
+        rg_pattern_destroy(new);
+        return status;
+    }
+    *pattern = new;
+    return RG_OK;
+}
+
+void rg_pattern_destroy(RgPattern *pattern) {
+    if (!pattern)
+        return;
+    pcre2_code_free(pattern->code);
+    free(pattern->plain);
+    free(pattern);
+}
+
+RgMatcher *rg_matcher_create(void) {
+    RgMatcher *matcher = rg_allocate(sizeof *matcher);
+    matcher->data = pcre2_match_data_create(1, NULL);
+    matcher->context = pcre2_match_context_create(NULL);
+    RG_ASSERT(matcher->data && matcher->context);
+    matcher->stack = pcre2_jit_stack_create(STACK_START, STACK_MOST, NULL);
+    if (matcher->stack)
+        pcre2_jit_stack_assign(matcher->context, NULL, matcher->stack);
+    return matcher;
+}
+
+void rg_matcher_destroy(RgMatcher *matcher) {
+    if (!matcher)
+        return;
+    pcre2_match_data_free(matcher->data);
+    pcre2_match_context_free(matcher->context);
+    pcre2_jit_stack_free(matcher->stack);
+    free(matcher);
+}
+
+static bool find_plain(const RgPattern *pattern, const char *text, size_t size, size_t from,
+                       RgSpan *match) {
+    const char *found = memmem(text + from, size - from, pattern->plain, pattern->plain_size);
+    if (!found)
+        return false;
+    match->start = (size_t)(found - text);
+    match->end = match->start + pattern->plain_size;
+    return true;
+}
+
+bool rg_pattern_find(const RgPattern *pattern, RgMatcher *matcher, const char *text, size_t size,
+                     size_t from, RgSpan *match) {
+    if (pattern->plain)
+        return find_plain(pattern, text, size, from, match);
+    PCRE2_SPTR subject = (PCRE2_SPTR)text;
+    int found = PCRE2_ERROR_JIT_STACKLIMIT;
+    if (pattern->compiled)
+        found =
+            pcre2_jit_match(pattern->code, subject, size, from, 0, matcher->data, matcher->context);
+    if (found == PCRE2_ERROR_JIT_STACKLIMIT)
+        found = pcre2_match(pattern->code, subject, size, from, PCRE2_NO_JIT, matcher->data,
+                            matcher->context);
+    if (found < 0)
+        return false;
+    const size_t *ends = pcre2_get_ovector_pointer(matcher->data);
+    *match = (RgSpan){ends[0], ends[1]};
+    return true;
+}

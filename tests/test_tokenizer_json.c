@@ -1,0 +1,245 @@
+/* Claims about the parts of a tokenizer.json, each by itself in a small file made here. */
+#include "tests/tokenizer_file.h"
+
+TestSuite(tokenizer_json, .init = scratch_begin, .fini = scratch_remove);
+
+static void expect(const RgTokenizer *tokenizer, const char *text, const char *ids) {
+    for (int round = 0; round < 2; round++) { /* the second time from words that are kept */
+        char *found = pieces(tokenizer, text, false);
+        cr_assert_str_eq(found, ids, "%s", text);
+        free(found);
+    }
+}
+
+static void expect_marked(const RgTokenizer *tokenizer, const char *text, const char *ids) {
+    char *found = pieces(tokenizer, text, true);
+    cr_assert_str_eq(found, ids, "%s", text);
+    free(found);
+}
+
+static void expect_text(const RgTokenizer *tokenizer, const int32_t *ids, int64_t count,
+                        const char *text) {
+    char *found = rg_tokenizer_decode(tokenizer, ids, count);
+    cr_assert_str_eq(found, text);
+    free(found);
+}
+#define EXPECT_TEXT(tokenizer, text, ...)                                                          \
+    expect_text(tokenizer, (const int32_t[]){__VA_ARGS__},                                         \
+                sizeof((const int32_t[]){__VA_ARGS__}) / sizeof(int32_t), text)
+
+Test(tokenizer_json, characters_fall_back_to_bytes_and_then_to_unknown) {
+    RgTokenizer *tokenizer = make(
+        (Parts){.tokens = "['<unk>', '<s>', '</s>', '<0xC3>', '<0xA9>', '<0xA8>', '▁', 'a', '▁a']",
+                .merges = "['▁ a']",
+                .model = "{'byte_fallback': true, 'unk_token': '<unk>', 'fuse_unk': true}",
+                .normalizer = LLAMA_NORMALIZER,
+                .decoder = LLAMA_DECODER});
+    expect(tokenizer, "", "");
+    expect(tokenizer, "a", "8");
+    expect(tokenizer, "aa a", "8 7 8");
+    expect(tokenizer, "  ", "6 6 6");
+    expect(tokenizer, "aéè", "8 3 4 3 5");
+    expect(tokenizer, "axyza", "8 0 7");
+    cr_assert_eq(rg_tokenizer_begin(tokenizer), 1);
+    cr_assert_eq(rg_tokenizer_end(tokenizer), 2);
+    EXPECT_TEXT(tokenizer, "a aé", 8, 8, 3, 4);
+    EXPECT_TEXT(tokenizer, " a", 6, 8);
+    EXPECT_TEXT(tokenizer,
+                "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD"
+                "a",
+                3, 3, 4, 7);
+    rg_tokenizer_destroy(tokenizer);
+}
+
+Test(tokenizer_json, unknown_characters_are_one_each_or_left_out) {
+    Parts parts = {.tokens = "['<unk>', 'a']",
+                   .model = "{'unk_token': '<unk>'}",
+                   .decoder = "{'type': 'Fuse'}"};
+    RgTokenizer *each = make(parts);
+    expect(each, "aéèa", "1 0 0 1");
+    rg_tokenizer_destroy(each);
+    parts.model = NULL;
+    RgTokenizer *none = make(parts);
+    expect(none, "aéèa", "1 1");
+    rg_tokenizer_destroy(none);
+}
+
+/* Words are cut at a mark of a space only where no token goes over it. */
+Test(tokenizer_json, tokens_may_join_what_spaces_part) {
+    RgTokenizer *tokenizer = make((Parts){.tokens = "['▁', 'a', 'b', '▁a', 'b▁', 'b▁a', '▁▁']",
+                                          .merges = "['▁ ▁', 'b ▁', 'b▁ a', '▁ a']",
+                                          .normalizer = LLAMA_NORMALIZER,
+                                          .decoder = LLAMA_DECODER});
+    expect(tokenizer, "a b a a", "3 0 5 3");
+    expect(tokenizer, "a   a", "3 6 3");
+    rg_tokenizer_destroy(tokenizer);
+}
+
+static const char byte_tokens[] = "['a', 'b', 'Ġ', '1', '2', '12', 'ab', 'Ġab', 'Ã', '©', 'Ã©']";
+static const char byte_merges[] = "['1 2', ['a', 'b'], 'Ġ ab', 'Ã ©']";
+
+Test(tokenizer_json, digits_are_cut_one_by_one_or_together) {
+    Parts parts = {.tokens = byte_tokens, .merges = byte_merges};
+    parts.pre_tokenizer = "{'type': 'Sequence', 'pretokenizers': [{'type': 'Digits', "
+                          "'individual_digits': true}, " BYTE_LEVEL "]}";
+    RgTokenizer *each = make(parts);
+    expect(each, "ab1212", "6 3 4 3 4");
+    rg_tokenizer_destroy(each);
+    parts.pre_tokenizer = "{'type': 'Sequence', 'pretokenizers': [{'type': 'Digits', "
+                          "'individual_digits': false}, " BYTE_LEVEL "]}";
+    RgTokenizer *together = make(parts);
+    expect(together, "ab1212", "6 5 5");
+    rg_tokenizer_destroy(together);
+}
+
+Test(tokenizer_json, byte_level_cuts_as_gpt2_does) {
+    Parts parts = {.tokens = byte_tokens, .merges = byte_merges};
+    parts.pre_tokenizer = "{'type': 'ByteLevel', 'add_prefix_space': true, 'use_regex': true}";
+    RgTokenizer *tokenizer = make(parts);
+    expect(tokenizer, "ab ab", "7 7");
+    expect(tokenizer, " ab  ab12", "7 2 7 5");
+    expect(tokenizer, "é", "2 10");
+    EXPECT_TEXT(tokenizer, " abé", 7, 10);
+    EXPECT_TEXT(tokenizer,
+                "\xC3"
+                "a",
+                8, 0); /* bytes stay bytes */
+    rg_tokenizer_destroy(tokenizer);
+}
+
+Test(tokenizer_json, matches_of_a_split_go_where_its_behavior_says) {
+    static const struct {
+        const char *behavior, *invert, *ids;
+    } cases[] = {
+        /* "a--b-a": tokens are a 0, b 1, - 2, -- 3, a- 4, -b 5, --b 6, a-- 7, -a 8, b- 9 */
+        {"Isolated", "false", "0 2 2 1 2 0"},   {"Isolated", "true", "0 2 2 1 2 0"},
+        {"Removed", "false", "0 1 0"},          {"Removed", "true", "2 2 2"},
+        {"Contiguous", "false", "0 3 1 2 0"},   {"MergedWithPrevious", "false", "4 2 9 0"},
+        {"MergedWithNext", "false", "0 2 5 8"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *split = NULL;
+        cr_assert_gt(asprintf(&split,
+                              "{'type': 'Sequence', 'pretokenizers': [{'type': 'Split', 'pattern': "
+                              "{'String': '-'}, 'behavior': '%s', 'invert': %s}, " BYTE_LEVEL "]}",
+                              cases[i].behavior, cases[i].invert),
+                     0);
+        RgTokenizer *tokenizer =
+            make((Parts){.tokens = "['a', 'b', '-', '--', 'a-', '-b', '--b', 'a--', '-a', 'b-']",
+                         .merges = "['- -', 'a --', '-- b', 'a -', '- b', '- a', 'b -']",
+                         .pre_tokenizer = split});
+        expect(tokenizer, "a--b-a", cases[i].ids);
+        rg_tokenizer_destroy(tokenizer);
+        free(split);
+    }
+}
+
+Test(tokenizer_json, metaspace_marks_words) {
+    static const struct {
+        const char *options, *text, *ids;
+    } cases[] = {
+        {"'prepend_scheme': 'always'", "a a", "2 2"},
+        {"'prepend_scheme': 'never'", "a a", "1 2"},
+        {"'add_prefix_space': false", "a a", "1 2"},
+        {"'prepend_scheme': 'first'", " a", "2"},
+        {"'prepend_scheme': 'first', 'split': false", "a a", "3"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *part = NULL;
+        cr_assert_gt(
+            asprintf(&part, "{'type': 'Metaspace', 'replacement': '▁', %s}", cases[i].options), 0);
+        RgTokenizer *tokenizer = make((Parts){.tokens = "['▁', 'a', '▁a', '▁a▁a', '<x>']",
+                                              .merges = "['▁ a', '▁a ▁a']",
+                                              .pre_tokenizer = part,
+                                              .decoder = part,
+                                              .added = "[[4, '<x>']]"});
+        expect(tokenizer, cases[i].text, cases[i].ids);
+        if (i == 3)
+            expect_marked(tokenizer, "a<x>a", "2 4 1");
+        rg_tokenizer_destroy(tokenizer);
+        free(part);
+    }
+    RgTokenizer *tokenizer = make((Parts){.tokens = "['▁', 'a', '▁a']",
+                                          .decoder = "{'type': 'Metaspace', 'replacement': '▁'}"});
+    EXPECT_TEXT(tokenizer, "a a", 2, 2);
+    rg_tokenizer_destroy(tokenizer);
+}
+
+Test(tokenizer_json, normal_forms_compose_and_leave_bytes_alone) {
+    RgTokenizer *tokenizer = make((Parts){.tokens = "['a', 'é', 'e', '\\u0301', 'Å', 'ﬁ']",
+                                          .model = "{}",
+                                          .normalizer = "{'type': 'NFC'}",
+                                          .decoder = "{'type': 'Fuse'}"});
+    expect(tokenizer, "aea", "0 2 0");
+    expect(tokenizer, "ae\u0301a", "0 1 0");
+    expect(tokenizer, "e\u0301e\u0301\u0301", "1 1 3");
+    expect(tokenizer, "\u212B", "4"); /* the sign of the unit is the letter */
+    expect(tokenizer,
+           "a\xFF"
+           "e\u0301",
+           "0 1");
+    expect(tokenizer, "\u0301", "3");
+    rg_tokenizer_destroy(tokenizer);
+    tokenizer = make((Parts){.tokens = "['f', 'i', 'e', '\\u0301']",
+                             .normalizer = "{'type': 'NFKD'}",
+                             .decoder = "{'type': 'Fuse'}"});
+    expect(tokenizer, "ﬁé", "0 1 2 3");
+    rg_tokenizer_destroy(tokenizer);
+}
+
+Test(tokenizer_json, replacements_may_be_regular_expressions) {
+    RgTokenizer *tokenizer = make(
+        (Parts){.tokens = "['a', '-']",
+                .normalizer = "{'type': 'Replace', 'pattern': {'Regex': '\\\\s+'}, 'content': '-'}",
+                .decoder = "{'type': 'Fuse'}"});
+    expect(tokenizer, "a \t\u2003a\u00A0", "0 1 0 1");
+    rg_tokenizer_destroy(tokenizer);
+}
+
+Test(tokenizer_json, added_tokens_are_seen_on_request_only) {
+    RgTokenizer *tokenizer = make(
+        (Parts){.tokens = "['<', 's', '>', 'a', ' ', '|']",
+                .decoder = "{'type': 'Fuse'}",
+                .added = "[[6, '<s>', 'special'], [7, '<s><s>'], [8, '<a>', 'lstrip', 'rstrip'],"
+                         "[9, 'as']]"});
+    expect(tokenizer, "<s>a", "0 1 2 3");
+    expect_marked(tokenizer, "<s>a<s", "6 3 0 1");
+    expect_marked(tokenizer, "<s><s><s>", "7 6");
+    expect_marked(tokenizer, "a  <a> \n a", "3 8 3");
+    expect_marked(tokenizer, "<a> <a>", "8 8");
+    expect_marked(tokenizer, "as", "9");
+    EXPECT_TEXT(tokenizer, "a<s><s>", 6, 3, 7);
+    size_t size = 0;
+    char *text = rg_tokenizer_decode_marked(tokenizer, (const int32_t[]){6, 3, 99}, 3, &size);
+    cr_assert_str_eq(text, "<s>a\xEF\xBF\xBD");
+    cr_assert_eq(size, 7);
+    free(text);
+    cr_assert_eq(rg_tokenizer_vocabulary(tokenizer), 10);
+    rg_tokenizer_destroy(tokenizer);
+}
+
+Test(tokenizer_json, normalized_added_tokens_are_seen_in_normalized_text) {
+    RgTokenizer *tokenizer = make(
+        (Parts){.tokens = "['a', '-', 'x']",
+                .normalizer = "{'type': 'Replace', 'pattern': {'String': ' '}, 'content': '-'}",
+                .decoder = "{'type': 'Fuse'}",
+                .added = "[[3, 'a a', 'normalized'], [4, 'x x']]"});
+    expect_marked(tokenizer, "a a-a-a", "3 1 3");
+    expect_marked(tokenizer, "x xx-x", "4 2 1 2");
+    rg_tokenizer_destroy(tokenizer);
+}
+
+Test(tokenizer_json, whole_words_may_need_no_merges) {
+    Parts parts = {.tokens = "['a', 'b', 'c', 'abc', 'ab']",
+                   .merges = "['a b']",
+                   .pre_tokenizer = BYTE_LEVEL,
+                   .model = "{'ignore_merges': true}"};
+    RgTokenizer *tokenizer = make(parts);
+    expect(tokenizer, "abc", "3");
+    expect(tokenizer, "abcc", "4 2 2");
+    rg_tokenizer_destroy(tokenizer);
+    parts.model = NULL;
+    tokenizer = make(parts);
+    expect(tokenizer, "abc", "4 2");
+    rg_tokenizer_destroy(tokenizer);
+}
