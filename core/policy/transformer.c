@@ -245,8 +245,10 @@ static RgStatus transformer_create(RgPolicy *policy, const void *options,
     }
     double onto_stream = o->initial_deviation / sqrt(2.0 * (double)o->layers);
     for (int64_t layer = 0; layer < o->layers; layer++) {
-        rg_parameters_fill_normal(parameters, rg_transformer_view(o, layer, OUTPUT), onto_stream, random);
-        rg_parameters_fill_normal(parameters, rg_transformer_view(o, layer, DOWN), onto_stream, random);
+        rg_parameters_fill_normal(parameters, rg_transformer_view(o, layer, OUTPUT), onto_stream,
+                                  random);
+        rg_parameters_fill_normal(parameters, rg_transformer_view(o, layer, DOWN), onto_stream,
+                                  random);
     }
     return RG_OK;
 }
@@ -306,15 +308,15 @@ typedef struct Projections {
 } Projections;
 
 /* x·Wᵀ + bias, where the model has one, + onto, where it is not NULL. */
-static RgTensor *linear(const Pass *pass, RgTensor *x, int64_t layer,
-                        enum LayerWeight weight, enum LayerWeight bias, RgTensor *onto) {
+static RgTensor *linear(const Pass *pass, RgTensor *x, int64_t layer, enum LayerWeight weight,
+                        enum LayerWeight bias, RgTensor *onto) {
     const RgTransformerOptions *o = &pass->model->options;
     RgTape *t = pass->tape;
     RgTensor *added = NULL;
     if (has_weight(o, bias))
         added = rg_parameter(t, pass->parameters, rg_transformer_view(o, layer, bias));
-    return rg_linear(t, x, rg_parameter(t, pass->parameters, rg_transformer_view(o, layer, weight)), added,
-                     onto);
+    return rg_linear(t, x, rg_parameter(t, pass->parameters, rg_transformer_view(o, layer, weight)),
+                     added, onto);
 }
 
 /* The weights of a norm are one view, its biases the next. */
@@ -422,9 +424,9 @@ static int64_t pack_run(PackedTokens *p, const int32_t *token, int64_t count, in
 static PackedTokens pack(RgArena *arena, const RgSequences *s, int64_t before, ResponseRows *r) {
     int64_t tokens = s->start[s->count], count = rg_sequences_response_tokens(s);
     PackedTokens p = {.token = RG_ARENA_ARRAY(arena, int32_t, tokens),
-                        .position = RG_ARENA_ARRAY(arena, int32_t, tokens),
-                        .offset = RG_ARENA_ARRAY(arena, int64_t, 2 * s->count + 1),
-                        .prefix = RG_ARENA_ARRAY(arena, int64_t, 2 * s->count)};
+                      .position = RG_ARENA_ARRAY(arena, int32_t, tokens),
+                      .offset = RG_ARENA_ARRAY(arena, int64_t, 2 * s->count + 1),
+                      .prefix = RG_ARENA_ARRAY(arena, int64_t, 2 * s->count)};
     *r = (ResponseRows){.row = RG_ARENA_ARRAY(arena, int32_t, count),
                         .target = RG_ARENA_ARRAY(arena, int32_t, count),
                         .sequence = RG_ARENA_ARRAY(arena, int32_t, count),

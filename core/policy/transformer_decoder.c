@@ -136,8 +136,7 @@ static int64_t blocks_of(int64_t positions) {
 
 static Cache cache_new(int64_t entries, int64_t positions, int64_t width) {
     Cache c = {.blocks = blocks_of(positions), .positions = positions};
-    c.key =
-        rg_allocate_aligned(sizeof(RgReal) * (size_t)(entries * c.blocks * width * LANES));
+    c.key = rg_allocate_aligned(sizeof(RgReal) * (size_t)(entries * c.blocks * width * LANES));
     c.value = rg_allocate_aligned(sizeof(RgReal) * (size_t)(entries * positions * width));
     return c;
 }
@@ -332,12 +331,13 @@ static Panels head_panels(const Decoder *d) {
     int view = rg_transformer_head_view(&d->model->options);
     const RgReal *value = d->parameters->value + d->parameters->views[view].offset;
     Panels p = panels_new(d->model->options.width, d->model->vocabulary, false);
-    RG_FOR_PIECES(p.count, rg_pieces(p.count, 64), for (int64_t i = first; i < last; i++) {
-        const RgReal *row[LANES] = {NULL};
-        for (int64_t o = i * LANES; o < p.out && o < (i + 1) * LANES; o++)
-            row[o % LANES] = value + o * p.in;
-        panel_fill(&p, i, row);
-    });
+    RG_FOR_PIECES(
+        p.count, rg_pieces(p.count, 64), for (int64_t i = first; i < last; i++) {
+            const RgReal *row[LANES] = {NULL};
+            for (int64_t o = i * LANES; o < p.out && o < (i + 1) * LANES; o++)
+                row[o % LANES] = value + o * p.in;
+            panel_fill(&p, i, row);
+        });
     return p;
 }
 
@@ -387,9 +387,7 @@ Decoder *rg_transformer_decoder_create(const RgPolicy *policy, RgDecoderRoom roo
     d->heads.stride = (blocks_of(room.prompt_length) + blocks_of(room.response_length)) * LANES;
     d->small = d->parameters->count < small;
     d->layers = rg_allocate(sizeof *d->layers * (size_t)o->layers);
-#pragma omp parallel for num_threads(rg_threads()) schedule(static)
-    for (int64_t layer = 0; layer < o->layers; layer++)
-        layer_create(d, layer);
+    RG_FOR_TASKS(o->layers, true, layer_create(d, task));
     d->head = head_panels(d);
     work_create(d);
     return d;
@@ -429,7 +427,7 @@ int64_t rg_transformer_decoder_stride(const Decoder *d) {
 /* Rows [first, first + count) of a step, which one group of threads reads. */
 typedef struct Group {
     const RgDecoderRow *rows; /* of the group */
-    int64_t first, count, number;
+    int64_t first, count;
 } Group;
 
 static void embed(const Decoder *d, const Group *g) {
@@ -501,12 +499,11 @@ static void attend_rows(const Decoder *d, const Layer *layer, const Group *g, in
     }
 }
 
-/* Scores are of one thread of one group; a group that is one of several has one thread. */
 static void attend(const Decoder *d, const Layer *layer, const Group *g) {
     int64_t scores = d->heads.count * d->heads.stride;
     RG_FOR_PIECES(g->count, rg_pieces(g->count, 1),
                   attend_rows(d, layer, g, first, last,
-                              d->work.score + (g->number + rg_thread_number()) * scores));
+                              d->work.score + rg_thread_number() * scores));
 }
 
 /* After attention only the wanted rows matter: move them to the front of the group. */
@@ -611,15 +608,14 @@ void rg_transformer_decoder_read(Decoder *d, const RgDecoderRow *rows, int64_t c
                                  RgReal *hidden) {
     RG_ASSERT(count <= d->room.rows);
     int64_t groups = d->small ? rg_threads() : 1;
-#pragma omp parallel for num_threads((int)groups) schedule(static)
-    for (int64_t i = 0; i < groups; i++) {
-        int64_t first = group_start(rows, count, groups, i), place = 0;
-        int64_t last = group_start(rows, count, groups, i + 1);
+    RG_FOR_TASKS(groups, groups > 1, {
+        int64_t first = group_start(rows, count, groups, task), place = 0;
+        int64_t last = group_start(rows, count, groups, task + 1);
         for (int64_t r = 0; r < first; r++)
             place += rows[r].wanted;
         if (first < last)
-            read_group(d, (Group){rows + first, first, last - first, i}, place, hidden);
-    }
+            read_group(d, (Group){rows + first, first, last - first}, place, hidden);
+    });
     for (int64_t r = 0; r < count; r++)
         d->flops += row_flops(d, &rows[r]);
 }

@@ -201,9 +201,7 @@ static bool step(Sampler *s) {
     if (drawing == 0)
         return false;
     rg_transformer_decoder_logits(s->decoder, s->draw_state, drawing, s->logits);
-#pragma omp parallel for num_threads(rg_threads()) schedule(static) if (drawing > 1)
-    for (int64_t d = 0; d < drawing; d++)
-        draw_token(s, d);
+    RG_FOR_TASKS(drawing, drawing > 1, draw_token(s, task));
     for (int64_t d = 0; d < drawing; d++) {
         Slot *slot = &s->slot[s->drawing[d]];
         if (!ended(s, slot->sequence))

@@ -182,10 +182,10 @@ static Place place_of(const Attention *a, Run run, int64_t head) {
 static void score_product(Run run, Block block, Place at, int64_t size, const RgReal *x,
                           const RgReal *y, RgReal *scores) {
     const RgReal *rows = x + at.q + block.from * at.q_row;
-    rg_gemm_whole(false, true, block.rows, run.before, size, 1, rows, at.q_row, y + at.before, at.kv_row,
-            0, scores, block.keys);
-    rg_gemm_whole(false, true, block.rows, block.keys - run.before, size, 1, rows, at.q_row, y + at.own,
-            at.kv_row, 0, scores + run.before, block.keys);
+    rg_gemm_whole(false, true, block.rows, run.before, size, 1, rows, at.q_row, y + at.before,
+                  at.kv_row, 0, scores, block.keys);
+    rg_gemm_whole(false, true, block.rows, block.keys - run.before, size, 1, rows, at.q_row,
+                  y + at.own, at.kv_row, 0, scores + run.before, block.keys);
 }
 
 /* x = scores·y, with x like q and y like k */
@@ -193,10 +193,10 @@ static void mix_product(Run run, Block block, Place at, int64_t size, const RgRe
                         const RgReal *y, RgReal *x) {
     RgReal *rows = x + at.q + block.from * at.q_row;
     rg_gemm_whole(false, false, block.rows, size, block.keys - run.before, 1, scores + run.before,
-            block.keys, y + at.own, at.kv_row, 0, rows, at.q_row);
+                  block.keys, y + at.own, at.kv_row, 0, rows, at.q_row);
     if (run.before)
-        rg_gemm_whole(false, false, block.rows, size, run.before, 1, scores, block.keys, y + at.before,
-                at.kv_row, 1, rows, at.q_row);
+        rg_gemm_whole(false, false, block.rows, size, run.before, 1, scores, block.keys,
+                      y + at.before, at.kv_row, 1, rows, at.q_row);
 }
 
 /* y += scoresᵀ·x, with x like q and y like k */
@@ -204,16 +204,16 @@ static void spread_product(Run run, Block block, Place at, int64_t size, const R
                            const RgReal *x, RgReal *y) {
     const RgReal *rows = x + at.q + block.from * at.q_row;
     rg_gemm_whole(true, false, block.keys - run.before, size, block.rows, 1, scores + run.before,
-            block.keys, rows, at.q_row, 1, y + at.own, at.kv_row);
+                  block.keys, rows, at.q_row, 1, y + at.own, at.kv_row);
     if (run.before)
-        rg_gemm_whole(true, false, run.before, size, block.rows, 1, scores, block.keys, rows, at.q_row, 1,
-                y + at.before, at.kv_row);
+        rg_gemm_whole(true, false, run.before, size, block.rows, 1, scores, block.keys, rows,
+                      at.q_row, 1, y + at.before, at.kv_row);
 }
 
 /* scores [rows, keys] become exp(scale·(score − the row's largest)), zero where masked; the log of
  * the row's normaliser goes to normaliser[row · stride], 1 / Σ to inverse [rows]. */
-RG_KERNEL static void causal_exp(Run run, Block block, RgReal scale, RgReal *scores,
-                                 int64_t stride, RgReal *normaliser, RgReal *inverse) {
+RG_KERNEL static void causal_exp(Run run, Block block, RgReal scale, RgReal *scores, int64_t stride,
+                                 RgReal *normaliser, RgReal *inverse) {
     for (int64_t i = 0; i < block.rows; i++) {
         RgReal *row = scores + i * block.keys, top = row[0], sum = 0;
         int64_t seen = run.before + block.from + i + 1;
@@ -272,9 +272,8 @@ static void attention_forward(const Attention *a, const RgReal *q, const RgReal 
                               RgReal *scratch, RgReal *y) {
     int64_t tasks = a->sequences * a->heads;
     bool many = total_scores(a) * (double)a->heads > least_scores;
-#pragma omp parallel for num_threads(rg_threads()) schedule(dynamic) if (many)
-    for (int64_t task = 0; task < tasks; task++)
-        attend(a, task / a->heads, task % a->heads, q, k, v, scratch_of(a, scratch), y);
+    RG_FOR_TASKS(tasks, many,
+                 attend(a, task / a->heads, task % a->heads, q, k, v, scratch_of(a, scratch), y));
 }
 
 /* P = exp(scale·scores − normaliser) and D = Σ y·dy of each row, then dS = scale·P·(dP − D): scores
@@ -331,13 +330,12 @@ static void attention_gradients(const Attention *a, const RgTensor *y, const RgR
                                 RgReal *scratch, Slopes d) {
     int64_t tasks = a->groups * a->kv_heads, shared = a->heads / a->kv_heads;
     bool many = total_scores(a) * (double)a->heads > least_scores;
-#pragma omp parallel for num_threads(rg_threads()) schedule(dynamic) if (many)
-    for (int64_t task = 0; task < tasks; task++) {
+    RG_FOR_TASKS(tasks, many, {
         int64_t group = task / a->kv_heads, first_head = task % a->kv_heads * shared;
         for (int64_t i = a->group[group]; i < a->group[group + 1]; i++)
             for (int64_t head = first_head; head < first_head + shared; head++)
                 attend_backward(a, y, dy, a->order[i], head, scratch_of(a, scratch), d);
-    }
+    });
 }
 
 static void attention_backward(RgTape *t, RgTensor *y, RgTensor *dy) {

@@ -90,7 +90,7 @@ void rg_gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k
     product_start(&p);
     double flops = 2 * (double)m * (double)n * (double)k;
     if (rg_product_suits(&p)) {
-        rg_product_run(&p, flops < worth ? 1 : rg_threads());
+        rg_product_run(&p, flops < worth ? 1 : rg_threads_here());
         return;
     }
     RgPieces pieces = product_pieces(m >= n ? m : n, flops);
@@ -184,6 +184,10 @@ void rg_threads_set(int threads) {
 
 int rg_threads(void) {
     return thread_count;
+}
+
+int rg_threads_here(void) {
+    return omp_in_parallel() ? 1 : thread_count;
 }
 
 int rg_thread_number(void) {

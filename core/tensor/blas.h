@@ -26,6 +26,7 @@ int64_t rg_solve_symmetric(int64_t n, const double *a, const double *b, double c
 /* Threads for parallel regions. Bits do not depend on it. */
 void rg_threads_set(int threads);
 int rg_threads(void);
+int rg_threads_here(void);  /* the same, but 1 inside a parallel region */
 int rg_thread_number(void); /* of the caller in its parallel region, from 0 */
 
 /* Name of the BLAS kernel set in use ("SkylakeX", "Zen"): bits repeat only on the same one. */

@@ -47,10 +47,9 @@ static void binary_run(BinaryRow *kernel, const RgBroadcast *walk, const RgReal 
                              y + first));
     else
         RG_FOR_PIECES(rows, rg_pieces_of_rows(rows, n),
-                      for (int64_t row = first; row < last; row++)
-                          kernel(n, a + rg_broadcast_at(walk, walk->a_stride, row), a_step,
-                                 b + rg_broadcast_at(walk, walk->b_stride, row), b_step,
-                                 y + row * n));
+                      for (int64_t row = first; row < last; row++) kernel(
+                          n, a + rg_broadcast_at(walk, walk->a_stride, row), a_step,
+                          b + rg_broadcast_at(walk, walk->b_stride, row), b_step, y + row * n));
 }
 
 static RgTensor *binary(RgTape *t, const RgOperator *op, BinaryRow *kernel, RgTensor *a,

@@ -42,7 +42,7 @@ static Tile tile_at(int64_t row, int64_t end_row, int64_t token, int64_t tokens,
 static void tile_logits(const RgTensor *hidden, const RgTensor *head, Tile tile, RgReal *logits) {
     int64_t d = hidden->shape.size[1];
     rg_gemm_whole(false, true, tile.rows, tile.tokens, d, 1, hidden->data + tile.row * d, d,
-            head->data + tile.token * d, d, 0, logits, tile.tokens);
+                  head->data + tile.token * d, d, 0, logits, tile.tokens);
 }
 
 static RgReal *tiles_new(RgTape *t) {
@@ -159,10 +159,10 @@ static void piece_backward(const RgTensor *y, const RgReal *dy, int64_t start, i
             tile_logits(hidden, head, tile, logits);
             tile_slopes(tile, y->attributes, dy, logits);
             rg_gemm_whole(false, false, tile.rows, d, tile.tokens, 1, logits, tile.tokens,
-                    head->data + token * d, d, token > first, dhidden + (row - start) * d, d);
+                          head->data + token * d, d, token > first, dhidden + (row - start) * d, d);
             if (dhead)
                 rg_gemm_whole(true, false, tile.tokens, d, tile.rows, 1, logits, tile.tokens,
-                        hidden->data + row * d, d, 1, dhead + token * d, d);
+                              hidden->data + row * d, d, 1, dhead + token * d, d);
         }
 }
 

@@ -73,7 +73,8 @@ void rg_rope_angles(int64_t rows, int64_t size, RgReal base, RgReal *cosine, RgR
 void rg_rope_row(const RgRopeTable *table, int64_t position, int64_t heads, RgRopePairing pairing,
                  RgReal *x);
 
-/* The values of the operators of the same names; `inverse` and `mean` [n] are what backward keeps. */
+/* The values of the operators of the same names; `inverse` and `mean` [n] are what backward keeps.
+ */
 void rg_rms_norm_rows(int64_t n, int64_t d, const RgReal *x, const RgReal *weight, RgReal epsilon,
                       RgReal *inverse, RgReal *y);
 void rg_layer_norm_rows(int64_t n, int64_t d, const RgReal *x, const RgReal *weight,

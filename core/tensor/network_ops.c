@@ -130,7 +130,7 @@ RgTensor *rg_rms_norm(RgTape *t, RgTensor *x, RgTensor *weight, RgReal epsilon) 
     saved->inverse = RG_ARENA_ARRAY(rg_tape_arena(t), RgReal, n);
     RG_FOR_PIECES(n, rg_pieces_of_rows(n, d),
                   rg_rms_norm_rows(last - first, d, x->data + first * d, weight->data, epsilon,
-                                saved->inverse + first, y->data + first * d));
+                                   saved->inverse + first, y->data + first * d));
     rg_tape_count_flops(t, 4.0 * (double)x->count);
     return rg_record(t, &rms_norm_operator, y, (RgTensor *[]){x, weight}, 2, saved);
 }
@@ -281,9 +281,9 @@ RgTensor *rg_swiglu(RgTape *t, RgTensor *gate, RgTensor *up) {
     if (rg_tape_is_second_order(t))
         return rg_mul(t, rg_silu(t, gate), up);
     RgTensor *y = rg_tensor_new(t, gate->shape);
-    RG_FOR_PIECES(y->count, rg_pieces(y->count, RG_LEAST_NUMBERS / 4),
-                  rg_swiglu_values(last - first, gate->data + first, up->data + first,
-                                   y->data + first));
+    RG_FOR_PIECES(
+        y->count, rg_pieces(y->count, RG_LEAST_NUMBERS / 4),
+        rg_swiglu_values(last - first, gate->data + first, up->data + first, y->data + first));
     rg_tape_count_flops(t, 18.0 * (double)y->count);
     return rg_record(t, &swiglu_operator, y, (RgTensor *[]){gate, up}, 2, NULL);
 }

@@ -28,20 +28,40 @@ static inline RgPieces rg_pieces_of_rows(int64_t rows, int64_t width) {
     return rg_pieces(rows, 1 + RG_LEAST_NUMBERS / (width > 0 ? width : 1));
 }
 
-/* Run `body` for every piece: it sees `piece` (its number) and its range [first, last). */
-#define RG_FOR_PIECES(n, pieces, body)                                                             \
+/* clang-format off: it takes a pragma for an expression */
+
+/* Run a statement for every `task` in 0 … count−1, each on whichever thread is free, if `worth`:
+ * what is not worth it does without OpenMP, which ends its threads when a region asks for one. */
+#define RG_FOR_TASKS(count, worth, ...)                                                            \
     do {                                                                                           \
-        const RgPieces pieces_ = (pieces);                                                         \
-        const int64_t n_ = (n);                                                                    \
-        const int threads_ = pieces_.count > 1 ? rg_threads() : 1;                                 \
-        _Pragma("omp parallel for num_threads(threads_) schedule(static)")                         \
-        for (int64_t piece = 0; piece < pieces_.count; piece++) {                                  \
-            int64_t first = piece * pieces_.size;                                                  \
-            int64_t last = first + pieces_.size < n_ ? first + pieces_.size : n_;                  \
-            if (first < last) {                                                                    \
-                body;                                                                              \
+        const int64_t count_ = (count);                                                            \
+        const int threads_ = (worth) ? rg_threads_here() : 1;                                      \
+        if (threads_ == 1) {                                                                       \
+            for (int64_t task = 0; task < count_; task++) {                                        \
+                __VA_ARGS__;                                                                       \
+            }                                                                                      \
+        } else {                                                                                   \
+            _Pragma("omp parallel for num_threads(threads_) schedule(dynamic)")                    \
+            for (int64_t task = 0; task < count_; task++) {                                        \
+                __VA_ARGS__;                                                                       \
             }                                                                                      \
         }                                                                                          \
     } while (0)
+
+/* Run a statement for every piece: it sees `piece` (its number) and its range [first, last). */
+#define RG_FOR_PIECES(n, pieces, ...)                                                              \
+    do {                                                                                           \
+        const RgPieces pieces_ = (pieces);                                                         \
+        const int64_t n_ = (n);                                                                    \
+        RG_FOR_TASKS(pieces_.count, pieces_.count > 1, {                                           \
+            const int64_t piece = task, first = piece * pieces_.size;                              \
+            const int64_t last = first + pieces_.size < n_ ? first + pieces_.size : n_;            \
+            if (first < last) {                                                                    \
+                __VA_ARGS__;                                                                       \
+            }                                                                                      \
+        });                                                                                        \
+    } while (0)
+
+/* clang-format on */
 
 #endif

@@ -3,6 +3,8 @@
  * is multiplied with whole vectors. A block of c stays in registers while k goes by. */
 #include "core/tensor/product.h"
 
+#include "core/tensor/parallel.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -210,20 +212,17 @@ static void pack_panels(const RgProduct *p, int64_t column, int64_t end, int64_t
     }
 }
 
-/* Threads share the columns: each copies what it needs of b. */
-static void run_by_columns(const RgProduct *p, int threads) {
-    int64_t at_once = columns_at_once(p);
-#pragma omp parallel for num_threads(threads) schedule(static)
-    for (int i = 0; i < threads; i++) {
-        int64_t end = part_start(p->n, BLOCK_PANELS * LANES, threads, i + 1);
-        for (int64_t column = part_start(p->n, BLOCK_PANELS * LANES, threads, i); column < end;
-             column += at_once) {
-            int64_t block_end = end - column < at_once ? end : column + at_once;
-            int64_t panels = (block_end - column + LANES - 1) / LANES;
-            RgReal *packed = room_for(panels * p->k * LANES);
-            pack_panels(p, column, block_end, 0, panels, packed);
-            multiply_part(p, packed, column, 0, p->m, panels);
-        }
+/* Part `i` of `parts` of the columns, which are copied by the thread that uses them. */
+static void run_columns(const RgProduct *p, int64_t parts, int64_t i) {
+    int64_t at_once = columns_at_once(p),
+            end = part_start(p->n, BLOCK_PANELS * LANES, parts, i + 1);
+    for (int64_t column = part_start(p->n, BLOCK_PANELS * LANES, parts, i); column < end;
+         column += at_once) {
+        int64_t block_end = end - column < at_once ? end : column + at_once;
+        int64_t panels = (block_end - column + LANES - 1) / LANES;
+        RgReal *packed = room_for(panels * p->k * LANES);
+        pack_panels(p, column, block_end, 0, panels, packed);
+        multiply_part(p, packed, column, 0, p->m, panels);
     }
 }
 
@@ -257,10 +256,12 @@ bool rg_product_suits(const RgProduct *p) {
 }
 
 void rg_product_run(const RgProduct *p, int threads) {
-    if (p->m >= p->n)
+    if (threads == 1)
+        run_columns(p, 1, 0);
+    else if (p->m >= p->n)
         run_by_rows(p, threads);
     else
-        run_by_columns(p, threads);
+        RG_FOR_TASKS(threads, true, run_columns(p, threads, task));
 }
 
 #else

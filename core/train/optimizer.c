@@ -7,6 +7,7 @@
 #include "core/tensor/parallel.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <tgmath.h>
 
 static const char *const types[] = {"adamw", "sgd", NULL};
@@ -39,6 +40,11 @@ const RgOption rg_optimizer_options[] = {
     RG_OPTION_END,
 };
 
+static RgReal *zeros(int64_t count) {
+    size_t bytes = (size_t)count * sizeof(RgReal);
+    return memset(rg_allocate_aligned(bytes), 0, bytes);
+}
+
 RgOptimizer *rg_optimizer_create(const RgOptimizerOptions *options, int64_t count,
                                  int64_t total_steps) {
     RG_ASSERT(count >= 0);
@@ -46,9 +52,9 @@ RgOptimizer *rg_optimizer_create(const RgOptimizerOptions *options, int64_t coun
     optimizer->options = *options;
     optimizer->total_steps = total_steps;
     optimizer->count = count;
-    optimizer->first = rg_allocate((size_t)count * sizeof(RgReal));
+    optimizer->first = zeros(count);
     if (options->type == RG_ADAMW)
-        optimizer->second = rg_allocate((size_t)count * sizeof(RgReal));
+        optimizer->second = zeros(count);
     return optimizer;
 }
 
