@@ -501,9 +501,9 @@ static void attend_rows(const Decoder *d, const Layer *layer, const Group *g, in
 
 static void attend(const Decoder *d, const Layer *layer, const Group *g) {
     int64_t scores = d->heads.count * d->heads.stride;
-    RG_FOR_PIECES(g->count, rg_pieces(g->count, 1),
-                  attend_rows(d, layer, g, first, last,
-                              d->work.score + rg_thread_number() * scores));
+    RG_FOR_PIECES(
+        g->count, rg_pieces(g->count, 1),
+        attend_rows(d, layer, g, first, last, d->work.score + rg_thread_number() * scores));
 }
 
 /* After attention only the wanted rows matter: move them to the front of the group. */

@@ -41,8 +41,10 @@ static inline RgPieces rg_pieces_of_rows(int64_t rows, int64_t width) {
                 __VA_ARGS__;                                                                       \
             }                                                                                      \
         } else {                                                                                   \
-            _Pragma("omp parallel for num_threads(threads_) schedule(dynamic)")                    \
-            for (int64_t task = 0; task < count_; task++) {                                        \
+            _Pragma(                                                                               \
+                "omp parallel for num_threads(threads_) schedule(dynamic)") for (int64_t task = 0; \
+                                                                                 task < count_;    \
+                                                                                 task++) {         \
                 __VA_ARGS__;                                                                       \
             }                                                                                      \
         }                                                                                          \
