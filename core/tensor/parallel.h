@@ -28,7 +28,8 @@ static inline RgPieces rg_pieces_of_rows(int64_t rows, int64_t width) {
     return rg_pieces(rows, 1 + RG_LEAST_NUMBERS / (width > 0 ? width : 1));
 }
 
-/* clang-format off: it takes a pragma for an expression */
+/* A formatter takes the pragma below for an expression. */
+/* clang-format off */
 
 /* Run a statement for every `task` in 0 … count−1, each on whichever thread is free, if `worth`:
  * what is not worth it does without OpenMP, which ends its threads when a region asks for one. */
@@ -41,14 +42,14 @@ static inline RgPieces rg_pieces_of_rows(int64_t rows, int64_t width) {
                 __VA_ARGS__;                                                                       \
             }                                                                                      \
         } else {                                                                                   \
-            _Pragma(                                                                               \
-                "omp parallel for num_threads(threads_) schedule(dynamic)") for (int64_t task = 0; \
-                                                                                 task < count_;    \
-                                                                                 task++) {         \
+            _Pragma("omp parallel for num_threads(threads_) schedule(dynamic)")                    \
+            for (int64_t task = 0; task < count_; task++) {                                        \
                 __VA_ARGS__;                                                                       \
             }                                                                                      \
         }                                                                                          \
     } while (0)
+
+/* clang-format on */
 
 /* Run a statement for every piece: it sees `piece` (its number) and its range [first, last). */
 #define RG_FOR_PIECES(n, pieces, ...)                                                              \
@@ -63,7 +64,5 @@ static inline RgPieces rg_pieces_of_rows(int64_t rows, int64_t width) {
             }                                                                                      \
         });                                                                                        \
     } while (0)
-
-/* clang-format on */
 
 #endif
