@@ -285,7 +285,8 @@ static RgBatch demonstration_batch(RgTrainer *trainer, int64_t step, RgSequences
     for (int64_t i = 0; i < n; i++)
         rg_sequences_append_from(sequences, trainer->course->demonstrations,
                                  rg_shuffle_at(&trainer->demonstrations, step * n + i), false);
-    return (RgBatch){.logprob = rg_policy_logprob(trainer->tape, trainer->policy, sequences),
+    return (RgBatch){.log_likelihood =
+                         rg_policy_log_likelihood(trainer->tape, trainer->policy, sequences),
                      .response_tokens = rg_sequences_response_tokens(sequences)};
 }
 

@@ -14,6 +14,12 @@ RgTensor *rg_policy_logprob(RgTape *tape, RgPolicy *policy, const RgSequences *s
     return policy->type->logprob(policy, tape, policy->parameters, sequences);
 }
 
+RgTensor *rg_policy_log_likelihood(RgTape *tape, RgPolicy *policy, const RgSequences *sequences) {
+    if (policy->type->log_likelihood)
+        return policy->type->log_likelihood(policy, tape, policy->parameters, sequences);
+    return rg_sum(tape, rg_policy_logprob(tape, policy, sequences));
+}
+
 /* Sequences [first, last) as a batch of their own; offsets on `arena`, tokens shared. */
 static RgSequences *view_of(RgArena *arena, const RgSequences *all, int64_t first, int64_t last) {
     RgSequences *view = rg_arena_allocate_zeroed(arena, sizeof *view);

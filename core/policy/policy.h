@@ -54,6 +54,10 @@ typedef struct RgPolicyType {
     RgTensor *(*logprob)(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
                          const RgSequences *sequences);
 
+    /* Their sum, a scalar, where a kind has a shorter way to it; else NULL. */
+    RgTensor *(*log_likelihood)(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
+                                const RgSequences *sequences);
+
     /* [sequences->count, feature_count] features of prompt and response for a linear reward head.
      */
     RgTensor *(*features)(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
@@ -120,7 +124,10 @@ RgStatus rg_policy_check(const RgPolicy *policy, const RgSequences *sequences, c
  * policy->parameters->gradient; to second order, and by rg_gradients, on a second-order tape. */
 RgTensor *rg_policy_logprob(RgTape *tape, RgPolicy *policy, const RgSequences *sequences);
 
-/* The same as plain numbers, nothing recorded: logprob [n]. */
+/* The sum of them all, a scalar: what maximum likelihood needs, for less work. */
+RgTensor *rg_policy_log_likelihood(RgTape *tape, RgPolicy *policy, const RgSequences *sequences);
+
+/* Log-probabilities as plain numbers, nothing recorded: logprob [n]. */
 void rg_policy_logprob_values(RgPolicy *policy, const RgSequences *sequences, double *logprob);
 
 /* Features of each sequence, as plain numbers: features [n, rg_policy_feature_count]. */

@@ -244,5 +244,8 @@ RgTensor *rg_attention(RgTape *t, RgTensor *q, RgTensor *k, RgTensor *v, const i
  * that rows × vocabulary is never held at once.
  * hidden [n, d], head [v, d], target [n], y [n]: y[i] = log softmax(hidden[i]·headᵀ)[target[i]] */
 RgTensor *rg_token_logprob(RgTape *t, RgTensor *hidden, RgTensor *head, const int32_t *target);
+/* Their sum, a scalar. As every row weighs the same, its gradient is made while the logits are at
+ * hand, and they are computed only once. */
+RgTensor *rg_log_likelihood(RgTape *t, RgTensor *hidden, RgTensor *head, const int32_t *target);
 
 #endif

@@ -154,9 +154,9 @@ static double descend(Bench *b, RgTensor *loss) {
 }
 
 static double train_round(Bench *b) {
-    RgTensor *logprob = rg_policy_logprob(b->tape, b->policy, b->sequences);
+    RgTensor *likelihood = rg_policy_log_likelihood(b->tape, b->policy, b->sequences);
     double tokens = (double)rg_sequences_response_tokens(b->sequences);
-    return descend(b, rg_scale(b->tape, rg_sum(b->tape, logprob), (RgReal)(-1 / tokens)));
+    return descend(b, rg_scale(b->tape, likelihood, (RgReal)(-1 / tokens)));
 }
 
 /* ---- DPO: pairs that share a prompt of half the context; the reference is known ---- */
