@@ -235,7 +235,7 @@ RgTensor *rg_token_logprob(RgTape *t, RgTensor *hidden, RgTensor *head, const in
 
 /* ---- the sum of all, with its gradient made on the way ---- */
 
-enum { LOGITS = 1 << 22, LEAST_ROWS = 32 }; /* logits that are held at once, of whole rows */
+enum { LOGITS = 1 << 23, LEAST_ROWS = 32 }; /* logits that are held at once, of whole rows */
 
 /* d Σ log-probability / d hidden and / d head (or NULL). */
 typedef struct LogLikelihood {
