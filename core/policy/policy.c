@@ -40,7 +40,10 @@ typedef RgTensor *(*Forward)(RgPolicy *policy, RgTape *tape, RgParameters *param
 static void run_values(RgPolicy *policy, Forward forward, const RgSequences *sequences,
                        int64_t width, double *out) {
     enum { AT_ONCE = 64 };
-    RgTape *tape = rg_tape_create();
+    if (!policy->tape)
+        policy->tape = rg_tape_create();
+    RgTape *tape = policy->tape;
+    double before = rg_tape_flops(tape);
     rg_tape_record(tape, false);
     for (int64_t first = 0; first < sequences->count; first += AT_ONCE) {
         int64_t last = first + AT_ONCE < sequences->count ? first + AT_ONCE : sequences->count;
@@ -50,8 +53,7 @@ static void run_values(RgPolicy *policy, Forward forward, const RgSequences *seq
             out[i] = y->data[i - first * width];
         rg_tape_reset(tape);
     }
-    policy->flops += rg_tape_flops(tape);
-    rg_tape_destroy(tape);
+    policy->flops += rg_tape_flops(tape) - before;
 }
 
 void rg_policy_logprob_values(RgPolicy *policy, const RgSequences *sequences, double *logprob) {
@@ -109,6 +111,7 @@ void rg_policy_destroy(RgPolicy *policy) {
         return;
     if (policy->state && !policy->shares_state)
         policy->type->destroy(policy);
+    rg_tape_destroy(policy->tape);
     rg_parameters_destroy(policy->parameters);
     free(policy);
 }

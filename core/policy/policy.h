@@ -89,6 +89,7 @@ struct RgPolicy {
     const RgPolicyType *type;
     RgParameters *parameters;
     void *state;       /* the kind's own; shared by clones */
+    RgTape *tape;      /* of values and features, kept for its memory; made when needed */
     double flops;      /* spent so far in values, features and sampling */
     bool shares_state; /* a clone: does not destroy `state` */
 };

@@ -369,22 +369,44 @@ static RgTensor *finish(const Pass *pass, int64_t layer, RgTensor *x, RgTensor *
     return linear(pass, hidden, layer, DOWN, DOWN_BIAS, x);
 }
 
+/* One layer; of the last one only `rows` [row_count] go on after attention, which alone mixes rows.
+ */
+static RgTensor *layer_states(const Pass *pass, const PackedTokens *packed, int64_t layer,
+                              RgTensor *x, const int32_t *rows, int64_t row_count) {
+    const RgTransformerOptions *o = &pass->model->options;
+    RgTape *t = pass->tape;
+    Projections p = project(pass, layer, x, packed->position);
+    RgTensor *attended = rg_attention(t, p.query, p.key, p.value, packed->offset, packed->prefix,
+                                      packed->sequences, o->heads, o->kv_heads);
+    if (layer == o->layers - 1) {
+        x = rg_embedding(t, x, rows, row_count);
+        attended = rg_embedding(t, attended, rows, row_count);
+    }
+    return finish(pass, layer, x, attended);
+}
+
 /* Hidden states after the last norm at `rows` [row_count] of the packed tokens: [row_count, width].
- * Only attention mixes rows: once the last layer has attended, the other rows are done with. */
+ * When nothing is recorded, a layer leaves nothing behind but what goes into the next. */
 static RgTensor *hidden_states(const Pass *pass, const PackedTokens *packed, const int32_t *rows,
                                int64_t row_count) {
     const RgTransformerOptions *o = &pass->model->options;
     RgTape *t = pass->tape;
+    bool recording = rg_tape_is_recording(t);
     RgTensor *x = embed(pass, packed->token, packed->position, packed->count);
+    RgTensor *next = recording ? NULL : rg_tensor_new(t, x->shape);
+    RgTensor *last = recording ? NULL : rg_tensor_new(t, RG_SHAPE(row_count, o->width));
     for (int64_t layer = 0; layer < o->layers; layer++) {
-        Projections p = project(pass, layer, x, packed->position);
-        RgTensor *attended = rg_attention(t, p.query, p.key, p.value, packed->offset,
-                                          packed->prefix, packed->sequences, o->heads, o->kv_heads);
-        if (layer == o->layers - 1) {
-            x = rg_embedding(t, x, rows, row_count);
-            attended = rg_embedding(t, attended, rows, row_count);
+        RgTapeMark mark = rg_tape_mark(t);
+        RgTensor *y = layer_states(pass, packed, layer, x, rows, row_count);
+        if (recording) {
+            x = y;
+            continue;
         }
-        x = finish(pass, layer, x, attended);
+        RgTensor *kept = layer == o->layers - 1 ? last : next;
+        memcpy(kept->data, y->data, sizeof *y->data * (size_t)y->count);
+        rg_tape_rewind(t, mark);
+        next = x;
+        x = kept;
     }
     return norm(pass, x, rg_transformer_last_norm_view(o));
 }
