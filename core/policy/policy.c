@@ -14,18 +14,6 @@ RgTensor *rg_policy_logprob(RgTape *tape, RgPolicy *policy, const RgSequences *s
     return policy->type->logprob(policy, tape, policy->parameters, sequences);
 }
 
-/* Sequences [first, last) as a batch of their own; offsets on `arena`, tokens shared. */
-static RgSequences *view_of(RgArena *arena, const RgSequences *all, int64_t first, int64_t last) {
-    RgSequences *view = rg_arena_allocate_zeroed(arena, sizeof *view);
-    view->count = last - first;
-    view->start = RG_ARENA_ARRAY(arena, int64_t, view->count + 1);
-    for (int64_t i = 0; i <= view->count; i++)
-        view->start[i] = all->start[first + i] - all->start[first];
-    view->prompt_length = all->prompt_length + first;
-    view->tokens = all->tokens + all->start[first];
-    return view;
-}
-
 typedef RgTensor *(*Forward)(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
                              const RgSequences *sequences);
 
@@ -38,8 +26,9 @@ static void run_values(RgPolicy *policy, Forward forward, const RgSequences *seq
     rg_tape_record(tape, false);
     for (int64_t first = 0; first < sequences->count; first += AT_ONCE) {
         int64_t last = first + AT_ONCE < sequences->count ? first + AT_ONCE : sequences->count;
-        RgSequences *view = view_of(rg_tape_arena(tape), sequences, first, last);
-        RgTensor *y = forward(policy, tape, policy->parameters, view);
+        RgSequences view = rg_sequences_view(
+            sequences, first, last, RG_ARENA_ARRAY(rg_tape_arena(tape), int64_t, last - first + 1));
+        RgTensor *y = forward(policy, tape, policy->parameters, &view);
         for (int64_t i = first * width; i < last * width; i++)
             out[i] = y->data[i - first * width];
         rg_tape_reset(tape);
