@@ -406,11 +406,15 @@ bool rg_trainer_step(RgTrainer *trainer) {
     const RgAlgorithm *a = trainer->algorithm;
     trainer->metric_count = 0;
     double start = rg_clock_seconds(), flops = flops_spent(trainer);
+    RgRandom drop =
+        rg_random_at(rg_random_named(trainer->random, "dropout"), (uint64_t)trainer->step);
+    rg_policy_drop(trainer->policy, &drop);
     bool going = true;
     if (a->step)
         going = a->step(trainer, trainer->options, trainer->state);
     else if (a->loss)
         going = loss_step(trainer);
+    rg_policy_drop(trainer->policy, NULL);
     trainer->step++;
     trainer->meter.seconds += rg_clock_seconds() - start;
     trainer->meter.flops += flops_spent(trainer) - flops;

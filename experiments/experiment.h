@@ -62,6 +62,7 @@ typedef struct RgTrialPlan {
     RgAlgorithmPart part;
     RgPartOptions environment;
     RgPolicyOptions policy;
+    RgAdapterOptions adapter; /* of the policy */
     RgTrainingOptions training;
     RgOptimizerOptions optimizer;
     RgBudgetOptions budget;

@@ -100,9 +100,22 @@ RgPolicy *rg_policy_clone(const RgPolicy *policy, bool frozen) {
     RgPolicy *clone = rg_allocate(sizeof *clone);
     clone->type = policy->type;
     clone->parameters = rg_parameters_clone(policy->parameters, frozen);
+    clone->base = policy->base;
+    clone->adapter = policy->adapter;
     clone->state = policy->state;
     clone->shares_state = true;
     return clone;
+}
+
+const RgParameters *rg_policy_weights(const RgPolicy *policy) {
+    return policy->base ? policy->base : policy->parameters;
+}
+
+void rg_policy_drop(RgPolicy *policy, const RgRandom *stream) {
+    policy->drops = stream != NULL;
+    policy->drop_pass = 0;
+    if (stream)
+        policy->drop = *stream;
 }
 
 static RgStatus unknown_kind(const char *kind, RgError *error) {

@@ -277,7 +277,8 @@ typedef struct Work {
 
 struct RgTransformerDecoder {
     const RgTransformer *model;
-    const RgParameters *parameters;
+    const RgPolicy *policy;
+    const RgParameters *parameters; /* without the adapter, which is merged into the panels */
     RgDecoderRoom room;
     Layer *layers;
     Panels head;
@@ -294,6 +295,17 @@ static const RgReal *weight_of(const Decoder *d, int64_t layer, enum LayerWeight
     return view < 0 ? NULL : d->parameters->value + d->parameters->views[view].offset;
 }
 
+/* A matrix with what the adapter adds to it, to be freed; NULL where it adds nothing. */
+static RgReal *adapted_matrix(const Decoder *d, int64_t layer, enum LayerWeight weight) {
+    if (rg_transformer_adapter_view(&d->policy->adapter, layer, weight) < 0)
+        return NULL;
+    int view = rg_transformer_view(&d->model->options, layer, weight);
+    size_t bytes = sizeof(RgReal) * (size_t)d->parameters->views[view].count;
+    RgReal *matrix = memcpy(rg_allocate_aligned(bytes), weight_of(d, layer, weight), bytes);
+    rg_transformer_add_adapter(d->policy, layer, weight, matrix);
+    return matrix;
+}
+
 /* Some of a layer's matrices, one below the other, with their biases. */
 typedef struct Stack {
     int count;
@@ -303,9 +315,11 @@ typedef struct Stack {
 static Panels layer_panels(const Decoder *d, int64_t layer, Stack stack) {
     int64_t in = 0, out = 0, first[3] = {0};
     const RgReal *value[3] = {NULL}, *bias[3] = {NULL};
+    RgReal *adapted[3] = {NULL};
     for (int i = 0; i < stack.count; i++) {
         int view = rg_transformer_view(&d->model->options, layer, stack.weight[i]);
-        value[i] = weight_of(d, layer, stack.weight[i]);
+        adapted[i] = adapted_matrix(d, layer, stack.weight[i]);
+        value[i] = adapted[i] ? adapted[i] : weight_of(d, layer, stack.weight[i]);
         bias[i] = weight_of(d, layer, stack.bias[i]);
         first[i] = out;
         out += d->parameters->views[view].size[0];
@@ -324,6 +338,8 @@ static Panels layer_panels(const Decoder *d, int64_t layer, Stack stack) {
         }
         panel_fill(&p, panel, row);
     }
+    for (int i = 0; i < stack.count; i++)
+        free(adapted[i]);
     return p;
 }
 
@@ -380,7 +396,8 @@ Decoder *rg_transformer_decoder_create(const RgPolicy *policy, RgDecoderRoom roo
     const int64_t small = 1 << 21; /* parameters */
     Decoder *d = rg_allocate(sizeof *d);
     d->model = policy->state;
-    d->parameters = policy->parameters;
+    d->policy = policy;
+    d->parameters = rg_policy_weights(policy);
     d->room = room;
     const RgTransformerOptions *o = &d->model->options;
     d->heads = (Heads){.count = o->heads, .kv_count = o->kv_heads, .size = o->width / o->heads};
@@ -501,9 +518,9 @@ static void attend_rows(const Decoder *d, const Layer *layer, const Group *g, in
 
 static void attend(const Decoder *d, const Layer *layer, const Group *g) {
     int64_t scores = d->heads.count * d->heads.stride;
-    RG_FOR_PIECES(g->count, rg_pieces(g->count, 1),
-                  attend_rows(d, layer, g, first, last,
-                              d->work.score + rg_thread_number() * scores));
+    RG_FOR_PIECES(
+        g->count, rg_pieces(g->count, 1),
+        attend_rows(d, layer, g, first, last, d->work.score + rg_thread_number() * scores));
 }
 
 /* After attention only the wanted rows matter: move them to the front of the group. */

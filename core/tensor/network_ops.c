@@ -5,12 +5,10 @@
 #include "core/tensor/parallel.h"
 
 bool rg_will_record(RgTape *tape, RgTensor *const *inputs, int count) {
-    bool recording = rg_tape_record(tape, true);
-    rg_tape_record(tape, recording);
     bool needs = false;
     for (int i = 0; i < count; i++)
         needs = needs || inputs[i]->needs_gradient;
-    return recording && needs;
+    return rg_tape_is_recording(tape) && needs;
 }
 
 RgGradientTarget rg_gradient_target(RgTape *tape, RgTensor *input) {

@@ -102,6 +102,10 @@ bool rg_tape_record(RgTape *tape, bool on) {
     return before;
 }
 
+bool rg_tape_is_recording(const RgTape *tape) {
+    return tape->recording;
+}
+
 double rg_tape_flops(const RgTape *tape) {
     return tape->flops;
 }

@@ -82,6 +82,7 @@ bool rg_tape_is_second_order(const RgTape *tape);
 
 /* While off, operators compute and record nothing (evaluation). Returns what it was. */
 bool rg_tape_record(RgTape *tape, bool on);
+bool rg_tape_is_recording(const RgTape *tape);
 
 /* Floating-point operations of all operators run since creation, backward included. */
 double rg_tape_flops(const RgTape *tape);
