@@ -30,6 +30,10 @@ const RgOption rg_policy_part_options[] = {
         RgPolicyOptions, weights, "",
         "checkpoint to start from: a file of this program or of llama2.c, or a folder in Hugging "
         "Face's layout (./ and ../ are of the config's folder)"),
+    RG_OPTION_BOOLEAN(
+        RgPolicyOptions, recompute, "false",
+        "whether backward runs the layers of a transformer again, in place of keeping "
+        "what they made: a third more time, much less memory, the same bits"),
     RG_OPTION_END,
 };
 

@@ -113,12 +113,13 @@ RgStatus rg_stage_set(RgStage *stage, const RgTrialPlan *plan, RgError *error) {
 
 RgStatus rg_stage_policy(const RgStage *stage, const RgTrialPlan *plan, RgPolicy **policy,
                          RgError *error) {
-    if (plan->adapter.rank == 0) {
-        *policy = rg_policy_clone(stage->reference, false);
-        return RG_OK;
-    }
     RgRandom random = rg_random_named(rg_random_root((uint64_t)plan->seed), "adapter");
-    return rg_policy_adapt(stage->reference, &plan->adapter, random, policy, error);
+    if (plan->adapter.rank > 0)
+        RG_TRY(rg_policy_adapt(stage->reference, &plan->adapter, random, policy, error));
+    else
+        *policy = rg_policy_clone(stage->reference, false);
+    (*policy)->recompute = plan->policy.recompute;
+    return RG_OK;
 }
 
 /* ---- provenance ---- */

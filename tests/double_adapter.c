@@ -70,8 +70,10 @@ static double value_at(const Pair *pair, const RgReal *v, double step) {
     return value;
 }
 
-static void check_derivatives(const RgTransformerOptions *model, const RgAdapterOptions *options) {
+static void check_derivatives(const RgTransformerOptions *model, const RgAdapterOptions *options,
+                              bool recompute) {
     Pair pair = begin(model, options, true);
+    pair.policy->recompute = recompute;
     RgParameters *p = pair.policy->parameters;
     RgReal *v = rg_allocate(sizeof *v * (size_t)p->count);
     RgReal *g = rg_allocate(sizeof *g * (size_t)p->count);
@@ -107,20 +109,24 @@ static void check_derivatives(const RgTransformerOptions *model, const RgAdapter
 }
 
 Test(adapter, derivatives_are_central_differences) {
-    check_derivatives(&token_model, &query_value);
+    check_derivatives(&token_model, &query_value, false);
 }
 
 Test(adapter, derivatives_are_central_differences_on_every_matrix) {
-    check_derivatives(&token_model, &everywhere);
+    check_derivatives(&token_model, &everywhere, false);
 }
 
 Test(adapter, derivatives_are_central_differences_as_gpt2) {
     RgTransformerOptions model = gpt2();
-    check_derivatives(&model, &everywhere);
+    check_derivatives(&model, &everywhere, false);
 }
 
 Test(adapter, derivatives_are_central_differences_with_dropout) {
-    check_derivatives(&token_model, &dropping);
+    check_derivatives(&token_model, &dropping, false);
+}
+
+Test(adapter, derivatives_are_central_differences_with_layers_that_are_run_again) {
+    check_derivatives(&token_model, &dropping, true);
 }
 
 /* ---- equalities ---- */

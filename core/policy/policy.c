@@ -102,6 +102,7 @@ RgPolicy *rg_policy_clone(const RgPolicy *policy, bool frozen) {
     clone->parameters = rg_parameters_clone(policy->parameters, frozen);
     clone->base = policy->base;
     clone->adapter = policy->adapter;
+    clone->recompute = policy->recompute;
     clone->state = policy->state;
     clone->shares_state = true;
     return clone;

@@ -96,6 +96,7 @@ struct RgPolicy {
     RgAdapter adapter;        /* rank 0: none */
     void *state;              /* the kind's own; shared by clones */
     double flops;             /* spent so far in values, features and sampling */
+    bool recompute;           /* backward runs layers again in place of keeping what they made */
     bool shares_state;        /* a clone: does not destroy `state` */
     bool drops;               /* recorded passes leave out inputs of the adapter, by … */
     RgRandom drop;            /* … this stream, of which each pass takes the next child */

@@ -294,11 +294,13 @@ typedef struct Pass {
     const RgAdapter *adapter;
     double dropout;
     RgRandom drop;
+    bool keeps; /* what layers make, for backward; else only what they hand on */
 } Pass;
 
 /* `parameters` in place of the policy's own. */
 static Pass pass_begin(RgPolicy *policy, RgTape *tape, RgParameters *parameters) {
     Pass pass = {.model = policy->state, .tape = tape, .parameters = parameters};
+    pass.keeps = rg_tape_is_recording(tape) && !policy->recompute;
     if (policy->base) {
         pass.parameters = policy->base;
         pass.adapted = parameters;
@@ -415,22 +417,44 @@ static RgTensor *finish(const Pass *pass, int64_t layer, RgTensor *x, RgTensor *
     return linear(pass, hidden, layer, DOWN, DOWN_BIAS, x);
 }
 
+/* A layer of a pass. Only attention mixes rows: once the last layer has attended, all but the rows
+ * that are asked of are done with. */
+typedef struct LayerPass {
+    Pass pass;
+    PackedTokens packed;
+    int64_t layer;
+    const int32_t *rows; /* [row_count], of the last layer; else NULL */
+    int64_t row_count;
+} LayerPass;
+
+static RgTensor *run_layer(RgTape *t, const void *context, RgTensor *const *inputs) {
+    const LayerPass *l = context;
+    const RgTransformerOptions *o = &l->pass.model->options;
+    RgTensor *x = inputs[0];
+    Projections p = project(&l->pass, l->layer, x, l->packed.position);
+    RgTensor *attended = rg_attention(t, p.query, p.key, p.value, l->packed.offset,
+                                      l->packed.prefix, l->packed.sequences, o->heads, o->kv_heads);
+    if (l->rows) {
+        x = rg_embedding(t, x, l->rows, l->row_count);
+        attended = rg_embedding(t, attended, l->rows, l->row_count);
+    }
+    return finish(&l->pass, l->layer, x, attended);
+}
+
 /* Hidden states after the last norm at `rows` [row_count] of the packed tokens: [row_count, width].
- * Only attention mixes rows: once the last layer has attended, the other rows are done with. */
+ */
 static RgTensor *hidden_states(const Pass *pass, const PackedTokens *packed, const int32_t *rows,
                                int64_t row_count) {
     const RgTransformerOptions *o = &pass->model->options;
     RgTape *t = pass->tape;
     RgTensor *x = embed(pass, packed->token, packed->position, packed->count);
     for (int64_t layer = 0; layer < o->layers; layer++) {
-        Projections p = project(pass, layer, x, packed->position);
-        RgTensor *attended = rg_attention(t, p.query, p.key, p.value, packed->offset,
-                                          packed->prefix, packed->sequences, o->heads, o->kv_heads);
-        if (layer == o->layers - 1) {
-            x = rg_embedding(t, x, rows, row_count);
-            attended = rg_embedding(t, attended, rows, row_count);
-        }
-        x = finish(pass, layer, x, attended);
+        bool last = layer == o->layers - 1;
+        LayerPass l = {*pass, *packed, layer, last ? rows : NULL, row_count};
+        const void *context = rg_arena_copy(rg_tape_arena(t), &l, sizeof l);
+        RgShape shape = RG_SHAPE(last ? row_count : packed->count, o->width);
+        x = pass->keeps ? run_layer(t, context, &x)
+                        : rg_recompute(t, run_layer, context, &x, 1, shape);
     }
     return norm(pass, x, rg_transformer_last_norm_view(o));
 }
