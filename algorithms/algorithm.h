@@ -70,8 +70,11 @@ typedef struct RgAlgorithm {
     double (*mixture)(const void *options);
     double (*beta)(const void *options);
 
-    /* Either a loss … */
+    /* Either a loss: a mean of terms that depend on one pair each, or on one token of the
+     * demonstrations, so that a batch may be cut into parts; `couples_pairs` says with which
+     * options it is not (NULL: with none) … */
     RgTensor *(*loss)(RgTape *tape, const void *options, const RgBatch *batch);
+    bool (*couples_pairs)(const void *options);
 
     /* … or a step and a state of its own. `step` returns false when the trial has diverged, with
      * the reason set by rg_trainer_diverged. */

@@ -61,6 +61,12 @@ static double mixture(const void *options) {
     return ((const SailOptions *)options)->mixture;
 }
 
+/* A baseline is made of the other pairs. */
+static bool couples_pairs(const void *options) {
+    const SailOptions *o = options;
+    return o->score_term == SCORE_BASELINE && o->exploration != 0;
+}
+
 /* Mean of the others' F among the fresh pairs, [pairs]; 0 where there are no others. It does not
  * depend on the pair itself, so subtracting it leaves the expectation of the score term as it was.
  */
@@ -142,6 +148,7 @@ const RgAlgorithm rg_algorithm_sail_dp = {
     .mixture = mixture,
     .beta = beta,
     .loss = sail_dp_loss,
+    .couples_pairs = couples_pairs,
 };
 
 const RgAlgorithm rg_algorithm_sail_pp = {
@@ -155,6 +162,7 @@ const RgAlgorithm rg_algorithm_sail_pp = {
     .mixture = mixture,
     .beta = beta,
     .loss = sail_pp_loss,
+    .couples_pairs = couples_pairs,
 };
 
 const RgAlgorithm rg_algorithm_sail_pr = {
@@ -168,4 +176,5 @@ const RgAlgorithm rg_algorithm_sail_pr = {
     .mixture = mixture,
     .beta = beta,
     .loss = sail_pr_loss,
+    .couples_pairs = couples_pairs,
 };

@@ -9,6 +9,10 @@
 const RgOption rg_training_options[] = {
     RG_OPTION_INTEGER(RgTrainingOptions, batch, "32", 1, 65536,
                       "pairs (or demonstrations) per step"),
+    RG_OPTION_INTEGER(
+        RgTrainingOptions, micro_batch, "0", 0, 65536,
+        "pairs (or demonstrations) per forward and backward pass, whose gradients add "
+        "up to the batch's: bounds the memory of a step; 0: the whole batch"),
     RG_OPTION_REAL(RgTrainingOptions, temperature, "1", 0, 100,
                    "temperature of responses that are sampled for training"),
     RG_OPTION_INTEGER(RgTrainingOptions, top_k, "0", 0, 1e9,
@@ -58,6 +62,23 @@ static RgStatus check_course(const RgAlgorithm *algorithm, const RgCourse *cours
     return RG_OK;
 }
 
+/* Gradients of parts add up where the loss is a mean over the batch. */
+static RgStatus check_parts(const RgAlgorithm *algorithm, const void *options,
+                            const RgTrainingOptions *training, RgError *error) {
+    if (training->micro_batch == 0 || training->micro_batch >= training->batch)
+        return RG_OK;
+    if (algorithm->step)
+        return rg_fail(error, RG_E_USAGE,
+                       "training.micro_batch: %s takes its batches whole, expected 0",
+                       algorithm->name);
+    if (algorithm->couples_pairs && algorithm->couples_pairs(options))
+        return rg_fail(error, RG_E_USAGE,
+                       "training.micro_batch: with these options, the loss of %s takes means over "
+                       "the whole batch within that of a pair, expected 0",
+                       algorithm->name);
+    return RG_OK;
+}
+
 static int64_t sequence_count(const RgSequences *sequences) {
     return sequences ? sequences->count : 0;
 }
@@ -69,6 +90,7 @@ RgStatus rg_trainer_create(const RgAlgorithm *algorithm, const void *options,
                            RgError *error) {
     *trainer = NULL;
     RG_TRY(check_course(algorithm, course, error));
+    RG_TRY(check_parts(algorithm, options, training, error));
 
     RgTrainer *new = rg_allocate(sizeof *new);
     new->algorithm = algorithm;
@@ -155,10 +177,10 @@ void rg_trainer_sample(RgTrainer *trainer, int64_t draw, int64_t prompts, int64_
     rg_sequences_destroy(chosen_prompts);
 }
 
-/* The pairs of one step before their log-probabilities are known. */
+/* The batch of one step before its log-probabilities are known. */
 typedef struct Draw {
     RgSequences *sequences; /* pair i is 2i and 2i+1 */
-    int32_t *preferred;     /* [pairs], on the tape's arena */
+    int32_t *preferred;     /* [pairs], on the tape's arena; NULL for demonstrations */
     RgReal *fresh;          /* [pairs] */
 } Draw;
 
@@ -208,18 +230,32 @@ static Draw draw_pairs(RgTrainer *trainer, int64_t step) {
     return draw;
 }
 
+/* Pairs or demonstrations [first, last) of the batch, which are on the tape at the same time. */
+typedef struct Part {
+    int64_t first, last;
+    RgSequences *sequences;
+} Part;
+
+static Part part_of(RgTrainer *trainer, const RgSequences *all, int64_t first, int64_t last,
+                    int64_t per_example) {
+    RgArena *arena = rg_tape_arena(trainer->tape);
+    int64_t *start = RG_ARENA_ARRAY(arena, int64_t, (last - first) * per_example + 1);
+    RgSequences view = rg_sequences_view(all, first * per_example, last * per_example, start);
+    return (Part){first, last, rg_arena_copy(arena, &view, sizeof view)};
+}
+
 /* Labels drawn from the policy's own preference model: P(first preferred) = σ(β·(h_first −
- * h_second)). `log_ratio` is [2·pairs]. */
+ * h_second)). `log_ratio` is [2·pairs of the part]. */
 static void label_by_policy(RgTrainer *trainer, int64_t step, const RgTensor *log_ratio,
-                            Draw *draw) {
+                            const Part *part, Draw *draw) {
     double beta = trainer->algorithm->beta(trainer->options);
     RgRandom random =
         rg_random_at(rg_random_named(trainer->random, "policy labels"), (uint64_t)step);
-    for (int64_t i = 0; i < trainer->training.batch; i++) {
+    for (int64_t i = part->first; i < part->last; i++) {
         if (draw->fresh[i] == 0)
             continue;
-        double margin = (double)log_ratio->data[2 * i] - (double)log_ratio->data[2 * i + 1];
-        double first = 1 / (1 + exp(-beta * margin));
+        const RgReal *h = log_ratio->data + 2 * (i - part->first);
+        double first = 1 / (1 + exp(-beta * ((double)h[0] - (double)h[1])));
         draw->preferred[i] = rg_random_uniform(random, (uint64_t)i) < first ? 0 : 1;
     }
 }
@@ -241,74 +277,112 @@ static RgTensor *reference_logprob(RgTrainer *trainer, const RgSequences *sequen
     return rg_constant_from_double(trainer->tape, RG_SHAPE(sequences->count), value);
 }
 
-static void note_pair_metrics(RgTrainer *trainer, const RgBatch *batch) {
+/* Means over the batch, added up part by part. */
+typedef struct PairMeans {
+    double chosen, rejected, right, logp_chosen, logp_rejected;
+} PairMeans;
+
+static void add_pair_means(RgTrainer *trainer, const RgBatch *batch, PairMeans *means) {
     double beta = trainer->algorithm->beta ? trainer->algorithm->beta(trainer->options) : 1;
-    double chosen = 0, rejected = 0, right = 0, logp_chosen = 0, logp_rejected = 0;
-    double n = (double)batch->pairs;
+    double n = (double)trainer->training.batch;
     for (int64_t i = 0; i < batch->pairs; i++) {
         double hc = batch->chosen.log_ratio->data[i], hr = batch->rejected.log_ratio->data[i];
-        chosen += beta * hc / n;
-        rejected += beta * hr / n;
-        right += (hc > hr) / n;
-        logp_chosen += batch->chosen.logprob->data[i] / n;
-        logp_rejected += batch->rejected.logprob->data[i] / n;
+        means->chosen += beta * hc / n;
+        means->rejected += beta * hr / n;
+        means->right += (hc > hr) / n;
+        means->logp_chosen += batch->chosen.logprob->data[i] / n;
+        means->logp_rejected += batch->rejected.logprob->data[i] / n;
     }
-    rg_trainer_metric(trainer, "rewards/chosen", chosen);
-    rg_trainer_metric(trainer, "rewards/rejected", rejected);
-    rg_trainer_metric(trainer, "rewards/margins", chosen - rejected);
-    rg_trainer_metric(trainer, "rewards/accuracies", right);
-    rg_trainer_metric(trainer, "logps/chosen", logp_chosen);
-    rg_trainer_metric(trainer, "logps/rejected", logp_rejected);
 }
 
-static RgBatch pair_batch(RgTrainer *trainer, int64_t step, Draw *draw) {
-    RgTape *t = trainer->tape;
-    int64_t n = trainer->training.batch;
-    RgTensor *logprob = rg_policy_logprob(t, trainer->policy, draw->sequences);
-    RgTensor *reference = reference_logprob(trainer, draw->sequences);
-    if (trainer->algorithm->preferences == RG_FROM_POLICY)
-        label_by_policy(trainer, step, rg_sub(t, rg_stop_gradient(t, logprob), reference), draw);
+static void note_pair_means(RgTrainer *trainer, const PairMeans *means) {
+    rg_trainer_metric(trainer, "rewards/chosen", means->chosen);
+    rg_trainer_metric(trainer, "rewards/rejected", means->rejected);
+    rg_trainer_metric(trainer, "rewards/margins", means->chosen - means->rejected);
+    rg_trainer_metric(trainer, "rewards/accuracies", means->right);
+    rg_trainer_metric(trainer, "logps/chosen", means->logp_chosen);
+    rg_trainer_metric(trainer, "logps/rejected", means->logp_rejected);
+}
 
+static RgBatch pair_batch(RgTrainer *trainer, int64_t step, const Part *part, Draw *draw) {
+    RgTape *t = trainer->tape;
+    int64_t n = part->last - part->first;
+    RgTensor *logprob = rg_policy_logprob(t, trainer->policy, part->sequences);
+    RgTensor *reference = reference_logprob(trainer, part->sequences);
+    if (trainer->algorithm->preferences == RG_FROM_POLICY)
+        label_by_policy(trainer, step, rg_sub(t, rg_stop_gradient(t, logprob), reference), part,
+                        draw);
+
+    const int32_t *preferred = draw->preferred + part->first;
     int32_t *rejected = RG_ARENA_ARRAY(rg_tape_arena(t), int32_t, n);
     for (int64_t i = 0; i < n; i++)
-        rejected[i] = 1 - draw->preferred[i];
-    RgBatch batch = {.pairs = n,
-                     .chosen = pick_side(t, logprob, reference, draw->preferred),
+        rejected[i] = 1 - preferred[i];
+    return (RgBatch){.pairs = n,
+                     .chosen = pick_side(t, logprob, reference, preferred),
                      .rejected = pick_side(t, logprob, reference, rejected),
-                     .fresh = rg_borrow(t, RG_SHAPE(n), draw->fresh)};
-    note_pair_metrics(trainer, &batch);
-    return batch;
+                     .fresh = rg_borrow(t, RG_SHAPE(n), draw->fresh + part->first)};
 }
 
-static RgBatch demonstration_batch(RgTrainer *trainer, int64_t step, RgSequences *sequences) {
+static Draw draw_demonstrations(RgTrainer *trainer, int64_t step) {
     int64_t n = trainer->training.batch;
+    Draw draw = {.sequences = rg_sequences_create()};
     for (int64_t i = 0; i < n; i++)
-        rg_sequences_append_from(sequences, trainer->course->demonstrations,
+        rg_sequences_append_from(draw.sequences, trainer->course->demonstrations,
                                  rg_shuffle_at(&trainer->demonstrations, step * n + i), false);
+    return draw;
+}
+
+static RgBatch demonstration_batch(RgTrainer *trainer, const Part *part) {
     return (RgBatch){.log_likelihood =
-                         rg_policy_log_likelihood(trainer->tape, trainer->policy, sequences),
-                     .response_tokens = rg_sequences_response_tokens(sequences)};
+                         rg_policy_log_likelihood(trainer->tape, trainer->policy, part->sequences),
+                     .response_tokens = rg_sequences_response_tokens(part->sequences)};
+}
+
+/* The part's term of the loss, with its gradient: a loss is a mean over pairs, or over the tokens
+ * of demonstrations, so that a part counts by its share of these. */
+static double part_gradient(RgTrainer *trainer, int64_t step, const Part *part, Draw *draw,
+                            PairMeans *means) {
+    const RgAlgorithm *a = trainer->algorithm;
+    RgBatch batch;
+    double share;
+    if (draw->preferred) {
+        batch = pair_batch(trainer, step, part, draw);
+        add_pair_means(trainer, &batch, means);
+        share = (double)batch.pairs / (double)trainer->training.batch;
+    } else {
+        batch = demonstration_batch(trainer, part);
+        double tokens = (double)rg_sequences_response_tokens(draw->sequences);
+        share = (double)batch.response_tokens / tokens;
+        if (share == 0)
+            return 0; /* nothing to predict in this part */
+    }
+    RgTensor *loss = a->loss(trainer->tape, trainer->options, &batch);
+    rg_backward(trainer->tape, loss, (RgReal)share);
+    return share * (double)loss->data[0];
 }
 
 double rg_trainer_gradient(RgTrainer *trainer, int64_t step) {
-    const RgAlgorithm *a = trainer->algorithm;
-    Draw draw = {0};
-    RgBatch batch;
-    if (a->preferences == RG_FROM_NOWHERE) {
-        draw.sequences = rg_sequences_create();
-        batch = demonstration_batch(trainer, step, draw.sequences);
-    } else {
-        draw = draw_pairs(trainer, step);
-        batch = pair_batch(trainer, step, &draw);
-    }
+    bool pairs = trainer->algorithm->preferences != RG_FROM_NOWHERE;
+    Draw draw = pairs ? draw_pairs(trainer, step) : draw_demonstrations(trainer, step);
     trainer->meter.trained_tokens += rg_sequences_response_tokens(draw.sequences);
 
-    RgTensor *loss = a->loss(trainer->tape, trainer->options, &batch);
-    double value = loss->data[0];
-    rg_backward(trainer->tape, loss, 1);
+    int64_t n = trainer->training.batch, most = trainer->training.micro_batch;
+    if (most == 0 || most > n)
+        most = n;
+    PairMeans means = {0};
+    double loss = 0;
+    RgTapeMark drawn = rg_tape_mark(trainer->tape);
+    for (int64_t first = 0; first < n; first += most) {
+        int64_t last = first + most < n ? first + most : n;
+        Part part = part_of(trainer, draw.sequences, first, last, pairs ? 2 : 1);
+        loss += part_gradient(trainer, step, &part, &draw, &means);
+        rg_tape_rewind(trainer->tape, drawn);
+    }
+    if (pairs)
+        note_pair_means(trainer, &means);
     rg_tape_reset(trainer->tape);
     rg_sequences_destroy(draw.sequences);
-    return value;
+    return loss;
 }
 
 /* ---- the step ---- */
@@ -333,11 +407,15 @@ bool rg_trainer_step(RgTrainer *trainer) {
     const RgAlgorithm *a = trainer->algorithm;
     trainer->metric_count = 0;
     double start = rg_clock_seconds(), flops = flops_spent(trainer);
+    RgRandom drop =
+        rg_random_at(rg_random_named(trainer->random, "dropout"), (uint64_t)trainer->step);
+    rg_policy_drop(trainer->policy, &drop);
     bool going = true;
     if (a->step)
         going = a->step(trainer, trainer->options, trainer->state);
     else if (a->loss)
         going = loss_step(trainer);
+    rg_policy_drop(trainer->policy, NULL);
     trainer->step++;
     trainer->meter.seconds += rg_clock_seconds() - start;
     trainer->meter.flops += flops_spent(trainer) - flops;

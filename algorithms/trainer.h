@@ -8,8 +8,9 @@
 #include "core/train/checkpoint.h"
 
 typedef struct RgTrainingOptions {
-    int64_t batch;      /* pairs (or demonstrations) per step */
-    double temperature; /* of responses sampled for training */
+    int64_t batch;       /* pairs (or demonstrations) per step */
+    int64_t micro_batch; /* of these at a time on the tape; 0: all */
+    double temperature;  /* of responses sampled for training */
     int64_t top_k;
     double top_p;
     double min_p;

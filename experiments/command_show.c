@@ -49,6 +49,8 @@ static int collect(Entry *entries) {
     static const Entry parts[] = {
         {"parts", "experiment", "top level of a config, beside the parts", NULL,
          rg_experiment_options, NULL, NULL},
+        {"parts", "adapter", "policy.adapter: a low-rank update that is trained in place of all",
+         "Hu et al. 2021, arXiv:2106.09685", rg_adapter_options, NULL, NULL},
         {"parts", "optimizer", "how parameters move along the gradient", NULL, rg_optimizer_options,
          NULL, NULL},
         {"parts", "training", "batches and the sampling of training responses", NULL,

@@ -30,6 +30,10 @@ const RgOption rg_policy_part_options[] = {
         RgPolicyOptions, weights, "",
         "checkpoint to start from: a file of this program or of llama2.c, or a folder in Hugging "
         "Face's layout (./ and ../ are of the config's folder)"),
+    RG_OPTION_BOOLEAN(
+        RgPolicyOptions, recompute, "false",
+        "whether backward runs the layers of a transformer again, in place of keeping "
+        "what they made: a third more time, much less memory, the same bits"),
     RG_OPTION_END,
 };
 
@@ -132,14 +136,18 @@ static RgStatus resolve_environment(RgTrialPlan *plan, const RgSettings *s, RgEr
 
 static RgStatus resolve_policy(RgTrialPlan *plan, const RgSettings *s, RgError *error) {
     RG_TRY(read_part(rg_policy_part_options, s, "policy", &plan->policy, plan->resolved, error));
-    if (plan->policy.weights[0])
-        return RG_OK;
+    if (plan->policy.weights[0]) /* whose kind is seen when they are loaded */
+        return read_part(rg_adapter_options, s, "policy.adapter", &plan->adapter, plan->resolved,
+                         error);
     if (!plan->policy.type[0])
         return rg_fail(error, RG_E_USAGE,
                        "policy: expected type = \"…\" or weights = \"file\", found neither");
     const RgPolicyType *type = rg_policy_type(plan->policy.type);
     if (!type)
         return unknown_name(s, "policy.type", plan->policy.type, policy_name, error);
+    if (type->adapt)
+        RG_TRY(read_part(rg_adapter_options, s, "policy.adapter", &plan->adapter, plan->resolved,
+                         error));
     return check_type_options(type->options, type->options_size, s, "policy", plan->resolved,
                               error);
 }

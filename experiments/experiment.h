@@ -20,6 +20,7 @@ typedef struct RgExperimentOptions {
 typedef struct RgPolicyOptions {
     const char *type;    /* tabular, log-linear, transformer */
     const char *weights; /* file to start from; "": as the type initialises it */
+    bool recompute;      /* layers in backward, in place of keeping what they made */
 } RgPolicyOptions;
 
 typedef struct RgPartOptions {
@@ -62,6 +63,7 @@ typedef struct RgTrialPlan {
     RgAlgorithmPart part;
     RgPartOptions environment;
     RgPolicyOptions policy;
+    RgAdapterOptions adapter; /* of the policy */
     RgTrainingOptions training;
     RgOptimizerOptions optimizer;
     RgBudgetOptions budget;

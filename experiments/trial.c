@@ -101,13 +101,25 @@ RgStatus rg_stage_set(RgStage *stage, const RgTrialPlan *plan, RgError *error) {
                                         rg_random_named(environment, "data"), error);
     if (status == RG_OK)
         status = check_data(stage->reference, &stage->environment->course, error);
-    if (status == RG_OK)
+    if (status == RG_OK) {
+        rg_parameters_freeze(stage->reference->parameters);
         stage->identity = identity;
-    else {
+    } else {
         free(identity);
         rg_stage_clear(stage);
     }
     return status;
+}
+
+RgStatus rg_stage_policy(const RgStage *stage, const RgTrialPlan *plan, RgPolicy **policy,
+                         RgError *error) {
+    RgRandom random = rg_random_named(rg_random_root((uint64_t)plan->seed), "adapter");
+    if (plan->adapter.rank > 0)
+        RG_TRY(rg_policy_adapt(stage->reference, &plan->adapter, random, policy, error));
+    else
+        *policy = rg_policy_clone(stage->reference, false);
+    (*policy)->recompute = plan->policy.recompute;
+    return RG_OK;
 }
 
 /* ---- provenance ---- */
@@ -246,7 +258,7 @@ static RgStatus resume(Trial *trial, RgError *error) {
 static RgStatus run_trial(Trial *trial, RgError *error) {
     RgTrialRun *run = trial->run;
     const RgTrialPlan *plan = trial->plan;
-    trial->policy = rg_policy_clone(run->stage.reference, false);
+    RG_TRY(rg_stage_policy(&run->stage, plan, &trial->policy, error));
     RG_TRY(rg_trainer_create(
         plan->algorithm, plan->algorithm_options, &plan->training, trial->policy,
         run->stage.reference, &run->stage.environment->course, &plan->optimizer, plan->budget.steps,

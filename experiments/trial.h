@@ -18,6 +18,9 @@ typedef struct RgStage {
 /* Set the stage for a plan, making anew only what differs. */
 RgStatus rg_stage_set(RgStage *stage, const RgTrialPlan *plan, RgError *error);
 void rg_stage_clear(RgStage *stage);
+/* The policy that a trial trains: a clone of the reference, or an adapter on it. */
+RgStatus rg_stage_policy(const RgStage *stage, const RgTrialPlan *plan, RgPolicy **policy,
+                         RgError *error);
 
 typedef struct RgTrialRun {
     RgStore *store;

@@ -63,8 +63,10 @@ check bandit 10 450 "$source/experiments/bandit-head-to-head.cfg" \
 if [[ -f $source/data/verses/test.jsonl ]]; then
     check text 5 9000 "$source/experiments/verses-head-to-head.cfg" \
         -s 'seeds=[1]' -s environment.pair_count=32 -s environment.test_prompts=8 \
-        -s budget.steps=4 -s evaluation.every=2 \
-        -s algorithms.6.pretrain=4 -s algorithms.6.budget.steps=2 -s algorithms.6.evaluation.every=1
+        -s budget.steps=4 -s evaluation.every=2 -s algorithms.1.training.micro_batch=12 \
+        -s algorithms.1.policy.adapter.rank=4 -s algorithms.1.policy.adapter.dropout=0.1 \
+        -s algorithms.6.pretrain=4 -s algorithms.6.budget.steps=2 -s algorithms.6.evaluation.every=1 \
+        -s algorithms.6.policy.adapter.rank=4
 else
     echo "SKIP: the verses are not there: experiments/data/verses makes them"
 fi

@@ -97,3 +97,16 @@ Test(experiment, the_same_trial_twice_is_refused) {
 Test(experiment, an_empty_list_of_algorithms_is_refused) {
     refused("algorithms = ();\n", "algorithms", "missing");
 }
+
+Test(experiment, the_adapter_of_a_policy_is_read_where_it_takes_one) {
+    static const char *const nested =
+        "algorithms = ( { type = \"dpo\"; policy = { weights = \"w\"; "
+        "adapter = { rank = 4; targets = \"all\"; }; }; } );\n";
+    RgExperiment *experiment = opened(nested);
+    cr_assert_eq(experiment->trials[0].adapter.rank, 4);
+    cr_assert_str_eq(experiment->trials[0].adapter.targets, "all");
+    cr_assert(strstr(experiment->trials[0].resolved_json, "policy.adapter.dropout"));
+    rg_experiment_close(experiment);
+    refused("algorithms = ( { type = \"dpo\"; policy = { adapter = { rank = 4; }; }; } );\n",
+            "test.cfg:7", "policy.adapter");
+}

@@ -151,6 +151,9 @@ RgStatus rg_hugging_face_save(const RgPolicy *policy, const char *folder, RgErro
                        "feed_forward and biases together");
     if (mkdir(folder, 0777) != 0 && errno != EEXIST)
         return rg_fail(error, RG_E_FILE, "%s: cannot make the folder: %s", folder, strerror(errno));
-    RG_TRY(write_weights(policy, architecture, folder, error));
+    RgPolicy *merged = policy->base ? rg_policy_merged(policy) : NULL;
+    RgStatus status = write_weights(merged ? merged : policy, architecture, folder, error);
+    rg_policy_destroy(merged);
+    RG_TRY(status);
     return write_config(policy, architecture, folder, error);
 }

@@ -20,18 +20,6 @@ RgTensor *rg_policy_log_likelihood(RgTape *tape, RgPolicy *policy, const RgSeque
     return rg_sum(tape, rg_policy_logprob(tape, policy, sequences));
 }
 
-/* Sequences [first, last) as a batch of their own; offsets on `arena`, tokens shared. */
-static RgSequences *view_of(RgArena *arena, const RgSequences *all, int64_t first, int64_t last) {
-    RgSequences *view = rg_arena_allocate_zeroed(arena, sizeof *view);
-    view->count = last - first;
-    view->start = RG_ARENA_ARRAY(arena, int64_t, view->count + 1);
-    for (int64_t i = 0; i <= view->count; i++)
-        view->start[i] = all->start[first + i] - all->start[first];
-    view->prompt_length = all->prompt_length + first;
-    view->tokens = all->tokens + all->start[first];
-    return view;
-}
-
 typedef RgTensor *(*Forward)(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
                              const RgSequences *sequences);
 
@@ -47,8 +35,9 @@ static void run_values(RgPolicy *policy, Forward forward, const RgSequences *seq
     rg_tape_record(tape, false);
     for (int64_t first = 0; first < sequences->count; first += AT_ONCE) {
         int64_t last = first + AT_ONCE < sequences->count ? first + AT_ONCE : sequences->count;
-        RgSequences *view = view_of(rg_tape_arena(tape), sequences, first, last);
-        RgTensor *y = forward(policy, tape, policy->parameters, view);
+        RgSequences view = rg_sequences_view(
+            sequences, first, last, RG_ARENA_ARRAY(rg_tape_arena(tape), int64_t, last - first + 1));
+        RgTensor *y = forward(policy, tape, policy->parameters, &view);
         for (int64_t i = first * width; i < last * width; i++)
             out[i] = y->data[i - first * width];
         rg_tape_reset(tape);
@@ -120,9 +109,23 @@ RgPolicy *rg_policy_clone(const RgPolicy *policy, bool frozen) {
     RgPolicy *clone = rg_allocate(sizeof *clone);
     clone->type = policy->type;
     clone->parameters = rg_parameters_clone(policy->parameters, frozen);
+    clone->base = policy->base;
+    clone->adapter = policy->adapter;
+    clone->recompute = policy->recompute;
     clone->state = policy->state;
     clone->shares_state = true;
     return clone;
+}
+
+const RgParameters *rg_policy_weights(const RgPolicy *policy) {
+    return policy->base ? policy->base : policy->parameters;
+}
+
+void rg_policy_drop(RgPolicy *policy, const RgRandom *stream) {
+    policy->drops = stream != NULL;
+    policy->drop_pass = 0;
+    if (stream)
+        policy->drop = *stream;
 }
 
 static RgStatus unknown_kind(const char *kind, RgError *error) {

@@ -9,6 +9,7 @@
 #define RG_CORE_POLICY_POLICY_H
 
 #include "core/options.h"
+#include "core/policy/adapter.h"
 #include "core/policy/sequences.h"
 #include "core/tensor/random.h"
 #include "core/tensor/tensor.h"
@@ -83,15 +84,28 @@ typedef struct RgPolicyType {
     /* Rebuild `state` and the declared and allocated parameters (values to be filled by the caller)
      * from that text. */
     RgStatus (*restore)(RgPolicy *policy, const char *description, RgError *error);
+
+    /* Kinds that take adapters, else NULL. Read `targets` into policy->adapter; declare, allocate
+     * and initialise the adapter's matrices in policy->parameters, which come created and empty,
+     * for the weights policy->base. */
+    RgStatus (*adapt)(RgPolicy *policy, const char *targets, RgRandom random, RgError *error);
+    /* Add the adapter to a copy of the weights. */
+    void (*merge)(const RgPolicy *policy, RgParameters *weights);
 } RgPolicyType;
 
 struct RgPolicy {
     const RgPolicyType *type;
-    RgParameters *parameters;
-    void *state;       /* the kind's own; shared by clones */
-    RgTape *tape;      /* of values and features, kept for its memory; made when needed */
-    double flops;      /* spent so far in values, features and sampling */
-    bool shares_state; /* a clone: does not destroy `state` */
+    RgParameters *parameters; /* what is trained: the weights, or the adapter beside them */
+    RgParameters *base;       /* adapted policies: the weights, frozen and borrowed; else NULL */
+    RgAdapter adapter;        /* rank 0: none */
+    void *state;              /* the kind's own; shared by clones */
+    RgTape *tape;             /* of values and features, kept for its memory; made when needed */
+    double flops;             /* spent so far in values, features and sampling */
+    bool recompute;           /* backward runs layers again in place of keeping what they made */
+    bool shares_state;        /* a clone: does not destroy `state` */
+    bool drops;               /* recorded passes leave out inputs of the adapter, by … */
+    RgRandom drop;            /* … this stream, of which each pass takes the next child */
+    int64_t drop_pass;
 };
 
 /* Policy of the named kind, with options drawn from `settings` under `path`. On error NULL is left
@@ -102,12 +116,25 @@ RgStatus rg_policy_create(const char *kind, const struct RgSettings *settings, c
 /* Own parameters with the same values, the same state: a clone must not outlive its original. */
 RgPolicy *rg_policy_clone(const RgPolicy *policy, bool frozen);
 void rg_policy_destroy(RgPolicy *policy);
+/* A policy whose parameters are a new adapter on the weights of `original`, which are held once:
+ * they are frozen from now on, and `original` must outlive its adapted policies. It is what they
+ * start as, and so their reference. RG_E_USAGE when the kind has no such targets. */
+RgStatus rg_policy_adapt(RgPolicy *original, const RgAdapterOptions *options, RgRandom random,
+                         RgPolicy **policy, RgError *error);
+/* A frozen clone without an adapter: its weights are those of `policy` with the adapter added. */
+RgPolicy *rg_policy_merged(const RgPolicy *policy);
+/* All weights, without the adapter. */
+const RgParameters *rg_policy_weights(const RgPolicy *policy);
+/* From now on recorded passes drop inputs of the adapter, if it asks for that, by the numbers of
+ * `stream`; NULL: no longer. A step of training sets its own stream. */
+void rg_policy_drop(RgPolicy *policy, const RgRandom *stream);
 /* A policy of a kind with nothing in it: parameters created and empty, state NULL. For loaders. */
 RgPolicy *rg_policy_new(const RgPolicyType *type);
 
-/* A policy's weights and description as one safetensors file: metadata "regatta.policy" is the
- * kind, "regatta.description" what the kind says of itself. Loading also takes a folder in Hugging
- * Face's layout (core/policy/hugging_face.h) and a checkpoint of llama2.c. */
+/* A policy's weights (with the adapter added) and description as one safetensors file: metadata
+ * "regatta.policy" is the kind, "regatta.description" what the kind says of itself. Loading also
+ * takes a folder in Hugging Face's layout (core/policy/hugging_face.h) and a checkpoint of
+ * llama2.c. */
 RgStatus rg_policy_save(const RgPolicy *policy, const char *path, RgError *error);
 RgStatus rg_policy_load(const char *path, RgPolicy **policy, RgError *error);
 

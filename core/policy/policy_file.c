@@ -18,7 +18,7 @@ static const RgStoredType stored_real = RG_F64;
 static const RgStoredType stored_real = RG_F32;
 #endif
 
-RgStatus rg_policy_save(const RgPolicy *policy, const char *path, RgError *error) {
+static RgStatus save_weights(const RgPolicy *policy, const char *path, RgError *error) {
     const RgParameters *parameters = policy->parameters;
     RgStoredTensor *tensors = rg_allocate((size_t)(parameters->view_count + 1) * sizeof *tensors);
     for (int i = 0; i < parameters->view_count; i++) {
@@ -36,6 +36,15 @@ RgStatus rg_policy_save(const RgPolicy *policy, const char *path, RgError *error
     RgStatus status = rg_safetensors_write(path, tensors, parameters->view_count, metadata, error);
     free(description);
     free(tensors);
+    return status;
+}
+
+RgStatus rg_policy_save(const RgPolicy *policy, const char *path, RgError *error) {
+    if (!policy->base)
+        return save_weights(policy, path, error);
+    RgPolicy *merged = rg_policy_merged(policy);
+    RgStatus status = save_weights(merged, path, error);
+    rg_policy_destroy(merged);
     return status;
 }
 

@@ -60,6 +60,15 @@ void rg_sequences_append_from(RgSequences *s, const RgSequences *source, int64_t
                         prompt_only ? 0 : rg_sequence_response_length(source, index));
 }
 
+RgSequences rg_sequences_view(const RgSequences *s, int64_t first, int64_t last, int64_t *start) {
+    for (int64_t i = 0; i <= last - first; i++)
+        start[i] = s->start[first + i] - s->start[first];
+    return (RgSequences){.count = last - first,
+                         .start = start,
+                         .prompt_length = s->prompt_length + first,
+                         .tokens = s->tokens + s->start[first]};
+}
+
 const int32_t *rg_sequence_prompt(const RgSequences *s, int64_t i) {
     return s->tokens + s->start[i];
 }

@@ -28,6 +28,10 @@ void rg_sequences_append(RgSequences *sequences, const int32_t *prompt, int64_t 
 void rg_sequences_append_from(RgSequences *sequences, const RgSequences *source, int64_t index,
                               bool prompt_only);
 
+/* Sequences [first, last) as a batch of their own that borrows the tokens; `start` [last − first +
+ * 1] is filled and borrowed too. */
+RgSequences rg_sequences_view(const RgSequences *s, int64_t first, int64_t last, int64_t *start);
+
 /* Views of one sequence. */
 const int32_t *rg_sequence_prompt(const RgSequences *s, int64_t i);
 const int32_t *rg_sequence_response(const RgSequences *s, int64_t i);

@@ -2,6 +2,7 @@
  * log-probabilities and features. Sampling with a key/value cache is in transformer_sample.c;
  * operators are core/tensor's. */
 #include "core/policy/transformer_parts.h"
+#include "core/tensor/parallel.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -288,8 +289,29 @@ int64_t rg_transformer_vocabulary(const RgPolicy *policy) {
 typedef struct Pass {
     const RgTransformer *model;
     RgTape *tape;
-    RgParameters *parameters;
+    RgParameters *parameters; /* the weights */
+    RgParameters *adapted;    /* the adapter beside them, or NULL */
+    const RgAdapter *adapter;
+    double dropout;
+    RgRandom drop;
+    bool keeps; /* what layers make, for backward; else only what they hand on */
 } Pass;
+
+/* `parameters` in place of the policy's own. */
+static Pass pass_begin(RgPolicy *policy, RgTape *tape, RgParameters *parameters) {
+    Pass pass = {.model = policy->state, .tape = tape, .parameters = parameters};
+    pass.keeps = rg_tape_is_recording(tape) && !policy->recompute;
+    if (policy->base) {
+        pass.parameters = policy->base;
+        pass.adapted = parameters;
+        pass.adapter = &policy->adapter;
+    }
+    if (policy->base && policy->drops && rg_tape_is_recording(tape)) {
+        pass.dropout = policy->adapter.dropout;
+        pass.drop = rg_random_at(policy->drop, (uint64_t)policy->drop_pass++);
+    }
+    return pass;
+}
 
 /* Token ids of packed sequences, with their positions; on the tape's arena. */
 typedef struct PackedTokens {
@@ -307,6 +329,32 @@ typedef struct Projections {
     RgTensor *query, *key, *value;
 } Projections;
 
+/* x without a share of its numbers; the others make up for them. */
+static RgTensor *drop_some(const Pass *pass, RgTensor *x, int64_t layer, enum LayerWeight weight) {
+    if (pass->dropout == 0)
+        return x;
+    RgRandom stream = rg_random_at(pass->drop, (uint64_t)(layer * LAYER_WEIGHTS + (int)weight));
+    RgTensor *kept = rg_tensor_new(pass->tape, x->shape);
+    RgReal factor = (RgReal)(1 / (1 - pass->dropout));
+    RG_FOR_PIECES(kept->count, rg_pieces(kept->count, RG_LEAST_NUMBERS / 16),
+                  for (int64_t i = first; i < last; i++) kept->data[i] =
+                      rg_random_uniform(stream, (uint64_t)i) < pass->dropout ? 0 : factor);
+    return rg_mul(pass->tape, x, kept);
+}
+
+/* onto + alpha / rank · dropout(x)·Aᵀ·Bᵀ, where the matrix is adapted; else `onto`, maybe NULL. */
+static RgTensor *adapter_update(const Pass *pass, RgTensor *x, int64_t layer,
+                                enum LayerWeight weight, RgTensor *onto) {
+    int view = pass->adapted ? rg_transformer_adapter_view(pass->adapter, layer, weight) : -1;
+    if (view < 0)
+        return onto;
+    RgTape *t = pass->tape;
+    RgTensor *a = rg_parameter(t, pass->adapted, view);
+    RgTensor *b = rg_parameter(t, pass->adapted, view + 1);
+    RgTensor *thin = rg_linear(t, drop_some(pass, x, layer, weight), a, NULL, NULL);
+    return rg_linear(t, rg_scale(t, thin, (RgReal)pass->adapter->scale), b, NULL, onto);
+}
+
 /* x·Wᵀ + bias, where the model has one, + onto, where it is not NULL. */
 static RgTensor *linear(const Pass *pass, RgTensor *x, int64_t layer, enum LayerWeight weight,
                         enum LayerWeight bias, RgTensor *onto) {
@@ -315,8 +363,8 @@ static RgTensor *linear(const Pass *pass, RgTensor *x, int64_t layer, enum Layer
     RgTensor *added = NULL;
     if (has_weight(o, bias))
         added = rg_parameter(t, pass->parameters, rg_transformer_view(o, layer, bias));
-    return rg_linear(t, x, rg_parameter(t, pass->parameters, rg_transformer_view(o, layer, weight)),
-                     added, onto);
+    RgTensor *w = rg_parameter(t, pass->parameters, rg_transformer_view(o, layer, weight));
+    return rg_linear(t, x, w, added, adapter_update(pass, x, layer, weight, onto));
 }
 
 /* The weights of a norm are one view, its biases the next. */
@@ -369,44 +417,44 @@ static RgTensor *finish(const Pass *pass, int64_t layer, RgTensor *x, RgTensor *
     return linear(pass, hidden, layer, DOWN, DOWN_BIAS, x);
 }
 
-/* One layer; of the last one only `rows` [row_count] go on after attention, which alone mixes rows.
- */
-static RgTensor *layer_states(const Pass *pass, const PackedTokens *packed, int64_t layer,
-                              RgTensor *x, const int32_t *rows, int64_t row_count) {
-    const RgTransformerOptions *o = &pass->model->options;
-    RgTape *t = pass->tape;
-    Projections p = project(pass, layer, x, packed->position);
-    RgTensor *attended = rg_attention(t, p.query, p.key, p.value, packed->offset, packed->prefix,
-                                      packed->sequences, o->heads, o->kv_heads);
-    if (layer == o->layers - 1) {
-        x = rg_embedding(t, x, rows, row_count);
-        attended = rg_embedding(t, attended, rows, row_count);
+/* A layer of a pass. Only attention mixes rows: once the last layer has attended, all but the rows
+ * that are asked of are done with. */
+typedef struct LayerPass {
+    Pass pass;
+    PackedTokens packed;
+    int64_t layer;
+    const int32_t *rows; /* [row_count], of the last layer; else NULL */
+    int64_t row_count;
+} LayerPass;
+
+static RgTensor *run_layer(RgTape *t, const void *context, RgTensor *const *inputs) {
+    const LayerPass *l = context;
+    const RgTransformerOptions *o = &l->pass.model->options;
+    RgTensor *x = inputs[0];
+    Projections p = project(&l->pass, l->layer, x, l->packed.position);
+    RgTensor *attended = rg_attention(t, p.query, p.key, p.value, l->packed.offset,
+                                      l->packed.prefix, l->packed.sequences, o->heads, o->kv_heads);
+    if (l->rows) {
+        x = rg_embedding(t, x, l->rows, l->row_count);
+        attended = rg_embedding(t, attended, l->rows, l->row_count);
     }
-    return finish(pass, layer, x, attended);
+    return finish(&l->pass, l->layer, x, attended);
 }
 
 /* Hidden states after the last norm at `rows` [row_count] of the packed tokens: [row_count, width].
- * When nothing is recorded, a layer leaves nothing behind but what goes into the next. */
+ */
 static RgTensor *hidden_states(const Pass *pass, const PackedTokens *packed, const int32_t *rows,
                                int64_t row_count) {
     const RgTransformerOptions *o = &pass->model->options;
     RgTape *t = pass->tape;
-    bool recording = rg_tape_is_recording(t);
     RgTensor *x = embed(pass, packed->token, packed->position, packed->count);
-    RgTensor *next = recording ? NULL : rg_tensor_new(t, x->shape);
-    RgTensor *last = recording ? NULL : rg_tensor_new(t, RG_SHAPE(row_count, o->width));
     for (int64_t layer = 0; layer < o->layers; layer++) {
-        RgTapeMark mark = rg_tape_mark(t);
-        RgTensor *y = layer_states(pass, packed, layer, x, rows, row_count);
-        if (recording) {
-            x = y;
-            continue;
-        }
-        RgTensor *kept = layer == o->layers - 1 ? last : next;
-        memcpy(kept->data, y->data, sizeof *y->data * (size_t)y->count);
-        rg_tape_rewind(t, mark);
-        next = x;
-        x = kept;
+        bool last = layer == o->layers - 1;
+        LayerPass l = {*pass, *packed, layer, last ? rows : NULL, row_count};
+        const void *context = rg_arena_copy(rg_tape_arena(t), &l, sizeof l);
+        RgShape shape = RG_SHAPE(last ? row_count : packed->count, o->width);
+        x = pass->keeps ? run_layer(t, context, &x)
+                        : rg_recompute(t, run_layer, context, &x, 1, shape);
     }
     return norm(pass, x, rg_transformer_last_norm_view(o));
 }
@@ -479,11 +527,12 @@ static PackedTokens pack(RgArena *arena, const RgSequences *s, int64_t before, R
 
 static RgTensor *transformer_logprob(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
                                      const RgSequences *sequences) {
-    Pass pass = {policy->state, tape, parameters};
+    Pass pass = pass_begin(policy, tape, parameters);
     ResponseRows rows;
     PackedTokens packed = pack(rg_tape_arena(tape), sequences, 1, &rows);
     RgTensor *hidden = hidden_states(&pass, &packed, rows.row, rows.count);
-    RgTensor *head = rg_parameter(tape, parameters, rg_transformer_head_view(&pass.model->options));
+    RgTensor *head =
+        rg_parameter(tape, pass.parameters, rg_transformer_head_view(&pass.model->options));
     RgTensor *logprob = rg_token_logprob(tape, hidden, head, rows.target);
     return rg_segment_sum(tape, logprob, rows.offset, sequences->count);
 }
@@ -491,11 +540,12 @@ static RgTensor *transformer_logprob(RgPolicy *policy, RgTape *tape, RgParameter
 static RgTensor *transformer_log_likelihood(RgPolicy *policy, RgTape *tape,
                                             RgParameters *parameters,
                                             const RgSequences *sequences) {
-    Pass pass = {policy->state, tape, parameters};
+    Pass pass = pass_begin(policy, tape, parameters);
     ResponseRows rows;
     PackedTokens packed = pack(rg_tape_arena(tape), sequences, 1, &rows);
     RgTensor *hidden = hidden_states(&pass, &packed, rows.row, rows.count);
-    RgTensor *head = rg_parameter(tape, parameters, rg_transformer_head_view(&pass.model->options));
+    RgTensor *head =
+        rg_parameter(tape, pass.parameters, rg_transformer_head_view(&pass.model->options));
     return rg_log_likelihood(tape, hidden, head, rows.target);
 }
 
@@ -503,7 +553,7 @@ static RgTensor *transformer_log_likelihood(RgPolicy *policy, RgTape *tape,
  * none. */
 static RgTensor *transformer_features(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
                                       const RgSequences *sequences) {
-    Pass pass = {policy->state, tape, parameters};
+    Pass pass = pass_begin(policy, tape, parameters);
     ResponseRows rows;
     PackedTokens packed = pack(rg_tape_arena(tape), sequences, 0, &rows);
     RgTensor *hidden = hidden_states(&pass, &packed, rows.row, rows.count);
@@ -610,4 +660,6 @@ const RgPolicyType rg_policy_transformer = {
     .vocabulary = vocabulary,
     .describe = describe,
     .restore = restore,
+    .adapt = rg_transformer_adapt,
+    .merge = rg_transformer_merge,
 };

@@ -288,7 +288,8 @@ typedef struct Work {
 
 struct RgTransformerDecoder {
     const RgTransformer *model;
-    const RgParameters *parameters;
+    const RgPolicy *policy;
+    const RgParameters *parameters; /* without the adapter, which is merged into the panels */
     RgDecoderRoom room;
     Layer *layers;
     Panels head;
@@ -305,6 +306,17 @@ static const RgReal *weight_of(const Decoder *d, int64_t layer, enum LayerWeight
     return view < 0 ? NULL : d->parameters->value + d->parameters->views[view].offset;
 }
 
+/* A matrix with what the adapter adds to it, to be freed; NULL where it adds nothing. */
+static RgReal *adapted_matrix(const Decoder *d, int64_t layer, enum LayerWeight weight) {
+    if (rg_transformer_adapter_view(&d->policy->adapter, layer, weight) < 0)
+        return NULL;
+    int view = rg_transformer_view(&d->model->options, layer, weight);
+    size_t bytes = sizeof(RgReal) * (size_t)d->parameters->views[view].count;
+    RgReal *matrix = memcpy(rg_allocate_aligned(bytes), weight_of(d, layer, weight), bytes);
+    rg_transformer_add_adapter(d->policy, layer, weight, matrix);
+    return matrix;
+}
+
 /* Some of a layer's matrices, one below the other, with their biases. */
 typedef struct Stack {
     int count;
@@ -314,9 +326,11 @@ typedef struct Stack {
 static Panels layer_panels(const Decoder *d, int64_t layer, Stack stack) {
     int64_t in = 0, out = 0, first[3] = {0};
     const RgReal *value[3] = {NULL}, *bias[3] = {NULL};
+    RgReal *adapted[3] = {NULL};
     for (int i = 0; i < stack.count; i++) {
         int view = rg_transformer_view(&d->model->options, layer, stack.weight[i]);
-        value[i] = weight_of(d, layer, stack.weight[i]);
+        adapted[i] = adapted_matrix(d, layer, stack.weight[i]);
+        value[i] = adapted[i] ? adapted[i] : weight_of(d, layer, stack.weight[i]);
         bias[i] = weight_of(d, layer, stack.bias[i]);
         first[i] = out;
         out += d->parameters->views[view].size[0];
@@ -335,6 +349,8 @@ static Panels layer_panels(const Decoder *d, int64_t layer, Stack stack) {
         }
         panel_fill(&p, panel, row);
     }
+    for (int i = 0; i < stack.count; i++)
+        free(adapted[i]);
     return p;
 }
 
@@ -391,7 +407,8 @@ Decoder *rg_transformer_decoder_create(const RgPolicy *policy, RgDecoderRoom roo
     const int64_t small = 1 << 21; /* parameters */
     Decoder *d = rg_allocate(sizeof *d);
     d->model = policy->state;
-    d->parameters = policy->parameters;
+    d->policy = policy;
+    d->parameters = rg_policy_weights(policy);
     d->room = room;
     const RgTransformerOptions *o = &d->model->options;
     d->heads = (Heads){.count = o->heads, .kv_count = o->kv_heads, .size = o->width / o->heads};

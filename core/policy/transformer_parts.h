@@ -43,6 +43,16 @@ int rg_transformer_view(const RgTransformerOptions *o, int64_t layer, enum Layer
 int rg_transformer_last_norm_view(const RgTransformerOptions *o); /* its bias is the next */
 int rg_transformer_head_view(const RgTransformerOptions *o);
 
+/* The view of A in an adapter, whose next is B; −1 where the matrix is not adapted. */
+int rg_transformer_adapter_view(const RgAdapter *adapter, int64_t layer, enum LayerWeight weight);
+/* matrix [out, in] += alpha / rank · B·A, if it is adapted. */
+void rg_transformer_add_adapter(const RgPolicy *policy, int64_t layer, enum LayerWeight weight,
+                                RgReal *matrix);
+/* RgPolicyType.adapt and .merge */
+RgStatus rg_transformer_adapt(RgPolicy *policy, const char *targets, RgRandom random,
+                              RgError *error);
+void rg_transformer_merge(const RgPolicy *policy, RgParameters *weights);
+
 /* Whether sequences a and b have the same prompt. */
 bool rg_transformer_same_prompt(const RgSequences *s, int64_t a, int64_t b);
 

@@ -73,6 +73,12 @@ RgParameters *rg_parameters_clone(const RgParameters *parameters, bool frozen) {
     return clone;
 }
 
+void rg_parameters_freeze(RgParameters *parameters) {
+    free(parameters->gradient);
+    parameters->gradient = NULL;
+    parameters->frozen = true;
+}
+
 static const RgParameterView *view_at(const RgParameters *parameters, int view) {
     RG_ASSERT(view >= 0 && view < parameters->view_count && parameters->value);
     return &parameters->views[view];
@@ -85,6 +91,14 @@ void rg_parameters_fill_normal(RgParameters *parameters, int view, double deviat
     for (int64_t i = 0; i < v->count; i++)
         parameters->value[v->offset + i] =
             (RgReal)(deviation * rg_random_normal(stream, (uint64_t)i));
+}
+
+void rg_parameters_fill_uniform(RgParameters *parameters, int view, double bound, RgRandom random) {
+    const RgParameterView *v = view_at(parameters, view);
+    RgRandom stream = rg_random_named(random, v->name);
+    for (int64_t i = 0; i < v->count; i++)
+        parameters->value[v->offset + i] =
+            (RgReal)(bound * (2 * rg_random_uniform(stream, (uint64_t)i) - 1));
 }
 
 void rg_parameters_fill(RgParameters *parameters, int view, RgReal value) {

@@ -37,10 +37,15 @@ void rg_parameters_allocate(RgParameters *parameters); /* values and gradients z
 /* Same layout, same values; frozen parameters have no gradient buffer. */
 RgParameters *rg_parameters_clone(const RgParameters *parameters, bool frozen);
 
+/* No gradient from now on, and no memory for it. */
+void rg_parameters_freeze(RgParameters *parameters);
+
 /* Fill a view with normal numbers of the given deviation, from stream `random` named by the view.
  */
 void rg_parameters_fill_normal(RgParameters *parameters, int view, double deviation,
                                RgRandom random);
+/* The same with numbers uniform in ±bound. */
+void rg_parameters_fill_uniform(RgParameters *parameters, int view, double bound, RgRandom random);
 void rg_parameters_fill(RgParameters *parameters, int view, RgReal value);
 
 int rg_parameters_find(const RgParameters *parameters, const char *name); /* −1 if absent */

@@ -29,6 +29,7 @@ struct RgTape {
     int leaf_count, leaf_capacity;
     bool recording;
     bool second_order;
+    bool sinks_aside; /* gradients are being asked for as tensors */
     double flops;
 };
 
@@ -218,15 +219,8 @@ RgTensor *rg_parameter(RgTape *tape, RgParameters *parameters, int index) {
 
 /* ---- recording ---- */
 
-RgTensor *rg_record(RgTape *tape, const RgOperator *op, RgTensor *y, RgTensor *const *inputs,
-                    int input_count, void *attributes) {
-    RG_ASSERT(input_count >= 0 && input_count <= RG_MAX_INPUTS);
-    bool needed = false;
-    for (int i = 0; i < input_count; i++)
-        needed |= inputs[i]->needs_gradient;
-    if (!needed || !tape->recording)
-        return y;
-
+static RgTensor *node_append(RgTape *tape, const RgOperator *op, RgTensor *y,
+                             RgTensor *const *inputs, int input_count, void *attributes) {
     y->needs_gradient = true;
     y->op = op;
     y->input_count = input_count;
@@ -238,6 +232,18 @@ RgTensor *rg_record(RgTape *tape, const RgOperator *op, RgTensor *y, RgTensor *c
     }
     tape->nodes[tape->node_count++] = y;
     return y;
+}
+
+RgTensor *rg_record(RgTape *tape, const RgOperator *op, RgTensor *y, RgTensor *const *inputs,
+                    int input_count, void *attributes) {
+    RG_ASSERT(input_count >= 0 && input_count <= RG_MAX_INPUTS);
+    bool needed = false;
+    for (int i = 0; i < input_count; i++)
+        needed |= inputs[i]->needs_gradient;
+    if (!needed || !tape->recording)
+        return y;
+
+    return node_append(tape, op, y, inputs, input_count, attributes);
 }
 
 /* A backward may hand the same tensor to several inputs, so the first gradient is only pointed to.
@@ -269,16 +275,21 @@ RgReal *rg_gradient_in_place(const RgTape *tape, const RgTensor *input) {
 
 /* ---- differentiation ---- */
 
-/* Hand the gradients that seeds put on tensors down to the leaves. Afterwards the gradients of the
- * nodes still stand; nodes_clear takes them away. */
-static void nodes_walk(RgTape *tape, int64_t node_count) {
-    for (int64_t i = node_count - 1; i >= 0; i--) {
+/* Hand the gradients that seeds put on tensors down, over the nodes from the last to `first`.
+ * Afterwards the gradients of the nodes still stand; nodes_clear takes them away. */
+static void nodes_walk_to(RgTape *tape, int64_t first, int64_t node_count) {
+    for (int64_t i = node_count - 1; i >= first; i--) {
         RgTensor *node = tape->nodes[i];
         if (!node->gradient)
             continue;
         RG_ASSERT(!(tape->recording && node->op->fused));
         node->op->backward(tape, node, node->gradient);
     }
+}
+
+/* The same down to the leaves. */
+static void nodes_walk(RgTape *tape, int64_t node_count) {
+    nodes_walk_to(tape, 0, node_count);
 }
 
 static void nodes_clear(RgTape *tape, int64_t node_count) {
@@ -312,6 +323,7 @@ void rg_backward(RgTape *tape, RgTensor *y, RgReal scale) {
 /* While gradients are asked for as tensors, leaves keep them like any other tensor: no parameter
  * store is written to, and what a variable held before is put aside. */
 static void leaves_put_aside(RgTape *tape) {
+    tape->sinks_aside = true;
     for (int i = 0; i < tape->leaf_count; i++) {
         Leaf *leaf = &tape->leaves[i];
         leaf->gradient_aside = leaf->tensor->gradient;
@@ -324,6 +336,7 @@ static void leaves_put_aside(RgTape *tape) {
 }
 
 static void leaves_put_back(RgTape *tape) {
+    tape->sinks_aside = false;
     for (int i = 0; i < tape->leaf_count; i++) {
         Leaf *leaf = &tape->leaves[i];
         leaf->tensor->gradient = leaf->gradient_aside;
@@ -348,6 +361,67 @@ void rg_gradients(RgTape *tape, RgTensor *y, RgTensor *const *with_respect_to, i
     leaves_put_back(tape);
     rg_tape_record(tape, recording);
 }
+
+/* ---- segments that are run again ---- */
+
+typedef struct Recompute {
+    RgSegment segment;
+    const void *context;
+} Recompute;
+
+/* On stand-ins of the inputs, where the walk ends. Their gradients are all that is left of it, as
+ * those of parameters went into the store. */
+static void recompute_backward(RgTape *t, RgTensor *y, RgTensor *dy) {
+    const Recompute *kept = y->attributes;
+    RgTensor *input[RG_MAX_INPUTS], *gradient[RG_MAX_INPUTS];
+    bool reached[RG_MAX_INPUTS];
+    RG_ASSERT(!t->sinks_aside);
+    for (int i = 0; i < y->input_count; i++)
+        gradient[i] = y->inputs[i]->needs_gradient ? rg_tensor_new(t, y->inputs[i]->shape) : NULL;
+    RgTapeMark mark = rg_tape_mark(t);
+    for (int i = 0; i < y->input_count; i++) {
+        input[i] = rg_borrow(t, y->inputs[i]->shape, y->inputs[i]->data);
+        input[i]->needs_gradient = y->inputs[i]->needs_gradient;
+    }
+    rg_tape_record(t, true);
+    RgTensor *again = kept->segment(t, kept->context, input);
+    rg_tape_record(t, false);
+    rg_add_gradient(t, again, dy);
+    nodes_walk_to(t, mark.nodes, t->node_count);
+    for (int i = 0; i < y->input_count; i++) {
+        reached[i] = gradient[i] && input[i]->gradient;
+        if (reached[i])
+            memcpy(gradient[i]->data, input[i]->gradient->data,
+                   sizeof(RgReal) * (size_t)gradient[i]->count);
+    }
+    rg_tape_rewind(t, mark);
+    for (int i = 0; i < y->input_count; i++)
+        if (reached[i])
+            rg_add_gradient(t, y->inputs[i], gradient[i]);
+}
+
+static const RgOperator recompute_operator = {
+    .name = "recompute", .backward = recompute_backward, .fused = true};
+
+/* The first run is recorded too, as that tells whether anything in it needs a gradient. */
+RgTensor *rg_recompute(RgTape *tape, RgSegment segment, const void *context,
+                       RgTensor *const *inputs, int input_count, RgShape shape) {
+    if (tape->second_order)
+        return segment(tape, context, inputs);
+    RgTensor *y = rg_tensor_new(tape, shape);
+    const Recompute kept = {segment, context};
+    void *attributes = rg_arena_copy(tape->arena, &kept, sizeof kept);
+    RgTapeMark mark = rg_tape_mark(tape);
+    const RgTensor *made = segment(tape, context, inputs);
+    RG_ASSERT(rg_shape_equal(made->shape, shape));
+    if (y->count > 0)
+        memcpy(y->data, made->data, sizeof(RgReal) * (size_t)y->count);
+    bool needed = made->needs_gradient;
+    rg_tape_rewind(tape, mark);
+    return needed ? node_append(tape, &recompute_operator, y, inputs, input_count, attributes) : y;
+}
+
+/* ---- second derivatives ---- */
 
 struct RgHessian {
     RgTape *tape;

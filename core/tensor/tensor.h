@@ -140,6 +140,18 @@ RgHessian *rg_hessian_create(RgTape *tape, RgTensor *y, RgParameters *parameters
 void rg_hessian_gradient(const RgHessian *hessian, RgReal *gradient);
 void rg_hessian_product(RgHessian *hessian, const RgReal *v, RgReal *hv);
 
+/* A segment of a computation: a function of its inputs, of parameters, and of constants in
+ * `context`, which gives the same bits whenever it is run. */
+typedef RgTensor *(*RgSegment)(RgTape *tape, const void *context, RgTensor *const *inputs);
+
+/* The segment's output, which has the given shape; of what it made on the way nothing is kept, and
+ * backward runs it again (Chen et al. 2016, arXiv:1604.06174): memory for time, to the same bits.
+ * `context` outlives the tape or lies on its arena. Gradients are those of rg_backward: parameters
+ * of the segment are no leaves for rg_gradients. On a tape of second order the segment simply runs.
+ */
+RgTensor *rg_recompute(RgTape *tape, RgSegment segment, const void *context,
+                       RgTensor *const *inputs, int input_count, RgShape shape);
+
 /* For operators: make the output tensor, and hand a gradient to an input. */
 RgTensor *rg_tensor_new(RgTape *tape, RgShape shape); /* data not set */
 RgTensor *rg_record(RgTape *tape, const RgOperator *op, RgTensor *y, RgTensor *const *inputs,

@@ -1,0 +1,56 @@
+/* What adapters of all kinds of policy share: options, putting them on, merging. Which matrices
+ * there are to adapt, and how a pass uses them, is the kind's business. */
+#include "core/policy/adapter.h"
+
+#include "core/policy/policy.h"
+
+#include <stdlib.h>
+
+const RgOption rg_adapter_options[] = {
+    RG_OPTION_INTEGER(RgAdapterOptions, rank, "0", 0, 65536,
+                      "rank of the trained update of each target; 0: no adapter, all is trained"),
+    RG_OPTION_REAL(RgAdapterOptions, alpha, "16", 0, 1e6,
+                   "the update is scaled by alpha / rank (the paper's α)"),
+    RG_OPTION_REAL(RgAdapterOptions, dropout, "0", 0, 0.99,
+                   "share of a target's input that its update does not see, drawn anew at each "
+                   "training step"),
+    RG_OPTION_STRING(RgAdapterOptions, targets, "query, value",
+                     "matrices of each layer that are adapted, among query, key, value, output, "
+                     "gate, up and down; or \"all\""),
+    RG_OPTION_END,
+};
+
+RgStatus rg_policy_adapt(RgPolicy *original, const RgAdapterOptions *options, RgRandom random,
+                         RgPolicy **policy, RgError *error) {
+    RG_ASSERT(!original->base && options->rank > 0);
+    *policy = NULL;
+    if (!original->type->adapt)
+        return rg_fail(error, RG_E_USAGE, "policy.adapter: a %s policy takes no adapter",
+                       original->type->name);
+    rg_parameters_freeze(original->parameters);
+    RgPolicy *new = rg_policy_new(original->type);
+    new->state = original->state;
+    new->shares_state = true;
+    new->base = original->parameters;
+    new->adapter = (RgAdapter){.rank = options->rank,
+                               .scale = options->alpha / (double)options->rank,
+                               .dropout = options->dropout};
+    RgStatus status = original->type->adapt(new, options->targets, random, error);
+    if (status != RG_OK) {
+        rg_policy_destroy(new);
+        return status;
+    }
+    *policy = new;
+    return RG_OK;
+}
+
+RgPolicy *rg_policy_merged(const RgPolicy *policy) {
+    RgPolicy *merged = rg_allocate(sizeof *merged);
+    merged->type = policy->type;
+    merged->state = policy->state;
+    merged->shares_state = true;
+    merged->parameters = rg_parameters_clone(rg_policy_weights(policy), true);
+    if (policy->base)
+        policy->type->merge(policy, merged->parameters);
+    return merged;
+}

@@ -1,0 +1,67 @@
+/* A batch in parts: loss, metrics and gradient are those of the whole batch. On a transformer with
+ * responses of different lengths, so that shares by pairs and by tokens differ. */
+#include "tests/token_race.h"
+
+#include <math.h>
+
+enum { BATCH = 8 };
+
+static RgTrainingOptions in_parts_of(int64_t micro_batch) {
+    return (RgTrainingOptions){
+        .batch = BATCH, .micro_batch = micro_batch, .temperature = 1, .top_p = 1};
+}
+
+/* One step's loss, with metrics and gradient left in the race. */
+static double step_of(TokenRace *race, const char *name, int64_t micro_batch) {
+    RgTrainingOptions training = in_parts_of(micro_batch);
+    RgError error = {0};
+    cr_assert_eq(token_race_begin(race, name, NULL, &training, NULL, &error), RG_OK, "%s",
+                 error.text);
+    return rg_trainer_gradient(race->trainer, 4);
+}
+
+static void check_parts(const char *name) {
+    TokenRace whole, parts;
+    double loss = step_of(&whole, name, 0);
+    const RgParameters *p = whole.policy->parameters;
+    double norm = rg_parameters_gradient_norm(p);
+    cr_assert_gt(norm, 1e-2);
+    const int64_t sizes[] = {1, 3, BATCH};
+    for (int k = 0; k < 3; k++) {
+        cr_assert_float_eq(step_of(&parts, name, sizes[k]), loss, 1e-12 * (1 + fabs(loss)));
+        cr_assert_eq(parts.trainer->metric_count, whole.trainer->metric_count);
+        for (int i = 0; i < whole.trainer->metric_count; i++) {
+            double value = whole.trainer->metrics[i].value;
+            cr_assert_float_eq(parts.trainer->metrics[i].value, value, 1e-12 * (1 + fabs(value)));
+        }
+        for (int64_t i = 0; i < p->count; i++)
+            cr_assert_float_eq(parts.policy->parameters->gradient[i], p->gradient[i], 1e-12 * norm,
+                               "%s in parts of %d", name, (int)sizes[k]);
+        token_race_end(&parts);
+    }
+    token_race_end(&whole);
+}
+
+Test(micro_batch, of_dpo_adds_up_to_the_batch) {
+    check_parts("dpo");
+}
+
+Test(micro_batch, of_policy_labels_and_their_score_adds_up_to_the_batch) {
+    check_parts("sail-dp");
+}
+
+/* Shares of tokens: demonstrations without any make parts that are empty. */
+Test(micro_batch, of_demonstrations_adds_up_to_the_batch) {
+    check_parts("sft");
+}
+
+Test(micro_batch, is_refused_where_a_loss_is_no_mean_over_pairs) {
+    RgTrainingOptions part = in_parts_of(3), whole = in_parts_of(BATCH);
+    TokenRace race;
+    RgError error = {0};
+    cr_assert_eq(token_race_begin(&race, "sail-dp", "baseline", &part, NULL, &error), RG_E_USAGE);
+    cr_assert(strstr(error.text, "training.micro_batch"), "%s", error.text);
+    token_race_end(&race);
+    cr_assert_eq(token_race_begin(&race, "sail-dp", "baseline", &whole, NULL, &error), RG_OK);
+    token_race_end(&race);
+}
