@@ -2,6 +2,8 @@
  * loss, goes back, steps and meters. No algorithm is known by name here. */
 #include "algorithms/trainer.h"
 
+#include "core/tensor/profile.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -213,7 +215,9 @@ static Draw draw_pairs(RgTrainer *trainer, int64_t step) {
     uint8_t *judged = rg_arena_allocate(arena, (size_t)n);
     if (a->preferences == RG_FROM_JUDGE && sampled->count > 0) {
         RgRandom labels = rg_random_at(rg_random_named(trainer->random, "labels"), (uint64_t)step);
+        rg_profile_lap("other", false);
         rg_course_label(course, sampled, labels, judged);
+        rg_profile_lap("judge", false);
         trainer->meter.judge_queries += sampled->count;
     }
 

@@ -2,6 +2,8 @@
  * elsewhere; files of weights are in policy_file.c. */
 #include "core/policy/policy.h"
 
+#include "core/tensor/profile.h"
+
 #include "core/tensor/blas.h"
 
 #include <math.h>
@@ -72,7 +74,11 @@ void rg_policy_sample(RgPolicy *policy, const RgSequences *prompts, int64_t copi
     int32_t *tokens = rg_allocate((size_t)(n * limit + 1) * sizeof *tokens);
     int64_t *length = rg_allocate((size_t)(n + 1) * sizeof *length);
     double *sum = rg_allocate((size_t)(n + 1) * sizeof *sum);
-    policy->flops += policy->type->sample(policy, repeated, sampling, random, tokens, length, sum);
+    rg_profile_lap("other", false);
+    double flops = policy->type->sample(policy, repeated, sampling, random, tokens, length, sum);
+    policy->flops += flops;
+    rg_profile_flops(flops);
+    rg_profile_lap("sampling", false);
 
     rg_sequences_clear(out);
     for (int64_t i = 0; i < n; i++)

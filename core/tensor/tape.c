@@ -2,6 +2,7 @@
  * backward is, stands with the operator; here is only the order in which they are called and where
  * the gradients go. */
 #include "core/tensor/blas.h"
+#include "core/tensor/profile.h"
 #include "core/tensor/tensor.h"
 
 #include <stdlib.h>
@@ -29,6 +30,7 @@ struct RgTape {
     int leaf_count, leaf_capacity;
     bool recording;
     bool second_order;
+    bool walking;     /* backward: what operators run is part of a node's */
     bool sinks_aside; /* gradients are being asked for as tensors */
     double flops;
 };
@@ -113,6 +115,7 @@ double rg_tape_flops(const RgTape *tape) {
 
 void rg_tape_count_flops(RgTape *tape, double flops) {
     tape->flops += flops;
+    rg_profile_flops(flops);
 }
 
 RgTapeMark rg_tape_mark(const RgTape *tape) {
@@ -237,6 +240,8 @@ static RgTensor *node_append(RgTape *tape, const RgOperator *op, RgTensor *y,
 RgTensor *rg_record(RgTape *tape, const RgOperator *op, RgTensor *y, RgTensor *const *inputs,
                     int input_count, void *attributes) {
     RG_ASSERT(input_count >= 0 && input_count <= RG_MAX_INPUTS);
+    if (!tape->walking)
+        rg_profile_lap(op->name, false);
     bool needed = false;
     for (int i = 0; i < input_count; i++)
         needed |= inputs[i]->needs_gradient;
@@ -278,13 +283,17 @@ RgReal *rg_gradient_in_place(const RgTape *tape, const RgTensor *input) {
 /* Hand the gradients that seeds put on tensors down, over the nodes from the last to `first`.
  * Afterwards the gradients of the nodes still stand; nodes_clear takes them away. */
 static void nodes_walk_to(RgTape *tape, int64_t first, int64_t node_count) {
+    bool walking = tape->walking;
+    tape->walking = true;
     for (int64_t i = node_count - 1; i >= first; i--) {
         RgTensor *node = tape->nodes[i];
         if (!node->gradient)
             continue;
         RG_ASSERT(!(tape->recording && node->op->fused));
         node->op->backward(tape, node, node->gradient);
+        rg_profile_lap(node->op->name, true);
     }
+    tape->walking = walking;
 }
 
 /* The same down to the leaves. */
