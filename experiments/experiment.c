@@ -30,6 +30,11 @@ const RgOption rg_policy_part_options[] = {
         RgPolicyOptions, weights, "",
         "checkpoint to start from: a file of this program or of llama2.c, or a folder in Hugging "
         "Face's layout (./ and ../ are of the config's folder)"),
+    RG_OPTION_CHOICE(RgPolicyOptions, precision, "fp32", rg_precision_names,
+                     "what numbers a transformer's matrix products round their inputs to in "
+                     "training, at first order; all else is fp32. bf16 needs a program built "
+                     "after configure --with-onednn, and is fast on processors with AVX512_BF16 "
+                     "or AMX"),
     RG_OPTION_END,
 };
 
@@ -130,16 +135,27 @@ static RgStatus resolve_environment(RgTrialPlan *plan, const RgSettings *s, RgEr
                               error);
 }
 
+static RgStatus check_precision(const RgTrialPlan *plan, const RgPolicyType *type,
+                                const RgSettings *s, RgError *error) {
+    RgError reason = {0};
+    if (rg_policy_check_precision(type, (RgPrecision)plan->policy.precision, &reason) == RG_OK)
+        return RG_OK;
+    const RgSetting *setting = rg_settings_find(s, "policy.precision");
+    return setting ? rg_setting_refuse(setting, error, "%s", reason.text)
+                   : rg_fail(error, RG_E_USAGE, "policy.precision: %s", reason.text);
+}
+
 static RgStatus resolve_policy(RgTrialPlan *plan, const RgSettings *s, RgError *error) {
     RG_TRY(read_part(rg_policy_part_options, s, "policy", &plan->policy, plan->resolved, error));
     if (plan->policy.weights[0])
-        return RG_OK;
+        return check_precision(plan, NULL, s, error);
     if (!plan->policy.type[0])
         return rg_fail(error, RG_E_USAGE,
                        "policy: expected type = \"…\" or weights = \"file\", found neither");
     const RgPolicyType *type = rg_policy_type(plan->policy.type);
     if (!type)
         return unknown_name(s, "policy.type", plan->policy.type, policy_name, error);
+    RG_TRY(check_precision(plan, type, s, error));
     return check_type_options(type->options, type->options_size, s, "policy", plan->resolved,
                               error);
 }

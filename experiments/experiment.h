@@ -20,6 +20,7 @@ typedef struct RgExperimentOptions {
 typedef struct RgPolicyOptions {
     const char *type;    /* tabular, log-linear, transformer */
     const char *weights; /* file to start from; "": as the type initialises it */
+    int precision;       /* an RgPrecision */
 } RgPolicyOptions;
 
 typedef struct RgPartOptions {

@@ -11,7 +11,10 @@
 /* ---- log-probabilities and features ---- */
 
 RgTensor *rg_policy_logprob(RgTape *tape, RgPolicy *policy, const RgSequences *sequences) {
-    return policy->type->logprob(policy, tape, policy->parameters, sequences);
+    RgPrecision before = rg_tape_use_precision(tape, policy->precision);
+    RgTensor *logprob = policy->type->logprob(policy, tape, policy->parameters, sequences);
+    rg_tape_use_precision(tape, before);
+    return logprob;
 }
 
 /* Sequences [first, last) as a batch of their own; offsets on `arena`, tokens shared. */
@@ -31,11 +34,12 @@ typedef RgTensor *(*Forward)(RgPolicy *policy, RgTape *tape, RgParameters *param
 
 /* Rows of `width` numbers per sequence, nothing recorded. So many sequences at a time bound the
  * memory; an even number, so that pairs, whose prompt is read once, stay together. */
-static void run_values(RgPolicy *policy, Forward forward, const RgSequences *sequences,
-                       int64_t width, double *out) {
+static void run_values(RgPolicy *policy, RgPrecision precision, Forward forward,
+                       const RgSequences *sequences, int64_t width, double *out) {
     enum { AT_ONCE = 64 };
     RgTape *tape = rg_tape_create();
     rg_tape_record(tape, false);
+    rg_tape_use_precision(tape, precision);
     for (int64_t first = 0; first < sequences->count; first += AT_ONCE) {
         int64_t last = first + AT_ONCE < sequences->count ? first + AT_ONCE : sequences->count;
         RgSequences *view = view_of(rg_tape_arena(tape), sequences, first, last);
@@ -49,12 +53,16 @@ static void run_values(RgPolicy *policy, Forward forward, const RgSequences *seq
 }
 
 void rg_policy_logprob_values(RgPolicy *policy, const RgSequences *sequences, double *logprob) {
-    run_values(policy, policy->type->logprob, sequences, 1, logprob);
+    run_values(policy, RG_PRECISION_FP32, policy->type->logprob, sequences, 1, logprob);
+}
+
+void rg_policy_training_values(RgPolicy *policy, const RgSequences *sequences, double *logprob) {
+    run_values(policy, policy->precision, policy->type->logprob, sequences, 1, logprob);
 }
 
 void rg_policy_features(RgPolicy *policy, const RgSequences *sequences, double *features) {
-    run_values(policy, policy->type->features, sequences, rg_policy_feature_count(policy),
-               features);
+    run_values(policy, RG_PRECISION_FP32, policy->type->features, sequences,
+               rg_policy_feature_count(policy), features);
 }
 
 int64_t rg_policy_feature_count(const RgPolicy *policy) {
@@ -113,7 +121,21 @@ RgPolicy *rg_policy_clone(const RgPolicy *policy, bool frozen) {
     clone->parameters = rg_parameters_clone(policy->parameters, frozen);
     clone->state = policy->state;
     clone->shares_state = true;
+    clone->precision = policy->precision;
     return clone;
+}
+
+RgStatus rg_policy_check_precision(const RgPolicyType *type, RgPrecision precision,
+                                   RgError *error) {
+    if (type && precision != RG_PRECISION_FP32 && !type->takes_precision)
+        return rg_fail(error, RG_E_USAGE, "a %s policy knows fp32 only", type->name);
+    return rg_precision_check(precision, error);
+}
+
+RgStatus rg_policy_set_precision(RgPolicy *policy, RgPrecision precision, RgError *error) {
+    RG_TRY(rg_policy_check_precision(policy->type, precision, error));
+    policy->precision = precision;
+    return RG_OK;
 }
 
 static RgStatus unknown_kind(const char *kind, RgError *error) {

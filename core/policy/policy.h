@@ -79,14 +79,17 @@ typedef struct RgPolicyType {
     /* Rebuild `state` and the declared and allocated parameters (values to be filled by the caller)
      * from that text. */
     RgStatus (*restore)(RgPolicy *policy, const char *description, RgError *error);
+
+    bool takes_precision; /* its log-probabilities are matrix products, which can be in bf16 */
 } RgPolicyType;
 
 struct RgPolicy {
     const RgPolicyType *type;
     RgParameters *parameters;
-    void *state;       /* the kind's own; shared by clones */
-    double flops;      /* spent so far in values, features and sampling */
-    bool shares_state; /* a clone: does not destroy `state` */
+    void *state;           /* the kind's own; shared by clones */
+    double flops;          /* spent so far in values, features and sampling */
+    bool shares_state;     /* a clone: does not destroy `state` */
+    RgPrecision precision; /* of the products of training; a clone has the same */
 };
 
 /* Policy of the named kind, with options drawn from `settings` under `path`. On error NULL is left
@@ -97,6 +100,11 @@ RgStatus rg_policy_create(const char *kind, const struct RgSettings *settings, c
 /* Own parameters with the same values, the same state: a clone must not outlive its original. */
 RgPolicy *rg_policy_clone(const RgPolicy *policy, bool frozen);
 void rg_policy_destroy(RgPolicy *policy);
+/* The precision of rg_policy_logprob. RG_E_USAGE where it cannot be had, with the reason; what can
+ * be told before there is a policy, and with `type` NULL before its kind is known, is told by the
+ * check. */
+RgStatus rg_policy_set_precision(RgPolicy *policy, RgPrecision precision, RgError *error);
+RgStatus rg_policy_check_precision(const RgPolicyType *type, RgPrecision precision, RgError *error);
 /* A policy of a kind with nothing in it: parameters created and empty, state NULL. For loaders. */
 RgPolicy *rg_policy_new(const RgPolicyType *type);
 
@@ -120,8 +128,12 @@ RgStatus rg_policy_check(const RgPolicy *policy, const RgSequences *sequences, c
  * policy->parameters->gradient; to second order, and by rg_gradients, on a second-order tape. */
 RgTensor *rg_policy_logprob(RgTape *tape, RgPolicy *policy, const RgSequences *sequences);
 
-/* The same as plain numbers, nothing recorded: logprob [n]. */
+/* The same as plain numbers, nothing recorded: logprob [n]. In fp32, as sampling is; or in the
+ * precision of training, for a reference whose rounding is to be that of the policy that is
+ * trained.
+ */
 void rg_policy_logprob_values(RgPolicy *policy, const RgSequences *sequences, double *logprob);
+void rg_policy_training_values(RgPolicy *policy, const RgSequences *sequences, double *logprob);
 
 /* Features of each sequence, as plain numbers: features [n, rg_policy_feature_count]. */
 void rg_policy_features(RgPolicy *policy, const RgSequences *sequences, double *features);

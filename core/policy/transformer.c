@@ -576,4 +576,5 @@ const RgPolicyType rg_policy_transformer = {
     .vocabulary = vocabulary,
     .describe = describe,
     .restore = restore,
+    .takes_precision = true,
 };

@@ -15,6 +15,7 @@ enum {
 typedef struct TokenLogprob {
     const int32_t *target; /* [n] */
     RgReal *normaliser;    /* [n], log Σ exp(logit) */
+    RgPrecision precision;
 } TokenLogprob;
 
 /* Rows [row, row + rows) and tokens [token, token + tokens). */
@@ -39,10 +40,11 @@ static Tile tile_at(int64_t row, int64_t end_row, int64_t token, int64_t tokens,
                   .tokens = end - token < tokens ? end - token : tokens};
 }
 
-static void tile_logits(const RgTensor *hidden, const RgTensor *head, Tile tile, RgReal *logits) {
+static void tile_logits(RgPrecision precision, const RgTensor *hidden, const RgTensor *head,
+                        Tile tile, RgReal *logits) {
     int64_t d = hidden->shape.size[1];
-    rg_gemm_whole(false, true, tile.rows, tile.tokens, d, 1, hidden->data + tile.row * d, d,
-                  head->data + tile.token * d, d, 0, logits, tile.tokens);
+    rg_gemm_whole_in(precision, false, true, tile.rows, tile.tokens, d, hidden->data + tile.row * d,
+                     d, head->data + tile.token * d, d, false, logits, tile.tokens);
 }
 
 static RgReal *tiles_new(RgTape *t) {
@@ -83,13 +85,13 @@ RG_KERNEL static void take_tile(Tile tile, const RgReal *logits, const int32_t *
 
 /* Tokens [first, last) of all rows. */
 static void read_piece(const RgTensor *hidden, const RgTensor *head, int64_t first, int64_t last,
-                       const int32_t *target, Share share, RgReal *logits, RgReal *y) {
+                       const TokenLogprob *saved, Share share, RgReal *logits, RgReal *y) {
     int64_t n = hidden->shape.size[0], tokens = tile_tokens(last - first);
     for (int64_t token = first; token < last; token += tokens)
         for (int64_t row = 0; row < n; row += TILE_ROWS) {
             Tile tile = tile_at(row, n, token, tokens, last);
-            tile_logits(hidden, head, tile, logits);
-            take_tile(tile, logits, target, share, y);
+            tile_logits(saved->precision, hidden, head, tile, logits);
+            take_tile(tile, logits, saved->target, share, y);
         }
 }
 
@@ -122,7 +124,7 @@ static void token_logprob_forward(RgTape *t, const RgTensor *hidden, const RgTen
         all.sum[i] = 0;
     }
     RG_FOR_PIECES(v, pieces,
-                  read_piece(hidden, head, first, last, saved->target,
+                  read_piece(hidden, head, first, last, saved,
                              (Share){all.top + piece * n, all.sum + piece * n},
                              tile_of_thread(tiles), y));
     join_shares(n, pieces.count, all, saved->normaliser, y);
@@ -152,17 +154,20 @@ static void piece_backward(const RgTensor *y, const RgReal *dy, int64_t start, i
                            int64_t first, int64_t last, RgReal *logits, RgReal *dhidden,
                            RgReal *dhead) {
     const RgTensor *hidden = y->inputs[0], *head = y->inputs[1];
+    const TokenLogprob *saved = y->attributes;
     int64_t d = hidden->shape.size[1], tokens = tile_tokens(last - first);
     for (int64_t token = first; token < last; token += tokens)
         for (int64_t row = start; row < end; row += TILE_ROWS) {
             Tile tile = tile_at(row, end, token, tokens, last);
-            tile_logits(hidden, head, tile, logits);
-            tile_slopes(tile, y->attributes, dy, logits);
-            rg_gemm_whole(false, false, tile.rows, d, tile.tokens, 1, logits, tile.tokens,
-                          head->data + token * d, d, token > first, dhidden + (row - start) * d, d);
+            tile_logits(saved->precision, hidden, head, tile, logits);
+            tile_slopes(tile, saved, dy, logits);
+            rg_gemm_whole_in(saved->precision, false, false, tile.rows, d, tile.tokens, logits,
+                             tile.tokens, head->data + token * d, d, token > first,
+                             dhidden + (row - start) * d, d);
             if (dhead)
-                rg_gemm_whole(true, false, tile.tokens, d, tile.rows, 1, logits, tile.tokens,
-                              hidden->data + row * d, d, 1, dhead + token * d, d);
+                rg_gemm_whole_in(saved->precision, true, false, tile.tokens, d, tile.rows, logits,
+                                 tile.tokens, hidden->data + row * d, d, true, dhead + token * d,
+                                 d);
         }
 }
 
@@ -220,7 +225,9 @@ RgTensor *rg_token_logprob(RgTape *t, RgTensor *hidden, RgTensor *head, const in
     }
     RgTensor *y = rg_tensor_new(t, RG_SHAPE(n));
     TokenLogprob *saved = RG_ARENA_ARRAY(arena, TokenLogprob, 1);
-    *saved = (TokenLogprob){.target = kept, .normaliser = RG_ARENA_ARRAY(arena, RgReal, n)};
+    *saved = (TokenLogprob){.target = kept,
+                            .normaliser = RG_ARENA_ARRAY(arena, RgReal, n),
+                            .precision = rg_tape_precision(t)};
     token_logprob_forward(t, hidden, head, saved, y->data);
     rg_tape_count_flops(t, (double)(n * v) * (2.0 * (double)d + 18));
     return rg_record(t, &token_logprob_operator, y, (RgTensor *[]){hidden, head}, 2, saved);

@@ -29,6 +29,7 @@ struct RgTape {
     int leaf_count, leaf_capacity;
     bool recording;
     bool second_order;
+    RgPrecision precision;
     double flops;
 };
 
@@ -100,6 +101,16 @@ bool rg_tape_record(RgTape *tape, bool on) {
     bool before = tape->recording;
     tape->recording = on;
     return before;
+}
+
+RgPrecision rg_tape_use_precision(RgTape *tape, RgPrecision precision) {
+    RgPrecision before = tape->precision;
+    tape->precision = precision;
+    return before;
+}
+
+RgPrecision rg_tape_precision(const RgTape *tape) {
+    return tape->precision;
 }
 
 double rg_tape_flops(const RgTape *tape) {
