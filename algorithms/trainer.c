@@ -277,7 +277,7 @@ static RgSide pick_side(RgTape *t, RgTensor *logprob, RgTensor *reference, const
 
 static RgTensor *reference_logprob(RgTrainer *trainer, const RgSequences *sequences) {
     double *value = RG_ARENA_ARRAY(rg_tape_arena(trainer->tape), double, sequences->count);
-    rg_policy_logprob_values(trainer->reference, sequences, value);
+    rg_policy_training_values(trainer->reference, sequences, value);
     return rg_constant_from_double(trainer->tape, RG_SHAPE(sequences->count), value);
 }
 

@@ -4,37 +4,45 @@
 
 #include "core/tensor/profile.h"
 
-#include "core/tensor/blas.h"
-
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* ---- log-probabilities and features ---- */
 
+typedef RgTensor *(*Forward)(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
+                             const RgSequences *sequences);
+
+/* In the precision of training. */
+static RgTensor *run_trained(RgTape *tape, RgPolicy *policy, Forward forward,
+                             const RgSequences *sequences) {
+    RgPrecision before = rg_tape_use_precision(tape, policy->precision);
+    RgTensor *y = forward(policy, tape, policy->parameters, sequences);
+    rg_tape_use_precision(tape, before);
+    return y;
+}
+
 RgTensor *rg_policy_logprob(RgTape *tape, RgPolicy *policy, const RgSequences *sequences) {
-    return policy->type->logprob(policy, tape, policy->parameters, sequences);
+    return run_trained(tape, policy, policy->type->logprob, sequences);
 }
 
 RgTensor *rg_policy_log_likelihood(RgTape *tape, RgPolicy *policy, const RgSequences *sequences) {
     if (policy->type->log_likelihood)
-        return policy->type->log_likelihood(policy, tape, policy->parameters, sequences);
+        return run_trained(tape, policy, policy->type->log_likelihood, sequences);
     return rg_sum(tape, rg_policy_logprob(tape, policy, sequences));
 }
 
-typedef RgTensor *(*Forward)(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
-                             const RgSequences *sequences);
-
 /* Rows of `width` numbers per sequence, nothing recorded. So many sequences at a time bound the
  * memory; an even number, so that pairs, whose prompt is read once, stay together. */
-static void run_values(RgPolicy *policy, Forward forward, const RgSequences *sequences,
-                       int64_t width, double *out) {
+static void run_values(RgPolicy *policy, RgPrecision precision, Forward forward,
+                       const RgSequences *sequences, int64_t width, double *out) {
     enum { AT_ONCE = 64 };
     if (!policy->tape)
         policy->tape = rg_tape_create();
     RgTape *tape = policy->tape;
     double before = rg_tape_flops(tape);
     rg_tape_record(tape, false);
+    rg_tape_use_precision(tape, precision);
     for (int64_t first = 0; first < sequences->count; first += AT_ONCE) {
         int64_t last = first + AT_ONCE < sequences->count ? first + AT_ONCE : sequences->count;
         RgSequences view = rg_sequences_view(
@@ -48,12 +56,16 @@ static void run_values(RgPolicy *policy, Forward forward, const RgSequences *seq
 }
 
 void rg_policy_logprob_values(RgPolicy *policy, const RgSequences *sequences, double *logprob) {
-    run_values(policy, policy->type->logprob, sequences, 1, logprob);
+    run_values(policy, RG_PRECISION_FP32, policy->type->logprob, sequences, 1, logprob);
+}
+
+void rg_policy_training_values(RgPolicy *policy, const RgSequences *sequences, double *logprob) {
+    run_values(policy, policy->precision, policy->type->logprob, sequences, 1, logprob);
 }
 
 void rg_policy_features(RgPolicy *policy, const RgSequences *sequences, double *features) {
-    run_values(policy, policy->type->features, sequences, rg_policy_feature_count(policy),
-               features);
+    run_values(policy, RG_PRECISION_FP32, policy->type->features, sequences,
+               rg_policy_feature_count(policy), features);
 }
 
 int64_t rg_policy_feature_count(const RgPolicy *policy) {
@@ -120,6 +132,7 @@ RgPolicy *rg_policy_clone(const RgPolicy *policy, bool frozen) {
     clone->recompute = policy->recompute;
     clone->state = policy->state;
     clone->shares_state = true;
+    clone->precision = policy->precision;
     return clone;
 }
 
@@ -132,6 +145,19 @@ void rg_policy_drop(RgPolicy *policy, const RgRandom *stream) {
     policy->drop_pass = 0;
     if (stream)
         policy->drop = *stream;
+}
+
+RgStatus rg_policy_check_precision(const RgPolicyType *type, RgPrecision precision,
+                                   RgError *error) {
+    if (type && precision != RG_PRECISION_FP32 && !type->takes_precision)
+        return rg_fail(error, RG_E_USAGE, "a %s policy knows fp32 only", type->name);
+    return rg_precision_check(precision, error);
+}
+
+RgStatus rg_policy_set_precision(RgPolicy *policy, RgPrecision precision, RgError *error) {
+    RG_TRY(rg_policy_check_precision(policy->type, precision, error));
+    policy->precision = precision;
+    return RG_OK;
 }
 
 static RgStatus unknown_kind(const char *kind, RgError *error) {

@@ -662,4 +662,5 @@ const RgPolicyType rg_policy_transformer = {
     .restore = restore,
     .adapt = rg_transformer_adapt,
     .merge = rg_transformer_merge,
+    .takes_precision = true,
 };

@@ -15,6 +15,7 @@ enum {
 typedef struct TokenLogprob {
     const int32_t *target; /* [n] */
     RgReal *normaliser;    /* [n], log Σ exp(logit) */
+    RgPrecision precision;
 } TokenLogprob;
 
 /* Rows [row, row + rows) and tokens [token, token + tokens); their logits lie in rows `stride`
@@ -42,10 +43,11 @@ static Tile tile_at(int64_t row, int64_t end_row, int64_t token, int64_t tokens,
     return tile;
 }
 
-static void tile_logits(const RgTensor *hidden, const RgTensor *head, Tile tile, RgReal *logits) {
+static void tile_logits(RgPrecision precision, const RgTensor *hidden, const RgTensor *head,
+                        Tile tile, RgReal *logits) {
     int64_t d = hidden->shape.size[1];
-    rg_gemm_whole(false, true, tile.rows, tile.tokens, d, 1, hidden->data + tile.row * d, d,
-                  head->data + tile.token * d, d, 0, logits, tile.stride);
+    rg_gemm_whole_in(precision, false, true, tile.rows, tile.tokens, d, hidden->data + tile.row * d,
+                     d, head->data + tile.token * d, d, false, logits, tile.stride);
 }
 
 static RgReal *tiles_new(RgTape *t) {
@@ -86,13 +88,13 @@ RG_KERNEL static void take_tile(Tile tile, const RgReal *logits, const int32_t *
 
 /* Tokens [first, last) of all rows. */
 static void read_piece(const RgTensor *hidden, const RgTensor *head, int64_t first, int64_t last,
-                       const int32_t *target, Share share, RgReal *logits, RgReal *y) {
+                       const TokenLogprob *saved, Share share, RgReal *logits, RgReal *y) {
     int64_t n = hidden->shape.size[0], tokens = tile_tokens(last - first);
     for (int64_t token = first; token < last; token += tokens)
         for (int64_t row = 0; row < n; row += TILE_ROWS) {
             Tile tile = tile_at(row, n, token, tokens, last);
-            tile_logits(hidden, head, tile, logits);
-            take_tile(tile, logits, target, share, y);
+            tile_logits(saved->precision, hidden, head, tile, logits);
+            take_tile(tile, logits, saved->target, share, y);
         }
 }
 
@@ -125,7 +127,7 @@ static void token_logprob_forward(RgTape *t, const RgTensor *hidden, const RgTen
         all.sum[i] = 0;
     }
     RG_FOR_PIECES(v, pieces,
-                  read_piece(hidden, head, first, last, saved->target,
+                  read_piece(hidden, head, first, last, saved,
                              (Share){all.top + piece * n, all.sum + piece * n},
                              tile_of_thread(tiles), y));
     join_shares(n, pieces.count, all, saved->normaliser, y);
@@ -155,17 +157,20 @@ static void piece_backward(const RgTensor *y, const RgReal *dy, int64_t start, i
                            int64_t first, int64_t last, RgReal *logits, RgReal *dhidden,
                            RgReal *dhead) {
     const RgTensor *hidden = y->inputs[0], *head = y->inputs[1];
+    const TokenLogprob *saved = y->attributes;
     int64_t d = hidden->shape.size[1], tokens = tile_tokens(last - first);
     for (int64_t token = first; token < last; token += tokens)
         for (int64_t row = start; row < end; row += TILE_ROWS) {
             Tile tile = tile_at(row, end, token, tokens, last);
-            tile_logits(hidden, head, tile, logits);
-            tile_slopes(tile, y->attributes, dy, logits);
-            rg_gemm_whole(false, false, tile.rows, d, tile.tokens, 1, logits, tile.tokens,
-                          head->data + token * d, d, token > first, dhidden + (row - start) * d, d);
+            tile_logits(saved->precision, hidden, head, tile, logits);
+            tile_slopes(tile, saved, dy, logits);
+            rg_gemm_whole_in(saved->precision, false, false, tile.rows, d, tile.tokens, logits,
+                             tile.tokens, head->data + token * d, d, token > first,
+                             dhidden + (row - start) * d, d);
             if (dhead)
-                rg_gemm_whole(true, false, tile.tokens, d, tile.rows, 1, logits, tile.tokens,
-                              hidden->data + row * d, d, 1, dhead + token * d, d);
+                rg_gemm_whole_in(saved->precision, true, false, tile.tokens, d, tile.rows, logits,
+                                 tile.tokens, hidden->data + row * d, d, true, dhead + token * d,
+                                 d);
         }
 }
 
@@ -227,7 +232,9 @@ RgTensor *rg_token_logprob(RgTape *t, RgTensor *hidden, RgTensor *head, const in
     }
     RgTensor *y = rg_tensor_new(t, RG_SHAPE(n));
     TokenLogprob *saved = RG_ARENA_ARRAY(arena, TokenLogprob, 1);
-    *saved = (TokenLogprob){.target = kept, .normaliser = RG_ARENA_ARRAY(arena, RgReal, n)};
+    *saved = (TokenLogprob){.target = kept,
+                            .normaliser = RG_ARENA_ARRAY(arena, RgReal, n),
+                            .precision = rg_tape_precision(t)};
     token_logprob_forward(t, hidden, head, saved, y->data);
     rg_tape_count_flops(t, (double)(n * v) * (2.0 * (double)d + 18));
     return rg_record(t, &token_logprob_operator, y, (RgTensor *[]){hidden, head}, 2, saved);
@@ -274,13 +281,13 @@ static Tile chunk_tile(const Chunk *c, int64_t v, int64_t first, int64_t last) {
 }
 
 /* Logits of tokens [first, last), and what piece `piece` knows of them. */
-static void chunk_forward(const RgTensor *hidden, const RgTensor *head, const int32_t *target,
+static void chunk_forward(const RgTensor *hidden, const RgTensor *head, const TokenLogprob *saved,
                           const Chunk *c, int64_t piece, int64_t first, int64_t last, RgReal *y) {
     Tile tile = chunk_tile(c, head->shape.size[0], first, last);
     Share share = {c->share.top + piece * c->rows - c->start,
                    c->share.sum + piece * c->rows - c->start};
-    tile_logits(hidden, head, tile, c->logits + first);
-    take_tile(tile, c->logits + first, target, share, y);
+    tile_logits(saved->precision, hidden, head, tile, c->logits + first);
+    take_tile(tile, c->logits + first, saved->target, share, y);
 }
 
 static void chunk_backward(const RgTensor *hidden, const RgTensor *head, const TokenLogprob *saved,
@@ -289,11 +296,12 @@ static void chunk_backward(const RgTensor *hidden, const RgTensor *head, const T
     int64_t d = hidden->shape.size[1], v = head->shape.size[0];
     Tile tile = chunk_tile(c, v, first, last);
     tile_slopes(tile, saved, c->dy, c->logits + first);
-    rg_gemm_whole(false, false, tile.rows, d, tile.tokens, 1, c->logits + first, v,
-                  head->data + first * d, d, 0, c->dhidden + piece * c->rows * d, d);
+    rg_gemm_whole_in(saved->precision, false, false, tile.rows, d, tile.tokens, c->logits + first,
+                     v, head->data + first * d, d, false, c->dhidden + piece * c->rows * d, d);
     if (dhead)
-        rg_gemm_whole(true, false, tile.tokens, d, tile.rows, 1, c->logits + first, v,
-                      hidden->data + c->start * d, d, 1, dhead + first * d, d);
+        rg_gemm_whole_in(saved->precision, true, false, tile.tokens, d, tile.rows,
+                         c->logits + first, v, hidden->data + c->start * d, d, true,
+                         dhead + first * d, d);
 }
 
 static void log_likelihood_run(RgTape *t, const RgTensor *hidden, const RgTensor *head,
@@ -316,8 +324,7 @@ static void log_likelihood_run(RgTape *t, const RgTensor *hidden, const RgTensor
             c.share.top[i] = (RgReal)-1e30;
             c.share.sum[i] = 0;
         }
-        RG_FOR_PIECES(v, pieces,
-                      chunk_forward(hidden, head, saved->target, &c, piece, first, last, y));
+        RG_FOR_PIECES(v, pieces, chunk_forward(hidden, head, saved, &c, piece, first, last, y));
         join_shares(c.rows, used, c.share, saved->normaliser + c.start, y + c.start);
         RG_FOR_PIECES(v, pieces,
                       chunk_backward(hidden, head, saved, &c, piece, first, last, gradient->dhead));
@@ -341,7 +348,9 @@ RgTensor *rg_log_likelihood(RgTape *t, RgTensor *hidden, RgTensor *head, const i
         gradient->dhead = rg_filled(t, head->shape, 0)->data;
     RgTensor *y = rg_tensor_new(t, RG_SCALAR);
     RgArenaMark mark = rg_arena_mark(arena);
-    const TokenLogprob saved = {.target = target, .normaliser = RG_ARENA_ARRAY(arena, RgReal, n)};
+    const TokenLogprob saved = {.target = target,
+                                .normaliser = RG_ARENA_ARRAY(arena, RgReal, n),
+                                .precision = rg_tape_precision(t)};
     RgReal *each = RG_ARENA_ARRAY(arena, RgReal, n);
     log_likelihood_run(t, hidden, head, &saved, gradient, each);
     double sum = 0;

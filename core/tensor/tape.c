@@ -32,6 +32,7 @@ struct RgTape {
     bool second_order;
     bool walking;     /* backward: what operators run is part of a node's */
     bool sinks_aside; /* gradients are being asked for as tensors */
+    RgPrecision precision;
     double flops;
 };
 
@@ -107,6 +108,16 @@ bool rg_tape_record(RgTape *tape, bool on) {
 
 bool rg_tape_is_recording(const RgTape *tape) {
     return tape->recording;
+}
+
+RgPrecision rg_tape_use_precision(RgTape *tape, RgPrecision precision) {
+    RgPrecision before = tape->precision;
+    tape->precision = precision;
+    return before;
+}
+
+RgPrecision rg_tape_precision(const RgTape *tape) {
+    return tape->precision;
 }
 
 double rg_tape_flops(const RgTape *tape) {
@@ -376,6 +387,7 @@ void rg_gradients(RgTape *tape, RgTensor *y, RgTensor *const *with_respect_to, i
 typedef struct Recompute {
     RgSegment segment;
     const void *context;
+    RgPrecision precision;
 } Recompute;
 
 /* On stand-ins of the inputs, where the walk ends. Their gradients are all that is left of it, as
@@ -392,9 +404,11 @@ static void recompute_backward(RgTape *t, RgTensor *y, RgTensor *dy) {
         input[i] = rg_borrow(t, y->inputs[i]->shape, y->inputs[i]->data);
         input[i]->needs_gradient = y->inputs[i]->needs_gradient;
     }
+    RgPrecision precision = rg_tape_use_precision(t, kept->precision);
     rg_tape_record(t, true);
     RgTensor *again = kept->segment(t, kept->context, input);
     rg_tape_record(t, false);
+    rg_tape_use_precision(t, precision);
     rg_add_gradient(t, again, dy);
     nodes_walk_to(t, mark.nodes, t->node_count);
     for (int i = 0; i < y->input_count; i++) {
@@ -418,7 +432,7 @@ RgTensor *rg_recompute(RgTape *tape, RgSegment segment, const void *context,
     if (tape->second_order)
         return segment(tape, context, inputs);
     RgTensor *y = rg_tensor_new(tape, shape);
-    const Recompute kept = {segment, context};
+    const Recompute kept = {segment, context, tape->precision};
     void *attributes = rg_arena_copy(tape->arena, &kept, sizeof kept);
     RgTapeMark mark = rg_tape_mark(tape);
     const RgTensor *made = segment(tape, context, inputs);

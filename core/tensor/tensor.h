@@ -25,6 +25,7 @@
 
 #include "core/tensor/arena.h"
 #include "core/tensor/parameters.h"
+#include "core/tensor/precision.h"
 
 enum { RG_MAX_RANK = 4, RG_MAX_INPUTS = 4 };
 
@@ -83,6 +84,11 @@ bool rg_tape_is_second_order(const RgTape *tape);
 /* While off, operators compute and record nothing (evaluation). Returns what it was. */
 bool rg_tape_record(RgTape *tape, bool on);
 bool rg_tape_is_recording(const RgTape *tape);
+
+/* The precision of the products of rg_linear and rg_token_logprob from here on, forward and
+ * backward; on a tape of second order it is fp32 whatever is said. Returns what it was. */
+RgPrecision rg_tape_use_precision(RgTape *tape, RgPrecision precision);
+RgPrecision rg_tape_precision(const RgTape *tape);
 
 /* Floating-point operations of all operators run since creation, backward included. */
 double rg_tape_flops(const RgTape *tape);
