@@ -57,20 +57,25 @@ typedef struct RowsProduct {
 } RowsProduct;
 
 /* Some rows and panels. Both numbers are constants wherever this is inlined, so that the sums stay
- * in registers; and every sum runs over k from the first to the last, whatever they are. */
+ * in registers; and every sum runs over k from the first to the last, whatever they are. Meanwhile
+ * the panel so many panels ahead comes from memory. */
 static inline __attribute__((always_inline)) void block(const RowsProduct *f, int rows, int panels,
-                                                        int64_t row, int64_t panel) {
-    int64_t in = f->w->in;
-    const RgReal *x = f->x + row * f->x_row, *weight = f->w->weight + panel * in * LANES;
-    Lanes sum[8];
+                                                        int64_t row, int64_t panel, int64_t ahead) {
+    int64_t in = f->w->in, size = in * LANES, stride = f->x_row, distance = ahead * size;
+    const RgReal *weight = f->w->weight + panel * size;
+    const RgReal *low = f->x + row * stride, *high = low + 4 * stride;
+    Lanes sum[16];
     for (int i = 0; i < rows * panels; i++)
         sum[i] = (Lanes){0};
-    for (int64_t k = 0; k < in; k++)
+    for (int64_t k = 0; k < in; k++, weight += LANES, low++, high++) {
+        if (rows * panels == 16)
+            __builtin_prefetch(weight + distance, 0, 2);
         for (int p = 0; p < panels; p++) {
-            Lanes w = *(const Lanes *)(weight + ((int64_t)p * in + k) * LANES);
+            Lanes w = *(const Lanes *)(weight + p * size);
             for (int r = 0; r < rows; r++)
-                sum[p * rows + r] += x[r * f->x_row + k] * w;
+                sum[p * rows + r] += (r < 4 ? low[r * stride] : high[(r - 4) * stride]) * w;
         }
+    }
     for (int p = 0; p < panels; p++)
         for (int r = 0; r < rows; r++) {
             int64_t column = (panel + p) * LANES, at = (row + r) * f->y_row + column;
@@ -83,40 +88,63 @@ static inline __attribute__((always_inline)) void block(const RowsProduct *f, in
         }
 }
 
-/* All rows of panels [first, last). Few rows take several panels at once, so that there are always
- * some sums that need not wait for one another. */
-RG_KERNEL static void product_panels(const RowsProduct *f, int64_t count, int64_t first,
-                                     int64_t last) {
-    int64_t eights = count / 8 * 8, row = eights, panel;
-    for (panel = first; panel < last; panel++)
-        for (int64_t r = 0; r < eights; r += 8)
-            block(f, 8, 1, r, panel);
+/* The rest of the rows of panels [first, last). Few rows take several panels at once, so that there
+ * are always some sums that need not wait for one another. */
+static inline __attribute__((always_inline)) void
+few_rows(const RowsProduct *f, int64_t row, int64_t count, int64_t first, int64_t last) {
+    int64_t panel;
     if (count - row >= 4) {
         for (panel = first; panel + 2 <= last; panel += 2)
-            block(f, 4, 2, row, panel);
+            block(f, 4, 2, row, panel, 0);
         for (; panel < last; panel++)
-            block(f, 4, 1, row, panel);
+            block(f, 4, 1, row, panel, 0);
         row += 4;
     }
     if (count - row >= 2) {
         for (panel = first; panel + 4 <= last; panel += 4)
-            block(f, 2, 4, row, panel);
+            block(f, 2, 4, row, panel, 0);
         for (; panel < last; panel++)
-            block(f, 2, 1, row, panel);
+            block(f, 2, 1, row, panel, 0);
         row += 2;
     }
     if (count - row >= 1) {
         for (panel = first; panel + 4 <= last; panel += 4)
-            block(f, 1, 4, row, panel);
+            block(f, 1, 4, row, panel, 0);
         for (; panel < last; panel++)
-            block(f, 1, 1, row, panel);
+            block(f, 1, 1, row, panel, 0);
     }
+}
+
+/* All rows of panels [first, last). */
+RG_KERNEL static void product_panels(const RowsProduct *f, int64_t count, int64_t first,
+                                     int64_t last) {
+    int64_t eights = count / 8 * 8;
+    for (int64_t panel = first; panel < last; panel++)
+        for (int64_t r = 0; r < eights; r += 8)
+            block(f, 8, 1, r, panel, 0);
+    few_rows(f, eights, count, first, last);
+}
+
+/* The same where there are registers for twice as many sums. */
+RG_WIDE static void product_panels_wide(const RowsProduct *f, int64_t count, int64_t first,
+                                        int64_t last) {
+    int64_t eights = count / 8 * 8, panel = first;
+    for (; panel + 2 <= last; panel += 2)
+        for (int64_t r = 0; r < eights; r += 8)
+            block(f, 8, 2, r, panel, r < 16 && panel + 4 <= last ? 2 + r / 8 : 0);
+    for (; panel < last; panel++)
+        for (int64_t r = 0; r < eights; r += 8)
+            block(f, 8, 1, r, panel, 0);
+    few_rows(f, eights, count, first, last);
 }
 
 static void product(RowsProduct f, int64_t count) {
     int64_t of_panel = f.w->in * LANES * (count < 4 ? 4 : count) / 4;
     RgPieces pieces = rg_pieces_of_rows(f.w->count, of_panel);
-    RG_FOR_PIECES(f.w->count, pieces, product_panels(&f, count, first, last));
+    if (rg_has_wide_vectors())
+        RG_FOR_PIECES(f.w->count, pieces, product_panels_wide(&f, count, first, last));
+    else
+        RG_FOR_PIECES(f.w->count, pieces, product_panels(&f, count, first, last));
 }
 
 /* ---- the cache ---- */
@@ -154,13 +182,11 @@ static RgReal *cache_value(const Cache *c, int64_t entry, int64_t width) {
     return c->value + entry * c->positions * width;
 }
 
-/* Put a key and a value [width] at place `at` of an entry. A new block of keys is cleared first:
- * what lies past the last position is computed with, though not used. */
+/* Put a key and a value [width] at place `at` of an entry. What lies past the last position of a
+ * block is computed with, though not used. */
 static void cache_store(const Cache *c, int64_t entry, int64_t at, int64_t width, const RgReal *key,
                         const RgReal *value) {
     RgReal *block = cache_key(c, entry, width) + at / LANES * LANES * width;
-    if (at % LANES == 0)
-        memset(block, 0, sizeof *block * (size_t)(LANES * width));
     for (int64_t d = 0; d < width; d++)
         block[d * LANES + at % LANES] = key[d];
     memcpy(cache_value(c, entry, width) + at * width, value, sizeof *value * (size_t)width);
@@ -474,11 +500,12 @@ static void embed(const Decoder *d, const Group *g) {
 }
 
 /* work.normed = norm(work.x); `bias` is for LayerNorm. */
-static void norm(const Decoder *d, const Group *g, const RgReal *weight, const RgReal *bias) {
+static void norm_rows(const Decoder *d, int64_t start, int64_t end, const RgReal *weight,
+                      const RgReal *bias) {
     const RgTransformerOptions *o = &d->model->options;
     int64_t width = o->width, stride = panels_stride(&d->layers[0].output);
     RgReal epsilon = (RgReal)o->norm_epsilon;
-    for (int64_t r = g->first; r < g->first + g->count; r++) {
+    for (int64_t r = start; r < end; r++) {
         const RgReal *x = d->work.x + r * stride;
         RgReal *y = d->work.normed + r * width, *scale = d->work.scale + 2 * r;
         if (o->norm == RG_NORM_RMS)
@@ -488,13 +515,19 @@ static void norm(const Decoder *d, const Group *g, const RgReal *weight, const R
     }
 }
 
+static void norm(const Decoder *d, const Group *g, const RgReal *weight, const RgReal *bias) {
+    RG_FOR_PIECES(g->count, rg_pieces_of_rows(g->count, 8 * d->model->options.width),
+                  norm_rows(d, g->first + first, g->first + last, weight, bias));
+}
+
 /* Turn queries and keys to their positions and put keys and values into the cache. */
-static void store_keys(const Decoder *d, const Layer *layer, const Group *g) {
+static void store_rows(const Decoder *d, const Layer *layer, const Group *g, int64_t start,
+                       int64_t end) {
     const RgTransformerOptions *o = &d->model->options;
     int64_t width = d->heads.kv_count * d->heads.size;
     int64_t stride = panels_stride(&layer->query_key_value);
     RgRopePairing pairing = (RgRopePairing)o->rope_pairing;
-    for (int64_t r = 0; r < g->count; r++) {
+    for (int64_t r = start; r < end; r++) {
         const RgDecoderRow *row = &g->rows[r];
         RgReal *query = d->work.qkv + (g->first + r) * stride, *key = query + o->width;
         if (o->positions == RG_POSITIONS_ROTARY) /* heads of keys follow those of queries */
@@ -505,6 +538,13 @@ static void store_keys(const Decoder *d, const Layer *layer, const Group *g) {
             cache_store(&layer->slots, row->slot, row->position - row->prompt_length, width, key,
                         key + width);
     }
+}
+
+static void store_keys(const Decoder *d, const Layer *layer, const Group *g) {
+    const int64_t scattered = 16; /* times what writing in order costs */
+    RG_FOR_PIECES(g->count,
+                  rg_pieces_of_rows(g->count, scattered * d->heads.kv_count * d->heads.size),
+                  store_rows(d, layer, g, first, last));
 }
 
 static void attend_rows(const Decoder *d, const Layer *layer, const Group *g, int64_t first,
@@ -632,10 +672,15 @@ static double row_flops(const Decoder *d, const RgDecoderRow *row) {
            (double)(o->layers * (8 * o->width + 18 * o->hidden));
 }
 
+/* Rows of a thread that make reading all weights worth while: threads need not wait for one another
+ * then. */
+enum { many_rows = 24 };
+
 void rg_transformer_decoder_read(Decoder *d, const RgDecoderRow *rows, int64_t count,
                                  RgReal *hidden) {
     RG_ASSERT(count <= d->room.rows);
-    int64_t groups = d->small ? rg_threads() : 1;
+    bool apart = d->small || count >= (int64_t)many_rows * rg_threads();
+    int64_t groups = apart ? rg_threads() : 1;
     RG_FOR_TASKS(groups, groups > 1, {
         int64_t first = group_start(rows, count, groups, task), place = 0;
         int64_t last = group_start(rows, count, groups, task + 1);
