@@ -321,7 +321,7 @@ struct RgTransformerDecoder {
     Panels head;
     Work work;
     Heads heads;
-    bool small; /* the weights fit in the cache: threads share rows, not weights */
+    bool small; /* threads share rows, not weights */
     double flops;
 };
 
@@ -429,8 +429,12 @@ static void work_create(Decoder *d) {
     };
 }
 
+bool rg_transformer_decoder_is_small(const RgTransformerOptions *o) {
+    const int64_t small = 1 << 21; /* numbers */
+    return o->layers * o->width * (4 * o->width + 3 * o->hidden) < small;
+}
+
 Decoder *rg_transformer_decoder_create(const RgPolicy *policy, RgDecoderRoom room) {
-    const int64_t small = 1 << 21; /* parameters */
     Decoder *d = rg_allocate(sizeof *d);
     d->model = policy->state;
     d->policy = policy;
@@ -439,7 +443,7 @@ Decoder *rg_transformer_decoder_create(const RgPolicy *policy, RgDecoderRoom roo
     const RgTransformerOptions *o = &d->model->options;
     d->heads = (Heads){.count = o->heads, .kv_count = o->kv_heads, .size = o->width / o->heads};
     d->heads.stride = (blocks_of(room.prompt_length) + blocks_of(room.response_length)) * LANES;
-    d->small = d->parameters->count < small;
+    d->small = rg_transformer_decoder_is_small(o);
     d->layers = rg_allocate(sizeof *d->layers * (size_t)o->layers);
     RG_FOR_TASKS(o->layers, true, layer_create(d, task));
     d->head = head_panels(d);
@@ -672,15 +676,23 @@ static double row_flops(const Decoder *d, const RgDecoderRow *row) {
            (double)(o->layers * (8 * o->width + 18 * o->hidden));
 }
 
-/* Rows of a thread that make reading all weights worth while: threads need not wait for one another
- * then. */
-enum { many_rows = 24 };
+/* Whether threads read rows apart, each with all weights, and need not wait for one another: where
+ * weights are small or rows are many, and fall into even shares. */
+static bool reads_apart(const Decoder *d, const RgDecoderRow *rows, int64_t count) {
+    enum { MANY = 24 };
+    int64_t groups = rg_threads(), largest = 0;
+    for (int64_t g = 0; g < groups; g++) {
+        int64_t share =
+            group_start(rows, count, groups, g + 1) - group_start(rows, count, groups, g);
+        largest = share > largest ? share : largest;
+    }
+    return (d->small || count >= MANY * groups) && 4 * largest * groups <= 5 * count;
+}
 
 void rg_transformer_decoder_read(Decoder *d, const RgDecoderRow *rows, int64_t count,
                                  RgReal *hidden) {
     RG_ASSERT(count <= d->room.rows);
-    bool apart = d->small || count >= (int64_t)many_rows * rg_threads();
-    int64_t groups = apart ? rg_threads() : 1;
+    int64_t groups = reads_apart(d, rows, count) ? rg_threads() : 1;
     RG_FOR_TASKS(groups, groups > 1, {
         int64_t first = group_start(rows, count, groups, task), place = 0;
         int64_t last = group_start(rows, count, groups, task + 1);

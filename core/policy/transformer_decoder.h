@@ -26,6 +26,9 @@ typedef struct RgDecoderRow {
     bool wanted; /* whether its hidden state is asked for */
 } RgDecoderRow;
 
+/* Whether the layers' weights are few enough for every core to read all of them from its cache. */
+bool rg_transformer_decoder_is_small(const RgTransformerOptions *options);
+
 /* Copies the weights of a transformer policy as they are now; the policy must outlive it. */
 RgTransformerDecoder *rg_transformer_decoder_create(const RgPolicy *policy, RgDecoderRoom room);
 void rg_transformer_decoder_destroy(RgTransformerDecoder *decoder);

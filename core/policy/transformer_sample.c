@@ -15,10 +15,13 @@
 
 enum {
     MOST_SLOTS = 128,
-    LEAST_SLOTS = 8,
+    LEAST_SLOTS = 16,
     PROMPT_ROWS = 256, /* of prompts read in one step, but one prompt is always read whole */
 };
-static const double cache_numbers = 1 << 28; /* that the cache may have, unless slots get too few */
+/* Numbers that the cache of keys and values may have, unless slots get too few. Beside small weights
+ * it had better stay near the processor; large ones are worth reading for as many as there is room
+ * for. */
+static const double cache_beside_small = 1 << 21, cache_beside_large = 1 << 28;
 
 /* A prompt in the cache. */
 typedef struct Prompt {
@@ -224,7 +227,8 @@ static int64_t longest_prompt(const RgSequences *prompts) {
 
 static int64_t slots_for(const Sampler *s, const RgTransformerOptions *o, int64_t positions) {
     double each = 2.0 * (double)(o->layers * positions * (o->width / o->heads * o->kv_heads));
-    double fit = cache_numbers / each;
+    bool small = rg_transformer_decoder_is_small(o);
+    double fit = (small ? cache_beside_small : cache_beside_large) / each;
     int64_t slots = fit < LEAST_SLOTS ? LEAST_SLOTS : fit > MOST_SLOTS ? MOST_SLOTS : (int64_t)fit;
     return s->prompts->count < slots ? s->prompts->count : slots;
 }
