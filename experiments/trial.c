@@ -60,6 +60,7 @@ static RgStatus make_reference(const RgTrialPlan *plan, const RgEnvironment *env
     else
         RG_TRY(rg_policy_create(plan->policy.type, plan->resolved, "policy", &environment->space,
                                 rg_random_named(random, "policy"), &policy, error));
+    rg_parameters_freeze(policy->parameters);
     *reference = policy;
     return RG_OK;
 }
@@ -101,10 +102,9 @@ RgStatus rg_stage_set(RgStage *stage, const RgTrialPlan *plan, RgError *error) {
                                         rg_random_named(environment, "data"), error);
     if (status == RG_OK)
         status = check_data(stage->reference, &stage->environment->course, error);
-    if (status == RG_OK) {
-        rg_parameters_freeze(stage->reference->parameters);
+    if (status == RG_OK)
         stage->identity = identity;
-    } else {
+    else {
         free(identity);
         rg_stage_clear(stage);
     }
