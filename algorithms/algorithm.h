@@ -43,8 +43,8 @@ typedef struct RgBatch {
                                 (its responses, its labels), 0 where it is offline data */
     /* Algorithms of demonstrations (responses from the data set, no preferences) get these instead.
      */
-    RgTensor *logprob;       /* [sequences] of the demonstrations */
-    int64_t response_tokens; /* in them */
+    RgTensor *log_likelihood; /* of all demonstrations, a scalar */
+    int64_t response_tokens;  /* in them */
 } RgBatch;
 
 /* Δ = h(y_w) − h(y_l), [pairs]. */

@@ -156,7 +156,10 @@ static RgTensor *sampled_value(RgTrainer *trainer, const RgParlOptions *o, ParlS
     int64_t n = sequences->count;
     RgTensor *logprob = rg_policy_logprob(t, trainer->policy, sequences);
     double *reference = RG_ARENA_ARRAY(rg_tape_arena(t), double, n);
-    rg_policy_logprob_values(trainer->reference, sequences, reference);
+    if (rg_tape_is_second_order(t)) /* whose products are in fp32 */
+        rg_policy_logprob_values(trainer->reference, sequences, reference);
+    else
+        rg_policy_training_values(trainer->reference, sequences, reference);
     RgTensor *log_ratio = rg_sub(t, logprob, rg_constant_from_double(t, RG_SHAPE(n), reference));
     RgTensor *reward = reward_of_features(t, state, n, features_of(trainer, t, state, sequences));
     RgTensor *penalty = rg_scale(t, log_ratio, (RgReal)o->beta);

@@ -7,7 +7,7 @@
 
 static RgTensor *sft_loss(RgTape *t, const void *options, const RgBatch *batch) {
     (void)options;
-    return rg_scale(t, rg_sum(t, batch->logprob), (RgReal)(-1.0 / (double)batch->response_tokens));
+    return rg_scale(t, batch->log_likelihood, (RgReal)(-1.0 / (double)batch->response_tokens));
 }
 
 const RgAlgorithm rg_algorithm_sft = {

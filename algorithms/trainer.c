@@ -2,6 +2,8 @@
  * loss, goes back, steps and meters. No algorithm is known by name here. */
 #include "algorithms/trainer.h"
 
+#include "core/tensor/profile.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -213,7 +215,9 @@ static Draw draw_pairs(RgTrainer *trainer, int64_t step) {
     uint8_t *judged = rg_arena_allocate(arena, (size_t)n);
     if (a->preferences == RG_FROM_JUDGE && sampled->count > 0) {
         RgRandom labels = rg_random_at(rg_random_named(trainer->random, "labels"), (uint64_t)step);
+        rg_profile_lap("other", false);
         rg_course_label(course, sampled, labels, judged);
+        rg_profile_lap("judge", false);
         trainer->meter.judge_queries += sampled->count;
     }
 
@@ -273,7 +277,7 @@ static RgSide pick_side(RgTape *t, RgTensor *logprob, RgTensor *reference, const
 
 static RgTensor *reference_logprob(RgTrainer *trainer, const RgSequences *sequences) {
     double *value = RG_ARENA_ARRAY(rg_tape_arena(trainer->tape), double, sequences->count);
-    rg_policy_logprob_values(trainer->reference, sequences, value);
+    rg_policy_training_values(trainer->reference, sequences, value);
     return rg_constant_from_double(trainer->tape, RG_SHAPE(sequences->count), value);
 }
 
@@ -333,7 +337,8 @@ static Draw draw_demonstrations(RgTrainer *trainer, int64_t step) {
 }
 
 static RgBatch demonstration_batch(RgTrainer *trainer, const Part *part) {
-    return (RgBatch){.logprob = rg_policy_logprob(trainer->tape, trainer->policy, part->sequences),
+    return (RgBatch){.log_likelihood =
+                         rg_policy_log_likelihood(trainer->tape, trainer->policy, part->sequences),
                      .response_tokens = rg_sequences_response_tokens(part->sequences)};
 }
 

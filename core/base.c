@@ -63,8 +63,7 @@ void *rg_allocate_aligned(size_t bytes) {
     const size_t huge = (size_t)2 << 20, line = 64;
     size_t alignment = bytes >= 4 * huge ? huge : line;
     size_t rounded = (bytes + alignment - 1) / alignment * alignment;
-    void *memory =
-        rounded < bytes ? NULL : aligned_alloc(alignment, rounded ? rounded : alignment);
+    void *memory = rounded < bytes ? NULL : aligned_alloc(alignment, rounded ? rounded : alignment);
     if (!memory)
         out_of_memory(bytes);
 #ifdef MADV_HUGEPAGE

@@ -1,5 +1,6 @@
 /* regatta run: an experiment's trials, to their end. */
 #include "core/tensor/blas.h"
+#include "core/tensor/profile.h"
 #include "experiments/command.h"
 #include "experiments/trial.h"
 
@@ -10,14 +11,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { KEY_CHECKPOINT = 256 };
+enum { KEY_CHECKPOINT = 256, KEY_PROFILE };
 
 typedef struct RunArguments {
     RgConfigArguments config;
     const char *results;
     int threads;
     double checkpoint_seconds;
-    bool quiet, dry;
+    bool quiet, dry, profile;
 } RunArguments;
 
 static const struct argp_option options[] = {
@@ -25,6 +26,7 @@ static const struct argp_option options[] = {
     {"threads", 't', "N", 0, "threads (default: all processors; never changes the bits)", 0},
     {"checkpoint-seconds", KEY_CHECKPOINT, "S", 0,
      "seconds between checkpoints (default: 10; 0: after every step)", 0},
+    {"profile", KEY_PROFILE, NULL, 0, "tell in the end where the time went, by operator", 0},
     {"dry-run", 'n', NULL, 0, "list the trials and stop", 0},
     {"quiet", 'q', NULL, 0, "no progress", 0},
     {0},
@@ -44,6 +46,9 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
         return 0;
     case KEY_CHECKPOINT:
         a->checkpoint_seconds = rg_argument_real(state, "--checkpoint-seconds", argument, 0, 1e9);
+        return 0;
+    case KEY_PROFILE:
+        a->profile = true;
         return 0;
     case 'n':
         a->dry = true;
@@ -149,7 +154,10 @@ int rg_command_run(int argc, char **argv) {
     else if (status == RG_OK) {
         rg_threads_set(a.threads);
         rg_stop_on_signals();
+        if (a.profile)
+            rg_profile_start();
         status = run_experiment(experiment, &a, &error);
+        rg_profile_report(stderr);
     }
     rg_experiment_close(experiment);
     free(a.config.overrides);

@@ -34,6 +34,11 @@ const RgOption rg_policy_part_options[] = {
         RgPolicyOptions, recompute, "false",
         "whether backward runs the layers of a transformer again, in place of keeping "
         "what they made: a third more time, much less memory, the same bits"),
+    RG_OPTION_CHOICE(RgPolicyOptions, precision, "fp32", rg_precision_names,
+                     "what numbers a transformer's matrix products round their inputs to in "
+                     "training, at first order; all else is fp32. bf16 needs a program built "
+                     "after configure --with-onednn, and is fast on processors with AVX512_BF16 "
+                     "or AMX"),
     RG_OPTION_END,
 };
 
@@ -134,11 +139,23 @@ static RgStatus resolve_environment(RgTrialPlan *plan, const RgSettings *s, RgEr
                               error);
 }
 
+static RgStatus check_precision(const RgTrialPlan *plan, const RgPolicyType *type,
+                                const RgSettings *s, RgError *error) {
+    RgError reason = {0};
+    if (rg_policy_check_precision(type, (RgPrecision)plan->policy.precision, &reason) == RG_OK)
+        return RG_OK;
+    const RgSetting *setting = rg_settings_find(s, "policy.precision");
+    return setting ? rg_setting_refuse(setting, error, "%s", reason.text)
+                   : rg_fail(error, RG_E_USAGE, "policy.precision: %s", reason.text);
+}
+
 static RgStatus resolve_policy(RgTrialPlan *plan, const RgSettings *s, RgError *error) {
     RG_TRY(read_part(rg_policy_part_options, s, "policy", &plan->policy, plan->resolved, error));
-    if (plan->policy.weights[0]) /* whose kind is seen when they are loaded */
+    if (plan->policy.weights[0]) { /* whose kind is seen when they are loaded */
+        RG_TRY(check_precision(plan, NULL, s, error));
         return read_part(rg_adapter_options, s, "policy.adapter", &plan->adapter, plan->resolved,
                          error);
+    }
     if (!plan->policy.type[0])
         return rg_fail(error, RG_E_USAGE,
                        "policy: expected type = \"…\" or weights = \"file\", found neither");
@@ -148,6 +165,7 @@ static RgStatus resolve_policy(RgTrialPlan *plan, const RgSettings *s, RgError *
     if (type->adapt)
         RG_TRY(read_part(rg_adapter_options, s, "policy.adapter", &plan->adapter, plan->resolved,
                          error));
+    RG_TRY(check_precision(plan, type, s, error));
     return check_type_options(type->options, type->options_size, s, "policy", plan->resolved,
                               error);
 }

@@ -21,6 +21,7 @@ typedef struct RgPolicyOptions {
     const char *type;    /* tabular, log-linear, transformer */
     const char *weights; /* file to start from; "": as the type initialises it */
     bool recompute;      /* layers in backward, in place of keeping what they made */
+    int precision;       /* an RgPrecision */
 } RgPolicyOptions;
 
 typedef struct RgPartOptions {

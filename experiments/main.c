@@ -1,4 +1,5 @@
 /* regatta: the program. Finds the command and hands over; what commands share is here too. */
+#include "core/tensor/blas.h"
 #include "experiments/command.h"
 
 #include <malloc.h>
@@ -76,6 +77,7 @@ int main(int argc, char **argv) {
         names[i] = commands[i].name;
         if (strcmp(name, commands[i].name) != 0)
             continue;
+        rg_threads_patient(argv);
         char *title = rg_string_format("regatta %s", name);
         argv[1] = title;
         int status = commands[i].run(argc - 1, argv + 1);

@@ -6,6 +6,7 @@
 #include "experiments/trial.h"
 
 #include "core/tensor/blas.h"
+#include "core/tensor/profile.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -60,6 +61,11 @@ static RgStatus make_reference(const RgTrialPlan *plan, const RgEnvironment *env
     else
         RG_TRY(rg_policy_create(plan->policy.type, plan->resolved, "policy", &environment->space,
                                 rg_random_named(random, "policy"), &policy, error));
+    RgStatus status = rg_policy_set_precision(policy, (RgPrecision)plan->policy.precision, error);
+    if (status != RG_OK) {
+        rg_policy_destroy(policy);
+        return status;
+    }
     rg_parameters_freeze(policy->parameters);
     *reference = policy;
     return RG_OK;
@@ -176,8 +182,10 @@ static RgStatus record_step(Trial *trial, bool evaluate, RgError *error) {
         evaluation = rg_evaluation_create();
         RgRandom random =
             rg_random_named(rg_random_root((uint64_t)trial->plan->seed), "evaluation");
+        rg_profile_lap("other", false);
         rg_environment_evaluate(stage->environment, trial->policy, stage->reference,
                                 evaluation_beta(trial->plan), random, evaluation);
+        rg_profile_lap("evaluation, the rest", false);
         const char *headline = stage->environment->type->headline;
         rg_progress_note(trial->run->progress, "[%ld/%ld] %s seed %ld step %ld: %s %.4f",
                          (long)trial->run->progress->trial, (long)trial->run->progress->trials,
@@ -294,6 +302,7 @@ RgStatus rg_trial_run(RgTrialRun *run, const RgTrialPlan *plan, RgError *error) 
         unlink(trial.checkpoint_path); /* of a run that was killed between its last two steps */
     if (status == RG_OK && !finished) {
         status = rg_stage_set(&run->stage, plan, error);
+        rg_profile_lap("environment, the rest", false);
         if (status == RG_OK)
             status = run_trial(&trial, error);
         if (status != RG_OK && status != RG_E_STOPPED) {

@@ -40,6 +40,7 @@ check_folder experiments '(core|algorithms|envs|experiments|analysis)/.*'
 
 check_door 'cblas\.h' 'core/tensor/blas\.c'
 check_door 'lapacke?\.h' 'core/tensor/blas\.c'
+check_door 'oneapi/dnnl/.*' 'core/tensor/onednn\.c'
 check_door 'Random123/.*' 'core/tensor/random\.c'
 check_door 'libconfig\.h' 'experiments/config\.c'
 check_door 'pcre2\.h' 'core/text/pattern\.c'

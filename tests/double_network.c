@@ -24,6 +24,8 @@ static const int64_t one_sequence[] = {0, 5};
 static const int64_t packed_sequences[] = {0, 2, 2, 5};  /* the second is empty */
 static const int64_t shared_offsets[] = {0, 2, 5, 5, 7}; /* two runs and an empty one … */
 static const int64_t shared_prefix[] = {-1, 0, 0, 0};    /* … read on from the first */
+static const int64_t long_offsets[] = {0, 70, 140};      /* more than a block each … */
+static const int64_t long_prefix[] = {-1, 0};            /* … the second after the first */
 static const int32_t targets[] = {2, 0, 6, 1, 1};
 static const int32_t many_targets[300] = {1, 2, 3, 4};
 
@@ -53,7 +55,24 @@ static const int32_t many_targets[300] = {1, 2, 3, 4};
          MATRIX(7, 4), MATRIX(7, 4))                                                               \
     CASE(token_logprob, rg_token_logprob(t, x[0], x[1], targets), MATRIX(5, 4), MATRIX(7, 4))      \
     CASE(token_logprob_of_chunks, rg_token_logprob(t, x[0], x[1], many_targets), MATRIX(300, 2),   \
-         MATRIX(5, 2))
+         MATRIX(5, 2))                                                                             \
+    CASE(token_logprob_of_pieces, rg_token_logprob(t, x[0], x[1], targets), MATRIX(5, 2),          \
+         MATRIX(270, 2))                                                                           \
+    CASE(log_likelihood, rg_log_likelihood(t, x[0], x[1], targets), MATRIX(5, 4), MATRIX(7, 4))    \
+    CASE(log_likelihood_of_chunks, rg_log_likelihood(t, x[0], x[1], many_targets), MATRIX(300, 2), \
+         MATRIX(5, 2))                                                                             \
+    CASE(log_likelihood_of_pieces, rg_log_likelihood(t, x[0], x[1], targets), MATRIX(5, 2),        \
+         MATRIX(270, 2))                                                                           \
+    CASE(attention_in_blocks,                                                                      \
+         rg_attention(t, x[0], x[1], x[2], long_offsets, long_prefix, 2, 2, 1), MATRIX(140, 4),    \
+         MATRIX(140, 2), MATRIX(140, 2))                                                           \
+    CASE(linear, rg_linear(t, x[0], x[1], NULL, NULL), MATRIX(5, 3), MATRIX(4, 3))                 \
+    CASE(linear_with_bias, rg_linear(t, x[0], x[1], x[2], NULL), MATRIX(5, 3), MATRIX(4, 3),       \
+         VECTOR(4))                                                                                \
+    CASE(linear_onto, rg_linear(t, x[0], x[1], NULL, x[2]), MATRIX(5, 3), MATRIX(4, 3),            \
+         MATRIX(5, 4))                                                                             \
+    CASE(linear_with_bias_onto_itself, rg_linear(t, x[0], x[1], x[2], x[0]), MATRIX(5, 4),         \
+         MATRIX(4, 4), VECTOR(4))
 
 enum { MOST_INPUTS = 3 };
 

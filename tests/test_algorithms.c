@@ -124,7 +124,8 @@ Test(algorithms, all_that_learn_from_preferences_raise_the_reward) {
     for (int i = 0; rg_algorithms[i]; i++) {
         if (rg_algorithms[i]->preferences == RG_FROM_NOWHERE)
             continue;
-        /* PARL from samples follows a series that may diverge: what is claimed is its exact form. */
+        /* PARL from samples follows a series that may diverge: what is claimed is its exact form.
+         */
         const char *options =
             strcmp(rg_algorithms[i]->name, "parl") == 0 ? "expectation=exact" : "";
         Race race = race_begin(rg_algorithms[i]->name, options, bandit, 0, 32);

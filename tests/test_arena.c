@@ -70,14 +70,15 @@ Test(arena, marks_nest_across_blocks) {
     rg_arena_destroy(arena);
 }
 
-/* A block that malloc gave twice would have another address at least once in ten rounds. */
+/* After the first round the blocks become one. A block that malloc gave twice would have another
+ * address at least once in ten rounds. */
 Test(arena, warm_round_uses_the_same_blocks) {
     RgArena *arena = rg_arena_create();
     void *memory[20];
     for (int round = 0; round < 10; round++) {
         for (int i = 0; i < 20; i++) {
             void *now = rg_arena_allocate(arena, (size_t)(i + 1) * 100000);
-            if (round > 0)
+            if (round > 1)
                 cr_assert_eq(now, memory[i]);
             memory[i] = now;
         }

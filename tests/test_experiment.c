@@ -90,6 +90,23 @@ Test(experiment, a_value_out_of_range_is_refused) {
     refused("algorithms = ( { type = \"sail-pr\"; mixture = 2.0; } );\n", "test.cfg:7", "[0, 1]");
 }
 
+Test(experiment, a_precision_that_cannot_be_had_is_refused_where_it_stands) {
+    const char *text = "algorithms = ( { type = \"dpo\"; policy: { type = \"%s\"; "
+                       "precision = \"bf16\"; }; } );\n";
+    char *tabular = rg_string_format(text, "tabular");
+    char *transformer = rg_string_format(text, "transformer");
+    refused(tabular, "test.cfg:7: policy.precision", "fp32 only");
+    if (rg_precision_check(RG_PRECISION_BF16, NULL) == RG_OK) {
+        RgExperiment *e = opened(transformer);
+        cr_assert_eq(e->trials[0].policy.precision, RG_PRECISION_BF16);
+        rg_experiment_close(e);
+    } else {
+        refused(transformer, "test.cfg:7: policy.precision", "oneDNN");
+    }
+    free(tabular);
+    free(transformer);
+}
+
 Test(experiment, the_same_trial_twice_is_refused) {
     refused("algorithms = ( { type = \"dpo\"; }, { type = \"dpo\"; } );\n", "dpo", "twice");
 }

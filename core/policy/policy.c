@@ -2,7 +2,7 @@
  * elsewhere; files of weights are in policy_file.c. */
 #include "core/policy/policy.h"
 
-#include "core/tensor/blas.h"
+#include "core/tensor/profile.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -10,20 +10,39 @@
 
 /* ---- log-probabilities and features ---- */
 
-RgTensor *rg_policy_logprob(RgTape *tape, RgPolicy *policy, const RgSequences *sequences) {
-    return policy->type->logprob(policy, tape, policy->parameters, sequences);
-}
-
 typedef RgTensor *(*Forward)(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
                              const RgSequences *sequences);
 
+/* In the precision of training. */
+static RgTensor *run_trained(RgTape *tape, RgPolicy *policy, Forward forward,
+                             const RgSequences *sequences) {
+    RgPrecision before = rg_tape_use_precision(tape, policy->precision);
+    RgTensor *y = forward(policy, tape, policy->parameters, sequences);
+    rg_tape_use_precision(tape, before);
+    return y;
+}
+
+RgTensor *rg_policy_logprob(RgTape *tape, RgPolicy *policy, const RgSequences *sequences) {
+    return run_trained(tape, policy, policy->type->logprob, sequences);
+}
+
+RgTensor *rg_policy_log_likelihood(RgTape *tape, RgPolicy *policy, const RgSequences *sequences) {
+    if (policy->type->log_likelihood)
+        return run_trained(tape, policy, policy->type->log_likelihood, sequences);
+    return rg_sum(tape, rg_policy_logprob(tape, policy, sequences));
+}
+
 /* Rows of `width` numbers per sequence, nothing recorded. So many sequences at a time bound the
  * memory; an even number, so that pairs, whose prompt is read once, stay together. */
-static void run_values(RgPolicy *policy, Forward forward, const RgSequences *sequences,
-                       int64_t width, double *out) {
+static void run_values(RgPolicy *policy, RgPrecision precision, Forward forward,
+                       const RgSequences *sequences, int64_t width, double *out) {
     enum { AT_ONCE = 64 };
-    RgTape *tape = rg_tape_create();
+    if (!policy->tape)
+        policy->tape = rg_tape_create();
+    RgTape *tape = policy->tape;
+    double before = rg_tape_flops(tape);
     rg_tape_record(tape, false);
+    rg_tape_use_precision(tape, precision);
     for (int64_t first = 0; first < sequences->count; first += AT_ONCE) {
         int64_t last = first + AT_ONCE < sequences->count ? first + AT_ONCE : sequences->count;
         RgSequences view = rg_sequences_view(
@@ -33,17 +52,20 @@ static void run_values(RgPolicy *policy, Forward forward, const RgSequences *seq
             out[i] = y->data[i - first * width];
         rg_tape_reset(tape);
     }
-    policy->flops += rg_tape_flops(tape);
-    rg_tape_destroy(tape);
+    policy->flops += rg_tape_flops(tape) - before;
 }
 
 void rg_policy_logprob_values(RgPolicy *policy, const RgSequences *sequences, double *logprob) {
-    run_values(policy, policy->type->logprob, sequences, 1, logprob);
+    run_values(policy, RG_PRECISION_FP32, policy->type->logprob, sequences, 1, logprob);
+}
+
+void rg_policy_training_values(RgPolicy *policy, const RgSequences *sequences, double *logprob) {
+    run_values(policy, policy->precision, policy->type->logprob, sequences, 1, logprob);
 }
 
 void rg_policy_features(RgPolicy *policy, const RgSequences *sequences, double *features) {
-    run_values(policy, policy->type->features, sequences, rg_policy_feature_count(policy),
-               features);
+    run_values(policy, RG_PRECISION_FP32, policy->type->features, sequences,
+               rg_policy_feature_count(policy), features);
 }
 
 int64_t rg_policy_feature_count(const RgPolicy *policy) {
@@ -64,7 +86,11 @@ void rg_policy_sample(RgPolicy *policy, const RgSequences *prompts, int64_t copi
     int32_t *tokens = rg_allocate((size_t)(n * limit + 1) * sizeof *tokens);
     int64_t *length = rg_allocate((size_t)(n + 1) * sizeof *length);
     double *sum = rg_allocate((size_t)(n + 1) * sizeof *sum);
-    policy->flops += policy->type->sample(policy, repeated, sampling, random, tokens, length, sum);
+    rg_profile_lap("other", false);
+    double flops = policy->type->sample(policy, repeated, sampling, random, tokens, length, sum);
+    policy->flops += flops;
+    rg_profile_flops(flops);
+    rg_profile_lap("sampling", false);
 
     rg_sequences_clear(out);
     for (int64_t i = 0; i < n; i++)
@@ -92,6 +118,7 @@ void rg_policy_destroy(RgPolicy *policy) {
         return;
     if (policy->state && !policy->shares_state)
         policy->type->destroy(policy);
+    rg_tape_destroy(policy->tape);
     rg_parameters_destroy(policy->parameters);
     free(policy);
 }
@@ -105,6 +132,7 @@ RgPolicy *rg_policy_clone(const RgPolicy *policy, bool frozen) {
     clone->recompute = policy->recompute;
     clone->state = policy->state;
     clone->shares_state = true;
+    clone->precision = policy->precision;
     return clone;
 }
 
@@ -117,6 +145,19 @@ void rg_policy_drop(RgPolicy *policy, const RgRandom *stream) {
     policy->drop_pass = 0;
     if (stream)
         policy->drop = *stream;
+}
+
+RgStatus rg_policy_check_precision(const RgPolicyType *type, RgPrecision precision,
+                                   RgError *error) {
+    if (type && precision != RG_PRECISION_FP32 && !type->takes_precision)
+        return rg_fail(error, RG_E_USAGE, "a %s policy knows fp32 only", type->name);
+    return rg_precision_check(precision, error);
+}
+
+RgStatus rg_policy_set_precision(RgPolicy *policy, RgPrecision precision, RgError *error) {
+    RG_TRY(rg_policy_check_precision(policy->type, precision, error));
+    policy->precision = precision;
+    return RG_OK;
 }
 
 static RgStatus unknown_kind(const char *kind, RgError *error) {

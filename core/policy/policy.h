@@ -55,6 +55,10 @@ typedef struct RgPolicyType {
     RgTensor *(*logprob)(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
                          const RgSequences *sequences);
 
+    /* Their sum, a scalar, where a kind has a shorter way to it; else NULL. */
+    RgTensor *(*log_likelihood)(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
+                                const RgSequences *sequences);
+
     /* [sequences->count, feature_count] features of prompt and response for a linear reward head.
      */
     RgTensor *(*features)(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
@@ -87,6 +91,7 @@ typedef struct RgPolicyType {
     RgStatus (*adapt)(RgPolicy *policy, const char *targets, RgRandom random, RgError *error);
     /* Add the adapter to a copy of the weights. */
     void (*merge)(const RgPolicy *policy, RgParameters *weights);
+    bool takes_precision; /* its log-probabilities are matrix products, which can be in bf16 */
 } RgPolicyType;
 
 struct RgPolicy {
@@ -95,12 +100,14 @@ struct RgPolicy {
     RgParameters *base;       /* adapted policies: the weights, frozen and borrowed; else NULL */
     RgAdapter adapter;        /* rank 0: none */
     void *state;              /* the kind's own; shared by clones */
+    RgTape *tape;             /* of values and features, kept for its memory; made when needed */
     double flops;             /* spent so far in values, features and sampling */
     bool recompute;           /* backward runs layers again in place of keeping what they made */
     bool shares_state;        /* a clone: does not destroy `state` */
     bool drops;               /* recorded passes leave out inputs of the adapter, by … */
     RgRandom drop;            /* … this stream, of which each pass takes the next child */
     int64_t drop_pass;
+    RgPrecision precision; /* of the products of training; a clone has the same */
 };
 
 /* Policy of the named kind, with options drawn from `settings` under `path`. On error NULL is left
@@ -123,6 +130,11 @@ const RgParameters *rg_policy_weights(const RgPolicy *policy);
 /* From now on recorded passes drop inputs of the adapter, if it asks for that, by the numbers of
  * `stream`; NULL: no longer. A step of training sets its own stream. */
 void rg_policy_drop(RgPolicy *policy, const RgRandom *stream);
+/* The precision of rg_policy_logprob. RG_E_USAGE where it cannot be had, with the reason; what can
+ * be told before there is a policy, and with `type` NULL before its kind is known, is told by the
+ * check. */
+RgStatus rg_policy_set_precision(RgPolicy *policy, RgPrecision precision, RgError *error);
+RgStatus rg_policy_check_precision(const RgPolicyType *type, RgPrecision precision, RgError *error);
 /* A policy of a kind with nothing in it: parameters created and empty, state NULL. For loaders. */
 RgPolicy *rg_policy_new(const RgPolicyType *type);
 
@@ -147,8 +159,15 @@ RgStatus rg_policy_check(const RgPolicy *policy, const RgSequences *sequences, c
  * policy->parameters->gradient; to second order, and by rg_gradients, on a second-order tape. */
 RgTensor *rg_policy_logprob(RgTape *tape, RgPolicy *policy, const RgSequences *sequences);
 
-/* The same as plain numbers, nothing recorded: logprob [n]. */
+/* The sum of them all, a scalar: what maximum likelihood needs, for less work. */
+RgTensor *rg_policy_log_likelihood(RgTape *tape, RgPolicy *policy, const RgSequences *sequences);
+
+/* Log-probabilities as plain numbers, nothing recorded: logprob [n]. In fp32, as sampling is; or in
+ * the precision of training, for a reference whose rounding is to be that of the policy that is
+ * trained.
+ */
 void rg_policy_logprob_values(RgPolicy *policy, const RgSequences *sequences, double *logprob);
+void rg_policy_training_values(RgPolicy *policy, const RgSequences *sequences, double *logprob);
 
 /* Features of each sequence, as plain numbers: features [n, rg_policy_feature_count]. */
 void rg_policy_features(RgPolicy *policy, const RgSequences *sequences, double *features);

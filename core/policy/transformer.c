@@ -543,6 +543,18 @@ static RgTensor *transformer_logprob(RgPolicy *policy, RgTape *tape, RgParameter
     return rg_segment_sum(tape, logprob, rows.offset, sequences->count);
 }
 
+static RgTensor *transformer_log_likelihood(RgPolicy *policy, RgTape *tape,
+                                            RgParameters *parameters,
+                                            const RgSequences *sequences) {
+    Pass pass = pass_begin(policy, tape, parameters);
+    ResponseRows rows;
+    PackedTokens packed = pack(rg_tape_arena(tape), sequences, 1, &rows);
+    RgTensor *hidden = hidden_states(&pass, &packed, rows.row, rows.count);
+    RgTensor *head =
+        rg_parameter(tape, pass.parameters, rg_transformer_head_view(&pass.model->options));
+    return rg_log_likelihood(tape, hidden, head, rows.target);
+}
+
 /* Mean over the response's tokens of the hidden state after the last norm; zeros where there are
  * none. */
 static RgTensor *transformer_features(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
@@ -646,6 +658,7 @@ const RgPolicyType rg_policy_transformer = {
     .create = transformer_create,
     .destroy = transformer_destroy,
     .logprob = transformer_logprob,
+    .log_likelihood = transformer_log_likelihood,
     .features = transformer_features,
     .feature_count = feature_count,
     .sample = rg_transformer_sample,
@@ -655,4 +668,5 @@ const RgPolicyType rg_policy_transformer = {
     .restore = restore,
     .adapt = rg_transformer_adapt,
     .merge = rg_transformer_merge,
+    .takes_precision = true,
 };

@@ -200,18 +200,29 @@ static inline void span_scores(const Heads *heads, const RgReal *q, const Span *
     }
 }
 
-/* out[h] += Σ_j weight[h, j]·v[j] */
+/* out[h] += Σ_j weight[h, j]·v[j], two vectors of the head at a time, which stay in registers. */
 static inline void span_mix(const Heads *heads, const RgReal *weight, const Span *span,
                             RgReal *out) {
     int64_t size = heads->size, group = heads->count / heads->kv_count;
-    for (int64_t j = 0; j < span->length; j++)
-        for (int64_t h = 0; h < heads->count; h++) {
-            const RgReal *v = span->value + (j * heads->kv_count + h / group) * size;
-            RgReal share = weight[h * heads->stride + j], *mixed = out + h * size;
-#pragma omp simd
-            for (int64_t d = 0; d < size; d++)
-                mixed[d] += share * v[d];
+    int64_t row = heads->kv_count * size;
+    for (int64_t h = 0; h < heads->count; h++, weight += heads->stride, out += size) {
+        const RgReal *v = span->value + h / group * size;
+        int64_t d = 0;
+        for (; d + 2 * LANES <= size; d += 2 * LANES) {
+            Lanes *to = (Lanes *)(out + d), low = to[0], high = to[1];
+            for (int64_t j = 0; j < span->length; j++) {
+                const Lanes *from = (const Lanes *)(v + j * row + d);
+                low += weight[j] * from[0];
+                high += weight[j] * from[1];
+            }
+            to[0] = low;
+            to[1] = high;
         }
+        for (int64_t j = 0; d < size && j < span->length; j++)
+#pragma omp simd
+            for (int64_t e = d; e < size; e++)
+                out[e] += weight[j] * v[j * row + e];
+    }
 }
 
 /* What stands behind the last position of a run of blocks weighs nothing. */

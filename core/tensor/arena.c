@@ -46,15 +46,19 @@ RgArena *rg_arena_create(void) {
     return arena;
 }
 
-void rg_arena_destroy(RgArena *arena) {
-    if (!arena)
-        return;
-    for (Block *block = arena->first, *next; block; block = next) {
+static void blocks_destroy(Block *first) {
+    for (Block *block = first, *next; block; block = next) {
         next = block->next;
         UNPOISON(block->memory, block->size);
         free(block->memory);
         free(block);
     }
+}
+
+void rg_arena_destroy(RgArena *arena) {
+    if (!arena)
+        return;
+    blocks_destroy(arena->first);
     free(arena);
 }
 
@@ -119,7 +123,13 @@ void rg_arena_rewind(RgArena *arena, RgArenaMark mark) {
     arena->current = block;
 }
 
+/* Blocks that have become several are exchanged for one with room for them all, so that the next
+ * round, of about the same sizes, leaves no ends of blocks unused. */
 void rg_arena_reset(RgArena *arena) {
+    if (arena->first->next) {
+        blocks_destroy(arena->first);
+        arena->first = arena->current = block_create(arena->peak + arena->peak / 8);
+    }
     rg_arena_rewind(arena, (RgArenaMark){.block = arena->first, .used = 0});
 }
 

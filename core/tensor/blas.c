@@ -1,9 +1,11 @@
-/* The only file that calls BLAS and LAPACK.
+/* The only file that calls BLAS and LAPACK, and the one that decides who makes a product: the
+ * project's own kernel, oneDNN or BLAS.
  *
  * BLAS always runs on one thread: how it cuts a product among several is not ours to know, and the
  * bits of a result may not depend on it. Large products are cut here instead, by their shape.
  * OpenBLAS takes OpenMP's default number of threads for its own whenever that changes, so the
  * default stays at 1 and parallel regions name their number: num_threads(rg_threads()). */
+#include "core/tensor/onednn.h"
 #include "core/tensor/parallel.h"
 #include "core/tensor/product.h"
 
@@ -12,8 +14,10 @@
 #include <math.h>
 #include <omp.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static int thread_count = 1;
 static pthread_once_t blas_once = PTHREAD_ONCE_INIT;
@@ -35,6 +39,10 @@ static void product_run(const RgProduct *p) {
         return;
     if (p->k == 0) {
         scale_matrix(p->m, p->n, p->beta, p->c, p->ldc);
+        return;
+    }
+    if (rg_onednn_suits(p)) {
+        rg_onednn_run(p);
         return;
     }
 #ifdef RG_DOUBLE
@@ -113,6 +121,117 @@ void rg_gemm_whole(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int
         product_run(&p);
 }
 
+/* ---- products of rounded numbers ---- */
+
+/* Room for the rounded copy of an operand, kept from call to call. */
+typedef struct Room {
+    RgBf16 *numbers;
+    int64_t size;
+} Room;
+
+static RgBf16 *room_for(Room *room, int64_t count) {
+    if (room->size < count) {
+        free(room->numbers);
+        room->numbers = rg_allocate_aligned(sizeof *room->numbers * (size_t)count);
+        room->size = count;
+    }
+    return room->numbers;
+}
+
+/* A matrix as it is stored. */
+typedef struct Stored {
+    const RgReal *numbers;
+    int64_t rows, columns, stride;
+} Stored;
+
+static void round_rows(Stored x, int64_t first, int64_t last, RgBf16 *y) {
+    if (x.stride == x.columns)
+        rg_bf16_round((last - first) * x.columns, x.numbers + first * x.columns,
+                      y + first * x.columns);
+    else
+        for (int64_t r = first; r < last; r++)
+            rg_bf16_round(x.columns, x.numbers + r * x.stride, y + r * x.columns);
+}
+
+/* The rounded copy [rows, columns] in `room`, made by all threads or on the caller's alone. */
+static const RgBf16 *rounded(Stored x, bool whole, Room *room) {
+    RgBf16 *y = room_for(room, x.rows * x.columns);
+    if (whole)
+        round_rows(x, 0, x.rows, y);
+    else
+        RG_FOR_PIECES(x.rows, rg_pieces_of_rows(x.rows, x.columns), round_rows(x, first, last, y));
+    return y;
+}
+
+static void bf16_rows(RgProductBf16 p, int64_t first, int64_t last) {
+    p.a += first * (p.transpose_a ? 1 : p.lda);
+    p.c += first * p.ldc;
+    p.m = last - first;
+    rg_onednn_run_bf16(&p);
+}
+
+static void bf16_columns(RgProductBf16 p, int64_t first, int64_t last) {
+    p.b += first * (p.transpose_b ? p.ldb : 1);
+    p.c += first;
+    p.n = last - first;
+    rg_onednn_run_bf16(&p);
+}
+
+/* op(a) [m, k] and op(b) [k, n] are rounded once, and all pieces read the copies. */
+static void bf16_run(const RgProduct *p, bool whole) {
+    static _Thread_local Room room_a, room_b;
+    product_start(p);
+    if (p->m == 0 || p->n == 0 || p->k == 0) {
+        product_run(p);
+        return;
+    }
+    Stored a = {p->a, p->transpose_a ? p->k : p->m, p->transpose_a ? p->m : p->k, p->lda},
+           b = {p->b, p->transpose_b ? p->n : p->k, p->transpose_b ? p->k : p->n, p->ldb};
+    RgProductBf16 r = {.transpose_a = p->transpose_a,
+                       .transpose_b = p->transpose_b,
+                       .add = p->beta != 0,
+                       .m = p->m,
+                       .n = p->n,
+                       .k = p->k,
+                       .a = rounded(a, whole, &room_a),
+                       .b = rounded(b, whole, &room_b),
+                       .c = p->c,
+                       .lda = a.columns,
+                       .ldb = b.columns,
+                       .ldc = p->ldc};
+    const double speed = 2; /* of what fp32 has: pieces are worth less by as much */
+    RgPieces pieces =
+        product_pieces(r.m >= r.n ? r.m : r.n, 2 / speed * (double)r.m * (double)r.n * (double)r.k);
+    if (whole || pieces.count == 1)
+        rg_onednn_run_bf16(&r);
+    else if (r.m >= r.n)
+        RG_FOR_PIECES(r.m, pieces, bf16_rows(r, first, last));
+    else
+        RG_FOR_PIECES(r.n, pieces, bf16_columns(r, first, last));
+}
+
+void rg_gemm_in(RgPrecision precision, bool transpose_a, bool transpose_b, int64_t m, int64_t n,
+                int64_t k, const RgReal *a, int64_t lda, const RgReal *b, int64_t ldb, bool add,
+                RgReal *c, int64_t ldc) {
+    const RgProduct p = {transpose_a, transpose_b, m, n, k, 1, add ? 1 : 0, a, b, c, lda, ldb, ldc};
+    if (precision == RG_PRECISION_BF16)
+        bf16_run(&p, false);
+    else
+        rg_gemm(transpose_a, transpose_b, m, n, k, 1, a, lda, b, ldb, p.beta, c, ldc);
+}
+
+void rg_gemm_whole_in(RgPrecision precision, bool transpose_a, bool transpose_b, int64_t m,
+                      int64_t n, int64_t k, const RgReal *a, int64_t lda, const RgReal *b,
+                      int64_t ldb, bool add, RgReal *c, int64_t ldc) {
+    const RgProduct p = {transpose_a, transpose_b, m, n, k, 1, add ? 1 : 0, a, b, c, lda, ldb, ldc};
+    if (precision == RG_PRECISION_BF16)
+        bf16_run(&p, true);
+    else
+        rg_gemm_whole(transpose_a, transpose_b, m, n, k, 1, a, lda, b, ldb, p.beta, c, ldc);
+}
+
+/* ---- vectors ---- */
+
 static double dot_piece(int64_t n, const RgReal *a, const RgReal *b) {
     /* Eight sums side by side, so that additions need not wait for one another. */
     double partial[8] = {0};
@@ -186,6 +305,14 @@ int rg_threads(void) {
     return thread_count;
 }
 
+void rg_threads_patient(char *const *arguments) {
+    static const char spins[] = "1000"; /* about ten microseconds */
+    if (getenv("GOMP_SPINCOUNT") || getenv("OMP_WAIT_POLICY"))
+        return;
+    setenv("GOMP_SPINCOUNT", spins, 1);
+    execv("/proc/self/exe", arguments); /* where that fails, everything works, if less patiently */
+}
+
 int rg_threads_here(void) {
     return omp_in_parallel() ? 1 : thread_count;
 }
@@ -195,5 +322,9 @@ int rg_thread_number(void) {
 }
 
 const char *rg_blas_core(void) {
-    return openblas_get_corename();
+    static _Thread_local char name[96];
+    if (!rg_onednn_version())
+        return openblas_get_corename();
+    snprintf(name, sizeof name, "%s, oneDNN %s", openblas_get_corename(), rg_onednn_version());
+    return name;
 }

@@ -2,7 +2,7 @@
 #ifndef RG_CORE_TENSOR_BLAS_H
 #define RG_CORE_TENSOR_BLAS_H
 
-#include "core/base.h"
+#include "core/tensor/precision.h"
 
 /* c = alpha · op(a) · op(b) + beta · c, row-major; op(a) is [m, k], op(b) is [k, n]. `lda`, `ldb`,
  * `ldc` are the row strides of the arrays as stored. Large products run on rg_threads() threads. */
@@ -14,6 +14,15 @@ void rg_gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k
 void rg_gemm_whole(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k,
                    RgReal alpha, const RgReal *a, int64_t lda, const RgReal *b, int64_t ldb,
                    RgReal beta, RgReal *c, int64_t ldc);
+
+/* c = op(a) · op(b), or c += … where `add` is set, with the numbers of a and b in the given
+ * precision: see rg_precision_check. */
+void rg_gemm_in(RgPrecision precision, bool transpose_a, bool transpose_b, int64_t m, int64_t n,
+                int64_t k, const RgReal *a, int64_t lda, const RgReal *b, int64_t ldb, bool add,
+                RgReal *c, int64_t ldc);
+void rg_gemm_whole_in(RgPrecision precision, bool transpose_a, bool transpose_b, int64_t m,
+                      int64_t n, int64_t k, const RgReal *a, int64_t lda, const RgReal *b,
+                      int64_t ldb, bool add, RgReal *c, int64_t ldc);
 
 double rg_dot(int64_t n, const RgReal *a, const RgReal *b); /* summed in double, fixed order */
 void rg_axpy(int64_t n, RgReal alpha, const RgReal *x, RgReal *y); /* y += alpha·x */
@@ -29,7 +38,14 @@ int rg_threads(void);
 int rg_threads_here(void);  /* the same, but 1 inside a parallel region */
 int rg_thread_number(void); /* of the caller in its parallel region, from 0 */
 
-/* Name of the BLAS kernel set in use ("SkylakeX", "Zen"): bits repeat only on the same one. */
+/* To be called first thing in main, with its arguments: OpenMP's threads spin for milliseconds when
+ * they wait for one another, which is ruinous beside other busy processes, and only the environment
+ * of a new program can tell them not to. Starts the program anew with that, unless it says already
+ * how to wait (GOMP_SPINCOUNT or OMP_WAIT_POLICY). */
+void rg_threads_patient(char *const *arguments);
+
+/* Name of the BLAS kernel set in use ("SkylakeX", "Zen"), and of oneDNN where that is in use too:
+ * bits repeat only on the same one. */
 const char *rg_blas_core(void);
 
 #endif

@@ -15,11 +15,13 @@ enum {
 typedef struct TokenLogprob {
     const int32_t *target; /* [n] */
     RgReal *normaliser;    /* [n], log Σ exp(logit) */
+    RgPrecision precision;
 } TokenLogprob;
 
-/* Rows [row, row + rows) and tokens [token, token + tokens). */
+/* Rows [row, row + rows) and tokens [token, token + tokens); their logits lie in rows `stride`
+ * apart. */
 typedef struct Tile {
-    int64_t row, rows, token, tokens;
+    int64_t row, rows, token, tokens, stride;
 } Tile;
 
 static RgPieces vocabulary_pieces(int64_t v) {
@@ -33,16 +35,19 @@ static int64_t tile_tokens(int64_t tokens) {
 }
 
 static Tile tile_at(int64_t row, int64_t end_row, int64_t token, int64_t tokens, int64_t end) {
-    return (Tile){.row = row,
-                  .rows = end_row - row < TILE_ROWS ? end_row - row : TILE_ROWS,
-                  .token = token,
-                  .tokens = end - token < tokens ? end - token : tokens};
+    Tile tile = {.row = row,
+                 .rows = end_row - row < TILE_ROWS ? end_row - row : TILE_ROWS,
+                 .token = token,
+                 .tokens = end - token < tokens ? end - token : tokens};
+    tile.stride = tile.tokens;
+    return tile;
 }
 
-static void tile_logits(const RgTensor *hidden, const RgTensor *head, Tile tile, RgReal *logits) {
+static void tile_logits(RgPrecision precision, const RgTensor *hidden, const RgTensor *head,
+                        Tile tile, RgReal *logits) {
     int64_t d = hidden->shape.size[1];
-    rg_gemm_whole(false, true, tile.rows, tile.tokens, d, 1, hidden->data + tile.row * d, d,
-                  head->data + tile.token * d, d, 0, logits, tile.tokens);
+    rg_gemm_whole_in(precision, false, true, tile.rows, tile.tokens, d, hidden->data + tile.row * d,
+                     d, head->data + tile.token * d, d, false, logits, tile.stride);
 }
 
 static RgReal *tiles_new(RgTape *t) {
@@ -65,7 +70,7 @@ typedef struct Share {
 RG_KERNEL static void take_tile(Tile tile, const RgReal *logits, const int32_t *target, Share share,
                                 RgReal *y) {
     for (int64_t r = 0; r < tile.rows; r++) {
-        const RgReal *row = logits + r * tile.tokens;
+        const RgReal *row = logits + r * tile.stride;
         int64_t at = tile.row + r;
         RgReal top = share.top[at], sum = 0;
 #pragma omp simd reduction(max : top)
@@ -83,13 +88,13 @@ RG_KERNEL static void take_tile(Tile tile, const RgReal *logits, const int32_t *
 
 /* Tokens [first, last) of all rows. */
 static void read_piece(const RgTensor *hidden, const RgTensor *head, int64_t first, int64_t last,
-                       const int32_t *target, Share share, RgReal *logits, RgReal *y) {
+                       const TokenLogprob *saved, Share share, RgReal *logits, RgReal *y) {
     int64_t n = hidden->shape.size[0], tokens = tile_tokens(last - first);
     for (int64_t token = first; token < last; token += tokens)
         for (int64_t row = 0; row < n; row += TILE_ROWS) {
             Tile tile = tile_at(row, n, token, tokens, last);
-            tile_logits(hidden, head, tile, logits);
-            take_tile(tile, logits, target, share, y);
+            tile_logits(saved->precision, hidden, head, tile, logits);
+            take_tile(tile, logits, saved->target, share, y);
         }
 }
 
@@ -122,7 +127,7 @@ static void token_logprob_forward(RgTape *t, const RgTensor *hidden, const RgTen
         all.sum[i] = 0;
     }
     RG_FOR_PIECES(v, pieces,
-                  read_piece(hidden, head, first, last, saved->target,
+                  read_piece(hidden, head, first, last, saved,
                              (Share){all.top + piece * n, all.sum + piece * n},
                              tile_of_thread(tiles), y));
     join_shares(n, pieces.count, all, saved->normaliser, y);
@@ -136,7 +141,7 @@ RG_KERNEL static void tile_slopes(Tile tile, const TokenLogprob *saved, const Rg
                                   RgReal *logits) {
     for (int64_t r = 0; r < tile.rows; r++) {
         int64_t at = tile.row + r, target = saved->target[at] - tile.token;
-        RgReal *row = logits + r * tile.tokens, shift = saved->normaliser[at], factor = -dy[at];
+        RgReal *row = logits + r * tile.stride, shift = saved->normaliser[at], factor = -dy[at];
 #pragma omp simd
         for (int64_t c = 0; c < tile.tokens; c++)
             row[c] = factor * rg_fast_exp(row[c] - shift);
@@ -152,17 +157,20 @@ static void piece_backward(const RgTensor *y, const RgReal *dy, int64_t start, i
                            int64_t first, int64_t last, RgReal *logits, RgReal *dhidden,
                            RgReal *dhead) {
     const RgTensor *hidden = y->inputs[0], *head = y->inputs[1];
+    const TokenLogprob *saved = y->attributes;
     int64_t d = hidden->shape.size[1], tokens = tile_tokens(last - first);
     for (int64_t token = first; token < last; token += tokens)
         for (int64_t row = start; row < end; row += TILE_ROWS) {
             Tile tile = tile_at(row, end, token, tokens, last);
-            tile_logits(hidden, head, tile, logits);
-            tile_slopes(tile, y->attributes, dy, logits);
-            rg_gemm_whole(false, false, tile.rows, d, tile.tokens, 1, logits, tile.tokens,
-                          head->data + token * d, d, token > first, dhidden + (row - start) * d, d);
+            tile_logits(saved->precision, hidden, head, tile, logits);
+            tile_slopes(tile, saved, dy, logits);
+            rg_gemm_whole_in(saved->precision, false, false, tile.rows, d, tile.tokens, logits,
+                             tile.tokens, head->data + token * d, d, token > first,
+                             dhidden + (row - start) * d, d);
             if (dhead)
-                rg_gemm_whole(true, false, tile.tokens, d, tile.rows, 1, logits, tile.tokens,
-                              hidden->data + row * d, d, 1, dhead + token * d, d);
+                rg_gemm_whole_in(saved->precision, true, false, tile.tokens, d, tile.rows, logits,
+                                 tile.tokens, hidden->data + row * d, d, true, dhead + token * d,
+                                 d);
         }
 }
 
@@ -206,13 +214,17 @@ static void token_logprob_backward(RgTape *t, RgTensor *y, RgTensor *dy) {
 static const RgOperator token_logprob_operator = {
     .name = "token_logprob", .backward = token_logprob_backward, .fused = true};
 
-RgTensor *rg_token_logprob(RgTape *t, RgTensor *hidden, RgTensor *head, const int32_t *target) {
+static void check_head(const RgTensor *hidden, const RgTensor *head, const int32_t *target) {
     RG_ASSERT(hidden->shape.rank == 2 && head->shape.rank == 2);
     RG_ASSERT(hidden->shape.size[1] == head->shape.size[1]);
+    for (int64_t i = 0; i < hidden->shape.size[0]; i++)
+        RG_ASSERT(target[i] >= 0 && target[i] < head->shape.size[0]);
+}
+
+RgTensor *rg_token_logprob(RgTape *t, RgTensor *hidden, RgTensor *head, const int32_t *target) {
+    check_head(hidden, head, target);
     RgArena *arena = rg_tape_arena(t);
     int64_t n = hidden->shape.size[0], d = hidden->shape.size[1], v = head->shape.size[0];
-    for (int64_t i = 0; i < n; i++)
-        RG_ASSERT(target[i] >= 0 && target[i] < v);
     int32_t *kept = rg_arena_copy(arena, target, sizeof *target * (size_t)n);
     if (rg_tape_is_second_order(t)) {
         RgTensor *logits = rg_matmul_transposed(t, hidden, false, head, true);
@@ -220,8 +232,132 @@ RgTensor *rg_token_logprob(RgTape *t, RgTensor *hidden, RgTensor *head, const in
     }
     RgTensor *y = rg_tensor_new(t, RG_SHAPE(n));
     TokenLogprob *saved = RG_ARENA_ARRAY(arena, TokenLogprob, 1);
-    *saved = (TokenLogprob){.target = kept, .normaliser = RG_ARENA_ARRAY(arena, RgReal, n)};
+    *saved = (TokenLogprob){.target = kept,
+                            .normaliser = RG_ARENA_ARRAY(arena, RgReal, n),
+                            .precision = rg_tape_precision(t)};
     token_logprob_forward(t, hidden, head, saved, y->data);
     rg_tape_count_flops(t, (double)(n * v) * (2.0 * (double)d + 18));
     return rg_record(t, &token_logprob_operator, y, (RgTensor *[]){hidden, head}, 2, saved);
+}
+
+/* ---- the sum of all, with its gradient made on the way ---- */
+
+enum { LOGITS = 1 << 23, LEAST_ROWS = 32 }; /* logits that are held at once, of whole rows */
+
+/* d Σ log-probability / d hidden and / d head (or NULL). */
+typedef struct LogLikelihood {
+    RgReal *dhidden, *dhead;
+} LogLikelihood;
+
+static void log_likelihood_backward(RgTape *t, RgTensor *y, RgTensor *dy) {
+    RgTensor *hidden = y->inputs[0], *head = y->inputs[1];
+    const LogLikelihood *saved = y->attributes;
+    if (hidden->needs_gradient) {
+        RgTensor *all = rg_borrow(t, hidden->shape, saved->dhidden);
+        rg_add_gradient(t, hidden, rg_scale(t, all, dy->data[0]));
+    }
+    if (saved->dhead) {
+        RgGradientTarget target = rg_gradient_target(t, head);
+        rg_axpy(head->count, dy->data[0], saved->dhead, target.data);
+        rg_gradient_done(t, head, target);
+    }
+}
+
+static const RgOperator log_likelihood_operator = {
+    .name = "log_likelihood", .backward = log_likelihood_backward, .fused = true};
+
+/* What the rows of a chunk need while the vocabulary goes by. */
+typedef struct Chunk {
+    int64_t start, rows;
+    RgReal *logits;   /* [rows, v] */
+    Share share;      /* [pieces, rows] */
+    RgReal *dhidden;  /* [pieces, rows, d] */
+    const RgReal *dy; /* ones */
+} Chunk;
+
+static Tile chunk_tile(const Chunk *c, int64_t v, int64_t first, int64_t last) {
+    return (Tile){
+        .row = c->start, .rows = c->rows, .token = first, .tokens = last - first, .stride = v};
+}
+
+/* Logits of tokens [first, last), and what piece `piece` knows of them. */
+static void chunk_forward(const RgTensor *hidden, const RgTensor *head, const TokenLogprob *saved,
+                          const Chunk *c, int64_t piece, int64_t first, int64_t last, RgReal *y) {
+    Tile tile = chunk_tile(c, head->shape.size[0], first, last);
+    Share share = {c->share.top + piece * c->rows - c->start,
+                   c->share.sum + piece * c->rows - c->start};
+    tile_logits(saved->precision, hidden, head, tile, c->logits + first);
+    take_tile(tile, c->logits + first, saved->target, share, y);
+}
+
+static void chunk_backward(const RgTensor *hidden, const RgTensor *head, const TokenLogprob *saved,
+                           const Chunk *c, int64_t piece, int64_t first, int64_t last,
+                           RgReal *dhead) {
+    int64_t d = hidden->shape.size[1], v = head->shape.size[0];
+    Tile tile = chunk_tile(c, v, first, last);
+    tile_slopes(tile, saved, c->dy, c->logits + first);
+    rg_gemm_whole_in(saved->precision, false, false, tile.rows, d, tile.tokens, c->logits + first,
+                     v, head->data + first * d, d, false, c->dhidden + piece * c->rows * d, d);
+    if (dhead)
+        rg_gemm_whole_in(saved->precision, true, false, tile.tokens, d, tile.rows,
+                         c->logits + first, v, hidden->data + c->start * d, d, true,
+                         dhead + first * d, d);
+}
+
+static void log_likelihood_run(RgTape *t, const RgTensor *hidden, const RgTensor *head,
+                               const TokenLogprob *saved, const LogLikelihood *gradient,
+                               RgReal *y) {
+    RgArena *arena = rg_tape_arena(t);
+    RgArenaMark mark = rg_arena_mark(arena);
+    int64_t n = hidden->shape.size[0], d = hidden->shape.size[1], v = head->shape.size[0];
+    RgPieces pieces = vocabulary_pieces(v);
+    int64_t used = (v + pieces.size - 1) / pieces.size, most = LOGITS / v;
+    most = most < LEAST_ROWS ? LEAST_ROWS : most > TILE_ROWS ? TILE_ROWS : most;
+    Chunk c = {.logits = RG_ARENA_ARRAY(arena, RgReal, most * v),
+               .share = {.top = RG_ARENA_ARRAY(arena, RgReal, used * most),
+                         .sum = RG_ARENA_ARRAY(arena, RgReal, used * most)},
+               .dhidden = RG_ARENA_ARRAY(arena, RgReal, used * most * d),
+               .dy = rg_filled(t, RG_SHAPE(n), 1)->data};
+    for (c.start = 0; c.start < n; c.start += most) {
+        c.rows = n - c.start < most ? n - c.start : most;
+        for (int64_t i = 0; i < used * c.rows; i++) {
+            c.share.top[i] = (RgReal)-1e30;
+            c.share.sum[i] = 0;
+        }
+        RG_FOR_PIECES(v, pieces, chunk_forward(hidden, head, saved, &c, piece, first, last, y));
+        join_shares(c.rows, used, c.share, saved->normaliser + c.start, y + c.start);
+        RG_FOR_PIECES(v, pieces,
+                      chunk_backward(hidden, head, saved, &c, piece, first, last, gradient->dhead));
+        RG_FOR_PIECES(
+            c.rows * d, rg_pieces(c.rows * d, RG_LEAST_NUMBERS / 4),
+            add_shares(c.rows * d, used, c.dhidden, first, last, gradient->dhidden + c.start * d));
+    }
+    rg_arena_rewind(arena, mark);
+}
+
+RgTensor *rg_log_likelihood(RgTape *t, RgTensor *hidden, RgTensor *head, const int32_t *target) {
+    RgTensor *inputs[] = {hidden, head};
+    if (rg_tape_is_second_order(t) || !rg_will_record(t, inputs, 2))
+        return rg_sum(t, rg_token_logprob(t, hidden, head, target));
+    check_head(hidden, head, target);
+    RgArena *arena = rg_tape_arena(t);
+    int64_t n = hidden->shape.size[0], d = hidden->shape.size[1], v = head->shape.size[0];
+    LogLikelihood *gradient = rg_arena_allocate_zeroed(arena, sizeof *gradient);
+    gradient->dhidden = RG_ARENA_ARRAY(arena, RgReal, n * d);
+    if (head->needs_gradient)
+        gradient->dhead = rg_filled(t, head->shape, 0)->data;
+    RgTensor *y = rg_tensor_new(t, RG_SCALAR);
+    RgArenaMark mark = rg_arena_mark(arena);
+    const TokenLogprob saved = {.target = target,
+                                .normaliser = RG_ARENA_ARRAY(arena, RgReal, n),
+                                .precision = rg_tape_precision(t)};
+    RgReal *each = RG_ARENA_ARRAY(arena, RgReal, n);
+    log_likelihood_run(t, hidden, head, &saved, gradient, each);
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        sum += (double)each[i];
+    y->data[0] = (RgReal)sum;
+    rg_arena_rewind(arena, mark);
+    rg_tape_count_flops(t, (double)(n * v) * ((gradient->dhead ? 6.0 : 4.0) * (double)d + 36));
+    return rg_record(t, &log_likelihood_operator, y, inputs, 2, gradient);
 }

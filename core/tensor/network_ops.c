@@ -8,7 +8,7 @@ bool rg_will_record(RgTape *tape, RgTensor *const *inputs, int count) {
     bool needs = false;
     for (int i = 0; i < count; i++)
         needs = needs || inputs[i]->needs_gradient;
-    return rg_tape_is_recording(tape) && needs;
+    return needs && rg_tape_is_recording(tape);
 }
 
 RgGradientTarget rg_gradient_target(RgTape *tape, RgTensor *input) {
@@ -312,6 +312,7 @@ RG_KERNEL static void column_sums(int64_t n, int64_t d, const RgReal *x, RgReal 
 
 typedef struct Linear {
     bool has_bias, has_onto;
+    RgPrecision precision;
 } Linear;
 
 static void add_column_sums(RgTape *t, RgTensor *bias, const RgTensor *dy) {
@@ -330,13 +331,15 @@ static void linear_backward(RgTape *t, RgTensor *y, RgTensor *dy) {
     int64_t n = row_count(x), in = last_size(x), out = last_size(y);
     if (x->needs_gradient) {
         RgTensor *dx = rg_tensor_new(t, x->shape);
-        rg_gemm(false, false, n, in, out, 1, dy->data, out, weight->data, in, 0, dx->data, in);
+        rg_gemm_in(linear->precision, false, false, n, in, out, dy->data, out, weight->data, in,
+                   false, dx->data, in);
         rg_tape_count_flops(t, 2 * (double)(n * in) * (double)out);
         rg_add_gradient(t, x, dx);
     }
     if (weight->needs_gradient) {
         RgGradientTarget dw = rg_gradient_target(t, weight);
-        rg_gemm(true, false, out, in, n, 1, dy->data, out, x->data, in, 1, dw.data, in);
+        rg_gemm_in(linear->precision, true, false, out, in, n, dy->data, out, x->data, in, true,
+                   dw.data, in);
         rg_tape_count_flops(t, 2 * (double)(n * in) * (double)out);
         rg_gradient_done(t, weight, dw);
     }
@@ -369,8 +372,10 @@ RgTensor *rg_linear(RgTape *t, RgTensor *x, RgTensor *weight, RgTensor *bias, Rg
         RG_FOR_PIECES(n, rg_pieces_of_rows(n, out),
                       linear_start(last - first, out, bias ? bias->data : NULL,
                                    onto ? onto->data + first * out : NULL, y->data + first * out));
-    rg_gemm(false, true, n, out, in, 1, x->data, in, weight->data, in, bias || onto ? 1 : 0,
-            y->data, out);
+    const Linear kept = {
+        .has_bias = bias != NULL, .has_onto = onto != NULL, .precision = rg_tape_precision(t)};
+    rg_gemm_in(kept.precision, false, true, n, out, in, x->data, in, weight->data, in, bias || onto,
+               y->data, out);
     rg_tape_count_flops(t, (double)y->count * (2 * (double)in + (bias != NULL) + (onto != NULL)));
     RgTensor *inputs[RG_MAX_INPUTS] = {x, weight};
     int count = 2;
@@ -378,7 +383,6 @@ RgTensor *rg_linear(RgTape *t, RgTensor *x, RgTensor *weight, RgTensor *bias, Rg
         inputs[count++] = bias;
     if (onto)
         inputs[count++] = onto;
-    const Linear kept = {.has_bias = bias != NULL, .has_onto = onto != NULL};
     return rg_record(t, &linear_operator, y, inputs, count,
                      rg_arena_copy(rg_tape_arena(t), &kept, sizeof kept));
 }

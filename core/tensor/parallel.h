@@ -28,7 +28,8 @@ static inline RgPieces rg_pieces_of_rows(int64_t rows, int64_t width) {
     return rg_pieces(rows, 1 + RG_LEAST_NUMBERS / (width > 0 ? width : 1));
 }
 
-/* clang-format off: it takes a pragma for an expression */
+/* A formatter takes the pragma below for an expression. */
+/* clang-format off */
 
 /* Run a statement for every `task` in 0 … count−1, each on whichever thread is free, if `worth`:
  * what is not worth it does without OpenMP, which ends its threads when a region asks for one. */
@@ -48,6 +49,8 @@ static inline RgPieces rg_pieces_of_rows(int64_t rows, int64_t width) {
         }                                                                                          \
     } while (0)
 
+/* clang-format on */
+
 /* Run a statement for every piece: it sees `piece` (its number) and its range [first, last). */
 #define RG_FOR_PIECES(n, pieces, ...)                                                              \
     do {                                                                                           \
@@ -61,7 +64,5 @@ static inline RgPieces rg_pieces_of_rows(int64_t rows, int64_t width) {
             }                                                                                      \
         });                                                                                        \
     } while (0)
-
-/* clang-format on */
 
 #endif

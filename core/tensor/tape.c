@@ -2,6 +2,7 @@
  * backward is, stands with the operator; here is only the order in which they are called and where
  * the gradients go. */
 #include "core/tensor/blas.h"
+#include "core/tensor/profile.h"
 #include "core/tensor/tensor.h"
 
 #include <stdlib.h>
@@ -29,7 +30,9 @@ struct RgTape {
     int leaf_count, leaf_capacity;
     bool recording;
     bool second_order;
+    bool walking;     /* backward: what operators run is part of a node's */
     bool sinks_aside; /* gradients are being asked for as tensors */
+    RgPrecision precision;
     double flops;
 };
 
@@ -107,12 +110,23 @@ bool rg_tape_is_recording(const RgTape *tape) {
     return tape->recording;
 }
 
+RgPrecision rg_tape_use_precision(RgTape *tape, RgPrecision precision) {
+    RgPrecision before = tape->precision;
+    tape->precision = precision;
+    return before;
+}
+
+RgPrecision rg_tape_precision(const RgTape *tape) {
+    return tape->precision;
+}
+
 double rg_tape_flops(const RgTape *tape) {
     return tape->flops;
 }
 
 void rg_tape_count_flops(RgTape *tape, double flops) {
     tape->flops += flops;
+    rg_profile_flops(flops);
 }
 
 RgTapeMark rg_tape_mark(const RgTape *tape) {
@@ -237,6 +251,8 @@ static RgTensor *node_append(RgTape *tape, const RgOperator *op, RgTensor *y,
 RgTensor *rg_record(RgTape *tape, const RgOperator *op, RgTensor *y, RgTensor *const *inputs,
                     int input_count, void *attributes) {
     RG_ASSERT(input_count >= 0 && input_count <= RG_MAX_INPUTS);
+    if (!tape->walking)
+        rg_profile_lap(op->name, false);
     bool needed = false;
     for (int i = 0; i < input_count; i++)
         needed |= inputs[i]->needs_gradient;
@@ -278,13 +294,17 @@ RgReal *rg_gradient_in_place(const RgTape *tape, const RgTensor *input) {
 /* Hand the gradients that seeds put on tensors down, over the nodes from the last to `first`.
  * Afterwards the gradients of the nodes still stand; nodes_clear takes them away. */
 static void nodes_walk_to(RgTape *tape, int64_t first, int64_t node_count) {
+    bool walking = tape->walking;
+    tape->walking = true;
     for (int64_t i = node_count - 1; i >= first; i--) {
         RgTensor *node = tape->nodes[i];
         if (!node->gradient)
             continue;
         RG_ASSERT(!(tape->recording && node->op->fused));
         node->op->backward(tape, node, node->gradient);
+        rg_profile_lap(node->op->name, true);
     }
+    tape->walking = walking;
 }
 
 /* The same down to the leaves. */
@@ -367,6 +387,7 @@ void rg_gradients(RgTape *tape, RgTensor *y, RgTensor *const *with_respect_to, i
 typedef struct Recompute {
     RgSegment segment;
     const void *context;
+    RgPrecision precision;
 } Recompute;
 
 /* On stand-ins of the inputs, where the walk ends. Their gradients are all that is left of it, as
@@ -383,9 +404,11 @@ static void recompute_backward(RgTape *t, RgTensor *y, RgTensor *dy) {
         input[i] = rg_borrow(t, y->inputs[i]->shape, y->inputs[i]->data);
         input[i]->needs_gradient = y->inputs[i]->needs_gradient;
     }
+    RgPrecision precision = rg_tape_use_precision(t, kept->precision);
     rg_tape_record(t, true);
     RgTensor *again = kept->segment(t, kept->context, input);
     rg_tape_record(t, false);
+    rg_tape_use_precision(t, precision);
     rg_add_gradient(t, again, dy);
     nodes_walk_to(t, mark.nodes, t->node_count);
     for (int i = 0; i < y->input_count; i++) {
@@ -409,7 +432,7 @@ RgTensor *rg_recompute(RgTape *tape, RgSegment segment, const void *context,
     if (tape->second_order)
         return segment(tape, context, inputs);
     RgTensor *y = rg_tensor_new(tape, shape);
-    const Recompute kept = {segment, context};
+    const Recompute kept = {segment, context, tape->precision};
     void *attributes = rg_arena_copy(tape->arena, &kept, sizeof kept);
     RgTapeMark mark = rg_tape_mark(tape);
     const RgTensor *made = segment(tape, context, inputs);

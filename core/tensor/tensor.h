@@ -25,6 +25,7 @@
 
 #include "core/tensor/arena.h"
 #include "core/tensor/parameters.h"
+#include "core/tensor/precision.h"
 
 enum { RG_MAX_RANK = 4, RG_MAX_INPUTS = 4 };
 
@@ -83,6 +84,11 @@ bool rg_tape_is_second_order(const RgTape *tape);
 /* While off, operators compute and record nothing (evaluation). Returns what it was. */
 bool rg_tape_record(RgTape *tape, bool on);
 bool rg_tape_is_recording(const RgTape *tape);
+
+/* The precision of the products of rg_linear and rg_token_logprob from here on, forward and
+ * backward; on a tape of second order it is fp32 whatever is said. Returns what it was. */
+RgPrecision rg_tape_use_precision(RgTape *tape, RgPrecision precision);
+RgPrecision rg_tape_precision(const RgTape *tape);
 
 /* Floating-point operations of all operators run since creation, backward included. */
 double rg_tape_flops(const RgTape *tape);
@@ -257,5 +263,8 @@ RgTensor *rg_attention(RgTape *t, RgTensor *q, RgTensor *k, RgTensor *v, const i
  * that rows × vocabulary is never held at once.
  * hidden [n, d], head [v, d], target [n], y [n]: y[i] = log softmax(hidden[i]·headᵀ)[target[i]] */
 RgTensor *rg_token_logprob(RgTape *t, RgTensor *hidden, RgTensor *head, const int32_t *target);
+/* Their sum, a scalar. As every row weighs the same, its gradient is made while the logits are at
+ * hand, and they are computed only once. */
+RgTensor *rg_log_likelihood(RgTape *t, RgTensor *hidden, RgTensor *head, const int32_t *target);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "core/tensor/kernels.h"
 #include "core/tensor/parallel.h"
+#include "core/tensor/profile.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -160,6 +161,7 @@ static void step_view(RgOptimizer *optimizer, RgParameters *parameters, const Rg
 double rg_optimizer_step(RgOptimizer *optimizer, RgParameters *parameters) {
     RG_ASSERT(parameters->gradient && parameters->count == optimizer->count);
     const RgOptimizerOptions *o = &optimizer->options;
+    rg_profile_lap("other", false);
     double norm = rg_parameters_gradient_norm(parameters);
     if (isfinite(norm)) {
         double clip = o->clip > 0 && norm > o->clip ? o->clip / norm : 1;
@@ -170,5 +172,6 @@ double rg_optimizer_step(RgOptimizer *optimizer, RgParameters *parameters) {
     } else {
         rg_parameters_zero_gradient(parameters);
     }
+    rg_profile_lap("optimizer", false);
     return norm;
 }

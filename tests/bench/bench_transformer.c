@@ -50,8 +50,9 @@ typedef struct Task {
     const Shape *shape;
     int64_t batch; /* sequences */
     int threads;
-    int64_t rounds; /* at least so many … */
-    double seconds; /* … and at least so long */
+    RgPrecision precision; /* of the products of training */
+    int64_t rounds;        /* at least so many … */
+    double seconds;        /* … and at least so long */
     bool check;
 } Task;
 
@@ -106,7 +107,7 @@ static void tokens_by_formula(const Shape *shape, int64_t row, int64_t length, i
             (int32_t)(mixed((uint64_t)(row * length + j), stream) % (uint32_t)shape->vocabulary);
 }
 
-static RgPolicy *policy_of(const Shape *shape) {
+static RgPolicy *policy_of(const Shape *shape, RgPrecision precision) {
     RgTransformerOptions options = shape->options;
     options.tied = true;
     options.rope_base = 10000;
@@ -114,7 +115,8 @@ static RgPolicy *policy_of(const Shape *shape) {
     options.norm_epsilon = 1e-5;
     RgPolicy *policy;
     RgError error = {0};
-    if (rg_transformer_create(&options, shape->vocabulary, &policy, &error) != RG_OK) {
+    if (rg_transformer_create(&options, shape->vocabulary, &policy, &error) != RG_OK ||
+        rg_policy_set_precision(policy, precision, &error) != RG_OK) {
         fprintf(stderr, "%s\n", error.text);
         exit(EXIT_FAILURE);
     }
@@ -154,9 +156,9 @@ static double descend(Bench *b, RgTensor *loss) {
 }
 
 static double train_round(Bench *b) {
-    RgTensor *logprob = rg_policy_logprob(b->tape, b->policy, b->sequences);
+    RgTensor *likelihood = rg_policy_log_likelihood(b->tape, b->policy, b->sequences);
     double tokens = (double)rg_sequences_response_tokens(b->sequences);
-    return descend(b, rg_scale(b->tape, rg_sum(b->tape, logprob), (RgReal)(-1 / tokens)));
+    return descend(b, rg_scale(b->tape, likelihood, (RgReal)(-1 / tokens)));
 }
 
 /* ---- DPO: pairs that share a prompt of half the context; the reference is known ---- */
@@ -172,7 +174,7 @@ static void start_dpo(const Task *task, Bench *b) {
     }
     free(token);
     b->reference = rg_allocate((size_t)task->batch * sizeof *b->reference);
-    rg_policy_logprob_values(b->policy, b->sequences, b->reference);
+    rg_policy_training_values(b->policy, b->sequences, b->reference);
 }
 
 /* h = log π(y|x) − log π_ref(y|x) of the sequences that stand at 2i + which. */
@@ -235,7 +237,7 @@ enum { WORK_COUNT = sizeof works / sizeof *works, SHAPE_COUNT = sizeof shapes / 
 
 static void bench_start(const Task *task, Bench *bench) {
     rg_threads_set(task->threads);
-    *bench = (Bench){.policy = policy_of(task->shape),
+    *bench = (Bench){.policy = policy_of(task->shape, task->precision),
                      .tape = rg_tape_create(),
                      .sequences = rg_sequences_create(),
                      .drawn = rg_sequences_create()};
@@ -338,9 +340,9 @@ static Measure measure(const Task *task, Bench *bench) {
 static void print_head(const Task *task) {
     printf(
         "{\"program\": \"regatta\", \"version\": \"%s\", \"blas_core\": \"%s\", \"work\": \"%s\", "
-        "\"shape\": \"%s\", \"threads\": %d, \"batch\": %" PRId64,
-        RG_VERSION, rg_blas_core(), task->work->name, task->shape->name, task->threads,
-        task->batch);
+        "\"shape\": \"%s\", \"precision\": \"%s\", \"threads\": %d, \"batch\": %" PRId64,
+        RG_VERSION, rg_blas_core(), task->work->name, task->shape->name,
+        rg_precision_names[task->precision], task->threads, task->batch);
 }
 
 static void print_json(const Task *task, const Measure *m) {
@@ -418,12 +420,19 @@ static void run_everything(Task task) {
 
 /* ---- the command line ---- */
 
-enum { OPTION_THREADS = 't', OPTION_ROUNDS = 'r', OPTION_SECONDS = 's', OPTION_BATCH = 'b' };
+enum {
+    OPTION_THREADS = 't',
+    OPTION_ROUNDS = 'r',
+    OPTION_SECONDS = 's',
+    OPTION_BATCH = 'b',
+    OPTION_PRECISION = 'p',
+};
 static const struct argp_option option_table[] = {
     {"threads", OPTION_THREADS, "N", 0, "threads (2)", 0},
     {"rounds", OPTION_ROUNDS, "N", 0, "least number of rounds (5)", 0},
     {"seconds", OPTION_SECONDS, "S", 0, "go on for so long (0)", 0},
     {"batch", OPTION_BATCH, "N", 0, "sequences (the shape's own)", 0},
+    {"precision", OPTION_PRECISION, "NAME", 0, "of the products of training: fp32, or bf16", 0},
     {"check", 'c', NULL, 0, "print losses, or the likeliest tokens, instead of times", 0},
     {0},
 };
@@ -451,6 +460,14 @@ static void take_name(const struct argp_state *state, const char *name, Task *ta
                    name);
 }
 
+static RgPrecision precision_of(const struct argp_state *state, const char *name) {
+    for (int i = 0; rg_precision_names[i]; i++)
+        if (strcmp(rg_precision_names[i], name) == 0)
+            return (RgPrecision)i;
+    argp_error(state, "\"%s\": expected fp32 or bf16", name);
+    return RG_PRECISION_FP32;
+}
+
 static error_t parse(int key, char *argument, struct argp_state *state) {
     Task *task = state->input;
     switch (key) {
@@ -465,6 +482,9 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
         return 0;
     case OPTION_BATCH:
         task->batch = count_of(state, argument);
+        return 0;
+    case OPTION_PRECISION:
+        task->precision = precision_of(state, argument);
         return 0;
     case 'c':
         task->check = true;
@@ -482,6 +502,7 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
 }
 
 int main(int argc, char **argv) {
+    rg_threads_patient(argv);
     static const struct argp parser = {
         option_table,
         parse,

@@ -1,0 +1,30 @@
+/* The only door to oneDNN, a library that configure --with-onednn asks for. Without it these
+ * functions are there and offer nothing. Everything runs on the caller's thread. Private to
+ * core/tensor: blas.c decides what is done here. */
+#ifndef RG_CORE_TENSOR_ONEDNN_H
+#define RG_CORE_TENSOR_ONEDNN_H
+
+#include "core/tensor/precision.h"
+#include "core/tensor/product.h"
+
+/* "2.6.3"; NULL in a build without it */
+const char *rg_onednn_version(void);
+
+/* Whether rg_onednn_run beats BLAS at a product in fp32. Told by the shape alone. */
+bool rg_onednn_suits(const RgProduct *product);
+void rg_onednn_run(const RgProduct *product);
+
+/* c = op(a) · op(b), or c += … where `add` is set; as rg_gemm has it, with a and b in bf16. Neither
+ * side is 0. */
+typedef struct RgProductBf16 {
+    bool transpose_a, transpose_b, add;
+    int64_t m, n, k;
+    const RgBf16 *a, *b;
+    RgReal *c;
+    int64_t lda, ldb, ldc;
+} RgProductBf16;
+
+bool rg_onednn_has_bf16(void);
+void rg_onednn_run_bf16(const RgProductBf16 *product);
+
+#endif

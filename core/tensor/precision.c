@@ -1,0 +1,35 @@
+/* Which precisions there are here, and rounding to bf16. The products themselves are blas.c's. */
+#include "core/tensor/precision.h"
+
+#include "core/tensor/kernels.h"
+#include "core/tensor/onednn.h"
+
+const char *const rg_precision_names[] = {
+    [RG_PRECISION_FP32] = "fp32", [RG_PRECISION_BF16] = "bf16", NULL};
+
+RgStatus rg_precision_check(RgPrecision precision, RgError *error) {
+    if (precision == RG_PRECISION_FP32 || rg_onednn_has_bf16())
+        return RG_OK;
+    if (!rg_onednn_version())
+        return rg_fail(error, RG_E_USAGE,
+                       "bf16 needs oneDNN, which this program was built without: install Debian's "
+                       "libdnnl-dev and build again after ./configure --with-onednn");
+    return rg_fail(error, RG_E_USAGE,
+                   "bf16 needs a processor with AVX-512, and oneDNN %s finds none here",
+                   rg_onednn_version());
+}
+
+/* Half of the last place that is kept is added, less a little where that place is even, and what
+ * comes after it is cut off. Of what is not a number the first bit behind the sign and exponent is
+ * set, so that none is left by cutting. */
+RG_KERNEL void rg_bf16_round(int64_t n, const RgReal *x, RgBf16 *y) {
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++) {
+        float value = (float)x[i];
+        uint32_t bits;
+        memcpy(&bits, &value, sizeof bits);
+        uint32_t nearest = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16;
+        uint32_t quiet = bits >> 16 | 0x40;
+        y[i] = (RgBf16)((bits & 0x7FFFFFFF) > 0x7F800000 ? quiet : nearest);
+    }
+}

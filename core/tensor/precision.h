@@ -1,0 +1,22 @@
+/* The numbers that matrix products of training are made of: fp32, or bf16, the upper half of an
+ * fp32, to which the inputs of a product are rounded while its sums stay fp32. Processors that have
+ * instructions for it (AVX512_BF16, AMX) do so at twice the speed and more. Only products are in
+ * it: weights, gradients, optimiser, norms and attention stay fp32. */
+#ifndef RG_CORE_TENSOR_PRECISION_H
+#define RG_CORE_TENSOR_PRECISION_H
+
+#include "core/base.h"
+
+typedef enum RgPrecision { RG_PRECISION_FP32, RG_PRECISION_BF16 } RgPrecision;
+extern const char *const rg_precision_names[]; /* as configs have them; ends with NULL */
+
+/* RG_E_USAGE, and what would help, where this build or this machine does not have it. */
+RgStatus rg_precision_check(RgPrecision precision, RgError *error);
+
+typedef uint16_t RgBf16;
+
+/* y = x to the nearest bf16, and to the even one of two that are as near. What is beyond the
+ * largest becomes infinite; what is not a number stays none. */
+void rg_bf16_round(int64_t n, const RgReal *x, RgBf16 *y);
+
+#endif

@@ -1,0 +1,20 @@
+/* Where the time goes: a clock that whoever ends something calls by its name, so that the times of
+ * all names add up to the whole. Off until it is started, and of the main thread alone. */
+#ifndef RG_CORE_TENSOR_PROFILE_H
+#define RG_CORE_TENSOR_PROFILE_H
+
+#include "core/base.h"
+
+#include <stdio.h>
+
+void rg_profile_start(void);
+
+/* What ran since the last call was `name` (a string constant), in its backward if `backward`. */
+void rg_profile_lap(const char *name, bool backward);
+/* Floating-point operations of what is running now. */
+void rg_profile_flops(double flops);
+
+/* A table, the most time first, and forget all. Nothing is printed if it was not started. */
+void rg_profile_report(FILE *file);
+
+#endif
