@@ -100,10 +100,10 @@ struct RgPolicy {
     RgParameters *base;       /* adapted policies: the weights, frozen and borrowed; else NULL */
     RgAdapter adapter;        /* rank 0: none */
     void *state;              /* the kind's own; shared by clones */
-    RgTape *tape;             /* of values and features, kept for its memory; made when needed */
+    RgTape *tape;             /* of values and features, kept for its memory; shared as `state` */
     double flops;             /* spent so far in values, features and sampling */
     bool recompute;           /* backward runs layers again in place of keeping what they made */
-    bool shares_state;        /* a clone: does not destroy `state` */
+    bool shares_state;        /* a clone: does not destroy `state` and `tape` */
     bool drops;               /* recorded passes leave out inputs of the adapter, by … */
     RgRandom drop;            /* … this stream, of which each pass takes the next child */
     int64_t drop_pass;
