@@ -169,7 +169,7 @@ static double evaluation_beta(const RgTrialPlan *plan) {
 }
 
 static RgStatus record_step(Trial *trial, bool evaluate, RgError *error) {
-    const RgTrainer *trainer = trial->trainer;
+    RgTrainer *trainer = trial->trainer;
     const RgStage *stage = &trial->run->stage;
     const char *names[32];
     double values[32];
@@ -186,6 +186,7 @@ static RgStatus record_step(Trial *trial, bool evaluate, RgError *error) {
         rg_environment_evaluate(stage->environment, trial->policy, stage->reference,
                                 evaluation_beta(trial->plan), random, evaluation);
         rg_profile_lap("evaluation, the rest", false);
+        trainer->meter.peak_memory = rg_peak_memory(); /* it takes more than a step does */
         const char *headline = stage->environment->type->headline;
         rg_progress_note(trial->run->progress, "[%ld/%ld] %s seed %ld step %ld: %s %.4f",
                          (long)trial->run->progress->trial, (long)trial->run->progress->trials,
