@@ -93,9 +93,11 @@ static void show(const RgTrialPlan *plan, const RgTrialCost *cost, bool exact) {
     tell("gradients", cost->gradients, "B", "", exact);
     tell("optimizer", cost->optimizer, "B", "", exact);
     tell("activations", cost->activations, "B", "with their gradients", exact);
+    tell("evaluated passes", cost->values, "B", "of policy and reference", exact);
+    tell("rounded copies", cost->rounded, "B", "of what is multiplied in bf16", exact);
     tell("largest temporary", cost->temporary, "B", cost->temporary_of ? cost->temporary_of : "",
          exact);
-    tell("in all, at the peak", cost->total, "B", "", exact);
+    tell(cost->left_out ? "in all, at least" : "in all, at the peak", cost->total, "B", "", exact);
     if (cost->policy_flops > 0)
         printf("  operations of a step\n");
     tell("policy", cost->policy_flops, "", "", exact);

@@ -118,22 +118,24 @@ static void take_temporary(RgTrialCost *cost, double bytes, const char *of) {
     cost->temporary_of = of;
 }
 
-/* What comes and goes beside a step: passes without a gradient, decoders, merged weights. */
-static void plan_temporaries(const RgTrialPlan *plan, const RgTransformerPlan *model,
-                             RgPassLoad load, int64_t part, RgTrialCost *cost) {
+/* Passes without gradients, of policy and reference one after another. */
+static void plan_values(const RgTrialPlan *plan, const RgTransformerPlan *model, RgPassLoad load,
+                        int64_t part, RgTrialCost *cost) {
     int64_t most = VALUES_AT_ONCE / load.copies, passed = part < most ? part : most;
-    RgPassLoad sampled = load, scored = load;
-    sampled.prompts = EVALUATED_AT_ONCE;
-    scored.prompts = VALUES_AT_ONCE;
-    sampled.copies = scored.copies = 1;
-    RgPassCost values = rg_transformer_values_cost(model, &scored);
+    RgPassLoad own = of_prompts(load, passed), scored = of_prompts(load, VALUES_AT_ONCE);
+    scored.copies = 1;
+    cost->values = rg_transformer_values_cost(model, &scored).peak; /* in evaluation */
+    double reference = rg_transformer_values_cost(model, &own).peak;
+    if (plan->algorithm->preferences != RG_FROM_NOWHERE && reference > cost->values)
+        cost->values = reference;
+}
+
+/* What comes and goes beside a step: decoders, merged weights. */
+static void plan_temporaries(const RgTrialPlan *plan, const RgTransformerPlan *model,
+                             RgPassLoad load, RgTrialCost *cost) {
+    RgPassLoad sampled = of_prompts(load, EVALUATED_AT_ONCE);
+    sampled.copies = 1;
     take_temporary(cost, rg_transformer_sampling_bytes(model, &sampled), "sampling in evaluation");
-    take_temporary(cost, values.peak, "log-probabilities in evaluation");
-    if (plan->algorithm->preferences != RG_FROM_NOWHERE) {
-        RgPassLoad own = of_prompts(load, passed);
-        values = rg_transformer_values_cost(model, &own);
-        take_temporary(cost, values.peak, "log-probabilities of the reference");
-    }
     if (plan->algorithm->responses == RG_FROM_POLICY) {
         RgPassLoad own = of_prompts(load, plan->training.batch);
         take_temporary(cost, rg_transformer_sampling_bytes(model, &own), "sampling for training");
@@ -143,18 +145,29 @@ static void plan_temporaries(const RgTrialPlan *plan, const RgTransformerPlan *m
                        "merged weights, when they are saved");
 }
 
+static RgPassCost pass_cost(const RgAlgorithm *a, const RgTransformerPlan *model, RgPassLoad load,
+                            int64_t examples) {
+    RgPassLoad part = of_prompts(load, examples);
+    if (a->preferences == RG_FROM_NOWHERE)
+        return rg_transformer_likelihood_cost(model, &part);
+    return rg_transformer_training_cost(model, &part);
+}
+
 static void plan_step(const RgTrialPlan *plan, const RgTransformerPlan *model, RgPassLoad load,
                       int64_t part, RgTrialCost *cost) {
     const RgAlgorithm *a = plan->algorithm;
     int64_t batch = plan->training.batch, rest = batch % part;
-    RgPassLoad whole = of_prompts(load, part), last = of_prompts(load, rest);
-    RgPassCost pass = rg_transformer_training_cost(model, &whole);
+    RgPassLoad whole = of_prompts(load, part), all = of_prompts(load, batch);
+    RgPassCost pass = pass_cost(a, model, load, part);
     cost->activations = pass.peak;
-    cost->kept = pass.kept;
+    cost->rounded = rg_transformer_rounded_bytes(model, &whole);
+    if (a->step) {
+        cost->left_out = "operations and second derivatives, which are the algorithm's own";
+        return;
+    }
     cost->policy_flops = (double)(batch / part) * pass.flops;
     if (rest > 0)
-        cost->policy_flops += rg_transformer_training_cost(model, &last).flops;
-    RgPassLoad all = of_prompts(load, batch);
+        cost->policy_flops += pass_cost(a, model, load, rest).flops;
     if (a->preferences != RG_FROM_NOWHERE) {
         RgTransformerPlan reference = *model;
         reference.adapter = (RgAdapter){0};
@@ -166,9 +179,13 @@ static void plan_step(const RgTrialPlan *plan, const RgTransformerPlan *model, R
     }
 }
 
+static double bytes_of(int64_t numbers) {
+    return (double)rg_aligned_room(sizeof(RgReal) * (size_t)numbers);
+}
+
 static void plan_parameters(const RgTrialPlan *plan, int64_t trained, int64_t weights,
                             RgTrialCost *cost) {
-    double own = sizeof(RgReal) * (double)trained, whole = sizeof(RgReal) * (double)weights;
+    double own = bytes_of(trained), whole = bytes_of(weights);
     bool trains = plan->algorithm->loss || plan->algorithm->step;
     cost->trained = trains ? trained : 0;
     cost->frozen = weights;
@@ -180,12 +197,25 @@ static void plan_parameters(const RgTrialPlan *plan, int64_t trained, int64_t we
     cost->loading = whole * (plan->policy.weights[0] ? 3 : 2); /* the file; values and gradient */
 }
 
+static void plan_transformer(const RgTrialPlan *plan, RgTransformerPlan *model, RgPassLoad load,
+                             RgTrialCost *cost) {
+    model->recompute = plan->policy.recompute;
+    model->precision = (RgPrecision)plan->policy.precision;
+    cost->prompt_length = load.prompt_length;
+    cost->response_length = load.response_length;
+    int64_t part = plan->training.micro_batch;
+    if (part == 0 || part > plan->training.batch)
+        part = plan->training.batch;
+    plan_values(plan, model, load, part, cost);
+    plan_temporaries(plan, model, load, cost);
+    if (plan->algorithm->loss || plan->algorithm->step)
+        plan_step(plan, model, load, part, cost);
+}
+
 RgStatus rg_plan_trial(RgPlanner *planner, const RgTrialPlan *plan, RgTrialCost *cost,
                        RgError *error) {
     *cost = (RgTrialCost){0};
     RG_TRY(set_environment(planner, plan, error));
-    const RgAlgorithm *a = plan->algorithm;
-    const RgCourse *course = &planner->environment->course;
     cost->program = planner->program;
     RgTransformerPlan model;
     int64_t small = 0;
@@ -193,24 +223,13 @@ RgStatus rg_plan_trial(RgPlanner *planner, const RgTrialPlan *plan, RgTrialCost 
     if (model.vocabulary > 0) {
         plan_parameters(plan, rg_transformer_plan_trained(&model),
                         rg_transformer_plan_weights(&model), cost);
-        model.recompute = plan->policy.recompute;
-        RgPassLoad load = longest_load(plan, course);
-        cost->prompt_length = load.prompt_length;
-        cost->response_length = load.response_length;
-        int64_t part = plan->training.micro_batch;
-        if (part == 0 || part > plan->training.batch)
-            part = plan->training.batch;
-        plan_temporaries(plan, &model, load, part, cost);
-        if (a->loss)
-            plan_step(plan, &model, load, part, cost);
-        else if (a->step)
-            cost->left_out = "passes of a step, which are the algorithm's own";
+        plan_transformer(plan, &model, longest_load(plan, &planner->environment->course), cost);
     } else {
         plan_parameters(plan, small, small, cost);
         cost->left_out = "passes, which are small";
     }
     double training = cost->weights + cost->reference + cost->gradients + cost->optimizer +
-                      cost->activations + cost->temporary;
+                      cost->activations + cost->values + cost->rounded + cost->temporary;
     cost->total = cost->program + (training > cost->loading ? training : cost->loading);
     return RG_OK;
 }

@@ -12,8 +12,9 @@ typedef struct RgTrialCost {
     /* Bytes. */
     double program; /* with the environment's data, as measured now */
     double weights, reference, gradients, optimizer;
-    double activations; /* of the passes of a step, from forward to the end of backward */
-    double kept;        /* of these, what forward leaves for backward */
+    double activations; /* of a pass of a step, from forward to the end of backward */
+    double values;      /* of the largest pass without gradients; its memory is kept */
+    double rounded;     /* copies of what is multiplied in bf16 */
     double temporary;   /* the largest of what comes and goes beside all this … */
     const char *temporary_of;
     double loading; /* weights, before training begins */

@@ -41,12 +41,11 @@ cat >plan.cfg <<END
 name = "plan";
 seeds = [1];
 environment: { type = "text"; data = "data"; tokenizer = "tokenizer.json"; pair_count = 64;
-    response_limit = 64; test_prompts = 128; };
-policy: { type = "transformer"; width = 256; layers = 4; heads = 8; context = 128; };
+    response_limit = 48; test_prompts = 128; };
+policy: { type = "transformer"; width = 192; layers = 3; heads = 6; context = 64; };
 optimizer: { learning_rate = 1e-5; };
-training: { batch = 24; };
+training: { batch = 16; };
 budget: { steps = 2; };
-evaluation: { every = 1; };  # the meter sees what came before the last step
 algorithms = ( { type = "dpo"; } );
 END
 
@@ -78,7 +77,7 @@ column() { # CSV NAME: the number under a heading
 }
 
 check dpo
-check micro -s training.micro_batch=5 -s policy.recompute=true
+check sft -s 'algorithms=({type="sft";})' -s training.micro_batch=5 -s policy.recompute=true
 check adapter -s policy.adapter.rank=8 -s policy.adapter.dropout=0.1 -s 'policy.adapter.targets=all'
-check online -s 'algorithms=({type="online-dpo"; mixture=0.5;})' -s training.micro_batch=12
+check online -s 'algorithms=({type="online-dpo"; mixture=0.5;})' -s training.micro_batch=10
 [[ $failures -eq 0 ]]

@@ -81,6 +81,15 @@ static void check(const RgTransformerOptions *options, const RgAdapterOptions *a
     rg_tape_destroy(t);
 
     t = rg_tape_create();
+    cost = rg_transformer_likelihood_cost(&plan, &load);
+    sum = rg_policy_log_likelihood(t, policy, s);
+    near("kept of likelihood", cost.kept, (double)rg_arena_used(rg_tape_arena(t)), 0.03);
+    rg_backward(t, sum, 1);
+    near("peak of likelihood", cost.peak, (double)rg_arena_peak(rg_tape_arena(t)), 0.04);
+    near("operations of likelihood", cost.flops, rg_tape_flops(t), 0.05);
+    rg_tape_destroy(t);
+
+    t = rg_tape_create();
     rg_tape_record(t, false);
     cost = rg_transformer_values_cost(&plan, &load);
     rg_policy_logprob(t, policy, s);

@@ -5,10 +5,21 @@
 
 #include "core/policy/transformer_decoder.h"
 #include "core/policy/transformer_parts.h"
-#include "core/tensor/blas.h"
+#include "core/tensor/parallel.h"
+
+#include <math.h>
 
 /* Of core/tensor/head_ops.c and attention_ops.c. */
-enum { TILE_NUMBERS = 256 * 512, CHUNK_ROWS = 1024, MOST_PIECES = 16, ATTENTION_BLOCK = 64 };
+enum {
+    TILE_ROWS = 256,
+    TILE_TOKENS = 512,
+    TILE_NUMBERS = TILE_ROWS * TILE_TOKENS,
+    CHUNK_ROWS = 1024,
+    LEAST_TOKENS = 128,
+    LOGITS = 1 << 23,
+    LEAST_ROWS = 32,
+    ATTENTION_BLOCK = 64,
+};
 enum { LANES = 16 }; /* of core/policy/transformer_decoder.c */
 
 /* Numbers and operations of some part of a pass. */
@@ -219,10 +230,15 @@ static Cost layer_cost(const RgTransformerPlan *plan, const Sizes *s, bool first
     return cost;
 }
 
+/* Pieces that the head cuts the vocabulary into. */
+static double head_pieces(const Sizes *s) {
+    return (double)rg_pieces((int64_t)s->vocabulary, LEAST_TOKENS).count;
+}
+
 /* Last norm and vocabulary head; what the head takes for itself is `temporary`. */
 static Cost head_cost(const RgTransformerPlan *plan, const Sizes *s, double *temporary) {
     double chunk = s->asked < CHUNK_ROWS ? s->asked : CHUNK_ROWS;
-    double shares = MOST_PIECES * chunk * s->width, all = s->asked * s->vocabulary;
+    double shares = head_pieces(s) * chunk * s->width, all = s->asked * s->vocabulary;
     bool trained = plan->adapter.rank == 0;
     *temporary = (double)rg_threads() * TILE_NUMBERS + shares;
     Cost cost = norm_cost(plan, s->asked, s->width, false);
@@ -230,6 +246,20 @@ static Cost head_cost(const RgTransformerPlan *plan, const Sizes *s, double *tem
                       .backward = s->asked * s->width,
                       .forward_flops = all * (2 * s->width + 18),
                       .backward_flops = all * ((trained ? 6 : 4) * s->width + 18)});
+    return cost;
+}
+
+/* The same where only the sum is asked for: the gradient is made on the way. */
+static Cost likelihood_cost(const RgTransformerPlan *plan, const Sizes *s, double *temporary) {
+    double rows = floor(LOGITS / s->vocabulary), all = s->asked * s->vocabulary;
+    rows = rows < LEAST_ROWS ? LEAST_ROWS : rows > TILE_ROWS ? TILE_ROWS : rows;
+    bool trained = plan->adapter.rank == 0;
+    *temporary = rows * (s->vocabulary + head_pieces(s) * (s->width + 2)) + 3 * s->asked;
+    Cost cost = norm_cost(plan, s->asked, s->width, false);
+    add(&cost, (Cost){.forward = s->asked * s->width + (trained ? s->vocabulary * s->width : 0),
+                      .backward = s->asked * s->width,
+                      .forward_flops = all * ((trained ? 6 : 4) * s->width + 36),
+                      .backward_flops = s->asked * s->width});
     return cost;
 }
 
@@ -262,25 +292,37 @@ static double inputs_of_layers(const Sizes *s) {
     return embedded + ((s->layers - 1) * s->rows + s->asked) * s->width;
 }
 
-RgPassCost rg_transformer_training_cost(const RgTransformerPlan *plan, const RgPassLoad *load) {
-    Sizes s = sizes_of(plan, load);
-    double head_temporary;
-    Cost largest, layers = layers_cost(plan, &s, &largest);
-    Cost head = head_cost(plan, &s, &head_temporary);
+/* A pass with its gradient, given that of the head. */
+static RgPassCost recorded_cost(const RgTransformerPlan *plan, const Sizes *s, Cost head,
+                                double head_temporary) {
+    Cost largest, layers = layers_cost(plan, s, &largest);
     double kept = head.forward, backward = head.backward;
     if (plan->recompute) { /* one layer at a time, and gradients of their inputs */
-        kept += inputs_of_layers(&s);
-        backward += s.layers * s.rows * s.width + largest.forward + largest.backward;
+        kept += inputs_of_layers(s);
+        backward += s->layers * s->rows * s->width + largest.forward + largest.backward;
     } else {
-        kept += s.rows * s.width * (s.rotary ? 1 : 3) + layers.forward;
+        kept += s->rows * s->width * (s->rotary ? 1 : 3) + layers.forward;
         backward += layers.backward;
     }
     double peak = kept + larger(head.backward + head_temporary, backward);
     return (RgPassCost){.kept = sizeof(RgReal) * kept,
                         .peak = sizeof(RgReal) * peak,
-                        .temporary = sizeof(RgReal) * larger(head_temporary, scores_temporary(&s)),
                         .flops = layers.forward_flops * (plan->recompute ? 2 : 1) +
                                  layers.backward_flops + head.forward_flops + head.backward_flops};
+}
+
+RgPassCost rg_transformer_training_cost(const RgTransformerPlan *plan, const RgPassLoad *load) {
+    Sizes s = sizes_of(plan, load);
+    double temporary;
+    Cost head = head_cost(plan, &s, &temporary);
+    return recorded_cost(plan, &s, head, temporary);
+}
+
+RgPassCost rg_transformer_likelihood_cost(const RgTransformerPlan *plan, const RgPassLoad *load) {
+    Sizes s = sizes_of(plan, load);
+    double temporary;
+    Cost head = likelihood_cost(plan, &s, &temporary);
+    return recorded_cost(plan, &s, head, temporary);
 }
 
 RgPassCost rg_transformer_values_cost(const RgTransformerPlan *plan, const RgPassLoad *load) {
@@ -290,12 +332,24 @@ RgPassCost rg_transformer_values_cost(const RgTransformerPlan *plan, const RgPas
     double head_temporary;
     Cost largest, layers = layers_cost(&still, &s, &largest);
     Cost head = head_cost(plan, &s, &head_temporary);
-    double tiles = (double)rg_threads() * TILE_NUMBERS + 2 * MOST_PIECES * s.asked;
+    double tiles = (double)rg_threads() * TILE_NUMBERS + 2 * head_pieces(&s) * s.asked;
     double one = largest.forward + scores_temporary(&s);
     return (RgPassCost){.peak = sizeof(RgReal) *
                                 (inputs_of_layers(&s) + larger(one, head.forward + tiles)),
-                        .temporary = sizeof(RgReal) * tiles,
                         .flops = layers.forward_flops + head.forward_flops};
+}
+
+/* Both operands of the largest product of the caller's thread, and of a tile of the head on every
+ * other; see core/tensor/blas.c. */
+double rg_transformer_rounded_bytes(const RgTransformerPlan *plan, const RgPassLoad *load) {
+    if (plan->precision != RG_PRECISION_BF16)
+        return 0;
+    Sizes s = sizes_of(plan, load);
+    double widest = larger(s.width, s.hidden), rows = s.rows * widest;
+    double tokens = larger(TILE_TOKENS, ceil(s.vocabulary / head_pieces(&s)));
+    double tile = larger(tokens, TILE_ROWS) * s.width + TILE_ROWS * larger(tokens, s.width);
+    double own = rows + larger(rows, s.width * widest);
+    return sizeof(RgBf16) * (larger(own, tile) + ((double)rg_threads() - 1) * tile);
 }
 
 /* ---- sampling ---- */

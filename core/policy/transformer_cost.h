@@ -11,6 +11,7 @@ typedef struct RgTransformerPlan {
     int64_t vocabulary;
     RgAdapter adapter; /* rank 0: all weights are trained */
     bool recompute;
+    RgPrecision precision; /* of training */
 } RgTransformerPlan;
 
 /* Sequences of a pass, as long as they may be: so many prompts, `copies` responses to each. */
@@ -20,10 +21,8 @@ typedef struct RgPassLoad {
 } RgPassLoad;
 
 typedef struct RgPassCost {
-    double kept;      /* bytes that forward leaves for backward */
-    double peak;      /* bytes on the tape at most, backward included where it is asked for */
-    double arena;     /* the same with what is lost at the ends of blocks */
-    double temporary; /* of these, what an operator takes for itself at most */
+    double kept; /* bytes that forward leaves for backward */
+    double peak; /* bytes on the tape at most, backward included where it is asked for */
     double flops;
 } RgPassCost;
 
@@ -34,9 +33,14 @@ RgStatus rg_transformer_plan(const RgTransformerOptions *options, int64_t vocabu
 int64_t rg_transformer_plan_weights(const RgTransformerPlan *plan); /* numbers, the adapter's not */
 int64_t rg_transformer_plan_trained(const RgTransformerPlan *plan); /* numbers */
 
-/* Log-probabilities with their gradient, and without. */
+/* Log-probabilities with their gradient, and without; and their sum with its gradient, as
+ * rg_policy_log_likelihood makes it. */
 RgPassCost rg_transformer_training_cost(const RgTransformerPlan *plan, const RgPassLoad *load);
 RgPassCost rg_transformer_values_cost(const RgTransformerPlan *plan, const RgPassLoad *load);
+RgPassCost rg_transformer_likelihood_cost(const RgTransformerPlan *plan, const RgPassLoad *load);
+
+/* Bytes that products in bf16 keep for rounded copies of their operands; 0 in fp32. */
+double rg_transformer_rounded_bytes(const RgTransformerPlan *plan, const RgPassLoad *load);
 
 /* Sampling: bytes of the decoder, with all its cache filled, and operations. */
 double rg_transformer_sampling_bytes(const RgTransformerPlan *plan, const RgPassLoad *load);

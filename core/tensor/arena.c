@@ -140,18 +140,3 @@ size_t rg_arena_used(const RgArena *arena) {
 size_t rg_arena_peak(const RgArena *arena) {
     return arena->peak;
 }
-
-double rg_arena_estimate(double bytes, double piece) {
-    double size = (double)first_block, left = bytes, lost = 0;
-    while (left > size - piece / 2) {
-        if (size > piece) {
-            left -= size - piece / 2;
-            lost += piece / 2;
-        }
-        if (size < (double)largest_growth)
-            size *= 2;
-        else if (size <= piece)
-            break; /* every piece has a block of its own */
-    }
-    return bytes + lost;
-}

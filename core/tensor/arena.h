@@ -32,10 +32,6 @@ void rg_arena_reset(RgArena *arena); /* rewind to empty */
 size_t rg_arena_used(const RgArena *arena);
 size_t rg_arena_peak(const RgArena *arena);
 
-/* Memory that an arena will use for so many bytes, given out in pieces of about that size: a block
- * ends with what the next piece does not fit into, half a piece on average. */
-double rg_arena_estimate(double bytes, double piece);
-
 /* Array of `count` elements of a type. */
 #define RG_ARENA_ARRAY(arena, type, count)                                                         \
     ((type *)rg_arena_allocate((arena), sizeof(type) * (size_t)(count)))
