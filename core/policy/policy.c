@@ -161,6 +161,19 @@ RgStatus rg_policy_set_precision(RgPolicy *policy, RgPrecision precision, RgErro
     return RG_OK;
 }
 
+RgStatus rg_policy_check_storage(const RgPolicyType *type, RgPrecision storage, RgError *error) {
+    if (type && storage != RG_PRECISION_FP32 && !type->takes_storage)
+        return rg_fail(error, RG_E_USAGE, "a %s policy is stored in fp32 only", type->name);
+    return RG_OK;
+}
+
+RgStatus rg_policy_store(RgPolicy *policy, RgPrecision storage, RgError *error) {
+    RG_TRY(rg_policy_check_storage(policy->type, storage, error));
+    if (storage == RG_PRECISION_BF16)
+        rg_parameters_round(policy->parameters);
+    return RG_OK;
+}
+
 static RgStatus unknown_kind(const char *kind, RgError *error) {
     const char *names[16] = {NULL};
     for (int i = 0; rg_policy_types[i] && i < 15; i++)

@@ -92,6 +92,7 @@ typedef struct RgPolicyType {
     /* Add the adapter to a copy of the weights. */
     void (*merge)(const RgPolicy *policy, RgParameters *weights);
     bool takes_precision; /* its log-probabilities are matrix products, which can be in bf16 */
+    bool takes_storage;   /* its passes take matrices that are stored in bf16 */
 } RgPolicyType;
 
 struct RgPolicy {
@@ -135,6 +136,11 @@ void rg_policy_drop(RgPolicy *policy, const RgRandom *stream);
  * check. */
 RgStatus rg_policy_set_precision(RgPolicy *policy, RgPrecision precision, RgError *error);
 RgStatus rg_policy_check_precision(const RgPolicyType *type, RgPrecision precision, RgError *error);
+/* Store the matrices of a frozen policy so from now on: in bf16 at half the memory, and rounded to
+ * it. Clones and merged policies have them in fp32 again, with what they are rounded to. RG_E_USAGE
+ * where the kind takes no such weights; the check is as that of precision. */
+RgStatus rg_policy_store(RgPolicy *policy, RgPrecision storage, RgError *error);
+RgStatus rg_policy_check_storage(const RgPolicyType *type, RgPrecision storage, RgError *error);
 /* A policy of a kind with nothing in it: parameters created and empty, state NULL. For loaders. */
 RgPolicy *rg_policy_new(const RgPolicyType *type);
 

@@ -669,4 +669,5 @@ const RgPolicyType rg_policy_transformer = {
     .adapt = rg_transformer_adapt,
     .merge = rg_transformer_merge,
     .takes_precision = true,
+    .takes_storage = true,
 };
