@@ -94,7 +94,7 @@ static void show(const RgTrialPlan *plan, const RgTrialCost *cost, bool exact) {
     tell("optimizer", cost->optimizer, "B", "", exact);
     tell("activations", cost->activations, "B", "with their gradients", exact);
     tell("evaluated passes", cost->values, "B", "of policy and reference", exact);
-    tell("rounded copies", cost->rounded, "B", "of what is multiplied in bf16", exact);
+    tell("operands", cost->copies, "B", "in bf16, or widened from it", exact);
     tell("largest temporary", cost->temporary, "B", cost->temporary_of ? cost->temporary_of : "",
          exact);
     tell(cost->left_out ? "in all, at least" : "in all, at the peak", cost->total, "B", "", exact);

@@ -160,7 +160,7 @@ static void plan_step(const RgTrialPlan *plan, const RgTransformerPlan *model, R
     RgPassLoad whole = of_prompts(load, part), all = of_prompts(load, batch);
     RgPassCost pass = pass_cost(a, model, load, part);
     cost->activations = pass.peak;
-    cost->rounded = rg_transformer_rounded_bytes(model, &whole);
+    cost->copies = rg_transformer_copies_bytes(model, &whole);
     if (a->step) {
         cost->left_out = "operations and second derivatives, which are the algorithm's own";
         return;
@@ -197,10 +197,18 @@ static void plan_parameters(const RgTrialPlan *plan, int64_t trained, int64_t we
     cost->loading = whole * (plan->policy.weights[0] ? 3 : 2); /* the file; values and gradient */
 }
 
+/* Frozen weights of which so many numbers are in matrices. */
+static void plan_storage(const RgTrialPlan *plan, int64_t matrices, RgTrialCost *cost) {
+    if (plan->policy.reference_storage == RG_PRECISION_BF16)
+        cost->reference = (double)rg_aligned_room(sizeof(RgBf16) * (size_t)matrices) +
+                          bytes_of(cost->frozen - matrices);
+}
+
 static void plan_transformer(const RgTrialPlan *plan, RgTransformerPlan *model, RgPassLoad load,
                              RgTrialCost *cost) {
     model->recompute = plan->policy.recompute;
     model->precision = (RgPrecision)plan->policy.precision;
+    model->storage = (RgPrecision)plan->policy.reference_storage;
     cost->prompt_length = load.prompt_length;
     cost->response_length = load.response_length;
     int64_t part = plan->training.micro_batch;
@@ -223,13 +231,14 @@ RgStatus rg_plan_trial(RgPlanner *planner, const RgTrialPlan *plan, RgTrialCost 
     if (model.vocabulary > 0) {
         plan_parameters(plan, rg_transformer_plan_trained(&model),
                         rg_transformer_plan_weights(&model), cost);
+        plan_storage(plan, rg_transformer_plan_matrices(&model), cost);
         plan_transformer(plan, &model, longest_load(plan, &planner->environment->course), cost);
     } else {
         plan_parameters(plan, small, small, cost);
         cost->left_out = "passes, which are small";
     }
     double training = cost->weights + cost->reference + cost->gradients + cost->optimizer +
-                      cost->activations + cost->values + cost->rounded + cost->temporary;
+                      cost->activations + cost->values + cost->copies + cost->temporary;
     cost->total = cost->program + (training > cost->loading ? training : cost->loading);
     return RG_OK;
 }

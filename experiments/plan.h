@@ -14,7 +14,7 @@ typedef struct RgTrialCost {
     double weights, reference, gradients, optimizer;
     double activations; /* of a pass of a step, from forward to the end of backward */
     double values;      /* of the largest pass without gradients; its memory is kept */
-    double rounded;     /* copies of what is multiplied in bf16 */
+    double copies;      /* of what is multiplied, to bf16 or from it */
     double temporary;   /* the largest of what comes and goes beside all this … */
     const char *temporary_of;
     double loading; /* weights, before training begins */

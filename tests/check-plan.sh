@@ -40,7 +40,7 @@ lines 6000 200 >data/test.jsonl
 cat >plan.cfg <<END
 name = "plan";
 seeds = [1];
-environment: { type = "text"; data = "data"; tokenizer = "tokenizer.json"; pair_count = 64;
+environment: { type = "text"; data = "data"; tokenizer = "tokenizer.json"; pair_count = 32;
     response_limit = 48; test_prompts = 128; };
 policy: { type = "transformer"; width = 192; layers = 3; heads = 6; context = 64; };
 optimizer: { learning_rate = 1e-5; };
@@ -78,6 +78,7 @@ column() { # CSV NAME: the number under a heading
 
 check dpo
 check sft -s 'algorithms=({type="sft";})' -s training.micro_batch=5 -s policy.recompute=true
-check adapter -s policy.adapter.rank=8 -s policy.adapter.dropout=0.1 -s 'policy.adapter.targets=all'
+check adapter -s policy.adapter.rank=8 -s policy.adapter.dropout=0.1 \
+    -s 'policy.adapter.targets=all' -s policy.reference_storage=bf16
 check online -s 'algorithms=({type="online-dpo"; mixture=0.5;})' -s training.micro_batch=10
 [[ $failures -eq 0 ]]

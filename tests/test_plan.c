@@ -51,8 +51,15 @@ static void near(const char *what, double planned, double found, double toleranc
                        what, planned, found, 100 * (planned / found - 1));
 }
 
+static int64_t numbers_rounded(const RgParameters *parameters) {
+    int64_t count = 0;
+    for (int v = 0; v < parameters->view_count; v++)
+        count += parameters->views[v].rounded ? parameters->views[v].count : 0;
+    return count;
+}
+
 static void check(const RgTransformerOptions *options, const RgAdapterOptions *adapter,
-                  bool recompute) {
+                  bool recompute, RgPrecision storage) {
     RgError error = {0};
     RgPolicy *original = NULL, *policy;
     RgTransformerPlan plan;
@@ -61,9 +68,15 @@ static void check(const RgTransformerOptions *options, const RgAdapterOptions *a
         rg_parameters_fill_normal(original->parameters, v, 0.05, rg_random_root(3));
     cr_assert_eq(rg_transformer_plan(options, VOCABULARY, adapter, &plan, &error), RG_OK);
     policy = original;
+    if (storage == RG_PRECISION_BF16) {
+        rg_parameters_freeze(original->parameters);
+        cr_assert_eq(rg_policy_store(original, storage, &error), RG_OK);
+        cr_expect_eq(rg_transformer_plan_matrices(&plan), numbers_rounded(original->parameters));
+    }
     if (adapter->rank > 0)
         cr_assert_eq(rg_policy_adapt(original, adapter, rg_random_root(1), &policy, &error), RG_OK);
     plan.recompute = policy->recompute = recompute;
+    plan.storage = storage;
     cr_expect_eq(rg_transformer_plan_weights(&plan), rg_policy_weights(policy)->count);
     cr_expect_eq(rg_transformer_plan_trained(&plan), policy->parameters->count);
 
@@ -112,20 +125,26 @@ static void check(const RgTransformerOptions *options, const RgAdapterOptions *a
 }
 
 Test(plan, of_a_llama_is_what_it_takes) {
-    check(&model, &none, false);
-    check(&model, &none, true);
+    check(&model, &none, false, RG_PRECISION_FP32);
+    check(&model, &none, true, RG_PRECISION_FP32);
 }
 
 Test(plan, of_a_gpt2_is_what_it_takes) {
     RgTransformerOptions options = gpt2();
-    check(&options, &none, false);
-    check(&options, &none, true);
+    check(&options, &none, false, RG_PRECISION_FP32);
+    check(&options, &none, true, RG_PRECISION_FP32);
 }
 
 Test(plan, of_an_adapter_is_what_it_takes) {
     RgTransformerOptions options = gpt2();
-    check(&model, &some, false);
-    check(&model, &all, false);
-    check(&model, &all, true);
-    check(&options, &all, false);
+    check(&model, &some, false, RG_PRECISION_FP32);
+    check(&model, &all, false, RG_PRECISION_FP32);
+    check(&model, &all, true, RG_PRECISION_FP32);
+    check(&options, &all, false, RG_PRECISION_FP32);
+}
+
+Test(plan, of_an_adapter_beside_weights_in_bf16_is_what_it_takes) {
+    RgTransformerOptions options = gpt2();
+    check(&model, &all, false, RG_PRECISION_BF16);
+    check(&options, &some, true, RG_PRECISION_BF16);
 }

@@ -20,7 +20,8 @@ enum {
     LEAST_ROWS = 32,
     ATTENTION_BLOCK = 64,
 };
-enum { LANES = 16 }; /* of core/policy/transformer_decoder.c */
+enum { WIDENED = 64 * 1024, LEAST_COLUMNS = 32 }; /* of core/tensor/blas.c */
+enum { LANES = 16 };                              /* of core/policy/transformer_decoder.c */
 
 /* Numbers and operations of some part of a pass. */
 typedef struct Cost {
@@ -99,6 +100,19 @@ RgStatus rg_transformer_plan(const RgTransformerOptions *options, int64_t vocabu
     return RG_OK;
 }
 
+int64_t rg_transformer_plan_matrices(const RgTransformerPlan *plan) {
+    const RgTransformerOptions *o = &plan->options;
+    RgPassLoad none = {0};
+    Sizes s = sizes_of(plan, &none);
+    Matrix matrices[MATRICES];
+    matrices_of(&s, matrices);
+    double layer = 0, tables = s.vocabulary * s.width * (o->tied ? 1 : 2);
+    for (int i = 0; i < MATRICES; i++)
+        if (rg_transformer_view(o, 0, matrices[i].weight) >= 0)
+            layer += matrices[i].out * matrices[i].in;
+    return (int64_t)(tables + (s.rotary ? 0 : (double)o->context * s.width) + s.layers * layer);
+}
+
 int64_t rg_transformer_plan_weights(const RgTransformerPlan *plan) {
     const RgTransformerOptions *o = &plan->options;
     RgPassLoad none = {0};
@@ -108,15 +122,10 @@ int64_t rg_transformer_plan_weights(const RgTransformerPlan *plan) {
     double norm = o->norm == RG_NORM_LAYER ? 2 * s.width : s.width, layer = 2 * norm;
     static const enum LayerWeight bias[] = {QUERY_BIAS, KEY_BIAS, VALUE_BIAS, OUTPUT_BIAS,
                                             GATE_BIAS,  UP_BIAS,  DOWN_BIAS};
-    for (int i = 0; i < MATRICES; i++) {
-        if (rg_transformer_view(o, 0, matrices[i].weight) >= 0)
-            layer += matrices[i].out * matrices[i].in;
+    for (int i = 0; i < MATRICES; i++)
         if (rg_transformer_view(o, 0, bias[i]) >= 0)
             layer += matrices[i].out;
-    }
-    double tables = s.vocabulary * s.width * (o->tied ? 1 : 2);
-    return (int64_t)(tables + (s.rotary ? 0 : (double)o->context * s.width) + s.layers * layer +
-                     norm);
+    return rg_transformer_plan_matrices(plan) + (int64_t)(s.layers * layer + norm);
 }
 
 int64_t rg_transformer_plan_trained(const RgTransformerPlan *plan) {
@@ -319,6 +328,8 @@ RgPassCost rg_transformer_training_cost(const RgTransformerPlan *plan, const RgP
 }
 
 RgPassCost rg_transformer_likelihood_cost(const RgTransformerPlan *plan, const RgPassLoad *load) {
+    if (plan->adapter.rank > 0 && plan->storage == RG_PRECISION_BF16)
+        return rg_transformer_training_cost(plan, load); /* see rg_log_likelihood */
     Sizes s = sizes_of(plan, load);
     double temporary;
     Cost head = likelihood_cost(plan, &s, &temporary);
@@ -341,15 +352,28 @@ RgPassCost rg_transformer_values_cost(const RgTransformerPlan *plan, const RgPas
 
 /* Both operands of the largest product of the caller's thread, and of a tile of the head on every
  * other; see core/tensor/blas.c. */
-double rg_transformer_rounded_bytes(const RgTransformerPlan *plan, const RgPassLoad *load) {
+static double rounded_bytes(const RgTransformerPlan *plan, const Sizes *all) {
     if (plan->precision != RG_PRECISION_BF16)
         return 0;
-    Sizes s = sizes_of(plan, load);
+    Sizes s = *all;
     double widest = larger(s.width, s.hidden), rows = s.rows * widest;
     double tokens = larger(TILE_TOKENS, ceil(s.vocabulary / head_pieces(&s)));
     double tile = larger(tokens, TILE_ROWS) * s.width + TILE_ROWS * larger(tokens, s.width);
     double own = rows + larger(rows, s.width * widest);
     return sizeof(RgBf16) * (larger(own, tile) + ((double)rg_threads() - 1) * tile);
+}
+
+/* Of every thread: columns of a product, or a tile of the head. */
+static double widened_bytes(const RgTransformerPlan *plan, const Sizes *s) {
+    if (plan->storage != RG_PRECISION_BF16)
+        return 0;
+    double block = larger(WIDENED, LEAST_COLUMNS * larger(s->width, s->hidden));
+    return sizeof(RgReal) * (double)rg_threads() * larger(block, TILE_TOKENS * s->width);
+}
+
+double rg_transformer_copies_bytes(const RgTransformerPlan *plan, const RgPassLoad *load) {
+    Sizes s = sizes_of(plan, load);
+    return rounded_bytes(plan, &s) + widened_bytes(plan, &s);
 }
 
 /* ---- sampling ---- */

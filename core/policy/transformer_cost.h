@@ -12,6 +12,7 @@ typedef struct RgTransformerPlan {
     RgAdapter adapter; /* rank 0: all weights are trained */
     bool recompute;
     RgPrecision precision; /* of training */
+    RgPrecision storage;   /* of frozen weights */
 } RgTransformerPlan;
 
 /* Sequences of a pass, as long as they may be: so many prompts, `copies` responses to each. */
@@ -31,7 +32,8 @@ RgStatus rg_transformer_plan(const RgTransformerOptions *options, int64_t vocabu
                              const RgAdapterOptions *adapter, RgTransformerPlan *plan,
                              RgError *error);
 int64_t rg_transformer_plan_weights(const RgTransformerPlan *plan); /* numbers, the adapter's not */
-int64_t rg_transformer_plan_trained(const RgTransformerPlan *plan); /* numbers */
+int64_t rg_transformer_plan_matrices(const RgTransformerPlan *plan); /* of these, in matrices */
+int64_t rg_transformer_plan_trained(const RgTransformerPlan *plan);  /* numbers */
 
 /* Log-probabilities with their gradient, and without; and their sum with its gradient, as
  * rg_policy_log_likelihood makes it. */
@@ -39,8 +41,9 @@ RgPassCost rg_transformer_training_cost(const RgTransformerPlan *plan, const RgP
 RgPassCost rg_transformer_values_cost(const RgTransformerPlan *plan, const RgPassLoad *load);
 RgPassCost rg_transformer_likelihood_cost(const RgTransformerPlan *plan, const RgPassLoad *load);
 
-/* Bytes that products in bf16 keep for rounded copies of their operands; 0 in fp32. */
-double rg_transformer_rounded_bytes(const RgTransformerPlan *plan, const RgPassLoad *load);
+/* Bytes that products keep for copies of their operands: rounded to bf16, where training is in
+ * bf16, or widened from it, where frozen weights are stored so. */
+double rg_transformer_copies_bytes(const RgTransformerPlan *plan, const RgPassLoad *load);
 
 /* Sampling: bytes of the decoder, with all its cache filled, and operations. */
 double rg_transformer_sampling_bytes(const RgTransformerPlan *plan, const RgPassLoad *load);
