@@ -37,8 +37,6 @@ RgTensor *rg_policy_log_likelihood(RgTape *tape, RgPolicy *policy, const RgSeque
 static void run_values(RgPolicy *policy, RgPrecision precision, Forward forward,
                        const RgSequences *sequences, int64_t width, double *out) {
     enum { AT_ONCE = 64 };
-    if (!policy->tape)
-        policy->tape = rg_tape_create();
     RgTape *tape = policy->tape;
     double before = rg_tape_flops(tape);
     rg_tape_record(tape, false);
@@ -110,6 +108,7 @@ RgPolicy *rg_policy_new(const RgPolicyType *type) {
     RgPolicy *policy = rg_allocate(sizeof *policy);
     policy->type = type;
     policy->parameters = rg_parameters_create();
+    policy->tape = rg_tape_create();
     return policy;
 }
 
@@ -118,7 +117,8 @@ void rg_policy_destroy(RgPolicy *policy) {
         return;
     if (policy->state && !policy->shares_state)
         policy->type->destroy(policy);
-    rg_tape_destroy(policy->tape);
+    if (!policy->shares_state)
+        rg_tape_destroy(policy->tape);
     rg_parameters_destroy(policy->parameters);
     free(policy);
 }
@@ -131,6 +131,7 @@ RgPolicy *rg_policy_clone(const RgPolicy *policy, bool frozen) {
     clone->adapter = policy->adapter;
     clone->recompute = policy->recompute;
     clone->state = policy->state;
+    clone->tape = policy->tape;
     clone->shares_state = true;
     clone->precision = policy->precision;
     return clone;
@@ -157,6 +158,19 @@ RgStatus rg_policy_check_precision(const RgPolicyType *type, RgPrecision precisi
 RgStatus rg_policy_set_precision(RgPolicy *policy, RgPrecision precision, RgError *error) {
     RG_TRY(rg_policy_check_precision(policy->type, precision, error));
     policy->precision = precision;
+    return RG_OK;
+}
+
+RgStatus rg_policy_check_storage(const RgPolicyType *type, RgPrecision storage, RgError *error) {
+    if (type && storage != RG_PRECISION_FP32 && !type->takes_storage)
+        return rg_fail(error, RG_E_USAGE, "a %s policy is stored in fp32 only", type->name);
+    return RG_OK;
+}
+
+RgStatus rg_policy_store(RgPolicy *policy, RgPrecision storage, RgError *error) {
+    RG_TRY(rg_policy_check_storage(policy->type, storage, error));
+    if (storage == RG_PRECISION_BF16)
+        rg_parameters_round(policy->parameters);
     return RG_OK;
 }
 

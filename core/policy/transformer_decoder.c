@@ -332,13 +332,15 @@ static const RgReal *weight_of(const Decoder *d, int64_t layer, enum LayerWeight
     return view < 0 ? NULL : d->parameters->value + d->parameters->views[view].offset;
 }
 
-/* A matrix with what the adapter adds to it, to be freed; NULL where it adds nothing. */
-static RgReal *adapted_matrix(const Decoder *d, int64_t layer, enum LayerWeight weight) {
-    if (rg_transformer_adapter_view(&d->policy->adapter, layer, weight) < 0)
-        return NULL;
+/* A copy of a matrix with what the adapter adds to it, to be freed; NULL where the matrix can be
+ * read as it lies. */
+static RgReal *copied_matrix(const Decoder *d, int64_t layer, enum LayerWeight weight) {
     int view = rg_transformer_view(&d->model->options, layer, weight);
-    size_t bytes = sizeof(RgReal) * (size_t)d->parameters->views[view].count;
-    RgReal *matrix = memcpy(rg_allocate_aligned(bytes), weight_of(d, layer, weight), bytes);
+    bool adapted = rg_transformer_adapter_view(&d->policy->adapter, layer, weight) >= 0;
+    if (!adapted && !d->parameters->views[view].rounded)
+        return NULL;
+    RgReal *matrix = rg_allocate_aligned(sizeof *matrix * (size_t)d->parameters->views[view].count);
+    rg_parameters_read(d->parameters, view, matrix);
     rg_transformer_add_adapter(d->policy, layer, weight, matrix);
     return matrix;
 }
@@ -352,11 +354,11 @@ typedef struct Stack {
 static Panels layer_panels(const Decoder *d, int64_t layer, Stack stack) {
     int64_t in = 0, out = 0, first[3] = {0};
     const RgReal *value[3] = {NULL}, *bias[3] = {NULL};
-    RgReal *adapted[3] = {NULL};
+    RgReal *copied[3] = {NULL};
     for (int i = 0; i < stack.count; i++) {
         int view = rg_transformer_view(&d->model->options, layer, stack.weight[i]);
-        adapted[i] = adapted_matrix(d, layer, stack.weight[i]);
-        value[i] = adapted[i] ? adapted[i] : weight_of(d, layer, stack.weight[i]);
+        copied[i] = copied_matrix(d, layer, stack.weight[i]);
+        value[i] = copied[i] ? copied[i] : weight_of(d, layer, stack.weight[i]);
         bias[i] = weight_of(d, layer, stack.bias[i]);
         first[i] = out;
         out += d->parameters->views[view].size[0];
@@ -376,19 +378,20 @@ static Panels layer_panels(const Decoder *d, int64_t layer, Stack stack) {
         panel_fill(&p, panel, row);
     }
     for (int i = 0; i < stack.count; i++)
-        free(adapted[i]);
+        free(copied[i]);
     return p;
 }
 
 static Panels head_panels(const Decoder *d) {
     int view = rg_transformer_head_view(&d->model->options);
-    const RgReal *value = d->parameters->value + d->parameters->views[view].offset;
     Panels p = panels_new(d->model->options.width, d->model->vocabulary, false);
     RG_FOR_PIECES(
         p.count, rg_pieces(p.count, 64), for (int64_t i = first; i < last; i++) {
             const RgReal *row[LANES] = {NULL};
-            for (int64_t o = i * LANES; o < p.out && o < (i + 1) * LANES; o++)
-                row[o % LANES] = value + o * p.in;
+            int64_t start = i * LANES, count = p.out - start < LANES ? p.out - start : LANES;
+            const RgReal *value = rg_parameters_rows(d->parameters, view, start, count);
+            for (int64_t o = 0; o < count; o++)
+                row[o] = value + o * p.in;
             panel_fill(&p, i, row);
         });
     return p;
@@ -492,14 +495,15 @@ static void embed(const Decoder *d, const Group *g) {
     const RgTransformerOptions *o = &d->model->options;
     const RgParameters *p = d->parameters;
     int64_t stride = panels_stride(&d->layers[0].output);
-    const RgReal *table = p->value + p->views[EMBEDDING].offset;
     bool learned = o->positions == RG_POSITIONS_LEARNED;
-    const RgReal *places = learned ? p->value + p->views[POSITION_EMBEDDING].offset : NULL;
     for (int64_t r = 0; r < g->count; r++) {
         RgReal *x = d->work.x + (g->first + r) * stride;
-        memcpy(x, table + g->rows[r].token * o->width, sizeof *x * (size_t)o->width);
+        memcpy(x, rg_parameters_rows(p, EMBEDDING, g->rows[r].token, 1),
+               sizeof *x * (size_t)o->width);
+        const RgReal *place =
+            learned ? rg_parameters_rows(p, POSITION_EMBEDDING, g->rows[r].position, 1) : NULL;
         for (int64_t c = 0; learned && c < o->width; c++)
-            x[c] += places[g->rows[r].position * o->width + c];
+            x[c] += place[c];
     }
 }
 

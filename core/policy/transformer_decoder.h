@@ -16,6 +16,10 @@ typedef struct RgDecoderRoom {
     int64_t rows;                   /* most rows of a step */
 } RgDecoderRoom;
 
+/* The room that sampling so many sequences takes. */
+RgDecoderRoom rg_transformer_sampling_room(const RgTransformerOptions *options, int64_t sequences,
+                                           int64_t longest_prompt, int64_t response_limit);
+
 /* One token to read. */
 typedef struct RgDecoderRow {
     int32_t token;
