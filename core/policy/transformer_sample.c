@@ -18,9 +18,9 @@ enum {
     LEAST_SLOTS = 16,
     PROMPT_ROWS = 256, /* of prompts read in one step, but one prompt is always read whole */
 };
-/* Numbers that the cache of keys and values may have, unless slots get too few. Beside small weights
- * it had better stay near the processor; large ones are worth reading for as many as there is room
- * for. */
+/* Numbers that the cache of keys and values may have, unless slots get too few. Beside small
+ * weights it had better stay near the processor; large ones are worth reading for as many as there
+ * is room for. */
 static const double cache_beside_small = 1 << 21, cache_beside_large = 1 << 28;
 
 /* A prompt in the cache. */
