@@ -244,6 +244,13 @@ static inline void span_mix(const Heads *heads, const RgReal *weight, const Span
             to[0] = low;
             to[1] = high;
         }
+        if (d + LANES <= size) {
+            Lanes *to = (Lanes *)(out + d), sum = to[0];
+            for (int64_t j = 0; j < span->length; j++)
+                sum += weight[j] * *(const Lanes *)(v + j * row + d);
+            to[0] = sum;
+            d += LANES;
+        }
         for (int64_t j = 0; d < size && j < span->length; j++)
 #pragma omp simd
             for (int64_t e = d; e < size; e++)
