@@ -2,6 +2,7 @@
  * elsewhere; files of weights are in policy_file.c. */
 #include "core/policy/policy.h"
 
+#include "core/tensor/parallel.h"
 #include "core/tensor/profile.h"
 
 #include <math.h>
@@ -32,25 +33,40 @@ RgTensor *rg_policy_log_likelihood(RgTape *tape, RgPolicy *policy, const RgSeque
     return rg_sum(tape, rg_policy_logprob(tape, policy, sequences));
 }
 
+/* Tapes for so many threads, with nothing recorded on them. */
+static void make_tapes(RgPolicy *policy, int count) {
+    if (policy->tape_count >= count)
+        return;
+    policy->tapes = rg_reallocate(policy->tapes, (size_t)count, sizeof(RgTape *));
+    for (; policy->tape_count < count; policy->tape_count++) {
+        policy->tapes[policy->tape_count] = rg_tape_create();
+        rg_tape_record(policy->tapes[policy->tape_count], false);
+    }
+}
+
+/* Rows of `width` numbers per sequence, of sequences [first, last). */
+static void run_part(RgPolicy *policy, RgTape *tape, Forward forward, const RgSequences *sequences,
+                     int64_t first, int64_t last, int64_t width, double *out) {
+    RgSequences view = rg_sequences_view(
+        sequences, first, last, RG_ARENA_ARRAY(rg_tape_arena(tape), int64_t, last - first + 1));
+    RgTensor *y = forward(policy, tape, policy->parameters, &view);
+    for (int64_t i = 0; i < (last - first) * width; i++)
+        out[i] = y->data[i];
+    rg_tape_reset(tape);
+}
+
 /* Rows of `width` numbers per sequence, nothing recorded. So many sequences at a time bound the
  * memory; an even number, so that pairs, whose prompt is read once, stay together. */
 static void run_values(RgPolicy *policy, RgPrecision precision, Forward forward,
                        const RgSequences *sequences, int64_t width, double *out) {
     enum { AT_ONCE = 64 };
-    if (!policy->tape)
-        policy->tape = rg_tape_create();
-    RgTape *tape = policy->tape;
+    make_tapes(policy, 1);
+    RgTape *tape = policy->tapes[0];
     double before = rg_tape_flops(tape);
-    rg_tape_record(tape, false);
     rg_tape_use_precision(tape, precision);
     for (int64_t first = 0; first < sequences->count; first += AT_ONCE) {
         int64_t last = first + AT_ONCE < sequences->count ? first + AT_ONCE : sequences->count;
-        RgSequences view = rg_sequences_view(
-            sequences, first, last, RG_ARENA_ARRAY(rg_tape_arena(tape), int64_t, last - first + 1));
-        RgTensor *y = forward(policy, tape, policy->parameters, &view);
-        for (int64_t i = first * width; i < last * width; i++)
-            out[i] = y->data[i - first * width];
-        rg_tape_reset(tape);
+        run_part(policy, tape, forward, sequences, first, last, width, out + first * width);
     }
     policy->flops += rg_tape_flops(tape) - before;
 }
@@ -63,6 +79,34 @@ void rg_policy_training_values(RgPolicy *policy, const RgSequences *sequences, d
     run_values(policy, policy->precision, policy->type->logprob, sequences, 1, logprob);
 }
 
+/* Pair `pair`, on the tape of the thread that runs this. */
+static void run_pair(RgPolicy *policy, const RgSequences *sequences, int64_t pair,
+                     RgPairValues *values) {
+    RgTape *tape = policy->tapes[rg_thread_number()];
+    double before = rg_tape_flops(tape);
+    rg_tape_use_precision(tape, policy->precision);
+    run_part(policy, tape, policy->type->logprob, sequences, 2 * pair, 2 * pair + 2, 1,
+             values->logprob);
+    values->flops = rg_tape_flops(tape) - before;
+}
+
+void rg_policy_pair_values(RgPolicy *policy, const RgSequences *sequences, RgPairValues *values) {
+    int64_t count = sequences->count / 2;
+    double start = rg_clock_seconds(), flops = 0;
+    make_tapes(policy, rg_threads());
+    rg_profile_lap("other", false);
+    bool held = rg_profile_hold(true); /* it hears one thread only */
+    RG_FOR_TASKS(count, count > 1, run_pair(policy, sequences, task, &values[task]));
+    rg_profile_hold(held);
+    for (int64_t i = 0; i < count; i++)
+        flops += values[i].flops;
+    rg_profile_flops(flops);
+    rg_profile_lap("log-probabilities of pairs", false);
+    double seconds = rg_clock_seconds() - start;
+    for (int64_t i = 0; i < count; i++)
+        values[i].seconds = flops > 0 ? seconds * values[i].flops / flops : 0;
+}
+
 void rg_policy_features(RgPolicy *policy, const RgSequences *sequences, double *features) {
     run_values(policy, RG_PRECISION_FP32, policy->type->features, sequences,
                rg_policy_feature_count(policy), features);
@@ -70,6 +114,40 @@ void rg_policy_features(RgPolicy *policy, const RgSequences *sequences, double *
 
 int64_t rg_policy_feature_count(const RgPolicy *policy) {
     return policy->type->feature_count(policy);
+}
+
+/* ---- what the values hang on ---- */
+
+static RgDigest digest_text(RgDigest digest, const char *text) {
+    return rg_digest(digest, text, strlen(text));
+}
+
+/* Pieces on whichever thread is free, then the pieces' digests. */
+static RgDigest digest_parameters(RgDigest digest, const RgParameters *parameters) {
+    RgDigest piece_digest[RG_PIECES_MOST] = {{{0}}};
+    RG_FOR_PIECES(parameters->count, rg_pieces(parameters->count, RG_LEAST_NUMBERS),
+                  piece_digest[piece] = rg_digest(digest, parameters->value + first,
+                                                  sizeof(RgReal) * (size_t)(last - first)));
+    return rg_digest(digest, piece_digest, sizeof piece_digest);
+}
+
+RgDigest rg_policy_digest(const RgPolicy *policy) {
+    char *description = policy->type->describe(policy);
+    char *numbers = rg_string_format("%zu-byte reals, %s", sizeof(RgReal),
+                                     rg_precision_names[policy->precision]);
+    RgDigest digest = digest_text(RG_DIGEST_START, policy->type->name);
+    digest = digest_text(digest, description);
+    digest = digest_text(digest, numbers);
+    digest = digest_parameters(digest, policy->parameters);
+    if (policy->base) {
+        char *adapter = rg_string_format("adapter %lld %.17g %x", (long long)policy->adapter.rank,
+                                         policy->adapter.scale, (unsigned)policy->adapter.targets);
+        digest = digest_parameters(digest_text(digest, adapter), policy->base);
+        free(adapter);
+    }
+    free(numbers);
+    free(description);
+    return digest;
 }
 
 /* ---- sampling ---- */
@@ -118,7 +196,9 @@ void rg_policy_destroy(RgPolicy *policy) {
         return;
     if (policy->state && !policy->shares_state)
         policy->type->destroy(policy);
-    rg_tape_destroy(policy->tape);
+    for (int i = 0; i < policy->tape_count; i++)
+        rg_tape_destroy(policy->tapes[i]);
+    free(policy->tapes);
     rg_parameters_destroy(policy->parameters);
     free(policy);
 }
