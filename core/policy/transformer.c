@@ -663,4 +663,5 @@ const RgPolicyType rg_policy_transformer = {
     .adapt = rg_transformer_adapt,
     .merge = rg_transformer_merge,
     .takes_precision = true,
+    .keeps_values = true,
 };
