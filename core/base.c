@@ -58,16 +58,26 @@ void *rg_allocate(size_t bytes) {
     return memory;
 }
 
+/* Arrays of many megabytes are walked faster on huge pages, where the system has them. */
+static const size_t huge_page = (size_t)2 << 20;
+
+static size_t alignment_of(size_t bytes) {
+    const size_t line = 64;
+    return bytes >= 4 * huge_page ? huge_page : line;
+}
+
+size_t rg_aligned_room(size_t bytes) {
+    size_t alignment = alignment_of(bytes), some = bytes ? bytes : 1;
+    return (some + alignment - 1) / alignment * alignment;
+}
+
 void *rg_allocate_aligned(size_t bytes) {
-    /* Arrays of many megabytes are walked faster on huge pages, where the system has them. */
-    const size_t huge = (size_t)2 << 20, line = 64;
-    size_t alignment = bytes >= 4 * huge ? huge : line;
-    size_t rounded = (bytes + alignment - 1) / alignment * alignment;
-    void *memory = rounded < bytes ? NULL : aligned_alloc(alignment, rounded ? rounded : alignment);
+    size_t rounded = rg_aligned_room(bytes), alignment = alignment_of(bytes);
+    void *memory = rounded < bytes ? NULL : aligned_alloc(alignment, rounded);
     if (!memory)
         out_of_memory(bytes);
 #ifdef MADV_HUGEPAGE
-    if (alignment == huge)
+    if (alignment == huge_page)
         madvise(memory, rounded, MADV_HUGEPAGE); /* a hint; nothing is lost when it is refused */
 #endif
     return memory;

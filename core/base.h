@@ -64,6 +64,7 @@ _Noreturn void rg_assert_failed(const char *condition, const char *file, int lin
  * Freed with free(). */
 void *rg_allocate(size_t bytes);                              /* zeroed */
 void *rg_allocate_aligned(size_t bytes);                      /* to 64 bytes; not zeroed */
+size_t rg_aligned_room(size_t bytes);                         /* bytes that such memory takes */
 void *rg_reallocate(void *memory, size_t count, size_t each); /* new tail not zeroed */
 char *rg_string_copy(const char *text);                       /* NULL gives NULL */
 char *rg_string_format(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -39,6 +39,11 @@ const RgOption rg_policy_part_options[] = {
                      "training, at first order; all else is fp32. bf16 needs a program built "
                      "after configure --with-onednn, and is fast on processors with AVX512_BF16 "
                      "or AMX"),
+    RG_OPTION_CHOICE(
+        RgPolicyOptions, reference_storage, "fp32", rg_precision_names,
+        "how the matrices of a transformer's frozen weights are held: those of the reference, "
+        "which beside an adapter are the policy's own too. bf16 takes half the memory, and is "
+        "computed with in fp32; the policy starts from the same rounded weights"),
     RG_OPTION_END,
 };
 
@@ -139,14 +144,24 @@ static RgStatus resolve_environment(RgTrialPlan *plan, const RgSettings *s, RgEr
                               error);
 }
 
+/* Refuse a setting for a reason, where there is one. */
+static RgStatus refuse(const char *path, const RgSettings *s, const RgError *reason,
+                       RgError *error) {
+    const RgSetting *setting = rg_settings_find(s, path);
+    return setting ? rg_setting_refuse(setting, error, "%s", reason->text)
+                   : rg_fail(error, RG_E_USAGE, "%s: %s", path, reason->text);
+}
+
+/* Of the policy's weights and products; its kind is NULL where it is not known yet. */
 static RgStatus check_precision(const RgTrialPlan *plan, const RgPolicyType *type,
                                 const RgSettings *s, RgError *error) {
+    const RgPolicyOptions *o = &plan->policy;
     RgError reason = {0};
-    if (rg_policy_check_precision(type, (RgPrecision)plan->policy.precision, &reason) == RG_OK)
-        return RG_OK;
-    const RgSetting *setting = rg_settings_find(s, "policy.precision");
-    return setting ? rg_setting_refuse(setting, error, "%s", reason.text)
-                   : rg_fail(error, RG_E_USAGE, "policy.precision: %s", reason.text);
+    if (rg_policy_check_precision(type, (RgPrecision)o->precision, &reason) != RG_OK)
+        return refuse("policy.precision", s, &reason, error);
+    if (rg_policy_check_storage(type, (RgPrecision)o->reference_storage, &reason) != RG_OK)
+        return refuse("policy.reference_storage", s, &reason, error);
+    return RG_OK;
 }
 
 static RgStatus resolve_policy(RgTrialPlan *plan, const RgSettings *s, RgError *error) {

@@ -18,10 +18,11 @@ typedef struct RgExperimentOptions {
 } RgExperimentOptions;
 
 typedef struct RgPolicyOptions {
-    const char *type;    /* tabular, log-linear, transformer */
-    const char *weights; /* file to start from; "": as the type initialises it */
-    bool recompute;      /* layers in backward, in place of keeping what they made */
-    int precision;       /* an RgPrecision */
+    const char *type;      /* tabular, log-linear, transformer */
+    const char *weights;   /* file to start from; "": as the type initialises it */
+    bool recompute;        /* layers in backward, in place of keeping what they made */
+    int precision;         /* an RgPrecision */
+    int reference_storage; /* the same */
 } RgPolicyOptions;
 
 typedef struct RgPartOptions {

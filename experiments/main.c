@@ -2,12 +2,14 @@
 #include "core/tensor/blas.h"
 #include "experiments/command.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 static const RgCommand commands[] = {
     {"run", "run an experiment's trials, or go on with them", rg_command_run},
+    {"plan", "memory and operations that an experiment will take", rg_command_plan},
     {"list", "list algorithms, environments, policies, or an experiment's trials", rg_command_list},
     {"show", "show an algorithm, environment, policy or config part with its options",
      rg_command_show},
@@ -44,7 +46,18 @@ int rg_command_end(RgStatus status, const RgError *error) {
     return status == RG_E_USAGE ? 2 : 1;
 }
 
+/* Large arrays that come and go (decoders, tapes of passes without a gradient) return to the
+ * system. Otherwise glibc raises its threshold as they are freed and keeps them, between ones that
+ * stay, so that what is never needed at the same time adds up. */
+static void return_large_memory(void) {
+#ifdef M_MMAP_THRESHOLD
+    mallopt(M_MMAP_THRESHOLD, 1 << 20);
+    mallopt(M_TRIM_THRESHOLD, 1 << 22);
+#endif
+}
+
 int main(int argc, char **argv) {
+    return_large_memory();
     argp_err_exit_status = 2;
     if (argc < 2) {
         print_help(stderr);

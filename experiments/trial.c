@@ -61,7 +61,10 @@ static RgStatus make_reference(const RgTrialPlan *plan, const RgEnvironment *env
     else
         RG_TRY(rg_policy_create(plan->policy.type, plan->resolved, "policy", &environment->space,
                                 rg_random_named(random, "policy"), &policy, error));
+    rg_parameters_freeze(policy->parameters);
     RgStatus status = rg_policy_set_precision(policy, (RgPrecision)plan->policy.precision, error);
+    if (status == RG_OK)
+        status = rg_policy_store(policy, (RgPrecision)plan->policy.reference_storage, error);
     if (status != RG_OK) {
         rg_policy_destroy(policy);
         return status;
@@ -117,7 +120,6 @@ RgStatus rg_stage_set(RgStage *stage, const RgTrialPlan *plan, RgError *error) {
     if (status == RG_OK)
         status = check_data(stage->reference, &stage->environment->course, error);
     if (status == RG_OK) {
-        rg_parameters_freeze(stage->reference->parameters);
         stage->reference_digest = digest_reference(stage->reference);
         stage->identity = identity;
     } else {
@@ -180,7 +182,7 @@ static double evaluation_beta(const RgTrialPlan *plan) {
 }
 
 static RgStatus record_step(Trial *trial, bool evaluate, RgError *error) {
-    const RgTrainer *trainer = trial->trainer;
+    RgTrainer *trainer = trial->trainer;
     const RgStage *stage = &trial->run->stage;
     const char *names[32];
     double values[32];
@@ -197,6 +199,7 @@ static RgStatus record_step(Trial *trial, bool evaluate, RgError *error) {
         rg_environment_evaluate(stage->environment, trial->policy, stage->reference,
                                 evaluation_beta(trial->plan), random, evaluation);
         rg_profile_lap("evaluation, the rest", false);
+        trainer->meter.peak_memory = rg_peak_memory(); /* it takes more than a step does */
         const char *headline = stage->environment->type->headline;
         rg_progress_note(trial->run->progress, "[%ld/%ld] %s seed %ld step %ld: %s %.4f",
                          (long)trial->run->progress->trial, (long)trial->run->progress->trials,

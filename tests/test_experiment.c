@@ -107,6 +107,12 @@ Test(experiment, a_precision_that_cannot_be_had_is_refused_where_it_stands) {
     free(transformer);
 }
 
+Test(experiment, a_storage_that_a_policy_does_not_take_is_refused_where_it_stands) {
+    refused("algorithms = ( { type = \"dpo\"; policy: { type = \"tabular\"; "
+            "reference_storage = \"bf16\"; }; } );\n",
+            "test.cfg:7: policy.reference_storage", "tabular");
+}
+
 Test(experiment, the_same_trial_twice_is_refused) {
     refused("algorithms = ( { type = \"dpo\"; }, { type = \"dpo\"; } );\n", "dpo", "twice");
 }

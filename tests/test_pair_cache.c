@@ -83,6 +83,13 @@ Test(pair_cache, a_policy_that_says_something_else_has_another_digest) {
     *last = before;
     same->precision = RG_PRECISION_BF16;
     cr_assert_not(digests_equal(digest, rg_policy_digest(same)), "another precision");
+    same->precision = RG_PRECISION_FP32;
+    rg_parameters_freeze(same->parameters);
+    ASSERT_OK(rg_policy_store(same, RG_PRECISION_BF16, &error));
+    RgDigest rounded = rg_policy_digest(same);
+    cr_assert_not(digests_equal(digest, rounded), "rounded weights");
+    same->parameters->rounded[0] ^= 1;
+    cr_assert_not(digests_equal(rounded, rg_policy_digest(same)), "other rounded weights");
     rg_policy_destroy(same);
     RgTransformerOptions model = token_model;
     model.width = 64;

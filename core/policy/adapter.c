@@ -28,9 +28,13 @@ RgStatus rg_policy_adapt(RgPolicy *original, const RgAdapterOptions *options, Rg
         return rg_fail(error, RG_E_USAGE, "policy.adapter: a %s policy takes no adapter",
                        original->type->name);
     rg_parameters_freeze(original->parameters);
-    RgPolicy *new = rg_policy_new(original->type);
+    RgPolicy *new = rg_allocate(sizeof *new);
+    new->type = original->type;
     new->state = original->state;
+    new->tapes = original->tapes;
     new->shares_state = true;
+    new->precision = original->precision;
+    new->parameters = rg_parameters_create();
     new->base = original->parameters;
     new->adapter = (RgAdapter){.rank = options->rank,
                                .scale = options->alpha / (double)options->rank,
@@ -48,7 +52,9 @@ RgPolicy *rg_policy_merged(const RgPolicy *policy) {
     RgPolicy *merged = rg_allocate(sizeof *merged);
     merged->type = policy->type;
     merged->state = policy->state;
+    merged->tapes = policy->tapes;
     merged->shares_state = true;
+    merged->precision = policy->precision;
     merged->parameters = rg_parameters_clone(rg_policy_weights(policy), true);
     if (policy->base)
         policy->type->merge(policy, merged->parameters);

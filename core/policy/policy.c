@@ -33,15 +33,29 @@ RgTensor *rg_policy_log_likelihood(RgTape *tape, RgPolicy *policy, const RgSeque
     return rg_sum(tape, rg_policy_logprob(tape, policy, sequences));
 }
 
-/* Tapes for so many threads, with nothing recorded on them. */
+/* One for each thread, with nothing recorded on them. A policy and its clones, which run one after
+ * another, share them. */
+typedef struct RgTapes {
+    RgTape **tape;
+    int count;
+} RgTapes;
+
 static void make_tapes(RgPolicy *policy, int count) {
-    if (policy->tape_count >= count)
+    RgTapes *tapes = policy->tapes;
+    if (tapes->count >= count)
         return;
-    policy->tapes = rg_reallocate(policy->tapes, (size_t)count, sizeof(RgTape *));
-    for (; policy->tape_count < count; policy->tape_count++) {
-        policy->tapes[policy->tape_count] = rg_tape_create();
-        rg_tape_record(policy->tapes[policy->tape_count], false);
+    tapes->tape = rg_reallocate(tapes->tape, (size_t)count, sizeof(RgTape *));
+    for (; tapes->count < count; tapes->count++) {
+        tapes->tape[tapes->count] = rg_tape_create();
+        rg_tape_record(tapes->tape[tapes->count], false);
     }
+}
+
+static void destroy_tapes(RgTapes *tapes) {
+    for (int i = 0; i < tapes->count; i++)
+        rg_tape_destroy(tapes->tape[i]);
+    free(tapes->tape);
+    free(tapes);
 }
 
 /* Rows of `width` numbers per sequence, of sequences [first, last). */
@@ -61,7 +75,7 @@ static void run_values(RgPolicy *policy, RgPrecision precision, Forward forward,
                        const RgSequences *sequences, int64_t width, double *out) {
     enum { AT_ONCE = 64 };
     make_tapes(policy, 1);
-    RgTape *tape = policy->tapes[0];
+    RgTape *tape = policy->tapes->tape[0];
     double before = rg_tape_flops(tape);
     rg_tape_use_precision(tape, precision);
     for (int64_t first = 0; first < sequences->count; first += AT_ONCE) {
@@ -82,7 +96,7 @@ void rg_policy_training_values(RgPolicy *policy, const RgSequences *sequences, d
 /* Pair `pair`, on the tape of the thread that runs this. */
 static void run_pair(RgPolicy *policy, const RgSequences *sequences, int64_t pair,
                      RgPairValues *values) {
-    RgTape *tape = policy->tapes[rg_thread_number()];
+    RgTape *tape = policy->tapes->tape[rg_thread_number()];
     double before = rg_tape_flops(tape);
     rg_tape_use_precision(tape, policy->precision);
     run_part(policy, tape, policy->type->logprob, sequences, 2 * pair, 2 * pair + 2, 1,
@@ -123,12 +137,21 @@ static RgDigest digest_text(RgDigest digest, const char *text) {
 }
 
 /* Pieces on whichever thread is free, then the pieces' digests. */
-static RgDigest digest_parameters(RgDigest digest, const RgParameters *parameters) {
+static RgDigest digest_bytes(RgDigest digest, const void *bytes, size_t size) {
     RgDigest piece_digest[RG_PIECES_MOST] = {{{0}}};
-    RG_FOR_PIECES(parameters->count, rg_pieces(parameters->count, RG_LEAST_NUMBERS),
-                  piece_digest[piece] = rg_digest(digest, parameters->value + first,
-                                                  sizeof(RgReal) * (size_t)(last - first)));
+    int64_t n = (int64_t)size;
+    RG_FOR_PIECES(n, rg_pieces(n, RG_LEAST_NUMBERS),
+                  piece_digest[piece] =
+                      rg_digest(digest, (const char *)bytes + first, (size_t)(last - first)));
     return rg_digest(digest, piece_digest, sizeof piece_digest);
+}
+
+static RgDigest digest_parameters(RgDigest digest, const RgParameters *p) {
+    int64_t rounded = 0;
+    for (int i = 0; i < p->view_count; i++)
+        rounded += p->views[i].rounded ? p->views[i].count : 0;
+    digest = digest_bytes(digest, p->value, sizeof *p->value * (size_t)(p->count - rounded));
+    return digest_bytes(digest, p->rounded, sizeof *p->rounded * (size_t)rounded);
 }
 
 RgDigest rg_policy_digest(const RgPolicy *policy) {
@@ -188,6 +211,7 @@ RgPolicy *rg_policy_new(const RgPolicyType *type) {
     RgPolicy *policy = rg_allocate(sizeof *policy);
     policy->type = type;
     policy->parameters = rg_parameters_create();
+    policy->tapes = rg_allocate(sizeof *policy->tapes);
     return policy;
 }
 
@@ -196,9 +220,8 @@ void rg_policy_destroy(RgPolicy *policy) {
         return;
     if (policy->state && !policy->shares_state)
         policy->type->destroy(policy);
-    for (int i = 0; i < policy->tape_count; i++)
-        rg_tape_destroy(policy->tapes[i]);
-    free(policy->tapes);
+    if (!policy->shares_state)
+        destroy_tapes(policy->tapes);
     rg_parameters_destroy(policy->parameters);
     free(policy);
 }
@@ -211,6 +234,7 @@ RgPolicy *rg_policy_clone(const RgPolicy *policy, bool frozen) {
     clone->adapter = policy->adapter;
     clone->recompute = policy->recompute;
     clone->state = policy->state;
+    clone->tapes = policy->tapes;
     clone->shares_state = true;
     clone->precision = policy->precision;
     return clone;
@@ -237,6 +261,19 @@ RgStatus rg_policy_check_precision(const RgPolicyType *type, RgPrecision precisi
 RgStatus rg_policy_set_precision(RgPolicy *policy, RgPrecision precision, RgError *error) {
     RG_TRY(rg_policy_check_precision(policy->type, precision, error));
     policy->precision = precision;
+    return RG_OK;
+}
+
+RgStatus rg_policy_check_storage(const RgPolicyType *type, RgPrecision storage, RgError *error) {
+    if (type && storage != RG_PRECISION_FP32 && !type->takes_storage)
+        return rg_fail(error, RG_E_USAGE, "a %s policy is stored in fp32 only", type->name);
+    return RG_OK;
+}
+
+RgStatus rg_policy_store(RgPolicy *policy, RgPrecision storage, RgError *error) {
+    RG_TRY(rg_policy_check_storage(policy->type, storage, error));
+    if (storage == RG_PRECISION_BF16)
+        rg_parameters_round(policy->parameters);
     return RG_OK;
 }
 

@@ -93,6 +93,7 @@ typedef struct RgPolicyType {
     /* Add the adapter to a copy of the weights. */
     void (*merge)(const RgPolicy *policy, RgParameters *weights);
     bool takes_precision; /* its log-probabilities are matrix products, which can be in bf16 */
+    bool takes_storage;   /* its passes take matrices that are stored in bf16 */
     bool keeps_values;    /* a pair's log-probabilities cost more than looking them up on disk */
 } RgPolicyType;
 
@@ -102,13 +103,12 @@ struct RgPolicy {
     RgParameters *base;       /* adapted policies: the weights, frozen and borrowed; else NULL */
     RgAdapter adapter;        /* rank 0: none */
     void *state;              /* the kind's own; shared by clones */
-    RgTape **tapes; /* of values and features, one for each thread, kept for their memory */
-    int tape_count;
-    double flops;      /* spent so far in values, features and sampling */
-    bool recompute;    /* backward runs layers again in place of keeping what they made */
-    bool shares_state; /* a clone: does not destroy `state` */
-    bool drops;        /* recorded passes leave out inputs of the adapter, by … */
-    RgRandom drop;     /* … this stream, of which each pass takes the next child */
+    struct RgTapes *tapes;    /* of values and features, kept for their memory; shared as `state` */
+    double flops;             /* spent so far in values, features and sampling */
+    bool recompute;           /* backward runs layers again in place of keeping what they made */
+    bool shares_state;        /* a clone: does not destroy `state` and `tapes` */
+    bool drops;               /* recorded passes leave out inputs of the adapter, by … */
+    RgRandom drop;            /* … this stream, of which each pass takes the next child */
     int64_t drop_pass;
     RgPrecision precision; /* of the products of training; a clone has the same */
 };
@@ -138,6 +138,11 @@ void rg_policy_drop(RgPolicy *policy, const RgRandom *stream);
  * check. */
 RgStatus rg_policy_set_precision(RgPolicy *policy, RgPrecision precision, RgError *error);
 RgStatus rg_policy_check_precision(const RgPolicyType *type, RgPrecision precision, RgError *error);
+/* Store the matrices of a frozen policy so from now on: in bf16 at half the memory, and rounded to
+ * it. Clones and merged policies have them in fp32 again, with what they are rounded to. RG_E_USAGE
+ * where the kind takes no such weights; the check is as that of precision. */
+RgStatus rg_policy_store(RgPolicy *policy, RgPrecision storage, RgError *error);
+RgStatus rg_policy_check_storage(const RgPolicyType *type, RgPrecision storage, RgError *error);
 /* A policy of a kind with nothing in it: parameters created and empty, state NULL. For loaders. */
 RgPolicy *rg_policy_new(const RgPolicyType *type);
 

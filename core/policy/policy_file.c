@@ -28,6 +28,11 @@ static RgStatus save_weights(const RgPolicy *policy, const char *path, RgError *
                                       .rank = view->rank,
                                       .data = parameters->value + view->offset,
                                       .bytes = (size_t)view->count * sizeof(RgReal)};
+        if (view->rounded) {
+            tensors[i].type = RG_BF16;
+            tensors[i].data = parameters->rounded + view->offset;
+            tensors[i].bytes = (size_t)view->count * sizeof(RgBf16);
+        }
         memcpy(tensors[i].size, view->size, sizeof tensors[i].size);
     }
     char *description = policy->type->describe(policy);

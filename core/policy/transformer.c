@@ -170,6 +170,12 @@ static RgStatus check_dimensions(const RgTransformerOptions *o, int64_t vocabula
     return RG_OK;
 }
 
+RgStatus rg_transformer_dimensions(const RgTransformerOptions *given, int64_t vocabulary,
+                                   RgTransformerOptions *options, RgError *error) {
+    *options = resolve(given);
+    return check_dimensions(options, vocabulary, error);
+}
+
 static void declare_matrix(RgParameters *parameters, const char *name, int64_t out, int64_t in) {
     rg_parameters_declare(parameters, name, 2, (const int64_t[]){out, in}, true);
 }
@@ -214,8 +220,8 @@ static void declare(RgParameters *parameters, const RgTransformerOptions *o, int
 /* State and zero weights of the given dimensions. */
 static RgStatus build(RgPolicy *policy, const RgTransformerOptions *given, int64_t vocabulary,
                       RgError *error) {
-    RgTransformerOptions o = resolve(given);
-    RG_TRY(check_dimensions(&o, vocabulary, error));
+    RgTransformerOptions o;
+    RG_TRY(rg_transformer_dimensions(given, vocabulary, &o, error));
     RgTransformer *model = rg_allocate(sizeof *model);
     int64_t size = o.width / o.heads, count = o.context * size / 2;
     model->options = o;
@@ -663,5 +669,6 @@ const RgPolicyType rg_policy_transformer = {
     .adapt = rg_transformer_adapt,
     .merge = rg_transformer_merge,
     .takes_precision = true,
+    .takes_storage = true,
     .keeps_values = true,
 };

@@ -56,8 +56,8 @@ static RgStatus add_target(const RgTransformerOptions *o, const char *name, RgAd
                            nearest ? "\"?" : "");
 }
 
-static RgStatus read_targets(const RgTransformerOptions *o, const char *text, RgAdapter *adapter,
-                             RgError *error) {
+RgStatus rg_transformer_targets(const RgTransformerOptions *o, const char *text, RgAdapter *adapter,
+                                RgError *error) {
     static const char between[] = ", ";
     char *copy = rg_string_copy(text), *rest = NULL;
     RgStatus status = RG_OK;
@@ -85,7 +85,7 @@ RgStatus rg_transformer_adapt(RgPolicy *policy, const char *names, RgRandom rand
                               RgError *error) {
     const RgTransformerOptions *o = rg_transformer_options(policy);
     RgParameters *p = policy->parameters;
-    RG_TRY(read_targets(o, names, &policy->adapter, error));
+    RG_TRY(rg_transformer_targets(o, names, &policy->adapter, error));
     int64_t rank = policy->adapter.rank;
     for (int64_t layer = 0; layer < o->layers; layer++)
         for (int w = 0; w < LAYER_WEIGHTS; w++) {

@@ -57,20 +57,25 @@ typedef struct RowsProduct {
 } RowsProduct;
 
 /* Some rows and panels. Both numbers are constants wherever this is inlined, so that the sums stay
- * in registers; and every sum runs over k from the first to the last, whatever they are. */
+ * in registers; and every sum runs over k from the first to the last, whatever they are. Meanwhile
+ * the panel so many panels ahead comes from memory. */
 static inline __attribute__((always_inline)) void block(const RowsProduct *f, int rows, int panels,
-                                                        int64_t row, int64_t panel) {
-    int64_t in = f->w->in;
-    const RgReal *x = f->x + row * f->x_row, *weight = f->w->weight + panel * in * LANES;
-    Lanes sum[8];
+                                                        int64_t row, int64_t panel, int64_t ahead) {
+    int64_t in = f->w->in, size = in * LANES, stride = f->x_row, distance = ahead * size;
+    const RgReal *weight = f->w->weight + panel * size;
+    const RgReal *low = f->x + row * stride, *high = low + 4 * stride;
+    Lanes sum[16];
     for (int i = 0; i < rows * panels; i++)
         sum[i] = (Lanes){0};
-    for (int64_t k = 0; k < in; k++)
+    for (int64_t k = 0; k < in; k++, weight += LANES, low++, high++) {
+        if (rows * panels == 16)
+            __builtin_prefetch(weight + distance, 0, 2);
         for (int p = 0; p < panels; p++) {
-            Lanes w = *(const Lanes *)(weight + ((int64_t)p * in + k) * LANES);
+            Lanes w = *(const Lanes *)(weight + p * size);
             for (int r = 0; r < rows; r++)
-                sum[p * rows + r] += x[r * f->x_row + k] * w;
+                sum[p * rows + r] += (r < 4 ? low[r * stride] : high[(r - 4) * stride]) * w;
         }
+    }
     for (int p = 0; p < panels; p++)
         for (int r = 0; r < rows; r++) {
             int64_t column = (panel + p) * LANES, at = (row + r) * f->y_row + column;
@@ -83,40 +88,63 @@ static inline __attribute__((always_inline)) void block(const RowsProduct *f, in
         }
 }
 
-/* All rows of panels [first, last). Few rows take several panels at once, so that there are always
- * some sums that need not wait for one another. */
-RG_KERNEL static void product_panels(const RowsProduct *f, int64_t count, int64_t first,
-                                     int64_t last) {
-    int64_t eights = count / 8 * 8, row = eights, panel;
-    for (panel = first; panel < last; panel++)
-        for (int64_t r = 0; r < eights; r += 8)
-            block(f, 8, 1, r, panel);
+/* The rest of the rows of panels [first, last). Few rows take several panels at once, so that there
+ * are always some sums that need not wait for one another. */
+static inline __attribute__((always_inline)) void
+few_rows(const RowsProduct *f, int64_t row, int64_t count, int64_t first, int64_t last) {
+    int64_t panel;
     if (count - row >= 4) {
         for (panel = first; panel + 2 <= last; panel += 2)
-            block(f, 4, 2, row, panel);
+            block(f, 4, 2, row, panel, 0);
         for (; panel < last; panel++)
-            block(f, 4, 1, row, panel);
+            block(f, 4, 1, row, panel, 0);
         row += 4;
     }
     if (count - row >= 2) {
         for (panel = first; panel + 4 <= last; panel += 4)
-            block(f, 2, 4, row, panel);
+            block(f, 2, 4, row, panel, 0);
         for (; panel < last; panel++)
-            block(f, 2, 1, row, panel);
+            block(f, 2, 1, row, panel, 0);
         row += 2;
     }
     if (count - row >= 1) {
         for (panel = first; panel + 4 <= last; panel += 4)
-            block(f, 1, 4, row, panel);
+            block(f, 1, 4, row, panel, 0);
         for (; panel < last; panel++)
-            block(f, 1, 1, row, panel);
+            block(f, 1, 1, row, panel, 0);
     }
+}
+
+/* All rows of panels [first, last). */
+RG_KERNEL static void product_panels(const RowsProduct *f, int64_t count, int64_t first,
+                                     int64_t last) {
+    int64_t eights = count / 8 * 8;
+    for (int64_t panel = first; panel < last; panel++)
+        for (int64_t r = 0; r < eights; r += 8)
+            block(f, 8, 1, r, panel, 0);
+    few_rows(f, eights, count, first, last);
+}
+
+/* The same where there are registers for twice as many sums. */
+RG_WIDE static void product_panels_wide(const RowsProduct *f, int64_t count, int64_t first,
+                                        int64_t last) {
+    int64_t eights = count / 8 * 8, panel = first;
+    for (; panel + 2 <= last; panel += 2)
+        for (int64_t r = 0; r < eights; r += 8)
+            block(f, 8, 2, r, panel, r < 16 && panel + 4 <= last ? 2 + r / 8 : 0);
+    for (; panel < last; panel++)
+        for (int64_t r = 0; r < eights; r += 8)
+            block(f, 8, 1, r, panel, 0);
+    few_rows(f, eights, count, first, last);
 }
 
 static void product(RowsProduct f, int64_t count) {
     int64_t of_panel = f.w->in * LANES * (count < 4 ? 4 : count) / 4;
     RgPieces pieces = rg_pieces_of_rows(f.w->count, of_panel);
-    RG_FOR_PIECES(f.w->count, pieces, product_panels(&f, count, first, last));
+    if (rg_has_wide_vectors())
+        RG_FOR_PIECES(f.w->count, pieces, product_panels_wide(&f, count, first, last));
+    else
+        RG_FOR_PIECES(f.w->count, pieces, product_panels(&f, count, first, last));
 }
 
 /* ---- the cache ---- */
@@ -154,13 +182,11 @@ static RgReal *cache_value(const Cache *c, int64_t entry, int64_t width) {
     return c->value + entry * c->positions * width;
 }
 
-/* Put a key and a value [width] at place `at` of an entry. A new block of keys is cleared first:
- * what lies past the last position is computed with, though not used. */
+/* Put a key and a value [width] at place `at` of an entry. What lies past the last position of a
+ * block is computed with, though not used. */
 static void cache_store(const Cache *c, int64_t entry, int64_t at, int64_t width, const RgReal *key,
                         const RgReal *value) {
     RgReal *block = cache_key(c, entry, width) + at / LANES * LANES * width;
-    if (at % LANES == 0)
-        memset(block, 0, sizeof *block * (size_t)(LANES * width));
     for (int64_t d = 0; d < width; d++)
         block[d * LANES + at % LANES] = key[d];
     memcpy(cache_value(c, entry, width) + at * width, value, sizeof *value * (size_t)width);
@@ -295,7 +321,7 @@ struct RgTransformerDecoder {
     Panels head;
     Work work;
     Heads heads;
-    bool small; /* the weights fit in the cache: threads share rows, not weights */
+    bool small; /* threads share rows, not weights */
     double flops;
 };
 
@@ -306,13 +332,15 @@ static const RgReal *weight_of(const Decoder *d, int64_t layer, enum LayerWeight
     return view < 0 ? NULL : d->parameters->value + d->parameters->views[view].offset;
 }
 
-/* A matrix with what the adapter adds to it, to be freed; NULL where it adds nothing. */
-static RgReal *adapted_matrix(const Decoder *d, int64_t layer, enum LayerWeight weight) {
-    if (rg_transformer_adapter_view(&d->policy->adapter, layer, weight) < 0)
-        return NULL;
+/* A copy of a matrix with what the adapter adds to it, to be freed; NULL where the matrix can be
+ * read as it lies. */
+static RgReal *copied_matrix(const Decoder *d, int64_t layer, enum LayerWeight weight) {
     int view = rg_transformer_view(&d->model->options, layer, weight);
-    size_t bytes = sizeof(RgReal) * (size_t)d->parameters->views[view].count;
-    RgReal *matrix = memcpy(rg_allocate_aligned(bytes), weight_of(d, layer, weight), bytes);
+    bool adapted = rg_transformer_adapter_view(&d->policy->adapter, layer, weight) >= 0;
+    if (!adapted && !d->parameters->views[view].rounded)
+        return NULL;
+    RgReal *matrix = rg_allocate_aligned(sizeof *matrix * (size_t)d->parameters->views[view].count);
+    rg_parameters_read(d->parameters, view, matrix);
     rg_transformer_add_adapter(d->policy, layer, weight, matrix);
     return matrix;
 }
@@ -326,11 +354,11 @@ typedef struct Stack {
 static Panels layer_panels(const Decoder *d, int64_t layer, Stack stack) {
     int64_t in = 0, out = 0, first[3] = {0};
     const RgReal *value[3] = {NULL}, *bias[3] = {NULL};
-    RgReal *adapted[3] = {NULL};
+    RgReal *copied[3] = {NULL};
     for (int i = 0; i < stack.count; i++) {
         int view = rg_transformer_view(&d->model->options, layer, stack.weight[i]);
-        adapted[i] = adapted_matrix(d, layer, stack.weight[i]);
-        value[i] = adapted[i] ? adapted[i] : weight_of(d, layer, stack.weight[i]);
+        copied[i] = copied_matrix(d, layer, stack.weight[i]);
+        value[i] = copied[i] ? copied[i] : weight_of(d, layer, stack.weight[i]);
         bias[i] = weight_of(d, layer, stack.bias[i]);
         first[i] = out;
         out += d->parameters->views[view].size[0];
@@ -350,19 +378,20 @@ static Panels layer_panels(const Decoder *d, int64_t layer, Stack stack) {
         panel_fill(&p, panel, row);
     }
     for (int i = 0; i < stack.count; i++)
-        free(adapted[i]);
+        free(copied[i]);
     return p;
 }
 
 static Panels head_panels(const Decoder *d) {
     int view = rg_transformer_head_view(&d->model->options);
-    const RgReal *value = d->parameters->value + d->parameters->views[view].offset;
     Panels p = panels_new(d->model->options.width, d->model->vocabulary, false);
     RG_FOR_PIECES(
         p.count, rg_pieces(p.count, 64), for (int64_t i = first; i < last; i++) {
             const RgReal *row[LANES] = {NULL};
-            for (int64_t o = i * LANES; o < p.out && o < (i + 1) * LANES; o++)
-                row[o % LANES] = value + o * p.in;
+            int64_t start = i * LANES, count = p.out - start < LANES ? p.out - start : LANES;
+            const RgReal *value = rg_parameters_rows(d->parameters, view, start, count);
+            for (int64_t o = 0; o < count; o++)
+                row[o] = value + o * p.in;
             panel_fill(&p, i, row);
         });
     return p;
@@ -403,8 +432,12 @@ static void work_create(Decoder *d) {
     };
 }
 
+bool rg_transformer_decoder_is_small(const RgTransformerOptions *o) {
+    const int64_t small = 1 << 21; /* numbers */
+    return o->layers * o->width * (4 * o->width + 3 * o->hidden) < small;
+}
+
 Decoder *rg_transformer_decoder_create(const RgPolicy *policy, RgDecoderRoom room) {
-    const int64_t small = 1 << 21; /* parameters */
     Decoder *d = rg_allocate(sizeof *d);
     d->model = policy->state;
     d->policy = policy;
@@ -413,7 +446,7 @@ Decoder *rg_transformer_decoder_create(const RgPolicy *policy, RgDecoderRoom roo
     const RgTransformerOptions *o = &d->model->options;
     d->heads = (Heads){.count = o->heads, .kv_count = o->kv_heads, .size = o->width / o->heads};
     d->heads.stride = (blocks_of(room.prompt_length) + blocks_of(room.response_length)) * LANES;
-    d->small = d->parameters->count < small;
+    d->small = rg_transformer_decoder_is_small(o);
     d->layers = rg_allocate(sizeof *d->layers * (size_t)o->layers);
     RG_FOR_TASKS(o->layers, true, layer_create(d, task));
     d->head = head_panels(d);
@@ -462,23 +495,25 @@ static void embed(const Decoder *d, const Group *g) {
     const RgTransformerOptions *o = &d->model->options;
     const RgParameters *p = d->parameters;
     int64_t stride = panels_stride(&d->layers[0].output);
-    const RgReal *table = p->value + p->views[EMBEDDING].offset;
     bool learned = o->positions == RG_POSITIONS_LEARNED;
-    const RgReal *places = learned ? p->value + p->views[POSITION_EMBEDDING].offset : NULL;
     for (int64_t r = 0; r < g->count; r++) {
         RgReal *x = d->work.x + (g->first + r) * stride;
-        memcpy(x, table + g->rows[r].token * o->width, sizeof *x * (size_t)o->width);
+        memcpy(x, rg_parameters_rows(p, EMBEDDING, g->rows[r].token, 1),
+               sizeof *x * (size_t)o->width);
+        const RgReal *place =
+            learned ? rg_parameters_rows(p, POSITION_EMBEDDING, g->rows[r].position, 1) : NULL;
         for (int64_t c = 0; learned && c < o->width; c++)
-            x[c] += places[g->rows[r].position * o->width + c];
+            x[c] += place[c];
     }
 }
 
 /* work.normed = norm(work.x); `bias` is for LayerNorm. */
-static void norm(const Decoder *d, const Group *g, const RgReal *weight, const RgReal *bias) {
+static void norm_rows(const Decoder *d, int64_t start, int64_t end, const RgReal *weight,
+                      const RgReal *bias) {
     const RgTransformerOptions *o = &d->model->options;
     int64_t width = o->width, stride = panels_stride(&d->layers[0].output);
     RgReal epsilon = (RgReal)o->norm_epsilon;
-    for (int64_t r = g->first; r < g->first + g->count; r++) {
+    for (int64_t r = start; r < end; r++) {
         const RgReal *x = d->work.x + r * stride;
         RgReal *y = d->work.normed + r * width, *scale = d->work.scale + 2 * r;
         if (o->norm == RG_NORM_RMS)
@@ -488,13 +523,19 @@ static void norm(const Decoder *d, const Group *g, const RgReal *weight, const R
     }
 }
 
+static void norm(const Decoder *d, const Group *g, const RgReal *weight, const RgReal *bias) {
+    RG_FOR_PIECES(g->count, rg_pieces_of_rows(g->count, 8 * d->model->options.width),
+                  norm_rows(d, g->first + first, g->first + last, weight, bias));
+}
+
 /* Turn queries and keys to their positions and put keys and values into the cache. */
-static void store_keys(const Decoder *d, const Layer *layer, const Group *g) {
+static void store_rows(const Decoder *d, const Layer *layer, const Group *g, int64_t start,
+                       int64_t end) {
     const RgTransformerOptions *o = &d->model->options;
     int64_t width = d->heads.kv_count * d->heads.size;
     int64_t stride = panels_stride(&layer->query_key_value);
     RgRopePairing pairing = (RgRopePairing)o->rope_pairing;
-    for (int64_t r = 0; r < g->count; r++) {
+    for (int64_t r = start; r < end; r++) {
         const RgDecoderRow *row = &g->rows[r];
         RgReal *query = d->work.qkv + (g->first + r) * stride, *key = query + o->width;
         if (o->positions == RG_POSITIONS_ROTARY) /* heads of keys follow those of queries */
@@ -505,6 +546,13 @@ static void store_keys(const Decoder *d, const Layer *layer, const Group *g) {
             cache_store(&layer->slots, row->slot, row->position - row->prompt_length, width, key,
                         key + width);
     }
+}
+
+static void store_keys(const Decoder *d, const Layer *layer, const Group *g) {
+    const int64_t scattered = 16; /* times what writing in order costs */
+    RG_FOR_PIECES(g->count,
+                  rg_pieces_of_rows(g->count, scattered * d->heads.kv_count * d->heads.size),
+                  store_rows(d, layer, g, first, last));
 }
 
 static void attend_rows(const Decoder *d, const Layer *layer, const Group *g, int64_t first,
@@ -632,10 +680,23 @@ static double row_flops(const Decoder *d, const RgDecoderRow *row) {
            (double)(o->layers * (8 * o->width + 18 * o->hidden));
 }
 
+/* Whether threads read rows apart, each with all weights, and need not wait for one another: where
+ * weights are small or rows are many, and fall into even shares. */
+static bool reads_apart(const Decoder *d, const RgDecoderRow *rows, int64_t count) {
+    enum { MANY = 24 };
+    int64_t groups = rg_threads(), largest = 0;
+    for (int64_t g = 0; g < groups; g++) {
+        int64_t share =
+            group_start(rows, count, groups, g + 1) - group_start(rows, count, groups, g);
+        largest = share > largest ? share : largest;
+    }
+    return (d->small || count >= MANY * groups) && 4 * largest * groups <= 5 * count;
+}
+
 void rg_transformer_decoder_read(Decoder *d, const RgDecoderRow *rows, int64_t count,
                                  RgReal *hidden) {
     RG_ASSERT(count <= d->room.rows);
-    int64_t groups = d->small ? rg_threads() : 1;
+    int64_t groups = reads_apart(d, rows, count) ? rg_threads() : 1;
     RG_FOR_TASKS(groups, groups > 1, {
         int64_t first = group_start(rows, count, groups, task), place = 0;
         int64_t last = group_start(rows, count, groups, task + 1);

@@ -16,6 +16,10 @@ typedef struct RgDecoderRoom {
     int64_t rows;                   /* most rows of a step */
 } RgDecoderRoom;
 
+/* The room that sampling so many sequences takes. */
+RgDecoderRoom rg_transformer_sampling_room(const RgTransformerOptions *options, int64_t sequences,
+                                           int64_t longest_prompt, int64_t response_limit);
+
 /* One token to read. */
 typedef struct RgDecoderRow {
     int32_t token;
@@ -25,6 +29,9 @@ typedef struct RgDecoderRow {
     int64_t prompt_length;
     bool wanted; /* whether its hidden state is asked for */
 } RgDecoderRow;
+
+/* Whether the layers' weights are few enough for every core to read all of them from its cache. */
+bool rg_transformer_decoder_is_small(const RgTransformerOptions *options);
 
 /* Copies the weights of a transformer policy as they are now; the policy must outlive it. */
 RgTransformerDecoder *rg_transformer_decoder_create(const RgPolicy *policy, RgDecoderRoom room);

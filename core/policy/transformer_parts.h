@@ -38,6 +38,10 @@ enum LayerWeight {
 };
 enum { EMBEDDING = 0, POSITION_EMBEDDING = 1 };
 
+/* Resolve zeros and check. */
+RgStatus rg_transformer_dimensions(const RgTransformerOptions *given, int64_t vocabulary,
+                                   RgTransformerOptions *options, RgError *error);
+
 /* −1 where the options have no such weight. */
 int rg_transformer_view(const RgTransformerOptions *o, int64_t layer, enum LayerWeight weight);
 int rg_transformer_last_norm_view(const RgTransformerOptions *o); /* its bias is the next */
@@ -48,6 +52,9 @@ int rg_transformer_adapter_view(const RgAdapter *adapter, int64_t layer, enum La
 /* matrix [out, in] += alpha / rank · B·A, if it is adapted. */
 void rg_transformer_add_adapter(const RgPolicy *policy, int64_t layer, enum LayerWeight weight,
                                 RgReal *matrix);
+/* Read names of matrices, separated by commas, into adapter->targets. */
+RgStatus rg_transformer_targets(const RgTransformerOptions *o, const char *names,
+                                RgAdapter *adapter, RgError *error);
 /* RgPolicyType.adapt and .merge */
 RgStatus rg_transformer_adapt(RgPolicy *policy, const char *targets, RgRandom random,
                               RgError *error);

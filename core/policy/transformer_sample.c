@@ -15,10 +15,13 @@
 
 enum {
     MOST_SLOTS = 128,
-    LEAST_SLOTS = 8,
+    LEAST_SLOTS = 16,
     PROMPT_ROWS = 256, /* of prompts read in one step, but one prompt is always read whole */
 };
-static const double cache_numbers = 1 << 28; /* that the cache may have, unless slots get too few */
+/* Numbers that the cache of keys and values may have, unless slots get too few. Beside small
+ * weights it had better stay near the processor; large ones are worth reading for as many as there
+ * is room for. */
+static const double cache_beside_small = 1 << 21, cache_beside_large = 1 << 28;
 
 /* A prompt in the cache. */
 typedef struct Prompt {
@@ -222,24 +225,32 @@ static int64_t longest_prompt(const RgSequences *prompts) {
     return longest;
 }
 
-static int64_t slots_for(const Sampler *s, const RgTransformerOptions *o, int64_t positions) {
+static int64_t slots_for(const RgTransformerOptions *o, int64_t sequences, int64_t positions) {
     double each = 2.0 * (double)(o->layers * positions * (o->width / o->heads * o->kv_heads));
-    double fit = cache_numbers / each;
+    bool small = rg_transformer_decoder_is_small(o);
+    double fit = (small ? cache_beside_small : cache_beside_large) / each;
     int64_t slots = fit < LEAST_SLOTS ? LEAST_SLOTS : fit > MOST_SLOTS ? MOST_SLOTS : (int64_t)fit;
-    return s->prompts->count < slots ? s->prompts->count : slots;
+    return sequences < slots ? sequences : slots;
+}
+
+RgDecoderRoom rg_transformer_sampling_room(const RgTransformerOptions *o, int64_t sequences,
+                                           int64_t longest_prompt, int64_t response_limit) {
+    int64_t response = response_limit < o->context ? response_limit : o->context;
+    int64_t slots = slots_for(o, sequences, longest_prompt + response);
+    return (RgDecoderRoom){.prompts = slots + 1, /* the last one's copies may still come */
+                           .prompt_length = longest_prompt,
+                           .slots = slots,
+                           .response_length = response,
+                           .rows = slots + PROMPT_ROWS + longest_prompt};
 }
 
 static void sampler_create(Sampler *s, const RgPolicy *policy) {
     const RgTransformerOptions *o = rg_transformer_options(policy);
-    int64_t longest = longest_prompt(s->prompts), limit = s->sampling->response_limit;
-    int64_t response = limit < o->context ? limit : o->context, threads = rg_threads();
-    s->slot_count = slots_for(s, o, longest + response);
-    s->prompt_count = s->slot_count + 1; /* the last one's copies may still come */
-    RgDecoderRoom room = {.prompts = s->prompt_count,
-                          .prompt_length = longest,
-                          .slots = s->slot_count,
-                          .response_length = response,
-                          .rows = s->slot_count + PROMPT_ROWS + longest};
+    int64_t threads = rg_threads();
+    RgDecoderRoom room = rg_transformer_sampling_room(
+        o, s->prompts->count, longest_prompt(s->prompts), s->sampling->response_limit);
+    s->slot_count = room.slots;
+    s->prompt_count = room.prompts;
     s->decoder = rg_transformer_decoder_create(policy, room);
     size_t width = (size_t)s->width, slots = (size_t)s->slot_count;
     s->prompt = rg_allocate(sizeof *s->prompt * (size_t)s->prompt_count);

@@ -109,10 +109,11 @@ RgTensor *rg_rope(RgTape *t, RgTensor *x, const int32_t *positions, int64_t head
 
 /* ---- attention ---- */
 
-/* Queries are taken in blocks of so many rows: the scores of a block [rows, keys that they see] are
- * all that is ever held, and half of what a causal mask would hide is not computed. Backward makes
- * them again from the log of each row's normaliser. */
-enum { BLOCK = 64 };
+/* Queries are taken in blocks of so many rows: the scores of a block are all that is ever held, and
+ * half of what a causal mask would hide is not computed. Backward makes them again from the log of
+ * each row's normaliser. Scores lie [keys, rows], so that what is done to a row's scores is done to
+ * all rows of a block at once, and only queries are ever transposed for a product. */
+enum { BLOCK = 64, LANES = 16 };
 
 typedef struct Attention {
     const int64_t *offsets; /* [sequences + 1] */
@@ -140,14 +141,20 @@ static Run run_of(const Attention *a, int64_t s) {
     return run;
 }
 
-/* A block of a run's rows: [from, from + rows) of it, which see keys 0 … keys−1. */
+/* A block of a run's rows: [from, from + rows) of it, which see keys 0 … keys−1, the first of them
+ * only `common` of these. */
 typedef struct Block {
-    int64_t from, rows, keys;
+    int64_t from, rows, keys, common;
+    int64_t stride; /* between the scores of two keys: the rows, in whole vectors */
 } Block;
 
 static Block block_at(Run run, int64_t from) {
     int64_t rows = run.length - from < BLOCK ? run.length - from : BLOCK;
-    return (Block){.from = from, .rows = rows, .keys = run.before + from + rows};
+    return (Block){.from = from,
+                   .rows = rows,
+                   .keys = run.before + from + rows,
+                   .common = run.before + from + 1,
+                   .stride = (rows + LANES - 1) / LANES * LANES};
 }
 
 /* Scores that one head computes, over all blocks of all sequences. */
@@ -178,56 +185,73 @@ static Place place_of(const Attention *a, Run run, int64_t head) {
     return place;
 }
 
-/* scores [rows, keys] = x·yᵀ with x like q and y like k */
+/* scores [keys, rows] = y·xᵀ with x like q and y like k */
 static void score_product(Run run, Block block, Place at, int64_t size, const RgReal *x,
                           const RgReal *y, RgReal *scores) {
     const RgReal *rows = x + at.q + block.from * at.q_row;
-    rg_gemm_whole(false, true, block.rows, run.before, size, 1, rows, at.q_row, y + at.before,
-                  at.kv_row, 0, scores, block.keys);
-    rg_gemm_whole(false, true, block.rows, block.keys - run.before, size, 1, rows, at.q_row,
-                  y + at.own, at.kv_row, 0, scores + run.before, block.keys);
+    rg_gemm_whole(false, true, run.before, block.rows, size, 1, y + at.before, at.kv_row, rows,
+                  at.q_row, 0, scores, block.stride);
+    rg_gemm_whole(false, true, block.keys - run.before, block.rows, size, 1, y + at.own, at.kv_row,
+                  rows, at.q_row, 0, scores + run.before * block.stride, block.stride);
 }
 
-/* x = scores·y, with x like q and y like k */
+/* x = scoresᵀ·y, with x like q and y like k */
 static void mix_product(Run run, Block block, Place at, int64_t size, const RgReal *scores,
                         const RgReal *y, RgReal *x) {
     RgReal *rows = x + at.q + block.from * at.q_row;
-    rg_gemm_whole(false, false, block.rows, size, block.keys - run.before, 1, scores + run.before,
-                  block.keys, y + at.own, at.kv_row, 0, rows, at.q_row);
+    rg_gemm_whole(true, false, block.rows, size, block.keys - run.before, 1,
+                  scores + run.before * block.stride, block.stride, y + at.own, at.kv_row, 0, rows,
+                  at.q_row);
     if (run.before)
-        rg_gemm_whole(false, false, block.rows, size, run.before, 1, scores, block.keys,
+        rg_gemm_whole(true, false, block.rows, size, run.before, 1, scores, block.stride,
                       y + at.before, at.kv_row, 1, rows, at.q_row);
 }
 
-/* y += scoresᵀ·x, with x like q and y like k */
+/* y += scores·x, with x like q and y like k */
 static void spread_product(Run run, Block block, Place at, int64_t size, const RgReal *scores,
                            const RgReal *x, RgReal *y) {
     const RgReal *rows = x + at.q + block.from * at.q_row;
-    rg_gemm_whole(true, false, block.keys - run.before, size, block.rows, 1, scores + run.before,
-                  block.keys, rows, at.q_row, 1, y + at.own, at.kv_row);
+    rg_gemm_whole(false, false, block.keys - run.before, size, block.rows, 1,
+                  scores + run.before * block.stride, block.stride, rows, at.q_row, 1, y + at.own,
+                  at.kv_row);
     if (run.before)
-        rg_gemm_whole(true, false, run.before, size, block.rows, 1, scores, block.keys, rows,
+        rg_gemm_whole(false, false, run.before, size, block.rows, 1, scores, block.stride, rows,
                       at.q_row, 1, y + at.before, at.kv_row);
 }
 
-/* scores [rows, keys] become exp(scale·(score − the row's largest)), zero where masked; the log of
- * the row's normaliser goes to normaliser[row · stride], 1 / Σ to inverse [rows]. */
-RG_KERNEL static void causal_exp(Run run, Block block, RgReal scale, RgReal *scores, int64_t stride,
+/* The first row of a block that sees a key; what stands in the vectors behind the last row is
+ * computed with and never read. */
+static inline int32_t first_to_see(const Block *block, int64_t key) {
+    return key < block->common ? 0 : (int32_t)(key - block->common + 1);
+}
+
+/* Scores become exp(scale·(score − the row's largest)), zero where masked; the log of each row's
+ * normaliser goes to normaliser[row · heads], 1 / Σ to inverse [rows]. */
+RG_KERNEL static void causal_exp(const Block *block, RgReal scale, RgReal *scores, int64_t heads,
                                  RgReal *normaliser, RgReal *inverse) {
-    for (int64_t i = 0; i < block.rows; i++) {
-        RgReal *row = scores + i * block.keys, top = row[0], sum = 0;
-        int64_t seen = run.before + block.from + i + 1;
-#pragma omp simd reduction(max : top)
-        for (int64_t j = 0; j < seen; j++)
-            top = row[j] > top ? row[j] : top;
-#pragma omp simd reduction(+ : sum)
-        for (int64_t j = 0; j < seen; j++) {
-            row[j] = rg_fast_exp(scale * (row[j] - top));
-            sum += row[j];
+    int32_t rows = (int32_t)block->stride;
+    RgReal top[BLOCK], sum[BLOCK] = {0};
+    memcpy(top, scores, sizeof *top * (size_t)block->rows);
+    for (int64_t key = 1; key < block->keys; key++) {
+        const RgReal *score = scores + key * rows;
+        int32_t from = first_to_see(block, key);
+#pragma omp simd
+        for (int32_t i = 0; i < rows; i++)
+            top[i] = i >= from && score[i] > top[i] ? score[i] : top[i];
+    }
+    for (int64_t key = 0; key < block->keys; key++) {
+        RgReal *score = scores + key * rows;
+        int32_t from = first_to_see(block, key);
+#pragma omp simd
+        for (int32_t i = 0; i < rows; i++) {
+            RgReal e = rg_fast_exp(scale * (score[i] - top[i]));
+            score[i] = i >= from ? e : 0;
+            sum[i] += score[i];
         }
-        memset(row + seen, 0, sizeof *row * (size_t)(block.keys - seen));
-        normaliser[i * stride] = scale * top + (RgReal)log(sum);
-        inverse[i] = 1 / sum;
+    }
+    for (int64_t i = 0; i < block->rows; i++) {
+        normaliser[i * heads] = scale * top[i] + (RgReal)log(sum[i]);
+        inverse[i] = 1 / sum[i];
     }
 }
 
@@ -249,7 +273,7 @@ static void attend(const Attention *a, int64_t sequence, int64_t head, const RgR
     for (int64_t from = 0; from < run.length; from += BLOCK) {
         Block block = block_at(run, from);
         score_product(run, block, at, a->size, q, k, scores);
-        causal_exp(run, block, scale, scores, a->heads,
+        causal_exp(&block, scale, scores, a->heads,
                    a->normaliser + (run.start + from) * a->heads + head, inverse);
         mix_product(run, block, at, a->size, scores, v, y);
         scale_rows(block.rows, a->size, at.q_row, inverse, y + at.q + from * at.q_row);
@@ -278,24 +302,28 @@ static void attention_forward(const Attention *a, const RgReal *q, const RgReal 
 
 /* P = exp(scale·scores − normaliser) and D = Σ y·dy of each row, then dS = scale·P·(dP − D): scores
  * become P, dp becomes dS; both zero where masked. y and dy are rows `stride` apart. */
-RG_KERNEL static void causal_slopes(Run run, Block block, int64_t size, const RgReal *normaliser,
+RG_KERNEL static void causal_slopes(const Block *block, int64_t size, const RgReal *normaliser,
                                     int64_t heads, const RgReal *y, const RgReal *dy,
                                     int64_t stride, RgReal *scores, RgReal *dp) {
-    RgReal scale = 1 / (RgReal)sqrt((RgReal)size);
-    for (int64_t i = 0; i < block.rows; i++) {
-        RgReal *p = scores + i * block.keys, *ds = dp + i * block.keys, dot = 0;
-        RgReal shift = normaliser[i * heads];
-        int64_t seen = run.before + block.from + i + 1;
-#pragma omp simd reduction(+ : dot)
+    RgReal scale = 1 / (RgReal)sqrt((RgReal)size), shift[BLOCK] = {0}, dot[BLOCK] = {0};
+    int32_t rows = (int32_t)block->stride;
+    for (int64_t i = 0; i < block->rows; i++) {
+        RgReal sum = 0;
+#pragma omp simd reduction(+ : sum)
         for (int64_t d = 0; d < size; d++)
-            dot += y[i * stride + d] * dy[i * stride + d];
+            sum += y[i * stride + d] * dy[i * stride + d];
+        dot[i] = sum;
+        shift[i] = normaliser[i * heads];
+    }
+    for (int64_t key = 0; key < block->keys; key++) {
+        RgReal *p = scores + key * rows, *ds = dp + key * rows;
+        int32_t from = first_to_see(block, key);
 #pragma omp simd
-        for (int64_t j = 0; j < seen; j++) {
-            p[j] = rg_fast_exp(scale * p[j] - shift);
-            ds[j] = scale * p[j] * (ds[j] - dot);
+        for (int32_t i = 0; i < rows; i++) {
+            RgReal e = rg_fast_exp(scale * p[i] - shift[i]);
+            p[i] = i >= from ? e : 0;
+            ds[i] = i >= from ? scale * e * (ds[i] - dot[i]) : 0;
         }
-        memset(p + seen, 0, sizeof *p * (size_t)(block.keys - seen));
-        memset(ds + seen, 0, sizeof *ds * (size_t)(block.keys - seen));
     }
 }
 
@@ -316,7 +344,7 @@ static void attend_backward(const Attention *a, const RgTensor *y, const RgReal 
         int64_t row = at.q + from * at.q_row;
         score_product(run, block, at, a->size, q, k, scores);
         score_product(run, block, at, a->size, dy, v, dp);
-        causal_slopes(run, block, a->size, a->normaliser + (run.start + from) * a->heads + head,
+        causal_slopes(&block, a->size, a->normaliser + (run.start + from) * a->heads + head,
                       a->heads, y->data + row, dy + row, at.q_row, scores, dp);
         spread_product(run, block, at, a->size, scores, dy, d.v);
         mix_product(run, block, at, a->size, dp, k, d.q);

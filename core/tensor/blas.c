@@ -177,8 +177,9 @@ static void bf16_columns(RgProductBf16 p, int64_t first, int64_t last) {
     rg_onednn_run_bf16(&p);
 }
 
-/* op(a) [m, k] and op(b) [k, n] are rounded once, and all pieces read the copies. */
-static void bf16_run(const RgProduct *p, bool whole) {
+/* op(a) [m, k] and op(b) [k, n] are rounded once, and all pieces read the copies; `stored` is op(b)
+ * where it is so already, or NULL. */
+static void bf16_run(const RgProduct *p, const RgBf16 *stored, bool whole) {
     static _Thread_local Room room_a, room_b;
     product_start(p);
     if (p->m == 0 || p->n == 0 || p->k == 0) {
@@ -194,7 +195,7 @@ static void bf16_run(const RgProduct *p, bool whole) {
                        .n = p->n,
                        .k = p->k,
                        .a = rounded(a, whole, &room_a),
-                       .b = rounded(b, whole, &room_b),
+                       .b = stored ? stored : rounded(b, whole, &room_b),
                        .c = p->c,
                        .lda = a.columns,
                        .ldb = b.columns,
@@ -215,7 +216,7 @@ void rg_gemm_in(RgPrecision precision, bool transpose_a, bool transpose_b, int64
                 RgReal *c, int64_t ldc) {
     const RgProduct p = {transpose_a, transpose_b, m, n, k, 1, add ? 1 : 0, a, b, c, lda, ldb, ldc};
     if (precision == RG_PRECISION_BF16)
-        bf16_run(&p, false);
+        bf16_run(&p, NULL, false);
     else
         rg_gemm(transpose_a, transpose_b, m, n, k, 1, a, lda, b, ldb, p.beta, c, ldc);
 }
@@ -225,9 +226,73 @@ void rg_gemm_whole_in(RgPrecision precision, bool transpose_a, bool transpose_b,
                       int64_t ldb, bool add, RgReal *c, int64_t ldc) {
     const RgProduct p = {transpose_a, transpose_b, m, n, k, 1, add ? 1 : 0, a, b, c, lda, ldb, ldc};
     if (precision == RG_PRECISION_BF16)
-        bf16_run(&p, true);
+        bf16_run(&p, NULL, true);
     else
         rg_gemm_whole(transpose_a, transpose_b, m, n, k, 1, a, lda, b, ldb, p.beta, c, ldc);
+}
+
+/* ---- products with a stored matrix ---- */
+
+/* Rows and columns of a product whose b is stored in bf16. */
+typedef struct StoredPart {
+    int64_t first_row, last_row, first_column, last_column;
+} StoredPart;
+
+/* Some columns at a time, so that b is read from the cache once it is widened. Which kernel makes
+ * them is told by the whole product, and with it the order of its sums. */
+static void stored_run(const RgProduct *whole, const RgBf16 *b, StoredPart part) {
+    enum { NUMBERS = 64 * 1024, LEAST = 32 };
+    bool own = rg_product_suits(whole);
+    int64_t k = whole->k, at_once = NUMBERS / k / LEAST * LEAST;
+    if (at_once < LEAST)
+        at_once = LEAST;
+    for (int64_t at = part.first_column; at < part.last_column; at += at_once) {
+        RgProduct p = *whole;
+        int64_t left = part.last_column - at;
+        p.m = part.last_row - part.first_row;
+        p.n = left < at_once ? left : at_once;
+        p.a += part.first_row * p.lda;
+        p.c += part.first_row * p.ldc + at;
+        p.b = p.transpose_b ? rg_bf16_widened(b + at * k, p.n, k, k)
+                            : rg_bf16_widened(b + at, k, p.n, whole->n);
+        p.ldb = p.transpose_b ? k : p.n;
+        if (own)
+            rg_product_run(&p, 1);
+        else
+            product_run(&p);
+    }
+}
+
+static int64_t smaller(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
+void rg_gemm_stored(RgPrecision precision, bool transpose_b, int64_t m, int64_t n, int64_t k,
+                    const RgReal *a, const RgBf16 *b, bool add, RgReal *c) {
+    const RgProduct p = {false, transpose_b, m, n, k, 1, add ? 1 : 0, a, NULL, c, k, n, n};
+    product_start(&p);
+    if (m == 0 || n == 0 || k == 0) {
+        product_run(&p);
+        return;
+    }
+    if (precision == RG_PRECISION_BF16) {
+        bf16_run(&p, b, false);
+        return;
+    }
+    double flops = 2 * (double)m * (double)n * (double)k;
+    RgPieces columns = product_pieces(n, flops),
+             rows = product_pieces(m, flops / (double)columns.count);
+    while (rows.count > 1 && rows.count * columns.count > RG_PIECES_MOST)
+        rows.count /= 2;
+    rows.size = (m + rows.count - 1) / rows.count;
+    RG_FOR_TASKS(rows.count * columns.count, rows.count * columns.count > 1, {
+        int64_t row = task / columns.count * rows.size,
+                column = task % columns.count * columns.size;
+        StoredPart part = {row, smaller(row + rows.size, m), column,
+                           smaller(column + columns.size, n)};
+        if (part.first_row < part.last_row && part.first_column < part.last_column)
+            stored_run(&p, b, part);
+    });
 }
 
 /* ---- vectors ---- */

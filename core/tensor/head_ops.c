@@ -43,11 +43,19 @@ static Tile tile_at(int64_t row, int64_t end_row, int64_t token, int64_t tokens,
     return tile;
 }
 
-static void tile_logits(RgPrecision precision, const RgTensor *hidden, const RgTensor *head,
+/* Tokens [token, token + tokens) of the head; widened, they stand until the thread's next call. */
+static const RgReal *head_of(const RgTensor *head, int64_t token, int64_t tokens) {
+    int64_t d = head->shape.size[1];
+    return head->rounded ? rg_bf16_widened(head->rounded + token * d, tokens, d, d)
+                         : head->data + token * d;
+}
+
+/* `head` is that of the tile's tokens. */
+static void tile_logits(RgPrecision precision, const RgTensor *hidden, const RgReal *head,
                         Tile tile, RgReal *logits) {
     int64_t d = hidden->shape.size[1];
     rg_gemm_whole_in(precision, false, true, tile.rows, tile.tokens, d, hidden->data + tile.row * d,
-                     d, head->data + tile.token * d, d, false, logits, tile.stride);
+                     d, head, d, false, logits, tile.stride);
 }
 
 static RgReal *tiles_new(RgTape *t) {
@@ -90,12 +98,14 @@ RG_KERNEL static void take_tile(Tile tile, const RgReal *logits, const int32_t *
 static void read_piece(const RgTensor *hidden, const RgTensor *head, int64_t first, int64_t last,
                        const TokenLogprob *saved, Share share, RgReal *logits, RgReal *y) {
     int64_t n = hidden->shape.size[0], tokens = tile_tokens(last - first);
-    for (int64_t token = first; token < last; token += tokens)
+    for (int64_t token = first; token < last; token += tokens) {
+        const RgReal *part = head_of(head, token, last - token < tokens ? last - token : tokens);
         for (int64_t row = 0; row < n; row += TILE_ROWS) {
             Tile tile = tile_at(row, n, token, tokens, last);
-            tile_logits(saved->precision, hidden, head, tile, logits);
+            tile_logits(saved->precision, hidden, part, tile, logits);
             take_tile(tile, logits, saved->target, share, y);
         }
+    }
 }
 
 /* The pieces' shares [pieces, n] together: normaliser, and y from the target's logit to its log-
@@ -159,19 +169,20 @@ static void piece_backward(const RgTensor *y, const RgReal *dy, int64_t start, i
     const RgTensor *hidden = y->inputs[0], *head = y->inputs[1];
     const TokenLogprob *saved = y->attributes;
     int64_t d = hidden->shape.size[1], tokens = tile_tokens(last - first);
-    for (int64_t token = first; token < last; token += tokens)
+    for (int64_t token = first; token < last; token += tokens) {
+        const RgReal *part = head_of(head, token, last - token < tokens ? last - token : tokens);
         for (int64_t row = start; row < end; row += TILE_ROWS) {
             Tile tile = tile_at(row, end, token, tokens, last);
-            tile_logits(saved->precision, hidden, head, tile, logits);
+            tile_logits(saved->precision, hidden, part, tile, logits);
             tile_slopes(tile, saved, dy, logits);
             rg_gemm_whole_in(saved->precision, false, false, tile.rows, d, tile.tokens, logits,
-                             tile.tokens, head->data + token * d, d, token > first,
-                             dhidden + (row - start) * d, d);
+                             tile.tokens, part, d, token > first, dhidden + (row - start) * d, d);
             if (dhead)
                 rg_gemm_whole_in(saved->precision, true, false, tile.tokens, d, tile.rows, logits,
                                  tile.tokens, hidden->data + row * d, d, true, dhead + token * d,
                                  d);
         }
+    }
 }
 
 /* sum[i] = Σ share[p, i], in the order of the pieces; i in [first, last) */
@@ -286,7 +297,8 @@ static void chunk_forward(const RgTensor *hidden, const RgTensor *head, const To
     Tile tile = chunk_tile(c, head->shape.size[0], first, last);
     Share share = {c->share.top + piece * c->rows - c->start,
                    c->share.sum + piece * c->rows - c->start};
-    tile_logits(saved->precision, hidden, head, tile, c->logits + first);
+    tile_logits(saved->precision, hidden, head->data + first * head->shape.size[1], tile,
+                c->logits + first);
     take_tile(tile, c->logits + first, saved->target, share, y);
 }
 
@@ -337,7 +349,8 @@ static void log_likelihood_run(RgTape *t, const RgTensor *hidden, const RgTensor
 
 RgTensor *rg_log_likelihood(RgTape *t, RgTensor *hidden, RgTensor *head, const int32_t *target) {
     RgTensor *inputs[] = {hidden, head};
-    if (rg_tape_is_second_order(t) || !rg_will_record(t, inputs, 2))
+    /* Whole shares of a head in bf16 would be widened here: the tiles of the other take less. */
+    if (rg_tape_is_second_order(t) || !rg_will_record(t, inputs, 2) || head->rounded)
         return rg_sum(t, rg_token_logprob(t, hidden, head, target));
     check_head(hidden, head, target);
     RgArena *arena = rg_tape_arena(t);

@@ -17,6 +17,22 @@
 #define RG_KERNEL
 #endif
 
+/* For what a compiler would not do on its own: whole vectors of 512 bits. A function so marked may
+ * only be called where rg_has_wide_vectors(). */
+#if defined(__x86_64__) && defined(__GNUC__)
+#define RG_WIDE                                                                                    \
+    __attribute__((target("avx512f,avx512vl,avx512bw,avx512dq,fma,prefer-vector-width=512")))
+static inline bool rg_has_wide_vectors(void) {
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq");
+}
+#else
+#define RG_WIDE
+static inline bool rg_has_wide_vectors(void) {
+    return false;
+}
+#endif
+
 /* exp(x) to about one unit in the last place of a float, without branches. Range reduction and
  * polynomial after Moshier's Cephes; arguments are clamped to where the result is a normal float,
  * and NaN stays NaN. The exponent is read from the bits of x·log2(e) + 1.5·2^23, whose rounding is

@@ -266,7 +266,10 @@ RgTensor *rg_embedding(RgTape *t, RgTensor *table, const int32_t *index, int64_t
     Lookup *lookup = lookup_keep(t, index, n, table->shape.size[0]);
     RgTensor *y = rg_tensor_new(t, RG_SHAPE(n, d));
     for (int64_t i = 0; i < n; i++)
-        memcpy(y->data + i * d, table->data + index[i] * d, sizeof *y->data * (size_t)d);
+        if (table->rounded)
+            rg_bf16_widen(d, table->rounded + index[i] * d, y->data + i * d);
+        else
+            memcpy(y->data + i * d, table->data + index[i] * d, sizeof *y->data * (size_t)d);
     return rg_record(t, &embedding_operator, y, &table, 1, lookup);
 }
 

@@ -324,6 +324,16 @@ static void add_column_sums(RgTape *t, RgTensor *bias, const RgTensor *dy) {
     add_partial_sums(t, bias, pieces, sums);
 }
 
+/* c [m, n] = a·op(W), or c += … */
+static void times_weight(RgPrecision precision, const RgTensor *weight, bool transpose, int64_t m,
+                         int64_t n, int64_t k, const RgReal *a, bool add, RgReal *c) {
+    if (weight->rounded)
+        rg_gemm_stored(precision, transpose, m, n, k, a, weight->rounded, add, c);
+    else
+        rg_gemm_in(precision, false, transpose, m, n, k, a, k, weight->data, transpose ? k : n, add,
+                   c, n);
+}
+
 /* dx = dy·W,  dW = dyᵀ·x,  dbias = Σ dy,  donto = dy. */
 static void linear_backward(RgTape *t, RgTensor *y, RgTensor *dy) {
     const Linear *linear = y->attributes;
@@ -331,8 +341,7 @@ static void linear_backward(RgTape *t, RgTensor *y, RgTensor *dy) {
     int64_t n = row_count(x), in = last_size(x), out = last_size(y);
     if (x->needs_gradient) {
         RgTensor *dx = rg_tensor_new(t, x->shape);
-        rg_gemm_in(linear->precision, false, false, n, in, out, dy->data, out, weight->data, in,
-                   false, dx->data, in);
+        times_weight(linear->precision, weight, false, n, in, out, dy->data, false, dx->data);
         rg_tape_count_flops(t, 2 * (double)(n * in) * (double)out);
         rg_add_gradient(t, x, dx);
     }
@@ -374,8 +383,7 @@ RgTensor *rg_linear(RgTape *t, RgTensor *x, RgTensor *weight, RgTensor *bias, Rg
                                    onto ? onto->data + first * out : NULL, y->data + first * out));
     const Linear kept = {
         .has_bias = bias != NULL, .has_onto = onto != NULL, .precision = rg_tape_precision(t)};
-    rg_gemm_in(kept.precision, false, true, n, out, in, x->data, in, weight->data, in, bias || onto,
-               y->data, out);
+    times_weight(kept.precision, weight, true, n, out, in, x->data, bias || onto, y->data);
     rg_tape_count_flops(t, (double)y->count * (2 * (double)in + (bias != NULL) + (onto != NULL)));
     RgTensor *inputs[RG_MAX_INPUTS] = {x, weight};
     int count = 2;

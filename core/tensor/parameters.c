@@ -18,6 +18,7 @@ void rg_parameters_destroy(RgParameters *parameters) {
         return;
     free(parameters->value);
     free(parameters->gradient);
+    free(parameters->rounded);
     free(parameters->views);
     free(parameters);
 }
@@ -68,8 +69,15 @@ RgParameters *rg_parameters_clone(const RgParameters *parameters, bool frozen) {
     clone->views = rg_allocate(views_size);
     if (views_size > 0)
         memcpy(clone->views, parameters->views, views_size);
+    int64_t offset = 0;
+    for (int i = 0; i < clone->view_count; i++) {
+        clone->views[i].offset = offset;
+        clone->views[i].rounded = false;
+        offset += clone->views[i].count;
+    }
     rg_parameters_allocate(clone);
-    memcpy(clone->value, parameters->value, sizeof *clone->value * (size_t)clone->count);
+    for (int i = 0; i < clone->view_count; i++)
+        rg_parameters_read(parameters, i, clone->value + clone->views[i].offset);
     return clone;
 }
 
@@ -79,8 +87,57 @@ void rg_parameters_freeze(RgParameters *parameters) {
     parameters->frozen = true;
 }
 
+/* ---- matrices in bf16 ---- */
+
+static int64_t count_rounded(const RgParameters *parameters) {
+    int64_t count = 0;
+    for (int i = 0; i < parameters->view_count; i++)
+        count += parameters->views[i].rounded ? parameters->views[i].count : 0;
+    return count;
+}
+
+void rg_parameters_round(RgParameters *parameters) {
+    RG_ASSERT(parameters->frozen && parameters->value && !parameters->rounded);
+    for (int i = 0; i < parameters->view_count; i++)
+        parameters->views[i].rounded = parameters->views[i].rank == 2;
+    int64_t rounded = 0, kept = 0, all = count_rounded(parameters);
+    RgReal *before = parameters->value;
+    parameters->rounded = rg_allocate_aligned(sizeof *parameters->rounded * (size_t)all);
+    parameters->value = numbers_create(parameters->count - all);
+    for (int i = 0; i < parameters->view_count; i++) {
+        RgParameterView *view = &parameters->views[i];
+        const RgReal *from = before + view->offset;
+        view->offset = view->rounded ? rounded : kept;
+        if (view->rounded)
+            rg_bf16_round(view->count, from, parameters->rounded + view->offset);
+        else
+            memcpy(parameters->value + view->offset, from, sizeof *from * (size_t)view->count);
+        *(view->rounded ? &rounded : &kept) += view->count;
+    }
+    free(before);
+}
+
+void rg_parameters_read(const RgParameters *parameters, int index, RgReal *out) {
+    const RgParameterView *view = &parameters->views[index];
+    if (view->rounded)
+        rg_bf16_widen(view->count, parameters->rounded + view->offset, out);
+    else
+        memcpy(out, parameters->value + view->offset, sizeof *out * (size_t)view->count);
+}
+
+const RgReal *rg_parameters_rows(const RgParameters *parameters, int index, int64_t first,
+                                 int64_t count) {
+    const RgParameterView *view = &parameters->views[index];
+    int64_t columns = view->size[1], at = view->offset + first * columns;
+    return view->rounded ? rg_bf16_widened(parameters->rounded + at, count, columns, columns)
+                         : parameters->value + at;
+}
+
+/* ---- filling and finding ---- */
+
 static const RgParameterView *view_at(const RgParameters *parameters, int view) {
     RG_ASSERT(view >= 0 && view < parameters->view_count && parameters->value);
+    RG_ASSERT(!parameters->views[view].rounded);
     return &parameters->views[view];
 }
 
@@ -126,6 +183,8 @@ double rg_parameters_gradient_norm(const RgParameters *parameters) {
 }
 
 uint64_t rg_parameters_hash(const RgParameters *parameters) {
-    return rg_hash(RG_HASH_START, parameters->value,
-                   sizeof *parameters->value * (size_t)parameters->count);
+    int64_t rounded = count_rounded(parameters), kept = parameters->count - rounded;
+    uint64_t hash =
+        rg_hash(RG_HASH_START, parameters->value, sizeof *parameters->value * (size_t)kept);
+    return rg_hash(hash, parameters->rounded, sizeof *parameters->rounded * (size_t)rounded);
 }

@@ -1,8 +1,11 @@
-/* Which precisions there are here, and rounding to bf16. The products themselves are blas.c's. */
+/* Which precisions there are here, and rounding to bf16 and back. The products themselves are
+ * blas.c's. */
 #include "core/tensor/precision.h"
 
 #include "core/tensor/kernels.h"
 #include "core/tensor/onednn.h"
+
+#include <stdlib.h>
 
 const char *const rg_precision_names[] = {
     [RG_PRECISION_FP32] = "fp32", [RG_PRECISION_BF16] = "bf16", NULL};
@@ -32,4 +35,36 @@ RG_KERNEL void rg_bf16_round(int64_t n, const RgReal *x, RgBf16 *y) {
         uint32_t quiet = bits >> 16 | 0x40;
         y[i] = (RgBf16)((bits & 0x7FFFFFFF) > 0x7F800000 ? quiet : nearest);
     }
+}
+
+RG_KERNEL void rg_bf16_widen(int64_t n, const RgBf16 *x, RgReal *y) {
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t bits = (uint32_t)x[i] << 16;
+        float value;
+        memcpy(&value, &bits, sizeof value);
+        y[i] = (RgReal)value;
+    }
+}
+
+/* Room that a thread keeps from call to call. */
+static RgReal *room_for(int64_t count) {
+    static _Thread_local RgReal *room;
+    static _Thread_local int64_t size;
+    if (size < count) {
+        free(room);
+        room = rg_allocate_aligned(sizeof *room * (size_t)count);
+        size = count;
+    }
+    return room;
+}
+
+const RgReal *rg_bf16_widened(const RgBf16 *x, int64_t rows, int64_t columns, int64_t stride) {
+    RgReal *room = room_for(rows * columns);
+    if (stride == columns)
+        rg_bf16_widen(rows * columns, x, room);
+    else
+        for (int64_t r = 0; r < rows; r++)
+            rg_bf16_widen(columns, x + r * stride, room + r * columns);
+    return room;
 }

@@ -13,10 +13,17 @@ extern const char *const rg_precision_names[]; /* as configs have them; ends wit
 /* RG_E_USAGE, and what would help, where this build or this machine does not have it. */
 RgStatus rg_precision_check(RgPrecision precision, RgError *error);
 
-typedef uint16_t RgBf16;
+typedef uint16_t RgBf16; /* of products, or of weights that are stored so */
 
 /* y = x to the nearest bf16, and to the even one of two that are as near. What is beyond the
  * largest becomes infinite; what is not a number stays none. */
 void rg_bf16_round(int64_t n, const RgReal *x, RgBf16 *y);
+
+/* y = x, which every RgReal can hold. */
+void rg_bf16_widen(int64_t n, const RgBf16 *x, RgReal *y);
+
+/* The same of a matrix [rows, columns] whose rows lie `stride` apart, into memory of the calling
+ * thread's own, which stands until its next call. Meant for a few rows at a time. */
+const RgReal *rg_bf16_widened(const RgBf16 *x, int64_t rows, int64_t columns, int64_t stride);
 
 #endif

@@ -3,6 +3,7 @@
  * is multiplied with whole vectors. A block of c stays in registers while k goes by. */
 #include "core/tensor/product.h"
 
+#include "core/tensor/kernels.h"
 #include "core/tensor/parallel.h"
 
 #include <stdlib.h>
@@ -21,16 +22,12 @@ enum {
 typedef RgReal Lanes
     __attribute__((vector_size(LANES * sizeof(RgReal)), aligned(sizeof(RgReal)), may_alias));
 
-/* For what a compiler would not do on its own: whole vectors of 512 bits. */
-#define WIDE                                                                                       \
-    __attribute__((target("avx512f,avx512vl,avx512bw,avx512dq,fma,prefer-vector-width=512")))
-
 /* ---- copying b ---- */
 
 typedef int32_t Places __attribute__((vector_size(LANES * sizeof(int32_t))));
 
 /* Sixteen rows become sixteen columns: four times, halves are shuffled together like cards. */
-WIDE static inline __attribute__((always_inline)) void transpose(Lanes row[LANES]) {
+RG_WIDE static inline __attribute__((always_inline)) void transpose(Lanes row[LANES]) {
     const Places low = {0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23};
     const Places high = low + 8;
     for (int round = 0; round < 4; round++) {
@@ -43,37 +40,46 @@ WIDE static inline __attribute__((always_inline)) void transpose(Lanes row[LANES
     }
 }
 
-/* Panel [k, LANES] of columns of op(b) that begin at b + column, of which `columns` exist. */
-WIDE static void pack_part(const RgProduct *p, int64_t column, int64_t columns, RgReal *panel) {
-    int64_t row = p->transpose_b ? 1 : p->ldb, lane_step = p->transpose_b ? p->ldb : 1;
-    const RgReal *from = p->b + column * lane_step;
-    for (int64_t k = 0; k < p->k; k++)
-        for (int64_t lane = 0; lane < LANES; lane++)
-            panel[k * LANES + lane] = lane < columns ? from[k * row + lane * lane_step] : 0;
+/* Whole panels of b as it lies, side by side: memory is read along rows. */
+RG_WIDE static void pack_plain(const RgProduct *p, int64_t column, int64_t panels, RgReal *packed) {
+    for (int64_t k = 0; k < p->k; k++) {
+        const RgReal *row = p->b + k * p->ldb + column;
+        for (int64_t i = 0; i < panels; i++)
+            *(Lanes *)(packed + (i * p->k + k) * LANES) = *(const Lanes *)(row + i * LANES);
+    }
 }
 
-WIDE static void pack_panel(const RgProduct *p, int64_t column, int64_t columns, RgReal *panel) {
-    if (columns < LANES) {
-        pack_part(p, column, columns, panel);
-        return;
-    }
-    int64_t k = 0;
-    if (!p->transpose_b) {
-        for (; k < p->k; k++)
-            *(Lanes *)(panel + k * LANES) = *(const Lanes *)(p->b + k * p->ldb + column);
-        return;
-    }
+/* The last panel, with zeros in the columns that b does not have. */
+static void pack_rest(const RgProduct *p, int64_t column, int64_t columns, RgReal *panel) {
+    size_t bytes = sizeof *panel * (size_t)columns;
+    memset(panel, 0, sizeof *panel * (size_t)(p->k * LANES));
+    for (int64_t k = 0; k < p->k; k++)
+        memcpy(panel + k * LANES, p->b + k * p->ldb + column, bytes);
+}
+
+/* A panel of b transposed, of which `columns` exist. */
+RG_WIDE static inline __attribute__((always_inline)) void
+transpose_panel(const RgProduct *p, int64_t column, int64_t columns, RgReal *panel) {
     const RgReal *from = p->b + column * p->ldb;
+    int64_t k = 0;
     for (; k + LANES <= p->k; k += LANES) {
-        Lanes square[LANES];
-        for (int lane = 0; lane < LANES; lane++)
+        Lanes square[LANES] = {{0}};
+        for (int lane = 0; lane < columns; lane++)
             square[lane] = *(const Lanes *)(from + lane * p->ldb + k);
         transpose(square);
         memcpy(panel + k * LANES, square, sizeof square);
     }
     for (; k < p->k; k++)
         for (int lane = 0; lane < LANES; lane++)
-            panel[k * LANES + lane] = from[lane * p->ldb + k];
+            panel[k * LANES + lane] = lane < columns ? from[lane * p->ldb + k] : 0;
+}
+
+RG_WIDE static void pack_transposed(const RgProduct *p, int64_t column, int64_t columns,
+                                    RgReal *panel) {
+    if (columns == LANES) /* a constant, for whole vectors that stay in registers */
+        transpose_panel(p, column, LANES, panel);
+    else
+        transpose_panel(p, column, columns, panel);
 }
 
 /* ---- multiplying ---- */
@@ -91,8 +97,8 @@ typedef struct Block {
 } Block;
 
 /* c = alpha · sum + beta · c, for as many columns as there are */
-WIDE static inline __attribute__((always_inline)) void store(RgReal *c, int64_t columns,
-                                                             RgReal alpha, RgReal beta, Lanes sum) {
+RG_WIDE static inline __attribute__((always_inline)) void
+store(RgReal *c, int64_t columns, RgReal alpha, RgReal beta, Lanes sum) {
     Lanes y = alpha * sum;
     if (columns >= LANES) {
         if (beta != 0)
@@ -106,14 +112,18 @@ WIDE static inline __attribute__((always_inline)) void store(RgReal *c, int64_t 
 
 /* `rows` and `panels` are constants where this is inlined, so that the sums stay in registers, and
  * so is the stride that is 1. */
-WIDE static inline __attribute__((always_inline)) void multiply(const Block *b, const RgReal *a,
-                                                                int64_t row, int64_t step,
-                                                                RgReal *c, int rows, int panels) {
+RG_WIDE static inline __attribute__((always_inline)) void multiply(const Block *b, const RgReal *a,
+                                                                   int64_t row, int64_t step,
+                                                                   RgReal *c, int rows,
+                                                                   int panels) {
     const RgReal *panel = b->panel;
     int64_t panel_size = b->panel_size, steps = b->k;
     Lanes sum[BLOCK_ROWS * BLOCK_PANELS];
     for (int i = 0; i < rows * panels; i++)
         sum[i] = (Lanes){0};
+    for (int q = 0; q < panels; q++) /* so that c is there when the sums are */
+        for (int r = 0; r < rows; r++)
+            __builtin_prefetch(c + r * b->ldc + q * LANES, 1);
     for (int64_t k = 0; k < steps; k++, a += step, panel += LANES)
         for (int q = 0; q < panels; q++) {
             Lanes w = *(const Lanes *)(panel + q * panel_size);
@@ -127,7 +137,7 @@ WIDE static inline __attribute__((always_inline)) void multiply(const Block *b, 
 }
 
 /* Rows 0 … rows−1: in eights, and what is left in a four, a two and a one. */
-WIDE static inline __attribute__((always_inline)) void
+RG_WIDE static inline __attribute__((always_inline)) void
 multiply_rows(const Block *b, int64_t row, int64_t step, int64_t rows, int panels) {
     int64_t r = 0;
     for (; r + 8 <= rows; r += 8)
@@ -144,7 +154,7 @@ multiply_rows(const Block *b, int64_t row, int64_t step, int64_t rows, int panel
         multiply(b, b->a + r * row, row, step, b->c + r * b->ldc, 1, panels);
 }
 
-WIDE static void multiply_panels(const Block *b, int64_t rows, int panels) {
+RG_WIDE static void multiply_panels(const Block *b, int64_t rows, int panels) {
     if (b->step == 1 && panels == BLOCK_PANELS)
         multiply_rows(b, b->row, 1, rows, BLOCK_PANELS);
     else if (b->step == 1)
@@ -206,9 +216,16 @@ static int64_t columns_at_once(const RgProduct *p) {
 
 static void pack_panels(const RgProduct *p, int64_t column, int64_t end, int64_t first,
                         int64_t last, RgReal *packed) {
-    for (int64_t i = first; i < last; i++) {
-        int64_t at = column + i * LANES;
-        pack_panel(p, at, end - at < LANES ? end - at : LANES, packed + i * p->k * LANES);
+    int64_t whole = p->transpose_b ? 0 : (end - column) / LANES;
+    if (first < whole)
+        pack_plain(p, column + first * LANES, (last < whole ? last : whole) - first,
+                   packed + first * p->k * LANES);
+    for (int64_t i = first > whole ? first : whole; i < last; i++) {
+        int64_t at = column + i * LANES, columns = end - at < LANES ? end - at : LANES;
+        if (p->transpose_b)
+            pack_transposed(p, at, columns, packed + i * p->k * LANES);
+        else
+            pack_rest(p, at, columns, packed + i * p->k * LANES);
     }
 }
 
@@ -245,14 +262,13 @@ static void run_by_rows(const RgProduct *p, int threads) {
     }
 }
 
-/* BLAS has kernels of its own for small products, without a copy. */
+/* BLAS has kernels of its own for small products, without a copy, of which those for a transposed b
+ * are slower. */
 bool rg_product_suits(const RgProduct *p) {
     enum { FEW = 16 };
-    const double small = 1 << 20;
+    const double small = p->transpose_b ? 1 << 14 : 1 << 20;
     return p->m >= FEW && p->n >= FEW && p->k >= FEW &&
-           (double)p->m * (double)p->n * (double)p->k >= small &&
-           __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq");
+           (double)p->m * (double)p->n * (double)p->k >= small && rg_has_wide_vectors();
 }
 
 void rg_product_run(const RgProduct *p, int threads) {

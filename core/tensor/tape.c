@@ -215,6 +215,21 @@ RgTensor *rg_variable(RgTape *tape, RgShape shape, const RgReal *data) {
     return leaf_append(tape, tensor, NULL, 0);
 }
 
+/* The expansions of operators know of no rounded numbers. */
+static RgTensor *rounded_leaf(RgTape *tape, RgShape shape, const RgParameters *parameters,
+                              int index) {
+    if (tape->second_order) {
+        RgTensor *wide = rg_tensor_new(tape, shape);
+        rg_parameters_read(parameters, index, wide->data);
+        return wide;
+    }
+    RgTensor *tensor = rg_arena_allocate_zeroed(tape->arena, sizeof *tensor);
+    tensor->shape = shape;
+    tensor->count = rg_shape_count(shape);
+    tensor->rounded = parameters->rounded + parameters->views[index].offset;
+    return tensor;
+}
+
 RgTensor *rg_parameter(RgTape *tape, RgParameters *parameters, int index) {
     for (int i = 0; i < tape->leaf_count; i++)
         if (tape->leaves[i].parameters == parameters && tape->leaves[i].view == index)
@@ -224,7 +239,8 @@ RgTensor *rg_parameter(RgTape *tape, RgParameters *parameters, int index) {
     const RgParameterView *view = &parameters->views[index];
     RgShape shape = {.rank = view->rank};
     memcpy(shape.size, view->size, sizeof shape.size);
-    RgTensor *tensor = rg_borrow(tape, shape, parameters->value + view->offset);
+    RgTensor *tensor = view->rounded ? rounded_leaf(tape, shape, parameters, index)
+                                     : rg_borrow(tape, shape, parameters->value + view->offset);
     tensor->needs_gradient = !parameters->frozen;
     if (parameters->gradient && !parameters->frozen)
         tensor->sink = parameters->gradient + view->offset;

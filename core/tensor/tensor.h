@@ -47,6 +47,7 @@ typedef struct RgOperator RgOperator;
 
 struct RgTensor {
     RgReal *data;
+    const RgBf16 *rounded; /* a frozen matrix that is stored in bf16, with data NULL; else NULL */
     RgShape shape;
     int64_t count; /* number of elements */
 
@@ -114,8 +115,9 @@ RgTensor *rg_constant_from_double(RgTape *tape, RgShape shape, const double *dat
 RgTensor *rg_variable(RgTape *tape, RgShape shape, const RgReal *data);
 
 /* The view `index` of a parameter store as a leaf. Backward adds its gradient to the store's
- * gradient buffer. The same view asked for twice is the same leaf. A frozen store gives constants.
- */
+ * gradient buffer. The same view asked for twice is the same leaf. A frozen store gives constants;
+ * of its matrices in bf16 those have `rounded`, which rg_linear, rg_embedding and the vocabulary
+ * head take, and no other operator. On a tape of second order they are widened whole. */
 RgTensor *rg_parameter(RgTape *tape, RgParameters *parameters, int index);
 
 /* ---- differentiation ---- */

@@ -15,6 +15,7 @@ typedef struct RgMeter {
     double peak_memory; /* bytes, the process's largest resident set */
 } RgMeter;
 
-double rg_peak_memory(void); /* bytes */
+double rg_peak_memory(void);   /* bytes, the largest so far */
+double rg_memory_in_use(void); /* bytes resident now */
 
 #endif

@@ -314,19 +314,24 @@ static double median(double *values, int64_t count) {
     return (values[count / 2] + values[(count - 1) / 2]) / 2;
 }
 
+/* Operations so far, by the operators' own count. */
+static double flops_so_far(const Bench *bench) {
+    return bench->policy->flops + rg_tape_flops(bench->tape);
+}
+
 static Measure measure(const Task *task, Bench *bench) {
     Measure m = {.tokens = (double)task->work->tokens(task),
                  .all_weight_bytes = (double)bench->policy->parameters->count * sizeof(RgReal)};
     double *seconds = NULL;
     task->work->round(bench);
-    double before = bench->policy->flops, end = rg_clock_seconds() + task->seconds;
+    double before = flops_so_far(bench), end = rg_clock_seconds() + task->seconds;
     do {
         double start = rg_clock_seconds();
         task->work->round(bench);
         seconds = rg_reallocate(seconds, (size_t)m.rounds + 1, sizeof *seconds);
         seconds[m.rounds++] = rg_clock_seconds() - start;
     } while (m.rounds < task->rounds || (rg_clock_seconds() < end && m.rounds < MOST_ROUNDS));
-    m.counted_flops = (bench->policy->flops - before) / (double)m.rounds;
+    m.counted_flops = (flops_so_far(bench) - before) / (double)m.rounds;
     m.standard_flops = task->work->draws ? 0 : m.tokens * standard_flops(bench->policy);
     m.weight_bytes = task->work->draws ? bytes_per_token(bench->policy) : 0;
     m.seconds = median(seconds, m.rounds);

@@ -1,0 +1,244 @@
+/* Planning a trial: from its settings and its environment's data to loads of passes, and from those
+ * to bytes and operations. The forms themselves are core/policy/transformer_cost.c's. */
+#include "experiments/plan.h"
+
+#include "core/policy/transformer_cost.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- the environment ---- */
+
+void rg_planner_clear(RgPlanner *planner) {
+    rg_environment_destroy(planner->environment);
+    free(planner->identity);
+    *planner = (RgPlanner){0};
+}
+
+/* Its data that need no policy, and the memory of the process with them. */
+static RgStatus set_environment(RgPlanner *planner, const RgTrialPlan *plan, RgError *error) {
+    RgSettings *part = rg_settings_create();
+    rg_settings_copy_group(part, "environment", plan->resolved, "environment");
+    char *identity = rg_settings_to_json(part);
+    rg_settings_destroy(part);
+    if (planner->identity && strcmp(planner->identity, identity) == 0) {
+        free(identity);
+        return RG_OK;
+    }
+    double before = rg_memory_in_use();
+    double others = planner->identity ? planner->program : before;
+    rg_planner_clear(planner);
+    planner->identity = identity;
+    RG_TRY(rg_environment_create(plan->environment.type, plan->resolved, "environment",
+                                 rg_random_root((uint64_t)plan->seed), &planner->environment,
+                                 error));
+    double now = rg_memory_in_use();
+    planner->program = now > others ? now : others;
+    return RG_OK;
+}
+
+/* ---- the policy ---- */
+
+static RgStatus read_options(const RgTrialPlan *plan, int64_t vocabulary, RgTransformerPlan *model,
+                             RgError *error) {
+    RgTransformerOptions options;
+    RG_TRY(
+        rg_options_read(rg_policy_transformer.options, plan->resolved, "policy", &options, error));
+    return rg_transformer_plan(&options, vocabulary, &plan->adapter, model, error);
+}
+
+/* A transformer's plan; for other kinds model->vocabulary stays 0, and `small` is their parameters.
+ * The weights of a file are loaded for their dimensions. */
+static RgStatus read_model(const RgTrialPlan *plan, const RgPolicySpace *space,
+                           RgTransformerPlan *model, int64_t *small, RgError *error) {
+    *model = (RgTransformerPlan){0};
+    RgPolicy *policy = NULL;
+    RgStatus status;
+    if (plan->policy.weights[0])
+        status = rg_policy_load(plan->policy.weights, &policy, error);
+    else if (strcmp(plan->policy.type, rg_policy_transformer.name) == 0)
+        return read_options(plan, space->vocabulary, model, error);
+    else
+        status = rg_policy_create(plan->policy.type, plan->resolved, "policy", space,
+                                  rg_random_root(0), &policy, error);
+    if (status == RG_OK && policy->type == &rg_policy_transformer)
+        status =
+            rg_transformer_plan(rg_transformer_options(policy), rg_transformer_vocabulary(policy),
+                                &plan->adapter, model, error);
+    else if (status == RG_OK)
+        *small = policy->parameters->count;
+    rg_policy_destroy(policy);
+    return status;
+}
+
+/* ---- loads ---- */
+
+static int64_t longest_prompt(const RgSequences *s) {
+    int64_t longest = 0;
+    for (int64_t i = 0; s && i < s->count; i++)
+        longest = s->prompt_length[i] > longest ? s->prompt_length[i] : longest;
+    return longest;
+}
+
+static int64_t longest_response(const RgSequences *s) {
+    int64_t longest = 0;
+    for (int64_t i = 0; i < s->count; i++)
+        longest = rg_sequence_response_length(s, i) > longest ? rg_sequence_response_length(s, i)
+                                                              : longest;
+    return longest;
+}
+
+/* The longest sequences of a step: demonstrations that are there already are looked at, all else is
+ * a prompt and a response of the limit. */
+static RgPassLoad longest_load(const RgTrialPlan *plan, const RgCourse *course) {
+    bool pairs = plan->algorithm->preferences != RG_FROM_NOWHERE;
+    RgPassLoad load = {.copies = pairs ? 2 : 1,
+                       .prompt_length = longest_prompt(course->prompts),
+                       .response_length = course->response_limit};
+    if (!pairs && course->demonstrations) {
+        load.prompt_length = longest_prompt(course->demonstrations);
+        load.response_length = longest_response(course->demonstrations);
+    }
+    return load;
+}
+
+static RgPassLoad of_prompts(RgPassLoad load, int64_t prompts) {
+    load.prompts = prompts;
+    return load;
+}
+
+/* ---- parts ---- */
+
+enum { VALUES_AT_ONCE = 64, EVALUATED_AT_ONCE = 128 }; /* sequences: of policy.c, of sampling */
+
+static void take_temporary(RgTrialCost *cost, double bytes, const char *of) {
+    if (bytes <= cost->temporary)
+        return;
+    cost->temporary = bytes;
+    cost->temporary_of = of;
+}
+
+/* Passes without gradients, of policy and reference one after another. */
+static void plan_values(const RgTrialPlan *plan, const RgTransformerPlan *model, RgPassLoad load,
+                        int64_t part, RgTrialCost *cost) {
+    int64_t most = VALUES_AT_ONCE / load.copies, passed = part < most ? part : most;
+    RgPassLoad own = of_prompts(load, passed), scored = of_prompts(load, VALUES_AT_ONCE);
+    scored.copies = 1;
+    cost->values = rg_transformer_values_cost(model, &scored).peak; /* in evaluation */
+    double reference = rg_transformer_values_cost(model, &own).peak;
+    if (plan->algorithm->preferences != RG_FROM_NOWHERE && reference > cost->values)
+        cost->values = reference;
+}
+
+/* What comes and goes beside a step: decoders, merged weights. */
+static void plan_temporaries(const RgTrialPlan *plan, const RgTransformerPlan *model,
+                             RgPassLoad load, RgTrialCost *cost) {
+    RgPassLoad sampled = of_prompts(load, EVALUATED_AT_ONCE);
+    sampled.copies = 1;
+    take_temporary(cost, rg_transformer_sampling_bytes(model, &sampled), "sampling in evaluation");
+    if (plan->algorithm->responses == RG_FROM_POLICY) {
+        RgPassLoad own = of_prompts(load, plan->training.batch);
+        take_temporary(cost, rg_transformer_sampling_bytes(model, &own), "sampling for training");
+    }
+    if (plan->adapter.rank > 0)
+        take_temporary(cost, sizeof(RgReal) * (double)cost->frozen,
+                       "merged weights, when they are saved");
+}
+
+static RgPassCost pass_cost(const RgAlgorithm *a, const RgTransformerPlan *model, RgPassLoad load,
+                            int64_t examples) {
+    RgPassLoad part = of_prompts(load, examples);
+    if (a->preferences == RG_FROM_NOWHERE)
+        return rg_transformer_likelihood_cost(model, &part);
+    return rg_transformer_training_cost(model, &part);
+}
+
+static void plan_step(const RgTrialPlan *plan, const RgTransformerPlan *model, RgPassLoad load,
+                      int64_t part, RgTrialCost *cost) {
+    const RgAlgorithm *a = plan->algorithm;
+    int64_t batch = plan->training.batch, rest = batch % part;
+    RgPassLoad whole = of_prompts(load, part), all = of_prompts(load, batch);
+    RgPassCost pass = pass_cost(a, model, load, part);
+    cost->activations = pass.peak;
+    cost->copies = rg_transformer_copies_bytes(model, &whole);
+    if (a->step) {
+        cost->left_out = "operations and second derivatives, which are the algorithm's own";
+        return;
+    }
+    cost->policy_flops = (double)(batch / part) * pass.flops;
+    if (rest > 0)
+        cost->policy_flops += pass_cost(a, model, load, rest).flops;
+    if (a->preferences != RG_FROM_NOWHERE) {
+        RgTransformerPlan reference = *model;
+        reference.adapter = (RgAdapter){0};
+        cost->reference_flops = rg_transformer_values_cost(&reference, &all).flops;
+    }
+    if (a->responses == RG_FROM_POLICY) {
+        double share = a->mixture ? a->mixture(plan->algorithm_options) : 1;
+        cost->sampling_flops = share * rg_transformer_sampling_flops(model, &all);
+    }
+}
+
+static double bytes_of(int64_t numbers) {
+    return (double)rg_aligned_room(sizeof(RgReal) * (size_t)numbers);
+}
+
+static void plan_parameters(const RgTrialPlan *plan, int64_t trained, int64_t weights,
+                            RgTrialCost *cost) {
+    double own = bytes_of(trained), whole = bytes_of(weights);
+    bool trains = plan->algorithm->loss || plan->algorithm->step;
+    cost->trained = trains ? trained : 0;
+    cost->frozen = weights;
+    cost->weights = own;
+    cost->reference = whole;
+    cost->gradients = own;
+    if (trains)
+        cost->optimizer = own * (plan->optimizer.type == RG_ADAMW ? 2 : 1);
+    cost->loading = whole * (plan->policy.weights[0] ? 3 : 2); /* the file; values and gradient */
+}
+
+/* Frozen weights of which so many numbers are in matrices. */
+static void plan_storage(const RgTrialPlan *plan, int64_t matrices, RgTrialCost *cost) {
+    if (plan->policy.reference_storage == RG_PRECISION_BF16)
+        cost->reference = (double)rg_aligned_room(sizeof(RgBf16) * (size_t)matrices) +
+                          bytes_of(cost->frozen - matrices);
+}
+
+static void plan_transformer(const RgTrialPlan *plan, RgTransformerPlan *model, RgPassLoad load,
+                             RgTrialCost *cost) {
+    model->recompute = plan->policy.recompute;
+    model->precision = (RgPrecision)plan->policy.precision;
+    model->storage = (RgPrecision)plan->policy.reference_storage;
+    cost->prompt_length = load.prompt_length;
+    cost->response_length = load.response_length;
+    int64_t part = plan->training.micro_batch;
+    if (part == 0 || part > plan->training.batch)
+        part = plan->training.batch;
+    plan_values(plan, model, load, part, cost);
+    plan_temporaries(plan, model, load, cost);
+    if (plan->algorithm->loss || plan->algorithm->step)
+        plan_step(plan, model, load, part, cost);
+}
+
+RgStatus rg_plan_trial(RgPlanner *planner, const RgTrialPlan *plan, RgTrialCost *cost,
+                       RgError *error) {
+    *cost = (RgTrialCost){0};
+    RG_TRY(set_environment(planner, plan, error));
+    cost->program = planner->program;
+    RgTransformerPlan model;
+    int64_t small = 0;
+    RG_TRY(read_model(plan, &planner->environment->space, &model, &small, error));
+    if (model.vocabulary > 0) {
+        plan_parameters(plan, rg_transformer_plan_trained(&model),
+                        rg_transformer_plan_weights(&model), cost);
+        plan_storage(plan, rg_transformer_plan_matrices(&model), cost);
+        plan_transformer(plan, &model, longest_load(plan, &planner->environment->course), cost);
+    } else {
+        plan_parameters(plan, small, small, cost);
+        cost->left_out = "passes, which are small";
+    }
+    double training = cost->weights + cost->reference + cost->gradients + cost->optimizer +
+                      cost->activations + cost->values + cost->copies + cost->temporary;
+    cost->total = cost->program + (training > cost->loading ? training : cost->loading);
+    return RG_OK;
+}

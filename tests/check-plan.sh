@@ -1,0 +1,84 @@
+#!/bin/bash
+# `regatta plan` against what runs: the peak memory and the operations of real trials, each a process
+# of its own, are within a tenth of the plan. On a text of made-up words, so that nothing has to be
+# at hand.
+set -eu
+program=${RG_PROGRAM:?path of the regatta program}
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+cd "$folder"
+failures=0
+
+# lines FIRST COUNT: lines of a data file, with words that only the numbers from FIRST on decide.
+lines() {
+    awk -v first="$1" -v count="$2" '
+        function word(i) {
+            i = (i * 7919 + 13) % 8000
+            return part[i % 20] part[int(i / 20) % 20] part[int(i / 400) % 20]
+        }
+        BEGIN {
+            split("ba ce di fo gu ha je ki lo mu na pe ri so tu va we xi yo zu", part, " ")
+            part[0] = "qa"
+            for (i = first; i < first + count; i++) {
+                prompt = "The king saw the " word(i % 97) "."
+                modern = "You have " word(3 * i) " and " word(3 * i + 1) " it."
+                archaic = "Thou hast " word(3 * i) " and " word(3 * i + 2) "eth it."
+                printf "{\"reference\": \"%d\", \"prompt\": \"%s\", ", i, prompt
+                printf "\"chosen\": \"%s\", \"rejected\": \"%s\"}\n", modern, archaic
+            }
+        }'
+}
+
+mkdir data
+lines 0 3000 >data/base.jsonl
+lines 3000 300 >data/judge.jsonl
+lines 4000 300 >data/judge-independent.jsonl
+lines 5000 200 >data/train.jsonl
+lines 6000 200 >data/test.jsonl
+"$program" train-tokenizer -o tokenizer.json -v 4096 data/base.jsonl >log 2>&1 || { cat log; exit 1; }
+
+cat >plan.cfg <<END
+name = "plan";
+seeds = [1];
+environment: { type = "text"; data = "data"; tokenizer = "tokenizer.json"; pair_count = 32;
+    response_limit = 48; test_prompts = 128; };
+policy: { type = "transformer"; width = 192; layers = 3; heads = 6; context = 64; };
+optimizer: { learning_rate = 1e-5; };
+training: { batch = 16; };
+budget: { steps = 2; };
+algorithms = ( { type = "dpo"; } );
+END
+
+# within NAME PLANNED FOUND: complain unless they are within a tenth of each other.
+within() {
+    if awk -v p="$2" -v f="$3" 'BEGIN { exit !(f > 0 && p > 0.9 * f && p < 1.1 * f) }'; then
+        echo "$1: $2 planned, $3 found"
+    else
+        echo "FAIL: $1: $2 planned, $3 found"
+        failures=$((failures + 1))
+    fi
+}
+
+# check NAME OVERRIDE...
+check() {
+    local name=$1 memory flops found
+    "$program" plan plan.cfg -x -t 2 "${@:2}" >plan.txt
+    memory=$(sed -n 's/^ *in all, at the peak *//p' plan.txt)
+    flops=$(sed -n 's/^ *in all  *\([0-9]*\)$/\1/p' plan.txt)
+    "$program" run plan.cfg -q -t 2 -r "$name.db" "${@:2}"
+    found=$("$program" table "$name.db" -f csv -m peak_memory,flops --resamples 100)
+    within "$name, bytes" "$memory" "$(column "$found" peak_memory)"
+    within "$name, operations of two steps" "$((2 * flops))" "$(column "$found" flops)"
+}
+
+column() { # CSV NAME: the number under a heading
+    awk -F, -v name="$2" 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == name) at = i }
+        NR == 2 { printf "%.0f", $at }' <<<"$1"
+}
+
+check dpo
+check sft -s 'algorithms=({type="sft";})' -s training.micro_batch=5 -s policy.recompute=true
+check adapter -s policy.adapter.rank=8 -s policy.adapter.dropout=0.1 \
+    -s 'policy.adapter.targets=all' -s policy.reference_storage=bf16
+check online -s 'algorithms=({type="online-dpo"; mixture=0.5;})' -s training.micro_batch=10
+[[ $failures -eq 0 ]]
