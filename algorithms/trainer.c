@@ -166,7 +166,8 @@ static RgSampling training_sampling(const RgTrainer *trainer) {
                         .top_p = trainer->training.top_p,
                         .min_p = trainer->training.min_p,
                         .response_limit = trainer->course->response_limit,
-                        .end_token = trainer->course->end_token};
+                        .end_token = trainer->course->end_token,
+                        .stop = trainer->course->stop};
 }
 
 void rg_trainer_sample(RgTrainer *trainer, int64_t draw, int64_t prompts, int64_t copies,

@@ -35,7 +35,15 @@ typedef struct RgSampling {
     double min_p;           /* drop what is less than p times as likely as the likeliest; 0: none */
     int64_t response_limit; /* most tokens of a response */
     int32_t end_token;      /* ends a response and is its last token; −1 for none */
+    RgStopTokens stop;      /* so do these */
 } RgSampling;
+
+static inline bool rg_sampling_ends(const RgSampling *sampling, int32_t token) {
+    bool ends = token == sampling->end_token;
+    for (int64_t i = 0; i < sampling->stop.count; i++)
+        ends = ends || token == sampling->stop.id[i];
+    return ends;
+}
 
 /* A kind of policy. */
 typedef struct RgPolicyType {
