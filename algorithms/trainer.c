@@ -134,6 +134,10 @@ void rg_trainer_destroy(RgTrainer *trainer) {
     free(trainer);
 }
 
+void rg_trainer_use_cache(RgTrainer *trainer, RgPairCache *cache) {
+    trainer->cache = cache;
+}
+
 void rg_trainer_checkpoint(RgTrainer *trainer, RgCheckpoint *checkpoint) {
     rg_checkpoint_integers(checkpoint, "step", &trainer->step, 1);
     rg_checkpoint_meter(checkpoint, &trainer->meter);
@@ -162,7 +166,8 @@ static RgSampling training_sampling(const RgTrainer *trainer) {
                         .top_p = trainer->training.top_p,
                         .min_p = trainer->training.min_p,
                         .response_limit = trainer->course->response_limit,
-                        .end_token = trainer->course->end_token};
+                        .end_token = trainer->course->end_token,
+                        .stop = trainer->course->stop};
 }
 
 void rg_trainer_sample(RgTrainer *trainer, int64_t draw, int64_t prompts, int64_t copies,
@@ -184,6 +189,8 @@ typedef struct Draw {
     RgSequences *sequences; /* pair i is 2i and 2i+1 */
     int32_t *preferred;     /* [pairs], on the tape's arena; NULL for demonstrations */
     RgReal *fresh;          /* [pairs] */
+    bool *sampled;          /* [pairs] the responses are the policy's own */
+    double *reference;      /* [2·pairs] log π_ref of those that are not; NULL: not asked yet */
 } Draw;
 
 /* Which pairs of the step are of the algorithm's own distribution: each with probability
@@ -200,13 +207,20 @@ static int64_t draw_routes(RgTrainer *trainer, int64_t step, RgReal *fresh) {
     return count;
 }
 
+static void append_pair(RgSequences *to, const RgSequences *from, int64_t pair) {
+    rg_sequences_append_from(to, from, 2 * pair, false);
+    rg_sequences_append_from(to, from, 2 * pair + 1, false);
+}
+
 static Draw draw_pairs(RgTrainer *trainer, int64_t step) {
     const RgAlgorithm *a = trainer->algorithm;
     const RgCourse *course = trainer->course;
     RgArena *arena = rg_tape_arena(trainer->tape);
     int64_t n = trainer->training.batch;
-    Draw draw = {rg_sequences_create(), RG_ARENA_ARRAY(arena, int32_t, n),
-                 RG_ARENA_ARRAY(arena, RgReal, n)};
+    Draw draw = {.sequences = rg_sequences_create(),
+                 .preferred = RG_ARENA_ARRAY(arena, int32_t, n),
+                 .fresh = RG_ARENA_ARRAY(arena, RgReal, n),
+                 .sampled = RG_ARENA_ARRAY(arena, bool, n)};
 
     int64_t fresh_count = draw_routes(trainer, step, draw.fresh);
     RgSequences *sampled = rg_sequences_create();
@@ -223,15 +237,42 @@ static Draw draw_pairs(RgTrainer *trainer, int64_t step) {
 
     int64_t next_sample = 0;
     for (int64_t i = 0; i < n; i++) {
-        bool sampled_pair = draw.fresh[i] != 0 && a->responses == RG_FROM_POLICY;
-        const RgSequences *source = sampled_pair ? sampled : course->pairs->sequences;
-        int64_t pair = sampled_pair ? next_sample++ : rg_shuffle_at(&trainer->pairs, step * n + i);
-        rg_sequences_append_from(draw.sequences, source, 2 * pair, false);
-        rg_sequences_append_from(draw.sequences, source, 2 * pair + 1, false);
-        draw.preferred[i] = sampled_pair ? judged[pair] : course->pairs->preferred[pair];
+        bool own = draw.fresh[i] != 0 && a->responses == RG_FROM_POLICY;
+        const RgSequences *source = own ? sampled : course->pairs->sequences;
+        int64_t pair = own ? next_sample++ : rg_shuffle_at(&trainer->pairs, step * n + i);
+        append_pair(draw.sequences, source, pair);
+        draw.preferred[i] = own ? judged[pair] : course->pairs->preferred[pair];
+        draw.sampled[i] = own;
     }
     rg_sequences_destroy(sampled);
     return draw;
+}
+
+/* Ask the reference of the offline pairs of a batch. Those that were sampled for it have no one to
+ * share the answer with: they are asked part by part, which bounds the memory. */
+static void ask_reference(RgTrainer *trainer, Draw *draw) {
+    if (!trainer->reference->type->keeps_values)
+        return;
+    RgArena *arena = rg_tape_arena(trainer->tape);
+    int64_t n = trainer->training.batch, count = 0;
+    double start = rg_clock_seconds();
+    RgSequences *offline = rg_sequences_create();
+    for (int64_t i = 0; i < n; i++)
+        if (!draw->sampled[i])
+            append_pair(offline, draw->sequences, i);
+    RgPairValues *values = RG_ARENA_ARRAY(arena, RgPairValues, n);
+    rg_pair_cache_values(trainer->cache, trainer->reference, offline, values);
+    draw->reference = RG_ARENA_ARRAY(arena, double, 2 * n);
+    for (int64_t i = 0; i < n; i++) {
+        if (draw->sampled[i])
+            continue;
+        const RgPairValues *v = &values[count++];
+        memcpy(draw->reference + 2 * i, v->logprob, sizeof v->logprob);
+        trainer->asked.flops += v->flops;
+        trainer->asked.seconds += v->seconds;
+    }
+    rg_sequences_destroy(offline);
+    trainer->asked.spent += rg_clock_seconds() - start;
 }
 
 /* Pairs or demonstrations [first, last) of the batch, which are on the tape at the same time. */
@@ -275,10 +316,31 @@ static RgSide pick_side(RgTape *t, RgTensor *logprob, RgTensor *reference, const
     return side;
 }
 
-static RgTensor *reference_logprob(RgTrainer *trainer, const RgSequences *sequences) {
-    double *value = RG_ARENA_ARRAY(rg_tape_arena(trainer->tape), double, sequences->count);
-    rg_policy_training_values(trainer->reference, sequences, value);
-    return rg_constant_from_double(trainer->tape, RG_SHAPE(sequences->count), value);
+/* log π_ref of those of the part's responses that the policy sampled: their places in `value`. */
+static void ask_of_sampled(RgTrainer *trainer, const Part *part, const Draw *draw, double *value) {
+    int64_t count = 0;
+    RgSequences *sampled = rg_sequences_create();
+    for (int64_t i = part->first; i < part->last; i++)
+        if (draw->sampled[i])
+            append_pair(sampled, draw->sequences, i);
+    double *own = RG_ARENA_ARRAY(rg_tape_arena(trainer->tape), double, sampled->count);
+    rg_policy_training_values(trainer->reference, sampled, own);
+    for (int64_t i = part->first; i < part->last; i++)
+        if (draw->sampled[i])
+            memcpy(value + 2 * (i - part->first), own + 2 * count++, 2 * sizeof *own);
+    rg_sequences_destroy(sampled);
+}
+
+static RgTensor *reference_logprob(RgTrainer *trainer, const Part *part, const Draw *draw) {
+    int64_t count = part->sequences->count;
+    double *value = RG_ARENA_ARRAY(rg_tape_arena(trainer->tape), double, count);
+    if (draw->reference) {
+        memcpy(value, draw->reference + 2 * part->first, (size_t)count * sizeof *value);
+        ask_of_sampled(trainer, part, draw, value);
+    } else {
+        rg_policy_training_values(trainer->reference, part->sequences, value);
+    }
+    return rg_constant_from_double(trainer->tape, RG_SHAPE(count), value);
 }
 
 /* Means over the batch, added up part by part. */
@@ -312,7 +374,7 @@ static RgBatch pair_batch(RgTrainer *trainer, int64_t step, const Part *part, Dr
     RgTape *t = trainer->tape;
     int64_t n = part->last - part->first;
     RgTensor *logprob = rg_policy_logprob(t, trainer->policy, part->sequences);
-    RgTensor *reference = reference_logprob(trainer, part->sequences);
+    RgTensor *reference = reference_logprob(trainer, part, draw);
     if (trainer->algorithm->preferences == RG_FROM_POLICY)
         label_by_policy(trainer, step, rg_sub(t, rg_stop_gradient(t, logprob), reference), part,
                         draw);
@@ -369,6 +431,8 @@ double rg_trainer_gradient(RgTrainer *trainer, int64_t step) {
     bool pairs = trainer->algorithm->preferences != RG_FROM_NOWHERE;
     Draw draw = pairs ? draw_pairs(trainer, step) : draw_demonstrations(trainer, step);
     trainer->meter.trained_tokens += rg_sequences_response_tokens(draw.sequences);
+    if (pairs)
+        ask_reference(trainer, &draw);
 
     int64_t n = trainer->training.batch, most = trainer->training.micro_batch;
     if (most == 0 || most > n)
@@ -404,13 +468,19 @@ static bool loss_step(RgTrainer *trainer) {
 }
 
 static double flops_spent(const RgTrainer *trainer) {
-    return rg_tape_flops(trainer->tape) + trainer->policy->flops + trainer->reference->flops;
+    return rg_tape_flops(trainer->tape) + trainer->policy->flops + trainer->reference->flops +
+           trainer->asked.flops;
+}
+
+/* What went by, but for what the reference says of offline pairs, which is charged as it cost. */
+static double seconds_spent(const RgTrainer *trainer) {
+    return rg_clock_seconds() - trainer->asked.spent + trainer->asked.seconds;
 }
 
 bool rg_trainer_step(RgTrainer *trainer) {
     const RgAlgorithm *a = trainer->algorithm;
     trainer->metric_count = 0;
-    double start = rg_clock_seconds(), flops = flops_spent(trainer);
+    double start = seconds_spent(trainer), flops = flops_spent(trainer);
     RgRandom drop =
         rg_random_at(rg_random_named(trainer->random, "dropout"), (uint64_t)trainer->step);
     rg_policy_drop(trainer->policy, &drop);
@@ -421,7 +491,7 @@ bool rg_trainer_step(RgTrainer *trainer) {
         going = loss_step(trainer);
     rg_policy_drop(trainer->policy, NULL);
     trainer->step++;
-    trainer->meter.seconds += rg_clock_seconds() - start;
+    trainer->meter.seconds += seconds_spent(trainer) - start;
     trainer->meter.flops += flops_spent(trainer) - flops;
     trainer->meter.peak_memory = rg_peak_memory();
     return going;

@@ -1,10 +1,16 @@
 /* The trainer: one step, as data. It draws prompts, gets responses and labels from where the
  * algorithm's descriptor says, takes log-probabilities, asks for the loss, goes back, clips, steps,
- * and meters. It knows no algorithm by name. */
+ * and meters. It knows no algorithm by name.
+ *
+ * Offline pairs come back in every epoch and in every trial, and the reference says the same of
+ * them each time: with a cache it is asked once. A trial is charged what asking costs, FLOPs and
+ * seconds, whether it asked or found the answer, so that trials stay comparable whatever ran before
+ * them. */
 #ifndef RG_ALGORITHMS_TRAINER_H
 #define RG_ALGORITHMS_TRAINER_H
 
 #include "algorithms/algorithm.h"
+#include "core/policy/pair_cache.h"
 #include "core/train/checkpoint.h"
 
 typedef struct RgTrainingOptions {
@@ -37,7 +43,12 @@ struct RgTrainer {
     RgRandom random; /* the trial's root stream */
     int64_t step;    /* steps done */
     RgMeter meter;
-    void *state; /* the algorithm's own */
+    void *state;        /* the algorithm's own */
+    RgPairCache *cache; /* of what the reference says of offline pairs; NULL: none */
+    struct {
+        double flops, seconds; /* charged for it so far */
+        double spent;          /* seconds that went by, in asking and in looking up */
+    } asked;
     RgShuffle prompts, pairs, demonstrations;
 
     /* Metrics of the last step, for the log: name and value. */
@@ -56,6 +67,9 @@ RgStatus rg_trainer_create(const RgAlgorithm *algorithm, const void *options,
                            int64_t total_steps, RgRandom random, RgTrainer **trainer,
                            RgError *error);
 void rg_trainer_destroy(RgTrainer *trainer);
+/* Look up what the reference says of offline pairs in `cache` (borrowed, its source the reference).
+ * Neither bits nor FLOPs depend on it. */
+void rg_trainer_use_cache(RgTrainer *trainer, RgPairCache *cache);
 
 /* One step. False when the trial has diverged; trainer->diverged says why. */
 bool rg_trainer_step(RgTrainer *trainer);

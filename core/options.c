@@ -45,6 +45,9 @@ static char *expected(const RgOption *option) {
         for (const char *const *choice = option->choices; *choice; choice++)
             fprintf(stream, "%s \"%s\"", choice == option->choices ? "" : ",", *choice);
         break;
+    case RG_KIND_LIST:
+        fprintf(stream, "a list of at most %d strings and integers", RG_LIST_MOST);
+        break;
     case RG_KIND_END:
         break;
     }
@@ -64,6 +67,8 @@ static bool kind_fits(const RgOption *option, RgSettingKind kind) {
     case RG_KIND_STRING:
     case RG_KIND_CHOICE:
         return kind == RG_SETTING_STRING;
+    case RG_KIND_LIST:
+        return kind == RG_SETTING_EMPTY; /* elements are settings of their own */
     case RG_KIND_END:
         break;
     }
@@ -100,6 +105,9 @@ static bool assign(const RgOption *option, const char *text, void *values) {
     case RG_KIND_CHOICE:
         *(int *)member = choice_index(option, text);
         return *(int *)member >= 0;
+    case RG_KIND_LIST:
+        ((RgOptionList *)member)->count = 0;
+        return true;
     case RG_KIND_END:
         break;
     }
@@ -180,6 +188,29 @@ static RgStatus refuse_group(const RgOption *option, const RgSettings *settings,
     return status;
 }
 
+static RgStatus read_list(const RgOption *option, const RgSettings *settings, const char *key,
+                          RgOptionList *list, RgError *error) {
+    int64_t length = rg_settings_length(settings, key);
+    *list = (RgOptionList){.count = length};
+    if (length > RG_LIST_MOST)
+        return refuse_group(option, settings, key, error);
+    RgStatus status = RG_OK;
+    for (int64_t i = 0; i < length && status == RG_OK; i++) {
+        char *path = rg_string_format("%s.%" PRId64, key, i);
+        const RgSetting *setting = rg_settings_find(settings, path);
+        if (!setting)
+            status = refuse_group(option, settings, key, error);
+        else if (setting->kind != RG_SETTING_STRING && setting->kind != RG_SETTING_INTEGER)
+            status = refuse(option, setting, error);
+        else {
+            list->item[i].text = setting->text;
+            list->item[i].is_integer = setting->kind == RG_SETTING_INTEGER;
+        }
+        free(path);
+    }
+    return status;
+}
+
 static RgStatus read_option(const RgOption *option, const RgSettings *settings, const char *path,
                             void *values, RgError *error) {
     RgStatus status = RG_OK;
@@ -188,6 +219,9 @@ static RgStatus read_option(const RgOption *option, const RgSettings *settings, 
     if (setting) {
         if (!kind_fits(option, setting->kind) || !assign(option, setting->text, values))
             status = refuse(option, setting, error);
+    } else if (option->kind == RG_KIND_LIST && rg_settings_length(settings, key) > 0) {
+        void *member = (char *)values + option->offset;
+        status = read_list(option, settings, key, member, error);
     } else if (rg_settings_has_group(settings, key)) {
         status = refuse_group(option, settings, key, error);
     } else if (!option->fallback) {
@@ -224,6 +258,9 @@ static char *member_text(const RgOption *option, const void *values, RgSettingKi
     case RG_KIND_CHOICE:
         *kind = RG_SETTING_STRING;
         return rg_string_copy(option->choices[*(const int *)member]);
+    case RG_KIND_LIST:
+        *kind = RG_SETTING_EMPTY;
+        return rg_string_copy("");
     case RG_KIND_STRING:
     case RG_KIND_END:
         break;
@@ -233,6 +270,16 @@ static char *member_text(const RgOption *option, const void *values, RgSettingKi
     return rg_string_copy(text ? text : "");
 }
 
+static void record_elements(const RgOptionList *list, const char *key, RgSettings *resolved) {
+    for (int64_t i = 0; i < list->count; i++) {
+        char *path = rg_string_format("%s.%" PRId64, key, i);
+        rg_settings_set(resolved, path,
+                        list->item[i].is_integer ? RG_SETTING_INTEGER : RG_SETTING_STRING,
+                        list->item[i].text, "resolved config", 0);
+        free(path);
+    }
+}
+
 void rg_options_record(const RgOption *table, const void *values, const char *path,
                        RgSettings *resolved) {
     for (const RgOption *option = table; option && !is_last(option); option++) {
@@ -240,6 +287,8 @@ void rg_options_record(const RgOption *table, const void *values, const char *pa
         char *text = member_text(option, values, &kind);
         char *key = rg_string_format("%s%s%s", path, path[0] ? "." : "", option->name);
         rg_settings_set(resolved, key, kind, text, "resolved config", 0);
+        if (option->kind == RG_KIND_LIST)
+            record_elements((const void *)((const char *)values + option->offset), key, resolved);
         free(key);
         free(text);
     }

@@ -22,7 +22,19 @@ typedef enum RgOptionKind {
     RG_KIND_BOOLEAN, /* bool */
     RG_KIND_STRING,  /* const char *, owned by the settings; "" when empty */
     RG_KIND_CHOICE,  /* int: index into `choices` */
+    RG_KIND_LIST,    /* RgOptionList */
 } RgOptionKind;
+
+enum { RG_LIST_MOST = 16 };
+
+/* [ "word", 13 ]: strings, owned by the settings, and integers as text. */
+typedef struct RgOptionList {
+    int64_t count;
+    struct {
+        const char *text;
+        bool is_integer;
+    } item[RG_LIST_MOST];
+} RgOptionList;
 
 typedef struct RgOption {
     const char *name;
@@ -44,6 +56,8 @@ typedef struct RgOption {
     { #member, RG_KIND_STRING, offsetof(type, member), fallback, 0, 0, NULL, help }
 #define RG_OPTION_CHOICE(type, member, fallback, choices, help)                                    \
     { #member, RG_KIND_CHOICE, offsetof(type, member), fallback, 0, 0, choices, help }
+#define RG_OPTION_LIST(type, member, help)                                                         \
+    { #member, RG_KIND_LIST, offsetof(type, member), "[]", 0, 0, NULL, help }
 #define RG_OPTION_END                                                                              \
     { NULL, RG_KIND_END, 0, NULL, 0, 0, NULL, NULL }
 

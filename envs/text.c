@@ -35,6 +35,9 @@ static const RgOption options_table[] = {
                      "all texts of base.jsonl with their prompts, in both styles"),
     RG_OPTION_INTEGER(RgTextOptions, response_limit, "64", 1, 65536,
                       "most tokens of a response; written pairs with a longer one are left out"),
+    RG_OPTION_LIST(RgTextOptions, stop,
+                   "tokens that end a sampled response as the end token does, and belong to it: "
+                   "each by its text, special ones by their name, or by its id"),
     RG_OPTION_INTEGER(RgTextOptions, test_prompts, "1000", 1, 1e6,
                       "evaluate on so many lines of test.jsonl, or on all there are"),
     RG_OPTION_REAL(RgTextOptions, temperature, "1", 0, 100,
@@ -83,6 +86,30 @@ static RgStatus load_tokenizer(RgTextState *s, const char *path, RgError *error)
     RG_TRY(rg_tokenizer_load(path, 0, &s->tokenizer, error));
     if (rg_tokenizer_begin(s->tokenizer) < 0 || rg_tokenizer_end(s->tokenizer) < 0)
         return rg_fail(error, RG_E_FORMAT, "%s: no begin or no end token, expected both", path);
+    return RG_OK;
+}
+
+static RgStatus stop_token(const RgTokenizer *tokenizer, const char *text, bool is_id, int32_t *id,
+                           RgError *error) {
+    if (!is_id)
+        return rg_tokenizer_find(tokenizer, text, id, error);
+    int64_t number = strtoll(text, NULL, 10), count = rg_tokenizer_vocabulary(tokenizer);
+    *id = (int32_t)number;
+    return number >= 0 && number < count
+               ? RG_OK
+               : rg_fail(error, RG_E_USAGE, "%s is no id of the tokenizer, which has 0 to %lld",
+                         text, (long long)count - 1);
+}
+
+static RgStatus read_stop_tokens(RgTextState *s, RgError *error) {
+    const RgOptionList *list = &s->options.stop;
+    for (int64_t i = 0; i < list->count; i++) {
+        RgStatus status = stop_token(s->tokenizer, list->item[i].text, list->item[i].is_integer,
+                                     &s->stop_token[i], error);
+        if (status != RG_OK)
+            return rg_fail_in(error, status, "environment.stop.%lld", (long long)i);
+    }
+    s->stop = (RgStopTokens){s->stop_token, list->count};
     return RG_OK;
 }
 
@@ -167,6 +194,7 @@ static RgStatus create(RgEnvironment *environment, const void *options, RgRandom
     const char *folder = s->options.data;
 
     RG_TRY(load_tokenizer(s, s->options.tokenizer, error));
+    RG_TRY(read_stop_tokens(s, error));
     RG_TRY(make_judge(folder, "judge", RG_JUDGE_WORDS, random, &s->judge, error));
     RG_TRY(make_judge(folder, "judge-independent", RG_JUDGE_CHARACTERS, random, &s->independent,
                       error));
@@ -175,12 +203,14 @@ static RgStatus create(RgEnvironment *environment, const void *options, RgRandom
     if (s->options.demonstrations == DEMONSTRATIONS_CORPUS)
         RG_TRY(read_corpus(s, folder, error));
     s->options.data = s->options.tokenizer = NULL;
+    s->options.stop.count = 0;
 
     environment->space = (RgPolicySpace){.vocabulary = rg_tokenizer_vocabulary(s->tokenizer)};
     environment->course = (RgCourse){.prompts = s->prompts,
                                      .demonstrations = s->demonstrations,
                                      .response_limit = s->options.response_limit,
                                      .end_token = rg_tokenizer_end(s->tokenizer),
+                                     .stop = s->stop,
                                      .judge = judge,
                                      .environment = environment,
                                      .label_temperature = s->options.label_temperature,
@@ -218,7 +248,8 @@ static void sample_pairs(RgTextState *s, const RgCourse *course, RgPolicy *refer
     RgSampling sampling = {.temperature = s->options.pair_temperature,
                            .top_p = 1,
                            .response_limit = course->response_limit,
-                           .end_token = course->end_token};
+                           .end_token = course->end_token,
+                           .stop = course->stop};
     rg_policy_sample(reference, prompts, 2, &sampling, rg_random_named(random, "offline responses"),
                      s->pairs->sequences, NULL);
     rg_sequences_destroy(prompts);

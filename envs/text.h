@@ -19,6 +19,7 @@ typedef struct RgTextOptions {
     double label_temperature, label_noise;
     int demonstrations;
     int64_t response_limit; /* tokens */
+    RgOptionList stop;      /* texts or ids of tokens; valid in create only */
     int64_t test_prompts;
     double temperature; /* of evaluated responses, as the three below */
     int64_t top_k;
@@ -46,6 +47,8 @@ typedef struct RgTextReference {
 typedef struct RgTextState {
     RgTextOptions options;
     RgTokenizer *tokenizer;
+    int32_t stop_token[RG_LIST_MOST];
+    RgStopTokens stop; /* of these */
     RgJudge *judge, *independent;
     double judge_accuracy, independent_accuracy; /* on all test lines */
 

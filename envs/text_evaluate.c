@@ -27,7 +27,8 @@ static RgTextSamples draw_samples(const RgTextState *s, RgPolicy *policy, RgRand
                            .top_p = s->options.top_p,
                            .min_p = s->options.min_p,
                            .response_limit = s->options.response_limit,
-                           .end_token = rg_tokenizer_end(s->tokenizer)};
+                           .end_token = rg_tokenizer_end(s->tokenizer),
+                           .stop = s->stop};
     rg_policy_sample(policy, s->test_prompts, 1, &sampling, random, samples.sequences,
                      samples.logprob);
     rg_text_rewards(s, s->judge, samples.sequences, samples.reward);

@@ -12,13 +12,16 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { KEY_TOP_K = 256, KEY_TOP_P, KEY_MIN_P, KEY_SEED, KEY_LIMIT };
+enum { KEY_TOP_K = 256, KEY_TOP_P, KEY_MIN_P, KEY_SEED, KEY_LIMIT, KEY_STOP, KEY_STOP_ID };
 enum { SCORED_AT_ONCE = 64 }; /* lines: bounds the memory, whatever the file's length */
 
 typedef struct PolicyArguments {
     const char *policy, *tokenizer, *file, *prompt;
     int64_t copies, seed;
     RgSampling sampling;
+    const char **stop; /* [stop_count], texts of tokens */
+    int64_t stop_count;
+    RgTokens stop_ids;
 } PolicyArguments;
 
 /* The policy and, where one was named, its tokenizer. */
@@ -254,9 +257,29 @@ static json_t *decoded(const Model *model, const int32_t *ids, int64_t count) {
     return string;
 }
 
-static RgStatus sample_prompts(const Model *model, const PolicyArguments *a, RgError *error) {
+/* All that --stop and --stop-id name. */
+static RgStatus read_stop_tokens(const Model *model, PolicyArguments *a, RgError *error) {
+    int64_t vocabulary = rg_tokenizer_vocabulary(model->tokenizer);
+    for (int64_t i = 0; i < a->stop_ids.count; i++)
+        if (a->stop_ids.id[i] >= vocabulary)
+            return rg_fail(error, RG_E_USAGE,
+                           "--stop-id: %d is no id of the tokenizer, which has 0 to %lld",
+                           (int)a->stop_ids.id[i], (long long)vocabulary - 1);
+    for (int64_t i = 0; i < a->stop_count; i++) {
+        int32_t id;
+        RgStatus status = rg_tokenizer_find(model->tokenizer, a->stop[i], &id, error);
+        if (status != RG_OK)
+            return rg_fail_in(error, status, "--stop");
+        rg_tokens_append(&a->stop_ids, id);
+    }
+    a->sampling.stop = (RgStopTokens){a->stop_ids.id, a->stop_ids.count};
+    return RG_OK;
+}
+
+static RgStatus sample_prompts(const Model *model, PolicyArguments *a, RgError *error) {
     if (!model->tokenizer)
         return rg_fail(error, RG_E_USAGE, "sample: expected --tokenizer FILE");
+    RG_TRY(read_stop_tokens(model, a, error));
     RgSequences *prompts = rg_sequences_create(), *out = rg_sequences_create();
     RgStatus status = read_prompts(model, a, prompts, error);
     if (status == RG_OK) {
@@ -343,6 +366,11 @@ static const struct argp_option sample_options[] = {
     {"min-p", KEY_MIN_P, "P", 0,
      "drop tokens less than P times as likely as the likeliest (default: 0)", 0},
     {"limit", KEY_LIMIT, "N", 0, "most tokens of a response (default: 64)", 0},
+    {"stop", KEY_STOP, "TEXT", 0,
+     "a token that ends a response, as the end token does, and belongs to it: its text, or a "
+     "special one's name, such as '<|im_end|>'; may be repeated",
+     0},
+    {"stop-id", KEY_STOP_ID, "ID", 0, "the same by its id; may be repeated", 0},
     {"seed", KEY_SEED, "N", 0, "of the random numbers (default: 1)", 0},
     {0},
 };
@@ -373,6 +401,14 @@ static error_t parse_sample(int key, char *argument, struct argp_state *state) {
         return 0;
     case KEY_SEED:
         a->seed = rg_argument_integer(state, "--seed", argument, 0, INT64_MAX);
+        return 0;
+    case KEY_STOP:
+        a->stop = rg_reallocate(a->stop, (size_t)a->stop_count + 1, sizeof *a->stop);
+        a->stop[a->stop_count++] = argument;
+        return 0;
+    case KEY_STOP_ID:
+        rg_tokens_append(&a->stop_ids,
+                         (int32_t)rg_argument_integer(state, "--stop-id", argument, 0, INT32_MAX));
         return 0;
     case KEY_LIMIT:
         a->sampling.response_limit = rg_argument_integer(state, "--limit", argument, 1, 1000000);
@@ -405,5 +441,7 @@ int rg_command_sample(int argc, char **argv) {
     if (status == RG_OK)
         status = sample_prompts(&model, &a, &error);
     close_model(&model);
+    rg_tokens_release(&a.stop_ids);
+    free(a.stop);
     return rg_command_end(status, &error);
 }

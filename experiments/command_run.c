@@ -101,10 +101,11 @@ static char *weights_folder(const char *store) {
     return rg_string_format("%s.weights", store);
 }
 
-static RgStatus run_trials(const RgExperiment *experiment, RgStore *store, const char *folder,
-                           const RunArguments *a, RgError *error) {
+static RgStatus run_trials(const RgExperiment *experiment, RgStore *store, RgPairShelf *shelf,
+                           const char *folder, const RunArguments *a, RgError *error) {
     RgProgress progress = rg_progress_create(experiment->trial_count, a->quiet);
     RgTrialRun run = {.store = store,
+                      .shelf = shelf,
                       .folder = folder,
                       .checkpoint_seconds = a->checkpoint_seconds,
                       .progress = &progress};
@@ -123,6 +124,7 @@ static RgStatus run_trials(const RgExperiment *experiment, RgStore *store, const
 static RgStatus run_experiment(const RgExperiment *experiment, const RunArguments *a,
                                RgError *error) {
     RgStore *store;
+    RgPairShelf *shelf = NULL;
     char *path = a->results ? rg_string_copy(a->results)
                             : rg_string_format("results/%s.db", experiment->options.name);
     char *folder = weights_folder(path);
@@ -130,7 +132,10 @@ static RgStatus run_experiment(const RgExperiment *experiment, const RunArgument
     if (status == RG_OK) {
         status = make_folder(folder, error);
         if (status == RG_OK)
-            status = run_trials(experiment, store, folder, a, error);
+            status = rg_pair_shelf_open(store, &shelf, error);
+        if (status == RG_OK)
+            status = run_trials(experiment, store, shelf, folder, a, error);
+        rg_pair_shelf_close(shelf);
         rg_store_close(store);
     }
     if (status == RG_OK && !a->quiet)

@@ -84,6 +84,15 @@ static RgStatus check_data(const RgPolicy *policy, const RgCourse *course, RgErr
     return RG_OK;
 }
 
+/* Of another version, on other kernels or with other threads, values may differ in the last bits or
+ * have another cost. */
+static RgDigest digest_reference(const RgPolicy *reference) {
+    char *where = rg_string_format("%s, %s, %d threads", RG_VERSION, rg_blas_core(), rg_threads());
+    RgDigest digest = rg_digest(rg_policy_digest(reference), where, strlen(where));
+    free(where);
+    return digest;
+}
+
 void rg_stage_clear(RgStage *stage) {
     rg_environment_destroy(stage->environment);
     rg_policy_destroy(stage->reference);
@@ -110,9 +119,10 @@ RgStatus rg_stage_set(RgStage *stage, const RgTrialPlan *plan, RgError *error) {
                                         rg_random_named(environment, "data"), error);
     if (status == RG_OK)
         status = check_data(stage->reference, &stage->environment->course, error);
-    if (status == RG_OK)
+    if (status == RG_OK) {
+        stage->reference_digest = digest_reference(stage->reference);
         stage->identity = identity;
-    else {
+    } else {
         free(identity);
         rg_stage_clear(stage);
     }
@@ -151,6 +161,7 @@ typedef struct Trial {
     RgTrainer *trainer;
     RgPolicy *policy;
     RgCheckpoint *checkpoint;
+    RgPairCache cache;
     char *checkpoint_path, *weights_path;
     double last_checkpoint; /* clock */
 } Trial;
@@ -214,6 +225,8 @@ static RgStatus train(Trial *trial, RgError *error) {
     bool going = true;
     while (going && budget_left(trial)) {
         going = rg_trainer_step(trainer);
+        if (trainer->cache)
+            RG_TRY(rg_pair_shelf_status(trial->run->shelf, error));
         rg_progress_step(trial->run->progress, trainer);
         bool last = !going || !budget_left(trial);
         bool evaluate = last || (e->every > 0 && trainer->step % e->every == 0);
@@ -274,6 +287,10 @@ static RgStatus run_trial(Trial *trial, RgError *error) {
         plan->algorithm, plan->algorithm_options, &plan->training, trial->policy,
         run->stage.reference, &run->stage.environment->course, &plan->optimizer, plan->budget.steps,
         rg_random_named(rg_random_root((uint64_t)plan->seed), "training"), &trial->trainer, error));
+    if (run->shelf) {
+        trial->cache = rg_pair_shelf_cache(run->shelf, run->stage.reference_digest);
+        rg_trainer_use_cache(trial->trainer, &trial->cache);
+    }
     trial->checkpoint = rg_checkpoint_create();
     rg_trainer_checkpoint(trial->trainer, trial->checkpoint);
     trial->last_checkpoint = rg_clock_seconds();

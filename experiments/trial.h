@@ -3,7 +3,7 @@
 #ifndef RG_EXPERIMENTS_TRIAL_H
 #define RG_EXPERIMENTS_TRIAL_H
 
-#include "core/results/store.h"
+#include "core/results/pair_shelf.h"
 #include "experiments/experiment.h"
 #include "experiments/progress.h"
 
@@ -13,6 +13,7 @@ typedef struct RgStage {
     char *identity; /* the settings that it was made from */
     RgEnvironment *environment;
     RgPolicy *reference;
+    RgDigest reference_digest; /* of all that its values hang on, program and machine too */
 } RgStage;
 
 /* Set the stage for a plan, making anew only what differs. */
@@ -24,6 +25,7 @@ RgStatus rg_stage_policy(const RgStage *stage, const RgTrialPlan *plan, RgPolicy
 
 typedef struct RgTrialRun {
     RgStore *store;
+    RgPairShelf *shelf;        /* of the store; NULL: every trial asks the reference anew */
     int64_t experiment;        /* row in the store */
     const char *folder;        /* of checkpoints and final weights */
     double checkpoint_seconds; /* between checkpoints; 0: after every step */

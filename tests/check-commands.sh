@@ -177,6 +177,11 @@ cp out first
 expect 0 '"response"' "${sample[@]}"
 cmp -s out first || complain "the same seed gives other samples"
 [[ $(wc -l <out) -eq 3 ]] || complain "three copies make three lines"
+expect 0 '"response":"[^.]*\."' "${sample[@]}" --limit 40 --stop . --stop '<|end|>' --stop-id 3
+! grep -qE '"response":"[^"]*\.[^"]' out || complain "a response goes on after a stop token"
+expect 2 '^regatta: --stop: "lord" is 2 tokens, expected one' "${sample[@]}" --stop lord
+expect 2 '^regatta: --stop-id: 1024 is no id of the tokenizer, which has 0 to 1023' "${sample[@]}" --stop-id 1024
+expect 2 '--stop-id is "x"' "${sample[@]}" --stop-id x
 expect 0 '�' sample -p "$base" -t "$tokenizer" -m 'And he' -n 60 --limit 20 --temperature 3
 [[ $(grep -c '"response":' out) -eq 60 ]] || complain "a response that is not UTF-8 makes no line"
 

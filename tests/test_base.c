@@ -1,5 +1,6 @@
 /* Messages, names, hashes, memory and whole files. */
 #include "core/base.h"
+#include "core/digest.h"
 #include "tests/scratch.h"
 
 #include <criterion/criterion.h>
@@ -109,6 +110,30 @@ Test(base, endless_names_are_no_one_elses_fault) {
 }
 
 /* Vectors of the FNV reference code. */
+/* The vectors of the authors' reference: key and message are bytes that count up from 0. */
+Test(base, digest_is_siphash_2_4_of_128_bits) {
+    static const struct {
+        size_t size;
+        const char *hex;
+    } vectors[] = {{0, "a3817f04ba25a8e66df67214c7550293"},
+                   {1, "da87c1d86b99af44347659119b22fc45"},
+                   {7, "a1f1ebbed8dbc153c0b84aa61ff08239"},
+                   {8, "3b62a9ba6258f5610f83e264f31497b4"},
+                   {14, "31fcefac66d7de9c7ec7485fe4494902"}};
+    unsigned char bytes[16];
+    RgDigest key;
+    for (int i = 0; i < 16; i++)
+        bytes[i] = (unsigned char)i;
+    memcpy(&key, bytes, sizeof key);
+    for (size_t v = 0; v < sizeof vectors / sizeof *vectors; v++) {
+        RgDigest digest = rg_digest(key, bytes, vectors[v].size);
+        char hex[33] = "";
+        for (size_t i = 0; i < sizeof digest; i++)
+            sprintf(hex + 2 * i, "%02x", ((const unsigned char *)&digest)[i]);
+        cr_assert_str_eq(hex, vectors[v].hex);
+    }
+}
+
 Test(base, hash_is_fnv_1a) {
     cr_assert_eq(rg_hash(RG_HASH_START, "", 0), UINT64_C(0xcbf29ce484222325));
     cr_assert_eq(rg_hash(RG_HASH_START, "a", 1), UINT64_C(0xaf63dc4c8601ec8c));

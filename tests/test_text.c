@@ -307,6 +307,48 @@ Test(text, sampled_pairs_walk_the_prompts_and_are_preferred_as_the_judge_says) {
     end_world(&w);
 }
 
+/* Of a policy that knows nothing yet: any token comes up in some of so many samples. */
+Test(text, stop_tokens_end_what_is_sampled) {
+    write_world();
+    World w = world_of(WITH("stop.0", "e", "stop.1", "7", "response_limit", "40"));
+    cr_assert_eq(w.course->stop.count, 2);
+    int32_t letter = w.course->stop.id[0];
+    cr_assert_eq(w.course->stop.id[1], 7);
+    const RgSequences *s = w.course->pairs->sequences;
+    int ended[3] = {0};
+    for (int64_t i = 0; i < s->count; i++) {
+        int64_t length = rg_sequence_response_length(s, i);
+        const int32_t *response = rg_sequence_response(s, i);
+        for (int64_t j = 0; j < length; j++) {
+            int which = response[j] == letter                ? 1
+                        : response[j] == 7                   ? 2
+                        : response[j] == w.course->end_token ? 3
+                                                             : 0;
+            cr_assert(which == 0 || j == length - 1);
+            if (which > 0)
+                ended[which - 1]++;
+        }
+    }
+    cr_assert(ended[0] > 0 && ended[1] > 0 && ended[2] > 0);
+    end_world(&w);
+}
+
+Test(text, stop_tokens_that_are_none_are_refused_by_name) {
+    static const struct {
+        const char *value, *expected;
+    } cases[] = {
+        {"xyz", "environment.stop.0: \"xyz\" is 3 tokens, expected one"},
+        {"320", "environment.stop.0: 320 is no id of the tokenizer, which has 0 to 319"},
+        {"-1", "environment.stop.0: -1 is no id of the tokenizer, which has 0 to 319"},
+    };
+    write_world();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        RgEnvironment *environment;
+        cr_assert_eq(try_text(WITH("stop.0", cases[i].value), &environment), RG_E_USAGE);
+        cr_assert(strstr(error.text, cases[i].expected), "%s", error.text);
+    }
+}
+
 Test(text, without_temperature_the_larger_reward_is_preferred) {
     write_world();
     World w = world_of(WITH("label_temperature", "0"));

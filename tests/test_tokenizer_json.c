@@ -229,6 +229,57 @@ Test(tokenizer_json, normalized_added_tokens_are_seen_in_normalized_text) {
     rg_tokenizer_destroy(tokenizer);
 }
 
+static void expect_found(const RgTokenizer *tokenizer, const char *text, int32_t expected) {
+    int32_t id = -1;
+    ASSERT_OK(rg_tokenizer_find(tokenizer, text, &id, &error));
+    cr_assert_eq(id, expected, "%s is %d, expected %d", text, id, expected);
+}
+
+static void expect_none(const RgTokenizer *tokenizer, const char *text, const char *why) {
+    int32_t id;
+    cr_assert_eq(rg_tokenizer_find(tokenizer, text, &id, &error), RG_E_USAGE, "%s is %d", text, id);
+    cr_assert_str_eq(error.text, why);
+}
+
+/* Within a text, that is: the first "▁a" of one reads as "a", too. */
+Test(tokenizer_json, a_token_is_found_by_what_it_reads_as) {
+    RgTokenizer *tokenizer = make(
+        (Parts){.tokens = "['<unk>', '<s>', '</s>', '<0x0A>', '<0x61>', '▁', '▁a', 'a', 'b']",
+                .merges = "['▁ a']",
+                .model = "{'byte_fallback': true, 'unk_token': '<unk>'}",
+                .normalizer = LLAMA_NORMALIZER,
+                .decoder = LLAMA_DECODER,
+                .added = "[[2, '</s>', 'special'], [9, '<|im_end|>', 'special'], [10, 'aa']]"});
+    expect_found(tokenizer, "a", 7);
+    expect_found(tokenizer, " a", 6);
+    expect_found(tokenizer, " ", 5);
+    expect_found(tokenizer, "\n", 3);
+    expect_found(tokenizer, "</s>", 2);
+    expect_found(tokenizer, "<|im_end|>", 9);
+    expect_found(tokenizer, "aa", 10);
+    expect_none(tokenizer, "ba", "\"ba\" is 3 tokens, expected one");
+    expect_none(tokenizer, "\n\n", "\"\\n\\n\" is 3 tokens, expected one");
+    expect_none(tokenizer, "", "\"\" is no token of the tokenizer");
+    rg_tokenizer_destroy(tokenizer);
+}
+
+Test(tokenizer_json, a_token_of_bytes_is_found_by_its_bytes) {
+    RgTokenizer *tokenizer = load(shared("smollm-135m/tokenizer.json"));
+    static const char *const texts[] = {"\n", ".", " the", "<|im_end|>", "<|endoftext|>", "\n\n"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        int32_t id = -1;
+        ASSERT_OK(rg_tokenizer_find(tokenizer, texts[i], &id, &error));
+        char *text = rg_tokenizer_decode_marked(tokenizer, &id, 1, NULL);
+        cr_assert_str_eq(text, texts[i]);
+        free(text);
+        char number[16];
+        snprintf(number, sizeof number, "%d", id);
+        expect_marked(tokenizer, texts[i], number);
+    }
+    expect_none(tokenizer, "and then", "\"and then\" is 2 tokens, expected one");
+    rg_tokenizer_destroy(tokenizer);
+}
+
 Test(tokenizer_json, whole_words_may_need_no_merges) {
     Parts parts = {.tokens = "['a', 'b', 'c', 'abc', 'ab']",
                    .merges = "['a b']",

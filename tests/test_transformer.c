@@ -177,6 +177,35 @@ Test(transformer_sampling, stops_at_the_end_token_and_at_the_context) {
     rg_policy_destroy(policy);
 }
 
+/* The same numbers draw the same tokens, so that what is cut short is known from what is not. */
+Test(transformer_sampling, ends_with_whichever_stop_token_comes_first) {
+    static const int32_t stops[] = {4, 0};
+    RgPolicy *policy = policy_of(0.3);
+    RgSequences *prompts = prompts_of(60), *whole = rg_sequences_create();
+    RgSequences *out = rg_sequences_create();
+    RgSampling sampling = plain;
+    rg_policy_sample(policy, prompts, 1, &sampling, rg_random_root(3), whole, NULL);
+    sampling.end_token = 2;
+    sampling.stop = (RgStopTokens){stops, 2};
+    rg_policy_sample(policy, prompts, 1, &sampling, rg_random_root(3), out, NULL);
+    int by[VOCABULARY] = {0};
+    for (int64_t i = 0; i < out->count; i++) {
+        const int32_t *all = rg_sequence_response(whole, i);
+        int64_t length = 0, most = rg_sequence_response_length(whole, i);
+        while (length < most && all[length] != 0 && all[length] != 2 && all[length] != 4)
+            length++;
+        if (length < most)
+            by[all[length++]]++;
+        cr_assert_eq(rg_sequence_response_length(out, i), length);
+        cr_assert_arr_eq(rg_sequence_response(out, i), all, (size_t)length * sizeof *all);
+    }
+    cr_assert(by[0] > 0 && by[2] > 0 && by[4] > 0, "%d %d %d", by[0], by[2], by[4]);
+    rg_sequences_destroy(prompts);
+    rg_sequences_destroy(whole);
+    rg_sequences_destroy(out);
+    rg_policy_destroy(policy);
+}
+
 Test(transformer_sampling, a_prompt_as_long_as_the_context_gets_no_response) {
     RgPolicy *policy = policy_of(0.3);
     RgSequences *prompts = rg_sequences_create(), *out = rg_sequences_create();

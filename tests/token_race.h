@@ -71,7 +71,11 @@ static inline RgStatus token_race_begin(TokenRace *race, const char *name, const
         rg_pairs_append_label(race->pairs, (int)(i % 3 == 0));
         token_append(race->demonstrations, i, i);
     }
-    race->course = (RgCourse){.pairs = race->pairs, .demonstrations = race->demonstrations};
+    race->course = (RgCourse){.prompts = race->demonstrations, /* their prompts, that is */
+                              .pairs = race->pairs,
+                              .demonstrations = race->demonstrations,
+                              .response_limit = 6,
+                              .end_token = -1};
     const RgAlgorithm *algorithm = rg_algorithm_find(name);
     RgSettings *settings = rg_settings_create();
     if (score_term)

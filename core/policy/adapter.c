@@ -31,7 +31,7 @@ RgStatus rg_policy_adapt(RgPolicy *original, const RgAdapterOptions *options, Rg
     RgPolicy *new = rg_allocate(sizeof *new);
     new->type = original->type;
     new->state = original->state;
-    new->tape = original->tape;
+    new->tapes = original->tapes;
     new->shares_state = true;
     new->precision = original->precision;
     new->parameters = rg_parameters_create();
@@ -52,7 +52,7 @@ RgPolicy *rg_policy_merged(const RgPolicy *policy) {
     RgPolicy *merged = rg_allocate(sizeof *merged);
     merged->type = policy->type;
     merged->state = policy->state;
-    merged->tape = policy->tape;
+    merged->tapes = policy->tapes;
     merged->shares_state = true;
     merged->precision = policy->precision;
     merged->parameters = rg_parameters_clone(rg_policy_weights(policy), true);

@@ -14,6 +14,7 @@ typedef struct RgCourse {
     const RgSequences *demonstrations; /* for supervised training */
     int64_t response_limit;            /* most tokens of a sampled response */
     int32_t end_token;                 /* that ends a response, −1 where there is none */
+    RgStopTokens stop;                 /* that end sampled responses, too */
 
     /* Reward of each response by the environment's judge: reward [sequences->count]. Deterministic.
      */

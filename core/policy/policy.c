@@ -2,6 +2,7 @@
  * elsewhere; files of weights are in policy_file.c. */
 #include "core/policy/policy.h"
 
+#include "core/tensor/parallel.h"
 #include "core/tensor/profile.h"
 
 #include <math.h>
@@ -32,23 +33,54 @@ RgTensor *rg_policy_log_likelihood(RgTape *tape, RgPolicy *policy, const RgSeque
     return rg_sum(tape, rg_policy_logprob(tape, policy, sequences));
 }
 
+/* One for each thread, with nothing recorded on them. A policy and its clones, which run one after
+ * another, share them. */
+typedef struct RgTapes {
+    RgTape **tape;
+    int count;
+} RgTapes;
+
+static void make_tapes(RgPolicy *policy, int count) {
+    RgTapes *tapes = policy->tapes;
+    if (tapes->count >= count)
+        return;
+    tapes->tape = rg_reallocate(tapes->tape, (size_t)count, sizeof(RgTape *));
+    for (; tapes->count < count; tapes->count++) {
+        tapes->tape[tapes->count] = rg_tape_create();
+        rg_tape_record(tapes->tape[tapes->count], false);
+    }
+}
+
+static void destroy_tapes(RgTapes *tapes) {
+    for (int i = 0; i < tapes->count; i++)
+        rg_tape_destroy(tapes->tape[i]);
+    free(tapes->tape);
+    free(tapes);
+}
+
+/* Rows of `width` numbers per sequence, of sequences [first, last). */
+static void run_part(RgPolicy *policy, RgTape *tape, Forward forward, const RgSequences *sequences,
+                     int64_t first, int64_t last, int64_t width, double *out) {
+    RgSequences view = rg_sequences_view(
+        sequences, first, last, RG_ARENA_ARRAY(rg_tape_arena(tape), int64_t, last - first + 1));
+    RgTensor *y = forward(policy, tape, policy->parameters, &view);
+    for (int64_t i = 0; i < (last - first) * width; i++)
+        out[i] = y->data[i];
+    rg_tape_reset(tape);
+}
+
 /* Rows of `width` numbers per sequence, nothing recorded. So many sequences at a time bound the
  * memory; an even number, so that pairs, whose prompt is read once, stay together. */
 static void run_values(RgPolicy *policy, RgPrecision precision, Forward forward,
                        const RgSequences *sequences, int64_t width, double *out) {
     enum { AT_ONCE = 64 };
-    RgTape *tape = policy->tape;
+    make_tapes(policy, 1);
+    RgTape *tape = policy->tapes->tape[0];
     double before = rg_tape_flops(tape);
-    rg_tape_record(tape, false);
     rg_tape_use_precision(tape, precision);
     for (int64_t first = 0; first < sequences->count; first += AT_ONCE) {
         int64_t last = first + AT_ONCE < sequences->count ? first + AT_ONCE : sequences->count;
-        RgSequences view = rg_sequences_view(
-            sequences, first, last, RG_ARENA_ARRAY(rg_tape_arena(tape), int64_t, last - first + 1));
-        RgTensor *y = forward(policy, tape, policy->parameters, &view);
-        for (int64_t i = first * width; i < last * width; i++)
-            out[i] = y->data[i - first * width];
-        rg_tape_reset(tape);
+        run_part(policy, tape, forward, sequences, first, last, width, out + first * width);
     }
     policy->flops += rg_tape_flops(tape) - before;
 }
@@ -61,6 +93,34 @@ void rg_policy_training_values(RgPolicy *policy, const RgSequences *sequences, d
     run_values(policy, policy->precision, policy->type->logprob, sequences, 1, logprob);
 }
 
+/* Pair `pair`, on the tape of the thread that runs this. */
+static void run_pair(RgPolicy *policy, const RgSequences *sequences, int64_t pair,
+                     RgPairValues *values) {
+    RgTape *tape = policy->tapes->tape[rg_thread_number()];
+    double before = rg_tape_flops(tape);
+    rg_tape_use_precision(tape, policy->precision);
+    run_part(policy, tape, policy->type->logprob, sequences, 2 * pair, 2 * pair + 2, 1,
+             values->logprob);
+    values->flops = rg_tape_flops(tape) - before;
+}
+
+void rg_policy_pair_values(RgPolicy *policy, const RgSequences *sequences, RgPairValues *values) {
+    int64_t count = sequences->count / 2;
+    double start = rg_clock_seconds(), flops = 0;
+    make_tapes(policy, rg_threads());
+    rg_profile_lap("other", false);
+    bool held = rg_profile_hold(true); /* it hears one thread only */
+    RG_FOR_TASKS(count, count > 1, run_pair(policy, sequences, task, &values[task]));
+    rg_profile_hold(held);
+    for (int64_t i = 0; i < count; i++)
+        flops += values[i].flops;
+    rg_profile_flops(flops);
+    rg_profile_lap("log-probabilities of pairs", false);
+    double seconds = rg_clock_seconds() - start;
+    for (int64_t i = 0; i < count; i++)
+        values[i].seconds = flops > 0 ? seconds * values[i].flops / flops : 0;
+}
+
 void rg_policy_features(RgPolicy *policy, const RgSequences *sequences, double *features) {
     run_values(policy, RG_PRECISION_FP32, policy->type->features, sequences,
                rg_policy_feature_count(policy), features);
@@ -68,6 +128,49 @@ void rg_policy_features(RgPolicy *policy, const RgSequences *sequences, double *
 
 int64_t rg_policy_feature_count(const RgPolicy *policy) {
     return policy->type->feature_count(policy);
+}
+
+/* ---- what the values hang on ---- */
+
+static RgDigest digest_text(RgDigest digest, const char *text) {
+    return rg_digest(digest, text, strlen(text));
+}
+
+/* Pieces on whichever thread is free, then the pieces' digests. */
+static RgDigest digest_bytes(RgDigest digest, const void *bytes, size_t size) {
+    RgDigest piece_digest[RG_PIECES_MOST] = {{{0}}};
+    int64_t n = (int64_t)size;
+    RG_FOR_PIECES(n, rg_pieces(n, RG_LEAST_NUMBERS),
+                  piece_digest[piece] =
+                      rg_digest(digest, (const char *)bytes + first, (size_t)(last - first)));
+    return rg_digest(digest, piece_digest, sizeof piece_digest);
+}
+
+static RgDigest digest_parameters(RgDigest digest, const RgParameters *p) {
+    int64_t rounded = 0;
+    for (int i = 0; i < p->view_count; i++)
+        rounded += p->views[i].rounded ? p->views[i].count : 0;
+    digest = digest_bytes(digest, p->value, sizeof *p->value * (size_t)(p->count - rounded));
+    return digest_bytes(digest, p->rounded, sizeof *p->rounded * (size_t)rounded);
+}
+
+RgDigest rg_policy_digest(const RgPolicy *policy) {
+    char *description = policy->type->describe(policy);
+    char *numbers = rg_string_format("%zu-byte reals, %s", sizeof(RgReal),
+                                     rg_precision_names[policy->precision]);
+    RgDigest digest = digest_text(RG_DIGEST_START, policy->type->name);
+    digest = digest_text(digest, description);
+    digest = digest_text(digest, numbers);
+    digest = digest_parameters(digest, policy->parameters);
+    if (policy->base) {
+        char *adapter = rg_string_format("adapter %lld %.17g %x", (long long)policy->adapter.rank,
+                                         policy->adapter.scale, (unsigned)policy->adapter.targets);
+        digest = digest_parameters(digest_text(digest, adapter), policy->base);
+        free(adapter);
+    }
+    free(numbers);
+    free(description);
+    return digest;
 }
 
 /* ---- sampling ---- */
@@ -108,7 +211,7 @@ RgPolicy *rg_policy_new(const RgPolicyType *type) {
     RgPolicy *policy = rg_allocate(sizeof *policy);
     policy->type = type;
     policy->parameters = rg_parameters_create();
-    policy->tape = rg_tape_create();
+    policy->tapes = rg_allocate(sizeof *policy->tapes);
     return policy;
 }
 
@@ -118,7 +221,7 @@ void rg_policy_destroy(RgPolicy *policy) {
     if (policy->state && !policy->shares_state)
         policy->type->destroy(policy);
     if (!policy->shares_state)
-        rg_tape_destroy(policy->tape);
+        destroy_tapes(policy->tapes);
     rg_parameters_destroy(policy->parameters);
     free(policy);
 }
@@ -131,7 +234,7 @@ RgPolicy *rg_policy_clone(const RgPolicy *policy, bool frozen) {
     clone->adapter = policy->adapter;
     clone->recompute = policy->recompute;
     clone->state = policy->state;
-    clone->tape = policy->tape;
+    clone->tapes = policy->tapes;
     clone->shares_state = true;
     clone->precision = policy->precision;
     return clone;

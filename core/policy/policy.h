@@ -8,6 +8,7 @@
 #ifndef RG_CORE_POLICY_POLICY_H
 #define RG_CORE_POLICY_POLICY_H
 
+#include "core/digest.h"
 #include "core/options.h"
 #include "core/policy/adapter.h"
 #include "core/policy/sequences.h"
@@ -34,7 +35,15 @@ typedef struct RgSampling {
     double min_p;           /* drop what is less than p times as likely as the likeliest; 0: none */
     int64_t response_limit; /* most tokens of a response */
     int32_t end_token;      /* ends a response and is its last token; −1 for none */
+    RgStopTokens stop;      /* so do these */
 } RgSampling;
+
+static inline bool rg_sampling_ends(const RgSampling *sampling, int32_t token) {
+    bool ends = token == sampling->end_token;
+    for (int64_t i = 0; i < sampling->stop.count; i++)
+        ends = ends || token == sampling->stop.id[i];
+    return ends;
+}
 
 /* A kind of policy. */
 typedef struct RgPolicyType {
@@ -93,6 +102,7 @@ typedef struct RgPolicyType {
     void (*merge)(const RgPolicy *policy, RgParameters *weights);
     bool takes_precision; /* its log-probabilities are matrix products, which can be in bf16 */
     bool takes_storage;   /* its passes take matrices that are stored in bf16 */
+    bool keeps_values;    /* a pair's log-probabilities cost more than looking them up on disk */
 } RgPolicyType;
 
 struct RgPolicy {
@@ -101,10 +111,10 @@ struct RgPolicy {
     RgParameters *base;       /* adapted policies: the weights, frozen and borrowed; else NULL */
     RgAdapter adapter;        /* rank 0: none */
     void *state;              /* the kind's own; shared by clones */
-    RgTape *tape;             /* of values and features, kept for its memory; shared as `state` */
+    struct RgTapes *tapes;    /* of values and features, kept for their memory; shared as `state` */
     double flops;             /* spent so far in values, features and sampling */
     bool recompute;           /* backward runs layers again in place of keeping what they made */
-    bool shares_state;        /* a clone: does not destroy `state` and `tape` */
+    bool shares_state;        /* a clone: does not destroy `state` and `tapes` */
     bool drops;               /* recorded passes leave out inputs of the adapter, by … */
     RgRandom drop;            /* … this stream, of which each pass takes the next child */
     int64_t drop_pass;
@@ -174,6 +184,24 @@ RgTensor *rg_policy_log_likelihood(RgTape *tape, RgPolicy *policy, const RgSeque
  */
 void rg_policy_logprob_values(RgPolicy *policy, const RgSequences *sequences, double *logprob);
 void rg_policy_training_values(RgPolicy *policy, const RgSequences *sequences, double *logprob);
+
+/* What a policy says of a pair, and what it cost to ask. */
+typedef struct RgPairValues {
+    double logprob[2]; /* of the first response and the second */
+    double flops;
+    double seconds;
+} RgPairValues;
+
+/* The values of training of pairs, sequences 2i and 2i+1 of `sequences`: values [count / 2]. Each
+ * pair goes through in a pass of its own, so that its values are the same bits whatever else is
+ * asked, and the threads share the pairs. `seconds` add up to those that went by, each pair's by
+ * its share of FLOPs. The cost is told here alone, not in policy->flops: whoever keeps the values
+ * has it from there, too. */
+void rg_policy_pair_values(RgPolicy *policy, const RgSequences *sequences, RgPairValues *values);
+
+/* Of all that decides the values of training but the program and the machine: kind, dimensions,
+ * weights with their adapter, precisions. */
+RgDigest rg_policy_digest(const RgPolicy *policy);
 
 /* Features of each sequence, as plain numbers: features [n, rg_policy_feature_count]. */
 void rg_policy_features(RgPolicy *policy, const RgSequences *sequences, double *features);

@@ -19,6 +19,12 @@ typedef struct RgSequences {
     int64_t capacity, token_capacity;
 } RgSequences;
 
+/* Tokens that end a response besides the end token: [count], borrowed. */
+typedef struct RgStopTokens {
+    const int32_t *id;
+    int64_t count;
+} RgStopTokens;
+
 RgSequences *rg_sequences_create(void);
 void rg_sequences_destroy(RgSequences *sequences);
 void rg_sequences_clear(RgSequences *sequences); /* count 0; memory kept */

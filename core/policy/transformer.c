@@ -670,4 +670,5 @@ const RgPolicyType rg_policy_transformer = {
     .merge = rg_transformer_merge,
     .takes_precision = true,
     .takes_storage = true,
+    .keeps_values = true,
 };

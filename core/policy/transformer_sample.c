@@ -188,8 +188,8 @@ static void draw_token(Sampler *s, int64_t d) {
 
 static bool ended(const Sampler *s, int64_t i) {
     int64_t done = s->length[i];
-    return s->tokens[i * s->sampling->response_limit + done - 1] == s->sampling->end_token ||
-           done == room_for(s, i);
+    int32_t last = s->tokens[i * s->sampling->response_limit + done - 1];
+    return rg_sampling_ends(s->sampling, last) || done == room_for(s, i);
 }
 
 /* Read what there is to read, draw what there is to draw; false when nothing is left. */

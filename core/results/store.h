@@ -10,7 +10,9 @@
  * in table `readings`: flops, seconds, trained_tokens, generated_tokens, judge_queries,
  *                hessian_products, peak_memory)
  *   evaluations  trial, step, item, name, value (per-item numbers of evaluations)
- *   responses    trial, step, item, prompt, response */
+ *   responses    trial, step, item, prompt, response
+ *   pair_values  key, first, second, flops, seconds: what a reference says of a pair, shared by all
+ *                trials (see pair_shelf.h) */
 #ifndef RG_CORE_RESULTS_STORE_H
 #define RG_CORE_RESULTS_STORE_H
 

@@ -14,7 +14,7 @@ typedef struct Entry {
 enum { MOST_ENTRIES = 256 };
 
 static struct {
-    bool running;
+    bool running, held;
     double last, flops; /* clock at the last lap; operations since */
     Entry entries[MOST_ENTRIES];
     int count;
@@ -38,7 +38,7 @@ static Entry *entry_of(const char *name, bool backward) {
 }
 
 void rg_profile_lap(const char *name, bool backward) {
-    if (!profile.running)
+    if (!profile.running || profile.held)
         return;
     double now = rg_clock_seconds();
     Entry *entry = entry_of(name, backward);
@@ -50,8 +50,14 @@ void rg_profile_lap(const char *name, bool backward) {
 }
 
 void rg_profile_flops(double flops) {
-    if (profile.running)
+    if (profile.running && !profile.held)
         profile.flops += flops;
+}
+
+bool rg_profile_hold(bool held) {
+    bool before = profile.held;
+    profile.held = held;
+    return before;
 }
 
 static int by_seconds(const void *a, const void *b) {

@@ -14,6 +14,10 @@ void rg_profile_lap(const char *name, bool backward);
 /* Floating-point operations of what is running now. */
 void rg_profile_flops(double flops);
 
+/* While held, laps and operations are not heard: for work that is spread over threads, of which the
+ * whole is told in the end. Returns whether it was held. */
+bool rg_profile_hold(bool held);
+
 /* A table, the most time first, and forget all. Nothing is printed if it was not started. */
 void rg_profile_report(FILE *file);
 

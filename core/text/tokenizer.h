@@ -59,6 +59,12 @@ char *rg_tokenizer_decode(const RgTokenizer *tokenizer, const int32_t *ids, int6
 char *rg_tokenizer_decode_marked(const RgTokenizer *tokenizer, const int32_t *ids, int64_t count,
                                  size_t *size);
 
+/* The token that `text` is: a special one by its name, or one that reads so within other text,
+ * where "." and " ." are two. Bytes of a fallback only where nothing else does. RG_E_USAGE, naming
+ * the text, when it is none. */
+RgStatus rg_tokenizer_find(const RgTokenizer *tokenizer, const char *text, int32_t *id,
+                           RgError *error);
+
 int64_t rg_tokenizer_vocabulary(const RgTokenizer *tokenizer);
 int32_t rg_tokenizer_begin(const RgTokenizer *tokenizer); /* begin-of-text id, −1 if none */
 int32_t rg_tokenizer_end(const RgTokenizer *tokenizer);   /* end-of-text id, −1 if none */

@@ -384,3 +384,76 @@ char *rg_tokenizer_decode_marked(const RgTokenizer *tokenizer, const int32_t *id
                                  size_t *size) {
     return decode(tokenizer, ids, count, true, size);
 }
+
+/* ---- finding a token ---- */
+
+static bool is_byte(const RgTokenizer *tokenizer, int32_t id) {
+    for (int byte = 0; byte < 256; byte++)
+        if (tokenizer->byte_id[byte] == id)
+            return true;
+    return false;
+}
+
+/* A token that stands for some text on its own: what is beside it is then within a text. */
+static int32_t plain_token(const RgTokenizer *tokenizer) {
+    for (int32_t id = 0; id < tokenizer->count; id++)
+        if (!tokenizer->text[id].special && tokenizer->text[id].size > 0 &&
+            tokenizer->text[id].bytes[0] != '<')
+            return id;
+    return 0;
+}
+
+/* Whether the token between two others is read as `text`. */
+static bool reads_as(const RgTokenizer *tokenizer, int32_t id, int32_t beside, const char *text,
+                     size_t size, RgDecoding *decoding) {
+    decoding->text.size = 0;
+    decoding->any = decoding->in_bytes = false;
+    decode_id(tokenizer, beside, false, true, decoding);
+    size_t first = decoding->text.size;
+    decode_id(tokenizer, beside, false, true, decoding);
+    size_t from = decoding->text.size, mark = from - first;
+    decode_id(tokenizer, id, false, true, decoding);
+    decode_id(tokenizer, beside, false, true, decoding);
+    return decoding->text.size == from + size + mark &&
+           memcmp(decoding->text.bytes + from, text, size) == 0;
+}
+
+/* The first that reads so, of bytes only where there is no other; −1 if none. */
+static int32_t find_token(const RgTokenizer *tokenizer, const char *text, size_t size) {
+    RgDecoding decoding = {.decoder = &tokenizer->decoder};
+    int32_t beside = plain_token(tokenizer), found = -1;
+    bool only_byte = false;
+    for (int32_t id = 0; id < tokenizer->count && (found < 0 || only_byte); id++) {
+        if (!reads_as(tokenizer, id, beside, text, size, &decoding))
+            continue;
+        bool byte = tokenizer->decoder.byte_fallback && is_byte(tokenizer, id);
+        if (found >= 0 && byte)
+            continue;
+        found = id;
+        only_byte = byte;
+    }
+    rg_buffer_release(&decoding.text);
+    return found;
+}
+
+RgStatus rg_tokenizer_find(const RgTokenizer *tokenizer, const char *text, int32_t *id,
+                           RgError *error) {
+    size_t size = strlen(text);
+    *id = size > 0 ? find_token(tokenizer, text, size) : -1;
+    if (*id >= 0)
+        return RG_OK;
+    RgTokens tokens = {0};
+    rg_tokenizer_encode_marked(tokenizer, text, size, &tokens);
+    int64_t count = tokens.count;
+    rg_tokens_release(&tokens);
+    json_t *string = json_string(text);
+    char *quoted = json_dumps(string, JSON_ENCODE_ANY); /* a message is one line */
+    const char *shown = quoted ? quoted : "(not UTF-8)";
+    RgStatus status =
+        count > 1
+            ? rg_fail(error, RG_E_USAGE, "%s is %lld tokens, expected one", shown, (long long)count)
+            : rg_fail(error, RG_E_USAGE, "%s is no token of the tokenizer", shown);
+    json_decref(string);
+    free(quoted);
+    return status;
+}

@@ -1,0 +1,31 @@
+/* What a frozen policy says of pairs, kept from one trial to the next: the log-probabilities that a
+ * reference gives to the pairs of a data set are the same in every trial.
+ *
+ * A pair is known by a digest of its tokens and of what the values hang on. Where they are kept is
+ * the shelf's business; core/results/pair_shelf.h has one on disk. What is not on the shelf is
+ * computed, and since a pair's values do not depend on its neighbours, nobody can tell from them
+ * which were found. Nor from their cost: what is found costs what it cost when it was computed, so
+ * that a trial's meter does not depend on what ran before it. */
+#ifndef RG_CORE_POLICY_PAIR_CACHE_H
+#define RG_CORE_POLICY_PAIR_CACHE_H
+
+#include "core/policy/policy.h"
+
+typedef struct RgPairCache {
+    RgDigest source; /* of all that the values hang on besides the pair: see rg_policy_digest */
+
+    /* keys [count], values [count], found [count]; `find` says of every key whether it is there. */
+    void *shelf;
+    void (*find)(void *shelf, const RgDigest *keys, int64_t count, RgPairValues *values,
+                 bool *found);
+    void (*keep)(void *shelf, const RgDigest *keys, const RgPairValues *values, int64_t count);
+
+    int64_t found, computed; /* pairs so far */
+} RgPairCache;
+
+/* As rg_policy_pair_values, with what is on the shelf found there, and what is not put there.
+ * `cache` NULL: all is computed. */
+void rg_pair_cache_values(RgPairCache *cache, RgPolicy *policy, const RgSequences *sequences,
+                          RgPairValues *values);
+
+#endif
