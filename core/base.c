@@ -83,6 +83,15 @@ void *rg_allocate_aligned(size_t bytes) {
     return memory;
 }
 
+void *rg_room(RgRoom *room, size_t bytes) {
+    if (room->size < bytes) {
+        free(room->memory);
+        room->memory = rg_allocate_aligned(bytes);
+        room->size = bytes;
+    }
+    return room->memory;
+}
+
 void *rg_reallocate(void *memory, size_t count, size_t each) {
     size_t bytes;
     if (__builtin_mul_overflow(count, each, &bytes))

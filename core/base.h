@@ -69,6 +69,13 @@ void *rg_reallocate(void *memory, size_t count, size_t each); /* new tail not ze
 char *rg_string_copy(const char *text);                       /* NULL gives NULL */
 char *rg_string_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* Scratch memory that is kept from call to call, mostly one thread's own: start it zeroed. */
+typedef struct RgRoom {
+    void *memory;
+    size_t size;
+} RgRoom;
+void *rg_room(RgRoom *room, size_t bytes); /* at least so many, aligned; what was there is lost */
+
 /* Name in `names` (NULL-terminated) with the smallest edit distance to `name`, or NULL when none is
  * near enough to be what was meant. For messages: unknown key "bta", did you mean "beta"? */
 const char *rg_nearest_name(const char *name, const char *const *names);

@@ -123,21 +123,6 @@ void rg_gemm_whole(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int
 
 /* ---- products of rounded numbers ---- */
 
-/* Room for the rounded copy of an operand, kept from call to call. */
-typedef struct Room {
-    RgBf16 *numbers;
-    int64_t size;
-} Room;
-
-static RgBf16 *room_for(Room *room, int64_t count) {
-    if (room->size < count) {
-        free(room->numbers);
-        room->numbers = rg_allocate_aligned(sizeof *room->numbers * (size_t)count);
-        room->size = count;
-    }
-    return room->numbers;
-}
-
 /* A matrix as it is stored. */
 typedef struct Stored {
     const RgReal *numbers;
@@ -154,8 +139,8 @@ static void round_rows(Stored x, int64_t first, int64_t last, RgBf16 *y) {
 }
 
 /* The rounded copy [rows, columns] in `room`, made by all threads or on the caller's alone. */
-static const RgBf16 *rounded(Stored x, bool whole, Room *room) {
-    RgBf16 *y = room_for(room, x.rows * x.columns);
+static const RgBf16 *rounded(Stored x, bool whole, RgRoom *room) {
+    RgBf16 *y = rg_room(room, sizeof *y * (size_t)(x.rows * x.columns));
     if (whole)
         round_rows(x, 0, x.rows, y);
     else
@@ -180,7 +165,7 @@ static void bf16_columns(RgProductBf16 p, int64_t first, int64_t last) {
 /* op(a) [m, k] and op(b) [k, n] are rounded once, and all pieces read the copies; `stored` is op(b)
  * where it is so already, or NULL. */
 static void bf16_run(const RgProduct *p, const RgBf16 *stored, bool whole) {
-    static _Thread_local Room room_a, room_b;
+    static _Thread_local RgRoom room_a, room_b; /* for the copies */
     product_start(p);
     if (p->m == 0 || p->n == 0 || p->k == 0) {
         product_run(p);

@@ -47,20 +47,9 @@ RG_KERNEL void rg_bf16_widen(int64_t n, const RgBf16 *x, RgReal *y) {
     }
 }
 
-/* Room that a thread keeps from call to call. */
-static RgReal *room_for(int64_t count) {
-    static _Thread_local RgReal *room;
-    static _Thread_local int64_t size;
-    if (size < count) {
-        free(room);
-        room = rg_allocate_aligned(sizeof *room * (size_t)count);
-        size = count;
-    }
-    return room;
-}
-
 const RgReal *rg_bf16_widened(const RgBf16 *x, int64_t rows, int64_t columns, int64_t stride) {
-    RgReal *room = room_for(rows * columns);
+    static _Thread_local RgRoom kept;
+    RgReal *room = rg_room(&kept, sizeof *room * (size_t)(rows * columns));
     if (stride == columns)
         rg_bf16_widen(rows * columns, x, room);
     else

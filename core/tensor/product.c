@@ -192,14 +192,8 @@ static void multiply_part(const RgProduct *p, const RgReal *packed, int64_t colu
 
 /* Room for the copy of b, kept from call to call. */
 static RgReal *room_for(int64_t count) {
-    static _Thread_local RgReal *room;
-    static _Thread_local int64_t size;
-    if (size < count) {
-        free(room);
-        room = rg_allocate_aligned(sizeof *room * (size_t)count);
-        size = count;
-    }
-    return room;
+    static _Thread_local RgRoom room;
+    return rg_room(&room, sizeof(RgReal) * (size_t)count);
 }
 
 /* Where part `i` of `parts` of 0 … n−1 begins, at a multiple of `unit`. */
