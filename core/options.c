@@ -258,9 +258,7 @@ static char *member_text(const RgOption *option, const void *values, RgSettingKi
     case RG_KIND_CHOICE:
         *kind = RG_SETTING_STRING;
         return rg_string_copy(option->choices[*(const int *)member]);
-    case RG_KIND_LIST:
-        *kind = RG_SETTING_EMPTY;
-        return rg_string_copy("");
+    case RG_KIND_LIST: /* see record_list */
     case RG_KIND_STRING:
     case RG_KIND_END:
         break;
@@ -270,27 +268,37 @@ static char *member_text(const RgOption *option, const void *values, RgSettingKi
     return rg_string_copy(text ? text : "");
 }
 
-static void record_elements(const RgOptionList *list, const char *key, RgSettings *resolved) {
+/* The texts may be those of `resolved` itself, where an empty list takes the place of what was
+ * there. */
+static void record_list(const RgOptionList *list, const char *key, RgSettings *resolved) {
+    char **text = rg_allocate(sizeof *text * (size_t)(list->count + 1));
+    for (int64_t i = 0; i < list->count; i++)
+        text[i] = rg_string_copy(list->item[i].text);
+    rg_settings_set(resolved, key, RG_SETTING_EMPTY, "", "resolved config", 0);
     for (int64_t i = 0; i < list->count; i++) {
         char *path = rg_string_format("%s.%" PRId64, key, i);
         rg_settings_set(resolved, path,
-                        list->item[i].is_integer ? RG_SETTING_INTEGER : RG_SETTING_STRING,
-                        list->item[i].text, "resolved config", 0);
+                        list->item[i].is_integer ? RG_SETTING_INTEGER : RG_SETTING_STRING, text[i],
+                        "resolved config", 0);
         free(path);
+        free(text[i]);
     }
+    free(text);
 }
 
 void rg_options_record(const RgOption *table, const void *values, const char *path,
                        RgSettings *resolved) {
     for (const RgOption *option = table; option && !is_last(option); option++) {
-        RgSettingKind kind;
-        char *text = member_text(option, values, &kind);
         char *key = rg_string_format("%s%s%s", path, path[0] ? "." : "", option->name);
-        rg_settings_set(resolved, key, kind, text, "resolved config", 0);
-        if (option->kind == RG_KIND_LIST)
-            record_elements((const void *)((const char *)values + option->offset), key, resolved);
+        if (option->kind == RG_KIND_LIST) {
+            record_list((const void *)((const char *)values + option->offset), key, resolved);
+        } else {
+            RgSettingKind kind;
+            char *text = member_text(option, values, &kind);
+            rg_settings_set(resolved, key, kind, text, "resolved config", 0);
+            free(text);
+        }
         free(key);
-        free(text);
     }
 }
 
