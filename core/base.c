@@ -92,6 +92,23 @@ void *rg_room(RgRoom *room, size_t bytes) {
     return room->memory;
 }
 
+/* Pages that are given back come again as zeros, one by one, when they are touched. */
+void *rg_allocate_aligned_zeroed(size_t bytes) {
+    size_t rounded = rg_aligned_room(bytes);
+    void *memory = rg_allocate_aligned(bytes);
+    bool pages = alignment_of(bytes) == huge_page;
+    if (pages && madvise(memory, rounded, MADV_DONTNEED) == 0)
+        return memory;
+    return memset(memory, 0, bytes);
+}
+
+void rg_discard(void *memory, size_t bytes) {
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)memory;
+    uintptr_t first = (begin + page - 1) / page * page, end = (begin + bytes) / page * page;
+    if (first < end)
+        madvise((char *)memory + (first - begin), end - first, MADV_DONTNEED);
+}
+
 void *rg_reallocate(void *memory, size_t count, size_t each) {
     size_t bytes;
     if (__builtin_mul_overflow(count, each, &bytes))

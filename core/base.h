@@ -62,8 +62,10 @@ _Noreturn void rg_assert_failed(const char *condition, const char *file, int lin
 
 /* malloc family that never returns NULL: running out of memory ends the program with a message.
  * Freed with free(). */
-void *rg_allocate(size_t bytes);                              /* zeroed */
-void *rg_allocate_aligned(size_t bytes);                      /* to 64 bytes; not zeroed */
+void *rg_allocate(size_t bytes);         /* zeroed */
+void *rg_allocate_aligned(size_t bytes); /* to 64 bytes; not zeroed */
+/* Zeroed; a large array takes memory page by page, when it is first touched. */
+void *rg_allocate_aligned_zeroed(size_t bytes);
 size_t rg_aligned_room(size_t bytes);                         /* bytes that such memory takes */
 void *rg_reallocate(void *memory, size_t count, size_t each); /* new tail not zeroed */
 char *rg_string_copy(const char *text);                       /* NULL gives NULL */
@@ -75,6 +77,10 @@ typedef struct RgRoom {
     size_t size;
 } RgRoom;
 void *rg_room(RgRoom *room, size_t bytes); /* at least so many, aligned; what was there is lost */
+
+/* Give the whole pages of a part of such memory back to the system: what was in the part is lost,
+ * and may be read as zeros or as it was. */
+void rg_discard(void *memory, size_t bytes);
 
 /* Name in `names` (NULL-terminated) with the smallest edit distance to `name`, or NULL when none is
  * near enough to be what was meant. For messages: unknown key "bta", did you mean "beta"? */

@@ -194,7 +194,7 @@ static void plan_parameters(const RgTrialPlan *plan, int64_t trained, int64_t we
     cost->gradients = own;
     if (trains)
         cost->optimizer = own * (plan->optimizer.type == RG_ADAMW ? 2 : 1);
-    cost->loading = whole * (plan->policy.weights[0] ? 3 : 2); /* the file; values and gradient */
+    cost->loading = whole; /* no file beside it, and no gradient before there is one */
 }
 
 /* Frozen weights of which so many numbers are in matrices. */

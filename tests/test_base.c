@@ -73,6 +73,20 @@ Test(base, memory_is_zeroed_and_aligned) {
     }
 }
 
+Test(base, large_memory_is_zeroed_though_it_was_used_before) {
+    enum { BYTES = 10 << 20 };
+    for (int round = 0; round < 3; round++) {
+        unsigned char *memory = rg_allocate_aligned_zeroed(BYTES);
+        for (int i = 0; i < BYTES; i++)
+            cr_assert_eq(memory[i], 0);
+        memset(memory, 0xA5, BYTES);
+        rg_discard(memory + 1, BYTES / 2);
+        cr_assert_eq(memory[0], 0xA5);
+        cr_assert_eq(memory[BYTES / 2 + 1], 0xA5);
+        free(memory);
+    }
+}
+
 Test(base, size_that_overflows_is_out_of_memory, .exit_code = 1) {
     rg_reallocate(NULL, SIZE_MAX / 4, 16);
 }

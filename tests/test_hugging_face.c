@@ -3,6 +3,7 @@
  * supported refused by name. */
 #include "core/policy/hugging_face.h"
 #include "core/policy/transformer.h"
+#include "core/train/meter.h"
 #include "core/train/safetensors.h"
 #include "tests/scratch.h"
 
@@ -201,6 +202,72 @@ Test(hugging_face_folder, what_no_architecture_has_is_not_saved) {
     cr_assert_eq(rg_transformer_create(&options, 11, &policy, &error), RG_OK);
     cr_expect_eq(rg_hugging_face_save(policy, scratch("saved"), &error), RG_E_USAGE);
     cr_expect_neq(access(scratch("saved"), F_OK), 0);
+    rg_policy_destroy(policy);
+}
+
+/* ---- memory ---- */
+
+/* A checkpoint of zeros under `folder`: its file has holes for numbers. */
+static void write_holes(const RgPolicy *policy, const char *folder) {
+    const RgTransformerOptions *o = rg_transformer_options(policy);
+    json_t *header = json_object();
+    json_int_t end = 0;
+    for (int v = 0; v < policy->parameters->view_count; v++) {
+        const RgParameterView *view = &policy->parameters->views[v];
+        json_t *shape = json_array();
+        for (int axis = 0; axis < view->rank; axis++)
+            json_array_append_new(shape, json_integer(view->size[axis]));
+        json_int_t begin = end;
+        end += 4 * (json_int_t)view->count;
+        json_object_set_new(header, view->name,
+                            json_pack("{s:s, s:o, s:[I, I]}", "dtype", "F32", "shape", shape,
+                                      "data_offsets", begin, end));
+    }
+    char *text = json_dumps(header, JSON_COMPACT), path[300];
+    uint64_t length = strlen(text);
+    snprintf(path, sizeof path, "%s/model.safetensors", folder);
+    FILE *file = fopen(path, "w");
+    fwrite(&length, sizeof length, 1, file);
+    fwrite(text, 1, length, file);
+    cr_assert_eq(fflush(file), 0);
+    cr_assert_eq(ftruncate(fileno(file), (off_t)(sizeof length + length) + end), 0);
+    fclose(file);
+    free(text);
+    json_decref(header);
+    json_t *config =
+        json_pack("{s:[s], s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "architectures", "LlamaForCausalLM",
+                  "hidden_size", (json_int_t)o->width, "intermediate_size", (json_int_t)o->hidden,
+                  "num_hidden_layers", (json_int_t)o->layers, "num_attention_heads",
+                  (json_int_t)o->heads, "vocab_size", (json_int_t)rg_transformer_vocabulary(policy),
+                  "max_position_embeddings", (json_int_t)o->context, "tie_word_embeddings", 1);
+    snprintf(path, sizeof path, "%s/config.json", folder);
+    cr_assert_eq(json_dump_file(config, path, 0), 0);
+    json_decref(config);
+}
+
+/* No file beside the weights, and no gradient. */
+Test(hugging_face_folder, loading_holds_the_weights_once) {
+    RgTransformerOptions options = {.layers = 5,
+                                    .width = 512,
+                                    .heads = 8,
+                                    .kv_heads = 8,
+                                    .hidden = 1536,
+                                    .context = 64,
+                                    .tied = true,
+                                    .rope_base = 10000,
+                                    .norm_epsilon = 1e-6};
+    RgPolicy *policy;
+    RgError error = {0};
+    double before = rg_memory_in_use();
+    cr_assert_eq(rg_transformer_create(&options, 16000, &policy, &error), RG_OK, "%s", error.text);
+    write_holes(policy, scratch_path);
+    rg_policy_destroy(policy);
+    cr_assert_eq(rg_policy_load(scratch_path, &policy, &error), RG_OK, "%s", error.text);
+    double weights = (double)sizeof(RgReal) * (double)policy->parameters->count;
+    double taken = rg_peak_memory() - before;
+    cr_assert_gt(weights, 1e8);
+    cr_assert(taken > weights && taken < 1.3 * weights, "%.0f MB for %.0f MB of weights",
+              taken / 1e6, weights / 1e6);
     rg_policy_destroy(policy);
 }
 

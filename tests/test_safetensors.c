@@ -285,6 +285,24 @@ Test(safetensors, wide_numbers_convert_and_integers_are_refused) {
     cr_assert(strstr(error.text, "\"step\"") && strstr(error.text, "I64"), "%s", error.text);
 }
 
+/* Twice, as reading gives the pages back. */
+Test(safetensors, parts_of_a_tensor_are_read_as_the_whole_is) {
+    RgSafetensors *file = open_file(write_some("some.safetensors"));
+    const RgStoredTensor *stored = rg_safetensors_find(file, some_tensors[1].name);
+    for (int round = 0; round < 2; round++)
+        for (int64_t first = 0; first < 6; first++) {
+            RgReal out[6];
+            ASSERT_OK(rg_safetensors_read(file, stored, first, 6 - first, out, &error));
+            for (int64_t i = first; i < 6; i++)
+                cr_assert_eq(out[i - first], (RgReal)singles[i]);
+            rg_safetensors_release(file, stored);
+        }
+    RgReal none;
+    stored = rg_safetensors_find(file, some_tensors[3].name);
+    cr_assert_eq(rg_safetensors_read(file, stored, 0, 1, &none, &error), RG_E_FORMAT);
+    rg_safetensors_close(file);
+}
+
 Test(safetensors, names_that_are_not_utf8_are_refused) {
     RgStoredTensor tensor = some_tensors[5];
     tensor.name = "\xff";

@@ -245,23 +245,50 @@ static void close_shards(Shards *shards) {
     free(shards->name);
 }
 
+/* A tensor, and the file that it is in. */
+typedef struct Source {
+    const RgSafetensors *file;
+    const RgStoredTensor *tensor; /* NULL: there is none */
+} Source;
+
 /* GPT-2's files name their tensors with or without the module that they are in. */
-static const RgStoredTensor *find_tensor(const Shards *shards, const char *name) {
+static Source find_tensor(const Shards *shards, const char *name) {
     char *longer = rg_string_format("transformer.%s", name);
-    const RgStoredTensor *found = NULL;
-    for (int i = 0; i < shards->count && !found; i++) {
-        found = rg_safetensors_find(shards->file[i], name);
-        if (!found)
-            found = rg_safetensors_find(shards->file[i], longer);
+    Source source = {NULL, NULL};
+    for (int i = 0; i < shards->count && !source.tensor; i++) {
+        source.file = shards->file[i];
+        source.tensor = rg_safetensors_find(source.file, name);
+        if (!source.tensor)
+            source.tensor = rg_safetensors_find(source.file, longer);
     }
     free(longer);
-    return found;
+    return source;
+}
+
+/* A view that is stored turned, some of the stored rows at a time. */
+static RgStatus fill_turned(Source source, const RgHuggingFacePlace *place,
+                            const RgParameterView *view, RgReal *out, RgError *error) {
+    enum { AT_ONCE = 32 };
+    RgReal *stored = rg_allocate(sizeof *stored * (size_t)(AT_ONCE * place->rows));
+    RgStatus status = RG_OK;
+    for (int64_t first = 0; first < place->columns && status == RG_OK; first += AT_ONCE) {
+        int64_t count = place->columns - first < AT_ONCE ? place->columns - first : AT_ONCE;
+        status = rg_safetensors_read(source.file, source.tensor, first * place->rows,
+                                     count * place->rows, stored, error);
+        for (int64_t row = 0; row < view->size[0] && status == RG_OK; row++)
+            for (int64_t i = 0; i < count; i++)
+                out[row * place->columns + first + i] =
+                    stored[i * place->rows + place->first + row];
+    }
+    free(stored);
+    return status;
 }
 
 static RgStatus fill_view(const Shards *shards, const RgHuggingFaceNaming *naming,
                           const RgPolicy *policy, const RgParameterView *view, RgError *error) {
     RgHuggingFacePlace place = rg_hugging_face_place(naming, rg_transformer_options(policy), view);
-    const RgStoredTensor *stored = find_tensor(shards, place.name);
+    Source source = find_tensor(shards, place.name);
+    const RgStoredTensor *stored = source.tensor;
     if (!stored)
         return rg_fail(error, RG_E_FORMAT, "%s: no tensor \"%s\"", shards->folder, place.name);
     if (stored->rank != view->rank || stored->size[place.turned] != place.rows ||
@@ -270,14 +297,10 @@ static RgStatus fill_view(const Shards *shards, const RgHuggingFaceNaming *namin
                        "%s: tensor \"%s\" does not have the shape that config.json asks for",
                        shards->folder, place.name);
     RgReal *out = policy->parameters->value + view->offset;
-    if (!place.turned && place.rows == view->size[0])
-        return rg_stored_to_real(stored, out, error);
-    RgReal *whole = rg_allocate(sizeof *whole * (size_t)(place.rows * place.columns));
-    RgStatus status = rg_stored_to_real(stored, whole, error);
-    for (int64_t i = 0; i < view->count && status == RG_OK; i++)
-        out[i] = whole[rg_hugging_face_index(&place, i / place.columns, i % place.columns)];
-    free(whole);
-    return status;
+    if (place.turned)
+        return fill_turned(source, &place, view, out, error);
+    return rg_safetensors_read(source.file, stored, place.first * place.columns, view->count, out,
+                               error);
 }
 
 static RgStatus fill(const char *folder, const RgHuggingFaceNaming *naming, const RgPolicy *policy,

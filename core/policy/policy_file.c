@@ -68,7 +68,8 @@ static RgStatus fill_parameters(RgParameters *parameters, const RgSafetensors *f
                            "%s: tensor \"%s\" does not have the shape that the file's description "
                            "asks for",
                            path, view->name);
-        RG_TRY(rg_stored_to_real(stored, parameters->value + view->offset, error));
+        RG_TRY(rg_safetensors_read(file, stored, 0, view->count, parameters->value + view->offset,
+                                   error));
     }
     return RG_OK;
 }

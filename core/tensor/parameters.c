@@ -49,8 +49,7 @@ int rg_parameters_declare(RgParameters *parameters, const char *name, int rank,
 }
 
 static RgReal *numbers_create(int64_t count) {
-    size_t bytes = sizeof(RgReal) * (size_t)count;
-    return memset(rg_allocate_aligned(bytes), 0, bytes);
+    return rg_allocate_aligned_zeroed(sizeof(RgReal) * (size_t)count);
 }
 
 void rg_parameters_allocate(RgParameters *parameters) {
@@ -113,6 +112,7 @@ void rg_parameters_round(RgParameters *parameters) {
         else
             memcpy(parameters->value + view->offset, from, sizeof *from * (size_t)view->count);
         *(view->rounded ? &rounded : &kept) += view->count;
+        rg_discard((RgReal *)from, sizeof *from * (size_t)view->count);
     }
     free(before);
 }

@@ -20,7 +20,7 @@ typedef struct RgParameterView {
 
 typedef struct RgParameters {
     RgReal *value;    /* [count], 64-byte aligned; without the views that are rounded */
-    RgReal *gradient; /* [count]; NULL while frozen */
+    RgReal *gradient; /* [count]; NULL while frozen. Takes memory when it is first written */
     RgBf16 *rounded;  /* the views that are; else NULL */
     int64_t count;    /* of all views */
     RgParameterView *views;

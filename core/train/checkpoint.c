@@ -165,6 +165,7 @@ RgStatus rg_checkpoint_load(RgCheckpoint *checkpoint, const char *path, const ch
         const RgStoredTensor *stored = rg_safetensors_find(file, checkpoint->tensors[i].name);
         if (stored->bytes > 0)
             memcpy(checkpoint->memory[i], stored->data, stored->bytes);
+        rg_safetensors_release(file, stored);
     }
     rg_safetensors_close(file);
     return status;

@@ -379,15 +379,15 @@ static float half_to_float(uint16_t half) {
     return sign ? -subnormal : subnormal;
 }
 
-RgStatus rg_stored_to_real(const RgStoredTensor *tensor, RgReal *out, RgError *error) {
-    size_t each = stored_types[tensor->type].bytes, count = tensor->bytes / each;
-    const char *data = tensor->data;
-    /* A foreign file need not align its numbers: memcpy, which costs nothing where they are. */
+/* False when the type is none of floating point. A foreign file need not align its numbers: memcpy,
+ * which costs nothing where they are. */
+static bool convert(RgStoredType type, const char *data, size_t count, RgReal *out) {
+    size_t each = stored_types[type].bytes;
     for (size_t i = 0; i < count; i++) {
         float single;
         double wide;
         uint16_t half;
-        switch (tensor->type) {
+        switch (type) {
         case RG_F32:
             memcpy(&single, data + i * each, each);
             out[i] = single;
@@ -405,9 +405,44 @@ RgStatus rg_stored_to_real(const RgStoredTensor *tensor, RgReal *out, RgError *e
             out[i] = float_of_bits((uint32_t)half << 16);
             break;
         default:
-            return rg_fail(error, RG_E_FORMAT, "tensor \"%s\": floating-point expected, found %s",
-                           tensor->name, stored_types[tensor->type].name);
+            return false;
         }
     }
+    return true;
+}
+
+static RgStatus no_floats(const RgStoredTensor *tensor, RgError *error) {
+    return rg_fail(error, RG_E_FORMAT, "tensor \"%s\": floating-point expected, found %s",
+                   tensor->name, stored_types[tensor->type].name);
+}
+
+RgStatus rg_stored_to_real(const RgStoredTensor *tensor, RgReal *out, RgError *error) {
+    size_t count = tensor->bytes / stored_types[tensor->type].bytes;
+    return convert(tensor->type, tensor->data, count, out) ? RG_OK : no_floats(tensor, error);
+}
+
+/* The pages that any of these bytes are in. They are the file's own, and come back from there. */
+static void release(const RgSafetensors *file, const char *data, size_t bytes) {
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), begin = (size_t)(data - file->content);
+    size_t first = begin / page * page;
+    madvise((char *)file->content + first, begin + bytes - first, MADV_DONTNEED);
+}
+
+RgStatus rg_safetensors_read(const RgSafetensors *file, const RgStoredTensor *tensor, int64_t first,
+                             int64_t count, RgReal *out, RgError *error) {
+    enum { AT_ONCE = 1 << 20 }; /* numbers: what is in memory twice */
+    size_t each = stored_types[tensor->type].bytes;
+    RG_ASSERT(first >= 0 && count >= 0 && (size_t)(first + count) <= tensor->bytes / each);
+    for (int64_t done = 0; done < count; done += AT_ONCE) {
+        size_t part = (size_t)(count - done < AT_ONCE ? count - done : AT_ONCE);
+        const char *data = (const char *)tensor->data + (size_t)(first + done) * each;
+        if (!convert(tensor->type, data, part, out + done))
+            return no_floats(tensor, error);
+        release(file, data, part * each);
+    }
     return RG_OK;
+}
+
+void rg_safetensors_release(const RgSafetensors *file, const RgStoredTensor *tensor) {
+    release(file, tensor->data, tensor->bytes);
 }

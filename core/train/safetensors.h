@@ -33,4 +33,11 @@ const char *rg_safetensors_metadata(const RgSafetensors *file, const char *key);
 /* Convert a stored tensor's numbers (any float type) to RgReal: out [product of sizes]. */
 RgStatus rg_stored_to_real(const RgStoredTensor *tensor, RgReal *out, RgError *error);
 
+/* The same for numbers [first, first + count) of a tensor of an open file. What was read does not
+ * stay in memory, so that a checkpoint is never held beside what is made of it. */
+RgStatus rg_safetensors_read(const RgSafetensors *file, const RgStoredTensor *tensor, int64_t first,
+                             int64_t count, RgReal *out, RgError *error);
+/* Give back the memory that reading a tensor took; what reads it again finds it in the file. */
+void rg_safetensors_release(const RgSafetensors *file, const RgStoredTensor *tensor);
+
 #endif
