@@ -218,7 +218,7 @@ static double upper_gradients(RgTrainer *trainer, const RgParlOptions *o, ParlSt
         RgRandom labels = rg_random_at(rg_random_named(trainer->random, "labels"), (uint64_t)round);
         rg_course_label(trainer->course, sequences, labels, preferred);
         trainer->meter.judge_queries += sequences->count;
-        trainer->meter.trained_tokens += rg_sequences_response_tokens(sequences);
+        trainer->meter.trained_tokens += rg_policy_count_tokens(trainer->policy, sequences);
         surrogate = sampled_upper(trainer, state, t, sequences, preferred, &upper);
     }
     rg_parameters_zero_gradient(policy);
@@ -312,7 +312,7 @@ static double lower_step(RgTrainer *trainer, const RgParlOptions *o, ParlState *
     } else {
         rg_trainer_sample(trainer, draw_number(o, round, inner), trainer->training.batch, 2,
                           sequences);
-        trainer->meter.trained_tokens += rg_sequences_response_tokens(sequences);
+        trainer->meter.trained_tokens += rg_policy_count_tokens(trainer->policy, sequences);
         value = sampled_value(trainer, o, state, t, sequences);
     }
     rg_parameters_zero_gradient(trainer->policy->parameters);

@@ -180,7 +180,7 @@ void rg_trainer_sample(RgTrainer *trainer, int64_t draw, int64_t prompts, int64_
     rg_policy_sample(trainer->policy, chosen_prompts, copies, &sampling,
                      rg_random_at(rg_random_named(trainer->random, "responses"), (uint64_t)draw),
                      out, NULL);
-    trainer->meter.generated_tokens += rg_sequences_response_tokens(out);
+    trainer->meter.generated_tokens += rg_policy_count_tokens(trainer->policy, out);
     rg_sequences_destroy(chosen_prompts);
 }
 
@@ -430,7 +430,7 @@ static double part_gradient(RgTrainer *trainer, int64_t step, const Part *part, 
 double rg_trainer_gradient(RgTrainer *trainer, int64_t step) {
     bool pairs = trainer->algorithm->preferences != RG_FROM_NOWHERE;
     Draw draw = pairs ? draw_pairs(trainer, step) : draw_demonstrations(trainer, step);
-    trainer->meter.trained_tokens += rg_sequences_response_tokens(draw.sequences);
+    trainer->meter.trained_tokens += rg_policy_count_tokens(trainer->policy, draw.sequences);
     if (pairs)
         ask_reference(trainer, &draw);
 

@@ -5,7 +5,8 @@
 #ifndef RG_CORE_POLICY_COURSE_H
 #define RG_CORE_POLICY_COURSE_H
 
-#include "core/policy/sequences.h"
+#include "core/policy/dynamics.h"
+#include "core/policy/process.h"
 #include "core/tensor/random.h"
 
 typedef struct RgCourse {
@@ -15,6 +16,8 @@ typedef struct RgCourse {
     int64_t response_limit;            /* most tokens of a sampled response */
     int32_t end_token;                 /* that ends a response, −1 where there is none */
     RgStopTokens stop;                 /* that end sampled responses, too */
+    const RgDynamics *dynamics;        /* environments of episodes, else NULL */
+    const RgProcess *process;          /* where it is tabular and known, else NULL */
 
     /* Reward of each response by the environment's judge: reward [sequences->count]. Deterministic.
      */

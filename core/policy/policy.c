@@ -308,6 +308,11 @@ RgStatus rg_policy_create(const char *kind, const RgSettings *settings, const ch
     return RG_OK;
 }
 
+int64_t rg_policy_count_tokens(const RgPolicy *policy, const RgSequences *sequences) {
+    int64_t words = policy->type->words_per_token ? policy->type->words_per_token(policy) : 1;
+    return rg_sequences_response_tokens(sequences) / words;
+}
+
 /* ---- checks ---- */
 
 static RgStatus check_tokens(const RgPolicy *policy, const RgSequences *s, int64_t i,

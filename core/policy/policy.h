@@ -11,6 +11,7 @@
 #include "core/digest.h"
 #include "core/options.h"
 #include "core/policy/adapter.h"
+#include "core/policy/dynamics.h"
 #include "core/policy/sequences.h"
 #include "core/tensor/random.h"
 #include "core/tensor/tensor.h"
@@ -24,7 +25,8 @@ typedef struct RgPolicySpace {
     const double
         *features; /* [contexts, responses, feature_count] for log-linear policies, or NULL */
     int64_t feature_count;
-    int64_t vocabulary; /* token environments: number of token ids, else 0 */
+    int64_t vocabulary;         /* token environments: number of token ids, else 0 */
+    const RgDynamics *dynamics; /* environments of episodes, else NULL; outlives the policy */
 } RgPolicySpace;
 
 /* How responses are drawn from a policy. */
@@ -87,6 +89,8 @@ typedef struct RgPolicyType {
     int64_t (*context_limit)(const RgPolicy *policy);
     /* Token ids are 0 … vocabulary−1, in prompts and in responses; NULL: not checked. */
     int64_t (*vocabulary)(const RgPolicy *policy, bool in_response);
+    /* Words of a response that are one token to the meter (a step of an episode); NULL: 1. */
+    int64_t (*words_per_token)(const RgPolicy *policy);
 
     /* Metadata that rg_policy_load needs to rebuild the policy: a JSON object's text, malloc'd. */
     char *(*describe)(const RgPolicy *policy);
@@ -202,6 +206,9 @@ void rg_policy_pair_values(RgPolicy *policy, const RgSequences *sequences, RgPai
 /* Of all that decides the values of training but the program and the machine: kind, dimensions,
  * weights with their adapter, precisions. */
 RgDigest rg_policy_digest(const RgPolicy *policy);
+
+/* Tokens of all responses; of episodes, steps. */
+int64_t rg_policy_count_tokens(const RgPolicy *policy, const RgSequences *sequences);
 
 /* Features of each sequence, as plain numbers: features [n, rg_policy_feature_count]. */
 void rg_policy_features(RgPolicy *policy, const RgSequences *sequences, double *features);
