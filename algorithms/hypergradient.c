@@ -10,16 +10,21 @@
 /* Products with H + damping, counted. */
 typedef struct Solver {
     const RgCurvature *curvature;
-    const RgInverseOptions *options;
-    RgInverseReport *report;
+    double damping;
+    int64_t *products;
     int64_t n;
 } Solver;
 
+static Solver solver_of(const RgCurvature *curvature, const RgEstimatorOptions *options,
+                        int64_t *products) {
+    return (Solver){curvature, options->damping, products, curvature->count};
+}
+
 static void apply(const Solver *s, const RgReal *v, RgReal *hv) {
     s->curvature->product(s->curvature->context, v, hv);
-    s->report->products++;
-    if (s->options->damping != 0)
-        rg_axpy(s->n, (RgReal)s->options->damping, v, hv);
+    ++*s->products;
+    if (s->damping != 0)
+        rg_axpy(s->n, (RgReal)s->damping, v, hv);
 }
 
 static RgReal *vector(int64_t n) {
@@ -28,6 +33,12 @@ static RgReal *vector(int64_t n) {
 
 static double norm(int64_t n, const RgReal *v) {
     return sqrt(rg_dot(n, v, v));
+}
+
+/* Nothing to solve: u = 0. */
+static bool starts_at_solution(int64_t n, const RgReal *b, RgReal *u) {
+    memset(u, 0, (size_t)n * sizeof *u);
+    return norm(n, b) == 0;
 }
 
 /* |(H + damping)·u − b| / |b| by one more product. */
@@ -40,60 +51,80 @@ static double true_residual(const Solver *s, const RgReal *b, const RgReal *u) {
     return residual;
 }
 
-/* Directions in which H is flat (a softmax table has one per context) carry no gradient either, so
- * the minimum-norm solution is the answer whatever the parametrisation of them. */
-static void solve_exact(const Solver *s, const RgReal *b, RgReal *u) {
+/* H + damping, column by column: dense [n, n]. Rounding leaves it a little asymmetric. */
+static void fill_dense(const Solver *s, double *dense) {
     int64_t n = s->n;
-    const double flat = 1e4 * RG_REAL_EPSILON;
     RgReal *unit = vector(n), *column = vector(n);
-    double *dense = rg_allocate((size_t)(n * n) * sizeof *dense);
-    double *right = rg_allocate((size_t)n * sizeof *right);
-    double *solution = rg_allocate((size_t)n * sizeof *solution);
     for (int64_t j = 0; j < n; j++) {
         unit[j] = 1;
         apply(s, unit, column);
         unit[j] = 0;
-        right[j] = b[j];
         for (int64_t i = 0; i < n; i++)
             dense[i * n + j] = column[i];
     }
-    for (int64_t i = 0; i < n; i++) /* rounding leaves it a little asymmetric */
+    for (int64_t i = 0; i < n; i++)
         for (int64_t j = 0; j < i; j++)
             dense[i * n + j] = dense[j * n + i] = (dense[i * n + j] + dense[j * n + i]) / 2;
-    if (rg_solve_symmetric(n, dense, right, flat, solution) == 0)
-        s->report->failure = "the dense solver found no direction with curvature";
-    for (int64_t i = 0; i < n; i++)
-        u[i] = (RgReal)solution[i];
-    s->report->residual = true_residual(s, b, u);
     free(unit);
     free(column);
+}
+
+/* Directions in which H is flat (a softmax table has one per context) carry no gradient either, so
+ * the minimum-norm solution is the answer whatever the parametrisation of them. */
+void rg_inverse_exact(const RgCurvature *curvature, const RgEstimatorOptions *options,
+                      const RgReal *b, RgReal *u, int64_t *products, RgEstimateReport *report) {
+    Solver s = solver_of(curvature, options, products);
+    int64_t n = s.n;
+    if (starts_at_solution(n, b, u))
+        return;
+    const double flat = 1e4 * RG_REAL_EPSILON;
+    double *dense = rg_allocate((size_t)(n * n) * sizeof *dense);
+    double *right = rg_allocate((size_t)n * sizeof *right);
+    double *solution = rg_allocate((size_t)n * sizeof *solution);
+    fill_dense(&s, dense);
+    for (int64_t i = 0; i < n; i++)
+        right[i] = b[i];
+    double extremes[2];
+    int64_t rank = rg_solve_symmetric(n, dense, right, flat, solution, extremes);
+    report->curvature = extremes[1];
+    if (rank == 0)
+        report->failure = "the Hessian of the lower level is zero";
+    else if (extremes[0] < -flat * fabs(extremes[1]))
+        report->failure = "the Hessian of the lower level is not definite";
+    for (int64_t i = 0; i < n; i++)
+        u[i] = (RgReal)solution[i];
+    report->residual = true_residual(&s, b, u);
     free(dense);
     free(right);
     free(solution);
 }
 
-static void solve_cg(const Solver *s, const RgReal *b, RgReal *u) {
-    int64_t n = s->n;
+void rg_inverse_cg(const RgCurvature *curvature, const RgEstimatorOptions *options, const RgReal *b,
+                   RgReal *u, int64_t *products, RgEstimateReport *report) {
+    Solver s = solver_of(curvature, options, products);
+    int64_t n = s.n;
+    if (starts_at_solution(n, b, u))
+        return;
     RgReal *r = vector(n), *p = vector(n), *hp = vector(n);
     memcpy(r, b, (size_t)n * sizeof *r);
     memcpy(p, b, (size_t)n * sizeof *p);
     double start = norm(n, b), rr = start * start;
-    for (int64_t i = 0; i < s->options->iterations && sqrt(rr) > s->options->tolerance * start;
-         i++) {
-        apply(s, p, hp);
-        double curvature = rg_dot(n, p, hp);
-        if (!(curvature > 0)) {
-            s->report->failure = "the curvature is not positive along a direction";
+    for (int64_t i = 0; i < options->iterations && sqrt(rr) > options->tolerance * start; i++) {
+        apply(&s, p, hp);
+        double along = rg_dot(n, p, hp), pp = rg_dot(n, p, p);
+        report->curvature = fmax(report->curvature, along / pp);
+        if (!(along > 0)) {
+            report->failure = "the Hessian of the lower level is not definite";
             break;
         }
-        rg_axpy(n, (RgReal)(rr / curvature), p, u);
-        rg_axpy(n, (RgReal)(-rr / curvature), hp, r);
+        rg_axpy(n, (RgReal)(rr / along), p, u);
+        rg_axpy(n, (RgReal)(-rr / along), hp, r);
         double next = rg_dot(n, r, r), ratio = next / rr;
         for (int64_t j = 0; j < n; j++)
             p[j] = r[j] + (RgReal)ratio * p[j];
         rr = next;
     }
-    s->report->residual = sqrt(rr) / start;
+    report->residual = sqrt(rr) / start;
     free(r);
     free(p);
     free(hp);
@@ -120,47 +151,41 @@ static double largest_eigenvalue(const Solver *s, const RgReal *b) {
     return eigenvalue;
 }
 
+double rg_inverse_step(const RgCurvature *curvature, const RgEstimatorOptions *options,
+                       const RgReal *b, int64_t *products, RgEstimateReport *report) {
+    if (options->step > 0)
+        return options->step;
+    /* power iteration comes from below: stay clear of 2/λ */
+    const double margin = 1.1;
+    Solver s = solver_of(curvature, options, products);
+    report->curvature = largest_eigenvalue(&s, b);
+    return report->curvature > 0 ? 1 / (margin * report->curvature) : 1;
+}
+
 /* The term of the series is the residual itself: term_k = (1 − ηH)ᵏ b = b − H·u_k. */
-static void solve_neumann(const Solver *s, const RgReal *b, RgReal *u) {
-    int64_t n = s->n;
-    double step = s->options->step;
-    if (step == 0) {
-        /* power iteration comes from below: stay clear of 2/λ */
-        const double margin = 1.1;
-        double largest = largest_eigenvalue(s, b);
-        step = largest > 0 ? 1 / (margin * largest) : 1;
-    }
+void rg_inverse_neumann(const RgCurvature *curvature, const RgEstimatorOptions *options,
+                        const RgReal *b, RgReal *u, int64_t *products, RgEstimateReport *report) {
+    Solver s = solver_of(curvature, options, products);
+    int64_t n = s.n;
+    if (starts_at_solution(n, b, u))
+        return;
+    double step = rg_inverse_step(curvature, options, b, products, report);
     RgReal *term = vector(n), *product = vector(n);
     memcpy(term, b, (size_t)n * sizeof *term);
     double start = norm(n, b), length = start;
-    for (int64_t k = 0; k < s->options->iterations; k++) {
+    for (int64_t k = 0; k < options->iterations; k++) {
         rg_axpy(n, (RgReal)step, term, u);
-        apply(s, term, product);
+        apply(&s, term, product);
         rg_axpy(n, (RgReal)-step, product, term);
         length = norm(n, term);
         if (!(length <= 2 * start)) {
-            s->report->failure = "the Neumann series diverges";
+            report->failure = "the Neumann series diverges";
             memset(u, 0, (size_t)n * sizeof *u);
             length = start;
             break;
         }
     }
-    s->report->residual = length / start;
+    report->residual = length / start;
     free(term);
     free(product);
-}
-
-void rg_inverse_product(const RgCurvature *curvature, const RgInverseOptions *options,
-                        const RgReal *b, RgReal *u, RgInverseReport *report) {
-    *report = (RgInverseReport){0};
-    memset(u, 0, (size_t)curvature->count * sizeof *u);
-    Solver solver = {curvature, options, report, curvature->count};
-    if (options->estimator == RG_ESTIMATE_NONE || !(norm(curvature->count, b) > 0))
-        return;
-    if (options->estimator == RG_ESTIMATE_EXACT)
-        solve_exact(&solver, b, u);
-    else if (options->estimator == RG_ESTIMATE_CG)
-        solve_cg(&solver, b, u);
-    else
-        solve_neumann(&solver, b, u);
 }

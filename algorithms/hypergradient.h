@@ -1,10 +1,10 @@
 /* The inverse-curvature product of implicit differentiation: u ≈ (H + damping)⁻¹ b, where H is the
  * negative Hessian of the lower level's value, known only through its products with vectors.
- * Nothing here knows what the levels are. */
+ * Nothing here knows where the products come from. */
 #ifndef RG_ALGORITHMS_HYPERGRADIENT_H
 #define RG_ALGORITHMS_HYPERGRADIENT_H
 
-#include "core/base.h"
+#include "algorithms/estimator.h"
 
 /* H as an operator on vectors of `count` numbers. */
 typedef struct RgCurvature {
@@ -13,33 +13,23 @@ typedef struct RgCurvature {
     void *context;
 } RgCurvature;
 
-/* exact: dense H from `count` products, solved in the complement of its null directions;
- * cg: conjugate gradients; neumann: u = η Σ_{k<K} (1 − ηH)ᵏ b; none: u = 0, which drops the
- * distribution's dependence on the upper level, as online RLHF does. */
-typedef enum RgEstimator {
-    RG_ESTIMATE_EXACT,
-    RG_ESTIMATE_CG,
-    RG_ESTIMATE_NEUMANN,
-    RG_ESTIMATE_NONE
-} RgEstimator;
+/* A way to u: b [count], u [count] out. Sets the report's residual, and its failure; products are
+ * counted in `products`. */
+typedef void (*RgInverse)(const RgCurvature *curvature, const RgEstimatorOptions *options,
+                          const RgReal *b, RgReal *u, int64_t *products, RgEstimateReport *report);
 
-typedef struct RgInverseOptions {
-    RgEstimator estimator;
-    double damping;     /* added to H's diagonal */
-    int64_t iterations; /* most CG iterations, or terms of the Neumann series */
-    double tolerance;   /* CG stops at this residual, relative to |b| */
-    double step;        /* Neumann's η; 0: 1/λ, λ the largest eigenvalue by power iteration */
-} RgInverseOptions;
+/* Dense H from `count` products, solved in the complement of its null directions. */
+void rg_inverse_exact(const RgCurvature *curvature, const RgEstimatorOptions *options,
+                      const RgReal *b, RgReal *u, int64_t *products, RgEstimateReport *report);
+/* Conjugate gradients (Hestenes and Stiefel 1952), until the residual is at the tolerance. */
+void rg_inverse_cg(const RgCurvature *curvature, const RgEstimatorOptions *options, const RgReal *b,
+                   RgReal *u, int64_t *products, RgEstimateReport *report);
+/* u = η Σ_{k<K} (1 − η(H + damping))ᵏ b. */
+void rg_inverse_neumann(const RgCurvature *curvature, const RgEstimatorOptions *options,
+                        const RgReal *b, RgReal *u, int64_t *products, RgEstimateReport *report);
 
-/* What the solver reached; goes into the metrics of every step. */
-typedef struct RgInverseReport {
-    int64_t products;    /* of H with a vector */
-    double residual;     /* |(H + damping)·u − b| / |b| as the solver knows it */
-    const char *failure; /* NULL, or what went wrong; u is then the last sound iterate */
-} RgInverseReport;
-
-/* b [count], u [count] out. */
-void rg_inverse_product(const RgCurvature *curvature, const RgInverseOptions *options,
-                        const RgReal *b, RgReal *u, RgInverseReport *report);
+/* η: the option, or 1/λ with λ the largest eigenvalue of H + damping by power iteration. */
+double rg_inverse_step(const RgCurvature *curvature, const RgEstimatorOptions *options,
+                       const RgReal *b, int64_t *products, RgEstimateReport *report);
 
 #endif

@@ -2,29 +2,50 @@
 #ifndef RG_ALGORITHMS_PARL_H
 #define RG_ALGORITHMS_PARL_H
 
-#include "algorithms/hypergradient.h"
+#include "algorithms/estimator.h"
+#include "algorithms/reward.h"
 #include "algorithms/trainer.h"
+
+enum { RG_PARL_EXACT, RG_PARL_SAMPLED };           /* expectation */
+enum { RG_PARL_PREFERENCES, RG_PARL_UTILITY };     /* upper */
+enum { RG_PARL_STEPS, RG_PARL_SOLVED };            /* lower */
+enum { RG_PARL_KL, RG_PARL_ENTROPY };              /* regularizer */
+enum { RG_PARL_STOP, RG_PARL_DAMP, RG_PARL_SKIP }; /* on_failure */
 
 typedef struct RgParlOptions {
     double beta;
-    int expectation;     /* exact (enumerable policies) or sampled */
+    int regularizer;
+    int expectation; /* exact (what can be enumerated or is known) or sampled */
+    int upper;
+    int lower;
     int64_t inner_steps; /* K */
-    int estimator;       /* RgEstimator */
-    double damping;
+    double lower_tolerance;
+    int estimator;  /* index into rg_estimators */
+    double damping; /* these six: RgEstimatorOptions */
     int64_t iterations;
-    double tolerance;
-    double neumann_step;
+    double tolerance, inverse_step, penalty, difference;
+    int on_failure;
     int64_t curvature_prompts; /* prompts (two responses each) behind the sampled Hessian */
-    double reward_learning_rate;
+    int reward;
+    int64_t reward_hidden;
+    double reward_deviation;
+    int reward_optimizer;
+    double reward_learning_rate, reward_clip, reward_decay;
     int64_t pretrain; /* steps of fitting the reward to the offline pairs before the first round */
 } RgParlOptions;
 
-/* Hypergradient dG/dν at the trainer's policy and `reward`, without a step:
- * hypergradient [reward->count] out. `draw` numbers the sampled batches. Returns G. */
+/* Hypergradient dG/dν at the trainer's policy and reward, without a step: hypergradient
+ * [reward->count] out. `draw` numbers the sampled batches. Returns G. */
 double rg_parl_hypergradient(RgTrainer *trainer, const RgParlOptions *options, void *state,
-                             int64_t draw, double *hypergradient, RgInverseReport *report);
+                             int64_t draw, double *hypergradient, RgEstimateReport *report);
 
 /* The reward parameters ν inside PARL's state. */
 RgParameters *rg_parl_reward(void *state);
+/* The problem at the trainer's policy and reward, with batches drawn for `draw`; valid until the
+ * next draw. */
+RgBilevel rg_parl_problem(void *state, int64_t draw);
+/* Put the lower level's maximiser into the policy. False where there is none in closed form, or it
+ * was not reached. */
+bool rg_parl_solve_lower(void *state);
 
 #endif

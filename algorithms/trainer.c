@@ -158,6 +158,10 @@ bool rg_trainer_diverged(RgTrainer *trainer, const char *reason) {
     return false;
 }
 
+void rg_trainer_notice(RgTrainer *trainer, const char *text) {
+    trainer->notice = text;
+}
+
 /* ---- responses and labels ---- */
 
 static RgSampling training_sampling(const RgTrainer *trainer) {
@@ -480,6 +484,7 @@ static double seconds_spent(const RgTrainer *trainer) {
 bool rg_trainer_step(RgTrainer *trainer) {
     const RgAlgorithm *a = trainer->algorithm;
     trainer->metric_count = 0;
+    trainer->notice = NULL;
     double start = seconds_spent(trainer), flops = flops_spent(trainer);
     RgRandom drop =
         rg_random_at(rg_random_named(trainer->random, "dropout"), (uint64_t)trainer->step);

@@ -58,6 +58,7 @@ struct RgTrainer {
     } metrics[32];
     int metric_count;
     const char *diverged; /* reason, or NULL */
+    const char *notice;   /* what was remarkable about the last step, or NULL */
 };
 
 /* `options`, `policy`, `reference` and `course` are borrowed. */
@@ -91,6 +92,8 @@ int64_t rg_shuffle_at(RgShuffle *shuffle, int64_t position);
 /* Note a metric of this step (name borrowed); end the trial (returns false). */
 void rg_trainer_metric(RgTrainer *trainer, const char *name, double value);
 bool rg_trainer_diverged(RgTrainer *trainer, const char *reason);
+/* Tell in the log of something in this step that the trial goes on after (text borrowed). */
+void rg_trainer_notice(RgTrainer *trainer, const char *text);
 
 /* List all that a resumed trial needs for the same bits. */
 void rg_trainer_checkpoint(RgTrainer *trainer, RgCheckpoint *checkpoint);

@@ -1,4 +1,5 @@
 /* regatta list and regatta show: what there is, straight from the descriptors and option tables. */
+#include "algorithms/estimator.h"
 #include "experiments/command.h"
 #include "experiments/experiment.h"
 
@@ -46,6 +47,11 @@ static int collect(Entry *entries) {
                                    p->reference, p->options, rg_policy_part_options,
                                    NULL};
     }
+    for (int i = 0; rg_estimators[i]; i++) {
+        const RgEstimator *e = rg_estimators[i];
+        entries[count++] =
+            (Entry){"estimators", e->name, e->summary, e->reference, NULL, NULL, NULL};
+    }
     static const Entry parts[] = {
         {"parts", "experiment", "top level of a config, beside the parts", NULL,
          rg_experiment_options, NULL, NULL},
@@ -81,7 +87,8 @@ static const struct argp list_argp = {
     NULL,
     parse_one,
     "[KIND]",
-    "List what a config can name: algorithms, environments, policies, parts.\v"
+    "List what a config can name: algorithms, environments, policies, estimators (of "
+    "hypergradients), parts.\v"
     "Without KIND, everything. See regatta show NAME for one of them with its options.",
     NULL,
     NULL,
@@ -89,7 +96,8 @@ static const struct argp list_argp = {
 };
 
 int rg_command_list(int argc, char **argv) {
-    static const char *const kinds[] = {"algorithms", "environments", "policies", "parts", NULL};
+    static const char *const kinds[] = {"algorithms", "environments", "policies",
+                                        "estimators", "parts",        NULL};
     const char *kind = NULL;
     argp_parse(&list_argp, argc, argv, 0, NULL, &kind);
     bool known = !kind;
@@ -99,7 +107,7 @@ int rg_command_list(int argc, char **argv) {
         RgError error;
         return rg_command_end(rg_fail(&error, RG_E_USAGE,
                                       "list: no kind \"%s\": expected algorithms, environments, "
-                                      "policies or parts",
+                                      "policies, estimators or parts",
                                       kind),
                               &error);
     }
@@ -112,7 +120,7 @@ int rg_command_list(int argc, char **argv) {
         if (strcmp(heading, entries[i].kind) != 0)
             printf("%s%s\n", heading[0] ? "\n" : "", entries[i].kind);
         heading = entries[i].kind;
-        printf("  %-14s %s\n", entries[i].name, entries[i].summary);
+        printf("  %-18s %s\n", entries[i].name, entries[i].summary);
     }
     return 0;
 }
@@ -140,7 +148,8 @@ static void show_entry(const Entry *entry) {
     if (entry->algorithm)
         printf("responses: %s\npreferences: %s\n", source_name(entry->algorithm->responses),
                source_name(entry->algorithm->preferences));
-    printf("\noptions\n");
+    if (entry->part_options || entry->options)
+        printf("\noptions\n");
     if (entry->part_options)
         rg_options_print(entry->part_options, stdout);
     if (entry->options)

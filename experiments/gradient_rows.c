@@ -209,7 +209,7 @@ static RgStatus measure_parl(const Bench *b, const RgParlOptions *options, doubl
     exact_hypergradient(&problem, reward, b->tape, exact);
     Moments moments = moments_create(reward->count);
     for (int64_t s = 0; s < b->samples; s++) {
-        RgInverseReport report;
+        RgEstimateReport report;
         rg_parl_hypergradient(trainer, options, trainer->state, s, sample, &report);
         moments_add(&moments, sample);
     }

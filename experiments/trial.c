@@ -164,6 +164,7 @@ typedef struct Trial {
     RgPairCache cache;
     char *checkpoint_path, *weights_path;
     double last_checkpoint; /* clock */
+    const char *told;       /* the last notice that was told */
 } Trial;
 
 static bool budget_left(const Trial *trial) {
@@ -218,6 +219,16 @@ static RgStatus save_checkpoint(Trial *trial, RgError *error) {
     return rg_checkpoint_save(trial->checkpoint, trial->checkpoint_path, trial->plan->key, error);
 }
 
+/* A notice that comes again and again is told once. */
+static void tell_notice(Trial *trial) {
+    const RgTrainer *trainer = trial->trainer;
+    if (trainer->notice && trainer->notice != trial->told)
+        rg_progress_note(trial->run->progress, "%s seed %ld, step %ld: %s", trial->plan->part.label,
+                         (long)trial->plan->seed, (long)trainer->step, trainer->notice);
+    if (trainer->notice)
+        trial->told = trainer->notice;
+}
+
 /* Train until the budget is spent, the trial diverges or a signal comes. */
 static RgStatus train(Trial *trial, RgError *error) {
     RgTrainer *trainer = trial->trainer;
@@ -228,6 +239,7 @@ static RgStatus train(Trial *trial, RgError *error) {
         if (trainer->cache)
             RG_TRY(rg_pair_shelf_status(trial->run->shelf, error));
         rg_progress_step(trial->run->progress, trainer);
+        tell_notice(trial);
         bool last = !going || !budget_left(trial);
         bool evaluate = last || (e->every > 0 && trainer->step % e->every == 0);
         if (evaluate || trainer->step % e->log_every == 0)

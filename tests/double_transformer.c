@@ -328,3 +328,55 @@ Test(transformer, derivatives_are_central_differences_as_gpt2) {
     options.biases = RG_BIASES_ALL;
     check_derivatives(&options);
 }
+
+/* Gradient at p + step·v by the fused kernels: g [count] out. Returns FLOPs. */
+static double gradient_at(RgPolicy *policy, const RgSequences *s, const RgReal *v, double step,
+                          RgReal *g) {
+    RgParameters *p = policy->parameters;
+    for (int64_t i = 0; i < p->count; i++)
+        p->value[i] += (RgReal)(step * (double)v[i]);
+    RgTape *t = rg_tape_create();
+    rg_parameters_zero_gradient(p);
+    rg_backward(t, weighted(t, policy, s), 1);
+    double flops = rg_tape_flops(t);
+    rg_tape_destroy(t);
+    memcpy(g, p->gradient, sizeof *g * (size_t)p->count);
+    rg_parameters_zero_gradient(p);
+    for (int64_t i = 0; i < p->count; i++)
+        p->value[i] -= (RgReal)(step * (double)v[i]);
+    return flops;
+}
+
+/* The whole product, not one number of it; and what it costs. */
+Test(transformer, a_hessian_vector_product_is_a_difference_of_gradients_and_costs_four_at_most) {
+    RgPolicy *policy = small_policy(&small);
+    RgParameters *p = policy->parameters;
+    RgSequences *s = small_sequences();
+    RgReal *v = direction(p->count), *hv = direction(p->count);
+    RgReal *high = direction(p->count), *low = direction(p->count);
+    const double step = 1e-5;
+    double gradient_flops = gradient_at(policy, s, v, step, high);
+    gradient_at(policy, s, v, -step, low);
+
+    RgTape *t = rg_tape_create();
+    rg_tape_second_order(t, true);
+    RgHessian *hessian = rg_hessian_create(t, weighted(t, policy, s), p);
+    double before = rg_tape_flops(t);
+    rg_hessian_product(hessian, v, hv);
+    double product_flops = rg_tape_flops(t) - before, gap = 0, norm = 0;
+    for (int64_t i = 0; i < p->count; i++) {
+        double difference = ((double)high[i] - (double)low[i]) / (2 * step);
+        gap += (hv[i] - difference) * (hv[i] - difference);
+        norm += difference * difference;
+    }
+    cr_expect_lt(sqrt(gap / norm), 1e-5, "off by %g", sqrt(gap / norm));
+    cr_expect_lt(product_flops / gradient_flops, 4, "as many FLOPs as %g gradients",
+                 product_flops / gradient_flops);
+    rg_tape_destroy(t);
+    free(v);
+    free(hv);
+    free(high);
+    free(low);
+    rg_sequences_destroy(s);
+    rg_policy_destroy(policy);
+}

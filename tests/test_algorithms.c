@@ -192,9 +192,9 @@ Test(parl, exact_expectation_needs_an_enumerable_policy_and_reports_its_solver) 
     cr_assert(rg_trainer_step(race.trainer));
     double products = -1, residual = -1;
     for (int i = 0; i < race.trainer->metric_count; i++) {
-        if (strcmp(race.trainer->metrics[i].name, "hessian_products") == 0)
+        if (strcmp(race.trainer->metrics[i].name, "estimator/hessian_products") == 0)
             products = race.trainer->metrics[i].value;
-        if (strcmp(race.trainer->metrics[i].name, "inverse_residual") == 0)
+        if (strcmp(race.trainer->metrics[i].name, "estimator/residual") == 0)
             residual = race.trainer->metrics[i].value;
     }
     cr_assert(products >= 1 && residual >= 0);

@@ -371,7 +371,7 @@ Test(blas, solve_finds_the_solution) {
     for (int i = 0; i < 3; i++)
         for (int j = 0; j < 3; j++)
             b[i] += a[i * 3 + j] * x[j];
-    cr_assert_eq(rg_solve_symmetric(3, a, b, 1e-12, found), 3);
+    cr_assert_eq(rg_solve_symmetric(3, a, b, 1e-12, found, NULL), 3);
     for (int i = 0; i < 3; i++)
         cr_assert_float_eq(found[i], x[i], 1e-12);
 }
@@ -386,18 +386,18 @@ Test(blas, solve_of_a_singular_system_is_the_shortest) {
             a[i * 3 + j] = 2 * u[i] * u[j] - 3 * v[i] * v[j];
         b[i] = 2 * u[i] + 6 * v[i] + 5 * w[i];
     }
-    cr_assert_eq(rg_solve_symmetric(3, a, b, 1e-10, found), 2);
+    cr_assert_eq(rg_solve_symmetric(3, a, b, 1e-10, found, NULL), 2);
     for (int i = 0; i < 3; i++)
         cr_assert_float_eq(found[i], u[i] - 2 * v[i], 1e-12);
-    cr_assert_eq(rg_solve_symmetric(3, (double[9]){0}, b, 1e-10, found), 0);
+    cr_assert_eq(rg_solve_symmetric(3, (double[9]){0}, b, 1e-10, found, NULL), 0);
     cr_assert_eq(found[0], 0);
 }
 
 Test(blas, solve_leaves_out_what_is_below_the_cutoff) {
     const double a[] = {1, 0, 0, -1e-12}, b[] = {1, 1};
     double found[2];
-    cr_assert_eq(rg_solve_symmetric(2, a, b, 1e-10, found), 1);
+    cr_assert_eq(rg_solve_symmetric(2, a, b, 1e-10, found, NULL), 1);
     cr_assert_eq(found[1], 0);
-    cr_assert_eq(rg_solve_symmetric(2, a, b, 1e-14, found), 2);
+    cr_assert_eq(rg_solve_symmetric(2, a, b, 1e-14, found, NULL), 2);
     cr_assert_float_eq(found[1], -1e12, 1);
 }

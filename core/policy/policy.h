@@ -75,6 +75,10 @@ typedef struct RgPolicyType {
     RgTensor *(*features)(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
                           const RgSequences *sequences);
     int64_t (*feature_count)(const RgPolicy *policy);
+    /* Episodes of numbers, else NULL: [all steps, step_feature_count] of what is observed and done,
+     * for a reward of steps. */
+    RgTensor *(*step_features)(RgPolicy *policy, RgTape *tape, const RgSequences *sequences);
+    int64_t (*step_feature_count)(const RgPolicy *policy);
 
     /* Draw one response for each prompt i: its tokens at tokens[i · sampling->response_limit],
      * their number in length[i], their log-probability in logprob[i]. The random numbers of i are

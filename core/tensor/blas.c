@@ -316,7 +316,8 @@ void rg_axpy(int64_t n, RgReal alpha, const RgReal *x, RgReal *y) {
                   axpy_piece(last - first, alpha, x + first, y + first));
 }
 
-int64_t rg_solve_symmetric(int64_t n, const double *a, const double *b, double cutoff, double *x) {
+int64_t rg_solve_symmetric(int64_t n, const double *a, const double *b, double cutoff, double *x,
+                           double *extremes) {
     pthread_once(&blas_once, blas_start);
     memset(x, 0, sizeof *x * (size_t)n);
     if (n == 0)
@@ -330,6 +331,10 @@ int64_t rg_solve_symmetric(int64_t n, const double *a, const double *b, double c
 
     int64_t rank = 0;
     double largest = fmax(fabs(values[0]), fabs(values[n - 1])); /* they come in order */
+    if (extremes) {
+        extremes[0] = values[0];
+        extremes[1] = values[n - 1];
+    }
     for (int64_t k = 0; info == 0 && k < n; k++) {
         if (fabs(values[k]) <= cutoff * largest || values[k] == 0)
             continue;

@@ -34,8 +34,10 @@ void rg_axpy(int64_t n, RgReal alpha, const RgReal *x, RgReal *y); /* y += alpha
 
 /* Minimum-norm least-squares solution of the symmetric system a·x = b by eigendecomposition:
  * directions with |eigenvalue| ≤ cutoff · max|eigenvalue| are left out. a [n, n] in double, kept.
- * Returns the rank used. */
-int64_t rg_solve_symmetric(int64_t n, const double *a, const double *b, double cutoff, double *x);
+ * The smallest and the largest eigenvalue go to extremes [2], which may be NULL. Returns the rank
+ * used. */
+int64_t rg_solve_symmetric(int64_t n, const double *a, const double *b, double cutoff, double *x,
+                           double *extremes);
 
 /* Threads for parallel regions. Bits do not depend on it. */
 void rg_threads_set(int threads);

@@ -490,20 +490,28 @@ RgHessian *rg_hessian_create(RgTape *tape, RgTensor *y, RgParameters *parameters
     return hessian;
 }
 
-/* `out` [parameters->count], from one tensor per leaf; NULL stands for zeros. */
-static void flatten(const RgHessian *hessian, RgTensor *const *parts, RgReal *out) {
-    memset(out, 0, sizeof *out * (size_t)hessian->parameters->count);
+void rg_hessian_gradient(const RgHessian *hessian, RgReal *gradient) {
+    memset(gradient, 0, sizeof *gradient * (size_t)hessian->parameters->count);
     for (int i = 0; i < hessian->count; i++)
-        if (parts[i])
-            memcpy(out + hessian->offset[i], parts[i]->data, sizeof *out * (size_t)parts[i]->count);
+        memcpy(gradient + hessian->offset[i], hessian->gradient[i]->data,
+               sizeof *gradient * (size_t)hessian->gradient[i]->count);
 }
 
-void rg_hessian_gradient(const RgHessian *hessian, RgReal *gradient) {
-    flatten(hessian, hessian->gradient, gradient);
+/* What reached the leaves of a store, flat; zeros where nothing did. */
+static void gather_gradients(const RgTape *tape, const RgParameters *store, RgReal *out) {
+    memset(out, 0, sizeof *out * (size_t)store->count);
+    for (int i = 0; i < tape->leaf_count; i++) {
+        const Leaf *leaf = &tape->leaves[i];
+        const RgTensor *gradient = leaf->tensor->gradient;
+        if (leaf->parameters == store && gradient)
+            memcpy(out + store->views[leaf->view].offset, gradient->data,
+                   sizeof *out * (size_t)gradient->count);
+    }
 }
 
 /* H v is the gradient of <g, v>, v held fixed: the recorded g walked backward from v. */
-void rg_hessian_product(RgHessian *hessian, const RgReal *v, RgReal *hv) {
+void rg_hessian_mixed_product(RgHessian *hessian, const RgReal *v, const RgParameters *other,
+                              RgReal *out) {
     RgTape *tape = hessian->tape;
     RgTapeMark mark = rg_tape_mark(tape);
     bool recording = rg_tape_record(tape, false);
@@ -512,13 +520,13 @@ void rg_hessian_product(RgHessian *hessian, const RgReal *v, RgReal *hv) {
         rg_add_gradient(tape, hessian->gradient[i],
                         rg_constant(tape, hessian->gradient[i]->shape, v + hessian->offset[i]));
     nodes_walk(tape, mark.nodes);
-
-    RgTensor **second = RG_ARENA_ARRAY(tape->arena, RgTensor *, hessian->count);
-    for (int i = 0; i < hessian->count; i++)
-        second[i] = hessian->leaf[i]->gradient;
-    flatten(hessian, second, hv);
+    gather_gradients(tape, other, out);
     nodes_clear(tape, mark.nodes);
     leaves_put_back(tape);
     rg_tape_record(tape, recording);
     rg_tape_rewind(tape, mark);
+}
+
+void rg_hessian_product(RgHessian *hessian, const RgReal *v, RgReal *hv) {
+    rg_hessian_mixed_product(hessian, v, hessian->parameters, hv);
 }

@@ -147,6 +147,10 @@ typedef struct RgHessian RgHessian;
 RgHessian *rg_hessian_create(RgTape *tape, RgTensor *y, RgParameters *parameters);
 void rg_hessian_gradient(const RgHessian *hessian, RgReal *gradient);
 void rg_hessian_product(RgHessian *hessian, const RgReal *v, RgReal *hv);
+/* The same into the parameters of another store that y depends on: out [other->count] =
+ * (d²y / d other dp) v. */
+void rg_hessian_mixed_product(RgHessian *hessian, const RgReal *v, const RgParameters *other,
+                              RgReal *out);
 
 /* A segment of a computation: a function of its inputs, of parameters, and of constants in
  * `context`, which gives the same bits whenever it is run. */
