@@ -52,6 +52,7 @@ typedef struct RgEstimateReport {
     int64_t hessian_products; /* products with ∇²_{θθ}V or ∇²_{νθ}V by second derivatives */
     int64_t gradients;        /* of V or G, besides the one of each that every round has */
     double residual; /* |(−∇²V + damping)·u − ∂_θG| / |∂_θG|, or what stands for it */
+    double flops;    /* of all of it; set by the caller */
     double curvature;    /* largest eigenvalue of −∇²V where it was looked for, else 0 */
     const char *failure; /* NULL, or what went wrong; w is then from the last sound iterate */
 } RgEstimateReport;

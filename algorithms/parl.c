@@ -229,15 +229,22 @@ static void estimate_damped(RgParl *parl, RgEstimateReport *report) {
     }
 }
 
+static double flops_so_far(const RgParl *parl) {
+    return rg_tape_flops(parl->trainer->tape) + rg_tape_flops(parl->second_order) +
+           parl->trainer->policy->flops + parl->trainer->reference->flops;
+}
+
 /* ∂_θG, ∂_νG and w, for batches drawn for `draw`. */
 static void hypergradient(RgParl *parl, int64_t draw, RgEstimateReport *report) {
     *report = (RgEstimateReport){0};
+    double flops = flops_so_far(parl);
     if (parl->levels->draw_upper)
         parl->levels->draw_upper(parl, draw);
     objective_gradients(parl, parl->upper_gradient, parl->direct);
     double upper = parl->upper;
     estimate_damped(parl, report);
     parl->upper = upper; /* estimators look elsewhere, too */
+    report->flops = flops_so_far(parl) - flops;
     parl->trainer->meter.hessian_products += report->hessian_products;
 }
 
@@ -310,7 +317,7 @@ static double norm_of(int64_t n, const RgReal *v) {
 }
 
 static void note_metrics(RgParl *parl, double lower_norm, double norm, bool skipped,
-                         const RgEstimateReport *report, double flops) {
+                         const RgEstimateReport *report) {
     RgTrainer *trainer = parl->trainer;
     int64_t n = parl->reward.parameters->count;
     rg_trainer_metric(trainer, "loss", parl->upper);
@@ -320,7 +327,7 @@ static void note_metrics(RgParl *parl, double lower_norm, double norm, bool skip
     rg_trainer_metric(trainer, "implicit_norm", norm_of(n, parl->implicit));
     rg_trainer_metric(trainer, "estimator/hessian_products", (double)report->hessian_products);
     rg_trainer_metric(trainer, "estimator/gradients", (double)report->gradients);
-    rg_trainer_metric(trainer, "estimator/flops", flops);
+    rg_trainer_metric(trainer, "estimator/flops", report->flops);
     rg_trainer_metric(trainer, "estimator/residual", report->residual);
     rg_trainer_metric(trainer, "estimator/damping", parl->damping);
     rg_trainer_metric(trainer, "estimator/failed", report->failure ? 1 : 0);
@@ -335,10 +342,6 @@ static bool goes_on(RgParl *parl, const char *failure) {
     return true;
 }
 
-static double flops_so_far(const RgParl *parl) {
-    return rg_tape_flops(parl->trainer->tape) + rg_tape_flops(parl->second_order);
-}
-
 static bool parl_step(RgTrainer *trainer, const void *options, void *state) {
     (void)options;
     RgParl *parl = state;
@@ -351,7 +354,6 @@ static bool parl_step(RgTrainer *trainer, const void *options, void *state) {
         return false;
 
     RgEstimateReport report = {0};
-    double flops = flops_so_far(parl);
     if (!failure) {
         hypergradient(parl, trainer->step, &report);
         failure = report.failure;
@@ -362,7 +364,7 @@ static bool parl_step(RgTrainer *trainer, const void *options, void *state) {
     if (!skipped)
         norm = upper_step(parl);
     trainer->meter.flops += rg_tape_flops(parl->second_order) - second_order;
-    note_metrics(parl, lower_norm, norm, skipped, &report, flops_so_far(parl) - flops);
+    note_metrics(parl, lower_norm, norm, skipped, &report);
     return true;
 }
 

@@ -34,6 +34,8 @@ typedef struct RgParlOptions {
     int64_t pretrain; /* steps of fitting the reward to the offline pairs before the first round */
 } RgParlOptions;
 
+extern const RgAlgorithm rg_algorithm_parl;
+
 /* Hypergradient dG/dν at the trainer's policy and reward, without a step: hypergradient
  * [reward->count] out. `draw` numbers the sampled batches. Returns G. */
 double rg_parl_hypergradient(RgTrainer *trainer, const RgParlOptions *options, void *state,

@@ -61,9 +61,13 @@ static const struct argp argp = {
 
 static void print_row(const RgGradientRow *row, void *context) {
     (void)context;
-    printf("%-12s %-10s %9.4f %9.4f %9.4f %9.4f %8.2f%s %10.3f %8.4f\n", row->algorithm,
-           row->variant, row->exact_norm, row->norm, row->bias, row->noise, row->worst,
+    printf("%-18s %-18s %9.4f %9.4f %9.4f %9.4f %8.2f%s %10.3f %8.4f", row->algorithm, row->variant,
+           row->exact_norm, row->norm, row->bias, row->noise, row->worst,
            row->worst > 4 ? "*" : " ", row->variance, row->cosine);
+    if (row->swept)
+        printf(" %9.1f %9.1f %10.3g %10.3g%s %s", row->hessian_products, row->gradients, row->flops,
+               row->seconds, row->failures ? "!" : " ", row->swept);
+    printf("\n");
     fflush(stdout);
 }
 
@@ -76,8 +80,9 @@ int rg_command_check_gradients(int argc, char **argv) {
     RgStatus status = rg_experiment_open(a.config.path, a.config.overrides, a.config.override_count,
                                          &experiment, &error);
     if (status == RG_OK) {
-        printf("%-12s %-10s %9s %9s %9s %9s %9s %10s %8s\n", "algorithm", "variant", "|exact|",
-               "|mean|", "bias", "noise", "worst", "variance", "cosine");
+        printf("%-18s %-18s %9s %9s %9s %9s %9s %10s %8s %9s %9s %10s %10s\n", "algorithm",
+               "variant", "|exact|", "|mean|", "bias", "noise", "worst", "variance", "cosine",
+               "products", "gradients", "FLOPs", "seconds");
         status = rg_gradient_rows(experiment, a.samples, a.deviation, print_row, NULL, &error);
     }
     rg_experiment_close(experiment);

@@ -2,65 +2,17 @@
 #include "experiments/gradient_rows.h"
 
 #include "algorithms/parl.h"
+
 #include "envs/bandit.h"
 #include "envs/bandit_exact.h"
+#include "experiments/gradient_moments.h"
+#include "experiments/hypergradient_rows.h"
 #include "experiments/trial.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* ---- mean and scatter of vectors ---- */
-
-typedef struct Moments {
-    int64_t dimension, samples;
-    double *mean, *square; /* Welford's running mean and sum of squared deviations */
-} Moments;
-
-static Moments moments_create(int64_t dimension) {
-    return (Moments){.dimension = dimension,
-                     .mean = rg_allocate((size_t)dimension * sizeof(double)),
-                     .square = rg_allocate((size_t)dimension * sizeof(double))};
-}
-
-static void moments_free(Moments *m) {
-    free(m->mean);
-    free(m->square);
-}
-
-static void moments_add(Moments *m, const double *x) {
-    m->samples++;
-    for (int64_t i = 0; i < m->dimension; i++) {
-        double before = x[i] - m->mean[i];
-        m->mean[i] += before / (double)m->samples;
-        m->square[i] += before * (x[i] - m->mean[i]);
-    }
-}
-
-static void moments_compare(const Moments *m, const double *exact, RgGradientRow *row) {
-    double n = (double)m->samples, distance = 0, errors = 0, dot = 0, norm = 0, exact_norm = 0;
-    row->worst = 0;
-    for (int64_t i = 0; i < m->dimension; i++) {
-        double gap = m->mean[i] - exact[i], error = sqrt(m->square[i] / (n - 1) / n);
-        /* a coordinate that never varies must be right to rounding */
-        double floor = 1e-5 * fabs(exact[i]) + 1e-7;
-        row->worst = fmax(row->worst, fabs(gap) / fmax(error, floor));
-        distance += gap * gap;
-        errors += error * error;
-        dot += m->mean[i] * exact[i];
-        norm += m->mean[i] * m->mean[i];
-        exact_norm += exact[i] * exact[i];
-    }
-    row->samples = m->samples;
-    row->coordinates = m->dimension;
-    row->exact_norm = sqrt(exact_norm);
-    row->norm = sqrt(norm);
-    row->bias = sqrt(distance / exact_norm);
-    row->noise = sqrt(errors / exact_norm);
-    row->variance = errors * n / exact_norm;
-    row->cosine = dot / sqrt(norm * exact_norm);
-}
 
 /* ---- the exact side ---- */
 
@@ -160,61 +112,18 @@ static RgStatus measure_loss(const Bench *b, const void *options, RgGradientRow 
     Exact problem = exact_create(b->stage, a->beta(options), b->tape);
     exact_gradient(b->policy, a, &problem, b->tape, exact);
 
-    Moments moments = moments_create(p->count);
+    RgMoments moments = rg_moments_create(p->count);
     for (int64_t s = 0; s < b->samples; s++) {
         trainer->metric_count = 0;
         rg_parameters_zero_gradient(p);
         rg_trainer_gradient(trainer, s);
         for (int64_t i = 0; i < p->count; i++)
             sample[i] = p->gradient[i];
-        moments_add(&moments, sample);
+        rg_moments_add(&moments, sample);
     }
     rg_parameters_zero_gradient(p);
-    moments_compare(&moments, exact, row);
-    moments_free(&moments);
-    exact_free(&problem);
-    free(exact);
-    free(sample);
-    rg_trainer_destroy(trainer);
-    return RG_OK;
-}
-
-/* dG/dν through the closed-form lower level at reward ν = `reward` (a table, one per response). */
-static void exact_hypergradient(const Exact *exact, const RgParameters *reward, RgTape *t,
-                                double *gradient) {
-    RgShape shape = RG_SHAPE(exact->problem.contexts, exact->problem.responses);
-    RgTensor *nu = rg_variable(t, shape, reward->value), *total;
-    RgTensor *upper =
-        rg_exact_upper(t, nu, rg_exact_optimal_logits(t, nu, &exact->problem), &exact->problem);
-    rg_gradients(t, upper, &nu, 1, &total);
-    for (int64_t i = 0; i < reward->count; i++)
-        gradient[i] = total->data[i];
-    rg_tape_reset(t);
-}
-
-static RgStatus measure_parl(const Bench *b, const RgParlOptions *options, double deviation,
-                             RgGradientRow *row, RgError *error) {
-    RgTrainer *trainer;
-    RG_TRY(make_trainer(b, options, &trainer, error));
-    RgParameters *reward = rg_parl_reward(trainer->state), *p = b->policy->parameters;
-    RG_ASSERT(reward->count == p->count); /* both are tables over (context, response) */
-    Exact problem = exact_create(b->stage, options->beta, b->tape);
-    /* a random reward, and its optimal policy: log π_ref + r/β as logits */
-    rg_parameters_fill_normal(reward, 0, deviation * options->beta, b->random);
-    for (int64_t i = 0; i < p->count; i++)
-        p->value[i] = (RgReal)(problem.reference[i] + reward->value[i] / options->beta);
-
-    double *exact = rg_allocate((size_t)reward->count * sizeof *exact);
-    double *sample = rg_allocate((size_t)reward->count * sizeof *sample);
-    exact_hypergradient(&problem, reward, b->tape, exact);
-    Moments moments = moments_create(reward->count);
-    for (int64_t s = 0; s < b->samples; s++) {
-        RgEstimateReport report;
-        rg_parl_hypergradient(trainer, options, trainer->state, s, sample, &report);
-        moments_add(&moments, sample);
-    }
-    moments_compare(&moments, exact, row);
-    moments_free(&moments);
+    rg_moments_compare(&moments, exact, row);
+    rg_moments_free(&moments);
     exact_free(&problem);
     free(exact);
     free(sample);
@@ -260,9 +169,7 @@ static RgStatus measure_variant(Bench *b, double deviation, const char *variant,
     RgStatus status = variant_options(plan, variant, choice, settings, options, error);
     b->policy = rg_policy_clone(b->stage->reference, false);
     *row = (RgGradientRow){.algorithm = plan->algorithm->name, .variant = choice ? choice : ""};
-    if (status == RG_OK && plan->algorithm->step) {
-        status = measure_parl(b, options, deviation, row, error);
-    } else if (status == RG_OK) {
+    if (status == RG_OK) {
         RgParameters *p = b->policy->parameters;
         for (int64_t i = 0; i < p->count; i++)
             p->value[i] += (RgReal)(deviation * rg_random_normal(b->random, (uint64_t)i));
@@ -274,17 +181,39 @@ static RgStatus measure_variant(Bench *b, double deviation, const char *variant,
     return status;
 }
 
-/* The option whose choices are an algorithm's variants: SAIL's score terms, PARL's estimators. */
-static const RgOption *variant_option(const RgAlgorithm *algorithm) {
-    const RgOption *option = find_option(algorithm->options, "score_term");
-    return option ? option : find_option(algorithm->options, "estimator");
-}
-
 static bool seen_before(const RgExperiment *experiment, int64_t trial) {
     for (int64_t i = 0; i < trial; i++)
         if (experiment->trials[i].algorithm == experiment->trials[trial].algorithm)
             return true;
     return false;
+}
+
+/* All rows of an algorithm with a loss. */
+static RgStatus loss_rows(const RgStage *stage, const RgTrialPlan *plan, RgTape *tape,
+                          int64_t samples, double deviation,
+                          void (*on_row)(const RgGradientRow *row, void *context), void *context,
+                          RgError *error) {
+    Bench bench = {.stage = stage,
+                   .plan = plan,
+                   .samples = samples,
+                   .tape = tape,
+                   .random =
+                       rg_random_named(rg_random_root((uint64_t)plan->seed), "check-gradients")};
+    const RgOption *variants = find_option(plan->algorithm->options, "score_term");
+    for (int k = 0; variants ? variants->choices[k] != NULL : k == 0; k++) {
+        RgGradientRow row;
+        RG_TRY(measure_variant(&bench, deviation, variants ? variants->name : NULL,
+                               variants ? variants->choices[k] : NULL, &row, error));
+        on_row(&row, context);
+    }
+    return RG_OK;
+}
+
+static RgStatus refuse_environment(const RgTrialPlan *plan, RgError *error) {
+    return rg_fail(error, RG_E_USAGE,
+                   "check-gradients needs an environment that can be enumerated: "
+                   "environment.type = \"bandit\", found \"%s\"",
+                   plan->environment.type);
 }
 
 RgStatus rg_gradient_rows(const RgExperiment *experiment, int64_t samples, double deviation,
@@ -296,33 +225,21 @@ RgStatus rg_gradient_rows(const RgExperiment *experiment, int64_t samples, doubl
     for (int64_t i = 0; i < experiment->trial_count && status == RG_OK; i++) {
         const RgTrialPlan *plan = &experiment->trials[i];
         const RgAlgorithm *a = plan->algorithm;
-        bool pairwise = a->preferences != RG_FROM_NOWHERE && a->beta;
-        if (seen_before(experiment, i) || !pairwise)
+        bool bilevel = a == &rg_algorithm_parl;
+        bool first_seed = plan->seed == experiment->trials[0].seed;
+        if (bilevel ? !first_seed : !a->loss || !a->beta || seen_before(experiment, i))
             continue;
-        if (strcmp(plan->environment.type, rg_environment_bandit.name) != 0) {
-            status = rg_fail(error, RG_E_USAGE,
-                             "check-gradients needs an environment that can be enumerated: "
-                             "environment.type = \"bandit\", found \"%s\"",
-                             plan->environment.type);
-            break;
-        }
+        bool bandit = strcmp(plan->environment.type, rg_environment_bandit.name) == 0;
         status = rg_stage_set(&stage, plan, error);
-        if (status == RG_OK && a->step && strcmp(stage.reference->type->name, "tabular") != 0)
-            continue; /* the closed-form lower level needs a policy that can be any distribution */
-        Bench bench = {
-            .stage = &stage,
-            .plan = plan,
-            .samples = samples,
-            .tape = tape,
-            .random = rg_random_named(rg_random_root((uint64_t)plan->seed), "check-gradients")};
-        const RgOption *variants = variant_option(a);
-        for (int k = 0; status == RG_OK && (variants ? variants->choices[k] != NULL : k == 0);
-             k++) {
+        if (status == RG_OK && !bandit && !(bilevel && stage.environment->course.process))
+            status = refuse_environment(plan, error);
+        if (status == RG_OK && bilevel) {
             RgGradientRow row;
-            status = measure_variant(&bench, deviation, variants ? variants->name : NULL,
-                                     variants ? variants->choices[k] : NULL, &row, error);
+            status = rg_hypergradient_row(&stage, plan, samples, deviation, &row, error);
             if (status == RG_OK)
                 on_row(&row, context);
+        } else if (status == RG_OK) {
+            status = loss_rows(&stage, plan, tape, samples, deviation, on_row, context, error);
         }
     }
     rg_stage_clear(&stage);

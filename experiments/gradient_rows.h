@@ -11,9 +11,9 @@
 #include "experiments/experiment.h"
 
 typedef struct RgGradientRow {
-    const char *algorithm;
-    const char *variant; /* score term or estimator; "" where there is none */
-    int64_t samples;     /* batches */
+    const char *algorithm; /* of hypergradients, the trial's label */
+    const char *variant;   /* score term or estimator; "" where there is none */
+    int64_t samples;       /* batches */
     int64_t coordinates;
     double exact_norm;
     double norm;  /* of the mean */
@@ -22,11 +22,17 @@ typedef struct RgGradientRow {
     double worst; /* largest |mean − exact| of a coordinate in its standard errors */
     double variance; /* E|g − mean|² / |exact|², of one batch */
     double cosine;   /* between mean and exact */
+
+    /* Of hypergradients, else 0: what one took, on average, and the swept values of the trial. */
+    double hessian_products, gradients, flops, seconds;
+    int64_t failures;
+    const char *swept; /* JSON, of the plan */
 } RgGradientRow;
 
-/* A row for every algorithm of the experiment with a gradient and each of its variants, on its
- * environment (a bandit; the first seed) at a policy `deviation` away from the reference.
- * `on_row` is called as each is done. */
+/* A row for every algorithm of the experiment with a gradient and each of its score terms, on its
+ * environment (a bandit; the first seed) at a policy `deviation` away from the reference; and for
+ * every trial of PARL (a bandit, or a process that is known), at a random reward and its optimal
+ * policy. `on_row` is called as each is done. */
 RgStatus rg_gradient_rows(const RgExperiment *experiment, int64_t samples, double deviation,
                           void (*on_row)(const RgGradientRow *row, void *context), void *context,
                           RgError *error);
