@@ -40,6 +40,15 @@ static RgTensor *positive(RgTape *t, RgTensor *x) {
     return rg_add_scalar(t, rg_square(t, x), (RgReal)0.5);
 }
 
+/* Far from singular. */
+static RgTensor *dominant(RgTape *t, RgTensor *x) {
+    int64_t n = x->shape.size[0];
+    RgTensor *diagonal = rg_filled(t, x->shape, 0);
+    for (int64_t i = 0; i < n; i++)
+        diagonal->data[i * n + i] = 4;
+    return rg_add(t, x, diagonal);
+}
+
 static const int32_t columns_of_rows[] = {2, 0, 2, 1, 1};
 static const int32_t rows_repeated[] = {3, 0, 3, 3, 1};
 static const int64_t segments[] = {0, 2, 2, 5};
@@ -125,6 +134,8 @@ static RgTensor *used_often(RgTape *t, RgTensor *x) {
          MATRIX(2, 4))                                                                             \
     CASE(matmul_both_transposed, rg_matmul_transposed(t, x[0], true, x[1], true), MATRIX(4, 3),    \
          MATRIX(2, 4))                                                                             \
+    CASE(solve, rg_solve(t, dominant(t, x[0]), x[1], false), MATRIX(4, 4), MATRIX(4, 2))           \
+    CASE(solve_transposed, rg_solve(t, dominant(t, x[0]), x[1], true), MATRIX(4, 4), MATRIX(4, 1)) \
     CASE(matmul_gram, rg_matmul_transposed(t, x[0], false, x[0], true), MATRIX(3, 4))              \
     CASE(matmul_cubed, rg_matmul(t, x[0], rg_matmul(t, x[0], x[0])), MATRIX(3, 3))                 \
     CASE(softmax, rg_softmax(t, x[0]), MATRIX(3, 4))                                               \

@@ -350,6 +350,32 @@ int64_t rg_solve_symmetric(int64_t n, const double *a, const double *b, double c
     return rank;
 }
 
+/* LAPACK has columns next to each other: it sees the transposes of a and b. */
+void rg_solve_general(int64_t n, int64_t m, bool transposed, const double *a, const double *b,
+                      double *x) {
+    pthread_once(&blas_once, blas_start);
+    if (n == 0 || m == 0)
+        return;
+    double *factors = rg_allocate(sizeof *factors * (size_t)(n * n));
+    double *columns = rg_allocate(sizeof *columns * (size_t)(n * m));
+    lapack_int *pivots = rg_allocate(sizeof *pivots * (size_t)n);
+    lapack_int size = (lapack_int)n, right = (lapack_int)m;
+    memcpy(factors, a, sizeof *factors * (size_t)(n * n));
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = 0; j < m; j++)
+            columns[j * n + i] = b[i * m + j];
+    lapack_int info = LAPACKE_dgetrf(LAPACK_COL_MAJOR, size, size, factors, size, pivots);
+    if (info == 0)
+        info = LAPACKE_dgetrs(LAPACK_COL_MAJOR, transposed ? 'N' : 'T', size, right, factors, size,
+                              pivots, columns, size);
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = 0; j < m; j++)
+            x[i * m + j] = info == 0 ? columns[j * n + i] : (double)NAN;
+    free(factors);
+    free(columns);
+    free(pivots);
+}
+
 void rg_threads_set(int threads) {
     RG_ASSERT(threads >= 1);
     pthread_once(&blas_once, blas_start);

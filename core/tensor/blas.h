@@ -39,6 +39,11 @@ void rg_axpy(int64_t n, RgReal alpha, const RgReal *x, RgReal *y); /* y += alpha
 int64_t rg_solve_symmetric(int64_t n, const double *a, const double *b, double cutoff, double *x,
                            double *extremes);
 
+/* x with a·x = b, or aᵀ·x = b where `transposed`, by LU in double: a [n, n], b and x [n, m], which
+ * may be the same. A singular a gives numbers that are not finite. */
+void rg_solve_general(int64_t n, int64_t m, bool transposed, const double *a, const double *b,
+                      double *x);
+
 /* Threads for parallel regions. Bits do not depend on it. */
 void rg_threads_set(int threads);
 int rg_threads(void);
