@@ -15,6 +15,10 @@ double rg_preference_probability(const RgCourse *course, double a, double b) {
 void rg_course_label(const RgCourse *course, const RgSequences *sequences, RgRandom random,
                      uint8_t *preferred) {
     RG_ASSERT(sequences->count % 2 == 0);
+    if (course->label) {
+        course->label(course->environment, sequences, random, preferred);
+        return;
+    }
     double *reward = rg_allocate((size_t)(sequences->count + 1) * sizeof *reward);
     course->judge(course->environment, sequences, reward);
     for (int64_t i = 0; i < sequences->count / 2; i++) {

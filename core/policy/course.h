@@ -9,6 +9,9 @@
 #include "core/policy/process.h"
 #include "core/tensor/random.h"
 
+/* In place of a label: nobody labels this pair. */
+enum { RG_UNLABELLED = 2 };
+
 typedef struct RgCourse {
     const RgSequences *prompts;        /* training prompts; responses empty */
     const RgPairs *pairs;              /* offline preference data */
@@ -28,13 +31,19 @@ typedef struct RgCourse {
      * then flipped with probability label_noise. Temperature 0 takes the larger reward. */
     double label_temperature;
     double label_noise;
+
+    /* How it does where that is not all, else NULL: the labels of rg_course_label, from the same
+     * numbers, but also RG_UNLABELLED for pairs that it does not label. */
+    void (*label)(void *environment, const RgSequences *sequences, RgRandom random,
+                  uint8_t *preferred);
 } RgCourse;
 
 /* Probability that the judge prefers a response of reward `a` to one of reward `b`. */
 double rg_preference_probability(const RgCourse *course, double a, double b);
 
 /* Label the pairs (2i, 2i+1) of `sequences` by the judge: preferred [sequences->count / 2] is 0
- * or 1. Counts as sequences->count judge queries. One uniform number of `random` per pair. */
+ * or 1, or RG_UNLABELLED where the course has a `label` that says so. Counts as sequences->count
+ * judge queries. One uniform number of `random` per pair. */
 void rg_course_label(const RgCourse *course, const RgSequences *sequences, RgRandom random,
                      uint8_t *preferred);
 

@@ -1,0 +1,103 @@
+/* Sampling episodes, and pairs of them that a teacher labelled. What episodes are worth is the
+ * environments' affair. */
+#include "envs/episodes.h"
+
+#include <stdlib.h>
+
+enum {
+    BATCH = 512,     /* pairs drawn at once: bounds the memory that skipped ones take */
+    LEAST_SHARE = 50 /* a teacher who labels fewer than one in so many pairs is an error */
+};
+
+RgSequences *rg_episode_prompts(int32_t first, int64_t count) {
+    RgSequences *prompts = rg_sequences_create();
+    for (int64_t i = 0; i < count; i++) {
+        int32_t word = first + (int32_t)i;
+        rg_sequences_append(prompts, &word, 1, NULL, 0);
+    }
+    return prompts;
+}
+
+RgStatus rg_episodes_check_policy(const RgPolicy *policy, const RgDynamics *dynamics,
+                                  const char *name, RgError *error) {
+    int64_t words = policy->type->words_per_token ? policy->type->words_per_token(policy) : 1;
+    if (words == rg_dynamics_step_words(dynamics))
+        return RG_OK;
+    return rg_fail(error, RG_E_USAGE,
+                   "a step of the %s policy is %lld words, expected one of the %lld words of a "
+                   "step of the %s environment: a policy made for it",
+                   policy->type->name, (long long)words,
+                   (long long)rg_dynamics_step_words(dynamics), name);
+}
+
+void rg_episodes_sample(const RgDynamics *dynamics, RgPolicy *policy, const RgSequences *prompts,
+                        int64_t copies, RgRandom random, RgSequences *out, double *logprob) {
+    RgSampling sampling = {.temperature = 1,
+                           .top_p = 1,
+                           .response_limit = dynamics->horizon * rg_dynamics_step_words(dynamics),
+                           .end_token = -1};
+    rg_policy_sample(policy, prompts, copies, &sampling, random, out, logprob);
+}
+
+/* Training prompts number first … first + count − 1, again from the first after the last. */
+static RgSequences *prompts_in_turn(const RgCourse *course, int64_t first, int64_t count) {
+    RgSequences *prompts = rg_sequences_create();
+    for (int64_t i = first; i < first + count; i++)
+        rg_sequences_append_from(prompts, course->prompts, i % course->prompts->count, true);
+    return prompts;
+}
+
+double rg_episodes_mean_reward(const RgCourse *course, RgPolicy *policy, int64_t most,
+                               RgRandom random) {
+    int64_t count = most < course->prompts->count ? most : course->prompts->count;
+    RgSequences *prompts = prompts_in_turn(course, 0, count), *episodes = rg_sequences_create();
+    double *reward = rg_allocate((size_t)(count + 1) * sizeof *reward), sum = 0;
+    rg_episodes_sample(course->dynamics, policy, prompts, 1, random, episodes, NULL);
+    course->judge(course->environment, episodes, reward);
+    for (int64_t i = 0; i < count; i++)
+        sum += reward[i];
+    free(reward);
+    rg_sequences_destroy(episodes);
+    rg_sequences_destroy(prompts);
+    return sum / (double)count;
+}
+
+/* Append those of `drawn` that have a label. */
+static void keep_labelled(const RgSequences *drawn, const uint8_t *preferred, RgPairs *pairs) {
+    for (int64_t i = 0; i < drawn->count / 2; i++) {
+        if (preferred[i] == RG_UNLABELLED)
+            continue;
+        rg_sequences_append_from(pairs->sequences, drawn, 2 * i, false);
+        rg_sequences_append_from(pairs->sequences, drawn, 2 * i + 1, false);
+        rg_pairs_append_label(pairs, preferred[i]);
+    }
+}
+
+RgStatus rg_episodes_draw_pairs(const RgCourse *course, RgPolicy *policy, int64_t count,
+                                RgRandom random, RgPairs *pairs, int64_t *skipped, RgError *error) {
+    RgRandom responses = rg_random_named(random, "offline responses");
+    RgRandom labels = rg_random_named(random, "offline labels");
+    RgSequences *drawn = rg_sequences_create();
+    uint8_t *preferred = rg_allocate(BATCH);
+    int64_t tried = 0, most = LEAST_SHARE * (count + BATCH);
+    for (uint64_t batch = 0; pairs->count < count && tried < most; batch++) {
+        int64_t lacking = count - pairs->count, now = lacking < BATCH ? lacking : BATCH;
+        RgSequences *prompts = prompts_in_turn(course, tried, now);
+        rg_episodes_sample(course->dynamics, policy, prompts, 2, rg_random_at(responses, batch),
+                           drawn, NULL);
+        rg_course_label(course, drawn, rg_random_at(labels, batch), preferred);
+        keep_labelled(drawn, preferred, pairs);
+        tried += now;
+        rg_sequences_destroy(prompts);
+    }
+    free(preferred);
+    rg_sequences_destroy(drawn);
+    *skipped = tried - pairs->count;
+    if (pairs->count < count)
+        return rg_fail(
+            error, RG_E_RANGE,
+            "the teacher labelled %lld of %lld pairs of the reference policy's episodes, "
+            "expected at least one in %d: lower teacher_skip",
+            (long long)pairs->count, (long long)tried, LEAST_SHARE);
+    return RG_OK;
+}

@@ -1,0 +1,312 @@
+/* Claims about the control environment: an episode is the same bits whoever runs it and wherever,
+ * rewards follow from the words of an episode, physics that fails is seen and counted. Built
+ * without MuJoCo: it says so. */
+#include <criterion/criterion.h>
+
+#include "envs/control.h"
+#include "tests/race.h"
+#include "tests/scratch.h"
+
+#include <math.h>
+#include <omp.h>
+#include <unistd.h>
+
+enum { MOST_WORDS = 32 };
+
+static RgStatus try_control(const char *options, uint64_t seed, RgEnvironment **environment,
+                            RgError *error) {
+    RgSettings *settings = rg_settings_create();
+    race_set(settings, "environment", options);
+    RgStatus status = rg_environment_create("control", settings, "environment",
+                                            rg_random_root(seed), environment, error);
+    rg_settings_destroy(settings);
+    return status;
+}
+
+/* NULL, and the test is skipped, without MuJoCo. */
+static RgEnvironment *control_of(const char *options, uint64_t seed) {
+    RgEnvironment *environment = NULL;
+    RgError error = {0};
+    if (!rg_physics_available())
+        cr_skip_test("built without MuJoCo (configure --with-mujoco)");
+    cr_assert_eq(try_control(options, seed, &environment, &error), RG_OK, "%s", error.text);
+    return environment;
+}
+
+/* One episode of random actions, to the end of `out`. */
+static void act_randomly(const RgDynamics *d, int32_t initial, RgRandom random, RgSequences *out) {
+    int64_t words = rg_dynamics_step_words(d), steps = 0;
+    int32_t *response = rg_allocate((size_t)(d->horizon * words) * sizeof *response);
+    int32_t observation[MOST_WORDS];
+    void *episode = d->begin(d->environment, initial, random, observation);
+    bool goes_on = true;
+    for (; goes_on; steps++) {
+        int32_t *row = response + steps * words, *action = row + d->observation_words;
+        memcpy(row, observation, (size_t)d->observation_words * sizeof *row);
+        for (int64_t k = 0; k < d->action_words; k++)
+            action[k] = rg_float_word(
+                (float)(2 * rg_random_normal(random, (uint64_t)(steps * d->action_words + k))));
+        goes_on = d->advance(episode, action, observation);
+    }
+    d->end(episode);
+    rg_sequences_append(out, &initial, 1, response, steps * words);
+    free(response);
+}
+
+static RgSequences *random_episodes(const RgEnvironment *environment, int32_t count) {
+    RgSequences *episodes = rg_sequences_create();
+    for (int32_t i = 0; i < count; i++)
+        act_randomly(environment->space.dynamics, i, rg_random_at(rg_random_root(11), (uint64_t)i),
+                     episodes);
+    return episodes;
+}
+
+static const char *const tasks[] = {"walker", "cheetah", "reacher"};
+
+Test(control, without_mujoco_it_says_what_it_needs) {
+    RgEnvironment *environment = NULL;
+    RgError error = {0};
+    if (rg_physics_available())
+        cr_skip_test("built with MuJoCo");
+    cr_assert_not_null(rg_environment_type("control"));
+    cr_expect_eq(try_control("", 1, &environment, &error), RG_E_USAGE);
+    cr_expect_null(environment);
+    cr_expect(strstr(error.text, "control needs MuJoCo: install libmujoco-dev and configure "
+                                 "--with-mujoco"),
+              "%s", error.text);
+}
+
+Test(control, the_same_condition_and_actions_give_the_same_bits) {
+    for (int k = 0; k < 3; k++) {
+        char options[64];
+        snprintf(options, sizeof options, "task=%s horizon=60", tasks[k]);
+        RgEnvironment *one = control_of(options, 1), *two = control_of(options, 1);
+        RgSequences *a = random_episodes(one, 3), *b = random_episodes(two, 3);
+        cr_expect_eq(a->start[3], b->start[3]);
+        cr_expect_eq(rg_sequences_hash(a), rg_sequences_hash(b), "%s", tasks[k]);
+        rg_sequences_destroy(a);
+        rg_sequences_destroy(b);
+        rg_environment_destroy(one);
+        rg_environment_destroy(two);
+    }
+}
+
+Test(control, episodes_on_two_threads_are_those_on_one) {
+    enum { EPISODES = 8 };
+    RgEnvironment *environment = control_of("task=walker horizon=60", 2);
+    RgSequences *alone = random_episodes(environment, EPISODES), *own[EPISODES];
+#pragma omp parallel for num_threads(2) schedule(dynamic, 1)
+    for (int32_t i = 0; i < EPISODES; i++) {
+        own[i] = rg_sequences_create();
+        act_randomly(environment->space.dynamics, i, rg_random_at(rg_random_root(11), (uint64_t)i),
+                     own[i]);
+    }
+    for (int32_t i = 0; i < EPISODES; i++) {
+        cr_assert_eq(rg_sequence_length(own[i], 0), rg_sequence_length(alone, i));
+        cr_expect_arr_eq(rg_sequence_response(own[i], 0), rg_sequence_response(alone, i),
+                         (size_t)rg_sequence_response_length(alone, i) * sizeof(int32_t));
+        rg_sequences_destroy(own[i]);
+    }
+    rg_sequences_destroy(alone);
+    rg_environment_destroy(environment);
+}
+
+static void first_observation(const RgEnvironment *environment, int32_t initial, uint64_t seed,
+                              int32_t *observation) {
+    const RgDynamics *d = environment->space.dynamics;
+    memset(observation, 0, MOST_WORDS * sizeof *observation);
+    d->end(d->begin(d->environment, initial, rg_random_root(seed), observation));
+}
+
+/* They are the environment's, not the sampler's; the test has its own, whatever the number of those
+ * of training. */
+Test(control, initial_states_follow_from_their_number) {
+    RgEnvironment *few = control_of("task=walker conditions=4 test_episodes=3", 3);
+    RgEnvironment *many = control_of("task=walker conditions=9 test_episodes=3", 3);
+    int32_t a[MOST_WORDS], b[MOST_WORDS];
+    for (int32_t i = 0; i < 4; i++) {
+        first_observation(few, i, 1, a);
+        first_observation(many, i, 2, b);
+        cr_expect_arr_eq(a, b, sizeof a);
+        first_observation(few, (i + 1) % 4, 1, b);
+        cr_expect(memcmp(a, b, sizeof a) != 0);
+    }
+    const RgSequences *test_few = ((RgControlState *)few->state)->test_prompts;
+    const RgSequences *test_many = ((RgControlState *)many->state)->test_prompts;
+    for (int64_t i = 0; i < 3; i++) {
+        first_observation(few, *rg_sequence_prompt(test_few, i), 1, a);
+        first_observation(many, *rg_sequence_prompt(test_many, i), 1, b);
+        cr_expect_arr_eq(a, b, sizeof a);
+        first_observation(few, (int32_t)i, 1, b);
+        cr_expect(memcmp(a, b, sizeof a) != 0);
+    }
+    rg_environment_destroy(few);
+    rg_environment_destroy(many);
+}
+
+/* A thousand steps of the wildest actions: nothing fails, nothing leaves its range. */
+Test(control, bodies_are_stable_and_rewards_in_range, .timeout = 120) {
+    for (int k = 0; k < 3; k++) {
+        char options[64];
+        snprintf(options, sizeof options, "task=%s horizon=1000", tasks[k]);
+        RgEnvironment *environment = control_of(options, 4);
+        const RgDynamics *d = environment->space.dynamics;
+        RgSequences *episodes = random_episodes(environment, 2);
+        double reward[1000];
+        for (int64_t i = 0; i < 2; i++) {
+            cr_assert_eq(rg_control_step_rewards(environment->state, episodes, i, reward), 1000,
+                         "%s", tasks[k]);
+            for (int64_t t = 0; t < 1000; t++) {
+                cr_expect(reward[t] >= 0 && reward[t] <= 1, "%s: %g", tasks[k], reward[t]);
+                const int32_t *o = rg_episode_observation(d, episodes, i, t);
+                for (int64_t w = 0; w < d->observation_words; w++)
+                    cr_expect(fabsf(rg_word_float(o[w])) <= 5);
+            }
+        }
+        rg_sequences_destroy(episodes);
+        rg_environment_destroy(environment);
+    }
+}
+
+Test(control, the_judge_sums_discounted_rewards) {
+    RgEnvironment *environment = control_of("task=cheetah horizon=30 discount=0.9", 5);
+    RgSequences *episodes = random_episodes(environment, 4);
+    double judged[4], reward[30];
+    environment->course.judge(environment, episodes, judged);
+    for (int64_t i = 0; i < 4; i++) {
+        double expected = 0;
+        int64_t steps = rg_control_step_rewards(environment->state, episodes, i, reward);
+        for (int64_t t = 0; t < steps; t++)
+            expected += pow(0.9, (double)t) * reward[t];
+        cr_expect_float_eq(judged[i], expected, 1e-12);
+    }
+    rg_sequences_destroy(episodes);
+    rg_environment_destroy(environment);
+}
+
+/* Against the suite's definitions, by hand. */
+Test(control, rewards_are_those_of_the_control_suite) {
+    float runner[RG_RUNNER_OBSERVATIONS] = {0}, reacher[RG_REACHER_OBSERVATIONS] = {0};
+    const RgControlTask *walker = &rg_control_tasks[RG_CONTROL_WALKER];
+    runner[RG_RUNNER_UPRIGHT] = 1; /* at 1.2 m */
+    cr_expect_float_eq(walker->reward(runner), 1.0 / 6, 1e-7);
+    runner[RG_RUNNER_FORWARD] = 0.5F;
+    cr_expect_float_eq(walker->reward(runner), 3.5 / 6, 1e-7);
+    runner[RG_RUNNER_FORWARD] = 3;
+    cr_expect_float_eq(walker->reward(runner), 1, 1e-7);
+    runner[RG_RUNNER_HEIGHT] = -2; /* 0.6 m: standing is worth a tenth */
+    runner[RG_RUNNER_UPRIGHT] = -1;
+    cr_expect_float_eq(walker->reward(runner), 0.3 / 4, 1e-6);
+
+    const RgControlTask *cheetah = &rg_control_tasks[RG_CONTROL_CHEETAH];
+    static const double forward[][2] = {{-1, 0}, {0, 0}, {1, 0.2}, {2.5, 0.5}, {5, 1}};
+    for (size_t i = 0; i < 5; i++) {
+        runner[RG_RUNNER_FORWARD] = (float)forward[i][0]; /* in units of 2 m/s */
+        cr_expect_float_eq(cheetah->reward(runner), forward[i][1], 1e-7);
+    }
+
+    reacher[RG_REACHER_DISTANCE] = 0.19F; /* in units of 0.1 m */
+    cr_expect_eq(rg_control_tasks[RG_CONTROL_REACHER].reward(reacher), 1);
+    reacher[RG_REACHER_DISTANCE] = 2.2F;
+    cr_expect_float_eq(rg_control_tasks[RG_CONTROL_REACHER].reward(reacher), 0.1, 1e-6);
+}
+
+/* Left alone, the walker stands at first and lies soon. */
+Test(control, a_walker_left_alone_falls) {
+    RgEnvironment *environment = control_of("task=walker horizon=100", 6);
+    const RgDynamics *d = environment->space.dynamics;
+    int32_t observation[MOST_WORDS], rest[MOST_WORDS] = {0};
+    void *episode = d->begin(environment, 0, rg_random_root(1), observation);
+    cr_expect_gt(rg_word_float(observation[RG_RUNNER_HEIGHT]), 0); /* above 1.2 m */
+    while (d->advance(episode, rest, observation)) {
+    }
+    cr_expect_lt(rg_word_float(observation[RG_RUNNER_HEIGHT]), -2); /* below 0.6 m */
+    d->end(episode);
+    rg_environment_destroy(environment);
+}
+
+/* ---- what goes wrong ---- */
+
+Test(control, an_action_that_is_no_number_ends_the_episode) {
+    RgEnvironment *environment = control_of("task=walker", 7);
+    const RgDynamics *d = environment->space.dynamics;
+    int32_t observation[MOST_WORDS], action[MOST_WORDS] = {0};
+    void *episode = d->begin(environment, 0, rg_random_root(1), observation);
+    cr_expect(d->advance(episode, action, observation));
+    action[2] = rg_float_word(NAN);
+    cr_expect(!d->advance(episode, action, observation));
+    d->end(episode);
+    rg_environment_destroy(environment);
+}
+
+/* Actions are clipped, infinite ones too. */
+Test(control, actions_beyond_their_range_are_clipped) {
+    RgEnvironment *environment = control_of("task=cheetah", 8);
+    const RgDynamics *d = environment->space.dynamics;
+    int32_t one[MOST_WORDS], other[MOST_WORDS], last[2][MOST_WORDS] = {0};
+    for (int64_t k = 0; k < d->action_words; k++) {
+        one[k] = rg_float_word(k % 2 ? 1.0F : -1.0F);
+        other[k] = rg_float_word(k % 2 ? INFINITY : -7.0F);
+    }
+    for (int i = 0; i < 2; i++) {
+        void *episode = d->begin(environment, 0, rg_random_root(1), last[i]);
+        for (int t = 0; t < 20; t++)
+            cr_assert(d->advance(episode, i ? other : one, last[i]));
+        d->end(episode);
+    }
+    cr_expect_arr_eq(last[0], last[1], sizeof last[0]);
+    rg_environment_destroy(environment);
+}
+
+/* Without a log file in the working directory, a word on the terminal or the end of the program. */
+Test(control, diverging_physics_ends_the_run_alone, .init = scratch_begin, .fini = scratch_remove) {
+    RgPhysics *physics = NULL;
+    RgError error = {0};
+    if (!rg_physics_available())
+        cr_skip_test("built without MuJoCo (configure --with-mujoco)");
+    const char *path =
+        scratch_write("ball.xml", "<mujoco><worldbody><body><freejoint/><geom size='0.1'/></body>"
+                                  "</worldbody></mujoco>");
+    cr_assert_eq(rg_physics_load(path, &physics, &error), RG_OK, "%s", error.text);
+    cr_assert_eq(chdir(scratch_path), 0);
+    static const double bad[] = {NAN, INFINITY, 1e200};
+    for (int i = 0; i < 3; i++) {
+        RgPhysicsRun *run = rg_physics_begin(physics), *other = rg_physics_begin(physics);
+        cr_expect(rg_physics_settle(run) && rg_physics_settle(other));
+        rg_physics_velocities(run)[0] = bad[i];
+        cr_expect(!rg_physics_advance(run, 3));
+        cr_expect(!rg_physics_advance(run, 1), "a failed run goes on");
+        cr_expect(rg_physics_advance(other, 3));
+        rg_physics_end(run);
+        rg_physics_end(other);
+    }
+    cr_expect_neq(access("MUJOCO_LOG.TXT", F_OK), 0);
+    cr_assert_eq(chdir("/"), 0);
+    rg_physics_destroy(physics);
+}
+
+static void expect_refused(const char *model, const char *text, RgStatus status,
+                           const char *message) {
+    char options[320], *folder = rg_string_copy(scratch("."));
+    RgEnvironment *environment = NULL;
+    RgError error = {0};
+    if (text)
+        scratch_write(model, text);
+    snprintf(options, sizeof options, "task=reacher models=%s", folder);
+    cr_expect_eq(try_control(options, 1, &environment, &error), status);
+    cr_expect(strstr(error.text, message), "%s", error.text);
+    free(folder);
+}
+
+Test(control, models_that_do_not_fit_are_refused, .init = scratch_begin, .fini = scratch_remove) {
+    if (!rg_physics_available())
+        cr_skip_test("built without MuJoCo (configure --with-mujoco)");
+    expect_refused("reacher.xml", NULL, RG_E_FILE, "reacher.xml: cannot be opened");
+    expect_refused("reacher.xml", "<mujoco><worldbody><body", RG_E_FORMAT, "not a model in MJCF");
+    expect_refused("reacher.xml", "<mujoco/>", RG_E_FORMAT, "expected 2, 2 and 2");
+    expect_refused("reacher.xml",
+                   "<mujoco><worldbody><body><joint name='a'/><joint name='b' axis='0 1 0'/>"
+                   "<geom size='0.1'/></body></worldbody><actuator><motor joint='a'/>"
+                   "<motor joint='b'/></actuator></mujoco>",
+                   RG_E_FORMAT, "no sensor \"finger\"");
+}
