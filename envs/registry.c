@@ -4,11 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-extern const RgEnvironmentType rg_environment_bandit, rg_environment_control, rg_environment_text;
+extern const RgEnvironmentType rg_environment_bandit, rg_environment_control, rg_environment_mdp,
+    rg_environment_text;
 
 const RgEnvironmentType *const rg_environment_types[] = {
     &rg_environment_bandit,
     &rg_environment_control,
+    &rg_environment_mdp,
     &rg_environment_text,
     NULL,
 };

@@ -62,7 +62,11 @@ static RgStatus make_reference(const RgTrialPlan *plan, const RgEnvironment *env
         RG_TRY(rg_policy_create(plan->policy.type, plan->resolved, "policy", &environment->space,
                                 rg_random_named(random, "policy"), &policy, error));
     rg_parameters_freeze(policy->parameters);
-    RgStatus status = rg_policy_set_precision(policy, (RgPrecision)plan->policy.precision, error);
+    RgStatus status = RG_OK;
+    if (environment->space.dynamics)
+        status = rg_policy_use_dynamics(policy, environment->space.dynamics, error);
+    if (status == RG_OK)
+        status = rg_policy_set_precision(policy, (RgPrecision)plan->policy.precision, error);
     if (status == RG_OK)
         status = rg_policy_store(policy, (RgPrecision)plan->policy.reference_storage, error);
     if (status != RG_OK) {

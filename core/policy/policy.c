@@ -308,6 +308,13 @@ RgStatus rg_policy_create(const char *kind, const RgSettings *settings, const ch
     return RG_OK;
 }
 
+RgStatus rg_policy_use_dynamics(RgPolicy *policy, const RgDynamics *dynamics, RgError *error) {
+    if (!policy->type->use_dynamics)
+        return rg_fail(error, RG_E_USAGE, "a %s policy cannot act in a process of states",
+                       policy->type->name);
+    return policy->type->use_dynamics(policy, dynamics, error);
+}
+
 int64_t rg_policy_count_tokens(const RgPolicy *policy, const RgSequences *sequences) {
     int64_t words = policy->type->words_per_token ? policy->type->words_per_token(policy) : 1;
     return rg_sequences_response_tokens(sequences) / words;

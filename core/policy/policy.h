@@ -60,6 +60,9 @@ typedef struct RgPolicyType {
     RgStatus (*create)(RgPolicy *policy, const void *options, const RgPolicySpace *space,
                        RgRandom random, RgError *error);
     void (*destroy)(RgPolicy *policy); /* frees `state` only */
+    /* Kinds that act in processes, else NULL: from now on in this one, which outlives the policy.
+     */
+    RgStatus (*use_dynamics)(RgPolicy *policy, const RgDynamics *dynamics, RgError *error);
 
     /* [sequences->count] log-probabilities of the responses, on `tape`, with `parameters` in place
      * of the policy's own (same layout). */
@@ -159,6 +162,9 @@ RgStatus rg_policy_check_precision(const RgPolicyType *type, RgPrecision precisi
  * where the kind takes no such weights; the check is as that of precision. */
 RgStatus rg_policy_store(RgPolicy *policy, RgPrecision storage, RgError *error);
 RgStatus rg_policy_check_storage(const RgPolicyType *type, RgPrecision storage, RgError *error);
+/* Let a policy that was loaded act in an environment's process: without one it cannot sample.
+ * RG_E_USAGE where its kind or its sizes are others. */
+RgStatus rg_policy_use_dynamics(RgPolicy *policy, const RgDynamics *dynamics, RgError *error);
 /* A policy of a kind with nothing in it: parameters created and empty, state NULL. For loaders. */
 RgPolicy *rg_policy_new(const RgPolicyType *type);
 

@@ -1,5 +1,6 @@
 /* The kinds of policy. Adding one: its file, and a line here. */
 #include "core/policy/enumerated.h"
+#include "core/policy/markov.h"
 #include "core/policy/transformer.h"
 
 #include <string.h>
@@ -7,6 +8,7 @@
 const RgPolicyType *const rg_policy_types[] = {
     &rg_policy_tabular,
     &rg_policy_log_linear,
+    &rg_policy_markov,
     &rg_policy_transformer,
     NULL,
 };
