@@ -321,6 +321,8 @@ static void note_metrics(RgParl *parl, double lower_norm, double norm, bool skip
     RgTrainer *trainer = parl->trainer;
     int64_t n = parl->reward.parameters->count;
     rg_trainer_metric(trainer, "loss", parl->upper);
+    if (parl->options->upper == RG_PARL_UTILITY)
+        rg_trainer_metric(trainer, "utility", -parl->upper);
     rg_trainer_metric(trainer, "gradient_norm", lower_norm);
     rg_trainer_metric(trainer, "hypergradient_norm", norm);
     rg_trainer_metric(trainer, "direct_norm", norm_of(n, parl->direct));

@@ -1,0 +1,324 @@
+/* Tabular processes in double: values against plain sums and samples, the optimal policy against
+ * its equation, PARL's hypergradient against differences of the solved bilevel problem. */
+#include "algorithms/parl.h"
+#include "core/policy/markov.h"
+#include "envs/mdp.h"
+#include "race.h"
+
+#include <math.h>
+
+TestSuite(process, .timeout = 120);
+
+static const char *const problems[] = {"problem=random states=3 actions=2 horizon=3 pairs=8",
+                                       "problem=grid width=3 height=3 pairs=8",
+                                       "problem=four-rooms pairs=8"};
+enum { PROBLEMS = 3, MOST_CELLS = 1000 };
+
+/* An mdp and a random table over it. */
+typedef struct Course {
+    RgSettings *settings;
+    RgEnvironment *environment;
+    const RgProcess *process;
+    int64_t cells;
+    RgReal logits[MOST_CELLS], log_policy[MOST_CELLS];
+} Course;
+
+static void normalise(Course *c) {
+    for (int64_t s = 0; s < c->process->states; s++) {
+        double sum = 0;
+        for (int64_t a = 0; a < c->process->actions; a++)
+            sum += exp(c->logits[s * c->process->actions + a]);
+        for (int64_t a = 0; a < c->process->actions; a++)
+            c->log_policy[s * c->process->actions + a] =
+                c->logits[s * c->process->actions + a] - log(sum);
+    }
+}
+
+static Course open_course(const char *options) {
+    Course c = {.settings = rg_settings_create()};
+    RgError error = {0};
+    race_set(c.settings, "environment", options);
+    cr_assert(rg_environment_create("mdp", c.settings, "environment", rg_random_root(3),
+                                    &c.environment, &error) == RG_OK,
+              "%s", error.text);
+    c.process = c.environment->course.process;
+    c.cells = c.process->states * c.process->actions;
+    cr_assert_leq(c.cells, MOST_CELLS);
+    for (int64_t i = 0; i < c.cells; i++)
+        c.logits[i] = rg_random_normal(rg_random_root(4), (uint64_t)i);
+    normalise(&c);
+    return c;
+}
+
+static void close_course(Course *c) {
+    rg_environment_destroy(c->environment);
+    rg_settings_destroy(c->settings);
+}
+
+static RgShape table(const RgProcess *p) {
+    return RG_SHAPE(p->states, p->actions);
+}
+
+/* V by stepping the distribution of states until nobody is left. */
+static double stepped_value(const RgProcess *p, const RgReal *reward, const RgReal *log_policy,
+                            double beta) {
+    double now[MOST_CELLS] = {0}, next[MOST_CELLS], total = 0, weight = 1, left = 1;
+    for (int64_t s = 0; s < p->states; s++)
+        now[s] = p->initial[s];
+    for (int step = 0; weight * left > 1e-14 && step < 20000; step++, weight *= p->discount) {
+        memset(next, 0, sizeof next);
+        for (int64_t cell = 0; cell < p->states * p->actions; cell++) {
+            double here = now[cell / p->actions] * exp(log_policy[cell]);
+            total += weight * here * (reward[cell] - beta * log_policy[cell]);
+            for (int64_t s = 0; s < p->states; s++)
+                next[s] += here * p->transition[cell * p->states + s];
+        }
+        memcpy(now, next, sizeof now);
+        left = 0;
+        for (int64_t s = 0; s < p->states; s++)
+            left += now[s];
+    }
+    return total;
+}
+
+Test(process, rows_are_probabilities_and_episodes_start_somewhere) {
+    for (int k = 0; k < PROBLEMS; k++) {
+        Course c = open_course(problems[k]);
+        double start = 0;
+        for (int64_t cell = 0; cell < c.cells; cell++) {
+            double sum = 0;
+            for (int64_t s = 0; s < c.process->states; s++) {
+                cr_assert_geq(c.process->transition[cell * c.process->states + s], 0);
+                sum += c.process->transition[cell * c.process->states + s];
+            }
+            cr_assert(fabs(sum) < 1e-12 || fabs(sum - 1) < 1e-12, "%g", sum);
+        }
+        for (int64_t s = 0; s < c.process->states; s++)
+            start += c.process->initial[s];
+        cr_assert_float_eq(start, 1, 1e-12);
+        close_course(&c);
+    }
+}
+
+Test(process, value_is_that_of_stepping_through_it) {
+    for (int k = 0; k < PROBLEMS; k++) {
+        Course c = open_course(problems[k]);
+        RgTape *t = rg_tape_create();
+        RgTensor *reward = rg_constant(t, table(c.process), c.process->reward);
+        RgTensor *logits = rg_constant(t, table(c.process), c.logits);
+        for (int with = 0; with < 2; with++) {
+            double found =
+                rg_process_value(t, c.process, reward, logits, NULL, 0.3 * with)->data[0];
+            double expected = stepped_value(c.process, c.process->reward, c.log_policy, 0.3 * with);
+            cr_assert_float_eq(found, expected, 1e-9, "%g, not %g", found, expected);
+        }
+        rg_tape_destroy(t);
+        close_course(&c);
+    }
+}
+
+Test(process, return_is_the_reward_of_the_visits) {
+    for (int k = 0; k < PROBLEMS; k++) {
+        Course c = open_course(problems[k]);
+        double visits[MOST_CELLS], total = 0;
+        rg_process_visits(c.process, c.log_policy, visits);
+        for (int64_t i = 0; i < c.cells; i++)
+            total += visits[i] * c.process->reward[i];
+        cr_assert_float_eq(total, stepped_value(c.process, c.process->reward, c.log_policy, 0),
+                           1e-9);
+        close_course(&c);
+    }
+}
+
+/* π* = π_ref exp((Q − v)/β) with v = β log Σ π_ref exp(Q/β), and nothing near it is better. */
+Test(process, the_solution_satisfies_the_soft_bellman_equation) {
+    const double beta = 0.2;
+    for (int k = 0; k < PROBLEMS; k++) {
+        Course c = open_course(problems[k]);
+        RgReal solution[MOST_CELLS] = {0};
+        double change = rg_process_solve(c.process, c.process->reward, c.log_policy, beta, 1e-12,
+                                         100, solution);
+        cr_assert_lt(change, 1e-12);
+        RgTape *t = rg_tape_create();
+        RgTensor *reward = rg_constant(t, table(c.process), c.process->reward);
+        RgTensor *reference = rg_constant(t, table(c.process), c.log_policy);
+        RgTensor *logits = rg_constant(t, table(c.process), solution);
+        const RgReal *q =
+            rg_process_action_value(t, c.process, reward, logits, reference, beta)->data;
+        for (int64_t s = 0; s < c.process->states; s++) {
+            double sum = 0;
+            for (int64_t i = s * c.process->actions; i < (s + 1) * c.process->actions; i++)
+                sum += exp(c.log_policy[i] + q[i] / beta);
+            for (int64_t i = s * c.process->actions; i < (s + 1) * c.process->actions; i++)
+                cr_assert_float_eq(solution[i], c.log_policy[i] + q[i] / beta - log(sum), 1e-9);
+        }
+        double best = rg_process_value(t, c.process, reward, logits, reference, beta)->data[0];
+        for (int trial = 0; trial < 5; trial++) {
+            RgReal near[MOST_CELLS];
+            for (int64_t i = 0; i < c.cells; i++)
+                near[i] = solution[i] + 0.1 * rg_random_normal(rg_random_root(trial), (uint64_t)i);
+            RgTensor *other = rg_constant(t, table(c.process), near);
+            cr_assert_lt(rg_process_value(t, c.process, reward, other, reference, beta)->data[0],
+                         best);
+        }
+        rg_tape_destroy(t);
+        close_course(&c);
+    }
+}
+
+Test(process, no_policy_returns_more_than_the_best) {
+    for (int k = 0; k < PROBLEMS; k++) {
+        Course c = open_course(problems[k]);
+        int32_t action[MOST_CELLS];
+        double best = rg_process_best_return(c.process, c.process->reward, action);
+        cr_assert_geq(best, stepped_value(c.process, c.process->reward, c.log_policy, 0));
+        RgReal solution[MOST_CELLS] = {0};
+        rg_process_solve(c.process, c.process->reward, NULL, 1e-4, 1e-9, 200, solution);
+        double near = stepped_value(c.process, c.process->reward, solution, 0);
+        cr_assert(near <= best + 1e-9 && near > best - 0.05 * fabs(best), "%g of %g", near, best);
+        close_course(&c);
+    }
+}
+
+Test(process, four_rooms_has_its_cells_and_a_straight_way) {
+    Course c = open_course(problems[2]);
+    cr_assert_eq(c.process->states, 2 * 104);
+    cr_assert_eq(c.process->design_count, 105);
+    int32_t action[MOST_CELLS];
+    double best = rg_process_best_return(c.process, c.process->reward, action);
+    cr_assert(best > 0 && best < 1);
+    /* with unslipping moves, the way to (1, 9) takes 11 steps and that to (11, 11) 17 */
+    double straight = (pow(0.99, 11) + pow(0.99, 17)) / 2;
+    cr_assert_lt(best, straight);
+    close_course(&c);
+}
+
+/* ---- the bilevel problem ---- */
+
+/* A trainer of PARL on an mdp; race.h has the same for a bandit. */
+static Race open_parl(const char *problem, const char *options) {
+    RgError error = {0};
+    Race race = {.settings = rg_settings_create(), .algorithm = &rg_algorithm_parl};
+    RgRandom random = rg_random_root(7);
+    race_set(race.settings, "environment", problem);
+    race_set(race.settings, "algorithm", options);
+    race_set(race.settings, "policy", "initial_deviation=0.5");
+    cr_assert(rg_environment_create("mdp", race.settings, "environment", random, &race.environment,
+                                    &error) == RG_OK,
+              "%s", error.text);
+    cr_assert(rg_policy_create("markov", race.settings, "policy", &race.environment->space, random,
+                               &race.reference, &error) == RG_OK,
+              "%s", error.text);
+    cr_assert(rg_environment_prepare(race.environment, race.reference, random, &error) == RG_OK,
+              "%s", error.text);
+    race.policy = rg_policy_clone(race.reference, false);
+    race.options = rg_allocate(race.algorithm->options_size + 1);
+    cr_assert(rg_options_read(race.algorithm->options, race.settings, "algorithm", race.options,
+                              &error) == RG_OK,
+              "%s", error.text);
+    RgTrainingOptions training = {.batch = 16, .temperature = 1, .top_p = 1};
+    RgOptimizerOptions sgd = {.type = RG_SGD, .learning_rate = 0.05};
+    cr_assert(rg_trainer_create(race.algorithm, race.options, &training, race.policy,
+                                race.reference, &race.environment->course, &sgd, 0,
+                                rg_random_named(random, "training"), &race.trainer,
+                                &error) == RG_OK,
+              "%s", error.text);
+    return race;
+}
+
+/* G at the reward that is there, its lower level solved anew. */
+static double solved_objective(const Race *race) {
+    RgEstimateReport report;
+    double unused[1000];
+    cr_assert(rg_parl_solve_lower(race->trainer->state));
+    return rg_parl_hypergradient(race->trainer, race->options, race->trainer->state, 0, unused,
+                                 &report);
+}
+
+/* Relative distance of a hypergradient, in some directions, to differences of G(ν, θ*(ν)). */
+static double hypergradient_error(const char *problem, const char *options) {
+    enum { DIRECTIONS = 6 };
+    const double step = 1e-4;
+    char all[200], exactly[200];
+    const char *shared = "beta=0.3 expectation=exact upper=utility lower=solved on_failure=skip";
+    snprintf(all, sizeof all, "%s %s", shared, options);
+    snprintf(exactly, sizeof exactly, "%s estimator=none", shared);
+    Race race = open_parl(problem, all), none = open_parl(problem, exactly);
+    RgParameters *nu = rg_parl_reward(race.trainer->state);
+    RgParameters *other = rg_parl_reward(none.trainer->state);
+    double *found = rg_allocate((size_t)nu->count * sizeof *found), gap = 0, norm = 0;
+    for (int64_t i = 0; i < nu->count; i++)
+        nu->value[i] = rg_random_normal(rg_random_root(11), (uint64_t)i);
+    cr_assert(rg_parl_solve_lower(race.trainer->state));
+    RgEstimateReport report;
+    rg_parl_hypergradient(race.trainer, race.options, race.trainer->state, 0, found, &report);
+    cr_assert_null(report.failure, "%s: %s", options, report.failure);
+    for (int d = 0; d < DIRECTIONS; d++) {
+        double side[2], along = 0;
+        for (int k = 0; k < 2; k++) {
+            for (int64_t i = 0; i < nu->count; i++)
+                other->value[i] = nu->value[i] + (k == 0 ? step : -step) *
+                                                     rg_random_normal(rg_random_root(20 + d), i);
+            side[k] = solved_objective(&none);
+        }
+        for (int64_t i = 0; i < nu->count; i++)
+            along += found[i] * rg_random_normal(rg_random_root(20 + d), (uint64_t)i);
+        double difference = (side[0] - side[1]) / (2 * step);
+        gap += (along - difference) * (along - difference);
+        norm += difference * difference;
+    }
+    free(found);
+    race_end(&race);
+    race_end(&none);
+    return sqrt(gap / norm);
+}
+
+Test(process, hypergradients_are_differences_of_the_solved_problem) {
+    for (int k = 0; k < PROBLEMS; k++) {
+        double error = hypergradient_error(problems[k], "estimator=boltzmann");
+        cr_assert_lt(error, 1e-5, "boltzmann on %s is off by %g", problems[k], error);
+    }
+    for (int k = 0; k < 2; k++) {
+        double error = hypergradient_error(problems[k], "estimator=exact damping=0");
+        cr_assert_lt(error, 1e-5, "exact on %s is off by %g", problems[k], error);
+        error = hypergradient_error(problems[k],
+                                    "estimator=cg damping=0 iterations=400 tolerance=1e-12");
+        cr_assert_lt(error, 1e-4, "cg on %s is off by %g", problems[k], error);
+        error =
+            hypergradient_error(problems[k], "estimator=finite-difference damping=0 iterations=400 "
+                                             "tolerance=1e-9");
+        cr_assert_lt(error, 1e-4, "finite differences on %s are off by %g", problems[k], error);
+    }
+}
+
+/* ∂_θG from episodes, against the exact one: within 4 standard errors in every coordinate, and the
+ * closed form from visits with it. */
+Test(process, sampled_upper_gradients_are_unbiased) {
+    enum { ROUNDS = 4000, MOST = 18 };
+    const char *problem = "problem=random states=3 actions=2 horizon=3 branching=2 pairs=8 "
+                          "conditions=48";
+    double mean[MOST] = {0}, square[MOST] = {0};
+    RgReal lower[MOST], exact[MOST];
+    Race sampled = open_parl(problem, "beta=0.5 upper=utility lower=solved estimator=none");
+    Race whole = open_parl(problem, "beta=0.5 upper=utility lower=solved estimator=none "
+                                    "expectation=exact");
+    cr_assert_eq(whole.policy->parameters->count, MOST);
+    RgBilevel p = rg_parl_problem(whole.trainer->state, 0);
+    p.objective_gradients(p.context, exact, NULL);
+    for (int s = 0; s < ROUNDS; s++) {
+        p = rg_parl_problem(sampled.trainer->state, s);
+        p.objective_gradients(p.context, lower, NULL);
+        for (int i = 0; i < MOST; i++) {
+            double before = lower[i] - mean[i];
+            mean[i] += before / (s + 1);
+            square[i] += before * (lower[i] - mean[i]);
+        }
+    }
+    for (int i = 0; i < MOST; i++) {
+        double error = sqrt(square[i] / (ROUNDS - 1) / ROUNDS) + 1e-12;
+        cr_assert_lt(fabs(mean[i] - exact[i]) / error, 4.5, "%d: %g, not %g (± %g)", i, mean[i],
+                     exact[i], error);
+    }
+    race_end(&sampled);
+    race_end(&whole);
+}

@@ -1,0 +1,219 @@
+/* The mdp environment and the policy that acts in it: episodes against what is known exactly, bits
+ * that do not depend on threads or neighbours, files, refusals, and every algorithm unchanged. */
+#include "algorithms/trainer.h"
+#include "core/policy/markov.h"
+#include "core/tensor/blas.h"
+#include "envs/episodes.h"
+#include "envs/mdp.h"
+#include "race.h"
+#include "scratch.h"
+
+#include <math.h>
+
+TestSuite(mdp, .init = scratch_begin, .fini = scratch_remove, .timeout = 120);
+
+typedef struct Stage {
+    RgSettings *settings;
+    RgEnvironment *environment;
+    RgPolicy *policy;
+} Stage;
+
+static Stage open_stage(const char *environment, const char *policy) {
+    Stage s = {.settings = rg_settings_create()};
+    RgError error = {0};
+    race_set(s.settings, "environment", environment);
+    race_set(s.settings, "policy", policy);
+    cr_assert(rg_environment_create("mdp", s.settings, "environment", rg_random_root(5),
+                                    &s.environment, &error) == RG_OK,
+              "%s", error.text);
+    cr_assert(rg_policy_create("markov", s.settings, "policy", &s.environment->space,
+                               rg_random_root(6), &s.policy, &error) == RG_OK,
+              "%s", error.text);
+    cr_assert(rg_environment_prepare(s.environment, s.policy, rg_random_root(8), &error) == RG_OK,
+              "%s", error.text);
+    return s;
+}
+
+static void close_stage(Stage *s) {
+    rg_policy_destroy(s->policy);
+    rg_environment_destroy(s->environment);
+    rg_settings_destroy(s->settings);
+}
+
+static const char small[] = "states=3 actions=3 horizon=4 pairs=20 conditions=30";
+
+static RgSequences *episodes_of(const Stage *s, RgPolicy *policy, int64_t count, double *logprob) {
+    RgSequences *prompts = rg_episode_prompts(0, count), *episodes = rg_sequences_create();
+    rg_episodes_sample(s->environment->course.dynamics, policy, prompts, 1, rg_random_root(9),
+                       episodes, logprob);
+    rg_sequences_destroy(prompts);
+    return episodes;
+}
+
+Test(mdp, sampled_log_probabilities_are_those_of_the_episodes) {
+    enum { COUNT = 50 };
+    Stage s = open_stage(small, "initial_deviation=1");
+    double sampled[COUNT], asked[COUNT];
+    RgSequences *episodes = episodes_of(&s, s.policy, COUNT, sampled);
+    rg_policy_logprob_values(s.policy, episodes, asked);
+    for (int i = 0; i < COUNT; i++) {
+        cr_assert_float_eq(sampled[i], asked[i], 1e-5);
+        cr_assert_eq(rg_sequence_response_length(episodes, i), 2 * 4);
+    }
+    cr_assert_eq(rg_policy_count_tokens(s.policy, episodes), COUNT * 4);
+    rg_sequences_destroy(episodes);
+    close_stage(&s);
+}
+
+Test(mdp, episodes_do_not_depend_on_threads_or_neighbours) {
+    Stage s = open_stage("problem=grid pairs=20", "initial_deviation=1");
+    rg_threads_set(1);
+    RgSequences *one = episodes_of(&s, s.policy, 40, NULL);
+    rg_threads_set(4);
+    RgSequences *four = episodes_of(&s, s.policy, 40, NULL),
+                *few = episodes_of(&s, s.policy, 7, NULL);
+    rg_threads_set(1);
+    cr_assert_eq(rg_sequences_hash(one), rg_sequences_hash(four));
+    for (int i = 0; i < 7; i++) {
+        cr_assert_eq(rg_sequence_length(one, i), rg_sequence_length(few, i));
+        cr_assert_arr_eq(rg_sequence_response(one, i), rg_sequence_response(few, i),
+                         (size_t)rg_sequence_response_length(one, i) * sizeof(int32_t));
+    }
+    rg_sequences_destroy(one);
+    rg_sequences_destroy(four);
+    rg_sequences_destroy(few);
+    close_stage(&s);
+}
+
+Test(mdp, mean_return_of_episodes_is_the_exact_one) {
+    enum { COUNT = 20000 };
+    Stage s = open_stage(small, "initial_deviation=1");
+    double *reward = rg_allocate(COUNT * sizeof *reward), sum = 0, square = 0;
+    RgSequences *episodes = episodes_of(&s, s.policy, COUNT, NULL);
+    s.environment->course.judge(s.environment, episodes, reward);
+    for (int i = 0; i < COUNT; i++) {
+        sum += reward[i] / COUNT;
+        square += reward[i] * reward[i] / COUNT;
+    }
+    RgEvaluation *evaluation = rg_evaluation_create();
+    rg_environment_evaluate(s.environment, s.policy, s.policy, 1, rg_random_root(1), evaluation);
+    double error = sqrt((square - sum * sum) / COUNT);
+    double exact = rg_evaluation_find(evaluation, "return");
+    cr_assert_lt(fabs(sum - exact), 4 * error, "%g, not %g (± %g)", sum, exact, error);
+    cr_assert_float_eq(rg_evaluation_find(evaluation, "kl"), 0, 1e-6);
+    cr_assert_float_eq(rg_evaluation_find(evaluation, "regret") + exact,
+                       ((RgMdpState *)s.environment->state)->best_return, 1e-5);
+    rg_evaluation_destroy(evaluation);
+    rg_sequences_destroy(episodes);
+    free(reward);
+    close_stage(&s);
+}
+
+Test(mdp, the_likeliest_action_is_taken_at_temperature_zero) {
+    Stage s = open_stage(small, "initial_deviation=1");
+    const RgDynamics *d = s.environment->course.dynamics;
+    RgSequences *prompts = rg_episode_prompts(0, 20), *episodes = rg_sequences_create();
+    RgSampling greedy = {.temperature = 0, .top_p = 1, .response_limit = 8, .end_token = -1};
+    rg_policy_sample(s.policy, prompts, 1, &greedy, rg_random_root(2), episodes, NULL);
+    for (int i = 0; i < 20; i++)
+        for (int h = 0; h < 4; h++) {
+            const RgReal *row = s.policy->parameters->value +
+                                *rg_episode_observation(d, episodes, i, h) * d->actions;
+            for (int a = 0; a < d->actions; a++)
+                cr_assert_leq(row[a], row[*rg_episode_action(d, episodes, i, h)]);
+        }
+    rg_sequences_destroy(prompts);
+    rg_sequences_destroy(episodes);
+    close_stage(&s);
+}
+
+Test(mdp, a_saved_policy_acts_again_once_it_is_lent_a_process) {
+    Stage s = open_stage(small, "initial_deviation=1");
+    Stage other = open_stage("states=2 actions=3 horizon=4 pairs=20", "");
+    RgError error = {0};
+    RgPolicy *loaded;
+    char path[300];
+    snprintf(path, sizeof path, "%s/markov.safetensors", scratch_path);
+    cr_assert_eq(rg_policy_save(s.policy, path, &error), RG_OK, "%s", error.text);
+    cr_assert_eq(rg_policy_load(path, &loaded, &error), RG_OK, "%s", error.text);
+    cr_assert_eq(rg_policy_use_dynamics(loaded, other.environment->course.dynamics, &error),
+                 RG_E_USAGE);
+    cr_assert(strstr(error.text, "12 states") && strstr(error.text, "8 states"), "%s", error.text);
+    cr_assert_eq(rg_policy_use_dynamics(loaded, s.environment->course.dynamics, &error), RG_OK);
+    RgSequences *before = episodes_of(&s, s.policy, 9, NULL),
+                *after = episodes_of(&s, loaded, 9, NULL);
+    cr_assert_eq(rg_sequences_hash(before), rg_sequences_hash(after));
+    rg_sequences_destroy(before);
+    rg_sequences_destroy(after);
+    rg_policy_destroy(loaded);
+    close_stage(&s);
+    close_stage(&other);
+}
+
+/* DPO, SAIL and the rest see prompts, responses and pairs: an episode is a response to them. */
+Test(mdp, every_algorithm_raises_the_return) {
+    static const char *const names[] = {"dpo",     "ipo",     "online-dpo", "sail-dp",
+                                        "sail-pp", "sail-pr", "parl"};
+    for (size_t k = 0; k < sizeof names / sizeof names[0]; k++) {
+        Stage s = open_stage("states=3 actions=3 horizon=3 pairs=400 label_temperature=0.3", "");
+        RgPolicy *policy = rg_policy_clone(s.policy, false);
+        const RgAlgorithm *a = rg_algorithm_find(names[k]);
+        RgError error = {0};
+        RgTrainer *trainer;
+        void *options = rg_allocate(a->options_size + 1);
+        race_set(s.settings, "algorithm",
+                 strcmp(names[k], "parl") == 0 ? "pretrain=60" : "beta=0.3");
+        cr_assert_eq(rg_options_read(a->options, s.settings, "algorithm", options, &error), RG_OK,
+                     "%s", error.text);
+        RgTrainingOptions training = {.batch = 32, .temperature = 1, .top_p = 1};
+        RgOptimizerOptions adamw = {
+            .type = RG_ADAMW, .learning_rate = 0.03, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8};
+        cr_assert_eq(rg_trainer_create(a, options, &training, policy, s.policy,
+                                       &s.environment->course, &adamw, 0, rg_random_root(3),
+                                       &trainer, &error),
+                     RG_OK, "%s", error.text);
+        for (int step = 0; step < 60; step++)
+            cr_assert(rg_trainer_step(trainer), "%s: %s", names[k], trainer->diverged);
+        RgEvaluation *before = rg_evaluation_create(), *after = rg_evaluation_create();
+        rg_environment_evaluate(s.environment, s.policy, s.policy, 1, rg_random_root(1), before);
+        rg_environment_evaluate(s.environment, policy, s.policy, 1, rg_random_root(1), after);
+        cr_assert_gt(rg_evaluation_find(after, "return"),
+                     rg_evaluation_find(before, "return") + 0.2, "%s", names[k]);
+        rg_evaluation_destroy(before);
+        rg_evaluation_destroy(after);
+        rg_trainer_destroy(trainer);
+        rg_policy_destroy(policy);
+        free(options);
+        close_stage(&s);
+    }
+}
+
+static void expect_refusal(const char *options, const char *words) {
+    RgSettings *settings = rg_settings_create();
+    RgEnvironment *environment;
+    RgError error = {0};
+    race_set(settings, "environment", options);
+    cr_assert_neq(rg_environment_create("mdp", settings, "environment", rg_random_root(5),
+                                        &environment, &error),
+                  RG_OK);
+    cr_assert(strstr(error.text, words), "%s", error.text);
+    rg_settings_destroy(settings);
+}
+
+Test(mdp, bad_options_are_refused) {
+    expect_refusal("branching=5 states=3", "branching is 5, expected at most the 3");
+    expect_refusal("width=100 height=100 problem=grid", "width times height is 10000");
+    expect_refusal("problem=maze", "maze");
+    expect_refusal("discount=1.5", "discount");
+}
+
+Test(mdp, other_policies_are_refused) {
+    Stage s = open_stage(small, "");
+    RgError error = {0};
+    RgPolicy *policy;
+    cr_assert_eq(rg_policy_create("tabular", s.settings, "policy", &s.environment->space,
+                                  rg_random_root(6), &policy, &error),
+                 RG_E_USAGE);
+    cr_assert(strstr(error.text, "enumerated"), "%s", error.text);
+    close_stage(&s);
+}
