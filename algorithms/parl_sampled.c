@@ -242,20 +242,42 @@ static void draw_lower(RgParl *parl, int64_t round, int64_t inner) {
     trainer->meter.trained_tokens += rg_policy_count_tokens(trainer->policy, s->lower.sequences);
 }
 
-/* What the judge says of the upper batch. */
-static void judge(RgParl *parl, int64_t round, Batch *batch) {
+/* Leave out the pairs that nobody labelled. */
+static void keep_labelled(const uint8_t *all, RgSequences **sequences, uint8_t *preferred) {
+    RgSequences *kept = rg_sequences_create();
+    int64_t pairs = (*sequences)->count / 2, count = 0;
+    for (int64_t i = 0; i < pairs; i++) {
+        if (all[i] == RG_UNLABELLED)
+            continue;
+        rg_sequences_append_from(kept, *sequences, 2 * i, false);
+        rg_sequences_append_from(kept, *sequences, 2 * i + 1, false);
+        preferred[count++] = all[i];
+    }
+    rg_sequences_destroy(*sequences);
+    *sequences = kept;
+}
+
+/* What the judge says of the upper batch: its labels, or its rewards. Pairs without a label, and
+ * with them the others of their prompts, are left out. */
+static void judge(RgParl *parl, int64_t round, RgSequences **sequences, RgSequences **others,
+                  uint8_t **preferred, double **judged) {
     RgTrainer *trainer = parl->trainer;
     const RgCourse *course = trainer->course;
-    int64_t n = batch->sequences->count;
+    int64_t n = (*sequences)->count;
     trainer->meter.judge_queries += n;
     if (parl->options->upper == RG_PARL_UTILITY) {
-        batch->judged = rg_allocate((size_t)(n + 1) * sizeof *batch->judged);
-        course->judge(course->environment, batch->sequences, batch->judged);
+        *judged = rg_allocate((size_t)(n + 1) * sizeof **judged);
+        course->judge(course->environment, *sequences, *judged);
         return;
     }
-    batch->preferred = rg_allocate((size_t)n / 2 + 1);
+    *preferred = rg_allocate((size_t)n / 2 + 1);
+    uint8_t *all = rg_allocate((size_t)n / 2 + 1);
     RgRandom labels = rg_random_at(rg_random_named(trainer->random, "labels"), (uint64_t)round);
-    rg_course_label(course, batch->sequences, labels, batch->preferred);
+    rg_course_label(course, *sequences, labels, all);
+    if (*others)
+        keep_labelled(all, others, *preferred);
+    keep_labelled(all, sequences, *preferred);
+    free(all);
 }
 
 /* The first two responses of each prompt, of four; and the other two. */
@@ -270,19 +292,25 @@ static void draw_upper(RgParl *parl, int64_t round) {
     Sampled *s = parl->samples;
     const RgEstimator *estimator = rg_estimators[o->estimator];
     bool with_others = estimator->by_closed_form && !trainer->course->process;
-    RgSequences *sequences = rg_sequences_create();
+    RgSequences *sequences = rg_sequences_create(), *others = NULL;
     rg_trainer_sample(trainer, draw_number(parl, round, o->inner_steps), trainer->training.batch,
                       with_others ? 4 : 2, sequences);
     if (with_others) {
-        RgSequences *pairs = rg_sequences_create(), *others = rg_sequences_create();
+        RgSequences *pairs = rg_sequences_create();
+        others = rg_sequences_create();
         split_fours(sequences, pairs, others);
-        fill_batch(parl, &s->others, others, false);
         rg_sequences_destroy(sequences);
         sequences = pairs;
     }
+    uint8_t *preferred = NULL;
+    double *judged = NULL;
+    judge(parl, round, &sequences, &others, &preferred, &judged);
+    if (others)
+        fill_batch(parl, &s->others, others, false);
     fill_batch(parl, &s->upper, sequences, false);
+    s->upper.preferred = preferred;
+    s->upper.judged = judged;
     trainer->meter.trained_tokens += rg_policy_count_tokens(trainer->policy, sequences);
-    judge(parl, round, &s->upper);
     if (estimator->order > 0)
         draw_value_batch(parl, draw_number(parl, round, o->inner_steps + 1), o->curvature_prompts,
                          true);

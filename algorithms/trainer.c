@@ -242,6 +242,11 @@ static Draw draw_pairs(RgTrainer *trainer, int64_t step) {
     int64_t next_sample = 0;
     for (int64_t i = 0; i < n; i++) {
         bool own = draw.fresh[i] != 0 && a->responses == RG_FROM_POLICY;
+        if (own && a->preferences == RG_FROM_JUDGE && judged[next_sample] == RG_UNLABELLED) {
+            own = false; /* an offline pair in place of one that nobody labels */
+            draw.fresh[i] = 0;
+            next_sample++;
+        }
         const RgSequences *source = own ? sampled : course->pairs->sequences;
         int64_t pair = own ? next_sample++ : rg_shuffle_at(&trainer->pairs, step * n + i);
         append_pair(draw.sequences, source, pair);
