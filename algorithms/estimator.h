@@ -61,6 +61,7 @@ typedef struct RgEstimator {
     const char *name, *summary, *reference;
     int order;           /* of the derivatives of V that it takes: 0, 1 or 2 */
     bool by_closed_form; /* it needs RgBilevel.closed_form */
+    bool takes_damping;  /* more of it may help where it failed */
     /* upper_gradient [lower->count] is ∂_θG; w [upper->count] out. The report comes zeroed. */
     void (*estimate)(const RgBilevel *problem, const RgEstimatorOptions *options,
                      const RgReal *upper_gradient, RgReal *w, RgEstimateReport *report);

@@ -138,6 +138,7 @@ const RgEstimator rg_estimator_exact = {
     .summary = "The whole Hessian, column by column, and a dense solution (small policies)",
     .reference = "implicit function theorem",
     .order = 2,
+    .takes_damping = true,
     .estimate = exact,
 };
 
@@ -146,6 +147,7 @@ const RgEstimator rg_estimator_cg = {
     .summary = "Conjugate gradients on Hessian-vector products, damped, until a residual",
     .reference = "Hestenes and Stiefel 1952; for hypergradients Pedregosa 2016, arXiv:1602.02355",
     .order = 2,
+    .takes_damping = true,
     .estimate = cg,
 };
 
@@ -154,6 +156,7 @@ const RgEstimator rg_estimator_neumann = {
     .summary = "Truncated Neumann series of the inverse Hessian",
     .reference = "Lorraine et al. 2020, arXiv:1911.02590",
     .order = 2,
+    .takes_damping = true,
     .estimate = neumann,
 };
 
@@ -162,6 +165,7 @@ const RgEstimator rg_estimator_finite_difference = {
     .summary = "Conjugate gradients whose products are central differences of gradients",
     .reference = "implicit function theorem, first order only",
     .order = 1,
+    .takes_damping = true,
     .estimate = finite_difference,
 };
 

@@ -46,8 +46,11 @@ static double climb(const Penalised *q, const RgEstimatorOptions *options) {
     RgReal *now = rg_allocate(bytes), *last = rg_allocate(bytes), *best = rg_allocate(bytes);
     gradient(q, now);
     double start = sqrt(rg_dot(n, now, now)), length = start, least = start;
-    /* a first step that is small beside θ; the lengths take over from there */
-    double step = start > 0 ? 1e-3 * (1 + sqrt(rg_dot(n, lower->value, lower->value))) / start : 0;
+    /* a first step so small that a long response's probability hardly moves; the lengths take over
+     * from there */
+    const double relative = 1e-5;
+    double reach = relative * (1 + sqrt(rg_dot(n, lower->value, lower->value)));
+    double step = start > 0 ? reach / start : 0;
     memcpy(best, lower->value, bytes);
     for (int64_t k = 0; k < options->iterations && length > options->tolerance * start; k++) {
         memcpy(last, now, bytes);

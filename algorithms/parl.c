@@ -223,7 +223,8 @@ static void estimate_damped(RgParl *parl, RgEstimateReport *report) {
     parl->damping = parl->options->damping;
     for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
         estimate(parl, parl->damping, report);
-        if (!report->failure || parl->options->on_failure != RG_PARL_DAMP)
+        if (!report->failure || parl->options->on_failure != RG_PARL_DAMP ||
+            !estimator_of(parl)->takes_damping)
             return;
         parl->damping = fmax(growth * parl->damping, least * fmax(report->curvature, least));
     }

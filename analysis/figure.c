@@ -118,6 +118,8 @@ static void widen(Range *range, double value) {
     range->high = isnan(range->high) ? value : fmax(range->high, value);
 }
 
+static const double LOG_MARGIN = 1.25;
+
 /* The y range shows all means, and all of the bands unless these would dwarf the curves: with two
  * seeds Student's quantile is 12.7, and the band would leave nothing to see. */
 static Range y_range(const RgFigure *figure) {
@@ -131,6 +133,9 @@ static Range y_range(const RgFigure *figure) {
         }
     if (isnan(means.low))
         return (Range){0, 1};
+    if (figure->y_log)
+        return (Range){means.low / LOG_MARGIN * figure->y_factor,
+                       means.high * LOG_MARGIN * figure->y_factor};
     double span = means.high - means.low;
     if (span == 0)
         span = means.high != 0 ? fabs(means.high) : 1;
@@ -150,8 +155,8 @@ static void write_log_axis(const RgFigure *figure, FILE *out) {
     for (int i = 0; i < figure->curve_count; i++)
         for (int64_t j = 0; j < figure->curves[i].count; j++)
             widen(&x, figure->curves[i].points[j].x * figure->x_factor);
-    fprintf(out, "set logscale x\nset format x '%%g'\nset xrange [%.4g:%.4g]\n", x.low / 1.25,
-            x.high * 1.25);
+    fprintf(out, "set logscale x\nset format x '%%g'\nset xrange [%.4g:%.4g]\n", x.low / LOG_MARGIN,
+            x.high * LOG_MARGIN);
 }
 
 static void write_x_axis(const RgFigure *figure, FILE *out) {
@@ -179,6 +184,8 @@ static void write_frame(const RgFigure *figure, FILE *out) {
           "set grid ytics linetype 1 linewidth 0.6 linecolor rgb '#DDDDDD'\n"
           "set key below Left reverse samplen 3 spacing 1.2 textcolor rgb '#222222'\n",
           out);
+    if (figure->y_log)
+        fputs("set logscale y\nset format y '%g'\n", out);
     fprintf(out, "set yrange [%.10g:%.10g]\n", y.low, y.high);
     write_x_axis(figure, out);
     fputs("set xlabel ", out);

@@ -33,6 +33,7 @@ typedef struct RgFigure {
     RgAxisScale x_scale;
     char **categories;
     int category_count;
+    bool y_log; /* all y are above 0 */
     bool share; /* y is one: its axis does not leave [0, 1] */
     bool path;  /* x is an outcome, not chosen: an error bar at the end in place of a band */
     RgFigureCurve *curves;

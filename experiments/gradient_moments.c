@@ -46,5 +46,5 @@ void rg_moments_compare(const RgMoments *m, const double *exact, RgGradientRow *
     row->bias = sqrt(distance / exact_norm);
     row->noise = sqrt(errors / exact_norm);
     row->variance = errors * n / exact_norm;
-    row->cosine = dot / sqrt(norm * exact_norm);
+    row->cosine = norm > 0 ? dot / sqrt(norm * exact_norm) : 0;
 }

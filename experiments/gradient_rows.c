@@ -168,7 +168,8 @@ static RgStatus measure_variant(Bench *b, double deviation, const char *variant,
     void *options = rg_allocate(plan->algorithm->options_size + 1);
     RgStatus status = variant_options(plan, variant, choice, settings, options, error);
     b->policy = rg_policy_clone(b->stage->reference, false);
-    *row = (RgGradientRow){.algorithm = plan->algorithm->name, .variant = choice ? choice : ""};
+    *row = (RgGradientRow){
+        .algorithm = plan->algorithm->name, .variant = choice ? choice : "", .sampled = true};
     if (status == RG_OK) {
         RgParameters *p = b->policy->parameters;
         for (int64_t i = 0; i < p->count; i++)

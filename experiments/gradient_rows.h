@@ -23,6 +23,7 @@ typedef struct RgGradientRow {
     double variance; /* E|g − mean|² / |exact|², of one batch */
     double cosine;   /* between mean and exact */
 
+    bool sampled; /* false: expectations are exact, and nothing scatters */
     /* Of hypergradients, else 0: what one took, on average, and the swept values of the trial. */
     double hessian_products, gradients, flops, seconds;
     int64_t failures;

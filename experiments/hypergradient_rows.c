@@ -75,6 +75,7 @@ RgStatus rg_hypergradient_row(const RgStage *stage, const RgTrialPlan *plan, int
     RgTrainer *trainer = NULL;
     *row = (RgGradientRow){.algorithm = plan->part.label,
                            .variant = rg_estimator_names[options->estimator],
+                           .sampled = options->expectation == RG_PARL_SAMPLED,
                            .swept = plan->swept_json};
     RgStatus status = make_trainer(stage, plan, options, policy, &trainer, error);
     if (status == RG_OK) {
@@ -83,8 +84,7 @@ RgStatus rg_hypergradient_row(const RgStage *stage, const RgTrialPlan *plan, int
         status = exact_side(stage, plan, options, deviation, policy, reward, exact, error);
         if (status == RG_OK) {
             RgMoments moments = rg_moments_create(reward->count);
-            bool scatters = options->expectation == RG_PARL_SAMPLED;
-            sample_estimates(trainer, options, scatters ? samples : 1, &moments, row);
+            sample_estimates(trainer, options, row->sampled ? samples : 1, &moments, row);
             rg_moments_compare(&moments, exact, row);
             rg_moments_free(&moments);
         }

@@ -1,0 +1,88 @@
+#!/bin/bash
+# The bilevel experiments as their users run them: in parl-mdp.cfg PARL comes within 2 % of the best
+# return where the estimator "none" stays where it starts; every estimator has a row against the
+# exact hypergradient; what cannot be asked for is refused; a failure is named and handled as the
+# config says.
+set -u
+program=${RG_PROGRAM:?path of the regatta program}
+source=$(cd "${RG_SOURCE_DIR:-.}" && pwd)
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+cd "$folder" || exit 99
+failures=0
+
+complain() {
+    echo "FAIL: $*"
+    failures=$((failures + 1))
+}
+
+# refused PATTERN TEXT: a config with these lines besides the usual ones is refused with PATTERN.
+refused() {
+    printf 'name = "bad"; seeds = [1]; optimizer: { learning_rate = 0.1; };\n%s\n' "$2" >bad.cfg
+    printf 'budget: { steps = 3; };\n' >>bad.cfg
+    "$program" run bad.cfg >out 2>err && complain "not refused: $2"
+    grep -qE -- "$1" err || complain "no /$1/ for $2: $(head -n 3 err)"
+}
+
+bandit='environment: { type = "bandit"; contexts = 2; responses = 4; pairs = 20; };'
+mdp='environment: { type = "mdp"; pairs = 20; }; policy: { type = "markov"; };'
+
+# ---- reward design ----
+"$program" run "$source/experiments/parl-mdp.cfg" -s 'seeds=[1]' -r mdp.db >out 2>&1 ||
+    complain "parl-mdp.cfg: $(tail -n 3 out)"
+"$program" table mdp.db -m optimality -f csv >table.csv || complain "no table"
+awk -F, '
+    NR == 1 { for (i = 1; i <= NF; i++) if ($i ~ /^"?optimality/ && !column) column = i; next }
+    /^"?base/ { base = $column }
+    /^"?none/ { none = $column }
+    /^"?(cg|finite-difference|cg-solved|boltzmann|boltzmann-sampled)"?,/ {
+        seen++
+        if ($column < 0.98) { print "FAIL: " $0; bad = 1 }
+    }
+    END {
+        if (!column || seen < 5) { print "FAIL: " seen + 0 " rows"; bad = 1 }
+        if (none - base > 1e-6 || base - none > 1e-6) { print "FAIL: none moved: " none; bad = 1 }
+        exit bad
+    }' table.csv || complain "optimality: $(cat table.csv)"
+
+# ---- estimators ----
+for kind in parl-estimators parl-estimators-mdp; do
+    "$program" check-gradients "$source/experiments/$kind.cfg" -n 5 >rows 2>err ||
+        complain "check-gradients $kind: $(cat err)"
+    for name in exact cg neumann penalty finite-difference unrolled boltzmann identity none; do
+        grep -q "^$name " rows || complain "$kind: no row of $name"
+    done
+done
+
+# ---- what cannot be asked for ----
+refused 'estimator = "newton": expected one of .*neumann' \
+    "$bandit policy: { type = \"tabular\"; }; algorithms = ( { type = \"parl\"; estimator = \"newton\"; } );"
+refused 'can be any distribution' \
+    "$bandit policy: { type = \"log-linear\"; }; algorithms = ( { type = \"parl\"; lower = \"solved\"; } );"
+refused 'expectation over pairs of episodes' \
+    "$mdp algorithms = ( { type = \"parl\"; expectation = \"exact\"; } );"
+refused 'a tabular policy needs an environment whose contexts' \
+    "environment: { type = \"mdp\"; pairs = 20; }; policy: { type = \"tabular\"; }; algorithms = ( { type = \"dpo\"; } );"
+
+# ---- failures ----
+cat >fails.cfg <<END
+name = "fails"; seeds = [1]; $bandit
+policy: { type = "tabular"; };
+optimizer: { learning_rate = 0.1; };
+budget: { steps = 3; }; evaluation: { log_every = 1; };
+algorithms = (
+    { type = "parl"; label = "stops"; on_failure = "stop"; estimator = "neumann";
+      inverse_step = 1e6; iterations = 40; },
+    { type = "parl"; label = "skips"; on_failure = "skip"; estimator = "neumann";
+      inverse_step = 1e6; iterations = 40; },
+    { type = "parl"; label = "lower"; on_failure = "skip"; lower_tolerance = 1e-9; }
+);
+END
+"$program" run fails.cfg -r fails.db >out 2>&1 || complain "fails.cfg: $(tail -n 3 out)"
+# at step 1 the reward is nothing yet, and so is the gradient that the series starts from
+grep -q 'stops seed 1 diverged at step 2: the Neumann series diverges' out || complain "stops: $(cat out)"
+grep -q 'skips seed 1, step 2: the Neumann series diverges' out || complain "skips: $(cat out)"
+grep -q 'lower seed 1, step 1: the lower level has not converged' out || complain "lower: $(cat out)"
+
+[[ $failures -eq 0 ]] || echo "$failures checks failed"
+exit $((failures > 0))
