@@ -382,7 +382,8 @@ Test(exact, hypergradient_by_the_implicit_function_theorem_is_that_of_the_closed
         solve_lower_level(&problem);
         curvature(&problem, &k);
         /* A constant added to a context's logits changes nothing: one null direction for each. */
-        cr_expect_eq(rg_solve_symmetric(CELLS, k.hessian, k.upper_theta, 1e-10, u, NULL), CELLS - C);
+        cr_expect_eq(rg_solve_symmetric(CELLS, k.hessian, k.upper_theta, 1e-10, u, NULL),
+                     CELLS - C);
         hypergradient(&k, u, by_theorem);
         cr_expect_gt(norm(truth), 1e-3);
         cr_expect_lt(distance(truth, by_theorem), 1e-13);

@@ -4,7 +4,9 @@
 #include <criterion/criterion.h>
 
 #include "envs/control.h"
+#include "envs/episodes.h"
 #include "tests/race.h"
+#include "tests/random_policy.h"
 #include "tests/scratch.h"
 
 #include <math.h>
@@ -35,20 +37,10 @@ static RgEnvironment *control_of(const char *options, uint64_t seed) {
 
 /* One episode of random actions, to the end of `out`. */
 static void act_randomly(const RgDynamics *d, int32_t initial, RgRandom random, RgSequences *out) {
-    int64_t words = rg_dynamics_step_words(d), steps = 0;
+    int64_t words = rg_dynamics_step_words(d);
     int32_t *response = rg_allocate((size_t)(d->horizon * words) * sizeof *response);
-    int32_t observation[MOST_WORDS];
-    void *episode = d->begin(d->environment, initial, random, observation);
-    bool goes_on = true;
-    for (; goes_on; steps++) {
-        int32_t *row = response + steps * words, *action = row + d->observation_words;
-        memcpy(row, observation, (size_t)d->observation_words * sizeof *row);
-        for (int64_t k = 0; k < d->action_words; k++)
-            action[k] = rg_float_word(
-                (float)(2 * rg_random_normal(random, (uint64_t)(steps * d->action_words + k))));
-        goes_on = d->advance(episode, action, observation);
-    }
-    d->end(episode);
+    double logprob;
+    int64_t steps = random_policy_act(d, 0.5, initial, random, response, &logprob);
     rg_sequences_append(out, &initial, 1, response, steps * words);
     free(response);
 }
@@ -285,6 +277,27 @@ Test(control, diverging_physics_ends_the_run_alone, .init = scratch_begin, .fini
     rg_physics_destroy(physics);
 }
 
+/* What MuJoCo calls an error, and would exit for: here it has no memory for a step's numbers. */
+Test(control, an_error_of_the_simulator_ends_the_run_alone, .init = scratch_begin,
+     .fini = scratch_remove) {
+    RgPhysics *physics = NULL;
+    RgError error = {0};
+    if (!rg_physics_available())
+        cr_skip_test("built without MuJoCo (configure --with-mujoco)");
+    const char *path = scratch_write(
+        "small.xml", "<mujoco><size nstack='1'/><worldbody><geom type='plane' size='1 1 1'/>"
+                     "<body pos='0 0 0.05'><freejoint/><geom size='0.1'/></body></worldbody>"
+                     "</mujoco>");
+    cr_assert_eq(rg_physics_load(path, &physics, &error), RG_OK, "%s", error.text);
+    for (int i = 0; i < 2; i++) {
+        RgPhysicsRun *run = rg_physics_begin(physics);
+        cr_expect(!rg_physics_settle(run));
+        cr_expect(!rg_physics_advance(run, 1));
+        rg_physics_end(run);
+    }
+    rg_physics_destroy(physics);
+}
+
 static void expect_refused(const char *model, const char *text, RgStatus status,
                            const char *message) {
     char options[320], *folder = rg_string_copy(scratch("."));
@@ -309,4 +322,110 @@ Test(control, models_that_do_not_fit_are_refused, .init = scratch_begin, .fini =
                    "<geom size='0.1'/></body></worldbody><actuator><motor joint='a'/>"
                    "<motor joint='b'/></actuator></mujoco>",
                    RG_E_FORMAT, "no sensor \"finger\"");
+}
+
+/* ---- with a policy ---- */
+
+/* A prepared environment and its reference. */
+static RgEnvironment *prepared(const char *options, RgPolicy **reference) {
+    RgEnvironment *environment = control_of(options, 9);
+    RgError error = {0};
+    *reference = random_policy(environment->space.dynamics, 0);
+    cr_assert_eq(rg_environment_prepare(environment, *reference, rg_random_root(1), &error), RG_OK,
+                 "%s", error.text);
+    return environment;
+}
+
+Test(control, pairs_start_alike_and_the_preferred_are_the_demonstrations) {
+    RgPolicy *reference;
+    RgEnvironment *environment =
+        prepared("task=reacher horizon=20 pairs=30 conditions=7", &reference);
+    const RgDynamics *d = environment->space.dynamics;
+    const RgPairs *pairs = environment->course.pairs;
+    const RgSequences *both = pairs->sequences, *shown = environment->course.demonstrations;
+    double reward[60];
+    environment->course.judge(environment, both, reward);
+    cr_assert_eq(pairs->count, 30);
+    cr_assert_eq(shown->count, 30);
+    for (int64_t i = 0; i < pairs->count; i++) {
+        int64_t chosen = 2 * i + pairs->preferred[i], rejected = 4 * i + 1 - chosen;
+        cr_expect_eq(*rg_sequence_prompt(both, chosen), i % 7);
+        cr_expect_arr_eq(rg_episode_observation(d, both, chosen, 0),
+                         rg_episode_observation(d, both, rejected, 0),
+                         (size_t)d->observation_words * sizeof(int32_t));
+        cr_expect_neq(*rg_episode_action(d, both, chosen, 0),
+                      *rg_episode_action(d, both, rejected, 0));
+        cr_expect_gt(reward[chosen], reward[rejected]); /* the default is the oracle */
+        cr_expect_arr_eq(rg_sequence_response(shown, i), rg_sequence_response(both, chosen),
+                         (size_t)rg_sequence_response_length(both, chosen) * sizeof(int32_t));
+    }
+    rg_policy_destroy(reference);
+    rg_environment_destroy(environment);
+}
+
+Test(control, thresholds_are_in_returns_of_the_reference) {
+    RgPolicy *reference;
+    RgEnvironment *environment =
+        prepared("task=reacher horizon=20 pairs=40 teacher=skip teacher_skip=1.2", &reference);
+    const RgControlState *s = environment->state;
+    double reward[80], mean = 0;
+    environment->course.judge(environment, environment->course.pairs->sequences, reward);
+    cr_expect_gt(s->skipped_pairs, 5);
+    for (int64_t i = 0; i < 40; i++)
+        cr_expect_gt(fmax(reward[2 * i], reward[2 * i + 1]), 1.2 * s->teacher.scale);
+    RgSequences *episodes = rg_sequences_create();
+    rg_episodes_sample(&s->dynamics, reference, s->prompts, 1, rg_random_root(5), episodes, NULL);
+    double *fresh = rg_allocate((size_t)episodes->count * sizeof *fresh);
+    environment->course.judge(environment, episodes, fresh);
+    for (int64_t i = 0; i < episodes->count; i++)
+        mean += fresh[i] / (double)episodes->count;
+    cr_expect_lt(fabs(mean / s->teacher.scale - 1), 0.25);
+    free(fresh);
+    rg_sequences_destroy(episodes);
+    rg_policy_destroy(reference);
+    rg_environment_destroy(environment);
+}
+
+/* Of normal actions KL(π ‖ π_ref) is half the squared distance of the means, 100 times here. */
+Test(control, evaluation_measures_return_and_divergence) {
+    RgPolicy *reference;
+    RgEnvironment *environment =
+        prepared("task=cheetah horizon=25 pairs=2 test_episodes=40 discount=0.9", &reference);
+    RgPolicy *policy = random_policy(environment->space.dynamics, 0.2);
+    RgEvaluation *e = rg_evaluation_create(), *again = rg_evaluation_create();
+    rg_environment_evaluate(environment, policy, reference, 0.1, rg_random_root(1), e);
+    rg_environment_evaluate(environment, policy, reference, 0.1, rg_random_root(1), again);
+    double kl = 0.5 * 0.04 * 6 * 25;
+    cr_expect_lt(fabs(rg_evaluation_find(e, "kl") - kl), 4 * sqrt(2 * kl / 40));
+    cr_expect_eq(rg_evaluation_find(e, "episode_length"), 25);
+    cr_expect_eq(rg_evaluation_find(e, "physics_failures"), 0);
+    cr_expect_eq(rg_evaluation_find(e, "skipped_pairs"), 0);
+    cr_expect_gt(rg_evaluation_find(e, "return"), rg_evaluation_find(e, "discounted_return"));
+    cr_expect_gt(rg_evaluation_find(e, "discounted_return"), 0);
+    cr_expect_eq(rg_evaluation_items(e), 40);
+    cr_expect_eq(rg_evaluation_response_count(e), 4);
+    for (int i = 0; i < rg_evaluation_metric_count(e); i++)
+        cr_expect_eq(rg_evaluation_metric_value(e, i), rg_evaluation_metric_value(again, i));
+    rg_evaluation_destroy(e);
+    rg_evaluation_destroy(again);
+    rg_policy_destroy(policy);
+    rg_policy_destroy(reference);
+    rg_environment_destroy(environment);
+}
+
+/* A policy whose actions are no numbers: each of its episodes ends at once, and none is lost. */
+Test(control, failures_are_counted) {
+    RgPolicy *reference;
+    RgEnvironment *environment =
+        prepared("task=walker horizon=25 pairs=2 test_episodes=12", &reference);
+    RgPolicy *policy = random_policy(environment->space.dynamics, NAN);
+    RgEvaluation *e = rg_evaluation_create();
+    rg_environment_evaluate(environment, policy, reference, 0.1, rg_random_root(1), e);
+    cr_expect_eq(rg_evaluation_find(e, "physics_failures"), 12);
+    cr_expect_eq(rg_evaluation_find(e, "episode_length"), 1);
+    cr_expect_eq(rg_evaluation_find(e, "win_rate_base"), 0);
+    rg_evaluation_destroy(e);
+    rg_policy_destroy(policy);
+    rg_policy_destroy(reference);
+    rg_environment_destroy(environment);
 }

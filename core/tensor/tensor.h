@@ -219,7 +219,8 @@ RgTensor *rg_matmul(RgTape *t, RgTensor *a, RgTensor *b);
 RgTensor *rg_matmul_transposed(RgTape *t, RgTensor *a, bool transpose_a, RgTensor *b,
                                bool transpose_b);
 
-/* x with a·x = b, or aᵀ·x = b where `transposed`; in double inside      a [n, n], b [n, m], x [n, m]
+/* x with a·x = b, or aᵀ·x = b where `transposed`; in double inside
+ * a [n, n], b [n, m], x [n, m]
  * A singular a gives numbers that are not finite. */
 RgTensor *rg_solve(RgTape *t, RgTensor *a, RgTensor *b, bool transposed);
 
