@@ -384,7 +384,7 @@ static void pretrain_reward(RgParl *parl) {
         rg_sequences_clear(sequences);
         RgTensor *sign = rg_filled(t, RG_SHAPE(n, 1), 1);
         for (int64_t i = 0; i < n; i++) {
-            int64_t pair = rg_shuffle_at(&trainer->pairs, step * n + i);
+            int64_t pair = rg_trainer_read_pair(trainer, step * n + i);
             rg_sequences_append_from(sequences, pairs->sequences, 2 * pair, false);
             rg_sequences_append_from(sequences, pairs->sequences, 2 * pair + 1, false);
             sign->data[i] = pairs->preferred[pair] == 0 ? 1 : -1;

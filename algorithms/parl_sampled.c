@@ -13,8 +13,8 @@
 /* Responses that were drawn from the policy, with what does not change as θ and ν move. */
 typedef struct Batch {
     RgSequences *sequences;
-    double *reference; /* [count] log π_ref */
-    double *drawn;     /* [count] log π when they were drawn; NULL until it is first known */
+    double *reference; /* [count], or of all steps, log π_ref; of a lower batch */
+    double *drawn;     /* as many, log π when they were drawn; NULL until it is first known */
     RgRewardInput input;
     uint8_t *preferred; /* [count / 2] of an upper batch under upper = preferences */
     double *judged;     /* [count] of an upper batch under upper = utility */
@@ -71,10 +71,11 @@ static RgTensor *numbers(RgTape *t, const double *value, int64_t count) {
     return rg_constant_from_double(t, RG_SHAPE(count), value);
 }
 
-/* log π_θ of the batch; what it was when drawn is noted at the first call, which comes before θ
- * moves. */
-static RgTensor *logprob_of(RgParl *parl, RgTape *t, Batch *batch) {
-    RgTensor *logprob = rg_policy_logprob(t, parl->trainer->policy, batch->sequences);
+/* log π_θ of the batch, or of all its steps; what it was when drawn is noted at the first call,
+ * which comes before θ moves. */
+static RgTensor *logprob_of(RgParl *parl, RgTape *t, Batch *batch, bool by_step) {
+    RgTensor *logprob = (by_step ? rg_policy_step_logprob
+                                 : rg_policy_logprob)(t, parl->trainer->policy, batch->sequences);
     if (!batch->drawn) {
         batch->drawn = rg_allocate((size_t)logprob->count * sizeof *batch->drawn);
         for (int64_t i = 0; i < logprob->count; i++)
@@ -90,20 +91,85 @@ static RgTensor *log_weight(RgTape *t, RgTensor *logprob, const Batch *batch) {
 
 /* ---- the levels ---- */
 
-/* The baseline does not depend on the sample that it is taken from, so that it is free in
- * expectation. */
-static RgTensor *value(RgParl *parl, RgTape *t) {
-    Batch *batch = &((Sampled *)parl->samples)->lower;
-    int64_t n = batch->sequences->count;
+/* What a response, or a step of weight γ^t, is worth to the lower level, [count]: `gain` for the
+ * policy as it is, `drawn` for the one that it was drawn from, which is what baselines are made of:
+ * they do not depend on the sample that they are taken from, and are free in expectation. */
+static void gains(RgParl *parl, RgTape *t, const Batch *batch, RgTensor *logprob, RgTensor *reward,
+                  RgTensor *discount, RgTensor **gain, RgTensor **drawn) {
+    int64_t n = logprob->count;
     RgReal beta = (RgReal)parl->options->beta;
-    RgTensor *logprob = logprob_of(parl, t, batch);
     RgTensor *reference = rg_parl_log_reference(parl, t, numbers(t, batch->reference, n));
-    RgTensor *reward = rg_reward_of(t, &parl->reward, &batch->input);
-    RgTensor *gain = rg_sub(t, reward, rg_scale(t, rg_sub(t, logprob, reference), beta));
-    RgTensor *drawn_ratio = rg_sub(t, numbers(t, batch->drawn, n), reference);
-    RgTensor *baseline = swap_pairs(t, rg_sub(t, reward, rg_scale(t, drawn_ratio, beta)));
+    RgTensor *ratio[] = {rg_sub(t, logprob, reference),
+                         rg_sub(t, numbers(t, batch->drawn, n), reference)};
+    for (int k = 0; k < 2; k++) {
+        RgTensor *divergence = rg_scale(t, ratio[k], beta);
+        if (discount)
+            divergence = rg_mul(t, divergence, discount);
+        *(k == 0 ? gain : drawn) = rg_sub(t, reward, divergence);
+    }
+}
+
+static RgTensor *value_by_response(RgParl *parl, RgTape *t) {
+    Batch *batch = &((Sampled *)parl->samples)->lower;
+    RgTensor *logprob = logprob_of(parl, t, batch, false), *gain, *drawn;
+    gains(parl, t, batch, logprob, rg_reward_of(t, &parl->reward, &batch->input), NULL, &gain,
+          &drawn);
     RgTensor *weight = rg_exp(t, log_weight(t, logprob, batch));
-    return rg_mean(t, rg_mul(t, weight, rg_sub(t, gain, baseline)));
+    return rg_mean(t, rg_mul(t, weight, rg_sub(t, gain, swap_pairs(t, drawn))));
+}
+
+/* Numbers of all steps in a row as [episodes, most steps]; where an episode has ended, 0. */
+static RgTensor *by_time(RgTape *t, RgTensor *x, const int64_t *offsets, int64_t episodes) {
+    int64_t most = 0;
+    int32_t *place = RG_ARENA_ARRAY(rg_tape_arena(t), int32_t, x->count);
+    for (int64_t i = 0; i < episodes; i++)
+        most = offsets[i + 1] - offsets[i] > most ? offsets[i + 1] - offsets[i] : most;
+    for (int64_t i = 0; i < episodes; i++)
+        for (int64_t row = offsets[i]; row < offsets[i + 1]; row++)
+            place[row] = (int32_t)(i * most + row - offsets[i]);
+    RgTensor *spread =
+        rg_scatter_rows(t, rg_reshape(t, x, RG_SHAPE(x->count, 1)), place, episodes * most);
+    return rg_reshape(t, spread, RG_SHAPE(episodes, most));
+}
+
+/* [n, n]: 1 from the diagonal on to the right, so that x·it is a running sum. */
+static RgTensor *up_to_here(RgTape *t, int64_t n) {
+    RgTensor *y = rg_filled(t, RG_SHAPE(n, n), 0);
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = i; j < n; j++)
+            y->data[i * n + j] = 1;
+    return y;
+}
+
+/* [n, n]: the mean of the others. */
+static RgTensor *mean_of_others(RgTape *t, int64_t n) {
+    RgTensor *y = rg_filled(t, RG_SHAPE(n, n), (RgReal)(1.0 / (double)(n - 1)));
+    for (int64_t i = 0; i < n; i++)
+        y->data[i * n + i] = 0;
+    return y;
+}
+
+/* A step's worth has the weight of the actions up to it, so that an action answers for what comes
+ * after it alone; its baseline is the mean of the other episodes at that time. An episode that has
+ * ended goes on with nothing, its weight as it was: had it no baseline from then on, the others'
+ * would depend on its length, which depends on its actions. */
+static RgTensor *value_by_step(RgParl *parl, RgTape *t) {
+    Batch *batch = &((Sampled *)parl->samples)->lower;
+    const RgRewardInput *input = &batch->input;
+    int64_t n = input->count;
+    RgTensor *logprob = logprob_of(parl, t, batch, true), *gain, *drawn;
+    gains(parl, t, batch, logprob, rg_reward_of_steps(t, &parl->reward, input),
+          rg_borrow(t, RG_SHAPE(input->rows), input->weight), &gain, &drawn);
+    RgTensor *log_weights = by_time(t, log_weight(t, logprob, batch), input->offsets, n);
+    RgTensor *baseline = rg_matmul(t, mean_of_others(t, n), by_time(t, drawn, input->offsets, n));
+    int64_t most = log_weights->count / n;
+    RgTensor *weight = rg_exp(t, rg_matmul(t, log_weights, up_to_here(t, most)));
+    RgTensor *gap = rg_sub(t, by_time(t, gain, input->offsets, n), baseline);
+    return rg_scale(t, rg_sum(t, rg_mul(t, weight, gap)), (RgReal)(1.0 / (double)n));
+}
+
+static RgTensor *value(RgParl *parl, RgTape *t) {
+    return parl->reward.by_step ? value_by_step(parl, t) : value_by_response(parl, t);
 }
 
 /* −log σ(r_w − r_l) of each pair, [pairs]. */
@@ -138,7 +204,7 @@ static RgTensor *losses(RgParl *parl, RgTape *t, const Batch *batch) {
 
 static RgTensor *objective(RgParl *parl, RgTape *t, double *number) {
     Batch *batch = &((Sampled *)parl->samples)->upper;
-    RgTensor *weight = log_weight(t, logprob_of(parl, t, batch), batch);
+    RgTensor *weight = log_weight(t, logprob_of(parl, t, batch, false), batch);
     RgTensor *loss = losses(parl, t, batch);
     if (loss->count < weight->count) { /* of pairs */
         weight = rg_add(t, of_pairs(t, weight, 0), of_pairs(t, weight, 1));
@@ -216,23 +282,26 @@ static int64_t draw_number(const RgParl *parl, int64_t round, int64_t batch) {
     return round * (parl->options->inner_steps + 2) + batch;
 }
 
-static void fill_batch(RgParl *parl, Batch *batch, RgSequences *sequences, bool second_order) {
-    RgTrainer *trainer = parl->trainer;
+static void fill_batch(RgParl *parl, Batch *batch, RgSequences *sequences) {
     batch_clear(batch);
     batch->sequences = sequences;
-    batch->reference = rg_allocate((size_t)(sequences->count + 1) * sizeof(double));
-    if (second_order) /* whose products are in fp32 */
-        rg_policy_logprob_values(trainer->reference, sequences, batch->reference);
-    else
-        rg_policy_training_values(trainer->reference, sequences, batch->reference);
-    batch->input = rg_reward_input(&parl->reward, trainer->reference, sequences);
+    batch->input = rg_reward_input(&parl->reward, parl->trainer->reference, sequences);
 }
 
 static void draw_value_batch(RgParl *parl, int64_t draw, int64_t prompts, bool second_order) {
     Sampled *s = parl->samples;
+    Batch *batch = &s->lower;
+    RgPolicy *reference = parl->trainer->reference;
     RgSequences *sequences = rg_sequences_create();
     rg_trainer_sample(parl->trainer, draw, prompts, 2, sequences);
-    fill_batch(parl, &s->lower, sequences, second_order);
+    fill_batch(parl, batch, sequences);
+    batch->reference = rg_allocate((size_t)(batch->input.rows + 1) * sizeof(double));
+    if (parl->reward.by_step)
+        rg_policy_step_values(reference, sequences, batch->reference);
+    else if (second_order) /* whose products are in fp32 */
+        rg_policy_logprob_values(reference, sequences, batch->reference);
+    else
+        rg_policy_training_values(reference, sequences, batch->reference);
 }
 
 static void draw_lower(RgParl *parl, int64_t round, int64_t inner) {
@@ -306,8 +375,8 @@ static void draw_upper(RgParl *parl, int64_t round) {
     double *judged = NULL;
     judge(parl, round, &sequences, &others, &preferred, &judged);
     if (others)
-        fill_batch(parl, &s->others, others, false);
-    fill_batch(parl, &s->upper, sequences, false);
+        fill_batch(parl, &s->others, others);
+    fill_batch(parl, &s->upper, sequences);
     s->upper.preferred = preferred;
     s->upper.judged = judged;
     trainer->meter.trained_tokens += rg_policy_count_tokens(trainer->policy, sequences);

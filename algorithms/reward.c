@@ -133,20 +133,27 @@ static RgTensor *mlp(RgTape *t, const RgReward *reward, RgTensor *features) {
     return rg_add(t, rg_reshape(t, y, RG_SHAPE(y->count)), rg_parameter(t, p, VIEW_OUTER_BIAS));
 }
 
-RgTensor *rg_reward_of(RgTape *t, const RgReward *reward, const RgRewardInput *input) {
+static RgTensor *linear(RgTape *t, const RgReward *reward, RgTensor *features) {
+    RgTensor *weights = rg_parameter(t, reward->parameters, VIEW_OUTER);
+    if (reward->process)
+        weights = rg_process_design(t, reward->process, weights);
+    weights = rg_reshape(t, weights, RG_SHAPE(reward->features, 1));
+    return rg_reshape(t, rg_matmul(t, features, weights), RG_SHAPE(features->shape.size[0]));
+}
+
+/* Of each row of features. */
+static RgTensor *of_rows(RgTape *t, const RgReward *reward, const RgRewardInput *input) {
     RgTensor *features = rg_borrow(t, RG_SHAPE(input->rows, reward->features), input->features);
-    RgTensor *rows;
-    if (reward->type == RG_REWARD_MLP) {
-        rows = mlp(t, reward, features);
-    } else {
-        RgTensor *weights = rg_parameter(t, reward->parameters, VIEW_OUTER);
-        if (reward->process)
-            weights = rg_process_design(t, reward->process, weights);
-        weights = rg_reshape(t, weights, RG_SHAPE(reward->features, 1));
-        rows = rg_reshape(t, rg_matmul(t, features, weights), RG_SHAPE(input->rows));
-    }
-    if (!input->offsets)
-        return rows;
-    RgTensor *discounted = rg_mul(t, rows, rg_borrow(t, RG_SHAPE(input->rows), input->weight));
-    return rg_segment_sum(t, discounted, input->offsets, input->count);
+    return reward->type == RG_REWARD_MLP ? mlp(t, reward, features) : linear(t, reward, features);
+}
+
+RgTensor *rg_reward_of_steps(RgTape *t, const RgReward *reward, const RgRewardInput *input) {
+    RG_ASSERT(reward->by_step);
+    return rg_mul(t, of_rows(t, reward, input), rg_borrow(t, RG_SHAPE(input->rows), input->weight));
+}
+
+RgTensor *rg_reward_of(RgTape *t, const RgReward *reward, const RgRewardInput *input) {
+    if (!reward->by_step)
+        return of_rows(t, reward, input);
+    return rg_segment_sum(t, rg_reward_of_steps(t, reward, input), input->offsets, input->count);
 }

@@ -46,5 +46,7 @@ void rg_reward_input_free(RgRewardInput *input);
 
 /* r_ν of each sequence: [count], differentiable in ν to any order. The input outlives the tape. */
 RgTensor *rg_reward_of(RgTape *tape, const RgReward *reward, const RgRewardInput *input);
+/* Where it is by step, the discounted rewards that this sums, of all steps in a row: [rows]. */
+RgTensor *rg_reward_of_steps(RgTape *tape, const RgReward *reward, const RgRewardInput *input);
 
 #endif

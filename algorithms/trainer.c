@@ -85,6 +85,11 @@ static int64_t sequence_count(const RgSequences *sequences) {
     return sequences ? sequences->count : 0;
 }
 
+/* Of `pairs_read`. */
+static size_t pair_words(const RgTrainer *trainer) {
+    return (size_t)(trainer->pairs.count / 64 + 1);
+}
+
 RgStatus rg_trainer_create(const RgAlgorithm *algorithm, const void *options,
                            const RgTrainingOptions *training, RgPolicy *policy, RgPolicy *reference,
                            const RgCourse *course, const RgOptimizerOptions *optimizer,
@@ -108,6 +113,7 @@ RgStatus rg_trainer_create(const RgAlgorithm *algorithm, const void *options,
         shuffle_create(sequence_count(course->prompts), rg_random_named(random, "prompt order"));
     new->pairs = shuffle_create(course->pairs ? course->pairs->count : 0,
                                 rg_random_named(random, "pair order"));
+    new->pairs_read = rg_allocate(pair_words(new) * sizeof *new->pairs_read);
     new->demonstrations = shuffle_create(sequence_count(course->demonstrations),
                                          rg_random_named(random, "demonstration order"));
     if (algorithm->create) {
@@ -130,6 +136,7 @@ void rg_trainer_destroy(RgTrainer *trainer) {
     rg_tape_destroy(trainer->tape);
     free(trainer->prompts.order);
     free(trainer->pairs.order);
+    free(trainer->pairs_read);
     free(trainer->demonstrations.order);
     free(trainer);
 }
@@ -141,6 +148,8 @@ void rg_trainer_use_cache(RgTrainer *trainer, RgPairCache *cache) {
 void rg_trainer_checkpoint(RgTrainer *trainer, RgCheckpoint *checkpoint) {
     rg_checkpoint_integers(checkpoint, "step", &trainer->step, 1);
     rg_checkpoint_meter(checkpoint, &trainer->meter);
+    rg_checkpoint_integers(checkpoint, "pairs_read", trainer->pairs_read,
+                           (int64_t)pair_words(trainer));
     rg_checkpoint_parameters(checkpoint, "policy", trainer->policy->parameters);
     rg_checkpoint_optimizer(checkpoint, "optimizer", trainer->optimizer);
     if (trainer->algorithm->checkpoint)
@@ -211,6 +220,14 @@ static int64_t draw_routes(RgTrainer *trainer, int64_t step, RgReal *fresh) {
     return count;
 }
 
+int64_t rg_trainer_read_pair(RgTrainer *trainer, int64_t position) {
+    int64_t pair = rg_shuffle_at(&trainer->pairs, position);
+    int64_t *word = &trainer->pairs_read[pair / 64], bit = (int64_t)(1ULL << (pair % 64));
+    trainer->meter.dataset_responses += *word & bit ? 0 : 2;
+    *word |= bit;
+    return pair;
+}
+
 static void append_pair(RgSequences *to, const RgSequences *from, int64_t pair) {
     rg_sequences_append_from(to, from, 2 * pair, false);
     rg_sequences_append_from(to, from, 2 * pair + 1, false);
@@ -248,7 +265,7 @@ static Draw draw_pairs(RgTrainer *trainer, int64_t step) {
             next_sample++;
         }
         const RgSequences *source = own ? sampled : course->pairs->sequences;
-        int64_t pair = own ? next_sample++ : rg_shuffle_at(&trainer->pairs, step * n + i);
+        int64_t pair = own ? next_sample++ : rg_trainer_read_pair(trainer, step * n + i);
         append_pair(draw.sequences, source, pair);
         draw.preferred[i] = own ? judged[pair] : course->pairs->preferred[pair];
         draw.sampled[i] = own;

@@ -50,6 +50,7 @@ struct RgTrainer {
         double spent;          /* seconds that went by, in asking and in looking up */
     } asked;
     RgShuffle prompts, pairs, demonstrations;
+    int64_t *pairs_read; /* one bit each: offline pairs that the meter has counted */
 
     /* Metrics of the last step, for the log: name and value. */
     struct RgStepMetric {
@@ -88,6 +89,8 @@ void rg_trainer_sample(RgTrainer *trainer, int64_t draw, int64_t prompts, int64_
                        RgSequences *out);
 /* Index of the `position`-th element of an endless walk over the data set, shuffled each pass. */
 int64_t rg_shuffle_at(RgShuffle *shuffle, int64_t position);
+/* That of the offline pairs, whose labels the meter counts. */
+int64_t rg_trainer_read_pair(RgTrainer *trainer, int64_t position);
 
 /* Note a metric of this step (name borrowed); end the trial (returns false). */
 void rg_trainer_metric(RgTrainer *trainer, const char *name, double value);

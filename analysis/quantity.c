@@ -13,6 +13,8 @@ static const RgQuantity known_quantities[] = {
     {"trained_tokens", "trained_tokens", "trained tokens", RG_UNIT_COUNT, true},
     {"generated_tokens", "generated_tokens", "generated tokens", RG_UNIT_COUNT, true},
     {"judge_queries", "judge_queries", "judge queries", RG_UNIT_COUNT, true},
+    {"labelled_responses", "(judge_queries + dataset_responses)", "labelled responses",
+     RG_UNIT_COUNT, true},
     {"hessian_products", "hessian_products", "Hessian products", RG_UNIT_COUNT, true},
     {"peak_memory", "nullif(peak_memory, 0)", /* 0: not measured */
      "peak memory", RG_UNIT_BYTES, true},

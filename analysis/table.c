@@ -24,6 +24,7 @@ static const char *const cost_names[] = {
     "generated_tokens",
     "trained_tokens",
     "judge_queries",
+    "labelled_responses",
     "hessian_products",
     "flops",
     "seconds",

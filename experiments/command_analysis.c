@@ -126,7 +126,8 @@ static error_t parse_plot(int key, char *argument, struct argp_state *state) {
 int rg_command_plot(int argc, char **argv) {
     static const struct argp_option options[] = {
         {NULL, 'x', "NAME", 0,
-         "cost (step, flops, seconds, trained_tokens, generated_tokens, judge_queries), metric, or "
+         "cost (step, flops, seconds, trained_tokens, generated_tokens, judge_queries, "
+         "labelled_responses), metric, or "
          "swept option (default: step)",
          0},
         {NULL, 'y', "NAME", 0, "metric (default: reward)", 0},

@@ -101,6 +101,20 @@ Test(trainer, online_methods_are_metered) {
     race_end(&race);
 }
 
+/* A dataset of 50 pairs, 16 a step: all are read by the fourth step, and none counts again. */
+Test(trainer, labels_of_the_dataset_count_once) {
+    Race race = race_begin("dpo", "", "contexts=3 responses=5 pairs=50", 0, 16);
+    for (int s = 1; s <= 9; s++) {
+        rg_trainer_step(race.trainer);
+        cr_assert_eq(race.trainer->meter.dataset_responses, 2 * (s < 4 ? 16 * s : 50));
+    }
+    race_end(&race);
+    race = race_begin("online-dpo", "mixture=1", bandit, 0, 16);
+    rg_trainer_step(race.trainer);
+    cr_assert_eq(race.trainer->meter.dataset_responses, 0);
+    race_end(&race);
+}
+
 /* Every registered algorithm: same seed same bits, and another thread count changes none. */
 Test(algorithms, repeat_to_the_bit_with_any_number_of_threads) {
     for (int i = 0; rg_algorithms[i]; i++) {

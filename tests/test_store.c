@@ -78,7 +78,7 @@ Test(store, step_comes_back_after_reopening) {
     RgStore *store = open_store(path, true);
     int64_t trial = add_trial(store, "k1", &(bool){0});
     RgEvaluation *e = evaluation_of_two();
-    RgMeter meter = {1e18, 2.5, 3, 4, 5, 6, 7e9};
+    RgMeter meter = {1e18, 2.5, 3, 4, 5, 8, 6, 7e9};
     ASSERT_OK(rg_store_step(store, trial, 10, &meter, names, (const double[]){0.1 + 0.2, 2}, 2, e,
                             &error));
     rg_evaluation_destroy(e);
@@ -92,7 +92,8 @@ Test(store, step_comes_back_after_reopening) {
     cr_assert_eq(query(store, "SELECT value FROM evaluations WHERE name='reward' AND item=1"), 4);
     cr_assert_eq(query(store, "SELECT response = 'Aye' AND prompt = 'Ahoy π' FROM responses"), 1);
     cr_assert_eq(query(store, "SELECT flops = 1e18 AND seconds = 2.5 AND trained_tokens = 3 AND "
-                              "generated_tokens = 4 AND judge_queries = 5 AND hessian_products = 6 "
+                              "generated_tokens = 4 AND judge_queries = 5 AND "
+                              "dataset_responses = 8 AND hessian_products = 6 "
                               "AND peak_memory = 7e9 AND evaluated = 1 FROM readings"),
                  1);
     cr_assert_eq(query(store, "SELECT algorithm = 'dpo' AND label = 'DPO' AND seed = 3 AND key = "
@@ -102,10 +103,10 @@ Test(store, step_comes_back_after_reopening) {
     rg_store_close(NULL);
 }
 
-Test(store, is_in_wal_mode_of_version_one) {
+Test(store, is_in_wal_mode_of_its_version) {
     RgStore *store = open_store(scratch("x.sqlite"), true);
     cr_assert_eq(query(store, "SELECT journal_mode = 'wal' FROM pragma_journal_mode"), 1);
-    cr_assert_eq(query(store, "SELECT user_version FROM pragma_user_version"), 1);
+    cr_assert_eq(query(store, "SELECT user_version FROM pragma_user_version"), 2);
     cr_assert_eq(query(store, "SELECT foreign_keys FROM pragma_foreign_keys"), 1);
     rg_store_close(store);
 }
@@ -290,11 +291,11 @@ Test(store, other_databases_and_newer_versions_are_refused_and_left_alone) {
     run_sql(path, "SELECT x FROM mine");
     path = scratch("newer.sqlite");
     rg_store_close(open_store(path, true));
-    run_sql(path, "PRAGMA user_version = 2");
+    run_sql(path, "PRAGMA user_version = 3");
     refuse_open(path, true,
-                "has schema version 2, written by a newer regatta; this one knows "
-                "versions up to 1");
-    refuse_open(path, false, "has schema version 2");
+                "has schema version 3, written by a newer regatta; this one knows "
+                "versions up to 2");
+    refuse_open(path, false, "has schema version 3");
 }
 
 Test(store, damage_is_told) {

@@ -146,10 +146,10 @@ static int64_t words_per_token(const RgPolicy *policy) {
 
 static const double half_log_two_pi = 0.91893853320467274178;
 
-static RgTensor *logprob(RgPolicy *policy, RgTape *t, RgParameters *parameters,
-                         const RgSequences *sequences) {
+static RgTensor *step_logprob(RgPolicy *policy, RgTape *t, RgParameters *parameters,
+                              const RgSequences *sequences) {
     const State *s = policy->state;
-    int64_t *offsets = rg_trajectory_offsets(t, sequences, words_per_token(policy));
+    const int64_t *offsets = rg_trajectory_offsets(t, sequences, words_per_token(policy));
     int64_t steps = offsets[sequences->count];
     RgTensor *observations, *actions;
     read_steps(s, t, sequences, steps, &observations, &actions);
@@ -158,8 +158,14 @@ static RgTensor *logprob(RgPolicy *policy, RgTape *t, RgParameters *parameters,
     RgTensor *score = rg_mul(t, gap, rg_exp(t, rg_negate(t, deviation)));
     RgTensor *each = rg_add(t, rg_scale(t, rg_square(t, score), (RgReal)0.5), deviation);
     RgTensor *step = rg_negate(t, rg_add_scalar(t, each, (RgReal)half_log_two_pi));
-    RgTensor *total = rg_reshape(t, rg_sum_last(t, step), RG_SHAPE(steps));
-    return rg_segment_sum(t, total, offsets, sequences->count);
+    return rg_reshape(t, rg_sum_last(t, step), RG_SHAPE(steps));
+}
+
+static RgTensor *logprob(RgPolicy *policy, RgTape *t, RgParameters *parameters,
+                         const RgSequences *sequences) {
+    const int64_t *offsets = rg_trajectory_offsets(t, sequences, words_per_token(policy));
+    return rg_segment_sum(t, step_logprob(policy, t, parameters, sequences), offsets,
+                          sequences->count);
 }
 
 /* ---- features ---- */
@@ -329,6 +335,7 @@ const RgPolicyType rg_policy_gaussian = {
     .destroy = destroy,
     .use_dynamics = use_dynamics,
     .logprob = logprob,
+    .step_logprob = step_logprob,
     .features = features,
     .feature_count = feature_count,
     .step_features = step_features,

@@ -33,6 +33,10 @@ RgTensor *rg_policy_log_likelihood(RgTape *tape, RgPolicy *policy, const RgSeque
     return rg_sum(tape, rg_policy_logprob(tape, policy, sequences));
 }
 
+RgTensor *rg_policy_step_logprob(RgTape *tape, RgPolicy *policy, const RgSequences *sequences) {
+    return run_trained(tape, policy, policy->type->step_logprob, sequences);
+}
+
 /* One for each thread, with nothing recorded on them. A policy and its clones, which run one after
  * another, share them. */
 typedef struct RgTapes {
@@ -91,6 +95,17 @@ void rg_policy_logprob_values(RgPolicy *policy, const RgSequences *sequences, do
 
 void rg_policy_training_values(RgPolicy *policy, const RgSequences *sequences, double *logprob) {
     run_values(policy, policy->precision, policy->type->logprob, sequences, 1, logprob);
+}
+
+void rg_policy_step_values(RgPolicy *policy, const RgSequences *sequences, double *logprob) {
+    make_tapes(policy, 1);
+    RgTape *tape = policy->tapes->tape[0];
+    double before = rg_tape_flops(tape);
+    const RgTensor *y = policy->type->step_logprob(policy, tape, policy->parameters, sequences);
+    for (int64_t i = 0; i < y->count; i++)
+        logprob[i] = y->data[i];
+    policy->flops += rg_tape_flops(tape) - before;
+    rg_tape_reset(tape);
 }
 
 /* Pair `pair`, on the tape of the thread that runs this. */

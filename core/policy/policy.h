@@ -78,8 +78,11 @@ typedef struct RgPolicyType {
     RgTensor *(*features)(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
                           const RgSequences *sequences);
     int64_t (*feature_count)(const RgPolicy *policy);
-    /* Episodes of numbers, else NULL: [all steps, step_feature_count] of what is observed and done,
-     * for a reward of steps. */
+    /* Episodes of numbers, else NULL: of all steps in a row, [all steps], the log-probabilities
+     * that `logprob` sums; and [all steps, step_feature_count] of what is observed and done, for a
+     * reward of steps. */
+    RgTensor *(*step_logprob)(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
+                              const RgSequences *sequences);
     RgTensor *(*step_features)(RgPolicy *policy, RgTape *tape, const RgSequences *sequences);
     int64_t (*step_feature_count)(const RgPolicy *policy);
 
@@ -192,12 +195,18 @@ RgTensor *rg_policy_logprob(RgTape *tape, RgPolicy *policy, const RgSequences *s
 /* The sum of them all, a scalar: what maximum likelihood needs, for less work. */
 RgTensor *rg_policy_log_likelihood(RgTape *tape, RgPolicy *policy, const RgSequences *sequences);
 
+/* Log-probabilities of the episodes' actions, of all steps in a row: [all steps]; of a policy that
+ * has step_logprob. */
+RgTensor *rg_policy_step_logprob(RgTape *tape, RgPolicy *policy, const RgSequences *sequences);
+
 /* Log-probabilities as plain numbers, nothing recorded: logprob [n]. In fp32, as sampling is; or in
  * the precision of training, for a reference whose rounding is to be that of the policy that is
  * trained.
  */
 void rg_policy_logprob_values(RgPolicy *policy, const RgSequences *sequences, double *logprob);
 void rg_policy_training_values(RgPolicy *policy, const RgSequences *sequences, double *logprob);
+/* Those of rg_policy_step_logprob: logprob [all steps]. */
+void rg_policy_step_values(RgPolicy *policy, const RgSequences *sequences, double *logprob);
 
 /* What a policy says of a pair, and what it cost to ask. */
 typedef struct RgPairValues {

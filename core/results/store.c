@@ -22,7 +22,7 @@
 /* Kept in the file's header (PRAGMA application_id, user_version): "RgSt", and the schema's
  * version, to be raised with every change that an older program would misread. */
 #define STORE_APPLICATION 0x52675374
-#define STORE_VERSION     1
+#define STORE_VERSION     2
 
 /* Values are NULL where the number is not one (NaN), as SQLite has no NaN; rg_store_double reads
  * them back. Metrics of evaluations are rows of `metrics` named "eval/<name>". Times are UTC. */
@@ -45,7 +45,8 @@ static const char schema[] =
     "CREATE TABLE readings ("
     "  trial INTEGER REFERENCES trials ON DELETE CASCADE, step INTEGER, flops REAL, seconds REAL,"
     "  trained_tokens INTEGER, generated_tokens INTEGER, judge_queries INTEGER,"
-    "  hessian_products INTEGER, peak_memory REAL, evaluated INTEGER, PRIMARY KEY (trial, step));"
+    "  dataset_responses INTEGER, hessian_products INTEGER, peak_memory REAL, evaluated INTEGER,"
+    "  PRIMARY KEY (trial, step));"
 
     "CREATE TABLE metrics ("
     "  trial INTEGER REFERENCES trials ON DELETE CASCADE, step INTEGER, name TEXT, value REAL,"
@@ -107,7 +108,8 @@ static const char *const statement_text[STATEMENT_COUNT] = {
     [REWIND_METRICS] = "DELETE FROM metrics WHERE trial = ?1 AND step > ?2",
     [REWIND_EVALUATIONS] = "DELETE FROM evaluations WHERE trial = ?1 AND step > ?2",
     [REWIND_RESPONSES] = "DELETE FROM responses WHERE trial = ?1 AND step > ?2",
-    [READING] = "INSERT OR REPLACE INTO readings VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+    [READING] = "INSERT OR REPLACE INTO readings VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,"
+                " ?11)",
     [METRIC] = "INSERT OR REPLACE INTO metrics VALUES (?1, ?2, ?3, ?4)",
     [ITEM] = "INSERT OR REPLACE INTO evaluations VALUES (?1, ?2, ?3, ?4, ?5)",
     [RESPONSE] = "INSERT OR REPLACE INTO responses VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -473,9 +475,10 @@ static bool write_reading(RgStore *store, int64_t trial, int64_t step, const RgM
     sqlite3_bind_int64(statement, 5, meter->trained_tokens);
     sqlite3_bind_int64(statement, 6, meter->generated_tokens);
     sqlite3_bind_int64(statement, 7, meter->judge_queries);
-    sqlite3_bind_int64(statement, 8, meter->hessian_products);
-    sqlite3_bind_double(statement, 9, meter->peak_memory);
-    sqlite3_bind_int(statement, 10, evaluated);
+    sqlite3_bind_int64(statement, 8, meter->dataset_responses);
+    sqlite3_bind_int64(statement, 9, meter->hessian_products);
+    sqlite3_bind_double(statement, 10, meter->peak_memory);
+    sqlite3_bind_int(statement, 11, evaluated);
     return run(statement);
 }
 

@@ -8,7 +8,7 @@
  *                provenance (version, BLAS core, threads, host) as JSON
  *   metrics      trial, step, name, value; and the meter's reading of that step (one row per step
  * in table `readings`: flops, seconds, trained_tokens, generated_tokens, judge_queries,
- *                hessian_products, peak_memory)
+ *                dataset_responses, hessian_products, peak_memory)
  *   evaluations  trial, step, item, name, value (per-item numbers of evaluations)
  *   responses    trial, step, item, prompt, response
  *   pair_values  key, first, second, flops, seconds: what a reference says of a pair, shared by all

@@ -95,6 +95,7 @@ void rg_checkpoint_meter(RgCheckpoint *checkpoint, RgMeter *meter) {
     rg_checkpoint_integers(checkpoint, "meter.trained_tokens", &meter->trained_tokens, 1);
     rg_checkpoint_integers(checkpoint, "meter.generated_tokens", &meter->generated_tokens, 1);
     rg_checkpoint_integers(checkpoint, "meter.judge_queries", &meter->judge_queries, 1);
+    rg_checkpoint_integers(checkpoint, "meter.dataset_responses", &meter->dataset_responses, 1);
     rg_checkpoint_integers(checkpoint, "meter.hessian_products", &meter->hessian_products, 1);
     rg_checkpoint_doubles(checkpoint, "meter.peak_memory", &meter->peak_memory, 1);
 }

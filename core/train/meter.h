@@ -10,7 +10,8 @@ typedef struct RgMeter {
     double seconds;         /* of training, evaluation left out */
     int64_t trained_tokens; /* response tokens that went through a loss */
     int64_t generated_tokens;
-    int64_t judge_queries; /* responses scored by the judge for training */
+    int64_t judge_queries;     /* responses scored by the judge for training */
+    int64_t dataset_responses; /* of offline pairs, whose labels were read; each counts once */
     int64_t hessian_products;
     double peak_memory; /* bytes, the process's largest resident set */
 } RgMeter;
