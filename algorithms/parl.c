@@ -353,13 +353,14 @@ static bool parl_step(RgTrainer *trainer, const void *options, void *state) {
     rg_trainer_metric(trainer, "lower_failed", failure ? 1 : 0);
     if (failure && !isfinite(lower_norm))
         return rg_trainer_diverged(trainer, failure);
+    failure = failure ? failure : rg_trainer_failure(trainer);
     if (failure && !goes_on(parl, failure))
         return false;
 
     RgEstimateReport report = {0};
     if (!failure) {
         hypergradient(parl, trainer->step, &report);
-        failure = report.failure;
+        failure = report.failure ? report.failure : rg_trainer_failure(trainer);
         if (failure && !goes_on(parl, failure))
             return false;
     }

@@ -194,6 +194,9 @@ void rg_trainer_sample(RgTrainer *trainer, int64_t draw, int64_t prompts, int64_
                      rg_random_at(rg_random_named(trainer->random, "responses"), (uint64_t)draw),
                      out, NULL);
     trainer->meter.generated_tokens += rg_policy_count_tokens(trainer->policy, out);
+    const RgDynamics *dynamics = trainer->course->dynamics;
+    for (int64_t i = 0; dynamics && i < out->count; i++)
+        trainer->failed_episodes += rg_episode_failed(dynamics, out, i);
     rg_sequences_destroy(chosen_prompts);
 }
 
@@ -503,10 +506,24 @@ static double seconds_spent(const RgTrainer *trainer) {
     return rg_clock_seconds() - trainer->asked.spent + trainer->asked.seconds;
 }
 
+const char *rg_trainer_failure(const RgTrainer *trainer) {
+    return trainer->failed_episodes > 0 ? "an episode broke off: the physics failed" : NULL;
+}
+
+static void note_failed_episodes(RgTrainer *trainer) {
+    const RgDynamics *dynamics = trainer->course->dynamics;
+    if (!dynamics || dynamics->may_end)
+        return;
+    rg_trainer_metric(trainer, "failed_episodes", (double)trainer->failed_episodes);
+    if (!trainer->notice)
+        rg_trainer_notice(trainer, rg_trainer_failure(trainer));
+}
+
 bool rg_trainer_step(RgTrainer *trainer) {
     const RgAlgorithm *a = trainer->algorithm;
     trainer->metric_count = 0;
     trainer->notice = NULL;
+    trainer->failed_episodes = 0;
     double start = seconds_spent(trainer), flops = flops_spent(trainer);
     RgRandom drop =
         rg_random_at(rg_random_named(trainer->random, "dropout"), (uint64_t)trainer->step);
@@ -517,9 +534,9 @@ bool rg_trainer_step(RgTrainer *trainer) {
     else if (a->loss)
         going = loss_step(trainer);
     rg_policy_drop(trainer->policy, NULL);
+    note_failed_episodes(trainer);
     trainer->step++;
     trainer->meter.seconds += seconds_spent(trainer) - start;
     trainer->meter.flops += flops_spent(trainer) - flops;
-    trainer->meter.peak_memory = rg_peak_memory();
     return going;
 }

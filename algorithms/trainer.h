@@ -58,8 +58,9 @@ struct RgTrainer {
         double value;
     } metrics[32];
     int metric_count;
-    const char *diverged; /* reason, or NULL */
-    const char *notice;   /* what was remarkable about the last step, or NULL */
+    int64_t failed_episodes; /* among those that this step sampled */
+    const char *diverged;    /* reason, or NULL */
+    const char *notice;      /* what was remarkable about the last step, or NULL */
 };
 
 /* `options`, `policy`, `reference` and `course` are borrowed. */
@@ -87,6 +88,8 @@ double rg_trainer_gradient(RgTrainer *trainer, int64_t step);
  * shuffled order, and the same draw gives the same batch. */
 void rg_trainer_sample(RgTrainer *trainer, int64_t draw, int64_t prompts, int64_t copies,
                        RgSequences *out);
+/* What went wrong with samples of this step, NULL when nothing did. */
+const char *rg_trainer_failure(const RgTrainer *trainer);
 /* Index of the `position`-th element of an endless walk over the data set, shuffled each pass. */
 int64_t rg_shuffle_at(RgShuffle *shuffle, int64_t position);
 /* That of the offline pairs, whose labels the meter counts. */

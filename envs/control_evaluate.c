@@ -63,17 +63,16 @@ static void divergence(RgPolicy *reference, const RgSequences *episodes, const d
     rg_evaluation_column_and_mean(evaluation, "kl", column, episodes->count);
 }
 
-/* An episode that ended early is one whose physics failed: `physics_failures` is their number. */
 static void lengths(const RgControlState *s, const RgSequences *episodes, double *column,
                     RgEvaluation *evaluation) {
     double failures = 0;
     for (int64_t i = 0; i < episodes->count; i++) {
         int64_t steps = rg_episode_steps(&s->dynamics, episodes, i);
         column[i] = (double)steps;
-        failures += steps < s->options.horizon;
+        failures += rg_episode_failed(&s->dynamics, episodes, i);
     }
     rg_evaluation_column_and_mean(evaluation, "episode_length", column, episodes->count);
-    rg_evaluation_metric(evaluation, "physics_failures", failures);
+    rg_evaluation_metric(evaluation, "failed_episodes", failures);
 }
 
 /* ---- what happened, as text ---- */
@@ -129,7 +128,7 @@ static void describe(const RgControlState *s, const RgSequences *episodes,
  *   win_rate_base      how often the latter is larger than the reference's from the same state
  *   kl                 estimate of KL(π ‖ π_ref) of whole episodes, nats
  *   episode_length     steps
- *   physics_failures   episodes that ended early
+ *   failed_episodes    those that the physics broke off
  *   skipped_pairs      offline pairs that the teacher would not label */
 void rg_control_evaluate(RgEnvironment *environment, RgPolicy *policy, RgPolicy *reference,
                          double beta, RgRandom random, RgEvaluation *evaluation) {

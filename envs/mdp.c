@@ -125,6 +125,7 @@ static RgStatus create(RgEnvironment *environment, const void *options, RgRandom
                                .observation_words = 1,
                                .action_words = 1,
                                .horizon = s->problem.horizon,
+                               .may_end = true,
                                .discount = process->discount,
                                .begin = begin,
                                .advance = advance,

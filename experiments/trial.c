@@ -204,13 +204,15 @@ static RgStatus record_step(Trial *trial, bool evaluate, RgError *error) {
         rg_environment_evaluate(stage->environment, trial->policy, stage->reference,
                                 evaluation_beta(trial->plan), random, evaluation);
         rg_profile_lap("evaluation, the rest", false);
-        trainer->meter.peak_memory = rg_peak_memory(); /* it takes more than a step does */
         const char *headline = stage->environment->type->headline;
         rg_progress_note(trial->run->progress, "[%ld/%ld] %s seed %ld step %ld: %s %.4f",
                          (long)trial->run->progress->trial, (long)trial->run->progress->trials,
                          trial->plan->part.label, (long)trial->plan->seed, (long)trainer->step,
                          headline, rg_evaluation_find(evaluation, headline));
     }
+    double peak = rg_peak_memory(); /* a resumed trial's was perhaps greater before */
+    if (trainer->meter.peak_memory < peak)
+        trainer->meter.peak_memory = peak;
     RgStatus status =
         rg_store_step(trial->run->store, trial->record.id, trainer->step, &trainer->meter, names,
                       values, trainer->metric_count, evaluation, error);
@@ -298,6 +300,7 @@ static RgStatus resume(Trial *trial, RgError *error) {
 static RgStatus run_trial(Trial *trial, RgError *error) {
     RgTrialRun *run = trial->run;
     const RgTrialPlan *plan = trial->plan;
+    rg_peak_memory_restart(); /* what was made for all trials is in it; what one left is not */
     RG_TRY(rg_stage_policy(&run->stage, plan, &trial->policy, error));
     RG_TRY(rg_trainer_create(
         plan->algorithm, plan->algorithm_options, &plan->training, trial->policy,

@@ -26,7 +26,7 @@ typedef struct Setting {
     RgParl *parl;
 } Setting;
 
-static void setting_begin(Setting *s) {
+static void setting_begin(Setting *s, const char *options) {
     RgError error = {0};
     *s = (Setting){.settings = rg_settings_create(), .prompts = rg_sequences_create()};
     for (int32_t i = 0; i < PROMPTS; i++)
@@ -37,6 +37,7 @@ static void setting_begin(Setting *s) {
                            .dynamics = &linear_process,
                            .judge = no_judge};
     race_set(s->settings, "algorithm", "beta=0.3 reward=mlp reward_hidden=4 reward_deviation=1");
+    race_set(s->settings, "algorithm", options);
     cr_assert_eq(
         rg_options_read(rg_algorithm_parl.options, s->settings, "algorithm", &s->options, &error),
         RG_OK, "%s", error.text);
@@ -169,7 +170,7 @@ Test(episodes, the_sampled_value_and_its_gradient_are_those_of_the_simulated_pro
     const double far = 0.15;
     Setting s;
     RgReal v[MOST], gradient[MOST];
-    setting_begin(&s);
+    setting_begin(&s, "");
     direction(&s, v);
     Moments slope = {0}, change = {0};
     for (int round = 0; round < ROUNDS; round++) {
@@ -194,7 +195,7 @@ Test(episodes, second_derivatives_of_the_value_are_differences_of_its_gradient) 
     const double step = 1e-5;
     Setting s;
     RgReal v[MOST], high[MOST], low[MOST], product[MOST];
-    setting_begin(&s);
+    setting_begin(&s, "");
     direction(&s, v);
     s.parl->levels->draw_lower(s.parl, 0, 0);
     value_here(&s, NULL);
@@ -216,5 +217,45 @@ Test(episodes, second_derivatives_of_the_value_are_differences_of_its_gradient) 
     }
     cr_assert_lt(sqrt(gap / norm), 1e-5, "off by %g", sqrt(gap / norm));
     rg_tape_destroy(t);
+    setting_end(&s);
+}
+
+static double step_metric(const RgTrainer *trainer, const char *name) {
+    for (int i = 0; i < trainer->metric_count; i++)
+        if (strcmp(trainer->metrics[i].name, name) == 0)
+            return trainer->metrics[i].value;
+    return NAN;
+}
+
+/* One round where episodes end when they are far off, which is allowed or is a failure: whether the
+ * reward was stepped. */
+static bool round_learns(Setting *s, bool may_end, const char *on_failure, bool *going) {
+    char options[64];
+    snprintf(options, sizeof options, "estimator=none on_failure=%s", on_failure);
+    linear_process.may_end = may_end;
+    setting_begin(s, options);
+    RgParameters *reward = s->parl->reward.parameters;
+    RgReal before[MOST];
+    memcpy(before, reward->value, (size_t)reward->count * sizeof *before);
+    *going = rg_trainer_step(s->trainer);
+    return memcmp(before, reward->value, (size_t)reward->count * sizeof *before) != 0;
+}
+
+Test(episodes, those_that_break_off_are_handled_as_the_options_say) {
+    static const char *const kept[] = {"skip", "damp"};
+    Setting s;
+    bool going;
+    for (int i = 0; i < 2; i++) {
+        cr_expect(!round_learns(&s, false, kept[i], &going) && going, "%s", kept[i]);
+        cr_expect_gt(step_metric(s.trainer, "failed_episodes"), 0);
+        cr_expect_eq(step_metric(s.trainer, "upper_skipped"), 1);
+        cr_expect(s.trainer->notice && strstr(s.trainer->notice, "an episode broke off"));
+        setting_end(&s);
+    }
+    cr_expect(!round_learns(&s, false, "stop", &going) && !going);
+    cr_expect(s.trainer->diverged && strstr(s.trainer->diverged, "an episode broke off"));
+    setting_end(&s);
+    cr_expect(round_learns(&s, true, "stop", &going) && going);
+    cr_expect(isnan(step_metric(s.trainer, "failed_episodes")));
     setting_end(&s);
 }

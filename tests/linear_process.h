@@ -36,13 +36,14 @@ static inline bool linear_advance(void *episode, const int32_t *action, int32_t 
     return fabs(e->place) < 3;
 }
 
-static const RgDynamics linear_process = {.observation_words = 2,
-                                          .action_words = 1,
-                                          .horizon = 12,
-                                          .discount = 0.9,
-                                          .begin = linear_begin,
-                                          .advance = linear_advance,
-                                          .end = free};
+static RgDynamics linear_process = {.observation_words = 2,
+                                    .action_words = 1,
+                                    .horizon = 12,
+                                    .may_end = true,
+                                    .discount = 0.9,
+                                    .begin = linear_begin,
+                                    .advance = linear_advance,
+                                    .end = free};
 
 /* A small gaussian policy in it, away from its start. */
 static inline RgPolicy *linear_policy(RgError *error) {

@@ -7,6 +7,7 @@
 #include <criterion/criterion.h>
 #include <math.h>
 #include <string.h>
+#include <unistd.h>
 
 static RgError error;
 
@@ -216,4 +217,8 @@ Test(meter, peak_memory_grows_with_what_is_touched) {
     free((void *)much);
     cr_assert_gt(before, 1e5);
     cr_assert_gt(after, before + 0.5 * (double)size, "%g, then %g bytes", before, after);
+    cr_assert_gt(rg_peak_memory(), before + 0.5 * (double)size);
+    rg_peak_memory_restart();
+    if (access("/proc/self/clear_refs", W_OK) == 0)
+        cr_assert_lt(rg_peak_memory(), after - 0.5 * (double)size);
 }

@@ -399,7 +399,7 @@ Test(control, evaluation_measures_return_and_divergence) {
     double kl = 0.5 * 0.04 * 6 * 25;
     cr_expect_lt(fabs(rg_evaluation_find(e, "kl") - kl), 4 * sqrt(2 * kl / 40));
     cr_expect_eq(rg_evaluation_find(e, "episode_length"), 25);
-    cr_expect_eq(rg_evaluation_find(e, "physics_failures"), 0);
+    cr_expect_eq(rg_evaluation_find(e, "failed_episodes"), 0);
     cr_expect_eq(rg_evaluation_find(e, "skipped_pairs"), 0);
     cr_expect_gt(rg_evaluation_find(e, "return"), rg_evaluation_find(e, "discounted_return"));
     cr_expect_gt(rg_evaluation_find(e, "discounted_return"), 0);
@@ -422,7 +422,7 @@ Test(control, failures_are_counted) {
     RgPolicy *policy = random_policy(environment->space.dynamics, NAN);
     RgEvaluation *e = rg_evaluation_create();
     rg_environment_evaluate(environment, policy, reference, 0.1, rg_random_root(1), e);
-    cr_expect_eq(rg_evaluation_find(e, "physics_failures"), 12);
+    cr_expect_eq(rg_evaluation_find(e, "failed_episodes"), 12);
     cr_expect_eq(rg_evaluation_find(e, "episode_length"), 1);
     cr_expect_eq(rg_evaluation_find(e, "win_rate_base"), 0);
     rg_evaluation_destroy(e);

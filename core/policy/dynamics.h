@@ -17,7 +17,8 @@ typedef struct RgDynamics {
     int64_t states, actions;                 /* tabular: how many there are; continuous: 0 */
     int64_t observation_words, action_words; /* of a step; tabular: 1 and 1 */
     int64_t horizon;                         /* most steps of an episode */
-    double discount;                         /* γ of returns */
+    bool may_end;    /* before the horizon; where not, an episode that does has failed */
+    double discount; /* γ of returns */
 
     /* One episode from initial condition `initial`, with the numbers of `random` alone; `begin`
      * gives what is observed first. `advance` acts, gives what is observed next, and returns false
@@ -37,6 +38,10 @@ static inline int64_t rg_dynamics_step_words(const RgDynamics *dynamics) {
 static inline int64_t rg_episode_steps(const RgDynamics *dynamics, const RgSequences *s,
                                        int64_t i) {
     return rg_sequence_response_length(s, i) / rg_dynamics_step_words(dynamics);
+}
+/* Whether episode i broke off: the physics failed, or an action was not a number. */
+static inline bool rg_episode_failed(const RgDynamics *dynamics, const RgSequences *s, int64_t i) {
+    return !dynamics->may_end && rg_episode_steps(dynamics, s, i) < dynamics->horizon;
 }
 static inline const int32_t *rg_episode_observation(const RgDynamics *dynamics,
                                                     const RgSequences *s, int64_t i, int64_t step) {

@@ -13,10 +13,14 @@ typedef struct RgMeter {
     int64_t judge_queries;     /* responses scored by the judge for training */
     int64_t dataset_responses; /* of offline pairs, whose labels were read; each counts once */
     int64_t hessian_products;
-    double peak_memory; /* bytes, the process's largest resident set */
+    double peak_memory; /* bytes, the process's largest resident set since the trial began */
 } RgMeter;
 
-double rg_peak_memory(void);   /* bytes, the largest so far */
+double rg_peak_memory(void);   /* bytes, the largest since the last restart */
 double rg_memory_in_use(void); /* bytes resident now */
+
+/* From here on the peak is that of what follows, where Linux allows it; elsewhere nothing happens.
+ */
+void rg_peak_memory_restart(void);
 
 #endif
