@@ -20,7 +20,7 @@
 #include <string.h>
 
 static const char *const expectations[] = {"exact", "sampled", NULL};
-static const char *const uppers[] = {"preferences", "utility", NULL};
+static const char *const uppers[] = {"preferences", "utility", "none", NULL};
 static const char *const lowers[] = {"steps", "solved", NULL};
 static const char *const regularizers[] = {"kl", "entropy", NULL};
 static const char *const failures[] = {"stop", "damp", "skip", NULL};
@@ -38,7 +38,8 @@ static const RgOption parl_options[] = {
     RG_OPTION_CHOICE(RgParlOptions, upper, "preferences", uppers,
                      "what the upper level minimises: the negative log-likelihood of the judge's "
                      "preferences between the policy's responses, or their negative utility (the "
-                     "judge's reward, or what the environment's design says)"),
+                     "judge's reward, or what the environment's design says); none leaves the "
+                     "reward as pretrain made it"),
     RG_OPTION_CHOICE(RgParlOptions, lower, "steps", lowers,
                      "how the lower level is solved in a round: steps of the policy's gradient, or "
                      "solved, its exact maximiser (tables only)"),
@@ -345,10 +346,28 @@ static bool goes_on(RgParl *parl, const char *failure) {
     return true;
 }
 
+/* The upper level's part of a round, for a reward that the policy has followed. False when the
+ * trial has diverged. */
+static bool upper_level(RgParl *parl, const char *failure, double lower_norm) {
+    RgTrainer *trainer = parl->trainer;
+    RgEstimateReport report = {0};
+    double norm = 0;
+    if (!failure) {
+        hypergradient(parl, trainer->step, &report);
+        failure = report.failure ? report.failure : rg_trainer_failure(trainer);
+        if (failure && !goes_on(parl, failure))
+            return false;
+    }
+    if (!failure)
+        norm = upper_step(parl);
+    note_metrics(parl, lower_norm, norm, failure != NULL, &report);
+    return true;
+}
+
 static bool parl_step(RgTrainer *trainer, const void *options, void *state) {
     (void)options;
     RgParl *parl = state;
-    double second_order = rg_tape_flops(parl->second_order), lower_norm, norm = 0;
+    double second_order = rg_tape_flops(parl->second_order), lower_norm;
     const char *failure = lower_level(parl, &lower_norm);
     rg_trainer_metric(trainer, "lower_failed", failure ? 1 : 0);
     if (failure && !isfinite(lower_norm))
@@ -357,19 +376,13 @@ static bool parl_step(RgTrainer *trainer, const void *options, void *state) {
     if (failure && !goes_on(parl, failure))
         return false;
 
-    RgEstimateReport report = {0};
-    if (!failure) {
-        hypergradient(parl, trainer->step, &report);
-        failure = report.failure ? report.failure : rg_trainer_failure(trainer);
-        if (failure && !goes_on(parl, failure))
-            return false;
-    }
-    bool skipped = failure != NULL;
-    if (!skipped)
-        norm = upper_step(parl);
+    bool going = true;
+    if (parl->options->upper == RG_PARL_FIXED)
+        rg_trainer_metric(trainer, "gradient_norm", lower_norm);
+    else
+        going = upper_level(parl, failure, lower_norm);
     trainer->meter.flops += rg_tape_flops(parl->second_order) - second_order;
-    note_metrics(parl, lower_norm, norm, skipped, &report);
-    return true;
+    return going;
 }
 
 /* ---- life ---- */
@@ -459,6 +472,11 @@ static RgStatus set_up(RgParl *parl, RgError *error) {
     if (o->pretrain > 0 && (!trainer->course->pairs || trainer->course->pairs->count == 0))
         return rg_fail(error, RG_E_USAGE,
                        "parl: pretrain needs offline pairs, and the environment has none");
+    bool implicit = strcmp(estimator_of(parl)->name, "none") != 0;
+    if (o->upper == RG_PARL_FIXED && (o->pretrain == 0 || implicit))
+        return rg_fail(error, RG_E_USAGE,
+                       "parl: upper = \"none\" follows the reward that pretrain makes: it expects "
+                       "pretrain of at least 1 and estimator = \"none\"");
     RG_TRY(rg_reward_create(o->reward, o->reward_hidden, o->reward_deviation, trainer->reference,
                             trainer->course, rg_random_named(trainer->random, "reward"),
                             &parl->reward, error));

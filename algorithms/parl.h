@@ -6,11 +6,11 @@
 #include "algorithms/reward.h"
 #include "algorithms/trainer.h"
 
-enum { RG_PARL_EXACT, RG_PARL_SAMPLED };           /* expectation */
-enum { RG_PARL_PREFERENCES, RG_PARL_UTILITY };     /* upper */
-enum { RG_PARL_STEPS, RG_PARL_SOLVED };            /* lower */
-enum { RG_PARL_KL, RG_PARL_ENTROPY };              /* regularizer */
-enum { RG_PARL_STOP, RG_PARL_DAMP, RG_PARL_SKIP }; /* on_failure */
+enum { RG_PARL_EXACT, RG_PARL_SAMPLED };                      /* expectation */
+enum { RG_PARL_PREFERENCES, RG_PARL_UTILITY, RG_PARL_FIXED }; /* upper */
+enum { RG_PARL_STEPS, RG_PARL_SOLVED };                       /* lower */
+enum { RG_PARL_KL, RG_PARL_ENTROPY };                         /* regularizer */
+enum { RG_PARL_STOP, RG_PARL_DAMP, RG_PARL_SKIP };            /* on_failure */
 
 typedef struct RgParlOptions {
     double beta;

@@ -63,6 +63,26 @@ refused 'expectation over pairs of episodes' \
     "$mdp algorithms = ( { type = \"parl\"; expectation = \"exact\"; } );"
 refused 'a tabular policy needs an environment whose contexts' \
     "environment: { type = \"mdp\"; pairs = 20; }; policy: { type = \"tabular\"; }; algorithms = ( { type = \"dpo\"; } );"
+refused 'follows the reward that pretrain makes' \
+    "$bandit policy: { type = \"tabular\"; }; algorithms = ( { type = \"parl\"; upper = \"none\"; pretrain = 5; } );"
+
+# ---- a reward from the offline pairs alone asks the judge nothing ----
+cat >fixed.cfg <<END
+name = "fixed"; seeds = [1]; $bandit
+policy: { type = "tabular"; };
+optimizer: { learning_rate = 0.1; };
+budget: { steps = 40; };
+algorithms = ( { type = "base"; },
+    { type = "parl"; label = "fixed"; upper = "none"; estimator = "none"; pretrain = 200; } );
+END
+"$program" run fixed.cfg -r fixed.db >out 2>&1 || complain "fixed.cfg: $(tail -n 3 out)"
+"$program" table fixed.db -m reward,judge_queries,labelled_responses -f csv >table.csv
+awk -F, '
+    NR == 1 { for (i = 1; i <= NF; i++) { gsub(/"/, "", $i); if (!($i in at)) at[$i] = i }; next }
+    /^"?base/ { base = $at["reward"] }
+    /^"?fixed/ { fixed = $at["reward"]; judged = $at["judge_queries"]; read = $at["labelled_responses"] }
+    END { exit !(fixed > base + 0.1 && judged == 0 && read > 0 && read <= 40) }' table.csv ||
+    complain "a fixed reward: $(cat table.csv)"
 
 # ---- failures ----
 cat >fails.cfg <<END
