@@ -223,22 +223,32 @@ static int32_t draw_response(const RgReal *logits, int64_t count, RgTokenDraw *d
     return rg_token_draw(draw, logits, uniform, logprob);
 }
 
+static void response_logits(const RgPolicy *policy, int64_t context, RgReal *logits) {
+    for (int64_t r = 0; r < rg_policy_responses(policy); r++)
+        logits[r] = (RgReal)response_logit(policy, context, r);
+}
+
 static double sample(RgPolicy *policy, const RgSequences *prompts, const RgSampling *sampling,
                      RgRandom random, int32_t *tokens, int64_t *length, double *logprob) {
     const State *s = policy->state;
     RgReal *logits = rg_allocate((size_t)s->responses * sizeof *logits);
     RgTokenDraw *draw = rg_token_draw_create(sampling, s->responses);
+    RgReal *partner = rg_allocate((size_t)s->responses * sizeof *partner);
     for (int64_t i = 0; i < prompts->count; i++) {
         RG_ASSERT(prompts->prompt_length[i] == 1);
         int32_t context = *rg_sequence_prompt(prompts, i);
-        for (int64_t r = 0; r < s->responses; r++)
-            logits[r] = (RgReal)response_logit(policy, context, r);
+        response_logits(policy, context, logits);
+        if (sampling->partner) {
+            response_logits(sampling->partner, context, partner);
+            rg_sampling_mix(sampling, partner, s->responses, logits);
+        }
         double uniform = rg_random_uniform(rg_random_at(random, (uint64_t)i), 0);
         tokens[i * sampling->response_limit] =
             draw_response(logits, s->responses, draw, uniform, &logprob[i]);
         length[i] = 1;
     }
     rg_token_draw_destroy(draw);
+    free(partner);
     free(logits);
     double per_response = 2 * (double)s->feature_count + 3; /* dot product; exp, sum, compare */
     return (double)(prompts->count * s->responses) * per_response;
@@ -333,6 +343,7 @@ const RgPolicyType rg_policy_tabular = {
     .features = tabular_features,
     .feature_count = feature_count,
     .sample = sample,
+    .mixes = true,
     .logits = tabular_logits,
     .context_limit = context_limit,
     .vocabulary = vocabulary,
@@ -352,6 +363,7 @@ const RgPolicyType rg_policy_log_linear = {
     .features = log_linear_features,
     .feature_count = feature_count,
     .sample = sample,
+    .mixes = true,
     .logits = log_linear_logits,
     .context_limit = context_limit,
     .vocabulary = vocabulary,

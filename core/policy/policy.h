@@ -38,7 +38,19 @@ typedef struct RgSampling {
     int64_t response_limit; /* most tokens of a response */
     int32_t end_token;      /* ends a response and is its last token; −1 for none */
     RgStopTokens stop;      /* so do these */
+    /* Sample from the geometric mixture π^(1−c)·partner^c, token by token: `partner` is of the same
+     * kind and shape, and outlives the call; c = partner_share. NULL: from the policy alone. */
+    const struct RgPolicy *partner;
+    double partner_share;
 } RgSampling;
+
+/* A row of logits, [n], becomes that of the mixture with the partner's. */
+static inline void rg_sampling_mix(const RgSampling *sampling, const RgReal *partner, int64_t n,
+                                   RgReal *logits) {
+    RgReal share = (RgReal)sampling->partner_share;
+    for (int64_t i = 0; i < n; i++)
+        logits[i] += share * (partner[i] - logits[i]);
+}
 
 static inline bool rg_sampling_ends(const RgSampling *sampling, int32_t token) {
     bool ends = token == sampling->end_token;
@@ -116,6 +128,7 @@ typedef struct RgPolicyType {
     void (*merge)(const RgPolicy *policy, RgParameters *weights);
     bool takes_precision; /* its log-probabilities are matrix products, which can be in bf16 */
     bool takes_storage;   /* its passes take matrices that are stored in bf16 */
+    bool mixes;           /* `sample` can have a partner */
     bool keeps_values;    /* a pair's log-probabilities cost more than looking them up on disk */
 } RgPolicyType;
 
