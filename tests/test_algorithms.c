@@ -1,6 +1,7 @@
 /* The algorithms in the program's precision: limits that must hold to the bit, what each draws on,
  * that all of them learn, and that a checkpoint holds all there is. */
 #include "algorithms/parl.h"
+#include "core/policy/enumerated.h"
 #include "core/tensor/blas.h"
 #include "race.h"
 
@@ -60,6 +61,40 @@ Test(family, limits_are_reached_bit_for_bit) {
     cr_assert_eq(bits_after("vpo", "exploration=0", 20), online);
     cr_assert_neq(bits_after("vpo", "exploration=0.1", 20), online);
     cr_assert_eq(bits_after("ipo", "logprob=mean", 20), bits_after("ipo", "", 20)); /* of 1 token */
+}
+
+/* The closed form of a table against what is drawn, its divergence against the bound. */
+Test(family, best_of_n_is_drawn_as_often_as_its_closed_form_says) {
+    enum { DRAWS = 40000, N = 4, RESPONSES = 5 };
+    Race race = race_begin("best-of-n", "n=4", bandit, 0.5, 16);
+    double table[3 * RESPONSES], plain[3 * RESPONSES], count[RESPONSES] = {0}, kl = 0;
+    cr_assert_eq(race.policy->best_of.count, N);
+    rg_policy_table(race.policy, table);
+    race.policy->best_of.count = 0;
+    rg_policy_table(race.policy, plain);
+    race.policy->best_of.count = N;
+
+    RgSequences *prompt = rg_sequences_create(), *out = rg_sequences_create();
+    int32_t context = 1;
+    rg_sequences_append(prompt, &context, 1, NULL, 0);
+    RgSampling sampling = {.temperature = 1, .top_p = 1, .response_limit = 1, .end_token = -1};
+    double *logprob = rg_allocate(DRAWS * sizeof *logprob);
+    rg_policy_sample(race.policy, prompt, DRAWS, &sampling, rg_random_root(9), out, logprob);
+    for (int64_t i = 0; i < DRAWS; i++) {
+        int32_t r = *rg_sequence_response(out, i);
+        count[r] += 1.0 / DRAWS;
+        cr_assert_float_eq(logprob[i], plain[RESPONSES + r] + log(N) - 0.75, 1e-5);
+    }
+    for (int r = 0; r < RESPONSES; r++) {
+        double p = exp(table[RESPONSES + r]);
+        cr_expect_lt(fabs(count[r] - p), 4 * sqrt(p * (1 - p) / DRAWS) + 1e-9);
+        kl += p * (table[RESPONSES + r] - plain[RESPONSES + r]);
+    }
+    cr_expect(kl > 0.2 && kl <= log(N) - 0.75, "%g", kl);
+    free(logprob);
+    rg_sequences_destroy(prompt);
+    rg_sequences_destroy(out);
+    race_end(&race);
 }
 
 /* Rankings of two are the judge's labels, on the same responses. */
