@@ -4,17 +4,24 @@
  *     L = E[ (Δ − 1/(2β))² ]      Azar et al. 2023, arXiv:2310.12036, eq. 17 (their τ is β here)
  *
  * Δ is of log-probabilities summed over the response's tokens, as in the equation; some trainers
- * divide by the length first, so the same β does not mean the same there. This file is the example
- * of doc/adding-an-algorithm.md. */
+ * divide by the length first (`logprob = "mean"`), so that the same β does not mean the same there.
+ * This file is the example of doc/adding-an-algorithm.md. */
 #include "algorithms/algorithm.h"
+
+static const char *const logprobs[] = {"sum", "mean", NULL};
 
 typedef struct IpoOptions {
     double beta;
+    int logprob;
 } IpoOptions;
 
 static const RgOption ipo_options[] = {
     RG_OPTION_REAL(IpoOptions, beta, "0.1", 1e-6, 1e3,
                    "strength β of the regularisation; the margin's target is 1/(2β)"),
+    RG_OPTION_CHOICE(
+        IpoOptions, logprob, "sum", logprobs,
+        "log-probabilities of a response: the sum over its tokens, as in the paper, or "
+        "their mean"),
     RG_OPTION_END,
 };
 
@@ -23,8 +30,13 @@ static double beta(const void *options) {
 }
 
 static RgTensor *ipo_loss(RgTape *t, const void *options, const RgBatch *batch) {
-    double target = 1 / (2 * beta(options));
-    RgTensor *gap = rg_add_scalar(t, rg_log_ratio_margin(t, batch), (RgReal)-target);
+    const IpoOptions *o = options;
+    double target = 1 / (2 * o->beta);
+    RgTensor *margin = rg_log_ratio_margin(t, batch);
+    if (o->logprob == 1)
+        margin = rg_sub(t, rg_div(t, batch->chosen.log_ratio, batch->chosen.length),
+                        rg_div(t, batch->rejected.log_ratio, batch->rejected.length));
+    RgTensor *gap = rg_add_scalar(t, margin, (RgReal)-target);
     return rg_mean(t, rg_square(t, gap));
 }
 

@@ -19,6 +19,11 @@
  *     SAIL-PP   policy      policy    p = 0.3, π = 0.2
  *     SAIL-PR   policy      judge     g = 0.3, γ = 0.3
  *
+ * SAIL-RevKL adds a penalty to SAIL-PR's loss, c·mean(log π_ref − log π) over the tokens of each
+ * response, that keeps the policy's likelihood of them from falling; its paper proves that this
+ * makes the problem well behaved (arXiv:2606.31524). The mean over tokens and the coefficient are
+ * those of a public implementation.
+ *
  * Limits: mixture 0 is DPO; SAIL-PR with mixture 1 and exploration 0 is online DPO; both to the
  * bit. */
 #include "algorithms/algorithm.h"
@@ -31,10 +36,11 @@ typedef struct SailOptions {
     double mixture;
     double exploration;
     int score_term;
+    double reverse_kl; /* SAIL-RevKL alone */
 } SailOptions;
 
 #define SAIL_OPTIONS(table, default_mixture, mixture_letter, default_exploration,                  \
-                     exploration_letter)                                                           \
+                     exploration_letter, ...)                                                      \
     static const RgOption table[] = {                                                              \
         RG_OPTION_REAL(SailOptions, beta, "0.1", 1e-6, 1e3, "strength β of the KL term"),          \
         RG_OPTION_REAL(SailOptions, mixture, default_mixture, 0, 1,                                \
@@ -46,12 +52,15 @@ typedef struct SailOptions {
                          "added gradient: exact, the formula; baseline, the formula with a "       \
                          "leave-one-out baseline (same expectation, less variance); released, "    \
                          "what the published code computes; none"),                                \
-        RG_OPTION_END,                                                                             \
+        __VA_ARGS__ RG_OPTION_END,                                                                 \
     }
 
-SAIL_OPTIONS(sail_dp_options, "0.4", "r", "0.2", "ρ");
-SAIL_OPTIONS(sail_pp_options, "0.3", "p", "0.2", "π");
-SAIL_OPTIONS(sail_pr_options, "0.3", "g", "0.3", "γ");
+SAIL_OPTIONS(sail_dp_options, "0.4", "r", "0.2", "ρ", );
+SAIL_OPTIONS(sail_pp_options, "0.3", "p", "0.2", "π", );
+SAIL_OPTIONS(sail_pr_options, "0.3", "g", "0.3", "γ", );
+SAIL_OPTIONS(sail_revkl_options, "0.3", "g", "0.3", "γ",
+             RG_OPTION_REAL(SailOptions, reverse_kl, "0.02", 0, 1e3,
+                            "coefficient of the reverse-KL penalty; 0 is SAIL-PR"), );
 
 static double beta(const void *options) {
     return ((const SailOptions *)options)->beta;
@@ -137,6 +146,20 @@ static RgTensor *sail_pr_loss(RgTape *t, const void *options, const RgBatch *bat
     return sail_loss(t, options, batch, true, false);
 }
 
+/* log π_ref − log π of a response's token, on average, [pairs]. */
+static RgTensor *mean_reverse(RgTape *t, const RgSide *side) {
+    return rg_div(t, rg_negate(t, side->log_ratio), side->length);
+}
+
+static RgTensor *sail_revkl_loss(RgTape *t, const void *options, const RgBatch *batch) {
+    const SailOptions *o = options;
+    RgTensor *loss = sail_loss(t, o, batch, true, false);
+    if (o->reverse_kl == 0)
+        return loss;
+    RgTensor *both = rg_add(t, mean_reverse(t, &batch->chosen), mean_reverse(t, &batch->rejected));
+    return rg_add(t, loss, rg_scale(t, rg_mean(t, both), (RgReal)(0.5 * o->reverse_kl)));
+}
+
 const RgAlgorithm rg_algorithm_sail_dp = {
     .name = "sail-dp",
     .summary = "SAIL: data-set responses, labelled by the policy itself (self-critique)",
@@ -176,5 +199,19 @@ const RgAlgorithm rg_algorithm_sail_pr = {
     .mixture = mixture,
     .beta = beta,
     .loss = sail_pr_loss,
+    .couples_pairs = couples_pairs,
+};
+
+const RgAlgorithm rg_algorithm_sail_revkl = {
+    .name = "sail-revkl",
+    .summary = "SAIL-PR with a reverse-KL penalty",
+    .reference = "Wu et al. 2026, arXiv:2606.31524",
+    .responses = RG_FROM_POLICY,
+    .preferences = RG_FROM_JUDGE,
+    .options = sail_revkl_options,
+    .options_size = sizeof(SailOptions),
+    .mixture = mixture,
+    .beta = beta,
+    .loss = sail_revkl_loss,
     .couples_pairs = couples_pairs,
 };

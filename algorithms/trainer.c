@@ -1,6 +1,6 @@
 /* The trainer: makes each step's batch from where the algorithm's descriptor says, asks for the
  * loss, goes back, steps and meters. No algorithm is known by name here. */
-#include "algorithms/trainer.h"
+#include "algorithms/draw.h"
 
 #include "core/tensor/profile.h"
 
@@ -10,7 +10,7 @@
 
 const RgOption rg_training_options[] = {
     RG_OPTION_INTEGER(RgTrainingOptions, batch, "32", 1, 65536,
-                      "pairs (or demonstrations) per step"),
+                      "pairs (or demonstrations, or groups of responses) per step"),
     RG_OPTION_INTEGER(
         RgTrainingOptions, micro_batch, "0", 0, 65536,
         "pairs (or demonstrations) per forward and backward pass, whose gradients add "
@@ -48,19 +48,29 @@ int64_t rg_shuffle_at(RgShuffle *shuffle, int64_t position) {
 /* ---- life ---- */
 
 /* What the descriptor draws on must be there. */
-static RgStatus check_course(const RgAlgorithm *algorithm, const RgCourse *course, RgError *error) {
-    bool offline = algorithm->preferences != RG_FROM_NOWHERE &&
-                   (algorithm->mixture || algorithm->responses == RG_FROM_DATASET);
+static RgStatus check_course(const RgAlgorithm *a, const RgCourse *course, RgError *error) {
+    bool pairs = rg_algorithm_takes_pairs(a), policy = a->responses == RG_FROM_POLICY;
+    bool offline = pairs && (a->mixture || (a->responses == RG_FROM_DATASET && !a->opponents));
+    bool demonstrations = a->responses == RG_FROM_DATASET && (!pairs || a->opponents);
+    const char *lacking = NULL;
     if (offline && (!course->pairs || course->pairs->count == 0))
-        return rg_fail(error, RG_E_USAGE, "%s needs preference pairs, and the environment has none",
-                       algorithm->name);
-    if (algorithm->responses == RG_FROM_POLICY && (!course->prompts || course->prompts->count == 0))
-        return rg_fail(error, RG_E_USAGE, "%s needs training prompts, and the environment has none",
-                       algorithm->name);
-    if (algorithm->preferences == RG_FROM_NOWHERE && algorithm->responses == RG_FROM_DATASET &&
-        (!course->demonstrations || course->demonstrations->count == 0))
-        return rg_fail(error, RG_E_USAGE, "%s needs demonstrations, and the environment has none",
-                       algorithm->name);
+        lacking = "preference pairs";
+    else if (policy && (!course->prompts || course->prompts->count == 0))
+        lacking = "training prompts";
+    else if (demonstrations && (!course->demonstrations || course->demonstrations->count == 0))
+        lacking = "demonstrations";
+    if (lacking)
+        return rg_fail(error, RG_E_USAGE, "%s needs %s, and the environment has none", a->name,
+                       lacking);
+    return RG_OK;
+}
+
+static RgStatus check_policy(const RgAlgorithm *a, const RgPolicy *policy, RgError *error) {
+    if (a->opponents == RG_FROM_MIXTURE && !policy->type->mixes)
+        return rg_fail(error, RG_E_USAGE,
+                       "%s samples from the geometric mixture of policy and reference, which a %s "
+                       "policy has not",
+                       a->name, policy->type->name);
     return RG_OK;
 }
 
@@ -97,6 +107,7 @@ RgStatus rg_trainer_create(const RgAlgorithm *algorithm, const void *options,
                            RgError *error) {
     *trainer = NULL;
     RG_TRY(check_course(algorithm, course, error));
+    RG_TRY(check_policy(algorithm, policy, error));
     RG_TRY(check_parts(algorithm, options, training, error));
 
     RgTrainer *new = rg_allocate(sizeof *new);
@@ -107,6 +118,8 @@ RgStatus rg_trainer_create(const RgAlgorithm *algorithm, const void *options,
     new->reference = reference;
     new->course = course;
     new->random = random;
+    if (algorithm->reference_steps && algorithm->reference_steps(options) > 0)
+        new->reference = new->moving_reference = rg_policy_clone(policy, true);
     new->optimizer = rg_optimizer_create(optimizer, policy->parameters->count, total_steps);
     new->tape = rg_tape_create();
     new->prompts =
@@ -132,6 +145,7 @@ void rg_trainer_destroy(RgTrainer *trainer) {
         return;
     if (trainer->state && trainer->algorithm->destroy)
         trainer->algorithm->destroy(trainer->state);
+    rg_policy_destroy(trainer->moving_reference);
     rg_optimizer_destroy(trainer->optimizer);
     rg_tape_destroy(trainer->tape);
     free(trainer->prompts.order);
@@ -152,6 +166,9 @@ void rg_trainer_checkpoint(RgTrainer *trainer, RgCheckpoint *checkpoint) {
                            (int64_t)pair_words(trainer));
     rg_checkpoint_parameters(checkpoint, "policy", trainer->policy->parameters);
     rg_checkpoint_optimizer(checkpoint, "optimizer", trainer->optimizer);
+    if (trainer->moving_reference)
+        rg_checkpoint_parameters(checkpoint, "moving reference",
+                                 trainer->moving_reference->parameters);
     if (trainer->algorithm->checkpoint)
         trainer->algorithm->checkpoint(trainer->state, checkpoint);
 }
@@ -173,114 +190,40 @@ void rg_trainer_notice(RgTrainer *trainer, const char *text) {
 
 /* ---- responses and labels ---- */
 
-static RgSampling training_sampling(const RgTrainer *trainer) {
-    return (RgSampling){.temperature = trainer->training.temperature,
-                        .top_k = trainer->training.top_k,
-                        .top_p = trainer->training.top_p,
-                        .min_p = trainer->training.min_p,
-                        .response_limit = trainer->course->response_limit,
-                        .end_token = trainer->course->end_token,
-                        .stop = trainer->course->stop};
+/* ---- parts of a batch ---- */
+
+/* Examples [first, last) of the batch, which are on the tape at the same time. */
+typedef struct Part {
+    int64_t first, last;
+    RgSequences *sequences, *calibration; /* the latter NULL where there is none */
+} Part;
+
+static RgSequences *view_of(RgArena *arena, const RgSequences *all, int64_t first, int64_t last) {
+    int64_t *start = RG_ARENA_ARRAY(arena, int64_t, last - first + 1);
+    RgSequences view = rg_sequences_view(all, first, last, start);
+    return rg_arena_copy(arena, &view, sizeof view);
 }
 
-void rg_trainer_sample(RgTrainer *trainer, int64_t draw, int64_t prompts, int64_t copies,
-                       RgSequences *out) {
-    RgSequences *chosen_prompts = rg_sequences_create();
-    for (int64_t i = 0; i < prompts; i++)
-        rg_sequences_append_from(chosen_prompts, trainer->course->prompts,
-                                 rg_shuffle_at(&trainer->prompts, draw * prompts + i), true);
-    RgSampling sampling = training_sampling(trainer);
-    rg_policy_sample(trainer->policy, chosen_prompts, copies, &sampling,
-                     rg_random_at(rg_random_named(trainer->random, "responses"), (uint64_t)draw),
-                     out, NULL);
-    trainer->meter.generated_tokens += rg_policy_count_tokens(trainer->policy, out);
-    const RgDynamics *dynamics = trainer->course->dynamics;
-    for (int64_t i = 0; dynamics && i < out->count; i++)
-        trainer->failed_episodes += rg_episode_failed(dynamics, out, i);
-    rg_sequences_destroy(chosen_prompts);
+static Part part_of(RgTrainer *trainer, const RgDraw *draw, int64_t first, int64_t last) {
+    RgArena *arena = rg_tape_arena(trainer->tape);
+    Part part = {first, last, NULL, NULL};
+    part.sequences = view_of(arena, draw->sequences, first * draw->size, last * draw->size);
+    if (draw->calibration)
+        part.calibration = view_of(arena, draw->calibration, first, last);
+    return part;
 }
 
-/* The batch of one step before its log-probabilities are known. */
-typedef struct Draw {
-    RgSequences *sequences; /* pair i is 2i and 2i+1 */
-    int32_t *preferred;     /* [pairs], on the tape's arena; NULL for demonstrations */
-    RgReal *fresh;          /* [pairs] */
-    bool *sampled;          /* [pairs] the responses are the policy's own */
-    double *reference;      /* [2·pairs] log π_ref of those that are not; NULL: not asked yet */
-} Draw;
-
-/* Which pairs of the step are of the algorithm's own distribution: each with probability
- * `mixture`, independently. */
-static int64_t draw_routes(RgTrainer *trainer, int64_t step, RgReal *fresh) {
-    const RgAlgorithm *a = trainer->algorithm;
-    double own = a->mixture ? a->mixture(trainer->options) : 1;
-    RgRandom route = rg_random_at(rg_random_named(trainer->random, "mixture"), (uint64_t)step);
-    int64_t count = 0;
-    for (int64_t i = 0; i < trainer->training.batch; i++) {
-        fresh[i] = rg_random_uniform(route, (uint64_t)i) < own ? 1 : 0;
-        count += fresh[i] != 0;
-    }
-    return count;
-}
-
-int64_t rg_trainer_read_pair(RgTrainer *trainer, int64_t position) {
-    int64_t pair = rg_shuffle_at(&trainer->pairs, position);
-    int64_t *word = &trainer->pairs_read[pair / 64], bit = (int64_t)(1ULL << (pair % 64));
-    trainer->meter.dataset_responses += *word & bit ? 0 : 2;
-    *word |= bit;
-    return pair;
-}
+/* ---- what the reference says ---- */
 
 static void append_pair(RgSequences *to, const RgSequences *from, int64_t pair) {
     rg_sequences_append_from(to, from, 2 * pair, false);
     rg_sequences_append_from(to, from, 2 * pair + 1, false);
 }
 
-static Draw draw_pairs(RgTrainer *trainer, int64_t step) {
-    const RgAlgorithm *a = trainer->algorithm;
-    const RgCourse *course = trainer->course;
-    RgArena *arena = rg_tape_arena(trainer->tape);
-    int64_t n = trainer->training.batch;
-    Draw draw = {.sequences = rg_sequences_create(),
-                 .preferred = RG_ARENA_ARRAY(arena, int32_t, n),
-                 .fresh = RG_ARENA_ARRAY(arena, RgReal, n),
-                 .sampled = RG_ARENA_ARRAY(arena, bool, n)};
-
-    int64_t fresh_count = draw_routes(trainer, step, draw.fresh);
-    RgSequences *sampled = rg_sequences_create();
-    if (a->responses == RG_FROM_POLICY && fresh_count > 0)
-        rg_trainer_sample(trainer, step, fresh_count, 2, sampled);
-    uint8_t *judged = rg_arena_allocate(arena, (size_t)n);
-    if (a->preferences == RG_FROM_JUDGE && sampled->count > 0) {
-        RgRandom labels = rg_random_at(rg_random_named(trainer->random, "labels"), (uint64_t)step);
-        rg_profile_lap("other", false);
-        rg_course_label(course, sampled, labels, judged);
-        rg_profile_lap("judge", false);
-        trainer->meter.judge_queries += sampled->count;
-    }
-
-    int64_t next_sample = 0;
-    for (int64_t i = 0; i < n; i++) {
-        bool own = draw.fresh[i] != 0 && a->responses == RG_FROM_POLICY;
-        if (own && a->preferences == RG_FROM_JUDGE && judged[next_sample] == RG_UNLABELLED) {
-            own = false; /* an offline pair in place of one that nobody labels */
-            draw.fresh[i] = 0;
-            next_sample++;
-        }
-        const RgSequences *source = own ? sampled : course->pairs->sequences;
-        int64_t pair = own ? next_sample++ : rg_trainer_read_pair(trainer, step * n + i);
-        append_pair(draw.sequences, source, pair);
-        draw.preferred[i] = own ? judged[pair] : course->pairs->preferred[pair];
-        draw.sampled[i] = own;
-    }
-    rg_sequences_destroy(sampled);
-    return draw;
-}
-
 /* Ask the reference of the offline pairs of a batch. Those that were sampled for it have no one to
  * share the answer with: they are asked part by part, which bounds the memory. */
-static void ask_reference(RgTrainer *trainer, Draw *draw) {
-    if (!trainer->reference->type->keeps_values)
+static void ask_reference(RgTrainer *trainer, RgDraw *draw) {
+    if (!trainer->reference->type->keeps_values || trainer->algorithm->reference_free)
         return;
     RgArena *arena = rg_tape_arena(trainer->tape);
     int64_t n = trainer->training.batch, count = 0;
@@ -290,7 +233,8 @@ static void ask_reference(RgTrainer *trainer, Draw *draw) {
         if (!draw->sampled[i])
             append_pair(offline, draw->sequences, i);
     RgPairValues *values = RG_ARENA_ARRAY(arena, RgPairValues, n);
-    rg_pair_cache_values(trainer->cache, trainer->reference, offline, values);
+    RgPairCache *cache = trainer->moving_reference ? NULL : trainer->cache;
+    rg_pair_cache_values(cache, trainer->reference, offline, values);
     draw->reference = RG_ARENA_ARRAY(arena, double, 2 * n);
     for (int64_t i = 0; i < n; i++) {
         if (draw->sampled[i])
@@ -304,49 +248,9 @@ static void ask_reference(RgTrainer *trainer, Draw *draw) {
     trainer->asked.spent += rg_clock_seconds() - start;
 }
 
-/* Pairs or demonstrations [first, last) of the batch, which are on the tape at the same time. */
-typedef struct Part {
-    int64_t first, last;
-    RgSequences *sequences;
-} Part;
-
-static Part part_of(RgTrainer *trainer, const RgSequences *all, int64_t first, int64_t last,
-                    int64_t per_example) {
-    RgArena *arena = rg_tape_arena(trainer->tape);
-    int64_t *start = RG_ARENA_ARRAY(arena, int64_t, (last - first) * per_example + 1);
-    RgSequences view = rg_sequences_view(all, first * per_example, last * per_example, start);
-    return (Part){first, last, rg_arena_copy(arena, &view, sizeof view)};
-}
-
-/* Labels drawn from the policy's own preference model: P(first preferred) = σ(β·(h_first −
- * h_second)). `log_ratio` is [2·pairs of the part]. */
-static void label_by_policy(RgTrainer *trainer, int64_t step, const RgTensor *log_ratio,
-                            const Part *part, Draw *draw) {
-    double beta = trainer->algorithm->beta(trainer->options);
-    RgRandom random =
-        rg_random_at(rg_random_named(trainer->random, "policy labels"), (uint64_t)step);
-    for (int64_t i = part->first; i < part->last; i++) {
-        if (draw->fresh[i] == 0)
-            continue;
-        const RgReal *h = log_ratio->data + 2 * (i - part->first);
-        double first = 1 / (1 + exp(-beta * ((double)h[0] - (double)h[1])));
-        draw->preferred[i] = rg_random_uniform(random, (uint64_t)i) < first ? 0 : 1;
-    }
-}
-
-/* ---- batches ---- */
-
-/* One side of the pairs out of tensors over all 2·pairs sequences. */
-static RgSide pick_side(RgTape *t, RgTensor *logprob, RgTensor *reference, const int32_t *index) {
-    RgShape pairs = RG_SHAPE(logprob->count / 2, 2);
-    RgSide side = {.logprob = rg_gather(t, rg_reshape(t, logprob, pairs), index),
-                   .reference = rg_gather(t, rg_reshape(t, reference, pairs), index)};
-    side.log_ratio = rg_sub(t, side.logprob, side.reference);
-    return side;
-}
-
-/* log π_ref of those of the part's responses that the policy sampled: their places in `value`. */
-static void ask_of_sampled(RgTrainer *trainer, const Part *part, const Draw *draw, double *value) {
+/* log π_ref of those of the part's responses that were sampled: their places in `value`. */
+static void ask_of_sampled(RgTrainer *trainer, const Part *part, const RgDraw *draw,
+                           double *value) {
     int64_t count = 0;
     RgSequences *sampled = rg_sequences_create();
     for (int64_t i = part->first; i < part->last; i++)
@@ -360,24 +264,93 @@ static void ask_of_sampled(RgTrainer *trainer, const Part *part, const Draw *dra
     rg_sequences_destroy(sampled);
 }
 
-static RgTensor *reference_logprob(RgTrainer *trainer, const Part *part, const Draw *draw) {
-    int64_t count = part->sequences->count;
+/* log π_ref of all of `sequences`, 0 where the method has no reference. */
+static RgTensor *reference_of(RgTrainer *trainer, const RgSequences *sequences) {
+    int64_t count = sequences->count;
+    if (trainer->algorithm->reference_free)
+        return rg_filled(trainer->tape, RG_SHAPE(count), 0);
     double *value = RG_ARENA_ARRAY(rg_tape_arena(trainer->tape), double, count);
-    if (draw->reference) {
-        memcpy(value, draw->reference + 2 * part->first, (size_t)count * sizeof *value);
-        ask_of_sampled(trainer, part, draw, value);
-    } else {
-        rg_policy_training_values(trainer->reference, part->sequences, value);
-    }
+    rg_policy_training_values(trainer->reference, sequences, value);
     return rg_constant_from_double(trainer->tape, RG_SHAPE(count), value);
 }
 
-/* Means over the batch, added up part by part. */
-typedef struct PairMeans {
-    double chosen, rejected, right, logp_chosen, logp_rejected;
-} PairMeans;
+static RgTensor *reference_of_pairs(RgTrainer *trainer, const Part *part, const RgDraw *draw) {
+    if (!draw->reference)
+        return reference_of(trainer, part->sequences);
+    int64_t count = part->sequences->count;
+    double *value = RG_ARENA_ARRAY(rg_tape_arena(trainer->tape), double, count);
+    memcpy(value, draw->reference + 2 * part->first, (size_t)count * sizeof *value);
+    ask_of_sampled(trainer, part, draw, value);
+    return rg_constant_from_double(trainer->tape, RG_SHAPE(count), value);
+}
 
-static void add_pair_means(RgTrainer *trainer, const RgBatch *batch, PairMeans *means) {
+/* ---- pairs ---- */
+
+/* Labels drawn from the policy's own preference model: P(first preferred) = σ(β·(h_first −
+ * h_second)). `log_ratio` is [2·pairs of the part]. */
+static void label_by_policy(RgTrainer *trainer, int64_t step, const RgTensor *log_ratio,
+                            const Part *part, RgDraw *draw) {
+    double beta = trainer->algorithm->beta(trainer->options);
+    RgRandom random =
+        rg_random_at(rg_random_named(trainer->random, "policy labels"), (uint64_t)step);
+    for (int64_t i = part->first; i < part->last; i++) {
+        if (draw->fresh[i] == 0)
+            continue;
+        const RgReal *h = log_ratio->data + 2 * (i - part->first);
+        double first = 1 / (1 + exp(-beta * ((double)h[0] - (double)h[1])));
+        draw->preferred[i] = rg_random_uniform(random, (uint64_t)i) < first ? 0 : 1;
+    }
+}
+
+/* Tokens of each response, of an episode steps; at least 1. */
+static RgTensor *lengths(RgTrainer *trainer, const RgSequences *sequences) {
+    const RgDynamics *dynamics = trainer->course->dynamics;
+    int64_t words = dynamics ? rg_dynamics_step_words(dynamics) : 1;
+    RgTensor *length = rg_filled(trainer->tape, RG_SHAPE(sequences->count), 1);
+    for (int64_t i = 0; i < sequences->count; i++) {
+        int64_t found = rg_sequence_response_length(sequences, i) / words;
+        length->data[i] = (RgReal)(found > 1 ? found : 1);
+    }
+    return length;
+}
+
+static RgSide side_of(RgTape *t, RgTensor *logprob, RgTensor *reference, RgTensor *length) {
+    return (RgSide){.logprob = logprob,
+                    .reference = reference,
+                    .log_ratio = rg_sub(t, logprob, reference),
+                    .length = length};
+}
+
+/* One side of the pairs out of that of all 2·pairs sequences. */
+static RgSide pick_side(RgTape *t, const RgSide *all, const int32_t *index) {
+    RgShape pairs = RG_SHAPE(all->logprob->count / 2, 2);
+    return side_of(t, rg_gather(t, rg_reshape(t, all->logprob, pairs), index),
+                   rg_gather(t, rg_reshape(t, all->reference, pairs), index),
+                   rg_gather(t, rg_reshape(t, all->length, pairs), index));
+}
+
+/* The third responses: of the reference, or those of other pairs, which no gradient goes through.
+ */
+static RgSide calibration_side(RgTrainer *trainer, RgSequences *sequences) {
+    RgTape *t = trainer->tape;
+    RgTensor *logprob;
+    if (trainer->algorithm->calibration == RG_FROM_OTHERS) {
+        double *value = RG_ARENA_ARRAY(rg_tape_arena(t), double, sequences->count);
+        rg_policy_training_values(trainer->policy, sequences, value);
+        logprob = rg_constant_from_double(t, RG_SHAPE(sequences->count), value);
+    } else {
+        logprob = rg_policy_logprob(t, trainer->policy, sequences);
+    }
+    return side_of(t, logprob, reference_of(trainer, sequences), lengths(trainer, sequences));
+}
+
+/* Means over the batch, added up part by part. */
+typedef struct BatchMeans {
+    double chosen, rejected, right, logp_chosen, logp_rejected; /* of pairs */
+    double reward, kl;                                          /* of groups */
+} BatchMeans;
+
+static void add_pair_means(RgTrainer *trainer, const RgBatch *batch, BatchMeans *means) {
     double beta = trainer->algorithm->beta ? trainer->algorithm->beta(trainer->options) : 1;
     double n = (double)trainer->training.batch;
     for (int64_t i = 0; i < batch->pairs; i++) {
@@ -390,7 +363,7 @@ static void add_pair_means(RgTrainer *trainer, const RgBatch *batch, PairMeans *
     }
 }
 
-static void note_pair_means(RgTrainer *trainer, const PairMeans *means) {
+static void note_pair_means(RgTrainer *trainer, const BatchMeans *means) {
     rg_trainer_metric(trainer, "rewards/chosen", means->chosen);
     rg_trainer_metric(trainer, "rewards/rejected", means->rejected);
     rg_trainer_metric(trainer, "rewards/margins", means->chosen - means->rejected);
@@ -399,32 +372,64 @@ static void note_pair_means(RgTrainer *trainer, const PairMeans *means) {
     rg_trainer_metric(trainer, "logps/rejected", means->logp_rejected);
 }
 
-static RgBatch pair_batch(RgTrainer *trainer, int64_t step, const Part *part, Draw *draw) {
+/* What is to be had of groups: the judge's reward, the divergence from the reference. */
+static void add_group_means(const RgGroups *groups, double n, BatchMeans *means) {
+    double each = 1 / (n * (double)groups->size);
+    for (int64_t i = 0; i < groups->count * groups->size; i++) {
+        means->reward += groups->reward ? each * (double)groups->reward->data[i] : 0;
+        means->kl += each * (double)groups->log_ratio->data[i];
+    }
+}
+
+static void note_group_means(RgTrainer *trainer, const BatchMeans *means, bool rewarded) {
+    if (rewarded)
+        rg_trainer_metric(trainer, "reward", means->reward);
+    rg_trainer_metric(trainer, "kl", means->kl);
+}
+
+static RgBatch pair_batch(RgTrainer *trainer, int64_t step, const Part *part, RgDraw *draw) {
     RgTape *t = trainer->tape;
     int64_t n = part->last - part->first;
     RgTensor *logprob = rg_policy_logprob(t, trainer->policy, part->sequences);
-    RgTensor *reference = reference_logprob(trainer, part, draw);
+    RgTensor *reference = reference_of_pairs(trainer, part, draw);
     if (trainer->algorithm->preferences == RG_FROM_POLICY)
         label_by_policy(trainer, step, rg_sub(t, rg_stop_gradient(t, logprob), reference), part,
                         draw);
 
+    RgSide all = side_of(t, logprob, reference, lengths(trainer, part->sequences));
     const int32_t *preferred = draw->preferred + part->first;
     int32_t *rejected = RG_ARENA_ARRAY(rg_tape_arena(t), int32_t, n);
-    for (int64_t i = 0; i < n; i++)
+    RgTensor *first_chosen = rg_filled(t, RG_SHAPE(n), 0);
+    for (int64_t i = 0; i < n; i++) {
         rejected[i] = 1 - preferred[i];
-    return (RgBatch){.pairs = n,
-                     .chosen = pick_side(t, logprob, reference, preferred),
-                     .rejected = pick_side(t, logprob, reference, rejected),
-                     .fresh = rg_borrow(t, RG_SHAPE(n), draw->fresh + part->first)};
+        first_chosen->data[i] = (RgReal)rejected[i];
+    }
+    RgBatch batch = {.pairs = n,
+                     .chosen = pick_side(t, &all, preferred),
+                     .rejected = pick_side(t, &all, rejected),
+                     .fresh = rg_borrow(t, RG_SHAPE(n), draw->fresh + part->first),
+                     .first_chosen = first_chosen};
+    if (part->calibration)
+        batch.calibration = calibration_side(trainer, part->calibration);
+    return batch;
 }
 
-static Draw draw_demonstrations(RgTrainer *trainer, int64_t step) {
-    int64_t n = trainer->training.batch;
-    Draw draw = {.sequences = rg_sequences_create()};
-    for (int64_t i = 0; i < n; i++)
-        rg_sequences_append_from(draw.sequences, trainer->course->demonstrations,
-                                 rg_shuffle_at(&trainer->demonstrations, step * n + i), false);
-    return draw;
+/* ---- groups and demonstrations ---- */
+
+static RgBatch group_batch(RgTrainer *trainer, const Part *part, const RgDraw *draw) {
+    RgTape *t = trainer->tape;
+    int64_t n = part->last - part->first, size = draw->size, at = part->first * size;
+    RgShape shape = RG_SHAPE(n, size);
+    RgTensor *logprob = rg_policy_logprob(t, trainer->policy, part->sequences);
+    RgTensor *reference = reference_of(trainer, part->sequences);
+    RgGroups groups = {.count = n,
+                       .size = size,
+                       .logprob = rg_reshape(t, logprob, shape),
+                       .log_ratio = rg_reshape(t, rg_sub(t, logprob, reference), shape),
+                       .ranking = draw->ranking + at};
+    if (draw->reward)
+        groups.reward = rg_constant_from_double(t, shape, draw->reward + at);
+    return (RgBatch){.groups = groups};
 }
 
 static RgBatch demonstration_batch(RgTrainer *trainer, const Part *part) {
@@ -435,15 +440,20 @@ static RgBatch demonstration_batch(RgTrainer *trainer, const Part *part) {
 
 /* The part's term of the loss, with its gradient: a loss is a mean over pairs, or over the tokens
  * of demonstrations, so that a part counts by its share of these. */
-static double part_gradient(RgTrainer *trainer, int64_t step, const Part *part, Draw *draw,
-                            PairMeans *means) {
+static double part_gradient(RgTrainer *trainer, int64_t step, const Part *part, RgDraw *draw,
+                            BatchMeans *means) {
     const RgAlgorithm *a = trainer->algorithm;
     RgBatch batch;
     double share;
+    double n = (double)trainer->training.batch;
     if (draw->preferred) {
         batch = pair_batch(trainer, step, part, draw);
         add_pair_means(trainer, &batch, means);
-        share = (double)batch.pairs / (double)trainer->training.batch;
+        share = (double)batch.pairs / n;
+    } else if (draw->ranking) {
+        batch = group_batch(trainer, part, draw);
+        add_group_means(&batch.groups, n, means);
+        share = (double)batch.groups.count / n;
     } else {
         batch = demonstration_batch(trainer, part);
         double tokens = (double)rg_sequences_response_tokens(draw->sequences);
@@ -457,28 +467,29 @@ static double part_gradient(RgTrainer *trainer, int64_t step, const Part *part, 
 }
 
 double rg_trainer_gradient(RgTrainer *trainer, int64_t step) {
-    bool pairs = trainer->algorithm->preferences != RG_FROM_NOWHERE;
-    Draw draw = pairs ? draw_pairs(trainer, step) : draw_demonstrations(trainer, step);
+    RgDraw draw = rg_draw(trainer, step);
     trainer->meter.trained_tokens += rg_policy_count_tokens(trainer->policy, draw.sequences);
-    if (pairs)
+    if (draw.preferred)
         ask_reference(trainer, &draw);
 
     int64_t n = trainer->training.batch, most = trainer->training.micro_batch;
     if (most == 0 || most > n)
         most = n;
-    PairMeans means = {0};
+    BatchMeans means = {0};
     double loss = 0;
     RgTapeMark drawn = rg_tape_mark(trainer->tape);
     for (int64_t first = 0; first < n; first += most) {
         int64_t last = first + most < n ? first + most : n;
-        Part part = part_of(trainer, draw.sequences, first, last, pairs ? 2 : 1);
+        Part part = part_of(trainer, &draw, first, last);
         loss += part_gradient(trainer, step, &part, &draw, &means);
         rg_tape_rewind(trainer->tape, drawn);
     }
-    if (pairs)
+    if (draw.preferred)
         note_pair_means(trainer, &means);
+    if (draw.ranking)
+        note_group_means(trainer, &means, draw.reward != NULL);
     rg_tape_reset(trainer->tape);
-    rg_sequences_destroy(draw.sequences);
+    rg_draw_release(&draw);
     return loss;
 }
 
@@ -519,6 +530,15 @@ static void note_failed_episodes(RgTrainer *trainer) {
         rg_trainer_notice(trainer, rg_trainer_failure(trainer));
 }
 
+/* The policy becomes the reference of the steps that follow. */
+static void move_reference(RgTrainer *trainer) {
+    int64_t steps = trainer->algorithm->reference_steps(trainer->options);
+    const RgParameters *from = trainer->policy->parameters;
+    if ((trainer->step + 1) % steps == 0)
+        memcpy(trainer->moving_reference->parameters->value, from->value,
+               (size_t)from->count * sizeof *from->value);
+}
+
 bool rg_trainer_step(RgTrainer *trainer) {
     const RgAlgorithm *a = trainer->algorithm;
     trainer->metric_count = 0;
@@ -534,6 +554,8 @@ bool rg_trainer_step(RgTrainer *trainer) {
     else if (a->loss)
         going = loss_step(trainer);
     rg_policy_drop(trainer->policy, NULL);
+    if (trainer->moving_reference)
+        move_reference(trainer);
     note_failed_episodes(trainer);
     trainer->step++;
     trainer->meter.seconds += seconds_spent(trainer) - start;

@@ -37,6 +37,7 @@ struct RgTrainer {
     RgTrainingOptions training;
     RgPolicy *policy;
     RgPolicy *reference;
+    RgPolicy *moving_reference; /* that, where the method moves it; else NULL */
     const RgCourse *course;
     RgOptimizer *optimizer;
     RgTape *tape;

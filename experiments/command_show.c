@@ -135,10 +135,25 @@ static const char *source_name(RgSource source) {
         return "the policy";
     case RG_FROM_JUDGE:
         return "the judge";
+    case RG_FROM_REFERENCE:
+        return "the reference";
+    case RG_FROM_MIXTURE:
+        return "the geometric mixture of policy and reference";
+    case RG_FROM_OTHERS:
+        return "other prompts";
     case RG_FROM_NOWHERE:
         break;
     }
     return "none";
+}
+
+static void show_sources(const RgAlgorithm *a) {
+    printf("responses: %s\n", source_name(a->responses));
+    if (a->opponents != RG_FROM_NOWHERE)
+        printf("opponents: %s\n", source_name(a->opponents));
+    printf("preferences: %s\n", source_name(a->preferences));
+    if (a->calibration != RG_FROM_NOWHERE)
+        printf("calibration: %s\n", source_name(a->calibration));
 }
 
 static void show_entry(const Entry *entry) {
@@ -146,8 +161,7 @@ static void show_entry(const Entry *entry) {
     if (entry->reference)
         printf("source: %s\n", entry->reference);
     if (entry->algorithm)
-        printf("responses: %s\npreferences: %s\n", source_name(entry->algorithm->responses),
-               source_name(entry->algorithm->preferences));
+        show_sources(entry->algorithm);
     if (entry->part_options || entry->options)
         printf("\noptions\n");
     if (entry->part_options)

@@ -189,6 +189,12 @@ static bool seen_before(const RgExperiment *experiment, int64_t trial) {
     return false;
 }
 
+/* Whether J is an expectation over what the algorithm draws: pairs of one source. */
+static bool has_objective(const RgAlgorithm *a) {
+    return a->loss && a->beta && rg_algorithm_takes_pairs(a) && a->opponents == RG_FROM_NOWHERE &&
+           !a->calibration_competes;
+}
+
 /* All rows of an algorithm with a loss. */
 static RgStatus loss_rows(const RgStage *stage, const RgTrialPlan *plan, RgTape *tape,
                           int64_t samples, double deviation,
@@ -228,7 +234,7 @@ RgStatus rg_gradient_rows(const RgExperiment *experiment, int64_t samples, doubl
         const RgAlgorithm *a = plan->algorithm;
         bool bilevel = a == &rg_algorithm_parl;
         bool first_seed = plan->seed == experiment->trials[0].seed;
-        if (bilevel ? !first_seed : !a->loss || !a->beta || seen_before(experiment, i))
+        if (bilevel ? !first_seed : !has_objective(a) || seen_before(experiment, i))
             continue;
         bool bandit = strcmp(plan->environment.type, rg_environment_bandit.name) == 0;
         status = rg_stage_set(&stage, plan, error);

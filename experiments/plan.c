@@ -88,11 +88,32 @@ static int64_t longest_response(const RgSequences *s) {
     return longest;
 }
 
+static bool takes_demonstrations(const RgAlgorithm *a) {
+    return !a->group_size && !rg_algorithm_takes_pairs(a);
+}
+
+/* Those that a loss goes back through. */
+static int64_t responses_per_prompt(const RgTrialPlan *plan) {
+    const RgAlgorithm *a = plan->algorithm;
+    if (a->group_size)
+        return a->group_size(plan->algorithm_options);
+    return (rg_algorithm_takes_pairs(a) ? 2 : 1) + (a->calibration == RG_FROM_REFERENCE);
+}
+
+/* Those that are sampled, by the policy or the reference. */
+static int64_t sampled_per_prompt(const RgTrialPlan *plan) {
+    const RgAlgorithm *a = plan->algorithm;
+    int64_t opponent = a->opponents != RG_FROM_NOWHERE;
+    if (a->responses == RG_FROM_POLICY)
+        return responses_per_prompt(plan);
+    return opponent + (a->calibration == RG_FROM_REFERENCE);
+}
+
 /* The longest sequences of a step: demonstrations that are there already are looked at, all else is
  * a prompt and a response of the limit. */
 static RgPassLoad longest_load(const RgTrialPlan *plan, const RgCourse *course) {
-    bool pairs = plan->algorithm->preferences != RG_FROM_NOWHERE;
-    RgPassLoad load = {.copies = pairs ? 2 : 1,
+    bool pairs = !takes_demonstrations(plan->algorithm);
+    RgPassLoad load = {.copies = responses_per_prompt(plan),
                        .prompt_length = longest_prompt(course->prompts),
                        .response_length = course->response_limit};
     if (!pairs && course->demonstrations) {
@@ -126,7 +147,7 @@ static void plan_values(const RgTrialPlan *plan, const RgTransformerPlan *model,
     scored.copies = 1;
     cost->values = rg_transformer_values_cost(model, &scored).peak; /* in evaluation */
     double reference = rg_transformer_values_cost(model, &own).peak;
-    if (plan->algorithm->preferences != RG_FROM_NOWHERE && reference > cost->values)
+    if (!takes_demonstrations(plan->algorithm) && reference > cost->values)
         cost->values = reference;
 }
 
@@ -136,8 +157,9 @@ static void plan_temporaries(const RgTrialPlan *plan, const RgTransformerPlan *m
     RgPassLoad sampled = of_prompts(load, EVALUATED_AT_ONCE);
     sampled.copies = 1;
     take_temporary(cost, rg_transformer_sampling_bytes(model, &sampled), "sampling in evaluation");
-    if (plan->algorithm->responses == RG_FROM_POLICY) {
+    if (sampled_per_prompt(plan) > 0) {
         RgPassLoad own = of_prompts(load, plan->training.batch);
+        own.copies = sampled_per_prompt(plan);
         take_temporary(cost, rg_transformer_sampling_bytes(model, &own), "sampling for training");
     }
     if (plan->adapter.rank > 0)
@@ -148,7 +170,7 @@ static void plan_temporaries(const RgTrialPlan *plan, const RgTransformerPlan *m
 static RgPassCost pass_cost(const RgAlgorithm *a, const RgTransformerPlan *model, RgPassLoad load,
                             int64_t examples) {
     RgPassLoad part = of_prompts(load, examples);
-    if (a->preferences == RG_FROM_NOWHERE)
+    if (takes_demonstrations(a))
         return rg_transformer_likelihood_cost(model, &part);
     return rg_transformer_training_cost(model, &part);
 }
@@ -168,13 +190,20 @@ static void plan_step(const RgTrialPlan *plan, const RgTransformerPlan *model, R
     cost->policy_flops = (double)(batch / part) * pass.flops;
     if (rest > 0)
         cost->policy_flops += pass_cost(a, model, load, rest).flops;
-    if (a->preferences != RG_FROM_NOWHERE) {
+    if (a->calibration == RG_FROM_OTHERS) { /* another response, which is asked about alone */
+        RgPassLoad others = all;
+        others.copies = 1;
+        cost->policy_flops += rg_transformer_values_cost(model, &others).flops;
+        all.copies++;
+    }
+    if (!takes_demonstrations(a) && !a->reference_free) {
         RgTransformerPlan reference = *model;
         reference.adapter = (RgAdapter){0};
         cost->reference_flops = rg_transformer_values_cost(&reference, &all).flops;
     }
-    if (a->responses == RG_FROM_POLICY) {
+    if (sampled_per_prompt(plan) > 0) {
         double share = a->mixture ? a->mixture(plan->algorithm_options) : 1;
+        all.copies = sampled_per_prompt(plan);
         cost->sampling_flops = share * rg_transformer_sampling_flops(model, &all);
     }
 }

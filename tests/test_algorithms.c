@@ -1,6 +1,7 @@
 /* The algorithms in the program's precision: limits that must hold to the bit, what each draws on,
  * that all of them learn, and that a checkpoint holds all there is. */
 #include "algorithms/parl.h"
+#include "core/policy/enumerated.h"
 #include "core/tensor/blas.h"
 #include "race.h"
 
@@ -16,6 +17,15 @@ static uint64_t bits_after(const char *algorithm, const char *options, int steps
     uint64_t bits = rg_parameters_hash(race.policy->parameters);
     race_end(&race);
     return bits;
+}
+
+static double expected_reward(Race *race) {
+    RgEvaluation *evaluation = rg_evaluation_create();
+    rg_environment_evaluate(race->environment, race->policy, race->reference, 0.1,
+                            rg_random_root(1), evaluation);
+    double reward = rg_evaluation_find(evaluation, "reward");
+    rg_evaluation_destroy(evaluation);
+    return reward;
 }
 
 Test(sail, dp_at_mixture_zero_is_dpo_bit_for_bit) {
@@ -37,6 +47,128 @@ Test(sail, pr_at_mixture_zero_is_dpo_bit_for_bit) {
 Test(sail, pr_at_mixture_one_without_exploration_is_online_dpo_bit_for_bit) {
     cr_assert_eq(bits_after("sail-pr", "mixture=1 exploration=0", 20),
                  bits_after("online-dpo", "", 20));
+}
+
+Test(sail, revkl_without_its_penalty_is_pr_bit_for_bit) {
+    cr_assert_eq(bits_after("sail-revkl", "reverse_kl=0", 20), bits_after("sail-pr", "", 20));
+    cr_assert_neq(bits_after("sail-revkl", "", 20), bits_after("sail-pr", "", 20));
+}
+
+Test(family, limits_are_reached_bit_for_bit) {
+    uint64_t dpo = bits_after("dpo", "", 20), online = bits_after("online-dpo", "", 20);
+    cr_assert_eq(bits_after("cdpo", "label_smoothing=0", 20), dpo);
+    cr_assert_eq(bits_after("rdpo", "label_noise=0", 20), dpo);
+    cr_assert_eq(bits_after("vpo", "exploration=0", 20), online);
+    cr_assert_neq(bits_after("vpo", "exploration=0.1", 20), online);
+    cr_assert_eq(bits_after("ipo", "logprob=mean", 20), bits_after("ipo", "", 20)); /* of 1 token */
+}
+
+/* The closed form of a table against what is drawn, its divergence against the bound. */
+Test(family, best_of_n_is_drawn_as_often_as_its_closed_form_says) {
+    enum { DRAWS = 40000, N = 4, RESPONSES = 5 };
+    Race race = race_begin("best-of-n", "n=4", bandit, 0.5, 16);
+    double table[3 * RESPONSES], plain[3 * RESPONSES], count[RESPONSES] = {0}, kl = 0;
+    cr_assert_eq(race.policy->best_of.count, N);
+    rg_policy_table(race.policy, table);
+    race.policy->best_of.count = 0;
+    rg_policy_table(race.policy, plain);
+    race.policy->best_of.count = N;
+
+    RgSequences *prompt = rg_sequences_create(), *out = rg_sequences_create();
+    int32_t context = 1;
+    rg_sequences_append(prompt, &context, 1, NULL, 0);
+    RgSampling sampling = {.temperature = 1, .top_p = 1, .response_limit = 1, .end_token = -1};
+    double *logprob = rg_allocate(DRAWS * sizeof *logprob);
+    rg_policy_sample(race.policy, prompt, DRAWS, &sampling, rg_random_root(9), out, logprob);
+    for (int64_t i = 0; i < DRAWS; i++) {
+        int32_t r = *rg_sequence_response(out, i);
+        count[r] += 1.0 / DRAWS;
+        cr_assert_float_eq(logprob[i], plain[RESPONSES + r] + log(N) - 0.75, 1e-5);
+    }
+    for (int r = 0; r < RESPONSES; r++) {
+        double p = exp(table[RESPONSES + r]);
+        cr_expect_lt(fabs(count[r] - p), 4 * sqrt(p * (1 - p) / DRAWS) + 1e-9);
+        kl += p * (table[RESPONSES + r] - plain[RESPONSES + r]);
+    }
+    cr_expect(kl > 0.2 && kl <= log(N) - 0.75, "%g", kl);
+    free(logprob);
+    rg_sequences_destroy(prompt);
+    rg_sequences_destroy(out);
+    race_end(&race);
+}
+
+/* Rankings of two are the judge's labels, on the same responses. */
+Test(family, listwise_of_pairs_is_online_dpo) {
+    Race pairs = race_begin("online-dpo", "", bandit, 0.5, 16);
+    Race lists = race_begin("listwise", "group_size=2", bandit, 0.5, 16);
+    for (int s = 0; s < 5; s++) {
+        rg_parameters_zero_gradient(pairs.policy->parameters);
+        rg_parameters_zero_gradient(lists.policy->parameters);
+        rg_trainer_gradient(pairs.trainer, s);
+        rg_trainer_gradient(lists.trainer, s);
+        pairs.trainer->metric_count = lists.trainer->metric_count = 0;
+        for (int64_t i = 0; i < pairs.policy->parameters->count; i++)
+            cr_assert_float_eq(pairs.policy->parameters->gradient[i],
+                               lists.policy->parameters->gradient[i], 1e-6);
+    }
+    race_end(&pairs);
+    race_end(&lists);
+}
+
+/* Iterations of self-play: the policy takes the reference's place, where the race's own stays. */
+Test(family, spin_moves_its_reference_and_no_other) {
+    Race race = race_begin("spin", "reference_steps=3", bandit, 0, 16);
+    uint64_t original = rg_parameters_hash(race.reference->parameters);
+    const RgParameters *own = race.trainer->reference->parameters;
+    for (int s = 1; s <= 7; s++) {
+        uint64_t before = rg_parameters_hash(own);
+        cr_assert(rg_trainer_step(race.trainer));
+        uint64_t now = rg_parameters_hash(own);
+        cr_assert_eq(now, s % 3 == 0 ? rg_parameters_hash(race.policy->parameters) : before);
+    }
+    cr_assert_eq(rg_parameters_hash(race.reference->parameters), original);
+    cr_assert_neq(rg_parameters_hash(own), original);
+    race_end(&race);
+    cr_assert_neq(bits_after("spin", "reference_steps=3", 7), bits_after("spin", "", 7));
+}
+
+/* The judge is asked of three responses, and the pair that is learnt from are its best and worst.
+ */
+Test(family, selm_learns_from_the_best_and_the_worst_of_three) {
+    Race race =
+        race_begin("selm", "beta=1 exploration=0", "contexts=1 responses=5 pairs=40", 0.1, 32);
+    rg_trainer_gradient(race.trainer, 0);
+    cr_assert_eq(race.trainer->meter.judge_queries, 3 * 32);
+    cr_assert_eq(race.trainer->meter.generated_tokens, 32); /* one of the reference for each */
+    double margins = NAN;
+    for (int i = 0; i < race.trainer->metric_count; i++)
+        if (strcmp(race.trainer->metrics[i].name, "rewards/margins") == 0)
+            margins = race.trainer->metrics[i].value;
+    cr_assert(isfinite(margins));
+    race.trainer->metric_count = 0;
+    double before = expected_reward(&race);
+    for (int s = 0; s < 60; s++)
+        cr_assert(rg_trainer_step(race.trainer));
+    cr_assert_gt(expected_reward(&race), before + 0.2);
+    race_end(&race);
+}
+
+Test(family, a_mixture_needs_a_policy_that_has_one) {
+    Race race = race_begin("dpo", "", bandit, 0, 16);
+    RgPolicyType plain = *race.policy->type;
+    RgError error = {0};
+    RgTrainer *trainer = NULL;
+    plain.mixes = false;
+    race.policy->type = &plain;
+    const RgAlgorithm *nash = rg_algorithm_find("nash-md");
+    char options[64] __attribute__((aligned(16))) = {0};
+    cr_assert_eq(rg_trainer_create(nash, options, &race.trainer->training, race.policy,
+                                   race.reference, &race.environment->course,
+                                   &(RgOptimizerOptions){.type = RG_SGD}, 0, rg_random_root(1),
+                                   &trainer, &error),
+                 RG_E_USAGE);
+    cr_assert(strstr(error.text, "nash-md samples from the geometric mixture"), "%s", error.text);
+    race_end(&race);
 }
 
 Test(sail, score_term_none_is_exploration_zero) {
@@ -125,15 +257,6 @@ Test(algorithms, repeat_to_the_bit_with_any_number_of_threads) {
     }
 }
 
-static double expected_reward(Race *race) {
-    RgEvaluation *evaluation = rg_evaluation_create();
-    rg_environment_evaluate(race->environment, race->policy, race->reference, 0.1,
-                            rg_random_root(1), evaluation);
-    double reward = rg_evaluation_find(evaluation, "reward");
-    rg_evaluation_destroy(evaluation);
-    return reward;
-}
-
 Test(algorithms, all_that_learn_from_preferences_raise_the_reward) {
     for (int i = 0; rg_algorithms[i]; i++) {
         if (rg_algorithms[i]->preferences == RG_FROM_NOWHERE)
@@ -167,7 +290,8 @@ Test(algorithms, a_checkpoint_holds_all_there_is) {
     const char path[] = "/tmp/regatta-test-algorithms.safetensors";
     for (int i = 0; rg_algorithms[i]; i++) {
         const char *name = rg_algorithms[i]->name;
-        Race race = race_begin(name, "", bandit, 0, 16);
+        const char *options = rg_algorithms[i]->reference_steps ? "reference_steps=3" : "";
+        Race race = race_begin(name, options, bandit, 0, 16);
         RgCheckpoint *checkpoint = rg_checkpoint_create();
         rg_trainer_checkpoint(race.trainer, checkpoint);
         for (int s = 0; s < 5; s++)
@@ -179,7 +303,7 @@ Test(algorithms, a_checkpoint_holds_all_there_is) {
         rg_checkpoint_destroy(checkpoint);
         race_end(&race);
 
-        race = race_begin(name, "", bandit, 0, 16);
+        race = race_begin(name, options, bandit, 0, 16);
         checkpoint = rg_checkpoint_create();
         rg_trainer_checkpoint(race.trainer, checkpoint);
         cr_assert(rg_checkpoint_load(checkpoint, path, name, &error) == RG_OK, "%s", error.text);

@@ -242,6 +242,34 @@ Test(transformer_sampling, a_sequence_does_not_depend_on_its_neighbours) {
     rg_policy_destroy(policy);
 }
 
+/* All of the partner is the partner, and a mixture with oneself is oneself. (What lies between is
+ * held against enumeration in double_losses.c.) */
+Test(transformer_sampling, a_partner_is_mixed_in_token_by_token) {
+    enum { COUNT = 40 };
+    RgPolicy *policy = policy_of(0.3), *partner = policy_of(0.3);
+    rg_parameters_fill_normal(partner->parameters, 0, 0.5, rg_random_root(77));
+    RgSequences *prompts = prompts_of(COUNT), *out[4];
+    const RgPolicy *beside[4] = {NULL, policy, partner, NULL};
+    RgPolicy *main_policy[4] = {policy, policy, policy, partner};
+    for (int k = 0; k < 4; k++) {
+        RgSampling sampling = plain;
+        sampling.partner = beside[k];
+        sampling.partner_share = k == 1 ? 0.5 : 1;
+        out[k] = rg_sequences_create();
+        rg_policy_sample(main_policy[k], prompts, 1, &sampling, rg_random_root(5), out[k], NULL);
+    }
+    cr_assert_neq(rg_sequences_hash(out[0]), rg_sequences_hash(out[2]));
+    for (int64_t i = 0; i < COUNT; i++) {
+        assert_same_sequence(out[0], i, out[1], i);
+        assert_same_sequence(out[2], i, out[3], i);
+    }
+    for (int k = 0; k < 4; k++)
+        rg_sequences_destroy(out[k]);
+    rg_sequences_destroy(prompts);
+    rg_policy_destroy(partner);
+    rg_policy_destroy(policy);
+}
+
 /* Logits after the first response token of each of `count` prompts, all read in two steps. */
 static RgReal *decoded_logits(const RgPolicy *policy, const RgSequences *prompts, int64_t count) {
     enum { WIDTH = 64 };

@@ -3,6 +3,7 @@
  * in envs/bandit.c. */
 #include "core/policy/enumerated.h"
 
+#include "core/policy/course.h"
 #include "core/policy/token_draw.h"
 #include "core/tensor/blas.h"
 
@@ -200,6 +201,33 @@ static void log_normalise(double *logits, int64_t count) {
         logits[r] -= most + log(sum);
 }
 
+/* What best of n makes of the probabilities: the responses of one reward have F(≤)ⁿ − F(<)ⁿ among
+ * them, in proportion to what they had. */
+static void take_best(const State *s, const RgBestOf *best_of, double *table) {
+    int64_t cells = s->contexts * s->responses;
+    double n = (double)best_of->count;
+    double *reward = rg_allocate((size_t)cells * sizeof *reward);
+    double *plain = rg_allocate((size_t)cells * sizeof *plain);
+    RgSequences *all = rg_sequences_create();
+    for (int32_t c = 0; c < s->contexts; c++)
+        for (int32_t r = 0; r < s->responses; r++)
+            rg_sequences_append(all, &c, 1, &r, 1);
+    best_of->course->judge(best_of->course->environment, all, reward);
+    memcpy(plain, table, (size_t)cells * sizeof *plain);
+    for (int64_t i = 0; i < cells; i++) {
+        int64_t row = i / s->responses * s->responses;
+        double below = 0, equal = 0;
+        for (int64_t j = row; j < row + s->responses; j++) {
+            below += reward[j] < reward[i] ? exp(plain[j]) : 0;
+            equal += reward[j] == reward[i] ? exp(plain[j]) : 0;
+        }
+        table[i] = plain[i] + log((pow(below + equal, n) - pow(below, n)) / equal);
+    }
+    rg_sequences_destroy(all);
+    free(plain);
+    free(reward);
+}
+
 void rg_policy_table(const RgPolicy *policy, double *table) {
     const State *s = policy->state;
     RG_ASSERT(policy->type->logits != NULL);
@@ -208,6 +236,8 @@ void rg_policy_table(const RgPolicy *policy, double *table) {
             table[c * s->responses + r] = response_logit(policy, c, r);
         log_normalise(table + c * s->responses, s->responses);
     }
+    if (policy->best_of.count > 1)
+        take_best(s, &policy->best_of, table);
 }
 
 /* ---- sampling ---- */
@@ -223,22 +253,32 @@ static int32_t draw_response(const RgReal *logits, int64_t count, RgTokenDraw *d
     return rg_token_draw(draw, logits, uniform, logprob);
 }
 
+static void response_logits(const RgPolicy *policy, int64_t context, RgReal *logits) {
+    for (int64_t r = 0; r < rg_policy_responses(policy); r++)
+        logits[r] = (RgReal)response_logit(policy, context, r);
+}
+
 static double sample(RgPolicy *policy, const RgSequences *prompts, const RgSampling *sampling,
                      RgRandom random, int32_t *tokens, int64_t *length, double *logprob) {
     const State *s = policy->state;
     RgReal *logits = rg_allocate((size_t)s->responses * sizeof *logits);
     RgTokenDraw *draw = rg_token_draw_create(sampling, s->responses);
+    RgReal *partner = rg_allocate((size_t)s->responses * sizeof *partner);
     for (int64_t i = 0; i < prompts->count; i++) {
         RG_ASSERT(prompts->prompt_length[i] == 1);
         int32_t context = *rg_sequence_prompt(prompts, i);
-        for (int64_t r = 0; r < s->responses; r++)
-            logits[r] = (RgReal)response_logit(policy, context, r);
+        response_logits(policy, context, logits);
+        if (sampling->partner) {
+            response_logits(sampling->partner, context, partner);
+            rg_sampling_mix(sampling, partner, s->responses, logits);
+        }
         double uniform = rg_random_uniform(rg_random_at(random, (uint64_t)i), 0);
         tokens[i * sampling->response_limit] =
             draw_response(logits, s->responses, draw, uniform, &logprob[i]);
         length[i] = 1;
     }
     rg_token_draw_destroy(draw);
+    free(partner);
     free(logits);
     double per_response = 2 * (double)s->feature_count + 3; /* dot product; exp, sum, compare */
     return (double)(prompts->count * s->responses) * per_response;
@@ -333,6 +373,7 @@ const RgPolicyType rg_policy_tabular = {
     .features = tabular_features,
     .feature_count = feature_count,
     .sample = sample,
+    .mixes = true,
     .logits = tabular_logits,
     .context_limit = context_limit,
     .vocabulary = vocabulary,
@@ -352,6 +393,7 @@ const RgPolicyType rg_policy_log_linear = {
     .features = log_linear_features,
     .feature_count = feature_count,
     .sample = sample,
+    .mixes = true,
     .logits = log_linear_logits,
     .context_limit = context_limit,
     .vocabulary = vocabulary,

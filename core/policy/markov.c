@@ -138,20 +138,39 @@ static int64_t feature_count(const RgPolicy *policy) {
 
 /* ---- sampling ---- */
 
+/* Of a thread. */
+typedef struct Room {
+    const RgSampling *sampling;
+    RgTokenDraw *draw;
+    RgReal *logits; /* [actions] */
+} Room;
+
 static void *begin(const RgPolicy *policy, const RgSampling *sampling) {
-    return rg_token_draw_create(sampling, ((const State *)policy->state)->actions);
+    int64_t actions = ((const State *)policy->state)->actions;
+    Room *room = rg_allocate(sizeof *room);
+    *room = (Room){sampling, rg_token_draw_create(sampling, actions),
+                   rg_allocate((size_t)actions * sizeof(RgReal))};
+    return room;
 }
 
-static void end(void *room) {
-    rg_token_draw_destroy(room);
+static void end(void *context) {
+    Room *room = context;
+    rg_token_draw_destroy(room->draw);
+    free(room->logits);
+    free(room);
 }
 
-static double act(const RgPolicy *policy, void *room, const int32_t *observation, RgRandom random,
-                  int32_t *action) {
+static double act(const RgPolicy *policy, void *context, const int32_t *observation,
+                  RgRandom random, int32_t *action) {
     const State *s = policy->state;
+    const Room *room = context;
+    const RgPolicy *partner = room->sampling->partner;
+    int64_t row = *observation * s->actions;
     double chosen = 0;
-    *action = rg_token_draw(room, policy->parameters->value + *observation * s->actions,
-                            rg_random_uniform(random, 0), &chosen);
+    memcpy(room->logits, policy->parameters->value + row, (size_t)s->actions * sizeof(RgReal));
+    if (partner)
+        rg_sampling_mix(room->sampling, partner->parameters->value + row, s->actions, room->logits);
+    *action = rg_token_draw(room->draw, room->logits, rg_random_uniform(random, 0), &chosen);
     return chosen;
 }
 
@@ -210,6 +229,7 @@ const RgPolicyType rg_policy_markov = {
     .features = features,
     .feature_count = feature_count,
     .sample = sample,
+    .mixes = true,
     .words_per_token = words_per_token,
     .describe = describe,
     .restore = restore,

@@ -2,6 +2,7 @@
  * elsewhere; files of weights are in policy_file.c. */
 #include "core/policy/policy.h"
 
+#include "core/policy/course.h"
 #include "core/tensor/parallel.h"
 #include "core/tensor/profile.h"
 
@@ -190,9 +191,9 @@ RgDigest rg_policy_digest(const RgPolicy *policy) {
 
 /* ---- sampling ---- */
 
-void rg_policy_sample(RgPolicy *policy, const RgSequences *prompts, int64_t copies,
-                      const RgSampling *sampling, RgRandom random, RgSequences *out,
-                      double *logprob) {
+static void sample_each(RgPolicy *policy, const RgSequences *prompts, int64_t copies,
+                        const RgSampling *sampling, RgRandom random, RgSequences *out,
+                        double *logprob) {
     RG_ASSERT(copies > 0 && sampling->response_limit > 0 && out != prompts);
     int64_t n = prompts->count * copies, limit = sampling->response_limit;
     RgSequences *repeated = rg_sequences_create();
@@ -218,6 +219,42 @@ void rg_policy_sample(RgPolicy *policy, const RgSequences *prompts, int64_t copi
     free(length);
     free(tokens);
     rg_sequences_destroy(repeated);
+}
+
+/* Of each run of `count` candidates the one with the largest reward; the first of equals. */
+static void keep_best(const RgBestOf *best_of, const RgSequences *candidates,
+                      const double *candidate_logprob, RgSequences *out, double *logprob) {
+    const RgCourse *course = best_of->course;
+    int64_t n = best_of->count;
+    double *reward = rg_allocate((size_t)(candidates->count + 1) * sizeof *reward);
+    course->judge(course->environment, candidates, reward);
+    rg_sequences_clear(out);
+    for (int64_t first = 0; first < candidates->count; first += n) {
+        int64_t best = first;
+        for (int64_t i = first + 1; i < first + n; i++)
+            best = reward[i] > reward[best] ? i : best;
+        rg_sequences_append_from(out, candidates, best, false);
+        if (logprob)
+            logprob[first / n] =
+                candidate_logprob[best] + log((double)n) - (double)(n - 1) / (double)n;
+    }
+    free(reward);
+}
+
+void rg_policy_sample(RgPolicy *policy, const RgSequences *prompts, int64_t copies,
+                      const RgSampling *sampling, RgRandom random, RgSequences *out,
+                      double *logprob) {
+    int64_t n = policy->best_of.count;
+    if (n <= 1) {
+        sample_each(policy, prompts, copies, sampling, random, out, logprob);
+        return;
+    }
+    RgSequences *candidates = rg_sequences_create();
+    double *own = rg_allocate((size_t)(prompts->count * copies * n + 1) * sizeof *own);
+    sample_each(policy, prompts, copies * n, sampling, random, candidates, own);
+    keep_best(&policy->best_of, candidates, own, out, logprob);
+    free(own);
+    rg_sequences_destroy(candidates);
 }
 
 /* ---- life ---- */

@@ -38,7 +38,19 @@ typedef struct RgSampling {
     int64_t response_limit; /* most tokens of a response */
     int32_t end_token;      /* ends a response and is its last token; −1 for none */
     RgStopTokens stop;      /* so do these */
+    /* Sample from the geometric mixture π^(1−c)·partner^c, token by token: `partner` is of the same
+     * kind and shape, and outlives the call; c = partner_share. NULL: from the policy alone. */
+    const struct RgPolicy *partner;
+    double partner_share;
 } RgSampling;
+
+/* A row of logits, [n], becomes that of the mixture with the partner's. */
+static inline void rg_sampling_mix(const RgSampling *sampling, const RgReal *partner, int64_t n,
+                                   RgReal *logits) {
+    RgReal share = (RgReal)sampling->partner_share;
+    for (int64_t i = 0; i < n; i++)
+        logits[i] += share * (partner[i] - logits[i]);
+}
 
 static inline bool rg_sampling_ends(const RgSampling *sampling, int32_t token) {
     bool ends = token == sampling->end_token;
@@ -116,8 +128,16 @@ typedef struct RgPolicyType {
     void (*merge)(const RgPolicy *policy, RgParameters *weights);
     bool takes_precision; /* its log-probabilities are matrix products, which can be in bf16 */
     bool takes_storage;   /* its passes take matrices that are stored in bf16 */
+    bool mixes;           /* `sample` can have a partner */
     bool keeps_values;    /* a pair's log-probabilities cost more than looking them up on disk */
 } RgPolicyType;
+
+/* Best of n: in place of one response, n are drawn, and the judge takes the best (Stiennon et al.
+ * 2020, arXiv:2009.01325). */
+typedef struct RgBestOf {
+    int64_t count;                 /* n; 0 or 1: one is drawn, and is it */
+    const struct RgCourse *course; /* whose judge; borrowed */
+} RgBestOf;
 
 struct RgPolicy {
     const RgPolicyType *type;
@@ -133,6 +153,7 @@ struct RgPolicy {
     RgRandom drop;            /* … this stream, of which each pass takes the next child */
     int64_t drop_pass;
     RgPrecision precision; /* of the products of training; a clone has the same */
+    RgBestOf best_of;      /* of sampling alone; a clone has none */
 };
 
 /* Policy of the named kind, with options drawn from `settings` under `path`. On error NULL is left
@@ -237,7 +258,11 @@ int64_t rg_policy_feature_count(const RgPolicy *policy);
  * sequences, the copies of a prompt next to each other. The numbers of sequence i depend on
  * (random, i) alone, not on its neighbours in the batch. With `logprob` [prompts->count · copies]
  * not NULL, each response's log-probability under the policy (at temperature 1, no token left out)
- * comes for free. */
+ * comes for free.
+ *
+ * Of a policy with `best_of`, the log-probability of the best response is raised by log n −
+ * (n−1)/n: what its divergence from the policy is where no two responses are as good as each other,
+ * and at most otherwise (Beirami et al. 2024, arXiv:2401.01879). */
 void rg_policy_sample(RgPolicy *policy, const RgSequences *prompts, int64_t copies,
                       const RgSampling *sampling, RgRandom random, RgSequences *out,
                       double *logprob);

@@ -662,6 +662,7 @@ const RgPolicyType rg_policy_transformer = {
     .features = transformer_features,
     .feature_count = feature_count,
     .sample = rg_transformer_sample,
+    .mixes = true,
     .context_limit = context_limit,
     .vocabulary = vocabulary,
     .describe = describe,

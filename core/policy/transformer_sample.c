@@ -36,15 +36,25 @@ typedef struct Slot {
     bool started; /* has a token that is to be read */
 } Slot;
 
-typedef struct Sampler {
+/* A model that is read, and where its states are. */
+typedef struct Reader {
     RgTransformerDecoder *decoder;
+    RgReal *hidden;       /* of the wanted rows of a step */
+    RgReal *prompt_state; /* [prompt_count, width], hidden state of each prompt's last token */
+    RgReal *draw_state;   /* [slot_count, width], from what the slots draw */
+    RgReal *logits;       /* [slot_count, stride] */
+} Reader;
+
+typedef struct Sampler {
+    Reader reader[2]; /* the policy, and the partner where there is one */
+    int readers;
     const RgSequences *prompts;
     const RgSampling *sampling;
     RgRandom random;
     int32_t *tokens;
     int64_t *length;
     double *logprob;
-    int64_t width, context;
+    int64_t width, context, vocabulary;
 
     Prompt *prompt; /* [prompt_count] */
     Slot *slot;     /* [slot_count] */
@@ -54,12 +64,8 @@ typedef struct Sampler {
 
     RgDecoderRow *rows;
     int64_t row_count;
-    RgReal *hidden;       /* of the wanted rows of a step */
-    RgReal *prompt_state; /* [prompt_count, width], hidden state of each prompt's last token */
-    int64_t *drawing;     /* [slot_count], slots that draw in this step */
-    RgReal *draw_state;   /* [slot_count, width], from what they draw */
-    RgReal *logits;       /* [slot_count, stride] */
-    RgTokenDraw **draw;   /* [threads] */
+    int64_t *drawing;   /* [slot_count], slots that draw in this step */
+    RgTokenDraw **draw; /* [threads] */
 } Sampler;
 
 /* Most tokens that the response to prompt i may get. */
@@ -145,19 +151,19 @@ static void add_prompt_rows(Sampler *s) {
 
 /* Which slots draw, and from which hidden states: those whose token was read in this step, and the
  * newcomers whose prompt has been read, in this step or before. */
-static int64_t collect_states(Sampler *s) {
-    size_t bytes = sizeof *s->hidden * (size_t)s->width;
+static int64_t collect_states(Sampler *s, Reader *reader) {
+    size_t bytes = sizeof *reader->hidden * (size_t)s->width;
     int64_t wanted = 0, drawing = 0;
     for (int64_t r = 0; r < s->row_count; r++) {
         const RgDecoderRow *row = &s->rows[r];
         if (!row->wanted)
             continue;
-        const RgReal *state = s->hidden + wanted++ * s->width;
+        const RgReal *state = reader->hidden + wanted++ * s->width;
         if (row->slot < 0) {
-            memcpy(s->prompt_state + row->prompt * s->width, state, bytes);
+            memcpy(reader->prompt_state + row->prompt * s->width, state, bytes);
         } else {
             s->drawing[drawing] = row->slot;
-            memcpy(s->draw_state + drawing++ * s->width, state, bytes);
+            memcpy(reader->draw_state + drawing++ * s->width, state, bytes);
         }
     }
     for (int64_t k = 0; k < s->slot_count; k++) {
@@ -165,8 +171,8 @@ static int64_t collect_states(Sampler *s) {
         if (slot->sequence < 0 || slot->started || !s->prompt[slot->prompt].read)
             continue;
         s->drawing[drawing] = k;
-        memcpy(s->draw_state + drawing++ * s->width, s->prompt_state + slot->prompt * s->width,
-               bytes);
+        memcpy(reader->draw_state + drawing++ * s->width,
+               reader->prompt_state + slot->prompt * s->width, bytes);
     }
     return drawing;
 }
@@ -176,9 +182,12 @@ static void draw_token(Sampler *s, int64_t d) {
     Slot *slot = &s->slot[s->drawing[d]];
     int64_t i = slot->sequence, done = s->length[i];
     RgRandom stream = rg_random_at(s->random, (uint64_t)i);
+    int64_t row = d * rg_transformer_decoder_stride(s->reader[0].decoder);
+    RgReal *logits = s->reader[0].logits + row;
     double logprob;
-    int32_t token = rg_token_draw(s->draw[rg_thread_number()],
-                                  s->logits + d * rg_transformer_decoder_stride(s->decoder),
+    if (s->readers == 2)
+        rg_sampling_mix(s->sampling, s->reader[1].logits + row, s->vocabulary, logits);
+    int32_t token = rg_token_draw(s->draw[rg_thread_number()], logits,
                                   rg_random_uniform(stream, (uint64_t)done), &logprob);
     s->logprob[i] += logprob;
     s->tokens[i * s->sampling->response_limit + done] = token;
@@ -198,12 +207,18 @@ static bool step(Sampler *s) {
     s->row_count = 0;
     add_slot_rows(s);
     add_prompt_rows(s);
-    if (s->row_count > 0)
-        rg_transformer_decoder_read(s->decoder, s->rows, s->row_count, s->hidden);
-    int64_t drawing = collect_states(s);
+    int64_t drawing = 0;
+    for (int m = 0; m < s->readers; m++) {
+        Reader *reader = &s->reader[m];
+        if (s->row_count > 0)
+            rg_transformer_decoder_read(reader->decoder, s->rows, s->row_count, reader->hidden);
+        drawing = collect_states(s, reader);
+        if (drawing > 0)
+            rg_transformer_decoder_logits(reader->decoder, reader->draw_state, drawing,
+                                          reader->logits);
+    }
     if (drawing == 0)
         return false;
-    rg_transformer_decoder_logits(s->decoder, s->draw_state, drawing, s->logits);
     RG_FOR_TASKS(drawing, drawing > 1, draw_token(s, task));
     for (int64_t d = 0; d < drawing; d++) {
         Slot *slot = &s->slot[s->drawing[d]];
@@ -244,6 +259,25 @@ RgDecoderRoom rg_transformer_sampling_room(const RgTransformerOptions *o, int64_
                            .rows = slots + PROMPT_ROWS + longest_prompt};
 }
 
+static void reader_create(Sampler *s, const RgPolicy *policy, RgDecoderRoom room) {
+    Reader *reader = &s->reader[s->readers++];
+    size_t width = (size_t)s->width, slots = (size_t)room.slots, prompts = (size_t)room.prompts;
+    reader->decoder = rg_transformer_decoder_create(policy, room);
+    reader->hidden = rg_allocate(sizeof(RgReal) * width * (slots + prompts));
+    reader->prompt_state = rg_allocate(sizeof(RgReal) * width * prompts);
+    reader->draw_state = rg_allocate(sizeof(RgReal) * width * slots);
+    reader->logits = rg_allocate_aligned(sizeof(RgReal) * slots *
+                                         (size_t)rg_transformer_decoder_stride(reader->decoder));
+}
+
+static void reader_release(Reader *reader) {
+    free(reader->logits);
+    free(reader->draw_state);
+    free(reader->prompt_state);
+    free(reader->hidden);
+    rg_transformer_decoder_destroy(reader->decoder);
+}
+
 static void sampler_create(Sampler *s, const RgPolicy *policy) {
     const RgTransformerOptions *o = rg_transformer_options(policy);
     int64_t threads = rg_threads();
@@ -251,38 +285,32 @@ static void sampler_create(Sampler *s, const RgPolicy *policy) {
         o, s->prompts->count, longest_prompt(s->prompts), s->sampling->response_limit);
     s->slot_count = room.slots;
     s->prompt_count = room.prompts;
-    s->decoder = rg_transformer_decoder_create(policy, room);
-    size_t width = (size_t)s->width, slots = (size_t)s->slot_count;
+    reader_create(s, policy, room);
+    if (s->sampling->partner)
+        reader_create(s, s->sampling->partner, room);
+    size_t slots = (size_t)s->slot_count;
     s->prompt = rg_allocate(sizeof *s->prompt * (size_t)s->prompt_count);
     s->slot = rg_allocate(sizeof *s->slot * slots);
     for (int64_t k = 0; k < s->slot_count; k++)
         s->slot[k].sequence = -1;
     s->last_prompt = -1;
     s->rows = rg_allocate(sizeof *s->rows * (size_t)room.rows);
-    s->hidden = rg_allocate(sizeof *s->hidden * width * (slots + (size_t)s->prompt_count));
-    s->prompt_state = rg_allocate(sizeof *s->prompt_state * width * (size_t)s->prompt_count);
     s->drawing = rg_allocate(sizeof *s->drawing * slots);
-    s->draw_state = rg_allocate(sizeof *s->draw_state * width * slots);
-    s->logits = rg_allocate_aligned(sizeof *s->logits * slots *
-                                    (size_t)rg_transformer_decoder_stride(s->decoder));
     s->draw = rg_allocate(sizeof(RgTokenDraw *) * (size_t)threads);
     for (int64_t t = 0; t < threads; t++)
-        s->draw[t] = rg_token_draw_create(s->sampling, rg_transformer_vocabulary(policy));
+        s->draw[t] = rg_token_draw_create(s->sampling, s->vocabulary);
 }
 
 static void sampler_release(Sampler *s) {
     for (int t = 0; t < rg_threads(); t++)
         rg_token_draw_destroy(s->draw[t]);
     free(s->draw);
-    free(s->logits);
-    free(s->draw_state);
     free(s->drawing);
-    free(s->prompt_state);
-    free(s->hidden);
     free(s->rows);
     free(s->slot);
     free(s->prompt);
-    rg_transformer_decoder_destroy(s->decoder);
+    for (int m = 0; m < s->readers; m++)
+        reader_release(&s->reader[m]);
 }
 
 double rg_transformer_sample(RgPolicy *policy, const RgSequences *prompts,
@@ -299,11 +327,14 @@ double rg_transformer_sample(RgPolicy *policy, const RgSequences *prompts,
                  .length = length,
                  .logprob = logprob,
                  .width = o->width,
-                 .context = o->context};
+                 .context = o->context,
+                 .vocabulary = rg_transformer_vocabulary(policy)};
     sampler_create(&s, policy);
     while (step(&s))
         ;
-    double flops = rg_transformer_decoder_flops(s.decoder);
+    double flops = 0;
+    for (int m = 0; m < s.readers; m++)
+        flops += rg_transformer_decoder_flops(s.reader[m].decoder);
     sampler_release(&s);
     return flops;
 }

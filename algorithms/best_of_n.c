@@ -1,0 +1,35 @@
+/* Best of n: no training. Each response of an evaluation is the best, by the judge, of n that the
+ * reference gives; the KL divergence is at most log n − (n−1)/n (Stiennon et al. 2020,
+ * arXiv:2009.01325). What training has to beat, at the cost of n responses for each that is used;
+ * that cost, which no other method has, is paid in evaluation and is not metered. */
+#include "algorithms/trainer.h"
+
+typedef struct BestOfOptions {
+    int64_t n;
+} BestOfOptions;
+
+static const RgOption best_of_options[] = {
+    RG_OPTION_INTEGER(BestOfOptions, n, "16", 1, 65536, "responses to choose from"),
+    RG_OPTION_END,
+};
+
+static RgStatus create(RgTrainer *trainer, const void *options, void **state, RgError *error) {
+    const BestOfOptions *o = options;
+    (void)state;
+    if (!trainer->course->judge)
+        return rg_fail(error, RG_E_USAGE,
+                       "best-of-n needs a judge that gives rewards, and the environment has none");
+    trainer->policy->best_of = (RgBestOf){.count = o->n, .course = trainer->course};
+    return RG_OK;
+}
+
+const RgAlgorithm rg_algorithm_best_of_n = {
+    .name = "best-of-n",
+    .summary = "The best by the judge of several responses of the reference: no training",
+    .reference = "Stiennon et al. 2020, arXiv:2009.01325",
+    .responses = RG_FROM_NOWHERE,
+    .preferences = RG_FROM_NOWHERE,
+    .options = best_of_options,
+    .options_size = sizeof(BestOfOptions),
+    .create = create,
+};

@@ -1,0 +1,44 @@
+/* Conservative DPO: each label is wrong with a known probability ε, so that the margin has a finite
+ * target.
+ *
+ *     L = E[ −(1 − ε)·log σ(β·Δ) − ε·log σ(−β·Δ) ]      Mitchell 2023, "A note on DPO with noisy
+ *                                                       preferences"
+ *
+ * Some trainers have an option of this name that their default loss ignores; this is the loss. */
+#include "algorithms/algorithm.h"
+
+typedef struct CdpoOptions {
+    double beta;
+    double label_smoothing;
+} CdpoOptions;
+
+static const RgOption cdpo_options[] = {
+    RG_OPTION_REAL(CdpoOptions, beta, "0.1", 1e-6, 1e3, "strength β of the KL term"),
+    RG_OPTION_REAL(CdpoOptions, label_smoothing, "0.1", 0, 0.5,
+                   "probability ε that a label is wrong; 0 is DPO"),
+    RG_OPTION_END,
+};
+
+static double beta(const void *options) {
+    return ((const CdpoOptions *)options)->beta;
+}
+
+static RgTensor *cdpo_loss(RgTape *t, const void *options, const RgBatch *batch) {
+    const CdpoOptions *o = options;
+    RgTensor *right = rg_preference_fit(t, batch, o->beta);
+    RgTensor *wrong = rg_preference_fit(t, batch, -o->beta);
+    return rg_sub(t, rg_scale(t, rg_mean(t, right), (RgReal)(o->label_smoothing - 1)),
+                  rg_scale(t, rg_mean(t, wrong), (RgReal)o->label_smoothing));
+}
+
+const RgAlgorithm rg_algorithm_cdpo = {
+    .name = "cdpo",
+    .summary = "Conservative DPO: label smoothing",
+    .reference = "Mitchell 2023, A note on DPO with noisy preferences and relationship to IPO",
+    .responses = RG_FROM_DATASET,
+    .preferences = RG_FROM_DATASET,
+    .options = cdpo_options,
+    .options_size = sizeof(CdpoOptions),
+    .beta = beta,
+    .loss = cdpo_loss,
+};

@@ -1,0 +1,37 @@
+/* The hinge loss on DPO's margin: pairs that are apart by 1/β are left alone.
+ *
+ *     L = E[ max(0, 1 − β·Δ) ]      after SLiC-HF, Zhao et al. 2023, arXiv:2305.10425, with the
+ *                                   log-ratios of DPO for log-probabilities, as trainers have it
+ */
+#include "algorithms/algorithm.h"
+
+typedef struct HingeOptions {
+    double beta;
+} HingeOptions;
+
+static const RgOption hinge_options[] = {
+    RG_OPTION_REAL(HingeOptions, beta, "0.1", 1e-6, 1e3,
+                   "strength β of the KL term; a margin of 1/β is enough"),
+    RG_OPTION_END,
+};
+
+static double beta(const void *options) {
+    return ((const HingeOptions *)options)->beta;
+}
+
+static RgTensor *hinge_loss(RgTape *t, const void *options, const RgBatch *batch) {
+    RgTensor *margin = rg_scale(t, rg_log_ratio_margin(t, batch), (RgReal)-beta(options));
+    return rg_mean(t, rg_positive_part(t, rg_add_scalar(t, margin, 1)));
+}
+
+const RgAlgorithm rg_algorithm_hinge = {
+    .name = "hinge",
+    .summary = "Hinge loss on the margin of log-ratios (SLiC)",
+    .reference = "after Zhao et al. 2023, arXiv:2305.10425",
+    .responses = RG_FROM_DATASET,
+    .preferences = RG_FROM_DATASET,
+    .options = hinge_options,
+    .options_size = sizeof(HingeOptions),
+    .beta = beta,
+    .loss = hinge_loss,
+};

@@ -1,0 +1,67 @@
+/* KTO: responses are desirable or undesirable by themselves, and worth what prospect theory says.
+ *
+ *     L = E[ λ_D·(1 − σ(β·h(y_w) − z)) + λ_U·(1 − σ(z − β·h(y_l))) ] / 2
+ *     z = max(0, β·E[h(y')])      Ethayarajh et al. 2024, arXiv:2402.01306
+ *
+ * Each offline pair gives a desirable and an undesirable response. z stands for the divergence from
+ * the reference; it is estimated, as the authors do, from the batch's mismatched prompts and
+ * responses y', and no gradient goes through it. */
+#include "algorithms/algorithm.h"
+
+#include <math.h>
+
+typedef struct KtoOptions {
+    double beta;
+    double desirable_weight, undesirable_weight;
+} KtoOptions;
+
+static const RgOption kto_options[] = {
+    RG_OPTION_REAL(KtoOptions, beta, "0.1", 1e-6, 1e3, "strength β of the KL term"),
+    RG_OPTION_REAL(KtoOptions, desirable_weight, "1", 0, 1e3, "λ_D"),
+    RG_OPTION_REAL(KtoOptions, undesirable_weight, "1", 0, 1e3, "λ_U"),
+    RG_OPTION_END,
+};
+
+static double beta(const void *options) {
+    return ((const KtoOptions *)options)->beta;
+}
+
+static bool couples_pairs(const void *options) {
+    (void)options;
+    return true;
+}
+
+/* σ(±(β·h − z)), [pairs]. */
+static RgTensor *worth(RgTape *t, const RgSide *side, double beta, double divergence, RgReal sign) {
+    RgTensor *gain =
+        rg_add_scalar(t, rg_scale(t, side->log_ratio, (RgReal)beta), (RgReal)-divergence);
+    return rg_sigmoid(t, rg_scale(t, gain, sign));
+}
+
+static RgTensor *kto_loss(RgTape *t, const void *options, const RgBatch *batch) {
+    const KtoOptions *o = options;
+    const RgTensor *mismatched = batch->calibration.log_ratio;
+    double divergence = 0;
+    for (int64_t i = 0; i < batch->pairs; i++)
+        divergence += o->beta * (double)mismatched->data[i] / (double)batch->pairs;
+    divergence = fmax(divergence, 0);
+    RgTensor *good = rg_mean(t, worth(t, &batch->chosen, o->beta, divergence, 1));
+    RgTensor *bad = rg_mean(t, worth(t, &batch->rejected, o->beta, divergence, -1));
+    RgTensor *both = rg_add(t, rg_scale(t, good, (RgReal)(-0.5 * o->desirable_weight)),
+                            rg_scale(t, bad, (RgReal)(-0.5 * o->undesirable_weight)));
+    return rg_add_scalar(t, both, (RgReal)(0.5 * (o->desirable_weight + o->undesirable_weight)));
+}
+
+const RgAlgorithm rg_algorithm_kto = {
+    .name = "kto",
+    .summary = "Kahneman-Tversky optimisation: desirable and undesirable responses, unpaired",
+    .reference = "Ethayarajh et al. 2024, arXiv:2402.01306",
+    .responses = RG_FROM_DATASET,
+    .preferences = RG_FROM_DATASET,
+    .calibration = RG_FROM_OTHERS,
+    .options = kto_options,
+    .options_size = sizeof(KtoOptions),
+    .beta = beta,
+    .loss = kto_loss,
+    .couples_pairs = couples_pairs,
+};

@@ -1,0 +1,60 @@
+/* Listwise DPO: the judge ranks k responses of the policy, and their implicit rewards are fitted to
+ * the ranking under the Plackett-Luce model.
+ *
+ *     L = −E[ Σ_{j<k} log( exp(β·h(y_j)) / Σ_{l≥j} exp(β·h(y_l)) ) ],   y_1 the best
+ *                                              Rafailov et al. 2023, arXiv:2305.18290, eq. 20
+ *
+ * Rankings are drawn from the same model of the judge's rewards. With k = 2 it is online DPO. */
+#include "algorithms/algorithm.h"
+
+typedef struct ListwiseOptions {
+    double beta;
+    int64_t group_size;
+} ListwiseOptions;
+
+static const RgOption listwise_options[] = {
+    RG_OPTION_REAL(ListwiseOptions, beta, "0.1", 1e-6, 1e3, "strength β of the KL term"),
+    RG_OPTION_INTEGER(ListwiseOptions, group_size, "4", 2, 64, "k, responses to each prompt"),
+    RG_OPTION_END,
+};
+
+static double beta(const void *options) {
+    return ((const ListwiseOptions *)options)->beta;
+}
+
+static int64_t group_size(const void *options) {
+    return ((const ListwiseOptions *)options)->group_size;
+}
+
+static RgTensor *listwise_loss(RgTape *t, const void *options, const RgBatch *batch) {
+    const RgGroups *g = &batch->groups;
+    RgTensor *reward = rg_scale(t, g->log_ratio, (RgReal)beta(options)), *fit = NULL;
+    RgTensor *taken = rg_filled(t, reward->shape, 0); /* far below 0 where a response is placed */
+    for (int64_t place = 0; place < g->size - 1; place++) {
+        int32_t *at = RG_ARENA_ARRAY(rg_tape_arena(t), int32_t, g->count);
+        RgTensor *next = rg_filled(t, reward->shape, 0);
+        for (int64_t i = 0; i < g->count; i++) {
+            at[i] = g->ranking[i * g->size + place];
+            for (int64_t k = 0; k < g->size; k++)
+                next->data[i * g->size + k] =
+                    k == at[i] ? (RgReal)-1e30 : taken->data[i * g->size + k];
+        }
+        RgTensor *choice = rg_gather(t, rg_log_softmax(t, rg_add(t, reward, taken)), at);
+        fit = fit ? rg_add(t, fit, choice) : choice;
+        taken = next;
+    }
+    return rg_negate(t, rg_mean(t, fit));
+}
+
+const RgAlgorithm rg_algorithm_listwise = {
+    .name = "listwise",
+    .summary = "Online DPO on rankings of several responses (Plackett-Luce)",
+    .reference = "Rafailov et al. 2023, arXiv:2305.18290, eq. 20",
+    .responses = RG_FROM_POLICY,
+    .preferences = RG_FROM_JUDGE,
+    .options = listwise_options,
+    .options_size = sizeof(ListwiseOptions),
+    .beta = beta,
+    .group_size = group_size,
+    .loss = listwise_loss,
+};

@@ -1,0 +1,45 @@
+/* Robust DPO: an unbiased estimate of DPO's loss on clean labels, from labels that are flipped with
+ * a known probability ε.
+ *
+ *     L = E[ (−(1 − ε)·log σ(β·Δ) + ε·log σ(−β·Δ)) / (1 − 2ε) ]      Chowdhury et al. 2024,
+ *                                                                    arXiv:2403.00409
+ *
+ * Where conservative DPO adds, this subtracts, and may be negative. */
+#include "algorithms/algorithm.h"
+
+typedef struct RdpoOptions {
+    double beta;
+    double label_noise;
+} RdpoOptions;
+
+static const RgOption rdpo_options[] = {
+    RG_OPTION_REAL(RdpoOptions, beta, "0.1", 1e-6, 1e3, "strength β of the KL term"),
+    RG_OPTION_REAL(RdpoOptions, label_noise, "0.1", 0, 0.49,
+                   "probability ε that a label was flipped; 0 is DPO"),
+    RG_OPTION_END,
+};
+
+static double beta(const void *options) {
+    return ((const RdpoOptions *)options)->beta;
+}
+
+static RgTensor *rdpo_loss(RgTape *t, const void *options, const RgBatch *batch) {
+    const RdpoOptions *o = options;
+    double clean = 1 / (1 - 2 * o->label_noise);
+    RgTensor *right = rg_preference_fit(t, batch, o->beta);
+    RgTensor *wrong = rg_preference_fit(t, batch, -o->beta);
+    return rg_add(t, rg_scale(t, rg_mean(t, right), (RgReal)(clean * (o->label_noise - 1))),
+                  rg_scale(t, rg_mean(t, wrong), (RgReal)(clean * o->label_noise)));
+}
+
+const RgAlgorithm rg_algorithm_rdpo = {
+    .name = "rdpo",
+    .summary = "Robust DPO: unbiased under labels that are flipped at a known rate",
+    .reference = "Chowdhury et al. 2024, arXiv:2403.00409",
+    .responses = RG_FROM_DATASET,
+    .preferences = RG_FROM_DATASET,
+    .options = rdpo_options,
+    .options_size = sizeof(RdpoOptions),
+    .beta = beta,
+    .loss = rdpo_loss,
+};

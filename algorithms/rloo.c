@@ -1,0 +1,49 @@
+/* RLOO: REINFORCE on the judge's reward less the KL penalty, with the mean of the other responses
+ * to the prompt as baseline.
+ *
+ *     ∇ = E[ 1/k Σ_i (R_i − 1/(k−1) Σ_{j≠i} R_j)·∇log π(y_i) ],   R = r − β·h
+ *                                                   Ahmadian et al. 2024, arXiv:2402.14740, eq. 8
+ */
+#include "algorithms/algorithm.h"
+
+typedef struct RlooOptions {
+    double beta;
+    int64_t group_size;
+} RlooOptions;
+
+static const RgOption rloo_options[] = {
+    RG_OPTION_REAL(RlooOptions, beta, "0.05", 0, 1e3, "strength β of the KL term"),
+    RG_OPTION_INTEGER(RlooOptions, group_size, "4", 2, 1024, "k, responses to each prompt"),
+    RG_OPTION_END,
+};
+
+static double beta(const void *options) {
+    return ((const RlooOptions *)options)->beta;
+}
+
+static int64_t group_size(const void *options) {
+    return ((const RlooOptions *)options)->group_size;
+}
+
+static RgTensor *rloo_loss(RgTape *t, const void *options, const RgBatch *batch) {
+    const RgGroups *g = &batch->groups;
+    RgTensor *penalty = rg_scale(t, rg_stop_gradient(t, g->log_ratio), (RgReal)beta(options));
+    RgTensor *gain = rg_sub(t, g->reward, penalty);
+    /* R_i less the others' mean is k/(k − 1) of R_i less the mean of all */
+    RgReal others = (RgReal)g->size / (RgReal)(g->size - 1);
+    RgTensor *advantage = rg_scale(t, rg_sub(t, gain, rg_mean_last(t, gain)), others);
+    return rg_negate(t, rg_mean(t, rg_mul(t, advantage, g->logprob)));
+}
+
+const RgAlgorithm rg_algorithm_rloo = {
+    .name = "rloo",
+    .summary = "REINFORCE with a leave-one-out baseline on the judge's reward",
+    .reference = "Ahmadian et al. 2024, arXiv:2402.14740, eq. 8",
+    .responses = RG_FROM_POLICY,
+    .preferences = RG_FROM_JUDGE,
+    .options = rloo_options,
+    .options_size = sizeof(RlooOptions),
+    .beta = beta,
+    .group_size = group_size,
+    .loss = rloo_loss,
+};

@@ -1,0 +1,43 @@
+/* SimPO: the mean log-probability of a token as reward, with a target margin and no reference.
+ *
+ *     L = −E[ log σ( β·(log π(y_w)/|y_w| − log π(y_l)/|y_l|) − γ ) ]      Meng et al. 2024,
+ *                                                                         arXiv:2405.14734, eq. 6
+ */
+#include "algorithms/algorithm.h"
+
+typedef struct SimpoOptions {
+    double beta;
+    double target_margin;
+} SimpoOptions;
+
+static const RgOption simpo_options[] = {
+    RG_OPTION_REAL(SimpoOptions, beta, "2.5", 1e-6, 1e3, "scale β of the reward"),
+    RG_OPTION_REAL(SimpoOptions, target_margin, "1.375", 0, 1e3, "target reward margin γ"),
+    RG_OPTION_END,
+};
+
+static double beta(const void *options) {
+    return ((const SimpoOptions *)options)->beta;
+}
+
+static RgTensor *simpo_loss(RgTape *t, const void *options, const RgBatch *batch) {
+    const SimpoOptions *o = options;
+    RgTensor *margin =
+        rg_sub(t, rg_mean_logprob(t, &batch->chosen), rg_mean_logprob(t, &batch->rejected));
+    RgTensor *beyond =
+        rg_add_scalar(t, rg_scale(t, margin, (RgReal)o->beta), (RgReal)-o->target_margin);
+    return rg_negate(t, rg_mean(t, rg_log_sigmoid(t, beyond)));
+}
+
+const RgAlgorithm rg_algorithm_simpo = {
+    .name = "simpo",
+    .summary = "Simple preference optimisation: mean log-probabilities, no reference",
+    .reference = "Meng et al. 2024, arXiv:2405.14734, eq. 6",
+    .responses = RG_FROM_DATASET,
+    .preferences = RG_FROM_DATASET,
+    .reference_free = true,
+    .options = simpo_options,
+    .options_size = sizeof(SimpoOptions),
+    .beta = beta,
+    .loss = simpo_loss,
+};

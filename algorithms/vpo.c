@@ -1,0 +1,56 @@
+/* VPO: online DPO with a value that is optimistic: the reward is calibrated on responses of the
+ * reference, whose likelihood is lowered.
+ *
+ *     L = E[ −log σ(β·Δ) ] + α·E[ h(y) ],   y ~ π_cal = π_ref      Cen et al. 2024,
+ *                                                                  arXiv:2405.19320
+ *
+ * α is `exploration`: the paper's α times β, the unit that XPO has. Its offline method, which is
+ * pessimistic, has the other sign. */
+#include "algorithms/algorithm.h"
+
+typedef struct VpoOptions {
+    double beta;
+    double mixture;
+    double exploration;
+} VpoOptions;
+
+static const RgOption vpo_options[] = {
+    RG_OPTION_REAL(VpoOptions, beta, "0.1", 1e-6, 1e3, "strength β of the KL term"),
+    RG_OPTION_REAL(VpoOptions, mixture, "1", 0, 1,
+                   "share of a batch that is sampled; the rest is offline data"),
+    RG_OPTION_REAL(VpoOptions, exploration, "1e-5", -1e3, 1e3,
+                   "coefficient α of the calibration's log π, in the unit that xpo, selm and vpo "
+                   "share: the paper's α times β; 0: none; below 0: pessimism"),
+    RG_OPTION_END,
+};
+
+static double beta(const void *options) {
+    return ((const VpoOptions *)options)->beta;
+}
+
+static double mixture(const void *options) {
+    return ((const VpoOptions *)options)->mixture;
+}
+
+static RgTensor *vpo_loss(RgTape *t, const void *options, const RgBatch *batch) {
+    const VpoOptions *o = options;
+    RgTensor *loss = rg_negate(t, rg_mean(t, rg_preference_fit(t, batch, o->beta)));
+    if (o->exploration == 0)
+        return loss;
+    RgTensor *bonus = rg_mean(t, batch->calibration.log_ratio);
+    return rg_add(t, loss, rg_scale(t, bonus, (RgReal)o->exploration));
+}
+
+const RgAlgorithm rg_algorithm_vpo = {
+    .name = "vpo",
+    .summary = "Value-incentivised preference optimisation: an optimistic or pessimistic value",
+    .reference = "Cen et al. 2024, arXiv:2405.19320",
+    .responses = RG_FROM_POLICY,
+    .preferences = RG_FROM_JUDGE,
+    .calibration = RG_FROM_REFERENCE,
+    .options = vpo_options,
+    .options_size = sizeof(VpoOptions),
+    .mixture = mixture,
+    .beta = beta,
+    .loss = vpo_loss,
+};

@@ -1,0 +1,65 @@
+/* XPO: online DPO between a response of the policy and one of the reference, made optimistic: the
+ * likelihood of the reference's is lowered.
+ *
+ *     L = E[ −log σ(β·Δ) + α·log π(ỹ) ],   ỹ ~ π_ref      Xie et al. 2024, arXiv:2405.21046,
+ *                                                         Algorithm 1
+ *
+ * α is `exploration`, whose unit SELM and VPO share here: their papers' α times β. log π is summed
+ * over tokens, so that the term grows with the response's length; nothing bounds it. */
+#include "algorithms/algorithm.h"
+
+typedef struct XpoOptions {
+    double beta;
+    double mixture;
+    double exploration;
+} XpoOptions;
+
+static const RgOption xpo_options[] = {
+    RG_OPTION_REAL(XpoOptions, beta, "0.1", 1e-6, 1e3, "strength β of the KL term"),
+    RG_OPTION_REAL(XpoOptions, mixture, "1", 0, 1,
+                   "share of a batch that is sampled; the rest is offline data"),
+    RG_OPTION_REAL(XpoOptions, exploration, "1e-5", -1e3, 1e3,
+                   "coefficient α of log π(ỹ), in the unit that xpo, selm and vpo share; 0: none; "
+                   "below 0: pessimism"),
+    RG_OPTION_END,
+};
+
+static double beta(const void *options) {
+    return ((const XpoOptions *)options)->beta;
+}
+
+static double mixture(const void *options) {
+    return ((const XpoOptions *)options)->mixture;
+}
+
+/* log π of the reference's response, [pairs]; 0 for offline pairs. */
+static RgTensor *opponent_logprob(RgTape *t, const RgBatch *batch) {
+    RgTensor *first = batch->first_chosen;
+    RgTensor *second = rg_add_scalar(t, rg_negate(t, first), 1);
+    RgTensor *opponent = rg_add(t, rg_mul(t, first, batch->rejected.logprob),
+                                rg_mul(t, second, batch->chosen.logprob));
+    return rg_mul(t, batch->fresh, opponent);
+}
+
+static RgTensor *xpo_loss(RgTape *t, const void *options, const RgBatch *batch) {
+    const XpoOptions *o = options;
+    RgTensor *loss = rg_negate(t, rg_mean(t, rg_preference_fit(t, batch, o->beta)));
+    if (o->exploration == 0)
+        return loss;
+    RgTensor *bonus = rg_mean(t, opponent_logprob(t, batch));
+    return rg_add(t, loss, rg_scale(t, bonus, (RgReal)o->exploration));
+}
+
+const RgAlgorithm rg_algorithm_xpo = {
+    .name = "xpo",
+    .summary = "Exploratory preference optimisation: optimism against the reference's responses",
+    .reference = "Xie et al. 2024, arXiv:2405.21046, Algorithm 1",
+    .responses = RG_FROM_POLICY,
+    .opponents = RG_FROM_REFERENCE,
+    .preferences = RG_FROM_JUDGE,
+    .options = xpo_options,
+    .options_size = sizeof(XpoOptions),
+    .mixture = mixture,
+    .beta = beta,
+    .loss = xpo_loss,
+};

@@ -1,0 +1,471 @@
+/* The losses of the methods beside DPO and SAIL, in double: on batches of known numbers, against
+ * their formulas by plain arithmetic, and their gradients against central differences of these; for
+ * methods of the policy gradient, against the gradient that their paper has. */
+#include "race.h"
+
+#include <math.h>
+
+enum { PAIRS = 5, SIZE = 4, NUMBERS = 5 * PAIRS };
+
+/* Log-probabilities that a loss is a function of: chosen, rejected and calibration, [PAIRS] each.
+ */
+typedef struct Numbers {
+    double chosen[PAIRS], rejected[PAIRS], calibration[PAIRS];
+} Numbers;
+
+static Numbers at;                 /* of the policy */
+static double reference[3][PAIRS]; /* the same three */
+static double length[2][PAIRS];    /* of chosen and rejected */
+static double rise;                /* of the calibration over its reference */
+static double fresh[PAIRS], first_chosen[PAIRS];
+static RgSettings *settings;
+static const RgAlgorithm *algorithm;
+static char options[256] __attribute__((aligned(16)));
+
+static double chance(uint64_t i) {
+    return rg_random_uniform(rg_random_root(21), i);
+}
+
+static void draw_numbers(void) {
+    for (uint64_t i = 0; i < PAIRS; i++) {
+        at.chosen[i] = -4 * chance(10 * i);
+        at.rejected[i] = -4 * chance(10 * i + 1);
+        at.calibration[i] = rise - 4 * chance(10 * i + 2);
+        for (uint64_t k = 0; k < 3; k++)
+            reference[k][i] = -4 * chance(10 * i + 3 + k);
+        length[0][i] = (double)(1 + i);
+        length[1][i] = (double)(7 - i);
+        fresh[i] = i != 2;
+        first_chosen[i] = i % 2 == 0;
+    }
+}
+
+static RgTensor *constant(RgTape *t, const double *x) {
+    return rg_constant(t, RG_SHAPE(PAIRS), x);
+}
+
+static RgSide side(RgTape *t, RgTensor *logprob, const double *of_reference, const double *tokens) {
+    RgSide s = {.logprob = logprob, .reference = constant(t, of_reference)};
+    if (algorithm->reference_free)
+        s.reference = rg_filled(t, RG_SHAPE(PAIRS), 0);
+    s.log_ratio = rg_sub(t, logprob, s.reference);
+    s.length = constant(t, tokens);
+    return s;
+}
+
+/* The method's loss where its numbers are; its gradient in them out. */
+static double loss_of(Numbers *gradient) {
+    RgTape *t = rg_tape_create();
+    RgTensor *x[3] = {rg_variable(t, RG_SHAPE(PAIRS), at.chosen),
+                      rg_variable(t, RG_SHAPE(PAIRS), at.rejected),
+                      rg_variable(t, RG_SHAPE(PAIRS), at.calibration)};
+    RgBatch batch = {.pairs = PAIRS,
+                     .chosen = side(t, x[0], reference[0], length[0]),
+                     .rejected = side(t, x[1], reference[1], length[1]),
+                     .calibration = side(t, x[2], reference[2], length[0]),
+                     .fresh = constant(t, fresh),
+                     .first_chosen = constant(t, first_chosen)};
+    if (algorithm->calibration == RG_FROM_OTHERS) {
+        batch.calibration.logprob = rg_stop_gradient(t, x[2]);
+        batch.calibration.log_ratio = rg_stop_gradient(t, batch.calibration.log_ratio);
+    }
+    RgTensor *loss = algorithm->loss(t, options, &batch), *g[3];
+    double value = loss->data[0];
+    rg_gradients(t, loss, x, 3, g);
+    double *out[3] = {gradient->chosen, gradient->rejected, gradient->calibration};
+    for (int k = 0; k < 3; k++)
+        for (int i = 0; i < PAIRS; i++)
+            out[k][i] = g[k] ? g[k]->data[i] : 0;
+    rg_tape_destroy(t);
+    return value;
+}
+
+static void begin(const char *name, const char *given) {
+    RgError error = {0};
+    settings = rg_settings_create();
+    algorithm = rg_algorithm_find(name);
+    cr_assert(algorithm && algorithm->options_size <= sizeof options);
+    race_set(settings, "algorithm", given);
+    cr_assert_eq(rg_options_read(algorithm->options, settings, "algorithm", options, &error), RG_OK,
+                 "%s", error.text);
+    draw_numbers();
+}
+
+/* Whether the loss is `formula`, and its gradient that of it. */
+static void check(const char *name, const char *given, double (*formula)(void)) {
+    const double step = 1e-6;
+    Numbers gradient;
+    begin(name, given);
+    cr_expect_float_eq(loss_of(&gradient), formula(), 1e-12, "%s", name);
+    double *x[3] = {at.chosen, at.rejected, at.calibration};
+    const double *g[3] = {gradient.chosen, gradient.rejected, gradient.calibration};
+    for (int k = 0; k < 3; k++)
+        for (int i = 0; i < PAIRS; i++) {
+            double here = x[k][i];
+            x[k][i] = here + step;
+            double high = formula();
+            x[k][i] = here - step;
+            double difference = (high - formula()) / (2 * step);
+            x[k][i] = here;
+            /* the mismatched responses of KTO are no gradient's way */
+            if (k == 2 && algorithm->calibration == RG_FROM_OTHERS)
+                difference = 0;
+            cr_expect_float_eq(g[k][i], difference, 1e-8, "%s: %d of side %d: %g, expected %g",
+                               name, i, k, g[k][i], difference);
+        }
+    rg_settings_destroy(settings);
+}
+
+static double h(int k, int i) {
+    const double *x[3] = {at.chosen, at.rejected, at.calibration};
+    return x[k][i] - reference[k][i];
+}
+
+static double margin(int i) {
+    return h(0, i) - h(1, i);
+}
+
+static double log_sigmoid(double x) {
+    return -log1p(exp(-x));
+}
+
+static double cdpo(void) {
+    double sum = 0;
+    for (int i = 0; i < PAIRS; i++)
+        sum -= 0.8 * log_sigmoid(0.5 * margin(i)) + 0.2 * log_sigmoid(-0.5 * margin(i));
+    return sum / PAIRS;
+}
+
+static double rdpo(void) {
+    double sum = 0;
+    for (int i = 0; i < PAIRS; i++)
+        sum += (-0.8 * log_sigmoid(0.5 * margin(i)) + 0.2 * log_sigmoid(-0.5 * margin(i))) / 0.6;
+    return sum / PAIRS;
+}
+
+static double ipo(void) {
+    double sum = 0;
+    for (int i = 0; i < PAIRS; i++)
+        sum += pow(margin(i) - 1, 2);
+    return sum / PAIRS;
+}
+
+static double ipo_of_means(void) {
+    double sum = 0;
+    for (int i = 0; i < PAIRS; i++)
+        sum += pow(h(0, i) / length[0][i] - h(1, i) / length[1][i] - 1, 2);
+    return sum / PAIRS;
+}
+
+static double hinge(void) {
+    double sum = 0;
+    for (int i = 0; i < PAIRS; i++)
+        sum += fmax(0, 1 - 0.5 * margin(i));
+    return sum / PAIRS;
+}
+
+static double kto(void) {
+    double z = 0, sum = 0;
+    for (int i = 0; i < PAIRS; i++)
+        z += 0.5 * h(2, i) / PAIRS;
+    z = fmax(0, z);
+    for (int i = 0; i < PAIRS; i++)
+        sum += 2 * (1 - 1 / (1 + exp(-(0.5 * h(0, i) - z)))) +
+               3 * (1 - 1 / (1 + exp(-(z - 0.5 * h(1, i)))));
+    return sum / (2 * PAIRS);
+}
+
+static double simpo(void) {
+    double sum = 0;
+    for (int i = 0; i < PAIRS; i++)
+        sum -= log_sigmoid(2 * (at.chosen[i] / length[0][i] - at.rejected[i] / length[1][i]) - 0.7);
+    return sum / PAIRS;
+}
+
+static double dpo(void) {
+    double sum = 0;
+    for (int i = 0; i < PAIRS; i++)
+        sum -= log_sigmoid(0.5 * margin(i));
+    return sum / PAIRS;
+}
+
+static double xpo(void) {
+    double sum = 0;
+    for (int i = 0; i < PAIRS; i++)
+        sum += 0.03 * fresh[i] * (first_chosen[i] != 0 ? at.rejected[i] : at.chosen[i]);
+    return dpo() + sum / PAIRS;
+}
+
+static double calibrated(void) {
+    double sum = 0;
+    for (int i = 0; i < PAIRS; i++)
+        sum += 0.03 * h(2, i);
+    return dpo() + sum / PAIRS;
+}
+
+/* Without the score term, whose gradient is not that of its value. */
+static double sail_revkl(void) {
+    double sum = 0;
+    for (int i = 0; i < PAIRS; i++)
+        sum -= 0.2 * 0.5 * (h(0, i) / length[0][i] + h(1, i) / length[1][i]);
+    return dpo() + sum / PAIRS;
+}
+
+Test(losses, are_their_formulas) {
+    check("dpo", "beta=0.5", dpo);
+    check("cdpo", "beta=0.5 label_smoothing=0.2", cdpo);
+    check("rdpo", "beta=0.5 label_noise=0.2", rdpo);
+    check("ipo", "beta=0.5", ipo);
+    check("ipo", "beta=0.5 logprob=mean", ipo_of_means);
+    check("hinge", "beta=0.5", hinge);
+    check("kto", "beta=0.5 desirable_weight=2 undesirable_weight=3", kto);
+    rise = 5; /* a divergence above 0 */
+    check("kto", "beta=0.5 desirable_weight=2 undesirable_weight=3", kto);
+    rise = 0;
+    check("simpo", "beta=2 target_margin=0.7", simpo);
+    check("spin", "beta=0.5", dpo);
+    check("xpo", "beta=0.5 exploration=0.03", xpo);
+    check("vpo", "beta=0.5 exploration=0.03", calibrated);
+    check("selm", "beta=0.5 exploration=0.03", calibrated);
+    check("sail-revkl", "beta=0.5 exploration=0 reverse_kl=0.2", sail_revkl);
+}
+
+Test(losses, hinge_and_kto_meet_both_of_their_cases) {
+    double sum = 0;
+    int enough = 0;
+    begin("hinge", "beta=0.5");
+    for (int i = 0; i < PAIRS; i++) {
+        sum += h(2, i);
+        enough += 0.5 * margin(i) > 1;
+    }
+    cr_expect(enough > 0 && enough < PAIRS, "%d", enough);
+    cr_expect(sum < 0 && sum + 5 * PAIRS > 0, "%g", sum);
+    rg_settings_destroy(settings);
+}
+
+Test(losses, nash_md_has_the_gradient_of_its_paper) {
+    Numbers gradient;
+    begin("nash-md", "beta=0.3");
+    loss_of(&gradient);
+    for (int i = 0; i < PAIRS; i++) {
+        bool won = first_chosen[i] != 0;
+        double own = h(won ? 0 : 1, i), expected = -((won ? 1 : 0) - 0.5 - 0.3 * own) / PAIRS;
+        cr_expect_float_eq(won ? gradient.chosen[i] : gradient.rejected[i], expected, 1e-12);
+        cr_expect_float_eq(won ? gradient.rejected[i] : gradient.chosen[i], 0, 1e-12);
+    }
+    rg_settings_destroy(settings);
+}
+
+/* ---- groups ---- */
+
+static double group_logprob[PAIRS * SIZE], group_reference[PAIRS * SIZE],
+    group_reward[PAIRS * SIZE];
+static int32_t ranking[PAIRS * SIZE];
+
+static double group_loss(double *gradient) {
+    RgTape *t = rg_tape_create();
+    RgShape shape = RG_SHAPE(PAIRS, SIZE);
+    RgTensor *x = rg_variable(t, shape, group_logprob), *g;
+    RgBatch batch = {.groups = {.count = PAIRS,
+                                .size = SIZE,
+                                .logprob = x,
+                                .log_ratio = rg_sub(t, x, rg_constant(t, shape, group_reference)),
+                                .reward = rg_constant(t, shape, group_reward),
+                                .ranking = ranking}};
+    RgTensor *loss = algorithm->loss(t, options, &batch);
+    double value = loss->data[0];
+    rg_gradients(t, loss, &x, 1, &g);
+    memcpy(gradient, g->data, sizeof group_logprob);
+    rg_tape_destroy(t);
+    return value;
+}
+
+static void draw_groups(void) {
+    for (int i = 0; i < PAIRS * SIZE; i++) {
+        group_logprob[i] = -4 * chance(1000 + (uint64_t)i);
+        group_reference[i] = -4 * chance(2000 + (uint64_t)i);
+        group_reward[i] = 3 * chance(3000 + (uint64_t)i);
+        ranking[i] = (i % SIZE + i / SIZE) % SIZE;
+    }
+}
+
+Test(losses, rloo_weighs_scores_by_what_they_are_above_the_others) {
+    double gradient[PAIRS * SIZE];
+    begin("rloo", "beta=0.3");
+    draw_groups();
+    group_loss(gradient);
+    for (int i = 0; i < PAIRS * SIZE; i++) {
+        double own = 0, others = 0;
+        for (int j = i / SIZE * SIZE; j < (i / SIZE + 1) * SIZE; j++) {
+            double gain = group_reward[j] - 0.3 * (group_logprob[j] - group_reference[j]);
+            *(j == i ? &own : &others) += gain;
+        }
+        cr_expect_float_eq(gradient[i], -(own - others / (SIZE - 1)) / (PAIRS * SIZE), 1e-12);
+    }
+    rg_settings_destroy(settings);
+}
+
+static double plackett_luce(void) {
+    double total = 0;
+    for (int i = 0; i < PAIRS; i++)
+        for (int place = 0; place < SIZE - 1; place++) {
+            double sum = 0, first = 0;
+            for (int later = place; later < SIZE; later++) {
+                int cell = i * SIZE + ranking[i * SIZE + later];
+                double weight = exp(0.3 * (group_logprob[cell] - group_reference[cell]));
+                sum += weight;
+                first = later == place ? weight : first;
+            }
+            total -= log(first / sum) / PAIRS;
+        }
+    return total;
+}
+
+Test(losses, listwise_is_the_likelihood_of_the_ranking) {
+    const double step = 1e-6;
+    double gradient[PAIRS * SIZE];
+    begin("listwise", "beta=0.3");
+    draw_groups();
+    cr_expect_float_eq(group_loss(gradient), plackett_luce(), 1e-12);
+    for (int i = 0; i < PAIRS * SIZE; i++) {
+        double here = group_logprob[i];
+        group_logprob[i] = here + step;
+        double high = plackett_luce();
+        group_logprob[i] = here - step;
+        cr_expect_float_eq(gradient[i], (high - plackett_luce()) / (2 * step), 1e-8);
+        group_logprob[i] = here;
+    }
+    rg_settings_destroy(settings);
+}
+
+/* ---- what is drawn, by enumeration ---- */
+
+enum { CONTEXTS = 2, RESPONSES = 4, CELLS = CONTEXTS * RESPONSES };
+static const char bandit[] = "contexts=2 responses=4 pairs=50 label_temperature=1";
+
+static void softmax(const RgReal *logit, double *probability) {
+    for (int c = 0; c < CONTEXTS; c++) {
+        double sum = 0;
+        for (int r = c * RESPONSES; r < (c + 1) * RESPONSES; r++)
+            sum += probability[r] = exp(logit[r]);
+        for (int r = c * RESPONSES; r < (c + 1) * RESPONSES; r++)
+            probability[r] /= sum;
+    }
+}
+
+/* The mean of many steps' gradients against `exact` [CELLS], to 4 standard errors. */
+static void check_mean(const char *name, const char *given,
+                       void (*exact)(const Race *race, double *gradient)) {
+    enum { STEPS = 4000 };
+    Race race = race_begin(name, given, bandit, 1, 16);
+    RgParameters *p = race.policy->parameters;
+    double sum[CELLS] = {0}, squares[CELLS] = {0}, expected[CELLS], norm = 0;
+    for (int s = 0; s < STEPS; s++) {
+        rg_parameters_zero_gradient(p);
+        rg_trainer_gradient(race.trainer, s);
+        race.trainer->metric_count = 0;
+        for (int i = 0; i < CELLS; i++) {
+            sum[i] += p->gradient[i];
+            squares[i] += p->gradient[i] * p->gradient[i];
+        }
+    }
+    exact(&race, expected);
+    for (int i = 0; i < CELLS; i++) {
+        double mean = sum[i] / STEPS, error = sqrt((squares[i] / STEPS - mean * mean) / STEPS);
+        norm += expected[i] * expected[i];
+        cr_expect_lt(fabs(mean - expected[i]), 4 * error + 1e-12, "%s: %d: %g ± %g, expected %g",
+                     name, i, mean, error, expected[i]);
+    }
+    cr_expect_gt(norm, 1e-4);
+    race_end(&race);
+}
+
+static void judge_cells(const Race *race, double *reward) {
+    RgSequences *all = rg_sequences_create();
+    for (int32_t i = 0; i < CELLS; i++) {
+        int32_t x = i / RESPONSES, y = i % RESPONSES;
+        rg_sequences_append(all, &x, 1, &y, 1);
+    }
+    race->environment->course.judge(race->environment, all, reward);
+    rg_sequences_destroy(all);
+}
+
+/* ∇ of −E_x Σ_y π(y)·(weight(y) held fixed): −π(y)·(w(y) − Σ π w)/CONTEXTS. */
+static void policy_gradient(const double *p, const double *weight, double *gradient) {
+    for (int c = 0; c < CONTEXTS; c++) {
+        double mean = 0;
+        for (int r = c * RESPONSES; r < (c + 1) * RESPONSES; r++)
+            mean += p[r] * weight[r];
+        for (int r = c * RESPONSES; r < (c + 1) * RESPONSES; r++)
+            gradient[r] = -p[r] * (weight[r] - mean) / CONTEXTS;
+    }
+}
+
+static void rloo_gradient(const Race *race, double *gradient) {
+    double p[CELLS], q[CELLS], weight[CELLS];
+    softmax(race->policy->parameters->value, p);
+    softmax(race->reference->parameters->value, q);
+    judge_cells(race, weight);
+    for (int i = 0; i < CELLS; i++)
+        weight[i] -= 0.3 * log(p[i] / q[i]);
+    policy_gradient(p, weight, gradient);
+}
+
+/* y' is of the geometric mixture, π^0.75·π_ref^0.25. */
+static void nash_gradient(const Race *race, double *gradient) {
+    RgReal blend[CELLS];
+    double p[CELLS], q[CELLS], rival[CELLS], reward[CELLS], weight[CELLS];
+    for (int i = 0; i < CELLS; i++)
+        blend[i] = 0.75 * race->policy->parameters->value[i] +
+                   0.25 * race->reference->parameters->value[i];
+    softmax(race->policy->parameters->value, p);
+    softmax(race->reference->parameters->value, q);
+    softmax(blend, rival);
+    judge_cells(race, reward);
+    for (int i = 0; i < CELLS; i++) {
+        weight[i] = -0.5 - 0.3 * log(p[i] / q[i]);
+        for (int j = i / RESPONSES * RESPONSES; j < (i / RESPONSES + 1) * RESPONSES; j++)
+            weight[i] += rival[j] * rg_preference_probability(&race->environment->course, reward[i],
+                                                              reward[j]);
+    }
+    policy_gradient(p, weight, gradient);
+}
+
+/* d/dlogit of E[−log σ(βΔ)] where both responses are fixed data: the pair (π, π_ref), and α·∇log π
+ * of the reference's response. */
+static void xpo_gradient(const Race *race, double *gradient) {
+    const double beta = 0.5, alpha = 0.2;
+    double p[CELLS], q[CELLS], reward[CELLS], score[CELLS] = {0};
+    softmax(race->policy->parameters->value, p);
+    softmax(race->reference->parameters->value, q);
+    judge_cells(race, reward);
+    for (int i = 0; i < CELLS; i++)
+        for (int j = i / RESPONSES * RESPONSES; j < (i / RESPONSES + 1) * RESPONSES; j++) {
+            double pair = p[i] * q[j] / CONTEXTS;
+            double first =
+                rg_preference_probability(&race->environment->course, reward[i], reward[j]);
+            double delta = beta * (log(p[i] / q[i]) - log(p[j] / q[j]));
+            double slope = -first / (1 + exp(delta)) + (1 - first) / (1 + exp(-delta));
+            score[i] += pair * beta * slope;
+            score[j] -= pair * beta * slope;
+            score[j] += pair * alpha;
+        }
+    for (int i = 0; i < CELLS; i++) { /* log π(y) pulls its own logit up, and all down by π */
+        double sum = 0;
+        for (int j = i / RESPONSES * RESPONSES; j < (i / RESPONSES + 1) * RESPONSES; j++)
+            sum += score[j];
+        gradient[i] = score[i] - p[i] * sum;
+    }
+}
+
+Test(losses, rloo_is_unbiased_for_reward_less_divergence, .timeout = 60) {
+    check_mean("rloo", "beta=0.3 group_size=3", rloo_gradient);
+}
+
+Test(losses, nash_md_plays_against_the_geometric_mixture, .timeout = 60) {
+    check_mean("nash-md", "beta=0.3 reference_share=0.25", nash_gradient);
+}
+
+Test(losses, xpo_pairs_the_policy_with_the_reference, .timeout = 60) {
+    check_mean("xpo", "beta=0.5 exploration=0.2", xpo_gradient);
+}
