@@ -6,9 +6,10 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-enum { PAIRS_SAMPLED, PAIRS_VERSES };
-static const char *const pair_sources[] = {"sampled", "verses", NULL};
+enum { PAIRS_SAMPLED, PAIRS_DATASET };
+static const char *const pair_sources[] = {"sampled", "dataset", NULL};
 enum { DEMONSTRATIONS_CHOSEN, DEMONSTRATIONS_CORPUS };
 static const char *const demonstration_sources[] = {"chosen", "corpus", NULL};
 
@@ -16,15 +17,40 @@ enum { TEST_PAIRS = 200 }; /* test lines whose written responses are scored in e
 
 static const RgOption options_table[] = {
     RG_OPTION_STRING(
-        RgTextOptions, data, NULL,
+        RgTextOptions, data, "",
         "folder with base.jsonl, judge.jsonl, judge-independent.jsonl, train.jsonl and "
-        "test.jsonl"),
+        "test.jsonl, or the same names ending in .gz or .zst"),
+    RG_OPTION_STRING(
+        RgTextOptions, train, "",
+        "file of preferences, JSON lines that may be compressed, in place of a folder; "
+        "a share of it trains the judges, and no policy sees that"),
+    RG_OPTION_STRING(RgTextOptions, test, "",
+                     "such a file to evaluate on; without one, a share of the lines of train"),
+    RG_OPTION_CHOICE(RgTextOptions, format, "auto", rg_text_formats,
+                     "of the files: plain prompt, chosen, rejected; hh, Anthropic's transcripts; "
+                     "pku, PKU-SafeRLHF; ultrafeedback, four completions with scores; chat, lists "
+                     "of messages; auto tells by the first line"),
+    RG_OPTION_CHOICE(RgTextOptions, preference, "better", rg_text_preferences,
+                     "which label of PKU-SafeRLHF"),
+    RG_OPTION_REAL(RgTextOptions, judge_share, "0.5", 0, 0.9,
+                   "share of the lines of train that the two judges are trained on, half each"),
+    RG_OPTION_REAL(RgTextOptions, test_share, "0.1", 0, 0.9,
+                   "share of the lines of train that are evaluated on, where test is not given"),
+    RG_OPTION_CHOICE(
+        RgTextOptions, chat_template, "plain", rg_chat_templates,
+        "how conversations become tokens: plain, the text and a newline; a model's own "
+        "format; hh, as in Anthropic's transcripts; or one of the two of SAIL's code"),
+    RG_OPTION_INTEGER(RgTextOptions, prompt_limit, "0", 0, 1e9,
+                      "most tokens of a prompt; 0: what the policy's context allows, or an error"),
+    RG_OPTION_CHOICE(RgTextOptions, truncation, "drop", rg_truncations,
+                     "prompts of more tokens: drop the line, or keep the start or the end of the "
+                     "prompt; either is counted in every evaluation"),
     RG_OPTION_STRING(RgTextOptions, tokenizer, NULL, "tokenizer.json, or a llama2.c vocabulary"),
     RG_OPTION_CHOICE(RgTextOptions, pairs, "sampled", pair_sources,
                      "offline pairs: two responses sampled from the reference policy and labelled "
-                     "by the judge, or the chosen and rejected responses of train.jsonl"),
+                     "by the judge, or the chosen and rejected responses of the training file"),
     RG_OPTION_INTEGER(RgTextOptions, pair_count, "4000", 0, 1e7,
-                      "offline preference pairs; of verses at most one for each line; 0: none"),
+                      "offline preference pairs; of a data set at most one for each line; 0: none"),
     RG_OPTION_REAL(RgTextOptions, pair_temperature, "1", 0, 100,
                    "temperature at which the reference's responses are sampled for pairs"),
     RG_OPTION_REAL(RgTextOptions, label_temperature, "1", 0, 1e3,
@@ -60,8 +86,8 @@ void rg_text_rewards(const RgTextState *s, const RgJudge *judge, const RgSequenc
                      double *reward) {
 #pragma omp parallel for num_threads(rg_threads()) schedule(dynamic, 16)
     for (int64_t i = 0; i < sequences->count; i++) {
-        char *prompt = rg_text_prompt(s->tokenizer, sequences, i);
-        char *response = rg_text_response(s->tokenizer, sequences, i);
+        char *prompt = rg_text_prompt(s->layout, sequences, i);
+        char *response = rg_text_response(s->layout, sequences, i);
         reward[i] = rg_judge_reward(judge, prompt, response);
         free(response);
         free(prompt);
@@ -75,18 +101,69 @@ static void judge(void *environment, const RgSequences *sequences, double *rewar
 
 /* ---- life ---- */
 
-static RgStatus read_data(const char *folder, const char *name, RgTextData **data, RgError *error) {
-    char *path = rg_string_format("%s/%s.jsonl", folder, name);
-    RgStatus status = rg_text_data_read(path, data, error);
-    free(path);
+static bool too_long(const RgTextLine *line, const void *context) {
+    const RgTextState *s = context;
+    return rg_text_prompt_tokens(s->layout, line->turns, line->turn_count) >
+           s->options.prompt_limit;
+}
+
+/* Prompts over the limit are left out; or they stay, and are cut where they become tokens. */
+static RgStatus limit_prompts(RgTextState *s, RgTextData *data, RgError *error) {
+    int64_t over = 0, all = data->count;
+    for (int64_t i = 0; i < all; i++)
+        over += too_long(&data->lines[i], s);
+    if (s->options.truncation != RG_TRUNCATE_DROP) {
+        s->truncated_prompts += over;
+        return RG_OK;
+    }
+    s->dropped_prompts += over;
+    rg_text_data_destroy(rg_text_data_take(data, too_long, s));
+    if (over < all)
+        return RG_OK;
+    return rg_fail(error, RG_E_RANGE,
+                   "%s: every prompt has more tokens than prompt_limit, which is %lld", data->path,
+                   (long long)s->options.prompt_limit);
+}
+
+static RgStatus read_file(RgTextState *s, const char *path, RgTextData **data, RgError *error) {
+    RG_TRY(rg_text_data_read(path, (RgTextFormat)s->options.format,
+                             (RgTextPreference)s->options.preference, data, error));
+    s->useless_lines += (*data)->empty + (*data)->ties + (*data)->parted;
+    if (s->options.prompt_limit == 0)
+        return RG_OK;
+    RgStatus status = limit_prompts(s, *data, error);
+    if (status != RG_OK) {
+        rg_text_data_destroy(*data);
+        *data = NULL;
+    }
+    return status;
+}
+
+/* A file of the folder, compressed or not. */
+static RgStatus read_data(RgTextState *s, const char *name, RgTextData **data, RgError *error) {
+    static const char *const endings[] = {".jsonl.gz", ".jsonl.zst", ".jsonl"};
+    RgStatus status = RG_E_FILE;
+    for (int k = 0; k < 3; k++) {
+        char *path = rg_string_format("%s/%s%s", s->options.data, name, endings[k]);
+        bool last = k == 2, there = access(path, R_OK) == 0;
+        if (last || there)
+            status = read_file(s, path, data, error);
+        free(path);
+        if (there)
+            break;
+    }
     return status;
 }
 
 static RgStatus load_tokenizer(RgTextState *s, const char *path, RgError *error) {
+    const RgTextOptions *o = &s->options;
     RG_TRY(rg_tokenizer_load(path, 0, &s->tokenizer, error));
-    if (rg_tokenizer_begin(s->tokenizer) < 0 || rg_tokenizer_end(s->tokenizer) < 0)
+    bool both = rg_tokenizer_begin(s->tokenizer) >= 0 && rg_tokenizer_end(s->tokenizer) >= 0;
+    if (o->chat_template == 0 && !both)
         return rg_fail(error, RG_E_FORMAT, "%s: no begin or no end token, expected both", path);
-    return RG_OK;
+    RgStatus status = rg_text_layout_create(s->tokenizer, o->chat_template, o->prompt_limit,
+                                            (RgTruncation)o->truncation, &s->layout, error);
+    return status == RG_OK ? RG_OK : rg_fail_in(error, status, "%s", path);
 }
 
 static RgStatus stop_token(const RgTokenizer *tokenizer, const char *text, bool is_id, int32_t *id,
@@ -117,22 +194,19 @@ static RgStatus read_stop_tokens(RgTextState *s, RgError *error) {
 static RgJudgeText *judge_texts(const RgTextData *data) {
     RgJudgeText *texts = rg_allocate((size_t)data->count * sizeof *texts);
     for (int64_t i = 0; i < data->count; i++)
-        texts[i] =
-            (RgJudgeText){data->lines[i].prompt, data->lines[i].chosen, data->lines[i].rejected};
+        texts[i] = (RgJudgeText){rg_text_line_prompt(&data->lines[i]), data->lines[i].chosen,
+                                 data->lines[i].rejected};
     return texts;
 }
 
-static RgStatus make_judge(const char *folder, const char *name, RgJudgeKind kind, RgRandom random,
-                           RgJudge **new, RgError *error) {
-    RgTextData *data;
-    RG_TRY(read_data(folder, name, &data, error));
+static RgStatus make_judge(const RgTextData *data, const char *name, RgJudgeKind kind,
+                           RgRandom random, RgJudge **new, RgError *error) {
     RgJudgeText *texts = judge_texts(data);
     RgStatus status =
         rg_judge_create(kind, texts, data->count, rg_random_named(random, name), new, error);
     if (status != RG_OK)
         rg_fail_in(error, status, "%s", data->path);
     free(texts);
-    rg_text_data_destroy(data);
     return status;
 }
 
@@ -143,44 +217,135 @@ static void make_test_set(RgTextState *s, const RgTextData *test) {
     s->chosen_reward = rg_allocate((size_t)count * sizeof *s->chosen_reward);
     for (int64_t i = 0; i < count; i++) {
         const RgTextLine *line = &test->lines[i];
-        rg_text_append(s->test_prompts, s->tokenizer, line->prompt, NULL);
-        s->chosen_reward[i] = rg_judge_reward(s->judge, line->prompt, line->chosen);
+        rg_text_append(s->test_prompts, s->layout, line->turns, line->turn_count, NULL);
+        s->chosen_reward[i] = rg_judge_reward(s->judge, rg_text_line_prompt(line), line->chosen);
     }
     for (int64_t i = 0; i < test->count && i < TEST_PAIRS; i++) {
         const RgTextLine *line = &test->lines[i];
-        rg_text_append(s->test_pairs, s->tokenizer, line->prompt, line->chosen);
-        rg_text_append(s->test_pairs, s->tokenizer, line->prompt, line->rejected);
+        rg_text_append(s->test_pairs, s->layout, line->turns, line->turn_count, line->chosen);
+        rg_text_append(s->test_pairs, s->layout, line->turns, line->turn_count, line->rejected);
     }
 }
 
-static RgStatus read_test(RgTextState *s, const char *folder, RgError *error) {
-    RgTextData *test;
-    RG_TRY(read_data(folder, "test", &test, error));
+static void measure_judges(RgTextState *s, const RgTextData *test) {
     RgJudgeText *texts = judge_texts(test);
     s->judge_accuracy = rg_judge_accuracy(s->judge, texts, test->count);
     s->independent_accuracy = rg_judge_accuracy(s->independent, texts, test->count);
     free(texts);
-    make_test_set(s, test);
-    rg_text_data_destroy(test);
-    return RG_OK;
 }
 
-static RgStatus read_train(RgTextState *s, const char *folder, RgError *error) {
-    RG_TRY(read_data(folder, "train", &s->train, error));
+static void take_prompts(RgTextState *s) {
     s->prompts = rg_sequences_create();
     for (int64_t i = 0; i < s->train->count; i++)
-        rg_text_append(s->prompts, s->tokenizer, s->train->lines[i].prompt, NULL);
+        rg_text_append(s->prompts, s->layout, s->train->lines[i].turns,
+                       s->train->lines[i].turn_count, NULL);
+}
+
+/* What the lines are for. */
+typedef enum Part { PART_TEST, PART_JUDGE, PART_INDEPENDENT, PART_TRAIN, PARTS } Part;
+
+/* The files, or the parts of one. */
+typedef struct Files {
+    RgTextData *part[PARTS];
+} Files;
+
+static void release_files(Files *files) {
+    for (int k = 0; k < PARTS; k++)
+        rg_text_data_destroy(files->part[k]);
+}
+
+/* By the text of its conversation, so that lines of one prompt go together and adding others moves
+ * none. */
+static Part part_of_line(const RgTextOptions *o, bool has_test, const RgTextLine *line) {
+    RgDigest digest = RG_DIGEST_START;
+    for (int64_t i = 0; i < line->turn_count; i++)
+        digest = rg_digest(digest, line->turns[i].text, strlen(line->turns[i].text));
+    double u = (double)(digest.word[0] >> 11) * 0x1p-53, test = has_test ? 0 : o->test_share;
+    if (u < test)
+        return PART_TEST;
+    u = (u - test) / (1 - test);
+    return u < o->judge_share / 2 ? PART_JUDGE : u < o->judge_share ? PART_INDEPENDENT : PART_TRAIN;
+}
+
+typedef struct Picking {
+    const RgTextOptions *options;
+    bool has_test;
+    Part part;
+} Picking;
+
+static bool is_of_part(const RgTextLine *line, const void *context) {
+    const Picking *p = context;
+    return part_of_line(p->options, p->has_test, line) == p->part;
+}
+
+/* One's own file, in parts. */
+static RgStatus read_parts(RgTextState *s, Files *files, RgError *error) {
+    const RgTextOptions *o = &s->options;
+    static const char *const names[] = {"evaluation", "the judge", "the independent judge",
+                                        "training"};
+    bool has_test = o->test[0] != '\0';
+    if (has_test)
+        RG_TRY(read_file(s, o->test, &files->part[PART_TEST], error));
+    RgTextData *all;
+    RG_TRY(read_file(s, o->train, &all, error));
+    RgStatus status = RG_OK;
+    for (int k = has_test; k < PARTS && status == RG_OK; k++) {
+        Picking picking = {o, has_test, (Part)k};
+        files->part[k] = rg_text_data_take(all, is_of_part, &picking);
+        if (files->part[k]->count == 0)
+            status = rg_fail(error, RG_E_RANGE,
+                             "%s: no line is left for %s, with test_share %g and judge_share %g",
+                             o->train, names[k], o->test_share, o->judge_share);
+    }
+    rg_text_data_destroy(all);
+    return status;
+}
+
+static RgStatus read_folder(RgTextState *s, Files *files, RgError *error) {
+    static const char *const names[PARTS] = {"test", "judge", "judge-independent", "train"};
+    for (int k = 0; k < PARTS; k++)
+        RG_TRY(read_data(s, names[k], &files->part[k], error));
     return RG_OK;
 }
 
-static RgStatus read_corpus(RgTextState *s, const char *folder, RgError *error) {
+static RgStatus use_files(RgTextState *s, Files *files, RgRandom random, RgError *error) {
+    RG_TRY(make_judge(files->part[PART_JUDGE], "judge", RG_JUDGE_WORDS, random, &s->judge, error));
+    RG_TRY(make_judge(files->part[PART_INDEPENDENT], "judge-independent", RG_JUDGE_CHARACTERS,
+                      random, &s->independent, error));
+    measure_judges(s, files->part[PART_TEST]);
+    make_test_set(s, files->part[PART_TEST]);
+    s->train = files->part[PART_TRAIN];
+    files->part[PART_TRAIN] = NULL;
+    take_prompts(s);
+    return RG_OK;
+}
+
+static RgStatus check_files(const RgTextOptions *o, RgError *error) {
+    bool folder = o->data[0] != '\0', own = o->train[0] != '\0';
+    if (folder == own)
+        return rg_fail(error, RG_E_USAGE,
+                       "environment: expected either data, a folder, or train, a file");
+    if (folder && o->test[0] != '\0')
+        return rg_fail(error, RG_E_USAGE,
+                       "environment.test: the folder of data has its own test.jsonl");
+    if (own && o->demonstrations == DEMONSTRATIONS_CORPUS)
+        return rg_fail(
+            error, RG_E_USAGE,
+            "environment.demonstrations: \"corpus\" is base.jsonl of the folder of data, "
+            "expected \"chosen\" beside train");
+    return RG_OK;
+}
+
+static RgStatus read_corpus(RgTextState *s, RgError *error) {
     RgTextData *corpus;
-    RG_TRY(read_data(folder, "base", &corpus, error));
+    RG_TRY(read_data(s, "base", &corpus, error));
     s->demonstrations = rg_sequences_create();
     for (int64_t i = 0; i < corpus->count; i++) {
         const RgTextLine *line = &corpus->lines[i];
-        rg_text_append_whole(s->demonstrations, s->tokenizer, line->prompt, line->chosen);
-        rg_text_append_whole(s->demonstrations, s->tokenizer, line->prompt, line->rejected);
+        rg_text_append_whole(s->demonstrations, s->layout, line->turns, line->turn_count,
+                             line->chosen);
+        rg_text_append_whole(s->demonstrations, s->layout, line->turns, line->turn_count,
+                             line->rejected);
     }
     rg_text_data_destroy(corpus);
     return RG_OK;
@@ -191,25 +356,26 @@ static RgStatus create(RgEnvironment *environment, const void *options, RgRandom
     RgTextState *s = rg_allocate(sizeof *s);
     environment->state = s;
     s->options = *(const RgTextOptions *)options;
-    const char *folder = s->options.data;
-
+    RG_TRY(check_files(&s->options, error));
     RG_TRY(load_tokenizer(s, s->options.tokenizer, error));
     RG_TRY(read_stop_tokens(s, error));
-    RG_TRY(make_judge(folder, "judge", RG_JUDGE_WORDS, random, &s->judge, error));
-    RG_TRY(make_judge(folder, "judge-independent", RG_JUDGE_CHARACTERS, random, &s->independent,
-                      error));
-    RG_TRY(read_train(s, folder, error));
-    RG_TRY(read_test(s, folder, error));
+    Files files = {{NULL}};
+    bool own = s->options.train[0] != '\0';
+    RgStatus status = own ? read_parts(s, &files, error) : read_folder(s, &files, error);
+    if (status == RG_OK)
+        status = use_files(s, &files, random, error);
+    release_files(&files);
+    RG_TRY(status);
     if (s->options.demonstrations == DEMONSTRATIONS_CORPUS)
-        RG_TRY(read_corpus(s, folder, error));
-    s->options.data = s->options.tokenizer = NULL;
+        RG_TRY(read_corpus(s, error));
+    s->options.data = s->options.train = s->options.test = s->options.tokenizer = NULL;
     s->options.stop.count = 0;
 
     environment->space = (RgPolicySpace){.vocabulary = rg_tokenizer_vocabulary(s->tokenizer)};
     environment->course = (RgCourse){.prompts = s->prompts,
                                      .demonstrations = s->demonstrations,
                                      .response_limit = s->options.response_limit,
-                                     .end_token = rg_tokenizer_end(s->tokenizer),
+                                     .end_token = rg_text_layout_end(s->layout),
                                      .stop = s->stop,
                                      .judge = judge,
                                      .environment = environment,
@@ -230,6 +396,7 @@ static void destroy(RgEnvironment *environment) {
     rg_text_data_destroy(s->train);
     rg_judge_destroy(s->independent);
     rg_judge_destroy(s->judge);
+    rg_text_layout_destroy(s->layout);
     rg_tokenizer_destroy(s->tokenizer);
     free(s);
 }
@@ -264,14 +431,14 @@ static void sample_pairs(RgTextState *s, const RgCourse *course, RgPolicy *refer
 
 /* The written pairs of which both responses keep the limit, the chosen one preferred but for label
  * noise. */
-static RgStatus take_verses(RgTextState *s, RgRandom random, RgError *error) {
+static RgStatus take_dataset(RgTextState *s, RgRandom random, RgError *error) {
     int64_t limit = s->options.response_limit;
     RgSequences *both = rg_sequences_create();
     for (int64_t i = 0; i < s->train->count && s->pairs->count < s->options.pair_count; i++) {
         const RgTextLine *line = &s->train->lines[i];
         rg_sequences_clear(both);
-        rg_text_append(both, s->tokenizer, line->prompt, line->chosen);
-        rg_text_append(both, s->tokenizer, line->prompt, line->rejected);
+        rg_text_append(both, s->layout, line->turns, line->turn_count, line->chosen);
+        rg_text_append(both, s->layout, line->turns, line->turn_count, line->rejected);
         if (rg_sequence_response_length(both, 0) > limit ||
             rg_sequence_response_length(both, 1) > limit) {
             s->dropped_pairs++;
@@ -340,8 +507,8 @@ static RgStatus prepare(RgEnvironment *environment, RgPolicy *reference, RgRando
     s->pairs = rg_pairs_create();
     s->dropped_pairs = 0;
     environment->course.pairs = s->pairs;
-    if (s->options.pairs == PAIRS_VERSES)
-        RG_TRY(take_verses(s, random, error));
+    if (s->options.pairs == PAIRS_DATASET)
+        RG_TRY(take_dataset(s, random, error));
     else if (s->options.pair_count > 0)
         sample_pairs(s, &environment->course, reference, random);
     if (s->options.demonstrations == DEMONSTRATIONS_CHOSEN)

@@ -8,12 +8,18 @@
 #include "envs/environment.h"
 #include "envs/judge.h"
 #include "envs/text_data.h"
+#include "envs/text_layout.h"
 
 extern const RgEnvironmentType rg_environment_text;
 
 typedef struct RgTextOptions {
-    const char *data, *tokenizer; /* valid in create only */
-    int pairs;                    /* who wrote the offline responses */
+    const char *data, *train, *test, *tokenizer; /* valid in create only */
+    int format, preference;
+    double judge_share, test_share;
+    int chat_template;
+    int64_t prompt_limit;
+    int truncation;
+    int pairs; /* who wrote the offline responses */
     int64_t pair_count;
     double pair_temperature;
     double label_temperature, label_noise;
@@ -47,6 +53,7 @@ typedef struct RgTextReference {
 typedef struct RgTextState {
     RgTextOptions options;
     RgTokenizer *tokenizer;
+    RgTextLayout *layout;
     int32_t stop_token[RG_LIST_MOST];
     RgStopTokens stop; /* of these */
     RgJudge *judge, *independent;
@@ -56,7 +63,8 @@ typedef struct RgTextState {
     RgSequences *prompts; /* of training */
     RgSequences *demonstrations;
     RgPairs *pairs;        /* of the last prepare */
-    int64_t dropped_pairs; /* verses with a response over the limit */
+    int64_t dropped_pairs; /* of the data set, with a response over the limit */
+    int64_t useless_lines, dropped_prompts, truncated_prompts; /* of all files */
 
     RgSequences *test_prompts;
     RgSequences *test_pairs; /* chosen and rejected of the first lines, in turn */

@@ -1,15 +1,22 @@
-/* Reading JSON lines of prompts with two responses, and laying texts out as token sequences. What
- * is done with them is the business of text.c. */
+/* Reading preferences as they are published. What is done with them is the business of text.c. */
 #include "envs/text_data.h"
 
+#include "core/text/lines.h"
+
 #include <jansson.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- files ---- */
+const char *const rg_text_formats[] = {"auto", "plain", "hh", "pku", "ultrafeedback", "chat", NULL};
+const char *const rg_text_preferences[] = {"better", "safer", NULL};
+
+/* ---- lines ---- */
 
 static void release_line(RgTextLine *line) {
-    free(line->prompt);
+    for (int64_t i = 0; i < line->turn_count; i++)
+        free(line->turns[i].text);
+    free(line->turns);
     free(line->chosen);
     free(line->rejected);
 }
@@ -24,6 +31,37 @@ void rg_text_data_destroy(RgTextData *data) {
     free(data);
 }
 
+RgTextData *rg_text_data_take(RgTextData *data, bool (*wanted)(const RgTextLine *, const void *),
+                              const void *context) {
+    RgTextData *taken = rg_allocate(sizeof *taken);
+    taken->path = rg_string_copy(data->path);
+    taken->lines = rg_allocate((size_t)(data->count + 1) * sizeof *taken->lines);
+    taken->capacity = data->count + 1;
+    int64_t left = 0;
+    for (int64_t i = 0; i < data->count; i++)
+        *(wanted(&data->lines[i], context) ? &taken->lines[taken->count++] : &data->lines[left++]) =
+            data->lines[i];
+    data->count = left;
+    return taken;
+}
+
+/* Takes the text over. */
+static void add_turn(RgTextLine *line, RgRole role, char *text) {
+    line->turns = rg_reallocate(line->turns, (size_t)line->turn_count + 1, sizeof *line->turns);
+    line->turns[line->turn_count++] = (RgTurn){role, text};
+}
+
+/* ---- members ---- */
+
+/* The line that is being read. */
+typedef struct Reader {
+    RgTextData *data;
+    RgTextFormat format;
+    RgTextPreference preference;
+    RgTextLine line;
+    int64_t *useless; /* the counter of what the line is to be left out for, or NULL */
+} Reader;
+
 static const char *kind_name(const json_t *value) {
     static const char *const names[] = {
         [JSON_OBJECT] = "an object", [JSON_ARRAY] = "an array", [JSON_STRING] = "a string",
@@ -32,48 +70,267 @@ static const char *kind_name(const json_t *value) {
     return names[json_typeof(value)];
 }
 
-/* Copy of a string member; `filled`: it must not be empty. */
-static RgStatus read_member(const json_t *object, const char *key, bool filled, const char *path,
-                            int number, char **text, RgError *error) {
-    const json_t *value = json_object_get(object, key);
+/* "better_response_id" of the line, or "chosen[2].role". */
+static RgStatus wrong_member(const Reader *r, const char *member, const json_t *value,
+                             const char *expected, RgError *error) {
     if (!value)
-        return rg_fail(error, RG_E_FORMAT, "%s:%d: \"%s\" is missing", path, number, key);
+        return rg_fail(error, RG_E_FORMAT, "%s:%d: \"%s\" is missing", r->data->path,
+                       r->line.number, member);
+    return rg_fail(error, RG_E_FORMAT, "%s:%d: \"%s\" is %s, expected %s", r->data->path,
+                   r->line.number, member, kind_name(value), expected);
+}
+
+static RgStatus string_member(const Reader *r, const json_t *object, const char *key,
+                              const char **text, RgError *error) {
+    const json_t *value = json_object_get(object, key);
+    *text = "";
     if (!json_is_string(value))
-        return rg_fail(error, RG_E_FORMAT, "%s:%d: \"%s\" is %s, expected a string", path, number,
-                       key, kind_name(value));
-    if (filled && json_string_length(value) == 0)
-        return rg_fail(error, RG_E_FORMAT, "%s:%d: \"%s\" is empty, expected a response", path,
-                       number, key);
-    *text = rg_string_copy(json_string_value(value));
+        return wrong_member(r, key, value, "a string", error);
+    *text = json_string_value(value);
     return RG_OK;
 }
 
-static RgStatus read_object(const json_t *object, const char *path, RgTextLine *line,
-                            RgError *error) {
-    if (!json_is_object(object))
-        return rg_fail(error, RG_E_FORMAT, "%s:%d: the line is %s, expected an object", path,
-                       line->number, kind_name(object));
-    RG_TRY(read_member(object, "prompt", false, path, line->number, &line->prompt, error));
-    RG_TRY(read_member(object, "chosen", true, path, line->number, &line->chosen, error));
-    return read_member(object, "rejected", true, path, line->number, &line->rejected, error);
+static const char white[] = " \t\r\n";
+
+static bool is_blank(const char *text) {
+    return text[strspn(text, white)] == '\0';
 }
 
-static RgStatus read_line(RgTextData *data, const char *text, size_t size, int number,
-                          RgError *error) {
+/* Copy of the text without white space around it. */
+static char *trimmed(const char *text, size_t size) {
+    while (size > 0 && strchr(white, text[size - 1]))
+        size--;
+    while (size > 0 && strchr(white, *text))
+        text++, size--;
+    char *copy = rg_allocate(size + 1);
+    memcpy(copy, text, size);
+    return copy;
+}
+
+static void take_responses(Reader *r, const char *chosen, const char *rejected) {
+    if (is_blank(chosen) || is_blank(rejected))
+        r->useless = &r->data->empty;
+    r->line.chosen = rg_string_copy(chosen);
+    r->line.rejected = rg_string_copy(rejected);
+}
+
+/* ---- formats ---- */
+
+static RgStatus read_plain(Reader *r, const json_t *object, RgError *error) {
+    static const char *const keys[] = {"chosen", "rejected"};
+    const char *text[2], *prompt;
+    RG_TRY(string_member(r, object, "prompt", &prompt, error));
+    for (int k = 0; k < 2; k++) {
+        RG_TRY(string_member(r, object, keys[k], &text[k], error));
+        if (text[k][0] == '\0')
+            return rg_fail(error, RG_E_FORMAT, "%s:%d: \"%s\" is empty, expected a response",
+                           r->data->path, r->line.number, keys[k]);
+    }
+    add_turn(&r->line, RG_USER, rg_string_copy(prompt));
+    r->line.chosen = rg_string_copy(text[0]);
+    r->line.rejected = rg_string_copy(text[1]);
+    return RG_OK;
+}
+
+static const char human[] = "\n\nHuman:", assistant[] = "\n\nAssistant:";
+
+/* The transcript up to the last answer, as turns. */
+static void split_transcript(RgTextLine *line, const char *text, const char *end) {
+    while (text < end) {
+        bool answers = strncmp(text, assistant, strlen(assistant)) == 0;
+        text += answers ? strlen(assistant) : strlen(human);
+        const char *next = text;
+        while (next < end && strncmp(next, human, strlen(human)) != 0 &&
+               strncmp(next, assistant, strlen(assistant)) != 0)
+            next++;
+        add_turn(line, answers ? RG_ASSISTANT : RG_USER, trimmed(text, (size_t)(next - text)));
+        text = next;
+    }
+}
+
+static RgStatus read_hh(Reader *r, const json_t *object, RgError *error) {
+    static const char *const keys[] = {"chosen", "rejected"};
+    const char *text[2];
+    for (int k = 0; k < 2; k++) {
+        RG_TRY(string_member(r, object, keys[k], &text[k], error));
+        if (strncmp(text[k], human, strlen(human)) != 0)
+            return rg_fail(error, RG_E_FORMAT,
+                           "%s:%d: \"%s\" begins with something else, expected \"\\n\\nHuman:\"",
+                           r->data->path, r->line.number, keys[k]);
+    }
+    size_t common = 0, answer = 0;
+    while (text[0][common] && text[0][common] == text[1][common])
+        common++;
+    for (size_t at = 0; at + strlen(assistant) <= common; at++)
+        if (strncmp(text[0] + at, assistant, strlen(assistant)) == 0)
+            answer = at;
+    const char *rest[2] = {text[0] + answer + strlen(assistant),
+                           text[1] + answer + strlen(assistant)};
+    if (answer == 0 || strstr(rest[0], human) || strstr(rest[1], human)) {
+        r->useless = &r->data->parted;
+        return RG_OK;
+    }
+    split_transcript(&r->line, text[0], text[0] + answer);
+    char *chosen = trimmed(rest[0], strlen(rest[0])), *rejected = trimmed(rest[1], strlen(rest[1]));
+    take_responses(r, chosen, rejected);
+    free(chosen);
+    free(rejected);
+    return RG_OK;
+}
+
+static RgStatus read_pku(Reader *r, const json_t *object, RgError *error) {
+    static const char *const labels[] = {"better_response_id", "safer_response_id"};
+    const char *prompt, *response[2], *label = labels[r->preference];
+    RG_TRY(string_member(r, object, "prompt", &prompt, error));
+    RG_TRY(string_member(r, object, "response_0", &response[0], error));
+    RG_TRY(string_member(r, object, "response_1", &response[1], error));
+    const json_t *value = json_object_get(object, label);
+    if (!json_is_integer(value))
+        return wrong_member(r, label, value, "0 or 1", error);
+    json_int_t better = json_integer_value(value);
+    if (better != 0 && better != 1)
+        return rg_fail(error, RG_E_FORMAT, "%s:%d: \"%s\" is %lld, expected 0 or 1", r->data->path,
+                       r->line.number, label, (long long)better);
+    add_turn(&r->line, RG_USER, rg_string_copy(prompt));
+    take_responses(r, response[better], response[1 - better]);
+    return RG_OK;
+}
+
+/* The best of four and the worst, by the score of the whole; the first of equals. */
+static RgStatus read_ultrafeedback(Reader *r, const json_t *object, RgError *error) {
+    const char *prompt, *text[2] = {"", ""};
+    double score[2] = {-INFINITY, INFINITY};
+    const json_t *list = json_object_get(object, "completions"), *completion;
+    size_t i;
+    RG_TRY(string_member(r, object, "instruction", &prompt, error));
+    if (!json_is_array(list) || json_array_size(list) < 2)
+        return wrong_member(r, "completions", list, "an array of at least two", error);
+    json_array_foreach((json_t *)list, i, completion) {
+        const char *response;
+        RG_TRY(string_member(r, completion, "response", &response, error));
+        const json_t *value = json_object_get(completion, "overall_score");
+        if (!json_is_number(value))
+            return wrong_member(r, "overall_score", value, "a number", error);
+        double here = json_number_value(value);
+        if (here > score[0])
+            score[0] = here, text[0] = response;
+        if (here < score[1])
+            score[1] = here, text[1] = response;
+    }
+    add_turn(&r->line, RG_USER, rg_string_copy(prompt));
+    take_responses(r, text[0], text[1]);
+    if (score[0] == score[1])
+        r->useless = &r->data->ties;
+    return RG_OK;
+}
+
+/* Message `index` of "chosen" or "rejected". */
+static RgStatus read_message(const Reader *r, const char *key, const json_t *list, size_t index,
+                             RgRole *role, const char **text, RgError *error) {
+    static const char *const roles[] = {
+        [RG_SYSTEM] = "system", [RG_USER] = "user", [RG_ASSISTANT] = "assistant"};
+    const json_t *message = json_array_get(list, index), *name = json_object_get(message, "role");
+    if (!json_is_string(name) || !json_is_string(json_object_get(message, "content")))
+        return rg_fail(
+            error, RG_E_FORMAT,
+            "%s:%d: \"%s\"[%zu] is no message, expected strings \"role\" and \"content\"",
+            r->data->path, r->line.number, key, index);
+    for (*role = RG_SYSTEM; *role <= RG_ASSISTANT; (*role)++)
+        if (strcmp(roles[*role], json_string_value(name)) == 0) {
+            *text = json_string_value(json_object_get(message, "content"));
+            return RG_OK;
+        }
+    return rg_fail(error, RG_E_FORMAT,
+                   "%s:%d: \"%s\"[%zu]: role \"%s\", expected system, user or assistant",
+                   r->data->path, r->line.number, key, index, json_string_value(name));
+}
+
+static RgStatus read_chat(Reader *r, const json_t *object, RgError *error) {
+    static const char *const keys[] = {"chosen", "rejected"};
+    const json_t *list[2];
+    const char *text[2];
+    RgRole role[2];
+    for (int k = 0; k < 2; k++) {
+        list[k] = json_object_get(object, keys[k]);
+        if (!json_is_array(list[k]) || json_array_size(list[k]) < 2)
+            return wrong_member(r, keys[k], list[k], "a list of at least two messages", error);
+    }
+    size_t turns = json_array_size(list[0]) - 1;
+    if (json_array_size(list[1]) != turns + 1)
+        r->useless = &r->data->parted;
+    for (size_t i = 0; i <= turns && !r->useless; i++) {
+        for (int k = 0; k < 2; k++)
+            RG_TRY(read_message(r, keys[k], list[k], i, &role[k], &text[k], error));
+        if (i == turns)
+            break;
+        if (role[0] != role[1] || strcmp(text[0], text[1]) != 0)
+            r->useless = &r->data->parted;
+        add_turn(&r->line, role[0], rg_string_copy(text[0]));
+    }
+    if (r->useless)
+        return RG_OK;
+    if (role[0] != RG_ASSISTANT || role[1] != RG_ASSISTANT)
+        return rg_fail(error, RG_E_FORMAT,
+                       "%s:%d: the last message is not the assistant's, expected a response",
+                       r->data->path, r->line.number);
+    take_responses(r, text[0], text[1]);
+    return RG_OK;
+}
+
+static RgStatus (*const readers[])(Reader *r, const json_t *object, RgError *error) = {
+    [RG_TEXT_PLAIN] = read_plain, [RG_TEXT_HH] = read_hh,
+    [RG_TEXT_PKU] = read_pku,     [RG_TEXT_ULTRAFEEDBACK] = read_ultrafeedback,
+    [RG_TEXT_CHAT] = read_chat,
+};
+
+/* The format that has the members of this line. A line that might be any is read as plain, whose
+ * errors say what is missing. */
+static RgTextFormat recognise(const json_t *object) {
+    if (json_object_get(object, "completions"))
+        return RG_TEXT_ULTRAFEEDBACK;
+    if (json_object_get(object, "response_0"))
+        return RG_TEXT_PKU;
+    if (json_is_array(json_object_get(object, "chosen")))
+        return RG_TEXT_CHAT;
+    if (json_object_get(object, "prompt") || !json_object_get(object, "chosen"))
+        return RG_TEXT_PLAIN;
+    const char *chosen = json_string_value(json_object_get(object, "chosen"));
+    return chosen && strncmp(chosen, human, strlen(human)) == 0 ? RG_TEXT_HH : RG_TEXT_PLAIN;
+}
+
+/* ---- files ---- */
+
+static RgStatus read_object(Reader *r, const json_t *object, RgError *error) {
+    if (!json_is_object(object))
+        return rg_fail(error, RG_E_FORMAT, "%s:%d: the line is %s, expected an object",
+                       r->data->path, r->line.number, kind_name(object));
+    if (r->format == RG_TEXT_AUTO)
+        r->format = recognise(object);
+    return readers[r->format](r, object, error);
+}
+
+static RgStatus read_line(Reader *r, const char *text, size_t size, RgError *error) {
+    RgTextData *data = r->data;
     json_error_t trouble;
     json_t *object = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &trouble);
     if (!object)
         return rg_fail(error, RG_E_FORMAT, "%s:%d: invalid JSON at column %d: %s", data->path,
-                       number, trouble.column, trouble.text);
+                       r->line.number, trouble.column, trouble.text);
+    r->useless = NULL;
+    RgStatus status = read_object(r, object, error);
+    json_decref(object);
+    if (status == RG_OK && r->useless)
+        ++*r->useless;
+    if (status != RG_OK || r->useless) {
+        release_line(&r->line);
+        return status;
+    }
     if (data->count == data->capacity) {
         data->capacity = data->capacity ? 2 * data->capacity : 256;
         data->lines = rg_reallocate(data->lines, (size_t)data->capacity, sizeof *data->lines);
     }
-    RgTextLine *line = &data->lines[data->count++];
-    *line = (RgTextLine){.number = number};
-    RgStatus status = read_object(object, data->path, line, error);
-    json_decref(object);
-    return status;
+    data->lines[data->count++] = r->line;
+    return RG_OK;
 }
 
 static bool blank(const char *text, size_t size) {
@@ -83,80 +340,43 @@ static bool blank(const char *text, size_t size) {
     return true;
 }
 
-static RgStatus read_lines(RgTextData *data, const char *content, size_t size, RgError *error) {
-    const char *end = content + size;
-    int number = 1;
-    for (const char *line = content; line < end; number++) {
-        const char *newline = memchr(line, '\n', (size_t)(end - line));
-        const char *line_end = newline ? newline : end;
-        if (!blank(line, (size_t)(line_end - line)))
-            RG_TRY(read_line(data, line, (size_t)(line_end - line), number, error));
-        line = line_end + 1;
+static RgStatus read_lines(Reader *r, RgLines *lines, RgError *error) {
+    RgTextData *data = r->data;
+    const char *text;
+    size_t size;
+    for (;;) {
+        RG_TRY(rg_lines_next(lines, &text, &size, error));
+        if (!text)
+            break;
+        r->line = (RgTextLine){.number = (int)rg_lines_number(lines)};
+        if (!blank(text, size))
+            RG_TRY(read_line(r, text, size, error));
     }
+    int64_t useless = data->empty + data->ties + data->parted;
+    if (data->count == 0 && useless > 0)
+        return rg_fail(error, RG_E_FORMAT,
+                       "%s: none of %lld lines has a pair to learn from: %lld have an empty "
+                       "response, %lld equal scores, %lld conversations that part early",
+                       data->path, (long long)useless, (long long)data->empty,
+                       (long long)data->ties, (long long)data->parted);
     if (data->count == 0)
         return rg_fail(error, RG_E_FORMAT, "%s: no lines, expected at least one", data->path);
     return RG_OK;
 }
 
-RgStatus rg_text_data_read(const char *path, RgTextData **data, RgError *error) {
+RgStatus rg_text_data_read(const char *path, RgTextFormat format, RgTextPreference preference,
+                           RgTextData **data, RgError *error) {
     *data = NULL;
-    char *content = NULL;
-    size_t size = 0;
-    RG_TRY(rg_file_read(path, &content, &size, error));
-    RgTextData *new = rg_allocate(sizeof *new);
-    new->path = rg_string_copy(path);
-    RgStatus status = read_lines(new, content, size, error);
-    free(content);
+    RgLines *lines;
+    RG_TRY(rg_lines_open(path, &lines, error));
+    Reader reader = {
+        .data = rg_allocate(sizeof *reader.data), .format = format, .preference = preference};
+    reader.data->path = rg_string_copy(path);
+    RgStatus status = read_lines(&reader, lines, error);
+    rg_lines_close(lines);
     if (status == RG_OK)
-        *data = new;
+        *data = reader.data;
     else
-        rg_text_data_destroy(new);
+        rg_text_data_destroy(reader.data);
     return status;
-}
-
-/* ---- sequences ---- */
-
-/* Tokens of the whole sequence; how many of them are the prompt. */
-static int64_t lay_out(const RgTokenizer *tokenizer, const char *prompt, const char *response,
-                       RgTokens *tokens) {
-    rg_tokens_append(tokens, rg_tokenizer_begin(tokenizer));
-    rg_tokenizer_encode(tokenizer, prompt, strlen(prompt), tokens);
-    rg_tokenizer_encode(tokenizer, "\n", 1, tokens);
-    int64_t prompt_length = tokens->count;
-    if (response) {
-        rg_tokenizer_encode(tokenizer, response, strlen(response), tokens);
-        rg_tokens_append(tokens, rg_tokenizer_end(tokenizer));
-    }
-    return prompt_length;
-}
-
-void rg_text_append(RgSequences *sequences, const RgTokenizer *tokenizer, const char *prompt,
-                    const char *response) {
-    RgTokens tokens = {0};
-    int64_t prompt_length = lay_out(tokenizer, prompt, response, &tokens);
-    rg_sequences_append(sequences, tokens.id, prompt_length, tokens.id + prompt_length,
-                        tokens.count - prompt_length);
-    rg_tokens_release(&tokens);
-}
-
-void rg_text_append_whole(RgSequences *sequences, const RgTokenizer *tokenizer, const char *prompt,
-                          const char *response) {
-    RgTokens tokens = {0};
-    lay_out(tokenizer, prompt, response, &tokens);
-    rg_sequences_append(sequences, tokens.id, 1, tokens.id + 1, tokens.count - 1);
-    rg_tokens_release(&tokens);
-}
-
-char *rg_text_prompt(const RgTokenizer *tokenizer, const RgSequences *sequences, int64_t index) {
-    char *text = rg_tokenizer_decode(tokenizer, rg_sequence_prompt(sequences, index),
-                                     sequences->prompt_length[index]);
-    size_t size = strlen(text);
-    if (size > 0 && text[size - 1] == '\n')
-        text[size - 1] = '\0';
-    return text;
-}
-
-char *rg_text_response(const RgTokenizer *tokenizer, const RgSequences *sequences, int64_t index) {
-    return rg_tokenizer_decode(tokenizer, rg_sequence_response(sequences, index),
-                               rg_sequence_response_length(sequences, index));
 }

@@ -1,20 +1,48 @@
-/* The files of the text environment, and how their texts become token sequences.
+/* The files of the text environment: preferences between two responses to a prompt, as they are
+ * published. A file is JSON lines, plain or compressed (core/text/lines.h), in one of these
+ * formats:
  *
- * A file is JSON lines: each an object with the strings "prompt", "chosen" and "rejected"; other
- * members are not looked at. The layout of a sequence is
+ *     plain          strings "prompt", "chosen", "rejected"
+ *     hh             strings "chosen" and "rejected", whole transcripts of "\n\nHuman: …" and
+ *                    "\n\nAssistant: …" that part at the last turn (Anthropic's HH)
+ *     pku            strings "prompt", "response_0", "response_1", numbers "better_response_id" and
+ *                    "safer_response_id" (PKU-SafeRLHF)
+ *     ultrafeedback  string "instruction", list "completions" with "response" and "overall_score",
+ *                    of which the best and the worst are taken (UltraFeedback)
+ *     chat           lists "chosen" and "rejected" of messages with "role" and "content"
+ *                    (UltraFeedback binarised, and what trainers write)
  *
- *     prompt    <|begin|> prompt text, newline
- *     response  response text, <|end|>
- *
- * and every member of the project that makes or reads text sequences goes through here. */
+ * Other members are not looked at. How texts become tokens is in envs/text_layout.h. */
 #ifndef RG_ENVS_TEXT_DATA_H
 #define RG_ENVS_TEXT_DATA_H
 
-#include "core/policy/sequences.h"
-#include "core/text/tokenizer.h"
+#include "core/base.h"
+
+typedef enum RgTextFormat {
+    RG_TEXT_AUTO, /* told from the members of the first line */
+    RG_TEXT_PLAIN,
+    RG_TEXT_HH,
+    RG_TEXT_PKU,
+    RG_TEXT_ULTRAFEEDBACK,
+    RG_TEXT_CHAT,
+} RgTextFormat;
+extern const char *const rg_text_formats[]; /* as choices of an option */
+
+/* Which of PKU-SafeRLHF's two labels. */
+typedef enum RgTextPreference { RG_TEXT_BETTER, RG_TEXT_SAFER } RgTextPreference;
+extern const char *const rg_text_preferences[];
+
+typedef enum RgRole { RG_SYSTEM, RG_USER, RG_ASSISTANT } RgRole;
+
+typedef struct RgTurn {
+    RgRole role;
+    char *text;
+} RgTurn;
 
 typedef struct RgTextLine {
-    char *prompt, *chosen, *rejected;
+    RgTurn *turns; /* [turn_count] the conversation up to the response, at least one */
+    int64_t turn_count;
+    char *chosen, *rejected;
     int number; /* of the line in its file, from 1 */
 } RgTextLine;
 
@@ -22,25 +50,26 @@ typedef struct RgTextData {
     char *path;
     RgTextLine *lines; /* [count] */
     int64_t count, capacity;
+    /* Lines that say nothing to learn from: with a response that is empty, with equal scores, with
+     * conversations that part before their last turn. */
+    int64_t empty, ties, parted;
 } RgTextData;
 
-/* Read a file; blank lines are skipped. RG_E_FORMAT with file and line when a line is not JSON, a
- * member is missing or no string, a response is empty, or the file holds no line at all. On error
- * NULL is left in *data. */
-RgStatus rg_text_data_read(const char *path, RgTextData **data, RgError *error);
+/* What the judge reads of a conversation: its last turn. */
+static inline const char *rg_text_line_prompt(const RgTextLine *line) {
+    return line->turns[line->turn_count - 1].text;
+}
+
+/* Read a file; blank lines are skipped. RG_E_FORMAT with file, line and member when a line is not
+ * JSON, a member is missing or of another kind, a plain line's response is empty, or no line is
+ * left. On error NULL is left in *data. */
+RgStatus rg_text_data_read(const char *path, RgTextFormat format, RgTextPreference preference,
+                           RgTextData **data, RgError *error);
 void rg_text_data_destroy(RgTextData *data);
 
-/* Append one sequence; without a response (NULL) a prompt alone. */
-void rg_text_append(RgSequences *sequences, const RgTokenizer *tokenizer, const char *prompt,
-                    const char *response);
-
-/* Append prompt and response as one text to be learnt as a whole: the prompt is <|begin|> alone,
- * everything after it the response. The same tokens in the same order as rg_text_append's. */
-void rg_text_append_whole(RgSequences *sequences, const RgTokenizer *tokenizer, const char *prompt,
-                          const char *response);
-
-/* The texts of sequence `index` without special tokens and the prompt's newline; malloc'd. */
-char *rg_text_prompt(const RgTokenizer *tokenizer, const RgSequences *sequences, int64_t index);
-char *rg_text_response(const RgTokenizer *tokenizer, const RgSequences *sequences, int64_t index);
+/* Move the lines that are wanted, in their order, into data of their own. */
+RgTextData *rg_text_data_take(RgTextData *data,
+                              bool (*wanted)(const RgTextLine *line, const void *context),
+                              const void *context);
 
 #endif

@@ -27,7 +27,7 @@ static RgTextSamples draw_samples(const RgTextState *s, RgPolicy *policy, RgRand
                            .top_p = s->options.top_p,
                            .min_p = s->options.min_p,
                            .response_limit = s->options.response_limit,
-                           .end_token = rg_tokenizer_end(s->tokenizer),
+                           .end_token = rg_text_layout_end(s->layout),
                            .stop = s->stop};
     rg_policy_sample(policy, s->test_prompts, 1, &sampling, random, samples.sequences,
                      samples.logprob);
@@ -93,10 +93,10 @@ static void describe_responses(const RgTextState *s, const RgSequences *samples,
         column[i] = (double)rg_sequence_response_length(samples, i);
     rg_evaluation_column_and_mean(evaluation, "length", column, samples->count);
     for (int64_t i = 0; i < samples->count; i++) {
-        char *response = rg_text_response(s->tokenizer, samples, i);
+        char *response = rg_text_response(s->layout, samples, i);
         column[i] = (double)count_words(response);
         if (i < s->options.response_samples) {
-            char *prompt = rg_text_prompt(s->tokenizer, samples, i);
+            char *prompt = rg_text_prompt(s->layout, samples, i);
             rg_evaluation_response(evaluation, i, prompt, response);
             free(prompt);
         }
@@ -157,6 +157,9 @@ void rg_text_evaluate(RgEnvironment *environment, RgPolicy *policy, RgPolicy *re
     rg_evaluation_metric(evaluation, "judge_accuracy", s->judge_accuracy);
     rg_evaluation_metric(evaluation, "independent_judge_accuracy", s->independent_accuracy);
     rg_evaluation_metric(evaluation, "dropped_pairs", (double)s->dropped_pairs);
+    rg_evaluation_metric(evaluation, "useless_lines", (double)s->useless_lines);
+    rg_evaluation_metric(evaluation, "dropped_prompts", (double)s->dropped_prompts);
+    rg_evaluation_metric(evaluation, "truncated_prompts", (double)s->truncated_prompts);
 
     free(column);
     release_samples(&own);

@@ -46,6 +46,8 @@ check_door 'Random123/.*' 'core/tensor/random\.c'
 check_door 'libconfig\.h' 'experiments/config\.c'
 check_door 'pcre2\.h' 'core/text/pattern\.c'
 check_door 'utf8proc\.h' 'core/text/normalizer\.c'
+check_door 'zlib\.h' 'core/text/lines\.c'
+check_door 'zstd\.h' 'core/text/lines\.c'
 check_door 'argp\.h' 'experiments/.*'
 check_door 'sqlite3\.h' '(core/results|analysis)/.*'
 

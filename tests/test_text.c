@@ -40,7 +40,7 @@ static void write_lines(const char *name, uint64_t first, int count) {
 
 static void write_tokenizer(void) {
     RgTextData *data = NULL;
-    ASSERT_OK(rg_text_data_read(scratch("data/base.jsonl"), &data, &error));
+    ASSERT_OK(rg_text_data_read(scratch("data/base.jsonl"), RG_TEXT_AUTO, 0, &data, &error));
     const char *texts[TRAIN_LINES];
     for (int i = 0; i < TRAIN_LINES; i++)
         texts[i] = i % 2 ? data->lines[i].chosen : data->lines[i].rejected;
@@ -71,7 +71,7 @@ static RgSettings *settings_of(const char *const *entries) {
     rg_settings_set(settings, "e.response_limit", RG_SETTING_INTEGER, "40", "test", 1);
     for (; entries && entries[0]; entries += 2) {
         char *path = rg_string_format("e.%s", entries[0]);
-        bool number = strspn(entries[1], "-0123456789.") == strlen(entries[1]);
+        bool number = entries[1][0] && strspn(entries[1], "-0123456789.") == strlen(entries[1]);
         bool whole = number && !strchr(entries[1], '.');
         rg_settings_set(settings, path,
                         whole    ? RG_SETTING_INTEGER
@@ -164,7 +164,8 @@ static void assert_same(const RgEvaluation *a, const RgEvaluation *b) {
 static void refuse_lines(const char *content, const char *expected) {
     RgTextData *data = (RgTextData *)&error;
     const char *path = scratch_write("bad.jsonl", content);
-    cr_assert_eq(rg_text_data_read(path, &data, &error), RG_E_FORMAT, "%s", content);
+    cr_assert_eq(rg_text_data_read(path, RG_TEXT_PLAIN, 0, &data, &error), RG_E_FORMAT, "%s",
+                 content);
     cr_assert_null(data);
     cr_assert_eq(strncmp(error.text, path, strlen(path)), 0, "%s", error.text);
     cr_assert(strstr(error.text, expected), "%s\nlacks: %s", error.text, expected);
@@ -192,12 +193,12 @@ Test(text, lines_are_read_as_written) {
     ASSERT_OK(rg_text_data_read(
         scratch_write("good.jsonl", "\n" GOOD "{\"rejected\": \"R\\n\\\"é\\\"\", \"more\": [1], "
                                     "\"chosen\": \"C\", \"prompt\": \"\"}"),
-        &data, &error));
+        RG_TEXT_AUTO, 0, &data, &error));
     cr_assert_eq(data->count, 2);
     cr_assert_eq(data->lines[0].number, 2);
     cr_assert_eq(data->lines[1].number, 3);
     cr_assert_str_eq(data->lines[0].chosen, "c");
-    cr_assert_str_eq(data->lines[1].prompt, "");
+    cr_assert_str_eq(rg_text_line_prompt(&data->lines[1]), "");
     cr_assert_str_eq(data->lines[1].rejected, "R\n\"é\"");
     rg_text_data_destroy(data);
 }
@@ -222,6 +223,118 @@ Test(text, missing_files_are_named) {
     cr_assert(strstr(error.text, "/none/such.json"), "%s", error.text);
 }
 
+/* ---- one's own file ---- */
+
+enum { OWN_LINES = 600 };
+
+/* In PKU's format, each with a prompt of its own; of line 7 the first response is empty. */
+static const char *write_own(const char *name) {
+    char *content;
+    size_t size;
+    FILE *stream = open_memstream(&content, &size);
+    for (uint64_t i = 0; i < OWN_LINES; i++)
+        fprintf(stream,
+                "{\"prompt\": \"He saw the %s%s %d.\", \"response_0\": \"%s\", \"response_1\": "
+                "\"Thou hast seen the %s, and thy %s cometh.\", \"better_response_id\": 0}\n",
+                pick(i, 0), i % 100 == 9 ? " and more and more and more and more" : "", (int)i,
+                i == 7 ? " " : "You have seen it and have come.", pick(i, 1), pick(i, 2));
+    fclose(stream);
+    const char *path = scratch_write(name, content);
+    free(content);
+    return path;
+}
+
+static void add_hashes(const RgSequences *s, int64_t each, uint64_t *hash, int64_t *count) {
+    for (int64_t i = 0; i < s->count; i += each) {
+        uint64_t h = 1469598103934665603u;
+        for (int64_t k = 0; k < s->prompt_length[i]; k++)
+            h = (h ^ (uint64_t)rg_sequence_prompt(s, i)[k]) * 1099511628211u;
+        hash[(*count)++] = h;
+    }
+}
+
+/* Evaluation, judges and policies see lines of their own. */
+Test(text, one_file_is_enough) {
+    write_world();
+    const char *path = rg_string_copy(write_own("own.jsonl"));
+    World w = world_of(WITH("data", "", "train", path, "pairs", "dataset", "test_share", "0.2",
+                            "judge_share", "0.5", "pair_count", "1000"));
+    int64_t train = w.state->train->count, test = w.state->test_prompts->count, count = 0;
+    cr_expect_eq(w.state->useless_lines, 1);
+    cr_expect_float_eq(test, 0.2 * OWN_LINES, 4 * sqrt(0.16 * OWN_LINES));
+    cr_expect_float_eq(train, 0.4 * OWN_LINES, 4 * sqrt(0.24 * OWN_LINES));
+    cr_expect_eq(w.course->pairs->count, train);
+    uint64_t hash[OWN_LINES];
+    add_hashes(w.course->prompts, 1, hash, &count);
+    add_hashes(w.state->test_prompts, 1, hash, &count);
+    for (int64_t i = 0; i < count; i++)
+        for (int64_t k = 0; k < i; k++)
+            cr_assert_neq(hash[i], hash[k], "a prompt is in two parts");
+    cr_expect_gt(w.state->judge_accuracy, 0.95);
+    RgEvaluation *evaluation = evaluate(&w, w.reference, 1);
+    cr_expect_eq(rg_evaluation_find(evaluation, "useless_lines"), 1);
+    cr_expect_eq(rg_evaluation_find(evaluation, "dropped_prompts"), 0);
+    rg_evaluation_destroy(evaluation);
+    end_world(&w);
+
+    /* a file of its own for evaluation leaves the training file whole */
+    w = world_of(WITH("data", "", "train", path, "test", scratch("data/test.jsonl")));
+    cr_expect_eq(w.state->test_prompts->count, TEST_LINES);
+    cr_expect_float_eq(w.state->train->count, 0.5 * OWN_LINES, 4 * sqrt(0.25 * OWN_LINES));
+    end_world(&w);
+    free((char *)path);
+}
+
+Test(text, prompts_over_the_limit_are_counted) {
+    write_world();
+    char *path = rg_string_copy(write_own("own.jsonl"));
+    World w = world_of(WITH("data", "", "train", path));
+    int64_t limit = 0, kept = w.state->train->count;
+    for (int64_t i = 0; i < w.course->prompts->count; i++) {
+        int64_t length = w.course->prompts->prompt_length[i];
+        limit = length > limit ? length : limit;
+    }
+    end_world(&w);
+    char text[24];
+    snprintf(text, sizeof text, "%ld", (long)limit - 1);
+    w = world_of(WITH("data", "", "train", path, "prompt_limit", text));
+    cr_expect_gt(w.state->dropped_prompts, 0);
+    cr_expect_eq(w.state->truncated_prompts, 0);
+    cr_expect_lt(w.state->train->count, kept);
+    int64_t dropped = w.state->dropped_prompts;
+    end_world(&w);
+    w = world_of(WITH("data", "", "train", path, "prompt_limit", text, "truncation", "keep_end"));
+    cr_expect_eq(w.state->dropped_prompts, 0);
+    cr_expect_eq(w.state->truncated_prompts, dropped);
+    cr_expect_eq(w.state->train->count, kept);
+    for (int64_t i = 0; i < w.course->prompts->count; i++)
+        cr_expect_leq(w.course->prompts->prompt_length[i], limit - 1);
+    end_world(&w);
+    free(path);
+}
+
+static void refuse_setting(const char *const *entries, const char *expected) {
+    RgEnvironment *environment = NULL;
+    cr_expect_neq(try_text(entries, &environment), RG_OK);
+    cr_expect(strstr(error.text, expected), "%s\nlacks: %s", error.text, expected);
+}
+
+Test(text, files_that_do_not_go_together_are_refused) {
+    write_world();
+    char *path = rg_string_copy(write_own("own.jsonl"));
+    refuse_setting(WITH("data", ""), "expected either data, a folder, or train, a file");
+    refuse_setting(WITH("train", path), "expected either data, a folder, or train, a file");
+    refuse_setting(WITH("test", path), "the folder of data has its own test.jsonl");
+    refuse_setting(WITH("data", "", "train", path, "demonstrations", "corpus"),
+                   "expected \"chosen\" beside train");
+    refuse_setting(WITH("data", "", "train", path, "test_share", "0"),
+                   "no line is left for evaluation");
+    refuse_setting(WITH("data", "", "train", path, "prompt_limit", "3"),
+                   "every prompt has more tokens");
+    refuse_setting(WITH("chat_template", "chatml"), "needs the token <|im_start|>");
+    free(path);
+}
+
 /* ---- sequences ---- */
 
 Test(text, sequences_carry_their_texts) {
@@ -229,15 +342,18 @@ Test(text, sequences_carry_their_texts) {
     RgTokenizer *tokenizer = NULL;
     ASSERT_OK(rg_tokenizer_load(scratch("tokenizer.json"), 0, &tokenizer, &error));
     RgSequences *s = rg_sequences_create();
-    rg_text_append(s, tokenizer, "He saw the river.\n", "Thou hast <|end|> “seen”.");
-    rg_text_append(s, tokenizer, "", NULL);
-    rg_text_append_whole(s, tokenizer, "He saw the river.\n", "Thou hast <|end|> “seen”.");
+    RgTextLayout *layout;
+    ASSERT_OK(rg_text_layout_create(tokenizer, 0, 0, RG_TRUNCATE_DROP, &layout, &error));
+    RgTurn river = {RG_USER, (char[]){"He saw the river.\n"}}, nothing = {RG_USER, (char[]){""}};
+    rg_text_append(s, layout, &river, 1, "Thou hast <|end|> “seen”.");
+    rg_text_append(s, layout, &nothing, 1, NULL);
+    rg_text_append_whole(s, layout, &river, 1, "Thou hast <|end|> “seen”.");
 
     cr_assert_eq(rg_sequence_prompt(s, 0)[0], rg_tokenizer_begin(tokenizer));
     int64_t last = rg_sequence_response_length(s, 0) - 1;
     for (int64_t i = 0; i <= last; i++)
         cr_assert_eq(rg_sequence_response(s, 0)[i] == rg_tokenizer_end(tokenizer), i == last);
-    char *prompt = rg_text_prompt(tokenizer, s, 0), *response = rg_text_response(tokenizer, s, 0);
+    char *prompt = rg_text_prompt(layout, s, 0), *response = rg_text_response(layout, s, 0);
     cr_assert_str_eq(prompt, "He saw the river.\n", "one newline is the layout's, one the text's");
     cr_assert_str_eq(response, "Thou hast <|end|> “seen”.");
     free(prompt);
@@ -249,6 +365,7 @@ Test(text, sequences_carry_their_texts) {
     cr_assert_arr_eq(rg_sequence_prompt(s, 0), rg_sequence_prompt(s, 2),
                      (size_t)rg_sequence_length(s, 0) * sizeof(int32_t));
     rg_sequences_destroy(s);
+    rg_text_layout_destroy(layout);
     rg_tokenizer_destroy(tokenizer);
 }
 
@@ -260,13 +377,14 @@ Test(text, course_judges_the_texts_that_the_tokens_spell) {
     double reward[2 * TEST_LINES];
     w.course->judge(w.course->environment, w.state->test_pairs, reward);
     RgTextData *data = NULL;
-    ASSERT_OK(rg_text_data_read(scratch("data/test.jsonl"), &data, &error));
+    ASSERT_OK(rg_text_data_read(scratch("data/test.jsonl"), RG_TEXT_AUTO, 0, &data, &error));
     double right = 0;
     for (int i = 0; i < TEST_LINES; i++) {
         const RgTextLine *line = &data->lines[i];
-        cr_assert_eq(reward[2 * i], rg_judge_reward(w.state->judge, line->prompt, line->chosen));
+        cr_assert_eq(reward[2 * i],
+                     rg_judge_reward(w.state->judge, rg_text_line_prompt(line), line->chosen));
         cr_assert_eq(reward[2 * i + 1],
-                     rg_judge_reward(w.state->judge, line->prompt, line->rejected));
+                     rg_judge_reward(w.state->judge, rg_text_line_prompt(line), line->rejected));
         double gap = reward[2 * i] - reward[2 * i + 1];
         right += gap > 0 ? 1 : gap < 0 ? 0 : 0.5;
     }
@@ -372,16 +490,16 @@ Test(text, without_temperature_the_larger_reward_is_preferred) {
 
 Test(text, verses_are_preferred_as_written_but_for_noise) {
     write_world();
-    World w = world_of(WITH("pairs", "verses", "pair_count", "1000"));
+    World w = world_of(WITH("pairs", "dataset", "pair_count", "1000"));
     cr_assert_eq(w.course->pairs->count, TRAIN_LINES, "one pair a line at most");
     for (int64_t i = 0; i < TRAIN_LINES; i++)
         cr_assert_eq(w.course->pairs->preferred[i], 0);
-    char *chosen = rg_text_response(w.state->tokenizer, w.course->pairs->sequences, 2);
+    char *chosen = rg_text_response(w.state->layout, w.course->pairs->sequences, 2);
     cr_assert_str_eq(chosen, w.state->train->lines[1].chosen);
     free(chosen);
     end_world(&w);
 
-    w = world_of(WITH("pairs", "verses", "label_noise", "0.25"));
+    w = world_of(WITH("pairs", "dataset", "label_noise", "0.25"));
     double flipped = 0;
     for (int64_t i = 0; i < TRAIN_LINES; i++)
         flipped += w.course->pairs->preferred[i];
@@ -392,7 +510,7 @@ Test(text, verses_are_preferred_as_written_but_for_noise) {
 
 Test(text, verses_over_the_limit_are_dropped_and_counted) {
     write_world();
-    World w = world_of(WITH("pairs", "verses"));
+    World w = world_of(WITH("pairs", "dataset"));
     int64_t longest[TRAIN_LINES], limit = 0, over = 0;
     for (int64_t i = 0; i < TRAIN_LINES; i++) {
         const RgSequences *s = w.course->pairs->sequences;
@@ -409,7 +527,7 @@ Test(text, verses_over_the_limit_are_dropped_and_counted) {
 
     char text[24];
     snprintf(text, sizeof text, "%ld", (long)limit);
-    w = world_of(WITH("pairs", "verses", "response_limit", text));
+    w = world_of(WITH("pairs", "dataset", "response_limit", text));
     cr_assert_eq(w.course->pairs->count, TRAIN_LINES - over);
     RgEvaluation *evaluation = evaluate(&w, w.reference, 1);
     cr_assert_eq(rg_evaluation_find(evaluation, "dropped_pairs"), (double)over);
@@ -417,7 +535,7 @@ Test(text, verses_over_the_limit_are_dropped_and_counted) {
     end_world(&w);
 
     RgEnvironment *environment = NULL;
-    ASSERT_OK(try_text(WITH("pairs", "verses", "response_limit", "3"), &environment));
+    ASSERT_OK(try_text(WITH("pairs", "dataset", "response_limit", "3"), &environment));
     RgPolicy *policy = policy_for(environment->space.vocabulary, "128", 5);
     cr_assert_eq(rg_environment_prepare(environment, policy, rg_random_root(2), &error),
                  RG_E_RANGE);
@@ -434,7 +552,7 @@ Test(text, corpus_shows_both_styles_whole) {
     cr_assert_eq(d->count, 2 * TRAIN_LINES);
     for (int64_t i = 0; i < d->count; i++)
         cr_assert_eq(d->prompt_length[i], 1);
-    char *text = rg_text_response(w.state->tokenizer, d, 1);
+    char *text = rg_text_response(w.state->layout, d, 1);
     cr_assert_eq(strncmp(text, "He saw the ", 11), 0, "%s", text);
     cr_assert(strstr(text, ".\nThou hast seen"), "%s", text);
     free(text);
