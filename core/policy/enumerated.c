@@ -167,6 +167,21 @@ static RgTensor *log_linear_features(RgPolicy *policy, RgTape *tape, RgParameter
     return y;
 }
 
+/* One-hot over the context: all there is to know before the one step. */
+static RgTensor *state_features(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
+                                const RgSequences *sequences) {
+    (void)parameters;
+    const State *s = policy->state;
+    RgTensor *y = rg_filled(tape, RG_SHAPE(sequences->count, s->contexts), 0);
+    for (int64_t i = 0; i < sequences->count; i++)
+        y->data[i * s->contexts + *rg_sequence_prompt(sequences, i)] = 1;
+    return y;
+}
+
+static int64_t state_feature_count(const RgPolicy *policy) {
+    return ((const State *)policy->state)->contexts;
+}
+
 static int64_t feature_count(const RgPolicy *policy) {
     const State *s = policy->state;
     return s->feature_count > 0 ? s->feature_count : s->contexts * s->responses;
@@ -372,6 +387,9 @@ const RgPolicyType rg_policy_tabular = {
     .logprob = logprob,
     .features = tabular_features,
     .feature_count = feature_count,
+    .step_logprob = logprob,
+    .state_features = state_features,
+    .state_feature_count = state_feature_count,
     .sample = sample,
     .mixes = true,
     .logits = tabular_logits,
@@ -392,6 +410,9 @@ const RgPolicyType rg_policy_log_linear = {
     .logprob = logprob,
     .features = log_linear_features,
     .feature_count = feature_count,
+    .step_logprob = logprob,
+    .state_features = state_features,
+    .state_feature_count = state_feature_count,
     .sample = sample,
     .mixes = true,
     .logits = log_linear_logits,

@@ -181,6 +181,20 @@ static RgTensor *step_features(RgPolicy *policy, RgTape *t, const RgSequences *s
     return rg_concatenate(t, 1, parts, 2);
 }
 
+static RgTensor *state_features(RgPolicy *policy, RgTape *t, RgParameters *parameters,
+                                const RgSequences *sequences) {
+    (void)parameters;
+    const State *s = policy->state;
+    const int64_t *offsets = rg_trajectory_offsets(t, sequences, words_per_token(policy));
+    RgTensor *observations, *actions;
+    read_steps(s, t, sequences, offsets[sequences->count], &observations, &actions);
+    return observations;
+}
+
+static int64_t state_feature_count(const RgPolicy *policy) {
+    return ((const State *)policy->state)->observations;
+}
+
 /* Σ_t γ^t (observation, action, 1), for a reward that is linear in them. */
 static RgTensor *features(RgPolicy *policy, RgTape *t, RgParameters *parameters,
                           const RgSequences *sequences) {
@@ -336,6 +350,8 @@ const RgPolicyType rg_policy_gaussian = {
     .use_dynamics = use_dynamics,
     .logprob = logprob,
     .step_logprob = step_logprob,
+    .state_features = state_features,
+    .state_feature_count = state_feature_count,
     .features = features,
     .feature_count = feature_count,
     .step_features = step_features,

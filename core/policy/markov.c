@@ -83,16 +83,21 @@ static void indices(RgTape *tape, const RgSequences *s, int64_t steps, int32_t *
     }
 }
 
-static RgTensor *logprob(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
-                         const RgSequences *sequences) {
+static RgTensor *step_logprob(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
+                              const RgSequences *sequences) {
     (void)policy;
     int32_t *states, *actions;
-    int64_t *offsets = rg_trajectory_offsets(tape, sequences, STEP_WORDS);
-    int64_t steps = offsets[sequences->count];
+    int64_t steps = rg_trajectory_offsets(tape, sequences, STEP_WORDS)[sequences->count];
     indices(tape, sequences, steps, &states, &actions);
     RgTensor *table = rg_log_softmax(tape, rg_parameter(tape, parameters, 0));
     RgTensor *rows = rg_embedding(tape, table, states, steps);
-    return rg_segment_sum(tape, rg_gather(tape, rows, actions), offsets, sequences->count);
+    return rg_gather(tape, rows, actions);
+}
+
+static RgTensor *logprob(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
+                         const RgSequences *sequences) {
+    return rg_segment_sum(tape, step_logprob(policy, tape, parameters, sequences),
+                          rg_trajectory_offsets(tape, sequences, STEP_WORDS), sequences->count);
 }
 
 void rg_markov_table(const RgPolicy *policy, RgReal *log_policy) {
@@ -129,6 +134,24 @@ static RgTensor *features(RgPolicy *policy, RgTape *tape, RgParameters *paramete
             y->data[i * cells + words[k] * s->actions + words[k + 1]] += (RgReal)weight;
     }
     return y;
+}
+
+/* One-hot over the state of each step. */
+static RgTensor *state_features(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
+                                const RgSequences *sequences) {
+    (void)parameters;
+    const State *s = policy->state;
+    int32_t *states, *actions;
+    int64_t steps = rg_trajectory_offsets(tape, sequences, STEP_WORDS)[sequences->count];
+    indices(tape, sequences, steps, &states, &actions);
+    RgTensor *y = rg_filled(tape, RG_SHAPE(steps, s->states), 0);
+    for (int64_t k = 0; k < steps; k++)
+        y->data[k * s->states + states[k]] = 1;
+    return y;
+}
+
+static int64_t state_feature_count(const RgPolicy *policy) {
+    return ((const State *)policy->state)->states;
 }
 
 static int64_t feature_count(const RgPolicy *policy) {
@@ -228,6 +251,9 @@ const RgPolicyType rg_policy_markov = {
     .logprob = logprob,
     .features = features,
     .feature_count = feature_count,
+    .step_logprob = step_logprob,
+    .state_features = state_features,
+    .state_feature_count = state_feature_count,
     .sample = sample,
     .mixes = true,
     .words_per_token = words_per_token,

@@ -109,6 +109,21 @@ void rg_policy_step_values(RgPolicy *policy, const RgSequences *sequences, doubl
     rg_tape_reset(tape);
 }
 
+void rg_policy_state_values(RgPolicy *policy, const RgSequences *sequences, RgReal *features) {
+    make_tapes(policy, 1);
+    RgTape *tape = policy->tapes->tape[0];
+    double before = rg_tape_flops(tape);
+    const RgTensor *y = policy->type->state_features(policy, tape, policy->parameters, sequences);
+    memcpy(features, y->data, (size_t)y->count * sizeof *features);
+    policy->flops += rg_tape_flops(tape) - before;
+    rg_tape_reset(tape);
+}
+
+int64_t rg_policy_steps(const RgPolicy *policy, const RgSequences *sequences, int64_t i) {
+    int64_t words = policy->type->words_per_token ? policy->type->words_per_token(policy) : 1;
+    return rg_sequence_response_length(sequences, i) / words;
+}
+
 /* Pair `pair`, on the tape of the thread that runs this. */
 static void run_pair(RgPolicy *policy, const RgSequences *sequences, int64_t pair,
                      RgPairValues *values) {

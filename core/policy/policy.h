@@ -90,11 +90,16 @@ typedef struct RgPolicyType {
     RgTensor *(*features)(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
                           const RgSequences *sequences);
     int64_t (*feature_count)(const RgPolicy *policy);
-    /* Episodes of numbers, else NULL: of all steps in a row, [all steps], the log-probabilities
-     * that `logprob` sums; and [all steps, step_feature_count] of what is observed and done, for a
-     * reward of steps. */
+    /* Of all steps in a row (a step is a token, of an episode an action): [all steps] the
+     * log-probabilities that `logprob` sums, and [all steps, state_feature_count] of what is known
+     * before each, for a value of states. */
     RgTensor *(*step_logprob)(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
                               const RgSequences *sequences);
+    RgTensor *(*state_features)(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
+                                const RgSequences *sequences);
+    int64_t (*state_feature_count)(const RgPolicy *policy);
+    /* Episodes of numbers, else NULL: [all steps, step_feature_count] of what is observed and done,
+     * for a reward of steps. */
     RgTensor *(*step_features)(RgPolicy *policy, RgTape *tape, const RgSequences *sequences);
     int64_t (*step_feature_count)(const RgPolicy *policy);
 
@@ -216,8 +221,7 @@ RgTensor *rg_policy_logprob(RgTape *tape, RgPolicy *policy, const RgSequences *s
 /* The sum of them all, a scalar: what maximum likelihood needs, for less work. */
 RgTensor *rg_policy_log_likelihood(RgTape *tape, RgPolicy *policy, const RgSequences *sequences);
 
-/* Log-probabilities of the episodes' actions, of all steps in a row: [all steps]; of a policy that
- * has step_logprob. */
+/* Log-probabilities of the responses' tokens, or the episodes' actions, in a row: [all steps]. */
 RgTensor *rg_policy_step_logprob(RgTape *tape, RgPolicy *policy, const RgSequences *sequences);
 
 /* Log-probabilities as plain numbers, nothing recorded: logprob [n]. In fp32, as sampling is; or in
@@ -228,6 +232,10 @@ void rg_policy_logprob_values(RgPolicy *policy, const RgSequences *sequences, do
 void rg_policy_training_values(RgPolicy *policy, const RgSequences *sequences, double *logprob);
 /* Those of rg_policy_step_logprob: logprob [all steps]. */
 void rg_policy_step_values(RgPolicy *policy, const RgSequences *sequences, double *logprob);
+/* What is known before each step: features [all steps, state_feature_count]. */
+void rg_policy_state_values(RgPolicy *policy, const RgSequences *sequences, RgReal *features);
+/* Steps of sequence i. */
+int64_t rg_policy_steps(const RgPolicy *policy, const RgSequences *sequences, int64_t i);
 
 /* What a policy says of a pair, and what it cost to ask. */
 typedef struct RgPairValues {

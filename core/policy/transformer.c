@@ -531,16 +531,38 @@ static PackedTokens pack(RgArena *arena, const RgSequences *s, int64_t before, R
     return p;
 }
 
+/* Of all response tokens in a row, whose rows go to *rows. */
+static RgTensor *token_logprob(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
+                               const RgSequences *sequences, ResponseRows *rows) {
+    Pass pass = pass_begin(policy, tape, parameters);
+    PackedTokens packed = pack(rg_tape_arena(tape), sequences, 1, rows);
+    RgTensor *hidden = hidden_states(&pass, &packed, rows->row, rows->count);
+    RgTensor *head =
+        rg_parameter(tape, pass.parameters, rg_transformer_head_view(&pass.model->options));
+    return rg_token_logprob(tape, hidden, head, rows->target);
+}
+
 static RgTensor *transformer_logprob(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
                                      const RgSequences *sequences) {
+    ResponseRows rows;
+    RgTensor *logprob = token_logprob(policy, tape, parameters, sequences, &rows);
+    return rg_segment_sum(tape, logprob, rows.offset, sequences->count);
+}
+
+static RgTensor *transformer_step_logprob(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
+                                          const RgSequences *sequences) {
+    ResponseRows rows;
+    return token_logprob(policy, tape, parameters, sequences, &rows);
+}
+
+/* The hidden states that predict the response's tokens. */
+static RgTensor *transformer_state_features(RgPolicy *policy, RgTape *tape,
+                                            RgParameters *parameters,
+                                            const RgSequences *sequences) {
     Pass pass = pass_begin(policy, tape, parameters);
     ResponseRows rows;
     PackedTokens packed = pack(rg_tape_arena(tape), sequences, 1, &rows);
-    RgTensor *hidden = hidden_states(&pass, &packed, rows.row, rows.count);
-    RgTensor *head =
-        rg_parameter(tape, pass.parameters, rg_transformer_head_view(&pass.model->options));
-    RgTensor *logprob = rg_token_logprob(tape, hidden, head, rows.target);
-    return rg_segment_sum(tape, logprob, rows.offset, sequences->count);
+    return hidden_states(&pass, &packed, rows.row, rows.count);
 }
 
 static RgTensor *transformer_log_likelihood(RgPolicy *policy, RgTape *tape,
@@ -661,6 +683,9 @@ const RgPolicyType rg_policy_transformer = {
     .log_likelihood = transformer_log_likelihood,
     .features = transformer_features,
     .feature_count = feature_count,
+    .step_logprob = transformer_step_logprob,
+    .state_features = transformer_state_features,
+    .state_feature_count = feature_count,
     .sample = rg_transformer_sample,
     .mixes = true,
     .context_limit = context_limit,
