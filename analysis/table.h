@@ -68,6 +68,8 @@ typedef struct RgGrid {
 
 RgGrid rg_table_grid(const RgTable *table, int from, int to);
 void rg_grid_free(RgGrid *grid);
+void rg_grid_write(const RgGrid *grid, RgTableFormat format, FILE *out);
+char *rg_cell_text(const RgColumn *column, const RgCell *cell); /* malloc'd */
 void rg_table_write(const RgTable *table, RgTableFormat format, FILE *out);
 
 #endif

@@ -51,7 +51,7 @@ static char *heading_text(const RgColumn *column) {
     return rg_string_copy(name);
 }
 
-static char *cell_text(const RgColumn *column, const RgCell *cell) {
+char *rg_cell_text(const RgColumn *column, const RgCell *cell) {
     if (column->ratio)
         return cell->summary.count ? rg_string_format("%.2f", cell->summary.mean)
                                    : rg_string_copy(RG_DASH);
@@ -89,8 +89,8 @@ RgGrid rg_table_grid(const RgTable *table, int from, int to) {
         }
         *cell++ = trials_text(group, table->sample[row]);
         for (int column = from; column < to; column++)
-            *cell++ = cell_text(&table->columns[column],
-                                &table->cells[row * table->column_count + column]);
+            *cell++ = rg_cell_text(&table->columns[column],
+                                   &table->cells[row * table->column_count + column]);
     }
     return grid;
 }
@@ -249,14 +249,27 @@ static void write_csv(const RgTable *table, FILE *out) {
     }
 }
 
-static void write_grid(const RgTable *table, int from, int to, RgTableFormat format, FILE *out) {
+/* Cells as they are; a table's own CSV has raw numbers in their place. */
+static void write_grid_csv(const RgGrid *grid, FILE *out) {
+    for (int i = 0; i < grid->rows * grid->columns; i++) {
+        rg_write_csv(out, grid->cells[i]);
+        putc((i + 1) % grid->columns == 0 ? '\n' : ',', out);
+    }
+}
+
+void rg_grid_write(const RgGrid *grid, RgTableFormat format, FILE *out) {
+    static void (*const writers[])(const RgGrid *, FILE *) = {
+        [RG_TABLE_TEXT] = write_text,
+        [RG_TABLE_MARKDOWN] = write_markdown,
+        [RG_TABLE_LATEX] = write_latex,
+        [RG_TABLE_CSV] = write_grid_csv,
+    };
+    writers[format](grid, out);
+}
+
+static void write_columns(const RgTable *table, int from, int to, RgTableFormat format, FILE *out) {
     RgGrid grid = rg_table_grid(table, from, to);
-    if (format == RG_TABLE_TEXT)
-        write_text(&grid, out);
-    else if (format == RG_TABLE_MARKDOWN)
-        write_markdown(&grid, out);
-    else
-        write_latex(&grid, out);
+    rg_grid_write(&grid, format, out);
     rg_grid_free(&grid);
 }
 
@@ -280,10 +293,10 @@ void rg_table_write(const RgTable *table, RgTableFormat format, FILE *out) {
     }
     int results = table->result_columns, all = table->column_count;
     if (results > 0 || all == 0)
-        write_grid(table, 0, results, format, out);
+        write_columns(table, 0, results, format, out);
     if (results > 0 && all > results)
         putc('\n', out);
     if (all > results)
-        write_grid(table, results, all, format, out);
+        write_columns(table, results, all, format, out);
     write_notes(table, format, out);
 }

@@ -52,7 +52,8 @@ extern const struct argp rg_config_argp;
 
 /* A results store, the experiment in it (-e) and the labels of `labels` methods. */
 typedef struct RgStoreArguments {
-    int labels; /* set by the command */
+    bool optional; /* the store may be left out */
+    int labels;    /* set by the command */
     const char *path, *experiment;
     const char *label[2];
 } RgStoreArguments;

@@ -4,6 +4,7 @@
 #include "analysis/report.h"
 #include "analysis/table.h"
 #include "experiments/command.h"
+#include "experiments/paper_file.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@ typedef struct TableArguments {
     RgStoreArguments store;
     RgTableOptions options;
     const char *format;
+    const char *paper;       /* NULL: none */
     char *names;             /* of metrics, cut at the commas */
     const char *metrics[64]; /* NULL-terminated */
 } TableArguments;
@@ -44,6 +46,14 @@ static error_t parse_table(int key, char *argument, struct argp_state *state) {
     case 'm':
         split_metrics(a, argument);
         return 0;
+    case 'p':
+        a->paper = argument;
+        a->store.optional = true;
+        return 0;
+    case ARGP_KEY_END:
+        if (a->paper && a->names)
+            argp_error(state, "--paper has metrics of its own, expected no --metrics beside it");
+        return 0;
     case KEY_RESAMPLES:
         a->options.resamples = rg_argument_integer(state, "--resamples", argument, 100, 10000000);
         return 0;
@@ -52,17 +62,30 @@ static error_t parse_table(int key, char *argument, struct argp_state *state) {
     }
 }
 
+static RgStatus paper_table(const TableArguments *a, RgError *error) {
+    RgPaperFile *file;
+    RG_TRY(rg_paper_read(a->paper, &file, error));
+    RgStatus status = rg_paper_table(rg_paper_of(file), &a->options, error);
+    rg_paper_close(file);
+    return status;
+}
+
 int rg_command_table(int argc, char **argv) {
     static const struct argp_option options[] = {
         {"format", 'f', "FORMAT", 0, "text, markdown, latex or csv (default: text)", 0},
         {"metrics", 'm', "A,B,…", 0, "columns (default: the usual ones that there are)", 0},
+        {"paper", 'p', "NAME", 0,
+         "the figures that a paper reports (dpo, hpgd, parl, sail, or a file of your own), with "
+         "the "
+         "experiment's beside them where RESULTS.db is given",
+         0},
         {"resamples", KEY_RESAMPLES, "N", 0, "of the bootstrap (default: 10000)", 0},
         {0},
     };
     static const struct argp argp = {
         options,
         parse_table,
-        "RESULTS.db",
+        "RESULTS.db\n--paper NAME [RESULTS.db]",
         "Print an experiment's results: one row per method, mean ± standard error over seeds.\v"
         "Win rates have a 95 % interval by a bootstrap over seeds and prompts. Costs are beside "
         "the "
@@ -78,7 +101,7 @@ int rg_command_table(int argc, char **argv) {
     RgError error = {0};
     RgStatus status = rg_table_format(a.format, &a.options.format, &error);
     if (status == RG_OK)
-        status = rg_table(&a.options, &error);
+        status = a.paper ? paper_table(&a, &error) : rg_table(&a.options, &error);
     free(a.names);
     return rg_command_end(status, &error);
 }

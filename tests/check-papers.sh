@@ -1,0 +1,96 @@
+#!/bin/bash
+# Reported figures: every file of analysis/papers is read and says where each figure stands; an
+# experiment's own figures stand beside those of the same method and swept values; what is wrong in a
+# file is refused with file, line and key.
+set -u
+program=${RG_PROGRAM:?path of the regatta program}
+source=$(cd "${RG_SOURCE_DIR:-.}" && pwd)
+export RG_SOURCE_DIR=$source
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+cd "$folder" || exit 99
+failures=0
+
+complain() {
+    echo "FAIL: $*"
+    failures=$((failures + 1))
+}
+
+# expect PATTERN FILE
+expect() {
+    grep -qE -- "$1" "$2" || complain "no /$1/ in: $(head -n 20 "$2")"
+}
+
+# ---- the papers ----
+for file in "$source"/analysis/papers/*.cfg; do
+    name=$(basename "$file" .cfg)
+    "$program" table --paper "$name" >out 2>err || complain "$name: $(cat err)"
+    "$program" table --paper "$name" -f csv >out.csv 2>err || complain "$name, csv: $(cat err)"
+    figures=$(grep -c 'method = ' "$file")
+    [[ $(wc -l <out.csv) -eq $((figures + 1)) ]] || complain "$name: not $figures figures"
+    expect '^method,metric,setting,source,checked,reported$' out.csv
+    expect '^What differs:$' out
+    "$program" table --paper "$name" -f markdown >out 2>err || complain "$name, markdown"
+    "$program" table --paper "$name" -f latex >out 2>err || complain "$name, latex"
+done
+
+# ---- beside an experiment ----
+cat >tiny.cfg <<END
+name = "tiny"; seeds = [1, 2];
+environment: { type = "bandit"; contexts = 2; responses = 4; pairs = 50; };
+policy: { type = "tabular"; };
+optimizer: { learning_rate = 0.1; };
+training: { batch = 8; };
+budget: { steps = 5; }; evaluation: { every = 5; };
+sweep = ( { option = "algorithm.beta"; values = [0.1, 0.5]; } );
+algorithms = ( { type = "dpo"; }, { type = "dpo"; label = "other"; } );
+END
+"$program" run tiny.cfg -r tiny.db >out 2>&1 || complain "tiny.cfg: $(tail -n 3 out)"
+cat >paper.cfg <<END
+title = "A paper"; reference = "Somebody 2024";
+figures = (
+    { method = "other"; metric = "return"; quantity = "reward"; value = "0.5 ± 0.1";
+      where = ["beta=0.5"]; setting = "theirs"; source = "Table 1"; checked = "paper"; },
+    { method = "dpo"; metric = "return"; quantity = "reward"; value = "0.7"; where = ["beta=0.25"];
+      setting = "theirs"; source = "Table 1"; checked = "paper"; },
+    { method = "dpo"; metric = "colour"; value = "red"; setting = "theirs"; source = "Table 2";
+      checked = "paper"; }
+);
+differences = [ "All of it differs." ];
+END
+"$program" table --paper ./paper.cfg tiny.db -f csv >own.csv 2>err || complain "own paper: $(cat err)"
+"$program" table tiny.db -m reward -f csv >table.csv
+mean=$(awk -F, '$1 == "other" && $2 == 0.5 { printf "%.3g", $8 }' table.csv)
+[[ -n $mean ]] || complain "no mean: $(cat table.csv)"
+awk -F, -v mean="$mean" '
+    { gsub(/−/, "-", $7) }
+    $1 == "other" { split($7, part, " "); seen = part[1] != "–" && (part[1] - mean) ^ 2 < 1e-4 }
+    $1 == "dpo" && $7 != "–" { bad = 1 }
+    END { exit !seen || bad }' own.csv || complain "not beside: $(cat own.csv), mean $mean"
+"$program" table --paper ./paper.cfg >out 2>err || complain "alone: $(cat err)"
+expect 'All of it differs' out
+grep -q 'here' out && complain "a column of nothing"
+
+# ---- what is refused ----
+# refused PATTERN ARGUMENTS...
+refused() {
+    local pattern=$1
+    shift
+    "$program" table "$@" >out 2>err && complain "not refused: $*"
+    expect "$pattern" err
+}
+refused 'no paper "nobody": expected one of dpo, hpgd, parl, sail' --paper nobody
+refused 'nowhere.cfg' --paper ./nowhere.cfg
+refused 'expected no --metrics' --paper sail -m reward tiny.db
+refused 'none.db' --paper ./paper.cfg none.db
+sed 's/source = "Table 2"/sauce = "Table 2"/' paper.cfg >bad.cfg
+refused 'bad.cfg:[0-9]*: .*source|source.*expected' --paper ./bad.cfg
+sed 's/checked = "paper"; }$/checked = "paper"; colour = 1; }/' paper.cfg >bad.cfg
+refused 'bad.cfg:[0-9]+: .*colour' --paper ./bad.cfg
+sed 's/"beta=0.25"/"beta is small"/' paper.cfg >bad.cfg
+refused 'bad.cfg:5: .*expected at most 8 of "option=number"' --paper ./bad.cfg
+printf 'title = "x"; reference = "y";\n' >bad.cfg
+refused 'bad.cfg: no figures' --paper ./bad.cfg
+
+[[ $failures -eq 0 ]] || echo "$failures checks failed"
+exit $((failures > 0))
