@@ -222,7 +222,7 @@ static void plan_parameters(const RgTrialPlan *plan, int64_t trained, int64_t we
     cost->reference = whole;
     cost->gradients = own;
     if (trains)
-        cost->optimizer = own * (plan->optimizer.type == RG_ADAMW ? 2 : 1);
+        cost->optimizer = own * (plan->optimizer.type == RG_SGD ? 1 : 2);
     cost->loading = whole; /* no file beside it, and no gradient before there is one */
 }
 

@@ -111,6 +111,7 @@ Test(checkpoint, a_resumed_adamw_run_equals_the_undisturbed_one_bit_for_bit) {
 
 Test(checkpoint, a_resumed_sgd_run_equals_the_undisturbed_one_bit_for_bit) {
     resumed_equals_undisturbed(RG_SGD);
+    resumed_equals_undisturbed(RG_RMSPROP);
 }
 
 /* Save `saved`, load into `loaded`: must be refused with `expected`, nothing changed. */

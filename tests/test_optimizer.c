@@ -53,6 +53,33 @@ Test(optimizer, adamw_follows_its_equations) {
     rg_parameters_destroy(p);
 }
 
+/* PyTorch's, with its defaults: no correction of the start, ε outside the root. */
+Test(optimizer, rmsprop_follows_its_equations) {
+    RgOptimizerOptions options = {.type = RG_RMSPROP,
+                                  .learning_rate = 0.01,
+                                  .beta1 = 0.9,
+                                  .beta2 = 0.5,
+                                  .smoothing = 0.99,
+                                  .epsilon = 1e-8};
+    RgParameters *p = some_parameters();
+    RgOptimizer *optimizer = rg_optimizer_create(&options, p->count, 0);
+    double value[8], v[8] = {0};
+    for (int i = 0; i < 8; i++)
+        value[i] = p->value[i];
+    for (int t = 1; t <= 50; t++) {
+        set_gradient(p, t, 1);
+        rg_optimizer_step(optimizer, p);
+        for (int i = 0; i < 8; i++) {
+            double g = gradient_at(t, i);
+            v[i] = 0.99 * v[i] + 0.01 * g * g;
+            value[i] -= 0.01 * g / (sqrt(v[i]) + 1e-8);
+            cr_assert_float_eq(p->value[i], value[i], 5e-6, "step %d, element %d", t, i);
+        }
+    }
+    rg_optimizer_destroy(optimizer);
+    rg_parameters_destroy(p);
+}
+
 /* m̂/√v̂ = g/|g| after one step, whatever the betas. */
 Test(optimizer, the_first_adamw_step_is_the_sign_times_the_rate) {
     RgParameters *p = some_parameters(), *before = rg_parameters_clone(p, true);

@@ -1,6 +1,6 @@
-/* AdamW and SGD over a flat parameter store, clipping by the global norm, and learning-rate
- * schedules. Everything of a step that is one number is computed in double; loops over elements run
- * in RgReal. Where gradients come from is not told here. */
+/* AdamW, SGD and RMSprop over a flat parameter store, clipping by the global norm, and
+ * learning-rate schedules. Everything of a step that is one number is computed in double; loops
+ * over elements run in RgReal. Where gradients come from is not told here. */
 #include "core/train/optimizer.h"
 
 #include "core/tensor/kernels.h"
@@ -11,13 +11,13 @@
 #include <string.h>
 #include <tgmath.h>
 
-static const char *const types[] = {"adamw", "sgd", NULL};
+static const char *const types[] = {"adamw", "sgd", "rmsprop", NULL};
 static const char *const schedules[] = {"constant", "cosine", "linear", NULL};
 
 const RgOption rg_optimizer_options[] = {
     RG_OPTION_CHOICE(RgOptimizerOptions, type, "adamw", types,
                      "adamw: Loshchilov & Hutter, arXiv:1711.05101; sgd: with momentum and their "
-                     "decoupled weight decay"),
+                     "decoupled weight decay; rmsprop: with that decay, too, and no momentum"),
     RG_OPTION_REAL(RgOptimizerOptions, learning_rate, NULL, 0, 1e3,
                    "largest learning rate, before schedule and after warm-up"),
     RG_OPTION_CHOICE(RgOptimizerOptions, schedule, "constant", schedules,
@@ -31,11 +31,13 @@ const RgOption rg_optimizer_options[] = {
     RG_OPTION_REAL(RgOptimizerOptions, beta2, "0.999", 0, 0.999999,
                    "adamw: decay per step of the mean of squared gradients"),
     RG_OPTION_REAL(RgOptimizerOptions, epsilon, "1e-8", 1e-30, 1,
-                   "adamw: added to the root of the mean square"),
+                   "adamw, rmsprop: added to the root of the mean square"),
     RG_OPTION_REAL(RgOptimizerOptions, weight_decay, "0", 0, 1e3,
                    "decoupled: matrices shrink by learning rate times this, each step"),
     RG_OPTION_REAL(RgOptimizerOptions, momentum, "0", 0, 0.999999,
                    "sgd: decay per step of the running sum of gradients"),
+    RG_OPTION_REAL(RgOptimizerOptions, smoothing, "0.99", 0, 0.999999,
+                   "rmsprop: decay per step of the mean of squared gradients"),
     RG_OPTION_REAL(RgOptimizerOptions, clip, "1.0", 0, 1e30,
                    "2-norm of the whole gradient above which it is scaled down to it; 0: never"),
     RG_OPTION_END,
@@ -54,7 +56,7 @@ RgOptimizer *rg_optimizer_create(const RgOptimizerOptions *options, int64_t coun
     optimizer->total_steps = total_steps;
     optimizer->count = count;
     optimizer->first = zeros(count);
-    if (options->type == RG_ADAMW)
+    if (options->type != RG_SGD)
         optimizer->second = zeros(count);
     return optimizer;
 }
@@ -143,13 +145,17 @@ static void step_view(RgOptimizer *optimizer, RgParameters *parameters, const Rg
                                    last - first, value + first, gradient + first, mean + first));
         return;
     }
+    /* RMSprop (Tieleman & Hinton 2012) is AdamW without the mean of gradients and the corrections
+     */
+    bool corrected = o->type == RG_ADAMW;
+    double beta1 = corrected ? o->beta1 : 0, beta2 = corrected ? o->beta2 : o->smoothing;
     const AdamwFactors factors = {.clip = (RgReal)clip,
-                                  .keep1 = (RgReal)o->beta1,
-                                  .take1 = (RgReal)(1 - o->beta1),
-                                  .keep2 = (RgReal)o->beta2,
-                                  .take2 = (RgReal)(1 - o->beta2),
-                                  .rate = (RgReal)(rate / (1 - pow(o->beta1, t))),
-                                  .correction2 = (RgReal)(1 / (1 - pow(o->beta2, t))),
+                                  .keep1 = (RgReal)beta1,
+                                  .take1 = (RgReal)(1 - beta1),
+                                  .keep2 = (RgReal)beta2,
+                                  .take2 = (RgReal)(1 - beta2),
+                                  .rate = (RgReal)(rate / (1 - pow(beta1, t))),
+                                  .correction2 = (RgReal)(corrected ? 1 / (1 - pow(beta2, t)) : 1),
                                   .epsilon = (RgReal)o->epsilon,
                                   .keep_own = keep_own};
     RgReal *square = optimizer->second + view->offset;

@@ -5,17 +5,18 @@
 #include "core/options.h"
 #include "core/tensor/parameters.h"
 
-enum { RG_ADAMW, RG_SGD };
+enum { RG_ADAMW, RG_SGD, RG_RMSPROP };
 enum { RG_SCHEDULE_CONSTANT, RG_SCHEDULE_COSINE, RG_SCHEDULE_LINEAR };
 
 typedef struct RgOptimizerOptions {
-    int type; /* adamw or sgd */
+    int type; /* adamw, sgd or rmsprop */
     double learning_rate;
     int schedule;
     int64_t warmup;        /* steps of linear warm-up from 0 */
     double final_fraction; /* of the learning rate, at the end of a decaying schedule */
     double beta1, beta2, epsilon, weight_decay; /* AdamW (Loshchilov & Hutter, arXiv:1711.05101) */
     double momentum;                            /* SGD */
+    double smoothing;                           /* RMSprop */
     double clip; /* global 2-norm above which the gradient is scaled down; 0: never */
 } RgOptimizerOptions;
 
@@ -26,8 +27,8 @@ typedef struct RgOptimizer {
     int64_t total_steps; /* of the schedule */
     int64_t step;        /* steps taken */
     int64_t count;
-    RgReal *first;  /* [count] AdamW's mean of gradients, or SGD's momentum */
-    RgReal *second; /* [count] AdamW's mean of squares; NULL for SGD */
+    RgReal *first;  /* [count] AdamW's mean of gradients, SGD's momentum, RMSprop's last gradient */
+    RgReal *second; /* [count] the mean of squares; NULL for SGD */
 } RgOptimizer;
 
 RgOptimizer *rg_optimizer_create(const RgOptimizerOptions *options, int64_t count,
