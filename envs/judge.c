@@ -3,6 +3,7 @@
 #include "envs/judge.h"
 
 #include "envs/judge_symbols.h"
+#include "envs/lexicon.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -37,6 +38,7 @@ typedef struct Usual {
 } Usual;
 
 struct RgJudge {
+    RgLexicon *lexicon; /* NULL: the judge was trained, and is all that follows */
     Reading reading;
     double *weight; /* [BUCKETS] of n-grams of style */
     double bias;
@@ -241,9 +243,19 @@ RgStatus rg_judge_create(RgJudgeKind kind, const RgJudgeText *texts, int64_t cou
     return RG_OK;
 }
 
+RgStatus rg_judge_of_lexicon(const char *path, RgJudge **judge, RgError *error) {
+    *judge = NULL;
+    RgLexicon *lexicon;
+    RG_TRY(rg_lexicon_load(path, &lexicon, error));
+    *judge = rg_allocate(sizeof **judge);
+    (*judge)->lexicon = lexicon;
+    return RG_OK;
+}
+
 void rg_judge_destroy(RgJudge *judge) {
     if (!judge)
         return;
+    rg_lexicon_destroy(judge->lexicon);
     free(judge->weight);
     rg_tallies_free(&judge->fluency_model.tallies);
     free(judge);
@@ -252,6 +264,7 @@ void rg_judge_destroy(RgJudge *judge) {
 /* ---- judging ---- */
 
 RgJudgeParts rg_judge_parts(const RgJudge *judge, const char *prompt, const char *response) {
+    RG_ASSERT(!judge->lexicon);
     RgSymbols before = rg_symbols_of(prompt, judge->reading.words);
     RgSymbols symbols = rg_symbols_of(response, judge->reading.words);
     RgJudgeParts parts = {
@@ -268,6 +281,8 @@ RgJudgeParts rg_judge_parts(const RgJudge *judge, const char *prompt, const char
 }
 
 double rg_judge_reward(const RgJudge *judge, const char *prompt, const char *response) {
+    if (judge->lexicon)
+        return highest_reward / 2 * (1 + rg_lexicon_valence(judge->lexicon, response));
     return rg_judge_parts(judge, prompt, response).reward;
 }
 

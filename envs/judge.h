@@ -9,9 +9,9 @@
  * falling to 0 for one much shorter or longer; repetition  share of the response's n-grams that are
  * not said before, in it or in the prompt.
  *
- * There are two kinds. The gold judge reads words, the independent one characters; each is trained
- * by the project on texts of its own, so that a policy that has learnt to please the first can be
- * measured by the second. */
+ * Of these there are two kinds. The gold judge reads words, the independent one characters; each is
+ * trained by the project on texts of its own, so that a policy that has learnt to please the first
+ * can be measured by the second. */
 #ifndef RG_ENVS_JUDGE_H
 #define RG_ENVS_JUDGE_H
 
@@ -31,9 +31,12 @@ typedef struct RgJudge RgJudge;
  * give the same bits. RG_E_RANGE when there are too few texts to learn from. */
 RgStatus rg_judge_create(RgJudgeKind kind, const RgJudgeText *texts, int64_t count, RgRandom random,
                          RgJudge **judge, RgError *error);
+/* A judge that is a valence lexicon (envs/lexicon.h): reward = 3·(1 + valence of the response). It
+ * knows neither the prompt nor texts to learn from. */
+RgStatus rg_judge_of_lexicon(const char *path, RgJudge **judge, RgError *error);
 void rg_judge_destroy(RgJudge *judge);
 
-/* The factors of a reward, for inspection. */
+/* The factors of a reward, for inspection; of a judge that was trained. */
 typedef struct RgJudgeParts {
     double style, fluency, length, repetition, reward;
 } RgJudgeParts;

@@ -13,6 +13,9 @@ static const char *const pair_sources[] = {"sampled", "dataset", NULL};
 enum { DEMONSTRATIONS_CHOSEN, DEMONSTRATIONS_CORPUS };
 static const char *const demonstration_sources[] = {"chosen", "corpus", NULL};
 
+enum { JUDGE_NGRAM, JUDGE_LEXICON };
+static const char *const judge_kinds[] = {"ngram", "lexicon", NULL};
+
 enum { TEST_PAIRS = 200 }; /* test lines whose written responses are scored in each evaluation */
 
 static const RgOption options_table[] = {
@@ -32,6 +35,15 @@ static const RgOption options_table[] = {
                      "of messages; auto tells by the first line"),
     RG_OPTION_CHOICE(RgTextOptions, preference, "better", rg_text_preferences,
                      "which label of PKU-SafeRLHF"),
+    RG_OPTION_CHOICE(RgTextOptions, judge, "ngram", judge_kinds,
+                     "who labels and rewards: ngram, trained on judge.jsonl or a share of train to "
+                     "tell chosen from rejected by words; lexicon, the valence of words"),
+    RG_OPTION_CHOICE(RgTextOptions, independent_judge, "ngram", judge_kinds,
+                     "whom no method is trained by, for evaluation: ngram, by characters, on texts "
+                     "of its own; lexicon"),
+    RG_OPTION_STRING(
+        RgTextOptions, lexicon, "",
+        "file of a lexicon judge: VADER's, or AFINN's (also as the npm package has it)"),
     RG_OPTION_REAL(RgTextOptions, judge_share, "0.5", 0, 0.9,
                    "share of the lines of train that the two judges are trained on, half each"),
     RG_OPTION_REAL(RgTextOptions, test_share, "0.1", 0, 0.9,
@@ -199,8 +211,12 @@ static RgJudgeText *judge_texts(const RgTextData *data) {
     return texts;
 }
 
-static RgStatus make_judge(const RgTextData *data, const char *name, RgJudgeKind kind,
-                           RgRandom random, RgJudge **new, RgError *error) {
+/* `choice` of the options; an n-gram judge of `kind`, from `data`. */
+static RgStatus make_judge(const RgTextOptions *o, int choice, const RgTextData *data,
+                           const char *name, RgJudgeKind kind, RgRandom random, RgJudge **new,
+                           RgError *error) {
+    if (choice == JUDGE_LEXICON)
+        return rg_judge_of_lexicon(o->lexicon, new, error);
     RgJudgeText *texts = judge_texts(data);
     RgStatus status =
         rg_judge_create(kind, texts, data->count, rg_random_named(random, name), new, error);
@@ -309,9 +325,11 @@ static RgStatus read_folder(RgTextState *s, Files *files, RgError *error) {
 }
 
 static RgStatus use_files(RgTextState *s, Files *files, RgRandom random, RgError *error) {
-    RG_TRY(make_judge(files->part[PART_JUDGE], "judge", RG_JUDGE_WORDS, random, &s->judge, error));
-    RG_TRY(make_judge(files->part[PART_INDEPENDENT], "judge-independent", RG_JUDGE_CHARACTERS,
-                      random, &s->independent, error));
+    const RgTextOptions *o = &s->options;
+    RG_TRY(make_judge(o, o->judge, files->part[PART_JUDGE], "judge", RG_JUDGE_WORDS, random,
+                      &s->judge, error));
+    RG_TRY(make_judge(o, o->independent_judge, files->part[PART_INDEPENDENT], "judge-independent",
+                      RG_JUDGE_CHARACTERS, random, &s->independent, error));
     measure_judges(s, files->part[PART_TEST]);
     make_test_set(s, files->part[PART_TEST]);
     s->train = files->part[PART_TRAIN];
@@ -333,6 +351,12 @@ static RgStatus check_files(const RgTextOptions *o, RgError *error) {
             error, RG_E_USAGE,
             "environment.demonstrations: \"corpus\" is base.jsonl of the folder of data, "
             "expected \"chosen\" beside train");
+    bool lexicon = o->judge == JUDGE_LEXICON || o->independent_judge == JUDGE_LEXICON;
+    if (lexicon != (o->lexicon[0] != '\0'))
+        return rg_fail(error, RG_E_USAGE,
+                       lexicon ? "environment.lexicon: a lexicon judge needs its file"
+                               : "environment.lexicon: no judge reads it, expected judge or "
+                                 "independent_judge = \"lexicon\"");
     return RG_OK;
 }
 
@@ -369,6 +393,7 @@ static RgStatus create(RgEnvironment *environment, const void *options, RgRandom
     if (s->options.demonstrations == DEMONSTRATIONS_CORPUS)
         RG_TRY(read_corpus(s, error));
     s->options.data = s->options.train = s->options.test = s->options.tokenizer = NULL;
+    s->options.lexicon = NULL;
     s->options.stop.count = 0;
 
     environment->space = (RgPolicySpace){.vocabulary = rg_tokenizer_vocabulary(s->tokenizer)};

@@ -16,6 +16,8 @@ typedef struct RgTextOptions {
     const char *data, *train, *test, *tokenizer; /* valid in create only */
     int format, preference;
     double judge_share, test_share;
+    int judge, independent_judge;
+    const char *lexicon; /* valid in create only */
     int chat_template;
     int64_t prompt_limit;
     int truncation;

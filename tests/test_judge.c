@@ -1,8 +1,11 @@
 /* The judges: what they tell apart, what they punish, and on real text how often they are right. */
 #include "envs/judge.h"
+#include "envs/lexicon.h"
+#include "scratch.h"
 
 #include <criterion/criterion.h>
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -165,4 +168,76 @@ Test(judge, the_gold_judge_tells_the_editions_apart) {
 Test(judge, the_independent_judge_tells_the_editions_apart) {
     double accuracy = accuracy_on_verses(RG_JUDGE_CHARACTERS, "judge-independent");
     cr_assert_geq(accuracy, 0.95, "held-out pairwise accuracy %g", accuracy);
+}
+
+/* ---- lexicons ---- */
+
+static RgError error;
+
+static RgLexicon *lexicon_of(const char *content, int64_t words) {
+    RgLexicon *lexicon = NULL;
+    cr_assert_eq(rg_lexicon_load(scratch_write("lexicon", content), &lexicon, &error), RG_OK, "%s",
+                 error.text);
+    cr_assert_eq(rg_lexicon_words(lexicon), words);
+    return lexicon;
+}
+
+static double normalised(double sum) {
+    return sum / sqrt(sum * sum + 15);
+}
+
+static void refuse_lexicon(const char *content, const char *expected) {
+    RgLexicon *lexicon;
+    cr_expect_eq(rg_lexicon_load(scratch_write("lexicon", content), &lexicon, &error), RG_E_FORMAT);
+    cr_expect(strstr(error.text, expected), "%s", error.text);
+}
+
+TestSuite(lexicon, .init = scratch_begin, .fini = scratch_remove);
+
+/* VADER's columns, and valences that are its own. */
+Test(lexicon, valence_is_the_normalised_sum_of_the_words) {
+    RgLexicon *l = lexicon_of("good\t1.9\t0.9434\t[2, 1]\nbad\t-2.5\t0.67\nGreat\t3.1\t0.7\n"
+                              ":)\t2.0\t1\n",
+                              4);
+    cr_expect_float_eq(rg_lexicon_valence(l, "A good day, a GREAT day!"), normalised(5), 1e-12);
+    cr_expect_float_eq(rg_lexicon_valence(l, "bad"), normalised(-2.5), 1e-12);
+    cr_expect_eq(rg_lexicon_valence(l, "goods and badly"), 0);
+    cr_expect_eq(rg_lexicon_valence(l, ""), 0);
+    rg_lexicon_destroy(l);
+}
+
+Test(lexicon, negations_turn_the_three_words_after_them) {
+    RgLexicon *l = lexicon_of("good\t2\n", 1);
+    cr_expect_float_eq(rg_lexicon_valence(l, "not good"), normalised(-1.48), 1e-12);
+    cr_expect_float_eq(rg_lexicon_valence(l, "It isn't all that good"), normalised(-1.48), 1e-12);
+    cr_expect_float_eq(rg_lexicon_valence(l, "not one of all good"), normalised(2), 1e-12);
+    cr_expect_float_eq(rg_lexicon_valence(l, "good, not good"), normalised(0.52), 1e-12);
+    rg_lexicon_destroy(l);
+}
+
+/* AFINN goes from −5 to 5: its 5 is VADER's 4. */
+Test(lexicon, javascript_objects_are_read_and_scaled) {
+    RgLexicon *l = lexicon_of("/** @type {Record<string, number>} */\nexport const afinn = {\n"
+                              "  abandon: -2,\n  'can\\'t stand': -3,\n  \"superb\": 5\n}\n",
+                              3);
+    cr_expect_float_eq(rg_lexicon_valence(l, "Superb"), normalised(4), 1e-12);
+    cr_expect_float_eq(rg_lexicon_valence(l, "They abandon it"), normalised(-1.6), 1e-12);
+    rg_lexicon_destroy(l);
+}
+
+Test(lexicon, bad_files_are_refused) {
+    refuse_lexicon("good\t1\nbad\tvery\n", ":2: no number after the word");
+    refuse_lexicon("", "no words, expected lines of");
+    refuse_lexicon("once upon a time\n", "no words, expected lines of");
+}
+
+Test(lexicon, a_judge_of_it_rewards_from_0_to_6) {
+    RgJudge *judge;
+    RgJudgeText texts_of[] = {{"", "good", "bad"}, {"", "bad", "good"}, {"", "x", "y"}};
+    cr_assert_eq(
+        rg_judge_of_lexicon(scratch_write("lexicon", "good\t3\nbad\t-3\n"), &judge, &error), RG_OK);
+    cr_expect_float_eq(rg_judge_reward(judge, "bad", "good"), 3 * (1 + normalised(3)), 1e-12);
+    cr_expect_float_eq(rg_judge_reward(judge, "good", "plain"), 3, 1e-12);
+    cr_expect_float_eq(rg_judge_accuracy(judge, texts_of, 3), 0.5, 1e-12);
+    rg_judge_destroy(judge);
 }

@@ -313,6 +313,20 @@ Test(text, prompts_over_the_limit_are_counted) {
     free(path);
 }
 
+/* One judge for training, another for evaluation. */
+Test(text, judges_can_be_chosen) {
+    write_world();
+    World w = world_of(WITH("independent_judge", "lexicon", "lexicon",
+                            scratch_write("lexicon", "seen\t2\nthy\t-2\n")));
+    const RgTextLine *line = &w.state->train->lines[0];
+    double own = rg_judge_reward(w.state->judge, "", line->chosen);
+    double other = rg_judge_reward(w.state->independent, "", line->chosen);
+    cr_expect_float_eq(other, 3 * (1 + 2 / sqrt(4 + 15)), 1e-9, "\"seen\" is in every chosen line");
+    cr_expect_neq(own, other);
+    cr_expect_eq(w.state->independent_accuracy, 1);
+    end_world(&w);
+}
+
 static void refuse_setting(const char *const *entries, const char *expected) {
     RgEnvironment *environment = NULL;
     cr_expect_neq(try_text(entries, &environment), RG_OK);
@@ -331,6 +345,8 @@ Test(text, files_that_do_not_go_together_are_refused) {
                    "no line is left for evaluation");
     refuse_setting(WITH("data", "", "train", path, "prompt_limit", "3"),
                    "every prompt has more tokens");
+    refuse_setting(WITH("judge", "lexicon"), "a lexicon judge needs its file");
+    refuse_setting(WITH("lexicon", path), "no judge reads it");
     refuse_setting(WITH("chat_template", "chatml"), "needs the token <|im_start|>");
     free(path);
 }
