@@ -248,27 +248,26 @@ static RgStatus read_message(const Reader *r, const char *key, const json_t *lis
 static RgStatus read_chat(Reader *r, const json_t *object, RgError *error) {
     static const char *const keys[] = {"chosen", "rejected"};
     const json_t *list[2];
-    const char *text[2];
-    RgRole role[2];
+    const char *text[2] = {"", ""};
+    RgRole role[2] = {RG_USER, RG_USER};
     for (int k = 0; k < 2; k++) {
         list[k] = json_object_get(object, keys[k]);
         if (!json_is_array(list[k]) || json_array_size(list[k]) < 2)
             return wrong_member(r, keys[k], list[k], "a list of at least two messages", error);
     }
     size_t turns = json_array_size(list[0]) - 1;
-    if (json_array_size(list[1]) != turns + 1)
-        r->useless = &r->data->parted;
-    for (size_t i = 0; i <= turns && !r->useless; i++) {
+    bool parted = json_array_size(list[1]) != turns + 1;
+    for (size_t i = 0; i <= turns && !parted; i++) {
         for (int k = 0; k < 2; k++)
             RG_TRY(read_message(r, keys[k], list[k], i, &role[k], &text[k], error));
-        if (i == turns)
-            break;
-        if (role[0] != role[1] || strcmp(text[0], text[1]) != 0)
-            r->useless = &r->data->parted;
-        add_turn(&r->line, role[0], rg_string_copy(text[0]));
+        parted = i < turns && (role[0] != role[1] || strcmp(text[0], text[1]) != 0);
+        if (i < turns)
+            add_turn(&r->line, role[0], rg_string_copy(text[0]));
     }
-    if (r->useless)
+    if (parted) {
+        r->useless = &r->data->parted;
         return RG_OK;
+    }
     if (role[0] != RG_ASSISTANT || role[1] != RG_ASSISTANT)
         return rg_fail(error, RG_E_FORMAT,
                        "%s:%d: the last message is not the assistant's, expected a response",
