@@ -16,7 +16,7 @@ static const char *const demonstration_sources[] = {"chosen", "corpus", NULL};
 enum { JUDGE_NGRAM, JUDGE_LEXICON };
 static const char *const judge_kinds[] = {"ngram", "lexicon", NULL};
 
-enum { TEST_PAIRS = 200 }; /* test lines whose written responses are scored in each evaluation */
+enum { TEST_PAIRS = 200 }; /* test lines within the limit, whose written responses are scored */
 
 static const RgOption options_table[] = {
     RG_OPTION_STRING(
@@ -226,7 +226,21 @@ static RgStatus make_judge(const RgTextOptions *o, int choice, const RgTextData 
     return status;
 }
 
-static void make_test_set(RgTextState *s, const RgTextData *test) {
+/* Append both responses of a line, unless one of them is over the limit. */
+static bool append_written(const RgTextState *s, const RgTextLine *line, RgSequences *to) {
+    int64_t limit = s->options.response_limit;
+    RgSequences *both = rg_sequences_create();
+    rg_text_append(both, s->layout, line->turns, line->turn_count, line->chosen);
+    rg_text_append(both, s->layout, line->turns, line->turn_count, line->rejected);
+    bool fits = rg_sequence_response_length(both, 0) <= limit &&
+                rg_sequence_response_length(both, 1) <= limit;
+    for (int64_t k = 0; fits && k < 2; k++)
+        rg_sequences_append_from(to, both, k, false);
+    rg_sequences_destroy(both);
+    return fits;
+}
+
+static RgStatus make_test_set(RgTextState *s, const RgTextData *test, RgError *error) {
     s->test_prompts = rg_sequences_create();
     s->test_pairs = rg_sequences_create();
     int64_t count = s->options.test_prompts < test->count ? s->options.test_prompts : test->count;
@@ -236,11 +250,14 @@ static void make_test_set(RgTextState *s, const RgTextData *test) {
         rg_text_append(s->test_prompts, s->layout, line->turns, line->turn_count, NULL);
         s->chosen_reward[i] = rg_judge_reward(s->judge, rg_text_line_prompt(line), line->chosen);
     }
-    for (int64_t i = 0; i < test->count && i < TEST_PAIRS; i++) {
-        const RgTextLine *line = &test->lines[i];
-        rg_text_append(s->test_pairs, s->layout, line->turns, line->turn_count, line->chosen);
-        rg_text_append(s->test_pairs, s->layout, line->turns, line->turn_count, line->rejected);
-    }
+    for (int64_t i = 0; i < test->count && s->test_pairs->count < 2 * TEST_PAIRS; i++)
+        append_written(s, &test->lines[i], s->test_pairs);
+    if (s->test_pairs->count > 0)
+        return RG_OK;
+    return rg_fail(error, RG_E_RANGE,
+                   "%s: every line has a response of more tokens than response_limit, which is "
+                   "%lld",
+                   test->path, (long long)s->options.response_limit);
 }
 
 static void measure_judges(RgTextState *s, const RgTextData *test) {
@@ -331,7 +348,7 @@ static RgStatus use_files(RgTextState *s, Files *files, RgRandom random, RgError
     RG_TRY(make_judge(o, o->independent_judge, files->part[PART_INDEPENDENT], "judge-independent",
                       RG_JUDGE_CHARACTERS, random, &s->independent, error));
     measure_judges(s, files->part[PART_TEST]);
-    make_test_set(s, files->part[PART_TEST]);
+    RG_TRY(make_test_set(s, files->part[PART_TEST], error));
     s->train = files->part[PART_TRAIN];
     files->part[PART_TRAIN] = NULL;
     take_prompts(s);
@@ -457,29 +474,20 @@ static void sample_pairs(RgTextState *s, const RgCourse *course, RgPolicy *refer
 /* The written pairs of which both responses keep the limit, the chosen one preferred but for label
  * noise. */
 static RgStatus take_dataset(RgTextState *s, RgRandom random, RgError *error) {
-    int64_t limit = s->options.response_limit;
-    RgSequences *both = rg_sequences_create();
     for (int64_t i = 0; i < s->train->count && s->pairs->count < s->options.pair_count; i++) {
-        const RgTextLine *line = &s->train->lines[i];
-        rg_sequences_clear(both);
-        rg_text_append(both, s->layout, line->turns, line->turn_count, line->chosen);
-        rg_text_append(both, s->layout, line->turns, line->turn_count, line->rejected);
-        if (rg_sequence_response_length(both, 0) > limit ||
-            rg_sequence_response_length(both, 1) > limit) {
+        if (!append_written(s, &s->train->lines[i], s->pairs->sequences)) {
             s->dropped_pairs++;
             continue;
         }
-        rg_sequences_append_from(s->pairs->sequences, both, 0, false);
-        rg_sequences_append_from(s->pairs->sequences, both, 1, false);
         double u = rg_random_uniform(rg_random_named(random, "offline labels"), (uint64_t)i);
         rg_pairs_append_label(s->pairs, u < s->options.label_noise ? 1 : 0);
     }
-    rg_sequences_destroy(both);
     if (s->dropped_pairs > 0 && s->pairs->count == 0)
         return rg_fail(error, RG_E_RANGE,
                        "%s:%d: this and every other line has a response of more tokens than "
                        "response_limit, which is %lld",
-                       s->train->path, s->train->lines[0].number, (long long)limit);
+                       s->train->path, s->train->lines[0].number,
+                       (long long)s->options.response_limit);
     return RG_OK;
 }
 

@@ -550,7 +550,12 @@ Test(text, verses_over_the_limit_are_dropped_and_counted) {
     rg_evaluation_destroy(evaluation);
     end_world(&w);
 
+    /* where no line of one file is short enough */
     RgEnvironment *environment = NULL;
+    cr_assert_eq(try_text(WITH("pairs", "dataset", "response_limit", "3"), &environment),
+                 RG_E_RANGE);
+    cr_assert(strstr(error.text, "test.jsonl: every line has a response"), "%s", error.text);
+    scratch_write("data/test.jsonl", "{\"prompt\": \"p\", \"chosen\": \"a\", \"rejected\": \"b\"}");
     ASSERT_OK(try_text(WITH("pairs", "dataset", "response_limit", "3"), &environment));
     RgPolicy *policy = policy_for(environment->space.vocabulary, "128", 5);
     cr_assert_eq(rg_environment_prepare(environment, policy, rg_random_root(2), &error),
