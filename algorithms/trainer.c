@@ -347,14 +347,21 @@ static RgSide calibration_side(RgTrainer *trainer, RgSequences *sequences) {
 /* Means over the batch, added up part by part. */
 typedef struct BatchMeans {
     double chosen, rejected, right, logp_chosen, logp_rejected; /* of pairs */
-    double reward, kl;                                          /* of groups */
+    double reward;                                              /* of groups */
+    double kl, own; /* sum of h over the policy's own responses, and their number */
 } BatchMeans;
 
 static void add_pair_means(RgTrainer *trainer, const RgBatch *batch, BatchMeans *means) {
     double beta = trainer->algorithm->beta ? trainer->algorithm->beta(trainer->options) : 1;
     double n = (double)trainer->training.batch;
+    const RgAlgorithm *a = trainer->algorithm;
     for (int64_t i = 0; i < batch->pairs; i++) {
         double hc = batch->chosen.log_ratio->data[i], hr = batch->rejected.log_ratio->data[i];
+        if (a->responses == RG_FROM_POLICY && batch->fresh->data[i] != 0) {
+            bool both = a->opponents == RG_FROM_NOWHERE;
+            means->kl += both ? hc + hr : batch->first_chosen->data[i] != 0 ? hc : hr;
+            means->own += both ? 2 : 1;
+        }
         means->chosen += beta * hc / n;
         means->rejected += beta * hr / n;
         means->right += (hc > hr) / n;
@@ -370,6 +377,8 @@ static void note_pair_means(RgTrainer *trainer, const BatchMeans *means) {
     rg_trainer_metric(trainer, "rewards/accuracies", means->right);
     rg_trainer_metric(trainer, "logps/chosen", means->logp_chosen);
     rg_trainer_metric(trainer, "logps/rejected", means->logp_rejected);
+    if (means->own > 0) /* estimated on the policy's own responses */
+        rg_trainer_metric(trainer, "kl", means->kl / means->own);
 }
 
 /* What is to be had of groups: the judge's reward, the divergence from the reference. */
@@ -377,14 +386,15 @@ static void add_group_means(const RgGroups *groups, double n, BatchMeans *means)
     double each = 1 / (n * (double)groups->size);
     for (int64_t i = 0; i < groups->count * groups->size; i++) {
         means->reward += groups->reward ? each * (double)groups->reward->data[i] : 0;
-        means->kl += each * (double)groups->log_ratio->data[i];
+        means->kl += (double)groups->log_ratio->data[i];
     }
+    means->own += (double)(groups->count * groups->size);
 }
 
 static void note_group_means(RgTrainer *trainer, const BatchMeans *means, bool rewarded) {
     if (rewarded)
         rg_trainer_metric(trainer, "reward", means->reward);
-    rg_trainer_metric(trainer, "kl", means->kl);
+    rg_trainer_metric(trainer, "kl", means->kl / means->own);
 }
 
 static RgBatch pair_batch(RgTrainer *trainer, int64_t step, const Part *part, RgDraw *draw) {

@@ -407,6 +407,8 @@ static void evaluate(RgEnvironment *environment, RgPolicy *policy, RgPolicy *ref
     rg_evaluation_column_and_mean(evaluation, "win_rate_dataset", column, o->contexts);
     rg_bandit_kl(&rewards, table, base, column);
     rg_evaluation_column_and_mean(evaluation, "kl", column, o->contexts);
+    rg_evaluation_metric(evaluation, "objective",
+                         reward - beta * rg_evaluation_find(evaluation, "kl"));
     double value = rg_bandit_value(&rewards, table, base, o->kl_strength, column);
     rg_evaluation_column_and_mean(evaluation, "value", column, o->contexts);
 

@@ -127,12 +127,12 @@ static void describe(const RgControlState *s, const RgSequences *episodes,
  *   discounted_return  as the judge has it
  *   win_rate_base      how often the latter is larger than the reference's from the same state
  *   kl                 estimate of KL(π ‖ π_ref) of whole episodes, nats
+ *   objective          discounted_return − β·kl
  *   episode_length     steps
  *   failed_episodes    those that the physics broke off
  *   skipped_pairs      offline pairs that the teacher would not label */
 void rg_control_evaluate(RgEnvironment *environment, RgPolicy *policy, RgPolicy *reference,
                          double beta, RgRandom random, RgEvaluation *evaluation) {
-    (void)beta; /* of implicit rewards, which are not measured here */
     const RgControlState *s = environment->state;
     int64_t count = s->test_prompts->count;
     const double *base =
@@ -149,6 +149,9 @@ void rg_control_evaluate(RgEnvironment *environment, RgPolicy *policy, RgPolicy 
     rg_evaluation_column_and_mean(evaluation, "discounted_return", own, count);
     win_rate(own, base, count, column, evaluation);
     divergence(reference, episodes, logprob, column, evaluation);
+    rg_evaluation_metric(evaluation, "objective",
+                         rg_evaluation_find(evaluation, "discounted_return") -
+                             beta * rg_evaluation_find(evaluation, "kl"));
     lengths(s, episodes, column, evaluation);
     rg_evaluation_metric(evaluation, "skipped_pairs", (double)s->skipped_pairs);
     describe(s, episodes, evaluation);

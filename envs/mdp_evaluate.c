@@ -59,11 +59,11 @@ static void compare_episodes(const RgEnvironment *environment, RgPolicy *policy,
  *   optimality     its share of the best that any policy has, where that is above zero
  *   regret         what it lacks to the best
  *   kl             Σ_t γ^t KL(π(·|s_t) ‖ π_ref(·|s_t)), expected
+ *   objective      return − β·kl
  *   entropy        of an action, mean over discounted visits
  *   win_rate_base  against the reference, one episode each from every test prompt */
 void rg_mdp_evaluate(RgEnvironment *environment, RgPolicy *policy, RgPolicy *reference, double beta,
                      RgRandom random, RgEvaluation *evaluation) {
-    (void)beta;
     const RgMdpState *s = environment->state;
     const RgProcess *process = &s->problem.process;
     size_t cells = (size_t)(process->states * process->actions);
@@ -76,6 +76,9 @@ void rg_mdp_evaluate(RgEnvironment *environment, RgPolicy *policy, RgPolicy *ref
         rg_evaluation_metric(evaluation, "optimality", sums.reward / s->best_return);
     rg_evaluation_metric(evaluation, "regret", s->best_return - sums.reward);
     rg_evaluation_metric(evaluation, "kl", sums.kl);
+    rg_evaluation_metric(evaluation, "objective",
+                         rg_evaluation_find(evaluation, "return") -
+                             beta * rg_evaluation_find(evaluation, "kl"));
     rg_evaluation_metric(evaluation, "entropy", sums.entropy / sums.total);
     compare_episodes(environment, policy, reference, random, evaluation);
     free(table);

@@ -152,6 +152,9 @@ void rg_text_evaluate(RgEnvironment *environment, RgPolicy *policy, RgPolicy *re
              evaluation);
     win_rate("win_rate_dataset", own.reward, s->chosen_reward, count, column, evaluation);
     divergence(reference, &own, column, evaluation);
+    rg_evaluation_metric(evaluation, "objective",
+                         rg_evaluation_find(evaluation, "reward") -
+                             beta * rg_evaluation_find(evaluation, "kl"));
     describe_responses(s, own.sequences, column, evaluation);
     written_pairs(s, policy, base->pair_logprob, beta, evaluation);
     rg_evaluation_metric(evaluation, "judge_accuracy", s->judge_accuracy);

@@ -324,6 +324,13 @@ Test(text, judges_can_be_chosen) {
     cr_expect_float_eq(other, 3 * (1 + 2 / sqrt(4 + 15)), 1e-9, "\"seen\" is in every chosen line");
     cr_expect_neq(own, other);
     cr_expect_eq(w.state->independent_accuracy, 1);
+    RgPolicy *policy = policy_for(w.environment->space.vocabulary, "128", 6);
+    RgEvaluation *e = evaluate(&w, policy, 1);
+    cr_expect_gt(rg_evaluation_find(e, "kl"), 0);
+    cr_expect_float_eq(rg_evaluation_find(e, "objective"),
+                       rg_evaluation_find(e, "reward") - 0.1 * rg_evaluation_find(e, "kl"), 1e-12);
+    rg_evaluation_destroy(e);
+    rg_policy_destroy(policy);
     end_world(&w);
 }
 
