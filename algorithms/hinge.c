@@ -2,7 +2,8 @@
  *
  *     L = E[ max(0, 1 − β·Δ) ]      after SLiC-HF, Zhao et al. 2023, arXiv:2305.10425, with the
  *                                   log-ratios of DPO for log-probabilities, as trainers have it
- */
+ *
+ * This file is the example of doc/adding-an-algorithm.md. */
 #include "algorithms/algorithm.h"
 
 typedef struct HingeOptions {

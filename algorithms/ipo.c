@@ -5,7 +5,7 @@
  *
  * Δ is of log-probabilities summed over the response's tokens, as in the equation; some trainers
  * divide by the length first (`logprob = "mean"`), so that the same β does not mean the same there.
- * This file is the example of doc/adding-an-algorithm.md. */
+ */
 #include "algorithms/algorithm.h"
 
 static const char *const logprobs[] = {"sum", "mean", NULL};
