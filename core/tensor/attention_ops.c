@@ -185,6 +185,13 @@ static Place place_of(const Attention *a, Run run, int64_t head) {
     return place;
 }
 
+/* Zeros in the vectors behind the last row: they are computed with, if never read. */
+static void clear_behind(const Block *block, RgReal *scores) {
+    for (int64_t key = 0; block->rows < block->stride && key < block->keys; key++)
+        for (int64_t i = block->rows; i < block->stride; i++)
+            scores[key * block->stride + i] = 0;
+}
+
 /* scores [keys, rows] = y·xᵀ with x like q and y like k */
 static void score_product(Run run, Block block, Place at, int64_t size, const RgReal *x,
                           const RgReal *y, RgReal *scores) {
@@ -193,6 +200,7 @@ static void score_product(Run run, Block block, Place at, int64_t size, const Rg
                   at.q_row, 0, scores, block.stride);
     rg_gemm_whole(false, true, block.keys - run.before, block.rows, size, 1, y + at.own, at.kv_row,
                   rows, at.q_row, 0, scores + run.before * block.stride, block.stride);
+    clear_behind(&block, scores);
 }
 
 /* x = scoresᵀ·y, with x like q and y like k */
@@ -219,8 +227,7 @@ static void spread_product(Run run, Block block, Place at, int64_t size, const R
                       at.q_row, 1, y + at.before, at.kv_row);
 }
 
-/* The first row of a block that sees a key; what stands in the vectors behind the last row is
- * computed with and never read. */
+/* The first row of a block that sees a key. */
 static inline int32_t first_to_see(const Block *block, int64_t key) {
     return key < block->common ? 0 : (int32_t)(key - block->common + 1);
 }
@@ -231,7 +238,7 @@ RG_KERNEL static void causal_exp(const Block *block, RgReal scale, RgReal *score
                                  RgReal *normaliser, RgReal *inverse) {
     int32_t rows = (int32_t)block->stride;
     RgReal top[BLOCK], sum[BLOCK] = {0};
-    memcpy(top, scores, sizeof *top * (size_t)block->rows);
+    memcpy(top, scores, sizeof *top * (size_t)rows);
     for (int64_t key = 1; key < block->keys; key++) {
         const RgReal *score = scores + key * rows;
         int32_t from = first_to_see(block, key);
