@@ -77,7 +77,7 @@ int main(int argc, char **argv) {
         names[i] = commands[i].name;
         if (strcmp(name, commands[i].name) != 0)
             continue;
-        rg_threads_patient(argv);
+        rg_blas_start_anew(argv);
         char *title = rg_string_format("regatta %s", name);
         argv[1] = title;
         int status = commands[i].run(argc - 1, argv + 1);

@@ -386,12 +386,33 @@ int rg_threads(void) {
     return thread_count;
 }
 
-void rg_threads_patient(char *const *arguments) {
+/* OpenBLAS takes a processor that is younger than itself for the oldest that it knows, whose kernels
+ * are several times slower. The set that the processor can run, or NULL where its choice is good. */
+static const char *better_kernels(void) {
+#if defined(__x86_64__) && defined(__GNUC__)
+    if (strcmp(openblas_get_corename(), "Prescott") != 0)
+        return NULL;
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq"))
+        return "SkylakeX";
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        return "Haswell";
+#endif
+    return NULL;
+}
+
+/* Whether it had to be set. */
+static bool set_unless_set(const char *name, const char *value) {
+    return value && !getenv(name) && setenv(name, value, 0) == 0;
+}
+
+void rg_blas_start_anew(char *const *arguments) {
     static const char spins[] = "1000"; /* about ten microseconds */
-    if (getenv("GOMP_SPINCOUNT") || getenv("OMP_WAIT_POLICY"))
-        return;
-    setenv("GOMP_SPINCOUNT", spins, 1);
-    execv("/proc/self/exe", arguments); /* where that fails, everything works, if less patiently */
+    bool changed = !getenv("OMP_WAIT_POLICY") && set_unless_set("GOMP_SPINCOUNT", spins);
+    changed |= set_unless_set("OPENBLAS_CORETYPE", better_kernels());
+    if (changed)
+        execv("/proc/self/exe", arguments); /* where that fails, everything works, if slower */
 }
 
 int rg_threads_here(void) {

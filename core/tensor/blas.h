@@ -50,11 +50,12 @@ int rg_threads(void);
 int rg_threads_here(void);  /* the same, but 1 inside a parallel region */
 int rg_thread_number(void); /* of the caller in its parallel region, from 0 */
 
-/* To be called first thing in main, with its arguments: OpenMP's threads spin for milliseconds when
- * they wait for one another, which is ruinous beside other busy processes, and only the environment
- * of a new program can tell them not to. Starts the program anew with that, unless it says already
- * how to wait (GOMP_SPINCOUNT or OMP_WAIT_POLICY). */
-void rg_threads_patient(char *const *arguments);
+/* To be called first thing in main, with its arguments: settles what only the environment of a new
+ * program can tell, and starts the program anew where something was not said there already.
+ * - OpenMP's threads spin for milliseconds when they wait for one another, which is ruinous beside
+ *   other busy processes (GOMP_SPINCOUNT, OMP_WAIT_POLICY).
+ * - OpenBLAS has kernels for this processor and does not know it (OPENBLAS_CORETYPE). */
+void rg_blas_start_anew(char *const *arguments);
 
 /* Name of the BLAS kernel set in use ("SkylakeX", "Zen"), and of oneDNN where that is in use too:
  * bits repeat only on the same one. */

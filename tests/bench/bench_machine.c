@@ -110,6 +110,7 @@ static void print_read_peak(int threads, const float *x, int64_t count) {
 }
 
 int main(int argc, char **argv) {
+    rg_blas_start_anew(argv);
     /* By default as large as the weights of shape S2 of bench_transformer. */
     int64_t bytes = argc > 1 ? strtoll(argv[1], NULL, 10) : INT64_C(60766848);
     if (bytes < 1 << 20 || argc > 2) {

@@ -507,7 +507,7 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
 }
 
 int main(int argc, char **argv) {
-    rg_threads_patient(argv);
+    rg_blas_start_anew(argv);
     static const struct argp parser = {
         option_table,
         parse,

@@ -85,6 +85,9 @@ class Sides:
         self.bench = os.path.join(given.build, "tests/bench/bench_transformer")
         self.machine = os.path.join(given.build, "tests/bench/bench_machine")
         self.python, self.threads = peer_python(given.python), given.threads
+        # The same kernels for both: by itself, OpenBLAS may not know a young processor.
+        core = run([self.bench, "decode", "S1"])[0]["blas_core"].split(",")[0]
+        os.environ.setdefault("OPENBLAS_CORETYPE", core)
 
     def ours(self, work, shape, batch=0, *options):
         options = [option for option in options if option != "--response-logits"]
