@@ -386,8 +386,9 @@ int rg_threads(void) {
     return thread_count;
 }
 
-/* OpenBLAS takes a processor that is younger than itself for the oldest that it knows, whose kernels
- * are several times slower. The set that the processor can run, or NULL where its choice is good. */
+/* OpenBLAS takes a processor that is younger than itself for the oldest that it knows, whose
+ * kernels are several times slower. The set that the processor can run, or NULL where its choice is
+ * good. */
 static const char *better_kernels(void) {
 #if defined(__x86_64__) && defined(__GNUC__)
     if (strcmp(openblas_get_corename(), "Prescott") != 0)
