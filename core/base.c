@@ -83,6 +83,21 @@ void *rg_allocate_aligned(size_t bytes) {
     return memory;
 }
 
+void *rg_pages_take(size_t bytes) {
+    void *pages = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (pages == MAP_FAILED)
+        out_of_memory(bytes);
+#ifdef MADV_HUGEPAGE
+    if (alignment_of(bytes) == huge_page)
+        madvise(pages, bytes, MADV_HUGEPAGE);
+#endif
+    return pages;
+}
+
+void rg_pages_release(void *pages, size_t bytes) {
+    munmap(pages, bytes);
+}
+
 void *rg_room(RgRoom *room, size_t bytes) {
     if (room->size < bytes) {
         free(room->memory);

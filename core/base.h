@@ -64,6 +64,10 @@ _Noreturn void rg_assert_failed(const char *condition, const char *file, int lin
  * Freed with free(). */
 void *rg_allocate(size_t bytes);         /* zeroed */
 void *rg_allocate_aligned(size_t bytes); /* to 64 bytes; not zeroed */
+/* Whole pages, for large and lasting memory: the system has them back as soon as they are released,
+ * whichever thread that is. Zeroed. Huge ones where there are many. */
+void *rg_pages_take(size_t bytes);
+void rg_pages_release(void *pages, size_t bytes);
 /* Zeroed; a large array takes memory page by page, when it is first touched. */
 void *rg_allocate_aligned_zeroed(size_t bytes);
 size_t rg_aligned_room(size_t bytes);                         /* bytes that such memory takes */

@@ -188,8 +188,11 @@ static void plan_step(const RgTrialPlan *plan, const RgTransformerPlan *model, R
         return;
     }
     cost->policy_flops = (double)(batch / part) * pass.flops;
-    if (rest > 0)
-        cost->policy_flops += pass_cost(a, model, load, rest).flops;
+    if (rest > 0) {
+        RgPassCost last = pass_cost(a, model, load, rest);
+        cost->policy_flops += last.flops;
+        cost->activations += last.in_shards != pass.in_shards ? last.peak : 0;
+    }
     if (a->calibration == RG_FROM_OTHERS) { /* another response, which is asked about alone */
         RgPassLoad others = all;
         others.copies = 1;

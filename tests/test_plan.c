@@ -87,18 +87,18 @@ static void check(const RgTransformerOptions *options, const RgAdapterOptions *a
     rg_policy_drop(policy, &stream);
     RgPassCost cost = rg_transformer_training_cost(&plan, &load);
     RgTensor *sum = rg_sum(t, rg_policy_logprob(t, policy, s));
-    near("kept", cost.kept, (double)rg_arena_used(rg_tape_arena(t)), 0.03);
+    near("kept", cost.kept, (double)rg_tape_used(t), 0.03);
     rg_backward(t, sum, 1);
-    near("peak", cost.peak, (double)rg_arena_peak(rg_tape_arena(t)), 0.04);
+    near("peak", cost.peak, (double)rg_tape_peak(t), 0.04);
     near("operations", cost.flops, rg_tape_flops(t), 0.05);
     rg_tape_destroy(t);
 
     t = rg_tape_create();
     cost = rg_transformer_likelihood_cost(&plan, &load);
     sum = rg_policy_log_likelihood(t, policy, s);
-    near("kept of likelihood", cost.kept, (double)rg_arena_used(rg_tape_arena(t)), 0.03);
+    near("kept of likelihood", cost.kept, (double)rg_tape_used(t), 0.03);
     rg_backward(t, sum, 1);
-    near("peak of likelihood", cost.peak, (double)rg_arena_peak(rg_tape_arena(t)), 0.04);
+    near("peak of likelihood", cost.peak, (double)rg_tape_peak(t), 0.04);
     near("operations of likelihood", cost.flops, rg_tape_flops(t), 0.05);
     rg_tape_destroy(t);
 
@@ -106,7 +106,7 @@ static void check(const RgTransformerOptions *options, const RgAdapterOptions *a
     rg_tape_record(t, false);
     cost = rg_transformer_values_cost(&plan, &load);
     rg_policy_logprob(t, policy, s);
-    near("peak of values", cost.peak, (double)rg_arena_peak(rg_tape_arena(t)), 0.05);
+    near("peak of values", cost.peak, (double)rg_tape_peak(t), 0.05);
     near("operations of values", cost.flops, rg_tape_flops(t), 0.05);
     rg_tape_destroy(t);
 

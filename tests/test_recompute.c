@@ -90,9 +90,9 @@ static Step step_of(const RgTransformerOptions *model, const RgAdapterOptions *a
         token_append(sequences, i / 2, i);
     RgTape *t = rg_tape_create();
     RgTensor *sum = rg_sum(t, rg_square(t, rg_policy_logprob(t, policy, sequences)));
-    Step step = {.value = sum->data[0], .after_forward = rg_arena_used(rg_tape_arena(t))};
+    Step step = {.value = sum->data[0], .after_forward = rg_tape_used(t)};
     rg_backward(t, sum, 1);
-    step.peak = rg_arena_peak(rg_tape_arena(t));
+    step.peak = rg_tape_peak(t);
     const RgParameters *p = policy->parameters;
     step.gradient = rg_hash(RG_HASH_START, p->gradient, sizeof *p->gradient * (size_t)p->count);
     rg_tape_destroy(t);

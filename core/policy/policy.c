@@ -3,6 +3,7 @@
 #include "core/policy/policy.h"
 
 #include "core/policy/course.h"
+#include "core/policy/shards.h"
 #include "core/tensor/parallel.h"
 #include "core/tensor/profile.h"
 
@@ -12,30 +13,29 @@
 
 /* ---- log-probabilities and features ---- */
 
-typedef RgTensor *(*Forward)(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
-                             const RgSequences *sequences);
-
-/* In the precision of training. */
-static RgTensor *run_trained(RgTape *tape, RgPolicy *policy, Forward forward,
-                             const RgSequences *sequences) {
+/* In the precision of training. Of outputs in shards, which are scalars, the `sum` is wanted. */
+static RgTensor *run_trained(RgTape *tape, RgPolicy *policy, RgForward forward,
+                             const RgSequences *sequences, bool sum) {
     RgPrecision before = rg_tape_use_precision(tape, policy->precision);
-    RgTensor *y = forward(policy, tape, policy->parameters, sequences);
+    RgTensor *y = rg_shards_suit(tape, policy, sequences)
+                      ? rg_shards_run(tape, policy, forward, sequences, sum)
+                      : forward(policy, tape, policy->parameters, sequences);
     rg_tape_use_precision(tape, before);
     return y;
 }
 
 RgTensor *rg_policy_logprob(RgTape *tape, RgPolicy *policy, const RgSequences *sequences) {
-    return run_trained(tape, policy, policy->type->logprob, sequences);
+    return run_trained(tape, policy, policy->type->logprob, sequences, false);
 }
 
 RgTensor *rg_policy_log_likelihood(RgTape *tape, RgPolicy *policy, const RgSequences *sequences) {
     if (policy->type->log_likelihood)
-        return run_trained(tape, policy, policy->type->log_likelihood, sequences);
+        return run_trained(tape, policy, policy->type->log_likelihood, sequences, true);
     return rg_sum(tape, rg_policy_logprob(tape, policy, sequences));
 }
 
 RgTensor *rg_policy_step_logprob(RgTape *tape, RgPolicy *policy, const RgSequences *sequences) {
-    return run_trained(tape, policy, policy->type->step_logprob, sequences);
+    return run_trained(tape, policy, policy->type->step_logprob, sequences, false);
 }
 
 /* One for each thread, with nothing recorded on them. A policy and its clones, which run one after
@@ -64,8 +64,9 @@ static void destroy_tapes(RgTapes *tapes) {
 }
 
 /* Rows of `width` numbers per sequence, of sequences [first, last). */
-static void run_part(RgPolicy *policy, RgTape *tape, Forward forward, const RgSequences *sequences,
-                     int64_t first, int64_t last, int64_t width, double *out) {
+static void run_part(RgPolicy *policy, RgTape *tape, RgForward forward,
+                     const RgSequences *sequences, int64_t first, int64_t last, int64_t width,
+                     double *out) {
     RgSequences view = rg_sequences_view(
         sequences, first, last, RG_ARENA_ARRAY(rg_tape_arena(tape), int64_t, last - first + 1));
     RgTensor *y = forward(policy, tape, policy->parameters, &view);
@@ -74,20 +75,32 @@ static void run_part(RgPolicy *policy, RgTape *tape, Forward forward, const RgSe
     rg_tape_reset(tape);
 }
 
+static double flops_of(const RgTapes *tapes) {
+    double flops = 0;
+    for (int i = 0; i < tapes->count; i++)
+        flops += rg_tape_flops(tapes->tape[i]);
+    return flops;
+}
+
 /* Rows of `width` numbers per sequence, nothing recorded. So many sequences at a time bound the
- * memory; an even number, so that pairs, whose prompt is read once, stay together. */
-static void run_values(RgPolicy *policy, RgPrecision precision, Forward forward,
+ * memory; an even number, so that pairs, whose prompt is read once, stay together. Of a small model
+ * each thread takes some; no value depends on its neighbours. */
+static void run_values(RgPolicy *policy, RgPrecision precision, RgForward forward,
                        const RgSequences *sequences, int64_t width, double *out) {
-    enum { AT_ONCE = 64 };
-    make_tapes(policy, 1);
-    RgTape *tape = policy->tapes->tape[0];
-    double before = rg_tape_flops(tape);
-    rg_tape_use_precision(tape, precision);
-    for (int64_t first = 0; first < sequences->count; first += AT_ONCE) {
-        int64_t last = first + AT_ONCE < sequences->count ? first + AT_ONCE : sequences->count;
+    enum { AT_ONCE = 64, OF_A_THREAD = 16 };
+    int64_t n = sequences->count;
+    bool apart = n > OF_A_THREAD && !rg_profile_is_running() &&
+                 rg_shards_suit_sizes(rg_policy_weights(policy)->count, sequences->start[n]);
+    int64_t most = apart ? OF_A_THREAD : AT_ONCE, parts = (n + most - 1) / most;
+    make_tapes(policy, rg_threads());
+    double before = flops_of(policy->tapes);
+    RG_FOR_TASKS(parts, apart, {
+        RgTape *tape = policy->tapes->tape[apart ? rg_thread_number() : 0];
+        int64_t first = task * most, last = first + most < n ? first + most : n;
+        rg_tape_use_precision(tape, precision);
         run_part(policy, tape, forward, sequences, first, last, width, out + first * width);
-    }
-    policy->flops += rg_tape_flops(tape) - before;
+    });
+    policy->flops += flops_of(policy->tapes) - before;
 }
 
 void rg_policy_logprob_values(RgPolicy *policy, const RgSequences *sequences, double *logprob) {

@@ -134,6 +134,7 @@ typedef struct RgPolicyType {
     bool takes_precision; /* its log-probabilities are matrix products, which can be in bf16 */
     bool takes_storage;   /* its passes take matrices that are stored in bf16 */
     bool mixes;           /* `sample` can have a partner */
+    bool shards;          /* its passes may run side by side on parts of a batch */
     bool keeps_values;    /* a pair's log-probabilities cost more than looking them up on disk */
 } RgPolicyType;
 

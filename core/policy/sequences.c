@@ -100,6 +100,12 @@ int64_t rg_sequences_longest(const RgSequences *s) {
     return longest;
 }
 
+bool rg_sequences_same_prompt(const RgSequences *s, int64_t a, int64_t b) {
+    return s->prompt_length[a] == s->prompt_length[b] &&
+           memcmp(rg_sequence_prompt(s, a), rg_sequence_prompt(s, b),
+                  sizeof *s->tokens * (size_t)s->prompt_length[a]) == 0;
+}
+
 uint64_t rg_sequences_hash(const RgSequences *s) {
     uint64_t hash = rg_hash(RG_HASH_START, &s->count, sizeof s->count);
     for (int64_t i = 0; i < s->count; i++) {

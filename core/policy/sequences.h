@@ -45,6 +45,8 @@ int64_t rg_sequence_length(const RgSequences *s, int64_t i); /* prompt and respo
 int64_t rg_sequence_response_length(const RgSequences *s, int64_t i);
 int64_t rg_sequences_response_tokens(const RgSequences *s); /* summed over all */
 int64_t rg_sequences_longest(const RgSequences *s);
+/* Whether sequences a and b have the same prompt. */
+bool rg_sequences_same_prompt(const RgSequences *s, int64_t a, int64_t b);
 uint64_t rg_sequences_hash(const RgSequences *s);
 
 /* Labelled pairs: sequences 2i and 2i+1 share a prompt; `preferred[i]` is 0 or 1, which of the two

@@ -476,12 +476,6 @@ typedef struct ResponseRows {
     int64_t *offset;   /* [sequences + 1] */
 } ResponseRows;
 
-bool rg_transformer_same_prompt(const RgSequences *s, int64_t a, int64_t b) {
-    return s->prompt_length[a] == s->prompt_length[b] &&
-           memcmp(rg_sequence_prompt(s, a), rg_sequence_prompt(s, b),
-                  sizeof(int32_t) * (size_t)s->prompt_length[a]) == 0;
-}
-
 /* Append `count` tokens that start at `position`, read on from sequence `prefix`; its number. */
 static int64_t pack_run(PackedTokens *p, const int32_t *token, int64_t count, int64_t position,
                         int64_t prefix) {
@@ -516,7 +510,7 @@ static PackedTokens pack(RgArena *arena, const RgSequences *s, int64_t before, R
         if (length == 0)
             continue;
         RG_ASSERT(at >= before); /* the first token of all has nothing to be predicted from */
-        if (read_last < 0 || !rg_transformer_same_prompt(s, read_last, i))
+        if (read_last < 0 || !rg_sequences_same_prompt(s, read_last, i))
             prompt = pack_run(&p, rg_sequence_prompt(s, i), at, 0, -1);
         read_last = i;
         int64_t own = pack_run(&p, response, length - before, at, prompt);
@@ -696,5 +690,6 @@ const RgPolicyType rg_policy_transformer = {
     .merge = rg_transformer_merge,
     .takes_precision = true,
     .takes_storage = true,
+    .shards = true,
     .keeps_values = true,
 };

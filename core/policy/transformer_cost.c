@@ -3,6 +3,7 @@
  * left out. */
 #include "core/policy/transformer_cost.h"
 
+#include "core/policy/shards.h"
 #include "core/policy/transformer_decoder.h"
 #include "core/policy/transformer_parts.h"
 #include "core/tensor/parallel.h"
@@ -320,20 +321,35 @@ static RgPassCost recorded_cost(const RgTransformerPlan *plan, const Sizes *s, C
                                  layers.backward_flops + head.forward_flops + head.backward_flops};
 }
 
-RgPassCost rg_transformer_training_cost(const RgTransformerPlan *plan, const RgPassLoad *load) {
+typedef Cost (*HeadCost)(const RgTransformerPlan *plan, const Sizes *s, double *temporary);
+
+/* Small models run in shards, each with a gradient of its own. */
+static RgPassCost recorded_in_shards(const RgTransformerPlan *plan, const RgPassLoad *load,
+                                     HeadCost head_cost_of) {
+    int64_t sequences = load->prompts * load->copies;
+    bool cut = plan->adapter.dropout == 0 &&
+               rg_shards_suit_sizes(rg_transformer_plan_weights(plan),
+                                    sequences * (load->prompt_length + load->response_length));
+    double shards = cut ? RG_SHARDS : 1, temporary;
     Sizes s = sizes_of(plan, load);
-    double temporary;
-    Cost head = head_cost(plan, &s, &temporary);
-    return recorded_cost(plan, &s, head, temporary);
+    s.rows /= shards, s.asked /= shards, s.scores /= shards;
+    Cost head = head_cost_of(plan, &s, &temporary);
+    RgPassCost cost = recorded_cost(plan, &s, head, temporary);
+    double gradient = cut ? sizeof(RgReal) * (double)rg_transformer_plan_trained(plan) : 0;
+    return (RgPassCost){.kept = shards * (cost.kept + gradient),
+                        .peak = shards * (cost.peak + gradient),
+                        .flops = shards * cost.flops,
+                        .in_shards = cut};
+}
+
+RgPassCost rg_transformer_training_cost(const RgTransformerPlan *plan, const RgPassLoad *load) {
+    return recorded_in_shards(plan, load, head_cost);
 }
 
 RgPassCost rg_transformer_likelihood_cost(const RgTransformerPlan *plan, const RgPassLoad *load) {
     if (plan->adapter.rank > 0 && plan->storage == RG_PRECISION_BF16)
         return rg_transformer_training_cost(plan, load); /* see rg_log_likelihood */
-    Sizes s = sizes_of(plan, load);
-    double temporary;
-    Cost head = likelihood_cost(plan, &s, &temporary);
-    return recorded_cost(plan, &s, head, temporary);
+    return recorded_in_shards(plan, load, likelihood_cost);
 }
 
 RgPassCost rg_transformer_values_cost(const RgTransformerPlan *plan, const RgPassLoad *load) {

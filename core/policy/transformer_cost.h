@@ -25,6 +25,7 @@ typedef struct RgPassCost {
     double kept; /* bytes that forward leaves for backward */
     double peak; /* bytes on the tape at most, backward included where it is asked for */
     double flops;
+    bool in_shards; /* see core/policy/shards.h: memory of other tapes, which stays theirs */
 } RgPassCost;
 
 /* Check dimensions and resolve zeros. Errors as those of creating the policy. */

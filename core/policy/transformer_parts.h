@@ -60,9 +60,6 @@ RgStatus rg_transformer_adapt(RgPolicy *policy, const char *targets, RgRandom ra
                               RgError *error);
 void rg_transformer_merge(const RgPolicy *policy, RgParameters *weights);
 
-/* Whether sequences a and b have the same prompt. */
-bool rg_transformer_same_prompt(const RgSequences *s, int64_t a, int64_t b);
-
 /* RgPolicyType.sample */
 double rg_transformer_sample(RgPolicy *policy, const RgSequences *prompts,
                              const RgSampling *sampling, RgRandom random, int32_t *tokens,

@@ -82,7 +82,7 @@ static void leave_prompt(Sampler *s, int64_t prompt) {
 /* The place of the prompt of sequence i in the cache. */
 static int64_t prompt_for(Sampler *s, int64_t i) {
     int64_t last = s->last_prompt;
-    if (last >= 0 && rg_transformer_same_prompt(s->prompts, s->prompt[last].sequence, i))
+    if (last >= 0 && rg_sequences_same_prompt(s->prompts, s->prompt[last].sequence, i))
         return last;
     leave_prompt(s, last);
     int64_t p = 0;

@@ -34,7 +34,7 @@ struct RgArena {
 
 static Block *block_create(size_t size) {
     Block *block = rg_allocate(sizeof *block);
-    block->memory = rg_allocate_aligned(size);
+    block->memory = rg_pages_take(size);
     block->size = size;
     POISON(block->memory, size);
     return block;
@@ -50,7 +50,7 @@ static void blocks_destroy(Block *first) {
     for (Block *block = first, *next; block; block = next) {
         next = block->next;
         UNPOISON(block->memory, block->size);
-        free(block->memory);
+        rg_pages_release(block->memory, block->size);
         free(block);
     }
 }

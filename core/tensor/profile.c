@@ -26,6 +26,10 @@ void rg_profile_start(void) {
     profile.last = rg_clock_seconds();
 }
 
+bool rg_profile_is_running(void) {
+    return profile.running;
+}
+
 static Entry *entry_of(const char *name, bool backward) {
     for (int i = 0; i < profile.count; i++) {
         Entry *entry = &profile.entries[i];

@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 void rg_profile_start(void);
+bool rg_profile_is_running(void);
 
 /* What ran since the last call was `name` (a string constant), in its backward if `backward`. */
 void rg_profile_lap(const char *name, bool backward);

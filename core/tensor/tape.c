@@ -34,6 +34,8 @@ struct RgTape {
     bool sinks_aside; /* gradients are being asked for as tensors */
     RgPrecision precision;
     double flops;
+    RgTape **children; /* of which the first child_count are in use; the others keep their memory */
+    int child_count, child_capacity;
 };
 
 /* ---- shapes ---- */
@@ -75,20 +77,52 @@ RgTape *rg_tape_create(void) {
 void rg_tape_destroy(RgTape *tape) {
     if (!tape)
         return;
+    for (int i = 0; i < tape->child_capacity; i++)
+        rg_tape_destroy(tape->children[i]);
+    free(tape->children);
     rg_arena_destroy(tape->arena);
     free(tape->nodes);
     free(tape->leaves);
     free(tape);
 }
 
+static void forget_children(RgTape *tape, int kept) {
+    while (tape->child_count > kept)
+        rg_tape_reset(tape->children[--tape->child_count]);
+}
+
 void rg_tape_reset(RgTape *tape) {
+    forget_children(tape, 0);
     rg_arena_reset(tape->arena);
     tape->node_count = 0;
     tape->leaf_count = 0;
 }
 
+RgTape *rg_tape_child(RgTape *tape) {
+    if (tape->child_count == tape->child_capacity) {
+        size_t count = (size_t)++tape->child_capacity;
+        tape->children = rg_reallocate(tape->children, count, sizeof(RgTape *));
+        tape->children[tape->child_count] = rg_tape_create();
+    }
+    return tape->children[tape->child_count++];
+}
+
 RgArena *rg_tape_arena(RgTape *tape) {
     return tape->arena;
+}
+
+size_t rg_tape_used(const RgTape *tape) {
+    size_t bytes = rg_arena_used(tape->arena);
+    for (int i = 0; i < tape->child_count; i++)
+        bytes += rg_tape_used(tape->children[i]);
+    return bytes;
+}
+
+size_t rg_tape_peak(const RgTape *tape) {
+    size_t bytes = rg_arena_peak(tape->arena);
+    for (int i = 0; i < tape->child_capacity; i++)
+        bytes += rg_tape_peak(tape->children[i]);
+    return bytes;
 }
 
 void rg_tape_second_order(RgTape *tape, bool on) {
@@ -130,11 +164,14 @@ void rg_tape_count_flops(RgTape *tape, double flops) {
 }
 
 RgTapeMark rg_tape_mark(const RgTape *tape) {
-    return (RgTapeMark){.memory = rg_arena_mark(tape->arena), .nodes = tape->node_count};
+    return (RgTapeMark){.memory = rg_arena_mark(tape->arena),
+                        .nodes = tape->node_count,
+                        .children = tape->child_count};
 }
 
 void rg_tape_rewind(RgTape *tape, RgTapeMark mark) {
     RG_ASSERT(mark.nodes <= tape->node_count);
+    forget_children(tape, mark.children);
     rg_arena_rewind(tape->arena, mark.memory);
     tape->node_count = mark.nodes;
 

@@ -95,10 +95,20 @@ RgPrecision rg_tape_precision(const RgTape *tape);
 double rg_tape_flops(const RgTape *tape);
 void rg_tape_count_flops(RgTape *tape, double flops);
 
-/* A point to return to: nodes, tensors and gradients made after the mark are forgotten. */
+/* A tape, empty and of first order, that a thread of its own may use: it belongs to `tape`, and
+ * what is on it is forgotten with what `tape` records from now on. Its operations count on itself.
+ */
+RgTape *rg_tape_child(RgTape *tape);
+/* Bytes in use now, on it and its children; and the most of each at any time. */
+size_t rg_tape_used(const RgTape *tape);
+size_t rg_tape_peak(const RgTape *tape);
+
+/* A point to return to: nodes, tensors, gradients and children made after the mark are forgotten.
+ */
 typedef struct RgTapeMark {
     RgArenaMark memory;
     int64_t nodes;
+    int children;
 } RgTapeMark;
 RgTapeMark rg_tape_mark(const RgTape *tape);
 void rg_tape_rewind(RgTape *tape, RgTapeMark mark);

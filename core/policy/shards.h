@@ -1,0 +1,29 @@
+/* Passes over a batch in shards: a small model's operators are over before the threads have met, so
+ * that a thread had better take some of the sequences through the whole model, forward and back,
+ * from memory of its own. Into which shards a batch is cut is told by the batch and the model
+ * alone, and their gradients are added up in order: who runs which changes no bit. Inner to
+ * policy.c. */
+#ifndef RG_CORE_POLICY_SHARDS_H
+#define RG_CORE_POLICY_SHARDS_H
+
+#include "core/policy/policy.h"
+
+enum { RG_SHARDS = 8 };
+
+/* A pass of a kind of policy: `parameters` in place of the policy's own. */
+typedef RgTensor *(*RgForward)(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
+                               const RgSequences *sequences);
+
+/* Whether a model of so many weights is small enough, and a batch of so many tokens large enough.
+ */
+bool rg_shards_suit_sizes(int64_t weights, int64_t tokens);
+/* Whether they are, and the pass is to be differentiated, once. */
+bool rg_shards_suit(const RgTape *tape, const RgPolicy *policy, const RgSequences *sequences);
+
+/* The pass over all shards: their outputs in a row, or, where each is a scalar and `sum` is set,
+ * the sum of them. Differentiable to first order in policy->parameters, whose gradient is added to.
+ */
+RgTensor *rg_shards_run(RgTape *tape, RgPolicy *policy, RgForward forward,
+                        const RgSequences *sequences, bool sum);
+
+#endif
