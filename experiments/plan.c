@@ -2,7 +2,9 @@
  * to bytes and operations. The forms themselves are core/policy/transformer_cost.c's. */
 #include "experiments/plan.h"
 
+#include "core/policy/shards.h"
 #include "core/policy/transformer_cost.h"
+#include "core/tensor/blas.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -130,7 +132,7 @@ static RgPassLoad of_prompts(RgPassLoad load, int64_t prompts) {
 
 /* ---- parts ---- */
 
-enum { VALUES_AT_ONCE = 64, EVALUATED_AT_ONCE = 128 }; /* sequences: of policy.c, of sampling */
+enum { EVALUATED_AT_ONCE = 128 }; /* sequences, of sampling */
 
 static void take_temporary(RgTrialCost *cost, double bytes, const char *of) {
     if (bytes <= cost->temporary)
@@ -142,8 +144,11 @@ static void take_temporary(RgTrialCost *cost, double bytes, const char *of) {
 /* Passes without gradients, of policy and reference one after another. */
 static void plan_values(const RgTrialPlan *plan, const RgTransformerPlan *model, RgPassLoad load,
                         int64_t part, RgTrialCost *cost) {
-    int64_t most = VALUES_AT_ONCE / load.copies, passed = part < most ? part : most;
-    RgPassLoad own = of_prompts(load, passed), scored = of_prompts(load, VALUES_AT_ONCE);
+    int64_t of_threads = (int64_t)rg_threads() * RG_VALUES_OF_A_THREAD;
+    bool apart = rg_shards_suit_sizes(rg_transformer_plan_weights(model), INT64_MAX);
+    int64_t at_once = apart && of_threads < RG_VALUES_AT_ONCE ? of_threads : RG_VALUES_AT_ONCE;
+    int64_t most = at_once / load.copies, passed = part < most ? part : most;
+    RgPassLoad own = of_prompts(load, passed), scored = of_prompts(load, at_once);
     scored.copies = 1;
     cost->values = rg_transformer_values_cost(model, &scored).peak; /* in evaluation */
     double reference = rg_transformer_values_cost(model, &own).peak;

@@ -87,11 +87,10 @@ static double flops_of(const RgTapes *tapes) {
  * each thread takes some; no value depends on its neighbours. */
 static void run_values(RgPolicy *policy, RgPrecision precision, RgForward forward,
                        const RgSequences *sequences, int64_t width, double *out) {
-    enum { AT_ONCE = 64, OF_A_THREAD = 16 };
     int64_t n = sequences->count;
-    bool apart = n > OF_A_THREAD && !rg_profile_is_running() &&
+    bool apart = n > RG_VALUES_OF_A_THREAD && !rg_profile_is_running() &&
                  rg_shards_suit_sizes(rg_policy_weights(policy)->count, sequences->start[n]);
-    int64_t most = apart ? OF_A_THREAD : AT_ONCE, parts = (n + most - 1) / most;
+    int64_t most = apart ? RG_VALUES_OF_A_THREAD : RG_VALUES_AT_ONCE, parts = (n + most - 1) / most;
     make_tapes(policy, rg_threads());
     double before = flops_of(policy->tapes);
     RG_FOR_TASKS(parts, apart, {

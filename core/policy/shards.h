@@ -9,6 +9,8 @@
 #include "core/policy/policy.h"
 
 enum { RG_SHARDS = 8 };
+/* Sequences that a thread takes at a time through a pass without a gradient; and without shards. */
+enum { RG_VALUES_OF_A_THREAD = 16, RG_VALUES_AT_ONCE = 64 };
 
 /* A pass of a kind of policy: `parameters` in place of the policy's own. */
 typedef RgTensor *(*RgForward)(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
