@@ -239,7 +239,7 @@ int rg_command_compare(int argc, char **argv) {
     a.options.a = a.store.label[0];
     a.options.b = a.store.label[1];
     RgError error = {0};
-    RgStatus status = rg_compare_format(a.format, &a.options.format, &error);
+    RgStatus status = rg_table_format(a.format, &a.options.format, &error);
     if (status == RG_OK)
         status = rg_compare(&a.options, &error);
     return rg_command_end(status, &error);

@@ -102,7 +102,7 @@ Test(compare, another_judge_can_decide_the_win) {
     free(path);
 }
 
-static char *output(const char *path, RgCompareFormat format) {
+static char *output(const char *path, RgTableFormat format) {
     char *text;
     size_t size;
     RgError error = {0};
@@ -117,8 +117,8 @@ static char *output(const char *path, RgCompareFormat format) {
 }
 
 Test(compare, json_holds_what_the_text_says) {
-    char *path = fixture_methods(), *text = output(path, RG_COMPARE_TEXT);
-    char *json = output(path, RG_COMPARE_JSON), wins[64];
+    char *path = fixture_methods(), *text = output(path, RG_TABLE_TEXT);
+    char *json = output(path, RG_TABLE_JSON), wins[64];
     json_t *root = json_loads(json, 0, NULL);
     cr_assert(root, "%s", json);
     cr_assert_eq(json_integer_value(json_object_get(root, "resamples")), 10000);
