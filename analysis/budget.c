@@ -1,6 +1,7 @@
 /* Curves at equal spending: each trial's evaluations become a line of metric over cost, read off at
  * points that all lines span. */
 #include "analysis/budget.h"
+#include "analysis/format.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -163,4 +164,76 @@ void rg_budget_destroy(RgBudget *budget) {
     free(budget->rows);
     free(budget->cells);
     free(budget);
+}
+
+/* ---- writing ---- */
+
+static RgRecords *make_records(const RgBudget *budget) {
+    RgRecords *records = rg_records_create();
+    for (int row = 0; row < budget->row_count; row++)
+        for (int64_t p = 0; p < budget->points; p++) {
+            const RgBudgetCell *cell = &budget->cells[row * budget->points + p];
+            rg_record_text(records, "method", budget->rows[row]->name);
+            rg_record_number(records, budget->cost.name, budget->spent[p]);
+            rg_record_number(records, "seeds", (double)cell->summary.count);
+            rg_record_number(records, budget->metric.name, cell->summary.mean);
+            rg_record_interval(records, budget->metric.name, cell->interval);
+            rg_record_end(records);
+        }
+    return records;
+}
+
+/* A row for each method, a column for each spending point. */
+static RgGrid make_grid(const RgBudget *budget) {
+    RgGrid grid = {.rows = budget->row_count + 1, .columns = (int)budget->points + 1, .names = 1};
+    grid.cells = rg_allocate((size_t)(grid.rows * grid.columns) * sizeof *grid.cells);
+    char **cell = grid.cells, *metric = rg_quantity_heading(&budget->metric);
+    *cell++ = rg_string_format("%s, at %s", metric, budget->cost.name);
+    for (int64_t p = 0; p < budget->points; p++)
+        *cell++ = rg_format_value(budget->spent[p], NAN, budget->cost.unit);
+    for (int row = 0; row < budget->row_count; row++) {
+        *cell++ = rg_string_copy(budget->rows[row]->name);
+        for (int64_t p = 0; p < budget->points; p++) {
+            const RgBudgetCell *c = &budget->cells[row * budget->points + p];
+            *cell++ = rg_mean_text(&c->summary, c->interval, budget->metric.unit);
+        }
+    }
+    free(metric);
+    return grid;
+}
+
+void rg_budget_write(const RgBudget *budget, RgTableFormat format, FILE *out) {
+    char *note = rg_string_format(
+        "Each trial's evaluations are joined by lines and read off at equal %s, within what all "
+        "trials have spent; mean over seeds ± standard error, [low, high] a 95 %% interval by "
+        "Student's t. Methods that spend none of it are not shown.",
+        budget->cost.name);
+    if (rg_table_format_is_raw(format)) {
+        RgRecords *records = make_records(budget);
+        rg_records_write(records, &note, 1, format, out);
+        rg_records_destroy(records);
+    } else {
+        RgGrid grid = make_grid(budget);
+        rg_grid_write(&grid, format, out);
+        rg_notes_write(&note, 1, format, out);
+        rg_grid_free(&grid);
+    }
+    free(note);
+}
+
+RgStatus rg_budget(const RgBudgetOptions *options, RgError *error) {
+    RgResults *results;
+    RgBudget *budget;
+    RG_TRY(rg_results_open(options->store, options->experiment, &results, error));
+    RgStatus status = rg_budget_create(results, options->x ? options->x : "flops",
+                                       options->y ? options->y : "reward",
+                                       options->points > 0 ? options->points : 5, &budget, error);
+    if (status == RG_OK) {
+        rg_budget_write(budget, options->format, options->out);
+        rg_budget_destroy(budget);
+        if (fflush(options->out) != 0 || ferror(options->out))
+            status = rg_fail(error, RG_E_FILE, "cannot write the budgets: the output refused it");
+    }
+    rg_results_close(results);
+    return status;
 }

@@ -1,10 +1,12 @@
 /* Methods at equal spending: a metric's curve over a cost, interpolated at spending points that all
- * methods share. Linear between evaluations, never beyond a curve's ends. */
+ * methods share. Linear between evaluations, never beyond a curve's ends. `rg_budget` is the whole
+ * command; the curves as data serve figures too. */
 #ifndef RG_ANALYSIS_BUDGET_H
 #define RG_ANALYSIS_BUDGET_H
 
 #include "analysis/query.h"
 #include "analysis/statistics.h"
+#include "analysis/table.h"
 
 /* y at x = `at` on the line through points [count] with x not falling; where several points have
  * that x, the last one's y. NaN outside the first and last x. */
@@ -33,5 +35,18 @@ typedef struct RgBudget {
 RgStatus rg_budget_create(const RgResults *results, const char *cost, const char *metric,
                           int64_t points, RgBudget **budget, RgError *error);
 void rg_budget_destroy(RgBudget *budget);
+void rg_budget_write(const RgBudget *budget, RgTableFormat format, FILE *out);
+
+typedef struct RgBudgetOptions {
+    const char *store;      /* path */
+    const char *experiment; /* NULL: the one worked on last */
+    const char *x, *y;      /* cost and metric; NULL: "flops" and "reward" */
+    int64_t points;         /* 0: 5 */
+    RgTableFormat format;
+    FILE *out;
+} RgBudgetOptions;
+
+/* The whole command. */
+RgStatus rg_budget(const RgBudgetOptions *options, RgError *error);
 
 #endif

@@ -1,6 +1,7 @@
 /* The frontier: means over seeds of two metrics at every evaluation of every method, and which of
  * them nothing beats. */
 #include "analysis/frontier.h"
+#include "analysis/format.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -112,4 +113,81 @@ void rg_frontier_destroy(RgFrontier *frontier) {
         return;
     free(frontier->points);
     free(frontier);
+}
+
+/* ---- writing ---- */
+
+static RgRecords *make_records(const RgFrontier *frontier) {
+    RgRecords *records = rg_records_create();
+    for (int64_t i = 0; i < frontier->count; i++) {
+        const RgFrontierPoint *p = &frontier->points[i];
+        rg_record_text(records, "method", p->group->name);
+        rg_record_number(records, "step", (double)p->step);
+        rg_record_number(records, "seeds", (double)p->y.count);
+        rg_record_number(records, frontier->x.name, p->x.mean);
+        rg_record_interval(records, frontier->x.name, p->x_interval);
+        rg_record_number(records, frontier->y.name, p->y.mean);
+        rg_record_interval(records, frontier->y.name, p->y_interval);
+        rg_record_number(records, "last", p->last);
+        rg_record_number(records, "optimal", p->optimal);
+        rg_record_end(records);
+    }
+    return records;
+}
+
+static RgGrid make_grid(const RgFrontier *frontier) {
+    enum { COLUMNS = 6 };
+    RgGrid grid = {.rows = (int)frontier->count + 1, .columns = COLUMNS, .names = 1};
+    grid.cells = rg_allocate((size_t)(grid.rows * COLUMNS) * sizeof *grid.cells);
+    char **cell = grid.cells;
+    *cell++ = rg_string_copy("method");
+    *cell++ = rg_string_copy("step");
+    *cell++ = rg_string_copy("seeds");
+    *cell++ = rg_quantity_heading(&frontier->x);
+    *cell++ = rg_quantity_heading(&frontier->y);
+    *cell++ = rg_string_copy("optimal");
+    for (int64_t i = 0; i < frontier->count; i++) {
+        const RgFrontierPoint *p = &frontier->points[i];
+        *cell++ = rg_string_copy(p->group->name);
+        *cell++ = rg_string_format("%lld", (long long)p->step);
+        *cell++ = rg_string_format("%lld", (long long)p->y.count);
+        *cell++ = rg_mean_text(&p->x, p->x_interval, frontier->x.unit);
+        *cell++ = rg_mean_text(&p->y, p->y_interval, frontier->y.unit);
+        *cell++ = rg_string_copy(p->optimal ? "yes" : "");
+    }
+    return grid;
+}
+
+void rg_frontier_write(const RgFrontier *frontier, RgTableFormat format, FILE *out) {
+    char *note = rg_string_format(
+        "Means over seeds at each evaluation, ± standard error, [low, high] a 95 %% interval by "
+        "Student's t. Optimal: no other point has less %s and no less %s, or more %s and no more "
+        "%s.",
+        frontier->x.name, frontier->y.name, frontier->y.name, frontier->x.name);
+    if (rg_table_format_is_raw(format)) {
+        RgRecords *records = make_records(frontier);
+        rg_records_write(records, &note, 1, format, out);
+        rg_records_destroy(records);
+    } else {
+        RgGrid grid = make_grid(frontier);
+        rg_grid_write(&grid, format, out);
+        rg_notes_write(&note, 1, format, out);
+        rg_grid_free(&grid);
+    }
+    free(note);
+}
+
+RgStatus rg_frontier(const RgFrontierOptions *options, RgError *error) {
+    RgResults *results;
+    RgFrontier *frontier;
+    RG_TRY(rg_results_open(options->store, options->experiment, &results, error));
+    RgStatus status = rg_frontier_create(results, options->x, options->y, &frontier, error);
+    if (status == RG_OK) {
+        rg_frontier_write(frontier, options->format, options->out);
+        rg_frontier_destroy(frontier);
+        if (fflush(options->out) != 0 || ferror(options->out))
+            status = rg_fail(error, RG_E_FILE, "cannot write the frontier: the output refused it");
+    }
+    rg_results_close(results);
+    return status;
 }

@@ -1,10 +1,12 @@
 /* How much reward for how much divergence? Every evaluation of every method as a point, with
- * intervals over seeds, and which points no other beats on both counts. */
+ * intervals over seeds, and which points no other beats on both counts. `rg_frontier` is the whole
+ * command; the points as data serve figures too. */
 #ifndef RG_ANALYSIS_FRONTIER_H
 #define RG_ANALYSIS_FRONTIER_H
 
 #include "analysis/query.h"
 #include "analysis/statistics.h"
+#include "analysis/table.h"
 
 typedef struct RgFrontierPoint {
     const RgGroup *group;
@@ -32,5 +34,17 @@ void rg_pareto(const double *x, const double *y, int64_t count, bool *optimal);
 RgStatus rg_frontier_create(const RgResults *results, const char *x, const char *y,
                             RgFrontier **frontier, RgError *error);
 void rg_frontier_destroy(RgFrontier *frontier);
+void rg_frontier_write(const RgFrontier *frontier, RgTableFormat format, FILE *out);
+
+typedef struct RgFrontierOptions {
+    const char *store;      /* path */
+    const char *experiment; /* NULL: the one worked on last */
+    const char *x, *y;      /* NULL: "kl" and "reward" */
+    RgTableFormat format;
+    FILE *out;
+} RgFrontierOptions;
+
+/* The whole command. */
+RgStatus rg_frontier(const RgFrontierOptions *options, RgError *error);
 
 #endif

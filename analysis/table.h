@@ -78,7 +78,9 @@ void rg_notes_write(char *const *notes, int count, RgTableFormat format, FILE *o
 /* CSV, or JSON as {"rows": […], "notes": […]}. */
 void rg_records_write(const RgRecords *records, char *const *notes, int note_count,
                       RgTableFormat format, FILE *out);
-char *rg_cell_text(const RgColumn *column, const RgCell *cell); /* malloc'd */
+char *rg_quantity_heading(const RgQuantity *quantity); /* "win rate, %"; malloc'd */
+char *rg_mean_text(const RgSummary *summary, RgInterval interval, RgUnit unit); /* malloc'd */
+char *rg_cell_text(const RgColumn *column, const RgCell *cell);                 /* malloc'd */
 void rg_table_write(const RgTable *table, RgTableFormat format, FILE *out);
 
 #endif

@@ -41,33 +41,39 @@ static char *trials_text(const RgGroup *group, int sample) {
                 : rg_string_format("%d%s", sample, state);
 }
 
-static char *heading_text(const RgColumn *column) {
-    const char *name = column->quantity.heading;
-    if (column->ratio)
-        return rg_string_copy(strcmp(column->quantity.name, "seconds") == 0 ? "time ×"
-                                                                            : "memory ×");
-    if (strcmp(column->quantity.name, "flops") == 0)
+char *rg_quantity_heading(const RgQuantity *quantity) {
+    const char *name = quantity->heading;
+    if (strcmp(quantity->name, "flops") == 0)
         return rg_string_copy("FLOP");
-    if (column->quantity.unit == RG_UNIT_PERCENT)
+    if (quantity->unit == RG_UNIT_PERCENT)
         return rg_string_format("%s, %%", name);
-    if (column->quantity.unit == RG_UNIT_SECONDS)
+    if (quantity->unit == RG_UNIT_SECONDS)
         return rg_string_format("%s, s", name);
     return rg_string_copy(name);
+}
+
+static char *heading_text(const RgColumn *column) {
+    if (!column->ratio)
+        return rg_quantity_heading(&column->quantity);
+    return rg_string_copy(strcmp(column->quantity.name, "seconds") == 0 ? "time ×" : "memory ×");
+}
+
+char *rg_mean_text(const RgSummary *summary, RgInterval interval, RgUnit unit) {
+    char *value = rg_format_value(summary->mean, summary->standard_error, unit);
+    char *range = rg_format_interval(interval, unit);
+    if (!range)
+        return value;
+    char *both = rg_string_format("%s %s", value, range);
+    free(value);
+    free(range);
+    return both;
 }
 
 char *rg_cell_text(const RgColumn *column, const RgCell *cell) {
     if (column->ratio)
         return cell->summary.count ? rg_string_format("%.2f", cell->summary.mean)
                                    : rg_string_copy(RG_DASH);
-    RgUnit unit = column->quantity.unit;
-    char *value = rg_format_value(cell->summary.mean, cell->summary.standard_error, unit);
-    char *interval = rg_format_interval(cell->interval, unit);
-    if (!interval)
-        return value;
-    char *both = rg_string_format("%s %s", value, interval);
-    free(value);
-    free(interval);
-    return both;
+    return rg_mean_text(&cell->summary, cell->interval, column->quantity.unit);
 }
 
 RgGrid rg_table_grid(const RgTable *table, int from, int to) {

@@ -6,16 +6,19 @@
 #include <math.h>
 #include <stdlib.h>
 
-static char *with_interval(double value, RgInterval interval, RgUnit unit) {
+/* "61.2 [58.4, 64.0]" */
+static char *with_interval(double value, RgInterval interval, double factor, int decimals) {
     char *number =
-        unit == RG_UNIT_COUNT ? rg_string_format("%.0f", value) : rg_format_value(value, NAN, unit);
-    char *range = unit == RG_UNIT_COUNT && !isnan(interval.low)
-                      ? rg_string_format("[%.0f, %.0f]", interval.low, interval.high)
-                      : rg_format_interval(interval, unit);
-    char *both = rg_string_format("%s%s%s", number, range ? " " : "", range ? range : "");
+        isnan(value) ? rg_string_copy(RG_DASH) : rg_format_fixed(factor * value, decimals);
+    if (isnan(interval.low))
+        return number;
+    char *low = rg_format_fixed(factor * interval.low, decimals);
+    char *high = rg_format_fixed(factor * interval.high, decimals);
+    char *all = rg_string_format("%s [%s, %s]", number, low, high);
     free(number);
-    free(range);
-    return both;
+    free(low);
+    free(high);
+    return all;
 }
 
 RgGrid rg_tournament_ratings_grid(const RgTournament *t) {
@@ -35,8 +38,8 @@ RgGrid rg_tournament_ratings_grid(const RgTournament *t) {
         RgEstimate elo = rg_elo_estimate(m->rating);
         *cell++ = rg_string_copy(m->group->name);
         *cell++ = rg_string_format("%d", m->seeds);
-        *cell++ = with_interval(elo.value, elo.interval, RG_UNIT_COUNT);
-        *cell++ = with_interval(m->rating.value, m->rating.interval, RG_UNIT_PLAIN);
+        *cell++ = with_interval(elo.value, elo.interval, 1, 0);
+        *cell++ = with_interval(m->rating.value, m->rating.interval, 1, 2);
         *cell++ = rg_format_value(m->win_rate, NAN, RG_UNIT_PERCENT);
         if (lengths)
             *cell++ = rg_format_value(m->length, NAN, RG_UNIT_PLAIN);
@@ -56,7 +59,7 @@ RgGrid rg_tournament_matrix_grid(const RgTournament *t) {
         for (int j = 0; j < t->count; j++) {
             const RgBootstrap *b = &t->meetings[i * t->count + j].win_rate;
             *cell++ = t->meetings[i * t->count + j].met
-                          ? with_interval(b->estimate, b->interval, RG_UNIT_PERCENT)
+                          ? with_interval(b->estimate, b->interval, 100, 1)
                           : rg_string_copy(RG_DASH);
         }
     }
