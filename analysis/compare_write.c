@@ -27,12 +27,8 @@ static char *adjusted_text(const RgComparison *c, int64_t resamples) {
 }
 
 static char *estimate_text(const RgBootstrap *b, RgUnit unit) {
-    char *value = rg_format_value(b->estimate, b->standard_error, unit);
-    char *interval = rg_format_interval(b->interval, unit);
-    char *both = rg_string_format("%s%s%s", value, interval ? " " : "", interval ? interval : "");
-    free(value);
-    free(interval);
-    return both;
+    RgSummary summary = {.mean = b->estimate, .standard_error = b->standard_error};
+    return rg_mean_text(&summary, b->interval, unit);
 }
 
 static RgRecords *make_records(const RgComparison *comparisons, int count, int64_t resamples) {
@@ -65,9 +61,10 @@ static RgRecords *make_records(const RgComparison *comparisons, int count, int64
 /* ---- one comparison ---- */
 
 static void write_improvement(const RgComparison *c, FILE *out) {
-    char *chance =
-        estimate_text(&(RgBootstrap){c->improvement.estimate, NAN, c->improvement.interval, NAN, 0},
-                      RG_UNIT_PERCENT);
+    RgBootstrap chances = {.estimate = c->improvement.estimate, /* no ± beside the interval */
+                           .standard_error = NAN,
+                           .interval = c->improvement.interval};
+    char *chance = estimate_text(&chances, RG_UNIT_PERCENT);
     fprintf(out, "P(a seed of %s has the larger mean than one of %s), %%:  %s\n", c->a->name,
             c->b->name, chance);
     free(chance);
