@@ -223,12 +223,13 @@ void rg_budget_write(const RgBudget *budget, RgTableFormat format, FILE *out) {
 
 RgStatus rg_budget(const RgBudgetOptions *options, RgError *error) {
     RgResults *results;
-    RgBudget *budget;
+    RgBudget *budget = NULL;
     RG_TRY(rg_results_open(options->store, options->experiment, &results, error));
     RgStatus status = rg_budget_create(results, options->x ? options->x : "flops",
                                        options->y ? options->y : "reward",
                                        options->points > 0 ? options->points : 5, &budget, error);
     if (status == RG_OK) {
+        RG_ASSERT(budget && budget->spent);
         rg_budget_write(budget, options->format, options->out);
         rg_budget_destroy(budget);
         if (fflush(options->out) != 0 || ferror(options->out))
