@@ -73,6 +73,8 @@ void rg_record_end(RgRecords *records) {
 }
 
 void rg_records_write_csv(const RgRecords *records, FILE *out) {
+    if (records->rows == 0) /* nothing that the columns could be named by */
+        return;
     for (size_t i = 0; i < records->columns; i++) {
         fputs(i ? "," : "", out);
         rg_write_csv(out, records->names[i]);
