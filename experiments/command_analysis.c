@@ -1,5 +1,5 @@
-/* regatta table, plot, compare and report: command lines of the folder analysis/. */
-#include "analysis/compare.h"
+/* regatta table, plot and report: command lines of the folder analysis/. Those that test and rank
+ * methods are in command_statistics.c. */
 #include "analysis/plot.h"
 #include "analysis/report.h"
 #include "analysis/table.h"
@@ -9,7 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEY_TITLE = 256, KEY_WIDTH, KEY_HEIGHT, KEY_JUDGE, KEY_RESAMPLES, KEY_PROMPTS };
+enum {
+    KEY_TITLE = 256,
+    KEY_WIDTH,
+    KEY_HEIGHT,
+    KEY_RESAMPLES,
+    KEY_PROMPTS,
+    KEY_STATISTIC,
+    KEY_AGAINST
+};
 
 static const struct argp_child store_child[] = {{&rg_store_argp, 0, NULL, 0}, {0}};
 
@@ -19,6 +27,7 @@ typedef struct TableArguments {
     RgStoreArguments store;
     RgTableOptions options;
     const char *format;
+    const char *statistic;   /* NULL: the mean */
     const char *paper;       /* NULL: none */
     char *names;             /* of metrics, cut at the commas */
     const char *metrics[64]; /* NULL-terminated */
@@ -53,6 +62,15 @@ static error_t parse_table(int key, char *argument, struct argp_state *state) {
     case ARGP_KEY_END:
         if (a->paper && a->names)
             argp_error(state, "--paper has metrics of its own, expected no --metrics beside it");
+        if (a->paper && (a->statistic || a->options.against))
+            argp_error(state, "--paper shows means without tests, expected no --statistic and no "
+                              "--against beside it");
+        return 0;
+    case KEY_STATISTIC:
+        a->statistic = argument;
+        return 0;
+    case KEY_AGAINST:
+        a->options.against = argument;
         return 0;
     case KEY_RESAMPLES:
         a->options.resamples = rg_argument_integer(state, "--resamples", argument, 100, 10000000);
@@ -72,13 +90,19 @@ static RgStatus paper_table(const TableArguments *a, RgError *error) {
 
 int rg_command_table(int argc, char **argv) {
     static const struct argp_option options[] = {
-        {"format", 'f', "FORMAT", 0, "text, markdown, latex or csv (default: text)", 0},
+        {"format", 'f', "FORMAT", 0, "text, markdown, latex, csv or json (default: text)", 0},
         {"metrics", 'm', "A,B,…", 0, "columns (default: the usual ones that there are)", 0},
         {"paper", 'p', "NAME", 0,
          "the figures that a paper reports (dpo, hpgd, parl, sail, or a file of your own), with "
          "the "
          "experiment's beside them where RESULTS.db is given",
          0},
+        {"statistic", KEY_STATISTIC, "NAME", 0,
+         "over seeds: mean, or iqm, the interquartile mean with a bootstrap interval (default: "
+         "mean)",
+         0},
+        {"against", KEY_AGAINST, "LABEL", 0,
+         "mark the figures that differ from this method's, by p-values adjusted by Holm", 0},
         {"resamples", KEY_RESAMPLES, "N", 0, "of the bootstrap (default: 10000)", 0},
         {0},
     };
@@ -100,6 +124,8 @@ int rg_command_table(int argc, char **argv) {
     a.options.experiment = a.store.experiment;
     RgError error = {0};
     RgStatus status = rg_table_format(a.format, &a.options.format, &error);
+    if (status == RG_OK && a.statistic)
+        status = rg_table_statistic(a.statistic, &a.options.statistic, &error);
     if (status == RG_OK)
         status = a.paper ? paper_table(&a, &error) : rg_table(&a.options, &error);
     free(a.names);
@@ -178,71 +204,6 @@ int rg_command_plot(int argc, char **argv) {
     a.options.experiment = a.store.experiment;
     RgError error = {0};
     return rg_command_end(rg_plot(&a.options, &error), &error);
-}
-
-/* ---- compare ---- */
-
-typedef struct CompareArguments {
-    RgStoreArguments store;
-    RgCompareOptions options;
-    const char *format;
-} CompareArguments;
-
-static error_t parse_compare(int key, char *argument, struct argp_state *state) {
-    CompareArguments *a = state->input;
-    switch (key) {
-    case ARGP_KEY_INIT:
-        state->child_inputs[0] = &a->store;
-        return 0;
-    case 'm':
-        a->options.metric = argument;
-        return 0;
-    case 'f':
-        a->format = argument;
-        return 0;
-    case KEY_JUDGE:
-        a->options.judge = argument;
-        return 0;
-    case KEY_RESAMPLES:
-        a->options.resamples = rg_argument_integer(state, "--resamples", argument, 100, 10000000);
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
-int rg_command_compare(int argc, char **argv) {
-    static const struct argp_option options[] = {
-        {"metric", 'm', "NAME", 0,
-         "win: how often A's response beats B's on the same prompt; else a per-prompt metric whose "
-         "difference A − B is estimated (default: win)",
-         0},
-        {"judge", KEY_JUDGE, "NAME", 0, "per-prompt metric that decides a win (default: reward)",
-         0},
-        {"resamples", KEY_RESAMPLES, "N", 0, "of the bootstrap (default: 10000)", 0},
-        {"format", 'f', "FORMAT", 0, "text or json (default: text)", 0},
-        {0},
-    };
-    static const struct argp argp = {
-        options,
-        parse_compare,
-        "RESULTS.db A B",
-        "Compare two methods of an experiment by a paired bootstrap over seeds and prompts.\v"
-        "A and B are labels as the table prints them.",
-        store_child,
-        NULL,
-        NULL};
-    CompareArguments a = {.store = {.labels = 2}, .options = {.out = stdout}, .format = "text"};
-    argp_parse(&argp, argc, argv, 0, NULL, &a);
-    a.options.store = a.store.path;
-    a.options.experiment = a.store.experiment;
-    a.options.a = a.store.label[0];
-    a.options.b = a.store.label[1];
-    RgError error = {0};
-    RgStatus status = rg_compare_format(a.format, &a.options.format, &error);
-    if (status == RG_OK)
-        status = rg_compare(&a.options, &error);
-    return rg_command_end(status, &error);
 }
 
 /* ---- report ---- */
