@@ -93,14 +93,6 @@ static RgStatus make_folder(const char *path, RgError *error) {
     return RG_OK;
 }
 
-/* The folder of weights: the store's path without its suffix. */
-static char *weights_folder(const char *store) {
-    size_t length = strlen(store);
-    if (length > 3 && strcmp(store + length - 3, ".db") == 0)
-        return rg_string_format("%.*s", (int)(length - 3), store);
-    return rg_string_format("%s.weights", store);
-}
-
 static RgStatus run_trials(const RgExperiment *experiment, RgStore *store, RgPairShelf *shelf,
                            const char *folder, const RunArguments *a, RgError *error) {
     RgProgress progress = rg_progress_create(experiment->trial_count, a->quiet);
@@ -127,7 +119,7 @@ static RgStatus run_experiment(const RgExperiment *experiment, const RunArgument
     RgPairShelf *shelf = NULL;
     char *path = a->results ? rg_string_copy(a->results)
                             : rg_string_format("results/%s.db", experiment->options.name);
-    char *folder = weights_folder(path);
+    char *folder = rg_store_folder(path);
     RgStatus status = rg_store_open(path, true, &store, error);
     if (status == RG_OK) {
         status = make_folder(folder, error);
