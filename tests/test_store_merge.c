@@ -48,12 +48,12 @@ static void expect(const char *path, const char *query, const char *expected) {
     free(answer);
 }
 
-/* Everything that a store holds, under names in place of row numbers. */
+/* Everything that a store holds of trials, under names in place of row numbers. */
 static const char everything[] =
     "WITH t AS (SELECT t.id AS id, e.name || ' ' || t.key AS owner FROM trials t"
     "           JOIN experiments e ON e.id = t.experiment)"
     " SELECT group_concat(line, char(10)) FROM ("
-    "  SELECT json_array('e', name, config, created) AS line FROM experiments"
+    "  SELECT json_array('e', name, config) AS line FROM experiments"
     "  UNION ALL SELECT json_array(owner, algorithm, label, seed, status, reason, swept, config,"
     "   provenance, updated) FROM trials JOIN t USING (id)"
     "  UNION ALL SELECT json_array(owner, step, flops, seconds, trained_tokens, generated_tokens,"
@@ -145,7 +145,10 @@ Test(merge, into_an_empty_store_is_a_copy_with_weights) {
     cr_assert_eq(counts.added, 12);
     cr_assert_eq(counts.replaced + counts.kept, 0);
     same_content(source, target);
+    char *created = ask(source, "SELECT created FROM experiments");
+    expect(target, "SELECT created FROM experiments", created);
     expect_file(target, "DPO{}1.safetensors", "weights");
+    free(created);
     free(source);
 }
 
@@ -212,7 +215,7 @@ Test(merge, two_results_of_one_trial_are_refused_by_name) {
     const char *a = store_of("a.db", "race", trial);
     const char *b = store_of("b.db", "race", other);
     refuse(a, b, "b.db: DPO, seed 1 (key DPO{}1) of experiment race is another result",
-           "a.db: items reward differs at step 50");
+           "a.db: items win_rate_base differs at step 50");
     other = trial;
     other.status = "diverged";
     refuse(a, store_of("c.db", "race", other), "outcome differs", "a.db");

@@ -68,7 +68,7 @@ static int order(const Rows *a, const Rows *b) {
     return names;
 }
 
-/* 0 for the same bits; an integer and the real of the same value are the same. */
+/* |a − b|; 0 for the same bits; an integer and the real of the same value are the same. */
 static double difference(const Rows *a, const Rows *b) {
     sqlite3_stmt *left = a->statement, *right = b->statement;
     int left_type = sqlite3_column_type(left, 3), right_type = sqlite3_column_type(right, 3);
@@ -85,7 +85,16 @@ static double difference(const Rows *a, const Rows *b) {
     double x = sqlite3_column_double(left, 3), y = sqlite3_column_double(right, 3);
     if (x == y)
         return 0;
-    return isfinite(x) && isfinite(y) ? fabs(x - y) / fmax(fabs(x), fabs(y)) : INFINITY;
+    return isfinite(x) && isfinite(y) ? fabs(x - y) : INFINITY;
+}
+
+/* The magnitude of the number in hand; 0 where there is none. */
+static double magnitude(const Rows *rows) {
+    int type = sqlite3_column_type(rows->statement, 3);
+    if (type != SQLITE_FLOAT && type != SQLITE_INTEGER)
+        return 0;
+    double value = fabs(sqlite3_column_double(rows->statement, 3));
+    return isfinite(value) ? value : 0;
 }
 
 static RgQuantityDifference *quantity(RgTrialComparison *comparison, const char *name) {
@@ -99,11 +108,26 @@ static RgQuantityDifference *quantity(RgTrialComparison *comparison, const char 
     return &comparison->quantities[count];
 }
 
-/* Count what stands in hand, and step over it. */
-static RgStatus take_rows(Rows *a, Rows *b, RgTrialComparison *comparison, RgError *error) {
-    int sign = order(a, b);
+/* The last of so many quantities is complete. */
+static void end_quantity(RgTrialComparison *comparison, int count, double scale) {
+    if (count > 0 && comparison->quantities[count - 1].differing > 0)
+        comparison->quantities[count - 1].largest /= scale > 0 ? scale : 1;
+}
+
+/* Count what stands in hand, and step over it. `scale` is of the quantity in hand: its differences
+ * become relative when all its rows have been seen. */
+static RgStatus take_rows(Rows *a, Rows *b, RgTrialComparison *comparison, double *scale,
+                          RgError *error) {
+    int sign = order(a, b), before = comparison->count;
     const Rows *first = sign <= 0 ? a : b;
     RgQuantityDifference *q = quantity(comparison, row_name(first));
+    if (comparison->count > before) {
+        end_quantity(comparison, before, *scale);
+        *scale = 0;
+    }
+    *scale = fmax(*scale, magnitude(first));
+    if (sign == 0)
+        *scale = fmax(*scale, magnitude(b));
     int64_t step = sqlite3_column_int64(first->statement, 1);
     double apart = sign == 0 ? difference(a, b) : 0;
     q->rows++;
@@ -134,8 +158,10 @@ RgStatus rg_trial_compare(RgStore *a, int64_t a_trial, RgStore *b, int64_t b_tri
     RgStatus status = rows_open(&left, a_trial, error);
     if (status == RG_OK)
         status = rows_open(&right, b_trial, error);
+    double scale = 0;
     while (status == RG_OK && (left.more || right.more))
-        status = take_rows(&left, &right, comparison, error);
+        status = take_rows(&left, &right, comparison, &scale, error);
+    end_quantity(comparison, comparison->count, scale);
     sqlite3_finalize(left.statement);
     sqlite3_finalize(right.statement);
     if (status != RG_OK)

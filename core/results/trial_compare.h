@@ -15,9 +15,10 @@ typedef struct RgQuantityDifference {
     int64_t rows;      /* in either record */
     int64_t missing;   /* rows that only one of the two has */
     int64_t differing; /* rows that both have, with other bits */
-    double largest;    /* |a − b| / max(|a|, |b|) over differing rows; ∞ for texts, and for NaN
-                          beside a number */
-    int64_t step;      /* of the largest, or of the first row that is missing; −1: all the same */
+    double largest; /* of |a − b|, relative to the quantity's largest magnitude in either record,
+                       as what is near zero only in passing means little there; ∞ for texts,
+                       and for NaN or ∞ beside another number */
+    int64_t step;   /* of the largest, or of the first row that is missing; −1: all the same */
 } RgQuantityDifference;
 
 typedef struct RgTrialComparison {
