@@ -24,6 +24,7 @@ int rg_command_compare(int argc, char **argv);
 int rg_command_sample(int argc, char **argv);
 int rg_command_score(int argc, char **argv);
 int rg_command_export(int argc, char **argv);
+int rg_command_export_results(int argc, char **argv);
 int rg_command_export_trial(int argc, char **argv);
 int rg_command_rerun(int argc, char **argv);
 int rg_command_verify(int argc, char **argv);

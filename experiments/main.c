@@ -20,6 +20,8 @@ static const RgCommand commands[] = {
     {"sample", "sample responses from a policy", rg_command_sample},
     {"score", "log-probabilities of given responses under a policy", rg_command_score},
     {"export", "write a policy in Hugging Face's layout", rg_command_export},
+    {"export-results", "write results as CSV, JSON lines or for TensorBoard",
+     rg_command_export_results},
     {"export-trial", "pack one trial so that another machine can rerun it",
      rg_command_export_trial},
     {"rerun", "run a packed trial again", rg_command_rerun},
