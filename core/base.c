@@ -307,7 +307,7 @@ RgStatus rg_file_write(const char *path, const void *content, size_t size, RgErr
 }
 
 RgStatus rg_file_map(const char *path, RgBytes *content, RgError *error) {
-    struct stat about;
+    struct stat about = {0};
     RgStatus status = RG_OK;
     *content = (RgBytes){0};
     int file = open(path, O_RDONLY | O_CLOEXEC);
