@@ -58,6 +58,19 @@ find out -type f -exec sha256sum {} + | sort | cmp - first.sum || fail "another 
 "$program" export-results small.db -f csv -o one -e small || fail "an experiment by its name"
 cmp one/metrics.csv out/csv/metrics.csv || fail "the one experiment is not all of it"
 
+# A store of the first version, which did not count the dataset's responses.
+python3 - <<'END' || fail "cannot make an old store"
+import sqlite3
+store = sqlite3.connect("small.db")
+store.execute("ALTER TABLE readings DROP COLUMN dataset_responses")
+store.execute("PRAGMA user_version = 1")
+store.commit()
+store.close()
+END
+"$program" export-results small.db -f jsonl -o old || fail "an old store"
+sed 's/"dataset_responses":[0-9]*,/"dataset_responses":null,/' out/jsonl/metrics.jsonl |
+    cmp - old/metrics.jsonl || fail "an old store's metrics"
+
 # expect STATUS PATTERN ARGUMENT...
 expect() {
     local status=$1 pattern=$2 got=0
