@@ -40,6 +40,9 @@ static char *expected(const RgOption *option) {
     case RG_KIND_STRING:
         fputs("a string", stream);
         break;
+    case RG_KIND_PATH:
+        fputs("a path", stream);
+        break;
     case RG_KIND_CHOICE:
         fputs("one of", stream);
         for (const char *const *choice = option->choices; *choice; choice++)
@@ -65,6 +68,7 @@ static bool kind_fits(const RgOption *option, RgSettingKind kind) {
     case RG_KIND_BOOLEAN:
         return kind == RG_SETTING_BOOLEAN;
     case RG_KIND_STRING:
+    case RG_KIND_PATH:
     case RG_KIND_CHOICE:
         return kind == RG_SETTING_STRING;
     case RG_KIND_LIST:
@@ -100,6 +104,7 @@ static bool assign(const RgOption *option, const char *text, void *values) {
         *(bool *)member = strcmp(text, "true") == 0;
         return true;
     case RG_KIND_STRING:
+    case RG_KIND_PATH:
         *(const char **)member = text;
         return true;
     case RG_KIND_CHOICE:
@@ -260,6 +265,7 @@ static char *member_text(const RgOption *option, const void *values, RgSettingKi
         return rg_string_copy(option->choices[*(const int *)member]);
     case RG_KIND_LIST: /* see record_list */
     case RG_KIND_STRING:
+    case RG_KIND_PATH:
     case RG_KIND_END:
         break;
     }
@@ -337,8 +343,9 @@ static void print_wrapped(FILE *stream, const char *text, int column) {
 void rg_options_print(const RgOption *table, void *stream) {
     for (const RgOption *option = table; option && !is_last(option); option++) {
         char *what = expected(option);
-        const char *quote =
-            option->kind == RG_KIND_STRING || option->kind == RG_KIND_CHOICE ? "\"" : "";
+        bool is_text = option->kind == RG_KIND_STRING || option->kind == RG_KIND_PATH ||
+                       option->kind == RG_KIND_CHOICE;
+        const char *quote = is_text ? "\"" : "";
         char *line = option->fallback ? rg_string_format("%s; default %s%s%s", what, quote,
                                                          option->fallback, quote)
                                       : rg_string_format("%s; must be given", what);

@@ -21,6 +21,7 @@ typedef enum RgOptionKind {
     RG_KIND_INTEGER, /* int64_t */
     RG_KIND_BOOLEAN, /* bool */
     RG_KIND_STRING,  /* const char *, owned by the settings; "" when empty */
+    RG_KIND_PATH,    /* the same, which names a file or folder that the trial reads; "": none */
     RG_KIND_CHOICE,  /* int: index into `choices` */
     RG_KIND_LIST,    /* RgOptionList */
 } RgOptionKind;
@@ -54,6 +55,8 @@ typedef struct RgOption {
     { #member, RG_KIND_BOOLEAN, offsetof(type, member), fallback, 0, 0, NULL, help }
 #define RG_OPTION_STRING(type, member, fallback, help)                                             \
     { #member, RG_KIND_STRING, offsetof(type, member), fallback, 0, 0, NULL, help }
+#define RG_OPTION_PATH(type, member, fallback, help)                                               \
+    { #member, RG_KIND_PATH, offsetof(type, member), fallback, 0, 0, NULL, help }
 #define RG_OPTION_CHOICE(type, member, fallback, choices, help)                                    \
     { #member, RG_KIND_CHOICE, offsetof(type, member), fallback, 0, 0, choices, help }
 #define RG_OPTION_LIST(type, member, help)                                                         \

@@ -22,9 +22,9 @@ enum { SCALE_EPISODES = 100 }; /* of the reference, for the scale of the teacher
 static const RgOption options_table[] = {
     RG_OPTION_CHOICE(RgControlOptions, task, "walker", task_names,
                      "walk at 1 m/s, run at up to 10 m/s, or reach a place with a finger"),
-    RG_OPTION_STRING(RgControlOptions, models, "",
-                     "folder of the bodies, walker.xml and so on, in MJCF; empty: the program's "
-                     "own"),
+    RG_OPTION_PATH(RgControlOptions, models, "",
+                   "folder of the bodies, walker.xml and so on, in MJCF; empty: the program's "
+                   "own"),
     RG_OPTION_INTEGER(RgControlOptions, horizon, "100", 1, 10000,
                       "steps of an episode, of 0.025 s each"),
     RG_OPTION_REAL(RgControlOptions, discount, "0.99", 0, 1,

@@ -19,16 +19,14 @@ static const char *const judge_kinds[] = {"ngram", "lexicon", NULL};
 enum { TEST_PAIRS = 200 }; /* test lines within the limit, whose written responses are scored */
 
 static const RgOption options_table[] = {
-    RG_OPTION_STRING(
-        RgTextOptions, data, "",
-        "folder with base.jsonl, judge.jsonl, judge-independent.jsonl, train.jsonl and "
-        "test.jsonl, or the same names ending in .gz or .zst"),
-    RG_OPTION_STRING(
-        RgTextOptions, train, "",
-        "file of preferences, JSON lines that may be compressed, in place of a folder; "
-        "a share of it trains the judges, and no policy sees that"),
-    RG_OPTION_STRING(RgTextOptions, test, "",
-                     "such a file to evaluate on; without one, a share of the lines of train"),
+    RG_OPTION_PATH(RgTextOptions, data, "",
+                   "folder with base.jsonl, judge.jsonl, judge-independent.jsonl, train.jsonl and "
+                   "test.jsonl, or the same names ending in .gz or .zst"),
+    RG_OPTION_PATH(RgTextOptions, train, "",
+                   "file of preferences, JSON lines that may be compressed, in place of a folder; "
+                   "a share of it trains the judges, and no policy sees that"),
+    RG_OPTION_PATH(RgTextOptions, test, "",
+                   "such a file to evaluate on; without one, a share of the lines of train"),
     RG_OPTION_CHOICE(RgTextOptions, format, "auto", rg_text_formats,
                      "of the files: plain prompt, chosen, rejected; hh, Anthropic's transcripts; "
                      "pku, PKU-SafeRLHF; ultrafeedback, four completions with scores; chat, lists "
@@ -41,9 +39,8 @@ static const RgOption options_table[] = {
     RG_OPTION_CHOICE(RgTextOptions, independent_judge, "ngram", judge_kinds,
                      "whom no method is trained by, for evaluation: ngram, by characters, on texts "
                      "of its own; lexicon"),
-    RG_OPTION_STRING(
-        RgTextOptions, lexicon, "",
-        "file of a lexicon judge: VADER's, or AFINN's (also as the npm package has it)"),
+    RG_OPTION_PATH(RgTextOptions, lexicon, "",
+                   "file of a lexicon judge: VADER's, or AFINN's (also as the npm package has it)"),
     RG_OPTION_REAL(RgTextOptions, judge_share, "0.5", 0, 0.9,
                    "share of the lines of train that the two judges are trained on, half each"),
     RG_OPTION_REAL(RgTextOptions, test_share, "0.1", 0, 0.9,
@@ -57,7 +54,7 @@ static const RgOption options_table[] = {
     RG_OPTION_CHOICE(RgTextOptions, truncation, "drop", rg_truncations,
                      "prompts of more tokens: drop the line, or keep the start or the end of the "
                      "prompt; either is counted in every evaluation"),
-    RG_OPTION_STRING(RgTextOptions, tokenizer, NULL, "tokenizer.json, or a llama2.c vocabulary"),
+    RG_OPTION_PATH(RgTextOptions, tokenizer, NULL, "tokenizer.json, or a llama2.c vocabulary"),
     RG_OPTION_CHOICE(RgTextOptions, pairs, "sampled", pair_sources,
                      "offline pairs: two responses sampled from the reference policy and labelled "
                      "by the judge, or the chosen and rejected responses of the training file"),

@@ -2,13 +2,10 @@
 #include "core/tensor/blas.h"
 #include "core/tensor/profile.h"
 #include "experiments/command.h"
-#include "experiments/trial.h"
+#include "experiments/run.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { KEY_CHECKPOINT = 256, KEY_PROFILE };
@@ -87,63 +84,12 @@ static void list_trials(const RgExperiment *experiment) {
     }
 }
 
-static RgStatus make_folder(const char *path, RgError *error) {
-    if (mkdir(path, 0777) != 0 && errno != EEXIST)
-        return rg_fail(error, RG_E_FILE, "%s: cannot make the folder: %s", path, strerror(errno));
-    return RG_OK;
-}
-
-/* The folder of weights: the store's path without its suffix. */
-static char *weights_folder(const char *store) {
-    size_t length = strlen(store);
-    if (length > 3 && strcmp(store + length - 3, ".db") == 0)
-        return rg_string_format("%.*s", (int)(length - 3), store);
-    return rg_string_format("%s.weights", store);
-}
-
-static RgStatus run_trials(const RgExperiment *experiment, RgStore *store, RgPairShelf *shelf,
-                           const char *folder, const RunArguments *a, RgError *error) {
-    RgProgress progress = rg_progress_create(experiment->trial_count, a->quiet);
-    RgTrialRun run = {.store = store,
-                      .shelf = shelf,
-                      .folder = folder,
-                      .checkpoint_seconds = a->checkpoint_seconds,
-                      .progress = &progress};
-    RG_TRY(rg_store_experiment(store, experiment->options.name, experiment->config_json,
-                               &run.experiment, error));
-    RgStatus status = RG_OK;
-    for (int64_t i = 0; i < experiment->trial_count && status == RG_OK; i++) {
-        progress.trial = i + 1;
-        status = rg_trial_run(&run, &experiment->trials[i], error);
-    }
-    rg_progress_end(&progress);
-    rg_stage_clear(&run.stage);
-    return status;
-}
-
-static RgStatus run_experiment(const RgExperiment *experiment, const RunArguments *a,
-                               RgError *error) {
-    RgStore *store;
-    RgPairShelf *shelf = NULL;
-    char *path = a->results ? rg_string_copy(a->results)
-                            : rg_string_format("results/%s.db", experiment->options.name);
-    char *folder = weights_folder(path);
-    RgStatus status = rg_store_open(path, true, &store, error);
-    if (status == RG_OK) {
-        status = make_folder(folder, error);
-        if (status == RG_OK)
-            status = rg_pair_shelf_open(store, &shelf, error);
-        if (status == RG_OK)
-            status = run_trials(experiment, store, shelf, folder, a, error);
-        rg_pair_shelf_close(shelf);
-        rg_store_close(store);
-    }
-    if (status == RG_OK && !a->quiet)
-        fprintf(stderr, "%ld trials done; next: regatta table %s\n", (long)experiment->trial_count,
-                path);
-    free(path);
-    free(folder);
-    return status;
+static void tell_next(const RgExperiment *experiment, const char *results) {
+    fprintf(stderr, "%ld trials done; next: regatta table ", (long)experiment->trial_count);
+    if (results)
+        fprintf(stderr, "%s\n", results);
+    else
+        fprintf(stderr, "results/%s.db\n", experiment->options.name);
 }
 
 int rg_command_run(int argc, char **argv) {
@@ -161,7 +107,9 @@ int rg_command_run(int argc, char **argv) {
         rg_stop_on_signals();
         if (a.profile)
             rg_profile_start();
-        status = run_experiment(experiment, &a, &error);
+        status = rg_experiment_run(experiment, a.results, a.checkpoint_seconds, a.quiet, &error);
+        if (status == RG_OK && !a.quiet)
+            tell_next(experiment, a.results);
         rg_profile_report(stderr);
     }
     rg_experiment_close(experiment);

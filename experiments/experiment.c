@@ -26,7 +26,7 @@ const RgOption rg_policy_part_options[] = {
     RG_OPTION_STRING(RgPolicyOptions, type, "",
                      "policy, see: regatta list policies; may be left "
                      "out where weights are given"),
-    RG_OPTION_STRING(
+    RG_OPTION_PATH(
         RgPolicyOptions, weights, "",
         "checkpoint to start from: a file of this program or of llama2.c, or a folder in Hugging "
         "Face's layout (./ and ../ are of the config's folder)"),
@@ -493,6 +493,35 @@ RgStatus rg_experiment_open(const char *path, const char *const *overrides, int 
     e->config_json = rg_settings_to_json(e->settings);
     *experiment = e;
     return RG_OK;
+}
+
+/* The seed is the one setting at the top of resolved settings. */
+static RgStatus add_resolved(RgExperiment *e, const char *swept_json, RgError *error) {
+    const RgSetting *seed = rg_settings_find(e->settings, "seed");
+    if (!seed || seed->kind != RG_SETTING_INTEGER)
+        return rg_fail(error, RG_E_USAGE, "these are no resolved settings of a trial: no seed");
+    json_t *swept = json_loads(swept_json, 0, NULL);
+    if (!swept)
+        return rg_fail(error, RG_E_USAGE, "the swept options are not JSON: %s", swept_json);
+    RgStatus status = add_trial(e, e->settings, strtoll(seed->text, NULL, 10), swept, error);
+    json_decref(swept);
+    return status;
+}
+
+RgStatus rg_experiment_of_trial(const char *name, const RgSettings *resolved,
+                                const char *swept_json, RgExperiment **experiment, RgError *error) {
+    RgExperiment *e = rg_allocate(sizeof *e);
+    e->settings = rg_settings_clone(resolved);
+    rg_settings_set(e->settings, "name", RG_SETTING_STRING, name, "resolved", 0);
+    RgStatus status = rg_options_read(rg_experiment_options, e->settings, "", &e->options, error);
+    if (status == RG_OK)
+        status = add_resolved(e, swept_json, error);
+    if (status == RG_OK)
+        e->config_json = rg_settings_to_json(e->settings);
+    *experiment = status == RG_OK ? e : NULL;
+    if (status != RG_OK)
+        rg_experiment_close(e);
+    return status;
 }
 
 void rg_experiment_close(RgExperiment *experiment) {

@@ -86,4 +86,9 @@ RgStatus rg_experiment_open(const char *path, const char *const *overrides, int 
                             RgExperiment **experiment, RgError *error);
 void rg_experiment_close(RgExperiment *experiment);
 
+/* The experiment `name` of the one trial whose resolved settings these are, as a store keeps them
+ * (rg_settings_from_json): its trial has the same key, where program and paths are the same. */
+RgStatus rg_experiment_of_trial(const char *name, const RgSettings *resolved,
+                                const char *swept_json, RgExperiment **experiment, RgError *error);
+
 #endif

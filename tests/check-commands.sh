@@ -46,7 +46,8 @@ expect 0 '^Usage: regatta COMMAND' --help
 expect 0 '^regatta [0-9]+\.' --version
 expect 2 'Usage: regatta COMMAND'
 expect 2 'no command "rnu"; did you mean "run"' rnu
-for command in run plan list show table plot report compare tournament frontier budget sample score export tokenize train-tokenizer check-gradients; do
+for command in run plan list show table plot report compare tournament frontier budget sample score \
+    export export-results export-trial rerun verify merge tokenize train-tokenizer check-gradients; do
     expect 0 "Usage: regatta $command" "$command" --help
 done
 expect 2 'expected a config file' run
@@ -107,6 +108,54 @@ expect 1 'small.cfg: .*not an SQLite file' table small.cfg
 digest() { # RESULTS: names and contents of the weights
     (cd "$1" && sha256sum -- *.safetensors)
 }
+
+# Trials that were run apart and merged are those that were run together: none is run again.
+expect 0 '' run small.cfg -q -s seeds=[1,2] -r together.db
+expect 0 '' run small.cfg -q -s seeds=[2] -r second.db
+expect 0 '^second.db: 2 trials added, 0 replaced, 0 kept' merge parts.db second.db
+expect 0 '^small.db: 2 trials added, 0 replaced, 0 kept' merge parts.db small.db second.db
+[[ $(digest parts) == "$(digest together)" ]] || complain "merged weights differ"
+expect 0 '' run small.cfg -q -s seeds=[1,2] -r parts.db
+for store in together parts; do
+    "$program" table "$store.db" -f csv -m reward,kl --resamples 100 >"$store.csv"
+done
+cmp -s together.csv parts.csv || complain "a merged store has another table"
+cp second.db other.db
+python3 - <<'END' || complain "cannot change other.db"
+import sqlite3
+with sqlite3.connect("other.db") as store:
+    store.execute("UPDATE metrics SET value = value + 1 WHERE name = 'eval/kl'")
+END
+expect 1 '^regatta: other.db: dpo, seed 2 .* is another result than in parts.db: eval/kl differs' merge parts.db other.db
+expect 1 'none.db: .*No such file' merge parts.db none.db
+expect 2 'expected a results store to write and others' merge parts.db
+
+# A trial that is packed gives the same result elsewhere; bits may differ on other BLAS kernels only.
+expect 0 '' export-trial small.db sail-pr -o trial.tar.zst
+mkdir elsewhere
+expect 0 '^the same result, bit for bit' verify -q trial.tar.zst
+expect 0 '' rerun -q trial.tar.zst -r elsewhere/again.db
+expect 0 '^elsewhere/again.db: 0 trials added, 0 replaced, 1 kept' merge small.db elsewhere/again.db
+expect 0 '' export-trial small.db sail-pr -o trial
+expect 2 'no trial has label or key "nope"' export-trial small.db nope -o nope
+expect 2 'expected a results store, a trial' export-trial small.db
+expect 2 'expected a trial that' verify
+expect 1 '^regatta: small.cfg: cannot read the archive' rerun small.cfg
+python3 - <<'END' || complain "cannot change the packed trial"
+import hashlib, json, sqlite3
+store = sqlite3.connect("trial/results.db")
+store.execute("UPDATE metrics SET value = value + 1 WHERE name = 'eval/kl'")
+store.commit()
+store.close()
+record = json.load(open("trial/trial.json"))
+for file in record["files"]:
+    content = open("trial/" + file["name"], "rb").read()
+    file["sha256"] = hashlib.sha256(content).hexdigest()
+json.dump(record, open("trial/trial.json", "w"))
+END
+"$program" verify -q trial >out 2>err
+[[ $? -eq 1 && ! -s err ]] || complain "another result: $(cat err)"
+grep -qE '^  eval/kl +5 +0 ' out && grep -q '^another result' out || complain "another result: $(cat out)"
 
 # A signal ends the run after its step, with one line and a checkpoint; run again ends alike.
 sed 's/steps = 40/steps = 4000/' small.cfg >long.cfg

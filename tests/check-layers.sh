@@ -49,6 +49,8 @@ check_door 'utf8proc\.h' 'core/text/normalizer\.c'
 check_door 'zlib\.h' 'core/text/lines\.c'
 check_door 'zstd\.h' 'core/text/lines\.c'
 check_door 'argp\.h' 'experiments/.*'
+check_door 'archive(_entry)?\.h' 'experiments/archive\.c'
+check_door 'sha2\.h' 'core/checksum\.c'
 check_door 'sqlite3\.h' '(core/results|analysis)/.*'
 
 echo "$failures includes point the wrong way"

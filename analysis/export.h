@@ -1,0 +1,55 @@
+/* Results for other programs: whole tables as CSV or JSON lines, curves as TensorBoard's event
+ * files. Everything that the store holds of trials is written, superseded and unfinished ones too;
+ * nothing is averaged or rounded, but that TensorBoard's scalars are 32-bit. */
+#ifndef RG_ANALYSIS_EXPORT_H
+#define RG_ANALYSIS_EXPORT_H
+
+#include "core/results/store.h"
+
+typedef enum RgExportFormat {
+    RG_EXPORT_CSV,
+    RG_EXPORT_JSONL,
+    RG_EXPORT_TENSORBOARD
+} RgExportFormat;
+
+typedef struct RgExportOptions {
+    const char *store;      /* path */
+    const char *experiment; /* NULL: all */
+    const char *output;     /* folder, made if it is not there; files of the same names go */
+    RgExportFormat format;
+} RgExportOptions;
+
+/* By its name: csv, jsonl, tensorboard. */
+RgStatus rg_export_format(const char *name, RgExportFormat *format, RgError *error);
+
+/* CSV and JSON lines, one file each, a row each of
+ *   trials     experiment, key, algorithm, label, seed, status, reason, swept, config, provenance,
+ *              updated, and the experiment's own config
+ *   metrics    experiment, key, step, name, value, and the meter's readings of that step
+ *   items      experiment, key, step, item, name, value: per test prompt or context
+ *   responses  experiment, key, step, item, prompt, response
+ *
+ * Reals are written with as many digits as read back to the same bits. CSV is RFC 4180's: an empty
+ * field is NaN or missing, "" an empty text. In JSON NaN is null, and infinities are the strings
+ * "Infinity" and "-Infinity"; swept, config and provenance are objects.
+ *
+ * TensorBoard: a folder EXPERIMENT/LABEL/seed-N-KEY for each trial, with every metric and the
+ * meter's readings (meter/flops and so on) by step, and the settings as a text. */
+RgStatus rg_export(const RgExportOptions *options, RgError *error);
+
+/* The part of it in export_events.c: the trials of an open store. */
+RgStatus rg_export_events(RgStore *store, const RgExportOptions *options, RgError *error);
+
+/* A file that is written under a temporary name and takes its own when it is complete. */
+struct _IO_FILE;
+typedef struct RgExportFile {
+    struct _IO_FILE *stream;
+    char *path, *temporary;
+} RgExportFile;
+RgStatus rg_export_begin(RgExportFile *file, char *path, RgError *error); /* takes `path` */
+RgStatus rg_export_end(RgExportFile *file, RgStatus status, RgError *error);
+
+/* Make a folder and those above it. */
+RgStatus rg_export_folder(const char *path, RgError *error);
+
+#endif

@@ -1,0 +1,24 @@
+/* Finding one trial in a store, by what people call it. */
+#ifndef RG_CORE_RESULTS_TRIAL_FIND_H
+#define RG_CORE_RESULTS_TRIAL_FIND_H
+
+#include "core/results/store.h"
+
+/* A trial's row; texts are malloc'd, and NULL where the store has NULL. */
+typedef struct RgTrialRow {
+    int64_t id, seed;
+    char *experiment, *key, *algorithm, *label, *status, *reason, *swept, *config, *provenance,
+        *updated;
+} RgTrialRow;
+
+/* The trial whose key or label is `name`: of `experiment`, or of whichever has it where that is
+ * NULL; with `seed`, or with any where that is −1. RG_E_USAGE when there is none, or when several
+ * answer to it: the message tells what sets them apart. */
+RgStatus rg_trial_find(RgStore *store, const char *experiment, const char *name, int64_t seed,
+                       RgTrialRow *row, RgError *error);
+void rg_trial_row_clear(RgTrialRow *row);
+
+/* finished or diverged */
+bool rg_trial_row_is_done(const RgTrialRow *row);
+
+#endif

@@ -1,0 +1,70 @@
+/* regatta export-results: what a store holds, for other programs. A command of its own beside
+ * export, which writes a policy: nothing that one of them takes means anything to the other. */
+#include "analysis/export.h"
+#include "experiments/command.h"
+
+typedef struct ExportArguments {
+    RgExportOptions options;
+    const char *format;
+} ExportArguments;
+
+static const struct argp_option options[] = {
+    {"experiment", 'e', "NAME", 0, "experiment in the store (default: all)", 0},
+    {"format", 'f', "FORMAT", 0, "csv, jsonl or tensorboard (default: csv)", 0},
+    {"output", 'o', "FOLDER", 0, "folder to write to", 0},
+    {0},
+};
+
+static error_t parse(int key, char *argument, struct argp_state *state) {
+    ExportArguments *a = state->input;
+    switch (key) {
+    case 'e':
+        a->options.experiment = argument;
+        return 0;
+    case 'f':
+        a->format = argument;
+        return 0;
+    case 'o':
+        a->options.output = argument;
+        return 0;
+    case ARGP_KEY_ARG:
+        if (a->options.store)
+            argp_error(state, "%s is one argument too many", argument);
+        a->options.store = argument;
+        return 0;
+    case ARGP_KEY_END:
+        if (!a->options.store || !a->options.output)
+            argp_error(state, "expected a results store and -o FOLDER");
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp argp = {
+    options,
+    parse,
+    "RESULTS.db",
+    "Write results for other programs: tables as CSV or JSON lines, curves for TensorBoard.\v"
+    "FOLDER gets trials, metrics, items and responses as .csv or .jsonl, a row each: trials with "
+    "their settings, metrics by step with what the meter read, numbers per evaluated item, sampled "
+    "responses. experiment and key tell whose a row is. An empty field of CSV, null in JSON, is a "
+    "number that is not one, or a missing one. For TensorBoard, each trial is a run "
+    "EXPERIMENT/LABEL/seed-N-KEY with its metrics, the meter's readings and its settings; times "
+    "count training only.\n\n"
+    "  regatta export-results results/bandit.db -f tensorboard -o runs\n"
+    "  tensorboard --logdir runs",
+    NULL,
+    NULL,
+    NULL,
+};
+
+int rg_command_export_results(int argc, char **argv) {
+    ExportArguments a = {.format = "csv"};
+    argp_parse(&argp, argc, argv, 0, NULL, &a);
+    RgError error = {0};
+    RgStatus status = rg_export_format(a.format, &a.options.format, &error);
+    if (status == RG_OK)
+        status = rg_export(&a.options, &error);
+    return rg_command_end(status, &error);
+}

@@ -1,0 +1,165 @@
+/* Inputs of trials: which settings name them, and what is in them. */
+#include "experiments/trial_inputs.h"
+
+#include "core/checksum.h"
+#include "experiments/experiment.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static const char *text_of(const json_t *object, const char *key) {
+    const char *text = json_string_value(json_object_get(object, key));
+    return text ? text : "";
+}
+
+/* ---- describing ---- */
+
+static RgStatus add_file(json_t *files, const char *path, const char *name, RgError *error) {
+    RgChecksum sum;
+    RG_TRY(rg_file_checksum(path, &sum, error));
+    json_array_append_new(files, json_pack("{s:s, s:I, s:s}", "name", name, "size",
+                                           (json_int_t)sum.size, "sha256", sum.sha256));
+    return RG_OK;
+}
+
+static int is_listed(const struct dirent *entry) {
+    return entry->d_name[0] != '.';
+}
+
+static RgStatus add_folder(json_t *files, const char *folder, RgError *error) {
+    struct dirent **entries;
+    int count = scandir(folder, &entries, is_listed, alphasort);
+    if (count < 0)
+        return rg_fail(error, RG_E_FILE, "%s: cannot list: %s", folder, strerror(errno));
+    RgStatus status = RG_OK;
+    for (int i = 0; i < count; i++) {
+        struct stat about;
+        char *path = rg_string_format("%s/%s", folder, entries[i]->d_name);
+        if (status == RG_OK && stat(path, &about) == 0 && S_ISREG(about.st_mode))
+            status = add_file(files, path, entries[i]->d_name, error);
+        free(path);
+        free(entries[i]);
+    }
+    free(entries);
+    return status;
+}
+
+static const char *base_name(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+static RgStatus add_input(json_t *inputs, const char *setting, const char *path, RgError *error) {
+    struct stat about;
+    if (stat(path, &about) != 0)
+        return rg_fail(error, RG_E_FILE, "%s = \"%s\": %s", setting, path, strerror(errno));
+    bool folder = S_ISDIR(about.st_mode);
+    json_t *files = json_array();
+    RgStatus status =
+        folder ? add_folder(files, path, error) : add_file(files, path, base_name(path), error);
+    json_array_append_new(inputs, json_pack("{s:s, s:s, s:b, s:o}", "setting", setting, "path",
+                                            path, "folder", folder, "files", files));
+    return status;
+}
+
+/* The paths of a table of options that are set under the group `part`. */
+static RgStatus add_paths(json_t *inputs, const RgOption *table, const char *part,
+                          const RgSettings *resolved, RgError *error) {
+    RgStatus status = RG_OK;
+    for (; table && table->kind != RG_KIND_END && status == RG_OK; table++) {
+        if (table->kind != RG_KIND_PATH)
+            continue;
+        char *key = rg_string_format("%s.%s", part, table->name);
+        const RgSetting *setting = rg_settings_find(resolved, key);
+        if (setting && setting->text[0])
+            status = add_input(inputs, key, setting->text, error);
+        free(key);
+    }
+    return status;
+}
+
+static const char *type_of(const RgSettings *resolved, const char *key) {
+    const RgSetting *setting = rg_settings_find(resolved, key);
+    return setting ? setting->text : "";
+}
+
+RgStatus rg_inputs_describe(const RgSettings *resolved, json_t **inputs, RgError *error) {
+    const RgEnvironmentType *environment =
+        rg_environment_type(type_of(resolved, "environment.type"));
+    const RgPolicyType *policy = rg_policy_type(type_of(resolved, "policy.type"));
+    const RgAlgorithm *algorithm = rg_algorithm_find(type_of(resolved, "algorithm.type"));
+    const struct {
+        const RgOption *table;
+        const char *part;
+    } tables[] = {{environment ? environment->options : NULL, "environment"},
+                  {rg_policy_part_options, "policy"},
+                  {policy ? policy->options : NULL, "policy"},
+                  {algorithm ? algorithm->options : NULL, "algorithm"}};
+    RgStatus status = RG_OK;
+    *inputs = json_array();
+    for (int i = 0; i < (int)(sizeof tables / sizeof *tables) && status == RG_OK; i++)
+        status = add_paths(*inputs, tables[i].table, tables[i].part, resolved, error);
+    if (status != RG_OK) {
+        json_decref(*inputs);
+        *inputs = NULL;
+    }
+    return status;
+}
+
+/* ---- knowing again ---- */
+
+char *rg_input_file(const json_t *input, const char *path, const json_t *file) {
+    return json_is_true(json_object_get(input, "folder"))
+               ? rg_string_format("%s/%s", path, text_of(file, "name"))
+               : rg_string_copy(path);
+}
+
+static RgStatus check_file(const json_t *input, const json_t *file, const char *path,
+                           RgError *error) {
+    RgChecksum sum;
+    if (rg_file_checksum(path, &sum, error) != RG_OK)
+        return rg_fail_in(error, RG_E_FILE,
+                          "input %s is missing (--input %s=PATH says where it is)",
+                          text_of(input, "setting"), text_of(input, "setting"));
+    long long size = json_integer_value(json_object_get(file, "size"));
+    if (sum.size == size && strcmp(sum.sha256, text_of(file, "sha256")) == 0)
+        return RG_OK;
+    return rg_fail(error, RG_E_FORMAT,
+                   "input %s is another file: %s has %lld bytes of SHA-256 %.12s..., expected %lld "
+                   "of %.12s...",
+                   text_of(input, "setting"), path, (long long)sum.size, sum.sha256, size,
+                   text_of(file, "sha256"));
+}
+
+RgStatus rg_input_check(const json_t *input, const char *path, RgError *error) {
+    size_t i;
+    const json_t *file;
+    RgStatus status = RG_OK;
+    json_array_foreach(json_object_get(input, "files"), i, file) {
+        char *at = rg_input_file(input, path, file);
+        if (status == RG_OK)
+            status = check_file(input, file, at, error);
+        free(at);
+    }
+    return status;
+}
+
+RgStatus rg_input_copy(const json_t *input, const char *folder, char **copy, RgError *error) {
+    size_t i;
+    const json_t *file;
+    RgStatus status = RG_OK;
+    const char *path = text_of(input, "path");
+    bool is_folder = json_is_true(json_object_get(input, "folder"));
+    *copy = is_folder ? rg_string_copy(folder) : rg_string_format("%s/%s", folder, base_name(path));
+    json_array_foreach(json_object_get(input, "files"), i, file) {
+        char *from = rg_input_file(input, path, file), *to = rg_input_file(input, *copy, file);
+        if (status == RG_OK)
+            status = rg_file_copy(from, to, error);
+        free(from);
+        free(to);
+    }
+    return status;
+}

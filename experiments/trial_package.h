@@ -1,0 +1,49 @@
+/* One trial as a thing to hand on: a folder, or the same as one archive.
+ *
+ *   trial.json     what it is: experiment, label, seed, key, outcome, provenance, program version;
+ *                  its inputs (see trial_inputs.h); every other file with size and SHA-256
+ *   config.json    its resolved settings, from which it runs
+ *   results.db     a results store with this trial alone: metrics, evaluations, responses
+ *   results/       its final weights
+ *   inputs/        copies of the inputs, where they were asked for */
+#ifndef RG_EXPERIMENTS_TRIAL_PACKAGE_H
+#define RG_EXPERIMENTS_TRIAL_PACKAGE_H
+
+#include "experiments/experiment.h"
+
+#include <jansson.h>
+
+typedef struct RgTrialPackOptions {
+    const char *store, *experiment; /* NULL: whichever has the trial */
+    const char *trial;              /* label or key */
+    int64_t seed;                   /* −1: any */
+    const char *output;             /* *.tar.zst, else a folder, which must not be there */
+    bool with_inputs;
+} RgTrialPackOptions;
+
+/* Pack a trial that is done. */
+RgStatus rg_trial_pack(const RgTrialPackOptions *options, RgError *error);
+
+typedef struct RgTrialPackage {
+    char *folder;
+    bool temporary; /* unpacked from an archive: goes when it is closed */
+    json_t *record; /* trial.json */
+    RgExperiment *experiment;
+} RgTrialPackage;
+
+/* Open a package and make ready to run it: every file of it is checked, and every input, which is
+ * looked for where `inputs` [input_count] say ("setting=path"), else in the package, else at the
+ * path of its setting. Damage, and inputs that are missing or others, are refused by name. */
+RgStatus rg_trial_package_open(const char *path, const char *const *inputs, int input_count,
+                               RgTrialPackage *package, RgError *error);
+void rg_trial_package_close(RgTrialPackage *package);
+
+/* A text of trial.json; "" where there is none. */
+const char *rg_trial_package_text(const RgTrialPackage *package, const char *key);
+
+/* Make a folder of a new name from a template that ends in XXXXXX, and remove one with all in it.
+ */
+RgStatus rg_temporary_folder(char *template, RgError *error);
+void rg_folder_remove(const char *folder);
+
+#endif
