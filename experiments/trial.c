@@ -171,13 +171,26 @@ typedef struct Trial {
     const char *told;       /* the last notice that was told */
 } Trial;
 
+static RgSpending spending(const Trial *trial) {
+    return (RgSpending){trial->trainer->step, trial->trainer->meter};
+}
+
 static bool budget_left(const Trial *trial) {
-    const RgBudgetOptions *b = &trial->plan->budget;
-    const RgMeter *m = &trial->trainer->meter;
     const RgAlgorithm *a = trial->plan->algorithm;
-    return (a->loss || a->step) && (b->steps == 0 || trial->trainer->step < b->steps) &&
-           (b->flops == 0 || m->flops < b->flops) && (b->seconds == 0 || m->seconds < b->seconds) &&
-           (b->judge_queries == 0 || m->judge_queries < b->judge_queries);
+    RgSpending now = spending(trial);
+    return (a->loss || a->step) && rg_budget_share(&trial->plan->budget, &now, NULL) < 1;
+}
+
+/* Of an algorithm with a step of its own it is seen only now whether its limits can be reached. */
+static RgStatus check_pace(const Trial *trial, RgError *error) {
+    const int64_t patience = 1000;
+    RgSpending now = spending(trial);
+    if (now.step != patience || rg_budget_share(&trial->plan->budget, &now, NULL) > 0)
+        return RG_OK;
+    return rg_fail(error, RG_E_USAGE,
+                   "budget: %s has spent nothing that has a limit in %ld steps, and would never "
+                   "end: expected a limit of steps, flops or seconds too",
+                   trial->plan->part.label, (long)patience);
 }
 
 /* β of implicit rewards in the evaluation: the algorithm's own, else DPO's default. */
@@ -241,13 +254,16 @@ static RgStatus train(Trial *trial, RgError *error) {
     const RgEvaluationOptions *e = &trial->plan->evaluation;
     bool going = true;
     while (going && budget_left(trial)) {
+        RgSpending before = spending(trial);
         going = rg_trainer_step(trainer);
+        RgSpending after = spending(trial);
         if (trainer->cache)
             RG_TRY(rg_pair_shelf_status(trial->run->shelf, error));
         rg_progress_step(trial->run->progress, trainer);
         tell_notice(trial);
+        RG_TRY(check_pace(trial, error));
         bool last = !going || !budget_left(trial);
-        bool evaluate = last || (e->every > 0 && trainer->step % e->every == 0);
+        bool evaluate = last || rg_evaluation_due(e, &before, &after);
         if (evaluate || trainer->step % e->log_every == 0)
             RG_TRY(record_step(trial, evaluate && going, error));
         double age = rg_clock_seconds() - trial->last_checkpoint;
