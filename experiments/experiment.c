@@ -434,13 +434,9 @@ static RgStatus unfold(RgExperiment *e, RgError *error) {
     return status;
 }
 
-RgStatus rg_experiment_open(const char *path, const char *const *overrides, int override_count,
-                            RgExperiment **experiment, RgError *error) {
-    RgExperiment *e = rg_allocate(sizeof *e);
-    e->settings = rg_settings_create();
-    RgStatus status = rg_config_read(path, e->settings, error);
-    for (int i = 0; i < override_count && status == RG_OK; i++)
-        status = rg_config_override(e->settings, overrides[i], error);
+/* `status` is that of reading the settings. */
+static RgStatus finish_opening(RgExperiment *e, RgStatus status, RgExperiment **experiment,
+                               RgError *error) {
     if (status == RG_OK)
         status = unfold(e, error);
     if (status != RG_OK) {
@@ -451,6 +447,23 @@ RgStatus rg_experiment_open(const char *path, const char *const *overrides, int 
     e->config_json = rg_settings_to_json(e->settings);
     *experiment = e;
     return RG_OK;
+}
+
+RgStatus rg_experiment_open(const char *path, const char *const *overrides, int override_count,
+                            RgExperiment **experiment, RgError *error) {
+    RgExperiment *e = rg_allocate(sizeof *e);
+    e->settings = rg_settings_create();
+    RgStatus status = rg_config_read(path, e->settings, error);
+    for (int i = 0; i < override_count && status == RG_OK; i++)
+        status = rg_config_override(e->settings, overrides[i], error);
+    return finish_opening(e, status, experiment, error);
+}
+
+RgStatus rg_experiment_restore(const char *config_json, RgExperiment **experiment, RgError *error) {
+    RgExperiment *e = rg_allocate(sizeof *e);
+    e->settings = rg_settings_create();
+    RgStatus status = rg_settings_from_json(config_json, e->settings, error);
+    return finish_opening(e, status, experiment, error);
 }
 
 void rg_experiment_close(RgExperiment *experiment) {

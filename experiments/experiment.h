@@ -71,6 +71,8 @@ typedef struct RgExperiment {
  * range of every trial is checked here, before anything runs. */
 RgStatus rg_experiment_open(const char *path, const char *const *overrides, int override_count,
                             RgExperiment **experiment, RgError *error);
+/* The same of a config as the store keeps it (config_json). */
+RgStatus rg_experiment_restore(const char *config_json, RgExperiment **experiment, RgError *error);
 void rg_experiment_close(RgExperiment *experiment);
 
 #endif

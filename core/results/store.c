@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Kept in the file's header (PRAGMA application_id, user_version): "RgSt", and the schema's
@@ -192,6 +193,37 @@ static RgStatus make_folders(const char *path, RgError *error) {
     return status;
 }
 
+/* What the file says of its holder, without the line's end. */
+static void read_holder(int lock, char holder[128]) {
+    ssize_t size = pread(lock, holder, 127, 0);
+    holder[size > 0 ? size : 0] = '\0';
+    holder[strcspn(holder, "\n")] = '\0';
+}
+
+/* One who asks whether the store is written (rg_store_writer) holds the lock for a moment. */
+static bool take_lock(int lock) {
+    const struct timespec moment = {.tv_nsec = 20000000};
+    for (int tries = 0; tries < 5; tries++) {
+        if (flock(lock, LOCK_EX | LOCK_NB) == 0)
+            return true;
+        nanosleep(&moment, NULL);
+    }
+    return false;
+}
+
+bool rg_store_writer(const char *path, char holder[128]) {
+    char *lock_path = rg_string_format("%s.lock", path);
+    int lock = open(lock_path, O_RDONLY | O_CLOEXEC);
+    free(lock_path);
+    if (lock < 0)
+        return false;
+    bool written = flock(lock, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    if (written)
+        read_holder(lock, holder);
+    close(lock);
+    return written;
+}
+
 /* The lock belongs to the open file, so that it goes with the process however that ends. The text
  * in the file only tells others who has it; the file stays, as removing it would race. */
 static RgStatus lock_for_writing(RgStore *store, RgError *error) {
@@ -201,11 +233,9 @@ static RgStatus lock_for_writing(RgStore *store, RgError *error) {
     if (store->lock < 0) {
         status = rg_fail(error, RG_E_STORE, "%s: cannot open %s for writing: %s", store->path, path,
                          strerror(errno));
-    } else if (flock(store->lock, LOCK_EX | LOCK_NB) != 0) {
-        char holder[128] = "";
-        ssize_t size = pread(store->lock, holder, sizeof holder - 1, 0);
-        holder[size > 0 ? size : 0] = '\0';
-        holder[strcspn(holder, "\n")] = '\0';
+    } else if (!take_lock(store->lock)) {
+        char holder[128];
+        read_holder(store->lock, holder);
         status = rg_fail(error, RG_E_STORE, "%s: is being written by %s", store->path,
                          holder[0] ? holder : "another process");
     } else {

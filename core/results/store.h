@@ -26,6 +26,8 @@ typedef struct RgStore RgStore;
  * A store is used by one thread at a time. All failures here are RG_E_STORE and name the file. */
 RgStatus rg_store_open(const char *path, bool writable, RgStore **store, RgError *error);
 void rg_store_close(RgStore *store);
+/* Whether a process writes the store now, and who. */
+bool rg_store_writer(const char *path, char holder[128]);
 struct sqlite3 *rg_store_database(RgStore *store); /* for analysis' queries */
 
 /* A number of a query's row. SQLite has no NaN: it is kept as NULL, and read back here as NaN. */
