@@ -1,7 +1,7 @@
 /* The results store on SQLite: schema, opening and locking, and the few writes that a run makes.
  * Queries for tables and plots are not here: analysis makes its own over rg_store_database.
  *
- * One process writes (a lock on "<store>.lock", which names its holder), any number read
+ * One process writes (an flock on "<store>.lock", which names its holder), any number read
  * meanwhile (WAL). Each step is one transaction, so that a killed run leaves whole steps only.
  * Commits survive the death of the process; those that carry an evaluation or a change of status
  * are also synced to the disk, and with them all that came before, so that a power failure costs at
@@ -15,7 +15,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Kept in the file's header (PRAGMA application_id, user_version): "RgSt", and the schema's
@@ -117,7 +119,7 @@ static const char *const statement_text[STATEMENT_COUNT] = {
 struct RgStore {
     sqlite3 *database;
     char *path;
-    int lock; /* file descriptor that holds the writer's lock; −1 when reading */
+    int lock; /* file descriptor that holds the writer's flock; −1 when reading */
     sqlite3_stmt *statements[STATEMENT_COUNT]; /* NULL when reading */
 };
 
@@ -198,20 +200,24 @@ static void read_holder(int lock, char holder[128]) {
     holder[strcspn(holder, "\n")] = '\0';
 }
 
-/* A lock of the whole file, of an open file description (fcntl(2)): like flock's, but it can be
- * asked about without taking it. */
-static struct flock whole_file(short type) {
-    return (struct flock){.l_type = type, .l_whence = SEEK_SET};
+/* One who asks whether the store is written (rg_store_writer) has the lock for a moment. */
+static bool take_lock(int lock) {
+    const struct timespec moment = {.tv_nsec = 20000000};
+    bool taken = flock(lock, LOCK_EX | LOCK_NB) == 0;
+    for (int tries = 1; tries < 5 && !taken; tries++) {
+        nanosleep(&moment, NULL);
+        taken = flock(lock, LOCK_EX | LOCK_NB) == 0;
+    }
+    return taken;
 }
 
 bool rg_store_writer(const char *path, char holder[128]) {
     char *lock_path = rg_string_format("%s.lock", path);
     int lock = open(lock_path, O_RDONLY | O_CLOEXEC);
-    struct flock found = whole_file(F_RDLCK);
     free(lock_path);
     if (lock < 0)
         return false;
-    bool written = fcntl(lock, F_OFD_GETLK, &found) == 0 && found.l_type != F_UNLCK;
+    bool written = flock(lock, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
     if (written)
         read_holder(lock, holder);
     close(lock);
@@ -222,13 +228,12 @@ bool rg_store_writer(const char *path, char holder[128]) {
  * in the file only tells others who has it; the file stays, as removing it would race. */
 static RgStatus lock_for_writing(RgStore *store, RgError *error) {
     RgStatus status = RG_OK;
-    struct flock whole = whole_file(F_WRLCK);
     char *path = rg_string_format("%s.lock", store->path);
     store->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     if (store->lock < 0) {
         status = rg_fail(error, RG_E_STORE, "%s: cannot open %s for writing: %s", store->path, path,
                          strerror(errno));
-    } else if (fcntl(store->lock, F_OFD_SETLK, &whole) != 0) {
+    } else if (!take_lock(store->lock)) {
         char holder[128];
         read_holder(store->lock, holder);
         status = rg_fail(error, RG_E_STORE, "%s: is being written by %s", store->path,
