@@ -7,6 +7,7 @@
 
 #include "core/tensor/blas.h"
 #include "core/tensor/profile.h"
+#include "experiments/amount.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -166,6 +167,7 @@ typedef struct Trial {
     RgPolicy *policy;
     RgCheckpoint *checkpoint;
     RgPairCache cache;
+    char *name; /* "dpo seed 1, beta 0.3" */
     char *checkpoint_path, *weights_path;
     double last_checkpoint; /* clock */
     const char *told;       /* the last notice that was told */
@@ -222,10 +224,10 @@ static RgStatus record_step(Trial *trial, bool evaluate, RgError *error) {
         names[count] = "evaluation_seconds"; /* which the meter leaves out */
         values[count++] = rg_clock_seconds() - start;
         const char *headline = stage->environment->type->headline;
-        rg_progress_note(trial->run->progress, "[%ld/%ld] %s seed %ld step %ld: %s %.4f",
+        rg_progress_note(trial->run->progress, "[%ld/%ld] %s step %ld: %s %.4f",
                          (long)trial->run->progress->trial, (long)trial->run->progress->trials,
-                         trial->plan->part.label, (long)trial->plan->seed, (long)trainer->step,
-                         headline, rg_evaluation_find(evaluation, headline));
+                         trial->name, (long)trainer->step, headline,
+                         rg_evaluation_find(evaluation, headline));
     }
     double peak = rg_peak_memory(); /* a resumed trial's was perhaps greater before */
     if (trainer->meter.peak_memory < peak)
@@ -245,8 +247,8 @@ static RgStatus save_checkpoint(Trial *trial, RgError *error) {
 static void tell_notice(Trial *trial) {
     const RgTrainer *trainer = trial->trainer;
     if (trainer->notice && trainer->notice != trial->told)
-        rg_progress_note(trial->run->progress, "%s seed %ld, step %ld: %s", trial->plan->part.label,
-                         (long)trial->plan->seed, (long)trainer->step, trainer->notice);
+        rg_progress_note(trial->run->progress, "%s, step %ld: %s", trial->name, (long)trainer->step,
+                         trainer->notice);
     if (trainer->notice)
         trial->told = trainer->notice;
 }
@@ -288,8 +290,7 @@ static RgStatus finish(Trial *trial, RgError *error) {
     if (trainer->diverged) {
         char *reason = rg_string_format("step %ld: %s", (long)trainer->step, trainer->diverged);
         RgStatus status = rg_store_trial_status(store, trial->record.id, "diverged", reason, error);
-        rg_progress_note(trial->run->progress, "%s seed %ld diverged at %s",
-                         trial->plan->part.label, (long)trial->plan->seed, reason);
+        rg_progress_note(trial->run->progress, "%s diverged at %s", trial->name, reason);
         free(reason);
         RG_TRY(status);
     } else {
@@ -306,8 +307,8 @@ static RgStatus resume(Trial *trial, RgError *error) {
         RG_TRY(
             rg_checkpoint_load(trial->checkpoint, trial->checkpoint_path, trial->plan->key, error));
         step = trial->trainer->step;
-        rg_progress_note(trial->run->progress, "%s seed %ld: going on from step %ld",
-                         trial->plan->part.label, (long)trial->plan->seed, (long)step);
+        rg_progress_note(trial->run->progress, "%s: going on from step %ld", trial->name,
+                         (long)step);
     }
     RG_TRY(rg_store_trial_rewind(trial->run->store, trial->record.id, step, error));
     bool trains = trial->plan->algorithm->loss || trial->plan->algorithm->step;
@@ -333,16 +334,26 @@ static RgStatus run_trial(Trial *trial, RgError *error) {
     rg_trainer_checkpoint(trial->trainer, trial->checkpoint);
     trial->last_checkpoint = rg_clock_seconds();
     RG_TRY(resume(trial, error));
-    rg_progress_trial(run->progress, run->progress->trial, plan->part.label, plan->seed,
-                      trial->trainer->step, plan->budget.steps);
+    RgSpending begun = spending(trial);
+    rg_progress_trial(run->progress, trial->name, &plan->budget, &begun);
     RG_TRY(train(trial, error));
+    rg_progress_trial_end(run->progress);
     return finish(trial, error);
+}
+
+static char *trial_name(const RgTrialPlan *plan) {
+    char *varied = rg_varied_text(plan->swept_json);
+    char *name = rg_string_format("%s seed %ld%s%s", plan->part.label, (long)plan->seed,
+                                  varied[0] ? ", " : "", varied);
+    free(varied);
+    return name;
 }
 
 RgStatus rg_trial_run(RgTrialRun *run, const RgTrialPlan *plan, RgError *error) {
     char *where = provenance();
     Trial trial = {.run = run,
                    .plan = plan,
+                   .name = trial_name(plan),
                    .checkpoint_path =
                        rg_string_format("%s/%s-checkpoint.safetensors", run->folder, plan->key),
                    .weights_path = rg_string_format("%s/%s.safetensors", run->folder, plan->key),
@@ -371,6 +382,7 @@ RgStatus rg_trial_run(RgTrialRun *run, const RgTrialPlan *plan, RgError *error) 
     rg_trainer_destroy(trial.trainer);
     rg_checkpoint_destroy(trial.checkpoint);
     rg_policy_destroy(trial.policy);
+    free(trial.name);
     free(trial.checkpoint_path);
     free(trial.weights_path);
     free(where);
