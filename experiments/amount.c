@@ -5,7 +5,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 static const char dash[] = "\u2013";
 
@@ -13,7 +12,7 @@ const char *rg_amount_text(double value, char text[32]) {
     static const char *const units[] = {"", " k", " M", " G", " T", " P", " E"};
     int unit = 0;
     if (isnan(value)) {
-        strcpy(text, dash);
+        snprintf(text, 32, "%s", dash);
         return text;
     }
     for (; value >= 999.5 && unit < 6; unit++)
@@ -26,7 +25,7 @@ const char *rg_amount_text(double value, char text[32]) {
 const char *rg_duration_text(double seconds, char text[32]) {
     long s = isnan(seconds) ? 0 : lround(fmin(seconds, 1e9));
     if (isnan(seconds))
-        strcpy(text, dash);
+        snprintf(text, 32, "%s", dash);
     else if (s < 60)
         snprintf(text, 32, "%lds", s);
     else if (s < 3600)

@@ -73,6 +73,7 @@ static void tell_metric(const RgLedgers *ledgers, const RgEntry *entry, const ch
 static void tell_place(const RgLedgers *ledgers, const RgForecast *f) {
     const RgEntry *entry = f->entry;
     char text[32];
+    RG_ASSERT(entry); /* new trials alone have none */
     tell_name(entry->label, entry->seed, entry->swept);
     if (entry->step < 0) {
         printf(": not a step yet\n");
@@ -107,6 +108,7 @@ static void tell_of_state(const RgLedgers *ledgers, const RgForecast *all, int64
             tell_place(ledgers, &all[i]);
         } else {
             const RgEntry *entry = all[i].entry;
+            RG_ASSERT(entry);
             tell_name(entry->label, entry->seed, entry->swept);
             printf(": %s\n", entry->reason ? entry->reason : "no reason recorded");
         }

@@ -271,7 +271,7 @@ Test(plot, evaluations_by_cost_are_averaged_by_multiples_of_it) {
     int64_t experiment;
     RgStore *store = fixture_open(path, "spending", &experiment);
     for (int seed = 1; seed <= 2; seed++) {
-        char key[8];
+        char key[16];
         bool finished;
         snprintf(key, sizeof key, "k%d", seed);
         RgTrialRecord record = {.experiment = experiment,
