@@ -41,17 +41,35 @@ static RgEntry read_entry(sqlite3_stmt *row) {
     return entry;
 }
 
+/* Stores of older programs have no times of evaluations. */
+static bool has_times(RgStore *store) {
+    sqlite3_stmt *row = NULL;
+    bool found = prepare(store, &row, "SELECT 1 FROM sqlite_master WHERE name = 'evaluation_times'",
+                         NULL) == RG_OK &&
+                 sqlite3_step(row) == SQLITE_ROW;
+    sqlite3_finalize(row);
+    return found;
+}
+
+static RgStatus prepare_entries(RgStore *store, sqlite3_stmt **row, RgError *error) {
+    const char *times = has_times(store) ? "(SELECT total(t.seconds) FROM evaluation_times t"
+                                           " WHERE t.trial = trials.id)"
+                                         : "0.0";
+    char *query = rg_string_format(
+        "SELECT trials.id, key, label, seed, ifnull(swept, '{}'), status, reason, step, flops,"
+        " seconds, trained_tokens, generated_tokens, judge_queries, dataset_responses,"
+        " hessian_products, %s FROM trials LEFT JOIN readings ON readings.trial = trials.id AND"
+        " step = (SELECT max(step) FROM readings WHERE trial = trials.id)"
+        " WHERE experiment = ?1 ORDER BY trials.id",
+        times);
+    RgStatus status = prepare(store, row, query, error);
+    free(query);
+    return status;
+}
+
 static RgStatus read_entries(RgStore *store, int64_t experiment, RgLedger *ledger, RgError *error) {
     sqlite3_stmt *row;
-    RG_TRY(prepare(store, &row,
-                   "SELECT trials.id, key, label, seed, ifnull(swept, '{}'), status, reason, step,"
-                   " flops, seconds, trained_tokens, generated_tokens, judge_queries,"
-                   " dataset_responses, hessian_products, (SELECT total(value) FROM metrics WHERE"
-                   " name = 'evaluation_seconds' AND trial = trials.id)"
-                   " FROM trials LEFT JOIN readings ON trial = trials.id AND step ="
-                   " (SELECT max(step) FROM readings WHERE trial = trials.id)"
-                   " WHERE experiment = ?1 ORDER BY trials.id",
-                   error));
+    RG_TRY(prepare_entries(store, &row, error));
     sqlite3_bind_int64(row, 1, experiment);
     while (sqlite3_step(row) == SQLITE_ROW) {
         ledger->entries =

@@ -204,10 +204,9 @@ static double evaluation_beta(const RgTrialPlan *plan) {
 static RgStatus record_step(Trial *trial, bool evaluate, RgError *error) {
     RgTrainer *trainer = trial->trainer;
     const RgStage *stage = &trial->run->stage;
-    const char *names[33]; /* the trainer's, and one more */
-    double values[33];
-    int count = trainer->metric_count;
-    for (int i = 0; i < count; i++) {
+    const char *names[32];
+    double values[32], seconds = 0;
+    for (int i = 0; i < trainer->metric_count; i++) {
         names[i] = trainer->metrics[i].name;
         values[i] = trainer->metrics[i].value;
     }
@@ -221,8 +220,7 @@ static RgStatus record_step(Trial *trial, bool evaluate, RgError *error) {
         rg_environment_evaluate(stage->environment, trial->policy, stage->reference,
                                 evaluation_beta(trial->plan), random, evaluation);
         rg_profile_lap("evaluation, the rest", false);
-        names[count] = "evaluation_seconds"; /* which the meter leaves out */
-        values[count++] = rg_clock_seconds() - start;
+        seconds = rg_clock_seconds() - start;
         const char *headline = stage->environment->type->headline;
         rg_progress_note(trial->run->progress, "[%ld/%ld] %s step %ld: %s %.4f",
                          (long)trial->run->progress->trial, (long)trial->run->progress->trials,
@@ -232,8 +230,12 @@ static RgStatus record_step(Trial *trial, bool evaluate, RgError *error) {
     double peak = rg_peak_memory(); /* a resumed trial's was perhaps greater before */
     if (trainer->meter.peak_memory < peak)
         trainer->meter.peak_memory = peak;
-    RgStatus status = rg_store_step(trial->run->store, trial->record.id, trainer->step,
-                                    &trainer->meter, names, values, count, evaluation, error);
+    RgStatus status =
+        rg_store_step(trial->run->store, trial->record.id, trainer->step, &trainer->meter, names,
+                      values, trainer->metric_count, evaluation, error);
+    if (status == RG_OK && evaluate)
+        status = rg_store_evaluation_time(trial->run->store, trial->record.id, trainer->step,
+                                          seconds, error);
     rg_evaluation_destroy(evaluation);
     return status;
 }

@@ -44,8 +44,8 @@ static void put_trial(RgStore *store, int64_t experiment, const RgTrialPlan *pla
                       double seconds, const char *status, const char *reason) {
     RgError error = {0};
     bool finished;
-    const char *names[] = {"loss", "evaluation_seconds"};
-    double values[] = {0.5, 1};
+    const char *names[] = {"loss"};
+    double values[] = {0.5};
     RgTrialRecord record = {.experiment = experiment,
                             .key = plan->key,
                             .algorithm = plan->algorithm->name,
@@ -57,7 +57,9 @@ static void put_trial(RgStore *store, int64_t experiment, const RgTrialPlan *pla
     RgMeter meter = {.flops = 100 * (double)step, .seconds = seconds, .judge_queries = 2 * step};
     check(rg_store_trial(store, &record, &finished, &error), &error);
     if (step >= 0)
-        check(rg_store_step(store, record.id, step, &meter, names, values, 2, NULL, &error),
+        check(rg_store_evaluation_time(store, record.id, step, 1, &error), &error);
+    if (step >= 0)
+        check(rg_store_step(store, record.id, step, &meter, names, values, 1, NULL, &error),
               &error);
     if (status)
         check(rg_store_trial_status(store, record.id, status, reason, &error), &error);
