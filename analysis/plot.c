@@ -25,10 +25,32 @@ static RgFigurePoint make_point(double x, const double *values, int64_t count) {
 
 /* One trial's x and y at the steps where both are known. */
 typedef struct Track {
-    int64_t *step;
+    int64_t *step; /* or what else tells which points of several seeds belong together */
     double *x, *y;
     int64_t count;
 } Track;
+
+/* Where evaluations were called for by a cost, they come at other steps in every trial: what then
+ * makes points of several seeds one is which multiple of the cost they stand for. */
+static void align_evaluations(const RgResults *results, const RgTrial *trial, Track *track) {
+    RgPairs config = rg_pairs_parse(trial->config);
+    const RgPair *per = rg_pairs_find(&config, "evaluation.per");
+    const RgPair *every = rg_pairs_find(&config, "evaluation.every");
+    RgQuantity cost;
+    if (per && every && every->number > 0 && strcmp(per->text, "steps") != 0 &&
+        rg_results_has(results, per->text, &cost)) {
+        RgPoint *spent;
+        int64_t count = rg_trial_curve(results, trial, &cost, &spent);
+        for (int64_t i = 0, j = 0; i < track->count; i++) {
+            while (j < count && spent[j].step < track->step[i])
+                j++;
+            if (j < count && spent[j].step == track->step[i])
+                track->step[i] = (int64_t)(spent[j].value / every->number);
+        }
+        free(spent);
+    }
+    rg_pairs_free(&config);
+}
 
 static Track load_track(const RgResults *results, const RgTrial *trial, const Axes *axes) {
     RgPoint *x, *y;
@@ -49,6 +71,8 @@ static Track load_track(const RgResults *results, const RgTrial *trial, const Ax
     }
     free(x);
     free(y);
+    if (strncmp(axes->y.stored, "eval/", 5) == 0)
+        align_evaluations(results, trial, &track);
     return track;
 }
 

@@ -1,6 +1,6 @@
 /* Reading the results store: one experiment as plain structs, and the curves, items and responses
- * of its trials on demand. All SQL of the analysis is in query.c; tables, plots, comparisons and
- * the report see only what is declared here. */
+ * of its trials on demand. All SQL of the analysis is in query.c (and in ledger.c, of runs under
+ * way); tables, plots, comparisons and the report see only what is declared here. */
 #ifndef RG_ANALYSIS_QUERY_H
 #define RG_ANALYSIS_QUERY_H
 

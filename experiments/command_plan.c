@@ -1,5 +1,6 @@
 /* regatta plan: what the trials of a config will take. */
 #include "core/tensor/blas.h"
+#include "experiments/amount.h"
 #include "experiments/command.h"
 #include "experiments/plan.h"
 
@@ -53,18 +54,11 @@ static const struct argp argp = {
     NULL,
 };
 
-/* "1.53 G" with three digits, or all of them. */
+/* With three digits, or all of them. */
 static const char *amount(double value, bool exact, char text[32]) {
-    static const char *const units[] = {"", "k", "M", "G", "T", "P", "E"};
-    int unit = 0;
-    if (exact) {
-        snprintf(text, 32, "%.0f", value);
-        return text;
-    }
-    for (; value >= 999.5 && unit < 6; unit++)
-        value /= 1000;
-    int decimals = unit == 0 || value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2;
-    snprintf(text, 32, "%.*f %s", decimals, value, units[unit]);
+    if (!exact)
+        return rg_amount_text(value, text);
+    snprintf(text, 32, "%.0f", value);
     return text;
 }
 

@@ -2,20 +2,21 @@
 #include "core/tensor/blas.h"
 #include "core/tensor/profile.h"
 #include "experiments/command.h"
+#include "experiments/dry_run.h"
 #include "experiments/run.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { KEY_CHECKPOINT = 256, KEY_PROFILE };
+enum { KEY_CHECKPOINT = 256, KEY_PROFILE, KEY_JSON };
 
 typedef struct RunArguments {
     RgConfigArguments config;
     const char *results;
     int threads;
     double checkpoint_seconds;
-    bool quiet, dry, profile;
+    bool quiet, dry, json, profile;
 } RunArguments;
 
 static const struct argp_option options[] = {
@@ -24,7 +25,11 @@ static const struct argp_option options[] = {
     {"checkpoint-seconds", KEY_CHECKPOINT, "S", 0,
      "seconds between checkpoints (default: 10; 0: after every step)", 0},
     {"profile", KEY_PROFILE, NULL, 0, "tell in the end where the time went, by operator", 0},
-    {"dry-run", 'n', NULL, 0, "list the trials and stop", 0},
+    {"dry-run", 'n', NULL, 0,
+     "list the trials, with where each stands in the results store and what it is expected to "
+     "take, and stop",
+     0},
+    {"json", KEY_JSON, NULL, 0, "the list of --dry-run as JSON", 0},
     {"quiet", 'q', NULL, 0, "no progress", 0},
     {0},
 };
@@ -50,8 +55,15 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
     case 'n':
         a->dry = true;
         return 0;
+    case KEY_JSON:
+        a->json = true;
+        return 0;
     case 'q':
         a->quiet = true;
+        return 0;
+    case ARGP_KEY_END:
+        if (a->json && !a->dry)
+            argp_error(state, "--json is of --dry-run, and expected beside it");
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -65,10 +77,15 @@ static const struct argp argp = {
     parse,
     "CONFIG",
     "Run the trials of an experiment.\v"
-    "Each algorithm of CONFIG runs with each seed and each swept value. Trials that are finished "
+    "Each algorithm of CONFIG runs with each seed and each swept or drawn value. Trials that are "
+    "finished "
     "in the results store are skipped; one that was interrupted, at whatever moment, goes on from "
     "its checkpoint to the same bits. Ctrl-C ends the trial in hand after its step, with a "
     "checkpoint. Every key of the config is checked before the first step.\n\n"
+    "--dry-run tells what a trial took where it is done; of others, what finished trials of the "
+    "same method and values took on average, or what `regatta plan` says, with responses as long "
+    "as they may be. Seconds, evaluation included, are never planned: they are there once a like "
+    "trial has finished.\n\n"
     "Final weights lie beside the store, in the folder of its name without .db.\n\n"
     "Exit status: 0 done, 1 failed or stopped, 2 bad usage or config.",
     children,
@@ -76,20 +93,23 @@ static const struct argp argp = {
     NULL,
 };
 
-static void list_trials(const RgExperiment *experiment) {
-    for (int64_t i = 0; i < experiment->trial_count; i++) {
-        const RgTrialPlan *plan = &experiment->trials[i];
-        printf("%s  %-14s seed %-4ld %s\n", plan->key, plan->part.label, (long)plan->seed,
-               plan->swept_json);
-    }
+static RgStatus list_trials(const RgExperiment *experiment, const RunArguments *a, RgError *error) {
+    char *path = rg_experiment_store_path(experiment, a->results);
+    rg_threads_set(a->threads);
+    RgStatus status = rg_dry_run(experiment, path, a->json, stdout, error);
+    free(path);
+    return status;
 }
 
-static void tell_next(const RgExperiment *experiment, const char *results) {
-    fprintf(stderr, "%ld trials done; next: regatta table ", (long)experiment->trial_count);
-    if (results)
-        fprintf(stderr, "%s\n", results);
-    else
-        fprintf(stderr, "results/%s.db\n", experiment->options.name);
+static RgStatus run_experiment(const RgExperiment *experiment, const RunArguments *a,
+                               RgError *error) {
+    char *path = rg_experiment_store_path(experiment, a->results);
+    RgStatus status = rg_experiment_run(experiment, path, a->checkpoint_seconds, a->quiet, error);
+    if (status == RG_OK && !a->quiet)
+        fprintf(stderr, "%ld trials done; next: regatta table %s\n", (long)experiment->trial_count,
+                path);
+    free(path);
+    return status;
 }
 
 int rg_command_run(int argc, char **argv) {
@@ -101,15 +121,13 @@ int rg_command_run(int argc, char **argv) {
     RgStatus status = rg_experiment_open(a.config.path, a.config.overrides, a.config.override_count,
                                          &experiment, &error);
     if (status == RG_OK && a.dry)
-        list_trials(experiment);
+        status = list_trials(experiment, &a, &error);
     else if (status == RG_OK) {
         rg_threads_set(a.threads);
         rg_stop_on_signals();
         if (a.profile)
             rg_profile_start();
-        status = rg_experiment_run(experiment, a.results, a.checkpoint_seconds, a.quiet, &error);
-        if (status == RG_OK && !a.quiet)
-            tell_next(experiment, a.results);
+        status = run_experiment(experiment, &a, &error);
         rg_profile_report(stderr);
     }
     rg_experiment_close(experiment);

@@ -2,6 +2,7 @@
 #include "algorithms/estimator.h"
 #include "experiments/command.h"
 #include "experiments/experiment.h"
+#include "experiments/sweep.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -64,6 +65,12 @@ static int collect(Entry *entries) {
         {"parts", "budget", "when a trial ends", NULL, rg_budget_options, NULL, NULL},
         {"parts", "evaluation", "when policies are measured", NULL, rg_evaluation_options, NULL,
          NULL},
+        {"parts", "sweep", "a list of options, each with a list of values: their grid", NULL,
+         rg_varied_options, NULL, NULL},
+        {"parts", "search", "random draws of a list of options, with values or ranges", NULL,
+         rg_search_options, NULL, NULL},
+        {"parts", "range", "an element of search.options, in place of values", NULL,
+         rg_range_options, rg_varied_options, NULL},
     };
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
         entries[count++] = parts[i];

@@ -2,8 +2,10 @@
 #include "experiments/experiment.h"
 
 #include "experiments/config.h"
+#include "experiments/sweep.h"
 
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,26 +46,6 @@ const RgOption rg_policy_part_options[] = {
         "how the matrices of a transformer's frozen weights are held: those of the reference, "
         "which beside an adapter are the policy's own too. bf16 takes half the memory, and is "
         "computed with in fp32; the policy starts from the same rounded weights"),
-    RG_OPTION_END,
-};
-
-const RgOption rg_budget_options[] = {
-    RG_OPTION_INTEGER(RgBudgetOptions, steps, "0", 0, 1e12, "most steps; 0: no limit"),
-    RG_OPTION_REAL(RgBudgetOptions, flops, "0", 0, 1e30,
-                   "floating-point operations after which a trial ends; 0: no limit"),
-    RG_OPTION_REAL(RgBudgetOptions, seconds, "0", 0, 1e12,
-                   "seconds of training after which a trial ends; 0: no limit"),
-    RG_OPTION_INTEGER(RgBudgetOptions, judge_queries, "0", 0, 1e15,
-                      "judged responses after which a trial ends; 0: no limit"),
-    RG_OPTION_END,
-};
-
-const RgOption rg_evaluation_options[] = {
-    RG_OPTION_INTEGER(RgEvaluationOptions, every, "0", 0, 1e12,
-                      "steps between evaluations; 0: at the end only"),
-    RG_OPTION_BOOLEAN(RgEvaluationOptions, start, "true", "evaluate before the first step too"),
-    RG_OPTION_INTEGER(RgEvaluationOptions, log_every, "10", 1, 1e12,
-                      "steps between logged training metrics"),
     RG_OPTION_END,
 };
 
@@ -199,18 +181,40 @@ static RgStatus resolve_algorithm(RgTrialPlan *plan, const RgSettings *s, RgErro
                      error);
 }
 
-static RgStatus check_budget(const RgTrialPlan *plan, RgError *error) {
-    const RgBudgetOptions *b = &plan->budget;
-    if (!plan->algorithm->loss && !plan->algorithm->step)
-        return RG_OK;
-    if (b->steps == 0 && b->flops == 0 && b->seconds == 0 && b->judge_queries == 0)
+/* A limit that an algorithm never comes nearer to would let it run for ever. */
+static RgStatus check_limits(const RgTrialPlan *plan, RgError *error) {
+    int useless = -1;
+    for (int i = 0; i < RG_COSTS; i++) {
+        if (rg_budget_limit(&plan->budget, (RgCost)i) == 0)
+            continue;
+        if (rg_algorithm_spends(plan->algorithm, plan->algorithm_options, (RgCost)i))
+            return RG_OK;
+        useless = i;
+    }
+    if (useless >= 0)
         return rg_fail(error, RG_E_USAGE,
-                       "budget: expected at least one of steps, flops, seconds, "
-                       "judge_queries above 0");
-    if (b->steps == 0 && plan->optimizer.schedule != RG_SCHEDULE_CONSTANT)
+                       "budget: %s with these options spends no %s, and would never end: expected "
+                       "a limit of steps, flops or seconds too",
+                       plan->part.label, rg_cost_names[useless]);
+    return rg_fail(error, RG_E_USAGE,
+                   "budget: expected at least one of steps, flops, seconds, generated_tokens, "
+                   "judge_queries above 0");
+}
+
+static RgStatus check_budget(const RgTrialPlan *plan, RgError *error) {
+    RG_TRY(check_limits(plan, error));
+    if (plan->budget.steps == 0 && plan->optimizer.schedule != RG_SCHEDULE_CONSTANT)
         return rg_fail(error, RG_E_USAGE,
                        "optimizer.schedule: a schedule that decays needs "
                        "budget.steps above 0");
+    return RG_OK;
+}
+
+static RgStatus check_evaluation(const RgTrialPlan *plan, const RgSettings *s, RgError *error) {
+    const RgEvaluationOptions *e = &plan->evaluation;
+    if (e->per == RG_COST_STEPS && e->every != floor(e->every))
+        return rg_setting_refuse(rg_settings_find(s, "evaluation.every"), error,
+                                 "expected a whole number of steps");
     return RG_OK;
 }
 
@@ -237,10 +241,12 @@ static RgStatus check_part_keys(const RgTrialPlan *plan, const RgSettings *s, co
     return rg_settings_check_used(s, part, known, error);
 }
 
+/* What is shared with others and not read by a trial that does not train is not looked at. */
 static RgStatus check_unknown_keys(const RgTrialPlan *plan, const RgSettings *s, RgError *error) {
     RG_TRY(check_part_keys(plan, s, "algorithm", error));
     for (int i = 0; shared_parts[i]; i++)
-        RG_TRY(check_part_keys(plan, s, shared_parts[i], error));
+        if (rg_settings_has_group(plan->resolved, shared_parts[i]))
+            RG_TRY(check_part_keys(plan, s, shared_parts[i], error));
     return RG_OK;
 }
 
@@ -263,85 +269,25 @@ static RgStatus resolve_trial(RgTrialPlan *plan, const RgSettings *s, RgError *e
     }
     RG_TRY(read_part(rg_evaluation_options, s, "evaluation", &plan->evaluation, plan->resolved,
                      error));
-    RG_TRY(check_budget(plan, error));
+    RG_TRY(check_evaluation(plan, s, error));
     if (trains)
-        RG_TRY(check_unknown_keys(plan, s, error));
+        RG_TRY(check_budget(plan, error));
+    RG_TRY(check_unknown_keys(plan, s, error));
     hash_plan(plan);
     return RG_OK;
 }
 
-/* ---- sweeps ---- */
-
-enum { MOST_SWEEPS = 8 };
-
-typedef struct Sweep {
-    const char *option;            /* path inside a trial: "algorithm.exploration" */
-    const RgSetting *values[1024]; /* [count] */
-    int64_t count;
-} Sweep;
-
-static RgStatus read_sweeps(const RgSettings *s, Sweep *sweeps, int *count, RgError *error) {
-    *count = 0;
-    int64_t length = rg_settings_length(s, "sweep");
-    if (length > MOST_SWEEPS)
-        return rg_fail(error, RG_E_USAGE, "sweep: at most %d options can be swept at once",
-                       MOST_SWEEPS);
-    for (int64_t i = 0; i < length; i++) {
-        char path[64];
-        Sweep *sweep = &sweeps[*count];
-        snprintf(path, sizeof path, "sweep.%d.option", (int)i);
-        const RgSetting *option = rg_settings_find(s, path);
-        if (!option || option->kind != RG_SETTING_STRING)
-            return rg_fail(error, RG_E_USAGE,
-                           "%s is missing: expected a path such as \"algorithm.exploration\"",
-                           path);
-        sweep->option = option->text;
-        snprintf(path, sizeof path, "sweep.%d.values", (int)i);
-        sweep->count = rg_settings_length(s, path);
-        if (sweep->count < 1 || sweep->count > 1024)
-            return rg_fail(error, RG_E_USAGE, "%s: expected a list of 1 to 1024 values", path);
-        for (int64_t k = 0; k < sweep->count; k++) {
-            snprintf(path, sizeof path, "sweep.%d.values.%d", (int)i, (int)k);
-            sweep->values[k] = rg_settings_find(s, path);
-            if (!sweep->values[k])
-                return rg_fail(error, RG_E_USAGE, "%s: expected a number, word or boolean", path);
-        }
-        (*count)++;
-    }
-    return RG_OK;
-}
-
-static bool has_option(const RgOption *table, const char *name) {
-    for (; table && table->kind != RG_KIND_END; table++)
-        if (strcmp(table->name, name) == 0)
-            return true;
-    return false;
-}
-
-/* An option of algorithms is swept where the algorithm has it; all others go through once. */
-static bool sweep_applies(const Sweep *sweep, const RgAlgorithm *algorithm) {
-    const char prefix[] = "algorithm.";
-    if (strncmp(sweep->option, prefix, sizeof prefix - 1) != 0)
-        return algorithm->loss || algorithm->step;
-    return has_option(algorithm->options, sweep->option + sizeof prefix - 1);
-}
-
-static json_t *swept_value(const RgSetting *value) {
-    switch (value->kind) {
-    case RG_SETTING_INTEGER:
-        return json_integer(strtoll(value->text, NULL, 10));
-    case RG_SETTING_REAL:
-        return json_real(strtod(value->text, NULL));
-    case RG_SETTING_BOOLEAN:
-        return json_boolean(strcmp(value->text, "true") == 0);
-    default:
-        return json_string(value->text);
-    }
+static void plan_clear(RgTrialPlan *plan) {
+    rg_settings_destroy(plan->resolved);
+    free(plan->resolved_json);
+    free(plan->swept_json);
+    free(plan->algorithm_options);
 }
 
 /* ---- unfolding ---- */
 
-/* The settings of one trial before sweeps: shared parts, then what the algorithm's group overrides.
+/* The settings of one trial before it varies: shared parts, then what the algorithm's group
+ * overrides.
  */
 static RgSettings *trial_settings(const RgSettings *s, int64_t algorithm) {
     RgSettings *trial = rg_settings_create();
@@ -359,12 +305,12 @@ static RgSettings *trial_settings(const RgSettings *s, int64_t algorithm) {
     return trial;
 }
 
-static RgStatus add_trial(RgExperiment *e, const RgSettings *settings, int64_t seed, json_t *swept,
+static RgStatus add_trial(RgExperiment *e, const RgSettings *settings, int64_t seed, json_t *varied,
                           RgError *error) {
     e->trials = rg_reallocate(e->trials, (size_t)e->trial_count + 1, sizeof *e->trials);
     RgTrialPlan *plan = &e->trials[e->trial_count++];
     *plan = (RgTrialPlan){.seed = seed};
-    plan->swept_json = json_dumps(swept, JSON_SORT_KEYS | JSON_COMPACT);
+    plan->swept_json = json_dumps(varied, JSON_SORT_KEYS | JSON_COMPACT);
     RgStatus status = resolve_trial(plan, settings, error);
     if (status == RG_OK)
         for (int64_t i = 0; i + 1 < e->trial_count; i++)
@@ -376,47 +322,54 @@ static RgStatus add_trial(RgExperiment *e, const RgSettings *settings, int64_t s
     return status;
 }
 
-/* Every combination of the sweeps from `depth` on. */
-static RgStatus unfold_sweeps(RgExperiment *e, const RgSettings *settings, const Sweep *sweeps,
-                              int count, int depth, const RgAlgorithm *algorithm, int64_t seed,
-                              json_t *swept, RgError *error) {
-    while (depth < count && !sweep_applies(&sweeps[depth], algorithm))
-        depth++;
-    if (depth == count)
-        return add_trial(e, settings, seed, swept, error);
-    const Sweep *sweep = &sweeps[depth];
-    for (int64_t i = 0; i < sweep->count; i++) {
-        const RgSetting *value = sweep->values[i];
-        RgSettings *next = rg_settings_clone(settings);
-        rg_settings_set(next, sweep->option, value->kind, value->text, value->file, value->line);
-        const char *dot = strrchr(sweep->option, '.');
-        json_object_set_new(swept, dot ? dot + 1 : sweep->option, swept_value(value));
-        RgStatus status =
-            unfold_sweeps(e, next, sweeps, count, depth + 1, algorithm, seed, swept, error);
-        json_object_del(swept, dot ? dot + 1 : sweep->option);
-        rg_settings_destroy(next);
-        RG_TRY(status);
-    }
-    return RG_OK;
+/* What the variations of one algorithm with one seed go into. */
+typedef struct Unfolding {
+    RgExperiment *experiment;
+    int64_t seed;
+} Unfolding;
+
+static RgStatus add_variation(void *context, const RgSettings *trial, json_t *varied,
+                              RgError *error) {
+    const Unfolding *unfolding = context;
+    return add_trial(unfolding->experiment, trial, unfolding->seed, varied, error);
 }
 
-static RgStatus unfold_algorithm(RgExperiment *e, int64_t index, int64_t seed, const Sweep *sweeps,
-                                 int sweep_count, RgError *error) {
-    char path[64];
-    snprintf(path, sizeof path, "algorithms.%d.type", (int)index);
-    const RgSetting *type = rg_settings_find(e->settings, path);
-    if (!type)
-        return rg_fail(error, RG_E_USAGE, "%s is missing: expected the name of an algorithm", path);
-    const RgAlgorithm *algorithm = rg_algorithm_find(type->text);
-    if (!algorithm)
-        return unknown_name(e->settings, path, type->text, algorithm_name, error);
+/* Resolve what a search might draw, and throw it away. */
+static RgStatus check_probes(const RgSweep *sweep, const RgAlgorithm *algorithm,
+                             const RgSettings *trial, int64_t seed, RgError *error) {
+    RgStatus status = RG_OK;
+    for (int64_t i = 0; i < rg_sweep_probes(sweep) && status == RG_OK; i++) {
+        RgTrialPlan plan = {.seed = seed};
+        RgSettings *probe = rg_settings_clone(trial);
+        rg_sweep_probe(sweep, i, algorithm, probe);
+        status = resolve_trial(&plan, probe, error);
+        plan_clear(&plan);
+        rg_settings_destroy(probe);
+    }
+    return status;
+}
+
+static RgStatus unfold_algorithm(RgExperiment *e, int64_t index, int64_t seed,
+                                 const RgAlgorithm *algorithm, const RgSweep *sweep,
+                                 RgError *error) {
     RgSettings *trial = trial_settings(e->settings, index);
-    json_t *swept = json_object();
-    RgStatus status =
-        unfold_sweeps(e, trial, sweeps, sweep_count, 0, algorithm, seed, swept, error);
-    json_decref(swept);
+    Unfolding unfolding = {e, seed};
+    RgStatus status = check_probes(sweep, algorithm, trial, seed, error);
+    if (status == RG_OK)
+        status = rg_sweep_unfold(sweep, trial, algorithm, add_variation, &unfolding, error);
     rg_settings_destroy(trial);
     return status;
+}
+
+static RgStatus find_algorithm(const RgSettings *s, int64_t index, const RgAlgorithm **algorithm,
+                               RgError *error) {
+    char path[64];
+    snprintf(path, sizeof path, "algorithms.%d.type", (int)index);
+    const RgSetting *type = rg_settings_find(s, path);
+    if (!type)
+        return rg_fail(error, RG_E_USAGE, "%s is missing: expected the name of an algorithm", path);
+    *algorithm = rg_algorithm_find(type->text);
+    return *algorithm ? RG_OK : unknown_name(s, path, type->text, algorithm_name, error);
 }
 
 static RgStatus read_seed(const RgSettings *s, int64_t index, int64_t *seed, RgError *error) {
@@ -432,9 +385,9 @@ static RgStatus read_seed(const RgSettings *s, int64_t index, int64_t *seed, RgE
 
 /* Keys at the top level that are nobody's. */
 static RgStatus check_top_level(const RgSettings *s, RgError *error) {
-    static const char *const known[] = {"name",       "description", "seeds",    "environment",
-                                        "policy",     "optimizer",   "training", "budget",
-                                        "evaluation", "algorithms",  "sweep",    NULL};
+    static const char *const known[] = {
+        "name",   "description", "seeds",      "environment", "policy", "optimizer", "training",
+        "budget", "evaluation",  "algorithms", "sweep",       "search", NULL};
     for (int64_t i = 0; i < rg_settings_count(s); i++) {
         const RgSetting *setting = rg_settings_at(s, i);
         char top[64];
@@ -462,27 +415,28 @@ static RgStatus unfold(RgExperiment *e, RgError *error) {
     if (algorithms < 1)
         return rg_fail(error, RG_E_USAGE,
                        "algorithms is missing: expected a list such as ({ type = \"dpo\"; })");
-    Sweep *sweeps = rg_allocate(MOST_SWEEPS * sizeof *sweeps);
-    int sweep_count;
-    RgStatus status = read_sweeps(e->settings, sweeps, &sweep_count, error);
+    const RgAlgorithm **algorithm = rg_allocate((size_t)algorithms * sizeof(RgAlgorithm *));
+    RgSweep *sweep = NULL;
+    RgStatus status = RG_OK;
+    for (int64_t a = 0; a < algorithms && status == RG_OK; a++)
+        status = find_algorithm(e->settings, a, &algorithm[a], error);
+    if (status == RG_OK)
+        status = rg_sweep_read(e->settings, algorithm, algorithms, &sweep, error);
     /* seeds outermost: after the first round every algorithm has been seen once */
     for (int64_t s = 0; s < seeds && status == RG_OK; s++) {
         int64_t seed = 0;
         status = read_seed(e->settings, s, &seed, error);
         for (int64_t a = 0; a < algorithms && status == RG_OK; a++)
-            status = unfold_algorithm(e, a, seed, sweeps, sweep_count, error);
+            status = unfold_algorithm(e, a, seed, algorithm[a], sweep, error);
     }
-    free(sweeps);
+    rg_sweep_destroy(sweep);
+    free(algorithm);
     return status;
 }
 
-RgStatus rg_experiment_open(const char *path, const char *const *overrides, int override_count,
-                            RgExperiment **experiment, RgError *error) {
-    RgExperiment *e = rg_allocate(sizeof *e);
-    e->settings = rg_settings_create();
-    RgStatus status = rg_config_read(path, e->settings, error);
-    for (int i = 0; i < override_count && status == RG_OK; i++)
-        status = rg_config_override(e->settings, overrides[i], error);
+/* `status` is that of reading the settings. */
+static RgStatus finish_opening(RgExperiment *e, RgStatus status, RgExperiment **experiment,
+                               RgError *error) {
     if (status == RG_OK)
         status = unfold(e, error);
     if (status != RG_OK) {
@@ -524,16 +478,28 @@ RgStatus rg_experiment_of_trial(const char *name, const RgSettings *resolved,
     return status;
 }
 
+RgStatus rg_experiment_open(const char *path, const char *const *overrides, int override_count,
+                            RgExperiment **experiment, RgError *error) {
+    RgExperiment *e = rg_allocate(sizeof *e);
+    e->settings = rg_settings_create();
+    RgStatus status = rg_config_read(path, e->settings, error);
+    for (int i = 0; i < override_count && status == RG_OK; i++)
+        status = rg_config_override(e->settings, overrides[i], error);
+    return finish_opening(e, status, experiment, error);
+}
+
+RgStatus rg_experiment_restore(const char *config_json, RgExperiment **experiment, RgError *error) {
+    RgExperiment *e = rg_allocate(sizeof *e);
+    e->settings = rg_settings_create();
+    RgStatus status = rg_settings_from_json(config_json, e->settings, error);
+    return finish_opening(e, status, experiment, error);
+}
+
 void rg_experiment_close(RgExperiment *experiment) {
     if (!experiment)
         return;
-    for (int64_t i = 0; i < experiment->trial_count; i++) {
-        RgTrialPlan *plan = &experiment->trials[i];
-        rg_settings_destroy(plan->resolved);
-        free(plan->resolved_json);
-        free(plan->swept_json);
-        free(plan->algorithm_options);
-    }
+    for (int64_t i = 0; i < experiment->trial_count; i++)
+        plan_clear(&experiment->trials[i]);
     free(experiment->trials);
     rg_settings_destroy(experiment->settings);
     free(experiment->config_json);

@@ -1,15 +1,17 @@
 /* An experiment: a config unfolded into trials.
  *
  * A config names its parts (environment, policy, optimizer, training, budget, evaluation), a list
- * of algorithms, seeds, and options to sweep over. Each algorithm may override a shared part inside
- * its own group. A trial is one algorithm with one choice of every swept option and one seed; its
- * resolved settings, defaults included, are all that decides its bits, and their hash is its key.
+ * of algorithms, seeds, and options that vary (see sweep.h). Each algorithm may override a shared
+ * part inside its own group. A trial is one algorithm with one choice of every such option and one
+ * seed; its resolved settings, defaults included, are all that decides its bits, and their hash is
+ * its key.
  */
 #ifndef RG_EXPERIMENTS_EXPERIMENT_H
 #define RG_EXPERIMENTS_EXPERIMENT_H
 
 #include "algorithms/trainer.h"
 #include "envs/environment.h"
+#include "experiments/budget.h"
 
 /* Top level of a config. */
 typedef struct RgExperimentOptions {
@@ -30,28 +32,13 @@ typedef struct RgPartOptions {
     int64_t seed; /* of the environment: −1 takes the trial's */
 } RgPartOptions;
 
-/* Whichever limit is reached first ends a trial; 0: no such limit. */
-typedef struct RgBudgetOptions {
-    int64_t steps;
-    double flops;
-    double seconds; /* of training */
-    int64_t judge_queries;
-} RgBudgetOptions;
-
-typedef struct RgEvaluationOptions {
-    int64_t every;     /* steps between evaluations; 0: at the end only */
-    bool start;        /* also before the first step */
-    int64_t log_every; /* steps between logged training metrics */
-} RgEvaluationOptions;
-
 typedef struct RgAlgorithmPart {
     const char *type;
     const char *label; /* as tables and plots show it; "": the type */
 } RgAlgorithmPart;
 
 extern const RgOption rg_experiment_options[], rg_policy_part_options[],
-    rg_environment_part_options[], rg_budget_options[], rg_evaluation_options[],
-    rg_algorithm_part_options[];
+    rg_environment_part_options[], rg_algorithm_part_options[];
 
 /* One trial, all settings read. */
 typedef struct RgTrialPlan {
@@ -84,6 +71,8 @@ typedef struct RgExperiment {
  * range of every trial is checked here, before anything runs. */
 RgStatus rg_experiment_open(const char *path, const char *const *overrides, int override_count,
                             RgExperiment **experiment, RgError *error);
+/* The same of a config as the store keeps it (config_json). */
+RgStatus rg_experiment_restore(const char *config_json, RgExperiment **experiment, RgError *error);
 void rg_experiment_close(RgExperiment *experiment);
 
 /* The experiment `name` of the one trial whose resolved settings these are, as a store keeps them

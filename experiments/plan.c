@@ -6,6 +6,7 @@
 #include "core/policy/transformer_cost.h"
 #include "core/tensor/blas.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -257,6 +258,30 @@ static void plan_transformer(const RgTrialPlan *plan, RgTransformerPlan *model, 
         plan_step(plan, model, load, part, cost);
 }
 
+/* As algorithms/draw.c counts. An algorithm with a step of its own counts for itself. */
+static void plan_draws(const RgTrialPlan *plan, const RgTransformerPlan *model,
+                       const RgCourse *course, RgTrialCost *cost) {
+    const RgAlgorithm *a = plan->algorithm;
+    double batch = (double)plan->training.batch;
+    double fresh = batch * (a->mixture ? a->mixture(plan->algorithm_options) : 1);
+    bool policy = a->responses == RG_FROM_POLICY, opponent = a->opponents != RG_FROM_NOWHERE;
+    double sampled = fresh * (opponent ? 1 + policy : 2 * policy);
+    cost->judge_queries = a->preferences == RG_FROM_JUDGE && (policy || opponent) ? 2 * fresh : 0;
+    if (a->calibration == RG_FROM_REFERENCE)
+        sampled += batch;
+    if (a->calibration_competes)
+        cost->judge_queries += 3 * fresh;
+    if (a->group_size) {
+        sampled = batch * (double)a->group_size(plan->algorithm_options);
+        cost->judge_queries = sampled;
+    }
+    cost->generated_tokens = sampled * (double)course->response_limit;
+    if (a->step || (model->vocabulary == 0 && sampled > 0))
+        cost->generated_tokens = NAN;
+    if (a->step)
+        cost->judge_queries = NAN;
+}
+
 RgStatus rg_plan_trial(RgPlanner *planner, const RgTrialPlan *plan, RgTrialCost *cost,
                        RgError *error) {
     *cost = (RgTrialCost){0};
@@ -265,6 +290,7 @@ RgStatus rg_plan_trial(RgPlanner *planner, const RgTrialPlan *plan, RgTrialCost 
     RgTransformerPlan model;
     int64_t small = 0;
     RG_TRY(read_model(plan, &planner->environment->space, &model, &small, error));
+    plan_draws(plan, &model, &planner->environment->course, cost);
     if (model.vocabulary > 0) {
         plan_parameters(plan, rg_transformer_plan_trained(&model),
                         rg_transformer_plan_weights(&model), cost);

@@ -23,6 +23,9 @@ typedef struct RgTrialCost {
     /* Operations of a step. */
     double policy_flops, reference_flops, sampling_flops;
 
+    /* Of a step, on average, with responses of the limit; NaN: not known. */
+    double generated_tokens, judge_queries;
+
     int64_t prompt_length, response_length; /* the longest */
     const char *left_out;                   /* what is not in the figures, or NULL */
 } RgTrialCost;

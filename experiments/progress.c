@@ -1,35 +1,148 @@
-/* The progress line. */
+/* The progress lines. Between two drawings the cursor rests where the first of them begins, so that
+ * a note, of whatever process, clears them with one sequence and takes their place. */
 #include "experiments/progress.h"
+
+#include "experiments/amount.h"
 
 #include <math.h>
 #include <stdarg.h>
-#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 static const double terminal_interval = 0.2, log_interval = 10; /* seconds between lines */
+static const char clear[] = "\r\033[J";                         /* from the cursor on */
 
 RgProgress rg_progress_create(int64_t trials, bool quiet) {
-    return (RgProgress){.trials = trials, .terminal = isatty(STDERR_FILENO) == 1, .quiet = quiet};
+    return (RgProgress){.trials = trials,
+                        .terminal = isatty(STDERR_FILENO) == 1,
+                        .quiet = quiet,
+                        .out = stderr,
+                        .lines = rg_allocate(sizeof(RgProgressLine)),
+                        .places = 1,
+                        .drawer = getpid()};
 }
 
-void rg_progress_trial(RgProgress *progress, int64_t trial, const char *label, int64_t seed,
-                       int64_t first_step, int64_t total_steps) {
-    progress->trial = trial;
-    progress->label = label;
-    progress->seed = seed;
-    progress->first_step = first_step;
-    progress->total_steps = total_steps;
+static void release_lines(RgProgress *progress) {
+    if (progress->shared)
+        munmap(progress->lines, (size_t)progress->places * sizeof *progress->lines);
+    else
+        free(progress->lines);
+    progress->lines = NULL;
+}
+
+void rg_progress_share(RgProgress *progress, int places) {
+    release_lines(progress);
+    progress->places = places;
+    progress->shared = true;
+    progress->lines = mmap(NULL, (size_t)places * sizeof *progress->lines, PROT_READ | PROT_WRITE,
+                           MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    RG_ASSERT(progress->lines != MAP_FAILED);
+}
+
+/* ---- drawing ---- */
+
+static int columns(const RgProgress *progress) {
+    struct winsize size;
+    bool known = ioctl(fileno(progress->out), TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+    return known ? size.ws_col : 80;
+}
+
+/* Bytes of the first `width` characters of UTF-8 text. */
+static int bytes_of(const char *text, int width) {
+    int bytes = 0;
+    for (; text[bytes]; bytes++)
+        if (((unsigned char)text[bytes] & 0xC0) != 0x80 && width-- == 0)
+            break;
+    return bytes;
+}
+
+/* All lines, each cut to the terminal's width, and back to the first. */
+static void draw(RgProgress *progress) {
+    char *text = NULL;
+    size_t size;
+    int drawn = 0, width = columns(progress) - 1;
+    FILE *stream = open_memstream(&text, &size);
+    RG_ASSERT(stream);
+    fputs(clear, stream);
+    for (int i = 0; i < progress->places; i++) {
+        RgProgressLine line = progress->lines[i]; /* another process may be writing it */
+        line.text[sizeof line.text - 1] = '\0';
+        if (!line.text[0])
+            continue;
+        fprintf(stream, "%s%.*s", drawn ? "\n" : "", bytes_of(line.text, width), line.text);
+        drawn++;
+    }
+    if (drawn > 1)
+        fprintf(stream, "\033[%dA", drawn - 1);
+    fputc('\r', stream);
+    fclose(stream);
+    fwrite(text, 1, size, progress->out);
+    fflush(progress->out);
+    free(text);
+}
+
+void rg_progress_draw(RgProgress *progress) {
+    double now = rg_clock_seconds();
+    if (progress->quiet || !progress->terminal || getpid() != progress->drawer ||
+        now - progress->last_shown < terminal_interval)
+        return;
+    progress->last_shown = now;
+    draw(progress);
+}
+
+void rg_progress_leave(RgProgress *progress, int place) {
+    progress->lines[place].text[0] = '\0';
+}
+
+/* ---- a trial ---- */
+
+void rg_progress_trial(RgProgress *progress, const char *name, const RgBudgetOptions *budget,
+                       const RgSpending *begun) {
+    progress->name = name;
+    progress->budget = *budget;
+    progress->begun = *begun;
     progress->started = progress->last_shown = rg_clock_seconds();
 }
 
-static void format_duration(double seconds, char *text, size_t size) {
-    long s = lround(seconds);
-    if (s < 60)
-        snprintf(text, size, "%lds", s);
-    else if (s < 3600)
-        snprintf(text, size, "%ldm%02lds", s / 60, s % 60);
-    else
-        snprintf(text, size, "%ldh%02ldm", s / 3600, s / 60 % 60);
+void rg_progress_trial_end(RgProgress *progress) {
+    progress->done++;
+    progress->done_seconds += rg_clock_seconds() - progress->started;
+    rg_progress_leave(progress, progress->place);
+}
+
+/* Seconds until the trial ends, at its pace so far; NaN: not known. */
+static double seconds_left(const RgProgress *progress, double share, double now) {
+    double begun = rg_budget_share(&progress->budget, &progress->begun, NULL);
+    return share > begun ? (1 - share) * (now - progress->started) / (share - begun) : NAN;
+}
+
+/* "[3/63] exact seed 1, exploration 0.3: step 34/60, 57 %, 1.2/s, 22s left, all 31m05s  loss 0.61"
+ */
+static void write_line(const RgProgress *progress, const RgTrainer *trainer, double now,
+                       RgProgressLine *line) {
+    char left[32], all[48] = "", total[32] = "", duration[32];
+    size_t size = sizeof line->text, used;
+    RgSpending spending = {trainer->step, trainer->meter};
+    double share = fmin(rg_budget_share(&progress->budget, &spending, NULL), 1);
+    double seconds = seconds_left(progress, share, now);
+    double rate = (double)(trainer->step - progress->begun.step) / (now - progress->started);
+    if (progress->budget.steps > 0)
+        snprintf(total, sizeof total, "/%ld", (long)progress->budget.steps);
+    if (progress->done > 0 && !isnan(seconds)) { /* others will take as long as those before */
+        double each = progress->done_seconds / (double)progress->done;
+        double rest = seconds + each * (double)(progress->trials - progress->trial);
+        snprintf(all, sizeof all, ", all %s", rg_duration_text(rest, duration));
+    }
+    used = (size_t)snprintf(
+        line->text, size, "[%ld/%ld] %.100s: step %ld%s, %.0f %%, %.1f/s, %s left%s",
+        (long)progress->trial, (long)progress->trials, progress->name, (long)trainer->step, total,
+        100 * share, rate, rg_duration_text(seconds, left), all);
+    for (int i = 0; i < trainer->metric_count && used < size - 60; i++)
+        used += (size_t)snprintf(line->text + used, size - used, "  %.24s %.4g",
+                                 trainer->metrics[i].name, trainer->metrics[i].value);
 }
 
 void rg_progress_step(RgProgress *progress, const RgTrainer *trainer) {
@@ -37,36 +150,35 @@ void rg_progress_step(RgProgress *progress, const RgTrainer *trainer) {
     double interval = progress->terminal ? terminal_interval : log_interval;
     if (progress->quiet || now - progress->last_shown < interval)
         return;
+    RgProgressLine line;
+    write_line(progress, trainer, now, &line);
+    if (progress->terminal) {
+        progress->lines[progress->place] = line;
+        rg_progress_draw(progress);
+    } else {
+        fprintf(progress->out, "%.160s\n", line.text);
+        fflush(progress->out);
+    }
     progress->last_shown = now;
-
-    double rate = (double)(trainer->step - progress->first_step) / (now - progress->started);
-    char line[256], left[32] = "?";
-    if (progress->total_steps > 0 && rate > 0)
-        format_duration((double)(progress->total_steps - trainer->step) / rate, left, sizeof left);
-    int used = snprintf(line, sizeof line, "[%ld/%ld] %s seed %ld step %ld/%ld %.1f/s ETA %s",
-                        (long)progress->trial, (long)progress->trials, progress->label,
-                        (long)progress->seed, (long)trainer->step, (long)progress->total_steps,
-                        rate, left);
-    for (int i = 0; i < trainer->metric_count && used < 110; i++)
-        used += snprintf(line + used, sizeof line - (size_t)used, "  %s %.4g",
-                         trainer->metrics[i].name, trainer->metrics[i].value);
-    fprintf(stderr, progress->terminal ? "\r%.*s\033[K" : "%.*s\n", 160, line);
-    fflush(stderr);
 }
 
+/* ---- notes ---- */
+
 void rg_progress_note(RgProgress *progress, const char *format, ...) {
+    char line[1024];
     if (progress->quiet)
         return;
     va_list arguments;
     va_start(arguments, format);
-    if (progress->terminal)
-        fputs("\r\033[K", stderr);
-    vfprintf(stderr, format, arguments);
-    fputc('\n', stderr);
+    vsnprintf(line, sizeof line, format, arguments);
     va_end(arguments);
+    /* Whole, as others write beside it. */
+    fprintf(progress->out, "%s%s\n", progress->terminal ? clear : "", line);
+    fflush(progress->out);
 }
 
 void rg_progress_end(RgProgress *progress) {
     if (!progress->quiet && progress->terminal)
-        fputs("\r\033[K", stderr);
+        fputs(clear, progress->out);
+    release_lines(progress);
 }

@@ -33,12 +33,16 @@ static RgStatus run_trials(const RgExperiment *experiment, RgStore *store, RgPai
     return status;
 }
 
+char *rg_experiment_store_path(const RgExperiment *experiment, const char *results) {
+    return results ? rg_string_copy(results)
+                   : rg_string_format("results/%s.db", experiment->options.name);
+}
+
 RgStatus rg_experiment_run(const RgExperiment *experiment, const char *results,
                            double checkpoint_seconds, bool quiet, RgError *error) {
     RgStore *store;
     RgPairShelf *shelf = NULL;
-    char *path = results ? rg_string_copy(results)
-                         : rg_string_format("results/%s.db", experiment->options.name);
+    char *path = rg_experiment_store_path(experiment, results);
     char *folder = rg_store_folder(path);
     RgStatus status = rg_store_open(path, true, &store, error);
     if (status == RG_OK) {

@@ -7,6 +7,7 @@
 
 #include "core/tensor/blas.h"
 #include "core/tensor/profile.h"
+#include "experiments/amount.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -166,18 +167,32 @@ typedef struct Trial {
     RgPolicy *policy;
     RgCheckpoint *checkpoint;
     RgPairCache cache;
+    char *name; /* "dpo seed 1, beta 0.3" */
     char *checkpoint_path, *weights_path;
     double last_checkpoint; /* clock */
     const char *told;       /* the last notice that was told */
 } Trial;
 
+static RgSpending spending(const Trial *trial) {
+    return (RgSpending){trial->trainer->step, trial->trainer->meter};
+}
+
 static bool budget_left(const Trial *trial) {
-    const RgBudgetOptions *b = &trial->plan->budget;
-    const RgMeter *m = &trial->trainer->meter;
     const RgAlgorithm *a = trial->plan->algorithm;
-    return (a->loss || a->step) && (b->steps == 0 || trial->trainer->step < b->steps) &&
-           (b->flops == 0 || m->flops < b->flops) && (b->seconds == 0 || m->seconds < b->seconds) &&
-           (b->judge_queries == 0 || m->judge_queries < b->judge_queries);
+    RgSpending now = spending(trial);
+    return (a->loss || a->step) && rg_budget_share(&trial->plan->budget, &now, NULL) < 1;
+}
+
+/* Of an algorithm with a step of its own it is seen only now whether its limits can be reached. */
+static RgStatus check_pace(const Trial *trial, RgError *error) {
+    const int64_t patience = 1000;
+    RgSpending now = spending(trial);
+    if (now.step != patience || rg_budget_share(&trial->plan->budget, &now, NULL) > 0)
+        return RG_OK;
+    return rg_fail(error, RG_E_USAGE,
+                   "budget: %s has spent nothing that has a limit in %ld steps, and would never "
+                   "end: expected a limit of steps, flops or seconds too",
+                   trial->plan->part.label, (long)patience);
 }
 
 /* β of implicit rewards in the evaluation: the algorithm's own, else DPO's default. */
@@ -190,7 +205,7 @@ static RgStatus record_step(Trial *trial, bool evaluate, RgError *error) {
     RgTrainer *trainer = trial->trainer;
     const RgStage *stage = &trial->run->stage;
     const char *names[32];
-    double values[32];
+    double values[32], seconds = 0;
     for (int i = 0; i < trainer->metric_count; i++) {
         names[i] = trainer->metrics[i].name;
         values[i] = trainer->metrics[i].value;
@@ -200,15 +215,17 @@ static RgStatus record_step(Trial *trial, bool evaluate, RgError *error) {
         evaluation = rg_evaluation_create();
         RgRandom random =
             rg_random_named(rg_random_root((uint64_t)trial->plan->seed), "evaluation");
+        double start = rg_clock_seconds();
         rg_profile_lap("other", false);
         rg_environment_evaluate(stage->environment, trial->policy, stage->reference,
                                 evaluation_beta(trial->plan), random, evaluation);
         rg_profile_lap("evaluation, the rest", false);
+        seconds = rg_clock_seconds() - start;
         const char *headline = stage->environment->type->headline;
-        rg_progress_note(trial->run->progress, "[%ld/%ld] %s seed %ld step %ld: %s %.4f",
+        rg_progress_note(trial->run->progress, "[%ld/%ld] %s step %ld: %s %.4f",
                          (long)trial->run->progress->trial, (long)trial->run->progress->trials,
-                         trial->plan->part.label, (long)trial->plan->seed, (long)trainer->step,
-                         headline, rg_evaluation_find(evaluation, headline));
+                         trial->name, (long)trainer->step, headline,
+                         rg_evaluation_find(evaluation, headline));
     }
     double peak = rg_peak_memory(); /* a resumed trial's was perhaps greater before */
     if (trainer->meter.peak_memory < peak)
@@ -216,6 +233,9 @@ static RgStatus record_step(Trial *trial, bool evaluate, RgError *error) {
     RgStatus status =
         rg_store_step(trial->run->store, trial->record.id, trainer->step, &trainer->meter, names,
                       values, trainer->metric_count, evaluation, error);
+    if (status == RG_OK && evaluate)
+        status = rg_store_evaluation_time(trial->run->store, trial->record.id, trainer->step,
+                                          seconds, error);
     rg_evaluation_destroy(evaluation);
     return status;
 }
@@ -229,8 +249,8 @@ static RgStatus save_checkpoint(Trial *trial, RgError *error) {
 static void tell_notice(Trial *trial) {
     const RgTrainer *trainer = trial->trainer;
     if (trainer->notice && trainer->notice != trial->told)
-        rg_progress_note(trial->run->progress, "%s seed %ld, step %ld: %s", trial->plan->part.label,
-                         (long)trial->plan->seed, (long)trainer->step, trainer->notice);
+        rg_progress_note(trial->run->progress, "%s, step %ld: %s", trial->name, (long)trainer->step,
+                         trainer->notice);
     if (trainer->notice)
         trial->told = trainer->notice;
 }
@@ -241,13 +261,16 @@ static RgStatus train(Trial *trial, RgError *error) {
     const RgEvaluationOptions *e = &trial->plan->evaluation;
     bool going = true;
     while (going && budget_left(trial)) {
+        RgSpending before = spending(trial);
         going = rg_trainer_step(trainer);
+        RgSpending after = spending(trial);
         if (trainer->cache)
             RG_TRY(rg_pair_shelf_status(trial->run->shelf, error));
         rg_progress_step(trial->run->progress, trainer);
         tell_notice(trial);
+        RG_TRY(check_pace(trial, error));
         bool last = !going || !budget_left(trial);
-        bool evaluate = last || (e->every > 0 && trainer->step % e->every == 0);
+        bool evaluate = last || rg_evaluation_due(e, &before, &after);
         if (evaluate || trainer->step % e->log_every == 0)
             RG_TRY(record_step(trial, evaluate && going, error));
         double age = rg_clock_seconds() - trial->last_checkpoint;
@@ -269,8 +292,7 @@ static RgStatus finish(Trial *trial, RgError *error) {
     if (trainer->diverged) {
         char *reason = rg_string_format("step %ld: %s", (long)trainer->step, trainer->diverged);
         RgStatus status = rg_store_trial_status(store, trial->record.id, "diverged", reason, error);
-        rg_progress_note(trial->run->progress, "%s seed %ld diverged at %s",
-                         trial->plan->part.label, (long)trial->plan->seed, reason);
+        rg_progress_note(trial->run->progress, "%s diverged at %s", trial->name, reason);
         free(reason);
         RG_TRY(status);
     } else {
@@ -287,8 +309,8 @@ static RgStatus resume(Trial *trial, RgError *error) {
         RG_TRY(
             rg_checkpoint_load(trial->checkpoint, trial->checkpoint_path, trial->plan->key, error));
         step = trial->trainer->step;
-        rg_progress_note(trial->run->progress, "%s seed %ld: going on from step %ld",
-                         trial->plan->part.label, (long)trial->plan->seed, (long)step);
+        rg_progress_note(trial->run->progress, "%s: going on from step %ld", trial->name,
+                         (long)step);
     }
     RG_TRY(rg_store_trial_rewind(trial->run->store, trial->record.id, step, error));
     bool trains = trial->plan->algorithm->loss || trial->plan->algorithm->step;
@@ -314,16 +336,26 @@ static RgStatus run_trial(Trial *trial, RgError *error) {
     rg_trainer_checkpoint(trial->trainer, trial->checkpoint);
     trial->last_checkpoint = rg_clock_seconds();
     RG_TRY(resume(trial, error));
-    rg_progress_trial(run->progress, run->progress->trial, plan->part.label, plan->seed,
-                      trial->trainer->step, plan->budget.steps);
+    RgSpending begun = spending(trial);
+    rg_progress_trial(run->progress, trial->name, &plan->budget, &begun);
     RG_TRY(train(trial, error));
+    rg_progress_trial_end(run->progress);
     return finish(trial, error);
+}
+
+static char *trial_name(const RgTrialPlan *plan) {
+    char *varied = rg_varied_text(plan->swept_json);
+    char *name = rg_string_format("%s seed %ld%s%s", plan->part.label, (long)plan->seed,
+                                  varied[0] ? ", " : "", varied);
+    free(varied);
+    return name;
 }
 
 RgStatus rg_trial_run(RgTrialRun *run, const RgTrialPlan *plan, RgError *error) {
     char *where = provenance();
     Trial trial = {.run = run,
                    .plan = plan,
+                   .name = trial_name(plan),
                    .checkpoint_path =
                        rg_string_format("%s/%s-checkpoint.safetensors", run->folder, plan->key),
                    .weights_path = rg_string_format("%s/%s.safetensors", run->folder, plan->key),
@@ -352,6 +384,7 @@ RgStatus rg_trial_run(RgTrialRun *run, const RgTrialPlan *plan, RgError *error) 
     rg_trainer_destroy(trial.trainer);
     rg_checkpoint_destroy(trial.checkpoint);
     rg_policy_destroy(trial.policy);
+    free(trial.name);
     free(trial.checkpoint_path);
     free(trial.weights_path);
     free(where);

@@ -46,7 +46,7 @@ expect 0 '^Usage: regatta COMMAND' --help
 expect 0 '^regatta [0-9]+\.' --version
 expect 2 'Usage: regatta COMMAND'
 expect 2 'no command "rnu"; did you mean "run"' rnu
-for command in run plan list show table plot report compare tournament frontier budget sample score \
+for command in run status plan list show table plot report compare tournament frontier budget sample score \
     export export-results export-trial rerun verify merge tokenize train-tokenizer check-gradients; do
     expect 0 "Usage: regatta $command" "$command" --help
 done
@@ -71,11 +71,32 @@ expect 2 'name.cfg:8: .*"sail-pq": expected one of .*did you mean' run name.cfg
 expect 2 'nonsense: expected path=value' run small.cfg -s nonsense
 expect 2 'unknown key "budget.stepz": did you mean "steps"' run small.cfg -s budget.stepz=3
 [[ ! -e results ]] || complain "a config that is refused leaves results behind"
-expect 0 'sail-pr +seed 1' run small.cfg --dry-run
+expect 0 'sail-pr +1 +new +40 ' run small.cfg --dry-run
+expect 2 '--json is of --dry-run' run small.cfg --json
+cat >search.cfg <<END
+extends = "$source/experiments/bandit-search.cfg";
+budget: { steps = 10; };
+END
+expect 0 'sail-pr +batch (16|32|64), beta 0\.[0-9]+, exploration 0.3, learning_rate 0\.[0-9]+ +2 +new' run search.cfg --dry-run
+expect 0 '^trials: 120 ' run search.cfg --dry-run
+expect 0 '' run search.cfg -q -s search.trials=2
+expect 0 '^trials: 12 ' run search.cfg --dry-run -s search.trials=2
+expect 0 '^to run: 6 ' run search.cfg --dry-run -s search.trials=3
+expect 0 '^  12 trials: 12 finished' status results/bandit-search.db
+rm -r results
+expect 2 'did you mean "learning_rate"' run search.cfg -s search.options.0.option=optimizer.learning_rat
+expect 2 'budget: dpo with these options spends no judge_queries' run small.cfg -s budget.steps=0 -s budget.judge_queries=9
 
 # ---- results ----
 expect 0 '' run small.cfg -q -r small.db
 expect 0 '^sail-pr ' table small.db
+expect 0 'dpo +1 +finished +40 ' run small.cfg -r small.db --dry-run
+expect 0 '"status": "finished"' run small.cfg -r small.db --dry-run --json
+expect 0 '^  2 trials: 2 finished$' status small.db
+expect 0 '^  2 trials: 2 finished$' status small.db --watch 1000 # all is done: one look
+expect 2 'has no experiment "other"' status small.db -e other
+expect 1 '^regatta: none.db: .*No such file' status none.db
+expect 2 '--watch is "0"' status small.db --watch 0
 expect 0 'dpo' compare small.db dpo sail-pr --resamples 200
 expect 0 'p, Holm' compare small.db --resamples 200
 expect 0 '^sail-pr +dpo ' compare small.db --against dpo --resamples 200
@@ -168,13 +189,23 @@ for signal in INT TERM; do
         [[ ! -s $signal.db ]] || break
         sleep 0.01
     done
-    sleep 0.2
+    for _ in {1..500}; do # until its trial is there
+        "$program" status "$signal.db" >looked 2>&1 || true
+        ! grep -qE '^    (dpo|sail-pr) seed 1: step' looked || break
+        sleep 0.01
+    done
+    grep -q "^small, run by process $pid on " looked || complain "status under way: $(cat looked)"
+    grep -qE '^  2 trials: (1 finished, )?1 running(, 1 new)?$' looked ||
+        complain "status under way: $(cat looked)"
     status=0
     kill "-$signal" "$pid" 2>/dev/null || complain "the run was over before SIG$signal"
     wait "$pid" || status=$?
     [[ $status -eq 1 ]] || complain "SIG$signal: exit status $status, not 1"
     grep -q 'stopped by a signal at step .*run again to continue' err ||
         complain "SIG$signal: $(cat err)"
+    expect 0 '^  interrupted$' status "$signal.db"
+    expect 0 '^    (dpo|sail-pr) seed 1: step [0-9]+/4000, [0-9]+ % of its steps, ' status "$signal.db"
+    expect 0 '^  left: about [0-9]+s$' status "$signal.db"
     expect 0 '' run long.cfg -q -r "$signal.db"
     [[ $(digest "$signal") == "$(digest whole)" ]] || complain "SIG$signal: other weights"
 done

@@ -2,6 +2,7 @@
 #include "experiments/experiment.h"
 #include "scratch.h"
 
+#include <math.h>
 #include <string.h>
 
 TestSuite(experiment, .init = scratch_begin, .fini = scratch_remove);
@@ -132,4 +133,284 @@ Test(experiment, the_adapter_of_a_policy_is_read_where_it_takes_one) {
     rg_experiment_close(experiment);
     refused("algorithms = ( { type = \"dpo\"; policy = { adapter = { rank = 4; }; }; } );\n",
             "test.cfg:7", "policy.adapter");
+}
+
+/* ---- what varies ---- */
+
+static const char *swept_of(const RgExperiment *e, int64_t trial) {
+    return e->trials[trial].swept_json;
+}
+
+Test(experiment, any_option_of_any_part_may_vary) {
+    RgExperiment *e = opened(
+        "algorithms = ( { type = \"dpo\"; } );\n"
+        "sweep = ( { option = \"optimizer.learning_rate\"; values = [0.1, 0.2]; },\n"
+        "          { option = \"environment.hide_best\"; values = [true, false]; },\n"
+        "          { option = \"policy.type\"; values = [\"tabular\", \"log-linear\"]; } );\n");
+    cr_assert_eq(e->trial_count, 2 * 2 * 2 * 2);
+    cr_assert_str_eq(swept_of(e, 7), "{\"hide_best\":false,\"learning_rate\":0.20000000000000001,"
+                                     "\"type\":\"log-linear\"}");
+    cr_assert_eq(e->trials[7].optimizer.learning_rate, 0.2);
+    cr_assert_str_eq(e->trials[7].policy.type, "log-linear");
+    rg_experiment_close(e);
+}
+
+Test(experiment, an_algorithm_without_training_varies_with_its_environment_alone) {
+    RgExperiment *e =
+        opened("algorithms = ( { type = \"base\"; } );\n"
+               "sweep = ( { option = \"environment.coverage\"; values = [0.5, 1.0]; } );\n");
+    cr_assert_eq(e->trial_count, 2 * 2);
+    rg_experiment_close(e);
+    refused("algorithms = ( { type = \"base\"; } );\n"
+            "sweep = ( { option = \"training.batch\"; values = [8, 16]; } );\n",
+            "test.cfg:8: sweep.0.option", "no algorithm of the experiment trains");
+}
+
+Test(experiment, options_that_end_alike_are_told_apart) {
+    RgExperiment *e =
+        opened("algorithms = ( { type = \"dpo\"; } );\n"
+               "sweep = ( { option = \"environment.type\"; values = [\"bandit\"]; },\n"
+               "          { option = \"policy.type\"; values = [\"tabular\"]; } );\n");
+    cr_assert_str_eq(swept_of(e, 0),
+                     "{\"environment.type\":\"bandit\",\"policy.type\":\"tabular\"}");
+    rg_experiment_close(e);
+}
+
+Test(experiment, options_may_share_a_value) {
+    RgExperiment *e =
+        opened("algorithms = ( { type = \"sail-pr\"; }, { type = \"dpo\"; } );\n"
+               "sweep = ( { option = \"algorithm.exploration\"; also = [\"algorithm.beta\"];\n"
+               "            values = [0.2, 0.3]; } );\n");
+    const struct { double beta; } *dpo = e->trials[3].algorithm_options;
+    cr_assert_eq(e->trial_count, 2 * (2 + 2));
+    cr_assert(strstr(e->trials[1].resolved_json, "\"algorithm.beta\":0.3"));
+    cr_assert(strstr(e->trials[1].resolved_json, "\"algorithm.exploration\":0.3"));
+    cr_assert_str_eq(e->trials[3].part.label, "dpo");
+    cr_assert_eq(dpo->beta, 0.3, "an algorithm takes those that it has");
+    rg_experiment_close(e);
+}
+
+#define SEARCH(trials, seed, rest)                                                                 \
+    "algorithms = ( { type = \"sail-pr\"; }, { type = \"dpo\"; } );\n"                             \
+    "search = { trials = " trials "; seed = " seed "; options = (\n"                               \
+    "  { option = \"optimizer.learning_rate\"; from = 1e-5; to = 1e-3; scale = \"log\"; }" rest    \
+    " ); };\n"
+
+Test(experiment, a_search_draws_the_same_for_all_methods_and_seeds) {
+    RgExperiment *e = opened(SEARCH("5", "1", ""));
+    cr_assert_eq(e->trial_count, 2 * 2 * 5);
+    for (int64_t i = 0; i < 5; i++)
+        for (int64_t k = 1; k < 4; k++)
+            cr_assert_str_eq(swept_of(e, i), swept_of(e, 5 * k + i));
+    rg_experiment_close(e);
+}
+
+Test(experiment, more_draws_and_other_options_keep_the_first_ones) {
+    RgExperiment *few = opened(SEARCH("3", "1", ""));
+    RgExperiment *more = opened(SEARCH("6", "1", ""));
+    RgExperiment *wide =
+        opened(SEARCH("3", "1",
+                      ", { option = \"training.batch\"; from = 8; to = 64; scale = \"integer\"; "
+                      "}"));
+    RgExperiment *other = opened(SEARCH("3", "2", ""));
+    for (int64_t i = 0; i < 3; i++) {
+        cr_assert_str_eq(few->trials[i].key, more->trials[i].key);
+        cr_assert_eq(few->trials[i].optimizer.learning_rate,
+                     wide->trials[i].optimizer.learning_rate);
+        cr_assert_str_neq(few->trials[i].key, other->trials[i].key);
+    }
+    rg_experiment_close(few);
+    rg_experiment_close(more);
+    rg_experiment_close(wide);
+    rg_experiment_close(other);
+}
+
+/* Kolmogorov and Smirnov: the greatest distance between the draws' distribution function and that
+ * of the scale stays below 1.63/√n, the critical value at 1 %. */
+static double ks_distance(const double *uniform, int64_t count) {
+    double distance = 0;
+    for (int64_t i = 0; i < count; i++) {
+        int64_t below = 0, upto = 0;
+        for (int64_t j = 0; j < count; j++) {
+            below += uniform[j] < uniform[i];
+            upto += uniform[j] <= uniform[i];
+        }
+        distance = fmax(distance, fabs(uniform[i] - (double)below / (double)count));
+        distance = fmax(distance, fabs(uniform[i] - (double)upto / (double)count));
+    }
+    return distance;
+}
+
+Test(experiment, draws_are_even_on_their_scale) {
+    enum { DRAWS = 300 };
+    RgExperiment *e = opened("algorithms = ( { type = \"sail-pr\"; } );\n"
+                             "search = { trials = 300; options = (\n"
+                             "  { option = \"optimizer.learning_rate\"; from = 1e-5; to = 1e-3; "
+                             "scale = \"log\"; },\n"
+                             "  { option = \"optimizer.beta1\"; from = 0.5; to = 0.9; },\n"
+                             "  { option = \"optimizer.warmup\"; from = 0; to = 3; "
+                             "scale = \"integer\"; } ); };\n");
+    double log_scale[DRAWS], linear[DRAWS];
+    int64_t counts[4] = {0};
+    cr_assert_eq(e->trial_count, 2 * DRAWS);
+    for (int i = 0; i < DRAWS; i++) {
+        const RgOptimizerOptions *o = &e->trials[i].optimizer;
+        cr_assert(o->learning_rate >= 1e-5 && o->learning_rate <= 1e-3);
+        cr_assert(o->beta1 >= 0.5 && o->beta1 <= 0.9);
+        log_scale[i] = log(o->learning_rate / 1e-5) / log(1e-3 / 1e-5);
+        linear[i] = (o->beta1 - 0.5) / 0.4;
+        counts[o->warmup]++;
+    }
+    cr_assert_lt(ks_distance(log_scale, DRAWS), 1.63 / sqrt(DRAWS));
+    cr_assert_lt(ks_distance(linear, DRAWS), 1.63 / sqrt(DRAWS));
+    double chi_squared = 0;
+    for (int i = 0; i < 4; i++)
+        chi_squared += (double)((counts[i] - 75) * (counts[i] - 75)) / 75;
+    cr_assert_lt(chi_squared, 11.34, "3 degrees of freedom, 1 %%");
+    rg_experiment_close(e);
+}
+
+Test(experiment, a_draw_that_comes_again_is_left_out) {
+    RgExperiment *e = opened("algorithms = ( { type = \"dpo\"; }, { type = \"sail-pr\"; } );\n"
+                             "search = { trials = 40; options = (\n"
+                             "  { option = \"algorithm.score_term\"; values = [\"exact\", "
+                             "\"baseline\"]; } ); };\n");
+    cr_assert_eq(e->trial_count, 2 * (1 + 2), "an algorithm without the option goes through once");
+    rg_experiment_close(e);
+}
+
+Test(experiment, grid_and_search_nest) {
+    RgExperiment *e = opened(SEARCH("3", "1", "") "sweep = ( { option = \"algorithm.exploration\"; "
+                                                  "values = [0.0, 0.1]; } );\n");
+    cr_assert_eq(e->trial_count, 2 * (3 * 2 + 3));
+    cr_assert_eq(e->trials[0].optimizer.learning_rate, e->trials[1].optimizer.learning_rate);
+    rg_experiment_close(e);
+}
+
+Test(experiment, what_varies_is_checked_before_it_runs) {
+#define DPO  "algorithms = ( { type = \"dpo\"; }, { type = \"sail-pr\"; } );\n"
+#define GRID DPO "sweep = ( { option = "
+#define DRAW DPO "search = { trials = 1; options = (\n{ option = "
+    static const struct {
+        const char *text, *where, *what;
+    } cases[] = {
+        {GRID "\"algorithm.explorationn\"; values = [1]; } );", "test.cfg:8: sweep.0.option",
+         "did you mean \"exploration\"?"},
+        {GRID "\"optimiser.learning_rate\"; values = [1]; } );", "test.cfg:8: sweep.0.option",
+         "did you mean \"optimizer\"?"},
+        {GRID "\"optimizer.learning_ratee\"; values = [1]; } );", "test.cfg:8",
+         "did you mean \"learning_rate\"?"},
+        {GRID "\"beta\"; values = [1]; } );", "test.cfg:8", "as in algorithm.exploration"},
+        {GRID "\"optimizer.learning_rate\"; values = (0.1, \"x\"); } );", "test.cfg:8",
+         "expected a real"},
+        {GRID "\"algorithm.beta\"; values = (); } );", "sweep.0.values", "1 to 1024 values"},
+        {GRID "\"algorithm.beta\"; valuess = [1]; } );", "sweep.0.values", "1 to 1024 values"},
+        {GRID "\"algorithm.beta\"; values = [0.1]; from = 1; } );", "test.cfg:8", "unknown key"},
+        {GRID "\"algorithm.beta\"; values = 0.1; } );", "sweep.0.values", "expected a list"},
+        {GRID "\"algorithm.beta\"; values = [0.1]; },\n{ option = \"algorithm.beta\"; values = "
+              "[0.2]; } );",
+         "algorithm.beta", "varied twice"},
+        {DPO "sweep = { option = \"algorithm.beta\"; values = [0.1]; };", "sweep",
+         "expected a list"},
+        {DPO "search = 3;", "test.cfg:8", "expected a group"},
+        {DPO "search = { trials = 3; };", "search.options is missing", "learning_rate"},
+        {DPO "search = { options = ( { option = \"algorithm.beta\"; values = [0.1]; } ); };",
+         "search.trials is missing", "expected an integer"},
+        {DPO "search = { trials = 0; options = ( { option = \"algorithm.beta\"; values = [0.1]; } "
+             "); };",
+         "test.cfg:8", "[1, 10000]"},
+        {DPO "search = { trials = 3; sed = 1; options = ( { option = \"algorithm.beta\"; values = "
+             "[0.1]; } ); };",
+         "test.cfg:8", "did you mean \"seed\"?"},
+        {DRAW "\"algorithm.beta\"; to = 1; } ); };", "search.options.0.from is missing", "a real"},
+        {DRAW "\"algorithm.beta\"; from = 2; to = 1; } ); };", "test.cfg:9", "more than from"},
+        {DRAW "\"algorithm.beta\"; from = 0; to = 1; scale = \"log\"; } ); };", "test.cfg:9",
+         "above 0"},
+        {DRAW "\"algorithm.beta\"; from = 1; to = 2; scale = \"logg\"; } ); };", "test.cfg:9",
+         "did you mean \"log\"?"},
+        {DRAW "\"training.batch\"; from = 1.5; to = 2; scale = \"integer\"; } ); };", "test.cfg:9",
+         "expected an integer, as the scale is"},
+        {DRAW "\"training.batch\"; from = 1; to = 2; } ); };", "test.cfg:9", "expected an integer"},
+        /* one draw would hardly meet these */
+        {DRAW "\"algorithm.beta\"; from = 0.1; to = 1000.1; } ); };", "test.cfg:9",
+         "[1e-06, 1000]"},
+        {DRAW "\"algorithm.beta\"; values = (0.1, 0.2, 0.3, 0.4, \"high\"); } ); };", "test.cfg:9",
+         "expected a real"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        refused(cases[i].text, cases[i].where, cases[i].what);
+}
+
+Test(experiment, an_unknown_key_is_refused_where_nothing_trains) {
+    refused("algorithms = ( { type = \"base\"; betta = 0.2; } );\n", "test.cfg:7", "betta");
+    refused("algorithms = ( { type = \"base\"; environment = { coveragee = 0.2; }; } );\n",
+            "test.cfg:7", "\"coverage\"");
+}
+
+/* ---- budgets ---- */
+
+static void budget_refused(const char *algorithm, const char *budget, const char *word) {
+    char *text = rg_string_format("algorithms = ( { type = \"%s\"; budget = { steps = 0; %s }; } "
+                                  ");\n",
+                                  algorithm, budget);
+    refused(text, "budget", word);
+    free(text);
+}
+
+Test(experiment, a_budget_that_would_never_be_spent_is_refused) {
+    budget_refused("dpo", "", "at least one of steps, flops");
+    budget_refused("dpo", "judge_queries = 10;", "dpo with these options spends no judge_queries");
+    budget_refused("dpo", "generated_tokens = 10;", "spends no generated_tokens");
+    budget_refused("sail-dp", "judge_queries = 10;", "spends no judge_queries");
+    budget_refused("sail-pr\"; mixture = 0.0; label = \"none", "judge_queries = 10;",
+                   "none with these options spends no judge_queries");
+    RgExperiment *e = opened("algorithms = ( { type = \"sail-pr\"; budget = { steps = 0; "
+                             "generated_tokens = 10; }; }, { type = \"dpo\"; budget = { steps = 0; "
+                             "flops = 1e9; judge_queries = 5; }; } );\n");
+    cr_assert_eq(e->trials[0].budget.generated_tokens, 10);
+    rg_experiment_close(e);
+}
+
+Test(experiment, a_share_of_a_step_between_evaluations_is_refused) {
+    refused("algorithms = ( { type = \"dpo\"; } );\nevaluation = { every = 2.5; };\n", "test.cfg:8",
+            "whole number of steps");
+    RgExperiment *e = opened("algorithms = ( { type = \"dpo\"; } );\n"
+                             "evaluation = { every = 2.5; per = \"seconds\"; };\n");
+    cr_assert_eq(e->trials[0].evaluation.per, RG_COST_SECONDS);
+    rg_experiment_close(e);
+}
+
+Test(budget, ends_with_the_limit_that_is_reached_first) {
+    RgBudgetOptions budget = {.steps = 10, .flops = 1e9, .generated_tokens = 400};
+    RgSpending spending = {5, {.flops = 2e8, .generated_tokens = 300, .judge_queries = 99}};
+    RgCost cost;
+    cr_assert_eq(rg_budget_share(&budget, &spending, &cost), 0.75);
+    cr_assert_eq(cost, RG_COST_GENERATED_TOKENS);
+    spending.meter.flops = nextafter(1e9, 0);
+    cr_assert_lt(rg_budget_share(&budget, &spending, NULL), 1);
+    spending.meter.flops = 1e9;
+    cr_assert_eq(rg_budget_share(&budget, &spending, &cost), 1);
+    cr_assert_eq(cost, RG_COST_FLOPS);
+    budget = (RgBudgetOptions){.judge_queries = 99};
+    cr_assert_eq(rg_budget_share(&budget, &spending, &cost), 1);
+    budget = (RgBudgetOptions){.seconds = 2};
+    cr_assert_eq(rg_budget_share(&budget, &spending, NULL), 0);
+}
+
+Test(budget, evaluation_is_due_where_a_multiple_of_the_cost_is_reached) {
+    RgEvaluationOptions steps = {.every = 3}, flops = {.every = 1e6, .per = RG_COST_FLOPS};
+    RgEvaluationOptions never = {.every = 0};
+    RgSpending before = {0}, after = {0};
+    int by_steps = 0, by_flops = 0;
+    for (int i = 1; i <= 12; i++) { /* 3e5 at a time: 1e6, 2e6 and 3e6 are passed by 4, 7 and 10 */
+        after = (RgSpending){i, {.flops = 3e5 * i}};
+        by_steps += rg_evaluation_due(&steps, &before, &after) ? i : 0;
+        by_flops += rg_evaluation_due(&flops, &before, &after) ? i : 0;
+        cr_assert_not(rg_evaluation_due(&never, &before, &after));
+        before = after;
+    }
+    cr_assert_eq(by_steps, 3 + 6 + 9 + 12);
+    cr_assert_eq(by_flops, 4 + 7 + 10);
+    after = (RgSpending){13, {.flops = 2e7}};
+    cr_assert(rg_evaluation_due(&flops, &before, &after), "many multiples at once are one");
 }

@@ -262,3 +262,48 @@ Test(plot, data_files_name_the_categories) {
     free(svg);
     free(store);
 }
+
+/* Two seeds that were evaluated at every 10 FLOPs, at steps of their own: points are of multiples,
+ * not of steps. */
+Test(plot, evaluations_by_cost_are_averaged_by_multiples_of_it) {
+    char *path = fixture_path("spending.sqlite");
+    RgError error = {0};
+    int64_t experiment;
+    RgStore *store = fixture_open(path, "spending", &experiment);
+    for (int seed = 1; seed <= 2; seed++) {
+        char key[16];
+        bool finished;
+        snprintf(key, sizeof key, "k%d", seed);
+        RgTrialRecord record = {.experiment = experiment,
+                                .key = key,
+                                .algorithm = "dpo",
+                                .label = "DPO",
+                                .seed = seed,
+                                .swept_json = "{}",
+                                .config_json =
+                                    "{\"evaluation.per\": \"flops\", \"evaluation.every\": 10.0}",
+                                .provenance_json = "{}"};
+        fixture_check(rg_store_trial(store, &record, &finished, &error), &error);
+        for (int k = 1; k <= 3; k++) {
+            RgMeter meter = {.flops = 10 * k + seed};
+            RgEvaluation *evaluation = rg_evaluation_create();
+            rg_evaluation_metric(evaluation, "reward", k + seed);
+            fixture_check(rg_store_step(store, record.id, (seed + 2) * k, &meter, NULL, NULL, 0,
+                                        evaluation, &error),
+                          &error);
+            rg_evaluation_destroy(evaluation);
+        }
+        fixture_check(rg_store_trial_status(store, record.id, "finished", NULL, &error), &error);
+    }
+    rg_store_close(store);
+    RgFigure *figure = figure_of(path, "reward", "flops");
+    cr_assert_eq(figure->curves[0].count, 3);
+    for (int k = 1; k <= 3; k++) {
+        const RgFigurePoint *point = &figure->curves[0].points[k - 1];
+        cr_assert_eq(point->seeds, 2);
+        cr_assert_float_eq(point->x, 10 * k + 1.5, 1e-9);
+        cr_assert_float_eq(point->y, k + 1.5, 1e-9);
+    }
+    rg_figure_destroy(figure);
+    free(path);
+}

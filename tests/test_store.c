@@ -389,3 +389,24 @@ Test(store, file_system_that_refuses_more_is_told) {
               error.text);
     rg_store_close(store);
 }
+
+Test(store, who_writes_it_can_be_asked) {
+    const char *path = scratch("x.sqlite");
+    char holder[128] = "", expected[64];
+    cr_assert_not(rg_store_writer(path, holder), "nothing is there");
+    RgStore *store = open_store(path, true);
+    snprintf(expected, sizeof expected, "process %ld on ", (long)getpid());
+    cr_assert(rg_store_writer(path, holder));
+    cr_assert_eq(strncmp(holder, expected, strlen(expected)), 0, "%s", holder);
+    rg_store_close(store);
+    cr_assert_not(rg_store_writer(path, holder));
+    store = open_store(path, true);
+    pid_t heir = fork();
+    if (heir == 0)
+        pause();
+    rg_store_close(store);
+    cr_assert(rg_store_writer(path, holder), "the lock is its children's too");
+    kill(heir, SIGKILL);
+    waitpid(heir, NULL, 0);
+    cr_assert_not(rg_store_writer(path, holder));
+}

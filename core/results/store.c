@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Kept in the file's header (PRAGMA application_id, user_version): "RgSt", and the schema's
@@ -63,6 +64,13 @@ static const char schema[] =
     "  trial INTEGER REFERENCES trials ON DELETE CASCADE, step INTEGER, item INTEGER,"
     "  prompt TEXT, response TEXT, PRIMARY KEY (trial, step, item));";
 
+/* Made when a store is opened for writing, so that older ones have it too. Not among the results,
+ * as it is different each time. */
+static const char times_schema[] =
+    "CREATE TABLE IF NOT EXISTS evaluation_times ("
+    "  trial INTEGER REFERENCES trials ON DELETE CASCADE, step INTEGER, seconds REAL,"
+    "  PRIMARY KEY (trial, step)) WITHOUT ROWID";
+
 typedef enum Statement {
     BEGIN,
     COMMIT,
@@ -78,10 +86,12 @@ typedef enum Statement {
     REWIND_METRICS,
     REWIND_EVALUATIONS,
     REWIND_RESPONSES,
+    REWIND_TIMES,
     READING,
     METRIC,
     ITEM,
     RESPONSE,
+    TIME,
     STATEMENT_COUNT,
 } Statement;
 
@@ -108,6 +118,8 @@ static const char *const statement_text[STATEMENT_COUNT] = {
     [REWIND_METRICS] = "DELETE FROM metrics WHERE trial = ?1 AND step > ?2",
     [REWIND_EVALUATIONS] = "DELETE FROM evaluations WHERE trial = ?1 AND step > ?2",
     [REWIND_RESPONSES] = "DELETE FROM responses WHERE trial = ?1 AND step > ?2",
+    [REWIND_TIMES] = "DELETE FROM evaluation_times WHERE trial = ?1 AND step > ?2",
+    [TIME] = "INSERT OR REPLACE INTO evaluation_times VALUES (?1, ?2, ?3)",
     [READING] = "INSERT OR REPLACE INTO readings VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,"
                 " ?11)",
     [METRIC] = "INSERT OR REPLACE INTO metrics VALUES (?1, ?2, ?3, ?4)",
@@ -192,12 +204,41 @@ static RgStatus make_folders(const char *path, RgError *error) {
     return status;
 }
 
-/* Refuse, naming who holds the lock. */
-static RgStatus refuse_held(const char *path, int lock, RgError *error) {
-    char holder[128] = "";
-    ssize_t size = pread(lock, holder, sizeof holder - 1, 0);
+/* What the file says of its holder, without the line's end. */
+static void read_holder(int lock, char holder[128]) {
+    ssize_t size = pread(lock, holder, 127, 0);
     holder[size > 0 ? size : 0] = '\0';
     holder[strcspn(holder, "\n")] = '\0';
+}
+
+/* One who asks whether the store is written (rg_store_writer) has the lock for a moment. */
+static bool take_lock(int lock) {
+    const struct timespec moment = {.tv_nsec = 20000000};
+    bool taken = flock(lock, LOCK_EX | LOCK_NB) == 0;
+    for (int tries = 1; tries < 5 && !taken; tries++) {
+        nanosleep(&moment, NULL);
+        taken = flock(lock, LOCK_EX | LOCK_NB) == 0;
+    }
+    return taken;
+}
+
+bool rg_store_writer(const char *path, char holder[128]) {
+    char *lock_path = rg_string_format("%s.lock", path);
+    int lock = open(lock_path, O_RDONLY | O_CLOEXEC);
+    free(lock_path);
+    if (lock < 0)
+        return false;
+    bool written = flock(lock, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    if (written)
+        read_holder(lock, holder);
+    close(lock);
+    return written;
+}
+
+/* Refuse, naming who holds the lock. */
+static RgStatus refuse_held(const char *path, int lock, RgError *error) {
+    char holder[128];
+    read_holder(lock, holder);
     return rg_fail(error, RG_E_STORE, "%s: is being written by %s", path,
                    holder[0] ? holder : "another process");
 }
@@ -211,7 +252,7 @@ static RgStatus lock_for_writing(RgStore *store, RgError *error) {
     if (store->lock < 0) {
         status = rg_fail(error, RG_E_STORE, "%s: cannot open %s for writing: %s", store->path, path,
                          strerror(errno));
-    } else if (flock(store->lock, LOCK_EX | LOCK_NB) != 0) {
+    } else if (!take_lock(store->lock)) {
         status = refuse_held(store->path, store->lock, error);
     } else {
         char host[64] = "unknown host", text[128];
@@ -348,7 +389,8 @@ static RgStatus prepare_statements(RgStore *store, RgError *error) {
                        "read-only",
                        store->path);
     if (!run_text(store, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
-                         "PRAGMA foreign_keys = ON"))
+                         "PRAGMA foreign_keys = ON") ||
+        !run_text(store, times_schema))
         return store_fail(store, error, "open the results store");
     for (int i = 0; i < STATEMENT_COUNT; i++)
         if (sqlite3_prepare_v3(store->database, statement_text[i], -1, SQLITE_PREPARE_PERSISTENT,
@@ -487,12 +529,25 @@ RgStatus rg_store_trial_status(RgStore *store, int64_t trial, const char *status
 
 RgStatus rg_store_trial_rewind(RgStore *store, int64_t trial, int64_t step, RgError *error) {
     bool good = begin(store, true);
-    for (int i = REWIND_READINGS; i <= REWIND_RESPONSES && good; i++) {
+    for (int i = REWIND_READINGS; i <= REWIND_TIMES && good; i++) {
         sqlite3_bind_int64(store->statements[i], 1, trial);
         sqlite3_bind_int64(store->statements[i], 2, step);
         good = run(store->statements[i]);
     }
     return end(store, good, error, "rewind the trial");
+}
+
+RgStatus rg_store_evaluation_time(RgStore *store, int64_t trial, int64_t step, double seconds,
+                                  RgError *error) {
+    sqlite3_stmt *statement = store->statements[TIME];
+    bool good = begin(store, false);
+    if (good) {
+        sqlite3_bind_int64(statement, 1, trial);
+        sqlite3_bind_int64(statement, 2, step);
+        sqlite3_bind_double(statement, 3, seconds);
+        good = run(statement);
+    }
+    return end(store, good, error, "write the time of an evaluation");
 }
 
 static bool write_reading(RgStore *store, int64_t trial, int64_t step, const RgMeter *meter,

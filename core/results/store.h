@@ -11,6 +11,7 @@
  *                dataset_responses, hessian_products, peak_memory)
  *   evaluations  trial, step, item, name, value (per-item numbers of evaluations)
  *   responses    trial, step, item, prompt, response
+ *   evaluation_times  trial, step, seconds (which the meter leaves out)
  *   pair_values  key, first, second, flops, seconds: what a reference says of a pair, shared by all
  *                trials (see pair_shelf.h) */
 #ifndef RG_CORE_RESULTS_STORE_H
@@ -26,6 +27,8 @@ typedef struct RgStore RgStore;
  * A store is used by one thread at a time. All failures here are RG_E_STORE and name the file. */
 RgStatus rg_store_open(const char *path, bool writable, RgStore **store, RgError *error);
 void rg_store_close(RgStore *store);
+/* Whether a process writes the store now, and who. */
+bool rg_store_writer(const char *path, char holder[128]);
 struct sqlite3 *rg_store_database(RgStore *store); /* for analysis' queries */
 const char *rg_store_path(const RgStore *store);
 
@@ -69,5 +72,9 @@ RgStatus rg_store_trial_rewind(RgStore *store, int64_t trial, int64_t step, RgEr
 RgStatus rg_store_step(RgStore *store, int64_t trial, int64_t step, const RgMeter *meter,
                        const char *const *names, const double *values, int count,
                        const RgEvaluation *evaluation, RgError *error);
+
+/* How long the evaluation of that step took, which the meter leaves out. */
+RgStatus rg_store_evaluation_time(RgStore *store, int64_t trial, int64_t step, double seconds,
+                                  RgError *error);
 
 #endif

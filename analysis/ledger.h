@@ -1,0 +1,44 @@
+/* What a results store says of every trial, under way or done: its row, what it has spent, its last
+ * numbers. Tables and plots read experiments as in query.h; here is what a person who waits for a
+ * run wants to know. */
+#ifndef RG_ANALYSIS_LEDGER_H
+#define RG_ANALYSIS_LEDGER_H
+
+#include "core/results/store.h"
+
+typedef struct RgEntry {
+    int64_t id, seed;
+    char *key, *label, *swept; /* swept: JSON */
+    char *status;              /* running, finished, diverged, failed */
+    char *reason;              /* or NULL */
+    int64_t step;              /* last one recorded; −1: none */
+    RgMeter meter;             /* of that step */
+    double evaluation_seconds; /* of all evaluations so far; 0 where they were not timed */
+} RgEntry;
+
+typedef struct RgLedger {
+    char *experiment;
+    char *config; /* as JSON, see rg_settings_from_json */
+    bool latest;  /* of the store's experiments, the one worked on last */
+    RgEntry *entries;
+    int64_t count;
+} RgLedger;
+
+typedef struct RgLedgers {
+    RgStore *store;
+    RgLedger *at; /* in the order in which they were first run */
+    int64_t count;
+} RgLedgers;
+
+/* `experiment` NULL: all of the store; one that is not there makes an empty answer. */
+RgStatus rg_ledgers_open(const char *store, const char *experiment, RgLedgers *ledgers,
+                         RgError *error);
+void rg_ledgers_close(RgLedgers *ledgers);
+
+const RgEntry *rg_ledger_find(const RgLedger *ledger, const char *key); /* or NULL */
+
+/* Last value of a metric ("loss", "eval/reward") and its step; NaN when there is none. */
+double rg_ledgers_metric(const RgLedgers *ledgers, const RgEntry *entry, const char *name,
+                         int64_t *step);
+
+#endif

@@ -1,0 +1,56 @@
+/* What a trial may spend, and at what spending it is measured. */
+#ifndef RG_EXPERIMENTS_BUDGET_H
+#define RG_EXPERIMENTS_BUDGET_H
+
+#include "algorithms/algorithm.h"
+
+/* What limits and evaluation points are counted in. */
+typedef enum RgCost {
+    RG_COST_STEPS,
+    RG_COST_FLOPS,
+    RG_COST_SECONDS,
+    RG_COST_GENERATED_TOKENS,
+    RG_COST_JUDGE_QUERIES,
+    RG_COSTS,
+} RgCost;
+extern const char *const rg_cost_names[]; /* as options spell them; NULL-terminated */
+
+/* A trial ends with the step that reaches one of its limits; 0: no such limit. */
+typedef struct RgBudgetOptions {
+    int64_t steps;
+    double flops;
+    double seconds; /* of training */
+    int64_t generated_tokens, judge_queries;
+} RgBudgetOptions;
+
+typedef struct RgEvaluationOptions {
+    double every;      /* of the cost `per`, between evaluations; 0: at the end only */
+    int per;           /* an RgCost */
+    bool start;        /* also before the first step */
+    int64_t log_every; /* steps between logged training metrics */
+} RgEvaluationOptions;
+
+extern const RgOption rg_budget_options[], rg_evaluation_options[];
+
+/* Where a trial stands. */
+typedef struct RgSpending {
+    int64_t step;
+    RgMeter meter;
+} RgSpending;
+
+double rg_spent(const RgSpending *spending, RgCost cost);
+double rg_budget_limit(const RgBudgetOptions *budget, RgCost cost); /* 0: none */
+
+/* Spent share of the limit that is nearest to its end; 1 or more: the trial is over. `cost`, unless
+ * NULL, tells which it is. 0 without a limit. */
+double rg_budget_share(const RgBudgetOptions *budget, const RgSpending *spending, RgCost *cost);
+
+/* Whether a multiple of `every` was reached on the way from `before` to `after`. */
+bool rg_evaluation_due(const RgEvaluationOptions *evaluation, const RgSpending *before,
+                       const RgSpending *after);
+
+/* Whether an algorithm with these options can spend of a cost at all; of those with steps of their
+ * own it is taken to be so. */
+bool rg_algorithm_spends(const RgAlgorithm *algorithm, const void *options, RgCost cost);
+
+#endif

@@ -1,0 +1,15 @@
+/* What a run would do: its trials, where each stands in the store and what it is expected to take.
+ */
+#ifndef RG_EXPERIMENTS_DRY_RUN_H
+#define RG_EXPERIMENTS_DRY_RUN_H
+
+#include "experiments/forecast.h"
+
+#include <stdio.h>
+
+/* `store` need not be there. A table, or JSON: an object with `trials`, and their sums in `total`
+ * and `to_run`, where null is what is not known. */
+RgStatus rg_dry_run(const RgExperiment *experiment, const char *store, bool json, FILE *out,
+                    RgError *error);
+
+#endif
