@@ -38,6 +38,9 @@ int64_t rg_argument_integer(const struct argp_state *state, const char *what, co
 double rg_argument_real(const struct argp_state *state, const char *what, const char *text,
                         double low, double high);
 
+/* Bytes: a number above 0, perhaps with k, M, G or T for a thousand of the one before. */
+double rg_argument_bytes(const struct argp_state *state, const char *what, const char *text);
+
 /* Parsers that commands share, as argp children: a command sets `state->child_inputs` at
  * ARGP_KEY_INIT to the struct that the child fills. */
 

@@ -2,6 +2,7 @@
 #include "core/tensor/blas.h"
 #include "core/tensor/profile.h"
 #include "experiments/command.h"
+#include "experiments/crew.h"
 #include "experiments/trial.h"
 
 #include <errno.h>
@@ -11,12 +12,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { KEY_CHECKPOINT = 256, KEY_PROFILE };
+enum { KEY_CHECKPOINT = 256, KEY_MEMORY_LIMIT, KEY_PROFILE };
 
 typedef struct RunArguments {
     RgConfigArguments config;
     const char *results;
-    int threads;
+    int threads, jobs;
+    double memory_limit; /* bytes; 0: none */
     double checkpoint_seconds;
     bool quiet, dry, profile;
 } RunArguments;
@@ -24,6 +26,14 @@ typedef struct RunArguments {
 static const struct argp_option options[] = {
     {"results", 'r', "FILE", 0, "results store (default: results/NAME.db)", 0},
     {"threads", 't', "N", 0, "threads (default: all processors; never changes the bits)", 0},
+    {"jobs", 'j', "N", 0,
+     "trials at a time, each in a process of its own, among which the threads are divided "
+     "(default: 1; never changes the bits)",
+     0},
+    {"memory-limit", KEY_MEMORY_LIMIT, "SIZE", 0,
+     "start no trial whose peak, as `regatta plan` tells it or as trials like it were seen to "
+     "have, is more than what the running ones leave of SIZE bytes; 20G is 20e9",
+     0},
     {"checkpoint-seconds", KEY_CHECKPOINT, "S", 0,
      "seconds between checkpoints (default: 10; 0: after every step)", 0},
     {"profile", KEY_PROFILE, NULL, 0, "tell in the end where the time went, by operator", 0},
@@ -31,6 +41,11 @@ static const struct argp_option options[] = {
     {"quiet", 'q', NULL, 0, "no progress", 0},
     {0},
 };
+
+/* Processes of their own are for trials side by side, and for watching over what one takes. */
+static bool in_crew(const RunArguments *a) {
+    return a->jobs > 1 || a->memory_limit > 0;
+}
 
 static error_t parse(int key, char *argument, struct argp_state *state) {
     RunArguments *a = state->input;
@@ -44,6 +59,12 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
     case 't':
         a->threads = (int)rg_argument_integer(state, "--threads", argument, 1, 4096);
         return 0;
+    case 'j':
+        a->jobs = (int)rg_argument_integer(state, "--jobs", argument, 1, 4096);
+        return 0;
+    case KEY_MEMORY_LIMIT:
+        a->memory_limit = rg_argument_bytes(state, "--memory-limit", argument);
+        return 0;
     case KEY_CHECKPOINT:
         a->checkpoint_seconds = rg_argument_real(state, "--checkpoint-seconds", argument, 0, 1e9);
         return 0;
@@ -55,6 +76,11 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
         return 0;
     case 'q':
         a->quiet = true;
+        return 0;
+    case ARGP_KEY_END:
+        if (a->profile && in_crew(a))
+            argp_error(state, "--profile is of one process: expected neither -j nor "
+                              "--memory-limit beside it");
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -72,6 +98,7 @@ static const struct argp argp = {
     "in the results store are skipped; one that was interrupted, at whatever moment, goes on from "
     "its checkpoint to the same bits. Ctrl-C ends the trial in hand after its step, with a "
     "checkpoint. Every key of the config is checked before the first step.\n\n"
+    "With -j N, a trial whose process dies is named and goes on from its checkpoint.\n\n"
     "Final weights lie beside the store, in the folder of its name without .db.\n\n"
     "Exit status: 0 done, 1 failed or stopped, 2 bad usage or config.",
     children,
@@ -101,21 +128,35 @@ static char *weights_folder(const char *store) {
     return rg_string_format("%s.weights", store);
 }
 
-static RgStatus run_trials(const RgExperiment *experiment, RgStore *store, RgPairShelf *shelf,
-                           const char *folder, const RunArguments *a, RgError *error) {
+/* One after another, in this process. */
+static RgStatus run_in_turn(RgTrialRun *run, const RgExperiment *experiment, RgError *error) {
+    RgStatus status = rg_pair_shelf_open(run->store, &run->shelf, error);
+    for (int64_t i = 0; i < experiment->trial_count && status == RG_OK; i++) {
+        run->progress->trial = i + 1;
+        status = rg_trial_run(run, &experiment->trials[i], error);
+    }
+    rg_pair_shelf_close(run->shelf);
+    return status;
+}
+
+static RgStatus run_in_crew(RgTrialRun *run, const RgExperiment *experiment, const RunArguments *a,
+                            RgError *error) {
+    RgCrewOptions crew = {.jobs = a->jobs, .threads = a->threads, .memory_limit = a->memory_limit};
+    run->progress->terminal = false; /* several lines cannot all be the last */
+    return rg_crew_run(run, experiment, &crew, error);
+}
+
+static RgStatus run_trials(const RgExperiment *experiment, RgStore *store, const char *folder,
+                           const RunArguments *a, RgError *error) {
     RgProgress progress = rg_progress_create(experiment->trial_count, a->quiet);
     RgTrialRun run = {.store = store,
-                      .shelf = shelf,
                       .folder = folder,
                       .checkpoint_seconds = a->checkpoint_seconds,
                       .progress = &progress};
     RG_TRY(rg_store_experiment(store, experiment->options.name, experiment->config_json,
                                &run.experiment, error));
-    RgStatus status = RG_OK;
-    for (int64_t i = 0; i < experiment->trial_count && status == RG_OK; i++) {
-        progress.trial = i + 1;
-        status = rg_trial_run(&run, &experiment->trials[i], error);
-    }
+    RgStatus status =
+        in_crew(a) ? run_in_crew(&run, experiment, a, error) : run_in_turn(&run, experiment, error);
     rg_progress_end(&progress);
     rg_stage_clear(&run.stage);
     return status;
@@ -124,7 +165,6 @@ static RgStatus run_trials(const RgExperiment *experiment, RgStore *store, RgPai
 static RgStatus run_experiment(const RgExperiment *experiment, const RunArguments *a,
                                RgError *error) {
     RgStore *store;
-    RgPairShelf *shelf = NULL;
     char *path = a->results ? rg_string_copy(a->results)
                             : rg_string_format("results/%s.db", experiment->options.name);
     char *folder = weights_folder(path);
@@ -132,10 +172,7 @@ static RgStatus run_experiment(const RgExperiment *experiment, const RunArgument
     if (status == RG_OK) {
         status = make_folder(folder, error);
         if (status == RG_OK)
-            status = rg_pair_shelf_open(store, &shelf, error);
-        if (status == RG_OK)
-            status = run_trials(experiment, store, shelf, folder, a, error);
-        rg_pair_shelf_close(shelf);
+            status = run_trials(experiment, store, folder, a, error);
         rg_store_close(store);
     }
     if (status == RG_OK && !a->quiet)
@@ -148,7 +185,8 @@ static RgStatus run_experiment(const RgExperiment *experiment, const RunArgument
 
 int rg_command_run(int argc, char **argv) {
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    RunArguments a = {.threads = processors > 0 ? (int)processors : 1, .checkpoint_seconds = 10};
+    RunArguments a = {
+        .threads = processors > 0 ? (int)processors : 1, .jobs = 1, .checkpoint_seconds = 10};
     argp_parse(&argp, argc, argv, 0, NULL, &a);
     RgError error = {0};
     RgExperiment *experiment;
@@ -157,7 +195,8 @@ int rg_command_run(int argc, char **argv) {
     if (status == RG_OK && a.dry)
         list_trials(experiment);
     else if (status == RG_OK) {
-        rg_threads_set(a.threads);
+        if (!in_crew(&a))
+            rg_threads_set(a.threads);
         rg_stop_on_signals();
         if (a.profile)
             rg_profile_start();

@@ -57,13 +57,12 @@ void rg_progress_step(RgProgress *progress, const RgTrainer *trainer) {
 void rg_progress_note(RgProgress *progress, const char *format, ...) {
     if (progress->quiet)
         return;
+    char line[1024];
     va_list arguments;
     va_start(arguments, format);
-    if (progress->terminal)
-        fputs("\r\033[K", stderr);
-    vfprintf(stderr, format, arguments);
-    fputc('\n', stderr);
+    vsnprintf(line, sizeof line, format, arguments);
     va_end(arguments);
+    fprintf(stderr, progress->terminal ? "\r\033[K%s\n" : "%s\n", line); /* whole, beside others */
 }
 
 void rg_progress_end(RgProgress *progress) {

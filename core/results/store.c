@@ -1,11 +1,11 @@
 /* The results store on SQLite: schema, opening and locking, and the few writes that a run makes.
  * Queries for tables and plots are not here: analysis makes its own over rg_store_database.
  *
- * One process writes (an flock on "<store>.lock", which names its holder), any number read
- * meanwhile (WAL). Each step is one transaction, so that a killed run leaves whole steps only.
- * Commits survive the death of the process; those that carry an evaluation or a change of status
- * are also synced to the disk, and with them all that came before, so that a power failure costs at
- * most the training rows since the last evaluation. */
+ * One process writes (an flock on "<store>.lock", which names its holder), or several that inherit
+ * its lock; any number read meanwhile (WAL). Each step is one transaction, so that a killed run
+ * leaves whole steps only. Commits survive the death of the process; those that carry an evaluation
+ * or a change of status are also synced to the disk, and with them all that came before, so that a
+ * power failure costs at most the training rows since the last evaluation. */
 #include "core/results/store.h"
 
 #include <errno.h>
@@ -114,6 +114,10 @@ static const char *const statement_text[STATEMENT_COUNT] = {
     [ITEM] = "INSERT OR REPLACE INTO evaluations VALUES (?1, ?2, ?3, ?4, ?5)",
     [RESPONSE] = "INSERT OR REPLACE INTO responses VALUES (?1, ?2, ?3, ?4, ?5)",
 };
+
+/* Milliseconds to wait for the transactions of others. Those who write the same run may be stopped
+ * in one for a while, or wait for a slow disk. */
+enum { PATIENCE = 10000, PATIENCE_OF_WRITERS = 600000 };
 
 struct RgStore {
     sqlite3 *database;
@@ -243,7 +247,7 @@ static RgStatus open_database(RgStore *store, bool writable, RgError *error) {
     int flags = writable ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
     if (sqlite3_open_v2(store->path, &store->database, flags, NULL) != SQLITE_OK)
         return store_fail(store, error, "open the results store");
-    sqlite3_busy_timeout(store->database, 10000);
+    sqlite3_busy_timeout(store->database, writable ? PATIENCE_OF_WRITERS : PATIENCE);
     return RG_OK;
 }
 
@@ -338,6 +342,12 @@ static RgStatus prepare_statements(RgStore *store, RgError *error) {
     return RG_OK;
 }
 
+static RgStatus connect_database(RgStore *store, bool writable, RgError *error) {
+    RG_TRY(open_database(store, writable, error));
+    RG_TRY(check_schema(store, writable, error));
+    return writable ? prepare_statements(store, error) : RG_OK;
+}
+
 RgStatus rg_store_open(const char *path, bool writable, RgStore **result, RgError *error) {
     RgStore *store = rg_allocate(sizeof *store);
     store->path = rg_string_copy(path);
@@ -347,11 +357,7 @@ RgStatus rg_store_open(const char *path, bool writable, RgStore **result, RgErro
     if (writable && (status = make_folders(path, error)) == RG_OK)
         status = lock_for_writing(store, error);
     if (status == RG_OK)
-        status = open_database(store, writable, error);
-    if (status == RG_OK)
-        status = check_schema(store, writable, error);
-    if (status == RG_OK && writable)
-        status = prepare_statements(store, error);
+        status = connect_database(store, writable, error);
     if (status == RG_OK)
         *result = store;
     else
@@ -359,12 +365,26 @@ RgStatus rg_store_open(const char *path, bool writable, RgStore **result, RgErro
     return status;
 }
 
+void rg_store_rest(RgStore *store) {
+    for (int i = 0; i < STATEMENT_COUNT; i++) {
+        sqlite3_finalize(store->statements[i]);
+        store->statements[i] = NULL;
+    }
+    sqlite3_close(store->database);
+    store->database = NULL;
+}
+
+RgStatus rg_store_wake(RgStore *store, RgError *error) {
+    RgStatus status = connect_database(store, true, error);
+    if (status != RG_OK)
+        rg_store_rest(store);
+    return status;
+}
+
 void rg_store_close(RgStore *store) {
     if (!store)
         return;
-    for (int i = 0; i < STATEMENT_COUNT; i++)
-        sqlite3_finalize(store->statements[i]);
-    sqlite3_close(store->database);
+    rg_store_rest(store);
     if (store->lock >= 0)
         close(store->lock);
     free(store->path);
@@ -421,6 +441,12 @@ static bool find_trial(RgStore *store, RgTrialRecord *record, bool *finished) {
     record->id = found ? sqlite3_column_int64(statement, 0) : 0;
     *finished = found && sqlite3_column_int(statement, 1);
     return run(statement);
+}
+
+RgStatus rg_store_trial_finished(RgStore *store, int64_t experiment, const char *key,
+                                 bool *finished, RgError *error) {
+    RgTrialRecord record = {.experiment = experiment, .key = key};
+    return find_trial(store, &record, finished) ? RG_OK : store_fail(store, error, "find a trial");
 }
 
 RgStatus rg_store_trial(RgStore *store, RgTrialRecord *record, bool *finished, RgError *error) {

@@ -1,5 +1,5 @@
-/* The results store: one SQLite file (WAL mode), written by one process. Experiments write it,
- * analysis reads it, and nothing else passes between them.
+/* The results store: one SQLite file (WAL mode), written by one run at a time: a process, or one
+ * with its children. Experiments write it, analysis reads it, and nothing else passes between them.
  *
  * Tables (see store.c for the schema):
  *   experiments  name, resolved config as JSON, created
@@ -26,6 +26,13 @@ typedef struct RgStore RgStore;
  * A store is used by one thread at a time. All failures here are RG_E_STORE and name the file. */
 RgStatus rg_store_open(const char *path, bool writable, RgStore **store, RgError *error);
 void rg_store_close(RgStore *store);
+
+/* SQLite's connections must not be carried over a fork. A store at rest has none, but keeps its
+ * lock, which children inherit: each wakes it for itself, and they may write it side by side, as
+ * each transaction waits for the others'. A child that writes so must not outlive the run. */
+void rg_store_rest(RgStore *store);
+RgStatus rg_store_wake(RgStore *store, RgError *error);
+
 struct sqlite3 *rg_store_database(RgStore *store); /* for analysis' queries */
 
 /* A number of a query's row. SQLite has no NaN: it is kept as NULL, and read back here as NaN. */
@@ -49,6 +56,9 @@ typedef struct RgTrialRecord {
 } RgTrialRecord;
 /* Sets record->id; `finished` tells whether the trial is done (finished or diverged) already. */
 RgStatus rg_store_trial(RgStore *store, RgTrialRecord *record, bool *finished, RgError *error);
+/* The same question of a trial that may not be there yet; nothing is written. */
+RgStatus rg_store_trial_finished(RgStore *store, int64_t experiment, const char *key,
+                                 bool *finished, RgError *error);
 RgStatus rg_store_trial_status(RgStore *store, int64_t trial, const char *status,
                                const char *reason, RgError *error);
 /* Forget what was written after `step` (−1: everything): a resumed trial writes it again. */
