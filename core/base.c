@@ -305,3 +305,38 @@ fail:
 RgStatus rg_file_write(const char *path, const void *content, size_t size, RgError *error) {
     return rg_file_write_parts(path, &(RgBytes){content, size}, 1, error);
 }
+
+RgStatus rg_file_map(const char *path, RgBytes *content, RgError *error) {
+    struct stat about;
+    RgStatus status = RG_OK;
+    *content = (RgBytes){0};
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0 || fstat(file, &about) != 0)
+        status = rg_fail(error, RG_E_FILE, "%s: cannot open: %s", path, strerror(errno));
+    else if (!S_ISREG(about.st_mode))
+        status = rg_fail(error, RG_E_FILE, "%s: is not a regular file", path);
+    if (status == RG_OK && about.st_size > 0) { /* nothing cannot be mapped */
+        void *memory = mmap(NULL, (size_t)about.st_size, PROT_READ, MAP_PRIVATE, file, 0);
+        if (memory == MAP_FAILED)
+            status = rg_fail(error, RG_E_FILE, "%s: cannot read: %s", path, strerror(errno));
+        else
+            *content = (RgBytes){memory, (size_t)about.st_size};
+    }
+    if (file >= 0)
+        close(file);
+    return status;
+}
+
+void rg_file_unmap(RgBytes *content) {
+    if (content->data)
+        munmap((void *)content->data, content->size);
+    *content = (RgBytes){0};
+}
+
+RgStatus rg_file_copy(const char *from, const char *to, RgError *error) {
+    RgBytes content;
+    RG_TRY(rg_file_map(from, &content, error));
+    RgStatus status = rg_file_write_parts(to, &content, 1, error);
+    rg_file_unmap(&content);
+    return status;
+}

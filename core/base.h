@@ -109,4 +109,11 @@ typedef struct RgBytes {
 /* The same for a content in parts, which need not be copied together. */
 RgStatus rg_file_write_parts(const char *path, const RgBytes *parts, int count, RgError *error);
 
+/* A regular file's content as memory, page by page as it is read. The file must stay as it is. */
+RgStatus rg_file_map(const char *path, RgBytes *content, RgError *error);
+void rg_file_unmap(RgBytes *content);
+
+/* Copy a file as rg_file_write writes one. */
+RgStatus rg_file_copy(const char *from, const char *to, RgError *error);
+
 #endif

@@ -24,6 +24,7 @@ int rg_command_compare(int argc, char **argv);
 int rg_command_sample(int argc, char **argv);
 int rg_command_score(int argc, char **argv);
 int rg_command_export(int argc, char **argv);
+int rg_command_merge(int argc, char **argv);
 int rg_command_tokenize(int argc, char **argv);
 int rg_command_train_tokenizer(int argc, char **argv);
 int rg_command_check_gradients(int argc, char **argv);

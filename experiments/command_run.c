@@ -120,14 +120,6 @@ static RgStatus make_folder(const char *path, RgError *error) {
     return RG_OK;
 }
 
-/* The folder of weights: the store's path without its suffix. */
-static char *weights_folder(const char *store) {
-    size_t length = strlen(store);
-    if (length > 3 && strcmp(store + length - 3, ".db") == 0)
-        return rg_string_format("%.*s", (int)(length - 3), store);
-    return rg_string_format("%s.weights", store);
-}
-
 /* One after another, in this process. */
 static RgStatus run_in_turn(RgTrialRun *run, const RgExperiment *experiment, RgError *error) {
     RgStatus status = rg_pair_shelf_open(run->store, &run->shelf, error);
@@ -167,7 +159,7 @@ static RgStatus run_experiment(const RgExperiment *experiment, const RunArgument
     RgStore *store;
     char *path = a->results ? rg_string_copy(a->results)
                             : rg_string_format("results/%s.db", experiment->options.name);
-    char *folder = weights_folder(path);
+    char *folder = rg_store_folder(path);
     RgStatus status = rg_store_open(path, true, &store, error);
     if (status == RG_OK) {
         status = make_folder(folder, error);

@@ -20,6 +20,7 @@ static const RgCommand commands[] = {
     {"sample", "sample responses from a policy", rg_command_sample},
     {"score", "log-probabilities of given responses under a policy", rg_command_score},
     {"export", "write a policy in Hugging Face's layout", rg_command_export},
+    {"merge", "copy experiments and trials of other results stores into one", rg_command_merge},
     {"tokenize", "token ids of texts, and the texts that they decode to", rg_command_tokenize},
     {"train-tokenizer", "learn a byte-level BPE vocabulary", rg_command_train_tokenizer},
     {"check-gradients", "bias and variance of gradient estimators on an exact environment",

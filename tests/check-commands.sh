@@ -46,7 +46,7 @@ expect 0 '^Usage: regatta COMMAND' --help
 expect 0 '^regatta [0-9]+\.' --version
 expect 2 'Usage: regatta COMMAND'
 expect 2 'no command "rnu"; did you mean "run"' rnu
-for command in run plan list show table plot report compare sample score export tokenize train-tokenizer check-gradients; do
+for command in run plan list show table plot report compare sample score export merge tokenize train-tokenizer check-gradients; do
     expect 0 "Usage: regatta $command" "$command" --help
 done
 expect 2 'expected a config file' run
@@ -88,6 +88,27 @@ expect 1 'small.cfg: .*not an SQLite file' table small.cfg
 digest() { # RESULTS: names and contents of the weights
     (cd "$1" && sha256sum -- *.safetensors)
 }
+
+# Trials that were run apart and merged are those that were run together: none is run again.
+expect 0 '' run small.cfg -q -s seeds=[1,2] -r together.db
+expect 0 '' run small.cfg -q -s seeds=[2] -r second.db
+expect 0 '^second.db: 2 trials added, 0 replaced, 0 kept' merge parts.db second.db
+expect 0 '^small.db: 2 trials added, 0 replaced, 0 kept' merge parts.db small.db second.db
+[[ $(digest parts) == "$(digest together)" ]] || complain "merged weights differ"
+expect 0 '' run small.cfg -q -s seeds=[1,2] -r parts.db
+for store in together parts; do
+    "$program" table "$store.db" -f csv -m reward,kl --resamples 100 >"$store.csv"
+done
+cmp -s together.csv parts.csv || complain "a merged store has another table"
+cp second.db other.db
+python3 - <<'END' || complain "cannot change other.db"
+import sqlite3
+with sqlite3.connect("other.db") as store:
+    store.execute("UPDATE metrics SET value = value + 1 WHERE name = 'eval/kl'")
+END
+expect 1 '^regatta: other.db: dpo, seed 2 .* is another result than in parts.db: eval/kl differs' merge parts.db other.db
+expect 1 'none.db: .*No such file' merge parts.db none.db
+expect 2 'expected a results store to write and others' merge parts.db
 
 # A signal ends the run after its step, with one line and a checkpoint; run again ends alike.
 sed 's/steps = 40/steps = 4000/' small.cfg >long.cfg

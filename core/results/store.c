@@ -196,6 +196,16 @@ static RgStatus make_folders(const char *path, RgError *error) {
     return status;
 }
 
+/* Refuse, naming who holds the lock. */
+static RgStatus refuse_held(const char *path, int lock, RgError *error) {
+    char holder[128] = "";
+    ssize_t size = pread(lock, holder, sizeof holder - 1, 0);
+    holder[size > 0 ? size : 0] = '\0';
+    holder[strcspn(holder, "\n")] = '\0';
+    return rg_fail(error, RG_E_STORE, "%s: is being written by %s", path,
+                   holder[0] ? holder : "another process");
+}
+
 /* The lock belongs to the open file, so that it goes with the process however that ends. The text
  * in the file only tells others who has it; the file stays, as removing it would race. */
 static RgStatus lock_for_writing(RgStore *store, RgError *error) {
@@ -206,12 +216,7 @@ static RgStatus lock_for_writing(RgStore *store, RgError *error) {
         status = rg_fail(error, RG_E_STORE, "%s: cannot open %s for writing: %s", store->path, path,
                          strerror(errno));
     } else if (flock(store->lock, LOCK_EX | LOCK_NB) != 0) {
-        char holder[128] = "";
-        ssize_t size = pread(store->lock, holder, sizeof holder - 1, 0);
-        holder[size > 0 ? size : 0] = '\0';
-        holder[strcspn(holder, "\n")] = '\0';
-        status = rg_fail(error, RG_E_STORE, "%s: is being written by %s", store->path,
-                         holder[0] ? holder : "another process");
+        status = refuse_held(store->path, store->lock, error);
     } else {
         char host[64] = "unknown host", text[128];
         gethostname(host, sizeof host - 1);
@@ -221,6 +226,20 @@ static RgStatus lock_for_writing(RgStore *store, RgError *error) {
                              strerror(errno));
     }
     free(path);
+    return status;
+}
+
+RgStatus rg_store_hold(const char *path, int *hold, RgError *error) {
+    char *lock = rg_string_format("%s.lock", path);
+    *hold = open(lock, O_RDONLY | O_CREAT | O_CLOEXEC, 0666);
+    if (*hold < 0) /* a folder that is read-only may have the file all the same */
+        *hold = open(lock, O_RDONLY | O_CLOEXEC);
+    free(lock);
+    if (*hold < 0 || flock(*hold, LOCK_SH | LOCK_NB) == 0)
+        return RG_OK;
+    RgStatus status = refuse_held(path, *hold, error);
+    close(*hold);
+    *hold = -1;
     return status;
 }
 
@@ -393,6 +412,17 @@ void rg_store_close(RgStore *store) {
 
 sqlite3 *rg_store_database(RgStore *store) {
     return store->database;
+}
+
+const char *rg_store_path(const RgStore *store) {
+    return store->path;
+}
+
+char *rg_store_folder(const char *path) {
+    size_t length = strlen(path);
+    if (length > 3 && strcmp(path + length - 3, ".db") == 0)
+        return rg_string_format("%.*s", (int)(length - 3), path);
+    return rg_string_format("%s.weights", path);
 }
 
 double rg_store_double(sqlite3_stmt *row, int column) {

@@ -34,6 +34,15 @@ void rg_store_rest(RgStore *store);
 RgStatus rg_store_wake(RgStore *store, RgError *error);
 
 struct sqlite3 *rg_store_database(RgStore *store); /* for analysis' queries */
+const char *rg_store_path(const RgStore *store);
+
+/* Folder of the weights that belong to the store at `path`: its name without .db; malloc'd. In it
+ * are <key>.safetensors of a finished trial, <key>-checkpoint.safetensors of one under way. */
+char *rg_store_folder(const char *path);
+
+/* Hold a store still: as long as the file descriptor is open, nobody writes the store. −1 where its
+ * folder is read-only and it has never been written there. Refused while a process writes it. */
+RgStatus rg_store_hold(const char *path, int *hold, RgError *error);
 
 /* A number of a query's row. SQLite has no NaN: it is kept as NULL, and read back here as NaN. */
 struct sqlite3_stmt;

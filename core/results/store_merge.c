@@ -1,0 +1,422 @@
+/* Merging, in this order, so that it can be killed anywhere: rows go into one transaction, and
+ * weights of done trials are copied before it is committed (in the target they are either missing
+ * or those of a trial that is to be replaced, which nobody reads); checkpoints are copied or
+ * removed after it, as a checkpoint must never be newer than the rows (see experiments/trial.c). */
+#include "core/results/store_merge.h"
+
+#include "core/results/pair_shelf.h"
+#include "core/results/trial_compare.h"
+
+#include <errno.h>
+#include <sqlite3.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* What is left to do with a trial's checkpoint when the rows are in. */
+typedef struct Settlement {
+    char *key;
+    bool copy; /* else remove the target's */
+} Settlement;
+
+typedef struct Merge {
+    RgStore *target, *source;
+    sqlite3 *to, *from;
+    char *target_folder, *source_folder; /* of weights */
+    int hold;                            /* keeps the source still */
+    Settlement *settlements;
+    int settlement_count;
+    RgMergeCounts counts;
+} Merge;
+
+/* A trial of the source and, where there is one, the target's record of it. */
+typedef struct Match {
+    int64_t source, target; /* rows; target 0: none */
+    char *experiment, *key, *label;
+    int64_t seed;
+    bool source_done, target_done;
+    int64_t source_step, target_step; /* last that was recorded; −1: none */
+} Match;
+
+static RgStatus refused(RgStore *store, const char *doing, RgError *error) {
+    return rg_fail(error, RG_E_STORE, "%s: cannot %s: %s", rg_store_path(store), doing,
+                   sqlite3_errmsg(rg_store_database(store)));
+}
+
+static RgStatus prepare(RgStore *store, const char *text, sqlite3_stmt **statement,
+                        RgError *error) {
+    if (sqlite3_prepare_v2(rg_store_database(store), text, -1, statement, NULL) == SQLITE_OK)
+        return RG_OK;
+    return refused(store, "merge", error);
+}
+
+/* ---- rows ---- */
+
+/* "INSERT INTO table (a, b) VALUES (?, ?)" with the columns that a query gives. */
+static char *insert_text(const char *into, sqlite3_stmt *rows) {
+    char *names = rg_string_copy(""), *marks = rg_string_copy("");
+    for (int i = 0; i < sqlite3_column_count(rows); i++) {
+        char *more = rg_string_format("%s%s%s", names, i ? ", " : "", sqlite3_column_name(rows, i));
+        char *marked = rg_string_format("%s%s?", marks, i ? ", " : "");
+        free(names);
+        free(marks);
+        names = more;
+        marks = marked;
+    }
+    char *text = rg_string_format("%s (%s) VALUES (%s)", into, names, marks);
+    free(names);
+    free(marks);
+    return text;
+}
+
+/* Copy the rows of a query on the source, about its row `id`, `into` a table of the target. The
+ * column `owner` becomes `new_owner`: experiments and trials have other numbers in each store. */
+static RgStatus copy_rows(Merge *m, const char *into, const char *query, int64_t id,
+                          const char *owner, int64_t new_owner, RgError *error) {
+    sqlite3_stmt *rows = NULL, *insert = NULL;
+    RG_TRY(prepare(m->source, query, &rows, error));
+    char *text = insert_text(into, rows);
+    RgStatus status = prepare(m->target, text, &insert, error);
+    free(text);
+    int code = SQLITE_DONE;
+    if (status == RG_OK && sqlite3_bind_parameter_count(rows) > 0)
+        sqlite3_bind_int64(rows, 1, id);
+    while (status == RG_OK && (code = sqlite3_step(rows)) == SQLITE_ROW) {
+        for (int i = 0; i < sqlite3_column_count(rows); i++)
+            if (owner && strcmp(sqlite3_column_name(rows, i), owner) == 0)
+                sqlite3_bind_int64(insert, i + 1, new_owner);
+            else
+                sqlite3_bind_value(insert, i + 1, sqlite3_column_value(rows, i));
+        if (sqlite3_step(insert) != SQLITE_DONE)
+            status = refused(m->target, "merge", error);
+        sqlite3_reset(insert);
+    }
+    if (status == RG_OK && code != SQLITE_DONE)
+        status = refused(m->source, "read", error);
+    sqlite3_finalize(rows);
+    sqlite3_finalize(insert);
+    return status;
+}
+
+/* The target's experiment of that name, copied from the source's where there is none. */
+static RgStatus merge_experiment(Merge *m, const Match *match, int64_t *id, RgError *error) {
+    sqlite3_stmt *row;
+    RG_TRY(prepare(m->target, "SELECT id FROM experiments WHERE name = ?1", &row, error));
+    sqlite3_bind_text(row, 1, match->experiment, -1, SQLITE_STATIC);
+    int code = sqlite3_step(row);
+    *id = code == SQLITE_ROW ? sqlite3_column_int64(row, 0) : 0;
+    sqlite3_finalize(row);
+    if (code != SQLITE_DONE)
+        return code == SQLITE_ROW ? RG_OK : refused(m->target, "merge", error);
+    RG_TRY(copy_rows(m, "INSERT INTO experiments",
+                     "SELECT name, config, created FROM experiments"
+                     " WHERE id = (SELECT experiment FROM trials WHERE id = ?1)",
+                     match->source, NULL, 0, error));
+    *id = sqlite3_last_insert_rowid(m->to);
+    return RG_OK;
+}
+
+/* Put the source's record of a trial in place of the target's, if there is one. */
+static RgStatus take_rows(Merge *m, const Match *match, RgError *error) {
+    static const char *const tables[] = {"readings", "metrics", "evaluations", "responses"};
+    int64_t experiment;
+    if (match->target) {
+        char *text =
+            rg_string_format("DELETE FROM trials WHERE id = %lld", (long long)match->target);
+        bool good = sqlite3_exec(m->to, text, NULL, NULL, NULL) == SQLITE_OK; /* and what it owns */
+        free(text);
+        if (!good)
+            return refused(m->target, "merge", error);
+    }
+    RG_TRY(merge_experiment(m, match, &experiment, error));
+    RG_TRY(
+        copy_rows(m, "INSERT INTO trials",
+                  "SELECT experiment, key, algorithm, label, seed, status, reason, swept, config,"
+                  " provenance, updated FROM trials WHERE id = ?1",
+                  match->source, "experiment", experiment, error));
+    int64_t trial = sqlite3_last_insert_rowid(m->to);
+    RgStatus status = RG_OK;
+    for (int i = 0; i < 4 && status == RG_OK; i++) {
+        char *query = rg_string_format("SELECT * FROM %s WHERE trial = ?1", tables[i]);
+        char *into = rg_string_format("INSERT INTO %s", tables[i]);
+        status = copy_rows(m, into, query, match->source, "trial", trial, error);
+        free(into);
+        free(query);
+    }
+    return status;
+}
+
+/* Values of pairs, where the source has any. Each row carries its own proof. */
+static RgStatus merge_pairs(Merge *m, RgError *error) {
+    sqlite3_stmt *there;
+    RG_TRY(prepare(m->source, "SELECT 1 FROM sqlite_master WHERE name = 'pair_values'", &there,
+                   error));
+    bool has = sqlite3_step(there) == SQLITE_ROW;
+    sqlite3_finalize(there);
+    return has ? copy_rows(m, "INSERT OR IGNORE INTO pair_values", "SELECT * FROM pair_values", 0,
+                           NULL, 0, error)
+               : RG_OK;
+}
+
+/* ---- files ---- */
+
+static char *file_of(const char *folder, const char *key, const char *ending) {
+    return rg_string_format("%s/%s%s.safetensors", folder, key, ending);
+}
+
+/* Both paths of a trial's file; does the source have it? */
+static bool has_file(const Merge *m, const char *key, const char *ending, char **from, char **to) {
+    *from = file_of(m->source_folder, key, ending);
+    *to = file_of(m->target_folder, key, ending);
+    return access(*from, F_OK) == 0;
+}
+
+static RgStatus make_target_folder(const Merge *m, RgError *error) {
+    if (mkdir(m->target_folder, 0777) == 0 || errno == EEXIST)
+        return RG_OK;
+    return rg_fail(error, RG_E_FILE, "%s: cannot make the folder: %s", m->target_folder,
+                   strerror(errno));
+}
+
+/* Final weights; a store that was passed on without its folder has none. */
+static RgStatus copy_weights(const Merge *m, const char *key, RgError *error) {
+    char *from, *to;
+    RgStatus status = RG_OK;
+    if (has_file(m, key, "", &from, &to)) {
+        status = make_target_folder(m, error);
+        if (status == RG_OK)
+            status = rg_file_copy(from, to, error);
+    }
+    free(from);
+    free(to);
+    return status;
+}
+
+static RgStatus same_content(const char *a, const char *b, bool *same, RgError *error) {
+    RgBytes left, right = {0};
+    RG_TRY(rg_file_map(a, &left, error));
+    RgStatus status = rg_file_map(b, &right, error);
+    *same = status == RG_OK && left.size == right.size &&
+            (left.size == 0 || memcmp(left.data, right.data, left.size) == 0);
+    rg_file_unmap(&left);
+    rg_file_unmap(&right);
+    return status;
+}
+
+/* Weights of a trial that is done in both: the same, or the target lacks them and gets them. */
+static RgStatus agree_on_weights(const Merge *m, const Match *match, RgError *error) {
+    char *from, *to;
+    RgStatus status = RG_OK;
+    bool same = true;
+    if (has_file(m, match->key, "", &from, &to)) {
+        if (access(to, F_OK) != 0)
+            status = copy_weights(m, match->key, error);
+        else
+            status = same_content(from, to, &same, error);
+    }
+    if (!same)
+        status =
+            rg_fail(error, RG_E_STORE,
+                    "%s: %s, seed %lld (key %s) has other weights than %s: the two stores hold "
+                    "different results of one trial",
+                    from, match->label, (long long)match->seed, match->key, to);
+    free(from);
+    free(to);
+    return status;
+}
+
+static void settle_later(Merge *m, const char *key, bool copy) {
+    m->settlements =
+        rg_reallocate(m->settlements, (size_t)m->settlement_count + 1, sizeof *m->settlements);
+    m->settlements[m->settlement_count++] = (Settlement){rg_string_copy(key), copy};
+}
+
+static RgStatus settle_checkpoint(const Merge *m, const Settlement *s, RgError *error) {
+    char *from, *to;
+    RgStatus status = RG_OK;
+    bool there = has_file(m, s->key, "-checkpoint", &from, &to);
+    if (s->copy && there) {
+        status = make_target_folder(m, error);
+        if (status == RG_OK)
+            status = rg_file_copy(from, to, error);
+    } else if (!s->copy) {
+        unlink(to); /* of a trial that is done */
+    }
+    free(from);
+    free(to);
+    return status;
+}
+
+/* ---- trials ---- */
+
+/* Two done records of one trial must be the same result. */
+static RgStatus agree(Merge *m, const Match *match, RgError *error) {
+    RgTrialComparison comparison;
+    RG_TRY(
+        rg_trial_compare(m->source, match->source, m->target, match->target, &comparison, error));
+    const RgQuantityDifference *worst = comparison.worst;
+    RgStatus status = RG_OK;
+    if (worst)
+        status = rg_fail(error, RG_E_STORE,
+                         "%s: %s, seed %lld (key %s) of experiment %s is another result than in "
+                         "%s: %s %s at step %lld",
+                         rg_store_path(m->source), match->label, (long long)match->seed, match->key,
+                         match->experiment, rg_store_path(m->target), worst->name,
+                         worst->missing ? "is not in both" : "differs", (long long)worst->step);
+    rg_trial_comparison_clear(&comparison);
+    return status == RG_OK ? agree_on_weights(m, match, error) : status;
+}
+
+static RgStatus take(Merge *m, const Match *match, RgError *error) {
+    RG_TRY(take_rows(m, match, error));
+    if (match->source_done)
+        RG_TRY(copy_weights(m, match->key, error));
+    settle_later(m, match->key, !match->source_done);
+    *(match->target ? &m->counts.replaced : &m->counts.added) += 1;
+    return RG_OK;
+}
+
+/* Of records that are equally far the source's is taken, so that a merge that was killed before it
+ * copied the checkpoint does so when it is run again. */
+static RgStatus merge_match(Merge *m, const Match *match, RgError *error) {
+    bool further = match->source_done || match->source_step >= match->target_step;
+    if (!match->target || (!match->target_done && further))
+        return take(m, match, error);
+    m->counts.kept++;
+    if (!match->source_done)
+        return RG_OK;
+    settle_later(m, match->key, false);
+    return agree(m, match, error);
+}
+
+#define TRIAL_COLUMNS                                                                              \
+    " t.id, t.status IN ('finished', 'diverged'),"                                                 \
+    " ifnull((SELECT max(step) FROM readings WHERE trial = t.id), -1)"
+
+static char *text_column(sqlite3_stmt *row, int column) {
+    const char *text = (const char *)sqlite3_column_text(row, column);
+    return rg_string_copy(text ? text : "");
+}
+
+/* The target's record of a trial. */
+static RgStatus find_match(Merge *m, Match *match, RgError *error) {
+    sqlite3_stmt *row;
+    RG_TRY(prepare(m->target,
+                   "SELECT" TRIAL_COLUMNS " FROM trials t JOIN experiments e"
+                   " ON e.id = t.experiment WHERE e.name = ?1 AND t.key = ?2",
+                   &row, error));
+    sqlite3_bind_text(row, 1, match->experiment, -1, SQLITE_STATIC);
+    sqlite3_bind_text(row, 2, match->key, -1, SQLITE_STATIC);
+    int code = sqlite3_step(row);
+    if (code == SQLITE_ROW) {
+        match->target = sqlite3_column_int64(row, 0);
+        match->target_done = sqlite3_column_int(row, 1);
+        match->target_step = sqlite3_column_int64(row, 2);
+    }
+    sqlite3_finalize(row);
+    return code == SQLITE_ROW || code == SQLITE_DONE ? RG_OK : refused(m->target, "merge", error);
+}
+
+static RgStatus merge_row(Merge *m, sqlite3_stmt *row, RgError *error) {
+    Match match = {.source = sqlite3_column_int64(row, 0),
+                   .source_done = sqlite3_column_int(row, 1),
+                   .source_step = sqlite3_column_int64(row, 2),
+                   .experiment = text_column(row, 3),
+                   .key = text_column(row, 4),
+                   .label = text_column(row, 5),
+                   .seed = sqlite3_column_int64(row, 6)};
+    RgStatus status = find_match(m, &match, error);
+    if (status == RG_OK)
+        status = merge_match(m, &match, error);
+    free(match.experiment);
+    free(match.key);
+    free(match.label);
+    return status;
+}
+
+/* The source's trial `only`, or all where it is 0. */
+static RgStatus merge_trials(Merge *m, int64_t only, RgError *error) {
+    sqlite3_stmt *row;
+    RG_TRY(prepare(m->source,
+                   "SELECT" TRIAL_COLUMNS ", e.name, t.key, t.label, t.seed FROM trials t"
+                   " JOIN experiments e ON e.id = t.experiment WHERE ?1 IN (0, t.id) ORDER BY t.id",
+                   &row, error));
+    sqlite3_bind_int64(row, 1, only);
+    RgStatus status = RG_OK;
+    int code = SQLITE_DONE;
+    while (status == RG_OK && (code = sqlite3_step(row)) == SQLITE_ROW)
+        status = merge_row(m, row, error);
+    if (status == RG_OK && code != SQLITE_DONE)
+        status = refused(m->source, "read", error);
+    sqlite3_finalize(row);
+    return status;
+}
+
+/* ---- a merge ---- */
+
+static RgStatus open_source(Merge *m, const char *path, RgError *error) {
+    struct stat source, target;
+    if (stat(path, &source) == 0 && stat(rg_store_path(m->target), &target) == 0 &&
+        source.st_dev == target.st_dev && source.st_ino == target.st_ino)
+        return rg_fail(error, RG_E_USAGE, "%s: cannot be merged into itself", path);
+    RG_TRY(rg_store_open(path, false, &m->source, error));
+    m->from = rg_store_database(m->source);
+    m->source_folder = rg_store_folder(path);
+    return rg_store_hold(path, &m->hold, error);
+}
+
+/* The table of pairs' values is made by opening a shelf on it. */
+static RgStatus prepare_target(Merge *m, RgError *error) {
+    RgPairShelf *shelf;
+    RG_TRY(rg_pair_shelf_open(m->target, &shelf, error));
+    rg_pair_shelf_close(shelf);
+    m->target_folder = rg_store_folder(rg_store_path(m->target));
+    return RG_OK;
+}
+
+static RgStatus merge_rows(Merge *m, int64_t only, RgError *error) {
+    if (sqlite3_exec(m->to, "PRAGMA synchronous = FULL; BEGIN IMMEDIATE", NULL, NULL, NULL) !=
+        SQLITE_OK)
+        return refused(m->target, "merge", error);
+    RgStatus status = merge_trials(m, only, error);
+    if (status == RG_OK && !only)
+        status = merge_pairs(m, error);
+    if (status == RG_OK && sqlite3_exec(m->to, "COMMIT", NULL, NULL, NULL) != SQLITE_OK)
+        status = refused(m->target, "merge", error);
+    if (!sqlite3_get_autocommit(m->to))
+        sqlite3_exec(m->to, "ROLLBACK", NULL, NULL, NULL);
+    return status;
+}
+
+RgStatus rg_store_merge_trial(RgStore *target, const char *source, int64_t trial,
+                              RgMergeCounts *counts, RgError *error) {
+    Merge m = {.target = target, .to = rg_store_database(target), .hold = -1};
+    RgStatus status = open_source(&m, source, error);
+    if (status == RG_OK)
+        status = prepare_target(&m, error);
+    if (status == RG_OK)
+        status = merge_rows(&m, trial, error);
+    for (int i = 0; i < m.settlement_count; i++) {
+        if (status == RG_OK)
+            status = settle_checkpoint(&m, &m.settlements[i], error);
+        free(m.settlements[i].key);
+    }
+    if (status == RG_OK && counts) {
+        counts->added += m.counts.added;
+        counts->replaced += m.counts.replaced;
+        counts->kept += m.counts.kept;
+    }
+    free(m.settlements);
+    free(m.source_folder);
+    free(m.target_folder);
+    rg_store_close(m.source);
+    if (m.hold >= 0)
+        close(m.hold);
+    return status;
+}
+
+RgStatus rg_store_merge(RgStore *target, const char *source, RgMergeCounts *counts,
+                        RgError *error) {
+    return rg_store_merge_trial(target, source, 0, counts, error);
+}
