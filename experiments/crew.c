@@ -336,7 +336,7 @@ static RgStatus find_work(Crew *crew, RgError *error) {
         bool finished = false;
         const RgTrialPlan *plan = plan_of(crew, i);
         RG_TRY(rg_store_trial_finished(run->store, run->experiment, plan->key, &finished, error));
-        crew->trials[i].waiting = !finished;
+        crew->trials[i].waiting = !finished && !(run->skip && run->skip[i]);
         if (finished) { /* as rg_trial_run does */
             char *path = rg_trial_checkpoint(run, plan);
             unlink(path);

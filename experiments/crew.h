@@ -16,10 +16,10 @@ typedef struct RgCrewOptions {
     double memory_limit; /* bytes for leader and trials together; 0: none */
 } RgCrewOptions;
 
-/* Run all trials that are not finished. `run` has store, experiment row, folder and progress; its
- * store is at rest when this returns. The first trial that fails stops the others, with
- * checkpoints, and its error is returned; so does a signal (RG_E_STOPPED). RG_E_USAGE when a trial
- * does not fit into the memory limit even alone.
+/* Run all trials that are not finished, or skipped. `run` has store, experiment row, folder and
+ * progress; its store is at rest when this returns. The first trial that fails stops the others,
+ * with checkpoints, and its error is returned; so does a signal (RG_E_STOPPED). RG_E_USAGE when a
+ * trial does not fit into the memory limit even alone.
  *
  * OpenMP's threads do not survive a fork: the calling thread must not have run a parallel region on
  * more than one thread, and does not here. */

@@ -27,6 +27,7 @@ typedef struct RgTrialRun {
     RgStore *store;
     RgPairShelf *shelf;        /* of the store; NULL: every trial asks the reference anew */
     int64_t experiment;        /* row in the store */
+    const bool *skip;          /* trials that are not this run's; NULL: all are */
     const char *folder;        /* of checkpoints and final weights */
     double checkpoint_seconds; /* between checkpoints; 0: after every step */
     RgProgress *progress;

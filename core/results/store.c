@@ -123,6 +123,7 @@ struct RgStore {
     sqlite3 *database;
     char *path;
     int lock; /* file descriptor that holds the writer's flock; −1 when reading */
+    bool locked;
     sqlite3_stmt *statements[STATEMENT_COUNT]; /* NULL when reading */
 };
 
@@ -179,8 +180,7 @@ static void bind_text(sqlite3_stmt *statement, int index, const char *text) {
 
 /* Opening. */
 
-/* Make the folders above `path`. */
-static RgStatus make_folders(const char *path, RgError *error) {
+RgStatus rg_store_make_folders(const char *path, RgError *error) {
     RgStatus status = RG_OK;
     char *folder = rg_string_copy(path);
     for (char *c = folder + 1; folder[0] && *c && status == RG_OK; c++) {
@@ -219,6 +219,7 @@ static RgStatus lock_for_writing(RgStore *store, RgError *error) {
         status = refuse_held(store->path, store->lock, error);
     } else {
         char host[64] = "unknown host", text[128];
+        store->locked = true;
         gethostname(host, sizeof host - 1);
         int size = snprintf(text, sizeof text, "process %ld on %s\n", (long)getpid(), host);
         if (ftruncate(store->lock, 0) != 0 || pwrite(store->lock, text, (size_t)size, 0) != size)
@@ -373,7 +374,7 @@ RgStatus rg_store_open(const char *path, bool writable, RgStore **result, RgErro
     store->lock = -1;
     *result = NULL;
     RgStatus status = RG_OK;
-    if (writable && (status = make_folders(path, error)) == RG_OK)
+    if (writable && (status = rg_store_make_folders(path, error)) == RG_OK)
         status = lock_for_writing(store, error);
     if (status == RG_OK)
         status = connect_database(store, writable, error);
@@ -404,6 +405,8 @@ void rg_store_close(RgStore *store) {
     if (!store)
         return;
     rg_store_rest(store);
+    if (store->locked && ftruncate(store->lock, 0) != 0)
+        store->locked = false; /* it then names one who has gone: nothing to be done about it */
     if (store->lock >= 0)
         close(store->lock);
     free(store->path);
