@@ -14,6 +14,7 @@ typedef struct RgCommand {
 } RgCommand;
 
 int rg_command_run(int argc, char **argv);
+int rg_command_submit(int argc, char **argv);
 int rg_command_plan(int argc, char **argv);
 int rg_command_list(int argc, char **argv);
 int rg_command_show(int argc, char **argv);
