@@ -254,6 +254,14 @@ static char *immutable_uri(const char *path) {
     return uri;
 }
 
+/* SQLite's own waiting sleeps longer from try to try, up to a tenth of a second, where those who
+ * write side by side hold a transaction for a millisecond. */
+static int wait_for_others(void *context, int tries) {
+    (void)context;
+    usleep(1000);
+    return tries < PATIENCE_OF_WRITERS;
+}
+
 static RgStatus open_database(RgStore *store, bool writable, RgError *error) {
     struct stat about;
     if (stat(store->path, &about) != 0) {
@@ -267,7 +275,10 @@ static RgStatus open_database(RgStore *store, bool writable, RgError *error) {
     int flags = writable ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
     if (sqlite3_open_v2(store->path, &store->database, flags, NULL) != SQLITE_OK)
         return store_fail(store, error, "open the results store");
-    sqlite3_busy_timeout(store->database, writable ? PATIENCE_OF_WRITERS : PATIENCE);
+    if (writable)
+        sqlite3_busy_handler(store->database, wait_for_others, NULL);
+    else
+        sqlite3_busy_timeout(store->database, PATIENCE);
     return RG_OK;
 }
 
