@@ -36,11 +36,10 @@ static void nap(void) {
 }
 
 static void receive(void *bytes, size_t size, int from, int tag) {
-    MPI_Request request;
     int here = 0;
-    MPI_Irecv(bytes, (int)size, MPI_BYTE, from, tag, MPI_COMM_WORLD, &request);
-    while (MPI_Test(&request, &here, MPI_STATUS_IGNORE), !here)
+    while (MPI_Iprobe(from, tag, MPI_COMM_WORLD, &here, MPI_STATUS_IGNORE), !here)
         nap();
+    MPI_Recv(bytes, (int)size, MPI_BYTE, from, tag, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
 }
 
 static void send(const void *bytes, size_t size, int to, int tag) {
