@@ -81,7 +81,7 @@ same_trials=$(python3 -c '
 import sqlite3
 print(sqlite3.connect("shares/part-1.db").execute("SELECT count(*) FROM trials").fetchone()[0])')
 [[ $same_trials -eq 0 ]] || fail "a share ran $same_trials finished trials again"
-"${run[@]}" -s budget.steps=1000000 -r busy.db --share 1/1 &
+"${run[@]}" -s budget.steps=1000000 -r busy.db --share 1/1 2>stopped &
 busy=$!
 until [[ -s busy/part-1.db ]]; do
     sleep 0.01
