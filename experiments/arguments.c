@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 int64_t rg_argument_integer(const struct argp_state *state, const char *what, const char *text,
                             int64_t low, int64_t high) {
@@ -21,6 +22,19 @@ double rg_argument_real(const struct argp_state *state, const char *what, const 
     double value = strtod(text, &end);
     if (end == text || *end || !(value >= low && value <= high))
         argp_error(state, "%s is \"%s\": expected a number in [%g, %g]", what, text, low, high);
+    return value;
+}
+
+double rg_argument_bytes(const struct argp_state *state, const char *what, const char *text) {
+    static const char units[] = "kMGT";
+    char *end;
+    double value = strtod(text, &end);
+    const char *unit = end > text && *end ? strchr(units, *end) : NULL;
+    for (const char *u = units; unit && u <= unit; u++)
+        value *= 1000;
+    end += unit ? 1 : 0;
+    if (end == text || *end || !(value > 0 && value < 1e18))
+        argp_error(state, "%s is \"%s\": expected a size such as 20G or 500M", what, text);
     return value;
 }
 

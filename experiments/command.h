@@ -15,6 +15,7 @@ typedef struct RgCommand {
 
 int rg_command_run(int argc, char **argv);
 int rg_command_status(int argc, char **argv);
+int rg_command_submit(int argc, char **argv);
 int rg_command_plan(int argc, char **argv);
 int rg_command_list(int argc, char **argv);
 int rg_command_show(int argc, char **argv);
@@ -46,6 +47,9 @@ int64_t rg_argument_integer(const struct argp_state *state, const char *what, co
                             int64_t low, int64_t high);
 double rg_argument_real(const struct argp_state *state, const char *what, const char *text,
                         double low, double high);
+
+/* Bytes: a number above 0, perhaps with k, M, G or T for a thousand of the one before. */
+double rg_argument_bytes(const struct argp_state *state, const char *what, const char *text);
 
 /* Parsers that commands share, as argp children: a command sets `state->child_inputs` at
  * ARGP_KEY_INIT to the struct that the child fills. */

@@ -163,6 +163,14 @@ static const struct argp_option rerun_options[] = {
     {0},
 };
 
+static RgRunOptions run_options(const RerunArguments *a, const char *results) {
+    return (RgRunOptions){.results = results,
+                          .threads = rg_threads(),
+                          .jobs = 1,
+                          .checkpoint_seconds = checkpoint_seconds,
+                          .quiet = a->quiet};
+}
+
 static const struct argp rerun_argp = {
     rerun_options,
     parse_rerun,
@@ -181,9 +189,9 @@ int rg_command_rerun(int argc, char **argv) {
     RgError error = {0};
     RgTrialPackage package;
     RgStatus status = rg_trial_package_open(a.trial, a.inputs, a.input_count, &package, &error);
+    RgRunOptions options = run_options(&a, a.results);
     if (status == RG_OK)
-        status =
-            rg_experiment_run(package.experiment, a.results, checkpoint_seconds, a.quiet, &error);
+        status = rg_experiment_run(package.experiment, NULL, &options, NULL, &error);
     rg_trial_package_close(&package);
     free(a.inputs);
     return rg_command_end(status, &error);
@@ -238,8 +246,8 @@ static RgStatus rerun_and_verify(const RgTrialPackage *package, const RerunArgum
     RgStatus status = rg_temporary_folder(folder, error);
     if (status == RG_OK) {
         results = rg_string_format("%s/rerun.db", folder);
-        status =
-            rg_experiment_run(package->experiment, results, checkpoint_seconds, a->quiet, error);
+        RgRunOptions options = run_options(a, results);
+        status = rg_experiment_run(package->experiment, NULL, &options, NULL, error);
         if (status == RG_OK)
             status = rg_trial_verify(package, results, a->tolerance, stdout, verdict, error);
         rg_folder_remove(folder);

@@ -10,6 +10,7 @@
 static const RgCommand commands[] = {
     {"run", "run an experiment's trials, or go on with them", rg_command_run},
     {"status", "how far the runs of a results store are", rg_command_status},
+    {"submit", "an experiment as a Slurm job array", rg_command_submit},
     {"plan", "memory and operations that an experiment will take", rg_command_plan},
     {"list", "list algorithms, environments, policies, or an experiment's trials", rg_command_list},
     {"show", "show an algorithm, environment, policy or config part with its options",

@@ -1,36 +1,23 @@
-/* Running experiments: store, folder of weights, shelf of pairs' values, then trial by trial. */
+/* Running experiments: a store, the folder of its weights, and who runs which trials into it. */
 #include "experiments/run.h"
+
+#include "core/results/parts.h"
+#include "experiments/crew.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-static RgStatus make_folder(const char *path, RgError *error) {
-    if (mkdir(path, 0777) != 0 && errno != EEXIST)
-        return rg_fail(error, RG_E_FILE, "%s: cannot make the folder: %s", path, strerror(errno));
-    return RG_OK;
-}
+/* Where trials are run: alone into the whole store, or into a part of it. */
+typedef struct Place {
+    RgRanks *ranks; /* that share the trials out; NULL: nobody does */
+    RgPart *part;   /* this rank's */
+    const bool *skip;
+} Place;
 
-static RgStatus run_trials(const RgExperiment *experiment, RgStore *store, RgPairShelf *shelf,
-                           const char *folder, double checkpoint_seconds, bool quiet,
-                           RgError *error) {
-    RgProgress progress = rg_progress_create(experiment->trial_count, quiet);
-    RgTrialRun run = {.store = store,
-                      .shelf = shelf,
-                      .folder = folder,
-                      .checkpoint_seconds = checkpoint_seconds,
-                      .progress = &progress};
-    RG_TRY(rg_store_experiment(store, experiment->options.name, experiment->config_json,
-                               &run.experiment, error));
-    RgStatus status = RG_OK;
-    for (int64_t i = 0; i < experiment->trial_count && status == RG_OK; i++) {
-        progress.trial = i + 1;
-        status = rg_trial_run(&run, &experiment->trials[i], error);
-    }
-    rg_progress_end(&progress);
-    rg_stage_clear(&run.stage);
-    return status;
+bool rg_run_in_crew(const RgRunOptions *options) {
+    return options->jobs > 1 || options->memory_limit > 0;
 }
 
 char *rg_experiment_store_path(const RgExperiment *experiment, const char *results) {
@@ -38,23 +25,162 @@ char *rg_experiment_store_path(const RgExperiment *experiment, const char *resul
                    : rg_string_format("results/%s.db", experiment->options.name);
 }
 
-RgStatus rg_experiment_run(const RgExperiment *experiment, const char *results,
-                           double checkpoint_seconds, bool quiet, RgError *error) {
-    RgStore *store;
-    RgPairShelf *shelf = NULL;
-    char *path = rg_experiment_store_path(experiment, results);
-    char *folder = rg_store_folder(path);
-    RgStatus status = rg_store_open(path, true, &store, error);
-    if (status == RG_OK) {
-        status = make_folder(folder, error);
-        if (status == RG_OK)
-            status = rg_pair_shelf_open(store, &shelf, error);
-        if (status == RG_OK)
-            status = run_trials(experiment, store, shelf, folder, checkpoint_seconds, quiet, error);
-        rg_pair_shelf_close(shelf);
-        rg_store_close(store);
+static RgStatus make_folder(const char *path, RgError *error) {
+    if (mkdir(path, 0777) != 0 && errno != EEXIST)
+        return rg_fail(error, RG_E_FILE, "%s: cannot make the folder: %s", path, strerror(errno));
+    return RG_OK;
+}
+
+/* One after another, in this process. */
+static RgStatus run_in_turn(RgTrialRun *run, const RgExperiment *experiment, RgError *error) {
+    RgStatus status = RG_OK;
+    for (int64_t i = 0; i < experiment->trial_count && status == RG_OK; i++) {
+        run->progress->trial = i + 1;
+        if (!run->skip || !run->skip[i])
+            status = rg_trial_run(run, &experiment->trials[i], error);
     }
-    free(path);
+    return status;
+}
+
+static RgStatus run_in_crew(RgTrialRun *run, const RgExperiment *experiment, const RgRunOptions *a,
+                            RgError *error) {
+    RgCrewOptions crew = {.jobs = a->jobs, .threads = a->threads, .memory_limit = a->memory_limit};
+    rg_progress_share(run->progress, a->jobs);
+    return rg_crew_run(run, experiment, &crew, error);
+}
+
+/* Those that rank 0 hands out, one at a time, unless the whole has them. */
+static RgStatus run_as_given(RgTrialRun *run, const RgExperiment *experiment, const Place *place,
+                             RgError *error) {
+    int64_t i;
+    run->progress->terminal = false;
+    while ((i = rg_ranks_next(place->ranks)) >= 0) {
+        bool finished;
+        const RgTrialPlan *plan = &experiment->trials[i];
+        run->progress->trial = i + 1;
+        RG_TRY(rg_part_seed(place->part, experiment->options.name, plan->key, &finished, error));
+        if (!finished)
+            RG_TRY(rg_trial_run(run, plan, error));
+    }
+    return RG_OK;
+}
+
+/* Run what is this process's to run into a store. */
+static RgStatus run_trials(const RgExperiment *experiment, RgStore *store, const Place *place,
+                           const RgRunOptions *a, RgError *error) {
+    char *folder = rg_store_folder(rg_store_path(store));
+    RgProgress progress = rg_progress_create(experiment->trial_count, a->quiet);
+    RgTrialRun run = {.store = store,
+                      .skip = place->skip,
+                      .folder = folder,
+                      .checkpoint_seconds = a->checkpoint_seconds,
+                      .progress = &progress};
+    RgStatus status = make_folder(folder, error);
+    if (status == RG_OK)
+        status = rg_store_experiment(store, experiment->options.name, experiment->config_json,
+                                     &run.experiment, error);
+    if (status == RG_OK && rg_run_in_crew(a))
+        status = run_in_crew(&run, experiment, a, error);
+    else if (status == RG_OK)
+        status = rg_pair_shelf_open(store, &run.shelf, error);
+    if (status == RG_OK && run.shelf)
+        status = place->ranks ? run_as_given(&run, experiment, place, error)
+                              : run_in_turn(&run, experiment, error);
+    rg_pair_shelf_close(run.shelf);
+    rg_progress_end(&progress);
+    rg_stage_clear(&run.stage);
     free(folder);
+    return status;
+}
+
+/* Open the store, and put into it what parts of an earlier run, or of this one, have left. */
+static RgStatus open_whole(const char *path, RgStore **store, RgError *error) {
+    RG_TRY(rg_store_open(path, true, store, error));
+    RgStatus status = rg_parts_gather(*store, error);
+    if (status != RG_OK) {
+        rg_store_close(*store);
+        *store = NULL;
+    }
+    return status;
+}
+
+static RgStatus run_whole(const RgExperiment *experiment, const char *path, const RgRunOptions *a,
+                          RgError *error) {
+    RgStore *store;
+    RG_TRY(open_whole(path, &store, error));
+    RgStatus status = run_trials(experiment, store, &(Place){0}, a, error);
+    rg_store_close(store);
+    return status;
+}
+
+/* ---- shares ---- */
+
+/* Every `shares`th trial from number `share` on is ours, unless the whole has it. */
+static RgStatus choose_share(const RgExperiment *experiment, RgPart *part, const RgRunOptions *a,
+                             bool *skip, RgError *error) {
+    for (int64_t i = 0; i < experiment->trial_count; i++) {
+        skip[i] = i % a->shares != a->share - 1;
+        if (!skip[i])
+            RG_TRY(rg_part_seed(part, experiment->options.name, experiment->trials[i].key, &skip[i],
+                                error));
+    }
+    return RG_OK;
+}
+
+static RgStatus run_share(const RgExperiment *experiment, const char *path, const RgRunOptions *a,
+                          RgError *error) {
+    RgPart *part;
+    RG_TRY(rg_part_open(path, a->share, &part, error));
+    bool *skip = rg_allocate(sizeof *skip * (size_t)experiment->trial_count);
+    RgStatus status = choose_share(experiment, part, a, skip, error);
+    if (status == RG_OK)
+        status = run_trials(experiment, part->store, &(Place){.skip = skip}, a, error);
+    rg_part_close(part);
+    free(skip);
+    return status;
+}
+
+/* ---- ranks ---- */
+
+/* Open and close: what is left of an earlier run is in it then. */
+static RgStatus gather(const char *path, RgError *error) {
+    RgStore *store;
+    RG_TRY(open_whole(path, &store, error));
+    rg_store_close(store);
+    return RG_OK;
+}
+
+static RgStatus run_part(const RgExperiment *experiment, const char *path, RgRanks *ranks,
+                         const RgRunOptions *a, RgError *error) {
+    Place place = {.ranks = ranks};
+    RG_TRY(rg_part_open(path, ranks->rank, &place.part, error));
+    RgStatus status = run_trials(experiment, place.part->store, &place, a, error);
+    rg_part_close(place.part);
+    return status;
+}
+
+static RgStatus run_ranks(const RgExperiment *experiment, const char *path, RgRanks *ranks,
+                          const RgRunOptions *a, bool *complete, RgError *error) {
+    RgStatus status = ranks->rank == 0 ? gather(path, error) : RG_OK;
+    RG_TRY(rg_ranks_start(ranks, status, experiment->trial_count));
+    status = run_part(experiment, path, ranks, a, error);
+    status = rg_ranks_finish(ranks, status, complete, error);
+    RgError later = {0}; /* the first error is the one to tell */
+    if (ranks->rank == 0 && *complete && gather(path, &later) != RG_OK && status == RG_OK)
+        status = rg_fail(error, RG_E_STORE, "%s", later.text);
+    return status;
+}
+
+RgStatus rg_experiment_run(const RgExperiment *experiment, RgRanks *ranks, const RgRunOptions *a,
+                           bool *complete, RgError *error) {
+    char *path = rg_experiment_store_path(experiment, a->results);
+    RgStatus status;
+    if (ranks && ranks->size > 1)
+        status = run_ranks(experiment, path, ranks, a, complete, error);
+    else if (a->share)
+        status = run_share(experiment, path, a, error);
+    else
+        status = run_whole(experiment, path, a, error);
+    free(path);
     return status;
 }

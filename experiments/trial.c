@@ -36,6 +36,22 @@ void rg_stop_on_signals(void) {
     sigaction(SIGTERM, &action, NULL);
 }
 
+static void request_patiently(int signal_number) {
+    (void)signal_number;
+    stop_requested = 1;
+}
+
+void rg_stop_when_told(void) {
+    struct sigaction action = {.sa_handler = request_patiently};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGTERM, &action, NULL);
+    signal(SIGINT, SIG_IGN);
+}
+
+bool rg_stop_requested(void) {
+    return stop_requested;
+}
+
 /* ---- the stage ---- */
 
 /* The resolved settings of environment and policy, and the seed that both are drawn from. */
@@ -89,11 +105,11 @@ static RgStatus check_data(const RgPolicy *policy, const RgCourse *course, RgErr
     return RG_OK;
 }
 
-/* Of another version, on other kernels or with other threads, values may differ in the last bits or
- * have another cost. */
-static RgDigest digest_reference(const RgPolicy *reference) {
+/* Of all that a reference's values hang on: of another version, on other kernels or with other
+ * threads, they may differ in the last bits or have another cost. */
+static RgDigest digest_source(const RgStage *stage) {
     char *where = rg_string_format("%s, %s, %d threads", RG_VERSION, rg_blas_core(), rg_threads());
-    RgDigest digest = rg_digest(rg_policy_digest(reference), where, strlen(where));
+    RgDigest digest = rg_digest(stage->reference_digest, where, strlen(where));
     free(where);
     return digest;
 }
@@ -125,7 +141,7 @@ RgStatus rg_stage_set(RgStage *stage, const RgTrialPlan *plan, RgError *error) {
     if (status == RG_OK)
         status = check_data(stage->reference, &stage->environment->course, error);
     if (status == RG_OK) {
-        stage->reference_digest = digest_reference(stage->reference);
+        stage->reference_digest = rg_policy_digest(stage->reference);
         stage->identity = identity;
     } else {
         free(identity);
@@ -329,7 +345,7 @@ static RgStatus run_trial(Trial *trial, RgError *error) {
         run->stage.reference, &run->stage.environment->course, &plan->optimizer, plan->budget.steps,
         rg_random_named(rg_random_root((uint64_t)plan->seed), "training"), &trial->trainer, error));
     if (run->shelf) {
-        trial->cache = rg_pair_shelf_cache(run->shelf, run->stage.reference_digest);
+        trial->cache = rg_pair_shelf_cache(run->shelf, digest_source(&run->stage));
         rg_trainer_use_cache(trial->trainer, &trial->cache);
     }
     trial->checkpoint = rg_checkpoint_create();
@@ -351,13 +367,16 @@ static char *trial_name(const RgTrialPlan *plan) {
     return name;
 }
 
+char *rg_trial_checkpoint(const RgTrialRun *run, const RgTrialPlan *plan) {
+    return rg_string_format("%s/%s-checkpoint.safetensors", run->folder, plan->key);
+}
+
 RgStatus rg_trial_run(RgTrialRun *run, const RgTrialPlan *plan, RgError *error) {
     char *where = provenance();
     Trial trial = {.run = run,
                    .plan = plan,
                    .name = trial_name(plan),
-                   .checkpoint_path =
-                       rg_string_format("%s/%s-checkpoint.safetensors", run->folder, plan->key),
+                   .checkpoint_path = rg_trial_checkpoint(run, plan),
                    .weights_path = rg_string_format("%s/%s.safetensors", run->folder, plan->key),
                    .record = {.experiment = run->experiment,
                               .key = plan->key,

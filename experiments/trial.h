@@ -1,5 +1,5 @@
-/* Running the trials of an experiment, one after the other, so that any of them can be killed at
- * any moment and goes on with the same bits. */
+/* Running a trial of an experiment, so that it can be killed at any moment and goes on with the
+ * same bits. */
 #ifndef RG_EXPERIMENTS_TRIAL_H
 #define RG_EXPERIMENTS_TRIAL_H
 
@@ -13,7 +13,7 @@ typedef struct RgStage {
     char *identity; /* the settings that it was made from */
     RgEnvironment *environment;
     RgPolicy *reference;
-    RgDigest reference_digest; /* of all that its values hang on, program and machine too */
+    RgDigest reference_digest; /* of its weights */
 } RgStage;
 
 /* Set the stage for a plan, making anew only what differs. */
@@ -27,11 +27,15 @@ typedef struct RgTrialRun {
     RgStore *store;
     RgPairShelf *shelf;        /* of the store; NULL: every trial asks the reference anew */
     int64_t experiment;        /* row in the store */
+    const bool *skip;          /* trials that are not this run's; NULL: all are */
     const char *folder;        /* of checkpoints and final weights */
     double checkpoint_seconds; /* between checkpoints; 0: after every step */
     RgProgress *progress;
     RgStage stage;
 } RgTrialRun;
+
+/* Path of its checkpoint, which is there while it is under way; malloc'd. */
+char *rg_trial_checkpoint(const RgTrialRun *run, const RgTrialPlan *plan);
 
 /* Run a trial to its end, from its checkpoint if there is one. A trial that diverges is RG_OK, and
  * recorded. RG_E_STOPPED after a signal (see rg_stop_on_signals), with a checkpoint written. */
@@ -39,5 +43,9 @@ RgStatus rg_trial_run(RgTrialRun *run, const RgTrialPlan *plan, RgError *error);
 
 /* From now on SIGINT and SIGTERM end the trial in hand after its step; a second one kills. */
 void rg_stop_on_signals(void);
+/* The same for a process that another one leads: SIGTERM is its leader's word, however often it
+ * comes, and SIGINT, which a terminal sends to both, the leader's affair. */
+void rg_stop_when_told(void);
+bool rg_stop_requested(void);
 
 #endif

@@ -46,7 +46,7 @@ expect 0 '^Usage: regatta COMMAND' --help
 expect 0 '^regatta [0-9]+\.' --version
 expect 2 'Usage: regatta COMMAND'
 expect 2 'no command "rnu"; did you mean "run"' rnu
-for command in run status plan list show table plot report compare tournament frontier budget sample score \
+for command in run status submit plan list show table plot report compare tournament frontier budget sample score \
     export export-results export-trial rerun verify merge tokenize train-tokenizer check-gradients; do
     expect 0 "Usage: regatta $command" "$command" --help
 done

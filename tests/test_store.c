@@ -260,6 +260,56 @@ Test(store, killed_writer_loses_no_step_and_frees_the_lock) {
     rg_store_close(store);
 }
 
+Test(store, children_write_side_by_side_under_the_lock_of_a_store_at_rest) {
+    enum { CHILDREN = 3, STEPS = 60 };
+    const char *path = scratch("x.sqlite");
+    RgStore *store = open_store(path, true);
+    rg_store_rest(store);
+    pid_t children[CHILDREN];
+    for (int i = 0; i < CHILDREN; i++) {
+        if ((children[i] = fork()) != 0)
+            continue;
+        char key[8];
+        snprintf(key, sizeof key, "k%d", i);
+        ASSERT_OK(rg_store_wake(store, &error));
+        int64_t trial = add_trial(store, key, &(bool){0});
+        for (int64_t step = 0; step < STEPS; step++)
+            add_step(store, trial, step, NULL);
+        rg_store_rest(store);
+        _exit(0);
+    }
+    refuse_open(path, true, "is being written by process");
+    for (int i = 0; i < CHILDREN; i++) {
+        int how;
+        waitpid(children[i], &how, 0);
+        cr_assert(WIFEXITED(how) && WEXITSTATUS(how) == 0);
+    }
+    ASSERT_OK(rg_store_wake(store, &error));
+    cr_assert_eq(query(store, "SELECT count(*) FROM experiments"), 1);
+    cr_assert_eq(query(store, "SELECT count(*) FROM trials"), CHILDREN);
+    cr_assert_eq(query(store, "SELECT min(n) FROM (SELECT count(*) n FROM readings GROUP BY "
+                              "trial)"),
+                 STEPS);
+    cr_assert_eq(query(store, "SELECT count(*) FROM metrics"), 2 * CHILDREN * STEPS);
+    rg_store_close(store);
+    rg_store_close(open_store(path, true)); /* the lock goes with its last holder */
+}
+
+Test(store, finished_trials_are_known_without_being_written) {
+    RgStore *store = open_store(scratch("x.sqlite"), true);
+    bool finished = true;
+    int64_t trial = add_trial(store, "k", &finished), experiment = 1;
+    ASSERT_OK(rg_store_trial_finished(store, experiment, "k", &finished, &error));
+    cr_assert(!finished, "it is running");
+    ASSERT_OK(rg_store_trial_status(store, trial, "finished", NULL, &error));
+    ASSERT_OK(rg_store_trial_finished(store, experiment, "k", &finished, &error));
+    cr_assert(finished);
+    ASSERT_OK(rg_store_trial_finished(store, experiment, "other", &finished, &error));
+    cr_assert(!finished);
+    cr_assert_eq(query(store, "SELECT count(*) FROM trials"), 1);
+    rg_store_close(store);
+}
+
 Test(store, what_is_no_store_is_refused) {
     refuse_open(scratch("none.sqlite"), false, "No such file or directory");
     refuse_open(scratch_path, false, "it is not a regular file");

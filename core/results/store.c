@@ -1,11 +1,11 @@
 /* The results store on SQLite: schema, opening and locking, and the few writes that a run makes.
  * Queries for tables and plots are not here: analysis makes its own over rg_store_database.
  *
- * One process writes (an flock on "<store>.lock", which names its holder), any number read
- * meanwhile (WAL). Each step is one transaction, so that a killed run leaves whole steps only.
- * Commits survive the death of the process; those that carry an evaluation or a change of status
- * are also synced to the disk, and with them all that came before, so that a power failure costs at
- * most the training rows since the last evaluation. */
+ * One process writes (an flock on "<store>.lock", which names its holder), or several that inherit
+ * its lock; any number read meanwhile (WAL). Each step is one transaction, so that a killed run
+ * leaves whole steps only. Commits survive the death of the process; those that carry an evaluation
+ * or a change of status are also synced to the disk, and with them all that came before, so that a
+ * power failure costs at most the training rows since the last evaluation. */
 #include "core/results/store.h"
 
 #include <errno.h>
@@ -127,10 +127,15 @@ static const char *const statement_text[STATEMENT_COUNT] = {
     [RESPONSE] = "INSERT OR REPLACE INTO responses VALUES (?1, ?2, ?3, ?4, ?5)",
 };
 
+/* Milliseconds to wait for the transactions of others. Those who write the same run may be stopped
+ * in one for a while, or wait for a slow disk. */
+enum { PATIENCE = 10000, PATIENCE_OF_WRITERS = 600000 };
+
 struct RgStore {
     sqlite3 *database;
     char *path;
     int lock; /* file descriptor that holds the writer's flock; −1 when reading */
+    bool locked;
     sqlite3_stmt *statements[STATEMENT_COUNT]; /* NULL when reading */
 };
 
@@ -187,8 +192,7 @@ static void bind_text(sqlite3_stmt *statement, int index, const char *text) {
 
 /* Opening. */
 
-/* Make the folders above `path`. */
-static RgStatus make_folders(const char *path, RgError *error) {
+RgStatus rg_store_make_folders(const char *path, RgError *error) {
     RgStatus status = RG_OK;
     char *folder = rg_string_copy(path);
     for (char *c = folder + 1; folder[0] && *c && status == RG_OK; c++) {
@@ -256,6 +260,7 @@ static RgStatus lock_for_writing(RgStore *store, RgError *error) {
         status = refuse_held(store->path, store->lock, error);
     } else {
         char host[64] = "unknown host", text[128];
+        store->locked = true;
         gethostname(host, sizeof host - 1);
         int size = snprintf(text, sizeof text, "process %ld on %s\n", (long)getpid(), host);
         if (ftruncate(store->lock, 0) != 0 || pwrite(store->lock, text, (size_t)size, 0) != size)
@@ -290,6 +295,14 @@ static char *immutable_uri(const char *path) {
     return uri;
 }
 
+/* SQLite's own waiting sleeps longer from try to try, up to a tenth of a second, where those who
+ * write side by side hold a transaction for a millisecond. */
+static int wait_for_others(void *context, int tries) {
+    (void)context;
+    usleep(1000);
+    return tries < PATIENCE_OF_WRITERS;
+}
+
 static RgStatus open_database(RgStore *store, bool writable, RgError *error) {
     struct stat about;
     if (stat(store->path, &about) != 0) {
@@ -303,7 +316,10 @@ static RgStatus open_database(RgStore *store, bool writable, RgError *error) {
     int flags = writable ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
     if (sqlite3_open_v2(store->path, &store->database, flags, NULL) != SQLITE_OK)
         return store_fail(store, error, "open the results store");
-    sqlite3_busy_timeout(store->database, 10000);
+    if (writable)
+        sqlite3_busy_handler(store->database, wait_for_others, NULL);
+    else
+        sqlite3_busy_timeout(store->database, PATIENCE);
     return RG_OK;
 }
 
@@ -399,20 +415,22 @@ static RgStatus prepare_statements(RgStore *store, RgError *error) {
     return RG_OK;
 }
 
+static RgStatus connect_database(RgStore *store, bool writable, RgError *error) {
+    RG_TRY(open_database(store, writable, error));
+    RG_TRY(check_schema(store, writable, error));
+    return writable ? prepare_statements(store, error) : RG_OK;
+}
+
 RgStatus rg_store_open(const char *path, bool writable, RgStore **result, RgError *error) {
     RgStore *store = rg_allocate(sizeof *store);
     store->path = rg_string_copy(path);
     store->lock = -1;
     *result = NULL;
     RgStatus status = RG_OK;
-    if (writable && (status = make_folders(path, error)) == RG_OK)
+    if (writable && (status = rg_store_make_folders(path, error)) == RG_OK)
         status = lock_for_writing(store, error);
     if (status == RG_OK)
-        status = open_database(store, writable, error);
-    if (status == RG_OK)
-        status = check_schema(store, writable, error);
-    if (status == RG_OK && writable)
-        status = prepare_statements(store, error);
+        status = connect_database(store, writable, error);
     if (status == RG_OK)
         *result = store;
     else
@@ -420,12 +438,28 @@ RgStatus rg_store_open(const char *path, bool writable, RgStore **result, RgErro
     return status;
 }
 
+void rg_store_rest(RgStore *store) {
+    for (int i = 0; i < STATEMENT_COUNT; i++) {
+        sqlite3_finalize(store->statements[i]);
+        store->statements[i] = NULL;
+    }
+    sqlite3_close(store->database);
+    store->database = NULL;
+}
+
+RgStatus rg_store_wake(RgStore *store, RgError *error) {
+    RgStatus status = connect_database(store, true, error);
+    if (status != RG_OK)
+        rg_store_rest(store);
+    return status;
+}
+
 void rg_store_close(RgStore *store) {
     if (!store)
         return;
-    for (int i = 0; i < STATEMENT_COUNT; i++)
-        sqlite3_finalize(store->statements[i]);
-    sqlite3_close(store->database);
+    rg_store_rest(store);
+    if (store->locked && ftruncate(store->lock, 0) != 0)
+        store->locked = false; /* it then names one who has gone: nothing to be done about it */
     if (store->lock >= 0)
         close(store->lock);
     free(store->path);
@@ -493,6 +527,12 @@ static bool find_trial(RgStore *store, RgTrialRecord *record, bool *finished) {
     record->id = found ? sqlite3_column_int64(statement, 0) : 0;
     *finished = found && sqlite3_column_int(statement, 1);
     return run(statement);
+}
+
+RgStatus rg_store_trial_finished(RgStore *store, int64_t experiment, const char *key,
+                                 bool *finished, RgError *error) {
+    RgTrialRecord record = {.experiment = experiment, .key = key};
+    return find_trial(store, &record, finished) ? RG_OK : store_fail(store, error, "find a trial");
 }
 
 RgStatus rg_store_trial(RgStore *store, RgTrialRecord *record, bool *finished, RgError *error) {

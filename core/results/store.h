@@ -1,5 +1,5 @@
-/* The results store: one SQLite file (WAL mode), written by one process. Experiments write it,
- * analysis reads it, and nothing else passes between them.
+/* The results store: one SQLite file (WAL mode), written by one run at a time: a process, or one
+ * with its children. Experiments write it, analysis reads it, and nothing else passes between them.
  *
  * Tables (see store.c for the schema):
  *   experiments  name, resolved config as JSON, created
@@ -29,12 +29,22 @@ RgStatus rg_store_open(const char *path, bool writable, RgStore **store, RgError
 void rg_store_close(RgStore *store);
 /* Whether a process writes the store now, and who. */
 bool rg_store_writer(const char *path, char holder[128]);
+
+/* SQLite's connections must not be carried over a fork. A store at rest has none, but keeps its
+ * lock, which children inherit: each wakes it for itself, and they may write it side by side, as
+ * each transaction waits for the others'. A child that writes so must not outlive the run. */
+void rg_store_rest(RgStore *store);
+RgStatus rg_store_wake(RgStore *store, RgError *error);
+
 struct sqlite3 *rg_store_database(RgStore *store); /* for analysis' queries */
 const char *rg_store_path(const RgStore *store);
 
 /* Folder of the weights that belong to the store at `path`: its name without .db; malloc'd. In it
  * are <key>.safetensors of a finished trial, <key>-checkpoint.safetensors of one under way. */
 char *rg_store_folder(const char *path);
+
+/* Make the folders above `path`. */
+RgStatus rg_store_make_folders(const char *path, RgError *error);
 
 /* Hold a store still: as long as the file descriptor is open, nobody writes the store. −1 where its
  * folder is read-only and it has never been written there. Refused while a process writes it. */
@@ -61,6 +71,9 @@ typedef struct RgTrialRecord {
 } RgTrialRecord;
 /* Sets record->id; `finished` tells whether the trial is done (finished or diverged) already. */
 RgStatus rg_store_trial(RgStore *store, RgTrialRecord *record, bool *finished, RgError *error);
+/* The same question of a trial that may not be there yet; nothing is written. */
+RgStatus rg_store_trial_finished(RgStore *store, int64_t experiment, const char *key,
+                                 bool *finished, RgError *error);
 RgStatus rg_store_trial_status(RgStore *store, int64_t trial, const char *status,
                                const char *reason, RgError *error);
 /* Forget what was written after `step` (−1: everything): a resumed trial writes it again. */

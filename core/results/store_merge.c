@@ -117,9 +117,20 @@ static RgStatus merge_experiment(Merge *m, const Match *match, int64_t *id, RgEr
     return RG_OK;
 }
 
+static RgStatus has_table(const Merge *m, const char *name, bool *has, RgError *error) {
+    sqlite3_stmt *there;
+    RG_TRY(prepare(m->source, "SELECT 1 FROM sqlite_master WHERE name = ?1", &there, error));
+    sqlite3_bind_text(there, 1, name, -1, SQLITE_STATIC);
+    *has = sqlite3_step(there) == SQLITE_ROW;
+    sqlite3_finalize(there);
+    return RG_OK;
+}
+
 /* Put the source's record of a trial in place of the target's, if there is one. */
 static RgStatus take_rows(Merge *m, const Match *match, RgError *error) {
-    static const char *const tables[] = {"readings", "metrics", "evaluations", "responses"};
+    static const char *const tables[] = {"readings", "metrics", "evaluations", "responses",
+                                         "evaluation_times"};
+    enum { TABLES = sizeof tables / sizeof *tables };
     int64_t experiment;
     if (match->target) {
         char *text =
@@ -137,7 +148,11 @@ static RgStatus take_rows(Merge *m, const Match *match, RgError *error) {
                   match->source, "experiment", experiment, error));
     int64_t trial = sqlite3_last_insert_rowid(m->to);
     RgStatus status = RG_OK;
-    for (int i = 0; i < 4 && status == RG_OK; i++) {
+    for (int i = 0; i < TABLES && status == RG_OK; i++) {
+        bool has;
+        status = has_table(m, tables[i], &has, error); /* an older source has fewer */
+        if (status != RG_OK || !has)
+            continue;
         char *query = rg_string_format("SELECT * FROM %s WHERE trial = ?1", tables[i]);
         char *into = rg_string_format("INSERT INTO %s", tables[i]);
         status = copy_rows(m, into, query, match->source, "trial", trial, error);
@@ -149,11 +164,8 @@ static RgStatus take_rows(Merge *m, const Match *match, RgError *error) {
 
 /* Values of pairs, where the source has any. Each row carries its own proof. */
 static RgStatus merge_pairs(Merge *m, RgError *error) {
-    sqlite3_stmt *there;
-    RG_TRY(prepare(m->source, "SELECT 1 FROM sqlite_master WHERE name = 'pair_values'", &there,
-                   error));
-    bool has = sqlite3_step(there) == SQLITE_ROW;
-    sqlite3_finalize(there);
+    bool has;
+    RG_TRY(has_table(m, "pair_values", &has, error));
     return has ? copy_rows(m, "INSERT OR IGNORE INTO pair_values", "SELECT * FROM pair_values", 0,
                            NULL, 0, error)
                : RG_OK;

@@ -16,16 +16,30 @@ void rg_peak_memory_restart(void) {
     fclose(file);
 }
 
-double rg_peak_memory(void) {
+/* Of /proc/`process`; below 0 where it is not told. */
+static double told_peak(const char *process) {
     char line[128];
     double kilobytes = -1;
-    FILE *file = fopen("/proc/self/status", "r");
+    snprintf(line, sizeof line, "/proc/%s/status", process);
+    FILE *file = fopen(line, "r");
     while (file && kilobytes < 0 && fgets(line, sizeof line, file))
         sscanf(line, "VmHWM: %lf", &kilobytes);
     if (file)
         fclose(file);
-    if (kilobytes >= 0)
-        return 1024.0 * kilobytes;
+    return 1024.0 * kilobytes;
+}
+
+double rg_peak_memory_of(long process) {
+    char name[32];
+    snprintf(name, sizeof name, "%ld", process);
+    double peak = told_peak(name);
+    return peak > 0 ? peak : 0;
+}
+
+double rg_peak_memory(void) {
+    double peak = told_peak("self");
+    if (peak >= 0)
+        return peak;
     struct rusage usage; /* of the process since its start: never restarted */
     if (getrusage(RUSAGE_SELF, &usage) != 0)
         return 0;

@@ -16,8 +16,9 @@ typedef struct RgMeter {
     double peak_memory; /* bytes, the process's largest resident set since the trial began */
 } RgMeter;
 
-double rg_peak_memory(void);   /* bytes, the largest since the last restart */
-double rg_memory_in_use(void); /* bytes resident now */
+double rg_peak_memory(void);            /* bytes, the largest since the last restart */
+double rg_peak_memory_of(long process); /* the same of another process; 0: it is gone */
+double rg_memory_in_use(void);          /* bytes resident now */
 
 /* From here on the peak is that of what follows, where Linux allows it; elsewhere nothing happens.
  */

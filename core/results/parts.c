@@ -1,0 +1,142 @@
+/* Opening, seeding and gathering parts. What two records of one trial are to each other is decided
+ * in store_merge.c. */
+#include "core/results/parts.h"
+
+#include "core/results/store_merge.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+void rg_part_close(RgPart *part) {
+    if (!part)
+        return;
+    rg_store_close(part->store);
+    if (part->hold >= 0)
+        close(part->hold);
+    free(part->whole);
+    free(part);
+}
+
+/* The whole is held first: while it is, nobody gathers its parts. */
+RgStatus rg_part_open(const char *whole, int number, RgPart **result, RgError *error) {
+    RgPart *part = rg_allocate(sizeof *part);
+    part->whole = rg_string_copy(whole);
+    part->hold = -1;
+    char *folder = rg_store_folder(whole);
+    char *path = rg_string_format("%s/part-%d.db", folder, number);
+    RgStatus status = rg_store_make_folders(path, error);
+    if (status == RG_OK)
+        status = rg_store_hold(whole, &part->hold, error);
+    if (status == RG_OK)
+        status = rg_store_open(path, true, &part->store, error);
+    free(folder);
+    free(path);
+    *result = part;
+    if (status != RG_OK) {
+        rg_part_close(part);
+        *result = NULL;
+    }
+    return status;
+}
+
+/* ---- seeding ---- */
+
+static RgStatus find_trial(RgStore *store, const char *experiment, const char *key, int64_t *row,
+                           bool *finished, RgError *error) {
+    static const char text[] = "SELECT t.id, t.status IN ('finished', 'diverged') FROM trials t"
+                               " JOIN experiments e ON e.id = t.experiment"
+                               " WHERE e.name = ?1 AND t.key = ?2";
+    sqlite3 *database = rg_store_database(store);
+    sqlite3_stmt *found = NULL;
+    int code = sqlite3_prepare_v2(database, text, -1, &found, NULL);
+    if (code == SQLITE_OK) {
+        sqlite3_bind_text(found, 1, experiment, -1, SQLITE_STATIC);
+        sqlite3_bind_text(found, 2, key, -1, SQLITE_STATIC);
+        code = sqlite3_step(found);
+    }
+    *row = code == SQLITE_ROW ? sqlite3_column_int64(found, 0) : 0;
+    *finished = code == SQLITE_ROW && sqlite3_column_int(found, 1);
+    RgStatus status = RG_OK;
+    if (code != SQLITE_ROW && code != SQLITE_DONE)
+        status = rg_fail(error, RG_E_STORE, "%s: cannot look for a trial: %s", rg_store_path(store),
+                         sqlite3_errmsg(database));
+    sqlite3_finalize(found);
+    return status;
+}
+
+RgStatus rg_part_seed(RgPart *part, const char *experiment, const char *key, bool *finished,
+                      RgError *error) {
+    RgStore *whole;
+    int64_t row;
+    *finished = false;
+    if (access(part->whole, F_OK) != 0)
+        return RG_OK;
+    RG_TRY(rg_store_open(part->whole, false, &whole, error));
+    RgStatus status = find_trial(whole, experiment, key, &row, finished, error);
+    rg_store_close(whole);
+    if (status == RG_OK && row && !*finished)
+        status = rg_store_merge_trial(part->store, part->whole, row, NULL, error);
+    return status;
+}
+
+/* ---- gathering ---- */
+
+static void remove_folder(const char *path) {
+    DIR *folder = opendir(path);
+    struct dirent *entry;
+    while (folder && (entry = readdir(folder))) {
+        char *file = rg_string_format("%s/%s", path, entry->d_name);
+        unlink(file); /* "." and ".." refuse */
+        free(file);
+    }
+    if (folder)
+        closedir(folder);
+    rmdir(path);
+}
+
+/* The checkpoints first: one without the rows before it would be taken up as if it had them. */
+static RgStatus remove_part(const char *path, RgError *error) {
+    static const char *const endings[] = {"-wal", "-shm", "", ".lock"};
+    RgStatus status = RG_OK;
+    char *weights = rg_store_folder(path);
+    remove_folder(weights);
+    free(weights);
+    for (int i = 0; i < 4 && status == RG_OK; i++) {
+        char *file = rg_string_format("%s%s", path, endings[i]);
+        if (unlink(file) != 0 && errno != ENOENT)
+            status = rg_fail(error, RG_E_FILE, "%s: cannot remove what is merged: %s", file,
+                             strerror(errno));
+        free(file);
+    }
+    return status;
+}
+
+static bool is_part(const char *name) {
+    int number, end = 0;
+    return sscanf(name, "part-%d.db%n", &number, &end) == 1 && end > 0 && !name[end];
+}
+
+RgStatus rg_parts_gather(RgStore *whole, RgError *error) {
+    char *path = rg_store_folder(rg_store_path(whole));
+    DIR *folder = opendir(path);
+    struct dirent *entry;
+    RgStatus status = RG_OK;
+    while (folder && status == RG_OK && (entry = readdir(folder))) {
+        if (!is_part(entry->d_name))
+            continue;
+        char *part = rg_string_format("%s/%s", path, entry->d_name);
+        status = rg_store_merge(whole, part, NULL, error);
+        if (status == RG_OK)
+            status = remove_part(part, error);
+        free(part);
+    }
+    if (folder)
+        closedir(folder);
+    free(path);
+    return status;
+}
