@@ -109,7 +109,7 @@ Test(plot, irregular_swept_values_are_evenly_spaced_categories) {
     cr_assert_eq(figure->curves[0].count, 4);
     for (int i = 0; i < 4; i++)
         cr_assert_eq(figure->curves[0].points[i].x, i);
-    cr_assert(figure->curves[1].flat, "DPO has no exploration: a level");
+    cr_assert_eq(figure->curves[1].form, RG_CURVE_LEVEL, "DPO has no exploration: a level");
     rg_figure_destroy(figure);
     free(path);
 }
