@@ -386,10 +386,14 @@ static int natural_height(const RgFigure *figure, int width) {
     return width * 11 / 20 + 60 + (RG_GNUPLOT_LINE + 2) * rows + (figure->title ? 30 : 0);
 }
 
+int rg_figure_natural_width(const RgFigure *figure) {
+    return figure->cells ? rg_figure_matrix_width(figure) : 480;
+}
+
 RgStatus rg_figure_draw(const RgFigure *figure, const char *output, int width, int height,
                         RgError *error) {
     RG_TRY(rg_gnuplot_check(output, error));
-    width = width > 0 ? width : 480;
+    width = width > 0 ? width : rg_figure_natural_width(figure);
     char *script, *data = rg_figure_data(figure);
     size_t size;
     FILE *out = open_memstream(&script, &size);

@@ -78,6 +78,9 @@ void rg_figure_drop_empty(RgFigure *figure); /* curves without points */
 RgStatus rg_figure_draw(const RgFigure *figure, const char *output, int width, int height,
                         RgError *error);
 
+/* 480, or what the cells of a matrix need. */
+int rg_figure_natural_width(const RgFigure *figure);
+
 /* The text of the data file; malloc'd. */
 char *rg_figure_data(const RgFigure *figure);
 

@@ -105,16 +105,7 @@ static bool any_diverged(const RgFigure *figure) {
     return false;
 }
 
-static Layout lay_out(const RgFigure *figure, int width) {
-    Layout l = {.left = RG_GNUPLOT_LETTER * longest_of(figure->rows, figure->row_count) + 16,
-                .top = RG_GNUPLOT_LINE * (figure->title ? 4 : 2)};
-    int names = RG_GNUPLOT_LETTER * longest_of(figure->categories, figure->category_count);
-    l.left = l.left > 2 * width / 5 ? 2 * width / 5 : l.left;
-    l.cell = (width - l.left - 12) / (figure->category_count ? figure->category_count : 1);
-    l.cell = l.cell > 90 ? 90 : l.cell > 0 ? l.cell : 1;
-    l.turned = names + 6 > l.cell;
-    l.bottom = RG_GNUPLOT_LINE * (any_diverged(figure) + (figure->x_label[0] ? 2 : 0)) + 12 +
-               (l.turned ? names * 2 / 3 : RG_GNUPLOT_LINE);
+static int longest_text(const RgFigure *figure) {
     Scale scale = scale_of(figure);
     int digits = decimals(&scale), most = 1;
     for (int i = 0; i < figure->row_count * figure->category_count; i++) {
@@ -122,6 +113,36 @@ static Layout lay_out(const RgFigure *figure, int width) {
         most = (int)strlen(text) > most ? (int)strlen(text) : most;
         free(text);
     }
+    return most;
+}
+
+static int row_names(const RgFigure *figure) {
+    return RG_GNUPLOT_LETTER * longest_of(figure->rows, figure->row_count) + 16;
+}
+
+/* Cells of half an inch to an inch, and room for the words above; seven inches at most. */
+int rg_figure_matrix_width(const RgFigure *figure) {
+    int names = RG_GNUPLOT_LETTER * longest_of(figure->categories, figure->category_count);
+    int text = RG_GNUPLOT_LETTER * longest_text(figure);
+    int cell = (names > text ? names : text) + 14;
+    int words = RG_GNUPLOT_LETTER * (int)(strlen(figure->y_label) + 20 +
+                                          (figure->cell_note ? strlen(figure->cell_note) : 0));
+    cell = cell < 48 ? 48 : cell > 90 ? (text + 14 > 60 ? text + 14 : 60) : cell;
+    int width = row_names(figure) + 12 + cell * figure->category_count;
+    width = width < words ? words : width;
+    return width > 660 ? 660 : width;
+}
+
+static Layout lay_out(const RgFigure *figure, int width) {
+    Layout l = {.left = row_names(figure), .top = RG_GNUPLOT_LINE * (figure->title ? 4 : 2)};
+    int names = RG_GNUPLOT_LETTER * longest_of(figure->categories, figure->category_count);
+    l.left = l.left > 2 * width / 5 ? 2 * width / 5 : l.left;
+    l.cell = (width - l.left - 12) / (figure->category_count ? figure->category_count : 1);
+    l.cell = l.cell > 90 ? 90 : l.cell > 0 ? l.cell : 1;
+    l.turned = names + 6 > l.cell;
+    l.bottom = RG_GNUPLOT_LINE * (any_diverged(figure) + (figure->x_label[0] ? 2 : 0)) + 12 +
+               (l.turned ? names * 2 / 3 : RG_GNUPLOT_LINE);
+    int most = longest_text(figure);
     l.letters = fmin(1, (l.cell - 4.0) / (RG_GNUPLOT_LETTER * most));
     return l;
 }

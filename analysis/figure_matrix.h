@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 void rg_figure_matrix_data(const RgFigure *figure, FILE *out);
+int rg_figure_matrix_width(const RgFigure *figure);
 int rg_figure_matrix_height(const RgFigure *figure, int width);
 void rg_figure_matrix_script(const RgFigure *figure, int width, int height, FILE *out);
 

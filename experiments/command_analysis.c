@@ -305,7 +305,11 @@ int rg_command_report(int argc, char **argv) {
     static const struct argp_option options[] = {
         {"output", 'o', "FILE", 0, "page to write (default: report.html)", 0},
         {"title", KEY_TITLE, "TEXT", 0, "title (default: the experiment's name)", 0},
-        {"prompts", KEY_PROMPTS, "N", 0, "prompts whose responses are shown (default: 8)", 0},
+        {"prompts", KEY_PROMPTS, "N", 0,
+         "prompts whose responses are shown (default: as many as there are, but at most 50, and "
+         "fewer where "
+         "there are many methods)",
+         0},
         {0},
     };
     static const struct argp argp = {

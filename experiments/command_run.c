@@ -107,6 +107,7 @@ static RgStatus run_trials(const RgExperiment *experiment, RgStore *store, RgPai
     RgTrialRun run = {.store = store,
                       .shelf = shelf,
                       .folder = folder,
+                      .overrides = experiment->overrides_json,
                       .checkpoint_seconds = a->checkpoint_seconds,
                       .progress = &progress};
     RG_TRY(rg_store_experiment(store, experiment->options.name, experiment->config_json,

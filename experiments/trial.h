@@ -28,6 +28,7 @@ typedef struct RgTrialRun {
     RgPairShelf *shelf;        /* of the store; NULL: every trial asks the reference anew */
     int64_t experiment;        /* row in the store */
     const char *folder;        /* of checkpoints and final weights */
+    const char *overrides;     /* JSON object of the settings given by -s; NULL: none */
     double checkpoint_seconds; /* between checkpoints; 0: after every step */
     RgProgress *progress;
     RgStage stage;
