@@ -1,23 +1,13 @@
 /* Is one method better than another? Pairs by seed and prompt, and the two-level bootstrap on what
- * each pair says. */
+ * each pair says. Writing it is the business of compare_write.c. */
 #include "analysis/compare.h"
-#include "analysis/format.h"
+#include "analysis/robust.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const format_names[] = {"text", "json", NULL};
-
-RgStatus rg_compare_format(const char *name, RgCompareFormat *format, RgError *error) {
-    for (int i = 0; format_names[i]; i++)
-        if (strcmp(format_names[i], name) == 0) {
-            *format = (RgCompareFormat)i;
-            return RG_OK;
-        }
-    return rg_unknown_name(error, "output format", name, format_names);
-}
+/* ---- pairing ---- */
 
 /* Trials of A and B with the same seed, finished both; at most min(a->count, b->count) pairs. */
 static int pair_trials(const RgGroup *a, const RgGroup *b, const RgTrial **from_a,
@@ -34,25 +24,6 @@ static int pair_trials(const RgGroup *a, const RgGroup *b, const RgTrial **from_
     return count;
 }
 
-/* What one pair of values says: 1, ½, 0, or the difference; NaN when either is missing. */
-static double outcome(double a, double b, bool win) {
-    if (isnan(a) || isnan(b))
-        return NAN;
-    return !win ? a - b : a > b ? 1 : a < b ? 0 : 0.5;
-}
-
-/* Turn the values of A into outcomes against B, both [seeds, items], and count them. */
-static void judge_pairs(RgComparison *c, double *a, const double *b) {
-    for (int64_t i = 0; i < c->seeds * c->items; i++) {
-        if (!isnan(a[i]) && !isnan(b[i])) {
-            c->wins += a[i] > b[i];
-            c->ties += a[i] == b[i];
-            c->losses += a[i] < b[i];
-        }
-        a[i] = outcome(a[i], b[i], c->win);
-    }
-}
-
 /* The two may differ in items, as one of them may have answered fewer prompts: narrow to those that
  * both have, in place. */
 static void narrow(double *values, int rows, int64_t from, int64_t to) {
@@ -60,124 +31,219 @@ static void narrow(double *values, int rows, int64_t from, int64_t to) {
         memmove(values + row * to, values + row * from, (size_t)to * sizeof *values);
 }
 
-static RgStatus compare_columns(const RgResults *results, const RgTrial **from_a,
-                                const RgTrial **from_b, int64_t resamples, RgComparison *c,
-                                RgError *error) {
-    double *a, *b;
-    int64_t items_a = rg_trials_items(results, from_a, c->seeds, c->metric, &a);
-    int64_t items_b = rg_trials_items(results, from_b, c->seeds, c->metric, &b);
-    c->items = items_a < items_b ? items_a : items_b;
-    narrow(a, c->seeds, items_a, c->items);
-    narrow(b, c->seeds, items_b, c->items);
-    judge_pairs(c, a, b);
-    RgBootstrapOptions bootstrap = {
-        .resamples = resamples > 0 ? resamples : 10000,
+RgPairing rg_pairing_make(const RgResults *results, const RgGroup *a, const RgGroup *b,
+                          const char *metric) {
+    RgPairing p = {0};
+    const RgTrial **trials = rg_allocate((size_t)(2 * a->count * b->count + 1) * sizeof *trials);
+    const RgTrial **from_b = trials + a->count * b->count;
+    p.seeds = pair_trials(a, b, trials, from_b);
+    p.seed = rg_allocate((size_t)(p.seeds + 1) * sizeof *p.seed);
+    for (int i = 0; i < p.seeds; i++)
+        p.seed[i] = trials[i]->seed;
+    int64_t items_a = rg_trials_items(results, trials, p.seeds, metric, &p.a);
+    int64_t items_b = rg_trials_items(results, from_b, p.seeds, metric, &p.b);
+    p.items = items_a < items_b ? items_a : items_b;
+    narrow(p.a, p.seeds, items_a, p.items);
+    narrow(p.b, p.seeds, items_b, p.items);
+    free(trials);
+    return p;
+}
+
+void rg_pairing_free(RgPairing *pairing) {
+    free(pairing->seed);
+    free(pairing->a);
+    free(pairing->b);
+    *pairing = (RgPairing){0};
+}
+
+/* ---- one comparison ---- */
+
+double rg_outcome(double a, double b) {
+    return isnan(a) || isnan(b) ? NAN : a > b ? 1 : a < b ? 0 : 0.5;
+}
+
+/* Chance of improvement over seeds, from their means over the prompts that both answered. */
+static RgBootstrap improve(const RgPairing *p, int64_t resamples) {
+    double *means = rg_allocate(2 * (size_t)(p->seeds + 1) * sizeof *means);
+    double *of_b = means + p->seeds;
+    for (int s = 0; s < p->seeds; s++) {
+        double sum_a = 0, sum_b = 0;
+        int64_t count = 0;
+        for (int64_t i = s * p->items; i < (s + 1) * p->items; i++)
+            if (!isnan(p->a[i]) && !isnan(p->b[i])) {
+                sum_a += p->a[i];
+                sum_b += p->b[i];
+                count++;
+            }
+        means[s] = count ? sum_a / (double)count : NAN;
+        of_b[s] = count ? sum_b / (double)count : NAN;
+    }
+    RgBootstrapOptions options = {
+        .resamples = resamples,
         .confidence = 0.95,
-        .null_value = c->null_value,
+        .null_value = 0.5,
+        .random = rg_random_named(rg_random_root(0), "analysis/improvement"),
+    };
+    RgBootstrap improvement =
+        rg_improvement_bootstrap(means, p->seeds, of_b, p->seeds, 1, &options);
+    free(means);
+    return improvement;
+}
+
+/* Turn the values of A into outcomes against B, or differences, and count wins. */
+static void judge_pairs(RgComparison *c, RgPairing *p) {
+    for (int64_t i = 0; i < p->seeds * p->items; i++) {
+        double outcome = rg_outcome(p->a[i], p->b[i]);
+        c->wins += outcome == 1;
+        c->ties += outcome == 0.5;
+        c->losses += outcome == 0;
+        p->a[i] = c->win ? outcome : p->a[i] - p->b[i];
+    }
+}
+
+bool rg_comparison_of_groups(const RgResults *results, const RgGroup *a, const RgGroup *b,
+                             const char *metric, bool win, int64_t resamples,
+                             RgComparison *comparison) {
+    RgPairing pairing = rg_pairing_make(results, a, b, metric);
+    resamples = resamples > 0 ? resamples : RG_RESAMPLES;
+    RgComparison c = {.a = a,
+                      .b = b,
+                      .metric = metric,
+                      .win = win,
+                      .null_value = win ? 0.5 : 0,
+                      .seeds = pairing.seeds,
+                      .items = pairing.items,
+                      .adjusted_p = NAN};
+    c.improvement = improve(&pairing, resamples);
+    judge_pairs(&c, &pairing);
+    RgBootstrapOptions options = {
+        .resamples = resamples,
+        .confidence = 0.95,
+        .null_value = c.null_value,
         .random = rg_random_named(rg_random_root(0), "analysis/compare"),
     };
-    c->bootstrap = rg_bootstrap(a, c->seeds, c->items, &bootstrap);
-    free(a);
-    free(b);
-    if (c->bootstrap.cells > 0)
-        return RG_OK;
-    return rg_fail(error, RG_E_USAGE,
-                   "%s: \"%s\" and \"%s\" share no prompt with per-item metric \"%s\"",
-                   results->path, c->a->name, c->b->name, c->metric);
+    c.bootstrap = rg_bootstrap(pairing.a, c.seeds, c.items, &options);
+    rg_pairing_free(&pairing);
+    *comparison = c;
+    return c.bootstrap.cells > 0;
+}
+
+RgStatus rg_results_item_metric(const RgResults *results, const char *name, RgError *error) {
+    for (int i = 0; results->columns[i]; i++)
+        if (strcmp(results->columns[i], name) == 0)
+            return RG_OK;
+    return rg_unknown_name(error, "per-item metric", name, results->columns);
+}
+
+/* The per-item metric that is asked for. */
+static RgStatus choose_metric(const RgResults *results, const RgCompareOptions *options, bool *win,
+                              const char **metric, RgError *error) {
+    *win = !options->metric || strcmp(options->metric, "win") == 0;
+    *metric = !*win ? options->metric : options->judge ? options->judge : "reward";
+    return rg_results_item_metric(results, *metric, error);
 }
 
 RgStatus rg_comparison_make(const RgResults *results, const RgCompareOptions *options,
                             RgComparison *comparison, RgError *error) {
-    bool win = !options->metric || strcmp(options->metric, "win") == 0;
-    const char *metric = win ? (options->judge ? options->judge : "reward") : options->metric;
-    RgComparison c = {.metric = metric, .win = win, .null_value = win ? 0.5 : 0};
-    RG_TRY(rg_results_group(results, options->a, &c.a, error));
-    RG_TRY(rg_results_group(results, options->b, &c.b, error));
-    bool known = false;
-    for (int i = 0; results->columns[i] && !known; i++)
-        known = strcmp(results->columns[i], metric) == 0;
-    if (!known)
-        return rg_unknown_name(error, "per-item metric", metric, results->columns);
-    const RgTrial **trials = rg_allocate((size_t)(2 * c.a->count * c.b->count) * sizeof *trials);
-    const RgTrial **from_b = trials + c.a->count * c.b->count;
-    c.seeds = pair_trials(c.a, c.b, trials, from_b);
-    RgStatus status =
-        c.seeds > 0
-            ? compare_columns(results, trials, from_b, options->resamples, &c, error)
-            : rg_fail(error, RG_E_USAGE, "%s: \"%s\" and \"%s\" have no finished seed in common",
-                      results->path, c.a->name, c.b->name);
-    free(trials);
-    *comparison = c;
-    return status;
+    const RgGroup *a, *b;
+    const char *metric;
+    bool win;
+    RG_TRY(rg_results_group(results, options->a, &a, error));
+    RG_TRY(rg_results_group(results, options->b, &b, error));
+    RG_TRY(choose_metric(results, options, &win, &metric, error));
+    if (rg_comparison_of_groups(results, a, b, metric, win, options->resamples, comparison))
+        return RG_OK;
+    if (comparison->seeds == 0)
+        return rg_fail(error, RG_E_USAGE, "%s: \"%s\" and \"%s\" have no finished seed in common",
+                       results->path, a->name, b->name);
+    return rg_fail(error, RG_E_USAGE,
+                   "%s: \"%s\" and \"%s\" share no prompt with per-item metric \"%s\"",
+                   results->path, a->name, b->name, metric);
 }
 
-/* Output. */
+/* ---- a family ---- */
 
-static void write_text(const RgComparison *c, int64_t resamples, FILE *out) {
-    RgUnit unit = c->win ? RG_UNIT_PERCENT : RG_UNIT_PLAIN;
-    const RgBootstrap *b = &c->bootstrap;
-    char *estimate = rg_format_value(b->estimate, b->standard_error, unit);
-    char *interval = rg_format_interval(b->interval, unit);
-    if (c->win)
-        fprintf(out, "P(%s beats %s) by %s, %%:  %s", c->a->name, c->b->name, c->metric, estimate);
+static void add_note(RgFamily *family, char *note) {
+    family->notes =
+        rg_reallocate(family->notes, (size_t)family->note_count + 1, sizeof *family->notes);
+    family->notes[family->note_count++] = note;
+}
+
+static void add_pair(const RgResults *results, const RgGroup *a, const RgGroup *b,
+                     const char *metric, bool win, int64_t resamples, RgFamily *family) {
+    RgComparison *c = &family->comparisons[family->count];
+    if (rg_comparison_of_groups(results, a, b, metric, win, resamples, c))
+        family->count++;
     else
-        fprintf(out, "%s of %s − %s:  %s", c->metric, c->a->name, c->b->name, estimate);
-    if (interval)
-        fprintf(out, "  95 %% interval %s", interval);
-    if (!isnan(b->p_value))
-        fprintf(out, "  p %s %.2g", b->p_value <= 2.0 / (double)(resamples + 1) ? "≤" : "=",
-                b->p_value);
-    fprintf(out,
-            "\n%lld wins, %lld ties (half a win each), %lld losses over %d seed%s × %lld "
-            "prompts\n",
-            (long long)c->wins, (long long)c->ties, (long long)c->losses, c->seeds,
-            c->seeds == 1 ? "" : "s", (long long)c->items);
-    fprintf(out,
-            "Interval and two-sided p against %s: paired bootstrap over seeds and prompts, %lld "
-            "resamples.\n",
-            c->win ? "50 %" : "0", (long long)resamples);
-    if (c->seeds == 1)
-        fputs("With one seed the interval speaks of other prompts only, not of other seeds.\n",
-              out);
-    free(estimate);
-    free(interval);
+        add_note(family, rg_string_format("Left out: %s and %s, which share no finished seed and "
+                                          "prompt with \"%s\".",
+                                          a->name, b->name, metric));
 }
 
-static json_t *number(double value) {
-    return isfinite(value) ? json_real(value) : json_null();
+static void adjust(RgFamily *family) {
+    double *p = rg_allocate(2 * (size_t)(family->count + 1) * sizeof *p);
+    for (int i = 0; i < family->count; i++)
+        p[i] = family->comparisons[i].bootstrap.p_value;
+    rg_holm(p, family->count, p + family->count);
+    for (int i = 0; i < family->count; i++)
+        family->comparisons[i].adjusted_p = p[family->count + i];
+    free(p);
 }
 
-static void write_json(const RgComparison *c, int64_t resamples, FILE *out) {
-    const RgBootstrap *b = &c->bootstrap;
-    json_t *root = json_pack(
-        "{ss ss ss ss so so s[oo] so sf si sI sI sI sI sI}", "a", c->a->name, "b", c->b->name,
-        "metric", c->metric, "kind", c->win ? "win" : "difference", "estimate", number(b->estimate),
-        "standard_error", number(b->standard_error), "interval_95", number(b->interval.low),
-        number(b->interval.high), "p_value", number(b->p_value), "null_value", c->null_value,
-        "seeds", c->seeds, "prompts", (json_int_t)c->items, "wins", (json_int_t)c->wins, "ties",
-        (json_int_t)c->ties, "losses", (json_int_t)c->losses, "resamples", (json_int_t)resamples);
-    RG_ASSERT(root);
-    json_dumpf(root, out, JSON_INDENT(2));
-    putc('\n', out);
-    json_decref(root);
+RgStatus rg_family_make(const RgResults *results, const RgCompareOptions *options, RgFamily *family,
+                        RgError *error) {
+    const RgGroup *groups = results->groups, *against = NULL;
+    const char *metric;
+    bool win;
+    int count = results->group_count;
+    if (options->against)
+        RG_TRY(rg_results_group(results, options->against, &against, error));
+    RG_TRY(choose_metric(results, options, &win, &metric, error));
+    *family = (RgFamily){0};
+    family->comparisons = rg_allocate((size_t)(count * count + 1) * sizeof *family->comparisons);
+    for (int i = 0; i < count; i++)
+        for (int j = 0; j < count; j++)
+            if (against ? &groups[j] == against && i != j : i < j)
+                add_pair(results, &groups[i], &groups[j], metric, win, options->resamples, family);
+    adjust(family);
+    if (family->count > 0)
+        return RG_OK;
+    rg_family_free(family);
+    return rg_fail(error, RG_E_USAGE,
+                   "%s: no two methods share a finished seed and prompt with per-item metric "
+                   "\"%s\": there is nothing to compare",
+                   results->path, metric);
 }
+
+void rg_family_free(RgFamily *family) {
+    for (int i = 0; i < family->note_count; i++)
+        free(family->notes[i]);
+    free(family->notes);
+    free(family->comparisons);
+    *family = (RgFamily){0};
+}
+
+/* ---- the command ---- */
 
 RgStatus rg_compare(const RgCompareOptions *options, RgError *error) {
     RgResults *results = NULL;
-    RgComparison comparison = {0};
     RG_TRY(rg_results_open(options->store, options->experiment, &results, error));
-    RgStatus status = rg_comparison_make(results, options, &comparison, error);
-    if (status == RG_OK) {
-        RG_ASSERT(comparison.a && comparison.b);
-        int64_t resamples = options->resamples > 0 ? options->resamples : 10000;
-        if (options->format == RG_COMPARE_JSON)
-            write_json(&comparison, resamples, options->out);
-        else
-            write_text(&comparison, resamples, options->out);
-        if (fflush(options->out) != 0 || ferror(options->out))
-            status =
-                rg_fail(error, RG_E_FILE, "cannot write the comparison: the output refused it");
+    RgStatus status;
+    if (options->a) {
+        RgComparison comparison;
+        status = rg_comparison_make(results, options, &comparison, error);
+        if (status == RG_OK)
+            rg_comparison_write(&comparison, options);
+    } else {
+        RgFamily family;
+        status = rg_family_make(results, options, &family, error);
+        if (status == RG_OK) {
+            rg_family_write(&family, options);
+            rg_family_free(&family);
+        }
     }
+    if (status == RG_OK && (fflush(options->out) != 0 || ferror(options->out)))
+        status = rg_fail(error, RG_E_FILE, "cannot write the comparison: the output refused it");
     rg_results_close(results);
     return status;
 }

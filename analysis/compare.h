@@ -1,32 +1,47 @@
-/* Is one method better than another? A paired test over the prompts and seeds that both answered.
- * `rg_compare` is the whole command. */
+/* Is one method better than another? A paired test over the prompts and seeds that both answered,
+ * of two methods or of a family of pairs. `rg_compare` is the whole command. */
 #ifndef RG_ANALYSIS_COMPARE_H
 #define RG_ANALYSIS_COMPARE_H
 
 #include "analysis/query.h"
 #include "analysis/statistics.h"
+#include "analysis/table.h"
 
 #include <stdio.h>
-
-typedef enum RgCompareFormat {
-    RG_COMPARE_TEXT,
-    RG_COMPARE_JSON,
-} RgCompareFormat;
 
 typedef struct RgCompareOptions {
     const char *store;      /* path */
     const char *experiment; /* NULL: the one worked on last */
-    const char *a, *b;      /* labels, with swept values where those tell rows apart */
+    const char *a, *b;      /* labels, with swept values where those tell rows apart; NULL: a family
+                               of comparisons is asked for */
+    const char *against;    /* of a family: each method against this one; NULL: all pairs */
     const char *metric;     /* "win" or NULL: P(A's response beats B's); else the name of a per-item
                                metric, whose difference A − B is estimated */
     const char *judge;      /* per-item metric that decides a win; NULL: "reward" */
     int64_t resamples;      /* 0: 10,000 */
-    RgCompareFormat format;
+    RgTableFormat format;
     FILE *out;
 } RgCompareOptions;
 
 RgStatus rg_compare(const RgCompareOptions *options, RgError *error);
-RgStatus rg_compare_format(const char *name, RgCompareFormat *format, RgError *error);
+
+/* Values of two methods side by side: row s of both is of the same seed, which both finished,
+ * column i of the same prompt. */
+typedef struct RgPairing {
+    int seeds;
+    int64_t items;
+    int64_t *seed; /* [seeds] */
+    double *a, *b; /* [seeds, items]; a missing value is NaN */
+} RgPairing;
+
+/* By a per-item metric at the trials' last evaluations. 0 seeds or items where nothing is shared.
+ */
+RgPairing rg_pairing_make(const RgResults *results, const RgGroup *a, const RgGroup *b,
+                          const char *metric);
+void rg_pairing_free(RgPairing *pairing);
+
+/* 1 where a is larger, 0 where b is, ½ on a tie; NaN where either is missing. */
+double rg_outcome(double a, double b);
 
 /* The comparison as data. */
 typedef struct RgComparison {
@@ -38,9 +53,38 @@ typedef struct RgComparison {
     int64_t items;              /* prompts */
     int64_t wins, ties, losses; /* of A, over seeds and prompts; filled for differences too */
     RgBootstrap bootstrap;
+    RgBootstrap improvement; /* chance that the mean of a seed of A is above that of a seed of B,
+                                any with any (robust.h) */
+    double adjusted_p;       /* Holm's, in a family; NaN of a comparison alone */
 } RgComparison;
 
 RgStatus rg_comparison_make(const RgResults *results, const RgCompareOptions *options,
                             RgComparison *comparison, RgError *error);
+
+/* The same of groups and a per-item metric that are known to exist. False: the two share no seed
+ * that both finished, or no prompt; then bootstrap.cells is 0. */
+bool rg_comparison_of_groups(const RgResults *results, const RgGroup *a, const RgGroup *b,
+                             const char *metric, bool win, int64_t resamples,
+                             RgComparison *comparison);
+
+/* RG_E_USAGE, with the nearest, where no trial has such a per-item metric. */
+RgStatus rg_results_item_metric(const RgResults *results, const char *name, RgError *error);
+
+/* A family of comparisons by the same metric. */
+typedef struct RgFamily {
+    RgComparison *comparisons;
+    int count;
+    char **notes; /* sentences to stand under it */
+    int note_count;
+} RgFamily;
+
+/* All methods against options->against, or all pairs. Pairs that share nothing are told in a note;
+ * RG_E_USAGE where no pair is left. */
+RgStatus rg_family_make(const RgResults *results, const RgCompareOptions *options, RgFamily *family,
+                        RgError *error);
+void rg_family_free(RgFamily *family);
+
+void rg_comparison_write(const RgComparison *comparison, const RgCompareOptions *options);
+void rg_family_write(const RgFamily *family, const RgCompareOptions *options);
 
 #endif

@@ -41,8 +41,7 @@ static const char *unit_suffix(RgUnit unit, const Scale *scale) {
     return unit == RG_UNIT_BYTES ? (*scale->suffix ? "B" : " B") : "";
 }
 
-/* %.*f, with the typographic minus, and no minus before a zero. */
-static char *fixed(double value, int decimals) {
+char *rg_format_fixed(double value, int decimals) {
     char *text = rg_string_format("%.*f", decimals, value);
     if (text[0] != '-')
         return text;
@@ -71,7 +70,8 @@ char *rg_format_value(double value, double standard_error, RgUnit unit) {
     Scale scale = scale_of(value, unit);
     value /= scale.factor;
     standard_error /= scale.factor;
-    bool spread = standard_error > 0 && isfinite(standard_error);
+    bool spread =
+        standard_error > 1e-12 * fabs(value) /* more than rounding */ && isfinite(standard_error);
     int alone = decimals_alone(value, scale.factor > 1);
     if (unit == RG_UNIT_COUNT ||
         unit == RG_UNIT_BYTES) /* a spread beyond the fourth digit is noise */
@@ -79,7 +79,7 @@ char *rg_format_value(double value, double standard_error, RgUnit unit) {
     int decimals = spread ? decimals_for(standard_error) : alone;
     if (unit == RG_UNIT_PERCENT)
         decimals = 1;
-    char *number = fixed(value, decimals), *text;
+    char *number = rg_format_fixed(value, decimals), *text;
     if (!spread && unit != RG_UNIT_PERCENT)
         trim_zeros(number);
     if (spread)
@@ -99,7 +99,7 @@ char *rg_format_interval(RgInterval interval, RgUnit unit) {
     int decimals = high > low ? decimals_for((high - low) / 4) : decimals_alone(high, false);
     if (unit == RG_UNIT_PERCENT)
         decimals = 1;
-    char *from = fixed(low, decimals), *to = fixed(high, decimals);
+    char *from = rg_format_fixed(low, decimals), *to = rg_format_fixed(high, decimals);
     char *text = rg_string_format("[%s, %s]%s", from, to, scale.suffix);
     free(from);
     free(to);

@@ -16,6 +16,9 @@
  * dash. malloc'd. */
 char *rg_format_value(double value, double standard_error, RgUnit unit);
 
+/* With the typographic minus, and no minus before a zero. malloc'd. */
+char *rg_format_fixed(double value, int decimals);
+
 /* "[58.4, 64.0]", with the digits that the interval's width justifies; NULL when it is NaN. */
 char *rg_format_interval(RgInterval interval, RgUnit unit);
 

@@ -98,12 +98,12 @@ static void write_paper(const RgPaper *paper, const RgResults *results,
     FILE *out = options->out;
     RgTableFormat format = options->format;
     RgGrid grid = make_grid(paper, results, options->resamples);
-    if (format != RG_TABLE_CSV)
+    if (!rg_table_format_is_raw(format))
         fprintf(out, "%s%s (%s)\n\n", format == RG_TABLE_LATEX ? "% " : "", paper->title,
                 paper->reference);
     rg_grid_write(&grid, format, out);
     rg_grid_free(&grid);
-    if (format == RG_TABLE_CSV)
+    if (rg_table_format_is_raw(format))
         return;
     write_sentences("What differs:", paper->differences, format, out);
     write_sentences("What is not known:", paper->unknown, format, out);

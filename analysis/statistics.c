@@ -140,44 +140,54 @@ static int compare_doubles(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* Mean of the cells of one resample; NaN when it drew only missing ones. `sums` and `weights`
- * [items] are scratch: each item's total over the drawn seeds, and how many of those were there. */
-static double resample_mean(const double *values, int64_t seeds, int64_t items, RgRandom random,
-                            double *sums, double *weights) {
+void rg_bootstrap_draw(RgRandom resample, int64_t seeds, int64_t items, double *seed_weight,
+                       double *item_weight) {
+    for (int64_t s = 0; s < seeds; s++)
+        seed_weight[s] = 0;
     for (int64_t i = 0; i < items; i++)
-        sums[i] = weights[i] = 0;
-    for (int64_t s = 0; s < seeds; s++) {
-        const double *row = values + items * rg_random_below(random, (uint64_t)s, seeds);
-        for (int64_t i = 0; i < items; i++)
-            if (!isnan(row[i])) {
-                sums[i] += row[i];
-                weights[i] += 1;
-            }
-    }
+        item_weight[i] = 0;
+    for (int64_t s = 0; s < seeds; s++)
+        seed_weight[rg_random_below(resample, (uint64_t)s, seeds)] += 1;
+    for (int64_t i = 0; i < items; i++)
+        item_weight[rg_random_below(resample, (uint64_t)(seeds + i), items)] += 1;
+}
+
+/* Mean of the cells of one resample; NaN when it drew only missing ones. */
+static double resample_mean(const double *values, int64_t seeds, int64_t items,
+                            const double *seed_weight, const double *item_weight) {
     double sum = 0, weight = 0;
-    for (int64_t i = 0; i < items; i++) {
-        int64_t item = rg_random_below(random, (uint64_t)(seeds + i), items);
-        sum += sums[item];
-        weight += weights[item];
+    for (int64_t s = 0; s < seeds; s++) {
+        const double *row = values + items * s;
+        double row_sum = 0, row_weight = 0;
+        for (int64_t i = 0; i < items && seed_weight[s] > 0; i++)
+            if (!isnan(row[i])) {
+                row_sum += item_weight[i] * row[i];
+                row_weight += item_weight[i];
+            }
+        sum += seed_weight[s] * row_sum;
+        weight += seed_weight[s] * row_weight;
     }
     return sum / weight;
 }
 
-/* Percentile interval, spread and two-sided test from the resampled means; sorts them. */
-static void summarize_resamples(double *means, int64_t count, const RgBootstrapOptions *options,
-                                RgBootstrap *result) {
-    int64_t below = 0, above = 0;
-    for (int64_t i = 0; i < count; i++) {
-        below += means[i] <= options->null_value;
-        above += means[i] >= options->null_value;
-    }
+void rg_bootstrap_summarize(double *resampled, int64_t count, const RgBootstrapOptions *options,
+                            RgBootstrap *result) {
+    int64_t below = 0, above = 0, kept = 0;
+    for (int64_t i = 0; i < count; i++)
+        if (!isnan(resampled[i])) {
+            below += resampled[i] <= options->null_value;
+            above += resampled[i] >= options->null_value;
+            resampled[kept++] = resampled[i];
+        }
+    if (kept < 2)
+        return;
     int64_t tail = below < above ? below : above;
-    result->p_value = fmin(1, 2 * (double)(tail + 1) / (double)(count + 1));
-    result->standard_error = rg_summarize(means, count).deviation;
-    qsort(means, (size_t)count, sizeof *means, compare_doubles);
+    result->p_value = fmin(1, 2 * (double)(tail + 1) / (double)(kept + 1));
+    result->standard_error = rg_summarize(resampled, kept).deviation;
+    qsort(resampled, (size_t)kept, sizeof *resampled, compare_doubles);
     double outside = (1 - options->confidence) / 2;
-    result->interval.low = rg_sorted_quantile(means, count, outside);
-    result->interval.high = rg_sorted_quantile(means, count, 1 - outside);
+    result->interval.low = rg_sorted_quantile(resampled, kept, outside);
+    result->interval.high = rg_sorted_quantile(resampled, kept, 1 - outside);
 }
 
 RgBootstrap rg_bootstrap(const double *values, int64_t seeds, int64_t items,
@@ -191,20 +201,36 @@ RgBootstrap rg_bootstrap(const double *values, int64_t seeds, int64_t items,
     if (all.count < 2)
         return result;
     double *means = rg_allocate((size_t)options->resamples * sizeof *means);
-    double *scratch = rg_allocate(2 * (size_t)items * sizeof *scratch);
-    int64_t count = 0;
+    double *weights = rg_allocate((size_t)(seeds + items) * sizeof *weights);
     for (int64_t r = 0; r < options->resamples; r++) {
-        double mean =
-            resample_mean(values, seeds, items, rg_random_at(options->random, (uint64_t)r), scratch,
-                          scratch + items);
-        if (!isnan(mean))
-            means[count++] = mean;
+        rg_bootstrap_draw(rg_random_at(options->random, (uint64_t)r), seeds, items, weights,
+                          weights + seeds);
+        means[r] = resample_mean(values, seeds, items, weights, weights + seeds);
     }
-    if (count > 1)
-        summarize_resamples(means, count, options, &result);
-    free(scratch);
+    rg_bootstrap_summarize(means, options->resamples, options, &result);
+    free(weights);
     free(means);
     return result;
+}
+
+/* Families of tests. */
+
+void rg_holm(const double *p_values, int64_t count, double *adjusted) {
+    double *sorted = rg_allocate(2 * (size_t)(count + 1) * sizeof *sorted);
+    double *bound = sorted + count + 1, largest = 0;
+    int64_t tests = 0;
+    for (int64_t i = 0; i < count; i++)
+        if (!isnan(p_values[i]))
+            sorted[tests++] = p_values[i];
+    qsort(sorted, (size_t)tests, sizeof *sorted, compare_doubles);
+    for (int64_t k = 0; k < tests; k++)
+        bound[k] = largest = fmax(largest, fmin(1, (double)(tests - k) * sorted[k]));
+    for (int64_t i = 0; i < count; i++) {
+        const double *place = /* any of equal ones: their bounds are equal */
+            bsearch(&p_values[i], sorted, (size_t)tests, sizeof *sorted, compare_doubles);
+        adjusted[i] = isnan(p_values[i]) || !place ? NAN : bound[place - sorted];
+    }
+    free(sorted);
 }
 
 /* Rank agreement. */

@@ -1,6 +1,7 @@
 /* Statistics of experiments: summaries over seeds, intervals, the two-level bootstrap over seeds
- * and prompts, rank agreement. Pure functions of arrays; a NaN is a missing value and is left out.
- * Nothing here knows of the results store. */
+ * and prompts, families of tests, rank agreement. Pure functions of arrays; a NaN is a missing
+ * value and is left out. Nothing here knows of the results store. Robust aggregates are in
+ * robust.h, ratings in ratings.h, wins at equal length in length_control.h. */
 #ifndef RG_ANALYSIS_STATISTICS_H
 #define RG_ANALYSIS_STATISTICS_H
 
@@ -39,6 +40,8 @@ double rg_sorted_quantile(const double *sorted, int64_t count, double probabilit
  * interval then speaks of new seeds and new prompts, not only of those that were run. It is a
  * paired bootstrap when the cells are differences or wins of two methods on the same seed and
  * prompt. */
+enum { RG_RESAMPLES = 10000 }; /* unless the user asks for others */
+
 typedef struct RgBootstrapOptions {
     int64_t resamples;
     double confidence;
@@ -57,6 +60,21 @@ typedef struct RgBootstrap {
 /* values [seeds, items], row by row. */
 RgBootstrap rg_bootstrap(const double *values, int64_t seeds, int64_t items,
                          const RgBootstrapOptions *options);
+
+/* One resample: how often each of `seeds` rows and each of `items` columns is drawn. The weights
+ * sum to `seeds` and to `items`. */
+void rg_bootstrap_draw(RgRandom resample, int64_t seeds, int64_t items, double *seed_weight,
+                       double *item_weight);
+
+/* Standard error, percentile interval and p-value from the statistic's value in each resample, of
+ * which NaNs are left out; sorts `resampled`. The other fields of `result` stay. */
+void rg_bootstrap_summarize(double *resampled, int64_t count, const RgBootstrapOptions *options,
+                            RgBootstrap *result);
+
+/* P-values adjusted for being `count` tests of one family, so that the chance of even one false
+ * rejection stays below the level: the step-down correction of Holm (1979), adjusted(k) =
+ * max over j ≤ k of min(1, (count − j + 1)·p(j)) in ascending order. Any dependence is allowed. */
+void rg_holm(const double *p_values, int64_t count, double *adjusted);
 
 /* Kendall's τ-b between two rankings of the same things (ties allowed); NaN when either has no two
  * different values. Pairs with a missing value are left out. */

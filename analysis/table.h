@@ -4,6 +4,7 @@
 #define RG_ANALYSIS_TABLE_H
 
 #include "analysis/query.h"
+#include "analysis/records.h"
 #include "analysis/statistics.h"
 
 #include <stdio.h>
@@ -13,6 +14,7 @@ typedef enum RgTableFormat {
     RG_TABLE_MARKDOWN,
     RG_TABLE_LATEX, /* booktabs */
     RG_TABLE_CSV,   /* raw numbers: mean, standard error, count, interval */
+    RG_TABLE_JSON,  /* likewise, and the notes */
 } RgTableFormat;
 
 typedef struct RgTableOptions {
@@ -28,8 +30,9 @@ typedef struct RgTableOptions {
  * and which trials diverged. RG_E_USAGE on an unknown experiment or metric, naming the nearest. */
 RgStatus rg_table(const RgTableOptions *options, RgError *error);
 
-/* The name of a format ("text", "markdown", "latex", "csv"). */
+/* The name of a format ("text", "markdown", "latex", "csv", "json"). */
 RgStatus rg_table_format(const char *name, RgTableFormat *format, RgError *error);
+bool rg_table_format_is_raw(RgTableFormat format); /* of records, not of a grid */
 
 /* The table as data. */
 
@@ -69,7 +72,15 @@ typedef struct RgGrid {
 RgGrid rg_table_grid(const RgTable *table, int from, int to);
 void rg_grid_free(RgGrid *grid);
 void rg_grid_write(const RgGrid *grid, RgTableFormat format, FILE *out);
-char *rg_cell_text(const RgColumn *column, const RgCell *cell); /* malloc'd */
+void rg_note_write(const char *note, RgTableFormat format, FILE *out);
+/* After an empty line, where there are any. */
+void rg_notes_write(char *const *notes, int count, RgTableFormat format, FILE *out);
+/* CSV, or JSON as {"rows": […], "notes": […]}. */
+void rg_records_write(const RgRecords *records, char *const *notes, int note_count,
+                      RgTableFormat format, FILE *out);
+char *rg_quantity_heading(const RgQuantity *quantity); /* "win rate, %"; malloc'd */
+char *rg_mean_text(const RgSummary *summary, RgInterval interval, RgUnit unit); /* malloc'd */
+char *rg_cell_text(const RgColumn *column, const RgCell *cell);                 /* malloc'd */
 void rg_table_write(const RgTable *table, RgTableFormat format, FILE *out);
 
 #endif

@@ -1,14 +1,14 @@
-/* A table of results in the formats that people paste: aligned text, Markdown, LaTeX, CSV. The
- * first three share one grid of formatted cells, which the report's HTML takes too; CSV gives the
- * raw numbers. */
+/* A table of results in the formats that people paste: aligned text, Markdown, LaTeX, CSV, JSON.
+ * The first three share one grid of formatted cells, which the report's HTML takes too; the last
+ * two give the raw numbers. */
 #include "analysis/format.h"
 #include "analysis/table.h"
 
-#include <math.h>
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const format_names[] = {"text", "markdown", "latex", "csv", NULL};
+static const char *const format_names[] = {"text", "markdown", "latex", "csv", "json", NULL};
 
 RgStatus rg_table_format(const char *name, RgTableFormat *format, RgError *error) {
     for (int i = 0; format_names[i]; i++)
@@ -17,6 +17,10 @@ RgStatus rg_table_format(const char *name, RgTableFormat *format, RgError *error
             return RG_OK;
         }
     return rg_unknown_name(error, "table format", name, format_names);
+}
+
+bool rg_table_format_is_raw(RgTableFormat format) {
+    return format == RG_TABLE_CSV || format == RG_TABLE_JSON;
 }
 
 /* The grid. */
@@ -37,33 +41,39 @@ static char *trials_text(const RgGroup *group, int sample) {
                 : rg_string_format("%d%s", sample, state);
 }
 
-static char *heading_text(const RgColumn *column) {
-    const char *name = column->quantity.heading;
-    if (column->ratio)
-        return rg_string_copy(strcmp(column->quantity.name, "seconds") == 0 ? "time ×"
-                                                                            : "memory ×");
-    if (strcmp(column->quantity.name, "flops") == 0)
+char *rg_quantity_heading(const RgQuantity *quantity) {
+    const char *name = quantity->heading;
+    if (strcmp(quantity->name, "flops") == 0)
         return rg_string_copy("FLOP");
-    if (column->quantity.unit == RG_UNIT_PERCENT)
+    if (quantity->unit == RG_UNIT_PERCENT)
         return rg_string_format("%s, %%", name);
-    if (column->quantity.unit == RG_UNIT_SECONDS)
+    if (quantity->unit == RG_UNIT_SECONDS)
         return rg_string_format("%s, s", name);
     return rg_string_copy(name);
+}
+
+static char *heading_text(const RgColumn *column) {
+    if (!column->ratio)
+        return rg_quantity_heading(&column->quantity);
+    return rg_string_copy(strcmp(column->quantity.name, "seconds") == 0 ? "time ×" : "memory ×");
+}
+
+char *rg_mean_text(const RgSummary *summary, RgInterval interval, RgUnit unit) {
+    char *value = rg_format_value(summary->mean, summary->standard_error, unit);
+    char *range = rg_format_interval(interval, unit);
+    if (!range)
+        return value;
+    char *both = rg_string_format("%s %s", value, range);
+    free(value);
+    free(range);
+    return both;
 }
 
 char *rg_cell_text(const RgColumn *column, const RgCell *cell) {
     if (column->ratio)
         return cell->summary.count ? rg_string_format("%.2f", cell->summary.mean)
                                    : rg_string_copy(RG_DASH);
-    RgUnit unit = column->quantity.unit;
-    char *value = rg_format_value(cell->summary.mean, cell->summary.standard_error, unit);
-    char *interval = rg_format_interval(cell->interval, unit);
-    if (!interval)
-        return value;
-    char *both = rg_string_format("%s %s", value, interval);
-    free(value);
-    free(interval);
-    return both;
+    return rg_mean_text(&cell->summary, cell->interval, column->quantity.unit);
 }
 
 RgGrid rg_table_grid(const RgTable *table, int from, int to) {
@@ -195,58 +205,41 @@ static void write_latex(const RgGrid *grid, FILE *out) {
     fputs("\\bottomrule\n\\end{tabular}\n", out);
 }
 
-static void write_csv_number(FILE *out, double value) {
-    if (isnan(value))
-        putc(',', out);
-    else
-        fprintf(out, ",%.10g", value);
+static void record_cell(RgRecords *records, const RgColumn *column, const RgCell *cell) {
+    const char *name = column->quantity.name;
+    char *longer = rg_string_format("%s%s", name, column->ratio ? "_ratio" : "_standard_error");
+    if (column->ratio) {
+        rg_record_number(records, longer, cell->summary.mean);
+    } else {
+        rg_record_number(records, name, cell->summary.mean);
+        rg_record_number(records, longer, cell->summary.standard_error);
+    }
+    if (strstr(name, "win_rate"))
+        rg_record_interval(records, name, cell->interval);
+    free(longer);
 }
 
-static void write_csv_headings(const RgTable *table, FILE *out) {
-    fputs("label", out);
-    for (int i = 0; table->results->swept[i]; i++) {
-        putc(',', out);
-        rg_write_csv(out, table->results->swept[i]);
-    }
-    fputs(",trials,finished,running,diverged,failed", out);
-    for (int i = 0; i < table->column_count; i++) {
-        const char *name = table->columns[i].quantity.name;
-        if (table->columns[i].ratio)
-            fprintf(out, ",%s_ratio", name);
-        else
-            fprintf(out, ",%s,%s_standard_error", name, name);
-        if (strstr(name, "win_rate"))
-            fprintf(out, ",%s_low,%s_high", name, name);
-    }
-    putc('\n', out);
-}
-
-static void write_csv(const RgTable *table, FILE *out) {
+/* The table unrounded. */
+static RgRecords *make_records(const RgTable *table) {
     const RgResults *results = table->results;
-    write_csv_headings(table, out);
+    RgRecords *records = rg_records_create();
     for (int row = 0; row < results->group_count; row++) {
         const RgGroup *group = &results->groups[row];
-        rg_write_csv(out, group->label);
+        rg_record_text(records, "label", group->label);
         for (int i = 0; results->swept[i]; i++) {
             const RgPair *pair = rg_pairs_find(group->swept, results->swept[i]);
-            putc(',', out);
-            rg_write_csv(out, pair ? pair->text : "");
+            rg_record_text(records, results->swept[i], pair ? pair->text : "");
         }
-        fprintf(out, ",%d,%d,%d,%d,%d", table->sample[row], group->by_status[RG_TRIAL_FINISHED],
-                group->by_status[RG_TRIAL_RUNNING], group->by_status[RG_TRIAL_DIVERGED],
-                group->by_status[RG_TRIAL_FAILED]);
-        for (int i = 0; i < table->column_count; i++) {
-            const RgCell *cell = &table->cells[row * table->column_count + i];
-            write_csv_number(out, cell->summary.mean);
-            if (!table->columns[i].ratio)
-                write_csv_number(out, cell->summary.standard_error);
-            if (strstr(table->columns[i].quantity.name, "win_rate")) {
-                write_csv_number(out, cell->interval.low);
-                write_csv_number(out, cell->interval.high);
-            }
-        }
-        putc('\n', out);
+        rg_record_number(records, "trials", table->sample[row]);
+        rg_record_number(records, "finished", group->by_status[RG_TRIAL_FINISHED]);
+        rg_record_number(records, "running", group->by_status[RG_TRIAL_RUNNING]);
+        rg_record_number(records, "diverged", group->by_status[RG_TRIAL_DIVERGED]);
+        rg_record_number(records, "failed", group->by_status[RG_TRIAL_FAILED]);
+        for (int i = 0; i < table->column_count; i++)
+            record_cell(records, &table->columns[i], &table->cells[row * table->column_count + i]);
+        rg_record_end(records);
     }
+    return records;
 }
 
 /* Cells as they are; a table's own CSV has raw numbers in their place. */
@@ -257,12 +250,23 @@ static void write_grid_csv(const RgGrid *grid, FILE *out) {
     }
 }
 
+/* One object a row, with the headings as keys. */
+static void write_grid_json(const RgGrid *grid, FILE *out) {
+    RgRecords *records = rg_records_create();
+    for (int i = grid->columns; i < grid->rows * grid->columns; i++) {
+        rg_record_text(records, grid->cells[i % grid->columns], grid->cells[i]);
+        if ((i + 1) % grid->columns == 0)
+            rg_record_end(records);
+    }
+    rg_json_write(rg_records_json(records), out);
+    rg_records_destroy(records);
+}
+
 void rg_grid_write(const RgGrid *grid, RgTableFormat format, FILE *out) {
     static void (*const writers[])(const RgGrid *, FILE *) = {
-        [RG_TABLE_TEXT] = write_text,
-        [RG_TABLE_MARKDOWN] = write_markdown,
-        [RG_TABLE_LATEX] = write_latex,
-        [RG_TABLE_CSV] = write_grid_csv,
+        [RG_TABLE_TEXT] = write_text,      [RG_TABLE_MARKDOWN] = write_markdown,
+        [RG_TABLE_LATEX] = write_latex,    [RG_TABLE_CSV] = write_grid_csv,
+        [RG_TABLE_JSON] = write_grid_json,
     };
     writers[format](grid, out);
 }
@@ -273,22 +277,38 @@ static void write_columns(const RgTable *table, int from, int to, RgTableFormat 
     rg_grid_free(&grid);
 }
 
-static void write_notes(const RgTable *table, RgTableFormat format, FILE *out) {
-    putc('\n', out);
-    for (int i = 0; i < table->note_count; i++) {
-        if (format == RG_TABLE_MARKDOWN) {
-            fputs("- ", out);
-            rg_write_markdown(out, table->notes[i]);
-        } else {
-            fprintf(out, "%s%s", format == RG_TABLE_LATEX ? "% " : "", table->notes[i]);
-        }
-        putc('\n', out);
+void rg_note_write(const char *note, RgTableFormat format, FILE *out) {
+    if (format == RG_TABLE_MARKDOWN) {
+        fputs("- ", out);
+        rg_write_markdown(out, note);
+    } else {
+        fprintf(out, "%s%s", format == RG_TABLE_LATEX ? "% " : "", note);
     }
+    putc('\n', out);
+}
+
+void rg_notes_write(char *const *notes, int count, RgTableFormat format, FILE *out) {
+    if (count > 0)
+        putc('\n', out);
+    for (int i = 0; i < count; i++)
+        rg_note_write(notes[i], format, out);
+}
+
+void rg_records_write(const RgRecords *records, char *const *notes, int note_count,
+                      RgTableFormat format, FILE *out) {
+    if (format == RG_TABLE_CSV)
+        rg_records_write_csv(records, out);
+    else
+        rg_json_write(json_pack("{so so}", "rows", rg_records_json(records), "notes",
+                                rg_json_strings(notes, note_count)),
+                      out);
 }
 
 void rg_table_write(const RgTable *table, RgTableFormat format, FILE *out) {
-    if (format == RG_TABLE_CSV) {
-        write_csv(table, out);
+    if (rg_table_format_is_raw(format)) {
+        RgRecords *records = make_records(table);
+        rg_records_write(records, table->notes, table->note_count, format, out);
+        rg_records_destroy(records);
         return;
     }
     int results = table->result_columns, all = table->column_count;
@@ -298,5 +318,5 @@ void rg_table_write(const RgTable *table, RgTableFormat format, FILE *out) {
         putc('\n', out);
     if (all > results)
         write_columns(table, results, all, format, out);
-    write_notes(table, format, out);
+    rg_notes_write(table->notes, table->note_count, format, out);
 }

@@ -77,7 +77,8 @@ static error_t parse_store(int key, char *argument, struct argp_state *state) {
         *(state->arg_num == 0 ? &a->path : &a->label[state->arg_num - 1]) = argument;
         return 0;
     case ARGP_KEY_END:
-        if ((int)state->arg_num <= a->labels && !(a->optional && state->arg_num == 0))
+        if ((int)state->arg_num <= a->labels && !(a->optional && state->arg_num == 0) &&
+            !(a->labels_optional && state->arg_num == 1))
             argp_error(state, "expected a results store such as results/NAME.db%s",
                        a->labels > 0 ? " and the labels of two methods" : "");
         return 0;

@@ -21,6 +21,9 @@ int rg_command_table(int argc, char **argv);
 int rg_command_plot(int argc, char **argv);
 int rg_command_report(int argc, char **argv);
 int rg_command_compare(int argc, char **argv);
+int rg_command_tournament(int argc, char **argv);
+int rg_command_frontier(int argc, char **argv);
+int rg_command_budget(int argc, char **argv);
 int rg_command_sample(int argc, char **argv);
 int rg_command_score(int argc, char **argv);
 int rg_command_export(int argc, char **argv);
@@ -52,8 +55,9 @@ extern const struct argp rg_config_argp;
 
 /* A results store, the experiment in it (-e) and the labels of `labels` methods. */
 typedef struct RgStoreArguments {
-    bool optional; /* the store may be left out */
-    int labels;    /* set by the command */
+    bool optional;        /* the store may be left out */
+    int labels;           /* set by the command */
+    bool labels_optional; /* all or none of them */
     const char *path, *experiment;
     const char *label[2];
 } RgStoreArguments;

@@ -1,5 +1,5 @@
-/* regatta table, plot, compare and report: command lines of the folder analysis/. */
-#include "analysis/compare.h"
+/* regatta table, plot and report: command lines of the folder analysis/. Those that test and rank
+ * methods are in command_statistics.c. */
 #include "analysis/plot.h"
 #include "analysis/report.h"
 #include "analysis/table.h"
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEY_TITLE = 256, KEY_WIDTH, KEY_HEIGHT, KEY_JUDGE, KEY_RESAMPLES, KEY_PROMPTS, KEY_METHOD };
+enum { KEY_TITLE = 256, KEY_WIDTH, KEY_HEIGHT, KEY_RESAMPLES, KEY_PROMPTS, KEY_METHOD };
 
 static const struct argp_child store_child[] = {{&rg_store_argp, 0, NULL, 0}, {0}};
 
@@ -72,7 +72,7 @@ static RgStatus paper_table(const TableArguments *a, RgError *error) {
 
 int rg_command_table(int argc, char **argv) {
     static const struct argp_option options[] = {
-        {"format", 'f', "FORMAT", 0, "text, markdown, latex or csv (default: text)", 0},
+        {"format", 'f', "FORMAT", 0, "text, markdown, latex, csv or json (default: text)", 0},
         {"metrics", 'm', "A,B,…", 0, "columns (default: the usual ones that there are)", 0},
         {"paper", 'p', "NAME", 0,
          "the figures that a paper reports (dpo, hpgd, parl, sail, or a file of your own), with "
@@ -206,71 +206,6 @@ int rg_command_plot(int argc, char **argv) {
     RgStatus status = rg_plot_kind(a.kind, &a.options.kind, &error);
     if (status == RG_OK)
         status = rg_plot(&a.options, &error);
-    return rg_command_end(status, &error);
-}
-
-/* ---- compare ---- */
-
-typedef struct CompareArguments {
-    RgStoreArguments store;
-    RgCompareOptions options;
-    const char *format;
-} CompareArguments;
-
-static error_t parse_compare(int key, char *argument, struct argp_state *state) {
-    CompareArguments *a = state->input;
-    switch (key) {
-    case ARGP_KEY_INIT:
-        state->child_inputs[0] = &a->store;
-        return 0;
-    case 'm':
-        a->options.metric = argument;
-        return 0;
-    case 'f':
-        a->format = argument;
-        return 0;
-    case KEY_JUDGE:
-        a->options.judge = argument;
-        return 0;
-    case KEY_RESAMPLES:
-        a->options.resamples = rg_argument_integer(state, "--resamples", argument, 100, 10000000);
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
-int rg_command_compare(int argc, char **argv) {
-    static const struct argp_option options[] = {
-        {"metric", 'm', "NAME", 0,
-         "win: how often A's response beats B's on the same prompt; else a per-prompt metric whose "
-         "difference A − B is estimated (default: win)",
-         0},
-        {"judge", KEY_JUDGE, "NAME", 0, "per-prompt metric that decides a win (default: reward)",
-         0},
-        {"resamples", KEY_RESAMPLES, "N", 0, "of the bootstrap (default: 10000)", 0},
-        {"format", 'f', "FORMAT", 0, "text or json (default: text)", 0},
-        {0},
-    };
-    static const struct argp argp = {
-        options,
-        parse_compare,
-        "RESULTS.db A B",
-        "Compare two methods of an experiment by a paired bootstrap over seeds and prompts.\v"
-        "A and B are labels as the table prints them.",
-        store_child,
-        NULL,
-        NULL};
-    CompareArguments a = {.store = {.labels = 2}, .options = {.out = stdout}, .format = "text"};
-    argp_parse(&argp, argc, argv, 0, NULL, &a);
-    a.options.store = a.store.path;
-    a.options.experiment = a.store.experiment;
-    a.options.a = a.store.label[0];
-    a.options.b = a.store.label[1];
-    RgError error = {0};
-    RgStatus status = rg_compare_format(a.format, &a.options.format, &error);
-    if (status == RG_OK)
-        status = rg_compare(&a.options, &error);
     return rg_command_end(status, &error);
 }
 

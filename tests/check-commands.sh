@@ -46,7 +46,7 @@ expect 0 '^Usage: regatta COMMAND' --help
 expect 0 '^regatta [0-9]+\.' --version
 expect 2 'Usage: regatta COMMAND'
 expect 2 'no command "rnu"; did you mean "run"' rnu
-for command in run plan list show table plot report compare sample score export tokenize train-tokenizer check-gradients; do
+for command in run plan list show table plot report compare tournament frontier budget sample score export tokenize train-tokenizer check-gradients; do
     expect 0 "Usage: regatta $command" "$command" --help
 done
 expect 2 'expected a config file' run
@@ -76,6 +76,20 @@ expect 0 'sail-pr +seed 1' run small.cfg --dry-run
 expect 0 '' run small.cfg -q -r small.db
 expect 0 '^sail-pr ' table small.db
 expect 0 'dpo' compare small.db dpo sail-pr --resamples 200
+expect 0 'p, Holm' compare small.db --resamples 200
+expect 0 '^sail-pr +dpo ' compare small.db --against dpo --resamples 200
+expect 2 'no labels of two beside it' compare small.db dpo sail-pr --against dpo
+expect 0 '"p_holm": ' compare small.db --against dpo -f json --resamples 200
+expect 0 'rating, Elo' tournament small.db --resamples 200
+expect 0 '^a,b,a_elo,' tournament small.db -m reward -f csv --resamples 200
+expect 2 'unknown per-item metric "nope"' tournament small.db -m nope
+expect 2 'unknown per-item metric "length"' tournament small.db --length-controlled
+expect 0 ' yes$' frontier small.db
+expect 2 'unknown metric "nope"' frontier small.db -y nope
+expect 0 '^sail-pr ' budget small.db -x step -n 3
+expect 2 'is a metric, expected a cost' budget small.db -x kl
+expect 2 '--points is "1"' budget small.db -n 1
+expect 0 '"reward_standard_error": ' table small.db -f json
 expect 2 'unknown label "nope": there is "dpo", "sail-pr"' compare small.db dpo nope
 expect 2 'unknown metric "nope"' table small.db -m nope
 expect 2 'format' table small.db -f nope

@@ -102,7 +102,7 @@ Test(compare, another_judge_can_decide_the_win) {
     free(path);
 }
 
-static char *output(const char *path, RgCompareFormat format) {
+static char *output(const char *path, RgTableFormat format) {
     char *text;
     size_t size;
     RgError error = {0};
@@ -117,8 +117,8 @@ static char *output(const char *path, RgCompareFormat format) {
 }
 
 Test(compare, json_holds_what_the_text_says) {
-    char *path = fixture_methods(), *text = output(path, RG_COMPARE_TEXT);
-    char *json = output(path, RG_COMPARE_JSON), wins[64];
+    char *path = fixture_methods(), *text = output(path, RG_TABLE_TEXT);
+    char *json = output(path, RG_TABLE_JSON), wins[64];
     json_t *root = json_loads(json, 0, NULL);
     cr_assert(root, "%s", json);
     cr_assert_eq(json_integer_value(json_object_get(root, "resamples")), 10000);
@@ -159,5 +159,116 @@ Test(compare, a_swept_row_is_named_in_full) {
         path, (RgCompareOptions){.a = "SAIL-PP, exploration 0.3", .b = "SAIL-PP, exploration 0"});
     cr_assert_eq(c.seeds, 3);
     cr_assert_eq(c.bootstrap.estimate, 1, "same noise, higher quality");
+    free(path);
+}
+
+/* ---- families ---- */
+
+static RgFamily family(const RgResults *results, const char *against) {
+    RgFamily family;
+    RgError error = {0};
+    RgCompareOptions options = {.against = against, .resamples = 1000};
+    fixture_check(rg_family_make(results, &options, &family, &error), &error);
+    return family;
+}
+
+/* Each p-value is that of the comparison alone, and the adjusted ones are the smallest times the
+ * number of tests and so on, worked out here for two. */
+Test(compare, family_against_one_adjusts_the_p_values_of_its_comparisons) {
+    char *path = fixture_methods();
+    RgError error = {0};
+    RgResults *results;
+    fixture_check(rg_results_open(path, NULL, &results, &error), &error);
+    RgFamily f = family(results, "SAIL-PR");
+    cr_assert_eq(f.count, 2);
+    double p[2];
+    for (int i = 0; i < 2; i++) {
+        const char *a = i == 0 ? "DPO" : "online DPO";
+        RgComparison c = compare(path, (RgCompareOptions){.a = a, .b = "SAIL-PR"});
+        cr_assert_str_eq(f.comparisons[i].a->name, a);
+        cr_assert_str_eq(f.comparisons[i].b->name, "SAIL-PR");
+        cr_assert_eq(f.comparisons[i].bootstrap.p_value, c.bootstrap.p_value);
+        p[i] = c.bootstrap.p_value;
+    }
+    int first = p[0] <= p[1] ? 0 : 1;
+    cr_assert_neq(p[0], p[1]);
+    cr_assert_float_eq(f.comparisons[first].adjusted_p, fmin(1, 2 * p[first]), 1e-15);
+    cr_assert_float_eq(f.comparisons[1 - first].adjusted_p,
+                       fmax(fmin(1, 2 * p[first]), p[1 - first]), 1e-15);
+    rg_family_free(&f);
+    f = family(results, NULL);
+    cr_assert_eq(f.count, 3, "all pairs");
+    rg_family_free(&f);
+    rg_results_close(results);
+    free(path);
+}
+
+Test(compare, family_names_the_pairs_that_share_nothing) {
+    char *path = fixture_sweep();
+    RgError error = {0};
+    RgResults *results;
+    RgFamily f;
+    fixture_check(rg_results_open(path, NULL, &results, &error), &error);
+    f = family(results, NULL);
+    cr_assert_eq(f.count, 6, "of four settings");
+    cr_assert_eq(f.note_count, 4, "each of them and DPO, which has nothing by prompt");
+    cr_assert(strstr(f.notes[0], "DPO"), "%s", f.notes[0]);
+    rg_family_free(&f);
+    rg_results_close(results);
+    refused(path, (RgCompareOptions){.against = "DPO"}, "nothing to compare");
+    refused(path, (RgCompareOptions){.against = "DPOO"}, "did you mean \"DPO\"?");
+    free(path);
+}
+
+/* Of the nine pairs of a seed with a seed, how often is SAIL-PR's mean reward larger? */
+Test(compare, improvement_compares_every_seed_with_every_seed) {
+    char *path = fixture_methods();
+    double means[2][3] = {{0}}, above = 0;
+    for (int seed = 1; seed <= 3; seed++)
+        for (int i = 0; i < FIXTURE_ITEMS; i++) {
+            FixtureTrial a = {.label = "SAIL-PR", .seed = seed, .quality = 1.1};
+            FixtureTrial b = {.label = "online DPO", .seed = seed, .quality = 0.9};
+            means[0][seed - 1] += fixture_reward(&a, FIXTURE_STEPS, i);
+            means[1][seed - 1] += fixture_reward(&b, FIXTURE_STEPS, i);
+        }
+    for (int i = 0; i < 3; i++)
+        for (int j = 0; j < 3; j++)
+            above += means[0][i] > means[1][j];
+    RgComparison c = compare(path, (RgCompareOptions){.a = "SAIL-PR", .b = "online DPO"});
+    cr_assert_float_eq(c.improvement.estimate, above / 9, 1e-12);
+    free(path);
+}
+
+static char *family_output(const char *path, RgTableFormat format) {
+    char *text;
+    size_t size;
+    RgError error = {0};
+    RgCompareOptions options = {.store = path,
+                                .against = "DPO",
+                                .format = format,
+                                .resamples = 500,
+                                .out = open_memstream(&text, &size)};
+    fixture_check(rg_compare(&options, &error), &error);
+    fclose(options.out);
+    return text;
+}
+
+Test(compare, family_is_written_as_table_and_as_records) {
+    char *path = fixture_methods(), *markdown = family_output(path, RG_TABLE_MARKDOWN);
+    char *json = family_output(path, RG_TABLE_JSON), *csv = family_output(path, RG_TABLE_CSV);
+    cr_assert(strstr(markdown, "| p, Holm |"), "%s", markdown);
+    cr_assert(strstr(markdown, "| online DPO | DPO |"), "%s", markdown);
+    cr_assert(strstr(csv, ",p_value,p_holm,"), "%s", csv);
+    json_t *root = json_loads(json, 0, NULL), *rows = json_object_get(root, "rows");
+    cr_assert_eq(json_array_size(rows), 2, "%s", json);
+    for (size_t i = 0; i < 2; i++) {
+        const json_t *row = json_array_get(rows, i);
+        cr_assert(json_number_value(json_object_get(row, "p_holm")) >=
+                  json_number_value(json_object_get(row, "p_value")));
+    }
+    json_decref(root);
+    free(csv);
+    free(json);
+    free(markdown);
     free(path);
 }

@@ -310,6 +310,7 @@ Test(format, digits_follow_the_standard_error) {
         {1600, 0, RG_UNIT_COUNT, "1600"},
         {128000, 0, RG_UNIT_COUNT, "128 k"},
         {1.5e8, 0, RG_UNIT_BYTES, "150 MB"},
+        {1.65, 1e-16, RG_UNIT_PLAIN, "1.65"}, /* rounding is no spread */
         {NAN, NAN, RG_UNIT_PLAIN, RG_DASH},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

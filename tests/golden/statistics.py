@@ -1,4 +1,5 @@
-"""The golden figures of tests/test_statistics.c, from scipy and numpy (Debian's python3-scipy).
+"""The golden figures of tests/test_statistics.c and tests/test_robust.c, from scipy and numpy
+(Debian's python3-scipy).
 
 Run:  /usr/bin/python3 tests/golden/statistics.py
 """
@@ -31,3 +32,11 @@ for p in [0, 0.025, 0.4, 0.5, 0.975, 1]:
 
 print("t interval of", x)
 print("   ", stats.t.interval(0.95, len(x) - 1, np.mean(x), stats.sem(x)))
+
+print("interquartile means: scipy's trimmed mean, of counts that 4 divides")
+for x in [[3.1, -2, 8, 0.5], [5, 8, 4, 38, 8, 6, 9, 7, 7, 3, 1, 6], [0.1 * k * k - k for k in range(20)]]:
+    print(f"    {stats.trim_mean(x, 0.25):.15g}")
+
+print("probability of improvement: Mann and Whitney's U by the number of pairs")
+for x, y in [([1, 4, 2.5, 7], [2, 2.5, 3]), ([1, 2], [3, 4]), ([5, 5, 6], [5, 5, 6])]:
+    print(f"    {stats.mannwhitneyu(x, y).statistic / len(x) / len(y):.15g}")

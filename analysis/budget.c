@@ -1,0 +1,239 @@
+/* Curves at equal spending: each trial's evaluations become a line of metric over cost, read off at
+ * points that all lines span. */
+#include "analysis/budget.h"
+#include "analysis/format.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+double rg_interpolate(const double *x, const double *y, int64_t count, double at) {
+    int64_t after = 0; /* the first point beyond `at` */
+    while (after < count && x[after] <= at)
+        after++;
+    if (after == 0)
+        return NAN;
+    if (x[after - 1] == at)
+        return y[after - 1];
+    if (after == count)
+        return NAN;
+    double share = (at - x[after - 1]) / (x[after] - x[after - 1]);
+    return y[after - 1] + share * (y[after] - y[after - 1]);
+}
+
+/* One trial's spending and metric at the steps where both are known. */
+typedef struct Line {
+    double *x, *y;
+    int64_t count;
+} Line;
+
+static Line load_line(const RgBudget *budget, const RgTrial *trial) {
+    RgPoint *x, *y;
+    int64_t x_count = rg_trial_curve(budget->results, trial, &budget->cost, &x);
+    int64_t y_count = rg_trial_curve(budget->results, trial, &budget->metric, &y);
+    Line line = {.x = rg_allocate((size_t)(y_count + 1) * sizeof *line.x),
+                 .y = rg_allocate((size_t)(y_count + 1) * sizeof *line.y)};
+    for (int64_t i = 0, j = 0; i < y_count; i++) {
+        while (j < x_count && x[j].step < y[i].step)
+            j++;
+        if (j == x_count || x[j].step != y[i].step || isnan(x[j].value) || isnan(y[i].value))
+            continue;
+        line.x[line.count] = x[j].value;
+        line.y[line.count++] = y[i].value;
+    }
+    free(x);
+    free(y);
+    return line;
+}
+
+/* The lines of a method's trials. */
+typedef struct Lines {
+    Line *at;
+    int count;
+} Lines;
+
+static Lines load_lines(const RgBudget *budget, const RgGroup *group) {
+    const RgTrial **trials = rg_allocate((size_t)(group->count + 1) * sizeof *trials);
+    Lines lines = {.count = rg_group_sample(group, trials)};
+    lines.at = rg_allocate((size_t)(lines.count + 1) * sizeof *lines.at);
+    for (int i = 0; i < lines.count; i++)
+        lines.at[i] = load_line(budget, trials[i]);
+    free(trials);
+    return lines;
+}
+
+static void lines_free(Lines *lines) {
+    for (int i = 0; i < lines->count; i++) {
+        free(lines->at[i].x);
+        free(lines->at[i].y);
+    }
+    free(lines->at);
+}
+
+/* Does every trial spend, from its first evaluation to its last? */
+static bool spends(const Lines *lines) {
+    for (int i = 0; i < lines->count; i++) {
+        const Line *line = &lines->at[i];
+        if (line->count == 0 || !(line->x[line->count - 1] > line->x[0]))
+            return false;
+    }
+    return lines->count > 0;
+}
+
+/* Spread the points over what all lines have in common; false where that is nothing. */
+static bool place_points(RgBudget *budget, const Lines *lines) {
+    double low = -INFINITY, high = INFINITY;
+    for (int row = 0; row < budget->row_count; row++)
+        for (int i = 0; i < lines[row].count; i++) {
+            const Line *line = &lines[row].at[i];
+            low = fmax(low, line->x[0]);
+            high = fmin(high, line->x[line->count - 1]);
+        }
+    budget->spent = rg_allocate((size_t)budget->points * sizeof *budget->spent);
+    for (int64_t p = 0; p < budget->points; p++) /* the last one exactly at the end */
+        budget->spent[p] = p == budget->points - 1
+                               ? high
+                               : low + (high - low) * (double)p / (double)(budget->points - 1);
+    return low < high;
+}
+
+static RgBudgetCell make_cell(const Lines *lines, double spent) {
+    double *values = rg_allocate((size_t)(lines->count + 1) * sizeof *values);
+    for (int i = 0; i < lines->count; i++)
+        values[i] = rg_interpolate(lines->at[i].x, lines->at[i].y, lines->at[i].count, spent);
+    RgBudgetCell cell = {.summary = rg_summarize(values, lines->count)};
+    if (cell.summary.count < lines->count)
+        cell.summary = rg_summarize(NULL, 0);
+    cell.interval = rg_student_interval(&cell.summary, 0.95);
+    free(values);
+    return cell;
+}
+
+static RgStatus fill(RgBudget *budget, Lines *lines, RgError *error) {
+    const RgResults *results = budget->results;
+    budget->rows = rg_allocate((size_t)(results->group_count + 1) * sizeof *budget->rows);
+    for (int g = 0; g < results->group_count; g++) {
+        Lines of_group = load_lines(budget, &results->groups[g]);
+        if (spends(&of_group)) {
+            lines[budget->row_count] = of_group;
+            budget->rows[budget->row_count++] = &results->groups[g];
+        } else {
+            lines_free(&of_group);
+        }
+    }
+    if (budget->row_count == 0)
+        return rg_fail(error, RG_E_USAGE, "%s: no method spends any %s between its evaluations",
+                       results->path, budget->cost.heading);
+    if (!place_points(budget, lines))
+        return rg_fail(error, RG_E_USAGE, "%s: the methods have no spending of %s in common",
+                       results->path, budget->cost.heading);
+    budget->cells =
+        rg_allocate((size_t)(budget->row_count * budget->points) * sizeof *budget->cells);
+    for (int row = 0; row < budget->row_count; row++)
+        for (int64_t p = 0; p < budget->points; p++)
+            budget->cells[row * budget->points + p] = make_cell(&lines[row], budget->spent[p]);
+    return RG_OK;
+}
+
+RgStatus rg_budget_create(const RgResults *results, const char *cost, const char *metric,
+                          int64_t points, RgBudget **result, RgError *error) {
+    RgQuantity x, y;
+    RG_ASSERT(points >= 2);
+    RG_TRY(rg_results_quantity(results, cost, &x, error));
+    RG_TRY(rg_results_quantity(results, metric, &y, error));
+    if (!x.cost)
+        return rg_fail(error, RG_E_USAGE, "\"%s\" is a metric, expected a cost such as flops",
+                       cost);
+    RgBudget *budget = rg_allocate(sizeof *budget);
+    *budget = (RgBudget){.results = results, .cost = x, .metric = y, .points = points};
+    Lines *lines = rg_allocate((size_t)(results->group_count + 1) * sizeof *lines);
+    RgStatus status = fill(budget, lines, error);
+    for (int row = 0; row < budget->row_count; row++)
+        lines_free(&lines[row]);
+    free(lines);
+    if (status == RG_OK)
+        *result = budget;
+    else
+        rg_budget_destroy(budget);
+    return status;
+}
+
+void rg_budget_destroy(RgBudget *budget) {
+    if (!budget)
+        return;
+    free(budget->spent);
+    free(budget->rows);
+    free(budget->cells);
+    free(budget);
+}
+
+/* ---- writing ---- */
+
+static RgRecords *make_records(const RgBudget *budget) {
+    RgRecords *records = rg_records_create();
+    for (int row = 0; row < budget->row_count; row++)
+        for (int64_t p = 0; p < budget->points; p++) {
+            const RgBudgetCell *cell = &budget->cells[row * budget->points + p];
+            rg_record_text(records, "method", budget->rows[row]->name);
+            rg_record_number(records, budget->cost.name, budget->spent[p]);
+            rg_record_number(records, "seeds", (double)cell->summary.count);
+            rg_record_number(records, budget->metric.name, cell->summary.mean);
+            rg_record_interval(records, budget->metric.name, cell->interval);
+            rg_record_end(records);
+        }
+    return records;
+}
+
+/* A row for each method, a column for each spending point. */
+static RgGrid make_grid(const RgBudget *budget) {
+    RgGrid grid = {.rows = budget->row_count + 1, .columns = (int)budget->points + 1, .names = 1};
+    grid.cells = rg_allocate((size_t)(grid.rows * grid.columns) * sizeof *grid.cells);
+    char **cell = grid.cells, *metric = rg_quantity_heading(&budget->metric);
+    *cell++ = rg_string_format("%s, at %s", metric, budget->cost.name);
+    for (int64_t p = 0; p < budget->points; p++)
+        *cell++ = rg_format_value(budget->spent[p], NAN, budget->cost.unit);
+    for (int row = 0; row < budget->row_count; row++) {
+        *cell++ = rg_string_copy(budget->rows[row]->name);
+        for (int64_t p = 0; p < budget->points; p++) {
+            const RgBudgetCell *c = &budget->cells[row * budget->points + p];
+            *cell++ = rg_mean_text(&c->summary, c->interval, budget->metric.unit);
+        }
+    }
+    free(metric);
+    return grid;
+}
+
+void rg_budget_write(const RgBudget *budget, RgTableFormat format, FILE *out) {
+    char *note = rg_string_format(
+        "Each trial's evaluations are joined by lines and read off at equal %s, within what all "
+        "trials have spent; mean over seeds ± standard error, [low, high] a 95 %% interval by "
+        "Student's t. Methods that spend none of it are not shown.",
+        budget->cost.name);
+    if (rg_table_format_is_raw(format)) {
+        RgRecords *records = make_records(budget);
+        rg_records_write(records, &note, 1, format, out);
+        rg_records_destroy(records);
+    } else {
+        RgGrid grid = make_grid(budget);
+        rg_grid_write(&grid, format, out);
+        rg_notes_write(&note, 1, format, out);
+        rg_grid_free(&grid);
+    }
+    free(note);
+}
+
+RgStatus rg_budget(const RgBudgetOptions *options, RgError *error) {
+    RgResults *results;
+    RgBudget *budget;
+    RG_TRY(rg_results_open(options->store, options->experiment, &results, error));
+    RgStatus status = rg_budget_create(results, options->x ? options->x : "flops",
+                                       options->y ? options->y : "reward",
+                                       options->points > 0 ? options->points : 5, &budget, error);
+    if (status == RG_OK) {
+        rg_budget_write(budget, options->format, options->out);
+        rg_budget_destroy(budget);
+        if (fflush(options->out) != 0 || ferror(options->out))
+            status = rg_fail(error, RG_E_FILE, "cannot write the budgets: the output refused it");
+    }
+    rg_results_close(results);
+    return status;
+}

@@ -1,0 +1,176 @@
+/* Comparisons in sentences, as a table of a family, and as records. */
+#include "analysis/compare.h"
+#include "analysis/format.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+
+static int64_t resamples_of(const RgCompareOptions *options) {
+    return options->resamples > 0 ? options->resamples : RG_RESAMPLES;
+}
+
+/* ---- pieces ---- */
+
+/* "0.013", or "≤ 0.0002" where it is the smallest that the resamples allow. */
+static char *p_text(double p, int64_t resamples) {
+    if (isnan(p))
+        return rg_string_copy(RG_DASH);
+    return rg_string_format("%s%.2g", p <= 2.0 / (double)(resamples + 1) ? "≤ " : "", p);
+}
+
+/* "≤ 0.0008": a multiple of the smallest one is a bound too. */
+static char *adjusted_text(const RgComparison *c, int64_t resamples) {
+    bool bound = c->bootstrap.p_value <= 2.0 / (double)(resamples + 1) && c->adjusted_p < 1;
+    return isnan(c->adjusted_p) ? rg_string_copy(RG_DASH)
+                                : rg_string_format("%s%.2g", bound ? "≤ " : "", c->adjusted_p);
+}
+
+static char *estimate_text(const RgBootstrap *b, RgUnit unit) {
+    RgSummary summary = {.mean = b->estimate, .standard_error = b->standard_error};
+    return rg_mean_text(&summary, b->interval, unit);
+}
+
+static RgRecords *make_records(const RgComparison *comparisons, int count, int64_t resamples) {
+    RgRecords *records = rg_records_create();
+    for (int i = 0; i < count; i++) {
+        const RgComparison *c = &comparisons[i];
+        rg_record_text(records, "a", c->a->name);
+        rg_record_text(records, "b", c->b->name);
+        rg_record_text(records, "metric", c->metric);
+        rg_record_text(records, "kind", c->win ? "win" : "difference");
+        rg_record_number(records, "estimate", c->bootstrap.estimate);
+        rg_record_number(records, "standard_error", c->bootstrap.standard_error);
+        rg_record_interval(records, "interval", c->bootstrap.interval);
+        rg_record_number(records, "p_value", c->bootstrap.p_value);
+        rg_record_number(records, "p_holm", c->adjusted_p);
+        rg_record_number(records, "null_value", c->null_value);
+        rg_record_number(records, "seeds", c->seeds);
+        rg_record_number(records, "prompts", (double)c->items);
+        rg_record_number(records, "wins", (double)c->wins);
+        rg_record_number(records, "ties", (double)c->ties);
+        rg_record_number(records, "losses", (double)c->losses);
+        rg_record_number(records, "improvement", c->improvement.estimate);
+        rg_record_interval(records, "improvement", c->improvement.interval);
+        rg_record_number(records, "resamples", (double)resamples);
+        rg_record_end(records);
+    }
+    return records;
+}
+
+/* ---- one comparison ---- */
+
+static void write_improvement(const RgComparison *c, FILE *out) {
+    RgBootstrap chances = {.estimate = c->improvement.estimate, /* no ± beside the interval */
+                           .standard_error = NAN,
+                           .interval = c->improvement.interval};
+    char *chance = estimate_text(&chances, RG_UNIT_PERCENT);
+    fprintf(out, "P(a seed of %s has the larger mean than one of %s), %%:  %s\n", c->a->name,
+            c->b->name, chance);
+    free(chance);
+}
+
+static void write_sentences(const RgComparison *c, int64_t resamples, FILE *out) {
+    RgUnit unit = c->win ? RG_UNIT_PERCENT : RG_UNIT_PLAIN;
+    const RgBootstrap *b = &c->bootstrap;
+    char *estimate = rg_format_value(b->estimate, b->standard_error, unit);
+    char *interval = rg_format_interval(b->interval, unit);
+    if (c->win)
+        fprintf(out, "P(%s beats %s) by %s, %%:  %s", c->a->name, c->b->name, c->metric, estimate);
+    else
+        fprintf(out, "%s of %s − %s:  %s", c->metric, c->a->name, c->b->name, estimate);
+    if (interval)
+        fprintf(out, "  95 %% interval %s", interval);
+    if (!isnan(b->p_value))
+        fprintf(out, "  p %s %.2g", b->p_value <= 2.0 / (double)(resamples + 1) ? "≤" : "=",
+                b->p_value);
+    fprintf(out,
+            "\n%lld wins, %lld ties (half a win each), %lld losses over %d seed%s × %lld "
+            "prompts\n",
+            (long long)c->wins, (long long)c->ties, (long long)c->losses, c->seeds,
+            c->seeds == 1 ? "" : "s", (long long)c->items);
+    if (c->seeds > 1)
+        write_improvement(c, out);
+    fprintf(out,
+            "Interval and two-sided p against %s: paired bootstrap over seeds and prompts, %lld "
+            "resamples.\n",
+            c->win ? "50 %" : "0", (long long)resamples);
+    if (c->seeds == 1)
+        fputs("With one seed the interval speaks of other prompts only, not of other seeds.\n",
+              out);
+    free(estimate);
+    free(interval);
+}
+
+/* ---- a family ---- */
+
+static RgGrid make_grid(const RgFamily *family, int64_t resamples) {
+    static const char *const headings[] = {"A",       "B",         "",      "p",
+                                           "p, Holm", "W / T / L", "seeds", "seed of A above B, %"};
+    enum { COLUMNS = sizeof headings / sizeof *headings };
+    bool win = family->comparisons[0].win;
+    RgUnit unit = win ? RG_UNIT_PERCENT : RG_UNIT_PLAIN;
+    RgGrid grid = {.rows = family->count + 1, .columns = COLUMNS, .names = 2};
+    grid.cells = rg_allocate((size_t)(grid.rows * COLUMNS) * sizeof *grid.cells);
+    char **cell = grid.cells;
+    for (int i = 0; i < COLUMNS; i++)
+        *cell++ = i != 2 ? rg_string_copy(headings[i])
+                  : win  ? rg_string_format("A wins by %s, %%", family->comparisons[0].metric)
+                         : rg_string_format("%s, A − B", family->comparisons[0].metric);
+    for (int i = 0; i < family->count; i++) {
+        const RgComparison *c = &family->comparisons[i];
+        *cell++ = rg_string_copy(c->a->name);
+        *cell++ = rg_string_copy(c->b->name);
+        *cell++ = estimate_text(&c->bootstrap, unit);
+        *cell++ = p_text(c->bootstrap.p_value, resamples);
+        *cell++ = adjusted_text(c, resamples);
+        *cell++ = rg_string_format("%lld / %lld / %lld", (long long)c->wins, (long long)c->ties,
+                                   (long long)c->losses);
+        *cell++ = rg_string_format("%d", c->seeds);
+        *cell++ = rg_format_value(c->improvement.estimate, NAN, RG_UNIT_PERCENT);
+    }
+    return grid;
+}
+
+void rg_family_write(const RgFamily *family, const RgCompareOptions *options) {
+    int64_t resamples = resamples_of(options);
+    if (rg_table_format_is_raw(options->format)) {
+        RgRecords *records = make_records(family->comparisons, family->count, resamples);
+        rg_records_write(records, family->notes, family->note_count, options->format, options->out);
+        rg_records_destroy(records);
+        return;
+    }
+    RgGrid grid = make_grid(family, resamples);
+    char *method = rg_string_format(
+        "[low, high] is a 95 %% interval and p two-sided against %s: paired bootstrap over seeds "
+        "and prompts, %lld resamples. A tie counts as half a win.",
+        family->comparisons[0].win ? "50 %" : "0", (long long)resamples);
+    char *holm = rg_string_format("p, Holm: adjusted for %d comparison%s by the step-down "
+                                  "correction of Holm (1979).",
+                                  family->count, family->count == 1 ? "" : "s");
+    char *sentences[] = {method, holm};
+    rg_grid_write(&grid, options->format, options->out);
+    rg_notes_write(sentences, 2, options->format, options->out);
+    for (int i = 0; i < family->note_count; i++)
+        rg_note_write(family->notes[i], options->format, options->out);
+    rg_grid_free(&grid);
+    free(method);
+    free(holm);
+}
+
+void rg_comparison_write(const RgComparison *comparison, const RgCompareOptions *options) {
+    RgComparison alone = *comparison;
+    RgFamily family = {.comparisons = &alone, .count = 1};
+    alone.adjusted_p = alone.bootstrap.p_value; /* a family of one */
+    if (options->format == RG_TABLE_TEXT) {
+        write_sentences(comparison, resamples_of(options), options->out);
+    } else if (options->format == RG_TABLE_JSON) {
+        RgRecords *records = make_records(comparison, 1, resamples_of(options));
+        json_t *rows = rg_records_json(records);
+        rg_json_write(json_incref(json_array_get(rows, 0)), options->out);
+        json_decref(rows);
+        rg_records_destroy(records);
+    } else {
+        rg_family_write(&family, options);
+    }
+}

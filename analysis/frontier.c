@@ -1,0 +1,193 @@
+/* The frontier: means over seeds of two metrics at every evaluation of every method, and which of
+ * them nothing beats. */
+#include "analysis/frontier.h"
+#include "analysis/format.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+void rg_pareto(const double *x, const double *y, int64_t count, bool *optimal) {
+    for (int64_t i = 0; i < count; i++) {
+        optimal[i] = !isnan(x[i]) && !isnan(y[i]);
+        for (int64_t j = 0; j < count && optimal[i]; j++)
+            optimal[i] = !(x[j] <= x[i] && y[j] >= y[i] && (x[j] < x[i] || y[j] > y[i]));
+    }
+}
+
+/* A quantity's curves of a method's trials. */
+typedef struct Curves {
+    RgPoint **points; /* [count] */
+    int64_t *lengths;
+    int count;
+} Curves;
+
+static Curves load_curves(const RgFrontier *frontier, const RgTrial **trials, int count,
+                          const RgQuantity *quantity) {
+    Curves curves = {.count = count};
+    curves.points = rg_allocate((size_t)(count + 1) * sizeof *curves.points);
+    curves.lengths = rg_allocate((size_t)(count + 1) * sizeof *curves.lengths);
+    for (int i = 0; i < count; i++)
+        curves.lengths[i] =
+            rg_trial_curve(frontier->results, trials[i], quantity, &curves.points[i]);
+    return curves;
+}
+
+static void curves_free(Curves *curves) {
+    for (int i = 0; i < curves->count; i++)
+        free(curves->points[i]);
+    free(curves->points);
+    free(curves->lengths);
+}
+
+/* Over all trials at a step; a summary without values where one of them has none. */
+static RgSummary summarize_step(const Curves *curves, int64_t step, double *values) {
+    for (int i = 0; i < curves->count; i++) {
+        values[i] = NAN;
+        for (int64_t k = 0; k < curves->lengths[i]; k++)
+            if (curves->points[i][k].step == step)
+                values[i] = curves->points[i][k].value;
+    }
+    RgSummary summary = rg_summarize(values, curves->count);
+    return summary.count == curves->count ? summary : rg_summarize(NULL, 0);
+}
+
+static void add_points(RgFrontier *frontier, const RgGroup *group) {
+    const RgTrial **trials = rg_allocate((size_t)(group->count + 1) * sizeof *trials);
+    double *values = rg_allocate((size_t)(group->count + 1) * sizeof *values);
+    int count = rg_group_sample(group, trials);
+    Curves x = load_curves(frontier, trials, count, &frontier->x);
+    Curves y = load_curves(frontier, trials, count, &frontier->y);
+    int64_t first = frontier->count;
+    for (int64_t k = 0; count > 0 && k < y.lengths[0]; k++) {
+        int64_t step = y.points[0][k].step;
+        RgFrontierPoint point = {.group = group,
+                                 .step = step,
+                                 .x = summarize_step(&x, step, values),
+                                 .y = summarize_step(&y, step, values)};
+        if (point.x.count == 0 || point.y.count == 0)
+            continue;
+        point.x_interval = rg_student_interval(&point.x, 0.95);
+        point.y_interval = rg_student_interval(&point.y, 0.95);
+        frontier->points =
+            rg_reallocate(frontier->points, (size_t)frontier->count + 1, sizeof *frontier->points);
+        frontier->points[frontier->count++] = point;
+    }
+    if (frontier->count > first)
+        frontier->points[frontier->count - 1].last = true;
+    curves_free(&x);
+    curves_free(&y);
+    free(values);
+    free(trials);
+}
+
+static void mark_optimal(RgFrontier *frontier) {
+    size_t count = (size_t)frontier->count;
+    double *x = rg_allocate(2 * (count + 1) * sizeof *x), *y = x + count;
+    bool *optimal = rg_allocate((count + 1) * sizeof *optimal);
+    for (size_t i = 0; i < count; i++) {
+        x[i] = frontier->points[i].x.mean;
+        y[i] = frontier->points[i].y.mean;
+    }
+    rg_pareto(x, y, frontier->count, optimal);
+    for (size_t i = 0; i < count; i++)
+        frontier->points[i].optimal = optimal[i];
+    free(optimal);
+    free(x);
+}
+
+RgStatus rg_frontier_create(const RgResults *results, const char *x, const char *y,
+                            RgFrontier **result, RgError *error) {
+    RgFrontier frontier = {.results = results};
+    RG_TRY(rg_results_quantity(results, x ? x : "kl", &frontier.x, error));
+    RG_TRY(rg_results_quantity(results, y ? y : "reward", &frontier.y, error));
+    for (int g = 0; g < results->group_count; g++)
+        add_points(&frontier, &results->groups[g]);
+    mark_optimal(&frontier);
+    *result = rg_allocate(sizeof **result);
+    **result = frontier;
+    return RG_OK;
+}
+
+void rg_frontier_destroy(RgFrontier *frontier) {
+    if (!frontier)
+        return;
+    free(frontier->points);
+    free(frontier);
+}
+
+/* ---- writing ---- */
+
+static RgRecords *make_records(const RgFrontier *frontier) {
+    RgRecords *records = rg_records_create();
+    for (int64_t i = 0; i < frontier->count; i++) {
+        const RgFrontierPoint *p = &frontier->points[i];
+        rg_record_text(records, "method", p->group->name);
+        rg_record_number(records, "step", (double)p->step);
+        rg_record_number(records, "seeds", (double)p->y.count);
+        rg_record_number(records, frontier->x.name, p->x.mean);
+        rg_record_interval(records, frontier->x.name, p->x_interval);
+        rg_record_number(records, frontier->y.name, p->y.mean);
+        rg_record_interval(records, frontier->y.name, p->y_interval);
+        rg_record_number(records, "last", p->last);
+        rg_record_number(records, "optimal", p->optimal);
+        rg_record_end(records);
+    }
+    return records;
+}
+
+static RgGrid make_grid(const RgFrontier *frontier) {
+    enum { COLUMNS = 6 };
+    RgGrid grid = {.rows = (int)frontier->count + 1, .columns = COLUMNS, .names = 1};
+    grid.cells = rg_allocate((size_t)(grid.rows * COLUMNS) * sizeof *grid.cells);
+    char **cell = grid.cells;
+    *cell++ = rg_string_copy("method");
+    *cell++ = rg_string_copy("step");
+    *cell++ = rg_string_copy("seeds");
+    *cell++ = rg_quantity_heading(&frontier->x);
+    *cell++ = rg_quantity_heading(&frontier->y);
+    *cell++ = rg_string_copy("optimal");
+    for (int64_t i = 0; i < frontier->count; i++) {
+        const RgFrontierPoint *p = &frontier->points[i];
+        *cell++ = rg_string_copy(p->group->name);
+        *cell++ = rg_string_format("%lld", (long long)p->step);
+        *cell++ = rg_string_format("%lld", (long long)p->y.count);
+        *cell++ = rg_mean_text(&p->x, p->x_interval, frontier->x.unit);
+        *cell++ = rg_mean_text(&p->y, p->y_interval, frontier->y.unit);
+        *cell++ = rg_string_copy(p->optimal ? "yes" : "");
+    }
+    return grid;
+}
+
+void rg_frontier_write(const RgFrontier *frontier, RgTableFormat format, FILE *out) {
+    char *note = rg_string_format(
+        "Means over seeds at each evaluation, ± standard error, [low, high] a 95 %% interval by "
+        "Student's t. Optimal: no other point has less %s and no less %s, or more %s and no more "
+        "%s.",
+        frontier->x.name, frontier->y.name, frontier->y.name, frontier->x.name);
+    if (rg_table_format_is_raw(format)) {
+        RgRecords *records = make_records(frontier);
+        rg_records_write(records, &note, 1, format, out);
+        rg_records_destroy(records);
+    } else {
+        RgGrid grid = make_grid(frontier);
+        rg_grid_write(&grid, format, out);
+        rg_notes_write(&note, 1, format, out);
+        rg_grid_free(&grid);
+    }
+    free(note);
+}
+
+RgStatus rg_frontier(const RgFrontierOptions *options, RgError *error) {
+    RgResults *results;
+    RgFrontier *frontier;
+    RG_TRY(rg_results_open(options->store, options->experiment, &results, error));
+    RgStatus status = rg_frontier_create(results, options->x, options->y, &frontier, error);
+    if (status == RG_OK) {
+        rg_frontier_write(frontier, options->format, options->out);
+        rg_frontier_destroy(frontier);
+        if (fflush(options->out) != 0 || ferror(options->out))
+            status = rg_fail(error, RG_E_FILE, "cannot write the frontier: the output refused it");
+    }
+    rg_results_close(results);
+    return status;
+}

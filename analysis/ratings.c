@@ -1,0 +1,154 @@
+/* Bradley–Terry ratings by Newton's method. The log-likelihood, Σ wins[i,j]·log σ(θ_i − θ_j), is
+ * concave; its curvature is a graph's Laplacian, which leaves the common level of all ratings open:
+ * that is fixed at mean 0. */
+#include "analysis/ratings.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+/* ---- does the likelihood have a maximum? ---- */
+
+/* Is everybody reached from method 0 by going to those that one has beaten (or, turned, that have
+ * beaten one)? `reached` [count] and `queue` [count] are scratch. */
+static bool reaches_all(const double *wins, int count, bool turned, int *reached, int *queue) {
+    int head = 0, tail = 0;
+    for (int i = 0; i < count; i++)
+        reached[i] = i == 0;
+    queue[tail++] = 0;
+    while (head < tail) {
+        int i = queue[head++];
+        for (int j = 0; j < count; j++)
+            if (i != j && !reached[j] && wins[turned ? j * count + i : i * count + j] > 0) {
+                reached[j] = 1;
+                queue[tail++] = j;
+            }
+    }
+    return tail == count;
+}
+
+/* Ford's condition: everybody beat everybody else, if only by way of others. */
+static bool is_connected(const double *wins, int count) {
+    int *scratch = rg_allocate(2 * (size_t)(count + 1) * sizeof *scratch);
+    bool connected = reaches_all(wins, count, false, scratch, scratch + count) &&
+                     reaches_all(wins, count, true, scratch, scratch + count);
+    free(scratch);
+    return connected;
+}
+
+/* ---- Newton ---- */
+
+/* Solve A·x = b by Cholesky's decomposition, in place: A [n, n], symmetric and positive definite.
+ */
+static void solve(double *a, double *b, int n) {
+    for (int j = 0; j < n; j++)
+        for (int i = j; i < n; i++) {
+            double sum = a[i * n + j];
+            for (int k = 0; k < j; k++)
+                sum -= a[i * n + k] * a[j * n + k];
+            a[i * n + j] = i == j ? sqrt(sum) : sum / a[j * n + j];
+        }
+    for (int i = 0; i < n; i++) {
+        for (int k = 0; k < i; k++)
+            b[i] -= a[i * n + k] * b[k];
+        b[i] /= a[i * n + i];
+    }
+    for (int i = n - 1; i >= 0; i--) {
+        for (int k = i + 1; k < n; k++)
+            b[i] -= a[k * n + i] * b[k];
+        b[i] /= a[i * n + i];
+    }
+}
+
+/* Gradient [n] and negative curvature [n, n] of the log-likelihood at `ratings`. To the curvature
+ * is added the same positive number everywhere: that makes it definite, and since the gradient sums
+ * to 0, so does the step that follows. */
+static void derivatives(const double *wins, int n, double prior, const double *ratings,
+                        double *gradient, double *curvature) {
+    double total = 0;
+    for (int i = 0; i < n; i++)
+        gradient[i] = curvature[i * n + i] = 0;
+    for (int i = 0; i < n; i++)
+        for (int j = 0; j < i; j++) {
+            double won = wins[i * n + j] + prior / 2;
+            double games = won + wins[j * n + i] + prior / 2;
+            double chance = 1 / (1 + exp(ratings[j] - ratings[i]));
+            double weight = games * chance * (1 - chance), surplus = won - games * chance;
+            gradient[i] += surplus;
+            gradient[j] -= surplus;
+            curvature[i * n + j] = curvature[j * n + i] = -weight;
+            curvature[i * n + i] += weight;
+            curvature[j * n + j] += weight;
+            total += weight;
+        }
+    for (int i = 0; i < n * n; i++)
+        curvature[i] += total / (n * n);
+}
+
+bool rg_bradley_terry(const double *wins, int count, double prior, double *ratings) {
+    for (int i = 0; i < count; i++)
+        ratings[i] = 0;
+    if (count < 2)
+        return true;
+    if (prior <= 0 && !is_connected(wins, count)) {
+        for (int i = 0; i < count; i++)
+            ratings[i] = NAN;
+        return false;
+    }
+    double *step = rg_allocate((size_t)(count * (count + 1)) * sizeof *step);
+    double *curvature = step + count, largest = INFINITY;
+    for (int turn = 0; turn < 500 && largest > 1e-11; turn++) {
+        derivatives(wins, count, prior, ratings, step, curvature);
+        solve(curvature, step, count);
+        largest = 0;
+        for (int i = 0; i < count; i++)
+            largest = fmax(largest, fabs(step[i]));
+        /* Far from the maximum the quadratic says too much: one nat at a time. */
+        double length = largest > 1 ? 1 / largest : 1;
+        for (int i = 0; i < count; i++)
+            ratings[i] += length * step[i];
+    }
+    free(step);
+    return true;
+}
+
+/* ---- scales and intervals ---- */
+
+double rg_elo(double nats) {
+    return 1000 + 400 / M_LN10 * nats;
+}
+
+RgEstimate rg_elo_estimate(RgEstimate nats) {
+    return (RgEstimate){rg_elo(nats.value),
+                        {rg_elo(nats.interval.low), rg_elo(nats.interval.high)}};
+}
+
+void rg_ratings_bootstrap(RgWinsFunction *wins_of, const void *context, int count, int64_t seeds,
+                          int64_t items, double prior, const RgBootstrapOptions *options,
+                          RgEstimate *ratings) {
+    size_t n = (size_t)count, resamples = (size_t)options->resamples;
+    double *wins = rg_allocate((n * n + n + 1) * sizeof *wins), *rated = wins + n * n;
+    double *weights = rg_allocate((size_t)(seeds + items + 1) * sizeof *weights);
+    double *resampled =
+        rg_allocate((n * resamples + 1) * sizeof *resampled); /* [count, resamples] */
+    for (int64_t i = 0; i < seeds + items; i++)
+        weights[i] = 1;
+    wins_of(context, weights, weights + seeds, wins);
+    rg_bradley_terry(wins, count, prior, rated);
+    for (size_t i = 0; i < n; i++)
+        ratings[i] = (RgEstimate){rated[i], {NAN, NAN}};
+    for (size_t r = 0; r < resamples; r++) {
+        rg_bootstrap_draw(rg_random_at(options->random, r), seeds, items, weights, weights + seeds);
+        wins_of(context, weights, weights + seeds, wins);
+        rg_bradley_terry(wins, count, prior, rated);
+        for (size_t i = 0; i < n; i++)
+            resampled[i * resamples + r] = rated[i];
+    }
+    for (size_t i = 0; i < n; i++) {
+        RgBootstrap bootstrap = {.interval = {NAN, NAN}};
+        rg_bootstrap_summarize(resampled + i * resamples, (int64_t)resamples, options, &bootstrap);
+        ratings[i].interval = bootstrap.interval;
+    }
+    free(resampled);
+    free(weights);
+    free(wins);
+}
