@@ -306,7 +306,7 @@ static void write_band(const RgFigure *figure, int curve, FILE *out) {
                 color + 1);
     else if (has_bars(figure, curve))
         fprintf(out,
-                "($3*yf):($4*yf):($5*yf) with yerrorbars linecolor rgb '#80%s' linewidth lw "
+                "($3*yf):($4*yf):($5*yf) with yerrorbars linecolor rgb '#90%s' linewidth lw "
                 "pointtype 0 notitle",
                 color + 1);
     else

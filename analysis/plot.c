@@ -335,7 +335,7 @@ static void add_swept_curves(const RgResults *results, const char *option,
 /* Axes. */
 
 /* The largest value that will be drawn, for choosing a prefix. */
-static double largest(const RgFigure *figure, bool x) {
+double rg_plot_largest(const RgFigure *figure, bool x) {
     double most = 0;
     for (int i = 0; i < figure->curve_count; i++)
         for (int64_t j = 0; j < figure->curves[i].count; j++) {
@@ -445,9 +445,11 @@ static RgStatus curves(const RgResults *results, const RgPlotOptions *options, R
             if (spans_decades(figure))
                 make_logarithmic(figure);
         }
-        figure->x_label = rg_plot_axis_label(&axes.x, largest(figure, true), &figure->x_factor);
+        figure->x_label =
+            rg_plot_axis_label(&axes.x, rg_plot_largest(figure, true), &figure->x_factor);
     }
-    figure->y_label = rg_plot_axis_label(&axes.y, largest(figure, false), &figure->y_factor);
+    figure->y_label =
+        rg_plot_axis_label(&axes.y, rg_plot_largest(figure, false), &figure->y_factor);
     return finish(results, x, y, figure, result, error);
 }
 
@@ -474,10 +476,11 @@ static RgStatus overoptimisation(const RgResults *results, const RgPlotOptions *
     figure->path = !axes.x.cost;
     add_training_curves(results, &axes, false, figure);
     add_training_curves(results, &second, true, figure);
-    figure->measures[0] = "by the judge trained with";
-    figure->measures[1] = "by the independent judge";
-    figure->x_label = rg_plot_axis_label(&axes.x, largest(figure, true), &figure->x_factor);
-    figure->y_label = rg_plot_axis_label(&axes.y, largest(figure, false), &figure->y_factor);
+    figure->measures[0] = "judge trained with";
+    figure->measures[1] = "independent judge";
+    figure->x_label = rg_plot_axis_label(&axes.x, rg_plot_largest(figure, true), &figure->x_factor);
+    figure->y_label =
+        rg_plot_axis_label(&axes.y, rg_plot_largest(figure, false), &figure->y_factor);
     return finish(results, x, y, figure, result, error);
 }
 
@@ -491,13 +494,11 @@ RgFigure *rg_plot_begin(const RgPlotOptions *options) {
 }
 
 RgStatus rg_plot_kind(const char *name, RgPlotKind *kind, RgError *error) {
-    static const char *const names[] = {[RG_PLOT_INFERRED] = "auto",
-                                        [RG_PLOT_CURVE] = "curve",
-                                        [RG_PLOT_HEATMAP] = "heatmap",
-                                        [RG_PLOT_FRONTIER] = "frontier",
-                                        [RG_PLOT_OVEROPTIMISATION] = "overoptimisation",
-                                        [RG_PLOT_TOURNAMENT] = "tournament",
-                                        NULL};
+    static const char *const names[] = {
+        [RG_PLOT_INFERRED] = "auto",         [RG_PLOT_CURVE] = "curve",
+        [RG_PLOT_BUDGET] = "budget",         [RG_PLOT_HEATMAP] = "heatmap",
+        [RG_PLOT_FRONTIER] = "frontier",     [RG_PLOT_OVEROPTIMISATION] = "overoptimisation",
+        [RG_PLOT_TOURNAMENT] = "tournament", NULL};
     for (int i = 0; names[i]; i++)
         if (strcmp(names[i], name) == 0) {
             *kind = (RgPlotKind)i;
@@ -518,6 +519,8 @@ RgStatus rg_plot_figure(const RgResults *results, const RgPlotOptions *options, 
                         RgError *error) {
     *result = NULL;
     switch (infer(results, options)) {
+    case RG_PLOT_BUDGET:
+        return rg_plot_budget(results, options, result, error);
     case RG_PLOT_HEATMAP:
         return rg_plot_heatmap(results, options, result, error);
     case RG_PLOT_FRONTIER:

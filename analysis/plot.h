@@ -5,12 +5,14 @@
 
 #include "analysis/figure.h"
 #include "analysis/query.h"
+#include "analysis/tournament.h"
 
 typedef enum RgPlotKind {
     RG_PLOT_INFERRED, /* a heat map where x and y are swept options, else curves */
     RG_PLOT_CURVE,
+    RG_PLOT_BUDGET,           /* y at equal spendings x of all methods that spend any */
     RG_PLOT_HEATMAP,          /* z over the swept options x and y */
-    RG_PLOT_FRONTIER,         /* y against the divergence x at the end, and the best reached */
+    RG_PLOT_FRONTIER,         /* y against the divergence x, and the best reached */
     RG_PLOT_OVEROPTIMISATION, /* y and independent_y against the divergence x */
     RG_PLOT_TOURNAMENT,       /* how often the row's response beats the column's */
 } RgPlotKind;
@@ -38,5 +40,8 @@ RgStatus rg_plot(const RgPlotOptions *options, RgError *error);
 /* The figure as data; the caller destroys it. */
 RgStatus rg_plot_figure(const RgResults *results, const RgPlotOptions *options, RgFigure **figure,
                         RgError *error);
+
+/* A tournament as a matrix of win rates, the strongest first. */
+RgFigure *rg_plot_tournament_figure(const RgTournament *tournament);
 
 #endif

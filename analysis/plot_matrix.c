@@ -1,6 +1,5 @@
 /* Matrices as data: a metric over two swept options, and the win rates of methods against each
  * other. */
-#include "analysis/compare.h"
 #include "analysis/plot_parts.h"
 
 #include <math.h>
@@ -143,53 +142,36 @@ RgStatus rg_plot_heatmap(const RgResults *results, const RgPlotOptions *options,
 
 /* Tournament. */
 
-/* One duel decides two cells: what the row wins, the column loses. */
-static void write_duel(RgFigure *figure, int row, int column, const RgComparison *duel) {
-    const RgBootstrap *b = &duel->bootstrap;
-    RgFigureCell *cells = figure->cells;
-    int count = figure->category_count;
-    cells[row * count + column] =
-        (RgFigureCell){b->estimate, b->interval.low, b->interval.high, duel->seeds, 0};
-    cells[column * count + row] =
-        (RgFigureCell){1 - b->estimate, 1 - b->interval.high, 1 - b->interval.low, duel->seeds, 0};
+RgFigure *rg_plot_tournament_figure(const RgTournament *tournament) {
+    int count = tournament->count;
+    RgFigure *figure = rg_plot_begin(&(RgPlotOptions){0});
+    make_room(figure, count, count);
+    for (int i = 0; i < count; i++) {
+        figure->rows[i] = rg_string_copy(tournament->methods[i].group->name);
+        figure->categories[i] = rg_string_copy(tournament->methods[i].group->name);
+    }
+    for (int i = 0; i < count * count; i++) {
+        const RgMeeting *meeting = &tournament->meetings[i];
+        if (meeting->met)
+            figure->cells[i] = (RgFigureCell){.value = meeting->win_rate.estimate,
+                                              .low = meeting->win_rate.interval.low,
+                                              .high = meeting->win_rate.interval.high,
+                                              .seeds = meeting->comparison.seeds};
+    }
+    figure->x_label = rg_string_copy("");
+    figure->y_label = rg_string_copy("win rate of the row against the column, %");
+    figure->z_factor = 100;
+    figure->middle = 0.5;
+    return figure;
 }
 
 RgStatus rg_plot_tournament(const RgResults *results, const RgPlotOptions *options,
                             RgFigure **figure, RgError *error) {
-    int count = results->group_count, duels = 0;
-    RgFigure *f = rg_plot_begin(options);
-    RgStatus status = RG_OK;
-    make_room(f, count, count);
-    for (int i = 0; i < count; i++) {
-        f->rows[i] = rg_string_copy(results->groups[i].name);
-        f->categories[i] = rg_string_copy(results->groups[i].name);
-    }
-    for (int row = 0; row < count; row++)
-        for (int column = row + 1; column < count; column++) {
-            RgCompareOptions pair = {.a = results->groups[row].name,
-                                     .b = results->groups[column].name,
-                                     .judge = options->y,
-                                     .resamples = options->resamples};
-            RgComparison duel;
-            status = rg_comparison_make(results, &pair, &duel, error);
-            if (status != RG_OK)
-                continue; /* no seed that both finished: an empty cell */
-            write_duel(f, row, column, &duel);
-            duels++;
-        }
-    f->x_label = rg_string_copy("");
-    f->y_label = rg_string_copy("win rate of the row against the column, %");
-    f->z_factor = 100;
-    f->middle = 0.5;
-    if (duels > 0) {
-        *figure = f;
-        return RG_OK;
-    }
-    rg_figure_destroy(f);
-    return status != RG_OK
-               ? status
-               : rg_fail(error, RG_E_USAGE,
-                         "%s: a tournament needs two methods, and experiment \"%s\" has "
-                         "%d",
-                         results->path, results->name, count);
+    RgTournamentOptions asked = {.metric = options->y, .resamples = options->resamples};
+    RgTournament *tournament;
+    RG_TRY(rg_tournament_create(results, &asked, &tournament, error));
+    *figure = rg_plot_tournament_figure(tournament);
+    (*figure)->title = rg_string_copy(options->title);
+    rg_tournament_destroy(tournament);
+    return RG_OK;
 }

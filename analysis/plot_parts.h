@@ -28,6 +28,7 @@ int rg_plot_swept_values(const RgResults *results, const char *option, RgSweptVa
  */
 char *rg_plot_curve_name(const RgGroup *group, const char *without, const char *nor);
 
+double rg_plot_largest(const RgFigure *figure, bool x);
 /* "training compute, TFLOP", and the factor that turns values into it; `most` is the largest. */
 char *rg_plot_axis_label(const RgQuantity *quantity, double most, double *factor);
 
@@ -35,6 +36,8 @@ RgStatus rg_plot_heatmap(const RgResults *results, const RgPlotOptions *options,
                          RgError *error);
 RgStatus rg_plot_tournament(const RgResults *results, const RgPlotOptions *options,
                             RgFigure **figure, RgError *error);
+RgStatus rg_plot_budget(const RgResults *results, const RgPlotOptions *options, RgFigure **figure,
+                        RgError *error);
 RgStatus rg_plot_frontier(const RgResults *results, const RgPlotOptions *options, RgFigure **figure,
                           RgError *error);
 

@@ -16,7 +16,7 @@
 enum { FIGURE_WIDTH = 400 };
 /* More curves than this are not told apart; a sweep is then shown by its options alone. More
  * duelists do not fit a matrix. */
-enum { MAXIMUM_CURVES = 10, MAXIMUM_DUELISTS = 12 };
+enum { MAXIMUM_CURVES = 10, MAXIMUM_DUELISTS = 24 };
 
 typedef struct Page {
     const RgResults *results;
@@ -148,6 +148,10 @@ static RgStatus add_curves(Page *page, const char *metric, RgError *error) {
         if (is_spent(page, costs[i][0]))
             RG_TRY(add_figure(page, (RgPlotOptions){.y = metric, .x = costs[i][0]}, costs[i][1],
                               error));
+    RG_TRY(add_figure(page, (RgPlotOptions){.kind = RG_PLOT_BUDGET, .y = metric},
+                      "At equal arithmetic, as far as all methods have spent it: between "
+                      "evaluations on a straight line.",
+                      error));
     RG_TRY(add_figure(page, (RgPlotOptions){.y = metric, .x = "step"}, "Over training.", error));
     if (strcmp(metric, "reward") != 0)
         RG_TRY(add_figure(page, (RgPlotOptions){.y = "reward", .x = "step"},
@@ -192,21 +196,35 @@ static RgStatus write_figures(Page *page, RgError *error) {
     return RG_OK;
 }
 
+static void write_ratings(Page *page, const RgTournament *tournament) {
+    fputs(
+        "<p class=\"soft\">Ratings by Bradley and Terry over all games, on Elo's scale: 400 points "
+        "are a factor of ten in the odds.</p>\n",
+        page->out);
+    RgGrid grid = rg_tournament_ratings_grid(tournament);
+    rg_page_grid(page->out, &grid);
+    rg_grid_free(&grid);
+    rg_page_notes(page->out, tournament->notes, tournament->note_count);
+}
+
 static RgStatus write_tournament(Page *page, RgError *error) {
-    RgFigure *figure;
-    RgPlotOptions options = {.kind = RG_PLOT_TOURNAMENT, .resamples = page->options->resamples};
+    RgTournament *tournament;
+    RgTournamentOptions options = {.resamples = page->options->resamples};
     if (page->results->group_count > MAXIMUM_DUELISTS ||
-        rg_plot_figure(page->results, &options, &figure, NULL) != RG_OK)
+        rg_tournament_create(page->results, &options, &tournament, NULL) != RG_OK)
         return RG_OK;
     rg_page_section(page->out, "duels", "Head to head");
     fputs("<p class=\"soft\">How often the row's response gets the higher reward than the column's "
           "to the same prompt with the same seed, in percent. A tie counts half. The numbers have "
           "the 95 % interval of a paired bootstrap over seeds and prompts.</p>\n",
           page->out);
+    RgFigure *figure = rg_plot_tournament_figure(tournament);
     RgStatus status =
         draw_inline(page, figure, "Win rates of the methods against each other.", error);
+    write_ratings(page, tournament);
     fputs("</section>\n", page->out);
     rg_figure_destroy(figure);
+    rg_tournament_destroy(tournament);
     return status;
 }
 
@@ -311,7 +329,7 @@ static RgStatus write_body(Page *page, const RgTable *table, RgError *error) {
     fputs("<main>\n", out);
     rg_page_section(out, "results", "Results");
     write_part(page, table, 0, table->result_columns);
-    rg_page_notes(out, table);
+    rg_page_notes(out, table->notes, table->note_count);
     fputs("</section>\n", out);
     RG_TRY(write_tournament(page, error));
     RG_TRY(write_figures(page, error));

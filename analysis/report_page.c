@@ -59,13 +59,13 @@ void rg_page_grid(FILE *out, const RgGrid *grid) {
     rg_page_close_table(out);
 }
 
-void rg_page_notes(FILE *out, const RgTable *table) {
-    if (table->note_count == 0)
+void rg_page_notes(FILE *out, char *const *notes, int count) {
+    if (count == 0)
         return;
     fputs("<ul class=\"notes\">\n", out);
-    for (int i = 0; i < table->note_count; i++) {
+    for (int i = 0; i < count; i++) {
         fputs("<li>", out);
-        rg_write_html(out, table->notes[i]);
+        rg_write_html(out, notes[i]);
         fputs("</li>\n", out);
     }
     fputs("</ul>\n", out);

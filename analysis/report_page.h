@@ -22,7 +22,7 @@ void rg_page_close_table(FILE *out);
 
 /* A grid as such a table. */
 void rg_page_grid(FILE *out, const RgGrid *grid);
-void rg_page_notes(FILE *out, const RgTable *table);
+void rg_page_notes(FILE *out, char *const *notes, int count);
 
 /* What a figure shows, in words for who cannot see it; malloc'd. */
 char *rg_page_describe(const RgFigure *figure, const char *caption);

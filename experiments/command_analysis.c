@@ -159,7 +159,8 @@ static error_t parse_plot(int key, char *argument, struct argp_state *state) {
 int rg_command_plot(int argc, char **argv) {
     static const struct argp_option options[] = {
         {"kind", 'k', "KIND", 0,
-         "curve; heatmap, z over the swept options x and y; frontier, y against the divergence x "
+         "curve; budget, y of all methods at equal spendings x; heatmap, z over the swept options "
+         "x and y; frontier, y against the divergence x "
          "and "
          "the best reached; overoptimisation, y by both judges against the divergence; tournament, "
          "all methods against each other (default: heatmap where -x and -y are swept options, else "
@@ -168,7 +169,7 @@ int rg_command_plot(int argc, char **argv) {
         {NULL, 'x', "NAME", 0,
          "cost (step, flops, seconds, trained_tokens, generated_tokens, judge_queries, "
          "labelled_responses), metric, or swept option (default: step; kl for frontier and "
-         "overoptimisation)",
+         "overoptimisation, flops for budget)",
          0},
         {NULL, 'y', "NAME", 0,
          "metric, or the second option of a heat map; of a tournament the per-prompt metric that "
