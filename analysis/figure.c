@@ -292,28 +292,34 @@ static double dodge(const RgFigure *figure, int curve) {
     return fmin(0.06, 0.5 / all) * (before - 0.5 * (all - 1));
 }
 
+/* A bar from low to high. gnuplot's own error bars have a white disk in the middle. */
+static void write_bar(const RgFigure *figure, int curve, bool upright, FILE *out) {
+    const char *color = colors[figure->curves[curve].style % COLOR_COUNT] + 1;
+    fprintf(out,
+            upright ? "($2*xf%+.3g):($4*yf):(0):(($5-$4)*yf)"
+                    : "($7*xf%+.3g):($3*yf):(($8-$7)*xf):(0)",
+            dodge(figure, curve));
+    fprintf(out, " with vectors nohead linecolor rgb '#90%s' linewidth 1.2*lw notitle", color);
+}
+
 static void write_band(const RgFigure *figure, int curve, FILE *out) {
-    const char *color = colors[figure->curves[curve].style % COLOR_COUNT];
-    bool scattered = figure->curves[curve].form == RG_CURVE_POINTS;
+    const RgFigureCurve *c = &figure->curves[curve];
+    bool scattered = c->form == RG_CURVE_POINTS;
     fprintf(out, " index %d", curve);
     if (figure->path && !scattered) /* bars at every point of a path would cover each other */
-        fprintf(out, " every ::%lld", (long long)figure->curves[curve].count - 1);
-    fprintf(out, " using ($2*xf%+.3g):", dodge(figure, curve));
-    if (scattered)
-        fprintf(out,
-                "($3*yf):($7*xf):($8*xf):($4*yf):($5*yf) with xyerrorbars linecolor rgb '#A0%s' "
-                "linewidth lw pointtype 0 notitle",
-                color + 1);
-    else if (has_bars(figure, curve))
-        fprintf(out,
-                "($3*yf):($4*yf):($5*yf) with yerrorbars linecolor rgb '#90%s' linewidth lw "
-                "pointtype 0 notitle",
-                color + 1);
+        fprintf(out, " every ::%lld", (long long)c->count - 1);
+    fputs(" using ", out);
+    if (scattered || has_bars(figure, curve))
+        write_bar(figure, curve, true, out);
     else
         fprintf(out,
-                "($4*yf):($5*yf) with filledcurves fillstyle transparent solid 0.13 noborder "
-                "fillcolor rgb '%s' notitle",
-                color);
+                "($2*xf):($4*yf):($5*yf) with filledcurves fillstyle transparent solid 0.13 "
+                "noborder fillcolor rgb '%s' notitle",
+                colors[c->style % COLOR_COUNT]);
+    if (scattered) {
+        fprintf(out, ", data index %d using ", curve);
+        write_bar(figure, curve, false, out);
+    }
 }
 
 static void write_legend(const RgFigureCurve *curve, FILE *out) {

@@ -405,7 +405,7 @@ static void level_the_free(RgFigure *figure) {
         }
         curve->count = 2;
         curve->form = RG_CURVE_LEVEL;
-        char *name = rg_string_format("%s (spends none)", curve->name);
+        char *name = rg_string_format("%s (none)", curve->name);
         free(curve->name);
         curve->name = name;
     }

@@ -54,7 +54,7 @@ static void add_free(RgFigure *figure, const RgBudget *budget, const RgGroup *gr
     if (end.seeds == 0)
         return;
     RgFigureCurve *curve = rg_plot_add_curve(
-        figure, (RgFigureCurve){.name = rg_string_format("%s (spends none)", group->name),
+        figure, (RgFigureCurve){.name = rg_string_format("%s (none)", group->name),
                                 .diverged = group->by_status[RG_TRIAL_DIVERGED],
                                 .style = style_of(budget->results, group),
                                 .form = RG_CURVE_LEVEL});

@@ -182,7 +182,8 @@ static RgStatus write_figures(Page *page, RgError *error) {
     bool few = page->results->group_count <= MAXIMUM_CURVES;
     rg_page_section(page->out, "figures", "Figures");
     fputs("<p class=\"soft\">Means over seeds; bands and bars are 95 % intervals of the mean "
-          "(Student's t).</p>\n<div class=\"figures\">\n",
+          "(Student's t). A method marked (none) spends none of what is on the axis: its level "
+          "is that of its last evaluation.</p>\n<div class=\"figures\">\n",
           page->out);
     RG_TRY(add_heat_maps(page, metric, error));
     RG_TRY(add_swept_figures(page, metric, error));
@@ -197,10 +198,6 @@ static RgStatus write_figures(Page *page, RgError *error) {
 }
 
 static void write_ratings(Page *page, const RgTournament *tournament) {
-    fputs(
-        "<p class=\"soft\">Ratings by Bradley and Terry over all games, on Elo's scale: 400 points "
-        "are a factor of ten in the odds.</p>\n",
-        page->out);
     RgGrid grid = rg_tournament_ratings_grid(tournament);
     rg_page_grid(page->out, &grid);
     rg_grid_free(&grid);

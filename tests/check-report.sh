@@ -190,7 +190,8 @@ try:
         search(page)
         page.run("document.querySelectorAll('details').forEach(d => { d.open = true })")
         fits(page, width)
-        check("the console is silent", page.log() == [], page.log())
+        said = page.log()
+        check("the console is silent", said == [], said)
         if width == 1280:
             seconds = page.run("return performance.getEntriesByType('navigation')[0].duration / 1000")
             print(f"{os.path.getsize('page.html') / 1000:.0f} kB, loaded in {seconds:.2f} s")
