@@ -191,16 +191,26 @@ static int longest_entry(const RgFigure *figure) {
     return (int)longest;
 }
 
-/* How many columns of the legend fit: a sample of a line takes 46 pixels. */
+/* How many columns of the legend fit. gnuplot counts for itself, so this is no more than it finds:
+ * it is held to as many, and the height is for as many rows. */
 static int legend_columns(const RgFigure *figure, int width) {
-    int columns = (width - 20) / (46 + RG_GNUPLOT_LETTER * longest_entry(figure));
+    int columns = (width - 20) / (50 + 8 * longest_entry(figure));
     return columns > 0 ? columns : 1;
+}
+
+/* A method with curves by both measures has one entry. */
+static bool is_entry(const RgFigure *figure, int curve) {
+    bool entry = true;
+    for (int i = 0; i < figure->curve_count && figure->curves[curve].second; i++)
+        entry &= figure->curves[i].second ||
+                 strcmp(figure->curves[i].name, figure->curves[curve].name) != 0;
+    return entry;
 }
 
 static int legend_entries(const RgFigure *figure) {
     int entries = figure->measures[0] ? 2 : 0;
     for (int i = 0; i < figure->curve_count; i++)
-        entries += !figure->curves[i].second;
+        entries += is_entry(figure, i);
     return entries;
 }
 
@@ -341,9 +351,8 @@ static void write_curve(const RgFigure *figure, int index, FILE *out) {
     write_style(figure, curve, out);
     if (curve->count > 15 && curve->form == RG_CURVE_LINE)
         fprintf(out, " pointinterval %lld", (long long)(curve->count / 10));
-    fputs(curve->second ? " no" : " ", out);
-    fputs("title ", out);
-    if (!curve->second)
+    fputs(is_entry(figure, index) ? " title " : " notitle", out);
+    if (is_entry(figure, index))
         write_legend(curve, out);
 }
 
