@@ -1,7 +1,9 @@
 /* The table of an experiment as data: which columns, the cell of each method, and the notes that
  * tell how to read it. Writing it in a format is the business of table_write.c. */
 #include "analysis/table.h"
+#include "analysis/compare.h"
 #include "analysis/format.h"
+#include "analysis/robust.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -56,14 +58,26 @@ static RgInterval win_rate_interval(const RgResults *results, const RgTrial **tr
     return interval;
 }
 
+/* The interquartile mean in place of the mean, and what its bootstrap over seeds says. */
+static void take_middle(RgCell *cell, const double *values, int count, int64_t resamples) {
+    RgRandom random = rg_random_named(rg_random_root(0), "analysis/table");
+    RgBootstrapOptions options = {resamples, 0.95, 0, random};
+    RgBootstrap middle = rg_interquartile_mean_bootstrap(values, 1, count, &options);
+    cell->summary.mean = middle.estimate;
+    cell->summary.standard_error = middle.standard_error;
+    cell->interval = middle.interval;
+}
+
 static RgCell make_cell(const RgTable *table, const RgTrial **trials, int count,
                         const RgQuantity *quantity, int64_t resamples) {
-    RgCell cell = {.interval = {NAN, NAN}};
+    RgCell cell = {.interval = {NAN, NAN}, .p_value = NAN};
     double *values = rg_allocate((size_t)(count + 1) * sizeof *values);
     for (int i = 0; i < count; i++)
         values[i] = rg_trial_value(table->results, trials[i], quantity, trials[i]->result_step);
     cell.summary = rg_summarize(values, count);
-    if (is_win_rate(quantity) && cell.summary.count > 0)
+    if (table->statistic == RG_STATISTIC_IQM)
+        take_middle(&cell, values, count, resamples);
+    else if (is_win_rate(quantity) && cell.summary.count > 0)
         cell.interval =
             win_rate_interval(table->results, trials, count, quantity, &cell.summary, resamples);
     free(values);
@@ -109,9 +123,29 @@ static void fill_ratios(RgTable *table, int column) {
             value = cell_at(table, group, from)->summary.mean /
                     cell_at(table, baseline, from)->summary.mean;
         RgCell *cell = cell_at(table, group, column);
-        *cell = (RgCell){.interval = {NAN, NAN}};
+        *cell = (RgCell){.interval = {NAN, NAN}, .p_value = NAN};
         cell->summary = rg_summarize(&value, isfinite(value) && value > 0 ? 1 : 0);
     }
+}
+
+/* Each row against one, in a column that the store also has by prompt; one family of tests. */
+static void test_column(RgTable *table, int column, int64_t resamples) {
+    const RgResults *results = table->results;
+    const char *metric = table->columns[column].quantity.name;
+    double *p = rg_allocate(2 * (size_t)(results->group_count + 1) * sizeof *p);
+    double *adjusted = p + results->group_count;
+    for (int group = 0; group < results->group_count; group++) {
+        const RgGroup *row = &results->groups[group];
+        RgComparison c;
+        p[group] = NAN;
+        if (row != table->against &&
+            rg_comparison_of_groups(results, row, table->against, metric, false, resamples, &c))
+            p[group] = c.bootstrap.p_value;
+    }
+    rg_holm(p, results->group_count, adjusted);
+    for (int group = 0; group < results->group_count; group++)
+        cell_at(table, group, column)->p_value = adjusted[group];
+    free(p);
 }
 
 static void fill(RgTable *table, int64_t resamples) {
@@ -133,6 +167,8 @@ static void fill(RgTable *table, int64_t resamples) {
     for (int column = 0; column < table->column_count; column++)
         if (table->columns[column].ratio)
             fill_ratios(table, column);
+        else if (table->against && !table->columns[column].quantity.cost)
+            test_column(table, column, resamples);
 }
 
 /* Columns. */
@@ -204,17 +240,24 @@ static void add_note(RgTable *table, char *note) {
 }
 
 static void note_definitions(RgTable *table, int64_t resamples) {
-    bool spread = false, interval = false, ratio = false;
+    bool spread = false, interval = false, ratio = false, middle = table->statistic;
     for (int i = 0; i < table->results->group_count * table->column_count; i++) {
         spread |= table->cells[i].summary.count > 1;
         interval |= !isnan(table->cells[i].interval.low);
     }
     for (int i = 0; i < table->column_count; i++)
         ratio |= table->columns[i].ratio;
-    if (spread)
+    if (middle)
+        add_note(table,
+                 rg_string_format(
+                     "Each figure is the interquartile mean over the finished trials (seeds) "
+                     "at their last evaluation; ± is its standard error and [low, high] a 95 "
+                     "%% interval: bootstrap over seeds, %lld resamples.",
+                     (long long)resamples));
+    else if (spread)
         add_note(table, rg_string_copy("Each figure is the mean over the finished trials (seeds) "
                                        "at their last evaluation; ± is its standard error."));
-    if (interval)
+    if (interval && !middle)
         add_note(table,
                  rg_string_format("A tie counts as half a win. [low, high] is a 95 %% interval: "
                                   "bootstrap over seeds and prompts, %lld resamples.",
@@ -222,6 +265,14 @@ static void note_definitions(RgTable *table, int64_t resamples) {
     if (ratio)
         add_note(table,
                  rg_string_copy("Of the costs, time × and memory × are ratios to the DPO row."));
+    if (table->against)
+        add_note(table,
+                 rg_string_format(
+                     "*, **, ***: differs from %s with p below 0.05, 0.01, 0.001, by a paired "
+                     "bootstrap over seeds and prompts (%lld resamples), adjusted by Holm for "
+                     "the tests of a column. Columns that are not known by prompt are not "
+                     "tested.",
+                     table->against->name, (long long)resamples));
 }
 
 /* Means of a metric for every row, NaN where absent; false when the experiment lacks it. */
@@ -328,11 +379,15 @@ static void note_trials(RgTable *table) {
                                   results->superseded, results->superseded > 1 ? "s" : ""));
 }
 
-RgStatus rg_table_create(const RgResults *results, const char *const *metrics, int64_t resamples,
-                         RgTable **result, RgError *error) {
+RgStatus rg_table_make(const RgResults *results, const RgTableOptions *options, RgTable **result,
+                       RgError *error) {
+    const char *const *metrics = options->metrics;
+    int64_t resamples = options->resamples > 0 ? options->resamples : RG_RESAMPLES;
+    const RgGroup *against = NULL;
+    if (options->against)
+        RG_TRY(rg_results_group(results, options->against, &against, error));
     RgTable *table = rg_allocate(sizeof *table);
-    resamples = resamples > 0 ? resamples : 10000;
-    table->results = results;
+    *table = (RgTable){.results = results, .statistic = options->statistic, .against = against};
     RgStatus status = RG_OK;
     for (int i = 0; metrics && metrics[i] && status == RG_OK; i++) {
         RgQuantity quantity;
@@ -358,6 +413,12 @@ RgStatus rg_table_create(const RgResults *results, const char *const *metrics, i
     return RG_OK;
 }
 
+RgStatus rg_table_create(const RgResults *results, const char *const *metrics, int64_t resamples,
+                         RgTable **table, RgError *error) {
+    RgTableOptions options = {.metrics = metrics, .resamples = resamples};
+    return rg_table_make(results, &options, table, error);
+}
+
 void rg_table_destroy(RgTable *table) {
     if (!table)
         return;
@@ -374,7 +435,7 @@ RgStatus rg_table(const RgTableOptions *options, RgError *error) {
     RgResults *results;
     RgTable *table;
     RG_TRY(rg_results_open(options->store, options->experiment, &results, error));
-    RgStatus status = rg_table_create(results, options->metrics, options->resamples, &table, error);
+    RgStatus status = rg_table_make(results, options, &table, error);
     if (status == RG_OK) {
         rg_table_write(table, options->format, options->out);
         rg_table_destroy(table);

@@ -17,12 +17,19 @@ typedef enum RgTableFormat {
     RG_TABLE_JSON,  /* likewise, and the notes */
 } RgTableFormat;
 
+typedef enum RgStatistic {
+    RG_STATISTIC_MEAN,
+    RG_STATISTIC_IQM, /* interquartile mean over seeds, with a bootstrap over them (robust.h) */
+} RgStatistic;
+
 typedef struct RgTableOptions {
     const char *store;      /* path */
     const char *experiment; /* NULL: the one worked on last */
     RgTableFormat format;
     const char *const *metrics; /* NULL-terminated columns; NULL: all of the usual ones present */
     int64_t resamples;          /* of the bootstrap; 0: 10,000 */
+    RgStatistic statistic;
+    const char *against; /* label of the method that the others are tested against; NULL: no test */
     FILE *out;
 } RgTableOptions;
 
@@ -32,13 +39,18 @@ RgStatus rg_table(const RgTableOptions *options, RgError *error);
 
 /* The name of a format ("text", "markdown", "latex", "csv", "json"). */
 RgStatus rg_table_format(const char *name, RgTableFormat *format, RgError *error);
+RgStatus rg_table_statistic(const char *name, RgStatistic *statistic, RgError *error);
 bool rg_table_format_is_raw(RgTableFormat format); /* of records, not of a grid */
 
 /* The table as data. */
 
 typedef struct RgCell {
-    RgSummary summary;   /* over the row's seeds; of a ratio only the mean */
-    RgInterval interval; /* 95 % of a win rate; NaN of others */
+    RgSummary
+        summary; /* over the row's seeds; of a ratio only the mean. In a table of interquartile
+                    means, `mean` is that, and the standard error the bootstrap's */
+    RgInterval interval; /* 95 % of a win rate or an interquartile mean; NaN of others */
+    double p_value; /* of no difference to the method tested against, paired by seed and prompt,
+                       adjusted by Holm for the tests of the column; NaN: not tested */
 } RgCell;
 
 typedef struct RgColumn {
@@ -48,6 +60,8 @@ typedef struct RgColumn {
 
 typedef struct RgTable {
     const RgResults *results;
+    RgStatistic statistic;
+    const RgGroup *against; /* NULL: no tests */
     RgColumn *columns;
     int column_count;
     int result_columns; /* the first ones tell what came out, the others what it cost */
@@ -57,6 +71,10 @@ typedef struct RgTable {
     int note_count;
 } RgTable;
 
+/* By the metrics, resamples, statistic and method to test against of `options`. */
+RgStatus rg_table_make(const RgResults *results, const RgTableOptions *options, RgTable **table,
+                       RgError *error);
+/* Of means, without tests. */
 RgStatus rg_table_create(const RgResults *results, const char *const *metrics, int64_t resamples,
                          RgTable **table, RgError *error);
 void rg_table_destroy(RgTable *table);

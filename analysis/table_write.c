@@ -19,6 +19,16 @@ RgStatus rg_table_format(const char *name, RgTableFormat *format, RgError *error
     return rg_unknown_name(error, "table format", name, format_names);
 }
 
+RgStatus rg_table_statistic(const char *name, RgStatistic *statistic, RgError *error) {
+    static const char *const names[] = {"mean", "iqm", NULL};
+    for (int i = 0; names[i]; i++)
+        if (strcmp(names[i], name) == 0) {
+            *statistic = (RgStatistic)i;
+            return RG_OK;
+        }
+    return rg_unknown_name(error, "statistic", name, names);
+}
+
 bool rg_table_format_is_raw(RgTableFormat format) {
     return format == RG_TABLE_CSV || format == RG_TABLE_JSON;
 }
@@ -73,7 +83,14 @@ char *rg_cell_text(const RgColumn *column, const RgCell *cell) {
     if (column->ratio)
         return cell->summary.count ? rg_string_format("%.2f", cell->summary.mean)
                                    : rg_string_copy(RG_DASH);
-    return rg_mean_text(&cell->summary, cell->interval, column->quantity.unit);
+    const char *stars = cell->p_value < 0.001  ? "***"
+                        : cell->p_value < 0.01 ? "**"
+                        : cell->p_value < 0.05 ? "*"
+                                               : "";
+    char *value = rg_mean_text(&cell->summary, cell->interval, column->quantity.unit);
+    char *marked = rg_string_format("%s%s", value, stars);
+    free(value);
+    return marked;
 }
 
 RgGrid rg_table_grid(const RgTable *table, int from, int to) {
@@ -205,7 +222,8 @@ static void write_latex(const RgGrid *grid, FILE *out) {
     fputs("\\bottomrule\n\\end{tabular}\n", out);
 }
 
-static void record_cell(RgRecords *records, const RgColumn *column, const RgCell *cell) {
+static void record_cell(RgRecords *records, const RgTable *table, const RgColumn *column,
+                        const RgCell *cell) {
     const char *name = column->quantity.name;
     char *longer = rg_string_format("%s%s", name, column->ratio ? "_ratio" : "_standard_error");
     if (column->ratio) {
@@ -214,9 +232,14 @@ static void record_cell(RgRecords *records, const RgColumn *column, const RgCell
         rg_record_number(records, name, cell->summary.mean);
         rg_record_number(records, longer, cell->summary.standard_error);
     }
-    if (strstr(name, "win_rate"))
+    if (strstr(name, "win_rate") || (table->statistic == RG_STATISTIC_IQM && !column->ratio))
         rg_record_interval(records, name, cell->interval);
     free(longer);
+    if (table->against && !column->ratio && !column->quantity.cost) {
+        longer = rg_string_format("%s_p_holm", name);
+        rg_record_number(records, longer, cell->p_value);
+        free(longer);
+    }
 }
 
 /* The table unrounded. */
@@ -236,7 +259,8 @@ static RgRecords *make_records(const RgTable *table) {
         rg_record_number(records, "diverged", group->by_status[RG_TRIAL_DIVERGED]);
         rg_record_number(records, "failed", group->by_status[RG_TRIAL_FAILED]);
         for (int i = 0; i < table->column_count; i++)
-            record_cell(records, &table->columns[i], &table->cells[row * table->column_count + i]);
+            record_cell(records, table, &table->columns[i],
+                        &table->cells[row * table->column_count + i]);
         rg_record_end(records);
     }
     return records;

@@ -9,7 +9,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEY_TITLE = 256, KEY_WIDTH, KEY_HEIGHT, KEY_RESAMPLES, KEY_PROMPTS, KEY_METHOD };
+enum {
+    KEY_TITLE = 256,
+    KEY_WIDTH,
+    KEY_HEIGHT,
+    KEY_RESAMPLES,
+    KEY_PROMPTS,
+    KEY_STATISTIC,
+    KEY_AGAINST,
+    KEY_METHOD
+};
 
 static const struct argp_child store_child[] = {{&rg_store_argp, 0, NULL, 0}, {0}};
 
@@ -19,6 +28,7 @@ typedef struct TableArguments {
     RgStoreArguments store;
     RgTableOptions options;
     const char *format;
+    const char *statistic;   /* NULL: the mean */
     const char *paper;       /* NULL: none */
     char *names;             /* of metrics, cut at the commas */
     const char *metrics[64]; /* NULL-terminated */
@@ -53,6 +63,15 @@ static error_t parse_table(int key, char *argument, struct argp_state *state) {
     case ARGP_KEY_END:
         if (a->paper && a->names)
             argp_error(state, "--paper has metrics of its own, expected no --metrics beside it");
+        if (a->paper && (a->statistic || a->options.against))
+            argp_error(state, "--paper shows means without tests, expected no --statistic and no "
+                              "--against beside it");
+        return 0;
+    case KEY_STATISTIC:
+        a->statistic = argument;
+        return 0;
+    case KEY_AGAINST:
+        a->options.against = argument;
         return 0;
     case KEY_RESAMPLES:
         a->options.resamples = rg_argument_integer(state, "--resamples", argument, 100, 10000000);
@@ -79,6 +98,12 @@ int rg_command_table(int argc, char **argv) {
          "the "
          "experiment's beside them where RESULTS.db is given",
          0},
+        {"statistic", KEY_STATISTIC, "NAME", 0,
+         "over seeds: mean, or iqm, the interquartile mean with a bootstrap interval (default: "
+         "mean)",
+         0},
+        {"against", KEY_AGAINST, "LABEL", 0,
+         "mark the figures that differ from this method's, by p-values adjusted by Holm", 0},
         {"resamples", KEY_RESAMPLES, "N", 0, "of the bootstrap (default: 10000)", 0},
         {0},
     };
@@ -100,6 +125,8 @@ int rg_command_table(int argc, char **argv) {
     a.options.experiment = a.store.experiment;
     RgError error = {0};
     RgStatus status = rg_table_format(a.format, &a.options.format, &error);
+    if (status == RG_OK && a.statistic)
+        status = rg_table_statistic(a.statistic, &a.options.statistic, &error);
     if (status == RG_OK)
         status = a.paper ? paper_table(&a, &error) : rg_table(&a.options, &error);
     free(a.names);

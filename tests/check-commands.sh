@@ -90,6 +90,10 @@ expect 0 '^sail-pr ' budget small.db -x step -n 3
 expect 2 'is a metric, expected a cost' budget small.db -x kl
 expect 2 '--points is "1"' budget small.db -n 1
 expect 0 '"reward_standard_error": ' table small.db -f json
+expect 0 'interquartile mean' table small.db --statistic iqm
+expect 2 'unknown statistic "median"' table small.db --statistic median
+expect 0 'differs from dpo' table small.db --against dpo --resamples 200
+expect 2 'without tests' table --paper dpo --against dpo
 expect 2 'unknown label "nope": there is "dpo", "sail-pr"' compare small.db dpo nope
 expect 2 'unknown metric "nope"' table small.db -m nope
 expect 2 'format' table small.db -f nope

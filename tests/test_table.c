@@ -2,9 +2,11 @@
  * made here, what the notes say, and the formats. */
 #include "tests/results_fixture.h"
 
+#include "analysis/compare.h"
 #include "analysis/format.h"
 #include "analysis/table.h"
 
+#include <jansson.h>
 #include <sqlite3.h>
 
 TestSuite(table, .init = scratch_begin, .fini = scratch_remove);
@@ -18,6 +20,19 @@ static char *table_text(const char *path, RgTableFormat format, const char *cons
                               .metrics = metrics,
                               .resamples = 500,
                               .out = open_memstream(&text, &size)};
+    fixture_check(rg_table(&options, &error), &error);
+    fclose(options.out);
+    return text;
+}
+
+/* The same with whatever else `options` asks for. */
+static char *table_with(const char *path, RgTableOptions options) {
+    char *text;
+    size_t size;
+    RgError error = {0};
+    options.store = path;
+    options.resamples = 500;
+    options.out = open_memstream(&text, &size);
     fixture_check(rg_table(&options, &error), &error);
     fclose(options.out);
     return text;
@@ -291,6 +306,107 @@ Test(table, running_trials_stand_in_only_while_none_has_finished) {
     check_contains(text, "| DPO | 2 running |");
     check_contains(text, "| other | 1 (1 running) |");
     free(text);
+    free(path);
+}
+
+/* Of four seeds the middle two count. */
+Test(table, interquartile_mean_is_over_the_middle_seeds) {
+    char *path = fixture_methods();
+    char *csv =
+        table_with(path, (RgTableOptions){.format = RG_TABLE_CSV, .statistic = RG_STATISTIC_IQM});
+    char *text = table_with(path, (RgTableOptions){.statistic = RG_STATISTIC_IQM});
+    double means[4] = {0}, sum = 0, low = INFINITY, high = -INFINITY;
+    for (int seed = 1; seed <= 4; seed++) {
+        FixtureTrial trial = {.label = "DPO", .seed = seed, .quality = 0.5};
+        for (int i = 0; i < FIXTURE_ITEMS; i++)
+            means[seed - 1] += fixture_reward(&trial, FIXTURE_STEPS, i) / FIXTURE_ITEMS;
+        sum += means[seed - 1];
+        low = fmin(low, means[seed - 1]);
+        high = fmax(high, means[seed - 1]);
+    }
+    cr_assert_float_eq(csv_number(csv, 1, "reward"), (sum - low - high) / 2, 1e-9);
+    cr_assert(csv_number(csv, 1, "reward_low") >= low - 1e-9);
+    cr_assert(csv_number(csv, 1, "reward_high") <= high + 1e-9);
+    check_contains(text, "interquartile mean over the finished trials");
+    check_lacks(text, "is the mean over");
+    free(text);
+    free(csv);
+    free(path);
+}
+
+/* Each column is a family of two tests, of the other methods' differences by prompt. */
+Test(table, marks_against_a_method_are_holms_of_the_comparisons) {
+    const char *metrics[] = {"kl", "reward", NULL}, *others[] = {"online DPO", "SAIL-PR"};
+    char *path = fixture_methods();
+    RgTableOptions options = {.format = RG_TABLE_CSV, .metrics = metrics, .against = "DPO"};
+    char *csv = table_with(path, options), field[64];
+    double p[2], adjusted[2];
+    RgError error = {0};
+    RgResults *results;
+    fixture_check(rg_results_open(path, NULL, &results, &error), &error);
+    for (int i = 0; i < 2; i++) {
+        RgComparison c;
+        RgCompareOptions one = {.a = others[i], .b = "DPO", .metric = "reward", .resamples = 500};
+        fixture_check(rg_comparison_make(results, &one, &c, &error), &error);
+        p[i] = c.bootstrap.p_value;
+    }
+    rg_results_close(results);
+    rg_holm(p, 2, adjusted);
+    for (int i = 0; i < 2; i++)
+        cr_assert_float_eq(csv_number(csv, i + 2, "reward_p_holm"), adjusted[i], 1e-9);
+    cr_assert_str_eq(csv_field(csv, 1, 11, field, sizeof field), "", "DPO against itself");
+    cr_assert_str_eq(csv_field(csv, 0, 8, field, sizeof field), "kl_p_holm");
+    cr_assert_str_eq(csv_field(csv, 2, 8, field, sizeof field), "", "kl is not known by prompt");
+    options.format = RG_TABLE_TEXT;
+    char *text = table_with(path, options);
+    check_contains(text, "***: differs from DPO");
+    check_contains(text, adjusted[1] < 0.01 ? "**\n" : "*\n"); /* at the end of SAIL-PR's row */
+    free(text);
+    free(csv);
+    free(path);
+}
+
+Test(table, what_is_equal_is_not_marked) {
+    const char *metrics[] = {"reward", NULL};
+    char *path = fixture_methods();
+    write_statement(path, "UPDATE evaluations AS e SET value = (SELECT value FROM evaluations WHERE"
+                          " trial = 4 AND step = 200 AND item = e.item AND name = 'reward')"
+                          " WHERE name = 'reward'");
+    char *text = table_with(path, (RgTableOptions){.metrics = metrics, .against = "DPO"});
+    cr_assert(strchr(text, '*') > strstr(text, "\n\n"), "only in the notes: %s", text);
+    free(text);
+    free(path);
+}
+
+Test(table, json_has_the_numbers_of_csv_and_the_notes) {
+    char *path = fixture_methods(), *csv = table_text(path, RG_TABLE_CSV, NULL);
+    char *text = table_text(path, RG_TABLE_JSON, NULL);
+    json_t *root = json_loads(text, 0, NULL), *rows = json_object_get(root, "rows");
+    cr_assert_eq(json_array_size(rows), 3, "%s", text);
+    for (int row = 0; row < 3; row++) {
+        const json_t *object = json_array_get(rows, (size_t)row);
+        double reward = json_number_value(json_object_get(object, "reward"));
+        double low = csv_number(csv, row + 1, "win_rate_base_low");
+        const json_t *interval = json_object_get(object, "win_rate_base_95");
+        cr_assert_float_eq(reward, csv_number(csv, row + 1, "reward"), 1e-9);
+        cr_assert_float_eq(json_number_value(json_array_get(interval, 0)), low, 1e-9);
+    }
+    cr_assert(json_array_size(json_object_get(root, "notes")) >= 4);
+    json_decref(root);
+    free(text);
+    free(csv);
+    free(path);
+}
+
+Test(table, an_unknown_statistic_or_method_is_refused) {
+    char *path = fixture_methods();
+    RgError error = {0};
+    RgStatistic statistic;
+    RgTableOptions options = {.store = path, .against = "DPOO", .out = stdout};
+    cr_assert_eq(rg_table(&options, &error), RG_E_USAGE);
+    check_contains(error.text, "did you mean \"DPO\"?");
+    cr_assert_eq(rg_table_statistic("median", &statistic, &error), RG_E_USAGE);
+    check_contains(error.text, "did you mean \"mean\"?");
     free(path);
 }
 
