@@ -161,6 +161,19 @@ static RgStatus add_curves(Page *page, const char *metric, RgError *error) {
                       error);
 }
 
+/* By the metric that the independent judge gave too. */
+static RgStatus add_overoptimisation(Page *page, const char *metric, RgError *error) {
+    RgQuantity quantity;
+    char *independent = rg_string_format("independent_%s", metric);
+    if (!rg_results_has(page->results, independent, &quantity))
+        metric = "reward";
+    free(independent);
+    return add_figure(page, (RgPlotOptions){.kind = RG_PLOT_OVEROPTIMISATION, .y = metric},
+                      "Over-optimisation: where the judge trained with goes on rising and the "
+                      "independent one does not.",
+                      error);
+}
+
 /* What was won for how much divergence. */
 static RgStatus add_tradeoffs(Page *page, const char *metric, bool few, RgError *error) {
     if (few || page->results->swept[0])
@@ -168,11 +181,7 @@ static RgStatus add_tradeoffs(Page *page, const char *metric, bool few, RgError 
                           "Against the divergence from the reference policy: higher at the same "
                           "divergence is better. The grey line is the best reached by then.",
                           error));
-    return few ? add_figure(page, (RgPlotOptions){.kind = RG_PLOT_OVEROPTIMISATION, .y = metric},
-                            "Over-optimisation: where the judge trained with goes on rising and "
-                            "the independent one does not.",
-                            error)
-               : RG_OK;
+    return few ? add_overoptimisation(page, metric, error) : RG_OK;
 }
 
 static RgStatus write_figures(Page *page, RgError *error) {
