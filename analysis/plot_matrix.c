@@ -109,27 +109,29 @@ static RgFigure *heatmap(const RgResults *results, const RgPlotOptions *asked,
     return figure;
 }
 
-static RgStatus both_swept(const RgResults *results, const char *name, const char *axis,
-                           const char **option, RgError *error) {
+/* NULL, with the error said, where the axis has no swept option. */
+static const char *option_of(const RgResults *results, const char *name, const char *axis,
+                             RgError *error) {
+    const char *option = name ? rg_plot_swept(results, name) : NULL;
     if (!name)
-        return rg_fail(error, RG_E_USAGE, "a heat map needs two swept options: expected -%s NAME",
-                       axis);
-    *option = rg_plot_swept(results, name);
-    return *option ? RG_OK : rg_unknown_name(error, "swept option", name, results->swept);
+        rg_fail(error, RG_E_USAGE, "a heat map needs two swept options: expected -%s NAME", axis);
+    else if (!option)
+        rg_unknown_name(error, "swept option", name, results->swept);
+    return option;
 }
 
 RgStatus rg_plot_heatmap(const RgResults *results, const RgPlotOptions *options, RgFigure **figure,
                          RgError *error) {
-    Options swept;
+    Options swept = {.x = option_of(results, options->x, "x", error)};
     RgQuantity z;
-    RG_TRY(both_swept(results, options->x, "x", &swept.x, error));
-    RG_TRY(both_swept(results, options->y, "y", &swept.y, error));
+    if (!swept.x || !(swept.y = option_of(results, options->y, "y", error)))
+        return RG_E_USAGE;
     if (strcmp(swept.x, swept.y) == 0)
         return rg_fail(error, RG_E_USAGE,
                        "both axes of a heat map are \"%s\": expected two swept options", swept.x);
     RG_TRY(rg_results_quantity(results, options->z ? options->z : "reward", &z, error));
     const char **names = rg_allocate((size_t)(results->group_count + 1) * sizeof *names);
-    char *method;
+    char *method = NULL;
     RgStatus status = choose_method(results, &swept, options->method, names, &method, error);
     if (status == RG_OK)
         *figure = heatmap(results, options, &swept, method, &z);
