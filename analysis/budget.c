@@ -202,33 +202,61 @@ static RgGrid make_grid(const RgBudget *budget) {
     return grid;
 }
 
+static bool has_row(const RgBudget *budget, const RgGroup *group) {
+    bool found = false;
+    for (int row = 0; row < budget->row_count; row++)
+        found |= budget->rows[row] == group;
+    return found;
+}
+
+/* The sentence that names the methods without a row; NULL where all have one. */
+static char *left_out(const RgBudget *budget) {
+    char *names = NULL;
+    for (int g = 0; g < budget->results->group_count; g++) {
+        const RgGroup *group = &budget->results->groups[g];
+        if (has_row(budget, group))
+            continue;
+        char *longer = names
+                           ? rg_string_format("%s; %s", names, group->name)
+                           : rg_string_format("Left out, having no curve of %s over %s: %s",
+                                              budget->metric.name, budget->cost.name, group->name);
+        free(names);
+        names = longer;
+    }
+    return names;
+}
+
 void rg_budget_write(const RgBudget *budget, RgTableFormat format, FILE *out) {
-    char *note = rg_string_format(
+    char *notes[2] = {NULL, left_out(budget)};
+    int count = notes[1] ? 2 : 1;
+    notes[0] = rg_string_format(
         "Each trial's evaluations are joined by lines and read off at equal %s, within what all "
         "trials have spent; mean over seeds ± standard error, [low, high] a 95 %% interval by "
-        "Student's t. Methods that spend none of it are not shown.",
+        "Student's t.",
         budget->cost.name);
     if (rg_table_format_is_raw(format)) {
         RgRecords *records = make_records(budget);
-        rg_records_write(records, &note, 1, format, out);
+        rg_records_write(records, notes, count, format, out);
         rg_records_destroy(records);
     } else {
         RgGrid grid = make_grid(budget);
         rg_grid_write(&grid, format, out);
-        rg_notes_write(&note, 1, format, out);
+        rg_notes_write(notes, count, format, out);
         rg_grid_free(&grid);
     }
-    free(note);
+    free(notes[0]);
+    free(notes[1]);
 }
 
 RgStatus rg_budget(const RgBudgetOptions *options, RgError *error) {
     RgResults *results;
-    RgBudget *budget;
+    RgBudget *budget = NULL;
     RG_TRY(rg_results_open(options->store, options->experiment, &results, error));
     RgStatus status = rg_budget_create(results, options->x ? options->x : "flops",
                                        options->y ? options->y : "reward",
                                        options->points > 0 ? options->points : 5, &budget, error);
     if (status == RG_OK) {
+        RG_ASSERT(budget && budget->spent);
         rg_budget_write(budget, options->format, options->out);
         rg_budget_destroy(budget);
         if (fflush(options->out) != 0 || ferror(options->out))

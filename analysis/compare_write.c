@@ -148,9 +148,12 @@ void rg_family_write(const RgFamily *family, const RgCompareOptions *options) {
     char *holm = rg_string_format("p, Holm: adjusted for %d comparison%s by the step-down "
                                   "correction of Holm (1979).",
                                   family->count, family->count == 1 ? "" : "s");
-    char *sentences[] = {method, holm};
+    char improvement[] =
+        "Seed of A above B: of all pairs of a seed of A and a seed of B, in how many "
+        "A's has the larger mean (the probability of improvement).";
+    char *sentences[] = {method, holm, improvement};
     rg_grid_write(&grid, options->format, options->out);
-    rg_notes_write(sentences, 2, options->format, options->out);
+    rg_notes_write(sentences, 3, options->format, options->out);
     for (int i = 0; i < family->note_count; i++)
         rg_note_write(family->notes[i], options->format, options->out);
     rg_grid_free(&grid);

@@ -13,8 +13,9 @@ struct RgLengthGames {
     double *x;        /* [levels]: tanh(difference / deviation) */
     int64_t levels;
     double prior;
-    bool told_apart;      /* not all differences are one number other than 0 */
-    double *won, *played; /* [levels], scratch of a fit */
+    bool told_apart;       /* not all differences are one number other than 0 */
+    RgLengthControl start; /* where a fit begins: at that of all games, resamples being near it */
+    double *won, *played;  /* [levels], scratch of a fit */
 };
 
 static int compare_doubles(const void *a, const void *b) {
@@ -34,6 +35,17 @@ static double collect_levels(RgLengthGames *games, const double *differences, in
         if (games->levels == 0 || games->x[games->levels - 1] != games->x[i])
             games->x[games->levels++] = games->x[i];
     return deviation;
+}
+
+static void set_start(RgLengthGames *games) {
+    int64_t draws = games->seeds + games->items;
+    double *ones = rg_allocate((size_t)(draws + 1) * sizeof *ones);
+    for (int64_t i = 0; i < draws; i++)
+        ones[i] = 1;
+    RgLengthControl all = rg_length_games_fit(games, ones, ones + games->seeds, NULL);
+    if (!isnan(all.win_rate))
+        games->start = all;
+    free(ones);
 }
 
 RgLengthGames *rg_length_games_create(const double *outcomes, const double *differences,
@@ -59,6 +71,7 @@ RgLengthGames *rg_length_games_create(const double *outcomes, const double *diff
         games->x[i] = games->levels > 1 ? tanh(games->x[i] / deviation) : 0;
     games->won = rg_allocate((size_t)(games->levels + 1) * sizeof *games->won);
     games->played = rg_allocate((size_t)(games->levels + 1) * sizeof *games->played);
+    set_start(games);
     return games;
 }
 
@@ -109,7 +122,7 @@ static void add_games(Derivatives *d, const RgLengthControl *at, double x, doubl
 
 RgLengthControl rg_length_games_fit(const RgLengthGames *games, const double *seed_weight,
                                     const double *item_weight, double *total) {
-    RgLengthControl fit = {.win_rate = NAN};
+    RgLengthControl fit = games->start;
     double weight = count_games(games, seed_weight, item_weight), largest = INFINITY;
     if (total)
         *total = weight;

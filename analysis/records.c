@@ -73,20 +73,23 @@ void rg_record_end(RgRecords *records) {
 }
 
 void rg_records_write_csv(const RgRecords *records, FILE *out) {
+    if (records->rows == 0) /* nothing that the columns could be named by */
+        return;
     for (size_t i = 0; i < records->columns; i++) {
         fputs(i ? "," : "", out);
         rg_write_csv(out, records->names[i]);
     }
     putc('\n', out);
-    for (size_t i = 0; i < records->count; i++) {
-        const Field *field = &records->fields[i];
-        fputs(i % records->columns ? "," : "", out);
-        if (field->text)
-            rg_write_csv(out, field->text);
-        else if (!isnan(field->number))
-            fprintf(out, "%.10g", field->number);
-        if ((i + 1) % records->columns == 0)
-            putc('\n', out);
+    for (size_t row = 0; row < records->rows; row++) {
+        const Field *fields = &records->fields[row * records->columns];
+        for (size_t i = 0; i < records->columns; i++) {
+            fputs(i ? "," : "", out);
+            if (fields[i].text)
+                rg_write_csv(out, fields[i].text);
+            else if (!isnan(fields[i].number))
+                fprintf(out, "%.10g", fields[i].number);
+        }
+        putc('\n', out);
     }
 }
 

@@ -22,8 +22,9 @@ void rg_record_number(RgRecords *records, const char *name, double value);
 void rg_record_interval(RgRecords *records, const char *name, RgInterval interval);
 void rg_record_end(RgRecords *records); /* of the row */
 
-void rg_records_write_csv(const RgRecords *records, FILE *out); /* headed by the names */
-struct json_t *rg_records_json(const RgRecords *records);       /* an array of objects */
+void rg_records_write_csv(const RgRecords *records,
+                          FILE *out); /* headed by the names; of no rows, nothing */
+struct json_t *rg_records_json(const RgRecords *records); /* an array of objects */
 
 /* A JSON value on indented lines; the value is released. */
 void rg_json_write(struct json_t *value, FILE *out);

@@ -14,7 +14,7 @@ static void add_note(RgTournament *t, char *note) {
 
 /* ---- who takes part ---- */
 
-/* Finished trials that have the metric by item; adds to the sum of `column`, if they have that. */
+/* Finished trials that have a per-item metric. */
 static int count_finished(const RgResults *results, const RgGroup *group, const char *column) {
     int count = 0;
     for (int i = 0; i < group->count; i++) {
@@ -75,7 +75,7 @@ typedef struct Games {
     int64_t items;        /* the most that any pair shares */
     double **outcomes;    /* [count, count] → [seeds, items], row's method against column's, below
                              the diagonal NULL */
-    RgLengthGames **equal; /* [count, count]; NULL: not length-controlled */
+    RgLengthGames **equal; /* likewise; NULL: not length-controlled */
 } Games;
 
 static int64_t seed_place(const Games *games, int64_t seed) {
@@ -142,25 +142,33 @@ static void control_length(const RgTournament *t, RgMeeting *meeting, const doub
     rg_length_games_destroy(games);
 }
 
-/* The games of methods i and j, for the ratings, and at equal length for the matrix. */
+/* At equal length the column's method wins what the row's does not; length is worth the same. */
+static void mirror(const RgMeeting *meeting, RgMeeting *other) {
+    const RgBootstrap *b = &meeting->win_rate;
+    other->win_rate = *b;
+    other->win_rate.estimate = 1 - b->estimate;
+    other->win_rate.interval = (RgInterval){1 - b->interval.high, 1 - b->interval.low};
+    other->length_slope = meeting->length_slope;
+}
+
+/* The games of methods i < j, for the ratings, and at equal length for the matrix. */
 static void play(RgTournament *t, Games *games, int i, int j) {
     const RgGroup *a = t->methods[i].group, *b = t->methods[j].group;
     RgPairing pairing = rg_pairing_make(t->results, a, b, t->metric);
     int cell = i * t->count + j;
     for (int64_t k = 0; k < pairing.seeds * pairing.items; k++)
         pairing.a[k] = rg_outcome(pairing.a[k], pairing.b[k]);
-    if (i < j)
-        games->outcomes[cell] = spread(games, &pairing, pairing.a);
+    games->outcomes[cell] = spread(games, &pairing, pairing.a);
     if (t->length_controlled) {
         double *differences = length_differences(t->results, a, b, &pairing);
-        if (t->meetings[cell].met)
+        double *wide = spread(games, &pairing, differences);
+        games->equal[cell] = rg_length_games_create(games->outcomes[cell], wide, games->seeds,
+                                                    games->items, RG_TOURNAMENT_PRIOR);
+        if (t->meetings[cell].met) {
             control_length(t, &t->meetings[cell], pairing.a, differences);
-        if (i < j) {
-            double *wide = spread(games, &pairing, differences);
-            games->equal[cell] = rg_length_games_create(games->outcomes[cell], wide, games->seeds,
-                                                        games->items, RG_TOURNAMENT_PRIOR);
-            free(wide);
+            mirror(&t->meetings[cell], &t->meetings[j * t->count + i]);
         }
+        free(wide);
         free(differences);
     }
     rg_pairing_free(&pairing);
@@ -189,9 +197,8 @@ static Games play_all(RgTournament *t) {
                 games.items = meeting->comparison.items;
         }
     for (int i = 0; i < t->count; i++)
-        for (int j = 0; j < t->count; j++)
-            if (i != j && (i < j || t->length_controlled))
-                play(t, &games, i, j);
+        for (int j = i + 1; j < t->count; j++)
+            play(t, &games, i, j);
     return games;
 }
 

@@ -6,6 +6,8 @@
 #include "analysis/tournament.h"
 #include "experiments/command.h"
 
+#include <string.h>
+
 enum { KEY_JUDGE = 256, KEY_AGAINST, KEY_RESAMPLES, KEY_LENGTH_CONTROLLED };
 
 static const struct argp_child store_child[] = {{&rg_store_argp, 0, NULL, 0}, {0}};
@@ -52,6 +54,9 @@ static error_t parse_compare(int key, char *argument, struct argp_state *state) 
         if (a->options.against && a->store.label[0])
             argp_error(state, "--against compares all methods with one, expected no labels of two "
                               "beside it");
+        if (a->options.judge && a->options.metric && strcmp(a->options.metric, "win") != 0)
+            argp_error(state, "--judge decides wins, expected no --metric %s beside it",
+                       a->options.metric);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;

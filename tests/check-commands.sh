@@ -78,6 +78,7 @@ expect 0 '^sail-pr ' table small.db
 expect 0 'dpo' compare small.db dpo sail-pr --resamples 200
 expect 0 'p, Holm' compare small.db --resamples 200
 expect 0 '^sail-pr +dpo ' compare small.db --against dpo --resamples 200
+expect 2 'judge decides wins' compare small.db -m reward --judge reward
 expect 2 'no labels of two beside it' compare small.db dpo sail-pr --against dpo
 expect 0 '"p_holm": ' compare small.db --against dpo -f json --resamples 200
 expect 0 'rating, Elo' tournament small.db --resamples 200

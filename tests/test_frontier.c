@@ -168,6 +168,19 @@ Test(budget, a_method_that_spends_nothing_has_no_row) {
     free(path);
 }
 
+Test(budget, a_method_without_a_curve_is_named) {
+    char *path = fixture_methods(), *text;
+    size_t size;
+    RgError error = {0};
+    RgBudgetOptions options = {
+        .store = path, .x = "judge_queries", .out = open_memstream(&text, &size)};
+    fixture_check(rg_budget(&options, &error), &error);
+    fclose(options.out);
+    cr_assert(strstr(text, "no curve of reward over judge_queries: DPO\n"), "%s", text);
+    free(text);
+    free(path);
+}
+
 static void refused(const RgResults *results, const char *cost, const char *metric,
                     const char *part) {
     RgBudget *budget;
