@@ -371,10 +371,10 @@ void rg_page_configuration(FILE *out, const RgResults *results) {
     Settings s = load_settings(results);
     rg_page_section(out, "configuration", "Configuration");
     if (s.given.count > 0) {
-        fprintf(out,
-                "<p class=\"soft\">What the config sets, %d of it on the command line; all "
-                "else has its default.</p>\n",
-                s.overrides.count);
+        fputs("<p class=\"soft\">What the config sets", out);
+        if (s.overrides.count > 0)
+            fprintf(out, ", %d of it on the command line", s.overrides.count);
+        fputs("; all else has its default.</p>\n", out);
         fprintf(out, "<details%s><summary>%d settings of the experiment</summary>\n",
                 s.given.count <= 30 ? " open=\"open\"" : "", s.given.count);
         write_given(out, &s);
