@@ -1,13 +1,13 @@
-/* Drawing a figure: the data file, the script, and gnuplot run on it in the output's folder. */
+/* Drawing a figure of curves: the data file and gnuplot's script. */
 #include "analysis/figure.h"
+#include "analysis/figure_matrix.h"
+#include "analysis/format.h"
+#include "analysis/gnuplot.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 /* Okabe & Ito's palette, told apart with every common form of colour blindness; its yellow is too
  * faint on paper and left out. Curves beyond it repeat the colours with other dashes and points. */
@@ -17,19 +17,7 @@ enum { COLOR_COUNT = sizeof colors / sizeof *colors };
 static const char *const dashes[] = {"1", "(12,4)", "(12,4,3,4)", "(5,4)", "(20,5)"};
 enum { DASH_COUNT = sizeof dashes / sizeof *dashes };
 static const int point_types[] = {7, 5, 9, 13, 11, 6, 4, 8, 12, 10}; /* filled ones first */
-enum { POINT_COUNT = sizeof point_types / sizeof *point_types };
-
-typedef struct Suffix {
-    const char *suffix, *terminal, *family;
-    double scale;      /* pixels to the terminal's unit */
-    double font, line; /* the same look in every terminal */
-} Suffix;
-
-static const Suffix suffixes[] = {
-    {".svg", "svg noenhanced", "sans-serif", 1, 13, 1},
-    {".png", "pngcairo noenhanced", "DejaVu Sans", 2, 22, 2},
-    {".pdf", "pdfcairo noenhanced", "DejaVu Sans", 1.0 / 96, 9.75, 0.75},
-};
+enum { POINT_COUNT = sizeof point_types / sizeof *point_types, FILLED_COUNT = 5 };
 
 static void curve_free(RgFigureCurve *curve) {
     free(curve->name);
@@ -53,26 +41,20 @@ void rg_figure_destroy(RgFigure *figure) {
         curve_free(&figure->curves[i]);
     for (int i = 0; i < figure->category_count; i++)
         free(figure->categories[i]);
+    for (int i = 0; i < figure->row_count; i++)
+        free(figure->rows[i]);
     free(figure->curves);
     free(figure->categories);
+    free(figure->cells);
+    free(figure->rows);
     free(figure->title);
     free(figure->x_label);
     free(figure->y_label);
+    free(figure->cell_note);
     free(figure);
 }
 
 /* Writing. */
-
-/* A string for gnuplot: single quotes, in which nothing but the quote itself is special. */
-static void write_quoted(FILE *out, const char *text) {
-    putc('\'', out);
-    for (; *text; text++) {
-        if (*text == '\'')
-            putc('\'', out);
-        putc((unsigned char)*text < ' ' ? ' ' : *text, out);
-    }
-    putc('\'', out);
-}
 
 /* A number for the data file; what is absent reads back as not a number in any program. */
 static void write_number(FILE *out, double value) {
@@ -82,28 +64,50 @@ static void write_number(FILE *out, double value) {
         fprintf(out, "\t%.10g", value);
 }
 
+static void write_text(FILE *out, const char *text) {
+    for (; *text; text++)
+        putc((unsigned char)*text < ' ' ? ' ' : *text, out);
+}
+
+static bool is_scattered(const RgFigure *figure) {
+    for (int i = 0; i < figure->curve_count; i++)
+        if (figure->curves[i].form == RG_CURVE_POINTS)
+            return true;
+    return false;
+}
+
+static void write_point(const RgFigure *figure, const RgFigureCurve *curve,
+                        const RgFigurePoint *point, FILE *out) {
+    write_text(out, curve->name);
+    if (figure->measures[0])
+        fprintf(out, ", %s", figure->measures[curve->second]);
+    write_number(out, point->x);
+    write_number(out, point->y);
+    write_number(out, point->low);
+    write_number(out, point->high);
+    fprintf(out, "\t%lld", (long long)point->seeds);
+    if (is_scattered(figure)) {
+        write_number(out, curve->form == RG_CURVE_POINTS ? point->x_low : NAN);
+        write_number(out, curve->form == RG_CURVE_POINTS ? point->x_high : NAN);
+    }
+    if (figure->x_scale == RG_AXIS_CATEGORIES) {
+        putc('\t', out);
+        if (curve->form != RG_CURVE_LEVEL)
+            write_text(out, figure->categories[(int)point->x]);
+    }
+    putc('\n', out);
+}
+
 /* Curves are parted by two blank lines, gnuplot's mark of a new data set. Where x is the place of a
  * category, the last column is the category. */
 static void write_data(const RgFigure *figure, FILE *out) {
-    bool categories = figure->x_scale == RG_AXIS_CATEGORIES;
-    fprintf(out, "curve\tx\tmean\tlow\thigh\tseeds%s\n", categories ? "\tcategory" : "");
+    fprintf(out, "curve\tx\tmean\tlow\thigh\tseeds%s%s\n",
+            is_scattered(figure) ? "\tx_low\tx_high" : "",
+            figure->x_scale == RG_AXIS_CATEGORIES ? "\tcategory" : "");
     for (int i = 0; i < figure->curve_count; i++) {
-        const RgFigureCurve *curve = &figure->curves[i];
-        if (i > 0)
-            fputs("\n\n", out);
-        for (int64_t j = 0; j < curve->count; j++) {
-            for (const char *c = curve->name; *c; c++)
-                putc((unsigned char)*c < ' ' ? ' ' : *c, out);
-            write_number(out, curve->points[j].x);
-            write_number(out, curve->points[j].y);
-            write_number(out, curve->points[j].low);
-            write_number(out, curve->points[j].high);
-            fprintf(out, "\t%lld", (long long)curve->points[j].seeds);
-            if (categories)
-                fprintf(out, "\t%s",
-                        curve->flat ? "" : figure->categories[(int)curve->points[j].x]);
-            putc('\n', out);
-        }
+        fputs(i > 0 ? "\n\n" : "", out);
+        for (int64_t j = 0; j < figure->curves[i].count; j++)
+            write_point(figure, &figure->curves[i], &figure->curves[i].points[j], out);
     }
 }
 
@@ -140,8 +144,10 @@ static Range y_range(const RgFigure *figure) {
     if (span == 0)
         span = means.high != 0 ? fabs(means.high) : 1;
     Range range = {means.low - 0.05 * span, means.high + 0.05 * span};
-    range.low = fmin(range.low, fmax(bands.low, means.low - span));
-    range.high = fmax(range.high, fmin(bands.high, means.high + span));
+    if (!isnan(bands.low)) { /* fmax and fmin would pass over it */
+        range.low = fmin(range.low, fmax(bands.low, means.low - span));
+        range.high = fmax(range.high, fmin(bands.high, means.high + span));
+    }
     if (figure->share) { /* a little more than 1, so that a curve along the edge is seen whole */
         range.low = fmax(range.low, -0.01);
         range.high = fmin(range.high, 1.01);
@@ -167,46 +173,108 @@ static void write_x_axis(const RgFigure *figure, FILE *out) {
     fprintf(out, "set xrange [-0.5:%g]\nset xtics (", figure->category_count - 0.5);
     for (int i = 0; i < figure->category_count; i++) {
         fputs(i ? ", " : "", out);
-        write_quoted(out, figure->categories[i]);
+        rg_gnuplot_quote(out, figure->categories[i]);
         fprintf(out, " %d", i);
     }
     fputs(") scale 0\n", out);
 }
 
-/* Horizontal labels are read without turning the head: the y label stands on top of its axis. */
-static void write_frame(const RgFigure *figure, FILE *out) {
-    Range y = y_range(figure);
+static int longest_entry(const RgFigure *figure) {
+    size_t longest = 1;
+    for (int i = 0; i < 2 && figure->measures[i]; i++)
+        longest = strlen(figure->measures[i]);
+    for (int i = 0; i < figure->curve_count; i++) {
+        const RgFigureCurve *curve = &figure->curves[i];
+        size_t length = rg_display_width(curve->name) + (curve->diverged ? 13 : 0);
+        longest = length > longest ? length : longest;
+    }
+    return (int)longest;
+}
+
+/* How many columns of the legend fit. gnuplot counts for itself, so this is no more than it finds:
+ * it is held to as many, and the height is for as many rows. */
+static int legend_columns(const RgFigure *figure, int width) {
+    int columns = (width - 20) / (50 + 8 * longest_entry(figure));
+    return columns > 0 ? columns : 1;
+}
+
+/* A method with curves by both measures has one entry. */
+static bool is_entry(const RgFigure *figure, int curve) {
+    bool entry = true;
+    for (int i = 0; i < figure->curve_count && figure->curves[curve].second; i++)
+        entry &= figure->curves[i].second ||
+                 strcmp(figure->curves[i].name, figure->curves[curve].name) != 0;
+    return entry;
+}
+
+static int legend_entries(const RgFigure *figure) {
+    int entries = figure->measures[0] ? 2 : 0;
+    for (int i = 0; i < figure->curve_count; i++)
+        entries += is_entry(figure, i);
+    return entries;
+}
+
+void rg_figure_write_frame(const RgFigure *figure, FILE *out) {
     fputs("set datafile separator tab\n"
           "set datafile missing 'nan'\n"
           "set encoding utf8\n"
-          "set border 3 linewidth 0.8 linecolor rgb '#444444'\n"
+          "set border 3 linewidth 0.7*lw linecolor rgb '#444444'\n"
           "set tics nomirror out scale 0.5 textcolor rgb '#333333'\n"
-          "set grid ytics linetype 1 linewidth 0.6 linecolor rgb '#DDDDDD'\n"
-          "set key below Left reverse samplen 3 spacing 1.2 textcolor rgb '#222222'\n",
+          "set xlabel ",
           out);
+    rg_gnuplot_quote(out, figure->x_label);
+    fputs(figure->cells ? "" : ".\"\\n\"", out); /* a line's room above the key */
+    fputs(" textcolor rgb '#222222'\n", out);
+    if (figure->title) {
+        fputs("set title ", out);
+        rg_gnuplot_quote(out, figure->title);
+        fputs(" offset 0, 1 textcolor rgb '#000000'\n", out);
+    }
+    fprintf(out, "set tmargin %g\n", figure->title ? 4.2 : 2.2);
+}
+
+/* Horizontal labels are read without turning the head: the y label stands on top of its axis. */
+static void write_frame(const RgFigure *figure, int columns, FILE *out) {
+    Range y = y_range(figure);
+    rg_figure_write_frame(figure, out);
+    fputs("set grid ytics linetype 1 linewidth 0.6*lw linecolor rgb '#DDDDDD'\n"
+          "set rmargin 2.5\n",
+          out);
+    fprintf(out,
+            "set key below Left reverse maxcols %d samplen 2.5 spacing 1.15 width %d "
+            "textcolor rgb '#222222'\n",
+            columns, -longest_entry(figure) / 6); /* gnuplot takes letters to be wider */
     if (figure->y_log)
         fputs("set logscale y\nset format y '%g'\n", out);
     fprintf(out, "set yrange [%.10g:%.10g]\n", y.low, y.high);
     write_x_axis(figure, out);
-    fputs("set xlabel ", out);
-    write_quoted(out, figure->x_label);
-    fputs(".\"\\n\" textcolor rgb '#222222'\nset label 1 ", out); /* a line's room above the key */
-    write_quoted(out, figure->y_label);
-    fputs(" at graph 0, graph 1 offset character -5, character 1 textcolor rgb '#222222'\n", out);
-    if (figure->title) {
-        fputs("set title ", out);
-        write_quoted(out, figure->title);
-        fputs(" offset 0, 1.2 textcolor rgb '#000000'\n", out);
-    }
-    fprintf(out, "set tmargin %g\n", figure->title ? 4.5 : 2.5);
+    fputs("set label 1 ", out);
+    rg_gnuplot_quote(out, figure->y_label);
+    fputs(" at graph 0, graph 1 offset character -5, character 0.9 textcolor rgb '#222222'\n", out);
 }
 
-static void write_style(const RgFigureCurve *curve, double line, FILE *out) {
+static void write_style(const RgFigure *figure, const RgFigureCurve *curve, FILE *out) {
     int shape = curve->style + curve->style / COLOR_COUNT;
-    fprintf(out, "linecolor rgb '%s' linewidth %g dashtype %s", colors[curve->style % COLOR_COUNT],
-            1.6 * line, dashes[shape % DASH_COUNT]);
-    if (!curve->flat)
-        fprintf(out, " pointtype %d pointsize %g", point_types[shape % POINT_COUNT], 0.55 * line);
+    const char *dash = dashes[shape % DASH_COUNT];
+    if (figure->measures[0]) /* the dash tells the measure, the point the method */
+        dash = curve->second ? "(4,4)" : "1";
+    if (curve->form == RG_CURVE_STEPS) {
+        fputs("linecolor rgb '#BBBBBB' linewidth 4*lw", out);
+        return;
+    }
+    fprintf(out, "linecolor rgb '%s'", colors[curve->style % COLOR_COUNT]);
+    if (curve->form != RG_CURVE_POINTS)
+        fprintf(out, " linewidth 1.6*lw dashtype %s", dash);
+    if (curve->form != RG_CURVE_LEVEL) {
+        int point = point_types[shape % POINT_COUNT];
+        bool filled = shape % POINT_COUNT < FILLED_COUNT;
+        fprintf(out, " pointtype %d pointsize %g*lw", curve->second && filled ? point - 1 : point,
+                curve->form == RG_CURVE_POINTS ? 0.8 : 0.55);
+    }
+}
+
+static bool is_behind(const RgFigureCurve *curve) {
+    return curve->form == RG_CURVE_STEPS;
 }
 
 static bool has_band(const RgFigureCurve *curve) {
@@ -219,222 +287,142 @@ static bool has_band(const RgFigureCurve *curve) {
 /* Error bars where x is no scale on which neighbours meet; of several curves over the same
  * categories, side by side. */
 static bool has_bars(const RgFigure *figure, int curve) {
-    return !figure->curves[curve].flat && (figure->path || figure->x_scale == RG_AXIS_CATEGORIES);
+    return figure->curves[curve].form == RG_CURVE_LINE &&
+           (figure->path || figure->x_scale == RG_AXIS_CATEGORIES);
 }
 
 static double dodge(const RgFigure *figure, int curve) {
     int before = 0, all = 0;
     for (int i = 0; i < figure->curve_count; i++) {
-        all += !figure->curves[i].flat;
-        before += i < curve && !figure->curves[i].flat;
+        all += figure->curves[i].form != RG_CURVE_LEVEL;
+        before += i < curve && figure->curves[i].form != RG_CURVE_LEVEL;
     }
-    if (figure->x_scale != RG_AXIS_CATEGORIES || figure->curves[curve].flat)
+    if (figure->x_scale != RG_AXIS_CATEGORIES || figure->curves[curve].form == RG_CURVE_LEVEL)
         return 0;
-    return 0.06 * (before - 0.5 * (all - 1));
+    return fmin(0.06, 0.5 / all) * (before - 0.5 * (all - 1));
 }
 
-static void write_band(const RgFigure *figure, int curve, double line, FILE *out) {
-    const char *color = colors[figure->curves[curve].style % COLOR_COUNT];
+/* A bar from low to high. gnuplot's own error bars have a white disk in the middle. */
+static void write_bar(const RgFigure *figure, int curve, bool upright, FILE *out) {
+    const char *color = colors[figure->curves[curve].style % COLOR_COUNT] + 1;
+    fprintf(out,
+            upright ? "($2*xf%+.3g):($4*yf):(0):(($5-$4)*yf)"
+                    : "($7*xf%+.3g):($3*yf):(($8-$7)*xf):(0)",
+            dodge(figure, curve));
+    fprintf(out, " with vectors nohead linecolor rgb '#90%s' linewidth 1.2*lw notitle", color);
+}
+
+static void write_band(const RgFigure *figure, int curve, FILE *out) {
+    const RgFigureCurve *c = &figure->curves[curve];
+    bool scattered = c->form == RG_CURVE_POINTS;
     fprintf(out, " index %d", curve);
-    if (figure->path) /* bars at every point of a path would cover each other */
-        fprintf(out, " every ::%lld", (long long)figure->curves[curve].count - 1);
-    fprintf(out, " using ($2*xf%+.3g):", dodge(figure, curve));
-    if (has_bars(figure, curve))
-        fprintf(out,
-                "($3*yf):($4*yf):($5*yf) with yerrorbars linecolor rgb '#80%s' linewidth %g "
-                "pointtype 0 notitle",
-                color + 1, line);
+    if (figure->path && !scattered) /* bars at every point of a path would cover each other */
+        fprintf(out, " every ::%lld", (long long)c->count - 1);
+    fputs(" using ", out);
+    if (scattered || has_bars(figure, curve))
+        write_bar(figure, curve, true, out);
     else
         fprintf(out,
-                "($4*yf):($5*yf) with filledcurves fillstyle transparent solid 0.13 noborder "
-                "fillcolor rgb '%s' notitle",
-                color);
+                "($2*xf):($4*yf):($5*yf) with filledcurves fillstyle transparent solid 0.13 "
+                "noborder fillcolor rgb '%s' notitle",
+                colors[c->style % COLOR_COUNT]);
+    if (scattered) {
+        fprintf(out, ", data index %d using ", curve);
+        write_bar(figure, curve, false, out);
+    }
 }
 
 static void write_legend(const RgFigureCurve *curve, FILE *out) {
     char *text = curve->diverged
                      ? rg_string_format("%s (%d diverged)", curve->name, curve->diverged)
                      : rg_string_copy(curve->name);
-    write_quoted(out, text);
+    rg_gnuplot_quote(out, text);
     free(text);
 }
 
-static void write_curve(const RgFigure *figure, int curve, double line, FILE *out) {
-    int64_t count = figure->curves[curve].count;
-    bool flat = figure->curves[curve].flat;
-    fprintf(out, " index %d using ($2*xf%+.3g):($3*yf) with %s ", curve, dodge(figure, curve),
-            flat ? "lines" : "linespoints");
-    write_style(&figure->curves[curve], line, out);
-    if (count > 15 && !flat)
-        fprintf(out, " pointinterval %lld", (long long)(count / 10));
-    fputs(" title ", out);
-    write_legend(&figure->curves[curve], out);
+static void write_curve(const RgFigure *figure, int index, FILE *out) {
+    static const char *const with[] = {[RG_CURVE_LINE] = "linespoints",
+                                       [RG_CURVE_LEVEL] = "lines",
+                                       [RG_CURVE_POINTS] = "points",
+                                       [RG_CURVE_STEPS] = "steps"};
+    const RgFigureCurve *curve = &figure->curves[index];
+    fprintf(out, " index %d using ($2*xf%+.3g):($3*yf) with %s ", index, dodge(figure, index),
+            with[curve->form]);
+    write_style(figure, curve, out);
+    if (curve->count > 15 && curve->form == RG_CURVE_LINE)
+        fprintf(out, " pointinterval %lld", (long long)(curve->count / 10));
+    fputs(is_entry(figure, index) ? " title " : " notitle", out);
+    if (is_entry(figure, index))
+        write_legend(curve, out);
 }
 
-/* Bands first, so that no curve is hidden under another's band. */
-static void write_curves(const RgFigure *figure, const char *data, double line, FILE *out) {
+/* Bands first, so that no curve is hidden under another's band; behind them the best reached. */
+static void write_curves(const RgFigure *figure, FILE *out) {
     const char *between = "plot ";
     fprintf(out, "xf = %.10g\nyf = %.10g\n", figure->x_factor, figure->y_factor);
     for (int i = 0; i < 2 * figure->curve_count; i++) {
         int curve = i % figure->curve_count;
-        bool band = i < figure->curve_count;
-        if (band && !has_band(&figure->curves[curve]))
+        bool band = i < figure->curve_count, behind = is_behind(&figure->curves[curve]);
+        if (band ? !behind && !has_band(&figure->curves[curve]) : behind)
             continue;
-        fputs(between, out);
-        write_quoted(out, data);
-        if (band)
-            write_band(figure, curve, line, out);
+        fprintf(out, "%sdata", between);
+        if (band && !behind)
+            write_band(figure, curve, out);
         else
-            write_curve(figure, curve, line, out);
+            write_curve(figure, curve, out);
         between = ", \\\n     ";
     }
-    putc('\n', out);
-}
-
-static void write_script(const RgFigure *figure, const Suffix *format, const char *image,
-                         const char *data, int width, int height, FILE *out) {
-    fprintf(out,
-            "# gnuplot <this file>, in its folder, draws the figure again.\n"
-            "set terminal %s size %g,%g font '%s,%g'\nset output ",
-            format->terminal, width * format->scale, height * format->scale, format->family,
-            format->font);
-    write_quoted(out, image);
-    putc('\n', out);
-    write_frame(figure, out);
-    write_curves(figure, data, format->line, out);
-    fputs("set output\n", out);
-}
-
-/* Running. */
-
-/* In the child: gnuplot in `folder`, what it says going to `messages`. */
-static _Noreturn void become_gnuplot(const char *folder, const char *script, int messages) {
-    if (chdir(folder) == 0 && dup2(messages, STDERR_FILENO) >= 0 &&
-        dup2(messages, STDOUT_FILENO) >= 0)
-        execlp("gnuplot", "gnuplot", "--default-settings", script, (char *)NULL);
-    _exit(errno == ENOENT ? 127 : 126);
-}
-
-/* The last line of gnuplot's complaint that says something: the others point at the spot. */
-static const char *complaint(char *text) {
-    const char *last = "no message";
-    for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
-        if (line[strspn(line, " \t^")] != '\0')
-            last = line;
-    return last;
-}
-
-static RgStatus run_gnuplot(const char *folder, const char *script, RgError *error) {
-    int pipe_ends[2];
-    if (pipe(pipe_ends) != 0)
-        return rg_fail(error, RG_E_FILE, "cannot start gnuplot: %s", strerror(errno));
-    fflush(NULL);
-    pid_t child = fork();
-    if (child == 0)
-        become_gnuplot(folder, script, pipe_ends[1]);
-    close(pipe_ends[1]);
-    char said[4096] = "", rest[512];
-    size_t used = 0;
-    ssize_t got;
-    while (child > 0 &&
-           ((got = read(pipe_ends[0], rest, sizeof rest)) > 0 || (got < 0 && errno == EINTR))) {
-        if (got > 0 && used + (size_t)got < sizeof said) {
-            memcpy(said + used, rest, (size_t)got);
-            used += (size_t)got;
-        }
+    for (int i = 0; i < 2 && figure->measures[0]; i++) {
+        fprintf(out,
+                "%skeyentry with linespoints linecolor rgb '#444444' linewidth 1.6*lw "
+                "dashtype %s pointtype %d pointsize 0.55*lw title ",
+                between, i ? "(4,4)" : "1", i ? 6 : 7);
+        rg_gnuplot_quote(out, figure->measures[i]);
     }
-    close(pipe_ends[0]);
-    int status = 0;
-    while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
-        continue;
-    if (child < 0)
-        return rg_fail(error, RG_E_FILE, "cannot start gnuplot: %s", strerror(errno));
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
-        return rg_fail(error, RG_E_FILE,
-                       "gnuplot is not installed or not on the PATH: it draws "
-                       "the figures");
-    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-        return rg_fail(error, RG_E_FILE, "gnuplot failed on %s/%s: %s", folder, script,
-                       complaint(said));
-    return RG_OK;
+    putc('\n', out);
 }
 
-typedef struct Paths {
-    char *folder, *image, *data, *script; /* the last three as names within the folder */
-} Paths;
-
-static Paths split_output(const char *output, size_t suffix) {
-    const char *slash = strrchr(output, '/');
-    const char *name = slash ? slash + 1 : output;
-    int stem = (int)(strlen(name) - suffix);
-    int folder = slash ? (int)(slash - output) + (slash == output) : 1;
-    return (Paths){.folder = rg_string_format("%.*s", folder, slash ? output : "."),
-                   .image = rg_string_copy(name),
-                   .data = rg_string_format("%.*s.tsv", stem, name),
-                   .script = rg_string_format("%.*s.gnuplot", stem, name)};
-}
-
-static void paths_free(Paths *paths) {
-    free(paths->folder);
-    free(paths->image);
-    free(paths->data);
-    free(paths->script);
-}
-
-/* Write what a memory stream collected; frees it. */
-static RgStatus write_file(const char *folder, const char *name, char *content, size_t size,
-                           RgError *error) {
-    char *path = rg_string_format("%s/%s", folder, name);
-    RgStatus status = rg_file_write(path, content, size, error);
-    free(path);
-    free(content);
-    return status;
-}
-
-static RgStatus draw(const RgFigure *figure, const Suffix *format, const Paths *paths, int width,
-                     int height, RgError *error) {
+char *rg_figure_data(const RgFigure *figure) {
     char *text;
     size_t size;
     FILE *out = open_memstream(&text, &size);
-    write_data(figure, out);
+    if (figure->cells)
+        rg_figure_matrix_data(figure, out);
+    else
+        write_data(figure, out);
     fclose(out);
-    RG_TRY(write_file(paths->folder, paths->data, text, size, error));
-    out = open_memstream(&text, &size);
-    write_script(figure, format, paths->image, paths->data, width, height, out);
-    fclose(out);
-    RG_TRY(write_file(paths->folder, paths->script, text, size, error));
-    return run_gnuplot(paths->folder, paths->script, error);
+    return text;
 }
 
-/* Room for the frame in proportion to its width, and below it for as many rows as the legend will
- * take: about 8 pixels a letter, 60 for the sample of the line. */
+/* Room for the frame in proportion to its width, and below it for the rows of the legend. */
 static int natural_height(const RgFigure *figure, int width) {
-    size_t longest = 1;
-    for (int i = 0; i < figure->curve_count; i++) {
-        size_t length = strlen(figure->curves[i].name) + (figure->curves[i].diverged ? 13 : 0);
-        longest = length > longest ? length : longest;
-    }
-    int columns = width * 9 / 10 / (60 + 8 * (int)longest);
-    columns = columns > 0 ? columns : 1;
-    int rows = (figure->curve_count + columns - 1) / columns;
-    return width * 16 / 25 + 40 + 19 * rows + (figure->title ? 32 : 0);
+    int columns = legend_columns(figure, width);
+    int rows = (legend_entries(figure) + columns - 1) / columns;
+    return width * 11 / 20 + 60 + (RG_GNUPLOT_LINE + 2) * rows + (figure->title ? 30 : 0);
+}
+
+int rg_figure_natural_width(const RgFigure *figure) {
+    return figure->cells ? rg_figure_matrix_width(figure) : 480;
 }
 
 RgStatus rg_figure_draw(const RgFigure *figure, const char *output, int width, int height,
                         RgError *error) {
-    size_t length = strlen(output);
-    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
-        size_t suffix = strlen(suffixes[i].suffix);
-        if (length <= suffix || strcmp(output + length - suffix, suffixes[i].suffix) != 0 ||
-            output[length - suffix - 1] == '/')
-            continue;
-        Paths paths = split_output(output, suffix);
-        width = width > 0 ? width : 720;
+    RG_TRY(rg_gnuplot_check(output, error));
+    width = width > 0 ? width : rg_figure_natural_width(figure);
+    char *script, *data = rg_figure_data(figure);
+    size_t size;
+    FILE *out = open_memstream(&script, &size);
+    if (figure->cells) {
+        height = height > 0 ? height : rg_figure_matrix_height(figure, width);
+        rg_figure_matrix_script(figure, width, height, out);
+    } else {
         height = height > 0 ? height : natural_height(figure, width);
-        RgStatus status = draw(figure, &suffixes[i], &paths, width, height, error);
-        paths_free(&paths);
-        return status;
+        write_frame(figure, legend_columns(figure, width), out);
+        write_curves(figure, out);
     }
-    return rg_fail(error, RG_E_USAGE, "figure \"%s\": expected a name ending in .svg, .png or .pdf",
-                   output);
+    fclose(out);
+    RgStatus status = rg_gnuplot_draw(output, width, height, data, script, error);
+    free(script);
+    free(data);
+    return status;
 }

@@ -1,5 +1,6 @@
-/* One figure as data, and drawing it with gnuplot. What is in it is decided by plot.c; how it looks
- * (colours, dashes, axes, legend) is decided here. */
+/* One figure as data, and drawing it with gnuplot: curves, or a matrix of cells. What is in it is
+ * decided by plot.c and its neighbours; how it looks (colours, dashes, axes, legend) is decided
+ * here, in one style for all. */
 #ifndef RG_ANALYSIS_FIGURE_H
 #define RG_ANALYSIS_FIGURE_H
 
@@ -9,7 +10,15 @@ typedef struct RgFigurePoint {
     double x, y;
     double low, high; /* of the band; NaN: none */
     int64_t seeds;
+    double x_low, x_high; /* likewise; of scattered points alone */
 } RgFigurePoint;
+
+typedef enum RgCurveForm {
+    RG_CURVE_LINE,
+    RG_CURVE_LEVEL,  /* a level to compare with, not measured at these x: a line without points */
+    RG_CURVE_POINTS, /* points that no line joins, with bars both ways */
+    RG_CURVE_STEPS,  /* the best reached up to x: a grey line behind the others */
+} RgCurveForm;
 
 typedef struct RgFigureCurve {
     char *name;
@@ -17,7 +26,8 @@ typedef struct RgFigureCurve {
     int64_t count;
     int diverged; /* trials that the means are without: the legend counts them */
     int style;    /* colour, dash and point: of the method, the same in all figures of a report */
-    bool flat;    /* a level to compare with, not measured at these x: a line without points */
+    RgCurveForm form;
+    bool second; /* by the figure's second measure: the method's colour, other dash and point */
 } RgFigureCurve;
 
 typedef enum RgAxisScale {
@@ -25,6 +35,13 @@ typedef enum RgAxisScale {
     RG_AXIS_LOG,
     RG_AXIS_CATEGORIES, /* x is an index into `categories` */
 } RgAxisScale;
+
+typedef struct RgFigureCell {
+    double value;     /* NaN: none */
+    double low, high; /* 95 % interval; NaN: none */
+    int64_t seeds;    /* that the value is of */
+    int diverged;     /* and those that it is without */
+} RgFigureCell;
 
 typedef struct RgFigure {
     char *title; /* may be NULL */
@@ -38,16 +55,33 @@ typedef struct RgFigure {
     bool path;  /* x is an outcome, not chosen: an error bar at the end in place of a band */
     RgFigureCurve *curves;
     int curve_count;
+    const char *measures[2]; /* what the first and the second curve of a method are; NULL: no
+                                second curves */
+
+    /* A matrix in place of curves: categories are its columns. */
+    RgFigureCell *cells; /* [row_count, category_count], the first row on top; NULL: no matrix */
+    char **rows;
+    int row_count;
+    double z_factor;
+    double middle;   /* of a scale with two sides, drawn white; NaN: from little to much */
+    char *cell_note; /* what a cell is, above the matrix */
 } RgFigure;
 
 void rg_figure_destroy(RgFigure *figure);
 void rg_figure_drop_empty(RgFigure *figure); /* curves without points */
 
-/* Draw into `output`, by its suffix .svg, .png or .pdf. Beside it are left the data (.tsv: curve,
- * x, mean, low, high, seeds, and the category that x counts) and the script (.gnuplot) that draws
- * it again. RG_E_FILE when gnuplot is missing or fails, with what it said. Width and height are in
- * pixels at 96 to the inch; 0: 720, and what suits the width and the length of the legend. */
+/* Draw into `output`, by its suffix .svg, .png or .pdf. Beside it are left the data (.tsv, with a
+ * heading: of curves the curve, x, mean, low, high, seeds; of a matrix row, column, mean, low,
+ * high, seeds, diverged) and the script (.gnuplot) that draws it again. RG_E_FILE when gnuplot is
+ * missing or fails, with what it said. Width and height are in pixels at 96 to the inch; 0: 480,
+ * and what suits the width and the length of the legend. */
 RgStatus rg_figure_draw(const RgFigure *figure, const char *output, int width, int height,
                         RgError *error);
+
+/* 480, or what the cells of a matrix need. */
+int rg_figure_natural_width(const RgFigure *figure);
+
+/* The text of the data file; malloc'd. */
+char *rg_figure_data(const RgFigure *figure);
 
 #endif

@@ -1,6 +1,7 @@
 /* Figures of an experiment as data: curves over training, averaged over seeds step by step, and
  * final values against a swept option. Drawing them is the business of figure.c. */
 #include "analysis/plot.h"
+#include "analysis/plot_parts.h"
 #include "analysis/statistics.h"
 
 #include <math.h>
@@ -14,11 +15,11 @@ typedef struct Axes {
     RgQuantity x, y;
 } Axes;
 
-/* mean and 95 % band of one place on the x axis. */
-static RgFigurePoint make_point(double x, const double *values, int64_t count) {
+RgFigurePoint rg_plot_point(double x, const double *values, int64_t count) {
     RgSummary summary = rg_summarize(values, count);
     RgInterval band = rg_student_interval(&summary, 0.95);
-    return (RgFigurePoint){x, summary.mean, band.low, band.high, summary.count};
+    return (RgFigurePoint){
+        .x = x, .y = summary.mean, .low = band.low, .high = band.high, .seeds = summary.count};
 }
 
 /* Curves over training. */
@@ -133,7 +134,7 @@ static RgFigureCurve average_tracks(const char *name, const Track *tracks, int c
         int64_t to = steps[(w + 1) * step_count / windows - 1];
         for (int i = 0; i < count; i++)
             window_mean(&tracks[i], from, to, &at[i], &x[i], &y[i]);
-        curve.points[curve.count++] = make_point(rg_summarize(x, count).mean, y, count);
+        curve.points[curve.count++] = rg_plot_point(rg_summarize(x, count).mean, y, count);
     }
     free(x);
     free(at);
@@ -141,14 +142,15 @@ static RgFigureCurve average_tracks(const char *name, const Track *tracks, int c
     return curve;
 }
 
-static RgFigureCurve *add_curve(RgFigure *figure, RgFigureCurve curve) {
+RgFigureCurve *rg_plot_add_curve(RgFigure *figure, RgFigureCurve curve) {
     figure->curves =
         rg_reallocate(figure->curves, (size_t)figure->curve_count + 1, sizeof *figure->curves);
     figure->curves[figure->curve_count] = curve;
     return &figure->curves[figure->curve_count++];
 }
 
-static void add_training_curves(const RgResults *results, const Axes *axes, RgFigure *figure) {
+static void add_training_curves(const RgResults *results, const Axes *axes, bool second,
+                                RgFigure *figure) {
     for (int g = 0; g < results->group_count; g++) {
         const RgGroup *group = &results->groups[g];
         const RgTrial **trials = rg_allocate((size_t)(group->count + 1) * sizeof *trials);
@@ -158,8 +160,9 @@ static void add_training_curves(const RgResults *results, const Axes *axes, RgFi
             tracks[i] = load_track(results, trials[i], axes);
         RgFigureCurve curve = average_tracks(group->name, tracks, count);
         curve.style = g;
+        curve.second = second;
         curve.diverged = group->by_status[RG_TRIAL_DIVERGED];
-        add_curve(figure, curve);
+        rg_plot_add_curve(figure, curve);
         for (int i = 0; i < count; i++)
             track_free(&tracks[i]);
         free(tracks);
@@ -199,8 +202,7 @@ static void make_logarithmic(RgFigure *figure) {
 
 /* Final values against a swept option. */
 
-/* "exploration" names "algorithms.0.exploration" where only one option ends so. */
-static const char *find_swept(const RgResults *results, const char *name) {
+const char *rg_plot_swept(const RgResults *results, const char *name) {
     const char *found = NULL;
     for (int i = 0; results->swept[i]; i++) {
         const char *dot = strrchr(results->swept[i], '.');
@@ -212,12 +214,11 @@ static const char *find_swept(const RgResults *results, const char *name) {
     return found && *found ? found : NULL;
 }
 
-/* The curve of a group: its label and swept values, without that on the axis. */
-static char *curve_name(const RgGroup *group, const char *without) {
+char *rg_plot_curve_name(const RgGroup *group, const char *without, const char *nor) {
     char *name = rg_string_copy(group->label);
     for (int i = 0; i < group->swept->count; i++) {
         const RgPair *pair = &group->swept->at[i];
-        if (strcmp(pair->name, without) == 0)
+        if (strcmp(pair->name, without) == 0 || (nor && strcmp(pair->name, nor) == 0))
             continue;
         char *longer = rg_string_format("%s, %s %s", name, rg_last_part(pair->name), pair->text);
         free(name);
@@ -229,40 +230,34 @@ static char *curve_name(const RgGroup *group, const char *without) {
 /* Curves of a swept option are numbered as they come. */
 static RgFigureCurve *curve_named(RgFigure *figure, char *name) {
     for (int i = 0; i < figure->curve_count; i++)
-        if (!figure->curves[i].flat && strcmp(figure->curves[i].name, name) == 0) {
+        if (figure->curves[i].form == RG_CURVE_LINE && strcmp(figure->curves[i].name, name) == 0) {
             free(name);
             return &figure->curves[i];
         }
-    return add_curve(figure, (RgFigureCurve){.name = name, .style = figure->curve_count});
+    return rg_plot_add_curve(figure, (RgFigureCurve){.name = name, .style = figure->curve_count});
 }
 
-static RgFigurePoint final_point(const RgResults *results, const RgGroup *group,
-                                 const RgQuantity *quantity) {
+RgFigurePoint rg_plot_final_point(const RgResults *results, const RgGroup *group,
+                                  const RgQuantity *quantity) {
     const RgTrial **trials = rg_allocate((size_t)(group->count + 1) * sizeof *trials);
     int count = rg_group_sample(group, trials);
     double *values = rg_allocate((size_t)(count + 1) * sizeof *values);
     for (int i = 0; i < count; i++)
         values[i] = rg_trial_value(results, trials[i], quantity, trials[i]->result_step);
-    RgFigurePoint point = make_point(NAN, values, count);
+    RgFigurePoint point = rg_plot_point(NAN, values, count);
     free(values);
     free(trials);
     return point;
 }
 
-typedef struct Value {
-    const char *text;
-    double number;
-} Value;
-
 static int compare_values(const void *a, const void *b) {
-    const Value *x = a, *y = b;
+    const RgSweptValue *x = a, *y = b;
     if (isnan(x->number) || isnan(y->number))
         return strcmp(x->text, y->text);
     return (x->number > y->number) - (x->number < y->number);
 }
 
-/* Distinct values that an option took, sorted; the caller frees. */
-static int swept_values(const RgResults *results, const char *option, Value **values) {
+int rg_plot_swept_values(const RgResults *results, const char *option, RgSweptValue **values) {
     int count = 0;
     *values = rg_allocate((size_t)(results->group_count + 1) * sizeof **values);
     for (int g = 0; g < results->group_count; g++) {
@@ -271,7 +266,7 @@ static int swept_values(const RgResults *results, const char *option, Value **va
         for (int i = 0; i < count && !known; i++)
             known = strcmp((*values)[i].text, pair->text) == 0;
         if (!known)
-            (*values)[count++] = (Value){pair->text, pair->number};
+            (*values)[count++] = (RgSweptValue){pair->text, pair->number};
     }
     qsort(*values, (size_t)count, sizeof **values, compare_values);
     return count;
@@ -279,7 +274,7 @@ static int swept_values(const RgResults *results, const char *option, Value **va
 
 /* Evenly spaced numbers are drawn as such, those that multiply on a log axis; words, and numbers
  * such as 0, 0.1, 0.3, 1 that crowd on either, as categories. */
-static RgAxisScale choose_scale(const Value *values, int count) {
+static RgAxisScale choose_scale(const RgSweptValue *values, int count) {
     bool even = count > 1, geometric = count > 2;
     for (int i = 0; i < count; i++) {
         even &= !isnan(values[i].number);
@@ -306,13 +301,13 @@ static void add_level(RgFigure *figure, const RgGroup *group, RgFigurePoint poin
                            .count = 2,
                            .diverged = group->by_status[RG_TRIAL_DIVERGED],
                            .style = figure->curve_count,
-                           .flat = true};
+                           .form = RG_CURVE_LEVEL};
     curve.points = rg_allocate(2 * sizeof *curve.points);
     for (int i = 0; i < 2; i++) {
         curve.points[i] = point;
         curve.points[i].x = ends[i];
     }
-    add_curve(figure, curve);
+    rg_plot_add_curve(figure, curve);
 }
 
 static int compare_points(const void *a, const void *b) {
@@ -322,8 +317,8 @@ static int compare_points(const void *a, const void *b) {
 
 static void add_swept_curves(const RgResults *results, const char *option,
                              const RgQuantity *quantity, RgFigure *figure) {
-    Value *values;
-    int count = swept_values(results, option, &values);
+    RgSweptValue *values;
+    int count = rg_plot_swept_values(results, option, &values);
     figure->x_scale = choose_scale(values, count);
     bool categories = figure->x_scale == RG_AXIS_CATEGORIES;
     double ends[] = {categories ? -0.5 : values[0].number,
@@ -331,7 +326,7 @@ static void add_swept_curves(const RgResults *results, const char *option,
     for (int g = 0; g < results->group_count; g++) {
         const RgGroup *group = &results->groups[g];
         const RgPair *pair = rg_pairs_find(group->swept, option);
-        RgFigurePoint point = final_point(results, group, quantity);
+        RgFigurePoint point = rg_plot_final_point(results, group, quantity);
         if (!pair) {
             if (point.seeds > 0)
                 add_level(figure, group, point, ends);
@@ -341,7 +336,7 @@ static void add_swept_curves(const RgResults *results, const char *option,
         for (int i = 0; categories && i < count; i++)
             if (strcmp(values[i].text, pair->text) == 0)
                 point.x = i;
-        RgFigureCurve *curve = curve_named(figure, curve_name(group, option));
+        RgFigureCurve *curve = curve_named(figure, rg_plot_curve_name(group, option, NULL));
         curve->diverged += group->by_status[RG_TRIAL_DIVERGED];
         if (point.seeds == 0)
             continue;
@@ -364,7 +359,7 @@ static void add_swept_curves(const RgResults *results, const char *option,
 /* Axes. */
 
 /* The largest value that will be drawn, for choosing a prefix. */
-static double largest(const RgFigure *figure, bool x) {
+double rg_plot_largest(const RgFigure *figure, bool x) {
     double most = 0;
     for (int i = 0; i < figure->curve_count; i++)
         for (int64_t j = 0; j < figure->curves[i].count; j++) {
@@ -374,8 +369,7 @@ static double largest(const RgFigure *figure, bool x) {
     return most;
 }
 
-/* "training compute, TFLOP", and the factor that turns values into it. */
-static char *axis_label(const RgQuantity *quantity, double most, double *factor) {
+char *rg_plot_axis_label(const RgQuantity *quantity, double most, double *factor) {
     static const struct {
         double size;
         const char *prefix, *word;
@@ -413,39 +407,155 @@ static RgStatus unknown_x(const RgResults *results, const char *name, RgError *e
                    : rg_results_quantity(results, name, &quantity, error);
 }
 
-RgStatus rg_plot_figure(const RgResults *results, const RgPlotOptions *options, RgFigure **result,
-                        RgError *error) {
+/* A method that spends nothing of the cost on the axis (offline ones ask no judge) is a level to
+ * compare with: what it reached at the end. */
+static void level_the_free(RgFigure *figure) {
+    double least = INFINITY, most = 0;
+    for (int i = 0; i < figure->curve_count; i++)
+        for (int64_t j = 0; j < figure->curves[i].count; j++)
+            if (figure->curves[i].points[j].x > 0) {
+                least = fmin(least, figure->curves[i].points[j].x);
+                most = fmax(most, figure->curves[i].points[j].x);
+            }
+    for (int i = 0; i < figure->curve_count && most > 0; i++) {
+        RgFigureCurve *curve = &figure->curves[i];
+        if (curve->points[curve->count - 1].x > 0)
+            continue;
+        RgFigurePoint end = curve->points[curve->count - 1];
+        curve->points = rg_reallocate(curve->points, 2, sizeof *curve->points);
+        for (int j = 0; j < 2; j++) {
+            curve->points[j] = end;
+            curve->points[j].x = j ? most : least;
+        }
+        curve->count = 2;
+        curve->form = RG_CURVE_LEVEL;
+        char *name = rg_string_format("%s (none)", curve->name);
+        free(curve->name);
+        curve->name = name;
+    }
+}
+
+static RgStatus finish(const RgResults *results, const char *x, const char *y, RgFigure *figure,
+                       RgFigure **result, RgError *error) {
+    *result = figure;
+    if (figure->curve_count > 0)
+        return RG_OK;
+    rg_figure_destroy(figure);
+    *result = NULL;
+    return rg_fail(error, RG_E_USAGE,
+                   "%s: experiment \"%s\" has no finished or running trial with both \"%s\" "
+                   "and \"%s\"",
+                   results->path, results->name, y, x);
+}
+
+static RgStatus curves(const RgResults *results, const RgPlotOptions *options, RgFigure **result,
+                       RgError *error) {
     Axes axes;
     const char *x = options->x ? options->x : "step", *y = options->y ? options->y : "reward";
-    const char *option = find_swept(results, x);
-    *result = NULL;
+    const char *option = rg_plot_swept(results, x);
     RG_TRY(rg_results_quantity(results, y, &axes.y, error));
     if (!option && !rg_results_has(results, x, &axes.x))
         return unknown_x(results, x, error);
-    RgFigure *figure = rg_allocate(sizeof *figure);
-    figure->title = rg_string_copy(options->title);
-    figure->x_factor = 1;
+    RgFigure *figure = rg_plot_begin(options);
     figure->share = axes.y.unit == RG_UNIT_PERCENT;
     if (option) {
         add_swept_curves(results, option, &axes.y, figure);
         figure->x_label = rg_string_copy(rg_last_part(option));
     } else {
-        add_training_curves(results, &axes, figure);
+        add_training_curves(results, &axes, false, figure);
         figure->path = !axes.x.cost;
-        if (axes.x.cost && strcmp(axes.x.name, "step") != 0 && spans_decades(figure))
-            make_logarithmic(figure);
-        figure->x_label = axis_label(&axes.x, largest(figure, true), &figure->x_factor);
+        if (axes.x.cost && strcmp(axes.x.name, "step") != 0) {
+            level_the_free(figure);
+            if (spans_decades(figure))
+                make_logarithmic(figure);
+        }
+        figure->x_label =
+            rg_plot_axis_label(&axes.x, rg_plot_largest(figure, true), &figure->x_factor);
     }
-    figure->y_label = axis_label(&axes.y, largest(figure, false), &figure->y_factor);
-    if (figure->curve_count == 0) {
-        rg_figure_destroy(figure);
-        return rg_fail(error, RG_E_USAGE,
-                       "%s: experiment \"%s\" has no finished or running trial with both \"%s\" "
-                       "and \"%s\"",
-                       results->path, results->name, y, x);
+    figure->y_label =
+        rg_plot_axis_label(&axes.y, rg_plot_largest(figure, false), &figure->y_factor);
+    return finish(results, x, y, figure, result, error);
+}
+
+/* The same metric by the judge that a method trains with and by one that it never saw. */
+static RgStatus overoptimisation(const RgResults *results, const RgPlotOptions *options,
+                                 RgFigure **result, RgError *error) {
+    Axes axes, second;
+    const char *x = options->x ? options->x : "kl", *y = options->y ? options->y : "reward";
+    char *independent = rg_string_format("independent_%s", y);
+    RgStatus status = rg_results_quantity(results, y, &axes.y, error);
+    if (status == RG_OK)
+        status = rg_results_quantity(results, x, &axes.x, error);
+    if (status == RG_OK && !rg_results_has(results, independent, &second.y))
+        status = rg_fail(error, RG_E_USAGE,
+                         "%s: experiment \"%s\" has no metric \"%s\": over-optimisation is told by "
+                         "a second judge's",
+                         results->path, results->name, independent);
+    free(independent);
+    if (status != RG_OK)
+        return status;
+    second.x = axes.x;
+    RgFigure *figure = rg_plot_begin(options);
+    figure->share = axes.y.unit == RG_UNIT_PERCENT;
+    figure->path = !axes.x.cost;
+    add_training_curves(results, &axes, false, figure);
+    add_training_curves(results, &second, true, figure);
+    figure->measures[0] = "judge trained with";
+    figure->measures[1] = "independent judge";
+    figure->x_label = rg_plot_axis_label(&axes.x, rg_plot_largest(figure, true), &figure->x_factor);
+    figure->y_label =
+        rg_plot_axis_label(&axes.y, rg_plot_largest(figure, false), &figure->y_factor);
+    return finish(results, x, y, figure, result, error);
+}
+
+/* A figure of no curves yet. */
+RgFigure *rg_plot_begin(const RgPlotOptions *options) {
+    RgFigure *figure = rg_allocate(sizeof *figure);
+    figure->title = rg_string_copy(options->title);
+    figure->x_factor = figure->y_factor = figure->z_factor = 1;
+    figure->middle = NAN;
+    return figure;
+}
+
+RgStatus rg_plot_kind(const char *name, RgPlotKind *kind, RgError *error) {
+    static const char *const names[] = {
+        [RG_PLOT_INFERRED] = "auto",         [RG_PLOT_CURVE] = "curve",
+        [RG_PLOT_BUDGET] = "budget",         [RG_PLOT_HEATMAP] = "heatmap",
+        [RG_PLOT_FRONTIER] = "frontier",     [RG_PLOT_OVEROPTIMISATION] = "overoptimisation",
+        [RG_PLOT_TOURNAMENT] = "tournament", NULL};
+    for (int i = 0; names[i]; i++)
+        if (strcmp(names[i], name) == 0) {
+            *kind = (RgPlotKind)i;
+            return RG_OK;
+        }
+    return rg_unknown_name(error, "kind of figure", name, names);
+}
+
+static RgPlotKind infer(const RgResults *results, const RgPlotOptions *options) {
+    if (options->kind != RG_PLOT_INFERRED)
+        return options->kind;
+    bool matrix = options->x && options->y && rg_plot_swept(results, options->x) &&
+                  rg_plot_swept(results, options->y);
+    return matrix ? RG_PLOT_HEATMAP : RG_PLOT_CURVE;
+}
+
+RgStatus rg_plot_figure(const RgResults *results, const RgPlotOptions *options, RgFigure **result,
+                        RgError *error) {
+    *result = NULL;
+    switch (infer(results, options)) {
+    case RG_PLOT_BUDGET:
+        return rg_plot_budget(results, options, result, error);
+    case RG_PLOT_HEATMAP:
+        return rg_plot_heatmap(results, options, result, error);
+    case RG_PLOT_FRONTIER:
+        return rg_plot_frontier(results, options, result, error);
+    case RG_PLOT_OVEROPTIMISATION:
+        return overoptimisation(results, options, result, error);
+    case RG_PLOT_TOURNAMENT:
+        return rg_plot_tournament(results, options, result, error);
+    default:
+        return curves(results, options, result, error);
     }
-    *result = figure;
-    return RG_OK;
 }
 
 RgStatus rg_plot(const RgPlotOptions *options, RgError *error) {

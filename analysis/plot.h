@@ -5,15 +5,32 @@
 
 #include "analysis/figure.h"
 #include "analysis/query.h"
+#include "analysis/tournament.h"
+
+typedef enum RgPlotKind {
+    RG_PLOT_INFERRED, /* a heat map where x and y are swept options, else curves */
+    RG_PLOT_CURVE,
+    RG_PLOT_BUDGET,           /* y at equal spendings x of all methods that spend any */
+    RG_PLOT_HEATMAP,          /* z over the swept options x and y */
+    RG_PLOT_FRONTIER,         /* y against the divergence x, and the best reached */
+    RG_PLOT_OVEROPTIMISATION, /* y and independent_y against the divergence x */
+    RG_PLOT_TOURNAMENT,       /* how often the row's response beats the column's */
+} RgPlotKind;
+
+RgStatus rg_plot_kind(const char *name, RgPlotKind *kind, RgError *error);
 
 typedef struct RgPlotOptions {
     const char *store;      /* path */
     const char *experiment; /* NULL: the one worked on last */
-    const char *y;          /* metric or cost; NULL: "reward" */
-    const char *x;          /* cost, metric, or swept option; NULL: "step" */
-    const char *output;     /* .svg, .png or .pdf */
-    const char *title;      /* NULL: none */
-    int width, height;      /* pixels at 96 to the inch; 0: chosen */
+    RgPlotKind kind;
+    const char *y;      /* metric or cost; NULL: "reward" */
+    const char *x;      /* cost, metric, or swept option; NULL: "step", or "kl" */
+    const char *z;      /* of a heat map: metric; NULL: "reward" */
+    const char *method; /* of a heat map: its label; NULL: the only one that has both options */
+    int64_t resamples;  /* of a tournament's bootstrap; 0: 10,000 */
+    const char *output; /* .svg, .png or .pdf */
+    const char *title;  /* NULL: none */
+    int width, height;  /* pixels at 96 to the inch; 0: chosen */
 } RgPlotOptions;
 
 /* One curve per method and swept values, the mean over seeds with a 95 % band (Student's t).
@@ -23,5 +40,8 @@ RgStatus rg_plot(const RgPlotOptions *options, RgError *error);
 /* The figure as data; the caller destroys it. */
 RgStatus rg_plot_figure(const RgResults *results, const RgPlotOptions *options, RgFigure **figure,
                         RgError *error);
+
+/* A tournament as a matrix of win rates, the strongest first. */
+RgFigure *rg_plot_tournament_figure(const RgTournament *tournament);
 
 #endif

@@ -101,6 +101,7 @@ static void trial_free(RgTrial *trial) {
     free(trial->reason);
     free(trial->config);
     free(trial->provenance);
+    free(trial->updated);
     rg_pairs_free(&trial->swept);
 }
 
@@ -130,7 +131,7 @@ static RgStatus load_trials(RgResults *results, RgError *error) {
                    "SELECT id, seed, algorithm, label, reason, status, swept, config, provenance,"
                    " ifnull((SELECT max(step) FROM readings WHERE trial = trials.id), -1),"
                    " ifnull((SELECT max(step) FROM readings WHERE trial = trials.id AND evaluated),"
-                   " -1) FROM trials WHERE experiment = ?1 ORDER BY updated, id",
+                   " -1), updated FROM trials WHERE experiment = ?1 ORDER BY updated, id",
                    error));
     sqlite3_bind_int64(row, 1, results->experiment);
     while (sqlite3_step(row) == SQLITE_ROW) {
@@ -142,7 +143,8 @@ static RgStatus load_trials(RgResults *results, RgError *error) {
                          .config = column_copy(row, 7),
                          .provenance = column_copy(row, 8),
                          .last_step = sqlite3_column_int64(row, 9),
-                         .result_step = sqlite3_column_int64(row, 10)};
+                         .result_step = sqlite3_column_int64(row, 10),
+                         .updated = column_copy(row, 11)};
         const char *status = (const char *)sqlite3_column_text(row, 5);
         for (int i = 0; i < RG_TRIAL_STATUSES; i++)
             if (status && strcmp(status, status_names[i]) == 0)

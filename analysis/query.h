@@ -22,6 +22,7 @@ typedef struct RgTrial {
     RgTrialStatus status;
     RgPairs swept;
     char *config, *provenance; /* JSON as stored; NULL when absent */
+    char *updated;             /* when its status last changed, UTC; may be NULL */
     int64_t last_step;         /* last step with a reading; −1: none */
     int64_t result_step;       /* last evaluated step, the trial's result; −1: none */
 } RgTrial;

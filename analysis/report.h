@@ -1,4 +1,5 @@
-/* The report: one experiment as one HTML page that needs nothing else, neither network nor script.
+/* The report: one experiment as one HTML page that needs nothing else: no network, and script only
+ * for searching the sample responses, all of which can be read without.
  * `rg_report` is the whole command. */
 #ifndef RG_ANALYSIS_REPORT_H
 #define RG_ANALYSIS_REPORT_H
@@ -10,7 +11,7 @@ typedef struct RgReportOptions {
     const char *experiment; /* NULL: the one worked on last */
     const char *output;     /* .html */
     const char *title;      /* NULL: the experiment's name */
-    int64_t prompts;        /* sample prompts shown; 0: 8 */
+    int64_t prompts;        /* sample prompts shown; 0: 50, fewer where there are many methods */
     int64_t resamples;      /* of the bootstrap; 0: 10,000 */
 } RgReportOptions;
 

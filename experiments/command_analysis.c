@@ -16,7 +16,8 @@ enum {
     KEY_RESAMPLES,
     KEY_PROMPTS,
     KEY_STATISTIC,
-    KEY_AGAINST
+    KEY_AGAINST,
+    KEY_METHOD
 };
 
 static const struct argp_child store_child[] = {{&rg_store_argp, 0, NULL, 0}, {0}};
@@ -137,6 +138,7 @@ int rg_command_table(int argc, char **argv) {
 typedef struct PlotArguments {
     RgStoreArguments store;
     RgPlotOptions options;
+    const char *kind;
 } PlotArguments;
 
 static error_t parse_plot(int key, char *argument, struct argp_state *state) {
@@ -150,6 +152,15 @@ static error_t parse_plot(int key, char *argument, struct argp_state *state) {
         return 0;
     case 'y':
         a->options.y = argument;
+        return 0;
+    case 'z':
+        a->options.z = argument;
+        return 0;
+    case 'k':
+        a->kind = argument;
+        return 0;
+    case KEY_METHOD:
+        a->options.method = argument;
         return 0;
     case 'o':
         a->options.output = argument;
@@ -174,36 +185,56 @@ static error_t parse_plot(int key, char *argument, struct argp_state *state) {
 
 int rg_command_plot(int argc, char **argv) {
     static const struct argp_option options[] = {
+        {"kind", 'k', "KIND", 0,
+         "curve; budget, y of all methods at equal spendings x; heatmap, z over the swept options "
+         "x and y; frontier, y against the divergence x "
+         "and "
+         "the best reached; overoptimisation, y by both judges against the divergence; tournament, "
+         "all methods against each other (default: heatmap where -x and -y are swept options, else "
+         "curve)",
+         0},
         {NULL, 'x', "NAME", 0,
          "cost (step, flops, seconds, trained_tokens, generated_tokens, judge_queries, "
-         "labelled_responses), metric, or "
-         "swept option (default: step)",
+         "labelled_responses), metric, or swept option (default: step; kl for frontier and "
+         "overoptimisation, flops for budget)",
          0},
-        {NULL, 'y', "NAME", 0, "metric (default: reward)", 0},
+        {NULL, 'y', "NAME", 0,
+         "metric, or the second option of a heat map; of a tournament the per-prompt metric that "
+         "decides a win (default: reward)",
+         0},
+        {NULL, 'z', "NAME", 0, "metric of a heat map (default: reward)", 0},
+        {"method", KEY_METHOD, "LABEL", 0,
+         "method of a heat map (default: the one that has both options)", 0},
         {"output", 'o', "FILE", 0, "figure to write: .svg, .png or .pdf by its suffix", 0},
         {"title", KEY_TITLE, "TEXT", 0, "title (default: none)", 0},
-        {"width", KEY_WIDTH, "PIXELS", 0, "width (default: 720)", 0},
-        {"height", KEY_HEIGHT, "PIXELS", 0, "height (default: 460)", 0},
+        {"width", KEY_WIDTH, "PIXELS", 0, "width at 96 pixels to the inch (default: 480)", 0},
+        {"height", KEY_HEIGHT, "PIXELS", 0, "height (default: what suits the width)", 0},
         {0},
     };
     static const struct argp argp = {
         options,
         parse_plot,
         "RESULTS.db",
-        "Plot any metric against any cost, another metric, or a swept option.\v"
+        "Plot any metric against any cost, another metric, or swept options.\v"
         "One curve per method, the mean over seeds with a 95 % band. The numbers are left beside "
-        "the figure as .tsv. Examples:\n\n"
+        "the figure as .tsv, and gnuplot's script. Figures are of their true size on paper with "
+        "letters of 9 points: a width of 336 is a column of a paper in two columns. Examples:\n\n"
         "  regatta plot results/verses-head-to-head.db -x flops -y win_rate_base -o win.svg\n"
-        "  regatta plot results/bandit-exploration.db -x exploration -y reward -o ablation.png",
+        "  regatta plot results/bandit-exploration.db -x exploration -y reward -o ablation.png\n"
+        "  regatta plot results/bandit-grid.db -x exploration -y mixture -z reward -o map.pdf\n"
+        "  regatta plot results/verses-head-to-head.db -k overoptimisation -o over.pdf",
         store_child,
         NULL,
         NULL};
-    PlotArguments a = {0};
+    PlotArguments a = {.kind = "auto"};
     argp_parse(&argp, argc, argv, 0, NULL, &a);
     a.options.store = a.store.path;
     a.options.experiment = a.store.experiment;
     RgError error = {0};
-    return rg_command_end(rg_plot(&a.options, &error), &error);
+    RgStatus status = rg_plot_kind(a.kind, &a.options.kind, &error);
+    if (status == RG_OK)
+        status = rg_plot(&a.options, &error);
+    return rg_command_end(status, &error);
 }
 
 /* ---- report ---- */
@@ -237,7 +268,11 @@ int rg_command_report(int argc, char **argv) {
     static const struct argp_option options[] = {
         {"output", 'o', "FILE", 0, "page to write (default: report.html)", 0},
         {"title", KEY_TITLE, "TEXT", 0, "title (default: the experiment's name)", 0},
-        {"prompts", KEY_PROMPTS, "N", 0, "prompts whose responses are shown (default: 8)", 0},
+        {"prompts", KEY_PROMPTS, "N", 0,
+         "prompts whose responses are shown (default: as many as there are, but at most 50, and "
+         "fewer where "
+         "there are many methods)",
+         0},
         {0},
     };
     static const struct argp argp = {

@@ -434,6 +434,18 @@ static RgStatus unfold(RgExperiment *e, RgError *error) {
     return status;
 }
 
+static char *overrides_to_json(const RgSettings *settings) {
+    json_t *object = json_object();
+    for (int64_t i = 0; i < rg_settings_count(settings); i++) {
+        const RgSetting *setting = rg_settings_at(settings, i);
+        if (strcmp(setting->file, "-s") == 0)
+            json_object_set_new(object, setting->path, json_string(setting->text));
+    }
+    char *text = json_dumps(object, JSON_SORT_KEYS | JSON_COMPACT);
+    json_decref(object);
+    return text;
+}
+
 /* `status` is that of reading the settings. */
 static RgStatus finish_opening(RgExperiment *e, RgStatus status, RgExperiment **experiment,
                                RgError *error) {
@@ -445,6 +457,7 @@ static RgStatus finish_opening(RgExperiment *e, RgStatus status, RgExperiment **
         return status;
     }
     e->config_json = rg_settings_to_json(e->settings);
+    e->overrides_json = overrides_to_json(e->settings);
     *experiment = e;
     return RG_OK;
 }
@@ -503,5 +516,6 @@ void rg_experiment_close(RgExperiment *experiment) {
     free(experiment->trials);
     rg_settings_destroy(experiment->settings);
     free(experiment->config_json);
+    free(experiment->overrides_json);
     free(experiment);
 }

@@ -63,6 +63,7 @@ typedef struct RgExperiment {
     RgSettings *settings; /* as read: files and overrides */
     RgExperimentOptions options;
     char *config_json;
+    char *overrides_json; /* of them, those that -s set: path → value as text */
     RgTrialPlan *trials;
     int64_t trial_count;
 } RgExperiment;

@@ -1,4 +1,4 @@
-/* One curve per method and way to the expectation, its points in order of their cost. */
+/* Two curves of a method, by its way to the expectation, their points in order of their cost. */
 #include "experiments/gradient_figure.h"
 
 #include <math.h>
@@ -15,6 +15,7 @@ RgGradientFigure *rg_gradient_figure_create(void) {
                            .y_label = rg_string_copy("relative error of one hypergradient"),
                            .x_factor = 1,
                            .y_factor = 1,
+                           .measures = {"exact expectations", "sampled"},
                            .x_scale = RG_AXIS_LOG,
                            .y_log = true};
     return f;
@@ -25,17 +26,22 @@ void rg_gradient_figure_destroy(RgGradientFigure *f) {
         rg_figure_destroy(&f->figure);
 }
 
+/* Both curves of a method have its colour. */
 static RgFigureCurve *curve_of(RgFigure *figure, const RgGradientRow *row) {
-    char *name = rg_string_format("%s, %s", row->algorithm, row->sampled ? "sampled" : "exact");
-    for (int i = 0; i < figure->curve_count; i++)
-        if (strcmp(figure->curves[i].name, name) == 0) {
-            free(name);
-            return &figure->curves[i];
-        }
+    int style = -1, most = -1;
+    for (int i = 0; i < figure->curve_count; i++) {
+        RgFigureCurve *curve = &figure->curves[i];
+        bool same = strcmp(curve->name, row->algorithm) == 0;
+        if (same && curve->second == row->sampled)
+            return curve;
+        style = same ? curve->style : style;
+        most = curve->style > most ? curve->style : most;
+    }
     figure->curves =
         rg_reallocate(figure->curves, (size_t)figure->curve_count + 1, sizeof *figure->curves);
-    figure->curves[figure->curve_count] =
-        (RgFigureCurve){.name = name, .style = figure->curve_count};
+    figure->curves[figure->curve_count] = (RgFigureCurve){.name = rg_string_copy(row->algorithm),
+                                                          .style = style < 0 ? most + 1 : style,
+                                                          .second = row->sampled};
     return &figure->curves[figure->curve_count++];
 }
 

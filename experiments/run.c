@@ -72,6 +72,7 @@ static RgStatus run_trials(const RgExperiment *experiment, RgStore *store, const
     RgProgress progress = rg_progress_create(experiment->trial_count, a->quiet);
     RgTrialRun run = {.store = store,
                       .skip = place->skip,
+                      .overrides = experiment->overrides_json,
                       .folder = folder,
                       .checkpoint_seconds = a->checkpoint_seconds,
                       .progress = &progress};

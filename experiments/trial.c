@@ -163,11 +163,15 @@ RgStatus rg_stage_policy(const RgStage *stage, const RgTrialPlan *plan, RgPolicy
 
 /* ---- provenance ---- */
 
-static char *provenance(void) {
+static char *provenance(const RgTrialRun *run) {
     char host[256] = "";
     gethostname(host, sizeof host - 1);
     json_t *object = json_pack("{s:s, s:s, s:i, s:s}", "version", RG_VERSION, "blas_core",
                                rg_blas_core(), "threads", rg_threads(), "host", host);
+    json_t *overrides = run->overrides ? json_loads(run->overrides, 0, NULL) : NULL;
+    if (json_object_size(overrides) > 0)
+        json_object_set(object, "overrides", overrides);
+    json_decref(overrides);
     char *text = json_dumps(object, JSON_SORT_KEYS | JSON_COMPACT);
     json_decref(object);
     return text;
@@ -372,7 +376,7 @@ char *rg_trial_checkpoint(const RgTrialRun *run, const RgTrialPlan *plan) {
 }
 
 RgStatus rg_trial_run(RgTrialRun *run, const RgTrialPlan *plan, RgError *error) {
-    char *where = provenance();
+    char *where = provenance(run);
     Trial trial = {.run = run,
                    .plan = plan,
                    .name = trial_name(plan),

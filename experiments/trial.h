@@ -29,6 +29,7 @@ typedef struct RgTrialRun {
     int64_t experiment;        /* row in the store */
     const bool *skip;          /* trials that are not this run's; NULL: all are */
     const char *folder;        /* of checkpoints and final weights */
+    const char *overrides;     /* JSON object of the settings given by -s; NULL: none */
     double checkpoint_seconds; /* between checkpoints; 0: after every step */
     RgProgress *progress;
     RgStage stage;

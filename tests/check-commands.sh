@@ -122,7 +122,23 @@ expect 2 'unknown metric "nope"' table small.db -m nope
 expect 2 'format' table small.db -f nope
 expect 2 'figure.gif.*\.svg, \.png or \.pdf' plot small.db -o figure.gif
 expect 0 '' plot small.db -y kl -o figure.svg
+for kind in curve frontier tournament; do
+    expect 0 '' plot small.db -k "$kind" -o "$kind.pdf"
+    [[ -s $kind.pdf && -s $kind.tsv && -s $kind.gnuplot ]] || complain "plot -k $kind leaves less than three files"
+done
+expect 0 '' plot small.db -k budget -x step -o budget.png --width 336
+expect 2 'unknown kind of figure "pie": there is "auto", "curve"' plot small.db -k pie -o pie.svg
+expect 2 'no metric "independent_reward"' plot small.db -k overoptimisation -o over.svg
+expect 2 'unknown swept option "beta"' plot small.db -k heatmap -x beta -y beta -o map.svg
+expect 0 '' run small.cfg -q -r swept.db -s 'sweep=({option="algorithm.beta"; values=[0.1, 0.3];}, {option="optimizer.learning_rate"; values=[0.01, 0.05];})'
+expect 2 '2 methods have both .* choose one by --method, for example "dpo"' plot swept.db -x beta -y learning_rate -o map.svg
+expect 0 '' plot swept.db -x beta -y learning_rate --method dpo -z kl -o map.svg
+grep -qP '^0\.05\t0\.1\t[0-9.]+\tnan\tnan\t1\t0\t0\t1\t' map.tsv || complain "the heat map: $(cat map.tsv)"
+expect 0 '' report swept.db -o swept.html
+grep -q 'sweep.0.option</th><td>algorithm.beta</td><td>command line' swept.html ||
+    complain "the report does not tell what -s set"
 expect 0 '' report small.db -o page.html
+! grep -q 'command line</td>' page.html || complain "the report tells of a command line that set nothing"
 expect 1 'nowhere/page.html' report small.db -o nowhere/page.html
 expect 1 '^regatta: none.db: .*No such file' table none.db
 expect 1 'small.cfg: .*not an SQLite file' table small.cfg

@@ -192,6 +192,36 @@ static inline char *fixture_sweep(void) {
     return path;
 }
 
+/* SAIL-PR over exploration 0, 0.1 and mixture 0.25, 0.5, 1, two seeds: quality is exploration +
+ * mixture. At 0.1 and 1 both seeds diverged, at 0 and 1 one of them. */
+static inline char *fixture_grid(void) {
+    char *path = fixture_path("grid.sqlite");
+    int64_t experiment;
+    RgStore *store = fixture_open(path, "grid", &experiment);
+    const double exploration[] = {0.1, 0}, mixture[] = {0.5, 1, 0.25};
+    for (int e = 0; e < 2; e++)
+        for (int m = 0; m < 3; m++)
+            for (int seed = 1; seed <= 2; seed++) {
+                bool diverged = mixture[m] == 1 && (seed == 2 || exploration[e] > 0);
+                char swept[64];
+                snprintf(swept, sizeof swept, "{\"exploration\": %g, \"mixture\": %g}",
+                         exploration[e], mixture[m]);
+                FixtureTrial trial = {.algorithm = "sail",
+                                      .label = "SAIL-PR",
+                                      .swept = swept,
+                                      .status = diverged ? "diverged" : "finished",
+                                      .reason = diverged ? "the loss is not a number" : NULL,
+                                      .seed = seed,
+                                      .quality = exploration[e] + mixture[m],
+                                      .speed = 1.4,
+                                      .steps = 50,
+                                      .items = true};
+                fixture_trial(store, experiment, &trial);
+            }
+    rg_store_close(store);
+    return path;
+}
+
 /* Whole file as text; the caller frees. */
 static inline char *fixture_read(const char *path) {
     RgError error = {0};

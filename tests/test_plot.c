@@ -5,6 +5,7 @@
 #include "analysis/statistics.h"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 TestSuite(plot, .init = scratch_begin, .fini = scratch_remove);
 
@@ -13,15 +14,27 @@ static void need_gnuplot(void) {
         cr_skip_test("gnuplot is not installed");
 }
 
-static RgFigure *figure_of(const char *path, const char *y, const char *x) {
+static RgFigure *figure_with(const char *path, RgPlotOptions options) {
     RgError error = {0};
     RgResults *results;
     RgFigure *figure;
-    RgPlotOptions options = {.y = y, .x = x};
     fixture_check(rg_results_open(path, NULL, &results, &error), &error);
     fixture_check(rg_plot_figure(results, &options, &figure, &error), &error);
     rg_results_close(results);
     return figure;
+}
+
+static RgFigure *figure_of(const char *path, const char *y, const char *x) {
+    return figure_with(path, (RgPlotOptions){.y = y, .x = x});
+}
+
+/* Mean reward of a trial over prompts, from the fixture's own function. */
+static double mean_reward(const char *label, int seed, double quality, int step) {
+    FixtureTrial trial = {.label = label, .seed = seed, .quality = quality};
+    double mean = 0;
+    for (int i = 0; i < FIXTURE_ITEMS; i++)
+        mean += fixture_reward(&trial, step, i) / FIXTURE_ITEMS;
+    return mean;
 }
 
 /* The last point of DPO's reward: mean and t interval of four seeds, t(0.975, 3) = 3.18245. */
@@ -109,7 +122,178 @@ Test(plot, irregular_swept_values_are_evenly_spaced_categories) {
     cr_assert_eq(figure->curves[0].count, 4);
     for (int i = 0; i < 4; i++)
         cr_assert_eq(figure->curves[0].points[i].x, i);
-    cr_assert(figure->curves[1].flat, "DPO has no exploration: a level");
+    cr_assert_eq(figure->curves[1].form, RG_CURVE_LEVEL, "DPO has no exploration: a level");
+    rg_figure_destroy(figure);
+    free(path);
+}
+
+/* DPO asks no judge: it has no place on the axis of judge queries but as a level, which leads from
+ * the least of the others' points above 0 to the largest. */
+Test(plot, a_method_that_spends_nothing_is_a_level) {
+    char *path = fixture_methods();
+    RgFigure *figure = figure_of(path, "reward", "judge_queries");
+    const RgFigureCurve *level = &figure->curves[0];
+    cr_assert_str_eq(level->name, "DPO (none)");
+    cr_assert_eq(level->form, RG_CURVE_LEVEL);
+    cr_assert_eq(level->count, 2);
+    cr_assert_eq(level->points[0].x, 8 * FIXTURE_EVERY);
+    cr_assert_eq(level->points[1].x, 8 * FIXTURE_STEPS);
+    double mean = 0;
+    for (int seed = 1; seed <= 4; seed++)
+        mean += mean_reward("DPO", seed, 0.5, FIXTURE_STEPS) / 4;
+    cr_assert_float_eq(level->points[1].y, mean, 1e-9);
+    cr_assert_eq(figure->curves[1].form, RG_CURVE_LINE);
+    rg_figure_destroy(figure);
+    free(path);
+}
+
+/* A step of online DPO costs 2.6 of DPO's, one of SAIL-PR 1.5: what DPO spends in all is the last
+ * point that they share. */
+Test(plot, budgets_are_points_that_all_methods_share) {
+    char *path = fixture_methods();
+    RgFigure *figure =
+        figure_with(path, (RgPlotOptions){.kind = RG_PLOT_BUDGET, .y = "reward", .x = "flops"});
+    cr_assert_eq(figure->curve_count, 3);
+    const RgFigureCurve *dpo = &figure->curves[0], *sail = &figure->curves[2];
+    for (int64_t i = 0; i < dpo->count; i++)
+        cr_assert_eq(dpo->points[i].x, sail->points[i].x);
+    cr_assert_float_eq(dpo->points[dpo->count - 1].x, 2.5e9 * FIXTURE_STEPS, 1);
+    /* 200 steps of DPO pay for 133⅓ of SAIL-PR: a third of the way from 125 to 150 */
+    double mean = 0;
+    for (int seed = 1; seed <= 3; seed++)
+        mean +=
+            (2 * mean_reward("SAIL-PR", seed, 1.1, 125) + mean_reward("SAIL-PR", seed, 1.1, 150)) /
+            9;
+    cr_assert_float_eq(sail->points[sail->count - 1].y, mean, 1e-9);
+    cr_assert_eq(sail->points[0].seeds, 3);
+    cr_assert_gt(sail->points[3].high, sail->points[3].low);
+    rg_figure_destroy(figure);
+    figure = figure_with(
+        path, (RgPlotOptions){.kind = RG_PLOT_BUDGET, .y = "reward", .x = "judge_queries"});
+    cr_assert_str_eq(figure->curves[2].name, "DPO (none)");
+    cr_assert_eq(figure->curves[2].form, RG_CURVE_LEVEL);
+    cr_assert_eq(figure->curves[2].style, 0, "DPO's colour is that of the other figures");
+    rg_figure_destroy(figure);
+    free(path);
+}
+
+Test(plot, over_optimisation_has_two_curves_of_a_method_in_one_colour) {
+    char *path = fixture_methods();
+    RgFigure *figure = figure_with(path, (RgPlotOptions){.kind = RG_PLOT_OVEROPTIMISATION});
+    cr_assert_eq(figure->curve_count, 6);
+    cr_assert_str_eq(figure->measures[1], "independent judge");
+    for (int i = 0; i < 3; i++) {
+        const RgFigureCurve *own = &figure->curves[i], *other = &figure->curves[i + 3];
+        cr_assert_str_eq(own->name, other->name);
+        cr_assert_eq(own->style, other->style);
+        cr_assert(!own->second && other->second);
+    }
+    /* the second judge gives 0.7 of the reward and a fifth of quality²; KL is 4 · quality at the
+     * end
+     */
+    const RgFigurePoint *own = &figure->curves[0].points[8], *other = &figure->curves[3].points[8];
+    cr_assert_float_eq(other->y, 0.7 * own->y + 0.2 * 0.25, 1e-9);
+    cr_assert_float_eq(other->x, 2, 1e-12);
+    rg_figure_destroy(figure);
+    free(path);
+}
+
+/* Every point of the figure is on or under the line of steps, and the line's own are the figure's.
+ */
+Test(plot, the_frontier_is_the_best_reached_by_then) {
+    char *path = fixture_methods();
+    RgFigure *figure = figure_with(path, (RgPlotOptions){.kind = RG_PLOT_FRONTIER});
+    const RgFigureCurve *best = &figure->curves[figure->curve_count - 1];
+    double farthest = 0;
+    cr_assert_eq(best->form, RG_CURVE_STEPS);
+    for (int c = 0; c + 1 < figure->curve_count; c++)
+        for (int64_t i = 0; i < figure->curves[c].count; i++) {
+            const RgFigurePoint *point = &figure->curves[c].points[i];
+            double reached = -INFINITY;
+            farthest = fmax(farthest, point->x);
+            for (int64_t j = 0; j < best->count && best->points[j].x <= point->x; j++)
+                reached = best->points[j].y;
+            cr_assert_leq(point->y, reached);
+        }
+    for (int64_t j = 1; j < best->count; j++)
+        cr_assert(best->points[j].x > best->points[j - 1].x &&
+                  best->points[j].y >= best->points[j - 1].y);
+    cr_assert_eq(best->points[best->count - 1].x, farthest);
+    rg_figure_destroy(figure);
+    free(path);
+}
+
+Test(plot, the_frontier_of_a_sweep_is_a_cloud_by_method) {
+    char *path = fixture_sweep();
+    RgFigure *figure = figure_with(path, (RgPlotOptions){.kind = RG_PLOT_FRONTIER});
+    cr_assert_eq(figure->curve_count, 3);
+    cr_assert_str_eq(figure->curves[0].name, "SAIL-PP");
+    cr_assert_eq(figure->curves[0].form, RG_CURVE_POINTS);
+    cr_assert_eq(figure->curves[0].count, 4 * (FIXTURE_STEPS / FIXTURE_EVERY + 1));
+    int bars = 0;
+    for (int64_t i = 0; i < figure->curves[0].count; i++)
+        bars += isfinite(figure->curves[0].points[i].x_low);
+    cr_assert_eq(bars, 4, "the ends alone have bars, not %d", bars);
+    rg_figure_destroy(figure);
+    free(path);
+}
+
+/* Columns are the values of x rising to the right, rows those of y rising upwards. */
+Test(plot, heat_maps_are_inferred_and_hold_the_means_at_the_end) {
+    char *path = fixture_grid();
+    RgFigure *figure =
+        figure_with(path, (RgPlotOptions){.x = "exploration", .y = "mixture", .z = "reward"});
+    cr_assert_eq(figure->row_count, 3);
+    cr_assert_eq(figure->category_count, 2);
+    cr_assert_str_eq(figure->categories[0], "0");
+    cr_assert_str_eq(figure->rows[0], "1");
+    cr_assert_str_eq(figure->rows[2], "0.25");
+    const RgFigureCell *cell = &figure->cells[2 * 2 + 1];
+    double mean = (mean_reward("SAIL-PR", 1, 0.35, 50) + mean_reward("SAIL-PR", 2, 0.35, 50)) / 2;
+    cr_assert_float_eq(cell->value, mean, 1e-9);
+    cr_assert_eq(cell->seeds, 2);
+    cr_assert_lt(cell->low, cell->value);
+    cr_assert_float_eq(figure->cells[0].value, mean_reward("SAIL-PR", 1, 1, 50), 1e-9);
+    cr_assert_eq(figure->cells[0].diverged, 1);
+    cr_assert(isnan(figure->cells[1].value));
+    cr_assert_eq(figure->cells[1].diverged, 2);
+    char *data = rg_figure_data(figure);
+    cr_assert_eq(strncmp(data, "row\tcolumn\tmean\tlow\thigh\tseeds\tdiverged\t", 38), 0);
+    cr_assert(strstr(data, "\t1\t1\t0\t2\t"), "one seed, one diverged, left on top: %s", data);
+    cr_assert(strstr(data, "*\n"), "a mean without its diverged trials is marked: %s", data);
+    cr_assert(strstr(data, "\tnan\tnan\tnan\t0\t2\t1\t2\tdiv.\n"), "%s", data);
+    free(data);
+    rg_figure_destroy(figure);
+    free(path);
+}
+
+/* By a win on each prompt, as the fixture gives it; two win rates make 1. */
+Test(plot, a_tournament_is_a_matrix_of_win_rates) {
+    char *path = fixture_methods();
+    RgFigure *figure =
+        figure_with(path, (RgPlotOptions){.kind = RG_PLOT_TOURNAMENT, .resamples = 200});
+    int n = figure->row_count;
+    cr_assert_eq(n, 3);
+    cr_assert_eq(figure->middle, 0.5);
+    for (int i = 0; i < n; i++)
+        for (int j = 0; j < n; j++) {
+            const RgFigureCell *cell = &figure->cells[i * n + j];
+            cr_assert_str_eq(figure->rows[i], figure->categories[i]);
+            cr_assert_eq(isnan(cell->value), i == j);
+            if (i != j)
+                cr_assert_float_eq(cell->value + figure->cells[j * n + i].value, 1, 1e-12);
+        }
+    cr_assert_str_eq(figure->rows[0], "SAIL-PR", "the strongest is first");
+    cr_assert_str_eq(figure->rows[2], "DPO");
+    double wins = 0; /* over the three seeds that SAIL-PR finished */
+    for (int seed = 1; seed <= 3; seed++)
+        for (int i = 0; i < FIXTURE_ITEMS; i++) {
+            FixtureTrial sail = {.label = "SAIL-PR", .seed = seed, .quality = 1.1};
+            FixtureTrial dpo = {.label = "DPO", .seed = seed, .quality = 0.5};
+            wins +=
+                fixture_reward(&sail, FIXTURE_STEPS, i) > fixture_reward(&dpo, FIXTURE_STEPS, i);
+        }
+    cr_assert_float_eq(figure->cells[2].value, wins / (3 * FIXTURE_ITEMS), 1e-12);
     rg_figure_destroy(figure);
     free(path);
 }
@@ -223,6 +407,101 @@ Test(plot, unknown_names_and_suffixes_are_refused_with_a_hint) {
     free(jpg);
     free(svg);
     free(store);
+}
+
+static void kind_refused(const char *store, RgPlotOptions options, const char *part) {
+    char *svg = fixture_path("x.svg");
+    options.store = store;
+    options.output = svg;
+    refused(options, RG_E_USAGE, part);
+    free(svg);
+}
+
+Test(plot, what_a_kind_cannot_show_is_refused_with_a_hint) {
+    char *grid = fixture_grid(), *sweep = fixture_sweep();
+    kind_refused(grid, (RgPlotOptions){.kind = RG_PLOT_HEATMAP, .x = "mixture"},
+                 "expected -y NAME");
+    kind_refused(grid, (RgPlotOptions){.kind = RG_PLOT_HEATMAP, .x = "mixture", .y = "explortion"},
+                 "did you mean \"exploration\"?");
+    kind_refused(grid, (RgPlotOptions){.x = "mixture", .y = "mixture"},
+                 "both axes of a heat map are \"mixture\"");
+    kind_refused(grid, (RgPlotOptions){.x = "mixture", .y = "exploration", .method = "SAIL-PP"},
+                 "did you mean \"SAIL-PR\"?");
+    kind_refused(grid, (RgPlotOptions){.x = "mixture", .y = "exploration", .z = "rewad"},
+                 "did you mean \"reward\"?");
+    kind_refused(sweep, (RgPlotOptions){.kind = RG_PLOT_OVEROPTIMISATION},
+                 "no metric \"independent_reward\"");
+    kind_refused(sweep, (RgPlotOptions){.kind = RG_PLOT_FRONTIER, .x = "kll"},
+                 "did you mean \"kl\"?");
+    RgError error = {0};
+    RgPlotKind kind;
+    cr_assert_eq(rg_plot_kind("heat-map", &kind, &error), RG_E_USAGE);
+    cr_assert(strstr(error.text, "did you mean \"heatmap\"?"), "%s", error.text);
+    free(sweep);
+    free(grid);
+}
+
+Test(plot, two_methods_with_both_options_have_to_be_told_apart) {
+    char *path = fixture_grid();
+    RgError error = {0};
+    RgStore *store;
+    int64_t experiment;
+    fixture_check(rg_store_open(path, true, &store, &error), &error);
+    fixture_check(rg_store_experiment(store, "grid", "{}", &experiment, &error), &error);
+    FixtureTrial trial = {.algorithm = "sail",
+                          .label = "SAIL-PP",
+                          .swept = "{\"exploration\": 0, \"mixture\": 1}",
+                          .status = "finished",
+                          .seed = 1,
+                          .quality = 1,
+                          .speed = 1,
+                          .steps = 50,
+                          .items = true};
+    fixture_trial(store, experiment, &trial);
+    rg_store_close(store);
+    kind_refused(path, (RgPlotOptions){.x = "mixture", .y = "exploration"},
+                 "choose one by --method");
+    RgFigure *figure =
+        figure_with(path, (RgPlotOptions){.x = "mixture", .y = "exploration", .method = "SAIL-PP"});
+    int values = 0;
+    for (int i = 0; i < figure->row_count * figure->category_count; i++)
+        values += !isnan(figure->cells[i].value);
+    cr_assert_eq(values, 1);
+    rg_figure_destroy(figure);
+    free(path);
+}
+
+Test(plot, every_kind_is_drawn_in_every_format) {
+    need_gnuplot();
+    char *grid = fixture_grid(), *methods = fixture_methods(), *sweep = fixture_sweep();
+    const struct {
+        const char *store;
+        RgPlotOptions options;
+    } figures[] = {
+        {grid, {.x = "mixture", .y = "exploration"}},
+        {methods, {.kind = RG_PLOT_TOURNAMENT, .resamples = 100}},
+        {methods, {.kind = RG_PLOT_FRONTIER, .title = "A title"}},
+        {sweep, {.kind = RG_PLOT_FRONTIER}},
+        {methods, {.kind = RG_PLOT_OVEROPTIMISATION, .width = 336}},
+        {methods, {.kind = RG_PLOT_BUDGET, .x = "judge_queries"}},
+    };
+    const char *outputs[] = {"kind.svg", "kind.png", "kind.pdf"};
+    const char *magic[] = {"<?xml", "\x89PNG\r", "%PDF-"};
+    for (size_t i = 0; i < sizeof figures / sizeof *figures; i++)
+        for (int j = 0; j < 3; j++) {
+            RgError error = {0};
+            char *output = fixture_path(outputs[j]);
+            RgPlotOptions options = figures[i].options;
+            options.store = figures[i].store;
+            options.output = output;
+            fixture_check(rg_plot(&options, &error), &error);
+            check_start(output, magic[j], 5);
+            cr_assert_eq(unlink(output), 0);
+            free(output);
+        }
+    free(sweep);
+    free(methods);
+    free(grid);
 }
 
 Test(plot, a_missing_gnuplot_is_named) {
