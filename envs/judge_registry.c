@@ -1,11 +1,12 @@
 /* The list of judges. Adding one: its file, and a line here. */
 #include "envs/judge.h"
 
-extern const RgJudgeType rg_judge_lexicon, rg_judge_ngram;
+extern const RgJudgeType rg_judge_lexicon, rg_judge_ngram, rg_judge_reward_model;
 
 const RgJudgeType *const rg_judge_types[] = {
     &rg_judge_lexicon,
     &rg_judge_ngram,
+    &rg_judge_reward_model,
     NULL,
 };
 

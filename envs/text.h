@@ -6,7 +6,7 @@
 #define RG_ENVS_TEXT_H
 
 #include "envs/environment.h"
-#include "envs/judge.h"
+#include "envs/judge_quality.h"
 #include "envs/text_data.h"
 #include "envs/text_layout.h"
 
@@ -58,7 +58,7 @@ typedef struct RgTextState {
     int32_t stop_token[RG_LIST_MOST];
     RgStopTokens stop; /* of these */
     RgJudge *judge, *independent;
-    double judge_accuracy, independent_accuracy; /* on all test lines */
+    RgJudgeQuality judge_quality, independent_quality; /* on all test lines */
 
     RgTextData *train;
     RgSequences *prompts; /* of training */

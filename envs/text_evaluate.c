@@ -70,6 +70,18 @@ static void win_rate(const char *name, const double *own, const double *other, i
     rg_evaluation_column_and_mean(evaluation, name, column, count);
 }
 
+/* Whether both judges say the same of a policy's response and the reference's; a tie of one of them
+ * counts half. */
+static void agreement(const RgTextSamples *own, const RgTextSamples *base, int64_t count,
+                      double *column, RgEvaluation *evaluation) {
+    for (int64_t i = 0; i < count; i++) {
+        double judge = own->reward[i] - base->reward[i];
+        double other = own->independent[i] - base->independent[i];
+        column[i] = judge * other > 0 ? 1 : judge * other < 0 ? 0 : judge == other ? 1 : 0.5;
+    }
+    rg_evaluation_column_and_mean(evaluation, "judge_agreement", column, count);
+}
+
 /* log π(y|x) − log π_ref(y|x) of the policy's own responses: its mean estimates the KL. */
 static void divergence(RgPolicy *reference, const RgTextSamples *samples, double *column,
                        RgEvaluation *evaluation) {
@@ -140,6 +152,23 @@ static void written_pairs(const RgTextState *s, RgPolicy *policy, const double *
 
 /* ---- all of it ---- */
 
+/* `whose` is a judge: NAME_accuracy with its interval, and what its probabilities are worth. */
+static void quality(const RgJudgeQuality *q, const char *whose, RgEvaluation *evaluation) {
+    const struct {
+        const char *what;
+        double value;
+    } metrics[] = {{"accuracy", q->accuracy},
+                   {"accuracy_low", q->low},
+                   {"accuracy_high", q->high},
+                   {"calibration_error", q->calibration_error},
+                   {"temperature", q->temperature}};
+    for (size_t i = 0; i < sizeof metrics / sizeof metrics[0]; i++) {
+        char *name = rg_string_format("%s_%s", whose, metrics[i].what);
+        rg_evaluation_metric(evaluation, name, metrics[i].value);
+        free(name);
+    }
+}
+
 static void measure(RgTextState *s, const RgTextSamples *own, RgPolicy *policy, RgPolicy *reference,
                     double beta, RgEvaluation *evaluation) {
     const RgTextReference *base = &s->of_reference;
@@ -151,6 +180,7 @@ static void measure(RgTextState *s, const RgTextSamples *own, RgPolicy *policy, 
     win_rate("win_rate_base", own->reward, base->samples.reward, count, column, evaluation);
     win_rate("independent_win_rate_base", own->independent, base->samples.independent, count,
              column, evaluation);
+    agreement(own, &base->samples, count, column, evaluation);
     win_rate("win_rate_dataset", own->reward, s->chosen_reward, count, column, evaluation);
     divergence(reference, own, column, evaluation);
     rg_evaluation_metric(evaluation, "objective",
@@ -158,8 +188,8 @@ static void measure(RgTextState *s, const RgTextSamples *own, RgPolicy *policy, 
                              beta * rg_evaluation_find(evaluation, "kl"));
     describe_responses(s, own->sequences, column, evaluation);
     written_pairs(s, policy, base->pair_logprob, beta, evaluation);
-    rg_evaluation_metric(evaluation, "judge_accuracy", s->judge_accuracy);
-    rg_evaluation_metric(evaluation, "independent_judge_accuracy", s->independent_accuracy);
+    quality(&s->judge_quality, "judge", evaluation);
+    quality(&s->independent_quality, "independent_judge", evaluation);
     rg_evaluation_metric(evaluation, "dropped_pairs", (double)s->dropped_pairs);
     rg_evaluation_metric(evaluation, "useless_lines", (double)s->useless_lines);
     rg_evaluation_metric(evaluation, "dropped_prompts", (double)s->dropped_prompts);
