@@ -221,6 +221,13 @@ static double evaluation_beta(const RgTrialPlan *plan) {
     return plan->algorithm->beta ? plan->algorithm->beta(plan->algorithm_options) : usual;
 }
 
+/* A judge has failed: which trial it was, and where, in front of what the judge says. Nothing of
+ * that step is recorded; run again, the trial goes on from its last checkpoint. */
+static RgStatus failed_at(const Trial *trial, RgStatus status, int64_t step, RgError *error) {
+    return rg_fail_in(error, status, "%s, seed %ld, step %ld", trial->plan->part.label,
+                      (long)trial->plan->seed, (long)step);
+}
+
 static RgStatus record_step(Trial *trial, bool evaluate, RgError *error) {
     RgTrainer *trainer = trial->trainer;
     const RgStage *stage = &trial->run->stage;
@@ -237,10 +244,15 @@ static RgStatus record_step(Trial *trial, bool evaluate, RgError *error) {
             rg_random_named(rg_random_root((uint64_t)trial->plan->seed), "evaluation");
         double start = rg_clock_seconds();
         rg_profile_lap("other", false);
-        rg_environment_evaluate(stage->environment, trial->policy, stage->reference,
-                                evaluation_beta(trial->plan), random, evaluation);
+        RgStatus status =
+            rg_environment_evaluate(stage->environment, trial->policy, stage->reference,
+                                    evaluation_beta(trial->plan), random, evaluation, error);
         rg_profile_lap("evaluation, the rest", false);
         seconds = rg_clock_seconds() - start;
+        if (status != RG_OK) {
+            rg_evaluation_destroy(evaluation);
+            return failed_at(trial, status, trainer->step, error);
+        }
         const char *headline = stage->environment->type->headline;
         rg_progress_note(trial->run->progress, "[%ld/%ld] %s step %ld: %s %.4f",
                          (long)trial->run->progress->trial, (long)trial->run->progress->trials,
@@ -283,6 +295,8 @@ static RgStatus train(Trial *trial, RgError *error) {
     while (going && budget_left(trial)) {
         RgSpending before = spending(trial);
         going = rg_trainer_step(trainer);
+        if (rg_trainer_status(trainer, error) != RG_OK)
+            return failed_at(trial, trainer->status, trainer->step, error);
         RgSpending after = spending(trial);
         if (trainer->cache)
             RG_TRY(rg_pair_shelf_status(trial->run->shelf, error));

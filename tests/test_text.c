@@ -137,7 +137,7 @@ static void end_world(World *w) {
 static RgEvaluation *evaluate(const World *w, RgPolicy *policy, uint64_t seed) {
     RgEvaluation *evaluation = rg_evaluation_create();
     rg_environment_evaluate(w->environment, policy, w->reference, 0.1, rg_random_root(seed),
-                            evaluation);
+                            evaluation, NULL);
     return evaluation;
 }
 
@@ -270,7 +270,7 @@ Test(text, one_file_is_enough) {
     for (int64_t i = 0; i < count; i++)
         for (int64_t k = 0; k < i; k++)
             cr_assert_neq(hash[i], hash[k], "a prompt is in two parts");
-    cr_expect_gt(w.state->judge_accuracy, 0.95);
+    cr_expect_gt(w.state->judge_quality.accuracy, 0.95);
     RgEvaluation *evaluation = evaluate(&w, w.reference, 1);
     cr_expect_eq(rg_evaluation_find(evaluation, "useless_lines"), 1);
     cr_expect_eq(rg_evaluation_find(evaluation, "dropped_prompts"), 0);
@@ -313,17 +313,24 @@ Test(text, prompts_over_the_limit_are_counted) {
     free(path);
 }
 
+static double reward_of(RgJudge *judge, const char *prompt, const char *response) {
+    double reward;
+    RgJudgeItems items = {1, &prompt, &response, NULL};
+    ASSERT_OK(rg_judge_rewards(judge, &items, &reward, &error));
+    return reward;
+}
+
 /* One judge for training, another for evaluation. */
 Test(text, judges_can_be_chosen) {
     write_world();
-    World w = world_of(WITH("independent_judge", "lexicon", "lexicon",
+    World w = world_of(WITH("independent_judge.type", "lexicon", "independent_judge.file",
                             scratch_write("lexicon", "seen\t2\nthy\t-2\n")));
     const RgTextLine *line = &w.state->train->lines[0];
-    double own = rg_judge_reward(w.state->judge, "", line->chosen);
-    double other = rg_judge_reward(w.state->independent, "", line->chosen);
+    double own = reward_of(w.state->judge, "", line->chosen);
+    double other = reward_of(w.state->independent, "", line->chosen);
     cr_expect_float_eq(other, 3 * (1 + 2 / sqrt(4 + 15)), 1e-9, "\"seen\" is in every chosen line");
     cr_expect_neq(own, other);
-    cr_expect_eq(w.state->independent_accuracy, 1);
+    cr_expect_eq(w.state->independent_quality.accuracy, 1);
     RgPolicy *policy = policy_for(w.environment->space.vocabulary, "128", 6);
     RgEvaluation *e = evaluate(&w, policy, 1);
     cr_expect_gt(rg_evaluation_find(e, "kl"), 0);
@@ -332,6 +339,51 @@ Test(text, judges_can_be_chosen) {
     rg_evaluation_destroy(e);
     rg_policy_destroy(policy);
     end_world(&w);
+}
+
+/* The reward model reads what the policy reads: the tokens of the environment. */
+Test(text, a_reward_model_judges_like_any_other) {
+    write_world();
+    World w = world_of(WITH("judge.type", "reward-model", "judge.layers", "1", "judge.width", "32",
+                            "judge.epochs", "12", "judge.learning_rate", "0.003"));
+    const RgJudgeQuality *q = &w.state->judge_quality;
+    cr_expect_gt(q->accuracy, 0.9, "the styles are easy to tell: %g", q->accuracy);
+    cr_expect(q->low < q->accuracy && q->low > 0.5);
+    double reward[2 * TEST_LINES], right = 0;
+    ASSERT_OK(w.course->judge(w.course->environment, w.state->test_pairs, reward, &error));
+    for (int i = 0; i < TEST_LINES; i++)
+        right += reward[2 * i] > reward[2 * i + 1] ? 1.0 / TEST_LINES : 0;
+    cr_expect_float_eq(right, q->accuracy, 1e-9);
+    end_world(&w);
+}
+
+/* Lines of all parts but the one that is evaluated on, both responses, to be learnt whole. */
+Test(text, whole_lines_can_be_demonstrations) {
+    write_world();
+    char *path = rg_string_copy(write_own("own.jsonl"));
+    World w = world_of(WITH("data", "", "train", path, "test_share", "0.2", "demonstrations",
+                            "whole", "pair_count", "0"));
+    const RgSequences *d = w.course->demonstrations;
+    int64_t lines = OWN_LINES - 1 - w.state->test_prompts->count; /* but the empty one */
+    cr_expect_eq(d->count, 2 * lines);
+    cr_expect_eq(d->prompt_length[0], 1);
+    uint64_t hash[2 * OWN_LINES], test[OWN_LINES];
+    int64_t count = 0, tests = 0;
+    add_hashes(w.state->test_prompts, 1, test, &tests);
+    for (int64_t i = 0; i < d->count; i += 2) { /* what stands before the response */
+        RgSequences *prompt = rg_sequences_create();
+        int64_t same = 1;
+        while (rg_sequence_prompt(d, i)[same] == rg_sequence_prompt(d, i + 1)[same])
+            same++;
+        rg_sequences_append(prompt, rg_sequence_prompt(d, i), same, NULL, 0);
+        add_hashes(prompt, 1, hash, &count);
+        rg_sequences_destroy(prompt);
+    }
+    for (int64_t i = 0; i < count; i++)
+        for (int64_t k = 0; k < tests; k++)
+            cr_assert_neq(hash[i], test[k], "a prompt that is evaluated on is learnt");
+    end_world(&w);
+    free(path);
 }
 
 static void refuse_setting(const char *const *entries, const char *expected) {
@@ -352,8 +404,7 @@ Test(text, files_that_do_not_go_together_are_refused) {
                    "no line is left for evaluation");
     refuse_setting(WITH("data", "", "train", path, "prompt_limit", "3"),
                    "every prompt has more tokens");
-    refuse_setting(WITH("judge", "lexicon"), "a lexicon judge needs its file");
-    refuse_setting(WITH("lexicon", path), "no judge reads it");
+    refuse_setting(WITH("judge", "lexicon"), "judge.file is missing");
     refuse_setting(WITH("chat_template", "chatml"), "needs the token <|im_start|>");
     free(path);
 }
@@ -398,22 +449,22 @@ Test(text, course_judges_the_texts_that_the_tokens_spell) {
     write_world();
     World w = world_of(NULL);
     double reward[2 * TEST_LINES];
-    w.course->judge(w.course->environment, w.state->test_pairs, reward);
+    ASSERT_OK(w.course->judge(w.course->environment, w.state->test_pairs, reward, &error));
     RgTextData *data = NULL;
     ASSERT_OK(rg_text_data_read(scratch("data/test.jsonl"), RG_TEXT_AUTO, 0, &data, &error));
     double right = 0;
     for (int i = 0; i < TEST_LINES; i++) {
         const RgTextLine *line = &data->lines[i];
         cr_assert_eq(reward[2 * i],
-                     rg_judge_reward(w.state->judge, rg_text_line_prompt(line), line->chosen));
+                     reward_of(w.state->judge, rg_text_line_prompt(line), line->chosen));
         cr_assert_eq(reward[2 * i + 1],
-                     rg_judge_reward(w.state->judge, rg_text_line_prompt(line), line->rejected));
+                     reward_of(w.state->judge, rg_text_line_prompt(line), line->rejected));
         double gap = reward[2 * i] - reward[2 * i + 1];
         right += gap > 0 ? 1 : gap < 0 ? 0 : 0.5;
     }
     cr_assert_geq(right / TEST_LINES, 0.9, "the styles are easy to tell");
-    cr_assert_float_eq(w.state->judge_accuracy, right / TEST_LINES, 1e-9);
-    cr_assert_geq(w.state->independent_accuracy, 0.9);
+    cr_assert_float_eq(w.state->judge_quality.accuracy, right / TEST_LINES, 1e-9);
+    cr_assert_geq(w.state->independent_quality.accuracy, 0.9);
     rg_text_data_destroy(data);
     end_world(&w);
 }
@@ -426,7 +477,7 @@ Test(text, sampled_pairs_walk_the_prompts_and_are_preferred_as_the_judge_says) {
     const RgPairs *pairs = w.course->pairs;
     cr_assert_eq(pairs->count, 400);
     double *reward = rg_allocate(800 * sizeof *reward);
-    w.course->judge(w.course->environment, pairs->sequences, reward);
+    w.course->judge(w.course->environment, pairs->sequences, reward, NULL);
     double first = 0, expected = 0, variance = 0;
     for (int64_t i = 0; i < 400; i++) {
         for (int64_t side = 2 * i; side <= 2 * i + 1; side++) {
@@ -495,7 +546,7 @@ Test(text, without_temperature_the_larger_reward_is_preferred) {
     World w = world_of(WITH("label_temperature", "0"));
     const RgPairs *pairs = w.course->pairs;
     double reward[200];
-    w.course->judge(w.course->environment, pairs->sequences, reward);
+    w.course->judge(w.course->environment, pairs->sequences, reward, NULL);
     int64_t told_apart = 0;
     for (int64_t i = 0; i < pairs->count; i++) {
         int64_t chosen = 2 * i + pairs->preferred[i], rejected = 2 * i + 1 - pairs->preferred[i];
@@ -622,20 +673,30 @@ Test(text, evaluation_is_complete_and_its_means_are_those_of_its_columns) {
     static const char *const columns[] = {"reward",           "independent_reward",
                                           "win_rate_base",    "independent_win_rate_base",
                                           "win_rate_dataset", "kl",
-                                          "length",           "words"};
-    static const char *const metrics[] = {
-        "reward_margin", "reward_accuracy", "logps_chosen",  "logps_rejected",
-        "nll",           "judge_accuracy",  "dropped_pairs", "independent_judge_accuracy"};
+                                          "length",           "words",
+                                          "judge_agreement"};
+    static const char *const metrics[] = {"reward_margin",
+                                          "reward_accuracy",
+                                          "logps_chosen",
+                                          "logps_rejected",
+                                          "nll",
+                                          "judge_accuracy",
+                                          "dropped_pairs",
+                                          "independent_judge_accuracy",
+                                          "judge_accuracy_low",
+                                          "independent_judge_accuracy_high",
+                                          "judge_calibration_error",
+                                          "judge_temperature"};
     cr_assert_eq(rg_evaluation_items(e), 50);
-    cr_assert_eq(rg_evaluation_column_count(e), 8);
-    for (int c = 0; c < 8; c++) {
+    cr_assert_eq(rg_evaluation_column_count(e), 9);
+    for (int c = 0; c < 9; c++) {
         double mean = 0;
         for (int i = 0; i < 50; i++)
             mean += column(e, columns[c])[i] / 50;
         cr_assert_float_eq(rg_evaluation_find(e, columns[c]), mean, 1e-6 * (1 + fabs(mean)), "%s",
                            columns[c]);
     }
-    for (int m = 0; m < 8; m++)
+    for (size_t m = 0; m < sizeof metrics / sizeof metrics[0]; m++)
         cr_assert(isfinite(rg_evaluation_find(e, metrics[m])), "%s", metrics[m]);
     cr_assert(isfinite(rg_evaluation_find(e, rg_environment_text.headline)));
 
@@ -646,8 +707,8 @@ Test(text, evaluation_is_complete_and_its_means_are_those_of_its_columns) {
         rg_evaluation_response_at(e, i, &item, &prompt, &response);
         cr_assert_eq(item, i);
         cr_assert_eq(strncmp(prompt, "He saw the ", 11), 0);
-        cr_assert_eq(rg_judge_reward(w.state->judge, prompt, response), column(e, "reward")[i]);
-        cr_assert_eq(rg_judge_reward(w.state->independent, prompt, response),
+        cr_assert_eq(reward_of(w.state->judge, prompt, response), column(e, "reward")[i]);
+        cr_assert_eq(reward_of(w.state->independent, prompt, response),
                      column(e, "independent_reward")[i]);
     }
     rg_evaluation_destroy(e);
