@@ -5,35 +5,18 @@
  * writes the same ones again. */
 #include "experiments/trial.h"
 
+#include "core/stop.h"
 #include "core/tensor/blas.h"
 #include "core/tensor/profile.h"
 
 #include <errno.h>
 #include <jansson.h>
 #include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-/* ---- signals ---- */
-
-static volatile sig_atomic_t stop_requested;
-
-static void request_stop(int signal_number) {
-    if (stop_requested)
-        _exit(128 + signal_number);
-    stop_requested = 1;
-}
-
-void rg_stop_on_signals(void) {
-    struct sigaction action = {.sa_handler = request_stop};
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-}
 
 /* ---- the stage ---- */
 
@@ -251,9 +234,9 @@ static RgStatus train(Trial *trial, RgError *error) {
         if (evaluate || trainer->step % e->log_every == 0)
             RG_TRY(record_step(trial, evaluate && going, error));
         double age = rg_clock_seconds() - trial->last_checkpoint;
-        if (going && (stop_requested || age >= trial->run->checkpoint_seconds))
+        if (going && (rg_stop_wanted() || age >= trial->run->checkpoint_seconds))
             RG_TRY(save_checkpoint(trial, error));
-        if (stop_requested && !last)
+        if (rg_stop_wanted() && !last)
             return rg_fail(error, RG_E_STOPPED,
                            "stopped by a signal at step %ld of %s, seed %ld; "
                            "run again to continue",

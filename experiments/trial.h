@@ -34,10 +34,7 @@ typedef struct RgTrialRun {
 } RgTrialRun;
 
 /* Run a trial to its end, from its checkpoint if there is one. A trial that diverges is RG_OK, and
- * recorded. RG_E_STOPPED after a signal (see rg_stop_on_signals), with a checkpoint written. */
+ * recorded. RG_E_STOPPED after a signal (see core/stop.h), with a checkpoint written. */
 RgStatus rg_trial_run(RgTrialRun *run, const RgTrialPlan *plan, RgError *error);
-
-/* From now on SIGINT and SIGTERM end the trial in hand after its step; a second one kills. */
-void rg_stop_on_signals(void);
 
 #endif
