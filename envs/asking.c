@@ -18,8 +18,8 @@ typedef struct Question {
     RgDigest key;
     Progress progress;
     int64_t tries;
-    double ready;  /* clock before which it is not sent again */
-    int64_t twin;  /* an earlier question of this batch that is the same, or itself */
+    double ready; /* clock before which it is not sent again */
+    int64_t twin; /* an earlier question of this batch that is the same, or itself */
     RgAnswer *answer;
 } Question;
 

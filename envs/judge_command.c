@@ -26,9 +26,9 @@ typedef struct Command {
     double timeout;
     pid_t child; /* 0: none */
     int to, from;
-    RgBuffer out; /* not yet written */
-    RgBuffer in;  /* the start of a line */
-    double last;  /* clock of the last line, or of the first question after silence */
+    RgBuffer out;     /* not yet written */
+    RgBuffer in;      /* the start of a line */
+    double last;      /* clock of the last line, or of the first question after silence */
     int64_t *tickets; /* [count] under way */
     int64_t count, capacity;
     /* When the child is gone, what becomes of all that are still under way. */

@@ -76,10 +76,10 @@ static void drop_nulls(json_t *object) {
 static char *request(const RgAsker *asker, const RgQuestion *question) {
     const Endpoint *e = (const Endpoint *)asker;
     RgBuffer text = fill_in(e->options.question, question);
-    json_t *body = json_pack("{s:s, s:[{s:s, s:s}], s:f, s:I}", "model", e->options.model,
-                             "messages", "role", "user", "content", text.bytes, "temperature",
-                             e->options.temperature, "max_tokens",
-                             (json_int_t)e->options.max_tokens);
+    json_t *body =
+        json_pack("{s:s, s:[{s:s, s:s}], s:f, s:I}", "model", e->options.model, "messages", "role",
+                  "user", "content", text.bytes, "temperature", e->options.temperature,
+                  "max_tokens", (json_int_t)e->options.max_tokens);
     RG_ASSERT(body);
     json_object_update(body, e->extra);
     drop_nulls(body);
@@ -216,9 +216,9 @@ static void read_completion(const Endpoint *e, const json_t *json, const char *b
     }
     char *start = excerpt(e, body);
     reply->kind = RG_REPLY_UNREADABLE;
-    reply->text = rg_string_format("%s answers with %s, expected %s, found: %s", e->options.url,
-                                   json ? "another JSON" : "no JSON",
-                                   "choices[0].message.content", start);
+    reply->text =
+        rg_string_format("%s answers with %s, expected %s, found: %s", e->options.url,
+                         json ? "another JSON" : "no JSON", "choices[0].message.content", start);
     free(start);
 }
 
@@ -323,9 +323,7 @@ static bool has_user(const char *rest) {
 }
 
 static RgStatus check_url(const char *url, RgError *error) {
-    size_t scheme = strncmp(url, "http://", 7) == 0    ? 7
-                    : strncmp(url, "https://", 8) == 0 ? 8
-                                                       : 0;
+    size_t scheme = strncmp(url, "http://", 7) == 0 ? 7 : strncmp(url, "https://", 8) == 0 ? 8 : 0;
     if (scheme == 0 || !url[scheme])
         return rg_fail(error, RG_E_USAGE, "url = \"%s\": expected http://… or https://…", url);
     if (has_user(url + scheme))

@@ -16,12 +16,12 @@
 /* The question as it is put where nothing else is asked for. */
 #define RG_ENDPOINT_QUESTION                                                                       \
     "Which of two responses to a prompt is better?\n\n"                                            \
-    "[Prompt]\n{prompt}\n\n[Response A]\n{a}\n\n[Response B]\n{b}\n\n"                              \
+    "[Prompt]\n{prompt}\n\n[Response A]\n{a}\n\n[Response B]\n{b}\n\n"                             \
     "Answer with one letter, A or B, and nothing else."
 
 typedef struct RgEndpointOptions {
-    const char *url;   /* the whole address, http or https, without user and password */
-    const char *model; /* its name there */
+    const char *url;          /* the whole address, http or https, without user and password */
+    const char *model;        /* its name there */
     const char *key_variable; /* the environment variable that holds the key; "": no key is sent */
     const char *question;     /* with {prompt}, {a} and {b} in it */
     const char *extra;        /* more members of the request, a JSON object; "": none */

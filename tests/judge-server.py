@@ -99,8 +99,10 @@ class Server:
             return False
         if act == "drop":
             return False
-        if act == "slow":
+        if act in ("slow", "late"):
             await asyncio.sleep(0.02)
+        if act == "late":
+            return False
         if act == "garbage":
             return self.send(writer, 200, "<html>try again</html>")
         if act == "array":

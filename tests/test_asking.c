@@ -45,7 +45,6 @@ static void start(RgAsker *asker, int64_t ticket, const char *text) {
         s->next_at = rg_clock_seconds();
 }
 
-
 static RgReplyKind kind_of(char letter) {
     static const char letters[] = "-rtulbegjf";
     const char *at = strchr(letters, letter);
@@ -63,13 +62,13 @@ static bool wait_reply(RgAsker *asker, double seconds, RgReply *reply) {
     size_t length = strcspn(script, " |"), at = (size_t)s->tries[ticket]++;
     char letter = script[at < length ? at : length - 1];
     RgReplyKind kind = kind_of(letter);
-    *reply = (RgReply){.ticket = ticket,
-                       .kind = kind,
-                       .reached = kind != RG_REPLY_UNREACHED,
-                       .wait = kind == RG_REPLY_BUSY ? s->wait : 0,
-                       .text = kind == RG_REPLY_ANSWER && letter != 'n'
-                                   ? rg_string_format("%c", letter)
-                                   : rg_string_copy("it is so")};
+    *reply =
+        (RgReply){.ticket = ticket,
+                  .kind = kind,
+                  .reached = kind != RG_REPLY_UNREACHED,
+                  .wait = kind == RG_REPLY_BUSY ? s->wait : 0,
+                  .text = kind == RG_REPLY_ANSWER && letter != 'n' ? rg_string_format("%c", letter)
+                                                                   : rg_string_copy("it is so")};
     if (kind == RG_REPLY_BUSY && s->busy_at == 0)
         s->busy_at = rg_clock_seconds();
     return true;
@@ -236,8 +235,8 @@ Test(asking, a_judge_that_asks_to_be_left_alone_is_by_all_questions) {
     Scripted *s = scripted();
     s->wait = 0.05;
     RgAsking *asking = rg_asking_create(&s->asker, &usual);
-    RgQuestion questions[] = {{"A", "", ""}, {"A", "", "1"}, {"A", "", "2"}, {"bA", "", ""},
-                              {"A", "", "3"}, {"A", "", "4"}};
+    RgQuestion questions[] = {{"A", "", ""},  {"A", "", "1"}, {"A", "", "2"},
+                              {"bA", "", ""}, {"A", "", "3"}, {"A", "", "4"}};
     RgAnswer answers[6];
     ASSERT_OK(rg_asking_ask(asking, questions, 6, answers, &error));
     cr_assert_geq(s->next_at - s->busy_at, 0.05);
@@ -349,8 +348,8 @@ static double count_of(RgExternal *external, const char *name) {
     return NAN;
 }
 
-static const char *const pair_scripts[] = {
-    "A B", "B A", "A A", "B B", "C C", "A C", "n B", "A r", "ee B", "eA eB"};
+static const char *const pair_scripts[] = {"A B", "B A", "A A", "B B",  "C C",
+                                           "A C", "n B", "A r", "ee B", "eA eB"};
 enum { SCRIPTS = sizeof pair_scripts / sizeof *pair_scripts };
 
 static void compare_scripts(RgExternal *external, RgVerdict verdicts[SCRIPTS + 1]) {

@@ -52,8 +52,9 @@ Test(judge_endpoint, every_way_a_server_can_behave_has_its_name) {
         {"404", RG_REPLY_FORBIDDEN, 0, "answers with status 404: so it is scripted"},
         {"cut", RG_REPLY_LOST, 0, "ended the connection before its answer was complete"},
         {"drop", RG_REPLY_LOST, 0, "ended the connection before its answer was complete"},
-        {"garbage", RG_REPLY_UNREADABLE, 0, "answers with no JSON, expected "
-                                            "choices[0].message.content, found: <html>try again"},
+        {"garbage", RG_REPLY_UNREADABLE, 0,
+         "answers with no JSON, expected "
+         "choices[0].message.content, found: <html>try again"},
         {"array", RG_REPLY_UNREADABLE, 0, "answers with another JSON"},
     };
     JudgeServer server = server_start(scratch("log"), "0", NULL, NULL);
@@ -81,6 +82,9 @@ Test(judge_endpoint, a_server_that_hangs_has_the_timeout_and_one_that_is_not_the
     RgReply reply = reply_to(asker, "1 [[hang]]");
     cr_assert_eq(reply.kind, RG_REPLY_TIMEOUT);
     cr_assert(reply.reached && strstr(reply.text, "did not answer in time"), "%s", reply.text);
+    free(reply.text);
+    reply = reply_to(asker, "1 [[hang]]");
+    cr_assert_eq(reply.kind, RG_REPLY_TIMEOUT);
     free(reply.text);
     server_kill(&server);
     reply = reply_to(asker, "2");
@@ -118,8 +122,9 @@ Test(judge_endpoint, the_request_is_what_the_options_say) {
     RgAsker *asker = endpoint_of(&options);
     RgQuestion question = {"{a}\n", "\xff", "\""};
     char *request = asker->request(asker, &question);
-    cr_assert_str_eq(request, "{\"messages\":[{\"content\":\"\\\"{a}\\n{\xEF\xBF\xBD}{c}\",\"role\":"
-                              "\"user\"}],\"model\":\"m\",\"temperature\":0.75,\"top_p\":0.5}");
+    cr_assert_str_eq(request,
+                     "{\"messages\":[{\"content\":\"\\\"{a}\\n{\xEF\xBF\xBD}{c}\",\"role\":"
+                     "\"user\"}],\"model\":\"m\",\"temperature\":0.75,\"top_p\":0.5}");
     free(request);
     rg_asker_destroy(asker);
 }
@@ -160,7 +165,8 @@ Test(judge_endpoint, what_cannot_work_is_refused_before_anything_is_sent) {
         {"http://me:pass@host/", RG_ENDPOINT_QUESTION, "", "", "url: expected an address without"},
         {"http://host", "{a} or {b}?", "", "", "question: expected {prompt} in it"},
         {"http://host", "{prompt} {b}", "", "", "question: expected {a} in it"},
-        {"http://host", RG_ENDPOINT_QUESTION, "[1]", "", "extra: expected a JSON object, found [1]"},
+        {"http://host", RG_ENDPOINT_QUESTION, "[1]", "",
+         "extra: expected a JSON object, found [1]"},
         {"http://host", RG_ENDPOINT_QUESTION, "{", "", "extra: expected a JSON object, found {"},
         {"http://host", RG_ENDPOINT_QUESTION, "", "RG_TEST_NONE",
          "key_variable: the environment has no RG_TEST_NONE"},
@@ -193,7 +199,8 @@ static RgAsker *command_of(const char *line, double timeout) {
 }
 
 /* A judge in Python, whose text may not hold a quotation mark of the other kind. */
-#define PYTHON(code) "exec python3 -c 'import json, os, sys, time\nfor line in sys.stdin:\n " code "'"
+#define PYTHON(code)                                                                               \
+    "exec python3 -c 'import json, os, sys, time\nfor line in sys.stdin:\n " code "'"
 
 Test(judge_command, a_child_answers_and_whatever_else_it_does_has_its_name) {
     static const struct {
@@ -202,8 +209,9 @@ Test(judge_command, a_child_answers_and_whatever_else_it_does_has_its_name) {
         RgReplyKind kind;
         const char *text;
     } cases[] = {
-        {PYTHON("q = json.loads(line)\n "
-                "print(json.dumps(dict(id=q[\"id\"], answer=q[\"a\"] + q[\"prompt\"])), flush=True)"),
+        {PYTHON(
+             "q = json.loads(line)\n "
+             "print(json.dumps(dict(id=q[\"id\"], answer=q[\"a\"] + q[\"prompt\"])), flush=True)"),
          100, RG_REPLY_ANSWER, "longask \xE2\x80\x9C\xEF\xBF\xBD"},
         {PYTHON("print(\"\\n\" + json.dumps(dict(id=5, error=\"no model\")), flush=True)"), 100,
          RG_REPLY_ERROR, "says: no model"},
@@ -259,9 +267,9 @@ Test(judge_command, answers_in_any_order_find_their_questions_and_a_full_pipe_is
 }
 
 Test(judge_command, a_child_that_dies_now_and_then_is_started_again_and_loses_nothing) {
-    static const char line[] = PYTHON(
-        "q = json.loads(line)\n print(json.dumps(dict(id=q[\"id\"], answer=q[\"b\"])), flush=True)\n "
-        "if q[\"b\"].endswith(\"7\"): sys.exit(1)");
+    static const char line[] = PYTHON("q = json.loads(line)\n print(json.dumps(dict(id=q[\"id\"], "
+                                      "answer=q[\"b\"])), flush=True)\n "
+                                      "if q[\"b\"].endswith(\"7\"): sys.exit(1)");
     enum { COUNT = 50 };
     RgAskingOptions options = {.parallel = 3, .retries = 30, .backoff = 0.001};
     RgAsking *asking = rg_asking_create(command_of(line, 200), &options);
@@ -298,17 +306,25 @@ static const char *script_of(int i) {
     static const struct {
         int below;
         const char *script;
-    } share[] = {{8, " [[slow]]"},     {14, " [[500 ok]]"}, {18, " [[cut ok]]"},
-                 {22, " [[drop ok]]"}, {26, " [[garbage 503 ok]]"}, {30, " [[429 429 ok]]"},
-                 {32, " [[nonsense]]"}, {33, " [[refuse]]"}, {35, " [[both]]"},
-                 {36, " [[tie]]"},     {38, " [[500 cut drop chunked]]"}, {100, ""}};
+    } share[] = {{8, " [[slow]]"},
+                 {14, " [[500 ok]]"},
+                 {18, " [[cut ok]]"},
+                 {22, " [[drop ok]]"},
+                 {26, " [[garbage 503 ok]]"},
+                 {30, " [[429 429 ok]]"},
+                 {32, " [[nonsense]]"},
+                 {33, " [[refuse]]"},
+                 {35, " [[both]]"},
+                 {36, " [[tie]]"},
+                 {38, " [[500 cut drop chunked]]"},
+                 {100, ""}};
     int k = 0;
     while (i % 100 >= share[k].below)
         k++;
     if (i == 501)
         return " [[429:1 ok]]";
     if (i % 250 == 77)
-        return " [[hang ok]]";
+        return " [[late ok]]";
     return share[k].script;
 }
 
@@ -317,8 +333,8 @@ static void make_pairs(void) {
     for (int i = 0; i < COMPARISONS; i++) {
         const char *script = script_of(i);
         const char *tail = i % 3 == 0 ? " and more" : "";
-        pairs[i] = (RgQuestion){rg_string_format("%d%s", i, script),
-                                rg_string_format("x%s", tail), rg_string_format("y then")};
+        pairs[i] = (RgQuestion){rg_string_format("%d%s", i, script), rg_string_format("x%s", tail),
+                                rg_string_format("y then")};
         bool none = strstr(script, "nonsense") || strstr(script, "refuse") ||
                     strstr(script, "both") || strstr(script, "tie");
         expected[i] = none ? RG_VERDICT_TIE : i % 3 == 0 ? RG_VERDICT_SECOND : RG_VERDICT_FIRST;
@@ -327,7 +343,7 @@ static void make_pairs(void) {
 
 static RgExternal *proof_judge(const JudgeServer *server) {
     RgEndpointOptions endpoint = server_options(server);
-    endpoint.timeout = 0.5;
+    endpoint.timeout = 1000; /* whatever else the machine does meanwhile */
     RgExternalOptions options = {.answer = "^\\W*\\K[ABC](?=\\W*$)",
                                  .on_failure = RG_FAILURE_TIE,
                                  .parallel = PARALLEL,
@@ -465,9 +481,8 @@ Test(judge_endpoint, a_thousand_comparisons_lose_nothing_and_pay_for_nothing_twi
         tries += kept[i].tries;
         asks += asked[i];
     }
-    /* Answered twice: what was under way when one side died, and what came too late. */
-    int hanging = 2 * COMPARISONS / 250;
-    cr_assert_leq(twice, 2 * PARALLEL + hanging, "%d answers were given twice", twice);
+    /* Answered twice: at most what was under way when one of the two died. */
+    cr_assert_leq(twice, 2 * PARALLEL, "%d answers were given twice", twice);
     cr_assert_geq(kept_at_kill, 700 - PARALLEL);
     printf("%d answers kept when killed; %d questions sent, %d tries counted, %d answered twice\n",
            kept_at_kill, asks, tries, twice);

@@ -6,19 +6,22 @@
 
 enum { FIND, TRY, KEEP, TRIES, STATEMENTS };
 
+static const double most_unsynced = 1; /* seconds */
+
 struct RgAnswerShelf {
     sqlite3 *database;
+    double synced; /* clock of the last answer that went to the disk */
     sqlite3_stmt *statements[STATEMENTS];
 };
 
 /* key: digest of the judge and of all that it was sent; judge: its name; tries: how often the
- * question was sent; answer: as it came, NULL while there is none; refused: the judge would not say.
- * What the answer means is not kept: it is read anew each time. Programs that do not know the table
- * do not miss it, so it raises no version. */
-static const char table[] =
-    "CREATE TABLE IF NOT EXISTS judge_answers ("
-    "  key BLOB PRIMARY KEY, judge TEXT, tries INTEGER, answer TEXT, refused INTEGER, answered TEXT)"
-    "  WITHOUT ROWID";
+ * question was sent; answer: as it came, NULL while there is none; refused: the judge would not
+ * say. What the answer means is not kept: it is read anew each time. Programs that do not know the
+ * table do not miss it, so it raises no version. */
+static const char table[] = "CREATE TABLE IF NOT EXISTS judge_answers ("
+                            "  key BLOB PRIMARY KEY, judge TEXT, tries INTEGER, answer TEXT, "
+                            "refused INTEGER, answered TEXT)"
+                            "  WITHOUT ROWID";
 
 static const char *const statement_text[STATEMENTS] = {
     [FIND] = "SELECT answer, refused FROM judge_answers WHERE key = ?1 AND answer IS NOT NULL",
@@ -109,7 +112,11 @@ RgStatus rg_answer_shelf_keep(RgAnswerShelf *shelf, const RgDigest *key, const c
     sqlite3_stmt *statement = with_key(shelf, KEEP, key);
     sqlite3_bind_text(statement, 2, text, -1, SQLITE_STATIC);
     sqlite3_bind_int(statement, 3, refused);
-    return change(shelf, statement, true, error);
+    double now = rg_clock_seconds();
+    bool sync = now - shelf->synced >= most_unsynced;
+    if (sync)
+        shelf->synced = now;
+    return change(shelf, statement, sync, error);
 }
 
 RgStatus rg_answer_shelf_tries(RgAnswerShelf *shelf, const char *judge, int64_t *tries,

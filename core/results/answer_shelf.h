@@ -3,8 +3,8 @@
  * run that takes up a killed one.
  *
  * Each change is a transaction of its own, so that a killed program has lost none of the answers
- * that reached it; an answer is also synced to the disk. A try is noted before the question is
- * sent: one that was under way when the program died counts as paid. */
+ * that reached it; while they come they are also synced to the disk, once a second. A try is noted
+ * before the question is sent: one that was under way when the program died counts as paid. */
 #ifndef RG_CORE_RESULTS_ANSWER_SHELF_H
 #define RG_CORE_RESULTS_ANSWER_SHELF_H
 
