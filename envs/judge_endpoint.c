@@ -120,7 +120,6 @@ static void start(RgAsker *asker, int64_t ticket, const char *text) {
     curl_easy_setopt(call->easy, CURLOPT_PRIVATE, call);
     curl_easy_setopt(call->easy, CURLOPT_URL, e->options.url);
     curl_easy_setopt(call->easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(call->easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(call->easy, CURLOPT_TIMEOUT_MS, lround(1000 * timeout));
     curl_easy_setopt(call->easy, CURLOPT_CONNECTTIMEOUT_MS,
                      lround(1000 * fmin(timeout, connect_seconds)));

@@ -240,12 +240,12 @@ Test(judge_command, a_child_answers_and_whatever_else_it_does_has_its_name) {
 }
 
 Test(judge_command, answers_in_any_order_find_their_questions_and_a_full_pipe_is_no_trouble) {
-    /* It reads all before it writes: megabytes stand in the pipe meanwhile. */
+    /* It reads all before it writes: two megabytes wait for the pipe meanwhile. */
     static const char line[] =
         "exec python3 -c 'import json, sys\nlines = [next(sys.stdin) for i in range(40)]\n"
         "for line in reversed(lines):\n q = json.loads(line)\n"
         " print(json.dumps(dict(id=q[\"id\"], answer=q[\"a\"] + q[\"prompt\"])), flush=True)'";
-    enum { COUNT = 40, SIZE = 200000 };
+    enum { COUNT = 40, SIZE = 50000 };
     RgAskingOptions options = {.parallel = COUNT};
     RgAsking *asking = rg_asking_create(command_of(line, 200), &options);
     char *prompt = rg_allocate(SIZE + 1), names[COUNT][8];
