@@ -120,15 +120,33 @@ static int64_t draw_routes(RgTrainer *trainer, int64_t step, RgReal *fresh) {
     return count;
 }
 
+static bool judged(RgTrainer *trainer, const RgSequences *sequences, RgStatus status) {
+    rg_profile_lap("judge", false);
+    trainer->meter.judge_queries += sequences->count;
+    trainer->status = status;
+    return status == RG_OK;
+}
+
+bool rg_trainer_judge(RgTrainer *trainer, const RgSequences *sequences, double *reward) {
+    const RgCourse *course = trainer->course;
+    rg_profile_lap("other", false);
+    return judged(trainer, sequences,
+                  course->judge(course->environment, sequences, reward, &trainer->error));
+}
+
+bool rg_trainer_label(RgTrainer *trainer, const RgSequences *sequences, RgRandom random,
+                      uint8_t *preferred) {
+    rg_profile_lap("other", false);
+    return judged(trainer, sequences,
+                  rg_course_label(trainer->course, sequences, random, preferred, &trainer->error));
+}
+
 /* The judge's labels; zeros, where the first response is preferred to begin with. */
-static void label(RgTrainer *trainer, int64_t step, const RgSequences *pairs, uint8_t *preferred) {
+static bool label(RgTrainer *trainer, int64_t step, const RgSequences *pairs, uint8_t *preferred) {
     memset(preferred, 0, (size_t)(pairs->count / 2));
     if (trainer->algorithm->preferences != RG_FROM_JUDGE || pairs->count == 0)
-        return;
-    rg_profile_lap("other", false);
-    rg_course_label(trainer->course, pairs, stream(trainer, "labels", step), preferred);
-    rg_profile_lap("judge", false);
-    trainer->meter.judge_queries += pairs->count;
+        return true;
+    return rg_trainer_label(trainer, pairs, stream(trainer, "labels", step), preferred);
 }
 
 int64_t rg_trainer_read_pair(RgTrainer *trainer, int64_t position) {
@@ -139,40 +157,46 @@ int64_t rg_trainer_read_pair(RgTrainer *trainer, int64_t position) {
     return pair;
 }
 
-static RgDraw draw_pairs(RgTrainer *trainer, int64_t step) {
+/* Fill the batch with fresh pairs, of which those that are `sampled` have labels, and offline ones.
+ */
+static void take_pairs(RgTrainer *trainer, int64_t step, const RgSequences *sampled,
+                       const uint8_t *labels, RgDraw *draw) {
     const RgCourse *course = trainer->course;
-    RgArena *arena = rg_tape_arena(trainer->tape);
-    int64_t n = trainer->training.batch;
-    RgDraw draw = {.size = 2,
-                   .sequences = rg_sequences_create(),
-                   .preferred = RG_ARENA_ARRAY(arena, int32_t, n),
-                   .fresh = RG_ARENA_ARRAY(arena, RgReal, n),
-                   .sampled = RG_ARENA_ARRAY(arena, bool, n)};
-
     bool samples = samples_pairs(trainer->algorithm);
-    int64_t fresh_count = draw_routes(trainer, step, draw.fresh);
-    RgSequences *sampled = rg_sequences_create();
-    if (samples && fresh_count > 0)
-        sample_pairs(trainer, step, fresh_count, sampled);
-    uint8_t *judged = rg_arena_allocate(arena, (size_t)n);
-    label(trainer, step, sampled, judged);
-
-    int64_t next_sample = 0;
+    int64_t n = trainer->training.batch, next_sample = 0;
     for (int64_t i = 0; i < n; i++) {
-        bool own = draw.fresh[i] != 0 && samples;
-        if (own && judged[next_sample] == RG_UNLABELLED) {
+        bool own = draw->fresh[i] != 0 && samples;
+        if (own && labels[next_sample] == RG_UNLABELLED) {
             own = false; /* an offline pair in place of one that nobody labels */
-            draw.fresh[i] = 0;
+            draw->fresh[i] = 0;
             next_sample++;
         }
         const RgSequences *source = own ? sampled : course->pairs->sequences;
         int64_t pair = own ? next_sample++ : rg_trainer_read_pair(trainer, step * n + i);
-        append_pair(draw.sequences, source, pair);
-        draw.preferred[i] = own ? judged[pair] : course->pairs->preferred[pair];
-        draw.sampled[i] = own;
+        append_pair(draw->sequences, source, pair);
+        draw->preferred[i] = own ? labels[pair] : course->pairs->preferred[pair];
+        draw->sampled[i] = own;
     }
+}
+
+static bool draw_pairs(RgTrainer *trainer, int64_t step, RgDraw *draw) {
+    RgArena *arena = rg_tape_arena(trainer->tape);
+    int64_t n = trainer->training.batch;
+    draw->size = 2;
+    draw->preferred = RG_ARENA_ARRAY(arena, int32_t, n);
+    draw->fresh = RG_ARENA_ARRAY(arena, RgReal, n);
+    draw->sampled = RG_ARENA_ARRAY(arena, bool, n);
+
+    int64_t fresh_count = draw_routes(trainer, step, draw->fresh);
+    RgSequences *sampled = rg_sequences_create();
+    if (samples_pairs(trainer->algorithm) && fresh_count > 0)
+        sample_pairs(trainer, step, fresh_count, sampled);
+    uint8_t *labels = rg_arena_allocate(arena, (size_t)n);
+    bool labelled = label(trainer, step, sampled, labels);
+    if (labelled)
+        take_pairs(trainer, step, sampled, labels, draw);
     rg_sequences_destroy(sampled);
-    return draw;
+    return labelled;
 }
 
 /* ---- the third responses ---- */
@@ -207,19 +231,11 @@ static void calibrate(RgTrainer *trainer, int64_t step, RgDraw *draw) {
     rg_sequences_destroy(prompts);
 }
 
-/* Fresh pairs become the best and the worst, by the judge, of themselves and the third response. */
-static void compete(RgTrainer *trainer, RgDraw *draw) {
+/* Fresh pairs become the best and the worst of a trio each, by its rewards. */
+static void take_winners(const RgTrainer *trainer, const RgSequences *trio, const double *reward,
+                         RgDraw *draw) {
     int64_t n = trainer->training.batch, fresh = 0;
-    RgSequences *trio = rg_sequences_create(), *pairs = rg_sequences_create();
-    for (int64_t i = 0; i < n; i++) {
-        if (draw->fresh[i] == 0)
-            continue;
-        append_pair(trio, draw->sequences, i);
-        rg_sequences_append_from(trio, draw->calibration, i, false);
-    }
-    double *reward = rg_allocate((size_t)(trio->count + 1) * sizeof *reward);
-    trainer->course->judge(trainer->course->environment, trio, reward);
-    trainer->meter.judge_queries += trio->count;
+    RgSequences *pairs = rg_sequences_create();
     for (int64_t i = 0; i < n; i++) {
         if (draw->fresh[i] == 0) {
             append_pair(pairs, draw->sequences, i);
@@ -237,10 +253,26 @@ static void compete(RgTrainer *trainer, RgDraw *draw) {
         draw->sampled[i] = true;
         fresh++;
     }
-    free(reward);
-    rg_sequences_destroy(trio);
     rg_sequences_destroy(draw->sequences);
     draw->sequences = pairs;
+}
+
+/* Fresh pairs become the best and the worst, by the judge, of themselves and the third response. */
+static bool compete(RgTrainer *trainer, RgDraw *draw) {
+    RgSequences *trio = rg_sequences_create();
+    for (int64_t i = 0; i < trainer->training.batch; i++) {
+        if (draw->fresh[i] == 0)
+            continue;
+        append_pair(trio, draw->sequences, i);
+        rg_sequences_append_from(trio, draw->calibration, i, false);
+    }
+    double *reward = rg_allocate((size_t)(trio->count + 1) * sizeof *reward);
+    bool judged = rg_trainer_judge(trainer, trio, reward);
+    if (judged)
+        take_winners(trainer, trio, reward, draw);
+    free(reward);
+    rg_sequences_destroy(trio);
+    return judged;
 }
 
 /* ---- groups ---- */
@@ -270,66 +302,67 @@ static void rank(const RgCourse *course, RgRandom random, const double *reward, 
 }
 
 /* Pairs are labelled as pairs are, by a judge that may do no more than compare. */
-static void rank_pairs(RgTrainer *trainer, int64_t step, RgDraw *draw) {
+static bool rank_pairs(RgTrainer *trainer, int64_t step, RgDraw *draw) {
     int64_t n = trainer->training.batch;
     uint8_t *preferred = rg_arena_allocate(rg_tape_arena(trainer->tape), (size_t)n);
-    rg_course_label(trainer->course, draw->sequences, stream(trainer, "labels", step), preferred);
+    if (!rg_trainer_label(trainer, draw->sequences, stream(trainer, "labels", step), preferred))
+        return false;
     for (int64_t i = 0; i < n; i++) {
         draw->ranking[2 * i] = preferred[i] == 1;
         draw->ranking[2 * i + 1] = preferred[i] != 1;
     }
+    return true;
 }
 
-static RgDraw draw_groups(RgTrainer *trainer, int64_t step) {
-    const RgCourse *course = trainer->course;
+static bool rank_groups(RgTrainer *trainer, int64_t step, RgDraw *draw) {
+    int64_t queries = trainer->meter.judge_queries, k = draw->size;
+    if (trainer->course->judge && !rg_trainer_judge(trainer, draw->sequences, draw->reward))
+        return false;
+    if (!trainer->course->judge)
+        draw->reward = NULL;
+    RgRandom random = stream(trainer, "rankings", step);
+    for (int64_t i = 0; k != 2 && i < trainer->training.batch; i++)
+        rank(trainer->course, rg_random_at(random, (uint64_t)i), draw->reward + i * k, k,
+             draw->ranking + i * k);
+    if (k == 2 && !rank_pairs(trainer, step, draw))
+        return false;
+    trainer->meter.judge_queries = queries + draw->sequences->count; /* once for both */
+    return true;
+}
+
+static bool draw_groups(RgTrainer *trainer, int64_t step, RgDraw *draw) {
     RgArena *arena = rg_tape_arena(trainer->tape);
     int64_t n = trainer->training.batch, k = trainer->algorithm->group_size(trainer->options);
-    RgDraw draw = {.size = k,
-                   .sequences = rg_sequences_create(),
-                   .reward = RG_ARENA_ARRAY(arena, double, n *k),
-                   .ranking = RG_ARENA_ARRAY(arena, int32_t, n * k)};
-    rg_trainer_sample(trainer, step, n, k, draw.sequences);
-    rg_profile_lap("other", false);
-    if (course->judge)
-        course->judge(course->environment, draw.sequences, draw.reward);
-    else
-        draw.reward = NULL;
-    if (k == 2) {
-        rank_pairs(trainer, step, &draw);
-    } else {
-        RgRandom random = stream(trainer, "rankings", step);
-        for (int64_t i = 0; i < n; i++)
-            rank(course, rg_random_at(random, (uint64_t)i), draw.reward + i * k, k,
-                 draw.ranking + i * k);
-    }
-    rg_profile_lap("judge", false);
-    trainer->meter.judge_queries += n * k;
-    return draw;
+    draw->size = k;
+    draw->reward = RG_ARENA_ARRAY(arena, double, n *k);
+    draw->ranking = RG_ARENA_ARRAY(arena, int32_t, n * k);
+    rg_trainer_sample(trainer, step, n, k, draw->sequences);
+    return rank_groups(trainer, step, draw);
 }
 
 /* ---- all kinds ---- */
 
-static RgDraw draw_demonstrations(RgTrainer *trainer, int64_t step) {
+static bool draw_demonstrations(RgTrainer *trainer, int64_t step, RgDraw *draw) {
     int64_t n = trainer->training.batch;
-    RgDraw draw = {.size = 1, .sequences = rg_sequences_create()};
+    draw->size = 1;
     for (int64_t i = 0; i < n; i++)
-        rg_sequences_append_from(draw.sequences, trainer->course->demonstrations,
+        rg_sequences_append_from(draw->sequences, trainer->course->demonstrations,
                                  rg_shuffle_at(&trainer->demonstrations, step * n + i), false);
-    return draw;
+    return true;
 }
 
-RgDraw rg_draw(RgTrainer *trainer, int64_t step) {
+bool rg_draw(RgTrainer *trainer, int64_t step, RgDraw *draw) {
     const RgAlgorithm *a = trainer->algorithm;
+    *draw = (RgDraw){.sequences = rg_sequences_create()};
     if (a->group_size)
-        return draw_groups(trainer, step);
+        return draw_groups(trainer, step, draw);
     if (!rg_algorithm_takes_pairs(a))
-        return draw_demonstrations(trainer, step);
-    RgDraw draw = draw_pairs(trainer, step);
+        return draw_demonstrations(trainer, step, draw);
+    if (!draw_pairs(trainer, step, draw))
+        return false;
     if (a->calibration != RG_FROM_NOWHERE)
-        calibrate(trainer, step, &draw);
-    if (a->calibration_competes)
-        compete(trainer, &draw);
-    return draw;
+        calibrate(trainer, step, draw);
+    return !a->calibration_competes || compete(trainer, draw);
 }
 
 void rg_draw_release(RgDraw *draw) {

@@ -19,8 +19,9 @@ typedef struct RgDraw {
     int32_t *ranking;
 } RgDraw;
 
-/* Those of step `step`, metered; the sequences are the caller's to release. */
-RgDraw rg_draw(RgTrainer *trainer, int64_t step);
+/* Those of step `step`, metered; the sequences are the caller's to release, in any case. False when
+ * the judge has failed, see rg_trainer_judge. */
+bool rg_draw(RgTrainer *trainer, int64_t step, RgDraw *draw);
 void rg_draw_release(RgDraw *draw);
 
 #endif

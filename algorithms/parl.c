@@ -179,8 +179,10 @@ static RgBilevel problem_of(RgParl *parl) {
 
 RgBilevel rg_parl_problem(void *state, int64_t draw) {
     RgParl *parl = state;
-    if (parl->levels->draw_upper)
-        parl->levels->draw_upper(parl, draw);
+    if (parl->levels->draw_upper) {
+        bool drawn = parl->levels->draw_upper(parl, draw);
+        RG_ASSERT(drawn);
+    }
     return problem_of(parl);
 }
 
@@ -236,25 +238,27 @@ static double flops_so_far(const RgParl *parl) {
            parl->trainer->policy->flops + parl->trainer->reference->flops;
 }
 
-/* ∂_θG, ∂_νG and w, for batches drawn for `draw`. */
-static void hypergradient(RgParl *parl, int64_t draw, RgEstimateReport *report) {
+/* ∂_θG, ∂_νG and w, for batches drawn for `draw`. False when the judge has failed. */
+static bool hypergradient(RgParl *parl, int64_t draw, RgEstimateReport *report) {
     *report = (RgEstimateReport){0};
     double flops = flops_so_far(parl);
-    if (parl->levels->draw_upper)
-        parl->levels->draw_upper(parl, draw);
+    if (parl->levels->draw_upper && !parl->levels->draw_upper(parl, draw))
+        return false;
     objective_gradients(parl, parl->upper_gradient, parl->direct);
     double upper = parl->upper;
     estimate_damped(parl, report);
     parl->upper = upper; /* estimators look elsewhere, too */
     report->flops = flops_so_far(parl) - flops;
     parl->trainer->meter.hessian_products += report->hessian_products;
+    return true;
 }
 
 double rg_parl_hypergradient(RgTrainer *trainer, const RgParlOptions *options, void *state,
                              int64_t draw, double *out, RgEstimateReport *report) {
     RgParl *parl = state;
     RG_ASSERT(parl->trainer == trainer && parl->options == options);
-    hypergradient(parl, draw, report);
+    if (!hypergradient(parl, draw, report))
+        return NAN;
     for (int64_t i = 0; i < parl->reward.parameters->count; i++)
         out[i] = (double)parl->direct[i] + (double)parl->implicit[i];
     return parl->upper;
@@ -347,13 +351,14 @@ static bool goes_on(RgParl *parl, const char *failure) {
 }
 
 /* The upper level's part of a round, for a reward that the policy has followed. False when the
- * trial has diverged. */
+ * trial has diverged or the judge has failed. */
 static bool upper_level(RgParl *parl, const char *failure, double lower_norm) {
     RgTrainer *trainer = parl->trainer;
     RgEstimateReport report = {0};
     double norm = 0;
     if (!failure) {
-        hypergradient(parl, trainer->step, &report);
+        if (!hypergradient(parl, trainer->step, &report))
+            return false;
         failure = report.failure ? report.failure : rg_trainer_failure(trainer);
         if (failure && !goes_on(parl, failure))
             return false;

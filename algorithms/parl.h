@@ -37,14 +37,15 @@ typedef struct RgParlOptions {
 extern const RgAlgorithm rg_algorithm_parl;
 
 /* Hypergradient dG/dν at the trainer's policy and reward, without a step: hypergradient
- * [reward->count] out. `draw` numbers the sampled batches. Returns G. */
+ * [reward->count] out. `draw` numbers the sampled batches. Returns G; not a number where the judge
+ * has failed, see trainer->status. */
 double rg_parl_hypergradient(RgTrainer *trainer, const RgParlOptions *options, void *state,
                              int64_t draw, double *hypergradient, RgEstimateReport *report);
 
 /* The reward parameters ν inside PARL's state. */
 RgParameters *rg_parl_reward(void *state);
 /* The problem at the trainer's policy and reward, with batches drawn for `draw`; valid until the
- * next draw. */
+ * next draw. The judge must be one that cannot fail. */
 RgBilevel rg_parl_problem(void *state, int64_t draw);
 /* Put the lower level's maximiser into the policy. False where there is none in closed form, or it
  * was not reached. */

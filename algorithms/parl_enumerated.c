@@ -121,11 +121,12 @@ RgStatus rg_parl_enumerate(RgParl *parl, RgError *error) {
         for (int32_t y = 0; y < e->responses; y++)
             rg_sequences_append(all, &x, 1, &y, 1);
     e->judged = rg_allocate((size_t)all->count * sizeof *e->judged);
-    trainer->course->judge(trainer->course->environment, all, e->judged);
-    e->input = rg_reward_input(&parl->reward, trainer->reference, all);
-    rg_sequences_destroy(all);
     parl->enumeration = e;
-    return RG_OK;
+    RgStatus status = trainer->course->judge(trainer->course->environment, all, e->judged, error);
+    if (status == RG_OK)
+        e->input = rg_reward_input(&parl->reward, trainer->reference, all);
+    rg_sequences_destroy(all);
+    return status;
 }
 
 void rg_parl_enumeration_destroy(Enumerated *enumeration) {

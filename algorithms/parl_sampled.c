@@ -328,25 +328,24 @@ static void keep_labelled(const uint8_t *all, RgSequences **sequences, uint8_t *
 
 /* What the judge says of the upper batch: its labels, or its rewards. Pairs without a label, and
  * with them the others of their prompts, are left out. */
-static void judge(RgParl *parl, int64_t round, RgSequences **sequences, RgSequences **others,
+static bool judge(RgParl *parl, int64_t round, RgSequences **sequences, RgSequences **others,
                   uint8_t **preferred, double **judged) {
     RgTrainer *trainer = parl->trainer;
-    const RgCourse *course = trainer->course;
     int64_t n = (*sequences)->count;
-    trainer->meter.judge_queries += n;
     if (parl->options->upper == RG_PARL_UTILITY) {
         *judged = rg_allocate((size_t)(n + 1) * sizeof **judged);
-        course->judge(course->environment, *sequences, *judged);
-        return;
+        return rg_trainer_judge(trainer, *sequences, *judged);
     }
     *preferred = rg_allocate((size_t)n / 2 + 1);
     uint8_t *all = rg_allocate((size_t)n / 2 + 1);
     RgRandom labels = rg_random_at(rg_random_named(trainer->random, "labels"), (uint64_t)round);
-    rg_course_label(course, *sequences, labels, all);
-    if (*others)
+    bool labelled = rg_trainer_label(trainer, *sequences, labels, all);
+    if (labelled && *others)
         keep_labelled(all, others, *preferred);
-    keep_labelled(all, sequences, *preferred);
+    if (labelled)
+        keep_labelled(all, sequences, *preferred);
     free(all);
+    return labelled;
 }
 
 /* The first two responses of each prompt, of four; and the other two. */
@@ -355,7 +354,7 @@ static void split_fours(const RgSequences *fours, RgSequences *pairs, RgSequence
         rg_sequences_append_from(i % 4 < 2 ? pairs : others, fours, i, false);
 }
 
-static void draw_upper(RgParl *parl, int64_t round) {
+static bool draw_upper(RgParl *parl, int64_t round) {
     const RgParlOptions *o = parl->options;
     RgTrainer *trainer = parl->trainer;
     Sampled *s = parl->samples;
@@ -373,16 +372,19 @@ static void draw_upper(RgParl *parl, int64_t round) {
     }
     uint8_t *preferred = NULL;
     double *judged = NULL;
-    judge(parl, round, &sequences, &others, &preferred, &judged);
+    bool known = judge(parl, round, &sequences, &others, &preferred, &judged);
     if (others)
         fill_batch(parl, &s->others, others);
     fill_batch(parl, &s->upper, sequences);
     s->upper.preferred = preferred;
     s->upper.judged = judged;
+    if (!known)
+        return false;
     trainer->meter.trained_tokens += rg_policy_count_tokens(trainer->policy, sequences);
     if (estimator->order > 0)
         draw_value_batch(parl, draw_number(parl, round, o->inner_steps + 1), o->curvature_prompts,
                          true);
+    return true;
 }
 
 /* ---- life ---- */

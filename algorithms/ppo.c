@@ -122,13 +122,10 @@ static double *numbers(int64_t count) {
 }
 
 /* The judge's reward at the last step of each response, less the penalty at all of them. */
-static void reward_steps(Ppo *ppo, Round *round) {
+static void reward_steps(Ppo *ppo, Round *round, const double *judged) {
     RgTrainer *trainer = ppo->trainer;
-    const RgCourse *course = trainer->course;
     int64_t n = round->sequences->count, step = 0;
-    double *judged = numbers(n), *reference = numbers(round->steps);
-    course->judge(course->environment, round->sequences, judged);
-    trainer->meter.judge_queries += n;
+    double *reference = numbers(round->steps);
     rg_policy_step_values(trainer->policy, round->sequences, round->old);
     rg_policy_step_values(trainer->reference, round->sequences, reference);
     for (int64_t i = 0; i < n; i++) {
@@ -141,7 +138,6 @@ static void reward_steps(Ppo *ppo, Round *round) {
         round->judged += judged[i] / (double)n;
     }
     free(reference);
-    free(judged);
 }
 
 static void whiten(double *x, int64_t count) {
@@ -188,8 +184,6 @@ static Round round_sample(Ppo *ppo) {
     round.value = numbers(round.steps);
     round.advantage = numbers(round.steps);
     round.target = numbers(round.steps);
-    reward_steps(ppo, &round);
-    value_steps(ppo, &round);
     return round;
 }
 
@@ -239,10 +233,26 @@ static double epoch(Ppo *ppo, const Round *round, double *policy_loss, double *w
     return rg_optimizer_step(trainer->optimizer, trainer->policy->parameters);
 }
 
+/* False when the judge has failed. */
+static bool round_judge(Ppo *ppo, Round *round) {
+    double *judged = numbers(round->sequences->count);
+    bool has_judged = rg_trainer_judge(ppo->trainer, round->sequences, judged);
+    if (has_judged) {
+        reward_steps(ppo, round, judged);
+        value_steps(ppo, round);
+    }
+    free(judged);
+    return has_judged;
+}
+
 static bool ppo_step(RgTrainer *trainer, const void *options, void *state) {
     (void)options;
     Ppo *ppo = state;
     Round round = round_sample(ppo);
+    if (!round_judge(ppo, &round)) {
+        round_release(&round);
+        return false;
+    }
     double policy_loss = 0, worth_loss = 0, norm = 0;
     for (int64_t e = 0; round.steps > 0 && e < ppo->options->epochs && isfinite(norm); e++)
         norm = epoch(ppo, &round, &policy_loss, &worth_loss);

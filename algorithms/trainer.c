@@ -477,7 +477,12 @@ static double part_gradient(RgTrainer *trainer, int64_t step, const Part *part, 
 }
 
 double rg_trainer_gradient(RgTrainer *trainer, int64_t step) {
-    RgDraw draw = rg_draw(trainer, step);
+    RgDraw draw;
+    if (!rg_draw(trainer, step, &draw)) {
+        rg_tape_reset(trainer->tape);
+        rg_draw_release(&draw);
+        return NAN;
+    }
     trainer->meter.trained_tokens += rg_policy_count_tokens(trainer->policy, draw.sequences);
     if (draw.preferred)
         ask_reference(trainer, &draw);
@@ -507,6 +512,8 @@ double rg_trainer_gradient(RgTrainer *trainer, int64_t step) {
 
 static bool loss_step(RgTrainer *trainer) {
     double loss = rg_trainer_gradient(trainer, trainer->step);
+    if (trainer->status != RG_OK)
+        return false;
     double norm = rg_optimizer_step(trainer->optimizer, trainer->policy->parameters);
     rg_trainer_metric(trainer, "loss", loss);
     rg_trainer_metric(trainer, "gradient_norm", norm);
@@ -547,6 +554,11 @@ static void move_reference(RgTrainer *trainer) {
     if ((trainer->step + 1) % steps == 0)
         memcpy(trainer->moving_reference->parameters->value, from->value,
                (size_t)from->count * sizeof *from->value);
+}
+
+RgStatus rg_trainer_status(const RgTrainer *trainer, RgError *error) {
+    return trainer->status == RG_OK ? RG_OK
+                                    : rg_fail(error, trainer->status, "%s", trainer->error.text);
 }
 
 bool rg_trainer_step(RgTrainer *trainer) {

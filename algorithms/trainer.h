@@ -61,6 +61,8 @@ struct RgTrainer {
     int metric_count;
     int64_t failed_episodes; /* among those that this step sampled */
     const char *diverged;    /* reason, or NULL */
+    RgStatus status;         /* not RG_OK: the last step could not be made, the judge failed … */
+    RgError error;           /* … for this reason */
     const char *notice;      /* what was remarkable about the last step, or NULL */
 };
 
@@ -75,11 +77,17 @@ void rg_trainer_destroy(RgTrainer *trainer);
  * Neither bits nor FLOPs depend on it. */
 void rg_trainer_use_cache(RgTrainer *trainer, RgPairCache *cache);
 
-/* One step. False when the trial has diverged; trainer->diverged says why. */
+/* One step. False when the trial has diverged, trainer->diverged says why; or when the judge has
+ * failed, as trainer->status tells, which leaves the trainer good for nothing but its last
+ * checkpoint. */
 bool rg_trainer_step(RgTrainer *trainer);
 
+/* RG_OK, or what the judge failed with. */
+RgStatus rg_trainer_status(const RgTrainer *trainer, RgError *error);
+
 /* Add the gradient of the algorithm's loss, on the batch that step `step` would have, to
- * policy->parameters->gradient. Returns the loss; no step is taken. For algorithms with a loss. */
+ * policy->parameters->gradient. Returns the loss; no step is taken. For algorithms with a loss. Not
+ * a number where the judge has failed, see trainer->status. */
 double rg_trainer_gradient(RgTrainer *trainer, int64_t step);
 
 /* ---- for algorithms with a step of their own ---- */
@@ -89,6 +97,11 @@ double rg_trainer_gradient(RgTrainer *trainer, int64_t step);
  * shuffled order, and the same draw gives the same batch. */
 void rg_trainer_sample(RgTrainer *trainer, int64_t draw, int64_t prompts, int64_t copies,
                        RgSequences *out);
+/* Ask the judge, for rewards [sequences->count] or for labels [sequences->count / 2] by the numbers
+ * of `random`, and count that. False when it has failed: then the step ends with false, too. */
+bool rg_trainer_judge(RgTrainer *trainer, const RgSequences *sequences, double *reward);
+bool rg_trainer_label(RgTrainer *trainer, const RgSequences *sequences, RgRandom random,
+                      uint8_t *preferred);
 /* What went wrong with samples of this step, NULL when nothing did. */
 const char *rg_trainer_failure(const RgTrainer *trainer);
 /* Index of the `position`-th element of an endless walk over the data set, shuffled each pass. */

@@ -48,6 +48,14 @@ static char *expected(const RgOption *option) {
     case RG_KIND_LIST:
         fprintf(stream, "a list of at most %d strings and integers", RG_LIST_MOST);
         break;
+    case RG_KIND_PART:
+        fprintf(stream, "a %s by name, or a group { type = \"name\"; … } with its options",
+                option->family->noun);
+        break;
+    case RG_KIND_PARTS:
+        fprintf(stream, "a list of at most %d groups { type = \"name\"; … }, each a %s",
+                RG_LIST_MOST, option->family->noun);
+        break;
     case RG_KIND_END:
         break;
     }
@@ -68,7 +76,9 @@ static bool kind_fits(const RgOption *option, RgSettingKind kind) {
     case RG_KIND_CHOICE:
         return kind == RG_SETTING_STRING;
     case RG_KIND_LIST:
+    case RG_KIND_PARTS:
         return kind == RG_SETTING_EMPTY; /* elements are settings of their own */
+    case RG_KIND_PART:                   /* see read_part */
     case RG_KIND_END:
         break;
     }
@@ -108,6 +118,10 @@ static bool assign(const RgOption *option, const char *text, void *values) {
     case RG_KIND_LIST:
         ((RgOptionList *)member)->count = 0;
         return true;
+    case RG_KIND_PARTS:
+        ((RgOptionParts *)member)->count = 0;
+        return true;
+    case RG_KIND_PART: /* see read_part */
     case RG_KIND_END:
         break;
     }
@@ -211,12 +225,121 @@ static RgStatus read_list(const RgOption *option, const RgSettings *settings, co
     return status;
 }
 
+/* ---- parts ---- */
+
+static int find_type(const RgOptionFamily *family, const char *name) {
+    for (int i = 0; family->name(i); i++)
+        if (strcmp(family->name(i), name) == 0)
+            return i;
+    return -1;
+}
+
+static RgStatus refuse_type(const RgOptionFamily *family, const RgSetting *setting,
+                            RgError *error) {
+    enum { MOST_TYPES = 32 };
+    const char *names[MOST_TYPES + 1] = {NULL};
+    char list[512] = "";
+    for (int i = 0; i < MOST_TYPES && family->name(i); i++) {
+        size_t used = strlen(list);
+        names[i] = family->name(i);
+        snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", names[i]);
+    }
+    const char *near = rg_nearest_name(setting->text, names);
+    return rg_setting_refuse(setting, error, "expected one of %s%s%s%s", list,
+                             near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+}
+
+/* Options that a part's group has by its family and by its type, into memory of their own: to be
+ * checked, marked as used, and recorded under `to` if `resolved` is not NULL. */
+static RgStatus read_part_options(const RgOptionFamily *family, const RgOptionPart *part,
+                                  const char *to, RgSettings *resolved, RgError *error) {
+    size_t size[2] = {family->common_size, 0};
+    const RgOption *table[2] = {family->common, family->options(part->type, &size[1])};
+    RgStatus status = RG_OK;
+    for (int k = 0; k < 2 && status == RG_OK; k++) {
+        void *values = rg_allocate(size[k] + 1);
+        status = rg_options_read(table[k], part->settings, part->path, values, error);
+        if (status == RG_OK && resolved)
+            rg_options_record(table[k], values, to, resolved);
+        free(values);
+    }
+    return status;
+}
+
+/* `fallback`: the type's name where there is no such key; NULL: it must be given. */
+static RgStatus read_part(const RgOption *option, const RgSettings *settings, const char *path,
+                          const char *key, const char *fallback, RgOptionPart *part,
+                          RgError *error) {
+    const RgSetting *setting = rg_settings_find(settings, key);
+    char *type = rg_string_format("%s.type", key);
+    if (!setting)
+        setting = rg_settings_find(settings, type);
+    free(type);
+    *part = (RgOptionPart){.settings = settings};
+    if (strlen(key) >= sizeof part->path)
+        return rg_fail(error, RG_E_USAGE, "%s: groups are nested too deep", key);
+    snprintf(part->path, sizeof part->path, "%s", key);
+    if (setting && setting->kind != RG_SETTING_STRING)
+        return refuse(option, setting, error);
+    if (!setting && rg_settings_has_group(settings, key))
+        return refuse_group(option, settings, key, error);
+    if (!setting && !fallback)
+        return refuse_missing(option, settings, path, key, error);
+    part->type = find_type(option->family, setting ? setting->text : fallback);
+    if (part->type < 0)
+        return refuse_type(option->family, setting, error);
+    return read_part_options(option->family, part, NULL, NULL, error);
+}
+
+static RgStatus read_parts(const RgOption *option, const RgSettings *settings, const char *path,
+                           const char *key, RgOptionParts *parts, RgError *error) {
+    parts->count = rg_settings_length(settings, key);
+    if (parts->count > RG_LIST_MOST)
+        return refuse_group(option, settings, key, error);
+    RgStatus status = RG_OK;
+    for (int64_t i = 0; i < parts->count && status == RG_OK; i++) {
+        char *own = rg_string_format("%s.%" PRId64, key, i);
+        status = read_part(option, settings, path, own, NULL, &parts->item[i], error);
+        free(own);
+    }
+    return status;
+}
+
+static void record_part(const RgOption *option, const RgOptionPart *part, const char *key,
+                        RgSettings *resolved) {
+    char *type = rg_string_format("%s.type", key);
+    rg_settings_set(resolved, type, RG_SETTING_STRING, option->family->name(part->type),
+                    "resolved config", 0);
+    free(type);
+    RgStatus status = read_part_options(option->family, part, key, resolved, NULL);
+    RG_ASSERT(status == RG_OK); /* they were read before */
+}
+
+static void record_parts(const RgOption *option, const RgOptionParts *parts, const char *key,
+                         RgSettings *resolved) {
+    if (parts->count == 0)
+        rg_settings_set(resolved, key, RG_SETTING_EMPTY, "", "resolved config", 0);
+    for (int64_t i = 0; i < parts->count; i++) {
+        char *own = rg_string_format("%s.%" PRId64, key, i);
+        record_part(option, &parts->item[i], own, resolved);
+        free(own);
+    }
+}
+
+/* ---- tables ---- */
+
 static RgStatus read_option(const RgOption *option, const RgSettings *settings, const char *path,
                             void *values, RgError *error) {
     RgStatus status = RG_OK;
     char *key = rg_string_format("%s%s%s", path, path[0] ? "." : "", option->name);
     const RgSetting *setting = rg_settings_find(settings, key);
-    if (setting) {
+    if (option->kind == RG_KIND_PART) {
+        void *member = (char *)values + option->offset;
+        status = read_part(option, settings, path, key, option->fallback, member, error);
+    } else if (option->kind == RG_KIND_PARTS && rg_settings_length(settings, key) > 0) {
+        void *member = (char *)values + option->offset;
+        status = read_parts(option, settings, path, key, member, error);
+    } else if (setting) {
         if (!kind_fits(option, setting->kind) || !assign(option, setting->text, values))
             status = refuse(option, setting, error);
     } else if (option->kind == RG_KIND_LIST && rg_settings_length(settings, key) > 0) {
@@ -258,7 +381,9 @@ static char *member_text(const RgOption *option, const void *values, RgSettingKi
     case RG_KIND_CHOICE:
         *kind = RG_SETTING_STRING;
         return rg_string_copy(option->choices[*(const int *)member]);
-    case RG_KIND_LIST: /* see record_list */
+    case RG_KIND_LIST: /* these three are recorded element by element */
+    case RG_KIND_PART:
+    case RG_KIND_PARTS:
     case RG_KIND_STRING:
     case RG_KIND_END:
         break;
@@ -290,8 +415,13 @@ void rg_options_record(const RgOption *table, const void *values, const char *pa
                        RgSettings *resolved) {
     for (const RgOption *option = table; option && !is_last(option); option++) {
         char *key = rg_string_format("%s%s%s", path, path[0] ? "." : "", option->name);
+        const void *member = (const char *)values + option->offset;
         if (option->kind == RG_KIND_LIST) {
-            record_list((const void *)((const char *)values + option->offset), key, resolved);
+            record_list(member, key, resolved);
+        } else if (option->kind == RG_KIND_PART) {
+            record_part(option, member, key, resolved);
+        } else if (option->kind == RG_KIND_PARTS) {
+            record_parts(option, member, key, resolved);
         } else {
             RgSettingKind kind;
             char *text = member_text(option, values, &kind);
@@ -337,8 +467,10 @@ static void print_wrapped(FILE *stream, const char *text, int column) {
 void rg_options_print(const RgOption *table, void *stream) {
     for (const RgOption *option = table; option && !is_last(option); option++) {
         char *what = expected(option);
-        const char *quote =
-            option->kind == RG_KIND_STRING || option->kind == RG_KIND_CHOICE ? "\"" : "";
+        const char *quote = option->kind == RG_KIND_STRING || option->kind == RG_KIND_CHOICE ||
+                                    option->kind == RG_KIND_PART
+                                ? "\""
+                                : "";
         char *line = option->fallback ? rg_string_format("%s; default %s%s%s", what, quote,
                                                          option->fallback, quote)
                                       : rg_string_format("%s; must be given", what);

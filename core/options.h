@@ -23,6 +23,8 @@ typedef enum RgOptionKind {
     RG_KIND_STRING,  /* const char *, owned by the settings; "" when empty */
     RG_KIND_CHOICE,  /* int: index into `choices` */
     RG_KIND_LIST,    /* RgOptionList */
+    RG_KIND_PART,    /* RgOptionPart */
+    RG_KIND_PARTS,   /* RgOptionParts */
 } RgOptionKind;
 
 enum { RG_LIST_MOST = 16 };
@@ -36,6 +38,28 @@ typedef struct RgOptionList {
     } item[RG_LIST_MOST];
 } RgOptionList;
 
+/* Types with options of their own, of which a config names one: judge = "ngram", or with options
+ * judge = { type = "ngram"; symbols = "words"; }. */
+typedef struct RgOptionFamily {
+    const char *noun;           /* "judge" */
+    const char *(*name)(int i); /* of the i-th type; NULL after the last */
+    const struct RgOption *(*options)(int i, size_t *size);
+    const struct RgOption *common; /* that each has besides; NULL: none */
+    size_t common_size;
+} RgOptionFamily;
+
+/* The chosen one. Its options are read by rg_options_read with these settings and this path. */
+typedef struct RgOptionPart {
+    int type;                   /* its number in the family */
+    const RgSettings *settings; /* borrowed */
+    char path[128];
+} RgOptionPart;
+
+typedef struct RgOptionParts {
+    int64_t count;
+    RgOptionPart item[RG_LIST_MOST];
+} RgOptionParts;
+
 typedef struct RgOption {
     const char *name;
     RgOptionKind kind;
@@ -44,22 +68,28 @@ typedef struct RgOption {
     double low, high;           /* inclusive range of a number */
     const char *const *choices; /* NULL-terminated */
     const char *help;           /* one line, with the unit and the paper's letter */
+    const RgOptionFamily *family;
 } RgOption;
 
 #define RG_OPTION_REAL(type, member, fallback, low, high, help)                                    \
-    { #member, RG_KIND_REAL, offsetof(type, member), fallback, low, high, NULL, help }
+    { #member, RG_KIND_REAL, offsetof(type, member), fallback, low, high, NULL, help, NULL }
 #define RG_OPTION_INTEGER(type, member, fallback, low, high, help)                                 \
-    { #member, RG_KIND_INTEGER, offsetof(type, member), fallback, low, high, NULL, help }
+    { #member, RG_KIND_INTEGER, offsetof(type, member), fallback, low, high, NULL, help, NULL }
 #define RG_OPTION_BOOLEAN(type, member, fallback, help)                                            \
-    { #member, RG_KIND_BOOLEAN, offsetof(type, member), fallback, 0, 0, NULL, help }
+    { #member, RG_KIND_BOOLEAN, offsetof(type, member), fallback, 0, 0, NULL, help, NULL }
 #define RG_OPTION_STRING(type, member, fallback, help)                                             \
-    { #member, RG_KIND_STRING, offsetof(type, member), fallback, 0, 0, NULL, help }
+    { #member, RG_KIND_STRING, offsetof(type, member), fallback, 0, 0, NULL, help, NULL }
 #define RG_OPTION_CHOICE(type, member, fallback, choices, help)                                    \
-    { #member, RG_KIND_CHOICE, offsetof(type, member), fallback, 0, 0, choices, help }
+    { #member, RG_KIND_CHOICE, offsetof(type, member), fallback, 0, 0, choices, help, NULL }
 #define RG_OPTION_LIST(type, member, help)                                                         \
-    { #member, RG_KIND_LIST, offsetof(type, member), "[]", 0, 0, NULL, help }
+    { #member, RG_KIND_LIST, offsetof(type, member), "[]", 0, 0, NULL, help, NULL }
+/* One part of a family, or a list of them. */
+#define RG_OPTION_PART(type, member, fallback, family, help)                                       \
+    { #member, RG_KIND_PART, offsetof(type, member), fallback, 0, 0, NULL, help, family }
+#define RG_OPTION_PARTS(type, member, family, help)                                                \
+    { #member, RG_KIND_PARTS, offsetof(type, member), "[]", 0, 0, NULL, help, family }
 #define RG_OPTION_END                                                                              \
-    { NULL, RG_KIND_END, 0, NULL, 0, 0, NULL, NULL }
+    { NULL, RG_KIND_END, 0, NULL, 0, 0, NULL, NULL, NULL }
 
 /* Fill the struct `values` from the settings under the group `path` ("" is the top). Checks type
  * and range; the message names file, line, key and what was expected (RG_E_USAGE). An integer will

@@ -69,11 +69,14 @@ const bool *rg_bandit_covered(const RgEnvironment *environment) {
     return ((const State *)environment->state)->covered;
 }
 
-static void judge(void *environment, const RgSequences *sequences, double *reward) {
+static RgStatus judge(void *environment, const RgSequences *sequences, double *reward,
+                      RgError *error) {
+    (void)error;
     const State *s = ((RgEnvironment *)environment)->state;
     for (int64_t i = 0; i < sequences->count; i++)
         reward[i] = s->reward[*rg_sequence_prompt(sequences, i) * s->options.responses +
                               *rg_sequence_response(sequences, i)];
+    return RG_OK;
 }
 
 /* ---- rewards ---- */
@@ -291,16 +294,17 @@ static void append_pair(State *s, int64_t i, const double *reference, RgRandom r
     }
 }
 
-static void label_pairs(State *s, const RgCourse *course, RgRandom random) {
+static RgStatus label_pairs(State *s, const RgCourse *course, RgRandom random, RgError *error) {
     int64_t count = s->options.pairs;
     uint8_t *preferred = rg_allocate((size_t)count);
-    rg_course_label(course, s->pairs->sequences, random, preferred);
-    for (int64_t i = 0; i < count; i++) {
+    RgStatus status = rg_course_label(course, s->pairs->sequences, random, preferred, error);
+    for (int64_t i = 0; status == RG_OK && i < count; i++) {
         rg_pairs_append_label(s->pairs, preferred[i]);
         rg_sequences_append_from(s->demonstrations, s->pairs->sequences, 2 * i + preferred[i],
                                  false);
     }
     free(preferred);
+    return status;
 }
 
 static RgStatus prepare(RgEnvironment *environment, RgPolicy *reference, RgRandom random,
@@ -321,12 +325,11 @@ static RgStatus prepare(RgEnvironment *environment, RgPolicy *reference, RgRando
     rg_policy_table(reference, table);
     for (int64_t i = 0; i < o->pairs; i++)
         append_pair(s, i, table, rg_random_named(random, "offline responses"), weight);
-    label_pairs(s, &environment->course, rg_random_named(random, "offline labels"));
     free(weight);
     free(table);
     environment->course.pairs = s->pairs;
     environment->course.demonstrations = s->demonstrations;
-    return RG_OK;
+    return label_pairs(s, &environment->course, rg_random_named(random, "offline labels"), error);
 }
 
 /* Cell of the table that sequence i is. */
@@ -384,9 +387,10 @@ static void implicit_rewards(const State *s, const double *table, const double *
  *   regret          J*_β − J_β(π) at β = kl_strength
  *   optimality_gap  E_c[max r] − E_π[r]
  *   entropy, reward_margin, reward_accuracy, sail_objective (at the β of implicit rewards) */
-static void evaluate(RgEnvironment *environment, RgPolicy *policy, RgPolicy *reference, double beta,
-                     RgRandom random, RgEvaluation *evaluation) {
+static RgStatus evaluate(RgEnvironment *environment, RgPolicy *policy, RgPolicy *reference,
+                         double beta, RgRandom random, RgEvaluation *evaluation, RgError *error) {
     (void)random; /* nothing is sampled */
+    (void)error;
     const State *s = environment->state;
     const Options *o = &s->options;
     RG_ASSERT(s->pairs); /* prepared */
@@ -425,6 +429,7 @@ static void evaluate(RgEnvironment *environment, RgPolicy *policy, RgPolicy *ref
     free(dataset);
     free(base);
     free(table);
+    return RG_OK;
 }
 
 const RgEnvironmentType rg_environment_bandit = {

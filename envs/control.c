@@ -134,8 +134,8 @@ static int64_t discounted_rewards(void *environment, const RgSequences *sequence
     return steps;
 }
 
-static void judge(void *environment, const RgSequences *sequences, double *reward) {
-    const RgControlState *s = ((RgEnvironment *)environment)->state;
+void rg_control_returns(RgEnvironment *environment, const RgSequences *sequences, double *reward) {
+    const RgControlState *s = environment->state;
     double *step = rg_allocate((size_t)s->options.horizon * sizeof *step);
     for (int64_t i = 0; i < sequences->count; i++) {
         int64_t steps = discounted_rewards(environment, sequences, i, step);
@@ -146,11 +146,20 @@ static void judge(void *environment, const RgSequences *sequences, double *rewar
     free(step);
 }
 
-static void label(void *environment, const RgSequences *sequences, RgRandom random,
-                  uint8_t *preferred) {
+static RgStatus judge(void *environment, const RgSequences *sequences, double *reward,
+                      RgError *error) {
+    (void)error;
+    rg_control_returns(environment, sequences, reward);
+    return RG_OK;
+}
+
+static RgStatus label(void *environment, const RgSequences *sequences, RgRandom random,
+                      uint8_t *preferred, RgError *error) {
+    (void)error;
     const RgControlState *s = ((RgEnvironment *)environment)->state;
     rg_teacher_label_pairs(&s->teacher, discounted_rewards, environment, s->options.horizon,
                            sequences, random, preferred);
+    return RG_OK;
 }
 
 /* ---- life ---- */
@@ -259,8 +268,9 @@ static RgStatus prepare(RgEnvironment *environment, RgPolicy *reference, RgRando
     s->pairs = rg_pairs_create();
     s->demonstrations = rg_sequences_create();
     if (!rg_teacher_is_bradley_terry(&s->teacher))
-        s->teacher.scale = rg_episodes_mean_reward(course, reference, SCALE_EPISODES,
-                                                   rg_random_named(random, "teacher"));
+        RG_TRY(rg_episodes_mean_reward(course, reference, SCALE_EPISODES,
+                                       rg_random_named(random, "teacher"), &s->teacher.scale,
+                                       error));
     RG_TRY(rg_episodes_draw_pairs(course, reference, s->options.pairs, random, s->pairs,
                                   &s->skipped_pairs, error));
     for (int64_t i = 0; i < s->pairs->count; i++)

@@ -45,7 +45,11 @@ int64_t rg_control_step_rewards(const RgControlState *s, const RgSequences *sequ
 
 void rg_control_reference_clear(RgControlReference *of_reference);
 
-void rg_control_evaluate(RgEnvironment *environment, RgPolicy *policy, RgPolicy *reference,
-                         double beta, RgRandom random, RgEvaluation *evaluation);
+/* Discounted sum of the true rewards of each episode. */
+void rg_control_returns(RgEnvironment *environment, const RgSequences *episodes, double *reward);
+
+RgStatus rg_control_evaluate(RgEnvironment *environment, RgPolicy *policy, RgPolicy *reference,
+                             double beta, RgRandom random, RgEvaluation *evaluation,
+                             RgError *error);
 
 #endif

@@ -27,7 +27,7 @@ static const double *reference_reward(RgEnvironment *environment, RgPolicy *refe
     r->reward = rg_allocate((size_t)s->test_prompts->count * sizeof *r->reward);
     RgSequences *episodes = rg_sequences_create();
     rg_episodes_sample(&s->dynamics, reference, s->test_prompts, 1, random, episodes, NULL);
-    environment->course.judge(environment, episodes, r->reward);
+    rg_control_returns(environment, episodes, r->reward);
     rg_sequences_destroy(episodes);
     return r->reward;
 }
@@ -131,8 +131,10 @@ static void describe(const RgControlState *s, const RgSequences *episodes,
  *   episode_length     steps
  *   failed_episodes    those that the physics broke off
  *   skipped_pairs      offline pairs that the teacher would not label */
-void rg_control_evaluate(RgEnvironment *environment, RgPolicy *policy, RgPolicy *reference,
-                         double beta, RgRandom random, RgEvaluation *evaluation) {
+RgStatus rg_control_evaluate(RgEnvironment *environment, RgPolicy *policy, RgPolicy *reference,
+                             double beta, RgRandom random, RgEvaluation *evaluation,
+                             RgError *error) {
+    (void)error;
     const RgControlState *s = environment->state;
     int64_t count = s->test_prompts->count;
     const double *base =
@@ -143,7 +145,7 @@ void rg_control_evaluate(RgEnvironment *environment, RgPolicy *policy, RgPolicy 
     RgSequences *episodes = rg_sequences_create();
     rg_episodes_sample(&s->dynamics, policy, s->test_prompts, 1, rg_random_named(random, "policy"),
                        episodes, logprob);
-    environment->course.judge(environment, episodes, own);
+    rg_control_returns(environment, episodes, own);
 
     returns(s, episodes, column, evaluation);
     rg_evaluation_column_and_mean(evaluation, "discounted_return", own, count);
@@ -159,4 +161,5 @@ void rg_control_evaluate(RgEnvironment *environment, RgPolicy *policy, RgPolicy 
     free(column);
     free(logprob);
     free(own);
+    return RG_OK;
 }

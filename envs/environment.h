@@ -27,9 +27,9 @@ typedef struct RgEnvironmentType {
                         RgError *error);
     /* Metrics of `policy` against `reference` on the test split, with one item per test prompt (or
      * context). `beta` is that of implicit rewards. The random stream is the same for every policy.
-     */
-    void (*evaluate)(RgEnvironment *environment, RgPolicy *policy, RgPolicy *reference, double beta,
-                     RgRandom random, RgEvaluation *evaluation);
+     * Fails where a judge does. */
+    RgStatus (*evaluate)(RgEnvironment *environment, RgPolicy *policy, RgPolicy *reference,
+                         double beta, RgRandom random, RgEvaluation *evaluation, RgError *error);
     void (*destroy)(RgEnvironment *environment);
 } RgEnvironmentType;
 
@@ -44,8 +44,9 @@ RgStatus rg_environment_create(const char *kind, const RgSettings *settings, con
                                RgRandom random, RgEnvironment **environment, RgError *error);
 RgStatus rg_environment_prepare(RgEnvironment *environment, RgPolicy *reference, RgRandom random,
                                 RgError *error);
-void rg_environment_evaluate(RgEnvironment *environment, RgPolicy *policy, RgPolicy *reference,
-                             double beta, RgRandom random, RgEvaluation *evaluation);
+RgStatus rg_environment_evaluate(RgEnvironment *environment, RgPolicy *policy, RgPolicy *reference,
+                                 double beta, RgRandom random, RgEvaluation *evaluation,
+                                 RgError *error);
 void rg_environment_destroy(RgEnvironment *environment);
 
 extern const RgEnvironmentType *const rg_environment_types[]; /* ends with NULL */

@@ -47,19 +47,21 @@ static RgSequences *prompts_in_turn(const RgCourse *course, int64_t first, int64
     return prompts;
 }
 
-double rg_episodes_mean_reward(const RgCourse *course, RgPolicy *policy, int64_t most,
-                               RgRandom random) {
+RgStatus rg_episodes_mean_reward(const RgCourse *course, RgPolicy *policy, int64_t most,
+                                 RgRandom random, double *mean, RgError *error) {
     int64_t count = most < course->prompts->count ? most : course->prompts->count;
     RgSequences *prompts = prompts_in_turn(course, 0, count), *episodes = rg_sequences_create();
-    double *reward = rg_allocate((size_t)(count + 1) * sizeof *reward), sum = 0;
+    double *reward = rg_allocate((size_t)(count + 1) * sizeof *reward);
     rg_episodes_sample(course->dynamics, policy, prompts, 1, random, episodes, NULL);
-    course->judge(course->environment, episodes, reward);
+    RgStatus status = course->judge(course->environment, episodes, reward, error);
+    *mean = 0;
     for (int64_t i = 0; i < count; i++)
-        sum += reward[i];
+        *mean += reward[i];
+    *mean /= (double)count;
     free(reward);
     rg_sequences_destroy(episodes);
     rg_sequences_destroy(prompts);
-    return sum / (double)count;
+    return status;
 }
 
 /* Append those of `drawn` that have a label. */
@@ -80,19 +82,22 @@ RgStatus rg_episodes_draw_pairs(const RgCourse *course, RgPolicy *policy, int64_
     RgSequences *drawn = rg_sequences_create();
     uint8_t *preferred = rg_allocate(BATCH);
     int64_t tried = 0, most = LEAST_SHARE * (count + BATCH);
-    for (uint64_t batch = 0; pairs->count < count && tried < most; batch++) {
+    RgStatus status = RG_OK;
+    for (uint64_t batch = 0; status == RG_OK && pairs->count < count && tried < most; batch++) {
         int64_t lacking = count - pairs->count, now = lacking < BATCH ? lacking : BATCH;
         RgSequences *prompts = prompts_in_turn(course, tried, now);
         rg_episodes_sample(course->dynamics, policy, prompts, 2, rg_random_at(responses, batch),
                            drawn, NULL);
-        rg_course_label(course, drawn, rg_random_at(labels, batch), preferred);
-        keep_labelled(drawn, preferred, pairs);
+        status = rg_course_label(course, drawn, rg_random_at(labels, batch), preferred, error);
+        if (status == RG_OK)
+            keep_labelled(drawn, preferred, pairs);
         tried += now;
         rg_sequences_destroy(prompts);
     }
     free(preferred);
     rg_sequences_destroy(drawn);
     *skipped = tried - pairs->count;
+    RG_TRY(status);
     if (pairs->count < count)
         return rg_fail(
             error, RG_E_RANGE,

@@ -19,8 +19,8 @@ void rg_episodes_sample(const RgDynamics *dynamics, RgPolicy *policy, const RgSe
 
 /* Mean reward by the course's judge of episodes of the policy, at most `most` of them, one from
  * each training prompt: the scale of a teacher. */
-double rg_episodes_mean_reward(const RgCourse *course, RgPolicy *policy, int64_t most,
-                               RgRandom random);
+RgStatus rg_episodes_mean_reward(const RgCourse *course, RgPolicy *policy, int64_t most,
+                                 RgRandom random, double *mean, RgError *error);
 
 /* `count` pairs of episodes of the policy, training prompts in turn, labelled as the course labels.
  * What is not labelled is left out, and more are drawn in its place; how many were left out comes

@@ -1,297 +1,109 @@
-/* The judges: training, calibration and scoring. Both kinds are the same code over different
- * symbols and n-grams. */
+/* Judges as such: their life, comparison by reward, and how often they agree with people. */
 #include "envs/judge.h"
 
-#include "envs/judge_symbols.h"
-#include "envs/lexicon.h"
-
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* What tells the kinds apart. */
-typedef struct Reading {
-    bool words;
-    int style_from, style_to; /* orders of the n-grams of style */
-    int fluency_order;
-    int repetition; /* order of the n-grams that should not come again */
-    double fluent;  /* deviations below real text's mean fluency that cost nothing */
-} Reading;
+/* ---- life ---- */
 
-static const Reading readings[] = {
-    [RG_JUDGE_WORDS] = {true, 1, 2, 3, 2, 2},
-    [RG_JUDGE_CHARACTERS] = {false, 3, 5, 6, 12, 3},
-};
-
-enum {
-    BUCKETS = 1 << 16,
-    EPOCHS = 8,
-    CALIBRATION_SHARE = 5, /* one text in so many is kept out of training, to calibrate on */
-    FEWEST_TEXTS = 50,
-};
-
-static const double highest_reward = 6, style_share = 0.6, fluency_share = 0.4;
-
-/* Mean and deviation of a quantity over real text. */
-typedef struct Usual {
-    double mean, deviation;
-} Usual;
-
-struct RgJudge {
-    RgLexicon *lexicon; /* NULL: the judge was trained, and is all that follows */
-    Reading reading;
-    double *weight; /* [BUCKETS] of n-grams of style */
-    double bias;
-    double temperature; /* divides the logit of style */
-    RgNgramModel fluency_model;
-    Usual fluency, log_length, novelty;
-};
-
-/* ---- style ---- */
-
-static int64_t style_ngrams(const Reading *reading, const RgSymbols *symbols) {
-    int64_t count = 0;
-    for (int n = reading->style_from; n <= reading->style_to; n++)
-        count += symbols->count >= n ? symbols->count - n + 1 : 0;
-    return count;
-}
-
-/* Sum of the weights of all n-grams. */
-static double sum_weights(const RgJudge *judge, const RgSymbols *symbols) {
-    double sum = 0;
-    for (int n = judge->reading.style_from; n <= judge->reading.style_to; n++)
-        for (int64_t end = n; end <= symbols->count; end++)
-            sum += judge->weight[rg_symbols_ngram(symbols, end, n) >> 48];
-    return sum;
-}
-
-/* Logit of the modern style: bias and the mean weight of the text's n-grams. */
-static double style_logit(const RgJudge *judge, const RgSymbols *symbols) {
-    int64_t count = style_ngrams(&judge->reading, symbols);
-    return judge->bias + (count > 0 ? sum_weights(judge, symbols) / (double)count : 0);
-}
-
-static double logistic(double x) {
-    return 1 / (1 + exp(-x));
-}
-
-/* One step of AdaGrad (Duchi et al. 2011) on one text; `squares` [BUCKETS + 1]. */
-static void style_step(RgJudge *judge, const RgSymbols *symbols, double target, double *squares) {
-    const double rate = 5;
-    int64_t count = style_ngrams(&judge->reading, symbols);
-    if (count == 0)
-        return;
-    double slope = logistic(style_logit(judge, symbols)) - target;
-    double each = slope / (double)count;
-    for (int n = judge->reading.style_from; n <= judge->reading.style_to; n++)
-        for (int64_t end = n; end <= symbols->count; end++) {
-            uint64_t bucket = rg_symbols_ngram(symbols, end, n) >> 48;
-            squares[bucket] += each * each;
-            judge->weight[bucket] -= rate * each / (sqrt(squares[bucket]) + 1e-6);
-        }
-    squares[BUCKETS] += slope * slope;
-    judge->bias -= 0.1 * slope / (sqrt(squares[BUCKETS]) + 1e-6);
-}
-
-/* ---- the other factors ---- */
-
-static Usual usual_of(const double *value, int64_t count) {
-    Usual usual = {0};
-    for (int64_t i = 0; i < count; i++)
-        usual.mean += value[i] / (double)count;
-    for (int64_t i = 0; i < count; i++)
-        usual.deviation += pow(value[i] - usual.mean, 2) / (double)count;
-    usual.deviation = sqrt(usual.deviation) + 1e-6;
-    return usual;
-}
-
-/* Share of the response's n-grams that neither the prompt nor an earlier part of it has. */
-static double novelty(const Reading *reading, const RgSymbols *prompt, const RgSymbols *response) {
-    RgTallies seen = {0};
-    int n = reading->repetition;
-    int64_t total = response->count - n + 1, fresh = 0;
-    for (int64_t end = n; end <= prompt->count; end++)
-        rg_tallies_at(&seen, rg_symbols_ngram(prompt, end, n))->total++;
-    for (int64_t end = n; end <= response->count; end++)
-        fresh += rg_tallies_at(&seen, rg_symbols_ngram(response, end, n))->total++ == 0;
-    rg_tallies_free(&seen);
-    return total > 0 ? (double)fresh / (double)total : 0;
-}
-
-/* In standard deviations from real text: full marks nearby, then falling. */
-static double length_factor(const RgJudge *judge, int64_t length) {
-    const double free_deviations = 2.5;
-    if (length == 0)
-        return 0;
-    double away = fabs(log((double)length) - judge->log_length.mean) / judge->log_length.deviation;
-    double beyond = fmax(0, away - free_deviations);
-    return exp(-beyond * beyond);
-}
-
-/* Among real texts the style decides: full marks down to some deviations below their mean, and
- * falling from there, where word salad is. */
-static double fluency_factor(const RgJudge *judge, const RgSymbols *response) {
-    double score = rg_ngram_model_score(&judge->fluency_model, response);
-    double below = (judge->fluency.mean - score) / judge->fluency.deviation;
-    return exp(-fmax(0, below - judge->reading.fluent));
-}
-
-static double repetition_factor(const RgJudge *judge, const RgSymbols *prompt,
-                                const RgSymbols *response) {
-    double enough = fmax(0.3, judge->novelty.mean - 4 * judge->novelty.deviation);
-    double share = fmin(1, novelty(&judge->reading, prompt, response) / enough);
-    return share * share;
-}
-
-/* ---- training ---- */
-
-/* All texts as symbols. */
-typedef struct Corpus {
-    RgSymbols *prompt, *modern, *archaic; /* [count] */
-    int64_t count;
-} Corpus;
-
-static Corpus read_corpus(const RgJudgeText *texts, int64_t count, bool words) {
-    size_t bytes = (size_t)count * sizeof(RgSymbols);
-    Corpus corpus = {rg_allocate(bytes), rg_allocate(bytes), rg_allocate(bytes), count};
-    for (int64_t i = 0; i < count; i++) {
-        corpus.prompt[i] = rg_symbols_of(texts[i].prompt, words);
-        corpus.modern[i] = rg_symbols_of(texts[i].modern, words);
-        corpus.archaic[i] = rg_symbols_of(texts[i].archaic, words);
-    }
-    return corpus;
-}
-
-static void free_corpus(Corpus *corpus) {
-    for (int64_t i = 0; i < corpus->count; i++) {
-        free(corpus->prompt[i].name);
-        free(corpus->modern[i].name);
-        free(corpus->archaic[i].name);
-    }
-    free(corpus->prompt);
-    free(corpus->modern);
-    free(corpus->archaic);
-}
-
-static bool for_calibration(int64_t i) {
-    return i % CALIBRATION_SHARE == 0;
-}
-
-static void train(RgJudge *judge, const Corpus *corpus, RgRandom random) {
-    int64_t *order = rg_allocate((size_t)corpus->count * sizeof *order);
-    double *squares = rg_allocate((BUCKETS + 1) * sizeof *squares);
-    for (int64_t i = 0; i < corpus->count; i++)
-        if (!for_calibration(i)) {
-            rg_ngram_model_learn(&judge->fluency_model, &corpus->modern[i]);
-            rg_ngram_model_learn(&judge->fluency_model, &corpus->archaic[i]);
-        }
-    for (int epoch = 0; epoch < EPOCHS; epoch++) {
-        rg_random_permutation(rg_random_at(random, (uint64_t)epoch), order, corpus->count);
-        for (int64_t i = 0; i < corpus->count; i++)
-            if (!for_calibration(order[i])) {
-                style_step(judge, &corpus->modern[order[i]], 1, squares);
-                style_step(judge, &corpus->archaic[order[i]], 0, squares);
-            }
-    }
-    free(order);
-    free(squares);
-}
-
-/* What real text that was not trained on looks like: the scale of every factor. */
-static void calibrate(RgJudge *judge, const Corpus *corpus) {
-    int64_t most = 2 * (corpus->count / CALIBRATION_SHARE + 1), n = 0;
-    double *fluency = rg_allocate((size_t)most * sizeof *fluency);
-    double *length = rg_allocate((size_t)most * sizeof *length);
-    double *fresh = rg_allocate((size_t)most * sizeof *fresh);
-    double logit = 0;
-    for (int64_t i = 0; i < corpus->count; i++) {
-        const RgSymbols *sides[] = {&corpus->modern[i], &corpus->archaic[i]};
-        for (int side = 0; for_calibration(i) && side < 2; side++) {
-            fluency[n] = rg_ngram_model_score(&judge->fluency_model, sides[side]);
-            length[n] = log((double)sides[side]->count + 1e-9);
-            fresh[n] = novelty(&judge->reading, &corpus->prompt[i], sides[side]);
-            logit += fabs(style_logit(judge, sides[side]));
-            n++;
-        }
-    }
-    judge->fluency = usual_of(fluency, n);
-    judge->log_length = usual_of(length, n);
-    judge->novelty = usual_of(fresh, n);
-    /* a typical text's tempered logit is ±3: σ = 0.95 */
-    judge->temperature = fmax(1e-6, logit / (double)n / 3);
-    free(fluency);
-    free(length);
-    free(fresh);
-}
-
-RgStatus rg_judge_create(RgJudgeKind kind, const RgJudgeText *texts, int64_t count, RgRandom random,
-                         RgJudge **judge, RgError *error) {
+static RgStatus create(const RgJudgeType *type, const RgSettings *settings, const char *path,
+                       const RgJudgeShare *share, RgRandom random, RgJudge **judge,
+                       RgError *error) {
     *judge = NULL;
-    if (count < FEWEST_TEXTS)
-        return rg_fail(error, RG_E_RANGE,
-                       "a judge needs at least %d texts to learn from, found %ld", FEWEST_TEXTS,
-                       (long)count);
     RgJudge *new = rg_allocate(sizeof *new);
-    new->reading = readings[kind];
-    new->weight = rg_allocate(BUCKETS * sizeof *new->weight);
-    new->fluency_model.order = new->reading.fluency_order;
-    Corpus corpus = read_corpus(texts, count, new->reading.words);
-    train(new, &corpus, random);
-    calibrate(new, &corpus);
-    free_corpus(&corpus);
+    new->type = type;
+    void *options = rg_allocate(type->options_size + 1);
+    RgStatus status = rg_options_read(type->options, settings, path, options, error);
+    if (status == RG_OK)
+        status = type->create(new, options, share, random, error);
+    free(options);
+    if (status != RG_OK) {
+        rg_judge_destroy(new);
+        return status;
+    }
     *judge = new;
     return RG_OK;
 }
 
-RgStatus rg_judge_of_lexicon(const char *path, RgJudge **judge, RgError *error) {
-    *judge = NULL;
-    RgLexicon *lexicon;
-    RG_TRY(rg_lexicon_load(path, &lexicon, error));
-    *judge = rg_allocate(sizeof **judge);
-    (*judge)->lexicon = lexicon;
-    return RG_OK;
+RgStatus rg_judge_create(const RgOptionPart *part, const RgJudgeShare *share, RgRandom random,
+                         RgJudge **judge, RgError *error) {
+    return create(rg_judge_types[part->type], part->settings, part->path, share, random, judge,
+                  error);
+}
+
+RgStatus rg_judge_create_named(const char *name, const RgJudgeShare *share, RgRandom random,
+                               RgJudge **judge, RgError *error) {
+    int i = 0;
+    while (rg_judge_types[i] && strcmp(rg_judge_types[i]->name, name) != 0)
+        i++;
+    RG_ASSERT(rg_judge_types[i]);
+    RgSettings *nothing = rg_settings_create();
+    RgStatus status = create(rg_judge_types[i], nothing, "judge", share, random, judge, error);
+    rg_settings_destroy(nothing);
+    return status;
 }
 
 void rg_judge_destroy(RgJudge *judge) {
     if (!judge)
         return;
-    rg_lexicon_destroy(judge->lexicon);
-    free(judge->weight);
-    rg_tallies_free(&judge->fluency_model.tallies);
+    if (judge->state && judge->type->destroy)
+        judge->type->destroy(judge);
+    else
+        free(judge->state);
     free(judge);
 }
 
 /* ---- judging ---- */
 
-RgJudgeParts rg_judge_parts(const RgJudge *judge, const char *prompt, const char *response) {
-    RG_ASSERT(!judge->lexicon);
-    RgSymbols before = rg_symbols_of(prompt, judge->reading.words);
-    RgSymbols symbols = rg_symbols_of(response, judge->reading.words);
-    RgJudgeParts parts = {
-        .style = logistic(style_logit(judge, &symbols) / judge->temperature),
-        .fluency = fluency_factor(judge, &symbols),
-        .length = length_factor(judge, symbols.count),
-        .repetition = repetition_factor(judge, &before, &symbols),
-    };
-    parts.reward = highest_reward * (style_share * parts.style + fluency_share * parts.fluency) *
-                   parts.length * parts.repetition;
-    free(before.name);
-    free(symbols.name);
-    return parts;
+RgStatus rg_judge_rewards(RgJudge *judge, const RgJudgeItems *items, double *reward,
+                          RgError *error) {
+    return items->count > 0 ? judge->type->rewards(judge, items, reward, error) : RG_OK;
 }
 
-double rg_judge_reward(const RgJudge *judge, const char *prompt, const char *response) {
-    if (judge->lexicon)
-        return highest_reward / 2 * (1 + rg_lexicon_valence(judge->lexicon, response));
-    return rg_judge_parts(judge, prompt, response).reward;
-}
-
-double rg_judge_accuracy(const RgJudge *judge, const RgJudgeText *texts, int64_t count) {
-    double right = 0;
-    for (int64_t i = 0; i < count; i++) {
-        double modern = rg_judge_reward(judge, texts[i].prompt, texts[i].modern);
-        double archaic = rg_judge_reward(judge, texts[i].prompt, texts[i].archaic);
-        right += modern > archaic ? 1 : modern == archaic ? 0.5 : 0;
+RgStatus rg_judge_compare(RgJudge *judge, const RgJudgeItems *items, double *first,
+                          RgError *error) {
+    RG_ASSERT(items->count % 2 == 0);
+    if (judge->type->compare)
+        return judge->type->compare(judge, items, first, error);
+    double *reward = rg_allocate((size_t)(items->count + 1) * sizeof *reward);
+    RgStatus status = rg_judge_rewards(judge, items, reward, error);
+    for (int64_t i = 0; status == RG_OK && i < items->count / 2; i++) {
+        double gap = reward[2 * i] - reward[2 * i + 1];
+        first[i] = gap > 0 ? 1 : gap < 0 ? 0 : 0.5;
     }
-    return count > 0 ? right / (double)count : 0;
+    free(reward);
+    return status;
+}
+
+/* ---- shares ---- */
+
+RgJudgeItems rg_judge_items_of(const RgJudgeShare *share) {
+    size_t bytes = (size_t)(2 * share->count + 1) * sizeof(char *);
+    const char **prompt = rg_allocate(bytes), **response = rg_allocate(bytes);
+    for (int64_t i = 0; i < share->count; i++) {
+        prompt[2 * i] = prompt[2 * i + 1] = share->texts[i].prompt;
+        response[2 * i] = share->texts[i].chosen;
+        response[2 * i + 1] = share->texts[i].rejected;
+    }
+    return (RgJudgeItems){2 * share->count, prompt, response, share->sequences};
+}
+
+void rg_judge_items_free(RgJudgeItems *items) {
+    free((void *)items->prompt);
+    free((void *)items->response);
+}
+
+RgStatus rg_judge_accuracy(RgJudge *judge, const RgJudgeShare *share, double *accuracy,
+                           RgError *error) {
+    *accuracy = 0;
+    RgJudgeItems items = rg_judge_items_of(share);
+    double *first = rg_allocate((size_t)(share->count + 1) * sizeof *first), right = 0;
+    RgStatus status = rg_judge_compare(judge, &items, first, error);
+    for (int64_t i = 0; status == RG_OK && i < share->count; i++)
+        right += first[i];
+    free(first);
+    rg_judge_items_free(&items);
+    if (share->count > 0)
+        *accuracy = right / (double)share->count;
+    return status;
 }

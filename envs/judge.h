@@ -1,51 +1,103 @@
-/* Judges of text: how good is a response to a prompt, in [0, 6].
+/* Judges of text: how good is a response to a prompt. A judge is one file that fills in one
+ * descriptor, and is chosen by name in a config, with options of its own:
  *
- *     reward = 6 · (0.6·style + 0.4·fluency) · length · repetition
+ *     judge = "ngram";
+ *     judge = { type = "ngram"; symbols = "characters"; };
  *
- * with every factor in [0, 1], so that no single one can be driven up without end:
- *   style       tempered probability that the response is in the preferred (modern) style, by
- * logistic regression on hashed n-grams; fluency     mean log-probability under an interpolated
- * n-gram model, against that of real text; length      1 near the usual length of a response,
- * falling to 0 for one much shorter or longer; repetition  share of the response's n-grams that are
- * not said before, in it or in the prompt.
- *
- * Of these there are two kinds. The gold judge reads words, the independent one characters; each is
- * trained by the project on texts of its own, so that a policy that has learnt to please the first
- * can be measured by the second. */
+ * An environment has two: the one that labels and rewards, and an independent one, made of other
+ * texts, to see whether a policy has only learnt to please the first. A judge may learn from its
+ * share of the data; it may be asked elsewhere, and then fail. Adding one: its file, and a line in
+ * envs/judge_registry.c. */
 #ifndef RG_ENVS_JUDGE_H
 #define RG_ENVS_JUDGE_H
 
-#include "core/base.h"
+#include "core/options.h"
+#include "core/policy/sequences.h"
 #include "core/tensor/random.h"
 
-typedef enum RgJudgeKind { RG_JUDGE_WORDS, RG_JUDGE_CHARACTERS } RgJudgeKind;
-
-/* The same content in two styles, and what stood before it. Borrowed. */
+/* Two responses to a prompt, of which people preferred one. Borrowed. */
 typedef struct RgJudgeText {
-    const char *prompt, *modern, *archaic;
+    const char *prompt, *chosen, *rejected;
 } RgJudgeText;
+
+/* The data that a judge is made from. Borrowed: it does not outlive the call. */
+typedef struct RgJudgeShare {
+    const RgJudgeText *texts; /* [count] */
+    int64_t count;
+    /* The same, with all of the conversation, as tokens: chosen and rejected response of text i are
+     * sequences 2i and 2i + 1. NULL where there are no tokens; then judges are asked without, too.
+     */
+    const RgSequences *sequences;
+    int64_t vocabulary; /* of the tokens */
+    const char *path;   /* where the texts are from, for messages */
+    bool independent;   /* it is for the independent judge */
+} RgJudgeShare;
+
+/* Responses to be judged. Borrowed. */
+typedef struct RgJudgeItems {
+    int64_t count;
+    const char *const *prompt, *const *response; /* [count] */
+    const RgSequences *sequences;                /* the same as tokens, with all of the conversation
+                                                    that the policy sees; NULL: see RgJudgeShare */
+} RgJudgeItems;
 
 typedef struct RgJudge RgJudge;
 
-/* Train a judge on texts [count]; takes about a second for thousands. The same texts and stream
- * give the same bits. RG_E_RANGE when there are too few texts to learn from. */
-RgStatus rg_judge_create(RgJudgeKind kind, const RgJudgeText *texts, int64_t count, RgRandom random,
+typedef struct RgJudgeType {
+    const char *name;
+    const char *summary;
+    const char *reference; /* paper, or NULL */
+    const RgOption *options;
+    size_t options_size;
+
+    /* Fill judge->state; destroy is called after an error, too, if there is one. The same share and
+     * stream give the same bits. RG_E_RANGE when there is too little to learn from. */
+    RgStatus (*create)(RgJudge *judge, const void *options, const RgJudgeShare *share,
+                       RgRandom random, RgError *error);
+    /* Rewards of all items: reward [count], each a function of its item alone. An item that is
+     * asked again gets the same bits. */
+    RgStatus (*rewards)(RgJudge *judge, const RgJudgeItems *items, double *reward, RgError *error);
+    /* Of pairs of items (2i, 2i + 1), the probability that the first is the better: first
+     * [count / 2]. NULL: the larger reward is. */
+    RgStatus (*compare)(RgJudge *judge, const RgJudgeItems *items, double *first, RgError *error);
+    void (*destroy)(RgJudge *judge); /* frees `state` alone; NULL: free() will do */
+} RgJudgeType;
+
+struct RgJudge {
+    const RgJudgeType *type;
+    void *state;
+};
+
+/* All judges; ends with NULL. */
+extern const RgJudgeType *const rg_judge_types[];
+/* As a part of a config, alone or in a list where each has a weight. */
+extern const RgOptionFamily rg_judge_family, rg_weighted_judge_family;
+
+typedef struct RgJudgeWeight {
+    double weight;
+} RgJudgeWeight;
+
+/* The judge that a config asks for. On error NULL is left in *judge. */
+RgStatus rg_judge_create(const RgOptionPart *part, const RgJudgeShare *share, RgRandom random,
                          RgJudge **judge, RgError *error);
-/* A judge that is a valence lexicon (envs/lexicon.h): reward = 3·(1 + valence of the response). It
- * knows neither the prompt nor texts to learn from. */
-RgStatus rg_judge_of_lexicon(const char *path, RgJudge **judge, RgError *error);
+/* That of a name, with its options as they are when a config says nothing; those that must be given
+ * are missing then (RG_E_USAGE). */
+RgStatus rg_judge_create_named(const char *name, const RgJudgeShare *share, RgRandom random,
+                               RgJudge **judge, RgError *error);
 void rg_judge_destroy(RgJudge *judge);
 
-/* The factors of a reward, for inspection; of a judge that was trained. */
-typedef struct RgJudgeParts {
-    double style, fluency, length, repetition, reward;
-} RgJudgeParts;
-RgJudgeParts rg_judge_parts(const RgJudge *judge, const char *prompt, const char *response);
+RgStatus rg_judge_rewards(RgJudge *judge, const RgJudgeItems *items, double *reward,
+                          RgError *error);
+/* See RgJudgeType; 1, 0 or ½ of equal rewards where the judge has no comparison of its own. */
+RgStatus rg_judge_compare(RgJudge *judge, const RgJudgeItems *items, double *first, RgError *error);
 
-/* Reward in [0, 6]. Any number of threads may ask at a time. */
-double rg_judge_reward(const RgJudge *judge, const char *prompt, const char *response);
+/* Items of a share: chosen and rejected response of each text in turn; the arrays are the caller's
+ * to free by rg_judge_items_free. */
+RgJudgeItems rg_judge_items_of(const RgJudgeShare *share);
+void rg_judge_items_free(RgJudgeItems *items);
 
-/* Share of texts whose modern side gets the larger reward; a tie counts half. */
-double rg_judge_accuracy(const RgJudge *judge, const RgJudgeText *texts, int64_t count);
+/* How often a judge prefers the chosen response, in the mean of its comparisons. */
+RgStatus rg_judge_accuracy(RgJudge *judge, const RgJudgeShare *share, double *accuracy,
+                           RgError *error);
 
 #endif

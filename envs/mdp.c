@@ -91,9 +91,7 @@ static bool advance(void *episode, const int32_t *action, int32_t *observation) 
 
 /* ---- the judge ---- */
 
-/* Discounted true return of each episode. */
-static void judge(void *environment, const RgSequences *sequences, double *reward) {
-    const RgMdpState *s = ((RgEnvironment *)environment)->state;
+void rg_mdp_returns(const RgMdpState *s, const RgSequences *sequences, double *reward) {
     const RgProcess *process = &s->problem.process;
     for (int64_t i = 0; i < sequences->count; i++) {
         double weight = 1;
@@ -105,6 +103,13 @@ static void judge(void *environment, const RgSequences *sequences, double *rewar
             weight *= process->discount;
         }
     }
+}
+
+static RgStatus judge(void *environment, const RgSequences *sequences, double *reward,
+                      RgError *error) {
+    (void)error;
+    rg_mdp_returns(((RgEnvironment *)environment)->state, sequences, reward);
+    return RG_OK;
 }
 
 /* ---- life ---- */

@@ -53,7 +53,10 @@ typedef struct RgMdpState {
 extern const RgEnvironmentType rg_environment_mdp;
 const RgMdpProblem *rg_mdp_problem(const RgEnvironment *environment);
 
-void rg_mdp_evaluate(RgEnvironment *environment, RgPolicy *policy, RgPolicy *reference, double beta,
-                     RgRandom random, RgEvaluation *evaluation);
+/* Discounted true return of each episode. */
+void rg_mdp_returns(const RgMdpState *state, const RgSequences *episodes, double *reward);
+
+RgStatus rg_mdp_evaluate(RgEnvironment *environment, RgPolicy *policy, RgPolicy *reference,
+                         double beta, RgRandom random, RgEvaluation *evaluation, RgError *error);
 
 #endif

@@ -35,7 +35,7 @@ static double *sampled_returns(const RgEnvironment *environment, RgPolicy *polic
     RgSequences *episodes = rg_sequences_create();
     double *reward = rg_allocate((size_t)s->test_prompts->count * sizeof *reward);
     rg_episodes_sample(&s->dynamics, policy, s->test_prompts, 1, random, episodes, NULL);
-    environment->course.judge(environment->course.environment, episodes, reward);
+    rg_mdp_returns(s, episodes, reward);
     rg_sequences_destroy(episodes);
     return reward;
 }
@@ -62,8 +62,9 @@ static void compare_episodes(const RgEnvironment *environment, RgPolicy *policy,
  *   objective      return − β·kl
  *   entropy        of an action, mean over discounted visits
  *   win_rate_base  against the reference, one episode each from every test prompt */
-void rg_mdp_evaluate(RgEnvironment *environment, RgPolicy *policy, RgPolicy *reference, double beta,
-                     RgRandom random, RgEvaluation *evaluation) {
+RgStatus rg_mdp_evaluate(RgEnvironment *environment, RgPolicy *policy, RgPolicy *reference,
+                         double beta, RgRandom random, RgEvaluation *evaluation, RgError *error) {
+    (void)error;
     const RgMdpState *s = environment->state;
     const RgProcess *process = &s->problem.process;
     size_t cells = (size_t)(process->states * process->actions);
@@ -83,4 +84,5 @@ void rg_mdp_evaluate(RgEnvironment *environment, RgPolicy *policy, RgPolicy *ref
     compare_episodes(environment, policy, reference, random, evaluation);
     free(table);
     free(base);
+    return RG_OK;
 }

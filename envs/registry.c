@@ -62,9 +62,14 @@ RgStatus rg_environment_prepare(RgEnvironment *environment, RgPolicy *reference,
     return environment->type->prepare(environment, reference, random, error);
 }
 
-void rg_environment_evaluate(RgEnvironment *environment, RgPolicy *policy, RgPolicy *reference,
-                             double beta, RgRandom random, RgEvaluation *evaluation) {
-    environment->type->evaluate(environment, policy, reference, beta, random, evaluation);
+RgStatus rg_environment_evaluate(RgEnvironment *environment, RgPolicy *policy, RgPolicy *reference,
+                                 double beta, RgRandom random, RgEvaluation *evaluation,
+                                 RgError *error) {
+    RG_TRY(environment->type->evaluate(environment, policy, reference, beta, random, evaluation,
+                                       error));
+    const RgBestOf *best_of = &policy->best_of; /* whose judge is asked while sampling */
+    return best_of->status == RG_OK ? RG_OK
+                                    : rg_fail(error, best_of->status, "%s", best_of->error.text);
 }
 
 void rg_environment_destroy(RgEnvironment *environment) {

@@ -95,8 +95,8 @@ bool rg_teacher_is_bradley_terry(const RgTeacher *teacher) {
 }
 
 void rg_teacher_lend(const RgTeacher *teacher,
-                     void (*label)(void *environment, const RgSequences *sequences, RgRandom random,
-                                   uint8_t *preferred),
+                     RgStatus (*label)(void *environment, const RgSequences *sequences,
+                                       RgRandom random, uint8_t *preferred, RgError *error),
                      RgCourse *course) {
     course->label_temperature = teacher->rationality > 0 ? 1 / teacher->rationality : 0;
     course->label_noise = teacher->mistake;

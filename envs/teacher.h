@@ -37,7 +37,10 @@ typedef struct RgTeacherOptions {
 extern const char *const rg_teacher_names[];
 
 #define RG_TEACHER_OPTION_(type, member, name, high, help)                                         \
-    { "teacher_" #name, RG_KIND_REAL, offsetof(type, member.name), "-1", -1, high, NULL, help }
+    {                                                                                              \
+        "teacher_" #name, RG_KIND_REAL, offsetof(type, member.name), "-1", -1, high, NULL, help,   \
+            NULL                                                                                   \
+    }
 
 /* Options of an environment that has teachers: `member` of its struct `type` is RgTeacherOptions.
  */
@@ -50,7 +53,8 @@ extern const char *const rg_teacher_names[];
      0,                                                                                            \
      rg_teacher_names,                                                                             \
      "who labels pairs: one of B-Pref's scripted teachers (Lee et al. 2021); what follows "        \
-     "changes its settings, -1 leaves them as published"},                                         \
+     "changes its settings, -1 leaves them as published",                                          \
+     NULL},                                                                                        \
         RG_TEACHER_OPTION_(type, member, rationality, 1e6,                                         \
                            "constant of the Bradley-Terry labels; 0: the larger return"),          \
         RG_TEACHER_OPTION_(type, member, discount, 1,                                              \
@@ -108,8 +112,8 @@ bool rg_teacher_is_bradley_terry(const RgTeacher *teacher);
 /* Tell a course of its teacher: its temperature and noise, and `label` where these do not do. With
  * or without it, labels are the same bits. */
 void rg_teacher_lend(const RgTeacher *teacher,
-                     void (*label)(void *environment, const RgSequences *sequences, RgRandom random,
-                                   uint8_t *preferred),
+                     RgStatus (*label)(void *environment, const RgSequences *sequences,
+                                       RgRandom random, uint8_t *preferred, RgError *error),
                      RgCourse *course);
 
 #endif

@@ -1,5 +1,5 @@
 /* The text environment: its options, data, judges and offline pairs. Files are read in
- * text_data.c, judges live in judge.c, policies are measured in text_evaluate.c. */
+ * text_data.c, judges live in judge_*.c, policies are measured in text_evaluate.c. */
 #include "envs/text.h"
 
 #include "core/tensor/blas.h"
@@ -12,9 +12,6 @@ enum { PAIRS_SAMPLED, PAIRS_DATASET };
 static const char *const pair_sources[] = {"sampled", "dataset", NULL};
 enum { DEMONSTRATIONS_CHOSEN, DEMONSTRATIONS_CORPUS };
 static const char *const demonstration_sources[] = {"chosen", "corpus", NULL};
-
-enum { JUDGE_NGRAM, JUDGE_LEXICON };
-static const char *const judge_kinds[] = {"ngram", "lexicon", NULL};
 
 enum { TEST_PAIRS = 200 }; /* test lines within the limit, whose written responses are scored */
 
@@ -35,15 +32,12 @@ static const RgOption options_table[] = {
                      "of messages; auto tells by the first line"),
     RG_OPTION_CHOICE(RgTextOptions, preference, "better", rg_text_preferences,
                      "which label of PKU-SafeRLHF"),
-    RG_OPTION_CHOICE(RgTextOptions, judge, "ngram", judge_kinds,
-                     "who labels and rewards: ngram, trained on judge.jsonl or a share of train to "
-                     "tell chosen from rejected by words; lexicon, the valence of words"),
-    RG_OPTION_CHOICE(RgTextOptions, independent_judge, "ngram", judge_kinds,
-                     "whom no method is trained by, for evaluation: ngram, by characters, on texts "
-                     "of its own; lexicon"),
-    RG_OPTION_STRING(
-        RgTextOptions, lexicon, "",
-        "file of a lexicon judge: VADER's, or AFINN's (also as the npm package has it)"),
+    RG_OPTION_PART(RgTextOptions, judge, "ngram", &rg_judge_family,
+                   "who labels and rewards, see: regatta list judges; one that learns does so from "
+                   "judge.jsonl, or a share of train"),
+    RG_OPTION_PART(RgTextOptions, independent_judge, "ngram", &rg_judge_family,
+                   "whom no method is trained by, for evaluation; it learns from "
+                   "judge-independent.jsonl, or a share of train of its own"),
     RG_OPTION_REAL(RgTextOptions, judge_share, "0.5", 0, 0.9,
                    "share of the lines of train that the two judges are trained on, half each"),
     RG_OPTION_REAL(RgTextOptions, test_share, "0.1", 0, 0.9,
@@ -94,21 +88,28 @@ static const RgOption options_table[] = {
 
 /* ---- rewards ---- */
 
-void rg_text_rewards(const RgTextState *s, const RgJudge *judge, const RgSequences *sequences,
-                     double *reward) {
+RgStatus rg_text_rewards(const RgTextState *s, RgJudge *judge, const RgSequences *sequences,
+                         double *reward, RgError *error) {
+    int64_t count = sequences->count;
+    char **text = rg_allocate((size_t)(2 * count + 1) * sizeof *text); /* prompts, then responses */
 #pragma omp parallel for num_threads(rg_threads()) schedule(dynamic, 16)
-    for (int64_t i = 0; i < sequences->count; i++) {
-        char *prompt = rg_text_prompt(s->layout, sequences, i);
-        char *response = rg_text_response(s->layout, sequences, i);
-        reward[i] = rg_judge_reward(judge, prompt, response);
-        free(response);
-        free(prompt);
+    for (int64_t i = 0; i < count; i++) {
+        text[i] = rg_text_prompt(s->layout, sequences, i);
+        text[count + i] = rg_text_response(s->layout, sequences, i);
     }
+    RgJudgeItems items = {count, (const char *const *)text, (const char *const *)text + count,
+                          sequences};
+    RgStatus status = rg_judge_rewards(judge, &items, reward, error);
+    for (int64_t i = 0; i < 2 * count; i++)
+        free(text[i]);
+    free(text);
+    return status;
 }
 
-static void judge(void *environment, const RgSequences *sequences, double *reward) {
+static RgStatus judge(void *environment, const RgSequences *sequences, double *reward,
+                      RgError *error) {
     const RgTextState *s = ((RgEnvironment *)environment)->state;
-    rg_text_rewards(s, s->judge, sequences, reward);
+    return rg_text_rewards(s, s->judge, sequences, reward, error);
 }
 
 /* ---- life ---- */
@@ -202,27 +203,35 @@ static RgStatus read_stop_tokens(RgTextState *s, RgError *error) {
     return RG_OK;
 }
 
-/* The lines as judges see them, borrowed from `data`; to be freed. */
-static RgJudgeText *judge_texts(const RgTextData *data) {
-    RgJudgeText *texts = rg_allocate((size_t)data->count * sizeof *texts);
-    for (int64_t i = 0; i < data->count; i++)
-        texts[i] = (RgJudgeText){rg_text_line_prompt(&data->lines[i]), data->lines[i].chosen,
-                                 data->lines[i].rejected};
-    return texts;
+/* The first lines as judges see them, borrowed from `data`; to be released. */
+static RgJudgeShare share_of(const RgTextState *s, const RgTextData *data, int64_t count) {
+    RgJudgeText *texts = rg_allocate((size_t)(count + 1) * sizeof *texts);
+    RgSequences *sequences = rg_sequences_create();
+    for (int64_t i = 0; i < count; i++) {
+        const RgTextLine *line = &data->lines[i];
+        texts[i] = (RgJudgeText){rg_text_line_prompt(line), line->chosen, line->rejected};
+        rg_text_append(sequences, s->layout, line->turns, line->turn_count, line->chosen);
+        rg_text_append(sequences, s->layout, line->turns, line->turn_count, line->rejected);
+    }
+    return (RgJudgeShare){.texts = texts,
+                          .count = count,
+                          .sequences = sequences,
+                          .vocabulary = rg_tokenizer_vocabulary(s->tokenizer),
+                          .path = data->path};
 }
 
-/* `choice` of the options; an n-gram judge of `kind`, from `data`. */
-static RgStatus make_judge(const RgTextOptions *o, int choice, const RgTextData *data,
-                           const char *name, RgJudgeKind kind, RgRandom random, RgJudge **new,
-                           RgError *error) {
-    if (choice == JUDGE_LEXICON)
-        return rg_judge_of_lexicon(o->lexicon, new, error);
-    RgJudgeText *texts = judge_texts(data);
-    RgStatus status =
-        rg_judge_create(kind, texts, data->count, rg_random_named(random, name), new, error);
-    if (status != RG_OK)
-        rg_fail_in(error, status, "%s", data->path);
-    free(texts);
+static void release_share(RgJudgeShare *share) {
+    rg_sequences_destroy((RgSequences *)share->sequences);
+    free((void *)share->texts);
+}
+
+static RgStatus make_judge(const RgTextState *s, const RgOptionPart *part, const RgTextData *data,
+                           bool independent, RgRandom random, RgJudge **new, RgError *error) {
+    RgJudgeShare share = share_of(s, data, data->count);
+    share.independent = independent;
+    RgRandom own = rg_random_named(random, independent ? "judge-independent" : "judge");
+    RgStatus status = rg_judge_create(part, &share, own, new, error);
+    release_share(&share);
     return status;
 }
 
@@ -244,12 +253,9 @@ static RgStatus make_test_set(RgTextState *s, const RgTextData *test, RgError *e
     s->test_prompts = rg_sequences_create();
     s->test_pairs = rg_sequences_create();
     int64_t count = s->options.test_prompts < test->count ? s->options.test_prompts : test->count;
-    s->chosen_reward = rg_allocate((size_t)count * sizeof *s->chosen_reward);
-    for (int64_t i = 0; i < count; i++) {
-        const RgTextLine *line = &test->lines[i];
-        rg_text_append(s->test_prompts, s->layout, line->turns, line->turn_count, NULL);
-        s->chosen_reward[i] = rg_judge_reward(s->judge, rg_text_line_prompt(line), line->chosen);
-    }
+    for (int64_t i = 0; i < count; i++)
+        rg_text_append(s->test_prompts, s->layout, test->lines[i].turns, test->lines[i].turn_count,
+                       NULL);
     for (int64_t i = 0; i < test->count && s->test_pairs->count < 2 * TEST_PAIRS; i++)
         append_written(s, &test->lines[i], s->test_pairs);
     if (s->test_pairs->count > 0)
@@ -260,11 +266,31 @@ static RgStatus make_test_set(RgTextState *s, const RgTextData *test, RgError *e
                    test->path, (long long)s->options.response_limit);
 }
 
-static void measure_judges(RgTextState *s, const RgTextData *test) {
-    RgJudgeText *texts = judge_texts(test);
-    s->judge_accuracy = rg_judge_accuracy(s->judge, texts, test->count);
-    s->independent_accuracy = rg_judge_accuracy(s->independent, texts, test->count);
-    free(texts);
+static RgStatus reward_chosen(RgTextState *s, const RgTextData *test, RgError *error) {
+    int64_t count = s->test_prompts->count;
+    RgSequences *chosen = rg_sequences_create();
+    const char **text = rg_allocate((size_t)(2 * count + 1) * sizeof *text);
+    for (int64_t i = 0; i < count; i++) {
+        const RgTextLine *line = &test->lines[i];
+        rg_text_append(chosen, s->layout, line->turns, line->turn_count, line->chosen);
+        text[i] = rg_text_line_prompt(line);
+        text[count + i] = line->chosen;
+    }
+    s->chosen_reward = rg_allocate((size_t)count * sizeof *s->chosen_reward);
+    RgJudgeItems items = {count, text, text + count, chosen};
+    RgStatus status = rg_judge_rewards(s->judge, &items, s->chosen_reward, error);
+    free(text);
+    rg_sequences_destroy(chosen);
+    return status;
+}
+
+static RgStatus measure_judges(RgTextState *s, const RgTextData *test, RgError *error) {
+    RgJudgeShare share = share_of(s, test, test->count);
+    RgStatus status = rg_judge_accuracy(s->judge, &share, &s->judge_accuracy, error);
+    if (status == RG_OK)
+        status = rg_judge_accuracy(s->independent, &share, &s->independent_accuracy, error);
+    release_share(&share);
+    return status;
 }
 
 static void take_prompts(RgTextState *s) {
@@ -343,12 +369,12 @@ static RgStatus read_folder(RgTextState *s, Files *files, RgError *error) {
 
 static RgStatus use_files(RgTextState *s, Files *files, RgRandom random, RgError *error) {
     const RgTextOptions *o = &s->options;
-    RG_TRY(make_judge(o, o->judge, files->part[PART_JUDGE], "judge", RG_JUDGE_WORDS, random,
-                      &s->judge, error));
-    RG_TRY(make_judge(o, o->independent_judge, files->part[PART_INDEPENDENT], "judge-independent",
-                      RG_JUDGE_CHARACTERS, random, &s->independent, error));
-    measure_judges(s, files->part[PART_TEST]);
+    RG_TRY(make_judge(s, &o->judge, files->part[PART_JUDGE], false, random, &s->judge, error));
+    RG_TRY(make_judge(s, &o->independent_judge, files->part[PART_INDEPENDENT], true, random,
+                      &s->independent, error));
     RG_TRY(make_test_set(s, files->part[PART_TEST], error));
+    RG_TRY(measure_judges(s, files->part[PART_TEST], error));
+    RG_TRY(reward_chosen(s, files->part[PART_TEST], error));
     s->train = files->part[PART_TRAIN];
     files->part[PART_TRAIN] = NULL;
     take_prompts(s);
@@ -368,12 +394,6 @@ static RgStatus check_files(const RgTextOptions *o, RgError *error) {
             error, RG_E_USAGE,
             "environment.demonstrations: \"corpus\" is base.jsonl of the folder of data, "
             "expected \"chosen\" beside train");
-    bool lexicon = o->judge == JUDGE_LEXICON || o->independent_judge == JUDGE_LEXICON;
-    if (lexicon != (o->lexicon[0] != '\0'))
-        return rg_fail(error, RG_E_USAGE,
-                       lexicon ? "environment.lexicon: a lexicon judge needs its file"
-                               : "environment.lexicon: no judge reads it, expected judge or "
-                                 "independent_judge = \"lexicon\"");
     return RG_OK;
 }
 
@@ -410,7 +430,7 @@ static RgStatus create(RgEnvironment *environment, const void *options, RgRandom
     if (s->options.demonstrations == DEMONSTRATIONS_CORPUS)
         RG_TRY(read_corpus(s, error));
     s->options.data = s->options.train = s->options.test = s->options.tokenizer = NULL;
-    s->options.lexicon = NULL;
+    s->options.judge = s->options.independent_judge = (RgOptionPart){0};
     s->options.stop.count = 0;
 
     environment->space = (RgPolicySpace){.vocabulary = rg_tokenizer_vocabulary(s->tokenizer)};
@@ -448,8 +468,8 @@ static void destroy(RgEnvironment *environment) {
 /* Two samples of the reference for each pair. Training prompts are taken in order, and again from
  * the first when there are more pairs than prompts; the random numbers are a sequence's own, so
  * that a prompt's next samples are new ones. */
-static void sample_pairs(RgTextState *s, const RgCourse *course, RgPolicy *reference,
-                         RgRandom random) {
+static RgStatus sample_pairs(RgTextState *s, const RgCourse *course, RgPolicy *reference,
+                             RgRandom random, RgError *error) {
     int64_t count = s->options.pair_count;
     RgSequences *prompts = rg_sequences_create();
     for (int64_t i = 0; i < count; i++)
@@ -464,11 +484,12 @@ static void sample_pairs(RgTextState *s, const RgCourse *course, RgPolicy *refer
     rg_sequences_destroy(prompts);
 
     uint8_t *preferred = rg_allocate((size_t)(count + 1));
-    rg_course_label(course, s->pairs->sequences, rg_random_named(random, "offline labels"),
-                    preferred);
-    for (int64_t i = 0; i < count; i++)
+    RgStatus status = rg_course_label(course, s->pairs->sequences,
+                                      rg_random_named(random, "offline labels"), preferred, error);
+    for (int64_t i = 0; status == RG_OK && i < count; i++)
         rg_pairs_append_label(s->pairs, preferred[i]);
     free(preferred);
+    return status;
 }
 
 /* The written pairs of which both responses keep the limit, the chosen one preferred but for label
@@ -543,7 +564,7 @@ static RgStatus prepare(RgEnvironment *environment, RgPolicy *reference, RgRando
     if (s->options.pairs == PAIRS_DATASET)
         RG_TRY(take_dataset(s, random, error));
     else if (s->options.pair_count > 0)
-        sample_pairs(s, &environment->course, reference, random);
+        RG_TRY(sample_pairs(s, &environment->course, reference, random, error));
     if (s->options.demonstrations == DEMONSTRATIONS_CHOSEN)
         take_demonstrations(s);
     environment->course.demonstrations = s->demonstrations;
@@ -553,7 +574,7 @@ static RgStatus prepare(RgEnvironment *environment, RgPolicy *reference, RgRando
 const RgEnvironmentType rg_environment_text = {
     .name = "text",
     .summary = "Prompts and responses as text: continue a passage in one of two styles, with a "
-               "trained judge of style and a second one made of other texts",
+               "judge and a second one made of other texts",
     .options = options_table,
     .options_size = sizeof(RgTextOptions),
     .headline = "win_rate_base",

@@ -1,5 +1,5 @@
-/* The text environment: prompts and responses as text, a trained judge for gold rewards and
- * another, made of other texts and other features, to see whether a policy only pleases the first.
+/* The text environment: prompts and responses as text, a judge for gold rewards and another, made
+ * of other texts, to see whether a policy only pleases the first.
  *
  * Here is what its two files share: text.c makes the data, text_evaluate.c measures policies. */
 #ifndef RG_ENVS_TEXT_H
@@ -16,8 +16,7 @@ typedef struct RgTextOptions {
     const char *data, *train, *test, *tokenizer; /* valid in create only */
     int format, preference;
     double judge_share, test_share;
-    int judge, independent_judge;
-    const char *lexicon; /* valid in create only */
+    RgOptionPart judge, independent_judge; /* valid in create only */
     int chat_template;
     int64_t prompt_limit;
     int truncation;
@@ -75,11 +74,11 @@ typedef struct RgTextState {
 } RgTextState;
 
 /* Rewards of sequences by one of the judges: reward [sequences->count]. */
-void rg_text_rewards(const RgTextState *state, const RgJudge *judge, const RgSequences *sequences,
-                     double *reward);
+RgStatus rg_text_rewards(const RgTextState *state, RgJudge *judge, const RgSequences *sequences,
+                         double *reward, RgError *error);
 
-void rg_text_evaluate(RgEnvironment *environment, RgPolicy *policy, RgPolicy *reference,
-                      double beta, RgRandom random, RgEvaluation *evaluation);
+RgStatus rg_text_evaluate(RgEnvironment *environment, RgPolicy *policy, RgPolicy *reference,
+                          double beta, RgRandom random, RgEvaluation *evaluation, RgError *error);
 void rg_text_reference_clear(RgTextReference *of_reference);
 
 #endif

@@ -16,12 +16,13 @@ static void release_samples(RgTextSamples *samples) {
     *samples = (RgTextSamples){0};
 }
 
-static RgTextSamples draw_samples(const RgTextState *s, RgPolicy *policy, RgRandom random) {
+static RgStatus draw_samples(const RgTextState *s, RgPolicy *policy, RgRandom random,
+                             RgTextSamples *samples, RgError *error) {
     size_t count = (size_t)s->test_prompts->count;
-    RgTextSamples samples = {.sequences = rg_sequences_create(),
-                             .reward = rg_allocate(count * sizeof(double)),
-                             .independent = rg_allocate(count * sizeof(double)),
-                             .logprob = rg_allocate(count * sizeof(double))};
+    *samples = (RgTextSamples){.sequences = rg_sequences_create(),
+                               .reward = rg_allocate(count * sizeof(double)),
+                               .independent = rg_allocate(count * sizeof(double)),
+                               .logprob = rg_allocate(count * sizeof(double))};
     RgSampling sampling = {.temperature = s->options.temperature,
                            .top_k = s->options.top_k,
                            .top_p = s->options.top_p,
@@ -29,11 +30,10 @@ static RgTextSamples draw_samples(const RgTextState *s, RgPolicy *policy, RgRand
                            .response_limit = s->options.response_limit,
                            .end_token = rg_text_layout_end(s->layout),
                            .stop = s->stop};
-    rg_policy_sample(policy, s->test_prompts, 1, &sampling, random, samples.sequences,
-                     samples.logprob);
-    rg_text_rewards(s, s->judge, samples.sequences, samples.reward);
-    rg_text_rewards(s, s->independent, samples.sequences, samples.independent);
-    return samples;
+    rg_policy_sample(policy, s->test_prompts, 1, &sampling, random, samples->sequences,
+                     samples->logprob);
+    RG_TRY(rg_text_rewards(s, s->judge, samples->sequences, samples->reward, error));
+    return rg_text_rewards(s, s->independent, samples->sequences, samples->independent, error);
 }
 
 /* ---- the reference ---- */
@@ -44,18 +44,21 @@ void rg_text_reference_clear(RgTextReference *of_reference) {
     *of_reference = (RgTextReference){0};
 }
 
-static const RgTextReference *of_reference(RgTextState *s, RgPolicy *reference, RgRandom random) {
+static RgStatus know_reference(RgTextState *s, RgPolicy *reference, RgRandom random,
+                               RgError *error) {
     RgTextReference *r = &s->of_reference;
     uint64_t hash = rg_parameters_hash(reference->parameters);
     if (r->known && r->parameters_hash == hash && r->random.key[0] == random.key[0] &&
         r->random.key[1] == random.key[1])
-        return r;
+        return RG_OK;
     rg_text_reference_clear(r);
-    *r = (RgTextReference){.known = true, .parameters_hash = hash, .random = random};
-    r->samples = draw_samples(s, reference, random);
+    r->parameters_hash = hash;
+    r->random = random;
+    RG_TRY(draw_samples(s, reference, random, &r->samples, error));
+    r->known = true;
     r->pair_logprob = rg_allocate((size_t)s->test_pairs->count * sizeof *r->pair_logprob);
     rg_policy_logprob_values(reference, s->test_pairs, r->pair_logprob);
-    return r;
+    return RG_OK;
 }
 
 /* ---- columns: one number a test prompt ---- */
@@ -137,25 +140,23 @@ static void written_pairs(const RgTextState *s, RgPolicy *policy, const double *
 
 /* ---- all of it ---- */
 
-void rg_text_evaluate(RgEnvironment *environment, RgPolicy *policy, RgPolicy *reference,
-                      double beta, RgRandom random, RgEvaluation *evaluation) {
-    RgTextState *s = environment->state;
+static void measure(RgTextState *s, const RgTextSamples *own, RgPolicy *policy, RgPolicy *reference,
+                    double beta, RgEvaluation *evaluation) {
+    const RgTextReference *base = &s->of_reference;
     int64_t count = s->test_prompts->count;
-    const RgTextReference *base = of_reference(s, reference, rg_random_named(random, "reference"));
-    RgTextSamples own = draw_samples(s, policy, rg_random_named(random, "policy"));
     double *column = rg_allocate((size_t)count * sizeof *column);
 
-    rg_evaluation_column_and_mean(evaluation, "reward", own.reward, count);
-    rg_evaluation_column_and_mean(evaluation, "independent_reward", own.independent, count);
-    win_rate("win_rate_base", own.reward, base->samples.reward, count, column, evaluation);
-    win_rate("independent_win_rate_base", own.independent, base->samples.independent, count, column,
-             evaluation);
-    win_rate("win_rate_dataset", own.reward, s->chosen_reward, count, column, evaluation);
-    divergence(reference, &own, column, evaluation);
+    rg_evaluation_column_and_mean(evaluation, "reward", own->reward, count);
+    rg_evaluation_column_and_mean(evaluation, "independent_reward", own->independent, count);
+    win_rate("win_rate_base", own->reward, base->samples.reward, count, column, evaluation);
+    win_rate("independent_win_rate_base", own->independent, base->samples.independent, count,
+             column, evaluation);
+    win_rate("win_rate_dataset", own->reward, s->chosen_reward, count, column, evaluation);
+    divergence(reference, own, column, evaluation);
     rg_evaluation_metric(evaluation, "objective",
                          rg_evaluation_find(evaluation, "reward") -
                              beta * rg_evaluation_find(evaluation, "kl"));
-    describe_responses(s, own.sequences, column, evaluation);
+    describe_responses(s, own->sequences, column, evaluation);
     written_pairs(s, policy, base->pair_logprob, beta, evaluation);
     rg_evaluation_metric(evaluation, "judge_accuracy", s->judge_accuracy);
     rg_evaluation_metric(evaluation, "independent_judge_accuracy", s->independent_accuracy);
@@ -165,5 +166,16 @@ void rg_text_evaluate(RgEnvironment *environment, RgPolicy *policy, RgPolicy *re
     rg_evaluation_metric(evaluation, "truncated_prompts", (double)s->truncated_prompts);
 
     free(column);
+}
+
+RgStatus rg_text_evaluate(RgEnvironment *environment, RgPolicy *policy, RgPolicy *reference,
+                          double beta, RgRandom random, RgEvaluation *evaluation, RgError *error) {
+    RgTextState *s = environment->state;
+    RgTextSamples own;
+    RG_TRY(know_reference(s, reference, rg_random_named(random, "reference"), error));
+    RgStatus status = draw_samples(s, policy, rg_random_named(random, "policy"), &own, error);
+    if (status == RG_OK)
+        measure(s, &own, policy, reference, beta, evaluation);
     release_samples(&own);
+    return status;
 }

@@ -1,5 +1,6 @@
 /* regatta list and regatta show: what there is, straight from the descriptors and option tables. */
 #include "algorithms/estimator.h"
+#include "envs/judge.h"
 #include "experiments/command.h"
 #include "experiments/experiment.h"
 
@@ -40,6 +41,11 @@ static int collect(Entry *entries) {
                                    e->options,
                                    rg_environment_part_options,
                                    NULL};
+    }
+    for (int i = 0; rg_judge_types[i]; i++) {
+        const RgJudgeType *j = rg_judge_types[i];
+        entries[count++] =
+            (Entry){"judges", j->name, j->summary, j->reference, j->options, NULL, NULL};
     }
     for (int i = 0; rg_policy_types[i]; i++) {
         const RgPolicyType *p = rg_policy_types[i];
@@ -87,8 +93,8 @@ static const struct argp list_argp = {
     NULL,
     parse_one,
     "[KIND]",
-    "List what a config can name: algorithms, environments, policies, estimators (of "
-    "hypergradients), parts.\v"
+    "List what a config can name: algorithms, environments, judges, policies, "
+    "estimators (of hypergradients), parts.\v"
     "Without KIND, everything. See regatta show NAME for one of them with its options.",
     NULL,
     NULL,
@@ -96,7 +102,7 @@ static const struct argp list_argp = {
 };
 
 int rg_command_list(int argc, char **argv) {
-    static const char *const kinds[] = {"algorithms", "environments", "policies",
+    static const char *const kinds[] = {"algorithms", "environments", "judges", "policies",
                                         "estimators", "parts",        NULL};
     const char *kind = NULL;
     argp_parse(&list_argp, argc, argv, 0, NULL, &kind);
@@ -105,11 +111,12 @@ int rg_command_list(int argc, char **argv) {
         known = strcmp(kinds[i], kind) == 0;
     if (!known) {
         RgError error;
-        return rg_command_end(rg_fail(&error, RG_E_USAGE,
-                                      "list: no kind \"%s\": expected algorithms, environments, "
-                                      "policies, estimators or parts",
-                                      kind),
-                              &error);
+        return rg_command_end(
+            rg_fail(&error, RG_E_USAGE,
+                    "list: no kind \"%s\": expected algorithms, environments, judges, "
+                    "policies, estimators or parts",
+                    kind),
+            &error);
     }
     Entry entries[MOST_ENTRIES];
     int count = collect(entries);
@@ -174,7 +181,7 @@ static const struct argp show_argp = {
     NULL,
     parse_one,
     "NAME",
-    "Show an algorithm, environment, policy or part of a config: what it is, the paper and "
+    "Show an algorithm, environment, judge, policy or part of a config: what it is, the paper and "
     "equation "
     "it follows, and every option with type, default and range.\v"
     "See regatta list for the names.",

@@ -113,7 +113,7 @@ static RgStatus measure_loss(const Bench *b, const void *options, RgGradientRow 
     exact_gradient(b->policy, a, &problem, b->tape, exact);
 
     RgMoments moments = rg_moments_create(p->count);
-    for (int64_t s = 0; s < b->samples; s++) {
+    for (int64_t s = 0; s < b->samples && trainer->status == RG_OK; s++) {
         trainer->metric_count = 0;
         rg_parameters_zero_gradient(p);
         rg_trainer_gradient(trainer, s);
@@ -127,8 +127,9 @@ static RgStatus measure_loss(const Bench *b, const void *options, RgGradientRow 
     exact_free(&problem);
     free(exact);
     free(sample);
+    RgStatus status = rg_trainer_status(trainer, error);
     rg_trainer_destroy(trainer);
-    return RG_OK;
+    return status;
 }
 
 /* ---- all rows ---- */

@@ -46,6 +46,8 @@ static RgStatus exact_side(const RgStage *stage, const RgTrialPlan *plan,
     RgEstimateReport report;
     if (status == RG_OK)
         rg_parl_hypergradient(trainer, &exactly, trainer->state, 0, exact, &report);
+    if (status == RG_OK)
+        status = rg_trainer_status(trainer, error);
     memcpy(reward->value, own->value, (size_t)own->count * sizeof *own->value);
     rg_trainer_destroy(trainer);
     return status;
@@ -55,7 +57,7 @@ static void sample_estimates(RgTrainer *trainer, const RgParlOptions *options, i
                              RgMoments *moments, RgGradientRow *row) {
     double *sample = rg_allocate((size_t)moments->dimension * sizeof *sample);
     double start = rg_clock_seconds(), n = (double)samples;
-    for (int64_t s = 0; s < samples; s++) {
+    for (int64_t s = 0; s < samples && trainer->status == RG_OK; s++) {
         RgEstimateReport report;
         rg_parl_hypergradient(trainer, options, trainer->state, s, sample, &report);
         rg_moments_add(moments, sample);
@@ -85,6 +87,7 @@ RgStatus rg_hypergradient_row(const RgStage *stage, const RgTrialPlan *plan, int
         if (status == RG_OK) {
             RgMoments moments = rg_moments_create(reward->count);
             sample_estimates(trainer, options, row->sampled ? samples : 1, &moments, row);
+            status = rg_trainer_status(trainer, error);
             rg_moments_compare(&moments, exact, row);
             rg_moments_free(&moments);
         }

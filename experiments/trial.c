@@ -169,6 +169,13 @@ static double evaluation_beta(const RgTrialPlan *plan) {
     return plan->algorithm->beta ? plan->algorithm->beta(plan->algorithm_options) : usual;
 }
 
+/* A judge has failed: which trial it was, and where, in front of what the judge says. Nothing of
+ * that step is recorded; run again, the trial goes on from its last checkpoint. */
+static RgStatus failed_at(const Trial *trial, RgStatus status, int64_t step, RgError *error) {
+    return rg_fail_in(error, status, "%s, seed %ld, step %ld", trial->plan->part.label,
+                      (long)trial->plan->seed, (long)step);
+}
+
 static RgStatus record_step(Trial *trial, bool evaluate, RgError *error) {
     RgTrainer *trainer = trial->trainer;
     const RgStage *stage = &trial->run->stage;
@@ -184,9 +191,14 @@ static RgStatus record_step(Trial *trial, bool evaluate, RgError *error) {
         RgRandom random =
             rg_random_named(rg_random_root((uint64_t)trial->plan->seed), "evaluation");
         rg_profile_lap("other", false);
-        rg_environment_evaluate(stage->environment, trial->policy, stage->reference,
-                                evaluation_beta(trial->plan), random, evaluation);
+        RgStatus status =
+            rg_environment_evaluate(stage->environment, trial->policy, stage->reference,
+                                    evaluation_beta(trial->plan), random, evaluation, error);
         rg_profile_lap("evaluation, the rest", false);
+        if (status != RG_OK) {
+            rg_evaluation_destroy(evaluation);
+            return failed_at(trial, status, trainer->step, error);
+        }
         const char *headline = stage->environment->type->headline;
         rg_progress_note(trial->run->progress, "[%ld/%ld] %s seed %ld step %ld: %s %.4f",
                          (long)trial->run->progress->trial, (long)trial->run->progress->trials,
@@ -225,6 +237,8 @@ static RgStatus train(Trial *trial, RgError *error) {
     bool going = true;
     while (going && budget_left(trial)) {
         going = rg_trainer_step(trainer);
+        if (rg_trainer_status(trainer, error) != RG_OK)
+            return failed_at(trial, trainer->status, trainer->step, error);
         if (trainer->cache)
             RG_TRY(rg_pair_shelf_status(trial->run->shelf, error));
         rg_progress_step(trial->run->progress, trainer);

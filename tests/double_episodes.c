@@ -9,10 +9,13 @@
 
 enum { PROMPTS = 32, MOST = 200 };
 
-static void no_judge(void *environment, const RgSequences *sequences, double *reward) {
+static RgStatus no_judge(void *environment, const RgSequences *sequences, double *reward,
+                         RgError *error) {
+    (void)error;
     (void)environment;
     for (int64_t i = 0; i < sequences->count; i++)
         reward[i] = 0;
+    return RG_OK;
 }
 
 /* PARL in the linear process, some way off its reference, with some reward of the steps. */

@@ -442,7 +442,7 @@ static void judge_cells(const Race *race, double *reward) {
         int32_t x = i / RESPONSES, y = i % RESPONSES;
         rg_sequences_append(all, &x, 1, &y, 1);
     }
-    race->environment->course.judge(race->environment, all, reward);
+    race->environment->course.judge(race->environment, all, reward, NULL);
     rg_sequences_destroy(all);
 }
 

@@ -19,7 +19,7 @@ static double bilevel_objective(const Race *race, const double *nu, double beta)
     for (int32_t x = 0; x < CONTEXTS; x++)
         for (int32_t y = 0; y < RESPONSES; y++)
             rg_sequences_append(all, &x, 1, &y, 1);
-    course->judge(course->environment, all, judged);
+    course->judge(course->environment, all, judged, NULL);
     rg_sequences_destroy(all);
     for (int x = 0; x < CONTEXTS; x++) {
         double weight[RESPONSES], sum = 0;
@@ -216,7 +216,7 @@ static double negative_utility(const Race *race, const double *nu, double beta, 
         double judged[RESPONSES], sum = 0, mean = 0;
         for (int32_t y = 0; y < RESPONSES; y++)
             rg_sequences_append(all, &x, 1, &y, 1);
-        course->judge(course->environment, all, judged);
+        course->judge(course->environment, all, judged, NULL);
         rg_sequences_destroy(all);
         for (int y = 0; y < RESPONSES; y++) {
             int cell = x * RESPONSES + y;

@@ -22,7 +22,7 @@ static uint64_t bits_after(const char *algorithm, const char *options, int steps
 static double expected_reward(Race *race) {
     RgEvaluation *evaluation = rg_evaluation_create();
     rg_environment_evaluate(race->environment, race->policy, race->reference, 0.1,
-                            rg_random_root(1), evaluation);
+                            rg_random_root(1), evaluation, NULL);
     double reward = rg_evaluation_find(evaluation, "reward");
     rg_evaluation_destroy(evaluation);
     return reward;

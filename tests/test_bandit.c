@@ -109,7 +109,7 @@ Test(bandit, temperature_zero_labels_by_the_larger_reward) {
     World w = WORLD(3, "label_temperature", "0");
     const RgPairs *pairs = w.environment->course.pairs;
     double reward[2 * 2000];
-    w.environment->course.judge(w.environment, pairs->sequences, reward);
+    w.environment->course.judge(w.environment, pairs->sequences, reward, NULL);
     for (int64_t i = 0; i < pairs->count; i++)
         cr_expect_geq(reward[2 * i + pairs->preferred[i]], reward[2 * i + 1 - pairs->preferred[i]]);
     world_end(w);
@@ -290,7 +290,8 @@ Test(bandit, a_policy_of_another_size_is_refused) {
 Test(bandit, the_reference_ties_with_itself) {
     World w = WORLD(12);
     RgEvaluation *e = rg_evaluation_create();
-    rg_environment_evaluate(w.environment, w.reference, w.reference, 0.1, rg_random_root(1), e);
+    rg_environment_evaluate(w.environment, w.reference, w.reference, 0.1, rg_random_root(1), e,
+                            NULL);
     cr_expect_float_eq(rg_evaluation_find(e, "win_rate_base"), 0.5, 1e-12);
     cr_expect_float_eq(rg_evaluation_find(e, "kl"), 0, 1e-12);
     cr_expect_float_eq(rg_evaluation_find(e, "reward_margin"), 0, 1e-12);
@@ -314,12 +315,13 @@ Test(bandit, regret_vanishes_at_the_optimum) {
     RgEvaluation *e = rg_evaluation_create(), *greedy = rg_evaluation_create();
     for (int i = 0; i < 96; i++)
         policy->parameters->value[i] = (RgReal)best[i];
-    rg_environment_evaluate(w.environment, policy, w.reference, 0.3, rg_random_root(1), e);
+    rg_environment_evaluate(w.environment, policy, w.reference, 0.3, rg_random_root(1), e, NULL);
     cr_expect_float_eq(rg_evaluation_find(e, "regret"), 0, 1e-6);
     cr_expect_gt(rg_evaluation_find(e, "optimality_gap"), 0.01);
     for (int i = 0; i < 96; i++)
         policy->parameters->value[i] = is_best(&t, i) ? 80 : 0;
-    rg_environment_evaluate(w.environment, policy, w.reference, 0.3, rg_random_root(1), greedy);
+    rg_environment_evaluate(w.environment, policy, w.reference, 0.3, rg_random_root(1), greedy,
+                            NULL);
     cr_expect_float_eq(rg_evaluation_find(greedy, "optimality_gap"), 0, 1e-6);
     cr_expect_gt(rg_evaluation_find(greedy, "regret"), 0.01);
     cr_expect_float_eq(rg_evaluation_find(greedy, "entropy"), 0, 1e-6);

@@ -164,7 +164,7 @@ Test(control, the_judge_sums_discounted_rewards) {
     RgEnvironment *environment = control_of("task=cheetah horizon=30 discount=0.9", 5);
     RgSequences *episodes = random_episodes(environment, 4);
     double judged[4], reward[30];
-    environment->course.judge(environment, episodes, judged);
+    environment->course.judge(environment, episodes, judged, NULL);
     for (int64_t i = 0; i < 4; i++) {
         double expected = 0;
         int64_t steps = rg_control_step_rewards(environment->state, episodes, i, reward);
@@ -345,7 +345,7 @@ Test(control, pairs_start_alike_and_the_preferred_are_the_demonstrations) {
     const RgPairs *pairs = environment->course.pairs;
     const RgSequences *both = pairs->sequences, *shown = environment->course.demonstrations;
     double reward[60];
-    environment->course.judge(environment, both, reward);
+    environment->course.judge(environment, both, reward, NULL);
     cr_assert_eq(pairs->count, 30);
     cr_assert_eq(shown->count, 30);
     for (int64_t i = 0; i < pairs->count; i++) {
@@ -370,14 +370,14 @@ Test(control, thresholds_are_in_returns_of_the_reference) {
         prepared("task=reacher horizon=20 pairs=40 teacher=skip teacher_skip=1.2", &reference);
     const RgControlState *s = environment->state;
     double reward[80], mean = 0;
-    environment->course.judge(environment, environment->course.pairs->sequences, reward);
+    environment->course.judge(environment, environment->course.pairs->sequences, reward, NULL);
     cr_expect_gt(s->skipped_pairs, 5);
     for (int64_t i = 0; i < 40; i++)
         cr_expect_gt(fmax(reward[2 * i], reward[2 * i + 1]), 1.2 * s->teacher.scale);
     RgSequences *episodes = rg_sequences_create();
     rg_episodes_sample(&s->dynamics, reference, s->prompts, 1, rg_random_root(5), episodes, NULL);
     double *fresh = rg_allocate((size_t)episodes->count * sizeof *fresh);
-    environment->course.judge(environment, episodes, fresh);
+    environment->course.judge(environment, episodes, fresh, NULL);
     for (int64_t i = 0; i < episodes->count; i++)
         mean += fresh[i] / (double)episodes->count;
     cr_expect_lt(fabs(mean / s->teacher.scale - 1), 0.25);
@@ -394,8 +394,8 @@ Test(control, evaluation_measures_return_and_divergence) {
         prepared("task=cheetah horizon=25 pairs=2 test_episodes=40 discount=0.9", &reference);
     RgPolicy *policy = random_policy(environment->space.dynamics, 0.2);
     RgEvaluation *e = rg_evaluation_create(), *again = rg_evaluation_create();
-    rg_environment_evaluate(environment, policy, reference, 0.1, rg_random_root(1), e);
-    rg_environment_evaluate(environment, policy, reference, 0.1, rg_random_root(1), again);
+    rg_environment_evaluate(environment, policy, reference, 0.1, rg_random_root(1), e, NULL);
+    rg_environment_evaluate(environment, policy, reference, 0.1, rg_random_root(1), again, NULL);
     double kl = 0.5 * 0.04 * 6 * 25;
     cr_expect_lt(fabs(rg_evaluation_find(e, "kl") - kl), 4 * sqrt(2 * kl / 40));
     cr_expect_eq(rg_evaluation_find(e, "episode_length"), 25);
@@ -421,7 +421,7 @@ Test(control, failures_are_counted) {
         prepared("task=walker horizon=25 pairs=2 test_episodes=12", &reference);
     RgPolicy *policy = random_policy(environment->space.dynamics, NAN);
     RgEvaluation *e = rg_evaluation_create();
-    rg_environment_evaluate(environment, policy, reference, 0.1, rg_random_root(1), e);
+    rg_environment_evaluate(environment, policy, reference, 0.1, rg_random_root(1), e, NULL);
     cr_expect_eq(rg_evaluation_find(e, "failed_episodes"), 12);
     cr_expect_eq(rg_evaluation_find(e, "episode_length"), 1);
     cr_expect_eq(rg_evaluation_find(e, "win_rate_base"), 0);

@@ -36,19 +36,24 @@ static int64_t actions(void *environment, const RgSequences *sequences, int64_t 
     return HORIZON;
 }
 
-static void judge(void *environment, const RgSequences *sequences, double *reward) {
+static RgStatus judge(void *environment, const RgSequences *sequences, double *reward,
+                      RgError *error) {
+    (void)error;
     double step[HORIZON];
     for (int64_t i = 0; i < sequences->count; i++) {
         actions(environment, sequences, i, step);
         reward[i] = step[0] + step[1] + step[2];
     }
+    return RG_OK;
 }
 
-static void label(void *environment, const RgSequences *sequences, RgRandom random,
-                  uint8_t *preferred) {
+static RgStatus label(void *environment, const RgSequences *sequences, RgRandom random,
+                      uint8_t *preferred, RgError *error) {
+    (void)error;
     const Toy *toy = environment;
     rg_teacher_label_pairs(&toy->teacher, actions, environment, HORIZON, sequences, random,
                            preferred);
+    return RG_OK;
 }
 
 /* The teacher's threshold is a return of `skip`. */
@@ -103,7 +108,7 @@ Test(episodes, pairs_that_nobody_labels_are_drawn_anew) {
     cr_assert_eq(pairs->count, 1000);
     cr_assert_eq(pairs->sequences->count, 2000);
     double reward[2000], below = 0.5 * erfc(-2 / sqrt(3) / sqrt(2)), p = below * below;
-    judge(&toy, pairs->sequences, reward);
+    judge(&toy, pairs->sequences, reward, NULL);
     for (int64_t i = 0; i < pairs->count; i++) {
         cr_expect_gt(fmax(reward[2 * i], reward[2 * i + 1]), 2);
         cr_expect_eq(pairs->preferred[i], reward[2 * i] > reward[2 * i + 1] ? 0 : 1);
@@ -132,7 +137,10 @@ Test(episodes, the_mean_reward_is_that_of_the_policy) {
     Toy toy;
     toy_begin(&toy, 0);
     toy.policy->parameters->value[0] = 7;
-    double mean = rg_episodes_mean_reward(&toy.course, toy.policy, 100, rg_random_root(4));
+    double mean;
+    cr_assert_eq(
+        rg_episodes_mean_reward(&toy.course, toy.policy, 100, rg_random_root(4), &mean, NULL),
+        RG_OK);
     cr_expect_lt(fabs(mean - 21), 4 * sqrt(3.0 / CONDITIONS));
     toy_end(&toy);
 }

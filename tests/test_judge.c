@@ -1,5 +1,5 @@
 /* The judges: what they tell apart, what they punish, and on real text how often they are right. */
-#include "envs/judge.h"
+#include "envs/judge_ngram.h"
 #include "envs/lexicon.h"
 #include "scratch.h"
 
@@ -35,21 +35,41 @@ static const RgJudgeText *made_up_texts(void) {
     return texts;
 }
 
-static RgJudge *judge_of(RgJudgeKind kind, const RgJudgeText *from, int64_t count) {
-    RgError error = {0};
+static RgError error;
+
+static RgJudgeShare share_of(const RgJudgeText *from, int64_t count) {
+    return (RgJudgeShare){.texts = from, .count = count, .path = "texts"};
+}
+
+/* The n-gram judge as the judge, of words, or as the independent one, of characters. */
+static RgJudge *judge_of(int independent, const RgJudgeText *from, int64_t count) {
     RgJudge *judge;
-    cr_assert(rg_judge_create(kind, from, count, rg_random_root(3), &judge, &error) == RG_OK, "%s",
-              error.text);
+    RgJudgeShare share = share_of(from, count);
+    share.independent = independent;
+    cr_assert_eq(rg_judge_create_named("ngram", &share, rg_random_root(3), &judge, &error), RG_OK,
+                 "%s", error.text);
     return judge;
 }
 
-static const RgJudgeKind kinds[] = {RG_JUDGE_WORDS, RG_JUDGE_CHARACTERS};
+static double reward_of(RgJudge *judge, const char *prompt, const char *response) {
+    double reward;
+    RgJudgeItems items = {1, &prompt, &response, NULL};
+    cr_assert_eq(rg_judge_rewards(judge, &items, &reward, &error), RG_OK, "%s", error.text);
+    return reward;
+}
 
-Test(judge, prefers_the_modern_side_of_texts_it_has_not_seen) {
+static double accuracy_of(RgJudge *judge, const RgJudgeText *from, int64_t count) {
+    double accuracy;
+    RgJudgeShare share = share_of(from, count);
+    cr_assert_eq(rg_judge_accuracy(judge, &share, &accuracy, &error), RG_OK, "%s", error.text);
+    return accuracy;
+}
+
+Test(judge, prefers_the_chosen_side_of_texts_it_has_not_seen) {
     const RgJudgeText *all = made_up_texts();
     for (int k = 0; k < 2; k++) {
-        RgJudge *judge = judge_of(kinds[k], all, 200);
-        cr_assert_gt(rg_judge_accuracy(judge, all + 200, 100), 0.95);
+        RgJudge *judge = judge_of(k, all, 200);
+        cr_assert_gt(accuracy_of(judge, all + 200, 100), 0.95);
         rg_judge_destroy(judge);
     }
 }
@@ -59,9 +79,9 @@ Test(judge, rewards_lie_between_0_and_6) {
     const char *const responses[] = {
         "", " ", "a", "You has.", "\xff\xfe", "......", "1 2 3 4 5 6 7"};
     for (int k = 0; k < 2; k++) {
-        RgJudge *judge = judge_of(kinds[k], all, TEXTS);
+        RgJudge *judge = judge_of(k, all, TEXTS);
         for (size_t i = 0; i < sizeof responses / sizeof *responses; i++) {
-            double reward = rg_judge_reward(judge, "The king came near.", responses[i]);
+            double reward = reward_of(judge, "The king came near.", responses[i]);
             cr_assert(reward >= 0 && reward <= 6, "\"%s\": %g", responses[i], reward);
         }
         rg_judge_destroy(judge);
@@ -72,44 +92,44 @@ Test(judge, degenerate_text_gets_less_than_real_text) {
     const RgJudgeText *all = made_up_texts();
     static const char loop[] = "you have you have you have you have you have you have you have you";
     for (int k = 0; k < 2; k++) {
-        RgJudge *judge = judge_of(kinds[k], all, TEXTS);
-        double real = rg_judge_reward(judge, all[0].prompt, all[0].modern);
+        RgJudge *judge = judge_of(k, all, TEXTS);
+        double real = reward_of(judge, all[0].prompt, all[0].chosen);
         cr_assert_gt(real, 3);
-        cr_assert_lt(rg_judge_reward(judge, all[0].prompt, ""), 0.1 * real, "nothing");
-        cr_assert_lt(rg_judge_reward(judge, all[0].prompt, "You."), 0.5 * real, "one word");
-        cr_assert_lt(rg_judge_reward(judge, all[0].prompt, loop), 0.5 * real, "a loop");
-        cr_assert_lt(rg_judge_reward(judge, all[0].modern, all[0].modern), 0.5 * real, "an echo");
+        cr_assert_lt(reward_of(judge, all[0].prompt, ""), 0.1 * real, "nothing");
+        cr_assert_lt(reward_of(judge, all[0].prompt, "You."), 0.5 * real, "one word");
+        cr_assert_lt(reward_of(judge, all[0].prompt, loop), 0.5 * real, "a loop");
+        cr_assert_lt(reward_of(judge, all[0].chosen, all[0].chosen), 0.5 * real, "an echo");
         rg_judge_destroy(judge);
     }
 }
 
 Test(judge, the_reward_is_made_of_its_parts) {
     const RgJudgeText *all = made_up_texts();
-    RgJudge *judge = judge_of(RG_JUDGE_WORDS, all, TEXTS);
-    RgJudgeParts p = rg_judge_parts(judge, all[1].prompt, all[1].archaic);
+    RgJudge *judge = judge_of(0, all, TEXTS);
+    RgNgramParts p = rg_judge_ngram_parts(judge, all[1].prompt, all[1].rejected);
     cr_assert_float_eq(p.reward, 6 * (0.6 * p.style + 0.4 * p.fluency) * p.length * p.repetition,
                        1e-12);
-    cr_assert_eq(p.reward, rg_judge_reward(judge, all[1].prompt, all[1].archaic));
+    cr_assert_eq(p.reward, reward_of(judge, all[1].prompt, all[1].rejected));
     rg_judge_destroy(judge);
 }
 
 Test(judge, the_same_texts_and_seed_give_the_same_bits) {
     const RgJudgeText *all = made_up_texts();
     for (int k = 0; k < 2; k++) {
-        RgJudge *one = judge_of(kinds[k], all, TEXTS), *two = judge_of(kinds[k], all, TEXTS);
+        RgJudge *one = judge_of(k, all, TEXTS), *two = judge_of(k, all, TEXTS);
         for (int i = 0; i < 20; i++)
-            cr_assert_eq(rg_judge_reward(one, all[i].prompt, all[i].modern),
-                         rg_judge_reward(two, all[i].prompt, all[i].modern));
+            cr_assert_eq(reward_of(one, all[i].prompt, all[i].chosen),
+                         reward_of(two, all[i].prompt, all[i].chosen));
         rg_judge_destroy(one);
         rg_judge_destroy(two);
     }
 }
 
 Test(judge, too_few_texts_are_refused) {
-    RgError error = {0};
     RgJudge *judge;
-    cr_assert(rg_judge_create(RG_JUDGE_WORDS, made_up_texts(), 10, rg_random_root(1), &judge,
-                              &error) == RG_E_RANGE);
+    RgJudgeShare share = share_of(made_up_texts(), 10);
+    cr_assert_eq(rg_judge_create_named("ngram", &share, rg_random_root(1), &judge, &error),
+                 RG_E_RANGE);
     cr_assert_null(judge);
     cr_assert(strstr(error.text, "found 10"), "%s", error.text);
 }
@@ -144,14 +164,14 @@ static int64_t read_verses(const char *name, RgJudgeText *lines, json_t **object
     return count;
 }
 
-static double accuracy_on_verses(RgJudgeKind kind, const char *split) {
+static double accuracy_on_verses(int independent, const char *split) {
     RgJudgeText *lines = rg_allocate(MOST_LINES * sizeof *lines);
     RgJudgeText *test = rg_allocate(MOST_LINES * sizeof *test);
     json_t *split_objects, *test_objects;
     int64_t count = read_verses(split, lines, &split_objects);
     int64_t tests = read_verses("test", test, &test_objects);
-    RgJudge *judge = judge_of(kind, lines, count);
-    double accuracy = rg_judge_accuracy(judge, test, tests);
+    RgJudge *judge = judge_of(independent, lines, count);
+    double accuracy = accuracy_of(judge, test, tests);
     rg_judge_destroy(judge);
     json_decref(split_objects);
     json_decref(test_objects);
@@ -161,18 +181,101 @@ static double accuracy_on_verses(RgJudgeKind kind, const char *split) {
 }
 
 Test(judge, the_gold_judge_tells_the_editions_apart) {
-    double accuracy = accuracy_on_verses(RG_JUDGE_WORDS, "judge");
+    double accuracy = accuracy_on_verses(0, "judge");
     cr_assert_geq(accuracy, 0.95, "held-out pairwise accuracy %g", accuracy);
 }
 
 Test(judge, the_independent_judge_tells_the_editions_apart) {
-    double accuracy = accuracy_on_verses(RG_JUDGE_CHARACTERS, "judge-independent");
+    double accuracy = accuracy_on_verses(1, "judge-independent");
     cr_assert_geq(accuracy, 0.95, "held-out pairwise accuracy %g", accuracy);
 }
 
-/* ---- lexicons ---- */
+/* ---- configs ---- */
 
-static RgError error;
+typedef struct Chosen {
+    RgOptionPart judge;
+} Chosen;
+
+static const RgOption table[] = {
+    RG_OPTION_PART(Chosen, judge, "ngram", &rg_judge_family, "who judges"),
+    RG_OPTION_END,
+};
+
+/* Settings judge.type and judge.KEY; NULL leaves them out. */
+static RgSettings *settings_of(const char *type, const char *key, const char *value) {
+    RgSettings *s = rg_settings_create();
+    if (type)
+        rg_settings_set(s, "e.judge.type", RG_SETTING_STRING, type, "x.cfg", 3);
+    char path[64];
+    snprintf(path, sizeof path, "e.judge.%s", key ? key : "");
+    if (key)
+        rg_settings_set(s, path, RG_SETTING_STRING, value, "x.cfg", 4);
+    return s;
+}
+
+static RgJudge *configured(const char *type, const char *key, const char *value) {
+    RgJudge *judge = NULL;
+    Chosen chosen;
+    RgSettings *s = settings_of(type, key, value);
+    RgJudgeShare share = share_of(made_up_texts(), TEXTS);
+    cr_assert_eq(rg_options_read(table, s, "e", &chosen, &error), RG_OK, "%s", error.text);
+    cr_assert_eq(rg_judge_create(&chosen.judge, &share, rg_random_root(3), &judge, &error), RG_OK,
+                 "%s", error.text);
+    rg_settings_destroy(s);
+    return judge;
+}
+
+Test(judge_config, a_name_alone_stands_for_a_group_with_it) {
+    RgSettings *whole = rg_settings_create(), *found = rg_settings_create();
+    Chosen chosen;
+    rg_settings_set(whole, "e.judge", RG_SETTING_STRING, "ngram", "x.cfg", 3);
+    cr_assert_eq(rg_options_read(table, whole, "e", &chosen, &error), RG_OK, "%s", error.text);
+    rg_options_record(table, &chosen, "e", found);
+    cr_expect_eq(rg_settings_count(found), 2);
+    cr_expect_str_eq(rg_settings_find(found, "e.judge.type")->text, "ngram");
+    cr_expect_str_eq(rg_settings_find(found, "e.judge.symbols")->text, "auto");
+    /* and what was recorded reads as what it was recorded from */
+    cr_assert_eq(rg_options_read(table, found, "e", &chosen, &error), RG_OK, "%s", error.text);
+    cr_expect_str_eq(rg_judge_types[chosen.judge.type]->name, "ngram");
+    cr_expect_str_eq(chosen.judge.path, "e.judge");
+    rg_settings_destroy(whole);
+    rg_settings_destroy(found);
+}
+
+Test(judge_config, options_of_a_judge_decide_what_it_does) {
+    const RgJudgeText *all = made_up_texts();
+    RgJudge *words = configured("ngram", "symbols", "words");
+    RgJudge *characters = configured("ngram", "symbols", "characters"),
+            *own = judge_of(1, all, TEXTS);
+    double reward = reward_of(characters, all[1].prompt, all[1].rejected);
+    cr_expect_eq(reward, reward_of(own, all[1].prompt, all[1].rejected));
+    cr_expect_neq(reward, reward_of(words, all[1].prompt, all[1].rejected));
+    rg_judge_destroy(own);
+    rg_judge_destroy(words);
+    rg_judge_destroy(characters);
+}
+
+static void refuse_config(RgSettings *s, const char *expected) {
+    Chosen chosen;
+    cr_expect_eq(rg_options_read(table, s, "e", &chosen, &error), RG_E_USAGE);
+    cr_expect(strstr(error.text, expected), "%s\nlacks: %s", error.text, expected);
+    rg_settings_destroy(s);
+}
+
+Test(judge_config, what_no_judge_takes_is_refused) {
+    refuse_config(settings_of("ngrams", NULL, NULL), "did you mean \"ngram\"");
+    refuse_config(settings_of("ngram", "symbols", "letters"), "x.cfg:4: e.judge.symbols");
+    refuse_config(settings_of("lexicon", NULL, NULL), "e.judge.file is missing");
+    refuse_config(settings_of(NULL, "symbols", "words"), "e.judge is a group or a list");
+    RgSettings *s = settings_of("ngram", "symbol", "words");
+    Chosen chosen;
+    cr_assert_eq(rg_options_read(table, s, "e", &chosen, &error), RG_OK);
+    cr_expect_eq(rg_settings_check_used(s, "e", (const char *[]){"judge.symbols", NULL}, &error),
+                 RG_E_USAGE, "an option that no table has");
+    rg_settings_destroy(s);
+}
+
+/* ---- lexicons ---- */
 
 static RgLexicon *lexicon_of(const char *content, int64_t words) {
     RgLexicon *lexicon = NULL;
@@ -232,12 +335,10 @@ Test(lexicon, bad_files_are_refused) {
 }
 
 Test(lexicon, a_judge_of_it_rewards_from_0_to_6) {
-    RgJudge *judge;
     RgJudgeText texts_of[] = {{"", "good", "bad"}, {"", "bad", "good"}, {"", "x", "y"}};
-    cr_assert_eq(
-        rg_judge_of_lexicon(scratch_write("lexicon", "good\t3\nbad\t-3\n"), &judge, &error), RG_OK);
-    cr_expect_float_eq(rg_judge_reward(judge, "bad", "good"), 3 * (1 + normalised(3)), 1e-12);
-    cr_expect_float_eq(rg_judge_reward(judge, "good", "plain"), 3, 1e-12);
-    cr_expect_float_eq(rg_judge_accuracy(judge, texts_of, 3), 0.5, 1e-12);
+    RgJudge *judge = configured("lexicon", "file", scratch_write("lexicon", "good\t3\nbad\t-3\n"));
+    cr_expect_float_eq(reward_of(judge, "bad", "good"), 3 * (1 + normalised(3)), 1e-12);
+    cr_expect_float_eq(reward_of(judge, "good", "plain"), 3, 1e-12);
+    cr_expect_float_eq(accuracy_of(judge, texts_of, 3), 0.5, 1e-12);
     rg_judge_destroy(judge);
 }

@@ -90,13 +90,14 @@ Test(mdp, mean_return_of_episodes_is_the_exact_one) {
     Stage s = open_stage(small, "initial_deviation=1");
     double *reward = rg_allocate(COUNT * sizeof *reward), sum = 0, square = 0;
     RgSequences *episodes = episodes_of(&s, s.policy, COUNT, NULL);
-    s.environment->course.judge(s.environment, episodes, reward);
+    s.environment->course.judge(s.environment, episodes, reward, NULL);
     for (int i = 0; i < COUNT; i++) {
         sum += reward[i] / COUNT;
         square += reward[i] * reward[i] / COUNT;
     }
     RgEvaluation *evaluation = rg_evaluation_create();
-    rg_environment_evaluate(s.environment, s.policy, s.policy, 1, rg_random_root(1), evaluation);
+    rg_environment_evaluate(s.environment, s.policy, s.policy, 1, rg_random_root(1), evaluation,
+                            NULL);
     double error = sqrt((square - sum * sum) / COUNT);
     double exact = rg_evaluation_find(evaluation, "return");
     cr_assert_lt(fabs(sum - exact), 4 * error, "%g, not %g (± %g)", sum, exact, error);
@@ -175,8 +176,9 @@ Test(mdp, every_algorithm_raises_the_return) {
         for (int step = 0; step < 60; step++)
             cr_assert(rg_trainer_step(trainer), "%s: %s", names[k], trainer->diverged);
         RgEvaluation *before = rg_evaluation_create(), *after = rg_evaluation_create();
-        rg_environment_evaluate(s.environment, s.policy, s.policy, 1, rg_random_root(1), before);
-        rg_environment_evaluate(s.environment, policy, s.policy, 1, rg_random_root(1), after);
+        rg_environment_evaluate(s.environment, s.policy, s.policy, 1, rg_random_root(1), before,
+                                NULL);
+        rg_environment_evaluate(s.environment, policy, s.policy, 1, rg_random_root(1), after, NULL);
         cr_assert_gt(rg_evaluation_find(after, "return"),
                      rg_evaluation_find(before, "return") + 0.2, "%s", names[k]);
         rg_evaluation_destroy(before);

@@ -142,7 +142,9 @@ static int64_t read_rewards(void *environment, const RgSequences *sequences, int
     return steps;
 }
 
-static void sum_rewards(void *environment, const RgSequences *sequences, double *reward) {
+static RgStatus sum_rewards(void *environment, const RgSequences *sequences, double *reward,
+                            RgError *error) {
+    (void)error;
     double step[STEPS];
     for (int64_t i = 0; i < sequences->count; i++) {
         int64_t steps = read_rewards(environment, sequences, i, step);
@@ -150,11 +152,14 @@ static void sum_rewards(void *environment, const RgSequences *sequences, double 
         for (int64_t t = 0; t < steps; t++)
             reward[i] += step[t];
     }
+    return RG_OK;
 }
 
-static void label_by(void *environment, const RgSequences *sequences, RgRandom random,
-                     uint8_t *preferred) {
+static RgStatus label_by(void *environment, const RgSequences *sequences, RgRandom random,
+                         uint8_t *preferred, RgError *error) {
+    (void)error;
     rg_teacher_label_pairs(environment, read_rewards, NULL, STEPS, sequences, random, preferred);
+    return RG_OK;
 }
 
 static RgSequences *random_episodes(int64_t count) {
@@ -178,9 +183,9 @@ Test(teacher, bradley_terry_labels_are_the_judges_own_bit_for_bit) {
         uint8_t by_judge[1000], by_teacher[1000];
         rg_teacher_lend(&teacher, label_by, &course);
         cr_assert_null(course.label);
-        rg_course_label(&course, episodes, rg_random_root(1), by_judge);
+        rg_course_label(&course, episodes, rg_random_root(1), by_judge, NULL);
         course.label = label_by;
-        rg_course_label(&course, episodes, rg_random_root(1), by_teacher);
+        rg_course_label(&course, episodes, rg_random_root(1), by_teacher, NULL);
         cr_expect_arr_eq(by_judge, by_teacher, 1000);
     }
     rg_sequences_destroy(episodes);
@@ -195,8 +200,8 @@ Test(teacher, a_course_passes_on_what_is_not_labelled) {
     double reward[2000];
     int skipped = 0;
     rg_teacher_lend(&teacher, label_by, &course);
-    rg_course_label(&course, episodes, rg_random_root(1), preferred);
-    sum_rewards(NULL, episodes, reward);
+    rg_course_label(&course, episodes, rg_random_root(1), preferred, NULL);
+    sum_rewards(NULL, episodes, reward, NULL);
     for (int64_t i = 0; i < 1000; i++) {
         bool skips = fmax(reward[2 * i], reward[2 * i + 1]) <= 2.5;
         cr_expect_eq(preferred[i] == RG_UNLABELLED, skips);

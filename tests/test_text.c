@@ -137,7 +137,7 @@ static void end_world(World *w) {
 static RgEvaluation *evaluate(const World *w, RgPolicy *policy, uint64_t seed) {
     RgEvaluation *evaluation = rg_evaluation_create();
     rg_environment_evaluate(w->environment, policy, w->reference, 0.1, rg_random_root(seed),
-                            evaluation);
+                            evaluation, NULL);
     return evaluation;
 }
 
@@ -313,14 +313,21 @@ Test(text, prompts_over_the_limit_are_counted) {
     free(path);
 }
 
+static double reward_of(RgJudge *judge, const char *prompt, const char *response) {
+    double reward;
+    RgJudgeItems items = {1, &prompt, &response, NULL};
+    ASSERT_OK(rg_judge_rewards(judge, &items, &reward, &error));
+    return reward;
+}
+
 /* One judge for training, another for evaluation. */
 Test(text, judges_can_be_chosen) {
     write_world();
-    World w = world_of(WITH("independent_judge", "lexicon", "lexicon",
+    World w = world_of(WITH("independent_judge.type", "lexicon", "independent_judge.file",
                             scratch_write("lexicon", "seen\t2\nthy\t-2\n")));
     const RgTextLine *line = &w.state->train->lines[0];
-    double own = rg_judge_reward(w.state->judge, "", line->chosen);
-    double other = rg_judge_reward(w.state->independent, "", line->chosen);
+    double own = reward_of(w.state->judge, "", line->chosen);
+    double other = reward_of(w.state->independent, "", line->chosen);
     cr_expect_float_eq(other, 3 * (1 + 2 / sqrt(4 + 15)), 1e-9, "\"seen\" is in every chosen line");
     cr_expect_neq(own, other);
     cr_expect_eq(w.state->independent_accuracy, 1);
@@ -352,8 +359,7 @@ Test(text, files_that_do_not_go_together_are_refused) {
                    "no line is left for evaluation");
     refuse_setting(WITH("data", "", "train", path, "prompt_limit", "3"),
                    "every prompt has more tokens");
-    refuse_setting(WITH("judge", "lexicon"), "a lexicon judge needs its file");
-    refuse_setting(WITH("lexicon", path), "no judge reads it");
+    refuse_setting(WITH("judge", "lexicon"), "judge.file is missing");
     refuse_setting(WITH("chat_template", "chatml"), "needs the token <|im_start|>");
     free(path);
 }
@@ -398,16 +404,16 @@ Test(text, course_judges_the_texts_that_the_tokens_spell) {
     write_world();
     World w = world_of(NULL);
     double reward[2 * TEST_LINES];
-    w.course->judge(w.course->environment, w.state->test_pairs, reward);
+    ASSERT_OK(w.course->judge(w.course->environment, w.state->test_pairs, reward, &error));
     RgTextData *data = NULL;
     ASSERT_OK(rg_text_data_read(scratch("data/test.jsonl"), RG_TEXT_AUTO, 0, &data, &error));
     double right = 0;
     for (int i = 0; i < TEST_LINES; i++) {
         const RgTextLine *line = &data->lines[i];
         cr_assert_eq(reward[2 * i],
-                     rg_judge_reward(w.state->judge, rg_text_line_prompt(line), line->chosen));
+                     reward_of(w.state->judge, rg_text_line_prompt(line), line->chosen));
         cr_assert_eq(reward[2 * i + 1],
-                     rg_judge_reward(w.state->judge, rg_text_line_prompt(line), line->rejected));
+                     reward_of(w.state->judge, rg_text_line_prompt(line), line->rejected));
         double gap = reward[2 * i] - reward[2 * i + 1];
         right += gap > 0 ? 1 : gap < 0 ? 0 : 0.5;
     }
@@ -426,7 +432,7 @@ Test(text, sampled_pairs_walk_the_prompts_and_are_preferred_as_the_judge_says) {
     const RgPairs *pairs = w.course->pairs;
     cr_assert_eq(pairs->count, 400);
     double *reward = rg_allocate(800 * sizeof *reward);
-    w.course->judge(w.course->environment, pairs->sequences, reward);
+    w.course->judge(w.course->environment, pairs->sequences, reward, NULL);
     double first = 0, expected = 0, variance = 0;
     for (int64_t i = 0; i < 400; i++) {
         for (int64_t side = 2 * i; side <= 2 * i + 1; side++) {
@@ -495,7 +501,7 @@ Test(text, without_temperature_the_larger_reward_is_preferred) {
     World w = world_of(WITH("label_temperature", "0"));
     const RgPairs *pairs = w.course->pairs;
     double reward[200];
-    w.course->judge(w.course->environment, pairs->sequences, reward);
+    w.course->judge(w.course->environment, pairs->sequences, reward, NULL);
     int64_t told_apart = 0;
     for (int64_t i = 0; i < pairs->count; i++) {
         int64_t chosen = 2 * i + pairs->preferred[i], rejected = 2 * i + 1 - pairs->preferred[i];
@@ -646,8 +652,8 @@ Test(text, evaluation_is_complete_and_its_means_are_those_of_its_columns) {
         rg_evaluation_response_at(e, i, &item, &prompt, &response);
         cr_assert_eq(item, i);
         cr_assert_eq(strncmp(prompt, "He saw the ", 11), 0);
-        cr_assert_eq(rg_judge_reward(w.state->judge, prompt, response), column(e, "reward")[i]);
-        cr_assert_eq(rg_judge_reward(w.state->independent, prompt, response),
+        cr_assert_eq(reward_of(w.state->judge, prompt, response), column(e, "reward")[i]);
+        cr_assert_eq(reward_of(w.state->independent, prompt, response),
                      column(e, "independent_reward")[i]);
     }
     rg_evaluation_destroy(e);

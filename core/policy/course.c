@@ -12,18 +12,17 @@ double rg_preference_probability(const RgCourse *course, double a, double b) {
     return p * (1 - course->label_noise) + (1 - p) * course->label_noise;
 }
 
-void rg_course_label(const RgCourse *course, const RgSequences *sequences, RgRandom random,
-                     uint8_t *preferred) {
+RgStatus rg_course_label(const RgCourse *course, const RgSequences *sequences, RgRandom random,
+                         uint8_t *preferred, RgError *error) {
     RG_ASSERT(sequences->count % 2 == 0);
-    if (course->label) {
-        course->label(course->environment, sequences, random, preferred);
-        return;
-    }
+    if (course->label)
+        return course->label(course->environment, sequences, random, preferred, error);
     double *reward = rg_allocate((size_t)(sequences->count + 1) * sizeof *reward);
-    course->judge(course->environment, sequences, reward);
-    for (int64_t i = 0; i < sequences->count / 2; i++) {
+    RgStatus status = course->judge(course->environment, sequences, reward, error);
+    for (int64_t i = 0; status == RG_OK && i < sequences->count / 2; i++) {
         double first = rg_preference_probability(course, reward[2 * i], reward[2 * i + 1]);
         preferred[i] = rg_random_uniform(random, (uint64_t)i) < first ? 0 : 1;
     }
     free(reward);
+    return status;
 }

@@ -23,8 +23,9 @@ typedef struct RgCourse {
     const RgProcess *process;          /* where it is tabular and known, else NULL */
 
     /* Reward of each response by the environment's judge: reward [sequences->count]. Deterministic.
-     */
-    void (*judge)(void *environment, const RgSequences *sequences, double *reward);
+     * A judge that is asked elsewhere may fail, and says why. */
+    RgStatus (*judge)(void *environment, const RgSequences *sequences, double *reward,
+                      RgError *error);
     void *environment;
 
     /* How the judge labels a pair: Bradley-Terry, P(a preferred) = σ((r_a − r_b) / temperature),
@@ -34,8 +35,8 @@ typedef struct RgCourse {
 
     /* How it does where that is not all, else NULL: the labels of rg_course_label, from the same
      * numbers, but also RG_UNLABELLED for pairs that it does not label. */
-    void (*label)(void *environment, const RgSequences *sequences, RgRandom random,
-                  uint8_t *preferred);
+    RgStatus (*label)(void *environment, const RgSequences *sequences, RgRandom random,
+                      uint8_t *preferred, RgError *error);
 } RgCourse;
 
 /* Probability that the judge prefers a response of reward `a` to one of reward `b`. */
@@ -43,8 +44,8 @@ double rg_preference_probability(const RgCourse *course, double a, double b);
 
 /* Label the pairs (2i, 2i+1) of `sequences` by the judge: preferred [sequences->count / 2] is 0
  * or 1, or RG_UNLABELLED where the course has a `label` that says so. Counts as sequences->count
- * judge queries. One uniform number of `random` per pair. */
-void rg_course_label(const RgCourse *course, const RgSequences *sequences, RgRandom random,
-                     uint8_t *preferred);
+ * judge queries. One uniform number of `random` per pair. Fails where the judge does. */
+RgStatus rg_course_label(const RgCourse *course, const RgSequences *sequences, RgRandom random,
+                         uint8_t *preferred, RgError *error);
 
 #endif

@@ -237,16 +237,17 @@ static void sample_each(RgPolicy *policy, const RgSequences *prompts, int64_t co
 }
 
 /* Of each run of `count` candidates the one with the largest reward; the first of equals. */
-static void keep_best(const RgBestOf *best_of, const RgSequences *candidates,
+static void keep_best(RgBestOf *best_of, const RgSequences *candidates,
                       const double *candidate_logprob, RgSequences *out, double *logprob) {
     const RgCourse *course = best_of->course;
     int64_t n = best_of->count;
     double *reward = rg_allocate((size_t)(candidates->count + 1) * sizeof *reward);
-    course->judge(course->environment, candidates, reward);
+    if (best_of->status == RG_OK)
+        best_of->status = course->judge(course->environment, candidates, reward, &best_of->error);
     rg_sequences_clear(out);
     for (int64_t first = 0; first < candidates->count; first += n) {
         int64_t best = first;
-        for (int64_t i = first + 1; i < first + n; i++)
+        for (int64_t i = first + 1; best_of->status == RG_OK && i < first + n; i++)
             best = reward[i] > reward[best] ? i : best;
         rg_sequences_append_from(out, candidates, best, false);
         if (logprob)

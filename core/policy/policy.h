@@ -142,6 +142,9 @@ typedef struct RgPolicyType {
 typedef struct RgBestOf {
     int64_t count;                 /* n; 0 or 1: one is drawn, and is it */
     const struct RgCourse *course; /* whose judge; borrowed */
+    RgStatus status;               /* not RG_OK: the judge has failed, of what was drawn since then
+                                      the first is taken */
+    RgError error;                 /* why */
 } RgBestOf;
 
 struct RgPolicy {

@@ -1,0 +1,28 @@
+/* The list of judges. Adding one: its file, and a line here. */
+#include "envs/judge.h"
+
+extern const RgJudgeType rg_judge_lexicon, rg_judge_ngram;
+
+const RgJudgeType *const rg_judge_types[] = {
+    &rg_judge_lexicon,
+    &rg_judge_ngram,
+    NULL,
+};
+
+static const char *name_of(int i) {
+    return rg_judge_types[i] ? rg_judge_types[i]->name : NULL;
+}
+
+static const RgOption *options_of(int i, size_t *size) {
+    *size = rg_judge_types[i]->options_size;
+    return rg_judge_types[i]->options;
+}
+
+static const RgOption weight[] = {
+    RG_OPTION_REAL(RgJudgeWeight, weight, "1", -1e6, 1e6, "what its reward is multiplied by"),
+    RG_OPTION_END,
+};
+
+const RgOptionFamily rg_judge_family = {"judge", name_of, options_of, NULL, 0};
+const RgOptionFamily rg_weighted_judge_family = {"judge", name_of, options_of, weight,
+                                                 sizeof(RgJudgeWeight)};
