@@ -464,6 +464,17 @@ static void print_wrapped(FILE *stream, const char *text, int column) {
     fputc('\n', stream);
 }
 
+/* As a config has it: with \n for the end of a line, and \\ for a backslash. */
+static char *as_written(const char *text) {
+    char *written = rg_allocate(2 * strlen(text) + 1), *end = written;
+    for (; *text; text++) {
+        if (*text == '\n' || *text == '\\')
+            *end++ = '\\';
+        *end++ = *text == '\n' ? 'n' : *text;
+    }
+    return written;
+}
+
 void rg_options_print(const RgOption *table, void *stream) {
     for (const RgOption *option = table; option && !is_last(option); option++) {
         char *what = expected(option);
@@ -471,14 +482,16 @@ void rg_options_print(const RgOption *table, void *stream) {
                                     option->kind == RG_KIND_PART
                                 ? "\""
                                 : "";
-        char *line = option->fallback ? rg_string_format("%s; default %s%s%s", what, quote,
-                                                         option->fallback, quote)
-                                      : rg_string_format("%s; must be given", what);
+        char *fallback = as_written(option->fallback ? option->fallback : "");
+        char *line = option->fallback
+                         ? rg_string_format("%s; default %s%s%s", what, quote, fallback, quote)
+                         : rg_string_format("%s; must be given", what);
         fprintf(stream, "  %s: ", option->name);
         print_wrapped(stream, line, 2 + display_width(option->name, strlen(option->name)) + 2);
         fprintf(stream, "%*s", HELP_INDENT, "");
         print_wrapped(stream, option->help, HELP_INDENT);
         free(line);
+        free(fallback);
         free(what);
     }
 }

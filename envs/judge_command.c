@@ -2,6 +2,7 @@
 #include "envs/judge_command.h"
 
 #include "core/text/utf8.h"
+#include "envs/judge_external.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -333,3 +334,49 @@ RgStatus rg_command_judge_create(const RgCommandOptions *options, RgAsker **aske
     *asker = &c->asker;
     return RG_OK;
 }
+
+/* ---- as a judge ---- */
+
+typedef struct Options {
+    RgCommandOptions command;
+    RgExternalOptions external;
+} Options;
+
+static const RgOption options_table[] = {
+    {"command", RG_KIND_STRING, offsetof(Options, command.command), NULL, 0, 0, NULL,
+     "line for the shell that starts the judge: it reads {\"id\", \"prompt\", \"a\", \"b\"} and "
+     "writes "
+     "{\"id\", \"answer\"}, one JSON object a line",
+     NULL},
+    {"timeout", RG_KIND_REAL, offsetof(Options, command.timeout), "60", 0.001, 86400, NULL,
+     "seconds that it may be silent for while questions are under way", NULL},
+    RG_EXTERNAL_OPTIONS(Options, external),
+    RG_OPTION_END,
+};
+
+static RgStatus create_judge(RgJudge *judge, const void *options, const RgJudgeShare *share,
+                             RgRandom random, RgError *error) {
+    const Options *o = options;
+    RgAsker *asker;
+    (void)share;
+    (void)random;
+    RgStatus status = rg_command_judge_create(&o->command, &asker, error);
+    if (status == RG_OK)
+        status = rg_external_judge_create(judge, asker, &o->external, error);
+    return status == RG_OK ? RG_OK : rg_fail_in(error, status, "judge \"command\"");
+}
+
+const RgJudgeType rg_judge_command = {
+    .name = "command",
+    .summary =
+        "A program that compares two responses, by JSON lines, asked in both orders; answers "
+        "are kept in the results store; no rewards",
+    .reference = NULL,
+    .options = options_table,
+    .options_size = sizeof(Options),
+    .create = create_judge,
+    .compare = rg_external_judge_compare,
+    .destroy = rg_external_judge_destroy,
+    .use_answers = rg_external_judge_use_answers,
+    .take_counts = rg_external_judge_take_counts,
+};

@@ -2,6 +2,7 @@
 #include "envs/judge_endpoint.h"
 
 #include "core/text/utf8.h"
+#include "envs/judge_external.h"
 
 #include <curl/curl.h>
 #include <jansson.h>
@@ -400,3 +401,60 @@ RgStatus rg_endpoint_create(const RgEndpointOptions *options, RgAsker **asker, R
         destroy(&e->asker);
     return status;
 }
+
+/* ---- as a judge ---- */
+
+typedef struct Options {
+    RgEndpointOptions endpoint;
+    RgExternalOptions external;
+} Options;
+
+#define ENDPOINT_OPTION(name, kind, fallback, low, high, help)                                     \
+    { #name, kind, offsetof(Options, endpoint.name), fallback, low, high, NULL, help, NULL }
+
+static const RgOption options_table[] = {
+    ENDPOINT_OPTION(url, RG_KIND_STRING, NULL, 0, 0,
+                    "the whole address of the chat completions: http://HOST:PORT/v1/chat/"
+                    "completions; answers are found again under another address, too"),
+    ENDPOINT_OPTION(model, RG_KIND_STRING, NULL, 0, 0, "the model's name there"),
+    ENDPOINT_OPTION(
+        key_variable, RG_KIND_STRING, "", 0, 0,
+        "environment variable that holds the key; \"\": none is sent. The key itself is "
+        "not recorded and not told"),
+    ENDPOINT_OPTION(question, RG_KIND_STRING, RG_ENDPOINT_QUESTION, 0, 0,
+                    "what is asked, with {prompt}, {a} and {b} where the texts go"),
+    ENDPOINT_OPTION(temperature, RG_KIND_REAL, "0", 0, 100, "at which the model answers"),
+    ENDPOINT_OPTION(max_tokens, RG_KIND_INTEGER, "16", 1, 1e6, "of an answer"),
+    ENDPOINT_OPTION(extra, RG_KIND_STRING, "", 0, 0,
+                    "JSON object of more members of a request, such as {\"top_p\": 0.95}; null "
+                    "leaves one out: {\"temperature\": null}"),
+    ENDPOINT_OPTION(timeout, RG_KIND_REAL, "60", 0.001, 86400, "seconds that a try may take"),
+    RG_EXTERNAL_OPTIONS(Options, external),
+    RG_OPTION_END,
+};
+
+static RgStatus create_judge(RgJudge *judge, const void *options, const RgJudgeShare *share,
+                             RgRandom random, RgError *error) {
+    const Options *o = options;
+    RgAsker *asker;
+    (void)share;
+    (void)random;
+    RgStatus status = rg_endpoint_create(&o->endpoint, &asker, error);
+    if (status == RG_OK)
+        status = rg_external_judge_create(judge, asker, &o->external, error);
+    return status == RG_OK ? RG_OK : rg_fail_in(error, status, "judge \"endpoint\"");
+}
+
+const RgJudgeType rg_judge_endpoint = {
+    .name = "endpoint",
+    .summary = "A model behind HTTP (chat completions) that compares two responses, asked in both "
+               "orders; answers are kept in the results store; no rewards",
+    .reference = "Zheng et al. 2023, arXiv:2306.05685, for judging in both orders",
+    .options = options_table,
+    .options_size = sizeof(Options),
+    .create = create_judge,
+    .compare = rg_external_judge_compare,
+    .destroy = rg_external_judge_destroy,
+    .use_answers = rg_external_judge_use_answers,
+    .take_counts = rg_external_judge_take_counts,
+};

@@ -3,6 +3,7 @@
 
 #include "core/text/pattern.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -182,11 +183,11 @@ RgStatus rg_external_compare(RgExternal *e, const RgQuestion *pairs, int64_t cou
 
 /* ---- counts ---- */
 
-void rg_external_take_counts(RgExternal *e, RgExternalCount counts[RG_EXTERNAL_COUNTS]) {
+void rg_external_take_counts(RgExternal *e, RgJudgeCount counts[RG_JUDGE_COUNTS]) {
     const RgAskingCounts *now = rg_asking_counts(e->asking), *then = &e->asked_taken;
     const Counts *c = &e->counts, *t = &e->taken;
 #define REPLIES(kind) (double)(now->replies[kind] - then->replies[kind])
-    const RgExternalCount all[RG_EXTERNAL_COUNTS] = {
+    const RgJudgeCount all[RG_JUDGE_COUNTS] = {
         {"judge_comparisons", (double)(c->comparisons - t->comparisons)},
         {"judge_ties", (double)(c->ties - t->ties)},
         {"judge_disagreements", (double)(c->disagreements - t->disagreements)},
@@ -209,4 +210,48 @@ void rg_external_take_counts(RgExternal *e, RgExternalCount counts[RG_EXTERNAL_C
     memcpy(counts, all, sizeof all);
     e->taken = e->counts;
     e->asked_taken = *now;
+}
+
+/* ---- as a judge ---- */
+
+RgStatus rg_external_judge_create(RgJudge *judge, RgAsker *asker, const RgExternalOptions *options,
+                                  RgError *error) {
+    RgExternal *external;
+    RG_TRY(rg_external_create(asker, options, &external, error));
+    judge->state = external;
+    judge->skips = external->on_failure == RG_FAILURE_SKIP ||
+                   external->on_disagreement == RG_DISAGREEMENT_SKIP;
+    return RG_OK;
+}
+
+RgStatus rg_external_judge_compare(RgJudge *judge, const RgJudgeItems *items, double *first,
+                                   RgError *error) {
+    static const double share[] = {[RG_VERDICT_FIRST] = 1,
+                                   [RG_VERDICT_SECOND] = 0,
+                                   [RG_VERDICT_TIE] = 0.5,
+                                   [RG_VERDICT_NONE] = NAN};
+    int64_t count = items->count / 2;
+    RgQuestion *pairs = rg_allocate((size_t)(count + 1) * sizeof *pairs);
+    RgVerdict *verdicts = rg_allocate((size_t)(count + 1) * sizeof *verdicts);
+    for (int64_t i = 0; i < count; i++)
+        pairs[i] =
+            (RgQuestion){items->prompt[2 * i], items->response[2 * i], items->response[2 * i + 1]};
+    RgStatus status = rg_external_compare(judge->state, pairs, count, verdicts, error);
+    for (int64_t i = 0; status == RG_OK && i < count; i++)
+        first[i] = share[verdicts[i]];
+    free(verdicts);
+    free(pairs);
+    return status;
+}
+
+void rg_external_judge_destroy(RgJudge *judge) {
+    rg_external_destroy(judge->state);
+}
+
+RgStatus rg_external_judge_use_answers(RgJudge *judge, RgAnswerShelf *answers, RgError *error) {
+    return rg_external_use_shelf(judge->state, answers, error);
+}
+
+void rg_external_judge_take_counts(RgJudge *judge, RgJudgeCount *counts) {
+    rg_external_take_counts(judge->state, counts);
 }

@@ -102,11 +102,18 @@ static char *weights_folder(const char *store) {
     return rg_string_format("%s.weights", store);
 }
 
-static RgStatus run_trials(const RgExperiment *experiment, RgStore *store, RgPairShelf *shelf,
+/* Tables of the store that trials share. */
+typedef struct Shelves {
+    RgPairShelf *pairs;
+    RgAnswerShelf *answers;
+} Shelves;
+
+static RgStatus run_trials(const RgExperiment *experiment, RgStore *store, const Shelves *shelves,
                            const char *folder, const RunArguments *a, RgError *error) {
     RgProgress progress = rg_progress_create(experiment->trial_count, a->quiet);
     RgTrialRun run = {.store = store,
-                      .shelf = shelf,
+                      .shelf = shelves->pairs,
+                      .stage = {.answers = shelves->answers},
                       .folder = folder,
                       .checkpoint_seconds = a->checkpoint_seconds,
                       .progress = &progress};
@@ -125,7 +132,7 @@ static RgStatus run_trials(const RgExperiment *experiment, RgStore *store, RgPai
 static RgStatus run_experiment(const RgExperiment *experiment, const RunArguments *a,
                                RgError *error) {
     RgStore *store;
-    RgPairShelf *shelf = NULL;
+    Shelves shelves = {NULL, NULL};
     char *path = a->results ? rg_string_copy(a->results)
                             : rg_string_format("results/%s.db", experiment->options.name);
     char *folder = weights_folder(path);
@@ -133,10 +140,13 @@ static RgStatus run_experiment(const RgExperiment *experiment, const RunArgument
     if (status == RG_OK) {
         status = make_folder(folder, error);
         if (status == RG_OK)
-            status = rg_pair_shelf_open(store, &shelf, error);
+            status = rg_pair_shelf_open(store, &shelves.pairs, error);
         if (status == RG_OK)
-            status = run_trials(experiment, store, shelf, folder, a, error);
-        rg_pair_shelf_close(shelf);
+            status = rg_answer_shelf_open(store, &shelves.answers, error);
+        if (status == RG_OK)
+            status = run_trials(experiment, store, &shelves, folder, a, error);
+        rg_answer_shelf_close(shelves.answers);
+        rg_pair_shelf_close(shelves.pairs);
         rg_store_close(store);
     }
     if (status == RG_OK && !a->quiet)

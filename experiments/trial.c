@@ -84,7 +84,7 @@ void rg_stage_clear(RgStage *stage) {
     rg_environment_destroy(stage->environment);
     rg_policy_destroy(stage->reference);
     free(stage->identity);
-    *stage = (RgStage){0};
+    *stage = (RgStage){.answers = stage->answers};
 }
 
 RgStatus rg_stage_set(RgStage *stage, const RgTrialPlan *plan, RgError *error) {
@@ -99,6 +99,8 @@ RgStatus rg_stage_set(RgStage *stage, const RgTrialPlan *plan, RgError *error) {
     RgRandom environment = rg_random_named(random, "environment");
     RgStatus status = rg_environment_create(plan->environment.type, plan->resolved, "environment",
                                             environment, &stage->environment, error);
+    if (status == RG_OK && stage->answers)
+        status = rg_environment_use_answers(stage->environment, stage->answers, error);
     if (status == RG_OK)
         status = make_reference(plan, stage->environment, random, &stage->reference, error);
     if (status == RG_OK)
@@ -179,11 +181,19 @@ static RgStatus failed_at(const Trial *trial, RgStatus status, int64_t step, RgE
 static RgStatus record_step(Trial *trial, bool evaluate, RgError *error) {
     RgTrainer *trainer = trial->trainer;
     const RgStage *stage = &trial->run->stage;
-    const char *names[32];
-    double values[32];
-    for (int i = 0; i < trainer->metric_count; i++) {
+    enum { MOST = sizeof trainer->metrics / sizeof *trainer->metrics };
+    const char *names[MOST + RG_ENVIRONMENT_COUNTS];
+    double values[MOST + RG_ENVIRONMENT_COUNTS];
+    RgEnvironmentCount counts[RG_ENVIRONMENT_COUNTS];
+    int count = trainer->metric_count;
+    for (int i = 0; i < count; i++) {
         names[i] = trainer->metrics[i].name;
         values[i] = trainer->metrics[i].value;
+    }
+    int counted = rg_environment_take_counts(stage->environment, counts);
+    for (int i = 0; i < counted; i++, count++) {
+        names[count] = counts[i].name;
+        values[count] = counts[i].value;
     }
     RgEvaluation *evaluation = NULL;
     if (evaluate) {
@@ -208,9 +218,8 @@ static RgStatus record_step(Trial *trial, bool evaluate, RgError *error) {
     double peak = rg_peak_memory(); /* a resumed trial's was perhaps greater before */
     if (trainer->meter.peak_memory < peak)
         trainer->meter.peak_memory = peak;
-    RgStatus status =
-        rg_store_step(trial->run->store, trial->record.id, trainer->step, &trainer->meter, names,
-                      values, trainer->metric_count, evaluation, error);
+    RgStatus status = rg_store_step(trial->run->store, trial->record.id, trainer->step,
+                                    &trainer->meter, names, values, count, evaluation, error);
     rg_evaluation_destroy(evaluation);
     return status;
 }

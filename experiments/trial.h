@@ -13,6 +13,7 @@ typedef struct RgStage {
     char *identity; /* the settings that it was made from */
     RgEnvironment *environment;
     RgPolicy *reference;
+    RgAnswerShelf *answers;    /* of judges that are asked elsewhere, or NULL; stays, borrowed */
     RgDigest reference_digest; /* of all that its values hang on, program and machine too */
 } RgStage;
 

@@ -336,12 +336,12 @@ static RgExternal *external_of(const RgExternalOptions *options) {
 }
 
 static double count_of(RgExternal *external, const char *name) {
-    static RgExternalCount counts[RG_EXTERNAL_COUNTS];
+    static RgJudgeCount counts[RG_JUDGE_COUNTS];
     static RgExternal *of;
     if (of != external)
         rg_external_take_counts(external, counts);
     of = external;
-    for (int i = 0; i < RG_EXTERNAL_COUNTS; i++)
+    for (int i = 0; i < RG_JUDGE_COUNTS; i++)
         if (strcmp(counts[i].name, name) == 0)
             return counts[i].value;
     cr_assert(false, "no count is called %s", name);
@@ -395,7 +395,7 @@ Test(asking, counts_are_of_what_came_since_they_were_taken) {
     RgExternal *external = external_of(&lenient_external);
     RgVerdict verdict;
     RgQuestion pair = {"A B", "1", "2"};
-    RgExternalCount counts[RG_EXTERNAL_COUNTS];
+    RgJudgeCount counts[RG_JUDGE_COUNTS];
     for (int round = 1; round <= 2; round++) {
         for (int k = 0; k < round; k++)
             ASSERT_OK(rg_external_compare(external, &pair, 1, &verdict, &error));

@@ -355,7 +355,7 @@ static RgExternal *proof_judge(const JudgeServer *server) {
 }
 
 /* All comparisons with the answers in the store: what the program does. */
-static void compare_all(const JudgeServer *server, RgVerdict *verdicts, RgExternalCount *counts) {
+static void compare_all(const JudgeServer *server, RgVerdict *verdicts, RgJudgeCount *counts) {
     RgStore *store;
     RgAnswerShelf *shelf;
     ASSERT_OK(rg_store_open(scratch("proof.db"), true, &store, &error));
@@ -373,7 +373,7 @@ static pid_t start_client(const JudgeServer *server) {
     pid_t child = fork();
     if (child == 0) {
         static RgVerdict verdicts[COMPARISONS];
-        RgExternalCount counts[RG_EXTERNAL_COUNTS];
+        RgJudgeCount counts[RG_JUDGE_COUNTS];
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         compare_all(server, verdicts, counts);
         _exit(memcmp(verdicts, expected, sizeof expected) == 0 ? 0 : 1);
@@ -443,7 +443,7 @@ Test(judge_endpoint, a_thousand_comparisons_lose_nothing_and_pay_for_nothing_twi
     static int asked[2 * COMPARISONS], done[2 * COMPARISONS], later[2 * COMPARISONS];
     static RgVerdict verdicts[COMPARISONS];
     static char log[256];
-    RgExternalCount counts[RG_EXTERNAL_COUNTS];
+    RgJudgeCount counts[RG_JUDGE_COUNTS];
     make_pairs();
     strcpy(log, scratch("log"));
     JudgeServer server = server_start(log, "0", NULL, NULL);
@@ -492,7 +492,7 @@ Test(judge_endpoint, a_thousand_comparisons_lose_nothing_and_pay_for_nothing_twi
     compare_all(&server, verdicts, counts);
     cr_assert_arr_eq(verdicts, expected, sizeof expected);
     cr_assert_eq(server_count(&server, 0, NULL), lines);
-    for (int k = 0; k < RG_EXTERNAL_COUNTS; k++) {
+    for (int k = 0; k < RG_JUDGE_COUNTS; k++) {
         cr_assert(strcmp(counts[k].name, "judge_calls") || counts[k].value == 0);
         cr_assert(strcmp(counts[k].name, "judge_cached") || counts[k].value == 2 * COMPARISONS);
         cr_assert(strcmp(counts[k].name, "judge_paid") || counts[k].value == tries);
