@@ -464,6 +464,35 @@ static void print_wrapped(FILE *stream, const char *text, int column) {
     fputc('\n', stream);
 }
 
+static void drop_of_part(const RgOptionFamily *family, const char *key, RgSettings *resolved) {
+    char *path = rg_string_format("%s.type", key);
+    const RgSetting *setting = rg_settings_find(resolved, path);
+    int type = setting ? find_type(family, setting->text) : -1;
+    size_t size;
+    if (type >= 0) {
+        rg_options_drop_incidental(family->common, key, resolved);
+        rg_options_drop_incidental(family->options(type, &size), key, resolved);
+    }
+    free(path);
+}
+
+void rg_options_drop_incidental(const RgOption *table, const char *path, RgSettings *resolved) {
+    for (const RgOption *option = table; option && !is_last(option); option++) {
+        char *key = rg_string_format("%s%s%s", path, path[0] ? "." : "", option->name);
+        int64_t parts = option->kind == RG_KIND_PARTS ? rg_settings_length(resolved, key) : 0;
+        for (int64_t i = 0; i < parts; i++) {
+            char *own = rg_string_format("%s.%" PRId64, key, i);
+            drop_of_part(option->family, own, resolved);
+            free(own);
+        }
+        if (option->kind == RG_KIND_PART)
+            drop_of_part(option->family, key, resolved);
+        if (option->incidental)
+            rg_settings_remove(resolved, key);
+        free(key);
+    }
+}
+
 /* As a config has it: with \n for the end of a line, and \\ for a backslash. */
 static char *as_written(const char *text) {
     char *written = rg_allocate(2 * strlen(text) + 1), *end = written;

@@ -347,9 +347,9 @@ static const RgOption options_table[] = {
      "line for the shell that starts the judge: it reads {\"id\", \"prompt\", \"a\", \"b\"} and "
      "writes "
      "{\"id\", \"answer\"}, one JSON object a line",
-     NULL},
+     NULL, false},
     {"timeout", RG_KIND_REAL, offsetof(Options, command.timeout), "60", 0.001, 86400, NULL,
-     "seconds that it may be silent for while questions are under way", NULL},
+     "seconds that it may be silent for while questions are under way", NULL, true},
     RG_EXTERNAL_OPTIONS(Options, external),
     RG_OPTION_END,
 };

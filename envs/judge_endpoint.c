@@ -409,26 +409,29 @@ typedef struct Options {
     RgExternalOptions external;
 } Options;
 
-#define ENDPOINT_OPTION(name, kind, fallback, low, high, help)                                     \
-    { #name, kind, offsetof(Options, endpoint.name), fallback, low, high, NULL, help, NULL }
+#define ENDPOINT_OPTION(name, kind, fallback, low, high, incidental, help)                         \
+    {                                                                                              \
+#name, kind, offsetof(Options, endpoint.name), fallback, low, high, NULL, help, NULL,      \
+            incidental                                                                             \
+    }
 
 static const RgOption options_table[] = {
-    ENDPOINT_OPTION(url, RG_KIND_STRING, NULL, 0, 0,
+    ENDPOINT_OPTION(url, RG_KIND_STRING, NULL, 0, 0, true,
                     "the whole address of the chat completions: http://HOST:PORT/v1/chat/"
                     "completions; answers are found again under another address, too"),
-    ENDPOINT_OPTION(model, RG_KIND_STRING, NULL, 0, 0, "the model's name there"),
+    ENDPOINT_OPTION(model, RG_KIND_STRING, NULL, 0, 0, false, "the model's name there"),
     ENDPOINT_OPTION(
-        key_variable, RG_KIND_STRING, "", 0, 0,
+        key_variable, RG_KIND_STRING, "", 0, 0, true,
         "environment variable that holds the key; \"\": none is sent. The key itself is "
         "not recorded and not told"),
-    ENDPOINT_OPTION(question, RG_KIND_STRING, RG_ENDPOINT_QUESTION, 0, 0,
+    ENDPOINT_OPTION(question, RG_KIND_STRING, RG_ENDPOINT_QUESTION, 0, 0, false,
                     "what is asked, with {prompt}, {a} and {b} where the texts go"),
-    ENDPOINT_OPTION(temperature, RG_KIND_REAL, "0", 0, 100, "at which the model answers"),
-    ENDPOINT_OPTION(max_tokens, RG_KIND_INTEGER, "16", 1, 1e6, "of an answer"),
-    ENDPOINT_OPTION(extra, RG_KIND_STRING, "", 0, 0,
+    ENDPOINT_OPTION(temperature, RG_KIND_REAL, "0", 0, 100, false, "at which the model answers"),
+    ENDPOINT_OPTION(max_tokens, RG_KIND_INTEGER, "16", 1, 1e6, false, "of an answer"),
+    ENDPOINT_OPTION(extra, RG_KIND_STRING, "", 0, 0, false,
                     "JSON object of more members of a request, such as {\"top_p\": 0.95}; null "
                     "leaves one out: {\"temperature\": null}"),
-    ENDPOINT_OPTION(timeout, RG_KIND_REAL, "60", 0.001, 86400, "seconds that a try may take"),
+    ENDPOINT_OPTION(timeout, RG_KIND_REAL, "60", 0.001, 86400, true, "seconds that a try may take"),
     RG_EXTERNAL_OPTIONS(Options, external),
     RG_OPTION_END,
 };

@@ -39,35 +39,45 @@ typedef struct RgExternalOptions {
     double backoff;
 } RgExternalOptions;
 
-#define RG_EXTERNAL_OPTION_(type, member, name, kind, fallback, low, high, choices, help)          \
-    { #name, kind, offsetof(type, member.name), fallback, low, high, choices, help, NULL }
+#define RG_EXTERNAL_OPTION_(type, member, name, kind, fallback, low, high, choices, help,          \
+                            incidental)                                                            \
+    {                                                                                              \
+#name, kind, offsetof(type, member.name), fallback, low, high, choices, help, NULL,        \
+            incidental                                                                             \
+    }
 
 /* Options of a judge that is one: `member` of its struct `type` is RgExternalOptions. */
 #define RG_EXTERNAL_OPTIONS(type, member)                                                          \
     RG_EXTERNAL_OPTION_(type, member, answer, RG_KIND_STRING, RG_EXTERNAL_ANSWER, 0, 0, NULL,      \
                         "regular expression (PCRE2, the case of letters does not matter) whose "   \
                         "match in an answer is A, B, or C for a tie; where several match, they "   \
-                        "have to agree"),                                                          \
+                        "have to agree",                                                           \
+                        false),                                                                    \
         RG_EXTERNAL_OPTION_(type, member, on_disagreement, RG_KIND_CHOICE, "tie", 0, 0,            \
                             rg_disagreements,                                                      \
                             "each pair is asked in both orders; what is made of answers that "     \
                             "contradict each other: a tie (either label with probability 1/2, "    \
-                            "half a win), no label, or what is said of the pair as it is"),        \
+                            "half a win), no label, or what is said of the pair as it is",         \
+                            false),                                                                \
         RG_EXTERNAL_OPTION_(type, member, on_failure, RG_KIND_CHOICE, "stop", 0, 0,                \
                             rg_answer_failures,                                                    \
                             "where no answer comes, or one that says neither: stop, so that the "  \
-                            "trial fails and goes on when it is run again; a tie; or no label"),   \
+                            "trial fails and goes on when it is run again; a tie; or no label",    \
+                            false),                                                                \
         RG_EXTERNAL_OPTION_(type, member, parallel, RG_KIND_INTEGER, "4", 1, 1024, NULL,           \
-                            "questions under way at a time"),                                      \
+                            "questions under way at a time", true),                                \
         RG_EXTERNAL_OPTION_(type, member, retries, RG_KIND_INTEGER, "6", 0, 1e6, NULL,             \
                             "how often a question is asked again where a try fails; a complete "   \
-                            "answer is never asked for again, whatever it says"),                  \
+                            "answer is never asked for again, whatever it says",                   \
+                            true),                                                                 \
         RG_EXTERNAL_OPTION_(type, member, backoff, RG_KIND_REAL, "1", 0, 3600, NULL,               \
                             "seconds before the first retry; twice as long before each next one, " \
-                            "at most a minute, or as long as the judge asks for"),                 \
+                            "at most a minute, or as long as the judge asks for",                  \
+                            true),                                                                 \
         RG_EXTERNAL_OPTION_(type, member, budget, RG_KIND_INTEGER, "0", 0, 1e15, NULL,             \
                             "calls of this judge after which a trial fails, all that the results " \
-                            "store knows of together, retries too; 0: no limit")
+                            "store knows of together, retries too; 0: no limit",                   \
+                            true)
 
 typedef struct RgExternal RgExternal;
 

@@ -4,7 +4,7 @@
 The rule: the shorter response is better, of equally long ones the one that sorts first. What else
 happens is written in the question itself, "[[500 cut ok]]": the first time it is asked the server
 fails with status 500, the second time it closes the connection in mid-answer, from the third time
-on it answers. With --flaky, questions without a script get one by their hash.
+on it answers. With --flaky, each question has a script by its hash, which is its NAME, too.
 
     judge-server.py LOG [--port N] [--flaky] [--key KEY]
 
@@ -32,9 +32,9 @@ def verdict(a, b):
     return "A" if (len(a), a) <= (len(b), b) else "B"
 
 
-def flaky_script(digest):
+def flaky_script(name):
     faults = {0: "500", 1: "cut", 2: "drop", 3: "garbage", 4: "429", 5: "slow", 6: "500 cut"}
-    return f"{faults[digest % 20]} ok" if digest % 20 in faults else "ok"
+    return f"{faults.get(int(name[0], 16), '')} ok"
 
 
 def completion(content, refusal=None):
@@ -64,8 +64,7 @@ class Server:
 
     def next_act(self, name, text):
         script = SCRIPT.search(text)
-        digest = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
-        acts = (script[1] if script else flaky_script(digest) if self.flaky else "ok").split()
+        acts = (flaky_script(name) if self.flaky else script[1] if script else "ok").split()
         return acts[min(self.asked[name], len(acts) - 1)]
 
     async def serve(self, reader, writer):
@@ -84,7 +83,9 @@ class Server:
         body = await reader.readexactly(int(fields["content-length"]))
         text = json.loads(body)["messages"][0]["content"]
         prompt, a, b = QUESTION.search(text).groups()
-        name = f"{prompt.split()[0]}/{(a.split() or ['-'])[0]}"
+        name = f"{prompt.split()[0]}/{a.split()[0]}"
+        if self.flaky:
+            name = hashlib.sha256(text.encode()).hexdigest()
         act = self.next_act(name, text)
         self.asked[name] += 1
         self.note("ask", name)
