@@ -13,6 +13,11 @@ folder=$(mktemp -d)
 server=
 trap '[[ -z $server ]] || kill "$server" 2>/dev/null; rm -rf "$folder"' EXIT
 cd "$folder"
+mkdir verses
+for part in train test judge judge-independent; do
+    head -n 60 "$source/data/verses/$part.jsonl" >"verses/$part.jsonl"
+done
+head -n 8 "$source/data/verses/test.jsonl" >verses/test.jsonl
 export RG_TEST_KEY=sk-never-to-be-seen-anywhere
 
 fail() {
@@ -44,6 +49,8 @@ start() {
         trap - INT # which background jobs of a script ignore otherwise
         exec "$program" run "$source/experiments/verses-endpoint.cfg" -q -r "$1" \
             --checkpoint-seconds 0 -s "environment.judge.url=\"http://127.0.0.1:$port/v1/chat/completions\"" \
+            -s "environment.data=\"$folder/verses\"" -s environment.pair_count=40 \
+            -s 'algorithms=({ type = "online-dpo"; })' -s training.batch=8 -s budget.steps=5 \
             -s 'environment.judge.key_variable="RG_TEST_KEY"' -s environment.judge.backoff=0.01 \
             -s environment.judge.retries=100 "${@:2}"
     ) 2>>err &
@@ -126,16 +133,16 @@ twice=$(sed -n 's/^done //p' killed.log | sort | uniq -d | wc -l)
 
 # ---- nothing is asked that is known ----
 asked=$(wc -l <killed.log)
-run killed.db -s 'optimizer.learning_rate=1e-4' || fail "again: $(cat err)"
+run killed.db || fail "again: $(cat err)"
 [[ $(wc -l <killed.log) -eq $asked ]] || fail "a finished experiment asks again"
-run killed.db -s 'algorithms=({ type = "dpo"; label = "again"; })' || fail "another label: $(cat err)"
+run killed.db -s 'algorithms=({ type = "online-dpo"; label = "again"; })' || fail "again: $(cat err)"
 [[ $(wc -l <killed.log) -eq $asked ]] || fail "the same comparisons are asked again"
 
 # ---- the budget, and what is no part of a trial's key ----
 status=0
-run thrifty.db -s environment.judge.budget=100 || status=$?
+run thrifty.db -s environment.judge.budget=50 || status=$?
 [[ $status -eq 1 ]] || fail "the budget: exit status $status, not 1"
-tail -n 1 err | grep -q 'endpoint local: the budget of 100 calls is spent' || fail "the budget: $(tail -n 1 err)"
+tail -n 1 err | grep -q 'endpoint local: the budget of 50 calls is spent' || fail "the budget: $(tail -n 1 err)"
 end_server
 serve thrifty.log 0 # elsewhere
 run thrifty.db -s environment.judge.budget=3000 -s environment.judge.parallel=7 ||
