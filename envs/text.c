@@ -12,8 +12,8 @@
 
 enum { PAIRS_SAMPLED, PAIRS_DATASET };
 static const char *const pair_sources[] = {"sampled", "dataset", NULL};
-enum { DEMONSTRATIONS_CHOSEN, DEMONSTRATIONS_CORPUS };
-static const char *const demonstration_sources[] = {"chosen", "corpus", NULL};
+enum { DEMONSTRATIONS_CHOSEN, DEMONSTRATIONS_CORPUS, DEMONSTRATIONS_WHOLE };
+static const char *const demonstration_sources[] = {"chosen", "corpus", "whole", NULL};
 
 enum { TEST_PAIRS = 200 }; /* test lines within the limit, whose written responses are scored */
 
@@ -65,8 +65,10 @@ static const RgOption options_table[] = {
                    "temperature of the judge's Bradley-Terry labels; 0: the larger reward"),
     RG_OPTION_REAL(RgTextOptions, label_noise, "0", 0, 1, "probability that a label is flipped"),
     RG_OPTION_CHOICE(RgTextOptions, demonstrations, "chosen", demonstration_sources,
-                     "for supervised training: the preferred responses of the offline pairs, or "
-                     "all texts of base.jsonl with their prompts, in both styles"),
+                     "for supervised training: the preferred responses of the offline pairs; "
+                     "corpus, all texts of base.jsonl with their prompts, both responses of each; "
+                     "whole, the same of all lines that are not evaluated on, the judges' too, but "
+                     "for responses over the limit"),
     RG_OPTION_INTEGER(RgTextOptions, response_limit, "64", 1, 65536,
                       "most tokens of a response; written pairs with a longer one are left out"),
     RG_OPTION_LIST(RgTextOptions, stop,
@@ -333,6 +335,11 @@ static bool append_written(const RgTextState *s, const RgTextLine *line, RgSeque
     return fits;
 }
 
+static void append_whole(const RgTextState *s, const RgTextLine *line, RgSequences *to) {
+    rg_text_append_whole(to, s->layout, line->turns, line->turn_count, line->chosen);
+    rg_text_append_whole(to, s->layout, line->turns, line->turn_count, line->rejected);
+}
+
 static RgStatus make_test_set(RgTextState *s, const RgTextData *test, RgError *error) {
     s->test_prompts = rg_sequences_create();
     s->test_pairs = rg_sequences_create();
@@ -373,12 +380,14 @@ static RgStatus reward_chosen(RgTextState *s, const RgTextData *test, RgError *e
 
 static RgStatus measure_judges(RgTextState *s, const RgTextData *test, RgError *error) {
     RgJudgeShare share = share_of(s, test, test->count);
+    double temperature = s->options.label_temperature;
     RgStatus status = RG_OK;
-    s->judge_accuracy = s->independent_accuracy = NAN;
+    s->judge_quality.accuracy = s->independent_quality.accuracy = NAN;
     if (!rg_judge_only_compares(s->judge))
-        status = rg_judge_accuracy(s->judge, &share, &s->judge_accuracy, error);
+        status = rg_judge_quality(s->judge, &share, temperature, &s->judge_quality, error);
     if (status == RG_OK && !rg_judge_only_compares(s->independent))
-        status = rg_judge_accuracy(s->independent, &share, &s->independent_accuracy, error);
+        status =
+            rg_judge_quality(s->independent, &share, temperature, &s->independent_quality, error);
     release_share(&share);
     return status;
 }
@@ -457,6 +466,21 @@ static RgStatus read_folder(RgTextState *s, Files *files, RgError *error) {
     return RG_OK;
 }
 
+/* Prompts and responses as texts to be learnt as a whole. */
+static void take_whole_lines(RgTextState *s, const Files *files) {
+    static const Part parts[] = {PART_TRAIN, PART_JUDGE, PART_INDEPENDENT};
+    s->demonstrations = rg_sequences_create();
+    RgSequences *fits = rg_sequences_create();
+    for (size_t k = 0; k < sizeof parts / sizeof parts[0]; k++)
+        for (int64_t i = 0; i < files->part[parts[k]]->count; i++) {
+            const RgTextLine *line = &files->part[parts[k]]->lines[i];
+            if (append_written(s, line, fits))
+                append_whole(s, line, s->demonstrations);
+            rg_sequences_clear(fits);
+        }
+    rg_sequences_destroy(fits);
+}
+
 static RgStatus use_files(RgTextState *s, Files *files, RgRandom random, RgError *error) {
     const RgTextOptions *o = &s->options;
     RG_TRY(make_judge(s, &o->judge, files->part[PART_JUDGE], false, random, &s->judge, error));
@@ -465,6 +489,8 @@ static RgStatus use_files(RgTextState *s, Files *files, RgRandom random, RgError
     RG_TRY(make_test_set(s, files->part[PART_TEST], error));
     RG_TRY(measure_judges(s, files->part[PART_TEST], error));
     RG_TRY(reward_chosen(s, files->part[PART_TEST], error));
+    if (o->demonstrations == DEMONSTRATIONS_WHOLE)
+        take_whole_lines(s, files);
     s->train = files->part[PART_TRAIN];
     files->part[PART_TRAIN] = NULL;
     take_prompts(s);
@@ -491,13 +517,8 @@ static RgStatus read_corpus(RgTextState *s, RgError *error) {
     RgTextData *corpus;
     RG_TRY(read_data(s, "base", &corpus, error));
     s->demonstrations = rg_sequences_create();
-    for (int64_t i = 0; i < corpus->count; i++) {
-        const RgTextLine *line = &corpus->lines[i];
-        rg_text_append_whole(s->demonstrations, s->layout, line->turns, line->turn_count,
-                             line->chosen);
-        rg_text_append_whole(s->demonstrations, s->layout, line->turns, line->turn_count,
-                             line->rejected);
-    }
+    for (int64_t i = 0; i < corpus->count; i++)
+        append_whole(s, &corpus->lines[i], s->demonstrations);
     rg_text_data_destroy(corpus);
     return RG_OK;
 }

@@ -6,7 +6,7 @@
 #define RG_ENVS_TEXT_H
 
 #include "envs/environment.h"
-#include "envs/judge.h"
+#include "envs/judge_quality.h"
 #include "envs/text_data.h"
 #include "envs/text_layout.h"
 
@@ -59,8 +59,9 @@ typedef struct RgTextState {
     int32_t stop_token[RG_LIST_MOST];
     RgStopTokens stop; /* of these */
     RgJudge *judge, *independent;
-    /* On all test lines; NaN of a judge that only compares, whom it would be paid for. */
-    double judge_accuracy, independent_accuracy;
+    /* On all test lines; an accuracy of NaN where the judge only compares: it would have to be paid
+     * for. */
+    RgJudgeQuality judge_quality, independent_quality;
 
     RgTextData *train;
     RgSequences *prompts; /* of training */

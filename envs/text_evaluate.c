@@ -91,16 +91,33 @@ static RgStatus win_rate(const RgTextState *s, RgJudge *judge, const char *name,
     return RG_OK;
 }
 
+/* Whether both judges say the same of a policy's response and the reference's, by their columns; a
+ * tie of one of them counts half. */
+static void agreement(double *judge, const double *independent, int64_t count,
+                      RgEvaluation *evaluation) {
+    for (int64_t i = 0; i < count; i++)
+        judge[i] = 1 - fabs(judge[i] - independent[i]);
+    rg_evaluation_column_and_mean(evaluation, "judge_agreement", judge, count);
+}
+
 static RgStatus win_rates(const RgTextState *s, const RgTextSamples *own, double *column,
                           RgEvaluation *evaluation, RgError *error) {
     const RgTextSamples *base = &s->of_reference.samples;
+    int64_t count = own->sequences->count;
     Side by_judge = {own->sequences, own->reward}, of_base = {base->sequences, base->reward};
     Side by_other = {own->sequences, own->independent};
     Side base_by_other = {base->sequences, base->independent};
     Side dataset = {s->chosen, s->chosen_reward};
-    RG_TRY(win_rate(s, s->judge, "win_rate_base", by_judge, of_base, column, evaluation, error));
-    RG_TRY(win_rate(s, s->independent, "independent_win_rate_base", by_other, base_by_other, column,
-                    evaluation, error));
+    double *other = rg_allocate((size_t)count * sizeof *other);
+    RgStatus status =
+        win_rate(s, s->judge, "win_rate_base", by_judge, of_base, column, evaluation, error);
+    if (status == RG_OK)
+        status = win_rate(s, s->independent, "independent_win_rate_base", by_other, base_by_other,
+                          other, evaluation, error);
+    if (status == RG_OK)
+        agreement(column, other, count, evaluation);
+    free(other);
+    RG_TRY(status);
     return win_rate(s, s->judge, "win_rate_dataset", by_judge, dataset, column, evaluation, error);
 }
 
@@ -174,10 +191,22 @@ static void written_pairs(const RgTextState *s, RgPolicy *policy, const double *
 
 /* ---- all of it ---- */
 
-/* Left out where there is none. */
-static void accuracy(const char *name, double value, RgEvaluation *evaluation) {
-    if (!isnan(value))
-        rg_evaluation_metric(evaluation, name, value);
+/* `whose` is a judge: NAME_accuracy with its interval, and what its probabilities are worth;
+ * nothing where they are not known. */
+static void quality(const RgJudgeQuality *q, const char *whose, RgEvaluation *evaluation) {
+    const struct {
+        const char *what;
+        double value;
+    } metrics[] = {{"accuracy", q->accuracy},
+                   {"accuracy_low", q->low},
+                   {"accuracy_high", q->high},
+                   {"calibration_error", q->calibration_error},
+                   {"temperature", q->temperature}};
+    for (size_t i = 0; !isnan(q->accuracy) && i < sizeof metrics / sizeof metrics[0]; i++) {
+        char *name = rg_string_format("%s_%s", whose, metrics[i].what);
+        rg_evaluation_metric(evaluation, name, metrics[i].value);
+        free(name);
+    }
 }
 
 static RgStatus measure(RgTextState *s, const RgTextSamples *own, RgPolicy *policy,
@@ -196,8 +225,8 @@ static RgStatus measure(RgTextState *s, const RgTextSamples *own, RgPolicy *poli
                                  beta * rg_evaluation_find(evaluation, "kl"));
     describe_responses(s, own->sequences, column, evaluation);
     written_pairs(s, policy, s->of_reference.pair_logprob, beta, evaluation);
-    accuracy("judge_accuracy", s->judge_accuracy, evaluation);
-    accuracy("independent_judge_accuracy", s->independent_accuracy, evaluation);
+    quality(&s->judge_quality, "judge", evaluation);
+    quality(&s->independent_quality, "independent_judge", evaluation);
     rg_evaluation_metric(evaluation, "dropped_pairs", (double)s->dropped_pairs);
     rg_evaluation_metric(evaluation, "unlabelled_pairs", (double)s->unlabelled_pairs);
     rg_evaluation_metric(evaluation, "useless_lines", (double)s->useless_lines);

@@ -1,12 +1,10 @@
 /* regatta train-tokenizer: learn a byte-level BPE vocabulary from lines of JSON. */
+#include "core/text/lines.h"
 #include "core/text/tokenizer.h"
 #include "experiments/command.h"
 
-#include <errno.h>
 #include <jansson.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 typedef struct TokenizerArguments {
     int64_t vocabulary;
@@ -48,8 +46,8 @@ static const struct argp argp = {
     parse,
     "FILE.jsonl...",
     "Learn a byte-level BPE vocabulary.\v"
-    "From the texts prompt, chosen, rejected, response and text of every line. The result is "
-    "unique: "
+    "From the texts prompt, chosen, rejected, response and text of every line; files may be "
+    "compressed by gzip or zstd. The result is unique: "
     "the same files give the same tokenizer.json, in Hugging Face's format.",
     NULL,
     NULL,
@@ -71,17 +69,17 @@ static void add_text(Texts *texts, const char *text) {
 
 static RgStatus read_texts(const char *path, Texts *texts, RgError *error) {
     static const char *const fields[] = {"prompt", "chosen", "rejected", "response", "text"};
-    FILE *file = fopen(path, "r");
-    if (!file)
-        return rg_fail(error, RG_E_FILE, "%s: %s", path, strerror(errno));
-    char *line = NULL;
-    size_t capacity = 0;
-    RgStatus status = RG_OK;
-    for (long number = 1; status == RG_OK && getline(&line, &capacity, file) >= 0; number++) {
+    RgLines *lines;
+    RG_TRY(rg_lines_open(path, &lines, error));
+    const char *line;
+    size_t size;
+    RgStatus status = rg_lines_next(lines, &line, &size, error);
+    while (status == RG_OK && line) {
         json_error_t fault;
-        json_t *object = json_loads(line, 0, &fault);
+        json_t *object = json_loadb(line, size, 0, &fault);
         if (!json_is_object(object))
-            status = rg_fail(error, RG_E_FORMAT, "%s:%ld: expected a JSON object: %s", path, number,
+            status = rg_fail(error, RG_E_FORMAT, "%s:%lld: expected a JSON object: %s", path,
+                             (long long)rg_lines_number(lines),
                              object ? "found another value" : fault.text);
         for (size_t i = 0; object && i < sizeof fields / sizeof fields[0]; i++) {
             const char *text = json_string_value(json_object_get(object, fields[i]));
@@ -89,9 +87,10 @@ static RgStatus read_texts(const char *path, Texts *texts, RgError *error) {
                 add_text(texts, text);
         }
         json_decref(object);
+        if (status == RG_OK)
+            status = rg_lines_next(lines, &line, &size, error);
     }
-    free(line);
-    fclose(file);
+    rg_lines_close(lines);
     return status;
 }
 

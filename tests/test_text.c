@@ -271,7 +271,7 @@ Test(text, one_file_is_enough) {
     for (int64_t i = 0; i < count; i++)
         for (int64_t k = 0; k < i; k++)
             cr_assert_neq(hash[i], hash[k], "a prompt is in two parts");
-    cr_expect_gt(w.state->judge_accuracy, 0.95);
+    cr_expect_gt(w.state->judge_quality.accuracy, 0.95);
     RgEvaluation *evaluation = evaluate(&w, w.reference, 1);
     cr_expect_eq(rg_evaluation_find(evaluation, "useless_lines"), 1);
     cr_expect_eq(rg_evaluation_find(evaluation, "dropped_prompts"), 0);
@@ -331,7 +331,7 @@ Test(text, judges_can_be_chosen) {
     double other = reward_of(w.state->independent, "", line->chosen);
     cr_expect_float_eq(other, 3 * (1 + 2 / sqrt(4 + 15)), 1e-9, "\"seen\" is in every chosen line");
     cr_expect_neq(own, other);
-    cr_expect_eq(w.state->independent_accuracy, 1);
+    cr_expect_eq(w.state->independent_quality.accuracy, 1);
     RgPolicy *policy = policy_for(w.environment->space.vocabulary, "128", 6);
     RgEvaluation *e = evaluate(&w, policy, 1);
     cr_expect_gt(rg_evaluation_find(e, "kl"), 0);
@@ -340,6 +340,51 @@ Test(text, judges_can_be_chosen) {
     rg_evaluation_destroy(e);
     rg_policy_destroy(policy);
     end_world(&w);
+}
+
+/* The reward model reads what the policy reads: the tokens of the environment. */
+Test(text, a_reward_model_judges_like_any_other) {
+    write_world();
+    World w = world_of(WITH("judge.type", "reward-model", "judge.layers", "1", "judge.width", "32",
+                            "judge.epochs", "12", "judge.learning_rate", "0.003"));
+    const RgJudgeQuality *q = &w.state->judge_quality;
+    cr_expect_gt(q->accuracy, 0.9, "the styles are easy to tell: %g", q->accuracy);
+    cr_expect(q->low < q->accuracy && q->low > 0.5);
+    double reward[2 * TEST_LINES], right = 0;
+    ASSERT_OK(w.course->judge(w.course->environment, w.state->test_pairs, reward, &error));
+    for (int i = 0; i < TEST_LINES; i++)
+        right += reward[2 * i] > reward[2 * i + 1] ? 1.0 / TEST_LINES : 0;
+    cr_expect_float_eq(right, q->accuracy, 1e-9);
+    end_world(&w);
+}
+
+/* Lines of all parts but the one that is evaluated on, both responses, to be learnt whole. */
+Test(text, whole_lines_can_be_demonstrations) {
+    write_world();
+    char *path = rg_string_copy(write_own("own.jsonl"));
+    World w = world_of(WITH("data", "", "train", path, "test_share", "0.2", "demonstrations",
+                            "whole", "pair_count", "0"));
+    const RgSequences *d = w.course->demonstrations;
+    int64_t lines = OWN_LINES - 1 - w.state->test_prompts->count; /* but the empty one */
+    cr_expect_eq(d->count, 2 * lines);
+    cr_expect_eq(d->prompt_length[0], 1);
+    uint64_t hash[2 * OWN_LINES], test[OWN_LINES];
+    int64_t count = 0, tests = 0;
+    add_hashes(w.state->test_prompts, 1, test, &tests);
+    for (int64_t i = 0; i < d->count; i += 2) { /* what stands before the response */
+        RgSequences *prompt = rg_sequences_create();
+        int64_t same = 1;
+        while (rg_sequence_prompt(d, i)[same] == rg_sequence_prompt(d, i + 1)[same])
+            same++;
+        rg_sequences_append(prompt, rg_sequence_prompt(d, i), same, NULL, 0);
+        add_hashes(prompt, 1, hash, &count);
+        rg_sequences_destroy(prompt);
+    }
+    for (int64_t i = 0; i < count; i++)
+        for (int64_t k = 0; k < tests; k++)
+            cr_assert_neq(hash[i], test[k], "a prompt that is evaluated on is learnt");
+    end_world(&w);
+    free(path);
 }
 
 static void refuse_setting(const char *const *entries, const char *expected) {
@@ -419,8 +464,8 @@ Test(text, course_judges_the_texts_that_the_tokens_spell) {
         right += gap > 0 ? 1 : gap < 0 ? 0 : 0.5;
     }
     cr_assert_geq(right / TEST_LINES, 0.9, "the styles are easy to tell");
-    cr_assert_float_eq(w.state->judge_accuracy, right / TEST_LINES, 1e-9);
-    cr_assert_geq(w.state->independent_accuracy, 0.9);
+    cr_assert_float_eq(w.state->judge_quality.accuracy, right / TEST_LINES, 1e-9);
+    cr_assert_geq(w.state->independent_quality.accuracy, 0.9);
     rg_text_data_destroy(data);
     end_world(&w);
 }
@@ -629,20 +674,30 @@ Test(text, evaluation_is_complete_and_its_means_are_those_of_its_columns) {
     static const char *const columns[] = {"reward",           "independent_reward",
                                           "win_rate_base",    "independent_win_rate_base",
                                           "win_rate_dataset", "kl",
-                                          "length",           "words"};
-    static const char *const metrics[] = {
-        "reward_margin", "reward_accuracy", "logps_chosen",  "logps_rejected",
-        "nll",           "judge_accuracy",  "dropped_pairs", "independent_judge_accuracy"};
+                                          "length",           "words",
+                                          "judge_agreement"};
+    static const char *const metrics[] = {"reward_margin",
+                                          "reward_accuracy",
+                                          "logps_chosen",
+                                          "logps_rejected",
+                                          "nll",
+                                          "judge_accuracy",
+                                          "dropped_pairs",
+                                          "independent_judge_accuracy",
+                                          "judge_accuracy_low",
+                                          "independent_judge_accuracy_high",
+                                          "judge_calibration_error",
+                                          "judge_temperature"};
     cr_assert_eq(rg_evaluation_items(e), 50);
-    cr_assert_eq(rg_evaluation_column_count(e), 8);
-    for (int c = 0; c < 8; c++) {
+    cr_assert_eq(rg_evaluation_column_count(e), 9);
+    for (int c = 0; c < 9; c++) {
         double mean = 0;
         for (int i = 0; i < 50; i++)
             mean += column(e, columns[c])[i] / 50;
         cr_assert_float_eq(rg_evaluation_find(e, columns[c]), mean, 1e-6 * (1 + fabs(mean)), "%s",
                            columns[c]);
     }
-    for (int m = 0; m < 8; m++)
+    for (size_t m = 0; m < sizeof metrics / sizeof metrics[0]; m++)
         cr_assert(isfinite(rg_evaluation_find(e, metrics[m])), "%s", metrics[m]);
     cr_assert(isfinite(rg_evaluation_find(e, rg_environment_text.headline)));
 

@@ -15,6 +15,7 @@
 #include "core/policy/sequences.h"
 #include "core/tensor/random.h"
 #include "core/tensor/tensor.h"
+#include "core/train/safetensors.h"
 
 typedef struct RgPolicy RgPolicy;
 
@@ -205,6 +206,11 @@ RgPolicy *rg_policy_new(const RgPolicyType *type);
  * takes a folder in Hugging Face's layout (core/policy/hugging_face.h) and a checkpoint of
  * llama2.c. */
 RgStatus rg_policy_save(const RgPolicy *policy, const char *path, RgError *error);
+/* The same with other tensors beside the weights, under names of their own: what is made of a
+ * policy and goes with it. Of a policy without an adapter. Loading the file as a policy passes them
+ * over. */
+RgStatus rg_policy_save_with(const RgPolicy *policy, const RgStoredTensor *more, int count,
+                             const char *path, RgError *error);
 RgStatus rg_policy_load(const char *path, RgPolicy **policy, RgError *error);
 
 /* RG_E_CONTEXT or RG_E_RANGE when a sequence is too long or a token unknown; call it where data

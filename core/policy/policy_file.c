@@ -18,9 +18,12 @@ static const RgStoredType stored_real = RG_F64;
 static const RgStoredType stored_real = RG_F32;
 #endif
 
-static RgStatus save_weights(const RgPolicy *policy, const char *path, RgError *error) {
+RgStatus rg_policy_save_with(const RgPolicy *policy, const RgStoredTensor *more, int count,
+                             const char *path, RgError *error) {
+    RG_ASSERT(!policy->base);
     const RgParameters *parameters = policy->parameters;
-    RgStoredTensor *tensors = rg_allocate((size_t)(parameters->view_count + 1) * sizeof *tensors);
+    int all = parameters->view_count + count;
+    RgStoredTensor *tensors = rg_allocate((size_t)(all + 1) * sizeof *tensors);
     for (int i = 0; i < parameters->view_count; i++) {
         const RgParameterView *view = &parameters->views[i];
         tensors[i] = (RgStoredTensor){.name = view->name,
@@ -35,10 +38,12 @@ static RgStatus save_weights(const RgPolicy *policy, const char *path, RgError *
         }
         memcpy(tensors[i].size, view->size, sizeof tensors[i].size);
     }
+    for (int i = 0; i < count; i++)
+        tensors[parameters->view_count + i] = more[i];
     char *description = policy->type->describe(policy);
     const char *metadata[] = {"regatta.policy", policy->type->name, "regatta.description",
                               description, NULL};
-    RgStatus status = rg_safetensors_write(path, tensors, parameters->view_count, metadata, error);
+    RgStatus status = rg_safetensors_write(path, tensors, all, metadata, error);
     free(description);
     free(tensors);
     return status;
@@ -46,9 +51,9 @@ static RgStatus save_weights(const RgPolicy *policy, const char *path, RgError *
 
 RgStatus rg_policy_save(const RgPolicy *policy, const char *path, RgError *error) {
     if (!policy->base)
-        return save_weights(policy, path, error);
+        return rg_policy_save_with(policy, NULL, 0, path, error);
     RgPolicy *merged = rg_policy_merged(policy);
-    RgStatus status = save_weights(merged, path, error);
+    RgStatus status = rg_policy_save_with(merged, NULL, 0, path, error);
     rg_policy_destroy(merged);
     return status;
 }

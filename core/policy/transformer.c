@@ -592,6 +592,21 @@ static RgTensor *transformer_features(RgPolicy *policy, RgTape *tape, RgParamete
     return rg_mul(tape, rg_scatter_rows(tape, hidden, rows.sequence, sequences->count), share);
 }
 
+RgTensor *rg_transformer_last_states(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
+                                     const RgSequences *sequences) {
+    Pass pass = pass_begin(policy, tape, parameters);
+    ResponseRows rows;
+    PackedTokens packed = pack(rg_tape_arena(tape), sequences, 0, &rows);
+    int64_t count = 0; /* of the rows that are last ones: these alone are kept */
+    for (int64_t i = 0; i < sequences->count; i++)
+        if (rows.offset[i + 1] > rows.offset[i]) {
+            rows.row[count] = rows.row[rows.offset[i + 1] - 1];
+            rows.sequence[count++] = (int32_t)i;
+        }
+    RgTensor *hidden = hidden_states(&pass, &packed, rows.row, count);
+    return rg_scatter_rows(tape, hidden, rows.sequence, sequences->count);
+}
+
 static int64_t feature_count(const RgPolicy *policy) {
     return rg_transformer_options(policy)->width;
 }

@@ -55,6 +55,12 @@ extern const RgPolicyType rg_policy_transformer;
 RgStatus rg_transformer_create(const RgTransformerOptions *options, int64_t vocabulary,
                                RgPolicy **policy, RgError *error);
 
+/* [sequences->count, width] the hidden state after the last norm at the last token of each
+ * response, where all of the sequence has been read; zeros where the response is empty. As
+ * RgPolicyType's `features`, `parameters` in place of the policy's own. */
+RgTensor *rg_transformer_last_states(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
+                                     const RgSequences *sequences);
+
 /* The dimensions of a transformer policy, zeros resolved. */
 const RgTransformerOptions *rg_transformer_options(const RgPolicy *policy);
 int64_t rg_transformer_vocabulary(const RgPolicy *policy);
