@@ -16,8 +16,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-extern char **environ;
-
 enum { LONGEST_LINE = 16 << 20, EXCERPT = 200 };
 static const double patience = 1; /* seconds that the child has to end after its input did */
 
