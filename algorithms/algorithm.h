@@ -87,6 +87,9 @@ typedef struct RgAlgorithm {
     RgSource calibration;
     bool calibration_competes;
     bool reference_free; /* log π_ref is not asked for, and counts as 0 */
+    /* Whether, with these options, the judge has to give rewards: one that only compares is refused
+     * by name. NULL: labels will do. */
+    bool (*needs_rewards)(const void *options);
 
     const RgOption *options;
     size_t options_size;

@@ -16,11 +16,14 @@ static const RgOption best_of_options[] = {
 static RgStatus create(RgTrainer *trainer, const void *options, void **state, RgError *error) {
     const BestOfOptions *o = options;
     (void)state;
-    if (!trainer->course->judge)
-        return rg_fail(error, RG_E_USAGE,
-                       "best-of-n needs a judge that gives rewards, and the environment has none");
+    (void)error;
     trainer->policy->best_of = (RgBestOf){.count = o->n, .course = trainer->course};
     return RG_OK;
+}
+
+static bool needs_rewards(const void *options) {
+    (void)options;
+    return true;
 }
 
 const RgAlgorithm rg_algorithm_best_of_n = {
@@ -29,6 +32,7 @@ const RgAlgorithm rg_algorithm_best_of_n = {
     .reference = "Stiennon et al. 2020, arXiv:2009.01325",
     .responses = RG_FROM_NOWHERE,
     .preferences = RG_FROM_NOWHERE,
+    .needs_rewards = needs_rewards,
     .options = best_of_options,
     .options_size = sizeof(BestOfOptions),
     .create = create,

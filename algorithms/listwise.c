@@ -46,12 +46,18 @@ static RgTensor *listwise_loss(RgTape *t, const void *options, const RgBatch *ba
     return rg_negate(t, rg_mean(t, fit));
 }
 
+/* Two responses are ranked by a label. */
+static bool needs_rewards(const void *options) {
+    return group_size(options) > 2;
+}
+
 const RgAlgorithm rg_algorithm_listwise = {
     .name = "listwise",
     .summary = "Online DPO on rankings of several responses (Plackett-Luce)",
     .reference = "Rafailov et al. 2023, arXiv:2305.18290, eq. 20",
     .responses = RG_FROM_POLICY,
     .preferences = RG_FROM_JUDGE,
+    .needs_rewards = needs_rewards,
     .options = listwise_options,
     .options_size = sizeof(ListwiseOptions),
     .beta = beta,

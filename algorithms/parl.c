@@ -525,12 +525,17 @@ static double beta(const void *options) {
     return ((const RgParlOptions *)options)->beta;
 }
 
+static bool needs_rewards(const void *options) {
+    return ((const RgParlOptions *)options)->upper == RG_PARL_UTILITY;
+}
+
 const RgAlgorithm rg_algorithm_parl = {
     .name = "parl",
     .summary = "Bilevel alignment: a reward optimised through the policy that is optimal for it",
     .reference = "Chakraborty et al. 2024, arXiv:2308.02585",
     .responses = RG_FROM_POLICY,
     .preferences = RG_FROM_JUDGE,
+    .needs_rewards = needs_rewards,
     .options = parl_options,
     .options_size = sizeof(RgParlOptions),
     .beta = beta,

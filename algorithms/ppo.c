@@ -268,9 +268,7 @@ static bool ppo_step(RgTrainer *trainer, const void *options, void *state) {
 /* ---- life ---- */
 
 static RgStatus ppo_create(RgTrainer *trainer, const void *options, void **state, RgError *error) {
-    if (!trainer->course->judge)
-        return rg_fail(error, RG_E_USAGE,
-                       "ppo needs a judge that gives rewards, and the environment has none");
+    (void)error;
     Ppo *ppo = rg_allocate(sizeof *ppo);
     ppo->trainer = trainer;
     ppo->options = options;
@@ -304,12 +302,18 @@ static double beta(const void *options) {
     return ((const PpoOptions *)options)->beta;
 }
 
+static bool needs_rewards(const void *options) {
+    (void)options;
+    return true;
+}
+
 const RgAlgorithm rg_algorithm_ppo = {
     .name = "ppo",
     .summary = "Proximal policy optimisation on the judge's reward, with a KL penalty",
     .reference = "Schulman et al. 2017, arXiv:1707.06347; Ouyang et al. 2022, arXiv:2203.02155",
     .responses = RG_FROM_POLICY,
     .preferences = RG_FROM_JUDGE,
+    .needs_rewards = needs_rewards,
     .options = ppo_options,
     .options_size = sizeof(PpoOptions),
     .beta = beta,

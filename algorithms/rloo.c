@@ -35,12 +35,18 @@ static RgTensor *rloo_loss(RgTape *t, const void *options, const RgBatch *batch)
     return rg_negate(t, rg_mean(t, rg_mul(t, advantage, g->logprob)));
 }
 
+static bool needs_rewards(const void *options) {
+    (void)options;
+    return true;
+}
+
 const RgAlgorithm rg_algorithm_rloo = {
     .name = "rloo",
     .summary = "REINFORCE with a leave-one-out baseline on the judge's reward",
     .reference = "Ahmadian et al. 2024, arXiv:2402.14740, eq. 8",
     .responses = RG_FROM_POLICY,
     .preferences = RG_FROM_JUDGE,
+    .needs_rewards = needs_rewards,
     .options = rloo_options,
     .options_size = sizeof(RlooOptions),
     .beta = beta,

@@ -50,12 +50,19 @@ static RgTensor *selm_loss(RgTape *t, const void *options, const RgBatch *batch)
     return rg_add(t, loss, rg_scale(t, bonus, (RgReal)o->exploration));
 }
 
+/* To tell the best and the worst of three. */
+static bool needs_rewards(const void *options) {
+    (void)options;
+    return true;
+}
+
 const RgAlgorithm rg_algorithm_selm = {
     .name = "selm",
     .summary = "Self-exploring language models: the likeliest response competes, and is lowered",
     .reference = "Zhang et al. 2024, arXiv:2405.19332",
     .responses = RG_FROM_DATASET,
     .preferences = RG_FROM_JUDGE,
+    .needs_rewards = needs_rewards,
     .calibration = RG_FROM_REFERENCE,
     .calibration_competes = true,
     .options = selm_options,

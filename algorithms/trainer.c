@@ -65,6 +65,28 @@ static RgStatus check_course(const RgAlgorithm *a, const RgCourse *course, RgErr
     return RG_OK;
 }
 
+/* A judge that only compares will not do for all, nor one that leaves pairs without a label. */
+static RgStatus check_judge(const RgAlgorithm *a, const void *options, const RgCourse *course,
+                            RgError *error) {
+    if (!course->judge && a->needs_rewards && a->needs_rewards(options))
+        return rg_fail(error, RG_E_USAGE,
+                       "%s needs a judge that gives rewards, and the environment's only compares",
+                       a->name);
+    if (!course->skips || a->preferences != RG_FROM_JUDGE)
+        return RG_OK;
+    if (a->group_size)
+        return rg_fail(error, RG_E_USAGE,
+                       "%s needs every group ranked, and the judge leaves some without a label",
+                       a->name);
+    if (!a->step && (!course->pairs || course->pairs->count == 0))
+        return rg_fail(
+            error, RG_E_USAGE,
+            "%s needs preference pairs in place of those that the judge leaves without a "
+            "label, and the environment has none",
+            a->name);
+    return RG_OK;
+}
+
 static RgStatus check_policy(const RgAlgorithm *a, const RgPolicy *policy, RgError *error) {
     if (a->opponents == RG_FROM_MIXTURE && !policy->type->mixes)
         return rg_fail(error, RG_E_USAGE,
@@ -107,6 +129,7 @@ RgStatus rg_trainer_create(const RgAlgorithm *algorithm, const void *options,
                            RgError *error) {
     *trainer = NULL;
     RG_TRY(check_course(algorithm, course, error));
+    RG_TRY(check_judge(algorithm, options, course, error));
     RG_TRY(check_policy(algorithm, policy, error));
     RG_TRY(check_parts(algorithm, options, training, error));
 

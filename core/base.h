@@ -31,6 +31,7 @@ typedef enum RgStatus {
     RG_E_CONTEXT, /* a sequence is longer than the policy's context */
     RG_E_RANGE,   /* a value or an index outside its allowed range */
     RG_E_STORE,   /* the results store refused */
+    RG_E_JUDGE,   /* a judge outside of the program did not answer */
     RG_E_STOPPED, /* interrupted by a signal; what was done so far is saved */
 } RgStatus;
 

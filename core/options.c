@@ -470,20 +470,62 @@ static void print_wrapped(FILE *stream, const char *text, int column) {
     fputc('\n', stream);
 }
 
+static void drop_of_part(const RgOptionFamily *family, const char *key, RgSettings *resolved) {
+    char *path = rg_string_format("%s.type", key);
+    const RgSetting *setting = rg_settings_find(resolved, path);
+    int type = setting ? find_type(family, setting->text) : -1;
+    size_t size;
+    if (type >= 0) {
+        rg_options_drop_incidental(family->common, key, resolved);
+        rg_options_drop_incidental(family->options(type, &size), key, resolved);
+    }
+    free(path);
+}
+
+void rg_options_drop_incidental(const RgOption *table, const char *path, RgSettings *resolved) {
+    for (const RgOption *option = table; option && !is_last(option); option++) {
+        char *key = rg_string_format("%s%s%s", path, path[0] ? "." : "", option->name);
+        int64_t parts = option->kind == RG_KIND_PARTS ? rg_settings_length(resolved, key) : 0;
+        for (int64_t i = 0; i < parts; i++) {
+            char *own = rg_string_format("%s.%" PRId64, key, i);
+            drop_of_part(option->family, own, resolved);
+            free(own);
+        }
+        if (option->kind == RG_KIND_PART)
+            drop_of_part(option->family, key, resolved);
+        if (option->incidental)
+            rg_settings_remove(resolved, key);
+        free(key);
+    }
+}
+
+/* As a config has it: with \n for the end of a line, and \\ for a backslash. */
+static char *as_written(const char *text) {
+    char *written = rg_allocate(2 * strlen(text) + 1), *end = written;
+    for (; *text; text++) {
+        if (*text == '\n' || *text == '\\')
+            *end++ = '\\';
+        *end++ = *text == '\n' ? 'n' : *text;
+    }
+    return written;
+}
+
 void rg_options_print(const RgOption *table, void *stream) {
     for (const RgOption *option = table; option && !is_last(option); option++) {
         char *what = expected(option);
         bool is_text = option->kind == RG_KIND_STRING || option->kind == RG_KIND_PATH ||
                        option->kind == RG_KIND_CHOICE || option->kind == RG_KIND_PART;
         const char *quote = is_text ? "\"" : "";
-        char *line = option->fallback ? rg_string_format("%s; default %s%s%s", what, quote,
-                                                         option->fallback, quote)
-                                      : rg_string_format("%s; must be given", what);
+        char *fallback = as_written(option->fallback ? option->fallback : "");
+        char *line = option->fallback
+                         ? rg_string_format("%s; default %s%s%s", what, quote, fallback, quote)
+                         : rg_string_format("%s; must be given", what);
         fprintf(stream, "  %s: ", option->name);
         print_wrapped(stream, line, 2 + display_width(option->name, strlen(option->name)) + 2);
         fprintf(stream, "%*s", HELP_INDENT, "");
         print_wrapped(stream, option->help, HELP_INDENT);
         free(line);
+        free(fallback);
         free(what);
     }
 }

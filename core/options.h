@@ -70,29 +70,34 @@ typedef struct RgOption {
     const char *const *choices; /* NULL-terminated */
     const char *help;           /* one line, with the unit and the paper's letter */
     const RgOptionFamily *family;
+    bool incidental; /* decides how results come about, not what they are: no part of a trial's key
+                      */
 } RgOption;
 
 #define RG_OPTION_REAL(type, member, fallback, low, high, help)                                    \
-    { #member, RG_KIND_REAL, offsetof(type, member), fallback, low, high, NULL, help, NULL }
+    { #member, RG_KIND_REAL, offsetof(type, member), fallback, low, high, NULL, help, NULL, false }
 #define RG_OPTION_INTEGER(type, member, fallback, low, high, help)                                 \
-    { #member, RG_KIND_INTEGER, offsetof(type, member), fallback, low, high, NULL, help, NULL }
+    {                                                                                              \
+#member, RG_KIND_INTEGER, offsetof(type, member), fallback, low, high, NULL, help, NULL,   \
+            false                                                                                  \
+    }
 #define RG_OPTION_BOOLEAN(type, member, fallback, help)                                            \
-    { #member, RG_KIND_BOOLEAN, offsetof(type, member), fallback, 0, 0, NULL, help, NULL }
+    { #member, RG_KIND_BOOLEAN, offsetof(type, member), fallback, 0, 0, NULL, help, NULL, false }
 #define RG_OPTION_STRING(type, member, fallback, help)                                             \
-    { #member, RG_KIND_STRING, offsetof(type, member), fallback, 0, 0, NULL, help, NULL }
+    { #member, RG_KIND_STRING, offsetof(type, member), fallback, 0, 0, NULL, help, NULL, false }
 #define RG_OPTION_PATH(type, member, fallback, help)                                               \
-    { #member, RG_KIND_PATH, offsetof(type, member), fallback, 0, 0, NULL, help, NULL }
+    { #member, RG_KIND_PATH, offsetof(type, member), fallback, 0, 0, NULL, help, NULL, false }
 #define RG_OPTION_CHOICE(type, member, fallback, choices, help)                                    \
-    { #member, RG_KIND_CHOICE, offsetof(type, member), fallback, 0, 0, choices, help, NULL }
+    { #member, RG_KIND_CHOICE, offsetof(type, member), fallback, 0, 0, choices, help, NULL, false }
 #define RG_OPTION_LIST(type, member, help)                                                         \
-    { #member, RG_KIND_LIST, offsetof(type, member), "[]", 0, 0, NULL, help, NULL }
+    { #member, RG_KIND_LIST, offsetof(type, member), "[]", 0, 0, NULL, help, NULL, false }
 /* One part of a family, or a list of them. */
 #define RG_OPTION_PART(type, member, fallback, family, help)                                       \
-    { #member, RG_KIND_PART, offsetof(type, member), fallback, 0, 0, NULL, help, family }
+    { #member, RG_KIND_PART, offsetof(type, member), fallback, 0, 0, NULL, help, family, false }
 #define RG_OPTION_PARTS(type, member, family, help)                                                \
-    { #member, RG_KIND_PARTS, offsetof(type, member), "[]", 0, 0, NULL, help, family }
+    { #member, RG_KIND_PARTS, offsetof(type, member), "[]", 0, 0, NULL, help, family, false }
 #define RG_OPTION_END                                                                              \
-    { NULL, RG_KIND_END, 0, NULL, 0, 0, NULL, NULL, NULL }
+    { NULL, RG_KIND_END, 0, NULL, 0, 0, NULL, NULL, NULL, false }
 
 /* Fill the struct `values` from the settings under the group `path` ("" is the top). Checks type
  * and range; the message names file, line, key and what was expected (RG_E_USAGE). An integer will
@@ -104,6 +109,9 @@ RgStatus rg_options_read(const RgOption *table, const RgSettings *settings, cons
 /* Set every option, defaults included, under `path` of the resolved config. */
 void rg_options_record(const RgOption *table, const void *values, const char *path,
                        RgSettings *resolved);
+
+/* Remove from a resolved config what is incidental in the group `path`, and in the parts in it. */
+void rg_options_drop_incidental(const RgOption *table, const char *path, RgSettings *resolved);
 
 /* The table as people read it, one option a paragraph: name, type and range or choices, default,
  * and the help, wrapped at 80 columns. `stream` is a FILE *. */

@@ -6,9 +6,17 @@
 #include "core/options.h"
 #include "core/policy/course.h"
 #include "core/policy/policy.h"
+#include "core/results/answer_shelf.h"
 #include "core/results/evaluation.h"
 
 typedef struct RgEnvironment RgEnvironment;
+
+/* A number for a row of results. */
+typedef struct RgEnvironmentCount {
+    char name[48];
+    double value;
+} RgEnvironmentCount;
+enum { RG_ENVIRONMENT_COUNTS = 40 };
 
 typedef struct RgEnvironmentType {
     const char *name;
@@ -31,6 +39,13 @@ typedef struct RgEnvironmentType {
     RgStatus (*evaluate)(RgEnvironment *environment, RgPolicy *policy, RgPolicy *reference,
                          double beta, RgRandom random, RgEvaluation *evaluation, RgError *error);
     void (*destroy)(RgEnvironment *environment);
+
+    /* Where judges may be asked elsewhere, else NULL. Keep their answers on this shelf (borrowed);
+     * NULL: RG_E_USAGE if any is. */
+    RgStatus (*use_answers)(RgEnvironment *environment, RgAnswerShelf *answers, RgError *error);
+    /* What asking has come to since the last row of results, metrics [RG_ENVIRONMENT_COUNTS]: how
+     * many. */
+    int (*take_counts)(RgEnvironment *environment, RgEnvironmentCount *counts);
 } RgEnvironmentType;
 
 struct RgEnvironment {
@@ -47,6 +62,11 @@ RgStatus rg_environment_prepare(RgEnvironment *environment, RgPolicy *reference,
 RgStatus rg_environment_evaluate(RgEnvironment *environment, RgPolicy *policy, RgPolicy *reference,
                                  double beta, RgRandom random, RgEvaluation *evaluation,
                                  RgError *error);
+/* See RgEnvironmentType. The answers are used from the first question on, which is asked in prepare
+ * or later. */
+RgStatus rg_environment_use_answers(RgEnvironment *environment, RgAnswerShelf *answers,
+                                    RgError *error);
+int rg_environment_take_counts(RgEnvironment *environment, RgEnvironmentCount *counts);
 void rg_environment_destroy(RgEnvironment *environment);
 
 extern const RgEnvironmentType *const rg_environment_types[]; /* ends with NULL */

@@ -6,13 +6,14 @@
  *
  * An environment has two: the one that labels and rewards, and an independent one, made of other
  * texts, to see whether a policy has only learnt to please the first. A judge may learn from its
- * share of the data; it may be asked elsewhere, and then fail. Adding one: its file, and a line in
- * envs/judge_registry.c. */
+ * share of the data; it may be asked elsewhere, and then fail; it may do no more than compare, and
+ * give no rewards. Adding one: its file, and a line in envs/judge_registry.c. */
 #ifndef RG_ENVS_JUDGE_H
 #define RG_ENVS_JUDGE_H
 
 #include "core/options.h"
 #include "core/policy/sequences.h"
+#include "core/results/answer_shelf.h"
 #include "core/tensor/random.h"
 
 /* Two responses to a prompt, of which people preferred one. Borrowed. */
@@ -43,6 +44,13 @@ typedef struct RgJudgeItems {
 
 typedef struct RgJudge RgJudge;
 
+/* A count that goes into the results, "judge_calls". */
+typedef struct RgJudgeCount {
+    const char *name;
+    double value;
+} RgJudgeCount;
+enum { RG_JUDGE_COUNTS = 17 };
+
 typedef struct RgJudgeType {
     const char *name;
     const char *summary;
@@ -55,18 +63,30 @@ typedef struct RgJudgeType {
     RgStatus (*create)(RgJudge *judge, const void *options, const RgJudgeShare *share,
                        RgRandom random, RgError *error);
     /* Rewards of all items: reward [count], each a function of its item alone. An item that is
-     * asked again gets the same bits. */
+     * asked again gets the same bits. NULL: the judge only compares. */
     RgStatus (*rewards)(RgJudge *judge, const RgJudgeItems *items, double *reward, RgError *error);
     /* Of pairs of items (2i, 2i + 1), the probability that the first is the better: first
-     * [count / 2]. NULL: the larger reward is. */
+     * [count / 2]; NaN where the judge leaves it open, which only one that `skips` does. NULL: the
+     * larger reward is. */
     RgStatus (*compare)(RgJudge *judge, const RgJudgeItems *items, double *first, RgError *error);
     void (*destroy)(RgJudge *judge); /* frees `state` alone; NULL: free() will do */
+
+    /* Of one that is asked elsewhere, else NULL. From now on keep answers on this shelf (borrowed),
+     * and look for them there. */
+    RgStatus (*use_answers)(RgJudge *judge, RgAnswerShelf *answers, RgError *error);
+    /* What asking has come to since the counts were last taken: counts [RG_JUDGE_COUNTS]. */
+    void (*take_counts)(RgJudge *judge, RgJudgeCount *counts);
 } RgJudgeType;
 
 struct RgJudge {
     const RgJudgeType *type;
     void *state;
+    bool skips; /* some comparisons may have no outcome */
 };
+
+static inline bool rg_judge_only_compares(const RgJudge *judge) {
+    return !judge->type->rewards;
+}
 
 /* All judges; ends with NULL. */
 extern const RgJudgeType *const rg_judge_types[];

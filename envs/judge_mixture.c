@@ -169,6 +169,10 @@ static RgStatus make_voices(Mixture *m, const Options *o, const RgJudgeShare *sh
             rg_judge_create(part, share, rg_random_at(random, (uint64_t)k), &voice->judge, error));
         voice->weight = weight.weight;
         m->count++;
+        if (!voice->judge->type->rewards)
+            return rg_fail(error, RG_E_USAGE,
+                           "%s: a mixture weighs rewards, and %s only compares responses",
+                           part->path, voice->judge->type->name);
     }
     return RG_OK;
 }

@@ -1,10 +1,17 @@
 /* The list of judges. Adding one: its file, and a line here. */
 #include "envs/judge.h"
 
-extern const RgJudgeType rg_judge_lexicon, rg_judge_mixture, rg_judge_ngram, rg_judge_reward_model;
+extern const RgJudgeType rg_judge_command, rg_judge_endpoint, rg_judge_lexicon, rg_judge_mixture,
+    rg_judge_ngram, rg_judge_reward_model;
 
 const RgJudgeType *const rg_judge_types[] = {
-    &rg_judge_lexicon, &rg_judge_mixture, &rg_judge_ngram, &rg_judge_reward_model, NULL,
+    &rg_judge_command,
+    &rg_judge_endpoint,
+    &rg_judge_lexicon,
+    &rg_judge_mixture,
+    &rg_judge_ngram,
+    &rg_judge_reward_model,
+    NULL,
 };
 
 static const char *name_of(int i) {

@@ -72,6 +72,17 @@ RgStatus rg_environment_evaluate(RgEnvironment *environment, RgPolicy *policy, R
                                     : rg_fail(error, best_of->status, "%s", best_of->error.text);
 }
 
+RgStatus rg_environment_use_answers(RgEnvironment *environment, RgAnswerShelf *answers,
+                                    RgError *error) {
+    const RgEnvironmentType *type = environment->type;
+    return type->use_answers ? type->use_answers(environment, answers, error) : RG_OK;
+}
+
+int rg_environment_take_counts(RgEnvironment *environment, RgEnvironmentCount *counts) {
+    const RgEnvironmentType *type = environment->type;
+    return type->take_counts ? type->take_counts(environment, counts) : 0;
+}
+
 void rg_environment_destroy(RgEnvironment *environment) {
     if (!environment)
         return;

@@ -39,7 +39,7 @@ extern const char *const rg_teacher_names[];
 #define RG_TEACHER_OPTION_(type, member, name, high, help)                                         \
     {                                                                                              \
         "teacher_" #name, RG_KIND_REAL, offsetof(type, member.name), "-1", -1, high, NULL, help,   \
-            NULL                                                                                   \
+            NULL, false                                                                            \
     }
 
 /* Options of an environment that has teachers: `member` of its struct `type` is RgTeacherOptions.
@@ -54,7 +54,8 @@ extern const char *const rg_teacher_names[];
      rg_teacher_names,                                                                             \
      "who labels pairs: one of B-Pref's scripted teachers (Lee et al. 2021); what follows "        \
      "changes its settings, -1 leaves them as published",                                          \
-     NULL},                                                                                        \
+     NULL,                                                                                         \
+     false},                                                                                       \
         RG_TEACHER_OPTION_(type, member, rationality, 1e6,                                         \
                            "constant of the Bradley-Terry labels; 0: the larger return"),          \
         RG_TEACHER_OPTION_(type, member, discount, 1,                                              \

@@ -4,6 +4,8 @@
 
 #include "core/tensor/blas.h"
 
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -88,8 +90,8 @@ static const RgOption options_table[] = {
 
 /* ---- rewards ---- */
 
-RgStatus rg_text_rewards(const RgTextState *s, RgJudge *judge, const RgSequences *sequences,
-                         double *reward, RgError *error) {
+/* Sequences as judges see them; to be released. */
+static RgJudgeItems items_of(const RgTextState *s, const RgSequences *sequences) {
     int64_t count = sequences->count;
     char **text = rg_allocate((size_t)(2 * count + 1) * sizeof *text); /* prompts, then responses */
 #pragma omp parallel for num_threads(rg_threads()) schedule(dynamic, 16)
@@ -97,12 +99,46 @@ RgStatus rg_text_rewards(const RgTextState *s, RgJudge *judge, const RgSequences
         text[i] = rg_text_prompt(s->layout, sequences, i);
         text[count + i] = rg_text_response(s->layout, sequences, i);
     }
-    RgJudgeItems items = {count, (const char *const *)text, (const char *const *)text + count,
+    return (RgJudgeItems){count, (const char *const *)text, (const char *const *)text + count,
                           sequences};
+}
+
+static void release_items(RgJudgeItems *items) {
+    for (int64_t i = 0; i < items->count; i++) {
+        free((char *)items->prompt[i]);
+        free((char *)items->response[i]);
+    }
+    free((void *)items->prompt);
+}
+
+RgStatus rg_text_rewards(const RgTextState *s, RgJudge *judge, const RgSequences *sequences,
+                         double *reward, RgError *error) {
+    RgJudgeItems items = items_of(s, sequences);
     RgStatus status = rg_judge_rewards(judge, &items, reward, error);
-    for (int64_t i = 0; i < 2 * count; i++)
-        free(text[i]);
-    free(text);
+    release_items(&items);
+    return status;
+}
+
+/* Of pairs (2i, 2i + 1); see RgJudgeType. */
+static RgStatus compare_pairs(const RgTextState *s, RgJudge *judge, const RgSequences *pairs,
+                              double *first, RgError *error) {
+    RgJudgeItems items = items_of(s, pairs);
+    RgStatus status = rg_judge_compare(judge, &items, first, error);
+    release_items(&items);
+    return status;
+}
+
+RgStatus rg_text_compare(const RgTextState *s, RgJudge *judge, const RgSequences *first,
+                         const RgSequences *second, double *share, RgError *error) {
+    RgSequences *pairs = rg_sequences_create();
+    for (int64_t i = 0; i < first->count; i++) {
+        rg_sequences_append_from(pairs, first, i, false);
+        rg_sequences_append_from(pairs, second, i, false);
+    }
+    RgStatus status = compare_pairs(s, judge, pairs, share, error);
+    for (int64_t i = 0; status == RG_OK && i < first->count; i++)
+        share[i] = isnan(share[i]) ? 0.5 : share[i];
+    rg_sequences_destroy(pairs);
     return status;
 }
 
@@ -110,6 +146,57 @@ static RgStatus judge(void *environment, const RgSequences *sequences, double *r
                       RgError *error) {
     const RgTextState *s = ((RgEnvironment *)environment)->state;
     return rg_text_rewards(s, s->judge, sequences, reward, error);
+}
+
+/* The labels of a judge that only compares: what it says, a coin where that is a tie, and then the
+ * noise. */
+static RgStatus label(void *environment, const RgSequences *pairs, RgRandom random,
+                      uint8_t *preferred, RgError *error) {
+    const RgTextState *s = ((RgEnvironment *)environment)->state;
+    int64_t count = pairs->count / 2;
+    double *first = rg_allocate((size_t)(count + 1) * sizeof *first),
+           noise = s->options.label_noise;
+    RgStatus status = compare_pairs(s, s->judge, pairs, first, error);
+    for (int64_t i = 0; status == RG_OK && i < count; i++) {
+        double p = first[i] * (1 - noise) + (1 - first[i]) * noise;
+        preferred[i] = isnan(p)                                     ? RG_UNLABELLED
+                       : rg_random_uniform(random, (uint64_t)i) < p ? 0
+                                                                    : 1;
+    }
+    free(first);
+    return status;
+}
+
+/* ---- asking elsewhere ---- */
+
+static RgStatus use_answers(RgEnvironment *environment, RgAnswerShelf *answers, RgError *error) {
+    RgTextState *s = environment->state;
+    RgJudge *judges[] = {s->judge, s->independent};
+    for (int k = 0; k < 2; k++)
+        if (judges[k]->type->use_answers && !answers)
+            return rg_fail(error, RG_E_USAGE, "%s: there is nowhere to keep its answers",
+                           judges[k]->type->name);
+        else if (judges[k]->type->use_answers)
+            RG_TRY(judges[k]->type->use_answers(judges[k], answers, error));
+    return RG_OK;
+}
+
+int rg_text_take_counts(RgEnvironment *environment, RgEnvironmentCount *counts) {
+    RgTextState *s = environment->state;
+    RgJudge *judges[] = {s->judge, s->independent};
+    RgJudgeCount taken[RG_JUDGE_COUNTS];
+    int count = 0;
+    for (int k = 0; k < 2; k++) {
+        if (!judges[k]->type->take_counts)
+            continue;
+        judges[k]->type->take_counts(judges[k], taken);
+        for (int i = 0; i < RG_JUDGE_COUNTS; i++, count++) {
+            snprintf(counts[count].name, sizeof counts[count].name, "%s%s", k ? "independent_" : "",
+                     taken[i].name);
+            counts[count].value = taken[i].value;
+        }
+    }
+    return count;
 }
 
 /* ---- life ---- */
@@ -271,9 +358,10 @@ static RgStatus make_test_set(RgTextState *s, const RgTextData *test, RgError *e
                    test->path, (long long)s->options.response_limit);
 }
 
+/* By the judge, from the texts as they are written, if it gives rewards. */
 static RgStatus reward_chosen(RgTextState *s, const RgTextData *test, RgError *error) {
     int64_t count = s->test_prompts->count;
-    RgSequences *chosen = rg_sequences_create();
+    RgSequences *chosen = s->chosen = rg_sequences_create();
     const char **text = rg_allocate((size_t)(2 * count + 1) * sizeof *text);
     for (int64_t i = 0; i < count; i++) {
         const RgTextLine *line = &test->lines[i];
@@ -281,19 +369,24 @@ static RgStatus reward_chosen(RgTextState *s, const RgTextData *test, RgError *e
         text[i] = rg_text_line_prompt(line);
         text[count + i] = line->chosen;
     }
-    s->chosen_reward = rg_allocate((size_t)count * sizeof *s->chosen_reward);
     RgJudgeItems items = {count, text, text + count, chosen};
-    RgStatus status = rg_judge_rewards(s->judge, &items, s->chosen_reward, error);
+    RgStatus status = RG_OK;
+    if (!rg_judge_only_compares(s->judge)) {
+        s->chosen_reward = rg_allocate((size_t)count * sizeof *s->chosen_reward);
+        status = rg_judge_rewards(s->judge, &items, s->chosen_reward, error);
+    }
     free(text);
-    rg_sequences_destroy(chosen);
     return status;
 }
 
 static RgStatus measure_judges(RgTextState *s, const RgTextData *test, RgError *error) {
     RgJudgeShare share = share_of(s, test, test->count);
     double temperature = s->options.label_temperature;
-    RgStatus status = rg_judge_quality(s->judge, &share, temperature, &s->judge_quality, error);
-    if (status == RG_OK)
+    RgStatus status = RG_OK;
+    s->judge_quality.accuracy = s->independent_quality.accuracy = NAN;
+    if (!rg_judge_only_compares(s->judge))
+        status = rg_judge_quality(s->judge, &share, temperature, &s->judge_quality, error);
+    if (status == RG_OK && !rg_judge_only_compares(s->independent))
         status =
             rg_judge_quality(s->independent, &share, temperature, &s->independent_quality, error);
     release_share(&share);
@@ -452,13 +545,16 @@ static RgStatus create(RgEnvironment *environment, const void *options, RgRandom
     s->options.judge = s->options.independent_judge = (RgOptionPart){0};
     s->options.stop.count = 0;
 
+    bool compares = rg_judge_only_compares(s->judge);
     environment->space = (RgPolicySpace){.vocabulary = rg_tokenizer_vocabulary(s->tokenizer)};
     environment->course = (RgCourse){.prompts = s->prompts,
                                      .demonstrations = s->demonstrations,
                                      .response_limit = s->options.response_limit,
                                      .end_token = rg_text_layout_end(s->layout),
                                      .stop = s->stop,
-                                     .judge = judge,
+                                     .judge = compares ? NULL : judge,
+                                     .label = compares ? label : NULL,
+                                     .skips = s->judge->skips,
                                      .environment = environment,
                                      .label_temperature = s->options.label_temperature,
                                      .label_noise = s->options.label_noise};
@@ -469,6 +565,7 @@ static void destroy(RgEnvironment *environment) {
     RgTextState *s = environment->state;
     rg_text_reference_clear(&s->of_reference);
     free(s->chosen_reward);
+    rg_sequences_destroy(s->chosen);
     rg_sequences_destroy(s->test_pairs);
     rg_sequences_destroy(s->test_prompts);
     rg_pairs_destroy(s->pairs);
@@ -483,6 +580,23 @@ static void destroy(RgEnvironment *environment) {
 }
 
 /* ---- offline data ---- */
+
+/* Of the pairs that were sampled, those with a label. */
+static void keep_labelled(RgTextState *s, const uint8_t *preferred) {
+    RgPairs *kept = rg_pairs_create();
+    const RgSequences *sampled = s->pairs->sequences;
+    for (int64_t i = 0; i < sampled->count / 2; i++) {
+        if (preferred[i] == RG_UNLABELLED) {
+            s->unlabelled_pairs++;
+            continue;
+        }
+        rg_sequences_append_from(kept->sequences, sampled, 2 * i, false);
+        rg_sequences_append_from(kept->sequences, sampled, 2 * i + 1, false);
+        rg_pairs_append_label(kept, preferred[i]);
+    }
+    rg_pairs_destroy(s->pairs);
+    s->pairs = kept;
+}
 
 /* Two samples of the reference for each pair. Training prompts are taken in order, and again from
  * the first when there are more pairs than prompts; the random numbers are a sequence's own, so
@@ -505,9 +619,12 @@ static RgStatus sample_pairs(RgTextState *s, const RgCourse *course, RgPolicy *r
     uint8_t *preferred = rg_allocate((size_t)(count + 1));
     RgStatus status = rg_course_label(course, s->pairs->sequences,
                                       rg_random_named(random, "offline labels"), preferred, error);
-    for (int64_t i = 0; status == RG_OK && i < count; i++)
-        rg_pairs_append_label(s->pairs, preferred[i]);
+    if (status == RG_OK)
+        keep_labelled(s, preferred);
     free(preferred);
+    if (status == RG_OK && s->pairs->count == 0)
+        return rg_fail(error, RG_E_RANGE, "the judge leaves all of %lld pairs without a label",
+                       (long long)count);
     return status;
 }
 
@@ -578,12 +695,12 @@ static RgStatus prepare(RgEnvironment *environment, RgPolicy *reference, RgRando
     rg_text_reference_clear(&s->of_reference);
     rg_pairs_destroy(s->pairs);
     s->pairs = rg_pairs_create();
-    s->dropped_pairs = 0;
-    environment->course.pairs = s->pairs;
+    s->dropped_pairs = s->unlabelled_pairs = 0;
     if (s->options.pairs == PAIRS_DATASET)
         RG_TRY(take_dataset(s, random, error));
     else if (s->options.pair_count > 0)
         RG_TRY(sample_pairs(s, &environment->course, reference, random, error));
+    environment->course.pairs = s->pairs;
     if (s->options.demonstrations == DEMONSTRATIONS_CHOSEN)
         take_demonstrations(s);
     environment->course.demonstrations = s->demonstrations;
@@ -601,4 +718,6 @@ const RgEnvironmentType rg_environment_text = {
     .prepare = prepare,
     .evaluate = rg_text_evaluate,
     .destroy = destroy,
+    .use_answers = use_answers,
+    .take_counts = rg_text_take_counts,
 };

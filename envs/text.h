@@ -35,11 +35,12 @@ typedef struct RgTextOptions {
     int64_t response_samples;
 } RgTextOptions;
 
-/* Responses of one policy to the test prompts, with their rewards [sequences->count]. */
+/* Responses of one policy to the test prompts, with their rewards [sequences->count] by the judges
+ * that give any. */
 typedef struct RgTextSamples {
     RgSequences *sequences;
-    double *reward, *independent;
-    double *logprob; /* of the policy that was sampled from */
+    double *reward, *independent; /* NULL: the judge only compares */
+    double *logprob;              /* of the policy that was sampled from */
 } RgTextSamples;
 
 /* What evaluations ask of the reference policy; holds for one reference and one random stream. */
@@ -58,18 +59,22 @@ typedef struct RgTextState {
     int32_t stop_token[RG_LIST_MOST];
     RgStopTokens stop; /* of these */
     RgJudge *judge, *independent;
-    RgJudgeQuality judge_quality, independent_quality; /* on all test lines */
+    /* On all test lines; an accuracy of NaN where the judge only compares: it would have to be paid
+     * for. */
+    RgJudgeQuality judge_quality, independent_quality;
 
     RgTextData *train;
     RgSequences *prompts; /* of training */
     RgSequences *demonstrations;
-    RgPairs *pairs;        /* of the last prepare */
-    int64_t dropped_pairs; /* of the data set, with a response over the limit */
+    RgPairs *pairs;           /* of the last prepare */
+    int64_t dropped_pairs;    /* of the data set, with a response over the limit */
+    int64_t unlabelled_pairs; /* sampled ones that the judge left without a label */
     int64_t useless_lines, dropped_prompts, truncated_prompts; /* of all files */
 
     RgSequences *test_prompts;
     RgSequences *test_pairs; /* chosen and rejected of the first lines, in turn */
-    double *chosen_reward;   /* [test_prompts->count] of the data's chosen responses */
+    RgSequences *chosen;     /* [test_prompts->count] the data's chosen responses */
+    double *chosen_reward;   /* of these; NULL: the judge only compares */
     RgTextReference of_reference;
 } RgTextState;
 
@@ -79,6 +84,12 @@ RgStatus rg_text_rewards(const RgTextState *state, RgJudge *judge, const RgSeque
 
 RgStatus rg_text_evaluate(RgEnvironment *environment, RgPolicy *policy, RgPolicy *reference,
                           double beta, RgRandom random, RgEvaluation *evaluation, RgError *error);
+/* How a judge that only compares decides between the responses of two, to the same prompts: share
+ * of the first, share [first->count], 1, 0 or ½, which it is where the judge leaves it open, too.
+ */
+RgStatus rg_text_compare(const RgTextState *state, RgJudge *judge, const RgSequences *first,
+                         const RgSequences *second, double *share, RgError *error);
+int rg_text_take_counts(RgEnvironment *environment, RgEnvironmentCount *counts);
 void rg_text_reference_clear(RgTextReference *of_reference);
 
 #endif

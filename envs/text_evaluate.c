@@ -4,6 +4,7 @@
 #include "envs/text.h"
 
 #include <ctype.h>
+#include <math.h>
 #include <stdlib.h>
 
 /* ---- samples ---- */
@@ -16,12 +17,18 @@ static void release_samples(RgTextSamples *samples) {
     *samples = (RgTextSamples){0};
 }
 
+static RgStatus reward_samples(const RgTextState *s, RgJudge *judge, const RgSequences *sequences,
+                               double **reward, RgError *error) {
+    if (rg_judge_only_compares(judge))
+        return RG_OK;
+    *reward = rg_allocate((size_t)sequences->count * sizeof **reward);
+    return rg_text_rewards(s, judge, sequences, *reward, error);
+}
+
 static RgStatus draw_samples(const RgTextState *s, RgPolicy *policy, RgRandom random,
                              RgTextSamples *samples, RgError *error) {
     size_t count = (size_t)s->test_prompts->count;
     *samples = (RgTextSamples){.sequences = rg_sequences_create(),
-                               .reward = rg_allocate(count * sizeof(double)),
-                               .independent = rg_allocate(count * sizeof(double)),
                                .logprob = rg_allocate(count * sizeof(double))};
     RgSampling sampling = {.temperature = s->options.temperature,
                            .top_k = s->options.top_k,
@@ -32,8 +39,8 @@ static RgStatus draw_samples(const RgTextState *s, RgPolicy *policy, RgRandom ra
                            .stop = s->stop};
     rg_policy_sample(policy, s->test_prompts, 1, &sampling, random, samples->sequences,
                      samples->logprob);
-    RG_TRY(rg_text_rewards(s, s->judge, samples->sequences, samples->reward, error));
-    return rg_text_rewards(s, s->independent, samples->sequences, samples->independent, error);
+    RG_TRY(reward_samples(s, s->judge, samples->sequences, &samples->reward, error));
+    return reward_samples(s, s->independent, samples->sequences, &samples->independent, error);
 }
 
 /* ---- the reference ---- */
@@ -63,23 +70,55 @@ static RgStatus know_reference(RgTextState *s, RgPolicy *reference, RgRandom ran
 
 /* ---- columns: one number a test prompt ---- */
 
-static void win_rate(const char *name, const double *own, const double *other, int64_t count,
-                     double *column, RgEvaluation *evaluation) {
-    for (int64_t i = 0; i < count; i++)
-        column[i] = own[i] > other[i] ? 1 : own[i] < other[i] ? 0 : 0.5;
+/* Responses and, where the judge gives any, their rewards. */
+typedef struct Side {
+    const RgSequences *sequences;
+    const double *reward;
+} Side;
+
+/* By the larger reward, or by what a judge says that only compares. */
+static RgStatus win_rate(const RgTextState *s, RgJudge *judge, const char *name, Side own,
+                         Side other, double *column, RgEvaluation *evaluation, RgError *error) {
+    int64_t count = own.sequences->count;
+    if (rg_judge_only_compares(judge))
+        RG_TRY(rg_text_compare(s, judge, own.sequences, other.sequences, column, error));
+    else
+        for (int64_t i = 0; i < count; i++) {
+            double gap = own.reward[i] - other.reward[i];
+            column[i] = gap > 0 ? 1 : gap < 0 ? 0 : 0.5;
+        }
     rg_evaluation_column_and_mean(evaluation, name, column, count);
+    return RG_OK;
 }
 
-/* Whether both judges say the same of a policy's response and the reference's; a tie of one of them
- * counts half. */
-static void agreement(const RgTextSamples *own, const RgTextSamples *base, int64_t count,
-                      double *column, RgEvaluation *evaluation) {
-    for (int64_t i = 0; i < count; i++) {
-        double judge = own->reward[i] - base->reward[i];
-        double other = own->independent[i] - base->independent[i];
-        column[i] = judge * other > 0 ? 1 : judge * other < 0 ? 0 : judge == other ? 1 : 0.5;
-    }
-    rg_evaluation_column_and_mean(evaluation, "judge_agreement", column, count);
+/* Whether both judges say the same of a policy's response and the reference's, by their columns; a
+ * tie of one of them counts half. */
+static void agreement(double *judge, const double *independent, int64_t count,
+                      RgEvaluation *evaluation) {
+    for (int64_t i = 0; i < count; i++)
+        judge[i] = 1 - fabs(judge[i] - independent[i]);
+    rg_evaluation_column_and_mean(evaluation, "judge_agreement", judge, count);
+}
+
+static RgStatus win_rates(const RgTextState *s, const RgTextSamples *own, double *column,
+                          RgEvaluation *evaluation, RgError *error) {
+    const RgTextSamples *base = &s->of_reference.samples;
+    int64_t count = own->sequences->count;
+    Side by_judge = {own->sequences, own->reward}, of_base = {base->sequences, base->reward};
+    Side by_other = {own->sequences, own->independent};
+    Side base_by_other = {base->sequences, base->independent};
+    Side dataset = {s->chosen, s->chosen_reward};
+    double *other = rg_allocate((size_t)count * sizeof *other);
+    RgStatus status =
+        win_rate(s, s->judge, "win_rate_base", by_judge, of_base, column, evaluation, error);
+    if (status == RG_OK)
+        status = win_rate(s, s->independent, "independent_win_rate_base", by_other, base_by_other,
+                          other, evaluation, error);
+    if (status == RG_OK)
+        agreement(column, other, count, evaluation);
+    free(other);
+    RG_TRY(status);
+    return win_rate(s, s->judge, "win_rate_dataset", by_judge, dataset, column, evaluation, error);
 }
 
 /* log π(y|x) − log π_ref(y|x) of the policy's own responses: its mean estimates the KL. */
@@ -152,7 +191,8 @@ static void written_pairs(const RgTextState *s, RgPolicy *policy, const double *
 
 /* ---- all of it ---- */
 
-/* `whose` is a judge: NAME_accuracy with its interval, and what its probabilities are worth. */
+/* `whose` is a judge: NAME_accuracy with its interval, and what its probabilities are worth;
+ * nothing where they are not known. */
 static void quality(const RgJudgeQuality *q, const char *whose, RgEvaluation *evaluation) {
     const struct {
         const char *what;
@@ -162,40 +202,45 @@ static void quality(const RgJudgeQuality *q, const char *whose, RgEvaluation *ev
                    {"accuracy_high", q->high},
                    {"calibration_error", q->calibration_error},
                    {"temperature", q->temperature}};
-    for (size_t i = 0; i < sizeof metrics / sizeof metrics[0]; i++) {
+    for (size_t i = 0; !isnan(q->accuracy) && i < sizeof metrics / sizeof metrics[0]; i++) {
         char *name = rg_string_format("%s_%s", whose, metrics[i].what);
         rg_evaluation_metric(evaluation, name, metrics[i].value);
         free(name);
     }
 }
 
-static void measure(RgTextState *s, const RgTextSamples *own, RgPolicy *policy, RgPolicy *reference,
-                    double beta, RgEvaluation *evaluation) {
-    const RgTextReference *base = &s->of_reference;
+static RgStatus measure(RgTextState *s, const RgTextSamples *own, RgPolicy *policy,
+                        RgPolicy *reference, double beta, double *column, RgEvaluation *evaluation,
+                        RgError *error) {
     int64_t count = s->test_prompts->count;
-    double *column = rg_allocate((size_t)count * sizeof *column);
-
-    rg_evaluation_column_and_mean(evaluation, "reward", own->reward, count);
-    rg_evaluation_column_and_mean(evaluation, "independent_reward", own->independent, count);
-    win_rate("win_rate_base", own->reward, base->samples.reward, count, column, evaluation);
-    win_rate("independent_win_rate_base", own->independent, base->samples.independent, count,
-             column, evaluation);
-    agreement(own, &base->samples, count, column, evaluation);
-    win_rate("win_rate_dataset", own->reward, s->chosen_reward, count, column, evaluation);
+    if (own->reward)
+        rg_evaluation_column_and_mean(evaluation, "reward", own->reward, count);
+    if (own->independent)
+        rg_evaluation_column_and_mean(evaluation, "independent_reward", own->independent, count);
+    RG_TRY(win_rates(s, own, column, evaluation, error));
     divergence(reference, own, column, evaluation);
-    rg_evaluation_metric(evaluation, "objective",
-                         rg_evaluation_find(evaluation, "reward") -
-                             beta * rg_evaluation_find(evaluation, "kl"));
+    if (own->reward)
+        rg_evaluation_metric(evaluation, "objective",
+                             rg_evaluation_find(evaluation, "reward") -
+                                 beta * rg_evaluation_find(evaluation, "kl"));
     describe_responses(s, own->sequences, column, evaluation);
-    written_pairs(s, policy, base->pair_logprob, beta, evaluation);
+    written_pairs(s, policy, s->of_reference.pair_logprob, beta, evaluation);
     quality(&s->judge_quality, "judge", evaluation);
     quality(&s->independent_quality, "independent_judge", evaluation);
     rg_evaluation_metric(evaluation, "dropped_pairs", (double)s->dropped_pairs);
+    rg_evaluation_metric(evaluation, "unlabelled_pairs", (double)s->unlabelled_pairs);
     rg_evaluation_metric(evaluation, "useless_lines", (double)s->useless_lines);
     rg_evaluation_metric(evaluation, "dropped_prompts", (double)s->dropped_prompts);
     rg_evaluation_metric(evaluation, "truncated_prompts", (double)s->truncated_prompts);
+    return RG_OK;
+}
 
-    free(column);
+/* What asking for this evaluation came to. */
+static void judge_counts(RgEnvironment *environment, RgEvaluation *evaluation) {
+    RgEnvironmentCount counts[RG_ENVIRONMENT_COUNTS];
+    int count = rg_text_take_counts(environment, counts);
+    for (int i = 0; i < count; i++)
+        rg_evaluation_metric(evaluation, counts[i].name, counts[i].value);
 }
 
 RgStatus rg_text_evaluate(RgEnvironment *environment, RgPolicy *policy, RgPolicy *reference,
@@ -204,8 +249,12 @@ RgStatus rg_text_evaluate(RgEnvironment *environment, RgPolicy *policy, RgPolicy
     RgTextSamples own;
     RG_TRY(know_reference(s, reference, rg_random_named(random, "reference"), error));
     RgStatus status = draw_samples(s, policy, rg_random_named(random, "policy"), &own, error);
+    double *column = rg_allocate((size_t)s->test_prompts->count * sizeof *column);
     if (status == RG_OK)
-        measure(s, &own, policy, reference, beta, evaluation);
+        status = measure(s, &own, policy, reference, beta, column, evaluation, error);
+    if (status == RG_OK)
+        judge_counts(environment, evaluation);
+    free(column);
     release_samples(&own);
     return status;
 }

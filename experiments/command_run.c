@@ -1,4 +1,5 @@
 /* regatta run: an experiment's trials, to their end. */
+#include "core/stop.h"
 #include "core/tensor/blas.h"
 #include "core/tensor/profile.h"
 #include "experiments/command.h"

@@ -3,6 +3,7 @@
  * store, the checkpoints and, at the end, a status with its message. */
 #include "experiments/crew.h"
 
+#include "core/stop.h"
 #include "core/tensor/blas.h"
 #include "experiments/plan.h"
 
@@ -132,9 +133,13 @@ static RgStatus run_alone(Crew *crew, int64_t trial, RgError *error) {
     RgTrialRun *run = crew->run;
     run->progress->trial = trial + 1;
     RG_TRY(rg_store_wake(run->store, error));
+    run->stage.ahead = false;
     RgStatus status = rg_pair_shelf_open(run->store, &run->shelf, error);
     if (status == RG_OK)
+        status = rg_answer_shelf_open(run->store, &run->stage.answers, error);
+    if (status == RG_OK)
         status = rg_trial_run(run, plan_of(crew, trial), error);
+    rg_answer_shelf_close(run->stage.answers);
     rg_pair_shelf_close(run->shelf);
     rg_store_rest(run->store);
     return status;
@@ -169,6 +174,7 @@ static void *set_stage(void *argument) {
 
 /* On a thread of its own, with which the OpenMP threads that it uses end. */
 static void prepare_stage(Crew *crew, int64_t trial, int threads) {
+    crew->run->stage.ahead = true;
     StageWork stage = {&crew->run->stage, plan_of(crew, trial)};
     pthread_t thread;
     rg_threads_set(crew->running == 0 ? crew->options->threads : threads);
@@ -229,7 +235,7 @@ static int64_t next_waiting(const Crew *crew) {
 
 /* As many as there are places and memory for, in their order. */
 static void start_some(Crew *crew) {
-    while (crew->status == RG_OK && !rg_stop_requested() && crew->running < crew->options->jobs) {
+    while (crew->status == RG_OK && !rg_stop_wanted() && crew->running < crew->options->jobs) {
         int64_t trial = next_waiting(crew);
         if (trial < 0)
             return;
@@ -331,7 +337,7 @@ static void lead(Crew *crew) {
         if (crew->running == 0)
             break; /* all is done, or nothing more may start */
         hold_signals(crew, SIG_BLOCK);
-        if ((crew->status != RG_OK || rg_stop_requested()) && !crew->told_to_stop)
+        if ((crew->status != RG_OK || rg_stop_wanted()) && !crew->told_to_stop)
             tell_to_stop(crew);
         if (!reap(crew))
             wait_for_news(crew);

@@ -218,10 +218,18 @@ static RgStatus check_evaluation(const RgTrialPlan *plan, const RgSettings *s, R
     return RG_OK;
 }
 
+/* Of all that decides the trial's results: a judge that has moved to another address is the same.
+ */
 static void hash_plan(RgTrialPlan *plan) {
     plan->resolved_json = rg_settings_to_json(plan->resolved);
-    uint64_t hash = rg_hash(RG_HASH_START, plan->resolved_json, strlen(plan->resolved_json));
+    RgSettings *deciding = rg_settings_clone(plan->resolved);
+    rg_options_drop_incidental(rg_environment_type(plan->environment.type)->options, "environment",
+                               deciding);
+    char *json = rg_settings_to_json(deciding);
+    uint64_t hash = rg_hash(RG_HASH_START, json, strlen(json));
     hash = rg_hash(hash, RG_VERSION, strlen(RG_VERSION));
+    rg_settings_destroy(deciding);
+    free(json);
     snprintf(plan->key, sizeof plan->key, "%016llx", (unsigned long long)hash);
 }
 

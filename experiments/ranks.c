@@ -2,6 +2,8 @@
  * waiting spins, so all waits look, and sleep a little. */
 #include "experiments/ranks.h"
 
+#include "core/stop.h"
+
 #include <stdlib.h>
 
 #ifdef RG_MPI
@@ -51,7 +53,7 @@ static void send(const void *bytes, size_t size, int to, int tag) {
 static int64_t take_number(RgServer *server) {
     pthread_mutex_lock(&server->mutex);
     bool more = server->next < server->count && server->first.status == RG_OK;
-    int64_t number = more && !rg_stop_requested() ? server->next++ : -1;
+    int64_t number = more && !rg_stop_wanted() ? server->next++ : -1;
     pthread_mutex_unlock(&server->mutex);
     return number;
 }
@@ -88,7 +90,7 @@ static void *serve(void *argument) {
             answer(server, about.MPI_SOURCE, about.MPI_TAG);
             continue;
         }
-        if (rg_stop_requested() && stopped == 0)
+        if (rg_stop_wanted() && stopped == 0)
             stopped = rg_clock_seconds();
         if (stopped > 0 && rg_clock_seconds() - stopped > patience)
             break;
@@ -164,7 +166,7 @@ RgStatus rg_ranks_finish(RgRanks *ranks, RgStatus status, bool *complete, RgErro
     pthread_join(server->thread, NULL);
     *complete = server->open == 0;
     status = server->first.status;
-    if (status == RG_OK && rg_stop_requested() && server->next < server->count)
+    if (status == RG_OK && rg_stop_wanted() && server->next < server->count)
         status = rg_fail(error, RG_E_STOPPED, "stopped by a signal; run again to continue");
     else if (status != RG_OK)
         rg_fail(error, status, "%s", server->first.error.text);

@@ -85,11 +85,14 @@ static RgStatus run_trials(const RgExperiment *experiment, RgStore *store, const
     else if (status == RG_OK)
         status = rg_pair_shelf_open(store, &run.shelf, error);
     if (status == RG_OK && run.shelf)
+        status = rg_answer_shelf_open(store, &run.stage.answers, error);
+    if (status == RG_OK && run.stage.answers)
         status = place->ranks ? run_as_given(&run, experiment, place, error)
                               : run_in_turn(&run, experiment, error);
-    rg_pair_shelf_close(run.shelf);
     rg_progress_end(&progress);
     rg_stage_clear(&run.stage);
+    rg_answer_shelf_close(run.stage.answers);
+    rg_pair_shelf_close(run.shelf);
     free(folder);
     return status;
 }

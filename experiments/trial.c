@@ -5,6 +5,7 @@
  * writes the same ones again. */
 #include "experiments/trial.h"
 
+#include "core/stop.h"
 #include "core/tensor/blas.h"
 #include "core/tensor/profile.h"
 #include "experiments/amount.h"
@@ -12,45 +13,11 @@
 #include <errno.h>
 #include <jansson.h>
 #include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-/* ---- signals ---- */
-
-static volatile sig_atomic_t stop_requested;
-
-static void request_stop(int signal_number) {
-    if (stop_requested)
-        _exit(128 + signal_number);
-    stop_requested = 1;
-}
-
-void rg_stop_on_signals(void) {
-    struct sigaction action = {.sa_handler = request_stop};
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-}
-
-static void request_patiently(int signal_number) {
-    (void)signal_number;
-    stop_requested = 1;
-}
-
-void rg_stop_when_told(void) {
-    struct sigaction action = {.sa_handler = request_patiently};
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGTERM, &action, NULL);
-    signal(SIGINT, SIG_IGN);
-}
-
-bool rg_stop_requested(void) {
-    return stop_requested;
-}
 
 /* ---- the stage ---- */
 
@@ -118,7 +85,7 @@ void rg_stage_clear(RgStage *stage) {
     rg_environment_destroy(stage->environment);
     rg_policy_destroy(stage->reference);
     free(stage->identity);
-    *stage = (RgStage){0};
+    *stage = (RgStage){.answers = stage->answers, .ahead = stage->ahead};
 }
 
 RgStatus rg_stage_set(RgStage *stage, const RgTrialPlan *plan, RgError *error) {
@@ -133,6 +100,8 @@ RgStatus rg_stage_set(RgStage *stage, const RgTrialPlan *plan, RgError *error) {
     RgRandom environment = rg_random_named(random, "environment");
     RgStatus status = rg_environment_create(plan->environment.type, plan->resolved, "environment",
                                             environment, &stage->environment, error);
+    if (status == RG_OK && (stage->answers || stage->ahead))
+        status = rg_environment_use_answers(stage->environment, stage->answers, error);
     if (status == RG_OK)
         status = make_reference(plan, stage->environment, random, &stage->reference, error);
     if (status == RG_OK)
@@ -231,11 +200,20 @@ static RgStatus failed_at(const Trial *trial, RgStatus status, int64_t step, RgE
 static RgStatus record_step(Trial *trial, bool evaluate, RgError *error) {
     RgTrainer *trainer = trial->trainer;
     const RgStage *stage = &trial->run->stage;
-    const char *names[32];
-    double values[32], seconds = 0;
-    for (int i = 0; i < trainer->metric_count; i++) {
+    enum { MOST = sizeof trainer->metrics / sizeof *trainer->metrics };
+    const char *names[MOST + RG_ENVIRONMENT_COUNTS];
+    double values[MOST + RG_ENVIRONMENT_COUNTS];
+    RgEnvironmentCount counts[RG_ENVIRONMENT_COUNTS];
+    double seconds = 0;
+    int count = trainer->metric_count;
+    for (int i = 0; i < count; i++) {
         names[i] = trainer->metrics[i].name;
         values[i] = trainer->metrics[i].value;
+    }
+    int counted = rg_environment_take_counts(stage->environment, counts);
+    for (int i = 0; i < counted; i++, count++) {
+        names[count] = counts[i].name;
+        values[count] = counts[i].value;
     }
     RgEvaluation *evaluation = NULL;
     if (evaluate) {
@@ -262,9 +240,8 @@ static RgStatus record_step(Trial *trial, bool evaluate, RgError *error) {
     double peak = rg_peak_memory(); /* a resumed trial's was perhaps greater before */
     if (trainer->meter.peak_memory < peak)
         trainer->meter.peak_memory = peak;
-    RgStatus status =
-        rg_store_step(trial->run->store, trial->record.id, trainer->step, &trainer->meter, names,
-                      values, trainer->metric_count, evaluation, error);
+    RgStatus status = rg_store_step(trial->run->store, trial->record.id, trainer->step,
+                                    &trainer->meter, names, values, count, evaluation, error);
     if (status == RG_OK && evaluate)
         status = rg_store_evaluation_time(trial->run->store, trial->record.id, trainer->step,
                                           seconds, error);
@@ -308,9 +285,9 @@ static RgStatus train(Trial *trial, RgError *error) {
         if (evaluate || trainer->step % e->log_every == 0)
             RG_TRY(record_step(trial, evaluate && going, error));
         double age = rg_clock_seconds() - trial->last_checkpoint;
-        if (going && (stop_requested || age >= trial->run->checkpoint_seconds))
+        if (going && (rg_stop_wanted() || age >= trial->run->checkpoint_seconds))
             RG_TRY(save_checkpoint(trial, error));
-        if (stop_requested && !last)
+        if (rg_stop_wanted() && !last)
             return rg_fail(error, RG_E_STOPPED,
                            "stopped by a signal at step %ld of %s, seed %ld; "
                            "run again to continue",

@@ -13,6 +13,9 @@ typedef struct RgStage {
     char *identity; /* the settings that it was made from */
     RgEnvironment *environment;
     RgPolicy *reference;
+    RgAnswerShelf *answers; /* of judges that are asked elsewhere, or NULL; stays, borrowed */
+    bool ahead; /* set ahead of processes that are forked: judges are asked elsewhere by these
+                   alone, and a stage with such judges is refused; stays */
     RgDigest reference_digest; /* of its weights */
 } RgStage;
 
@@ -39,14 +42,7 @@ typedef struct RgTrialRun {
 char *rg_trial_checkpoint(const RgTrialRun *run, const RgTrialPlan *plan);
 
 /* Run a trial to its end, from its checkpoint if there is one. A trial that diverges is RG_OK, and
- * recorded. RG_E_STOPPED after a signal (see rg_stop_on_signals), with a checkpoint written. */
+ * recorded. RG_E_STOPPED after a signal (see core/stop.h), with a checkpoint written. */
 RgStatus rg_trial_run(RgTrialRun *run, const RgTrialPlan *plan, RgError *error);
-
-/* From now on SIGINT and SIGTERM end the trial in hand after its step; a second one kills. */
-void rg_stop_on_signals(void);
-/* The same for a process that another one leads: SIGTERM is its leader's word, however often it
- * comes, and SIGINT, which a terminal sends to both, the leader's affair. */
-void rg_stop_when_told(void);
-bool rg_stop_requested(void);
 
 #endif

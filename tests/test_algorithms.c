@@ -339,3 +339,84 @@ Test(parl, exact_expectation_needs_an_enumerable_policy_and_reports_its_solver) 
     cr_assert_eq(race.trainer->meter.hessian_products, (int64_t)products);
     race_end(&race);
 }
+
+/* ---- judges that only compare ---- */
+
+static RgStatus label_nothing(void *environment, const RgSequences *sequences, RgRandom random,
+                              uint8_t *preferred, RgError *why) {
+    (void)environment, (void)random, (void)why;
+    memset(preferred, 0, (size_t)sequences->count / 2);
+    return RG_OK;
+}
+
+/* The race's course with a judge that only compares: the status of making a trainer. */
+static RgStatus try_comparing(const char *algorithm, const char *options, bool skips, bool pairs,
+                              RgError *why) {
+    Race race = race_begin("dpo", "", "contexts=3 responses=5 pairs=20", 0, 8);
+    RgCourse course = race.environment->course;
+    course.judge = NULL;
+    course.label = label_nothing;
+    course.skips = skips;
+    course.pairs = pairs ? course.pairs : NULL;
+    const RgAlgorithm *a = rg_algorithm_find(algorithm);
+    void *values = rg_allocate(a->options_size + 1);
+    RgSettings *settings = rg_settings_create();
+    race_set(settings, "algorithm", options);
+    cr_assert_eq(rg_options_read(a->options, settings, "algorithm", values, why), RG_OK);
+    RgTrainer *trainer;
+    RgStatus status =
+        rg_trainer_create(a, values, &race.trainer->training, race.policy, race.reference, &course,
+                          &race.trainer->optimizer->options, 0, rg_random_root(1), &trainer, why);
+    rg_trainer_destroy(trainer);
+    rg_settings_destroy(settings);
+    free(values);
+    race_end(&race);
+    return status;
+}
+
+Test(family, what_needs_rewards_refuses_a_judge_that_only_compares_by_its_name) {
+    static const struct {
+        const char *algorithm, *options;
+        bool good;
+    } cases[] = {
+        {"rloo", "", false},
+        {"ppo", "", false},
+        {"selm", "", false},
+        {"best-of-n", "", false},
+        {"listwise", "group_size=3", false},
+        {"parl", "expectation=sampled upper=utility", false},
+        {"listwise", "group_size=2", true},
+        {"online-dpo", "", true},
+        {"sail-pr", "", true},
+        {"xpo", "", true},
+        {"vpo", "", true},
+        {"nash-md", "", true},
+        {"parl", "expectation=sampled estimator=none", true},
+        {"dpo", "", true},
+    };
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        RgError why = {0};
+        RgStatus status = try_comparing(cases[k].algorithm, cases[k].options, false, true, &why);
+        cr_expect_eq(status, cases[k].good ? RG_OK : RG_E_USAGE, "%s: %s", cases[k].algorithm,
+                     why.text);
+        char *message = rg_string_format(
+            "%s needs a judge that gives rewards, and the environment's only compares",
+            cases[k].algorithm);
+        cr_expect(cases[k].good || strcmp(why.text, message) == 0, "%s", why.text);
+        free(message);
+    }
+}
+
+Test(family, a_judge_that_leaves_pairs_without_a_label_needs_others_in_their_place) {
+    RgError why = {0};
+    cr_expect_eq(try_comparing("online-dpo", "", true, true, &why), RG_OK, "%s", why.text);
+    cr_expect_eq(try_comparing("parl", "expectation=sampled estimator=none", true, false, &why),
+                 RG_OK, "%s", why.text);
+    cr_expect_eq(try_comparing("nash-md", "", false, false, &why), RG_OK, "%s", why.text);
+    cr_expect_eq(try_comparing("nash-md", "", true, false, &why), RG_E_USAGE);
+    cr_expect(strncmp(why.text, "nash-md needs preference pairs in place of those", 48) == 0, "%s",
+              why.text);
+    cr_expect_eq(try_comparing("listwise", "group_size=2", true, true, &why), RG_E_USAGE);
+    cr_expect_str_eq(why.text, "listwise needs every group ranked, and the judge leaves some "
+                               "without a label");
+}

@@ -414,3 +414,38 @@ Test(budget, evaluation_is_due_where_a_multiple_of_the_cost_is_reached) {
     after = (RgSpending){13, {.flops = 2e7}};
     cr_assert(rg_evaluation_due(&flops, &before, &after), "many multiples at once are one");
 }
+
+Test(experiment, what_decides_no_results_is_recorded_and_is_no_part_of_a_trials_key) {
+    static const char text[] =
+        "name = \"x\"; seeds = [1]; policy: { weights = \"w\"; }; budget: { steps = 1; };\n"
+        "optimizer: { learning_rate = 0.1; };\n"
+        "environment: { type = \"text\"; data = \"d\"; tokenizer = \"t\";\n"
+        "judge: { type = \"endpoint\"; url = \"http://a\"; model = \"m\"; }; };\n"
+        "algorithms = ( { type = \"dpo\"; } );\n";
+    static const struct {
+        const char *override;
+        bool same;
+    } cases[] = {{"environment.judge.url=\"http://b\"", true},
+                 {"environment.judge.budget=7", true},
+                 {"environment.judge.retries=7", true},
+                 {"environment.judge.parallel=7", true},
+                 {"environment.judge.timeout=7.5", true},
+                 {"environment.judge.key_variable=\"KEY\"", true},
+                 {"environment.judge.model=\"n\"", false},
+                 {"environment.judge.answer=\"[AB]\"", false},
+                 {"environment.judge.temperature=0.5", false},
+                 {"environment.judge.on_failure=\"tie\"", false}};
+    RgError error = {0};
+    RgExperiment *plain, *other;
+    const char *path = scratch_write("judge.cfg", text);
+    cr_assert_eq(rg_experiment_open(path, NULL, 0, &plain, &error), RG_OK, "%s", error.text);
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        cr_assert_eq(rg_experiment_open(path, &cases[k].override, 1, &other, &error), RG_OK, "%s",
+                     error.text);
+        cr_expect_eq(strcmp(plain->trials[0].key, other->trials[0].key) == 0, cases[k].same, "%s",
+                     cases[k].override);
+        cr_expect_str_neq(plain->trials[0].resolved_json, other->trials[0].resolved_json);
+        rg_experiment_close(other);
+    }
+    rg_experiment_close(plain);
+}

@@ -1,5 +1,6 @@
 /* Claims about the text environment: its files are refused with file and line, its sequences carry
  * the texts and nothing else, its pairs follow judge and limits, its evaluation is consistent. */
+#include "core/text/utf8.h"
 #include "envs/text.h"
 #include "tests/scratch.h"
 
@@ -791,4 +792,134 @@ Test(text, kept_reference_figures_follow_stream_and_reference) {
     rg_evaluation_destroy(changed);
     end_world(&used);
     end_world(&fresh);
+}
+
+/* ---- judges that only compare ---- */
+
+/* A judge that prefers the shorter response, of equally long ones the one that sorts first; where
+ * `open` (an expression in Python) holds, it says neither. */
+#define SHORTER(open)                                                                              \
+    "exec python3 -c 'import json, sys\n"                                                          \
+    "for line in sys.stdin:\n"                                                                     \
+    " q = json.loads(line)\n"                                                                      \
+    " a, b = ((len(q[k].encode()), q[k].encode()) for k in \"ab\")\n"                              \
+    " said = \"neither\" if " open " else \"A\" if a <= b else \"B\"\n"                            \
+    " print(json.dumps(dict(id=q[\"id\"], answer=said)), flush=True)'"
+
+/* As the judge gets it. */
+static char *response_of(const World *w, const RgSequences *sequences, int64_t i) {
+    char *text = rg_text_response(w->state->layout, sequences, i);
+    RgBuffer valid = {0};
+    rg_utf8_repair(text, strlen(text), &valid);
+    rg_buffer_append(&valid, "", 1);
+    free(text);
+    return valid.bytes;
+}
+
+static bool is_shorter(const char *a, const char *b) {
+    return strlen(a) != strlen(b) ? strlen(a) < strlen(b) : strcmp(a, b) < 0;
+}
+
+static double count_of(RgEnvironment *environment, const char *name) {
+    RgEnvironmentCount counts[RG_ENVIRONMENT_COUNTS];
+    int count = rg_environment_take_counts(environment, counts);
+    for (int i = 0; i < count; i++)
+        if (strcmp(counts[i].name, name) == 0)
+            return counts[i].value;
+    return NAN;
+}
+
+Test(text, a_judge_that_only_compares_labels_pairs_and_decides_win_rates) {
+    write_world();
+    World w = world_of(WITH("judge.type", "command", "judge.command", SHORTER("False"),
+                            "pair_count", "30", "test_prompts", "20"));
+    cr_assert_null(w.course->judge);
+    cr_assert_not(w.course->skips);
+    cr_assert_eq(w.course->pairs->count, 30);
+    for (int64_t i = 0; i < 30; i++) {
+        char *a = response_of(&w, w.course->pairs->sequences, 2 * i);
+        char *b = response_of(&w, w.course->pairs->sequences, 2 * i + 1);
+        if (strcmp(a, b) != 0)
+            cr_assert_eq(w.course->pairs->preferred[i], is_shorter(a, b) ? 0 : 1);
+        free(a);
+        free(b);
+    }
+    cr_assert_eq(count_of(w.environment, "judge_comparisons"), 30);
+
+    RgPolicy *policy = policy_for(w.environment->space.vocabulary, "128", 9);
+    RgEvaluation *evaluation = evaluate(&w, policy, 4);
+    const RgSequences *base = w.state->of_reference.samples.sequences;
+    double wins = 0, of_dataset = 0;
+    for (int64_t i = 0; i < 20; i++) {
+        int64_t item;
+        const char *prompt, *text;
+        rg_evaluation_response_at(evaluation, i, &item, &prompt, &text);
+        RgBuffer valid = {0};
+        rg_utf8_repair(text, strlen(text) + 1, &valid);
+        const char *own = valid.bytes;
+        char *other = response_of(&w, base, i);
+        char *chosen = response_of(&w, w.state->chosen, i);
+        wins += strcmp(own, other) == 0 ? 0.5 : is_shorter(own, other);
+        of_dataset += is_shorter(own, chosen);
+        free(other);
+        free(chosen);
+        rg_buffer_release(&valid);
+    }
+    cr_assert_float_eq(rg_evaluation_find(evaluation, "win_rate_base"), wins / 20, 1e-12);
+    cr_assert_float_eq(rg_evaluation_find(evaluation, "win_rate_dataset"), of_dataset / 20, 1e-12);
+    cr_assert(isnan(rg_evaluation_find(evaluation, "reward")));
+    cr_assert(isnan(rg_evaluation_find(evaluation, "objective")));
+    cr_assert(isnan(rg_evaluation_find(evaluation, "judge_accuracy")));
+    cr_assert(isfinite(rg_evaluation_find(evaluation, "independent_reward")));
+    cr_assert_eq(rg_evaluation_find(evaluation, "judge_comparisons"), 40);
+    rg_evaluation_destroy(evaluation);
+    rg_policy_destroy(policy);
+    end_world(&w);
+}
+
+Test(text, pairs_that_the_judge_leaves_open_are_left_out_and_counted) {
+    write_world();
+    World w = world_of(WITH("judge.type", "command", "judge.command", SHORTER("(a[0] + b[0]) % 2"),
+                            "judge.on_failure", "skip", "pair_count", "40", "test_prompts", "10"));
+    cr_assert(w.course->skips);
+    const RgSequences *pairs = w.course->pairs->sequences;
+    cr_assert_gt(w.state->unlabelled_pairs, 0);
+    cr_assert_eq(w.course->pairs->count + w.state->unlabelled_pairs, 40);
+    cr_assert_eq(pairs->count, 2 * w.course->pairs->count);
+    for (int64_t i = 0; i < w.course->pairs->count; i++) {
+        char *a = response_of(&w, pairs, 2 * i);
+        char *b = response_of(&w, pairs, 2 * i + 1);
+        cr_assert_eq((strlen(a) + strlen(b)) % 2, 0);
+        free(a);
+        free(b);
+    }
+    end_world(&w);
+
+    RgEnvironment *environment;
+    ASSERT_OK(try_text(WITH("judge.type", "command", "judge.command", SHORTER("True"),
+                            "judge.on_failure", "skip", "pair_count", "10"),
+                       &environment));
+    RgPolicy *reference = policy_for(environment->space.vocabulary, "128", 5);
+    cr_assert_eq(rg_environment_prepare(environment, reference, rg_random_root(2), &error),
+                 RG_E_RANGE);
+    cr_assert_str_eq(error.text, "the judge leaves all of 10 pairs without a label");
+    rg_policy_destroy(reference);
+    rg_environment_destroy(environment);
+}
+
+Test(text, a_judge_asked_elsewhere_that_cannot_work_is_refused_by_its_option) {
+    write_world();
+    RgEnvironment *environment;
+    cr_assert_eq(
+        try_text(WITH("judge.type", "endpoint", "judge.url", "localhost", "judge.model", "m"),
+                 &environment),
+        RG_E_USAGE);
+    cr_assert_str_eq(error.text, "judge \"endpoint\": url = \"localhost\": expected http://… or "
+                                 "https://…");
+    cr_assert_eq(try_text(WITH("independent_judge.type", "command", "independent_judge.command",
+                               "true", "independent_judge.answer", "["),
+                          &environment),
+                 RG_E_USAGE);
+    cr_assert(strncmp(error.text, "judge \"command\": answer: regular expression", 43) == 0, "%s",
+              error.text);
 }

@@ -23,7 +23,8 @@ typedef struct RgCourse {
     const RgProcess *process;          /* where it is tabular and known, else NULL */
 
     /* Reward of each response by the environment's judge: reward [sequences->count]. Deterministic.
-     * A judge that is asked elsewhere may fail, and says why. */
+     * A judge that is asked elsewhere may fail, and says why. NULL: it only compares, and `label`
+     * is there. */
     RgStatus (*judge)(void *environment, const RgSequences *sequences, double *reward,
                       RgError *error);
     void *environment;
@@ -37,6 +38,7 @@ typedef struct RgCourse {
      * numbers, but also RG_UNLABELLED for pairs that it does not label. */
     RgStatus (*label)(void *environment, const RgSequences *sequences, RgRandom random,
                       uint8_t *preferred, RgError *error);
+    bool skips; /* the judge of a course without rewards may leave pairs without a label */
 } RgCourse;
 
 /* Probability that the judge prefers a response of reward `a` to one of reward `b`. */

@@ -13,7 +13,9 @@
  *   responses    trial, step, item, prompt, response
  *   evaluation_times  trial, step, seconds (which the meter leaves out)
  *   pair_values  key, first, second, flops, seconds: what a reference says of a pair, shared by all
- *                trials (see pair_shelf.h) */
+ *                trials (see pair_shelf.h)
+ *   judge_answers  key, judge, tries, answer, refused, answered: what an outside judge said, shared
+ *                by all trials (see answer_shelf.h) */
 #ifndef RG_CORE_RESULTS_STORE_H
 #define RG_CORE_RESULTS_STORE_H
 

@@ -4,6 +4,7 @@
  * removed after it, as a checkpoint must never be newer than the rows (see experiments/trial.c). */
 #include "core/results/store_merge.h"
 
+#include "core/results/answer_shelf.h"
 #include "core/results/pair_shelf.h"
 #include "core/results/trial_compare.h"
 
@@ -162,13 +163,25 @@ static RgStatus take_rows(Merge *m, const Match *match, RgError *error) {
     return status;
 }
 
-/* Values of pairs, where the source has any. Each row carries its own proof. */
-static RgStatus merge_pairs(Merge *m, RgError *error) {
-    bool has;
-    RG_TRY(has_table(m, "pair_values", &has, error));
-    return has ? copy_rows(m, "INSERT OR IGNORE INTO pair_values", "SELECT * FROM pair_values", 0,
-                           NULL, 0, error)
-               : RG_OK;
+/* Values of pairs and answers of judges, where the source has any. Each row carries its own proof;
+ * a question that was answered comes before one that was only asked. */
+static RgStatus merge_shelves(Merge *m, RgError *error) {
+    static const struct {
+        const char *table, *into, *query;
+    } copies[] = {
+        {"pair_values", "INSERT OR IGNORE INTO pair_values", "SELECT * FROM pair_values"},
+        {"judge_answers", "INSERT OR REPLACE INTO judge_answers",
+         "SELECT * FROM judge_answers WHERE answer IS NOT NULL"},
+        {"judge_answers", "INSERT OR IGNORE INTO judge_answers", "SELECT * FROM judge_answers"},
+    };
+    RgStatus status = RG_OK;
+    for (size_t i = 0; i < sizeof copies / sizeof *copies && status == RG_OK; i++) {
+        bool has;
+        status = has_table(m, copies[i].table, &has, error);
+        if (status == RG_OK && has)
+            status = copy_rows(m, copies[i].into, copies[i].query, 0, NULL, 0, error);
+    }
+    return status;
 }
 
 /* ---- files ---- */
@@ -378,11 +391,14 @@ static RgStatus open_source(Merge *m, const char *path, RgError *error) {
     return rg_store_hold(path, &m->hold, error);
 }
 
-/* The table of pairs' values is made by opening a shelf on it. */
+/* The shelves' tables are made by opening them. */
 static RgStatus prepare_target(Merge *m, RgError *error) {
-    RgPairShelf *shelf;
-    RG_TRY(rg_pair_shelf_open(m->target, &shelf, error));
-    rg_pair_shelf_close(shelf);
+    RgPairShelf *pairs;
+    RgAnswerShelf *answers;
+    RG_TRY(rg_pair_shelf_open(m->target, &pairs, error));
+    rg_pair_shelf_close(pairs);
+    RG_TRY(rg_answer_shelf_open(m->target, &answers, error));
+    rg_answer_shelf_close(answers);
     m->target_folder = rg_store_folder(rg_store_path(m->target));
     return RG_OK;
 }
@@ -393,7 +409,7 @@ static RgStatus merge_rows(Merge *m, int64_t only, RgError *error) {
         return refused(m->target, "merge", error);
     RgStatus status = merge_trials(m, only, error);
     if (status == RG_OK && !only)
-        status = merge_pairs(m, error);
+        status = merge_shelves(m, error);
     if (status == RG_OK && sqlite3_exec(m->to, "COMMIT", NULL, NULL, NULL) != SQLITE_OK)
         status = refused(m->target, "merge", error);
     if (!sqlite3_get_autocommit(m->to))

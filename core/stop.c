@@ -1,0 +1,36 @@
+/* Signals that ask the program to stop. */
+#include "core/stop.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+static volatile sig_atomic_t wanted;
+
+static void note(int signal_number) {
+    if (wanted)
+        _exit(128 + signal_number);
+    wanted = 1;
+}
+
+void rg_stop_on_signals(void) {
+    struct sigaction action = {.sa_handler = note};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+static void note_patiently(int signal_number) {
+    (void)signal_number;
+    wanted = 1;
+}
+
+void rg_stop_when_told(void) {
+    struct sigaction action = {.sa_handler = note_patiently};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGTERM, &action, NULL);
+    signal(SIGINT, SIG_IGN);
+}
+
+bool rg_stop_wanted(void) {
+    return wanted;
+}
