@@ -126,7 +126,7 @@ echo "SIGINT and SIGTERM stop all, with checkpoints"
 
 # ---- errors ----
 # The file that stands in the way of the last trial's weights ends the run, with its one line.
-key=$("${run[@]}" --dry-run | awk 'END { print $1 }')
+key=$("${run[@]}" --dry-run | awk '/^[0-9a-f]+ / { key = $1 } END { print key }')
 mkdir -p failing/"$key.safetensors"/full
 status=0
 "${run[@]}" -r failing.db -j 2 2>told || status=$?

@@ -37,11 +37,17 @@ static RgExperiment *open_config(void) {
     return experiment;
 }
 
+static void run_into(const RgExperiment *experiment, const char *path) {
+    RgRunOptions options = {
+        .results = path, .threads = 1, .jobs = 1, .checkpoint_seconds = 1000, .quiet = true};
+    ASSERT_OK(rg_experiment_run(experiment, NULL, &options, NULL, &error));
+}
+
 /* A store with all its trials, run to their end. */
 static const char *run_all(void) {
     RgExperiment *experiment = open_config();
     const char *path = scratch("race.db");
-    ASSERT_OK(rg_experiment_run(experiment, path, 1000, true, &error));
+    run_into(experiment, path);
     rg_experiment_close(experiment);
     return path;
 }
@@ -83,7 +89,7 @@ Test(trial_package, resolved_settings_make_the_same_trials_again) {
 /* Run what is in the package into a new store, whose path is left in `results`. */
 static void rerun(const RgTrialPackage *package, const char **results) {
     *results = scratch("rerun.db");
-    ASSERT_OK(rg_experiment_run(package->experiment, *results, 1000, true, &error));
+    run_into(package->experiment, *results);
 }
 
 static RgVerdict verdict_of(const RgTrialPackage *package, const char *results, char **told) {
