@@ -42,7 +42,7 @@ enum { MOST_BEFORE = 8, LONGEST_WORD = 64 };
 
 typedef struct Fluency {
     ngram_model_t *model;
-    logmath_t *base; /* of the model's logarithms; the model owns it */
+    logmath_t *base; /* of the model's logarithms, which holds it as well */
     double unknown;
     int32 begin, end, none; /* of a sentence; word that stands for unknown ones, or −1 */
     int before;             /* words that the model looks back at */
@@ -236,8 +236,12 @@ static RgStatus create(RgJudge *judge, const void *options, const RgJudgeShare *
 static void destroy(RgJudge *judge) {
     Fluency *f = judge->state;
 #pragma omp critical(sphinxbase)
-    if (f->model)
-        ngram_model_free(f->model);
+    {
+        if (f->model)
+            ngram_model_free(f->model);
+        if (f->base)
+            logmath_free(f->base);
+    }
     free(f);
 }
 

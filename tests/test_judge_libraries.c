@@ -252,6 +252,42 @@ Test(grammar, long_sentences_are_parsed_in_pieces) {
     rg_judge_destroy(judge);
 }
 
+/* All of it can be linked, but not by every linkage that is looked at. */
+Test(grammar, a_linkage_of_all_words_is_found_among_others) {
+    RgJudge *judge = grammar_judge();
+    cr_expect_eq(reward_of(judge, "I told it to the magicians, but there was no one who could "
+                                  "explain it to me."),
+                 6);
+    rg_judge_destroy(judge);
+}
+
+/* So many words that can all be linked to each other take minutes. */
+Test(grammar, to_run_out_of_time_is_an_error) {
+    static const char *const words[] = {"was ", "light ", ": ", "that ", "and "};
+    RgSettings *s = rg_settings_create();
+    RgJudgeShare share = {.path = "texts"};
+    RgJudge *judge;
+    Chosen chosen;
+    need("grammar");
+    rg_settings_set(s, "judge.type", RG_SETTING_STRING, "grammar", "x.cfg", 3);
+    rg_settings_set(s, "judge.words", RG_SETTING_INTEGER, "200", "x.cfg", 4);
+    rg_settings_set(s, "judge.seconds", RG_SETTING_INTEGER, "1", "x.cfg", 5);
+    cr_assert_eq(rg_options_read(table, s, "", &chosen, &error), RG_OK, "%s", error.text);
+    cr_assert_eq(rg_judge_create(&chosen.judge, &share, rg_random_root(3), &judge, &error), RG_OK,
+                 "%s", error.text);
+    char text[2000] = "";
+    for (int i = 0; i < 190; i++)
+        strcat(text, words[(i * i * 7 + i / 3) % 5]);
+    const char *prompt = "", *response = text;
+    RgJudgeItems items = {1, &prompt, &response, NULL};
+    double reward;
+    cr_expect_eq(rg_judge_rewards(judge, &items, &reward, &error), RG_E_RANGE);
+    cr_expect(strstr(error.text, "more than 1 seconds for \"was : that"), "%s", error.text);
+    cr_expect_eq(reward_of(judge, "It is good."), 6, "the next sentence has its own time");
+    rg_judge_destroy(judge);
+    rg_settings_destroy(s);
+}
+
 /* No text may end the program, and each has a reward: bytes at random, from few kinds of them. */
 Test(grammar, of_any_bytes_lies_between_0_and_6) {
     static const char *const pieces[] = {
