@@ -40,8 +40,8 @@ static const RgOption options_table[] = {
 #include <string.h>
 
 /* Linkages that are drawn of those that grammar allows, always the same ones, of which each may
- * fail the rules that look at a linkage as a whole; if all do, a further word is left out. Of 104
- * sentences, 1000 and 10000 leave out as many as 100, and 1 does not. */
+ * fail the rules that look at a linkage as a whole; if all do, a further word is left out. Of 103
+ * sentences, none was linked better by 1000 or 10000 than by 100, but 26 were worse by 1. */
 enum { LINKAGES = 100 };
 
 typedef struct Grammar {
