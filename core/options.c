@@ -293,6 +293,10 @@ static RgStatus read_part(const RgOption *option, const RgSettings *settings, co
     part->type = find_type(option->family, setting ? setting->text : fallback);
     if (part->type < 0)
         return refuse_type(option->family, setting, error);
+    const char *lacks = option->family->lacks ? option->family->lacks(part->type) : NULL;
+    if (lacks && setting)
+        return rg_setting_refuse(setting, error, "not in this build: install %s and configure anew",
+                                 lacks);
     return read_part_options(option->family, part, NULL, NULL, error);
 }
 

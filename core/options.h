@@ -47,6 +47,8 @@ typedef struct RgOptionFamily {
     const struct RgOption *(*options)(int i, size_t *size);
     const struct RgOption *common; /* that each has besides; NULL: none */
     size_t common_size;
+    const char *(*lacks)(int i); /* packages without which this build has it by name alone: to be
+                                    asked for is an error. NULL: it is there; so are all without */
 } RgOptionFamily;
 
 /* The chosen one. Its options are read by rg_options_read with these settings and this path. */

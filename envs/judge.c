@@ -10,6 +10,9 @@ static RgStatus create(const RgJudgeType *type, const RgSettings *settings, cons
                        const RgJudgeShare *share, RgRandom random, RgJudge **judge,
                        RgError *error) {
     *judge = NULL;
+    if (type->lacks)
+        return rg_fail(error, RG_E_USAGE, "the judge %s needs %s: install it and configure anew",
+                       type->name, type->lacks);
     RgJudge *new = rg_allocate(sizeof *new);
     new->type = type;
     void *options = rg_allocate(type->options_size + 1);

@@ -55,6 +55,8 @@ typedef struct RgJudgeType {
     const char *name;
     const char *summary;
     const char *reference; /* paper, or NULL */
+    const char *lacks;     /* packages without which this build does not have it, or NULL; its
+                              options are known all the same */
     const RgOption *options;
     size_t options_size;
 

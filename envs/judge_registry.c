@@ -1,17 +1,13 @@
 /* The list of judges. Adding one: its file, and a line here. */
 #include "envs/judge.h"
 
-extern const RgJudgeType rg_judge_command, rg_judge_endpoint, rg_judge_lexicon, rg_judge_mixture,
-    rg_judge_ngram, rg_judge_reward_model;
+extern const RgJudgeType rg_judge_command, rg_judge_endpoint, rg_judge_fluency, rg_judge_grammar,
+    rg_judge_lexicon, rg_judge_mixture, rg_judge_ngram, rg_judge_reward_model;
 
 const RgJudgeType *const rg_judge_types[] = {
-    &rg_judge_command,
-    &rg_judge_endpoint,
-    &rg_judge_lexicon,
-    &rg_judge_mixture,
-    &rg_judge_ngram,
-    &rg_judge_reward_model,
-    NULL,
+    &rg_judge_command, &rg_judge_endpoint,     &rg_judge_fluency,
+    &rg_judge_grammar, &rg_judge_lexicon,      &rg_judge_mixture,
+    &rg_judge_ngram,   &rg_judge_reward_model, NULL,
 };
 
 static const char *name_of(int i) {
@@ -23,11 +19,15 @@ static const RgOption *options_of(int i, size_t *size) {
     return rg_judge_types[i]->options;
 }
 
+static const char *lacks(int i) {
+    return rg_judge_types[i]->lacks;
+}
+
 static const RgOption weight[] = {
     RG_OPTION_REAL(RgJudgeWeight, weight, "1", -1e6, 1e6, "what its reward is multiplied by"),
     RG_OPTION_END,
 };
 
-const RgOptionFamily rg_judge_family = {"judge", name_of, options_of, NULL, 0};
-const RgOptionFamily rg_weighted_judge_family = {"judge", name_of, options_of, weight,
-                                                 sizeof(RgJudgeWeight)};
+const RgOptionFamily rg_judge_family = {"judge", name_of, options_of, NULL, 0, lacks};
+const RgOptionFamily rg_weighted_judge_family = {
+    "judge", name_of, options_of, weight, sizeof(RgJudgeWeight), lacks};

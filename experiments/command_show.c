@@ -184,13 +184,39 @@ static void show_entry(const Entry *entry) {
         rg_options_print(entry->options, stdout);
 }
 
+typedef struct Wanted {
+    const char *kind; /* NULL: any */
+    const char *name;
+} Wanted;
+
+static error_t parse_wanted(int key, char *argument, struct argp_state *state) {
+    Wanted *wanted = state->input;
+    if (key != ARGP_KEY_ARG)
+        return ARGP_ERR_UNKNOWN;
+    if (wanted->kind)
+        argp_error(state, "one name at a time: %s is one too many", argument);
+    wanted->kind = wanted->name;
+    wanted->name = argument;
+    return 0;
+}
+
+/* A kind by its plural, as regatta list has it, or by its singular: "judge", "policy". */
+static bool is_kind(const char *plural, const char *word) {
+    size_t length = strlen(plural);
+    bool changes = length > 3 && strcmp(plural + length - 3, "ies") == 0;
+    size_t stem = length - (changes ? 3 : 1);
+    return strcmp(plural, word) == 0 ||
+           (strncmp(plural, word, stem) == 0 && strcmp(word + stem, changes ? "y" : "") == 0);
+}
+
 static const struct argp show_argp = {
     NULL,
-    parse_one,
-    "NAME",
+    parse_wanted,
+    "[KIND] NAME",
     "Show an algorithm, environment, judge, policy or part of a config: what it is, the paper and "
     "equation "
     "it follows, and every option with type, default and range.\v"
+    "KIND (algorithm, environment, judge, policy, estimator or part) may stand before the name. "
     "See regatta list for the names.",
     NULL,
     NULL,
@@ -198,24 +224,34 @@ static const struct argp show_argp = {
 };
 
 int rg_command_show(int argc, char **argv) {
-    const char *name = NULL;
-    argp_parse(&show_argp, argc, argv, 0, NULL, &name);
-    if (!name)
+    Wanted wanted = {NULL, NULL};
+    argp_parse(&show_argp, argc, argv, 0, NULL, &wanted);
+    if (!wanted.name)
         return rg_command_list(1, argv);
     Entry entries[MOST_ENTRIES];
     const char *names[MOST_ENTRIES + 1] = {0};
-    int count = collect(entries);
+    int count = collect(entries), among = 0;
     for (int i = 0; i < count; i++) {
-        names[i] = entries[i].name;
-        if (strcmp(name, entries[i].name) == 0) {
+        if (wanted.kind && !is_kind(entries[i].kind, wanted.kind))
+            continue;
+        names[among++] = entries[i].name;
+        if (strcmp(wanted.name, entries[i].name) == 0) {
             show_entry(&entries[i]);
             return 0;
         }
     }
     RgError error;
-    const char *nearest = rg_nearest_name(name, names);
-    return rg_command_end(rg_fail(&error, RG_E_USAGE, "show: nothing is named \"%s\"%s%s%s", name,
-                                  nearest ? "; did you mean \"" : "", nearest ? nearest : "",
-                                  nearest ? "\"?" : "; see: regatta list"),
+    if (wanted.kind && among == 0)
+        return rg_command_end(
+            rg_fail(&error, RG_E_USAGE,
+                    "show: no kind \"%s\": expected algorithm, environment, judge, "
+                    "policy, estimator or part",
+                    wanted.kind),
+            &error);
+    const char *nearest = rg_nearest_name(wanted.name, names);
+    return rg_command_end(rg_fail(&error, RG_E_USAGE, "show: no%s%s is named \"%s\"%s%s%s",
+                                  wanted.kind ? " " : "thing", wanted.kind ? wanted.kind : "",
+                                  wanted.name, nearest ? "; did you mean \"" : "",
+                                  nearest ? nearest : "", nearest ? "\"?" : "; see: regatta list"),
                           &error);
 }

@@ -52,6 +52,11 @@ for command in run status submit plan list show table plot report compare tourna
 done
 expect 2 'expected a config file' run
 expect 2 'b.cfg is one too many' run a.cfg b.cfg
+expect 0 '^grammar: .*' show judge grammar
+expect 0 '^grammar: .*' show judges grammar
+expect 2 'no judge is named "dpo"' show judge dpo
+expect 2 'no kind "jury": expected algorithm' show jury dpo
+expect 2 'more is one too many' show judge grammar more
 expect 2 '--threads is "0"' run small.cfg -t 0
 expect 2 'expected -o FILE' plot x.db
 expect 2 'labels of two methods' compare x.db dpo
