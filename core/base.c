@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -346,6 +347,23 @@ void rg_file_unmap(RgBytes *content) {
     if (content->data)
         munmap((void *)content->data, content->size);
     *content = (RgBytes){0};
+}
+
+char *rg_own_file(const char *name) {
+    const char *source = getenv("RG_SOURCE_DIR");
+    if (source && source[0] != '\0')
+        return rg_string_format("%s/%s", source, name);
+    char program[PATH_MAX] = "";
+    ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+    char *slash = length > 0 ? strrchr(program, '/') : NULL;
+    if (slash) {
+        *slash = '\0';
+        char *path = rg_string_format("%s/../%s", program, name);
+        if (access(path, F_OK) == 0)
+            return path;
+        free(path);
+    }
+    return rg_string_format("%s/%s", RG_DATA_DIR, name);
 }
 
 RgStatus rg_file_copy(const char *from, const char *to, RgError *error) {

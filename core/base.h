@@ -118,6 +118,11 @@ RgStatus rg_file_write_parts(const char *path, const RgBytes *parts, int count, 
 RgStatus rg_file_map(const char *path, RgBytes *content, RgError *error);
 void rg_file_unmap(RgBytes *content);
 
+/* Where a file or folder is that comes with the program, such as "analysis/papers": in the source
+ * tree that the environment names (RG_SOURCE_DIR), in the one whose build folder the program lies
+ * in, or where it was installed. malloc'd; it need not be there. */
+char *rg_own_file(const char *name);
+
 /* Copy a file as rg_file_write writes one. */
 RgStatus rg_file_copy(const char *from, const char *to, RgError *error);
 

@@ -164,15 +164,13 @@ static RgStatus label(void *environment, const RgSequences *sequences, RgRandom 
 
 /* ---- life ---- */
 
-/* The folder that was asked for, that of the source tree that tests tell of, or the installed one.
- */
+/* In the folder that was asked for, or the program's own. */
 static char *model_path(const RgControlOptions *o) {
-    const char *source = getenv("RG_SOURCE_DIR"), *name = rg_control_tasks[o->task].name;
-    if (o->models[0] != '\0')
-        return rg_string_format("%s/%s.xml", o->models, name);
-    if (source && source[0] != '\0')
-        return rg_string_format("%s/envs/models/%s.xml", source, name);
-    return rg_string_format("%s/envs/models/%s.xml", RG_DATA_DIR, name);
+    const char *name = rg_control_tasks[o->task].name;
+    char *folder = o->models[0] != '\0' ? rg_string_copy(o->models) : rg_own_file("envs/models");
+    char *path = rg_string_format("%s/%s.xml", folder, name);
+    free(folder);
+    return path;
 }
 
 static RgStatus check_model(RgControlState *s, const char *path, RgError *error) {

@@ -122,14 +122,6 @@ static RgStatus read_content(RgPaperFile *file, const char *path, RgError *error
 
 /* ---- files ---- */
 
-/* Where the papers are: of the source tree that tests tell of, or the installed ones. */
-static char *papers_folder(void) {
-    const char *source = getenv("RG_SOURCE_DIR");
-    if (source && source[0] != '\0')
-        return rg_string_format("%s/analysis/papers", source);
-    return rg_string_format("%s/analysis/papers", RG_DATA_DIR);
-}
-
 static int is_paper(const struct dirent *entry) {
     size_t length = strlen(entry->d_name);
     return length > 4 && strcmp(entry->d_name + length - 4, ".cfg") == 0;
@@ -159,7 +151,7 @@ static RgStatus find_paper(const char *name, char **path, RgError *error) {
         *path = rg_string_copy(name);
         return RG_OK;
     }
-    char *folder = papers_folder(), *names = paper_names(folder);
+    char *folder = rg_own_file("analysis/papers"), *names = paper_names(folder);
     char *listed = rg_string_format(", %s,", names), *wanted = rg_string_format(" %s,", name);
     RgStatus status = RG_OK;
     if (strstr(listed, wanted))

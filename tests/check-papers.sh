@@ -21,6 +21,14 @@ expect() {
     grep -qE -- "$1" "$2" || complain "no /$1/ in: $(head -n 20 "$2")"
 }
 
+# ---- where they are ----
+# A program in the build folder of a source tree finds those of that tree.
+mkdir -p tree/build tree/analysis/papers
+cp "$program" tree/build/regatta
+cp "$source/analysis/papers/sail.cfg" tree/analysis/papers/mine.cfg
+env -u RG_SOURCE_DIR tree/build/regatta table --paper mine >out 2>err || complain "mine: $(cat err)"
+expect 'arXiv:2406.15567' out
+
 # ---- the papers ----
 for file in "$source"/analysis/papers/*.cfg; do
     name=$(basename "$file" .cfg)
