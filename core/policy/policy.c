@@ -89,9 +89,9 @@ static void run_values(RgPolicy *policy, RgPrecision precision, RgForward forwar
                        const RgSequences *sequences, int64_t width, double *out) {
     int64_t n = sequences->count;
     bool apart = n > RG_VALUES_OF_A_THREAD && !rg_profile_is_running() &&
-                 rg_shards_suit_sizes(rg_policy_weights(policy)->count, sequences->start[n]);
+                 rg_shards_suit_batch(policy, sequences);
     int64_t most = apart ? RG_VALUES_OF_A_THREAD : RG_VALUES_AT_ONCE, parts = (n + most - 1) / most;
-    make_tapes(policy, rg_threads());
+    make_tapes(policy, apart ? rg_threads() : 1);
     double before = flops_of(policy->tapes);
     RG_FOR_TASKS(parts, apart, {
         RgTape *tape = policy->tapes->tape[apart ? rg_thread_number() : 0];

@@ -32,12 +32,15 @@ bool rg_shards_suit_sizes(int64_t weights, int64_t tokens) {
     return weights <= MOST_WEIGHTS && tokens >= RG_SHARDS * LEAST_TOKENS;
 }
 
+bool rg_shards_suit_batch(const RgPolicy *policy, const RgSequences *sequences) {
+    return policy->type->shards && rg_shards_suit_sizes(rg_policy_weights(policy)->count,
+                                                        sequences->start[sequences->count]);
+}
+
 bool rg_shards_suit(const RgTape *tape, const RgPolicy *policy, const RgSequences *sequences) {
     bool drops = policy->drops && policy->adapter.dropout > 0; /* a stream for each pass */
-    return policy->type->shards && !policy->parameters->frozen && !drops &&
-           rg_tape_is_recording(tape) && !rg_tape_is_second_order(tape) &&
-           rg_shards_suit_sizes(rg_policy_weights(policy)->count,
-                                sequences->start[sequences->count]);
+    return rg_shards_suit_batch(policy, sequences) && !policy->parameters->frozen && !drops &&
+           rg_tape_is_recording(tape) && !rg_tape_is_second_order(tape);
 }
 
 /* Where shard `i` begins: with its share of the tokens, and not among sequences of one prompt,

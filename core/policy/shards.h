@@ -19,7 +19,9 @@ typedef RgTensor *(*RgForward)(RgPolicy *policy, RgTape *tape, RgParameters *par
 /* Whether a model of so many weights is small enough, and a batch of so many tokens large enough.
  */
 bool rg_shards_suit_sizes(int64_t weights, int64_t tokens);
-/* Whether they are, and the pass is to be differentiated, once. */
+/* Whether they are, and the policy is of a kind whose passes may run side by side. */
+bool rg_shards_suit_batch(const RgPolicy *policy, const RgSequences *sequences);
+/* Whether that, and the pass is to be differentiated, once. */
 bool rg_shards_suit(const RgTape *tape, const RgPolicy *policy, const RgSequences *sequences);
 
 /* The pass over all shards: their outputs in a row, or, where each is a scalar and `sum` is set,
