@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 /* ?1 is the experiment's name or NULL. Rows are in the order of trials, steps, names and items. */
@@ -58,9 +57,7 @@ RgStatus rg_export_folder(const char *path, RgError *error) {
         if (*c != '/')
             continue;
         *c = '\0';
-        if (mkdir(folder, 0777) != 0 && errno != EEXIST)
-            status = rg_fail(error, RG_E_FILE, "%s: cannot make the folder: %s", folder,
-                             strerror(errno));
+        status = rg_folder_make(folder, error);
         *c = '/';
     }
     free(folder);

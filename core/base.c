@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -347,6 +348,31 @@ void rg_file_unmap(RgBytes *content) {
     if (content->data)
         munmap((void *)content->data, content->size);
     *content = (RgBytes){0};
+}
+
+RgStatus rg_folder_make(const char *path, RgError *error) {
+    if (mkdir(path, 0777) != 0 && errno != EEXIST)
+        return rg_fail(error, RG_E_FILE, "%s: cannot make the folder: %s", path, strerror(errno));
+    return RG_OK;
+}
+
+RgStatus rg_temporary_folder(char *template, RgError *error) {
+    if (!mkdtemp(template))
+        return rg_fail(error, RG_E_FILE, "%s: cannot make a folder: %s", template, strerror(errno));
+    mode_t mask = umask(0);
+    umask(mask);
+    chmod(template, 0777 & ~mask); /* mkdtemp makes it private */
+    return RG_OK;
+}
+
+static int remove_entry(const char *path, const struct stat *about, int kind, struct FTW *at) {
+    (void)about, (void)kind, (void)at;
+    return remove(path);
+}
+
+void rg_folder_remove(const char *folder) {
+    const int descriptors = 8;
+    nftw(folder, remove_entry, descriptors, FTW_DEPTH | FTW_PHYS);
 }
 
 char *rg_own_file(const char *name) {

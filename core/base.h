@@ -118,6 +118,12 @@ RgStatus rg_file_write_parts(const char *path, const RgBytes *parts, int count, 
 RgStatus rg_file_map(const char *path, RgBytes *content, RgError *error);
 void rg_file_unmap(RgBytes *content);
 
+/* Make a folder, which may be there already; one of a new name, from a template that ends in six X;
+ * and remove one with all in it. */
+RgStatus rg_folder_make(const char *path, RgError *error);
+RgStatus rg_temporary_folder(char *template, RgError *error);
+void rg_folder_remove(const char *folder);
+
 /* Where a file or folder is that comes with the program, such as "analysis/papers": in the source
  * tree that the environment names (RG_SOURCE_DIR), in the one whose build folder the program lies
  * in, or where it was installed. malloc'd; it need not be there. */

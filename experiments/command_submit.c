@@ -3,7 +3,7 @@
  * together and runs what they have left. */
 #include "core/results/parts.h"
 #include "experiments/command.h"
-#include "experiments/experiment.h"
+#include "experiments/run.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -230,8 +230,7 @@ static RgStatus gather(const char *store, RgError *error) {
 
 static RgStatus submit_all(const RgExperiment *experiment, const SubmitArguments *a,
                            RgError *error) {
-    char *store = a->results ? rg_string_copy(a->results)
-                             : rg_string_format("results/%s.db", experiment->options.name);
+    char *store = rg_experiment_store_path(experiment, a->results);
     char *folder = rg_store_folder(store), array[128], last[128];
     int64_t most = experiment->trial_count < MOST_SHARES ? experiment->trial_count : MOST_SHARES;
     if (a->shares > 0)

@@ -4,10 +4,7 @@
 #include "core/results/parts.h"
 #include "experiments/crew.h"
 
-#include <errno.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 
 /* Where trials are run: alone into the whole store, or into a part of it. */
 typedef struct Place {
@@ -23,12 +20,6 @@ bool rg_run_in_crew(const RgRunOptions *options) {
 char *rg_experiment_store_path(const RgExperiment *experiment, const char *results) {
     return results ? rg_string_copy(results)
                    : rg_string_format("results/%s.db", experiment->options.name);
-}
-
-static RgStatus make_folder(const char *path, RgError *error) {
-    if (mkdir(path, 0777) != 0 && errno != EEXIST)
-        return rg_fail(error, RG_E_FILE, "%s: cannot make the folder: %s", path, strerror(errno));
-    return RG_OK;
 }
 
 /* One after another, in this process. */
@@ -76,7 +67,7 @@ static RgStatus run_trials(const RgExperiment *experiment, RgStore *store, const
                       .folder = folder,
                       .checkpoint_seconds = a->checkpoint_seconds,
                       .progress = &progress};
-    RgStatus status = make_folder(folder, error);
+    RgStatus status = rg_folder_make(folder, error);
     if (status == RG_OK)
         status = rg_store_experiment(store, experiment->options.name, experiment->config_json,
                                      &run.experiment, error);

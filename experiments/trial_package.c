@@ -10,7 +10,6 @@
 #include "experiments/trial_inputs.h"
 
 #include <errno.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,33 +21,6 @@ enum { FORMAT_VERSION = 1 };
 
 static char *join(const char *folder, const char *name) {
     return rg_string_format("%s/%s", folder, name);
-}
-
-/* ---- folders ---- */
-
-RgStatus rg_temporary_folder(char *template, RgError *error) {
-    if (!mkdtemp(template))
-        return rg_fail(error, RG_E_FILE, "%s: cannot make a folder: %s", template, strerror(errno));
-    mode_t mask = umask(0);
-    umask(mask);
-    chmod(template, 0777 & ~mask); /* mkdtemp makes it private */
-    return RG_OK;
-}
-
-static int remove_entry(const char *path, const struct stat *about, int kind, struct FTW *at) {
-    (void)about, (void)kind, (void)at;
-    return remove(path);
-}
-
-void rg_folder_remove(const char *folder) {
-    const int descriptors = 8;
-    nftw(folder, remove_entry, descriptors, FTW_DEPTH | FTW_PHYS);
-}
-
-static RgStatus make_folder(const char *path, RgError *error) {
-    if (mkdir(path, 0777) != 0 && errno != EEXIST)
-        return rg_fail(error, RG_E_FILE, "%s: cannot make the folder: %s", path, strerror(errno));
-    return RG_OK;
 }
 
 /* ---- packing ---- */
@@ -98,7 +70,7 @@ static RgStatus pack_input(Packing *p, const json_t *input, RgError *error) {
     char *name =
         rg_string_format("inputs/%s", json_string_value(json_object_get(input, "setting")));
     char *folder = join(p->folder, name), *copy = NULL;
-    RgStatus status = make_folder(folder, error);
+    RgStatus status = rg_folder_make(folder, error);
     if (status == RG_OK)
         status = rg_input_copy(input, folder, &copy, error);
     size_t i;
@@ -124,7 +96,7 @@ static RgStatus pack_inputs(Packing *p, RgError *error) {
     if (status != RG_OK || !p->options->with_inputs || json_array_size(p->inputs) == 0)
         return status;
     char *folder = join(p->folder, "inputs");
-    status = make_folder(folder, error);
+    status = rg_folder_make(folder, error);
     free(folder);
     size_t i;
     const json_t *input;

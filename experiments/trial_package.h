@@ -41,9 +41,4 @@ void rg_trial_package_close(RgTrialPackage *package);
 /* A text of trial.json; "" where there is none. */
 const char *rg_trial_package_text(const RgTrialPackage *package, const char *key);
 
-/* Make a folder of a new name from a template that ends in XXXXXX, and remove one with all in it.
- */
-RgStatus rg_temporary_folder(char *template, RgError *error);
-void rg_folder_remove(const char *folder);
-
 #endif

@@ -3,11 +3,9 @@
 #include "core/policy/hugging_face_layout.h"
 #include "core/train/safetensors.h"
 
-#include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 /* ---- config.json ---- */
 
@@ -149,8 +147,7 @@ RgStatus rg_hugging_face_save(const RgPolicy *policy, const char *folder, RgErro
         return rg_fail(error, RG_E_USAGE,
                        "no architecture of Hugging Face's has this transformer's positions, norm, "
                        "feed_forward and biases together");
-    if (mkdir(folder, 0777) != 0 && errno != EEXIST)
-        return rg_fail(error, RG_E_FILE, "%s: cannot make the folder: %s", folder, strerror(errno));
+    RG_TRY(rg_folder_make(folder, error));
     RgPolicy *merged = policy->base ? rg_policy_merged(policy) : NULL;
     RgStatus status = write_weights(merged ? merged : policy, architecture, folder, error);
     rg_policy_destroy(merged);

@@ -86,25 +86,12 @@ RgStatus rg_part_seed(RgPart *part, const char *experiment, const char *key, boo
 
 /* ---- gathering ---- */
 
-static void remove_folder(const char *path) {
-    DIR *folder = opendir(path);
-    struct dirent *entry;
-    while (folder && (entry = readdir(folder))) {
-        char *file = rg_string_format("%s/%s", path, entry->d_name);
-        unlink(file); /* "." and ".." refuse */
-        free(file);
-    }
-    if (folder)
-        closedir(folder);
-    rmdir(path);
-}
-
 /* The checkpoints first: one without the rows before it would be taken up as if it had them. */
 static RgStatus remove_part(const char *path, RgError *error) {
     static const char *const endings[] = {"-wal", "-shm", "", ".lock"};
     RgStatus status = RG_OK;
     char *weights = rg_store_folder(path);
-    remove_folder(weights);
+    rg_folder_remove(weights);
     free(weights);
     for (int i = 0; i < 4 && status == RG_OK; i++) {
         char *file = rg_string_format("%s%s", path, endings[i]);

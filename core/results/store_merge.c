@@ -8,7 +8,6 @@
 #include "core/results/pair_shelf.h"
 #include "core/results/trial_compare.h"
 
-#include <errno.h>
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
@@ -197,19 +196,12 @@ static bool has_file(const Merge *m, const char *key, const char *ending, char *
     return access(*from, F_OK) == 0;
 }
 
-static RgStatus make_target_folder(const Merge *m, RgError *error) {
-    if (mkdir(m->target_folder, 0777) == 0 || errno == EEXIST)
-        return RG_OK;
-    return rg_fail(error, RG_E_FILE, "%s: cannot make the folder: %s", m->target_folder,
-                   strerror(errno));
-}
-
 /* Final weights; a store that was passed on without its folder has none. */
 static RgStatus copy_weights(const Merge *m, const char *key, RgError *error) {
     char *from, *to;
     RgStatus status = RG_OK;
     if (has_file(m, key, "", &from, &to)) {
-        status = make_target_folder(m, error);
+        status = rg_folder_make(m->target_folder, error);
         if (status == RG_OK)
             status = rg_file_copy(from, to, error);
     }
@@ -262,7 +254,7 @@ static RgStatus settle_checkpoint(const Merge *m, const Settlement *s, RgError *
     RgStatus status = RG_OK;
     bool there = has_file(m, s->key, "-checkpoint", &from, &to);
     if (s->copy && there) {
-        status = make_target_folder(m, error);
+        status = rg_folder_make(m->target_folder, error);
         if (status == RG_OK)
             status = rg_file_copy(from, to, error);
     } else if (!s->copy) {
