@@ -289,6 +289,14 @@ static RgProduct part_of_k(const RgProduct *whole, int64_t first, int64_t block)
     return p;
 }
 
+/* Into how many parts threads share out 0 … n−1: more than there are threads, as these are not all
+ * equally fast, but none of less than `least`. */
+static int64_t part_count(int64_t n, int64_t least, int threads) {
+    enum { OF_A_THREAD = 4 };
+    int64_t most = n / least > 0 ? n / least : 1;
+    return most < OF_A_THREAD * threads ? most : OF_A_THREAD * threads;
+}
+
 /* Part `i` of `parts` of the columns, which are copied by the thread that uses them. */
 static void run_columns(const RgProduct *whole, int64_t parts, int64_t i) {
     int64_t start = part_start(whole->n, BLOCK_PANELS * LANES, parts, i),
@@ -306,20 +314,28 @@ static void run_columns(const RgProduct *whole, int64_t parts, int64_t i) {
     }
 }
 
+static void run_by_columns(const RgProduct *p, int threads) {
+    enum { LEAST_COLUMNS = 128 };
+    int64_t parts = part_count(p->n, LEAST_COLUMNS, threads);
+    RG_FOR_TASKS(parts, true, run_columns(p, parts, task));
+}
+
 /* Threads share the rows, and the copy of b. */
 static void run_rows(const RgProduct *p, int threads, RgReal *packed) {
-    int64_t at_once = columns_at_once(p);
+    enum { LEAST_ROWS = TILE_ROWS / 2, LEAST_PANELS = 4 };
+    int64_t at_once = columns_at_once(p), row_parts = part_count(p->m, LEAST_ROWS, threads);
     for (int64_t column = 0; column < p->n; column += at_once) {
         int64_t end = p->n - column < at_once ? p->n : column + at_once;
         int64_t panels = (end - column + LANES - 1) / LANES;
-#pragma omp for schedule(static)
-        for (int i = 0; i < threads; i++)
-            pack_panels(p, column, end, part_start(panels, 1, threads, i),
-                        part_start(panels, 1, threads, i + 1), packed);
-#pragma omp for schedule(static)
-        for (int i = 0; i < threads; i++)
-            multiply_part(p, packed, column, part_start(p->m, BLOCK_ROWS, threads, i),
-                          part_start(p->m, BLOCK_ROWS, threads, i + 1), panels);
+        int64_t parts = part_count(panels, LEAST_PANELS, threads);
+#pragma omp for schedule(dynamic)
+        for (int64_t i = 0; i < parts; i++)
+            pack_panels(p, column, end, part_start(panels, 1, parts, i),
+                        part_start(panels, 1, parts, i + 1), packed);
+#pragma omp for schedule(dynamic)
+        for (int64_t i = 0; i < row_parts; i++)
+            multiply_part(p, packed, column, part_start(p->m, BLOCK_ROWS, row_parts, i),
+                          part_start(p->m, BLOCK_ROWS, row_parts, i + 1), panels);
     }
 }
 
@@ -347,7 +363,7 @@ void rg_product_run(const RgProduct *p, int threads) {
     else if (p->m >= p->n)
         run_by_rows(p, threads);
     else
-        RG_FOR_TASKS(threads, true, run_columns(p, threads, task));
+        run_by_columns(p, threads);
 }
 
 #else
