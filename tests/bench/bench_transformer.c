@@ -11,6 +11,7 @@
 #include "core/tensor/blas.h"
 
 #include <argp.h>
+#include <cblas.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -54,6 +55,7 @@ typedef struct Task {
     int64_t rounds;        /* at least so many … */
     double seconds;        /* … and at least so long */
     bool check;
+    bool beside; /* what BLAS reaches is measured between the rounds */
 } Task;
 
 /* A work under way: what its rounds need. */
@@ -296,6 +298,8 @@ static double peak_bytes(void) {
 
 typedef struct Measure {
     double seconds; /* of a round, the median */
+    double sgemm;   /* FLOP/s of BLAS between the rounds, the median; 0: not measured */
+    double share;   /* of that, by each round with what is before and after it, the median */
     int64_t rounds;
     double tokens;         /* of a round */
     double standard_flops; /* of a round; 0 where nothing is trained on whole contexts */
@@ -314,29 +318,88 @@ static double median(double *values, int64_t count) {
     return (values[count / 2] + values[(count - 1) / 2]) / 2;
 }
 
+/* Square matrices whose product BLAS is timed on. */
+typedef struct Sgemm {
+    float *a, *b, *c;
+} Sgemm;
+
+enum { SGEMM_ORDER = 2048 };
+
+static Sgemm sgemm_create(void) {
+    int64_t count = (int64_t)SGEMM_ORDER * SGEMM_ORDER;
+    size_t bytes = (size_t)count * sizeof(float);
+    Sgemm s = {rg_allocate_aligned(bytes), rg_allocate_aligned(bytes), rg_allocate_aligned(bytes)};
+    for (int64_t i = 0; i < count; i++)
+        s.a[i] = s.b[i] = (float)(i % 61 - 30) / 30;
+    return s;
+}
+
+static void sgemm_destroy(Sgemm *s) {
+    free(s->a);
+    free(s->b);
+    free(s->c);
+}
+
+/* FLOP/s of one product. */
+static double sgemm_speed(const Sgemm *s, int threads) {
+    const int n = SGEMM_ORDER;
+    double start = rg_clock_seconds();
+    openblas_set_num_threads(threads);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n, n, n, 1, s->a, n, s->b, n, 0, s->c,
+                n);
+    openblas_set_num_threads(1);
+    return 2.0 * n * n * n / (rg_clock_seconds() - start);
+}
+
 /* Operations so far, by the operators' own count. */
 static double flops_so_far(const Bench *bench) {
     return bench->policy->flops + rg_tape_flops(bench->tape);
 }
 
+/* A shared machine is faster at one moment than at another: what a share of its peak is has to be
+ * told by what both take side by side. */
+static void measure_shares(const double *seconds, const double *sgemm, Measure *m) {
+    double *share = rg_allocate((size_t)m->rounds * sizeof *share);
+    double *speed = rg_allocate((size_t)(m->rounds + 1) * sizeof *speed);
+    for (int64_t i = 0; i < m->rounds; i++)
+        share[i] = m->standard_flops / seconds[i] / ((sgemm[i] + sgemm[i + 1]) / 2);
+    memcpy(speed, sgemm, (size_t)(m->rounds + 1) * sizeof *speed);
+    m->share = median(share, m->rounds);
+    m->sgemm = median(speed, m->rounds + 1);
+    free(share);
+    free(speed);
+}
+
 static Measure measure(const Task *task, Bench *bench) {
     Measure m = {.tokens = (double)task->work->tokens(task),
                  .all_weight_bytes = (double)bench->policy->parameters->count * sizeof(RgReal)};
-    double *seconds = NULL;
+    double *seconds = NULL, *speed = rg_allocate(sizeof *speed);
+    Sgemm sgemm = {0};
     task->work->round(bench);
+    if (task->beside) {
+        sgemm = sgemm_create();
+        sgemm_speed(&sgemm, task->threads);
+        speed[0] = sgemm_speed(&sgemm, task->threads);
+    }
     double before = flops_so_far(bench), end = rg_clock_seconds() + task->seconds;
     do {
         double start = rg_clock_seconds();
         task->work->round(bench);
         seconds = rg_reallocate(seconds, (size_t)m.rounds + 1, sizeof *seconds);
+        speed = rg_reallocate(speed, (size_t)m.rounds + 2, sizeof *speed);
         seconds[m.rounds++] = rg_clock_seconds() - start;
+        speed[m.rounds] = task->beside ? sgemm_speed(&sgemm, task->threads) : 0;
     } while (m.rounds < task->rounds || (rg_clock_seconds() < end && m.rounds < MOST_ROUNDS));
     m.counted_flops = (flops_so_far(bench) - before) / (double)m.rounds;
     m.standard_flops = task->work->draws ? 0 : m.tokens * standard_flops(bench->policy);
     m.weight_bytes = task->work->draws ? bytes_per_token(bench->policy) : 0;
+    if (task->beside)
+        measure_shares(seconds, speed, &m);
     m.seconds = median(seconds, m.rounds);
     m.peak_bytes = peak_bytes();
+    sgemm_destroy(&sgemm);
     free(seconds);
+    free(speed);
     return m;
 }
 
@@ -354,9 +417,12 @@ static void print_json(const Task *task, const Measure *m) {
     print_head(task);
     printf(", \"seconds\": %.6g, \"rounds\": %" PRId64 ", \"tokens\": %.0f"
            ", \"tokens_per_second\": %.6g, \"standard_flops\": %.6g, \"counted_flops\": %.6g"
-           ", \"weight_bytes_per_token\": %.0f, \"weight_bytes\": %.0f, \"peak_bytes\": %.0f}\n",
+           ", \"weight_bytes_per_token\": %.0f, \"weight_bytes\": %.0f, \"peak_bytes\": %.0f",
            m->seconds, m->rounds, m->tokens, m->tokens / m->seconds, m->standard_flops,
            m->counted_flops, m->weight_bytes, m->all_weight_bytes, m->peak_bytes);
+    if (m->sgemm > 0)
+        printf(", \"sgemm_beside\": %.6g, \"share_of_sgemm_beside\": %.4g", m->sgemm, m->share);
+    printf("}\n");
 }
 
 /* Losses of a few steps, or the likeliest tokens. */
@@ -438,6 +504,8 @@ static const struct argp_option option_table[] = {
     {"seconds", OPTION_SECONDS, "S", 0, "go on for so long (0)", 0},
     {"batch", OPTION_BATCH, "N", 0, "sequences (the shape's own)", 0},
     {"precision", OPTION_PRECISION, "NAME", 0, "of the products of training: fp32, or bf16", 0},
+    {"beside", 'B', NULL, 0,
+     "between rounds of training, time what SGEMM reaches, and tell a round's share of it", 0},
     {"check", 'c', NULL, 0, "print losses, or the likeliest tokens, instead of times", 0},
     {0},
 };
@@ -491,6 +559,9 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
     case OPTION_PRECISION:
         task->precision = precision_of(state, argument);
         return 0;
+    case 'B':
+        task->beside = true;
+        return 0;
     case 'c':
         task->check = true;
         return 0;
@@ -500,6 +571,8 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
     case ARGP_KEY_END:
         if (task->work && !task->shape)
             argp_error(state, "expected a shape behind the work");
+        if (task->beside && (!task->work || task->work->draws))
+            argp_error(state, "--beside: expected the work train or dpo");
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;

@@ -10,8 +10,10 @@ that other processes used meanwhile, in processors. PyTorch's threads spin, and 
 slow them many times: without --quick, turns with such a neighbour are taken again, a few times;
 rows that keep one are marked with "!".
 
-Shares of peak hold standard FLOPs (6 per weight in matrices, and attention) against SGEMM as
-measured in the same run, and weights read per decoded token against reading memory.
+Shares of peak hold standard FLOPs (6 per weight in matrices, and attention) against the best SGEMM
+of the run, and weights read per decoded token against reading memory. On a shared machine the best
+moment is not that of the step: "beside" is the median share of training steps in what SGEMM reached
+just before and just after each, in a turn of its own.
 """
 import argparse
 import json
@@ -161,6 +163,12 @@ def compare(sides, row, turns, more, options):
     return result
 
 
+def add_beside(sides, result, row, turns, options):
+    """Training once more, with SGEMM between the steps."""
+    if row[0] == "train":
+        result["beside"] = [sides.ours(*row, *options, "--beside") for _ in range(turns)]
+
+
 def middle(turns):
     return statistics.median(turn["tokens_per_second"] for turn in turns)
 
@@ -180,6 +188,9 @@ def add_shares(result, peaks):
         unit, peak = ours["weight_bytes_per_token"], peaks["read"].get(threads)
     else:
         return
+    if "beside" in result:
+        result["share_beside"] = statistics.median(
+            turn["share_of_sgemm_beside"] for turn in result["beside"])
     if peak:
         result["per_second"] = result["tokens_per_second"] * unit
         result["share_of_peak"] = result["per_second"] / peak
@@ -194,7 +205,7 @@ def percent(share):
 def table_head(peer):
     columns = ["work", "shape", "batch", "Regatta, tokens/s"]
     columns += ["PyTorch, tokens/s", "ratio (least to most)"] if peer else []
-    columns += ["of peak"] + (["PyTorch's"] if peer else []) + ["others' CPU"]
+    columns += ["of peak"] + (["PyTorch's"] if peer else []) + ["beside", "others' CPU"]
     return "\n".join(["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)])
 
 
@@ -208,6 +219,7 @@ def table_row(result):
     cells.append(percent(result.get("share_of_peak")))
     if "ratio" in result:
         cells.append(percent(result.get("peer_share_of_peak")))
+    cells.append(percent(result.get("share_beside")))
     cells.append(f"{result['others_cpu']:.2f}{' !' if result['others_cpu'] > NOISE else ''}")
     return "| " + " | ".join(cells) + " |"
 
@@ -325,6 +337,7 @@ def main():
     print(table_head(sides.python), flush=True)
     for row in wanted_rows(given):
         result = compare(sides, row, turns, more, options)
+        add_beside(sides, result, row, turns, options)
         add_shares(result, peaks)
         print(table_row(result), flush=True)
         report["results"].append(result)
