@@ -181,19 +181,19 @@ static RgStatus refused(RgStore *store, RgError *error) {
 
 /* Settings as a table in Markdown, which the text plug-in shows. */
 static char *settings_text(const EventTrial *trial) {
-    RgPairs pairs = rg_pairs_parse(trial->config);
+    RgFields fields = rg_fields_parse(trial->config);
     char *text;
     size_t size;
     FILE *out = open_memstream(&text, &size);
     fputs("setting | value\n--- | ---\n", out);
-    for (int i = 0; i < pairs.count; i++) {
-        rg_write_markdown(out, pairs.at[i].name);
+    for (int i = 0; i < fields.count; i++) {
+        rg_write_markdown(out, fields.at[i].name);
         fputs(" | ", out);
-        rg_write_markdown(out, pairs.at[i].text);
+        rg_write_markdown(out, fields.at[i].text);
         fputs("\n", out);
     }
     fclose(out);
-    rg_pairs_free(&pairs);
+    rg_fields_free(&fields);
     return text;
 }
 

@@ -102,11 +102,11 @@ static void trial_free(RgTrial *trial) {
     free(trial->config);
     free(trial->provenance);
     free(trial->updated);
-    rg_pairs_free(&trial->swept);
+    rg_fields_free(&trial->swept);
 }
 
 static bool same_group(const RgTrial *a, const RgTrial *b) {
-    return strcmp(a->label, b->label) == 0 && rg_pairs_equal(&a->swept, &b->swept);
+    return strcmp(a->label, b->label) == 0 && rg_fields_equal(&a->swept, &b->swept);
 }
 
 /* A trial that comes later in time stands for the older one of the same method and seed. */
@@ -153,7 +153,7 @@ static RgStatus load_trials(RgResults *results, RgError *error) {
             trial.algorithm = rg_string_copy("");
         if (!trial.label)
             trial.label = rg_string_copy(trial.algorithm);
-        trial.swept = rg_pairs_parse((const char *)sqlite3_column_text(row, 6));
+        trial.swept = rg_fields_parse((const char *)sqlite3_column_text(row, 6));
         keep_newest(results, trial);
     }
     sqlite3_finalize(row);
@@ -176,15 +176,15 @@ static int compare_trials(const void *a, const void *b, void *context) {
         int64_t i = label_rank(context, x->label), j = label_rank(context, y->label);
         return (i > j) - (i < j);
     }
-    int order = rg_pairs_order(&x->swept, &y->swept);
+    int order = rg_fields_order(&x->swept, &y->swept);
     return order ? order : (x->seed > y->seed) - (x->seed < y->seed);
 }
 
 static char *group_name(const RgTrial *trial) {
     char *name = rg_string_copy(trial->label);
     for (int i = 0; i < trial->swept.count; i++) {
-        const RgPair *pair = &trial->swept.at[i];
-        char *longer = rg_string_format("%s, %s %s", name, rg_last_part(pair->name), pair->text);
+        const RgField *field = &trial->swept.at[i];
+        char *longer = rg_string_format("%s, %s %s", name, rg_last_part(field->name), field->text);
         free(name);
         name = longer;
     }
