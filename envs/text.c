@@ -255,30 +255,13 @@ static void destroy(RgEnvironment *environment) {
 
 /* ---- offline data ---- */
 
-/* Of the pairs that were sampled, those with a label. */
-static void keep_labelled(RgTextState *s, const uint8_t *preferred) {
-    RgPairs *kept = rg_pairs_create();
-    const RgSequences *sampled = s->pairs->sequences;
-    for (int64_t i = 0; i < sampled->count / 2; i++) {
-        if (preferred[i] == RG_UNLABELLED) {
-            s->unlabelled_pairs++;
-            continue;
-        }
-        rg_sequences_append_from(kept->sequences, sampled, 2 * i, false);
-        rg_sequences_append_from(kept->sequences, sampled, 2 * i + 1, false);
-        rg_pairs_append_label(kept, preferred[i]);
-    }
-    rg_pairs_destroy(s->pairs);
-    s->pairs = kept;
-}
-
 /* Two samples of the reference for each pair. Training prompts are taken in order, and again from
  * the first when there are more pairs than prompts; the random numbers are a sequence's own, so
  * that a prompt's next samples are new ones. */
 static RgStatus sample_pairs(RgTextState *s, const RgCourse *course, RgPolicy *reference,
                              RgRandom random, RgError *error) {
     int64_t count = s->options.pair_count;
-    RgSequences *prompts = rg_sequences_create();
+    RgSequences *prompts = rg_sequences_create(), *drawn = rg_sequences_create();
     for (int64_t i = 0; i < count; i++)
         rg_sequences_append_from(prompts, s->prompts, i % s->prompts->count, true);
     RgSampling sampling = {.temperature = s->options.pair_temperature,
@@ -287,14 +270,16 @@ static RgStatus sample_pairs(RgTextState *s, const RgCourse *course, RgPolicy *r
                            .end_token = course->end_token,
                            .stop = course->stop};
     rg_policy_sample(reference, prompts, 2, &sampling, rg_random_named(random, "offline responses"),
-                     s->pairs->sequences, NULL);
+                     drawn, NULL);
     rg_sequences_destroy(prompts);
 
     uint8_t *preferred = rg_allocate((size_t)(count + 1));
-    RgStatus status = rg_course_label(course, s->pairs->sequences,
-                                      rg_random_named(random, "offline labels"), preferred, error);
+    RgStatus status =
+        rg_course_label(course, drawn, rg_random_named(random, "offline labels"), preferred, error);
     if (status == RG_OK)
-        keep_labelled(s, preferred);
+        rg_pairs_append_labelled(s->pairs, drawn, preferred);
+    s->unlabelled_pairs = count - s->pairs->count;
+    rg_sequences_destroy(drawn);
     free(preferred);
     if (status == RG_OK && s->pairs->count == 0)
         return rg_fail(error, RG_E_RANGE, "the judge leaves all of %lld pairs without a label",
@@ -320,14 +305,6 @@ static RgStatus take_dataset(RgTextState *s, RgRandom random, RgError *error) {
                        s->train->path, s->train->lines[0].number,
                        (long long)s->options.response_limit);
     return RG_OK;
-}
-
-static void take_demonstrations(RgTextState *s) {
-    rg_sequences_destroy(s->demonstrations);
-    s->demonstrations = rg_sequences_create();
-    for (int64_t i = 0; i < s->pairs->count; i++)
-        rg_sequences_append_from(s->demonstrations, s->pairs->sequences,
-                                 2 * i + s->pairs->preferred[i], false);
 }
 
 /* Room for a response of the limit after each prompt. */
@@ -375,8 +352,10 @@ static RgStatus prepare(RgEnvironment *environment, RgPolicy *reference, RgRando
     else if (s->options.pair_count > 0)
         RG_TRY(sample_pairs(s, &environment->course, reference, random, error));
     environment->course.pairs = s->pairs;
-    if (s->options.demonstrations == RG_TEXT_DEMONSTRATIONS_CHOSEN)
-        take_demonstrations(s);
+    if (s->options.demonstrations == RG_TEXT_DEMONSTRATIONS_CHOSEN) {
+        rg_sequences_destroy(s->demonstrations);
+        s->demonstrations = rg_pairs_chosen(s->pairs);
+    }
     environment->course.demonstrations = s->demonstrations;
     return RG_OK;
 }
