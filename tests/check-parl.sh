@@ -4,17 +4,8 @@
 # exact hypergradient; what cannot be asked for is refused; a failure is named and handled as the
 # config says.
 set -u
-program=${RG_PROGRAM:?path of the regatta program}
-source=$(cd "${RG_SOURCE_DIR:-.}" && pwd)
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-cd "$folder" || exit 99
-failures=0
-
-complain() {
-    echo "FAIL: $*"
-    failures=$((failures + 1))
-}
+# shellcheck source=tests/script.sh
+. "${RG_SOURCE_DIR:-.}/tests/script.sh"
 
 # refused PATTERN TEXT: a config with these lines besides the usual ones is refused with PATTERN.
 refused() {
