@@ -100,7 +100,7 @@ static Axis axis_of(const RgDotFigure *f, int panel) {
 
 /* ---- layout, in pixels ---- */
 
-enum { WIDEST = 660, PANEL = 190, GAP = 28, EDGE = 24, ROW = 15 };
+enum { WIDEST = 660, PANEL = 190, GAP = 44, EDGE = 24, ROW = 15 };
 
 typedef struct Layout {
     int left, width, height, panel; /* panel: width of one */
