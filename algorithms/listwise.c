@@ -26,23 +26,29 @@ static int64_t group_size(const void *options) {
     return ((const ListwiseOptions *)options)->group_size;
 }
 
+/* How likely each group's response of this place is chosen of those without one: [groups]. It has
+ * one then, so that its number in `taken` is far below 0. */
+static RgTensor *choose(RgTape *t, const RgGroups *g, RgTensor *reward, int64_t place,
+                        RgTensor **taken) {
+    int32_t *at = RG_ARENA_ARRAY(rg_tape_arena(t), int32_t, g->count);
+    RgTensor *before = *taken;
+    *taken = rg_filled(t, reward->shape, 0);
+    for (int64_t i = 0; i < g->count; i++) {
+        at[i] = g->ranking[i * g->size + place];
+        for (int64_t k = 0; k < g->size; k++)
+            (*taken)->data[i * g->size + k] =
+                k == at[i] ? (RgReal)-1e30 : before->data[i * g->size + k];
+    }
+    return rg_gather(t, rg_log_softmax(t, rg_add(t, reward, before)), at);
+}
+
 static RgTensor *listwise_loss(RgTape *t, const void *options, const RgBatch *batch) {
     const RgGroups *g = &batch->groups;
-    RgTensor *reward = rg_scale(t, g->log_ratio, (RgReal)beta(options)), *fit = NULL;
-    RgTensor *taken = rg_filled(t, reward->shape, 0); /* far below 0 where a response is placed */
-    for (int64_t place = 0; place < g->size - 1; place++) {
-        int32_t *at = RG_ARENA_ARRAY(rg_tape_arena(t), int32_t, g->count);
-        RgTensor *next = rg_filled(t, reward->shape, 0);
-        for (int64_t i = 0; i < g->count; i++) {
-            at[i] = g->ranking[i * g->size + place];
-            for (int64_t k = 0; k < g->size; k++)
-                next->data[i * g->size + k] =
-                    k == at[i] ? (RgReal)-1e30 : taken->data[i * g->size + k];
-        }
-        RgTensor *choice = rg_gather(t, rg_log_softmax(t, rg_add(t, reward, taken)), at);
-        fit = fit ? rg_add(t, fit, choice) : choice;
-        taken = next;
-    }
+    RgTensor *reward = rg_scale(t, g->log_ratio, (RgReal)beta(options));
+    RgTensor *taken = rg_filled(t, reward->shape, 0);
+    RgTensor *fit = choose(t, g, reward, 0, &taken);
+    for (int64_t place = 1; place < g->size - 1; place++)
+        fit = rg_add(t, fit, choose(t, g, reward, place, &taken));
     return rg_negate(t, rg_mean(t, fit));
 }
 

@@ -2,11 +2,11 @@
 #include "analysis/export.h"
 
 #include "analysis/format.h"
+#include "analysis/rows.h"
 
 #include <errno.h>
 #include <jansson.h>
 #include <math.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -181,16 +181,10 @@ static RgStatus json_row(FILE *out, sqlite3_stmt *row, RgError *error) {
 
 /* ---- tables ---- */
 
-static RgStatus refused(RgStore *store, RgError *error) {
-    return rg_fail(error, RG_E_STORE, "%s: cannot query the results store: %s",
-                   rg_store_path(store), sqlite3_errmsg(rg_store_database(store)));
-}
-
 static RgStatus write_rows(RgStore *store, const RgExportOptions *o, const char *query, FILE *out,
                            RgError *error) {
     sqlite3_stmt *row;
-    if (sqlite3_prepare_v2(rg_store_database(store), query, -1, &row, NULL) != SQLITE_OK)
-        return refused(store, error);
+    RG_TRY(rg_rows_select(store, &row, query, error));
     sqlite3_bind_text(row, 1, o->experiment, -1, SQLITE_STATIC);
     bool csv = o->format == RG_EXPORT_CSV;
     if (csv)
@@ -200,7 +194,7 @@ static RgStatus write_rows(RgStore *store, const RgExportOptions *o, const char 
     while (status == RG_OK && (code = sqlite3_step(row)) == SQLITE_ROW)
         status = (csv ? csv_row : json_row)(out, row, error);
     if (status == RG_OK && code != SQLITE_DONE)
-        status = refused(store, error);
+        status = rg_rows_refused(store, error);
     sqlite3_finalize(row);
     return status;
 }
@@ -209,7 +203,7 @@ static RgStatus write_rows(RgStore *store, const RgExportOptions *o, const char 
 static int64_t count_of(RgStore *store, const char *query, const char *experiment) {
     sqlite3_stmt *row = NULL;
     int64_t count = 0;
-    if (sqlite3_prepare_v2(rg_store_database(store), query, -1, &row, NULL) == SQLITE_OK) {
+    if (rg_rows_select(store, &row, query, NULL) == RG_OK) {
         if (experiment)
             sqlite3_bind_text(row, 1, experiment, -1, SQLITE_STATIC);
         if (sqlite3_step(row) == SQLITE_ROW)

@@ -8,9 +8,9 @@
 #include "analysis/export.h"
 
 #include "analysis/format.h"
+#include "analysis/rows.h"
 
 #include <math.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -174,26 +174,21 @@ typedef struct EventTrial {
     double begin;                                  /* seconds since 1970 at step 0 */
 } EventTrial;
 
-static RgStatus refused(RgStore *store, RgError *error) {
-    return rg_fail(error, RG_E_STORE, "%s: cannot query the results store: %s",
-                   rg_store_path(store), sqlite3_errmsg(rg_store_database(store)));
-}
-
 /* Settings as a table in Markdown, which the text plug-in shows. */
 static char *settings_text(const EventTrial *trial) {
-    RgPairs pairs = rg_pairs_parse(trial->config);
+    RgFields fields = rg_fields_parse(trial->config);
     char *text;
     size_t size;
     FILE *out = open_memstream(&text, &size);
     fputs("setting | value\n--- | ---\n", out);
-    for (int i = 0; i < pairs.count; i++) {
-        rg_write_markdown(out, pairs.at[i].name);
+    for (int i = 0; i < fields.count; i++) {
+        rg_write_markdown(out, fields.at[i].name);
         fputs(" | ", out);
-        rg_write_markdown(out, pairs.at[i].text);
+        rg_write_markdown(out, fields.at[i].text);
         fputs("\n", out);
     }
     fclose(out);
-    rg_pairs_free(&pairs);
+    rg_fields_free(&fields);
     return text;
 }
 
@@ -212,8 +207,7 @@ static const char steps_text[] =
 /* One event a step: the meter's readings, then its metrics. */
 static RgStatus write_steps(RgStore *store, const EventTrial *trial, FILE *out, RgError *error) {
     sqlite3_stmt *row;
-    if (sqlite3_prepare_v2(rg_store_database(store), steps_text, -1, &row, NULL) != SQLITE_OK)
-        return refused(store, error);
+    RG_TRY(rg_rows_select(store, &row, steps_text, error));
     sqlite3_bind_int64(row, 1, trial->id);
     Bytes summary = {0};
     double wall_time = 0;
@@ -233,7 +227,7 @@ static RgStatus write_steps(RgStore *store, const EventTrial *trial, FILE *out, 
     }
     if (summary.size > 0)
         write_summary(out, wall_time, step, &summary);
-    RgStatus status = code == SQLITE_DONE ? RG_OK : refused(store, error);
+    RgStatus status = code == SQLITE_DONE ? RG_OK : rg_rows_refused(store, error);
     sqlite3_finalize(row);
     return status;
 }
@@ -294,8 +288,7 @@ static const char *text_of(sqlite3_stmt *row, int column) {
 
 RgStatus rg_export_events(RgStore *store, const RgExportOptions *options, RgError *error) {
     sqlite3_stmt *row;
-    if (sqlite3_prepare_v2(rg_store_database(store), trials_text, -1, &row, NULL) != SQLITE_OK)
-        return refused(store, error);
+    RG_TRY(rg_rows_select(store, &row, trials_text, error));
     sqlite3_bind_text(row, 1, options->experiment, -1, SQLITE_STATIC);
     RgStatus status = RG_OK;
     int code = SQLITE_DONE;
@@ -310,7 +303,7 @@ RgStatus rg_export_events(RgStore *store, const RgExportOptions *options, RgErro
         status = export_trial(store, options, &trial, error);
     }
     if (status == RG_OK && code != SQLITE_DONE)
-        status = refused(store, error);
+        status = rg_rows_refused(store, error);
     sqlite3_finalize(row);
     return status;
 }

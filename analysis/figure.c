@@ -1,6 +1,7 @@
 /* Drawing a figure of curves: the data file and gnuplot's script. */
 #include "analysis/figure.h"
 #include "analysis/figure_matrix.h"
+#include "analysis/figure_parts.h"
 #include "analysis/format.h"
 #include "analysis/gnuplot.h"
 
@@ -9,11 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Okabe & Ito's palette, told apart with every common form of colour blindness; its yellow is too
- * faint on paper and left out. Curves beyond it repeat the colours with other dashes and points. */
-static const char *const colors[] = {"#0072B2", "#D55E00", "#009E73", "#CC79A7",
-                                     "#E69F00", "#56B4E9", "#000000"};
-enum { COLOR_COUNT = sizeof colors / sizeof *colors };
 static const char *const dashes[] = {"1", "(12,4)", "(12,4,3,4)", "(5,4)", "(20,5)"};
 enum { DASH_COUNT = sizeof dashes / sizeof *dashes };
 static const int point_types[] = {7, 5, 9, 13, 11, 6, 4, 8, 12, 10}; /* filled ones first */
@@ -56,19 +52,6 @@ void rg_figure_destroy(RgFigure *figure) {
 
 /* Writing. */
 
-/* A number for the data file; what is absent reads back as not a number in any program. */
-static void write_number(FILE *out, double value) {
-    if (isnan(value))
-        fputs("\tnan", out);
-    else
-        fprintf(out, "\t%.10g", value);
-}
-
-static void write_text(FILE *out, const char *text) {
-    for (; *text; text++)
-        putc((unsigned char)*text < ' ' ? ' ' : *text, out);
-}
-
 static bool is_scattered(const RgFigure *figure) {
     for (int i = 0; i < figure->curve_count; i++)
         if (figure->curves[i].form == RG_CURVE_POINTS)
@@ -78,22 +61,22 @@ static bool is_scattered(const RgFigure *figure) {
 
 static void write_point(const RgFigure *figure, const RgFigureCurve *curve,
                         const RgFigurePoint *point, FILE *out) {
-    write_text(out, curve->name);
+    rg_figure_write_name(out, curve->name);
     if (figure->measures[0])
         fprintf(out, ", %s", figure->measures[curve->second]);
-    write_number(out, point->x);
-    write_number(out, point->y);
-    write_number(out, point->low);
-    write_number(out, point->high);
+    rg_figure_write_number(out, point->x);
+    rg_figure_write_number(out, point->y);
+    rg_figure_write_number(out, point->low);
+    rg_figure_write_number(out, point->high);
     fprintf(out, "\t%lld", (long long)point->seeds);
     if (is_scattered(figure)) {
-        write_number(out, curve->form == RG_CURVE_POINTS ? point->x_low : NAN);
-        write_number(out, curve->form == RG_CURVE_POINTS ? point->x_high : NAN);
+        rg_figure_write_number(out, curve->form == RG_CURVE_POINTS ? point->x_low : NAN);
+        rg_figure_write_number(out, curve->form == RG_CURVE_POINTS ? point->x_high : NAN);
     }
     if (figure->x_scale == RG_AXIS_CATEGORIES) {
         putc('\t', out);
         if (curve->form != RG_CURVE_LEVEL)
-            write_text(out, figure->categories[(int)point->x]);
+            rg_figure_write_name(out, figure->categories[(int)point->x]);
     }
     putc('\n', out);
 }
@@ -214,29 +197,14 @@ static int legend_entries(const RgFigure *figure) {
     return entries;
 }
 
-void rg_figure_write_frame(const RgFigure *figure, FILE *out) {
-    fputs("set datafile separator tab\n"
-          "set datafile missing 'nan'\n"
-          "set encoding utf8\n"
-          "set border 3 linewidth 0.7*lw linecolor rgb '#444444'\n"
-          "set tics nomirror out scale 0.5 textcolor rgb '#333333'\n"
-          "set xlabel ",
-          out);
-    rg_gnuplot_quote(out, figure->x_label);
-    fputs(figure->cells ? "" : ".\"\\n\"", out); /* a line's room above the key */
-    fputs(" textcolor rgb '#222222'\n", out);
-    if (figure->title) {
-        fputs("set title ", out);
-        rg_gnuplot_quote(out, figure->title);
-        fputs(" offset 0, 1 textcolor rgb '#000000'\n", out);
-    }
-    fprintf(out, "set tmargin %g\n", figure->title ? 4.2 : 2.2);
-}
-
 /* Horizontal labels are read without turning the head: the y label stands on top of its axis. */
 static void write_frame(const RgFigure *figure, int columns, FILE *out) {
     Range y = y_range(figure);
-    rg_figure_write_frame(figure, out);
+    rg_figure_write_looks(out);
+    rg_figure_write_title(out, figure->title);
+    fputs("set xlabel ", out);
+    rg_gnuplot_quote(out, figure->x_label);
+    fputs(".\"\\n\" textcolor rgb '#222222'\n", out); /* a line's room above the key */
     fputs("set grid ytics linetype 1 linewidth 0.6*lw linecolor rgb '#DDDDDD'\n"
           "set rmargin 2.5\n",
           out);
@@ -254,7 +222,7 @@ static void write_frame(const RgFigure *figure, int columns, FILE *out) {
 }
 
 static void write_style(const RgFigure *figure, const RgFigureCurve *curve, FILE *out) {
-    int shape = curve->style + curve->style / COLOR_COUNT;
+    int shape = curve->style + curve->style / RG_FIGURE_COLORS;
     const char *dash = dashes[shape % DASH_COUNT];
     if (figure->measures[0]) /* the dash tells the measure, the point the method */
         dash = curve->second ? "(4,4)" : "1";
@@ -262,7 +230,7 @@ static void write_style(const RgFigure *figure, const RgFigureCurve *curve, FILE
         fputs("linecolor rgb '#BBBBBB' linewidth 4*lw", out);
         return;
     }
-    fprintf(out, "linecolor rgb '%s'", colors[curve->style % COLOR_COUNT]);
+    fprintf(out, "linecolor rgb '%s'", rg_figure_color[curve->style % RG_FIGURE_COLORS]);
     if (curve->form != RG_CURVE_POINTS)
         fprintf(out, " linewidth 1.6*lw dashtype %s", dash);
     if (curve->form != RG_CURVE_LEVEL) {
@@ -304,7 +272,7 @@ static double dodge(const RgFigure *figure, int curve) {
 
 /* A bar from low to high. gnuplot's own error bars have a white disk in the middle. */
 static void write_bar(const RgFigure *figure, int curve, bool upright, FILE *out) {
-    const char *color = colors[figure->curves[curve].style % COLOR_COUNT] + 1;
+    const char *color = rg_figure_color[figure->curves[curve].style % RG_FIGURE_COLORS] + 1;
     fprintf(out,
             upright ? "($2*xf%+.3g):($4*yf):(0):(($5-$4)*yf)"
                     : "($7*xf%+.3g):($3*yf):(($8-$7)*xf):(0)",
@@ -325,7 +293,7 @@ static void write_band(const RgFigure *figure, int curve, FILE *out) {
         fprintf(out,
                 "($2*xf):($4*yf):($5*yf) with filledcurves fillstyle transparent solid 0.13 "
                 "noborder fillcolor rgb '%s' notitle",
-                colors[c->style % COLOR_COUNT]);
+                rg_figure_color[c->style % RG_FIGURE_COLORS]);
     if (scattered) {
         fprintf(out, ", data index %d using ", curve);
         write_bar(figure, curve, false, out);

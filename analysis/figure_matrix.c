@@ -1,6 +1,7 @@
 /* Drawing a matrix: each cell a coloured box with its number in it, so that colours need no scale
  * beside them and grey print loses nothing. */
 #include "analysis/figure_matrix.h"
+#include "analysis/figure_parts.h"
 #include "analysis/format.h"
 #include "analysis/gnuplot.h"
 
@@ -48,18 +49,6 @@ static char *cell_text(const RgFigureCell *cell, double factor, int digits) {
     return rg_string_format("%.*f%s", digits, cell->value * factor, cell->diverged ? "*" : "");
 }
 
-static void write_name(FILE *out, const char *text) {
-    for (; *text; text++)
-        putc((unsigned char)*text < ' ' ? ' ' : *text, out);
-}
-
-static void write_number(FILE *out, double value) {
-    if (isnan(value))
-        fputs("\tnan", out);
-    else
-        fprintf(out, "\t%.10g", value);
-}
-
 /* The last three columns are for the script: where the cell stands, and the text in it. */
 void rg_figure_matrix_data(const RgFigure *figure, FILE *out) {
     Scale scale = scale_of(figure);
@@ -69,12 +58,12 @@ void rg_figure_matrix_data(const RgFigure *figure, FILE *out) {
         const RgFigureCell *cell = &figure->cells[i];
         int row = i / figure->category_count, column = i % figure->category_count;
         char *text = cell_text(cell, figure->z_factor, digits);
-        write_name(out, figure->rows[row]);
+        rg_figure_write_name(out, figure->rows[row]);
         putc('\t', out);
-        write_name(out, figure->categories[column]);
-        write_number(out, cell->value);
-        write_number(out, cell->low);
-        write_number(out, cell->high);
+        rg_figure_write_name(out, figure->categories[column]);
+        rg_figure_write_number(out, cell->value);
+        rg_figure_write_number(out, cell->low);
+        rg_figure_write_number(out, cell->high);
         fprintf(out, "\t%lld\t%d\t%d\t%d\t%s\n", (long long)cell->seeds, cell->diverged, column,
                 figure->row_count - 1 - row, text);
         free(text);
@@ -179,7 +168,11 @@ void rg_figure_matrix_script(const RgFigure *figure, int width, int height, FILE
     Layout l = lay_out(figure, width);
     Scale scale = scale_of(figure);
     int right = width - l.left - l.cell * figure->category_count;
-    rg_figure_write_frame(figure, out);
+    rg_figure_write_looks(out);
+    rg_figure_write_title(out, figure->title);
+    fputs("set xlabel ", out);
+    rg_gnuplot_quote(out, figure->x_label);
+    fputs(" textcolor rgb '#222222'\n", out);
     fprintf(out, "set lmargin at screen %g\nset rmargin at screen %g\n", (double)l.left / width,
             1 - (double)right / width);
     fprintf(out, "set bmargin at screen %g\nset tmargin at screen %g\n", (double)l.bottom / height,

@@ -12,7 +12,4 @@ int rg_figure_matrix_width(const RgFigure *figure);
 int rg_figure_matrix_height(const RgFigure *figure, int width);
 void rg_figure_matrix_script(const RgFigure *figure, int width, int height, FILE *out);
 
-/* Fonts, border and axis labels that all figures share. */
-void rg_figure_write_frame(const RgFigure *figure, FILE *out);
-
 #endif

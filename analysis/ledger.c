@@ -2,33 +2,21 @@
  * version. */
 #include "analysis/ledger.h"
 
+#include "analysis/rows.h"
+
 #include <math.h>
-#include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
-
-static char *column_copy(sqlite3_stmt *row, int column) {
-    return rg_string_copy((const char *)sqlite3_column_text(row, column));
-}
-
-static RgStatus prepare(RgStore *store, sqlite3_stmt **statement, const char *text,
-                        RgError *error) {
-    sqlite3 *database = rg_store_database(store);
-    if (sqlite3_prepare_v2(database, text, -1, statement, NULL) == SQLITE_OK)
-        return RG_OK;
-    return rg_fail(error, RG_E_STORE, "cannot query the results store: %s",
-                   sqlite3_errmsg(database));
-}
 
 static RgEntry read_entry(sqlite3_stmt *row) {
     RgEntry entry = {
         .id = sqlite3_column_int64(row, 0),
-        .key = column_copy(row, 1),
-        .label = column_copy(row, 2),
+        .key = rg_column_copy(row, 1),
+        .label = rg_column_copy(row, 2),
         .seed = sqlite3_column_int64(row, 3),
-        .swept = column_copy(row, 4),
-        .status = column_copy(row, 5),
-        .reason = column_copy(row, 6),
+        .swept = rg_column_copy(row, 4),
+        .status = rg_column_copy(row, 5),
+        .reason = rg_column_copy(row, 6),
         .step = sqlite3_column_type(row, 7) == SQLITE_NULL ? -1 : sqlite3_column_int64(row, 7),
         .evaluation_seconds = sqlite3_column_double(row, 15)};
     entry.meter = (RgMeter){.flops = sqlite3_column_double(row, 8),
@@ -44,9 +32,10 @@ static RgEntry read_entry(sqlite3_stmt *row) {
 /* Stores of older programs have no times of evaluations. */
 static bool has_times(RgStore *store) {
     sqlite3_stmt *row = NULL;
-    bool found = prepare(store, &row, "SELECT 1 FROM sqlite_master WHERE name = 'evaluation_times'",
-                         NULL) == RG_OK &&
-                 sqlite3_step(row) == SQLITE_ROW;
+    bool found =
+        rg_rows_select(store, &row, "SELECT 1 FROM sqlite_master WHERE name = 'evaluation_times'",
+                       NULL) == RG_OK &&
+        sqlite3_step(row) == SQLITE_ROW;
     sqlite3_finalize(row);
     return found;
 }
@@ -62,7 +51,7 @@ static RgStatus prepare_entries(RgStore *store, sqlite3_stmt **row, RgError *err
         " step = (SELECT max(step) FROM readings WHERE trial = trials.id)"
         " WHERE experiment = ?1 ORDER BY trials.id",
         times);
-    RgStatus status = prepare(store, row, query, error);
+    RgStatus status = rg_rows_select(store, row, query, error);
     free(query);
     return status;
 }
@@ -82,18 +71,18 @@ static RgStatus read_entries(RgStore *store, int64_t experiment, RgLedger *ledge
 
 static RgStatus read_ledgers(RgLedgers *ledgers, const char *experiment, RgError *error) {
     sqlite3_stmt *row;
-    RG_TRY(prepare(ledgers->store, &row,
-                   "SELECT id, name, config, id = (SELECT experiment FROM trials"
-                   " ORDER BY updated DESC, id DESC LIMIT 1)"
-                   " FROM experiments WHERE ?1 IS NULL OR name = ?1 ORDER BY id",
-                   error));
+    RG_TRY(rg_rows_select(ledgers->store, &row,
+                          "SELECT id, name, config, id = (SELECT experiment FROM trials"
+                          " ORDER BY updated DESC, id DESC LIMIT 1)"
+                          " FROM experiments WHERE ?1 IS NULL OR name = ?1 ORDER BY id",
+                          error));
     sqlite3_bind_text(row, 1, experiment, -1, SQLITE_STATIC);
     RgStatus status = RG_OK;
     while (status == RG_OK && sqlite3_step(row) == SQLITE_ROW) {
         ledgers->at = rg_reallocate(ledgers->at, (size_t)ledgers->count + 1, sizeof *ledgers->at);
         RgLedger *ledger = &ledgers->at[ledgers->count++];
-        *ledger = (RgLedger){.experiment = column_copy(row, 1),
-                             .config = column_copy(row, 2),
+        *ledger = (RgLedger){.experiment = rg_column_copy(row, 1),
+                             .config = rg_column_copy(row, 2),
                              .latest = sqlite3_column_int(row, 3) != 0};
         status = read_entries(ledgers->store, sqlite3_column_int64(row, 0), ledger, error);
     }
@@ -108,11 +97,9 @@ RgStatus rg_ledgers_open(const char *store, const char *experiment, RgLedgers *l
     /* One snapshot, though a run goes on writing. */
     sqlite3_exec(rg_store_database(ledgers->store), "BEGIN", NULL, NULL, NULL);
     RgStatus status = read_ledgers(ledgers, experiment, error);
-    if (status != RG_OK) {
+    if (status != RG_OK)
         rg_ledgers_close(ledgers);
-        return rg_fail_in(error, status, "%s", store);
-    }
-    return RG_OK;
+    return status;
 }
 
 static void entry_free(RgEntry *entry) {
@@ -149,10 +136,10 @@ double rg_ledgers_metric(const RgLedgers *ledgers, const RgEntry *entry, const c
     sqlite3_stmt *row;
     double value = NAN;
     *step = -1;
-    if (prepare(ledgers->store, &row,
-                "SELECT step, value FROM metrics WHERE name = ?2 AND trial = ?1"
-                " ORDER BY step DESC LIMIT 1",
-                NULL) != RG_OK)
+    if (rg_rows_select(ledgers->store, &row,
+                       "SELECT step, value FROM metrics WHERE name = ?2 AND trial = ?1"
+                       " ORDER BY step DESC LIMIT 1",
+                       NULL) != RG_OK)
         return NAN;
     sqlite3_bind_int64(row, 1, entry->id);
     sqlite3_bind_text(row, 2, name, -1, SQLITE_STATIC);

@@ -11,9 +11,9 @@ static bool meets(const RgGroup *group, const RgReported *reported) {
     for (int i = 0; i < reported->conditions; i++) {
         bool met = false;
         for (int k = 0; k < group->swept->count; k++) {
-            const RgPair *pair = &group->swept->at[k];
-            met |= strcmp(rg_last_part(pair->name), reported->where[i].name) == 0 &&
-                   fabs(pair->number - reported->where[i].value) <=
+            const RgField *field = &group->swept->at[k];
+            met |= strcmp(rg_last_part(field->name), reported->where[i].name) == 0 &&
+                   fabs(field->number - reported->where[i].value) <=
                        1e-9 * fabs(reported->where[i].value);
         }
         if (!met)

@@ -34,9 +34,9 @@ typedef struct Track {
 /* Where evaluations were called for by a cost, they come at other steps in every trial: what then
  * makes points of several seeds one is which multiple of the cost they stand for. */
 static void align_evaluations(const RgResults *results, const RgTrial *trial, Track *track) {
-    RgPairs config = rg_pairs_parse(trial->config);
-    const RgPair *per = rg_pairs_find(&config, "evaluation.per");
-    const RgPair *every = rg_pairs_find(&config, "evaluation.every");
+    RgFields config = rg_fields_parse(trial->config);
+    const RgField *per = rg_fields_find(&config, "evaluation.per");
+    const RgField *every = rg_fields_find(&config, "evaluation.every");
     RgQuantity cost;
     if (per && every && every->number > 0 && strcmp(per->text, "steps") != 0 &&
         rg_results_has(results, per->text, &cost)) {
@@ -50,7 +50,7 @@ static void align_evaluations(const RgResults *results, const RgTrial *trial, Tr
         }
         free(spent);
     }
-    rg_pairs_free(&config);
+    rg_fields_free(&config);
 }
 
 static Track load_track(const RgResults *results, const RgTrial *trial, const Axes *axes) {
@@ -217,10 +217,10 @@ const char *rg_plot_swept(const RgResults *results, const char *name) {
 char *rg_plot_curve_name(const RgGroup *group, const char *without, const char *nor) {
     char *name = rg_string_copy(group->label);
     for (int i = 0; i < group->swept->count; i++) {
-        const RgPair *pair = &group->swept->at[i];
-        if (strcmp(pair->name, without) == 0 || (nor && strcmp(pair->name, nor) == 0))
+        const RgField *field = &group->swept->at[i];
+        if (strcmp(field->name, without) == 0 || (nor && strcmp(field->name, nor) == 0))
             continue;
-        char *longer = rg_string_format("%s, %s %s", name, rg_last_part(pair->name), pair->text);
+        char *longer = rg_string_format("%s, %s %s", name, rg_last_part(field->name), field->text);
         free(name);
         name = longer;
     }
@@ -261,12 +261,12 @@ int rg_plot_swept_values(const RgResults *results, const char *option, RgSweptVa
     int count = 0;
     *values = rg_allocate((size_t)(results->group_count + 1) * sizeof **values);
     for (int g = 0; g < results->group_count; g++) {
-        const RgPair *pair = rg_pairs_find(results->groups[g].swept, option);
-        bool known = !pair;
+        const RgField *field = rg_fields_find(results->groups[g].swept, option);
+        bool known = !field;
         for (int i = 0; i < count && !known; i++)
-            known = strcmp((*values)[i].text, pair->text) == 0;
+            known = strcmp((*values)[i].text, field->text) == 0;
         if (!known)
-            (*values)[count++] = (RgSweptValue){pair->text, pair->number};
+            (*values)[count++] = (RgSweptValue){field->text, field->number};
     }
     qsort(*values, (size_t)count, sizeof **values, compare_values);
     return count;
@@ -325,16 +325,16 @@ static void add_swept_curves(const RgResults *results, const char *option,
                      categories ? count - 0.5 : values[count - 1].number};
     for (int g = 0; g < results->group_count; g++) {
         const RgGroup *group = &results->groups[g];
-        const RgPair *pair = rg_pairs_find(group->swept, option);
+        const RgField *field = rg_fields_find(group->swept, option);
         RgFigurePoint point = rg_plot_final_point(results, group, quantity);
-        if (!pair) {
+        if (!field) {
             if (point.seeds > 0)
                 add_level(figure, group, point, ends);
             continue;
         }
-        point.x = pair->number;
+        point.x = field->number;
         for (int i = 0; categories && i < count; i++)
-            if (strcmp(values[i].text, pair->text) == 0)
+            if (strcmp(values[i].text, field->text) == 0)
                 point.x = i;
         RgFigureCurve *curve = curve_named(figure, rg_plot_curve_name(group, option, NULL));
         curve->diverged += group->by_status[RG_TRIAL_DIVERGED];

@@ -24,7 +24,7 @@ typedef struct Options {
 } Options;
 
 static bool has_both(const RgGroup *group, const Options *options) {
-    return rg_pairs_find(group->swept, options->x) && rg_pairs_find(group->swept, options->y);
+    return rg_fields_find(group->swept, options->x) && rg_fields_find(group->swept, options->y);
 }
 
 /* Does the group belong to the method that the figure is of? NULL: any. */
@@ -71,9 +71,9 @@ static RgStatus choose_method(const RgResults *results, const Options *options, 
                    results->path, count, options->x, options->y, names[0]);
 }
 
-static int place_of(const RgSweptValue *values, int count, const RgPair *pair) {
+static int place_of(const RgSweptValue *values, int count, const RgField *field) {
     int place = 0;
-    while (place + 1 < count && strcmp(values[place].text, pair->text) != 0)
+    while (place + 1 < count && strcmp(values[place].text, field->text) != 0)
         place++;
     return place;
 }
@@ -93,8 +93,8 @@ static RgFigure *heatmap(const RgResults *results, const RgPlotOptions *asked,
         const RgGroup *group = &results->groups[g];
         if (!is_of(group, options, method))
             continue;
-        int column = place_of(x, columns, rg_pairs_find(group->swept, options->x));
-        int row = rows - 1 - place_of(y, rows, rg_pairs_find(group->swept, options->y));
+        int column = place_of(x, columns, rg_fields_find(group->swept, options->x));
+        int row = rows - 1 - place_of(y, rows, rg_fields_find(group->swept, options->y));
         RgFigurePoint end = rg_plot_final_point(results, group, z);
         figure->cells[row * columns + column] = (RgFigureCell){end.y, end.low, end.high, end.seeds,
                                                                group->by_status[RG_TRIAL_DIVERGED]};

@@ -1,11 +1,12 @@
-/* Reading the results store: every SQL query of the analysis. What the columns mean is told in
- * core/results/store.c; what the structs mean, in the header. A query that SQLite refuses here
- * means that the store is not what its version says: those that load the experiment say so, and the
- * small ones that follow would have been refused there first. */
+/* Reading an experiment from the results store: the SQL queries of tables and figures. What the
+ * columns mean is told in core/results/store.c; what the structs mean, in the header. A query that
+ * SQLite refuses here means that the store is not what its version says: those that load the
+ * experiment say so, and the small ones that follow would have been refused there first. */
 #include "analysis/query.h"
 
+#include "analysis/rows.h"
+
 #include <math.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,24 +15,11 @@ static const char *const status_names[] = {"running", "finished", "diverged", "f
 
 /* Small pieces. */
 
-static char *column_copy(sqlite3_stmt *row, int column) {
-    return rg_string_copy((const char *)sqlite3_column_text(row, column));
-}
-
-static RgStatus prepare(const RgResults *results, sqlite3_stmt **statement, const char *text,
-                        RgError *error) {
-    sqlite3 *database = rg_store_database(results->store);
-    if (sqlite3_prepare_v2(database, text, -1, statement, NULL) == SQLITE_OK)
-        return RG_OK;
-    return rg_fail(error, RG_E_STORE, "%s: cannot query the results store: %s", results->path,
-                   sqlite3_errmsg(database));
-}
-
 /* For queries on a trial that was loaded: NULL when refused, which gives an empty answer. */
 static sqlite3_stmt *prepare_for_trial(const RgResults *results, const RgTrial *trial,
                                        const char *text) {
     sqlite3_stmt *statement = NULL;
-    if (prepare(results, &statement, text, NULL) == RG_OK)
+    if (rg_rows_select(results->store, &statement, text, NULL) == RG_OK)
         sqlite3_bind_int64(statement, 1, trial->id);
     return statement;
 }
@@ -58,10 +46,10 @@ static RgStatus unknown_experiment(const RgResults *results, const char *name, R
     const char **names = NULL;
     int count = 0;
     sqlite3_stmt *row;
-    RG_TRY(prepare(results, &row, "SELECT name FROM experiments ORDER BY id", error));
+    RG_TRY(rg_rows_select(results->store, &row, "SELECT name FROM experiments ORDER BY id", error));
     while (sqlite3_step(row) == SQLITE_ROW) {
         names = rg_reallocate(names, (size_t)count + 2, sizeof *names);
-        names[count++] = column_copy(row, 0);
+        names[count++] = rg_column_copy(row, 0);
         names[count] = NULL;
     }
     sqlite3_finalize(row);
@@ -78,18 +66,19 @@ static RgStatus unknown_experiment(const RgResults *results, const char *name, R
 
 static RgStatus load_experiment(RgResults *results, const char *name, RgError *error) {
     sqlite3_stmt *row;
-    RG_TRY(prepare(results, &row,
-                   "SELECT id, name, config, created FROM experiments WHERE ?1 IS NULL OR name = ?1"
-                   " ORDER BY (SELECT max(updated) FROM trials WHERE experiment = experiments.id)"
-                   " DESC, id DESC LIMIT 1",
-                   error));
+    RG_TRY(rg_rows_select(
+        results->store, &row,
+        "SELECT id, name, config, created FROM experiments WHERE ?1 IS NULL OR name = ?1"
+        " ORDER BY (SELECT max(updated) FROM trials WHERE experiment = experiments.id)"
+        " DESC, id DESC LIMIT 1",
+        error));
     sqlite3_bind_text(row, 1, name, -1, SQLITE_STATIC);
     bool found = sqlite3_step(row) == SQLITE_ROW;
     if (found) {
         results->experiment = sqlite3_column_int64(row, 0);
-        results->name = column_copy(row, 1);
-        results->config = column_copy(row, 2);
-        results->created = column_copy(row, 3);
+        results->name = rg_column_copy(row, 1);
+        results->config = rg_column_copy(row, 2);
+        results->created = rg_column_copy(row, 3);
     }
     sqlite3_finalize(row);
     return found ? RG_OK : unknown_experiment(results, name, error);
@@ -102,11 +91,11 @@ static void trial_free(RgTrial *trial) {
     free(trial->config);
     free(trial->provenance);
     free(trial->updated);
-    rg_pairs_free(&trial->swept);
+    rg_fields_free(&trial->swept);
 }
 
 static bool same_group(const RgTrial *a, const RgTrial *b) {
-    return strcmp(a->label, b->label) == 0 && rg_pairs_equal(&a->swept, &b->swept);
+    return strcmp(a->label, b->label) == 0 && rg_fields_equal(&a->swept, &b->swept);
 }
 
 /* A trial that comes later in time stands for the older one of the same method and seed. */
@@ -127,24 +116,25 @@ static void keep_newest(RgResults *results, RgTrial trial) {
 
 static RgStatus load_trials(RgResults *results, RgError *error) {
     sqlite3_stmt *row;
-    RG_TRY(prepare(results, &row,
-                   "SELECT id, seed, algorithm, label, reason, status, swept, config, provenance,"
-                   " ifnull((SELECT max(step) FROM readings WHERE trial = trials.id), -1),"
-                   " ifnull((SELECT max(step) FROM readings WHERE trial = trials.id AND evaluated),"
-                   " -1), updated FROM trials WHERE experiment = ?1 ORDER BY updated, id",
-                   error));
+    RG_TRY(rg_rows_select(
+        results->store, &row,
+        "SELECT id, seed, algorithm, label, reason, status, swept, config, provenance,"
+        " ifnull((SELECT max(step) FROM readings WHERE trial = trials.id), -1),"
+        " ifnull((SELECT max(step) FROM readings WHERE trial = trials.id AND evaluated),"
+        " -1), updated FROM trials WHERE experiment = ?1 ORDER BY updated, id",
+        error));
     sqlite3_bind_int64(row, 1, results->experiment);
     while (sqlite3_step(row) == SQLITE_ROW) {
         RgTrial trial = {.id = sqlite3_column_int64(row, 0),
                          .seed = sqlite3_column_int64(row, 1),
-                         .algorithm = column_copy(row, 2),
-                         .label = column_copy(row, 3),
-                         .reason = column_copy(row, 4),
-                         .config = column_copy(row, 7),
-                         .provenance = column_copy(row, 8),
+                         .algorithm = rg_column_copy(row, 2),
+                         .label = rg_column_copy(row, 3),
+                         .reason = rg_column_copy(row, 4),
+                         .config = rg_column_copy(row, 7),
+                         .provenance = rg_column_copy(row, 8),
                          .last_step = sqlite3_column_int64(row, 9),
                          .result_step = sqlite3_column_int64(row, 10),
-                         .updated = column_copy(row, 11)};
+                         .updated = rg_column_copy(row, 11)};
         const char *status = (const char *)sqlite3_column_text(row, 5);
         for (int i = 0; i < RG_TRIAL_STATUSES; i++)
             if (status && strcmp(status, status_names[i]) == 0)
@@ -153,7 +143,7 @@ static RgStatus load_trials(RgResults *results, RgError *error) {
             trial.algorithm = rg_string_copy("");
         if (!trial.label)
             trial.label = rg_string_copy(trial.algorithm);
-        trial.swept = rg_pairs_parse((const char *)sqlite3_column_text(row, 6));
+        trial.swept = rg_fields_parse((const char *)sqlite3_column_text(row, 6));
         keep_newest(results, trial);
     }
     sqlite3_finalize(row);
@@ -176,15 +166,15 @@ static int compare_trials(const void *a, const void *b, void *context) {
         int64_t i = label_rank(context, x->label), j = label_rank(context, y->label);
         return (i > j) - (i < j);
     }
-    int order = rg_pairs_order(&x->swept, &y->swept);
+    int order = rg_fields_order(&x->swept, &y->swept);
     return order ? order : (x->seed > y->seed) - (x->seed < y->seed);
 }
 
 static char *group_name(const RgTrial *trial) {
     char *name = rg_string_copy(trial->label);
     for (int i = 0; i < trial->swept.count; i++) {
-        const RgPair *pair = &trial->swept.at[i];
-        char *longer = rg_string_format("%s, %s %s", name, rg_last_part(pair->name), pair->text);
+        const RgField *field = &trial->swept.at[i];
+        char *longer = rg_string_format("%s, %s %s", name, rg_last_part(field->name), field->text);
         free(name);
         name = longer;
     }
@@ -219,11 +209,11 @@ static RgStatus load_names(const RgResults *results, const char *query, const ch
     sqlite3_stmt *row;
     int count = 0;
     *names = rg_allocate(sizeof **names);
-    RG_TRY(prepare(results, &row, query, error));
+    RG_TRY(rg_rows_select(results->store, &row, query, error));
     sqlite3_bind_int64(row, 1, results->experiment);
     while (sqlite3_step(row) == SQLITE_ROW) {
         *names = rg_reallocate(*names, (size_t)count + 2, sizeof **names);
-        (*names)[count++] = column_copy(row, 0);
+        (*names)[count++] = rg_column_copy(row, 0);
         (*names)[count] = NULL;
     }
     sqlite3_finalize(row);
@@ -448,8 +438,8 @@ int64_t rg_trial_responses(const RgResults *results, const RgTrial *trial, RgRes
     sqlite3_bind_int64(row, 2, trial->result_step);
     while (sqlite3_step(row) == SQLITE_ROW) {
         *responses = rg_reallocate(*responses, (size_t)count + 1, sizeof **responses);
-        (*responses)[count++] =
-            (RgResponse){sqlite3_column_int64(row, 0), column_copy(row, 1), column_copy(row, 2)};
+        (*responses)[count++] = (RgResponse){sqlite3_column_int64(row, 0), rg_column_copy(row, 1),
+                                             rg_column_copy(row, 2)};
     }
     sqlite3_finalize(row);
     return count;

@@ -4,7 +4,7 @@
 #ifndef RG_ANALYSIS_QUERY_H
 #define RG_ANALYSIS_QUERY_H
 
-#include "analysis/pairs.h"
+#include "analysis/fields.h"
 #include "core/base.h"
 #include "core/results/store.h"
 
@@ -20,7 +20,7 @@ typedef struct RgTrial {
     int64_t id, seed;
     char *algorithm, *label, *reason; /* reason may be NULL */
     RgTrialStatus status;
-    RgPairs swept;
+    RgFields swept;
     char *config, *provenance; /* JSON as stored; NULL when absent */
     char *updated;             /* when its status last changed, UTC; may be NULL */
     int64_t last_step;         /* last step with a reading; −1: none */
@@ -30,7 +30,7 @@ typedef struct RgTrial {
 /* All seeds of one method with the same swept values: a row of the table, a curve of a plot. */
 typedef struct RgGroup {
     const char *label, *algorithm;
-    const RgPairs *swept;
+    const RgFields *swept;
     char *name; /* "SAIL-PR, exploration 0.3": unique in the experiment */
     const RgTrial **trials;
     int count;

@@ -9,10 +9,10 @@
 
 /* Names with texts, in the order in which they came. */
 
-static RgPair *pair_named(RgPairs *pairs, const char *name) {
-    for (int i = 0; i < pairs->count; i++)
-        if (strcmp(pairs->at[i].name, name) == 0)
-            return &pairs->at[i];
+static RgField *field_named(RgFields *fields, const char *name) {
+    for (int i = 0; i < fields->count; i++)
+        if (strcmp(fields->at[i].name, name) == 0)
+            return &fields->at[i];
     return NULL;
 }
 
@@ -27,11 +27,11 @@ static bool holds_part(const char *joined, const char *text, const char *between
 }
 
 /* Add a name's value to those already seen of it, unless it is among them. */
-static void merge(RgPairs *all, const char *name, const char *text, const char *between) {
-    RgPair *known = pair_named(all, name);
+static void merge(RgFields *all, const char *name, const char *text, const char *between) {
+    RgField *known = field_named(all, name);
     if (!known) {
         all->at = rg_reallocate(all->at, (size_t)all->count + 1, sizeof *all->at);
-        all->at[all->count++] = (RgPair){rg_string_copy(name), rg_string_copy(text), NAN};
+        all->at[all->count++] = (RgField){rg_string_copy(name), rg_string_copy(text), NAN};
     } else if (!holds_part(known->text, text, between)) {
         char *both = rg_string_format("%s%s%s", known->text, between, text);
         free(known->text);
@@ -40,11 +40,11 @@ static void merge(RgPairs *all, const char *name, const char *text, const char *
 }
 
 /* "1, 2" of "seeds.0", "seeds.1", …; of an override of one element alone, that. */
-static char *join_elements(const RgPairs *pairs, const char *list) {
+static char *join_elements(const RgFields *fields, const char *list) {
     char *values = NULL;
-    for (int i = 0; i < pairs->count; i++) {
+    for (int i = 0; i < fields->count; i++) {
         char *name = rg_string_format("%s.%d", list, i);
-        const RgPair *value = rg_pairs_find(pairs, name);
+        const RgField *value = rg_fields_find(fields, name);
         free(name);
         if (!value)
             continue;
@@ -57,19 +57,19 @@ static char *join_elements(const RgPairs *pairs, const char *list) {
 }
 
 /* "seeds.0", "seeds.1", … as one setting "seeds", "1, 2"; the rest as it is. */
-static RgPairs without_lists(const RgPairs *pairs) {
-    RgPairs short_list = {0};
-    for (int i = 0; i < pairs->count; i++) {
-        const char *last = rg_last_part(pairs->at[i].name);
-        bool element = last != pairs->at[i].name && last[strspn(last, "0123456789")] == '\0';
+static RgFields without_lists(const RgFields *fields) {
+    RgFields short_list = {0};
+    for (int i = 0; i < fields->count; i++) {
+        const char *last = rg_last_part(fields->at[i].name);
+        bool element = last != fields->at[i].name && last[strspn(last, "0123456789")] == '\0';
         if (!element) {
-            merge(&short_list, pairs->at[i].name, pairs->at[i].text, "; ");
+            merge(&short_list, fields->at[i].name, fields->at[i].text, "; ");
             continue;
         }
         char *list =
-            rg_string_format("%.*s", (int)(last - pairs->at[i].name - 1), pairs->at[i].name);
-        if (!rg_pairs_find(&short_list, list)) {
-            char *values = join_elements(pairs, list);
+            rg_string_format("%.*s", (int)(last - fields->at[i].name - 1), fields->at[i].name);
+        if (!rg_fields_find(&short_list, list)) {
+            char *values = join_elements(fields, list);
             merge(&short_list, list, values, "; ");
             free(values);
         }
@@ -184,10 +184,10 @@ void rg_page_trials(FILE *out, const RgResults *results) {
 typedef struct Settings {
     const char **labels; /* of the methods */
     int label_count;
-    RgPairs *resolved; /* [label_count] every setting; several values are joined */
-    RgPairs names;     /* of all settings */
-    RgPairs given;     /* what the config says */
-    RgPairs overrides; /* of that, what the command line says */
+    RgFields *resolved; /* [label_count] every setting; several values are joined */
+    RgFields names;     /* of all settings */
+    RgFields given;     /* what the config says */
+    RgFields overrides; /* of that, what the command line says */
 } Settings;
 
 static void load_resolved(Settings *s, const RgGroup *group) {
@@ -197,15 +197,15 @@ static void load_resolved(Settings *s, const RgGroup *group) {
     if (label == s->label_count)
         s->labels[s->label_count++] = group->label;
     for (int i = 0; i < group->count; i++) {
-        RgPairs all = rg_pairs_parse(group->trials[i]->config), pairs = without_lists(&all);
-        for (int j = 0; j < pairs.count; j++) {
-            if (strcmp(pairs.at[j].name, "seed") == 0)
+        RgFields all = rg_fields_parse(group->trials[i]->config), fields = without_lists(&all);
+        for (int j = 0; j < fields.count; j++) {
+            if (strcmp(fields.at[j].name, "seed") == 0)
                 continue;
-            merge(&s->resolved[label], pairs.at[j].name, pairs.at[j].text, "; ");
-            merge(&s->names, pairs.at[j].name, "", "; ");
+            merge(&s->resolved[label], fields.at[j].name, fields.at[j].text, "; ");
+            merge(&s->names, fields.at[j].name, "", "; ");
         }
-        rg_pairs_free(&pairs);
-        rg_pairs_free(&all);
+        rg_fields_free(&fields);
+        rg_fields_free(&all);
     }
 }
 
@@ -215,30 +215,30 @@ static Settings load_settings(const RgResults *results) {
                   .resolved = rg_allocate(room * sizeof *s.resolved)};
     for (int g = 0; g < results->group_count; g++)
         load_resolved(&s, &results->groups[g]);
-    RgPairs given = rg_pairs_parse(results->config);
+    RgFields given = rg_fields_parse(results->config);
     s.given = without_lists(&given);
-    rg_pairs_free(&given);
-    RgPairs overrides = {0};
+    rg_fields_free(&given);
+    RgFields overrides = {0};
     for (int i = 0; i < results->trial_count; i++) {
-        RgPairs pairs = rg_pairs_parse(results->trials[i].provenance);
-        for (int j = 0; j < pairs.count; j++)
-            if (strncmp(pairs.at[j].name, "overrides.", 10) == 0)
-                merge(&overrides, pairs.at[j].name + 10, pairs.at[j].text, "; ");
-        rg_pairs_free(&pairs);
+        RgFields fields = rg_fields_parse(results->trials[i].provenance);
+        for (int j = 0; j < fields.count; j++)
+            if (strncmp(fields.at[j].name, "overrides.", 10) == 0)
+                merge(&overrides, fields.at[j].name + 10, fields.at[j].text, "; ");
+        rg_fields_free(&fields);
     }
     s.overrides = without_lists(&overrides);
-    rg_pairs_free(&overrides);
+    rg_fields_free(&overrides);
     return s;
 }
 
 static void free_settings(Settings *s) {
     for (int i = 0; i < s->label_count; i++)
-        rg_pairs_free(&s->resolved[i]);
+        rg_fields_free(&s->resolved[i]);
     free(s->resolved);
     free(s->labels);
-    rg_pairs_free(&s->names);
-    rg_pairs_free(&s->given);
-    rg_pairs_free(&s->overrides);
+    rg_fields_free(&s->names);
+    rg_fields_free(&s->given);
+    rg_fields_free(&s->overrides);
 }
 
 /* "algorithms.3.beta" in the config is "algorithm.beta" of a trial; a shared part may stand in an
@@ -255,7 +255,7 @@ static bool names_setting(const char *given, const char *setting) {
     return *rest == '.' && strcmp(rest + 1, setting) == 0;
 }
 
-static bool any_names(const RgPairs *given, const char *setting) {
+static bool any_names(const RgFields *given, const char *setting) {
     for (int i = 0; i < given->count; i++)
         if (names_setting(given->at[i].name, setting))
             return true;
@@ -290,14 +290,14 @@ static void write_given(FILE *out, const Settings *s) {
     for (int i = 0; i < s->given.count; i++) {
         const char *name = s->given.at[i].name;
         write_row(out, name, s->given.at[i].text,
-                  rg_pairs_find(&s->overrides, name) ? "command line" : "config");
+                  rg_fields_find(&s->overrides, name) ? "command line" : "config");
     }
     rg_page_close_table(out);
 }
 
 static const char *value_of(const Settings *s, int label, const char *name) {
-    const RgPair *pair = rg_pairs_find(&s->resolved[label], name);
-    return pair ? pair->text : NULL;
+    const RgField *field = rg_fields_find(&s->resolved[label], name);
+    return field ? field->text : NULL;
 }
 
 /* Do all methods that have the setting have the same value? */
@@ -412,13 +412,13 @@ static Times span_of(const RgResults *results) {
     return span;
 }
 
-static void merge_trials(const RgResults *results, RgPairs *all, RgPairs *seeds) {
+static void merge_trials(const RgResults *results, RgFields *all, RgFields *seeds) {
     for (int i = 0; i < results->trial_count; i++) {
-        RgPairs pairs = rg_pairs_parse(results->trials[i].provenance);
-        for (int j = 0; j < pairs.count; j++)
-            if (strncmp(pairs.at[j].name, "overrides.", 10) != 0)
-                merge(all, pairs.at[j].name, pairs.at[j].text, "; ");
-        rg_pairs_free(&pairs);
+        RgFields fields = rg_fields_parse(results->trials[i].provenance);
+        for (int j = 0; j < fields.count; j++)
+            if (strncmp(fields.at[j].name, "overrides.", 10) != 0)
+                merge(all, fields.at[j].name, fields.at[j].text, "; ");
+        rg_fields_free(&fields);
         char *seed = rg_string_format("%lld", (long long)results->trials[i].seed);
         merge(seeds, "seeds", seed, ", ");
         free(seed);
@@ -431,7 +431,7 @@ void rg_page_provenance(FILE *out, const RgResults *results) {
                                            {"threads", "threads"},
                                            {"host", "host"},
                                            {NULL, NULL}};
-    RgPairs all = {0}, seeds = {0};
+    RgFields all = {0}, seeds = {0};
     int by_status[RG_TRIAL_STATUSES] = {0};
     merge_trials(results, &all, &seeds);
     for (int i = 0; i < results->trial_count; i++)
@@ -444,8 +444,8 @@ void rg_page_provenance(FILE *out, const RgResults *results) {
           "\n",
           out);
     for (int i = 0; known[i][0]; i++) {
-        const RgPair *pair = rg_pairs_find(&all, known[i][0]);
-        write_fact(out, known[i][1], pair ? pair->text : NULL);
+        const RgField *field = rg_fields_find(&all, known[i][0]);
+        write_fact(out, known[i][1], field ? field->text : NULL);
     }
     for (int i = 0; i < all.count; i++) {
         bool shown = false;
@@ -466,6 +466,6 @@ void rg_page_provenance(FILE *out, const RgResults *results) {
     write_fact(out, "last trial done, UTC", span_of(results).last);
     rg_page_close_table(out);
     fputs("</section>\n", out);
-    rg_pairs_free(&all);
-    rg_pairs_free(&seeds);
+    rg_fields_free(&all);
+    rg_fields_free(&seeds);
 }

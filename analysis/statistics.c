@@ -1,6 +1,4 @@
-/* Statistics of experiments; see the header for what each one means. Distributions are computed
- * from their definitions (erfc, the incomplete beta function) and inverted by bisection: a few
- * hundred evaluations are nothing beside reading the results, and nothing has to be tabulated. */
+/* Statistics of experiments; see the header for what each one means. */
 #include "analysis/statistics.h"
 
 #include <math.h>
@@ -27,100 +25,12 @@ RgSummary rg_summarize(const double *values, int64_t count) {
     return summary;
 }
 
-/* Distributions. */
-
-static double normal_cumulative(double x, double unused) {
-    (void)unused;
-    return 0.5 * erfc(-x / M_SQRT2);
-}
-
-/* Regularised incomplete beta function I_x(a, b) by its continued fraction (modified Lentz), which
- * converges fast for x < (a + 1) / (a + b + 2); the symmetry covers the rest. */
-static double incomplete_beta(double a, double b, double x) {
-    if (x <= 0 || x >= 1)
-        return x <= 0 ? 0 : 1;
-    if (x > (a + 1) / (a + b + 2))
-        return 1 - incomplete_beta(b, a, 1 - x);
-    double front = exp(lgamma(a + b) - lgamma(a) - lgamma(b) + a * log(x) + b * log1p(-x)) / a;
-    const double tiny = 1e-300;
-    double c = 1, d = 1 - (a + b) * x / (a + 1);
-    d = 1 / (fabs(d) < tiny ? tiny : d);
-    double fraction = d;
-    for (int m = 1; m <= 500; m++) {
-        double even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m));
-        double odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1));
-        double change = 1;
-        for (int half = 0; half < 2; half++) {
-            double term = half ? odd : even;
-            d = 1 + term * d;
-            d = 1 / (fabs(d) < tiny ? tiny : d);
-            c = 1 + term / c;
-            c = fabs(c) < tiny ? tiny : c;
-            change = c * d;
-            fraction *= change;
-        }
-        if (fabs(change - 1) < 1e-15)
-            break;
-    }
-    return front * fraction;
-}
-
-/* From the middle outwards near 0, from the tail inwards beyond: neither subtracts what is small
- * from what is near ½. */
-static double student_cumulative(double t, double freedom) {
-    double total = freedom + t * t;
-    if (t * t < freedom)
-        return 0.5 + copysign(0.5 * incomplete_beta(0.5, freedom / 2, t * t / total), t);
-    double tail = 0.5 * incomplete_beta(freedom / 2, 0.5, freedom / total);
-    return t > 0 ? 1 - tail : tail;
-}
-
-/* The x at which a cumulative distribution, symmetric about 0, reaches `probability`. */
-static double invert(double (*cumulative)(double, double), double parameter, double probability) {
-    RG_ASSERT(probability > 0 && probability < 1);
-    if (probability > 0.5) /* the lower tail keeps its digits where the upper one rounds to 1 */
-        return -invert(cumulative, parameter, 1 - probability);
-    double low = -1, high = 0;
-    while (cumulative(low, parameter) > probability)
-        low *= 2;
-    for (int i = 0; i < 200 && low < high; i++) {
-        double middle = 0.5 * (low + high);
-        if (middle == low || middle == high)
-            break;
-        if (cumulative(middle, parameter) < probability)
-            low = middle;
-        else
-            high = middle;
-    }
-    return high;
-}
-
-double rg_normal_quantile(double probability) {
-    return invert(normal_cumulative, 0, probability);
-}
-
-double rg_student_quantile(double probability, double degrees_of_freedom) {
-    return invert(student_cumulative, degrees_of_freedom, probability);
-}
-
-/* Intervals. */
-
 RgInterval rg_student_interval(const RgSummary *summary, double confidence) {
     if (summary->count < 2)
         return (RgInterval){NAN, NAN};
     double t = rg_student_quantile(0.5 + confidence / 2, (double)(summary->count - 1));
     double half = t * summary->standard_error;
     return (RgInterval){summary->mean - half, summary->mean + half};
-}
-
-RgInterval rg_wilson_interval(double successes, double trials, double confidence) {
-    if (!(trials > 0))
-        return (RgInterval){NAN, NAN};
-    double z = rg_normal_quantile(0.5 + confidence / 2);
-    double p = successes / trials, shrink = 1 + z * z / trials;
-    double center = (p + z * z / (2 * trials)) / shrink;
-    double half = z / shrink * sqrt(p * (1 - p) / trials + z * z / (4 * trials * trials));
-    return (RgInterval){fmax(0, center - half), fmin(1, center + half)};
 }
 
 double rg_sorted_quantile(const double *sorted, int64_t count, double probability) {

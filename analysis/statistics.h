@@ -1,16 +1,13 @@
 /* Statistics of experiments: summaries over seeds, intervals, the two-level bootstrap over seeds
  * and prompts, families of tests, rank agreement. Pure functions of arrays; a NaN is a missing
- * value and is left out. Nothing here knows of the results store. Robust aggregates are in
- * robust.h, ratings in ratings.h, wins at equal length in length_control.h. */
+ * value and is left out. Nothing here knows of the results store. Quantiles and the interval of a
+ * proportion are in core/interval.h, robust aggregates in robust.h, ratings in ratings.h, wins at
+ * equal length in length_control.h. */
 #ifndef RG_ANALYSIS_STATISTICS_H
 #define RG_ANALYSIS_STATISTICS_H
 
-#include "core/base.h"
+#include "core/interval.h"
 #include "core/tensor/random.h"
-
-typedef struct RgInterval {
-    double low, high; /* both NaN when there is too little data for an interval */
-} RgInterval;
 
 typedef struct RgSummary {
     int64_t count;         /* values that are there */
@@ -21,15 +18,8 @@ typedef struct RgSummary {
 
 RgSummary rg_summarize(const double *values, int64_t count);
 
-/* Quantile of the standard normal and of Student's t distribution, 0 < probability < 1. */
-double rg_normal_quantile(double probability);
-double rg_student_quantile(double probability, double degrees_of_freedom);
-
 /* mean ± t · standard error, t with count − 1 degrees of freedom. */
 RgInterval rg_student_interval(const RgSummary *summary, double confidence);
-
-/* Interval of a proportion (Wilson 1927). `successes` may be fractional: a tie counts half. */
-RgInterval rg_wilson_interval(double successes, double trials, double confidence);
 
 /* Quantile of sorted values, linear between order statistics (type 7 of Hyndman & Fan 1996). */
 double rg_sorted_quantile(const double *sorted, int64_t count, double probability);

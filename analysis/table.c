@@ -93,9 +93,9 @@ static int baseline_of(const RgResults *results, int group) {
             continue;
         int shared = 0;
         for (int j = 0; j < candidate->swept->count; j++) {
-            const RgPair *pair = &candidate->swept->at[j];
-            const RgPair *own = rg_pairs_find(results->groups[group].swept, pair->name);
-            shared += own && strcmp(own->text, pair->text) == 0;
+            const RgField *field = &candidate->swept->at[j];
+            const RgField *own = rg_fields_find(results->groups[group].swept, field->name);
+            shared += own && strcmp(own->text, field->text) == 0;
         }
         if (shared > most) {
             most = shared;

@@ -111,8 +111,8 @@ RgGrid rg_table_grid(const RgTable *table, int from, int to) {
         const RgGroup *group = &results->groups[row];
         *cell++ = rg_string_copy(group->label);
         for (int i = 0; i < swept; i++) {
-            const RgPair *pair = rg_pairs_find(group->swept, results->swept[i]);
-            *cell++ = rg_string_copy(pair ? pair->text : RG_DASH);
+            const RgField *field = rg_fields_find(group->swept, results->swept[i]);
+            *cell++ = rg_string_copy(field ? field->text : RG_DASH);
         }
         *cell++ = trials_text(group, table->sample[row]);
         for (int column = from; column < to; column++)
@@ -250,8 +250,8 @@ static RgRecords *make_records(const RgTable *table) {
         const RgGroup *group = &results->groups[row];
         rg_record_text(records, "label", group->label);
         for (int i = 0; results->swept[i]; i++) {
-            const RgPair *pair = rg_pairs_find(group->swept, results->swept[i]);
-            rg_record_text(records, results->swept[i], pair ? pair->text : "");
+            const RgField *field = rg_fields_find(group->swept, results->swept[i]);
+            rg_record_text(records, results->swept[i], field ? field->text : "");
         }
         rg_record_number(records, "trials", table->sample[row]);
         rg_record_number(records, "finished", group->by_status[RG_TRIAL_FINISHED]);

@@ -291,6 +291,7 @@ static RgStatus read_part(const RgOption *option, const RgSettings *settings, co
     if (!setting && !fallback)
         return refuse_missing(option, settings, path, key, error);
     part->type = find_type(option->family, setting ? setting->text : fallback);
+    RG_ASSERT(part->type >= 0 || setting); /* the table's own fallback is a type */
     if (part->type < 0)
         return refuse_type(option->family, setting, error);
     const char *lacks = option->family->lacks ? option->family->lacks(part->type) : NULL;

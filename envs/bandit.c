@@ -298,11 +298,8 @@ static RgStatus label_pairs(State *s, const RgCourse *course, RgRandom random, R
     int64_t count = s->options.pairs;
     uint8_t *preferred = rg_allocate((size_t)count);
     RgStatus status = rg_course_label(course, s->pairs->sequences, random, preferred, error);
-    for (int64_t i = 0; status == RG_OK && i < count; i++) {
+    for (int64_t i = 0; status == RG_OK && i < count; i++)
         rg_pairs_append_label(s->pairs, preferred[i]);
-        rg_sequences_append_from(s->demonstrations, s->pairs->sequences, 2 * i + preferred[i],
-                                 false);
-    }
     free(preferred);
     return status;
 }
@@ -319,7 +316,6 @@ static RgStatus prepare(RgEnvironment *environment, RgPolicy *reference, RgRando
                        (long long)o->contexts, (long long)o->responses, reference->type->name);
     destroy_data(s);
     s->pairs = rg_pairs_create();
-    s->demonstrations = rg_sequences_create();
     double *table = rg_allocate((size_t)(o->contexts * o->responses) * sizeof *table);
     double *weight = rg_allocate((size_t)o->responses * sizeof *weight);
     rg_policy_table(reference, table);
@@ -327,9 +323,10 @@ static RgStatus prepare(RgEnvironment *environment, RgPolicy *reference, RgRando
         append_pair(s, i, table, rg_random_named(random, "offline responses"), weight);
     free(weight);
     free(table);
+    RG_TRY(label_pairs(s, &environment->course, rg_random_named(random, "offline labels"), error));
     environment->course.pairs = s->pairs;
-    environment->course.demonstrations = s->demonstrations;
-    return label_pairs(s, &environment->course, rg_random_named(random, "offline labels"), error);
+    environment->course.demonstrations = s->demonstrations = rg_pairs_chosen(s->pairs);
+    return RG_OK;
 }
 
 /* Cell of the table that sequence i is. */

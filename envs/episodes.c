@@ -64,17 +64,6 @@ RgStatus rg_episodes_mean_reward(const RgCourse *course, RgPolicy *policy, int64
     return status;
 }
 
-/* Append those of `drawn` that have a label. */
-static void keep_labelled(const RgSequences *drawn, const uint8_t *preferred, RgPairs *pairs) {
-    for (int64_t i = 0; i < drawn->count / 2; i++) {
-        if (preferred[i] == RG_UNLABELLED)
-            continue;
-        rg_sequences_append_from(pairs->sequences, drawn, 2 * i, false);
-        rg_sequences_append_from(pairs->sequences, drawn, 2 * i + 1, false);
-        rg_pairs_append_label(pairs, preferred[i]);
-    }
-}
-
 RgStatus rg_episodes_draw_pairs(const RgCourse *course, RgPolicy *policy, int64_t count,
                                 RgRandom random, RgPairs *pairs, int64_t *skipped, RgError *error) {
     RgRandom responses = rg_random_named(random, "offline responses");
@@ -90,7 +79,7 @@ RgStatus rg_episodes_draw_pairs(const RgCourse *course, RgPolicy *policy, int64_
                            drawn, NULL);
         status = rg_course_label(course, drawn, rg_random_at(labels, batch), preferred, error);
         if (status == RG_OK)
-            keep_labelled(drawn, preferred, pairs);
+            rg_pairs_append_labelled(pairs, drawn, preferred);
         tried += now;
         rg_sequences_destroy(prompts);
     }

@@ -1,17 +1,10 @@
 /* Accuracy with its interval, calibration error and fitted temperature of a judge. */
 #include "envs/judge_quality.h"
 
+#include "core/interval.h"
+
 #include <math.h>
 #include <stdlib.h>
-
-static void wilson(double right, double count, double *low, double *high) {
-    const double z = 1.959963984540054; /* 97.5 % of a normal lie below it */
-    double p = right / count, scale = 1 + z * z / count;
-    double middle = (p + z * z / (2 * count)) / scale;
-    double half = z * sqrt(p * (1 - p) / count + z * z / (4 * count * count)) / scale;
-    *low = middle - half;
-    *high = middle + half;
-}
 
 static double calibration_error(const double *margin, int64_t count, double temperature) {
     enum { BINS = 10 };
@@ -50,7 +43,9 @@ RgJudgeQuality rg_judge_quality_of(const double *margin, int64_t count, double t
     for (int64_t i = 0; i < count; i++)
         right += margin[i] > 0 ? 1 : margin[i] < 0 ? 0 : 0.5;
     q.accuracy = right / (double)count;
-    wilson(right, (double)count, &q.low, &q.high);
+    RgInterval interval = rg_wilson_interval(right, (double)count, 0.95);
+    q.low = interval.low;
+    q.high = interval.high;
     q.calibration_error = calibration_error(margin, count, temperature > 0 ? temperature : 1);
     q.temperature = fit_temperature(margin, count);
     return q;

@@ -174,14 +174,10 @@ static RgStatus prepare(RgEnvironment *environment, RgPolicy *reference, RgRando
     RG_TRY(rg_episodes_check_policy(reference, &s->dynamics, "mdp", error));
     destroy_data(s);
     s->pairs = rg_pairs_create();
-    s->demonstrations = rg_sequences_create();
     RG_TRY(rg_episodes_draw_pairs(course, reference, s->options.pairs, random, s->pairs, &skipped,
                                   error));
-    for (int64_t i = 0; i < s->pairs->count; i++)
-        rg_sequences_append_from(s->demonstrations, s->pairs->sequences,
-                                 2 * i + s->pairs->preferred[i], false);
     course->pairs = s->pairs;
-    course->demonstrations = s->demonstrations;
+    course->demonstrations = s->demonstrations = rg_pairs_chosen(s->pairs);
     return RG_OK;
 }
 

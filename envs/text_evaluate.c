@@ -80,13 +80,15 @@ typedef struct Side {
 static RgStatus win_rate(const RgTextState *s, RgJudge *judge, const char *name, Side own,
                          Side other, double *column, RgEvaluation *evaluation, RgError *error) {
     int64_t count = own.sequences->count;
-    if (rg_judge_only_compares(judge))
+    if (rg_judge_only_compares(judge)) {
         RG_TRY(rg_text_compare(s, judge, own.sequences, other.sequences, column, error));
-    else
+    } else {
+        RG_ASSERT(own.reward && other.reward);
         for (int64_t i = 0; i < count; i++) {
             double gap = own.reward[i] - other.reward[i];
             column[i] = gap > 0 ? 1 : gap < 0 ? 0 : 0.5;
         }
+    }
     rg_evaluation_column_and_mean(evaluation, name, column, count);
     return RG_OK;
 }

@@ -25,6 +25,12 @@ double rg_argument_real(const struct argp_state *state, const char *what, const 
     return value;
 }
 
+void rg_argument_only(const struct argp_state *state, const char *argument, const char **place) {
+    if (*place)
+        argp_error(state, "%s is one argument too many", argument);
+    *place = argument;
+}
+
 double rg_argument_bytes(const struct argp_state *state, const char *what, const char *text) {
     static const char units[] = "kMGT";
     char *end;

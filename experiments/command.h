@@ -48,6 +48,9 @@ int64_t rg_argument_integer(const struct argp_state *state, const char *what, co
 double rg_argument_real(const struct argp_state *state, const char *what, const char *text,
                         double low, double high);
 
+/* The only argument of a command, which `place` has then; the end of the program at a second. */
+void rg_argument_only(const struct argp_state *state, const char *argument, const char **place);
+
 /* Bytes: a number above 0, perhaps with k, M, G or T for a thousand of the one before. */
 double rg_argument_bytes(const struct argp_state *state, const char *what, const char *text);
 

@@ -25,9 +25,7 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
         a->tokenizer = argument;
         return 0;
     case ARGP_KEY_ARG:
-        if (a->folder)
-            argp_error(state, "%s is one argument too many", argument);
-        a->folder = argument;
+        rg_argument_only(state, argument, &a->folder);
         return 0;
     case ARGP_KEY_END:
         if (!a->policy || !a->folder)

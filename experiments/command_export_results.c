@@ -28,9 +28,7 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
         a->options.output = argument;
         return 0;
     case ARGP_KEY_ARG:
-        if (a->options.store)
-            argp_error(state, "%s is one argument too many", argument);
-        a->options.store = argument;
+        rg_argument_only(state, argument, &a->options.store);
         return 0;
     case ARGP_KEY_END:
         if (!a->options.store || !a->options.output)

@@ -1,4 +1,5 @@
 /* regatta check-gradients: gradient estimators against exact gradients. */
+#include "analysis/gnuplot.h"
 #include "core/tensor/blas.h"
 #include "experiments/command.h"
 #include "experiments/gradient_figure.h"
@@ -10,9 +11,12 @@ typedef struct GradientArguments {
     RgConfigArguments config;
     int64_t samples;
     double deviation;
-    const char *figure;
-    RgGradientFigure *drawn;
+    const char *figure, *cost_figure; /* NULL: not drawn */
+    RgGradientRow *rows;              /* [count] their strings are the experiment's */
+    int count;
 } GradientArguments;
+
+enum { KEY_COST_FIGURE = 256 };
 
 static const struct argp_option options[] = {
     {"samples", 'n', "N", 0, "batches per estimator (default: 2000)", 0},
@@ -21,7 +25,9 @@ static const struct argp_option options[] = {
      "(default: 1)",
      0},
     {"figure", 'f', "FILE", 0,
-     "draw the error of hypergradients over their cost: .svg, .png or .pdf by its suffix", 0},
+     "draw bias and variance of every row, apart: .svg, .png or .pdf by its suffix", 0},
+    {"cost-figure", KEY_COST_FIGURE, "FILE", 0,
+     "draw the error of PARL's hypergradients over their cost", 0},
     {0},
 };
 
@@ -39,6 +45,9 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
         return 0;
     case 'f':
         a->figure = argument;
+        return 0;
+    case KEY_COST_FIGURE:
+        a->cost_figure = argument;
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -73,11 +82,11 @@ static const struct argp argp = {
 
 static void print_row(const RgGradientRow *row, void *context) {
     GradientArguments *a = context;
-    if (a->drawn)
-        rg_gradient_figure_add(a->drawn, row);
+    a->rows = rg_reallocate(a->rows, (size_t)a->count + 1, sizeof *a->rows);
+    a->rows[a->count++] = *row;
     printf("%-18s %-18s %9.4f %9.4f %9.4f %9.4f %8.2f%s %10.3f %8.4f", row->algorithm, row->variant,
            row->exact_norm, row->norm, row->bias, row->noise, row->worst,
-           row->worst > 4 ? "*" : " ", row->variance, row->cosine);
+           row->worst > RG_GRADIENT_DOUBT ? "*" : " ", row->variance, row->cosine);
     if (row->swept)
         printf(" %9.1f %9.1f %10.3g %10.3g%s %s", row->hessian_products, row->gradients, row->flops,
                row->seconds, row->failures ? "!" : " ", row->swept);
@@ -85,26 +94,44 @@ static void print_row(const RgGradientRow *row, void *context) {
     fflush(stdout);
 }
 
+/* Before anything is measured, which may take long. */
+static RgStatus check_figures(const GradientArguments *a, RgError *error) {
+    if (a->figure)
+        RG_TRY(rg_gnuplot_check(a->figure, error));
+    return a->cost_figure ? rg_gnuplot_check(a->cost_figure, error) : RG_OK;
+}
+
+static RgStatus draw_figures(const GradientArguments *a, RgError *error) {
+    if (a->figure)
+        RG_TRY(rg_gradient_dots_draw(a->rows, a->count, a->figure, error));
+    if (a->cost_figure)
+        RG_TRY(rg_gradient_cost_draw(a->rows, a->count, a->cost_figure, error));
+    return RG_OK;
+}
+
+static RgStatus check_gradients(GradientArguments *a, const RgExperiment *experiment,
+                                RgError *error) {
+    printf("%-18s %-18s %9s %9s %9s %9s %9s %10s %8s %9s %9s %10s %10s\n", "algorithm", "variant",
+           "|exact|", "|mean|", "bias", "noise", "worst", "variance", "cosine", "products",
+           "gradients", "FLOPs", "seconds");
+    RG_TRY(rg_gradient_rows(experiment, a->samples, a->deviation, print_row, a, error));
+    return draw_figures(a, error);
+}
+
 int rg_command_check_gradients(int argc, char **argv) {
     GradientArguments a = {.samples = 2000, .deviation = 1};
     argp_parse(&argp, argc, argv, 0, NULL, &a);
     RgError error = {0};
-    RgExperiment *experiment;
+    RgExperiment *experiment = NULL;
     rg_threads_set(1); /* tables of a few cells: threads would only wait for each other */
-    RgStatus status = rg_experiment_open(a.config.path, a.config.overrides, a.config.override_count,
-                                         &experiment, &error);
-    if (a.figure)
-        a.drawn = rg_gradient_figure_create();
-    if (status == RG_OK) {
-        printf("%-18s %-18s %9s %9s %9s %9s %9s %10s %8s %9s %9s %10s %10s\n", "algorithm",
-               "variant", "|exact|", "|mean|", "bias", "noise", "worst", "variance", "cosine",
-               "products", "gradients", "FLOPs", "seconds");
-        status = rg_gradient_rows(experiment, a.samples, a.deviation, print_row, &a, &error);
-    }
-    if (status == RG_OK && a.drawn)
-        status = rg_gradient_figure_draw(a.drawn, a.figure, &error);
-    rg_gradient_figure_destroy(a.drawn);
+    RgStatus status = check_figures(&a, &error);
+    if (status == RG_OK)
+        status = rg_experiment_open(a.config.path, a.config.overrides, a.config.override_count,
+                                    &experiment, &error);
+    if (status == RG_OK)
+        status = check_gradients(&a, experiment, &error);
     rg_experiment_close(experiment);
+    free(a.rows);
     free(a.config.overrides);
     return rg_command_end(status, &error);
 }

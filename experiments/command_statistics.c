@@ -17,51 +17,60 @@ static const struct argp_child store_child[] = {{&rg_store_argp, 0, NULL, 0}, {0
 #define RESAMPLES_OPTION                                                                           \
     { "resamples", KEY_RESAMPLES, "N", 0, "of the bootstrap (default: 10000)", 0 }
 
-static int64_t resamples_argument(const struct argp_state *state, const char *text) {
-    return rg_argument_integer(state, "--resamples", text, 100, 10000000);
-}
-
-/* ---- compare ---- */
-
-typedef struct CompareArguments {
+/* What the four take, each as its own table of options has it. */
+typedef struct StatisticsArguments {
     RgStoreArguments store;
-    RgCompareOptions options;
-    const char *format;
-} CompareArguments;
+    const char *metric, *judge, *against, *x, *y, *format; /* NULL: not given */
+    bool length_controlled;
+    int64_t resamples, points; /* 0: not given */
+} StatisticsArguments;
 
-static error_t parse_compare(int key, char *argument, struct argp_state *state) {
-    CompareArguments *a = state->input;
+static error_t parse(int key, char *argument, struct argp_state *state) {
+    StatisticsArguments *a = state->input;
     switch (key) {
     case ARGP_KEY_INIT:
         state->child_inputs[0] = &a->store;
         return 0;
     case 'm':
-        a->options.metric = argument;
+        a->metric = argument;
+        return 0;
+    case 'x':
+        a->x = argument;
+        return 0;
+    case 'y':
+        a->y = argument;
+        return 0;
+    case 'n':
+        a->points = rg_argument_integer(state, "--points", argument, 2, 1000);
         return 0;
     case 'f':
         a->format = argument;
         return 0;
     case KEY_AGAINST:
-        a->options.against = argument;
+        a->against = argument;
         return 0;
     case KEY_JUDGE:
-        a->options.judge = argument;
+        a->judge = argument;
+        return 0;
+    case KEY_LENGTH_CONTROLLED:
+        a->length_controlled = true;
         return 0;
     case KEY_RESAMPLES:
-        a->options.resamples = resamples_argument(state, argument);
+        a->resamples = rg_argument_integer(state, "--resamples", argument, 100, 10000000);
         return 0;
     case ARGP_KEY_END:
-        if (a->options.against && a->store.label[0])
+        if (a->against && a->store.label[0])
             argp_error(state, "--against compares all methods with one, expected no labels of two "
                               "beside it");
-        if (a->options.judge && a->options.metric && strcmp(a->options.metric, "win") != 0)
-            argp_error(state, "--judge decides wins, expected no --metric %s beside it",
-                       a->options.metric);
+        if (a->judge && a->metric && strcmp(a->metric, "win") != 0)
+            argp_error(state, "--judge decides wins, expected no --metric %s beside it", a->metric);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
 }
+
+/* ---- compare ---- */
 
 int rg_command_compare(int argc, char **argv) {
     static const struct argp_option options[] = {
@@ -78,7 +87,7 @@ int rg_command_compare(int argc, char **argv) {
     };
     static const struct argp argp = {
         options,
-        parse_compare,
+        parse,
         "RESULTS.db A B\nRESULTS.db --against LABEL\nRESULTS.db",
         "Compare methods of an experiment by a paired bootstrap over seeds and prompts: two, each "
         "with one, or all pairs.\vA, B and LABEL are labels as the table prints them. Of more than "
@@ -88,51 +97,25 @@ int rg_command_compare(int argc, char **argv) {
         store_child,
         NULL,
         NULL};
-    CompareArguments a = {.store = {.labels = 2, .labels_optional = true},
-                          .options = {.out = stdout},
-                          .format = "text"};
+    StatisticsArguments a = {.store = {.labels = 2, .labels_optional = true}, .format = "text"};
     argp_parse(&argp, argc, argv, 0, NULL, &a);
-    a.options.store = a.store.path;
-    a.options.experiment = a.store.experiment;
-    a.options.a = a.store.label[0];
-    a.options.b = a.store.label[1];
+    RgCompareOptions compare = {.store = a.store.path,
+                                .experiment = a.store.experiment,
+                                .a = a.store.label[0],
+                                .b = a.store.label[1],
+                                .against = a.against,
+                                .metric = a.metric,
+                                .judge = a.judge,
+                                .resamples = a.resamples,
+                                .out = stdout};
     RgError error = {0};
-    RgStatus status = rg_table_format(a.format, &a.options.format, &error);
+    RgStatus status = rg_table_format(a.format, &compare.format, &error);
     if (status == RG_OK)
-        status = rg_compare(&a.options, &error);
+        status = rg_compare(&compare, &error);
     return rg_command_end(status, &error);
 }
 
 /* ---- tournament ---- */
-
-typedef struct TournamentArguments {
-    RgStoreArguments store;
-    RgTournamentOptions options;
-    const char *format;
-} TournamentArguments;
-
-static error_t parse_tournament(int key, char *argument, struct argp_state *state) {
-    TournamentArguments *a = state->input;
-    switch (key) {
-    case ARGP_KEY_INIT:
-        state->child_inputs[0] = &a->store;
-        return 0;
-    case 'm':
-        a->options.metric = argument;
-        return 0;
-    case 'f':
-        a->format = argument;
-        return 0;
-    case KEY_LENGTH_CONTROLLED:
-        a->options.length_controlled = true;
-        return 0;
-    case KEY_RESAMPLES:
-        a->options.resamples = resamples_argument(state, argument);
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
 
 int rg_command_tournament(int argc, char **argv) {
     static const struct argp_option options[] = {
@@ -147,7 +130,7 @@ int rg_command_tournament(int argc, char **argv) {
     };
     static const struct argp argp = {
         options,
-        parse_tournament,
+        parse,
         "RESULTS.db",
         "Play a round-robin of the final policies of all methods: win rates of every two, and "
         "ratings.\vTwo methods meet on every test prompt and seed that both answered. Win rates "
@@ -157,49 +140,22 @@ int rg_command_tournament(int argc, char **argv) {
         store_child,
         NULL,
         NULL};
-    TournamentArguments a = {.options = {.out = stdout}, .format = "text"};
+    StatisticsArguments a = {.format = "text"};
     argp_parse(&argp, argc, argv, 0, NULL, &a);
-    a.options.store = a.store.path;
-    a.options.experiment = a.store.experiment;
+    RgTournamentOptions tournament = {.store = a.store.path,
+                                      .experiment = a.store.experiment,
+                                      .metric = a.metric,
+                                      .length_controlled = a.length_controlled,
+                                      .resamples = a.resamples,
+                                      .out = stdout};
     RgError error = {0};
-    RgStatus status = rg_table_format(a.format, &a.options.format, &error);
+    RgStatus status = rg_table_format(a.format, &tournament.format, &error);
     if (status == RG_OK)
-        status = rg_tournament(&a.options, &error);
+        status = rg_tournament(&tournament, &error);
     return rg_command_end(status, &error);
 }
 
-/* ---- frontier and budget ---- */
-
-/* Both read off curves of y over x. */
-typedef struct CurveArguments {
-    RgStoreArguments store;
-    const char *x, *y;
-    int64_t points;
-    const char *format;
-} CurveArguments;
-
-static error_t parse_curves(int key, char *argument, struct argp_state *state) {
-    CurveArguments *a = state->input;
-    switch (key) {
-    case ARGP_KEY_INIT:
-        state->child_inputs[0] = &a->store;
-        return 0;
-    case 'x':
-        a->x = argument;
-        return 0;
-    case 'y':
-        a->y = argument;
-        return 0;
-    case 'n':
-        a->points = rg_argument_integer(state, "--points", argument, 2, 1000);
-        return 0;
-    case 'f':
-        a->format = argument;
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
+/* ---- frontier and budget: read off curves of y over x ---- */
 
 int rg_command_frontier(int argc, char **argv) {
     static const struct argp_option options[] = {
@@ -210,14 +166,14 @@ int rg_command_frontier(int argc, char **argv) {
     };
     static const struct argp argp = {
         options,
-        parse_curves,
+        parse,
         "RESULTS.db",
         "List every evaluation of every method as a point of divergence and reward, and which of "
         "them are Pareto-optimal.",
         store_child,
         NULL,
         NULL};
-    CurveArguments a = {.format = "text"};
+    StatisticsArguments a = {.format = "text"};
     argp_parse(&argp, argc, argv, 0, NULL, &a);
     RgFrontierOptions frontier = {
         .store = a.store.path, .experiment = a.store.experiment, .x = a.x, .y = a.y, .out = stdout};
@@ -241,7 +197,7 @@ int rg_command_budget(int argc, char **argv) {
     };
     static const struct argp argp = {
         options,
-        parse_curves,
+        parse,
         "RESULTS.db",
         "Compare methods at equal spending: a metric's curve over a cost, read off at points that "
         "all methods reach.\vBetween evaluations the curve is linear; beyond its ends it is not "
@@ -249,7 +205,7 @@ int rg_command_budget(int argc, char **argv) {
         store_child,
         NULL,
         NULL};
-    CurveArguments a = {.format = "text"};
+    StatisticsArguments a = {.format = "text"};
     argp_parse(&argp, argc, argv, 0, NULL, &a);
     RgBudgetOptions budget = {.store = a.store.path,
                               .experiment = a.store.experiment,

@@ -25,9 +25,7 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
         a->tokenizer = argument;
         return 0;
     case ARGP_KEY_ARG:
-        if (a->file)
-            argp_error(state, "%s is one argument too many", argument);
-        a->file = argument;
+        rg_argument_only(state, argument, &a->file);
         return 0;
     case ARGP_KEY_END:
         if (!a->tokenizer || !a->file)

@@ -104,9 +104,7 @@ static error_t parse_package(int key, char *argument, struct argp_state *state) 
         a->quiet = true;
         return 0;
     case ARGP_KEY_ARG:
-        if (a->trial)
-            argp_error(state, "%s is one argument too many", argument);
-        a->trial = argument;
+        rg_argument_only(state, argument, &a->trial);
         return 0;
     case ARGP_KEY_END:
         if (!a->trial)

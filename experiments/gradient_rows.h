@@ -10,6 +10,9 @@
 
 #include "experiments/experiment.h"
 
+/* Standard errors that a coordinate of an unbiased gradient is hardly ever off. */
+enum { RG_GRADIENT_DOUBT = 4 };
+
 typedef struct RgGradientRow {
     const char *algorithm; /* of hypergradients, the trial's label */
     const char *variant;   /* score term or estimator; "" where there is none */

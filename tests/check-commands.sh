@@ -2,18 +2,9 @@
 # The program as its users call it: exit statuses, the one line that says what is wrong, what bad
 # input and signals leave behind, and the golden log-probabilities where they are at hand.
 set -u
-program=${RG_PROGRAM:?path of the regatta program}
-source=$(cd "${RG_SOURCE_DIR:-.}" && pwd)
+# shellcheck source=tests/script.sh
+. "${RG_SOURCE_DIR:-.}/tests/script.sh"
 shared=${RG_SHARED_DATA:-$source/../shared/data}
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-cd "$folder" || exit 99
-failures=0
-
-complain() {
-    echo "FAIL: $*"
-    failures=$((failures + 1))
-}
 
 # expect STATUS PATTERN ARGUMENT...: what the program returns, and one line with PATTERN (extended
 # regular expression) that it prints: on standard error where it fails, else on standard output.

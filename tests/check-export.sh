@@ -2,20 +2,12 @@
 # What export-results writes is read back by readers that are not this program's (Python's csv and
 # json modules, and a small one of TensorBoard's event files) and is what the store holds.
 set -u
-program=${RG_PROGRAM:?path of the regatta program}
-source=$(cd "${RG_SOURCE_DIR:-.}" && pwd)
+# shellcheck source=tests/script.sh
+. "${RG_SOURCE_DIR:-.}/tests/script.sh"
 if ! command -v python3 >/dev/null; then
     echo "SKIP: no python3"
     exit 77
 fi
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-cd "$folder" || exit 99
-
-fail() {
-    echo "FAIL: $*"
-    exit 1
-}
 
 cat >small.cfg <<END
 name = "small";

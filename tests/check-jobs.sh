@@ -3,16 +3,8 @@
 # whoever is killed on the way: the processes of trials, which their leader takes up again by name,
 # or the leader, with whom they go. One signal stops all, and memory is kept within its limit.
 set -eu
-program=${RG_PROGRAM:?path of the regatta program}
-source=$(cd "${RG_SOURCE_DIR:-.}" && pwd)
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-cd "$folder"
-
-fail() {
-    echo "FAIL: $*"
-    exit 1
-}
+# shellcheck source=tests/script.sh
+. "${RG_SOURCE_DIR:-.}/tests/script.sh"
 
 # Every method, long enough to be hit in mid-run.
 run=("$program" run "$source/experiments/bandit-head-to-head.cfg" --quiet --checkpoint-seconds 0

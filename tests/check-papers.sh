@@ -3,18 +3,9 @@
 # experiment's own figures stand beside those of the same method and swept values; what is wrong in a
 # file is refused with file, line and key.
 set -u
-program=${RG_PROGRAM:?path of the regatta program}
-source=$(cd "${RG_SOURCE_DIR:-.}" && pwd)
+# shellcheck source=tests/script.sh
+. "${RG_SOURCE_DIR:-.}/tests/script.sh"
 export RG_SOURCE_DIR=$source
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-cd "$folder" || exit 99
-failures=0
-
-complain() {
-    echo "FAIL: $*"
-    failures=$((failures + 1))
-}
 
 # expect PATTERN FILE
 expect() {

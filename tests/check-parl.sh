@@ -4,17 +4,8 @@
 # exact hypergradient; what cannot be asked for is refused; a failure is named and handled as the
 # config says.
 set -u
-program=${RG_PROGRAM:?path of the regatta program}
-source=$(cd "${RG_SOURCE_DIR:-.}" && pwd)
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-cd "$folder" || exit 99
-failures=0
-
-complain() {
-    echo "FAIL: $*"
-    failures=$((failures + 1))
-}
+# shellcheck source=tests/script.sh
+. "${RG_SOURCE_DIR:-.}/tests/script.sh"
 
 # refused PATTERN TEXT: a config with these lines besides the usual ones is refused with PATTERN.
 refused() {
@@ -53,6 +44,43 @@ for kind in parl-estimators parl-estimators-mdp; do
         grep -q "^$name " rows || complain "$kind: no row of $name"
     done
 done
+
+# ---- figures: what is drawn is what is printed ----
+drawn="$source/experiments/bandit-head-to-head.cfg"
+if gnuplot --version >/dev/null 2>&1; then
+    "$program" check-gradients "$drawn" -n 5 -f moments.svg --cost-figure cost.svg >rows 2>err ||
+        complain "figures: $(cat err)"
+    # first the table, whose algorithm and variant are one name in the data
+    awk '
+        function differ(a, b) { return a - b > 0.001 * (1 + b) || b - a > 0.001 * (1 + b) }
+        FNR == 1 { next }
+        NR == FNR {
+            at = $2 ~ /^[0-9.]+$/ ? 2 : 3 # |exact|
+            rows++
+            name[rows] = at == 2 ? $1 : $1 " " $2
+            bias[rows] = $(at + 2); noise[rows] = $(at + 3); biased[rows] = $(at + 4) ~ /[*]/
+            variance[rows] = $(at + 5)
+            next
+        }
+        {
+            split($0, cell, "\t")
+            drawn++
+            if (cell[1] != name[drawn] || differ(cell[2], bias[drawn]) ||
+                differ(cell[3], noise[drawn]) || cell[4] == biased[drawn] ||
+                differ(cell[5], variance[drawn])) { print "FAIL: " $0; bad = 1 }
+        }
+        END { exit bad || drawn != rows || rows < 15 }' rows moments.tsv ||
+        complain "moments.tsv is not the table: $(cat rows)"
+    [[ -s moments.svg && $(head -n 2 cost.tsv) == *parl,* ]] || complain "no figures: $(head cost.tsv)"
+else
+    echo "gnuplot is not installed: no figures"
+fi
+"$program" check-gradients "$drawn" -n 5 -f moments.gif >out 2>err && complain "not refused: .gif"
+grep -q 'expected a name ending in .svg' err || complain "moments.gif: $(cat err)"
+[[ -s out ]] && complain "measured before a figure was refused"
+"$program" check-gradients "$source/experiments/bandit-exploration.cfg" -n 2 --cost-figure cost2.svg \
+    >out 2>err && complain "not refused: a cost figure without PARL"
+grep -q 'no hypergradient to draw' err || complain "cost2.svg: $(cat err)"
 
 # ---- what cannot be asked for ----
 refused 'estimator = "newton": expected one of .*neumann' \

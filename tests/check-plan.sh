@@ -3,11 +3,8 @@
 # of its own, are within a tenth of the plan. On a text of made-up words, so that nothing has to be
 # at hand.
 set -eu
-program=${RG_PROGRAM:?path of the regatta program}
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-cd "$folder"
-failures=0
+# shellcheck source=tests/script.sh
+. "${RG_SOURCE_DIR:-.}/tests/script.sh"
 
 # lines FIRST COUNT: lines of a data file, with words that only the numbers from FIRST on decide.
 lines() {

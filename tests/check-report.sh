@@ -3,17 +3,14 @@
 # telephone, everything to be read without scripts, and the search finds what it should. Needs
 # Chromium and its driver (Debian: chromium, chromium-driver), and is skipped without.
 set -u
-program=${RG_PROGRAM:?path of the regatta program}
-source=$(cd "${RG_SOURCE_DIR:-.}" && pwd)
+# shellcheck source=tests/script.sh
+. "${RG_SOURCE_DIR:-.}/tests/script.sh"
 for needed in chromium chromedriver gnuplot python3; do
     command -v "$needed" >/dev/null || {
         echo "SKIP: no $needed"
         exit 77
     }
 done
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-cd "$folder" || exit 99
 
 cat >small.cfg <<END
 name = "small";

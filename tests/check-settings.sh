@@ -3,21 +3,12 @@
 # random model of its architecture in place of the weights, which are not here: a few steps of every
 # method; and without the weights an error that names what is missing.
 set -u
-program=${RG_PROGRAM:?path of the regatta program}
-source=$(cd "${RG_SOURCE_DIR:-.}" && pwd)
+# shellcheck source=tests/script.sh
+. "${RG_SOURCE_DIR:-.}/tests/script.sh"
 if ! command -v python3 >/dev/null; then
     echo "skipped: no python3 to write models with"
     exit 77
 fi
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-cd "$folder" || exit 99
-failures=0
-
-complain() {
-    echo "FAIL: $*"
-    failures=$((failures + 1))
-}
 
 # settings NAME ARCHITECTURE FORMAT METHODS
 settings() {

@@ -1,6 +1,7 @@
 /* Adapters: derivatives against central differences, what they are equal to (the policy below, the
  * merged weights), and that a trial with one goes on from its checkpoint with the same bits. */
 #include "core/tensor/blas.h"
+#include "tests/like_gpt2.h"
 #include "tests/scratch.h"
 #include "tests/token_race.h"
 
@@ -20,11 +21,7 @@ typedef struct Pair {
 static RgTransformerOptions gpt2(void) {
     RgTransformerOptions options = token_model;
     options.tied = true;
-    options.positions = RG_POSITIONS_LEARNED;
-    options.norm = RG_NORM_LAYER;
-    options.feed_forward = RG_FEED_FORWARD_GELU;
-    options.biases = RG_BIASES_ALL;
-    return options;
+    return like_gpt2(options);
 }
 
 /* An adapter as it starts, or, `moved`, with numbers everywhere. */

@@ -6,19 +6,6 @@
 #include <criterion/criterion.h>
 #include <math.h>
 
-#define VECTOR(n)                                                                                  \
-    {                                                                                              \
-        1, {                                                                                       \
-            n, 1, 1, 1                                                                             \
-        }                                                                                          \
-    }
-#define MATRIX(r, c)                                                                               \
-    {                                                                                              \
-        2, {                                                                                       \
-            r, c, 1, 1                                                                             \
-        }                                                                                          \
-    }
-
 static const int32_t positions[] = {0, 1, 2, 0, 5};
 static const int64_t one_sequence[] = {0, 5};
 static const int64_t packed_sequences[] = {0, 2, 2, 5};  /* the second is empty */

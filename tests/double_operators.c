@@ -4,37 +4,6 @@
 
 #include <criterion/criterion.h>
 
-#define SCALAR                                                                                     \
-    {                                                                                              \
-        0, {                                                                                       \
-            1, 1, 1, 1                                                                             \
-        }                                                                                          \
-    }
-#define VECTOR(n)                                                                                  \
-    {                                                                                              \
-        1, {                                                                                       \
-            n, 1, 1, 1                                                                             \
-        }                                                                                          \
-    }
-#define MATRIX(r, c)                                                                               \
-    {                                                                                              \
-        2, {                                                                                       \
-            r, c, 1, 1                                                                             \
-        }                                                                                          \
-    }
-#define CUBE(a, b, c)                                                                              \
-    {                                                                                              \
-        3, {                                                                                       \
-            a, b, c, 1                                                                             \
-        }                                                                                          \
-    }
-#define BLOCK(a, b, c, d)                                                                          \
-    {                                                                                              \
-        4, {                                                                                       \
-            a, b, c, d                                                                             \
-        }                                                                                          \
-    }
-
 /* Away from 0 and from where a function is not smooth or not defined. */
 static RgTensor *positive(RgTape *t, RgTensor *x) {
     return rg_add_scalar(t, rg_square(t, x), (RgReal)0.5);

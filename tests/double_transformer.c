@@ -3,6 +3,8 @@
 #include "core/policy/llama2c.h"
 #include "core/policy/transformer.h"
 #include "core/tensor/blas.h"
+#include "tests/like_gpt2.h"
+#include "tests/shared_data.h"
 
 #include <criterion/criterion.h>
 #include <jansson.h>
@@ -18,18 +20,6 @@ typedef struct Golden {
     RgPolicy *reference, *policy; /* the model, and the same with its weights perturbed */
     RgSequences *responses;       /* two after another are a pair */
 } Golden;
-
-static const char *data_path(const char *name) {
-    static char path[2][1024];
-    static int next;
-    char *out = path[next++ % 2];
-    const char *data = getenv("RG_SHARED_DATA"), *source = getenv("RG_SOURCE_DIR");
-    if (data)
-        snprintf(out, sizeof path[0], "%s/%s", data, name);
-    else
-        snprintf(out, sizeof path[0], "%s/../shared/data/%s", source ? source : ".", name);
-    return out;
-}
 
 /* Where the golden file groups weights, and how their names end here. */
 static const struct {
@@ -82,11 +72,10 @@ static void append_tokens(RgSequences *sequences, const json_t *response) {
 }
 
 static Golden golden_open(void) {
-    Golden g = {.root = json_load_file(data_path("golden/stories260K.json"), 0, NULL)};
-    if (!g.root)
-        cr_skip_test("golden/stories260K.json is not there");
+    Golden g = {.root = json_load_file(shared_data("golden/stories260K.json"), 0, NULL)};
+    cr_assert(g.root);
     RgError error = {0};
-    cr_assert_eq(rg_llama2c_load(data_path("stories260K.bin"), &g.reference, &error), RG_OK, "%s",
+    cr_assert_eq(rg_llama2c_load(shared_data("stories260K.bin"), &g.reference, &error), RG_OK, "%s",
                  error.text);
     g.policy = rg_policy_clone(g.reference, false);
     perturb(g.policy->parameters);
@@ -322,10 +311,7 @@ Test(transformer, derivatives_are_central_differences_with_biases) {
 Test(transformer, derivatives_are_central_differences_as_gpt2) {
     RgTransformerOptions options = small;
     options.tied = true;
-    options.positions = RG_POSITIONS_LEARNED;
-    options.norm = RG_NORM_LAYER;
-    options.feed_forward = RG_FEED_FORWARD_GELU;
-    options.biases = RG_BIASES_ALL;
+    options = like_gpt2(options);
     check_derivatives(&options);
 }
 

@@ -10,6 +10,38 @@
 
 #include "core/tensor/tensor.h"
 
+/* Shapes of tables of cases. */
+#define SCALAR                                                                                     \
+    {                                                                                              \
+        0, {                                                                                       \
+            1, 1, 1, 1                                                                             \
+        }                                                                                          \
+    }
+#define VECTOR(n)                                                                                  \
+    {                                                                                              \
+        1, {                                                                                       \
+            n, 1, 1, 1                                                                             \
+        }                                                                                          \
+    }
+#define MATRIX(r, c)                                                                               \
+    {                                                                                              \
+        2, {                                                                                       \
+            r, c, 1, 1                                                                             \
+        }                                                                                          \
+    }
+#define CUBE(a, b, c)                                                                              \
+    {                                                                                              \
+        3, {                                                                                       \
+            a, b, c, 1                                                                             \
+        }                                                                                          \
+    }
+#define BLOCK(a, b, c, d)                                                                          \
+    {                                                                                              \
+        4, {                                                                                       \
+            a, b, c, d                                                                             \
+        }                                                                                          \
+    }
+
 typedef RgTensor *(*GradientCase)(RgTape *tape, RgTensor *const *inputs, void *context);
 
 /* Fails the running Criterion test when a difference exceeds `tolerance`, relative to the largest

@@ -5,7 +5,9 @@
 #include "core/policy/transformer.h"
 #include "core/train/meter.h"
 #include "core/train/safetensors.h"
+#include "tests/like_gpt2.h"
 #include "tests/scratch.h"
+#include "tests/shared_data.h"
 
 #include <criterion/parameterized.h>
 #include <jansson.h>
@@ -29,16 +31,6 @@ ParameterizedTestParameters(hugging_face, log_probabilities_are_those_of_the_gol
     return cr_make_param_array(Case, cases, sizeof cases / sizeof *cases);
 }
 
-static void folder_of(const char *name, char *folder, size_t size) {
-    const char *data = getenv("RG_SHARED_DATA"), *source = getenv("RG_SOURCE_DIR");
-    if (data)
-        snprintf(folder, size, "%s/tiny/%s", data, name);
-    else
-        snprintf(folder, size, "%s/../shared/data/tiny/%s", source ? source : ".", name);
-    if (access(folder, R_OK) != 0)
-        cr_skip_test("%s is not there", folder);
-}
-
 static int64_t read_ids(const json_t *array, int32_t *out) {
     size_t i;
     json_t *id;
@@ -49,8 +41,9 @@ static int64_t read_ids(const json_t *array, int32_t *out) {
 }
 
 ParameterizedTest(Case *c, hugging_face, log_probabilities_are_those_of_the_golden_file) {
-    char folder[1024], golden[1100];
-    folder_of(c->name, folder, sizeof folder);
+    char name[32], golden[600];
+    snprintf(name, sizeof name, "tiny/%s", c->name);
+    const char *folder = shared_data(name);
     RgError error = {0};
     RgPolicy *policy;
     cr_assert_eq(rg_policy_load(folder, &policy, &error), RG_OK, "%s", error.text);
@@ -137,10 +130,7 @@ Test(hugging_face_folder, a_saved_gpt2_loads_as_it_was) {
     RgTransformerOptions options = small;
     options.tied = true;
     options.kv_heads = options.heads;
-    options.positions = RG_POSITIONS_LEARNED;
-    options.norm = RG_NORM_LAYER;
-    options.feed_forward = RG_FEED_FORWARD_GELU;
-    options.biases = RG_BIASES_ALL;
+    options = like_gpt2(options);
     check_round_trip(&options, 0);
 }
 

@@ -428,7 +428,8 @@ static void read_log(const JudgeServer *server, int first, const char *what,
     memset(count, 0, 2 * COMPARISONS * sizeof *count);
     FILE *log = fopen(server->log, "r");
     for (int number = 0; fgets(line, sizeof line, log); number++) {
-        if (number < first || sscanf(line, "%7s %63s", found, name) != 2 || strcmp(found, what))
+        if (number < first || sscanf(line, "%7s %63s", found, name) != 2 ||
+            strcmp(found, what) != 0)
             continue;
         const char *side = strchr(name, '/');
         count[2 * strtol(name, NULL, 10) + (side[1] == 'y')]++;
@@ -493,9 +494,10 @@ Test(judge_endpoint, a_thousand_comparisons_lose_nothing_and_pay_for_nothing_twi
     cr_assert_arr_eq(verdicts, expected, sizeof expected);
     cr_assert_eq(server_count(&server, 0, NULL), lines);
     for (int k = 0; k < RG_JUDGE_COUNTS; k++) {
-        cr_assert(strcmp(counts[k].name, "judge_calls") || counts[k].value == 0);
-        cr_assert(strcmp(counts[k].name, "judge_cached") || counts[k].value == 2 * COMPARISONS);
-        cr_assert(strcmp(counts[k].name, "judge_paid") || counts[k].value == tries);
+        cr_assert(strcmp(counts[k].name, "judge_calls") != 0 || counts[k].value == 0);
+        cr_assert(strcmp(counts[k].name, "judge_cached") != 0 ||
+                  counts[k].value == 2 * COMPARISONS);
+        cr_assert(strcmp(counts[k].name, "judge_paid") != 0 || counts[k].value == tries);
     }
     server_kill(&server);
 }

@@ -4,12 +4,12 @@
 #include "core/policy/llama2c.h"
 #include "core/policy/transformer.h"
 #include "tests/scratch.h"
+#include "tests/shared_data.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static RgError error;
 
@@ -186,12 +186,7 @@ Test(llama2c, weights_that_are_not_finite_are_refused_by_name) {
 }
 
 Test(llama2c, a_real_checkpoint_loads_and_survives_being_saved) {
-    const char *data = getenv("RG_SHARED_DATA"), *source = getenv("RG_SOURCE_DIR");
-    char path[512];
-    snprintf(path, sizeof path, "%s%s/stories260K.bin", data ? data : (source ? source : "."),
-             data ? "" : "/../shared/data");
-    if (access(path, R_OK) != 0)
-        cr_skip_test("no shared data");
+    const char *path = shared_data("stories260K.bin");
     RgPolicy *policy = NULL, *again = NULL;
     cr_assert_eq(rg_policy_load(path, &policy, &error), RG_OK, "%s", error.text);
     const RgTransformerOptions *o = rg_transformer_options(policy);

@@ -2,6 +2,7 @@
 #include "core/policy/transformer_cost.h"
 #include "core/tensor/blas.h"
 #include "core/tensor/tensor.h"
+#include "tests/like_gpt2.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
@@ -23,11 +24,7 @@ static RgTransformerOptions gpt2(void) {
     RgTransformerOptions options = model;
     options.tied = false;
     options.kv_heads = options.heads;
-    options.positions = RG_POSITIONS_LEARNED;
-    options.norm = RG_NORM_LAYER;
-    options.feed_forward = RG_FEED_FORWARD_GELU;
-    options.biases = RG_BIASES_ALL;
-    return options;
+    return like_gpt2(options);
 }
 
 static const RgAdapterOptions none = {.rank = 0};

@@ -497,6 +497,31 @@ Test(sequences, append_and_views_agree) {
     rg_sequences_destroy(b);
 }
 
+/* Two sequences of one token each, to the same prompt. */
+static void append_two(RgSequences *to, int32_t a, int32_t b) {
+    rg_sequences_append(to, (int32_t[]){7}, 1, &a, 1);
+    rg_sequences_append(to, (int32_t[]){7}, 1, &b, 1);
+}
+
+Test(pairs, unlabelled_ones_are_left_out_and_the_chosen_are_those_preferred) {
+    RgSequences *drawn = rg_sequences_create();
+    RgPairs *pairs = rg_pairs_create();
+    append_two(drawn, 10, 11);
+    append_two(drawn, 20, 21);
+    append_two(drawn, 30, 31);
+    rg_pairs_append_labelled(pairs, drawn, (uint8_t[]){1, RG_UNLABELLED, 0});
+    cr_assert_eq(pairs->count, 2);
+    cr_assert_eq(pairs->sequences->count, 4);
+    RgSequences *chosen = rg_pairs_chosen(pairs);
+    cr_assert_eq(chosen->count, 2);
+    cr_expect_eq(rg_sequence_response(chosen, 0)[0], 11);
+    cr_expect_eq(rg_sequence_response(chosen, 1)[0], 30);
+    cr_expect_eq(rg_sequence_prompt(chosen, 1)[0], 7);
+    rg_sequences_destroy(chosen);
+    rg_pairs_destroy(pairs);
+    rg_sequences_destroy(drawn);
+}
+
 Test(course, preference_probability_is_bradley_terry_with_flips) {
     RgCourse course = {.label_temperature = 2, .label_noise = 0.1};
     double p = 1 / (1 + exp(-(1.5 - 0.5) / 2));

@@ -2,6 +2,7 @@
 #include "core/text/lines.h"
 #include "envs/text_layout.h"
 #include "scratch.h"
+#include "tests/shared_data.h"
 
 #include <criterion/criterion.h>
 #include <zlib.h>
@@ -152,12 +153,7 @@ Test(preference_data, chats_are_lists_of_messages) {
 
 /* Anthropic's published test file, where there is one to read. */
 Test(preference_data, hh_harmless_is_read_whole) {
-    const char *folder = getenv("RG_SHARED_DATA");
-    char *path = rg_string_format("%s/hh-harmless-test.jsonl.gz", folder ? folder : "");
-    FILE *there = fopen(path, "rb");
-    if (!there)
-        cr_skip_test("no hh-harmless-test.jsonl.gz in RG_SHARED_DATA");
-    fclose(there);
+    const char *path = shared_data("hh-harmless-test.jsonl.gz");
     RgTextData *d = NULL;
     ASSERT_OK(rg_text_data_read(path, RG_TEXT_AUTO, RG_TEXT_BETTER, &d, &error));
     cr_expect_eq(d->count + d->empty, 2312);
@@ -171,7 +167,6 @@ Test(preference_data, hh_harmless_is_read_whole) {
         cr_expect_str_neq(line->chosen, line->rejected);
     }
     rg_text_data_destroy(d);
-    free(path);
 }
 
 /* ---- compressed files ---- */

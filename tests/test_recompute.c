@@ -1,5 +1,6 @@
 /* Segments that backward runs again: the same bits in less memory. */
 #include "core/tensor/blas.h"
+#include "tests/like_gpt2.h"
 #include "tests/token_race.h"
 
 /* ---- on the tape itself ---- */
@@ -123,10 +124,7 @@ Test(recompute, of_layers_gives_the_same_gradient_in_less_memory) {
     RgTransformerOptions model = deep();
     check_layers(&model, NULL);
     model.tied = true;
-    model.positions = RG_POSITIONS_LEARNED;
-    model.norm = RG_NORM_LAYER;
-    model.feed_forward = RG_FEED_FORWARD_GELU;
-    model.biases = RG_BIASES_ALL;
+    model = like_gpt2(model);
     check_layers(&model, NULL);
 }
 

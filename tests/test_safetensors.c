@@ -2,6 +2,7 @@
  * damage to a file goes unnoticed. */
 #include "core/train/safetensors.h"
 #include "tests/scratch.h"
+#include "tests/shared_data.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -11,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 static RgError error;
 
@@ -143,14 +143,10 @@ Test(safetensors, a_file_cut_anywhere_is_refused) {
 }
 
 Test(safetensors, a_real_model_cut_at_each_tenth_is_refused) {
-    const char *data = getenv("RG_SHARED_DATA"), *source = getenv("RG_SOURCE_DIR");
-    char path[512];
-    snprintf(path, sizeof path, "%s%s/tiny/llama/model.safetensors",
-             data ? data : (source ? source : "."), data ? "" : "/../shared/data");
+    const char *path = shared_data("tiny/llama/model.safetensors");
     char *content = NULL;
     size_t size = 0;
-    if (rg_file_read(path, &content, &size, NULL) != RG_OK)
-        cr_skip_test("no shared data");
+    ASSERT_OK(rg_file_read(path, &content, &size, &error));
     const char *cut = scratch("cut.safetensors");
     for (size_t tenth = 0; tenth < 10; tenth++) {
         ASSERT_OK(rg_file_write(cut, content, size * tenth / 10, &error));

@@ -4,6 +4,7 @@
  */
 #include "core/policy/transformer.h"
 #include "core/tensor/blas.h"
+#include "tests/like_gpt2.h"
 #include "tests/scratch.h"
 
 #include <criterion/criterion.h>
@@ -27,11 +28,7 @@ static RgTransformerOptions gpt2(void) {
     RgTransformerOptions options = llama;
     options.tied = false;
     options.kv_heads = options.heads;
-    options.positions = RG_POSITIONS_LEARNED;
-    options.norm = RG_NORM_LAYER;
-    options.feed_forward = RG_FEED_FORWARD_GELU;
-    options.biases = RG_BIASES_ALL;
-    return options;
+    return like_gpt2(options);
 }
 
 /* A reference as it is stored, the same numbers in full, and what both are asked. */

@@ -197,7 +197,7 @@ Test(teacher, a_course_passes_on_what_is_not_labelled) {
     teacher.scale = 25; /* of returns between 0 and 4 */
     RgCourse course = {.judge = sum_rewards, .environment = &teacher};
     uint8_t preferred[1000];
-    double reward[2000];
+    double reward[2000] = {0};
     int skipped = 0;
     rg_teacher_lend(&teacher, label_by, &course);
     rg_course_label(&course, episodes, rg_random_root(1), preferred, NULL);

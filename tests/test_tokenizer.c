@@ -2,30 +2,18 @@
  * read back, text that survives, and files that are refused. */
 #include "core/text/tokenizer.h"
 #include "tests/scratch.h"
+#include "tests/shared_data.h"
 
 #include <criterion/criterion.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static RgError error;
 
 TestSuite(tokenizer, .init = scratch_begin, .fini = scratch_remove);
 
 #define ASSERT_OK(call) cr_assert_eq(call, RG_OK, "%s", error.text)
-
-static const char *shared(const char *name) {
-    static char paths[4][512];
-    static int next;
-    char *path = paths[next++ % 4];
-    const char *data = getenv("RG_SHARED_DATA"), *source = getenv("RG_SOURCE_DIR");
-    snprintf(path, sizeof paths[0], "%s%s/%s", data ? data : (source ? source : "."),
-             data ? "" : "/../shared/data", name);
-    if (access(path, R_OK) != 0)
-        cr_skip_test("no %s", path);
-    return path;
-}
 
 static RgTokenizer *load(const char *path, int64_t vocabulary) {
     RgTokenizer *tokenizer = NULL;
@@ -105,8 +93,8 @@ static void expect_round_trips_of_noise(const RgTokenizer *tokenizer, int32_t be
 /* ---- llama2.c ---- */
 
 Test(tokenizer, llama2c_prompts_have_their_golden_ids) {
-    RgTokenizer *tokenizer = load(shared("tok512.bin"), 512);
-    json_t *golden = json_load_file(shared("golden/stories260K.json"), 0, NULL);
+    RgTokenizer *tokenizer = load(shared_data("tok512.bin"), 512);
+    json_t *golden = json_load_file(shared_data("golden/stories260K.json"), 0, NULL);
     json_t *responses = json_object_get(golden, "responses"), *response = NULL;
     size_t index = 0;
     cr_assert_gt(json_array_size(responses), 10);
@@ -141,8 +129,8 @@ static char *without_byte_names(const char *text) {
 }
 
 Test(tokenizer, llama2c_responses_decode_to_their_golden_text) {
-    RgTokenizer *tokenizer = load(shared("tok512.bin"), 0);
-    json_t *golden = json_load_file(shared("golden/stories260K.json"), 0, NULL);
+    RgTokenizer *tokenizer = load(shared_data("tok512.bin"), 0);
+    json_t *golden = json_load_file(shared_data("golden/stories260K.json"), 0, NULL);
     json_t *responses = json_object_get(golden, "responses"), *response = NULL;
     size_t index = 0;
     json_array_foreach(responses, index, response) {
@@ -163,7 +151,7 @@ Test(tokenizer, llama2c_responses_decode_to_their_golden_text) {
 }
 
 Test(tokenizer, llama2c_keeps_any_bytes) {
-    RgTokenizer *tokenizer = load(shared("tok512.bin"), 512);
+    RgTokenizer *tokenizer = load(shared_data("tok512.bin"), 512);
     expect_round_trips_of_noise(tokenizer, rg_tokenizer_begin(tokenizer));
     cr_assert_eq(rg_tokenizer_vocabulary(tokenizer), 512);
     cr_assert_eq(rg_tokenizer_begin(tokenizer), 1);
@@ -172,12 +160,12 @@ Test(tokenizer, llama2c_keeps_any_bytes) {
 }
 
 Test(tokenizer, llama2c_saves_the_file_that_it_read) {
-    RgTokenizer *tokenizer = load(shared("tok512.bin"), 512);
+    RgTokenizer *tokenizer = load(shared_data("tok512.bin"), 512);
     const char *path = scratch("saved.bin");
     ASSERT_OK(rg_tokenizer_save(tokenizer, path, &error));
     char *first = NULL, *second = NULL;
     size_t first_size = 0, second_size = 0;
-    ASSERT_OK(rg_file_read(shared("tok512.bin"), &first, &first_size, &error));
+    ASSERT_OK(rg_file_read(shared_data("tok512.bin"), &first, &first_size, &error));
     ASSERT_OK(rg_file_read(path, &second, &second_size, &error));
     cr_assert_eq(first_size, second_size);
     cr_assert_eq(memcmp(first, second, first_size), 0);
@@ -189,7 +177,7 @@ Test(tokenizer, llama2c_saves_the_file_that_it_read) {
 Test(tokenizer, llama2c_files_that_are_damaged_are_refused) {
     char *content = NULL;
     size_t size = 0;
-    ASSERT_OK(rg_file_read(shared("tok512.bin"), &content, &size, &error));
+    ASSERT_OK(rg_file_read(shared_data("tok512.bin"), &content, &size, &error));
     const char *path = scratch("damaged.bin");
     for (size_t length = 0; length < size; length += 13) {
         ASSERT_OK(rg_file_write(path, content, length, &error));
@@ -197,8 +185,8 @@ Test(tokenizer, llama2c_files_that_are_damaged_are_refused) {
     }
     ASSERT_OK(rg_file_write(path, content, size - 1, &error));
     refuse(path, 0, "truncated: token 511");
-    refuse(shared("tok512.bin"), 513, "513 tokens expected, 512 found");
-    refuse(shared("tok512.bin"), 511, "511 tokens expected, 512 found");
+    refuse(shared_data("tok512.bin"), 513, "513 tokens expected, 512 found");
+    refuse(shared_data("tok512.bin"), 511, "511 tokens expected, 512 found");
     refuse(scratch_write("empty", ""), 0, "0 bytes");
 
     char *byte = memmem(content, size, "<0x41>", 6);

@@ -32,15 +32,16 @@ static void expect_golden(const char *path, const char *golden_path) {
 }
 
 Test(tokenizer_files, smollm_has_its_golden_ids) {
-    expect_golden(shared("smollm-135m/tokenizer.json"), shared("golden/smollm-135m-tokens.json"));
+    expect_golden(shared_data("smollm-135m/tokenizer.json"),
+                  shared_data("golden/smollm-135m-tokens.json"));
 }
 
 Test(tokenizer_files, llama2_has_its_golden_ids) {
-    expect_golden(elsewhere("llama2"), shared("golden/llama2-tokens.json"));
+    expect_golden(elsewhere("llama2"), shared_data("golden/llama2-tokens.json"));
 }
 
 Test(tokenizer_files, qwen3_has_its_golden_ids) {
-    expect_golden(elsewhere("qwen3"), shared("golden/qwen3-tokens.json"));
+    expect_golden(elsewhere("qwen3"), shared_data("golden/qwen3-tokens.json"));
 }
 
 /* ---- begin and end ---- */
@@ -188,7 +189,7 @@ Test(tokenizer_files, no_value_of_a_file_ends_the_program) {
 /* ---- all of it ---- */
 
 Test(tokenizer_files, any_bytes_survive_a_byte_level_vocabulary) {
-    RgTokenizer *tokenizer = load(shared("smollm-135m/tokenizer.json"));
+    RgTokenizer *tokenizer = load(shared_data("smollm-135m/tokenizer.json"));
     uint32_t state = 1;
     RgTokens tokens = {0};
     for (int round = 0; round < 3000; round++) {
@@ -213,7 +214,7 @@ Test(tokenizer_files, any_bytes_survive_a_byte_level_vocabulary) {
 }
 
 Test(tokenizer_files, threads_share_a_tokenizer) {
-    RgTokenizer *tokenizer = load(shared("smollm-135m/tokenizer.json"));
+    RgTokenizer *tokenizer = load(shared_data("smollm-135m/tokenizer.json"));
     const char *text = "Threads may share one, 12 or 34 of them; naïve café.\n";
     char *expected = pieces(tokenizer, text, true);
     int different = 0;
@@ -229,7 +230,7 @@ Test(tokenizer_files, threads_share_a_tokenizer) {
 }
 
 Test(tokenizer_files, the_file_that_was_read_is_saved) {
-    const char *path = shared("smollm-135m/tokenizer.json");
+    const char *path = shared_data("smollm-135m/tokenizer.json");
     RgTokenizer *tokenizer = load(path);
     ASSERT_OK(rg_tokenizer_save(tokenizer, scratch("saved.json"), &error));
     char *first = NULL, *second = NULL;

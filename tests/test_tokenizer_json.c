@@ -264,7 +264,7 @@ Test(tokenizer_json, a_token_is_found_by_what_it_reads_as) {
 }
 
 Test(tokenizer_json, a_token_of_bytes_is_found_by_its_bytes) {
-    RgTokenizer *tokenizer = load(shared("smollm-135m/tokenizer.json"));
+    RgTokenizer *tokenizer = load(shared_data("smollm-135m/tokenizer.json"));
     static const char *const texts[] = {"\n", ".", " the", "<|im_end|>", "<|endoftext|>", "\n\n"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         int32_t id = -1;

@@ -4,6 +4,7 @@
 #include "core/policy/token_draw.h"
 #include "core/policy/transformer_decoder.h"
 #include "core/tensor/blas.h"
+#include "tests/like_gpt2.h"
 #include "tests/scratch.h"
 
 #include <math.h>
@@ -20,16 +21,6 @@ static const RgTransformerOptions small = {.layers = 2,
                                            .rope_base = 1000,
                                            .rope_pairing = RG_ROPE_HALVES,
                                            .norm_epsilon = 1e-5};
-
-/* The same size with all that GPT-2 does in another way. */
-static RgTransformerOptions small_gpt2(void) {
-    RgTransformerOptions options = small;
-    options.positions = RG_POSITIONS_LEARNED;
-    options.norm = RG_NORM_LAYER;
-    options.feed_forward = RG_FEED_FORWARD_GELU;
-    options.biases = RG_BIASES_ALL;
-    return options;
-}
 
 static RgPolicy *policy_like(const RgTransformerOptions *options, double deviation) {
     RgPolicy *policy = NULL;
@@ -113,7 +104,7 @@ Test(transformer_sampling, greedy_takes_the_likeliest_token_of_the_full_pass) {
 }
 
 Test(transformer_sampling, greedy_takes_the_likeliest_token_of_the_full_pass_as_gpt2) {
-    RgTransformerOptions options = small_gpt2();
+    RgTransformerOptions options = like_gpt2(small);
     check_greedy(policy_like(&options, 0.4));
 }
 
@@ -447,7 +438,7 @@ Test(transformer_policy, feature_of_one_token_predicts_the_next) {
 
 Test(transformer_policy, file_brings_back_the_same_policy, .init = scratch_begin,
      .fini = scratch_remove) {
-    RgTransformerOptions options = small_gpt2();
+    RgTransformerOptions options = like_gpt2(small);
     RgPolicy *policy = policy_like(&options, 0.4), *loaded = NULL;
     RgError error = {0};
     const char *path = scratch("policy.safetensors");

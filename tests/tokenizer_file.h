@@ -4,6 +4,7 @@
 
 #include "core/text/tokenizer.h"
 #include "tests/scratch.h"
+#include "tests/shared_data.h"
 
 #include <criterion/criterion.h>
 #include <jansson.h>
@@ -19,18 +20,6 @@ static inline RgTokenizer *load(const char *path) {
     RgTokenizer *tokenizer = NULL;
     ASSERT_OK(rg_tokenizer_load(path, 0, &tokenizer, &error));
     return tokenizer;
-}
-
-static inline const char *shared(const char *name) {
-    static char paths[4][512];
-    static int next;
-    char *path = paths[next++ % 4];
-    const char *data = getenv("RG_SHARED_DATA"), *source = getenv("RG_SOURCE_DIR");
-    snprintf(path, sizeof paths[0], "%s%s/%s", data ? data : (source ? source : "."),
-             data ? "" : "/../shared/data", name);
-    if (access(path, R_OK) != 0)
-        cr_skip_test("no %s", path);
-    return path;
 }
 
 /* Of the tokenizers that are too large to lie about. */

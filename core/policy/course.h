@@ -9,9 +9,6 @@
 #include "core/policy/process.h"
 #include "core/tensor/random.h"
 
-/* In place of a label: nobody labels this pair. */
-enum { RG_UNLABELLED = 2 };
-
 typedef struct RgCourse {
     const RgSequences *prompts;        /* training prompts; responses empty */
     const RgPairs *pairs;              /* offline preference data */

@@ -139,3 +139,20 @@ void rg_pairs_append_label(RgPairs *pairs, int preferred) {
             pairs->preferred, pairs->count ? 2 * (size_t)pairs->count : 1, sizeof(uint8_t));
     pairs->preferred[pairs->count++] = (uint8_t)preferred;
 }
+
+void rg_pairs_append_labelled(RgPairs *pairs, const RgSequences *drawn, const uint8_t *preferred) {
+    for (int64_t i = 0; i < drawn->count / 2; i++) {
+        if (preferred[i] == RG_UNLABELLED)
+            continue;
+        rg_sequences_append_from(pairs->sequences, drawn, 2 * i, false);
+        rg_sequences_append_from(pairs->sequences, drawn, 2 * i + 1, false);
+        rg_pairs_append_label(pairs, preferred[i]);
+    }
+}
+
+RgSequences *rg_pairs_chosen(const RgPairs *pairs) {
+    RgSequences *chosen = rg_sequences_create();
+    for (int64_t i = 0; i < pairs->count; i++)
+        rg_sequences_append_from(chosen, pairs->sequences, 2 * i + pairs->preferred[i], false);
+    return chosen;
+}

@@ -49,6 +49,9 @@ int64_t rg_sequences_longest(const RgSequences *s);
 bool rg_sequences_same_prompt(const RgSequences *s, int64_t a, int64_t b);
 uint64_t rg_sequences_hash(const RgSequences *s);
 
+/* In place of a label: nobody labels this pair. */
+enum { RG_UNLABELLED = 2 };
+
 /* Labelled pairs: sequences 2i and 2i+1 share a prompt; `preferred[i]` is 0 or 1, which of the two
  * was preferred. */
 typedef struct RgPairs {
@@ -61,5 +64,10 @@ RgPairs *rg_pairs_create(void);
 void rg_pairs_destroy(RgPairs *pairs);
 /* The two sequences were appended to pairs->sequences already. */
 void rg_pairs_append_label(RgPairs *pairs, int preferred);
+/* Append the pairs of `drawn`, sequences 2i and 2i+1, that have a label: preferred
+ * [drawn->count / 2] is 0, 1 or RG_UNLABELLED. */
+void rg_pairs_append_labelled(RgPairs *pairs, const RgSequences *drawn, const uint8_t *preferred);
+/* The preferred one of each pair; the caller destroys. */
+RgSequences *rg_pairs_chosen(const RgPairs *pairs);
 
 #endif

@@ -256,9 +256,9 @@ static RgStatus read_merge(Reader *reader, size_t index, json_t *merge) {
         (json_is_array(merge) && json_array_size(merge) != 2))
         return rg_fail(reader->error, RG_E_FORMAT, "%s: model.merges[%zu] is not two tokens",
                        reader->path, index);
-    char *both = scratch_of(reader, size + strlen(right) + 1);
-    memcpy(both, left, size);
-    memcpy(both + size, right, strlen(right) + 1);
+    size_t room = size + strlen(right) + 1;
+    char *both = scratch_of(reader, room);
+    snprintf(both, room, "%.*s%s", (int)size, left, right);
     return add_merge(reader, index, both, size);
 }
 
