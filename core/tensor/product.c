@@ -27,17 +27,16 @@ typedef RgReal Lanes
 
 /* ---- copying b ---- */
 
-typedef int32_t Places __attribute__((vector_size(LANES * sizeof(int32_t))));
-
 /* Sixteen rows become sixteen columns: four times, halves are shuffled together like cards. */
 RG_WIDE static inline __attribute__((always_inline)) void transpose(Lanes row[LANES]) {
-    const Places low = {0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23};
-    const Places high = low + 8;
     for (int round = 0; round < 4; round++) {
         Lanes next[LANES];
         for (int i = 0; i < LANES / 2; i++) {
-            next[2 * i] = __builtin_shuffle(row[i], row[i + LANES / 2], low);
-            next[2 * i + 1] = __builtin_shuffle(row[i], row[i + LANES / 2], high);
+            Lanes a = row[i], b = row[i + LANES / 2];
+            next[2 * i] = __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6,
+                                                  22, 7, 23);
+            next[2 * i + 1] = __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28,
+                                                      13, 29, 14, 30, 15, 31);
         }
         memcpy(row, next, sizeof next);
     }
