@@ -128,10 +128,9 @@ static bool judged(RgTrainer *trainer, const RgSequences *sequences, RgStatus st
 }
 
 bool rg_trainer_judge(RgTrainer *trainer, const RgSequences *sequences, double *reward) {
-    const RgCourse *course = trainer->course;
     rg_profile_lap("other", false);
     return judged(trainer, sequences,
-                  course->judge(course->environment, sequences, reward, &trainer->error));
+                  rg_course_judge(trainer->course, sequences, reward, &trainer->error));
 }
 
 bool rg_trainer_label(RgTrainer *trainer, const RgSequences *sequences, RgRandom random,

@@ -75,10 +75,11 @@ static void run_part(RgPolicy *policy, RgTape *tape, RgForward forward,
     rg_tape_reset(tape);
 }
 
-static double flops_of(const RgTapes *tapes) {
+/* Of all tapes, which have none left. */
+static double take_flops(const RgTapes *tapes) {
     double flops = 0;
     for (int i = 0; i < tapes->count; i++)
-        flops += rg_tape_flops(tapes->tape[i]);
+        flops += rg_tape_take_flops(tapes->tape[i]);
     return flops;
 }
 
@@ -92,14 +93,13 @@ static void run_values(RgPolicy *policy, RgPrecision precision, RgForward forwar
                  rg_shards_suit_batch(policy, sequences);
     int64_t most = apart ? RG_VALUES_OF_A_THREAD : RG_VALUES_AT_ONCE, parts = (n + most - 1) / most;
     make_tapes(policy, apart ? rg_threads() : 1);
-    double before = flops_of(policy->tapes);
     RG_FOR_TASKS(parts, apart, {
         RgTape *tape = policy->tapes->tape[apart ? rg_thread_number() : 0];
         int64_t first = task * most, last = first + most < n ? first + most : n;
         rg_tape_use_precision(tape, precision);
         run_part(policy, tape, forward, sequences, first, last, width, out + first * width);
     });
-    policy->flops += flops_of(policy->tapes) - before;
+    policy->flops += take_flops(policy->tapes);
 }
 
 void rg_policy_logprob_values(RgPolicy *policy, const RgSequences *sequences, double *logprob) {
@@ -113,21 +113,19 @@ void rg_policy_training_values(RgPolicy *policy, const RgSequences *sequences, d
 void rg_policy_step_values(RgPolicy *policy, const RgSequences *sequences, double *logprob) {
     make_tapes(policy, 1);
     RgTape *tape = policy->tapes->tape[0];
-    double before = rg_tape_flops(tape);
     const RgTensor *y = policy->type->step_logprob(policy, tape, policy->parameters, sequences);
     for (int64_t i = 0; i < y->count; i++)
         logprob[i] = y->data[i];
-    policy->flops += rg_tape_flops(tape) - before;
+    policy->flops += rg_tape_take_flops(tape);
     rg_tape_reset(tape);
 }
 
 void rg_policy_state_values(RgPolicy *policy, const RgSequences *sequences, RgReal *features) {
     make_tapes(policy, 1);
     RgTape *tape = policy->tapes->tape[0];
-    double before = rg_tape_flops(tape);
     const RgTensor *y = policy->type->state_features(policy, tape, policy->parameters, sequences);
     memcpy(features, y->data, (size_t)y->count * sizeof *features);
-    policy->flops += rg_tape_flops(tape) - before;
+    policy->flops += rg_tape_take_flops(tape);
     rg_tape_reset(tape);
 }
 
@@ -140,11 +138,10 @@ int64_t rg_policy_steps(const RgPolicy *policy, const RgSequences *sequences, in
 static void run_pair(RgPolicy *policy, const RgSequences *sequences, int64_t pair,
                      RgPairValues *values) {
     RgTape *tape = policy->tapes->tape[rg_thread_number()];
-    double before = rg_tape_flops(tape);
     rg_tape_use_precision(tape, policy->precision);
     run_part(policy, tape, policy->type->logprob, sequences, 2 * pair, 2 * pair + 2, 1,
              values->logprob);
-    values->flops = rg_tape_flops(tape) - before;
+    values->flops = rg_tape_take_flops(tape);
 }
 
 void rg_policy_pair_values(RgPolicy *policy, const RgSequences *sequences, RgPairValues *values) {
@@ -255,7 +252,7 @@ static void keep_best(RgBestOf *best_of, const RgSequences *candidates,
     int64_t n = best_of->count;
     double *reward = rg_allocate((size_t)(candidates->count + 1) * sizeof *reward);
     if (best_of->status == RG_OK)
-        best_of->status = course->judge(course->environment, candidates, reward, &best_of->error);
+        best_of->status = rg_course_judge(course, candidates, reward, &best_of->error);
     rg_sequences_clear(out);
     for (int64_t first = 0; first < candidates->count; first += n) {
         int64_t best = first;
