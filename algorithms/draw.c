@@ -17,7 +17,8 @@ static RgSampling training_sampling(const RgTrainer *trainer) {
                         .min_p = trainer->training.min_p,
                         .response_limit = trainer->course->response_limit,
                         .end_token = trainer->course->end_token,
-                        .stop = trainer->course->stop};
+                        .stop = trainer->course->stop,
+                        .team = trainer->course->team};
 }
 
 static RgRandom stream(const RgTrainer *trainer, const char *name, int64_t draw) {

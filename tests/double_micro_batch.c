@@ -1,5 +1,5 @@
-/* A batch in parts, and in shards: loss, metrics and gradient are those of the whole batch. On a transformer with
- * responses of different lengths, so that shares by pairs and by tokens differ. */
+/* A batch in parts, and in shards: loss, metrics and gradient are those of the whole batch. On a
+ * transformer with responses of different lengths, so that shares by pairs and by tokens differ. */
 #include "tests/token_race.h"
 
 #include <math.h>
@@ -7,11 +7,8 @@
 enum { BATCH = 8 };
 
 static RgTrainingOptions cut(int64_t shards, int64_t micro_batch) {
-    return (RgTrainingOptions){.batch = BATCH,
-                               .shards = shards,
-                               .micro_batch = micro_batch,
-                               .temperature = 1,
-                               .top_p = 1};
+    return (RgTrainingOptions){
+        .batch = BATCH, .shards = shards, .micro_batch = micro_batch, .temperature = 1, .top_p = 1};
 }
 
 /* One step's loss, with metrics and gradient left in the race. */

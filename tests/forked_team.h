@@ -43,8 +43,8 @@ static inline void forked_swap(RgTeam *team, const RgBytes *out, const RgBlock *
         left = 0;
         for (int q = 0; q < team->size; q++) {
             if (to_send[q])
-                to_send[q] = forked_push(links->socket[q],
-                                         (const char *)out[q].data + out[q].size, to_send[q]);
+                to_send[q] = forked_push(links->socket[q], (const char *)out[q].data + out[q].size,
+                                         to_send[q]);
             if (to_get[q])
                 to_get[q] =
                     forked_pull(links->socket[q], (char *)in[q].data + in[q].size, to_get[q]);
@@ -79,8 +79,8 @@ static inline _Noreturn void forked_rank(int size, int rank, int sockets[][FORKE
 static inline void *forked_run(int size, ForkedBody body, void *argument, size_t each) {
     int sockets[FORKED_MOST][FORKED_MOST];
     pid_t process[FORKED_MOST];
-    char *results = mmap(NULL, (size_t)size * each, PROT_READ | PROT_WRITE,
-                         MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    char *results =
+        mmap(NULL, (size_t)size * each, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     cr_assert(results != MAP_FAILED && size <= FORKED_MOST);
     for (int p = 0; p < size; p++)
         for (int q = p + 1; q < size; q++) {

@@ -150,8 +150,7 @@ Test(team, sums_gradients_in_the_order_of_the_parts) {
             for (int64_t part = 0; part < PARTS; part++)
                 for (int64_t i = 0; i < counts[k]; i++)
                     p->gradient[i] += part_number(part, i);
-        uint64_t expected =
-            rg_hash(RG_HASH_START, p->gradient, sizeof(RgReal) * (size_t)counts[k]);
+        uint64_t expected = rg_hash(RG_HASH_START, p->gradient, sizeof(RgReal) * (size_t)counts[k]);
         rg_parameters_destroy(p);
         for (int size = 1; size <= 5; size += k == 2 ? 3 : 1) {
             const uint64_t *hash = forked_run(size, sum_parts, &counts[k], sizeof *hash);
@@ -253,8 +252,9 @@ static void same_outcome(const Outcome *one, const Outcome *other, const char *n
                          int size) {
     cr_expect_eq(one->weights, other->weights, "%s: weights of %d of %d", name, rank, size);
     cr_expect_eq(one->metrics, other->metrics, "%s: metrics of %d of %d", name, rank, size);
-    cr_expect_eq(one->meter.flops, other->meter.flops, "%s: %.17g operations, and %.17g of %d of %d",
-                 name, one->meter.flops, other->meter.flops, rank, size);
+    cr_expect_eq(one->meter.flops, other->meter.flops,
+                 "%s: %.17g operations, and %.17g of %d of %d", name, one->meter.flops,
+                 other->meter.flops, rank, size);
     cr_expect_eq(one->meter.trained_tokens, other->meter.trained_tokens);
     cr_expect_eq(one->meter.generated_tokens, other->meter.generated_tokens);
     cr_expect_eq(one->meter.judge_queries, other->meter.judge_queries);
@@ -302,11 +302,8 @@ Test(team, gives_the_bits_of_one_process_with_groups) {
 /* What a pass leaves out does not hang on which passes ran before it here. */
 Test(team, gives_the_bits_of_one_process_with_dropout) {
     RgAdapterOptions adapter = {.rank = 2, .alpha = 3, .dropout = 0.25, .targets = "query, down"};
-    check_bits((Trial){.algorithm = "dpo",
-                       .adapter = &adapter,
-                       .shards = 4,
-                       .micro_batch = 2,
-                       .answers = -1});
+    check_bits((Trial){
+        .algorithm = "dpo", .adapter = &adapter, .shards = 4, .micro_batch = 2, .answers = -1});
 }
 
 Test(team, ends_together_where_the_judge_fails) {
@@ -386,6 +383,66 @@ Test(team, shares_what_its_first_rank_does_not_find) {
                 cr_expect_eq(v->flops, alone->values[i].flops);
                 cr_expect_eq(v->logprob[0] >= 1000, i % 2 == 0);
             }
+    }
+}
+
+/* ---- responses ---- */
+
+enum { COPIES = 3 };
+
+static int64_t sampled;
+
+static double count_and_sample(RgPolicy *policy, const RgSequences *prompts,
+                               const RgSampling *sampling, RgRandom random, int32_t *tokens,
+                               int64_t *length, double *logprob) {
+    sampled += prompts->count;
+    policy->type = &rg_policy_transformer; /* to which the decoder holds */
+    return policy->type->sample(policy, prompts, sampling, random, tokens, length, logprob);
+}
+
+typedef struct Sampled {
+    uint64_t responses, logprob;
+    double flops;
+    int64_t own; /* responses that this rank sampled */
+} Sampled;
+
+static void sample(RgTeam *team, void *argument, void *result) {
+    Sampled *s = result;
+    RgPolicyType counting = rg_policy_transformer;
+    counting.sample = count_and_sample;
+    RgPolicy *policy = token_policy(&token_model, 1);
+    policy->type = &counting;
+    RgSequences *prompts = rg_sequences_create(), *out = rg_sequences_create();
+    for (uint64_t i = 0; i < TOKEN_EXAMPLES; i++)
+        token_append(prompts, i, i);
+    RgSampling sampling = {
+        .temperature = 1, .top_p = 1, .response_limit = 6, .end_token = 3, .team = team};
+    double logprob[COPIES * TOKEN_EXAMPLES];
+    rg_policy_sample(policy, prompts, COPIES, &sampling, rg_random_root(4), out, logprob);
+    *s = (Sampled){.responses = rg_sequences_hash(out),
+                   .logprob = rg_hash(RG_HASH_START, logprob, sizeof logprob),
+                   .flops = policy->flops,
+                   .own = sampled};
+    rg_sequences_destroy(out);
+    rg_sequences_destroy(prompts);
+    rg_policy_destroy(policy);
+    (void)argument;
+}
+
+Test(team, shares_the_responses_that_are_sampled) {
+    const Sampled *alone = forked_run(1, sample, NULL, sizeof *alone);
+    cr_assert_eq(alone->own, COPIES * TOKEN_EXAMPLES);
+    for (int size = 2; size <= 5; size++) {
+        const Sampled *together = forked_run(size, sample, NULL, sizeof *together);
+        int64_t all = 0;
+        for (int q = 0; q < size; q++) {
+            cr_expect_eq(together[q].responses, alone->responses);
+            cr_expect_eq(together[q].logprob, alone->logprob);
+            cr_expect_eq(together[q].flops, alone->flops);
+            cr_expect_leq(together[q].own, COPIES * (TOKEN_EXAMPLES / size + 1));
+            all += together[q].own;
+        }
+        cr_expect_eq(all, alone->own);
     }
 }
 

@@ -288,7 +288,8 @@ static double sample(RgPolicy *policy, const RgSequences *prompts, const RgSampl
             response_logits(sampling->partner, context, partner);
             rg_sampling_mix(sampling, partner, s->responses, logits);
         }
-        double uniform = rg_random_uniform(rg_random_at(random, (uint64_t)i), 0);
+        double uniform =
+            rg_random_uniform(rg_random_at(random, (uint64_t)(sampling->first + i)), 0);
         tokens[i * sampling->response_limit] =
             draw_response(logits, s->responses, draw, uniform, &logprob[i]);
         length[i] = 1;

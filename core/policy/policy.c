@@ -215,6 +215,55 @@ RgDigest rg_policy_digest(const RgPolicy *policy) {
 
 /* ---- sampling ---- */
 
+/* Of the prompts, rank q's begin here: not among copies of one, which is read once for them all. */
+static int64_t run_start(const RgSequences *prompts, int64_t q, int64_t size) {
+    int64_t at = prompts->count * q / size;
+    while (at > 0 && at < prompts->count && rg_sequences_same_prompt(prompts, at - 1, at))
+        at++;
+    return at;
+}
+
+/* `each` bytes of each prompt. */
+static void gather_runs(RgTeam *team, const int64_t *start, void *whole, size_t each) {
+    size_t *part = rg_allocate(((size_t)team->size + 1) * sizeof *part);
+    for (int q = 0; q <= team->size; q++)
+        part[q] = (size_t)start[q] * each;
+    rg_team_gather_parts(team, whole, part);
+    free(part);
+}
+
+/* As the kind samples, a run of the prompts on each rank. */
+static double sample_shared(RgPolicy *policy, const RgSequences *prompts,
+                            const RgSampling *sampling, RgRandom random, int32_t *tokens,
+                            int64_t *length, double *logprob) {
+    RgTeam *team = sampling->team;
+    int64_t size = rg_team_size(team), rank = rg_team_rank(team), limit = sampling->response_limit;
+    if (size == 1)
+        return policy->type->sample(policy, prompts, sampling, random, tokens, length, logprob);
+    int64_t *start = rg_allocate((size_t)(size + 1) * sizeof *start);
+    double *flops = rg_allocate((size_t)size * sizeof *flops), sum = 0;
+    for (int64_t q = 0; q <= size; q++)
+        start[q] = run_start(prompts, q, size);
+    int64_t first = start[rank], count = start[rank + 1] - first;
+    int64_t *token = rg_allocate((size_t)(count + 1) * sizeof *token);
+    RgSequences own = rg_sequences_view(prompts, first, first + count, token);
+    RgSampling part = *sampling;
+    part.first += first;
+    if (count > 0)
+        flops[rank] = policy->type->sample(policy, &own, &part, random, tokens + first * limit,
+                                           length + first, logprob + first);
+    gather_runs(team, start, tokens, (size_t)limit * sizeof *tokens);
+    gather_runs(team, start, length, sizeof *length);
+    gather_runs(team, start, logprob, sizeof *logprob);
+    rg_team_gather(team, flops, sizeof *flops);
+    for (int64_t q = 0; q < size; q++)
+        sum += flops[q];
+    free(token);
+    free(flops);
+    free(start);
+    return sum;
+}
+
 static void sample_each(RgPolicy *policy, const RgSequences *prompts, int64_t copies,
                         const RgSampling *sampling, RgRandom random, RgSequences *out,
                         double *logprob) {
@@ -228,7 +277,7 @@ static void sample_each(RgPolicy *policy, const RgSequences *prompts, int64_t co
     int64_t *length = rg_allocate((size_t)(n + 1) * sizeof *length);
     double *sum = rg_allocate((size_t)(n + 1) * sizeof *sum);
     rg_profile_lap("other", false);
-    double flops = policy->type->sample(policy, repeated, sampling, random, tokens, length, sum);
+    double flops = sample_shared(policy, repeated, sampling, random, tokens, length, sum);
     policy->flops += flops;
     rg_profile_flops(flops);
     rg_profile_lap("sampling", false);
