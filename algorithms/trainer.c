@@ -13,7 +13,7 @@ const RgOption rg_training_options[] = {
                       "pairs (or demonstrations, or groups of responses) per step"),
     RG_OPTION_INTEGER(
         RgTrainingOptions, shards, "1", 1, 256,
-        "parts of the batch whose gradients are made one by one and then added up: these many "
+        "parts of the batch whose gradients are made one by one and then added up: so many "
         "ranks of mpirun can share a step, see --ranks-per-trial of regatta run"),
     RG_OPTION_INTEGER(
         RgTrainingOptions, micro_batch, "0", 0, 65536,

@@ -184,11 +184,14 @@ RgStatus rg_stage_policy(const RgStage *stage, const RgTrialPlan *plan, RgPolicy
 
 /* ---- provenance ---- */
 
-static char *provenance(const RgTrialRun *run) {
+/* With the ranks that ran it together, where there were several: seconds hang on them. */
+static char *provenance(const RgTrialRun *run, int ranks) {
     char host[256] = "";
     gethostname(host, sizeof host - 1);
     json_t *object = json_pack("{s:s, s:s, s:i, s:s}", "version", RG_VERSION, "blas_core",
                                rg_blas_core(), "threads", rg_threads(), "host", host);
+    if (ranks > 1)
+        json_object_set_new(object, "ranks", json_integer(ranks));
     json_t *overrides = run->overrides ? json_loads(run->overrides, 0, NULL) : NULL;
     if (json_object_size(overrides) > 0)
         json_object_set(object, "overrides", overrides);
@@ -504,8 +507,8 @@ static void tell_of_idle(const Trial *trial, int64_t ranks) {
         return;
     run->told_of_idle = true;
     rg_progress_note(run->progress,
-                     "%s: of a team of %d, so many ranks have something to do: %ld; for more, set "
-                     "training.shards",
+                     "%s: of a team of %d, so many ranks have something to do: %ld "
+                     "(training.shards)",
                      trial->name, run->team->size, (long)ranks);
 }
 
@@ -581,7 +584,7 @@ char *rg_trial_checkpoint(const RgTrialRun *run, const RgTrialPlan *plan) {
 }
 
 RgStatus rg_trial_run(RgTrialRun *run, const RgTrialPlan *plan, RgError *error) {
-    char *where = provenance(run);
+    char *where = provenance(run, run->team ? ranks_of(run->team, plan) : 1);
     Trial trial = {.run = run,
                    .plan = plan,
                    .name = trial_name(plan),
