@@ -17,7 +17,8 @@ static RgSampling training_sampling(const RgTrainer *trainer) {
                         .min_p = trainer->training.min_p,
                         .response_limit = trainer->course->response_limit,
                         .end_token = trainer->course->end_token,
-                        .stop = trainer->course->stop};
+                        .stop = trainer->course->stop,
+                        .team = trainer->course->team};
 }
 
 static RgRandom stream(const RgTrainer *trainer, const char *name, int64_t draw) {
@@ -128,10 +129,9 @@ static bool judged(RgTrainer *trainer, const RgSequences *sequences, RgStatus st
 }
 
 bool rg_trainer_judge(RgTrainer *trainer, const RgSequences *sequences, double *reward) {
-    const RgCourse *course = trainer->course;
     rg_profile_lap("other", false);
     return judged(trainer, sequences,
-                  course->judge(course->environment, sequences, reward, &trainer->error));
+                  rg_course_judge(trainer->course, sequences, reward, &trainer->error));
 }
 
 bool rg_trainer_label(RgTrainer *trainer, const RgSequences *sequences, RgRandom random,

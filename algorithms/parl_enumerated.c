@@ -122,7 +122,7 @@ RgStatus rg_parl_enumerate(RgParl *parl, RgError *error) {
             rg_sequences_append(all, &x, 1, &y, 1);
     e->judged = rg_allocate((size_t)all->count * sizeof *e->judged);
     parl->enumeration = e;
-    RgStatus status = trainer->course->judge(trainer->course->environment, all, e->judged, error);
+    RgStatus status = rg_course_judge(trainer->course, all, e->judged, error);
     if (status == RG_OK)
         e->input = rg_reward_input(&parl->reward, trainer->reference, all);
     rg_sequences_destroy(all);

@@ -12,9 +12,13 @@ const RgOption rg_training_options[] = {
     RG_OPTION_INTEGER(RgTrainingOptions, batch, "32", 1, 65536,
                       "pairs (or demonstrations, or groups of responses) per step"),
     RG_OPTION_INTEGER(
+        RgTrainingOptions, shards, "1", 1, 256,
+        "parts of the batch whose gradients are made one by one and then added up: so many "
+        "ranks of mpirun can share a step, see --ranks-per-trial of regatta run"),
+    RG_OPTION_INTEGER(
         RgTrainingOptions, micro_batch, "0", 0, 65536,
         "pairs (or demonstrations) per forward and backward pass, whose gradients add "
-        "up to the batch's: bounds the memory of a step; 0: the whole batch"),
+        "up to the shard's: bounds the memory of a step; 0: the whole shard"),
     RG_OPTION_REAL(RgTrainingOptions, temperature, "1", 0, 100,
                    "temperature of responses that are sampled for training"),
     RG_OPTION_INTEGER(RgTrainingOptions, top_k, "0", 0, 1e9,
@@ -96,20 +100,31 @@ static RgStatus check_policy(const RgAlgorithm *a, const RgPolicy *policy, RgErr
     return RG_OK;
 }
 
-/* Gradients of parts add up where the loss is a mean over the batch. */
-static RgStatus check_parts(const RgAlgorithm *algorithm, const void *options,
-                            const RgTrainingOptions *training, RgError *error) {
-    if (training->micro_batch == 0 || training->micro_batch >= training->batch)
-        return RG_OK;
+/* Gradients of parts add up where the loss is a mean over the batch. `key` asks for parts. */
+static RgStatus check_parts(const RgAlgorithm *algorithm, const void *options, const char *key,
+                            int64_t expected, RgError *error) {
     if (algorithm->step)
-        return rg_fail(error, RG_E_USAGE,
-                       "training.micro_batch: %s takes its batches whole, expected 0",
-                       algorithm->name);
+        return rg_fail(error, RG_E_USAGE, "training.%s: %s takes its batches whole, expected %ld",
+                       key, algorithm->name, (long)expected);
     if (algorithm->couples_pairs && algorithm->couples_pairs(options))
         return rg_fail(error, RG_E_USAGE,
-                       "training.micro_batch: with these options, the loss of %s takes means over "
-                       "the whole batch within that of a pair, expected 0",
-                       algorithm->name);
+                       "training.%s: with these options, the loss of %s takes means over "
+                       "the whole batch within that of a pair, expected %ld",
+                       key, algorithm->name, (long)expected);
+    return RG_OK;
+}
+
+static RgStatus check_training(const RgAlgorithm *algorithm, const void *options,
+                               const RgTrainingOptions *training, RgError *error) {
+    if (training->shards > 1)
+        RG_TRY(check_parts(algorithm, options, "shards", 1, error));
+    if (training->shards > training->batch)
+        return rg_fail(error, RG_E_USAGE,
+                       "training.shards is %ld, and a batch has %ld to share out: expected no "
+                       "more shards than that",
+                       (long)training->shards, (long)training->batch);
+    if (training->micro_batch > 0 && training->micro_batch < training->batch)
+        RG_TRY(check_parts(algorithm, options, "micro_batch", 0, error));
     return RG_OK;
 }
 
@@ -131,7 +146,7 @@ RgStatus rg_trainer_create(const RgAlgorithm *algorithm, const void *options,
     RG_TRY(check_course(algorithm, course, error));
     RG_TRY(check_judge(algorithm, options, course, error));
     RG_TRY(check_policy(algorithm, policy, error));
-    RG_TRY(check_parts(algorithm, options, training, error));
+    RG_TRY(check_training(algorithm, options, training, error));
 
     RgTrainer *new = rg_allocate(sizeof *new);
     new->algorithm = algorithm;
@@ -171,6 +186,7 @@ void rg_trainer_destroy(RgTrainer *trainer) {
     rg_policy_destroy(trainer->moving_reference);
     rg_optimizer_destroy(trainer->optimizer);
     rg_tape_destroy(trainer->tape);
+    rg_gradient_sum_destroy(trainer->sum);
     free(trainer->prompts.order);
     free(trainer->pairs.order);
     free(trainer->pairs_read);
@@ -257,7 +273,7 @@ static void ask_reference(RgTrainer *trainer, RgDraw *draw) {
             append_pair(offline, draw->sequences, i);
     RgPairValues *values = RG_ARENA_ARRAY(arena, RgPairValues, n);
     RgPairCache *cache = trainer->moving_reference ? NULL : trainer->cache;
-    rg_pair_cache_values(cache, trainer->reference, offline, values);
+    rg_pair_cache_values(cache, trainer->course->team, trainer->reference, offline, values);
     draw->reference = RG_ARENA_ARRAY(arena, double, 2 * n);
     for (int64_t i = 0; i < n; i++) {
         if (draw->sampled[i])
@@ -499,36 +515,139 @@ static double part_gradient(RgTrainer *trainer, int64_t step, const Part *part, 
     return share * (double)loss->data[0];
 }
 
+/* ---- shards ---- */
+
+/* What a shard comes to besides its gradient: a row of numbers, which are added up one by one. */
+typedef struct ShardResult {
+    double loss, flops;
+    BatchMeans means;
+} ShardResult;
+
+static void add_result(ShardResult *sum, const ShardResult *part) {
+    enum { NUMBERS = sizeof *sum / sizeof(double) };
+    double *to = (double *)sum;
+    const double *from = (const double *)part;
+    for (int i = 0; i < NUMBERS; i++)
+        to[i] += from[i];
+}
+
+/* Those of tape, policy and reference since they were last taken. */
+static double take_flops(RgTrainer *trainer) {
+    double flops = rg_tape_take_flops(trainer->tape) + trainer->policy->flops;
+    trainer->policy->flops = 0;
+    flops += trainer->reference->flops;
+    trainer->reference->flops = 0;
+    return flops;
+}
+
+/* Drop-out in a shard hangs on its number, not on what ran before it. */
+static void drop_in_shard(RgTrainer *trainer, RgRandom step, int64_t shard) {
+    RgRandom stream = rg_random_at(rg_random_named(step, "shard"), (uint64_t)shard);
+    if (trainer->policy->drops)
+        rg_policy_drop(trainer->policy, &stream);
+}
+
+/* Add a shard's gradient to the policy's. */
+static ShardResult run_shard(RgTrainer *trainer, int64_t step, int64_t shard, int64_t shards,
+                             RgDraw *draw) {
+    int64_t n = trainer->training.batch;
+    int64_t first = n * shard / shards, end = n * (shard + 1) / shards;
+    int64_t most = trainer->training.micro_batch;
+    if (most == 0 || most > end - first)
+        most = end - first;
+    ShardResult result = {0};
+    RgTapeMark drawn = rg_tape_mark(trainer->tape);
+    for (; first < end; first += most) {
+        Part part = part_of(trainer, draw, first, first + most < end ? first + most : end);
+        result.loss += part_gradient(trainer, step, &part, draw, &result.means);
+        rg_tape_rewind(trainer->tape, drawn);
+    }
+    result.flops = take_flops(trainer);
+    return result;
+}
+
+/* The gradients of all shards, a round of as many as there are ranks at a time. */
+static ShardResult run_shards(RgTrainer *trainer, int64_t step, RgDraw *draw) {
+    RgTeam *team = trainer->course->team;
+    int64_t shards = trainer->training.shards, rank = rg_team_rank(team);
+    int64_t size = rg_team_size(team);
+    RgArena *arena = rg_tape_arena(trainer->tape);
+    ShardResult *round = RG_ARENA_ARRAY(arena, ShardResult, size), sum = {0};
+    RgRandom drop = trainer->policy->drop;
+    if (!trainer->sum)
+        trainer->sum = rg_gradient_sum_create(trainer->policy->parameters, team);
+    rg_gradient_sum_begin(trainer->sum);
+    for (int64_t first = 0; first < shards; first += size) {
+        int64_t count = first + size < shards ? size : shards - first;
+        if (rank < count) {
+            drop_in_shard(trainer, drop, first + rank);
+            round[rank] = run_shard(trainer, step, first + rank, shards, draw);
+        }
+        rg_gradient_sum_add(trainer->sum, count);
+        rg_team_gather(team, round, sizeof *round);
+        for (int64_t i = 0; i < count; i++)
+            add_result(&sum, &round[i]);
+    }
+    rg_gradient_sum_end(trainer->sum);
+    if (trainer->policy->drops)
+        rg_policy_drop(trainer->policy, &drop);
+    return sum;
+}
+
+/* Ranks that draw other batches or have other weights do not train one policy: of these, the hash
+ * of some numbers is taken. */
+static RgStatus check_alike(RgTrainer *trainer, const RgDraw *draw) {
+    enum { LOOKED_AT = 4096 };
+    RgTeam *team = trainer->course->team;
+    const RgParameters *p = trainer->policy->parameters;
+    uint64_t hash = rg_sequences_hash(draw->sequences);
+    if (draw->preferred)
+        hash = rg_hash(hash, draw->preferred,
+                       (size_t)trainer->training.batch * sizeof *draw->preferred);
+    for (int64_t i = 0; i < p->count; i += 1 + p->count / LOOKED_AT)
+        hash = rg_hash(hash, p->value + i, sizeof *p->value);
+    uint64_t first = hash;
+    rg_team_broadcast(team, &first, sizeof first);
+    RgStatus status = RG_OK;
+    if (hash != first)
+        status = rg_fail(&trainer->error, RG_E_USAGE,
+                         "rank %d of the team has drawn another batch than the first, or has "
+                         "other weights: expected machines on which the program computes the "
+                         "same bits",
+                         team->rank);
+    return rg_team_agree(team, status, &trainer->error);
+}
+
+/* The batch of step `step`, which all ranks have; else trainer->status tells why not. */
+static bool draw_batch(RgTrainer *trainer, int64_t step, RgDraw *draw) {
+    bool drawn = rg_draw(trainer, step, draw);
+    if (drawn && rg_team_size(trainer->course->team) > 1)
+        trainer->status = check_alike(trainer, draw);
+    if (drawn && trainer->status == RG_OK)
+        return true;
+    rg_tape_reset(trainer->tape);
+    rg_draw_release(draw);
+    return false;
+}
+
 double rg_trainer_gradient(RgTrainer *trainer, int64_t step) {
     RgDraw draw;
-    if (!rg_draw(trainer, step, &draw)) {
-        rg_tape_reset(trainer->tape);
-        rg_draw_release(&draw);
+    if (!draw_batch(trainer, step, &draw))
         return NAN;
-    }
     trainer->meter.trained_tokens += rg_policy_count_tokens(trainer->policy, draw.sequences);
     if (draw.preferred)
         ask_reference(trainer, &draw);
-
-    int64_t n = trainer->training.batch, most = trainer->training.micro_batch;
-    if (most == 0 || most > n)
-        most = n;
-    BatchMeans means = {0};
-    double loss = 0;
-    RgTapeMark drawn = rg_tape_mark(trainer->tape);
-    for (int64_t first = 0; first < n; first += most) {
-        int64_t last = first + most < n ? first + most : n;
-        Part part = part_of(trainer, &draw, first, last);
-        loss += part_gradient(trainer, step, &part, &draw, &means);
-        rg_tape_rewind(trainer->tape, drawn);
-    }
+    trainer->flops += take_flops(trainer);
+    ShardResult result = trainer->training.shards > 1 ? run_shards(trainer, step, &draw)
+                                                      : run_shard(trainer, step, 0, 1, &draw);
+    trainer->flops += result.flops;
     if (draw.preferred)
-        note_pair_means(trainer, &means);
+        note_pair_means(trainer, &result.means);
     if (draw.ranking)
-        note_group_means(trainer, &means, draw.reward != NULL);
+        note_group_means(trainer, &result.means, draw.reward != NULL);
     rg_tape_reset(trainer->tape);
     rg_draw_release(&draw);
-    return loss;
+    return result.loss;
 }
 
 /* ---- the step ---- */
@@ -545,11 +664,6 @@ static bool loss_step(RgTrainer *trainer) {
     if (!isfinite(norm))
         return rg_trainer_diverged(trainer, "the gradient is not finite");
     return true;
-}
-
-static double flops_spent(const RgTrainer *trainer) {
-    return rg_tape_flops(trainer->tape) + trainer->policy->flops + trainer->reference->flops +
-           trainer->asked.flops;
 }
 
 /* What went by, but for what the reference says of offline pairs, which is charged as it cost. */
@@ -589,7 +703,9 @@ bool rg_trainer_step(RgTrainer *trainer) {
     trainer->metric_count = 0;
     trainer->notice = NULL;
     trainer->failed_episodes = 0;
-    double start = seconds_spent(trainer), flops = flops_spent(trainer);
+    double start = seconds_spent(trainer), asked = trainer->asked.flops;
+    take_flops(trainer); /* of what is no part of a step */
+    trainer->flops = 0;
     RgRandom drop =
         rg_random_at(rg_random_named(trainer->random, "dropout"), (uint64_t)trainer->step);
     rg_policy_drop(trainer->policy, &drop);
@@ -604,6 +720,7 @@ bool rg_trainer_step(RgTrainer *trainer) {
     note_failed_episodes(trainer);
     trainer->step++;
     trainer->meter.seconds += seconds_spent(trainer) - start;
-    trainer->meter.flops += flops_spent(trainer) - flops;
+    trainer->flops += take_flops(trainer);
+    trainer->meter.flops += trainer->flops + trainer->asked.flops - asked;
     return going;
 }

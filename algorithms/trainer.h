@@ -5,17 +5,24 @@
  * Offline pairs come back in every epoch and in every trial, and the reference says the same of
  * them each time: with a cache it is asked once. A trial is charged what asking costs, FLOPs and
  * seconds, whether it asked or found the answer, so that trials stay comparable whatever ran before
- * them. */
+ * them.
+ *
+ * A batch may be cut into shards, whose gradients are made one by one and added up. Where the
+ * course has a team, each of its ranks has a trainer of the same trial, and makes the gradients of
+ * some of the shards; all else of a step each does alike. Into how many shards decides the bits,
+ * who makes which does not. */
 #ifndef RG_ALGORITHMS_TRAINER_H
 #define RG_ALGORITHMS_TRAINER_H
 
 #include "algorithms/algorithm.h"
 #include "core/policy/pair_cache.h"
 #include "core/train/checkpoint.h"
+#include "core/train/gradient_sum.h"
 
 typedef struct RgTrainingOptions {
     int64_t batch;       /* pairs (or demonstrations) per step */
-    int64_t micro_batch; /* of these at a time on the tape; 0: all */
+    int64_t shards;      /* that the batch is cut into, each with a gradient of its own; 0 is 1 */
+    int64_t micro_batch; /* pairs at a time on the tape; 0: all of a shard's */
     double temperature;  /* of responses sampled for training */
     int64_t top_k;
     double top_p;
@@ -45,7 +52,9 @@ struct RgTrainer {
     int64_t step;    /* steps done */
     RgMeter meter;
     void *state;        /* the algorithm's own */
+    RgGradientSum *sum; /* of shards, once there are several */
     RgPairCache *cache; /* of what the reference says of offline pairs; NULL: none */
+    double flops;       /* spent in this step so far, but for what was asked of the reference */
     struct {
         double flops, seconds; /* charged for it so far */
         double spent;          /* seconds that went by, in asking and in looking up */

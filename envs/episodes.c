@@ -53,7 +53,7 @@ RgStatus rg_episodes_mean_reward(const RgCourse *course, RgPolicy *policy, int64
     RgSequences *prompts = prompts_in_turn(course, 0, count), *episodes = rg_sequences_create();
     double *reward = rg_allocate((size_t)(count + 1) * sizeof *reward);
     rg_episodes_sample(course->dynamics, policy, prompts, 1, random, episodes, NULL);
-    RgStatus status = course->judge(course->environment, episodes, reward, error);
+    RgStatus status = rg_course_judge(course, episodes, reward, error);
     *mean = 0;
     for (int64_t i = 0; i < count; i++)
         *mean += reward[i];

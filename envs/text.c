@@ -268,7 +268,8 @@ static RgStatus sample_pairs(RgTextState *s, const RgCourse *course, RgPolicy *r
                            .top_p = 1,
                            .response_limit = course->response_limit,
                            .end_token = course->end_token,
-                           .stop = course->stop};
+                           .stop = course->stop,
+                           .team = course->team};
     rg_policy_sample(reference, prompts, 2, &sampling, rg_random_named(random, "offline responses"),
                      drawn, NULL);
     rg_sequences_destroy(prompts);

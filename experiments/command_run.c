@@ -11,11 +11,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { KEY_CHECKPOINT = 256, KEY_JSON, KEY_MEMORY_LIMIT, KEY_PROFILE, KEY_SHARE };
+enum { KEY_CHECKPOINT = 256, KEY_JSON, KEY_MEMORY_LIMIT, KEY_PROFILE, KEY_RANKS, KEY_SHARE };
 
 typedef struct RunArguments {
     RgConfigArguments config;
     RgRunOptions run;
+    int ranks_per_trial;
     bool dry, json, profile;
 } RunArguments;
 
@@ -29,6 +30,10 @@ static const struct argp_option options[] = {
     {"memory-limit", KEY_MEMORY_LIMIT, "SIZE", 0,
      "start no trial whose peak, as `regatta plan` tells it or as trials like it were seen to "
      "have, is more than what the running ones leave of SIZE bytes; 20G is 20e9",
+     0},
+    {"ranks-per-trial", KEY_RANKS, "R", 0,
+     "under mpirun, ranks that run a trial together, each some of its training.shards; the number "
+     "of ranks is a multiple of R (default: 1; never changes the bits)",
      0},
     {"share", KEY_SHARE, "K/N", 0,
      "run every Nth trial from the Kth on, into a store of its own; the next run without --share "
@@ -67,6 +72,10 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
         return 0;
     case 'j':
         a->run.jobs = (int)rg_argument_integer(state, "--jobs", argument, 1, 4096);
+        return 0;
+    case KEY_RANKS:
+        a->ranks_per_trial =
+            (int)rg_argument_integer(state, "--ranks-per-trial", argument, 1, 4096);
         return 0;
     case KEY_SHARE:
         parse_share(argument, &a->run, state);
@@ -117,7 +126,8 @@ static const struct argp argp = {
     "its checkpoint to the same bits. Ctrl-C ends the trial in hand after its step, with a "
     "checkpoint. Every key of the config is checked before the first step.\n\n"
     "With -j N, a trial whose process dies is named and goes on from its checkpoint. Under mpirun, "
-    "in a build with MPI, the trials are spread over the ranks. Ranks and shares (--share) write "
+    "in a build with MPI, the trials are spread over the ranks; with --ranks-per-trial R, over "
+    "teams of R ranks, which spread a trial's batches. Ranks and shares (--share) write "
     "stores of their own beside the results store; the end of the run, or else the next run, puts "
     "them together.\n\n"
     "--dry-run tells what a trial took where it is done; of others, what finished trials of the "
@@ -194,12 +204,12 @@ static RgStatus run(RunArguments *a, RgRanks *ranks, bool *complete, RgError *er
 }
 
 int rg_command_run(int argc, char **argv) {
-    RunArguments a = {.run = {.jobs = 1, .checkpoint_seconds = 10}};
+    RunArguments a = {.run = {.jobs = 1, .checkpoint_seconds = 10}, .ranks_per_trial = 1};
     argp_parse(&argp, argc, argv, 0, NULL, &a);
     RgError error = {0};
     RgRanks ranks;
     bool complete = true;
-    RgStatus status = rg_ranks_begin(&ranks, &error);
+    RgStatus status = rg_ranks_begin(&ranks, a.ranks_per_trial, &error);
     if (status == RG_OK)
         status = run(&a, &ranks, &complete, &error);
     free(a.config.overrides);

@@ -181,24 +181,37 @@ static RgPassCost pass_cost(const RgAlgorithm *a, const RgTransformerPlan *model
     return rg_transformer_training_cost(model, &part);
 }
 
+/* The passes of a step: of each shard as many parts as fit into it, and one of the rest, whose
+ * memory is another where it is too small for what the others run in. */
+static void plan_passes(const RgTrialPlan *plan, const RgTransformerPlan *model, RgPassLoad load,
+                        int64_t part, RgTrialCost *cost) {
+    int64_t batch = plan->training.batch, shards = plan->training.shards;
+    RgPassCost pass = pass_cost(plan->algorithm, model, load, part);
+    double apart = 0;
+    for (int64_t s = 0; s < shards; s++) {
+        int64_t count = batch * (s + 1) / shards - batch * s / shards, rest = count % part;
+        cost->policy_flops += (double)(count / part) * pass.flops;
+        if (rest == 0)
+            continue;
+        RgPassCost last = pass_cost(plan->algorithm, model, load, rest);
+        cost->policy_flops += last.flops;
+        if (last.in_shards != pass.in_shards && last.peak > apart)
+            apart = last.peak;
+    }
+    cost->activations += apart;
+}
+
 static void plan_step(const RgTrialPlan *plan, const RgTransformerPlan *model, RgPassLoad load,
                       int64_t part, RgTrialCost *cost) {
     const RgAlgorithm *a = plan->algorithm;
-    int64_t batch = plan->training.batch, rest = batch % part;
-    RgPassLoad whole = of_prompts(load, part), all = of_prompts(load, batch);
-    RgPassCost pass = pass_cost(a, model, load, part);
-    cost->activations = pass.peak;
+    RgPassLoad whole = of_prompts(load, part), all = of_prompts(load, plan->training.batch);
+    cost->activations = pass_cost(a, model, load, part).peak;
     cost->copies = rg_transformer_copies_bytes(model, &whole);
     if (a->step) {
         cost->left_out = "operations and second derivatives, which are the algorithm's own";
         return;
     }
-    cost->policy_flops = (double)(batch / part) * pass.flops;
-    if (rest > 0) {
-        RgPassCost last = pass_cost(a, model, load, rest);
-        cost->policy_flops += last.flops;
-        cost->activations += last.in_shards != pass.in_shards ? last.peak : 0;
-    }
+    plan_passes(plan, model, load, part, cost);
     if (a->calibration == RG_FROM_OTHERS) { /* another response, which is asked about alone */
         RgPassLoad others = all;
         others.copies = 1;
@@ -229,7 +242,7 @@ static void plan_parameters(const RgTrialPlan *plan, int64_t trained, int64_t we
     cost->frozen = weights;
     cost->weights = own;
     cost->reference = whole;
-    cost->gradients = own;
+    cost->gradients = own * (plan->training.shards > 1 ? 2 : 1); /* a shard's, and the sum */
     if (trains)
         cost->optimizer = own * (plan->optimizer.type == RG_SGD ? 1 : 2);
     cost->loading = whole; /* no file beside it, and no gradient before there is one */
@@ -249,9 +262,10 @@ static void plan_transformer(const RgTrialPlan *plan, RgTransformerPlan *model, 
     model->storage = (RgPrecision)plan->policy.reference_storage;
     cost->prompt_length = load.prompt_length;
     cost->response_length = load.response_length;
-    int64_t part = plan->training.micro_batch;
-    if (part == 0 || part > plan->training.batch)
-        part = plan->training.batch;
+    int64_t part = plan->training.micro_batch, shards = plan->training.shards;
+    int64_t shard = (plan->training.batch + shards - 1) / shards; /* the largest */
+    if (part == 0 || part > shard)
+        part = shard;
     plan_values(plan, model, load, part, cost);
     plan_temporaries(plan, model, load, cost);
     if (plan->algorithm->loss || plan->algorithm->step)

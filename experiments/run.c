@@ -45,6 +45,7 @@ static RgStatus run_as_given(RgTrialRun *run, const RgExperiment *experiment, co
                              RgError *error) {
     int64_t i;
     run->progress->terminal = false;
+    run->team = &place->ranks->team;
     while ((i = rg_ranks_next(place->ranks)) >= 0) {
         bool finished;
         const RgTrialPlan *plan = &experiment->trials[i];
@@ -154,11 +155,22 @@ static RgStatus run_part(const RgExperiment *experiment, const char *path, RgRan
     return status;
 }
 
+/* Whoever is not the first of a team. */
+static RgStatus help_team(const RgExperiment *experiment, RgRanks *ranks) {
+    RgTrialRun run = {.team = &ranks->team};
+    rg_trial_help(&run, experiment);
+    rg_stage_clear(&run.stage);
+    return RG_OK;
+}
+
 static RgStatus run_ranks(const RgExperiment *experiment, const char *path, RgRanks *ranks,
                           const RgRunOptions *a, bool *complete, RgError *error) {
     RgStatus status = ranks->rank == 0 ? gather(path, error) : RG_OK;
     RG_TRY(rg_ranks_start(ranks, status, experiment->trial_count));
+    if (!rg_team_leads(&ranks->team))
+        return help_team(experiment, ranks);
     status = run_part(experiment, path, ranks, a, error);
+    rg_trial_dismiss(&ranks->team);
     status = rg_ranks_finish(ranks, status, complete, error);
     RgError later = {0}; /* the first error is the one to tell */
     if (ranks->rank == 0 && *complete && gather(path, &later) != RG_OK && status == RG_OK)

@@ -85,14 +85,60 @@ void rg_stage_clear(RgStage *stage) {
     rg_environment_destroy(stage->environment);
     rg_policy_destroy(stage->reference);
     free(stage->identity);
-    *stage = (RgStage){.answers = stage->answers, .ahead = stage->ahead};
+    *stage = (RgStage){.answers = stage->answers, .ahead = stage->ahead, .team = stage->team};
+}
+
+/* ---- a team's stage ---- */
+
+/* What ranks must have in common to compute the same bits from the same data. */
+typedef struct Likeness {
+    char program[64]; /* version and kernels */
+    RgDigest data;
+} Likeness;
+
+static RgDigest digest_sequences(RgDigest digest, const RgSequences *sequences) {
+    uint64_t hash = sequences ? rg_sequences_hash(sequences) : 0;
+    return rg_digest(digest, &hash, sizeof hash);
+}
+
+static Likeness likeness_of(const RgStage *stage) {
+    const RgCourse *course = &stage->environment->course;
+    Likeness likeness = {.data = rg_policy_digest(stage->reference)};
+    snprintf(likeness.program, sizeof likeness.program, "%s on %s kernels", RG_VERSION,
+             rg_blas_core());
+    likeness.data = digest_sequences(likeness.data, course->prompts);
+    likeness.data = digest_sequences(likeness.data, course->demonstrations);
+    likeness.data =
+        digest_sequences(likeness.data, course->pairs ? course->pairs->sequences : NULL);
+    return likeness;
+}
+
+static RgStatus check_alike(const RgStage *stage, RgError *error) {
+    if (rg_team_size(stage->team) == 1)
+        return RG_OK;
+    Likeness own = likeness_of(stage), first = own;
+    rg_team_broadcast(stage->team, &first, sizeof first);
+    RgStatus status = RG_OK;
+    if (strcmp(own.program, first.program) != 0)
+        status = rg_fail(error, RG_E_USAGE,
+                         "rank %d of a team runs version %s, and the first %s: expected the same "
+                         "(OPENBLAS_CORETYPE chooses kernels)",
+                         stage->team->rank, own.program, first.program);
+    else if (memcmp(&own.data, &first.data, sizeof own.data) != 0)
+        status = rg_fail(error, RG_E_USAGE,
+                         "rank %d of a team has read other data or weights than the first: "
+                         "expected the same files on all machines",
+                         stage->team->rank);
+    return rg_team_agree(stage->team, status, error);
 }
 
 RgStatus rg_stage_set(RgStage *stage, const RgTrialPlan *plan, RgError *error) {
     int64_t seed = environment_seed(plan);
     char *identity = stage_identity(plan, seed);
-    if (stage->identity && strcmp(stage->identity, identity) == 0) {
+    bool same = stage->identity && strcmp(stage->identity, identity) == 0;
+    if (rg_team_all(stage->team, same)) {
         free(identity);
+        stage->environment->course.team = stage->team;
         return RG_OK;
     }
     rg_stage_clear(stage);
@@ -104,11 +150,17 @@ RgStatus rg_stage_set(RgStage *stage, const RgTrialPlan *plan, RgError *error) {
         status = rg_environment_use_answers(stage->environment, stage->answers, error);
     if (status == RG_OK)
         status = make_reference(plan, stage->environment, random, &stage->reference, error);
+    status = rg_team_agree(stage->team, status, error);
+    if (status == RG_OK)
+        status = check_alike(stage, error);
+    if (status == RG_OK)
+        stage->environment->course.team = stage->team;
     if (status == RG_OK)
         status = rg_environment_prepare(stage->environment, stage->reference,
                                         rg_random_named(environment, "data"), error);
     if (status == RG_OK)
         status = check_data(stage->reference, &stage->environment->course, error);
+    status = rg_team_agree(stage->team, status, error);
     if (status == RG_OK) {
         stage->reference_digest = rg_policy_digest(stage->reference);
         stage->identity = identity;
@@ -132,11 +184,14 @@ RgStatus rg_stage_policy(const RgStage *stage, const RgTrialPlan *plan, RgPolicy
 
 /* ---- provenance ---- */
 
-static char *provenance(const RgTrialRun *run) {
+/* With the ranks that ran it together, where there were several: seconds hang on them. */
+static char *provenance(const RgTrialRun *run, int ranks) {
     char host[256] = "";
     gethostname(host, sizeof host - 1);
     json_t *object = json_pack("{s:s, s:s, s:i, s:s}", "version", RG_VERSION, "blas_core",
                                rg_blas_core(), "threads", rg_threads(), "host", host);
+    if (ranks > 1)
+        json_object_set_new(object, "ranks", json_integer(ranks));
     json_t *overrides = run->overrides ? json_loads(run->overrides, 0, NULL) : NULL;
     if (json_object_size(overrides) > 0)
         json_object_set(object, "overrides", overrides);
@@ -156,7 +211,10 @@ typedef struct Trial {
     RgPolicy *policy;
     RgCheckpoint *checkpoint;
     RgPairCache cache;
-    char *name; /* "dpo seed 1, beta 0.3" */
+    RgTeam team;      /* that runs it, of which `together` … */
+    RgTeam *together; /* … is NULL where that is this process alone */
+    bool stopped;     /* one of its other ranks has had a signal */
+    char *name;       /* "dpo seed 1, beta 0.3" */
     char *checkpoint_path, *weights_path;
     double last_checkpoint; /* clock */
     const char *told;       /* the last notice that was told */
@@ -222,9 +280,11 @@ static RgStatus record_step(Trial *trial, bool evaluate, RgError *error) {
             rg_random_named(rg_random_root((uint64_t)trial->plan->seed), "evaluation");
         double start = rg_clock_seconds();
         rg_profile_lap("other", false);
+        stage->environment->course.team = NULL; /* the others wait for the next step */
         RgStatus status =
             rg_environment_evaluate(stage->environment, trial->policy, stage->reference,
                                     evaluation_beta(trial->plan), random, evaluation, error);
+        stage->environment->course.team = trial->together;
         rg_profile_lap("evaluation, the rest", false);
         seconds = rg_clock_seconds() - start;
         if (status != RG_OK) {
@@ -264,36 +324,67 @@ static void tell_notice(Trial *trial) {
         trial->told = trainer->notice;
 }
 
-/* Train until the budget is spent, the trial diverges or a signal comes. */
-static RgStatus train(Trial *trial, RgError *error) {
+/* ---- a team's word ---- */
+
+/* The first rank says whether there is another step, the others whether they have had a signal.
+ * Returns what the first says. */
+static bool hear(Trial *trial, bool going) {
+    if (!trial->together)
+        return going;
+    typedef struct Word {
+        bool going, stopped;
+    } Word;
+    Word *words = rg_allocate((size_t)trial->team.size * sizeof *words);
+    words[trial->team.rank] = (Word){going, rg_stop_wanted()};
+    rg_team_gather(trial->together, words, sizeof *words);
+    for (int q = 1; q < trial->team.size; q++)
+        trial->stopped = trial->stopped || words[q].stopped;
+    going = words[0].going;
+    free(words);
+    return going;
+}
+
+static bool stop_wanted(const Trial *trial) {
+    return rg_stop_wanted() || trial->stopped;
+}
+
+/* One step and what is due after it. */
+static RgStatus train_step(Trial *trial, bool *going, RgError *error) {
     RgTrainer *trainer = trial->trainer;
     const RgEvaluationOptions *e = &trial->plan->evaluation;
-    bool going = true;
-    while (going && budget_left(trial)) {
-        RgSpending before = spending(trial);
-        going = rg_trainer_step(trainer);
-        if (rg_trainer_status(trainer, error) != RG_OK)
-            return failed_at(trial, trainer->status, trainer->step, error);
-        RgSpending after = spending(trial);
-        if (trainer->cache)
-            RG_TRY(rg_pair_shelf_status(trial->run->shelf, error));
-        rg_progress_step(trial->run->progress, trainer);
-        tell_notice(trial);
-        RG_TRY(check_pace(trial, error));
-        bool last = !going || !budget_left(trial);
-        bool evaluate = last || rg_evaluation_due(e, &before, &after);
-        if (evaluate || trainer->step % e->log_every == 0)
-            RG_TRY(record_step(trial, evaluate && going, error));
-        double age = rg_clock_seconds() - trial->last_checkpoint;
-        if (going && (rg_stop_wanted() || age >= trial->run->checkpoint_seconds))
-            RG_TRY(save_checkpoint(trial, error));
-        if (rg_stop_wanted() && !last)
-            return rg_fail(error, RG_E_STOPPED,
-                           "stopped by a signal at step %ld of %s, seed %ld; "
-                           "run again to continue",
-                           (long)trainer->step, trial->plan->part.label, (long)trial->plan->seed);
-    }
+    RgSpending before = spending(trial);
+    *going = rg_trainer_step(trainer);
+    if (rg_trainer_status(trainer, error) != RG_OK)
+        return failed_at(trial, trainer->status, trainer->step, error);
+    RgSpending after = spending(trial);
+    if (trainer->cache)
+        RG_TRY(rg_pair_shelf_status(trial->run->shelf, error));
+    rg_progress_step(trial->run->progress, trainer);
+    tell_notice(trial);
+    RG_TRY(check_pace(trial, error));
+    bool last = !*going || !budget_left(trial);
+    bool evaluate = last || rg_evaluation_due(e, &before, &after);
+    if (evaluate || trainer->step % e->log_every == 0)
+        RG_TRY(record_step(trial, evaluate && *going, error));
+    double age = rg_clock_seconds() - trial->last_checkpoint;
+    bool stop = stop_wanted(trial);
+    if (*going && (stop || age >= trial->run->checkpoint_seconds))
+        RG_TRY(save_checkpoint(trial, error));
+    if (stop && !last)
+        return rg_fail(error, RG_E_STOPPED,
+                       "stopped by a signal at step %ld of %s, seed %ld; "
+                       "run again to continue",
+                       (long)trainer->step, trial->plan->part.label, (long)trial->plan->seed);
     return RG_OK;
+}
+
+/* Train until the budget is spent, the trial diverges or a signal comes. */
+static RgStatus train(Trial *trial, RgError *error) {
+    bool going = true;
+    RgStatus status = RG_OK;
+    while (hear(trial, status == RG_OK && going && budget_left(trial)))
+        status = train_step(trial, &going, error);
+    return status;
 }
 
 static RgStatus finish(Trial *trial, RgError *error) {
@@ -330,28 +421,154 @@ static RgStatus resume(Trial *trial, RgError *error) {
     return RG_OK;
 }
 
+/* Policy and trainer, as they are before the first step, with the list of what a checkpoint holds.
+ */
+static RgStatus begin(Trial *trial, RgError *error) {
+    const RgStage *stage = &trial->run->stage;
+    const RgTrialPlan *plan = trial->plan;
+    RgStatus status = rg_stage_policy(stage, plan, &trial->policy, error);
+    if (status == RG_OK)
+        status = rg_trainer_create(
+            plan->algorithm, plan->algorithm_options, &plan->training, trial->policy,
+            stage->reference, &stage->environment->course, &plan->optimizer, plan->budget.steps,
+            rg_random_named(rg_random_root((uint64_t)plan->seed), "training"), &trial->trainer,
+            error);
+    RG_TRY(rg_team_agree(trial->together, status, error));
+    trial->checkpoint = rg_checkpoint_create();
+    rg_trainer_checkpoint(trial->trainer, trial->checkpoint);
+    return RG_OK;
+}
+
+/* The others of a team take up what the first has. */
+static RgStatus take_up(Trial *trial, RgStatus status, RgError *error) {
+    RG_TRY(rg_team_follow(trial->together, status, error));
+    bool resumed = trial->trainer->step > 0;
+    rg_team_broadcast(trial->together, &resumed, sizeof resumed);
+    if (resumed)
+        rg_checkpoint_share(trial->checkpoint, trial->together);
+    return RG_OK;
+}
+
 static RgStatus run_trial(Trial *trial, RgError *error) {
     RgTrialRun *run = trial->run;
     const RgTrialPlan *plan = trial->plan;
     rg_peak_memory_restart(); /* what was made for all trials is in it; what one left is not */
-    RG_TRY(rg_stage_policy(&run->stage, plan, &trial->policy, error));
-    RG_TRY(rg_trainer_create(
-        plan->algorithm, plan->algorithm_options, &plan->training, trial->policy,
-        run->stage.reference, &run->stage.environment->course, &plan->optimizer, plan->budget.steps,
-        rg_random_named(rg_random_root((uint64_t)plan->seed), "training"), &trial->trainer, error));
+    RG_TRY(begin(trial, error));
     if (run->shelf) {
         trial->cache = rg_pair_shelf_cache(run->shelf, digest_source(&run->stage));
         rg_trainer_use_cache(trial->trainer, &trial->cache);
     }
-    trial->checkpoint = rg_checkpoint_create();
-    rg_trainer_checkpoint(trial->trainer, trial->checkpoint);
     trial->last_checkpoint = rg_clock_seconds();
-    RG_TRY(resume(trial, error));
+    RG_TRY(take_up(trial, resume(trial, error), error));
     RgSpending begun = spending(trial);
     rg_progress_trial(run->progress, trial->name, &plan->budget, &begun);
     RG_TRY(train(trial, error));
     rg_progress_trial_end(run->progress);
     return finish(trial, error);
+}
+
+static void end_trial(Trial *trial) {
+    RgStage *stage = &trial->run->stage;
+    rg_trainer_destroy(trial->trainer);
+    rg_checkpoint_destroy(trial->checkpoint);
+    rg_policy_destroy(trial->policy);
+    stage->team = NULL;
+    if (stage->environment)
+        stage->environment->course.team = NULL;
+}
+
+/* ---- a team's trials ---- */
+
+/* What the first rank says to the others of its team: run this trial with me; or, without a key,
+ * that there are no more. */
+typedef struct Call {
+    char key[sizeof((RgTrialPlan *)0)->key];
+    int64_t ranks; /* the first so many of the team */
+} Call;
+
+/* Ranks that have something to do in a trial: no more than shards. */
+static int ranks_of(const RgTeam *team, const RgTrialPlan *plan) {
+    int64_t shards = plan->algorithm->loss ? plan->training.shards : 1;
+    return shards < team->size ? (int)shards : team->size;
+}
+
+static void form_team(Trial *trial, const RgTeam *team, int64_t ranks) {
+    trial->team = *team;
+    trial->team.size = (int)ranks;
+    trial->together = ranks > 1 ? &trial->team : NULL;
+    trial->run->stage.team = trial->together;
+}
+
+/* Once in a run. */
+static void tell_of_idle(const Trial *trial, int64_t ranks) {
+    RgTrialRun *run = trial->run;
+    bool trains = trial->plan->algorithm->loss || trial->plan->algorithm->step;
+    if (!trains || run->told_of_idle)
+        return;
+    run->told_of_idle = true;
+    rg_progress_note(run->progress,
+                     "%s: of a team of %d, so many ranks have something to do: %ld "
+                     "(training.shards)",
+                     trial->name, run->team->size, (long)ranks);
+}
+
+static void call_team(Trial *trial) {
+    RgTrialRun *run = trial->run;
+    if (rg_team_size(run->team) == 1)
+        return;
+    Call call = {.ranks = ranks_of(run->team, trial->plan)};
+    snprintf(call.key, sizeof call.key, "%s", trial->plan->key);
+    rg_team_broadcast(run->team, &call, sizeof call);
+    form_team(trial, run->team, call.ranks);
+    if (call.ranks < run->team->size)
+        tell_of_idle(trial, call.ranks);
+}
+
+void rg_trial_dismiss(RgTeam *team) {
+    Call call = {.key = ""};
+    rg_team_broadcast(team, &call, sizeof call);
+}
+
+static const RgTrialPlan *find_plan(const RgExperiment *experiment, const char *key) {
+    for (int64_t i = 0; i < experiment->trial_count; i++)
+        if (strcmp(experiment->trials[i].key, key) == 0)
+            return &experiment->trials[i];
+    return NULL;
+}
+
+/* All ranks of a trial have its plan. */
+static RgStatus check_call(Trial *trial, const char *key, RgError *error) {
+    RgStatus status = RG_OK;
+    if (!trial->plan)
+        status = rg_fail(error, RG_E_USAGE,
+                         "rank %d of a team knows no trial %s: expected the same config, and all "
+                         "that it includes, on all machines",
+                         trial->team.rank, key);
+    return rg_team_agree(trial->together, status, error);
+}
+
+static RgStatus help(Trial *trial, const char *key, RgError *error) {
+    RG_TRY(check_call(trial, key, error));
+    RG_TRY(rg_stage_set(&trial->run->stage, trial->plan, error));
+    RG_TRY(begin(trial, error));
+    RG_TRY(take_up(trial, RG_OK, error));
+    while (hear(trial, false))
+        rg_trainer_step(trial->trainer);
+    return RG_OK;
+}
+
+void rg_trial_help(RgTrialRun *run, const RgExperiment *experiment) {
+    RgTeam *team = run->team;
+    Call call;
+    while (rg_team_broadcast(team, &call, sizeof call), call.key[0]) {
+        if (team->rank >= call.ranks)
+            continue;
+        RgError told = {0}; /* by the first rank, which has it too */
+        Trial trial = {.run = run, .plan = find_plan(experiment, call.key)};
+        form_team(&trial, team, call.ranks);
+        help(&trial, call.key, &told);
+        end_trial(&trial);
+    }
 }
 
 static char *trial_name(const RgTrialPlan *plan) {
@@ -367,7 +584,7 @@ char *rg_trial_checkpoint(const RgTrialRun *run, const RgTrialPlan *plan) {
 }
 
 RgStatus rg_trial_run(RgTrialRun *run, const RgTrialPlan *plan, RgError *error) {
-    char *where = provenance(run);
+    char *where = provenance(run, run->team ? ranks_of(run->team, plan) : 1);
     Trial trial = {.run = run,
                    .plan = plan,
                    .name = trial_name(plan),
@@ -386,7 +603,10 @@ RgStatus rg_trial_run(RgTrialRun *run, const RgTrialPlan *plan, RgError *error) 
     if (status == RG_OK && finished)
         unlink(trial.checkpoint_path); /* of a run that was killed between its last two steps */
     if (status == RG_OK && !finished) {
-        status = rg_stage_set(&run->stage, plan, error);
+        call_team(&trial);
+        status = check_call(&trial, plan->key, error);
+        if (status == RG_OK)
+            status = rg_stage_set(&run->stage, plan, error);
         rg_profile_lap("environment, the rest", false);
         if (status == RG_OK)
             status = run_trial(&trial, error);
@@ -395,9 +615,7 @@ RgStatus rg_trial_run(RgTrialRun *run, const RgTrialPlan *plan, RgError *error) 
             rg_store_trial_status(run->store, trial.record.id, "failed", error->text, &ignored);
         }
     }
-    rg_trainer_destroy(trial.trainer);
-    rg_checkpoint_destroy(trial.checkpoint);
-    rg_policy_destroy(trial.policy);
+    end_trial(&trial);
     free(trial.name);
     free(trial.checkpoint_path);
     free(trial.weights_path);

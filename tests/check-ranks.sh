@@ -1,6 +1,7 @@
 #!/bin/bash
-# Trials over the ranks of mpirun: the same weights and the same store as in one process, with 1, 2
-# and 4 ranks, and when ranks are killed again and again, which costs no more than the step in hand.
+# Trials over the ranks of mpirun, and the batches of a trial over the ranks of a team: the same
+# weights and the same store as in one process, with 1, 2 and 4 ranks, in teams of 1 to 5, and when
+# ranks are killed again and again, which costs no more than the step in hand.
 # Skipped where there is no mpirun, or the program was built without MPI.
 set -eu
 program=${RG_PROGRAM:?path of the regatta program}
@@ -18,8 +19,9 @@ fail() {
 run=("$program" run "$source/experiments/bandit-head-to-head.cfg" --checkpoint-seconds 0 -t 1
     -s 'seeds=[1,2]' -s budget.steps=300 -s evaluation.log_every=1)
 
+# With launch=exec in the background, so that its children are the ranks.
 ranks() { # N ARGUMENT...
-    mpirun --oversubscribe --bind-to none -n "$1" "${run[@]}" "${@:2}"
+    ${launch:-} mpirun --oversubscribe --bind-to none -n "$1" "${run[@]}" "${@:2}"
 }
 
 if ! command -v mpirun >/dev/null; then
@@ -38,18 +40,29 @@ if [[ $status -ne 0 ]]; then
 fi
 [[ $(grep -cE '^[0-9a-f]{16} ' listed) -eq 16 ]] || fail "two ranks list the trials other than once: $(cat listed)"
 
-# same NAME: NAME.db and its weights are what an undisturbed run in one process leaves.
+# But for what asking came to: a run that was killed finds what it was told before.
+contents() {
+    "$source/tests/results-contents.py" "$1" | grep -vE "^\\('metric', .*'(eval/)?judge_"
+}
+
+# whole: an undisturbed run in one process, into whole.db.
+whole() {
+    rm -rf whole whole.db
+    "${run[@]}" --quiet -r whole.db
+    (cd whole && sha256sum -- *.safetensors) >whole.sum
+    contents whole.db >whole.contents
+}
+
+# same NAME: NAME.db and its weights are what that leaves.
 same() {
     (cd "$1" && sha256sum -- *.safetensors) >"$1.sum"
     diff whole.sum "$1.sum" || fail "$1: other weights"
-    "$source/tests/results-contents.py" "$1.db" >"$1.contents"
+    contents "$1.db" >"$1.contents"
     cmp whole.contents "$1.contents" || fail "$1: other results"
     [[ -z $(find "$1" -name 'part-*') ]] || fail "$1: parts are left: $(ls "$1")"
 }
 
-"${run[@]}" --quiet -r whole.db
-(cd whole && sha256sum -- *.safetensors) >whole.sum
-"$source/tests/results-contents.py" whole.db >whole.contents
+whole
 for n in 1 2 4; do
     ranks "$n" -r "over$n.db" 2>told || fail "$n ranks: $(cat told)"
     [[ $(grep -c 'trials done' told) -eq 1 ]] || fail "$n ranks: $(cat told)"
@@ -103,39 +116,179 @@ check_taken_up() {
     done <far
 }
 
-hits=0
-tries=0
-touch far
-while ((hits < 20 && tries < 60)); do
-    tries=$((tries + 1))
-    ranks $((2 + RANDOM % 3)) -r killed.db 2>log >&2 &
-    mpirun=$!
-    sleep "0.$(printf %03d $((300 + RANDOM % 500)))"
-    read -ra processes <<<"$(cat /proc/$mpirun/task/*/children 2>/dev/null | tr '\n' ' ')" || true
-    ((${#processes[@]} == 0)) || kill -9 "${processes[RANDOM % ${#processes[@]}]}" 2>/dev/null || true
-    if wait $mpirun; then
-        # It ended undisturbed: begin anew.
-        check_taken_up
-        same killed
-        rm -r killed killed.db
-    else
-        hits=$((hits + 1))
-        check_taken_up
-    fi
-    far >far
-done
-ranks 3 -r killed.db 2>log || fail "killed: $(cat log)"
-check_taken_up
-same killed
-((hits >= 10)) || fail "in $tries runs only $hits ranks could be killed"
-echo "$hits ranks killed: no trial lost more than the step in hand; same weights, same store"
+# no_more: all of `processes` have ended, for which mpirun does not wait.
+no_more() {
+    local process
+    for process in "${processes[@]}"; do
+        while [[ -e /proc/$process ]]; do
+            sleep 0.02
+        done
+    done
+}
+
+# kill_some HITS PAUSE ARGUMENT...: ranks are killed one after another, so many milliseconds and up
+# to 500 more after each start, until that has hit a run so often; then the run ends undisturbed.
+kill_some() {
+    local hits=0 tries=0 mpirun processes
+    rm -rf killed killed.db
+    : >far
+    while ((hits < $1 && tries < 3 * $1)); do
+        tries=$((tries + 1))
+        launch=exec ranks "${@:3}" -r killed.db 2>log >&2 &
+        mpirun=$!
+        sleep "0.$(printf %03d $(($2 + RANDOM % 500)))"
+        read -ra processes <<<"$(cat /proc/$mpirun/task/*/children 2>/dev/null | tr '\n' ' ')" || true
+        ((${#processes[@]} == 0)) || kill -9 "${processes[RANDOM % ${#processes[@]}]}" 2>/dev/null || true
+        if wait $mpirun && no_more; then
+            # It ended undisturbed: begin anew.
+            check_taken_up
+            same killed
+            rm -r killed killed.db
+        else
+            no_more
+            hits=$((hits + 1))
+            check_taken_up
+        fi
+        far >far
+    done
+    ranks "${@:3}" -r killed.db 2>log || fail "killed: $(cat log)"
+    check_taken_up
+    same killed
+    ((2 * hits >= $1)) || fail "in $tries runs only $hits ranks could be killed"
+    echo "$hits ranks killed: no trial lost more than the step in hand; same weights, same store"
+}
+
+kill_some 20 300 $((2 + RANDOM % 3))
 
 # What ranks have left is taken up by one process too.
-ranks 4 -r left.db -q 2>log &
+launch=exec ranks 4 -r left.db -q 2>log &
 mpirun=$!
 sleep 0.5
 read -ra processes <<<"$(cat /proc/$mpirun/task/*/children 2>/dev/null | tr '\n' ' ')" || true
 ((${#processes[@]} == 0)) || kill -9 "${processes[0]}" 2>/dev/null || true
 wait $mpirun || true
+no_more
 "${run[@]}" -q -r left.db
 same left
+
+# ---- teams ----
+# over RANKS TEAM: as a process alone.
+over() {
+    ranks "$1" --ranks-per-trial "$2" -r "team$1-$2.db" 2>told || fail "$1 ranks, $2 a trial: $(cat told)"
+    same "team$1-$2"
+    rm -r "team$1-$2" "team$1-$2.db"
+}
+
+# Labels of data set, judge and policy; groups; a trial that only its first rank can run.
+methods='{type="dpo";},{type="online-dpo";},{type="sail-dp";},{type="listwise";},'
+methods+='{type="parl"; training:{shards=1;}; budget:{steps=20;};}'
+run=("$program" run "$source/experiments/bandit.cfg" --checkpoint-seconds 0 -t 1
+    -s 'name="teams"' -s 'seeds=[1,2]' -s budget.steps=100 -s evaluation.log_every=1
+    -s training.shards=4 -s "algorithms=($methods)")
+whole
+for n in '1 1' '2 2' '3 3' '4 4' '4 2' '4 1' '5 5'; do
+    read -ra n <<<"$n"
+    over "${n[@]}"
+done
+[[ $(grep -c 'of a team of 5, so many ranks have something to do: 4' told) -eq 1 ]] || fail "$(cat told)"
+echo "teams of 1 to 5: same weights, same store"
+kill_some 6 300 4 --ranks-per-trial 2
+
+# stop_once WHOM: a signal to mpirun, or to the rank that is not the first of its team. Fails where
+# the run had ended before.
+stop_once() {
+    local mpirun processes stopped
+    rm -rf stopped stopped.db
+    launch=exec ranks 2 --ranks-per-trial 2 -r stopped.db 2>log >&2 &
+    mpirun=$!
+    until grep -q 'step 0:' log; do
+        kill -0 $mpirun || fail "$(cat log)"
+        sleep 0.05
+    done
+    read -ra processes <<<"$(cat /proc/$mpirun/task/*/children | tr '\n' ' ')"
+    stopped=$mpirun
+    [[ $1 == mpirun ]] || stopped=${processes[1]}
+    kill -TERM "$stopped" || return 1
+    ! wait $mpirun || return 1
+    no_more
+    # mpirun hands the signal on, and hears no more of what it started.
+    [[ $1 == mpirun ]] || grep -q 'stopped by a signal' log || fail "$1: $(cat log)"
+    ranks 2 --ranks-per-trial 2 -r stopped.db 2>log || fail "$1: $(cat log)"
+    same stopped
+    grep -q 'going on from step' log
+}
+for whom in mpirun other; do
+    tries=0
+    until stop_once $whom; do
+        ((++tries < 5)) || fail "$whom: a signal does not stop a run: $(cat log)"
+    done
+done
+echo "signals stop a team in order"
+
+# ---- what goes wrong with teams ----
+status=0
+ranks 3 --ranks-per-trial 2 -r wrong.db 2>told || status=$?
+[[ $status -eq 2 && $(grep -c '^regatta: .*has started 3 ranks: expected a multiple' told) -eq 1 ]] ||
+    fail "$status: $(cat told)"
+status=0
+"${run[@]}" --ranks-per-trial 2 -r wrong.db 2>told || status=$?
+[[ $status -eq 2 && $(grep -c '^regatta: .*this is the only rank' told) -eq 1 ]] || fail "$status: $(cat told)"
+status=0
+ranks 2 --ranks-per-trial 2 -r wrong.db -s training.batch=3 2>told || status=$?
+[[ $status -eq 2 && $(grep -c '^regatta: training.shards is 4, and a batch has 3' told) -eq 1 ]] ||
+    fail "$status: $(cat told)"
+
+# ---- a team over text, with a judge outside of the program ----
+# lines FIRST COUNT: lines of a data file.
+lines() {
+    awk -v first="$1" -v count="$2" 'BEGIN {
+        split("the king said unto his men that they should go and see what was done", word, " ")
+        for (i = first; i < first + count; i++) {
+            printf "{\"reference\": \"%d\", \"prompt\": \"%s %s.\", ", i, word[1 + i % 15], word[1 + i * 7 % 15]
+            printf "\"chosen\": \"%s %s %s.\", ", word[1 + i % 11], word[1 + i * 5 % 13], word[1 + i % 3]
+            printf "\"rejected\": \"thou %s.\"}\n", word[1 + i % 7]
+        }
+    }'
+}
+mkdir data
+lines 0 60 >data/train.jsonl
+lines 60 20 >data/test.jsonl
+lines 80 60 >data/judge.jsonl
+lines 140 60 >data/judge-independent.jsonl
+"$program" train-tokenizer -o tokenizer.json -v 280 data/train.jsonl >told 2>&1 || fail "$(cat told)"
+# The longer response is the better one; every question is noted.
+cat >judge.py <<'END'
+import json, os, sys
+for line in sys.stdin:
+    question = json.loads(line)
+    with open(os.environ["ASKED"], "a") as asked:
+        asked.write(json.dumps([question[k] for k in ("prompt", "a", "b")]) + "\n")
+    better = "A" if len(question["a"]) >= len(question["b"]) else "B"
+    print(json.dumps({"id": question["id"], "answer": better}), flush=True)
+END
+cat >text.cfg <<END
+name = "text";
+seeds = [1];
+environment: { type = "text"; data = "data"; tokenizer = "tokenizer.json"; pair_count = 24;
+    response_limit = 12; test_prompts = 12; judge = { type = "command"; command = "python3 judge.py"; }; };
+policy: { type = "transformer"; width = 16; layers = 2; heads = 2; context = 64;
+    adapter = { rank = 2; dropout = 0.1; targets = "all"; }; };
+optimizer: { learning_rate = 1e-3; };
+training: { batch = 8; shards = 4; micro_batch = 1; };
+budget: { steps = 12; };
+evaluation: { every = 6; log_every = 1; };
+algorithms = ( { type = "dpo"; }, { type = "online-dpo"; mixture = 0.5; }, { type = "sft"; } );
+END
+run=("$program" run text.cfg --checkpoint-seconds 0 -t 1)
+export ASKED=$folder/asked-alone
+whole
+[[ $(wc -l <asked-alone) -gt 50 ]] || fail "the judge is hardly asked"
+export ASKED=$folder/asked
+for n in '2 2' '3 3'; do
+    read -ra n <<<"$n"
+    rm -f asked
+    over "${n[@]}"
+    diff <(sort asked-alone) <(sort asked) >/dev/null || fail "${n[*]}: the judge is asked otherwise"
+done
+kill_some 4 400 3 --ranks-per-trial 3
+echo "a team over text: same weights, same store, and nothing asked twice"

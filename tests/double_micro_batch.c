@@ -1,19 +1,19 @@
-/* A batch in parts: loss, metrics and gradient are those of the whole batch. On a transformer with
- * responses of different lengths, so that shares by pairs and by tokens differ. */
+/* A batch in parts, and in shards: loss, metrics and gradient are those of the whole batch. On a
+ * transformer with responses of different lengths, so that shares by pairs and by tokens differ. */
 #include "tests/token_race.h"
 
 #include <math.h>
 
 enum { BATCH = 8 };
 
-static RgTrainingOptions in_parts_of(int64_t micro_batch) {
+static RgTrainingOptions cut(int64_t shards, int64_t micro_batch) {
     return (RgTrainingOptions){
-        .batch = BATCH, .micro_batch = micro_batch, .temperature = 1, .top_p = 1};
+        .batch = BATCH, .shards = shards, .micro_batch = micro_batch, .temperature = 1, .top_p = 1};
 }
 
 /* One step's loss, with metrics and gradient left in the race. */
-static double step_of(TokenRace *race, const char *name, int64_t micro_batch) {
-    RgTrainingOptions training = in_parts_of(micro_batch);
+static double step_of(TokenRace *race, const char *name, int64_t shards, int64_t micro_batch) {
+    RgTrainingOptions training = cut(shards, micro_batch);
     RgError error = {0};
     cr_assert_eq(token_race_begin(race, name, NULL, &training, NULL, &error), RG_OK, "%s",
                  error.text);
@@ -22,13 +22,15 @@ static double step_of(TokenRace *race, const char *name, int64_t micro_batch) {
 
 static void check_parts(const char *name) {
     TokenRace whole, parts;
-    double loss = step_of(&whole, name, 0);
+    double loss = step_of(&whole, name, 1, 0);
     const RgParameters *p = whole.policy->parameters;
     double norm = rg_parameters_gradient_norm(p);
     cr_assert_gt(norm, 1e-2);
-    const int64_t sizes[] = {1, 3, BATCH};
-    for (int k = 0; k < 3; k++) {
-        cr_assert_float_eq(step_of(&parts, name, sizes[k]), loss, 1e-12 * (1 + fabs(loss)));
+    const int64_t cuts[][2] = {{1, 1}, {1, 3},     {1, BATCH}, {3, 0},
+                               {4, 0}, {BATCH, 0}, {3, 2},     {2, 1}};
+    for (size_t k = 0; k < sizeof cuts / sizeof *cuts; k++) {
+        double found = step_of(&parts, name, cuts[k][0], cuts[k][1]);
+        cr_assert_float_eq(found, loss, 1e-12 * (1 + fabs(loss)));
         cr_assert_eq(parts.trainer->metric_count, whole.trainer->metric_count);
         for (int i = 0; i < whole.trainer->metric_count; i++) {
             double value = whole.trainer->metrics[i].value;
@@ -36,7 +38,8 @@ static void check_parts(const char *name) {
         }
         for (int64_t i = 0; i < p->count; i++)
             cr_assert_float_eq(parts.policy->parameters->gradient[i], p->gradient[i], 1e-12 * norm,
-                               "%s in parts of %d", name, (int)sizes[k]);
+                               "%s in %d shards, parts of %d", name, (int)cuts[k][0],
+                               (int)cuts[k][1]);
         token_race_end(&parts);
     }
     token_race_end(&whole);
@@ -56,7 +59,7 @@ Test(micro_batch, of_demonstrations_adds_up_to_the_batch) {
 }
 
 Test(micro_batch, is_refused_where_a_loss_is_no_mean_over_pairs) {
-    RgTrainingOptions part = in_parts_of(3), whole = in_parts_of(BATCH);
+    RgTrainingOptions part = cut(1, 3), whole = cut(1, BATCH);
     TokenRace race;
     RgError error = {0};
     cr_assert_eq(token_race_begin(&race, "sail-dp", "baseline", &part, NULL, &error), RG_E_USAGE);

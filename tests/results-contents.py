@@ -20,6 +20,8 @@ QUERIES = (
 )
 
 store = sqlite3.connect(f"file:{sys.argv[1]}?mode=ro", uri=True)
+# A model that has learnt nothing writes bytes that are no text.
+store.text_factory = lambda text: text.decode(errors="backslashreplace")
 for query in QUERIES:
     for line in sorted(repr(row) for row in store.execute(query)):
         print(line)

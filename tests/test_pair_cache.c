@@ -267,20 +267,20 @@ Test(pair_cache, another_reference_or_other_pairs_find_nothing) {
     RgSequences *pairs = token_pairs();
     int64_t n = pairs->count / 2;
     RgPairValues *values = rg_allocate((size_t)n * sizeof *values);
-    rg_pair_cache_values(&cache, policy, pairs, values);
+    rg_pair_cache_values(&cache, NULL, policy, pairs, values);
     cr_assert_eq(cache.computed, n);
     RgPairCache of_other = memory_cache(shelf, rg_policy_digest(other));
-    rg_pair_cache_values(&of_other, other, pairs, values);
+    rg_pair_cache_values(&of_other, NULL, other, pairs, values);
     cr_assert_eq(of_other.found, 0);
     pairs->tokens[pairs->start[pairs->count] - 1] ^= 1;
-    rg_pair_cache_values(&cache, policy, pairs, values);
+    rg_pair_cache_values(&cache, NULL, policy, pairs, values);
     cr_assert_eq(cache.computed, n + 1, "one token is another");
     /* The same tokens, of which one more belongs to the prompt. */
     int64_t i = 0;
     while (rg_sequence_response_length(pairs, i) < 2)
         i++;
     pairs->prompt_length[i]++;
-    rg_pair_cache_values(&cache, policy, pairs, values);
+    rg_pair_cache_values(&cache, NULL, policy, pairs, values);
     cr_assert_eq(cache.computed, n + 2, "another prompt");
     free(values);
     rg_sequences_destroy(pairs);

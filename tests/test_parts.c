@@ -98,6 +98,22 @@ Test(parts, are_gathered_once_and_removed) {
     cr_assert_eq(access(scratch("x/part-1.db.old"), F_OK), 0);
 }
 
+/* Of a process that was killed when it had made no more than the file, or its first page. */
+Test(parts, that_are_no_stores_yet_are_gathered_too) {
+    cr_assert_eq(mkdir(scratch("x"), 0777), 0);
+    cr_assert(scratch_write("x/part-1.db", ""));
+    sqlite3 *begun;
+    cr_assert_eq(sqlite3_open(scratch("x/part-2.db"), &begun), SQLITE_OK);
+    cr_assert_eq(sqlite3_exec(begun, "PRAGMA journal_mode = WAL", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(begun);
+    RgStore *whole = open_whole();
+    ASSERT_OK(rg_parts_gather(whole, &error));
+    cr_assert_eq(query(whole, "SELECT count(*) FROM trials"), 0);
+    rg_store_close(whole);
+    cr_assert_neq(access(scratch("x/part-1.db"), F_OK), 0);
+    cr_assert_neq(access(scratch("x/part-2.db"), F_OK), 0);
+}
+
 Test(parts, take_up_what_the_whole_has_of_a_trial) {
     RgStore *whole = open_whole();
     write_trial(whole, "begun", 0, 7, false);

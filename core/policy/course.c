@@ -12,9 +12,18 @@ double rg_preference_probability(const RgCourse *course, double a, double b) {
     return p * (1 - course->label_noise) + (1 - p) * course->label_noise;
 }
 
-RgStatus rg_course_label(const RgCourse *course, const RgSequences *sequences, RgRandom random,
-                         uint8_t *preferred, RgError *error) {
-    RG_ASSERT(sequences->count % 2 == 0);
+RgStatus rg_course_judge(const RgCourse *course, const RgSequences *sequences, double *reward,
+                         RgError *error) {
+    RgStatus status = RG_OK;
+    if (rg_team_leads(course->team))
+        status = course->judge(course->environment, sequences, reward, error);
+    RG_TRY(rg_team_follow(course->team, status, error));
+    rg_team_broadcast(course->team, reward, (size_t)sequences->count * sizeof *reward);
+    return RG_OK;
+}
+
+static RgStatus ask_for_labels(const RgCourse *course, const RgSequences *sequences,
+                               RgRandom random, uint8_t *preferred, RgError *error) {
     if (course->label)
         return course->label(course->environment, sequences, random, preferred, error);
     double *reward = rg_allocate((size_t)(sequences->count + 1) * sizeof *reward);
@@ -25,4 +34,15 @@ RgStatus rg_course_label(const RgCourse *course, const RgSequences *sequences, R
     }
     free(reward);
     return status;
+}
+
+RgStatus rg_course_label(const RgCourse *course, const RgSequences *sequences, RgRandom random,
+                         uint8_t *preferred, RgError *error) {
+    RG_ASSERT(sequences->count % 2 == 0);
+    RgStatus status = RG_OK;
+    if (rg_team_leads(course->team))
+        status = ask_for_labels(course, sequences, random, preferred, error);
+    RG_TRY(rg_team_follow(course->team, status, error));
+    rg_team_broadcast(course->team, preferred, (size_t)(sequences->count / 2) * sizeof *preferred);
+    return RG_OK;
 }

@@ -7,6 +7,7 @@
 
 #include "core/policy/dynamics.h"
 #include "core/policy/process.h"
+#include "core/team.h"
 #include "core/tensor/random.h"
 
 typedef struct RgCourse {
@@ -36,7 +37,15 @@ typedef struct RgCourse {
     RgStatus (*label)(void *environment, const RgSequences *sequences, RgRandom random,
                       uint8_t *preferred, RgError *error);
     bool skips; /* the judge of a course without rewards may leave pairs without a label */
+
+    /* Who runs the trial together, or NULL. All of them ask for rewards and labels by the functions
+     * below; the first rank alone asks the judge. */
+    RgTeam *team;
 } RgCourse;
+
+/* Rewards by the judge, which the course has: reward [sequences->count]. */
+RgStatus rg_course_judge(const RgCourse *course, const RgSequences *sequences, double *reward,
+                         RgError *error);
 
 /* Probability that the judge prefers a response of reward `a` to one of reward `b`. */
 double rg_preference_probability(const RgCourse *course, double a, double b);

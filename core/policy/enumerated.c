@@ -227,7 +227,7 @@ static void take_best(const State *s, const RgBestOf *best_of, double *table) {
     for (int32_t c = 0; c < s->contexts; c++)
         for (int32_t r = 0; r < s->responses; r++)
             rg_sequences_append(all, &c, 1, &r, 1);
-    RgStatus status = best_of->course->judge(best_of->course->environment, all, reward, NULL);
+    RgStatus status = rg_course_judge(best_of->course, all, reward, NULL);
     RG_ASSERT(status == RG_OK); /* rewards of what is enumerated are a table */
     memcpy(plain, table, (size_t)cells * sizeof *plain);
     for (int64_t i = 0; i < cells; i++) {
@@ -288,7 +288,8 @@ static double sample(RgPolicy *policy, const RgSequences *prompts, const RgSampl
             response_logits(sampling->partner, context, partner);
             rg_sampling_mix(sampling, partner, s->responses, logits);
         }
-        double uniform = rg_random_uniform(rg_random_at(random, (uint64_t)i), 0);
+        double uniform =
+            rg_random_uniform(rg_random_at(random, (uint64_t)(sampling->first + i)), 0);
         tokens[i * sampling->response_limit] =
             draw_response(logits, s->responses, draw, uniform, &logprob[i]);
         length[i] = 1;

@@ -14,9 +14,37 @@ static RgDigest pair_key(RgDigest source, const RgSequences *s, int64_t pair) {
     return rg_digest(key, s->tokens + s->start[i], tokens * sizeof *s->tokens);
 }
 
+/* Values of pairs, of which each rank computes a run. What they cost is what went by on the first,
+ * each pair's by its share of FLOPs. */
+static void compute(RgTeam *team, RgPolicy *policy, const RgSequences *pairs,
+                    RgPairValues *values) {
+    int64_t count = pairs->count / 2, rank = rg_team_rank(team), size = rg_team_size(team);
+    if (size == 1) {
+        rg_policy_pair_values(policy, pairs, values);
+        return;
+    }
+    double start = rg_clock_seconds(), flops = 0;
+    int64_t first = count * rank / size, last = count * (rank + 1) / size;
+    int64_t *token = rg_allocate((size_t)(2 * (last - first) + 1) * sizeof *token);
+    RgSequences own = rg_sequences_view(pairs, 2 * first, 2 * last, token);
+    rg_policy_pair_values(policy, &own, values + first);
+    size_t *part = rg_allocate((size_t)(size + 1) * sizeof *part);
+    for (int64_t q = 0; q <= size; q++)
+        part[q] = (size_t)(count * q / size) * sizeof *values;
+    rg_team_gather_parts(team, values, part);
+    double seconds = rg_clock_seconds() - start;
+    for (int64_t i = 0; i < count; i++)
+        flops += values[i].flops;
+    for (int64_t i = 0; i < count; i++)
+        values[i].seconds = flops > 0 ? seconds * values[i].flops / flops : 0;
+    free(part);
+    free(token);
+}
+
 /* Compute those that were not found, and put them on the shelf. */
-static void compute_missing(RgPairCache *cache, RgPolicy *policy, const RgSequences *sequences,
-                            const RgDigest *keys, const bool *found, RgPairValues *values) {
+static void compute_missing(RgPairCache *cache, RgTeam *team, RgPolicy *policy,
+                            const RgSequences *sequences, const RgDigest *keys, const bool *found,
+                            RgPairValues *values) {
     int64_t count = sequences->count / 2, missing = 0;
     RgSequences *asked = rg_sequences_create();
     RgDigest *asked_keys = rg_allocate((size_t)count * sizeof *asked_keys);
@@ -28,8 +56,9 @@ static void compute_missing(RgPairCache *cache, RgPolicy *policy, const RgSequen
         rg_sequences_append_from(asked, sequences, 2 * i + 1, false);
         asked_keys[missing++] = keys[i];
     }
-    rg_policy_pair_values(policy, asked, made);
-    cache->keep(cache->shelf, asked_keys, made, missing);
+    compute(team, policy, asked, made);
+    if (cache)
+        cache->keep(cache->shelf, asked_keys, made, missing);
     for (int64_t i = count; i-- > 0;)
         if (!found[i])
             values[i] = made[--missing];
@@ -38,24 +67,29 @@ static void compute_missing(RgPairCache *cache, RgPolicy *policy, const RgSequen
     free(made);
 }
 
-void rg_pair_cache_values(RgPairCache *cache, RgPolicy *policy, const RgSequences *sequences,
-                          RgPairValues *values) {
+void rg_pair_cache_values(RgPairCache *cache, RgTeam *team, RgPolicy *policy,
+                          const RgSequences *sequences, RgPairValues *values) {
     int64_t count = sequences->count / 2, there = 0;
-    if (!cache) {
+    if (!cache && rg_team_size(team) == 1) {
         rg_policy_pair_values(policy, sequences, values);
         return;
     }
     RgDigest *keys = rg_allocate((size_t)count * sizeof *keys);
     bool *found = rg_allocate((size_t)count * sizeof *found);
-    for (int64_t i = 0; i < count; i++)
+    for (int64_t i = 0; i < count && cache; i++)
         keys[i] = pair_key(cache->source, sequences, i);
-    cache->find(cache->shelf, keys, count, values, found);
+    if (cache)
+        cache->find(cache->shelf, keys, count, values, found);
+    rg_team_broadcast(team, found, (size_t)count * sizeof *found);
+    rg_team_broadcast(team, values, (size_t)count * sizeof *values);
     for (int64_t i = 0; i < count; i++)
         there += found[i];
     if (there < count)
-        compute_missing(cache, policy, sequences, keys, found, values);
-    cache->found += there;
-    cache->computed += count - there;
+        compute_missing(cache, team, policy, sequences, keys, found, values);
+    if (cache) {
+        cache->found += there;
+        cache->computed += count - there;
+    }
     free(found);
     free(keys);
 }

@@ -10,6 +10,7 @@
 #define RG_CORE_POLICY_PAIR_CACHE_H
 
 #include "core/policy/policy.h"
+#include "core/team.h"
 
 typedef struct RgPairCache {
     RgDigest source; /* of all that the values hang on besides the pair: see rg_policy_digest */
@@ -24,8 +25,9 @@ typedef struct RgPairCache {
 } RgPairCache;
 
 /* As rg_policy_pair_values, with what is on the shelf found there, and what is not put there.
- * `cache` NULL: all is computed. */
-void rg_pair_cache_values(RgPairCache *cache, RgPolicy *policy, const RgSequences *sequences,
-                          RgPairValues *values);
+ * `cache` NULL: all is computed. Of a team, whose ranks have the same policy and sequences, the
+ * first alone has a cache, or none; they share what is to be computed. */
+void rg_pair_cache_values(RgPairCache *cache, RgTeam *team, RgPolicy *policy,
+                          const RgSequences *sequences, RgPairValues *values);
 
 #endif

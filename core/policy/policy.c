@@ -75,10 +75,11 @@ static void run_part(RgPolicy *policy, RgTape *tape, RgForward forward,
     rg_tape_reset(tape);
 }
 
-static double flops_of(const RgTapes *tapes) {
+/* Of all tapes, which have none left. */
+static double take_flops(const RgTapes *tapes) {
     double flops = 0;
     for (int i = 0; i < tapes->count; i++)
-        flops += rg_tape_flops(tapes->tape[i]);
+        flops += rg_tape_take_flops(tapes->tape[i]);
     return flops;
 }
 
@@ -92,14 +93,13 @@ static void run_values(RgPolicy *policy, RgPrecision precision, RgForward forwar
                  rg_shards_suit_batch(policy, sequences);
     int64_t most = apart ? RG_VALUES_OF_A_THREAD : RG_VALUES_AT_ONCE, parts = (n + most - 1) / most;
     make_tapes(policy, apart ? rg_threads() : 1);
-    double before = flops_of(policy->tapes);
     RG_FOR_TASKS(parts, apart, {
         RgTape *tape = policy->tapes->tape[apart ? rg_thread_number() : 0];
         int64_t first = task * most, last = first + most < n ? first + most : n;
         rg_tape_use_precision(tape, precision);
         run_part(policy, tape, forward, sequences, first, last, width, out + first * width);
     });
-    policy->flops += flops_of(policy->tapes) - before;
+    policy->flops += take_flops(policy->tapes);
 }
 
 void rg_policy_logprob_values(RgPolicy *policy, const RgSequences *sequences, double *logprob) {
@@ -113,21 +113,19 @@ void rg_policy_training_values(RgPolicy *policy, const RgSequences *sequences, d
 void rg_policy_step_values(RgPolicy *policy, const RgSequences *sequences, double *logprob) {
     make_tapes(policy, 1);
     RgTape *tape = policy->tapes->tape[0];
-    double before = rg_tape_flops(tape);
     const RgTensor *y = policy->type->step_logprob(policy, tape, policy->parameters, sequences);
     for (int64_t i = 0; i < y->count; i++)
         logprob[i] = y->data[i];
-    policy->flops += rg_tape_flops(tape) - before;
+    policy->flops += rg_tape_take_flops(tape);
     rg_tape_reset(tape);
 }
 
 void rg_policy_state_values(RgPolicy *policy, const RgSequences *sequences, RgReal *features) {
     make_tapes(policy, 1);
     RgTape *tape = policy->tapes->tape[0];
-    double before = rg_tape_flops(tape);
     const RgTensor *y = policy->type->state_features(policy, tape, policy->parameters, sequences);
     memcpy(features, y->data, (size_t)y->count * sizeof *features);
-    policy->flops += rg_tape_flops(tape) - before;
+    policy->flops += rg_tape_take_flops(tape);
     rg_tape_reset(tape);
 }
 
@@ -140,11 +138,10 @@ int64_t rg_policy_steps(const RgPolicy *policy, const RgSequences *sequences, in
 static void run_pair(RgPolicy *policy, const RgSequences *sequences, int64_t pair,
                      RgPairValues *values) {
     RgTape *tape = policy->tapes->tape[rg_thread_number()];
-    double before = rg_tape_flops(tape);
     rg_tape_use_precision(tape, policy->precision);
     run_part(policy, tape, policy->type->logprob, sequences, 2 * pair, 2 * pair + 2, 1,
              values->logprob);
-    values->flops = rg_tape_flops(tape) - before;
+    values->flops = rg_tape_take_flops(tape);
 }
 
 void rg_policy_pair_values(RgPolicy *policy, const RgSequences *sequences, RgPairValues *values) {
@@ -218,6 +215,55 @@ RgDigest rg_policy_digest(const RgPolicy *policy) {
 
 /* ---- sampling ---- */
 
+/* Of the prompts, rank q's begin here: not among copies of one, which is read once for them all. */
+static int64_t run_start(const RgSequences *prompts, int64_t q, int64_t size) {
+    int64_t at = prompts->count * q / size;
+    while (at > 0 && at < prompts->count && rg_sequences_same_prompt(prompts, at - 1, at))
+        at++;
+    return at;
+}
+
+/* `each` bytes of each prompt. */
+static void gather_runs(RgTeam *team, const int64_t *start, void *whole, size_t each) {
+    size_t *part = rg_allocate(((size_t)team->size + 1) * sizeof *part);
+    for (int q = 0; q <= team->size; q++)
+        part[q] = (size_t)start[q] * each;
+    rg_team_gather_parts(team, whole, part);
+    free(part);
+}
+
+/* As the kind samples, a run of the prompts on each rank. */
+static double sample_shared(RgPolicy *policy, const RgSequences *prompts,
+                            const RgSampling *sampling, RgRandom random, int32_t *tokens,
+                            int64_t *length, double *logprob) {
+    RgTeam *team = sampling->team;
+    int64_t size = rg_team_size(team), rank = rg_team_rank(team), limit = sampling->response_limit;
+    if (size == 1)
+        return policy->type->sample(policy, prompts, sampling, random, tokens, length, logprob);
+    int64_t *start = rg_allocate((size_t)(size + 1) * sizeof *start);
+    double *flops = rg_allocate((size_t)size * sizeof *flops), sum = 0;
+    for (int64_t q = 0; q <= size; q++)
+        start[q] = run_start(prompts, q, size);
+    int64_t first = start[rank], count = start[rank + 1] - first;
+    int64_t *token = rg_allocate((size_t)(count + 1) * sizeof *token);
+    RgSequences own = rg_sequences_view(prompts, first, first + count, token);
+    RgSampling part = *sampling;
+    part.first += first;
+    if (count > 0)
+        flops[rank] = policy->type->sample(policy, &own, &part, random, tokens + first * limit,
+                                           length + first, logprob + first);
+    gather_runs(team, start, tokens, (size_t)limit * sizeof *tokens);
+    gather_runs(team, start, length, sizeof *length);
+    gather_runs(team, start, logprob, sizeof *logprob);
+    rg_team_gather(team, flops, sizeof *flops);
+    for (int64_t q = 0; q < size; q++)
+        sum += flops[q];
+    free(token);
+    free(flops);
+    free(start);
+    return sum;
+}
+
 static void sample_each(RgPolicy *policy, const RgSequences *prompts, int64_t copies,
                         const RgSampling *sampling, RgRandom random, RgSequences *out,
                         double *logprob) {
@@ -231,7 +277,7 @@ static void sample_each(RgPolicy *policy, const RgSequences *prompts, int64_t co
     int64_t *length = rg_allocate((size_t)(n + 1) * sizeof *length);
     double *sum = rg_allocate((size_t)(n + 1) * sizeof *sum);
     rg_profile_lap("other", false);
-    double flops = policy->type->sample(policy, repeated, sampling, random, tokens, length, sum);
+    double flops = sample_shared(policy, repeated, sampling, random, tokens, length, sum);
     policy->flops += flops;
     rg_profile_flops(flops);
     rg_profile_lap("sampling", false);
@@ -255,7 +301,7 @@ static void keep_best(RgBestOf *best_of, const RgSequences *candidates,
     int64_t n = best_of->count;
     double *reward = rg_allocate((size_t)(candidates->count + 1) * sizeof *reward);
     if (best_of->status == RG_OK)
-        best_of->status = course->judge(course->environment, candidates, reward, &best_of->error);
+        best_of->status = rg_course_judge(course, candidates, reward, &best_of->error);
     rg_sequences_clear(out);
     for (int64_t first = 0; first < candidates->count; first += n) {
         int64_t best = first;

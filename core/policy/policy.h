@@ -13,6 +13,7 @@
 #include "core/policy/adapter.h"
 #include "core/policy/dynamics.h"
 #include "core/policy/sequences.h"
+#include "core/team.h"
 #include "core/tensor/random.h"
 #include "core/tensor/tensor.h"
 #include "core/train/safetensors.h"
@@ -43,6 +44,8 @@ typedef struct RgSampling {
      * kind and shape, and outlives the call; c = partner_share. NULL: from the policy alone. */
     const struct RgPolicy *partner;
     double partner_share;
+    RgTeam *team;  /* whose ranks have the same policy and prompts, and share them; or NULL */
+    int64_t first; /* number of the first sequence, by which its random numbers go */
 } RgSampling;
 
 /* A row of logits, [n], becomes that of the mixture with the partner's. */
@@ -106,7 +109,7 @@ typedef struct RgPolicyType {
 
     /* Draw one response for each prompt i: its tokens at tokens[i · sampling->response_limit],
      * their number in length[i], their log-probability in logprob[i]. The random numbers of i are
-     * those of rg_random_at(random, i). Returns FLOPs spent. */
+     * those of rg_random_at(random, sampling->first + i). Returns FLOPs spent. */
     double (*sample)(RgPolicy *policy, const RgSequences *prompts, const RgSampling *sampling,
                      RgRandom random, int32_t *tokens, int64_t *length, double *logprob);
 

@@ -79,18 +79,11 @@ static void back_shard(const Run *run, const Shard *shard, const RgTensor *dy) {
     rg_backward_from(shard->tape, shard->y, rg_constant(shard->tape, shard->y->shape, part));
 }
 
-static double flops_of(const Run *run) {
-    double flops = 0;
-    for (int i = 0; i < RG_SHARDS; i++)
-        flops += rg_tape_flops(run->shard[i].tape);
-    return flops;
-}
-
-/* The operations of the shards since there were `before` are those of `tape`, too; a profile has
- * heard of them. */
-static void take_flops(RgTape *tape, const Run *run, double before) {
+/* The operations of the shards become those of `tape`; a profile has heard of them. */
+static void take_flops(RgTape *tape, const Run *run) {
     bool held = rg_profile_hold(true);
-    rg_tape_count_flops(tape, flops_of(run) - before);
+    for (int i = 0; i < RG_SHARDS; i++)
+        rg_tape_count_flops(tape, rg_tape_take_flops(run->shard[i].tape));
     rg_profile_hold(held);
 }
 
@@ -116,10 +109,9 @@ static bool side_by_side(void) {
 
 static void shards_backward(RgTape *t, RgTensor *y, RgTensor *dy) {
     Run *run = y->attributes;
-    double before = flops_of(run);
     bool apart = side_by_side();
     RG_FOR_TASKS(RG_SHARDS, apart, back_shard(run, &run->shard[task], dy));
-    take_flops(t, run, before);
+    take_flops(t, run);
     int64_t n = run->policy->parameters->count;
     RG_FOR_PIECES(n, rg_pieces(n, RG_LEAST_NUMBERS), add_up(run, first, last));
 }
@@ -160,10 +152,9 @@ RgTensor *rg_shards_run(RgTape *tape, RgPolicy *policy, RgForward forward,
         run->shard[i] = (Shard){.first = shard_start(sequences, i),
                                 .last = shard_start(sequences, i + 1),
                                 .tape = rg_tape_child(tape)};
-    double before = flops_of(run);
     bool apart = side_by_side();
     RG_FOR_TASKS(RG_SHARDS, apart, run_shard(run, &run->shard[task]));
-    take_flops(tape, run, before);
+    take_flops(tape, run);
     RgTensor *y = gather(tape, run);
     RgTensor *input = rg_parameter(tape, policy->parameters, 0); /* y depends on them all */
     return rg_record(tape, &shards_operator, y, &input, 1, run);

@@ -34,9 +34,9 @@ double rg_trajectory_sample(const RgPolicy *policy, const RgActor *actor,
     RG_FOR_PIECES(count, rg_pieces(count, 1), {
         void *room = actor->begin ? actor->begin(policy, sampling) : NULL;
         for (int64_t i = first; i < last; i++)
-            length[i] =
-                run_episode(policy, actor, room, *rg_sequence_prompt(prompts, i), limit,
-                            rg_random_at(random, (uint64_t)i), tokens + i * limit, &logprob[i]);
+            length[i] = run_episode(policy, actor, room, *rg_sequence_prompt(prompts, i), limit,
+                                    rg_random_at(random, (uint64_t)(sampling->first + i)),
+                                    tokens + i * limit, &logprob[i]);
         if (actor->end)
             actor->end(room);
     });

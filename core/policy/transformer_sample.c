@@ -181,7 +181,7 @@ static int64_t collect_states(Sampler *s, Reader *reader) {
 static void draw_token(Sampler *s, int64_t d) {
     Slot *slot = &s->slot[s->drawing[d]];
     int64_t i = slot->sequence, done = s->length[i];
-    RgRandom stream = rg_random_at(s->random, (uint64_t)i);
+    RgRandom stream = rg_random_at(s->random, (uint64_t)(s->sampling->first + i));
     int64_t row = d * rg_transformer_decoder_stride(s->reader[0].decoder);
     RgReal *logits = s->reader[0].logits + row;
     double logprob;

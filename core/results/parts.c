@@ -103,6 +103,15 @@ static RgStatus remove_part(const char *path, RgError *error) {
     return status;
 }
 
+/* A process may have been killed when its part was a file and no store yet: then it becomes an
+ * empty one. Nobody else writes it, as the whole is open. */
+static RgStatus complete_part(const char *path, RgError *error) {
+    RgStore *part;
+    RG_TRY(rg_store_open(path, true, &part, error));
+    rg_store_close(part);
+    return RG_OK;
+}
+
 static bool is_part(const char *name) {
     int number, end = 0;
     return sscanf(name, "part-%d.db%n", &number, &end) == 1 && end > 0 && !name[end];
@@ -117,7 +126,9 @@ RgStatus rg_parts_gather(RgStore *whole, RgError *error) {
         if (!is_part(entry->d_name))
             continue;
         char *part = rg_string_format("%s/%s", path, entry->d_name);
-        status = rg_store_merge(whole, part, NULL, error);
+        status = complete_part(part, error);
+        if (status == RG_OK)
+            status = rg_store_merge(whole, part, NULL, error);
         if (status == RG_OK)
             status = remove_part(part, error);
         free(part);

@@ -158,6 +158,12 @@ double rg_tape_flops(const RgTape *tape) {
     return tape->flops;
 }
 
+double rg_tape_take_flops(RgTape *tape) {
+    double flops = tape->flops;
+    tape->flops = 0;
+    return flops;
+}
+
 void rg_tape_count_flops(RgTape *tape, double flops) {
     tape->flops += flops;
     rg_profile_flops(flops);

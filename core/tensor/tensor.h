@@ -93,6 +93,9 @@ RgPrecision rg_tape_precision(const RgTape *tape);
 
 /* Floating-point operations of all operators run since creation, backward included. */
 double rg_tape_flops(const RgTape *tape);
+/* Those since they were last taken: counted from 0, they are the same number whatever the tape did
+ * before. */
+double rg_tape_take_flops(RgTape *tape);
 void rg_tape_count_flops(RgTape *tape, double flops);
 
 /* A tape, empty and of first order, that a thread of its own may use: it belongs to `tape`, and

@@ -171,3 +171,8 @@ RgStatus rg_checkpoint_load(RgCheckpoint *checkpoint, const char *path, const ch
     rg_safetensors_close(file);
     return status;
 }
+
+void rg_checkpoint_share(RgCheckpoint *checkpoint, RgTeam *team) {
+    for (int i = 0; i < checkpoint->count; i++)
+        rg_team_broadcast(team, checkpoint->memory[i], checkpoint->tensors[i].bytes);
+}

@@ -4,6 +4,7 @@
 #ifndef RG_CORE_TRAIN_CHECKPOINT_H
 #define RG_CORE_TRAIN_CHECKPOINT_H
 
+#include "core/team.h"
 #include "core/tensor/parameters.h"
 #include "core/train/meter.h"
 #include "core/train/optimizer.h"
@@ -28,5 +29,8 @@ RgStatus rg_checkpoint_save(const RgCheckpoint *checkpoint, const char *path, co
                             RgError *error);
 RgStatus rg_checkpoint_load(RgCheckpoint *checkpoint, const char *path, const char *identity,
                             RgError *error);
+
+/* What the first rank of a team has is there on all: they have listed the same. */
+void rg_checkpoint_share(RgCheckpoint *checkpoint, RgTeam *team);
 
 #endif

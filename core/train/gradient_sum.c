@@ -1,0 +1,121 @@
+/* Summing gradients slice by slice. A slice is exchanged a block at a time, so that what is
+ * received takes little room. */
+#include "core/train/gradient_sum.h"
+
+#include "core/tensor/parallel.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Numbers. */
+enum { BLOCK = RG_TEAM_BLOCK / sizeof(RgReal) };
+
+struct RgGradientSum {
+    RgParameters *parameters;
+    RgTeam *team;
+    RgReal *slice;    /* this rank's, of the sum */
+    RgReal *received; /* [size, a block of a slice] */
+    RgBytes *out;     /* [size], as `in`: of a swap */
+    RgBlock *in;
+};
+
+static int64_t slice_start(const RgGradientSum *sum, int rank) {
+    return sum->parameters->count * rank / rg_team_size(sum->team);
+}
+
+static int64_t slice_count(const RgGradientSum *sum, int rank) {
+    return slice_start(sum, rank + 1) - slice_start(sum, rank);
+}
+
+static size_t bytes_of(int64_t numbers) {
+    return sizeof(RgReal) * (size_t)numbers;
+}
+
+static int64_t at_most(int64_t count, int64_t most) {
+    return count < most ? count : most;
+}
+
+RgGradientSum *rg_gradient_sum_create(RgParameters *parameters, RgTeam *team) {
+    RgGradientSum *sum = rg_allocate(sizeof *sum);
+    *sum = (RgGradientSum){.parameters = parameters, .team = team};
+    size_t size = (size_t)rg_team_size(team);
+    int64_t own = slice_count(sum, rg_team_rank(team));
+    sum->slice = rg_allocate_aligned(bytes_of(own));
+    sum->received = rg_allocate_aligned(size > 1 ? size * bytes_of(at_most(own, BLOCK)) : 0);
+    sum->out = rg_allocate(size * sizeof *sum->out);
+    sum->in = rg_allocate(size * sizeof *sum->in);
+    return sum;
+}
+
+void rg_gradient_sum_destroy(RgGradientSum *sum) {
+    if (!sum)
+        return;
+    free(sum->slice);
+    free(sum->received);
+    free(sum->out);
+    free(sum->in);
+    free(sum);
+}
+
+void rg_gradient_sum_begin(RgGradientSum *sum) {
+    int rank = rg_team_rank(sum->team);
+    memcpy(sum->slice, sum->parameters->gradient + slice_start(sum, rank),
+           bytes_of(slice_count(sum, rank)));
+    rg_parameters_zero_gradient(sum->parameters);
+}
+
+/* to += from */
+static void add_numbers(RgReal *to, const RgReal *from, int64_t count) {
+    RG_FOR_PIECES(count, rg_pieces(count, RG_LEAST_NUMBERS),
+                  for (int64_t i = first; i < last; i++) to[i] += from[i]);
+}
+
+/* Send the block from number `at` on of every other rank's slice, and get that of this one's slice
+ * from the first `count` ranks. */
+static void swap_block(RgGradientSum *sum, int64_t at, int64_t count) {
+    RgTeam *team = sum->team;
+    int64_t room = at_most(slice_count(sum, team->rank), BLOCK);
+    int64_t own = at_most(slice_count(sum, team->rank) - at, BLOCK);
+    for (int q = 0; q < team->size; q++) {
+        int64_t theirs = at_most(slice_count(sum, q) - at, BLOCK);
+        bool gives = team->rank < count && theirs > 0, gets = q < count && own > 0;
+        sum->out[q] = (RgBytes){sum->parameters->gradient + slice_start(sum, q) + at,
+                                gives ? bytes_of(theirs) : 0};
+        sum->in[q] = (RgBlock){sum->received + q * room, gets ? bytes_of(own) : 0};
+    }
+    team->swap(team, sum->out, sum->in);
+}
+
+/* Slices differ in length by one number at most, and all ranks walk over the longest. */
+static int64_t longest_slice(const RgGradientSum *sum) {
+    int64_t longest = 0;
+    for (int q = 0; q < rg_team_size(sum->team); q++)
+        longest = slice_count(sum, q) > longest ? slice_count(sum, q) : longest;
+    return longest;
+}
+
+void rg_gradient_sum_add(RgGradientSum *sum, int64_t count) {
+    int rank = rg_team_rank(sum->team), size = rg_team_size(sum->team);
+    int64_t own = slice_count(sum, rank), longest = longest_slice(sum);
+    const RgReal *mine = sum->parameters->gradient + slice_start(sum, rank);
+    if (size == 1)
+        add_numbers(sum->slice, mine, own);
+    for (int64_t at = 0; size > 1 && at < longest; at += BLOCK) {
+        swap_block(sum, at, count);
+        for (int64_t q = 0; q < count && at < own; q++)
+            add_numbers(sum->slice + at, q == rank ? mine + at : sum->in[q].data,
+                        at_most(own - at, BLOCK));
+    }
+    rg_parameters_zero_gradient(sum->parameters);
+}
+
+void rg_gradient_sum_end(RgGradientSum *sum) {
+    int rank = rg_team_rank(sum->team), size = rg_team_size(sum->team);
+    RgReal *gradient = sum->parameters->gradient;
+    memcpy(gradient + slice_start(sum, rank), sum->slice, bytes_of(slice_count(sum, rank)));
+    size_t *start = rg_allocate(((size_t)size + 1) * sizeof *start);
+    for (int q = 0; q <= size; q++)
+        start[q] = bytes_of(slice_start(sum, q));
+    rg_team_gather_parts(sum->team, gradient, start);
+    free(start);
+}

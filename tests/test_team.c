@@ -1,0 +1,496 @@
+/* Teams: what their ranks exchange, and that a trial which they run together has the bits of one
+ * that a process runs alone. */
+#include "algorithms/trainer.h"
+#include "core/tensor/blas.h"
+#include "tests/forked_team.h"
+#include "tests/token_race.h"
+
+#include <math.h>
+
+/* Processes are forked from one whose threads have not met yet. */
+static void one_thread(void) {
+    rg_threads_set(1);
+}
+
+TestSuite(team, .init = one_thread);
+
+/* ---- exchanges ---- */
+
+typedef struct Exchanged {
+    uint64_t broadcast, gathered;
+    bool all_true, all_but_last;
+    RgStatus agreed, followed;
+    char agreed_text[64], followed_text[64];
+} Exchanged;
+
+/* More than a block, and another number of bytes of each rank: of the second, none. */
+static size_t part_bytes(int rank) {
+    return rank == 1 ? 0 : RG_TEAM_BLOCK + 1000 * (size_t)rank + 1;
+}
+
+static uint64_t gather(RgTeam *team) {
+    size_t start[FORKED_MOST + 1] = {0};
+    for (int q = 0; q < team->size; q++)
+        start[q + 1] = start[q] + part_bytes(q);
+    unsigned char *whole = rg_allocate(start[team->size]);
+    for (size_t i = start[team->rank]; i < start[team->rank + 1]; i++)
+        whole[i] = (unsigned char)(7 * i + i / 251);
+    rg_team_gather_parts(team, whole, start);
+    uint64_t hash = rg_hash(RG_HASH_START, whole, start[team->size]);
+    free(whole);
+    return hash;
+}
+
+static void exchange(RgTeam *team, void *argument, void *result) {
+    Exchanged *e = result;
+    size_t size = 2 * RG_TEAM_BLOCK + 3;
+    unsigned char *bytes = rg_allocate(size);
+    for (size_t i = 0; i < size && team->rank == 0; i++)
+        bytes[i] = (unsigned char)(i % 253);
+    rg_team_broadcast(team, bytes, size);
+    e->broadcast = rg_hash(RG_HASH_START, bytes, size);
+    free(bytes);
+    e->gathered = gather(team);
+    e->all_true = rg_team_all(team, true);
+    e->all_but_last = rg_team_all(team, team->rank < team->size - 1);
+
+    RgError error = {0};
+    RgStatus status = RG_OK;
+    if (team->rank > 0)
+        status = rg_fail(&error, team->rank == 1 ? RG_E_FILE : RG_E_RANGE, "rank %d", team->rank);
+    e->agreed = rg_team_agree(team, status, &error);
+    memcpy(e->agreed_text, error.text, sizeof e->agreed_text);
+    error.text[0] = '\0';
+    status = team->rank == 0 ? rg_fail(&error, RG_E_JUDGE, "the first") : RG_OK;
+    e->followed = rg_team_follow(team, status, &error);
+    memcpy(e->followed_text, error.text, sizeof e->followed_text);
+    (void)argument;
+}
+
+Test(team, ranks_exchange_what_they_have) {
+    for (int size = 2; size <= 4; size++) {
+        const Exchanged *e = forked_run(size, exchange, NULL, sizeof *e);
+        size_t whole = 0, bytes = 2 * RG_TEAM_BLOCK + 3;
+        for (int q = 0; q < size; q++)
+            whole += part_bytes(q);
+        unsigned char *expected = rg_allocate(bytes > whole ? bytes : whole);
+        for (size_t i = 0; i < bytes; i++)
+            expected[i] = (unsigned char)(i % 253);
+        uint64_t broadcast = rg_hash(RG_HASH_START, expected, bytes);
+        for (size_t i = 0; i < whole; i++)
+            expected[i] = (unsigned char)(7 * i + i / 251);
+        uint64_t gathered = rg_hash(RG_HASH_START, expected, whole);
+        free(expected);
+        for (int q = 0; q < size; q++) {
+            cr_expect_eq(e[q].broadcast, broadcast);
+            cr_expect_eq(e[q].gathered, gathered);
+            cr_expect(e[q].all_true && !e[q].all_but_last);
+            cr_expect_eq(e[q].agreed, RG_E_FILE);
+            cr_expect_str_eq(e[q].agreed_text, "rank 1");
+            cr_expect_eq(e[q].followed, RG_E_JUDGE);
+            cr_expect_str_eq(e[q].followed_text, "the first");
+        }
+    }
+}
+
+Test(team, of_one_exchanges_nothing) {
+    RgError error = {0};
+    double own = 3;
+    rg_team_broadcast(NULL, &own, sizeof own);
+    rg_team_gather(NULL, &own, sizeof own);
+    cr_expect_eq(own, 3);
+    cr_expect(rg_team_leads(NULL) && rg_team_size(NULL) == 1);
+    cr_expect(rg_team_all(NULL, true) && !rg_team_all(NULL, false));
+    cr_expect_eq(rg_team_agree(NULL, RG_E_FILE, &error), RG_E_FILE);
+    cr_expect_eq(rg_team_follow(NULL, RG_OK, &error), RG_OK);
+}
+
+/* ---- sums ---- */
+
+enum { PARTS = 7 };
+
+static RgReal part_number(int64_t part, int64_t i) {
+    return (RgReal)((i * 7919 + part * 104729) % 1009 - 500) / 7;
+}
+
+static RgParameters *numbers(int64_t count) {
+    RgParameters *p = rg_parameters_create();
+    rg_parameters_declare(p, "numbers", 1, &count, false);
+    rg_parameters_allocate(p);
+    for (int64_t i = 0; i < count; i++)
+        p->gradient[i] = (RgReal)i / 3;
+    return p;
+}
+
+static void sum_parts(RgTeam *team, void *argument, void *result) {
+    const int64_t *count = argument;
+    RgParameters *p = numbers(*count);
+    RgGradientSum *sum = rg_gradient_sum_create(p, team);
+    for (int again = 0; again < 2; again++) {
+        rg_gradient_sum_begin(sum);
+        for (int64_t first = 0; first < PARTS; first += team->size) {
+            int64_t parts = first + team->size < PARTS ? team->size : PARTS - first;
+            for (int64_t i = 0; i < *count && team->rank < parts; i++)
+                p->gradient[i] += part_number(first + team->rank, i);
+            rg_gradient_sum_add(sum, parts);
+        }
+        rg_gradient_sum_end(sum);
+    }
+    *(uint64_t *)result = rg_hash(RG_HASH_START, p->gradient, sizeof(RgReal) * (size_t)*count);
+    rg_gradient_sum_destroy(sum);
+    rg_parameters_destroy(p);
+}
+
+/* Fewer numbers than ranks; some; so many that a slice is no one block. */
+Test(team, sums_gradients_in_the_order_of_the_parts) {
+    int64_t counts[] = {3, 1000, 2 * RG_TEAM_BLOCK / (int64_t)sizeof(RgReal) + 5};
+    for (int k = 0; k < 3; k++) {
+        RgParameters *p = numbers(counts[k]);
+        for (int again = 0; again < 2; again++)
+            for (int64_t part = 0; part < PARTS; part++)
+                for (int64_t i = 0; i < counts[k]; i++)
+                    p->gradient[i] += part_number(part, i);
+        uint64_t expected = rg_hash(RG_HASH_START, p->gradient, sizeof(RgReal) * (size_t)counts[k]);
+        rg_parameters_destroy(p);
+        for (int size = 1; size <= 5; size += k == 2 ? 3 : 1) {
+            const uint64_t *hash = forked_run(size, sum_parts, &counts[k], sizeof *hash);
+            for (int q = 0; q < size; q++)
+                cr_expect_eq(hash[q], expected, "%ld numbers, rank %d of %d", (long)counts[k], q,
+                             size);
+        }
+    }
+}
+
+/* ---- trials ---- */
+
+enum { BATCH = 9, STEPS = 4 };
+
+typedef struct Trial {
+    const char *algorithm;
+    const RgAdapterOptions *adapter;
+    int64_t shards, micro_batch;
+    int64_t answers; /* after which the judge fails; −1: never */
+    int odd_rank;    /* draws other batches; 0: none does */
+} Trial;
+
+typedef struct Outcome {
+    uint64_t weights, metrics;
+    RgMeter meter;
+    int64_t judged; /* how often the judge was asked here */
+    RgStatus status;
+    char text[160];
+} Outcome;
+
+static int64_t judged, answers;
+
+/* The number of sevens. */
+static RgStatus count_sevens(void *environment, const RgSequences *sequences, double *reward,
+                             RgError *error) {
+    (void)environment;
+    if (judged++ == answers)
+        return rg_fail(error, RG_E_JUDGE, "nobody counts");
+    for (int64_t i = 0; i < sequences->count; i++) {
+        const int32_t *response = rg_sequence_response(sequences, i);
+        reward[i] = 0;
+        for (int64_t j = 0; j < rg_sequence_response_length(sequences, i); j++)
+            reward[i] += response[j] == 7;
+    }
+    return RG_OK;
+}
+
+/* A race whose judge gives rewards. */
+static RgStatus begin(TokenRace *race, const char *name, const RgTrainingOptions *training,
+                      const RgAdapterOptions *adapter, RgError *error) {
+    const RgTrainingOptions any = {.batch = 1, .temperature = 1, .top_p = 1};
+    RG_TRY(token_race_begin(race, "dpo", NULL, &any, adapter, error));
+    RgOptimizerOptions optimizer = race->trainer->optimizer->options;
+    rg_trainer_destroy(race->trainer);
+    free(race->options);
+    race->course.judge = count_sevens;
+    race->course.label_temperature = 1;
+    const RgAlgorithm *algorithm = rg_algorithm_find(name);
+    RgSettings *nothing = rg_settings_create();
+    race->options = rg_allocate(algorithm->options_size + 1);
+    RG_TRY(rg_options_read(algorithm->options, nothing, "a", race->options, error));
+    rg_settings_destroy(nothing);
+    return rg_trainer_create(algorithm, race->options, training, race->policy, race->reference,
+                             &race->course, &optimizer, 0, rg_random_root(3), &race->trainer,
+                             error);
+}
+
+static void run_trial(RgTeam *team, void *argument, void *result) {
+    const Trial *trial = argument;
+    Outcome *outcome = result;
+    RgTrainingOptions training = {.batch = BATCH,
+                                  .shards = trial->shards,
+                                  .micro_batch = trial->micro_batch,
+                                  .temperature = 1,
+                                  .top_p = 1};
+    TokenRace race;
+    RgError error = {0};
+    if (begin(&race, trial->algorithm, &training, trial->adapter, &error) != RG_OK)
+        _exit(1);
+    judged = 0;
+    answers = trial->answers;
+    race.course.team = team;
+    if (trial->odd_rank > 0 && team->rank == trial->odd_rank)
+        race.trainer->pairs.random = rg_random_root(99);
+    outcome->metrics = RG_HASH_START;
+    for (int i = 0; i < STEPS && rg_trainer_step(race.trainer); i++)
+        for (int m = 0; m < race.trainer->metric_count; m++)
+            outcome->metrics =
+                rg_hash(outcome->metrics, &race.trainer->metrics[m].value, sizeof(double));
+    outcome->weights = rg_parameters_hash(race.policy->parameters);
+    outcome->meter = race.trainer->meter;
+    outcome->judged = judged;
+    outcome->status = rg_trainer_status(race.trainer, &error);
+    memcpy(outcome->text, error.text, sizeof outcome->text - 1);
+    token_race_end(&race);
+}
+
+static void same_outcome(const Outcome *one, const Outcome *other, const char *name, int rank,
+                         int size) {
+    cr_expect_eq(one->weights, other->weights, "%s: weights of %d of %d", name, rank, size);
+    cr_expect_eq(one->metrics, other->metrics, "%s: metrics of %d of %d", name, rank, size);
+    cr_expect_eq(one->meter.flops, other->meter.flops,
+                 "%s: %.17g operations, and %.17g of %d of %d", name, one->meter.flops,
+                 other->meter.flops, rank, size);
+    cr_expect_eq(one->meter.trained_tokens, other->meter.trained_tokens);
+    cr_expect_eq(one->meter.generated_tokens, other->meter.generated_tokens);
+    cr_expect_eq(one->meter.judge_queries, other->meter.judge_queries);
+    cr_expect_eq(one->meter.dataset_responses, other->meter.dataset_responses);
+}
+
+/* Nor does it have those of other shards, as which it would be the same without any. */
+static void check_bits(Trial trial) {
+    const Outcome *alone = forked_run(1, run_trial, &trial, sizeof *alone);
+    cr_assert_eq(alone->status, RG_OK, "%s: %s", trial.algorithm, alone->text);
+    cr_assert_gt(alone->meter.flops, 0);
+    for (int size = 2; size <= 5; size++) {
+        const Outcome *together = forked_run(size, run_trial, &trial, sizeof *together);
+        for (int q = 0; q < size; q++) {
+            same_outcome(alone, &together[q], trial.algorithm, q, size);
+            cr_expect_eq(together[q].judged, q == 0 ? alone->judged : 0);
+        }
+    }
+    trial.shards = 1;
+    const Outcome *whole = forked_run(1, run_trial, &trial, sizeof *whole);
+    cr_expect_neq(whole->weights, alone->weights, "%s", trial.algorithm);
+}
+
+Test(team, gives_the_bits_of_one_process_with_pairs_of_a_data_set) {
+    check_bits((Trial){.algorithm = "dpo", .shards = 4, .answers = -1});
+    check_bits((Trial){.algorithm = "dpo", .shards = 3, .micro_batch = 2, .answers = -1});
+}
+
+Test(team, gives_the_bits_of_one_process_with_demonstrations) {
+    check_bits((Trial){.algorithm = "sft", .shards = 4, .answers = -1});
+}
+
+Test(team, gives_the_bits_of_one_process_with_labels_of_the_policy) {
+    check_bits((Trial){.algorithm = "sail-dp", .shards = 4, .answers = -1});
+}
+
+Test(team, gives_the_bits_of_one_process_and_asks_the_judge_once) {
+    check_bits((Trial){.algorithm = "online-dpo", .shards = 4, .answers = -1});
+}
+
+Test(team, gives_the_bits_of_one_process_with_groups) {
+    check_bits((Trial){.algorithm = "listwise", .shards = 4, .answers = -1});
+}
+
+/* What a pass leaves out does not hang on which passes ran before it here. */
+Test(team, gives_the_bits_of_one_process_with_dropout) {
+    RgAdapterOptions adapter = {.rank = 2, .alpha = 3, .dropout = 0.25, .targets = "query, down"};
+    check_bits((Trial){
+        .algorithm = "dpo", .adapter = &adapter, .shards = 4, .micro_batch = 2, .answers = -1});
+}
+
+Test(team, ends_together_where_the_judge_fails) {
+    Trial trial = {.algorithm = "online-dpo", .shards = 3, .answers = 2};
+    const Outcome *together = forked_run(3, run_trial, &trial, sizeof *together);
+    for (int q = 0; q < 3; q++) {
+        cr_expect_eq(together[q].status, RG_E_JUDGE);
+        cr_expect_str_eq(together[q].text, "nobody counts");
+        cr_expect_eq(together[q].weights, together[0].weights);
+    }
+}
+
+Test(team, refuses_a_rank_that_draws_another_batch) {
+    Trial trial = {.algorithm = "dpo", .shards = 3, .answers = -1, .odd_rank = 2};
+    const Outcome *together = forked_run(3, run_trial, &trial, sizeof *together);
+    for (int q = 0; q < 3; q++) {
+        cr_expect_eq(together[q].status, RG_E_USAGE);
+        cr_expect(strstr(together[q].text, "rank 2 of the team has drawn another batch"), "%s",
+                  together[q].text);
+    }
+}
+
+/* ---- what the reference says of pairs ---- */
+
+typedef struct Shelf {
+    int64_t asked, kept;
+} Shelf;
+
+/* Has every other pair, with numbers that nobody would compute. */
+static void find(void *context, const RgDigest *keys, int64_t count, RgPairValues *values,
+                 bool *found) {
+    Shelf *shelf = context;
+    (void)keys;
+    for (int64_t i = 0; i < count; i++) {
+        found[i] = i % 2 == 0;
+        if (found[i])
+            values[i] = (RgPairValues){{1000 + (double)i, 1}, 5, 0.5};
+    }
+    shelf->asked += count;
+}
+
+static void keep(void *context, const RgDigest *keys, const RgPairValues *values, int64_t count) {
+    (void)keys;
+    (void)values;
+    ((Shelf *)context)->kept += count;
+}
+
+typedef struct Found {
+    Shelf shelf;
+    RgPairValues values[TOKEN_EXAMPLES];
+} Found;
+
+static void look_up(RgTeam *team, void *argument, void *result) {
+    Found *found = result;
+    RgTrainingOptions training = {.batch = BATCH, .temperature = 1, .top_p = 1};
+    TokenRace race;
+    (void)argument;
+    if (token_race_begin(&race, "dpo", NULL, &training, NULL, NULL) != RG_OK)
+        _exit(1);
+    RgPairCache cache = {.shelf = &found->shelf, .find = find, .keep = keep};
+    rg_pair_cache_values(team->rank == 0 ? &cache : NULL, team, race.reference,
+                         race.pairs->sequences, found->values);
+    token_race_end(&race);
+}
+
+Test(team, shares_what_its_first_rank_does_not_find) {
+    const Found *alone = forked_run(1, look_up, NULL, sizeof *alone);
+    for (int size = 2; size <= 3; size++) {
+        const Found *together = forked_run(size, look_up, NULL, sizeof *together);
+        cr_expect_eq(together[0].shelf.asked, TOKEN_EXAMPLES);
+        cr_expect_eq(together[0].shelf.kept, TOKEN_EXAMPLES / 2);
+        for (int q = 0; q < size; q++)
+            for (int i = 0; i < TOKEN_EXAMPLES; i++) {
+                const RgPairValues *v = &together[q].values[i];
+                cr_expect_eq(v->logprob[0], alone->values[i].logprob[0]);
+                cr_expect_eq(v->logprob[1], alone->values[i].logprob[1]);
+                cr_expect_eq(v->flops, alone->values[i].flops);
+                cr_expect_eq(v->logprob[0] >= 1000, i % 2 == 0);
+            }
+    }
+}
+
+/* ---- responses ---- */
+
+enum { COPIES = 3 };
+
+static int64_t sampled;
+
+static double count_and_sample(RgPolicy *policy, const RgSequences *prompts,
+                               const RgSampling *sampling, RgRandom random, int32_t *tokens,
+                               int64_t *length, double *logprob) {
+    sampled += prompts->count;
+    policy->type = &rg_policy_transformer; /* to which the decoder holds */
+    return policy->type->sample(policy, prompts, sampling, random, tokens, length, logprob);
+}
+
+typedef struct Sampled {
+    uint64_t responses, logprob;
+    double flops;
+    int64_t own; /* responses that this rank sampled */
+} Sampled;
+
+static void sample(RgTeam *team, void *argument, void *result) {
+    Sampled *s = result;
+    RgPolicyType counting = rg_policy_transformer;
+    counting.sample = count_and_sample;
+    RgPolicy *policy = token_policy(&token_model, 1);
+    policy->type = &counting;
+    RgSequences *prompts = rg_sequences_create(), *out = rg_sequences_create();
+    for (uint64_t i = 0; i < TOKEN_EXAMPLES; i++)
+        token_append(prompts, i, i);
+    RgSampling sampling = {
+        .temperature = 1, .top_p = 1, .response_limit = 6, .end_token = 3, .team = team};
+    double logprob[COPIES * TOKEN_EXAMPLES];
+    rg_policy_sample(policy, prompts, COPIES, &sampling, rg_random_root(4), out, logprob);
+    *s = (Sampled){.responses = rg_sequences_hash(out),
+                   .logprob = rg_hash(RG_HASH_START, logprob, sizeof logprob),
+                   .flops = policy->flops,
+                   .own = sampled};
+    rg_sequences_destroy(out);
+    rg_sequences_destroy(prompts);
+    rg_policy_destroy(policy);
+    (void)argument;
+}
+
+Test(team, shares_the_responses_that_are_sampled) {
+    const Sampled *alone = forked_run(1, sample, NULL, sizeof *alone);
+    cr_assert_eq(alone->own, COPIES * TOKEN_EXAMPLES);
+    for (int size = 2; size <= 5; size++) {
+        const Sampled *together = forked_run(size, sample, NULL, sizeof *together);
+        int64_t all = 0;
+        for (int q = 0; q < size; q++) {
+            cr_expect_eq(together[q].responses, alone->responses);
+            cr_expect_eq(together[q].logprob, alone->logprob);
+            cr_expect_eq(together[q].flops, alone->flops);
+            cr_expect_leq(together[q].own, COPIES * (TOKEN_EXAMPLES / size + 1));
+            all += together[q].own;
+        }
+        cr_expect_eq(all, alone->own);
+    }
+}
+
+/* ---- checkpoints ---- */
+
+static void share_checkpoint(RgTeam *team, void *argument, void *result) {
+    RgTrainingOptions training = {.batch = BATCH, .temperature = 1, .top_p = 1};
+    TokenRace race;
+    (void)argument;
+    if (token_race_begin(&race, "dpo", NULL, &training, NULL, NULL) != RG_OK)
+        _exit(1);
+    RgCheckpoint *checkpoint = rg_checkpoint_create();
+    rg_trainer_checkpoint(race.trainer, checkpoint);
+    for (int i = 0; i < 2 && team->rank == 0; i++)
+        rg_trainer_step(race.trainer);
+    rg_checkpoint_share(checkpoint, team);
+    rg_trainer_step(race.trainer);
+    uint64_t *hash = result;
+    hash[0] = rg_parameters_hash(race.policy->parameters);
+    hash[1] = (uint64_t)race.trainer->step;
+    rg_checkpoint_destroy(checkpoint);
+    token_race_end(&race);
+}
+
+Test(team, takes_up_what_its_first_rank_has) {
+    const uint64_t *hash = forked_run(3, share_checkpoint, NULL, 2 * sizeof *hash);
+    for (int q = 0; q < 3; q++) {
+        cr_expect_eq(hash[2 * q], hash[0]);
+        cr_expect_eq(hash[2 * q + 1], 3);
+    }
+}
+
+/* ---- refusals ---- */
+
+static const char *refusal(const char *algorithm, int64_t shards) {
+    static RgError error;
+    RgTrainingOptions training = {.batch = 4, .shards = shards, .temperature = 1, .top_p = 1};
+    TokenRace race;
+    cr_expect_eq(begin(&race, algorithm, &training, NULL, &error), RG_E_USAGE);
+    token_race_end(&race);
+    return error.text;
+}
+
+Test(team, shards_are_refused_where_there_can_be_none) {
+    const char *told = refusal("dpo", 5);
+    cr_expect(strstr(told, "training.shards is 5, and a batch has 4"), "%s", told);
+    told = refusal("kto", 2);
+    cr_expect(strstr(told, "training.shards: with these options"), "%s", told);
+    told = refusal("ppo", 2);
+    cr_expect(strstr(told, "training.shards: ppo takes its batches whole"), "%s", told);
+}
