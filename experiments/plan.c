@@ -181,11 +181,16 @@ static RgPassCost pass_cost(const RgAlgorithm *a, const RgTransformerPlan *model
     return rg_transformer_training_cost(model, &part);
 }
 
+/* What does not train has no options of training. */
+static int64_t shards_of(const RgTrialPlan *plan) {
+    return plan->training.shards > 1 ? plan->training.shards : 1;
+}
+
 /* The passes of a step: of each shard as many parts as fit into it, and one of the rest, whose
  * memory is another where it is too small for what the others run in. */
 static void plan_passes(const RgTrialPlan *plan, const RgTransformerPlan *model, RgPassLoad load,
                         int64_t part, RgTrialCost *cost) {
-    int64_t batch = plan->training.batch, shards = plan->training.shards;
+    int64_t batch = plan->training.batch, shards = shards_of(plan);
     RgPassCost pass = pass_cost(plan->algorithm, model, load, part);
     double apart = 0;
     for (int64_t s = 0; s < shards; s++) {
@@ -242,7 +247,7 @@ static void plan_parameters(const RgTrialPlan *plan, int64_t trained, int64_t we
     cost->frozen = weights;
     cost->weights = own;
     cost->reference = whole;
-    cost->gradients = own * (plan->training.shards > 1 ? 2 : 1); /* a shard's, and the sum */
+    cost->gradients = own * (shards_of(plan) > 1 ? 2 : 1); /* a shard's, and the sum */
     if (trains)
         cost->optimizer = own * (plan->optimizer.type == RG_SGD ? 1 : 2);
     cost->loading = whole; /* no file beside it, and no gradient before there is one */
@@ -262,7 +267,7 @@ static void plan_transformer(const RgTrialPlan *plan, RgTransformerPlan *model, 
     model->storage = (RgPrecision)plan->policy.reference_storage;
     cost->prompt_length = load.prompt_length;
     cost->response_length = load.response_length;
-    int64_t part = plan->training.micro_batch, shards = plan->training.shards;
+    int64_t part = plan->training.micro_batch, shards = shards_of(plan);
     int64_t shard = (plan->training.batch + shards - 1) / shards; /* the largest */
     if (part == 0 || part > shard)
         part = shard;

@@ -80,4 +80,7 @@ check adapter -s policy.adapter.rank=8 -s policy.adapter.dropout=0.1 \
 check online -s 'algorithms=({type="online-dpo"; mixture=0.5;})' -s training.micro_batch=10
 check shards -s training.shards=3
 check parts -s training.shards=3 -s training.micro_batch=4
+# What does not train has neither batches nor shards.
+"$program" plan plan.cfg -x -s 'algorithms=({type="base";})' >plan.txt || fail "the plan of base: status $?"
+grep -q 'in all, at the peak' plan.txt || complain "the plan of base: $(cat plan.txt)"
 [[ $failures -eq 0 ]]
