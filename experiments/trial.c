@@ -549,6 +549,7 @@ static RgStatus check_call(Trial *trial, const char *key, RgError *error) {
 
 static RgStatus help(Trial *trial, const char *key, RgError *error) {
     RG_TRY(check_call(trial, key, error));
+    RG_ASSERT(trial->plan); /* else that has failed */
     RG_TRY(rg_stage_set(&trial->run->stage, trial->plan, error));
     RG_TRY(begin(trial, error));
     RG_TRY(take_up(trial, RG_OK, error));

@@ -19,7 +19,7 @@ fail() {
 run=("$program" run "$source/experiments/bandit-head-to-head.cfg" --checkpoint-seconds 0 -t 1
     -s 'seeds=[1,2]' -s budget.steps=300 -s evaluation.log_every=1)
 
-# With launch=exec in the background, so that its children are the ranks.
+# With launch="exec" in the background, so that its children are the ranks.
 ranks() { # N ARGUMENT...
     ${launch:-} mpirun --oversubscribe --bind-to none -n "$1" "${run[@]}" "${@:2}"
 }
@@ -134,7 +134,7 @@ kill_some() {
     : >far
     while ((hits < $1 && tries < 3 * $1)); do
         tries=$((tries + 1))
-        launch=exec ranks "${@:3}" -r killed.db 2>log >&2 &
+        launch="exec" ranks "${@:3}" -r killed.db 2>log >&2 &
         mpirun=$!
         sleep "0.$(printf %03d $(($2 + RANDOM % 500)))"
         read -ra processes <<<"$(cat /proc/$mpirun/task/*/children 2>/dev/null | tr '\n' ' ')" || true
@@ -161,7 +161,7 @@ kill_some() {
 kill_some 20 300 $((2 + RANDOM % 3))
 
 # What ranks have left is taken up by one process too.
-launch=exec ranks 4 -r left.db -q 2>log &
+launch="exec" ranks 4 -r left.db -q 2>log &
 mpirun=$!
 sleep 0.5
 read -ra processes <<<"$(cat /proc/$mpirun/task/*/children 2>/dev/null | tr '\n' ' ')" || true
@@ -199,7 +199,7 @@ kill_some 6 300 4 --ranks-per-trial 2
 stop_once() {
     local mpirun processes stopped
     rm -rf stopped stopped.db
-    launch=exec ranks 2 --ranks-per-trial 2 -r stopped.db 2>log >&2 &
+    launch="exec" ranks 2 --ranks-per-trial 2 -r stopped.db 2>log >&2 &
     mpirun=$!
     until grep -q 'step 0:' log; do
         kill -0 $mpirun || fail "$(cat log)"
