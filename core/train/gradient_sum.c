@@ -2,7 +2,7 @@
  * received takes little room. */
 #include "core/train/gradient_sum.h"
 
-#include "core/tensor/parallel.h"
+#include "core/tensor/blas.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -64,12 +64,6 @@ void rg_gradient_sum_begin(RgGradientSum *sum) {
     rg_parameters_zero_gradient(sum->parameters);
 }
 
-/* to += from */
-static void add_numbers(RgReal *to, const RgReal *from, int64_t count) {
-    RG_FOR_PIECES(count, rg_pieces(count, RG_LEAST_NUMBERS),
-                  for (int64_t i = first; i < last; i++) to[i] += from[i]);
-}
-
 /* Send the block from number `at` on of every other rank's slice, and get that of this one's slice
  * from the first `count` ranks. */
 static void swap_block(RgGradientSum *sum, int64_t at, int64_t count) {
@@ -99,12 +93,12 @@ void rg_gradient_sum_add(RgGradientSum *sum, int64_t count) {
     int64_t own = slice_count(sum, rank), longest = longest_slice(sum);
     const RgReal *mine = sum->parameters->gradient + slice_start(sum, rank);
     if (size == 1)
-        add_numbers(sum->slice, mine, own);
+        rg_axpy(own, 1, mine, sum->slice);
     for (int64_t at = 0; size > 1 && at < longest; at += BLOCK) {
         swap_block(sum, at, count);
         for (int64_t q = 0; q < count && at < own; q++)
-            add_numbers(sum->slice + at, q == rank ? mine + at : sum->in[q].data,
-                        at_most(own - at, BLOCK));
+            rg_axpy(at_most(own - at, BLOCK), 1, q == rank ? mine + at : sum->in[q].data,
+                    sum->slice + at);
     }
     rg_parameters_zero_gradient(sum->parameters);
 }
