@@ -6,11 +6,9 @@
 #include "analysis/report_page.h"
 #include "analysis/svg.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* Small enough that its letters are still read at the width of a telephone. */
 enum { FIGURE_WIDTH = 400 };
@@ -22,13 +20,11 @@ typedef struct Page {
     const RgResults *results;
     const RgReportOptions *options;
     FILE *out;
-    char folder[64]; /* of the figures */
+    char *folder; /* of the figures */
     int figures;
 } Page;
 
 /* Figures. */
-
-static const char *const figure_suffixes[] = {"svg", "tsv", "gnuplot", NULL};
 
 static RgStatus draw_inline(Page *page, const RgFigure *figure, const char *caption,
                             RgError *error) {
@@ -377,38 +373,19 @@ static RgStatus write_page(Page *page, RgError *error) {
     return status;
 }
 
-static RgStatus open_folder(Page *page, RgError *error) {
-    const char *base = getenv("TMPDIR");
-    int length = snprintf(page->folder, sizeof page->folder, "%s/regatta-report-XXXXXX",
-                          base && base[0] ? base : "/tmp");
-    if (length >= (int)sizeof page->folder)
-        strcpy(page->folder, "/tmp/regatta-report-XXXXXX");
-    return mkdtemp(page->folder) ? RG_OK
-                                 : rg_fail(error, RG_E_FILE, "%s: cannot create the folder: %s",
-                                           page->folder, strerror(errno));
-}
-
-static void remove_folder(const Page *page) {
-    for (int i = 0; figure_suffixes[i]; i++) {
-        char *path = rg_string_format("%s/figure.%s", page->folder, figure_suffixes[i]);
-        unlink(path);
-        free(path);
-    }
-    rmdir(page->folder);
-}
-
 RgStatus rg_report(const RgReportOptions *options, RgError *error) {
     RgResults *results;
     RG_TRY(rg_results_open(options->store, options->experiment, &results, error));
     char *text = NULL;
     size_t size;
     Page page = {.results = results, .options = options};
-    RgStatus status = open_folder(&page, error);
+    RgStatus status = rg_scratch_folder("report", &page.folder, error);
     if (status == RG_OK) {
         page.out = open_memstream(&text, &size);
         status = write_page(&page, error);
         fclose(page.out);
-        remove_folder(&page);
+        rg_folder_remove(page.folder);
+        free(page.folder);
     }
     if (status == RG_OK)
         status = rg_file_write(options->output, text, size, error);

@@ -356,13 +356,30 @@ RgStatus rg_folder_make(const char *path, RgError *error) {
     return RG_OK;
 }
 
+/* Private, as mkdtemp makes it. */
+static RgStatus make_new_folder(char *template, RgError *error) {
+    return mkdtemp(template) ? RG_OK
+                             : rg_fail(error, RG_E_FILE, "%s: cannot make a folder: %s", template,
+                                       strerror(errno));
+}
+
 RgStatus rg_temporary_folder(char *template, RgError *error) {
-    if (!mkdtemp(template))
-        return rg_fail(error, RG_E_FILE, "%s: cannot make a folder: %s", template, strerror(errno));
+    RG_TRY(make_new_folder(template, error));
     mode_t mask = umask(0);
     umask(mask);
-    chmod(template, 0777 & ~mask); /* mkdtemp makes it private */
+    chmod(template, 0777 & ~mask);
     return RG_OK;
+}
+
+RgStatus rg_scratch_folder(const char *purpose, char **folder, RgError *error) {
+    const char *place = getenv("TMPDIR");
+    *folder = rg_string_format("%s/regatta-%s-XXXXXX", place && place[0] ? place : "/tmp", purpose);
+    RgStatus status = make_new_folder(*folder, error);
+    if (status != RG_OK) {
+        free(*folder);
+        *folder = NULL;
+    }
+    return status;
 }
 
 static int remove_entry(const char *path, const struct stat *about, int kind, struct FTW *at) {

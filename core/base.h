@@ -119,9 +119,11 @@ RgStatus rg_file_map(const char *path, RgBytes *content, RgError *error);
 void rg_file_unmap(RgBytes *content);
 
 /* Make a folder, which may be there already; one of a new name, from a template that ends in six X;
- * and remove one with all in it. */
+ * one for this process alone, where TMPDIR says or in /tmp, whose name (malloc'd; NULL on failure)
+ * tells what it is for; and remove one with all in it. */
 RgStatus rg_folder_make(const char *path, RgError *error);
 RgStatus rg_temporary_folder(char *template, RgError *error);
+RgStatus rg_scratch_folder(const char *purpose, char **folder, RgError *error);
 void rg_folder_remove(const char *folder);
 
 /* Where a file or folder is that comes with the program, such as "analysis/papers": in the source

@@ -238,19 +238,14 @@ static const struct argp verify_argp = {
 /* In a folder of its own, which goes when all is told. */
 static RgStatus rerun_and_verify(const RgTrialPackage *package, const RerunArguments *a,
                                  RgVerdict *verdict, RgError *error) {
-    const char *temporary = getenv("TMPDIR");
-    char *folder = rg_string_format("%s/regatta-verify-XXXXXX",
-                                    temporary && temporary[0] ? temporary : "/tmp");
-    char *results = NULL;
-    RgStatus status = rg_temporary_folder(folder, error);
-    if (status == RG_OK) {
-        results = rg_string_format("%s/rerun.db", folder);
-        RgRunOptions options = run_options(a, results);
-        status = rg_experiment_run(package->experiment, NULL, &options, NULL, error);
-        if (status == RG_OK)
-            status = rg_trial_verify(package, results, a->tolerance, stdout, verdict, error);
-        rg_folder_remove(folder);
-    }
+    char *folder;
+    RG_TRY(rg_scratch_folder("verify", &folder, error));
+    char *results = rg_string_format("%s/rerun.db", folder);
+    RgRunOptions options = run_options(a, results);
+    RgStatus status = rg_experiment_run(package->experiment, NULL, &options, NULL, error);
+    if (status == RG_OK)
+        status = rg_trial_verify(package, results, a->tolerance, stdout, verdict, error);
+    rg_folder_remove(folder);
     free(results);
     free(folder);
     return status;

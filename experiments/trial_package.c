@@ -214,10 +214,7 @@ static RgStatus unpack(const char *path, RgTrialPackage *package, RgError *error
         package->folder = rg_string_copy(path);
         return RG_OK;
     }
-    const char *temporary = getenv("TMPDIR");
-    package->folder =
-        rg_string_format("%s/regatta-trial-XXXXXX", temporary && temporary[0] ? temporary : "/tmp");
-    RG_TRY(rg_temporary_folder(package->folder, error));
+    RG_TRY(rg_scratch_folder("trial", &package->folder, error));
     package->temporary = true;
     return rg_archive_read(path, package->folder, error);
 }
