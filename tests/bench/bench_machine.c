@@ -4,27 +4,19 @@
  *
  * A peak is the best of many repetitions: what else the machine does only makes them slower. */
 #include "core/tensor/blas.h"
+#include "tests/bench/sgemm.h"
 
-#include <cblas.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { ORDER = 2048, REPETITIONS = 7, LANES = 16, CHAINS = 4 };
+enum { ORDER = SGEMM_ORDER, REPETITIONS = 7, LANES = 16, CHAINS = 4 };
 
 /* c = a·b of square matrices on so many threads. */
 typedef struct Product {
     const char *name;
     void (*multiply)(int threads, const float *a, const float *b, float *c);
 } Product;
-
-/* BLAS cuts the product itself. */
-static void by_blas(int threads, const float *a, const float *b, float *c) {
-    openblas_set_num_threads(threads);
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, ORDER, ORDER, ORDER, 1, a, ORDER, b,
-                ORDER, 0, c, ORDER);
-    openblas_set_num_threads(1);
-}
 
 /* Each thread has a part of the rows, as our own operators have. */
 static void by_rows(int threads, const float *a, const float *b, float *c) {
@@ -47,14 +39,8 @@ static void by_columns(int threads, const float *a, const float *b, float *c) {
     }
 }
 
-static const Product products[] = {{"blas", by_blas}, {"rows", by_rows}, {"columns", by_columns}};
-
-static float *filled(int64_t count) {
-    float *x = rg_allocate_aligned((size_t)count * sizeof *x);
-    for (int64_t i = 0; i < count; i++)
-        x[i] = (float)(i % 61 - 30) / 30;
-    return x;
-}
+static const Product products[] = {
+    {"blas", sgemm_by_blas}, {"rows", by_rows}, {"columns", by_columns}};
 
 static void print_product_peak(int threads, const float *a, const float *b, float *c) {
     double best = 1e30;
@@ -69,10 +55,9 @@ static void print_product_peak(int threads, const float *a, const float *b, floa
                 name = products[p].name;
             }
         }
-    double flops = 2.0 * ORDER * ORDER * ORDER;
     printf("{\"work\": \"sgemm\", \"threads\": %d, \"order\": %d, \"by\": \"%s\", \"blas_core\": "
            "\"%s\", \"flops_per_second\": %.6g}\n",
-           threads, ORDER, name, rg_blas_core(), flops / best);
+           threads, ORDER, name, rg_blas_core(), sgemm_flops / best);
 }
 
 /* Sums side by side, so that no addition waits for another: only memory is waited for. */
@@ -117,8 +102,9 @@ int main(int argc, char **argv) {
         fprintf(stderr, "Usage: bench_machine [BYTES]: at least 1 MiB to read\n");
         return 2;
     }
-    float *a = filled((int64_t)ORDER * ORDER), *b = filled((int64_t)ORDER * ORDER);
-    float *c = filled((int64_t)ORDER * ORDER), *memory = filled(bytes / (int64_t)sizeof *memory);
+    float *a = sgemm_filled((int64_t)ORDER * ORDER), *b = sgemm_filled((int64_t)ORDER * ORDER);
+    float *c = sgemm_filled((int64_t)ORDER * ORDER),
+          *memory = sgemm_filled(bytes / (int64_t)sizeof *memory);
     for (int threads = 1; threads <= 2; threads++) {
         print_product_peak(threads, a, b, c);
         print_read_peak(threads, memory, bytes / (int64_t)sizeof *memory);

@@ -9,9 +9,9 @@
 #include "algorithms/algorithm.h"
 #include "core/policy/transformer.h"
 #include "core/tensor/blas.h"
+#include "tests/bench/sgemm.h"
 
 #include <argp.h>
-#include <cblas.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -323,15 +323,9 @@ typedef struct Sgemm {
     float *a, *b, *c;
 } Sgemm;
 
-enum { SGEMM_ORDER = 2048 };
-
 static Sgemm sgemm_create(void) {
     int64_t count = (int64_t)SGEMM_ORDER * SGEMM_ORDER;
-    size_t bytes = (size_t)count * sizeof(float);
-    Sgemm s = {rg_allocate_aligned(bytes), rg_allocate_aligned(bytes), rg_allocate_aligned(bytes)};
-    for (int64_t i = 0; i < count; i++)
-        s.a[i] = s.b[i] = (float)(i % 61 - 30) / 30;
-    return s;
+    return (Sgemm){sgemm_filled(count), sgemm_filled(count), sgemm_filled(count)};
 }
 
 static void sgemm_destroy(Sgemm *s) {
@@ -342,13 +336,9 @@ static void sgemm_destroy(Sgemm *s) {
 
 /* FLOP/s of one product. */
 static double sgemm_speed(const Sgemm *s, int threads) {
-    const int n = SGEMM_ORDER;
     double start = rg_clock_seconds();
-    openblas_set_num_threads(threads);
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, n, n, n, 1, s->a, n, s->b, n, 0, s->c,
-                n);
-    openblas_set_num_threads(1);
-    return 2.0 * n * n * n / (rg_clock_seconds() - start);
+    sgemm_by_blas(threads, s->a, s->b, s->c);
+    return sgemm_flops / (rg_clock_seconds() - start);
 }
 
 /* Operations so far, by the operators' own count. */
