@@ -1,9 +1,11 @@
 /* Claims about bf16: how numbers are rounded to it, products against sums of rounded numbers in
- * double, and training in it beside training in fp32. What needs oneDNN is skipped without it. */
+ * double, and training in it beside training in fp32. What needs AMX or oneDNN is skipped
+ * without. */
 #include <criterion/criterion.h>
 
 #include "core/policy/transformer.h"
 #include "core/tensor/blas.h"
+#include "core/tensor/onednn.h"
 #include "core/train/optimizer.h"
 
 #include <float.h>
@@ -175,6 +177,33 @@ Test(precision, products_in_bf16_are_sums_of_products_of_rounded_numbers) {
                                   .n = shapes[s][1],
                                   .k = shapes[s][2],
                                   .gap = s % 2 ? 5 : 0});
+}
+
+/* The library's own products, which are not made where the processor has tiles. */
+Test(precision, products_by_onednn_are_sums_of_products_of_rounded_numbers) {
+    if (!rg_onednn_has_bf16())
+        cr_skip_test("oneDNN has no bf16 here, or is not built in");
+    enum { M = 37, N = 43, K = 29 };
+    RgReal *a = numbers(M * K, 1), *b = numbers(K * N, 2), *before = numbers(M * N, 3);
+    RgReal *a_rounded = rounded_numbers(M * K, a), *b_rounded = rounded_numbers(K * N, b);
+    RgBf16 a_half[M * K], b_half[K * N];
+    rg_bf16_round(M * K, a, a_half);
+    rg_bf16_round(K * N, b, b_half);
+    for (int which = 0; which < 8; which++) {
+        const Case t = {
+            .transpose_a = which & 1, .transpose_b = which >> 1 & 1, .add = which >> 2, M, N, K};
+        int64_t lda = t.transpose_a ? M : K, ldb = t.transpose_b ? K : N;
+        RgReal c[M * N];
+        memcpy(c, before, sizeof c);
+        rg_onednn_run_bf16(&(RgProductBf16){t.transpose_a, t.transpose_b, t.add, M, N, K, a_half,
+                                            b_half, c, lda, ldb, N});
+        check_numbers(&t, a_rounded, lda, b_rounded, ldb, before, c, N);
+    }
+    free(a);
+    free(b);
+    free(before);
+    free(a_rounded);
+    free(b_rounded);
 }
 
 /* ---- training ---- */

@@ -176,12 +176,13 @@ Test(tensor, log_sigmoid_is_right_at_both_ends) {
     }
 }
 
-/* The functions of one variable, at points from −20 to 20. */
+/* The functions of one variable, at points from −20 to 20. Zero is exactly that even where products
+ * and sums are fused: the cube of what is nearly zero is no normal number. */
 Test(tensor, functions_of_one_variable_agree_with_double_precision) {
     enum { POINTS = 401 };
     RgTensor *x = rg_tensor_new(t, RG_SHAPE(POINTS));
     for (int i = 0; i < POINTS; i++)
-        x->data[i] = (RgReal)(0.1 * i - 20);
+        x->data[i] = (RgReal)((i - 200) / 10.0);
     RgTensor *exp_x = rg_exp(t, x), *tanh_x = rg_tanh(t, x), *silu_x = rg_silu(t, x);
     RgTensor *gelu_x = rg_gelu(t, x), *log_x = rg_log(t, exp_x), *power_x = rg_power(t, x, 3);
     for (int i = 0; i < POINTS; i++) {

@@ -5,6 +5,7 @@
  * bits of a result may not depend on it. Large products are cut here instead, by their shape.
  * OpenBLAS takes OpenMP's default number of threads for its own whenever that changes, so the
  * default stays at 1 and parallel regions name their number: num_threads(rg_threads()). */
+#include "core/tensor/kernels.h"
 #include "core/tensor/onednn.h"
 #include "core/tensor/parallel.h"
 #include "core/tensor/product.h"
@@ -90,35 +91,47 @@ static void product_start(const RgProduct *p) {
     RG_ASSERT(p->m <= INT32_MAX && p->n <= INT32_MAX && p->k <= INT32_MAX);
 }
 
+static double flops_of(const RgProduct *p) {
+    return 2 * (double)p->m * (double)p->n * (double)p->k;
+}
+
+static int threads_for(const RgProduct *p) {
+    const double worth = 1e6; /* a thread's waking up */
+    return flops_of(p) < worth ? 1 : rg_threads_here();
+}
+
+static void run_in_pieces(const RgProduct *p) {
+    RgPieces pieces = product_pieces(p->m >= p->n ? p->m : p->n, flops_of(p));
+    if (pieces.count == 1)
+        product_run(p);
+    else if (p->m >= p->n)
+        RG_FOR_PIECES(p->m, pieces, product_rows(*p, first, last));
+    else
+        RG_FOR_PIECES(p->n, pieces, product_columns(*p, first, last));
+}
+
+static void fp32_run(const RgProduct *p, bool whole) {
+    product_start(p);
+    if (rg_product_suits(p))
+        rg_product_run(p, whole ? 1 : threads_for(p));
+    else if (whole)
+        product_run(p);
+    else
+        run_in_pieces(p);
+}
+
 void rg_gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, RgReal alpha,
              const RgReal *a, int64_t lda, const RgReal *b, int64_t ldb, RgReal beta, RgReal *c,
              int64_t ldc) {
     const RgProduct p = {transpose_a, transpose_b, m, n, k, alpha, beta, a, b, c, lda, ldb, ldc};
-    const double worth = 1e6; /* a thread's waking up */
-    product_start(&p);
-    double flops = 2 * (double)m * (double)n * (double)k;
-    if (rg_product_suits(&p)) {
-        rg_product_run(&p, flops < worth ? 1 : rg_threads_here());
-        return;
-    }
-    RgPieces pieces = product_pieces(m >= n ? m : n, flops);
-    if (pieces.count == 1)
-        product_run(&p);
-    else if (m >= n)
-        RG_FOR_PIECES(m, pieces, product_rows(p, first, last));
-    else
-        RG_FOR_PIECES(n, pieces, product_columns(p, first, last));
+    fp32_run(&p, false);
 }
 
 void rg_gemm_whole(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k,
                    RgReal alpha, const RgReal *a, int64_t lda, const RgReal *b, int64_t ldb,
                    RgReal beta, RgReal *c, int64_t ldc) {
     const RgProduct p = {transpose_a, transpose_b, m, n, k, alpha, beta, a, b, c, lda, ldb, ldc};
-    product_start(&p);
-    if (rg_product_suits(&p))
-        rg_product_run(&p, 1);
-    else
-        product_run(&p);
+    fp32_run(&p, true);
 }
 
 /* ---- products of rounded numbers ---- */
@@ -162,15 +175,10 @@ static void bf16_columns(RgProductBf16 p, int64_t first, int64_t last) {
     rg_onednn_run_bf16(&p);
 }
 
-/* op(a) [m, k] and op(b) [k, n] are rounded once, and all pieces read the copies; `stored` is op(b)
- * where it is so already, or NULL. */
-static void bf16_run(const RgProduct *p, const RgBf16 *stored, bool whole) {
+/* By oneDNN: op(a) [m, k] and op(b) [k, n] are rounded once, and all pieces read the copies;
+ * `stored` is op(b) where it is so already, or NULL. */
+static void round_and_run(const RgProduct *p, const RgBf16 *stored, bool whole) {
     static _Thread_local RgRoom room_a, room_b; /* for the copies */
-    product_start(p);
-    if (p->m == 0 || p->n == 0 || p->k == 0) {
-        product_run(p);
-        return;
-    }
     Stored a = {p->a, p->transpose_a ? p->k : p->m, p->transpose_a ? p->m : p->k, p->lda},
            b = {p->b, p->transpose_b ? p->n : p->k, p->transpose_b ? p->k : p->n, p->ldb};
     RgProductBf16 r = {.transpose_a = p->transpose_a,
@@ -196,24 +204,34 @@ static void bf16_run(const RgProduct *p, const RgBf16 *stored, bool whole) {
         RG_FOR_PIECES(r.n, pieces, bf16_columns(r, first, last));
 }
 
+static void bf16_run(const RgProduct *p, bool whole) {
+    product_start(p);
+    if (p->m == 0 || p->n == 0 || p->k == 0)
+        product_run(p);
+    else if (rg_product_has_bf16())
+        rg_product_run_bf16(p, whole ? 1 : threads_for(p));
+    else
+        round_and_run(p, NULL, whole);
+}
+
 void rg_gemm_in(RgPrecision precision, bool transpose_a, bool transpose_b, int64_t m, int64_t n,
                 int64_t k, const RgReal *a, int64_t lda, const RgReal *b, int64_t ldb, bool add,
                 RgReal *c, int64_t ldc) {
-    const RgProduct p = {transpose_a, transpose_b, m, n, k, 1, add ? 1 : 0, a, b, c, lda, ldb, ldc};
+    const RgProduct p = {transpose_a, transpose_b, m, n, k, 1, add, a, b, c, lda, ldb, ldc};
     if (precision == RG_PRECISION_BF16)
-        bf16_run(&p, NULL, false);
+        bf16_run(&p, false);
     else
-        rg_gemm(transpose_a, transpose_b, m, n, k, 1, a, lda, b, ldb, p.beta, c, ldc);
+        fp32_run(&p, false);
 }
 
 void rg_gemm_whole_in(RgPrecision precision, bool transpose_a, bool transpose_b, int64_t m,
                       int64_t n, int64_t k, const RgReal *a, int64_t lda, const RgReal *b,
                       int64_t ldb, bool add, RgReal *c, int64_t ldc) {
-    const RgProduct p = {transpose_a, transpose_b, m, n, k, 1, add ? 1 : 0, a, b, c, lda, ldb, ldc};
+    const RgProduct p = {transpose_a, transpose_b, m, n, k, 1, add, a, b, c, lda, ldb, ldc};
     if (precision == RG_PRECISION_BF16)
-        bf16_run(&p, NULL, true);
+        bf16_run(&p, true);
     else
-        rg_gemm_whole(transpose_a, transpose_b, m, n, k, 1, a, lda, b, ldb, p.beta, c, ldc);
+        fp32_run(&p, true);
 }
 
 /* ---- products with a stored matrix ---- */
@@ -225,9 +243,12 @@ typedef struct StoredPart {
 
 /* Some columns at a time, so that b is read from the cache once it is widened. Which kernel makes
  * them is told by the whole product, and with it the order of its sums. */
-static void stored_run(const RgProduct *whole, const RgBf16 *b, StoredPart part) {
+static void stored_run(const RgProduct *whole, RgPrecision precision, const RgBf16 *b,
+                       StoredPart part) {
     enum { NUMBERS = 64 * 1024, LEAST = 32 };
-    bool own = rg_product_suits(whole);
+    void (*own)(const RgProduct *, int) = precision == RG_PRECISION_BF16 ? rg_product_run_bf16
+                                          : rg_product_suits(whole)      ? rg_product_run
+                                                                         : NULL;
     int64_t k = whole->k, at_once = NUMBERS / k / LEAST * LEAST;
     if (at_once < LEAST)
         at_once = LEAST;
@@ -242,7 +263,7 @@ static void stored_run(const RgProduct *whole, const RgBf16 *b, StoredPart part)
                             : rg_bf16_widened(b + at, k, p.n, whole->n);
         p.ldb = p.transpose_b ? k : p.n;
         if (own)
-            rg_product_run(&p, 1);
+            own(&p, 1);
         else
             product_run(&p);
     }
@@ -254,17 +275,17 @@ static int64_t smaller(int64_t a, int64_t b) {
 
 void rg_gemm_stored(RgPrecision precision, bool transpose_b, int64_t m, int64_t n, int64_t k,
                     const RgReal *a, const RgBf16 *b, bool add, RgReal *c) {
-    const RgProduct p = {false, transpose_b, m, n, k, 1, add ? 1 : 0, a, NULL, c, k, n, n};
+    const RgProduct p = {false, transpose_b, m, n, k, 1, add, a, NULL, c, k, n, n};
     product_start(&p);
     if (m == 0 || n == 0 || k == 0) {
         product_run(&p);
         return;
     }
-    if (precision == RG_PRECISION_BF16) {
-        bf16_run(&p, b, false);
+    if (precision == RG_PRECISION_BF16 && !rg_product_has_bf16()) {
+        round_and_run(&p, b, false);
         return;
     }
-    double flops = 2 * (double)m * (double)n * (double)k;
+    double flops = flops_of(&p);
     RgPieces columns = product_pieces(n, flops),
              rows = product_pieces(m, flops / (double)columns.count);
     while (rows.count > 1 && rows.count * columns.count > RG_PIECES_MOST)
@@ -276,23 +297,24 @@ void rg_gemm_stored(RgPrecision precision, bool transpose_b, int64_t m, int64_t 
         StoredPart part = {row, smaller(row + rows.size, m), column,
                            smaller(column + columns.size, n)};
         if (part.first_row < part.last_row && part.first_column < part.last_column)
-            stored_run(&p, b, part);
+            stored_run(&p, precision, b, part);
     });
 }
 
 /* ---- vectors ---- */
 
-static double dot_piece(int64_t n, const RgReal *a, const RgReal *b) {
-    /* Eight sums side by side, so that additions need not wait for one another. */
-    double partial[8] = {0};
+RG_KERNEL static double dot_piece(int64_t n, const RgReal *a, const RgReal *b) {
+    /* Sums side by side, so that additions need not wait for one another. */
+    enum { LANES = 32 };
+    double partial[LANES] = {0}, sum = 0;
     int64_t i = 0;
-    for (; i + 8 <= n; i += 8)
-        for (int lane = 0; lane < 8; lane++)
+    for (; i + LANES <= n; i += LANES)
+#pragma omp simd
+        for (int lane = 0; lane < LANES; lane++)
             partial[lane] += (double)a[i + lane] * (double)b[i + lane];
-    double sum = 0;
     for (; i < n; i++)
         sum += (double)a[i] * (double)b[i];
-    for (int lane = 0; lane < 8; lane++)
+    for (int lane = 0; lane < LANES; lane++)
         sum += partial[lane];
     return sum;
 }
@@ -306,7 +328,7 @@ double rg_dot(int64_t n, const RgReal *a, const RgReal *b) {
     return sum;
 }
 
-static void axpy_piece(int64_t n, RgReal alpha, const RgReal *x, RgReal *y) {
+RG_KERNEL static void axpy_piece(int64_t n, RgReal alpha, const RgReal *x, RgReal *y) {
     for (int64_t i = 0; i < n; i++)
         y[i] += alpha * x[i];
 }

@@ -21,11 +21,11 @@
  * only be called where rg_has_wide_vectors(). */
 #if defined(__x86_64__) && defined(__GNUC__)
 #ifdef __clang__ /* which takes the width from the types alone */
-#define RG_WIDE __attribute__((target("avx512f,avx512vl,avx512bw,avx512dq,fma")))
+#define RG_WIDE_TARGET "avx512f,avx512vl,avx512bw,avx512dq,fma"
 #else
-#define RG_WIDE                                                                                    \
-    __attribute__((target("avx512f,avx512vl,avx512bw,avx512dq,fma,prefer-vector-width=512")))
+#define RG_WIDE_TARGET "avx512f,avx512vl,avx512bw,avx512dq,fma,prefer-vector-width=512"
 #endif
+#define RG_WIDE __attribute__((target(RG_WIDE_TARGET)))
 static inline bool rg_has_wide_vectors(void) {
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
            __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq");

@@ -4,6 +4,7 @@
 
 #include "core/tensor/kernels.h"
 #include "core/tensor/onednn.h"
+#include "core/tensor/product.h"
 
 #include <stdlib.h>
 
@@ -11,12 +12,13 @@ const char *const rg_precision_names[] = {
     [RG_PRECISION_FP32] = "fp32", [RG_PRECISION_BF16] = "bf16", NULL};
 
 RgStatus rg_precision_check(RgPrecision precision, RgError *error) {
-    if (precision == RG_PRECISION_FP32 || rg_onednn_has_bf16())
+    if (precision == RG_PRECISION_FP32 || rg_product_has_bf16() || rg_onednn_has_bf16())
         return RG_OK;
     if (!rg_onednn_version())
         return rg_fail(error, RG_E_USAGE,
-                       "bf16 needs oneDNN, which this program was built without: install Debian's "
-                       "libdnnl-dev and build again after ./configure --with-onednn");
+                       "bf16 needs a processor with AMX, or oneDNN, which this program was built "
+                       "without: install Debian's libdnnl-dev and build again after ./configure "
+                       "--with-onednn");
     return rg_fail(error, RG_E_USAGE,
                    "bf16 needs a processor with AVX-512, and oneDNN %s finds none here",
                    rg_onednn_version());

@@ -1,5 +1,5 @@
-/* Matrix products in single precision on machines with AVX-512, where they outrun BLAS at the sizes
- * of small transformers. Private to blas.c. */
+/* Matrix products on machines with AVX-512, where they outrun BLAS, and on AMX, for bf16. Private
+ * to core/tensor. */
 #ifndef RG_CORE_TENSOR_PRODUCT_H
 #define RG_CORE_TENSOR_PRODUCT_H
 
@@ -21,5 +21,9 @@ bool rg_product_suits(const RgProduct *product);
 /* Every number of c is summed over k from front to back, so that neither threads nor the other rows
  * and columns have a say in its bits. */
 void rg_product_run(const RgProduct *product, int threads);
+
+/* The same with the numbers of a and b rounded to bf16, on machines that have AMX. */
+bool rg_product_has_bf16(void);
+void rg_product_run_bf16(const RgProduct *product, int threads);
 
 #endif
