@@ -2,6 +2,7 @@
  * their values and a gradient on that tape. */
 #include "core/policy/shards.h"
 
+#include "core/tensor/kernels.h"
 #include "core/tensor/parallel.h"
 #include "core/tensor/profile.h"
 
@@ -88,7 +89,7 @@ static void take_flops(RgTape *tape, const Run *run) {
 }
 
 /* Of the numbers [first, last): in the shards' order. */
-static void add_up(const Run *run, int64_t first, int64_t last) {
+RG_KERNEL static void add_up(const Run *run, int64_t first, int64_t last) {
     enum { AT_ONCE = 2048 }; /* stay in the cache */
     for (int64_t at = first; at < last; at += AT_ONCE) {
         RgReal *sum = run->policy->parameters->gradient + at;

@@ -38,18 +38,26 @@ static inline bool rg_has_wide_vectors(void) {
 #endif
 
 /* exp(x) to about one unit in the last place of a float, without branches. Range reduction and
- * polynomial after Moshier's Cephes; arguments are clamped to where the result is a normal float,
- * and NaN stays NaN. The exponent is read from the bits of x·log2(e) + 1.5·2^23, whose rounding is
- * the rounding to an integer. */
+ * polynomial after Moshier's Cephes. Below −87 it is 0, above 87 what it is there, and NaN stays
+ * NaN. The exponent is read from the bits of x·log2(e) + 1.5·2^23, whose rounding is the rounding
+ * to an integer. The limits are compared as integers. Of a comparison of floats compilers make two
+ * ways and prepare what comes of the limit: a σ(−88) that no lane may need, but which is below the
+ * normal numbers, so that multiplying by it takes ten times as long. */
 static inline RgReal rg_fast_exp(RgReal x) {
 #ifdef RG_DOUBLE
     return exp(x);
 #else
-    x = x < -87.0f ? -87.0f : x;
-    x = x > 88.0f ? 88.0f : x;
-    float shifted = x * 1.44269504088896341f + 12582912.0f;
+    const uint32_t least = 0xC2AE0000; /* −87: of negative numbers the larger have larger bits */
+    const int32_t most = 0x42AE0000;   /* 87 */
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    bits = bits < least ? bits : least;
+    int32_t limited_bits = (int32_t)bits < most ? (int32_t)bits : most;
+    float limited;
+    memcpy(&limited, &limited_bits, sizeof limited);
+    float shifted = limited * 1.44269504088896341f + 12582912.0f;
     float n = shifted - 12582912.0f;
-    float r = x - n * 0.693359375f;
+    float r = limited - n * 0.693359375f;
     r = r + n * 2.12194440e-4f;
     float p = 1.9875691500e-4f;
     p = p * r + 1.3981999507e-3f;
@@ -58,12 +66,13 @@ static inline RgReal rg_fast_exp(RgReal x) {
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
     p = p * r * r + r + 1.0f;
-    uint32_t bits;
     memcpy(&bits, &shifted, sizeof bits);
     bits = (bits - UINT32_C(0x4B400000) + 127) << 23;
     float power;
     memcpy(&power, &bits, sizeof power);
-    return p * power;
+    float y = p * power;
+    y = x < -87.0f ? 0.0f : y;
+    return x == x ? y : x;
 #endif
 }
 

@@ -99,7 +99,7 @@ static inline RgReal row_largest(const RgReal *x, int64_t n) {
 static inline double row_exp(const RgReal *restrict x, int64_t n, RgReal largest,
                              RgReal *restrict y) {
     for (int64_t i = 0; i < n; i++)
-        y[i] = rg_real_decay(x[i] - largest);
+        y[i] = rg_fast_exp(x[i] - largest);
     double partial[8] = {0}, total = 0;
     int64_t i = 0;
     for (; i + 8 <= n; i += 8)

@@ -8,24 +8,15 @@
 
 #include <tgmath.h>
 
-/* e^x for x ≤ 0. In single precision 0 for what would be below the normal numbers. */
-static inline RgReal rg_real_decay(RgReal x) {
-    RgReal y = rg_fast_exp(x);
-#ifndef RG_DOUBLE
-    y = x < -87 ? 0 : y;
-#endif
-    return y;
-}
-
 /* 1/(1 + e^−x), from e^−|x|, which does not overflow. */
 static inline RgReal rg_real_sigmoid(RgReal x) {
-    RgReal e = rg_real_decay(-fabs(x));
+    RgReal e = rg_fast_exp(-fabs(x));
     return (x < 0 ? e : 1) / (1 + e);
 }
 
 /* log σ(x) = min(x, 0) − log(1 + e^−|x|) */
 static inline RgReal rg_real_log_sigmoid(RgReal x) {
-    return (x < 0 ? x : 0) - log1p(rg_real_decay(-fabs(x)));
+    return (x < 0 ? x : 0) - log1p(rg_fast_exp(-fabs(x)));
 }
 
 /* (1 − e^−2|x|)/(1 + e^−2|x|) with the sign of x; near 0, where that would cancel, the odd
@@ -41,7 +32,7 @@ static inline RgReal rg_real_tanh(RgReal x) {
     p = p * z + 1.33314422036e-1f;
     p = p * z - 3.33332819422e-1f;
     float near = x + x * z * p;
-    float e = rg_real_decay(-2 * fabsf(x));
+    float e = rg_fast_exp(-2 * fabsf(x));
     float far = copysignf((1 - e) / (1 + e), x);
     return fabsf(x) < 0.625f ? near : far;
 #endif
