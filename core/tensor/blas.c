@@ -448,8 +448,8 @@ int rg_thread_number(void) {
 
 const char *rg_blas_core(void) {
     static _Thread_local char name[96];
-    if (!rg_onednn_version())
-        return openblas_get_corename();
-    snprintf(name, sizeof name, "%s, oneDNN %s", openblas_get_corename(), rg_onednn_version());
+    const char *onednn = rg_onednn_version();
+    snprintf(name, sizeof name, "%s%s%s%s", openblas_get_corename(),
+             rg_product_has_bf16() ? ", AMX" : "", onednn ? ", oneDNN " : "", onednn ? onednn : "");
     return name;
 }
