@@ -18,9 +18,11 @@
 #ifdef RG_DOUBLE
 typedef double RgReal;
 #define RG_REAL_EPSILON 2.220446049250313e-16
+#define RG_REAL_LEAST   2.2250738585072014e-308 /* that is normal */
 #else
 typedef float RgReal;
 #define RG_REAL_EPSILON 1.1920929e-07
+#define RG_REAL_LEAST   1.17549435e-38
 #endif
 
 typedef enum RgStatus {

@@ -53,6 +53,27 @@ Test(optimizer, adamw_follows_its_equations) {
     rg_parameters_destroy(p);
 }
 
+/* 0.9ᵗ is below the normal numbers after 830 steps, and rounds to itself after a thousand. */
+Test(optimizer, means_of_gradients_that_no_longer_come_end_at_zero) {
+    for (int type = 0; type < 2; type++) {
+        RgOptimizerOptions options = adamw;
+        options.type = type == 0 ? RG_ADAMW : RG_SGD;
+        options.momentum = 0.9;
+        RgParameters *p = some_parameters();
+        RgOptimizer *optimizer = rg_optimizer_create(&options, p->count, 0);
+        set_gradient(p, 0, 1);
+        for (int step = 0; step < 1200; step++) {
+            rg_optimizer_step(optimizer, p);
+            for (int i = 0; i < 8; i++)
+                cr_assert_neq(fpclassify(optimizer->first[i]), FP_SUBNORMAL, "step %d", step);
+        }
+        for (int i = 0; i < 8; i++)
+            cr_assert_eq(optimizer->first[i], 0);
+        rg_optimizer_destroy(optimizer);
+        rg_parameters_destroy(p);
+    }
+}
+
 /* PyTorch's, with its defaults: no correction of the start, ε outside the root. */
 Test(optimizer, rmsprop_follows_its_equations) {
     RgOptimizerOptions options = {.type = RG_RMSPROP,

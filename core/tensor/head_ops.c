@@ -312,7 +312,7 @@ static void chunk_backward(const RgTensor *hidden, const RgTensor *head, const T
                      v, head->data + first * d, d, false, c->dhidden + piece * c->rows * d, d);
     if (dhead)
         rg_gemm_whole_in(saved->precision, true, false, tile.tokens, d, tile.rows,
-                         c->logits + first, v, hidden->data + c->start * d, d, true,
+                         c->logits + first, v, hidden->data + c->start * d, d, c->start > 0,
                          dhead + first * d, d);
 }
 
@@ -357,8 +357,9 @@ RgTensor *rg_log_likelihood(RgTape *t, RgTensor *hidden, RgTensor *head, const i
     int64_t n = hidden->shape.size[0], d = hidden->shape.size[1], v = head->shape.size[0];
     LogLikelihood *gradient = rg_arena_allocate_zeroed(arena, sizeof *gradient);
     gradient->dhidden = RG_ARENA_ARRAY(arena, RgReal, n * d);
-    if (head->needs_gradient)
-        gradient->dhead = rg_filled(t, head->shape, 0)->data;
+    if (head->needs_gradient) /* the first chunk begins it */
+        gradient->dhead =
+            n > 0 ? RG_ARENA_ARRAY(arena, RgReal, head->count) : rg_filled(t, head->shape, 0)->data;
     RgTensor *y = rg_tensor_new(t, RG_SCALAR);
     RgArenaMark mark = rg_arena_mark(arena);
     const TokenLogprob saved = {.target = target,

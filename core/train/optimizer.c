@@ -98,22 +98,36 @@ typedef struct AdamwFactors {
     RgReal epsilon, keep_own; /* keep_own: 1 − learning rate · weight decay, of the weights */
 } AdamwFactors;
 
+/* Numbers that are cleared while they are in the cache: of clearing compilers make a loop of its
+ * own.
+ */
+enum { AT_ONCE = 4096 };
+
+/* Means of gradients that no longer come, as those of a token that is not seen again, decay to
+ * below the normal numbers, where they would stay, and be slow to compute with. */
+static inline RgReal normal_or_zero(RgReal x) {
+    return fabs(x) < (RgReal)RG_REAL_LEAST ? 0 : x;
+}
+
 /* One pass over memory, which also clears the gradient for the next step:
  * m = β₁·m + (1 − β₁)·g,   v = β₂·v + (1 − β₂)·g²
  * θ = (1 − lr·λ)·θ − lr·(m/(1 − β₁ᵗ)) / (√(v/(1 − β₂ᵗ)) + ε)      arXiv:1711.05101, algorithm 2 */
 RG_KERNEL static void adamw_elements(AdamwFactors f, int64_t n, RgReal *restrict value,
                                      RgReal *restrict gradient, RgReal *restrict first,
                                      RgReal *restrict second) {
+    for (int64_t at = 0; at < n; at += AT_ONCE) {
+        int64_t end = n - at < AT_ONCE ? n : at + AT_ONCE;
 #pragma omp simd
-    for (int64_t i = 0; i < n; i++) {
-        RgReal g = f.clip * gradient[i];
-        RgReal m = f.keep1 * first[i] + f.take1 * g;
-        RgReal v = f.keep2 * second[i] + f.take2 * g * g;
-        RgReal root = sqrt(f.correction2 * v);
-        gradient[i] = 0;
-        first[i] = m;
-        second[i] = v;
-        value[i] = f.keep_own * value[i] - f.rate * m / (root + f.epsilon);
+        for (int64_t i = at; i < end; i++) {
+            RgReal g = f.clip * gradient[i];
+            RgReal m = normal_or_zero(f.keep1 * first[i] + f.take1 * g);
+            RgReal v = normal_or_zero(f.keep2 * second[i] + f.take2 * g * g);
+            RgReal root = sqrt(f.correction2 * v);
+            gradient[i] = 0;
+            first[i] = m;
+            second[i] = v;
+            value[i] = f.keep_own * value[i] - f.rate * m / (root + f.epsilon);
+        }
     }
 }
 
@@ -121,12 +135,15 @@ RG_KERNEL static void adamw_elements(AdamwFactors f, int64_t n, RgReal *restrict
 RG_KERNEL static void sgd_elements(RgReal clip, RgReal momentum, RgReal rate, RgReal keep_own,
                                    int64_t n, RgReal *restrict value, RgReal *restrict gradient,
                                    RgReal *restrict first) {
+    for (int64_t at = 0; at < n; at += AT_ONCE) {
+        int64_t end = n - at < AT_ONCE ? n : at + AT_ONCE;
 #pragma omp simd
-    for (int64_t i = 0; i < n; i++) {
-        RgReal m = momentum * first[i] + clip * gradient[i];
-        gradient[i] = 0;
-        first[i] = m;
-        value[i] = keep_own * value[i] - rate * m;
+        for (int64_t i = at; i < end; i++) {
+            RgReal m = normal_or_zero(momentum * first[i] + clip * gradient[i]);
+            gradient[i] = 0;
+            first[i] = m;
+            value[i] = keep_own * value[i] - rate * m;
+        }
     }
 }
 
