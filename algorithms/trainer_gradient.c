@@ -295,18 +295,26 @@ static double part_gradient(RgTrainer *trainer, int64_t step, const Part *part, 
 
 /* ---- shards ---- */
 
-/* What a shard comes to besides its gradient: a row of numbers, which are added up one by one. */
+/* What a shard comes to besides its gradient. */
 typedef struct ShardResult {
     double loss, flops;
     BatchMeans means;
 } ShardResult;
 
 static void add_result(ShardResult *sum, const ShardResult *part) {
-    enum { NUMBERS = sizeof *sum / sizeof(double) };
-    double *to = (double *)sum;
-    const double *from = (const double *)part;
-    for (int i = 0; i < NUMBERS; i++)
-        to[i] += from[i];
+    BatchMeans *to = &sum->means;
+    const BatchMeans *from = &part->means;
+    _Static_assert(sizeof *to == 8 * sizeof(double), "a new mean is to be added up, too");
+    sum->loss += part->loss;
+    sum->flops += part->flops;
+    to->chosen += from->chosen;
+    to->rejected += from->rejected;
+    to->right += from->right;
+    to->logp_chosen += from->logp_chosen;
+    to->logp_rejected += from->logp_rejected;
+    to->reward += from->reward;
+    to->kl += from->kl;
+    to->own += from->own;
 }
 
 double rg_trainer_take_flops(RgTrainer *trainer) {
