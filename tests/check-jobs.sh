@@ -155,6 +155,10 @@ most() {
     echo $most
 }
 [[ $(most free) -gt 1 ]] || fail "of 4 trials at a time no two were seen at once"
+if ldd "$program" | grep -q libasan; then
+    echo "within a limit, memory is not told: this program is held by a sanitizer, which has its own"
+    exit 0
+fi
 # Beside the program itself (about 12 MB) and one trial as it is planned (the same), there is no
 # room for the second.
 "$program" plan "$source/experiments/bandit-head-to-head.cfg" -x | awk '
