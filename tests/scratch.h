@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static char scratch_path[64];
 
@@ -22,10 +23,19 @@ static inline void scratch_remove(void) {
     nftw(scratch_path, scratch_unlink, 8, FTW_DEPTH | FTW_PHYS);
 }
 
+/* A test that is skipped has no .fini; a process that a test forks is not to remove anything. */
+static pid_t scratch_owner;
+static inline void scratch_at_exit(void) {
+    if (getpid() == scratch_owner)
+        scratch_remove();
+}
+
 /* For .init and .fini of a test suite. */
 static inline void scratch_begin(void) {
     strcpy(scratch_path, "/tmp/regatta-test-XXXXXX");
     cr_assert(mkdtemp(scratch_path));
+    scratch_owner = getpid();
+    cr_assert_eq(atexit(scratch_at_exit), 0);
 }
 
 /* Path of a file in the folder; the last eight results are kept. */
