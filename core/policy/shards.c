@@ -2,7 +2,6 @@
  * their values and a gradient on that tape. */
 #include "core/policy/shards.h"
 
-#include "core/tensor/kernels.h"
 #include "core/tensor/parallel.h"
 #include "core/tensor/profile.h"
 
@@ -89,16 +88,13 @@ static void take_flops(RgTape *tape, const Run *run) {
 }
 
 /* Of the numbers [first, last): in the shards' order. */
-RG_KERNEL static void add_up(const Run *run, int64_t first, int64_t last) {
+static void add_up(const Run *run, int64_t first, int64_t last) {
     enum { AT_ONCE = 2048 }; /* stay in the cache */
     for (int64_t at = first; at < last; at += AT_ONCE) {
         RgReal *sum = run->policy->parameters->gradient + at;
         int64_t count = last - at < AT_ONCE ? last - at : AT_ONCE;
-        for (int s = 0; s < RG_SHARDS; s++) {
-            const RgReal *part = run->shard[s].parameters->gradient + at;
-            for (int64_t i = 0; i < count; i++)
-                sum[i] += part[i];
-        }
+        for (int s = 0; s < RG_SHARDS; s++)
+            rg_axpy(count, 1, run->shard[s].parameters->gradient + at, sum);
     }
 }
 

@@ -214,24 +214,25 @@ static void bf16_run(const RgProduct *p, bool whole) {
         round_and_run(p, NULL, whole);
 }
 
+static void run_in(RgPrecision precision, const RgProduct *p, bool whole) {
+    if (precision == RG_PRECISION_BF16)
+        bf16_run(p, whole);
+    else
+        fp32_run(p, whole);
+}
+
 void rg_gemm_in(RgPrecision precision, bool transpose_a, bool transpose_b, int64_t m, int64_t n,
                 int64_t k, const RgReal *a, int64_t lda, const RgReal *b, int64_t ldb, bool add,
                 RgReal *c, int64_t ldc) {
     const RgProduct p = {transpose_a, transpose_b, m, n, k, 1, add, a, b, c, lda, ldb, ldc};
-    if (precision == RG_PRECISION_BF16)
-        bf16_run(&p, false);
-    else
-        fp32_run(&p, false);
+    run_in(precision, &p, false);
 }
 
 void rg_gemm_whole_in(RgPrecision precision, bool transpose_a, bool transpose_b, int64_t m,
                       int64_t n, int64_t k, const RgReal *a, int64_t lda, const RgReal *b,
                       int64_t ldb, bool add, RgReal *c, int64_t ldc) {
     const RgProduct p = {transpose_a, transpose_b, m, n, k, 1, add, a, b, c, lda, ldb, ldc};
-    if (precision == RG_PRECISION_BF16)
-        bf16_run(&p, true);
-    else
-        fp32_run(&p, true);
+    run_in(precision, &p, true);
 }
 
 /* ---- products with a stored matrix ---- */

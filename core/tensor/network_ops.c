@@ -245,10 +245,8 @@ RgTensor *rg_layer_norm(RgTape *t, RgTensor *x, RgTensor *weight, RgTensor *bias
 
 RG_KERNEL void rg_swiglu_values(int64_t n, const RgReal *gate, const RgReal *up, RgReal *y) {
 #pragma omp simd
-    for (int64_t i = 0; i < n; i++) {
-        RgReal sigmoid = 1 / (1 + rg_fast_exp(-gate[i]));
-        y[i] = gate[i] * sigmoid * up[i];
-    }
+    for (int64_t i = 0; i < n; i++)
+        y[i] = gate[i] / (1 + rg_fast_exp(-gate[i])) * up[i];
 }
 
 /* dgate = dy·up·σ·(1 + gate·(1 − σ)),  dup = dy·gate·σ,  with σ = σ(gate). */

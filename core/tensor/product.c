@@ -5,9 +5,6 @@
 
 #include "core/tensor/parallel.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 typedef RgProductKernel Kernel;
 
 /* ---- cutting ---- */

@@ -5,8 +5,6 @@
  * agree: here they are k and k + 16. */
 #include "core/tensor/product_kernel.h"
 
-#include "core/tensor/parallel.h"
-
 #if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(RG_DOUBLE)
 
 #include <cpuid.h>

@@ -3,7 +3,6 @@
  * columns), a number at a time, and each is multiplied with whole vectors. A block of c stays in
  * registers while k goes by. */
 #include "core/tensor/kernels.h"
-#include "core/tensor/parallel.h"
 #include "core/tensor/product_kernel.h"
 
 #include <string.h>
