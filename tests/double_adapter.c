@@ -198,7 +198,7 @@ Test(adapter, merged_weights_give_the_same_log_probabilities_and_samples_as_gpt2
     check_merged(&model);
 }
 
-Test(adapter, is_saved_as_plain_weights, .init = scratch_begin, .fini = scratch_remove) {
+Test(adapter, is_saved_as_plain_weights, .init = scratch_begin) {
     Pair pair = begin(&token_model, &everywhere, true);
     RgPolicy *loaded = NULL;
     RgError error = {0};
@@ -258,8 +258,7 @@ static void steps(TokenRace *race, int count) {
         cr_assert(rg_trainer_step(race->trainer), "%s", race->trainer->diverged);
 }
 
-Test(adapter, resumes_from_its_checkpoint_with_the_same_bits, .init = scratch_begin,
-     .fini = scratch_remove) {
+Test(adapter, resumes_from_its_checkpoint_with_the_same_bits, .init = scratch_begin) {
     RgError error = {0};
     const char *path = scratch("checkpoint.safetensors");
     TokenRace race;

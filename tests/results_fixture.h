@@ -30,7 +30,7 @@ static inline void fixture_check(RgStatus status, const RgError *error) {
     cr_assert(status == RG_OK, "%s", error->text);
 }
 
-/* A path in the test's folder (its suite is to have scratch_begin and scratch_remove); the caller
+/* A path in the test's folder (its suite is to have scratch_begin); the caller
  * frees. */
 static inline char *fixture_path(const char *name) {
     return rg_string_copy(scratch(name));

@@ -19,23 +19,20 @@ static inline int scratch_unlink(const char *path, const struct stat *about, int
     return remove(path);
 }
 
-static inline void scratch_remove(void) {
-    nftw(scratch_path, scratch_unlink, 8, FTW_DEPTH | FTW_PHYS);
-}
-
-/* A test that is skipped has no .fini; a process that a test forks is not to remove anything. */
+/* A process that a test forks is not to remove anything. */
 static pid_t scratch_owner;
-static inline void scratch_at_exit(void) {
+static inline void scratch_remove(void) {
     if (getpid() == scratch_owner)
-        scratch_remove();
+        nftw(scratch_path, scratch_unlink, 8, FTW_DEPTH | FTW_PHYS);
 }
 
-/* For .init and .fini of a test suite. */
+/* For .init of a test or suite. What begins here ends with the process, for a test that is skipped
+ * has no .fini. */
 static inline void scratch_begin(void) {
     strcpy(scratch_path, "/tmp/regatta-test-XXXXXX");
     cr_assert(mkdtemp(scratch_path));
     scratch_owner = getpid();
-    cr_assert_eq(atexit(scratch_at_exit), 0);
+    cr_assert_eq(atexit(scratch_remove), 0);
 }
 
 /* Path of a file in the folder; the last eight results are kept. */

@@ -7,7 +7,7 @@
 #include <math.h>
 #include <signal.h>
 
-TestSuite(asking, .init = scratch_begin, .fini = scratch_remove);
+TestSuite(asking, .init = scratch_begin);
 
 static RgError error;
 

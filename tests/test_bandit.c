@@ -214,7 +214,7 @@ Test(bandit, a_seed_makes_one_bandit) {
     world_end(c);
 }
 
-Test(bandit, rewards_come_from_a_file, .init = scratch_begin, .fini = scratch_remove) {
+Test(bandit, rewards_come_from_a_file, .init = scratch_begin) {
     const char *path = scratch_write("reward.txt", "# two contexts\n1 2.5 -3\n\n4 5e-1 6 # last\n");
     World w = WORLD(10, "contexts", "2", "responses", "3", "reward_file", path);
     static const double expected[] = {1, 2.5, -3, 4, 0.5, 6};
@@ -224,8 +224,7 @@ Test(bandit, rewards_come_from_a_file, .init = scratch_begin, .fini = scratch_re
     world_end(w);
 }
 
-Test(bandit, bad_reward_files_are_refused_with_file_and_line, .init = scratch_begin,
-     .fini = scratch_remove) {
+Test(bandit, bad_reward_files_are_refused_with_file_and_line, .init = scratch_begin) {
     static const struct {
         const char *text, *message;
     } cases[] = {

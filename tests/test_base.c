@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 
 TestSuite(base);
-TestSuite(file, .init = scratch_begin, .fini = scratch_remove);
+TestSuite(file, .init = scratch_begin);
 
 Test(base, failure_gives_its_status_and_a_sentence) {
     RgError error = {0};

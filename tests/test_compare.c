@@ -5,7 +5,7 @@
 
 #include <jansson.h>
 
-TestSuite(compare, .init = scratch_begin, .fini = scratch_remove);
+TestSuite(compare, .init = scratch_begin);
 
 /* A of the fixture's methods against B; what a test does not set is the default. */
 static RgComparison compare(const char *path, RgCompareOptions options) {

@@ -18,7 +18,6 @@ static void begin(void) {
 
 static void end(void) {
     rg_settings_destroy(settings);
-    scratch_remove();
 }
 
 TestSuite(config, .init = begin, .fini = end);

@@ -251,7 +251,7 @@ Test(control, actions_beyond_their_range_are_clipped) {
 }
 
 /* Without a log file in the working directory, a word on the terminal or the end of the program. */
-Test(control, diverging_physics_ends_the_run_alone, .init = scratch_begin, .fini = scratch_remove) {
+Test(control, diverging_physics_ends_the_run_alone, .init = scratch_begin) {
     RgPhysics *physics = NULL;
     RgError error = {0};
     if (!rg_physics_available())
@@ -279,8 +279,7 @@ Test(control, diverging_physics_ends_the_run_alone, .init = scratch_begin, .fini
 
 /* What MuJoCo calls an error, and would exit for: here it has no memory for a step's numbers. */
 /* The stack is large enough for a ball in the air and too small for one that has landed. */
-Test(control, an_error_of_the_simulator_ends_the_run_alone, .init = scratch_begin,
-     .fini = scratch_remove) {
+Test(control, an_error_of_the_simulator_ends_the_run_alone, .init = scratch_begin) {
     RgPhysics *physics = NULL;
     RgError error = {0};
     if (!rg_physics_available())
@@ -312,7 +311,7 @@ static void expect_refused(const char *model, const char *text, RgStatus status,
     free(folder);
 }
 
-Test(control, models_that_do_not_fit_are_refused, .init = scratch_begin, .fini = scratch_remove) {
+Test(control, models_that_do_not_fit_are_refused, .init = scratch_begin) {
     if (!rg_physics_available())
         cr_skip_test("built without MuJoCo (configure --with-mujoco)");
     expect_refused("reacher.xml", NULL, RG_E_FILE, "reacher.xml: cannot be opened");

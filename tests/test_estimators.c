@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-TestSuite(estimators, .init = scratch_begin, .fini = scratch_remove, .timeout = 120);
+TestSuite(estimators, .init = scratch_begin, .timeout = 120);
 
 static const char config[] = "name = \"estimators\";\nseeds = [3];\n"
                              "environment: { type = \"bandit\"; contexts = 2; responses = 4; "

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-TestSuite(experiment, .init = scratch_begin, .fini = scratch_remove);
+TestSuite(experiment, .init = scratch_begin);
 
 static const char head[] = "name = \"test\";\nseeds = [1, 2];\n"
                            "environment: { type = \"bandit\"; };\n"

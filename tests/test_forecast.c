@@ -11,7 +11,7 @@
 #include <math.h>
 #include <sqlite3.h>
 
-TestSuite(forecast, .init = scratch_begin, .fini = scratch_remove);
+TestSuite(forecast, .init = scratch_begin);
 
 #define BANDIT                                                                                     \
     "name = \"test\"; environment: { type = \"bandit\"; contexts = 4; responses = 6; pairs = 40; " \

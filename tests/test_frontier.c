@@ -7,8 +7,8 @@
 
 #include <sqlite3.h>
 
-TestSuite(frontier, .init = scratch_begin, .fini = scratch_remove);
-TestSuite(budget, .init = scratch_begin, .fini = scratch_remove);
+TestSuite(frontier, .init = scratch_begin);
+TestSuite(budget, .init = scratch_begin);
 
 static RgResults *open_results(const char *path) {
     RgResults *results;

@@ -8,7 +8,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-TestSuite(gaussian, .init = scratch_begin, .fini = scratch_remove, .timeout = 60);
+TestSuite(gaussian, .init = scratch_begin, .timeout = 60);
 
 static RgError error;
 

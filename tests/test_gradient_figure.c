@@ -2,7 +2,7 @@
 #include "experiments/gradient_figure.h"
 #include "tests/results_fixture.h"
 
-TestSuite(gradient_figure, .init = scratch_begin, .fini = scratch_remove);
+TestSuite(gradient_figure, .init = scratch_begin);
 
 static const RgGradientRow sail[] = {
     {.algorithm = "dpo",

@@ -73,7 +73,7 @@ ParameterizedTest(Case *c, hugging_face, log_probabilities_are_those_of_the_gold
 
 /* ---- round trips ---- */
 
-TestSuite(hugging_face_folder, .init = scratch_begin, .fini = scratch_remove);
+TestSuite(hugging_face_folder, .init = scratch_begin);
 
 static RgSequences *some_sequences(void) {
     RgSequences *s = rg_sequences_create();

@@ -295,7 +295,7 @@ static void refuse_lexicon(const char *content, const char *expected) {
     cr_expect(strstr(error.text, expected), "%s", error.text);
 }
 
-TestSuite(lexicon, .init = scratch_begin, .fini = scratch_remove);
+TestSuite(lexicon, .init = scratch_begin);
 
 /* VADER's columns, and valences that are its own. */
 Test(lexicon, valence_is_the_normalised_sum_of_the_words) {

@@ -7,8 +7,8 @@
 #include <jansson.h>
 #include <sqlite3.h>
 
-TestSuite(judge_endpoint, .init = scratch_begin, .fini = scratch_remove, .timeout = 300);
-TestSuite(judge_command, .init = scratch_begin, .fini = scratch_remove, .timeout = 300);
+TestSuite(judge_endpoint, .init = scratch_begin, .timeout = 300);
+TestSuite(judge_command, .init = scratch_begin, .timeout = 300);
 
 static RgError error;
 

@@ -157,7 +157,7 @@ static RgStatus run_trial(const char *name, int answers, double checkpoint_secon
 
 static const char sum_of_metrics[] = "SELECT total(value * step) FROM metrics";
 
-TestSuite(judge_failure_trial, .init = scratch_begin, .fini = scratch_remove);
+TestSuite(judge_failure_trial, .init = scratch_begin);
 
 Test(judge_failure_trial, fails_with_the_judges_words_and_goes_on_to_the_same_numbers) {
     char text[256];

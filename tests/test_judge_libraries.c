@@ -81,9 +81,9 @@ static void refuse(const char *type, const char *key, const char *value, RgStatu
     cr_expect(strstr(error.text, message), "%s\nlacks: %s", error.text, message);
 }
 
-TestSuite(judge_libraries, .init = scratch_begin, .fini = scratch_remove);
-TestSuite(fluency, .init = scratch_begin, .fini = scratch_remove);
-TestSuite(grammar, .init = scratch_begin, .fini = scratch_remove);
+TestSuite(judge_libraries, .init = scratch_begin);
+TestSuite(fluency, .init = scratch_begin);
+TestSuite(grammar, .init = scratch_begin);
 
 /* ---- builds without ---- */
 

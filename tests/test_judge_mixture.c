@@ -92,7 +92,7 @@ static bool calibrates(int i) {
     return i / 2 % 5 == 0;
 }
 
-TestSuite(mixture, .init = scratch_begin, .fini = scratch_remove);
+TestSuite(mixture, .init = scratch_begin);
 
 Test(mixture, is_the_weighted_sum_of_its_judges) {
     double reward[2 * TEXTS];

@@ -13,7 +13,7 @@
 
 static RgError error;
 
-TestSuite(llama2c, .init = scratch_begin, .fini = scratch_remove);
+TestSuite(llama2c, .init = scratch_begin);
 
 /* dim, hidden_dim, n_layers, n_heads, n_kv_heads, vocab_size, seq_len */
 static const int32_t small[7] = {8, 6, 2, 2, 1, 5, 3};

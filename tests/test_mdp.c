@@ -10,7 +10,7 @@
 
 #include <math.h>
 
-TestSuite(mdp, .init = scratch_begin, .fini = scratch_remove, .timeout = 120);
+TestSuite(mdp, .init = scratch_begin, .timeout = 120);
 
 typedef struct Stage {
     RgSettings *settings;

@@ -11,7 +11,7 @@
 
 static RgError error;
 
-TestSuite(pair_cache, .init = scratch_begin, .fini = scratch_remove);
+TestSuite(pair_cache, .init = scratch_begin);
 
 #define ASSERT_OK(call) cr_assert_eq(call, RG_OK, "%s", error.text)
 

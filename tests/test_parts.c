@@ -9,7 +9,7 @@
 
 static RgError error;
 
-TestSuite(parts, .init = scratch_begin, .fini = scratch_remove);
+TestSuite(parts, .init = scratch_begin);
 
 #define ASSERT_OK(call) cr_assert_eq(call, RG_OK, "%s", error.text)
 

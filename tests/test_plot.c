@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-TestSuite(plot, .init = scratch_begin, .fini = scratch_remove);
+TestSuite(plot, .init = scratch_begin);
 
 static void need_gnuplot(void) {
     if (system("gnuplot --version >/dev/null 2>&1") != 0)

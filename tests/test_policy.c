@@ -357,7 +357,7 @@ Test(policy, features_are_those_of_the_environment_or_one_hot) {
     rg_sequences_destroy(sequences);
 }
 
-Test(policy, saving_and_loading_keeps_every_bit, .init = scratch_begin, .fini = scratch_remove) {
+Test(policy, saving_and_loading_keeps_every_bit, .init = scratch_begin) {
     RgSequences *sequences = sequences_of(12);
     const char *path = scratch("policy.safetensors");
     for (int kind = 0; kind < 2; kind++) {
@@ -406,7 +406,7 @@ static RgStatus load_made_up(const char *name, int64_t rows, const char *kind,
     return status;
 }
 
-Test(policy, files_that_are_no_policy_are_refused, .init = scratch_begin, .fini = scratch_remove) {
+Test(policy, files_that_are_no_policy_are_refused, .init = scratch_begin) {
     const char *good = "{\"contexts\": 2, \"responses\": 2}";
     RgError error = {0};
     cr_expect_eq(load_made_up("logits", 2, "tabular", good, &error), RG_OK, "%s", error.text);

@@ -8,7 +8,7 @@
 #include <zlib.h>
 #include <zstd.h>
 
-TestSuite(preference_data, .init = scratch_begin, .fini = scratch_remove);
+TestSuite(preference_data, .init = scratch_begin);
 
 static RgError error;
 #define ASSERT_OK(call) cr_assert_eq((call), RG_OK, "%s", error.text)

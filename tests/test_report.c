@@ -8,7 +8,7 @@
 
 #include <sqlite3.h>
 
-TestSuite(report, .init = scratch_begin, .fini = scratch_remove);
+TestSuite(report, .init = scratch_begin);
 
 static char *report_of(const char *store, const char *title) {
     if (system("gnuplot --version >/dev/null 2>&1") != 0)

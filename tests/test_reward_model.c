@@ -95,7 +95,7 @@ static double *rewards_of(RgJudge *judge, const RgSequences *sequences) {
     return reward;
 }
 
-TestSuite(reward_model, .init = scratch_begin, .fini = scratch_remove);
+TestSuite(reward_model, .init = scratch_begin);
 
 Test(reward_model, tells_pairs_apart_that_it_has_not_seen) {
     static const char *const pooling[] = {"last", "mean"};

@@ -15,7 +15,7 @@
 
 static RgError error;
 
-TestSuite(safetensors, .init = scratch_begin, .fini = scratch_remove);
+TestSuite(safetensors, .init = scratch_begin);
 
 #define ASSERT_OK(call) cr_assert_eq(call, RG_OK, "%s", error.text)
 

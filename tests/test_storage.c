@@ -324,7 +324,7 @@ static void check_files(const RgPolicy *stored, const RgPolicy *plain, const cha
 }
 
 Test(storage, files_of_a_policy_and_of_a_merged_adapter_have_the_rounded_weights,
-     .init = scratch_begin, .fini = scratch_remove) {
+     .init = scratch_begin) {
     Pair pair = begin(&llama);
     RgPolicy *stored = adapted(pair.stored), *plain = adapted(pair.plain);
     check_files(pair.stored, pair.plain, scratch("policy.safetensors"));

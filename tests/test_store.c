@@ -14,7 +14,7 @@
 
 static RgError error;
 
-TestSuite(store, .init = scratch_begin, .fini = scratch_remove);
+TestSuite(store, .init = scratch_begin);
 
 #define ASSERT_OK(call) cr_assert_eq(call, RG_OK, "%s", error.text)
 

@@ -12,7 +12,7 @@
 
 static RgError error;
 
-TestSuite(merge, .init = scratch_begin, .fini = scratch_remove);
+TestSuite(merge, .init = scratch_begin);
 
 #define ASSERT_OK(call) cr_assert_eq(call, RG_OK, "%s", error.text)
 
@@ -338,8 +338,7 @@ Test(merge, killed_and_run_again_ends_alike) {
     free(killed);
 }
 
-Test(compare_trials, tell_how_far_apart_a_quantity_is, .init = scratch_begin,
-     .fini = scratch_remove) {
+Test(compare_trials, tell_how_far_apart_a_quantity_is, .init = scratch_begin) {
     const char *a = store_of("a.db", "race", dpo(1, "finished", 50));
     RgStore *store = open_store(a, true);
     RgMergeCounts counts = {0};

@@ -9,7 +9,7 @@
 #include <jansson.h>
 #include <sqlite3.h>
 
-TestSuite(table, .init = scratch_begin, .fini = scratch_remove);
+TestSuite(table, .init = scratch_begin);
 
 static char *table_text(const char *path, RgTableFormat format, const char *const *metrics) {
     char *text;

@@ -8,7 +8,7 @@
 
 static RgError error;
 
-TestSuite(text, .init = scratch_begin, .fini = scratch_remove);
+TestSuite(text, .init = scratch_begin);
 
 #define ASSERT_OK(call) cr_assert_eq(call, RG_OK, "%s", error.text)
 

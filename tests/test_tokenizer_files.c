@@ -2,7 +2,7 @@
  * what is refused, what is damaged, and what is saved. */
 #include "tests/tokenizer_file.h"
 
-TestSuite(tokenizer_files, .init = scratch_begin, .fini = scratch_remove);
+TestSuite(tokenizer_files, .init = scratch_begin);
 
 /* ---- golden ids ---- */
 

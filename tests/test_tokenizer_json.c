@@ -1,7 +1,7 @@
 /* Claims about the parts of a tokenizer.json, each by itself in a small file made here. */
 #include "tests/tokenizer_file.h"
 
-TestSuite(tokenizer_json, .init = scratch_begin, .fini = scratch_remove);
+TestSuite(tokenizer_json, .init = scratch_begin);
 
 static void expect(const RgTokenizer *tokenizer, const char *text, const char *ids) {
     for (int round = 0; round < 2; round++) { /* the second time from words that are kept */

@@ -8,7 +8,7 @@
 #include <jansson.h>
 #include <sqlite3.h>
 
-TestSuite(tournament, .init = scratch_begin, .fini = scratch_remove);
+TestSuite(tournament, .init = scratch_begin);
 
 enum { METHODS = 3, SEEDS = 4 };
 static const char *const labels[METHODS] = {"DPO", "online DPO", "SAIL-PR"};

@@ -436,8 +436,7 @@ Test(transformer_policy, feature_of_one_token_predicts_the_next) {
     rg_policy_destroy(policy);
 }
 
-Test(transformer_policy, file_brings_back_the_same_policy, .init = scratch_begin,
-     .fini = scratch_remove) {
+Test(transformer_policy, file_brings_back_the_same_policy, .init = scratch_begin) {
     RgTransformerOptions options = like_gpt2(small);
     RgPolicy *policy = policy_like(&options, 0.4), *loaded = NULL;
     RgError error = {0};

@@ -15,7 +15,7 @@
 
 static RgError error;
 
-TestSuite(trial_package, .init = scratch_begin, .fini = scratch_remove);
+TestSuite(trial_package, .init = scratch_begin);
 
 #define ASSERT_OK(call) cr_assert_eq(call, RG_OK, "%s", error.text)
 
@@ -313,7 +313,7 @@ Test(trial_package, what_is_there_is_not_overwritten_by_a_folder) {
 }
 
 /* FIPS 180-2, appendix B.1; sha256sum </dev/null. */
-Test(checksum, is_the_published_one, .init = scratch_begin, .fini = scratch_remove) {
+Test(checksum, is_the_published_one, .init = scratch_begin) {
     RgChecksum sum;
     ASSERT_OK(rg_file_checksum(scratch_write("abc", "abc"), &sum, &error));
     cr_assert_str_eq(sum.sha256,
