@@ -3,6 +3,7 @@
 
 #include "core/tensor/blas.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -120,7 +121,8 @@ static void evaluate(Evaluation *e, const RgReal *reward) {
     }
 }
 
-/* log π of one state from preferences in place. */
+/* log π of one state from preferences in place. The largest is taken off first: together with the
+ * logarithm it would round at its own size, and probabilities would not add up to 1. */
 static void normalise(double *preference, int64_t count) {
     double most = -INFINITY, sum = 0;
     for (int64_t a = 0; a < count; a++)
@@ -128,11 +130,11 @@ static void normalise(double *preference, int64_t count) {
     for (int64_t a = 0; a < count; a++)
         sum += exp(preference[a] - most);
     for (int64_t a = 0; a < count; a++)
-        preference[a] -= most + log(sum);
+        preference[a] = preference[a] - most - log(sum);
 }
 
 /* One sweep: log_policy becomes that which is optimal for the Q of what it was. Returns the largest
- * change of a probability. */
+ * change of a probability beyond what rounding makes of it, which grows with Q/β. */
 static double improve(Evaluation *e, const RgReal *reward, const RgReal *log_reference, double beta,
                       double *log_policy) {
     const RgProcess *p = e->process;
@@ -147,16 +149,18 @@ static double improve(Evaluation *e, const RgReal *reward, const RgReal *log_ref
         }
     }
     evaluate(e, reward);
-    double change = 0;
+    double change = 0, largest = 0;
     for (int64_t s = 0; s < p->states; s++) {
-        for (int64_t cell = s * actions; cell < (s + 1) * actions; cell++)
+        for (int64_t cell = s * actions; cell < (s + 1) * actions; cell++) {
             log_policy[cell] =
                 (log_reference ? (double)log_reference[cell] : 0) + e->q[cell] / beta;
+            largest = fmax(largest, fabs(e->q[cell]));
+        }
         normalise(log_policy + s * actions, actions);
         for (int64_t cell = s * actions; cell < (s + 1) * actions; cell++)
             change = fmax(change, fabs(exp(log_policy[cell]) - e->probability[cell]));
     }
-    return change;
+    return fmax(0, change - 100 * DBL_EPSILON * largest / beta);
 }
 
 double rg_process_solve(const RgProcess *process, const RgReal *reward, const RgReal *log_reference,

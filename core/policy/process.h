@@ -47,8 +47,8 @@ RgTensor *rg_process_action_value(RgTape *tape, const RgProcess *process, RgTens
 
 /* The optimal policy's log-probabilities by soft policy iteration from what is in `logits` (zeros
  * do), which converges as Newton's method does: reward, log_reference (or NULL) and logits [states,
- * actions], β > 0. Returns the largest change of a probability in the last sweep: above `tolerance`
- * when `sweeps` did not do. */
+ * actions], β > 0. Returns the largest change of a probability in the last sweep, less the
+ * 100·ε·max|Q|/β that rounding in double may make: above `tolerance` when `sweeps` did not do. */
 double rg_process_solve(const RgProcess *process, const RgReal *reward, const RgReal *log_reference,
                         double beta, double tolerance, int64_t sweeps, RgReal *logits);
 
