@@ -16,6 +16,7 @@ static RgSampling training_sampling(const RgTrainer *trainer) {
                         .top_p = trainer->training.top_p,
                         .min_p = trainer->training.min_p,
                         .response_limit = trainer->course->response_limit,
+                        .tokens = trainer->course->tokens,
                         .end_token = trainer->course->end_token,
                         .stop = trainer->course->stop,
                         .team = trainer->course->team};

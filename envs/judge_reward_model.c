@@ -338,9 +338,10 @@ static RgStatus make_transformer(const Options *o, const RgJudgeShare *share, Rg
         return rg_fail(error, RG_E_USAGE, "%s: a %s policy, expected a transformer", o->weights,
                        (*policy)->type->name);
     int64_t known = rg_transformer_vocabulary(*policy);
-    if (known != share->vocabulary)
+    if (known < share->vocabulary) /* more of them are padding */
         return rg_fail(error, RG_E_USAGE,
-                       "%s: the transformer knows %lld tokens, expected the %lld of the tokenizer",
+                       "%s: the transformer knows %lld tokens, expected at least the %lld of the "
+                       "tokenizer",
                        o->weights, (long long)known, (long long)share->vocabulary);
     return RG_OK;
 }

@@ -224,6 +224,7 @@ static RgStatus create(RgEnvironment *environment, const void *options, RgRandom
     environment->course = (RgCourse){.prompts = s->prompts,
                                      .demonstrations = s->demonstrations,
                                      .response_limit = s->options.response_limit,
+                                     .tokens = environment->space.vocabulary,
                                      .end_token = rg_text_layout_end(s->layout),
                                      .stop = s->stop,
                                      .judge = compares ? NULL : rg_text_judge,
@@ -267,6 +268,7 @@ static RgStatus sample_pairs(RgTextState *s, const RgCourse *course, RgPolicy *r
     RgSampling sampling = {.temperature = s->options.pair_temperature,
                            .top_p = 1,
                            .response_limit = course->response_limit,
+                           .tokens = course->tokens,
                            .end_token = course->end_token,
                            .stop = course->stop,
                            .team = course->team};
@@ -330,9 +332,9 @@ static RgStatus check_policy(const RgTextState *s, const RgPolicy *policy, RgErr
                        "a %s policy enumerates its responses: the text environment needs one of "
                        "tokens, such as a transformer",
                        policy->type->name);
-    if (known != tokens)
+    if (known < tokens) /* more of them are padding, which is never sampled */
         return rg_fail(error, RG_E_USAGE,
-                       "the policy knows %lld tokens, expected the %lld of the tokenizer",
+                       "the policy knows %lld tokens, expected at least the %lld of the tokenizer",
                        (long long)known, (long long)tokens);
     int64_t limit = s->options.response_limit;
     RG_TRY(check_prompts(policy, s->prompts, limit, "training prompts", error));

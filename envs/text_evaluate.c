@@ -35,6 +35,7 @@ static RgStatus draw_samples(const RgTextState *s, RgPolicy *policy, RgRandom ra
                            .top_p = s->options.top_p,
                            .min_p = s->options.min_p,
                            .response_limit = s->options.response_limit,
+                           .tokens = rg_tokenizer_vocabulary(s->tokenizer),
                            .end_token = rg_text_layout_end(s->layout),
                            .stop = s->stop};
     rg_policy_sample(policy, s->test_prompts, 1, &sampling, random, samples->sequences,

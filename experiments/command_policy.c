@@ -284,6 +284,7 @@ static RgStatus sample_prompts(const Model *model, PolicyArguments *a, RgError *
     RgStatus status = read_prompts(model, a, prompts, error);
     if (status == RG_OK) {
         RgSampling sampling = a->sampling;
+        sampling.tokens = rg_tokenizer_vocabulary(model->tokenizer);
         sampling.end_token = rg_tokenizer_end(model->tokenizer);
         rg_policy_sample(model->policy, prompts, a->copies, &sampling,
                          rg_random_root((uint64_t)a->seed), out, NULL);

@@ -651,7 +651,7 @@ Test(text, policies_that_do_not_fit_are_refused) {
     RgEnvironment *environment = NULL;
     ASSERT_OK(try_text(NULL, &environment));
     int64_t tokens = environment->space.vocabulary;
-    refuse_policy(environment, policy_for(tokens + 1, "128", 1), RG_E_USAGE, "tokenizer");
+    refuse_policy(environment, policy_for(tokens - 1, "128", 1), RG_E_USAGE, "tokenizer");
     refuse_policy(environment, policy_for(tokens, "41", 1), RG_E_CONTEXT, "response_limit = 40");
 
     RgSettings *settings = rg_settings_create();
@@ -661,6 +661,27 @@ Test(text, policies_that_do_not_fit_are_refused) {
         rg_policy_create("tabular", settings, "p", &space, rg_random_root(1), &tabular, &error));
     refuse_policy(environment, tabular, RG_E_USAGE, "transformer");
     rg_settings_destroy(settings);
+    rg_environment_destroy(environment);
+}
+
+/* As published weights often are: their rows come in a round number. Most of what a policy that
+ * knows nothing would draw here is padding. */
+Test(text, a_vocabulary_may_be_padded_beyond_the_tokenizer) {
+    write_world();
+    RgEnvironment *environment = NULL;
+    ASSERT_OK(try_text(WITH("pair_count", "20"), &environment));
+    int64_t tokens = environment->space.vocabulary;
+    RgPolicy *policy = policy_for(4 * tokens, "128", 1);
+    ASSERT_OK(rg_environment_prepare(environment, policy, rg_random_root(3), &error));
+    RgEvaluation *e = rg_evaluation_create();
+    ASSERT_OK(
+        rg_environment_evaluate(environment, policy, policy, 0.1, rg_random_root(4), e, &error));
+    rg_evaluation_destroy(e);
+    const RgSequences *pairs = environment->course.pairs->sequences;
+    cr_assert_eq(pairs->count, 40);
+    for (int64_t i = 0; i < pairs->start[pairs->count]; i++)
+        cr_assert_lt(pairs->tokens[i], tokens);
+    rg_policy_destroy(policy);
     rg_environment_destroy(environment);
 }
 

@@ -387,6 +387,36 @@ Test(token_draw, min_p_drops_what_is_far_less_likely_than_the_likeliest) {
     check_frequencies((RgSampling){.temperature = 1, .top_k = 4, .top_p = 1, .min_p = 0.2}, "513");
 }
 
+/* A vocabulary that is padded beyond its tokenizer: here by the rows 3 to 6, of which 5 has the
+ * largest logit. */
+Test(token_draw, padding_is_never_drawn_and_log_probabilities_are_over_all_rows) {
+    enum { TOKENS = 3, DRAWS = 1000, WAYS = 6 };
+    const RgSampling ways[WAYS] = {
+        {.temperature = 1, .top_p = 1},   {.temperature = 0.5, .top_p = 1},
+        {.temperature = 0, .top_p = 1},   {.temperature = 1, .top_p = 1, .top_k = 5},
+        {.temperature = 1, .top_p = 0.9}, {.temperature = 1, .top_p = 1, .min_p = 0.1}};
+    double all = 0, tokens = 0;
+    for (int v = 0; v < VOCABULARY; v++) {
+        all += exp(logits[v]);
+        tokens += v < TOKENS ? exp(logits[v]) : 0;
+    }
+    for (int k = 0; k < WAYS; k++) {
+        RgSampling sampling = ways[k];
+        sampling.tokens = TOKENS;
+        double frequency[VOCABULARY] = {0}, logprob;
+        RgTokenDraw *draw = rg_token_draw_create(&sampling, VOCABULARY);
+        for (int i = 0; i < DRAWS; i++) {
+            int32_t token = rg_token_draw(draw, logits, (i + 0.5) / DRAWS, &logprob);
+            cr_assert_lt(token, TOKENS);
+            cr_assert_float_eq(logprob, logits[token] - log(all), 1e-6);
+            frequency[token] += 1.0 / DRAWS;
+        }
+        rg_token_draw_destroy(draw);
+        for (int v = 0; k == 0 && v < TOKENS; v++)
+            cr_expect_float_eq(frequency[v], exp(logits[v]) / tokens, 2.0 / DRAWS);
+    }
+}
+
 Test(token_draw, temperature_zero_takes_the_first_of_the_likeliest) {
     RgSampling sampling = {.temperature = 0, .top_p = 1};
     RgTokenDraw *draw = rg_token_draw_create(&sampling, VOCABULARY);

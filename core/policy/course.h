@@ -15,6 +15,7 @@ typedef struct RgCourse {
     const RgPairs *pairs;              /* offline preference data */
     const RgSequences *demonstrations; /* for supervised training */
     int64_t response_limit;            /* most tokens of a sampled response */
+    int64_t tokens;                    /* ids that responses may have; 0: all of the policy's */
     int32_t end_token;                 /* that ends a response, −1 where there is none */
     RgStopTokens stop;                 /* that end sampled responses, too */
     const RgDynamics *dynamics;        /* environments of episodes, else NULL */

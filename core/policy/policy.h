@@ -38,8 +38,11 @@ typedef struct RgSampling {
     double top_p;           /* keep the smallest set of mass ≥ p; 1 keeps all */
     double min_p;           /* drop what is less than p times as likely as the likeliest; 0: none */
     int64_t response_limit; /* most tokens of a response */
-    int32_t end_token;      /* ends a response and is its last token; −1 for none */
-    RgStopTokens stop;      /* so do these */
+    /* Token ids from here on are never drawn: rows of a vocabulary that is padded beyond its
+     * tokenizer. Log-probabilities still run over all of them. 0: every id may be drawn. */
+    int64_t tokens;
+    int32_t end_token; /* ends a response and is its last token; −1 for none */
+    RgStopTokens stop; /* so do these */
     /* Sample from the geometric mixture π^(1−c)·partner^c, token by token: `partner` is of the same
      * kind and shape, and outlives the call; c = partner_share. NULL: from the policy alone. */
     const struct RgPolicy *partner;

@@ -10,7 +10,8 @@ enum { BLOCK = 256 };
 
 struct RgTokenDraw {
     const RgSampling *sampling;
-    int64_t vocabulary;
+    int64_t vocabulary;  /* rows of logits */
+    int64_t tokens;      /* of them that may be drawn: the first */
     RgReal *weight;      /* [vocabulary], that of the likeliest being 1 */
     double *block;       /* [blocks], sums of weights */
     double *kept_weight; /* [vocabulary], of the kept tokens, likeliest first */
@@ -22,6 +23,8 @@ RgTokenDraw *rg_token_draw_create(const RgSampling *sampling, int64_t vocabulary
     RgTokenDraw *draw = rg_allocate(sizeof *draw);
     draw->sampling = sampling;
     draw->vocabulary = vocabulary;
+    bool padded = sampling->tokens > 0 && sampling->tokens < vocabulary;
+    draw->tokens = padded ? sampling->tokens : vocabulary;
     draw->weight = rg_allocate(sizeof *draw->weight * (size_t)vocabulary);
     draw->block = rg_allocate(sizeof *draw->block * (size_t)(vocabulary / BLOCK + 1));
     draw->kept_weight = rg_allocate(sizeof *draw->kept_weight * (size_t)vocabulary);
@@ -41,9 +44,9 @@ void rg_token_draw_destroy(RgTokenDraw *draw) {
     free(draw);
 }
 
-static int32_t likeliest(const RgReal *logits, int64_t vocabulary) {
+static int32_t likeliest(const RgReal *logits, int64_t count) {
     int32_t best = 0;
-    for (int64_t v = 1; v < vocabulary; v++)
+    for (int64_t v = 1; v < count; v++)
         if (logits[v] > logits[best])
             best = (int32_t)v;
     return best;
@@ -51,15 +54,15 @@ static int32_t likeliest(const RgReal *logits, int64_t vocabulary) {
 
 /* weight[v] = exp((logits[v] − max) / temperature), block[v / BLOCK] their sums; returns the sum of
  * all. */
-RG_KERNEL static double weigh(const RgReal *logits, int64_t vocabulary, RgReal inverse_temperature,
+RG_KERNEL static double weigh(const RgReal *logits, int64_t count, RgReal inverse_temperature,
                               RgReal *weight, double *block) {
     RgReal top = logits[0];
 #pragma omp simd reduction(max : top)
-    for (int64_t v = 0; v < vocabulary; v++)
+    for (int64_t v = 0; v < count; v++)
         top = logits[v] > top ? logits[v] : top;
     double all = 0;
-    for (int64_t first = 0; first < vocabulary; first += BLOCK) {
-        int64_t last = vocabulary - first < BLOCK ? vocabulary : first + BLOCK;
+    for (int64_t first = 0; first < count; first += BLOCK) {
+        int64_t last = count - first < BLOCK ? count : first + BLOCK;
         RgReal sum = 0;
 #pragma omp simd reduction(+ : sum)
         for (int64_t v = first; v < last; v++) {
@@ -75,11 +78,11 @@ RG_KERNEL static double weigh(const RgReal *logits, int64_t vocabulary, RgReal i
 /* The token at which the running sum of weights passes `uniform` of their sum. */
 static int32_t choose(const RgTokenDraw *d, double sum, double uniform) {
     double left = uniform * sum;
-    int64_t block = 0, blocks = (d->vocabulary + BLOCK - 1) / BLOCK;
+    int64_t block = 0, blocks = (d->tokens + BLOCK - 1) / BLOCK;
     while (block + 1 < blocks && left >= d->block[block])
         left -= d->block[block++];
     int64_t first = block * BLOCK, chosen = first;
-    int64_t last = d->vocabulary - first < BLOCK ? d->vocabulary : first + BLOCK;
+    int64_t last = d->tokens - first < BLOCK ? d->tokens : first + BLOCK;
     for (int64_t v = first; v < last; v++) {
         if (d->weight[v] <= 0)
             continue;
@@ -91,7 +94,7 @@ static int32_t choose(const RgTokenDraw *d, double sum, double uniform) {
     return (int32_t)chosen;
 }
 
-/* log softmax(logits)[token], whatever the temperature. */
+/* log softmax(logits)[token] over all rows, whatever the temperature. */
 static double logprob_at_one(RgTokenDraw *d, const RgReal *logits, int32_t token) {
     double sum = weigh(logits, d->vocabulary, 1, d->weight, d->block);
     return log((double)d->weight[token]) - log(sum);
@@ -122,7 +125,7 @@ static void sift_down(const RgReal *logits, int32_t *heap, int64_t count, int64_
 /* Take tokens from the likeliest down, until there are `most` or their mass reaches `enough`.
  * Returns how many. */
 static int64_t take_likeliest(RgTokenDraw *d, const RgReal *logits, int64_t most, double enough) {
-    int64_t count = d->vocabulary, taken = 0;
+    int64_t count = d->tokens, taken = 0;
     for (int64_t v = 0; v < count; v++)
         d->heap[v] = (int32_t)v;
     for (int64_t at = count / 2 - 1; at >= 0; at--)
@@ -152,7 +155,7 @@ static int64_t nucleus(const RgTokenDraw *d, int64_t count, double enough) {
 /* Keep the tokens whose weight, that of the likeliest being 1, is at least `least`; how many. */
 static int64_t keep_likely(RgTokenDraw *d, double least) {
     int64_t count = 0;
-    for (int64_t v = 0; v < d->vocabulary; v++)
+    for (int64_t v = 0; v < d->tokens; v++)
         if ((double)d->weight[v] >= least) {
             d->kept[count] = (int32_t)v;
             d->kept_weight[count++] = (double)d->weight[v];
@@ -163,7 +166,7 @@ static int64_t keep_likely(RgTokenDraw *d, double least) {
 /* One of the tokens that top-k, top-p and min-p keep. */
 static int32_t choose_kept(RgTokenDraw *d, const RgReal *logits, double sum, double uniform) {
     const RgSampling *s = d->sampling;
-    bool cut_by_count = s->top_k > 0 && s->top_k < d->vocabulary;
+    bool cut_by_count = s->top_k > 0 && s->top_k < d->tokens;
     int64_t count;
     if (cut_by_count) { /* the mass p is of what the k likeliest have together */
         count = take_likeliest(d, logits, s->top_k, sum * 2);
@@ -173,7 +176,7 @@ static int32_t choose_kept(RgTokenDraw *d, const RgReal *logits, double sum, dou
         if (s->top_p < 1)
             count = nucleus(d, count, s->top_p * kept);
     } else if (s->top_p < 1) {
-        count = take_likeliest(d, logits, d->vocabulary, s->top_p * sum);
+        count = take_likeliest(d, logits, d->tokens, s->top_p * sum);
     } else {
         count = keep_likely(d, s->min_p);
     }
@@ -188,17 +191,17 @@ int32_t rg_token_draw(RgTokenDraw *d, const RgReal *logits, double uniform, doub
     int32_t token;
     double sum = 0;
     if (s->temperature > 0)
-        sum = weigh(logits, d->vocabulary, (RgReal)(1 / s->temperature), d->weight, d->block);
-    bool all = s->top_k <= 0 || s->top_k >= d->vocabulary;
+        sum = weigh(logits, d->tokens, (RgReal)(1 / s->temperature), d->weight, d->block);
+    bool all = s->top_k <= 0 || s->top_k >= d->tokens;
     if (s->temperature <= 0)
-        token = likeliest(logits, d->vocabulary);
+        token = likeliest(logits, d->tokens);
     else if (!isfinite(sum))
         token = 0;
     else if (all && s->top_p >= 1 && s->min_p <= 0)
         token = choose(d, sum, uniform);
     else
         token = choose_kept(d, logits, sum, uniform);
-    if (logprob && s->temperature == 1)
+    if (logprob && s->temperature == 1 && d->tokens == d->vocabulary)
         *logprob = log((double)d->weight[token]) - log(sum);
     else if (logprob)
         *logprob = logprob_at_one(d, logits, token);

@@ -15,8 +15,8 @@ typedef struct RgTokenDraw RgTokenDraw; /* the settings and room to work in; for
 RgTokenDraw *rg_token_draw_create(const RgSampling *sampling, int64_t vocabulary);
 void rg_token_draw_destroy(RgTokenDraw *draw);
 
-/* logits [vocabulary], uniform in [0, 1). The token's log-probability at temperature 1, with no
- * token left out, goes to *logprob, unless that is NULL. */
+/* logits [vocabulary], uniform in [0, 1). The token is one of sampling->tokens. Its log-probability
+ * at temperature 1, with none of the vocabulary left out, goes to *logprob, unless that is NULL. */
 int32_t rg_token_draw(RgTokenDraw *draw, const RgReal *logits, double uniform, double *logprob);
 
 #endif
