@@ -1,5 +1,6 @@
 /* regatta: the program. Finds the command and hands over; what commands share is here too. */
 #include "core/tensor/blas.h"
+#include "core/tensor/instructions.h"
 #include "experiments/command.h"
 
 #include <malloc.h>
@@ -41,11 +42,15 @@ static const RgCommand commands[] = {
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
 
 static void print_help(FILE *stream) {
-    fputs("Usage: regatta COMMAND [ARGUMENT...]\n"
+    fputs("Usage: regatta [--kernels=NAME] COMMAND [ARGUMENT...]\n"
           "Race algorithms of preference alignment over the same course.\n\n",
           stream);
     for (int i = 0; i < COMMAND_COUNT; i++)
         fprintf(stream, "  %-16s %s\n", commands[i].name, commands[i].summary);
+    fputs(
+        "\n--kernels=avx512|avx2|sse2|neon|generic names the vector instructions to use, in place\n"
+        "of the processor's best; so does the environment variable REGATTA_KERNELS.\n",
+        stream);
     fputs("\nregatta COMMAND --help tells more of a command. A first run:\n\n"
           "  regatta run experiments/bandit-head-to-head.cfg\n"
           "  regatta table results/bandit-head-to-head.db\n",
@@ -69,9 +74,36 @@ static void return_large_memory(void) {
 #endif
 }
 
+/* --kernels=NAME or --kernels NAME before the command: becomes the environment variable, which a
+ * new start and other processes see, too. Returns how many arguments it took. */
+static int take_kernels(int argc, char **argv, RgError *error) {
+    static const char option[] = "--kernels";
+    size_t length = strlen(option);
+    if (argc < 2 || strncmp(argv[1], option, length) != 0 ||
+        (argv[1][length] != '\0' && argv[1][length] != '='))
+        return 0;
+    bool joined = argv[1][length] == '=';
+    const char *name = joined ? argv[1] + length + 1 : argc > 2 ? argv[2] : "";
+    RgInstructions unused;
+    RgStatus status = rg_instructions_find(name, &unused, error);
+    if (status != RG_OK) {
+        rg_fail_in(error, status, "%s", option);
+        return -1;
+    }
+    setenv(RG_INSTRUCTIONS_VARIABLE, name, 1);
+    return joined ? 1 : 2;
+}
+
 int main(int argc, char **argv) {
     return_large_memory();
     argp_err_exit_status = 2;
+    RgError error = {0};
+    int taken = take_kernels(argc, argv, &error);
+    if (taken < 0 || rg_instructions_check(&error) != RG_OK)
+        return rg_command_end(RG_E_USAGE, &error);
+    argv[taken] = argv[0];
+    argc -= taken;
+    argv += taken;
     if (argc < 2) {
         print_help(stderr);
         return 2;

@@ -33,10 +33,14 @@ algorithms = (
 END
 
 # ---- the command line ----
-expect 0 '^Usage: regatta COMMAND' --help
+expect 0 '^Usage: regatta .*COMMAND' --help
 expect 0 '^regatta [0-9]+\.' --version
-expect 2 'Usage: regatta COMMAND'
+expect 2 'Usage: regatta .*COMMAND'
 expect 2 'no command "rnu"; did you mean "run"' rnu
+expect 2 '^regatta: --kernels: no kernels "avx3" on this processor, which can run ' --kernels avx3 list
+expect 2 '^regatta: --kernels: no kernels "" on this processor' --kernels
+REGATTA_KERNELS=mmx expect 2 '^regatta: REGATTA_KERNELS: no kernels "mmx" on this processor' list
+expect 0 '^algorithms' --kernels=generic list
 for command in run status submit plan list show table plot report compare tournament frontier budget sample score \
     export export-results export-trial rerun verify merge tokenize train-tokenizer check-gradients; do
     expect 0 "Usage: regatta $command" "$command" --help

@@ -54,8 +54,10 @@ static int32_t likeliest(const RgReal *logits, int64_t count) {
 
 /* weight[v] = exp((logits[v] − max) / temperature), block[v / BLOCK] their sums; returns the sum of
  * all. */
-RG_KERNEL static double weigh(const RgReal *logits, int64_t count, RgReal inverse_temperature,
-                              RgReal *weight, double *block) {
+RG_KERNEL(double, weigh,
+          (const RgReal *logits, int64_t count, RgReal inverse_temperature, RgReal *weight,
+           double *block),
+          (logits, count, inverse_temperature, weight, block)) {
     RgReal top = logits[0];
 #pragma omp simd reduction(max : top)
     for (int64_t v = 0; v < count; v++)

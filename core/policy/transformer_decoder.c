@@ -1,310 +1,20 @@
-/* The decoder: weights in panels, a product for few rows, attention over a cache, and one step of
- * all layers. Which tokens are read when is transformer_sample.c's business. */
+/* The decoder: weights in panels, caches of keys and values, and one step of all layers. Which
+ * tokens are read when is transformer_sample.c's business. */
 #include "core/policy/transformer_decoder.h"
 
 #include "core/policy/transformer_parts.h"
+#include "core/tensor/cache_attention.h"
+#include "core/tensor/panels.h"
 #include "core/tensor/parallel.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-enum { LANES = 16 };
-typedef RgReal Lanes
-    __attribute__((vector_size(LANES * sizeof(RgReal)), aligned(sizeof(RgReal)), may_alias));
-
-/* ---- products ---- */
-
-/* W [out, in] as panels of LANES outputs, [panels, in, LANES]: read from front to back, and a sum
- * over `in` stays within one lane. What the last panel has too much is zero. */
-typedef struct Panels {
-    RgReal *weight;
-    RgReal *bias; /* [panels, LANES] or NULL */
-    int64_t in, out, count;
-} Panels;
-
-static int64_t panels_stride(const Panels *p) {
-    return p->count * LANES;
-}
-
-static Panels panels_new(int64_t in, int64_t out, bool bias) {
-    Panels p = {.in = in, .out = out, .count = (out + LANES - 1) / LANES};
-    p.weight = rg_allocate_aligned(sizeof(RgReal) * (size_t)(panels_stride(&p) * in));
-    if (bias)
-        p.bias = rg_allocate(sizeof(RgReal) * (size_t)panels_stride(&p));
-    return p;
-}
-
-static void panels_release(Panels *p) {
-    free(p->weight);
-    free(p->bias);
-}
-
-/* Fill a panel from the weights of its outputs: row [LANES], each [in] or NULL. */
-static void panel_fill(const Panels *p, int64_t panel, const RgReal *const *row) {
-    RgReal *to = p->weight + panel * p->in * LANES;
-    for (int lane = 0; lane < LANES; lane++)
-        for (int64_t k = 0; k < p->in; k++)
-            to[k * LANES + lane] = row[lane] ? row[lane][k] : 0;
-}
-
-/* One product: y = x·Wᵀ + bias + onto, where `onto` is NULL or laid out like y, or y itself. */
-typedef struct RowsProduct {
-    const Panels *w;
-    const RgReal *x;
-    const RgReal *onto;
-    RgReal *y;
-    int64_t x_row, y_row;
-} RowsProduct;
-
-/* Some rows and panels. Both numbers are constants wherever this is inlined, so that the sums stay
- * in registers; and every sum runs over k from the first to the last, whatever they are. Meanwhile
- * the panel so many panels ahead comes from memory. */
-static inline __attribute__((always_inline)) void block(const RowsProduct *f, int rows, int panels,
-                                                        int64_t row, int64_t panel, int64_t ahead) {
-    int64_t in = f->w->in, size = in * LANES, stride = f->x_row, distance = ahead * size;
-    const RgReal *weight = f->w->weight + panel * size;
-    const RgReal *low = f->x + row * stride, *high = low + 4 * stride;
-    Lanes sum[16];
-    for (int i = 0; i < rows * panels; i++)
-        sum[i] = (Lanes){0};
-    for (int64_t k = 0; k < in; k++, weight += LANES, low++, high++) {
-        if (rows * panels == 16)
-            __builtin_prefetch(weight + distance, 0, 2);
-        for (int p = 0; p < panels; p++) {
-            Lanes w = *(const Lanes *)(weight + p * size);
-            for (int r = 0; r < rows; r++)
-                sum[p * rows + r] += (r < 4 ? low[r * stride] : high[(r - 4) * stride]) * w;
-        }
-    }
-    for (int p = 0; p < panels; p++)
-        for (int r = 0; r < rows; r++) {
-            int64_t column = (panel + p) * LANES, at = (row + r) * f->y_row + column;
-            Lanes y = sum[p * rows + r];
-            if (f->w->bias)
-                y += *(const Lanes *)(f->w->bias + column);
-            if (f->onto)
-                y += *(const Lanes *)(f->onto + at);
-            *(Lanes *)(f->y + at) = y;
-        }
-}
-
-/* The rest of the rows of panels [first, last). Few rows take several panels at once, so that there
- * are always some sums that need not wait for one another. */
-static inline __attribute__((always_inline)) void
-few_rows(const RowsProduct *f, int64_t row, int64_t count, int64_t first, int64_t last) {
-    int64_t panel;
-    if (count - row >= 4) {
-        for (panel = first; panel + 2 <= last; panel += 2)
-            block(f, 4, 2, row, panel, 0);
-        for (; panel < last; panel++)
-            block(f, 4, 1, row, panel, 0);
-        row += 4;
-    }
-    if (count - row >= 2) {
-        for (panel = first; panel + 4 <= last; panel += 4)
-            block(f, 2, 4, row, panel, 0);
-        for (; panel < last; panel++)
-            block(f, 2, 1, row, panel, 0);
-        row += 2;
-    }
-    if (count - row >= 1) {
-        for (panel = first; panel + 4 <= last; panel += 4)
-            block(f, 1, 4, row, panel, 0);
-        for (; panel < last; panel++)
-            block(f, 1, 1, row, panel, 0);
-    }
-}
-
-/* All rows of panels [first, last). */
-RG_KERNEL static void product_panels(const RowsProduct *f, int64_t count, int64_t first,
-                                     int64_t last) {
-    int64_t eights = count / 8 * 8;
-    for (int64_t panel = first; panel < last; panel++)
-        for (int64_t r = 0; r < eights; r += 8)
-            block(f, 8, 1, r, panel, 0);
-    few_rows(f, eights, count, first, last);
-}
-
-/* The same where there are registers for twice as many sums. */
-RG_WIDE static void product_panels_wide(const RowsProduct *f, int64_t count, int64_t first,
-                                        int64_t last) {
-    int64_t eights = count / 8 * 8, panel = first;
-    for (; panel + 2 <= last; panel += 2)
-        for (int64_t r = 0; r < eights; r += 8)
-            block(f, 8, 2, r, panel, r < 16 && panel + 4 <= last ? 2 + r / 8 : 0);
-    for (; panel < last; panel++)
-        for (int64_t r = 0; r < eights; r += 8)
-            block(f, 8, 1, r, panel, 0);
-    few_rows(f, eights, count, first, last);
-}
-
-static void product(RowsProduct f, int64_t count) {
-    int64_t of_panel = f.w->in * LANES * (count < 4 ? 4 : count) / 4;
-    RgPieces pieces = rg_pieces_of_rows(f.w->count, of_panel);
-    if (rg_has_wide_vectors())
-        RG_FOR_PIECES(f.w->count, pieces, product_panels_wide(&f, count, first, last));
-    else
-        RG_FOR_PIECES(f.w->count, pieces, product_panels(&f, count, first, last));
-}
-
-/* ---- the cache ---- */
-
-/* Keys lie in blocks of LANES positions, within a block dimension by dimension with the positions
- * side by side, so that a score is a product of vectors with no sum across one; values lie position
- * by position. Either is read from front to back, which is what attention over a cache costs. */
-typedef struct Cache {
-    RgReal *key;   /* [entries, blocks, kv_width, LANES] */
-    RgReal *value; /* [entries, positions, kv_width] */
-    int64_t blocks, positions;
-} Cache;
-
-static int64_t blocks_of(int64_t positions) {
-    return (positions + LANES - 1) / LANES;
-}
-
-static Cache cache_new(int64_t entries, int64_t positions, int64_t width) {
-    Cache c = {.blocks = blocks_of(positions), .positions = positions};
-    c.key = rg_allocate_aligned(sizeof(RgReal) * (size_t)(entries * c.blocks * width * LANES));
-    c.value = rg_allocate_aligned(sizeof(RgReal) * (size_t)(entries * positions * width));
-    return c;
-}
-
-static void cache_release(Cache *c) {
-    free(c->key);
-    free(c->value);
-}
-
-static RgReal *cache_key(const Cache *c, int64_t entry, int64_t width) {
-    return c->key + entry * c->blocks * width * LANES;
-}
-
-static RgReal *cache_value(const Cache *c, int64_t entry, int64_t width) {
-    return c->value + entry * c->positions * width;
-}
-
-/* Put a key and a value [width] at place `at` of an entry. What lies past the last position of a
- * block is computed with, though not used. */
-static void cache_store(const Cache *c, int64_t entry, int64_t at, int64_t width, const RgReal *key,
-                        const RgReal *value) {
-    RgReal *block = cache_key(c, entry, width) + at / LANES * LANES * width;
-    for (int64_t d = 0; d < width; d++)
-        block[d * LANES + at % LANES] = key[d];
-    memcpy(cache_value(c, entry, width) + at * width, value, sizeof *value * (size_t)width);
-}
-
-/* ---- attention over the cache ---- */
-
-/* Heads of the model, as attention needs them. */
-typedef struct Heads {
-    int64_t count, kv_count, size;
-    int64_t stride; /* between the scores of two heads */
-} Heads;
-
-/* Keys and values that one row attends to, one after another. */
-typedef struct Span {
-    const RgReal *key, *value;
-    int64_t length;
-} Span;
-
-/* score[h, j] = q[h]·k[j] for the blocks of one span; q [heads · size]. */
-static inline void span_scores(const Heads *heads, const RgReal *q, const Span *span,
-                               RgReal *score) {
-    int64_t size = heads->size, group = heads->count / heads->kv_count;
-    for (int64_t b = 0; b < blocks_of(span->length); b++) {
-        const RgReal *keys = span->key + b * LANES * heads->kv_count * size;
-        for (int64_t h = 0; h < heads->count; h++) {
-            const Lanes *k = (const Lanes *)keys + h / group * size;
-            const RgReal *qh = q + h * size;
-            Lanes even = {0}, odd = {0}; /* two sums, as one addition waits for the last */
-            for (int64_t d = 0; d < size; d += 2) {
-                even += qh[d] * k[d];
-                odd += qh[d + 1] * k[d + 1];
-            }
-            even += odd;
-            memcpy(score + h * heads->stride + b * LANES, &even, sizeof even);
-        }
-    }
-}
-
-/* out[h] += Σ_j weight[h, j]·v[j], two vectors of the head at a time, which stay in registers. */
-static inline void span_mix(const Heads *heads, const RgReal *weight, const Span *span,
-                            RgReal *out) {
-    int64_t size = heads->size, group = heads->count / heads->kv_count;
-    int64_t row = heads->kv_count * size;
-    for (int64_t h = 0; h < heads->count; h++, weight += heads->stride, out += size) {
-        const RgReal *v = span->value + h / group * size;
-        int64_t d = 0;
-        for (; d + 2 * LANES <= size; d += 2 * LANES) {
-            Lanes *to = (Lanes *)(out + d), low = to[0], high = to[1];
-            for (int64_t j = 0; j < span->length; j++) {
-                const Lanes *from = (const Lanes *)(v + j * row + d);
-                low += weight[j] * from[0];
-                high += weight[j] * from[1];
-            }
-            to[0] = low;
-            to[1] = high;
-        }
-        if (d + LANES <= size) {
-            Lanes *to = (Lanes *)(out + d), sum = to[0];
-            for (int64_t j = 0; j < span->length; j++)
-                sum += weight[j] * *(const Lanes *)(v + j * row + d);
-            to[0] = sum;
-            d += LANES;
-        }
-        for (int64_t j = 0; d < size && j < span->length; j++)
-#pragma omp simd
-            for (int64_t e = d; e < size; e++)
-                out[e] += weight[j] * v[j * row + e];
-    }
-}
-
-/* What stands behind the last position of a run of blocks weighs nothing. */
-static inline void hide_rest(RgReal *score, int64_t length) {
-    for (int64_t j = length; j < blocks_of(length) * LANES; j++)
-        score[j] = (RgReal)-1e30;
-}
-
-/* softmax(scale·score) of n scores, in place. */
-static inline void softmax_in_place(RgReal scale, RgReal *score, int64_t n) {
-    RgReal top = score[0], sum = 0;
-#pragma omp simd reduction(max : top)
-    for (int64_t j = 0; j < n; j++)
-        top = score[j] > top ? score[j] : top;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t j = 0; j < n; j++) {
-        score[j] = rg_fast_exp(scale * (score[j] - top));
-        sum += score[j];
-    }
-    RgReal inverse = 1 / sum;
-#pragma omp simd
-    for (int64_t j = 0; j < n; j++)
-        score[j] *= inverse;
-}
-
-/* All heads of one row attend to a prompt and to what followed it: q and out [heads · size], score
- * [heads, stride]. */
-RG_KERNEL static void attend_row(const Heads *heads, const Span span[2], const RgReal *q,
-                                 RgReal *score, RgReal *out) {
-    RgReal scale = 1 / (RgReal)sqrt((RgReal)heads->size);
-    int64_t second = blocks_of(span[0].length) * LANES;
-    span_scores(heads, q, &span[0], score);
-    span_scores(heads, q, &span[1], score + second);
-    for (int64_t h = 0; h < heads->count; h++) {
-        RgReal *row = score + h * heads->stride;
-        hide_rest(row, span[0].length);
-        hide_rest(row + second, span[1].length);
-        softmax_in_place(scale, row, second + blocks_of(span[1].length) * LANES);
-    }
-    memset(out, 0, sizeof *out * (size_t)(heads->count * heads->size));
-    span_mix(heads, score, &span[0], out);
-    span_mix(heads, score + second, &span[1], out);
-}
-
 /* ---- the decoder ---- */
 
 typedef struct Layer {
-    Panels query_key_value, output, up, down; /* `up`: gate and up, where there is a gate */
-    Cache prompts, slots;
+    RgPanels query_key_value, output, up, down; /* `up`: gate and up, where there is a gate */
+    RgCache prompts, slots;
 } Layer;
 
 /* Room for the rows of a step, one after another. */
@@ -325,9 +35,9 @@ struct RgTransformerDecoder {
     const RgParameters *parameters; /* without the adapter, which is merged into the panels */
     RgDecoderRoom room;
     Layer *layers;
-    Panels head;
+    RgPanels head;
     Work work;
-    Heads heads;
+    RgCacheHeads heads;
     bool small; /* threads share rows, not weights */
     double flops;
 };
@@ -358,7 +68,7 @@ typedef struct Stack {
     enum LayerWeight weight[3], bias[3];
 } Stack;
 
-static Panels layer_panels(const Decoder *d, int64_t layer, Stack stack) {
+static RgPanels layer_panels(const Decoder *d, int64_t layer, Stack stack) {
     int64_t in = 0, out = 0, first[3] = {0};
     const RgReal *value[3] = {NULL}, *bias[3] = {NULL};
     RgReal *copied[3] = {NULL};
@@ -371,35 +81,36 @@ static Panels layer_panels(const Decoder *d, int64_t layer, Stack stack) {
         out += d->parameters->views[view].size[0];
         in = d->parameters->views[view].size[1];
     }
-    Panels p = panels_new(in, out, bias[0] != NULL);
+    RgPanels p = rg_panels_create(in, out, bias[0] != NULL);
     for (int64_t panel = 0; panel < p.count; panel++) {
-        const RgReal *row[LANES] = {NULL};
-        for (int64_t o = panel * LANES; o < out && o < (panel + 1) * LANES; o++) {
+        const RgReal *row[RG_PANEL] = {NULL};
+        for (int64_t o = panel * RG_PANEL; o < out && o < (panel + 1) * RG_PANEL; o++) {
             int which = stack.count - 1;
             while (o < first[which])
                 which--;
-            row[o % LANES] = value[which] + (o - first[which]) * in;
+            row[o % RG_PANEL] = value[which] + (o - first[which]) * in;
             if (p.bias)
                 p.bias[o] = bias[which][o - first[which]];
         }
-        panel_fill(&p, panel, row);
+        rg_panels_fill(&p, panel, row);
     }
     for (int i = 0; i < stack.count; i++)
         free(copied[i]);
     return p;
 }
 
-static Panels head_panels(const Decoder *d) {
+static RgPanels head_panels(const Decoder *d) {
     int view = rg_transformer_head_view(&d->model->options);
-    Panels p = panels_new(d->model->options.width, d->model->vocabulary, false);
+    RgPanels p = rg_panels_create(d->model->options.width, d->model->vocabulary, false);
     RG_FOR_PIECES(
         p.count, rg_pieces(p.count, 64), for (int64_t i = first; i < last; i++) {
-            const RgReal *row[LANES] = {NULL};
-            int64_t start = i * LANES, count = p.out - start < LANES ? p.out - start : LANES;
+            const RgReal *row[RG_PANEL] = {NULL};
+            int64_t start = i * RG_PANEL,
+                    count = p.out - start < RG_PANEL ? p.out - start : RG_PANEL;
             const RgReal *value = rg_parameters_rows(d->parameters, view, start, count);
             for (int64_t o = 0; o < count; o++)
                 row[o] = value + o * p.in;
-            panel_fill(&p, i, row);
+            rg_panels_fill(&p, i, row);
         });
     return p;
 }
@@ -416,8 +127,8 @@ static void layer_create(Decoder *d, int64_t index) {
     layer->up = layer_panels(d, index, gate ? gate_up : up);
     layer->down = layer_panels(d, index, down);
     int64_t width = d->heads.kv_count * d->heads.size;
-    layer->prompts = cache_new(d->room.prompts, d->room.prompt_length, width);
-    layer->slots = cache_new(d->room.slots, d->room.response_length, width);
+    layer->prompts = rg_cache_create(d->room.prompts, d->room.prompt_length, width);
+    layer->slots = rg_cache_create(d->room.slots, d->room.response_length, width);
 }
 
 static RgReal *numbers(int64_t count) {
@@ -428,11 +139,11 @@ static void work_create(Decoder *d) {
     const RgTransformerOptions *o = &d->model->options;
     int64_t rows = d->room.rows;
     d->work = (Work){
-        .x = numbers(rows * panels_stride(&d->layers[0].output)),
+        .x = numbers(rows * rg_panels_stride(&d->layers[0].output)),
         .normed = numbers(rows * o->width),
-        .qkv = numbers(rows * panels_stride(&d->layers[0].query_key_value)),
+        .qkv = numbers(rows * rg_panels_stride(&d->layers[0].query_key_value)),
         .mixed = numbers(rows * o->width),
-        .up = numbers(rows * panels_stride(&d->layers[0].up)),
+        .up = numbers(rows * rg_panels_stride(&d->layers[0].up)),
         .hidden = numbers(rows * o->hidden),
         .scale = numbers(2 * rows),
         .score = numbers(rg_threads() * d->heads.count * d->heads.stride),
@@ -451,8 +162,11 @@ Decoder *rg_transformer_decoder_create(const RgPolicy *policy, RgDecoderRoom roo
     d->parameters = rg_policy_weights(policy);
     d->room = room;
     const RgTransformerOptions *o = &d->model->options;
-    d->heads = (Heads){.count = o->heads, .kv_count = o->kv_heads, .size = o->width / o->heads};
-    d->heads.stride = (blocks_of(room.prompt_length) + blocks_of(room.response_length)) * LANES;
+    d->heads =
+        (RgCacheHeads){.count = o->heads, .kv_count = o->kv_heads, .size = o->width / o->heads};
+    d->heads.stride =
+        (rg_cache_blocks(room.prompt_length) + rg_cache_blocks(room.response_length)) *
+        RG_CACHE_BLOCK;
     d->small = rg_transformer_decoder_is_small(o);
     d->layers = rg_allocate(sizeof *d->layers * (size_t)o->layers);
     RG_FOR_TASKS(o->layers, true, layer_create(d, task));
@@ -466,14 +180,14 @@ void rg_transformer_decoder_destroy(Decoder *d) {
         return;
     for (int64_t i = 0; i < d->model->options.layers; i++) {
         Layer *layer = &d->layers[i];
-        panels_release(&layer->query_key_value);
-        panels_release(&layer->output);
-        panels_release(&layer->up);
-        panels_release(&layer->down);
-        cache_release(&layer->prompts);
-        cache_release(&layer->slots);
+        rg_panels_release(&layer->query_key_value);
+        rg_panels_release(&layer->output);
+        rg_panels_release(&layer->up);
+        rg_panels_release(&layer->down);
+        rg_cache_release(&layer->prompts);
+        rg_cache_release(&layer->slots);
     }
-    panels_release(&d->head);
+    rg_panels_release(&d->head);
     RgReal *const work[] = {d->work.x,  d->work.normed, d->work.qkv,   d->work.mixed,
                             d->work.up, d->work.hidden, d->work.scale, d->work.score};
     for (size_t i = 0; i < sizeof work / sizeof *work; i++)
@@ -487,7 +201,7 @@ double rg_transformer_decoder_flops(const Decoder *d) {
 }
 
 int64_t rg_transformer_decoder_stride(const Decoder *d) {
-    return panels_stride(&d->head);
+    return rg_panels_stride(&d->head);
 }
 
 /* ---- a step ---- */
@@ -501,7 +215,7 @@ typedef struct Group {
 static void embed(const Decoder *d, const Group *g) {
     const RgTransformerOptions *o = &d->model->options;
     const RgParameters *p = d->parameters;
-    int64_t stride = panels_stride(&d->layers[0].output);
+    int64_t stride = rg_panels_stride(&d->layers[0].output);
     bool learned = o->positions == RG_POSITIONS_LEARNED;
     for (int64_t r = 0; r < g->count; r++) {
         RgReal *x = d->work.x + (g->first + r) * stride;
@@ -518,7 +232,7 @@ static void embed(const Decoder *d, const Group *g) {
 static void norm_rows(const Decoder *d, int64_t start, int64_t end, const RgReal *weight,
                       const RgReal *bias) {
     const RgTransformerOptions *o = &d->model->options;
-    int64_t width = o->width, stride = panels_stride(&d->layers[0].output);
+    int64_t width = o->width, stride = rg_panels_stride(&d->layers[0].output);
     RgReal epsilon = (RgReal)o->norm_epsilon;
     for (int64_t r = start; r < end; r++) {
         const RgReal *x = d->work.x + r * stride;
@@ -540,7 +254,7 @@ static void store_rows(const Decoder *d, const Layer *layer, const Group *g, int
                        int64_t end) {
     const RgTransformerOptions *o = &d->model->options;
     int64_t width = d->heads.kv_count * d->heads.size;
-    int64_t stride = panels_stride(&layer->query_key_value);
+    int64_t stride = rg_panels_stride(&layer->query_key_value);
     RgRopePairing pairing = (RgRopePairing)o->rope_pairing;
     for (int64_t r = start; r < end; r++) {
         const RgDecoderRow *row = &g->rows[r];
@@ -548,10 +262,10 @@ static void store_rows(const Decoder *d, const Layer *layer, const Group *g, int
         if (o->positions == RG_POSITIONS_ROTARY) /* heads of keys follow those of queries */
             rg_rope_row(&d->model->rope, row->position, o->heads + o->kv_heads, pairing, query);
         if (row->slot < 0)
-            cache_store(&layer->prompts, row->prompt, row->position, width, key, key + width);
+            rg_cache_store(&layer->prompts, row->prompt, row->position, key, key + width);
         else
-            cache_store(&layer->slots, row->slot, row->position - row->prompt_length, width, key,
-                        key + width);
+            rg_cache_store(&layer->slots, row->slot, row->position - row->prompt_length, key,
+                           key + width);
     }
 }
 
@@ -564,21 +278,18 @@ static void store_keys(const Decoder *d, const Layer *layer, const Group *g) {
 
 static void attend_rows(const Decoder *d, const Layer *layer, const Group *g, int64_t first,
                         int64_t last, RgReal *score) {
-    int64_t width = d->heads.kv_count * d->heads.size;
-    int64_t stride = panels_stride(&layer->query_key_value);
+    int64_t stride = rg_panels_stride(&layer->query_key_value);
     for (int64_t r = first; r < last; r++) {
         const RgDecoderRow *row = &g->rows[r];
         bool own = row->slot >= 0;
-        const Span span[2] = {
-            {.key = cache_key(&layer->prompts, row->prompt, width),
-             .value = cache_value(&layer->prompts, row->prompt, width),
-             .length = own ? row->prompt_length : row->position + 1},
-            {.key = cache_key(&layer->slots, own ? row->slot : 0, width),
-             .value = cache_value(&layer->slots, own ? row->slot : 0, width),
-             .length = own ? row->position - row->prompt_length + 1 : 0},
+        const RgCacheSpan span[2] = {
+            rg_cache_span(&layer->prompts, row->prompt,
+                          own ? row->prompt_length : row->position + 1),
+            rg_cache_span(&layer->slots, own ? row->slot : 0,
+                          own ? row->position - row->prompt_length + 1 : 0),
         };
-        attend_row(&d->heads, span, d->work.qkv + (g->first + r) * stride, score,
-                   d->work.mixed + (g->first + r) * d->model->options.width);
+        rg_cache_attend(&d->heads, span, d->work.qkv + (g->first + r) * stride, score,
+                        d->work.mixed + (g->first + r) * d->model->options.width);
     }
 }
 
@@ -591,7 +302,7 @@ static void attend(const Decoder *d, const Layer *layer, const Group *g) {
 
 /* After attention only the wanted rows matter: move them to the front of the group. */
 static void keep_wanted(const Decoder *d, Group *g) {
-    int64_t width = d->model->options.width, stride = panels_stride(&d->layers[0].output);
+    int64_t width = d->model->options.width, stride = rg_panels_stride(&d->layers[0].output);
     size_t bytes = sizeof(RgReal) * (size_t)width;
     int64_t kept = 0;
     for (int64_t r = 0; r < g->count; r++) {
@@ -607,7 +318,7 @@ static void keep_wanted(const Decoder *d, Group *g) {
 static void activate_rows(const Decoder *d, const Layer *layer, const Group *g, int64_t first,
                           int64_t last) {
     const RgTransformerOptions *o = &d->model->options;
-    int64_t stride = panels_stride(&layer->up);
+    int64_t stride = rg_panels_stride(&layer->up);
     for (int64_t r = g->first + first; r < g->first + last; r++) {
         const RgReal *up = d->work.up + r * stride;
         RgReal *hidden = d->work.hidden + r * o->hidden;
@@ -619,16 +330,17 @@ static void activate_rows(const Decoder *d, const Layer *layer, const Group *g, 
 }
 
 /* The product of a group's rows with a matrix; `x` and `y` are arrays of all rows. */
-static void group_product(const Group *g, const Panels *w, const RgReal *x, int64_t x_row,
+static void group_product(const Group *g, const RgPanels *w, const RgReal *x, int64_t x_row,
                           RgReal *y, bool onto) {
-    int64_t y_row = panels_stride(w);
-    RowsProduct f = {.w = w,
-                     .x = x + g->first * x_row,
-                     .y = y + g->first * y_row,
-                     .x_row = x_row,
-                     .y_row = y_row};
+    int64_t y_row = rg_panels_stride(w);
+    RgPanelsProduct f = {.w = w,
+                         .x = x + g->first * x_row,
+                         .y = y + g->first * y_row,
+                         .rows = g->count,
+                         .x_row = x_row,
+                         .y_row = y_row};
     f.onto = onto ? f.y : NULL;
-    product(f, g->count);
+    rg_panels_product(&f);
 }
 
 static void read_layer(const Decoder *d, int64_t index, Group *g) {
@@ -677,7 +389,7 @@ static double row_flops(const Decoder *d, const RgDecoderRow *row) {
     double matrices = 0;
     for (int64_t i = 0; i < o->layers; i++) {
         const Layer *l = &d->layers[i];
-        const Panels *const all[] = {&l->query_key_value, &l->output, &l->up, &l->down};
+        const RgPanels *const all[] = {&l->query_key_value, &l->output, &l->up, &l->down};
         for (int k = 0; k < 4; k++)
             if (k == 0 || i < o->layers - 1 || row->wanted)
                 matrices += (double)(all[k]->in * all[k]->out);
@@ -718,11 +430,11 @@ void rg_transformer_decoder_read(Decoder *d, const RgDecoderRow *rows, int64_t c
 
 void rg_transformer_decoder_logits(Decoder *d, const RgReal *hidden, int64_t count,
                                    RgReal *logits) {
-    product((RowsProduct){.w = &d->head,
-                          .x = hidden,
-                          .y = logits,
-                          .x_row = d->model->options.width,
-                          .y_row = panels_stride(&d->head)},
-            count);
+    rg_panels_product(&(RgPanelsProduct){.w = &d->head,
+                                         .x = hidden,
+                                         .y = logits,
+                                         .rows = count,
+                                         .x_row = d->model->options.width,
+                                         .y_row = rg_panels_stride(&d->head)});
     d->flops += 2 * (double)count * (double)(d->head.in * d->head.out);
 }

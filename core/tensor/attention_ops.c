@@ -28,8 +28,8 @@ void rg_rope_angles(int64_t rows, int64_t size, RgReal base, RgReal *cosine, RgR
 }
 
 /* Turn the pairs (2p, 2p + 1) or (p, p + size/2) of every head of one row. */
-static inline void rope_row(const RgRopeTable *table, int64_t position, int64_t heads,
-                            RgRopePairing pairing, RgReal sign, const RgReal *x, RgReal *y) {
+RG_INLINE void rope_row(const RgRopeTable *table, int64_t position, int64_t heads,
+                        RgRopePairing pairing, RgReal sign, const RgReal *x, RgReal *y) {
     int64_t size = table->size, half = size / 2;
     const RgReal *cosine = table->cosine + position * half, *sine = table->sine + position * half;
     for (int64_t h = 0; h < heads; h++, x += size, y += size) {
@@ -51,13 +51,16 @@ static inline void rope_row(const RgRopeTable *table, int64_t position, int64_t 
     }
 }
 
-RG_KERNEL void rg_rope_row(const RgRopeTable *table, int64_t position, int64_t heads,
-                           RgRopePairing pairing, RgReal *x) {
+RG_PUBLIC_KERNEL(void, rg_rope_row,
+                 (const RgRopeTable *table, int64_t position, int64_t heads, RgRopePairing pairing,
+                  RgReal *x),
+                 (table, position, heads, pairing, x)) {
     rope_row(table, position, heads, pairing, 1, x, x);
 }
 
-RG_KERNEL static void rope_rows(int64_t start, int64_t end, const Rope *rope, const RgReal *x,
-                                RgReal *y) {
+RG_KERNEL(void, rope_rows,
+          (int64_t start, int64_t end, const Rope *rope, const RgReal *x, RgReal *y),
+          (start, end, rope, x, y)) {
     int64_t width = rope->heads * rope->table.size;
     for (int64_t r = start; r < end; r++)
         rope_row(&rope->table, rope->positions[r], rope->heads, rope->pairing,
@@ -228,14 +231,16 @@ static void spread_product(Run run, Block block, Place at, int64_t size, const R
 }
 
 /* The first row of a block that sees a key. */
-static inline int32_t first_to_see(const Block *block, int64_t key) {
+RG_INLINE int32_t first_to_see(const Block *block, int64_t key) {
     return key < block->common ? 0 : (int32_t)(key - block->common + 1);
 }
 
 /* Scores become exp(scale·(score − the row's largest)), zero where masked; the log of each row's
  * normaliser goes to normaliser[row · heads], 1 / Σ to inverse [rows]. */
-RG_KERNEL static void causal_exp(const Block *block, RgReal scale, RgReal *scores, int64_t heads,
-                                 RgReal *normaliser, RgReal *inverse) {
+RG_KERNEL(void, causal_exp,
+          (const Block *block, RgReal scale, RgReal *scores, int64_t heads, RgReal *normaliser,
+           RgReal *inverse),
+          (block, scale, scores, heads, normaliser, inverse)) {
     int32_t rows = (int32_t)block->stride;
     RgReal top[BLOCK], sum[BLOCK] = {0};
     memcpy(top, scores, sizeof *top * (size_t)rows);
@@ -263,8 +268,9 @@ RG_KERNEL static void causal_exp(const Block *block, RgReal scale, RgReal *score
 }
 
 /* y[row] *= factor[row], rows `stride` apart */
-RG_KERNEL static void scale_rows(int64_t rows, int64_t size, int64_t stride, const RgReal *factor,
-                                 RgReal *y) {
+RG_KERNEL(void, scale_rows,
+          (int64_t rows, int64_t size, int64_t stride, const RgReal *factor, RgReal *y),
+          (rows, size, stride, factor, y)) {
     for (int64_t i = 0; i < rows; i++)
 #pragma omp simd
         for (int64_t d = 0; d < size; d++)
@@ -309,9 +315,10 @@ static void attention_forward(const Attention *a, const RgReal *q, const RgReal 
 
 /* P = exp(scale·scores − normaliser) and D = Σ y·dy of each row, then dS = scale·P·(dP − D): scores
  * become P, dp becomes dS; both zero where masked. y and dy are rows `stride` apart. */
-RG_KERNEL static void causal_slopes(const Block *block, int64_t size, const RgReal *normaliser,
-                                    int64_t heads, const RgReal *y, const RgReal *dy,
-                                    int64_t stride, RgReal *scores, RgReal *dp) {
+RG_KERNEL(void, causal_slopes,
+          (const Block *block, int64_t size, const RgReal *normaliser, int64_t heads,
+           const RgReal *y, const RgReal *dy, int64_t stride, RgReal *scores, RgReal *dp),
+          (block, size, normaliser, heads, y, dy, stride, scores, dp)) {
     RgReal scale = 1 / (RgReal)sqrt((RgReal)size), shift[BLOCK] = {0}, dot[BLOCK] = {0};
     int32_t rows = (int32_t)block->stride;
     for (int64_t i = 0; i < block->rows; i++) {

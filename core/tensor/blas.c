@@ -5,6 +5,7 @@
  * bits of a result may not depend on it. Large products are cut here instead, by their shape.
  * OpenBLAS takes OpenMP's default number of threads for its own whenever that changes, so the
  * default stays at 1 and parallel regions name their number: num_threads(rg_threads()). */
+#include "core/tensor/instructions.h"
 #include "core/tensor/kernels.h"
 #include "core/tensor/onednn.h"
 #include "core/tensor/parallel.h"
@@ -304,7 +305,7 @@ void rg_gemm_stored(RgPrecision precision, bool transpose_b, int64_t m, int64_t 
 
 /* ---- vectors ---- */
 
-RG_KERNEL static double dot_piece(int64_t n, const RgReal *a, const RgReal *b) {
+RG_KERNEL(double, dot_piece, (int64_t n, const RgReal *a, const RgReal *b), (n, a, b)) {
     /* Sums side by side, so that additions need not wait for one another. */
     enum { LANES = 32 };
     double partial[LANES] = {0}, sum = 0;
@@ -329,7 +330,8 @@ double rg_dot(int64_t n, const RgReal *a, const RgReal *b) {
     return sum;
 }
 
-RG_KERNEL static void axpy_piece(int64_t n, RgReal alpha, const RgReal *x, RgReal *y) {
+RG_KERNEL(void, axpy_piece, (int64_t n, RgReal alpha, const RgReal *x, RgReal *y),
+          (n, alpha, x, y)) {
     for (int64_t i = 0; i < n; i++)
         y[i] += alpha * x[i];
 }
@@ -409,19 +411,15 @@ int rg_threads(void) {
     return thread_count;
 }
 
-/* OpenBLAS takes a processor that is younger than itself for the oldest that it knows, whose
- * kernels are several times slower. The set that the processor can run, or NULL where its choice is
- * good. */
+/* The kernels that OpenBLAS had better use, or NULL where its own choice is good. Where the program
+ * is told which instructions to use, OpenBLAS follows. It also takes a processor that is younger
+ * than itself for the oldest that it knows, whose kernels are several times slower. */
 static const char *better_kernels(void) {
-#if defined(__x86_64__) && defined(__GNUC__)
-    if (strcmp(openblas_get_corename(), "Prescott") != 0)
-        return NULL;
-    __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq"))
-        return "SkylakeX";
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-        return "Haswell";
+#if defined(__x86_64__)
+    static const char *const core[] = {
+        [RG_BASELINE] = "Prescott", [RG_AVX2] = "Haswell", [RG_AVX512] = "SkylakeX"};
+    if (rg_instructions_are_chosen() || strcmp(openblas_get_corename(), "Prescott") == 0)
+        return core[rg_instructions()];
 #endif
     return NULL;
 }
@@ -450,7 +448,8 @@ int rg_thread_number(void) {
 const char *rg_blas_core(void) {
     static _Thread_local char name[96];
     const char *onednn = rg_onednn_version();
-    snprintf(name, sizeof name, "%s%s%s%s", openblas_get_corename(),
-             rg_product_has_bf16() ? ", AMX" : "", onednn ? ", oneDNN " : "", onednn ? onednn : "");
+    snprintf(name, sizeof name, "%s, %s%s%s%s", openblas_get_corename(),
+             rg_instructions_name(rg_instructions()), rg_product_has_bf16() ? ", AMX" : "",
+             onednn ? ", oneDNN " : "", onednn ? onednn : "");
     return name;
 }

@@ -54,11 +54,12 @@ int rg_thread_number(void); /* of the caller in its parallel region, from 0 */
  * program can tell, and starts the program anew where something was not said there already.
  * - OpenMP's threads spin for milliseconds when they wait for one another, which is ruinous beside
  *   other busy processes (GOMP_SPINCOUNT, OMP_WAIT_POLICY).
- * - OpenBLAS has kernels for this processor and does not know it (OPENBLAS_CORETYPE). */
+ * - OpenBLAS has kernels for this processor and does not know it, or other instructions were asked
+ *   for than the processor's best (OPENBLAS_CORETYPE). */
 void rg_blas_start_anew(char *const *arguments);
 
-/* Name of the BLAS kernel set in use ("SkylakeX", "Zen"), with AMX and oneDNN where they are there:
- * bits repeat only on the same one. */
+/* Names of the kernels in use: OpenBLAS's ("SkylakeX", "Zen"), the project's own ("avx512"), and
+ * AMX and oneDNN where they are there. Bits repeat only on the same ones. */
 const char *rg_blas_core(void);
 
 #endif

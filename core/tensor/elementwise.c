@@ -10,9 +10,10 @@
 /* `a` and `b` may each stand still (stride 0) or go along (stride 1); each of the loops can be
  * vectorised. */
 #define BINARY_KERNEL(id, expression)                                                              \
-    RG_KERNEL static void id##_row(int64_t n, const RgReal *restrict a, int64_t a_stride,          \
-                                   const RgReal *restrict b, int64_t b_stride,                     \
-                                   RgReal *restrict y) {                                           \
+    RG_KERNEL(void, id##_row,                                                                      \
+              (int64_t n, const RgReal *restrict a, int64_t a_stride, const RgReal *restrict b,    \
+               int64_t b_stride, RgReal *restrict y),                                              \
+              (n, a, a_stride, b, b_stride, y)) {                                                  \
         if (a_stride == 1 && b_stride == 1) {                                                      \
             for (int64_t i = 0; i < n; i++) {                                                      \
                 RgReal p = a[i], q = b[i];                                                         \
@@ -154,8 +155,9 @@ static RgReal constant_of(const RgTensor *y) {
 /* Defines <id>_row, y = expression of v and `constant`, and the operator beside the backward
  * that was defined before. */
 #define UNARY_OPERATOR(id, expression)                                                             \
-    RG_KERNEL static void id##_row(int64_t n, const RgReal *restrict x, RgReal constant,           \
-                                   RgReal *restrict y) {                                           \
+    RG_KERNEL(void, id##_row,                                                                      \
+              (int64_t n, const RgReal *restrict x, RgReal constant, RgReal *restrict y),          \
+              (n, x, constant, y)) {                                                               \
         (void)constant;                                                                            \
         for (int64_t i = 0; i < n; i++) {                                                          \
             RgReal v = x[i];                                                                       \

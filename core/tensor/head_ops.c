@@ -75,8 +75,9 @@ typedef struct Share {
 } Share;
 
 /* Take a tile's logits into the share, and its targets' logits into y. */
-RG_KERNEL static void take_tile(Tile tile, const RgReal *logits, const int32_t *target, Share share,
-                                RgReal *y) {
+RG_KERNEL(void, take_tile,
+          (Tile tile, const RgReal *logits, const int32_t *target, Share share, RgReal *y),
+          (tile, logits, target, share, y)) {
     for (int64_t r = 0; r < tile.rows; r++) {
         const RgReal *row = logits + r * tile.stride;
         int64_t at = tile.row + r;
@@ -147,8 +148,9 @@ static void token_logprob_forward(RgTape *t, const RgTensor *hidden, const RgTen
 /* ---- backward ---- */
 
 /* In place: a tile's logits to dy[r]·(onehot(target) − softmax(logits)). */
-RG_KERNEL static void tile_slopes(Tile tile, const TokenLogprob *saved, const RgReal *dy,
-                                  RgReal *logits) {
+RG_KERNEL(void, tile_slopes,
+          (Tile tile, const TokenLogprob *saved, const RgReal *dy, RgReal *logits),
+          (tile, saved, dy, logits)) {
     for (int64_t r = 0; r < tile.rows; r++) {
         int64_t at = tile.row + r, target = saved->target[at] - tile.token;
         RgReal *row = logits + r * tile.stride, shift = saved->normaliser[at], factor = -dy[at];

@@ -7,34 +7,58 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/tensor/instructions.h"
 #include "core/tensor/tensor.h"
 
-/* A function so marked is compiled for several instruction sets, and the loader picks the best one
- * that the machine has. As with BLAS, bits repeat only on the same one. */
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define RG_KERNEL __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define RG_KERNEL
-#endif
-
-/* For what a compiler would not do on its own: whole vectors of 512 bits. A function so marked may
- * only be called where rg_has_wide_vectors(). */
+/* What a function has to be marked with to be compiled for a set of instructions. It may be called
+ * where rg_instructions() says so. */
 #if defined(__x86_64__) && defined(__GNUC__)
-#ifdef __clang__ /* which takes the width from the types alone */
-#define RG_WIDE_TARGET "avx512f,avx512vl,avx512bw,avx512dq,fma"
+#define RG_FOR_AVX2 __attribute__((target("avx2,fma,bmi,bmi2")))
+#ifdef __clang__ /* which takes the width of vectors from the types alone */
+#define RG_AVX512_TARGET "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma,bmi,bmi2"
 #else
-#define RG_WIDE_TARGET "avx512f,avx512vl,avx512bw,avx512dq,fma,prefer-vector-width=512"
+#define RG_AVX512_TARGET                                                                           \
+    "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma,bmi,bmi2,prefer-vector-width=512"
 #endif
-#define RG_WIDE __attribute__((target(RG_WIDE_TARGET)))
-static inline bool rg_has_wide_vectors(void) {
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq");
-}
+#define RG_FOR_AVX512 __attribute__((target(RG_AVX512_TARGET)))
+#endif
+#define RG_INLINE static inline __attribute__((always_inline))
+
+/* A loop over numbers that is compiled for each set of instructions and runs on the one in use:
+ *
+ *     RG_KERNEL(void, scale_row, (int64_t n, RgReal factor, RgReal *x), (n, factor, x)) {
+ *         for (int64_t i = 0; i < n; i++)
+ *             x[i] *= factor;
+ *     }
+ *
+ * defines `static void scale_row(int64_t n, RgReal factor, RgReal *x)`; RG_PUBLIC_KERNEL one that
+ * other files see. What the loop calls has to be inline. */
+#define RG_KERNEL(type, name, parameters, arguments)                                               \
+    RG_KERNEL_AS(static, type, name, parameters, arguments)
+#define RG_PUBLIC_KERNEL(type, name, parameters, arguments)                                        \
+    RG_KERNEL_AS(extern, type, name, parameters, arguments)
+
+#ifdef RG_FOR_AVX2
+#define RG_KERNEL_AS(linkage, type, name, parameters, arguments)                                   \
+    RG_INLINE type name##_loop parameters;                                                         \
+    RG_FOR_AVX512 static type name##_avx512 parameters {                                           \
+        return name##_loop arguments;                                                              \
+    }                                                                                              \
+    RG_FOR_AVX2 static type name##_avx2 parameters {                                               \
+        return name##_loop arguments;                                                              \
+    }                                                                                              \
+    static __attribute__((noinline)) type name##_baseline parameters {                             \
+        return name##_loop arguments;                                                              \
+    }                                                                                              \
+    linkage type name parameters {                                                                 \
+        RgInstructions set = rg_instructions();                                                    \
+        return set == RG_AVX512 ? name##_avx512 arguments                                          \
+               : set == RG_AVX2 ? name##_avx2 arguments                                            \
+                                : name##_baseline arguments;                                       \
+    }                                                                                              \
+    RG_INLINE type name##_loop parameters
 #else
-#define RG_WIDE
-static inline bool rg_has_wide_vectors(void) {
-    return false;
-}
+#define RG_KERNEL_AS(linkage, type, name, parameters, arguments) linkage type name parameters
 #endif
 
 /* exp(x) to about one unit in the last place of a float, without branches. Range reduction and

@@ -88,7 +88,7 @@ static Rows rows_of(const RgTensor *x) {
     return (Rows){.count = length ? x->count / length : 0, .length = length};
 }
 
-static inline RgReal row_largest(const RgReal *x, int64_t n) {
+RG_INLINE RgReal row_largest(const RgReal *x, int64_t n) {
     RgReal largest = x[0];
     for (int64_t i = 1; i < n; i++)
         largest = x[i] > largest ? x[i] : largest;
@@ -96,8 +96,7 @@ static inline RgReal row_largest(const RgReal *x, int64_t n) {
 }
 
 /* y[i] = exp(x[i] − largest); returns their sum, taken in double and in a fixed order. */
-static inline double row_exp(const RgReal *restrict x, int64_t n, RgReal largest,
-                             RgReal *restrict y) {
+RG_INLINE double row_exp(const RgReal *restrict x, int64_t n, RgReal largest, RgReal *restrict y) {
     for (int64_t i = 0; i < n; i++)
         y[i] = rg_fast_exp(x[i] - largest);
     double partial[8] = {0}, total = 0;
@@ -112,7 +111,7 @@ static inline double row_exp(const RgReal *restrict x, int64_t n, RgReal largest
     return total;
 }
 
-RG_KERNEL static void softmax_rows(Rows rows, const RgReal *x, RgReal *y) {
+RG_KERNEL(void, softmax_rows, (Rows rows, const RgReal *x, RgReal *y), (rows, x, y)) {
     for (int64_t r = 0; r < rows.count; r++, x += rows.length, y += rows.length) {
         double total = row_exp(x, rows.length, row_largest(x, rows.length), y);
         RgReal share = (RgReal)(1 / total);
@@ -121,7 +120,7 @@ RG_KERNEL static void softmax_rows(Rows rows, const RgReal *x, RgReal *y) {
     }
 }
 
-RG_KERNEL static void log_softmax_rows(Rows rows, const RgReal *x, RgReal *y) {
+RG_KERNEL(void, log_softmax_rows, (Rows rows, const RgReal *x, RgReal *y), (rows, x, y)) {
     for (int64_t r = 0; r < rows.count; r++, x += rows.length, y += rows.length) {
         RgReal largest = row_largest(x, rows.length);
         RgReal log_total = (RgReal)log(row_exp(x, rows.length, largest, y));

@@ -57,8 +57,10 @@ typedef struct RmsNorm {
     RgReal *inverse; /* [n], 1 / sqrt(mean(x²) + epsilon) */
 } RmsNorm;
 
-RG_KERNEL void rg_rms_norm_rows(int64_t n, int64_t d, const RgReal *x, const RgReal *weight,
-                                RgReal epsilon, RgReal *inverse, RgReal *y) {
+RG_PUBLIC_KERNEL(void, rg_rms_norm_rows,
+                 (int64_t n, int64_t d, const RgReal *x, const RgReal *weight, RgReal epsilon,
+                  RgReal *inverse, RgReal *y),
+                 (n, d, x, weight, epsilon, inverse, y)) {
     for (int64_t r = 0; r < n; r++) {
         const RgReal *xr = x + r * d;
         RgReal *yr = y + r * d;
@@ -75,9 +77,10 @@ RG_KERNEL void rg_rms_norm_rows(int64_t n, int64_t d, const RgReal *x, const RgR
 }
 
 /* With s = inverse[r] and g = dy·w:  dx = s·g − s³·x·mean(g·x),  dw += dy·x·s. */
-RG_KERNEL static void rms_norm_rows_backward(int64_t n, int64_t d, const RgReal *x,
-                                             const RgReal *weight, const RgReal *inverse,
-                                             const RgReal *dy, RgReal *dx, RgReal *dweight) {
+RG_KERNEL(void, rms_norm_rows_backward,
+          (int64_t n, int64_t d, const RgReal *x, const RgReal *weight, const RgReal *inverse,
+           const RgReal *dy, RgReal *dx, RgReal *dweight),
+          (n, d, x, weight, inverse, dy, dx, dweight)) {
     for (int64_t r = 0; r < n; r++) {
         const RgReal *xr = x + r * d, *dyr = dy + r * d;
         RgReal *dxr = dx + r * d;
@@ -145,9 +148,10 @@ static LayerNorm layer_norm_from(const LayerNorm *saved, int64_t first) {
     return (LayerNorm){.mean = saved->mean + first, .inverse = saved->inverse + first};
 }
 
-RG_KERNEL void rg_layer_norm_rows(int64_t n, int64_t d, const RgReal *x, const RgReal *weight,
-                                  const RgReal *bias, RgReal epsilon, RgReal *means,
-                                  RgReal *inverse, RgReal *y) {
+RG_PUBLIC_KERNEL(void, rg_layer_norm_rows,
+                 (int64_t n, int64_t d, const RgReal *x, const RgReal *weight, const RgReal *bias,
+                  RgReal epsilon, RgReal *means, RgReal *inverse, RgReal *y),
+                 (n, d, x, weight, bias, epsilon, means, inverse, y)) {
     for (int64_t r = 0; r < n; r++) {
         const RgReal *xr = x + r * d;
         RgReal *yr = y + r * d;
@@ -170,10 +174,10 @@ RG_KERNEL void rg_layer_norm_rows(int64_t n, int64_t d, const RgReal *x, const R
 
 /* With z = (x − mean)·s and g = dy·w:  dx = s·(g − mean(g) − z·mean(g·z)),  dw += dy·z,  db += dy.
  */
-RG_KERNEL static void layer_norm_rows_backward(int64_t n, int64_t d, const RgReal *x,
-                                               const RgReal *weight, LayerNorm saved,
-                                               const RgReal *dy, RgReal *dx, RgReal *dweight,
-                                               RgReal *dbias) {
+RG_KERNEL(void, layer_norm_rows_backward,
+          (int64_t n, int64_t d, const RgReal *x, const RgReal *weight, LayerNorm saved,
+           const RgReal *dy, RgReal *dx, RgReal *dweight, RgReal *dbias),
+          (n, d, x, weight, saved, dy, dx, dweight, dbias)) {
     for (int64_t r = 0; r < n; r++) {
         const RgReal *xr = x + r * d, *dyr = dy + r * d;
         RgReal *dxr = dx + r * d;
@@ -243,15 +247,18 @@ RgTensor *rg_layer_norm(RgTape *t, RgTensor *x, RgTensor *weight, RgTensor *bias
 
 /* ---- SwiGLU (Shazeer 2020, arXiv:2002.05202): y = gate·σ(gate)·up ---- */
 
-RG_KERNEL void rg_swiglu_values(int64_t n, const RgReal *gate, const RgReal *up, RgReal *y) {
+RG_PUBLIC_KERNEL(void, rg_swiglu_values,
+                 (int64_t n, const RgReal *gate, const RgReal *up, RgReal *y), (n, gate, up, y)) {
 #pragma omp simd
     for (int64_t i = 0; i < n; i++)
         y[i] = gate[i] / (1 + rg_fast_exp(-gate[i])) * up[i];
 }
 
 /* dgate = dy·up·σ·(1 + gate·(1 − σ)),  dup = dy·gate·σ,  with σ = σ(gate). */
-RG_KERNEL static void swiglu_gradients(int64_t n, const RgReal *gate, const RgReal *up,
-                                       const RgReal *dy, RgReal *dgate, RgReal *dup) {
+RG_KERNEL(void, swiglu_gradients,
+          (int64_t n, const RgReal *gate, const RgReal *up, const RgReal *dy, RgReal *dgate,
+           RgReal *dup),
+          (n, gate, up, dy, dgate, dup)) {
 #pragma omp simd
     for (int64_t i = 0; i < n; i++) {
         RgReal sigmoid = 1 / (1 + rg_fast_exp(-gate[i]));
@@ -289,8 +296,9 @@ RgTensor *rg_swiglu(RgTape *t, RgTensor *gate, RgTensor *up) {
 /* ---- linear: y = x·weightᵀ + bias + onto ---- */
 
 /* Every row of y begins as the bias, and as the row of `onto`. */
-RG_KERNEL static void linear_start(int64_t n, int64_t d, const RgReal *bias, const RgReal *onto,
-                                   RgReal *y) {
+RG_KERNEL(void, linear_start,
+          (int64_t n, int64_t d, const RgReal *bias, const RgReal *onto, RgReal *y),
+          (n, d, bias, onto, y)) {
     for (int64_t r = 0; r < n; r++, y += d) {
         if (!onto)
             memcpy(y, bias, sizeof *y * (size_t)d);
@@ -303,7 +311,7 @@ RG_KERNEL static void linear_start(int64_t n, int64_t d, const RgReal *bias, con
     }
 }
 
-RG_KERNEL static void column_sums(int64_t n, int64_t d, const RgReal *x, RgReal *sum) {
+RG_KERNEL(void, column_sums, (int64_t n, int64_t d, const RgReal *x, RgReal *sum), (n, d, x, sum)) {
     for (int64_t r = 0; r < n; r++)
 #pragma omp simd
         for (int64_t c = 0; c < d; c++)

@@ -27,7 +27,7 @@ RgStatus rg_precision_check(RgPrecision precision, RgError *error) {
 /* Half of the last place that is kept is added, less a little where that place is even, and what
  * comes after it is cut off. Of what is not a number the first bit behind the sign and exponent is
  * set, so that none is left by cutting. */
-RG_KERNEL void rg_bf16_round(int64_t n, const RgReal *x, RgBf16 *y) {
+RG_PUBLIC_KERNEL(void, rg_bf16_round, (int64_t n, const RgReal *x, RgBf16 *y), (n, x, y)) {
 #pragma omp simd
     for (int64_t i = 0; i < n; i++) {
         float value = (float)x[i];
@@ -39,8 +39,7 @@ RG_KERNEL void rg_bf16_round(int64_t n, const RgReal *x, RgBf16 *y) {
     }
 }
 
-RG_KERNEL void rg_bf16_widen(int64_t n, const RgBf16 *x, RgReal *y) {
-#pragma omp simd
+RG_PUBLIC_KERNEL(void, rg_bf16_widen, (int64_t n, const RgBf16 *x, RgReal *y), (n, x, y)) {
     for (int64_t i = 0; i < n; i++) {
         uint32_t bits = (uint32_t)x[i] << 16;
         float value;

@@ -28,32 +28,8 @@ typedef struct RgProductKernel {
                      int64_t first_row, int64_t last_row, int64_t panels);
 } RgProductKernel;
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(RG_DOUBLE)
-
-enum { RG_LANES = 16 };
-typedef RgReal RgLanes
-    __attribute__((vector_size(RG_LANES * sizeof(RgReal)), aligned(sizeof(RgReal)), may_alias));
-
-/* Sixteen rows become sixteen columns: four times, halves are shuffled together like cards. */
-RG_WIDE static inline __attribute__((always_inline)) void
-rg_lanes_transpose(RgLanes row[RG_LANES]) {
-    for (int round = 0; round < 4; round++) {
-        RgLanes next[RG_LANES];
-        for (int i = 0; i < RG_LANES / 2; i++) {
-            RgLanes a = row[i], b = row[i + RG_LANES / 2];
-            next[2 * i] = __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6,
-                                                  22, 7, 23);
-            next[2 * i + 1] = __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28,
-                                                      13, 29, 14, 30, 15, 31);
-        }
-        memcpy(row, next, sizeof next);
-    }
-}
-
-#endif
-
 /* The kernels of this machine; NULL where it lacks their instructions. */
-const RgProductKernel *rg_product_vectors(void); /* fp32, on AVX-512 */
+const RgProductKernel *rg_product_vectors(void); /* fp32 */
 const RgProductKernel *rg_product_tiles(void);   /* bf16, on AMX */
 
 #endif

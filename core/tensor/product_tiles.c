@@ -13,8 +13,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define TILES  __attribute__((target(RG_WIDE_TARGET ",avx512bf16,amx-tile,amx-bf16")))
-#define INLINE static inline __attribute__((always_inline))
+#define RG_LANES 16
+#define TARGET   RG_FOR_AVX512
+#include "core/tensor/vectors_lanes.h"
+
+#define TILES  __attribute__((target(RG_AVX512_TARGET ",avx512bf16,amx-tile,amx-bf16")))
+#define INLINE RG_INLINE
 
 enum {
     SIDE = RG_LANES, /* rows of a tile, and cells of a row */
@@ -74,23 +78,23 @@ typedef struct Operand {
 
 /* The tile at number `at` and step `step`, of which `count` rows or columns exist. */
 TILES INLINE void copy_tile(const Operand *x, int64_t at, int64_t count, int64_t step, bool along,
-                            RgLanes *tile) {
+                            Lanes *tile) {
     int64_t k = step * STEP, left = x->k - k;
     const RgReal *from = x->numbers + (along ? at * x->stride + k : k * x->stride + at);
     for (int i = 0; i < SIDE; i++)
-        tile[i] = (RgLanes)round_cells(along ? cells_along(from, x->stride, i, count, left)
-                                             : cells_across(from, x->stride, i, count, left));
+        tile[i] = (Lanes)round_cells(along ? cells_along(from, x->stride, i, count, left)
+                                           : cells_across(from, x->stride, i, count, left));
     if (x->turned)
-        rg_lanes_transpose(tile);
+        transpose(tile);
 }
 
 /* Two tiles side by side, of the rows or columns from `at` on that come before `end`. */
 TILES static void copy_pair(const Operand *x, int64_t at, int64_t end, int64_t step, char *to) {
     for (int half = 0; half < 2; half++, at += SIDE, to += TILE_BYTES)
         if (x->along) /* a constant */
-            copy_tile(x, at, end - at, step, true, (RgLanes *)to);
+            copy_tile(x, at, end - at, step, true, (Lanes *)to);
         else
-            copy_tile(x, at, end - at, step, false, (RgLanes *)to);
+            copy_tile(x, at, end - at, step, false, (Lanes *)to);
 }
 
 static int64_t panel_bytes(const RgProduct *p) {
@@ -228,7 +232,7 @@ static void ask(void) {
     enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };
     const unsigned amx_bf16 = 1u << 22, amx_tile = 1u << 24, avx512_bf16 = 1u << 5;
     unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
-    usable = rg_has_wide_vectors() && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) &&
+    usable = rg_instructions() == RG_AVX512 && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) &&
              (eax & avx512_bf16) && __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) &&
              (edx & amx_bf16) && (edx & amx_tile) &&
              syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;

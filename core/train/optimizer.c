@@ -105,16 +105,17 @@ enum { AT_ONCE = 4096 };
 
 /* Means of gradients that no longer come, as those of a token that is not seen again, decay to
  * below the normal numbers, where they would stay, and be slow to compute with. */
-static inline RgReal normal_or_zero(RgReal x) {
+RG_INLINE RgReal normal_or_zero(RgReal x) {
     return fabs(x) < (RgReal)RG_REAL_LEAST ? 0 : x;
 }
 
 /* One pass over memory, which also clears the gradient for the next step:
  * m = β₁·m + (1 − β₁)·g,   v = β₂·v + (1 − β₂)·g²
  * θ = (1 − lr·λ)·θ − lr·(m/(1 − β₁ᵗ)) / (√(v/(1 − β₂ᵗ)) + ε)      arXiv:1711.05101, algorithm 2 */
-RG_KERNEL static void adamw_elements(AdamwFactors f, int64_t n, RgReal *restrict value,
-                                     RgReal *restrict gradient, RgReal *restrict first,
-                                     RgReal *restrict second) {
+RG_KERNEL(void, adamw_elements,
+          (AdamwFactors f, int64_t n, RgReal *restrict value, RgReal *restrict gradient,
+           RgReal *restrict first, RgReal *restrict second),
+          (f, n, value, gradient, first, second)) {
     for (int64_t at = 0; at < n; at += AT_ONCE) {
         int64_t end = n - at < AT_ONCE ? n : at + AT_ONCE;
 #pragma omp simd
@@ -132,9 +133,10 @@ RG_KERNEL static void adamw_elements(AdamwFactors f, int64_t n, RgReal *restrict
 }
 
 /* m = μ·m + g,   θ = (1 − lr·λ)·θ − lr·m */
-RG_KERNEL static void sgd_elements(RgReal clip, RgReal momentum, RgReal rate, RgReal keep_own,
-                                   int64_t n, RgReal *restrict value, RgReal *restrict gradient,
-                                   RgReal *restrict first) {
+RG_KERNEL(void, sgd_elements,
+          (RgReal clip, RgReal momentum, RgReal rate, RgReal keep_own, int64_t n,
+           RgReal *restrict value, RgReal *restrict gradient, RgReal *restrict first),
+          (clip, momentum, rate, keep_own, n, value, gradient, first)) {
     for (int64_t at = 0; at < n; at += AT_ONCE) {
         int64_t end = n - at < AT_ONCE ? n : at + AT_ONCE;
 #pragma omp simd

@@ -1,0 +1,51 @@
+/* Attention of one token over keys and values that are kept from the tokens before it, as decoding
+ * makes it. Keys lie in blocks of positions, within a block dimension by dimension with the
+ * positions side by side, so that a score is a sum of vectors with no sum across one; values lie
+ * position by position. Either is read from front to back, which is what attention over a cache
+ * costs. */
+#ifndef RG_CORE_TENSOR_CACHE_ATTENTION_H
+#define RG_CORE_TENSOR_CACHE_ATTENTION_H
+
+#include "core/base.h"
+
+enum { RG_CACHE_BLOCK = 16 }; /* positions */
+
+/* Some entries, each a sequence of so many positions at most. */
+typedef struct RgCache {
+    RgReal *key;   /* [entries, blocks, width, RG_CACHE_BLOCK] */
+    RgReal *value; /* [entries, positions, width] */
+    int64_t blocks, positions, width;
+} RgCache;
+
+RgCache rg_cache_create(int64_t entries, int64_t positions, int64_t width);
+void rg_cache_release(RgCache *cache);
+
+static inline int64_t rg_cache_blocks(int64_t positions) {
+    return (positions + RG_CACHE_BLOCK - 1) / RG_CACHE_BLOCK;
+}
+
+/* Put a key and a value [width] at a position of an entry. */
+void rg_cache_store(const RgCache *cache, int64_t entry, int64_t position, const RgReal *key,
+                    const RgReal *value);
+
+/* Heads of queries, which share those of keys and values in equal groups; `stride` numbers lie
+ * between the scores of two heads. */
+typedef struct RgCacheHeads {
+    int64_t count, kv_count, size, stride;
+} RgCacheHeads;
+
+/* The first `length` positions of an entry. */
+typedef struct RgCacheSpan {
+    const RgReal *key, *value;
+    int64_t length;
+} RgCacheSpan;
+
+RgCacheSpan rg_cache_span(const RgCache *cache, int64_t entry, int64_t length);
+
+/* out = softmax(q·kᵀ / sqrt(size))·v over two spans, one after the other, of which the second may
+ * have no positions: query and out [count · size], and room for scores [count, stride], where a
+ * head has those of whole blocks of either span. */
+void rg_cache_attend(const RgCacheHeads *heads, const RgCacheSpan span[2], const RgReal *query,
+                     RgReal *score, RgReal *out);
+
+#endif

@@ -1,0 +1,43 @@
+/* Weights laid out for the product of a few rows with all of a matrix, as decoding makes it: read
+ * from front to back once, with a sum that stays within one lane of a vector. */
+#ifndef RG_CORE_TENSOR_PANELS_H
+#define RG_CORE_TENSOR_PANELS_H
+
+#include "core/base.h"
+
+enum { RG_PANEL = 16 }; /* outputs of a panel */
+
+/* W [out, in] as panels of RG_PANEL outputs, [count, in, RG_PANEL]; what the last panel has beyond
+ * `out` is zero. */
+typedef struct RgPanels {
+    RgReal *weight;
+    RgReal *bias; /* [count, RG_PANEL] or NULL */
+    int64_t in, out, count;
+} RgPanels;
+
+RgPanels rg_panels_create(int64_t in, int64_t out, bool bias); /* weights not yet set, bias 0 */
+void rg_panels_release(RgPanels *panels);
+
+/* Numbers in a row of outputs: those of whole panels. */
+static inline int64_t rg_panels_stride(const RgPanels *panels) {
+    return panels->count * RG_PANEL;
+}
+
+/* Set a panel's weights from those of its outputs: row [RG_PANEL], each [in], or NULL for zeros. */
+void rg_panels_fill(const RgPanels *panels, int64_t panel, const RgReal *const *row);
+
+/* y = x·Wᵀ + bias + onto: x [rows, in] in rows x_row apart, y [rows, stride] in rows y_row apart;
+ * `onto` is NULL, or laid out like y, or y itself. */
+typedef struct RgPanelsProduct {
+    const RgPanels *w;
+    const RgReal *x;
+    const RgReal *onto;
+    RgReal *y;
+    int64_t rows, x_row, y_row;
+} RgPanelsProduct;
+
+/* On the threads that the caller has. Each number is summed over `in` from front to back: neither
+ * threads nor other rows change its bits. */
+void rg_panels_product(const RgPanelsProduct *product);
+
+#endif

@@ -1,0 +1,21 @@
+/* Which vector kernels are in use. */
+#include "core/tensor/vectors.h"
+
+const RgVectorKernels *rg_vectors(void) {
+#if defined(RG_FOR_AVX2) && !defined(RG_DOUBLE)
+    RgInstructions set = rg_instructions();
+    if (set == RG_AVX512)
+        return &rg_vectors_avx512;
+    if (set == RG_AVX2)
+        return &rg_vectors_avx2;
+#endif
+    return &rg_vectors_baseline;
+}
+
+const RgProductKernel *rg_product_vectors(void) {
+#ifdef RG_DOUBLE
+    return NULL;
+#else
+    return rg_vectors()->product;
+#endif
+}

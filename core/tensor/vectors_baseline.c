@@ -1,0 +1,19 @@
+/* Vector kernels for what every processor of the architecture has: vectors of four numbers. */
+#include "core/tensor/vectors.h"
+
+#define RG_LANES 4
+#define TARGET
+#ifdef __aarch64__ /* has twice as many registers as x86-64 */
+#define FULL_ROWS 6
+#else
+#define FULL_ROWS 2
+#endif
+#define FULL_PANELS 1
+#define MIX_SUMS    8
+#include "core/tensor/vectors_lanes.h"
+
+#include "core/tensor/vectors_attention.h"
+#include "core/tensor/vectors_panels.h"
+
+/* BLAS has kernels of its own for all generations of such processors. */
+const RgVectorKernels rg_vectors_baseline = {.panels = panels_product, .attend = attend};
