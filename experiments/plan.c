@@ -157,7 +157,7 @@ static void plan_values(const RgTrialPlan *plan, const RgTransformerPlan *model,
         cost->values = reference;
 }
 
-/* What comes and goes beside a step: decoders, merged weights. */
+/* What there is beside a step: decoders, merged weights. */
 static void plan_temporaries(const RgTrialPlan *plan, const RgTransformerPlan *model,
                              RgPassLoad load, RgTrialCost *cost) {
     RgPassLoad sampled = of_prompts(load, EVALUATED_AT_ONCE);
@@ -168,9 +168,10 @@ static void plan_temporaries(const RgTrialPlan *plan, const RgTransformerPlan *m
         own.copies = sampled_per_prompt(plan);
         take_temporary(cost, rg_transformer_sampling_bytes(model, &own), "sampling for training");
     }
-    if (plan->adapter.rank > 0)
-        take_temporary(cost, sizeof(RgReal) * (double)cost->frozen,
-                       "merged weights, when they are saved");
+    if (plan->adapter.rank > 0) { /* sampling's memory stays for the next time */
+        cost->temporary += sizeof(RgReal) * (double)cost->frozen;
+        cost->temporary_of = "sampling, and merged weights when they are saved";
+    }
 }
 
 static RgPassCost pass_cost(const RgAlgorithm *a, const RgTransformerPlan *model, RgPassLoad load,

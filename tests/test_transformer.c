@@ -287,7 +287,7 @@ static RgReal *decoded_logits(const RgPolicy *policy, const RgSequences *prompts
                                  .wanted = true};
     rg_transformer_decoder_read(decoder, rows, count, hidden);
     rg_transformer_decoder_logits(decoder, hidden, count, logits);
-    rg_transformer_decoder_destroy(decoder);
+    rg_transformer_decoder_release(decoder);
     free(hidden);
     free(rows);
     return logits;
@@ -328,6 +328,34 @@ Test(transformer_sampling, threads_do_not_change_the_tokens) {
     rg_sequences_destroy(out[0]);
     rg_sequences_destroy(out[1]);
     rg_policy_destroy(policy);
+}
+
+/* The memory of the decoder before is used again: here one of more prompts, other weights and keys
+ * that are not numbers. */
+Test(transformer_sampling, memory_that_is_used_again_changes_nothing) {
+    RgPolicy *policy = policy_of(0.3), *diverged = policy_of((double)NAN);
+    RgSequences *prompts = prompts_of(20), *many = prompts_of(40);
+    RgSequences *out[2] = {rg_sequences_create(), rg_sequences_create()};
+    double logprob[2][40];
+    for (int again = 0; again < 2; again++) {
+        RgSequences *unused = rg_sequences_create();
+        if (again)
+            rg_policy_sample(diverged, many, 2, &plain, rg_random_root(7), unused, NULL);
+        else
+            rg_transformer_decoder_release(NULL);
+        rg_policy_sample(policy, prompts, 2, &plain, rg_random_root(6), out[again], logprob[again]);
+        rg_sequences_destroy(unused);
+    }
+    for (int64_t i = 0; i < out[0]->count; i++)
+        assert_same_sequence(out[0], i, out[1], i);
+    cr_assert_arr_eq(logprob[0], logprob[1], sizeof logprob[0]);
+    rg_transformer_decoder_release(NULL);
+    rg_sequences_destroy(prompts);
+    rg_sequences_destroy(many);
+    rg_sequences_destroy(out[0]);
+    rg_sequences_destroy(out[1]);
+    rg_policy_destroy(policy);
+    rg_policy_destroy(diverged);
 }
 
 /* ---- drawing ---- */

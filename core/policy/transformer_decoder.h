@@ -33,9 +33,11 @@ typedef struct RgDecoderRow {
 /* Whether the layers' weights are few enough for every core to read all of them from its cache. */
 bool rg_transformer_decoder_is_small(const RgTransformerOptions *options);
 
-/* Copies the weights of a transformer policy as they are now; the policy must outlive it. */
+/* Copies the weights of a transformer policy as they are now; the policy must outlive it. The
+ * memory of the decoder that was released last is used again where it is large enough and of the
+ * same shape. */
 RgTransformerDecoder *rg_transformer_decoder_create(const RgPolicy *policy, RgDecoderRoom room);
-void rg_transformer_decoder_destroy(RgTransformerDecoder *decoder);
+void rg_transformer_decoder_release(RgTransformerDecoder *decoder); /* NULL frees what is kept */
 
 /* Read `count` tokens. Those of one prompt stand next to each other and in order; what comes before
  * a token in its sequence has been read, or stands before it. Hidden states [wanted, width] after

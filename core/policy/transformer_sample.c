@@ -275,7 +275,7 @@ static void reader_release(Reader *reader) {
     free(reader->draw_state);
     free(reader->prompt_state);
     free(reader->hidden);
-    rg_transformer_decoder_destroy(reader->decoder);
+    rg_transformer_decoder_release(reader->decoder);
 }
 
 static void sampler_create(Sampler *s, const RgPolicy *policy) {
