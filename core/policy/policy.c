@@ -17,8 +17,9 @@
 static RgTensor *run_trained(RgTape *tape, RgPolicy *policy, RgForward forward,
                              const RgSequences *sequences, bool sum) {
     RgPrecision before = rg_tape_use_precision(tape, policy->precision);
-    RgTensor *y = rg_shards_suit(tape, policy, sequences)
-                      ? rg_shards_run(tape, policy, forward, sequences, sum)
+    RgShardCut cut;
+    RgTensor *y = rg_shards_suit(tape, policy, sequences, &cut)
+                      ? rg_shards_run(tape, policy, forward, sequences, &cut, sum)
                       : forward(policy, tape, policy->parameters, sequences);
     rg_tape_use_precision(tape, before);
     return y;
