@@ -181,6 +181,64 @@ Test(shards, a_tape_of_second_order_has_none) {
     rg_policy_destroy(policy);
 }
 
+/* ---- passes without a gradient ---- */
+
+/* Twice as long as what is cut at once, and a rest. */
+static RgSequences *many_values(void) {
+    RgSequences *s = rg_sequences_create();
+    for (uint64_t i = 0; i < 300; i++)
+        token_append(s, i / 3, i);
+    return s;
+}
+
+/* Numbers of all sequences, each alone on a tape of its own. */
+static int64_t one_by_one(RgPolicy *policy, RgForward forward, const RgSequences *s, RgReal *out) {
+    int64_t count = 0;
+    RgTape *t = rg_tape_create();
+    rg_tape_record(t, false);
+    for (int64_t i = 0; i < s->count; i++) {
+        int64_t start[2];
+        RgSequences one = rg_sequences_view(s, i, i + 1, start);
+        const RgTensor *y = forward(policy, t, policy->parameters, &one);
+        memcpy(out + count, y->data, (size_t)y->count * sizeof *out);
+        count += y->count;
+        rg_tape_reset(t);
+    }
+    rg_tape_destroy(t);
+    return count;
+}
+
+Test(shards, values_of_sequences_and_of_steps_are_in_their_places) {
+    RgPolicy *policy = token_policy(&token_model, 1);
+    RgSequences *s = many_values();
+    int64_t steps = rg_sequences_response_tokens(s), width = token_model.width;
+    RgReal *expected = rg_allocate((size_t)(steps * width) * sizeof *expected);
+    RgReal *state = rg_allocate((size_t)(steps * width) * sizeof *state);
+    double *value = rg_allocate((size_t)steps * sizeof *value);
+    cr_assert(rg_shards_suit_batch(policy, s));
+    for (int threads = 1; threads <= 3; threads++) {
+        rg_threads_set(threads);
+        cr_assert_eq(one_by_one(policy, policy->type->logprob, s, expected), s->count);
+        rg_policy_logprob_values(policy, s, value);
+        for (int64_t i = 0; i < s->count; i++)
+            cr_assert_float_eq(value[i], expected[i], 1e-12 * (1 + fabs(value[i])));
+        cr_assert_eq(one_by_one(policy, policy->type->step_logprob, s, expected), steps);
+        rg_policy_step_values(policy, s, value);
+        for (int64_t i = 0; i < steps; i++)
+            cr_assert_float_eq(value[i], expected[i], 1e-12 * (1 + fabs(value[i])));
+        cr_assert_eq(one_by_one(policy, policy->type->state_features, s, expected), steps * width);
+        rg_policy_state_values(policy, s, state);
+        for (int64_t i = 0; i < steps * width; i++)
+            cr_assert_float_eq(state[i], expected[i], 1e-12 * (1 + fabs(state[i])));
+    }
+    rg_threads_set(1);
+    free(value);
+    free(state);
+    free(expected);
+    rg_sequences_destroy(s);
+    rg_policy_destroy(policy);
+}
+
 /* ---- the cut ---- */
 
 enum { LONGEST = 2000 };

@@ -246,9 +246,9 @@ RgTensor *rg_policy_step_logprob(RgTape *tape, RgPolicy *policy, const RgSequenc
  */
 void rg_policy_logprob_values(RgPolicy *policy, const RgSequences *sequences, double *logprob);
 void rg_policy_training_values(RgPolicy *policy, const RgSequences *sequences, double *logprob);
-/* Those of rg_policy_step_logprob: logprob [all steps]. */
+/* Those of rg_policy_step_logprob, in the precision of training: logprob [all steps]. */
 void rg_policy_step_values(RgPolicy *policy, const RgSequences *sequences, double *logprob);
-/* What is known before each step: features [all steps, state_feature_count]. */
+/* What is known before each step, in that precision: features [all steps, state_feature_count]. */
 void rg_policy_state_values(RgPolicy *policy, const RgSequences *sequences, RgReal *features);
 /* Steps of sequence i. */
 int64_t rg_policy_steps(const RgPolicy *policy, const RgSequences *sequences, int64_t i);
