@@ -25,6 +25,11 @@ static RgTensor *run_trained(RgTape *tape, RgPolicy *policy, RgForward forward,
     return y;
 }
 
+RgTensor *rg_policy_run(RgTape *tape, RgPolicy *policy, RgForward forward,
+                        const RgSequences *sequences) {
+    return run_trained(tape, policy, forward, sequences, false);
+}
+
 RgTensor *rg_policy_logprob(RgTape *tape, RgPolicy *policy, const RgSequences *sequences) {
     return run_trained(tape, policy, policy->type->logprob, sequences, false);
 }
@@ -157,6 +162,11 @@ static void run_steps(RgPolicy *policy, RgForward forward, const RgSequences *se
         at[i + 1] = at[i] + width * rg_policy_steps(policy, sequences, i);
     run_values(policy, policy->precision, forward, sequences, at, out);
     free(at);
+}
+
+void rg_policy_run_values(RgPolicy *policy, RgForward forward, const RgSequences *sequences,
+                          int64_t width, RgReal *out) {
+    run_rows(policy, RG_PRECISION_FP32, forward, sequences, width, out);
 }
 
 static RgReal *numbers(int64_t count) {

@@ -240,6 +240,16 @@ RgTensor *rg_policy_log_likelihood(RgTape *tape, RgPolicy *policy, const RgSeque
 /* Log-probabilities of the responses' tokens, or the episodes' actions, in a row: [all steps]. */
 RgTensor *rg_policy_step_logprob(RgTape *tape, RgPolicy *policy, const RgSequences *sequences);
 
+/* Any pass over a policy's sequences, `parameters` in place of its own, as the kinds' `logprob` and
+ * `features` are: recorded, all numbers in a row, in the precision of training. */
+typedef RgTensor *(*RgForward)(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
+                               const RgSequences *sequences);
+RgTensor *rg_policy_run(RgTape *tape, RgPolicy *policy, RgForward forward,
+                        const RgSequences *sequences);
+/* The same as plain numbers, nothing recorded, in fp32: out [n, width]. */
+void rg_policy_run_values(RgPolicy *policy, RgForward forward, const RgSequences *sequences,
+                          int64_t width, RgReal *out);
+
 /* Log-probabilities as plain numbers, nothing recorded: logprob [n]. In fp32, as sampling is; or in
  * the precision of training, for a reference whose rounding is to be that of the policy that is
  * trained.

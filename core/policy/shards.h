@@ -12,10 +12,6 @@
 /* Sequences that a thread takes at a time through a pass without a gradient; and without shards. */
 enum { RG_VALUES_OF_A_THREAD = 16, RG_VALUES_AT_ONCE = 64 };
 
-/* A pass of a kind of policy: `parameters` in place of the policy's own. */
-typedef RgTensor *(*RgForward)(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
-                               const RgSequences *sequences);
-
 /* Whether a model of so many weights is small enough, and a batch of so many tokens large enough.
  */
 bool rg_shards_suit_sizes(int64_t weights, int64_t tokens);
