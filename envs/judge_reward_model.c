@@ -60,7 +60,7 @@ typedef struct RewardModel {
     RgParameters *head;
     RgPooling pooling;
     double offset;  /* the mean over the pairs it was made from: rewards are less that */
-    RgTape *values; /* on which nothing is recorded */
+    RgTape *values; /* of the head alone, on which nothing is recorded */
 } RewardModel;
 
 RgPolicy *rg_reward_model_policy(const RgJudge *judge) {
@@ -81,13 +81,21 @@ RgParameters *rg_reward_head_create(const RgPolicy *policy) {
     return head;
 }
 
+static RgForward pass_of(const RgPolicy *policy, RgPooling pooling) {
+    return pooling == RG_POOLING_LAST ? rg_transformer_last_states : policy->type->features;
+}
+
+/* Of the states [n, width] in a row. */
+static RgTensor *read_states(RgTape *t, RgTensor *state, RgParameters *head) {
+    int64_t n = state->count / head->count;
+    RgTensor *rows = rg_reshape(t, state, RG_SHAPE(n, head->count));
+    RgTensor *reward = rg_linear(t, rows, rg_parameter(t, head, 0), NULL, NULL);
+    return rg_reshape(t, reward, RG_SHAPE(n));
+}
+
 RgTensor *rg_reward_model_of(RgTape *t, RgPolicy *policy, RgParameters *head, RgPooling pooling,
                              const RgSequences *sequences) {
-    RgTensor *state = pooling == RG_POOLING_LAST
-                          ? rg_transformer_last_states(policy, t, policy->parameters, sequences)
-                          : policy->type->features(policy, t, policy->parameters, sequences);
-    RgTensor *reward = rg_linear(t, state, rg_parameter(t, head, 0), NULL, NULL);
-    return rg_reshape(t, reward, RG_SHAPE(sequences->count));
+    return read_states(t, rg_policy_run(t, policy, pass_of(policy, pooling), sequences), head);
 }
 
 RgTensor *rg_reward_model_loss(RgTape *t, RgTensor *reward, double centre) {
@@ -117,19 +125,17 @@ RgSequences *rg_reward_model_fit_length(const RgSequences *sequences, int64_t li
 
 /* ---- rewards ---- */
 
-/* Of sequences that fit; so many at a time bound the memory. */
+/* Of sequences that fit. */
 static void reward_all(RewardModel *m, const RgSequences *sequences, double *reward) {
-    enum { AT_ONCE = 64 }; /* an even number: the prompt of a pair is read once */
-    for (int64_t first = 0; first < sequences->count; first += AT_ONCE) {
-        int64_t last = first + AT_ONCE < sequences->count ? first + AT_ONCE : sequences->count;
-        RgArena *arena = rg_tape_arena(m->values);
-        RgSequences part = rg_sequences_view(sequences, first, last,
-                                             RG_ARENA_ARRAY(arena, int64_t, last - first + 1));
-        const RgTensor *y = rg_reward_model_of(m->values, m->policy, m->head, m->pooling, &part);
-        for (int64_t i = first; i < last; i++)
-            reward[i] = (double)y->data[i - first] - m->offset;
-        rg_tape_reset(m->values);
-    }
+    int64_t n = sequences->count, width = m->head->count;
+    RgReal *state = rg_allocate((size_t)(n * width + 1) * sizeof *state);
+    rg_policy_run_values(m->policy, pass_of(m->policy, m->pooling), sequences, width, state);
+    RgTensor *all = rg_borrow(m->values, RG_SHAPE(n * width), state);
+    const RgTensor *y = read_states(m->values, all, m->head);
+    for (int64_t i = 0; i < n; i++)
+        reward[i] = (double)y->data[i] - m->offset;
+    rg_tape_reset(m->values);
+    free(state);
 }
 
 static RgSequences *fit_context(const RewardModel *m, const RgSequences *sequences) {

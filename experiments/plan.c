@@ -147,7 +147,7 @@ static void plan_values(const RgTrialPlan *plan, const RgTransformerPlan *model,
                         int64_t part, RgTrialCost *cost) {
     int64_t of_threads = (int64_t)rg_threads() * RG_VALUES_OF_A_THREAD;
     bool apart = rg_shards_suit_sizes(rg_transformer_plan_weights(model), INT64_MAX);
-    int64_t at_once = apart && of_threads < RG_VALUES_AT_ONCE ? of_threads : RG_VALUES_AT_ONCE;
+    int64_t at_once = apart ? of_threads : RG_VALUES_AT_ONCE;
     int64_t most = at_once / load.copies, passed = part < most ? part : most;
     RgPassLoad own = of_prompts(load, passed), scored = of_prompts(load, at_once);
     scored.copies = 1;

@@ -1,5 +1,6 @@
 /* The reward model in double precision: its loss against the formula, gradients of head and
  * transformer against central differences, and what the head reads against other ways to it. */
+#include "core/policy/shards.h"
 #include "core/policy/transformer.h"
 #include "envs/judge_reward_model.h"
 
@@ -26,16 +27,16 @@ static RgPolicy *small_transformer(void) {
 }
 
 /* Pairs of one prompt each, of unlike lengths. */
-static RgSequences *some_pairs(void) {
+static RgSequences *some_pairs(uint64_t sequences) {
     RgSequences *s = rg_sequences_create();
-    for (uint64_t i = 0; i < SEQUENCES; i++) {
+    for (uint64_t i = 0; i < sequences; i++) {
         int32_t prompt[3], response[6];
         RgRandom random = rg_random_at(rg_random_root(6), i), shared = rg_random_root(i / 2);
         for (uint64_t k = 0; k < 3; k++)
             prompt[k] = (int32_t)rg_random_below(shared, k, VOCABULARY);
         for (uint64_t k = 0; k < 6; k++)
             response[k] = (int32_t)rg_random_below(random, k, VOCABULARY);
-        rg_sequences_append(s, prompt, 3, response, 1 + (int64_t)i);
+        rg_sequences_append(s, prompt, 3, response, 1 + (int64_t)i % 6);
     }
     return s;
 }
@@ -84,11 +85,13 @@ static void check_derivatives(RgTape *t, RgPolicy *policy, RgParameters *head, R
     free(gradient);
 }
 
-Test(reward_model, gradients_of_head_and_transformer_are_those_of_differences) {
+static void check_gradients(uint64_t sequences, bool in_shards) {
     RgPolicy *policy = small_transformer();
     RgParameters *head = rg_reward_head_create(policy);
-    RgSequences *pairs = some_pairs();
+    RgSequences *pairs = some_pairs(sequences);
     RgTape *t = rg_tape_create();
+    RgShardCut cut;
+    cr_assert_eq(rg_shards_suit(t, policy, pairs, &cut), in_shards);
     rg_parameters_fill_normal(head, 0, 1, rg_random_root(8));
     for (RgPooling pooling = RG_POOLING_LAST; pooling <= RG_POOLING_MEAN; pooling++) {
         check_derivatives(t, policy, head, pooling, pairs, head);
@@ -100,10 +103,18 @@ Test(reward_model, gradients_of_head_and_transformer_are_those_of_differences) {
     rg_policy_destroy(policy);
 }
 
+Test(reward_model, gradients_of_head_and_transformer_are_those_of_differences) {
+    check_gradients(SEQUENCES, false);
+}
+
+Test(reward_model, gradients_of_a_batch_in_shards_are_those_of_differences) {
+    check_gradients(180, true);
+}
+
 /* What is known after the last token is what is known before another one. */
 Test(reward_model, last_state_is_the_state_before_the_next_token) {
     RgPolicy *policy = small_transformer();
-    RgSequences *pairs = some_pairs(), *longer = rg_sequences_create();
+    RgSequences *pairs = some_pairs(SEQUENCES), *longer = rg_sequences_create();
     int64_t width = policy->type->feature_count(policy), row = -1;
     for (int64_t i = 0; i < pairs->count; i++) {
         int32_t response[8] = {0};

@@ -55,6 +55,20 @@ static int64_t numbers_rounded(const RgParameters *parameters) {
     return count;
 }
 
+static void check_training(RgPolicy *policy, const RgTransformerPlan *plan,
+                           const RgPassLoad *load) {
+    RgSequences *s = sequences_of(load->prompts, load->copies);
+    RgTape *t = rg_tape_create();
+    RgPassCost cost = rg_transformer_training_cost(plan, load);
+    RgTensor *sum = rg_sum(t, rg_policy_logprob(t, policy, s));
+    near("kept", cost.kept, (double)rg_tape_used(t), 0.03);
+    rg_backward(t, sum, 1);
+    near("peak", cost.peak, (double)rg_tape_peak(t), 0.04);
+    near("operations", cost.flops, rg_tape_flops(t), 0.05);
+    rg_tape_destroy(t);
+    rg_sequences_destroy(s);
+}
+
 static void check(const RgTransformerOptions *options, const RgAdapterOptions *adapter,
                   bool recompute, RgPrecision storage) {
     RgError error = {0};
@@ -79,16 +93,14 @@ static void check(const RgTransformerOptions *options, const RgAdapterOptions *a
 
     RgPassLoad load = {20, 2, PROMPT, RESPONSE};
     RgSequences *s = sequences_of(load.prompts, load.copies);
-    RgTape *t = rg_tape_create();
     RgRandom stream = rg_random_root(2);
     rg_policy_drop(policy, &stream);
-    RgPassCost cost = rg_transformer_training_cost(&plan, &load);
-    RgTensor *sum = rg_sum(t, rg_policy_logprob(t, policy, s));
-    near("kept", cost.kept, (double)rg_tape_used(t), 0.03);
-    rg_backward(t, sum, 1);
-    near("peak", cost.peak, (double)rg_tape_peak(t), 0.04);
-    near("operations", cost.flops, rg_tape_flops(t), 0.05);
-    rg_tape_destroy(t);
+    check_training(policy, &plan, &load);
+    for (int i = 0; i < 2; i++) /* in fewer shards, or with a prompt that is read in several */
+        check_training(policy, &plan, &(RgPassLoad){i ? 2 : 10, i ? 16 : 2, PROMPT, RESPONSE});
+    RgPassCost cost;
+    RgTensor *sum;
+    RgTape *t;
 
     t = rg_tape_create();
     cost = rg_transformer_likelihood_cost(&plan, &load);

@@ -324,6 +324,14 @@ Test(precision, of_a_policy_is_that_of_first_order_training_alone) {
     cr_assert_neq(training_value[0], value[0]);
     cr_assert_eq(training_value[0], logprob_on(policy, data, false), "a clone rounds as its model");
     cr_assert_eq(logprob_on(policy, data, true), logprob_on(plain, data, true));
+
+    double *step = rg_allocate((size_t)data->start[data->count] * sizeof *step), sum = 0;
+    rg_policy_logprob_values(policy, data, value); /* whose precision stays its own */
+    rg_policy_step_values(clone, data, step);
+    for (int64_t k = 0; k < rg_policy_steps(clone, data, 0); k++)
+        sum += step[k];
+    cr_assert_lt(fabs(sum - training_value[0]), fabs(sum - value[0]), "steps are in bf16, too");
+    free(step);
     rg_sequences_destroy(data);
     rg_policy_destroy(clone);
     rg_policy_destroy(policy);

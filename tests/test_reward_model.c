@@ -116,9 +116,9 @@ Test(reward_model, tells_pairs_apart_that_it_has_not_seen) {
 Test(reward_model, is_the_same_bits_for_any_number_of_threads) {
     RgSequences *pairs = made_up_pairs(PAIRS, false, 1);
     double *reward[2];
-    for (int k = 0; k < 2; k++) {
+    for (int k = 0; k < 2; k++) { /* the first batch is large enough for shards, its rest is not */
         rg_threads_set(k + 1);
-        RgJudge *judge = judge_of(pairs, WITH("epochs", "2"));
+        RgJudge *judge = judge_of(pairs, WITH("epochs", "2", "batch", "60"));
         reward[k] = rewards_of(judge, pairs);
         rg_judge_destroy(judge);
     }

@@ -17,11 +17,17 @@
 static RgTensor *run_trained(RgTape *tape, RgPolicy *policy, RgForward forward,
                              const RgSequences *sequences, bool sum) {
     RgPrecision before = rg_tape_use_precision(tape, policy->precision);
-    RgTensor *y = rg_shards_suit(tape, policy, sequences)
-                      ? rg_shards_run(tape, policy, forward, sequences, sum)
+    RgShardCut cut;
+    RgTensor *y = rg_shards_suit(tape, policy, sequences, &cut)
+                      ? rg_shards_run(tape, policy, forward, sequences, &cut, sum)
                       : forward(policy, tape, policy->parameters, sequences);
     rg_tape_use_precision(tape, before);
     return y;
+}
+
+RgTensor *rg_policy_run(RgTape *tape, RgPolicy *policy, RgForward forward,
+                        const RgSequences *sequences) {
+    return run_trained(tape, policy, forward, sequences, false);
 }
 
 RgTensor *rg_policy_logprob(RgTape *tape, RgPolicy *policy, const RgSequences *sequences) {
@@ -63,15 +69,13 @@ static void destroy_tapes(RgTapes *tapes) {
     free(tapes);
 }
 
-/* Rows of `width` numbers per sequence, of sequences [first, last). */
+/* What a pass says of sequences [first, last). */
 static void run_part(RgPolicy *policy, RgTape *tape, RgForward forward,
-                     const RgSequences *sequences, int64_t first, int64_t last, int64_t width,
-                     double *out) {
+                     const RgSequences *sequences, int64_t first, int64_t last, RgReal *out) {
     RgSequences view = rg_sequences_view(
         sequences, first, last, RG_ARENA_ARRAY(rg_tape_arena(tape), int64_t, last - first + 1));
-    RgTensor *y = forward(policy, tape, policy->parameters, &view);
-    for (int64_t i = 0; i < (last - first) * width; i++)
-        out[i] = y->data[i];
+    const RgTensor *y = forward(policy, tape, policy->parameters, &view);
+    memcpy(out, y->data, (size_t)y->count * sizeof *out);
     rg_tape_reset(tape);
 }
 
@@ -83,50 +87,126 @@ static double take_flops(const RgTapes *tapes) {
     return flops;
 }
 
-/* Rows of `width` numbers per sequence, nothing recorded. So many sequences at a time bound the
- * memory; an even number, so that pairs, whose prompt is read once, stay together. Of a small model
- * each thread takes some; no value depends on its neighbours. */
-static void run_values(RgPolicy *policy, RgPrecision precision, RgForward forward,
-                       const RgSequences *sequences, int64_t width, double *out) {
+/* Parts of a batch, each of which goes through in one pass, and bounds its memory. */
+typedef struct Parts {
+    int64_t *first; /* [count + 1] sequences */
+    int64_t count;
+    bool apart; /* each thread takes some; else all share the operators of each */
+} Parts;
+
+/* RG_VALUES_AT_ONCE is even, so that pairs, whose prompt is read once, stay together. */
+static void part_by_count(Parts *parts, int64_t sequences) {
+    parts->count = (sequences + RG_VALUES_AT_ONCE - 1) / RG_VALUES_AT_ONCE;
+    for (int64_t i = 0; i < parts->count; i++)
+        parts->first[i] = i * RG_VALUES_AT_ONCE;
+}
+
+/* Cuts of as many sequences as shards of them hold. */
+static void part_by_tokens(Parts *parts, const RgSequences *sequences) {
+    enum { CUT_AT_ONCE = RG_SHARDS * RG_VALUES_OF_A_THREAD };
+    int64_t n = sequences->count, tokens = 0, largest = 0;
+    for (int64_t first = 0; first < n; first += CUT_AT_ONCE) {
+        int64_t last = first + CUT_AT_ONCE < n ? first + CUT_AT_ONCE : n;
+        RgShardCut cut = rg_shard_cut(sequences, first, last);
+        for (int64_t i = 0; i < cut.count; i++)
+            parts->first[parts->count++] = cut.first[i];
+        int64_t most = rg_shard_cut_largest(&cut);
+        largest = most > largest ? most : largest;
+        tokens += rg_shard_cut_tokens(&cut);
+    }
+    parts->apart = 2 * largest <= tokens;
+}
+
+/* Of a small model each thread takes some; no value depends on its neighbours. */
+static Parts parts_of(const RgPolicy *policy, const RgSequences *sequences) {
     int64_t n = sequences->count;
-    bool apart = n > RG_VALUES_OF_A_THREAD && !rg_profile_is_running() &&
-                 rg_shards_suit_batch(policy, sequences);
-    int64_t most = apart ? RG_VALUES_OF_A_THREAD : RG_VALUES_AT_ONCE, parts = (n + most - 1) / most;
-    make_tapes(policy, apart ? rg_threads() : 1);
-    RG_FOR_TASKS(parts, apart, {
-        RgTape *tape = policy->tapes->tape[apart ? rg_thread_number() : 0];
-        int64_t first = task * most, last = first + most < n ? first + most : n;
+    Parts parts = {.first = rg_allocate((size_t)(n + 1) * sizeof *parts.first)};
+    if (!rg_profile_is_running() && rg_shards_suit_batch(policy, sequences))
+        part_by_tokens(&parts, sequences);
+    else
+        part_by_count(&parts, n);
+    parts.first[parts.count] = n;
+    return parts;
+}
+
+/* Nothing recorded. The numbers of sequence i go to out + at[i]. */
+static void run_values(RgPolicy *policy, RgPrecision precision, RgForward forward,
+                       const RgSequences *sequences, const int64_t *at, RgReal *out) {
+    Parts parts = parts_of(policy, sequences);
+    make_tapes(policy, parts.apart ? rg_threads() : 1);
+    RG_FOR_TASKS(parts.count, parts.apart, {
+        RgTape *tape = policy->tapes->tape[parts.apart ? rg_thread_number() : 0];
+        int64_t first = parts.first[task];
         rg_tape_use_precision(tape, precision);
-        run_part(policy, tape, forward, sequences, first, last, width, out + first * width);
+        run_part(policy, tape, forward, sequences, first, parts.first[task + 1], out + at[first]);
     });
     policy->flops += take_flops(policy->tapes);
+    free(parts.first);
+}
+
+/* `width` numbers of each sequence. */
+static void run_rows(RgPolicy *policy, RgPrecision precision, RgForward forward,
+                     const RgSequences *sequences, int64_t width, RgReal *out) {
+    int64_t n = sequences->count, *at = rg_allocate((size_t)(n + 1) * sizeof *at);
+    for (int64_t i = 0; i < n; i++)
+        at[i] = i * width;
+    run_values(policy, precision, forward, sequences, at, out);
+    free(at);
+}
+
+/* `width` numbers of each step, in the precision of training. */
+static void run_steps(RgPolicy *policy, RgForward forward, const RgSequences *sequences,
+                      int64_t width, RgReal *out) {
+    int64_t n = sequences->count, *at = rg_allocate((size_t)(n + 1) * sizeof *at);
+    for (int64_t i = 0; i < n; i++)
+        at[i + 1] = at[i] + width * rg_policy_steps(policy, sequences, i);
+    run_values(policy, policy->precision, forward, sequences, at, out);
+    free(at);
+}
+
+void rg_policy_run_values(RgPolicy *policy, RgForward forward, const RgSequences *sequences,
+                          int64_t width, RgReal *out) {
+    run_rows(policy, RG_PRECISION_FP32, forward, sequences, width, out);
+}
+
+static RgReal *numbers(int64_t count) {
+    return rg_allocate((size_t)(count + 1) * sizeof(RgReal));
+}
+
+/* Widened, and freed. */
+static void take_numbers(RgReal *from, int64_t count, double *to) {
+    for (int64_t i = 0; i < count; i++)
+        to[i] = from[i];
+    free(from);
+}
+
+static void logprob_values(RgPolicy *policy, RgPrecision precision, const RgSequences *sequences,
+                           double *logprob) {
+    RgReal *value = numbers(sequences->count);
+    run_rows(policy, precision, policy->type->logprob, sequences, 1, value);
+    take_numbers(value, sequences->count, logprob);
 }
 
 void rg_policy_logprob_values(RgPolicy *policy, const RgSequences *sequences, double *logprob) {
-    run_values(policy, RG_PRECISION_FP32, policy->type->logprob, sequences, 1, logprob);
+    logprob_values(policy, RG_PRECISION_FP32, sequences, logprob);
 }
 
 void rg_policy_training_values(RgPolicy *policy, const RgSequences *sequences, double *logprob) {
-    run_values(policy, policy->precision, policy->type->logprob, sequences, 1, logprob);
+    logprob_values(policy, policy->precision, sequences, logprob);
 }
 
 void rg_policy_step_values(RgPolicy *policy, const RgSequences *sequences, double *logprob) {
-    make_tapes(policy, 1);
-    RgTape *tape = policy->tapes->tape[0];
-    const RgTensor *y = policy->type->step_logprob(policy, tape, policy->parameters, sequences);
-    for (int64_t i = 0; i < y->count; i++)
-        logprob[i] = y->data[i];
-    policy->flops += rg_tape_take_flops(tape);
-    rg_tape_reset(tape);
+    int64_t steps = 0;
+    for (int64_t i = 0; i < sequences->count; i++)
+        steps += rg_policy_steps(policy, sequences, i);
+    RgReal *value = numbers(steps);
+    run_steps(policy, policy->type->step_logprob, sequences, 1, value);
+    take_numbers(value, steps, logprob);
 }
 
 void rg_policy_state_values(RgPolicy *policy, const RgSequences *sequences, RgReal *features) {
-    make_tapes(policy, 1);
-    RgTape *tape = policy->tapes->tape[0];
-    const RgTensor *y = policy->type->state_features(policy, tape, policy->parameters, sequences);
-    memcpy(features, y->data, (size_t)y->count * sizeof *features);
-    policy->flops += rg_tape_take_flops(tape);
-    rg_tape_reset(tape);
+    run_steps(policy, policy->type->state_features, sequences,
+              policy->type->state_feature_count(policy), features);
 }
 
 int64_t rg_policy_steps(const RgPolicy *policy, const RgSequences *sequences, int64_t i) {
@@ -138,9 +218,11 @@ int64_t rg_policy_steps(const RgPolicy *policy, const RgSequences *sequences, in
 static void run_pair(RgPolicy *policy, const RgSequences *sequences, int64_t pair,
                      RgPairValues *values) {
     RgTape *tape = policy->tapes->tape[rg_thread_number()];
+    RgReal logprob[2];
     rg_tape_use_precision(tape, policy->precision);
-    run_part(policy, tape, policy->type->logprob, sequences, 2 * pair, 2 * pair + 2, 1,
-             values->logprob);
+    run_part(policy, tape, policy->type->logprob, sequences, 2 * pair, 2 * pair + 2, logprob);
+    for (int i = 0; i < 2; i++)
+        values->logprob[i] = logprob[i];
     values->flops = rg_tape_take_flops(tape);
 }
 
@@ -162,8 +244,10 @@ void rg_policy_pair_values(RgPolicy *policy, const RgSequences *sequences, RgPai
 }
 
 void rg_policy_features(RgPolicy *policy, const RgSequences *sequences, double *features) {
-    run_values(policy, RG_PRECISION_FP32, policy->type->features, sequences,
-               rg_policy_feature_count(policy), features);
+    int64_t width = rg_policy_feature_count(policy), count = sequences->count * width;
+    RgReal *value = numbers(count);
+    run_rows(policy, RG_PRECISION_FP32, policy->type->features, sequences, width, value);
+    take_numbers(value, count, features);
 }
 
 int64_t rg_policy_feature_count(const RgPolicy *policy) {

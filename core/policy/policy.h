@@ -240,15 +240,25 @@ RgTensor *rg_policy_log_likelihood(RgTape *tape, RgPolicy *policy, const RgSeque
 /* Log-probabilities of the responses' tokens, or the episodes' actions, in a row: [all steps]. */
 RgTensor *rg_policy_step_logprob(RgTape *tape, RgPolicy *policy, const RgSequences *sequences);
 
+/* Any pass over a policy's sequences, `parameters` in place of its own, as the kinds' `logprob` and
+ * `features` are: recorded, all numbers in a row, in the precision of training. */
+typedef RgTensor *(*RgForward)(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
+                               const RgSequences *sequences);
+RgTensor *rg_policy_run(RgTape *tape, RgPolicy *policy, RgForward forward,
+                        const RgSequences *sequences);
+/* The same as plain numbers, nothing recorded, in fp32: out [n, width]. */
+void rg_policy_run_values(RgPolicy *policy, RgForward forward, const RgSequences *sequences,
+                          int64_t width, RgReal *out);
+
 /* Log-probabilities as plain numbers, nothing recorded: logprob [n]. In fp32, as sampling is; or in
  * the precision of training, for a reference whose rounding is to be that of the policy that is
  * trained.
  */
 void rg_policy_logprob_values(RgPolicy *policy, const RgSequences *sequences, double *logprob);
 void rg_policy_training_values(RgPolicy *policy, const RgSequences *sequences, double *logprob);
-/* Those of rg_policy_step_logprob: logprob [all steps]. */
+/* Those of rg_policy_step_logprob, in the precision of training: logprob [all steps]. */
 void rg_policy_step_values(RgPolicy *policy, const RgSequences *sequences, double *logprob);
-/* What is known before each step: features [all steps, state_feature_count]. */
+/* What is known before each step, in that precision: features [all steps, state_feature_count]. */
 void rg_policy_state_values(RgPolicy *policy, const RgSequences *sequences, RgReal *features);
 /* Steps of sequence i. */
 int64_t rg_policy_steps(const RgPolicy *policy, const RgSequences *sequences, int64_t i);

@@ -25,6 +25,7 @@ typedef struct Run {
     const RgSequences *sequences;
     bool sum;
     RgPrecision precision;
+    int64_t count;
     Shard shard[RG_SHARDS];
 } Run;
 
@@ -37,21 +38,18 @@ bool rg_shards_suit_batch(const RgPolicy *policy, const RgSequences *sequences) 
                                                         sequences->start[sequences->count]);
 }
 
-bool rg_shards_suit(const RgTape *tape, const RgPolicy *policy, const RgSequences *sequences) {
-    bool drops = policy->drops && policy->adapter.dropout > 0; /* a stream for each pass */
-    return rg_shards_suit_batch(policy, sequences) && !policy->parameters->frozen && !drops &&
-           rg_tape_is_recording(tape) && !rg_tape_is_second_order(tape);
+bool rg_shards_suit_cut(const RgShardCut *cut) {
+    return 2 * rg_shard_cut_largest(cut) <= rg_shard_cut_tokens(cut);
 }
 
-/* Where shard `i` begins: with its share of the tokens, and not among sequences of one prompt,
- * which is read once for them all. */
-static int64_t shard_start(const RgSequences *s, int64_t i) {
-    int64_t token = s->start[s->count] * i / RG_SHARDS, at = 0;
-    while (at < s->count && s->start[at] < token)
-        at++;
-    while (at > 0 && at < s->count && rg_sequences_same_prompt(s, at - 1, at))
-        at++;
-    return at;
+bool rg_shards_suit(const RgTape *tape, const RgPolicy *policy, const RgSequences *sequences,
+                    RgShardCut *cut) {
+    bool drops = policy->drops && policy->adapter.dropout > 0; /* a stream for each pass */
+    if (!rg_shards_suit_batch(policy, sequences) || policy->parameters->frozen || drops ||
+        !rg_tape_is_recording(tape) || rg_tape_is_second_order(tape))
+        return false;
+    *cut = rg_shard_cut(sequences, 0, sequences->count);
+    return rg_shards_suit_cut(cut);
 }
 
 static RgParameters *stand_in(RgTape *tape, const RgParameters *parameters) {
@@ -82,7 +80,7 @@ static void back_shard(const Run *run, const Shard *shard, const RgTensor *dy) {
 /* The operations of the shards become those of `tape`; a profile has heard of them. */
 static void take_flops(RgTape *tape, const Run *run) {
     bool held = rg_profile_hold(true);
-    for (int i = 0; i < RG_SHARDS; i++)
+    for (int i = 0; i < run->count; i++)
         rg_tape_count_flops(tape, rg_tape_take_flops(run->shard[i].tape));
     rg_profile_hold(held);
 }
@@ -93,7 +91,7 @@ static void add_up(const Run *run, int64_t first, int64_t last) {
     for (int64_t at = first; at < last; at += AT_ONCE) {
         RgReal *sum = run->policy->parameters->gradient + at;
         int64_t count = last - at < AT_ONCE ? last - at : AT_ONCE;
-        for (int s = 0; s < RG_SHARDS; s++)
+        for (int s = 0; s < run->count; s++)
             rg_axpy(count, 1, run->shard[s].parameters->gradient + at, sum);
     }
 }
@@ -107,7 +105,7 @@ static bool side_by_side(void) {
 static void shards_backward(RgTape *t, RgTensor *y, RgTensor *dy) {
     Run *run = y->attributes;
     bool apart = side_by_side();
-    RG_FOR_TASKS(RG_SHARDS, apart, back_shard(run, &run->shard[task], dy));
+    RG_FOR_TASKS(run->count, apart, back_shard(run, &run->shard[task], dy));
     take_flops(t, run);
     int64_t n = run->policy->parameters->count;
     RG_FOR_PIECES(n, rg_pieces(n, RG_LEAST_NUMBERS), add_up(run, first, last));
@@ -119,18 +117,18 @@ static const RgOperator shards_operator = {
 /* The outputs in a row, or their sum. */
 static RgTensor *gather(RgTape *tape, Run *run) {
     int64_t count = 0;
-    for (int i = 0; i < RG_SHARDS; i++) {
+    for (int i = 0; i < run->count; i++) {
         run->shard[i].at = count;
         count += run->shard[i].y->count;
     }
     if (run->sum) {
         RgTensor *y = rg_scalar(tape, 0);
-        for (int i = 0; i < RG_SHARDS; i++)
+        for (int i = 0; i < run->count; i++)
             y->data[0] += run->shard[i].y->data[0];
         return y;
     }
     RgTensor *y = rg_tensor_new(tape, RG_SHAPE(count));
-    for (int i = 0; i < RG_SHARDS; i++) {
+    for (int i = 0; i < run->count; i++) {
         const RgTensor *part = run->shard[i].y;
         memcpy(y->data + run->shard[i].at, part->data, sizeof *y->data * (size_t)part->count);
     }
@@ -138,19 +136,19 @@ static RgTensor *gather(RgTape *tape, Run *run) {
 }
 
 RgTensor *rg_shards_run(RgTape *tape, RgPolicy *policy, RgForward forward,
-                        const RgSequences *sequences, bool sum) {
+                        const RgSequences *sequences, const RgShardCut *cut, bool sum) {
     Run *run = rg_arena_allocate_zeroed(rg_tape_arena(tape), sizeof *run);
     *run = (Run){.policy = policy,
                  .forward = forward,
                  .sequences = sequences,
                  .sum = sum,
-                 .precision = rg_tape_precision(tape)};
-    for (int i = 0; i < RG_SHARDS; i++)
-        run->shard[i] = (Shard){.first = shard_start(sequences, i),
-                                .last = shard_start(sequences, i + 1),
-                                .tape = rg_tape_child(tape)};
+                 .precision = rg_tape_precision(tape),
+                 .count = cut->count};
+    for (int i = 0; i < run->count; i++)
+        run->shard[i] =
+            (Shard){.first = cut->first[i], .last = cut->first[i + 1], .tape = rg_tape_child(tape)};
     bool apart = side_by_side();
-    RG_FOR_TASKS(RG_SHARDS, apart, run_shard(run, &run->shard[task]));
+    RG_FOR_TASKS(run->count, apart, run_shard(run, &run->shard[task]));
     take_flops(tape, run);
     RgTensor *y = gather(tape, run);
     RgTensor *input = rg_parameter(tape, policy->parameters, 0); /* y depends on them all */

@@ -7,27 +7,27 @@
 #define RG_CORE_POLICY_SHARDS_H
 
 #include "core/policy/policy.h"
+#include "core/policy/shard_cut.h"
 
-enum { RG_SHARDS = 8 };
 /* Sequences that a thread takes at a time through a pass without a gradient; and without shards. */
 enum { RG_VALUES_OF_A_THREAD = 16, RG_VALUES_AT_ONCE = 64 };
-
-/* A pass of a kind of policy: `parameters` in place of the policy's own. */
-typedef RgTensor *(*RgForward)(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
-                               const RgSequences *sequences);
 
 /* Whether a model of so many weights is small enough, and a batch of so many tokens large enough.
  */
 bool rg_shards_suit_sizes(int64_t weights, int64_t tokens);
 /* Whether they are, and the policy is of a kind whose passes may run side by side. */
 bool rg_shards_suit_batch(const RgPolicy *policy, const RgSequences *sequences);
-/* Whether that, and the pass is to be differentiated, once. */
-bool rg_shards_suit(const RgTape *tape, const RgPolicy *policy, const RgSequences *sequences);
+/* Whether two threads have work: no shard has more than half of the tokens. Else they had better
+ * share the operators. */
+bool rg_shards_suit_cut(const RgShardCut *cut);
+/* Whether all that, and the pass is to be differentiated, once; then *cut tells the shards. */
+bool rg_shards_suit(const RgTape *tape, const RgPolicy *policy, const RgSequences *sequences,
+                    RgShardCut *cut);
 
 /* The pass over all shards: their outputs in a row, or, where each is a scalar and `sum` is set,
  * the sum of them. Differentiable to first order in policy->parameters, whose gradient is added to.
  */
 RgTensor *rg_shards_run(RgTape *tape, RgPolicy *policy, RgForward forward,
-                        const RgSequences *sequences, bool sum);
+                        const RgSequences *sequences, const RgShardCut *cut, bool sum);
 
 #endif

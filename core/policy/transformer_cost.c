@@ -323,23 +323,39 @@ static RgPassCost recorded_cost(const RgTransformerPlan *plan, const Sizes *s, C
 
 typedef Cost (*HeadCost)(const RgTransformerPlan *plan, const Sizes *s, double *temporary);
 
+/* Sizes of the mean shard, which reads a prompt that others read, too. */
+static Sizes sizes_in_shards(const RgTransformerPlan *plan, const RgPassLoad *load,
+                             const RgShardCut *cut) {
+    Sizes s = sizes_of(plan, load);
+    double p = (double)load->prompt_length, shards = (double)cut->count;
+    double once =
+        (double)load->prompts * (p + (double)load->copies * (double)load->response_length);
+    double again = (double)rg_shard_cut_tokens(cut) - once;
+    s.rows = (s.rows + again) / shards;
+    s.scores = (s.scores + again * (p + 1) / 2) / shards;
+    s.asked /= shards;
+    return s;
+}
+
 /* Small models run in shards, each with a gradient of its own. */
 static RgPassCost recorded_in_shards(const RgTransformerPlan *plan, const RgPassLoad *load,
                                      HeadCost head_cost_of) {
     int64_t sequences = load->prompts * load->copies;
-    bool cut = plan->adapter.dropout == 0 &&
-               rg_shards_suit_sizes(rg_transformer_plan_weights(plan),
-                                    sequences * (load->prompt_length + load->response_length));
-    double shards = cut ? RG_SHARDS : 1, temporary;
-    Sizes s = sizes_of(plan, load);
-    s.rows /= shards, s.asked /= shards, s.scores /= shards;
+    RgShardCut cut = rg_shard_cut_evenly(load->prompts, load->copies, load->prompt_length,
+                                         load->response_length);
+    bool apart = plan->adapter.dropout == 0 &&
+                 rg_shards_suit_sizes(rg_transformer_plan_weights(plan),
+                                      sequences * (load->prompt_length + load->response_length)) &&
+                 rg_shards_suit_cut(&cut);
+    double shards = apart ? (double)cut.count : 1, temporary;
+    Sizes s = apart ? sizes_in_shards(plan, load, &cut) : sizes_of(plan, load);
     Cost head = head_cost_of(plan, &s, &temporary);
     RgPassCost cost = recorded_cost(plan, &s, head, temporary);
-    double gradient = cut ? sizeof(RgReal) * (double)rg_transformer_plan_trained(plan) : 0;
+    double gradient = apart ? sizeof(RgReal) * (double)rg_transformer_plan_trained(plan) : 0;
     return (RgPassCost){.kept = shards * (cost.kept + gradient),
                         .peak = shards * (cost.peak + gradient),
                         .flops = shards * cost.flops,
-                        .in_shards = cut};
+                        .in_shards = apart};
 }
 
 RgPassCost rg_transformer_training_cost(const RgTransformerPlan *plan, const RgPassLoad *load) {
