@@ -34,19 +34,41 @@ enum { RG_LANES = 16 };
 typedef RgReal RgLanes
     __attribute__((vector_size(RG_LANES * sizeof(RgReal)), aligned(sizeof(RgReal)), may_alias));
 
-/* Sixteen rows become sixteen columns: four times, halves are shuffled together like cards. */
+/* Four numbers of a and b in each quarter of a vector, the same in all; and four whole quarters. */
+#define RG_LANES_SHUFFLE(a, b, i, j, k, l)                                                         \
+    __builtin_shufflevector(a, b, i, j, k, l, i + 4, j + 4, k + 4, l + 4, i + 8, j + 8, k + 8,     \
+                            l + 8, i + 12, j + 12, k + 12, l + 12)
+#define RG_LANES_QUARTERS(a, b, i, j, k, l)                                                        \
+    __builtin_shufflevector(a, b, 4 * i, 4 * i + 1, 4 * i + 2, 4 * i + 3, 4 * j, 4 * j + 1,        \
+                            4 * j + 2, 4 * j + 3, 4 * k, 4 * k + 1, 4 * k + 2, 4 * k + 3, 4 * l,   \
+                            4 * l + 1, 4 * l + 2, 4 * l + 3)
+
+/* Sixteen rows become sixteen columns: squares of 4 × 4 within the quarters of four rows, and then
+ * the quarters, for which there are instructions. */
 RG_WIDE static inline __attribute__((always_inline)) void
 rg_lanes_transpose(RgLanes row[RG_LANES]) {
-    for (int round = 0; round < 4; round++) {
-        RgLanes next[RG_LANES];
-        for (int i = 0; i < RG_LANES / 2; i++) {
-            RgLanes a = row[i], b = row[i + RG_LANES / 2];
-            next[2 * i] = __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6,
-                                                  22, 7, 23);
-            next[2 * i + 1] = __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28,
-                                                      13, 29, 14, 30, 15, 31);
-        }
-        memcpy(row, next, sizeof next);
+    RgLanes x[RG_LANES];
+#pragma GCC unroll 4
+    for (int i = 0; i < RG_LANES; i += 4) {
+        RgLanes a = RG_LANES_SHUFFLE(row[i], row[i + 1], 0, 16, 1, 17),
+                b = RG_LANES_SHUFFLE(row[i], row[i + 1], 2, 18, 3, 19),
+                c = RG_LANES_SHUFFLE(row[i + 2], row[i + 3], 0, 16, 1, 17),
+                d = RG_LANES_SHUFFLE(row[i + 2], row[i + 3], 2, 18, 3, 19);
+        x[i] = RG_LANES_SHUFFLE(a, c, 0, 1, 16, 17);
+        x[i + 1] = RG_LANES_SHUFFLE(a, c, 2, 3, 18, 19);
+        x[i + 2] = RG_LANES_SHUFFLE(b, d, 0, 1, 16, 17);
+        x[i + 3] = RG_LANES_SHUFFLE(b, d, 2, 3, 18, 19);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) {
+        RgLanes a = RG_LANES_QUARTERS(x[i], x[i + 4], 0, 1, 4, 5),
+                b = RG_LANES_QUARTERS(x[i], x[i + 4], 2, 3, 6, 7),
+                c = RG_LANES_QUARTERS(x[i + 8], x[i + 12], 0, 1, 4, 5),
+                d = RG_LANES_QUARTERS(x[i + 8], x[i + 12], 2, 3, 6, 7);
+        row[i] = RG_LANES_QUARTERS(a, c, 0, 2, 4, 6);
+        row[i + 4] = RG_LANES_QUARTERS(a, c, 1, 3, 5, 7);
+        row[i + 8] = RG_LANES_QUARTERS(b, d, 0, 2, 4, 6);
+        row[i + 12] = RG_LANES_QUARTERS(b, d, 1, 3, 5, 7);
     }
 }
 
