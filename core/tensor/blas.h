@@ -57,8 +57,8 @@ int rg_thread_number(void); /* of the caller in its parallel region, from 0 */
  * - OpenBLAS has kernels for this processor and does not know it (OPENBLAS_CORETYPE). */
 void rg_blas_start_anew(char *const *arguments);
 
-/* Name of the BLAS kernel set in use ("SkylakeX", "Zen"), with AMX and oneDNN where they are there:
- * bits repeat only on the same one. */
+/* Name of the BLAS kernel set in use ("SkylakeX", "Zen"), with AMX or AVX512_BF16 and with oneDNN
+ * where they are there: bits repeat only on the same one. */
 const char *rg_blas_core(void);
 
 #endif
