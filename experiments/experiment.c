@@ -39,8 +39,8 @@ const RgOption rg_policy_part_options[] = {
     RG_OPTION_CHOICE(RgPolicyOptions, precision, "fp32", rg_precision_names,
                      "what numbers a transformer's matrix products round their inputs to in "
                      "training, at first order; all else is fp32. bf16 is fast on processors "
-                     "with AMX; those with AVX-512 alone need a program built after configure "
-                     "--with-onednn"),
+                     "with AMX or AVX512_BF16; those with AVX-512 alone need a program built "
+                     "after configure --with-onednn"),
     RG_OPTION_CHOICE(
         RgPolicyOptions, reference_storage, "fp32", rg_precision_names,
         "how the matrices of a transformer's frozen weights are held: those of the reference, "

@@ -1,11 +1,12 @@
 /* Claims about bf16: how numbers are rounded to it, products against sums of rounded numbers in
- * double, and training in it beside training in fp32. What needs AMX or oneDNN is skipped
- * without. */
+ * double, and training in it beside training in fp32. What needs AMX, AVX512_BF16 or oneDNN is
+ * skipped without. */
 #include <criterion/criterion.h>
 
 #include "core/policy/transformer.h"
 #include "core/tensor/blas.h"
 #include "core/tensor/onednn.h"
+#include "core/tensor/product.h"
 #include "core/train/optimizer.h"
 
 #include <float.h>
@@ -179,7 +180,181 @@ Test(precision, products_in_bf16_are_sums_of_products_of_rounded_numbers) {
                                   .gap = s % 2 ? 5 : 0});
 }
 
-/* The library's own products, which are not made where the processor has tiles. */
+/* One of eight ways to lay out a product of a shape. */
+static Case case_of(int which, const int64_t *shape) {
+    return (Case){.transpose_a = which & 1,
+                  .transpose_b = which >> 1 & 1,
+                  .add = which >> 2 & 1,
+                  .m = shape[0],
+                  .n = shape[1],
+                  .k = shape[2],
+                  .gap = which * 3 % 5};
+}
+
+/* A kernel's blocks of rows, columns and k are cut off at each size that is not theirs. */
+Test(precision, products_in_bf16_are_right_at_every_size) {
+    need_bf16();
+    for (int64_t size = 1; size <= 70; size++) {
+        const int64_t shapes[][3] = {{size, 50, 40}, {50, size, 40}, {40, 50, size}};
+        for (int s = 0; s < 3; s++)
+            for (int transposes = 0; transposes < 4; transposes++) {
+                Case t = case_of(transposes + 4 * (int)(size % 2), shapes[s]);
+                check_product(&t);
+            }
+    }
+}
+
+/* As k and columns are, where b does not fit the cache. */
+Test(precision, products_in_bf16_are_right_around_blocks_of_k_and_columns) {
+    need_bf16();
+    static const int64_t shapes[][3] = {{9, 50, 1023},  {20, 70, 1025},  {33, 49, 1600},
+                                        {24, 500, 768}, {70, 1000, 800}, {65, 97, 2049}};
+    for (int transposes = 0; transposes < 4; transposes++)
+        for (int s = 0; s < (int)(sizeof shapes / sizeof *shapes); s++) {
+            Case t = case_of(transposes + 4 * (s % 2), shapes[s]);
+            check_product(&t);
+        }
+}
+
+/* ---- products of the project's own kernels ---- */
+
+static void need_own_kernel(void) {
+    if (!rg_product_has_bf16())
+        cr_skip_test("a machine with neither AMX nor AVX512_BF16");
+}
+
+static RgProduct product_of(const Case *t, RgReal alpha, RgReal beta, const RgReal *a,
+                            const RgReal *b, RgReal *c) {
+    return (RgProduct){t->transpose_a,
+                       t->transpose_b,
+                       t->m,
+                       t->n,
+                       t->k,
+                       alpha,
+                       beta,
+                       a,
+                       b,
+                       c,
+                       (t->transpose_a ? t->m : t->k) + t->gap,
+                       (t->transpose_b ? t->k : t->n) + t->gap,
+                       t->n + t->gap};
+}
+
+/* Room for what any case of these tests needs. */
+enum { SIZE = 160, ROOM = SIZE * SIZE };
+
+Test(precision, products_in_bf16_are_scaled_and_added_to_what_is_scaled) {
+    need_own_kernel();
+    static const int64_t shape[] = {77, 83, 91};
+    const RgReal alpha = (RgReal)0.7, beta = (RgReal)-1.5;
+    RgReal *a = numbers(ROOM, 1), *b = numbers(ROOM, 2), *before = numbers(ROOM, 3);
+    RgReal *c = numbers(ROOM, 3), *plain = numbers(ROOM, 3);
+    for (int which = 0; which < 4; which++) {
+        Case t = case_of(which, shape);
+        RgProduct p = product_of(&t, alpha, beta, a, b, c), q = product_of(&t, 1, 0, a, b, plain);
+        memcpy(c, before, sizeof *c * ROOM);
+        for (int64_t i = 0; i < t.m; i++)
+            for (int64_t j = 0; j < t.n; j++)
+                plain[i * q.ldc + j] = (RgReal)NAN; /* what is not read does no harm */
+        rg_product_run_bf16(&p, 1);
+        rg_product_run_bf16(&q, 1);
+        for (int64_t i = 0; i < t.m * p.ldc; i++) {
+            bool behind = i % p.ldc >= t.n;
+            double sum = (double)alpha * plain[i], old = (double)beta * before[i];
+            if (behind)
+                cr_assert_eq(c[i], before[i], "what lies behind a row is kept");
+            else
+                cr_assert_leq(fabs(c[i] - sum - old), 4 * FLT_EPSILON * (fabs(sum) + fabs(old)));
+        }
+    }
+    free(a);
+    free(b);
+    free(c);
+    free(before);
+    free(plain);
+}
+
+Test(precision, infinities_and_what_is_no_number_come_through_products_in_bf16) {
+    need_own_kernel();
+    static const int64_t shape[] = {37, 51, 45};
+    const RgReal odd[] = {(RgReal)INFINITY, (RgReal)-INFINITY, (RgReal)NAN, FLT_MAX, 0, -0.0F};
+    for (int which = 0; which < 4; which++) {
+        Case t = case_of(which, shape);
+        RgReal *a = numbers(ROOM, 1), *b = numbers(ROOM, 2), *c = numbers(ROOM, 3);
+        for (int i = 0; i < 12; i++) {
+            a[i * 131] = odd[i % 6];
+            b[i * 149] = odd[(i / 2 + 1) % 6];
+        }
+        RgProduct p = product_of(&t, 1, 0, a, b, c);
+        rg_product_run_bf16(&p, 1);
+        int finite = 0, infinite = 0, none = 0;
+        for (int64_t i = 0; i < t.m; i++)
+            for (int64_t j = 0; j < t.n; j++) {
+                double sum = 0;
+                for (int64_t k = 0; k < t.k; k++)
+                    sum += (double)from_bf16(
+                               rounded(a[t.transpose_a ? k * p.lda + i : i * p.lda + k])) *
+                           (double)from_bf16(
+                               rounded(b[t.transpose_b ? j * p.ldb + k : k * p.ldb + j]));
+                RgReal y = c[i * p.ldc + j];
+                cr_assert_eq(isnan(y), isnan(sum), "at %d, %d", (int)i, (int)j);
+                cr_assert(isnan(sum) || isfinite(sum) ? !isinf(y) : y == (RgReal)sum);
+                finite += isfinite(sum), infinite += isinf(sum) != 0, none += isnan(sum);
+            }
+        cr_assert(finite > 0 && infinite > 0 && none > 0, "%d %d %d", finite, infinite, none);
+        free(a);
+        free(b);
+        free(c);
+    }
+}
+
+Test(precision, numbers_of_a_product_in_bf16_do_not_depend_on_its_other_rows_and_columns) {
+    need_own_kernel();
+    static const int64_t shape[] = {150, 140, 130};
+    RgReal *a = numbers(ROOM, 1), *b = numbers(ROOM, 2);
+    RgReal *c = numbers(ROOM, 3), *other = numbers(ROOM, 3);
+    for (int which = 0; which < 4; which++) {
+        Case t = case_of(which, shape);
+        RgProduct p = product_of(&t, 1, 0, a, b, c);
+        rg_product_run_bf16(&p, 1);
+        for (int64_t first = 0; first < 20; first++) {
+            RgProduct some = p;
+            some.a += first * (p.transpose_a ? 1 : p.lda);
+            some.b += 2 * first * (p.transpose_b ? p.ldb : 1);
+            some.c = other;
+            some.m = 37 + first, some.n = 3 + 4 * first;
+            rg_product_run_bf16(&some, 1);
+            for (int64_t i = 0; i < some.m; i++)
+                cr_assert_arr_eq(other + i * p.ldc, c + (first + i) * p.ldc + 2 * first,
+                                 sizeof *c * (size_t)some.n, "row %d of %d", (int)i, (int)first);
+        }
+    }
+    free(a);
+    free(b);
+    free(c);
+    free(other);
+}
+
+/* What the instructions do, and the sums of rounded numbers above would not. */
+Test(precision, numbers_below_the_normal_ones_are_zero_to_products_in_bf16) {
+    need_own_kernel();
+    RgReal a = FLT_MIN, b = FLT_MAX / 2, c = 0;
+    RgProduct p = {false, false, 1, 1, 1, 1, 0, &a, &b, &c, 1, 1, 1};
+    rg_product_run_bf16(&p, 1);
+    cr_assert_float_eq(c, a * b, 0.01);
+    a = FLT_MIN / 2;
+    rg_product_run_bf16(&p, 1);
+    cr_assert_eq(c, 0);
+}
+
+Test(precision, kernels_are_named_as_what_multiplies_in_bf16) {
+    need_own_kernel();
+    const char *name = rg_product_bf16_name();
+    cr_assert(strcmp(name, "AMX") == 0 || strcmp(name, "AVX512_BF16") == 0, "%s", name);
+    cr_assert_not_null(strstr(rg_blas_core(), name), "%s", rg_blas_core());
+}
+
+/* The library's own products, which are not made where the project has a kernel. */
 Test(precision, products_by_onednn_are_sums_of_products_of_rounded_numbers) {
     if (!rg_onednn_has_bf16())
         cr_skip_test("oneDNN has no bf16 here, or is not built in");

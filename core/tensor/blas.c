@@ -447,9 +447,9 @@ int rg_thread_number(void) {
 
 const char *rg_blas_core(void) {
     static _Thread_local char name[96];
-    const char *onednn = rg_onednn_version();
-    snprintf(name, sizeof name, "%s, %s%s%s%s", openblas_get_corename(),
-             rg_instructions_name(rg_instructions()), rg_product_has_bf16() ? ", AMX" : "",
+    const char *bf16 = rg_product_bf16_name(), *onednn = rg_onednn_version();
+    snprintf(name, sizeof name, "%s, %s%s%s%s%s", openblas_get_corename(),
+             rg_instructions_name(rg_instructions()), bf16 ? ", " : "", bf16 ? bf16 : "",
              onednn ? ", oneDNN " : "", onednn ? onednn : "");
     return name;
 }

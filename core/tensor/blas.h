@@ -59,7 +59,7 @@ int rg_thread_number(void); /* of the caller in its parallel region, from 0 */
 void rg_blas_start_anew(char *const *arguments);
 
 /* Names of the kernels in use: OpenBLAS's ("SkylakeX", "Zen"), the project's own ("avx512"), and
- * AMX and oneDNN where they are there. Bits repeat only on the same ones. */
+ * AMX or AVX512_BF16 and oneDNN where they are there. Bits repeat only on the same ones. */
 const char *rg_blas_core(void);
 
 #endif

@@ -16,9 +16,9 @@ RgStatus rg_precision_check(RgPrecision precision, RgError *error) {
         return RG_OK;
     if (!rg_onednn_version())
         return rg_fail(error, RG_E_USAGE,
-                       "bf16 needs a processor with AMX, or oneDNN, which this program was built "
-                       "without: install Debian's libdnnl-dev and build again after ./configure "
-                       "--with-onednn");
+                       "bf16 needs a processor with AMX or AVX512_BF16, or oneDNN, which this "
+                       "program was built without: install Debian's libdnnl-dev and build again "
+                       "after ./configure --with-onednn");
     return rg_fail(error, RG_E_USAGE,
                    "bf16 needs a processor with AVX-512, and oneDNN %s finds none here",
                    rg_onednn_version());

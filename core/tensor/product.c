@@ -143,10 +143,19 @@ void rg_product_run(const RgProduct *p, int threads) {
     run(rg_product_vectors(), p, threads);
 }
 
+static const Kernel *bf16_kernel(void) {
+    const Kernel *tiles = rg_product_tiles();
+    return tiles ? tiles : rg_product_bf16();
+}
+
+const char *rg_product_bf16_name(void) {
+    return rg_product_tiles() ? "AMX" : rg_product_bf16() ? "AVX512_BF16" : NULL;
+}
+
 bool rg_product_has_bf16(void) {
-    return rg_product_tiles();
+    return bf16_kernel();
 }
 
 void rg_product_run_bf16(const RgProduct *p, int threads) {
-    run(rg_product_tiles(), p, threads);
+    run(bf16_kernel(), p, threads);
 }

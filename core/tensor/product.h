@@ -1,5 +1,5 @@
-/* Matrix products by the project's own kernels: on AVX-512 and AVX2, where they outrun BLAS, and on
- * AMX, for bf16. Private to core/tensor. */
+/* Matrix products by the project's own kernels: on AVX-512 and AVX2, where they outrun BLAS, and for
+ * bf16 on AMX or AVX512_BF16. Private to core/tensor. */
 #ifndef RG_CORE_TENSOR_PRODUCT_H
 #define RG_CORE_TENSOR_PRODUCT_H
 
@@ -22,8 +22,10 @@ bool rg_product_suits(const RgProduct *product);
  * and columns have a say in its bits. */
 void rg_product_run(const RgProduct *product, int threads);
 
-/* The same with the numbers of a and b rounded to bf16, on machines that have AMX. */
+/* The same with the numbers of a and b rounded to bf16, on machines that have AMX or AVX512_BF16.
+ * The order of sums is another one, but as fixed, and numbers below the normal ones count as 0. */
 bool rg_product_has_bf16(void);
+const char *rg_product_bf16_name(void); /* of the instructions; NULL where there are none */
 void rg_product_run_bf16(const RgProduct *product, int threads);
 
 #endif

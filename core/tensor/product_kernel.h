@@ -31,5 +31,6 @@ typedef struct RgProductKernel {
 /* The kernels of this machine; NULL where it lacks their instructions. */
 const RgProductKernel *rg_product_vectors(void); /* fp32 */
 const RgProductKernel *rg_product_tiles(void);   /* bf16, on AMX */
+const RgProductKernel *rg_product_bf16(void);    /* bf16, on AVX512_BF16 */
 
 #endif

@@ -1,111 +1,46 @@
 /* Products in bf16 on AMX, whose tiles multiply numbers in bf16 and sum them in fp32, sixteen times
  * as many at once as vectors of fp32 do. Numbers are rounded as they are copied, both of a and of
- * b, into tiles [16, 32] next to each other, [steps of k, 2 tiles]: of a with rows of k; of b with
- * columns side by side and two k in each of a tile's cells. Which two is free as long as a and b
- * agree: here they are k and k + 16. */
+ * b, into tiles of cells next to each other, [steps of k, 2 tiles]: of a with rows of cells; of b
+ * with columns side by side. */
 #include "core/tensor/product_kernel.h"
 
 #if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(RG_DOUBLE)
 
+#include "core/tensor/bf16_vectors.h"
+
 #include <cpuid.h>
-#include <immintrin.h>
 #include <pthread.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define RG_LANES 16
-#define TARGET   RG_FOR_AVX512
-#include "core/tensor/vectors_lanes.h"
-
-#define TILES  __attribute__((target(RG_AVX512_TARGET ",avx512bf16,amx-tile,amx-bf16")))
+#define TILES  __attribute__((target(RG_BF16_TARGET ",amx-tile,amx-bf16")))
 #define INLINE RG_INLINE
 
 enum {
-    SIDE = RG_LANES, /* rows of a tile, and cells of a row */
-    STEP = 2 * SIDE, /* of k in a tile */
+    SIDE = RG_TILE_SIDE,
     PAIR = 2 * SIDE, /* rows or columns of two tiles side by side */
-    TILE_BYTES = SIDE * SIDE * 4,
-    PAIR_BYTES = 2 * TILE_BYTES,
+    PAIR_BYTES = 2 * RG_TILE_BYTES,
     BLOCK_K = 512,
     MOST_K = 2 * BLOCK_K,
 };
 
-static int64_t steps_of(const RgProduct *p) {
-    return (p->k + STEP - 1) / STEP;
-}
-
 /* ---- copying ---- */
 
-/* Sixteen numbers, and the sixteen that share cells with them. */
-typedef struct Cells {
-    __m512 low, high;
-} Cells;
-
-/* Numbers in bf16: the even one of two that are as near, and no number stays none. */
-TILES INLINE __m512i round_cells(Cells x) {
-    static const uint16_t apart[STEP] = {0,  16, 1,  17, 2,  18, 3,  19, 4,  20, 5,
-                                         21, 6,  22, 7,  23, 8,  24, 9,  25, 10, 26,
-                                         11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
-    return _mm512_permutexvar_epi16(_mm512_loadu_si512(apart),
-                                    (__m512i)_mm512_cvtne2ps_pbh(x.high, x.low));
-}
-
-TILES INLINE __mmask16 first_of(int64_t count) {
-    return count >= SIDE ? 0xFFFF : count <= 0 ? 0 : (__mmask16)((1u << count) - 1);
-}
-
-/* Line `i` of the cells of a tile at x, whose stored rows go along k, `count` of them … */
-TILES INLINE Cells cells_along(const RgReal *x, int64_t stride, int i, int64_t count, int64_t k) {
-    if (i >= count)
-        return (Cells){_mm512_setzero_ps(), _mm512_setzero_ps()};
-    return (Cells){_mm512_maskz_loadu_ps(first_of(k), x + i * stride),
-                   _mm512_maskz_loadu_ps(first_of(k - SIDE), x + i * stride + SIDE)};
-}
-
-/* … or across it. */
-TILES INLINE Cells cells_across(const RgReal *x, int64_t stride, int i, int64_t count, int64_t k) {
-    __mmask16 low = i < k ? first_of(count) : 0, high = i + SIDE < k ? first_of(count) : 0;
-    return (Cells){_mm512_maskz_loadu_ps(low, x + i * stride),
-                   _mm512_maskz_loadu_ps(high, x + (i + SIDE) * stride)};
-}
-
-/* One operand: its numbers [k, size], or [size, k] where `along`. */
-typedef struct Operand {
-    const RgReal *numbers;
-    int64_t stride, k;
-    bool along, turned; /* turned: its tiles have to be */
-} Operand;
-
-/* The tile at number `at` and step `step`, of which `count` rows or columns exist. */
-TILES INLINE void copy_tile(const Operand *x, int64_t at, int64_t count, int64_t step, bool along,
-                            Lanes *tile) {
-    int64_t k = step * STEP, left = x->k - k;
-    const RgReal *from = x->numbers + (along ? at * x->stride + k : k * x->stride + at);
-    for (int i = 0; i < SIDE; i++)
-        tile[i] = (Lanes)round_cells(along ? cells_along(from, x->stride, i, count, left)
-                                           : cells_across(from, x->stride, i, count, left));
-    if (x->turned)
-        transpose(tile);
-}
-
 /* Two tiles side by side, of the rows or columns from `at` on that come before `end`. */
-TILES static void copy_pair(const Operand *x, int64_t at, int64_t end, int64_t step, char *to) {
-    for (int half = 0; half < 2; half++, at += SIDE, to += TILE_BYTES)
-        if (x->along) /* a constant */
-            copy_tile(x, at, end - at, step, true, (Lanes *)to);
-        else
-            copy_tile(x, at, end - at, step, false, (Lanes *)to);
+TILES static void copy_pair(const RgOperand *x, int64_t at, int64_t end, int64_t step, char *to) {
+    rg_tile_copy(x, at, end - at, step, to);
+    rg_tile_copy(x, at + SIDE, end - at - SIDE, step, to + RG_TILE_BYTES);
 }
 
 static int64_t panel_bytes(const RgProduct *p) {
-    return steps_of(p) * PAIR_BYTES;
+    return rg_tile_steps(p) * PAIR_BYTES;
 }
 
 /* b is read along its rows, as it is stored. */
 static void pack(const RgProduct *p, int64_t column, int64_t end, int64_t first, int64_t last,
                  void *packed) {
-    const Operand b = {p->b, p->ldb, p->k, p->transpose_b, p->transpose_b};
-    int64_t steps = steps_of(p), panels = last - first;
+    const RgOperand b = {p->b, p->ldb, p->k, p->transpose_b, p->transpose_b};
+    int64_t steps = rg_tile_steps(p), panels = last - first;
     for (int64_t i = 0; i < steps * panels; i++) {
         int64_t panel = first + (b.along ? i / steps : i % panels),
                 step = b.along ? i % steps : i / panels;
@@ -143,11 +78,11 @@ TILES INLINE void sum_block(const char *a, const char *b, int64_t steps, bool ta
         _tile_loadd(6, b, 64);
         _tile_dpbf16ps(0, 4, 6);
         if (tall) {
-            _tile_loadd(5, a + TILE_BYTES, 64);
+            _tile_loadd(5, a + RG_TILE_BYTES, 64);
             _tile_dpbf16ps(2, 5, 6);
         }
         if (broad) {
-            _tile_loadd(7, b + TILE_BYTES, 64);
+            _tile_loadd(7, b + RG_TILE_BYTES, 64);
             _tile_dpbf16ps(1, 4, 7);
         }
         if (tall && broad)
@@ -177,16 +112,10 @@ TILES static void sum_any(const char *a, const char *b, int64_t steps, bool tall
 /* c = alpha · sum + beta · c of a block */
 TILES static void store(RgReal alpha, RgReal beta, const RgReal *sum, int64_t rows, int64_t columns,
                         RgReal *c, int64_t ldc) {
-    __m512 factor = _mm512_set1_ps(alpha), keep = _mm512_set1_ps(beta);
     for (int64_t r = 0; r < rows; r++)
-        for (int64_t at = 0; at < columns; at += SIDE) {
-            __mmask16 mask = first_of(columns - at);
-            RgReal *to = c + r * ldc + at;
-            __m512 y = _mm512_mul_ps(factor, _mm512_loadu_ps(sum + r * PAIR + at));
-            if (beta != 0)
-                y = _mm512_fmadd_ps(keep, _mm512_maskz_loadu_ps(mask, to), y);
-            _mm512_mask_storeu_ps(to, mask, y);
-        }
+        for (int64_t at = 0; at < columns; at += SIDE)
+            rg_lanes_store(c + r * ldc + at, rg_first_lanes(columns - at), alpha, beta,
+                           _mm512_loadu_ps(sum + r * PAIR + at));
 }
 
 /* c is there when the sums are. */
@@ -201,9 +130,9 @@ static void fetch(const RgReal *c, int64_t ldc, int64_t rows) {
 TILES static void multiply(const RgProduct *p, const void *packed, int64_t column,
                            int64_t first_row, int64_t last_row, int64_t panels) {
     static _Thread_local RgRoom room;
-    const Operand a = {p->a, p->lda, p->k, !p->transpose_a, p->transpose_a};
-    int64_t steps = steps_of(p), panel_size = panel_bytes(p);
-    char *copy = rg_room(&room, (size_t)(MOST_K / STEP * PAIR_BYTES));
+    const RgOperand a = {p->a, p->lda, p->k, !p->transpose_a, p->transpose_a};
+    int64_t steps = rg_tile_steps(p), panel_size = panel_bytes(p);
+    char *copy = rg_room(&room, (size_t)(MOST_K / RG_TILE_K * PAIR_BYTES));
     RgReal sum[PAIR * PAIR] __attribute__((aligned(64)));
     _tile_loadconfig(&all_whole);
     for (int64_t row = first_row; row < last_row; row += PAIR) {
@@ -230,10 +159,9 @@ static bool usable;
 /* The system lends the room for tiles to programs that ask for it. */
 static void ask(void) {
     enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };
-    const unsigned amx_bf16 = 1u << 22, amx_tile = 1u << 24, avx512_bf16 = 1u << 5;
+    const unsigned amx_bf16 = 1u << 22, amx_tile = 1u << 24;
     unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
-    usable = rg_instructions() == RG_AVX512 && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) &&
-             (eax & avx512_bf16) && __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) &&
+    usable = rg_has_bf16_vectors() && __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) &&
              (edx & amx_bf16) && (edx & amx_tile) &&
              syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
 }
@@ -245,7 +173,7 @@ const RgProductKernel *rg_product_tiles(void) {
         .block_rows = PAIR,
         .least_rows = 2 * PAIR,
         .block_k = BLOCK_K,
-        .unit_k = STEP,
+        .unit_k = RG_TILE_K,
         .packed = 960 * 1024,
         .panel_bytes = panel_bytes,
         .pack = pack,

@@ -10,9 +10,47 @@ typedef RgReal Lanes
 #define TARGET_INLINE TARGET RG_INLINE
 
 #if RG_LANES == 16
-#define LOW_HALVES  0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
-#define HIGH_HALVES 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
-#elif RG_LANES == 8
+
+/* Four numbers of a and b in each quarter of a vector, the same in all; and four whole quarters. */
+#define LANES_SHUFFLE(a, b, i, j, k, l)                                                            \
+    __builtin_shufflevector(a, b, i, j, k, l, i + 4, j + 4, k + 4, l + 4, i + 8, j + 8, k + 8,     \
+                            l + 8, i + 12, j + 12, k + 12, l + 12)
+#define LANES_QUARTERS(a, b, i, j, k, l)                                                           \
+    __builtin_shufflevector(a, b, 4 * i, 4 * i + 1, 4 * i + 2, 4 * i + 3, 4 * j, 4 * j + 1,        \
+                            4 * j + 2, 4 * j + 3, 4 * k, 4 * k + 1, 4 * k + 2, 4 * k + 3, 4 * l,   \
+                            4 * l + 1, 4 * l + 2, 4 * l + 3)
+
+/* Sixteen rows become sixteen columns: squares of 4 × 4 within the quarters of four rows, and then
+ * the quarters, for which there are instructions. */
+TARGET_INLINE void transpose(Lanes row[RG_LANES]) {
+    Lanes x[RG_LANES];
+#pragma GCC unroll 4
+    for (int i = 0; i < RG_LANES; i += 4) {
+        Lanes a = LANES_SHUFFLE(row[i], row[i + 1], 0, 16, 1, 17),
+              b = LANES_SHUFFLE(row[i], row[i + 1], 2, 18, 3, 19),
+              c = LANES_SHUFFLE(row[i + 2], row[i + 3], 0, 16, 1, 17),
+              d = LANES_SHUFFLE(row[i + 2], row[i + 3], 2, 18, 3, 19);
+        x[i] = LANES_SHUFFLE(a, c, 0, 1, 16, 17);
+        x[i + 1] = LANES_SHUFFLE(a, c, 2, 3, 18, 19);
+        x[i + 2] = LANES_SHUFFLE(b, d, 0, 1, 16, 17);
+        x[i + 3] = LANES_SHUFFLE(b, d, 2, 3, 18, 19);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) {
+        Lanes a = LANES_QUARTERS(x[i], x[i + 4], 0, 1, 4, 5),
+              b = LANES_QUARTERS(x[i], x[i + 4], 2, 3, 6, 7),
+              c = LANES_QUARTERS(x[i + 8], x[i + 12], 0, 1, 4, 5),
+              d = LANES_QUARTERS(x[i + 8], x[i + 12], 2, 3, 6, 7);
+        row[i] = LANES_QUARTERS(a, c, 0, 2, 4, 6);
+        row[i + 4] = LANES_QUARTERS(a, c, 1, 3, 5, 7);
+        row[i + 8] = LANES_QUARTERS(b, d, 0, 2, 4, 6);
+        row[i + 12] = LANES_QUARTERS(b, d, 1, 3, 5, 7);
+    }
+}
+
+#else
+
+#if RG_LANES == 8
 #define LOW_HALVES  0, 8, 1, 9, 2, 10, 3, 11
 #define HIGH_HALVES 4, 12, 5, 13, 6, 14, 7, 15
 #else
@@ -32,3 +70,5 @@ TARGET_INLINE void transpose(Lanes row[RG_LANES]) {
         memcpy(row, next, sizeof next);
     }
 }
+
+#endif
