@@ -1,14 +1,17 @@
-/* What a transformer does per second: training steps, DPO steps, sampling, and decoding of a single
- * stream. One process measures one work on one shape, and prints one JSON object; with no arguments
- * every work is measured in turn and told as a table. peer_pytorch.py does the same in PyTorch, and
- * compare.py sets the two against each other. Weights and tokens come from formulas that the peer
- * shares, so that --check can show that both compute the same.
+/* What a transformer does per second: training steps, DPO steps, sampling, decoding of a single
+ * stream, and log-probabilities of given tokens. One process measures one work on one shape, and
+ * prints one JSON object; with no arguments every work is measured in turn and told as a table.
+ * Peers (peer_*) do the same in other programs, and compare.py sets them against each other.
+ * Weights and tokens come from formulas that a peer shares, or from what --export writes, so that
+ * --check can show that both compute the same.
  *
  * A round is one step, or one batch of responses; the median of the rounds is told. What the
  * machine could do at most is bench_machine's to say. */
 #include "algorithms/algorithm.h"
+#include "core/policy/hugging_face.h"
 #include "core/policy/transformer.h"
 #include "core/tensor/blas.h"
+#include "tests/bench/formula.h"
 #include "tests/bench/sgemm.h"
 
 #include <argp.h>
@@ -18,9 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PROMPT = 8, NEW_TOKENS = 120, CHECKED_STEPS = 3, MOST_ROUNDS = 100000 };
-/* Streams of the tokens' formula; weights use the numbers of their views. */
-enum { TRAIN_TOKENS = 1001, DPO_PROMPTS, DPO_RESPONSES, SAMPLE_PROMPTS };
+enum { CHECKED_STEPS = 3, MOST_ROUNDS = 100000 };
 
 typedef struct Shape {
     const char *name;
@@ -55,7 +56,8 @@ typedef struct Task {
     int64_t rounds;        /* at least so many … */
     double seconds;        /* … and at least so long */
     bool check;
-    bool beside; /* what BLAS reaches is measured between the rounds */
+    const char *export; /* a folder for the policy, in Hugging Face's layout; nothing is measured */
+    bool beside;        /* what BLAS reaches is measured between the rounds */
 } Task;
 
 /* A work under way: what its rounds need. */
@@ -65,27 +67,22 @@ typedef struct Bench {
     RgTape *tape;
     RgSequences *sequences; /* to train on; or the prompts */
     RgSequences *drawn;
-    double *reference; /* [sequences] log-probabilities under the reference */
+    double
+        *reference; /* [sequences] log-probabilities: the reference's; of scoring, the policy's */
     double temperature;
 } Bench;
+
+typedef enum Kind { TRAINS, DRAWS, SCORES } Kind;
 
 typedef struct Work {
     const char *name;
     void (*start)(const Task *task, Bench *bench);
     double (*round)(Bench *bench); /* the loss, if there is one */
     int64_t (*tokens)(const Task *task);
-    bool draws;
+    Kind kind;
 } Work;
 
 /* ---- weights and tokens by formula ---- */
-
-/* Numbers that look random, from a counter and a stream: the hash lowbias32 of Wellons. */
-static uint32_t mixed(uint64_t counter, int stream) {
-    uint32_t z = (uint32_t)counter * 0x9E3779B9U + (uint32_t)stream * 0x85EBCA6BU;
-    z = (z ^ z >> 16) * 0x7FEB352DU;
-    z = (z ^ z >> 15) * 0x846CA68BU;
-    return z ^ z >> 16;
-}
 
 /* Matrices of variance 1/columns, so that every part of the model has a say in the loss; norms'
  * weights around 1, biases around 0. */
@@ -100,13 +97,6 @@ static void fill_by_formula(RgParameters *parameters) {
             parameters->value[view->offset + i] = (RgReal)(mean + scale * u);
         }
     }
-}
-
-static void tokens_by_formula(const Shape *shape, int64_t row, int64_t length, int stream,
-                              int32_t *token) {
-    for (int64_t j = 0; j < length; j++)
-        token[j] =
-            (int32_t)(mixed((uint64_t)(row * length + j), stream) % (uint32_t)shape->vocabulary);
 }
 
 static RgPolicy *policy_of(const Shape *shape, RgPrecision precision) {
@@ -138,15 +128,20 @@ static RgOptimizer *optimizer_of(const RgPolicy *policy) {
 
 /* ---- training: log-likelihood of all tokens but the first ---- */
 
-static void start_training(const Task *task, Bench *b) {
+/* Sequences as long as the context, of which all tokens but the first are the response. */
+static void append_contexts(const Task *task, int stream, RgSequences *sequences) {
     int64_t context = task->shape->options.context;
     int32_t *token = rg_allocate((size_t)context * sizeof *token);
-    b->optimizer = optimizer_of(b->policy);
     for (int64_t i = 0; i < task->batch; i++) {
-        tokens_by_formula(task->shape, i, context, TRAIN_TOKENS, token);
-        rg_sequences_append(b->sequences, token, 1, token + 1, context - 1);
+        tokens_by_formula(task->shape->vocabulary, i, context, stream, token);
+        rg_sequences_append(sequences, token, 1, token + 1, context - 1);
     }
     free(token);
+}
+
+static void start_training(const Task *task, Bench *b) {
+    b->optimizer = optimizer_of(b->policy);
+    append_contexts(task, TRAIN_TOKENS, b->sequences);
 }
 
 static double descend(Bench *b, RgTensor *loss) {
@@ -170,8 +165,8 @@ static void start_dpo(const Task *task, Bench *b) {
     int32_t *token = rg_allocate(2 * (size_t)half * sizeof *token);
     b->optimizer = optimizer_of(b->policy);
     for (int64_t i = 0; i < task->batch; i++) {
-        tokens_by_formula(task->shape, i / 2, half, DPO_PROMPTS, token);
-        tokens_by_formula(task->shape, i, half, DPO_RESPONSES, token + half);
+        tokens_by_formula(task->shape->vocabulary, i / 2, half, DPO_PROMPTS, token);
+        tokens_by_formula(task->shape->vocabulary, i, half, DPO_RESPONSES, token + half);
         rg_sequences_append(b->sequences, token, half, token + half, half);
     }
     free(token);
@@ -206,7 +201,7 @@ static double dpo_round(Bench *b) {
 static void start_sampling(const Task *task, Bench *b) {
     int32_t token[PROMPT];
     for (int64_t i = 0; i < task->batch; i++) {
-        tokens_by_formula(task->shape, i, PROMPT, SAMPLE_PROMPTS, token);
+        tokens_by_formula(task->shape->vocabulary, i, PROMPT, SAMPLE_PROMPTS, token);
         rg_sequences_append(b->sequences, token, PROMPT, NULL, 0);
     }
     b->temperature = task->check ? 0 : 1;
@@ -217,6 +212,22 @@ static double sample_round(Bench *b) {
         .temperature = b->temperature, .top_p = 1, .response_limit = NEW_TOKENS, .end_token = -1};
     rg_policy_sample(b->policy, b->sequences, 1, &sampling, rg_random_root(3), b->drawn, NULL);
     return 0;
+}
+
+/* ---- log-probabilities of given tokens, as judges and references are asked for them ---- */
+
+static void start_scoring(const Task *task, Bench *b) {
+    append_contexts(task, SCORE_TOKENS, b->sequences);
+    b->reference = rg_allocate((size_t)task->batch * sizeof *b->reference);
+}
+
+/* The mean log-probability of a token, with the sign of a loss. */
+static double score_round(Bench *b) {
+    double sum = 0;
+    rg_policy_logprob_values(b->policy, b->sequences, b->reference);
+    for (int64_t i = 0; i < b->sequences->count; i++)
+        sum += b->reference[i];
+    return -sum / (double)rg_sequences_response_tokens(b->sequences);
 }
 
 /* ---- works ---- */
@@ -230,10 +241,11 @@ static int64_t drawn_tokens(const Task *task) {
 }
 
 static const Work works[] = {
-    {"train", start_training, train_round, context_tokens, false},
-    {"dpo", start_dpo, dpo_round, context_tokens, false},
-    {"sample", start_sampling, sample_round, drawn_tokens, true},
-    {"decode", start_sampling, sample_round, drawn_tokens, true}, /* one sequence */
+    {"train", start_training, train_round, context_tokens, TRAINS},
+    {"dpo", start_dpo, dpo_round, context_tokens, TRAINS},
+    {"sample", start_sampling, sample_round, drawn_tokens, DRAWS},
+    {"decode", start_sampling, sample_round, drawn_tokens, DRAWS}, /* one sequence */
+    {"score", start_scoring, score_round, context_tokens, SCORES},
 };
 enum { WORK_COUNT = sizeof works / sizeof *works, SHAPE_COUNT = sizeof shapes / sizeof *shapes };
 
@@ -381,8 +393,8 @@ static Measure measure(const Task *task, Bench *bench) {
         speed[m.rounds] = task->beside ? sgemm_speed(&sgemm, task->threads) : 0;
     } while (m.rounds < task->rounds || (rg_clock_seconds() < end && m.rounds < MOST_ROUNDS));
     m.counted_flops = (flops_so_far(bench) - before) / (double)m.rounds;
-    m.standard_flops = task->work->draws ? 0 : m.tokens * standard_flops(bench->policy);
-    m.weight_bytes = task->work->draws ? bytes_per_token(bench->policy) : 0;
+    m.standard_flops = task->work->kind == TRAINS ? m.tokens * standard_flops(bench->policy) : 0;
+    m.weight_bytes = task->work->kind == DRAWS ? bytes_per_token(bench->policy) : 0;
     if (task->beside)
         measure_shares(seconds, speed, &m);
     m.seconds = median(seconds, m.rounds);
@@ -418,7 +430,7 @@ static void print_json(const Task *task, const Measure *m) {
 /* Losses of a few steps, or the likeliest tokens. */
 static void print_check(const Task *task, Bench *bench) {
     print_head(task);
-    if (task->work->draws) {
+    if (task->work->kind == DRAWS) {
         sample_round(bench);
         printf(", \"tokens\": [");
         for (int64_t i = 0; i < bench->drawn->count; i++)
@@ -450,10 +462,20 @@ static void print_row(const Task *task, const Measure *m) {
     fflush(stdout);
 }
 
+static void export_policy(const RgPolicy *policy, const char *folder) {
+    RgError error = {0};
+    if (rg_hugging_face_save(policy, folder, &error) != RG_OK) {
+        fprintf(stderr, "%s\n", error.text);
+        exit(EXIT_FAILURE);
+    }
+}
+
 static void run_task(const Task *task, bool table) {
     Bench bench;
     bench_start(task, &bench);
-    if (task->check) {
+    if (task->export) {
+        export_policy(bench.policy, task->export);
+    } else if (task->check) {
         print_check(task, &bench);
     } else {
         Measure m = measure(task, &bench);
@@ -465,7 +487,7 @@ static void run_task(const Task *task, bool table) {
 static int64_t batch_of(const Work *work, const Shape *shape) {
     if (strcmp(work->name, "decode") == 0)
         return 1;
-    return strcmp(work->name, "sample") == 0 ? 16 : shape->batch;
+    return work->kind == TRAINS ? shape->batch : 16;
 }
 
 static void run_everything(Task task) {
@@ -497,6 +519,8 @@ static const struct argp_option option_table[] = {
     {"beside", 'B', NULL, 0,
      "between rounds of training, time what SGEMM reaches, and tell a round's share of it", 0},
     {"check", 'c', NULL, 0, "print losses, or the likeliest tokens, instead of times", 0},
+    {"export", 'e', "FOLDER", 0, "write the policy in Hugging Face's layout, and measure nothing",
+     0},
     {0},
 };
 
@@ -518,8 +542,8 @@ static void take_name(const struct argp_state *state, const char *name, Task *ta
     if ((state->arg_num == 0 && !task->work) || (state->arg_num == 1 && !task->shape) ||
         state->arg_num > 1)
         argp_error(state,
-                   "\"%s\": expected a work (train, dpo, sample or decode) and a shape (S1, "
-                   "S2 or S3)",
+                   "\"%s\": expected a work (train, dpo, sample, decode or score) and a shape "
+                   "(S1, S2 or S3)",
                    name);
 }
 
@@ -555,13 +579,18 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
     case 'c':
         task->check = true;
         return 0;
+    case 'e':
+        task->export = argument;
+        return 0;
     case ARGP_KEY_ARG:
         take_name(state, argument, task);
         return 0;
     case ARGP_KEY_END:
         if (task->work && !task->shape)
             argp_error(state, "expected a shape behind the work");
-        if (task->beside && (!task->work || task->work->draws))
+        if (task->export && !task->work)
+            argp_error(state, "--export: expected a work and a shape");
+        if (task->beside && (!task->work || task->work->kind != TRAINS))
             argp_error(state, "--beside: expected the work train or dpo");
         return 0;
     default:
@@ -575,7 +604,7 @@ int main(int argc, char **argv) {
         option_table,
         parse,
         "[WORK SHAPE]",
-        "Time WORK (train, dpo, sample or decode) on SHAPE (S1, S2 or S3), or all of them.",
+        "Time WORK (train, dpo, sample, decode or score) on SHAPE (S1, S2 or S3), or all of them.",
         NULL,
         NULL,
         NULL};

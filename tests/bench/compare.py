@@ -1,14 +1,23 @@
 #!/usr/bin/env python3
-"""Regatta and PyTorch side by side: training, DPO, sampling and memory, in one run.
+"""Regatta and its peers side by side: training, DPO, sampling, scoring and memory, in one run.
 
-    compare.py [--quick] [--only=TEXT] [--check] [--build=FOLDER] [--json=FILE]
+    compare.py [--quick] [--only=TEXT] [--check] [--kernels=NAMES] [--build=FOLDER]
+               [--peers=FOLDER] [--json=FILE]
 
-For each work the two sides' processes take turns (ours, PyTorch, ours, ...); each warms up, then
+The peers are PyTorch, where a Python has it, and ONNX Runtime and llama.cpp for sampling and scoring,
+where tests/bench/peers has installed them. All have the same weights. Each is checked first: losses
+and log-probabilities have to be Regatta's, and the likeliest tokens too, but for near ties. A peer
+that fails is not timed.
+
+For each work the sides' processes take turns (ours, PyTorch, ..., ours, ...); each warms up, then
 tells its median. What is printed is the median over the turns and, as ratio, how many times as many
-tokens per second Regatta does, with the least and the most of any turn. The last column is the CPU
-that other processes used meanwhile, in processors. PyTorch's threads spin, and a busy neighbour can
-slow them many times: without --quick, turns with such a neighbour are taken again, a few times;
+tokens per second Regatta does, both with the least and the most of any turn. The last column is the
+CPU that other processes used meanwhile, in processors. Threads of the peers spin, and a busy neighbour
+can slow them many times: without --quick, turns with such a neighbour are taken again, a few times;
 rows that keep one are marked with "!".
+
+--kernels has rows for each family of instructions (avx512, avx2) in place of those that each side
+chooses by itself. Of ONNX Runtime there is no such choice.
 
 Shares of peak hold standard FLOPs (6 per weight in matrices, and attention) against the best SGEMM
 of the run, and weights read per decoded token against reading memory. On a shared machine the best
@@ -20,166 +29,156 @@ import json
 import os
 import platform
 import statistics
-import subprocess
 import sys
+import tempfile
 import time
+from dataclasses import dataclass
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-PEER = os.path.join(HERE, "peer_pytorch.py")
+import sides as of_sides
 
-# Work, shape, sequences (0: the shape's own), options of the peer alone.
+
+@dataclass(frozen=True)
+class Row:
+    work: str
+    shape: str
+    batch: int = 0  # sequences; 0: the shape's own
+    threads: int = 0  # 0: as given
+    peer_options: tuple = ()  # of PyTorch alone
+
+    @property
+    def name(self):
+        return f"{self.work} {self.shape}"
+
+
+RESPONSES = ("--response-logits",)
 ROWS = [
-    ("train", "S1", 0), ("train", "S2", 0), ("train", "S3", 0),
-    ("dpo", "S1", 0), ("dpo", "S2", 0),
-    ("dpo", "S1", 0, "--response-logits"), ("dpo", "S2", 0, "--response-logits"),
-    ("sample", "S1", 16), ("sample", "S2", 16), ("sample", "S2", 64), ("decode", "S2", 1),
+    Row("train", "S1"), Row("train", "S2"), Row("train", "S3"), Row("dpo", "S1"), Row("dpo", "S2"),
+    Row("dpo", "S1", peer_options=RESPONSES), Row("dpo", "S2", peer_options=RESPONSES),
+    Row("sample", "S1", 16), Row("sample", "S2", 16), Row("sample", "S2", 64),
+    Row("decode", "S2", 1, threads=1), Row("decode", "S2", 1), Row("score", "S2", 16),
 ]
-MEMORY = ("dpo", "S3", 0)
-CHECKS = [("train", "S1"), ("dpo", "S1"), ("sample", "S1"), ("train", "S3"),
-          ("train", "S2"), ("dpo", "S2"), ("sample", "S2"), ("dpo", "S3")]
-QUICK_CHECKS = 4  # the first so many
-TOLERANCE = 1e-3  # of losses, relative
+MEMORY = Row("dpo", "S3")
+TOLERANCE = 1e-3  # of losses, relative; of mean log-probabilities and logits, in nats
+SAME_TOKENS = 32  # that have to be the same
 NOISE = 0.1  # processors that others may use in a turn
 
 
-def busy_seconds():
-    """CPU time that anything used since the machine started, and what its host took from it."""
-    with open("/proc/stat") as stat:
-        user, nice, system, _, _, irq, softirq, steal = map(int, stat.readline().split()[1:9])
-    ticks = os.sysconf("SC_CLK_TCK")
-    return (user + nice + system + irq + softirq) / ticks, steal / ticks
+# ---- the same model on all sides ----
 
-
-def own_seconds():
-    """CPU time of this process and of its children that ended."""
-    return sum(os.times()[:4])
-
-
-def run(command):
-    """The JSON objects that a command prints, and the processors that others kept busy."""
-    (busy, stolen), own, start = busy_seconds(), own_seconds(), time.monotonic()
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
-    if done.returncode != 0:
-        sys.exit(f"compare.py: {' '.join(command)} ended with status {done.returncode}")
-    seconds = time.monotonic() - start
-    (busy_after, stolen_after), own_after = busy_seconds(), own_seconds()
-    others = max(0, busy_after - busy - (own_after - own)) / seconds
-    objects = [json.loads(line) for line in done.stdout.splitlines()]
-    for each in objects:
-        each["others_cpu"] = round(others, 3)
-        each["stolen_cpu"] = round((stolen_after - stolen) / seconds, 3)
-    return objects
-
-
-def peer_python(wanted):
-    """An interpreter that has PyTorch, or None: Debian's has it where another may come first."""
-    for python in [wanted] if wanted else ["/usr/bin/python3", sys.executable]:
-        probe = subprocess.run([python, "-c", "import torch, numpy"], stderr=subprocess.DEVNULL)
-        if probe.returncode == 0:
-            return python
+def wrong_tokens(ours, peer):
+    """Why two sides' likeliest tokens are not the same, or None. What follows on a near tie follows
+    from it."""
+    for i, (mine, theirs) in enumerate(zip(ours["tokens"], peer["tokens"])):
+        for j, (a, b) in enumerate(zip(mine[:SAME_TOKENS], theirs)):
+            if a != b:
+                margin = peer["margins"][i][j]
+                if margin > TOLERANCE:
+                    return (f"token {j + 1} of sequence {i + 1} is {b} and not {a}, and leads by "
+                            f"{margin:.1e} nats")
+                break
     return None
 
 
-class Sides:
-    """How each side is called for a work."""
-
-    def __init__(self, given):
-        self.bench = os.path.join(given.build, "tests/bench/bench_transformer")
-        self.machine = os.path.join(given.build, "tests/bench/bench_machine")
-        self.python, self.threads = peer_python(given.python), given.threads
-        # The same kernels for both: by itself, OpenBLAS may not know a young processor.
-        core = run([self.bench, "decode", "S1"])[0]["blas_core"].split(",")[0]
-        os.environ.setdefault("OPENBLAS_CORETYPE", core)
-
-    def ours(self, work, shape, batch=0, *options):
-        options = [option for option in options if option != "--response-logits"]
-        return run([self.bench, work, shape, *self.common(batch), *options])[0]
-
-    def peer(self, work, shape, batch=0, *options):
-        if self.python is None:
-            return None
-        return run([self.python, PEER, work, shape, *self.common(batch), *options])[0]
-
-    def common(self, batch):
-        return [f"--threads={self.threads}"] + ([f"--batch={batch}"] if batch else [])
-
-    def peaks(self):
-        """FLOP/s and bytes/s by number of threads."""
-        peaks = {"sgemm": {}, "read": {}}
-        for each in run([self.machine]):
-            peaks[each["work"]][each["threads"]] = each.get("flops_per_second",
-                                                            each.get("bytes_per_second"))
-        return peaks
+def wrong_losses(work, ours, peer):
+    """Why two sides' losses are not the same, or None."""
+    for step, (a, b) in enumerate(zip(ours["losses"], peer["losses"])):
+        if not abs(a - b) <= TOLERANCE * (1 if work == "score" else abs(a)):
+            return f"loss {step + 1} is {b:.6g} and not {a:.6g}"
+    return None
 
 
-# ---- the same model on both sides ----
-
-def disagreement(ours, peer):
-    """Largest relative difference of losses, or the share of tokens that differ."""
-    if "losses" in ours:
-        return max(abs(a - b) / abs(b) for a, b in zip(ours["losses"], peer["losses"]))
-    pairs = [(a, b) for mine, theirs in zip(ours["tokens"], peer["tokens"])
-             for a, b in zip(mine, theirs)]
-    return sum(a != b for a, b in pairs) / len(pairs)
+def wrong_peer(peer, ours, environment, work, shape, options):
+    """Why a peer does not compute what Regatta does, or None."""
+    try:
+        theirs = peer.run(environment, work, shape, *options)
+    except of_sides.Failed as failed:
+        return str(failed)
+    return wrong_tokens(ours, theirs) if "tokens" in ours else wrong_losses(work, ours, theirs)
 
 
-def check(sides, rows):
-    """Hold losses and likeliest tokens of the two sides against each other."""
-    results = []
-    for work, shape in rows:
-        difference = disagreement(sides.ours(work, shape, 0, "--check"),
-                                  sides.peer(work, shape, 0, "--check"))
-        # A near tie may go either way, and then takes the rest of its sequence along.
-        good = difference <= (0.05 if work == "sample" else TOLERANCE)
-        what = "likeliest tokens differ" if work == "sample" else "relative difference of losses"
-        print(f"    {work} {shape}: {what}: {difference:.1e}{'' if good else '   TOO MUCH'}",
-              flush=True)
-        results.append({"work": work, "shape": shape, "difference": difference, "good": good})
+def check_peers(sides, family, works, threads):
+    """Hold each peer against Regatta; those that differ are told, and leave."""
+    environment, results = sides.environment(family), []
+    options = [f"--threads={threads}", "--check"]
+    for work, shape in works:
+        peers = sides.knowing(work, shape)
+        ours = peers and sides.regatta.run(environment, work, shape, *options)
+        for peer in peers:
+            wrong = wrong_peer(peer, ours, environment, work, shape, options)
+            results.append({"work": work, "shape": shape, "peer": peer.name, "kernels": family,
+                            "wrong": wrong})
+            if wrong:
+                sides.peers.remove(peer)
+                print(f"    {peer.name} is not timed: {work} {shape}: {wrong}", flush=True)
     return results
+
+
+def works_to_check(rows, given):
+    """Of all works that are timed; --quick leaves out what takes long."""
+    works = dict.fromkeys((row.work, row.shape) for row in rows)
+    if not given.only:
+        works[(MEMORY.work, MEMORY.shape)] = None
+    return [(work, shape) for work, shape in works
+            if not given.quick or shape == "S1" or work in ("decode", "score")]
 
 
 # ---- speed ----
 
-def take_turns(sides, row, turns, more, options):
-    """So many pairs of turns in which others let us be; or the quietest, after so many more."""
-    pairs = []
-    while len(pairs) < turns or (len(pairs) < turns + more and
-                                 sum(others(pair) <= NOISE for pair in pairs) < turns):
-        pairs.append((sides.ours(*row, *options), sides.peer(*row, *options)))
-    return zip(*sorted(pairs, key=others)[:turns])
+def others(turns):
+    return max(turn["others_cpu"] for turn in turns)
 
 
-def compare(sides, row, turns, more, options):
-    """Turns of both sides on one work, and what they come to."""
-    ours, peer = take_turns(sides, row, turns, more, options)
-    result = {"work": row[0], "shape": row[1], "batch": ours[0]["batch"],
-              "peer_options": list(row[3:]), "threads": sides.threads, "ours": ours,
-              "tokens_per_second": middle(ours), "others_cpu": others(ours + peer)}
-    if peer[0]:
-        ratios = [a["tokens_per_second"] / b["tokens_per_second"] for a, b in zip(ours, peer)]
-        result.update(peer=peer, peer_tokens_per_second=middle(peer),
-                      ratio=middle(ours) / middle(peer), ratio_least=min(ratios),
-                      ratio_most=max(ratios))
+def take_turns(sides, row, environment, turns, more, options):
+    """So many turns of all sides in which others let us be; or the quietest, after so many more.
+    Each a list of the sides' results, ours first."""
+    def one_turn():
+        return [sides.regatta.run(environment, row.work, row.shape, *options)] + \
+               [peer.run(environment, row.work, row.shape, *options,
+                         *(row.peer_options if peer.name == "PyTorch" else ()))
+                for peer in sides.knowing(row.work, row.shape)]
+    taken = []
+    while len(taken) < turns or (len(taken) < turns + more and
+                                 sum(others(turn) <= NOISE for turn in taken) < turns):
+        taken.append(one_turn())
+    return list(zip(*sorted(taken, key=others)[:turns]))
+
+
+def spread(turns):
+    """Median, least and most of tokens per second."""
+    speeds = [turn["tokens_per_second"] for turn in turns]
+    return {"tokens_per_second": statistics.median(speeds), "least": min(speeds),
+            "most": max(speeds), "kernels": turns[0]["kernels"], "turns": turns}
+
+
+def against(ours, peer):
+    """A peer's speed, and how many times ours is as much."""
+    result = spread(peer)
+    ratios = [a["tokens_per_second"] / b["tokens_per_second"] for a, b in zip(ours, peer)]
+    result.update(ratio=spread(ours)["tokens_per_second"] / result["tokens_per_second"],
+                  ratio_least=min(ratios), ratio_most=max(ratios))
     return result
 
 
-def add_beside(sides, result, row, turns, options):
-    """Training once more, with SGEMM between the steps."""
-    if row[0] == "train":
-        result["beside"] = [sides.ours(*row, *options, "--beside") for _ in range(turns)]
-
-
-def middle(turns):
-    return statistics.median(turn["tokens_per_second"] for turn in turns)
-
-
-def others(turns):
-    return max(turn["others_cpu"] for turn in turns if turn)
+def compare(sides, row, family, given, turns, more, times):
+    """Turns of all sides on one work, and what they come to."""
+    environment, threads = sides.environment(family), row.threads or given.threads
+    options = [f"--threads={threads}", *times] + ([f"--batch={row.batch}"] if row.batch else [])
+    ours, *peers = take_turns(sides, row, environment, turns, more, options)
+    names = [peer.name for peer in sides.knowing(row.work, row.shape)]
+    result = {"work": row.work, "shape": row.shape, "batch": ours[0]["batch"],
+              "peer_options": list(row.peer_options), "threads": threads, "kernels": family,
+              "ours": spread(ours), "others_cpu": others([turn for side in [ours, *peers]
+                                                          for turn in side]),
+              "peers": {name: against(ours, peer) for name, peer in zip(names, peers)}}
+    if row.work == "train":  # once more, with SGEMM between the steps
+        result["beside"] = [sides.regatta.run(environment, row.work, row.shape, *options,
+                                              "--beside") for _ in range(turns)]
+    return result
 
 
 def add_shares(result, peaks):
     """Shares of what the machine can do: FLOP/s of training, bytes/s of decoding."""
-    threads, ours = result["threads"], result["ours"][0]
+    threads, ours = result["threads"], result["ours"]["turns"][0]
     if result["work"] == "train":
         result["flops_per_token"] = ours["standard_flops"] / ours["tokens"]
         result["counted_flops_per_token"] = ours["counted_flops"] / ours["tokens"]
@@ -192,36 +191,57 @@ def add_shares(result, peaks):
         result["share_beside"] = statistics.median(
             turn["share_of_sgemm_beside"] for turn in result["beside"])
     if peak:
-        result["per_second"] = result["tokens_per_second"] * unit
-        result["share_of_peak"] = result["per_second"] / peak
-        if "ratio" in result:
-            result["peer_share_of_peak"] = result["share_of_peak"] / result["ratio"]
+        for side in [result["ours"], *result["peers"].values()]:
+            side["share_of_peak"] = side["tokens_per_second"] * unit / peak
 
+
+# ---- the table ----
 
 def percent(share):
     return "" if share is None else f"{100 * share:.0f} %"
 
 
-def table_head(peer):
-    columns = ["work", "shape", "batch", "Regatta, tokens/s"]
-    columns += ["PyTorch, tokens/s", "ratio (least to most)"] if peer else []
-    columns += ["of peak"] + (["PyTorch's"] if peer else []) + ["beside", "others' CPU"]
-    return "\n".join(["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)])
+def print_row(cells):
+    print("| " + " | ".join(cells) + " |", flush=True)
 
 
-def table_row(result):
-    name = result["work"] + ("¹" if result["peer_options"] else "")
-    cells = [name, result["shape"], str(result["batch"]), f"{result['tokens_per_second']:,.0f}"]
-    if "ratio" in result:
-        cells += [f"{result['peer_tokens_per_second']:,.0f}",
-                  f"{result['ratio']:.2f} ({result['ratio_least']:.2f} to "
-                  f"{result['ratio_most']:.2f})"]
-    cells.append(percent(result.get("share_of_peak")))
-    if "ratio" in result:
-        cells.append(percent(result.get("peer_share_of_peak")))
-    cells.append(percent(result.get("share_beside")))
-    cells.append(f"{result['others_cpu']:.2f}{' !' if result['others_cpu'] > NOISE else ''}")
-    return "| " + " | ".join(cells) + " |"
+def print_head(peers):
+    columns = ["work", "shape", "batch", "threads", "kernels", "Regatta, tokens/s"]
+    for peer in peers:
+        columns += [f"{peer}, tokens/s", "ratio"]
+    columns += ["of peak", "beside", "others' CPU"]
+    print_row(columns)
+    print("|" + " --- |" * len(columns), flush=True)
+
+
+def speed(side):
+    return f"{side['tokens_per_second']:,.0f} ({side['least']:,.0f} to {side['most']:,.0f})"
+
+
+def print_result(result, peers):
+    cells = [result["work"] + ("¹" if result["peer_options"] else ""), result["shape"],
+             str(result["batch"]), str(result["threads"]), result["kernels"] or "own",
+             speed(result["ours"])]
+    for name in peers:
+        peer = result["peers"].get(name)
+        cells += [speed(peer), f"{peer['ratio']:.2f} ({peer['ratio_least']:.2f} to "
+                               f"{peer['ratio_most']:.2f})"] if peer else ["", ""]
+    cells += [percent(result["ours"].get("share_of_peak")), percent(result.get("share_beside")),
+              f"{result['others_cpu']:.2f}{' !' if result['others_cpu'] > NOISE else ''}"]
+    print_row(cells)
+
+
+def print_kernels(results):
+    """Which kernels each side ran, in the rows of each family."""
+    for family in dict.fromkeys(result["kernels"] for result in results):
+        ran = {}
+        for result in results:
+            if result["kernels"] == family:
+                ran.setdefault("Regatta", result["ours"]["kernels"])
+                for name, peer in result["peers"].items():
+                    ran.setdefault(name, peer["kernels"])
+        print(f"kernels {family or 'own'}: " +
+              "; ".join(f"{name}: {kernels}" for name, kernels in ran.items()))
 
 
 def print_flops(results):
@@ -235,34 +255,33 @@ def print_flops(results):
 
 # ---- memory ----
 
-def memory(sides):
+def memory(sides, given):
     """Peak resident memory of a step of full DPO fine-tuning, each side in its own process."""
-    ours, peer = sides.ours(*MEMORY, "--rounds=2"), sides.peer(*MEMORY, "--rounds=2")
+    environment = sides.environment(None)
+    options = [f"--threads={given.threads}", "--rounds=2"]
+    ours = sides.regatta.run(environment, MEMORY.work, MEMORY.shape, *options)
+    peers = {peer.name: peer.run(environment, MEMORY.work, MEMORY.shape, *options)["peak_bytes"]
+             for peer in sides.knowing(MEMORY.work, MEMORY.shape)}
     need = 4 * ours["weight_bytes"]
-    result = {"work": "memory", "shape": MEMORY[1], "four_weights_bytes": need,
-              "peak_bytes": ours["peak_bytes"], "peer_peak_bytes": peer and peer["peak_bytes"]}
-    print(f"Peak memory of DPO on {MEMORY[1]}: {ours['peak_bytes'] / 2**30:.2f} GiB, "
+    print(f"Peak memory of DPO on {MEMORY.shape}: {ours['peak_bytes'] / 2**30:.2f} GiB, "
           f"{ours['peak_bytes'] / need:.2f} of weights, gradient and both moments "
           f"({need / 2**30:.2f} GiB)"
-          + (f"; PyTorch {peer['peak_bytes'] / 2**30:.2f} GiB" if peer else ""), flush=True)
-    return result
+          + "".join(f"; {name} {peak / 2**30:.2f} GiB" for name, peak in peers.items()), flush=True)
+    return {"work": "memory", "shape": MEMORY.shape, "four_weights_bytes": need,
+            "peak_bytes": ours["peak_bytes"], "peer_peak_bytes": peers}
 
 
 # ---- the whole ----
 
-def machine(sides):
+def machine(sides, threads):
     """What has to be known to read the figures."""
     with open("/proc/cpuinfo") as cpuinfo:
         lines = [line.split(":", 1)[1].strip() for line in cpuinfo if line.startswith("model name")]
     about = {"cpu": lines[0] if lines else platform.machine(), "processors": os.cpu_count(),
-             "threads": sides.threads, "system": platform.release(),
+             "threads": threads, "system": platform.release(),
              "date": time.strftime("%Y-%m-%d %H:%M %Z")}
-    if sides.python:
-        versions = subprocess.run(
-            [sides.python, "-c", "import torch, platform;"
-             "print(torch.__version__, platform.python_version())"],
-            stdout=subprocess.PIPE, text=True).stdout.split()
-        about["pytorch"], about["python"] = versions
+    for peer in sides.peers:
+        about.update(peer.about)
     return about
 
 
@@ -282,17 +301,30 @@ def print_risen(before, best):
                       "those in the file are right")
 
 
-def print_machine(about, peaks, sides):
-    print(f"{about['cpu']}, {about['processors']} processors; {about['threads']} threads; Linux "
-          f"{about['system']}; {about['date']}")
+def print_machine(about, sides):
+    print(f"{about['cpu']}, {about['processors']} processors; {about['threads']} threads unless the "
+          f"row says otherwise; Linux {about['system']}; {about['date']}")
+    versions = [f"{name} {version}" for peer in sides.peers for name, version in peer.about.items()]
+    if versions:
+        print("; ".join(versions))
+    for what in sides.missing:
+        print(f"without {what}")
+
+
+def print_peaks(family, peaks):
     for threads, flops in peaks["sgemm"].items():
-        print(f"{threads} thread{'s' if threads > 1 else ' '}: SGEMM {flops / 1e9:.0f} GFLOP/s, "
-              f"reading {peaks['read'][threads] / 1e9:.1f} GB/s")
-    if sides.python:
-        print(f"PyTorch {about['pytorch']}, Python {about['python']} ({sides.python})")
-    else:
-        print("No Python with torch and numpy (Debian: python3-torch): only our own side follows.")
-    print(flush=True)
+        print(f"kernels {family or 'own'}, {threads} thread{'s' if threads > 1 else ''}: SGEMM "
+              f"{flops / 1e9:.0f} GFLOP/s, reading {peaks['read'][threads] / 1e9:.1f} GB/s")
+
+
+def families_of(text):
+    families = [name.strip() for name in text.split(",")]
+    for name in families:
+        if name not in of_sides.FAMILIES:
+            raise argparse.ArgumentTypeError(f'"{name}": expected avx512 or avx2')
+        if not of_sides.processor_has(name):
+            raise argparse.ArgumentTypeError(f"this processor has no {name}")
+    return families
 
 
 def arguments():
@@ -301,57 +333,91 @@ def arguments():
     parser.add_argument("--quick", action="store_true", help="fewer and shorter turns")
     parser.add_argument("--only", default="", help="only works whose name, such as \"train S1\", "
                                                    "contains this")
-    parser.add_argument("--check", action="store_true", help="only check that both sides agree")
+    parser.add_argument("--check", action="store_true", help="only check that all sides agree")
     parser.add_argument("--turns", type=int, help="turns of each side (5; quick: 2)")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--kernels", type=families_of, action="extend", metavar="NAMES",
+                        help="rows for each of these families: avx512, avx2 (each side's own)")
     parser.add_argument("--build", default=".", help="the build folder (.)")
+    parser.add_argument("--peers", help="where tests/bench/peers put the peers (BUILD/peers)")
     parser.add_argument("--python", help="interpreter that has PyTorch")
     parser.add_argument("--json", default="bench.json", help="where to write all figures")
     return parser.parse_args()
 
 
 def wanted_rows(given):
-    rows = [row for row in ROWS if given.only in f"{row[0]} {row[1]}"]
-    return [row for row in rows if len(row) == 3] if given.quick else rows
+    return [row for row in ROWS if given.only in row.name and
+            not (given.quick and (row.peer_options or row.threads))]
+
+
+def check_all(sides, given, families, rows):
+    """The checks' results. Peers that fail are no sides any more."""
+    print("Same weights, same tokens: losses of three steps of AdamW, log-probabilities, likeliest "
+          "tokens:", flush=True)
+    results = []
+    for family in families:
+        results += check_peers(sides, family, works_to_check(rows, given), given.threads)
+    for peer in sides.peers:
+        count = sum(result["peer"] == peer.name for result in results)
+        print(f"    {peer.name} agrees with Regatta in {count} checks", flush=True)
+    print()
+    return results
+
+
+def measure_all(sides, given, families, rows, peaks):
+    turns, more = given.turns or (2 if given.quick else 5), 0 if given.quick else 3
+    times = ["--rounds=1", "--seconds=1.5"] if given.quick else ["--rounds=3", "--seconds=4"]
+    names, results = [peer.name for peer in sides.peers], []
+    print_head(names)
+    for row in rows:
+        for family in families:
+            result = compare(sides, row, family, given, turns, more, times)
+            add_shares(result, peaks[family])
+            print_result(result, names)
+            results.append(result)
+    print()
+    if any(row.peer_options for row in rows):
+        print("¹ PyTorch takes the head on the responses' rows only (TRL by default: on all)\n")
+    print_kernels(results)
+    print_flops(results)
+    return results
+
+
+def report_all(sides, given):
+    families, rows = given.kernels or [None], wanted_rows(given)
+    report = {"checks": check_all(sides, given, families, rows) if sides.peers else []}
+    if given.check:
+        sys.exit(1 if any(check["wrong"] for check in report["checks"]) else 0)
+    report["machine"] = machine(sides, given.threads)
+    print_machine(report["machine"], sides)
+    peaks = {family: sides.regatta.peaks(sides.environment(family)) for family in families}
+    for family in families:
+        print_peaks(family, peaks[family])
+    print(flush=True)
+    report["results"] = measure_all(sides, given, families, rows, peaks)
+    if given.only in "memory":
+        report["memory"] = memory(sides, given)
+    report["peaks"] = {}
+    for family in families:
+        best = best_peaks(peaks[family], sides.regatta.peaks(sides.environment(family)))
+        print_risen(peaks[family], best)
+        report["peaks"][family or "own"] = best
+        for result in report["results"]:
+            if result["kernels"] == family:
+                add_shares(result, best)
+    return report
 
 
 def main():
     given = arguments()
-    sides = Sides(given)
-    if given.check and not sides.python:
-        sys.exit("compare.py: nothing to check against: no Python with torch and numpy")
-    report = {"checks": [], "results": []}
-    if sides.python and (given.check or not given.only):
-        print("Same weights, same tokens, three steps of AdamW:", flush=True)
-        report["checks"] = check(sides, CHECKS[:QUICK_CHECKS if given.quick else None])
-        if not all(each["good"] for each in report["checks"]):
-            sys.exit("compare.py: the two sides do not compute the same")
-        if given.check:
-            return
-        print()
-
-    report["machine"], peaks = machine(sides), sides.peaks()
-    print_machine(report["machine"], peaks, sides)
-    turns, more = given.turns or (2 if given.quick else 5), 0 if given.quick else 3
-    options = ["--rounds=1", "--seconds=1.5"] if given.quick else ["--rounds=3", "--seconds=4"]
-    print(table_head(sides.python), flush=True)
-    for row in wanted_rows(given):
-        result = compare(sides, row, turns, more, options)
-        add_beside(sides, result, row, turns, options)
-        add_shares(result, peaks)
-        print(table_row(result), flush=True)
-        report["results"].append(result)
-    print()
-    if any(result["peer_options"] for result in report["results"]):
-        print("¹ PyTorch takes the head on the responses' rows only (TRL by default: on all)\n")
-    print_flops(report["results"])
-    if not given.only or given.only in "memory":
-        report["memory"] = memory(sides)
-
-    report["peaks"] = best_peaks(peaks, sides.peaks())
-    print_risen(peaks, report["peaks"])
-    for result in report["results"]:
-        add_shares(result, report["peaks"])
+    with tempfile.TemporaryDirectory() as models:
+        sides = of_sides.Sides(given, models)
+        if given.check and not sides.peers:
+            sys.exit("compare.py: nothing to check against: " + "; ".join(sides.missing))
+        try:
+            report = report_all(sides, given)
+        except of_sides.Failed as failed:
+            sys.exit(f"compare.py: {failed}")
     with open(given.json, "w") as file:
         json.dump(report, file, indent=1)
     print(f"All figures: {given.json}")

@@ -3,9 +3,10 @@
 
     peer_pytorch.py WORK SHAPE [--threads=N] [--rounds=N] [--seconds=S] [--batch=N] [--check]
 
-WORK is train, dpo, sample or decode; SHAPE is S1, S2 or S3. One process measures one work and
+WORK is train, dpo, sample, decode or score; SHAPE is S1, S2 or S3. One process measures one work and
 prints one JSON object. Weights and tokens come from the same formulas as in bench_transformer.c, so
-that --check, which prints losses or likeliest tokens instead of times, can be held against its own.
+that --check, which prints losses or likeliest tokens (each with how far the next likely is behind it)
+instead of times, can be held against its own.
 
 Some settings must be in the environment before torch is imported; without them this script starts
 itself again with them (settings() below).
@@ -37,13 +38,13 @@ def settings(threads):
                  MALLOC_TRIM_THRESHOLD_=str(1 << 40))
     with open("/proc/cpuinfo") as cpuinfo:
         if "avx512vl" in cpuinfo.read():
-            found["ATEN_CPU_CAPABILITY"] = "avx512"
+            found["ATEN_CPU_CAPABILITY"] = os.environ.get("ATEN_CPU_CAPABILITY", "avx512")
     return found
 
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("work", choices=["train", "dpo", "sample", "decode"])
+    parser.add_argument("work", choices=["train", "dpo", "sample", "decode", "score"])
     parser.add_argument("shape", choices=SHAPES)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5, help="least number of rounds (5)")
@@ -54,7 +55,7 @@ def arguments():
     parser.add_argument("--check", action="store_true", help="print losses or tokens, not times")
     given = parser.parse_args()
     given.shape_name, given.shape = given.shape, SHAPES[given.shape]
-    given.batch = given.batch or {"decode": 1, "sample": 16}.get(given.work, given.shape["batch"])
+    given.batch = given.batch or {"decode": 1, "sample": 16, "score": 16}.get(given.work, given.shape["batch"])
     return given
 
 
@@ -336,14 +337,16 @@ class Sample:
     """Responses drawn at temperature 1 behind prompts that all differ, with a key/value cache."""
 
     def __init__(self, model, given):
-        self.model, self.shape, self.greedy = model, given.shape, given.check
+        self.model, self.shape, self.greedy, self.margins = model, given.shape, given.check, []
         self.prompt = formula_tokens(given.shape, given.batch, PROMPT, 1004)
         self.tokens = given.batch * NEW_TOKENS
         torch.manual_seed(1)
 
     def draw(self, logits):
         if self.greedy:
-            return logits.argmax(-1)
+            likeliest, token = logits.topk(2)
+            self.margins.append(likeliest[:, :1] - likeliest[:, 1:])
+            return token[:, 0]
         # Nine times as fast as torch.multinomial, which draws a number for each word.
         below = logits.softmax(-1).cumsum(-1)
         at = torch.rand(below.shape[0], 1) * below[:, -1:]
@@ -362,13 +365,32 @@ class Sample:
         return torch.cat(drawn, 1)
 
 
-WORKS = {"train": Train, "dpo": Dpo, "sample": Sample, "decode": Sample}
+class Score:
+    """Log-probabilities of given tokens, a sequence at a time: logits of more fit no cache."""
+
+    def __init__(self, model, given):
+        self.model, context = model, given.shape["context"]
+        self.token = formula_tokens(given.shape, given.batch, context, 1005)
+        self.tokens = self.token.numel()
+
+    @torch.inference_mode()
+    def step(self):
+        losses = []
+        for token in self.token.split(1):
+            hidden = self.model.hidden(token[:, :-1])
+            losses.append(F.cross_entropy(self.model.logits(hidden).flatten(0, 1),
+                                          token[:, 1:].flatten()))
+        return torch.stack(losses).mean().item()
 
 
-def check(work, given):
+WORKS = {"train": Train, "dpo": Dpo, "sample": Sample, "decode": Sample, "score": Score}
+
+
+def check(work):
     """What bench_transformer --check prints: the losses of three steps, or the likeliest tokens."""
     if isinstance(work, Sample):
-        return {"tokens": work.step().tolist()}
+        token = work.step().tolist()
+        return {"tokens": token, "margins": torch.cat(work.margins, 1).tolist()}
     return {"losses": [work.step() for _ in range(3)]}
 
 
@@ -386,6 +408,13 @@ def measure(work, given):
             "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}
 
 
+def kernels():
+    """Of PyTorch's own loops, and of the BLAS behind it."""
+    blas = os.environ.get("OPENBLAS_CORETYPE", "its own choice")
+    own = torch.__config__.show().split("CPU capability usage: ")[1].split()[0]
+    return f"{own}, OpenBLAS {blas}"
+
+
 def main():
     torch.set_num_threads(given.threads)
     model = Transformer(given.shape)
@@ -393,7 +422,8 @@ def main():
     work = WORKS[given.work](model, given)
     result = {"program": "pytorch", "version": torch.__version__, "work": given.work,
               "shape": given.shape_name, "threads": given.threads, "batch": given.batch}
-    result.update(check(work, given) if given.check else measure(work, given))
+    result["kernels"] = kernels()
+    result.update(check(work) if given.check else measure(work, given))
     print(json.dumps(result))
 
 
