@@ -105,7 +105,7 @@ emulate() {
 
 # Each failing test, and a line now and then.
 show_progress() {
-    awk '/^\[(FAIL|PASS|SKIP)\]/ && ++n % 25 == 0 { print n " tests" }
+    awk '/^\[(FAIL|PASS)\]/ && ++n % 25 == 0 { print n " tests" }
          /^\[FAIL\]/ { print }
          { fflush() }'
 }
