@@ -67,8 +67,7 @@ typedef struct Bench {
     RgTape *tape;
     RgSequences *sequences; /* to train on; or the prompts */
     RgSequences *drawn;
-    double
-        *reference; /* [sequences] log-probabilities: the reference's; of scoring, the policy's */
+    double *reference; /* [sequences] log-probabilities; of scoring, the policy's own */
     double temperature;
 } Bench;
 

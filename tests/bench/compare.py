@@ -302,7 +302,7 @@ def print_risen(before, best):
 
 
 def print_machine(about, sides):
-    print(f"{about['cpu']}, {about['processors']} processors; {about['threads']} threads unless the "
+    print(f"{about['cpu']}, {about['processors']} processors; threads: {about['threads']} unless the "
           f"row says otherwise; Linux {about['system']}; {about['date']}")
     versions = [f"{name} {version}" for peer in sides.peers for name, version in peer.about.items()]
     if versions:
@@ -347,6 +347,7 @@ def arguments():
 
 def wanted_rows(given):
     return [row for row in ROWS if given.only in row.name and
+            row.threads != given.threads and
             not (given.quick and (row.peer_options or row.threads))]
 
 
