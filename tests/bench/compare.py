@@ -34,6 +34,8 @@ import tempfile
 import time
 from dataclasses import dataclass
 
+sys.dont_write_bytecode = True  # nothing goes into the source tree
+
 import sides as of_sides
 
 

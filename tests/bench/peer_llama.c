@@ -203,18 +203,21 @@ static int passes(const float *x, int count, float *u) {
     return i;
 }
 
-/* A token by the logits x. The library's own sampler takes ten times as long: it sorts pairs of
- * token and logit into a list of its own first. */
+/* A token by the logits x. The library's own sampler takes ten times as long: it
+ * makes a list of tokens and logits first, and computes number by number. */
 static int32_t draw_by(const float *x, int count, float u) {
     enum { BLOCK = 128, MOST = 32768 };
     static _Thread_local float weight[MOST], sum[MOST / BLOCK];
     int blocks = count / BLOCK;
     float most = largest(x, count), total = 0;
     for (int b = 0; b < blocks; b++) {
-        sum[b] = 0;
-        for (int i = b * BLOCK; i < (b + 1) * BLOCK; i++)
-            sum[b] += weight[i] = expf(x[i] - most);
-        total += sum[b];
+        float of_block = 0;
+        for (int i = b * BLOCK; i < (b + 1) * BLOCK; i++) {
+            weight[i] = expf(x[i] - most);
+            of_block += weight[i];
+        }
+        sum[b] = of_block;
+        total += of_block;
     }
     u *= total;
     int block = passes(sum, blocks, &u);

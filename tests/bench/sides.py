@@ -167,9 +167,10 @@ def write_models(regatta, folder, environment):
         path = os.path.join(folder, shape)
         at = {name: os.path.join(path, name) for name in ("model.gguf", "decode.onnx", "score.onnx")}
         for command in ([regatta.bench, "score", shape, f"--export={path}"],
-                        [python, os.path.join(HERE, "write_gguf.py"), path, at["model.gguf"]],
-                        [python, os.path.join(HERE, "write_onnx.py"), path, at["decode.onnx"],
-                         at["score.onnx"]]):
+                        [python, "-B", os.path.join(HERE, "write_gguf.py"), path,
+                         at["model.gguf"]],
+                        [python, "-B", os.path.join(HERE, "write_onnx.py"), path,
+                         at["decode.onnx"], at["score.onnx"]]):
             subprocess.run(command, check=True, env=environment)
     return True
 
