@@ -13,8 +13,8 @@
 
 typedef enum RgInstructions {
     RG_BASELINE = 1, /* what every processor of the architecture has: SSE2, NEON */
-    RG_AVX2,         /* and FMA */
-    RG_AVX512,       /* F, VL, BW, DQ */
+    RG_AVX2,         /* with FMA, BMI and BMI2 */
+    RG_AVX512,       /* F, VL, BW and DQ, and AVX2's */
 } RgInstructions;
 
 /* The set in use. Threads may call it at any time; it does not change once kernels have run. */

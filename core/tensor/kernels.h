@@ -1,4 +1,4 @@
-/* What the hand-written kernels share: the attribute that compiles a loop once per instruction set,
+/* What the hand-written kernels share: the macro that compiles a loop for each set of instructions,
  * an exponential that compilers can vectorise, and the rotary and attention kernels that training
  * and sampling have in common. Private to core: callers of operators include tensor.h. */
 #ifndef RG_CORE_TENSOR_KERNELS_H
@@ -12,7 +12,7 @@
 
 /* What a function has to be marked with to be compiled for a set of instructions. It may be called
  * where rg_instructions() says so. */
-#if defined(__x86_64__) && defined(__GNUC__)
+#if defined(__x86_64__) && defined(__GNUC__) /* rg_instructions_can_run asks for the same */
 #define RG_FOR_AVX2 __attribute__((target("avx2,fma,bmi,bmi2")))
 #ifdef __clang__ /* which takes the width of vectors from the types alone */
 #define RG_AVX512_TARGET "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma,bmi,bmi2"
@@ -65,8 +65,8 @@
  * polynomial after Moshier's Cephes. Below −87 it is 0, above 87 what it is there, and NaN stays
  * NaN. The exponent is read from the bits of x·log2(e) + 1.5·2^23, whose rounding is the rounding
  * to an integer. The limits are compared as integers. Of a comparison of floats compilers make two
- * ways and prepare what comes of the limit: a σ(−88) that no lane may need, but which is below the
- * normal numbers, so that multiplying by it takes ten times as long. */
+ * ways and prepare what comes of the limit: a σ(−88) that no lane may need, but which is subnormal,
+ * so that multiplying by it takes ten times as long. */
 static inline RgReal rg_fast_exp(RgReal x) {
 #ifdef RG_DOUBLE
     return exp(x);
