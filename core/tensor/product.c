@@ -149,7 +149,8 @@ static const Kernel *bf16_kernel(void) {
 }
 
 const char *rg_product_bf16_name(void) {
-    return rg_product_tiles() ? "AMX" : rg_product_bf16() ? "AVX512_BF16" : NULL;
+    const Kernel *kernel = bf16_kernel();
+    return kernel ? kernel->name : NULL;
 }
 
 bool rg_product_has_bf16(void) {

@@ -145,6 +145,7 @@ static void multiply_all(const RgProduct *p, const void *packed, int64_t column,
 
 const RgProductKernel *rg_product_bf16(void) {
     static const RgProductKernel kernel = {
+        .name = "AVX512_BF16",
         .panel = LANES,
         .unit = BLOCK_PANELS * LANES,
         .block_rows = BLOCK_ROWS,

@@ -8,6 +8,7 @@
 #include "core/tensor/product.h"
 
 typedef struct RgProductKernel {
+    const char *name;   /* of the instructions, where they are more than rg_instructions() tells */
     int64_t panel;      /* columns of a panel */
     int64_t unit;       /* columns that blocks and threads' shares are multiples of: whole panels */
     int64_t block_rows; /* rows that threads' shares are multiples of */

@@ -154,20 +154,20 @@ TILES static void multiply(const RgProduct *p, const void *packed, int64_t colum
 /* ---- the kernel ---- */
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-static bool usable;
+static bool has_tiles;
 
 /* The system lends the room for tiles to programs that ask for it. */
 static void ask(void) {
     enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };
     const unsigned amx_bf16 = 1u << 22, amx_tile = 1u << 24;
     unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
-    usable = rg_has_bf16_vectors() && __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) &&
-             (edx & amx_bf16) && (edx & amx_tile) &&
-             syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
+    has_tiles = __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) && (edx & amx_bf16) &&
+                (edx & amx_tile) && syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
 }
 
 const RgProductKernel *rg_product_tiles(void) {
     static const RgProductKernel kernel = {
+        .name = "AMX",
         .panel = PAIR,
         .unit = PAIR,
         .block_rows = PAIR,
@@ -179,8 +179,10 @@ const RgProductKernel *rg_product_tiles(void) {
         .pack = pack,
         .multiply = multiply,
     };
+    if (!rg_has_bf16_vectors()) /* asked each time: the set in use may be another one now */
+        return NULL;
     pthread_once(&once, ask);
-    return usable ? &kernel : NULL;
+    return has_tiles ? &kernel : NULL;
 }
 
 #else
