@@ -3,7 +3,11 @@
  *
  *     FULL_ROWS, FULL_PANELS   rows (8 at most) and panels whose sums fill the registers */
 
-enum { VECTORS = RG_PANEL / RG_LANES }; /* of a row of a panel */
+enum {
+    VECTORS = RG_PANEL / RG_LANES,       /* of a row of a panel */
+    FULL_SUMS = FULL_ROWS * FULL_PANELS, /* of rows and panels, each of so many vectors */
+    MOST_PANELS = 4,                     /* at a time */
+};
 
 /* Numbers that are multiplied with panels: rows `row` apart, along k `step`. */
 typedef struct Factor {
@@ -24,7 +28,7 @@ TARGET_INLINE void sum_block(Factor a, const RgReal *weight, int64_t size, int64
     for (int64_t i = 0; i < k; i++, weight += RG_PANEL, low += a.step, high += a.step) {
         if (fetches)
             __builtin_prefetch(weight + ahead, 0, 2);
-        Lanes w[FULL_PANELS * VECTORS > 4 * VECTORS ? FULL_PANELS * VECTORS : 4 * VECTORS];
+        Lanes w[MOST_PANELS * VECTORS];
         for (int v = 0; v < panels * VECTORS; v++)
             w[v] = *(const Lanes *)(weight + v / VECTORS * size + v % VECTORS * RG_LANES);
         for (int r = 0; r < rows; r++) {
@@ -38,7 +42,7 @@ TARGET_INLINE void sum_block(Factor a, const RgReal *weight, int64_t size, int64
 TARGET_INLINE void panels_block(const RgPanelsProduct *f, int rows, int panels, int64_t row,
                                 int64_t panel, bool fetches, int64_t ahead) {
     int64_t size = f->w->in * RG_PANEL;
-    Lanes sum[FULL_ROWS * FULL_PANELS * VECTORS > 16 ? FULL_ROWS * FULL_PANELS * VECTORS : 16];
+    Lanes sum[FULL_SUMS * VECTORS];
     sum_block((Factor){f->x + row * f->x_row, f->x_row, 1}, f->w->weight + panel * size, size,
               f->w->in, fetches, ahead * size, rows, panels, sum);
 #pragma GCC unroll 16 /* so that the sums stay in registers all the way to y */
@@ -60,7 +64,7 @@ TARGET_INLINE void panels_rows(const RgPanelsProduct *f, int64_t rows, int panel
                                int64_t panel, bool fetches, int64_t ahead) {
 #define CASE(count)                                                                                \
     case count:                                                                                    \
-        if (count * panels <= FULL_ROWS * FULL_PANELS)                                             \
+        if (count * panels <= FULL_SUMS)                                                           \
             panels_block(f, count, panels, row, panel, fetches, ahead);                            \
         break
     switch (rows) {
@@ -76,14 +80,24 @@ TARGET_INLINE void panels_rows(const RgPanelsProduct *f, int64_t rows, int panel
 #undef CASE
 }
 
-/* Rows that fit one block, `at_once` panels together where there are so many: fewer rows take more
- * panels, so that there are always some sums that need not wait for one another. */
-TARGET_INLINE void panels_few(const RgPanelsProduct *f, int at_once, int64_t first, int64_t last) {
+/* Rows that fit one block, `at_once` panels together where there are so many. */
+TARGET_INLINE void panels_at_once(const RgPanelsProduct *f, int at_once, int64_t first,
+                                  int64_t last) {
     int64_t panel = first;
     for (; panel + at_once <= last; panel += at_once)
         panels_rows(f, f->rows, at_once, 0, panel, false, 0);
     for (; at_once > 1 && panel < last; panel++)
         panels_rows(f, f->rows, 1, 0, panel, false, 0);
+}
+
+/* The fewer rows, the more panels, so that some sums need not wait for one another. */
+TARGET_INLINE void panels_few(const RgPanelsProduct *f, int64_t first, int64_t last) {
+    if (MOST_PANELS * f->rows <= FULL_SUMS)
+        panels_at_once(f, MOST_PANELS, first, last);
+    else if (2 * f->rows <= FULL_SUMS)
+        panels_at_once(f, 2, first, last);
+    else
+        panels_at_once(f, 1, first, last);
 }
 
 /* All blocks of rows times some panels, which are read from the cache by all but the first block;
@@ -100,17 +114,11 @@ TARGET_INLINE void panels_blocks(const RgPanelsProduct *f, int64_t blocks, int p
 }
 
 TARGET static void panels_product(const RgPanelsProduct *f, int64_t first, int64_t last) {
-    enum { SUMS = FULL_ROWS * FULL_PANELS };
-    int64_t blocks = (f->rows + FULL_ROWS - 1) / FULL_ROWS, panel = first;
-    int64_t at_once = f->rows > 0 ? SUMS / f->rows : 0;
-    if (blocks == 1 && at_once >= 4)
-        panels_few(f, 4, first, last);
-    else if (blocks == 1 && at_once >= 2)
-        panels_few(f, 2, first, last);
-    else if (blocks == 1)
-        panels_few(f, 1, first, last);
-    if (blocks <= 1)
+    if (f->rows <= FULL_ROWS) {
+        panels_few(f, first, last);
         return;
+    }
+    int64_t blocks = (f->rows + FULL_ROWS - 1) / FULL_ROWS, panel = first;
     for (; panel + FULL_PANELS <= last; panel += FULL_PANELS)
         panels_blocks(f, blocks, FULL_PANELS, panel, last);
     for (; FULL_PANELS > 1 && panel < last; panel++)

@@ -120,7 +120,7 @@ TARGET_INLINE void multiply(const Block *b, Factor a, RgReal *c, int rows, int p
     for (int q = 0; q < panels; q++) /* so that c is there when the sums are */
         for (int r = 0; r < rows; r++)
             __builtin_prefetch(c + r * ldc + q * RG_PANEL, 1);
-    Lanes sum[FULL_ROWS * FULL_PANELS * VECTORS];
+    Lanes sum[FULL_SUMS * VECTORS];
     sum_block(a, b->panel, b->k * RG_PANEL, b->k, false, 0, rows, panels, sum);
     RgReal alpha = b->alpha, beta = b->beta;
     bool whole = b->columns >= (int64_t)panels * RG_PANEL;
