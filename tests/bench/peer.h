@@ -56,7 +56,8 @@ typedef struct Peer {
     /* [vocabulary] of a sequence: log-probabilities up to a constant, or probabilities. */
     const float *(*row)(const PeerTask *task, int sequence);
     bool rows_are_probabilities;
-    double (*score)(const PeerTask *task); /* mean log-probability of a token */
+    /* Log-probability of the tokens [context] behind the first. */
+    double (*score)(const PeerTask *task, const int32_t *token);
 } Peer;
 
 static inline bool peer_scores(const PeerTask *task) {
@@ -124,11 +125,24 @@ static inline void peer_sample(const Peer *peer, const PeerTask *task, int32_t *
     free(given);
 }
 
+/* Mean log-probability of a token, over sequences that the formula gives. */
+static inline double peer_mean_logprob(const Peer *peer, const PeerTask *task) {
+    int context = task->shape->context;
+    int32_t *token = peer_memory((size_t)context, sizeof *token);
+    double sum = 0;
+    for (int i = 0; i < task->batch; i++) {
+        tokens_by_formula(task->shape->vocabulary, i, context, SCORE_TOKENS, token);
+        sum += peer->score(task, token);
+    }
+    free(token);
+    return sum / task->batch / (context - 1);
+}
+
 /* ---- what is printed ---- */
 
 static inline void peer_print_check(const Peer *peer, const PeerTask *task) {
     if (peer_scores(task)) {
-        printf(", \"losses\": [%.9g]", -peer->score(task));
+        printf(", \"losses\": [%.9g]", -peer_mean_logprob(peer, task));
         return;
     }
     size_t count = (size_t)task->batch * NEW_TOKENS;
@@ -161,7 +175,7 @@ static inline int peer_by_size(const void *a, const void *b) {
 
 static inline void peer_round(const Peer *peer, const PeerTask *task) {
     if (peer_scores(task))
-        peer->score(task);
+        peer_mean_logprob(peer, task);
     else
         peer_sample(peer, task, NULL, NULL);
 }

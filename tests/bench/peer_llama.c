@@ -243,7 +243,7 @@ static double logprob_of(const float *x, int count, int32_t token) {
     return (double)(x[token] - most - logf(sum));
 }
 
-static double score_sequence(const PeerTask *task, const int32_t *token) {
+static double score(const PeerTask *task, const int32_t *token) {
     int count = task->shape->context - 1, vocabulary = task->shape->vocabulary;
     begin();
     for (int j = 0; j < count; j++)
@@ -256,18 +256,6 @@ static double score_sequence(const PeerTask *task, const int32_t *token) {
     for (int j = 0; j < count; j++)
         sum += logprob_of(logits + (size_t)j * (size_t)vocabulary, vocabulary, token[j + 1]);
     return sum;
-}
-
-static double score(const PeerTask *task) {
-    int context = task->shape->context;
-    int32_t *token = peer_memory((size_t)context, sizeof *token);
-    double sum = 0;
-    for (int i = 0; i < task->batch; i++) {
-        tokens_by_formula(task->shape->vocabulary, i, context, SCORE_TOKENS, token);
-        sum += score_sequence(task, token);
-    }
-    free(token);
-    return sum / task->batch / (context - 1);
 }
 
 int main(int argc, char **argv) {

@@ -197,22 +197,17 @@ static void open_scorer(const PeerTask *task) {
     add_tensor(&model.score_out, "logprob", ORT_FLOAT, model.logprob, SIZE(1, count, 1));
 }
 
-static double score(const PeerTask *task) {
-    int context = task->shape->context;
-    int32_t *token = peer_memory((size_t)context, sizeof *token);
+static double score(const PeerTask *task, const int32_t *token) {
+    int count = task->shape->context - 1;
     double sum = 0;
-    for (int i = 0; i < task->batch; i++) {
-        tokens_by_formula(task->shape->vocabulary, i, context, SCORE_TOKENS, token);
-        for (int j = 0; j < context - 1; j++) {
-            model.token[j] = token[j];
-            model.target[j] = token[j + 1];
-        }
-        run(&model.score_in, &model.score_out);
-        for (int j = 0; j < context - 1; j++)
-            sum += (double)model.logprob[j];
+    for (int j = 0; j < count; j++) {
+        model.token[j] = token[j];
+        model.target[j] = token[j + 1];
     }
-    free(token);
-    return sum / task->batch / (context - 1);
+    run(&model.score_in, &model.score_out);
+    for (int j = 0; j < count; j++)
+        sum += (double)model.logprob[j];
+    return sum;
 }
 
 int main(int argc, char **argv) {
