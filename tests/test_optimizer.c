@@ -53,7 +53,7 @@ Test(optimizer, adamw_follows_its_equations) {
     rg_parameters_destroy(p);
 }
 
-/* 0.9ᵗ is below the normal numbers after 830 steps, and rounds to itself after a thousand. */
+/* 0.9ᵗ is subnormal after 830 steps, and rounds to itself after a thousand. */
 Test(optimizer, means_of_gradients_that_no_longer_come_end_at_zero) {
     for (int type = 0; type < 2; type++) {
         RgOptimizerOptions options = adamw;

@@ -1,7 +1,7 @@
 /* The numbers that matrix products of training are made of: fp32, or bf16, the upper half of an
  * fp32, to which the inputs of a product are rounded while its sums stay fp32. Processors that have
- * instructions for it (AMX; AVX512_BF16) do so at 1.7 times the speed and more; by oneDNN, others
- * with AVX-512 can do so too. Those instructions take numbers below the normal ones (10⁻³⁸) for 0.
+ * instructions for it (AMX; AVX512_BF16) do so at 1.7 times the speed and more, and take subnormal
+ * numbers (below 10⁻³⁸) for 0. Others with AVX-512 can do so by oneDNN.
  * Only products are in bf16: weights, gradients, optimiser, norms and attention stay fp32. */
 #ifndef RG_CORE_TENSOR_PRECISION_H
 #define RG_CORE_TENSOR_PRECISION_H

@@ -23,7 +23,7 @@ bool rg_product_suits(const RgProduct *product);
 void rg_product_run(const RgProduct *product, int threads);
 
 /* The same with the numbers of a and b rounded to bf16, on machines that have AMX or AVX512_BF16.
- * The order of sums is another one, but as fixed, and numbers below the normal ones count as 0. */
+ * Sums have another order, but a fixed one. Subnormal numbers count as 0. */
 bool rg_product_has_bf16(void);
 const char *rg_product_bf16_name(void); /* of the instructions; NULL where there are none */
 void rg_product_run_bf16(const RgProduct *product, int threads);

@@ -104,7 +104,7 @@ typedef struct AdamwFactors {
 enum { AT_ONCE = 4096 };
 
 /* Means of gradients that no longer come, as those of a token that is not seen again, decay to
- * below the normal numbers, where they would stay, and be slow to compute with. */
+ * subnormal numbers. There they would stay, and be slow to compute with. */
 RG_INLINE RgReal normal_or_zero(RgReal x) {
     return fabs(x) < (RgReal)RG_REAL_LEAST ? 0 : x;
 }
