@@ -46,6 +46,7 @@ typedef struct RgTextSamples {
     RgSequences *sequences;
     double *reward, *independent; /* NULL: the judge only compares */
     double *logprob;              /* of the policy that was sampled from */
+    RgSamplerDifference difference;
 } RgTextSamples;
 
 /* What evaluations ask of the reference policy; holds for one reference and one random stream. */

@@ -37,7 +37,8 @@ static RgStatus draw_samples(const RgTextState *s, RgPolicy *policy, RgRandom ra
                            .response_limit = s->options.response_limit,
                            .tokens = rg_tokenizer_vocabulary(s->tokenizer),
                            .end_token = rg_text_layout_end(s->layout),
-                           .stop = s->stop};
+                           .stop = s->stop,
+                           .difference = &samples->difference};
     rg_policy_sample(policy, s->test_prompts, 1, &sampling, random, samples->sequences,
                      samples->logprob);
     RG_TRY(reward_samples(s, s->judge, samples->sequences, &samples->reward, error));
@@ -133,6 +134,15 @@ static void divergence(RgPolicy *reference, const RgTextSamples *samples, double
     rg_evaluation_column_and_mean(evaluation, "kl", column, samples->sequences->count);
 }
 
+/* Of a policy that is sampled in bf16: how far its log-probabilities by the sampler are from those
+ * in fp32, a response. */
+static void sampler_difference(const RgSamplerDifference *d, RgEvaluation *evaluation) {
+    if (d->responses == 0)
+        return;
+    rg_evaluation_metric(evaluation, "sampler_kl", d->sum / (double)d->responses);
+    rg_evaluation_metric(evaluation, "sampler_difference", d->absolute / (double)d->responses);
+}
+
 static int64_t count_words(const char *text) {
     int64_t words = 0;
     for (bool inside = false; *text; text++) {
@@ -222,6 +232,7 @@ static RgStatus measure(RgTextState *s, const RgTextSamples *own, RgPolicy *poli
         rg_evaluation_column_and_mean(evaluation, "independent_reward", own->independent, count);
     RG_TRY(win_rates(s, own, column, evaluation, error));
     divergence(reference, own, column, evaluation);
+    sampler_difference(&own->difference, evaluation);
     if (own->reward)
         rg_evaluation_metric(evaluation, "objective",
                              rg_evaluation_find(evaluation, "reward") -

@@ -46,6 +46,11 @@ const RgOption rg_policy_part_options[] = {
         "how the matrices of a transformer's frozen weights are held: those of the reference, "
         "which beside an adapter are the policy's own too. bf16 takes half the memory, and is "
         "computed with in fp32; the policy starts from the same rounded weights"),
+    RG_OPTION_CHOICE(
+        RgPolicyOptions, sampling, "fp32", rg_precision_names,
+        "how a transformer's sampler holds weights, keys and values. bf16 takes half the memory and "
+        "is faster; log-probabilities are computed anew in fp32, and evaluations on text tell the "
+        "difference as sampler_kl. The offline pairs are sampled in fp32"),
     RG_OPTION_END,
 };
 
@@ -143,6 +148,8 @@ static RgStatus check_precision(const RgTrialPlan *plan, const RgPolicyType *typ
         return refuse("policy.precision", s, &reason, error);
     if (rg_policy_check_storage(type, (RgPrecision)o->reference_storage, &reason) != RG_OK)
         return refuse("policy.reference_storage", s, &reason, error);
+    if (rg_policy_check_sampling(type, (RgPrecision)o->sampling, &reason) != RG_OK)
+        return refuse("policy.sampling", s, &reason, error);
     return RG_OK;
 }
 

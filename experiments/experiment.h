@@ -25,6 +25,7 @@ typedef struct RgPolicyOptions {
     bool recompute;        /* layers in backward, in place of keeping what they made */
     int precision;         /* an RgPrecision */
     int reference_storage; /* the same */
+    int sampling;          /* the same */
 } RgPolicyOptions;
 
 typedef struct RgPartOptions {

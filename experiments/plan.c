@@ -266,6 +266,7 @@ static void plan_transformer(const RgTrialPlan *plan, RgTransformerPlan *model, 
     model->recompute = plan->policy.recompute;
     model->precision = (RgPrecision)plan->policy.precision;
     model->storage = (RgPrecision)plan->policy.reference_storage;
+    model->sampling = (RgPrecision)plan->policy.sampling;
     cost->prompt_length = load.prompt_length;
     cost->response_length = load.response_length;
     int64_t part = plan->training.micro_batch, shards = shards_of(plan);

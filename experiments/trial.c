@@ -158,6 +158,9 @@ RgStatus rg_stage_set(RgStage *stage, const RgTrialPlan *plan, RgError *error) {
     if (status == RG_OK)
         status = rg_environment_prepare(stage->environment, stage->reference,
                                         rg_random_named(environment, "data"), error);
+    if (status == RG_OK) /* only now, so that the offline pairs are the same in either */
+        status =
+            rg_policy_set_sampling(stage->reference, (RgPrecision)plan->policy.sampling, error);
     if (status == RG_OK)
         status = check_data(stage->reference, &stage->environment->course, error);
     status = rg_team_agree(stage->team, status, error);

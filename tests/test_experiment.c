@@ -112,6 +112,9 @@ Test(experiment, a_storage_that_a_policy_does_not_take_is_refused_where_it_stand
     refused("algorithms = ( { type = \"dpo\"; policy: { type = \"tabular\"; "
             "reference_storage = \"bf16\"; }; } );\n",
             "test.cfg:7: policy.reference_storage", "tabular");
+    refused("algorithms = ( { type = \"dpo\"; policy: { type = \"tabular\"; "
+            "sampling = \"bf16\"; }; } );\n",
+            "test.cfg:7: policy.sampling", "tabular policy samples in fp32 only");
 }
 
 Test(experiment, the_same_trial_twice_is_refused) {

@@ -738,6 +738,25 @@ Test(text, evaluation_is_complete_and_its_means_are_those_of_its_columns) {
     end_world(&w);
 }
 
+/* Weights are small at the start, and so is the difference; it is not nothing. */
+Test(text, what_is_sampled_in_bf16_is_held_against_fp32) {
+    write_world();
+    World w = world_of(WITH("test_prompts", "50"));
+    RgPolicy *policy = policy_for(w.environment->space.vocabulary, "128", 6);
+    RgEvaluation *e = evaluate(&w, policy, 1);
+    cr_assert(isnan(rg_evaluation_find(e, "sampler_kl")));
+    rg_evaluation_destroy(e);
+    cr_assert_eq(rg_policy_set_sampling(policy, RG_PRECISION_BF16, NULL), RG_OK);
+    e = evaluate(&w, policy, 1);
+    double kl = rg_evaluation_find(e, "sampler_kl"),
+           difference = rg_evaluation_find(e, "sampler_difference");
+    cr_assert(difference > 0 && difference < 1, "%g", difference);
+    cr_assert(fabs(kl) <= difference, "%g, %g", kl, difference);
+    rg_evaluation_destroy(e);
+    rg_policy_destroy(policy);
+    end_world(&w);
+}
+
 Test(text, written_pairs_are_scored_by_log_probability) {
     write_world();
     World w = world_of(WITH("test_prompts", "5"));

@@ -293,9 +293,10 @@ static RgReal *decoded_logits(const RgPolicy *policy, const RgSequences *prompts
     return logits;
 }
 
-Test(transformer_decoder, logits_have_the_same_bits_in_any_company_and_on_any_threads) {
+static void check_company(RgPrecision precision) {
     enum { MOST = 23 };
     RgPolicy *policy = policy_of(0.3);
+    cr_assert_eq(rg_policy_set_sampling(policy, precision, NULL), RG_OK);
     RgSequences *prompts = prompts_of(MOST);
     RgReal *all = decoded_logits(policy, prompts, MOST);
     for (int threads = 1; threads <= 4; threads *= 2)
@@ -311,6 +312,84 @@ Test(transformer_decoder, logits_have_the_same_bits_in_any_company_and_on_any_th
     rg_threads_set(1);
     free(all);
     rg_sequences_destroy(prompts);
+    rg_policy_destroy(policy);
+}
+
+Test(transformer_decoder, logits_have_the_same_bits_in_any_company_and_on_any_threads) {
+    check_company(RG_PRECISION_FP32);
+    check_company(RG_PRECISION_BF16);
+}
+
+/* Weights that bf16 holds: the sampler in bf16 has them whole, and only its inputs, keys and values
+ * are rounded. Half a unit of the last place, 2^-9, is what each costs. */
+Test(transformer_decoder, logits_in_bf16_are_near_those_in_fp32) {
+    enum { COUNT = 23 };
+    RgPolicy *policy = policy_of(0.3);
+    RgBf16 half;
+    for (int64_t i = 0; i < policy->parameters->count; i++) {
+        rg_bf16_round(1, policy->parameters->value + i, &half);
+        policy->parameters->value[i] = rg_bf16_number(half);
+    }
+    RgSequences *prompts = prompts_of(COUNT);
+    RgReal *whole = decoded_logits(policy, prompts, COUNT);
+    cr_assert_eq(rg_policy_set_sampling(policy, RG_PRECISION_BF16, NULL), RG_OK);
+    RgReal *near = decoded_logits(policy, prompts, COUNT);
+    double squares = 0, differences = 0;
+    int64_t stride = (VOCABULARY + 15) / 16 * 16;
+    for (int64_t i = 0; i < COUNT; i++)
+        for (int64_t v = 0; v < VOCABULARY; v++) {
+            double a = (double)whole[i * stride + v], b = (double)near[i * stride + v];
+            squares += a * a;
+            differences += (a - b) * (a - b);
+        }
+    double relative = sqrt(differences / squares);
+    cr_assert(relative > 1e-6, "%g: nothing is rounded", relative);
+    cr_assert(relative < 0.02, "%g", relative);
+    free(whole);
+    free(near);
+    rg_sequences_destroy(prompts);
+    rg_policy_destroy(policy);
+}
+
+Test(transformer_sampling, log_probabilities_of_what_is_sampled_in_bf16_are_those_in_fp32) {
+    enum { COUNT = 20 };
+    RgPolicy *policy = policy_of(0.3);
+    cr_assert_eq(rg_policy_set_sampling(policy, RG_PRECISION_BF16, NULL), RG_OK);
+    RgPolicy *clone = rg_policy_clone(policy, true);
+    cr_assert_eq(clone->sampling, RG_PRECISION_BF16);
+    RgSequences *prompts = prompts_of(COUNT), *out = rg_sequences_create();
+    RgSampling sampling = plain;
+    RgSamplerDifference difference = {0};
+    sampling.difference = &difference;
+    double logprob[COUNT], expected[COUNT], largest = 0;
+    rg_policy_sample(clone, prompts, 1, &sampling, rg_random_root(6), out, logprob);
+    rg_policy_logprob_values(policy, out, expected);
+    cr_assert_arr_eq(logprob, expected, sizeof logprob);
+    for (int i = 0; i < COUNT; i++)
+        largest = fmax(largest, fabs(logprob[i]));
+    cr_assert_eq(difference.responses, COUNT);
+    cr_assert(fabs(difference.sum) <= difference.absolute);
+    cr_assert(difference.absolute > 0 && difference.absolute < 0.05 * COUNT * largest, "%g",
+              difference.absolute);
+    rg_policy_sample(clone, prompts, 1, &sampling, rg_random_root(6), out, logprob);
+    cr_assert_eq(difference.responses, 2 * COUNT);
+    rg_sequences_destroy(prompts);
+    rg_sequences_destroy(out);
+    rg_policy_destroy(clone);
+    rg_policy_destroy(policy);
+}
+
+Test(transformer_sampling, in_fp32_there_is_no_difference_to_measure) {
+    RgPolicy *policy = policy_of(0.3);
+    RgSequences *prompts = prompts_of(4), *out = rg_sequences_create();
+    RgSampling sampling = plain;
+    RgSamplerDifference difference = {0};
+    sampling.difference = &difference;
+    double logprob[4];
+    rg_policy_sample(policy, prompts, 1, &sampling, rg_random_root(6), out, logprob);
+    cr_assert_eq(difference.responses, 0);
+    rg_sequences_destroy(prompts);
+    rg_sequences_destroy(out);
     rg_policy_destroy(policy);
 }
 

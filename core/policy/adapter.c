@@ -34,6 +34,7 @@ RgStatus rg_policy_adapt(RgPolicy *original, const RgAdapterOptions *options, Rg
     new->tapes = original->tapes;
     new->shares_state = true;
     new->precision = original->precision;
+    new->sampling = original->sampling;
     new->parameters = rg_parameters_create();
     new->base = original->parameters;
     new->adapter = (RgAdapter){.rank = options->rank,
@@ -55,6 +56,7 @@ RgPolicy *rg_policy_merged(const RgPolicy *policy) {
     merged->tapes = policy->tapes;
     merged->shares_state = true;
     merged->precision = policy->precision;
+    merged->sampling = policy->sampling;
     merged->parameters = rg_parameters_clone(rg_policy_weights(policy), true);
     if (policy->base)
         policy->type->merge(policy, merged->parameters);

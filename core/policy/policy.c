@@ -348,6 +348,23 @@ static double sample_shared(RgPolicy *policy, const RgSequences *prompts,
     return sum;
 }
 
+/* Of sampled responses, from what the sampler had; a sampler in bf16 has those of other weights. */
+static void policy_logprob(RgPolicy *policy, const RgSampling *sampling,
+                           const RgSequences *sequences, const double *sampler, double *logprob) {
+    int64_t n = sequences->count;
+    memcpy(logprob, sampler, (size_t)n * sizeof *logprob);
+    if (policy->sampling == RG_PRECISION_FP32)
+        return;
+    rg_policy_logprob_values(policy, sequences, logprob);
+    RgSamplerDifference *difference = sampling->difference;
+    for (int64_t i = 0; difference && i < n; i++) {
+        difference->sum += sampler[i] - logprob[i];
+        difference->absolute += fabs(sampler[i] - logprob[i]);
+    }
+    if (difference)
+        difference->responses += n;
+}
+
 static void sample_each(RgPolicy *policy, const RgSequences *prompts, int64_t copies,
                         const RgSampling *sampling, RgRandom random, RgSequences *out,
                         double *logprob) {
@@ -371,7 +388,7 @@ static void sample_each(RgPolicy *policy, const RgSequences *prompts, int64_t co
         rg_sequences_append(out, rg_sequence_prompt(repeated, i), repeated->prompt_length[i],
                             tokens + i * limit, length[i]);
     if (logprob && n > 0)
-        memcpy(logprob, sum, (size_t)n * sizeof *logprob);
+        policy_logprob(policy, sampling, out, sum, logprob);
     free(sum);
     free(length);
     free(tokens);
@@ -447,6 +464,7 @@ RgPolicy *rg_policy_clone(const RgPolicy *policy, bool frozen) {
     clone->tapes = policy->tapes;
     clone->shares_state = true;
     clone->precision = policy->precision;
+    clone->sampling = policy->sampling;
     return clone;
 }
 
@@ -471,6 +489,18 @@ RgStatus rg_policy_check_precision(const RgPolicyType *type, RgPrecision precisi
 RgStatus rg_policy_set_precision(RgPolicy *policy, RgPrecision precision, RgError *error) {
     RG_TRY(rg_policy_check_precision(policy->type, precision, error));
     policy->precision = precision;
+    return RG_OK;
+}
+
+RgStatus rg_policy_check_sampling(const RgPolicyType *type, RgPrecision precision, RgError *error) {
+    if (type && precision != RG_PRECISION_FP32 && !type->takes_storage)
+        return rg_fail(error, RG_E_USAGE, "a %s policy samples in fp32 only", type->name);
+    return RG_OK;
+}
+
+RgStatus rg_policy_set_sampling(RgPolicy *policy, RgPrecision precision, RgError *error) {
+    RG_TRY(rg_policy_check_sampling(policy->type, precision, error));
+    policy->sampling = precision;
     return RG_OK;
 }
 

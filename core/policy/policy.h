@@ -31,6 +31,14 @@ typedef struct RgPolicySpace {
     const RgDynamics *dynamics; /* environments of episodes, else NULL; outlives the policy */
 } RgPolicySpace;
 
+/* Of responses that were sampled in bf16: how their log-probabilities by the sampler, which has
+ * rounded weights, keys and values, differ from the policy's in fp32. The mean difference
+ * estimates KL(sampler ‖ policy). */
+typedef struct RgSamplerDifference {
+    int64_t responses;
+    double sum, absolute; /* of log π_sampler(y|x) − log π(y|x), nats */
+} RgSamplerDifference;
+
 /* How responses are drawn from a policy. */
 typedef struct RgSampling {
     double temperature;     /* > 0; 0 takes the likeliest token */
@@ -49,6 +57,8 @@ typedef struct RgSampling {
     double partner_share;
     RgTeam *team;  /* whose ranks have the same policy and prompts, and share them; or NULL */
     int64_t first; /* number of the first sequence, by which its random numbers go */
+    RgSamplerDifference *difference; /* to be added to where log-probabilities are asked for; or
+                                        NULL */
 } RgSampling;
 
 /* A row of logits, [n], becomes that of the mixture with the partner's. */
@@ -139,7 +149,7 @@ typedef struct RgPolicyType {
     /* Add the adapter to a copy of the weights. */
     void (*merge)(const RgPolicy *policy, RgParameters *weights);
     bool takes_precision; /* its log-probabilities are matrix products, which can be in bf16 */
-    bool takes_storage;   /* its passes take matrices that are stored in bf16 */
+    bool takes_storage;   /* its passes take matrices that are stored in bf16, and so does `sample` */
     bool mixes;           /* `sample` can have a partner */
     bool shards;          /* its passes may run side by side on parts of a batch */
     bool keeps_values;    /* a pair's log-probabilities cost more than looking them up on disk */
@@ -169,6 +179,7 @@ struct RgPolicy {
     RgRandom drop;            /* … this stream, of which each pass takes the next child */
     int64_t drop_pass;
     RgPrecision precision; /* of the products of training; a clone has the same */
+    RgPrecision sampling;  /* of the sampler's weights, keys and values; a clone has the same */
     RgBestOf best_of;      /* of sampling alone; a clone has none */
 };
 
@@ -197,6 +208,10 @@ void rg_policy_drop(RgPolicy *policy, const RgRandom *stream);
  * check. */
 RgStatus rg_policy_set_precision(RgPolicy *policy, RgPrecision precision, RgError *error);
 RgStatus rg_policy_check_precision(const RgPolicyType *type, RgPrecision precision, RgError *error);
+/* The precision in which rg_policy_sample holds weights, keys and values: bf16 takes half the
+ * memory, and its responses are those of slightly other weights. Errors and check as above. */
+RgStatus rg_policy_set_sampling(RgPolicy *policy, RgPrecision precision, RgError *error);
+RgStatus rg_policy_check_sampling(const RgPolicyType *type, RgPrecision precision, RgError *error);
 /* Store the matrices of a frozen policy so from now on: in bf16 at half the memory, and rounded to
  * it. Clones and merged policies have them in fp32 again, with what they are rounded to. RG_E_USAGE
  * where the kind takes no such weights; the check is as that of precision. */
@@ -292,7 +307,7 @@ int64_t rg_policy_feature_count(const RgPolicy *policy);
  * sequences, the copies of a prompt next to each other. The numbers of sequence i depend on
  * (random, i) alone, not on its neighbours in the batch. With `logprob` [prompts->count · copies]
  * not NULL, each response's log-probability under the policy (at temperature 1, no token left out)
- * comes for free.
+ * comes for free; where sampling is in bf16, from a pass over the responses in fp32.
  *
  * Of a policy with `best_of`, the log-probability of the best response is raised by log n −
  * (n−1)/n: what its divergence from the policy is where no two responses are as good as each other,

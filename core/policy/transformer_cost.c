@@ -428,7 +428,8 @@ double rg_transformer_sampling_bytes(const RgTransformerPlan *plan, const RgPass
     double work = rows * (stream + 2 * s.width + qkv + up + s.hidden);
     double draws = slots * tokens + s.width * (3 * slots + 2 * prompts);
     const double draw_bytes = 28; /* a token of the vocabulary and a thread */
-    return sizeof(RgReal) * (panels + tokens * s.width + cache + work + draws) +
+    double number = plan->sampling == RG_PRECISION_BF16 ? sizeof(RgBf16) : sizeof(RgReal);
+    return number * (panels + tokens * s.width + cache) + sizeof(RgReal) * (work + draws) +
            draw_bytes * (double)rg_threads() * s.vocabulary;
 }
 

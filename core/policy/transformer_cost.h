@@ -13,6 +13,7 @@ typedef struct RgTransformerPlan {
     bool recompute;
     RgPrecision precision; /* of training */
     RgPrecision storage;   /* of frozen weights */
+    RgPrecision sampling;
 } RgTransformerPlan;
 
 /* Sequences of a pass, as long as they may be: so many prompts, `copies` responses to each. */

@@ -34,6 +34,7 @@ struct RgTransformerDecoder {
     const RgPolicy *policy;
     const RgParameters *parameters; /* without the adapter, which is merged into the panels */
     RgDecoderRoom room;
+    RgPrecision precision; /* of panels and caches */
     Layer *layers;
     RgPanels head;
     Work work;
@@ -77,7 +78,7 @@ static RgPanels stack_create(const Decoder *d, int64_t layer, Stack stack) {
         out += d->parameters->views[view].size[0];
         in = d->parameters->views[view].size[1];
     }
-    return rg_panels_create(in, out, weight_of(d, layer, stack.bias[0]) != NULL);
+    return rg_panels_create(in, out, weight_of(d, layer, stack.bias[0]) != NULL, d->precision);
 }
 
 static void stack_fill(const Decoder *d, int64_t layer, Stack stack, const RgPanels *p) {
@@ -140,8 +141,9 @@ static void layer_create(Decoder *d, int64_t index) {
     layer->up = stack_create(d, index, up_stack(d));
     layer->down = stack_create(d, index, down);
     int64_t width = d->heads.kv_count * d->heads.size;
-    layer->prompts = rg_cache_create(d->room.prompts, d->room.prompt_length, width);
-    layer->slots = rg_cache_create(d->room.slots, d->room.response_length, width);
+    layer->prompts =
+        rg_cache_create(d->room.prompts, d->room.prompt_length, width, d->precision);
+    layer->slots = rg_cache_create(d->room.slots, d->room.response_length, width, d->precision);
 }
 
 static void layer_fill(const Decoder *d, int64_t index) {
@@ -187,6 +189,7 @@ static Decoder *decoder_create(const RgPolicy *policy, RgDecoderRoom room) {
     Decoder *d = rg_allocate(sizeof *d);
     use_policy(d, policy);
     d->room = room;
+    d->precision = policy->sampling;
     d->threads = rg_threads();
     const RgTransformerOptions *o = &d->model->options;
     d->options = *o;
@@ -199,7 +202,7 @@ static Decoder *decoder_create(const RgPolicy *policy, RgDecoderRoom room) {
     d->layers = rg_allocate(sizeof *d->layers * (size_t)o->layers);
     for (int64_t i = 0; i < o->layers; i++)
         layer_create(d, i);
-    d->head = rg_panels_create(o->width, d->model->vocabulary, false);
+    d->head = rg_panels_create(o->width, d->model->vocabulary, false, d->precision);
     work_create(d);
     return d;
 }
@@ -239,7 +242,8 @@ static bool same_shape(const RgTransformerOptions *a, const RgTransformerOptions
 
 static bool fits(const Decoder *d, const RgPolicy *policy, RgDecoderRoom room) {
     const RgTransformer *model = policy->state;
-    return same_shape(&d->options, &model->options) && d->head.out == model->vocabulary &&
+    return d->precision == policy->sampling && same_shape(&d->options, &model->options) &&
+           d->head.out == model->vocabulary &&
            d->threads >= rg_threads() && d->room.prompts >= room.prompts &&
            d->room.prompt_length >= room.prompt_length && d->room.slots >= room.slots &&
            d->room.response_length >= room.response_length && d->room.rows >= room.rows;

@@ -6,25 +6,26 @@
 #ifndef RG_CORE_TENSOR_CACHE_ATTENTION_H
 #define RG_CORE_TENSOR_CACHE_ATTENTION_H
 
-#include "core/base.h"
+#include "core/tensor/precision.h"
 
 enum { RG_CACHE_BLOCK = 16 }; /* positions */
 
-/* Some entries, each a sequence of so many positions at most. */
+/* Some entries, each a sequence of so many positions at most, as RgReal or, in bf16, as RgBf16. */
 typedef struct RgCache {
-    RgReal *key;   /* [entries, blocks, width, RG_CACHE_BLOCK] */
-    RgReal *value; /* [entries, positions, width] */
+    RgPrecision precision;
+    void *key;   /* [entries, blocks, width, RG_CACHE_BLOCK] */
+    void *value; /* [entries, positions, width] */
     int64_t blocks, positions, width;
 } RgCache;
 
-RgCache rg_cache_create(int64_t entries, int64_t positions, int64_t width);
+RgCache rg_cache_create(int64_t entries, int64_t positions, int64_t width, RgPrecision precision);
 void rg_cache_release(RgCache *cache);
 
 static inline int64_t rg_cache_blocks(int64_t positions) {
     return (positions + RG_CACHE_BLOCK - 1) / RG_CACHE_BLOCK;
 }
 
-/* Put a key and a value [width] at a position of an entry. */
+/* Put a key and a value [width] at a position of an entry; in bf16 rounded to the nearest. */
 void rg_cache_store(const RgCache *cache, int64_t entry, int64_t position, const RgReal *key,
                     const RgReal *value);
 
@@ -36,7 +37,8 @@ typedef struct RgCacheHeads {
 
 /* The first `length` positions of an entry. */
 typedef struct RgCacheSpan {
-    const RgReal *key, *value;
+    RgPrecision precision;
+    const void *key, *value;
     int64_t length;
 } RgCacheSpan;
 
@@ -44,7 +46,8 @@ RgCacheSpan rg_cache_span(const RgCache *cache, int64_t entry, int64_t length);
 
 /* out = softmax(q·kᵀ / sqrt(size))·v over two spans, one after the other, of which the second may
  * have no positions: query and out [count · size], and room for scores [count, stride], where a
- * head has those of whole blocks of either span. */
+ * head has those of whole blocks of either span. Both spans have the same precision; what is in
+ * bf16 is widened as it is read, and all else is fp32. */
 void rg_cache_attend(const RgCacheHeads *heads, const RgCacheSpan span[2], const RgReal *query,
                      RgReal *score, RgReal *out);
 

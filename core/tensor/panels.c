@@ -6,9 +6,13 @@
 
 #include <stdlib.h>
 
-RgPanels rg_panels_create(int64_t in, int64_t out, bool bias) {
+RgPanels rg_panels_create(int64_t in, int64_t out, bool bias, RgPrecision precision) {
     RgPanels p = {.in = in, .out = out, .count = (out + RG_PANEL - 1) / RG_PANEL};
-    p.weight = rg_allocate_aligned(sizeof(RgReal) * (size_t)(rg_panels_stride(&p) * in));
+    size_t outputs = (size_t)rg_panels_stride(&p);
+    if (precision == RG_PRECISION_BF16)
+        p.rounded = rg_allocate_aligned(2 * sizeof(RgBf16) * outputs * (size_t)rg_panels_cells(&p));
+    else
+        p.weight = rg_allocate_aligned(sizeof(RgReal) * outputs * (size_t)in);
     if (bias)
         p.bias = rg_allocate(sizeof(RgReal) * (size_t)rg_panels_stride(&p));
     return p;
@@ -16,20 +20,57 @@ RgPanels rg_panels_create(int64_t in, int64_t out, bool bias) {
 
 void rg_panels_release(RgPanels *panels) {
     free(panels->weight);
+    free(panels->rounded);
     free(panels->bias);
 }
 
+/* Lane by lane: a row is rounded whole, and its numbers go to their cells. */
+static void fill_rounded(const RgPanels *panels, int64_t panel, const RgReal *const *row) {
+    static _Thread_local RgRoom room;
+    int64_t in = panels->in, cells = rg_panels_cells(panels);
+    RgBf16 *line = rg_room(&room, sizeof *line * 2 * (size_t)cells);
+    RgBf16 *to = panels->rounded + panel * cells * RG_PANEL * 2;
+    line[2 * cells - 1] = 0;
+    for (int lane = 0; lane < RG_PANEL; lane++) {
+        if (row[lane])
+            rg_bf16_round(in, row[lane], line);
+        for (int64_t k = 0; k < 2 * cells; k++)
+            to[(k / 2 * RG_PANEL + lane) * 2 + k % 2] = row[lane] ? line[k] : 0;
+    }
+}
+
 void rg_panels_fill(const RgPanels *panels, int64_t panel, const RgReal *const *row) {
+    if (panels->rounded) {
+        fill_rounded(panels, panel, row);
+        return;
+    }
     RgReal *to = panels->weight + panel * panels->in * RG_PANEL;
     for (int lane = 0; lane < RG_PANEL; lane++)
         for (int64_t k = 0; k < panels->in; k++)
             to[k * RG_PANEL + lane] = row[lane] ? row[lane][k] : 0;
 }
 
+/* The rows of x in bf16, in memory of the calling thread's own. */
+static const RgBf16 *rounded_rows(const RgPanelsProduct *p) {
+    static _Thread_local RgRoom room;
+    int64_t in = p->w->in, row = 2 * rg_panels_cells(p->w);
+    RgBf16 *rounded = rg_room(&room, sizeof *rounded * (size_t)(p->rows * row));
+    RG_FOR_PIECES(p->rows, rg_pieces_of_rows(p->rows, in), {
+        for (int64_t r = first; r < last; r++) {
+            rounded[(r + 1) * row - 1] = 0;
+            rg_bf16_round(in, p->x + r * p->x_row, rounded + r * row);
+        }
+    });
+    return rounded;
+}
+
 void rg_panels_product(const RgPanelsProduct *product) {
     enum { FEW = 4 }; /* rows, which wait for the weights, however few they are */
     int64_t count = product->w->count, rows = product->rows < FEW ? FEW : product->rows;
-    const RgVectorKernels *kernels = rg_vectors();
-    RG_FOR_PIECES(count, rg_pieces_of_rows(count, product->w->in * RG_PANEL * rows / FEW),
-                  kernels->panels(product, first, last));
+    RgPanelsKernel in_cells = product->w->rounded ? rg_panels_in_cells() : NULL,
+                   kernel = in_cells ? in_cells : rg_vectors()->panels;
+    RgPanelsProduct p = *product;
+    p.x_rounded = in_cells ? rounded_rows(product) : NULL;
+    RG_FOR_PIECES(count, rg_pieces_of_rows(count, p.w->in * RG_PANEL * rows / FEW),
+                  kernel(&p, first, last));
 }

@@ -8,11 +8,13 @@
 #include "core/tensor/panels.h"
 #include "core/tensor/product_kernel.h"
 
+/* All rows of the panels [first, last). */
+typedef void (*RgPanelsKernel)(const RgPanelsProduct *product, int64_t first, int64_t last);
+
 typedef struct RgVectorKernels {
     const RgProductKernel *product; /* NULL where BLAS is the better choice */
 
-    /* All rows of the panels [first, last). */
-    void (*panels)(const RgPanelsProduct *product, int64_t first, int64_t last);
+    RgPanelsKernel panels;
 
     /* See rg_cache_attend. */
     void (*attend)(const RgCacheHeads *heads, const RgCacheSpan span[2], const RgReal *query,
@@ -23,5 +25,9 @@ extern const RgVectorKernels rg_vectors_baseline, rg_vectors_avx2, rg_vectors_av
 
 /* Those of the set in use. */
 const RgVectorKernels *rg_vectors(void);
+
+/* The kernel for panels in bf16 that reads x rounded and multiplies cells whole; NULL where the set
+ * in use or the processor has no such instruction. */
+RgPanelsKernel rg_panels_in_cells(void);
 
 #endif

@@ -1,7 +1,11 @@
-/* Vector kernels for what every processor of the architecture has: vectors of four numbers. */
+/* Vector kernels for what every processor of the architecture has: vectors of 16 bytes. */
 #include "core/tensor/vectors.h"
 
+#ifdef RG_DOUBLE
+#define RG_LANES 2
+#else
 #define RG_LANES 4
+#endif
 #define TARGET
 #ifdef __aarch64__ /* has twice as many registers as x86-64 */
 #define FULL_ROWS 6

@@ -1,13 +1,29 @@
 /* One vector of RG_LANES numbers, and what is done with some of them. Who includes this has defined
  *
- *     RG_LANES   numbers in a vector: 16, 8 or 4
+ *     RG_LANES   numbers in a vector: 16, 8 or 4, and 2 where they are double
  *     TARGET     the attribute that compiles a function for the set of instructions, or nothing */
 #include "core/tensor/kernels.h"
+#include "core/tensor/precision.h"
 
 typedef RgReal Lanes
     __attribute__((vector_size(RG_LANES * sizeof(RgReal)), aligned(sizeof(RgReal)), may_alias));
 
 #define TARGET_INLINE TARGET RG_INLINE
+
+/* RG_LANES numbers in bf16, widened. A cell is 32 bits. */
+typedef RgBf16 Bf16Lanes
+    __attribute__((vector_size(RG_LANES * sizeof(RgBf16)), aligned(sizeof(RgBf16)), may_alias));
+typedef uint32_t Cells __attribute__((vector_size(RG_LANES * 4), aligned(4), may_alias));
+typedef float FloatLanes __attribute__((vector_size(RG_LANES * 4)));
+
+/* Numbers whose upper halves, in fp32, are these bits. */
+TARGET_INLINE Lanes lanes_of_bits(Cells bits) {
+    return __builtin_convertvector((FloatLanes)bits, Lanes);
+}
+
+TARGET_INLINE Lanes widen(const RgBf16 *x) {
+    return lanes_of_bits(__builtin_convertvector(*(const Bf16Lanes *)x, Cells) << 16);
+}
 
 #if RG_LANES == 16
 
@@ -53,9 +69,12 @@ TARGET_INLINE void transpose(Lanes row[RG_LANES]) {
 #if RG_LANES == 8
 #define LOW_HALVES  0, 8, 1, 9, 2, 10, 3, 11
 #define HIGH_HALVES 4, 12, 5, 13, 6, 14, 7, 15
-#else
+#elif RG_LANES == 4
 #define LOW_HALVES  0, 4, 1, 5
 #define HIGH_HALVES 2, 6, 3, 7
+#else
+#define LOW_HALVES  0, 2
+#define HIGH_HALVES 1, 3
 #endif
 
 /* Rows become columns: log2(RG_LANES) times, halves are shuffled together like cards. */

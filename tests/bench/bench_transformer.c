@@ -52,7 +52,7 @@ typedef struct Task {
     const Shape *shape;
     int64_t batch; /* sequences */
     int threads;
-    RgPrecision precision; /* of the products of training */
+    RgPrecision precision; /* of the products of training, or of the sampler */
     int64_t rounds;        /* at least so many … */
     double seconds;        /* … and at least so long */
     bool check;
@@ -98,7 +98,8 @@ static void fill_by_formula(RgParameters *parameters) {
     }
 }
 
-static RgPolicy *policy_of(const Shape *shape, RgPrecision precision) {
+static RgPolicy *policy_of(const Task *task) {
+    const Shape *shape = task->shape;
     RgTransformerOptions options = shape->options;
     options.tied = true;
     options.rope_base = 10000;
@@ -107,7 +108,9 @@ static RgPolicy *policy_of(const Shape *shape, RgPrecision precision) {
     RgPolicy *policy;
     RgError error = {0};
     if (rg_transformer_create(&options, shape->vocabulary, &policy, &error) != RG_OK ||
-        rg_policy_set_precision(policy, precision, &error) != RG_OK) {
+        (task->work->kind == DRAWS
+             ? rg_policy_set_sampling(policy, task->precision, &error)
+             : rg_policy_set_precision(policy, task->precision, &error)) != RG_OK) {
         fprintf(stderr, "%s\n", error.text);
         exit(EXIT_FAILURE);
     }
@@ -250,7 +253,7 @@ enum { WORK_COUNT = sizeof works / sizeof *works, SHAPE_COUNT = sizeof shapes / 
 
 static void bench_start(const Task *task, Bench *bench) {
     rg_threads_set(task->threads);
-    *bench = (Bench){.policy = policy_of(task->shape, task->precision),
+    *bench = (Bench){.policy = policy_of(task),
                      .tape = rg_tape_create(),
                      .sequences = rg_sequences_create(),
                      .drawn = rg_sequences_create()};
@@ -514,7 +517,7 @@ static const struct argp_option option_table[] = {
     {"rounds", OPTION_ROUNDS, "N", 0, "least number of rounds (5)", 0},
     {"seconds", OPTION_SECONDS, "S", 0, "go on for so long (0)", 0},
     {"batch", OPTION_BATCH, "N", 0, "sequences (the shape's own)", 0},
-    {"precision", OPTION_PRECISION, "NAME", 0, "of the products of training: fp32, or bf16", 0},
+    {"precision", OPTION_PRECISION, "NAME", 0, "of the products of training, or of the sampler: fp32, or bf16", 0},
     {"beside", 'B', NULL, 0,
      "between rounds of training, time what SGEMM reaches, and tell a round's share of it", 0},
     {"check", 'c', NULL, 0, "print losses, or the likeliest tokens, instead of times", 0},
