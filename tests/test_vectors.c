@@ -274,7 +274,7 @@ static void check_attention(int64_t count, int64_t kv_count, int64_t size, int64
     RgReal *key = numbers(length * width, 7), *value = numbers(length * width, 8);
     RgReal *query = numbers(count * size, 9), *out = numbers(count * size, 10);
     for (int c = 0; c < 2; c++)
-        cache[c] = rg_cache_create(3, positions, width, precision);
+        cache[c] = rg_cache_create(3, positions, kv_count, size, precision);
     for (int64_t j = 0; j < length; j++)
         rg_cache_store(&cache[j >= first], 1, j < first ? j : j - first, key + j * width,
                        value + j * width);

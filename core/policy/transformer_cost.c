@@ -422,8 +422,8 @@ double rg_transformer_sampling_bytes(const RgTransformerPlan *plan, const RgPass
     double up = up_to_lanes(s.hidden * (s.swiglu ? 2 : 1)), tokens = up_to_lanes(s.vocabulary);
     double panels = s.layers * (s.width * (qkv + stream + up) + stream * s.hidden);
     double slots = (double)room.slots, prompts = (double)room.prompts, rows = (double)room.rows;
-    double positions = up_to_lanes((double)room.prompt_length) + (double)room.prompt_length;
-    double own = up_to_lanes((double)room.response_length) + (double)room.response_length;
+    double positions = 2 * up_to_lanes((double)room.prompt_length);
+    double own = 2 * up_to_lanes((double)room.response_length);
     double cache = s.layers * s.kv_width * (prompts * positions + slots * own);
     double work = rows * (stream + 2 * s.width + qkv + up + s.hidden);
     double draws = slots * tokens + s.width * (3 * slots + 2 * prompts);

@@ -140,10 +140,11 @@ static void layer_create(Decoder *d, int64_t index) {
     layer->output = stack_create(d, index, output);
     layer->up = stack_create(d, index, up_stack(d));
     layer->down = stack_create(d, index, down);
-    int64_t width = d->heads.kv_count * d->heads.size;
+    int64_t heads = d->heads.kv_count, size = d->heads.size;
     layer->prompts =
-        rg_cache_create(d->room.prompts, d->room.prompt_length, width, d->precision);
-    layer->slots = rg_cache_create(d->room.slots, d->room.response_length, width, d->precision);
+        rg_cache_create(d->room.prompts, d->room.prompt_length, heads, size, d->precision);
+    layer->slots =
+        rg_cache_create(d->room.slots, d->room.response_length, heads, size, d->precision);
 }
 
 static void layer_fill(const Decoder *d, int64_t index) {

@@ -1,8 +1,8 @@
 /* Attention of one token over keys and values that are kept from the tokens before it, as decoding
- * makes it. Keys lie in blocks of positions, within a block dimension by dimension with the
- * positions side by side, so that a score is a sum of vectors with no sum across one; values lie
- * position by position. Either is read from front to back, which is what attention over a cache
- * costs. */
+ * makes it. Keys and values lie in blocks of positions, and within a block head by head. Keys of a
+ * head lie dimension by dimension with the positions side by side, so that a score is a sum of
+ * vectors with no sum across one; values lie position by position. Reading both from memory is
+ * what attention over a cache costs. */
 #ifndef RG_CORE_TENSOR_CACHE_ATTENTION_H
 #define RG_CORE_TENSOR_CACHE_ATTENTION_H
 
@@ -13,19 +13,21 @@ enum { RG_CACHE_BLOCK = 16 }; /* positions */
 /* Some entries, each a sequence of so many positions at most, as RgReal or, in bf16, as RgBf16. */
 typedef struct RgCache {
     RgPrecision precision;
-    void *key;   /* [entries, blocks, width, RG_CACHE_BLOCK] */
-    void *value; /* [entries, positions, width] */
-    int64_t blocks, positions, width;
+    void *key;   /* [entries, blocks, heads, size, RG_CACHE_BLOCK] */
+    void *value; /* [entries, blocks, heads, RG_CACHE_BLOCK, size] */
+    int64_t blocks, heads, size;
 } RgCache;
 
-RgCache rg_cache_create(int64_t entries, int64_t positions, int64_t width, RgPrecision precision);
+/* For keys and values of `heads` heads of `size` numbers. */
+RgCache rg_cache_create(int64_t entries, int64_t positions, int64_t heads, int64_t size,
+                        RgPrecision precision);
 void rg_cache_release(RgCache *cache);
 
 static inline int64_t rg_cache_blocks(int64_t positions) {
     return (positions + RG_CACHE_BLOCK - 1) / RG_CACHE_BLOCK;
 }
 
-/* Put a key and a value [width] at a position of an entry; in bf16 rounded to the nearest. */
+/* Put a key and a value [heads · size] at a position of an entry; in bf16 rounded to the nearest. */
 void rg_cache_store(const RgCache *cache, int64_t entry, int64_t position, const RgReal *key,
                     const RgReal *value);
 
