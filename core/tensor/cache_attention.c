@@ -12,15 +12,13 @@ static size_t number_bytes(const RgCache *c) {
 
 /* Keys or values of an entry. */
 static int64_t entry_numbers(const RgCache *c) {
-    return c->blocks * c->heads * c->size * RG_CACHE_BLOCK;
+    return c->blocks * c->heads * rg_cache_head(c->size, c->precision);
 }
 
 RgCache rg_cache_create(int64_t entries, int64_t positions, int64_t heads, int64_t size,
                         RgPrecision precision) {
-    RgCache c = {.precision = precision,
-                 .blocks = rg_cache_blocks(positions),
-                 .heads = heads,
-                 .size = size};
+    RgCache c = {
+        .precision = precision, .blocks = rg_cache_blocks(positions), .heads = heads, .size = size};
     size_t bytes = number_bytes(&c) * (size_t)(entries * entry_numbers(&c));
     c.key = rg_allocate_aligned(bytes);
     c.value = rg_allocate_aligned(bytes);
@@ -40,29 +38,46 @@ RgCacheSpan rg_cache_span(const RgCache *c, int64_t entry, int64_t length) {
                          .length = length};
 }
 
-void rg_cache_store(const RgCache *c, int64_t entry, int64_t position, const RgReal *key,
-                    const RgReal *value) {
-    int64_t lane = position % RG_CACHE_BLOCK, head = c->size * RG_CACHE_BLOCK;
-    int64_t at = entry * entry_numbers(c) + position / RG_CACHE_BLOCK * c->heads * head;
-    for (int64_t h = 0; h < c->heads; h++, at += head, key += c->size, value += c->size) {
-        if (c->precision == RG_PRECISION_BF16) {
-            RgBf16 *keys = (RgBf16 *)c->key + at + lane,
-                   *values = (RgBf16 *)c->value + at + lane * c->size;
-            rg_bf16_round(c->size, key, values); /* on their way to where they belong */
-            for (int64_t d = 0; d < c->size; d++)
-                keys[d * RG_CACHE_BLOCK] = values[d];
-            rg_bf16_round(c->size, value, values);
-        } else {
-            RgReal *keys = (RgReal *)c->key + at + lane;
-            for (int64_t d = 0; d < c->size; d++)
-                keys[d * RG_CACHE_BLOCK] = key[d];
-            memcpy((RgReal *)c->value + at + lane * c->size, value,
-                   sizeof *value * (size_t)c->size);
+/* Keys and values [heads · size] of a position, in fp32. */
+static void store_numbers(const RgCache *c, int64_t at, int64_t lane, const RgReal *key,
+                          const RgReal *value) {
+    int64_t size = c->size;
+    for (int64_t h = 0; h < c->heads; h++, at += rg_cache_head(size, c->precision)) {
+        RgReal *keys = (RgReal *)c->key + at, *values = (RgReal *)c->value + at;
+        for (int64_t d = 0; d < size; d++)
+            keys[d * RG_CACHE_BLOCK + lane] = key[h * size + d];
+        memcpy(values + lane * size, value + h * size, sizeof *values * (size_t)size);
+    }
+}
+
+/* The same in bf16: rounded whole, and each number to its half of a cell. */
+static void store_rounded(const RgCache *c, int64_t at, int64_t lane, const RgReal *key,
+                          const RgReal *value) {
+    static _Thread_local RgRoom room;
+    int64_t size = c->size, width = c->heads * size;
+    RgBf16 *rounded = rg_room(&room, sizeof *rounded * 2 * (size_t)width);
+    rg_bf16_round(width, key, rounded);
+    rg_bf16_round(width, value, rounded + width);
+    for (int64_t h = 0; h < c->heads; h++, at += rg_cache_head(size, c->precision)) {
+        RgBf16 *keys = (RgBf16 *)c->key + at, *values = (RgBf16 *)c->value + at;
+        for (int64_t d = 0; d < size; d++) {
+            keys[(d / 2 * RG_CACHE_BLOCK + lane) * 2 + d % 2] = rounded[h * size + d];
+            values[(lane / 2 * size + d) * 2 + lane % 2] = rounded[width + h * size + d];
         }
     }
 }
 
+void rg_cache_store(const RgCache *c, int64_t entry, int64_t position, const RgReal *key,
+                    const RgReal *value) {
+    int64_t lane = position % RG_CACHE_BLOCK, block = position / RG_CACHE_BLOCK;
+    int64_t at = entry * entry_numbers(c) + block * c->heads * rg_cache_head(c->size, c->precision);
+    if (c->precision == RG_PRECISION_BF16)
+        store_rounded(c, at, lane, key, value);
+    else
+        store_numbers(c, at, lane, key, value);
+}
+
 void rg_cache_attend(const RgCacheHeads *heads, const RgCacheSpan span[2], const RgReal *query,
                      RgReal *score, RgReal *out) {
-    rg_vectors()->attend(heads, span, query, score, out);
+    rg_vectors_for(span[0].precision)->attend(heads, span, query, score, out);
 }

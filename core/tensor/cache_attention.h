@@ -17,6 +17,9 @@ typedef struct RgCache {
     void *value; /* [entries, blocks, heads, RG_CACHE_BLOCK, size] */
     int64_t blocks, heads, size;
 } RgCache;
+/* In bf16 two dimensions of a key share a cell of 32 bits, and two positions of a value:
+ * [entries, blocks, heads, size / 2, RG_CACHE_BLOCK, 2], of an odd size rounded up, and
+ * [entries, blocks, heads, RG_CACHE_BLOCK / 2, size, 2]. */
 
 /* For keys and values of `heads` heads of `size` numbers. */
 RgCache rg_cache_create(int64_t entries, int64_t positions, int64_t heads, int64_t size,
@@ -27,7 +30,13 @@ static inline int64_t rg_cache_blocks(int64_t positions) {
     return (positions + RG_CACHE_BLOCK - 1) / RG_CACHE_BLOCK;
 }
 
-/* Put a key and a value [heads · size] at a position of an entry; in bf16 rounded to the nearest. */
+/* Numbers of a head in a block, of keys and of values. */
+static inline int64_t rg_cache_head(int64_t size, RgPrecision precision) {
+    return (precision == RG_PRECISION_BF16 ? size + size % 2 : size) * RG_CACHE_BLOCK;
+}
+
+/* Put a key and a value [heads · size] at a position of an entry; in bf16 rounded to the nearest.
+ */
 void rg_cache_store(const RgCache *cache, int64_t entry, int64_t position, const RgReal *key,
                     const RgReal *value);
 
@@ -48,8 +57,9 @@ RgCacheSpan rg_cache_span(const RgCache *cache, int64_t entry, int64_t length);
 
 /* out = softmax(q·kᵀ / sqrt(size))·v over two spans, one after the other, of which the second may
  * have no positions: query and out [count · size], and room for scores [count, stride], where a
- * head has those of whole blocks of either span. Both spans have the same precision; what is in
- * bf16 is widened as it is read, and all else is fp32. */
+ * head has those of whole blocks of either span. Both spans have the same precision. What is in
+ * bf16 is widened as it is read; but processors with AVX512_BF16 round queries and the softmax to
+ * bf16 too, and multiply two numbers at once. */
 void rg_cache_attend(const RgCacheHeads *heads, const RgCacheSpan span[2], const RgReal *query,
                      RgReal *score, RgReal *out);
 

@@ -67,10 +67,10 @@ static const RgBf16 *rounded_rows(const RgPanelsProduct *p) {
 void rg_panels_product(const RgPanelsProduct *product) {
     enum { FEW = 4 }; /* rows, which wait for the weights, however few they are */
     int64_t count = product->w->count, rows = product->rows < FEW ? FEW : product->rows;
-    RgPanelsKernel in_cells = product->w->rounded ? rg_panels_in_cells() : NULL,
-                   kernel = in_cells ? in_cells : rg_vectors()->panels;
+    const RgVectorKernels *kernels =
+        rg_vectors_for(product->w->rounded ? RG_PRECISION_BF16 : RG_PRECISION_FP32);
     RgPanelsProduct p = *product;
-    p.x_rounded = in_cells ? rounded_rows(product) : NULL;
+    p.x_rounded = kernels->rounds ? rounded_rows(product) : NULL;
     RG_FOR_PIECES(count, rg_pieces_of_rows(count, p.w->in * RG_PANEL * rows / FEW),
-                  kernel(&p, first, last));
+                  kernels->panels(&p, first, last));
 }

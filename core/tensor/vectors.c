@@ -12,6 +12,11 @@ const RgVectorKernels *rg_vectors(void) {
     return &rg_vectors_baseline;
 }
 
+const RgVectorKernels *rg_vectors_for(RgPrecision precision) {
+    const RgVectorKernels *in_cells = precision == RG_PRECISION_BF16 ? rg_vectors_in_cells() : NULL;
+    return in_cells ? in_cells : rg_vectors();
+}
+
 const RgProductKernel *rg_product_vectors(void) {
 #ifdef RG_DOUBLE
     return NULL;

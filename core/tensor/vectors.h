@@ -8,13 +8,12 @@
 #include "core/tensor/panels.h"
 #include "core/tensor/product_kernel.h"
 
-/* All rows of the panels [first, last). */
-typedef void (*RgPanelsKernel)(const RgPanelsProduct *product, int64_t first, int64_t last);
-
 typedef struct RgVectorKernels {
     const RgProductKernel *product; /* NULL where BLAS is the better choice */
 
-    RgPanelsKernel panels;
+    /* All rows of the panels [first, last). */
+    void (*panels)(const RgPanelsProduct *product, int64_t first, int64_t last);
+    bool rounds; /* rows have to come rounded, too, if the panels are in bf16 */
 
     /* See rg_cache_attend. */
     void (*attend)(const RgCacheHeads *heads, const RgCacheSpan span[2], const RgReal *query,
@@ -26,8 +25,11 @@ extern const RgVectorKernels rg_vectors_baseline, rg_vectors_avx2, rg_vectors_av
 /* Those of the set in use. */
 const RgVectorKernels *rg_vectors(void);
 
-/* The kernel for panels in bf16 that reads x rounded and multiplies cells whole; NULL where the set
- * in use or the processor has no such instruction. */
-RgPanelsKernel rg_panels_in_cells(void);
+/* Those for panels and caches of this precision. */
+const RgVectorKernels *rg_vectors_for(RgPrecision precision);
+
+/* Those that multiply cells whole, and so read all inputs rounded to bf16: for bf16 alone. NULL
+ * where the set in use or the processor has no such instruction. */
+const RgVectorKernels *rg_vectors_in_cells(void);
 
 #endif

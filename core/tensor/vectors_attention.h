@@ -4,51 +4,33 @@
 
 enum { BLOCK_VECTORS = RG_CACHE_BLOCK / RG_LANES };
 
-/* Numbers of a cache from `at` on. `bf16`, a constant wherever this is inlined, says of which kind
- * they are. */
-TARGET_INLINE Lanes cached(const void *numbers, int64_t at, bool bf16) {
-    return bf16 ? widen((const RgBf16 *)numbers + at)
-                : *(const Lanes *)((const RgReal *)numbers + at);
-}
-
-static inline RgReal cached_number(const void *numbers, int64_t at, bool bf16) {
-    return bf16 ? rg_bf16_number(((const RgBf16 *)numbers)[at]) : ((const RgReal *)numbers)[at];
-}
-
-/* Fetch the vector that is read so many numbers later; one of those that share a line of the cache.
- * Memory is read in order, but processors' own fetching stops at the end of each page. */
-TARGET_INLINE void fetch(const void *numbers, int64_t at, int vector, bool bf16) {
-    size_t each = bf16 ? sizeof(RgBf16) : sizeof(RgReal);
-    if ((size_t)vector * RG_LANES * each % 64 == 0)
-        __builtin_prefetch((const char *)numbers + (size_t)at * each, 0, 2);
-}
-
-/* Keys or values of one head in a span: those of a block from `first` on, the next block's `block`
- * numbers further. */
+/* Keys or values of one head in a span. They are read in steps: of keys a dimension, of values a
+ * position, and in bf16 two of them, whose numbers share cells. A step has a number or a cell for
+ * each position of the block, or for each dimension. */
 typedef struct HeadSpan {
-    const void *numbers;
-    int64_t first, block, size, length;
+    const char *first; /* of the first block */
+    int64_t block;     /* bytes from one block to the next */
+    int64_t size, length;
 } HeadSpan;
 
-/* score [RG_CACHE_BLOCK] = q·k over the positions of a block: q [size], keys from `at` on
- * [size, RG_CACHE_BLOCK]. Several sums, as one addition waits for the last. */
-TARGET_INLINE void block_scores(const HeadSpan *k, const RgReal *q, int64_t at, int64_t ahead,
-                                bool bf16, RgReal *score) {
-    enum { SUMS = 4 };
-    Lanes sum[SUMS][BLOCK_VECTORS] = {{{0}}};
-    int64_t d = 0;
-    for (; d + SUMS <= k->size; d += SUMS, at += SUMS * RG_CACHE_BLOCK)
-        for (int i = 0; i < SUMS; i++)
-            for (int v = 0; v < BLOCK_VECTORS; v++) {
-                int64_t from = at + i * RG_CACHE_BLOCK + v * RG_LANES;
-                fetch(k->numbers, from + ahead, i * BLOCK_VECTORS + v, bf16);
-                sum[i][v] += q[d + i] * cached(k->numbers, from, bf16);
-            }
-    for (; d < k->size; d++, at += RG_CACHE_BLOCK)
-        for (int v = 0; v < BLOCK_VECTORS; v++)
-            sum[0][v] += q[d] * cached(k->numbers, at + v * RG_LANES, bf16);
-    for (int v = 0; v < BLOCK_VECTORS; v++)
-        *(Lanes *)(score + v * RG_LANES) = (sum[0][v] + sum[1][v]) + (sum[2][v] + sum[3][v]);
+/* `bf16`, a constant wherever this is inlined, says which numbers there are. */
+static inline int64_t step_width(bool bf16) {
+    return bf16 ? 2 : 1;
+}
+
+static inline int64_t step_bytes(bool bf16) { /* for each position or dimension */
+    return bf16 ? 2 * sizeof(RgBf16) : sizeof(RgReal);
+}
+
+/* Head `h` of queries in the keys or values of a span. */
+static inline HeadSpan head_span(const RgCacheHeads *heads, const void *numbers, int64_t h,
+                                 int64_t length, bool bf16) {
+    int64_t head = bf16 ? rg_cache_head(heads->size, RG_PRECISION_BF16) * sizeof(RgBf16)
+                        : rg_cache_head(heads->size, RG_PRECISION_FP32) * sizeof(RgReal);
+    return (HeadSpan){.first = (const char *)numbers + h / (heads->count / heads->kv_count) * head,
+                      .block = heads->kv_count * head,
+                      .size = heads->size,
+                      .length = length};
 }
 
 /* How far the next block is, if there is one. */
@@ -56,50 +38,104 @@ static inline int64_t next_block(const HeadSpan *span, int64_t block) {
     return (block + 1) * RG_CACHE_BLOCK < span->length ? span->block : 0;
 }
 
-/* Head `h` of queries in the keys or values of a span. */
-static inline HeadSpan head_span(const RgCacheHeads *heads, const void *numbers, int64_t h,
-                                 int64_t length) {
-    int64_t numbers_of_head = heads->size * RG_CACHE_BLOCK;
-    return (HeadSpan){.numbers = numbers,
-                      .first = h / (heads->count / heads->kv_count) * numbers_of_head,
-                      .block = heads->kv_count * numbers_of_head,
-                      .size = heads->size,
-                      .length = length};
+/* Memory is read in order, but processors' own fetching stops at the end of each page. One of the
+ * vectors that share a line of the cache is enough. */
+TARGET_INLINE void fetch(const char *at, int vector) {
+    if ((size_t)vector * sizeof(Lanes) % 64 == 0)
+        __builtin_prefetch(at, 0, 2);
+}
+
+/* sum + x·y of a vector of a step; of its first numbers alone where it is half a step. */
+TARGET_INLINE Lanes add_step(Lanes sum, const Input *x, const char *y, bool bf16, bool half) {
+    if (!bf16)
+        return sum + ((const RgReal *)x)[0] * *(const Lanes *)y;
+    Cells cells = *(const Cells *)y;
+#ifdef MULTIPLY_CELLS
+    if (half)
+        cells &= 0xFFFF; /* what is there may be no number, which times 0 would be none */
+    return MULTIPLY_CELLS(sum, x[0], cells);
+#else
+    sum += x[0] * half_of(cells, false);
+    if (!half)
+        sum += x[1] * half_of(cells, true);
+    return sum;
+#endif
+}
+
+/* Inputs of a step. */
+static inline int64_t step_inputs(bool bf16) {
+    return bf16 ? INPUTS_OF_A_CELL : 1;
+}
+
+/* score [RG_CACHE_BLOCK] = q·k over the positions of a block: q [size], keys from `key` on. Several
+ * sums, as one addition waits for the last. */
+TARGET_INLINE void block_scores(int64_t size, const Input *q, const char *key, int64_t ahead,
+                                bool bf16, RgReal *score) {
+    enum { SUMS = 4 };
+    Lanes sum[SUMS][BLOCK_VECTORS] = {{{0}}};
+    int64_t steps = size / step_width(bf16), i = 0;
+    const int64_t inputs = step_inputs(bf16), row = RG_CACHE_BLOCK * step_bytes(bf16);
+    const int64_t vector = RG_LANES * step_bytes(bf16);
+    for (; i + SUMS <= steps; i += SUMS)
+        for (int s = 0; s < SUMS; s++, q += inputs, key += row)
+            for (int v = 0; v < BLOCK_VECTORS; v++) {
+                fetch(key + ahead + v * vector, v);
+                sum[s][v] = add_step(sum[s][v], q, key + v * vector, bf16, false);
+            }
+    for (; i < steps; i++, q += inputs, key += row)
+        for (int v = 0; v < BLOCK_VECTORS; v++)
+            sum[0][v] = add_step(sum[0][v], q, key + v * vector, bf16, false);
+    if (size % step_width(bf16))
+        for (int v = 0; v < BLOCK_VECTORS; v++)
+            sum[0][v] = add_step(sum[0][v], q, key + v * vector, bf16, true);
+    for (int v = 0; v < BLOCK_VECTORS; v++)
+        *(Lanes *)(score + v * RG_LANES) = (sum[0][v] + sum[1][v]) + (sum[2][v] + sum[3][v]);
+}
+
+/* Inputs of n numbers. */
+static inline int64_t inputs_of(int64_t n) {
+    return INPUTS_OF_A_CELL == 1 ? (n + 1) / 2 : n;
 }
 
 /* score[h, j] = q[h]·k[j] for the blocks of one span; q [count · size]. What lies past the last
  * position of a block is computed with, though not used. */
-TARGET_INLINE void span_scores(const RgCacheHeads *heads, const RgReal *q, const RgCacheSpan *span,
+TARGET_INLINE void span_scores(const RgCacheHeads *heads, const Input *q, const RgCacheSpan *span,
                                bool bf16, RgReal *score) {
     for (int64_t b = 0; b < rg_cache_blocks(span->length); b++)
         for (int64_t h = 0; h < heads->count; h++) {
-            HeadSpan k = head_span(heads, span->key, h, span->length);
-            block_scores(&k, q + h * k.size, k.first + b * k.block, next_block(&k, b), bf16,
-                         score + h * heads->stride + b * RG_CACHE_BLOCK);
+            HeadSpan k = head_span(heads, span->key, h, span->length, bf16);
+            block_scores(k.size, q + h * inputs_of(k.size), k.first + b * k.block,
+                         next_block(&k, b), bf16, score + h * heads->stride + b * RG_CACHE_BLOCK);
         }
 }
 
-/* out[v] += Σ_j weight[j]·value[j, v] over `vectors` vectors from dimension `d` on, with the
- * positions dealt out to `sums` sums: both are constants where this is inlined. */
-TARGET_INLINE void mix(int vectors, int sums, const HeadSpan *value, int64_t d,
-                       const RgReal *weight, bool bf16, RgReal *out) {
+/* out[v] += Σ_j weight[j]·value[j, v] over `vectors` vectors from dimension `d` on, with the steps
+ * dealt out to `sums` sums: both are constants where this is inlined. */
+TARGET_INLINE void mix(int vectors, int sums, const HeadSpan *value, int64_t d, const Input *weight,
+                       bool bf16, RgReal *out) {
     Lanes sum[MIX_SUMS];
+    const int64_t inputs = step_inputs(bf16), width = step_width(bf16);
+    const int64_t vector = RG_LANES * step_bytes(bf16), row = value->size * step_bytes(bf16);
     for (int i = 0; i < sums * vectors; i++)
         sum[i] = (Lanes){0};
-    for (int64_t b = 0; b < rg_cache_blocks(value->length); b++, weight += RG_CACHE_BLOCK) {
-        int64_t at = value->first + b * value->block + d, ahead = next_block(value, b), j = 0;
-        int64_t left = value->length - b * RG_CACHE_BLOCK;
+    for (int64_t b = 0; b < rg_cache_blocks(value->length); b++) {
+        const char *at = value->first + b * value->block + d * step_bytes(bf16);
+        int64_t ahead = next_block(value, b), left = value->length - b * RG_CACHE_BLOCK;
         int64_t count = left < RG_CACHE_BLOCK ? left : RG_CACHE_BLOCK;
-        for (; j + sums <= count; j += sums)
-            for (int i = 0; i < sums; i++, at += value->size)
+        int64_t steps = count / width, j = 0;
+        for (; j + sums <= steps; j += sums)
+            for (int i = 0; i < sums; i++, at += row, weight += inputs)
                 for (int v = 0; v < vectors; v++) {
-                    fetch(value->numbers, at + ahead + v * RG_LANES, v, bf16);
-                    sum[i * vectors + v] +=
-                        weight[j + i] * cached(value->numbers, at + v * RG_LANES, bf16);
+                    fetch(at + ahead + v * vector, v);
+                    sum[i * vectors + v] =
+                        add_step(sum[i * vectors + v], weight, at + v * vector, bf16, false);
                 }
-        for (; j < count; j++, at += value->size)
+        for (; j < steps; j++, at += row, weight += inputs)
             for (int v = 0; v < vectors; v++)
-                sum[v] += weight[j] * cached(value->numbers, at + v * RG_LANES, bf16);
+                sum[v] = add_step(sum[v], weight, at + v * vector, bf16, false);
+        if (count % width)
+            for (int v = 0; v < vectors; v++)
+                sum[v] = add_step(sum[v], weight, at + v * vector, bf16, true);
     }
     for (int v = 0; v < vectors; v++) {
         Lanes y = *(const Lanes *)(out + v * RG_LANES);
@@ -111,7 +147,7 @@ TARGET_INLINE void mix(int vectors, int sums, const HeadSpan *value, int64_t d,
 
 /* As many vectors as possible at a time, from dimension `d` on; how many. With few, additions would
  * wait for one another, so that there are more sums. */
-TARGET_INLINE int64_t mix_some(const HeadSpan *value, int64_t d, const RgReal *weight, bool bf16,
+TARGET_INLINE int64_t mix_some(const HeadSpan *value, int64_t d, const Input *weight, bool bf16,
                                RgReal *out) {
 #define MIX(vectors)                                                                               \
     if (vectors <= MIX_SUMS && value->size - d >= vectors * RG_LANES) {                            \
@@ -129,20 +165,35 @@ TARGET_INLINE int64_t mix_some(const HeadSpan *value, int64_t d, const RgReal *w
     return 0;
 }
 
-/* out[h] += Σ_j weight[h, j]·v[j] */
-TARGET_INLINE void span_mix(const RgCacheHeads *heads, const RgReal *weight,
-                            const RgCacheSpan *span, bool bf16, RgReal *out) {
-    for (int64_t h = 0; h < heads->count; h++, weight += heads->stride, out += heads->size) {
-        HeadSpan value = head_span(heads, span->value, h, span->length);
+/* The same of one dimension that fills no vector. */
+static inline RgReal mixed_number(const HeadSpan *value, int64_t d, const Input *weight,
+                                  bool bf16) {
+    RgReal sum = 0;
+    for (int64_t j = 0; j < value->length; j++) {
+        int64_t lane = j % RG_CACHE_BLOCK, step = lane / step_width(bf16);
+        const char *at = value->first + j / RG_CACHE_BLOCK * value->block +
+                         (step * value->size + d) * step_bytes(bf16);
+        if (!bf16)
+            sum += ((const RgReal *)weight)[j] * *(const RgReal *)at;
+        else
+            sum += (INPUTS_OF_A_CELL == 1 ? rg_bf16_number(((const RgBf16 *)weight)[j])
+                                          : ((const RgReal *)weight)[j]) *
+                   rg_bf16_number(((const RgBf16 *)at)[lane % 2]);
+    }
+    return sum;
+}
+
+/* out[h] += Σ_j weight[h, j]·v[j]; weights of two heads lie a stride of scores apart. */
+TARGET_INLINE void span_mix(const RgCacheHeads *heads, const Input *weight, const RgCacheSpan *span,
+                            bool bf16, RgReal *out) {
+    for (int64_t h = 0; h < heads->count; h++, out += heads->size) {
+        HeadSpan value = head_span(heads, span->value, h, span->length, bf16);
         int64_t d = 0;
         while (d + RG_LANES <= value.size)
             d += RG_LANES * mix_some(&value, d, weight, bf16, out + d);
-        for (int64_t j = 0; d < value.size && j < value.length; j++) {
-            int64_t at = value.first + j / RG_CACHE_BLOCK * value.block +
-                         j % RG_CACHE_BLOCK * value.size;
-            for (int64_t e = d; e < value.size; e++)
-                out[e] += weight[j] * cached_number(value.numbers, at + e, bf16);
-        }
+        for (; d < value.size; d++)
+            out[d] += mixed_number(&value, d, weight, bf16);
+        weight += inputs_of(heads->stride);
     }
 }
 
@@ -169,28 +220,52 @@ TARGET_INLINE void softmax_in_place(RgReal scale, RgReal *score, int64_t n) {
         score[j] *= inverse;
 }
 
+/* `count` rows of n numbers as inputs. */
+#ifdef MULTIPLY_CELLS
+static const Input *rounded_inputs(RgRoom *room, int64_t count, int64_t n, const RgReal *x) {
+    int64_t row = 2 * inputs_of(n);
+    RgBf16 *inputs = rg_room(room, sizeof *inputs * (size_t)(count * row));
+    for (int64_t i = 0; i < count; i++) {
+        inputs[(i + 1) * row - 1] = 0;
+        rg_bf16_round(n, x + i * n, inputs + i * row);
+    }
+    return (const Input *)inputs;
+}
+#else
+static inline const Input *rounded_inputs(RgRoom *room, int64_t count, int64_t n, const RgReal *x) {
+    (void)room, (void)count, (void)n;
+    return x;
+}
+#endif
+
 TARGET_INLINE void attend_in(const RgCacheHeads *heads, const RgCacheSpan span[2], bool bf16,
                              const RgReal *query, RgReal *score, RgReal *out) {
+    static _Thread_local RgRoom query_room, weight_room; /* for inputs in bf16 */
     RgReal scale = 1 / (RgReal)sqrt((RgReal)heads->size);
     int64_t second = rg_cache_blocks(span[0].length) * RG_CACHE_BLOCK;
     int64_t all = second + rg_cache_blocks(span[1].length) * RG_CACHE_BLOCK;
-    span_scores(heads, query, &span[0], bf16, score);
-    span_scores(heads, query, &span[1], bf16, score + second);
+    const Input *q = rounded_inputs(&query_room, heads->count, heads->size, query);
+    span_scores(heads, q, &span[0], bf16, score);
+    span_scores(heads, q, &span[1], bf16, score + second);
     for (int64_t h = 0; h < heads->count; h++) {
         RgReal *row = score + h * heads->stride;
         hide_rest(row, span[0].length);
         hide_rest(row + second, span[1].length);
         softmax_in_place(scale, row, all);
     }
+    const Input *weight = rounded_inputs(&weight_room, heads->count, heads->stride, score);
     memset(out, 0, sizeof *out * (size_t)(heads->count * heads->size));
-    span_mix(heads, score, &span[0], bf16, out);
-    span_mix(heads, score + second, &span[1], bf16, out);
+    span_mix(heads, weight, &span[0], bf16, out);
+    span_mix(heads, weight + inputs_of(second), &span[1], bf16, out);
 }
 
 TARGET static void attend(const RgCacheHeads *heads, const RgCacheSpan span[2], const RgReal *query,
                           RgReal *score, RgReal *out) {
-    if (span[0].precision == RG_PRECISION_BF16)
-        attend_in(heads, span, true, query, score, out);
-    else
+#ifndef MULTIPLY_CELLS
+    if (span[0].precision == RG_PRECISION_FP32) {
         attend_in(heads, span, false, query, score, out);
+        return;
+    }
+#endif
+    attend_in(heads, span, true, query, score, out);
 }

@@ -1,7 +1,11 @@
 /* One vector of RG_LANES numbers, and what is done with some of them. Who includes this has defined
  *
  *     RG_LANES   numbers in a vector: 16, 8 or 4, and 2 where they are double
- *     TARGET     the attribute that compiles a function for the set of instructions, or nothing */
+ *     TARGET     the attribute that compiles a function for the set of instructions, or nothing
+ *
+ * and, where the set can multiply numbers in bf16,
+ *
+ *     MULTIPLY_CELLS(sum, x, w)   sum [RG_LANES], plus the products of a cell x with cells w */
 #include "core/tensor/kernels.h"
 #include "core/tensor/precision.h"
 
@@ -10,20 +14,28 @@ typedef RgReal Lanes
 
 #define TARGET_INLINE TARGET RG_INLINE
 
-/* RG_LANES numbers in bf16, widened. A cell is 32 bits. */
-typedef RgBf16 Bf16Lanes
-    __attribute__((vector_size(RG_LANES * sizeof(RgBf16)), aligned(sizeof(RgBf16)), may_alias));
+/* Cells: 32 bits with two numbers in bf16 each, of which the first is the lower half. */
 typedef uint32_t Cells __attribute__((vector_size(RG_LANES * 4), aligned(4), may_alias));
 typedef float FloatLanes __attribute__((vector_size(RG_LANES * 4)));
 
-/* Numbers whose upper halves, in fp32, are these bits. */
-TARGET_INLINE Lanes lanes_of_bits(Cells bits) {
+/* The first numbers of cells, or the second ones, widened. */
+TARGET_INLINE Lanes half_of(Cells w, bool second) {
+    Cells bits;
+    if (second)
+        bits = w & 0xFFFF0000;
+    else
+        bits = w << 16;
     return __builtin_convertvector((FloatLanes)bits, Lanes);
 }
 
-TARGET_INLINE Lanes widen(const RgBf16 *x) {
-    return lanes_of_bits(__builtin_convertvector(*(const Bf16Lanes *)x, Cells) << 16);
-}
+/* What is multiplied with cells: both numbers of a cell in bf16, or two in fp32. */
+#ifdef MULTIPLY_CELLS
+typedef int32_t __attribute__((may_alias, aligned(sizeof(RgBf16)))) Input;
+enum { INPUTS_OF_A_CELL = 1 };
+#else
+typedef RgReal Input;
+enum { INPUTS_OF_A_CELL = 2 };
+#endif
 
 #if RG_LANES == 16
 

@@ -1,9 +1,7 @@
 /* Rows of x times a matrix in panels, for one set of instructions: see panels.h. Who includes this
  * has defined, beside what vectors_lanes.h asks for,
  *
- *     FULL_ROWS, FULL_PANELS   rows (8 at most) and panels whose sums fill the registers
- *     MULTIPLY_CELLS           only for products with panels in bf16 that read x in bf16: the sums
- *                              of a vector, plus the products of a cell, as int32_t, with cells */
+ *     FULL_ROWS, FULL_PANELS   rows (8 at most) and panels whose sums fill the registers */
 
 enum {
     VECTORS = RG_PANEL / RG_LANES,       /* of a row of a panel */
@@ -43,21 +41,7 @@ TARGET_INLINE void sum_block(Factor a, const RgReal *weight, int64_t size, int64
 
 /* ---- panels in bf16 ---- */
 
-/* What x has for a cell of weights: both numbers in bf16, or two in fp32. */
-#ifdef MULTIPLY_CELLS
-typedef int32_t __attribute__((may_alias, aligned(sizeof(RgBf16)))) Input;
-enum { INPUTS_OF_A_CELL = 1 };
-#else
-typedef RgReal Input;
-enum { INPUTS_OF_A_CELL = 2 };
-
-/* The first numbers of cells, or the second ones. */
-TARGET_INLINE Lanes half_of(Cells w, bool second) {
-    if (second)
-        return lanes_of_bits(w & 0xFFFF0000);
-    return lanes_of_bits(w << 16);
-}
-
+#ifndef MULTIPLY_CELLS
 /* sum += x·w of one number of each cell. */
 TARGET_INLINE void add_half(const Input *low, const Input *high, int64_t row, const Cells *w,
                             bool second, int rows, int vectors, Lanes *sum) {
@@ -225,11 +209,12 @@ TARGET_INLINE void panels_all(const RgPanelsProduct *f, bool bf16, int64_t first
         panels_blocks(f, bf16, blocks, 1, panel, last);
 }
 
-#ifndef MULTIPLY_CELLS
 TARGET static void panels_product(const RgPanelsProduct *f, int64_t first, int64_t last) {
-    if (f->w->rounded)
-        panels_all(f, true, first, last);
-    else
+#ifndef MULTIPLY_CELLS
+    if (!f->w->rounded) {
         panels_all(f, false, first, last);
-}
+        return;
+    }
 #endif
+    panels_all(f, true, first, last);
+}
