@@ -48,7 +48,8 @@ const RgOption rg_policy_part_options[] = {
         "computed with in fp32; the policy starts from the same rounded weights"),
     RG_OPTION_CHOICE(
         RgPolicyOptions, sampling, "fp32", rg_precision_names,
-        "how a transformer's sampler holds weights, keys and values. bf16 takes half the memory and "
+        "how a transformer's sampler holds weights, keys and values. bf16 takes half the memory "
+        "and "
         "is faster; log-probabilities are computed anew in fp32, and evaluations on text tell the "
         "difference as sampler_kl. The offline pairs are sampled in fp32"),
     RG_OPTION_END,

@@ -149,10 +149,10 @@ typedef struct RgPolicyType {
     /* Add the adapter to a copy of the weights. */
     void (*merge)(const RgPolicy *policy, RgParameters *weights);
     bool takes_precision; /* its log-probabilities are matrix products, which can be in bf16 */
-    bool takes_storage;   /* its passes take matrices that are stored in bf16, and so does `sample` */
-    bool mixes;           /* `sample` can have a partner */
-    bool shards;          /* its passes may run side by side on parts of a batch */
-    bool keeps_values;    /* a pair's log-probabilities cost more than looking them up on disk */
+    bool takes_storage; /* its passes take matrices that are stored in bf16, and so does `sample` */
+    bool mixes;         /* `sample` can have a partner */
+    bool shards;        /* its passes may run side by side on parts of a batch */
+    bool keeps_values;  /* a pair's log-probabilities cost more than looking them up on disk */
 } RgPolicyType;
 
 /* Best of n: in place of one response, n are drawn, and the judge takes the best (Stiennon et al.

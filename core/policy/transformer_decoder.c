@@ -244,10 +244,10 @@ static bool same_shape(const RgTransformerOptions *a, const RgTransformerOptions
 static bool fits(const Decoder *d, const RgPolicy *policy, RgDecoderRoom room) {
     const RgTransformer *model = policy->state;
     return d->precision == policy->sampling && same_shape(&d->options, &model->options) &&
-           d->head.out == model->vocabulary &&
-           d->threads >= rg_threads() && d->room.prompts >= room.prompts &&
-           d->room.prompt_length >= room.prompt_length && d->room.slots >= room.slots &&
-           d->room.response_length >= room.response_length && d->room.rows >= room.rows;
+           d->head.out == model->vocabulary && d->threads >= rg_threads() &&
+           d->room.prompts >= room.prompts && d->room.prompt_length >= room.prompt_length &&
+           d->room.slots >= room.slots && d->room.response_length >= room.response_length &&
+           d->room.rows >= room.rows;
 }
 
 Decoder *rg_transformer_decoder_create(const RgPolicy *policy, RgDecoderRoom room) {
