@@ -103,28 +103,65 @@ emulate() {
     "$emulator" -L "$sysroot" -cpu $cpu -E LD_PRELOAD="$folder/emulated_exec.so" "$@" </dev/null
 }
 
-# Each failing test, and a line now and then.
-show_progress() {
-    awk '/^\[(FAIL|PASS)\]/ && ++n % 25 == 0 { print n " tests" }
-         /^\[FAIL\]/ { print }
-         { fflush() }'
+emulated() { # the processes that are emulated
+    pgrep -f "^$emulator -L $sysroot" || true
 }
 
-# One suite; its counts are added to the totals.
-suite() {
-    local log=$folder/$1.log status=0 tested=0 passing=0
-    say "$1, to $log"
-    emulate "tests/$1" --verbose --filter "$filter" -j"$(nproc)" 2>&1 | tee "$log" | show_progress ||
-        status=1
-    if [[ $(grep -a 'Synthesis:' "$log") =~ Tested:\ ([0-9]+)\ \|\ Passing:\ ([0-9]+) ]]; then
+seconds_used() { # CPU time of all of them
+    ps -o cputimes= -p "$(emulated | paste -sd, -)" 2>/dev/null | awk '{ sum += $1 } END { print 0 + sum }'
+}
+
+# Run a command; 1 where it ends badly, and 2 where its processes stand still for a minute and are
+# ended: a fork of the emulator can take a lock along that nobody will release.
+watched() {
+    local before now=-1 still=0
+    "$@" &
+    while kill -0 $! 2>/dev/null; do
+        sleep 1
+        before=$now now=$(seconds_used) still=$((still + 1))
+        [[ $now == "$before" ]] || still=0
+        if [[ $still -ge 60 ]]; then
+            emulated | xargs -r kill -9
+            wait $! || true
+            return 2
+        fi
+    done
+    wait $! || return 1
+}
+
+# The tests of one suite that the filter names, to a log; again where the emulator stands still.
+suite() { # PROGRAM SUITE LOG
+    local attempt status tested=0 passing=0
+    for attempt in 1 2 3; do
+        status=0
+        watched emulate "tests/$1" --verbose --filter "$2/${filter#*/}" -j"$(nproc)" >"$3" 2>&1 || status=$?
+        [[ $status -eq 2 ]] || break
+        echo "$2: the emulator stood still, attempt $attempt of 3"
+    done
+    if [[ $(grep -a 'Synthesis:' "$3") =~ Tested:\ ([0-9]+)\ \|\ Passing:\ ([0-9]+) ]]; then
         tested=${BASH_REMATCH[1]} passing=${BASH_REMATCH[2]}
     fi
-    echo "$1: $tested tested, $passing passed"
+    echo "$2: $tested tested, $passing passed"
+    grep -a '^\[FAIL\]' "$3" || true
     passed=$((passed + passing))
     failed=$((failed + tested - passing))
-    # It ended badly, though every test that it counts was good; or all tests are none.
-    if [[ $tested -eq $passing && $status -ne 0 ]] || [[ $tested -eq 0 && $filter == '*/*' ]]; then
-        echo "FAIL: $1"
+    if [[ $tested -eq $passing && $status -ne 0 ]]; then # it ended badly, though every test was good
+        echo "FAIL: $2"
+        failed=$((failed + 1))
+    fi
+}
+
+# The suites of a program that the filter names, each by itself.
+suites() { # PROGRAM
+    local name before=$passed
+    say "$1, to $folder/$1"
+    mkdir -p "$folder/$1"
+    for name in $(emulate "tests/$1" --list | sed -n 's/^\([a-z0-9_]*\): [0-9]* tests\?$/\1/p'); do
+        # shellcheck disable=SC2053 # it is a pattern
+        [[ $name != ${filter%%/*} ]] || suite "$1" "$name" "$folder/$1/$name.log"
+    done
+    if [[ $passed -eq $before && $filter == '*/*' ]]; then
+        echo "FAIL: $1: no test has passed"
         failed=$((failed + 1))
     fi
 }
@@ -158,7 +195,7 @@ export OMP_NUM_THREADS=2 OPENBLAS_NUM_THREADS=1 OMP_WAIT_POLICY=passive
 ulimit -c 0
 passed=0 failed=0
 experiment
-suite check-double
-suite check-float
+suites check-double
+suites check-float
 echo "arm64: $passed passed, $failed failed"
 [[ $failed -eq 0 ]]

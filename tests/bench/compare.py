@@ -46,6 +46,7 @@ class Row:
     batch: int = 0  # sequences; 0: the shape's own
     threads: int = 0  # 0: as given
     peer_options: tuple = ()  # of PyTorch alone
+    bf16: bool = False  # Regatta's sampler; peers stay in fp32
 
     @property
     def name(self):
@@ -57,6 +58,7 @@ ROWS = [
     Row("train", "S1"), Row("train", "S2"), Row("train", "S3"), Row("dpo", "S1"), Row("dpo", "S2"),
     Row("dpo", "S1", peer_options=RESPONSES), Row("dpo", "S2", peer_options=RESPONSES),
     Row("sample", "S1", 16), Row("sample", "S2", 16), Row("sample", "S2", 64),
+    Row("sample", "S2", 16, bf16=True), Row("sample", "S2", 64, bf16=True),
     Row("decode", "S2", 1, threads=1), Row("decode", "S2", 1), Row("score", "S2", 16),
 ]
 MEMORY = Row("dpo", "S3")
@@ -134,7 +136,8 @@ def take_turns(sides, row, environment, turns, more, options):
     """So many turns of all sides in which others let us be; or the quietest, after so many more.
     Each a list of the sides' results, ours first."""
     def one_turn():
-        return [sides.regatta.run(environment, row.work, row.shape, *options)] + \
+        return [sides.regatta.run(environment, row.work, row.shape, *options,
+                                  *(["--precision=bf16"] if row.bf16 else []))] + \
                [peer.run(environment, row.work, row.shape, *options,
                          *(row.peer_options if peer.name == "PyTorch" else ()))
                 for peer in sides.knowing(row.work, row.shape)]
@@ -168,7 +171,8 @@ def compare(sides, row, family, given, turns, more, times):
     ours, *peers = take_turns(sides, row, environment, turns, more, options)
     names = [peer.name for peer in sides.knowing(row.work, row.shape)]
     result = {"work": row.work, "shape": row.shape, "batch": ours[0]["batch"],
-              "peer_options": list(row.peer_options), "threads": threads, "kernels": family,
+              "peer_options": list(row.peer_options), "bf16": row.bf16, "threads": threads,
+              "kernels": family,
               "ours": spread(ours), "others_cpu": others([turn for side in [ours, *peers]
                                                           for turn in side]),
               "peers": {name: against(ours, peer) for name, peer in zip(names, peers)}}
@@ -221,7 +225,8 @@ def speed(side):
 
 
 def print_result(result, peers):
-    cells = [result["work"] + ("¹" if result["peer_options"] else ""), result["shape"],
+    cells = [result["work"] + ("¹" if result["peer_options"] else "") +
+             (" in bf16" if result["bf16"] else ""), result["shape"],
              str(result["batch"]), str(result["threads"]), result["kernels"] or "own",
              speed(result["ours"])]
     for name in peers:
