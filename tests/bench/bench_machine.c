@@ -4,6 +4,7 @@
  *
  * A peak is the best of many repetitions: what else the machine does only makes them slower. */
 #include "core/tensor/blas.h"
+#include "core/tensor/instructions.h"
 #include "tests/bench/sgemm.h"
 
 #include <inttypes.h>
@@ -95,6 +96,11 @@ static void print_read_peak(int threads, const float *x, int64_t count) {
 }
 
 int main(int argc, char **argv) {
+    RgError error = {0};
+    if (rg_instructions_check(&error) != RG_OK) {
+        fprintf(stderr, "%s\n", error.text);
+        return EXIT_FAILURE;
+    }
     rg_blas_start_anew(argv);
     /* By default as large as the weights of shape S2 of bench_transformer. */
     int64_t bytes = argc > 1 ? strtoll(argv[1], NULL, 10) : INT64_C(60766848);

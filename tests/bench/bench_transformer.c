@@ -11,6 +11,7 @@
 #include "core/policy/hugging_face.h"
 #include "core/policy/transformer.h"
 #include "core/tensor/blas.h"
+#include "core/tensor/instructions.h"
 #include "tests/bench/formula.h"
 #include "tests/bench/sgemm.h"
 
@@ -602,6 +603,11 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
 }
 
 int main(int argc, char **argv) {
+    RgError error = {0};
+    if (rg_instructions_check(&error) != RG_OK) {
+        fprintf(stderr, "%s\n", error.text);
+        return EXIT_FAILURE;
+    }
     rg_blas_start_anew(argv);
     static const struct argp parser = {
         option_table,
