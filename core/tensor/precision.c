@@ -40,12 +40,8 @@ RG_PUBLIC_KERNEL(void, rg_bf16_round, (int64_t n, const RgReal *x, RgBf16 *y), (
 }
 
 RG_PUBLIC_KERNEL(void, rg_bf16_widen, (int64_t n, const RgBf16 *x, RgReal *y), (n, x, y)) {
-    for (int64_t i = 0; i < n; i++) {
-        uint32_t bits = (uint32_t)x[i] << 16;
-        float value;
-        memcpy(&value, &bits, sizeof value);
-        y[i] = (RgReal)value;
-    }
+    for (int64_t i = 0; i < n; i++)
+        y[i] = rg_bf16_number(x[i]);
 }
 
 const RgReal *rg_bf16_widened(const RgBf16 *x, int64_t rows, int64_t columns, int64_t stride) {

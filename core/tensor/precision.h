@@ -8,6 +8,8 @@
 
 #include "core/base.h"
 
+#include <string.h>
+
 typedef enum RgPrecision { RG_PRECISION_FP32, RG_PRECISION_BF16 } RgPrecision;
 extern const char *const rg_precision_names[]; /* as configs have them; ends with NULL */
 
@@ -20,7 +22,15 @@ typedef uint16_t RgBf16; /* of products, or of weights that are stored so */
  * largest becomes infinite; what is not a number stays none. */
 void rg_bf16_round(int64_t n, const RgReal *x, RgBf16 *y);
 
-/* y = x, which every RgReal can hold. */
+/* The number itself, which every RgReal can hold. */
+static inline RgReal rg_bf16_number(RgBf16 x) {
+    uint32_t bits = (uint32_t)x << 16;
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return (RgReal)value;
+}
+
+/* y = x */
 void rg_bf16_widen(int64_t n, const RgBf16 *x, RgReal *y);
 
 /* The same of a matrix [rows, columns] whose rows lie `stride` apart, into memory of the calling

@@ -9,6 +9,23 @@ typedef RgReal Lanes
 
 #define TARGET_INLINE TARGET RG_INLINE
 
+typedef RgBf16 LanesBf16
+    __attribute__((vector_size(RG_LANES * sizeof(RgBf16)), aligned(sizeof(RgBf16)), may_alias));
+typedef uint32_t LanesBits __attribute__((vector_size(RG_LANES * sizeof(uint32_t))));
+typedef float LanesFloat __attribute__((vector_size(RG_LANES * sizeof(float))));
+
+/* How functions return a vector wider than registers does not matter: they are inlined. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wpsabi"
+
+/* RG_LANES numbers in bf16, widened. */
+TARGET_INLINE Lanes widen(const RgBf16 *x) {
+    LanesBits bits = __builtin_convertvector(*(const LanesBf16 *)x, LanesBits) << 16;
+    return __builtin_convertvector((LanesFloat)bits, Lanes);
+}
+
+#pragma GCC diagnostic pop
+
 #if RG_LANES == 16
 
 /* Four numbers of a and b in each quarter of a vector, the same in all; and four whole quarters. */
