@@ -44,14 +44,13 @@ const RgOption rg_policy_part_options[] = {
     RG_OPTION_CHOICE(
         RgPolicyOptions, reference_storage, "fp32", rg_precision_names,
         "how the matrices of a transformer's frozen weights are held: those of the reference, "
-        "which beside an adapter are the policy's own too. bf16 takes half the memory, and is "
-        "computed with in fp32; the policy starts from the same rounded weights"),
+        "which beside an adapter are the policy's own too. bf16 takes half the memory, and "
+        "products in fp32 widen it; the policy starts from the same rounded weights"),
     RG_OPTION_CHOICE(
         RgPolicyOptions, sampling, "fp32", rg_precision_names,
         "how a transformer's sampler holds weights, keys and values. bf16 takes half the memory "
-        "and "
-        "is faster; log-probabilities are computed anew in fp32, and evaluations on text tell the "
-        "difference as sampler_kl. The offline pairs are sampled in fp32"),
+        "and is faster; log-probabilities are computed anew in fp32, and evaluations on text tell "
+        "the difference as sampler_kl. The offline pairs are sampled in fp32"),
     RG_OPTION_END,
 };
 

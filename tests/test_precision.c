@@ -234,6 +234,7 @@ static RgProduct product_of(const Case *t, RgReal alpha, RgReal beta, const RgRe
                        beta,
                        a,
                        b,
+                       NULL,
                        c,
                        (t->transpose_a ? t->m : t->k) + t->gap,
                        (t->transpose_b ? t->k : t->n) + t->gap,
@@ -339,7 +340,7 @@ Test(precision, numbers_of_a_product_in_bf16_do_not_depend_on_its_other_rows_and
 Test(precision, numbers_below_the_normal_ones_are_zero_to_products_in_bf16) {
     need_own_kernel();
     RgReal a = FLT_MIN, b = FLT_MAX / 2, c = 0;
-    RgProduct p = {false, false, 1, 1, 1, 1, 0, &a, &b, &c, 1, 1, 1};
+    RgProduct p = {false, false, 1, 1, 1, 1, 0, &a, &b, NULL, &c, 1, 1, 1};
     rg_product_run_bf16(&p, 1);
     cr_assert_float_eq(c, a * b, 0.01);
     a = FLT_MIN / 2;

@@ -114,7 +114,8 @@ Test(product, with_a_beta_of_zero_does_not_read_c) {
 Test(product, has_rows_that_do_not_depend_on_the_other_rows) {
     Case all = {.m = 200, .n = 130, .k = 150, .alpha = 1};
     Matrices x = matrices_of(&all);
-    RgProduct p = {false, false, all.m, all.n, all.k, 1, 0, x.a, x.b, x.c, x.lda, x.ldb, x.ldc};
+    RgProduct p = {false, false, all.m, all.n, all.k, 1,     0,
+                   x.a,   x.b,   NULL,  x.c,   x.lda, x.ldb, x.ldc};
     if (!rg_product_suits(&p))
         cr_skip_test("a machine without AVX-512");
     rg_product_run(&p, 1);

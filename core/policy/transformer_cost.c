@@ -395,7 +395,7 @@ static double rounded_bytes(const RgTransformerPlan *plan, const Sizes *all) {
     return sizeof(RgBf16) * (larger(own, tile) + ((double)rg_threads() - 1) * tile);
 }
 
-/* Of every thread: columns of a product, or a tile of the head. */
+/* Of every thread: a tile of the head, or columns of a product where BLAS multiplies. */
 static double widened_bytes(const RgTransformerPlan *plan, const Sizes *s) {
     if (plan->storage != RG_PRECISION_BF16)
         return 0;

@@ -1,7 +1,7 @@
-/* What the kernels for products in bf16 share (product_tiles.c, product_bf16.c): rounding with
- * AVX512_BF16, and copying an operand into tiles of cells. A cell is 32 bits with two k of one row
- * of a or one column of b. Which two is free as long as a and b agree: here they are k and k + 16.
- * Private to products. */
+/* What the kernels for products in bf16 share (product_tiles.c, product_bf16.c): copying an
+ * operand into tiles of cells, and rounding it with AVX512_BF16 where it is not in bf16 already. A
+ * cell is 32 bits with two k of one row of a or one column of b. Which two is free as long as a and
+ * b agree: here they are k and k + 16. Private to products. */
 #ifndef RG_CORE_TENSOR_BF16_VECTORS_H
 #define RG_CORE_TENSOR_BF16_VECTORS_H
 
@@ -44,60 +44,84 @@ RG_BF16_INLINE void rg_lanes_store(RgReal *c, __mmask16 mask, RgReal alpha, RgRe
     _mm512_mask_storeu_ps(c, mask, y);
 }
 
-/* Sixteen numbers, and the sixteen that share cells with them. */
-typedef struct RgCells {
-    __m512 low, high;
-} RgCells;
-
-/* Numbers in bf16: the even one of two that are as near, and no number stays none. */
-RG_BF16_INLINE __m512i rg_cells_round(RgCells x) {
-    static const uint16_t apart[RG_TILE_K] = {0,  16, 1,  17, 2,  18, 3,  19, 4,  20, 5,
-                                              21, 6,  22, 7,  23, 8,  24, 9,  25, 10, 26,
-                                              11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
-    return _mm512_permutexvar_epi16(_mm512_loadu_si512(apart),
-                                    (__m512i)_mm512_cvtne2ps_pbh(x.high, x.low));
-}
-
-/* Line `i` of the cells of a tile at x, whose stored rows go along k, `count` of them … */
-RG_BF16_INLINE RgCells rg_cells_along(const RgReal *x, int64_t stride, int i, int64_t count,
-                                      int64_t k) {
-    if (i >= count)
-        return (RgCells){_mm512_setzero_ps(), _mm512_setzero_ps()};
-    return (RgCells){
-        _mm512_maskz_loadu_ps(rg_first_lanes(k), x + i * stride),
-        _mm512_maskz_loadu_ps(rg_first_lanes(k - RG_LANES), x + i * stride + RG_LANES)};
-}
-
-/* … or across it. */
-RG_BF16_INLINE RgCells rg_cells_across(const RgReal *x, int64_t stride, int i, int64_t count,
-                                       int64_t k) {
-    __mmask16 low = i < k ? rg_first_lanes(count) : 0,
-              high = i + RG_LANES < k ? rg_first_lanes(count) : 0;
-    return (RgCells){_mm512_maskz_loadu_ps(low, x + i * stride),
-                     _mm512_maskz_loadu_ps(high, x + (i + RG_LANES) * stride)};
-}
-
 /* One operand: its numbers [k, size], or [size, k] where `along`. */
 typedef struct RgOperand {
     const RgReal *numbers;
+    const RgBf16 *stored; /* the same in bf16; one of the two is NULL */
     int64_t stride, k;
     bool along, turned; /* turned: its tiles have to be */
 } RgOperand;
 
-/* The tile at x, of which `count` rows or columns and `k` of k exist. Whatever of these is a
- * constant where this is inlined saves its checks. */
-RG_BF16_INLINE void rg_tile_copy_from(const RgReal *x, int64_t stride, int64_t count, int64_t k,
-                                      bool along, bool turned, Lanes *tile) {
+/* Where the numbers of a line of cells lie: sixteen, and the sixteen that share cells with them;
+ * and which of these exist. */
+typedef struct RgLine {
+    int64_t low, high;
+    __mmask16 in_low, in_high;
+} RgLine;
+
+/* Line `i` of a tile whose numbers begin at `from`, and whose stored rows go along k, `count` of
+ * them … */
+RG_BF16_INLINE RgLine rg_line_along(int64_t from, int64_t stride, int i, int64_t count, int64_t k) {
+    int64_t at = from + i * stride;
+    if (i >= count)
+        return (RgLine){at, at, 0, 0};
+    return (RgLine){at, at + RG_LANES, rg_first_lanes(k), rg_first_lanes(k - RG_LANES)};
+}
+
+/* … or across it. */
+RG_BF16_INLINE RgLine rg_line_across(int64_t from, int64_t stride, int i, int64_t count,
+                                     int64_t k) {
+    return (RgLine){from + i * stride, from + (i + RG_LANES) * stride,
+                    i < k ? rg_first_lanes(count) : 0,
+                    i + RG_LANES < k ? rg_first_lanes(count) : 0};
+}
+
+/* The numbers of a line in bf16, first the low ones. They are rounded to the even one of two that
+ * are as near, and no number stays none. `stored`, a constant, tells which form the operand is in.
+ */
+RG_BF16_INLINE __m512i rg_line_load(const RgOperand *x, bool stored, RgLine line) {
+    if (!stored)
+        return (__m512i)_mm512_cvtne2ps_pbh(
+            _mm512_maskz_loadu_ps(line.in_high, x->numbers + line.high),
+            _mm512_maskz_loadu_ps(line.in_low, x->numbers + line.low));
+    return _mm512_inserti64x4(
+        _mm512_castsi256_si512(_mm256_maskz_loadu_epi16(line.in_low, x->stored + line.low)),
+        _mm256_maskz_loadu_epi16(line.in_high, x->stored + line.high), 1);
+}
+
+/* Cells of a line's numbers. */
+RG_BF16_INLINE __m512i rg_line_cells(__m512i numbers) {
+    static const uint16_t apart[RG_TILE_K] = {0,  16, 1,  17, 2,  18, 3,  19, 4,  20, 5,
+                                              21, 6,  22, 7,  23, 8,  24, 9,  25, 10, 26,
+                                              11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+    return _mm512_permutexvar_epi16(_mm512_loadu_si512(apart), numbers);
+}
+
+/* The tile whose numbers begin at `from`, of which `count` rows or columns and `k` of k exist.
+ * Whatever of these is a constant where this is inlined saves its checks. */
+RG_BF16_INLINE void rg_tile_copy_from(const RgOperand *x, bool stored, bool along, int64_t from,
+                                      int64_t count, int64_t k, Lanes *tile) {
     Lanes line[RG_TILE_SIDE];
 #pragma GCC unroll 16
     for (int i = 0; i < RG_TILE_SIDE; i++)
-        line[i] = (Lanes)rg_cells_round(along ? rg_cells_along(x, stride, i, count, k)
-                                              : rg_cells_across(x, stride, i, count, k));
-    if (turned)
+        line[i] = (Lanes)rg_line_cells(
+            rg_line_load(x, stored,
+                         along ? rg_line_along(from, x->stride, i, count, k)
+                               : rg_line_across(from, x->stride, i, count, k)));
+    if (x->turned)
         transpose(line);
 #pragma GCC unroll 16
     for (int i = 0; i < RG_TILE_SIDE; i++)
         tile[i] = line[i];
+}
+
+/* The same of a whole tile, or of one that is not. */
+RG_BF16_INLINE void rg_tile_copy_some(const RgOperand *x, bool stored, bool along, int64_t from,
+                                      int64_t count, int64_t k, Lanes *tile) {
+    if (count >= RG_TILE_SIDE && k >= RG_TILE_K)
+        rg_tile_copy_from(x, stored, along, from, RG_TILE_SIDE, RG_TILE_K, tile);
+    else
+        rg_tile_copy_from(x, stored, along, from, count, k, tile);
 }
 
 /* The tile at row or column `at` and step `step` of k, of which `count` rows or columns exist; what
@@ -105,16 +129,14 @@ RG_BF16_INLINE void rg_tile_copy_from(const RgReal *x, int64_t stride, int64_t c
 RG_BF16_INLINE void rg_tile_copy(const RgOperand *x, int64_t at, int64_t count, int64_t step,
                                  void *tile) {
     int64_t k = step * RG_TILE_K, left = x->k - k;
-    const RgReal *from = x->numbers + (x->along ? at * x->stride + k : k * x->stride + at);
-    bool whole = count >= RG_TILE_SIDE && left >= RG_TILE_K;
-    if (whole && x->along)
-        rg_tile_copy_from(from, x->stride, RG_TILE_SIDE, RG_TILE_K, true, x->turned, tile);
-    else if (whole)
-        rg_tile_copy_from(from, x->stride, RG_TILE_SIDE, RG_TILE_K, false, x->turned, tile);
+    if (x->stored && x->along)
+        rg_tile_copy_some(x, true, true, at * x->stride + k, count, left, tile);
+    else if (x->stored)
+        rg_tile_copy_some(x, true, false, k * x->stride + at, count, left, tile);
     else if (x->along)
-        rg_tile_copy_from(from, x->stride, count, left, true, x->turned, tile);
+        rg_tile_copy_some(x, false, true, at * x->stride + k, count, left, tile);
     else
-        rg_tile_copy_from(from, x->stride, count, left, false, x->turned, tile);
+        rg_tile_copy_some(x, false, false, k * x->stride + at, count, left, tile);
 }
 
 #endif

@@ -36,13 +36,7 @@ static void scale_matrix(int64_t m, int64_t n, RgReal beta, RgReal *c, int64_t l
             c[i * ldc + j] = beta == 0 ? 0 : beta * c[i * ldc + j];
 }
 
-static void product_run(const RgProduct *p) {
-    if (p->m == 0 || p->n == 0)
-        return;
-    if (p->k == 0) {
-        scale_matrix(p->m, p->n, p->beta, p->c, p->ldc);
-        return;
-    }
+static void library_run(const RgProduct *p) {
     if (rg_onednn_suits(p)) {
         rg_onednn_run(p);
         return;
@@ -57,6 +51,43 @@ static void product_run(const RgProduct *p) {
         p->alpha, p->a, (blasint)p->lda, p->b, (blasint)p->ldb, p->beta, p->c, (blasint)p->ldc);
 }
 
+/* Columns [first, last) of the product. */
+static RgProduct product_of_columns(RgProduct p, int64_t first, int64_t last) {
+    rg_product_move_b(&p, first * (p.transpose_b ? p.ldb : 1));
+    p.c += first;
+    p.n = last - first;
+    return p;
+}
+
+/* With a b in bf16, which no library takes: some columns at a time are widened, so that they are
+ * read from the cache. */
+static void widen_and_run(const RgProduct *whole) {
+    enum { NUMBERS = 64 * 1024, LEAST = 32 };
+    int64_t at_once = NUMBERS / whole->k / LEAST * LEAST;
+    if (at_once < LEAST)
+        at_once = LEAST;
+    for (int64_t at = 0; at < whole->n; at += at_once) {
+        RgProduct p =
+            product_of_columns(*whole, at, at + at_once < whole->n ? at + at_once : whole->n);
+        int64_t rows = p.transpose_b ? p.n : p.k, columns = p.transpose_b ? p.k : p.n;
+        p.b = rg_bf16_widened(p.b_stored, rows, columns, p.ldb);
+        p.b_stored = NULL;
+        p.ldb = columns;
+        library_run(&p);
+    }
+}
+
+static void product_run(const RgProduct *p) {
+    if (p->m == 0 || p->n == 0)
+        return;
+    if (p->k == 0)
+        scale_matrix(p->m, p->n, p->beta, p->c, p->ldc);
+    else if (p->b_stored)
+        widen_and_run(p);
+    else
+        library_run(p);
+}
+
 /* Rows [first, last) of the product. */
 static void product_rows(RgProduct p, int64_t first, int64_t last) {
     p.a += first * (p.transpose_a ? 1 : p.lda);
@@ -65,10 +96,8 @@ static void product_rows(RgProduct p, int64_t first, int64_t last) {
     product_run(&p);
 }
 
-static void product_columns(RgProduct p, int64_t first, int64_t last) {
-    p.b += first * (p.transpose_b ? p.ldb : 1);
-    p.c += first;
-    p.n = last - first;
+static void product_columns(const RgProduct *whole, int64_t first, int64_t last) {
+    RgProduct p = product_of_columns(*whole, first, last);
     product_run(&p);
 }
 
@@ -108,7 +137,7 @@ static void run_in_pieces(const RgProduct *p) {
     else if (p->m >= p->n)
         RG_FOR_PIECES(p->m, pieces, product_rows(*p, first, last));
     else
-        RG_FOR_PIECES(p->n, pieces, product_columns(*p, first, last));
+        RG_FOR_PIECES(p->n, pieces, product_columns(p, first, last));
 }
 
 static void fp32_run(const RgProduct *p, bool whole) {
@@ -124,14 +153,16 @@ static void fp32_run(const RgProduct *p, bool whole) {
 void rg_gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, RgReal alpha,
              const RgReal *a, int64_t lda, const RgReal *b, int64_t ldb, RgReal beta, RgReal *c,
              int64_t ldc) {
-    const RgProduct p = {transpose_a, transpose_b, m, n, k, alpha, beta, a, b, c, lda, ldb, ldc};
+    const RgProduct p = {transpose_a, transpose_b, m,    n, k,   alpha, beta,
+                         a,           b,           NULL, c, lda, ldb,   ldc};
     fp32_run(&p, false);
 }
 
 void rg_gemm_whole(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k,
                    RgReal alpha, const RgReal *a, int64_t lda, const RgReal *b, int64_t ldb,
                    RgReal beta, RgReal *c, int64_t ldc) {
-    const RgProduct p = {transpose_a, transpose_b, m, n, k, alpha, beta, a, b, c, lda, ldb, ldc};
+    const RgProduct p = {transpose_a, transpose_b, m,    n, k,   alpha, beta,
+                         a,           b,           NULL, c, lda, ldb,   ldc};
     fp32_run(&p, true);
 }
 
@@ -176,9 +207,9 @@ static void bf16_columns(RgProductBf16 p, int64_t first, int64_t last) {
     rg_onednn_run_bf16(&p);
 }
 
-/* By oneDNN: op(a) [m, k] and op(b) [k, n] are rounded once, and all pieces read the copies;
- * `stored` is op(b) where it is so already, or NULL. */
-static void round_and_run(const RgProduct *p, const RgBf16 *stored, bool whole) {
+/* By oneDNN: op(a) [m, k] and op(b) [k, n] are rounded once, and all pieces read the copies; a b
+ * that is stored in bf16 needs none. */
+static void round_and_run(const RgProduct *p, bool whole) {
     static _Thread_local RgRoom room_a, room_b; /* for the copies */
     Stored a = {p->a, p->transpose_a ? p->k : p->m, p->transpose_a ? p->m : p->k, p->lda},
            b = {p->b, p->transpose_b ? p->n : p->k, p->transpose_b ? p->k : p->n, p->ldb};
@@ -189,10 +220,10 @@ static void round_and_run(const RgProduct *p, const RgBf16 *stored, bool whole) 
                        .n = p->n,
                        .k = p->k,
                        .a = rounded(a, whole, &room_a),
-                       .b = stored ? stored : rounded(b, whole, &room_b),
+                       .b = p->b_stored ? p->b_stored : rounded(b, whole, &room_b),
                        .c = p->c,
                        .lda = a.columns,
-                       .ldb = b.columns,
+                       .ldb = b.columns, /* in the copy, and without gaps where it is stored */
                        .ldc = p->ldc};
     const double speed = 2; /* of what fp32 has: pieces are worth less by as much */
     RgPieces pieces =
@@ -212,7 +243,7 @@ static void bf16_run(const RgProduct *p, bool whole) {
     else if (rg_product_has_bf16())
         rg_product_run_bf16(p, whole ? 1 : threads_for(p));
     else
-        round_and_run(p, NULL, whole);
+        round_and_run(p, whole);
 }
 
 static void run_in(RgPrecision precision, const RgProduct *p, bool whole) {
@@ -225,82 +256,32 @@ static void run_in(RgPrecision precision, const RgProduct *p, bool whole) {
 void rg_gemm_in(RgPrecision precision, bool transpose_a, bool transpose_b, int64_t m, int64_t n,
                 int64_t k, const RgReal *a, int64_t lda, const RgReal *b, int64_t ldb, bool add,
                 RgReal *c, int64_t ldc) {
-    const RgProduct p = {transpose_a, transpose_b, m, n, k, 1, add, a, b, c, lda, ldb, ldc};
+    const RgProduct p = {transpose_a, transpose_b, m, n, k, 1, add, a, b, NULL, c, lda, ldb, ldc};
     run_in(precision, &p, false);
 }
 
 void rg_gemm_whole_in(RgPrecision precision, bool transpose_a, bool transpose_b, int64_t m,
                       int64_t n, int64_t k, const RgReal *a, int64_t lda, const RgReal *b,
                       int64_t ldb, bool add, RgReal *c, int64_t ldc) {
-    const RgProduct p = {transpose_a, transpose_b, m, n, k, 1, add, a, b, c, lda, ldb, ldc};
+    const RgProduct p = {transpose_a, transpose_b, m, n, k, 1, add, a, b, NULL, c, lda, ldb, ldc};
     run_in(precision, &p, true);
-}
-
-/* ---- products with a stored matrix ---- */
-
-/* Rows and columns of a product whose b is stored in bf16. */
-typedef struct StoredPart {
-    int64_t first_row, last_row, first_column, last_column;
-} StoredPart;
-
-/* Some columns at a time, so that b is read from the cache once it is widened. Which kernel makes
- * them is told by the whole product, and with it the order of its sums. */
-static void stored_run(const RgProduct *whole, RgPrecision precision, const RgBf16 *b,
-                       StoredPart part) {
-    enum { NUMBERS = 64 * 1024, LEAST = 32 };
-    void (*own)(const RgProduct *, int) = precision == RG_PRECISION_BF16 ? rg_product_run_bf16
-                                          : rg_product_suits(whole)      ? rg_product_run
-                                                                         : NULL;
-    int64_t k = whole->k, at_once = NUMBERS / k / LEAST * LEAST;
-    if (at_once < LEAST)
-        at_once = LEAST;
-    for (int64_t at = part.first_column; at < part.last_column; at += at_once) {
-        RgProduct p = *whole;
-        int64_t left = part.last_column - at;
-        p.m = part.last_row - part.first_row;
-        p.n = left < at_once ? left : at_once;
-        p.a += part.first_row * p.lda;
-        p.c += part.first_row * p.ldc + at;
-        p.b = p.transpose_b ? rg_bf16_widened(b + at * k, p.n, k, k)
-                            : rg_bf16_widened(b + at, k, p.n, whole->n);
-        p.ldb = p.transpose_b ? k : p.n;
-        if (own)
-            own(&p, 1);
-        else
-            product_run(&p);
-    }
-}
-
-static int64_t smaller(int64_t a, int64_t b) {
-    return a < b ? a : b;
 }
 
 void rg_gemm_stored(RgPrecision precision, bool transpose_b, int64_t m, int64_t n, int64_t k,
                     const RgReal *a, const RgBf16 *b, bool add, RgReal *c) {
-    const RgProduct p = {false, transpose_b, m, n, k, 1, add, a, NULL, c, k, n, n};
-    product_start(&p);
-    if (m == 0 || n == 0 || k == 0) {
-        product_run(&p);
-        return;
-    }
-    if (precision == RG_PRECISION_BF16 && !rg_product_has_bf16()) {
-        round_and_run(&p, b, false);
-        return;
-    }
-    double flops = flops_of(&p);
-    RgPieces columns = product_pieces(n, flops),
-             rows = product_pieces(m, flops / (double)columns.count);
-    while (rows.count > 1 && rows.count * columns.count > RG_PIECES_MOST)
-        rows.count /= 2;
-    rows.size = (m + rows.count - 1) / rows.count;
-    RG_FOR_TASKS(rows.count * columns.count, rows.count * columns.count > 1, {
-        int64_t row = task / columns.count * rows.size,
-                column = task % columns.count * columns.size;
-        StoredPart part = {row, smaller(row + rows.size, m), column,
-                           smaller(column + columns.size, n)};
-        if (part.first_row < part.last_row && part.first_column < part.last_column)
-            stored_run(&p, precision, b, part);
-    });
+    const RgProduct p = {.transpose_b = transpose_b,
+                         .m = m,
+                         .n = n,
+                         .k = k,
+                         .alpha = 1,
+                         .beta = add,
+                         .a = a,
+                         .b_stored = b,
+                         .c = c,
+                         .lda = k,
+                         .ldb = transpose_b ? k : n,
+                         .ldc = n};
+    run_in(precision, &p, false);
 }
 
 /* ---- vectors ---- */

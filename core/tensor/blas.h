@@ -25,7 +25,7 @@ void rg_gemm_whole_in(RgPrecision precision, bool transpose_a, bool transpose_b,
                       int64_t ldb, bool add, RgReal *c, int64_t ldc);
 
 /* The same with op(a) = a, and b stored in bf16: without gaps [n, k] where it is transposed, else
- * [k, n]. In fp32 it is widened block by block. */
+ * [k, n]. In fp32 it is widened as the product copies it. */
 void rg_gemm_stored(RgPrecision precision, bool transpose_b, int64_t m, int64_t n, int64_t k,
                     const RgReal *a, const RgBf16 *b, bool add, RgReal *c);
 

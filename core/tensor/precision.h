@@ -22,7 +22,7 @@ typedef uint16_t RgBf16; /* of products, or of weights that are stored so */
  * largest becomes infinite; what is not a number stays none. */
 void rg_bf16_round(int64_t n, const RgReal *x, RgBf16 *y);
 
-/* x, which every RgReal can hold. */
+/* The number itself, which every RgReal can hold. */
 static inline RgReal rg_bf16_number(RgBf16 x) {
     uint32_t bits = (uint32_t)x << 16;
     float value;

@@ -44,7 +44,7 @@ static RgProduct part_of_k(const RgProduct *whole, int64_t first, int64_t block)
     RgProduct p = *whole;
     p.k = whole->k - first < block ? whole->k - first : block;
     p.a += first * (p.transpose_a ? p.lda : 1);
-    p.b += first * (p.transpose_b ? 1 : p.ldb);
+    rg_product_move_b(&p, first * (p.transpose_b ? 1 : p.ldb));
     p.beta = first == 0 ? p.beta : 1;
     return p;
 }

@@ -3,17 +3,27 @@
 #ifndef RG_CORE_TENSOR_PRODUCT_H
 #define RG_CORE_TENSOR_PRODUCT_H
 
-#include "core/base.h"
+#include "core/tensor/precision.h"
 
-/* A product as BLAS takes it: c = alpha · op(a) · op(b) + beta · c, row-major. */
+/* A product as BLAS takes it: c = alpha · op(a) · op(b) + beta · c, row-major. b is in one of two
+ * forms, and the other is NULL. */
 typedef struct RgProduct {
     bool transpose_a, transpose_b;
     int64_t m, n, k;
     RgReal alpha, beta;
     const RgReal *a, *b;
+    const RgBf16 *b_stored; /* the numbers of b in bf16 */
     RgReal *c;
     int64_t lda, ldb, ldc;
 } RgProduct;
+
+/* Let b begin so many numbers further. */
+static inline void rg_product_move_b(RgProduct *p, int64_t numbers) {
+    if (p->b_stored)
+        p->b_stored += numbers;
+    else
+        p->b += numbers;
+}
 
 /* Whether rg_product_run is the better choice here. Told by machine and shape, never by threads. */
 bool rg_product_suits(const RgProduct *product);

@@ -41,7 +41,7 @@ BF16 static void copy_panels(const RgOperand *x, int64_t at, int64_t end, int64_
 
 static void pack(const RgProduct *p, int64_t column, int64_t end, int64_t first, int64_t last,
                  void *packed) {
-    const RgOperand b = {p->b, p->ldb, p->k, p->transpose_b, p->transpose_b};
+    const RgOperand b = {p->b, p->b_stored, p->ldb, p->k, p->transpose_b, p->transpose_b};
     copy_panels(&b, column, end, first, last, rg_tile_steps(p), packed);
 }
 
@@ -114,7 +114,7 @@ static int64_t panels_at_once(int64_t panels) {
 /* Some rows of a, rounded. */
 BF16 static const char *copy_rows(const RgProduct *p, int64_t row, int64_t rows) {
     static _Thread_local RgRoom room;
-    const RgOperand a = {p->a, p->lda, p->k, !p->transpose_a, !p->transpose_a};
+    const RgOperand a = {p->a, NULL, p->lda, p->k, !p->transpose_a, !p->transpose_a};
     char *copy = rg_room(&room, sizeof(RgBf16) * TILE_ROWS * MOST_K);
     copy_panels(&a, row, row + rows, 0, (rows + LANES - 1) / LANES, rg_tile_steps(p), copy);
     return copy;

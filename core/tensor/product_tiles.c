@@ -39,7 +39,7 @@ static int64_t panel_bytes(const RgProduct *p) {
 /* b is read along its rows, as it is stored. */
 static void pack(const RgProduct *p, int64_t column, int64_t end, int64_t first, int64_t last,
                  void *packed) {
-    const RgOperand b = {p->b, p->ldb, p->k, p->transpose_b, p->transpose_b};
+    const RgOperand b = {p->b, p->b_stored, p->ldb, p->k, p->transpose_b, p->transpose_b};
     int64_t steps = rg_tile_steps(p), panels = last - first;
     for (int64_t i = 0; i < steps * panels; i++) {
         int64_t panel = first + (b.along ? i / steps : i % panels),
@@ -130,7 +130,7 @@ static void fetch(const RgReal *c, int64_t ldc, int64_t rows) {
 TILES static void multiply(const RgProduct *p, const void *packed, int64_t column,
                            int64_t first_row, int64_t last_row, int64_t panels) {
     static _Thread_local RgRoom room;
-    const RgOperand a = {p->a, p->lda, p->k, !p->transpose_a, p->transpose_a};
+    const RgOperand a = {p->a, NULL, p->lda, p->k, !p->transpose_a, p->transpose_a};
     int64_t steps = rg_tile_steps(p), panel_size = panel_bytes(p);
     char *copy = rg_room(&room, (size_t)(MOST_K / RG_TILE_K * PAIR_BYTES));
     RgReal sum[PAIR * PAIR] __attribute__((aligned(64)));

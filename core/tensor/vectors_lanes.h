@@ -14,18 +14,28 @@ typedef RgReal Lanes
 
 #define TARGET_INLINE TARGET RG_INLINE
 
+typedef RgBf16 Bf16Lanes
+    __attribute__((vector_size(RG_LANES * sizeof(RgBf16)), aligned(sizeof(RgBf16)), may_alias));
+typedef float FloatLanes __attribute__((vector_size(RG_LANES * 4)));
+
 /* Cells: 32 bits with two numbers in bf16 each, of which the first is the lower half. */
 typedef uint32_t Cells __attribute__((vector_size(RG_LANES * 4), aligned(4), may_alias));
-typedef float FloatLanes __attribute__((vector_size(RG_LANES * 4)));
+
+/* Numbers whose upper halves in fp32 are given; the lower ones are zero. */
+TARGET_INLINE Lanes numbers_of(Cells bits) {
+    return __builtin_convertvector((FloatLanes)bits, Lanes);
+}
+
+/* RG_LANES numbers in bf16, widened. */
+TARGET_INLINE Lanes widen(const RgBf16 *x) {
+    return numbers_of(__builtin_convertvector(*(const Bf16Lanes *)x, Cells) << 16);
+}
 
 /* The first numbers of cells, or the second ones, widened. */
 TARGET_INLINE Lanes half_of(Cells w, bool second) {
-    Cells bits;
     if (second)
-        bits = w & 0xFFFF0000;
-    else
-        bits = w << 16;
-    return __builtin_convertvector((FloatLanes)bits, Lanes);
+        return numbers_of(w & 0xFFFF0000);
+    return numbers_of(w << 16);
 }
 
 /* What is multiplied with cells: both numbers of a cell in bf16, or two in fp32. */

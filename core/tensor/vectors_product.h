@@ -1,8 +1,8 @@
 /* Products of any size, for one set of instructions: see product_kernel.h. b is copied into panels
- * of RG_PANEL columns, [panels, k, RG_PANEL], which are read from front to back; a is read where it
- * lies (transposed, it is copied too: k would go down its columns), a number at a time, and each is
- * multiplied with whole vectors. A block of c stays in registers while k goes by. Who includes this
- * has included vectors_panels.h. */
+ * of RG_PANEL columns, and widened where it is stored in bf16, [panels, k, RG_PANEL], which are
+ * read from front to back; a is read where it lies (transposed, it is copied too: k would go down
+ * its columns), a number at a time, and each is multiplied with whole vectors. A block of c stays
+ * in registers while k goes by. Who includes this has included vectors_panels.h. */
 
 enum {
     BLOCK_K = 256,                           /* so long that two panels fit L1 … */
@@ -12,67 +12,87 @@ enum {
 
 /* ---- copying b ---- */
 
+/* What lies at `at` in b: a vector … Here and below `stored` is a constant: which form b is in. */
+TARGET_INLINE Lanes lanes_of_b(const RgProduct *p, bool stored, int64_t at) {
+    return stored ? widen(p->b_stored + at) : *(const Lanes *)(p->b + at);
+}
+
+/* … or a number. */
+TARGET_INLINE RgReal number_of_b(const RgProduct *p, bool stored, int64_t at) {
+    return stored ? rg_bf16_number(p->b_stored[at]) : p->b[at];
+}
+
 /* Whole panels of b as it lies, side by side: memory is read along rows. */
-TARGET static void pack_plain(const RgProduct *p, int64_t column, int64_t panels, RgReal *packed) {
+TARGET_INLINE void pack_plain(const RgProduct *p, bool stored, int64_t column, int64_t panels,
+                              RgReal *packed) {
     for (int64_t k = 0; k < p->k; k++) {
-        const RgReal *row = p->b + k * p->ldb + column;
+        int64_t row = k * p->ldb + column;
         for (int64_t i = 0; i < panels * VECTORS; i++)
             *(Lanes *)(packed + (i / VECTORS * p->k + k) * RG_PANEL + i % VECTORS * RG_LANES) =
-                *(const Lanes *)(row + i * RG_LANES);
+                lanes_of_b(p, stored, row + i * RG_LANES);
     }
 }
 
 /* The last panel, with zeros in the columns that b does not have. */
-static void pack_rest(const RgProduct *p, int64_t column, int64_t columns, RgReal *panel) {
-    size_t bytes = sizeof *panel * (size_t)columns;
+TARGET_INLINE void pack_rest(const RgProduct *p, bool stored, int64_t column, int64_t columns,
+                             RgReal *panel) {
     memset(panel, 0, sizeof *panel * (size_t)(p->k * RG_PANEL));
     for (int64_t k = 0; k < p->k; k++)
-        memcpy(panel + k * RG_PANEL, p->b + k * p->ldb + column, bytes);
+        for (int64_t i = 0; i < columns; i++)
+            panel[k * RG_PANEL + i] = number_of_b(p, stored, k * p->ldb + column + i);
 }
 
-/* One vector's columns of a panel of b transposed, of which `columns` exist: `from` is the first of
- * them, and the next lie ldb further. */
-TARGET_INLINE void transpose_columns(const RgProduct *p, const RgReal *from, int64_t columns,
+/* One vector's columns of a panel of b transposed, of which `columns` exist: the first of them lies
+ * at `from`, and the next lie ldb further. */
+TARGET_INLINE void transpose_columns(const RgProduct *p, bool stored, int64_t from, int64_t columns,
                                      RgReal *panel) {
     int64_t k = 0;
     for (; k + RG_LANES <= p->k; k += RG_LANES) {
         Lanes square[RG_LANES] = {{0}};
         for (int lane = 0; lane < columns; lane++)
-            square[lane] = *(const Lanes *)(from + lane * p->ldb + k);
+            square[lane] = lanes_of_b(p, stored, from + lane * p->ldb + k);
         transpose(square);
         for (int i = 0; i < RG_LANES; i++)
             *(Lanes *)(panel + (k + i) * RG_PANEL) = square[i];
     }
     for (; k < p->k; k++)
         for (int lane = 0; lane < RG_LANES; lane++)
-            panel[k * RG_PANEL + lane] = lane < columns ? from[lane * p->ldb + k] : 0;
+            panel[k * RG_PANEL + lane] =
+                lane < columns ? number_of_b(p, stored, from + lane * p->ldb + k) : 0;
 }
 
-TARGET static void pack_transposed(const RgProduct *p, int64_t column, int64_t columns,
+TARGET_INLINE void pack_transposed(const RgProduct *p, bool stored, int64_t column, int64_t columns,
                                    RgReal *panel) {
     for (int64_t at = 0; at < RG_PANEL; at += RG_LANES) {
-        const RgReal *from = p->b + (column + at) * p->ldb;
+        int64_t from = (column + at) * p->ldb;
         if (columns - at >= RG_LANES) /* a constant, for whole vectors that stay in registers */
-            transpose_columns(p, from, RG_LANES, panel + at);
+            transpose_columns(p, stored, from, RG_LANES, panel + at);
         else
-            transpose_columns(p, from, columns - at, panel + at);
+            transpose_columns(p, stored, from, columns - at, panel + at);
     }
 }
 
-static void pack(const RgProduct *p, int64_t column, int64_t end, int64_t first, int64_t last,
-                 void *packed) {
-    RgReal *panels = packed;
+TARGET_INLINE void pack_panels(const RgProduct *p, bool stored, int64_t column, int64_t end,
+                               int64_t first, int64_t last, RgReal *panels) {
     int64_t whole = p->transpose_b ? 0 : (end - column) / RG_PANEL;
     if (first < whole)
-        pack_plain(p, column + first * RG_PANEL, (last < whole ? last : whole) - first,
+        pack_plain(p, stored, column + first * RG_PANEL, (last < whole ? last : whole) - first,
                    panels + first * p->k * RG_PANEL);
     for (int64_t i = first > whole ? first : whole; i < last; i++) {
         int64_t at = column + i * RG_PANEL, columns = end - at < RG_PANEL ? end - at : RG_PANEL;
         if (p->transpose_b)
-            pack_transposed(p, at, columns, panels + i * p->k * RG_PANEL);
+            pack_transposed(p, stored, at, columns, panels + i * p->k * RG_PANEL);
         else
-            pack_rest(p, at, columns, panels + i * p->k * RG_PANEL);
+            pack_rest(p, stored, at, columns, panels + i * p->k * RG_PANEL);
     }
+}
+
+TARGET static void pack(const RgProduct *p, int64_t column, int64_t end, int64_t first,
+                        int64_t last, void *packed) {
+    if (p->b_stored)
+        pack_panels(p, true, column, end, first, last, packed);
+    else
+        pack_panels(p, false, column, end, first, last, packed);
 }
 
 static int64_t panel_bytes(const RgProduct *p) {
