@@ -41,7 +41,8 @@ static const struct argp_option options[] = {
      0},
     {"checkpoint-seconds", KEY_CHECKPOINT, "S", 0,
      "seconds between checkpoints (default: 10; 0: after every step)", 0},
-    {"profile", KEY_PROFILE, NULL, 0, "tell in the end where the time went, by operator", 0},
+    {"profile", KEY_PROFILE, NULL, 0,
+     "tell in the end where the time went, by operator, and on how many threads", 0},
     {"dry-run", 'n', NULL, 0,
      "list the trials, with where each stands in the results store and what it is expected to "
      "take, and stop",
