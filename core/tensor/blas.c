@@ -159,7 +159,7 @@ static const RgBf16 *rounded(Stored x, bool whole, RgRoom *room) {
     if (whole)
         round_rows(x, 0, x.rows, y);
     else
-        RG_FOR_PIECES(x.rows, rg_pieces_of_rows(x.rows, x.columns), round_rows(x, first, last, y));
+        RG_FOR_PIECES(x.rows, rg_spread_rows(x.rows, x.columns), round_rows(x, first, last, y));
     return y;
 }
 
@@ -338,7 +338,7 @@ RG_KERNEL(void, axpy_piece, (int64_t n, RgReal alpha, const RgReal *x, RgReal *y
 }
 
 void rg_axpy(int64_t n, RgReal alpha, const RgReal *x, RgReal *y) {
-    RG_FOR_PIECES(n, rg_pieces(n, RG_LEAST_NUMBERS),
+    RG_FOR_PIECES(n, rg_spread(n, RG_LEAST_NUMBERS),
                   axpy_piece(last - first, alpha, x + first, y + first));
 }
 

@@ -109,10 +109,11 @@ static void read_piece(const RgTensor *hidden, const RgTensor *head, int64_t fir
     }
 }
 
-/* The pieces' shares [pieces, n] together: normaliser, and y from the target's logit to its log-
- * probability. */
-static void join_shares(int64_t n, int64_t pieces, Share share, RgReal *normaliser, RgReal *y) {
-    for (int64_t r = 0; r < n; r++) {
+/* The pieces' shares [pieces, n] of rows [first, last) together: normaliser, and y from the
+ * target's logit to its log-probability. */
+static void join_rows(int64_t n, int64_t pieces, Share share, int64_t first, int64_t last,
+                      RgReal *normaliser, RgReal *y) {
+    for (int64_t r = first; r < last; r++) {
         RgReal top = share.top[r];
         for (int64_t p = 1; p < pieces; p++)
             top = share.top[p * n + r] > top ? share.top[p * n + r] : top;
@@ -122,6 +123,12 @@ static void join_shares(int64_t n, int64_t pieces, Share share, RgReal *normalis
         normaliser[r] = top + (RgReal)log(sum);
         y[r] -= normaliser[r];
     }
+}
+
+static void join_shares(int64_t n, int64_t pieces, Share share, RgReal *normaliser, RgReal *y) {
+    enum { LEAST_ROWS_JOINED = 32 };
+    RG_FOR_PIECES(n, rg_spread(n, LEAST_ROWS_JOINED),
+                  join_rows(n, pieces, share, first, last, normaliser, y));
 }
 
 static void token_logprob_forward(RgTape *t, const RgTensor *hidden, const RgTensor *head,
@@ -214,7 +221,7 @@ static void token_logprob_backward(RgTape *t, RgTensor *y, RgTensor *dy) {
                       piece_backward(y, dy->data, start, end, first, last, tile_of_thread(tiles),
                                      shares + piece * count, dhead.data));
         int64_t used = (v + pieces.size - 1) / pieces.size; /* pieces with anything in them */
-        RG_FOR_PIECES(count, rg_pieces(count, RG_LEAST_NUMBERS / 4),
+        RG_FOR_PIECES(count, rg_spread(count, RG_LEAST_NUMBERS / 4),
                       add_shares(count, used, shares, first, last, dhidden->data + start * d));
     }
     rg_arena_rewind(arena, mark);
@@ -343,7 +350,7 @@ static void log_likelihood_run(RgTape *t, const RgTensor *hidden, const RgTensor
         RG_FOR_PIECES(v, pieces,
                       chunk_backward(hidden, head, saved, &c, piece, first, last, gradient->dhead));
         RG_FOR_PIECES(
-            c.rows * d, rg_pieces(c.rows * d, RG_LEAST_NUMBERS / 4),
+            c.rows * d, rg_spread(c.rows * d, RG_LEAST_NUMBERS / 4),
             add_shares(c.rows * d, used, c.dhidden, first, last, gradient->dhidden + c.start * d));
     }
     rg_arena_rewind(arena, mark);
