@@ -46,6 +46,15 @@ static inline RgPieces rg_spread_rows(int64_t rows, int64_t width) {
     return rg_spread(rows, rg_least_rows(width));
 }
 
+/* For the vocabulary of a head, whose pieces keep their share of all hidden states' gradient: more
+ * of them only where each has tokens enough to be worth that. */
+static inline RgPieces rg_vocabulary_pieces(int64_t vocabulary) {
+    enum { LEAST = 128, LEAST_OF_MANY = 384, MOST = 64 };
+    RgPieces few = rg_pieces(vocabulary, LEAST),
+             many = rg_pieces_up_to(vocabulary, LEAST_OF_MANY, MOST);
+    return many.count > few.count ? many : few;
+}
+
 /* A formatter takes the pragma below for an expression. */
 /* clang-format off */
 
