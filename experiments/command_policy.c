@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { KEY_TOP_K = 256, KEY_TOP_P, KEY_MIN_P, KEY_SEED, KEY_LIMIT, KEY_STOP, KEY_STOP_ID };
 enum { SCORED_AT_ONCE = 64 }; /* lines: bounds the memory, whatever the file's length */
@@ -31,8 +30,7 @@ typedef struct Model {
 } Model;
 
 static RgStatus open_model(const PolicyArguments *a, Model *model, RgError *error) {
-    long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    rg_threads_set(processors > 0 ? (int)processors : 1);
+    rg_threads_set(rg_processors());
     RG_TRY(rg_policy_load(a->policy, &model->policy, error));
     if (a->tokenizer)
         RG_TRY(rg_tokenizer_load(a->tokenizer, 0, &model->tokenizer, error));

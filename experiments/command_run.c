@@ -6,7 +6,6 @@
 #include "experiments/dry_run.h"
 #include "experiments/run.h"
 
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -41,7 +40,8 @@ static const struct argp_option options[] = {
      0},
     {"checkpoint-seconds", KEY_CHECKPOINT, "S", 0,
      "seconds between checkpoints (default: 10; 0: after every step)", 0},
-    {"profile", KEY_PROFILE, NULL, 0, "tell in the end where the time went, by operator", 0},
+    {"profile", KEY_PROFILE, NULL, 0,
+     "tell in the end where the time went, by operator, and on how many threads", 0},
     {"dry-run", 'n', NULL, 0,
      "list the trials, with where each stands in the results store and what it is expected to "
      "take, and stop",
@@ -163,10 +163,7 @@ static RgStatus run_experiment(const RgExperiment *experiment, RgRanks *ranks,
 
 /* Processors that this process may use, less its neighbours' where they may use the same. */
 static int default_threads(const RgRanks *ranks) {
-    cpu_set_t allowed;
-    int all = (int)sysconf(_SC_NPROCESSORS_ONLN), own = all;
-    if (sched_getaffinity(0, sizeof allowed, &allowed) == 0)
-        own = CPU_COUNT(&allowed);
+    int all = (int)sysconf(_SC_NPROCESSORS_ONLN), own = rg_processors();
     if (own == all)
         own /= ranks->neighbours;
     return own > 1 ? own : 1;

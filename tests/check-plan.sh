@@ -6,32 +6,12 @@ set -eu
 # shellcheck source=tests/script.sh
 . "${RG_SOURCE_DIR:-.}/tests/script.sh"
 
-# lines FIRST COUNT: lines of a data file, with words that only the numbers from FIRST on decide.
-lines() {
-    awk -v first="$1" -v count="$2" '
-        function word(i) {
-            i = (i * 7919 + 13) % 8000
-            return part[i % 20] part[int(i / 20) % 20] part[int(i / 400) % 20]
-        }
-        BEGIN {
-            split("ba ce di fo gu ha je ki lo mu na pe ri so tu va we xi yo zu", part, " ")
-            part[0] = "qa"
-            for (i = first; i < first + count; i++) {
-                prompt = "The king saw the " word(i % 97) "."
-                modern = "You have " word(3 * i) " and " word(3 * i + 1) " it."
-                archaic = "Thou hast " word(3 * i) " and " word(3 * i + 2) "eth it."
-                printf "{\"reference\": \"%d\", \"prompt\": \"%s\", ", i, prompt
-                printf "\"chosen\": \"%s\", \"rejected\": \"%s\"}\n", modern, archaic
-            }
-        }'
-}
-
 mkdir data
-lines 0 3000 >data/base.jsonl
-lines 3000 300 >data/judge.jsonl
-lines 4000 300 >data/judge-independent.jsonl
-lines 5000 200 >data/train.jsonl
-lines 6000 200 >data/test.jsonl
+made_up_lines 0 3000 >data/base.jsonl
+made_up_lines 3000 300 >data/judge.jsonl
+made_up_lines 4000 300 >data/judge-independent.jsonl
+made_up_lines 5000 200 >data/train.jsonl
+made_up_lines 6000 200 >data/test.jsonl
 "$program" train-tokenizer -o tokenizer.json -v 4096 data/base.jsonl >log 2>&1 || { cat log; exit 1; }
 
 cat >plan.cfg <<END

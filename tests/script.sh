@@ -17,3 +17,24 @@ complain() {
     echo "FAIL: $*"
     failures=$((failures + 1))
 }
+
+# made_up_lines FIRST COUNT: lines of a data file of text, with words that only the numbers from FIRST
+# on decide.
+made_up_lines() {
+    awk -v first="$1" -v count="$2" '
+        function word(i) {
+            i = (i * 7919 + 13) % 8000
+            return part[i % 20] part[int(i / 20) % 20] part[int(i / 400) % 20]
+        }
+        BEGIN {
+            split("ba ce di fo gu ha je ki lo mu na pe ri so tu va we xi yo zu", part, " ")
+            part[0] = "qa"
+            for (i = first; i < first + count; i++) {
+                prompt = "The king saw the " word(i % 97) "."
+                modern = "You have " word(3 * i) " and " word(3 * i + 1) " it."
+                archaic = "Thou hast " word(3 * i) " and " word(3 * i + 2) "eth it."
+                printf "{\"reference\": \"%d\", \"prompt\": \"%s\", ", i, prompt
+                printf "\"chosen\": \"%s\", \"rejected\": \"%s\"}\n", modern, archaic
+            }
+        }'
+}

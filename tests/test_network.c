@@ -1,6 +1,7 @@
 /* Claims about the kernels of networks in the program's precision: the exponential, and kernels
  * against expansions at the sizes of real models. Derivatives are checked in double_network.c. */
 #include "core/tensor/kernels.h"
+#include "core/tensor/parallel.h"
 
 #include <criterion/criterion.h>
 
@@ -69,5 +70,41 @@ Test(network_kernels, are_their_expansions_at_the_sizes_of_real_models) {
     for (int i = 0; i < WEIGHTS; i++)
         assert_near(of_fused[i], of_expanded[i], 1e-5);
     rg_tape_destroy(fused);
+    rg_tape_destroy(expanded);
+}
+
+/* A vocabulary that is cut into many pieces. */
+static RgTensor *run_large_head(RgTape *t, bool second_order, RgTensor **gradients) {
+    enum { TOKENS = 25000, NARROW = 8, MANY = 300 };
+    cr_assert_gt(rg_vocabulary_pieces(TOKENS).count, RG_PIECES_MOST);
+    int32_t target[MANY];
+    for (int i = 0; i < MANY; i++)
+        target[i] = i * 997 % TOKENS;
+    rg_tape_second_order(t, second_order);
+    RgTensor *x = normal(t, RG_SHAPE(MANY, NARROW), "x", 1);
+    RgTensor *head = normal(t, RG_SHAPE(TOKENS, NARROW), "head", 1);
+    RgTensor *y = rg_token_logprob(t, x, head, target);
+    rg_gradients(t, rg_mean(t, y), (RgTensor *[]){x, head}, 2, gradients);
+    return y;
+}
+
+static void assert_same_bits(const RgTensor *a, const RgTensor *b) {
+    cr_assert_eq(memcmp(a->data, b->data, sizeof *a->data * (size_t)a->count), 0);
+}
+
+Test(network_kernels, head_of_a_large_vocabulary_is_its_expansion_on_any_number_of_threads) {
+    RgTape *one = rg_tape_create(), *four = rg_tape_create(), *expanded = rg_tape_create();
+    RgTensor *of_one[2], *of_four[2], *of_expanded[2];
+    rg_threads_set(1);
+    RgTensor *y = run_large_head(one, false, of_one);
+    rg_threads_set(4);
+    assert_same_bits(y, run_large_head(four, false, of_four));
+    assert_near(y, run_large_head(expanded, true, of_expanded), 1e-6);
+    for (int i = 0; i < 2; i++) {
+        assert_same_bits(of_one[i], of_four[i]);
+        assert_near(of_one[i], of_expanded[i], 1e-5);
+    }
+    rg_tape_destroy(one);
+    rg_tape_destroy(four);
     rg_tape_destroy(expanded);
 }

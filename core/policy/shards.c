@@ -108,7 +108,7 @@ static void shards_backward(RgTape *t, RgTensor *y, RgTensor *dy) {
     RG_FOR_TASKS(run->count, apart, back_shard(run, &run->shard[task], dy));
     take_flops(t, run);
     int64_t n = run->policy->parameters->count;
-    RG_FOR_PIECES(n, rg_pieces(n, RG_LEAST_NUMBERS), add_up(run, first, last));
+    RG_FOR_PIECES(n, rg_spread(n, RG_LEAST_NUMBERS), add_up(run, first, last));
 }
 
 static const RgOperator shards_operator = {

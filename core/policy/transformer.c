@@ -342,7 +342,7 @@ static RgTensor *drop_some(const Pass *pass, RgTensor *x, int64_t layer, enum La
     RgRandom stream = rg_random_at(pass->drop, (uint64_t)(layer * LAYER_WEIGHTS + (int)weight));
     RgTensor *kept = rg_tensor_new(pass->tape, x->shape);
     RgReal factor = (RgReal)(1 / (1 - pass->dropout));
-    RG_FOR_PIECES(kept->count, rg_pieces(kept->count, RG_LEAST_NUMBERS / 16),
+    RG_FOR_PIECES(kept->count, rg_spread(kept->count, RG_LEAST_NUMBERS / 16),
                   for (int64_t i = first; i < last; i++) kept->data[i] =
                       rg_random_uniform(stream, (uint64_t)i) < pass->dropout ? 0 : factor);
     return rg_mul(pass->tape, x, kept);

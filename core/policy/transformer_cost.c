@@ -16,7 +16,6 @@ enum {
     TILE_TOKENS = 512,
     TILE_NUMBERS = TILE_ROWS * TILE_TOKENS,
     CHUNK_ROWS = 1024,
-    LEAST_TOKENS = 128,
     LOGITS = 1 << 23,
     LEAST_ROWS = 32,
     ATTENTION_BLOCK = 64,
@@ -242,13 +241,13 @@ static Cost layer_cost(const RgTransformerPlan *plan, const Sizes *s, bool first
 
 /* Pieces that the head cuts the vocabulary into. */
 static double head_pieces(const Sizes *s) {
-    return (double)rg_pieces((int64_t)s->vocabulary, LEAST_TOKENS).count;
+    return (double)rg_vocabulary_pieces((int64_t)s->vocabulary).count;
 }
 
 /* Last norm and vocabulary head; what the head takes for itself is `temporary`. */
 static Cost head_cost(const RgTransformerPlan *plan, const Sizes *s, double *temporary) {
-    double chunk = s->asked < CHUNK_ROWS ? s->asked : CHUNK_ROWS;
-    double shares = head_pieces(s) * chunk * s->width, all = s->asked * s->vocabulary;
+    double pieces = head_pieces(s), most = fmin(CHUNK_ROWS, CHUNK_ROWS * RG_PIECES_MOST / pieces);
+    double shares = pieces * fmin(s->asked, most) * s->width, all = s->asked * s->vocabulary;
     bool trained = plan->adapter.rank == 0;
     *temporary = (double)rg_threads() * TILE_NUMBERS + shares;
     Cost cost = norm_cost(plan, s->asked, s->width, false);

@@ -80,7 +80,7 @@ static RgTensor *rope_apply(RgTape *t, RgTensor *x, const Rope *rope) {
     int64_t n = x->shape.size[0];
     RG_ASSERT(x->shape.rank == 2 && x->shape.size[1] == rope->heads * rope->table.size);
     RgTensor *y = rg_tensor_new(t, x->shape);
-    RG_FOR_PIECES(n, rg_pieces_of_rows(n, x->shape.size[1]),
+    RG_FOR_PIECES(n, rg_spread_rows(n, x->shape.size[1]),
                   rope_rows(first, last, rope, x->data, y->data));
     rg_tape_count_flops(t, 3.0 * (double)x->count);
     return rg_record(t, &rope_operator, y, &x, 1,

@@ -16,6 +16,7 @@
 #include <math.h>
 #include <omp.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -189,7 +190,7 @@ static const RgBf16 *rounded(Stored x, bool whole, RgRoom *room) {
     if (whole)
         round_rows(x, 0, x.rows, y);
     else
-        RG_FOR_PIECES(x.rows, rg_pieces_of_rows(x.rows, x.columns), round_rows(x, first, last, y));
+        RG_FOR_PIECES(x.rows, rg_spread_rows(x.rows, x.columns), round_rows(x, first, last, y));
     return y;
 }
 
@@ -318,7 +319,7 @@ RG_KERNEL(void, axpy_piece, (int64_t n, RgReal alpha, const RgReal *x, RgReal *y
 }
 
 void rg_axpy(int64_t n, RgReal alpha, const RgReal *x, RgReal *y) {
-    RG_FOR_PIECES(n, rg_pieces(n, RG_LEAST_NUMBERS),
+    RG_FOR_PIECES(n, rg_spread(n, RG_LEAST_NUMBERS),
                   axpy_piece(last - first, alpha, x + first, y + first));
 }
 
@@ -410,12 +411,47 @@ static bool set_unless_set(const char *name, const char *value) {
     return value && !getenv(name) && setenv(name, value, 0) == 0;
 }
 
+/* OpenMP that binds threads (OMP_PROC_BIND, OMP_PLACES) has bound the main thread to the first of
+ * its places before main begins: what the system tells of that thread is one place only. */
+static cpu_set_t allowed_processors(void) {
+    cpu_set_t allowed;
+    CPU_ZERO(&allowed);
+    int places = omp_get_proc_bind() != omp_proc_bind_false ? omp_get_num_places() : 0;
+    for (int place = 0; place < places; place++) {
+        int count = omp_get_place_num_procs(place);
+        int *processor = rg_allocate(sizeof *processor * (size_t)count);
+        omp_get_place_proc_ids(place, processor);
+        for (int i = 0; i < count; i++)
+            if (processor[i] < CPU_SETSIZE)
+                CPU_SET(processor[i], &allowed);
+        free(processor);
+    }
+    if (CPU_COUNT(&allowed) == 0)
+        sched_getaffinity(0, sizeof allowed, &allowed);
+    return allowed;
+}
+
+int rg_processors(void) {
+    cpu_set_t allowed = allowed_processors();
+    int count = CPU_COUNT(&allowed);
+    return count > 0 ? count : 1;
+}
+
+/* A new program inherits what its first thread is bound to. */
+static void unbind(void) {
+    cpu_set_t allowed = allowed_processors();
+    if (CPU_COUNT(&allowed) > 0)
+        sched_setaffinity(0, sizeof allowed, &allowed);
+}
+
 void rg_blas_start_anew(char *const *arguments) {
     static const char spins[] = "1000"; /* about ten microseconds */
     bool changed = !getenv("OMP_WAIT_POLICY") && set_unless_set("GOMP_SPINCOUNT", spins);
     changed |= set_unless_set("OPENBLAS_CORETYPE", better_kernels());
-    if (changed)
+    if (changed) {
+        unbind();
         execv("/proc/self/exe", arguments); /* where that fails, everything works, if slower */
+    }
 }
 
 int rg_threads_here(void) {

@@ -49,6 +49,7 @@ void rg_threads_set(int threads);
 int rg_threads(void);
 int rg_threads_here(void);  /* the same, but 1 inside a parallel region */
 int rg_thread_number(void); /* of the caller in its parallel region, from 0 */
+int rg_processors(void);    /* that this process may use, wherever its threads are bound */
 
 /* To be called first thing in main, with its arguments: settles what only the environment of a new
  * program can tell, and starts the program anew where something was not said there already.

@@ -43,11 +43,11 @@ static void binary_run(BinaryRow *kernel, const RgBroadcast *walk, const RgReal 
     int64_t rows = walk->size[0] * walk->size[1] * walk->size[2], n = walk->size[3];
     int64_t a_step = walk->a_stride[3], b_step = walk->b_stride[3];
     if (rows == 1)
-        RG_FOR_PIECES(n, rg_pieces(n, RG_LEAST_NUMBERS),
+        RG_FOR_PIECES(n, rg_spread(n, RG_LEAST_NUMBERS),
                       kernel(last - first, a + first * a_step, a_step, b + first * b_step, b_step,
                              y + first));
     else
-        RG_FOR_PIECES(rows, rg_pieces_of_rows(rows, n),
+        RG_FOR_PIECES(rows, rg_spread_rows(rows, n),
                       for (int64_t row = first; row < last; row++) kernel(
                           n, a + rg_broadcast_at(walk, walk->a_stride, row), a_step,
                           b + rg_broadcast_at(walk, walk->b_stride, row), b_step, y + row * n));
@@ -140,7 +140,7 @@ typedef void UnaryRow(int64_t n, const RgReal *x, RgReal constant, RgReal *y);
 static RgTensor *unary(RgTape *t, const RgOperator *op, UnaryRow *kernel, RgTensor *x,
                        RgReal constant) {
     RgTensor *y = rg_tensor_new(t, x->shape);
-    RG_FOR_PIECES(x->count, rg_pieces(x->count, RG_LEAST_NUMBERS / 4),
+    RG_FOR_PIECES(x->count, rg_spread(x->count, RG_LEAST_NUMBERS / 4),
                   kernel(last - first, x->data + first, constant, y->data + first));
     rg_tape_count_flops(t, (double)y->count);
     RgReal *kept =

@@ -8,8 +8,8 @@
 enum {
     TILE_ROWS = 256,
     TILE_TOKENS = 512,
-    CHUNK_ROWS = 1024, /* whose shares of the gradient are held for all pieces at once */
-    LEAST_TOKENS = 128,
+    CHUNK_ROWS = 1024, /* whose shares of the gradient are held for all pieces at once, … */
+    CHUNK_SHARES = CHUNK_ROWS * RG_PIECES_MOST, /* … but for no more than so many of these */
 };
 
 typedef struct TokenLogprob {
@@ -23,10 +23,6 @@ typedef struct TokenLogprob {
 typedef struct Tile {
     int64_t row, rows, token, tokens, stride;
 } Tile;
-
-static RgPieces vocabulary_pieces(int64_t v) {
-    return rg_pieces(v, LEAST_TOKENS);
-}
 
 /* Tokens of a tile in a piece of so many: tiles of a piece are about alike. */
 static int64_t tile_tokens(int64_t tokens) {
@@ -109,10 +105,11 @@ static void read_piece(const RgTensor *hidden, const RgTensor *head, int64_t fir
     }
 }
 
-/* The pieces' shares [pieces, n] together: normaliser, and y from the target's logit to its log-
- * probability. */
-static void join_shares(int64_t n, int64_t pieces, Share share, RgReal *normaliser, RgReal *y) {
-    for (int64_t r = 0; r < n; r++) {
+/* The pieces' shares [pieces, n] of rows [first, last) together: normaliser, and y from the
+ * target's logit to its log-probability. */
+static void join_rows(int64_t n, int64_t pieces, Share share, int64_t first, int64_t last,
+                      RgReal *normaliser, RgReal *y) {
+    for (int64_t r = first; r < last; r++) {
         RgReal top = share.top[r];
         for (int64_t p = 1; p < pieces; p++)
             top = share.top[p * n + r] > top ? share.top[p * n + r] : top;
@@ -124,12 +121,18 @@ static void join_shares(int64_t n, int64_t pieces, Share share, RgReal *normalis
     }
 }
 
+static void join_shares(int64_t n, int64_t pieces, Share share, RgReal *normaliser, RgReal *y) {
+    enum { LEAST_ROWS_JOINED = 32 };
+    RG_FOR_PIECES(n, rg_spread(n, LEAST_ROWS_JOINED),
+                  join_rows(n, pieces, share, first, last, normaliser, y));
+}
+
 static void token_logprob_forward(RgTape *t, const RgTensor *hidden, const RgTensor *head,
                                   const TokenLogprob *saved, RgReal *y) {
     RgArena *arena = rg_tape_arena(t);
     RgArenaMark mark = rg_arena_mark(arena);
     int64_t n = hidden->shape.size[0], v = head->shape.size[0];
-    RgPieces pieces = vocabulary_pieces(v);
+    RgPieces pieces = rg_vocabulary_pieces(v);
     RgReal *tiles = tiles_new(t);
     Share all = {.top = RG_ARENA_ARRAY(arena, RgReal, pieces.count * n),
                  .sum = RG_ARENA_ARRAY(arena, RgReal, pieces.count * n)};
@@ -205,8 +208,9 @@ static void token_logprob_backward(RgTape *t, RgTensor *y, RgTensor *dy) {
         dhead = rg_gradient_target(t, head);
     RgArena *arena = rg_tape_arena(t);
     RgArenaMark mark = rg_arena_mark(arena);
-    RgPieces pieces = vocabulary_pieces(v);
-    int64_t chunk = n < CHUNK_ROWS ? n : CHUNK_ROWS;
+    RgPieces pieces = rg_vocabulary_pieces(v);
+    int64_t most = pieces.count > RG_PIECES_MOST ? CHUNK_SHARES / pieces.count : CHUNK_ROWS;
+    int64_t chunk = n < most ? n : most;
     RgReal *tiles = tiles_new(t), *shares = RG_ARENA_ARRAY(arena, RgReal, pieces.count * chunk * d);
     for (int64_t start = 0; start < n; start += chunk) {
         int64_t end = start + chunk < n ? start + chunk : n, count = (end - start) * d;
@@ -214,7 +218,7 @@ static void token_logprob_backward(RgTape *t, RgTensor *y, RgTensor *dy) {
                       piece_backward(y, dy->data, start, end, first, last, tile_of_thread(tiles),
                                      shares + piece * count, dhead.data));
         int64_t used = (v + pieces.size - 1) / pieces.size; /* pieces with anything in them */
-        RG_FOR_PIECES(count, rg_pieces(count, RG_LEAST_NUMBERS / 4),
+        RG_FOR_PIECES(count, rg_spread(count, RG_LEAST_NUMBERS / 4),
                       add_shares(count, used, shares, first, last, dhidden->data + start * d));
     }
     rg_arena_rewind(arena, mark);
@@ -324,7 +328,7 @@ static void log_likelihood_run(RgTape *t, const RgTensor *hidden, const RgTensor
     RgArena *arena = rg_tape_arena(t);
     RgArenaMark mark = rg_arena_mark(arena);
     int64_t n = hidden->shape.size[0], d = hidden->shape.size[1], v = head->shape.size[0];
-    RgPieces pieces = vocabulary_pieces(v);
+    RgPieces pieces = rg_vocabulary_pieces(v);
     int64_t used = (v + pieces.size - 1) / pieces.size, most = LOGITS / v;
     most = most < LEAST_ROWS ? LEAST_ROWS : most > TILE_ROWS ? TILE_ROWS : most;
     Chunk c = {.logits = RG_ARENA_ARRAY(arena, RgReal, most * v),
@@ -343,7 +347,7 @@ static void log_likelihood_run(RgTape *t, const RgTensor *hidden, const RgTensor
         RG_FOR_PIECES(v, pieces,
                       chunk_backward(hidden, head, saved, &c, piece, first, last, gradient->dhead));
         RG_FOR_PIECES(
-            c.rows * d, rg_pieces(c.rows * d, RG_LEAST_NUMBERS / 4),
+            c.rows * d, rg_spread(c.rows * d, RG_LEAST_NUMBERS / 4),
             add_shares(c.rows * d, used, c.dhidden, first, last, gradient->dhidden + c.start * d));
     }
     rg_arena_rewind(arena, mark);

@@ -215,15 +215,26 @@ RgTensor *rg_gather(RgTape *t, RgTensor *x, const int32_t *index) {
     return rg_record(t, &gather_operator, y, &x, 1, lookup);
 }
 
-/* rows[index[i], :] += x[i, :]      x [n, d] */
-static void add_rows(const RgTensor *x, const int32_t *index, RgReal *restrict rows) {
+/* rows[index[i], j] += x[i, j] of columns j in [first, last)      x [n, d] */
+static void add_columns(const RgTensor *x, const int32_t *index, int64_t first, int64_t last,
+                        RgReal *restrict rows) {
     int64_t n = x->shape.size[0], d = x->shape.size[1];
     for (int64_t i = 0; i < n; i++) {
         RgReal *restrict to = rows + index[i] * d;
         const RgReal *restrict from = x->data + i * d;
-        for (int64_t j = 0; j < d; j++)
+        for (int64_t j = first; j < last; j++)
             to[j] += from[j];
     }
+}
+
+/* A row may come several times, and its numbers are summed in their order: threads share columns.
+ */
+static void add_rows(const RgTensor *x, const int32_t *index, RgReal *rows) {
+    enum { LEAST_COLUMNS = 64 }; /* four lines of memory */
+    int64_t n = x->shape.size[0], d = x->shape.size[1];
+    int64_t enough = 1 + RG_LEAST_NUMBERS / (n > 0 ? n : 1);
+    RG_FOR_PIECES(d, rg_spread(d, enough > LEAST_COLUMNS ? enough : LEAST_COLUMNS),
+                  add_columns(x, index, first, last, rows));
 }
 
 static void scatter_rows_backward(RgTape *t, RgTensor *y, RgTensor *dy) {
@@ -239,7 +250,7 @@ RgTensor *rg_scatter_rows(RgTape *t, RgTensor *x, const int32_t *index, int64_t 
     RG_ASSERT(x->shape.rank == 2);
     Lookup *lookup = lookup_keep(t, index, x->shape.size[0], rows);
     RgTensor *y = rg_tensor_new(t, RG_SHAPE(rows, x->shape.size[1]));
-    memset(y->data, 0, sizeof *y->data * (size_t)y->count);
+    rg_numbers_clear(y->data, y->count);
     add_rows(x, index, y->data);
     rg_tape_count_flops(t, (double)x->count);
     return rg_record(t, &scatter_rows_operator, y, &x, 1, lookup);
@@ -259,16 +270,23 @@ static void embedding_backward(RgTape *t, RgTensor *y, RgTensor *dy) {
 
 static const RgOperator embedding_operator = {.name = "embedding", .backward = embedding_backward};
 
+/* y[i, :] = table[index[i], :] of rows i in [first, last) */
+static void look_up_rows(const RgTensor *table, const int32_t *index, int64_t first, int64_t last,
+                         RgReal *y) {
+    int64_t d = table->shape.size[1];
+    for (int64_t i = first; i < last; i++)
+        if (table->rounded)
+            rg_bf16_widen(d, table->rounded + index[i] * d, y + i * d);
+        else
+            memcpy(y + i * d, table->data + index[i] * d, sizeof *y * (size_t)d);
+}
+
 RgTensor *rg_embedding(RgTape *t, RgTensor *table, const int32_t *index, int64_t n) {
     RG_ASSERT(table->shape.rank == 2);
     int64_t d = table->shape.size[1];
     Lookup *lookup = lookup_keep(t, index, n, table->shape.size[0]);
     RgTensor *y = rg_tensor_new(t, RG_SHAPE(n, d));
-    for (int64_t i = 0; i < n; i++)
-        if (table->rounded)
-            rg_bf16_widen(d, table->rounded + index[i] * d, y->data + i * d);
-        else
-            memcpy(y->data + i * d, table->data + index[i] * d, sizeof *y->data * (size_t)d);
+    RG_FOR_PIECES(n, rg_spread_rows(n, d), look_up_rows(table, index, first, last, y->data));
     return rg_record(t, &embedding_operator, y, &table, 1, lookup);
 }
 

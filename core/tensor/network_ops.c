@@ -16,7 +16,7 @@ RgGradientTarget rg_gradient_target(RgTape *tape, RgTensor *input) {
     if (in_place)
         return (RgGradientTarget){.data = in_place};
     RgTensor *fresh = rg_tensor_new(tape, input->shape);
-    memset(fresh->data, 0, sizeof(RgReal) * (size_t)fresh->count);
+    rg_numbers_clear(fresh->data, fresh->count);
     return (RgGradientTarget){.data = fresh->data, .fresh = fresh};
 }
 
@@ -129,7 +129,7 @@ RgTensor *rg_rms_norm(RgTape *t, RgTensor *x, RgTensor *weight, RgReal epsilon) 
     RmsNorm *saved = RG_ARENA_ARRAY(rg_tape_arena(t), RmsNorm, 1);
     int64_t n = row_count(x), d = last_size(x);
     saved->inverse = RG_ARENA_ARRAY(rg_tape_arena(t), RgReal, n);
-    RG_FOR_PIECES(n, rg_pieces_of_rows(n, d),
+    RG_FOR_PIECES(n, rg_spread_rows(n, d),
                   rg_rms_norm_rows(last - first, d, x->data + first * d, weight->data, epsilon,
                                    saved->inverse + first, y->data + first * d));
     rg_tape_count_flops(t, 4.0 * (double)x->count);
@@ -237,7 +237,7 @@ RgTensor *rg_layer_norm(RgTape *t, RgTensor *x, RgTensor *weight, RgTensor *bias
     int64_t n = row_count(x), d = last_size(x);
     saved->mean = RG_ARENA_ARRAY(rg_tape_arena(t), RgReal, n);
     saved->inverse = RG_ARENA_ARRAY(rg_tape_arena(t), RgReal, n);
-    RG_FOR_PIECES(n, rg_pieces_of_rows(n, d),
+    RG_FOR_PIECES(n, rg_spread_rows(n, d),
                   rg_layer_norm_rows(last - first, d, x->data + first * d, weight->data, bias->data,
                                      epsilon, saved->mean + first, saved->inverse + first,
                                      y->data + first * d));
@@ -270,7 +270,7 @@ RG_KERNEL(void, swiglu_gradients,
 static void swiglu_backward(RgTape *t, RgTensor *y, RgTensor *dy) {
     RgTensor *gate = y->inputs[0], *up = y->inputs[1];
     RgTensor *dgate = rg_tensor_new(t, gate->shape), *dup = rg_tensor_new(t, up->shape);
-    RG_FOR_PIECES(y->count, rg_pieces(y->count, RG_LEAST_NUMBERS / 4),
+    RG_FOR_PIECES(y->count, rg_spread(y->count, RG_LEAST_NUMBERS / 4),
                   swiglu_gradients(last - first, gate->data + first, up->data + first,
                                    dy->data + first, dgate->data + first, dup->data + first));
     rg_tape_count_flops(t, 24.0 * (double)y->count);
@@ -287,7 +287,7 @@ RgTensor *rg_swiglu(RgTape *t, RgTensor *gate, RgTensor *up) {
         return rg_mul(t, rg_silu(t, gate), up);
     RgTensor *y = rg_tensor_new(t, gate->shape);
     RG_FOR_PIECES(
-        y->count, rg_pieces(y->count, RG_LEAST_NUMBERS / 4),
+        y->count, rg_spread(y->count, RG_LEAST_NUMBERS / 4),
         rg_swiglu_values(last - first, gate->data + first, up->data + first, y->data + first));
     rg_tape_count_flops(t, 18.0 * (double)y->count);
     return rg_record(t, &swiglu_operator, y, (RgTensor *[]){gate, up}, 2, NULL);
@@ -386,7 +386,7 @@ RgTensor *rg_linear(RgTape *t, RgTensor *x, RgTensor *weight, RgTensor *bias, Rg
     RgTensor *y = rg_tensor_new(t, RG_SHAPE(n, out));
     RG_ASSERT(!onto || rg_shape_equal(onto->shape, y->shape));
     if (bias || onto)
-        RG_FOR_PIECES(n, rg_pieces_of_rows(n, out),
+        RG_FOR_PIECES(n, rg_spread_rows(n, out),
                       linear_start(last - first, out, bias ? bias->data : NULL,
                                    onto ? onto->data + first * out : NULL, y->data + first * out));
     const Linear kept = {

@@ -2,7 +2,7 @@
  * parameters are trained, saved or put on a tape is told elsewhere. */
 #include "core/tensor/parameters.h"
 
-#include "core/tensor/blas.h"
+#include "core/tensor/parallel.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -52,9 +52,11 @@ static RgReal *numbers_create(int64_t count) {
     return rg_allocate_aligned_zeroed(sizeof(RgReal) * (size_t)count);
 }
 
+/* A gradient is first written by an operator's backward, which all threads share. */
 void rg_parameters_allocate(RgParameters *parameters) {
     RG_ASSERT(!parameters->value);
     parameters->value = numbers_create(parameters->count);
+    rg_pages_touch(parameters->value, sizeof(RgReal) * (size_t)parameters->count);
     if (!parameters->frozen)
         parameters->gradient = numbers_create(parameters->count);
 }
@@ -95,6 +97,11 @@ static int64_t count_rounded(const RgParameters *parameters) {
     return count;
 }
 
+static void round_numbers(int64_t count, const RgReal *from, RgBf16 *to) {
+    RG_FOR_PIECES(count, rg_spread(count, RG_LEAST_NUMBERS),
+                  rg_bf16_round(last - first, from + first, to + first));
+}
+
 void rg_parameters_round(RgParameters *parameters) {
     RG_ASSERT(parameters->frozen && parameters->value && !parameters->rounded);
     for (int i = 0; i < parameters->view_count; i++)
@@ -108,9 +115,9 @@ void rg_parameters_round(RgParameters *parameters) {
         const RgReal *from = before + view->offset;
         view->offset = view->rounded ? rounded : kept;
         if (view->rounded)
-            rg_bf16_round(view->count, from, parameters->rounded + view->offset);
+            round_numbers(view->count, from, parameters->rounded + view->offset);
         else
-            memcpy(parameters->value + view->offset, from, sizeof *from * (size_t)view->count);
+            rg_numbers_copy(view->count, from, parameters->value + view->offset);
         *(view->rounded ? &rounded : &kept) += view->count;
         rg_discard((RgReal *)from, sizeof *from * (size_t)view->count);
     }
@@ -120,9 +127,11 @@ void rg_parameters_round(RgParameters *parameters) {
 void rg_parameters_read(const RgParameters *parameters, int index, RgReal *out) {
     const RgParameterView *view = &parameters->views[index];
     if (view->rounded)
-        rg_bf16_widen(view->count, parameters->rounded + view->offset, out);
+        RG_FOR_PIECES(
+            view->count, rg_spread(view->count, RG_LEAST_NUMBERS),
+            rg_bf16_widen(last - first, parameters->rounded + view->offset + first, out + first));
     else
-        memcpy(out, parameters->value + view->offset, sizeof *out * (size_t)view->count);
+        rg_numbers_copy(view->count, parameters->value + view->offset, out);
 }
 
 const RgReal *rg_parameters_rows(const RgParameters *parameters, int index, int64_t first,
@@ -135,6 +144,9 @@ const RgReal *rg_parameters_rows(const RgParameters *parameters, int index, int6
 
 /* ---- filling and finding ---- */
 
+/* Random numbers that are worth a thread's waking up for. */
+enum { LEAST_DRAWN = RG_LEAST_NUMBERS / 16 };
+
 static const RgParameterView *view_at(const RgParameters *parameters, int view) {
     RG_ASSERT(view >= 0 && view < parameters->view_count && parameters->value);
     RG_ASSERT(!parameters->views[view].rounded);
@@ -145,17 +157,19 @@ void rg_parameters_fill_normal(RgParameters *parameters, int view, double deviat
                                RgRandom random) {
     const RgParameterView *v = view_at(parameters, view);
     RgRandom stream = rg_random_named(random, v->name);
-    for (int64_t i = 0; i < v->count; i++)
-        parameters->value[v->offset + i] =
-            (RgReal)(deviation * rg_random_normal(stream, (uint64_t)i));
+    RgReal *value = parameters->value + v->offset;
+    RG_FOR_PIECES(v->count, rg_spread(v->count, LEAST_DRAWN),
+                  for (int64_t i = first; i < last; i++) value[i] =
+                      (RgReal)(deviation * rg_random_normal(stream, (uint64_t)i)));
 }
 
 void rg_parameters_fill_uniform(RgParameters *parameters, int view, double bound, RgRandom random) {
     const RgParameterView *v = view_at(parameters, view);
     RgRandom stream = rg_random_named(random, v->name);
-    for (int64_t i = 0; i < v->count; i++)
-        parameters->value[v->offset + i] =
-            (RgReal)(bound * (2 * rg_random_uniform(stream, (uint64_t)i) - 1));
+    RgReal *value = parameters->value + v->offset;
+    RG_FOR_PIECES(v->count, rg_spread(v->count, LEAST_DRAWN),
+                  for (int64_t i = first; i < last; i++) value[i] =
+                      (RgReal)(bound * (2 * rg_random_uniform(stream, (uint64_t)i) - 1)));
 }
 
 void rg_parameters_fill(RgParameters *parameters, int view, RgReal value) {
@@ -173,7 +187,7 @@ int rg_parameters_find(const RgParameters *parameters, const char *name) {
 
 void rg_parameters_zero_gradient(RgParameters *parameters) {
     if (parameters->gradient)
-        memset(parameters->gradient, 0, sizeof *parameters->gradient * (size_t)parameters->count);
+        rg_numbers_clear(parameters->gradient, parameters->count);
 }
 
 double rg_parameters_gradient_norm(const RgParameters *parameters) {
@@ -182,9 +196,19 @@ double rg_parameters_gradient_norm(const RgParameters *parameters) {
     return sqrt(rg_dot(parameters->count, parameters->gradient, parameters->gradient));
 }
 
+/* Of the pieces, and then of their hashes. */
+static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t size) {
+    uint64_t piece_hash[RG_SPREAD_MOST] = {0};
+    int64_t n = (int64_t)size;
+    RG_FOR_PIECES(n, rg_spread(n, RG_LEAST_NUMBERS),
+                  piece_hash[piece] =
+                      rg_hash(RG_HASH_START, (const char *)bytes + first, (size_t)(last - first)));
+    return rg_hash(hash, piece_hash, sizeof piece_hash);
+}
+
 uint64_t rg_parameters_hash(const RgParameters *parameters) {
     int64_t rounded = count_rounded(parameters), kept = parameters->count - rounded;
     uint64_t hash =
-        rg_hash(RG_HASH_START, parameters->value, sizeof *parameters->value * (size_t)kept);
-    return rg_hash(hash, parameters->rounded, sizeof *parameters->rounded * (size_t)rounded);
+        hash_bytes(RG_HASH_START, parameters->value, sizeof *parameters->value * (size_t)kept);
+    return hash_bytes(hash, parameters->rounded, sizeof *parameters->rounded * (size_t)rounded);
 }

@@ -49,12 +49,21 @@ static RgProduct part_of_k(const RgProduct *whole, int64_t first, int64_t block)
     return p;
 }
 
+static int64_t smaller(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
+static int64_t larger(int64_t a, int64_t b) {
+    return a > b ? a : b;
+}
+
 /* Into how many parts threads share out 0 … n−1: more than there are threads, as these are not all
- * equally fast, but none of less than `least`. */
-static int64_t part_count(int64_t n, int64_t least, int threads) {
+ * equally fast, but none of less than `least`. Where that leaves threads without a part, parts are
+ * as small as `at_need`. */
+static int64_t part_count(int64_t n, int64_t least, int64_t at_need, int threads) {
     enum { OF_A_THREAD = 4 };
-    int64_t most = n / least > 0 ? n / least : 1;
-    return most < OF_A_THREAD * threads ? most : OF_A_THREAD * threads;
+    int64_t parts = larger(1, smaller(n / least, OF_A_THREAD * threads));
+    return larger(parts, smaller(n / at_need, threads));
 }
 
 /* Part `i` of `parts` of the columns, which are copied by the thread that uses them. */
@@ -76,7 +85,7 @@ static void run_columns(const Kernel *kernel, const RgProduct *whole, int64_t pa
 
 static void run_by_columns(const Kernel *kernel, const RgProduct *p, int threads) {
     enum { LEAST_COLUMNS = 128 };
-    int64_t parts = part_count(p->n, LEAST_COLUMNS, threads);
+    int64_t parts = part_count(p->n, LEAST_COLUMNS, kernel->unit, threads);
     RG_FOR_TASKS(parts, true, run_columns(kernel, p, parts, task));
 }
 
@@ -84,11 +93,11 @@ static void run_by_columns(const Kernel *kernel, const RgProduct *p, int threads
 static void run_rows(const Kernel *kernel, const RgProduct *p, int threads, char *packed) {
     enum { LEAST_PANELS = 4 };
     int64_t at_once = columns_at_once(kernel, p),
-            row_parts = part_count(p->m, kernel->least_rows, threads);
+            row_parts = part_count(p->m, kernel->least_rows, 2 * kernel->block_rows, threads);
     for (int64_t column = 0; column < p->n; column += at_once) {
         int64_t end = p->n - column < at_once ? p->n : column + at_once;
         int64_t panels = panels_of(kernel, end - column);
-        int64_t parts = part_count(panels, LEAST_PANELS, threads);
+        int64_t parts = part_count(panels, LEAST_PANELS, 1, threads);
 #pragma omp for schedule(dynamic)
         for (int64_t i = 0; i < parts; i++)
             kernel->pack(p, column, end, part_start(panels, 1, parts, i),

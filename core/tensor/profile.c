@@ -1,29 +1,41 @@
 /* The profile: see the header. Names are few, and told apart by their text. */
 #include "core/tensor/profile.h"
 
+#include "core/tensor/blas.h"
+
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 typedef struct Entry {
     const char *name;
     bool backward;
     int64_t laps;
-    double seconds, flops;
+    double seconds, processor, flops; /* processor: seconds of all threads */
 } Entry;
 
 enum { MOST_ENTRIES = 256 };
 
 static struct {
     bool running, held;
-    double last, flops; /* clock at the last lap; operations since */
+    double last, last_processor; /* clocks at the last lap */
+    double flops;                /* operations since */
     Entry entries[MOST_ENTRIES];
     int count;
 } profile;
+
+static double processor_seconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
 
 void rg_profile_start(void) {
     memset(&profile, 0, sizeof profile);
     profile.running = true;
     profile.last = rg_clock_seconds();
+    profile.last_processor = processor_seconds();
 }
 
 bool rg_profile_is_running(void) {
@@ -44,12 +56,14 @@ static Entry *entry_of(const char *name, bool backward) {
 void rg_profile_lap(const char *name, bool backward) {
     if (!profile.running || profile.held)
         return;
-    double now = rg_clock_seconds();
+    double now = rg_clock_seconds(), processor = processor_seconds();
     Entry *entry = entry_of(name, backward);
     entry->laps++;
     entry->seconds += now - profile.last;
+    entry->processor += processor - profile.last_processor;
     entry->flops += profile.flops;
     profile.last = now;
+    profile.last_processor = processor;
     profile.flops = 0;
 }
 
@@ -69,15 +83,66 @@ static int by_seconds(const void *a, const void *b) {
     return (left < right) - (left > right);
 }
 
-static void print_entry(FILE *file, const Entry *e, double total) {
+/* With b = processor/wall busy threads of T and the serial share s of one-thread work, the wall
+ * time is s + (1 − s)/T of that of one thread, which is the processor time: s = (T/b − 1)/(T − 1).
+ */
+static double serial_seconds(double processor, double wall, int threads) {
+    return (threads * wall - processor) / (threads - 1);
+}
+
+double rg_profile_serial_share(double processor, double wall, int threads) {
+    RG_ASSERT(threads > 1);
+    return processor > 0 ? fmin(1, fmax(0, serial_seconds(processor, wall, threads) / processor))
+                         : 1;
+}
+
+double rg_profile_speed_up(double serial_share, int threads) {
+    return 1 / (serial_share + (1 - serial_share) / threads);
+}
+
+/* Of a whole, which may be nothing. */
+static double percent(double part, double whole) {
+    return whole > 0 ? 100 * part / whole : 0;
+}
+
+/* What is serial is told as a share of all work, so that a column adds up to the whole's. */
+static void print_entry(FILE *file, const Entry *e, const Entry *all) {
     char name[64];
+    int threads = rg_threads();
     snprintf(name, sizeof name, "%s%s", e->name, e->backward ? ", backward" : "");
     fprintf(file, "%-28s %10lld %10.3f %7.2f", name, (long long)e->laps, e->seconds,
-            100 * e->seconds / (total > 0 ? total : 1));
+            percent(e->seconds, all->seconds));
+    fprintf(file, " %7.2f", e->seconds > 0 ? e->processor / e->seconds : 0);
+    if (threads > 1)
+        fprintf(
+            file, " %9.2f",
+            percent(fmax(0, serial_seconds(e->processor, e->seconds, threads)), all->processor));
+    else
+        fprintf(file, " %11s", "–");
     if (e->flops > 0 && e->seconds > 0)
         fprintf(file, " %9.1f\n", e->flops / e->seconds / 1e9);
     else
-        fprintf(file, " %9s\n", "–");
+        fprintf(file, " %11s\n", "–");
+}
+
+static void add_entry(Entry *sum, const Entry *e) {
+    sum->laps += e->laps;
+    sum->seconds += e->seconds;
+    sum->processor += e->processor;
+    sum->flops += e->flops;
+}
+
+/* Of one thread nothing can be told. */
+static void print_speed_up(FILE *file, const Entry *all) {
+    int threads = rg_threads();
+    if (threads == 1)
+        return;
+    double share = rg_profile_serial_share(all->processor, all->seconds, threads);
+    fprintf(file,
+            "serial share of all work %.2f %%: by Amdahl's law at most %.1f times as fast on 8 "
+            "threads as on one, %.1f on 32, %.1f on 64\n",
+            100 * share, rg_profile_speed_up(share, 8), rg_profile_speed_up(share, 32),
+            rg_profile_speed_up(share, 64));
 }
 
 void rg_profile_report(FILE *file) {
@@ -86,21 +151,20 @@ void rg_profile_report(FILE *file) {
     rg_profile_lap("other", false);
     profile.running = false;
     qsort(profile.entries, (size_t)profile.count, sizeof *profile.entries, by_seconds);
-    double total = 0;
+    Entry all = {.name = "all"}, rest = {.name = "less than 0.1 % each"};
     for (int i = 0; i < profile.count; i++)
-        total += profile.entries[i].seconds;
-    fprintf(file, "%-28s %10s %10s %7s %9s\n", "part", "times", "seconds", "%", "GFLOP/s");
-    Entry rest = {.name = "less than 0.1 % each"};
+        add_entry(&all, &profile.entries[i]);
+    fprintf(file, "%-28s %10s %10s %7s %7s %9s %9s\n", "part", "times", "seconds", "%", "threads",
+            "serial, %", "GFLOP/s");
     for (int i = 0; i < profile.count; i++) {
         Entry *e = &profile.entries[i];
-        if (e->seconds >= 0.001 * total) {
-            print_entry(file, e, total);
-            continue;
-        }
-        rest.laps += e->laps;
-        rest.seconds += e->seconds;
-        rest.flops += e->flops;
+        if (e->seconds >= 0.001 * all.seconds)
+            print_entry(file, e, &all);
+        else
+            add_entry(&rest, e);
     }
     if (rest.laps > 0)
-        print_entry(file, &rest, total);
+        print_entry(file, &rest, &all);
+    print_entry(file, &all, &all);
+    print_speed_up(file, &all);
 }

@@ -1,7 +1,7 @@
 /* The tape: leaves, recording, and differentiation. What an operator computes, and what its
  * backward is, stands with the operator; here is only the order in which they are called and where
  * the gradients go. */
-#include "core/tensor/blas.h"
+#include "core/tensor/parallel.h"
 #include "core/tensor/profile.h"
 #include "core/tensor/tensor.h"
 
@@ -229,8 +229,8 @@ RgTensor *rg_constant_from_double(RgTape *tape, RgShape shape, const double *dat
 
 RgTensor *rg_filled(RgTape *tape, RgShape shape, RgReal value) {
     RgTensor *tensor = rg_tensor_new(tape, shape);
-    for (int64_t i = 0; i < tensor->count; i++)
-        tensor->data[i] = value;
+    RG_FOR_PIECES(tensor->count, rg_spread(tensor->count, RG_LEAST_NUMBERS),
+                  for (int64_t i = first; i < last; i++) tensor->data[i] = value);
     return tensor;
 }
 
@@ -473,8 +473,7 @@ static void recompute_backward(RgTape *t, RgTensor *y, RgTensor *dy) {
     for (int i = 0; i < y->input_count; i++) {
         reached[i] = gradient[i] && input[i]->gradient;
         if (reached[i])
-            memcpy(gradient[i]->data, input[i]->gradient->data,
-                   sizeof(RgReal) * (size_t)gradient[i]->count);
+            rg_numbers_copy(gradient[i]->count, input[i]->gradient->data, gradient[i]->data);
     }
     rg_tape_rewind(t, mark);
     for (int i = 0; i < y->input_count; i++)
@@ -496,8 +495,7 @@ RgTensor *rg_recompute(RgTape *tape, RgSegment segment, const void *context,
     RgTapeMark mark = rg_tape_mark(tape);
     const RgTensor *made = segment(tape, context, inputs);
     RG_ASSERT(rg_shape_equal(made->shape, shape));
-    if (y->count > 0)
-        memcpy(y->data, made->data, sizeof(RgReal) * (size_t)y->count);
+    rg_numbers_copy(y->count, made->data, y->data);
     bool needed = made->needs_gradient;
     rg_tape_rewind(tape, mark);
     return needed ? node_append(tape, &recompute_operator, y, inputs, input_count, attributes) : y;

@@ -2,7 +2,7 @@
  * received takes little room. */
 #include "core/train/gradient_sum.h"
 
-#include "core/tensor/blas.h"
+#include "core/tensor/parallel.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -59,8 +59,8 @@ void rg_gradient_sum_destroy(RgGradientSum *sum) {
 
 void rg_gradient_sum_begin(RgGradientSum *sum) {
     int rank = rg_team_rank(sum->team);
-    memcpy(sum->slice, sum->parameters->gradient + slice_start(sum, rank),
-           bytes_of(slice_count(sum, rank)));
+    rg_numbers_copy(slice_count(sum, rank), sum->parameters->gradient + slice_start(sum, rank),
+                    sum->slice);
     rg_parameters_zero_gradient(sum->parameters);
 }
 
@@ -106,7 +106,7 @@ void rg_gradient_sum_add(RgGradientSum *sum, int64_t count) {
 void rg_gradient_sum_end(RgGradientSum *sum) {
     int rank = rg_team_rank(sum->team), size = rg_team_size(sum->team);
     RgReal *gradient = sum->parameters->gradient;
-    memcpy(gradient + slice_start(sum, rank), sum->slice, bytes_of(slice_count(sum, rank)));
+    rg_numbers_copy(slice_count(sum, rank), sum->slice, gradient + slice_start(sum, rank));
     size_t *start = rg_allocate(((size_t)size + 1) * sizeof *start);
     for (int q = 0; q <= size; q++)
         start[q] = bytes_of(slice_start(sum, q));

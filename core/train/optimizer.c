@@ -45,7 +45,9 @@ const RgOption rg_optimizer_options[] = {
 
 static RgReal *zeros(int64_t count) {
     size_t bytes = (size_t)count * sizeof(RgReal);
-    return memset(rg_allocate_aligned(bytes), 0, bytes);
+    RgReal *numbers = rg_allocate_aligned_zeroed(bytes);
+    rg_pages_touch(numbers, bytes);
+    return numbers;
 }
 
 RgOptimizer *rg_optimizer_create(const RgOptimizerOptions *options, int64_t count,
@@ -157,7 +159,7 @@ static void step_view(RgOptimizer *optimizer, RgParameters *parameters, const Rg
     RgReal *value = parameters->value + view->offset;
     RgReal *gradient = parameters->gradient + view->offset;
     RgReal *mean = optimizer->first + view->offset;
-    RgPieces pieces = rg_pieces(view->count, RG_LEAST_NUMBERS);
+    RgPieces pieces = rg_spread(view->count, RG_LEAST_NUMBERS);
     if (o->type == RG_SGD) {
         RG_FOR_PIECES(view->count, pieces,
                       sgd_elements((RgReal)clip, (RgReal)o->momentum, (RgReal)rate, keep_own,

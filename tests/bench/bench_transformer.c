@@ -12,6 +12,7 @@
 #include "core/policy/transformer.h"
 #include "core/tensor/blas.h"
 #include "core/tensor/instructions.h"
+#include "core/tensor/profile.h"
 #include "tests/bench/formula.h"
 #include "tests/bench/sgemm.h"
 
@@ -59,6 +60,7 @@ typedef struct Task {
     bool check;
     const char *export; /* a folder for the policy, in Hugging Face's layout; nothing is measured */
     bool beside;        /* what BLAS reaches is measured between the rounds */
+    bool profile;       /* where the time of the rounds goes is told, to standard error */
 } Task;
 
 /* A work under way: what its rounds need. */
@@ -387,6 +389,8 @@ static Measure measure(const Task *task, Bench *bench) {
         speed[0] = sgemm_speed(&sgemm, task->threads);
     }
     double before = flops_so_far(bench), end = rg_clock_seconds() + task->seconds;
+    if (task->profile)
+        rg_profile_start();
     do {
         double start = rg_clock_seconds();
         task->work->round(bench);
@@ -395,6 +399,7 @@ static Measure measure(const Task *task, Bench *bench) {
         seconds[m.rounds++] = rg_clock_seconds() - start;
         speed[m.rounds] = task->beside ? sgemm_speed(&sgemm, task->threads) : 0;
     } while (m.rounds < task->rounds || (rg_clock_seconds() < end && m.rounds < MOST_ROUNDS));
+    rg_profile_report(stderr);
     m.counted_flops = (flops_so_far(bench) - before) / (double)m.rounds;
     m.standard_flops = task->work->kind == TRAINS ? m.tokens * standard_flops(bench->policy) : 0;
     m.weight_bytes = task->work->kind == DRAWS ? bytes_per_token(bench->policy) : 0;
@@ -522,6 +527,7 @@ static const struct argp_option option_table[] = {
      "of the products of training, or of the sampler: fp32, or bf16", 0},
     {"beside", 'B', NULL, 0,
      "between rounds of training, time what SGEMM reaches, and tell a round's share of it", 0},
+    {"profile", 'P', NULL, 0, "tell where the time of the rounds went, to standard error", 0},
     {"check", 'c', NULL, 0, "print losses, or the likeliest tokens, instead of times", 0},
     {"export", 'e', "FOLDER", 0, "write the policy in Hugging Face's layout, and measure nothing",
      0},
@@ -580,6 +586,9 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
     case 'B':
         task->beside = true;
         return 0;
+    case 'P':
+        task->profile = true;
+        return 0;
     case 'c':
         task->check = true;
         return 0;
@@ -596,6 +605,8 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
             argp_error(state, "--export: expected a work and a shape");
         if (task->beside && (!task->work || task->work->kind != TRAINS))
             argp_error(state, "--beside: expected the work train or dpo");
+        if (task->profile && (!task->work || task->beside))
+            argp_error(state, "--profile: expected a work and a shape, and no --beside");
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
