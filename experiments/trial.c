@@ -188,11 +188,11 @@ RgStatus rg_stage_policy(const RgStage *stage, const RgTrialPlan *plan, RgPolicy
 /* ---- provenance ---- */
 
 /* With the ranks that ran it together, where there were several: seconds hang on them. */
-static char *provenance(const RgTrialRun *run, int ranks) {
+static char *provenance(const RgTrialRun *run, const char *kernels, int ranks) {
     char host[256] = "";
     gethostname(host, sizeof host - 1);
-    json_t *object = json_pack("{s:s, s:s, s:i, s:s}", "version", RG_VERSION, "blas_core",
-                               rg_blas_core(), "threads", rg_threads(), "host", host);
+    json_t *object = json_pack("{s:s, s:s, s:i, s:s}", "version", RG_VERSION, "blas_core", kernels,
+                               "threads", rg_threads(), "host", host);
     if (ranks > 1)
         json_object_set_new(object, "ranks", json_integer(ranks));
     json_t *overrides = run->overrides ? json_loads(run->overrides, 0, NULL) : NULL;
@@ -407,6 +407,37 @@ static RgStatus finish(Trial *trial, RgError *error) {
     return RG_OK;
 }
 
+/* The kernels of a trial that goes on: those before, and these where they are others. Then its bits
+ * are not those of either, which its record has to say. */
+static RgStatus record_kernels(Trial *trial, RgError *error) {
+    const char *before = rg_checkpoint_kernels(trial->checkpoint), *now = rg_blas_core();
+    const char *semicolon = before ? strrchr(before, ';') : NULL;
+    const char *last = semicolon ? semicolon + 2 : before;
+    if (!before) {
+        rg_checkpoint_set_kernels(trial->checkpoint, now);
+        return RG_OK;
+    }
+    if (strcmp(last, now) != 0) {
+        rg_progress_note(trial->run->progress,
+                         "%s: began on other kernels (%s; now %s): its result will not be that of "
+                         "either",
+                         trial->name, before, now);
+        char *all = rg_string_format("%s; %s", before, now);
+        rg_checkpoint_set_kernels(trial->checkpoint, all);
+        free(all);
+    } else if (!semicolon) {
+        return RG_OK;
+    }
+    char *where = provenance(trial->run, rg_checkpoint_kernels(trial->checkpoint),
+                             trial->together ? trial->team.size : 1);
+    RgTrialRecord record = trial->record;
+    record.provenance_json = where;
+    bool finished;
+    RgStatus status = rg_store_trial(trial->run->store, &record, &finished, error);
+    free(where);
+    return status;
+}
+
 /* Take up a killed trial where its checkpoint left it, or start afresh. */
 static RgStatus resume(Trial *trial, RgError *error) {
     int64_t step = -1;
@@ -416,6 +447,7 @@ static RgStatus resume(Trial *trial, RgError *error) {
         step = trial->trainer->step;
         rg_progress_note(trial->run->progress, "%s: going on from step %ld", trial->name,
                          (long)step);
+        RG_TRY(record_kernels(trial, error));
     }
     RG_TRY(rg_store_trial_rewind(trial->run->store, trial->record.id, step, error));
     bool trains = trial->plan->algorithm->loss || trial->plan->algorithm->step;
@@ -439,6 +471,7 @@ static RgStatus begin(Trial *trial, RgError *error) {
     RG_TRY(rg_team_agree(trial->together, status, error));
     trial->checkpoint = rg_checkpoint_create();
     rg_trainer_checkpoint(trial->trainer, trial->checkpoint);
+    rg_checkpoint_set_kernels(trial->checkpoint, rg_blas_core());
     return RG_OK;
 }
 
@@ -588,7 +621,7 @@ char *rg_trial_checkpoint(const RgTrialRun *run, const RgTrialPlan *plan) {
 }
 
 RgStatus rg_trial_run(RgTrialRun *run, const RgTrialPlan *plan, RgError *error) {
-    char *where = provenance(run, run->team ? ranks_of(run->team, plan) : 1);
+    char *where = provenance(run, rg_blas_core(), run->team ? ranks_of(run->team, plan) : 1);
     Trial trial = {.run = run,
                    .plan = plan,
                    .name = trial_name(plan),

@@ -60,6 +60,33 @@ check() {
 check bandit 10 450 "$source/experiments/bandit-head-to-head.cfg" \
     -s 'seeds=[1,2]' -s budget.steps=300
 
+# A trial that goes on under other kernels says so, and its record names both.
+other_kernels() {
+    local store=$folder/kernels.db pid run
+    run=(run "$source/experiments/bandit-head-to-head.cfg" -r "$store" --checkpoint-seconds 0
+        -s 'seeds=[1]' -s 'algorithms=({type="dpo";})' -s budget.steps=3000 -s evaluation.every=3000)
+    "$program" --kernels=avx2 "${run[@]}" --quiet &
+    pid=$!
+    until compgen -G "$folder/kernels/*-checkpoint.safetensors" >/dev/null; do
+        kill -0 "$pid" 2>/dev/null || fail "kernels: it ended before it could be killed"
+        sleep 0.02
+    done
+    kill -9 "$pid"
+    wait "$pid" 2>/dev/null || true
+    "$program" --kernels=generic "${run[@]}" 2>"$folder/log" || fail "kernels: status $?"
+    grep -q 'dpo seed 1: began on other kernels (.*avx2.*; now ' "$folder/log" ||
+        fail "kernels: no notice: $(cat "$folder/log")"
+    "$program" export-trial "$store" dpo -o "$folder/kernels.trial" >/dev/null
+    grep -q '"blas_core": *"[^"]*avx2[^"]*; ' "$folder/kernels.trial/trial.json" ||
+        fail "kernels: the record does not name both"
+    echo "kernels: a trial that went on under others says so"
+}
+if "$program" --kernels=avx2 list >/dev/null 2>&1; then
+    other_kernels
+else
+    echo "SKIP: this processor has one set of kernels"
+fi
+
 if [[ -f $source/data/verses/test.jsonl ]]; then
     check text 5 9000 "$source/experiments/verses-head-to-head.cfg" \
         -s 'seeds=[1]' -s environment.pair_count=32 -s environment.test_prompts=8 \

@@ -90,7 +90,8 @@ static void work_on_one_thread(void) {
         ;
 }
 
-/* One thread cannot take more processor time than time goes by. */
+/* One thread cannot take more processor time than time goes by. Where others have the processors,
+ * the report says that it cannot tell a share. */
 Test(profile, tells_a_loop_on_one_thread) {
     rg_threads_set(2);
     rg_profile_start();
@@ -99,7 +100,9 @@ Test(profile, tells_a_loop_on_one_thread) {
     char *text = report();
     cr_assert_gt(column(text, "alone ", 3), 0);
     cr_assert_leq(column(text, "alone ", 3), 1.1);
-    cr_assert(strstr(text, "serial share of all work"), "%s", text);
+    cr_assert(strstr(text, "serial share of all work") ||
+                  strstr(text, "no serial share can be told"),
+              "%s", text);
     free(text);
 }
 

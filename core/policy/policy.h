@@ -32,8 +32,9 @@ typedef struct RgPolicySpace {
 } RgPolicySpace;
 
 /* Of responses that were sampled in bf16: how their log-probabilities by the sampler, which has
- * rounded weights, keys and values, differ from the policy's in fp32. The mean difference
- * estimates KL(sampler ‖ policy). */
+ * rounded weights, keys and values, differ from the policy's in fp32: both at temperature 1, with
+ * no token left out. Where sampling is so too, the mean difference estimates KL(sampler ‖ policy).
+ */
 typedef struct RgSamplerDifference {
     int64_t responses;
     double sum, absolute; /* of log π_sampler(y|x) − log π(y|x), nats */

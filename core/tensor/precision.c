@@ -14,6 +14,11 @@ const char *const rg_precision_names[] = {
 RgStatus rg_precision_check(RgPrecision precision, RgError *error) {
     if (precision == RG_PRECISION_FP32 || rg_product_has_bf16() || rg_onednn_has_bf16())
         return RG_OK;
+    if (rg_instructions_are_chosen() && rg_instructions_can_run(RG_AVX512) &&
+        rg_instructions() != RG_AVX512)
+        return rg_fail(error, RG_E_USAGE,
+                       "bf16 needs the kernels for AVX-512, and %s has chosen %s",
+                       RG_INSTRUCTIONS_VARIABLE, rg_instructions_name(rg_instructions()));
     if (!rg_onednn_version())
         return rg_fail(error, RG_E_USAGE,
                        "bf16 needs a processor with AMX or AVX512_BF16, or oneDNN, which this "

@@ -105,6 +105,12 @@ static double percent(double part, double whole) {
     return whole > 0 ? 100 * part / whole : 0;
 }
 
+/* Of one thread nothing can be told, nor where other processes left clearly less than one
+ * processor. */
+static bool knows_serial(const Entry *all) {
+    return rg_threads() > 1 && all->processor >= 0.9 * all->seconds;
+}
+
 /* What is serial is told as a share of all work, so that a column adds up to the whole's. */
 static void print_entry(FILE *file, const Entry *e, const Entry *all) {
     char name[64];
@@ -113,7 +119,7 @@ static void print_entry(FILE *file, const Entry *e, const Entry *all) {
     fprintf(file, "%-28s %10lld %10.3f %7.2f", name, (long long)e->laps, e->seconds,
             percent(e->seconds, all->seconds));
     fprintf(file, " %7.2f", e->seconds > 0 ? e->processor / e->seconds : 0);
-    if (threads > 1)
+    if (knows_serial(all))
         fprintf(
             file, " %9.2f",
             percent(fmax(0, serial_seconds(e->processor, e->seconds, threads)), all->processor));
@@ -132,10 +138,14 @@ static void add_entry(Entry *sum, const Entry *e) {
     sum->flops += e->flops;
 }
 
-/* Of one thread nothing can be told. */
 static void print_speed_up(FILE *file, const Entry *all) {
     int threads = rg_threads();
-    if (threads == 1)
+    if (threads > 1 && !knows_serial(all))
+        fputs(
+            "less than one thread was busy: other processes had the processors, so that no serial "
+            "share can be told\n",
+            file);
+    if (!knows_serial(all))
         return;
     double share = rg_profile_serial_share(all->processor, all->seconds, threads);
     fprintf(file,

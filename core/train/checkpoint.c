@@ -20,6 +20,7 @@ struct RgCheckpoint {
     RgStoredTensor *tensors;
     void **memory; /* [count] where loading puts what tensors[i].data shows */
     int count, capacity;
+    char *kernels; /* NULL: not known */
 };
 
 RgCheckpoint *rg_checkpoint_create(void) {
@@ -33,6 +34,7 @@ void rg_checkpoint_destroy(RgCheckpoint *checkpoint) {
         free((char *)checkpoint->tensors[i].name);
     free(checkpoint->tensors);
     free(checkpoint->memory);
+    free(checkpoint->kernels);
     free(checkpoint);
 }
 
@@ -100,9 +102,20 @@ void rg_checkpoint_meter(RgCheckpoint *checkpoint, RgMeter *meter) {
     rg_checkpoint_doubles(checkpoint, "meter.peak_memory", &meter->peak_memory, 1);
 }
 
+void rg_checkpoint_set_kernels(RgCheckpoint *checkpoint, const char *name) {
+    char *copy = name ? rg_string_copy(name) : NULL;
+    free(checkpoint->kernels);
+    checkpoint->kernels = copy;
+}
+
+const char *rg_checkpoint_kernels(const RgCheckpoint *checkpoint) {
+    return checkpoint->kernels;
+}
+
 RgStatus rg_checkpoint_save(const RgCheckpoint *checkpoint, const char *path, const char *identity,
                             RgError *error) {
-    const char *const metadata[] = {"identity", identity, NULL};
+    const char *const metadata[] = {"identity", identity, checkpoint->kernels ? "kernels" : NULL,
+                                    checkpoint->kernels, NULL};
     return rg_safetensors_write(path, checkpoint->tensors, checkpoint->count, metadata, error);
 }
 
@@ -168,6 +181,8 @@ RgStatus rg_checkpoint_load(RgCheckpoint *checkpoint, const char *path, const ch
             memcpy(checkpoint->memory[i], stored->data, stored->bytes);
         rg_safetensors_release(file, stored);
     }
+    if (status == RG_OK)
+        rg_checkpoint_set_kernels(checkpoint, rg_safetensors_metadata(file, "kernels"));
     rg_safetensors_close(file);
     return status;
 }

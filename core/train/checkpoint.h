@@ -23,6 +23,11 @@ void rg_checkpoint_parameters(RgCheckpoint *checkpoint, const char *name, RgPara
 void rg_checkpoint_optimizer(RgCheckpoint *checkpoint, const char *name, RgOptimizer *optimizer);
 void rg_checkpoint_meter(RgCheckpoint *checkpoint, RgMeter *meter);
 
+/* Which kernels computed the state (rg_blas_core), to be stored beside it: `name` is copied. After
+ * loading it is what the file says; NULL where it says nothing. */
+void rg_checkpoint_set_kernels(RgCheckpoint *checkpoint, const char *name);
+const char *rg_checkpoint_kernels(const RgCheckpoint *checkpoint);
+
 /* One safetensors file. Loading fills the listed memory, and fails with nothing changed when a name
  * is missing or a size differs. `identity` is stored, and on loading must be the same. */
 RgStatus rg_checkpoint_save(const RgCheckpoint *checkpoint, const char *path, const char *identity,
