@@ -1,6 +1,7 @@
 /* Unfolding a config into trials. Nothing runs here. */
 #include "experiments/experiment.h"
 
+#include "core/names.h"
 #include "experiments/config.h"
 #include "experiments/sweep.h"
 
@@ -11,8 +12,8 @@
 #include <string.h>
 
 const RgOption rg_experiment_options[] = {
-    RG_OPTION_STRING(RgExperimentOptions, name, NULL,
-                     "name of the experiment; its results go to results/NAME.db"),
+    RG_OPTION_CHECKED(RgExperimentOptions, name, NULL, rg_experiment_name_fault,
+                      "name of the experiment; its results go to results/NAME.db"),
     RG_OPTION_STRING(RgExperimentOptions, description, "", "one line for the report"),
     RG_OPTION_END,
 };
@@ -56,7 +57,8 @@ const RgOption rg_policy_part_options[] = {
 
 const RgOption rg_algorithm_part_options[] = {
     RG_OPTION_STRING(RgAlgorithmPart, type, NULL, "algorithm, see: regatta list algorithms"),
-    RG_OPTION_STRING(RgAlgorithmPart, label, "", "name in tables and plots; \"\": the type"),
+    RG_OPTION_CHECKED(RgAlgorithmPart, label, "", rg_label_fault,
+                      "name in tables and plots; \"\": the type"),
     RG_OPTION_END,
 };
 
