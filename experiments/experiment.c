@@ -511,6 +511,36 @@ RgStatus rg_experiment_of_trial(const char *name, const RgSettings *resolved,
 RgStatus rg_experiment_open(const char *path, const char *const *overrides, int override_count,
                             RgExperiment **experiment, RgError *error) {
     RgExperiment *e = rg_allocate(sizeof *e);
+static const char *word_of(const RgSettings *resolved, const char *path) {
+    const RgSetting *setting = rg_settings_find(resolved, path);
+    return setting ? setting->text : "";
+}
+
+RgStatus rg_resolved_visit(const RgSettings *resolved, RgOptionVisit *visit, void *context,
+                           RgError *error) {
+    const RgEnvironmentType *environment =
+        rg_environment_type(word_of(resolved, "environment.type"));
+    const RgPolicyType *policy = rg_policy_type(word_of(resolved, "policy.type"));
+    const RgAlgorithm *algorithm = rg_algorithm_find(word_of(resolved, "algorithm.type"));
+    const struct {
+        const RgOption *table;
+        const char *part;
+    } tables[] = {{rg_environment_part_options, "environment"},
+                  {environment ? environment->options : NULL, "environment"},
+                  {rg_policy_part_options, "policy"},
+                  {policy ? policy->options : NULL, "policy"},
+                  {rg_adapter_options, "policy.adapter"},
+                  {rg_algorithm_part_options, "algorithm"},
+                  {algorithm ? algorithm->options : NULL, "algorithm"},
+                  {rg_optimizer_options, "optimizer"},
+                  {rg_training_options, "training"},
+                  {rg_budget_options, "budget"},
+                  {rg_evaluation_options, "evaluation"}};
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
+        RG_TRY(rg_options_visit(tables[i].table, tables[i].part, resolved, visit, context, error));
+    return RG_OK;
+}
+
     e->settings = rg_settings_create();
     RgStatus status = rg_config_read(path, e->settings, error);
     for (int i = 0; i < override_count && status == RG_OK; i++)
@@ -524,6 +554,7 @@ RgStatus rg_experiment_restore(const char *config_json, RgExperiment **experimen
     RgStatus status = rg_settings_from_json(config_json, e->settings, error);
     return finish_opening(e, status, experiment, error);
 }
+    e->restored = true;
 
 void rg_experiment_close(RgExperiment *experiment) {
     if (!experiment)
