@@ -129,6 +129,7 @@ static RgStatus resolve_environment(RgTrialPlan *plan, const RgSettings *s, RgEr
     const RgEnvironmentType *type = rg_environment_type(plan->environment.type);
     if (!type)
         return unknown_name(s, "environment.type", plan->environment.type, environment_name, error);
+    RG_TRY(rg_environment_type_check(type, error));
     return check_type_options(type->options, type->options_size, s, "environment", plan->resolved,
                               error);
 }
@@ -168,6 +169,7 @@ static RgStatus resolve_policy(RgTrialPlan *plan, const RgSettings *s, RgError *
     const RgPolicyType *type = rg_policy_type(plan->policy.type);
     if (!type)
         return unknown_name(s, "policy.type", plan->policy.type, policy_name, error);
+    RG_TRY(rg_policy_type_check(type, error));
     if (type->adapt)
         RG_TRY(read_part(rg_adapter_options, s, "policy.adapter", &plan->adapter, plan->resolved,
                          error));
@@ -182,6 +184,7 @@ static RgStatus resolve_algorithm(RgTrialPlan *plan, const RgSettings *s, RgErro
     const RgAlgorithm *algorithm = rg_algorithm_find(plan->part.type);
     if (!algorithm)
         return unknown_name(s, "algorithm.type", plan->part.type, algorithm_name, error);
+    RG_TRY(rg_algorithm_check(algorithm, error));
     if (!plan->part.label[0])
         plan->part.label = algorithm->name;
     plan->algorithm = algorithm;
@@ -508,9 +511,6 @@ RgStatus rg_experiment_of_trial(const char *name, const RgSettings *resolved,
     return status;
 }
 
-RgStatus rg_experiment_open(const char *path, const char *const *overrides, int override_count,
-                            RgExperiment **experiment, RgError *error) {
-    RgExperiment *e = rg_allocate(sizeof *e);
 static const char *word_of(const RgSettings *resolved, const char *path) {
     const RgSetting *setting = rg_settings_find(resolved, path);
     return setting ? setting->text : "";
@@ -541,6 +541,9 @@ RgStatus rg_resolved_visit(const RgSettings *resolved, RgOptionVisit *visit, voi
     return RG_OK;
 }
 
+RgStatus rg_experiment_open(const char *path, const char *const *overrides, int override_count,
+                            RgExperiment **experiment, RgError *error) {
+    RgExperiment *e = rg_allocate(sizeof *e);
     e->settings = rg_settings_create();
     RgStatus status = rg_config_read(path, e->settings, error);
     for (int i = 0; i < override_count && status == RG_OK; i++)
@@ -551,10 +554,10 @@ RgStatus rg_resolved_visit(const RgSettings *resolved, RgOptionVisit *visit, voi
 RgStatus rg_experiment_restore(const char *config_json, RgExperiment **experiment, RgError *error) {
     RgExperiment *e = rg_allocate(sizeof *e);
     e->settings = rg_settings_create();
+    e->restored = true;
     RgStatus status = rg_settings_from_json(config_json, e->settings, error);
     return finish_opening(e, status, experiment, error);
 }
-    e->restored = true;
 
 void rg_experiment_close(RgExperiment *experiment) {
     if (!experiment)
