@@ -131,4 +131,7 @@ static inline bool rg_algorithm_takes_pairs(const RgAlgorithm *a) {
 extern const RgAlgorithm *const rg_algorithms[];
 const RgAlgorithm *rg_algorithm_find(const char *name); /* NULL if there is none */
 
+/* Refuse a descriptor that lacks what its other fields call for: RG_E_USAGE, with its name. */
+RgStatus rg_algorithm_check(const RgAlgorithm *algorithm, RgError *error);
+
 #endif

@@ -89,6 +89,23 @@ static RgStatus check_judge(const RgAlgorithm *a, const void *options, const RgC
     return RG_OK;
 }
 
+/* The order of more than two is made of rewards. */
+static RgStatus check_groups(const RgAlgorithm *a, const void *options, const RgCourse *course,
+                             RgError *error) {
+    if (!a->group_size)
+        return RG_OK;
+    int64_t size = a->group_size(options);
+    if (size < 1)
+        return rg_fail(error, RG_E_USAGE,
+                       "%s asks for groups of %lld responses, expected 1 or more", a->name,
+                       (long long)size);
+    return size == 2 || course->judge
+               ? RG_OK
+               : rg_fail(error, RG_E_USAGE,
+                         "%s needs a judge that gives rewards, and the environment's only compares",
+                         a->name);
+}
+
 static RgStatus check_policy(const RgAlgorithm *a, const RgPolicy *policy, RgError *error) {
     if (a->opponents == RG_FROM_MIXTURE && !policy->type->mixes)
         return rg_fail(error, RG_E_USAGE,
@@ -141,7 +158,9 @@ RgStatus rg_trainer_create(const RgAlgorithm *algorithm, const void *options,
                            int64_t total_steps, RgRandom random, RgTrainer **trainer,
                            RgError *error) {
     *trainer = NULL;
+    RG_TRY(rg_algorithm_check(algorithm, error));
     RG_TRY(check_course(algorithm, course, error));
+    RG_TRY(check_groups(algorithm, options, course, error));
     RG_TRY(check_judge(algorithm, options, course, error));
     RG_TRY(check_policy(algorithm, policy, error));
     RG_TRY(check_training(algorithm, options, training, error));

@@ -2,6 +2,8 @@
  * whole. Nothing here knows of tensors. */
 #include "core/base.h"
 
+#include "core/names.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -21,6 +23,7 @@ RgStatus rg_fail(RgError *error, RgStatus status, const char *format, ...) {
         va_start(arguments, format);
         vsnprintf(error->text, sizeof error->text, format, arguments);
         va_end(arguments);
+        rg_make_printable(error->text); /* what a file says may stand in it */
     }
     return status;
 }
@@ -40,6 +43,7 @@ RgStatus rg_fail_in(RgError *error, RgStatus status, const char *format, ...) {
         return status;
     size_t left = sizeof error->text - (size_t)written;
     snprintf(error->text + written, left, ": %.*s", (int)left, inner);
+    rg_make_printable(error->text);
     return status;
 }
 

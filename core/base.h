@@ -42,7 +42,8 @@ typedef struct RgError {
     char text[1024];
 } RgError;
 
-/* Set the message; returns `status`, so that a function can end with it. `error` may be NULL. */
+/* Set the message; returns `status`, so that a function can end with it. `error` may be NULL.
+ * Control characters in it become spaces or '?': the message is one line, whatever it quotes. */
 RgStatus rg_fail(RgError *error, RgStatus status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -350,8 +350,11 @@ static RgStatus read_option(const RgOption *option, const RgSettings *settings, 
         void *member = (char *)values + option->offset;
         status = read_parts(option, settings, path, key, member, error);
     } else if (setting) {
+        const char *fault = NULL;
         if (!kind_fits(option, setting->kind) || !assign(option, setting->text, values))
             status = refuse(option, setting, error);
+        else if (option->fault && (fault = option->fault(setting->text)))
+            status = rg_setting_refuse_unseen(setting, error, fault);
     } else if (option->kind == RG_KIND_LIST && rg_settings_length(settings, key) > 0) {
         void *member = (char *)values + option->offset;
         status = read_list(option, settings, key, member, error);
@@ -443,6 +446,66 @@ void rg_options_record(const RgOption *table, const void *values, const char *pa
     }
 }
 
+/* ---- going through a resolved config ---- */
+
+/* Those of the family and of the type that is named under `key`. */
+static RgStatus visit_part(const RgOptionFamily *family, const char *key,
+                           const RgSettings *resolved, RgOptionVisit *visit, void *context,
+                           RgError *error) {
+    char *path = rg_string_format("%s.type", key);
+    const RgSetting *setting = rg_settings_find(resolved, path);
+    int type = setting ? find_type(family, setting->text) : -1;
+    size_t size;
+    free(path);
+    if (type < 0)
+        return RG_OK;
+    RG_TRY(rg_options_visit(family->common, key, resolved, visit, context, error));
+    return rg_options_visit(family->options(type, &size), key, resolved, visit, context, error);
+}
+
+static RgStatus visit_option(const RgOption *option, const char *key, const RgSettings *resolved,
+                             RgOptionVisit *visit, void *context, RgError *error) {
+    if (option->kind == RG_KIND_PART)
+        return visit_part(option->family, key, resolved, visit, context, error);
+    RgStatus status = RG_OK;
+    int64_t parts = option->kind == RG_KIND_PARTS ? rg_settings_length(resolved, key) : 0;
+    for (int64_t i = 0; i < parts && status == RG_OK; i++) {
+        char *own = rg_string_format("%s.%" PRId64, key, i);
+        status = visit_part(option->family, own, resolved, visit, context, error);
+        free(own);
+    }
+    const RgSetting *setting = rg_settings_find(resolved, key);
+    return status == RG_OK && setting ? visit(context, option, setting, error) : status;
+}
+
+RgStatus rg_options_visit(const RgOption *table, const char *path, const RgSettings *resolved,
+                          RgOptionVisit *visit, void *context, RgError *error) {
+    RgStatus status = RG_OK;
+    for (const RgOption *o = table; o && !is_last(o) && status == RG_OK; o++) {
+        char *key = rg_string_format("%s%s%s", path, path[0] ? "." : "", o->name);
+        status = visit_option(o, key, resolved, visit, context, error);
+        free(key);
+    }
+    return status;
+}
+
+static RgStatus drop(void *context, const RgOption *option, const RgSetting *setting,
+                     RgError *error) {
+    (void)error;
+    if (!option->incidental)
+        return RG_OK;
+    char *path = rg_string_copy(setting->path);
+    rg_settings_remove(context, path);
+    free(path);
+    return RG_OK;
+}
+
+void rg_options_drop_incidental(const RgOption *table, const char *path, RgSettings *resolved) {
+    rg_options_visit(table, path, resolved, drop, resolved, NULL);
+}
+
+/* ---- for people ---- */
+
 /* Columns that `size` bytes of UTF-8 take, for text without wide or combining characters. */
 static int display_width(const char *text, size_t size) {
     int width = 0;
@@ -473,35 +536,6 @@ static void print_wrapped(FILE *stream, const char *text, int column) {
         first = false;
     }
     fputc('\n', stream);
-}
-
-static void drop_of_part(const RgOptionFamily *family, const char *key, RgSettings *resolved) {
-    char *path = rg_string_format("%s.type", key);
-    const RgSetting *setting = rg_settings_find(resolved, path);
-    int type = setting ? find_type(family, setting->text) : -1;
-    size_t size;
-    if (type >= 0) {
-        rg_options_drop_incidental(family->common, key, resolved);
-        rg_options_drop_incidental(family->options(type, &size), key, resolved);
-    }
-    free(path);
-}
-
-void rg_options_drop_incidental(const RgOption *table, const char *path, RgSettings *resolved) {
-    for (const RgOption *option = table; option && !is_last(option); option++) {
-        char *key = rg_string_format("%s%s%s", path, path[0] ? "." : "", option->name);
-        int64_t parts = option->kind == RG_KIND_PARTS ? rg_settings_length(resolved, key) : 0;
-        for (int64_t i = 0; i < parts; i++) {
-            char *own = rg_string_format("%s.%" PRId64, key, i);
-            drop_of_part(option->family, own, resolved);
-            free(own);
-        }
-        if (option->kind == RG_KIND_PART)
-            drop_of_part(option->family, key, resolved);
-        if (option->incidental)
-            rg_settings_remove(resolved, key);
-        free(key);
-    }
 }
 
 /* As a config has it: with \n for the end of a line, and \\ for a backslash. */

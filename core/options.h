@@ -63,6 +63,18 @@ typedef struct RgOptionParts {
     RgOptionPart item[RG_LIST_MOST];
 } RgOptionParts;
 
+/* What a setting makes the program do beyond computing from files that it reads. Settings that
+ * strangers sent are refused where they act, unless whoever runs them allows it by the kind's name
+ * (experiments/allowed.h). An option that acts needs no more than its mark. */
+typedef enum RgAct {
+    RG_ACT_NONE,
+    RG_ACT_COMMAND,  /* runs its text as a program */
+    RG_ACT_ENDPOINT, /* sends texts to the address */
+    RG_ACT_SAVE,     /* writes the file that it names */
+    RG_ACT_KEY,      /* reads the variable of the environment that it names, and sends it */
+    RG_ACTS,
+} RgAct;
+
 typedef struct RgOption {
     const char *name;
     RgOptionKind kind;
@@ -74,32 +86,72 @@ typedef struct RgOption {
     const RgOptionFamily *family;
     bool incidental; /* decides how results come about, not what they are: no part of a trial's key
                       */
+    RgAct act;       /* of a string that is not empty */
+    /* Of a string that is given: why it will not do, as the end of a sentence, or NULL. The value
+     * is not told: it may hold what nobody is to see. NULL: any will do. */
+    const char *(*fault)(const char *text);
 } RgOption;
 
-#define RG_OPTION_REAL(type, member, fallback, low, high, help)                                    \
-    { #member, RG_KIND_REAL, offsetof(type, member), fallback, low, high, NULL, help, NULL, false }
-#define RG_OPTION_INTEGER(type, member, fallback, low, high, help)                                 \
+#define RG_OPTION_REAL(type, member, fallback_, low_, high_, help_)                                \
     {                                                                                              \
-#member, RG_KIND_INTEGER, offsetof(type, member), fallback, low, high, NULL, help, NULL,   \
-            false                                                                                  \
+        .name = #member, .kind = RG_KIND_REAL, .offset = offsetof(type, member),                   \
+        .fallback = (fallback_), .low = (low_), .high = (high_), .help = (help_)                   \
     }
-#define RG_OPTION_BOOLEAN(type, member, fallback, help)                                            \
-    { #member, RG_KIND_BOOLEAN, offsetof(type, member), fallback, 0, 0, NULL, help, NULL, false }
-#define RG_OPTION_STRING(type, member, fallback, help)                                             \
-    { #member, RG_KIND_STRING, offsetof(type, member), fallback, 0, 0, NULL, help, NULL, false }
-#define RG_OPTION_PATH(type, member, fallback, help)                                               \
-    { #member, RG_KIND_PATH, offsetof(type, member), fallback, 0, 0, NULL, help, NULL, false }
-#define RG_OPTION_CHOICE(type, member, fallback, choices, help)                                    \
-    { #member, RG_KIND_CHOICE, offsetof(type, member), fallback, 0, 0, choices, help, NULL, false }
-#define RG_OPTION_LIST(type, member, help)                                                         \
-    { #member, RG_KIND_LIST, offsetof(type, member), "[]", 0, 0, NULL, help, NULL, false }
+#define RG_OPTION_INTEGER(type, member, fallback_, low_, high_, help_)                             \
+    {                                                                                              \
+        .name = #member, .kind = RG_KIND_INTEGER, .offset = offsetof(type, member),                \
+        .fallback = (fallback_), .low = (low_), .high = (high_), .help = (help_)                   \
+    }
+#define RG_OPTION_BOOLEAN(type, member, fallback_, help_)                                          \
+    {                                                                                              \
+        .name = #member, .kind = RG_KIND_BOOLEAN, .offset = offsetof(type, member),                \
+        .fallback = (fallback_), .help = (help_)                                                   \
+    }
+#define RG_OPTION_STRING(type, member, fallback_, help_)                                           \
+    {                                                                                              \
+        .name = #member, .kind = RG_KIND_STRING, .offset = offsetof(type, member),                 \
+        .fallback = (fallback_), .help = (help_)                                                   \
+    }
+/* A string that is checked, see `fault`. */
+#define RG_OPTION_CHECKED(type, member, fallback_, fault_, help_)                                  \
+    {                                                                                              \
+        .name = #member, .kind = RG_KIND_STRING, .offset = offsetof(type, member),                 \
+        .fallback = (fallback_), .fault = (fault_), .help = (help_)                                \
+    }
+/* A string that makes the program act. */
+#define RG_OPTION_ACTING(type, member, fallback_, act_, help_)                                     \
+    {                                                                                              \
+        .name = #member, .kind = RG_KIND_STRING, .offset = offsetof(type, member),                 \
+        .fallback = (fallback_), .act = (act_), .help = (help_)                                    \
+    }
+#define RG_OPTION_PATH(type, member, fallback_, help_)                                             \
+    {                                                                                              \
+        .name = #member, .kind = RG_KIND_PATH, .offset = offsetof(type, member),                   \
+        .fallback = (fallback_), .help = (help_)                                                   \
+    }
+#define RG_OPTION_CHOICE(type, member, fallback_, choices_, help_)                                 \
+    {                                                                                              \
+        .name = #member, .kind = RG_KIND_CHOICE, .offset = offsetof(type, member),                 \
+        .fallback = (fallback_), .choices = (choices_), .help = (help_)                            \
+    }
+#define RG_OPTION_LIST(type, member, help_)                                                        \
+    {                                                                                              \
+        .name = #member, .kind = RG_KIND_LIST, .offset = offsetof(type, member), .fallback = "[]", \
+        .help = (help_)                                                                            \
+    }
 /* One part of a family, or a list of them. */
-#define RG_OPTION_PART(type, member, fallback, family, help)                                       \
-    { #member, RG_KIND_PART, offsetof(type, member), fallback, 0, 0, NULL, help, family, false }
-#define RG_OPTION_PARTS(type, member, family, help)                                                \
-    { #member, RG_KIND_PARTS, offsetof(type, member), "[]", 0, 0, NULL, help, family, false }
+#define RG_OPTION_PART(type, member, fallback_, family_, help_)                                    \
+    {                                                                                              \
+        .name = #member, .kind = RG_KIND_PART, .offset = offsetof(type, member),                   \
+        .fallback = (fallback_), .family = (family_), .help = (help_)                              \
+    }
+#define RG_OPTION_PARTS(type, member, family_, help_)                                              \
+    {                                                                                              \
+        .name = #member, .kind = RG_KIND_PARTS, .offset = offsetof(type, member),                  \
+        .fallback = "[]", .family = (family_), .help = (help_)                                     \
+    }
 #define RG_OPTION_END                                                                              \
-    { NULL, RG_KIND_END, 0, NULL, 0, 0, NULL, NULL, NULL, false }
+    { .kind = RG_KIND_END }
 
 /* Fill the struct `values` from the settings under the group `path` ("" is the top). Checks type
  * and range; the message names file, line, key and what was expected (RG_E_USAGE). An integer will
@@ -111,6 +163,15 @@ RgStatus rg_options_read(const RgOption *table, const RgSettings *settings, cons
 /* Set every option, defaults included, under `path` of the resolved config. */
 void rg_options_record(const RgOption *table, const void *values, const char *path,
                        RgSettings *resolved);
+
+/* Called with an option and its setting. */
+typedef RgStatus RgOptionVisit(void *context, const RgOption *option, const RgSetting *setting,
+                               RgError *error);
+
+/* Call `visit` for every option of the table that a resolved config sets in the group `path`, and
+ * for those of the parts in it; until the first that fails. */
+RgStatus rg_options_visit(const RgOption *table, const char *path, const RgSettings *resolved,
+                          RgOptionVisit *visit, void *context, RgError *error);
 
 /* Remove from a resolved config what is incidental in the group `path`, and in the parts in it. */
 void rg_options_drop_incidental(const RgOption *table, const char *path, RgSettings *resolved);

@@ -233,6 +233,13 @@ RgStatus rg_setting_refuse(const RgSetting *setting, RgError *error, const char 
                    quote, value, quote, expected);
 }
 
+RgStatus rg_setting_refuse_unseen(const RgSetting *setting, RgError *error, const char *reason) {
+    char line[16] = "";
+    if (setting->line > 0)
+        snprintf(line, sizeof line, ":%d", setting->line);
+    return rg_fail(error, RG_E_USAGE, "%s%s: %s: %s", setting->file, line, setting->path, reason);
+}
+
 static bool is_known(const char *name, size_t length, const char *const *known) {
     for (; known && *known; known++)
         if (strlen(*known) == length && strncmp(*known, name, length) == 0)

@@ -55,6 +55,9 @@ void rg_settings_copy_group(RgSettings *target, const char *to, const RgSettings
 RgStatus rg_setting_refuse(const RgSetting *setting, RgError *error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* The same of a value that is not to be told: `x.cfg:12: algorithms.0.label: ` and the reason. */
+RgStatus rg_setting_refuse_unseen(const RgSetting *setting, RgError *error, const char *reason);
+
 /* Refuse keys under `path` that nothing has asked for, naming the nearest valid one of `known`
  * (NULL-terminated names). Call it when every table has been read. */
 RgStatus rg_settings_check_used(const RgSettings *settings, const char *path,

@@ -71,5 +71,7 @@ void rg_environment_destroy(RgEnvironment *environment);
 
 extern const RgEnvironmentType *const rg_environment_types[]; /* ends with NULL */
 const RgEnvironmentType *rg_environment_type(const char *name);
+/* Refuse a descriptor that is not complete: RG_E_USAGE, with its name. */
+RgStatus rg_environment_type_check(const RgEnvironmentType *type, RgError *error);
 
 #endif

@@ -13,6 +13,7 @@ static RgStatus create(const RgJudgeType *type, const RgSettings *settings, cons
     if (type->lacks)
         return rg_fail(error, RG_E_USAGE, "the judge %s needs %s: install it and configure anew",
                        type->name, type->lacks);
+    RG_TRY(rg_judge_type_check(type, error));
     RgJudge *new = rg_allocate(sizeof *new);
     new->type = type;
     void *options = rg_allocate(type->options_size + 1);

@@ -92,6 +92,8 @@ static inline bool rg_judge_only_compares(const RgJudge *judge) {
 
 /* All judges; ends with NULL. */
 extern const RgJudgeType *const rg_judge_types[];
+/* Refuse a descriptor that is not complete: RG_E_USAGE, with its name. */
+RgStatus rg_judge_type_check(const RgJudgeType *type, RgError *error);
 /* As a part of a config, alone or in a list where each has a weight. */
 extern const RgOptionFamily rg_judge_family, rg_weighted_judge_family;
 

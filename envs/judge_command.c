@@ -341,13 +341,21 @@ typedef struct Options {
 } Options;
 
 static const RgOption options_table[] = {
-    {"command", RG_KIND_STRING, offsetof(Options, command.command), NULL, 0, 0, NULL,
-     "line for the shell that starts the judge: it reads {\"id\", \"prompt\", \"a\", \"b\"} and "
-     "writes "
-     "{\"id\", \"answer\"}, one JSON object a line",
-     NULL, false},
-    {"timeout", RG_KIND_REAL, offsetof(Options, command.timeout), "60", 0.001, 86400, NULL,
-     "seconds that it may be silent for while questions are under way", NULL, true},
+    {.name = "command",
+     .kind = RG_KIND_STRING,
+     .offset = offsetof(Options, command.command),
+     .act = RG_ACT_COMMAND,
+     .help =
+         "line for the shell that starts the judge: it reads {\"id\", \"prompt\", \"a\", \"b\"} "
+         "and writes {\"id\", \"answer\"}, one JSON object a line"},
+    {.name = "timeout",
+     .kind = RG_KIND_REAL,
+     .offset = offsetof(Options, command.timeout),
+     .fallback = "60",
+     .low = 0.001,
+     .high = 86400,
+     .help = "seconds that it may be silent for while questions are under way",
+     .incidental = true},
     RG_EXTERNAL_OPTIONS(Options, external),
     RG_OPTION_END,
 };

@@ -1,8 +1,10 @@
 /* Chat completions over HTTP. The only door to libcurl. */
 #include "envs/judge_endpoint.h"
 
+#include "core/names.h"
 #include "core/text/utf8.h"
 #include "envs/judge_external.h"
+#include "envs/secret.h"
 
 #include <curl/curl.h>
 #include <jansson.h>
@@ -10,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_BYTES = 16 << 20, EXCERPT = 200, SHORTEST_SECRET = 8 };
+enum { MOST_BYTES = 16 << 20, EXCERPT = 200 };
 static const double connect_seconds = 10;
 
 typedef struct Call Call;
@@ -147,12 +149,11 @@ static void end_call(Endpoint *e, Call *call) {
 
 /* ---- what comes back ---- */
 
-/* A copy without the key, should it be in it. */
+/* A copy without the key, should it or a part of it be in it. */
 static char *without_key(const Endpoint *e, const char *text) {
     char *copy = rg_string_copy(text);
-    size_t length = e->key ? strlen(e->key) : 0;
-    for (char *c = copy; length >= SHORTEST_SECRET && (c = strstr(c, e->key)); c += length)
-        memset(c, '*', length);
+    if (e->key)
+        rg_secret_strike(e->key, copy);
     return copy;
 }
 
@@ -163,9 +164,7 @@ static char *excerpt(const Endpoint *e, const char *text) {
     size_t size = strlen(clean);
     rg_utf8_repair(clean, size < EXCERPT ? size : EXCERPT, &repaired);
     rg_buffer_append(&repaired, "", 1);
-    for (char *c = repaired.bytes; *c; c++)
-        if ((unsigned char)*c < ' ' || *c == 0x7f)
-            *c = ' ';
+    rg_make_printable(repaired.bytes);
     free(clean);
     return repaired.bytes;
 }
@@ -322,18 +321,59 @@ static bool has_user(const char *rest) {
     return memchr(rest, '@', strcspn(rest, "/?#")) != NULL;
 }
 
-static RgStatus check_url(const char *url, RgError *error) {
+/* Whether a parameter of the address has the name of a key: it would be in messages and results. */
+static bool has_key_parameter(const char *url) {
+    const char *end = url + strcspn(url, "#");
+    for (const char *at = url + strcspn(url, "?#"); at < end;) {
+        size_t length = strcspn(++at, "&;?=#");
+        if (rg_secret_named(at, length))
+            return true;
+        at += strcspn(at, "&;?#");
+    }
+    return false;
+}
+
+/* The address is not told: it may hold a key. */
+static const char *url_fault(const char *url) {
     size_t scheme = strncmp(url, "http://", 7) == 0 ? 7 : strncmp(url, "https://", 8) == 0 ? 8 : 0;
     if (scheme == 0 || !url[scheme])
-        return rg_fail(error, RG_E_USAGE, "url = \"%s\": expected http://… or https://…", url);
+        return "expected http://… or https://…";
     if (has_user(url + scheme))
-        return rg_fail(error, RG_E_USAGE,
-                       "url: expected an address without user and password; a key is named by "
-                       "key_variable");
+        return "expected an address without user and password; a key is named by key_variable";
+    if (has_key_parameter(url))
+        return "expected an address without a key among its parameters, as it is kept with the "
+               "results; a key is named by key_variable";
     CURLU *parts = curl_url();
     bool good = curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK;
     curl_url_cleanup(parts);
-    return good ? RG_OK : rg_fail(error, RG_E_USAGE, "url = \"%s\": is no address", url);
+    return good ? NULL : "is no address";
+}
+
+static bool names_key(const json_t *value) {
+    const char *name;
+    const json_t *member;
+    size_t i;
+    json_object_foreach((json_t *)value, name, member) {
+        if (rg_secret_named(name, strlen(name)) || names_key(member))
+            return true;
+    }
+    json_array_foreach(value, i, member) {
+        if (names_key(member))
+            return true;
+    }
+    return false;
+}
+
+static const char *extra_fault(const char *text) {
+    if (!text[0])
+        return NULL;
+    json_t *extra = json_loads(text, 0, NULL);
+    const char *fault = !json_is_object(extra) ? "expected a JSON object"
+                        : names_key(extra)     ? "expected no key among its members, as it is kept "
+                                                 "with the results; a key is named by key_variable"
+                                               : NULL;
+    json_decref(extra);
+    return fault;
 }
 
 static RgStatus check_question(const char *question, RgError *error) {
@@ -341,14 +381,6 @@ static RgStatus check_question(const char *question, RgError *error) {
     for (int k = 0; k < 3; k++)
         if (!strstr(question, parts[k]))
             return rg_fail(error, RG_E_USAGE, "question: expected %s in it", parts[k]);
-    return RG_OK;
-}
-
-static RgStatus read_extra(Endpoint *e, const char *text, RgError *error) {
-    json_error_t where;
-    e->extra = text[0] ? json_loads(text, 0, &where) : json_object();
-    if (!json_is_object(e->extra))
-        return rg_fail(error, RG_E_USAGE, "extra: expected a JSON object, found %s", text);
     return RG_OK;
 }
 
@@ -373,9 +405,14 @@ static RgStatus read_key(Endpoint *e, const char *variable, RgError *error) {
     return RG_OK;
 }
 
+static RgStatus check_text(const char *option, const char *fault, RgError *error) {
+    return fault ? rg_fail(error, RG_E_USAGE, "%s: %s", option, fault) : RG_OK;
+}
+
 RgStatus rg_endpoint_create(const RgEndpointOptions *options, RgAsker **asker, RgError *error) {
     *asker = NULL;
-    RG_TRY(check_url(options->url, error));
+    RG_TRY(check_text("url", url_fault(options->url), error));
+    RG_TRY(check_text("extra", extra_fault(options->extra), error));
     RG_TRY(check_question(options->question, error));
     RG_ASSERT(curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK);
     Endpoint *e = rg_allocate(sizeof *e);
@@ -392,9 +429,8 @@ RgStatus rg_endpoint_create(const RgEndpointOptions *options, RgAsker **asker, R
     e->options.model = rg_string_copy(options->model);
     e->options.question = rg_string_copy(options->question);
     e->options.key_variable = e->options.extra = NULL;
-    RgStatus status = read_extra(e, options->extra, error);
-    if (status == RG_OK)
-        status = read_key(e, options->key_variable, error);
+    e->extra = options->extra[0] ? json_loads(options->extra, 0, NULL) : json_object();
+    RgStatus status = read_key(e, options->key_variable, error);
     if (status == RG_OK)
         *asker = &e->asker;
     else
@@ -409,29 +445,33 @@ typedef struct Options {
     RgExternalOptions external;
 } Options;
 
-#define ENDPOINT_OPTION(name, kind, fallback, low, high, incidental, help)                         \
+#define ENDPOINT_OPTION(member_, kind_, fallback_, low_, high_, help_, ...)                        \
     {                                                                                              \
-#name, kind, offsetof(Options, endpoint.name), fallback, low, high, NULL, help, NULL,      \
-            incidental                                                                             \
+        .name = #member_, .kind = (kind_), .offset = offsetof(Options, endpoint.member_),          \
+        .fallback = (fallback_), .low = (low_), .high = (high_), .help = (help_), __VA_ARGS__      \
     }
 
 static const RgOption options_table[] = {
-    ENDPOINT_OPTION(url, RG_KIND_STRING, NULL, 0, 0, true,
+    ENDPOINT_OPTION(url, RG_KIND_STRING, NULL, 0, 0,
                     "the whole address of the chat completions: http://HOST:PORT/v1/chat/"
-                    "completions; answers are found again under another address, too"),
-    ENDPOINT_OPTION(model, RG_KIND_STRING, NULL, 0, 0, false, "the model's name there"),
+                    "completions; answers are found again under another address, too",
+                    .incidental = true, .act = RG_ACT_ENDPOINT, .fault = url_fault),
+    ENDPOINT_OPTION(model, RG_KIND_STRING, NULL, 0, 0, "the model's name there"),
     ENDPOINT_OPTION(
-        key_variable, RG_KIND_STRING, "", 0, 0, true,
+        key_variable, RG_KIND_STRING, "", 0, 0,
         "environment variable that holds the key; \"\": none is sent. The key itself is "
-        "not recorded and not told"),
-    ENDPOINT_OPTION(question, RG_KIND_STRING, RG_ENDPOINT_QUESTION, 0, 0, false,
+        "not recorded and not told",
+        .incidental = true, .act = RG_ACT_KEY),
+    ENDPOINT_OPTION(question, RG_KIND_STRING, RG_ENDPOINT_QUESTION, 0, 0,
                     "what is asked, with {prompt}, {a} and {b} where the texts go"),
-    ENDPOINT_OPTION(temperature, RG_KIND_REAL, "0", 0, 100, false, "at which the model answers"),
-    ENDPOINT_OPTION(max_tokens, RG_KIND_INTEGER, "16", 1, 1e6, false, "of an answer"),
-    ENDPOINT_OPTION(extra, RG_KIND_STRING, "", 0, 0, false,
+    ENDPOINT_OPTION(temperature, RG_KIND_REAL, "0", 0, 100, "at which the model answers"),
+    ENDPOINT_OPTION(max_tokens, RG_KIND_INTEGER, "16", 1, 1e6, "of an answer"),
+    ENDPOINT_OPTION(extra, RG_KIND_STRING, "", 0, 0,
                     "JSON object of more members of a request, such as {\"top_p\": 0.95}; null "
-                    "leaves one out: {\"temperature\": null}"),
-    ENDPOINT_OPTION(timeout, RG_KIND_REAL, "60", 0.001, 86400, true, "seconds that a try may take"),
+                    "leaves one out: {\"temperature\": null}",
+                    .fault = extra_fault),
+    ENDPOINT_OPTION(timeout, RG_KIND_REAL, "60", 0.001, 86400, "seconds that a try may take",
+                    .incidental = true),
     RG_EXTERNAL_OPTIONS(Options, external),
     RG_OPTION_END,
 };

@@ -39,11 +39,12 @@ typedef struct RgExternalOptions {
     double backoff;
 } RgExternalOptions;
 
-#define RG_EXTERNAL_OPTION_(type, member, name, kind, fallback, low, high, choices, help,          \
-                            incidental)                                                            \
+#define RG_EXTERNAL_OPTION_(type, member, member_, kind_, fallback_, low_, high_, choices_, help_, \
+                            incidental_)                                                           \
     {                                                                                              \
-#name, kind, offsetof(type, member.name), fallback, low, high, choices, help, NULL,        \
-            incidental                                                                             \
+        .name = #member_, .kind = (kind_), .offset = offsetof(type, member.member_),               \
+        .fallback = (fallback_), .low = (low_), .high = (high_), .choices = (choices_),            \
+        .help = (help_), .incidental = (incidental_)                                               \
     }
 
 /* Options of a judge that is one: `member` of its struct `type` is RgExternalOptions. */

@@ -28,7 +28,8 @@ static const RgOption options_table[] = {
                    "transformer to start from, a file or folder as policy.weights, of the "
                    "environment's tokenizer; a reward model that was saved is taken as it is; "
                    "\"\": one of random weights"),
-    RG_OPTION_STRING(Options, save, "", "file to write the trained reward model to; \"\": none"),
+    RG_OPTION_ACTING(Options, save, "", RG_ACT_SAVE,
+                     "file to write the trained reward model to; \"\": none"),
     RG_OPTION_INTEGER(Options, layers, "2", 1, 1024, "of a transformer of random weights"),
     RG_OPTION_INTEGER(Options, width, "64", 2, 65536, "of its residual stream"),
     RG_OPTION_INTEGER(Options, heads, "4", 1, 1024, "of its attention"),

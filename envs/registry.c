@@ -1,6 +1,8 @@
 /* The list of environments, and their life. Adding one: its file, and a line here. */
 #include "envs/environment.h"
 
+#include "core/descriptor.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,9 +19,21 @@ const RgEnvironmentType *const rg_environment_types[] = {
 
 const RgEnvironmentType *rg_environment_type(const char *name) {
     for (int i = 0; rg_environment_types[i]; i++)
-        if (strcmp(rg_environment_types[i]->name, name) == 0)
+        if (rg_environment_types[i]->name && strcmp(rg_environment_types[i]->name, name) == 0)
             return rg_environment_types[i];
     return NULL;
+}
+
+RgStatus rg_environment_type_check(const RgEnvironmentType *t, RgError *error) {
+    const RgRequirement requirements[] = {
+        RG_DESCRIPTOR_REQUIREMENTS(t),
+        {t->headline != NULL, "a headline"},
+        {t->create != NULL, "a function create"},
+        {t->evaluate != NULL, "a function evaluate"},
+        {t->destroy != NULL, "a function destroy"},
+    };
+    return rg_descriptor_check("environment", t->name, requirements,
+                               sizeof requirements / sizeof *requirements, error);
 }
 
 static RgStatus unknown_kind(const char *kind, RgError *error) {
@@ -40,6 +54,7 @@ RgStatus rg_environment_create(const char *kind, const RgSettings *settings, con
     const RgEnvironmentType *type = rg_environment_type(kind);
     if (!type)
         return unknown_kind(kind, error);
+    RG_TRY(rg_environment_type_check(type, error));
     RgEnvironment *new = rg_allocate(sizeof *new);
     new->type = type;
     void *options = rg_allocate(type->options_size);

@@ -36,26 +36,23 @@ typedef struct RgTeacherOptions {
 
 extern const char *const rg_teacher_names[];
 
-#define RG_TEACHER_OPTION_(type, member, name, high, help)                                         \
+#define RG_TEACHER_OPTION_(type, member, member_, high_, help_)                                    \
     {                                                                                              \
-        "teacher_" #name, RG_KIND_REAL, offsetof(type, member.name), "-1", -1, high, NULL, help,   \
-            NULL, false                                                                            \
+        .name = "teacher_" #member_, .kind = RG_KIND_REAL,                                         \
+        .offset = offsetof(type, member.member_), .fallback = "-1", .low = -1, .high = (high_),    \
+        .help = (help_)                                                                            \
     }
 
 /* Options of an environment that has teachers: `member` of its struct `type` is RgTeacherOptions.
  */
 #define RG_TEACHER_OPTIONS(type, member)                                                           \
-    {"teacher",                                                                                    \
-     RG_KIND_CHOICE,                                                                               \
-     offsetof(type, member.name),                                                                  \
-     "oracle",                                                                                     \
-     0,                                                                                            \
-     0,                                                                                            \
-     rg_teacher_names,                                                                             \
-     "who labels pairs: one of B-Pref's scripted teachers (Lee et al. 2021); what follows "        \
-     "changes its settings, -1 leaves them as published",                                          \
-     NULL,                                                                                         \
-     false},                                                                                       \
+    {.name = "teacher",                                                                            \
+     .kind = RG_KIND_CHOICE,                                                                       \
+     .offset = offsetof(type, member.name),                                                        \
+     .fallback = "oracle",                                                                         \
+     .choices = rg_teacher_names,                                                                  \
+     .help = "who labels pairs: one of B-Pref's scripted teachers (Lee et al. 2021); what "        \
+             "follows changes its settings, -1 leaves them as published"},                         \
         RG_TEACHER_OPTION_(type, member, rationality, 1e6,                                         \
                            "constant of the Bradley-Terry labels; 0: the larger return"),          \
         RG_TEACHER_OPTION_(type, member, discount, 1,                                              \

@@ -98,6 +98,17 @@ static void write_word(FILE *file, const char *word) {
     fputc('\'', file);
 }
 
+/* A word of an #SBATCH line: sbatch takes off quotes and backslashes as a shell does. */
+static void write_directive_word(FILE *file, const char *word) {
+    fputc('"', file);
+    for (const char *c = word; *c; c++) {
+        if (*c == '"' || *c == '\\')
+            fputc('\\', file);
+        fputc(*c, file);
+    }
+    fputc('"', file);
+}
+
 /* Path of this program, for machines where it may not be on the PATH. */
 static const char *program_path(void) {
     static char path[4096];
@@ -113,16 +124,34 @@ typedef struct Job {
     int shares;
 } Job;
 
+/* Where a job prints: of the folder, in which % is no placeholder of Slurm's. */
+static char *log_path(const char *folder, const char *number) {
+    char *path = NULL;
+    size_t size;
+    FILE *stream = open_memstream(&path, &size);
+    RG_ASSERT(stream);
+    for (const char *c = folder; *c; c++)
+        fputs(*c == '%' ? "%%" : (const char[]){*c, '\0'}, stream);
+    fprintf(stream, "/slurm-%s.log", number);
+    fclose(stream);
+    return path;
+}
+
 /* `exec` puts the program in the script's place, so that Slurm's signal comes to it. */
 static void write_script(FILE *file, const Job *job, const SubmitArguments *a) {
     bool array = strcmp(job->kind, "array") == 0;
-    fprintf(file, "#!/bin/sh\n#SBATCH --job-name=%s-%s\n#SBATCH --cpus-per-task=%d\n", job->name,
-            job->kind, a->threads);
+    char *name = rg_string_format("%s-%s", job->name, job->kind);
+    char *log = log_path(job->folder, array ? "%A-%a" : "%j");
+    fputs("#!/bin/sh\n#SBATCH --job-name=", file);
+    write_directive_word(file, name);
+    fprintf(file, "\n#SBATCH --cpus-per-task=%d\n", a->threads);
     if (array)
         fprintf(file, "#SBATCH --array=1-%d\n", job->shares);
-    fprintf(file, "#SBATCH --output=\"%s/slurm-%s.log\"\n#SBATCH --signal=B:TERM@60\n", job->folder,
-            array ? "%A-%a" : "%j");
-    fputs("exec", file);
+    fputs("#SBATCH --output=", file);
+    write_directive_word(file, log);
+    fputs("\n#SBATCH --signal=B:TERM@60\nexec", file);
+    free(name);
+    free(log);
     write_word(file, program_path());
     fputs(" run", file);
     write_word(file, a->config.path);
@@ -228,6 +257,13 @@ static RgStatus gather(const char *store, RgError *error) {
     return status;
 }
 
+/* A line of a script for sbatch holds a path; it cannot hold the end of a line. */
+static RgStatus check_store(const char *store, RgError *error) {
+    return strpbrk(store, "\n\r")
+               ? rg_fail(error, RG_E_USAGE, "--results %s: expected no line breaks in it", store)
+               : RG_OK;
+}
+
 static RgStatus submit_all(const RgExperiment *experiment, const SubmitArguments *a,
                            RgError *error) {
     char *store = rg_experiment_store_path(experiment, a->results);
@@ -236,8 +272,8 @@ static RgStatus submit_all(const RgExperiment *experiment, const SubmitArguments
     if (a->shares > 0)
         most = a->shares;
     Job job = {"array", experiment->options.name, folder, store, (int)most};
-    RgStatus status = RG_OK;
-    if (!a->dry) {
+    RgStatus status = check_store(store, error);
+    if (status == RG_OK && !a->dry) {
         char *inside = rg_string_format("%s/", folder);
         status = rg_store_make_folders(inside, error);
         free(inside);

@@ -2,6 +2,7 @@
  * another. */
 #include "core/stop.h"
 #include "core/tensor/blas.h"
+#include "experiments/allowed.h"
 #include "experiments/archive.h"
 #include "experiments/command.h"
 #include "experiments/run.h"
@@ -12,7 +13,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { KEY_SEED = 256, KEY_WITH_INPUTS, KEY_TOLERANCE };
+enum { KEY_SEED = 256, KEY_WITH_INPUTS, KEY_TOLERANCE, KEY_ALLOW, KEY_KEY_VARIABLE };
 
 /* ---- export-trial ---- */
 
@@ -85,9 +86,16 @@ typedef struct RerunArguments {
     const char *trial, *results;
     const char **inputs;
     int input_count, threads;
+    RgAllowed allowed;
     double tolerance;
     bool quiet;
 } RerunArguments;
+
+static void parse_allowed(const char *list, RgAllowed *allowed, struct argp_state *state) {
+    RgError error = {0};
+    if (rg_allowed_add(allowed, list, &error) != RG_OK)
+        argp_error(state, "%s", error.text);
+}
 
 /* What both take. */
 static error_t parse_package(int key, char *argument, struct argp_state *state) {
@@ -96,6 +104,12 @@ static error_t parse_package(int key, char *argument, struct argp_state *state) 
     case 'i':
         a->inputs = rg_reallocate(a->inputs, (size_t)a->input_count + 1, sizeof *a->inputs);
         a->inputs[a->input_count++] = argument;
+        return 0;
+    case KEY_ALLOW:
+        parse_allowed(argument, &a->allowed, state);
+        return 0;
+    case KEY_KEY_VARIABLE:
+        rg_allowed_add_key(&a->allowed, argument);
         return 0;
     case 't':
         a->threads = (int)rg_argument_integer(state, "--threads", argument, 1, 4096);
@@ -120,6 +134,15 @@ static const struct argp_option package_options[] = {
      "where an input of the trial is, e.g. -i environment.data=verses; may be repeated (default: "
      "the copy in TRIAL, else the path in its config)",
      0},
+    {"allow", KEY_ALLOW, "KINDS", 0,
+     "let settings of the trial act, by a list of kinds: command (a judge that is a program runs), "
+     "endpoint (a judge's texts are sent to its address), save (a reward model is written to the "
+     "file that the trial names); without it such a trial is refused",
+     0},
+    {"key-variable", KEY_KEY_VARIABLE, "NAME", 0,
+     "environment variable whose value the trial may send to its endpoint as the key; may be "
+     "repeated (default: none is read)",
+     0},
     {"threads", 't', "N", 0, "threads (default: all processors; never changes the bits)", 0},
     {"quiet", 'q', NULL, 0, "no progress", 0},
     {0},
@@ -138,6 +161,16 @@ static RerunArguments read_arguments(const struct argp *argp, int argc, char **a
     rg_threads_set(a.threads);
     rg_stop_on_signals();
     return a;
+}
+
+static RgStatus open_package(const RerunArguments *a, RgTrialPackage *package, RgError *error) {
+    RgTrialOpening opening = {a->inputs, a->input_count, a->allowed};
+    return rg_trial_package_open(a->trial, &opening, package, error);
+}
+
+static void arguments_clear(RerunArguments *a) {
+    rg_allowed_clear(&a->allowed);
+    free(a->inputs);
 }
 
 /* Seconds between checkpoints of a rerun, as of regatta run. */
@@ -177,7 +210,8 @@ static const struct argp rerun_argp = {
     "Run a packed trial again, from the resolved config that is in it.\v"
     "The trial is recorded in the results store as regatta run would record it, under the name of "
     "its experiment; if it is finished there, nothing is done. Inputs must be the files that were "
-    "packed or named, by size and SHA-256.",
+    "packed or named, by size and SHA-256. Settings that run a program, send texts or write files "
+    "elsewhere are refused, unless --allow names their kind.",
     package_child,
     NULL,
     NULL,
@@ -187,12 +221,12 @@ int rg_command_rerun(int argc, char **argv) {
     RerunArguments a = read_arguments(&rerun_argp, argc, argv);
     RgError error = {0};
     RgTrialPackage package;
-    RgStatus status = rg_trial_package_open(a.trial, a.inputs, a.input_count, &package, &error);
+    RgStatus status = open_package(&a, &package, &error);
     RgRunOptions options = run_options(&a, a.results);
     if (status == RG_OK)
         status = rg_experiment_run(package.experiment, NULL, &options, NULL, &error);
     rg_trial_package_close(&package);
-    free(a.inputs);
+    arguments_clear(&a);
     return rg_command_end(status, &error);
 }
 
@@ -227,7 +261,8 @@ static const struct argp verify_argp = {
     "costs that are counted, and the weights: the same bits, the same up to rounding, or another "
     "result, with the largest difference of each quantity. Bits repeat with the same version on "
     "the same BLAS kernels (OPENBLAS_CORETYPE pins them); what differs of these is told. The rerun "
-    "itself is thrown away.\n\n"
+    "itself is thrown away. Settings that run a program, send texts or write files elsewhere are "
+    "refused, unless --allow names their kind.\n\n"
     "Exit status: 0 the same result, bit for bit or up to rounding, 1 another result or a failure, "
     "2 bad usage.",
     package_child,
@@ -256,7 +291,7 @@ int rg_command_verify(int argc, char **argv) {
     RgError error = {0};
     RgTrialPackage package;
     RgVerdict verdict = RG_VERDICT_DIFFERENT;
-    RgStatus status = rg_trial_package_open(a.trial, a.inputs, a.input_count, &package, &error);
+    RgStatus status = open_package(&a, &package, &error);
     if (status == RG_OK) {
         printf("%s, seed %lld of experiment %s, key %s\n", rg_trial_package_text(&package, "label"),
                (long long)package.experiment->trials[0].seed,
@@ -266,7 +301,7 @@ int rg_command_verify(int argc, char **argv) {
         status = rerun_and_verify(&package, &a, &verdict, &error);
     }
     rg_trial_package_close(&package);
-    free(a.inputs);
+    arguments_clear(&a);
     int code = rg_command_end(status, &error);
     return code == 0 && verdict == RG_VERDICT_DIFFERENT ? 1 : code;
 }

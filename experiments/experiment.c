@@ -1,6 +1,7 @@
 /* Unfolding a config into trials. Nothing runs here. */
 #include "experiments/experiment.h"
 
+#include "core/names.h"
 #include "experiments/config.h"
 #include "experiments/sweep.h"
 
@@ -11,8 +12,8 @@
 #include <string.h>
 
 const RgOption rg_experiment_options[] = {
-    RG_OPTION_STRING(RgExperimentOptions, name, NULL,
-                     "name of the experiment; its results go to results/NAME.db"),
+    RG_OPTION_CHECKED(RgExperimentOptions, name, NULL, rg_experiment_name_fault,
+                      "name of the experiment; its results go to results/NAME.db"),
     RG_OPTION_STRING(RgExperimentOptions, description, "", "one line for the report"),
     RG_OPTION_END,
 };
@@ -56,7 +57,8 @@ const RgOption rg_policy_part_options[] = {
 
 const RgOption rg_algorithm_part_options[] = {
     RG_OPTION_STRING(RgAlgorithmPart, type, NULL, "algorithm, see: regatta list algorithms"),
-    RG_OPTION_STRING(RgAlgorithmPart, label, "", "name in tables and plots; \"\": the type"),
+    RG_OPTION_CHECKED(RgAlgorithmPart, label, "", rg_label_fault,
+                      "name in tables and plots; \"\": the type"),
     RG_OPTION_END,
 };
 
@@ -127,6 +129,7 @@ static RgStatus resolve_environment(RgTrialPlan *plan, const RgSettings *s, RgEr
     const RgEnvironmentType *type = rg_environment_type(plan->environment.type);
     if (!type)
         return unknown_name(s, "environment.type", plan->environment.type, environment_name, error);
+    RG_TRY(rg_environment_type_check(type, error));
     return check_type_options(type->options, type->options_size, s, "environment", plan->resolved,
                               error);
 }
@@ -166,6 +169,7 @@ static RgStatus resolve_policy(RgTrialPlan *plan, const RgSettings *s, RgError *
     const RgPolicyType *type = rg_policy_type(plan->policy.type);
     if (!type)
         return unknown_name(s, "policy.type", plan->policy.type, policy_name, error);
+    RG_TRY(rg_policy_type_check(type, error));
     if (type->adapt)
         RG_TRY(read_part(rg_adapter_options, s, "policy.adapter", &plan->adapter, plan->resolved,
                          error));
@@ -180,6 +184,7 @@ static RgStatus resolve_algorithm(RgTrialPlan *plan, const RgSettings *s, RgErro
     const RgAlgorithm *algorithm = rg_algorithm_find(plan->part.type);
     if (!algorithm)
         return unknown_name(s, "algorithm.type", plan->part.type, algorithm_name, error);
+    RG_TRY(rg_algorithm_check(algorithm, error));
     if (!plan->part.label[0])
         plan->part.label = algorithm->name;
     plan->algorithm = algorithm;
@@ -506,6 +511,36 @@ RgStatus rg_experiment_of_trial(const char *name, const RgSettings *resolved,
     return status;
 }
 
+static const char *word_of(const RgSettings *resolved, const char *path) {
+    const RgSetting *setting = rg_settings_find(resolved, path);
+    return setting ? setting->text : "";
+}
+
+RgStatus rg_resolved_visit(const RgSettings *resolved, RgOptionVisit *visit, void *context,
+                           RgError *error) {
+    const RgEnvironmentType *environment =
+        rg_environment_type(word_of(resolved, "environment.type"));
+    const RgPolicyType *policy = rg_policy_type(word_of(resolved, "policy.type"));
+    const RgAlgorithm *algorithm = rg_algorithm_find(word_of(resolved, "algorithm.type"));
+    const struct {
+        const RgOption *table;
+        const char *part;
+    } tables[] = {{rg_environment_part_options, "environment"},
+                  {environment ? environment->options : NULL, "environment"},
+                  {rg_policy_part_options, "policy"},
+                  {policy ? policy->options : NULL, "policy"},
+                  {rg_adapter_options, "policy.adapter"},
+                  {rg_algorithm_part_options, "algorithm"},
+                  {algorithm ? algorithm->options : NULL, "algorithm"},
+                  {rg_optimizer_options, "optimizer"},
+                  {rg_training_options, "training"},
+                  {rg_budget_options, "budget"},
+                  {rg_evaluation_options, "evaluation"}};
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
+        RG_TRY(rg_options_visit(tables[i].table, tables[i].part, resolved, visit, context, error));
+    return RG_OK;
+}
+
 RgStatus rg_experiment_open(const char *path, const char *const *overrides, int override_count,
                             RgExperiment **experiment, RgError *error) {
     RgExperiment *e = rg_allocate(sizeof *e);
@@ -519,6 +554,7 @@ RgStatus rg_experiment_open(const char *path, const char *const *overrides, int 
 RgStatus rg_experiment_restore(const char *config_json, RgExperiment **experiment, RgError *error) {
     RgExperiment *e = rg_allocate(sizeof *e);
     e->settings = rg_settings_create();
+    e->restored = true;
     RgStatus status = rg_settings_from_json(config_json, e->settings, error);
     return finish_opening(e, status, experiment, error);
 }

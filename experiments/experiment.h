@@ -67,13 +67,15 @@ typedef struct RgExperiment {
     char *overrides_json; /* of them, those that -s set: path → value as text */
     RgTrialPlan *trials;
     int64_t trial_count;
+    bool restored; /* from a store: to be told of, and not to be run */
 } RgExperiment;
 
 /* Read a config with `-s path=value` overrides [override_count] and unfold it. Every key, type and
  * range of every trial is checked here, before anything runs. */
 RgStatus rg_experiment_open(const char *path, const char *const *overrides, int override_count,
                             RgExperiment **experiment, RgError *error);
-/* The same of a config as the store keeps it (config_json). */
+/* The same of a config as the store keeps it (config_json): to be told of. It is not run, as a
+ * store may be a stranger's. */
 RgStatus rg_experiment_restore(const char *config_json, RgExperiment **experiment, RgError *error);
 void rg_experiment_close(RgExperiment *experiment);
 
@@ -81,5 +83,10 @@ void rg_experiment_close(RgExperiment *experiment);
  * (rg_settings_from_json): its trial has the same key, where program and paths are the same. */
 RgStatus rg_experiment_of_trial(const char *name, const RgSettings *resolved,
                                 const char *swept_json, RgExperiment **experiment, RgError *error);
+
+/* Call `visit` for every option that the resolved settings of a trial set, of all its parts; until
+ * the first that fails. */
+RgStatus rg_resolved_visit(const RgSettings *resolved, RgOptionVisit *visit, void *context,
+                           RgError *error);
 
 #endif

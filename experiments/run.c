@@ -180,6 +180,7 @@ static RgStatus run_ranks(const RgExperiment *experiment, const char *path, RgRa
 
 RgStatus rg_experiment_run(const RgExperiment *experiment, RgRanks *ranks, const RgRunOptions *a,
                            bool *complete, RgError *error) {
+    RG_ASSERT(!experiment->restored);
     char *path = rg_experiment_store_path(experiment, a->results);
     RgStatus status;
     if (ranks && ranks->size > 1)

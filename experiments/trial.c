@@ -272,6 +272,10 @@ static RgStatus record_step(Trial *trial, bool evaluate, RgError *error) {
         values[i] = trainer->metrics[i].value;
     }
     int counted = rg_environment_take_counts(stage->environment, counts);
+    if (counted > RG_ENVIRONMENT_COUNTS)
+        return rg_fail(error, RG_E_USAGE,
+                       "the environment \"%s\": take_counts gives %d numbers, expected at most %d",
+                       stage->environment->type->name, counted, (int)RG_ENVIRONMENT_COUNTS);
     for (int i = 0; i < counted; i++, count++) {
         names[count] = counts[i].name;
         values[count] = counts[i].value;

@@ -65,74 +65,16 @@ static RgStatus add_input(json_t *inputs, const char *setting, const char *path,
     return status;
 }
 
-static const char *type_of(const RgSettings *resolved, const char *key) {
-    const RgSetting *setting = rg_settings_find(resolved, key);
-    return setting ? setting->text : "";
-}
-
-static RgStatus add_paths(json_t *inputs, const RgOption *table, const char *part,
-                          const RgSettings *resolved, RgError *error);
-
-/* Those of the type of a family that is named under `key`. */
-static RgStatus add_paths_of_part(json_t *inputs, const RgOptionFamily *family, const char *key,
-                                  const RgSettings *resolved, RgError *error) {
-    char *type_key = rg_string_format("%s.type", key);
-    const char *type = type_of(resolved, type_key);
-    RgStatus status = RG_OK;
-    for (int i = 0; family->name(i); i++) {
-        size_t size;
-        if (strcmp(family->name(i), type) == 0)
-            status = add_paths(inputs, family->options(i, &size), key, resolved, error);
-    }
-    free(type_key);
-    return status;
-}
-
-static RgStatus add_paths_of_parts(json_t *inputs, const RgOptionFamily *family, const char *key,
-                                   const RgSettings *resolved, RgError *error) {
-    RgStatus status = RG_OK;
-    for (int64_t i = 0; i < rg_settings_length(resolved, key) && status == RG_OK; i++) {
-        char *element = rg_string_format("%s.%lld", key, (long long)i);
-        status = add_paths_of_part(inputs, family, element, resolved, error);
-        free(element);
-    }
-    return status;
-}
-
-/* The paths of a table of options that are set under the group `part`. */
-static RgStatus add_paths(json_t *inputs, const RgOption *table, const char *part,
-                          const RgSettings *resolved, RgError *error) {
-    RgStatus status = RG_OK;
-    for (; table && table->kind != RG_KIND_END && status == RG_OK; table++) {
-        char *key = rg_string_format("%s.%s", part, table->name);
-        const RgSetting *setting = rg_settings_find(resolved, key);
-        if (table->kind == RG_KIND_PART)
-            status = add_paths_of_part(inputs, table->family, key, resolved, error);
-        else if (table->kind == RG_KIND_PARTS)
-            status = add_paths_of_parts(inputs, table->family, key, resolved, error);
-        else if (table->kind == RG_KIND_PATH && setting && setting->text[0])
-            status = add_input(inputs, key, setting->text, error);
-        free(key);
-    }
-    return status;
+static RgStatus add_path(void *inputs, const RgOption *option, const RgSetting *setting,
+                         RgError *error) {
+    return option->kind == RG_KIND_PATH && setting->text[0]
+               ? add_input(inputs, setting->path, setting->text, error)
+               : RG_OK;
 }
 
 RgStatus rg_inputs_describe(const RgSettings *resolved, json_t **inputs, RgError *error) {
-    const RgEnvironmentType *environment =
-        rg_environment_type(type_of(resolved, "environment.type"));
-    const RgPolicyType *policy = rg_policy_type(type_of(resolved, "policy.type"));
-    const RgAlgorithm *algorithm = rg_algorithm_find(type_of(resolved, "algorithm.type"));
-    const struct {
-        const RgOption *table;
-        const char *part;
-    } tables[] = {{environment ? environment->options : NULL, "environment"},
-                  {rg_policy_part_options, "policy"},
-                  {policy ? policy->options : NULL, "policy"},
-                  {algorithm ? algorithm->options : NULL, "algorithm"}};
-    RgStatus status = RG_OK;
     *inputs = json_array();
-    for (int i = 0; i < (int)(sizeof tables / sizeof *tables) && status == RG_OK; i++)
-        status = add_paths(*inputs, tables[i].table, tables[i].part, resolved, error);
+    RgStatus status = rg_resolved_visit(resolved, add_path, *inputs, error);
     if (status != RG_OK) {
         json_decref(*inputs);
         *inputs = NULL;

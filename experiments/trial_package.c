@@ -4,6 +4,7 @@
 #include "experiments/trial_package.h"
 
 #include "core/checksum.h"
+#include "core/names.h"
 #include "core/results/store_merge.h"
 #include "core/results/trial_find.h"
 #include "experiments/archive.h"
@@ -129,6 +130,9 @@ static RgStatus pack_record(Packing *p, RgError *error) {
         (json_int_t)row->seed, "status", row->status, "reason", row->reason, "updated",
         row->updated, "swept", parsed(row->swept), "provenance", parsed(row->provenance), "inputs",
         p->inputs, "files", p->files);
+    if (!record)
+        return rg_fail(error, RG_E_STORE, "%s: the trial's texts are missing or no UTF-8",
+                       p->options->store);
     char *text = json_dumps(record, JSON_INDENT(2)), *path = join(p->folder, "trial.json");
     json_decref(record);
     RgStatus status = rg_file_write(path, text, strlen(text), error);
@@ -158,12 +162,29 @@ static RgStatus put_in_place(const Packing *p, RgError *error) {
                    errno == ENOTEMPTY || errno == EEXIST ? "it is there already" : strerror(errno));
 }
 
+/* What goes into paths, and into another's hands, has the form that it should have. */
+static RgStatus check_row(const Packing *p, RgError *error) {
+    const RgTrialRow *row = &p->row;
+    const char *name = rg_experiment_name_fault(row->experiment);
+    const char *label = rg_label_fault(row->label);
+    if (name || label)
+        return rg_fail(error, RG_E_STORE, "%s: the trial's %s \"%.300s\": %s", p->options->store,
+                       name ? "experiment" : "label", name ? row->experiment : row->label,
+                       name ? name : label);
+    return rg_key_is_valid(row->key)
+               ? RG_OK
+               : rg_fail(error, RG_E_STORE, "%s: the trial's key: expected 16 hexadecimal digits",
+                         p->options->store);
+}
+
 static RgStatus find_trial(Packing *p, RgError *error) {
     const RgTrialPackOptions *o = p->options;
     RgStore *store;
     RG_TRY(rg_store_open(o->store, false, &store, error));
     RgStatus status = rg_trial_find(store, o->experiment, o->trial, o->seed, &p->row, error);
     rg_store_close(store);
+    if (status == RG_OK)
+        status = check_row(p, error);
     if (status == RG_OK && (!rg_trial_row_is_done(&p->row) || !p->row.config))
         status = rg_fail(error, RG_E_STORE,
                          "%s: %s, seed %lld (key %s) is %s: only a trial that is finished or "
@@ -245,6 +266,9 @@ static RgStatus check_file(const char *path, const RgTrialPackage *package, cons
     const char *expected = json_string_value(json_object_get(file, "sha256"));
     if (!name || !expected)
         return rg_fail(error, RG_E_FORMAT, "%s: its trial.json lists a file without a name", path);
+    if (!rg_inner_path_is_valid(name))
+        return rg_fail(error, RG_E_FORMAT,
+                       "%s: its trial.json lists \"%s\", which is no file in it", path, name);
     char *at = join(package->folder, name);
     RgChecksum sum;
     RgStatus status = rg_file_checksum(at, &sum, error);
@@ -265,12 +289,46 @@ static RgStatus check_files(const char *path, const RgTrialPackage *package, RgE
     return RG_OK;
 }
 
+/* Names and values of what was swept are told beside the label. */
+static RgStatus check_swept(const char *path, const json_t *swept, RgError *error) {
+    const char *name;
+    const json_t *value;
+    bool good = json_is_object(swept);
+    json_object_foreach((json_t *)swept, name, value) {
+        const char *text = json_is_string(value) ? json_string_value(value) : "";
+        good = good && !rg_label_fault(name) && !rg_label_fault(text);
+    }
+    return good ? RG_OK
+                : rg_fail(error, RG_E_FORMAT,
+                          "%s: trial.json: swept is no object of names and values", path);
+}
+
+/* The texts that become paths, and that are printed, are such as this program writes. */
+static RgStatus check_names(const char *path, const RgTrialPackage *package, RgError *error) {
+    const char *fault = rg_experiment_name_fault(rg_trial_package_text(package, "experiment"));
+    const char *what = "experiment";
+    if (!fault) {
+        what = "label";
+        fault = rg_label_fault(rg_trial_package_text(package, what));
+    }
+    if (!fault && !rg_key_is_valid(rg_trial_package_text(package, "key"))) {
+        what = "key";
+        fault = "expected 16 hexadecimal digits";
+    }
+    if (fault)
+        return rg_fail(error, RG_E_FORMAT, "%s: trial.json: %s is \"%.300s\": %s", path, what,
+                       rg_trial_package_text(package, what), fault);
+    return check_swept(path, json_object_get(package->record, "swept"), error);
+}
+
+/* ---- inputs ---- */
+
 /* Where the caller says that an input is, or NULL. */
-static const char *input_said(const char *setting, const char *const *inputs, int count) {
+static const char *input_said(const char *setting, const RgTrialOpening *opening) {
     size_t length = strlen(setting);
-    for (int i = 0; i < count; i++)
-        if (strncmp(inputs[i], setting, length) == 0 && inputs[i][length] == '=')
-            return inputs[i] + length + 1;
+    for (int i = 0; i < opening->input_count; i++)
+        if (strncmp(opening->inputs[i], setting, length) == 0 && opening->inputs[i][length] == '=')
+            return opening->inputs[i] + length + 1;
     return NULL;
 }
 
@@ -289,14 +347,32 @@ static char *input_packed(const RgTrialPackage *package, const json_t *input, co
     return NULL;
 }
 
+/* A description as rg_inputs_describe makes one: its names lead nowhere else. */
+static RgStatus check_description(const json_t *input, RgError *error) {
+    const char *setting = json_string_value(json_object_get(input, "setting"));
+    if (!setting || !json_string_value(json_object_get(input, "path")))
+        return rg_fail(error, RG_E_FORMAT, "trial.json lists an input without setting or path");
+    if (strchr(setting, '/') || !rg_inner_path_is_valid(setting))
+        return rg_fail(error, RG_E_FORMAT, "trial.json lists the input \"%s\", which is no setting",
+                       setting);
+    size_t i;
+    const json_t *file;
+    json_array_foreach(json_object_get(input, "files"), i, file) {
+        const char *name = json_string_value(json_object_get(file, "name"));
+        if (!name || strchr(name, '/') || !rg_inner_path_is_valid(name))
+            return rg_fail(error, RG_E_FORMAT,
+                           "trial.json lists \"%s\" as a file of the input %s, expected a name",
+                           name ? name : "", setting);
+    }
+    return RG_OK;
+}
+
 static RgStatus place_input(const RgTrialPackage *package, const json_t *input,
-                            const char *const *inputs, int count, RgSettings *settings,
-                            RgError *error) {
+                            const RgTrialOpening *opening, RgSettings *settings, RgError *error) {
+    RG_TRY(check_description(input, error));
     const char *setting = json_string_value(json_object_get(input, "setting"));
     const char *path = json_string_value(json_object_get(input, "path"));
-    if (!setting || !path)
-        return rg_fail(error, RG_E_FORMAT, "trial.json lists an input without setting or path");
-    const char *said = input_said(setting, inputs, count);
+    const char *said = input_said(setting, opening);
     char *packed = said ? NULL : input_packed(package, input, setting, path);
     const char *at = said ? said : packed ? packed : path;
     RgStatus status = rg_input_check(input, at, error);
@@ -325,31 +401,55 @@ static RgStatus check_said(const RgTrialPackage *package, const char *said, RgEr
                    names[0] ? names : "none");
 }
 
-static RgStatus place_inputs(const RgTrialPackage *package, const char *const *inputs, int count,
+static RgStatus place_inputs(const RgTrialPackage *package, const RgTrialOpening *opening,
                              RgSettings *settings, RgError *error) {
     size_t i;
     const json_t *input;
-    for (int k = 0; k < count; k++)
-        RG_TRY(check_said(package, inputs[k], error));
+    for (int k = 0; k < opening->input_count; k++)
+        RG_TRY(check_said(package, opening->inputs[k], error));
     json_array_foreach(json_object_get(package->record, "inputs"), i, input)
-        RG_TRY(place_input(package, input, inputs, count, settings, error));
+        RG_TRY(place_input(package, input, opening, settings, error));
     return RG_OK;
 }
 
-static RgStatus make_experiment(RgTrialPackage *package, const char *const *inputs, int count,
+/* A path that the trial would read is one of the described inputs. */
+static RgStatus check_listed(void *record, const RgOption *option, const RgSetting *setting,
+                             RgError *error) {
+    size_t i;
+    const json_t *input;
+    if (option->kind != RG_KIND_PATH || !setting->text[0])
+        return RG_OK;
+    json_array_foreach(json_object_get(record, "inputs"), i, input) {
+        if (strcmp(json_string_value(json_object_get(input, "setting")), setting->path) == 0)
+            return RG_OK;
+    }
+    return rg_fail(error, RG_E_FORMAT,
+                   "config.json: %s = \"%.300s\" is no input that trial.json lists", setting->path,
+                   setting->text);
+}
+
+/* ---- the experiment ---- */
+
+static RgStatus make_experiment(RgTrialPackage *package, const RgTrialOpening *opening,
                                 RgError *error) {
     char *path = join(package->folder, "config.json"), *text = NULL;
-    char *swept = json_dumps(json_object_get(package->record, "swept"),
-                             JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
+    char *swept =
+        json_dumps(json_object_get(package->record, "swept"), JSON_COMPACT | JSON_SORT_KEYS);
     RgSettings *settings = rg_settings_create();
     RgStatus status = rg_file_read(path, &text, NULL, error);
     if (status == RG_OK)
         status = rg_settings_from_json(text, settings, error);
     if (status == RG_OK)
-        status = place_inputs(package, inputs, count, settings, error);
+        status = place_inputs(package, opening, settings, error);
     if (status == RG_OK)
         status = rg_experiment_of_trial(rg_trial_package_text(package, "experiment"), settings,
                                         swept, &package->experiment, error);
+    if (status == RG_OK) { /* of the settings that run, with all that was set here */
+        const RgSettings *resolved = package->experiment->trials[0].resolved;
+        status = rg_allowed_check(&opening->allowed, resolved, error);
+        if (status == RG_OK)
+            status = rg_resolved_visit(resolved, check_listed, package->record, error);
+    }
     rg_settings_destroy(settings);
     free(swept);
     free(text);
@@ -357,16 +457,21 @@ static RgStatus make_experiment(RgTrialPackage *package, const char *const *inpu
     return status;
 }
 
-RgStatus rg_trial_package_open(const char *path, const char *const *inputs, int input_count,
+RgStatus rg_trial_package_open(const char *path, const RgTrialOpening *opening,
                                RgTrialPackage *package, RgError *error) {
     *package = (RgTrialPackage){0};
     RgStatus status = unpack(path, package, error);
     if (status == RG_OK)
         status = read_record(path, package, error);
     if (status == RG_OK)
-        status = check_files(path, package, error);
+        status = check_names(path, package, error);
     if (status == RG_OK)
-        status = make_experiment(package, inputs, input_count, error);
+        status = check_files(path, package, error);
+    if (status == RG_OK) {
+        status = make_experiment(package, opening, error);
+        if (status != RG_OK)
+            rg_fail_in(error, status, "%s", path);
+    }
     if (status != RG_OK)
         rg_trial_package_close(package);
     return status;

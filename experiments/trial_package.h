@@ -9,6 +9,7 @@
 #ifndef RG_EXPERIMENTS_TRIAL_PACKAGE_H
 #define RG_EXPERIMENTS_TRIAL_PACKAGE_H
 
+#include "experiments/allowed.h"
 #include "experiments/experiment.h"
 
 #include <jansson.h>
@@ -31,10 +32,18 @@ typedef struct RgTrialPackage {
     RgExperiment *experiment;
 } RgTrialPackage;
 
+/* Where the inputs of a package are, and what its trial may do. */
+typedef struct RgTrialOpening {
+    const char *const *inputs; /* [input_count] "setting=path" */
+    int input_count;
+    RgAllowed allowed;
+} RgTrialOpening;
+
 /* Open a package and make ready to run it: every file of it is checked, and every input, which is
- * looked for where `inputs` [input_count] say ("setting=path"), else in the package, else at the
- * path of its setting. Damage, and inputs that are missing or others, are refused by name. */
-RgStatus rg_trial_package_open(const char *path, const char *const *inputs, int input_count,
+ * looked for where `inputs` say, else in the package, else at the path of its setting. Damage,
+ * inputs that are missing or others, names that are none, and settings that act and are not allowed
+ * are refused by name. No file is read that the package does not list with its SHA-256. */
+RgStatus rg_trial_package_open(const char *path, const RgTrialOpening *opening,
                                RgTrialPackage *package, RgError *error);
 void rg_trial_package_close(RgTrialPackage *package);
 

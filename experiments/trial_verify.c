@@ -2,6 +2,7 @@
  * tensor by tensor here. */
 #include "experiments/trial_verify.h"
 
+#include "core/names.h"
 #include "core/results/trial_compare.h"
 #include "core/results/trial_find.h"
 #include "core/train/safetensors.h"
@@ -82,6 +83,7 @@ static RgStatus compare_tensors(const RgSafetensors *a, const RgSafetensors *b,
             continue;
         difference->largest = apart;
         snprintf(difference->tensor, sizeof difference->tensor, "%s", left->name);
+        rg_make_printable(difference->tensor);
     }
     return RG_OK;
 }
@@ -116,9 +118,13 @@ static void tell_quantities(const RgTrialComparison *comparison, FILE *out) {
                 "at step");
     for (int i = 0; i < comparison->count; i++) {
         const RgQuantityDifference *q = &comparison->quantities[i];
-        if (q->differing + q->missing > 0)
-            fprintf(out, "  %-28s %9lld %9lld %11.3g %lld\n", q->name, (long long)q->differing,
-                    (long long)q->missing, q->largest, (long long)q->step);
+        if (q->differing + q->missing == 0)
+            continue;
+        char *name = rg_string_copy(q->name);
+        rg_make_printable(name);
+        fprintf(out, "  %-28s %9lld %9lld %11.3g %lld\n", name, (long long)q->differing,
+                (long long)q->missing, q->largest, (long long)q->step);
+        free(name);
     }
 }
 
@@ -140,7 +146,7 @@ static void tell_reasons(const RgTrialPackage *package, const Pair *pair, FILE *
     for (int i = 0; i < 2; i++) {
         const char *left = json_string_value(json_object_get(there, keys[i]));
         const char *right = json_string_value(json_object_get(here, keys[i]));
-        if (!left || !right || strcmp(left, right) == 0)
+        if (!left || !right || strcmp(left, right) == 0 || rg_label_fault(left))
             continue;
         fprintf(out, "why bits may differ: %s was %s, and is %s here\n", keys[i], left, right);
         told = true;

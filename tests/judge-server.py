@@ -110,6 +110,12 @@ class Server:
             return self.send(writer, 200, "[1, 2]")
         if act == "echo":
             return self.send(writer, 401, json.dumps({"error": {"message": f"bad key {given}"}}))
+        key = given.removeprefix("Bearer ")
+        if act == "forms":
+            forms = key.replace("/", "\\/"), key.replace("/", "%2F"), key[:12], key[-8:]
+            return self.send(writer, 500, f"<html>{' '.join(forms)}</html>")
+        if act == "parrot":
+            return self.send(writer, 200, completion(f"A, by {key}"))
         status, _, pause = act.partition(":")
         if status.isdigit():
             message = json.dumps({"error": {"message": "so it is scripted"}})

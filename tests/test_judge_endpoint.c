@@ -130,7 +130,7 @@ Test(judge_endpoint, the_request_is_what_the_options_say) {
 }
 
 Test(judge_endpoint, the_key_is_sent_and_never_told) {
-    static const char key[] = "sk-secret-0123456789";
+    static const char key[] = "sk-sec/et-0123456789";
     setenv("RG_TEST_KEY", key, 1);
     JudgeServer server = server_start(scratch("log"), "0", "--key", key);
     RgEndpointOptions options = server_options(&server);
@@ -149,6 +149,21 @@ Test(judge_endpoint, the_key_is_sent_and_never_told) {
     cr_assert(strstr(reply.text, "status 401: bad key Bearer ********************"), "%s",
               reply.text);
     free(reply.text);
+    static const struct {
+        const char *prompt;
+        RgReplyKind kind;
+    } echoes[] = {{"mean [[forms]]", RG_REPLY_ERROR}, {"mean [[parrot]]", RG_REPLY_ANSWER}};
+    for (int k = 0; k < 2; k++) { /* escaped and cut, and as the answer itself */
+        reply = reply_to(asker, echoes[k].prompt);
+        cr_assert_eq(reply.kind, echoes[k].kind, "%s", reply.text);
+        cr_expect(strstr(reply.text, "*****"), "%s", reply.text);
+        for (size_t from = 0; from + 6 < sizeof key; from++) {
+            char part[7] = "";
+            memcpy(part, key + from, 6);
+            cr_expect_not(strstr(reply.text, part), "%s", reply.text);
+        }
+        free(reply.text);
+    }
     rg_asker_destroy(asker);
     server_kill(&server);
 }
@@ -159,15 +174,20 @@ Test(judge_endpoint, what_cannot_work_is_refused_before_anything_is_sent) {
     static const struct {
         const char *url, *question, *extra, *variable, *message;
     } cases[] = {
-        {"localhost:80", RG_ENDPOINT_QUESTION, "", "", "url = \"localhost:80\": expected http"},
-        {"file:///etc/passwd", RG_ENDPOINT_QUESTION, "", "", "url = \"file:"},
-        {"http://", RG_ENDPOINT_QUESTION, "", "", "url = \"http://\""},
+        {"localhost:80", RG_ENDPOINT_QUESTION, "", "", "url: expected http"},
+        {"file:///etc/passwd", RG_ENDPOINT_QUESTION, "", "", "url: expected http"},
+        {"http://", RG_ENDPOINT_QUESTION, "", "", "url: expected http"},
         {"http://me:pass@host/", RG_ENDPOINT_QUESTION, "", "", "url: expected an address without"},
+        {"http://host/?a=1&API_Key=pass@", RG_ENDPOINT_QUESTION, "", "",
+         "url: expected an address without a key among its parameters"},
+        {"http://host/?k%65y=pass@", RG_ENDPOINT_QUESTION, "", "",
+         "url: expected an address without a key among its parameters"},
+        {"http://host", RG_ENDPOINT_QUESTION, "{\"x\": [{\"api_key\": \"pass@\"}]}", "",
+         "extra: expected no key among its members"},
         {"http://host", "{a} or {b}?", "", "", "question: expected {prompt} in it"},
         {"http://host", "{prompt} {b}", "", "", "question: expected {a} in it"},
-        {"http://host", RG_ENDPOINT_QUESTION, "[1]", "",
-         "extra: expected a JSON object, found [1]"},
-        {"http://host", RG_ENDPOINT_QUESTION, "{", "", "extra: expected a JSON object, found {"},
+        {"http://host", RG_ENDPOINT_QUESTION, "[1]", "", "extra: expected a JSON object"},
+        {"http://host", RG_ENDPOINT_QUESTION, "{", "", "extra: expected a JSON object"},
         {"http://host", RG_ENDPOINT_QUESTION, "", "RG_TEST_NONE",
          "key_variable: the environment has no RG_TEST_NONE"},
         {"http://host", RG_ENDPOINT_QUESTION, "", "RG_TEST_KEY",

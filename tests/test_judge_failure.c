@@ -130,6 +130,9 @@ static double ask(const char *path, const char *query, char *text) {
     return value;
 }
 
+/* In place of the environment's own; NULL: its own. */
+static const RgEnvironmentType *other_type;
+
 /* Run the one trial into `name`.db; with a judge that answers so many times, or with its own. */
 static RgStatus run_trial(const char *name, int answers, double checkpoint_seconds) {
     RgExperiment *experiment;
@@ -147,6 +150,8 @@ static RgStatus run_trial(const char *name, int answers, double checkpoint_secon
     cr_assert_eq(rg_stage_set(&run.stage, &experiment->trials[0], &error), RG_OK);
     if (answers >= 0)
         lose_patience(&run.stage.environment->course, answers);
+    if (other_type)
+        run.stage.environment->type = other_type;
     RgStatus status = rg_trial_run(&run, &experiment->trials[0], &error);
     rg_progress_end(&progress);
     rg_stage_clear(&run.stage);
@@ -179,4 +184,22 @@ Test(judge_failure_trial, fails_with_the_judges_words_and_goes_on_to_the_same_nu
         cr_expect_eq(ask(scratch(name), sum_of_metrics, NULL),
                      ask(scratch("whole.db"), sum_of_metrics, NULL));
     }
+}
+
+/* One number more than there is room for, which a careless environment may claim. */
+static int count_too_many(RgEnvironment *environment, RgEnvironmentCount *counts) {
+    (void)environment;
+    for (int i = 0; i < RG_ENVIRONMENT_COUNTS; i++)
+        snprintf(counts[i].name, sizeof counts[i].name, "count_%d", i);
+    return RG_ENVIRONMENT_COUNTS + 1;
+}
+
+Test(judge_failure_trial, more_counts_than_there_is_room_for_are_told_by_name) {
+    RgEnvironmentType careless = *rg_environment_type("bandit");
+    careless.name = "careless";
+    careless.take_counts = count_too_many;
+    other_type = &careless;
+    cr_assert_eq(run_trial("x.db", -1, 1e9), RG_E_USAGE);
+    cr_expect(strstr(error.text, "the environment \"careless\": take_counts gives 41 numbers"),
+              "%s", error.text);
 }

@@ -954,8 +954,7 @@ Test(text, a_judge_asked_elsewhere_that_cannot_work_is_refused_by_its_option) {
         try_text(WITH("judge.type", "endpoint", "judge.url", "localhost", "judge.model", "m"),
                  &environment),
         RG_E_USAGE);
-    cr_assert_str_eq(error.text, "judge \"endpoint\": url = \"localhost\": expected http://… or "
-                                 "https://…");
+    cr_assert_str_eq(error.text, "test:1: e.judge.url: expected http://… or https://…");
     cr_assert_eq(try_text(WITH("independent_judge.type", "command", "independent_judge.command",
                                "true", "independent_judge.answer", "["),
                           &environment),

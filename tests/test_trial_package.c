@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 static RgError error;
+static const RgTrialOpening plain; /* nothing said, nothing allowed */
 
 TestSuite(trial_package, .init = scratch_begin);
 
@@ -63,7 +64,7 @@ static RgStatus pack(const char *name, const char *trial, bool with_inputs) {
 
 static void refused_open(const char *path, const char *word, const char *other) {
     RgTrialPackage package;
-    cr_assert_neq(rg_trial_package_open(path, NULL, 0, &package, &error), RG_OK);
+    cr_assert_neq(rg_trial_package_open(path, &plain, &package, &error), RG_OK);
     cr_assert(strstr(error.text, word) && strstr(error.text, other), "%s", error.text);
 }
 
@@ -109,7 +110,7 @@ Test(trial_package, gives_the_same_bits_from_a_folder_and_from_an_archive) {
         const char *results;
         char *told;
         ASSERT_OK(pack(names[i], "dpo", false));
-        ASSERT_OK(rg_trial_package_open(scratch(names[i]), NULL, 0, &package, &error));
+        ASSERT_OK(rg_trial_package_open(scratch(names[i]), &plain, &package, &error));
         cr_assert_str_eq(package.experiment->trials[0].key, rg_trial_package_text(&package, "key"));
         rerun(&package, &results);
         cr_assert_eq(verdict_of(&package, results, &told), RG_VERDICT_IDENTICAL, "%s", told);
@@ -146,7 +147,7 @@ Test(trial_package, rounding_is_told_from_another_result) {
     char *told;
     run_all();
     ASSERT_OK(pack("trial", "dpo", false));
-    ASSERT_OK(rg_trial_package_open(scratch("trial"), NULL, 0, &package, &error));
+    ASSERT_OK(rg_trial_package_open(scratch("trial"), &plain, &package, &error));
     rerun(&package, &results);
 
     change(results, "UPDATE metrics SET value = value * 1.00001 WHERE name = 'loss';"
@@ -179,7 +180,7 @@ Test(trial_package, damage_of_any_file_is_told_by_its_name) {
     run_all();
     ASSERT_OK(pack("trial", "dpo", false));
     RgTrialPackage package;
-    ASSERT_OK(rg_trial_package_open(scratch("trial"), NULL, 0, &package, &error));
+    ASSERT_OK(rg_trial_package_open(scratch("trial"), &plain, &package, &error));
     snprintf(key_file, sizeof key_file, "results/%s.safetensors",
              rg_trial_package_text(&package, "key"));
     rg_trial_package_close(&package);
@@ -248,7 +249,7 @@ Test(trial_package, an_input_that_is_missing_or_another_is_named) {
     RgTrialPackage package;
     run_all();
     ASSERT_OK(pack("trial", "dpo", false));
-    ASSERT_OK(rg_trial_package_open(scratch("trial"), NULL, 0, &package, &error));
+    ASSERT_OK(rg_trial_package_open(scratch("trial"), &plain, &package, &error));
     rg_trial_package_close(&package);
     cr_assert_eq(rename(scratch("rewards.txt"), scratch("moved.txt")), 0);
     refused_open(scratch("trial"), "input environment.reward_file is missing", "rewards.txt");
@@ -257,14 +258,16 @@ Test(trial_package, an_input_that_is_missing_or_another_is_named) {
 
     char *said = rg_string_format("environment.reward_file=%s", scratch("moved.txt"));
     const char *const inputs[] = {said, "environment.reward=x"};
-    ASSERT_OK(rg_trial_package_open(scratch("trial"), inputs, 1, &package, &error));
+    RgTrialOpening opening = {.inputs = inputs, .input_count = 1};
+    ASSERT_OK(rg_trial_package_open(scratch("trial"), &opening, &package, &error));
     const char *results;
     char *told;
     rerun(&package, &results);
     cr_assert_eq(verdict_of(&package, results, &told), RG_VERDICT_IDENTICAL, "%s", told);
     free(told);
     rg_trial_package_close(&package);
-    cr_assert_eq(rg_trial_package_open(scratch("trial"), inputs, 2, &package, &error), RG_E_USAGE);
+    opening.input_count = 2;
+    cr_assert_eq(rg_trial_package_open(scratch("trial"), &opening, &package, &error), RG_E_USAGE);
     cr_assert(strstr(error.text, "--input environment.reward=x"), "%s", error.text);
     free(said);
 }
@@ -274,7 +277,7 @@ Test(trial_package, with_its_inputs_it_needs_nothing_else) {
     run_all();
     ASSERT_OK(pack("trial.tar.zst", "dpo", true));
     unlink(scratch("rewards.txt"));
-    ASSERT_OK(rg_trial_package_open(scratch("trial.tar.zst"), NULL, 0, &package, &error));
+    ASSERT_OK(rg_trial_package_open(scratch("trial.tar.zst"), &plain, &package, &error));
     const char *results;
     char *told;
     rerun(&package, &results);
@@ -323,4 +326,74 @@ Test(checksum, is_the_published_one, .init = scratch_begin) {
     cr_assert_str_eq(sum.sha256,
                      "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
     cr_assert_eq(rg_file_checksum(scratch("none"), &sum, &error), RG_E_FILE);
+}
+
+/* ---- packages of strangers ---- */
+
+/* trial.json of the folder "trial" with one text in place of another, which it has. */
+static void rewrite_record(const char *old, const char *new) {
+    char *text, *at;
+    ASSERT_OK(rg_file_read(scratch("trial/trial.json"), &text, NULL, &error));
+    at = strstr(text, old);
+    cr_assert(at, "%s", old);
+    char *changed = rg_string_format("%.*s%s%s", (int)(at - text), text, new, at + strlen(old));
+    scratch_write("trial/trial.json", changed);
+    free(changed);
+    free(text);
+}
+
+Test(trial_package, names_that_lead_elsewhere_are_refused) {
+    static const struct {
+        const char *old, *new, *said;
+    } cases[] = {
+        {"\"experiment\": \"race\"", "\"experiment\": \"../../x\"", "experiment is \"../../x\""},
+        {"\"experiment\": \"race\"", "\"experiment\": \"-r\"", "experiment is \"-r\""},
+        {"\"experiment\": \"race\"", "\"experiment\": 1", "experiment is \"\""},
+        {"\"label\": \"dpo\"", "\"label\": \"\\u001b[2J\"", "label is \"?[2J\""},
+        {"\"key\": \"", "\"key\": \"../", "key is \"../"},
+        {"\"name\": \"config.json\"", "\"name\": \"../config.json\"",
+         "lists \"../config.json\", which is no file in it"},
+        {"\"name\": \"rewards.txt\"", "\"name\": \"../rewards.txt\"",
+         "lists \"../rewards.txt\" as a file of the input environment.reward_file"},
+        {"\"setting\": \"environment.reward_file\"", "\"setting\": \"../environment\"",
+         "lists the input \"../environment\""},
+        {"\"swept\": {", "\"swept\": {\"\\u0007\": 1", "swept is no object of names and values"},
+        {"\"swept\": {", "\"swept\": [], \"other\": {", "swept is no object of names and values"},
+    };
+    run_all();
+    ASSERT_OK(pack("trial", "dpo", true));
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        rewrite_record(cases[i].old, cases[i].new);
+        refused_open(scratch("trial"), cases[i].said, "trial.json");
+        rewrite_record(cases[i].new, cases[i].old);
+    }
+    RgTrialPackage package;
+    ASSERT_OK(rg_trial_package_open(scratch("trial"), &plain, &package, &error));
+    rg_trial_package_close(&package);
+}
+
+Test(trial_package, a_path_that_is_no_listed_input_is_not_read) {
+    run_all();
+    ASSERT_OK(pack("trial", "dpo", false));
+    rewrite_record("\"inputs\": [", "\"inputs\": [], \"others\": [");
+    refused_open(scratch("trial"),
+                 "config.json: environment.reward_file = ", "is no input that trial.json lists");
+}
+
+Test(trial_package, rows_whose_names_lead_elsewhere_are_not_packed) {
+    static const char *const changes[] = {
+        "UPDATE trials SET label = char(27) || 'x' WHERE label = 'dpo' AND seed = 2",
+        "UPDATE experiments SET name = '../x'",
+    };
+    const char *path = run_all();
+    for (int i = 0; i < 2; i++) {
+        RgTrialPackOptions options = {.store = path, .seed = 2, .output = scratch("trial")};
+        options.trial = i == 0 ? "\x1bx" : "dpo";
+        change(path, changes[i]);
+        cr_assert_eq(rg_trial_pack(&options, &error), RG_E_STORE);
+        cr_expect(strstr(error.text, i == 0 ? "label \"?x\"" : "experiment \"../x\""), "%s",
+                  error.text);
+        cr_assert_neq(access(scratch("trial"), F_OK), 0);
+        change(path, "UPDATE trials SET label = 'dpo' WHERE label = char(27) || 'x'");
+    }
 }

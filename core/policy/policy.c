@@ -534,6 +534,7 @@ RgStatus rg_policy_create(const char *kind, const RgSettings *settings, const ch
     const RgPolicyType *type = rg_policy_type(kind);
     if (!type)
         return unknown_kind(kind, error);
+    RG_TRY(rg_policy_type_check(type, error));
     void *options = rg_allocate(type->options_size + 1);
     RgPolicy *new = rg_policy_new(type);
     RgStatus status = rg_options_read(type->options, settings, path, options, error);

@@ -319,6 +319,8 @@ void rg_policy_sample(RgPolicy *policy, const RgSequences *prompts, int64_t copi
 
 /* Kinds by name; NULL if there is none. The list ends with NULL. */
 const RgPolicyType *rg_policy_type(const char *name);
+/* Refuse a descriptor that is not complete: RG_E_USAGE, with its name. */
+RgStatus rg_policy_type_check(const RgPolicyType *type, RgError *error);
 extern const RgPolicyType *const rg_policy_types[];
 
 #endif

@@ -91,6 +91,7 @@ static RgStatus load_safetensors(const RgSafetensors *file, const char *path, Rg
     const RgPolicyType *type = rg_policy_type(kind);
     if (!type)
         return rg_fail(error, RG_E_FORMAT, "%s: no policy is called \"%s\"", path, kind);
+    RG_TRY(rg_policy_type_check(type, error));
     RgPolicy *new = rg_policy_new(type);
     RgStatus status = type->restore(new, description, error);
     if (status != RG_OK)
