@@ -1,5 +1,6 @@
 /* The results store: what is written comes back, and what can go wrong says so. */
 #include "core/results/rows.h"
+#include "core/results/store_check.h"
 #include "tests/scratch.h"
 
 #include <criterion/criterion.h>
@@ -493,6 +494,36 @@ Test(store, first_version_can_be_written) {
     cr_assert_eq(query(store, "SELECT peak_memory FROM readings WHERE step = 2"), 5);
     cr_assert_eq(query(store, "SELECT dataset_responses IS NULL FROM readings WHERE step = 1"), 1);
     rg_store_close(store);
+}
+
+Test(store, check_finds_a_good_store_clean_and_tells_what_is_missing) {
+    const char *path = scratch("x.sqlite");
+    RgStore *store = open_store(path, true);
+    RgEvaluation *e = evaluation_of_two();
+    int64_t trial = add_trial(store, "0123456789abcdef", &(bool){0});
+    int64_t other = add_trial(store, "fedcba9876543210", &(bool){0});
+    for (int64_t step = 0; step < 3; step++) {
+        add_step(store, trial, step, e);
+        add_step(store, other, step, e);
+    }
+    rg_evaluation_destroy(e);
+    rg_store_close(store);
+    RgStoreCheck check;
+    ASSERT_OK(rg_store_check(path, &check, &error));
+    cr_assert(rg_store_check_is_clean(&check), "%s",
+              check.count ? check.findings[0] : check.trials[0].findings[0]);
+    rg_store_check_clear(&check);
+    run_sql(path,
+            "DELETE FROM evaluations WHERE trial = 2 AND item = 1 AND step = 1 AND name = 'kl';"
+            "DELETE FROM readings WHERE trial = 2 AND step = 2");
+    ASSERT_OK(rg_store_check(path, &check, &error));
+    cr_assert_eq(check.whole_count, 1);
+    cr_assert_eq(check.trials[0].count, 0);
+    cr_assert_str_eq(check.trials[1].key, "fedcba9876543210");
+    cr_assert_str_eq(check.trials[1].findings[0], "metrics: step 2 has no readings");
+    cr_assert_str_eq(check.trials[1].findings[check.trials[1].count - 1],
+                     "evaluations: step 1 lacks items of kl");
+    rg_store_check_clear(&check);
 }
 
 /* Root may write anything: what follows must be tried as somebody else. */
