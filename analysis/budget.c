@@ -255,13 +255,14 @@ RgStatus rg_budget(const RgBudgetOptions *options, RgError *error) {
     RgStatus status = rg_budget_create(results, options->x ? options->x : "flops",
                                        options->y ? options->y : "reward",
                                        options->points > 0 ? options->points : 5, &budget, error);
+    status = rg_results_status(results, status, error);
     if (status == RG_OK) {
         RG_ASSERT(budget && budget->spent);
         rg_budget_write(budget, options->format, options->out);
-        rg_budget_destroy(budget);
         if (fflush(options->out) != 0 || ferror(options->out))
             status = rg_fail(error, RG_E_FILE, "cannot write the budgets: the output refused it");
     }
+    rg_budget_destroy(budget);
     rg_results_close(results);
     return status;
 }

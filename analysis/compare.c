@@ -232,15 +232,16 @@ RgStatus rg_compare(const RgCompareOptions *options, RgError *error) {
     if (options->a) {
         RgComparison comparison;
         status = rg_comparison_make(results, options, &comparison, error);
+        status = rg_results_status(results, status, error);
         if (status == RG_OK)
             rg_comparison_write(&comparison, options);
     } else {
-        RgFamily family;
+        RgFamily family = {0};
         status = rg_family_make(results, options, &family, error);
-        if (status == RG_OK) {
+        status = rg_results_status(results, status, error);
+        if (status == RG_OK)
             rg_family_write(&family, options);
-            rg_family_free(&family);
-        }
+        rg_family_free(&family);
     }
     if (status == RG_OK && (fflush(options->out) != 0 || ferror(options->out)))
         status = rg_fail(error, RG_E_FILE, "cannot write the comparison: the output refused it");

@@ -2,7 +2,7 @@
 #include "analysis/export.h"
 
 #include "analysis/format.h"
-#include "analysis/rows.h"
+#include "core/results/rows.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -21,7 +21,7 @@ typedef struct ExportTable {
     const char *name, *query;
 } ExportTable;
 
-/* %s: a column that stores of the first version lack, or NULL in its place. */
+/* %s: where readings come from. Columns go by the rules of `export` in core/results/rows.c. */
 static const ExportTable tables[] = {
     {"trials", "SELECT e.name AS experiment, key, algorithm, label, seed, status, reason, swept,"
                " t.config AS config, provenance, updated, e.config AS experiment_config"
@@ -29,8 +29,8 @@ static const ExportTable tables[] = {
                " WHERE ?1 IS NULL OR e.name = ?1 ORDER BY t.id"},
     {"metrics",
      "SELECT e.name AS experiment, key, r.step AS step, m.name AS name, m.value AS value, flops,"
-     " seconds, trained_tokens, generated_tokens, judge_queries, %s AS dataset_responses,"
-     " hessian_products, peak_memory, evaluated FROM readings r"
+     " seconds, trained_tokens, generated_tokens, judge_queries, dataset_responses,"
+     " hessian_products, peak_memory, evaluated FROM %s r"
      " LEFT JOIN metrics m ON m.trial = r.trial AND m.step = r.step" OF_TRIAL ", m.name"},
     {"items", "SELECT e.name AS experiment, key, step, item, r.name AS name, value"
               " FROM evaluations r" OF_TRIAL ", r.name, item"},
@@ -100,38 +100,39 @@ static void print_real(FILE *out, double value) {
     fputs(text, out);
 }
 
-static void csv_field(FILE *out, sqlite3_stmt *row, int column) {
-    const char *text = NULL;
-    switch (sqlite3_column_type(row, column)) {
-    case SQLITE_NULL:
+static void csv_field(FILE *out, RgRows *row, int column) {
+    const char *text;
+    switch (rg_rows_type(row, column)) {
+    case RG_VALUE_NULL:
         break;
-    case SQLITE_FLOAT:
-        print_real(out, sqlite3_column_double(row, column));
+    case RG_VALUE_INTEGER:
+        fprintf(out, "%lld", (long long)rg_rows_integer(row, column));
+        break;
+    case RG_VALUE_REAL:
+        print_real(out, rg_rows_number(row, column));
         break;
     default:
-        text = (const char *)sqlite3_column_text(row, column);
-        if (text && text[0])
+        text = rg_rows_text(row, column);
+        if (text[0])
             rg_write_csv(out, text);
         else
             fputs("\"\"", out);
     }
 }
 
-static void csv_header(FILE *out, sqlite3_stmt *row) {
-    for (int i = 0; i < sqlite3_column_count(row); i++)
-        fprintf(out, "%s%s", i ? "," : "", sqlite3_column_name(row, i));
+static void csv_header(FILE *out, const RgRows *row) {
+    for (int i = 0; i < rg_rows_columns(row); i++)
+        fprintf(out, "%s%s", i ? "," : "", rg_rows_name(row, i));
     fputs("\r\n", out);
 }
 
-static RgStatus csv_row(FILE *out, sqlite3_stmt *row, RgError *error) {
-    (void)error;
-    for (int i = 0; i < sqlite3_column_count(row); i++) {
+static void csv_row(FILE *out, RgRows *row) {
+    for (int i = 0; i < rg_rows_columns(row); i++) {
         if (i)
             putc(',', out);
         csv_field(out, row, i);
     }
     fputs("\r\n", out);
-    return RG_OK;
 }
 
 /* ---- JSON lines ---- */
@@ -144,82 +145,49 @@ static bool holds_json(const char *column) {
     return false;
 }
 
-/* NULL for text that is not UTF-8. */
-static json_t *json_field(sqlite3_stmt *row, int column) {
-    const char *text;
-    double value;
-    json_t *parsed = NULL;
-    switch (sqlite3_column_type(row, column)) {
-    case SQLITE_NULL:
+static json_t *json_field(RgRows *row, int column) {
+    double value = rg_rows_number(row, column);
+    switch (rg_rows_type(row, column)) {
+    case RG_VALUE_NULL:
         return json_null();
-    case SQLITE_INTEGER:
-        return json_integer(sqlite3_column_int64(row, column));
-    case SQLITE_FLOAT:
-        value = sqlite3_column_double(row, column);
+    case RG_VALUE_INTEGER:
+        return json_integer(rg_rows_integer(row, column));
+    case RG_VALUE_REAL:
         return isfinite(value) ? json_real(value)
                                : json_string(value > 0 ? "Infinity" : "-Infinity");
     default:
-        text = (const char *)sqlite3_column_text(row, column);
-        if (holds_json(sqlite3_column_name(row, column)))
-            parsed = json_loads(text, 0, NULL);
-        return parsed ? parsed : json_stringn(text, (size_t)sqlite3_column_bytes(row, column));
+        if (holds_json(rg_rows_name(row, column)))
+            return json_loads(rg_rows_text(row, column), 0, NULL);
+        return json_string(rg_rows_text(row, column));
     }
 }
 
-static RgStatus json_row(FILE *out, sqlite3_stmt *row, RgError *error) {
+static void json_row(FILE *out, RgRows *row) {
     json_t *object = json_object();
-    RgStatus status = RG_OK;
-    for (int i = 0; i < sqlite3_column_count(row) && status == RG_OK; i++)
-        if (json_object_set_new(object, sqlite3_column_name(row, i), json_field(row, i)) != 0)
-            status = rg_fail(error, RG_E_STORE, "a %s in the results store is not UTF-8 text",
-                             sqlite3_column_name(row, i));
-    if (status == RG_OK && json_dumpf(object, out, JSON_COMPACT) == 0)
+    for (int i = 0; i < rg_rows_columns(row); i++)
+        json_object_set_new(object, rg_rows_name(row, i), json_field(row, i));
+    if (json_dumpf(object, out, JSON_COMPACT) == 0)
         putc('\n', out);
     json_decref(object);
-    return status;
 }
 
 /* ---- tables ---- */
 
 static RgStatus write_rows(RgStore *store, const RgExportOptions *o, const char *query, FILE *out,
                            RgError *error) {
-    sqlite3_stmt *row;
-    RG_TRY(rg_rows_select(store, &row, query, error));
-    sqlite3_bind_text(row, 1, o->experiment, -1, SQLITE_STATIC);
+    RgRows *rows = rg_rows_open(store, "export", query);
+    rg_rows_bind_text(rows, 1, o->experiment);
     bool csv = o->format == RG_EXPORT_CSV;
     if (csv)
-        csv_header(out, row);
-    RgStatus status = RG_OK;
-    int code = SQLITE_DONE;
-    while (status == RG_OK && (code = sqlite3_step(row)) == SQLITE_ROW)
-        status = (csv ? csv_row : json_row)(out, row, error);
-    if (status == RG_OK && code != SQLITE_DONE)
-        status = rg_rows_refused(store, error);
-    sqlite3_finalize(row);
-    return status;
-}
-
-/* First number of a query about `experiment`. */
-static int64_t count_of(RgStore *store, const char *query, const char *experiment) {
-    sqlite3_stmt *row = NULL;
-    int64_t count = 0;
-    if (rg_rows_select(store, &row, query, NULL) == RG_OK) {
-        if (experiment)
-            sqlite3_bind_text(row, 1, experiment, -1, SQLITE_STATIC);
-        if (sqlite3_step(row) == SQLITE_ROW)
-            count = sqlite3_column_int64(row, 0);
-    }
-    sqlite3_finalize(row);
-    return count;
+        csv_header(out, rows);
+    while (rg_rows_next(rows))
+        (csv ? csv_row : json_row)(out, rows);
+    return rg_rows_close(rows, RG_OK, error);
 }
 
 static RgStatus write_table(RgStore *store, const RgExportOptions *o, const ExportTable *table,
                             RgError *error) {
-    bool counts_responses = count_of(store,
-                                     "SELECT count(*) FROM pragma_table_info('readings')"
-                                     " WHERE name = 'dataset_responses'",
-                                     NULL) > 0;
-    char *query = rg_string_format(table->query, counts_responses ? "dataset_responses" : "NULL");
+    char *query = rg_string_format(table->query, rg_rows_readings(store));
     RgExportFile file;
     RgStatus status =
         rg_export_begin(&file,
@@ -232,11 +200,20 @@ static RgStatus write_table(RgStore *store, const RgExportOptions *o, const Expo
     return rg_export_end(&file, status, error);
 }
 
+static RgStatus check_experiment(RgStore *store, const RgExportOptions *o, RgError *error) {
+    RgRows *rows =
+        rg_rows_open(store, "experiments", "SELECT name FROM experiments WHERE name = ?1");
+    rg_rows_bind_text(rows, 1, o->experiment);
+    bool found = !o->experiment || rg_rows_next(rows);
+    RG_TRY(rg_rows_close(rows, RG_OK, error));
+    return found ? RG_OK
+                 : rg_fail(error, RG_E_USAGE, "%s: holds no experiment \"%s\"", o->store,
+                           o->experiment);
+}
+
 static RgStatus write_all(RgStore *store, const RgExportOptions *o, RgError *error) {
-    if (o->experiment &&
-        count_of(store, "SELECT count(*) FROM experiments WHERE name = ?1", o->experiment) == 0)
-        return rg_fail(error, RG_E_USAGE, "%s: holds no experiment \"%s\"", o->store,
-                       o->experiment);
+    RG_TRY(rg_store_verify(store, error));
+    RG_TRY(check_experiment(store, o, error));
     RG_TRY(rg_export_folder(o->output, error));
     if (o->format == RG_EXPORT_TENSORBOARD)
         return rg_export_events(store, o, error);

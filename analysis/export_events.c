@@ -8,7 +8,7 @@
 #include "analysis/export.h"
 
 #include "analysis/format.h"
-#include "analysis/rows.h"
+#include "core/results/rows.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -200,36 +200,33 @@ static const char *const meter_tags[] = {"meter/flops",          "meter/seconds"
 enum { METER_COLUMNS = sizeof meter_tags / sizeof *meter_tags, FIRST_METER = 3, SECONDS = 4 };
 
 static const char steps_text[] =
-    "SELECT r.step, name, value, flops, seconds, trained_tokens, generated_tokens, judge_queries,"
+    "SELECT r.step, name AS \"export.name\", value AS \"metrics.value\", flops, seconds,"
+    " trained_tokens, generated_tokens, judge_queries,"
     " hessian_products, peak_memory FROM readings r LEFT JOIN metrics m"
     " ON m.trial = r.trial AND m.step = r.step WHERE r.trial = ?1 ORDER BY r.step, name";
 
 /* One event a step: the meter's readings, then its metrics. */
 static RgStatus write_steps(RgStore *store, const EventTrial *trial, FILE *out, RgError *error) {
-    sqlite3_stmt *row;
-    RG_TRY(rg_rows_select(store, &row, steps_text, error));
-    sqlite3_bind_int64(row, 1, trial->id);
+    RgRows *rows = rg_rows_open(store, "readings", steps_text);
+    rg_rows_of_trial(rows, trial->id);
     Bytes summary = {0};
     double wall_time = 0;
     int64_t step = -1;
-    int code;
-    while ((code = sqlite3_step(row)) == SQLITE_ROW) {
-        if (sqlite3_column_int64(row, 0) != step && summary.size > 0)
+    while (rg_rows_next(rows)) {
+        if (rg_rows_integer(rows, 0) != step && summary.size > 0)
             write_summary(out, wall_time, step, &summary);
-        step = sqlite3_column_int64(row, 0);
-        wall_time = trial->begin + sqlite3_column_double(row, SECONDS);
+        step = rg_rows_integer(rows, 0);
+        double seconds = rg_rows_number(rows, SECONDS);
+        wall_time = trial->begin + (isnan(seconds) ? 0 : seconds);
         bool first = summary.size == 0;
         for (int i = 0; first && i < METER_COLUMNS; i++)
-            add_scalar(&summary, meter_tags[i], rg_store_double(row, FIRST_METER + i));
-        if (sqlite3_column_type(row, 1) != SQLITE_NULL)
-            add_scalar(&summary, (const char *)sqlite3_column_text(row, 1),
-                       rg_store_double(row, 2));
+            add_scalar(&summary, meter_tags[i], rg_rows_number(rows, FIRST_METER + i));
+        if (rg_rows_type(rows, 1) != RG_VALUE_NULL)
+            add_scalar(&summary, rg_rows_text(rows, 1), rg_rows_number(rows, 2));
     }
     if (summary.size > 0)
         write_summary(out, wall_time, step, &summary);
-    RgStatus status = code == SQLITE_DONE ? RG_OK : rg_rows_refused(store, error);
-    sqlite3_finalize(row);
-    return status;
+    return rg_rows_close(rows, RG_OK, error);
 }
 
 static RgStatus write_events(RgStore *store, const EventTrial *trial, FILE *out, RgError *error) {
@@ -275,35 +272,27 @@ static RgStatus export_trial(RgStore *store, const RgExportOptions *o, const Eve
 /* The store has the time at which a trial ended, in whole seconds, and the seconds of training at
  * each step: an event's time is what these make together, evaluation left out. */
 static const char trials_text[] =
-    "SELECT t.id, t.seed, e.name, t.key, t.label, t.config,"
-    " ifnull(strftime('%s', t.updated), 0)"
-    "  - ifnull((SELECT max(seconds) FROM readings WHERE trial = t.id), 0)"
+    "SELECT t.id, t.seed, e.name AS \"experiments.name\", t.key, t.label, t.config,"
+    " ifnull(strftime('%s', t.updated) + 0, 0) AS \"any.integer\","
+    " (SELECT max(seconds) FROM readings WHERE trial = t.id) AS \"readings.seconds\""
     " FROM trials t JOIN experiments e ON e.id = t.experiment"
     " WHERE ?1 IS NULL OR e.name = ?1 ORDER BY t.id";
 
-static const char *text_of(sqlite3_stmt *row, int column) {
-    const char *text = (const char *)sqlite3_column_text(row, column);
-    return text ? text : "";
-}
-
 RgStatus rg_export_events(RgStore *store, const RgExportOptions *options, RgError *error) {
-    sqlite3_stmt *row;
-    RG_TRY(rg_rows_select(store, &row, trials_text, error));
-    sqlite3_bind_text(row, 1, options->experiment, -1, SQLITE_STATIC);
+    RgRows *rows = rg_rows_open(store, "trials", trials_text);
+    rg_rows_bind_text(rows, 1, options->experiment);
     RgStatus status = RG_OK;
-    int code = SQLITE_DONE;
-    while (status == RG_OK && (code = sqlite3_step(row)) == SQLITE_ROW) {
-        EventTrial trial = {.id = sqlite3_column_int64(row, 0),
-                            .seed = sqlite3_column_int64(row, 1),
-                            .experiment = text_of(row, 2),
-                            .key = text_of(row, 3),
-                            .label = text_of(row, 4),
-                            .config = text_of(row, 5),
-                            .begin = sqlite3_column_double(row, 6)};
+    while (status == RG_OK && rg_rows_next(rows)) {
+        double seconds = rg_rows_number(rows, 7);
+        EventTrial trial = {.id = rg_rows_integer(rows, 0),
+                            .seed = rg_rows_integer(rows, 1),
+                            .experiment = rg_rows_text(rows, 2),
+                            .key = rg_rows_text(rows, 3),
+                            .label = rg_rows_text(rows, 4),
+                            .config = rg_rows_text(rows, 5),
+                            .begin =
+                                (double)rg_rows_integer(rows, 6) - (isnan(seconds) ? 0 : seconds)};
         status = export_trial(store, options, &trial, error);
     }
-    if (status == RG_OK && code != SQLITE_DONE)
-        status = rg_rows_refused(store, error);
-    sqlite3_finalize(row);
-    return status;
+    return rg_rows_close(rows, status, error);
 }

@@ -39,7 +39,8 @@ static Scale scale_of(const RgFigure *figure) {
 
 /* Digits after the point such that the steps of the scale are seen: three digits of its length. */
 static int decimals(const Scale *scale) {
-    int digits = 2 - (int)floor(log10(scale->high - scale->low));
+    double length = scale->high - scale->low;
+    int digits = isfinite(length) ? 2 - (int)floor(log10(length)) : 0;
     return digits < 0 ? 0 : digits > 6 ? 6 : digits;
 }
 

@@ -25,6 +25,8 @@ static Scale scale_of(double value, RgUnit unit) {
 
 /* Decimals that show `spread` with two significant digits. */
 static int decimals_for(double spread) {
+    if (!isfinite(spread)) /* numbers near the largest have an infinite one */
+        return 0;
     int decimals = 1 - (int)floor(log10(spread));
     return decimals < 0 ? 0 : decimals > 6 ? 6 : decimals;
 }

@@ -179,15 +179,16 @@ void rg_frontier_write(const RgFrontier *frontier, RgTableFormat format, FILE *o
 
 RgStatus rg_frontier(const RgFrontierOptions *options, RgError *error) {
     RgResults *results;
-    RgFrontier *frontier;
+    RgFrontier *frontier = NULL;
     RG_TRY(rg_results_open(options->store, options->experiment, &results, error));
     RgStatus status = rg_frontier_create(results, options->x, options->y, &frontier, error);
+    status = rg_results_status(results, status, error);
     if (status == RG_OK) {
         rg_frontier_write(frontier, options->format, options->out);
-        rg_frontier_destroy(frontier);
         if (fflush(options->out) != 0 || ferror(options->out))
             status = rg_fail(error, RG_E_FILE, "cannot write the frontier: the output refused it");
     }
+    rg_frontier_destroy(frontier);
     rg_results_close(results);
     return status;
 }

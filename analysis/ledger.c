@@ -1,93 +1,97 @@
-/* The ledger's queries. As in query.c, only the first ones can be refused by a store of the right
- * version. */
+/* The ledger's queries. */
 #include "analysis/ledger.h"
 
-#include "analysis/rows.h"
+#include "core/results/rows.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-static RgEntry read_entry(sqlite3_stmt *row) {
-    RgEntry entry = {
-        .id = sqlite3_column_int64(row, 0),
-        .key = rg_column_copy(row, 1),
-        .label = rg_column_copy(row, 2),
-        .seed = sqlite3_column_int64(row, 3),
-        .swept = rg_column_copy(row, 4),
-        .status = rg_column_copy(row, 5),
-        .reason = rg_column_copy(row, 6),
-        .step = sqlite3_column_type(row, 7) == SQLITE_NULL ? -1 : sqlite3_column_int64(row, 7),
-        .evaluation_seconds = sqlite3_column_double(row, 15)};
-    entry.meter = (RgMeter){.flops = sqlite3_column_double(row, 8),
-                            .seconds = sqlite3_column_double(row, 9),
-                            .trained_tokens = sqlite3_column_int64(row, 10),
-                            .generated_tokens = sqlite3_column_int64(row, 11),
-                            .judge_queries = sqlite3_column_int64(row, 12),
-                            .dataset_responses = sqlite3_column_int64(row, 13),
-                            .hessian_products = sqlite3_column_int64(row, 14)};
+/* A cost that was not counted is none. */
+static double cost(const RgRows *rows, int column) {
+    return rg_rows_type(rows, column) == RG_VALUE_NULL ? 0 : rg_rows_number(rows, column);
+}
+
+static RgEntry read_entry(RgRows *rows) {
+    const char *swept = rg_rows_text(rows, 4);
+    RgEntry entry = {.id = rg_rows_integer(rows, 0),
+                     .key = rg_rows_text_copy(rows, 1),
+                     .label = rg_rows_text_copy(rows, 2),
+                     .seed = rg_rows_integer(rows, 3),
+                     .swept = rg_string_copy(swept ? swept : "{}"),
+                     .status = rg_rows_text_copy(rows, 5),
+                     .reason = rg_rows_text_copy(rows, 6),
+                     .step =
+                         rg_rows_type(rows, 7) == RG_VALUE_NULL ? -1 : rg_rows_integer(rows, 7)};
+    entry.meter = (RgMeter){.flops = cost(rows, 8),
+                            .seconds = cost(rows, 9),
+                            .trained_tokens = rg_rows_integer(rows, 10),
+                            .generated_tokens = rg_rows_integer(rows, 11),
+                            .judge_queries = rg_rows_integer(rows, 12),
+                            .dataset_responses = rg_rows_integer(rows, 13),
+                            .hessian_products = rg_rows_integer(rows, 14)};
     return entry;
 }
 
-/* Stores of older programs have no times of evaluations. */
-static bool has_times(RgStore *store) {
-    sqlite3_stmt *row = NULL;
-    bool found =
-        rg_rows_select(store, &row, "SELECT 1 FROM sqlite_master WHERE name = 'evaluation_times'",
-                       NULL) == RG_OK &&
-        sqlite3_step(row) == SQLITE_ROW;
-    sqlite3_finalize(row);
-    return found;
-}
-
-static RgStatus prepare_entries(RgStore *store, sqlite3_stmt **row, RgError *error) {
-    const char *times = has_times(store) ? "(SELECT total(t.seconds) FROM evaluation_times t"
-                                           " WHERE t.trial = trials.id)"
-                                         : "0.0";
+static RgStatus read_entries(RgStore *store, int64_t experiment, RgLedger *ledger, RgError *error) {
     char *query = rg_string_format(
-        "SELECT trials.id, key, label, seed, ifnull(swept, '{}'), status, reason, step, flops,"
-        " seconds, trained_tokens, generated_tokens, judge_queries, dataset_responses,"
-        " hessian_products, %s FROM trials LEFT JOIN readings ON readings.trial = trials.id AND"
+        "SELECT trials.id, key, label, seed, swept, status, reason, step AS"
+        " \"readings.last_step\", flops AS \"readings.flops\", seconds AS \"readings.seconds\","
+        " trained_tokens AS \"readings.trained_tokens\", generated_tokens AS"
+        " \"readings.generated_tokens\", judge_queries AS \"readings.judge_queries\","
+        " dataset_responses AS \"readings.dataset_responses\", hessian_products AS"
+        " \"readings.hessian_products\" FROM trials LEFT JOIN %s r ON r.trial = trials.id AND"
         " step = (SELECT max(step) FROM readings WHERE trial = trials.id)"
         " WHERE experiment = ?1 ORDER BY trials.id",
-        times);
-    RgStatus status = rg_rows_select(store, row, query, error);
+        rg_rows_readings(store));
+    RgRows *rows = rg_rows_open(store, "trials", query);
     free(query);
-    return status;
-}
-
-static RgStatus read_entries(RgStore *store, int64_t experiment, RgLedger *ledger, RgError *error) {
-    sqlite3_stmt *row;
-    RG_TRY(prepare_entries(store, &row, error));
-    sqlite3_bind_int64(row, 1, experiment);
-    while (sqlite3_step(row) == SQLITE_ROW) {
+    rg_rows_bind_integer(rows, 1, experiment);
+    while (rg_rows_next(rows)) {
         ledger->entries =
             rg_reallocate(ledger->entries, (size_t)ledger->count + 1, sizeof *ledger->entries);
-        ledger->entries[ledger->count++] = read_entry(row);
+        ledger->entries[ledger->count++] = read_entry(rows);
     }
-    sqlite3_finalize(row);
-    return RG_OK;
+    return rg_rows_close(rows, RG_OK, error);
+}
+
+/* Stores of older programs have no times of evaluations. */
+static RgStatus read_times(RgStore *store, RgLedger *ledger, RgError *error) {
+    bool has;
+    RG_TRY(rg_rows_has_table(store, "evaluation_times", &has, error));
+    RgStatus status = RG_OK;
+    for (int64_t i = 0; has && i < ledger->count && status == RG_OK; i++) {
+        RgEntry *entry = &ledger->entries[i];
+        RgRows *rows = rg_rows_open(store, "evaluation_times",
+                                    "SELECT seconds FROM evaluation_times WHERE trial = ?1");
+        rg_rows_of_trial(rows, entry->id);
+        while (rg_rows_next(rows))
+            entry->evaluation_seconds += rg_rows_number(rows, 0);
+        status = rg_rows_close(rows, RG_OK, error);
+    }
+    return status;
 }
 
 static RgStatus read_ledgers(RgLedgers *ledgers, const char *experiment, RgError *error) {
-    sqlite3_stmt *row;
-    RG_TRY(rg_rows_select(ledgers->store, &row,
-                          "SELECT id, name, config, id = (SELECT experiment FROM trials"
-                          " ORDER BY updated DESC, id DESC LIMIT 1)"
-                          " FROM experiments WHERE ?1 IS NULL OR name = ?1 ORDER BY id",
-                          error));
-    sqlite3_bind_text(row, 1, experiment, -1, SQLITE_STATIC);
+    RgRows *rows = rg_rows_open(ledgers->store, "experiments",
+                                "SELECT id, name, config, ifnull(id = (SELECT experiment FROM"
+                                " trials ORDER BY updated DESC, id DESC LIMIT 1), 0) AS"
+                                " \"any.count\""
+                                " FROM experiments WHERE ?1 IS NULL OR name = ?1 ORDER BY id");
+    rg_rows_bind_text(rows, 1, experiment);
     RgStatus status = RG_OK;
-    while (status == RG_OK && sqlite3_step(row) == SQLITE_ROW) {
+    while (status == RG_OK && rg_rows_next(rows)) {
         ledgers->at = rg_reallocate(ledgers->at, (size_t)ledgers->count + 1, sizeof *ledgers->at);
         RgLedger *ledger = &ledgers->at[ledgers->count++];
-        *ledger = (RgLedger){.experiment = rg_column_copy(row, 1),
-                             .config = rg_column_copy(row, 2),
-                             .latest = sqlite3_column_int(row, 3) != 0};
-        status = read_entries(ledgers->store, sqlite3_column_int64(row, 0), ledger, error);
+        const char *config = rg_rows_text(rows, 2);
+        *ledger = (RgLedger){.experiment = rg_rows_text_copy(rows, 1),
+                             .config = rg_string_copy(config ? config : "{}"),
+                             .latest = rg_rows_integer(rows, 3) != 0};
+        status = read_entries(ledgers->store, rg_rows_integer(rows, 0), ledger, error);
+        if (status == RG_OK)
+            status = read_times(ledgers->store, ledger, error);
     }
-    sqlite3_finalize(row);
-    return status;
+    return rg_rows_close(rows, status, error);
 }
 
 RgStatus rg_ledgers_open(const char *store, const char *experiment, RgLedgers *ledgers,
@@ -95,8 +99,9 @@ RgStatus rg_ledgers_open(const char *store, const char *experiment, RgLedgers *l
     *ledgers = (RgLedgers){0};
     RG_TRY(rg_store_open(store, false, &ledgers->store, error));
     /* One snapshot, though a run goes on writing. */
-    sqlite3_exec(rg_store_database(ledgers->store), "BEGIN", NULL, NULL, NULL);
-    RgStatus status = read_ledgers(ledgers, experiment, error);
+    RgStatus status = rg_store_snapshot(ledgers->store, error);
+    if (status == RG_OK)
+        status = read_ledgers(ledgers, experiment, error);
     if (status != RG_OK)
         rg_ledgers_close(ledgers);
     return status;
@@ -131,22 +136,15 @@ const RgEntry *rg_ledger_find(const RgLedger *ledger, const char *key) {
     return NULL;
 }
 
-double rg_ledgers_metric(const RgLedgers *ledgers, const RgEntry *entry, const char *name,
-                         int64_t *step) {
-    sqlite3_stmt *row;
-    double value = NAN;
-    *step = -1;
-    if (rg_rows_select(ledgers->store, &row,
-                       "SELECT step, value FROM metrics WHERE name = ?2 AND trial = ?1"
-                       " ORDER BY step DESC LIMIT 1",
-                       NULL) != RG_OK)
-        return NAN;
-    sqlite3_bind_int64(row, 1, entry->id);
-    sqlite3_bind_text(row, 2, name, -1, SQLITE_STATIC);
-    if (sqlite3_step(row) == SQLITE_ROW) {
-        *step = sqlite3_column_int64(row, 0);
-        value = rg_store_double(row, 1);
-    }
-    sqlite3_finalize(row);
-    return value;
+RgStatus rg_ledgers_metric(const RgLedgers *ledgers, const RgEntry *entry, const char *name,
+                           double *value, int64_t *step, RgError *error) {
+    RgRows *rows = rg_rows_open(ledgers->store, "metrics",
+                                "SELECT step, value FROM metrics WHERE name = ?2 AND trial = ?1"
+                                " ORDER BY step DESC LIMIT 1");
+    rg_rows_of_trial(rows, entry->id);
+    rg_rows_bind_text(rows, 2, name);
+    bool found = rg_rows_next(rows);
+    *value = found ? rg_rows_number(rows, 1) : NAN;
+    *step = found ? rg_rows_integer(rows, 0) : -1;
+    return rg_rows_close(rows, RG_OK, error);
 }

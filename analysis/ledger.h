@@ -37,8 +37,8 @@ void rg_ledgers_close(RgLedgers *ledgers);
 
 const RgEntry *rg_ledger_find(const RgLedger *ledger, const char *key); /* or NULL */
 
-/* Last value of a metric ("loss", "eval/reward") and its step; NaN when there is none. */
-double rg_ledgers_metric(const RgLedgers *ledgers, const RgEntry *entry, const char *name,
-                         int64_t *step);
+/* Last value of a metric ("loss", "eval/reward") and its step; NaN and −1 when there is none. */
+RgStatus rg_ledgers_metric(const RgLedgers *ledgers, const RgEntry *entry, const char *name,
+                           double *value, int64_t *step, RgError *error);
 
 #endif

@@ -93,29 +93,35 @@ static void write_sentences(const char *heading, const char *const *sentence, Rg
     }
 }
 
-static void write_paper(const RgPaper *paper, const RgResults *results,
-                        const RgTableOptions *options) {
+static RgStatus write_paper(const RgPaper *paper, const RgResults *results,
+                            const RgTableOptions *options, RgError *error) {
     FILE *out = options->out;
     RgTableFormat format = options->format;
     RgGrid grid = make_grid(paper, results, options->resamples);
+    RgStatus status = results ? rg_results_status(results, RG_OK, error) : RG_OK;
+    if (status != RG_OK) {
+        rg_grid_free(&grid);
+        return status;
+    }
     if (!rg_table_format_is_raw(format))
         fprintf(out, "%s%s (%s)\n\n", format == RG_TABLE_LATEX ? "% " : "", paper->title,
                 paper->reference);
     rg_grid_write(&grid, format, out);
     rg_grid_free(&grid);
     if (rg_table_format_is_raw(format))
-        return;
+        return RG_OK;
     write_sentences("What differs:", paper->differences, format, out);
     write_sentences("What is not known:", paper->unknown, format, out);
+    return RG_OK;
 }
 
 RgStatus rg_paper_table(const RgPaper *paper, const RgTableOptions *options, RgError *error) {
     RgResults *results = NULL;
     if (options->store)
         RG_TRY(rg_results_open(options->store, options->experiment, &results, error));
-    write_paper(paper, results, options);
-    if (results)
-        rg_results_close(results);
+    RgStatus status = write_paper(paper, results, options, error);
+    rg_results_close(results);
+    RG_TRY(status);
     if (fflush(options->out) != 0 || ferror(options->out))
         return rg_fail(error, RG_E_FILE, "cannot write the table: the output refused it");
     return RG_OK;

@@ -33,6 +33,8 @@ typedef struct Track {
 
 /* Where evaluations were called for by a cost, they come at other steps in every trial: what then
  * makes points of several seeds one is which multiple of the cost they stand for. */
+#define MOST_EVALUATIONS 1e15
+
 static void align_evaluations(const RgResults *results, const RgTrial *trial, Track *track) {
     RgFields config = rg_fields_parse(trial->config);
     const RgField *per = rg_fields_find(&config, "evaluation.per");
@@ -46,7 +48,7 @@ static void align_evaluations(const RgResults *results, const RgTrial *trial, Tr
             while (j < count && spent[j].step < track->step[i])
                 j++;
             if (j < count && spent[j].step == track->step[i])
-                track->step[i] = (int64_t)(spent[j].value / every->number);
+                track->step[i] = (int64_t)fmin(spent[j].value / every->number, MOST_EVALUATIONS);
         }
         free(spent);
     }
@@ -563,10 +565,10 @@ RgStatus rg_plot(const RgPlotOptions *options, RgError *error) {
     RgFigure *figure;
     RG_TRY(rg_results_open(options->store, options->experiment, &results, error));
     RgStatus status = rg_plot_figure(results, options, &figure, error);
-    if (status == RG_OK) {
+    status = rg_results_status(results, status, error);
+    if (status == RG_OK)
         status = rg_figure_draw(figure, options->output, options->width, options->height, error);
-        rg_figure_destroy(figure);
-    }
+    rg_figure_destroy(figure);
     rg_results_close(results);
     return status;
 }

@@ -1,10 +1,10 @@
 /* Reading an experiment from the results store: the SQL queries of tables and figures. What the
- * columns mean is told in core/results/store.c; what the structs mean, in the header. A query that
- * SQLite refuses here means that the store is not what its version says: those that load the
- * experiment say so, and the small ones that follow would have been refused there first. */
+ * columns mean is told in core/results/store.c; what the structs mean, in the header. Loading fails
+ * at the first row that is not sound; a reading that fails later gives what there is without it,
+ * and is kept for rg_results_status. */
 #include "analysis/query.h"
 
-#include "analysis/rows.h"
+#include "core/results/rows.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -15,13 +15,36 @@ static const char *const status_names[] = {"running", "finished", "diverged", "f
 
 /* Small pieces. */
 
-/* For queries on a trial that was loaded: NULL when refused, which gives an empty answer. */
-static sqlite3_stmt *prepare_for_trial(const RgResults *results, const RgTrial *trial,
-                                       const char *text) {
-    sqlite3_stmt *statement = NULL;
-    if (rg_rows_select(results->store, &statement, text, NULL) == RG_OK)
-        sqlite3_bind_int64(statement, 1, trial->id);
-    return statement;
+struct RgReadFailure {
+    RgStatus status; /* the first, or RG_OK … */
+    RgError error;   /* … and its message */
+    bool told;
+};
+
+/* A query on a trial that was loaded. */
+static RgRows *rows_of_trial(const RgResults *results, const RgTrial *trial, const char *table,
+                             const char *query) {
+    RgRows *rows = rg_rows_open(results->store, table, query);
+    rg_rows_of_trial(rows, trial->id);
+    return rows;
+}
+
+/* Its end: is all that was read sound? */
+static bool close_rows(const RgResults *results, RgRows *rows) {
+    RgReadFailure *failure = results->failure;
+    RgError error;
+    RgStatus status = rg_rows_close(rows, RG_OK, &error);
+    if (status != RG_OK && failure->status == RG_OK)
+        *failure = (RgReadFailure){.status = status, .error = error};
+    return status == RG_OK;
+}
+
+RgStatus rg_results_status(const RgResults *results, RgStatus status, RgError *error) {
+    RgReadFailure *failure = results->failure;
+    if (failure->status == RG_OK)
+        return status;
+    failure->told = true;
+    return rg_fail(error, failure->status, "%s", failure->error.text);
 }
 
 RgStatus rg_unknown_name(RgError *error, const char *what, const char *name,
@@ -45,42 +68,42 @@ RgStatus rg_unknown_name(RgError *error, const char *what, const char *name,
 static RgStatus unknown_experiment(const RgResults *results, const char *name, RgError *error) {
     const char **names = NULL;
     int count = 0;
-    sqlite3_stmt *row;
-    RG_TRY(rg_rows_select(results->store, &row, "SELECT name FROM experiments ORDER BY id", error));
-    while (sqlite3_step(row) == SQLITE_ROW) {
+    RgRows *rows =
+        rg_rows_open(results->store, "experiments", "SELECT name FROM experiments ORDER BY id");
+    while (rg_rows_next(rows)) {
         names = rg_reallocate(names, (size_t)count + 2, sizeof *names);
-        names[count++] = rg_column_copy(row, 0);
+        names[count++] = rg_rows_text_copy(rows, 0);
         names[count] = NULL;
     }
-    sqlite3_finalize(row);
-    RgStatus status = count == 0
-                          ? rg_fail(error, RG_E_USAGE, "%s: holds no experiment yet", results->path)
-                          : rg_unknown_name(error, "experiment", name, names);
+    RgStatus status = rg_rows_close(rows, RG_OK, error);
+    if (status == RG_OK) {
+        status = count == 0
+                     ? rg_fail(error, RG_E_USAGE, "%s: holds no experiment yet", results->path)
+                     : rg_unknown_name(error, "experiment", name, names);
+        if (count > 0)
+            rg_fail_in(error, status, "%s", results->path);
+    }
     for (int i = 0; i < count; i++)
         free((void *)names[i]);
     free(names);
-    if (count > 0)
-        rg_fail_in(error, status, "%s", results->path);
     return status;
 }
 
 static RgStatus load_experiment(RgResults *results, const char *name, RgError *error) {
-    sqlite3_stmt *row;
-    RG_TRY(rg_rows_select(
-        results->store, &row,
+    RgRows *rows = rg_rows_open(
+        results->store, "experiments",
         "SELECT id, name, config, created FROM experiments WHERE ?1 IS NULL OR name = ?1"
         " ORDER BY (SELECT max(updated) FROM trials WHERE experiment = experiments.id)"
-        " DESC, id DESC LIMIT 1",
-        error));
-    sqlite3_bind_text(row, 1, name, -1, SQLITE_STATIC);
-    bool found = sqlite3_step(row) == SQLITE_ROW;
+        " DESC, id DESC LIMIT 1");
+    rg_rows_bind_text(rows, 1, name);
+    bool found = rg_rows_next(rows);
     if (found) {
-        results->experiment = sqlite3_column_int64(row, 0);
-        results->name = rg_column_copy(row, 1);
-        results->config = rg_column_copy(row, 2);
-        results->created = rg_column_copy(row, 3);
+        results->experiment = rg_rows_integer(rows, 0);
+        results->name = rg_rows_text_copy(rows, 1);
+        results->config = rg_rows_text_copy(rows, 2);
+        results->created = rg_rows_text_copy(rows, 3);
     }
-    sqlite3_finalize(row);
+    RG_TRY(rg_rows_close(rows, RG_OK, error));
     return found ? RG_OK : unknown_experiment(results, name, error);
 }
 
@@ -114,40 +137,40 @@ static void keep_newest(RgResults *results, RgTrial trial) {
     results->trials[results->trial_count++] = trial;
 }
 
+static int64_t last_step(const RgRows *rows, int column) {
+    return rg_rows_type(rows, column) == RG_VALUE_NULL ? -1 : rg_rows_integer(rows, column);
+}
+
+static RgTrial read_trial(RgRows *rows) {
+    RgTrial trial = {.id = rg_rows_integer(rows, 0),
+                     .seed = rg_rows_integer(rows, 1),
+                     .algorithm = rg_rows_text_copy(rows, 2),
+                     .label = rg_rows_text_copy(rows, 3),
+                     .reason = rg_rows_text_copy(rows, 4),
+                     .swept = rg_fields_parse(rg_rows_text(rows, 6)),
+                     .config = rg_rows_text_copy(rows, 7),
+                     .provenance = rg_rows_text_copy(rows, 8),
+                     .last_step = last_step(rows, 9),
+                     .result_step = last_step(rows, 10),
+                     .updated = rg_rows_text_copy(rows, 11)};
+    for (int i = 0; i < RG_TRIAL_STATUSES; i++)
+        if (strcmp(rg_rows_text(rows, 5), status_names[i]) == 0)
+            trial.status = (RgTrialStatus)i;
+    return trial;
+}
+
 static RgStatus load_trials(RgResults *results, RgError *error) {
-    sqlite3_stmt *row;
-    RG_TRY(rg_rows_select(
-        results->store, &row,
+    RgRows *rows = rg_rows_open(
+        results->store, "trials",
         "SELECT id, seed, algorithm, label, reason, status, swept, config, provenance,"
-        " ifnull((SELECT max(step) FROM readings WHERE trial = trials.id), -1),"
-        " ifnull((SELECT max(step) FROM readings WHERE trial = trials.id AND evaluated),"
-        " -1), updated FROM trials WHERE experiment = ?1 ORDER BY updated, id",
-        error));
-    sqlite3_bind_int64(row, 1, results->experiment);
-    while (sqlite3_step(row) == SQLITE_ROW) {
-        RgTrial trial = {.id = sqlite3_column_int64(row, 0),
-                         .seed = sqlite3_column_int64(row, 1),
-                         .algorithm = rg_column_copy(row, 2),
-                         .label = rg_column_copy(row, 3),
-                         .reason = rg_column_copy(row, 4),
-                         .config = rg_column_copy(row, 7),
-                         .provenance = rg_column_copy(row, 8),
-                         .last_step = sqlite3_column_int64(row, 9),
-                         .result_step = sqlite3_column_int64(row, 10),
-                         .updated = rg_column_copy(row, 11)};
-        const char *status = (const char *)sqlite3_column_text(row, 5);
-        for (int i = 0; i < RG_TRIAL_STATUSES; i++)
-            if (status && strcmp(status, status_names[i]) == 0)
-                trial.status = (RgTrialStatus)i;
-        if (!trial.algorithm)
-            trial.algorithm = rg_string_copy("");
-        if (!trial.label)
-            trial.label = rg_string_copy(trial.algorithm);
-        trial.swept = rg_fields_parse((const char *)sqlite3_column_text(row, 6));
-        keep_newest(results, trial);
-    }
-    sqlite3_finalize(row);
-    return RG_OK;
+        " (SELECT max(step) FROM readings WHERE trial = trials.id) AS \"readings.last_step\","
+        " (SELECT max(step) FROM readings WHERE trial = trials.id AND evaluated)"
+        " AS \"readings.last_step\", updated, key FROM trials WHERE experiment = ?1"
+        " ORDER BY updated, id");
+    rg_rows_bind_integer(rows, 1, results->experiment);
+    while (rg_rows_next(rows))
+        keep_newest(results, read_trial(rows));
+    return rg_rows_close(rows, RG_OK, error);
 }
 
 /* Smallest trial id of a label, by which labels are ordered. */
@@ -203,21 +226,23 @@ static void load_groups(RgResults *results) {
     }
 }
 
-/* Distinct names that a query gives, NULL-terminated. */
-static RgStatus load_names(const RgResults *results, const char *query, const char ***names,
+/* Distinct names in a table, NULL-terminated. */
+static RgStatus load_names(const RgResults *results, const char *table, const char ***names,
                            RgError *error) {
-    sqlite3_stmt *row;
     int count = 0;
+    char *query = rg_string_format("SELECT DISTINCT name FROM %s WHERE trial IN"
+                                   " (SELECT id FROM trials WHERE experiment = ?1) ORDER BY name",
+                                   table);
+    RgRows *rows = rg_rows_open(results->store, table, query);
+    free(query);
     *names = rg_allocate(sizeof **names);
-    RG_TRY(rg_rows_select(results->store, &row, query, error));
-    sqlite3_bind_int64(row, 1, results->experiment);
-    while (sqlite3_step(row) == SQLITE_ROW) {
+    rg_rows_bind_integer(rows, 1, results->experiment);
+    while (rg_rows_next(rows)) {
         *names = rg_reallocate(*names, (size_t)count + 2, sizeof **names);
-        (*names)[count++] = rg_column_copy(row, 0);
+        (*names)[count++] = rg_rows_text_copy(rows, 0);
         (*names)[count] = NULL;
     }
-    sqlite3_finalize(row);
-    return RG_OK;
+    return rg_rows_close(rows, RG_OK, error);
 }
 
 static void load_swept(RgResults *results) {
@@ -240,24 +265,20 @@ static void load_swept(RgResults *results) {
 
 static RgStatus load(RgResults *results, const char *experiment, RgError *error) {
     RG_TRY(rg_store_open(results->path, false, &results->store, error));
+    RG_TRY(rg_store_verify(results->store, error));
     RG_TRY(load_experiment(results, experiment, error));
     RG_TRY(load_trials(results, error));
     load_groups(results);
     load_swept(results);
-    RG_TRY(load_names(results,
-                      "SELECT DISTINCT name FROM metrics WHERE trial IN"
-                      " (SELECT id FROM trials WHERE experiment = ?1) ORDER BY name",
-                      &results->metrics, error));
-    return load_names(results,
-                      "SELECT DISTINCT name FROM evaluations WHERE trial IN"
-                      " (SELECT id FROM trials WHERE experiment = ?1) ORDER BY name",
-                      &results->columns, error);
+    RG_TRY(load_names(results, "metrics", &results->metrics, error));
+    return load_names(results, "evaluations", &results->columns, error);
 }
 
 RgStatus rg_results_open(const char *store, const char *experiment, RgResults **results,
                          RgError *error) {
     *results = rg_allocate(sizeof **results);
     (*results)->path = rg_string_copy(store);
+    (*results)->failure = rg_allocate(sizeof *(*results)->failure);
     RgStatus status = load(*results, experiment, error);
     if (status != RG_OK) {
         rg_results_close(*results);
@@ -275,6 +296,7 @@ static void names_free(const char **names) {
 void rg_results_close(RgResults *results) {
     if (!results)
         return;
+    RG_ASSERT(results->failure->status == RG_OK || results->failure->told);
     for (int i = 0; i < results->group_count; i++) {
         free(results->groups[i].name);
         free(results->groups[i].trials);
@@ -290,6 +312,7 @@ void rg_results_close(RgResults *results) {
     free(results->config);
     free(results->created);
     free(results->path);
+    free(results->failure);
     rg_store_close(results->store);
     free(results);
 }
@@ -341,46 +364,49 @@ RgStatus rg_results_group(const RgResults *results, const char *name, const RgGr
 
 /* Values, curves, items, responses. */
 
-static sqlite3_stmt *quantity_query(const RgResults *results, const RgTrial *trial,
-                                    const RgQuantity *quantity) {
+static RgRows *quantity_rows(const RgResults *results, const RgTrial *trial,
+                             const RgQuantity *quantity) {
     if (!quantity->cost) {
-        sqlite3_stmt *row = prepare_for_trial(
-            results, trial,
+        RgRows *rows = rows_of_trial(
+            results, trial, "metrics",
             "SELECT step, value FROM metrics WHERE trial = ?1 AND name = ?2 ORDER BY step");
-        sqlite3_bind_text(row, 2, quantity->stored, -1, SQLITE_STATIC);
-        return row;
+        rg_rows_bind_text(rows, 2, quantity->stored);
+        return rows;
     }
-    char *text = rg_string_format("SELECT step, %s FROM readings WHERE trial = ?1 ORDER BY step",
-                                  quantity->stored);
-    sqlite3_stmt *row = prepare_for_trial(results, trial, text);
-    free(text);
-    return row;
+    /* The columns behind the expression are read, too, so that they are checked as they stand. */
+    char *query = rg_string_format("SELECT step, %s AS \"readings.cost\", flops, seconds,"
+                                   " trained_tokens, generated_tokens, judge_queries,"
+                                   " dataset_responses, hessian_products, peak_memory FROM %s"
+                                   " WHERE trial = ?1 ORDER BY step",
+                                   quantity->stored, rg_rows_readings(results->store));
+    RgRows *rows = rows_of_trial(results, trial, "readings", query);
+    free(query);
+    return rows;
 }
 
 double rg_trial_value(const RgResults *results, const RgTrial *trial, const RgQuantity *quantity,
                       int64_t step) {
     double value = NAN;
-    sqlite3_stmt *row = quantity_query(results, trial, quantity);
-    while (sqlite3_step(row) == SQLITE_ROW)
-        if (sqlite3_column_int64(row, 0) == step)
-            value = rg_store_double(row, 1);
-    sqlite3_finalize(row);
-    return value;
+    RgRows *rows = quantity_rows(results, trial, quantity);
+    while (rg_rows_next(rows))
+        if (rg_rows_integer(rows, 0) == step)
+            value = rg_rows_number(rows, 1);
+    return close_rows(results, rows) ? value : NAN;
 }
 
 int64_t rg_trial_curve(const RgResults *results, const RgTrial *trial, const RgQuantity *quantity,
                        RgPoint **points) {
     int64_t count = 0, room = 0;
     *points = NULL;
-    sqlite3_stmt *row = quantity_query(results, trial, quantity);
-    while (sqlite3_step(row) == SQLITE_ROW) {
+    RgRows *rows = quantity_rows(results, trial, quantity);
+    while (rg_rows_next(rows)) {
         if (count == room) {
             room = room ? 2 * room : 64;
             *points = rg_reallocate(*points, (size_t)room, sizeof **points);
         }
-        (*points)[count++] = (RgPoint){sqlite3_column_int64(row, 0), rg_store_double(row, 1)};
+        (*points)[count++] = (RgPoint){rg_rows_integer(rows, 0), rg_rows_number(rows, 1)};
     }
-    sqlite3_finalize(row);
+    close_rows(results, rows);
     return count;
 }
 
@@ -388,23 +414,27 @@ int64_t rg_trial_items(const RgResults *results, const RgTrial *trial, const cha
                        double **values) {
     int64_t count = 0;
     *values = NULL;
-    sqlite3_stmt *row = prepare_for_trial(
-        results, trial,
+    RgRows *rows = rows_of_trial(
+        results, trial, "evaluations",
         "SELECT item, value FROM evaluations WHERE trial = ?1 AND step = ?2 AND name = ?3"
-        " AND item >= 0 ORDER BY item DESC"); /* the largest first: one allocation */
-    sqlite3_bind_int64(row, 2, trial->result_step);
-    sqlite3_bind_text(row, 3, column, -1, SQLITE_STATIC);
-    while (sqlite3_step(row) == SQLITE_ROW) {
-        int64_t item = sqlite3_column_int64(row, 0);
+        " ORDER BY item DESC"); /* the largest first: one allocation */
+    rg_rows_bind_integer(rows, 2, trial->result_step);
+    rg_rows_bind_text(rows, 3, column);
+    while (rg_rows_next(rows)) {
+        int64_t item = rg_rows_integer(rows, 0);
         if (!*values) {
             count = item + 1;
             *values = rg_reallocate(NULL, (size_t)count, sizeof **values);
             for (int64_t i = 0; i < count; i++)
                 (*values)[i] = NAN;
         }
-        (*values)[item] = rg_store_double(row, 1);
+        if (item >= count) {
+            rg_rows_refuse(rows, "evaluations.item is not in order: the file is damaged");
+            break;
+        }
+        (*values)[item] = rg_rows_number(rows, 1);
     }
-    sqlite3_finalize(row);
+    close_rows(results, rows);
     return count;
 }
 
@@ -431,17 +461,16 @@ int64_t rg_trials_items(const RgResults *results, const RgTrial **trials, int co
 int64_t rg_trial_responses(const RgResults *results, const RgTrial *trial, RgResponse **responses) {
     int64_t count = 0;
     *responses = NULL;
-    sqlite3_stmt *row =
-        prepare_for_trial(results, trial,
-                          "SELECT item, prompt, response FROM responses WHERE trial = ?1 AND"
-                          " step = ?2 ORDER BY item");
-    sqlite3_bind_int64(row, 2, trial->result_step);
-    while (sqlite3_step(row) == SQLITE_ROW) {
+    RgRows *rows = rows_of_trial(results, trial, "responses",
+                                 "SELECT item, prompt, response FROM responses WHERE trial = ?1 AND"
+                                 " step = ?2 ORDER BY item");
+    rg_rows_bind_integer(rows, 2, trial->result_step);
+    while (rg_rows_next(rows)) {
         *responses = rg_reallocate(*responses, (size_t)count + 1, sizeof **responses);
-        (*responses)[count++] = (RgResponse){sqlite3_column_int64(row, 0), rg_column_copy(row, 1),
-                                             rg_column_copy(row, 2)};
+        (*responses)[count++] = (RgResponse){rg_rows_integer(rows, 0), rg_rows_text_copy(rows, 1),
+                                             rg_rows_text_copy(rows, 2)};
     }
-    sqlite3_finalize(row);
+    close_rows(results, rows);
     return count;
 }
 

@@ -37,8 +37,11 @@ typedef struct RgGroup {
     int by_status[RG_TRIAL_STATUSES];
 } RgGroup;
 
+typedef struct RgReadFailure RgReadFailure;
+
 typedef struct RgResults {
     RgStore *store;
+    RgReadFailure *failure; /* of a reading after loading, see rg_results_status */
     char *path;
     int64_t experiment;
     char *name, *config, *created;
@@ -52,10 +55,16 @@ typedef struct RgResults {
     const char **swept;   /* names of all swept options; NULL-terminated */
 } RgResults;
 
-/* `experiment` NULL: the one that was worked on last. */
+/* `experiment` NULL: the one that was worked on last. Refused where the store's file is damaged, or
+ * a row is not sound. */
 RgStatus rg_results_open(const char *store, const char *experiment, RgResults **results,
                          RgError *error);
 void rg_results_close(RgResults *results);
+
+/* The functions below that give values read the store, and cannot say that it failed: what they
+ * give counts only if this says RG_OK. It returns the first failure, with its message in place of
+ * what `error` says, or else `status`. Each command asks before it writes what it made. */
+RgStatus rg_results_status(const RgResults *results, RgStatus status, RgError *error);
 
 /* The trials that stand for a group: the finished ones, or those still running while none has
  * finished. Writes at most group->count pointers; returns how many. */

@@ -387,6 +387,7 @@ RgStatus rg_report(const RgReportOptions *options, RgError *error) {
         rg_folder_remove(page.folder);
         free(page.folder);
     }
+    status = rg_results_status(results, status, error);
     if (status == RG_OK)
         status = rg_file_write(options->output, text, size, error);
     free(text);

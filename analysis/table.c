@@ -357,6 +357,54 @@ static void note_end(RgTable *table, const RgGroup *group, int first) {
     free(steps);
 }
 
+/* "kl of DPO, seeds 1, 3": the finished trials of a row that lack what others of the row have; NULL
+ * where none does. */
+static char *missing_in(const RgTable *table, const RgColumn *column, int group) {
+    const RgResults *results = table->results;
+    const RgGroup *row = &results->groups[group];
+    char *seeds = rg_string_copy(""), *text = NULL;
+    int missing = 0;
+    for (int i = 0; i < row->count; i++) {
+        const RgTrial *trial = row->trials[i];
+        if (trial->status != RG_TRIAL_FINISHED ||
+            !isnan(rg_trial_value(results, trial, &column->quantity, trial->result_step)))
+            continue;
+        seeds = append(seeds, trial->seed);
+        missing++;
+    }
+    if (missing > 0)
+        text = rg_string_format("%s of %s, seed%s %s", column->quantity.name, row->name,
+                                missing > 1 ? "s" : "", seeds);
+    free(seeds);
+    return text;
+}
+
+/* A mean over fewer seeds than its neighbours' is told, as nothing in its cell shows it. */
+static void note_missing(RgTable *table) {
+    char *all = NULL;
+    for (int column = 0; column < table->column_count; column++)
+        for (int group = 0; group < table->results->group_count; group++) {
+            const RgColumn *c = &table->columns[column];
+            int64_t count = cell_at(table, group, column)->summary.count;
+            if (c->ratio || c->quantity.cost || count == 0 || count >= table->sample[group] ||
+                table->results->groups[group].by_status[RG_TRIAL_FINISHED] == 0)
+                continue;
+            char *one = missing_in(table, c, group);
+            char *longer = all && one ? rg_string_format("%s; %s", all, one) : NULL;
+            if (longer) {
+                free(all);
+                free(one);
+                all = longer;
+            } else if (one) {
+                all = one;
+            }
+        }
+    if (all)
+        add_note(table,
+                 rg_string_format("Finished without a value, and left out of the mean: %s.", all));
+    free(all);
+}
+
 static void note_trials(RgTable *table) {
     const RgResults *results = table->results;
     int running = 0;
@@ -408,6 +456,7 @@ RgStatus rg_table_make(const RgResults *results, const RgTableOptions *options, 
     note_definitions(table, resamples);
     note_agreement(table, "reward", "reward", "independent_reward");
     note_agreement(table, "win rate", "win_rate_base", "independent_win_rate_base");
+    note_missing(table);
     note_trials(table);
     *result = table;
     return RG_OK;
@@ -433,15 +482,16 @@ void rg_table_destroy(RgTable *table) {
 
 RgStatus rg_table(const RgTableOptions *options, RgError *error) {
     RgResults *results;
-    RgTable *table;
+    RgTable *table = NULL;
     RG_TRY(rg_results_open(options->store, options->experiment, &results, error));
     RgStatus status = rg_table_make(results, options, &table, error);
+    status = rg_results_status(results, status, error);
     if (status == RG_OK) {
         rg_table_write(table, options->format, options->out);
-        rg_table_destroy(table);
         if (fflush(options->out) != 0 || ferror(options->out))
             status = rg_fail(error, RG_E_FILE, "cannot write the table: the output refused it");
     }
+    rg_table_destroy(table);
     rg_results_close(results);
     return status;
 }

@@ -377,16 +377,17 @@ void rg_tournament_destroy(RgTournament *tournament) {
 
 RgStatus rg_tournament(const RgTournamentOptions *options, RgError *error) {
     RgResults *results;
-    RgTournament *tournament;
+    RgTournament *tournament = NULL;
     RG_TRY(rg_results_open(options->store, options->experiment, &results, error));
     RgStatus status = rg_tournament_create(results, options, &tournament, error);
+    status = rg_results_status(results, status, error);
     if (status == RG_OK) {
         rg_tournament_write(tournament, options->format, options->out);
-        rg_tournament_destroy(tournament);
         if (fflush(options->out) != 0 || ferror(options->out))
             status =
                 rg_fail(error, RG_E_FILE, "cannot write the tournament: the output refused it");
     }
+    rg_tournament_destroy(tournament);
     rg_results_close(results);
     return status;
 }

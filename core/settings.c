@@ -162,13 +162,17 @@ bool rg_settings_has_group(const RgSettings *settings, const char *path) {
     return false;
 }
 
-/* Value of a path's next part if that is the number of an element, else −1. */
+/* Value of a path's next part if that is the number of an element, else −1. No list is as long as
+ * the limit: a greater number, which only a config from elsewhere can have, is no element's. */
+enum { MOST_ELEMENTS = 1 << 20 };
+
 static int64_t element_number(const char *part) {
     char *end;
     if (part[0] < '0' || part[0] > '9')
         return -1;
     long long number = strtoll(part, &end, 10);
-    return *end == '\0' || *end == '.' ? (int64_t)number : -1;
+    bool element = (*end == '\0' || *end == '.') && number < MOST_ELEMENTS;
+    return element ? (int64_t)number : -1;
 }
 
 int64_t rg_settings_length(const RgSettings *settings, const char *path) {

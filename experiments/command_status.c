@@ -58,26 +58,28 @@ static void tell_name(const char *label, int64_t seed, const char *swept) {
     free(varied);
 }
 
-static void tell_metric(const RgLedgers *ledgers, const RgEntry *entry, const char *stored,
-                        const char *name) {
+static RgStatus tell_metric(const RgLedgers *ledgers, const RgEntry *entry, const char *stored,
+                            const char *name, RgError *error) {
     int64_t step;
-    double value = rg_ledgers_metric(ledgers, entry, stored, &step);
+    double value;
+    RG_TRY(rg_ledgers_metric(ledgers, entry, stored, &value, &step, error));
     if (step < 0)
-        return;
+        return RG_OK;
     printf("  %s %.4g", name, value);
     if (step != entry->step)
         printf(" (step %ld)", (long)step);
+    return RG_OK;
 }
 
 /* Of a trial that is under way. */
-static void tell_place(const RgLedgers *ledgers, const RgForecast *f) {
+static RgStatus tell_place(const RgLedgers *ledgers, const RgForecast *f, RgError *error) {
     const RgEntry *entry = f->entry;
     char text[32];
     RG_ASSERT(entry); /* new trials alone have none */
     tell_name(entry->label, entry->seed, entry->swept);
     if (entry->step < 0) {
         printf(": not a step yet\n");
-        return;
+        return RG_OK;
     }
     RgCost cost;
     RgSpending spending = {entry->step, entry->meter};
@@ -89,23 +91,26 @@ static void tell_place(const RgLedgers *ledgers, const RgForecast *f) {
            rg_duration_text(rg_entry_seconds(entry), text));
     const char *headline = rg_environment_type(f->plan->environment.type)->headline;
     char *stored = rg_string_format("eval/%s", headline);
-    tell_metric(ledgers, entry, stored, headline);
-    tell_metric(ledgers, entry, "loss", "loss");
+    RgStatus status = tell_metric(ledgers, entry, stored, headline, error);
+    if (status == RG_OK)
+        status = tell_metric(ledgers, entry, "loss", "loss", error);
     printf("\n");
     free(stored);
+    return status;
 }
 
-static void tell_of_state(const RgLedgers *ledgers, const RgForecast *all, int64_t count,
-                          RgTrialState state) {
+static RgStatus tell_of_state(const RgLedgers *ledgers, const RgForecast *all, int64_t count,
+                              RgTrialState state, RgError *error) {
     bool first = true;
-    for (int64_t i = 0; i < count; i++) {
+    RgStatus status = RG_OK;
+    for (int64_t i = 0; i < count && status == RG_OK; i++) {
         if (all[i].state != state)
             continue;
         if (first)
             printf("  %s\n", rg_state_names[state]);
         first = false;
         if (state == RG_STATE_RUNNING || state == RG_STATE_INTERRUPTED) {
-            tell_place(ledgers, &all[i]);
+            status = tell_place(ledgers, &all[i], error);
         } else {
             const RgEntry *entry = all[i].entry;
             RG_ASSERT(entry);
@@ -113,6 +118,7 @@ static void tell_of_state(const RgLedgers *ledgers, const RgForecast *all, int64
             printf(": %s\n", entry->reason ? entry->reason : "no reason recorded");
         }
     }
+    return status;
 }
 
 static void tell_counts(const int64_t by_state[RG_STATES], int64_t count, int64_t others) {
@@ -143,9 +149,13 @@ static void tell_left(const RgForecast *all, int64_t count, int64_t waiting, int
         printf("  left: about %s\n", rg_duration_text(left, text));
 }
 
-/* Returns whether there is anything left to do. */
-static bool tell_experiment(const RgLedgers *ledgers, const RgLedger *ledger,
-                            const RgExperiment *experiment, bool written) {
+/* `waiting` becomes true where there is anything left to do. */
+static RgStatus tell_experiment(const RgLedgers *ledgers, const RgLedger *ledger,
+                                const RgExperiment *experiment, bool written, bool *waiting,
+                                RgError *error) {
+    static const RgTrialState told[] = {RG_STATE_RUNNING, RG_STATE_INTERRUPTED, RG_STATE_DIVERGED,
+                                        RG_STATE_FAILED};
+
     int64_t by_state[RG_STATES] = {0}, count = experiment->trial_count, known = 0;
     RgForecast *all = rg_forecast(experiment, ledger, written, NULL);
     for (int64_t i = 0; i < count; i++) {
@@ -153,14 +163,15 @@ static bool tell_experiment(const RgLedgers *ledgers, const RgLedger *ledger,
         known += all[i].entry != NULL;
     }
     tell_counts(by_state, count, ledger->count - known);
-    tell_of_state(ledgers, all, count, RG_STATE_RUNNING);
-    tell_of_state(ledgers, all, count, RG_STATE_INTERRUPTED);
-    tell_of_state(ledgers, all, count, RG_STATE_DIVERGED);
-    tell_of_state(ledgers, all, count, RG_STATE_FAILED);
-    int64_t waiting = count - by_state[RG_STATE_FINISHED] - by_state[RG_STATE_DIVERGED];
-    tell_left(all, count, waiting, by_state[RG_STATE_RUNNING]);
+    RgStatus status = RG_OK;
+    for (size_t i = 0; i < sizeof told / sizeof *told && status == RG_OK; i++)
+        status = tell_of_state(ledgers, all, count, told[i], error);
+    int64_t left = count - by_state[RG_STATE_FINISHED] - by_state[RG_STATE_DIVERGED];
+    if (status == RG_OK)
+        tell_left(all, count, left, by_state[RG_STATE_RUNNING]);
     free(all);
-    return waiting > 0;
+    *waiting |= left > 0;
+    return status;
 }
 
 /* A config of another version of the program, which this one does not take: rows alone speak. */
@@ -190,7 +201,7 @@ static RgStatus look(const StatusArguments *a, bool *waiting, RgError *error) {
     RG_TRY(rg_ledgers_open(a->store.path, a->store.experiment, &ledgers, error));
     RgStatus status = ledgers.count > 0 ? RG_OK : unknown_experiment(a, error);
     *waiting = false;
-    for (int64_t i = 0; i < ledgers.count; i++) {
+    for (int64_t i = 0; i < ledgers.count && status == RG_OK; i++) {
         const RgLedger *ledger = &ledgers.at[i];
         bool runs = written && ledger->latest;
         RgExperiment *experiment;
@@ -201,7 +212,7 @@ static RgStatus look(const StatusArguments *a, bool *waiting, RgError *error) {
             tell_rows(ledger, &reason);
             continue;
         }
-        *waiting |= tell_experiment(&ledgers, ledger, experiment, runs);
+        status = tell_experiment(&ledgers, ledger, experiment, runs, waiting, error);
         rg_experiment_close(experiment);
     }
     rg_ledgers_close(&ledgers);

@@ -34,6 +34,8 @@ static const RgCommand commands[] = {
     {"verify", "run a packed trial again and tell whether the result is the same",
      rg_command_verify},
     {"merge", "copy experiments and trials of other results stores into one", rg_command_merge},
+    {"check-store", "is a results store whole, and what of it can be saved",
+     rg_command_check_store},
     {"tokenize", "token ids of texts, and the texts that they decode to", rg_command_tokenize},
     {"train-tokenizer", "learn a byte-level BPE vocabulary", rg_command_train_tokenizer},
     {"check-gradients", "bias and variance of gradient estimators on an exact environment",

@@ -42,7 +42,7 @@ expect 2 '^regatta: --kernels: no kernels "" on this processor' --kernels
 REGATTA_KERNELS=mmx expect 2 '^regatta: REGATTA_KERNELS: no kernels "mmx" on this processor' list
 expect 0 '^algorithms' --kernels=generic list
 for command in run status submit plan list show table plot report compare tournament frontier budget sample score \
-    export export-results export-trial rerun verify merge tokenize train-tokenizer check-gradients; do
+    export export-results export-trial rerun verify merge check-store tokenize train-tokenizer check-gradients; do
     expect 0 "Usage: regatta $command" "$command" --help
 done
 expect 2 'expected a config file' run
@@ -55,6 +55,9 @@ expect 2 'more is one too many' show judge grammar more
 expect 2 '--threads is "0"' run small.cfg -t 0
 expect 2 'expected -o FILE' plot x.db
 expect 2 'labels of two methods' compare x.db dpo
+expect 2 'expected a results store' check-store
+expect 2 'b.db is one argument too many' check-store a.db b.db
+expect 1 '^regatta: none.db: .*No such file' check-store none.db
 
 # ---- configs ----
 expect 2 '^regatta: missing.cfg: No such file' run missing.cfg

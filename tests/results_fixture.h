@@ -101,8 +101,10 @@ static inline void fixture_steps(RgStore *store, int64_t id, const FixtureTrial 
 static inline int64_t fixture_trial(RgStore *store, int64_t experiment, const FixtureTrial *trial) {
     RgError error = {0};
     bool finished;
-    char key[160];
-    snprintf(key, sizeof key, "%s%s%d", trial->label, trial->swept, trial->seed);
+    char name[160], key[17];
+    int length = snprintf(name, sizeof name, "%s%s%d", trial->label, trial->swept, trial->seed);
+    snprintf(key, sizeof key, "%016llx",
+             (unsigned long long)rg_hash(RG_HASH_START, name, (size_t)length));
     RgTrialRecord record = {.experiment = experiment,
                             .key = key,
                             .algorithm = trial->algorithm,

@@ -352,10 +352,10 @@ Test(pair_cache, a_row_that_is_not_as_it_was_written_is_none) {
         "UPDATE pair_values SET first = first - 1e-12",
         "UPDATE pair_values SET flops = flops + 1",
         "UPDATE pair_values SET seconds = NULL",
-        "UPDATE pair_values SET second = 'half'",
+        "UPDATE pair_values SET second = 0.5",
         "UPDATE pair_values SET proof = proof + 1",
         "UPDATE pair_values SET proof = NULL",
-        "UPDATE pair_values SET key = key || x'00'",
+        "UPDATE pair_values SET key = CAST(key || x'00' AS BLOB)",
         "UPDATE pair_values SET first = second, second = first",
     };
     Disk disk = disk_open(scratch("x.db"));
@@ -407,6 +407,7 @@ Test(pair_cache, a_store_from_before_is_given_the_table_and_stays_of_its_version
 
 Test(pair_cache, a_store_that_refuses_is_told_and_leaves_nothing_half_written) {
     Disk disk = disk_open(scratch("x.db"));
+    sqlite3_db_config(rg_store_database(disk.store), SQLITE_DBCONFIG_ENABLE_TRIGGER, 1, NULL);
     sql(&disk, "CREATE TRIGGER t BEFORE INSERT ON pair_values WHEN new.flops = 5 "
                "BEGIN SELECT RAISE(ABORT, 'not today'); END");
     disk.cache.keep(disk.cache.shelf, keys, rows, ROWS);

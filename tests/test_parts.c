@@ -9,6 +9,10 @@
 
 static RgError error;
 
+/* Keys. */
+#define BEGUN "0000000000be9000"
+#define DONE  "000000000000d07e"
+
 TestSuite(parts, .init = scratch_begin);
 
 #define ASSERT_OK(call) cr_assert_eq(call, RG_OK, "%s", error.text)
@@ -18,7 +22,7 @@ static double query(RgStore *store, const char *text) {
     cr_assert_eq(sqlite3_prepare_v2(rg_store_database(store), text, -1, &statement, NULL),
                  SQLITE_OK);
     cr_assert_eq(sqlite3_step(statement), SQLITE_ROW);
-    double value = rg_store_double(statement, 0);
+    double value = sqlite3_column_double(statement, 0);
     sqlite3_finalize(statement);
     return value;
 }
@@ -58,8 +62,8 @@ static RgPart *open_part(int number) {
 
 Test(parts, are_gathered_once_and_removed) {
     for (int number = 0; number < 3; number++) {
-        char key[8], file[32];
-        snprintf(key, sizeof key, "k%d", number);
+        char key[17], file[64];
+        snprintf(key, sizeof key, "%016d", number);
         snprintf(file, sizeof file, "part-%d/%s.safetensors", number, key);
         RgPart *part = open_part(number);
         write_trial(part->store, key, 0, 4, number != 1);
@@ -84,9 +88,9 @@ Test(parts, are_gathered_once_and_removed) {
         cr_assert_eq(query(whole, "SELECT count(*) FROM readings"), 15);
     }
     rg_store_close(whole);
-    cr_assert_eq(access(scratch("x/k0.safetensors"), F_OK), 0);
-    cr_assert_eq(access(scratch("x/k1-checkpoint.safetensors"), F_OK), 0);
-    cr_assert_eq(access(scratch("x/k2.safetensors"), F_OK), 0);
+    cr_assert_eq(access(scratch("x/0000000000000000.safetensors"), F_OK), 0);
+    cr_assert_eq(access(scratch("x/0000000000000001-checkpoint.safetensors"), F_OK), 0);
+    cr_assert_eq(access(scratch("x/0000000000000002.safetensors"), F_OK), 0);
     for (int number = 0; number < 3; number++) {
         char name[32];
         snprintf(name, sizeof name, "x/part-%d.db", number);
@@ -116,44 +120,44 @@ Test(parts, that_are_no_stores_yet_are_gathered_too) {
 
 Test(parts, take_up_what_the_whole_has_of_a_trial) {
     RgStore *whole = open_whole();
-    write_trial(whole, "begun", 0, 7, false);
-    write_trial(whole, "done", 0, 2, true);
+    write_trial(whole, BEGUN, 0, 7, false);
+    write_trial(whole, DONE, 0, 2, true);
     rg_store_close(whole);
-    cr_assert(scratch_write("x/begun-checkpoint.safetensors", "step 7"));
+    cr_assert(scratch_write("x/" BEGUN "-checkpoint.safetensors", "step 7"));
     RgPart *part = open_part(1);
     bool finished = true;
     ASSERT_OK(rg_part_seed(part, "x", "new", &finished, &error));
     cr_assert(!finished);
-    ASSERT_OK(rg_part_seed(part, "another experiment", "done", &finished, &error));
+    ASSERT_OK(rg_part_seed(part, "another experiment", DONE, &finished, &error));
     cr_assert(!finished);
-    ASSERT_OK(rg_part_seed(part, "x", "done", &finished, &error));
+    ASSERT_OK(rg_part_seed(part, "x", DONE, &finished, &error));
     cr_assert(finished);
     cr_assert_eq(query(part->store, "SELECT count(*) FROM trials"), 0);
-    ASSERT_OK(rg_part_seed(part, "x", "begun", &finished, &error));
+    ASSERT_OK(rg_part_seed(part, "x", BEGUN, &finished, &error));
     cr_assert(!finished);
     cr_assert_eq(query(part->store, "SELECT max(step) FROM readings"), 7);
-    cr_assert_eq(access(scratch("x/part-1/begun-checkpoint.safetensors"), F_OK), 0);
+    cr_assert_eq(access(scratch("x/part-1/" BEGUN "-checkpoint.safetensors"), F_OK), 0);
 
     /* It goes on there; the whole's record of it is then the older one. */
-    write_trial(part->store, "begun", 8, 9, true);
+    write_trial(part->store, BEGUN, 8, 9, true);
     rg_part_close(part);
     whole = open_whole();
     ASSERT_OK(rg_parts_gather(whole, &error));
     cr_assert_eq(query(whole, "SELECT count(*) FROM readings r JOIN trials t ON t.id = trial"
-                              " WHERE key = 'begun'"),
+                              " WHERE key = '" BEGUN "'"),
                  10);
     cr_assert_eq(query(whole, "SELECT count(*) FROM trials WHERE status = 'finished'"), 2);
-    cr_assert_neq(access(scratch("x/begun-checkpoint.safetensors"), F_OK), 0);
+    cr_assert_neq(access(scratch("x/" BEGUN "-checkpoint.safetensors"), F_OK), 0);
     rg_store_close(whole);
 }
 
 Test(parts, that_have_come_further_than_the_whole_stay_as_they_are) {
     RgStore *whole = open_whole();
-    write_trial(whole, "begun", 0, 3, false);
+    write_trial(whole, BEGUN, 0, 3, false);
     rg_store_close(whole);
     RgPart *part = open_part(1);
-    write_trial(part->store, "begun", 0, 5, false);
-    ASSERT_OK(rg_part_seed(part, "x", "begun", &(bool){0}, &error));
+    write_trial(part->store, BEGUN, 0, 5, false);
+    ASSERT_OK(rg_part_seed(part, "x", BEGUN, &(bool){0}, &error));
     cr_assert_eq(query(part->store, "SELECT max(step) FROM readings"), 5);
     rg_part_close(part);
 }

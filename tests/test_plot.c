@@ -550,9 +550,9 @@ Test(plot, evaluations_by_cost_are_averaged_by_multiples_of_it) {
     int64_t experiment;
     RgStore *store = fixture_open(path, "spending", &experiment);
     for (int seed = 1; seed <= 2; seed++) {
-        char key[16];
+        char key[17];
         bool finished;
-        snprintf(key, sizeof key, "k%d", seed);
+        snprintf(key, sizeof key, "%016d", seed);
         RgTrialRecord record = {.experiment = experiment,
                                 .key = key,
                                 .algorithm = "dpo",

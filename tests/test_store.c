@@ -1,5 +1,6 @@
 /* The results store: what is written comes back, and what can go wrong says so. */
-#include "core/results/store.h"
+#include "core/results/rows.h"
+#include "core/results/store_check.h"
 #include "tests/scratch.h"
 
 #include <criterion/criterion.h>
@@ -60,7 +61,8 @@ static double query(RgStore *store, const char *text) {
     cr_assert_eq(sqlite3_prepare_v2(rg_store_database(store), text, -1, &statement, NULL),
                  SQLITE_OK, "%s", sqlite3_errmsg(rg_store_database(store)));
     cr_assert_eq(sqlite3_step(statement), SQLITE_ROW, "%s gave no row", text);
-    double value = rg_store_double(statement, 0);
+    bool null = sqlite3_column_type(statement, 0) == SQLITE_NULL;
+    double value = null ? NAN : sqlite3_column_double(statement, 0);
     sqlite3_finalize(statement);
     return value;
 }
@@ -106,7 +108,7 @@ Test(store, step_comes_back_after_reopening) {
 Test(store, is_in_wal_mode_of_its_version) {
     RgStore *store = open_store(scratch("x.sqlite"), true);
     cr_assert_eq(query(store, "SELECT journal_mode = 'wal' FROM pragma_journal_mode"), 1);
-    cr_assert_eq(query(store, "SELECT user_version FROM pragma_user_version"), 2);
+    cr_assert_eq(query(store, "SELECT user_version FROM pragma_user_version"), 3);
     cr_assert_eq(query(store, "SELECT foreign_keys FROM pragma_foreign_keys"), 1);
     rg_store_close(store);
 }
@@ -188,6 +190,7 @@ Test(store, rewind_forgets_what_came_after_the_step) {
 Test(store, step_that_fails_leaves_nothing_of_itself) {
     RgStore *store = open_store(scratch("x.sqlite"), true);
     int64_t trial = add_trial(store, "k", &(bool){0});
+    sqlite3_db_config(rg_store_database(store), SQLITE_DBCONFIG_ENABLE_TRIGGER, 1, NULL);
     cr_assert_eq(sqlite3_exec(rg_store_database(store),
                               "CREATE TRIGGER t BEFORE INSERT ON metrics WHEN new.name = 'margin' "
                               "BEGIN SELECT RAISE(ABORT, 'no margins today'); END",
@@ -341,11 +344,11 @@ Test(store, other_databases_and_newer_versions_are_refused_and_left_alone) {
     run_sql(path, "SELECT x FROM mine");
     path = scratch("newer.sqlite");
     rg_store_close(open_store(path, true));
-    run_sql(path, "PRAGMA user_version = 3");
+    run_sql(path, "PRAGMA user_version = 4");
     refuse_open(path, true,
-                "has schema version 3, written by a newer regatta; this one knows "
-                "versions up to 2");
-    refuse_open(path, false, "has schema version 3");
+                "has schema version 4, written by a newer regatta; this one knows "
+                "versions up to 3");
+    refuse_open(path, false, "has schema version 4");
 }
 
 Test(store, damage_is_told) {
@@ -364,9 +367,163 @@ Test(store, damage_is_told) {
     store = open_store(path, true);
     int64_t id;
     cr_assert_eq(rg_store_experiment(store, "bandit", "{}", &id, &error), RG_E_STORE);
-    cr_assert(strstr(error.text, "x.sqlite: cannot record the experiment: the file is damaged"),
+    cr_assert(strstr(error.text, "x.sqlite: cannot read experiments: the file is damaged"), "%s",
+              error.text);
+    rg_store_close(store);
+}
+
+/* Tables of an older store, whose columns take anything. */
+static RgStore *loose_store(const char *path) {
+    RgStore *store = open_store(path, true);
+    int64_t trial = add_trial(store, "0123456789abcdef", &(bool){0});
+    cr_assert_eq(trial, 1);
+    rg_store_close(store);
+    run_sql(path,
+            "DROP TABLE metrics; CREATE TABLE metrics (trial INTEGER, step INTEGER, name TEXT,"
+            " value REAL, PRIMARY KEY (trial, step, name)) WITHOUT ROWID;"
+            "CREATE INDEX metrics_by_name ON metrics (name, trial, step, value);"
+            "PRAGMA user_version = 2");
+    return open_store(path, true);
+}
+
+/* What reading all metrics of trial 1 ends with. */
+static RgStatus read_metrics(RgStore *store, int *count) {
+    RgRows *rows = rg_rows_open(store, "metrics",
+                                "SELECT step, name, value FROM metrics WHERE"
+                                " trial = ?1 ORDER BY step");
+    rg_rows_of_trial(rows, 1);
+    for (*count = 0; rg_rows_next(rows); ++*count)
+        cr_assert(rg_rows_integer(rows, 0) >= 0 && rg_rows_text(rows, 1));
+    cr_assert_not(rg_rows_next(rows), "nothing comes after the end");
+    return rg_rows_close(rows, RG_OK, &error);
+}
+
+Test(store, row_that_breaks_a_rule_is_the_last_and_is_told) {
+    static const struct {
+        const char *step, *name, *value, *expected; /* NULL: sound */
+    } cases[] = {
+        {"1", "'loss'", "0.5", NULL},
+        {"1", "'loss'", "3", NULL},
+        {"1", "'loss'", "NULL", NULL},
+        {"1", "'loss'", "-9e999", NULL},
+        {"1", "'π'", "1", NULL},
+        {"1", "'loss'", "'abc'", "metrics.value of trial 1: is text \"abc\", expected a number"},
+        {"1", "'loss'", "x'00'", "metrics.value of trial 1: is a blob of 1 bytes"},
+        {"'x'", "'loss'", "1",
+         "metrics.step of trial 1: is text \"x\", expected an integer from 0"},
+        {"-1", "'loss'", "1", "metrics.step of trial 1: is -1, expected"},
+        {"1.5", "'loss'", "1", "metrics.step of trial 1: is 1.5, expected"},
+        {"9223372036854775807", "'loss'", "1", "metrics.step of trial 1: is 9223372036854775807"},
+        {"1", "CAST(x'ff' AS TEXT)", "1", "metrics.name of trial 1: is text that is not UTF-8"},
+        {"1", "'a' || char(0)", "1", "metrics.name of trial 1: is text with a NUL byte"},
+        {"1", "x'61'", "1", "metrics.name of trial 1: is a blob"},
+        {"1", "char(27) || '[2J'", "'a'", "metrics.value of trial 1"},
+        {"1", "'loss'", "char(27) || '[2J'", "is text \"?[2J\""},
+    };
+    const char *path = scratch("x.sqlite");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        RgStore *store = loose_store(path);
+        int count;
+        char *text = rg_string_format("INSERT INTO metrics VALUES (1, 0, 'loss', 1), (1, %s, %s, "
+                                      "%s), (1, 1e6, 'loss', 1)",
+                                      cases[i].step, cases[i].name, cases[i].value);
+        run_sql(path, text);
+        RgStatus status = read_metrics(store, &count);
+        if (cases[i].expected) {
+            cr_assert_eq(status, RG_E_STORE, "%s", text);
+            cr_assert(strstr(error.text, cases[i].expected), "%s", error.text);
+            cr_assert_eq(strncmp(error.text, path, strlen(path)), 0);
+        } else {
+            cr_assert_eq(status, RG_OK, "%s", error.text);
+            cr_assert_eq(count, 3);
+        }
+        free(text);
+        rg_store_close(store);
+        unlink(path);
+    }
+}
+
+Test(store, caller_s_own_failure_comes_before_that_of_the_rows) {
+    RgStore *store = open_store(scratch("x.sqlite"), true);
+    RgRows *rows = rg_rows_open(store, "metrics", "SELECT step FROM nowhere");
+    cr_assert_not(rg_rows_next(rows));
+    rg_fail(&error, RG_E_FILE, "mine");
+    cr_assert_eq(rg_rows_close(rows, RG_E_FILE, &error), RG_E_FILE);
+    cr_assert_str_eq(error.text, "mine");
+    rows = rg_rows_open(store, "metrics", "SELECT step FROM nowhere");
+    cr_assert_eq(rg_rows_close(rows, RG_OK, &error), RG_E_STORE);
+    cr_assert(strstr(error.text, "x.sqlite: cannot read the results store: no such table: nowhere"),
               "%s", error.text);
     rg_store_close(store);
+}
+
+Test(store, sql_in_a_file_is_refused) {
+    static const char *const statements[][2] = {
+        {"CREATE TRIGGER t AFTER INSERT ON trials BEGIN DELETE FROM readings; END", "a trigger"},
+        {"CREATE VIEW v AS SELECT 1", "a view"},
+        {"CREATE VIRTUAL TABLE v USING fts5(x)", "a virtual table"},
+    };
+    for (size_t i = 0; i < sizeof statements / sizeof *statements; i++) {
+        const char *path = scratch("x.sqlite");
+        rg_store_close(open_store(path, true));
+        run_sql(path, statements[i][0]);
+        refuse_open(path, false, statements[i][1]);
+        refuse_open(path, true, "which no results store does");
+        unlink(path);
+    }
+}
+
+Test(store, first_version_can_be_written) {
+    const char *path = scratch("x.sqlite");
+    RgStore *store = open_store(path, true);
+    int64_t trial = add_trial(store, "0123456789abcdef", &(bool){0});
+    add_step(store, trial, 1, NULL);
+    rg_store_close(store);
+    run_sql(path, "ALTER TABLE readings DROP COLUMN dataset_responses; PRAGMA user_version = 1");
+    store = open_store(path, false);
+    RgRows *rows = rg_rows_open(store, "any", "SELECT count(*) AS count FROM readings");
+    cr_assert(rg_rows_next(rows));
+    ASSERT_OK(rg_rows_close(rows, RG_OK, &error));
+    cr_assert_str_neq(rg_rows_readings(store), "readings");
+    rg_store_close(store);
+    store = open_store(path, true);
+    RgMeter meter = {.dataset_responses = 7, .peak_memory = 5};
+    ASSERT_OK(
+        rg_store_step(store, trial, 2, &meter, names, (const double[]){1, 2}, 2, NULL, &error));
+    cr_assert_eq(query(store, "SELECT dataset_responses FROM readings WHERE step = 2"), 7);
+    cr_assert_eq(query(store, "SELECT peak_memory FROM readings WHERE step = 2"), 5);
+    cr_assert_eq(query(store, "SELECT dataset_responses IS NULL FROM readings WHERE step = 1"), 1);
+    rg_store_close(store);
+}
+
+Test(store, check_finds_a_good_store_clean_and_tells_what_is_missing) {
+    const char *path = scratch("x.sqlite");
+    RgStore *store = open_store(path, true);
+    RgEvaluation *e = evaluation_of_two();
+    int64_t trial = add_trial(store, "0123456789abcdef", &(bool){0});
+    int64_t other = add_trial(store, "fedcba9876543210", &(bool){0});
+    for (int64_t step = 0; step < 3; step++) {
+        add_step(store, trial, step, e);
+        add_step(store, other, step, e);
+    }
+    rg_evaluation_destroy(e);
+    rg_store_close(store);
+    RgStoreCheck check;
+    ASSERT_OK(rg_store_check(path, &check, &error));
+    cr_assert(rg_store_check_is_clean(&check), "%s",
+              check.count ? check.findings[0] : check.trials[0].findings[0]);
+    rg_store_check_clear(&check);
+    run_sql(path,
+            "DELETE FROM evaluations WHERE trial = 2 AND item = 1 AND step = 1 AND name = 'kl';"
+            "DELETE FROM readings WHERE trial = 2 AND step = 2");
+    ASSERT_OK(rg_store_check(path, &check, &error));
+    cr_assert_eq(check.whole_count, 1);
+    cr_assert_eq(check.trials[0].count, 0);
+    cr_assert_str_eq(check.trials[1].key, "fedcba9876543210");
+    cr_assert_str_eq(check.trials[1].findings[0], "metrics: step 2 has no readings");
+    cr_assert_str_eq(check.trials[1].findings[check.trials[1].count - 1],
+                     "evaluations: step 1 lacks items of kl");
+    rg_store_check_clear(&check);
 }
 
 /* Root may write anything: what follows must be tried as somebody else. */

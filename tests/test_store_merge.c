@@ -103,7 +103,7 @@ static void expect_file(const char *path, const char *name, const char *expected
     free(text);
 }
 
-/* A store with one trial of one experiment; its key is label, swept values and seed. */
+/* A store with one trial of one experiment; its key tells label, swept values and seed. */
 static const char *store_of(const char *name, const char *experiment, FixtureTrial trial) {
     const char *path = scratch(name);
     int64_t id;
@@ -116,6 +116,10 @@ static const char *store_of(const char *name, const char *experiment, FixtureTri
 static FixtureTrial dpo(int seed, const char *status, int steps) {
     return (FixtureTrial){"dpo", "DPO", "{}", status, NULL, seed, 0.5, 1, steps, false, true};
 }
+
+/* The keys of such a trial of seed 1 and of seed 3. */
+#define DPO_1 "8fc719a05e3bbfd9"
+#define DPO_3 "8fc717a05e3bbc73"
 
 static RgMergeCounts merge(const char *target, const char *source) {
     RgMergeCounts counts = {0};
@@ -139,7 +143,7 @@ static void refuse(const char *target, const char *source, const char *word, con
 
 Test(merge, into_an_empty_store_is_a_copy_with_weights) {
     char *source = fixture_methods();
-    write_file(source, "DPO{}1.safetensors", "weights");
+    write_file(source, DPO_1 ".safetensors", "weights");
     const char *target = scratch("target.db");
     RgMergeCounts counts = merge(target, source);
     cr_assert_eq(counts.added, 12);
@@ -147,7 +151,7 @@ Test(merge, into_an_empty_store_is_a_copy_with_weights) {
     same_content(source, target);
     char *created = ask(source, "SELECT created FROM experiments");
     expect(target, "SELECT created FROM experiments", created);
-    expect_file(target, "DPO{}1.safetensors", "weights");
+    expect_file(target, DPO_1 ".safetensors", "weights");
     free(created);
     free(source);
 }
@@ -179,34 +183,34 @@ Test(merge, brings_trials_of_one_experiment_together_and_keeps_others_apart) {
 Test(merge, a_finished_trial_stands_for_an_unfinished_one_whichever_way) {
     const char *whole = store_of("whole.db", "race", dpo(1, "finished", 50));
     const char *part = store_of("part.db", "race", dpo(1, "running", 100));
-    write_file(whole, "DPO{}1.safetensors", "weights");
-    write_file(part, "DPO{}1-checkpoint.safetensors", "checkpoint");
+    write_file(whole, DPO_1 ".safetensors", "weights");
+    write_file(part, DPO_1 "-checkpoint.safetensors", "checkpoint");
     const char *target = scratch("target.db");
     merge(target, part);
-    expect_file(target, "DPO{}1-checkpoint.safetensors", "checkpoint");
+    expect_file(target, DPO_1 "-checkpoint.safetensors", "checkpoint");
     expect(target, "SELECT status FROM trials", "running");
     cr_assert_eq(merge(target, whole).replaced, 1);
     same_content(whole, target);
-    expect_file(target, "DPO{}1.safetensors", "weights");
-    expect_file(target, "DPO{}1-checkpoint.safetensors", NULL);
+    expect_file(target, DPO_1 ".safetensors", "weights");
+    expect_file(target, DPO_1 "-checkpoint.safetensors", NULL);
     cr_assert_eq(merge(target, part).kept, 1);
     same_content(whole, target);
-    expect_file(target, "DPO{}1-checkpoint.safetensors", NULL);
+    expect_file(target, DPO_1 "-checkpoint.safetensors", NULL);
 }
 
 Test(merge, of_two_unfinished_trials_the_further_one_stays_with_its_checkpoint) {
     const char *near = store_of("near.db", "race", dpo(1, "running", 25));
     const char *far = store_of("far.db", "race", dpo(1, "failed", 50));
-    write_file(near, "DPO{}1-checkpoint.safetensors", "near");
-    write_file(far, "DPO{}1-checkpoint.safetensors", "far");
+    write_file(near, DPO_1 "-checkpoint.safetensors", "near");
+    write_file(far, DPO_1 "-checkpoint.safetensors", "far");
     const char *target = scratch("target.db");
     merge(target, near);
     merge(target, far);
     same_content(far, target);
-    expect_file(target, "DPO{}1-checkpoint.safetensors", "far");
+    expect_file(target, DPO_1 "-checkpoint.safetensors", "far");
     merge(target, near);
     same_content(far, target);
-    expect_file(target, "DPO{}1-checkpoint.safetensors", "far");
+    expect_file(target, DPO_1 "-checkpoint.safetensors", "far");
 }
 
 Test(merge, two_results_of_one_trial_are_refused_by_name) {
@@ -214,7 +218,7 @@ Test(merge, two_results_of_one_trial_are_refused_by_name) {
     other.quality = 0.75;
     const char *a = store_of("a.db", "race", trial);
     const char *b = store_of("b.db", "race", other);
-    refuse(a, b, "b.db: DPO, seed 1 (key DPO{}1) of experiment race is another result",
+    refuse(a, b, "b.db: DPO, seed 1 (key " DPO_1 ") of experiment race is another result",
            "a.db: items win_rate_base differs at step 50");
     other = trial;
     other.status = "diverged";
@@ -227,10 +231,10 @@ Test(merge, two_results_of_one_trial_are_refused_by_name) {
 Test(merge, other_weights_under_one_trial_are_refused) {
     const char *a = store_of("a.db", "race", dpo(1, "finished", 50));
     const char *b = store_of("b.db", "race", dpo(1, "finished", 50));
-    write_file(b, "DPO{}1.safetensors", "weights");
+    write_file(b, DPO_1 ".safetensors", "weights");
     merge(a, b);
-    expect_file(a, "DPO{}1.safetensors", "weights"); /* which it lacked */
-    write_file(a, "DPO{}1.safetensors", "Weights");
+    expect_file(a, DPO_1 ".safetensors", "weights"); /* which it lacked */
+    write_file(a, DPO_1 ".safetensors", "Weights");
     refuse(a, b, "DPO, seed 1", "has other weights than");
 }
 
@@ -253,7 +257,7 @@ Test(merge, one_trial_can_be_taken_alone) {
     RgStore *store = open_store(target, true);
     ASSERT_OK(rg_store_merge_trial(store, source, 3, NULL, &error));
     rg_store_close(store);
-    expect(target, "SELECT key FROM trials", "DPO{}3");
+    expect(target, "SELECT key FROM trials", DPO_3);
     free(source);
 }
 
@@ -310,7 +314,7 @@ Test(merge, what_is_written_or_missing_or_the_target_itself_is_refused) {
 /* Killed at whatever moment, run again: the same store and the same files. */
 Test(merge, killed_and_run_again_ends_alike) {
     char *source = fixture_methods();
-    write_file(source, "DPO{}1.safetensors", "weights");
+    write_file(source, DPO_1 ".safetensors", "weights");
     char *whole = fixture_path("whole.db"), *killed = fixture_path("killed.db");
     merge(whole, source);
     int hits = 0;
@@ -332,7 +336,7 @@ Test(merge, killed_and_run_again_ends_alike) {
     merge(killed, source);
     same_content(whole, killed);
     expect(killed, "SELECT integrity_check FROM pragma_integrity_check", "ok");
-    expect_file(killed, "DPO{}1.safetensors", "weights");
+    expect_file(killed, DPO_1 ".safetensors", "weights");
     free(source);
     free(whole);
     free(killed);

@@ -270,9 +270,10 @@ Test(table, the_newest_trial_of_a_method_and_seed_stands_for_it) {
                           0.5,   1,     FIXTURE_STEPS, false,      true};
     int64_t older = fixture_trial(store, experiment, &trial);
     rg_store_close(store);
-    char *statement = rg_string_format("UPDATE trials SET key = 'old', updated = '2000-01-01' "
-                                       "WHERE id = %lld",
-                                       (long long)older);
+    char *statement =
+        rg_string_format("UPDATE trials SET key = '00000000000000aa', updated = '2000-01-01' "
+                         "WHERE id = %lld",
+                         (long long)older);
     write_statement(path, statement);
     RgError error = {0};
     fixture_check(rg_store_open(path, true, &store, &error), &error);

@@ -1,10 +1,12 @@
 /* The table of paid answers. */
 #include "core/results/answer_shelf.h"
 
+#include "core/results/rows.h"
+
 #include <sqlite3.h>
 #include <stdlib.h>
 
-enum { FIND, TRY, KEEP, TRIES, STATEMENTS };
+enum { TRY, KEEP, STATEMENTS };
 
 static const double most_unsynced = 1; /* seconds */
 
@@ -12,6 +14,7 @@ struct RgAnswerShelf {
     sqlite3 *database;
     double synced; /* clock of the last answer that went to the disk */
     sqlite3_stmt *statements[STATEMENTS];
+    RgRows *find, *tries;
 };
 
 /* key: digest of the judge and of all that it was sent; judge: its name; tries: how often the
@@ -21,16 +24,17 @@ struct RgAnswerShelf {
 static const char table[] = "CREATE TABLE IF NOT EXISTS judge_answers ("
                             "  key BLOB PRIMARY KEY, judge TEXT, tries INTEGER, answer TEXT, "
                             "refused INTEGER, answered TEXT)"
-                            "  WITHOUT ROWID";
+                            "  WITHOUT ROWID, STRICT";
 
 static const char *const statement_text[STATEMENTS] = {
-    [FIND] = "SELECT answer, refused FROM judge_answers WHERE key = ?1 AND answer IS NOT NULL",
     [TRY] = "INSERT INTO judge_answers (key, judge, tries) VALUES (?1, ?2, ?3)"
             " ON CONFLICT (key) DO UPDATE SET tries = tries + excluded.tries",
     [KEEP] = "UPDATE judge_answers SET answer = ?2, refused = ?3,"
              " answered = strftime('%Y-%m-%dT%H:%M:%SZ', 'now') WHERE key = ?1",
-    [TRIES] = "SELECT coalesce(sum(tries), 0) FROM judge_answers WHERE judge = ?1",
 };
+static const char find_text[] =
+    "SELECT answer, refused FROM judge_answers WHERE key = ?1 AND answer IS NOT NULL";
+static const char tries_text[] = "SELECT tries FROM judge_answers WHERE judge = ?1";
 
 static RgStatus refused_to(const RgAnswerShelf *shelf, const char *doing, RgError *error) {
     return rg_fail(error, RG_E_STORE, "%s: cannot %s: %s",
@@ -55,6 +59,8 @@ RgStatus rg_answer_shelf_open(RgStore *store, RgAnswerShelf **result, RgError *e
         rg_answer_shelf_close(shelf);
         return status;
     }
+    shelf->find = rg_rows_open(store, "judge_answers", find_text);
+    shelf->tries = rg_rows_open(store, "judge_answers", tries_text);
     *result = shelf;
     return RG_OK;
 }
@@ -64,6 +70,8 @@ void rg_answer_shelf_close(RgAnswerShelf *shelf) {
         return;
     for (int i = 0; i < STATEMENTS; i++)
         sqlite3_finalize(shelf->statements[i]);
+    rg_rows_close(shelf->find, RG_OK, NULL);
+    rg_rows_close(shelf->tries, RG_OK, NULL);
     free(shelf);
 }
 
@@ -75,18 +83,13 @@ static sqlite3_stmt *with_key(RgAnswerShelf *shelf, int which, const RgDigest *k
 
 RgStatus rg_answer_shelf_find(RgAnswerShelf *shelf, const RgDigest *key, char **text, bool *refused,
                               RgError *error) {
-    sqlite3_stmt *statement = with_key(shelf, FIND, key);
     *text = NULL;
-    int code = sqlite3_step(statement);
-    if (code == SQLITE_ROW) {
-        *text = rg_string_copy((const char *)sqlite3_column_text(statement, 0));
-        *refused = sqlite3_column_int(statement, 1);
+    rg_rows_bind_bytes(shelf->find, 1, key, sizeof *key);
+    if (rg_rows_next(shelf->find)) {
+        *text = rg_rows_text_copy(shelf->find, 0);
+        *refused = rg_rows_integer(shelf->find, 1) != 0;
     }
-    RgStatus status = code == SQLITE_ROW || code == SQLITE_DONE
-                          ? RG_OK
-                          : refused_to(shelf, "read the judge's answers", error);
-    sqlite3_reset(statement);
-    return status;
+    return rg_rows_reset(shelf->find, RG_OK, error);
 }
 
 /* One change, a transaction by itself. */
@@ -121,11 +124,9 @@ RgStatus rg_answer_shelf_keep(RgAnswerShelf *shelf, const RgDigest *key, const c
 
 RgStatus rg_answer_shelf_tries(RgAnswerShelf *shelf, const char *judge, int64_t *tries,
                                RgError *error) {
-    sqlite3_stmt *statement = shelf->statements[TRIES];
-    sqlite3_bind_text(statement, 1, judge, -1, SQLITE_STATIC);
-    bool good = sqlite3_step(statement) == SQLITE_ROW;
-    *tries = good ? sqlite3_column_int64(statement, 0) : 0;
-    RgStatus status = good ? RG_OK : refused_to(shelf, "read the judge's answers", error);
-    sqlite3_reset(statement);
-    return status;
+    *tries = 0;
+    rg_rows_bind_text(shelf->tries, 1, judge);
+    while (rg_rows_next(shelf->tries))
+        *tries += rg_rows_integer(shelf->tries, 0);
+    return rg_rows_reset(shelf->tries, RG_OK, error);
 }

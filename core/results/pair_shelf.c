@@ -2,6 +2,8 @@
  * row carries a proof, a digest of its key and its numbers: one that does not hold is no row. */
 #include "core/results/pair_shelf.h"
 
+#include "core/results/rows.h"
+
 #include <math.h>
 #include <sqlite3.h>
 #include <stdio.h>
@@ -10,7 +12,8 @@
 
 struct RgPairShelf {
     sqlite3 *database;
-    sqlite3_stmt *find, *keep;
+    RgRows *find;
+    sqlite3_stmt *keep;
     RgStatus status; /* the first failure, or RG_OK … */
     RgError error;   /* … and its message */
 };
@@ -22,10 +25,12 @@ struct RgPairShelf {
 static const char table[] =
     "CREATE TABLE IF NOT EXISTS pair_values ("
     "  key BLOB PRIMARY KEY, first REAL, second REAL, flops REAL, seconds REAL, proof INTEGER)"
-    "  WITHOUT ROWID";
+    "  WITHOUT ROWID, STRICT";
 
+/* Of any types: the proof tells whether they are what was written. */
 static const char find_text[] =
-    "SELECT first, second, flops, seconds, proof FROM pair_values WHERE key = ?1";
+    "SELECT first AS \"any.value\", second AS \"any.value\", flops AS \"any.value\", seconds AS"
+    " \"any.value\", proof AS \"any.value\" FROM pair_values WHERE key = ?1";
 static const char keep_text[] =
     "INSERT OR REPLACE INTO pair_values VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 
@@ -56,12 +61,12 @@ RgStatus rg_pair_shelf_open(RgStore *store, RgPairShelf **result, RgError *error
     RgPairShelf *shelf = rg_allocate(sizeof *shelf);
     shelf->database = rg_store_database(store);
     *result = NULL;
-    if (!run(shelf, table) || !prepare(shelf, find_text, &shelf->find) ||
-        !prepare(shelf, keep_text, &shelf->keep)) {
+    if (!run(shelf, table) || !prepare(shelf, keep_text, &shelf->keep)) {
         RgStatus status = refused(shelf, "keep values of pairs", error);
         rg_pair_shelf_close(shelf);
         return status;
     }
+    shelf->find = rg_rows_open(store, "pair_values", find_text);
     *result = shelf;
     return RG_OK;
 }
@@ -69,7 +74,7 @@ RgStatus rg_pair_shelf_open(RgStore *store, RgPairShelf **result, RgError *error
 void rg_pair_shelf_close(RgPairShelf *shelf) {
     if (!shelf)
         return;
-    sqlite3_finalize(shelf->find);
+    rg_rows_close(shelf->find, RG_OK, NULL);
     sqlite3_finalize(shelf->keep);
     free(shelf);
 }
@@ -88,14 +93,14 @@ static void bind_key(sqlite3_stmt *statement, const RgDigest *key) {
 }
 
 /* A row whose key was found, if it is what was once written under that key. */
-static bool read_row(sqlite3_stmt *row, const RgDigest *key, RgPairValues *values) {
+static bool read_row(RgRows *row, const RgDigest *key, RgPairValues *values) {
     for (int column = 0; column < 4; column++)
-        if (sqlite3_column_type(row, column) != SQLITE_FLOAT)
+        if (rg_rows_type(row, column) != RG_VALUE_REAL)
             return false;
-    RgPairValues read = {.logprob = {sqlite3_column_double(row, 0), sqlite3_column_double(row, 1)},
-                         .flops = sqlite3_column_double(row, 2),
-                         .seconds = sqlite3_column_double(row, 3)};
-    if (sqlite3_column_int64(row, 4) != proof_of(key, &read))
+    RgPairValues read = {.logprob = {rg_rows_number(row, 0), rg_rows_number(row, 1)},
+                         .flops = rg_rows_number(row, 2),
+                         .seconds = rg_rows_number(row, 3)};
+    if (rg_rows_type(row, 4) != RG_VALUE_INTEGER || rg_rows_integer(row, 4) != proof_of(key, &read))
         return false;
     *values = read;
     return true;
@@ -105,12 +110,14 @@ static void find(void *context, const RgDigest *keys, int64_t count, RgPairValue
                  bool *found) {
     RgPairShelf *shelf = context;
     for (int64_t i = 0; i < count; i++) {
-        bind_key(shelf->find, &keys[i]);
-        int code = sqlite3_step(shelf->find);
-        found[i] = code == SQLITE_ROW && read_row(shelf->find, &keys[i], &values[i]);
-        if (code != SQLITE_ROW && code != SQLITE_DONE)
-            note_failure(shelf, "read values of pairs");
-        sqlite3_reset(shelf->find);
+        RgError error;
+        rg_rows_bind_bytes(shelf->find, 1, &keys[i], sizeof keys[i]);
+        found[i] = rg_rows_next(shelf->find) && read_row(shelf->find, &keys[i], &values[i]);
+        RgStatus status = rg_rows_reset(shelf->find, RG_OK, &error);
+        if (status != RG_OK && shelf->status == RG_OK) {
+            shelf->status = status;
+            shelf->error = error;
+        }
     }
 }
 

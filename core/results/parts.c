@@ -2,11 +2,11 @@
  * in store_merge.c. */
 #include "core/results/parts.h"
 
+#include "core/results/rows.h"
 #include "core/results/store_merge.h"
 
 #include <dirent.h>
 #include <errno.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,25 +48,16 @@ RgStatus rg_part_open(const char *whole, int number, RgPart **result, RgError *e
 
 static RgStatus find_trial(RgStore *store, const char *experiment, const char *key, int64_t *row,
                            bool *finished, RgError *error) {
-    static const char text[] = "SELECT t.id, t.status IN ('finished', 'diverged') FROM trials t"
-                               " JOIN experiments e ON e.id = t.experiment"
-                               " WHERE e.name = ?1 AND t.key = ?2";
-    sqlite3 *database = rg_store_database(store);
-    sqlite3_stmt *found = NULL;
-    int code = sqlite3_prepare_v2(database, text, -1, &found, NULL);
-    if (code == SQLITE_OK) {
-        sqlite3_bind_text(found, 1, experiment, -1, SQLITE_STATIC);
-        sqlite3_bind_text(found, 2, key, -1, SQLITE_STATIC);
-        code = sqlite3_step(found);
-    }
-    *row = code == SQLITE_ROW ? sqlite3_column_int64(found, 0) : 0;
-    *finished = code == SQLITE_ROW && sqlite3_column_int(found, 1);
-    RgStatus status = RG_OK;
-    if (code != SQLITE_ROW && code != SQLITE_DONE)
-        status = rg_fail(error, RG_E_STORE, "%s: cannot look for a trial: %s", rg_store_path(store),
-                         sqlite3_errmsg(database));
-    sqlite3_finalize(found);
-    return status;
+    RgRows *found = rg_rows_open(store, "trials",
+                                 "SELECT t.id, t.status FROM trials t"
+                                 " JOIN experiments e ON e.id = t.experiment"
+                                 " WHERE e.name = ?1 AND t.key = ?2");
+    rg_rows_bind_text(found, 1, experiment);
+    rg_rows_bind_text(found, 2, key);
+    bool there = rg_rows_next(found);
+    *row = there ? rg_rows_integer(found, 0) : 0;
+    *finished = there && rg_status_is_done(rg_rows_text(found, 1));
+    return rg_rows_close(found, RG_OK, error);
 }
 
 RgStatus rg_part_seed(RgPart *part, const char *experiment, const char *key, bool *finished,

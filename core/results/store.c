@@ -1,5 +1,5 @@
 /* The results store on SQLite: schema, opening and locking, and the few writes that a run makes.
- * Queries for tables and plots are not here: analysis makes its own over rg_store_database.
+ * Queries for tables and plots are not here: analysis makes its own, and rows.c reads for all.
  *
  * One process writes (an flock on "<store>.lock", which names its holder), or several that inherit
  * its lock; any number read meanwhile (WAL). Each step is one transaction, so that a killed run
@@ -7,6 +7,8 @@
  * or a change of status are also synced to the disk, and with them all that came before, so that a
  * power failure costs at most the training rows since the last evaluation. */
 #include "core/results/store.h"
+
+#include "core/results/rows.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,14 +25,17 @@
 /* Kept in the file's header (PRAGMA application_id, user_version): "RgSt", and the schema's
  * version, to be raised with every change that an older program would misread. */
 #define STORE_APPLICATION 0x52675374
-#define STORE_VERSION     2
+#define STORE_VERSION     3
 
-/* Values are NULL where the number is not one (NaN), as SQLite has no NaN; rg_store_double reads
- * them back. Metrics of evaluations are rows of `metrics` named "eval/<name>". Times are UTC. */
+/* Values are NULL where the number is not one (NaN), as SQLite has no NaN. Metrics of evaluations
+ * are rows of `metrics` named "eval/<name>". Times are UTC. Tables are STRICT: a column holds what
+ * its type says. Those of stores before version 3 are not, and readers check all of them alike (see
+ * rows.c, which has a rule for every column). */
 static const char schema[] =
     /* config: resolved settings of the whole experiment, a flat JSON object path → value */
     "CREATE TABLE experiments ("
-    "  id INTEGER PRIMARY KEY, name TEXT UNIQUE, config TEXT, created TEXT);"
+    "  id INTEGER PRIMARY KEY, name TEXT UNIQUE, config TEXT, created TEXT)"
+    "  STRICT;"
 
     /* key: hash of resolved config, seed and code version; label: as tables and plots show it;
      * status: running, finished, diverged or failed; reason: why it diverged or failed, else NULL;
@@ -39,7 +44,7 @@ static const char schema[] =
     "CREATE TABLE trials ("
     "  id INTEGER PRIMARY KEY, experiment INTEGER REFERENCES experiments ON DELETE CASCADE,"
     "  key TEXT, algorithm TEXT, label TEXT, seed INTEGER, status TEXT, reason TEXT, swept TEXT,"
-    "  config TEXT, provenance TEXT, updated TEXT, UNIQUE (experiment, key));"
+    "  config TEXT, provenance TEXT, updated TEXT, UNIQUE (experiment, key)) STRICT;"
 
     /* The meter after each step: totals since the trial began. flops, tokens and so on are counts,
      * seconds leave evaluation out, peak_memory is in bytes; evaluated: 1 where the step was also
@@ -48,29 +53,29 @@ static const char schema[] =
     "  trial INTEGER REFERENCES trials ON DELETE CASCADE, step INTEGER, flops REAL, seconds REAL,"
     "  trained_tokens INTEGER, generated_tokens INTEGER, judge_queries INTEGER,"
     "  dataset_responses INTEGER, hessian_products INTEGER, peak_memory REAL, evaluated INTEGER,"
-    "  PRIMARY KEY (trial, step));"
+    "  PRIMARY KEY (trial, step)) STRICT;"
 
     "CREATE TABLE metrics ("
     "  trial INTEGER REFERENCES trials ON DELETE CASCADE, step INTEGER, name TEXT, value REAL,"
-    "  PRIMARY KEY (trial, step, name)) WITHOUT ROWID;"
+    "  PRIMARY KEY (trial, step, name)) WITHOUT ROWID, STRICT;"
     /* One metric over steps, of one trial or of all, without touching the table. */
     "CREATE INDEX metrics_by_name ON metrics (name, trial, step, value);"
 
     /* One number per item (test prompt or context) of an evaluation, for paired comparisons. */
     "CREATE TABLE evaluations ("
     "  trial INTEGER REFERENCES trials ON DELETE CASCADE, step INTEGER, item INTEGER, name TEXT,"
-    "  value REAL, PRIMARY KEY (trial, step, name, item)) WITHOUT ROWID;"
+    "  value REAL, PRIMARY KEY (trial, step, name, item)) WITHOUT ROWID, STRICT;"
 
     "CREATE TABLE responses ("
     "  trial INTEGER REFERENCES trials ON DELETE CASCADE, step INTEGER, item INTEGER,"
-    "  prompt TEXT, response TEXT, PRIMARY KEY (trial, step, item));";
+    "  prompt TEXT, response TEXT, PRIMARY KEY (trial, step, item)) STRICT;";
 
 /* Made when a store is opened for writing, so that older ones have it too. Not among the results,
  * as it is different each time. */
 static const char times_schema[] =
     "CREATE TABLE IF NOT EXISTS evaluation_times ("
     "  trial INTEGER REFERENCES trials ON DELETE CASCADE, step INTEGER, seconds REAL,"
-    "  PRIMARY KEY (trial, step)) WITHOUT ROWID";
+    "  PRIMARY KEY (trial, step)) WITHOUT ROWID, STRICT";
 
 typedef enum Statement {
     BEGIN,
@@ -78,8 +83,6 @@ typedef enum Statement {
     ROLLBACK,
     SYNC_ALWAYS,
     SYNC_RARELY,
-    EXPERIMENT,
-    TRIAL_FIND,
     TRIAL_INSERT,
     TRIAL_UPDATE,
     TRIAL_STATUS,
@@ -104,10 +107,6 @@ static const char *const statement_text[STATEMENT_COUNT] = {
     [ROLLBACK] = "ROLLBACK",
     [SYNC_ALWAYS] = "PRAGMA synchronous = FULL",
     [SYNC_RARELY] = "PRAGMA synchronous = NORMAL",
-    [EXPERIMENT] = "INSERT INTO experiments (name, config, created) VALUES (?1, ?2, " NOW ")"
-                   " ON CONFLICT (name) DO UPDATE SET config = excluded.config RETURNING id",
-    [TRIAL_FIND] = "SELECT id, status IN ('finished', 'diverged') FROM trials"
-                   " WHERE experiment = ?1 AND key = ?2",
     [TRIAL_INSERT] = "INSERT INTO trials (experiment, key, algorithm, label, seed, swept, config,"
                      " provenance, status, updated)"
                      " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 'running', " NOW ")",
@@ -121,12 +120,18 @@ static const char *const statement_text[STATEMENT_COUNT] = {
     [REWIND_RESPONSES] = "DELETE FROM responses WHERE trial = ?1 AND step > ?2",
     [REWIND_TIMES] = "DELETE FROM evaluation_times WHERE trial = ?1 AND step > ?2",
     [TIME] = "INSERT OR REPLACE INTO evaluation_times VALUES (?1, ?2, ?3)",
-    [READING] = "INSERT OR REPLACE INTO readings VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,"
-                " ?11)",
+    [READING] = "INSERT OR REPLACE INTO readings (trial, step, flops, seconds, trained_tokens,"
+                " generated_tokens, judge_queries, dataset_responses, hessian_products,"
+                " peak_memory, evaluated) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     [METRIC] = "INSERT OR REPLACE INTO metrics VALUES (?1, ?2, ?3, ?4)",
     [ITEM] = "INSERT OR REPLACE INTO evaluations VALUES (?1, ?2, ?3, ?4, ?5)",
     [RESPONSE] = "INSERT OR REPLACE INTO responses VALUES (?1, ?2, ?3, ?4, ?5)",
 };
+
+static const char experiment_text[] =
+    "INSERT INTO experiments (name, config, created) VALUES (?1, ?2, " NOW ")"
+    " ON CONFLICT (name) DO UPDATE SET config = excluded.config RETURNING id";
+static const char find_text[] = "SELECT id, status FROM trials WHERE experiment = ?1 AND key = ?2";
 
 /* Milliseconds to wait for the transactions of others. Those who write the same run may be stopped
  * in one for a while, or wait for a slow disk. */
@@ -137,11 +142,11 @@ struct RgStore {
     char *path;
     int lock; /* file descriptor that holds the writer's flock; −1 when reading */
     bool locked;
-    sqlite3_stmt *statements[STATEMENT_COUNT]; /* NULL when reading */
+    sqlite3_stmt *statements[STATEMENT_COUNT]; /* NULL when reading, like … */
+    RgRows *experiment, *find;                 /* … the queries whose rows are read */
 };
 
-/* "results/x.sqlite: cannot <doing>: <why>", from SQLite's last error. */
-static RgStatus store_fail(const RgStore *store, RgError *error, const char *doing) {
+RgStatus rg_store_refused(const RgStore *store, const char *doing, RgError *error) {
     int code = sqlite3_errcode(store->database);
     int system = sqlite3_system_errno(store->database);
     const char *why;
@@ -160,7 +165,7 @@ static RgStatus store_fail(const RgStore *store, RgError *error, const char *doi
         why = "it is not an SQLite file";
         break;
     case SQLITE_CORRUPT:
-        why = "the file is damaged";
+        why = "the file is damaged; regatta check-store tells what can be saved";
         break;
     case SQLITE_CANTOPEN:
     case SQLITE_IOERR:
@@ -304,6 +309,16 @@ static int wait_for_others(void *context, int tries) {
     return tries < PATIENCE_OF_WRITERS;
 }
 
+/* Nothing that is written in the file is run, and no page of it is taken to be well formed. See
+ * sqlite.org/security.html, "Untrusted SQLite database files". */
+static void distrust(sqlite3 *database) {
+    sqlite3_db_config(database, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    sqlite3_db_config(database, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+    sqlite3_db_config(database, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
+    sqlite3_db_config(database, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
+    sqlite3_exec(database, "PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0", NULL, NULL, NULL);
+}
+
 static RgStatus open_database(RgStore *store, bool writable, RgError *error) {
     struct stat about;
     if (stat(store->path, &about) != 0) {
@@ -316,7 +331,8 @@ static RgStatus open_database(RgStore *store, bool writable, RgError *error) {
     }
     int flags = writable ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
     if (sqlite3_open_v2(store->path, &store->database, flags, NULL) != SQLITE_OK)
-        return store_fail(store, error, "open the results store");
+        return rg_store_refused(store, "open the results store", error);
+    distrust(store->database);
     if (writable)
         sqlite3_busy_handler(store->database, wait_for_others, NULL);
     else
@@ -330,28 +346,18 @@ static RgStatus reopen_immutable(RgStore *store, RgError *error) {
     char *log = rg_string_format("%s-wal", store->path), *uri = immutable_uri(store->path);
     RgStatus status = RG_OK;
     if (access(log, F_OK) == 0) {
-        status = store_fail(store, error, "read the results store");
+        status = rg_store_refused(store, "read the results store", error);
     } else {
         sqlite3_close(store->database);
         if (sqlite3_open_v2(uri, &store->database, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, NULL) !=
             SQLITE_OK)
-            status = store_fail(store, error, "open the results store");
+            status = rg_store_refused(store, "open the results store", error);
+        else
+            distrust(store->database);
     }
     free(uri);
     free(log);
     return status;
-}
-
-/* First column of the first row of a query; SQLite's code. */
-static int query_integer(RgStore *store, const char *text, int64_t *value) {
-    sqlite3_stmt *statement = NULL;
-    int code = sqlite3_prepare_v2(store->database, text, -1, &statement, NULL);
-    if (code == SQLITE_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
-        *value = sqlite3_column_int64(statement, 0);
-        code = SQLITE_OK;
-    }
-    sqlite3_finalize(statement);
-    return code;
 }
 
 static RgStatus create_schema(RgStore *store, RgError *error) {
@@ -360,32 +366,50 @@ static RgStatus create_schema(RgStore *store, RgError *error) {
                                   schema, STORE_APPLICATION, STORE_VERSION);
     bool done = run_text(store, text);
     free(text);
-    return done ? RG_OK : store_fail(store, error, "create the results store");
+    return done ? RG_OK : rg_store_refused(store, "create the results store", error);
 }
 
+/* What says whose file it is. Whether it can be read at all shows here, too. */
 typedef struct SchemaMarks {
     int64_t application, version, tables;
 } SchemaMarks;
 
-static int read_marks(RgStore *store, SchemaMarks *marks) {
-    int code = query_integer(store, "PRAGMA application_id", &marks->application);
-    if (code == SQLITE_OK)
-        code = query_integer(store, "PRAGMA user_version", &marks->version);
-    if (code == SQLITE_OK)
-        code = query_integer(store, "SELECT count(*) FROM sqlite_master", &marks->tables);
-    return code;
+static RgStatus read_marks(RgStore *store, SchemaMarks *marks, RgError *error) {
+    RgRows *rows = rg_rows_open(store, "any",
+                                "SELECT application_id AS \"any.integer\", user_version AS"
+                                " \"any.integer\", (SELECT count(*) FROM sqlite_master) AS count"
+                                " FROM pragma_application_id, pragma_user_version");
+    if (rg_rows_next(rows))
+        *marks = (SchemaMarks){rg_rows_integer(rows, 0), rg_rows_integer(rows, 1),
+                               rg_rows_integer(rows, 2)};
+    return rg_rows_close(rows, RG_OK, error);
+}
+
+/* A results store has tables and indices only. What else a file may bring is code of whoever made
+ * it. */
+static RgStatus check_parts(RgStore *store, RgError *error) {
+    RgRows *rows = rg_rows_open(
+        store, "any",
+        "SELECT iif(type = 'table', 'virtual table', type) AS \"any.text\" FROM sqlite_master"
+        " WHERE type NOT IN ('table', 'index') OR (type = 'table' AND rootpage < 1) LIMIT 1");
+    if (rg_rows_next(rows))
+        rg_rows_refuse(rows,
+                       "contains a %s, which no results store does: it was not written by regatta "
+                       "alone, and is not opened",
+                       rg_rows_text(rows, 0));
+    return rg_rows_close(rows, RG_OK, error);
 }
 
 /* Is it ours, and of a version that we know? An empty file is made ours when writing. */
 static RgStatus check_schema(RgStore *store, bool writable, RgError *error) {
     SchemaMarks marks = {0};
-    int code = read_marks(store, &marks);
-    if ((code == SQLITE_CANTOPEN || code == SQLITE_READONLY) && !writable) {
+    RgStatus status = read_marks(store, &marks, error);
+    int code = sqlite3_errcode(store->database) & 0xff;
+    if (status != RG_OK && (code == SQLITE_CANTOPEN || code == SQLITE_READONLY) && !writable) {
         RG_TRY(reopen_immutable(store, error));
-        code = read_marks(store, &marks);
+        status = read_marks(store, &marks, error);
     }
-    if (code != SQLITE_OK)
-        return store_fail(store, error, "read the results store");
+    RG_TRY(status);
     if (marks.tables == 0 && marks.application == 0 && writable)
         return create_schema(store, error);
     if (marks.application != STORE_APPLICATION || marks.version < 1)
@@ -396,7 +420,7 @@ static RgStatus check_schema(RgStore *store, bool writable, RgError *error) {
                        "%s: has schema version %lld, written by a newer regatta; this one knows "
                        "versions up to %d",
                        store->path, (long long)marks.version, STORE_VERSION);
-    return RG_OK;
+    return check_parts(store, error);
 }
 
 static RgStatus prepare_statements(RgStore *store, RgError *error) {
@@ -408,11 +432,17 @@ static RgStatus prepare_statements(RgStore *store, RgError *error) {
     if (!run_text(store, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
                          "PRAGMA foreign_keys = ON") ||
         !run_text(store, times_schema))
-        return store_fail(store, error, "open the results store");
+        return rg_store_refused(store, "open the results store", error);
+    if (strcmp(rg_rows_readings(store), "readings") != 0 && /* of the first version */
+        !run_text(store, "ALTER TABLE readings ADD COLUMN dataset_responses INTEGER;"
+                         "PRAGMA user_version = 2"))
+        return rg_store_refused(store, "open the results store", error);
     for (int i = 0; i < STATEMENT_COUNT; i++)
         if (sqlite3_prepare_v3(store->database, statement_text[i], -1, SQLITE_PREPARE_PERSISTENT,
                                &store->statements[i], NULL) != SQLITE_OK)
-            return store_fail(store, error, "use the results store");
+            return rg_store_refused(store, "use the results store", error);
+    store->experiment = rg_rows_open(store, "experiments", experiment_text);
+    store->find = rg_rows_open(store, "trials", find_text);
     return RG_OK;
 }
 
@@ -444,6 +474,9 @@ void rg_store_rest(RgStore *store) {
         sqlite3_finalize(store->statements[i]);
         store->statements[i] = NULL;
     }
+    rg_rows_close(store->experiment, RG_OK, NULL);
+    rg_rows_close(store->find, RG_OK, NULL);
+    store->experiment = store->find = NULL;
     sqlite3_close(store->database);
     store->database = NULL;
 }
@@ -482,9 +515,23 @@ char *rg_store_folder(const char *path) {
     return rg_string_format("%s.weights", path);
 }
 
-double rg_store_double(sqlite3_stmt *row, int column) {
-    return sqlite3_column_type(row, column) == SQLITE_NULL ? NAN
-                                                           : sqlite3_column_double(row, column);
+RgStatus rg_store_verify(RgStore *store, RgError *error) {
+    RgRows *rows = rg_rows_open(
+        store, "any", "SELECT integrity_check AS \"any.text\" FROM pragma_integrity_check(1)");
+    if (rg_rows_next(rows) && strcmp(rg_rows_text(rows, 0), "ok") != 0)
+        rg_rows_refuse(rows,
+                       "the file is damaged: regatta check-store tells where, and what can be "
+                       "saved");
+    return rg_rows_close(rows, RG_OK, error);
+}
+
+RgStatus rg_store_snapshot(RgStore *store, RgError *error) {
+    return run_text(store, "BEGIN") ? RG_OK
+                                    : rg_store_refused(store, "read the results store", error);
+}
+
+bool rg_key_is_valid(const char *key) {
+    return strlen(key) == 16 && strspn(key, "0123456789abcdef") == 16;
 }
 
 /* Writing. */
@@ -494,12 +541,14 @@ static bool begin(RgStore *store, bool durable) {
            run(store->statements[BEGIN]);
 }
 
-/* End the transaction in which all went well so far, or not. The message is taken before rolling
- * back, which forgets SQLite's error. */
-static RgStatus end(RgStore *store, bool good, RgError *error, const char *doing) {
-    if (good && run(store->statements[COMMIT]))
+/* End the transaction in which all went well so far, or not: SQLite refused to write (not `good`),
+ * or what was read was not as it should be (`status`, with its message). The message is taken
+ * before rolling back, which forgets SQLite's error. */
+static RgStatus end(RgStore *store, bool good, RgStatus status, RgError *error, const char *doing) {
+    if (good && status == RG_OK && run(store->statements[COMMIT]))
         return RG_OK;
-    RgStatus status = store_fail(store, error, doing);
+    if (status == RG_OK)
+        status = rg_store_refused(store, doing, error);
     if (!sqlite3_get_autocommit(store->database))
         run(store->statements[ROLLBACK]);
     return status;
@@ -507,38 +556,44 @@ static RgStatus end(RgStore *store, bool good, RgError *error, const char *doing
 
 RgStatus rg_store_experiment(RgStore *store, const char *name, const char *config_json, int64_t *id,
                              RgError *error) {
-    sqlite3_stmt *statement = store->statements[EXPERIMENT];
+    RgStatus status = RG_OK;
     bool good = begin(store, true);
+    *id = 0;
     if (good) {
-        bind_text(statement, 1, name);
-        bind_text(statement, 2, config_json);
-        good = sqlite3_step(statement) == SQLITE_ROW;
-        *id = good ? sqlite3_column_int64(statement, 0) : 0;
-        good = run(statement) && good;
+        rg_rows_bind_text(store->experiment, 1, name);
+        rg_rows_bind_text(store->experiment, 2, config_json);
+        while (rg_rows_next(store->experiment))
+            *id = rg_rows_integer(store->experiment, 0);
+        status = rg_rows_reset(store->experiment, status, error);
     }
-    return end(store, good, error, "record the experiment");
+    return end(store, good, status, error, "record the experiment");
 }
 
 /* The trial's row, if there is one: its id, else 0. */
-static bool find_trial(RgStore *store, RgTrialRecord *record, bool *finished) {
-    sqlite3_stmt *statement = store->statements[TRIAL_FIND];
-    sqlite3_bind_int64(statement, 1, record->experiment);
-    bind_text(statement, 2, record->key);
-    bool found = sqlite3_step(statement) == SQLITE_ROW;
-    record->id = found ? sqlite3_column_int64(statement, 0) : 0;
-    *finished = found && sqlite3_column_int(statement, 1);
-    return run(statement);
+static RgStatus find_trial(RgStore *store, RgTrialRecord *record, bool *finished, RgError *error) {
+    record->id = 0;
+    *finished = false;
+    rg_rows_bind_integer(store->find, 1, record->experiment);
+    rg_rows_bind_text(store->find, 2, record->key);
+    if (rg_rows_next(store->find)) {
+        record->id = rg_rows_integer(store->find, 0);
+        *finished = rg_status_is_done(rg_rows_text(store->find, 1));
+    }
+    return rg_rows_reset(store->find, RG_OK, error);
 }
 
 RgStatus rg_store_trial_finished(RgStore *store, int64_t experiment, const char *key,
                                  bool *finished, RgError *error) {
     RgTrialRecord record = {.experiment = experiment, .key = key};
-    return find_trial(store, &record, finished) ? RG_OK : store_fail(store, error, "find a trial");
+    return find_trial(store, &record, finished, error);
 }
 
 RgStatus rg_store_trial(RgStore *store, RgTrialRecord *record, bool *finished, RgError *error) {
-    bool good = begin(store, true) && find_trial(store, record, finished);
-    if (good && !*finished) {
+    RgStatus status = RG_OK;
+    bool good = begin(store, true);
+    if (good)
+        status = find_trial(store, record, finished, error);
+    if (good && status == RG_OK && !*finished) {
         sqlite3_stmt *statement = store->statements[record->id ? TRIAL_UPDATE : TRIAL_INSERT];
         sqlite3_bind_int64(statement, 1, record->experiment);
         bind_text(statement, 2, record->key);
@@ -552,7 +607,7 @@ RgStatus rg_store_trial(RgStore *store, RgTrialRecord *record, bool *finished, R
         if (good && !record->id)
             record->id = sqlite3_last_insert_rowid(store->database);
     }
-    return end(store, good, error, "record the trial");
+    return end(store, good, status, error, "record the trial");
 }
 
 RgStatus rg_store_trial_status(RgStore *store, int64_t trial, const char *status,
@@ -565,7 +620,7 @@ RgStatus rg_store_trial_status(RgStore *store, int64_t trial, const char *status
         bind_text(statement, 3, reason);
         good = run(statement);
     }
-    return end(store, good, error, "record the trial's status");
+    return end(store, good, RG_OK, error, "record the trial's status");
 }
 
 RgStatus rg_store_trial_rewind(RgStore *store, int64_t trial, int64_t step, RgError *error) {
@@ -575,7 +630,7 @@ RgStatus rg_store_trial_rewind(RgStore *store, int64_t trial, int64_t step, RgEr
         sqlite3_bind_int64(store->statements[i], 2, step);
         good = run(store->statements[i]);
     }
-    return end(store, good, error, "rewind the trial");
+    return end(store, good, RG_OK, error, "rewind the trial");
 }
 
 RgStatus rg_store_evaluation_time(RgStore *store, int64_t trial, int64_t step, double seconds,
@@ -588,7 +643,7 @@ RgStatus rg_store_evaluation_time(RgStore *store, int64_t trial, int64_t step, d
         sqlite3_bind_double(statement, 3, seconds);
         good = run(statement);
     }
-    return end(store, good, error, "write the time of an evaluation");
+    return end(store, good, RG_OK, error, "write the time of an evaluation");
 }
 
 static bool write_reading(RgStore *store, int64_t trial, int64_t step, const RgMeter *meter,
@@ -675,5 +730,5 @@ RgStatus rg_store_step(RgStore *store, int64_t trial, int64_t step, const RgMete
     char doing[96];
     snprintf(doing, sizeof doing, "write step %lld of trial %lld", (long long)step,
              (long long)trial);
-    return end(store, good, error, doing);
+    return end(store, good, RG_OK, error, doing);
 }

@@ -26,7 +26,9 @@ typedef struct RgStore RgStore;
 
 /* Opened for writing: created with its folder if absent; refused, naming the holder, while another
  * process writes it. For reading: must exist; may be read while it is being written.
- * A store is used by one thread at a time. All failures here are RG_E_STORE and name the file. */
+ * Triggers, views and virtual tables are code of whoever made the file: a store that has any is
+ * refused. A store is used by one thread at a time. All failures here are RG_E_STORE and name the
+ * file. */
 RgStatus rg_store_open(const char *path, bool writable, RgStore **store, RgError *error);
 void rg_store_close(RgStore *store);
 /* Whether a process writes the store now, and who. */
@@ -38,7 +40,7 @@ bool rg_store_writer(const char *path, char holder[128]);
 void rg_store_rest(RgStore *store);
 RgStatus rg_store_wake(RgStore *store, RgError *error);
 
-struct sqlite3 *rg_store_database(RgStore *store); /* for analysis' queries */
+struct sqlite3 *rg_store_database(RgStore *store); /* read through rows.h */
 const char *rg_store_path(const RgStore *store);
 
 /* Folder of the weights that belong to the store at `path`: its name without .db; malloc'd. In it
@@ -52,9 +54,19 @@ RgStatus rg_store_make_folders(const char *path, RgError *error);
  * folder is read-only and it has never been written there. Refused while a process writes it. */
 RgStatus rg_store_hold(const char *path, int *hold, RgError *error);
 
-/* A number of a query's row. SQLite has no NaN: it is kept as NULL, and read back here as NaN. */
-struct sqlite3_stmt;
-double rg_store_double(struct sqlite3_stmt *row, int column);
+/* Is the file as SQLite writes it: no page damaged, indices that agree with their tables? Takes as
+ * long as reading it once. Whoever makes numbers of a store asks first. */
+RgStatus rg_store_verify(RgStore *store, RgError *error);
+
+/* What is read from now on is of one moment, though a run goes on writing. */
+RgStatus rg_store_snapshot(RgStore *store, RgError *error);
+
+/* RG_E_STORE, "results/x.db: cannot <doing>: <why>", from SQLite's last error. */
+RgStatus rg_store_refused(const RgStore *store, const char *doing, RgError *error);
+
+/* A trial's key is 16 hexadecimal digits. Whoever reads one from elsewhere asks, as files are named
+ * by it. */
+bool rg_key_is_valid(const char *key);
 
 /* The row of the experiment / trial, made if absent. An experiment that is run again takes the new
  * config; a trial that is not finished takes the new record and is `running` again. */

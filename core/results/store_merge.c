@@ -6,6 +6,7 @@
 
 #include "core/results/answer_shelf.h"
 #include "core/results/pair_shelf.h"
+#include "core/results/rows.h"
 #include "core/results/trial_compare.h"
 
 #include <sqlite3.h>
@@ -22,7 +23,7 @@ typedef struct Settlement {
 
 typedef struct Merge {
     RgStore *target, *source;
-    sqlite3 *to, *from;
+    sqlite3 *to;                         /* the target's database */
     char *target_folder, *source_folder; /* of weights */
     int hold;                            /* keeps the source still */
     Settlement *settlements;
@@ -39,25 +40,20 @@ typedef struct Match {
     int64_t source_step, target_step; /* last that was recorded; −1: none */
 } Match;
 
-static RgStatus refused(RgStore *store, const char *doing, RgError *error) {
-    return rg_fail(error, RG_E_STORE, "%s: cannot %s: %s", rg_store_path(store), doing,
-                   sqlite3_errmsg(rg_store_database(store)));
-}
-
 static RgStatus prepare(RgStore *store, const char *text, sqlite3_stmt **statement,
                         RgError *error) {
     if (sqlite3_prepare_v2(rg_store_database(store), text, -1, statement, NULL) == SQLITE_OK)
         return RG_OK;
-    return refused(store, "merge", error);
+    return rg_store_refused(store, "merge", error);
 }
 
 /* ---- rows ---- */
 
 /* "INSERT INTO table (a, b) VALUES (?, ?)" with the columns that a query gives. */
-static char *insert_text(const char *into, sqlite3_stmt *rows) {
+static char *insert_text(const char *into, const RgRows *rows) {
     char *names = rg_string_copy(""), *marks = rg_string_copy("");
-    for (int i = 0; i < sqlite3_column_count(rows); i++) {
-        char *more = rg_string_format("%s%s%s", names, i ? ", " : "", sqlite3_column_name(rows, i));
+    for (int i = 0; i < rg_rows_columns(rows); i++) {
+        char *more = rg_string_format("%s%s%s", names, i ? ", " : "", rg_rows_name(rows, i));
         char *marked = rg_string_format("%s%s?", marks, i ? ", " : "");
         free(names);
         free(marks);
@@ -70,59 +66,56 @@ static char *insert_text(const char *into, sqlite3_stmt *rows) {
     return text;
 }
 
-/* Copy the rows of a query on the source, about its row `id`, `into` a table of the target. The
- * column `owner` becomes `new_owner`: experiments and trials have other numbers in each store. */
-static RgStatus copy_rows(Merge *m, const char *into, const char *query, int64_t id,
-                          const char *owner, int64_t new_owner, RgError *error) {
-    sqlite3_stmt *rows = NULL, *insert = NULL;
-    RG_TRY(prepare(m->source, query, &rows, error));
-    char *text = insert_text(into, rows);
-    RgStatus status = prepare(m->target, text, &insert, error);
-    free(text);
-    int code = SQLITE_DONE;
-    if (status == RG_OK && sqlite3_bind_parameter_count(rows) > 0)
-        sqlite3_bind_int64(rows, 1, id);
-    while (status == RG_OK && (code = sqlite3_step(rows)) == SQLITE_ROW) {
-        for (int i = 0; i < sqlite3_column_count(rows); i++)
-            if (owner && strcmp(sqlite3_column_name(rows, i), owner) == 0)
+/* What is copied from where into what: `into` is the verb. */
+typedef struct Copy {
+    const char *into, *table, *query;
+    int64_t id; /* the query's parameter: a trial or 0 */
+} Copy;
+
+/* Copy the rows of a query on the source. The column `owner` becomes `new_owner`: experiments and
+ * trials have other numbers in each store. */
+static RgStatus copy_rows(Merge *m, const Copy *copy, const char *owner, int64_t new_owner,
+                          RgError *error) {
+    sqlite3_stmt *insert = NULL;
+    RgRows *rows = rg_rows_open(m->source, copy->table, copy->query);
+    rg_rows_of_trial(rows, copy->id);
+    RgStatus status = RG_OK;
+    while (status == RG_OK && rg_rows_next(rows)) {
+        if (!insert) {
+            char *into = rg_string_format("%s %s", copy->into, copy->table);
+            char *text = insert_text(into, rows);
+            status = prepare(m->target, text, &insert, error);
+            free(into);
+            free(text);
+        }
+        for (int i = 0; status == RG_OK && i < rg_rows_columns(rows); i++)
+            if (owner && strcmp(rg_rows_name(rows, i), owner) == 0)
                 sqlite3_bind_int64(insert, i + 1, new_owner);
             else
-                sqlite3_bind_value(insert, i + 1, sqlite3_column_value(rows, i));
-        if (sqlite3_step(insert) != SQLITE_DONE)
-            status = refused(m->target, "merge", error);
+                rg_rows_pass(rows, i, insert, i + 1);
+        if (status == RG_OK && sqlite3_step(insert) != SQLITE_DONE)
+            status = rg_store_refused(m->target, "merge", error);
         sqlite3_reset(insert);
     }
-    if (status == RG_OK && code != SQLITE_DONE)
-        status = refused(m->source, "read", error);
-    sqlite3_finalize(rows);
     sqlite3_finalize(insert);
-    return status;
+    return rg_rows_close(rows, status, error);
 }
 
 /* The target's experiment of that name, copied from the source's where there is none. */
 static RgStatus merge_experiment(Merge *m, const Match *match, int64_t *id, RgError *error) {
-    sqlite3_stmt *row;
-    RG_TRY(prepare(m->target, "SELECT id FROM experiments WHERE name = ?1", &row, error));
-    sqlite3_bind_text(row, 1, match->experiment, -1, SQLITE_STATIC);
-    int code = sqlite3_step(row);
-    *id = code == SQLITE_ROW ? sqlite3_column_int64(row, 0) : 0;
-    sqlite3_finalize(row);
-    if (code != SQLITE_DONE)
-        return code == SQLITE_ROW ? RG_OK : refused(m->target, "merge", error);
-    RG_TRY(copy_rows(m, "INSERT INTO experiments",
-                     "SELECT name, config, created FROM experiments"
-                     " WHERE id = (SELECT experiment FROM trials WHERE id = ?1)",
-                     match->source, NULL, 0, error));
+    RgRows *rows =
+        rg_rows_open(m->target, "experiments", "SELECT id FROM experiments WHERE name = ?1");
+    rg_rows_bind_text(rows, 1, match->experiment);
+    *id = rg_rows_next(rows) ? rg_rows_integer(rows, 0) : 0;
+    RG_TRY(rg_rows_close(rows, RG_OK, error));
+    if (*id)
+        return RG_OK;
+    const Copy copy = {"INSERT INTO", "experiments",
+                       "SELECT name, config, created FROM experiments"
+                       " WHERE id = (SELECT experiment FROM trials WHERE id = ?1)",
+                       match->source};
+    RG_TRY(copy_rows(m, &copy, NULL, 0, error));
     *id = sqlite3_last_insert_rowid(m->to);
-    return RG_OK;
-}
-
-static RgStatus has_table(const Merge *m, const char *name, bool *has, RgError *error) {
-    sqlite3_stmt *there;
-    RG_TRY(prepare(m->source, "SELECT 1 FROM sqlite_master WHERE name = ?1", &there, error));
-    sqlite3_bind_text(there, 1, name, -1, SQLITE_STATIC);
-    *has = sqlite3_step(there) == SQLITE_ROW;
-    sqlite3_finalize(there);
     return RG_OK;
 }
 
@@ -138,25 +131,25 @@ static RgStatus take_rows(Merge *m, const Match *match, RgError *error) {
         bool good = sqlite3_exec(m->to, text, NULL, NULL, NULL) == SQLITE_OK; /* and what it owns */
         free(text);
         if (!good)
-            return refused(m->target, "merge", error);
+            return rg_store_refused(m->target, "merge", error);
     }
     RG_TRY(merge_experiment(m, match, &experiment, error));
-    RG_TRY(
-        copy_rows(m, "INSERT INTO trials",
-                  "SELECT experiment, key, algorithm, label, seed, status, reason, swept, config,"
-                  " provenance, updated FROM trials WHERE id = ?1",
-                  match->source, "experiment", experiment, error));
+    const Copy row = {"INSERT INTO", "trials",
+                      "SELECT experiment, key, algorithm, label, seed, status, reason, swept,"
+                      " config, provenance, updated FROM trials WHERE id = ?1",
+                      match->source};
+    RG_TRY(copy_rows(m, &row, "experiment", experiment, error));
     int64_t trial = sqlite3_last_insert_rowid(m->to);
     RgStatus status = RG_OK;
     for (int i = 0; i < TABLES && status == RG_OK; i++) {
         bool has;
-        status = has_table(m, tables[i], &has, error); /* an older source has fewer */
+        status = rg_rows_has_table(m->source, tables[i], &has, error); /* older ones have fewer */
         if (status != RG_OK || !has)
             continue;
-        char *query = rg_string_format("SELECT * FROM %s WHERE trial = ?1", tables[i]);
-        char *into = rg_string_format("INSERT INTO %s", tables[i]);
-        status = copy_rows(m, into, query, match->source, "trial", trial, error);
-        free(into);
+        char *query = rg_string_format("SELECT * FROM %s%s WHERE trial = ?1", tables[i],
+                                       strcmp(tables[i], "metrics") == 0 ? " NOT INDEXED" : "");
+        const Copy copy = {"INSERT INTO", tables[i], query, match->source};
+        status = copy_rows(m, &copy, "trial", trial, error);
         free(query);
     }
     return status;
@@ -165,20 +158,18 @@ static RgStatus take_rows(Merge *m, const Match *match, RgError *error) {
 /* Values of pairs and answers of judges, where the source has any. Each row carries its own proof;
  * a question that was answered comes before one that was only asked. */
 static RgStatus merge_shelves(Merge *m, RgError *error) {
-    static const struct {
-        const char *table, *into, *query;
-    } copies[] = {
-        {"pair_values", "INSERT OR IGNORE INTO pair_values", "SELECT * FROM pair_values"},
-        {"judge_answers", "INSERT OR REPLACE INTO judge_answers",
-         "SELECT * FROM judge_answers WHERE answer IS NOT NULL"},
-        {"judge_answers", "INSERT OR IGNORE INTO judge_answers", "SELECT * FROM judge_answers"},
+    static const Copy copies[] = {
+        {"INSERT OR IGNORE INTO", "pair_values", "SELECT * FROM pair_values", 0},
+        {"INSERT OR REPLACE INTO", "judge_answers",
+         "SELECT * FROM judge_answers WHERE answer IS NOT NULL", 0},
+        {"INSERT OR IGNORE INTO", "judge_answers", "SELECT * FROM judge_answers", 0},
     };
     RgStatus status = RG_OK;
     for (size_t i = 0; i < sizeof copies / sizeof *copies && status == RG_OK; i++) {
         bool has;
-        status = has_table(m, copies[i].table, &has, error);
+        status = rg_rows_has_table(m->source, copies[i].table, &has, error);
         if (status == RG_OK && has)
-            status = copy_rows(m, copies[i].into, copies[i].query, 0, NULL, 0, error);
+            status = copy_rows(m, &copies[i], NULL, 0, error);
     }
     return status;
 }
@@ -308,41 +299,36 @@ static RgStatus merge_match(Merge *m, const Match *match, RgError *error) {
 }
 
 #define TRIAL_COLUMNS                                                                              \
-    " t.id, t.status IN ('finished', 'diverged'),"                                                 \
-    " ifnull((SELECT max(step) FROM readings WHERE trial = t.id), -1)"
+    " t.id, t.status,"                                                                             \
+    " (SELECT max(step) FROM readings WHERE trial = t.id) AS \"readings.last_step\""
 
-static char *text_column(sqlite3_stmt *row, int column) {
-    const char *text = (const char *)sqlite3_column_text(row, column);
-    return rg_string_copy(text ? text : "");
+static int64_t last_step(const RgRows *rows, int column) {
+    return rg_rows_type(rows, column) == RG_VALUE_NULL ? -1 : rg_rows_integer(rows, column);
 }
 
 /* The target's record of a trial. */
 static RgStatus find_match(Merge *m, Match *match, RgError *error) {
-    sqlite3_stmt *row;
-    RG_TRY(prepare(m->target,
-                   "SELECT" TRIAL_COLUMNS " FROM trials t JOIN experiments e"
-                   " ON e.id = t.experiment WHERE e.name = ?1 AND t.key = ?2",
-                   &row, error));
-    sqlite3_bind_text(row, 1, match->experiment, -1, SQLITE_STATIC);
-    sqlite3_bind_text(row, 2, match->key, -1, SQLITE_STATIC);
-    int code = sqlite3_step(row);
-    if (code == SQLITE_ROW) {
-        match->target = sqlite3_column_int64(row, 0);
-        match->target_done = sqlite3_column_int(row, 1);
-        match->target_step = sqlite3_column_int64(row, 2);
+    RgRows *rows = rg_rows_open(m->target, "trials",
+                                "SELECT" TRIAL_COLUMNS " FROM trials t JOIN experiments e"
+                                " ON e.id = t.experiment WHERE e.name = ?1 AND t.key = ?2");
+    rg_rows_bind_text(rows, 1, match->experiment);
+    rg_rows_bind_text(rows, 2, match->key);
+    if (rg_rows_next(rows)) {
+        match->target = rg_rows_integer(rows, 0);
+        match->target_done = rg_status_is_done(rg_rows_text(rows, 1));
+        match->target_step = last_step(rows, 2);
     }
-    sqlite3_finalize(row);
-    return code == SQLITE_ROW || code == SQLITE_DONE ? RG_OK : refused(m->target, "merge", error);
+    return rg_rows_close(rows, RG_OK, error);
 }
 
-static RgStatus merge_row(Merge *m, sqlite3_stmt *row, RgError *error) {
-    Match match = {.source = sqlite3_column_int64(row, 0),
-                   .source_done = sqlite3_column_int(row, 1),
-                   .source_step = sqlite3_column_int64(row, 2),
-                   .experiment = text_column(row, 3),
-                   .key = text_column(row, 4),
-                   .label = text_column(row, 5),
-                   .seed = sqlite3_column_int64(row, 6)};
+static RgStatus merge_row(Merge *m, RgRows *rows, RgError *error) {
+    Match match = {.source = rg_rows_integer(rows, 0),
+                   .source_done = rg_status_is_done(rg_rows_text(rows, 1)),
+                   .source_step = last_step(rows, 2),
+                   .experiment = rg_rows_text_copy(rows, 3),
+                   .key = rg_rows_text_copy(rows, 4),
+                   .label = rg_rows_text_copy(rows, 5),
+                   .seed = rg_rows_integer(rows, 6)};
     RgStatus status = find_match(m, &match, error);
     if (status == RG_OK)
         status = merge_match(m, &match, error);
@@ -354,33 +340,29 @@ static RgStatus merge_row(Merge *m, sqlite3_stmt *row, RgError *error) {
 
 /* The source's trial `only`, or all where it is 0. */
 static RgStatus merge_trials(Merge *m, int64_t only, RgError *error) {
-    sqlite3_stmt *row;
-    RG_TRY(prepare(m->source,
-                   "SELECT" TRIAL_COLUMNS ", e.name, t.key, t.label, t.seed FROM trials t"
-                   " JOIN experiments e ON e.id = t.experiment WHERE ?1 IN (0, t.id) ORDER BY t.id",
-                   &row, error));
-    sqlite3_bind_int64(row, 1, only);
+    RgRows *rows = rg_rows_open(
+        m->source, "trials",
+        "SELECT" TRIAL_COLUMNS ", e.name AS \"experiments.name\", t.key, t.label, t.seed"
+        " FROM trials t JOIN experiments e ON e.id = t.experiment WHERE ?1 IN (0, t.id)"
+        " ORDER BY t.id");
+    rg_rows_bind_integer(rows, 1, only);
     RgStatus status = RG_OK;
-    int code = SQLITE_DONE;
-    while (status == RG_OK && (code = sqlite3_step(row)) == SQLITE_ROW)
-        status = merge_row(m, row, error);
-    if (status == RG_OK && code != SQLITE_DONE)
-        status = refused(m->source, "read", error);
-    sqlite3_finalize(row);
-    return status;
+    while (status == RG_OK && rg_rows_next(rows))
+        status = merge_row(m, rows, error);
+    return rg_rows_close(rows, status, error);
 }
 
 /* ---- a merge ---- */
 
-static RgStatus open_source(Merge *m, const char *path, RgError *error) {
+static RgStatus open_source(Merge *m, const char *path, bool verify, RgError *error) {
     struct stat source, target;
     if (stat(path, &source) == 0 && stat(rg_store_path(m->target), &target) == 0 &&
         source.st_dev == target.st_dev && source.st_ino == target.st_ino)
         return rg_fail(error, RG_E_USAGE, "%s: cannot be merged into itself", path);
     RG_TRY(rg_store_open(path, false, &m->source, error));
-    m->from = rg_store_database(m->source);
     m->source_folder = rg_store_folder(path);
-    return rg_store_hold(path, &m->hold, error);
+    RG_TRY(rg_store_hold(path, &m->hold, error));
+    return verify ? rg_store_verify(m->source, error) : RG_OK;
 }
 
 /* The shelves' tables are made by opening them. */
@@ -398,21 +380,22 @@ static RgStatus prepare_target(Merge *m, RgError *error) {
 static RgStatus merge_rows(Merge *m, int64_t only, RgError *error) {
     if (sqlite3_exec(m->to, "PRAGMA synchronous = FULL; BEGIN IMMEDIATE", NULL, NULL, NULL) !=
         SQLITE_OK)
-        return refused(m->target, "merge", error);
+        return rg_store_refused(m->target, "merge", error);
     RgStatus status = merge_trials(m, only, error);
     if (status == RG_OK && !only)
         status = merge_shelves(m, error);
     if (status == RG_OK && sqlite3_exec(m->to, "COMMIT", NULL, NULL, NULL) != SQLITE_OK)
-        status = refused(m->target, "merge", error);
+        status = rg_store_refused(m->target, "merge", error);
     if (!sqlite3_get_autocommit(m->to))
         sqlite3_exec(m->to, "ROLLBACK", NULL, NULL, NULL);
     return status;
 }
 
-RgStatus rg_store_merge_trial(RgStore *target, const char *source, int64_t trial,
-                              RgMergeCounts *counts, RgError *error) {
+/* All trials of the source, or one; with or without asking whether its file is whole. */
+static RgStatus merge(RgStore *target, const char *source, int64_t trial, bool verify,
+                      RgMergeCounts *counts, RgError *error) {
     Merge m = {.target = target, .to = rg_store_database(target), .hold = -1};
-    RgStatus status = open_source(&m, source, error);
+    RgStatus status = open_source(&m, source, verify, error);
     if (status == RG_OK)
         status = prepare_target(&m, error);
     if (status == RG_OK)
@@ -438,5 +421,14 @@ RgStatus rg_store_merge_trial(RgStore *target, const char *source, int64_t trial
 
 RgStatus rg_store_merge(RgStore *target, const char *source, RgMergeCounts *counts,
                         RgError *error) {
-    return rg_store_merge_trial(target, source, 0, counts, error);
+    return merge(target, source, 0, true, counts, error);
+}
+
+RgStatus rg_store_merge_trial(RgStore *target, const char *source, int64_t trial,
+                              RgMergeCounts *counts, RgError *error) {
+    return merge(target, source, trial, true, counts, error);
+}
+
+RgStatus rg_store_save_trial(RgStore *target, const char *source, int64_t trial, RgError *error) {
+    return merge(target, source, trial, false, NULL, error);
 }

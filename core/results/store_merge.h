@@ -11,7 +11,9 @@
  *
  * One source is one transaction. A merge that is killed at any moment leaves the target without the
  * source or with all of it; in either case it is run again, and ends alike. The source is only
- * read, and held still meanwhile: one that is being written is refused. */
+ * read, and held still meanwhile: one that is being written is refused, and so is one whose file is
+ * damaged. Every value is checked before it is copied (see rows.h), and a key by which files are
+ * named is 16 hexadecimal digits. */
 #ifndef RG_CORE_RESULTS_STORE_MERGE_H
 #define RG_CORE_RESULTS_STORE_MERGE_H
 
@@ -32,5 +34,9 @@ RgStatus rg_store_merge(RgStore *target, const char *source, RgMergeCounts *coun
  * together (values of pairs). */
 RgStatus rg_store_merge_trial(RgStore *target, const char *source, int64_t trial,
                               RgMergeCounts *counts, RgError *error);
+
+/* The same of a source whose file is damaged elsewhere: store_check.h tells which trials are whole.
+ */
+RgStatus rg_store_save_trial(RgStore *target, const char *source, int64_t trial, RgError *error);
 
 #endif

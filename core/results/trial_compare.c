@@ -2,57 +2,48 @@
  * step, item, value), and the two lists are walked side by side. */
 #include "core/results/trial_compare.h"
 
+#include "core/results/rows.h"
+
 #include <math.h>
-#include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define READING(column) "SELECT '" #column "', step, 0, " #column " FROM readings WHERE trial = ?1"
+#define AND             " UNION ALL "
 
-/* Costs that a store of the first version does not have are left out. */
+/* Costs that a store of the first version does not have are left out. A response is
+ * compared together with its prompt. */
 static const char rows_text[] =
-    "SELECT name, step, 0, value FROM metrics WHERE trial = ?1"
-    " UNION ALL " READING(flops) " UNION ALL " READING(trained_tokens) " UNION ALL " READING(generated_tokens) " UNION ALL " READING(
-        judge_queries) " UNION ALL " READING(hessian_products) " UNION ALL SELECT 'items ' || "
-                                                               "name, step, item, value FROM "
-                                                               "evaluations WHERE trial = ?1"
-                                                               " UNION ALL SELECT 'responses', "
-                                                               "step, item, prompt || char(0) || "
-                                                               "response FROM responses"
-                                                               "  WHERE trial = ?1"
-                                                               " UNION ALL SELECT 'outcome', 0, 0, "
-                                                               "status || ifnull(': ' || reason, "
-                                                               "'') FROM trials"
-                                                               "  WHERE id = ?1 ORDER BY 1, 2, 3";
+    "SELECT name AS \"any.text\", step AS \"any.integer\", 0 AS \"any.integer\", value AS"
+    " \"any.value\" FROM metrics WHERE trial = ?1" AND /**/
+    READING(flops)
+AND READING(trained_tokens)
+AND READING(generated_tokens) AND /**/
+    READING(judge_queries)
+AND READING(hessian_products) AND /**/
+    "SELECT 'items ' || name, step, item, value FROM evaluations WHERE trial = ?1" AND
+    "SELECT 'responses', step, item, prompt || char(31) || response FROM responses"
+    "  WHERE trial = ?1" AND "SELECT 'outcome', 0, 0, status || ifnull(': ' || reason, '')"
+    "  FROM trials WHERE id = ?1 ORDER BY 1, 2, 3";
 
 typedef struct Rows {
-    RgStore *store;
-    sqlite3_stmt *statement;
+    RgRows *rows;
     bool more; /* is there a row in hand? */
 } Rows;
 
-static RgStatus rows_refused(const Rows *rows, RgError *error) {
-    return rg_fail(error, RG_E_STORE, "%s: cannot read the trial: %s", rg_store_path(rows->store),
-                   sqlite3_errmsg(rg_store_database(rows->store)));
+static void rows_next(Rows *rows) {
+    rows->more = rg_rows_next(rows->rows);
 }
 
-static RgStatus rows_next(Rows *rows, RgError *error) {
-    int code = sqlite3_step(rows->statement);
-    rows->more = code == SQLITE_ROW;
-    return code == SQLITE_ROW || code == SQLITE_DONE ? RG_OK : rows_refused(rows, error);
-}
-
-static RgStatus rows_open(Rows *rows, int64_t trial, RgError *error) {
-    if (sqlite3_prepare_v2(rg_store_database(rows->store), rows_text, -1, &rows->statement, NULL) !=
-        SQLITE_OK)
-        return rows_refused(rows, error);
-    sqlite3_bind_int64(rows->statement, 1, trial);
-    return rows_next(rows, error);
+static Rows rows_open(RgStore *store, int64_t trial) {
+    Rows rows = {.rows = rg_rows_open(store, "any", rows_text)};
+    rg_rows_of_trial(rows.rows, trial);
+    rows_next(&rows);
+    return rows;
 }
 
 static const char *row_name(const Rows *rows) {
-    const char *name = (const char *)sqlite3_column_text(rows->statement, 0);
-    return name ? name : "";
+    return rg_rows_text(rows->rows, 0);
 }
 
 /* Where the rows in hand stand to each other in the order of both lists. */
@@ -61,8 +52,7 @@ static int order(const Rows *a, const Rows *b) {
         return a->more ? -1 : 1;
     int names = strcmp(row_name(a), row_name(b));
     for (int column = 1; column <= 2 && names == 0; column++) {
-        int64_t left = sqlite3_column_int64(a->statement, column);
-        int64_t right = sqlite3_column_int64(b->statement, column);
+        int64_t left = rg_rows_integer(a->rows, column), right = rg_rows_integer(b->rows, column);
         names = (left > right) - (left < right);
     }
     return names;
@@ -70,19 +60,14 @@ static int order(const Rows *a, const Rows *b) {
 
 /* |a − b|; 0 for the same bits; an integer and the real of the same value are the same. */
 static double difference(const Rows *a, const Rows *b) {
-    sqlite3_stmt *left = a->statement, *right = b->statement;
-    int left_type = sqlite3_column_type(left, 3), right_type = sqlite3_column_type(right, 3);
-    if (left_type == SQLITE_NULL || right_type == SQLITE_NULL)
-        return left_type == right_type ? 0 : INFINITY;
-    if (left_type == SQLITE_TEXT || right_type == SQLITE_TEXT) {
-        const void *left_text = sqlite3_column_blob(left, 3);
-        const void *right_text = sqlite3_column_blob(right, 3);
-        int size = sqlite3_column_bytes(left, 3);
-        bool same = left_type == right_type && size == sqlite3_column_bytes(right, 3) &&
-                    (size == 0 || memcmp(left_text, right_text, (size_t)size) == 0);
-        return same ? 0 : INFINITY;
-    }
-    double x = sqlite3_column_double(left, 3), y = sqlite3_column_double(right, 3);
+    RgValueType left = rg_rows_type(a->rows, 3), right = rg_rows_type(b->rows, 3);
+    if (left == RG_VALUE_NULL || right == RG_VALUE_NULL)
+        return left == right ? 0 : INFINITY;
+    if (left == RG_VALUE_TEXT || right == RG_VALUE_TEXT)
+        return left == right && strcmp(rg_rows_text(a->rows, 3), rg_rows_text(b->rows, 3)) == 0
+                   ? 0
+                   : INFINITY;
+    double x = rg_rows_number(a->rows, 3), y = rg_rows_number(b->rows, 3);
     if (x == y)
         return 0;
     return isfinite(x) && isfinite(y) ? fabs(x - y) : INFINITY;
@@ -90,10 +75,10 @@ static double difference(const Rows *a, const Rows *b) {
 
 /* The magnitude of the number in hand; 0 where there is none. */
 static double magnitude(const Rows *rows) {
-    int type = sqlite3_column_type(rows->statement, 3);
-    if (type != SQLITE_FLOAT && type != SQLITE_INTEGER)
+    RgValueType type = rg_rows_type(rows->rows, 3);
+    if (type != RG_VALUE_REAL && type != RG_VALUE_INTEGER)
         return 0;
-    double value = fabs(sqlite3_column_double(rows->statement, 3));
+    double value = fabs(rg_rows_number(rows->rows, 3));
     return isfinite(value) ? value : 0;
 }
 
@@ -121,8 +106,7 @@ static void end_quantity(RgTrialComparison *comparison, int count, double scale)
 
 /* Count what stands in hand, and step over it. `scale` is of the quantity in hand: its differences
  * become relative when all its rows have been seen. */
-static RgStatus take_rows(Rows *a, Rows *b, RgTrialComparison *comparison, double *scale,
-                          RgError *error) {
+static void take_rows(Rows *a, Rows *b, RgTrialComparison *comparison, double *scale) {
     int sign = order(a, b), before = comparison->count;
     const Rows *first = sign <= 0 ? a : b;
     RgQuantityDifference *q = quantity(comparison, row_name(first));
@@ -133,7 +117,7 @@ static RgStatus take_rows(Rows *a, Rows *b, RgTrialComparison *comparison, doubl
     *scale = fmax(*scale, magnitude(first));
     if (sign == 0)
         *scale = fmax(*scale, magnitude(b));
-    int64_t step = sqlite3_column_int64(first->statement, 1);
+    int64_t step = rg_rows_integer(first->rows, 1);
     double apart = sign == 0 ? difference(a, b) : 0;
     q->rows++;
     if (sign != 0 && q->missing++ == 0)
@@ -144,8 +128,9 @@ static RgStatus take_rows(Rows *a, Rows *b, RgTrialComparison *comparison, doubl
         q->step = q->missing > 0 ? q->step : step;
     }
     if (sign <= 0)
-        RG_TRY(rows_next(a, error));
-    return sign >= 0 ? rows_next(b, error) : RG_OK;
+        rows_next(a);
+    if (sign >= 0)
+        rows_next(b);
 }
 
 static bool is_worse(const RgQuantityDifference *q, const RgQuantityDifference *than) {
@@ -158,17 +143,14 @@ static bool is_worse(const RgQuantityDifference *q, const RgQuantityDifference *
 
 RgStatus rg_trial_compare(RgStore *a, int64_t a_trial, RgStore *b, int64_t b_trial,
                           RgTrialComparison *comparison, RgError *error) {
-    Rows left = {.store = a}, right = {.store = b};
+    Rows left = rows_open(a, a_trial), right = rows_open(b, b_trial);
     *comparison = (RgTrialComparison){0};
-    RgStatus status = rows_open(&left, a_trial, error);
-    if (status == RG_OK)
-        status = rows_open(&right, b_trial, error);
     double scale = 0;
-    while (status == RG_OK && (left.more || right.more))
-        status = take_rows(&left, &right, comparison, &scale, error);
+    while (left.more || right.more)
+        take_rows(&left, &right, comparison, &scale);
     end_quantity(comparison, comparison->count, scale);
-    sqlite3_finalize(left.statement);
-    sqlite3_finalize(right.statement);
+    RgStatus status = rg_rows_close(left.rows, RG_OK, error);
+    status = rg_rows_close(right.rows, status, error);
     if (status != RG_OK)
         rg_trial_comparison_clear(comparison);
     for (int i = 0; i < comparison->count; i++)

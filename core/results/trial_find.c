@@ -1,13 +1,15 @@
 /* One query, and messages about its having no row or more than one. */
 #include "core/results/trial_find.h"
 
-#include <sqlite3.h>
+#include "core/results/rows.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 static const char rows_text[] =
-    "SELECT t.id, t.seed, e.name, t.key, t.algorithm, t.label, t.status, t.reason, t.swept,"
+    "SELECT t.id, t.seed, e.name AS \"experiments.name\", t.key, t.algorithm, t.label, t.status,"
+    " t.reason, t.swept,"
     " t.config, t.provenance, t.updated FROM trials t JOIN experiments e ON e.id = t.experiment"
     " WHERE ?2 IN (t.key, t.label) AND (?1 IS NULL OR e.name = ?1) AND ?3 IN (-1, t.seed)"
     " ORDER BY t.id";
@@ -21,35 +23,32 @@ void rg_trial_row_clear(RgTrialRow *row) {
 }
 
 bool rg_trial_row_is_done(const RgTrialRow *row) {
-    return row->status &&
-           (strcmp(row->status, "finished") == 0 || strcmp(row->status, "diverged") == 0);
+    return rg_status_is_done(row->status);
 }
 
-static void read_row(sqlite3_stmt *from, RgTrialRow *row) {
-    row->id = sqlite3_column_int64(from, 0);
-    row->seed = sqlite3_column_int64(from, 1);
+static void read_row(RgRows *from, RgTrialRow *row) {
+    row->id = rg_rows_integer(from, 0);
+    row->seed = rg_rows_integer(from, 1);
     char **texts[] = {&row->experiment, &row->key,    &row->algorithm, &row->label,
                       &row->status,     &row->reason, &row->swept,     &row->config,
                       &row->provenance, &row->updated};
     for (int i = 0; i < (int)(sizeof texts / sizeof *texts); i++)
-        *texts[i] = rg_string_copy((const char *)sqlite3_column_text(from, 2 + i));
+        *texts[i] = rg_rows_text_copy(from, 2 + i);
 }
 
-/* Texts of a query's first column, the first of them, for a message. */
-static void list(RgStore *store, const char *query, char text[512]) {
-    sqlite3_stmt *row;
+/* The first labels, for a message. */
+static RgStatus list(RgStore *store, char text[512], RgError *error) {
+    RgRows *rows =
+        rg_rows_open(store, "trials", "SELECT label FROM trials GROUP BY label ORDER BY min(id)");
     text[0] = '\0';
-    if (sqlite3_prepare_v2(rg_store_database(store), query, -1, &row, NULL) != SQLITE_OK)
-        return;
-    for (size_t used = 0; used < 400 && sqlite3_step(row) == SQLITE_ROW; used = strlen(text))
-        snprintf(text + used, 512 - used, "%s%.64s", used ? ", " : "",
-                 (const char *)sqlite3_column_text(row, 0));
-    sqlite3_finalize(row);
+    for (size_t used = 0; used < 400 && rg_rows_next(rows); used = strlen(text))
+        snprintf(text + used, 512 - used, "%s\"%.64s\"", used ? ", " : "", rg_rows_text(rows, 0));
+    return rg_rows_close(rows, RG_OK, error);
 }
 
 static RgStatus none(RgStore *store, const char *name, int64_t seed, RgError *error) {
     char labels[512], with_seed[48] = "";
-    list(store, "SELECT DISTINCT '\"' || label || '\"' FROM trials ORDER BY id", labels);
+    RG_TRY(list(store, labels, error));
     if (seed >= 0)
         snprintf(with_seed, sizeof with_seed, " and seed %lld", (long long)seed);
     return rg_fail(error, RG_E_USAGE, "%s: no trial has label or key \"%s\"%s: there is %s",
@@ -70,25 +69,20 @@ static RgStatus several(RgStore *store, const char *name, const RgTrialRow *firs
 
 RgStatus rg_trial_find(RgStore *store, const char *experiment, const char *name, int64_t seed,
                        RgTrialRow *row, RgError *error) {
-    sqlite3_stmt *found;
+    RgRows *found = rg_rows_open(store, "trials", rows_text);
     *row = (RgTrialRow){0};
-    if (sqlite3_prepare_v2(rg_store_database(store), rows_text, -1, &found, NULL) != SQLITE_OK)
-        return rg_fail(error, RG_E_STORE, "%s: cannot look for a trial: %s", rg_store_path(store),
-                       sqlite3_errmsg(rg_store_database(store)));
-    sqlite3_bind_text(found, 1, experiment, -1, SQLITE_STATIC);
-    sqlite3_bind_text(found, 2, name, -1, SQLITE_STATIC);
-    sqlite3_bind_int64(found, 3, seed);
+    rg_rows_bind_text(found, 1, experiment);
+    rg_rows_bind_text(found, 2, name);
+    rg_rows_bind_integer(found, 3, seed);
     RgStatus status = RG_OK;
-    if (sqlite3_step(found) != SQLITE_ROW) {
-        status = none(store, name, seed, error);
-    } else {
+    if (rg_rows_next(found))
         read_row(found, row);
-        if (sqlite3_step(found) == SQLITE_ROW)
-            status = several(store, name, row, sqlite3_column_int64(found, 1),
-                             (const char *)sqlite3_column_text(found, 2),
-                             (const char *)sqlite3_column_text(found, 3), error);
-    }
-    sqlite3_finalize(found);
+    if (row->id && rg_rows_next(found))
+        status = several(store, name, row, rg_rows_integer(found, 1), rg_rows_text(found, 2),
+                         rg_rows_text(found, 3), error);
+    status = rg_rows_close(found, status, error);
+    if (status == RG_OK && !row->id)
+        status = none(store, name, seed, error);
     if (status != RG_OK)
         rg_trial_row_clear(row);
     return status;
