@@ -257,10 +257,6 @@ static RgStatus read_record(const char *path, RgTrialPackage *package, RgError *
         return rg_fail(error, RG_E_FORMAT,
                        "%s: is a packed trial of format %lld; this program knows format %d", path,
                        version, FORMAT_VERSION);
-    if (!rg_key_is_valid(rg_trial_package_text(package, "key")))
-        return rg_fail(error, RG_E_FORMAT,
-                       "%s: trial.json: the key is not 16 hexadecimal digits, as a trial's is",
-                       path);
     return RG_OK;
 }
 

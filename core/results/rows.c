@@ -2,6 +2,7 @@
 #include "core/results/rows.h"
 
 #include "core/digest.h"
+#include "core/names.h"
 #include "core/text/utf8.h"
 
 #include <jansson.h>

@@ -530,10 +530,6 @@ RgStatus rg_store_snapshot(RgStore *store, RgError *error) {
                                     : rg_store_refused(store, "read the results store", error);
 }
 
-bool rg_key_is_valid(const char *key) {
-    return strlen(key) == 16 && strspn(key, "0123456789abcdef") == 16;
-}
-
 /* Writing. */
 
 static bool begin(RgStore *store, bool durable) {

@@ -64,10 +64,6 @@ RgStatus rg_store_snapshot(RgStore *store, RgError *error);
 /* RG_E_STORE, "results/x.db: cannot <doing>: <why>", from SQLite's last error. */
 RgStatus rg_store_refused(const RgStore *store, const char *doing, RgError *error);
 
-/* A trial's key is 16 hexadecimal digits. Whoever reads one from elsewhere asks, as files are named
- * by it. */
-bool rg_key_is_valid(const char *key);
-
 /* The row of the experiment / trial, made if absent. An experiment that is run again takes the new
  * config; a trial that is not finished takes the new record and is `running` again. */
 RgStatus rg_store_experiment(RgStore *store, const char *name, const char *config_json, int64_t *id,
