@@ -130,7 +130,7 @@ expect 1 'expected 16 hexadecimal digits' merge results/all.db dl/a.db
     complain "a merge wrote where a key pointed"
 "$program" export-trial good.db dpo --seed 1 -o packed >/dev/null || complain "export-trial"
 sed -i -E 's/"key": "[0-9a-f]{16}"/"key": "..\/..\/etc\/passwd"/' packed/trial.json
-expect 1 'the key is not 16 hexadecimal digits' verify packed
+expect 1 'expected 16 hexadecimal digits' verify packed
 
 # Numbers at the ends of their range are numbers.
 hostile change old.db large.db "UPDATE metrics SET value = 1e308 * (trial - 2) WHERE name = 'eval/reward'"
