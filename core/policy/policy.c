@@ -352,9 +352,10 @@ static double sample_shared(RgPolicy *policy, const RgSequences *prompts,
 static void policy_logprob(RgPolicy *policy, const RgSampling *sampling,
                            const RgSequences *sequences, const double *sampler, double *logprob) {
     int64_t n = sequences->count;
-    memcpy(logprob, sampler, (size_t)n * sizeof *logprob);
-    if (policy->sampling == RG_PRECISION_FP32)
+    if (policy->sampling == RG_PRECISION_FP32) {
+        memcpy(logprob, sampler, (size_t)n * sizeof *logprob);
         return;
+    }
     rg_policy_logprob_values(policy, sequences, logprob);
     RgSamplerDifference *difference = sampling->difference;
     for (int64_t i = 0; difference && i < n; i++) {
@@ -479,10 +480,17 @@ void rg_policy_drop(RgPolicy *policy, const RgRandom *stream) {
         policy->drop = *stream;
 }
 
+/* `does` fp32 only where the kind does not take another. */
+static RgStatus check_kind(const RgPolicyType *type, bool takes, RgPrecision precision,
+                           const char *does, RgError *error) {
+    return !type || takes || precision == RG_PRECISION_FP32
+               ? RG_OK
+               : rg_fail(error, RG_E_USAGE, "a %s policy %s fp32 only", type->name, does);
+}
+
 RgStatus rg_policy_check_precision(const RgPolicyType *type, RgPrecision precision,
                                    RgError *error) {
-    if (type && precision != RG_PRECISION_FP32 && !type->takes_precision)
-        return rg_fail(error, RG_E_USAGE, "a %s policy knows fp32 only", type->name);
+    RG_TRY(check_kind(type, type && type->takes_precision, precision, "knows", error));
     return rg_precision_check(precision, error);
 }
 
@@ -493,9 +501,7 @@ RgStatus rg_policy_set_precision(RgPolicy *policy, RgPrecision precision, RgErro
 }
 
 RgStatus rg_policy_check_sampling(const RgPolicyType *type, RgPrecision precision, RgError *error) {
-    if (type && precision != RG_PRECISION_FP32 && !type->takes_storage)
-        return rg_fail(error, RG_E_USAGE, "a %s policy samples in fp32 only", type->name);
-    return RG_OK;
+    return check_kind(type, type && type->takes_storage, precision, "samples in", error);
 }
 
 RgStatus rg_policy_set_sampling(RgPolicy *policy, RgPrecision precision, RgError *error) {
@@ -505,9 +511,7 @@ RgStatus rg_policy_set_sampling(RgPolicy *policy, RgPrecision precision, RgError
 }
 
 RgStatus rg_policy_check_storage(const RgPolicyType *type, RgPrecision storage, RgError *error) {
-    if (type && storage != RG_PRECISION_FP32 && !type->takes_storage)
-        return rg_fail(error, RG_E_USAGE, "a %s policy is stored in fp32 only", type->name);
-    return RG_OK;
+    return check_kind(type, type && type->takes_storage, storage, "is stored in", error);
 }
 
 RgStatus rg_policy_store(RgPolicy *policy, RgPrecision storage, RgError *error) {

@@ -2,6 +2,7 @@
  * nothing, the indices agree with their tables, and each table can be taken at its word. */
 #include "core/results/store_check.h"
 
+#include "core/names.h"
 #include "core/results/rows.h"
 
 #include <stdarg.h>
@@ -20,9 +21,7 @@ enum {
 };
 
 static void add(char ***findings, int *count, char *text) {
-    for (char *c = text; *c; c++)
-        if (*c == '\n')
-            *c = ' ';
+    rg_make_printable(text);
     *findings = rg_reallocate(*findings, (size_t)*count + 1, sizeof **findings);
     (*findings)[(*count)++] = text;
 }

@@ -13,7 +13,6 @@
 #define TARGET   RG_FOR_AVX512
 #include "core/tensor/vectors_lanes.h"
 
-#define RG_BF16_TARGET RG_AVX512_TARGET ",avx512bf16"
 #define RG_BF16_INLINE static inline __attribute__((always_inline, target(RG_BF16_TARGET)))
 
 enum {
@@ -21,10 +20,6 @@ enum {
     RG_TILE_K = 2 * RG_LANES,    /* of k in a tile */
     RG_TILE_BYTES = 16 * 16 * 4, /* of its cells */
 };
-
-static inline bool rg_has_bf16_vectors(void) {
-    return rg_instructions() == RG_AVX512 && __builtin_cpu_supports("avx512bf16");
-}
 
 static inline int64_t rg_tile_steps(const RgProduct *p) {
     return (p->k + RG_TILE_K - 1) / RG_TILE_K;

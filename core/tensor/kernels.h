@@ -21,6 +21,13 @@
     "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma,bmi,bmi2,prefer-vector-width=512"
 #endif
 #define RG_FOR_AVX512 __attribute__((target(RG_AVX512_TARGET)))
+
+/* The same for products of numbers in bf16, which not all processors with AVX-512 have. */
+#define RG_BF16_TARGET RG_AVX512_TARGET ",avx512bf16"
+#define RG_FOR_BF16    __attribute__((target(RG_BF16_TARGET)))
+static inline bool rg_has_bf16_vectors(void) {
+    return rg_instructions() == RG_AVX512 && __builtin_cpu_supports("avx512bf16");
+}
 #endif
 #define RG_INLINE static inline __attribute__((always_inline))
 

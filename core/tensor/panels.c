@@ -55,12 +55,9 @@ static const RgBf16 *rounded_rows(const RgPanelsProduct *p) {
     static _Thread_local RgRoom room;
     int64_t in = p->w->in, row = 2 * rg_panels_cells(p->w);
     RgBf16 *rounded = rg_room(&room, sizeof *rounded * (size_t)(p->rows * row));
-    RG_FOR_PIECES(p->rows, rg_pieces_of_rows(p->rows, in), {
-        for (int64_t r = first; r < last; r++) {
-            rounded[(r + 1) * row - 1] = 0;
-            rg_bf16_round(in, p->x + r * p->x_row, rounded + r * row);
-        }
-    });
+    RG_FOR_PIECES(p->rows, rg_pieces_of_rows(p->rows, in),
+                  rg_bf16_round_rows(last - first, in, p->x_row, p->x + first * p->x_row,
+                                     rounded + first * row));
     return rounded;
 }
 

@@ -44,6 +44,14 @@ RG_PUBLIC_KERNEL(void, rg_bf16_round, (int64_t n, const RgReal *x, RgBf16 *y), (
     }
 }
 
+void rg_bf16_round_rows(int64_t rows, int64_t n, int64_t stride, const RgReal *x, RgBf16 *y) {
+    int64_t row = (n + 1) / 2 * 2;
+    for (int64_t r = 0; r < rows; r++, x += stride, y += row) {
+        y[row - 1] = 0;
+        rg_bf16_round(n, x, y);
+    }
+}
+
 RG_PUBLIC_KERNEL(void, rg_bf16_widen, (int64_t n, const RgBf16 *x, RgReal *y), (n, x, y)) {
     for (int64_t i = 0; i < n; i++)
         y[i] = rg_bf16_number(x[i]);

@@ -22,6 +22,10 @@ typedef uint16_t RgBf16; /* of products, or of weights that are stored so */
  * largest becomes infinite; what is not a number stays none. */
 void rg_bf16_round(int64_t n, const RgReal *x, RgBf16 *y);
 
+/* Rows of n numbers, `stride` apart, as rows of whole cells of two: y [rows, cells, 2]. Where n is
+ * odd, the last of a row is 0. */
+void rg_bf16_round_rows(int64_t rows, int64_t n, int64_t stride, const RgReal *x, RgBf16 *y);
+
 /* The number itself, which every RgReal can hold. */
 static inline RgReal rg_bf16_number(RgBf16 x) {
     uint32_t bits = (uint32_t)x << 16;

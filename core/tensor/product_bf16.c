@@ -9,7 +9,7 @@
 
 #include "core/tensor/bf16_vectors.h"
 
-#define BF16 __attribute__((target(RG_BF16_TARGET)))
+#define BF16 RG_FOR_BF16
 
 enum {
     LANES = RG_LANES,

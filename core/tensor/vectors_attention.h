@@ -223,12 +223,8 @@ TARGET_INLINE void softmax_in_place(RgReal scale, RgReal *score, int64_t n) {
 /* `count` rows of n numbers as inputs. */
 #ifdef MULTIPLY_CELLS
 static const Input *rounded_inputs(RgRoom *room, int64_t count, int64_t n, const RgReal *x) {
-    int64_t row = 2 * inputs_of(n);
-    RgBf16 *inputs = rg_room(room, sizeof *inputs * (size_t)(count * row));
-    for (int64_t i = 0; i < count; i++) {
-        inputs[(i + 1) * row - 1] = 0;
-        rg_bf16_round(n, x + i * n, inputs + i * row);
-    }
+    RgBf16 *inputs = rg_room(room, sizeof *inputs * (size_t)(count * 2 * inputs_of(n)));
+    rg_bf16_round_rows(count, n, n, x, inputs);
     return (const Input *)inputs;
 }
 #else

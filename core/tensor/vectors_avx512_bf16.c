@@ -7,7 +7,7 @@
 #include <immintrin.h>
 
 #define RG_LANES    16
-#define TARGET      __attribute__((target(RG_AVX512_TARGET ",avx512bf16")))
+#define TARGET      RG_FOR_BF16
 #define FULL_ROWS   8
 #define FULL_PANELS 2
 #define MIX_SUMS    8
@@ -21,8 +21,7 @@
 const RgVectorKernels *rg_vectors_in_cells(void) {
     static const RgVectorKernels kernels = {
         .panels = panels_product, .rounds = true, .attend = attend};
-    bool has = rg_instructions() == RG_AVX512 && __builtin_cpu_supports("avx512bf16");
-    return has ? &kernels : NULL;
+    return rg_has_bf16_vectors() ? &kernels : NULL;
 }
 
 #else
