@@ -162,19 +162,33 @@ static RgStatus put_in_place(const Packing *p, RgError *error) {
                    errno == ENOTEMPTY || errno == EEXIST ? "it is there already" : strerror(errno));
 }
 
-/* What goes into paths, and into another's hands, has the form that it should have. */
+/* What goes into paths, and is printed, has the form that it should have: why one of these has not,
+ * and which; NULL where all have. */
+static const char *name_fault(const char *experiment, const char *label, const char *key,
+                              const char **what, const char **name) {
+    const struct {
+        const char *what, *name, *fault;
+    } names[] = {
+        {"experiment", experiment, rg_experiment_name_fault(experiment)},
+        {"label", label, rg_label_fault(label)},
+        {"key", key, rg_key_is_valid(key) ? NULL : "expected 16 hexadecimal digits"},
+    };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (names[i].fault) {
+            *what = names[i].what;
+            *name = names[i].name ? names[i].name : "";
+            return names[i].fault;
+        }
+    return NULL;
+}
+
 static RgStatus check_row(const Packing *p, RgError *error) {
     const RgTrialRow *row = &p->row;
-    const char *name = rg_experiment_name_fault(row->experiment);
-    const char *label = rg_label_fault(row->label);
-    if (name || label)
-        return rg_fail(error, RG_E_STORE, "%s: the trial's %s \"%.300s\": %s", p->options->store,
-                       name ? "experiment" : "label", name ? row->experiment : row->label,
-                       name ? name : label);
-    return rg_key_is_valid(row->key)
-               ? RG_OK
-               : rg_fail(error, RG_E_STORE, "%s: the trial's key: expected 16 hexadecimal digits",
-                         p->options->store);
+    const char *what, *name;
+    const char *fault = name_fault(row->experiment, row->label, row->key, &what, &name);
+    return fault ? rg_fail(error, RG_E_STORE, "%s: the trial's %s \"%.300s\": %s",
+                           p->options->store, what, name, fault)
+                 : RG_OK;
 }
 
 static RgStatus find_trial(Packing *p, RgError *error) {
@@ -305,19 +319,13 @@ static RgStatus check_swept(const char *path, const json_t *swept, RgError *erro
 
 /* The texts that become paths, and that are printed, are such as this program writes. */
 static RgStatus check_names(const char *path, const RgTrialPackage *package, RgError *error) {
-    const char *fault = rg_experiment_name_fault(rg_trial_package_text(package, "experiment"));
-    const char *what = "experiment";
-    if (!fault) {
-        what = "label";
-        fault = rg_label_fault(rg_trial_package_text(package, what));
-    }
-    if (!fault && !rg_key_is_valid(rg_trial_package_text(package, "key"))) {
-        what = "key";
-        fault = "expected 16 hexadecimal digits";
-    }
+    const char *what, *name;
+    const char *fault = name_fault(rg_trial_package_text(package, "experiment"),
+                                   rg_trial_package_text(package, "label"),
+                                   rg_trial_package_text(package, "key"), &what, &name);
     if (fault)
-        return rg_fail(error, RG_E_FORMAT, "%s: trial.json: %s is \"%.300s\": %s", path, what,
-                       rg_trial_package_text(package, what), fault);
+        return rg_fail(error, RG_E_FORMAT, "%s: trial.json: %s is \"%.300s\": %s", path, what, name,
+                       fault);
     return check_swept(path, json_object_get(package->record, "swept"), error);
 }
 
