@@ -427,7 +427,8 @@ static void merge_trials(const RgResults *results, RgFields *all, RgFields *seed
 
 void rg_page_provenance(FILE *out, const RgResults *results) {
     static const char *const known[][2] = {{"version", "version of regatta"},
-                                           {"blas_core", "BLAS core"},
+                                           {"built_with", "built with"},
+                                           {"blas_core", "kernels"},
                                            {"threads", "threads"},
                                            {"host", "host"},
                                            {NULL, NULL}};

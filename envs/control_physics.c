@@ -23,8 +23,8 @@ struct RgPhysicsRun {
     bool failed;
 };
 
-bool rg_physics_available(void) {
-    return true;
+const char *rg_physics_library(void) {
+    return mj_versionString();
 }
 
 /* ---- MuJoCo's errors ---- */
@@ -195,8 +195,8 @@ bool rg_physics_advance(RgPhysicsRun *run, int64_t steps) {
 
 #else
 
-bool rg_physics_available(void) {
-    return false;
+const char *rg_physics_library(void) {
+    return NULL;
 }
 
 RgStatus rg_physics_load(const char *path, RgPhysics **physics, RgError *error) {

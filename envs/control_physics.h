@@ -15,8 +15,8 @@ typedef struct RgPhysicsSize {
     int64_t positions, velocities, controls;
 } RgPhysicsSize;
 
-/* Whether the program was built with MuJoCo. */
-bool rg_physics_available(void);
+/* The version of MuJoCo that runs, "2.2.2"; NULL in a build without it. */
+const char *rg_physics_library(void);
 
 /* Read a model in MJCF. RG_E_USAGE without MuJoCo, RG_E_FILE, RG_E_FORMAT. */
 RgStatus rg_physics_load(const char *path, RgPhysics **physics, RgError *error);

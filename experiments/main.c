@@ -1,6 +1,7 @@
 /* regatta: the program. Finds the command and hands over; what commands share is here too. */
 #include "core/tensor/blas.h"
 #include "core/tensor/instructions.h"
+#include "experiments/build_versions.h"
 #include "experiments/command.h"
 
 #include <malloc.h>
@@ -116,7 +117,7 @@ int main(int argc, char **argv) {
         return 0;
     }
     if (strcmp(name, "--version") == 0) {
-        puts("regatta " RG_VERSION);
+        printf("regatta %s\nbuilt with %s\n", RG_VERSION, rg_build_versions());
         return 0;
     }
     const char *names[COMMAND_COUNT + 1] = {0};

@@ -9,6 +9,7 @@
 #include "core/tensor/blas.h"
 #include "core/tensor/profile.h"
 #include "experiments/amount.h"
+#include "experiments/build_versions.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -191,8 +192,9 @@ RgStatus rg_stage_policy(const RgStage *stage, const RgTrialPlan *plan, RgPolicy
 static char *provenance(const RgTrialRun *run, const char *kernels, int ranks) {
     char host[256] = "";
     gethostname(host, sizeof host - 1);
-    json_t *object = json_pack("{s:s, s:s, s:i, s:s}", "version", RG_VERSION, "blas_core", kernels,
-                               "threads", rg_threads(), "host", host);
+    json_t *object =
+        json_pack("{s:s, s:s, s:s, s:i, s:s}", "version", RG_VERSION, "built_with",
+                  rg_build_versions(), "blas_core", kernels, "threads", rg_threads(), "host", host);
     if (ranks > 1)
         json_object_set_new(object, "ranks", json_integer(ranks));
     json_t *overrides = run->overrides ? json_loads(run->overrides, 0, NULL) : NULL;

@@ -137,13 +137,13 @@ static void tell_weights(const WeightsDifference *w, FILE *out) {
         fprintf(out, "weights: largest relative difference %.3g, in %s\n", w->largest, w->tensor);
 }
 
-/* What may be why: program, BLAS kernels, a budget in seconds. */
+/* What may be why: program, libraries, kernels, a budget in seconds. */
 static void tell_reasons(const RgTrialPackage *package, const Pair *pair, FILE *out) {
-    static const char *const keys[] = {"version", "blas_core"};
+    static const char *const keys[] = {"version", "built_with", "blas_core"};
     json_t *here = json_loads(pair->rerun_row.provenance, 0, NULL);
     const json_t *there = json_object_get(package->record, "provenance");
     bool told = false;
-    for (int i = 0; i < 2; i++) {
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
         const char *left = json_string_value(json_object_get(there, keys[i]));
         const char *right = json_string_value(json_object_get(here, keys[i]));
         if (!left || !right || strcmp(left, right) == 0 || rg_label_fault(left))
@@ -156,7 +156,7 @@ static void tell_reasons(const RgTrialPackage *package, const Pair *pair, FILE *
         told = true;
     }
     if (!told)
-        fputs("version and blas_core are those of the packed trial\n", out);
+        fputs("version, libraries and kernels are those of the packed trial\n", out);
     json_decref(here);
 }
 

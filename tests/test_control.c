@@ -29,7 +29,7 @@ static RgStatus try_control(const char *options, uint64_t seed, RgEnvironment **
 static RgEnvironment *control_of(const char *options, uint64_t seed) {
     RgEnvironment *environment = NULL;
     RgError error = {0};
-    if (!rg_physics_available())
+    if (!rg_physics_library())
         cr_skip_test("built without MuJoCo (configure --with-mujoco)");
     cr_assert_eq(try_control(options, seed, &environment, &error), RG_OK, "%s", error.text);
     return environment;
@@ -58,7 +58,7 @@ static const char *const tasks[] = {"walker", "cheetah", "reacher"};
 Test(control, without_mujoco_it_says_what_it_needs) {
     RgEnvironment *environment = NULL;
     RgError error = {0};
-    if (rg_physics_available())
+    if (rg_physics_library())
         cr_skip_test("built with MuJoCo");
     cr_assert_not_null(rg_environment_type("control"));
     cr_expect_eq(try_control("", 1, &environment, &error), RG_E_USAGE);
@@ -254,7 +254,7 @@ Test(control, actions_beyond_their_range_are_clipped) {
 Test(control, diverging_physics_ends_the_run_alone, .init = scratch_begin) {
     RgPhysics *physics = NULL;
     RgError error = {0};
-    if (!rg_physics_available())
+    if (!rg_physics_library())
         cr_skip_test("built without MuJoCo (configure --with-mujoco)");
     const char *path =
         scratch_write("ball.xml", "<mujoco><worldbody><body><freejoint/><geom size='0.1'/></body>"
@@ -282,7 +282,7 @@ Test(control, diverging_physics_ends_the_run_alone, .init = scratch_begin) {
 Test(control, an_error_of_the_simulator_ends_the_run_alone, .init = scratch_begin) {
     RgPhysics *physics = NULL;
     RgError error = {0};
-    if (!rg_physics_available())
+    if (!rg_physics_library())
         cr_skip_test("built without MuJoCo (configure --with-mujoco)");
     const char *path = scratch_write(
         "small.xml", "<mujoco><size nstack='120'/><worldbody><geom type='plane' size='1 1 1'/>"
@@ -312,7 +312,7 @@ static void expect_refused(const char *model, const char *text, RgStatus status,
 }
 
 Test(control, models_that_do_not_fit_are_refused, .init = scratch_begin) {
-    if (!rg_physics_available())
+    if (!rg_physics_library())
         cr_skip_test("built without MuJoCo (configure --with-mujoco)");
     expect_refused("reacher.xml", NULL, RG_E_FILE, "reacher.xml: cannot be opened");
     expect_refused("reacher.xml", "<mujoco><worldbody><body", RG_E_FORMAT, "not a model in MJCF");

@@ -218,7 +218,7 @@ Test(report, settings_tell_where_they_come_from) {
     check_contains(page, "<tr class=\"default\"><th scope=\"row\">training.batch</th><td>64</td>"
                          "<td>default</td>");
     check_contains(page, "algorithm.type</th><td>dpo</td><td>online_dpo</td><td>sail</td>");
-    check_contains(page, "BLAS core</th><td>Haswell; Zen</td>");
+    check_contains(page, "kernels</th><td>Haswell; Zen</td>");
     check_contains(page, "seeds</th><td>1, 2, 3, 4</td>");
     check_contains(page, "11 finished, 1 diverged, 0 failed, 0 running");
     free(page);

@@ -470,3 +470,10 @@ const char *rg_blas_core(void) {
              onednn ? ", oneDNN " : "", onednn ? onednn : "");
     return name;
 }
+
+const char *rg_blas_version(void) {
+    static _Thread_local char version[64];
+    if (sscanf(openblas_get_config(), "OpenBLAS %63s", version) != 1)
+        version[0] = '\0';
+    return version;
+}

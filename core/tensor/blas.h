@@ -63,4 +63,7 @@ void rg_blas_start_anew(char *const *arguments);
  * AMX or AVX512_BF16 and oneDNN where they are there. Bits repeat only on the same ones. */
 const char *rg_blas_core(void);
 
+/* The version of OpenBLAS that runs, "0.3.21"; "" where it does not say. */
+const char *rg_blas_version(void);
+
 #endif

@@ -196,3 +196,7 @@ RgBuffer rg_normalizer_apply(const RgNormalizer *normalizer, RgMatcher *matcher,
     }
     return now;
 }
+
+const char *rg_normalizer_library(void) {
+    return utf8proc_version();
+}

@@ -38,4 +38,7 @@ void rg_normalizer_release(RgNormalizer *normalizer);
 RgBuffer rg_normalizer_apply(const RgNormalizer *normalizer, RgMatcher *matcher,
                              RgBuffer buffers[2], const char *text, size_t size);
 
+/* The version of utf8proc that runs, "2.8.0". */
+const char *rg_normalizer_library(void);
+
 #endif

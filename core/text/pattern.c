@@ -141,3 +141,9 @@ bool rg_pattern_find(const RgPattern *pattern, RgMatcher *matcher, const char *t
     *match = (RgSpan){ends[0], ends[1]};
     return true;
 }
+
+const char *rg_pattern_library(void) {
+    static _Thread_local char version[64];
+    pcre2_config(PCRE2_CONFIG_VERSION, version);
+    return version;
+}

@@ -25,4 +25,7 @@ void rg_matcher_destroy(RgMatcher *matcher);
 bool rg_pattern_find(const RgPattern *pattern, RgMatcher *matcher, const char *text, size_t size,
                      size_t from, RgSpan *match);
 
+/* The version of PCRE2 that runs, "10.42 2022-12-11". */
+const char *rg_pattern_library(void);
+
 #endif
