@@ -1,6 +1,7 @@
 /* regatta: the program. Finds the command and hands over; what commands share is here too. */
 #include "core/tensor/blas.h"
 #include "core/tensor/instructions.h"
+#include "core/text/terminal.h"
 #include "experiments/command.h"
 
 #include <malloc.h>
@@ -98,6 +99,7 @@ static int take_kernels(int argc, char **argv, RgError *error) {
 
 int main(int argc, char **argv) {
     return_large_memory();
+    rg_terminal_begin();
     argp_err_exit_status = 2;
     RgError error = {0};
     int taken = take_kernels(argc, argv, &error);
