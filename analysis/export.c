@@ -39,7 +39,7 @@ static const ExportTable tables[] = {
 };
 
 RgStatus rg_export_format(const char *name, RgExportFormat *format, RgError *error) {
-    static const char *const names[] = {"csv", "jsonl", "tensorboard", NULL};
+    static const char *const names[] = {"csv", "safe-csv", "jsonl", "tensorboard", NULL};
     for (int i = 0; names[i]; i++)
         if (strcmp(name, names[i]) == 0) {
             *format = (RgExportFormat)i;
@@ -100,7 +100,7 @@ static void print_real(FILE *out, double value) {
     fputs(text, out);
 }
 
-static void csv_field(FILE *out, RgRows *row, int column) {
+static void csv_field(FILE *out, RgRows *row, int column, bool safe) {
     const char *text;
     switch (rg_rows_type(row, column)) {
     case RG_VALUE_NULL:
@@ -114,7 +114,7 @@ static void csv_field(FILE *out, RgRows *row, int column) {
     default:
         text = rg_rows_text(row, column);
         if (text[0])
-            rg_write_csv(out, text);
+            (safe ? rg_write_safe_csv : rg_write_csv)(out, text);
         else
             fputs("\"\"", out);
     }
@@ -126,11 +126,11 @@ static void csv_header(FILE *out, const RgRows *row) {
     fputs("\r\n", out);
 }
 
-static void csv_row(FILE *out, RgRows *row) {
+static void csv_row(FILE *out, RgRows *row, bool safe) {
     for (int i = 0; i < rg_rows_columns(row); i++) {
         if (i)
             putc(',', out);
-        csv_field(out, row, i);
+        csv_field(out, row, i, safe);
     }
     fputs("\r\n", out);
 }
@@ -173,15 +173,21 @@ static void json_row(FILE *out, RgRows *row) {
 
 /* ---- tables ---- */
 
+static bool is_csv(const RgExportOptions *o) {
+    return o->format == RG_EXPORT_CSV || o->format == RG_EXPORT_SAFE_CSV;
+}
+
 static RgStatus write_rows(RgStore *store, const RgExportOptions *o, const char *query, FILE *out,
                            RgError *error) {
     RgRows *rows = rg_rows_open(store, "export", query);
     rg_rows_bind_text(rows, 1, o->experiment);
-    bool csv = o->format == RG_EXPORT_CSV;
-    if (csv)
+    if (is_csv(o))
         csv_header(out, rows);
     while (rg_rows_next(rows))
-        (csv ? csv_row : json_row)(out, rows);
+        if (is_csv(o))
+            csv_row(out, rows, o->format == RG_EXPORT_SAFE_CSV);
+        else
+            json_row(out, rows);
     return rg_rows_close(rows, RG_OK, error);
 }
 
@@ -189,11 +195,9 @@ static RgStatus write_table(RgStore *store, const RgExportOptions *o, const Expo
                             RgError *error) {
     char *query = rg_string_format(table->query, rg_rows_readings(store));
     RgExportFile file;
-    RgStatus status =
-        rg_export_begin(&file,
-                        rg_string_format("%s/%s.%s", o->output, table->name,
-                                         o->format == RG_EXPORT_CSV ? "csv" : "jsonl"),
-                        error);
+    RgStatus status = rg_export_begin(
+        &file, rg_string_format("%s/%s.%s", o->output, table->name, is_csv(o) ? "csv" : "jsonl"),
+        error);
     if (status == RG_OK)
         status = write_rows(store, o, query, file.stream, error);
     free(query);

@@ -8,6 +8,7 @@
 
 typedef enum RgExportFormat {
     RG_EXPORT_CSV,
+    RG_EXPORT_SAFE_CSV, /* no text in it is a formula to a spreadsheet (rg_write_safe_csv) */
     RG_EXPORT_JSONL,
     RG_EXPORT_TENSORBOARD
 } RgExportFormat;
@@ -19,7 +20,7 @@ typedef struct RgExportOptions {
     RgExportFormat format;
 } RgExportOptions;
 
-/* By its name: csv, jsonl, tensorboard. */
+/* By its name: csv, safe-csv, jsonl, tensorboard. */
 RgStatus rg_export_format(const char *name, RgExportFormat *format, RgError *error);
 
 /* CSV and JSON lines, one file each, a row each of

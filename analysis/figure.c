@@ -61,30 +61,30 @@ static bool is_scattered(const RgFigure *figure) {
 
 static void write_point(const RgFigure *figure, const RgFigureCurve *curve,
                         const RgFigurePoint *point, FILE *out) {
-    rg_figure_write_name(out, curve->name);
-    if (figure->measures[0])
-        fprintf(out, ", %s", figure->measures[curve->second]);
     rg_figure_write_number(out, point->x);
     rg_figure_write_number(out, point->y);
     rg_figure_write_number(out, point->low);
     rg_figure_write_number(out, point->high);
-    fprintf(out, "\t%lld", (long long)point->seeds);
+    fprintf(out, "%lld\t", (long long)point->seeds);
     if (is_scattered(figure)) {
         rg_figure_write_number(out, curve->form == RG_CURVE_POINTS ? point->x_low : NAN);
         rg_figure_write_number(out, curve->form == RG_CURVE_POINTS ? point->x_high : NAN);
     }
     if (figure->x_scale == RG_AXIS_CATEGORIES) {
-        putc('\t', out);
         if (curve->form != RG_CURVE_LEVEL)
             rg_figure_write_name(out, figure->categories[(int)point->x]);
+        putc('\t', out);
     }
+    rg_figure_write_name(out, curve->name);
+    if (figure->measures[0])
+        fprintf(out, ", %s", figure->measures[curve->second]);
     putc('\n', out);
 }
 
 /* Curves are parted by two blank lines, gnuplot's mark of a new data set. Where x is the place of a
- * category, the last column is the category. */
+ * category, there is a column for that, too. */
 static void write_data(const RgFigure *figure, FILE *out) {
-    fprintf(out, "curve\tx\tmean\tlow\thigh\tseeds%s%s\n",
+    fprintf(out, "x\tmean\tlow\thigh\tseeds%s%s\tcurve\n",
             is_scattered(figure) ? "\tx_low\tx_high" : "",
             figure->x_scale == RG_AXIS_CATEGORIES ? "\tcategory" : "");
     for (int i = 0; i < figure->curve_count; i++) {
@@ -156,8 +156,7 @@ static void write_x_axis(const RgFigure *figure, FILE *out) {
     fprintf(out, "set xrange [-0.5:%g]\nset xtics (", figure->category_count - 0.5);
     for (int i = 0; i < figure->category_count; i++) {
         fputs(i ? ", " : "", out);
-        rg_gnuplot_quote(out, figure->categories[i]);
-        fprintf(out, " %d", i);
+        rg_gnuplot_tic(out, figure->categories[i], i);
     }
     fputs(") scale 0\n", out);
 }
@@ -274,8 +273,8 @@ static double dodge(const RgFigure *figure, int curve) {
 static void write_bar(const RgFigure *figure, int curve, bool upright, FILE *out) {
     const char *color = rg_figure_color[figure->curves[curve].style % RG_FIGURE_COLORS] + 1;
     fprintf(out,
-            upright ? "($2*xf%+.3g):($4*yf):(0):(($5-$4)*yf)"
-                    : "($7*xf%+.3g):($3*yf):(($8-$7)*xf):(0)",
+            upright ? "($1*xf%+.3g):($3*yf):(0):(($4-$3)*yf)"
+                    : "($6*xf%+.3g):($2*yf):(($7-$6)*xf):(0)",
             dodge(figure, curve));
     fprintf(out, " with vectors nohead linecolor rgb '#90%s' linewidth 1.2*lw notitle", color);
 }
@@ -291,7 +290,7 @@ static void write_band(const RgFigure *figure, int curve, FILE *out) {
         write_bar(figure, curve, true, out);
     else
         fprintf(out,
-                "($2*xf):($4*yf):($5*yf) with filledcurves fillstyle transparent solid 0.13 "
+                "($1*xf):($3*yf):($4*yf) with filledcurves fillstyle transparent solid 0.13 "
                 "noborder fillcolor rgb '%s' notitle",
                 rg_figure_color[c->style % RG_FIGURE_COLORS]);
     if (scattered) {
@@ -314,7 +313,7 @@ static void write_curve(const RgFigure *figure, int index, FILE *out) {
                                        [RG_CURVE_POINTS] = "points",
                                        [RG_CURVE_STEPS] = "steps"};
     const RgFigureCurve *curve = &figure->curves[index];
-    fprintf(out, " index %d using ($2*xf%+.3g):($3*yf) with %s ", index, dodge(figure, index),
+    fprintf(out, " index %d using ($1*xf%+.3g):($2*yf) with %s ", index, dodge(figure, index),
             with[curve->form]);
     write_style(figure, curve, out);
     if (curve->count > 15 && curve->form == RG_CURVE_LINE)

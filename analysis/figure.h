@@ -71,8 +71,8 @@ void rg_figure_destroy(RgFigure *figure);
 void rg_figure_drop_empty(RgFigure *figure); /* curves without points */
 
 /* Draw into `output`, by its suffix .svg, .png or .pdf. Beside it are left the data (.tsv, with a
- * heading: of curves the curve, x, mean, low, high, seeds; of a matrix row, column, mean, low,
- * high, seeds, diverged) and the script (.gnuplot) that draws it again. RG_E_FILE when gnuplot is
+ * heading: of curves x, mean, low, high, seeds, curve; of a matrix mean, low, high, seeds,
+ * diverged, row, column) and the script (.gnuplot) that draws it again. RG_E_FILE when gnuplot is
  * missing or fails, with what it said. Width and height are in pixels at 96 to the inch; 0: 480,
  * and what suits the width and the length of the legend. */
 RgStatus rg_figure_draw(const RgFigure *figure, const char *output, int width, int height,

@@ -34,15 +34,13 @@ char *rg_dot_figure_data(const RgDotFigure *f) {
     char *text;
     size_t size;
     FILE *out = open_memstream(&text, &size);
-    fputs("row", out);
     for (int p = 0; p < RG_DOT_PANELS; p++) {
-        fprintf(out, "\t%s", f->panel[p].column);
+        fprintf(out, "%s\t", f->panel[p].column);
         if (f->panel[p].mark)
-            fprintf(out, "\t%s\t%s", f->panel[p].mark, f->panel[p].open);
+            fprintf(out, "%s\t%s\t", f->panel[p].mark, f->panel[p].open);
     }
-    fputs("\ty\n", out);
+    fputs("y\trow\n", out);
     for (int i = 0; i < f->count; i++) {
-        rg_figure_write_name(out, f->rows[i].name);
         for (int p = 0; p < RG_DOT_PANELS; p++) {
             const RgDot *dot = &f->rows[i].dot[p];
             rg_figure_write_number(out, dot->value);
@@ -52,6 +50,7 @@ char *rg_dot_figure_data(const RgDotFigure *f) {
             rg_figure_write_number(out, dot->open);
         }
         rg_figure_write_number(out, place_of(f, i));
+        rg_figure_write_name(out, f->rows[i].name);
         putc('\n', out);
     }
     fclose(out);
@@ -140,8 +139,7 @@ static void write_names(const RgDotFigure *f, bool shown, FILE *out) {
     fputs("set ytics scale 0 (", out);
     for (int i = 0; i < f->count; i++) {
         fputs(i ? ", " : "", out);
-        rg_gnuplot_quote(out, shown ? f->rows[i].name : "");
-        fprintf(out, " %g", place_of(f, i));
+        rg_gnuplot_tic(out, shown ? f->rows[i].name : "", place_of(f, i));
     }
     fputs(")\n", out);
 }
@@ -222,7 +220,7 @@ static void write_frame(const RgDotFigure *f, const Layout *l, FILE *out) {
 }
 
 static void write_script(const RgDotFigure *f, const Layout *l, FILE *out) {
-    int column = 2, last = 2;
+    int column = 1, last = 1;
     for (int p = 0; p < RG_DOT_PANELS; p++)
         last += f->panel[p].mark ? 3 : 1;
     write_frame(f, l, out);

@@ -38,8 +38,8 @@ typedef struct RgDotFigure {
 void rg_dot_figure_add(RgDotFigure *figure, RgDotRow row);
 void rg_dot_figure_clear(RgDotFigure *figure); /* of its rows */
 
-/* As rg_figure_draw. The data have a line for each row: its name; of each panel the value and,
- * where it has these, the mark and 1 for a circle; and where the row stands. */
+/* As rg_figure_draw. The data have a line for each row: of each panel the value and, where it
+ * has these, the mark and 1 for a circle; where the row stands; and its name. */
 RgStatus rg_dot_figure_draw(const RgDotFigure *figure, const char *output, RgError *error);
 char *rg_dot_figure_data(const RgDotFigure *figure); /* malloc'd */
 

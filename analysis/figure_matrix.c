@@ -50,23 +50,24 @@ static char *cell_text(const RgFigureCell *cell, double factor, int digits) {
     return rg_string_format("%.*f%s", digits, cell->value * factor, cell->diverged ? "*" : "");
 }
 
-/* The last three columns are for the script: where the cell stands, and the text in it. */
+/* x, y and text are for the script: where the cell stands, and what in it. */
 void rg_figure_matrix_data(const RgFigure *figure, FILE *out) {
     Scale scale = scale_of(figure);
     int digits = decimals(&scale);
-    fputs("row\tcolumn\tmean\tlow\thigh\tseeds\tdiverged\tx\ty\ttext\n", out);
+    fputs("mean\tlow\thigh\tseeds\tdiverged\tx\ty\ttext\trow\tcolumn\n", out);
     for (int i = 0; i < figure->row_count * figure->category_count; i++) {
         const RgFigureCell *cell = &figure->cells[i];
         int row = i / figure->category_count, column = i % figure->category_count;
         char *text = cell_text(cell, figure->z_factor, digits);
-        rg_figure_write_name(out, figure->rows[row]);
-        putc('\t', out);
-        rg_figure_write_name(out, figure->categories[column]);
         rg_figure_write_number(out, cell->value);
         rg_figure_write_number(out, cell->low);
         rg_figure_write_number(out, cell->high);
-        fprintf(out, "\t%lld\t%d\t%d\t%d\t%s\n", (long long)cell->seeds, cell->diverged, column,
+        fprintf(out, "%lld\t%d\t%d\t%d\t%s\t", (long long)cell->seeds, cell->diverged, column,
                 figure->row_count - 1 - row, text);
+        rg_figure_write_name(out, figure->rows[row]);
+        putc('\t', out);
+        rg_figure_write_name(out, figure->categories[column]);
+        putc('\n', out);
         free(text);
     }
 }
@@ -149,8 +150,7 @@ static void write_tics(const char *axis, char *const *names, int count, bool bac
     fprintf(out, "set %stics %s scale 0 (", axis, how);
     for (int i = 0; i < count; i++) {
         fputs(i ? ", " : "", out);
-        rg_gnuplot_quote(out, names[i]);
-        fprintf(out, " %d", backwards ? count - 1 - i : i);
+        rg_gnuplot_tic(out, names[i], backwards ? count - 1 - i : i);
     }
     fputs(")\n", out);
 }
@@ -199,9 +199,9 @@ void rg_figure_matrix_script(const RgFigure *figure, int width, int height, FILE
             figure->z_factor, scale.low, scale.high - scale.low,
             isnan(figure->middle) ? "place(z) > 0.58" : "abs(place(z) - 0.5) > 0.33");
     fprintf(out,
-            "plot data using 8:9:($8-0.5):($8+0.5):($9-0.5):($9+0.5):($3*zf) with boxxyerror "
+            "plot data using 6:7:($6-0.5):($6+0.5):($7-0.5):($7+0.5):($1*zf) with boxxyerror "
             "linecolor palette linewidth lw fillstyle solid 1 border linecolor rgb '#FFFFFF', \\\n"
-            "     data using 8:9:10:(valid(3) ? ink($3) : 0x777777) with labels "
+            "     data using 6:7:8:(valid(1) ? ink($1) : 0x777777) with labels "
             "textcolor rgb variable font sprintf(',%%g', fs*%.3g)\n",
             l.letters);
 }

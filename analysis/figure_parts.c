@@ -15,9 +15,9 @@ void rg_figure_write_name(FILE *out, const char *name) {
 /* What is absent reads back as not a number in any program. */
 void rg_figure_write_number(FILE *out, double number) {
     if (isnan(number))
-        fputs("\tnan", out);
+        fputs("nan\t", out);
     else
-        fprintf(out, "\t%.10g", number);
+        fprintf(out, "%.10g\t", number);
 }
 
 void rg_figure_write_looks(FILE *out) {

@@ -12,9 +12,10 @@
 enum { RG_FIGURE_COLORS = 7 };
 extern const char *const rg_figure_color[RG_FIGURE_COLORS]; /* "#RRGGBB" */
 
-/* In a data file. */
+/* In a data file. Names stand in the last columns, which gnuplot is not asked to read: before a
+ * number, a quote would swallow it, and a '#' the line. */
+void rg_figure_write_number(FILE *out, double number);  /* the number and a tab */
 void rg_figure_write_name(FILE *out, const char *name); /* on one line, without tabs */
-void rg_figure_write_number(FILE *out, double number);  /* a tab and the number */
 
 /* In a script. */
 void rg_figure_write_looks(FILE *out);                    /* fonts, border, tics */

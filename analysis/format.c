@@ -1,6 +1,8 @@
 /* Numbers and text as people read them, and escaping. No knowledge of tables or pages here. */
 #include "analysis/format.h"
 
+#include "core/text/utf8.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,7 +46,8 @@ static const char *unit_suffix(RgUnit unit, const Scale *scale) {
 }
 
 char *rg_format_fixed(double value, int decimals) {
-    char *text = rg_string_format("%.*f", decimals, value);
+    char *text = fabs(value) < 1e15 ? rg_string_format("%.*f", decimals, value)
+                                    : rg_string_format("%.4g", value); /* not 300 digits */
     if (text[0] != '-')
         return text;
     bool zero = strspn(text + 1, "0.") == strlen(text + 1);
@@ -110,22 +113,6 @@ char *rg_format_interval(RgInterval interval, RgUnit unit) {
 
 /* Text. */
 
-/* Bytes of the valid UTF-8 character at `text`; 0 when it is none. */
-static int character_length(const unsigned char *text) {
-    int length = text[0] < 0x80                      ? 1
-                 : text[0] >= 0xc2 && text[0] < 0xe0 ? 2
-                 : text[0] >= 0xe0 && text[0] < 0xf0 ? 3
-                 : text[0] >= 0xf0 && text[0] < 0xf5 ? 4
-                                                     : 0;
-    for (int i = 1; i < length; i++)
-        if ((text[i] & 0xc0) != 0x80)
-            return 0;
-    bool surrogate = text[0] == 0xed && text[1] >= 0xa0;
-    bool overlong = (text[0] == 0xe0 && text[1] < 0xa0) || (text[0] == 0xf0 && text[1] < 0x90);
-    bool beyond = text[0] == 0xf4 && text[1] >= 0x90;
-    return length > 1 && (surrogate || overlong || beyond) ? 0 : length;
-}
-
 size_t rg_display_width(const char *text) {
     size_t width = 0;
     for (; *text; text++)
@@ -137,18 +124,22 @@ typedef const char *(*Escape)(unsigned char character);
 
 /* Copy with some ASCII characters replaced; what no escaping makes valid becomes U+FFFD. */
 static void write_escaped(FILE *out, const char *text, Escape escape) {
-    for (const unsigned char *c = (const unsigned char *)(text ? text : ""); *c;) {
-        int length = character_length(c);
-        bool control = (*c < 0x20 && *c != '\n' && *c != '\t') || *c == 0x7f;
-        const char *replacement = length == 1 && !control ? escape(*c) : NULL;
-        if (length == 0 || control)
-            fputs("\uFFFD", out);
-        else if (replacement)
-            fputs(replacement, out);
+    size_t size = text ? strlen(text) : 0;
+    for (size_t at = 0; at < size;) {
+        uint32_t c = 0;
+        size_t length = rg_utf8_read(text + at, size - at, &c);
+        const char *replacement = length == 1 ? escape((unsigned char)c) : NULL;
+        bool shown = length > 0 && (!rg_utf8_is_control(c) || c == '\n' || c == '\t');
+        if (replacement || !shown)
+            fputs(replacement ? replacement : "\uFFFD", out);
         else
-            fwrite(c, 1, (size_t)length, out);
-        c += length ? length : 1;
+            fwrite(text + at, 1, length, out);
+        at += length > 0 ? length : 1;
     }
+}
+
+static const char *escape_white(unsigned char character) {
+    return strchr("\t\n\v\f\r", character) ? " " : NULL;
 }
 
 static const char *escape_html(unsigned char character) {
@@ -190,10 +181,8 @@ static const char *escape_latex(unsigned char character) {
         return "\\textasciicircum{}";
     case '~':
         return "\\textasciitilde{}";
-    case '\n':
-        return " ";
     default:
-        return NULL;
+        return escape_white(character);
     }
 }
 
@@ -202,7 +191,7 @@ static const char *escape_markdown(unsigned char character) {
     static const char *const escaped[] = {"\\\\", "\\`", "\\*", "\\_", "\\{", "\\}",
                                           "\\[",  "\\]", "\\<", "\\>", "\\|", "\\#"};
     const char *at = strchr(special, character);
-    return at ? escaped[at - special] : character == '\n' ? " " : NULL;
+    return at ? escaped[at - special] : escape_white(character);
 }
 
 void rg_write_html(FILE *out, const char *text) {
@@ -217,17 +206,38 @@ void rg_write_markdown(FILE *out, const char *text) {
     write_escaped(out, text, escape_markdown);
 }
 
-void rg_write_csv(FILE *out, const char *text) {
-    text = text ? text : "";
+void rg_write_line(FILE *out, const char *text) {
+    write_escaped(out, text, escape_white);
+}
+
+/* ---- CSV ---- */
+
+static void write_field(FILE *out, const char *text, const char *before) {
     if (!strpbrk(text, ",\"\n\r")) {
-        fputs(text, out);
+        fprintf(out, "%s%s", before, text);
         return;
     }
-    putc('"', out);
+    fprintf(out, "\"%s", before);
     for (; *text; text++) {
         if (*text == '"')
             putc('"', out);
         putc(*text, out);
     }
     putc('"', out);
+}
+
+void rg_write_csv(FILE *out, const char *text) {
+    write_field(out, text ? text : "", "");
+}
+
+static bool is_number(const char *text) {
+    char *end;
+    strtod(text, &end);
+    return *text && *end == '\0' && strspn(text, "+-.0123456789eE") == strlen(text);
+}
+
+void rg_write_safe_csv(FILE *out, const char *text) {
+    text = text ? text : "";
+    bool formula = *text && strchr("=+-@\t\r", *text) && !is_number(text);
+    write_field(out, text, formula ? "'" : "");
 }

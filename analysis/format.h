@@ -25,11 +25,15 @@ char *rg_format_interval(RgInterval interval, RgUnit unit);
 /* Columns that UTF-8 text takes on a terminal, for the characters that occur here. */
 size_t rg_display_width(const char *text);
 
-/* Escaped copies to a stream; NULL text writes nothing. Characters that no escaping makes valid
- * (control characters, broken UTF-8) become U+FFFD. */
+/* Escaped copies to a stream; NULL text writes nothing. But in CSV, what no escaping makes valid
+ * (control characters, broken UTF-8) becomes U+FFFD, and but in HTML, too, white ones a space. */
 void rg_write_html(FILE *out, const char *text);
 void rg_write_latex(FILE *out, const char *text);
 void rg_write_markdown(FILE *out, const char *text); /* for a cell of a table */
+void rg_write_line(FILE *out, const char *text);     /* plain text that is to stay on its line */
 void rg_write_csv(FILE *out, const char *text);      /* a field, quoted if need be (RFC 4180) */
+/* The same for a spreadsheet, which computes what begins with = + - @, a tab or a carriage return:
+ * an apostrophe before it, but before a number. */
+void rg_write_safe_csv(FILE *out, const char *text);
 
 #endif

@@ -21,6 +21,12 @@ static const Terminal terminals[] = {
 
 static const Terminal *terminal_of(const char *output, RgError *error) {
     size_t length = strlen(output);
+    for (const char *c = output; *c; c++)
+        if ((unsigned char)*c < ' ') {
+            rg_fail(error, RG_E_USAGE, "figure \"%s\": expected no control characters in the name",
+                    output);
+            return NULL;
+        }
     for (size_t i = 0; i < sizeof terminals / sizeof *terminals; i++) {
         size_t suffix = strlen(terminals[i].suffix);
         if (length > suffix && strcmp(output + length - suffix, terminals[i].suffix) == 0 &&
@@ -36,14 +42,31 @@ RgStatus rg_gnuplot_check(const char *output, RgError *error) {
     return terminal_of(output, error) ? RG_OK : RG_E_USAGE;
 }
 
-void rg_gnuplot_quote(FILE *out, const char *text) {
-    putc('\'', out);
+/* What follows the opening quote. Octal numbers are read when nothing else looks at the string any
+ * more: before that gnuplot runs commands in backticks, expands macros and counts brackets, and in
+ * single quotes its version 5.4 trips over a quote at the start. */
+static void write_string(FILE *out, const char *text, bool format) {
+    bool octal = false;
+    putc('"', out);
     for (; *text; text++) {
-        if (*text == '\'')
-            putc('\'', out);
-        putc((unsigned char)*text < ' ' ? ' ' : *text, out);
+        octal = strchr("\"\\`@#${}", *text) || (octal && *text >= '0' && *text <= '7');
+        if (octal) /* gnuplot reads on as long as there are digits */
+            fprintf(out, "\\%03o", (unsigned)*text);
+        else if (format && *text == '%')
+            fputs("%%", out);
+        else
+            putc((unsigned char)*text < ' ' ? ' ' : *text, out);
     }
-    putc('\'', out);
+    putc('"', out);
+}
+
+void rg_gnuplot_quote(FILE *out, const char *text) {
+    write_string(out, text, false);
+}
+
+void rg_gnuplot_tic(FILE *out, const char *text, double at) {
+    write_string(out, text, true);
+    fprintf(out, " %g", at);
 }
 
 /* In the child: gnuplot in `folder`, what it says going to `messages`. */
@@ -93,13 +116,15 @@ static RgStatus run_gnuplot(const char *folder, const char *script, RgError *err
                        "gnuplot is not installed or not on the PATH: it draws "
                        "the figures");
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-        return rg_fail(error, RG_E_FILE, "gnuplot failed on %s/%s: %s", folder, script,
-                       complaint(said));
+        return rg_fail(error, RG_E_FILE, "gnuplot failed on %s/%s: %s", folder,
+                       script + strlen("./"), complaint(said));
     return RG_OK;
 }
 
+/* The last three are relative to the folder and begin with "./": a name alone could begin with '|'
+ * or '<', which gnuplot takes for a pipe, or with '-', an option. */
 typedef struct Paths {
-    char *folder, *image, *data, *script; /* the last three as names within the folder */
+    char *folder, *image, *data, *script;
 } Paths;
 
 static Paths split_output(const char *output, size_t suffix) {
@@ -108,9 +133,9 @@ static Paths split_output(const char *output, size_t suffix) {
     int stem = (int)(strlen(name) - suffix);
     int folder = slash ? (int)(slash - output) + (slash == output) : 1;
     return (Paths){.folder = rg_string_format("%.*s", folder, slash ? output : "."),
-                   .image = rg_string_copy(name),
-                   .data = rg_string_format("%.*s.tsv", stem, name),
-                   .script = rg_string_format("%.*s.gnuplot", stem, name)};
+                   .image = rg_string_format("./%s", name),
+                   .data = rg_string_format("./%.*s.tsv", stem, name),
+                   .script = rg_string_format("./%.*s.gnuplot", stem, name)};
 }
 
 static void paths_free(Paths *paths) {
@@ -122,7 +147,7 @@ static void paths_free(Paths *paths) {
 
 static RgStatus write_file(const char *folder, const char *name, const char *content, size_t size,
                            RgError *error) {
-    char *path = rg_string_format("%s/%s", folder, name);
+    char *path = rg_string_format("%s/%s", folder, name + strlen("./"));
     RgStatus status = rg_file_write(path, content, size, error);
     free(path);
     return status;

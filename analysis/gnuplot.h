@@ -7,7 +7,7 @@
 
 #include <stdio.h>
 
-/* RG_E_USAGE where `output` ends in none of .svg, .png and .pdf. */
+/* RG_E_USAGE where `output` ends in none of .svg, .png and .pdf, or has control characters. */
 RgStatus rg_gnuplot_check(const char *output, RgError *error);
 
 /* Letters are of 9 points in every format. In the units of `width` and `height`: */
@@ -20,7 +20,10 @@ enum { RG_GNUPLOT_LETTER = 7 /* width of a letter, about */, RG_GNUPLOT_LINE = 1
 RgStatus rg_gnuplot_draw(const char *output, int width, int height, const char *data,
                          const char *script, RgError *error);
 
-/* A string for a script: single quotes, in which nothing but the quote itself is special. */
+/* A string for a script, in double quotes; every text that does not come from the program itself
+ * goes through here. Control characters become spaces. */
 void rg_gnuplot_quote(FILE *out, const char *text);
+/* One of a list of tics: the string, which gnuplot takes for a format there, and its place. */
+void rg_gnuplot_tic(FILE *out, const char *text, double at);
 
 #endif

@@ -1,6 +1,7 @@
 /* The ledger's queries. */
 #include "analysis/ledger.h"
 
+#include "core/names.h"
 #include "core/results/rows.h"
 
 #include <math.h>
@@ -12,6 +13,13 @@ static double cost(const RgRows *rows, int column) {
     return rg_rows_type(rows, column) == RG_VALUE_NULL ? 0 : rg_rows_number(rows, column);
 }
 
+/* What a judge or a library said may have several. */
+static char *one_line(char *text) {
+    if (text)
+        rg_make_printable(text);
+    return text;
+}
+
 static RgEntry read_entry(RgRows *rows) {
     const char *swept = rg_rows_text(rows, 4);
     RgEntry entry = {.id = rg_rows_integer(rows, 0),
@@ -20,7 +28,7 @@ static RgEntry read_entry(RgRows *rows) {
                      .seed = rg_rows_integer(rows, 3),
                      .swept = rg_string_copy(swept ? swept : "{}"),
                      .status = rg_rows_text_copy(rows, 5),
-                     .reason = rg_rows_text_copy(rows, 6),
+                     .reason = one_line(rg_rows_text_copy(rows, 6)),
                      .step =
                          rg_rows_type(rows, 7) == RG_VALUE_NULL ? -1 : rg_rows_integer(rows, 7)};
     entry.meter = (RgMeter){.flops = cost(rows, 8),

@@ -88,7 +88,7 @@ static void write_sentences(const char *heading, const char *const *sentence, Rg
         if (format == RG_TABLE_MARKDOWN)
             rg_write_markdown(out, *sentence);
         else
-            fputs(*sentence, out);
+            rg_write_line(out, *sentence);
         putc('\n', out);
     }
 }
@@ -103,9 +103,13 @@ static RgStatus write_paper(const RgPaper *paper, const RgResults *results,
         rg_grid_free(&grid);
         return status;
     }
-    if (!rg_table_format_is_raw(format))
-        fprintf(out, "%s%s (%s)\n\n", format == RG_TABLE_LATEX ? "% " : "", paper->title,
-                paper->reference);
+    if (!rg_table_format_is_raw(format)) {
+        fputs(format == RG_TABLE_LATEX ? "% " : "", out);
+        rg_write_line(out, paper->title);
+        fputs(" (", out);
+        rg_write_line(out, paper->reference);
+        fputs(")\n\n", out);
+    }
     rg_grid_write(&grid, format, out);
     rg_grid_free(&grid);
     if (rg_table_format_is_raw(format))

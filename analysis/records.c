@@ -72,12 +72,13 @@ void rg_record_end(RgRecords *records) {
     records->rows++;
 }
 
-void rg_records_write_csv(const RgRecords *records, FILE *out) {
+void rg_records_write_csv(const RgRecords *records, bool safe, FILE *out) {
+    void (*write_text)(FILE *, const char *) = safe ? rg_write_safe_csv : rg_write_csv;
     if (records->rows == 0) /* nothing that the columns could be named by */
         return;
     for (size_t i = 0; i < records->columns; i++) {
         fputs(i ? "," : "", out);
-        rg_write_csv(out, records->names[i]);
+        write_text(out, records->names[i]);
     }
     putc('\n', out);
     for (size_t row = 0; row < records->rows; row++) {
@@ -85,7 +86,7 @@ void rg_records_write_csv(const RgRecords *records, FILE *out) {
         for (size_t i = 0; i < records->columns; i++) {
             fputs(i ? "," : "", out);
             if (fields[i].text)
-                rg_write_csv(out, fields[i].text);
+                write_text(out, fields[i].text);
             else if (!isnan(fields[i].number))
                 fprintf(out, "%.10g", fields[i].number);
         }

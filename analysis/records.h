@@ -22,8 +22,8 @@ void rg_record_number(RgRecords *records, const char *name, double value);
 void rg_record_interval(RgRecords *records, const char *name, RgInterval interval);
 void rg_record_end(RgRecords *records); /* of the row */
 
-void rg_records_write_csv(const RgRecords *records,
-                          FILE *out); /* headed by the names; of no rows, nothing */
+/* Headed by the names; of no rows, nothing. `safe`: for a spreadsheet (rg_write_safe_csv). */
+void rg_records_write_csv(const RgRecords *records, bool safe, FILE *out);
 struct json_t *rg_records_json(const RgRecords *records); /* an array of objects */
 
 /* A JSON value on indented lines; the value is released. */

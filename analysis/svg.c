@@ -59,13 +59,16 @@ void rg_svg_inline(const char *svg, const char *prefix, const char *label, FILE 
     fprintf(out, "<svg role=\"img\" %.*s\" aria-label=\"", (int)(box_end - box), box);
     rg_write_html(out, label);
     fputs("\">", out);
+    bool tag = false; /* elsewhere the text is a label's, whatever it looks like */
     for (const char *c = body + 1; *c;) {
         size_t matched = 0;
-        for (size_t i = 0; i < sizeof replacements / sizeof *replacements && !matched; i++)
+        tag |= *c == '<';
+        for (size_t i = 0; i < sizeof replacements / sizeof *replacements && tag && !matched; i++)
             if ((matched = match(&replacements[i], c)) > 0)
                 write_with(out, replacements[i].with, prefix);
         if (!matched)
             putc(*c, out);
         c += matched ? matched : 1;
+        tag &= c[-1] != '>';
     }
 }

@@ -12,9 +12,10 @@
 typedef enum RgTableFormat {
     RG_TABLE_TEXT,
     RG_TABLE_MARKDOWN,
-    RG_TABLE_LATEX, /* booktabs */
-    RG_TABLE_CSV,   /* raw numbers: mean, standard error, count, interval */
-    RG_TABLE_JSON,  /* likewise, and the notes */
+    RG_TABLE_LATEX,    /* booktabs */
+    RG_TABLE_CSV,      /* raw numbers: mean, standard error, count, interval */
+    RG_TABLE_SAFE_CSV, /* likewise, and no text in it is a formula to a spreadsheet */
+    RG_TABLE_JSON,     /* likewise, and the notes */
 } RgTableFormat;
 
 typedef enum RgStatistic {
@@ -37,10 +38,11 @@ typedef struct RgTableOptions {
  * and which trials diverged. RG_E_USAGE on an unknown experiment or metric, naming the nearest. */
 RgStatus rg_table(const RgTableOptions *options, RgError *error);
 
-/* The name of a format ("text", "markdown", "latex", "csv", "json"). */
+/* The name of a format ("text", "markdown", "latex", "csv", "safe-csv", "json"). */
 RgStatus rg_table_format(const char *name, RgTableFormat *format, RgError *error);
 RgStatus rg_table_statistic(const char *name, RgStatistic *statistic, RgError *error);
 bool rg_table_format_is_raw(RgTableFormat format); /* of records, not of a grid */
+bool rg_table_format_is_csv(RgTableFormat format);
 
 /* The table as data. */
 
@@ -93,7 +95,7 @@ void rg_grid_write(const RgGrid *grid, RgTableFormat format, FILE *out);
 void rg_note_write(const char *note, RgTableFormat format, FILE *out);
 /* After an empty line, where there are any. */
 void rg_notes_write(char *const *notes, int count, RgTableFormat format, FILE *out);
-/* CSV, or JSON as {"rows": […], "notes": […]}. */
+/* A CSV, or JSON as {"rows": […], "notes": […]}. */
 void rg_records_write(const RgRecords *records, char *const *notes, int note_count,
                       RgTableFormat format, FILE *out);
 char *rg_quantity_heading(const RgQuantity *quantity); /* "win rate, %"; malloc'd */

@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const format_names[] = {"text", "markdown", "latex", "csv", "json", NULL};
+static const char *const format_names[] = {"text",     "markdown", "latex", "csv",
+                                           "safe-csv", "json",     NULL};
 
 RgStatus rg_table_format(const char *name, RgTableFormat *format, RgError *error) {
     for (int i = 0; format_names[i]; i++)
@@ -30,7 +31,11 @@ RgStatus rg_table_statistic(const char *name, RgStatistic *statistic, RgError *e
 }
 
 bool rg_table_format_is_raw(RgTableFormat format) {
-    return format == RG_TABLE_CSV || format == RG_TABLE_JSON;
+    return rg_table_format_is_csv(format) || format == RG_TABLE_JSON;
+}
+
+bool rg_table_format_is_csv(RgTableFormat format) {
+    return format == RG_TABLE_CSV || format == RG_TABLE_SAFE_CSV;
 }
 
 /* The grid. */
@@ -157,7 +162,7 @@ static void write_text(const RgGrid *grid, FILE *out) {
             size_t space = width[column] - rg_display_width(cell);
             bool left = column < grid->names, last = column == grid->columns - 1;
             pad(out, (column ? 2 : 0) + (left ? 0 : space));
-            fputs(cell, out);
+            rg_write_line(out, cell);
             pad(out, left && !last ? space : 0);
         }
         putc('\n', out);
@@ -267,11 +272,19 @@ static RgRecords *make_records(const RgTable *table) {
 }
 
 /* Cells as they are; a table's own CSV has raw numbers in their place. */
-static void write_grid_csv(const RgGrid *grid, FILE *out) {
+static void write_cells(const RgGrid *grid, void (*write)(FILE *, const char *), FILE *out) {
     for (int i = 0; i < grid->rows * grid->columns; i++) {
-        rg_write_csv(out, grid->cells[i]);
+        write(out, grid->cells[i]);
         putc((i + 1) % grid->columns == 0 ? '\n' : ',', out);
     }
+}
+
+static void write_grid_csv(const RgGrid *grid, FILE *out) {
+    write_cells(grid, rg_write_csv, out);
+}
+
+static void write_grid_safe_csv(const RgGrid *grid, FILE *out) {
+    write_cells(grid, rg_write_safe_csv, out);
 }
 
 /* One object a row, with the headings as keys. */
@@ -288,8 +301,11 @@ static void write_grid_json(const RgGrid *grid, FILE *out) {
 
 void rg_grid_write(const RgGrid *grid, RgTableFormat format, FILE *out) {
     static void (*const writers[])(const RgGrid *, FILE *) = {
-        [RG_TABLE_TEXT] = write_text,      [RG_TABLE_MARKDOWN] = write_markdown,
-        [RG_TABLE_LATEX] = write_latex,    [RG_TABLE_CSV] = write_grid_csv,
+        [RG_TABLE_TEXT] = write_text,
+        [RG_TABLE_MARKDOWN] = write_markdown,
+        [RG_TABLE_LATEX] = write_latex,
+        [RG_TABLE_CSV] = write_grid_csv,
+        [RG_TABLE_SAFE_CSV] = write_grid_safe_csv,
         [RG_TABLE_JSON] = write_grid_json,
     };
     writers[format](grid, out);
@@ -306,7 +322,8 @@ void rg_note_write(const char *note, RgTableFormat format, FILE *out) {
         fputs("- ", out);
         rg_write_markdown(out, note);
     } else {
-        fprintf(out, "%s%s", format == RG_TABLE_LATEX ? "% " : "", note);
+        fputs(format == RG_TABLE_LATEX ? "% " : "", out);
+        rg_write_line(out, note);
     }
     putc('\n', out);
 }
@@ -320,8 +337,8 @@ void rg_notes_write(char *const *notes, int count, RgTableFormat format, FILE *o
 
 void rg_records_write(const RgRecords *records, char *const *notes, int note_count,
                       RgTableFormat format, FILE *out) {
-    if (format == RG_TABLE_CSV)
-        rg_records_write_csv(records, out);
+    if (rg_table_format_is_csv(format))
+        rg_records_write_csv(records, format == RG_TABLE_SAFE_CSV, out);
     else
         rg_json_write(json_pack("{so so}", "rows", rg_records_json(records), "notes",
                                 rg_json_strings(notes, note_count)),

@@ -127,8 +127,8 @@ static void write_json(const RgTournament *t, const RgRecords *methods, const Rg
 
 static void write_raw(const RgTournament *t, RgTableFormat format, FILE *out) {
     RgRecords *methods = method_records(t), *meetings = meeting_records(t);
-    if (format == RG_TABLE_CSV)
-        rg_records_write_csv(meetings, out);
+    if (rg_table_format_is_csv(format))
+        rg_records_write_csv(meetings, format == RG_TABLE_SAFE_CSV, out);
     else
         write_json(t, methods, meetings, out);
     rg_records_destroy(methods);

@@ -7,17 +7,12 @@
 
 enum { LONGEST_EXPERIMENT_NAME = 128, LONGEST_LABEL = 256, KEY_DIGITS = 16 };
 
-/* C0, DEL and C1. */
-static bool is_control(uint32_t character) {
-    return character < 0x20 || (character >= 0x7f && character <= 0x9f);
-}
-
 static bool has_control(const char *text) {
     uint32_t character = 0;
     size_t size = strlen(text), at = 0;
     while (at < size) {
         size_t length = rg_utf8_read(text + at, size - at, &character);
-        if (length > 0 && is_control(character))
+        if (length > 0 && rg_utf8_is_control(character))
             return true;
         at += length > 0 ? length : 1;
     }
@@ -73,7 +68,7 @@ void rg_make_printable(char *text) {
     while (at < size) {
         size_t length = rg_utf8_read(text + at, size - at, &character);
         size_t bytes = length > 0 ? length : 1;
-        if (length == 0 || is_control(character))
+        if (length == 0 || rg_utf8_is_control(character))
             memset(text + at, strchr("\t\n\v\f\r", text[at]) ? ' ' : '?', bytes);
         at += bytes;
     }

@@ -7,8 +7,8 @@
 #include "core/base.h"
 
 /* Why the text is no name of an experiment, as the end of a sentence; NULL: it is one. A name is
- * valid UTF-8 of 1 to 128 bytes, without '/' and control characters, and begins with neither '-'
- * nor '.'. */
+ * valid UTF-8 of 1 to 128 bytes, without '/' and control characters (rg_utf8_is_control), and
+ * begins with neither '-' nor '.'. */
 const char *rg_experiment_name_fault(const char *name);
 
 /* The same of a label: valid UTF-8 of at most 256 bytes, without control characters. */
@@ -21,8 +21,8 @@ bool rg_key_is_valid(const char *key);
  * empty, "." or "..", without control characters. */
 bool rg_inner_path_is_valid(const char *path);
 
-/* For messages on one line: white control characters become spaces; others, and bytes that are no
- * part of valid UTF-8, '?'. */
+/* For what has to stay on one line, in place: white control characters become spaces; others, and
+ * bytes that are no part of valid UTF-8, '?', as many as they have bytes. */
 void rg_make_printable(char *text);
 
 #endif

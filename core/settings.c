@@ -251,10 +251,36 @@ static bool is_known(const char *name, size_t length, const char *const *known) 
     return false;
 }
 
+static RgStatus refuse_unknown(const RgSetting *setting, const char *path, const char *const *known,
+                               RgError *error);
+
+/* Where the first part of the key below `path` is a group of known names, what is unknown is below
+ * that group: refuse it there. */
+static bool refuse_in_group(const RgSetting *setting, const char *path, const char *const *known,
+                            RgStatus *status, RgError *error) {
+    const char *rest = below(setting->path, path);
+    size_t head = strcspn(rest, "."), count = 0, kept = 0;
+    while (known && known[count])
+        count++;
+    const char **inside = rg_allocate((count + 1) * sizeof *inside);
+    for (size_t i = 0; rest[head] && i < count; i++)
+        if (strncmp(known[i], rest, head + 1) == 0)
+            inside[kept++] = known[i] + head + 1;
+    char *group = rg_string_format("%.*s", (int)(rest - setting->path + (long)head), setting->path);
+    if (kept > 0)
+        *status = refuse_unknown(setting, group, inside, error);
+    free(group);
+    free((void *)inside);
+    return kept > 0;
+}
+
 /* The part of an unknown key's path that is to blame is its first below the group, unless that one
  * is known: then it is the last. */
 static RgStatus refuse_unknown(const RgSetting *setting, const char *path, const char *const *known,
                                RgError *error) {
+    RgStatus status;
+    if (refuse_in_group(setting, path, known, &status, error))
+        return status;
     const char *rest = below(setting->path, path), *last = strrchr(setting->path, '.');
     int head = (int)strcspn(rest, ".");
     bool head_known = is_known(rest, (size_t)head, known);

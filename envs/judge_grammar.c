@@ -12,14 +12,25 @@
  * depend on how fast a machine is. */
 #include "envs/judge.h"
 
+#include <string.h>
+
 typedef struct Options {
     const char *language;
     int64_t words, seconds;
 } Options;
 
+/* To link-grammar a slash makes it the path of any folder, and of whoever wrote the config. */
+static const char *language_fault(const char *language) {
+    size_t length =
+        strspn(language, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_");
+    return language[0] && !language[length] ? NULL
+                                            : "expected a language of link-grammar's, such as en: "
+                                              "letters, digits, '-' and '_'";
+}
+
 static const RgOption options_table[] = {
-    RG_OPTION_STRING(Options, language, "en",
-                     "link-grammar's dictionary: its language, or the path of its folder"),
+    RG_OPTION_CHECKED(Options, language, "en", language_fault,
+                      "link-grammar's dictionary, by its language"),
     RG_OPTION_INTEGER(Options, words, "30", 1, 200,
                       "words and marks that are parsed at a time: longer sentences are, in pieces "
                       "of so many"),
@@ -37,7 +48,6 @@ static const RgOption options_table[] = {
 #include <ctype.h>
 #include <link-grammar/link-includes.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* Linkages that are drawn of those that grammar allows, always the same ones, of which each may
  * fail the rules that look at a linkage as a whole; if all do, a further word is left out. Of 103

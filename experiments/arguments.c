@@ -1,9 +1,17 @@
 /* Command-line parsers that several commands share. */
+#include "core/text/terminal.h"
 #include "experiments/command.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+RgStatus rg_command_table_format(const char *name, RgTableFormat *format, RgError *error) {
+    RG_TRY(rg_table_format(name, format, error));
+    if (rg_table_format_is_raw(*format))
+        rg_terminal_data();
+    return RG_OK;
+}
 
 int64_t rg_argument_integer(const struct argp_state *state, const char *what, const char *text,
                             int64_t low, int64_t high) {

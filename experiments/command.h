@@ -3,6 +3,7 @@
 #ifndef RG_EXPERIMENTS_COMMAND_H
 #define RG_EXPERIMENTS_COMMAND_H
 
+#include "analysis/table.h"
 #include "core/base.h"
 
 #include <argp.h>
@@ -41,6 +42,16 @@ int rg_command_check_gradients(int argc, char **argv);
 
 /* Exit status of a call's status; anything but RG_OK is told on the standard error in one line. */
 int rg_command_end(RgStatus status, const RgError *error);
+
+/* -f of tables. safe-csv: what a spreadsheet would take for a formula begins with an apostrophe. */
+#define RG_FORMAT_OPTION                                                                           \
+    {                                                                                              \
+        "format", 'f', "FORMAT", 0,                                                                \
+            "text, markdown, latex, csv, safe-csv or json (default: text)", 0                      \
+    }
+
+/* The format of a table for stdout, which csv and json have for themselves (rg_terminal_data). */
+RgStatus rg_command_table_format(const char *name, RgTableFormat *format, RgError *error);
 
 /* For argp parsers: the number in `text`, or the end of the program with a usage message that names
  * `what`. */

@@ -91,7 +91,7 @@ static RgStatus paper_table(const TableArguments *a, RgError *error) {
 
 int rg_command_table(int argc, char **argv) {
     static const struct argp_option options[] = {
-        {"format", 'f', "FORMAT", 0, "text, markdown, latex, csv or json (default: text)", 0},
+        RG_FORMAT_OPTION,
         {"metrics", 'm', "A,B,…", 0, "columns (default: the usual ones that there are)", 0},
         {"paper", 'p', "NAME", 0,
          "the figures that a paper reports (dpo, hpgd, parl, sail, or a file of your own), with "
@@ -124,7 +124,7 @@ int rg_command_table(int argc, char **argv) {
     a.options.store = a.store.path;
     a.options.experiment = a.store.experiment;
     RgError error = {0};
-    RgStatus status = rg_table_format(a.format, &a.options.format, &error);
+    RgStatus status = rg_command_table_format(a.format, &a.options.format, &error);
     if (status == RG_OK && a.statistic)
         status = rg_table_statistic(a.statistic, &a.options.statistic, &error);
     if (status == RG_OK)

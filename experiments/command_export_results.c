@@ -10,7 +10,7 @@ typedef struct ExportArguments {
 
 static const struct argp_option options[] = {
     {"experiment", 'e', "NAME", 0, "experiment in the store (default: all)", 0},
-    {"format", 'f', "FORMAT", 0, "csv, jsonl or tensorboard (default: csv)", 0},
+    {"format", 'f', "FORMAT", 0, "csv, safe-csv, jsonl or tensorboard (default: csv)", 0},
     {"output", 'o', "FOLDER", 0, "folder to write to", 0},
     {0},
 };
@@ -47,7 +47,9 @@ static const struct argp argp = {
     "FOLDER gets trials, metrics, items and responses as .csv or .jsonl, a row each: trials with "
     "their settings, metrics by step with what the meter read, numbers per evaluated item, sampled "
     "responses. experiment and key tell whose a row is. An empty field of CSV, null in JSON, is a "
-    "number that is not one, or a missing one. For TensorBoard, each trial is a run "
+    "number that is not one, or a missing one. safe-csv is CSV for spreadsheets: a text that they "
+    "would "
+    "take for a formula begins with an apostrophe. For TensorBoard, each trial is a run "
     "EXPERIMENT/LABEL/seed-N-KEY with its metrics, the meter's readings and its settings; times "
     "count training only.\n\n"
     "  regatta export-results results/bandit.db -f tensorboard -o runs\n"

@@ -1,6 +1,7 @@
 /* regatta sample and regatta score: a policy by itself, on lines of JSON. */
 #include "core/policy/policy.h"
 #include "core/tensor/blas.h"
+#include "core/text/terminal.h"
 #include "core/text/tokenizer.h"
 #include "core/text/utf8.h"
 #include "experiments/command.h"
@@ -184,6 +185,7 @@ static RgStatus score_line(const Model *model, const char *text, Place place,
 static RgStatus score_file(const Model *model, const char *path, RgError *error) {
     FILE *file;
     RG_TRY(open_lines(path, &file, error));
+    rg_terminal_data();
     RgSequences *sequences = rg_sequences_create();
     char *text = NULL;
     size_t capacity = 0;
@@ -278,6 +280,7 @@ static RgStatus sample_prompts(const Model *model, PolicyArguments *a, RgError *
     if (!model->tokenizer)
         return rg_fail(error, RG_E_USAGE, "sample: expected --tokenizer FILE");
     RG_TRY(read_stop_tokens(model, a, error));
+    rg_terminal_data();
     RgSequences *prompts = rg_sequences_create(), *out = rg_sequences_create();
     RgStatus status = read_prompts(model, a, prompts, error);
     if (status == RG_OK) {

@@ -2,6 +2,7 @@
 #include "core/stop.h"
 #include "core/tensor/blas.h"
 #include "core/tensor/profile.h"
+#include "core/text/terminal.h"
 #include "experiments/command.h"
 #include "experiments/dry_run.h"
 #include "experiments/run.h"
@@ -144,6 +145,8 @@ static const struct argp argp = {
 static RgStatus list_trials(const RgExperiment *experiment, const RunArguments *a, RgError *error) {
     char *path = rg_experiment_store_path(experiment, a->run.results);
     rg_threads_set(a->run.threads);
+    if (a->json)
+        rg_terminal_data();
     RgStatus status = rg_dry_run(experiment, path, a->json, stdout, error);
     free(path);
     return status;

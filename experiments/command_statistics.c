@@ -12,8 +12,6 @@ enum { KEY_JUDGE = 256, KEY_AGAINST, KEY_RESAMPLES, KEY_LENGTH_CONTROLLED };
 
 static const struct argp_child store_child[] = {{&rg_store_argp, 0, NULL, 0}, {0}};
 
-#define FORMAT_OPTION                                                                              \
-    { "format", 'f', "FORMAT", 0, "text, markdown, latex, csv or json (default: text)", 0 }
 #define RESAMPLES_OPTION                                                                           \
     { "resamples", KEY_RESAMPLES, "N", 0, "of the bootstrap (default: 10000)", 0 }
 
@@ -82,7 +80,7 @@ int rg_command_compare(int argc, char **argv) {
          0},
         {"against", KEY_AGAINST, "LABEL", 0, "compare each other method with this one", 0},
         RESAMPLES_OPTION,
-        FORMAT_OPTION,
+        RG_FORMAT_OPTION,
         {0},
     };
     static const struct argp argp = {
@@ -109,7 +107,7 @@ int rg_command_compare(int argc, char **argv) {
                                 .resamples = a.resamples,
                                 .out = stdout};
     RgError error = {0};
-    RgStatus status = rg_table_format(a.format, &compare.format, &error);
+    RgStatus status = rg_command_table_format(a.format, &compare.format, &error);
     if (status == RG_OK)
         status = rg_compare(&compare, &error);
     return rg_command_end(status, &error);
@@ -125,7 +123,7 @@ int rg_command_tournament(int argc, char **argv) {
         {"length-controlled", KEY_LENGTH_CONTROLLED, NULL, 0,
          "win rates at equal length of the responses", 0},
         RESAMPLES_OPTION,
-        FORMAT_OPTION,
+        RG_FORMAT_OPTION,
         {0},
     };
     static const struct argp argp = {
@@ -149,7 +147,7 @@ int rg_command_tournament(int argc, char **argv) {
                                       .resamples = a.resamples,
                                       .out = stdout};
     RgError error = {0};
-    RgStatus status = rg_table_format(a.format, &tournament.format, &error);
+    RgStatus status = rg_command_table_format(a.format, &tournament.format, &error);
     if (status == RG_OK)
         status = rg_tournament(&tournament, &error);
     return rg_command_end(status, &error);
@@ -161,7 +159,7 @@ int rg_command_frontier(int argc, char **argv) {
     static const struct argp_option options[] = {
         {NULL, 'x', "NAME", 0, "metric or cost of which less is better (default: kl)", 0},
         {NULL, 'y', "NAME", 0, "metric of which more is better (default: reward)", 0},
-        FORMAT_OPTION,
+        RG_FORMAT_OPTION,
         {0},
     };
     static const struct argp argp = {
@@ -178,7 +176,7 @@ int rg_command_frontier(int argc, char **argv) {
     RgFrontierOptions frontier = {
         .store = a.store.path, .experiment = a.store.experiment, .x = a.x, .y = a.y, .out = stdout};
     RgError error = {0};
-    RgStatus status = rg_table_format(a.format, &frontier.format, &error);
+    RgStatus status = rg_command_table_format(a.format, &frontier.format, &error);
     if (status == RG_OK)
         status = rg_frontier(&frontier, &error);
     return rg_command_end(status, &error);
@@ -192,7 +190,7 @@ int rg_command_budget(int argc, char **argv) {
          0},
         {NULL, 'y', "NAME", 0, "metric (default: reward)", 0},
         {"points", 'n', "N", 0, "spending points (default: 5)", 0},
-        FORMAT_OPTION,
+        RG_FORMAT_OPTION,
         {0},
     };
     static const struct argp argp = {
@@ -214,7 +212,7 @@ int rg_command_budget(int argc, char **argv) {
                               .points = a.points,
                               .out = stdout};
     RgError error = {0};
-    RgStatus status = rg_table_format(a.format, &budget.format, &error);
+    RgStatus status = rg_command_table_format(a.format, &budget.format, &error);
     if (status == RG_OK)
         status = rg_budget(&budget, &error);
     return rg_command_end(status, &error);

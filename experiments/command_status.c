@@ -1,5 +1,6 @@
 /* regatta status: how far the runs of a store are, while they go on and after. Reads only. */
 #include "analysis/ledger.h"
+#include "core/text/terminal.h"
 #include "experiments/amount.h"
 #include "experiments/command.h"
 #include "experiments/forecast.h"
@@ -226,7 +227,7 @@ static RgStatus watch(const StatusArguments *a, RgError *error) {
                              .tv_nsec = (long)(1e9 * fmod(a->watch, 1))};
     for (;;) {
         if (terminal)
-            fputs("\033[H\033[J", stdout);
+            rg_terminal_control(stdout, "\033[H\033[J");
         RG_TRY(look(a, &waiting, error));
         if (!waiting)
             return RG_OK;

@@ -2,6 +2,8 @@
  * trials (regatta run --share), and a last job, which waits for all of them, puts the shares
  * together and runs what they have left. */
 #include "core/results/parts.h"
+#include "core/tensor/instructions.h"
+#include "core/text/terminal.h"
 #include "experiments/command.h"
 #include "experiments/run.h"
 
@@ -153,6 +155,9 @@ static void write_script(FILE *file, const Job *job, const SubmitArguments *a) {
     free(name);
     free(log);
     write_word(file, program_path());
+    const char *kernels = getenv(RG_INSTRUCTIONS_VARIABLE); /* sbatch may be set to pass none on */
+    if (kernels && kernels[0])
+        fprintf(file, " --kernels=%s", kernels);
     fputs(" run", file);
     write_word(file, a->config.path);
     for (int i = 0; i < a->config.override_count; i++) {
@@ -234,6 +239,7 @@ static RgStatus submit_job(const Job *job, const SubmitArguments *a, const char 
     fclose(memory);
     RgStatus status = RG_OK;
     if (a->dry) {
+        rg_terminal_data();
         printf("%s\n", text);
     } else {
         char *path = rg_string_format("%s/submit-%s.sh", job->folder, job->kind);

@@ -1,4 +1,5 @@
 /* regatta tokenize: the ids of texts under a tokenizer, and the texts that they decode to. */
+#include "core/text/terminal.h"
 #include "core/text/tokenizer.h"
 #include "core/text/utf8.h"
 #include "experiments/command.h"
@@ -115,6 +116,7 @@ static RgStatus tokenize_file(const RgTokenizer *tokenizer, const char *path, Rg
     FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "r");
     if (!file)
         return rg_fail(error, RG_E_FILE, "%s: %s", path, strerror(errno));
+    rg_terminal_data();
     Buffers buffers = {0};
     char *line = NULL;
     size_t capacity = 0;

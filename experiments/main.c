@@ -1,6 +1,7 @@
 /* regatta: the program. Finds the command and hands over; what commands share is here too. */
 #include "core/tensor/blas.h"
 #include "core/tensor/instructions.h"
+#include "core/text/terminal.h"
 #include "experiments/build_versions.h"
 #include "experiments/command.h"
 
@@ -14,7 +15,8 @@ static const RgCommand commands[] = {
     {"status", "how far the runs of a results store are", rg_command_status},
     {"submit", "an experiment as a Slurm job array", rg_command_submit},
     {"plan", "memory and operations that an experiment will take", rg_command_plan},
-    {"list", "list algorithms, environments, policies, or an experiment's trials", rg_command_list},
+    {"list", "list algorithms, environments, judges, policies and what else there is",
+     rg_command_list},
     {"show", "show an algorithm, environment, policy or config part with its options",
      rg_command_show},
     {"table", "results as a table: mean and standard error over seeds", rg_command_table},
@@ -77,28 +79,45 @@ static void return_large_memory(void) {
 #endif
 }
 
+static const char kernels_option[] = "--kernels";
+
+static bool names_kernels(const char *argument) {
+    size_t length = strlen(kernels_option);
+    return strncmp(argument, kernels_option, length) == 0 &&
+           (argument[length] == '\0' || argument[length] == '=');
+}
+
 /* --kernels=NAME or --kernels NAME before the command: becomes the environment variable, which a
  * new start and other processes see, too. Returns how many arguments it took. */
 static int take_kernels(int argc, char **argv, RgError *error) {
-    static const char option[] = "--kernels";
-    size_t length = strlen(option);
-    if (argc < 2 || strncmp(argv[1], option, length) != 0 ||
-        (argv[1][length] != '\0' && argv[1][length] != '='))
+    size_t length = strlen(kernels_option);
+    if (argc < 2 || !names_kernels(argv[1]))
         return 0;
     bool joined = argv[1][length] == '=';
     const char *name = joined ? argv[1] + length + 1 : argc > 2 ? argv[2] : "";
     RgInstructions unused;
     RgStatus status = rg_instructions_find(name, &unused, error);
     if (status != RG_OK) {
-        rg_fail_in(error, status, "%s", option);
+        rg_fail_in(error, status, "%s", kernels_option);
         return -1;
     }
     setenv(RG_INSTRUCTIONS_VARIABLE, name, 1);
     return joined ? 1 : 2;
 }
 
+/* Behind the command, where it is unknown. */
+static RgStatus refuse_late_kernels(int argc, char **argv, RgError *error) {
+    for (int i = 2; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (names_kernels(argv[i]))
+            return rg_fail(error, RG_E_USAGE,
+                           "%s stands before the command: regatta --kernels=NAME %s ...",
+                           kernels_option, argv[1]);
+    return RG_OK;
+}
+
 int main(int argc, char **argv) {
     return_large_memory();
+    rg_terminal_begin();
     argp_err_exit_status = 2;
     RgError error = {0};
     int taken = take_kernels(argc, argv, &error);
@@ -125,6 +144,8 @@ int main(int argc, char **argv) {
         names[i] = commands[i].name;
         if (strcmp(name, commands[i].name) != 0)
             continue;
+        if (refuse_late_kernels(argc, argv, &error) != RG_OK)
+            return rg_command_end(RG_E_USAGE, &error);
         rg_blas_start_anew(argv);
         char *title = rg_string_format("regatta %s", name);
         argv[1] = title;

@@ -2,6 +2,8 @@
  * a note, of whatever process, clears them with one sequence and takes their place. */
 #include "experiments/progress.h"
 
+#include "core/names.h"
+#include "core/text/terminal.h"
 #include "experiments/amount.h"
 
 #include <math.h>
@@ -44,9 +46,9 @@ void rg_progress_share(RgProgress *progress, int places) {
 
 /* ---- drawing ---- */
 
-static int columns(const RgProgress *progress) {
+static int columns(void) {
     struct winsize size;
-    bool known = ioctl(fileno(progress->out), TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+    bool known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
     return known ? size.ws_col : 80;
 }
 
@@ -63,7 +65,7 @@ static int bytes_of(const char *text, int width) {
 static void draw(RgProgress *progress) {
     char *text = NULL;
     size_t size;
-    int drawn = 0, width = columns(progress) - 1;
+    int drawn = 0, width = columns() - 1;
     FILE *stream = open_memstream(&text, &size);
     RG_ASSERT(stream);
     fputs(clear, stream);
@@ -79,8 +81,7 @@ static void draw(RgProgress *progress) {
         fprintf(stream, "\033[%dA", drawn - 1);
     fputc('\r', stream);
     fclose(stream);
-    fwrite(text, 1, size, progress->out);
-    fflush(progress->out);
+    rg_terminal_control(progress->out, text);
     free(text);
 }
 
@@ -143,6 +144,7 @@ static void write_line(const RgProgress *progress, const RgTrainer *trainer, dou
     for (int i = 0; i < trainer->metric_count && used < size - 60; i++)
         used += (size_t)snprintf(line->text + used, size - used, "  %.24s %.4g",
                                  trainer->metrics[i].name, trainer->metrics[i].value);
+    rg_make_printable(line->text);
 }
 
 void rg_progress_step(RgProgress *progress, const RgTrainer *trainer) {
@@ -172,13 +174,15 @@ void rg_progress_note(RgProgress *progress, const char *format, ...) {
     va_start(arguments, format);
     vsnprintf(line, sizeof line, format, arguments);
     va_end(arguments);
+    rg_make_printable(line);
     /* Whole, as others write beside it. */
-    fprintf(progress->out, "%s%s\n", progress->terminal ? clear : "", line);
-    fflush(progress->out);
+    char *text = rg_string_format("%s%s\n", progress->terminal ? clear : "", line);
+    rg_terminal_control(progress->out, text);
+    free(text);
 }
 
 void rg_progress_end(RgProgress *progress) {
     if (!progress->quiet && progress->terminal)
-        fputs(clear, progress->out);
+        rg_terminal_control(progress->out, clear);
     release_lines(progress);
 }

@@ -65,9 +65,9 @@ if gnuplot --version >/dev/null 2>&1; then
         {
             split($0, cell, "\t")
             drawn++
-            if (cell[1] != name[drawn] || differ(cell[2], bias[drawn]) ||
-                differ(cell[3], noise[drawn]) || cell[4] == biased[drawn] ||
-                differ(cell[5], variance[drawn])) { print "FAIL: " $0; bad = 1 }
+            if (cell[6] != name[drawn] || differ(cell[1], bias[drawn]) ||
+                differ(cell[2], noise[drawn]) || cell[3] == biased[drawn] ||
+                differ(cell[4], variance[drawn])) { print "FAIL: " $0; bad = 1 }
         }
         END { exit bad || drawn != rows || rows < 15 }' rows moments.tsv ||
         complain "moments.tsv is not the table: $(cat rows)"

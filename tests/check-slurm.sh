@@ -33,6 +33,10 @@ grep -qx '#SBATCH --array=1-3' script || fail "no array of 3: $(cat script)"
 [[ $(grep -cx '#SBATCH --cpus-per-task=2' script) -eq 2 ]] || fail "not 2 processors: $(cat script)"
 [[ $(grep -c "^exec .* run .* -s 'seeds=\[1,2\]' .* -r 'it'.''s.db' -t 2" script) -eq 2 ]] || fail "$(cat script)"
 grep -qE -- '--share "\$SLURM_ARRAY_TASK_ID/3"$' script || fail "no shares: $(cat script)"
+! grep -q -- --kernels script || fail "kernels that nobody named: $(cat script)"
+REGATTA_KERNELS=generic "${submit[@]}" -n -r x.db | grep -c "^exec '[^']*' --kernels=generic run " >count
+[[ $(cat count) -eq 2 ]] || fail "the kernels are not passed on: $(cat count)"
+rm count
 [[ $(ls) == script ]] || fail "a dry run leaves something: $(ls)"
 mkdir tools
 cat >tools/sbatch <<'END'

@@ -99,7 +99,7 @@ and table
 bad label-null 'trials.label of trial 1: is NULL, expected text' "UPDATE trials SET label = NULL WHERE id = 1"
 and table
 and status
-expect 1 'trials.label: is NULL' export-trial label-null.db -o x nobody
+expect 1 'trials.label of trial 1: is NULL' export-trial label-null.db -o x nobody
 bad label-bytes 'trials.label of trial 2: is text that is not UTF-8' \
     "UPDATE trials SET label = CAST(x'fffe80' AS TEXT) WHERE id = 2"
 and table

@@ -54,10 +54,10 @@ static void names_are(const RgGradientRow *rows, int count, const char *const *n
 Test(gradient_figure, dots_hold_the_table) {
     RgDotFigure figure = rg_gradient_dots(sail, 3);
     char *data = rg_dot_figure_data(&figure);
-    cr_assert_str_eq(data, "row\tbias\tnoise\twithin_noise\tvariance\ty\n"
-                           "dpo\t0.0625\t0.125\t1\t8\t0\n"
-                           "sail-pr exact\t0.5\t0.75\t1\t400\t-1.5\n"
-                           "sail-pr none\t0.25\t0.03125\t0\t2\t-2.5\n");
+    cr_assert_str_eq(data, "bias\tnoise\twithin_noise\tvariance\ty\trow\n"
+                           "0.0625\t0.125\t1\t8\t0\tdpo\n"
+                           "0.5\t0.75\t1\t400\t-1.5\tsail-pr exact\n"
+                           "0.25\t0.03125\t0\t2\t-2.5\tsail-pr none\n");
     free(data);
     rg_dot_figure_clear(&figure);
 }
@@ -93,7 +93,7 @@ Test(gradient_figure, a_gradient_that_is_not_finite_leaves_its_row_empty) {
     RgGradientRow rows[] = {trial("{}", NAN), trial("{}", 0.5)};
     RgDotFigure figure = rg_gradient_dots(rows, 2);
     char *data = rg_dot_figure_data(&figure);
-    cr_assert(strstr(data, "\ncg\tnan\t0.5\t"), "%s", data);
+    cr_assert(strstr(data, "\nnan\t0.5\t0\t3\t0\tcg\n"), "%s", data);
     free(data);
     rg_dot_figure_clear(&figure);
 }
@@ -143,6 +143,35 @@ Test(gradient_figure, gnuplot_draws_dots_in_every_format) {
         cr_assert(strstr(svg, *text), "%s is not in the figure", *text);
     cr_assert(strstr(script, "dots.tsv"));
     free(script);
+    free(svg);
+}
+
+/* To gnuplot they are comments, quotes, formats, escapes, macros, commands. In an SVG file nothing
+ * of them but & is written otherwise. */
+Test(gradient_figure, names_of_rows_are_text_whatever_is_in_them) {
+    if (system("gnuplot --version >/dev/null 2>&1") != 0)
+        cr_skip_test("gnuplot is not installed");
+    static const char *const names[] = {"#dpo",      "'tis",  "it''s",          "50% %s %d",
+                                        "`touch x`", "@m $1", "a\\\\nb\\\\101", "_{s}^{t}",
+                                        "|cat",      "=1+1",  "{~a{b}",         "日本語 β"};
+    enum { COUNT = sizeof names / sizeof *names };
+    RgGradientRow rows[COUNT];
+    char *swept[COUNT];
+    RgError error = {0};
+    for (int i = 0; i < COUNT; i++) {
+        swept[i] = rg_string_format("{\"variant\": \"%s\"}", names[i]);
+        rows[i] = trial(swept[i], 0.1 * (i + 1));
+    }
+    fixture_check(rg_gradient_dots_draw(rows, COUNT, scratch("names.svg"), &error), &error);
+    char *svg = fixture_read(scratch("names.svg"));
+    for (int i = 0; i < COUNT; i++) {
+        char *shown = rg_string_copy(names[i]);
+        for (char *c = strstr(shown, "\\\\"); c; c = strstr(c + 1, "\\\\")) /* JSON's */
+            memmove(c, c + 1, strlen(c));
+        cr_expect(strstr(svg, shown), "%s is not in the figure", shown);
+        free(shown);
+        free(swept[i]);
+    }
     free(svg);
 }
 

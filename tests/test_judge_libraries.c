@@ -322,7 +322,13 @@ Test(grammar, words_beyond_all_length_do_no_harm) {
 
 Test(grammar, languages_without_a_dictionary_are_refused) {
     refuse("grammar", "language", "xx", RG_E_FILE, "no dictionary \"xx\"");
-    refuse("grammar", "language", "", RG_E_FILE, "no dictionary \"\"");
+}
+
+/* link-grammar would take them for folders. */
+Test(grammar, a_language_is_no_path) {
+    static const char *const paths[] = {"", "/etc", "../en", "a/b", ".", "en\n"};
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+        refuse("grammar", "language", paths[i], RG_E_USAGE, "expected a language");
 }
 
 /* ---- both ---- */

@@ -37,7 +37,8 @@ Test(names, an_experiment_is_no_path_no_option_and_no_line_of_a_script) {
 
 Test(names, a_label_is_one_line_of_text) {
     static const char *const good[] = {"", "SAIL-PR", "β = 0.1, 50 % # 'x'", "../x", "=1+1"};
-    static const char *const bad[] = {"a\nb", "\x1b]0;x\x07", "\xC2\x85", "\xff\xfe"};
+    static const char *const bad[] = {"a\nb",     "\x1b]0;x\x07", "\xC2\x85",
+                                      "\xff\xfe", "a\u202Eb",     "\u2067"};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)
         cr_expect_null(rg_label_fault(good[i]), "%s", good[i]);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
@@ -80,7 +81,7 @@ Test(names, a_message_is_one_line_whatever_it_quotes) {
     cr_expect_str_eq(error.text, "found \"a?[2J b??? \xC3\xA9\"");
     rg_fail_in(&error, RG_E_USAGE, "%s", "x\r\x07");
     cr_expect_str_eq(error.text, "x ?: found \"a?[2J b??? \xC3\xA9\"");
-    char text[] = "a\tb";
+    char text[] = "a\tb\u202Ec";
     rg_make_printable(text);
-    cr_expect_str_eq(text, "a b");
+    cr_expect_str_eq(text, "a b???c");
 }

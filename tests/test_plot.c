@@ -258,10 +258,10 @@ Test(plot, heat_maps_are_inferred_and_hold_the_means_at_the_end) {
     cr_assert(isnan(figure->cells[1].value));
     cr_assert_eq(figure->cells[1].diverged, 2);
     char *data = rg_figure_data(figure);
-    cr_assert_eq(strncmp(data, "row\tcolumn\tmean\tlow\thigh\tseeds\tdiverged\t", 38), 0);
+    cr_assert_eq(strncmp(data, "mean\tlow\thigh\tseeds\tdiverged\tx\ty\ttext\trow\t", 42), 0);
     cr_assert(strstr(data, "\t1\t1\t0\t2\t"), "one seed, one diverged, left on top: %s", data);
-    cr_assert(strstr(data, "*\n"), "a mean without its diverged trials is marked: %s", data);
-    cr_assert(strstr(data, "\tnan\tnan\tnan\t0\t2\t1\t2\tdiv.\n"), "%s", data);
+    cr_assert(strstr(data, "*\t1\t0\n"), "a mean without its diverged trials is marked: %s", data);
+    cr_assert(strstr(data, "\nnan\tnan\tnan\t0\t2\t1\t2\tdiv.\t"), "%s", data);
     free(data);
     rg_figure_destroy(figure);
     free(path);
@@ -357,7 +357,7 @@ Test(plot, gnuplot_draws_each_format_and_leaves_data_and_script) {
     check_start(svg, "<?xml", 5);
     check_start(png, "\x89PNG\r\n\x1a\n", 8);
     check_start(pdf, "%PDF-", 5);
-    check_start(tsv, "curve\tx\tmean\t", 13);
+    check_start(tsv, "x\tmean\tlow\t", 11);
     check_start(script, "# gnuplot", 9);
     char *text = fixture_read(svg);
     for (const char *const *label =
@@ -534,8 +534,8 @@ Test(plot, data_files_name_the_categories) {
     char *tsv = fixture_path("sweep.tsv");
     plot(store, svg, "exploration");
     char *text = fixture_read(tsv);
-    cr_assert(strstr(text, "seeds\tcategory\n"), "%s", text);
-    cr_assert(strstr(text, "\t0.1\nSAIL-PP\t2\t"), "%s", text);
+    cr_assert(strstr(text, "seeds\tcategory\tcurve\n"), "%s", text);
+    cr_assert(strstr(text, "\t0.1\tSAIL-PP\n2\t"), "%s", text);
     free(text);
     free(tsv);
     free(svg);

@@ -237,7 +237,7 @@ Test(report, what_comes_from_the_store_is_escaped) {
     const char *poison = "UPDATE trials SET label = '<script>&\"''' WHERE label = 'DPO';"
                          "UPDATE trials SET reason = '</td><b>' WHERE reason IS NOT NULL;"
                          "UPDATE responses SET response = '</p><img src=x>', prompt = '<h1>\x01';"
-                         "UPDATE experiments SET name = '</title>', config = '{\"<k>\": \"<v>\"}'";
+                         "UPDATE experiments SET name = '<title>', config = '{\"<k>\": \"<v>\"}'";
     change_store(store, poison);
     char *page = report_of(store, NULL);
     cr_assert_eq(count_of(page, "<script"), 1, "the page's own");
@@ -288,10 +288,11 @@ Test(svg, inline_figures_take_the_pages_colour_and_their_own_ids) {
     FILE *out = open_memstream(&text, &size);
     rg_svg_inline("<?xml?><svg width=\"9\" viewBox=\"0 0 9 9\" xmlns=\"x\"><title>t</title>"
                   "<g id=\"a\" color=\"black\" stroke='rgb( 68,  68,  68)'/>"
-                  "<use xlink:href='#a'/></svg>",
+                  "<use xlink:href='#a'/><text>id='a' rgb(0,0,0)</text></svg>",
                   "f1-", "a < b", out);
     fclose(out);
     cr_assert_str_eq(text, "<svg role=\"img\" viewBox=\"0 0 9 9\" aria-label=\"a &lt; b\">"
-                           "<g id=\"f1-a\" stroke='currentColor'/><use href='#f1-a'/></svg>");
+                           "<g id=\"f1-a\" stroke='currentColor'/><use href='#f1-a'/>"
+                           "<text>id='a' rgb(0,0,0)</text></svg>");
     free(text);
 }

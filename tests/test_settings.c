@@ -144,6 +144,22 @@ Test(settings, unknown_group_is_named_by_its_first_part) {
     rg_settings_destroy(s);
 }
 
+Test(settings, a_key_inside_a_known_group_is_named_in_full) {
+    RgSettings *s = rg_settings_create();
+    RgError error = {0};
+    const char *known[] = {"type", "adapter.rank", "adapter.alpha", "adapters", NULL};
+    set_integer(s, "policy.adapter.rnak", 9);
+    rg_settings_check_used(s, "policy", known, &error);
+    cr_assert_str_eq(error.text, "x.cfg:9: unknown key \"policy.adapter.rnak\": did you mean "
+                                 "\"rank\"?");
+    rg_settings_remove(s, "policy.adapter.rnak");
+    set_integer(s, "policy.adapter.zebra", 2);
+    rg_settings_check_used(s, "policy", known, &error);
+    cr_assert_str_eq(error.text, "x.cfg:2: unknown key \"policy.adapter.zebra\": expected one of "
+                                 "rank, alpha");
+    rg_settings_destroy(s);
+}
+
 Test(settings, empty_group_counts_as_used_when_asked_for) {
     RgSettings *s = rg_settings_create();
     rg_settings_set(s, "sweep", RG_SETTING_EMPTY, "", "x.cfg", 1);

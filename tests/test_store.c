@@ -417,7 +417,8 @@ Test(store, row_that_breaks_a_rule_is_the_last_and_is_told) {
         {"1", "CAST(x'ff' AS TEXT)", "1", "metrics.name of trial 1: is text that is not UTF-8"},
         {"1", "'a' || char(0)", "1", "metrics.name of trial 1: is text with a NUL byte"},
         {"1", "x'61'", "1", "metrics.name of trial 1: is a blob"},
-        {"1", "char(27) || '[2J'", "'a'", "metrics.value of trial 1"},
+        {"1", "char(27) || '[2J'", "1",
+         "metrics.name of trial 1: is text \"?[2J\", expected text of"},
         {"1", "'loss'", "char(27) || '[2J'", "is text \"?[2J\""},
     };
     const char *path = scratch("x.sqlite");

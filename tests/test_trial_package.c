@@ -391,8 +391,9 @@ Test(trial_package, rows_whose_names_lead_elsewhere_are_not_packed) {
         options.trial = i == 0 ? "\x1bx" : "dpo";
         change(path, changes[i]);
         cr_assert_eq(rg_trial_pack(&options, &error), RG_E_STORE);
-        cr_expect(strstr(error.text, i == 0 ? "label \"?x\"" : "experiment \"../x\""), "%s",
-                  error.text);
+        cr_expect(strstr(error.text, i == 0 ? "trials.label of trial 4: is text \"?x\""
+                                            : "name: is text \"../x\""),
+                  "%s", error.text);
         cr_assert_neq(access(scratch("trial"), F_OK), 0);
         change(path, "UPDATE trials SET label = 'dpo' WHERE label = char(27) || 'x'");
     }

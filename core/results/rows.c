@@ -19,6 +19,8 @@ typedef enum RuleType {
     FINITE,
     NUMBER, /* infinity too: what a diverged trial measured */
     TEXT,
+    LABEL,      /* core/names.h; so are names of metrics and methods */
+    EXPERIMENT, /* likewise */
     LOOSE_TEXT, /* what a model or another program said: bytes that are no UTF-8 become U+FFFD */
     JSON,       /* an object */
     KEY,        /* of a trial, a part of the names of its files */
@@ -45,15 +47,15 @@ typedef struct Rule {
 
 static const Rule rules[] = {
     {"experiments", "id", ID},
-    {"experiments", "name", OF(TEXT)},
+    {"experiments", "name", OF(EXPERIMENT)},
     {"experiments", "config", OR_NULL(JSON)},
     {"experiments", "created", OR_NULL(TEXT)},
 
     {"trials", "id", ID},
     {"trials", "experiment", ID},
     {"trials", "key", OF(KEY)},
-    {"trials", "algorithm", OF(TEXT)},
-    {"trials", "label", OF(TEXT)},
+    {"trials", "algorithm", OF(LABEL)},
+    {"trials", "label", OF(LABEL)},
     {"trials", "seed", INTEGER, false, 0, INT64_MAX, NULL},
     {"trials", "status", OF(STATUS)},
     {"trials", "reason", OR_NULL(LOOSE_TEXT)},
@@ -79,13 +81,13 @@ static const Rule rules[] = {
 
     {"metrics", "trial", ID},
     {"metrics", "step", STEP},
-    {"metrics", "name", OF(TEXT)},
+    {"metrics", "name", OF(LABEL)},
     {"metrics", "value", OR_NULL(NUMBER)},
 
     {"evaluations", "trial", ID},
     {"evaluations", "step", STEP},
     {"evaluations", "item", ITEM},
-    {"evaluations", "name", OF(TEXT)},
+    {"evaluations", "name", OF(LABEL)},
     {"evaluations", "value", OR_NULL(NUMBER)},
 
     {"responses", "trial", ID},
@@ -113,11 +115,11 @@ static const Rule rules[] = {
     {"judge_answers", "answered", OR_NULL(TEXT)},
 
     /* headings of tables that are exported */
-    {"export", "experiment", TEXT, false, 0, 0, "experiments.name"},
+    {"export", "experiment", EXPERIMENT, false, 0, 0, "experiments.name"},
     {"export", "experiment_config", JSON, true, 0, 0, "experiments.config"},
     {"export", "config", JSON, true, 0, 0, "trials.config"},
     {"export", "key", KEY, false, 0, 0, "trials.key"},
-    {"export", "name", TEXT, true, 0, 0, "metrics.name"}, /* a step may have no metric */
+    {"export", "name", LABEL, true, 0, 0, "metrics.name"}, /* a step may have no metric */
 
     {"any", "value", ANY, true, 0, 0, "a value"},
     {"any", "count", INTEGER, false, 0, INT64_MAX, "a count"},
@@ -227,6 +229,10 @@ static bool text_is_sound(const RgRows *rows, int column) {
     switch (type) {
     case TEXT:
         return true;
+    case LABEL:
+        return !rg_label_fault(text);
+    case EXPERIMENT:
+        return !rg_experiment_name_fault(text);
     case JSON:
         return is_object(text);
     case KEY:
@@ -302,12 +308,15 @@ static void describe(const RgRows *rows, int column, char text[96]) {
             *c = '?';
 }
 
-static void expect(const Rule *rule, char text[96]) {
+static void expect(const Rule *rule, char text[128]) {
     static const char *const names[] = {
         [AMOUNT] = "a finite number of 0 or more",
         [FINITE] = "a finite number",
         [NUMBER] = "a number",
         [TEXT] = "text",
+        [LABEL] = "text of at most 256 bytes without control characters",
+        [EXPERIMENT] = "a name of at most 128 bytes, without '/' and control characters, that "
+                       "begins with neither '-' nor '.'",
         [LOOSE_TEXT] = "text",
         [JSON] = "a JSON object",
         [KEY] = "16 hexadecimal digits",
@@ -316,11 +325,11 @@ static void expect(const Rule *rule, char text[96]) {
         [ANY] = "a number or text",
     };
     if (rule->type != INTEGER)
-        snprintf(text, 96, "%s", names[rule->type]);
+        snprintf(text, 128, "%s", names[rule->type]);
     else if (rule->most == INT64_MAX)
-        snprintf(text, 96, "an integer of %lld or more", (long long)rule->least);
+        snprintf(text, 128, "an integer of %lld or more", (long long)rule->least);
     else
-        snprintf(text, 96, "an integer from %lld to %lld", (long long)rule->least,
+        snprintf(text, 128, "an integer from %lld to %lld", (long long)rule->least,
                  (long long)rule->most);
 }
 
@@ -340,7 +349,7 @@ static void owner(const RgRows *rows, char text[48]) {
 
 static void refuse_value(RgRows *rows, int column) {
     const Rule *rule = rows->rules[column];
-    char found[96], expected[96], whose[48];
+    char found[96], expected[128], whose[48];
     describe(rows, column, found);
     expect(rule, expected);
     owner(rows, whose);

@@ -67,8 +67,17 @@ static RgStatus several(RgStore *store, const char *name, const RgTrialRow *firs
                    first->key, (long long)seed, experiment, key);
 }
 
+/* A store of which any label is none is not to be believed in others. */
+static RgStatus check_labels(RgStore *store, RgError *error) {
+    RgRows *rows = rg_rows_open(store, "trials", "SELECT id, key, label FROM trials");
+    while (rg_rows_next(rows))
+        continue;
+    return rg_rows_close(rows, RG_OK, error);
+}
+
 RgStatus rg_trial_find(RgStore *store, const char *experiment, const char *name, int64_t seed,
                        RgTrialRow *row, RgError *error) {
+    RG_TRY(check_labels(store, error));
     RgRows *found = rg_rows_open(store, "trials", rows_text);
     *row = (RgTrialRow){0};
     rg_rows_bind_text(found, 1, experiment);

@@ -55,6 +55,11 @@ bool rg_utf8_is_valid(const char *text, size_t size) {
     return true;
 }
 
+bool rg_utf8_is_control(uint32_t c) {
+    return c < 0x20 || (c >= 0x7F && c <= 0x9F) || (c >= 0x2028 && c <= 0x202E) ||
+           (c >= 0x2066 && c <= 0x2069);
+}
+
 void rg_utf8_repair(const char *text, size_t size, RgBuffer *out) {
     uint32_t character = 0;
     for (size_t at = 0; at < size;) {

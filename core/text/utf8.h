@@ -23,6 +23,10 @@ void rg_buffer_release(RgBuffer *buffer);
 size_t rg_utf8_read(const char *text, size_t size, uint32_t *character);
 bool rg_utf8_is_valid(const char *text, size_t size);
 
+/* C0, DEL, C1, and what no line of plain text needs: separators of lines and paragraphs, and marks
+ * that turn the direction of what follows. */
+bool rg_utf8_is_control(uint32_t character);
+
 /* Append the text with U+FFFD for every byte that is not part of a well-formed character. */
 void rg_utf8_repair(const char *text, size_t size, RgBuffer *out);
 
