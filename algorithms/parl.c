@@ -276,7 +276,7 @@ static double lower_step(RgParl *parl, int64_t inner) {
     rg_backward(trainer->tape, parl->levels->value(parl, trainer->tape), -1);
     rg_parameters_zero_gradient(parl->reward.parameters);
     rg_tape_reset(trainer->tape);
-    return rg_optimizer_step(trainer->optimizer, policy);
+    return rg_trainer_step_policy(trainer);
 }
 
 bool rg_parl_solve_lower(void *state) {

@@ -230,7 +230,7 @@ static double epoch(Ppo *ppo, const Round *round, double *policy_loss, double *w
     rg_backward(t, loss, 1);
     rg_tape_reset(t);
     rg_optimizer_step(ppo->optimizer, ppo->value);
-    return rg_optimizer_step(trainer->optimizer, trainer->policy->parameters);
+    return rg_trainer_step_policy(trainer);
 }
 
 /* False when the judge has failed. */

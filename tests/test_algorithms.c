@@ -218,6 +218,45 @@ Test(trainer, offline_methods_ask_no_judge_and_sample_nothing) {
     }
 }
 
+static double metric_of(const RgTrainer *trainer, const char *name) {
+    for (int i = 0; i < trainer->metric_count; i++)
+        if (strcmp(trainer->metrics[i].name, name) == 0)
+            return trainer->metrics[i].value;
+    return NAN;
+}
+
+/* The rate of step s of S is final + (1 - final)(1 - s/S) of the first one's, however often the
+ * optimiser is stepped in each. */
+static void check_schedule(const RgAlgorithm *a, const char *options) {
+    enum { STEPS = 10 };
+    const double rate = 0.01, final = 0.1;
+    Race race = race_begin(a->name, options, bandit, 0, 16);
+    race.trainer->optimizer->total_steps = STEPS;
+    race.trainer->optimizer->options.schedule = RG_SCHEDULE_LINEAR;
+    race.trainer->optimizer->options.learning_rate = rate;
+    race.trainer->optimizer->options.final_fraction = final;
+    for (int s = 0; s < STEPS; s++) {
+        cr_assert(rg_trainer_step(race.trainer), "%s: %s", a->name, race.trainer->diverged);
+        double expected = rate * (final + (1 - final) * (1 - (double)s / STEPS));
+        cr_expect_float_eq(metric_of(race.trainer, "learning_rate"), expected, 1e-12,
+                           "%s, step %d: %g, expected %g", a->name, s,
+                           metric_of(race.trainer, "learning_rate"), expected);
+    }
+    race_end(&race);
+}
+
+Test(trainer, schedules_end_where_the_trial_does_for_every_method) {
+    int checked = 0;
+    for (int i = 0; rg_algorithms[i]; i++)
+        if (rg_algorithms[i]->loss || rg_algorithms[i]->step) {
+            check_schedule(rg_algorithms[i], "");
+            checked++;
+        }
+    cr_assert_gt(checked, 15);
+    check_schedule(rg_algorithm_find("parl"), "inner_steps=7");
+    check_schedule(rg_algorithm_find("parl"), "inner_steps=2 lower_tolerance=1e-9 on_failure=damp");
+}
+
 Test(trainer, online_methods_are_metered) {
     Race race = race_begin("online-dpo", "", bandit, 0, 16);
     for (int s = 0; s < 5; s++)
