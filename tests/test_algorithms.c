@@ -366,17 +366,67 @@ Test(algorithms, names_are_unique_and_found) {
 
 Test(parl, exact_expectation_needs_an_enumerable_policy_and_reports_its_solver) {
     Race race = race_begin("parl", "expectation=exact estimator=cg", bandit, 0, 8);
+    cr_assert(
+        rg_trainer_step(race.trainer)); /* from a reward of 0, where nothing is to be solved */
+    cr_assert_eq(race.trainer->meter.hessian_products, 0);
     cr_assert(rg_trainer_step(race.trainer));
-    double products = -1, residual = -1;
-    for (int i = 0; i < race.trainer->metric_count; i++) {
-        if (strcmp(race.trainer->metrics[i].name, "estimator/hessian_products") == 0)
-            products = race.trainer->metrics[i].value;
-        if (strcmp(race.trainer->metrics[i].name, "estimator/residual") == 0)
-            residual = race.trainer->metrics[i].value;
-    }
-    cr_assert(products >= 1 && residual >= 0);
+    double products = metric_of(race.trainer, "estimator/hessian_products");
+    cr_assert(products >= 1 && metric_of(race.trainer, "estimator/residual") > 0);
     cr_assert_eq(race.trainer->meter.hessian_products, (int64_t)products);
     race_end(&race);
+}
+
+/* At a reward that knows no difference G is the same everywhere, and what is left of ∂_θG is
+ * rounding; the next round has a gradient. */
+Test(parl, every_estimator_takes_the_first_step_from_a_reward_of_zero) {
+    for (int k = 0; rg_estimators[k]; k++) {
+        char options[160];
+        snprintf(options, sizeof options,
+                 "expectation=exact damping=0 on_failure=stop iterations=200 beta=0.5 estimator=%s",
+                 rg_estimator_names[k]);
+        Race race = race_begin("parl", options, bandit, 0, 16);
+        const RgParameters *reward = rg_parl_reward(race.trainer->state);
+        cr_assert(rg_trainer_step(race.trainer), "%s: %s", rg_estimator_names[k],
+                  race.trainer->diverged);
+        cr_expect_eq(metric_of(race.trainer, "implicit_norm"), 0, "%s", rg_estimator_names[k]);
+        cr_expect_eq(metric_of(race.trainer, "estimator/converged"), 1);
+        cr_expect_eq(metric_of(race.trainer, "estimator/residual"), 0);
+        cr_expect_gt(rg_dot(reward->count, reward->value, reward->value), 0, "ν stays at 0");
+        race_end(&race);
+    }
+}
+
+/* One iteration of cg leaves most of the gradient: the round is left out, ends the trial, or is
+ * tried again with damping, as the options say. */
+Test(parl, a_solution_that_has_not_converged_is_a_failure_of_the_round) {
+    static const struct {
+        const char *on_failure;
+        bool goes_on;
+        double skipped, converged;
+    } cases[] = {{"on_failure=skip", true, 1, 0},
+                 {"on_failure=damp", true, 0, 1},
+                 {"on_failure=stop", false, 1, 0},
+                 {"on_failure=stop residual_limit=0", true, 0, 1}};
+    for (int k = 0; k < 4; k++) {
+        char options[160];
+        snprintf(options, sizeof options,
+                 "expectation=exact estimator=cg iterations=1 damping=0 beta=0.5 lower=solved %s",
+                 cases[k].on_failure);
+        Race race = race_begin("parl", options, bandit, 0, 16);
+        RgParameters *reward = rg_parl_reward(race.trainer->state);
+        for (int64_t i = 0; i < reward->count; i++)
+            reward->value[i] = (RgReal)rg_random_normal(rg_random_root(5), (uint64_t)i);
+        cr_expect_eq(rg_trainer_step(race.trainer), cases[k].goes_on);
+        if (cases[k].goes_on) {
+            cr_expect_eq(metric_of(race.trainer, "upper_skipped"), cases[k].skipped);
+            cr_expect_eq(metric_of(race.trainer, "estimator/converged"), cases[k].converged);
+            cr_expect_eq(metric_of(race.trainer, "estimator/failed"), 1 - cases[k].converged);
+        } else {
+            cr_expect(strstr(race.trainer->diverged, "has not converged"), "%s",
+                      race.trainer->diverged);
+        }
+        race_end(&race);
+    }
 }
 
 /* ---- judges that only compare ---- */
