@@ -131,6 +131,11 @@ static RgStatus check_parts(const RgAlgorithm *algorithm, const void *options, c
 
 static RgStatus check_training(const RgAlgorithm *algorithm, const void *options,
                                const RgTrainingOptions *training, RgError *error) {
+    if (algorithm->calibration == RG_FROM_OTHERS && training->batch < 2)
+        return rg_fail(error, RG_E_USAGE,
+                       "training.batch is 1, and %s takes a mean over responses of other pairs of "
+                       "the batch: expected 2 or more",
+                       algorithm->name);
     if (training->shards > 1)
         RG_TRY(check_parts(algorithm, options, "shards", 1, error));
     if (training->shards > training->batch)

@@ -25,8 +25,10 @@ static Part part_of(RgTrainer *trainer, const RgDraw *draw, int64_t first, int64
     RgArena *arena = rg_tape_arena(trainer->tape);
     Part part = {first, last, NULL, NULL};
     part.sequences = view_of(arena, draw->sequences, first * draw->size, last * draw->size);
-    if (draw->calibration)
-        part.calibration = view_of(arena, draw->calibration, first, last);
+    if (draw->calibration) {
+        int64_t each = draw->calibration->count / trainer->training.batch;
+        part.calibration = view_of(arena, draw->calibration, first * each, last * each);
+    }
     return part;
 }
 
