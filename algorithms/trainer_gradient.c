@@ -183,7 +183,7 @@ static void add_pair_means(RgTrainer *trainer, const RgBatch *batch, BatchMeans 
         }
         means->chosen += beta * hc / n;
         means->rejected += beta * hr / n;
-        means->right += (hc > hr) / n;
+        means->right += (hc > hr ? 1 : hc < hr ? 0 : 0.5) / n;
         means->logp_chosen += batch->chosen.logprob->data[i] / n;
         means->logp_rejected += batch->rejected.logprob->data[i] / n;
     }
@@ -422,6 +422,8 @@ double rg_trainer_gradient(RgTrainer *trainer, int64_t step) {
     if (!draw_batch(trainer, step, &draw))
         return NAN;
     trainer->meter.trained_tokens += rg_policy_count_tokens(trainer->policy, draw.sequences);
+    if (trainer->algorithm->calibration == RG_FROM_REFERENCE)
+        trainer->meter.trained_tokens += rg_policy_count_tokens(trainer->policy, draw.calibration);
     if (draw.preferred)
         ask_reference(trainer, &draw);
     trainer->flops += rg_trainer_take_flops(trainer);

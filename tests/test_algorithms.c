@@ -272,6 +272,46 @@ Test(trainer, online_methods_are_metered) {
     race_end(&race);
 }
 
+/* 16 responses of one token a step, times those that a gradient goes back through. */
+Test(trainer, tokens_count_in_every_pass_that_trains_on_them) {
+    static const struct {
+        const char *algorithm, *options;
+        int64_t passes;
+    } cases[] = {{"dpo", "", 2},         {"kto", "", 2},
+                 {"vpo", "", 3},         {"selm", "", 3},
+                 {"ppo", "epochs=5", 5}, {"rloo", "group_size=4", 4},
+                 {"sft", "", 1},         {"parl", "inner_steps=3", 8}};
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        Race race = race_begin(cases[k].algorithm, cases[k].options, bandit, 0, 16);
+        rg_trainer_step(race.trainer);
+        cr_expect_eq(race.trainer->meter.trained_tokens, cases[k].passes * 16, "%s: %lld",
+                     cases[k].algorithm, (long long)race.trainer->meter.trained_tokens);
+        race_end(&race);
+    }
+}
+
+Test(trainer, a_tie_is_half_right) {
+    Race race = race_begin("dpo", "", bandit, 0, 16);
+    rg_trainer_step(race.trainer); /* the policy is still its reference */
+    cr_assert_eq(metric_of(race.trainer, "rewards/accuracies"), 0.5);
+    race_end(&race);
+}
+
+Test(trainer, kto_of_one_pair_is_refused) {
+    Race race = race_begin("kto", "", bandit, 0, 16);
+    RgTrainingOptions one = race.trainer->training;
+    RgTrainer *trainer;
+    RgError error = {0};
+    one.batch = 1;
+    cr_assert_eq(rg_trainer_create(race.algorithm, race.options, &one, race.policy, race.reference,
+                                   &race.environment->course, &race.trainer->optimizer->options, 0,
+                                   rg_random_root(1), &trainer, &error),
+                 RG_E_USAGE);
+    cr_assert(strstr(error.text, "training.batch is 1") && strstr(error.text, "expected 2"), "%s",
+              error.text);
+    race_end(&race);
+}
+
 /* A dataset of 50 pairs, 16 a step: all are read by the fourth step, and none counts again. */
 Test(trainer, labels_of_the_dataset_count_once) {
     Race race = race_begin("dpo", "", "contexts=3 responses=5 pairs=50", 0, 16);
