@@ -28,7 +28,7 @@ typedef enum RgSource {
     RG_FROM_JUDGE,
     RG_FROM_REFERENCE,
     RG_FROM_MIXTURE, /* the geometric mixture of policy and reference */
-    RG_FROM_OTHERS,  /* the chosen response of the batch's next pair, to this pair's prompt */
+    RG_FROM_OTHERS,  /* the responses of the batch's next pair, to this pair's prompt */
 } RgSource;
 
 /* One side of the pairs of a batch. All but `logprob` and `log_ratio` are constant. */
@@ -55,7 +55,8 @@ typedef struct RgBatch {
                                 (its responses, its labels), 0 where it is offline data */
     RgTensor *first_chosen;  /* [pairs] 1 where the chosen response is the first of the pair, which
                                 is from `responses`; 0 where it is the second, from `opponents` */
-    RgSide calibration;      /* the third response, where the algorithm asks for one */
+    RgSide calibration;      /* the third response, where the algorithm asks for one; of
+                                RG_FROM_OTHERS both, [2·pairs], or the chosen one */
     RgGroups groups;         /* where it asks for groups, in place of all the above */
     /* Algorithms of demonstrations (responses from the data set, no preferences) get these instead.
      */
@@ -106,6 +107,8 @@ typedef struct RgAlgorithm {
     double (*calibration_temperature)(const void *options);
     int64_t (*group_size)(const void *options);
     int64_t (*reference_steps)(const void *options);
+    /* Whether RG_FROM_OTHERS is the next pair's chosen response alone. NULL: both. */
+    bool (*others_chosen)(const void *options);
 
     /* Either a loss: a mean of terms that depend on one pair each, or on one token of the
      * demonstrations, so that a batch may be cut into parts; `couples_pairs` says with which

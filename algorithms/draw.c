@@ -202,15 +202,16 @@ static bool draw_pairs(RgTrainer *trainer, int64_t step, RgDraw *draw) {
 
 /* ---- the third responses ---- */
 
-/* The prompt of each pair with the chosen response of the next. */
-static void pair_with_others(const RgDraw *draw, int64_t n, RgSequences *out) {
+/* The prompt of each pair with the responses of the next, or with the chosen one alone. */
+static void pair_with_others(const RgDraw *draw, int64_t n, bool chosen, RgSequences *out) {
     const RgSequences *s = draw->sequences;
-    for (int64_t i = 0; i < n; i++) {
-        int64_t other = (i + 1) % n, chosen = 2 * other + draw->preferred[other];
-        rg_sequences_append(out, rg_sequence_prompt(s, 2 * i), s->prompt_length[2 * i],
-                            rg_sequence_response(s, chosen),
-                            rg_sequence_response_length(s, chosen));
-    }
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t k = 0; k < (chosen ? 1 : 2); k++) {
+            int64_t other = (i + 1) % n;
+            int64_t y = 2 * other + (k == 0 ? draw->preferred[other] : 1 - draw->preferred[other]);
+            rg_sequences_append(out, rg_sequence_prompt(s, 2 * i), s->prompt_length[2 * i],
+                                rg_sequence_response(s, y), rg_sequence_response_length(s, y));
+        }
 }
 
 static void calibrate(RgTrainer *trainer, int64_t step, RgDraw *draw) {
@@ -218,7 +219,8 @@ static void calibrate(RgTrainer *trainer, int64_t step, RgDraw *draw) {
     int64_t n = trainer->training.batch;
     draw->calibration = rg_sequences_create();
     if (a->calibration == RG_FROM_OTHERS) {
-        pair_with_others(draw, n, draw->calibration);
+        bool chosen = a->others_chosen && a->others_chosen(trainer->options);
+        pair_with_others(draw, n, chosen, draw->calibration);
         return;
     }
     RgSequences *prompts = rg_sequences_create();

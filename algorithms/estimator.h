@@ -41,18 +41,22 @@ typedef struct RgEstimatorOptions {
     double damping;     /* added to the diagonal of −∇²V */
     int64_t iterations; /* most of CG, terms of the series, steps that are unrolled or penalised */
     double tolerance;   /* relative residual at which CG and the penalised solution stop */
-    double step;        /* η of the series and of unrolled steps, the scalar of `identity`; 0: from
-                           the largest eigenvalue, 1 for `identity` */
-    double penalty;     /* λ */
-    double difference;  /* step of finite differences relative to |θ|; 0: from the precision */
+    double residual_limit; /* and above which a solution has not converged; 0: is not asked */
+    double rounding;       /* of |∂_θG|: no more than that is none at all */
+    double step;       /* η of the series and of unrolled steps, the scalar of `identity`; 0: from
+                          the largest eigenvalue, 1 for `identity` */
+    double penalty;    /* λ */
+    double difference; /* step of finite differences relative to |θ|; 0: from the precision */
 } RgEstimatorOptions;
 
 /* What an estimate took and what it reached; goes into the metrics of every round. */
 typedef struct RgEstimateReport {
     int64_t hessian_products; /* products with ∇²_{θθ}V or ∇²_{νθ}V by second derivatives */
     int64_t gradients;        /* of V or G, besides the one of each that every round has */
-    double residual; /* |(−∇²V + damping)·u − ∂_θG| / |∂_θG|, or what stands for it */
-    double flops;    /* of all of it; set by the caller */
+    double residual; /* |(−∇²V + damping)·u − ∂_θG| / |∂_θG|, or what stands for it; 0 where
+                        nothing is solved */
+    bool converged;      /* the residual is within the limit, and nothing went wrong */
+    double flops;        /* of all of it; set by the caller */
     double curvature;    /* largest eigenvalue of −∇²V where it was looked for, else 0 */
     const char *failure; /* NULL, or what went wrong; w is then from the last sound iterate */
 } RgEstimateReport;
@@ -62,10 +66,18 @@ typedef struct RgEstimator {
     int order;           /* of the derivatives of V that it takes: 0, 1 or 2 */
     bool by_closed_form; /* it needs RgBilevel.closed_form */
     bool takes_damping;  /* more of it may help where it failed */
+    bool solves;         /* it is to reach the residual's limit, and fails where it does not; one
+                            that is a number of terms or steps by definition does not fail for it */
     /* upper_gradient [lower->count] is ∂_θG; w [upper->count] out. The report comes zeroed. */
     void (*estimate)(const RgBilevel *problem, const RgEstimatorOptions *options,
                      const RgReal *upper_gradient, RgReal *w, RgEstimateReport *report);
 } RgEstimator;
+
+/* The estimator's w of ∂_θG = `upper_gradient`, and whether it has converged. Without a gradient
+ * there is no implicit term: w = 0, which is no failure. */
+void rg_estimator_apply(const RgEstimator *estimator, const RgBilevel *problem,
+                        const RgEstimatorOptions *options, const RgReal *upper_gradient, RgReal *w,
+                        RgEstimateReport *report);
 
 /* All of them, and their names in the same order; both end with NULL. */
 extern const RgEstimator *const rg_estimators[];

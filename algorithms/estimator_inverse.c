@@ -139,6 +139,7 @@ const RgEstimator rg_estimator_exact = {
     .reference = "implicit function theorem",
     .order = 2,
     .takes_damping = true,
+    .solves = true,
     .estimate = exact,
 };
 
@@ -148,6 +149,7 @@ const RgEstimator rg_estimator_cg = {
     .reference = "Hestenes and Stiefel 1952; for hypergradients Pedregosa 2016, arXiv:1602.02355",
     .order = 2,
     .takes_damping = true,
+    .solves = true,
     .estimate = cg,
 };
 
@@ -166,6 +168,7 @@ const RgEstimator rg_estimator_finite_difference = {
     .reference = "implicit function theorem, first order only",
     .order = 1,
     .takes_damping = true,
+    .solves = true,
     .estimate = finite_difference,
 };
 

@@ -88,8 +88,6 @@ static void penalty(const RgBilevel *p, const RgEstimatorOptions *options,
     p->objective_gradients(p->context, NULL, objective);
 
     report->residual = climb(&q, options);
-    if (!(report->residual < 1) && options->iterations > 0)
-        report->failure = "the penalised lower level does not converge";
     p->value_gradients(p->context, NULL, value_there);
     p->objective_gradients(p->context, NULL, w);
     report->gradients += 4;
@@ -110,5 +108,6 @@ const RgEstimator rg_estimator_penalty = {
     .summary = "Value-function penalty: a second, penalised solution of the lower level",
     .reference = "Shen, Yang and Chen 2024, arXiv:2402.06886",
     .order = 1,
+    .solves = true,
     .estimate = penalty,
 };

@@ -4,8 +4,10 @@
  *     z = max(0, β·E[h(y')])      Ethayarajh et al. 2024, arXiv:2402.01306
  *
  * Each offline pair gives a desirable and an undesirable response. z stands for the divergence from
- * the reference; it is estimated, as the authors do, from the batch's mismatched prompts and
- * responses y', and no gradient goes through it. */
+ * the reference; it is estimated from the batch's mismatched prompts and responses, and no gradient
+ * goes through it. The authors' code gives the prompt of each example the response of the next
+ * one, desirable or not: here y' are both responses of the next pair (kl_responses = "all"), so
+ * that each example has one. With "chosen" they are its chosen response alone. */
 #include "algorithms/algorithm.h"
 
 #include <math.h>
@@ -13,17 +15,29 @@
 typedef struct KtoOptions {
     double beta;
     double desirable_weight, undesirable_weight;
+    int kl_responses;
 } KtoOptions;
+
+enum { KL_OF_ALL, KL_OF_CHOSEN };
+static const char *const kl_responses[] = {"all", "chosen", NULL};
 
 static const RgOption kto_options[] = {
     RG_OPTION_REAL(KtoOptions, beta, "0.1", 1e-6, 1e3, "strength β of the KL term"),
     RG_OPTION_REAL(KtoOptions, desirable_weight, "1", 0, 1e3, "λ_D"),
     RG_OPTION_REAL(KtoOptions, undesirable_weight, "1", 0, 1e3, "λ_U"),
+    RG_OPTION_CHOICE(
+        KtoOptions, kl_responses, "all", kl_responses,
+        "what z is estimated from, beside the prompt of each pair: all, both responses "
+        "of the batch's next pair, as in the authors' code; or its chosen one alone"),
     RG_OPTION_END,
 };
 
 static double beta(const void *options) {
     return ((const KtoOptions *)options)->beta;
+}
+
+static bool others_chosen(const void *options) {
+    return ((const KtoOptions *)options)->kl_responses == KL_OF_CHOSEN;
 }
 
 static bool couples_pairs(const void *options) {
@@ -42,8 +56,8 @@ static RgTensor *kto_loss(RgTape *t, const void *options, const RgBatch *batch) 
     const KtoOptions *o = options;
     const RgTensor *mismatched = batch->calibration.log_ratio;
     double divergence = 0;
-    for (int64_t i = 0; i < batch->pairs; i++)
-        divergence += o->beta * (double)mismatched->data[i] / (double)batch->pairs;
+    for (int64_t i = 0; i < mismatched->count; i++)
+        divergence += o->beta * (double)mismatched->data[i] / (double)mismatched->count;
     divergence = fmax(divergence, 0);
     RgTensor *good = rg_mean(t, worth(t, &batch->chosen, o->beta, divergence, 1));
     RgTensor *bad = rg_mean(t, worth(t, &batch->rejected, o->beta, divergence, -1));
@@ -62,6 +76,7 @@ const RgAlgorithm rg_algorithm_kto = {
     .options = kto_options,
     .options_size = sizeof(KtoOptions),
     .beta = beta,
+    .others_chosen = others_chosen,
     .loss = kto_loss,
     .couples_pairs = couples_pairs,
 };

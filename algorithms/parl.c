@@ -56,6 +56,10 @@ static const RgOption parl_options[] = {
                       "unrolled and penalty"),
     RG_OPTION_REAL(RgParlOptions, tolerance, "1e-6", 0, 1,
                    "relative residual at which cg, finite-difference and penalty stop"),
+    RG_OPTION_REAL(
+        RgParlOptions, residual_limit, "0.1", 0, 1e9,
+        "relative residual above which the solution of exact, cg, finite-difference or penalty "
+        "counts as not converged, see on_failure; 0: is not checked"),
     RG_OPTION_REAL(RgParlOptions, inverse_step, "0", 0, 1e9,
                    "η of neumann and unrolled, and the scalar of identity; 0: from the estimated "
                    "largest eigenvalue, and 1 for identity"),
@@ -66,8 +70,9 @@ static const RgOption parl_options[] = {
         "step of finite-difference relative to the policy's norm; 0: from the precision"),
     RG_OPTION_CHOICE(
         RgParlOptions, on_failure, "damp", failures,
-        "when the lower level has not converged, its Hessian is not definite, a series "
-        "diverges or a number is not finite: stop ends the trial; damp tries again "
+        "when the lower level or the estimator's solution has not converged, its Hessian is not "
+        "definite, a series diverges or a number is not finite: stop ends the trial; damp tries "
+        "again "
         "with more steps or more damping, then skips; skip leaves the reward as it is "
         "in this round"),
     RG_OPTION_INTEGER(RgParlOptions, curvature_prompts, "32", 1, 65536,
@@ -192,11 +197,20 @@ static bool all_finite(int64_t n, const RgReal *v) {
     return isfinite(rg_dot(n, v, v));
 }
 
+/* Where the terms of ∂_θG cancel, as at a reward that knows no difference, what is left of them is
+ * rounding. */
+static double rounding_of_gradient(const RgParl *parl) {
+    const double units = 8;
+    return units * RG_REAL_EPSILON * fabs(parl->upper);
+}
+
 static RgEstimatorOptions estimator_options(const RgParl *parl, double damping) {
     const RgParlOptions *o = parl->options;
     return (RgEstimatorOptions){.damping = damping,
                                 .iterations = o->iterations,
                                 .tolerance = o->tolerance,
+                                .residual_limit = o->residual_limit,
+                                .rounding = rounding_of_gradient(parl),
                                 .step = o->inverse_step,
                                 .penalty = o->penalty,
                                 .difference = o->difference};
@@ -204,15 +218,18 @@ static RgEstimatorOptions estimator_options(const RgParl *parl, double damping) 
 
 /* One estimate of the implicit term; what it took is added to the report. */
 static void estimate(RgParl *parl, double damping, RgEstimateReport *report) {
-    RgEstimateReport own = {0};
+    RgEstimateReport own;
     RgEstimatorOptions options = estimator_options(parl, damping);
     RgBilevel problem = problem_of(parl);
-    estimator_of(parl)->estimate(&problem, &options, parl->upper_gradient, parl->implicit, &own);
+    rg_estimator_apply(estimator_of(parl), &problem, &options, parl->upper_gradient, parl->implicit,
+                       &own);
     parl->hessian = NULL;
     rg_tape_reset(parl->second_order);
     if (!all_finite(parl->reward.parameters->count, parl->implicit) ||
-        !all_finite(parl->reward.parameters->count, parl->direct))
+        !all_finite(parl->reward.parameters->count, parl->direct)) {
         own.failure = "the hypergradient is not finite";
+        own.converged = false;
+    }
     own.hessian_products += report->hessian_products;
     own.gradients += report->gradients;
     *report = own;
@@ -276,7 +293,7 @@ static double lower_step(RgParl *parl, int64_t inner) {
     rg_backward(trainer->tape, parl->levels->value(parl, trainer->tape), -1);
     rg_parameters_zero_gradient(parl->reward.parameters);
     rg_tape_reset(trainer->tape);
-    return rg_optimizer_step(trainer->optimizer, policy);
+    return rg_trainer_step_policy(trainer);
 }
 
 bool rg_parl_solve_lower(void *state) {
@@ -337,6 +354,7 @@ static void note_metrics(RgParl *parl, double lower_norm, double norm, bool skip
     rg_trainer_metric(trainer, "estimator/gradients", (double)report->gradients);
     rg_trainer_metric(trainer, "estimator/flops", report->flops);
     rg_trainer_metric(trainer, "estimator/residual", report->residual);
+    rg_trainer_metric(trainer, "estimator/converged", report->converged ? 1 : 0);
     rg_trainer_metric(trainer, "estimator/damping", parl->damping);
     rg_trainer_metric(trainer, "estimator/failed", report->failure ? 1 : 0);
     rg_trainer_metric(trainer, "upper_skipped", skipped ? 1 : 0);

@@ -21,9 +21,9 @@ typedef struct RgParlOptions {
     int64_t inner_steps; /* K */
     double lower_tolerance;
     int estimator;  /* index into rg_estimators */
-    double damping; /* these six: RgEstimatorOptions */
+    double damping; /* these seven: RgEstimatorOptions */
     int64_t iterations;
-    double tolerance, inverse_step, penalty, difference;
+    double tolerance, residual_limit, inverse_step, penalty, difference;
     int on_failure;
     int64_t curvature_prompts; /* prompts (two responses each) behind the sampled Hessian */
     int reward;

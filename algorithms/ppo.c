@@ -175,7 +175,6 @@ static Round round_sample(Ppo *ppo) {
     rg_trainer_sample(trainer, trainer->step, trainer->training.batch, 1, round.sequences);
     for (int64_t i = 0; i < round.sequences->count; i++)
         round.steps += rg_policy_steps(trainer->policy, round.sequences, i);
-    trainer->meter.trained_tokens += round.steps;
     round.features =
         rg_allocate((size_t)(round.steps * ppo->features + 1) * sizeof *round.features);
     rg_policy_state_values(trainer->reference, round.sequences, round.features);
@@ -229,8 +228,9 @@ static double epoch(Ppo *ppo, const Round *round, double *policy_loss, double *w
     rg_parameters_zero_gradient(ppo->value);
     rg_backward(t, loss, 1);
     rg_tape_reset(t);
+    trainer->meter.trained_tokens += round->steps;
     rg_optimizer_step(ppo->optimizer, ppo->value);
-    return rg_optimizer_step(trainer->optimizer, trainer->policy->parameters);
+    return rg_trainer_step_policy(trainer);
 }
 
 /* False when the judge has failed. */

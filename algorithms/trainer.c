@@ -131,6 +131,11 @@ static RgStatus check_parts(const RgAlgorithm *algorithm, const void *options, c
 
 static RgStatus check_training(const RgAlgorithm *algorithm, const void *options,
                                const RgTrainingOptions *training, RgError *error) {
+    if (algorithm->calibration == RG_FROM_OTHERS && training->batch < 2)
+        return rg_fail(error, RG_E_USAGE,
+                       "training.batch is 1, and %s takes a mean over responses of other pairs of "
+                       "the batch: expected 2 or more",
+                       algorithm->name);
     if (training->shards > 1)
         RG_TRY(check_parts(algorithm, options, "shards", 1, error));
     if (training->shards > training->batch)
@@ -246,11 +251,15 @@ void rg_trainer_notice(RgTrainer *trainer, const char *text) {
 
 /* ---- the step ---- */
 
+double rg_trainer_step_policy(RgTrainer *trainer) {
+    return rg_optimizer_step_at(trainer->optimizer, trainer->policy->parameters, trainer->step);
+}
+
 static bool loss_step(RgTrainer *trainer) {
     double loss = rg_trainer_gradient(trainer, trainer->step);
     if (trainer->status != RG_OK)
         return false;
-    double norm = rg_optimizer_step(trainer->optimizer, trainer->policy->parameters);
+    double norm = rg_trainer_step_policy(trainer);
     rg_trainer_metric(trainer, "loss", loss);
     rg_trainer_metric(trainer, "gradient_norm", norm);
     if (!isfinite(loss))
@@ -304,10 +313,13 @@ bool rg_trainer_step(RgTrainer *trainer) {
         rg_random_at(rg_random_named(trainer->random, "dropout"), (uint64_t)trainer->step);
     rg_policy_drop(trainer->policy, &drop);
     bool going = true;
+    int64_t moves = trainer->optimizer->step;
     if (a->step)
         going = a->step(trainer, trainer->options, trainer->state);
     else if (a->loss)
         going = loss_step(trainer);
+    if (trainer->optimizer->step > moves)
+        rg_trainer_metric(trainer, "learning_rate", trainer->optimizer->rate);
     rg_policy_drop(trainer->policy, NULL);
     if (trainer->moving_reference)
         move_reference(trainer);

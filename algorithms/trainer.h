@@ -111,6 +111,10 @@ void rg_trainer_sample(RgTrainer *trainer, int64_t draw, int64_t prompts, int64_
 bool rg_trainer_judge(RgTrainer *trainer, const RgSequences *sequences, double *reward);
 bool rg_trainer_label(RgTrainer *trainer, const RgSequences *sequences, RgRandom random,
                       uint8_t *preferred);
+/* Step the policy along its gradient, as often as a step of the trial takes: the learning rate is
+ * that of the trial's step, so that schedules end where the trial does. Returns the gradient's
+ * norm, which is not finite where nothing was moved. */
+double rg_trainer_step_policy(RgTrainer *trainer);
 /* What went wrong with samples of this step, NULL when nothing did. */
 const char *rg_trainer_failure(const RgTrainer *trainer);
 /* Index of the `position`-th element of an endless walk over the data set, shuffled each pass. */

@@ -25,8 +25,10 @@ static Part part_of(RgTrainer *trainer, const RgDraw *draw, int64_t first, int64
     RgArena *arena = rg_tape_arena(trainer->tape);
     Part part = {first, last, NULL, NULL};
     part.sequences = view_of(arena, draw->sequences, first * draw->size, last * draw->size);
-    if (draw->calibration)
-        part.calibration = view_of(arena, draw->calibration, first, last);
+    if (draw->calibration) {
+        int64_t each = draw->calibration->count / trainer->training.batch;
+        part.calibration = view_of(arena, draw->calibration, first * each, last * each);
+    }
     return part;
 }
 
@@ -181,7 +183,7 @@ static void add_pair_means(RgTrainer *trainer, const RgBatch *batch, BatchMeans 
         }
         means->chosen += beta * hc / n;
         means->rejected += beta * hr / n;
-        means->right += (hc > hr) / n;
+        means->right += (hc > hr ? 1 : hc < hr ? 0 : 0.5) / n;
         means->logp_chosen += batch->chosen.logprob->data[i] / n;
         means->logp_rejected += batch->rejected.logprob->data[i] / n;
     }
@@ -420,6 +422,8 @@ double rg_trainer_gradient(RgTrainer *trainer, int64_t step) {
     if (!draw_batch(trainer, step, &draw))
         return NAN;
     trainer->meter.trained_tokens += rg_policy_count_tokens(trainer->policy, draw.sequences);
+    if (trainer->algorithm->calibration == RG_FROM_REFERENCE)
+        trainer->meter.trained_tokens += rg_policy_count_tokens(trainer->policy, draw.calibration);
     if (draw.preferred)
         ask_reference(trainer, &draw);
     trainer->flops += rg_trainer_take_flops(trainer);

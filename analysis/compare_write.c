@@ -85,10 +85,11 @@ static void write_sentences(const RgComparison *c, int64_t resamples, FILE *out)
         fprintf(out, "  p %s %.2g", b->p_value <= 2.0 / (double)(resamples + 1) ? "≤" : "=",
                 b->p_value);
     fprintf(out,
-            "\n%lld wins, %lld ties (half a win each), %lld losses over %d seed%s × %lld "
-            "prompts\n",
-            (long long)c->wins, (long long)c->ties, (long long)c->losses, c->seeds,
-            c->seeds == 1 ? "" : "s", (long long)c->items);
+            c->win ? "\n%lld wins, %lld ties (half a win each), %lld losses"
+                   : "\n%lld times larger, %lld equal, %lld smaller",
+            (long long)c->wins, (long long)c->ties, (long long)c->losses);
+    fprintf(out, " over %d seed%s × %lld prompts\n", c->seeds, c->seeds == 1 ? "" : "s",
+            (long long)c->items);
     if (c->seeds > 1)
         write_improvement(c, out);
     fprintf(out,
@@ -143,8 +144,9 @@ void rg_family_write(const RgFamily *family, const RgCompareOptions *options) {
     RgGrid grid = make_grid(family, resamples);
     char *method = rg_string_format(
         "[low, high] is a 95 %% interval and p two-sided against %s: paired bootstrap over seeds "
-        "and prompts, %lld resamples. A tie counts as half a win.",
-        family->comparisons[0].win ? "50 %" : "0", (long long)resamples);
+        "and prompts, %lld resamples.%s",
+        family->comparisons[0].win ? "50 %" : "0", (long long)resamples,
+        family->comparisons[0].win ? " A tie counts as half a win." : "");
     char *holm = rg_string_format("p, Holm: adjusted for %d comparison%s by the step-down "
                                   "correction of Holm (1979).",
                                   family->count, family->count == 1 ? "" : "s");

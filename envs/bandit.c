@@ -37,7 +37,8 @@ static const RgOption options_table[] = {
     RG_OPTION_REAL(Options, label_temperature, "1", 0, 1e3,
                    "temperature of the judge's Bradley-Terry labels; 0: the larger reward"),
     RG_OPTION_REAL(Options, label_noise, "0", 0, 1, "probability that a label is flipped"),
-    RG_OPTION_INTEGER(Options, pairs, "2000", 1, 1e7, "offline preference pairs"),
+    RG_OPTION_INTEGER(Options, pairs, "2000", 1, 1e7,
+                      "offline preference pairs, each of two different responses"),
     RG_OPTION_CHOICE(Options, behaviour, "reference", behaviours,
                      "who wrote the offline responses: the reference policy, a uniform one, or "
                      "(narrow) a uniform one over the worst responses"),

@@ -178,16 +178,19 @@ static void describe_responses(const RgTextState *s, const RgSequences *samples,
  *   reward_margin    mean of β·Δ
  *   reward_accuracy  how often Δ > 0 (0 counts half)
  *   logps_*          mean log π of the responses, nats
- *   nll              −log π per token, over all responses */
+ *   nll              −log π per token, over chosen and rejected responses
+ *   nll_chosen       the same over the chosen ones alone, which is the loss of sft */
 static void written_pairs(const RgTextState *s, RgPolicy *policy, const double *base, double beta,
                           RgEvaluation *evaluation) {
     double *own = rg_allocate((size_t)s->test_pairs->count * sizeof *own);
     double chosen = 0, rejected = 0, margin = 0, right = 0;
     double pairs = (double)s->test_pairs->count / 2;
+    int64_t chosen_tokens = 0;
     rg_policy_logprob_values(policy, s->test_pairs, own);
     for (int64_t i = 0; i < s->test_pairs->count; i += 2) {
         double gap = (own[i] - base[i]) - (own[i + 1] - base[i + 1]);
         chosen += own[i];
+        chosen_tokens += rg_sequence_response_length(s->test_pairs, i);
         rejected += own[i + 1];
         margin += gap;
         right += gap > 0 ? 1 : gap < 0 ? 0 : 0.5;
@@ -200,6 +203,7 @@ static void written_pairs(const RgTextState *s, RgPolicy *policy, const double *
     rg_evaluation_metric(evaluation, "nll",
                          -(chosen + rejected) /
                              (double)rg_sequences_response_tokens(s->test_pairs));
+    rg_evaluation_metric(evaluation, "nll_chosen", -chosen / (double)chosen_tokens);
 }
 
 /* ---- all of it ---- */

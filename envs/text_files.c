@@ -96,6 +96,16 @@ static bool is_of_part(const RgTextLine *line, const void *context) {
     return part_of_line(p->options, p->has_test, line) == p->part;
 }
 
+/* A file for the test leaves test_share without a meaning. */
+static RgStatus nothing_left(const RgTextOptions *o, bool has_test, const char *whom,
+                             RgError *error) {
+    return has_test ? rg_fail(error, RG_E_RANGE, "%s: no line is left for %s, with judge_share %g",
+                              o->train, whom, o->judge_share)
+                    : rg_fail(error, RG_E_RANGE,
+                              "%s: no line is left for %s, with test_share %g and judge_share %g",
+                              o->train, whom, o->test_share, o->judge_share);
+}
+
 /* One's own file, in parts. */
 static RgStatus read_parts(RgTextState *s, RgTextFiles *files, RgError *error) {
     const RgTextOptions *o = &s->options;
@@ -111,9 +121,7 @@ static RgStatus read_parts(RgTextState *s, RgTextFiles *files, RgError *error) {
         Picking picking = {o, has_test, (RgTextPart)k};
         files->part[k] = rg_text_data_take(all, is_of_part, &picking);
         if (files->part[k]->count == 0)
-            status = rg_fail(error, RG_E_RANGE,
-                             "%s: no line is left for %s, with test_share %g and judge_share %g",
-                             o->train, names[k], o->test_share, o->judge_share);
+            status = nothing_left(o, has_test, names[k], error);
     }
     rg_text_data_destroy(all);
     return status;

@@ -4,6 +4,7 @@
 #include "experiments/command.h"
 #include "experiments/gradient_figure.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -74,19 +75,32 @@ static const struct argp argp = {
     "  noise     the bias that N batches of an unbiased estimator would show by chance\n"
     "  worst     largest deviation of a coordinate, in its standard errors; * marks above 4\n"
     "  variance  E|g − mean|² / |exact|² of one batch\n"
-    "  cosine    between mean and exact gradient",
+    "  cosine    between mean and exact gradient\n\n"
+    "Where the exact gradient is 0, as that of some is at the reference (--deviation 0), the "
+    "relative columns have a dash.",
     children,
     NULL,
     NULL,
 };
 
+/* A column of its own, empty but for a dash where there is no number. */
+static void print_relative(int width, int digits, double value) {
+    if (isnan(value))
+        printf(" %*s–", width - 1, "");
+    else
+        printf(" %*.*f", width, digits, value);
+}
+
 static void print_row(const RgGradientRow *row, void *context) {
     GradientArguments *a = context;
     a->rows = rg_reallocate(a->rows, (size_t)a->count + 1, sizeof *a->rows);
     a->rows[a->count++] = *row;
-    printf("%-18s %-18s %9.4f %9.4f %9.4f %9.4f %8.2f%s %10.3f %8.4f", row->algorithm, row->variant,
-           row->exact_norm, row->norm, row->bias, row->noise, row->worst,
-           row->worst > RG_GRADIENT_DOUBT ? "*" : " ", row->variance, row->cosine);
+    printf("%-18s %-18s %9.4f %9.4f", row->algorithm, row->variant, row->exact_norm, row->norm);
+    print_relative(9, 4, row->bias);
+    print_relative(9, 4, row->noise);
+    printf(" %8.2f%s", row->worst, row->worst > RG_GRADIENT_DOUBT ? "*" : " ");
+    print_relative(10, 3, row->variance);
+    print_relative(8, 4, row->cosine);
     if (row->swept)
         printf(" %9.1f %9.1f %10.3g %10.3g%s %s", row->hessian_products, row->gradients, row->flops,
                row->seconds, row->failures ? "!" : " ", row->swept);

@@ -28,10 +28,11 @@ void rg_moments_compare(const RgMoments *m, const double *exact, RgGradientRow *
     double n = (double)m->samples, distance = 0, errors = 0, dot = 0, norm = 0, exact_norm = 0;
     row->worst = 0;
     bool scatters = m->samples > 1;
+    const double rounding = 1e-7; /* of a coordinate */
     for (int64_t i = 0; i < m->dimension; i++) {
         double gap = m->mean[i] - exact[i], error = scatters ? sqrt(m->square[i] / (n - 1) / n) : 0;
         /* a coordinate that never varies must be right to rounding */
-        double floor = 1e-5 * fabs(exact[i]) + 1e-7;
+        double floor = 1e-5 * fabs(exact[i]) + rounding;
         row->worst = fmax(row->worst, fabs(gap) / fmax(error, floor));
         distance += gap * gap;
         errors += error * error;
@@ -43,8 +44,10 @@ void rg_moments_compare(const RgMoments *m, const double *exact, RgGradientRow *
     row->coordinates = m->dimension;
     row->exact_norm = sqrt(exact_norm);
     row->norm = sqrt(norm);
-    row->bias = sqrt(distance / exact_norm);
-    row->noise = sqrt(errors / exact_norm);
-    row->variance = errors * n / exact_norm;
-    row->cosine = norm > 0 ? dot / sqrt(norm * exact_norm) : 0;
+    /* of a gradient that is none, as at the reference, nothing is a multiple */
+    bool none = exact_norm <= rounding * rounding * (double)m->dimension;
+    row->bias = none ? NAN : sqrt(distance / exact_norm);
+    row->noise = none ? NAN : sqrt(errors / exact_norm);
+    row->variance = none ? NAN : errors * n / exact_norm;
+    row->cosine = none ? NAN : norm > 0 ? dot / sqrt(norm * exact_norm) : 0;
 }

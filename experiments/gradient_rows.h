@@ -19,7 +19,8 @@ typedef struct RgGradientRow {
     int64_t samples;       /* batches */
     int64_t coordinates;
     double exact_norm;
-    double norm;  /* of the mean */
+    double norm; /* of the mean */
+    /* Relative ones are not a number where the exact gradient is 0. */
     double bias;  /* |mean − exact| / |exact| */
     double noise; /* what `bias` would be of an unbiased estimator: |standard errors| / |exact| */
     double worst; /* largest |mean − exact| of a coordinate in its standard errors */

@@ -218,11 +218,11 @@ static void plan_step(const RgTrialPlan *plan, const RgTransformerPlan *model, R
         return;
     }
     plan_passes(plan, model, load, part, cost);
-    if (a->calibration == RG_FROM_OTHERS) { /* another response, which is asked about alone */
+    if (a->calibration == RG_FROM_OTHERS) { /* other responses, which are asked about alone */
         RgPassLoad others = all;
-        others.copies = 1;
+        others.copies = a->others_chosen && a->others_chosen(plan->algorithm_options) ? 1 : 2;
         cost->policy_flops += rg_transformer_values_cost(model, &others).flops;
-        all.copies++;
+        all.copies += others.copies;
     }
     if (!takes_demonstrations(a) && !a->reference_free) {
         RgTransformerPlan reference = *model;

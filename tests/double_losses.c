@@ -2,6 +2,7 @@
  * their formulas by plain arithmetic, and their gradients against central differences of these; for
  * methods of the policy gradient, against the gradient that their paper has. */
 #include "algorithms/ppo.h"
+#include "core/policy/enumerated.h"
 #include "race.h"
 
 #include <math.h>
@@ -229,6 +230,77 @@ Test(losses, are_their_formulas) {
     check("vpo", "beta=0.5 exploration=0.03", calibrated);
     check("selm", "beta=0.5 exploration=0.03", calibrated);
     check("sail-revkl", "beta=0.5 exploration=0 reverse_kl=0.2", sail_revkl);
+}
+
+/* ---- KTO's z ---- */
+
+enum { BATCH = 8 };
+
+/* KTO's loss of the batch that step `step` has, by plain sums, with z given; z of both responses of
+ * the next pair, or of its chosen one, out. */
+static double kto_of_batch(Race *race, int64_t step, bool chosen, const double *given, double *z) {
+    const RgPairs *pairs = race->environment->course.pairs;
+    double own[15], base[15], beta = 0.5, sum = 0, ratio[BATCH][2];
+    int32_t context[BATCH], response[BATCH][2];
+    rg_policy_table(race->policy, own);
+    rg_policy_table(race->reference, base);
+    for (int64_t i = 0; i < BATCH; i++) {
+        int64_t pair = rg_shuffle_at(&race->trainer->pairs, step * BATCH + i);
+        for (int64_t k = 0; k < 2; k++) {
+            int64_t y = 2 * pair + (k == 0 ? pairs->preferred[pair] : 1 - pairs->preferred[pair]);
+            context[i] = *rg_sequence_prompt(pairs->sequences, y);
+            response[i][k] = *rg_sequence_response(pairs->sequences, y);
+            int32_t cell = context[i] * 5 + response[i][k];
+            ratio[i][k] = own[cell] - base[cell];
+        }
+    }
+    *z = 0;
+    for (int i = 0; i < BATCH; i++)
+        for (int k = 0; k < (chosen ? 1 : 2); k++) {
+            int32_t cell = context[i] * 5 + response[(i + 1) % BATCH][k];
+            *z += beta * (own[cell] - base[cell]) / (chosen ? BATCH : 2 * BATCH);
+        }
+    *z = fmax(*z, 0);
+    double used = given ? *given : *z;
+    for (int i = 0; i < BATCH; i++) {
+        double good = 1 / (1 + exp(-(beta * ratio[i][0] - used)));
+        double bad = 1 / (1 + exp(-(used - beta * ratio[i][1])));
+        sum += (2 * (1 - good) + 3 * (1 - bad)) / (2 * BATCH);
+    }
+    return sum;
+}
+
+/* After steps that have moved the policy; returns z. */
+static double check_kto(const char *given, bool chosen) {
+    const double h = 1e-6;
+    char all[160];
+    snprintf(all, sizeof all, "beta=0.5 desirable_weight=2 undesirable_weight=3 %s", given);
+    Race race = race_begin("kto", all, "contexts=3 responses=5 pairs=60", 0, BATCH);
+    for (int s = 0; s < 20; s++)
+        cr_assert(rg_trainer_step(race.trainer));
+    double z, ignored, expected = kto_of_batch(&race, 20, chosen, NULL, &z);
+    RgParameters *p = race.policy->parameters;
+    rg_parameters_zero_gradient(p);
+    race.trainer->metric_count = 0;
+    double loss = rg_trainer_gradient(race.trainer, 20);
+    cr_expect_float_eq(loss, expected, 1e-12, "%s: %g, expected %g", given, loss, expected);
+    for (int64_t i = 0; i < p->count; i++) { /* z is held: no gradient goes through it */
+        double here = p->value[i];
+        p->value[i] = here + h;
+        double high = kto_of_batch(&race, 20, chosen, &z, &ignored);
+        p->value[i] = here - h;
+        double difference = (high - kto_of_batch(&race, 20, chosen, &z, &ignored)) / (2 * h);
+        p->value[i] = here;
+        cr_expect_float_eq(p->gradient[i], difference, 1e-8, "%s %d: %g, expected %g", given,
+                           (int)i, p->gradient[i], difference);
+    }
+    race_end(&race);
+    return z;
+}
+
+Test(losses, kto_takes_z_from_both_responses_of_the_next_pair_or_from_the_chosen_one) {
+    double all = check_kto("", false), chosen = check_kto("kl_responses=chosen", true);
+    cr_expect_gt(fabs(all - chosen), 0.01, "%g %g", all, chosen);
 }
 
 Test(losses, hinge_and_kto_meet_both_of_their_cases) {

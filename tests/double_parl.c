@@ -495,3 +495,152 @@ Test(hypergradient, nothing_to_solve_takes_no_product) {
         cr_assert_eq(products, 0);
     }
 }
+
+/* ---- estimators on a quadratic problem ---- */
+
+/* V = −½ θᵀHθ + θᵀν and G = cᵀθ, whose hypergradient is w = H⁻¹c. */
+typedef struct Quadratic {
+    Matrix h, inverse;
+    double c[N];
+    RgParameters *lower, *upper;
+} Quadratic;
+
+static void quadratic_value(void *context, RgReal *by_lower, RgReal *by_upper) {
+    const Quadratic *q = context;
+    RgReal bent[N];
+    matrix_product((void *)&q->h, q->lower->value, bent);
+    for (int i = 0; i < N; i++) {
+        if (by_lower)
+            by_lower[i] = q->upper->value[i] - bent[i];
+        if (by_upper)
+            by_upper[i] = q->lower->value[i];
+    }
+}
+
+static void quadratic_objective(void *context, RgReal *by_lower, RgReal *by_upper) {
+    const Quadratic *q = context;
+    for (int i = 0; i < N; i++) {
+        if (by_lower)
+            by_lower[i] = q->c[i];
+        if (by_upper)
+            by_upper[i] = 0;
+    }
+}
+
+static void quadratic_linearise(void *context) {
+    (void)context;
+}
+
+static void quadratic_curvature(void *context, const RgReal *v, RgReal *hv) {
+    matrix_product(&((Quadratic *)context)->h, v, hv);
+}
+
+static void quadratic_mixed(void *context, const RgReal *u, RgReal *w) {
+    (void)context;
+    memcpy(w, u, N * sizeof *w);
+}
+
+static RgParameters *numbers_of(const RgReal *value) {
+    RgParameters *p = rg_parameters_create();
+    rg_parameters_declare(p, "numbers", 1, (const int64_t[]){N}, false);
+    rg_parameters_allocate(p);
+    memcpy(p->value, value, N * sizeof *value);
+    return p;
+}
+
+/* An estimate at the lower level's optimum; the largest error of w, relative to its largest number
+ * or to 1. */
+static double apply_error(const char *name, RgEstimatorOptions options, const double *eigenvalue,
+                          const double *c, RgEstimateReport *told) {
+    double reciprocal[N], error = 0, largest = 0;
+    for (int k = 0; k < N; k++)
+        reciprocal[k] = eigenvalue[k] != 0 ? 1 / eigenvalue[k] : 0;
+    Quadratic q = {.h = with_eigenvalues(eigenvalue), .inverse = with_eigenvalues(reciprocal)};
+    RgReal nu[N] = {0.3, -1, 0.5, 2, -0.7, 1}, theta[N], w[N], expected[N];
+    memcpy(q.c, c, sizeof q.c);
+    matrix_product(&q.inverse, nu, theta);
+    matrix_product(&q.inverse, q.c, expected);
+    q.lower = numbers_of(theta);
+    q.upper = numbers_of(nu);
+    RgBilevel problem = {q.lower,
+                         q.upper,
+                         quadratic_value,
+                         quadratic_objective,
+                         quadratic_linearise,
+                         quadratic_curvature,
+                         quadratic_mixed,
+                         NULL,
+                         &q};
+    int at = 0;
+    while (strcmp(rg_estimator_names[at], name) != 0)
+        at++;
+    rg_estimator_apply(rg_estimators[at], &problem, &options, q.c, w, told);
+    for (int i = 0; i < N; i++) {
+        error = fmax(error, fabs(w[i] - expected[i]));
+        largest = fmax(largest, fabs(expected[i]));
+        cr_assert_eq(q.lower->value[i], theta[i], "%s leaves the lower level where it was", name);
+    }
+    rg_parameters_destroy(q.lower);
+    rg_parameters_destroy(q.upper);
+    return error / fmax(largest, 1e-300);
+}
+
+static const double no_gradient[N] = {0}, some_gradient[N] = {1, -2, 3, 0.5, -1, 2};
+static const char *const iterative[] = {"cg", "finite-difference", "penalty", "neumann",
+                                        "unrolled"};
+static const RgEstimatorOptions patient = {
+    .iterations = 400, .tolerance = 1e-9, .residual_limit = 0.1, .penalty = 100};
+
+Test(estimator, without_a_gradient_there_is_no_implicit_term_and_no_failure) {
+    static const double flat[N] = {0};
+    for (int k = 0; rg_estimators[k]; k++) {
+        const char *name = rg_estimator_names[k];
+        if (rg_estimators[k]->by_closed_form)
+            continue;
+        for (int hard = 0; hard < 2; hard++) {
+            double error = apply_error(name, patient, hard ? flat : definite, no_gradient, &report);
+            cr_expect_eq(error, 0, "%s: %g", name, error);
+            cr_expect_null(report.failure, "%s: %s", name, report.failure);
+            cr_expect(report.converged && report.residual == 0, "%s", name);
+        }
+    }
+}
+
+Test(estimator, solutions_that_converge_are_the_inverse_and_say_so) {
+    for (int k = 0; k < 5; k++) {
+        double error = apply_error(iterative[k], patient, definite, some_gradient, &report);
+        cr_expect_lt(error, 1e-5, "%s: off by %g", iterative[k], error);
+        cr_expect_null(report.failure, "%s: %s", iterative[k], report.failure);
+        cr_expect(report.converged && report.residual < 1e-6, "%s: %g", iterative[k],
+                  report.residual);
+    }
+    cr_expect_lt(apply_error("exact", patient, definite, some_gradient, &report), 1e-10);
+    cr_expect(report.converged && !report.failure);
+}
+
+/* One iteration leaves most of the gradient. What is to solve has failed; what is one term or step
+ * by definition has not, though it says that it did not converge. */
+Test(estimator, solutions_that_stop_short_are_told) {
+    RgEstimatorOptions hasty = patient;
+    hasty.iterations = 1;
+    for (int k = 0; k < 5; k++) {
+        double error = apply_error(iterative[k], hasty, definite, some_gradient, &report);
+        cr_expect_gt(error, 0.01, "%s: off by %g", iterative[k], error);
+        cr_expect(!report.converged && report.residual > 0.1, "%s: %g", iterative[k],
+                  report.residual);
+        cr_expect_eq(report.failure != NULL, k < 3, "%s", iterative[k]);
+    }
+    hasty.residual_limit = 0; /* is not asked */
+    for (int k = 0; k < 5; k++) {
+        apply_error(iterative[k], hasty, definite, some_gradient, &report);
+        cr_expect(report.converged && !report.failure, "%s", iterative[k]);
+    }
+}
+
+/* A gradient along a direction in which V is flat has no solution. */
+Test(estimator, an_exact_solution_that_there_is_not_is_told) {
+    static const double singular[N] = {0, 2, 3, 4, 5, 6};
+    apply_error("exact", patient, singular, some_gradient, &report);
+    cr_expect(!report.converged && report.residual > 0.1, "%g", report.residual);
+    cr_expect_not_null(report.failure);
+}

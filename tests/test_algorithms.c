@@ -218,6 +218,45 @@ Test(trainer, offline_methods_ask_no_judge_and_sample_nothing) {
     }
 }
 
+static double metric_of(const RgTrainer *trainer, const char *name) {
+    for (int i = 0; i < trainer->metric_count; i++)
+        if (strcmp(trainer->metrics[i].name, name) == 0)
+            return trainer->metrics[i].value;
+    return NAN;
+}
+
+/* The rate of step s of S is final + (1 - final)(1 - s/S) of the first one's, however often the
+ * optimiser is stepped in each. */
+static void check_schedule(const RgAlgorithm *a, const char *options) {
+    enum { STEPS = 10 };
+    const double rate = 0.01, final = 0.1;
+    Race race = race_begin(a->name, options, bandit, 0, 16);
+    race.trainer->optimizer->total_steps = STEPS;
+    race.trainer->optimizer->options.schedule = RG_SCHEDULE_LINEAR;
+    race.trainer->optimizer->options.learning_rate = rate;
+    race.trainer->optimizer->options.final_fraction = final;
+    for (int s = 0; s < STEPS; s++) {
+        cr_assert(rg_trainer_step(race.trainer), "%s: %s", a->name, race.trainer->diverged);
+        double expected = rate * (final + (1 - final) * (1 - (double)s / STEPS));
+        cr_expect_float_eq(metric_of(race.trainer, "learning_rate"), expected, 1e-12,
+                           "%s, step %d: %g, expected %g", a->name, s,
+                           metric_of(race.trainer, "learning_rate"), expected);
+    }
+    race_end(&race);
+}
+
+Test(trainer, schedules_end_where_the_trial_does_for_every_method) {
+    int checked = 0;
+    for (int i = 0; rg_algorithms[i]; i++)
+        if (rg_algorithms[i]->loss || rg_algorithms[i]->step) {
+            check_schedule(rg_algorithms[i], "");
+            checked++;
+        }
+    cr_assert_gt(checked, 15);
+    check_schedule(rg_algorithm_find("parl"), "inner_steps=7");
+    check_schedule(rg_algorithm_find("parl"), "inner_steps=2 lower_tolerance=1e-9 on_failure=damp");
+}
+
 Test(trainer, online_methods_are_metered) {
     Race race = race_begin("online-dpo", "", bandit, 0, 16);
     for (int s = 0; s < 5; s++)
@@ -230,6 +269,46 @@ Test(trainer, online_methods_are_metered) {
     rg_trainer_step(race.trainer);
     cr_assert_eq(race.trainer->meter.judge_queries, 0, "its labels are its own");
     cr_assert_eq(race.trainer->meter.generated_tokens, 2 * 16);
+    race_end(&race);
+}
+
+/* 16 responses of one token a step, times those that a gradient goes back through. */
+Test(trainer, tokens_count_in_every_pass_that_trains_on_them) {
+    static const struct {
+        const char *algorithm, *options;
+        int64_t passes;
+    } cases[] = {{"dpo", "", 2},         {"kto", "", 2},
+                 {"vpo", "", 3},         {"selm", "", 3},
+                 {"ppo", "epochs=5", 5}, {"rloo", "group_size=4", 4},
+                 {"sft", "", 1},         {"parl", "inner_steps=3", 8}};
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+        Race race = race_begin(cases[k].algorithm, cases[k].options, bandit, 0, 16);
+        rg_trainer_step(race.trainer);
+        cr_expect_eq(race.trainer->meter.trained_tokens, cases[k].passes * 16, "%s: %lld",
+                     cases[k].algorithm, (long long)race.trainer->meter.trained_tokens);
+        race_end(&race);
+    }
+}
+
+Test(trainer, a_tie_is_half_right) {
+    Race race = race_begin("dpo", "", bandit, 0, 16);
+    rg_trainer_step(race.trainer); /* the policy is still its reference */
+    cr_assert_eq(metric_of(race.trainer, "rewards/accuracies"), 0.5);
+    race_end(&race);
+}
+
+Test(trainer, kto_of_one_pair_is_refused) {
+    Race race = race_begin("kto", "", bandit, 0, 16);
+    RgTrainingOptions one = race.trainer->training;
+    RgTrainer *trainer;
+    RgError error = {0};
+    one.batch = 1;
+    cr_assert_eq(rg_trainer_create(race.algorithm, race.options, &one, race.policy, race.reference,
+                                   &race.environment->course, &race.trainer->optimizer->options, 0,
+                                   rg_random_root(1), &trainer, &error),
+                 RG_E_USAGE);
+    cr_assert(strstr(error.text, "training.batch is 1") && strstr(error.text, "expected 2"), "%s",
+              error.text);
     race_end(&race);
 }
 
@@ -327,17 +406,67 @@ Test(algorithms, names_are_unique_and_found) {
 
 Test(parl, exact_expectation_needs_an_enumerable_policy_and_reports_its_solver) {
     Race race = race_begin("parl", "expectation=exact estimator=cg", bandit, 0, 8);
+    cr_assert(
+        rg_trainer_step(race.trainer)); /* from a reward of 0, where nothing is to be solved */
+    cr_assert_eq(race.trainer->meter.hessian_products, 0);
     cr_assert(rg_trainer_step(race.trainer));
-    double products = -1, residual = -1;
-    for (int i = 0; i < race.trainer->metric_count; i++) {
-        if (strcmp(race.trainer->metrics[i].name, "estimator/hessian_products") == 0)
-            products = race.trainer->metrics[i].value;
-        if (strcmp(race.trainer->metrics[i].name, "estimator/residual") == 0)
-            residual = race.trainer->metrics[i].value;
-    }
-    cr_assert(products >= 1 && residual >= 0);
+    double products = metric_of(race.trainer, "estimator/hessian_products");
+    cr_assert(products >= 1 && metric_of(race.trainer, "estimator/residual") > 0);
     cr_assert_eq(race.trainer->meter.hessian_products, (int64_t)products);
     race_end(&race);
+}
+
+/* At a reward that knows no difference G is the same everywhere, and what is left of ∂_θG is
+ * rounding; the next round has a gradient. */
+Test(parl, every_estimator_takes_the_first_step_from_a_reward_of_zero) {
+    for (int k = 0; rg_estimators[k]; k++) {
+        char options[160];
+        snprintf(options, sizeof options,
+                 "expectation=exact damping=0 on_failure=stop iterations=200 beta=0.5 estimator=%s",
+                 rg_estimator_names[k]);
+        Race race = race_begin("parl", options, bandit, 0, 16);
+        const RgParameters *reward = rg_parl_reward(race.trainer->state);
+        cr_assert(rg_trainer_step(race.trainer), "%s: %s", rg_estimator_names[k],
+                  race.trainer->diverged);
+        cr_expect_eq(metric_of(race.trainer, "implicit_norm"), 0, "%s", rg_estimator_names[k]);
+        cr_expect_eq(metric_of(race.trainer, "estimator/converged"), 1);
+        cr_expect_eq(metric_of(race.trainer, "estimator/residual"), 0);
+        cr_expect_gt(rg_dot(reward->count, reward->value, reward->value), 0, "ν stays at 0");
+        race_end(&race);
+    }
+}
+
+/* One iteration of cg leaves most of the gradient: the round is left out, ends the trial, or is
+ * tried again with damping, as the options say. */
+Test(parl, a_solution_that_has_not_converged_is_a_failure_of_the_round) {
+    static const struct {
+        const char *on_failure;
+        bool goes_on;
+        double skipped, converged;
+    } cases[] = {{"on_failure=skip", true, 1, 0},
+                 {"on_failure=damp", true, 0, 1},
+                 {"on_failure=stop", false, 1, 0},
+                 {"on_failure=stop residual_limit=0", true, 0, 1}};
+    for (int k = 0; k < 4; k++) {
+        char options[160];
+        snprintf(options, sizeof options,
+                 "expectation=exact estimator=cg iterations=1 damping=0 beta=0.5 lower=solved %s",
+                 cases[k].on_failure);
+        Race race = race_begin("parl", options, bandit, 0, 16);
+        RgParameters *reward = rg_parl_reward(race.trainer->state);
+        for (int64_t i = 0; i < reward->count; i++)
+            reward->value[i] = (RgReal)rg_random_normal(rg_random_root(5), (uint64_t)i);
+        cr_expect_eq(rg_trainer_step(race.trainer), cases[k].goes_on);
+        if (cases[k].goes_on) {
+            cr_expect_eq(metric_of(race.trainer, "upper_skipped"), cases[k].skipped);
+            cr_expect_eq(metric_of(race.trainer, "estimator/converged"), cases[k].converged);
+            cr_expect_eq(metric_of(race.trainer, "estimator/failed"), 1 - cases[k].converged);
+        } else {
+            cr_expect(strstr(race.trainer->diverged, "has not converged"), "%s",
+                      race.trainer->diverged);
+        }
+        race_end(&race);
+    }
 }
 
 /* ---- judges that only compare ---- */

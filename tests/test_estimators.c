@@ -3,6 +3,7 @@
 #include "experiments/gradient_rows.h"
 #include "scratch.h"
 
+#include <math.h>
 #include <string.h>
 
 TestSuite(estimators, .init = scratch_begin, .timeout = 120);
@@ -25,7 +26,7 @@ static void keep(const RgGradientRow *row, void *context) {
     rows->row[rows->count++] = *row;
 }
 
-static Rows measure(const char *algorithm, int64_t samples) {
+static Rows measure_at(const char *algorithm, int64_t samples, double deviation) {
     RgError error = {0};
     RgExperiment *experiment;
     Rows rows = {0};
@@ -34,10 +35,14 @@ static Rows measure(const char *algorithm, int64_t samples) {
     snprintf(text, sizeof text, config, algorithm, trains ? "beta = 0.5;" : "");
     const char *path = scratch_write("estimators.cfg", text);
     cr_assert(rg_experiment_open(path, NULL, 0, &experiment, &error) == RG_OK, "%s", error.text);
-    cr_assert(rg_gradient_rows(experiment, samples, 0.7, keep, &rows, &error) == RG_OK, "%s",
+    cr_assert(rg_gradient_rows(experiment, samples, deviation, keep, &rows, &error) == RG_OK, "%s",
               error.text);
     rg_experiment_close(experiment);
     return rows;
+}
+
+static Rows measure(const char *algorithm, int64_t samples) {
+    return measure_at(algorithm, samples, 0.7);
 }
 
 static const RgGradientRow *variant(const Rows *rows, const char *name) {
@@ -95,6 +100,23 @@ Test(estimators, sail_pr_exact_and_baseline_are_unbiased_and_released_is_not) {
 Test(estimators, a_baseline_takes_variance_away) {
     Rows rows = measure("sail-pr", 2000);
     cr_assert_lt(variant(&rows, "baseline")->variance, 0.5 * variant(&rows, "exact")->variance);
+}
+
+/* At the reference SAIL-PP's objective, and SAIL-DP's, are at a stationary point. */
+Test(estimators, of_a_gradient_that_is_none_nothing_is_a_multiple) {
+    static const char *const still[] = {"sail-dp", "sail-pp"};
+    for (int k = 0; k < 2; k++) {
+        Rows rows = measure_at(still[k], 50, 0);
+        for (int i = 0; i < rows.count; i++) {
+            const RgGradientRow *row = &rows.row[i];
+            cr_expect(isnan(row->bias) && isnan(row->noise) && isnan(row->variance) &&
+                          isnan(row->cosine),
+                      "%s %s: %g %g %g %g", row->algorithm, row->variant, row->bias, row->noise,
+                      row->variance, row->cosine);
+            cr_expect(isfinite(row->worst) && isfinite(row->norm));
+        }
+    }
+    cr_expect(isfinite(measure_at("dpo", 50, 0).row[0].bias), "this has a gradient there");
 }
 
 Test(estimators, algorithms_without_a_gradient_have_no_row) {

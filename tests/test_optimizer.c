@@ -234,6 +234,27 @@ Test(optimizer, both_kinds_find_the_minimum_of_a_quadratic) {
     }
 }
 
+/* Four steps within each of the schedule's, as an algorithm's that goes over its samples again. */
+Test(optimizer, moves_by_the_rate_of_the_schedules_step) {
+    enum { STEPS = 5, PASSES = 4 };
+    RgOptimizerOptions options = {
+        .type = RG_SGD, .learning_rate = 1, .schedule = RG_SCHEDULE_LINEAR, .final_fraction = 0.5};
+    RgParameters *p = some_parameters();
+    RgOptimizer *optimizer = rg_optimizer_create(&options, p->count, STEPS);
+    for (int s = 0; s < STEPS; s++)
+        for (int k = 0; k < PASSES; k++) {
+            double before = p->value[0];
+            set_gradient(p, 1, 1);
+            rg_optimizer_step_at(optimizer, p, s);
+            double rate = 1 - 0.5 * s / STEPS;
+            cr_assert_float_eq(before - p->value[0], rate * gradient_at(1, 0), 1e-5);
+            cr_assert_float_eq(optimizer->rate, rate, 1e-15);
+        }
+    cr_assert_eq(optimizer->step, STEPS * PASSES);
+    rg_optimizer_destroy(optimizer);
+    rg_parameters_destroy(p);
+}
+
 Test(schedule, warmup_starts_with_one_part_and_reaches_the_whole) {
     RgOptimizerOptions options = {.learning_rate = 0.8, .warmup = 4};
     const double expected[] = {0.2, 0.4, 0.6, 0.8, 0.8, 0.8};

@@ -403,6 +403,11 @@ Test(text, files_that_do_not_go_together_are_refused) {
                    "expected \"chosen\" beside train");
     refuse_setting(WITH("data", "", "train", path, "test_share", "0"),
                    "no line is left for evaluation");
+    char *left = rg_string_format("%s: no line is left for the judge, with judge_share 0", path);
+    refuse_setting(WITH("data", "", "train", path, "test", path, "judge_share", "0"), left);
+    cr_expect_null(strstr(error.text, "test_share"), "which a file for the test makes void: %s",
+                   error.text);
+    free(left);
     refuse_setting(WITH("data", "", "train", path, "prompt_limit", "3"),
                    "every prompt has more tokens");
     refuse_setting(WITH("judge", "lexicon"), "judge.file is missing");
@@ -702,6 +707,7 @@ Test(text, evaluation_is_complete_and_its_means_are_those_of_its_columns) {
                                           "logps_chosen",
                                           "logps_rejected",
                                           "nll",
+                                          "nll_chosen",
                                           "judge_accuracy",
                                           "dropped_pairs",
                                           "independent_judge_accuracy",
@@ -767,15 +773,18 @@ Test(text, written_pairs_are_scored_by_log_probability) {
     double own[2 * TEST_LINES], base[2 * TEST_LINES];
     rg_policy_logprob_values(policy, pairs, own);
     rg_policy_logprob_values(w.reference, pairs, base);
-    double margin = 0, nll = 0, tokens = 0;
+    double margin = 0, nll = 0, tokens = 0, nll_chosen = 0, chosen_tokens = 0;
     for (int i = 0; i < TEST_LINES; i++)
         margin += 0.1 * (own[2 * i] - base[2 * i] - own[2 * i + 1] + base[2 * i + 1]) / TEST_LINES;
     for (int i = 0; i < 2 * TEST_LINES; i++) {
         nll -= own[i];
         tokens += (double)rg_sequence_response_length(pairs, i);
+        nll_chosen -= i % 2 == 0 ? own[i] : 0;
+        chosen_tokens += i % 2 == 0 ? (double)rg_sequence_response_length(pairs, i) : 0;
     }
     cr_assert_float_eq(rg_evaluation_find(e, "reward_margin"), margin, 1e-4);
     cr_assert_float_eq(rg_evaluation_find(e, "nll"), nll / tokens, 1e-4);
+    cr_assert_float_eq(rg_evaluation_find(e, "nll_chosen"), nll_chosen / chosen_tokens, 1e-4);
     cr_assert_float_eq(nll / tokens, log((double)w.environment->space.vocabulary), 0.5,
                        "an untrained policy is near uniform");
     rg_evaluation_destroy(e);

@@ -6,9 +6,11 @@
 #include "core/base.h"
 
 typedef struct RgMeter {
-    double flops;           /* of all operators and sampling */
-    double seconds;         /* of training, evaluation left out */
-    int64_t trained_tokens; /* response tokens that went through a loss */
+    double flops;   /* of all operators and sampling */
+    double seconds; /* of training, evaluation left out */
+    /* response tokens that a gradient of a loss went back through, in every pass over them: those
+     * of a third response, too; not those that only the reference or a z is asked about */
+    int64_t trained_tokens;
     int64_t generated_tokens;
     int64_t judge_queries;     /* responses scored by the judge for training */
     int64_t dataset_responses; /* of offline pairs, whose labels were read; each counts once */

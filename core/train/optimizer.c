@@ -21,7 +21,8 @@ const RgOption rg_optimizer_options[] = {
     RG_OPTION_REAL(RgOptimizerOptions, learning_rate, NULL, 0, 1e3,
                    "largest learning rate, before schedule and after warm-up"),
     RG_OPTION_CHOICE(RgOptimizerOptions, schedule, "constant", schedules,
-                     "how the learning rate falls from the end of warm-up to the last step"),
+                     "how the learning rate falls from the end of warm-up to the last step of the "
+                     "trial; all passes of a step have the same rate"),
     RG_OPTION_INTEGER(RgOptimizerOptions, warmup, "0", 0, 1e12,
                       "steps of linear warm-up: step i of them has (i + 1)/warmup of the rate"),
     RG_OPTION_REAL(RgOptimizerOptions, final_fraction, "0", 0, 1,
@@ -152,9 +153,9 @@ RG_KERNEL(void, sgd_elements,
 }
 
 static void step_view(RgOptimizer *optimizer, RgParameters *parameters, const RgParameterView *view,
-                      double rate, double clip) {
+                      double clip) {
     const RgOptimizerOptions *o = &optimizer->options;
-    double t = (double)(optimizer->step + 1);
+    double t = (double)(optimizer->step + 1), rate = optimizer->rate;
     RgReal keep_own = (RgReal)(view->decays ? 1 - rate * o->weight_decay : 1);
     RgReal *value = parameters->value + view->offset;
     RgReal *gradient = parameters->gradient + view->offset;
@@ -185,20 +186,24 @@ static void step_view(RgOptimizer *optimizer, RgParameters *parameters, const Rg
                                  mean + first, square + first));
 }
 
-double rg_optimizer_step(RgOptimizer *optimizer, RgParameters *parameters) {
+double rg_optimizer_step_at(RgOptimizer *optimizer, RgParameters *parameters, int64_t scheduled) {
     RG_ASSERT(parameters->gradient && parameters->count == optimizer->count);
     const RgOptimizerOptions *o = &optimizer->options;
     rg_profile_lap("other", false);
     double norm = rg_parameters_gradient_norm(parameters);
     if (isfinite(norm)) {
         double clip = o->clip > 0 && norm > o->clip ? o->clip / norm : 1;
-        double rate = rg_learning_rate(o, optimizer->step, optimizer->total_steps);
+        optimizer->rate = rg_learning_rate(o, scheduled, optimizer->total_steps);
         for (int i = 0; i < parameters->view_count; i++)
-            step_view(optimizer, parameters, &parameters->views[i], rate, clip);
+            step_view(optimizer, parameters, &parameters->views[i], clip);
         optimizer->step++;
     } else {
         rg_parameters_zero_gradient(parameters);
     }
     rg_profile_lap("optimizer", false);
     return norm;
+}
+
+double rg_optimizer_step(RgOptimizer *optimizer, RgParameters *parameters) {
+    return rg_optimizer_step_at(optimizer, parameters, optimizer->step);
 }

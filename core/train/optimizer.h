@@ -26,6 +26,7 @@ typedef struct RgOptimizer {
     RgOptimizerOptions options;
     int64_t total_steps; /* of the schedule */
     int64_t step;        /* steps taken */
+    double rate;         /* learning rate of the last of them */
     int64_t count;
     RgReal *first;  /* [count] AdamW's mean of gradients, SGD's momentum, RMSprop's last gradient */
     RgReal *second; /* [count] the mean of squares; NULL for SGD */
@@ -38,8 +39,11 @@ void rg_optimizer_destroy(RgOptimizer *optimizer);
 /* Learning rate of step `step` (counted from 0). */
 double rg_learning_rate(const RgOptimizerOptions *options, int64_t step, int64_t total_steps);
 
-/* Clip the gradient, move the values along it, zero the gradient. Returns the gradient's norm
- * before clipping. A gradient that is not finite moves nothing: the norm returned tells. */
+/* Clip the gradient, move the values along it, zero the gradient; the learning rate is that of the
+ * schedule's step `scheduled` (counted from 0). Returns the gradient's norm before clipping. A
+ * gradient that is not finite moves nothing: the norm returned tells. */
+double rg_optimizer_step_at(RgOptimizer *optimizer, RgParameters *parameters, int64_t scheduled);
+/* The same where the schedule counts the optimiser's own steps. */
 double rg_optimizer_step(RgOptimizer *optimizer, RgParameters *parameters);
 
 #endif
