@@ -117,7 +117,7 @@ typedef struct RgAlgorithm {
     bool (*couples_pairs)(const void *options);
 
     /* … or a step and a state of its own. `step` returns false when the trial has diverged, with
-     * the reason set by rg_trainer_diverged. */
+     * the reason set by rg_trainer_diverged. What `create` computes is charged like a step. */
     RgStatus (*create)(RgTrainer *trainer, const void *options, void **state, RgError *error);
     bool (*step)(RgTrainer *trainer, const void *options, void *state);
     void (*destroy)(void *state);

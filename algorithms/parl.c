@@ -519,7 +519,6 @@ static RgStatus set_up(RgParl *parl, RgError *error) {
 }
 
 static RgStatus parl_create(RgTrainer *trainer, const void *options, void **state, RgError *error) {
-    double start = rg_clock_seconds();
     RgParl *parl = rg_allocate(sizeof *parl);
     parl->trainer = trainer;
     parl->options = options;
@@ -528,7 +527,6 @@ static RgStatus parl_create(RgTrainer *trainer, const void *options, void **stat
         parl_destroy(parl);
         return status;
     }
-    trainer->meter.seconds += rg_clock_seconds() - start;
     *state = parl;
     return RG_OK;
 }

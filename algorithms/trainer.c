@@ -157,6 +157,20 @@ static size_t pair_words(const RgTrainer *trainer) {
     return (size_t)(trainer->pairs.count / 64 + 1);
 }
 
+/* What a method computes before its first step, such as a reward fitted to the offline pairs, is
+ * charged like a step. */
+static RgStatus create_state(RgTrainer *trainer, RgError *error) {
+    const RgAlgorithm *a = trainer->algorithm;
+    if (!a->create)
+        return RG_OK;
+    double start = rg_clock_seconds();
+    rg_trainer_take_flops(trainer); /* of what others did with policy and reference */
+    RG_TRY(a->create(trainer, trainer->options, &trainer->state, error));
+    trainer->meter.seconds += rg_clock_seconds() - start;
+    trainer->meter.flops += rg_trainer_take_flops(trainer);
+    return RG_OK;
+}
+
 RgStatus rg_trainer_create(const RgAlgorithm *algorithm, const void *options,
                            const RgTrainingOptions *training, RgPolicy *policy, RgPolicy *reference,
                            const RgCourse *course, const RgOptimizerOptions *optimizer,
@@ -189,15 +203,12 @@ RgStatus rg_trainer_create(const RgAlgorithm *algorithm, const void *options,
     new->pairs_read = rg_allocate(pair_words(new) * sizeof *new->pairs_read);
     new->demonstrations = shuffle_create(sequence_count(course->demonstrations),
                                          rg_random_named(random, "demonstration order"));
-    if (algorithm->create) {
-        RgStatus status = algorithm->create(new, options, &new->state, error);
-        if (status != RG_OK) {
-            rg_trainer_destroy(new);
-            return status;
-        }
-    }
-    *trainer = new;
-    return RG_OK;
+    RgStatus status = create_state(new, error);
+    if (status != RG_OK)
+        rg_trainer_destroy(new);
+    else
+        *trainer = new;
+    return status;
 }
 
 void rg_trainer_destroy(RgTrainer *trainer) {

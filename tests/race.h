@@ -4,6 +4,7 @@
 #define RG_TESTS_RACE_H
 
 #include "algorithms/trainer.h"
+#include "core/tensor/profile.h"
 #include "envs/environment.h"
 
 #include <criterion/criterion.h>
@@ -18,6 +19,7 @@ typedef struct Race {
     const RgAlgorithm *algorithm;
     void *options;
     RgTrainer *trainer;
+    double flops_before; /* that were counted before there was a trainer, by rg_profile_all_flops */
 } Race;
 
 /* "name=value" pairs separated by spaces become settings of the group `group`. */
@@ -66,6 +68,7 @@ static inline Race race_begin(const char *algorithm, const char *options, const 
                               &error) == RG_OK,
               "%s", error.text);
     RgTrainingOptions training = {.batch = batch, .temperature = 1, .top_p = 1};
+    race.flops_before = rg_profile_all_flops();
     RgOptimizerOptions adamw = {.type = RG_ADAMW,
                                 .learning_rate = 0.05,
                                 .beta1 = 0.9,

@@ -272,6 +272,39 @@ Test(trainer, online_methods_are_metered) {
     race_end(&race);
 }
 
+/* The profile hears of every operation where it is done; the meter has to have them all, those
+ * before the first step and those of a method's own tapes too. */
+static void check_meter(const RgAlgorithm *a, const char *options) {
+    Race race = race_begin(a->name, options, bandit, 0.1, 16);
+    for (int s = 0; s < 3; s++)
+        cr_assert(rg_trainer_step(race.trainer), "%s: %s", a->name, race.trainer->diverged);
+    double counted = rg_profile_all_flops() - race.flops_before;
+    double metered = race.trainer->meter.flops;
+    cr_expect(fabs(metered - counted) <= 1e-9 * counted, "%s %s: %.17g FLOPs metered, %.17g done",
+              a->name, options, metered, counted);
+    cr_expect(counted > 0 || !(a->loss || a->step), "%s: none counted", a->name);
+    race_end(&race);
+}
+
+Test(trainer, the_meter_has_every_operation_of_every_method) {
+    rg_profile_start();
+    for (int i = 0; rg_algorithms[i]; i++)
+        check_meter(rg_algorithms[i], "");
+    check_meter(rg_algorithm_find("parl"), "pretrain=20");
+    for (int i = 0; rg_estimator_names[i]; i++) {
+        char options[96];
+        snprintf(options, sizeof options, "pretrain=5 estimator=%s on_failure=skip",
+                 rg_estimator_names[i]);
+        check_meter(rg_algorithm_find("parl"), options);
+    }
+    Race without = race_begin("parl", "", bandit, 0, 16);
+    Race with = race_begin("parl", "pretrain=20", bandit, 0, 16);
+    cr_assert_eq(without.trainer->meter.flops, 0);
+    cr_assert_gt(with.trainer->meter.flops, 0, "the fit of the reward is free");
+    race_end(&without);
+    race_end(&with);
+}
+
 /* 16 responses of one token a step, times those that a gradient goes back through. */
 Test(trainer, tokens_count_in_every_pass_that_trains_on_them) {
     static const struct {

@@ -21,6 +21,7 @@ static struct {
     bool running, held;
     double last, last_processor; /* clocks at the last lap */
     double flops;                /* operations since */
+    double all_flops;            /* and since the start */
     Entry entries[MOST_ENTRIES];
     int count;
 } profile;
@@ -68,8 +69,14 @@ void rg_profile_lap(const char *name, bool backward) {
 }
 
 void rg_profile_flops(double flops) {
-    if (profile.running && !profile.held)
-        profile.flops += flops;
+    if (!profile.running || profile.held)
+        return;
+    profile.flops += flops;
+    profile.all_flops += flops;
+}
+
+double rg_profile_all_flops(void) {
+    return profile.all_flops;
 }
 
 bool rg_profile_hold(bool held) {

@@ -20,6 +20,8 @@ bool rg_profile_is_running(void);
 void rg_profile_lap(const char *name, bool backward);
 /* Floating-point operations of what is running now. */
 void rg_profile_flops(double flops);
+/* The sum of them since the start, whoever counts them besides. */
+double rg_profile_all_flops(void);
 
 /* While held, laps and operations are not heard: for work that is spread over threads, of which the
  * whole is told in the end. Returns whether it was held. */
