@@ -22,6 +22,8 @@ double rg_interpolate(const double *x, const double *y, int64_t count, double at
 
 /* One trial's spending and metric at the steps where both are known. */
 typedef struct Line {
+    const RgTrial *trial;
+    int64_t *step;
     double *x, *y;
     int64_t count;
 } Line;
@@ -30,13 +32,16 @@ static Line load_line(const RgBudget *budget, const RgTrial *trial) {
     RgPoint *x, *y;
     int64_t x_count = rg_trial_curve(budget->results, trial, &budget->cost, &x);
     int64_t y_count = rg_trial_curve(budget->results, trial, &budget->metric, &y);
-    Line line = {.x = rg_allocate((size_t)(y_count + 1) * sizeof *line.x),
+    Line line = {.trial = trial,
+                 .step = rg_allocate((size_t)(y_count + 1) * sizeof *line.step),
+                 .x = rg_allocate((size_t)(y_count + 1) * sizeof *line.x),
                  .y = rg_allocate((size_t)(y_count + 1) * sizeof *line.y)};
     for (int64_t i = 0, j = 0; i < y_count; i++) {
         while (j < x_count && x[j].step < y[i].step)
             j++;
         if (j == x_count || x[j].step != y[i].step || isnan(x[j].value) || isnan(y[i].value))
             continue;
+        line.step[line.count] = y[i].step;
         line.x[line.count] = x[j].value;
         line.y[line.count++] = y[i].value;
     }
@@ -63,6 +68,7 @@ static Lines load_lines(const RgBudget *budget, const RgGroup *group) {
 
 static void lines_free(Lines *lines) {
     for (int i = 0; i < lines->count; i++) {
+        free(lines->at[i].step);
         free(lines->at[i].x);
         free(lines->at[i].y);
     }
@@ -96,15 +102,32 @@ static bool place_points(RgBudget *budget, const Lines *lines) {
     return low < high;
 }
 
-static RgBudgetCell make_cell(const Lines *lines, double spent) {
-    double *values = rg_allocate((size_t)(lines->count + 1) * sizeof *values);
-    for (int i = 0; i < lines->count; i++)
-        values[i] = rg_interpolate(lines->at[i].x, lines->at[i].y, lines->at[i].count, spent);
-    RgBudgetCell cell = {.summary = rg_summarize(values, lines->count)};
-    if (cell.summary.count < lines->count)
-        cell.summary = rg_summarize(NULL, 0);
-    cell.interval = rg_student_interval(&cell.summary, 0.95);
-    free(values);
+/* Between the evaluations on either side of a spending; as rg_interpolate. */
+static RgReading read_line(const Line *line, double spent) {
+    RgReading reading = {.trial = line->trial,
+                         .value = rg_interpolate(line->x, line->y, line->count, spent)};
+    int64_t after = 0;
+    while (after < line->count && line->x[after] <= spent)
+        after++;
+    if (isnan(reading.value))
+        return reading;
+    reading.step = reading.next = line->step[after - 1];
+    if (line->x[after - 1] < spent) {
+        reading.next = line->step[after];
+        reading.share = (spent - line->x[after - 1]) / (line->x[after] - line->x[after - 1]);
+    }
+    return reading;
+}
+
+static RgMean make_cell(const RgBudget *budget, const Lines *lines, double spent) {
+    RgReading *readings = rg_allocate((size_t)(lines->count + 1) * sizeof *readings);
+    bool all = true;
+    for (int i = 0; i < lines->count; i++) {
+        readings[i] = read_line(&lines->at[i], spent);
+        all &= !isnan(readings[i].value);
+    }
+    RgMean cell = rg_mean_of(budget->results, readings, all ? lines->count : 0, &budget->metric);
+    free(readings);
     return cell;
 }
 
@@ -130,7 +153,8 @@ static RgStatus fill(RgBudget *budget, Lines *lines, RgError *error) {
         rg_allocate((size_t)(budget->row_count * budget->points) * sizeof *budget->cells);
     for (int row = 0; row < budget->row_count; row++)
         for (int64_t p = 0; p < budget->points; p++)
-            budget->cells[row * budget->points + p] = make_cell(&lines[row], budget->spent[p]);
+            budget->cells[row * budget->points + p] =
+                make_cell(budget, &lines[row], budget->spent[p]);
     return RG_OK;
 }
 
@@ -172,7 +196,7 @@ static RgRecords *make_records(const RgBudget *budget) {
     RgRecords *records = rg_records_create();
     for (int row = 0; row < budget->row_count; row++)
         for (int64_t p = 0; p < budget->points; p++) {
-            const RgBudgetCell *cell = &budget->cells[row * budget->points + p];
+            const RgMean *cell = &budget->cells[row * budget->points + p];
             rg_record_text(records, "method", budget->rows[row]->name);
             rg_record_number(records, budget->cost.name, budget->spent[p]);
             rg_record_number(records, "seeds", (double)cell->summary.count);
@@ -194,7 +218,7 @@ static RgGrid make_grid(const RgBudget *budget) {
     for (int row = 0; row < budget->row_count; row++) {
         *cell++ = rg_string_copy(budget->rows[row]->name);
         for (int64_t p = 0; p < budget->points; p++) {
-            const RgBudgetCell *c = &budget->cells[row * budget->points + p];
+            const RgMean *c = &budget->cells[row * budget->points + p];
             *cell++ = rg_mean_text(&c->summary, c->interval, budget->metric.unit);
         }
     }
@@ -231,8 +255,8 @@ void rg_budget_write(const RgBudget *budget, RgTableFormat format, FILE *out) {
     int count = notes[1] ? 2 : 1;
     notes[0] = rg_string_format(
         "Each trial's evaluations are joined by lines and read off at equal %s, within what all "
-        "trials have spent; mean over seeds ± standard error, [low, high] a 95 %% interval by "
-        "Student's t.",
+        "trials have spent; mean over seeds ± standard error, [low, high] a 95 %% interval "
+        "over seeds and prompts.",
         budget->cost.name);
     if (rg_table_format_is_raw(format)) {
         RgRecords *records = make_records(budget);

@@ -4,19 +4,12 @@
 #ifndef RG_ANALYSIS_BUDGET_H
 #define RG_ANALYSIS_BUDGET_H
 
-#include "analysis/query.h"
-#include "analysis/statistics.h"
+#include "analysis/mean.h"
 #include "analysis/table.h"
 
 /* y at x = `at` on the line through points [count] with x not falling; where several points have
  * that x, the last one's y. NaN outside the first and last x. */
 double rg_interpolate(const double *x, const double *y, int64_t count, double at);
-
-typedef struct RgBudgetCell {
-    RgSummary summary;   /* over the method's trials; without a value where one of them has none, so
-                            that a curve does not change seeds on its way */
-    RgInterval interval; /* 95 %, Student's t over seeds */
-} RgBudgetCell;
 
 typedef struct RgBudget {
     const RgResults *results;
@@ -25,7 +18,8 @@ typedef struct RgBudget {
     int64_t points;
     const RgGroup **rows; /* [row_count] methods that spend any of this cost */
     int row_count;
-    RgBudgetCell *cells; /* [row_count, points] */
+    RgMean *cells; /* [row_count, points]: over the method's trials; without a value where one of
+                      them has none, so that a curve does not change seeds on its way */
 } RgBudget;
 
 /* By name of a cost and a metric. `points` spending points, at least 2, are spread evenly over what

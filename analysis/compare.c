@@ -1,5 +1,5 @@
-/* Is one method better than another? Pairs by seed and prompt, and the two-level bootstrap on what
- * each pair says. Writing it is the business of compare_write.c. */
+/* Is one method better than another? Pairs by seed and prompt, and the mean of what each pair says.
+ * Writing it is the business of compare_write.c. */
 #include "analysis/compare.h"
 #include "analysis/robust.h"
 
@@ -40,6 +40,7 @@ RgPairing rg_pairing_make(const RgResults *results, const RgGroup *a, const RgGr
     p.seed = rg_allocate((size_t)(p.seeds + 1) * sizeof *p.seed);
     for (int i = 0; i < p.seeds; i++)
         p.seed[i] = trials[i]->seed;
+    p.own_items = p.seeds > 0 && rg_trial_has_own_items(trials[0]);
     int64_t items_a = rg_trials_items(results, trials, p.seeds, metric, &p.a);
     int64_t items_b = rg_trials_items(results, from_b, p.seeds, metric, &p.b);
     p.items = items_a < items_b ? items_a : items_b;
@@ -63,7 +64,7 @@ double rg_outcome(double a, double b) {
 }
 
 /* Chance of improvement over seeds, from their means over the prompts that both answered. */
-static RgBootstrap improve(const RgPairing *p, int64_t resamples) {
+static RgEstimate improve(const RgPairing *p) {
     double *means = rg_allocate(2 * (size_t)(p->seeds + 1) * sizeof *means);
     double *of_b = means + p->seeds;
     for (int s = 0; s < p->seeds; s++) {
@@ -78,14 +79,7 @@ static RgBootstrap improve(const RgPairing *p, int64_t resamples) {
         means[s] = count ? sum_a / (double)count : NAN;
         of_b[s] = count ? sum_b / (double)count : NAN;
     }
-    RgBootstrapOptions options = {
-        .resamples = resamples,
-        .confidence = 0.95,
-        .null_value = 0.5,
-        .random = rg_random_named(rg_random_root(0), "analysis/improvement"),
-    };
-    RgBootstrap improvement =
-        rg_improvement_bootstrap(means, p->seeds, of_b, p->seeds, 1, &options);
+    RgEstimate improvement = rg_estimate_improvement(means, p->seeds, of_b, p->seeds);
     free(means);
     return improvement;
 }
@@ -102,10 +96,8 @@ static void judge_pairs(RgComparison *c, RgPairing *p) {
 }
 
 bool rg_comparison_of_groups(const RgResults *results, const RgGroup *a, const RgGroup *b,
-                             const char *metric, bool win, int64_t resamples,
-                             RgComparison *comparison) {
+                             const char *metric, bool win, RgComparison *comparison) {
     RgPairing pairing = rg_pairing_make(results, a, b, metric);
-    resamples = resamples > 0 ? resamples : RG_RESAMPLES;
     RgComparison c = {.a = a,
                       .b = b,
                       .metric = metric,
@@ -114,18 +106,13 @@ bool rg_comparison_of_groups(const RgResults *results, const RgGroup *a, const R
                       .seeds = pairing.seeds,
                       .items = pairing.items,
                       .adjusted_p = NAN};
-    c.improvement = improve(&pairing, resamples);
+    c.improvement = improve(&pairing);
     judge_pairs(&c, &pairing);
-    RgBootstrapOptions options = {
-        .resamples = resamples,
-        .confidence = 0.95,
-        .null_value = c.null_value,
-        .random = rg_random_named(rg_random_root(0), "analysis/compare"),
-    };
-    c.bootstrap = rg_bootstrap(pairing.a, c.seeds, c.items, &options);
+    c.estimate = (win ? rg_estimate_rate : rg_estimate_mean)(pairing.a, c.seeds, c.items,
+                                                             pairing.own_items, c.null_value);
     rg_pairing_free(&pairing);
     *comparison = c;
-    return c.bootstrap.cells > 0;
+    return c.estimate.cells > 0;
 }
 
 RgStatus rg_results_item_metric(const RgResults *results, const char *name, RgError *error) {
@@ -151,7 +138,7 @@ RgStatus rg_comparison_make(const RgResults *results, const RgCompareOptions *op
     RG_TRY(rg_results_group(results, options->a, &a, error));
     RG_TRY(rg_results_group(results, options->b, &b, error));
     RG_TRY(choose_metric(results, options, &win, &metric, error));
-    if (rg_comparison_of_groups(results, a, b, metric, win, options->resamples, comparison))
+    if (rg_comparison_of_groups(results, a, b, metric, win, comparison))
         return RG_OK;
     if (comparison->seeds == 0)
         return rg_fail(error, RG_E_USAGE, "%s: \"%s\" and \"%s\" have no finished seed in common",
@@ -170,9 +157,9 @@ static void add_note(RgFamily *family, char *note) {
 }
 
 static void add_pair(const RgResults *results, const RgGroup *a, const RgGroup *b,
-                     const char *metric, bool win, int64_t resamples, RgFamily *family) {
+                     const char *metric, bool win, RgFamily *family) {
     RgComparison *c = &family->comparisons[family->count];
-    if (rg_comparison_of_groups(results, a, b, metric, win, resamples, c))
+    if (rg_comparison_of_groups(results, a, b, metric, win, c))
         family->count++;
     else
         add_note(family, rg_string_format("Left out: %s and %s, which share no finished seed and "
@@ -180,10 +167,20 @@ static void add_pair(const RgResults *results, const RgGroup *a, const RgGroup *
                                           a->name, b->name, metric));
 }
 
+/* By the comparison with the fewest. */
+static void note_seeds(RgFamily *family) {
+    int64_t least = RG_SEEDS_TO_COMPARE;
+    for (int i = 0; i < family->count; i++)
+        least = family->comparisons[i].seeds < least ? family->comparisons[i].seeds : least;
+    char *few = rg_few_seeds(least);
+    if (few)
+        add_note(family, few);
+}
+
 static void adjust(RgFamily *family) {
     double *p = rg_allocate(2 * (size_t)(family->count + 1) * sizeof *p);
     for (int i = 0; i < family->count; i++)
-        p[i] = family->comparisons[i].bootstrap.p_value;
+        p[i] = family->comparisons[i].estimate.p_value;
     rg_holm(p, family->count, p + family->count);
     for (int i = 0; i < family->count; i++)
         family->comparisons[i].adjusted_p = p[family->count + i];
@@ -204,8 +201,9 @@ RgStatus rg_family_make(const RgResults *results, const RgCompareOptions *option
     for (int i = 0; i < count; i++)
         for (int j = 0; j < count; j++)
             if (against ? &groups[j] == against && i != j : i < j)
-                add_pair(results, &groups[i], &groups[j], metric, win, options->resamples, family);
+                add_pair(results, &groups[i], &groups[j], metric, win, family);
     adjust(family);
+    note_seeds(family);
     if (family->count > 0)
         return RG_OK;
     rg_family_free(family);

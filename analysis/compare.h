@@ -18,7 +18,6 @@ typedef struct RgCompareOptions {
     const char *metric;     /* "win" or NULL: P(A's response beats B's); else the name of a per-item
                                metric, whose difference A − B is estimated */
     const char *judge;      /* per-item metric that decides a win; NULL: "reward" */
-    int64_t resamples;      /* 0: 10,000 */
     RgTableFormat format;
     FILE *out;
 } RgCompareOptions;
@@ -30,8 +29,9 @@ RgStatus rg_compare(const RgCompareOptions *options, RgError *error);
 typedef struct RgPairing {
     int seeds;
     int64_t items;
-    int64_t *seed; /* [seeds] */
-    double *a, *b; /* [seeds, items]; a missing value is NaN */
+    bool own_items; /* each seed's are its own (query.h) */
+    int64_t *seed;  /* [seeds] */
+    double *a, *b;  /* [seeds, items]; a missing value is NaN */
 } RgPairing;
 
 /* By a per-item metric at the trials' last evaluations. 0 seeds or items where nothing is shared.
@@ -52,20 +52,19 @@ typedef struct RgComparison {
     int seeds;                  /* that both finished */
     int64_t items;              /* prompts */
     int64_t wins, ties, losses; /* of A, over seeds and prompts; filled for differences too */
-    RgBootstrap bootstrap;
-    RgBootstrap improvement; /* chance that the mean of a seed of A is above that of a seed of B,
+    RgEstimate estimate;
+    RgEstimate improvement; /* chance that the mean of a seed of A is above that of a seed of B,
                                 any with any (robust.h) */
-    double adjusted_p;       /* Holm's, in a family; NaN of a comparison alone */
+    double adjusted_p;      /* Holm's, in a family; NaN of a comparison alone */
 } RgComparison;
 
 RgStatus rg_comparison_make(const RgResults *results, const RgCompareOptions *options,
                             RgComparison *comparison, RgError *error);
 
 /* The same of groups and a per-item metric that are known to exist. False: the two share no seed
- * that both finished, or no prompt; then bootstrap.cells is 0. */
+ * that both finished, or no prompt; then estimate.cells is 0. */
 bool rg_comparison_of_groups(const RgResults *results, const RgGroup *a, const RgGroup *b,
-                             const char *metric, bool win, int64_t resamples,
-                             RgComparison *comparison);
+                             const char *metric, bool win, RgComparison *comparison);
 
 /* RG_E_USAGE, with the nearest, where no trial has such a per-item metric. */
 RgStatus rg_results_item_metric(const RgResults *results, const char *name, RgError *error);

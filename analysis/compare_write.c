@@ -6,32 +6,19 @@
 #include <math.h>
 #include <stdlib.h>
 
-static int64_t resamples_of(const RgCompareOptions *options) {
-    return options->resamples > 0 ? options->resamples : RG_RESAMPLES;
-}
-
 /* ---- pieces ---- */
 
-/* "0.013", or "≤ 0.0002" where it is the smallest that the resamples allow. */
-static char *p_text(double p, int64_t resamples) {
-    if (isnan(p))
-        return rg_string_copy(RG_DASH);
-    return rg_string_format("%s%.2g", p <= 2.0 / (double)(resamples + 1) ? "≤ " : "", p);
+static char *estimate_text(const RgEstimate *estimate, RgUnit unit) {
+    RgSummary summary = {.mean = estimate->value, .standard_error = estimate->standard_error};
+    return rg_mean_text(&summary, estimate->interval, unit);
 }
 
-/* "≤ 0.0008": a multiple of the smallest one is a bound too. */
-static char *adjusted_text(const RgComparison *c, int64_t resamples) {
-    bool bound = c->bootstrap.p_value <= 2.0 / (double)(resamples + 1) && c->adjusted_p < 1;
-    return isnan(c->adjusted_p) ? rg_string_copy(RG_DASH)
-                                : rg_string_format("%s%.2g", bound ? "≤ " : "", c->adjusted_p);
+/* "50 %" for wins. */
+static const char *null_text(const RgComparison *c) {
+    return c->win ? "50 %" : "0";
 }
 
-static char *estimate_text(const RgBootstrap *b, RgUnit unit) {
-    RgSummary summary = {.mean = b->estimate, .standard_error = b->standard_error};
-    return rg_mean_text(&summary, b->interval, unit);
-}
-
-static RgRecords *make_records(const RgComparison *comparisons, int count, int64_t resamples) {
+static RgRecords *make_records(const RgComparison *comparisons, int count) {
     RgRecords *records = rg_records_create();
     for (int i = 0; i < count; i++) {
         const RgComparison *c = &comparisons[i];
@@ -39,10 +26,10 @@ static RgRecords *make_records(const RgComparison *comparisons, int count, int64
         rg_record_text(records, "b", c->b->name);
         rg_record_text(records, "metric", c->metric);
         rg_record_text(records, "kind", c->win ? "win" : "difference");
-        rg_record_number(records, "estimate", c->bootstrap.estimate);
-        rg_record_number(records, "standard_error", c->bootstrap.standard_error);
-        rg_record_interval(records, "interval", c->bootstrap.interval);
-        rg_record_number(records, "p_value", c->bootstrap.p_value);
+        rg_record_number(records, "estimate", c->estimate.value);
+        rg_record_number(records, "standard_error", c->estimate.standard_error);
+        rg_record_interval(records, "interval", c->estimate.interval);
+        rg_record_number(records, "p_value", c->estimate.p_value);
         rg_record_number(records, "p_holm", c->adjusted_p);
         rg_record_number(records, "null_value", c->null_value);
         rg_record_number(records, "seeds", c->seeds);
@@ -50,9 +37,8 @@ static RgRecords *make_records(const RgComparison *comparisons, int count, int64
         rg_record_number(records, "wins", (double)c->wins);
         rg_record_number(records, "ties", (double)c->ties);
         rg_record_number(records, "losses", (double)c->losses);
-        rg_record_number(records, "improvement", c->improvement.estimate);
+        rg_record_number(records, "improvement", c->improvement.value);
         rg_record_interval(records, "improvement", c->improvement.interval);
-        rg_record_number(records, "resamples", (double)resamples);
         rg_record_end(records);
     }
     return records;
@@ -61,29 +47,28 @@ static RgRecords *make_records(const RgComparison *comparisons, int count, int64
 /* ---- one comparison ---- */
 
 static void write_improvement(const RgComparison *c, FILE *out) {
-    RgBootstrap chances = {.estimate = c->improvement.estimate, /* no ± beside the interval */
-                           .standard_error = NAN,
-                           .interval = c->improvement.interval};
+    RgEstimate chances = c->improvement;
+    chances.standard_error = NAN; /* no ± beside the interval */
     char *chance = estimate_text(&chances, RG_UNIT_PERCENT);
     fprintf(out, "P(a seed of %s has the larger mean than one of %s), %%:  %s\n", c->a->name,
             c->b->name, chance);
     free(chance);
 }
 
-static void write_sentences(const RgComparison *c, int64_t resamples, FILE *out) {
+static void write_sentences(const RgComparison *c, FILE *out) {
     RgUnit unit = c->win ? RG_UNIT_PERCENT : RG_UNIT_PLAIN;
-    const RgBootstrap *b = &c->bootstrap;
-    char *estimate = rg_format_value(b->estimate, b->standard_error, unit);
-    char *interval = rg_format_interval(b->interval, unit);
+    const RgEstimate *e = &c->estimate;
+    char *estimate = rg_format_value(e->value, e->standard_error, unit);
+    char *interval = rg_format_interval(e->interval, unit), *p = rg_format_p(e->p_value);
+    char *few = rg_few_seeds(c->seeds);
     if (c->win)
         fprintf(out, "P(%s beats %s) by %s, %%:  %s", c->a->name, c->b->name, c->metric, estimate);
     else
         fprintf(out, "%s of %s − %s:  %s", c->metric, c->a->name, c->b->name, estimate);
     if (interval)
         fprintf(out, "  95 %% interval %s", interval);
-    if (!isnan(b->p_value))
-        fprintf(out, "  p %s %.2g", b->p_value <= 2.0 / (double)(resamples + 1) ? "≤" : "=",
-                b->p_value);
+    if (!isnan(e->p_value))
+        fprintf(out, "  p %s%s", p[0] == '<' ? "" : "= ", p);
     fprintf(out,
             c->win ? "\n%lld wins, %lld ties (half a win each), %lld losses"
                    : "\n%lld times larger, %lld equal, %lld smaller",
@@ -93,19 +78,19 @@ static void write_sentences(const RgComparison *c, int64_t resamples, FILE *out)
     if (c->seeds > 1)
         write_improvement(c, out);
     fprintf(out,
-            "Interval and two-sided p against %s: paired bootstrap over seeds and prompts, %lld "
-            "resamples.\n",
-            c->win ? "50 %" : "0", (long long)resamples);
-    if (c->seeds == 1)
-        fputs("With one seed the interval speaks of other prompts only, not of other seeds.\n",
-              out);
+            "Interval and two-sided p against %s: Student's t over seeds and prompts, paired.\n",
+            null_text(c));
+    if (few)
+        fprintf(out, "%s\n", few);
+    free(few);
+    free(p);
     free(estimate);
     free(interval);
 }
 
 /* ---- a family ---- */
 
-static RgGrid make_grid(const RgFamily *family, int64_t resamples) {
+static RgGrid make_grid(const RgFamily *family) {
     static const char *const headings[] = {"A",       "B",         "",      "p",
                                            "p, Holm", "W / T / L", "seeds", "seed of A above B, %"};
     enum { COLUMNS = sizeof headings / sizeof *headings };
@@ -122,31 +107,30 @@ static RgGrid make_grid(const RgFamily *family, int64_t resamples) {
         const RgComparison *c = &family->comparisons[i];
         *cell++ = rg_string_copy(c->a->name);
         *cell++ = rg_string_copy(c->b->name);
-        *cell++ = estimate_text(&c->bootstrap, unit);
-        *cell++ = p_text(c->bootstrap.p_value, resamples);
-        *cell++ = adjusted_text(c, resamples);
+        *cell++ = estimate_text(&c->estimate, unit);
+        *cell++ = rg_format_p(c->estimate.p_value);
+        *cell++ = rg_format_p(c->adjusted_p);
         *cell++ = rg_string_format("%lld / %lld / %lld", (long long)c->wins, (long long)c->ties,
                                    (long long)c->losses);
         *cell++ = rg_string_format("%d", c->seeds);
-        *cell++ = rg_format_value(c->improvement.estimate, NAN, RG_UNIT_PERCENT);
+        *cell++ = rg_format_value(c->improvement.value, NAN, RG_UNIT_PERCENT);
     }
     return grid;
 }
 
 void rg_family_write(const RgFamily *family, const RgCompareOptions *options) {
-    int64_t resamples = resamples_of(options);
     if (rg_table_format_is_raw(options->format)) {
-        RgRecords *records = make_records(family->comparisons, family->count, resamples);
+        RgRecords *records = make_records(family->comparisons, family->count);
         rg_records_write(records, family->notes, family->note_count, options->format, options->out);
         rg_records_destroy(records);
         return;
     }
-    RgGrid grid = make_grid(family, resamples);
-    char *method = rg_string_format(
-        "[low, high] is a 95 %% interval and p two-sided against %s: paired bootstrap over seeds "
-        "and prompts, %lld resamples.%s",
-        family->comparisons[0].win ? "50 %" : "0", (long long)resamples,
-        family->comparisons[0].win ? " A tie counts as half a win." : "");
+    RgGrid grid = make_grid(family);
+    char *method =
+        rg_string_format("[low, high] is a 95 %% interval and p two-sided against %s: "
+                         "Student's t over seeds and prompts, paired.%s",
+                         null_text(&family->comparisons[0]),
+                         family->comparisons[0].win ? " A tie counts as half a win." : "");
     char *holm = rg_string_format("p, Holm: adjusted for %d comparison%s by the step-down "
                                   "correction of Holm (1979).",
                                   family->count, family->count == 1 ? "" : "s");
@@ -165,12 +149,13 @@ void rg_family_write(const RgFamily *family, const RgCompareOptions *options) {
 
 void rg_comparison_write(const RgComparison *comparison, const RgCompareOptions *options) {
     RgComparison alone = *comparison;
-    RgFamily family = {.comparisons = &alone, .count = 1};
-    alone.adjusted_p = alone.bootstrap.p_value; /* a family of one */
+    char *few = rg_few_seeds(alone.seeds);
+    RgFamily family = {.comparisons = &alone, .count = 1, .notes = &few, .note_count = few != NULL};
+    alone.adjusted_p = alone.estimate.p_value; /* a family of one */
     if (options->format == RG_TABLE_TEXT) {
-        write_sentences(comparison, resamples_of(options), options->out);
+        write_sentences(comparison, options->out);
     } else if (options->format == RG_TABLE_JSON) {
-        RgRecords *records = make_records(comparison, 1, resamples_of(options));
+        RgRecords *records = make_records(comparison, 1);
         json_t *rows = rg_records_json(records);
         rg_json_write(json_incref(json_array_get(rows, 0)), options->out);
         json_decref(rows);
@@ -178,4 +163,5 @@ void rg_comparison_write(const RgComparison *comparison, const RgCompareOptions 
     } else {
         rg_family_write(&family, options);
     }
+    free(few);
 }

@@ -167,7 +167,8 @@ static int longest_entry(const RgFigure *figure) {
         longest = strlen(figure->measures[i]);
     for (int i = 0; i < figure->curve_count; i++) {
         const RgFigureCurve *curve = &figure->curves[i];
-        size_t length = rg_display_width(curve->name) + (curve->diverged ? 13 : 0);
+        size_t length = rg_display_width(curve->name) + (curve->diverged ? 13 : 0) +
+                        (curve->few_seeds ? 18 : 0);
         longest = length > longest ? length : longest;
     }
     return (int)longest;
@@ -269,11 +270,12 @@ static double dodge(const RgFigure *figure, int curve) {
     return fmin(0.06, 0.5 / all) * (before - 0.5 * (all - 1));
 }
 
-/* A bar from low to high. gnuplot's own error bars have a white disk in the middle. */
+/* A bar from low to high, cut at the frame. gnuplot's own error bars have a white disk in the
+ * middle. */
 static void write_bar(const RgFigure *figure, int curve, bool upright, FILE *out) {
     const char *color = rg_figure_color[figure->curves[curve].style % RG_FIGURE_COLORS] + 1;
     fprintf(out,
-            upright ? "($1*xf%+.3g):($3*yf):(0):(($4-$3)*yf)"
+            upright ? "($1*xf%+.3g):(cut($3)):(0):(cut($4)-cut($3))"
                     : "($6*xf%+.3g):($2*yf):(($7-$6)*xf):(0)",
             dodge(figure, curve));
     fprintf(out, " with vectors nohead linecolor rgb '#90%s' linewidth 1.2*lw notitle", color);
@@ -290,7 +292,7 @@ static void write_band(const RgFigure *figure, int curve, FILE *out) {
         write_bar(figure, curve, true, out);
     else
         fprintf(out,
-                "($1*xf):($3*yf):($4*yf) with filledcurves fillstyle transparent solid 0.13 "
+                "($1*xf):(cut($3)):(cut($4)) with filledcurves fillstyle transparent solid 0.13 "
                 "noborder fillcolor rgb '%s' notitle",
                 rg_figure_color[c->style % RG_FIGURE_COLORS]);
     if (scattered) {
@@ -300,10 +302,15 @@ static void write_band(const RgFigure *figure, int curve, FILE *out) {
 }
 
 static void write_legend(const RgFigureCurve *curve, FILE *out) {
-    char *text = curve->diverged
-                     ? rg_string_format("%s (%d diverged)", curve->name, curve->diverged)
-                     : rg_string_copy(curve->name);
+    char *diverged =
+        curve->diverged ? rg_string_format(" (%d diverged)", curve->diverged) : rg_string_copy("");
+    char *few = curve->few_seeds ? rg_string_format(" (%d seed%s: no band)", curve->few_seeds,
+                                                    curve->few_seeds == 1 ? "" : "s")
+                                 : rg_string_copy("");
+    char *text = rg_string_format("%s%s%s", curve->name, diverged, few);
     rg_gnuplot_quote(out, text);
+    free(diverged);
+    free(few);
     free(text);
 }
 
@@ -326,7 +333,12 @@ static void write_curve(const RgFigure *figure, int index, FILE *out) {
 /* Bands first, so that no curve is hidden under another's band; behind them the best reached. */
 static void write_curves(const RgFigure *figure, FILE *out) {
     const char *between = "plot ";
-    fprintf(out, "xf = %.10g\nyf = %.10g\n", figure->x_factor, figure->y_factor);
+    Range y = y_range(figure);
+    /* What leaves the frame is cut here: gnuplot makes wedges of it that begin outside. */
+    fprintf(out,
+            "xf = %.10g\nyf = %.10g\n"
+            "cut(v) = v*yf < %.10g ? %.10g : v*yf > %.10g ? %.10g : v*yf\n",
+            figure->x_factor, figure->y_factor, y.low, y.low, y.high, y.high);
     for (int i = 0; i < 2 * figure->curve_count; i++) {
         int curve = i % figure->curve_count;
         bool band = i < figure->curve_count, behind = is_behind(&figure->curves[curve]);

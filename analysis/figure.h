@@ -24,8 +24,10 @@ typedef struct RgFigureCurve {
     char *name;
     RgFigurePoint *points;
     int64_t count;
-    int diverged; /* trials that the means are without: the legend counts them */
-    int style;    /* colour, dash and point: of the method, the same in all figures of a report */
+    int diverged;  /* trials that the means are without: the legend counts them */
+    int few_seeds; /* that it is of, where they are too few for a band; the legend says so. 0:
+                      enough */
+    int style;     /* colour, dash and point: of the method, the same in all figures of a report */
     RgCurveForm form;
     bool second; /* by the figure's second measure: the method's colour, other dash and point */
 } RgFigureCurve;

@@ -111,6 +111,12 @@ char *rg_format_interval(RgInterval interval, RgUnit unit) {
     return text;
 }
 
+char *rg_format_p(double p_value) {
+    if (isnan(p_value))
+        return rg_string_copy(RG_DASH);
+    return p_value < 1e-4 ? rg_string_copy("< 0.0001") : rg_string_format("%.2g", p_value);
+}
+
 /* Text. */
 
 size_t rg_display_width(const char *text) {

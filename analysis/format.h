@@ -22,6 +22,9 @@ char *rg_format_fixed(double value, int decimals);
 /* "[58.4, 64.0]", with the digits that the interval's width justifies; NULL when it is NaN. */
 char *rg_format_interval(RgInterval interval, RgUnit unit);
 
+/* "0.013", or "< 0.0001"; a dash for NaN. malloc'd. */
+char *rg_format_p(double p_value);
+
 /* Columns that UTF-8 text takes on a terminal, for the characters that occur here. */
 size_t rg_display_width(const char *text);
 

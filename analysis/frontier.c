@@ -14,69 +14,42 @@ void rg_pareto(const double *x, const double *y, int64_t count, bool *optimal) {
     }
 }
 
-/* A quantity's curves of a method's trials. */
-typedef struct Curves {
-    RgPoint **points; /* [count] */
-    int64_t *lengths;
-    int count;
-} Curves;
-
-static Curves load_curves(const RgFrontier *frontier, const RgTrial **trials, int count,
-                          const RgQuantity *quantity) {
-    Curves curves = {.count = count};
-    curves.points = rg_allocate((size_t)(count + 1) * sizeof *curves.points);
-    curves.lengths = rg_allocate((size_t)(count + 1) * sizeof *curves.lengths);
-    for (int i = 0; i < count; i++)
-        curves.lengths[i] =
-            rg_trial_curve(frontier->results, trials[i], quantity, &curves.points[i]);
-    return curves;
-}
-
-static void curves_free(Curves *curves) {
-    for (int i = 0; i < curves->count; i++)
-        free(curves->points[i]);
-    free(curves->points);
-    free(curves->lengths);
-}
-
-/* Over all trials at a step; a summary without values where one of them has none. */
-static RgSummary summarize_step(const Curves *curves, int64_t step, double *values) {
-    for (int i = 0; i < curves->count; i++) {
-        values[i] = NAN;
-        for (int64_t k = 0; k < curves->lengths[i]; k++)
-            if (curves->points[i][k].step == step)
-                values[i] = curves->points[i][k].value;
+/* Over all trials at a step; a mean of nothing where one of them has none. */
+static RgMean mean_at(const RgFrontier *frontier, const RgTrial **trials, int count,
+                      const RgQuantity *quantity, int64_t step) {
+    RgReading *readings = rg_allocate((size_t)(count + 1) * sizeof *readings);
+    bool all = true;
+    for (int i = 0; i < count; i++) {
+        readings[i] = rg_reading_at(frontier->results, trials[i], quantity, step);
+        all &= !isnan(readings[i].value);
     }
-    RgSummary summary = rg_summarize(values, curves->count);
-    return summary.count == curves->count ? summary : rg_summarize(NULL, 0);
+    RgMean mean = rg_mean_of(frontier->results, readings, all ? count : 0, quantity);
+    free(readings);
+    return mean;
 }
 
 static void add_points(RgFrontier *frontier, const RgGroup *group) {
     const RgTrial **trials = rg_allocate((size_t)(group->count + 1) * sizeof *trials);
-    double *values = rg_allocate((size_t)(group->count + 1) * sizeof *values);
+    RgPoint *first_curve = NULL;
     int count = rg_group_sample(group, trials);
-    Curves x = load_curves(frontier, trials, count, &frontier->x);
-    Curves y = load_curves(frontier, trials, count, &frontier->y);
-    int64_t first = frontier->count;
-    for (int64_t k = 0; count > 0 && k < y.lengths[0]; k++) {
-        int64_t step = y.points[0][k].step;
+    int64_t first = frontier->count, steps = 0;
+    if (count > 0)
+        steps = rg_trial_curve(frontier->results, trials[0], &frontier->y, &first_curve);
+    for (int64_t k = 0; k < steps; k++) {
+        int64_t step = first_curve[k].step;
         RgFrontierPoint point = {.group = group,
                                  .step = step,
-                                 .x = summarize_step(&x, step, values),
-                                 .y = summarize_step(&y, step, values)};
-        if (point.x.count == 0 || point.y.count == 0)
+                                 .x = mean_at(frontier, trials, count, &frontier->x, step),
+                                 .y = mean_at(frontier, trials, count, &frontier->y, step)};
+        if (point.x.summary.count == 0 || point.y.summary.count == 0)
             continue;
-        point.x_interval = rg_student_interval(&point.x, 0.95);
-        point.y_interval = rg_student_interval(&point.y, 0.95);
         frontier->points =
             rg_reallocate(frontier->points, (size_t)frontier->count + 1, sizeof *frontier->points);
         frontier->points[frontier->count++] = point;
     }
     if (frontier->count > first)
         frontier->points[frontier->count - 1].last = true;
-    curves_free(&x);
-    curves_free(&y);
-    free(values);
+    free(first_curve);
     free(trials);
 }
 
@@ -85,8 +58,8 @@ static void mark_optimal(RgFrontier *frontier) {
     double *x = rg_allocate(2 * (count + 1) * sizeof *x), *y = x + count;
     bool *optimal = rg_allocate((count + 1) * sizeof *optimal);
     for (size_t i = 0; i < count; i++) {
-        x[i] = frontier->points[i].x.mean;
-        y[i] = frontier->points[i].y.mean;
+        x[i] = frontier->points[i].x.summary.mean;
+        y[i] = frontier->points[i].y.summary.mean;
     }
     rg_pareto(x, y, frontier->count, optimal);
     for (size_t i = 0; i < count; i++)
@@ -123,11 +96,11 @@ static RgRecords *make_records(const RgFrontier *frontier) {
         const RgFrontierPoint *p = &frontier->points[i];
         rg_record_text(records, "method", p->group->name);
         rg_record_number(records, "step", (double)p->step);
-        rg_record_number(records, "seeds", (double)p->y.count);
-        rg_record_number(records, frontier->x.name, p->x.mean);
-        rg_record_interval(records, frontier->x.name, p->x_interval);
-        rg_record_number(records, frontier->y.name, p->y.mean);
-        rg_record_interval(records, frontier->y.name, p->y_interval);
+        rg_record_number(records, "seeds", (double)p->y.summary.count);
+        rg_record_number(records, frontier->x.name, p->x.summary.mean);
+        rg_record_interval(records, frontier->x.name, p->x.interval);
+        rg_record_number(records, frontier->y.name, p->y.summary.mean);
+        rg_record_interval(records, frontier->y.name, p->y.interval);
         rg_record_number(records, "last", p->last);
         rg_record_number(records, "optimal", p->optimal);
         rg_record_end(records);
@@ -150,9 +123,9 @@ static RgGrid make_grid(const RgFrontier *frontier) {
         const RgFrontierPoint *p = &frontier->points[i];
         *cell++ = rg_string_copy(p->group->name);
         *cell++ = rg_string_format("%lld", (long long)p->step);
-        *cell++ = rg_string_format("%lld", (long long)p->y.count);
-        *cell++ = rg_mean_text(&p->x, p->x_interval, frontier->x.unit);
-        *cell++ = rg_mean_text(&p->y, p->y_interval, frontier->y.unit);
+        *cell++ = rg_string_format("%lld", (long long)p->y.summary.count);
+        *cell++ = rg_mean_text(&p->x.summary, p->x.interval, frontier->x.unit);
+        *cell++ = rg_mean_text(&p->y.summary, p->y.interval, frontier->y.unit);
         *cell++ = rg_string_copy(p->optimal ? "yes" : "");
     }
     return grid;
@@ -160,8 +133,9 @@ static RgGrid make_grid(const RgFrontier *frontier) {
 
 void rg_frontier_write(const RgFrontier *frontier, RgTableFormat format, FILE *out) {
     char *note = rg_string_format(
-        "Means over seeds at each evaluation, ± standard error, [low, high] a 95 %% interval by "
-        "Student's t. Optimal: no other point has less %s and no less %s, or more %s and no more "
+        "Means over seeds at each evaluation, ± standard error, [low, high] a 95 %% interval over "
+        "seeds and prompts. Optimal: no other point has less %s and no less %s, or more %s and no "
+        "more "
         "%s.",
         frontier->x.name, frontier->y.name, frontier->y.name, frontier->x.name);
     if (rg_table_format_is_raw(format)) {

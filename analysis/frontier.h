@@ -4,19 +4,15 @@
 #ifndef RG_ANALYSIS_FRONTIER_H
 #define RG_ANALYSIS_FRONTIER_H
 
-#include "analysis/query.h"
-#include "analysis/statistics.h"
+#include "analysis/mean.h"
 #include "analysis/table.h"
 
 typedef struct RgFrontierPoint {
     const RgGroup *group;
     int64_t step;
-    RgSummary x,
-        y; /* over the method's trials; only where all of them were evaluated at the step */
-    RgInterval x_interval, y_interval; /* 95 %, Student's t over seeds; NaN with one seed */
-    bool last;                         /* the method's last */
-    bool optimal;                      /* no other point has less x and no less y, or more y and no
-                                          more x */
+    RgMean x, y;  /* over the method's trials; only where all of them were evaluated at the step */
+    bool last;    /* the method's last */
+    bool optimal; /* no other point has less x and no less y, or more y and no more x */
 } RgFrontierPoint;
 
 typedef struct RgFrontier {

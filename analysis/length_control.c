@@ -1,107 +1,32 @@
-/* Logistic regression of wins on the difference in length. Lengths are counts, so that few
- * different differences occur: games are counted by difference, and the fit runs over those. */
+/* Logistic regression of wins on the difference in length, and how sure its prediction is. */
 #include "analysis/length_control.h"
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
-struct RgLengthGames {
+/* The games of a pair. */
+typedef struct Games {
     int64_t seeds, items;
-    double *outcomes; /* [seeds, items] */
-    int64_t *level;   /* [seeds, items]: which difference; −1: no game */
-    double *x;        /* [levels]: tanh(difference / deviation) */
-    int64_t levels;
-    double prior;
-    bool told_apart;       /* not all differences are one number other than 0 */
-    RgLengthControl start; /* where a fit begins: at that of all games, resamples being near it */
-    double *won, *played;  /* [levels], scratch of a fit */
-};
+    const double *outcomes; /* [seeds, items] */
+    double *x;              /* [seeds, items]: tanh(difference / deviation); NaN: no game */
+    double played, prior;
+    bool told_apart; /* not all differences are one number other than 0 */
+} Games;
 
-static int compare_doubles(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-/* The differences that occur, ascending, each once, in games->x; returns their deviation. */
-static double collect_levels(RgLengthGames *games, const double *differences, int64_t cells) {
-    int64_t count = 0;
+static Games make_games(const double *outcomes, const double *differences, int64_t seeds,
+                        int64_t items, double prior) {
+    int64_t cells = seeds * items;
+    Games games = {.seeds = seeds, .items = items, .outcomes = outcomes, .prior = prior};
+    games.x = rg_allocate((size_t)(cells + 1) * sizeof *games.x);
     for (int64_t i = 0; i < cells; i++)
-        if (!isnan(differences[i]) && !isnan(games->outcomes[i]))
-            games->x[count++] = differences[i];
-    double deviation = rg_summarize(games->x, count).deviation;
-    qsort(games->x, (size_t)count, sizeof *games->x, compare_doubles);
-    for (int64_t i = 0; i < count; i++)
-        if (games->levels == 0 || games->x[games->levels - 1] != games->x[i])
-            games->x[games->levels++] = games->x[i];
-    return deviation;
-}
-
-static void set_start(RgLengthGames *games) {
-    int64_t draws = games->seeds + games->items;
-    double *ones = rg_allocate((size_t)(draws + 1) * sizeof *ones);
-    for (int64_t i = 0; i < draws; i++)
-        ones[i] = 1;
-    RgLengthControl all = rg_length_games_fit(games, ones, ones + games->seeds, NULL);
-    if (!isnan(all.win_rate))
-        games->start = all;
-    free(ones);
-}
-
-RgLengthGames *rg_length_games_create(const double *outcomes, const double *differences,
-                                      int64_t seeds, int64_t items, double prior) {
-    RgLengthGames *games = rg_allocate(sizeof *games);
-    size_t cells = (size_t)(seeds * items);
-    *games = (RgLengthGames){.seeds = seeds, .items = items, .prior = prior};
-    games->outcomes = rg_allocate((cells + 1) * sizeof *games->outcomes);
-    games->level = rg_allocate((cells + 1) * sizeof *games->level);
-    games->x = rg_allocate((cells + 1) * sizeof *games->x);
-    if (cells > 0)
-        memcpy(games->outcomes, outcomes, cells * sizeof *outcomes);
-    double deviation = collect_levels(games, differences, (int64_t)cells);
-    for (size_t i = 0; i < cells; i++) {
-        const double *place = NULL;
-        if (!isnan(outcomes[i]) && !isnan(differences[i]))
-            place = bsearch(&differences[i], games->x, (size_t)games->levels, sizeof *games->x,
-                            compare_doubles);
-        games->level[i] = place ? place - games->x : -1;
-    }
-    games->told_apart = games->levels > 1 || (games->levels == 1 && games->x[0] == 0);
-    for (int64_t i = 0; i < games->levels; i++)
-        games->x[i] = games->levels > 1 ? tanh(games->x[i] / deviation) : 0;
-    games->won = rg_allocate((size_t)(games->levels + 1) * sizeof *games->won);
-    games->played = rg_allocate((size_t)(games->levels + 1) * sizeof *games->played);
-    set_start(games);
+        games.x[i] = isnan(outcomes[i]) ? NAN : differences[i];
+    RgSummary all = rg_summarize(games.x, cells);
+    games.played = (double)all.count;
+    games.told_apart = all.deviation > 0 || all.mean == 0;
+    for (int64_t i = 0; i < cells; i++)
+        if (!isnan(games.x[i]))
+            games.x[i] = all.deviation > 0 ? tanh(games.x[i] / all.deviation) : 0;
     return games;
-}
-
-void rg_length_games_destroy(RgLengthGames *games) {
-    if (!games)
-        return;
-    free(games->outcomes);
-    free(games->level);
-    free(games->x);
-    free(games->won);
-    free(games->played);
-    free(games);
-}
-
-static double count_games(const RgLengthGames *games, const double *seed_weight,
-                          const double *item_weight) {
-    double total = 0;
-    for (int64_t i = 0; i < games->levels; i++)
-        games->won[i] = games->played[i] = 0;
-    for (int64_t s = 0; s < games->seeds; s++)
-        for (int64_t i = 0; i < games->items && seed_weight[s] > 0; i++) {
-            int64_t cell = s * games->items + i, level = games->level[cell];
-            if (level < 0)
-                continue;
-            double weight = seed_weight[s] * item_weight[i];
-            games->won[level] += weight * games->outcomes[cell];
-            games->played[level] += weight;
-            total += weight;
-        }
-    return total;
 }
 
 /* Gradient and negative curvature of the log-likelihood in the advantage (0) and the slope (1). */
@@ -109,9 +34,13 @@ typedef struct Derivatives {
     double gradient[2], curvature[3]; /* 00, 01, 11 */
 } Derivatives;
 
+static double chance_of(const RgLengthControl *at, double x) {
+    return 1 / (1 + exp(-at->advantage - at->slope * x));
+}
+
 static void add_games(Derivatives *d, const RgLengthControl *at, double x, double won,
                       double played) {
-    double chance = 1 / (1 + exp(-at->advantage - at->slope * x));
+    double chance = chance_of(at, x);
     double surplus = won - played * chance, weight = played * chance * (1 - chance);
     d->gradient[0] += surplus;
     d->gradient[1] += surplus * x;
@@ -120,57 +49,87 @@ static void add_games(Derivatives *d, const RgLengthControl *at, double x, doubl
     d->curvature[2] += weight * x * x;
 }
 
-RgLengthControl rg_length_games_fit(const RgLengthGames *games, const double *seed_weight,
-                                    const double *item_weight, double *total) {
-    RgLengthControl fit = games->start;
-    double weight = count_games(games, seed_weight, item_weight), largest = INFINITY;
-    if (total)
-        *total = weight;
-    if (weight <= 0 || !games->told_apart)
-        return (RgLengthControl){NAN, NAN, NAN};
+static Derivatives sum_games(const Games *games, const RgLengthControl *at) {
+    Derivatives d = {0};
+    for (int64_t i = 0; i < games->seeds * games->items; i++)
+        if (!isnan(games->x[i]))
+            add_games(&d, at, games->x[i], games->outcomes[i], 1);
+    add_games(&d, at, -1, games->prior / 4, games->prior / 2);
+    add_games(&d, at, 1, games->prior / 4, games->prior / 2);
+    return d;
+}
+
+/* The inverse of the curvature: 00, 01, 11. */
+static void invert(const double *curvature, double *inverse) {
+    double determinant = curvature[0] * curvature[2] - curvature[1] * curvature[1];
+    inverse[0] = curvature[2] / determinant;
+    inverse[1] = -curvature[1] / determinant;
+    inverse[2] = curvature[0] / determinant;
+}
+
+/* Newton's method; `inverse` out: of the curvature at the maximum. */
+static RgLengthControl fit_games(const Games *games, double *inverse) {
+    RgLengthControl fit = {.games = games->played};
+    double largest = INFINITY;
     for (int turn = 0; turn < 500 && largest > 1e-11; turn++) {
-        Derivatives d = {0};
-        for (int64_t i = 0; i < games->levels; i++)
-            if (games->played[i] > 0)
-                add_games(&d, &fit, games->x[i], games->won[i], games->played[i]);
-        add_games(&d, &fit, -1, games->prior / 4, games->prior / 2);
-        add_games(&d, &fit, 1, games->prior / 4, games->prior / 2);
-        double determinant = d.curvature[0] * d.curvature[2] - d.curvature[1] * d.curvature[1];
-        double advantage =
-            (d.curvature[2] * d.gradient[0] - d.curvature[1] * d.gradient[1]) / determinant;
-        double slope =
-            (d.curvature[0] * d.gradient[1] - d.curvature[1] * d.gradient[0]) / determinant;
+        Derivatives d = sum_games(games, &fit);
+        invert(d.curvature, inverse);
+        double advantage = inverse[0] * d.gradient[0] + inverse[1] * d.gradient[1];
+        double slope = inverse[1] * d.gradient[0] + inverse[2] * d.gradient[1];
         largest = fmax(fabs(advantage), fabs(slope));
         double length = largest > 1 ? 1 / largest : 1; /* one nat at a time */
         fit.advantage += length * advantage;
         fit.slope += length * slope;
     }
-    fit.win_rate = 1 / (1 + exp(-fit.advantage));
     return fit;
 }
 
-RgLengthControl rg_length_games_bootstrap(const RgLengthGames *games,
-                                          const RgBootstrapOptions *options,
-                                          RgBootstrap *bootstrap) {
-    int64_t draws = games->seeds + games->items;
-    double *weights = rg_allocate((size_t)(draws + 1) * sizeof *weights), total;
-    double *rates = rg_allocate((size_t)(options->resamples + 1) * sizeof *rates);
-    for (int64_t i = 0; i < draws; i++)
-        weights[i] = 1;
-    RgLengthControl fit = rg_length_games_fit(games, weights, weights + games->seeds, &total);
-    *bootstrap = (RgBootstrap){.estimate = fit.win_rate,
-                               .standard_error = NAN,
-                               .interval = {NAN, NAN},
-                               .p_value = NAN,
-                               .cells = (int64_t)total};
-    for (int64_t r = 0; r < options->resamples; r++) {
-        rg_bootstrap_draw(rg_random_at(options->random, (uint64_t)r), games->seeds, games->items,
-                          weights, weights + games->seeds);
-        rates[r] = rg_length_games_fit(games, weights, weights + games->seeds, NULL).win_rate;
+/* The part of each cell in the advantage, scaled so that their mean is its error; as the share that
+ * the games are counted at is σ(advantage), `cells` are games · σ′ times that. */
+static RgSpread spread_of(const Games *games, const RgLengthControl *fit, const double *inverse,
+                          double *cells) {
+    int64_t count = games->seeds * games->items;
+    double chance = chance_of(fit, 0);
+    double *parts = rg_allocate((size_t)(count + 1) * sizeof *parts);
+    for (int64_t i = 0; i < count; i++) {
+        double x = games->x[i], surplus = games->outcomes[i] - chance_of(fit, x);
+        parts[i] = games->played * surplus * (inverse[0] + inverse[1] * x);
+        if (cells)
+            cells[i] = parts[i] * chance * (1 - chance);
     }
-    if (total > 1)
-        rg_bootstrap_summarize(rates, options->resamples, options, bootstrap);
-    free(rates);
-    free(weights);
+    RgSpread spread = rg_spread(parts, games->seeds, games->items, false);
+    free(parts);
+    return spread;
+}
+
+/* From nats to rates, where the interval is the same one. */
+static RgEstimate rate_of(RgEstimate advantage) {
+    RgEstimate rate = advantage;
+    rate.value = 1 / (1 + exp(-advantage.value));
+    rate.interval.low = 1 / (1 + exp(-advantage.interval.low));
+    rate.interval.high = 1 / (1 + exp(-advantage.interval.high));
+    rate.standard_error *= rate.value * (1 - rate.value);
+    return rate;
+}
+
+RgLengthControl rg_control_length(const double *outcomes, const double *differences, int64_t seeds,
+                                  int64_t items, double prior, double *cells) {
+    Games games = make_games(outcomes, differences, seeds, items, prior);
+    RgLengthControl fit = {.win_rate = {NAN, NAN, {NAN, NAN}, NAN, (int64_t)games.played},
+                           .advantage = NAN,
+                           .slope = NAN,
+                           .games = games.played};
+    for (int64_t i = 0; cells && i < seeds * items; i++)
+        cells[i] = NAN;
+    if (games.played > 0 && games.told_apart) {
+        double inverse[3];
+        fit = fit_games(&games, inverse);
+        RgSpread spread = spread_of(&games, &fit, inverse, cells);
+        RgSpread least = {.of_items = inverse[0],
+                          .item_freedom = (int64_t)fmax(1, games.played - 2)};
+        fit.win_rate = rate_of(rg_estimate_of_spread(fit.advantage, &spread, &least, 0));
+        fit.win_rate.cells = (int64_t)games.played;
+    }
+    free(games.x);
     return fit;
 }

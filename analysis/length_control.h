@@ -8,7 +8,7 @@
  * with Δ the length of m's response less that of b's, s its standard deviation over the pair's
  * responses, and σ the logistic function, the first two terms are fitted, by logistic regression
  * for each pair of methods, and the answer is σ(θ_m − θ_b): the prediction at Δ = 0. Like there, an
- * outcome of ½ counts half to either side, and s is not resampled.
+ * outcome of ½ counts half to either side, and s is taken as known.
  *
  * What differs: the third term, the difficulty γ_x of a prompt, is left out, since the paper takes
  * it from a table of its own 805 prompts that was fitted on its leaderboard's models. For the
@@ -23,30 +23,22 @@
 #include "analysis/statistics.h"
 
 typedef struct RgLengthControl {
-    double win_rate;  /* at equal length; NaN where it cannot be told */
-    double advantage; /* θ_m − θ_b, nats */
-    double slope;     /* φ, nats: what a much longer response gains by its length */
+    RgEstimate win_rate; /* at equal length, against ½; NaN where it cannot be told */
+    double advantage;    /* θ_m − θ_b, nats */
+    double slope;        /* φ, nats: what a much longer response gains by its length */
+    double games;        /* that were played */
 } RgLengthControl;
-
-/* One pair's games, made ready to be fitted again and again. */
-typedef struct RgLengthGames RgLengthGames;
 
 /* outcomes     [seeds, items]: 1, ½ or 0; NaN: no game
  * differences  [seeds, items]: length of the first's response less that of the second's; a game
- *              without one is no game */
-RgLengthGames *rg_length_games_create(const double *outcomes, const double *differences,
-                                      int64_t seeds, int64_t items, double prior);
-void rg_length_games_destroy(RgLengthGames *games);
-
-/* Fit, with seeds [seeds] and items [items] counting by their weights. `total` out, may be NULL:
- * the weight of all games. The win rate is NaN without games, and where all differences are one
- * number other than 0: then length and method cannot be told apart. */
-RgLengthControl rg_length_games_fit(const RgLengthGames *games, const double *seed_weight,
-                                    const double *item_weight, double *total);
-
-/* Of all games, each once, with the interval of the two-level bootstrap. */
-RgLengthControl rg_length_games_bootstrap(const RgLengthGames *games,
-                                          const RgBootstrapOptions *options,
-                                          RgBootstrap *bootstrap);
+ *              without one is no game
+ * cells        out, [seeds, items], may be NULL: as RgGames has them (ratings.h)
+ *
+ * The interval is of θ_m − θ_b and put through σ, so that it stays within [0, 1]. It comes by the
+ * delta method from the part that each cell has in θ_m − θ_b, and is never narrower than that of
+ * independent games, the inverse of the curvature. The win rate is NaN without games, and where all
+ * differences are one number other than 0: then length and method cannot be told apart. */
+RgLengthControl rg_control_length(const double *outcomes, const double *differences, int64_t seeds,
+                                  int64_t items, double prior, double *cells);
 
 #endif

@@ -38,7 +38,7 @@ static int group_of(const RgResults *results, const RgReported *reported) {
 }
 
 /* The experiment's own figure, malloc'd; a dash where there is none. */
-static char *own_figure(const RgResults *results, const RgReported *reported, int64_t resamples) {
+static char *own_figure(const RgResults *results, const RgReported *reported) {
     RgQuantity quantity;
     RgTable *table;
     RgError ignored = {0};
@@ -47,14 +47,14 @@ static char *own_figure(const RgResults *results, const RgReported *reported, in
         return rg_string_copy(RG_DASH);
     int group = group_of(results, reported);
     const char *const metrics[] = {reported->quantity, NULL};
-    if (group < 0 || rg_table_create(results, metrics, resamples, &table, &ignored) != RG_OK)
+    if (group < 0 || rg_table_create(results, metrics, &table, &ignored) != RG_OK)
         return rg_string_copy(RG_DASH);
-    char *text = rg_cell_text(&table->columns[0], &table->cells[group]);
+    char *text = rg_cell_text(table, &table->columns[0], &table->cells[group]);
     rg_table_destroy(table);
     return text;
 }
 
-static RgGrid make_grid(const RgPaper *paper, const RgResults *results, int64_t resamples) {
+static RgGrid make_grid(const RgPaper *paper, const RgResults *results) {
     static const char *const headings[] = {"method",  "metric",   "setting", "source",
                                            "checked", "reported", "here"};
     int columns = results ? 7 : 6;
@@ -72,7 +72,7 @@ static RgGrid make_grid(const RgPaper *paper, const RgResults *results, int64_t 
         *cell++ = rg_string_copy(r->checked);
         *cell++ = rg_string_copy(r->value);
         if (results)
-            *cell++ = own_figure(results, r, resamples);
+            *cell++ = own_figure(results, r);
     }
     return grid;
 }
@@ -97,7 +97,7 @@ static RgStatus write_paper(const RgPaper *paper, const RgResults *results,
                             const RgTableOptions *options, RgError *error) {
     FILE *out = options->out;
     RgTableFormat format = options->format;
-    RgGrid grid = make_grid(paper, results, options->resamples);
+    RgGrid grid = make_grid(paper, results);
     RgStatus status = results ? rg_results_status(results, RG_OK, error) : RG_OK;
     if (status != RG_OK) {
         rg_grid_free(&grid);

@@ -15,18 +15,22 @@ typedef struct Axes {
     RgQuantity x, y;
 } Axes;
 
-RgFigurePoint rg_plot_point(double x, const double *values, int64_t count) {
-    RgSummary summary = rg_summarize(values, count);
-    RgInterval band = rg_student_interval(&summary, 0.95);
-    return (RgFigurePoint){
-        .x = x, .y = summary.mean, .low = band.low, .high = band.high, .seeds = summary.count};
+RgFigurePoint rg_plot_point(double x, const RgMean *mean) {
+    bool band = mean->summary.count >= RG_SEEDS_FOR_BAND;
+    return (RgFigurePoint){.x = x,
+                           .y = mean->summary.mean,
+                           .low = band ? mean->interval.low : NAN,
+                           .high = band ? mean->interval.high : NAN,
+                           .seeds = mean->summary.count};
 }
 
 /* Curves over training. */
 
 /* One trial's x and y at the steps where both are known. */
 typedef struct Track {
-    int64_t *step; /* or what else tells which points of several seeds belong together */
+    const RgTrial *trial;
+    int64_t *evaluated; /* at which step */
+    int64_t *step; /* the same, or what else tells which points of several seeds belong together */
     double *x, *y;
     int64_t count;
 } Track;
@@ -60,7 +64,9 @@ static Track load_track(const RgResults *results, const RgTrial *trial, const Ax
     int64_t x_count = rg_trial_curve(results, trial, &axes->x, &x);
     int64_t y_count = rg_trial_curve(results, trial, &axes->y, &y);
     size_t room = (size_t)(y_count + 1);
-    Track track = {.step = rg_allocate(room * sizeof *track.step),
+    Track track = {.trial = trial,
+                   .evaluated = rg_allocate(room * sizeof *track.evaluated),
+                   .step = rg_allocate(room * sizeof *track.step),
                    .x = rg_allocate(room * sizeof *track.x),
                    .y = rg_allocate(room * sizeof *track.y)};
     for (int64_t i = 0, j = 0; i < y_count; i++) {
@@ -68,7 +74,7 @@ static Track load_track(const RgResults *results, const RgTrial *trial, const Ax
             j++;
         if (j == x_count || x[j].step != y[i].step || isnan(x[j].value) || isnan(y[i].value))
             continue;
-        track.step[track.count] = y[i].step;
+        track.evaluated[track.count] = track.step[track.count] = y[i].step;
         track.x[track.count] = x[j].value;
         track.y[track.count++] = y[i].value;
     }
@@ -80,6 +86,7 @@ static Track load_track(const RgResults *results, const RgTrial *trial, const Ax
 }
 
 static void track_free(Track *track) {
+    free(track->evaluated);
     free(track->step);
     free(track->x);
     free(track->y);
@@ -109,35 +116,40 @@ static int64_t union_of_steps(const Track *tracks, int count, int64_t **steps) {
 
 /* Mean x and y of a track over the steps from … to (inclusive); NaN where it has none. `at` is the
  * place reached in the track and moves on. */
-static void window_mean(const Track *track, int64_t from, int64_t to, int64_t *at, double *x,
-                        double *y) {
+static RgReading window_mean(const Track *track, int64_t from, int64_t to, int64_t *at, double *x) {
     double sum_x = 0, sum_y = 0;
     int64_t count = 0;
+    RgReading reading = {.trial = track->trial};
     for (; *at < track->count && track->step[*at] <= to; (*at)++)
         if (track->step[*at] >= from) {
             sum_x += track->x[*at];
             sum_y += track->y[*at];
-            count++;
+            reading.step = reading.next = count++ ? -1 : track->evaluated[*at];
         }
     *x = count ? sum_x / (double)count : NAN;
-    *y = count ? sum_y / (double)count : NAN;
+    reading.value = count ? sum_y / (double)count : NAN;
+    return reading;
 }
 
 /* Average the tracks of a group window by window; a window is one step unless there are many. */
-static RgFigureCurve average_tracks(const char *name, const Track *tracks, int count) {
+static RgFigureCurve average_tracks(const RgResults *results, const RgQuantity *y, const char *name,
+                                    const Track *tracks, int count) {
     int64_t *steps, step_count = union_of_steps(tracks, count, &steps);
     int64_t windows = step_count < MAXIMUM_POINTS ? step_count : MAXIMUM_POINTS;
     RgFigureCurve curve = {.name = rg_string_copy(name)};
     curve.points = rg_allocate((size_t)(windows + 1) * sizeof *curve.points);
     int64_t *at = rg_allocate((size_t)(count + 1) * sizeof *at);
-    double *x = rg_allocate(2 * (size_t)(count + 1) * sizeof *x), *y = x + count + 1;
+    double *x = rg_allocate((size_t)(count + 1) * sizeof *x);
+    RgReading *readings = rg_allocate((size_t)(count + 1) * sizeof *readings);
     for (int64_t w = 0; w < windows; w++) {
         int64_t from = steps[w * step_count / windows];
         int64_t to = steps[(w + 1) * step_count / windows - 1];
         for (int i = 0; i < count; i++)
-            window_mean(&tracks[i], from, to, &at[i], &x[i], &y[i]);
-        curve.points[curve.count++] = rg_plot_point(rg_summarize(x, count).mean, y, count);
+            readings[i] = window_mean(&tracks[i], from, to, &at[i], &x[i]);
+        RgMean mean = rg_mean_of(results, readings, count, y);
+        curve.points[curve.count++] = rg_plot_point(rg_summarize(x, count).mean, &mean);
     }
+    free(readings);
     free(x);
     free(at);
     free(steps);
@@ -160,7 +172,7 @@ static void add_training_curves(const RgResults *results, const Axes *axes, bool
         Track *tracks = rg_allocate((size_t)(count + 1) * sizeof *tracks);
         for (int i = 0; i < count; i++)
             tracks[i] = load_track(results, trials[i], axes);
-        RgFigureCurve curve = average_tracks(group->name, tracks, count);
+        RgFigureCurve curve = average_tracks(results, &axes->y, group->name, tracks, count);
         curve.style = g;
         curve.second = second;
         curve.diverged = group->by_status[RG_TRIAL_DIVERGED];
@@ -243,13 +255,13 @@ RgFigurePoint rg_plot_final_point(const RgResults *results, const RgGroup *group
                                   const RgQuantity *quantity) {
     const RgTrial **trials = rg_allocate((size_t)(group->count + 1) * sizeof *trials);
     int count = rg_group_sample(group, trials);
-    double *values = rg_allocate((size_t)(count + 1) * sizeof *values);
+    RgReading *readings = rg_allocate((size_t)(count + 1) * sizeof *readings);
     for (int i = 0; i < count; i++)
-        values[i] = rg_trial_value(results, trials[i], quantity, trials[i]->result_step);
-    RgFigurePoint point = rg_plot_point(NAN, values, count);
-    free(values);
+        readings[i] = rg_reading_at(results, trials[i], quantity, trials[i]->result_step);
+    RgMean mean = rg_mean_of(results, readings, count, quantity);
+    free(readings);
     free(trials);
-    return point;
+    return rg_plot_point(NAN, &mean);
 }
 
 static int compare_values(const void *a, const void *b) {
@@ -541,9 +553,20 @@ static RgPlotKind infer(const RgResults *results, const RgPlotOptions *options) 
     return matrix ? RG_PLOT_HEATMAP : RG_PLOT_CURVE;
 }
 
-RgStatus rg_plot_figure(const RgResults *results, const RgPlotOptions *options, RgFigure **result,
-                        RgError *error) {
-    *result = NULL;
+/* Curves that have no band for want of seeds: the legend says so. */
+static void count_seeds(RgFigure *figure) {
+    for (int i = 0; i < figure->curve_count; i++) {
+        RgFigureCurve *curve = &figure->curves[i];
+        int64_t most = 0;
+        for (int64_t j = 0; j < curve->count; j++)
+            most = curve->points[j].seeds > most ? curve->points[j].seeds : most;
+        if (most < RG_SEEDS_FOR_BAND && curve->form != RG_CURVE_STEPS)
+            curve->few_seeds = (int)most;
+    }
+}
+
+static RgStatus make_figure(const RgResults *results, const RgPlotOptions *options,
+                            RgFigure **result, RgError *error) {
     switch (infer(results, options)) {
     case RG_PLOT_BUDGET:
         return rg_plot_budget(results, options, result, error);
@@ -558,6 +581,14 @@ RgStatus rg_plot_figure(const RgResults *results, const RgPlotOptions *options, 
     default:
         return curves(results, options, result, error);
     }
+}
+
+RgStatus rg_plot_figure(const RgResults *results, const RgPlotOptions *options, RgFigure **result,
+                        RgError *error) {
+    *result = NULL;
+    RG_TRY(make_figure(results, options, result, error));
+    count_seeds(*result);
+    return RG_OK;
 }
 
 RgStatus rg_plot(const RgPlotOptions *options, RgError *error) {

@@ -27,14 +27,14 @@ typedef struct RgPlotOptions {
     const char *x;      /* cost, metric, or swept option; NULL: "step", or "kl" */
     const char *z;      /* of a heat map: metric; NULL: "reward" */
     const char *method; /* of a heat map: its label; NULL: the only one that has both options */
-    int64_t resamples;  /* of a tournament's bootstrap; 0: 10,000 */
     const char *output; /* .svg, .png or .pdf */
     const char *title;  /* NULL: none */
     int width, height;  /* pixels at 96 to the inch; 0: chosen */
 } RgPlotOptions;
 
-/* One curve per method and swept values, the mean over seeds with a 95 % band (Student's t).
- * RG_E_USAGE on unknown names, naming the nearest; RG_E_FILE when gnuplot is missing or fails. */
+/* One curve per method and swept values, the mean over seeds with a 95 % band, as tables have it
+ * (mean.h); none of fewer than three seeds. RG_E_USAGE on unknown names, naming the nearest;
+ * RG_E_FILE when gnuplot is missing or fails. */
 RgStatus rg_plot(const RgPlotOptions *options, RgError *error);
 
 /* The figure as data; the caller destroys it. */

@@ -155,7 +155,7 @@ RgFigure *rg_plot_tournament_figure(const RgTournament *tournament) {
     for (int i = 0; i < count * count; i++) {
         const RgMeeting *meeting = &tournament->meetings[i];
         if (meeting->met)
-            figure->cells[i] = (RgFigureCell){.value = meeting->win_rate.estimate,
+            figure->cells[i] = (RgFigureCell){.value = meeting->win_rate.value,
                                               .low = meeting->win_rate.interval.low,
                                               .high = meeting->win_rate.interval.high,
                                               .seeds = meeting->comparison.seeds};
@@ -169,7 +169,7 @@ RgFigure *rg_plot_tournament_figure(const RgTournament *tournament) {
 
 RgStatus rg_plot_tournament(const RgResults *results, const RgPlotOptions *options,
                             RgFigure **figure, RgError *error) {
-    RgTournamentOptions asked = {.metric = options->y, .resamples = options->resamples};
+    RgTournamentOptions asked = {.metric = options->y};
     RgTournament *tournament;
     RG_TRY(rg_tournament_create(results, &asked, &tournament, error));
     *figure = rg_plot_tournament_figure(tournament);

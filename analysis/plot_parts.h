@@ -3,13 +3,14 @@
 #ifndef RG_ANALYSIS_PLOT_PARTS_H
 #define RG_ANALYSIS_PLOT_PARTS_H
 
+#include "analysis/mean.h"
 #include "analysis/plot.h"
 
 RgFigure *rg_plot_begin(const RgPlotOptions *options);
 RgFigureCurve *rg_plot_add_curve(RgFigure *figure, RgFigureCurve curve);
 
 /* Mean and 95 % band of one place on the x axis, and of a group's trials at their end (x NaN). */
-RgFigurePoint rg_plot_point(double x, const double *values, int64_t count);
+RgFigurePoint rg_plot_point(double x, const RgMean *mean);
 RgFigurePoint rg_plot_final_point(const RgResults *results, const RgGroup *group,
                                   const RgQuantity *quantity);
 

@@ -35,13 +35,9 @@ static void add_budget_row(RgFigure *figure, const RgBudget *budget, int row) {
                                                   .diverged = group->by_status[RG_TRIAL_DIVERGED],
                                                   .style = style_of(budget->results, group)});
     for (int64_t p = 0; p < budget->points; p++) {
-        const RgBudgetCell *cell = &budget->cells[row * budget->points + p];
+        const RgMean *cell = &budget->cells[row * budget->points + p];
         if (cell->summary.count > 0)
-            add_point(curve, (RgFigurePoint){.x = budget->spent[p],
-                                             .y = cell->summary.mean,
-                                             .low = cell->interval.low,
-                                             .high = cell->interval.high,
-                                             .seeds = cell->summary.count});
+            add_point(curve, rg_plot_point(budget->spent[p], cell));
     }
 }
 
@@ -93,13 +89,13 @@ static void add_best(RgFigure *figure, const RgFrontier *frontier) {
     double farthest = -INFINITY;
     for (int64_t i = 0; i < frontier->count; i++) {
         const RgFrontierPoint *point = &frontier->points[i];
-        farthest = fmax(farthest, point->x.mean);
+        farthest = fmax(farthest, point->x.summary.mean);
         if (point->optimal)
-            add_point(&best, (RgFigurePoint){.x = point->x.mean,
-                                             .y = point->y.mean,
+            add_point(&best, (RgFigurePoint){.x = point->x.summary.mean,
+                                             .y = point->y.summary.mean,
                                              .low = NAN, /* a choice among means has no band */
                                              .high = NAN,
-                                             .seeds = point->y.count});
+                                             .seeds = point->y.summary.count});
     }
     if (best.count > 0) {
         qsort(best.points, (size_t)best.count, sizeof *best.points, compare_points);
@@ -130,13 +126,13 @@ static void add_frontier_point(RgFigure *figure, const RgFrontier *frontier,
         curve_of(figure, point->group, scattered, style_of(frontier->results, point->group));
     if (point->last)
         curve->diverged += point->group->by_status[RG_TRIAL_DIVERGED];
-    add_point(curve, (RgFigurePoint){.x = point->x.mean,
-                                     .y = point->y.mean,
-                                     .low = bars ? point->y_interval.low : NAN,
-                                     .high = bars ? point->y_interval.high : NAN,
-                                     .x_low = bars ? point->x_interval.low : NAN,
-                                     .x_high = bars ? point->x_interval.high : NAN,
-                                     .seeds = point->y.count});
+    RgFigurePoint across = rg_plot_point(NAN, &point->x);
+    RgFigurePoint place = rg_plot_point(point->x.summary.mean, &point->y);
+    place.low = bars ? place.low : NAN;
+    place.high = bars ? place.high : NAN;
+    place.x_low = bars ? across.low : NAN;
+    place.x_high = bars ? across.high : NAN;
+    add_point(curve, place);
 }
 
 RgStatus rg_plot_frontier(const RgResults *results, const RgPlotOptions *options, RgFigure **figure,

@@ -47,19 +47,47 @@ RgStatus rg_results_status(const RgResults *results, RgStatus status, RgError *e
     return rg_fail(error, failure->status, "%s", failure->error.text);
 }
 
+static int by_distance(const void *a, const void *b, void *name) {
+    const char *x = *(const char *const *)a, *y = *(const char *const *)b;
+    int difference = rg_edit_distance(name, x) - rg_edit_distance(name, y);
+    return difference ? difference : strcmp(x, y);
+}
+
+/* All names in quotes, the nearest first; of more than a message holds, how many are left.
+ * malloc'd.
+ */
+static char *list_names(const char *name, const char *const *names) {
+    enum { MOST = 800 }; /* bytes */
+    size_t count = 0, told = 0;
+    while (names[count])
+        count++;
+    const char **sorted = rg_allocate((count + 1) * sizeof *sorted);
+    memcpy(sorted, names, count * sizeof *sorted);
+    qsort_r(sorted, count, sizeof *sorted, by_distance, (void *)name);
+    char *list = rg_string_copy(count ? "" : "none in the store");
+    for (; told < count && strlen(list) < MOST; told++) {
+        char *longer = rg_string_format("%s%s\"%.60s\"", list, told ? ", " : "", sorted[told]);
+        free(list);
+        list = longer;
+    }
+    char *all = told < count ? rg_string_format("%s and %zu more", list, count - told)
+                             : rg_string_copy(list);
+    free(list);
+    free(sorted);
+    return all;
+}
+
 RgStatus rg_unknown_name(RgError *error, const char *what, const char *name,
                          const char *const *names) {
     const char *nearest = rg_nearest_name(name, names);
     if (nearest)
         return rg_fail(error, RG_E_USAGE, "unknown %s \"%s\": did you mean \"%s\"?", what, name,
                        nearest);
-    char list[512] = "";
-    size_t used = 0;
-    for (int i = 0; names[i] && used < sizeof list - 80; i++)
-        used += (size_t)snprintf(list + used, sizeof list - used, "%s\"%.60s\"", i ? ", " : "",
-                                 names[i]);
-    return rg_fail(error, RG_E_USAGE, "unknown %s \"%s\": there is %s", what, name,
-                   list[0] ? list : "none in the store");
+    char *list = list_names(name, names);
+    RgStatus status =
+        rg_fail(error, RG_E_USAGE, "unknown %s \"%s\": there is %s", what, name, list);
+    free(list);
+    return status;
 }
 
 /* Loading. */
@@ -410,15 +438,29 @@ int64_t rg_trial_curve(const RgResults *results, const RgTrial *trial, const RgQ
     return count;
 }
 
+bool rg_trial_has_own_items(const RgTrial *trial) {
+    RgFields config = rg_fields_parse(trial->config);
+    const RgField *type = rg_fields_find(&config, "environment.type");
+    const RgField *seed = rg_fields_find(&config, "environment.seed");
+    bool own = type && seed && seed->number < 0 && strcmp(type->text, "text") != 0;
+    rg_fields_free(&config);
+    return own;
+}
+
 int64_t rg_trial_items(const RgResults *results, const RgTrial *trial, const char *column,
                        double **values) {
+    return rg_trial_items_at(results, trial, column, trial->result_step, values);
+}
+
+int64_t rg_trial_items_at(const RgResults *results, const RgTrial *trial, const char *column,
+                          int64_t step, double **values) {
     int64_t count = 0;
     *values = NULL;
     RgRows *rows = rows_of_trial(
         results, trial, "evaluations",
         "SELECT item, value FROM evaluations WHERE trial = ?1 AND step = ?2 AND name = ?3"
         " ORDER BY item DESC"); /* the largest first: one allocation */
-    rg_rows_bind_integer(rows, 2, trial->result_step);
+    rg_rows_bind_integer(rows, 2, step);
     rg_rows_bind_text(rows, 3, column);
     while (rg_rows_next(rows)) {
         int64_t item = rg_rows_integer(rows, 0);

@@ -113,10 +113,17 @@ typedef struct RgPoint {
 int64_t rg_trial_curve(const RgResults *results, const RgTrial *trial, const RgQuantity *quantity,
                        RgPoint **points);
 
+/* Did the trial's seed draw the environment, so that item 3 of another seed is another item? Not
+ * with an environment.seed of the config, nor of texts, whose test prompts are lines of a file. */
+bool rg_trial_has_own_items(const RgTrial *trial);
+
 /* A per-item column at the trial's result step, indexed by item; missing items are NaN. The caller
  * frees; 0 items when there is no such column. */
 int64_t rg_trial_items(const RgResults *results, const RgTrial *trial, const char *column,
                        double **values);
+
+int64_t rg_trial_items_at(const RgResults *results, const RgTrial *trial, const char *column,
+                          int64_t step, double **values); /* likewise at any step */
 
 /* Columns of several trials as one matrix [trials, items]; the caller frees. */
 int64_t rg_trials_items(const RgResults *results, const RgTrial **trials, int count,

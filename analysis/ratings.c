@@ -5,6 +5,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* ---- does the likelihood have a maximum? ---- */
 
@@ -118,37 +119,66 @@ double rg_elo(double nats) {
 }
 
 RgEstimate rg_elo_estimate(RgEstimate nats) {
-    return (RgEstimate){rg_elo(nats.value),
-                        {rg_elo(nats.interval.low), rg_elo(nats.interval.high)}};
+    RgEstimate elo = nats;
+    elo.value = rg_elo(nats.value);
+    elo.interval = (RgInterval){rg_elo(nats.interval.low), rg_elo(nats.interval.high)};
+    elo.standard_error *= 400 / M_LN10;
+    return elo;
 }
 
-void rg_ratings_bootstrap(RgWinsFunction *wins_of, const void *context, int count, int64_t seeds,
-                          int64_t items, double prior, const RgBootstrapOptions *options,
-                          RgEstimate *ratings) {
-    size_t n = (size_t)count, resamples = (size_t)options->resamples;
-    double *wins = rg_allocate((n * n + n + 1) * sizeof *wins), *rated = wins + n * n;
-    double *weights = rg_allocate((size_t)(seeds + items + 1) * sizeof *weights);
-    double *resampled =
-        rg_allocate((n * resamples + 1) * sizeof *resampled); /* [count, resamples] */
-    for (int64_t i = 0; i < seeds + items; i++)
-        weights[i] = 1;
-    wins_of(context, weights, weights + seeds, wins);
-    rg_bradley_terry(wins, count, prior, rated);
+/* Row `method` of the inverse of the curvature. The number that derivatives() adds to all of it
+ * adds another, the same everywhere, to the inverse: taken away in that the row is to sum to 0. */
+static void inverse_row(const double *curvature, int n, int method, double *scratch, double *row) {
+    double mean = 0;
+    memcpy(scratch, curvature, (size_t)(n * n) * sizeof *scratch);
+    for (int i = 0; i < n; i++)
+        row[i] = i == method;
+    solve(scratch, row, n);
+    for (int i = 0; i < n; i++)
+        mean += row[i] / n;
+    for (int i = 0; i < n; i++)
+        row[i] -= mean;
+}
+
+/* The part of every cell [cells] in one rating; scaled so that the rating's error is their mean. */
+static void sum_parts(const RgGames *pairs, int n, int64_t cells, const double *row,
+                      double *parts) {
+    for (int64_t c = 0; c < cells; c++)
+        parts[c] = 0;
+    for (int i = 0; i < n; i++)
+        for (int j = i + 1; j < n; j++)
+            for (int64_t c = 0; pairs[i * n + j].cells && c < cells; c++) {
+                double part = pairs[i * n + j].cells[c];
+                parts[c] += isnan(part) ? 0 : (row[i] - row[j]) * part * (double)cells;
+            }
+}
+
+void rg_estimate_ratings(const RgGames *pairs, int count, int64_t seeds, int64_t items,
+                         double prior, RgEstimate *ratings) {
+    size_t n = (size_t)count, cells = (size_t)(seeds * items);
+    double *wins = rg_allocate((3 * n * n + 3 * n + cells + 1) * sizeof *wins), games = 0;
+    double *curvature = wins + n * n, *scratch = curvature + n * n, *rated = scratch + n * n;
+    double *gradient = rated + n, *row = gradient + n, *parts = row + n;
     for (size_t i = 0; i < n; i++)
-        ratings[i] = (RgEstimate){rated[i], {NAN, NAN}};
-    for (size_t r = 0; r < resamples; r++) {
-        rg_bootstrap_draw(rg_random_at(options->random, r), seeds, items, weights, weights + seeds);
-        wins_of(context, weights, weights + seeds, wins);
-        rg_bradley_terry(wins, count, prior, rated);
-        for (size_t i = 0; i < n; i++)
-            resampled[i * resamples + r] = rated[i];
+        for (size_t j = i + 1; j < n; j++) {
+            const RgGames *pair = &pairs[i * n + j];
+            wins[i * n + j] = pair->cells ? pair->share * pair->games : 0;
+            wins[j * n + i] = pair->cells ? pair->games - wins[i * n + j] : 0;
+            games += pair->cells ? pair->games : 0;
+        }
+    bool rateable = rg_bradley_terry(wins, count, prior, rated);
+    if (rateable)
+        derivatives(wins, count, prior, rated, gradient, curvature);
+    for (int i = 0; i < count; i++) {
+        RgSpread spread = {0}, least = {.item_freedom = (int64_t)fmax(1, games - count)};
+        if (rateable && count > 1) {
+            inverse_row(curvature, count, i, scratch, row);
+            sum_parts(pairs, count, (int64_t)cells, row, parts);
+            spread = rg_spread(parts, seeds, items, false);
+            least.of_items = row[i];
+        }
+        ratings[i] = rg_estimate_of_spread(rated[i], &spread, &least, NAN);
+        ratings[i].cells = (int64_t)games;
     }
-    for (size_t i = 0; i < n; i++) {
-        RgBootstrap bootstrap = {.interval = {NAN, NAN}};
-        rg_bootstrap_summarize(resampled + i * resamples, (int64_t)resamples, options, &bootstrap);
-        ratings[i].interval = bootstrap.interval;
-    }
-    free(resampled);
-    free(weights);
     free(wins);
 }

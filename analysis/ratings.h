@@ -6,12 +6,6 @@
 
 #include "analysis/statistics.h"
 
-/* A figure with its 95 % interval (NaN: none). */
-typedef struct RgEstimate {
-    double value;
-    RgInterval interval;
-} RgEstimate;
-
 /* wins      [count, count]: wins of row over column, a tie half a win to each; the diagonal is not
  *           looked at
  * prior     games that every two are taken to have played besides, half won by either; 0: none
@@ -28,14 +22,22 @@ bool rg_bradley_terry(const double *wins, int count, double prior, double *ratin
 double rg_elo(double nats);
 RgEstimate rg_elo_estimate(RgEstimate nats);
 
-/* Fills wins [count, count], as above, where seeds and items count by their weights. */
-typedef void RgWinsFunction(const void *context, const double *seed_weight,
-                            const double *item_weight, double *wins);
+/* The games of two methods i < j: the share that i won, a tie counting half, of how many, and what
+ * tells how sure that share is: cells [seeds, items], the derivative of games · share in each
+ * cell's weight (of plain games outcome − share); NaN: no game. Cells NULL: they did not meet. */
+typedef struct RgGames {
+    double share, games;
+    double *cells;
+} RgGames;
 
-/* Ratings with intervals by the two-level bootstrap (statistics.h): in each resample all methods
- * answer the same drawn seeds and items, and all are rated anew. ratings: out, [count]. */
-void rg_ratings_bootstrap(RgWinsFunction *wins_of, const void *context, int count, int64_t seeds,
-                          int64_t items, double prior, const RgBootstrapOptions *options,
-                          RgEstimate *ratings);
+/* Ratings with their intervals. pairs: [count, count], row against column, of which those above the
+ * diagonal are looked at; ratings: out, [count].
+ *
+ * By the delta method: the ratings follow the shares, dθ = H⁻¹·Σ d(wins), H the curvature of the
+ * log-likelihood, and each share follows its cells. So every cell of seed and prompt has a part in
+ * each rating, and the spread of these parts is that of a mean (rg_spread). It is never taken to be
+ * less than H⁻¹, that of independent games: a method that wins all of them shows no spread. */
+void rg_estimate_ratings(const RgGames *pairs, int count, int64_t seeds, int64_t items,
+                         double prior, RgEstimate *ratings);
 
 #endif

@@ -186,8 +186,9 @@ static RgStatus write_figures(Page *page, RgError *error) {
         return RG_OK;
     bool few = page->results->group_count <= MAXIMUM_CURVES;
     rg_page_section(page->out, "figures", "Figures");
-    fputs("<p class=\"soft\">Means over seeds; bands and bars are 95 % intervals of the mean "
-          "(Student's t). A method marked (none) spends none of what is on the axis: its level "
+    fputs("<p class=\"soft\">Means over seeds; bands and bars are 95 % intervals of the mean over "
+          "seeds and prompts, and methods of fewer than three seeds have none. A method marked "
+          "(none) spends none of what is on the axis: its level "
           "is that of its last evaluation.</p>\n<div class=\"figures\">\n",
           page->out);
     RG_TRY(add_heat_maps(page, metric, error));
@@ -211,14 +212,14 @@ static void write_ratings(Page *page, const RgTournament *tournament) {
 
 static RgStatus write_tournament(Page *page, RgError *error) {
     RgTournament *tournament;
-    RgTournamentOptions options = {.resamples = page->options->resamples};
+    RgTournamentOptions options = {0};
     if (page->results->group_count > MAXIMUM_DUELISTS ||
         rg_tournament_create(page->results, &options, &tournament, NULL) != RG_OK)
         return RG_OK;
     rg_page_section(page->out, "duels", "Head to head");
     fputs("<p class=\"soft\">How often the row's response gets the higher reward than the column's "
           "to the same prompt with the same seed, in percent. A tie counts half. The numbers have "
-          "the 95 % interval of a paired bootstrap over seeds and prompts.</p>\n",
+          "a 95 % interval over seeds and prompts.</p>\n",
           page->out);
     RgFigure *figure = rg_plot_tournament_figure(tournament);
     RgStatus status =
@@ -353,7 +354,7 @@ static RgStatus write_body(Page *page, const RgTable *table, RgError *error) {
 
 static RgStatus write_page(Page *page, RgError *error) {
     RgTable *table;
-    RG_TRY(rg_table_create(page->results, NULL, page->options->resamples, &table, error));
+    RG_TRY(rg_table_create(page->results, NULL, &table, error));
     char *body;
     size_t size;
     FILE *out = page->out;

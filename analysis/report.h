@@ -12,7 +12,6 @@ typedef struct RgReportOptions {
     const char *output;     /* .html */
     const char *title;      /* NULL: the experiment's name */
     int64_t prompts;        /* sample prompts shown; 0: 50, fewer where there are many methods */
-    int64_t resamples;      /* of the bootstrap; 0: 10,000 */
 } RgReportOptions;
 
 /* RG_E_FILE when the page cannot be written, or gnuplot is missing or fails. */

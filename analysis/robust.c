@@ -1,5 +1,6 @@
-/* Interquartile mean and probability of improvement, and their stratified bootstrap. */
+/* Interquartile mean and probability of improvement. */
 #include "analysis/robust.h"
+#include "core/tensor/random.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -53,107 +54,68 @@ double rg_probability_of_improvement(const double *x, int64_t x_count, const dou
     return pairs > 0 ? won / pairs : NAN;
 }
 
-/* The stratified bootstrap. */
+/* Intervals. */
 
-/* The runs of each task that are there, one task after the other. */
-typedef struct Strata {
-    double *values;
-    int64_t *start; /* [tasks + 1] */
-    int64_t tasks;
-} Strata;
+enum { RESAMPLES = 10000 };
 
-static Strata make_strata(const double *values, int64_t tasks, int64_t runs) {
-    Strata strata = {.tasks = tasks};
-    strata.values = rg_allocate((size_t)(tasks * runs + 1) * sizeof *strata.values);
-    strata.start = rg_allocate((size_t)(tasks + 1) * sizeof *strata.start);
-    for (int64_t t = 0; t < tasks; t++) {
-        double *row = strata.values + strata.start[t];
-        memcpy(row, values + t * runs, (size_t)runs * sizeof *row);
-        strata.start[t + 1] = strata.start[t] + compact(row, runs);
+/* Standard deviation of the interquartile means of resamples of count − 1 values. */
+static double resampled_deviation(const double *values, int64_t count) {
+    RgRandom random = rg_random_named(rg_random_root(0), "analysis/robust");
+    double *means = rg_allocate(RESAMPLES * sizeof *means);
+    double *drawn = rg_allocate((size_t)count * sizeof *drawn);
+    for (int64_t r = 0; r < RESAMPLES; r++) {
+        RgRandom resample = rg_random_at(random, (uint64_t)r);
+        for (int64_t i = 0; i < count - 1; i++)
+            drawn[i] = values[rg_random_below(resample, (uint64_t)i, count)];
+        means[r] = middle_mean(drawn, count - 1);
     }
-    return strata;
+    double deviation = rg_summarize(means, RESAMPLES).deviation;
+    free(drawn);
+    free(means);
+    return deviation;
 }
 
-static void strata_free(Strata *strata) {
-    free(strata->values);
-    free(strata->start);
+RgEstimate rg_estimate_interquartile_mean(const double *values, int64_t count) {
+    double *there = rg_allocate((size_t)(count + 1) * sizeof *there);
+    memcpy(there, values, (size_t)count * sizeof *there);
+    int64_t kept = compact(there, count);
+    RgSpread spread = {.seed_freedom = kept - 1};
+    if (kept > 1 && rg_summarize(there, kept).deviation > 0)
+        spread.of_seeds = pow(resampled_deviation(there, kept), 2);
+    RgEstimate estimate =
+        rg_estimate_of_spread(rg_interquartile_mean(there, kept), &spread, &(RgSpread){0}, NAN);
+    estimate.cells = kept;
+    free(there);
+    return estimate;
 }
 
-/* As many runs of each task as it has, drawn with replacement; `drawn` has the same layout. */
-static void draw_strata(const Strata *strata, RgRandom resample, double *drawn) {
-    for (int64_t t = 0; t < strata->tasks; t++) {
-        int64_t start = strata->start[t], count = strata->start[t + 1] - start;
-        for (int64_t i = 0; i < count; i++)
-            drawn[start + i] =
-                strata->values[start + rg_random_below(resample, (uint64_t)(start + i), count)];
-    }
+/* Variance of the mean of x's chances to beat a value of y. */
+static double variance_of_chances(const double *x, int64_t x_count, const double *y,
+                                  int64_t y_count) {
+    double *chances = rg_allocate((size_t)(x_count + 1) * sizeof *chances);
+    for (int64_t i = 0; i < x_count; i++)
+        chances[i] = rg_probability_of_improvement(&x[i], 1, y, y_count);
+    double error = rg_summarize(chances, x_count).standard_error;
+    free(chances);
+    return error * error;
 }
 
-static RgBootstrap no_bootstrap(double estimate, int64_t cells) {
-    return (RgBootstrap){.estimate = estimate,
-                         .standard_error = NAN,
-                         .interval = {NAN, NAN},
-                         .p_value = NAN,
-                         .cells = cells};
-}
-
-RgBootstrap rg_interquartile_mean_bootstrap(const double *values, int64_t tasks, int64_t runs,
-                                            const RgBootstrapOptions *options) {
-    Strata strata = make_strata(values, tasks, runs);
-    int64_t count = strata.start[tasks];
-    RgBootstrap result = no_bootstrap(rg_interquartile_mean(strata.values, count), count);
-    if (count > 1) {
-        double *means = rg_allocate((size_t)options->resamples * sizeof *means);
-        double *drawn = rg_allocate((size_t)count * sizeof *drawn);
-        for (int64_t r = 0; r < options->resamples; r++) {
-            draw_strata(&strata, rg_random_at(options->random, (uint64_t)r), drawn);
-            means[r] = middle_mean(drawn, count);
-        }
-        rg_bootstrap_summarize(means, options->resamples, options, &result);
-        free(drawn);
-        free(means);
-    }
-    strata_free(&strata);
-    return result;
-}
-
-/* Mean over the tasks that both have runs of; `x` and `y` are laid out as the strata are. */
-static double mean_improvement(const Strata *of_x, const double *x, const Strata *of_y,
-                               const double *y) {
-    double sum = 0, tasks = 0;
-    for (int64_t t = 0; t < of_x->tasks; t++) {
-        double chance =
-            rg_probability_of_improvement(x + of_x->start[t], of_x->start[t + 1] - of_x->start[t],
-                                          y + of_y->start[t], of_y->start[t + 1] - of_y->start[t]);
-        if (!isnan(chance)) {
-            sum += chance;
-            tasks++;
-        }
-    }
-    return tasks > 0 ? sum / tasks : NAN;
-}
-
-RgBootstrap rg_improvement_bootstrap(const double *x, int64_t x_runs, const double *y,
-                                     int64_t y_runs, int64_t tasks,
-                                     const RgBootstrapOptions *options) {
-    Strata of_x = make_strata(x, tasks, x_runs), of_y = make_strata(y, tasks, y_runs);
-    int64_t x_count = of_x.start[tasks], y_count = of_y.start[tasks];
-    RgBootstrap result =
-        no_bootstrap(mean_improvement(&of_x, of_x.values, &of_y, of_y.values), x_count + y_count);
-    if (x_count > 1 && y_count > 1) {
-        double *chances = rg_allocate((size_t)options->resamples * sizeof *chances);
-        double *drawn = rg_allocate((size_t)(x_count + y_count) * sizeof *drawn);
-        for (int64_t r = 0; r < options->resamples; r++) {
-            RgRandom resample = rg_random_at(options->random, (uint64_t)r);
-            draw_strata(&of_x, rg_random_at(resample, 0), drawn);
-            draw_strata(&of_y, rg_random_at(resample, 1), drawn + x_count);
-            chances[r] = mean_improvement(&of_x, drawn, &of_y, drawn + x_count);
-        }
-        rg_bootstrap_summarize(chances, options->resamples, options, &result);
-        free(drawn);
-        free(chances);
-    }
-    strata_free(&of_x);
-    strata_free(&of_y);
-    return result;
+RgEstimate rg_estimate_improvement(const double *x, int64_t x_count, const double *y,
+                                   int64_t y_count) {
+    RgEstimate estimate = {.value = rg_probability_of_improvement(x, x_count, y, y_count),
+                           .standard_error = NAN,
+                           .interval = {NAN, NAN},
+                           .p_value = NAN};
+    int64_t of_x = rg_summarize(x, x_count).count, of_y = rg_summarize(y, y_count).count;
+    estimate.cells = of_x + of_y;
+    if (of_x < 2 || of_y < 2)
+        return estimate;
+    double p = estimate.value, trials = (double)(of_x < of_y ? of_x : of_y);
+    double variance =
+        variance_of_chances(x, x_count, y, y_count) + variance_of_chances(y, y_count, x, x_count);
+    if (variance * trials > p * (1 - p))
+        trials = p * (1 - p) / variance;
+    estimate.standard_error = sqrt(variance);
+    estimate.interval = rg_wilson_interval(p * trials, trials, 0.95);
+    return estimate;
 }

@@ -1,6 +1,6 @@
 /* Aggregates over seeds that one lucky or failed seed does not move far (Agarwal et al. 2021,
- * arXiv:2108.13264): the interquartile mean and the probability of improvement, with the stratified
- * bootstrap, which resamples the runs of each task on its own. A NaN is a run that is missing. */
+ * arXiv:2108.13264): the interquartile mean and the probability of improvement, with intervals that
+ * hold with few seeds too. A NaN is a run that is missing. */
 #ifndef RG_ANALYSIS_ROBUST_H
 #define RG_ANALYSIS_ROBUST_H
 
@@ -18,13 +18,15 @@ double rg_interquartile_mean(const double *values, int64_t count);
 double rg_probability_of_improvement(const double *x, int64_t x_count, const double *y,
                                      int64_t y_count);
 
-/* The same of several tasks with stratified bootstrap intervals: values [tasks, runs]. The
- * interquartile mean pools all tasks' runs; the probability of improvement is its mean over tasks.
- * No interval where all tasks together have fewer than two runs (of X and of Y). */
-RgBootstrap rg_interquartile_mean_bootstrap(const double *values, int64_t tasks, int64_t runs,
-                                            const RgBootstrapOptions *options);
-RgBootstrap rg_improvement_bootstrap(const double *x, int64_t x_runs, const double *y,
-                                     int64_t y_runs, int64_t tasks,
-                                     const RgBootstrapOptions *options);
+/* The interquartile mean with its interval, value ± t·s. The standard error s is that of a
+ * bootstrap which draws n − 1 of n seeds: that makes the variance unbiased for a mean, where
+ * drawing n makes it too small by (n − 1)/n. t has n − 1 degrees of freedom; there is no test. */
+RgEstimate rg_estimate_interquartile_mean(const double *values, int64_t count);
+
+/* The probability of improvement with Wilson's interval for as many trials as give it the variance
+ * of Mann & Whitney's statistic (DeLong et al. 1988), but no more than the smaller sample has: a
+ * sample that wins every pair has variance 0 by chance. */
+RgEstimate rg_estimate_improvement(const double *x, int64_t x_count, const double *y,
+                                   int64_t y_count);
 
 #endif

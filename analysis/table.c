@@ -3,6 +3,7 @@
 #include "analysis/table.h"
 #include "analysis/compare.h"
 #include "analysis/format.h"
+#include "analysis/mean.h"
 #include "analysis/robust.h"
 
 #include <math.h>
@@ -37,50 +38,28 @@ static const char *const ratio_names[] = {"seconds", "peak_memory", NULL};
 
 /* Cells. */
 
-static bool is_win_rate(const RgQuantity *quantity) {
-    return strstr(quantity->name, "win_rate") != NULL;
-}
-
-/* Interval of a win rate from its per-prompt outcomes; from the seeds' means where there are none.
- */
-static RgInterval win_rate_interval(const RgResults *results, const RgTrial **trials, int count,
-                                    const RgQuantity *quantity, const RgSummary *summary,
-                                    int64_t resamples) {
-    double *values;
-    int64_t items = rg_trials_items(results, trials, count, quantity->name, &values);
-    RgInterval interval = rg_student_interval(summary, 0.95);
-    if (items > 0 && count > 0) {
-        RgRandom random = rg_random_named(rg_random_root(0), "analysis/table");
-        RgBootstrapOptions options = {resamples, 0.95, 0.5, random};
-        interval = rg_bootstrap(values, count, items, &options).interval;
-    }
-    free(values);
-    return interval;
-}
-
-/* The interquartile mean in place of the mean, and what its bootstrap over seeds says. */
-static void take_middle(RgCell *cell, const double *values, int count, int64_t resamples) {
-    RgRandom random = rg_random_named(rg_random_root(0), "analysis/table");
-    RgBootstrapOptions options = {resamples, 0.95, 0, random};
-    RgBootstrap middle = rg_interquartile_mean_bootstrap(values, 1, count, &options);
-    cell->summary.mean = middle.estimate;
+/* The interquartile mean in place of the mean. */
+static void take_middle(RgCell *cell, const double *values, int count) {
+    RgEstimate middle = rg_estimate_interquartile_mean(values, count);
+    cell->summary.mean = middle.value;
     cell->summary.standard_error = middle.standard_error;
     cell->interval = middle.interval;
 }
 
 static RgCell make_cell(const RgTable *table, const RgTrial **trials, int count,
-                        const RgQuantity *quantity, int64_t resamples) {
-    RgCell cell = {.interval = {NAN, NAN}, .p_value = NAN};
+                        const RgQuantity *quantity) {
+    RgReading *readings = rg_allocate((size_t)(count + 1) * sizeof *readings);
     double *values = rg_allocate((size_t)(count + 1) * sizeof *values);
-    for (int i = 0; i < count; i++)
-        values[i] = rg_trial_value(table->results, trials[i], quantity, trials[i]->result_step);
-    cell.summary = rg_summarize(values, count);
+    for (int i = 0; i < count; i++) {
+        readings[i] = rg_reading_at(table->results, trials[i], quantity, trials[i]->result_step);
+        values[i] = readings[i].value;
+    }
+    RgMean mean = rg_mean_of(table->results, readings, count, quantity);
+    RgCell cell = {.summary = mean.summary, .interval = mean.interval, .p_value = NAN};
     if (table->statistic == RG_STATISTIC_IQM)
-        take_middle(&cell, values, count, resamples);
-    else if (is_win_rate(quantity) && cell.summary.count > 0)
-        cell.interval =
-            win_rate_interval(table->results, trials, count, quantity, &cell.summary, resamples);
+        take_middle(&cell, values, count);
     free(values);
+    free(readings);
     return cell;
 }
 
@@ -129,7 +108,7 @@ static void fill_ratios(RgTable *table, int column) {
 }
 
 /* Each row against one, in a column that the store also has by prompt; one family of tests. */
-static void test_column(RgTable *table, int column, int64_t resamples) {
+static void test_column(RgTable *table, int column) {
     const RgResults *results = table->results;
     const char *metric = table->columns[column].quantity.name;
     double *p = rg_allocate(2 * (size_t)(results->group_count + 1) * sizeof *p);
@@ -138,9 +117,12 @@ static void test_column(RgTable *table, int column, int64_t resamples) {
         const RgGroup *row = &results->groups[group];
         RgComparison c;
         p[group] = NAN;
-        if (row != table->against &&
-            rg_comparison_of_groups(results, row, table->against, metric, false, resamples, &c))
-            p[group] = c.bootstrap.p_value;
+        if (row == table->against ||
+            !rg_comparison_of_groups(results, row, table->against, metric, false, &c))
+            continue;
+        p[group] = c.estimate.p_value;
+        if (table->least_seeds == 0 || c.seeds < table->least_seeds)
+            table->least_seeds = c.seeds;
     }
     rg_holm(p, results->group_count, adjusted);
     for (int group = 0; group < results->group_count; group++)
@@ -148,7 +130,7 @@ static void test_column(RgTable *table, int column, int64_t resamples) {
     free(p);
 }
 
-static void fill(RgTable *table, int64_t resamples) {
+static void fill(RgTable *table) {
     const RgResults *results = table->results;
     table->cells = rg_allocate((size_t)(results->group_count * table->column_count + 1) *
                                sizeof *table->cells);
@@ -161,14 +143,14 @@ static void fill(RgTable *table, int64_t resamples) {
         for (int column = 0; column < table->column_count; column++)
             if (!table->columns[column].ratio)
                 *cell_at(table, group, column) =
-                    make_cell(table, trials, count, &table->columns[column].quantity, resamples);
+                    make_cell(table, trials, count, &table->columns[column].quantity);
         free(trials);
     }
     for (int column = 0; column < table->column_count; column++)
         if (table->columns[column].ratio)
             fill_ratios(table, column);
         else if (table->against && !table->columns[column].quantity.cost)
-            test_column(table, column, resamples);
+            test_column(table, column);
 }
 
 /* Columns. */
@@ -239,40 +221,56 @@ static void add_note(RgTable *table, char *note) {
     table->notes[table->note_count++] = note;
 }
 
-static void note_definitions(RgTable *table, int64_t resamples) {
+static void note_definitions(RgTable *table) {
     bool spread = false, interval = false, ratio = false, middle = table->statistic;
     for (int i = 0; i < table->results->group_count * table->column_count; i++) {
+        const RgColumn *column = &table->columns[i % table->column_count];
         spread |= table->cells[i].summary.count > 1;
-        interval |= !isnan(table->cells[i].interval.low);
+        interval |= rg_column_shows_interval(table, column) && !isnan(table->cells[i].interval.low);
+        ratio |= column->ratio;
     }
-    for (int i = 0; i < table->column_count; i++)
-        ratio |= table->columns[i].ratio;
     if (middle)
-        add_note(table,
-                 rg_string_format(
-                     "Each figure is the interquartile mean over the finished trials (seeds) "
-                     "at their last evaluation; ± is its standard error and [low, high] a 95 "
-                     "%% interval: bootstrap over seeds, %lld resamples.",
-                     (long long)resamples));
+        add_note(table, rg_string_copy("Each figure is the interquartile mean over the finished "
+                                       "trials (seeds) at their last evaluation; ± is its standard "
+                                       "error and [low, high] a 95 % interval over seeds."));
     else if (spread)
         add_note(table, rg_string_copy("Each figure is the mean over the finished trials (seeds) "
                                        "at their last evaluation; ± is its standard error."));
     if (interval && !middle)
-        add_note(table,
-                 rg_string_format("A tie counts as half a win. [low, high] is a 95 %% interval: "
-                                  "bootstrap over seeds and prompts, %lld resamples.",
-                                  (long long)resamples));
+        add_note(table, rg_string_copy("[low, high] is a 95 % interval: Student's t over seeds "
+                                       "and, where they are known, prompts. A tie counts as half "
+                                       "a win."));
     if (ratio)
         add_note(table,
                  rg_string_copy("Of the costs, time × and memory × are ratios to the DPO row."));
     if (table->against)
         add_note(table,
-                 rg_string_format(
-                     "*, **, ***: differs from %s with p below 0.05, 0.01, 0.001, by a paired "
-                     "bootstrap over seeds and prompts (%lld resamples), adjusted by Holm for "
-                     "the tests of a column. Columns that are not known by prompt are not "
-                     "tested.",
-                     table->against->name, (long long)resamples));
+                 rg_string_format("*, **, ***: differs from %s with p below 0.05, 0.01, 0.001, by "
+                                  "Student's t over seeds and prompts, paired, adjusted by Holm "
+                                  "for the tests of a column. Columns that are not known by prompt "
+                                  "are not tested.",
+                                  table->against->name));
+}
+
+/* Rows of fewer seeds than a figure draws a band of. */
+static void note_few_seeds(RgTable *table) {
+    char *rows = NULL, *few = table->least_seeds ? rg_few_seeds(table->least_seeds) : NULL;
+    for (int g = 0; g < table->results->group_count; g++) {
+        if (table->sample[g] == 0 || table->sample[g] >= RG_SEEDS_FOR_BAND)
+            continue;
+        char *longer = rg_string_format("%s%s%s", rows ? rows : "", rows ? "; " : "",
+                                        table->results->groups[g].name);
+        free(rows);
+        rows = longer;
+    }
+    if (rows)
+        add_note(table, rg_string_format("Of fewer than three seeds, which tell little of how far "
+                                         "seeds differ (of one, an interval speaks of other "
+                                         "prompts only): %s.",
+                                         rows));
+    if (few)
+        add_note(table, few);
+    free(rows);
 }
 
 /* Means of a metric for every row, NaN where absent; false when the experiment lacks it. */
@@ -430,7 +428,6 @@ static void note_trials(RgTable *table) {
 RgStatus rg_table_make(const RgResults *results, const RgTableOptions *options, RgTable **result,
                        RgError *error) {
     const char *const *metrics = options->metrics;
-    int64_t resamples = options->resamples > 0 ? options->resamples : RG_RESAMPLES;
     const RgGroup *against = NULL;
     if (options->against)
         RG_TRY(rg_results_group(results, options->against, &against, error));
@@ -450,21 +447,22 @@ RgStatus rg_table_make(const RgResults *results, const RgTableOptions *options, 
     table->result_columns = table->column_count;
     if (!metrics)
         add_usual_columns(table);
-    fill(table, resamples);
+    fill(table);
     if (!metrics)
         drop_empty_columns(table);
-    note_definitions(table, resamples);
+    note_definitions(table);
     note_agreement(table, "reward", "reward", "independent_reward");
     note_agreement(table, "win rate", "win_rate_base", "independent_win_rate_base");
+    note_few_seeds(table);
     note_missing(table);
     note_trials(table);
     *result = table;
     return RG_OK;
 }
 
-RgStatus rg_table_create(const RgResults *results, const char *const *metrics, int64_t resamples,
-                         RgTable **table, RgError *error) {
-    RgTableOptions options = {.metrics = metrics, .resamples = resamples};
+RgStatus rg_table_create(const RgResults *results, const char *const *metrics, RgTable **table,
+                         RgError *error) {
+    RgTableOptions options = {.metrics = metrics};
     return rg_table_make(results, &options, table, error);
 }
 

@@ -20,7 +20,7 @@ typedef enum RgTableFormat {
 
 typedef enum RgStatistic {
     RG_STATISTIC_MEAN,
-    RG_STATISTIC_IQM, /* interquartile mean over seeds, with a bootstrap over them (robust.h) */
+    RG_STATISTIC_IQM, /* interquartile mean over seeds (robust.h) */
 } RgStatistic;
 
 typedef struct RgTableOptions {
@@ -28,7 +28,6 @@ typedef struct RgTableOptions {
     const char *experiment; /* NULL: the one worked on last */
     RgTableFormat format;
     const char *const *metrics; /* NULL-terminated columns; NULL: all of the usual ones present */
-    int64_t resamples;          /* of the bootstrap; 0: 10,000 */
     RgStatistic statistic;
     const char *against; /* label of the method that the others are tested against; NULL: no test */
     FILE *out;
@@ -47,10 +46,10 @@ bool rg_table_format_is_csv(RgTableFormat format);
 /* The table as data. */
 
 typedef struct RgCell {
-    RgSummary
-        summary; /* over the row's seeds; of a ratio only the mean. In a table of interquartile
-                    means, `mean` is that, and the standard error the bootstrap's */
-    RgInterval interval; /* 95 % of a win rate or an interquartile mean; NaN of others */
+    /* Over the row's seeds; of a ratio only the mean. In a table of interquartile means, `mean` is
+     * that, and the standard error its own. */
+    RgSummary summary;
+    RgInterval interval; /* 95 % (mean.h, robust.h); of ratios NaN */
     double p_value; /* of no difference to the method tested against, paired by seed and prompt,
                        adjusted by Holm for the tests of the column; NaN: not tested */
 } RgCell;
@@ -68,17 +67,18 @@ typedef struct RgTable {
     int column_count;
     int result_columns; /* the first ones tell what came out, the others what it cost */
     int *sample;        /* [groups] trials that the means are over */
+    int least_seeds;    /* of the tests; 0: none */
     RgCell *cells;      /* [groups, columns] */
     char **notes;       /* sentences to stand under the table */
     int note_count;
 } RgTable;
 
-/* By the metrics, resamples, statistic and method to test against of `options`. */
+/* By the metrics, statistic and method to test against of `options`. */
 RgStatus rg_table_make(const RgResults *results, const RgTableOptions *options, RgTable **table,
                        RgError *error);
 /* Of means, without tests. */
-RgStatus rg_table_create(const RgResults *results, const char *const *metrics, int64_t resamples,
-                         RgTable **table, RgError *error);
+RgStatus rg_table_create(const RgResults *results, const char *const *metrics, RgTable **table,
+                         RgError *error);
 void rg_table_destroy(RgTable *table);
 
 /* As text: cells formatted for people, [groups + 1, columns], the first row being headings. Columns
@@ -100,7 +100,9 @@ void rg_records_write(const RgRecords *records, char *const *notes, int note_cou
                       RgTableFormat format, FILE *out);
 char *rg_quantity_heading(const RgQuantity *quantity); /* "win rate, %"; malloc'd */
 char *rg_mean_text(const RgSummary *summary, RgInterval interval, RgUnit unit); /* malloc'd */
-char *rg_cell_text(const RgColumn *column, const RgCell *cell);                 /* malloc'd */
+bool rg_column_shows_interval(const RgTable *table, const RgColumn *column);
+/* Of a mean, the interval stands only beside a rate: a table has room for no more. */
+char *rg_cell_text(const RgTable *table, const RgColumn *column, const RgCell *cell); /* malloc'd */
 void rg_table_write(const RgTable *table, RgTableFormat format, FILE *out);
 
 #endif

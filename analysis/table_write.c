@@ -2,9 +2,11 @@
  * The first three share one grid of formatted cells, which the report's HTML takes too; the last
  * two give the raw numbers. */
 #include "analysis/format.h"
+#include "analysis/mean.h"
 #include "analysis/table.h"
 
 #include <jansson.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -84,7 +86,11 @@ char *rg_mean_text(const RgSummary *summary, RgInterval interval, RgUnit unit) {
     return both;
 }
 
-char *rg_cell_text(const RgColumn *column, const RgCell *cell) {
+bool rg_column_shows_interval(const RgTable *table, const RgColumn *column) {
+    return table->statistic == RG_STATISTIC_IQM || rg_quantity_is_rate(&column->quantity);
+}
+
+char *rg_cell_text(const RgTable *table, const RgColumn *column, const RgCell *cell) {
     if (column->ratio)
         return cell->summary.count ? rg_string_format("%.2f", cell->summary.mean)
                                    : rg_string_copy(RG_DASH);
@@ -92,7 +98,10 @@ char *rg_cell_text(const RgColumn *column, const RgCell *cell) {
                         : cell->p_value < 0.01 ? "**"
                         : cell->p_value < 0.05 ? "*"
                                                : "";
-    char *value = rg_mean_text(&cell->summary, cell->interval, column->quantity.unit);
+    RgInterval none = {NAN, NAN};
+    char *value = rg_mean_text(&cell->summary,
+                               rg_column_shows_interval(table, column) ? cell->interval : none,
+                               column->quantity.unit);
     char *marked = rg_string_format("%s%s", value, stars);
     free(value);
     return marked;
@@ -121,7 +130,7 @@ RgGrid rg_table_grid(const RgTable *table, int from, int to) {
         }
         *cell++ = trials_text(group, table->sample[row]);
         for (int column = from; column < to; column++)
-            *cell++ = rg_cell_text(&table->columns[column],
+            *cell++ = rg_cell_text(table, &table->columns[column],
                                    &table->cells[row * table->column_count + column]);
     }
     return grid;
@@ -237,7 +246,7 @@ static void record_cell(RgRecords *records, const RgTable *table, const RgColumn
         rg_record_number(records, name, cell->summary.mean);
         rg_record_number(records, longer, cell->summary.standard_error);
     }
-    if (strstr(name, "win_rate") || (table->statistic == RG_STATISTIC_IQM && !column->ratio))
+    if (!column->ratio && (!column->quantity.cost || table->statistic == RG_STATISTIC_IQM))
         rg_record_interval(records, name, cell->interval);
     free(longer);
     if (table->against && !column->ratio && !column->quantity.cost) {

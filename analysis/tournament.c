@@ -73,9 +73,7 @@ typedef struct Games {
     int count;            /* methods */
     int64_t *seed, seeds; /* every seed that some method finished */
     int64_t items;        /* the most that any pair shares */
-    double **outcomes;    /* [count, count] → [seeds, items], row's method against column's, below
-                             the diagonal NULL */
-    RgLengthGames **equal; /* likewise; NULL: not length-controlled */
+    RgGames *pairs;       /* [count, count], row's method against column's */
 } Games;
 
 static int64_t seed_place(const Games *games, int64_t seed) {
@@ -125,51 +123,57 @@ static double *length_differences(const RgResults *results, const RgGroup *a, co
     return differences;
 }
 
-/* The interval of a pair at equal length, on the pair's own seeds and prompts, as the plain one. */
-static void control_length(const RgTournament *t, RgMeeting *meeting, const double *outcomes,
-                           const double *differences) {
-    const RgComparison *c = &meeting->comparison;
-    RgLengthGames *games =
-        rg_length_games_create(outcomes, differences, c->seeds, c->items, RG_TOURNAMENT_PRIOR);
-    RgBootstrapOptions options = {
-        .resamples = t->resamples,
-        .confidence = 0.95,
-        .null_value = 0.5,
-        .random = rg_random_named(rg_random_root(0), "analysis/compare"),
-    };
-    RgLengthControl fit = rg_length_games_bootstrap(games, &options, &meeting->win_rate);
-    meeting->length_slope = fit.slope;
-    rg_length_games_destroy(games);
-}
-
 /* At equal length the column's method wins what the row's does not; length is worth the same. */
 static void mirror(const RgMeeting *meeting, RgMeeting *other) {
-    const RgBootstrap *b = &meeting->win_rate;
-    other->win_rate = *b;
-    other->win_rate.estimate = 1 - b->estimate;
-    other->win_rate.interval = (RgInterval){1 - b->interval.high, 1 - b->interval.low};
+    const RgEstimate *rate = &meeting->win_rate;
+    other->win_rate = *rate;
+    other->win_rate.value = 1 - rate->value;
+    other->win_rate.interval = (RgInterval){1 - rate->interval.high, 1 - rate->interval.low};
     other->length_slope = meeting->length_slope;
+}
+
+/* Each cell of plain games adds to the wins what it is above the share. */
+static RgGames plain_games(double *outcomes, int64_t cells) {
+    RgSummary all = rg_summarize(outcomes, cells);
+    for (int64_t i = 0; i < cells; i++)
+        outcomes[i] -= all.mean;
+    return (RgGames){.share = all.mean, .games = (double)all.count, .cells = outcomes};
+}
+
+/* At equal length, wins are the share that the fit gives of the games. */
+static RgGames equal_games(const RgTournament *t, const Games *games, RgMeeting *meeting,
+                           const RgPairing *pairing, double *outcomes) {
+    double *differences =
+        length_differences(t->results, meeting->comparison.a, meeting->comparison.b, pairing);
+    double *wide = spread(games, pairing, differences);
+    RgGames pair = {.cells = rg_allocate((size_t)(games->seeds * games->items + 1) * sizeof *wide)};
+    RgLengthControl fit = rg_control_length(outcomes, wide, games->seeds, games->items,
+                                            RG_TOURNAMENT_PRIOR, pair.cells);
+    meeting->win_rate = fit.win_rate;
+    meeting->length_slope = fit.slope;
+    pair.games = isnan(fit.win_rate.value) ? 0 : fit.games;
+    pair.share = isnan(fit.win_rate.value) ? 0.5 : fit.win_rate.value;
+    free(wide);
+    free(differences);
+    return pair;
 }
 
 /* The games of methods i < j, for the ratings, and at equal length for the matrix. */
 static void play(RgTournament *t, Games *games, int i, int j) {
-    const RgGroup *a = t->methods[i].group, *b = t->methods[j].group;
-    RgPairing pairing = rg_pairing_make(t->results, a, b, t->metric);
     int cell = i * t->count + j;
+    if (!t->meetings[cell].met)
+        return;
+    RgPairing pairing =
+        rg_pairing_make(t->results, t->methods[i].group, t->methods[j].group, t->metric);
     for (int64_t k = 0; k < pairing.seeds * pairing.items; k++)
         pairing.a[k] = rg_outcome(pairing.a[k], pairing.b[k]);
-    games->outcomes[cell] = spread(games, &pairing, pairing.a);
+    double *outcomes = spread(games, &pairing, pairing.a);
     if (t->length_controlled) {
-        double *differences = length_differences(t->results, a, b, &pairing);
-        double *wide = spread(games, &pairing, differences);
-        games->equal[cell] = rg_length_games_create(games->outcomes[cell], wide, games->seeds,
-                                                    games->items, RG_TOURNAMENT_PRIOR);
-        if (t->meetings[cell].met) {
-            control_length(t, &t->meetings[cell], pairing.a, differences);
-            mirror(&t->meetings[cell], &t->meetings[j * t->count + i]);
-        }
-        free(wide);
-        free(differences);
+        games->pairs[cell] = equal_games(t, games, &t->meetings[cell], &pairing, outcomes);
+        mirror(&t->meetings[cell], &t->meetings[j * t->count + i]);
+        free(outcomes);
+    } else {
+        games->pairs[cell] = plain_games(outcomes, games->seeds * games->items);
     }
     rg_pairing_free(&pairing);
 }
@@ -179,20 +183,19 @@ static void play(RgTournament *t, Games *games, int i, int j) {
 static Games play_all(RgTournament *t) {
     size_t cells = (size_t)(t->count * t->count);
     Games games = {.count = t->count};
-    games.outcomes = rg_allocate(cells * sizeof *games.outcomes);
-    games.equal = rg_allocate(cells * sizeof *games.equal);
+    games.pairs = rg_allocate(cells * sizeof *games.pairs);
     t->meetings = rg_allocate(cells * sizeof *t->meetings);
     collect_seeds(t, &games);
     for (int i = 0; i < t->count; i++)
         for (int j = 0; j < t->count; j++) {
             RgMeeting *meeting = &t->meetings[i * t->count + j];
-            *meeting = (RgMeeting){.length_slope = NAN, .win_rate = {.estimate = NAN}};
+            *meeting = (RgMeeting){.length_slope = NAN, .win_rate = {.value = NAN}};
             if (i == j)
                 continue;
             meeting->met =
                 rg_comparison_of_groups(t->results, t->methods[i].group, t->methods[j].group,
-                                        t->metric, true, t->resamples, &meeting->comparison);
-            meeting->win_rate = meeting->comparison.bootstrap;
+                                        t->metric, true, &meeting->comparison);
+            meeting->win_rate = meeting->comparison.estimate;
             if (meeting->comparison.items > games.items)
                 games.items = meeting->comparison.items;
         }
@@ -203,66 +206,24 @@ static Games play_all(RgTournament *t) {
 }
 
 static void games_free(Games *games) {
-    for (int i = 0; i < games->count * games->count; i++) {
-        free(games->outcomes[i]);
-        rg_length_games_destroy(games->equal[i]);
-    }
-    free(games->outcomes);
-    free(games->equal);
+    for (int i = 0; i < games->count * games->count; i++)
+        free(games->pairs[i].cells);
+    free(games->pairs);
     free(games->seed);
 }
 
 /* ---- ratings ---- */
 
-/* Wins and losses of one pair where seeds and items count by their weights. */
-static void weigh_games(const Games *games, const double *outcomes, const double *seed_weight,
-                        const double *item_weight, double *wins, double *losses) {
-    for (int64_t s = 0; s < games->seeds; s++)
-        for (int64_t i = 0; i < games->items && seed_weight[s] > 0; i++) {
-            double outcome = outcomes[s * games->items + i];
-            if (isnan(outcome))
-                continue;
-            *wins += seed_weight[s] * item_weight[i] * outcome;
-            *losses += seed_weight[s] * item_weight[i] * (1 - outcome);
-        }
-}
-
-/* Of length-controlled games, wins are the share that the fit gives of them. */
-static void count_wins(const void *context, const double *seed_weight, const double *item_weight,
-                       double *wins) {
-    const Games *games = context;
-    int n = games->count;
-    for (int i = 0; i < n; i++)
-        for (int j = i + 1; j < n; j++) {
-            double *won = &wins[i * n + j], *lost = &wins[j * n + i], total;
-            *won = *lost = 0;
-            if (games->equal[i * n + j]) {
-                double share =
-                    rg_length_games_fit(games->equal[i * n + j], seed_weight, item_weight, &total)
-                        .win_rate;
-                *won = isnan(share) ? 0 : share * total;
-                *lost = isnan(share) ? 0 : total - *won;
-            } else {
-                weigh_games(games, games->outcomes[i * n + j], seed_weight, item_weight, won, lost);
-            }
-        }
-}
-
 static void rate(RgTournament *t, const Games *games) {
     RgEstimate *ratings = rg_allocate((size_t)t->count * sizeof *ratings);
-    RgBootstrapOptions options = {
-        .resamples = t->resamples,
-        .confidence = 0.95,
-        .random = rg_random_named(rg_random_root(0), "analysis/tournament"),
-    };
-    rg_ratings_bootstrap(count_wins, games, t->count, games->seeds, games->items,
-                         RG_TOURNAMENT_PRIOR, &options, ratings);
+    rg_estimate_ratings(games->pairs, t->count, games->seeds, games->items, RG_TOURNAMENT_PRIOR,
+                        ratings);
     for (int i = 0; i < t->count; i++) {
         double rates = 0, met = 0;
         for (int j = 0; j < t->count; j++) {
             const RgMeeting *meeting = &t->meetings[i * t->count + j];
-            if (meeting->met && !isnan(meeting->win_rate.estimate)) {
-                rates += meeting->win_rate.estimate;
+            if (meeting->met && !isnan(meeting->win_rate.value)) {
+                rates += meeting->win_rate.value;
                 met++;
             }
         }
@@ -311,7 +272,7 @@ static void note_games(RgTournament *t) {
                 add_note(t, rg_string_format("%s and %s share no finished seed and prompt: they "
                                              "did not meet.",
                                              a, b));
-            else if (isnan(meeting->win_rate.estimate))
+            else if (isnan(meeting->win_rate.value))
                 add_note(t, rg_string_format("%s and %s: all responses differ by the same length, "
                                              "so that length and method cannot be told apart.",
                                              a, b));
@@ -321,8 +282,8 @@ static void note_games(RgTournament *t) {
 static void note_definitions(RgTournament *t) {
     add_note(t, rg_string_format("On every prompt and seed that two methods both answered, the "
                                  "larger %s wins; a tie counts as half a win. [low, high] is a 95 "
-                                 "%% interval: bootstrap over seeds and prompts, %lld resamples.",
-                                 t->metric, (long long)t->resamples));
+                                 "%% interval: Student's t over seeds and prompts.",
+                                 t->metric));
     if (t->length_controlled)
         add_note(t,
                  rg_string_copy(
@@ -336,6 +297,17 @@ static void note_definitions(RgTournament *t) {
                               RG_TOURNAMENT_PRIOR));
 }
 
+/* By the two that share the fewest. */
+static void note_seeds(RgTournament *t) {
+    int64_t least = RG_SEEDS_TO_COMPARE;
+    for (int i = 0; i < t->count * t->count; i++)
+        if (t->meetings[i].met && t->meetings[i].comparison.seeds < least)
+            least = t->meetings[i].comparison.seeds;
+    char *few = rg_few_seeds(least);
+    if (few)
+        add_note(t, few);
+}
+
 /* ---- all of it ---- */
 
 RgStatus rg_tournament_create(const RgResults *results, const RgTournamentOptions *options,
@@ -345,10 +317,8 @@ RgStatus rg_tournament_create(const RgResults *results, const RgTournamentOption
     if (options->length_controlled)
         RG_TRY(rg_results_item_metric(results, "length", error));
     RgTournament *t = rg_allocate(sizeof *t);
-    *t = (RgTournament){.results = results,
-                        .metric = metric,
-                        .length_controlled = options->length_controlled,
-                        .resamples = options->resamples > 0 ? options->resamples : RG_RESAMPLES};
+    *t = (RgTournament){
+        .results = results, .metric = metric, .length_controlled = options->length_controlled};
     note_definitions(t);
     RgStatus status = admit_methods(t, error);
     if (status != RG_OK) {
@@ -360,6 +330,7 @@ RgStatus rg_tournament_create(const RgResults *results, const RgTournamentOption
     games_free(&games);
     sort_methods(t);
     note_games(t);
+    note_seeds(t);
     *result = t;
     return RG_OK;
 }

@@ -19,7 +19,6 @@ typedef struct RgTournamentOptions {
     const char *experiment; /* NULL: the one worked on last */
     const char *metric;     /* per-prompt metric whose larger value wins; NULL: "reward" */
     bool length_controlled; /* win rates at equal length (length_control.h), by metric "length" */
-    int64_t resamples;      /* of the bootstrap; 0: 10,000 */
     RgTableFormat format;
     FILE *out;
 } RgTournamentOptions;
@@ -41,7 +40,7 @@ typedef struct RgTournamentMethod {
 typedef struct RgMeeting {
     bool met;                /* false on the diagonal, and for two that share no seed or prompt */
     RgComparison comparison; /* as `regatta compare` has it: plain win rate, wins, ties, losses */
-    RgBootstrap win_rate;    /* plain or length-controlled, as asked for */
+    RgEstimate win_rate;     /* plain or length-controlled, as asked for */
     double length_slope;     /* nats (length_control.h); NaN unless length-controlled */
 } RgMeeting;
 
@@ -49,7 +48,6 @@ typedef struct RgTournament {
     const RgResults *results;
     const char *metric;
     bool length_controlled;
-    int64_t resamples;
     int count;
     RgTournamentMethod *methods; /* [count], the strongest first */
     RgMeeting *meetings;         /* [count, count], in the same order */

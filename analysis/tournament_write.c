@@ -57,9 +57,9 @@ RgGrid rg_tournament_matrix_grid(const RgTournament *t) {
     for (int i = 0; i < t->count; i++) {
         *cell++ = rg_string_copy(t->methods[i].group->name);
         for (int j = 0; j < t->count; j++) {
-            const RgBootstrap *b = &t->meetings[i * t->count + j].win_rate;
+            const RgEstimate *rate = &t->meetings[i * t->count + j].win_rate;
             *cell++ = t->meetings[i * t->count + j].met
-                          ? with_interval(b->estimate, b->interval, 100, 1)
+                          ? with_interval(rate->value, rate->interval, 100, 1)
                           : rg_string_copy(RG_DASH);
         }
     }
@@ -92,10 +92,10 @@ static void record_meeting(RgRecords *records, const RgTournament *t, int i, int
     rg_record_text(records, "b", c->b->name);
     rg_record_number(records, "a_elo", elo.value);
     rg_record_interval(records, "a_elo", elo.interval);
-    rg_record_number(records, "win_rate", meeting->win_rate.estimate);
+    rg_record_number(records, "win_rate", meeting->win_rate.value);
     rg_record_interval(records, "win_rate", meeting->win_rate.interval);
     rg_record_number(records, "p_value", meeting->win_rate.p_value);
-    rg_record_number(records, "plain_win_rate", c->bootstrap.estimate);
+    rg_record_number(records, "plain_win_rate", c->estimate.value);
     rg_record_number(records, "length_slope", meeting->length_slope);
     rg_record_number(records, "wins", (double)c->wins);
     rg_record_number(records, "ties", (double)c->ties);
@@ -117,11 +117,10 @@ static RgRecords *meeting_records(const RgTournament *t) {
 
 static void write_json(const RgTournament *t, const RgRecords *methods, const RgRecords *meetings,
                        FILE *out) {
-    rg_json_write(json_pack("{ss sb sI sf so so so}", "metric", t->metric, "length_controlled",
-                            t->length_controlled, "resamples", (json_int_t)t->resamples, "prior",
-                            RG_TOURNAMENT_PRIOR, "methods", rg_records_json(methods), "meetings",
-                            rg_records_json(meetings), "notes",
-                            rg_json_strings(t->notes, t->note_count)),
+    rg_json_write(json_pack("{ss sb sf so so so}", "metric", t->metric, "length_controlled",
+                            t->length_controlled, "prior", RG_TOURNAMENT_PRIOR, "methods",
+                            rg_records_json(methods), "meetings", rg_records_json(meetings),
+                            "notes", rg_json_strings(t->notes, t->note_count)),
                   out);
 }
 

@@ -166,7 +166,7 @@ enum { LONGEST_NAME = 128 };
 
 /* Edits that lead from a to b: insert, delete, replace, swap neighbours (Damerau 1964, in the
  * restricted form that edits no place twice). INT_MAX when either is too long to be a name. */
-static int edit_distance(const char *a, const char *b) {
+int rg_edit_distance(const char *a, const char *b) {
     size_t a_length = strlen(a), b_length = strlen(b);
     if (a_length > LONGEST_NAME || b_length > LONGEST_NAME)
         return INT32_MAX;
@@ -191,7 +191,7 @@ const char *rg_nearest_name(const char *name, const char *const *names) {
     int best_distance = third > 2 ? (int)third : 2;
     const char *best = NULL;
     for (; *names; names++) {
-        int distance = edit_distance(name, *names);
+        int distance = rg_edit_distance(name, *names);
         if (distance < best_distance || (distance == best_distance && !best)) {
             best_distance = distance;
             best = *names;

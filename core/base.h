@@ -90,6 +90,9 @@ void *rg_room(RgRoom *room, size_t bytes); /* at least so many, aligned; what wa
  * and may be read as zeros or as it was. */
 void rg_discard(void *memory, size_t bytes);
 
+/* Edits that lead from a to b: insert, delete, replace, swap neighbours. */
+int rg_edit_distance(const char *a, const char *b);
+
 /* Name in `names` (NULL-terminated) with the smallest edit distance to `name`, or NULL when none is
  * near enough to be what was meant. For messages: unknown key "bta", did you mean "beta"? */
 const char *rg_nearest_name(const char *name, const char *const *names);

@@ -1,6 +1,5 @@
 /* Distributions are computed from their definitions (erfc, the incomplete beta function) and
- * inverted by bisection: a few hundred evaluations are nothing beside what they are asked for, and
- * nothing has to be tabulated. */
+ * inverted by Newton's method, so that nothing has to be tabulated. */
 #include "core/interval.h"
 
 #include <math.h>
@@ -8,6 +7,11 @@
 static double normal_cumulative(double x, double unused) {
     (void)unused;
     return 0.5 * erfc(-x / M_SQRT2);
+}
+
+static double normal_density(double x, double unused) {
+    (void)unused;
+    return exp(-x * x / 2) / sqrt(2 * M_PI);
 }
 
 /* Regularised incomplete beta function I_x(a, b) by its continued fraction (modified Lentz), which
@@ -51,32 +55,46 @@ static double student_cumulative(double t, double freedom) {
     return t > 0 ? 1 - tail : tail;
 }
 
-/* The x at which a cumulative distribution, symmetric about 0, reaches `probability`. */
-static double invert(double (*cumulative)(double, double), double parameter, double probability) {
+static double student_density(double t, double freedom) {
+    double scale = lgamma((freedom + 1) / 2) - lgamma(freedom / 2) - 0.5 * log(M_PI * freedom);
+    return exp(scale - (freedom + 1) / 2 * log1p(t * t / freedom));
+}
+
+typedef double Distribution(double x, double parameter);
+
+/* The x at which a cumulative distribution, symmetric about 0, reaches `probability`: Newton's
+ * method on its logarithm, which is nearly straight in the tail, within a bracket that is halved
+ * where a step would leave it. */
+static double invert(Distribution *cumulative, Distribution *density, double parameter,
+                     double probability) {
     RG_ASSERT(probability > 0 && probability < 1);
     if (probability > 0.5) /* the lower tail keeps its digits where the upper one rounds to 1 */
-        return -invert(cumulative, parameter, 1 - probability);
+        return -invert(cumulative, density, parameter, 1 - probability);
     double low = -1, high = 0;
     while (cumulative(low, parameter) > probability)
         low *= 2;
-    for (int i = 0; i < 200 && low < high; i++) {
-        double middle = 0.5 * (low + high);
-        if (middle == low || middle == high)
-            break;
-        if (cumulative(middle, parameter) < probability)
-            low = middle;
+    double x = 0.5 * (low + high);
+    for (int i = 0; i < 200; i++) {
+        double reached = cumulative(x, parameter), before = x;
+        if (reached < probability)
+            low = x;
         else
-            high = middle;
+            high = x;
+        x -= log(reached / probability) * reached / density(x, parameter);
+        if (!(x > low && x < high))
+            x = 0.5 * (low + high);
+        if (fabs(x - before) <= 1e-15 * fabs(x) || x == low || x == high)
+            break;
     }
-    return high;
+    return x;
 }
 
 double rg_normal_quantile(double probability) {
-    return invert(normal_cumulative, 0, probability);
+    return invert(normal_cumulative, normal_density, 0, probability);
 }
 
 double rg_student_quantile(double probability, double degrees_of_freedom) {
-    return invert(student_cumulative, degrees_of_freedom, probability);
+    return invert(student_cumulative, student_density, degrees_of_freedom, probability);
 }
 
 RgInterval rg_wilson_interval(double successes, double trials, double confidence) {

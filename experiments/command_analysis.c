@@ -13,7 +13,6 @@ enum {
     KEY_TITLE = 256,
     KEY_WIDTH,
     KEY_HEIGHT,
-    KEY_RESAMPLES,
     KEY_PROMPTS,
     KEY_STATISTIC,
     KEY_AGAINST,
@@ -30,17 +29,24 @@ typedef struct TableArguments {
     const char *format;
     const char *statistic;   /* NULL: the mean */
     const char *paper;       /* NULL: none */
-    char *names;             /* of metrics, cut at the commas */
-    const char *metrics[64]; /* NULL-terminated */
+    char *names;             /* of metrics, with commas between; NULL: not given */
+    const char *metrics[64]; /* the same cut at the commas, NULL-terminated */
 } TableArguments;
 
-static void split_metrics(TableArguments *a, const char *list) {
-    int count = 0;
+/* Options given again add to those before. */
+static void add_metrics(TableArguments *a, const char *list) {
+    char *all = a->names ? rg_string_format("%s,%s", a->names, list) : rg_string_copy(list);
     free(a->names);
-    a->names = rg_string_copy(list);
-    for (char *next = a->names, *name; (name = strsep(&next, ",")) && count < 63;)
+    a->names = all;
+}
+
+static void split_metrics(TableArguments *a, struct argp_state *state) {
+    int count = 0, most = (int)(sizeof a->metrics / sizeof *a->metrics) - 1;
+    for (char *next = a->names, *name; (name = strsep(&next, ","));) {
+        if (count == most)
+            argp_error(state, "--metrics names more than %d, expected no more", most);
         a->metrics[count++] = name;
-    a->metrics[count] = NULL;
+    }
     a->options.metrics = a->metrics;
 }
 
@@ -54,7 +60,7 @@ static error_t parse_table(int key, char *argument, struct argp_state *state) {
         a->format = argument;
         return 0;
     case 'm':
-        split_metrics(a, argument);
+        add_metrics(a, argument);
         return 0;
     case 'p':
         a->paper = argument;
@@ -63,6 +69,8 @@ static error_t parse_table(int key, char *argument, struct argp_state *state) {
     case ARGP_KEY_END:
         if (a->paper && a->names)
             argp_error(state, "--paper has metrics of its own, expected no --metrics beside it");
+        if (a->names)
+            split_metrics(a, state);
         if (a->paper && (a->statistic || a->options.against))
             argp_error(state, "--paper shows means without tests, expected no --statistic and no "
                               "--against beside it");
@@ -72,9 +80,6 @@ static error_t parse_table(int key, char *argument, struct argp_state *state) {
         return 0;
     case KEY_AGAINST:
         a->options.against = argument;
-        return 0;
-    case KEY_RESAMPLES:
-        a->options.resamples = rg_argument_integer(state, "--resamples", argument, 100, 10000000);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -92,19 +97,17 @@ static RgStatus paper_table(const TableArguments *a, RgError *error) {
 int rg_command_table(int argc, char **argv) {
     static const struct argp_option options[] = {
         RG_FORMAT_OPTION,
-        {"metrics", 'm', "A,B,…", 0, "columns (default: the usual ones that there are)", 0},
+        {"metrics", 'm', "A,B,…", 0,
+         "columns; given again, more of them (default: the usual ones that there are)", 0},
         {"paper", 'p', "NAME", 0,
          "the figures that a paper reports (dpo, hpgd, parl, sail, or a file of your own), with "
          "the "
          "experiment's beside them where RESULTS.db is given",
          0},
         {"statistic", KEY_STATISTIC, "NAME", 0,
-         "over seeds: mean, or iqm, the interquartile mean with a bootstrap interval (default: "
-         "mean)",
-         0},
+         "over seeds: mean, or iqm, the interquartile mean (default: mean)", 0},
         {"against", KEY_AGAINST, "LABEL", 0,
          "mark the figures that differ from this method's, by p-values adjusted by Holm", 0},
-        {"resamples", KEY_RESAMPLES, "N", 0, "of the bootstrap (default: 10000)", 0},
         {0},
     };
     static const struct argp argp = {
@@ -112,8 +115,8 @@ int rg_command_table(int argc, char **argv) {
         parse_table,
         "RESULTS.db\n--paper NAME [RESULTS.db]",
         "Print an experiment's results: one row per method, mean ± standard error over seeds.\v"
-        "Win rates have a 95 % interval by a bootstrap over seeds and prompts. Costs are beside "
-        "the "
+        "Win rates have a 95 % interval over seeds and prompts, as all metrics have in csv and "
+        "json. Costs are beside the "
         "results, time and memory also relative to DPO's. Trials that diverged are counted, never "
         "averaged in. What the figures mean stands under the table.",
         store_child,
@@ -216,7 +219,8 @@ int rg_command_plot(int argc, char **argv) {
         parse_plot,
         "RESULTS.db",
         "Plot any metric against any cost, another metric, or swept options.\v"
-        "One curve per method, the mean over seeds with a 95 % band. The numbers are left beside "
+        "One curve per method, the mean over seeds with a 95 % band (of three seeds or more). The "
+        "numbers are left beside "
         "the figure as .tsv, and gnuplot's script. Figures are of their true size on paper with "
         "letters of 9 points: a width of 336 is a column of a paper in two columns. Examples:\n\n"
         "  regatta plot results/verses-head-to-head.db -x flops -y win_rate_base -o win.svg\n"

@@ -8,19 +8,16 @@
 
 #include <string.h>
 
-enum { KEY_JUDGE = 256, KEY_AGAINST, KEY_RESAMPLES, KEY_LENGTH_CONTROLLED };
+enum { KEY_JUDGE = 256, KEY_AGAINST, KEY_LENGTH_CONTROLLED };
 
 static const struct argp_child store_child[] = {{&rg_store_argp, 0, NULL, 0}, {0}};
-
-#define RESAMPLES_OPTION                                                                           \
-    { "resamples", KEY_RESAMPLES, "N", 0, "of the bootstrap (default: 10000)", 0 }
 
 /* What the four take, each as its own table of options has it. */
 typedef struct StatisticsArguments {
     RgStoreArguments store;
     const char *metric, *judge, *against, *x, *y, *format; /* NULL: not given */
     bool length_controlled;
-    int64_t resamples, points; /* 0: not given */
+    int64_t points; /* 0: not given */
 } StatisticsArguments;
 
 static error_t parse(int key, char *argument, struct argp_state *state) {
@@ -53,9 +50,6 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
     case KEY_LENGTH_CONTROLLED:
         a->length_controlled = true;
         return 0;
-    case KEY_RESAMPLES:
-        a->resamples = rg_argument_integer(state, "--resamples", argument, 100, 10000000);
-        return 0;
     case ARGP_KEY_END:
         if (a->against && a->store.label[0])
             argp_error(state, "--against compares all methods with one, expected no labels of two "
@@ -79,7 +73,6 @@ int rg_command_compare(int argc, char **argv) {
         {"judge", KEY_JUDGE, "NAME", 0, "per-prompt metric that decides a win (default: reward)",
          0},
         {"against", KEY_AGAINST, "LABEL", 0, "compare each other method with this one", 0},
-        RESAMPLES_OPTION,
         RG_FORMAT_OPTION,
         {0},
     };
@@ -87,8 +80,8 @@ int rg_command_compare(int argc, char **argv) {
         options,
         parse,
         "RESULTS.db A B\nRESULTS.db --against LABEL\nRESULTS.db",
-        "Compare methods of an experiment by a paired bootstrap over seeds and prompts: two, each "
-        "with one, or all pairs.\vA, B and LABEL are labels as the table prints them. Of more than "
+        "Compare methods of an experiment, paired by seed and prompt: two, each with one, or all "
+        "pairs.\vA, B and LABEL are labels as the table prints them. Of more than "
         "one comparison the p-values are also given as Holm's step-down correction adjusts them "
         "for "
         "being one family.",
@@ -104,7 +97,6 @@ int rg_command_compare(int argc, char **argv) {
                                 .against = a.against,
                                 .metric = a.metric,
                                 .judge = a.judge,
-                                .resamples = a.resamples,
                                 .out = stdout};
     RgError error = {0};
     RgStatus status = rg_command_table_format(a.format, &compare.format, &error);
@@ -122,7 +114,6 @@ int rg_command_tournament(int argc, char **argv) {
          0},
         {"length-controlled", KEY_LENGTH_CONTROLLED, NULL, 0,
          "win rates at equal length of the responses", 0},
-        RESAMPLES_OPTION,
         RG_FORMAT_OPTION,
         {0},
     };
@@ -134,7 +125,7 @@ int rg_command_tournament(int argc, char **argv) {
         "ratings.\vTwo methods meet on every test prompt and seed that both answered. Win rates "
         "are "
         "those of regatta compare; ratings are Bradley–Terry's, on Elo's scale and in nats. "
-        "Intervals are of 95 %, by a bootstrap over seeds and prompts.",
+        "Intervals are of 95 %, over seeds and prompts.",
         store_child,
         NULL,
         NULL};
@@ -144,7 +135,6 @@ int rg_command_tournament(int argc, char **argv) {
                                       .experiment = a.store.experiment,
                                       .metric = a.metric,
                                       .length_controlled = a.length_controlled,
-                                      .resamples = a.resamples,
                                       .out = stdout};
     RgError error = {0};
     RgStatus status = rg_command_table_format(a.format, &tournament.format, &error);

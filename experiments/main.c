@@ -22,7 +22,7 @@ static const RgCommand commands[] = {
     {"table", "results as a table: mean and standard error over seeds", rg_command_table},
     {"plot", "any metric against any cost or swept option", rg_command_plot},
     {"report", "one self-contained HTML page", rg_command_report},
-    {"compare", "methods head to head, by paired bootstrap", rg_command_compare},
+    {"compare", "methods head to head, paired by seed and prompt", rg_command_compare},
     {"tournament", "a round-robin of all methods: win rates and ratings", rg_command_tournament},
     {"frontier", "reward over divergence, and which points are optimal", rg_command_frontier},
     {"budget", "a metric of all methods at equal spending", rg_command_budget},

@@ -102,14 +102,14 @@ expect 0 '^  2 trials: 2 finished$' status small.db --watch 1000 # all is done: 
 expect 2 'has no experiment "other"' status small.db -e other
 expect 1 '^regatta: none.db: .*No such file' status none.db
 expect 2 '--watch is "0"' status small.db --watch 0
-expect 0 'dpo' compare small.db dpo sail-pr --resamples 200
-expect 0 'p, Holm' compare small.db --resamples 200
-expect 0 '^sail-pr +dpo ' compare small.db --against dpo --resamples 200
+expect 0 'dpo' compare small.db dpo sail-pr
+expect 0 'p, Holm' compare small.db
+expect 0 '^sail-pr +dpo ' compare small.db --against dpo
 expect 2 'judge decides wins' compare small.db -m reward --judge reward
 expect 2 'no labels of two beside it' compare small.db dpo sail-pr --against dpo
-expect 0 '"p_holm": ' compare small.db --against dpo -f json --resamples 200
-expect 0 'rating, Elo' tournament small.db --resamples 200
-expect 0 '^a,b,a_elo,' tournament small.db -m reward -f csv --resamples 200
+expect 0 '"p_holm": ' compare small.db --against dpo -f json
+expect 0 'rating, Elo' tournament small.db
+expect 0 '^a,b,a_elo,' tournament small.db -m reward -f csv
 expect 2 'unknown per-item metric "nope"' tournament small.db -m nope
 expect 2 'unknown per-item metric "length"' tournament small.db --length-controlled
 expect 0 ' yes$' frontier small.db
@@ -120,10 +120,12 @@ expect 2 '--points is "1"' budget small.db -n 1
 expect 0 '"reward_standard_error": ' table small.db -f json
 expect 0 'interquartile mean' table small.db --statistic iqm
 expect 2 'unknown statistic "median"' table small.db --statistic median
-expect 0 'differs from dpo' table small.db --against dpo --resamples 200
+expect 0 'differs from dpo' table small.db --against dpo
 expect 2 'without tests' table --paper dpo --against dpo
 expect 2 'unknown label "nope": there is "dpo", "sail-pr"' compare small.db dpo nope
 expect 2 'unknown metric "nope"' table small.db -m nope
+expect 0 '^method +trials +reward +regret$' table small.db -m reward -m regret # given again, they add up
+expect 0 'One seed: ' compare small.db dpo sail-pr
 expect 2 'format' table small.db -f nope
 expect 2 'figure.gif.*\.svg, \.png or \.pdf' plot small.db -o figure.gif
 expect 0 '' plot small.db -y kl -o figure.svg
@@ -132,7 +134,7 @@ for kind in curve frontier tournament; do
     [[ -s $kind.pdf && -s $kind.tsv && -s $kind.gnuplot ]] || complain "plot -k $kind leaves less than three files"
 done
 expect 0 '' plot small.db -k budget -x step -o budget.png --width 336
-expect 2 'unknown kind of figure "pie": there is "auto", "curve"' plot small.db -k pie -o pie.svg
+expect 2 'unknown kind of figure "pie": there is .*"auto".*"overoptimisation"' plot small.db -k pie -o pie.svg
 expect 2 'no metric "independent_reward"' plot small.db -k overoptimisation -o over.svg
 expect 2 'unknown swept option "beta"' plot small.db -k heatmap -x beta -y beta -o map.svg
 expect 0 '' run small.cfg -q -r swept.db -s 'sweep=({option="algorithm.beta"; values=[0.1, 0.3];}, {option="optimizer.learning_rate"; values=[0.01, 0.05];})'
@@ -159,7 +161,7 @@ expect 0 '^small.db: 2 trials added, 0 replaced, 0 kept' merge parts.db small.db
 [[ $(digest parts) == "$(digest together)" ]] || complain "merged weights differ"
 expect 0 '' run small.cfg -q -s seeds=[1,2] -r parts.db
 for store in together parts; do
-    "$program" table "$store.db" -f csv -m reward,kl --resamples 100 >"$store.csv"
+    "$program" table "$store.db" -f csv -m reward,kl >"$store.csv"
 done
 cmp -s together.csv parts.csv || complain "a merged store has another table"
 cp second.db other.db

@@ -43,7 +43,7 @@ check() {
     memory=$(sed -n 's/^ *in all, at the peak *//p' plan.txt)
     flops=$(sed -n 's/^ *in all  *\([0-9]*\)$/\1/p' plan.txt)
     "$program" run plan.cfg -q -t 2 -r "$name.db" "${@:2}"
-    found=$("$program" table "$name.db" -f csv -m peak_memory,flops --resamples 100)
+    found=$("$program" table "$name.db" -f csv -m peak_memory,flops)
     within "$name, bytes" "$memory" "$(column "$found" peak_memory)"
     within "$name, operations of two steps" "$((2 * flops))" "$(column "$found" flops)"
 }

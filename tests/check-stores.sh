@@ -77,8 +77,8 @@ bad item-text 'evaluations.item of trial [0-9]+: is text "x", expected an intege
     "UPDATE evaluations SET item = 'x' WHERE item = 1"
 and table
 and report -o x.html
-and compare --resamples 100
-and tournament --resamples 100
+and compare
+and tournament
 expect 1 'evaluations.item: is text "x", expected an integer' export-results "$bad" -o exported
 bad item-huge 'evaluations.item of trial 1: is 9223372036854775807, expected an integer from 0' \
     "UPDATE evaluations SET item = 9223372036854775807 WHERE item = 1 AND trial = 1"

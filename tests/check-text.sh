@@ -100,7 +100,7 @@ changed names.db swept.db "UPDATE trials SET swept = json_object('part.option', 
 # Reasons have any characters: terminals, lines and comments hold.
 changed names.db reasons.db "UPDATE trials SET status = 'diverged', reason = 'x' || char(10) || '\\input{/etc/passwd}' || char(13)
     || '\\write18{touch pwned}' || char(27) || ']0;t' || char(7) || char(155) || char(8238) || '<b>' WHERE seed = 1"
-for command in table status "table -f latex" "table -f markdown" "compare --resamples 100" "tournament --resamples 100" check-store; do
+for command in table status "table -f latex" "table -f markdown" "compare" "tournament" check-store; do
     # shellcheck disable=SC2086
     set -- $command
     "$program" "$1" reasons.db "${@:2}" >out 2>err || complain "$command: $(cat -v err)"

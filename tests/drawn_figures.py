@@ -121,6 +121,8 @@ def between(curve, at):
 
 # ---- what gnuplot drew ----
 
+NO_BAND = re.compile(r" \(\d seeds?: no band\)$")  # what the legend says after the name
+
 
 def drawn(figure):
     """[(title or None, [[number, ...]])]"""
@@ -134,7 +136,7 @@ def drawn(figure):
         if line.startswith("# Curve ") and not title:
             curves.append((None, []))
         elif title:
-            curves[-1] = (title[1], [])
+            curves[-1] = (NO_BAND.sub("", title[1]), [])
         elif line.strip() and not line.startswith("#"):
             numbers = [float(word) for word in re.findall(r'"[^"]*"|\S+', line) if re.fullmatch(r"[-+.\deE]+", word)]
             if line.split()[-1] != "u":
@@ -145,7 +147,7 @@ def drawn(figure):
 def texts(figure):
     root = ElementTree.parse(f"{figure}.svg").getroot()
     return [
-        " ".join("".join(element.itertext()).split())
+        NO_BAND.sub("", " ".join("".join(element.itertext()).split()))
         for element in root.iter("{http://www.w3.org/2000/svg}text")
     ]
 

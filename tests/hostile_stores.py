@@ -73,7 +73,7 @@ def output(program, arguments, folder):
 def damage(program, good, folder):
     commands = [
         ["table", "x.db", "-f", "csv", "-m", "reward,kl,loss,flops,judge_queries"],
-        ["compare", "x.db", "-f", "csv", "--resamples", "100"],
+        ["compare", "x.db", "-f", "csv"],
         ["budget", "x.db", "-f", "csv", "-x", "step", "-n", "3"],
     ]
     content = open(good, "rb").read()

@@ -60,10 +60,11 @@ Test(frontier, points_are_means_over_seeds_at_every_evaluation) {
                 mean += fixture_reward(&trial, (int)p->step, item) / (seeds * FIXTURE_ITEMS);
         }
         cr_assert_eq(p->step, i % STEPS * FIXTURE_EVERY);
-        cr_assert_eq(p->y.count, seeds);
-        cr_assert_float_eq(p->x.mean, 4 * qualities[i / STEPS] * (double)p->step / 200, 1e-12);
-        cr_assert_float_eq(p->y.mean, mean, 1e-9);
-        cr_assert(p->y_interval.low < mean && mean < p->y_interval.high);
+        cr_assert_eq(p->y.summary.count, seeds);
+        cr_assert_float_eq(p->x.summary.mean, 4 * qualities[i / STEPS] * (double)p->step / 200,
+                           1e-12);
+        cr_assert_float_eq(p->y.summary.mean, mean, 1e-9);
+        cr_assert(p->y.interval.low < mean && mean < p->y.interval.high);
         cr_assert_eq(p->last, i % STEPS == STEPS - 1);
         some |= p->optimal;
         all &= p->optimal;
@@ -106,8 +107,8 @@ Test(frontier, csv_and_text_tell_the_points) {
     char *path = fixture_methods(), *csv = frontier_text(path, RG_TABLE_CSV);
     char *text = frontier_text(path, RG_TABLE_MARKDOWN);
     cr_assert(strstr(csv, "method,step,seeds,kl,kl_low,kl_high,reward,"), "%s", csv);
-    cr_assert(strstr(csv, "\nDPO,200,4,2,2,2,"), "%s", csv);
-    cr_assert(strstr(text, "| DPO | 200 | 4 | 2 \\[2, 2\\] |"), "%s", text);
+    cr_assert(strstr(csv, "\nDPO,200,4,2,,,"), "%s", csv);
+    cr_assert(strstr(text, "| DPO | 200 | 4 | 2 |"), "%s", text);
     cr_assert(strstr(text, "| yes |"), "%s", text);
     free(text);
     free(csv);
@@ -140,13 +141,13 @@ Test(budget, methods_are_read_off_at_what_the_cheapest_spends) {
     cr_assert_eq(budget->row_count, 3);
     for (int row = 0; row < 3; row++)
         for (int p = 0; p < 4; p++) {
-            const RgBudgetCell *cell = &budget->cells[row * 4 + p];
+            const RgMean *cell = &budget->cells[row * 4 + p];
             double spent = 5e11 * p / 3;
             cr_assert_float_eq(budget->spent[p], spent, 1e-3);
             cr_assert_float_eq(cell->summary.mean,
                                spent * 0.02 * qualities[row] / (2.5e9 * speeds[row]), 1e-9);
             cr_assert_eq(cell->summary.count, row == 2 ? 3 : 4);
-            cr_assert_float_eq(cell->interval.low, cell->summary.mean, 1e-9);
+            cr_assert(isnan(cell->interval.low), "seeds that are all alike tell of no spread");
         }
     rg_budget_destroy(budget);
     rg_results_close(results);
@@ -216,7 +217,7 @@ Test(budget, table_has_a_column_for_each_spending_point) {
     fixture_check(rg_budget(&options, &error), &error);
     fclose(options.out);
     cr_assert(strstr(text, "nats, at step | 0 | 100 | 200 |"), "%s", text);
-    cr_assert(strstr(text, "| DPO | 0 \\[0, 0\\] | 1 \\[1, 1\\] | 2 \\[2, 2\\] |"), "%s", text);
+    cr_assert(strstr(text, "| DPO | 0 | 1 | 2 |"), "%s", text);
     free(text);
     free(path);
 }

@@ -37,24 +37,25 @@ static double mean_reward(const char *label, int seed, double quality, int step)
     return mean;
 }
 
-/* The last point of DPO's reward: mean and t interval of four seeds, t(0.975, 3) = 3.18245. */
-Test(plot, points_are_means_with_students_band) {
+/* The last point of DPO's reward, of cells that are made here. */
+Test(plot, points_are_means_with_a_band_over_seeds_and_prompts) {
     char *path = fixture_methods();
     RgFigure *figure = figure_of(path, "reward", "flops");
-    double means[4] = {0};
+    double cells[4 * FIXTURE_ITEMS];
     for (int seed = 1; seed <= 4; seed++) {
         FixtureTrial trial = {.label = "DPO", .seed = seed, .quality = 0.5};
         for (int i = 0; i < FIXTURE_ITEMS; i++)
-            means[seed - 1] += fixture_reward(&trial, FIXTURE_STEPS, i) / FIXTURE_ITEMS;
+            cells[(seed - 1) * FIXTURE_ITEMS + i] = fixture_reward(&trial, FIXTURE_STEPS, i);
     }
-    RgSummary summary = rg_summarize(means, 4);
+    RgEstimate expected = rg_estimate_mean(cells, 4, FIXTURE_ITEMS, false, 0);
     const RgFigureCurve *curve = &figure->curves[0];
     cr_assert_str_eq(curve->name, "DPO");
     cr_assert_eq(curve->count, FIXTURE_STEPS / FIXTURE_EVERY + 1);
     const RgFigurePoint *last = &curve->points[curve->count - 1];
     cr_assert_float_eq(last->x, 2.5e9 * FIXTURE_STEPS, 1);
-    cr_assert_float_eq(last->y, summary.mean, 1e-9);
-    cr_assert_float_eq(last->high - last->y, 3.182446305 * summary.standard_error, 1e-7);
+    cr_assert_float_eq(last->y, expected.value, 1e-9);
+    cr_assert_float_eq(last->low, expected.interval.low, 1e-9);
+    cr_assert_float_eq(last->high, expected.interval.high, 1e-9);
     cr_assert_eq(last->seeds, 4);
     rg_figure_destroy(figure);
     free(path);
@@ -232,7 +233,7 @@ Test(plot, the_frontier_of_a_sweep_is_a_cloud_by_method) {
     cr_assert_eq(figure->curves[0].count, 4 * (FIXTURE_STEPS / FIXTURE_EVERY + 1));
     int bars = 0;
     for (int64_t i = 0; i < figure->curves[0].count; i++)
-        bars += isfinite(figure->curves[0].points[i].x_low);
+        bars += isfinite(figure->curves[0].points[i].low);
     cr_assert_eq(bars, 4, "the ends alone have bars, not %d", bars);
     rg_figure_destroy(figure);
     free(path);
@@ -252,7 +253,7 @@ Test(plot, heat_maps_are_inferred_and_hold_the_means_at_the_end) {
     double mean = (mean_reward("SAIL-PR", 1, 0.35, 50) + mean_reward("SAIL-PR", 2, 0.35, 50)) / 2;
     cr_assert_float_eq(cell->value, mean, 1e-9);
     cr_assert_eq(cell->seeds, 2);
-    cr_assert_lt(cell->low, cell->value);
+    cr_assert(isnan(cell->low), "of two seeds");
     cr_assert_float_eq(figure->cells[0].value, mean_reward("SAIL-PR", 1, 1, 50), 1e-9);
     cr_assert_eq(figure->cells[0].diverged, 1);
     cr_assert(isnan(figure->cells[1].value));
@@ -270,8 +271,7 @@ Test(plot, heat_maps_are_inferred_and_hold_the_means_at_the_end) {
 /* By a win on each prompt, as the fixture gives it; two win rates make 1. */
 Test(plot, a_tournament_is_a_matrix_of_win_rates) {
     char *path = fixture_methods();
-    RgFigure *figure =
-        figure_with(path, (RgPlotOptions){.kind = RG_PLOT_TOURNAMENT, .resamples = 200});
+    RgFigure *figure = figure_with(path, (RgPlotOptions){.kind = RG_PLOT_TOURNAMENT});
     int n = figure->row_count;
     cr_assert_eq(n, 3);
     cr_assert_eq(figure->middle, 0.5);
@@ -375,20 +375,86 @@ Test(plot, gnuplot_draws_each_format_and_leaves_data_and_script) {
     free(store);
 }
 
-Test(plot, a_single_seed_is_drawn_without_a_band) {
-    need_gnuplot();
-    char *path = fixture_path("single.sqlite"), *svg = fixture_path("single.svg");
+/* A store with a method of as many seeds; the caller frees. */
+static char *fixture_seeds(int seeds) {
+    char *path = fixture_path("seeds.sqlite");
     int64_t experiment;
-    RgStore *store = fixture_open(path, "single", &experiment);
+    RgStore *store = fixture_open(path, "seeds", &experiment);
     FixtureTrial trial = {"dpo", "DPO", "{}", "finished", NULL, 1, 1, 1, 50, false, true};
-    fixture_trial(store, experiment, &trial);
+    for (trial.seed = 1; trial.seed <= seeds; trial.seed++)
+        fixture_trial(store, experiment, &trial);
     rg_store_close(store);
+    return path;
+}
+
+Test(plot, two_seeds_are_drawn_without_a_band_and_the_legend_says_so) {
+    need_gnuplot();
+    char *path = fixture_seeds(2), *svg = fixture_path("seeds.svg");
     plot(path, svg, "step");
     char *text = fixture_read(svg);
     cr_assert_not(strstr(text, "polygon"));
+    cr_assert(strstr(text, "DPO (2 seeds: no band)"), "%s", text);
+    RgFigure *figure = figure_of(path, "reward", "step");
+    for (int64_t i = 0; i < figure->curves[0].count; i++)
+        cr_assert(isnan(figure->curves[0].points[i].low));
+    rg_figure_destroy(figure);
     free(text);
     free(svg);
     free(path);
+}
+
+/* The script cuts at the y range, which is that of the means with as much again. */
+static void check_cut(const char *script) {
+    double low = NAN, high = NAN, cut[4];
+    int cuts = 0;
+    for (; *script; script++) {
+        sscanf(script, "set yrange [%lf:%lf]", &low, &high);
+        if (sscanf(script, "cut(v) = v*yf < %lf ? %lf : v*yf > %lf ? %lf", &cut[0], &cut[1],
+                   &cut[2], &cut[3]) == 4)
+            cuts++;
+    }
+    cr_assert_eq(cuts, 1);
+    cr_assert(cut[0] == low && cut[1] == low && cut[2] == high && cut[3] == high);
+    cr_assert(low > -20 && high < 50, "[%g, %g]", low, high);
+}
+
+/* Of three points the band has six corners; one that was clipped would have others. */
+static void check_corners(const char *svg) {
+    int corners = 0;
+    while (*svg && strncmp(svg, "<polygon ", 9) != 0)
+        svg++;
+    while (*svg && strncmp(svg, " points", 7) != 0)
+        svg++;
+    for (; *svg && *svg != '>'; svg++)
+        corners += *svg == ',';
+    cr_assert_eq(corners, 6, "%d corners", corners);
+}
+
+/* A band that reaches far out of the frame on either side: every corner that gnuplot gets lies in
+ * it, so that it has nothing to clip. */
+Test(plot, bands_are_cut_at_the_frame) {
+    need_gnuplot();
+    char *svg = fixture_path("cut.svg"), *script = fixture_path("cut.gnuplot");
+    RgFigurePoint points[] = {{.x = 0, .y = 1, .low = -90, .high = 1.1, .seeds = 3},
+                              {.x = 1, .y = 2, .low = 1.9, .high = 80, .seeds = 3},
+                              {.x = 2, .y = 1.5, .low = -50, .high = 50, .seeds = 3}};
+    RgFigureCurve curve = {.name = (char *)"A", .points = points, .count = 3};
+    RgFigure figure = {.x_label = (char *)"x",
+                       .y_label = (char *)"y",
+                       .x_factor = 1,
+                       .y_factor = 10,
+                       .z_factor = 1,
+                       .curves = &curve,
+                       .curve_count = 1};
+    RgError error = {0};
+    fixture_check(rg_figure_draw(&figure, svg, 0, 0, &error), &error);
+    char *written = fixture_read(script), *drawn = fixture_read(svg);
+    check_cut(written);
+    check_corners(drawn);
+    free(drawn);
+    free(written);
+    free(script);
+    free(svg);
 }
 
 static void refused(RgPlotOptions options, RgStatus status, const char *part) {
@@ -479,7 +545,7 @@ Test(plot, every_kind_is_drawn_in_every_format) {
         RgPlotOptions options;
     } figures[] = {
         {grid, {.x = "mixture", .y = "exploration"}},
-        {methods, {.kind = RG_PLOT_TOURNAMENT, .resamples = 100}},
+        {methods, {.kind = RG_PLOT_TOURNAMENT}},
         {methods, {.kind = RG_PLOT_FRONTIER, .title = "A title"}},
         {sweep, {.kind = RG_PLOT_FRONTIER}},
         {methods, {.kind = RG_PLOT_OVEROPTIMISATION, .width = 336}},

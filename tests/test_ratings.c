@@ -4,6 +4,7 @@
 
 #include "analysis/length_control.h"
 #include "analysis/ratings.h"
+#include "core/tensor/random.h"
 
 #include <math.h>
 
@@ -103,54 +104,85 @@ Test(ratings, elo_counts_400_points_for_a_factor_of_ten) {
 
 /* ---- intervals of ratings ---- */
 
-typedef struct TwoMethods {
-    const double *outcomes; /* [seeds, items] of the first against the second */
-    int64_t seeds, items;
-} TwoMethods;
-
-static void two_methods_wins(const void *context, const double *seed_weight,
-                             const double *item_weight, double *wins) {
-    const TwoMethods *two = context;
-    wins[1] = wins[2] = 0;
-    for (int64_t s = 0; s < two->seeds; s++)
-        for (int64_t i = 0; i < two->items; i++) {
-            double weight = seed_weight[s] * item_weight[i];
-            wins[1] += weight * two->outcomes[s * two->items + i];
-            wins[2] += weight * (1 - two->outcomes[s * two->items + i]);
-        }
+/* Games of one pair by seed and prompt, as the tournament makes them of outcomes. */
+static RgGames games_of(double *outcomes, int64_t cells) {
+    RgSummary all = rg_summarize(outcomes, cells);
+    for (int64_t i = 0; i < cells; i++)
+        outcomes[i] -= all.mean;
+    return (RgGames){all.mean, (double)all.count, outcomes};
 }
 
-/* With two methods the rating rises with the win rate in every resample, so that the ends of its
- * interval are the win rate's, put through the logarithm of the odds. */
+/* With two methods, θ is half the logarithm of the odds, whose derivative in the rate p is
+ * 1/(2p(1 − p)): the margin is the rate's times that. */
 Test(ratings, interval_of_two_methods_is_that_of_their_win_rate) {
     enum { SEEDS = 3, ITEMS = 40 };
     double outcomes[SEEDS * ITEMS];
     for (int i = 0; i < SEEDS * ITEMS; i++)
-        outcomes[i] = rg_random_uniform(rg_random_root(21), (uint64_t)i) < 0.7;
-    TwoMethods two = {outcomes, SEEDS, ITEMS};
-    RgBootstrapOptions options = {2001, 0.95, 0.5, rg_random_root(22)};
+        outcomes[i] = rg_random_uniform(rg_random_root(21), (uint64_t)i) <
+                      (i < ITEMS ? 0.9 : 0.6); /* the first seed wins more */
+    RgEstimate rate = rg_estimate_mean(outcomes, SEEDS, ITEMS, false, 0.5), ratings[2];
+    RgGames pairs[4] = {{0}, games_of(outcomes, SEEDS * ITEMS)};
+    rg_estimate_ratings(pairs, 2, SEEDS, ITEMS, 0, ratings);
+    double p = rate.value, slope = 1 / (2 * p * (1 - p));
+    double margin = slope * (rate.interval.high - p);
+    check_close(ratings[0].value, 0.5 * log(p / (1 - p)), 1e-10, "rating");
+    check_close(ratings[0].interval.high, ratings[0].value + margin, 1e-9, "high");
+    check_close(ratings[0].standard_error, slope * rate.standard_error, 1e-9, "error");
+    check_close(ratings[1].interval.low, ratings[1].value - margin, 1e-9, "the other's low");
+}
+
+/* Ratings of three from games of all pairs: the error that the delta method gives is that of the
+ * jackknife over seeds, up to terms of its second order, where prompts add nothing. */
+Test(ratings, error_is_that_of_leaving_out_each_seed) {
+    enum { SEEDS = 12, ITEMS = 200, N = 3 };
+    static double outcomes[N][SEEDS * ITEMS], cells[N][SEEDS * ITEMS];
+    static const int first[N] = {0, 0, 1}, second[N] = {1, 2, 2};
+    double left[SEEDS], sum = 0, squares = 0;
+    for (uint64_t pair = 0; pair < N; pair++)
+        for (uint64_t i = 0; i < SEEDS * ITEMS; i++) {
+            double chance = 0.6 + 0.1 * (double)(i / ITEMS % 3) - 0.1 * (double)pair;
+            RgRandom random = rg_random_at(rg_random_root(23), pair);
+            outcomes[pair][i] = cells[pair][i] = rg_random_uniform(random, i) < chance;
+        }
+    RgGames pairs[N * N] = {{0}};
+    for (int pair = 0; pair < N; pair++)
+        pairs[first[pair] * N + second[pair]] = games_of(cells[pair], SEEDS * ITEMS);
+    RgEstimate ratings[N];
+    rg_estimate_ratings(pairs, N, SEEDS, ITEMS, 1, ratings);
+    for (int s = 0; s < SEEDS; s++) {
+        double wins[N * N] = {0}, rated[N];
+        for (int pair = 0; pair < N; pair++)
+            for (int i = 0; i < SEEDS * ITEMS; i++)
+                if (i / ITEMS != s) {
+                    wins[first[pair] * N + second[pair]] += outcomes[pair][i];
+                    wins[second[pair] * N + first[pair]] += 1 - outcomes[pair][i];
+                }
+        cr_assert(rg_bradley_terry(wins, N, 1, rated));
+        left[s] = rated[0];
+        sum += left[s] / SEEDS;
+    }
+    for (int s = 0; s < SEEDS; s++)
+        squares += pow(left[s] - sum, 2);
+    double jackknife = sqrt(squares * (SEEDS - 1) / SEEDS);
+    check_close(ratings[0].standard_error, jackknife, 0.1 * jackknife, "error");
+}
+
+Test(ratings, who_wins_every_game_is_not_rated_for_certain) {
+    double outcomes[60];
+    for (int i = 0; i < 60; i++)
+        outcomes[i] = 1;
+    RgGames pairs[4] = {{0}, games_of(outcomes, 60)};
     RgEstimate ratings[2];
-    rg_ratings_bootstrap(two_methods_wins, &two, 2, SEEDS, ITEMS, 0, &options, ratings);
-    RgBootstrap rate = rg_bootstrap(outcomes, SEEDS, ITEMS, &options);
-    double low = 0.5 * log(rate.interval.low / (1 - rate.interval.low));
-    double high = 0.5 * log(rate.interval.high / (1 - rate.interval.high));
-    check_close(ratings[0].value, 0.5 * log(rate.estimate / (1 - rate.estimate)), 1e-10, "rating");
-    check_close(ratings[0].interval.low, low, 1e-9, "low");
-    check_close(ratings[0].interval.high, high, 1e-9, "high");
-    check_close(ratings[1].interval.low, -high, 1e-9, "the other's low");
+    rg_estimate_ratings(pairs, 2, 3, 20, 1, ratings);
+    cr_assert(ratings[0].interval.low < ratings[0].value - 0.5, "[%g, %g]", ratings[0].interval.low,
+              ratings[0].interval.high);
 }
 
 /* ---- win rates at equal length ---- */
 
 static RgLengthControl fit(const double *outcomes, const double *differences, int64_t count,
                            double prior) {
-    RgLengthGames *games = rg_length_games_create(outcomes, differences, 1, count, prior);
-    double one = 1, ones[4096], total;
-    for (int64_t i = 0; i < count; i++)
-        ones[i] = 1;
-    RgLengthControl control = rg_length_games_fit(games, &one, ones, &total);
-    rg_length_games_destroy(games);
-    return control;
+    return rg_control_length(outcomes, differences, 1, count, prior, NULL);
 }
 
 static const double outcomes_12[] = {1, 1, 0, 1, 0.5, 0, 1, 1, 0, 1, 1, 0};
@@ -159,17 +191,17 @@ static const double differences_12[] = {12, 3, -4, 25, 0, -9, 7, -2, -15, 3, 12,
 Test(length_control, fit_is_scipys) {
     RgLengthControl weak = fit(outcomes_12, differences_12, 12, 1);
     RgLengthControl strong = fit(outcomes_12, differences_12, 12, 4);
-    check_close(weak.win_rate, 0.562866383, 1e-7, "win rate");
+    check_close(weak.win_rate.value, 0.562866383, 1e-7, "win rate");
     check_close(weak.advantage, 0.252803363, 1e-7, "advantage");
     check_close(weak.slope, 2.389940398, 1e-7, "slope");
-    check_close(strong.win_rate, 0.567877976, 1e-7, "win rate, strong prior");
+    check_close(strong.win_rate.value, 0.567877976, 1e-7, "win rate, strong prior");
     check_close(strong.slope, 1.294201312, 1e-7, "slope, strong prior");
 }
 
 Test(length_control, a_method_that_always_wins_has_a_finite_rate) {
     const double won[] = {1, 1, 1, 1, 1, 1}, longer[] = {1, 2, 3, 4, 5, 9};
     RgLengthControl control = fit(won, longer, 6, 1);
-    check_close(control.win_rate, 0.870494908, 1e-7, "win rate");
+    check_close(control.win_rate.value, 0.870494908, 1e-7, "win rate");
     check_close(control.slope, 1.540483276, 1e-7, "slope");
 }
 
@@ -179,15 +211,16 @@ Test(length_control, equal_lengths_leave_the_win_rate_as_it_is) {
     double won = 0;
     for (int i = 0; i < 12; i++)
         won += outcomes_12[i];
-    check_close(fit(outcomes_12, none, 12, 1e-9).win_rate, won / 12, 1e-9, "no prior to speak of");
-    check_close(fit(outcomes_12, none, 12, 4).win_rate, (won + 2) / 16, 1e-12, "prior");
+    check_close(fit(outcomes_12, none, 12, 1e-9).win_rate.value, won / 12, 1e-9,
+                "no prior to speak of");
+    check_close(fit(outcomes_12, none, 12, 4).win_rate.value, (won + 2) / 16, 1e-12, "prior");
 }
 
 Test(length_control, a_constant_difference_cannot_be_told_from_the_method) {
     const double constant[] = {3, 3, 3, 3};
-    cr_assert(isnan(fit(outcomes_12, constant, 4, 1).win_rate));
+    cr_assert(isnan(fit(outcomes_12, constant, 4, 1).win_rate.value));
     const double missing[] = {NAN, NAN, NAN, NAN};
-    cr_assert(isnan(fit(outcomes_12, missing, 4, 1).win_rate));
+    cr_assert(isnan(fit(outcomes_12, missing, 4, 1).win_rate.value));
 }
 
 Test(length_control, turning_the_two_around_turns_the_rate_around_and_units_change_nothing) {
@@ -197,9 +230,9 @@ Test(length_control, turning_the_two_around_turns_the_rate_around_and_units_chan
         shorter[i] = -differences_12[i];
         characters[i] = 4.5 * differences_12[i];
     }
-    double rate = fit(outcomes_12, differences_12, 12, 1).win_rate;
-    check_close(fit(lost, shorter, 12, 1).win_rate, 1 - rate, 1e-12, "turned");
-    check_close(fit(outcomes_12, characters, 12, 1).win_rate, rate, 1e-12, "another unit");
+    double rate = fit(outcomes_12, differences_12, 12, 1).win_rate.value;
+    check_close(fit(lost, shorter, 12, 1).win_rate.value, 1 - rate, 1e-12, "turned");
+    check_close(fit(outcomes_12, characters, 12, 1).win_rate.value, rate, 1e-12, "another unit");
 }
 
 /* A judge that likes length, and two methods of the same worth of which one writes more: the plain
@@ -217,22 +250,11 @@ Test(length_control, a_judge_that_likes_length_is_seen_through) {
     }
     RgLengthControl control = fit(outcomes, differences, GAMES, 1);
     cr_assert(plain > 0.62, "plain %g", plain);
-    check_close(control.win_rate, 0.5, 0.04, "controlled");
+    check_close(control.win_rate.value, 0.5, 0.04, "controlled");
     check_close(control.slope, 1.5, 0.25, "slope");
 }
 
-/* A prompt drawn three times is three games, one not drawn is none: (3 + prior/2) / (4 + prior). */
-Test(length_control, weights_count_games) {
-    const double outcomes[] = {1, 0, 1}, differences[] = {0, 0, 5}, weights[] = {3, 1, 0};
-    double one = 1, total;
-    RgLengthGames *games = rg_length_games_create(outcomes, differences, 1, 3, 2);
-    RgLengthControl control = rg_length_games_fit(games, &one, weights, &total);
-    rg_length_games_destroy(games);
-    check_close(total, 4, 0, "games");
-    check_close(control.win_rate, 4.0 / 6, 1e-12, "win rate");
-}
-
-Test(length_control, bootstrap_holds_the_estimate) {
+Test(length_control, lengths_that_say_nothing_cost_next_to_nothing) {
     enum { SEEDS = 3, ITEMS = 60 };
     double outcomes[SEEDS * ITEMS], differences[SEEDS * ITEMS];
     RgRandom random = rg_random_root(41);
@@ -240,15 +262,25 @@ Test(length_control, bootstrap_holds_the_estimate) {
         differences[i] = rint(10 * rg_random_normal(rg_random_named(random, "length"), i));
         outcomes[i] = rg_random_uniform(rg_random_named(random, "judge"), i) < 0.65;
     }
-    RgLengthGames *games = rg_length_games_create(outcomes, differences, SEEDS, ITEMS, 1);
-    RgBootstrapOptions options = {1000, 0.95, 0.5, rg_random_root(42)};
-    RgBootstrap b;
-    RgLengthControl control = rg_length_games_bootstrap(games, &options, &b);
-    RgBootstrap plain = rg_bootstrap(outcomes, SEEDS, ITEMS, &options);
-    rg_length_games_destroy(games);
-    cr_assert_eq(b.estimate, control.win_rate);
-    cr_assert_eq(b.cells, SEEDS * ITEMS);
-    cr_assert(b.interval.low < b.estimate && b.estimate < b.interval.high);
-    /* lengths that say nothing cost next to nothing */
-    check_close(b.standard_error, plain.standard_error, 0.25 * plain.standard_error, "spread");
+    RgEstimate equal = rg_control_length(outcomes, differences, SEEDS, ITEMS, 1, NULL).win_rate;
+    RgEstimate plain = rg_estimate_rate(outcomes, SEEDS, ITEMS, false, 0.5);
+    cr_assert_eq(equal.cells, SEEDS * ITEMS);
+    cr_assert(0 <= equal.interval.low && equal.interval.low < equal.value);
+    cr_assert(equal.value < equal.interval.high && equal.interval.high <= 1);
+    check_close(equal.standard_error, plain.standard_error, 0.25 * plain.standard_error, "spread");
+}
+
+/* At equal lengths the log odds have the rate's error over p(1 − p), which their interval keeps. */
+Test(length_control, equal_lengths_leave_the_error_as_it_is) {
+    enum { SEEDS = 4, ITEMS = 50 };
+    double outcomes[SEEDS * ITEMS];
+    const double none[SEEDS * ITEMS] = {0};
+    for (uint64_t i = 0; i < SEEDS * ITEMS; i++)
+        outcomes[i] = rg_random_uniform(rg_random_root(43), i) < (i < 2 * ITEMS ? 0.8 : 0.5);
+    RgEstimate plain = rg_estimate_mean(outcomes, SEEDS, ITEMS, false, 0.5);
+    RgEstimate equal = rg_control_length(outcomes, none, SEEDS, ITEMS, 1e-9, NULL).win_rate;
+    double p = plain.value, margin = (plain.interval.high - p) / (p * (1 - p));
+    check_close(equal.standard_error, plain.standard_error, 1e-9, "error");
+    check_close(log(equal.interval.high / (1 - equal.interval.high)), log(p / (1 - p)) + margin,
+                1e-8, "high");
 }

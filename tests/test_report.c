@@ -15,8 +15,7 @@ static char *report_of(const char *store, const char *title) {
         cr_skip_test("gnuplot is not installed");
     RgError error = {0};
     char *path = fixture_path("report.html");
-    RgReportOptions options = {
-        .store = store, .output = path, .title = title, .prompts = 3, .resamples = 200};
+    RgReportOptions options = {.store = store, .output = path, .title = title, .prompts = 3};
     fixture_check(rg_report(&options, &error), &error);
     char *page = fixture_read(path);
     free(path);
@@ -191,7 +190,7 @@ Test(report, without_a_number_all_stored_prompts_are_shown) {
         cr_skip_test("gnuplot is not installed");
     char *store = fixture_methods(), *path = fixture_path("report.html");
     RgError error = {0};
-    RgReportOptions options = {.store = store, .output = path, .resamples = 100};
+    RgReportOptions options = {.store = store, .output = path};
     fixture_check(rg_report(&options, &error), &error);
     char *page = fixture_read(path);
     cr_assert_eq(count_of(page, "<details class=\"item\""), 5);
@@ -275,8 +274,7 @@ Test(report, an_output_that_cannot_be_written_is_named) {
         cr_skip_test("gnuplot is not installed");
     char *store = fixture_methods();
     RgError error = {0};
-    RgReportOptions options = {
-        .store = store, .output = "/nonexistent/report.html", .resamples = 10};
+    RgReportOptions options = {.store = store, .output = "/nonexistent/report.html"};
     cr_assert_eq(rg_report(&options, &error), RG_E_FILE);
     cr_assert(strstr(error.text, "/nonexistent/"), "%s", error.text);
     free(store);

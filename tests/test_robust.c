@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 
 #include "analysis/robust.h"
+#include "core/tensor/random.h"
 
 #include <math.h>
 
@@ -92,36 +93,25 @@ Test(robust, one_wild_seed_does_not_move_the_interquartile_mean) {
     check_close(rg_interquartile_mean(values, 8), before, 0, "with a wild seed");
 }
 
-static RgBootstrapOptions bootstrap_options(int64_t resamples) {
-    return (RgBootstrapOptions){resamples, 0.95, 0, rg_random_root(11)};
-}
-
-/* Two tasks of two runs each, far apart: a stratified resample draws two of either task, 16 equally
- * likely ways. Over all four runs as one stratum it would often draw three of one task. */
-Test(robust, stratified_bootstrap_resamples_each_task_on_its_own) {
-    const double values[] = {0, 1, 100, 103};
-    double sum = 0, squares = 0;
-    for (int way = 0; way < 16; way++) {
-        const double drawn[] = {values[way & 1], values[way >> 1 & 1], values[2 + (way >> 2 & 1)],
-                                values[2 + (way >> 3)]};
-        double mean = rg_interquartile_mean(drawn, 4);
-        sum += mean;
-        squares += mean * mean;
-    }
-    double exact = sqrt(squares / 16 - pow(sum / 16, 2));
-    RgBootstrapOptions options = bootstrap_options(20000);
-    RgBootstrap b = rg_interquartile_mean_bootstrap(values, 2, 2, &options);
-    check_close(b.estimate, 50.5, 1e-12, "estimate");
-    check_close(b.standard_error, exact, 0.02 * exact, "standard error");
-    cr_assert(b.interval.low >= 50 && b.interval.high <= 52, "[%g, %g]", b.interval.low,
-              b.interval.high);
+/* Of three values two are drawn, 9 ways: the interquartile mean of two is their mean, whose
+ * variance is s²/3, so that the interval is Student's for the mean, about another center. */
+Test(robust, interval_of_three_seeds_has_the_width_of_students) {
+    const double values[] = {2, 3, 7};
+    RgSummary summary = rg_summarize(values, 3);
+    RgEstimate e = rg_estimate_interquartile_mean(values, 3);
+    double t = rg_student_quantile(0.975, 2);
+    check_close(e.value, 2.0 / 6 + 3 * 2.0 / 3 + 7.0 / 6, 1e-12, "value");
+    /* the deviation of 10,000 draws is known to 1 % */
+    check_close(e.standard_error, summary.standard_error, 0.04 * summary.standard_error, "error");
+    check_close(e.interval.high - e.value, t * e.standard_error, 1e-9, "margin");
 }
 
 Test(robust, one_run_has_an_estimate_and_no_interval) {
-    const double values[] = {NAN, 4};
-    RgBootstrapOptions options = bootstrap_options(100);
-    RgBootstrap b = rg_interquartile_mean_bootstrap(values, 1, 2, &options);
-    cr_assert(b.estimate == 4 && isnan(b.interval.low) && isnan(b.standard_error));
+    const double values[] = {NAN, 4}, same[] = {4, 4, 4};
+    RgEstimate one = rg_estimate_interquartile_mean(values, 2);
+    RgEstimate alike = rg_estimate_interquartile_mean(same, 3);
+    cr_assert(one.value == 4 && isnan(one.interval.low) && isnan(one.standard_error));
+    cr_assert(alike.value == 4 && isnan(alike.interval.low), "three alike tell of no spread");
 }
 
 /* ---- probability of improvement ---- */
@@ -134,31 +124,20 @@ Test(robust, probability_of_improvement_is_scipys_mann_whitney) {
     cr_assert(isnan(rg_probability_of_improvement(c, 2, d + 2, 1)));
 }
 
-/* Of tasks the mean counts, whatever their scales; and all resamples of runs that never overlap say
- * the same. */
-Test(robust, improvement_is_a_mean_over_tasks) {
-    const double x[] = {1, 2, 1000, 3000}, y[] = {0, 0.5, -1, 5000, 6000, 7000};
-    RgBootstrapOptions options = bootstrap_options(500);
-    RgBootstrap b = rg_improvement_bootstrap(x, 2, y, 3, 2, &options);
-    check_close(b.estimate, 0.5, 0, "ahead in one task, behind in the other");
-    check_close(b.interval.low, 0.5, 0, "low");
-    check_close(b.interval.high, 0.5, 0, "high");
+/* Runs 1, 3, 6 against 2, 4: chances of the first {0, ½, 1}, of the second to be beaten {⅔, ⅓}. */
+Test(robust, improvement_has_the_variance_of_mann_and_whitney) {
+    const double x[] = {1, 3, 6}, y[] = {2, 4};
+    RgEstimate e = rg_estimate_improvement(x, 3, y, 2);
+    check_close(e.value, 0.5, 1e-15, "value");
+    check_close(e.standard_error, sqrt(0.25 / 3 + 1.0 / 18 / 2), 1e-12, "error");
 }
 
-/* Runs 1 and 3 against 2 and 4: of the 16 resamples, equally likely, the exact deviation. */
-Test(robust, improvement_has_the_enumerated_standard_error) {
-    const double x[] = {1, 3}, y[] = {2, 4};
-    double sum = 0, squares = 0;
-    for (int way = 0; way < 16; way++) {
-        const double of_x[] = {x[way & 1], x[way >> 1 & 1]};
-        const double of_y[] = {y[way >> 2 & 1], y[way >> 3]};
-        double chance = rg_probability_of_improvement(of_x, 2, of_y, 2);
-        sum += chance;
-        squares += chance * chance;
-    }
-    double exact = sqrt(squares / 16 - pow(sum / 16, 2));
-    RgBootstrapOptions options = bootstrap_options(20000);
-    RgBootstrap b = rg_improvement_bootstrap(x, 2, y, 2, 1, &options);
-    check_close(b.estimate, 0.25, 0, "estimate");
-    check_close(b.standard_error, exact, 0.02 * exact, "standard error");
+/* Who wins every pair has no spread, and by as many runs is as sure as Wilson is of n wins of n. */
+Test(robust, winning_every_pair_of_few_is_no_certainty) {
+    const double x[] = {4, 5, 6}, y[] = {1, 2, 3};
+    RgEstimate e = rg_estimate_improvement(x, 3, y, 3);
+    RgInterval wilson = rg_wilson_interval(3, 3, 0.95);
+    check_close(e.value, 1, 0, "value");
+    check_close(e.interval.low, wilson.low, 1e-12, "low");
+    check_close(e.interval.high, 1, 1e-12, "high");
 }

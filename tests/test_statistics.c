@@ -3,17 +3,15 @@
 #include <criterion/criterion.h>
 
 #include "analysis/statistics.h"
+#include "core/tensor/random.h"
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 static void check_close(double found, double expected, double tolerance, const char *what) {
     cr_assert(fabs(found - expected) <= tolerance, "%s: %.17g, expected %.17g", what, found,
               expected);
-}
-
-static RgBootstrapOptions bootstrap_options(int64_t resamples, uint64_t seed) {
-    return (RgBootstrapOptions){resamples, 0.95, 0, rg_random_root(seed)};
 }
 
 /* 2, 4, 4, 4, 5, 5, 7, 9: mean 5, squared deviations 32, so s = √(32/7), s.e. = √(32/7/8). */
@@ -39,7 +37,7 @@ Test(statistics, summary_of_nothing_and_of_one_claims_nothing) {
     RgSummary none = rg_summarize(values, 1), one = rg_summarize(values, 2);
     cr_assert(none.count == 0 && isnan(none.mean) && isnan(none.standard_error));
     cr_assert(one.count == 1 && one.mean == 7 && isnan(one.standard_error));
-    cr_assert(isnan(rg_student_interval(&one, 0.95).low));
+    cr_assert(isnan(rg_mean_interval(values, 2, 1, false).low));
 }
 
 /* The naive sum of squares would lose all digits here. */
@@ -81,8 +79,7 @@ Test(statistics, normal_quantiles_are_scipys) {
 
 Test(statistics, student_interval_is_scipys) {
     double values[] = {1, 2.5, 4, 8};
-    RgSummary summary = rg_summarize(values, 4);
-    RgInterval interval = rg_student_interval(&summary, 0.95);
+    RgInterval interval = rg_mean_interval(values, 4, 1, false);
     check_close(interval.low, -0.915216022126069, 1e-9, "low");
     check_close(interval.high, 8.665216022126069, 1e-9, "high");
 }
@@ -102,15 +99,6 @@ Test(statistics, wilson_intervals_are_scipys) {
     cr_assert(isnan(rg_wilson_interval(0, 0, 0.95).low));
 }
 
-Test(statistics, quantiles_are_numpys) {
-    double sorted[] = {1, 2.5, 4, 8};
-    static const double golden[][2] = {{0, 1},      {0.025, 1.1125}, {0.4, 2.8},
-                                       {0.5, 3.25}, {0.975, 7.7},    {1, 8}};
-    for (size_t i = 0; i < sizeof golden / sizeof *golden; i++)
-        check_close(rg_sorted_quantile(sorted, 4, golden[i][0]), golden[i][1], 1e-12, "quantile");
-    cr_assert(isnan(rg_sorted_quantile(sorted, 0, 0.5)));
-}
-
 Test(statistics, kendalls_tau_is_scipys_with_and_without_ties) {
     double a[] = {1, 2, 3, 4, 5}, b[] = {3, 1, 2, 5, 4};
     double c[] = {1, 2, 2, 3, 4}, d[] = {1, 3, 2, 2, 5};
@@ -128,42 +116,27 @@ Test(statistics, kendalls_tau_passes_over_missing_values) {
     cr_assert_eq(rg_concordance(x, y, 0, 1), 0);
 }
 
-Test(statistics, bootstrap_is_a_function_of_its_stream) {
-    double values[60];
-    for (int i = 0; i < 60; i++)
-        values[i] = rg_random_normal(rg_random_root(5), (uint64_t)i);
-    RgBootstrapOptions options = bootstrap_options(500, 1), other = bootstrap_options(500, 2);
-    RgBootstrap a = rg_bootstrap(values, 3, 20, &options),
-                b = rg_bootstrap(values, 3, 20, &options);
-    RgBootstrap c = rg_bootstrap(values, 3, 20, &other);
-    cr_assert(a.interval.low == b.interval.low && a.interval.high == b.interval.high);
-    cr_assert(a.interval.low != c.interval.low);
-    cr_assert_eq(a.estimate, c.estimate);
+/* ---- means over seeds and prompts ---- */
+
+/* With one way alone it is the t-test of scipy.stats.ttest_1samp([1, 2.5, 4, 8], 1): p by the
+ * closed form of three degrees of freedom, ½ + (x/(1 + x²) + atan x)/π, x = t/√3. */
+Test(statistics, seeds_alone_or_prompts_alone_are_students_test) {
+    double values[] = {1, 2.5, 4, 8};
+    RgSummary summary = rg_summarize(values, 4);
+    double x = (summary.mean - 1) / summary.standard_error / sqrt(3);
+    double p = 2 * (0.5 - (x / (1 + x * x) + atan(x)) / M_PI);
+    RgEstimate seeds = rg_estimate_mean(values, 4, 1, false, 1),
+               prompts = rg_estimate_mean(values, 1, 4, false, 1);
+    check_close(seeds.value, summary.mean, 1e-15, "mean");
+    check_close(seeds.standard_error, summary.standard_error, 1e-14, "standard error");
+    check_close(seeds.interval.low, -0.915216022126069, 1e-9, "low");
+    check_close(seeds.p_value, p, 1e-9, "p");
+    check_close(prompts.interval.low, seeds.interval.low, 0, "of prompts");
+    check_close(prompts.p_value, seeds.p_value, 0, "of prompts");
 }
 
-/* One seed: resampling n items of variance v (divisor n) has standard error √(v/n) exactly. */
-Test(statistics, bootstrap_over_one_seed_has_the_known_standard_error) {
-    enum { ITEMS = 50, RESAMPLES = 20000 };
-    double values[ITEMS], squares = 0;
-    for (int i = 0; i < ITEMS; i++)
-        values[i] = rg_random_normal(rg_random_root(6), (uint64_t)i);
-    RgSummary summary = rg_summarize(values, ITEMS);
-    for (int i = 0; i < ITEMS; i++)
-        squares += (values[i] - summary.mean) * (values[i] - summary.mean);
-    double expected = sqrt(squares / ITEMS / ITEMS);
-    RgBootstrapOptions options = bootstrap_options(RESAMPLES, 3);
-    RgBootstrap bootstrap = rg_bootstrap(values, 1, ITEMS, &options);
-    check_close(bootstrap.estimate, summary.mean, 1e-14, "estimate");
-    /* the deviation of 20,000 draws is known to 1/√(2·20,000) = 0.5 % */
-    check_close(bootstrap.standard_error, expected, 0.025 * expected, "standard error");
-    check_close(bootstrap.interval.low, summary.mean - 1.96 * expected, 0.1 * expected, "low");
-    check_close(bootstrap.interval.high, summary.mean + 1.96 * expected, 0.1 * expected, "high");
-}
-
-/* x[s,i] = a[s] + b[i] has no interaction, and crossed resampling gives exactly
- * Var = Var(a)/S + Var(b)/I with population variances. A bootstrap over the S·I cells as if they
- * were independent would give S or I times less. */
-Test(statistics, bootstrap_counts_seeds_and_prompts_as_two_levels) {
+/* x[s,i] = a[s] + b[i] has no residual, and the parts are the two variances of the means. */
+Test(statistics, seeds_and_prompts_are_two_parts_of_the_spread) {
     enum { SEEDS = 5, ITEMS = 30 };
     double a[SEEDS], b[ITEMS], values[SEEDS * ITEMS];
     for (int s = 0; s < SEEDS; s++)
@@ -173,51 +146,119 @@ Test(statistics, bootstrap_counts_seeds_and_prompts_as_two_levels) {
     for (int s = 0; s < SEEDS; s++)
         for (int i = 0; i < ITEMS; i++)
             values[s * ITEMS + i] = a[s] + b[i];
-    double of_a = pow(rg_summarize(a, SEEDS).deviation, 2) * (SEEDS - 1) / SEEDS;
-    double of_b = pow(rg_summarize(b, ITEMS).deviation, 2) * (ITEMS - 1) / ITEMS;
-    double expected = sqrt(of_a / SEEDS + of_b / ITEMS);
-    RgBootstrapOptions options = bootstrap_options(20000, 4);
-    check_close(rg_bootstrap(values, SEEDS, ITEMS, &options).standard_error, expected,
-                0.025 * expected, "standard error");
+    RgSpread spread = rg_spread(values, SEEDS, ITEMS, false);
+    double of_a = pow(rg_summarize(a, SEEDS).standard_error, 2);
+    double of_b = pow(rg_summarize(b, ITEMS).standard_error, 2);
+    double t_a = rg_student_quantile(0.975, SEEDS - 1), t_b = rg_student_quantile(0.975, ITEMS - 1);
+    check_close(spread.of_seeds, of_a, 1e-12, "of seeds");
+    check_close(spread.of_items, of_b, 1e-12, "of prompts");
+    check_close(rg_spread_margin(&spread, 0.95), sqrt(t_a * t_a * of_a + t_b * t_b * of_b), 1e-12,
+                "margin");
 }
 
-/* Wins 1 and 0 at random against ½: a p-value near 1; all wins: the smallest that the resamples
- * allow. */
-Test(statistics, bootstrap_tests_against_the_null_value) {
-    double even[40], won[40];
-    for (int i = 0; i < 40; i++) {
-        even[i] = i % 2;
+/* Rows 1 2 6 and 3 6 6: mean 4, rows' means 3 and 5, so SS_seeds = 6; columns' means 2, 4, 6, so
+ * SS_prompts = 16; the sum of squares is 26, so SS_residual = 4. */
+Test(statistics, parts_are_the_mean_squares_of_the_analysis_of_variance) {
+    double values[] = {1, 2, 6, 3, 6, 6};
+    RgSpread spread = rg_spread(values, 2, 3, false);
+    check_close(spread.of_seeds, 6.0 / 6, 1e-14, "MS_seeds = 6");
+    check_close(spread.of_items, (8.0 - 2.0) / 6, 1e-14, "MS_prompts = 8, MS_residual = 2");
+    cr_assert(spread.seed_freedom == 1 && spread.item_freedom == 2);
+}
+
+/* Then the seeds' means are all there is, and of outcomes every cell is a prompt. */
+Test(statistics, prompts_of_each_seeds_own_leave_the_seeds_alone) {
+    double values[] = {1, 2, 6, 3, 6, 6, 0, 2, 4}, rows[] = {3, 5, 2}, won[40];
+    RgEstimate own = rg_estimate_mean(values, 3, 3, true, 0);
+    RgEstimate seeds = rg_estimate_mean(rows, 3, 1, false, 0);
+    check_close(own.interval.low, seeds.interval.low, 1e-12, "low");
+    check_close(own.p_value, seeds.p_value, 1e-9, "p");
+    for (int i = 0; i < 40; i++)
         won[i] = 1;
-    }
-    RgBootstrapOptions options = bootstrap_options(999, 5);
-    options.null_value = 0.5;
-    cr_assert(rg_bootstrap(even, 2, 20, &options).p_value > 0.8);
-    check_close(rg_bootstrap(won, 2, 20, &options).p_value, 2.0 / 1000, 1e-15, "p");
+    check_close(rg_rate_interval(won, 5, 8, true).low, rg_rate_interval(won, 1, 40, false).low, 0,
+                "all won");
 }
 
-/* Under the null the test should reject at 5 % about one time in twenty: here prompts only, where
- * the percentile bootstrap is nearly exact. 400 repetitions have standard error 1.1 %. */
-Test(statistics, bootstrap_rejects_a_true_null_as_often_as_it_says) {
-    enum { REPETITIONS = 400, ITEMS = 60 };
-    int rejected = 0;
-    for (int r = 0; r < REPETITIONS; r++) {
-        double values[ITEMS];
-        RgRandom random = rg_random_at(rg_random_root(9), (uint64_t)r);
-        for (int i = 0; i < ITEMS; i++)
-            values[i] = rg_random_normal(random, (uint64_t)i);
-        RgBootstrapOptions options = bootstrap_options(400, (uint64_t)r);
-        rejected += rg_bootstrap(values, 1, ITEMS, &options).p_value < 0.05;
-    }
-    cr_assert(rejected >= 8 && rejected <= 36, "rejected %d of %d", rejected, REPETITIONS);
+Test(statistics, the_p_value_is_where_the_margin_reaches) {
+    RgSpread spread = {.of_seeds = 1, .of_items = 0.5, .seed_freedom = 2, .item_freedom = 49};
+    for (double p = 1e-8; p < 0.9; p *= 7)
+        check_close(rg_spread_p_value(&spread, rg_spread_margin(&spread, 1 - p)), p, 1e-6 * p, "p");
+    check_close(rg_spread_p_value(&spread, 0), 1, 0, "no distance");
 }
 
-Test(statistics, bootstrap_leaves_out_missing_cells) {
-    double values[] = {1, NAN, 1, 1, NAN, NAN, NAN, 1};
-    RgBootstrapOptions options = bootstrap_options(200, 6);
-    RgBootstrap bootstrap = rg_bootstrap(values, 2, 4, &options);
-    cr_assert_eq(bootstrap.cells, 4);
-    cr_assert(bootstrap.estimate == 1 && bootstrap.interval.low == 1 &&
-              bootstrap.interval.high == 1);
+Test(statistics, missing_cells_are_left_out) {
+    double values[] = {1, NAN, 3, NAN, NAN, NAN, 5, 5, NAN};
+    RgEstimate estimate = rg_estimate_mean(values, 3, 3, false, 0);
+    double rows[] = {2, 5};
+    cr_assert_eq(estimate.cells, 4);
+    check_close(estimate.value, 3.5, 1e-15, "mean");
+    /* no prompt tells itself from a seed: two seeds of two cells each are left */
+    check_close(estimate.standard_error, rg_summarize(rows, 2).standard_error, 1e-14, "error");
     double nothing[] = {NAN, NAN};
-    cr_assert(isnan(rg_bootstrap(nothing, 1, 2, &options).interval.low));
+    cr_assert(isnan(rg_estimate_mean(nothing, 1, 2, false, 0).interval.low));
+}
+
+Test(statistics, values_that_are_all_alike_claim_nothing) {
+    double same[] = {0.1, 0.1, 0.1, 0.1, 0.1, 0.1};
+    RgEstimate mean = rg_estimate_mean(same, 2, 3, false, 0),
+               rate = rg_estimate_rate(same, 6, 1, false, 0.5);
+    cr_assert(isnan(mean.interval.low) && isnan(mean.p_value) && isnan(mean.standard_error));
+    cr_assert(isnan(rate.interval.low) && isnan(rate.p_value));
+}
+
+/* ---- rates ---- */
+
+static void check_rate(const RgEstimate *e) {
+    cr_assert(0 <= e->interval.low && e->interval.low <= e->value, "[%g, %g]", e->interval.low,
+              e->interval.high);
+    cr_assert(e->value <= e->interval.high && e->interval.high <= 1);
+    cr_assert(e->interval.high - e->interval.low > 0);
+    cr_assert_eq(e->p_value<0.05, e->interval.low> 0.5 || e->interval.high < 0.5);
+}
+
+/* Of 0 to all of 20 prompts won, by one seed, by two alike and by three that differ. */
+Test(statistics, intervals_of_rates_stay_in_range_have_width_and_go_with_their_test) {
+    enum { ITEMS = 20 };
+    for (int seeds = 1; seeds <= 3; seeds++)
+        for (int won = 0; won <= ITEMS; won++) {
+            double values[3 * ITEMS];
+            for (int i = 0; i < seeds * ITEMS; i++)
+                values[i] = i % ITEMS < (i / ITEMS == 2 ? won / 2 : won);
+            RgEstimate e = rg_estimate_rate(values, seeds, ITEMS, false, 0.5);
+            check_rate(&e);
+        }
+}
+
+/* n prompts won by all, one lost and one won more: the variance of their mean is (n + 1)/(n + 2)³,
+ * m(1 − m) = (n + 1)/(n + 2)², so that Wilson's form has n + 2 trials, all of them won. */
+Test(statistics, winning_all_has_wilsons_interval) {
+    double won[40];
+    for (int i = 0; i < 40; i++)
+        won[i] = 1;
+    for (int seeds = 1; seeds <= 2; seeds++) {
+        double t = rg_student_quantile(0.975, 40 / seeds + 1), n = 40.0 / seeds + 2;
+        check_close(rg_rate_interval(won, seeds, 40 / seeds, false).low, n / (n + t * t), 1e-9,
+                    "low");
+        check_close(rg_rate_interval(won, seeds, 40 / seeds, false).high, 1, 0, "high");
+    }
+}
+
+/* Many prompts, a rate in the middle, and no seeds: Wilson's interval of the count. */
+Test(statistics, one_seeds_rate_is_wilsons) {
+    enum { ITEMS = 4000 };
+    double values[ITEMS];
+    for (int i = 0; i < ITEMS; i++)
+        values[i] = i % 10 < 3;
+    RgInterval found = rg_rate_interval(values, 1, ITEMS, false),
+               wilson = rg_wilson_interval(1200, 4000, 0.95);
+    check_close(found.low, wilson.low, 2e-5, "low");
+    check_close(found.high, wilson.high, 2e-5, "high");
+}
+
+Test(statistics, few_seeds_are_told_by_their_number) {
+    char *one = rg_few_seeds(1), *three = rg_few_seeds(3);
+    cr_assert(strncmp(one, "One seed", 8) == 0 && strncmp(three, "3 seeds", 7) == 0);
+    cr_assert_null(rg_few_seeds(5));
+    free(three);
+    free(one);
 }

@@ -15,11 +15,8 @@ static char *table_text(const char *path, RgTableFormat format, const char *cons
     char *text;
     size_t size;
     RgError error = {0};
-    RgTableOptions options = {.store = path,
-                              .format = format,
-                              .metrics = metrics,
-                              .resamples = 500,
-                              .out = open_memstream(&text, &size)};
+    RgTableOptions options = {
+        .store = path, .format = format, .metrics = metrics, .out = open_memstream(&text, &size)};
     fixture_check(rg_table(&options, &error), &error);
     fclose(options.out);
     return text;
@@ -31,7 +28,6 @@ static char *table_with(const char *path, RgTableOptions options) {
     size_t size;
     RgError error = {0};
     options.store = path;
-    options.resamples = 500;
     options.out = open_memstream(&text, &size);
     fixture_check(rg_table(&options, &error), &error);
     fclose(options.out);
@@ -243,6 +239,34 @@ Test(table, unknown_names_are_refused_with_the_nearest) {
     free(path);
 }
 
+/* All of the names, the nearest first; of more than a message holds, how many are left. */
+Test(table, unknown_names_are_told_with_all_that_there_are) {
+    const char *few[] = {"abcdefgh", "zzzz", "length", "zzzzzzzzz", NULL}, *many[501] = {NULL};
+    RgError error = {0};
+    cr_assert_eq(rg_unknown_name(&error, "metric", "zzz", few), RG_E_USAGE);
+    check_contains(error.text, "did you mean \"zzzz\"?");
+    cr_assert_eq(rg_unknown_name(&error, "metric", "zzzzzz", few + 2), RG_E_USAGE);
+    check_contains(error.text, "there is \"zzzzzzzzz\", \"length\"");
+    for (int i = 0; i < 500; i++)
+        many[i] = "eval/some_metric";
+    cr_assert_eq(rg_unknown_name(&error, "metric", "x", many), RG_E_USAGE);
+    check_contains(error.text, " and 4");
+    check_contains(error.text, " more");
+}
+
+Test(table, few_seeds_are_told) {
+    char *grid = fixture_grid(), *methods = fixture_methods();
+    char *two = table_text(grid, RG_TABLE_TEXT, NULL);
+    char *four = table_with(methods, (RgTableOptions){.against = "DPO"});
+    check_contains(two, "Of fewer than three seeds");
+    check_lacks(four, "Of fewer than three seeds");
+    check_contains(four, "3 seeds: how far seeds differ is hardly known");
+    free(four);
+    free(two);
+    free(methods);
+    free(grid);
+}
+
 Test(table, a_store_that_is_not_there_is_an_error_that_names_it) {
     RgError error = {0};
     char *path = fixture_path("absent.sqlite");
@@ -317,6 +341,7 @@ Test(table, interquartile_mean_is_over_the_middle_seeds) {
         table_with(path, (RgTableOptions){.format = RG_TABLE_CSV, .statistic = RG_STATISTIC_IQM});
     char *text = table_with(path, (RgTableOptions){.statistic = RG_STATISTIC_IQM});
     double means[4] = {0}, sum = 0, low = INFINITY, high = -INFINITY;
+    double margin = csv_number(csv, 1, "reward_high") - csv_number(csv, 1, "reward");
     for (int seed = 1; seed <= 4; seed++) {
         FixtureTrial trial = {.label = "DPO", .seed = seed, .quality = 0.5};
         for (int i = 0; i < FIXTURE_ITEMS; i++)
@@ -326,8 +351,8 @@ Test(table, interquartile_mean_is_over_the_middle_seeds) {
         high = fmax(high, means[seed - 1]);
     }
     cr_assert_float_eq(csv_number(csv, 1, "reward"), (sum - low - high) / 2, 1e-9);
-    cr_assert(csv_number(csv, 1, "reward_low") >= low - 1e-9);
-    cr_assert(csv_number(csv, 1, "reward_high") <= high + 1e-9);
+    cr_assert_float_eq(margin / csv_number(csv, 1, "reward_standard_error"),
+                       rg_student_quantile(0.975, 3), 1e-6);
     check_contains(text, "interquartile mean over the finished trials");
     check_lacks(text, "is the mean over");
     free(text);
@@ -347,17 +372,17 @@ Test(table, marks_against_a_method_are_holms_of_the_comparisons) {
     fixture_check(rg_results_open(path, NULL, &results, &error), &error);
     for (int i = 0; i < 2; i++) {
         RgComparison c;
-        RgCompareOptions one = {.a = others[i], .b = "DPO", .metric = "reward", .resamples = 500};
+        RgCompareOptions one = {.a = others[i], .b = "DPO", .metric = "reward"};
         fixture_check(rg_comparison_make(results, &one, &c, &error), &error);
-        p[i] = c.bootstrap.p_value;
+        p[i] = c.estimate.p_value;
     }
     rg_results_close(results);
     rg_holm(p, 2, adjusted);
     for (int i = 0; i < 2; i++)
         cr_assert_float_eq(csv_number(csv, i + 2, "reward_p_holm"), adjusted[i], 1e-9);
-    cr_assert_str_eq(csv_field(csv, 1, 11, field, sizeof field), "", "DPO against itself");
-    cr_assert_str_eq(csv_field(csv, 0, 8, field, sizeof field), "kl_p_holm");
-    cr_assert_str_eq(csv_field(csv, 2, 8, field, sizeof field), "", "kl is not known by prompt");
+    cr_assert_str_eq(csv_field(csv, 1, 15, field, sizeof field), "", "DPO against itself");
+    cr_assert_str_eq(csv_field(csv, 0, 10, field, sizeof field), "kl_p_holm");
+    cr_assert_str_eq(csv_field(csv, 2, 10, field, sizeof field), "", "kl is not known by prompt");
     options.format = RG_TABLE_TEXT;
     char *text = table_with(path, options);
     check_contains(text, "***: differs from DPO");

@@ -22,7 +22,6 @@ typedef struct Opened {
 static Opened play(const char *path, RgTournamentOptions options) {
     Opened opened;
     RgError error = {0};
-    options.resamples = options.resamples ? options.resamples : 300;
     fixture_check(rg_results_open(path, NULL, &opened.results, &error), &error);
     fixture_check(rg_tournament_create(opened.results, &options, &opened.tournament, &error),
                   &error);
@@ -68,16 +67,15 @@ Test(tournament, win_rates_are_to_the_last_bit_what_compare_says) {
                 RgError error = {0};
                 RgCompareOptions options = {.a = t->methods[i].group->name,
                                             .b = t->methods[j].group->name,
-                                            .judge = judges[judge],
-                                            .resamples = 300};
+                                            .judge = judges[judge]};
                 cr_assert_eq(meeting->met, i != j);
                 if (i == j)
                     continue;
                 fixture_check(rg_comparison_make(opened.results, &options, &c, &error), &error);
-                cr_assert(same(meeting->win_rate.estimate, c.bootstrap.estimate));
-                cr_assert(same(meeting->win_rate.interval.low, c.bootstrap.interval.low));
-                cr_assert(same(meeting->win_rate.interval.high, c.bootstrap.interval.high));
-                cr_assert(same(meeting->win_rate.p_value, c.bootstrap.p_value));
+                cr_assert(same(meeting->win_rate.value, c.estimate.value));
+                cr_assert(same(meeting->win_rate.interval.low, c.estimate.interval.low));
+                cr_assert(same(meeting->win_rate.interval.high, c.estimate.interval.high));
+                cr_assert(same(meeting->win_rate.p_value, c.estimate.p_value));
                 cr_assert_eq(meeting->comparison.wins, c.wins);
                 cr_assert_eq(meeting->comparison.ties, c.ties);
                 cr_assert_eq(meeting->comparison.seeds, c.seeds);
@@ -129,7 +127,7 @@ static int response_length(int method, int seed, int item) {
 
 Test(tournament, controlled_win_rate_is_the_fit_on_the_pairs_that_met) {
     char *path = fixture_methods();
-    double outcomes[3 * FIXTURE_ITEMS], differences[3 * FIXTURE_ITEMS], weights[FIXTURE_ITEMS];
+    double outcomes[3 * FIXTURE_ITEMS], differences[3 * FIXTURE_ITEMS];
     write_statement(path,
                     "INSERT INTO evaluations SELECT trial, step, item, 'length',"
                     " 5 + (item * 7 + trial * 4) % 11 FROM evaluations WHERE name = 'reward'");
@@ -138,20 +136,17 @@ Test(tournament, controlled_win_rate_is_the_fit_on_the_pairs_that_met) {
             int cell = (seed - 1) * FIXTURE_ITEMS + item;
             outcomes[cell] = reward(2, seed, item) > reward(0, seed, item);
             differences[cell] = response_length(2, seed, item) - response_length(0, seed, item);
-            weights[item] = 1;
         }
-    RgLengthGames *games =
-        rg_length_games_create(outcomes, differences, 3, FIXTURE_ITEMS, RG_TOURNAMENT_PRIOR);
-    RgLengthControl expected = rg_length_games_fit(games, weights, weights, NULL);
-    rg_length_games_destroy(games);
+    RgLengthControl expected =
+        rg_control_length(outcomes, differences, 3, FIXTURE_ITEMS, RG_TOURNAMENT_PRIOR, NULL);
     Opened opened = play(path, (RgTournamentOptions){.length_controlled = true});
     const RgTournament *t = opened.tournament;
     cr_assert_str_eq(t->methods[0].group->name, "SAIL-PR");
     cr_assert_str_eq(t->methods[2].group->name, "DPO");
-    cr_assert_float_eq(t->meetings[2].win_rate.estimate, expected.win_rate, 1e-12);
+    cr_assert_float_eq(t->meetings[2].win_rate.value, expected.win_rate.value, 1e-12);
     cr_assert_float_eq(t->meetings[2].length_slope, expected.slope, 1e-12);
-    cr_assert_float_eq(t->meetings[6].win_rate.estimate, 1 - expected.win_rate, 1e-9);
-    cr_assert_neq(t->meetings[2].win_rate.estimate, t->meetings[2].comparison.bootstrap.estimate);
+    cr_assert_float_eq(t->meetings[6].win_rate.value, 1 - expected.win_rate.value, 1e-9);
+    cr_assert_neq(t->meetings[2].win_rate.value, t->meetings[2].comparison.estimate.value);
     double lengths = 0;
     for (int seed = 1; seed <= 3; seed++)
         for (int item = 0; item < FIXTURE_ITEMS; item++)
@@ -177,7 +172,7 @@ Test(tournament, a_lead_by_length_alone_vanishes_at_equal_length) {
     Opened plain = play(path, (RgTournamentOptions){0});
     Opened equal = play(path, (RgTournamentOptions){.length_controlled = true});
     cr_assert(plain.tournament->meetings[1].win_rate.interval.low > 0.55);
-    cr_assert_float_eq(equal.tournament->meetings[1].win_rate.estimate, 0.5, 0.12);
+    cr_assert_float_eq(equal.tournament->meetings[1].win_rate.value, 0.5, 0.12);
     cr_assert(equal.tournament->methods[0].rating.value <
               0.5 * plain.tournament->methods[0].rating.value);
     release(plain);
@@ -235,7 +230,7 @@ static char *output(const char *path, RgTableFormat format) {
     size_t size;
     RgError error = {0};
     RgTournamentOptions options = {
-        .store = path, .format = format, .resamples = 200, .out = open_memstream(&text, &size)};
+        .store = path, .format = format, .out = open_memstream(&text, &size)};
     fixture_check(rg_tournament(&options, &error), &error);
     fclose(options.out);
     return text;
