@@ -443,6 +443,12 @@ RgPolicy *rg_policy_new(const RgPolicyType *type) {
     return policy;
 }
 
+void rg_policy_allocate(RgPolicy *policy) {
+    rg_parameters_allocate(policy->parameters);
+    if (policy->type->allocate)
+        policy->type->allocate(policy);
+}
+
 void rg_policy_destroy(RgPolicy *policy) {
     if (!policy)
         return;
