@@ -478,7 +478,9 @@ RgStatus rg_text_data_read(const char *path, RgTextFormat format, RgTextPreferen
                      .preference = preference,
                      .line_limit = line_limit};
     reader.data->path = rg_string_copy(path);
+    const char *before = rg_memory_for(path);
     RgStatus status = read_lines(&reader, lines, error);
+    rg_memory_for(before);
     rg_lines_close(lines);
     if (status == RG_OK)
         *data = reader.data;

@@ -548,8 +548,10 @@ RgStatus rg_policy_create(const char *kind, const RgSettings *settings, const ch
     void *options = rg_allocate(type->options_size + 1);
     RgPolicy *new = rg_policy_new(type);
     RgStatus status = rg_options_read(type->options, settings, path, options, error);
+    const char *before = rg_memory_for(path);
     if (status == RG_OK)
         status = type->create(new, options, space, random, error);
+    rg_memory_for(before);
     free(options);
     if (status != RG_OK) {
         rg_policy_destroy(new);

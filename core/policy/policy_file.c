@@ -140,8 +140,7 @@ static RgStatus looks_like_safetensors(const char *path, bool *answer, RgError *
     return RG_OK;
 }
 
-RgStatus rg_policy_load(const char *path, RgPolicy **policy, RgError *error) {
-    *policy = NULL;
+static RgStatus load(const char *path, RgPolicy **policy, RgError *error) {
     if (is_folder(path))
         return rg_hugging_face_load(path, policy, error);
     bool safetensors = false;
@@ -152,5 +151,13 @@ RgStatus rg_policy_load(const char *path, RgPolicy **policy, RgError *error) {
     RG_TRY(rg_safetensors_open(path, &file, error));
     RgStatus status = load_safetensors(file, path, policy, error);
     rg_safetensors_close(file);
+    return status;
+}
+
+RgStatus rg_policy_load(const char *path, RgPolicy **policy, RgError *error) {
+    *policy = NULL;
+    const char *before = rg_memory_for(path);
+    RgStatus status = load(path, policy, error);
+    rg_memory_for(before);
     return status;
 }
