@@ -2,6 +2,7 @@
  * a note, of whatever process, clears them with one sequence and takes their place. */
 #include "experiments/progress.h"
 
+#include "core/notice.h"
 #include "experiments/amount.h"
 
 #include <math.h>
@@ -99,15 +100,22 @@ void rg_progress_leave(RgProgress *progress, int place) {
 
 /* ---- a trial ---- */
 
+static void write_notice(void *context, const char *line) {
+    const RgProgress *progress = context;
+    rg_progress_note(context, "%s: %s", progress->name, line);
+}
+
 void rg_progress_trial(RgProgress *progress, const char *name, const RgBudgetOptions *budget,
                        const RgSpending *begun) {
     progress->name = name;
     progress->budget = *budget;
     progress->begun = *begun;
     progress->started = progress->last_shown = rg_clock_seconds();
+    rg_notice_use(write_notice, progress);
 }
 
 void rg_progress_trial_end(RgProgress *progress) {
+    rg_notice_use(NULL, NULL);
     progress->done++;
     progress->done_seconds += rg_clock_seconds() - progress->started;
     rg_progress_leave(progress, progress->place);
