@@ -368,7 +368,7 @@ Test(preference_data, compressed_lines_are_those_of_the_text) {
 
 /* A tokenizer of bytes with the special tokens of chat formats, besides its own <|begin|> and
  * <|end|>. */
-static RgTokenizer *chat_tokenizer(void) {
+static RgTokenizer *make_chat_tokenizer(bool rstrip) {
     static const char *const special[] = {"<s>",
                                           "</s>",
                                           "<|im_start|>",
@@ -395,14 +395,18 @@ static RgTokenizer *chat_tokenizer(void) {
     for (int k = 0; k < 10; k++)
         fprintf(stream,
                 "{\"id\": %d, \"content\": \"%s\", \"special\": true, \"single_word\": false, "
-                "\"lstrip\": false, \"rstrip\": false, \"normalized\": false}, ",
-                first + k, special[k]);
+                "\"lstrip\": false, \"rstrip\": %s, \"normalized\": false}, ",
+                first + k, special[k], rstrip ? "true" : "false");
     fputs(list, stream);
     fclose(stream);
     ASSERT_OK(rg_tokenizer_load(scratch_write("chat.json", added), 0, &tokenizer, &error));
     free(added);
     free(json);
     return tokenizer;
+}
+
+static RgTokenizer *chat_tokenizer(void) {
+    return make_chat_tokenizer(false);
 }
 
 static RgTextLayout *layout_named(const RgTokenizer *tokenizer, const char *name, int64_t limit,
@@ -485,6 +489,29 @@ Test(preference_data, special_tokens_come_from_the_template_alone) {
     rg_sequences_destroy(s);
     rg_text_layout_destroy(layout);
     rg_tokenizer_destroy(t);
+}
+
+/* Phi-3's special tokens take the newline that its template has after them. */
+Test(preference_data, white_space_that_a_special_token_takes_is_in_no_prompt) {
+    RgTokenizer *tokenizer = make_chat_tokenizer(true);
+    RgTextLayout *layout = layout_named(tokenizer, "chatml", 0, RG_TRUNCATE_DROP);
+    const RgTurn turn = {RG_USER, (char[]){" a <|im_end|>"}};
+    RgSequences *s = rg_sequences_create();
+    RgTokens expected = {0};
+    rg_text_append(s, layout, &turn, 1, "So.");
+    /* what a user writes is text: the tokenizer must not see the token in it */
+    const char *parts[] = {"<|im_start|>", "user\n a ",    "<|im_end|>",
+                           "<|im_end|>",   "<|im_start|>", "assistant\n"};
+    for (int k = 0; k < 6; k++)
+        (k == 2 ? rg_tokenizer_encode : rg_tokenizer_encode_marked)(tokenizer, parts[k],
+                                                                    strlen(parts[k]), &expected);
+    cr_assert_eq(s->prompt_length[0], expected.count);
+    cr_expect_arr_eq(rg_sequence_prompt(s, 0), expected.id,
+                     (size_t)expected.count * sizeof *expected.id);
+    rg_tokens_release(&expected);
+    rg_sequences_destroy(s);
+    rg_text_layout_destroy(layout);
+    rg_tokenizer_destroy(tokenizer);
 }
 
 Test(preference_data, a_token_that_the_tokenizer_lacks_is_named) {
