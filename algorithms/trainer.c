@@ -129,8 +129,8 @@ static RgStatus check_parts(const RgAlgorithm *algorithm, const void *options, c
     return RG_OK;
 }
 
-static RgStatus check_training(const RgAlgorithm *algorithm, const void *options,
-                               const RgTrainingOptions *training, RgError *error) {
+RgStatus rg_training_check(const RgAlgorithm *algorithm, const void *options,
+                           const RgTrainingOptions *training, RgError *error) {
     if (algorithm->calibration == RG_FROM_OTHERS && training->batch < 2)
         return rg_fail(error, RG_E_USAGE,
                        "training.batch is 1, and %s takes a mean over responses of other pairs of "
@@ -182,7 +182,7 @@ RgStatus rg_trainer_create(const RgAlgorithm *algorithm, const void *options,
     RG_TRY(check_groups(algorithm, options, course, error));
     RG_TRY(check_judge(algorithm, options, course, error));
     RG_TRY(check_policy(algorithm, policy, error));
-    RG_TRY(check_training(algorithm, options, training, error));
+    RG_TRY(rg_training_check(algorithm, options, training, error));
 
     RgTrainer *new = rg_allocate(sizeof *new);
     new->algorithm = algorithm;

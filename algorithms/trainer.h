@@ -30,6 +30,10 @@ typedef struct RgTrainingOptions {
 } RgTrainingOptions;
 extern const RgOption rg_training_options[];
 
+/* Whether the algorithm can take its batches in these parts; before anything is trained. */
+RgStatus rg_training_check(const RgAlgorithm *algorithm, const void *options,
+                           const RgTrainingOptions *training, RgError *error);
+
 /* A fixed order of the elements of a data set, drawn anew for each pass. */
 typedef struct RgShuffle {
     int64_t count;

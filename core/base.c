@@ -9,6 +9,7 @@
 #include <ftw.h>
 #include <limits.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,8 +53,16 @@ void rg_assert_failed(const char *condition, const char *file, int line) {
     abort();
 }
 
+static _Atomic(const char *) memory_purpose = NULL;
+
+const char *rg_memory_for(const char *purpose) {
+    return atomic_exchange(&memory_purpose, purpose);
+}
+
 static _Noreturn void out_of_memory(size_t bytes) {
-    fprintf(stderr, "regatta: out of memory: %zu bytes asked for\n", bytes);
+    const char *purpose = memory_purpose;
+    fprintf(stderr, "regatta: %s%sout of memory: %zu bytes asked for\n", purpose ? purpose : "",
+            purpose ? ": " : "", bytes);
     exit(EXIT_FAILURE);
 }
 
@@ -213,12 +222,21 @@ double rg_clock_seconds(void) {
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
+/* Bytes of what is read whole: configs, tokenizers, descriptions. Data and weights are not. */
+static const size_t most_of_a_file = (size_t)1 << 30;
+
+static RgStatus too_large(const char *path, RgError *error) {
+    return rg_fail(error, RG_E_FILE, "%s: is larger than 1 GiB, expected less", path);
+}
+
 /* The size of a regular file is a first guess; a pipe has none, so the buffer grows. */
 static RgStatus read_all(int file, const char *path, char **content, size_t *size, RgError *error) {
     struct stat about;
     size_t capacity = 4096, filled = 0;
     if (fstat(file, &about) == 0 && S_ISREG(about.st_mode))
         capacity = (size_t)about.st_size + 1;
+    if (capacity > most_of_a_file)
+        return too_large(path, error);
     char *buffer = rg_reallocate(NULL, capacity + 1, 1);
     for (;;) {
         ssize_t got = read(file, buffer + filled, capacity - filled);
@@ -229,6 +247,10 @@ static RgStatus read_all(int file, const char *path, char **content, size_t *siz
             return rg_fail(error, RG_E_FILE, "%s: cannot read: %s", path, strerror(errno));
         }
         filled += got > 0 ? (size_t)got : 0;
+        if (filled > most_of_a_file) {
+            free(buffer);
+            return too_large(path, error);
+        }
         if (filled == capacity) {
             capacity *= 2;
             buffer = rg_reallocate(buffer, capacity + 1, 1);
@@ -245,7 +267,9 @@ RgStatus rg_file_read(const char *path, char **content, size_t *size, RgError *e
     int file = open(path, O_RDONLY | O_CLOEXEC);
     if (file < 0)
         return rg_fail(error, RG_E_FILE, "%s: cannot open: %s", path, strerror(errno));
+    const char *before = rg_memory_for(path);
     RgStatus status = read_all(file, path, content, size, error);
+    rg_memory_for(before);
     close(file);
     return status;
 }

@@ -66,6 +66,10 @@ _Noreturn void rg_assert_failed(const char *condition, const char *file, int lin
 
 /* malloc family that never returns NULL: running out of memory ends the program with a message.
  * Freed with free(). */
+/* What memory is taken for from now on, by all threads: a file's name, or a key's. The message when
+ * there is none left begins with it. Borrowed; NULL: nobody says. Returns what it was before, to be
+ * set again. */
+const char *rg_memory_for(const char *purpose);
 void *rg_allocate(size_t bytes);         /* zeroed */
 void *rg_allocate_aligned(size_t bytes); /* to 64 bytes; not zeroed */
 /* Whole pages, for large and lasting memory: the system has them back as soon as they are released,
@@ -105,7 +109,8 @@ uint64_t rg_hash(uint64_t hash, const void *bytes, size_t size);
 /* Seconds of a clock that only goes forward. */
 double rg_clock_seconds(void);
 
-/* Read a whole file into memory (NUL-terminated, `size` without the NUL); the caller frees. */
+/* Read a whole file of at most 1 GiB into memory (NUL-terminated, `size` without the NUL); the
+ * caller frees. */
 RgStatus rg_file_read(const char *path, char **content, size_t *size, RgError *error);
 
 /* Write a file so that after a crash at any moment either the old or the new content is there:

@@ -2,6 +2,8 @@
  * for option tables (options.c) to say; files are read in experiments/config.c. */
 #include "core/settings.h"
 
+#include "core/lookup.h"
+
 #include <jansson.h>
 #include <math.h>
 #include <stdarg.h>
@@ -9,15 +11,26 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A path that is, or was, an entry or above one: it stays when they go. */
+typedef struct Node {
+    RgSetting *entry; /* NULL: none */
+    int64_t below;    /* entries */
+} Node;
+
 /* Entries are allocated one by one, so that what rg_settings_find gave stays where it is while
  * others are added. */
 struct RgSettings {
     RgSetting **entries;
     int64_t count, capacity;
+    RgLookup *paths; /* numbers of nodes */
+    Node *nodes;
+    int64_t node_count, node_capacity;
 };
 
 RgSettings *rg_settings_create(void) {
-    return rg_allocate(sizeof(RgSettings));
+    RgSettings *settings = rg_allocate(sizeof *settings);
+    settings->paths = rg_lookup_create();
+    return settings;
 }
 
 static void entry_destroy(RgSetting *entry) {
@@ -33,6 +46,8 @@ void rg_settings_destroy(RgSettings *settings) {
     for (int64_t i = 0; i < settings->count; i++)
         entry_destroy(settings->entries[i]);
     free(settings->entries);
+    rg_lookup_destroy(settings->paths);
+    free(settings->nodes);
     free(settings);
 }
 
@@ -82,22 +97,68 @@ static char *value_text(RgSettingKind kind, const char *text) {
     return rg_string_copy("");
 }
 
+/* The node of the path's first `size` bytes, NULL where there is none. */
+static Node *find_node(const RgSettings *settings, const char *path, size_t size) {
+    int64_t node = rg_lookup_find(settings->paths, path, size);
+    return node < 0 ? NULL : &settings->nodes[node];
+}
+
+static Node *make_node(RgSettings *settings, const char *path, size_t size) {
+    int64_t *node = rg_lookup_at(settings->paths, path, size);
+    if (*node < 0) {
+        if (settings->node_count == settings->node_capacity) {
+            settings->node_capacity = settings->node_capacity ? 2 * settings->node_capacity : 64;
+            settings->nodes = rg_reallocate(settings->nodes, (size_t)settings->node_capacity,
+                                            sizeof *settings->nodes);
+        }
+        *node = settings->node_count++;
+        settings->nodes[*node] = (Node){0};
+    }
+    return &settings->nodes[*node];
+}
+
 static RgSetting *find_entry(const RgSettings *settings, const char *path) {
-    for (int64_t i = 0; i < settings->count; i++)
-        if (strcmp(settings->entries[i]->path, path) == 0)
-            return settings->entries[i];
-    return NULL;
+    const Node *node = find_node(settings, path, strlen(path));
+    return node ? node->entry : NULL;
+}
+
+static bool any_below(const RgSettings *settings, const char *path) {
+    const Node *node = find_node(settings, path, strlen(path));
+    return path[0] == '\0' ? settings->count > 0 : node && node->below > 0;
+}
+
+/* An entry of all nodes above it comes, or goes. */
+static void count_above(RgSettings *settings, const char *path, int64_t more) {
+    for (const char *dot = strchr(path, '.'); dot; dot = strchr(dot + 1, '.'))
+        make_node(settings, path, (size_t)(dot - path))->below += more;
+}
+
+static void drop_entry(RgSettings *settings, RgSetting *entry) {
+    count_above(settings, entry->path, -1);
+    make_node(settings, entry->path, strlen(entry->path))->entry = NULL;
+    entry_destroy(entry);
+}
+
+/* Whether one of the path's parents is a plain value. */
+static bool has_value_above(const RgSettings *settings, const char *path) {
+    for (const char *dot = strchr(path, '.'); dot; dot = strchr(dot + 1, '.')) {
+        const Node *node = find_node(settings, path, (size_t)(dot - path));
+        if (node && node->entry)
+            return true;
+    }
+    return false;
 }
 
 /* Remove every entry that `path` stands in the way of: those below it, and a plain value that one
- * of its parents has. With `itself`, also the entry of `path`. */
-static void remove_conflicting(RgSettings *settings, const char *path, bool itself) {
+ * of its parents has. */
+static void remove_conflicting(RgSettings *settings, const char *path) {
+    if (!any_below(settings, path) && !has_value_above(settings, path))
+        return;
     int64_t kept = 0;
     for (int64_t i = 0; i < settings->count; i++) {
         RgSetting *entry = settings->entries[i];
-        bool same = strcmp(entry->path, path) == 0;
-        if ((same && itself) || (!same && (below(entry->path, path) || below(path, entry->path))))
-            entry_destroy(entry);
+        if (below(entry->path, path) || below(path, entry->path))
+            drop_entry(settings, entry);
         else
             settings->entries[kept++] = entry;
     }
@@ -113,6 +174,8 @@ static RgSetting *append_entry(RgSettings *settings, const char *path) {
     RgSetting *entry = rg_allocate(sizeof *entry);
     entry->path = rg_string_copy(path);
     settings->entries[settings->count++] = entry;
+    make_node(settings, path, strlen(path))->entry = entry;
+    count_above(settings, path, 1);
     return entry;
 }
 
@@ -120,7 +183,7 @@ void rg_settings_set(RgSettings *settings, const char *path, RgSettingKind kind,
                      const char *file, int line) {
     RG_ASSERT(path[0]);
     char *value = value_text(kind, text), *origin = rg_string_copy(file ? file : "");
-    remove_conflicting(settings, path, false);
+    remove_conflicting(settings, path);
     RgSetting *entry = find_entry(settings, path);
     if (!entry)
         entry = append_entry(settings, path);
@@ -135,10 +198,12 @@ void rg_settings_set(RgSettings *settings, const char *path, RgSettingKind kind,
 
 void rg_settings_remove(RgSettings *settings, const char *path) {
     int64_t kept = 0;
+    if (!any_below(settings, path) && !find_entry(settings, path))
+        return;
     for (int64_t i = 0; i < settings->count; i++) {
         RgSetting *entry = settings->entries[i];
         if (strcmp(entry->path, path) == 0 || below(entry->path, path))
-            entry_destroy(entry);
+            drop_entry(settings, entry);
         else
             settings->entries[kept++] = entry;
     }
@@ -156,10 +221,7 @@ bool rg_settings_has_group(const RgSettings *settings, const char *path) {
     RgSetting *entry = find_entry(settings, path);
     if (entry && entry->kind == RG_SETTING_EMPTY)
         entry->used = true;
-    for (int64_t i = 0; i < settings->count; i++)
-        if (below(settings->entries[i]->path, path))
-            return true;
-    return false;
+    return any_below(settings, path);
 }
 
 /* Value of a path's next part if that is the number of an element, else −1. No list is as long as
@@ -180,7 +242,8 @@ int64_t rg_settings_length(const RgSettings *settings, const char *path) {
     RgSetting *entry = find_entry(settings, path);
     if (entry && entry->kind == RG_SETTING_EMPTY)
         entry->used = true;
-    for (int64_t i = 0; i < settings->count; i++) {
+    int64_t count = any_below(settings, path) ? settings->count : 0;
+    for (int64_t i = 0; i < count; i++) {
         const char *rest = below(settings->entries[i]->path, path);
         int64_t number = rest ? element_number(rest) : -1;
         if (number >= length)

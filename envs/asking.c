@@ -1,6 +1,7 @@
 /* The loop that asks: what is sent when, what is tried again, and what is kept. */
 #include "envs/asking.h"
 
+#include "core/notice.h"
 #include "core/stop.h"
 
 #include <math.h>
@@ -10,6 +11,7 @@
 /* Seconds: between two looks at whether a signal came; for answers under way when asking ends; the
  * longest pause that the program chooses itself. */
 static const double glance = 0.1, grace = 3, longest_backoff = 60;
+static const double worth_telling = 10; /* seconds of waiting */
 
 typedef enum Progress { WAITING, UNDER_WAY, DONE } Progress;
 
@@ -34,6 +36,8 @@ struct RgAsking {
     Question *questions; /* [count] */
     int64_t count, open, under_way;
     double quiet_until; /* clock before which nothing is sent */
+    double last_answer; /* clock */
+    bool told;          /* that there is waiting, since then */
 };
 
 RgAsking *rg_asking_create(RgAsker *asker, const RgAskingOptions *options) {
@@ -98,6 +102,8 @@ static void open_batch(RgAsking *asking, const RgQuestion *questions, int64_t co
     asking->count = count;
     asking->open = asking->under_way = 0;
     asking->quiet_until = 0;
+    asking->last_answer = rg_clock_seconds();
+    asking->told = false;
     for (int64_t i = 0; i < count; i++) {
         Question *q = &asking->questions[i];
         q->request = asking->asker->request(asking->asker, &questions[i]);
@@ -200,6 +206,24 @@ static RgStatus take_back(RgAsking *asking, const Question *q, RgError *error) {
     return rg_answer_shelf_note_try(asking->shelf, asking->asker->name, &q->key, -1, error);
 }
 
+/* A long pause, or a long silence, is told once until an answer comes. */
+static void tell_pause(RgAsking *asking, const RgReply *reply, double seconds) {
+    if (seconds < worth_telling || asking->told)
+        return;
+    asking->told = true;
+    rg_notice("%s: %s; %lld questions wait for %.0f seconds", asking->asker->name, reply->text,
+              (long long)asking->open, seconds);
+}
+
+static void tell_silence(RgAsking *asking, double now) {
+    if (now - asking->last_answer < worth_telling || asking->told)
+        return;
+    asking->told = true;
+    rg_notice("%s: no answer for %.0f seconds; %lld questions open, %lld of them under way",
+              asking->asker->name, now - asking->last_answer, (long long)asking->open,
+              (long long)asking->under_way);
+}
+
 /* Try again later; others wait too where it is not the question that is at fault. */
 static void postpone(RgAsking *asking, Question *q, const RgReply *reply) {
     double pause = asking->options.backoff * pow(2, (double)(q->tries - 1));
@@ -209,11 +233,17 @@ static void postpone(RgAsking *asking, Question *q, const RgReply *reply) {
     bool everyone = reply->kind == RG_REPLY_UNREACHED || reply->kind == RG_REPLY_BUSY;
     if (everyone || reply->wait > 0)
         asking->quiet_until = fmax(asking->quiet_until, q->ready);
+    tell_pause(asking, reply, pause);
 }
 
 static RgStatus fail_for(const RgAsking *asking, const Question *q, const RgReply *reply,
                          RgError *error) {
     const char *times = q->tries == 1 ? "" : ", and so in the tries before";
+    if (reply->wait > asking->options.longest_wait)
+        return rg_fail(error, RG_E_JUDGE,
+                       "%s: %s, and asks to be left alone for %.0f seconds, with longest_wait = "
+                       "%g; answers so far are kept, run again later",
+                       asking->asker->name, reply->text, reply->wait, asking->options.longest_wait);
     return rg_fail(error, RG_E_JUDGE, "%s: %s%s; answers so far are kept", asking->asker->name,
                    reply->text, times);
 }
@@ -225,7 +255,8 @@ static RgStatus take_reply(RgAsking *asking, RgReply *reply, RgError *error) {
     asking->counts.replies[reply->kind]++;
     if (!reply->reached)
         RG_TRY(take_back(asking, q, error));
-    bool complete = is_complete(reply->kind), final = reply->kind == RG_REPLY_REJECTED;
+    bool complete = is_complete(reply->kind);
+    bool final = reply->kind == RG_REPLY_REJECTED || reply->wait > asking->options.longest_wait;
     if (complete && asking->shelf)
         RG_TRY(rg_answer_shelf_keep(asking->shelf, &q->key, reply->text,
                                     reply->kind == RG_REPLY_REFUSAL, error));
@@ -237,6 +268,8 @@ static RgStatus take_reply(RgAsking *asking, RgReply *reply, RgError *error) {
     }
     if (!complete && !asking->options.give_up)
         return fail_for(asking, q, reply, error);
+    asking->last_answer = rg_clock_seconds();
+    asking->told = false;
     *q->answer = (RgAnswer){reply->kind, reply->text};
     reply->text = NULL;
     q->progress = DONE;
@@ -271,6 +304,7 @@ static RgStatus work(RgAsking *asking, RgError *error) {
                            "far are kept, run again to continue",
                            (long long)asking->open);
         double now = rg_clock_seconds();
+        tell_silence(asking, now);
         RG_TRY(send_due(asking, now, error));
         RG_TRY(receive(asking, until_due(asking, now), error));
     }

@@ -3,8 +3,9 @@
  *
  * Answers are handed out in the order of the questions, so that what is done with them does not
  * depend on which came first. A failed try is repeated after backoff · 2^k seconds, at most a
- * minute, or as long as the judge asks to wait; where nobody is there or the judge has too many
- * questions, all others wait too. A complete answer, whatever it says, is never asked for again. */
+ * minute, or as long as the judge asks to wait, if that is not too long; where nobody is there or
+ * the judge has too many questions, all others wait too. Long waits are told (core/notice.h). A
+ * complete answer, whatever it says, is never asked for again. */
 #ifndef RG_ENVS_ASKING_H
 #define RG_ENVS_ASKING_H
 
@@ -15,6 +16,8 @@ typedef struct RgAskingOptions {
     int64_t parallel; /* questions under way at a time */
     int64_t retries;  /* of a question, after the first try */
     double backoff;   /* seconds before the first of these */
+    double
+        longest_wait; /* seconds that the judge may ask to wait; for more it is not tried again */
     int64_t budget;   /* tries of this judge that the results store may come to; 0: no limit */
     bool give_up;     /* a question without an answer is left without one; else asking ends */
 } RgAskingOptions;

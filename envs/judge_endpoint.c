@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_BYTES = 16 << 20, EXCERPT = 200 };
+enum { MOST_BYTES = 16 << 20, MOST_HEAD_BYTES = 1 << 20, EXCERPT = 200 };
 static const double connect_seconds = 10;
 
 typedef struct Call Call;
@@ -35,6 +35,7 @@ struct Call {
     const char *request;
     size_t size, sent;
     RgBuffer body;
+    size_t head; /* bytes of the answer's header */
     bool too_long;
 };
 
@@ -112,6 +113,14 @@ static size_t take_body(char *from, size_t each, size_t count, void *context) {
     return size;
 }
 
+static size_t take_header(char *from, size_t each, size_t count, void *context) {
+    Call *call = context;
+    (void)from;
+    call->head += each * count;
+    call->too_long = call->head > MOST_HEAD_BYTES;
+    return call->too_long ? 0 : each * count;
+}
+
 static void start(RgAsker *asker, int64_t ticket, const char *text) {
     Endpoint *e = (Endpoint *)asker;
     Call *call = rg_allocate(sizeof *call);
@@ -133,6 +142,8 @@ static void start(RgAsker *asker, int64_t ticket, const char *text) {
     curl_easy_setopt(call->easy, CURLOPT_READDATA, call);
     curl_easy_setopt(call->easy, CURLOPT_WRITEFUNCTION, take_body);
     curl_easy_setopt(call->easy, CURLOPT_WRITEDATA, call);
+    curl_easy_setopt(call->easy, CURLOPT_HEADERFUNCTION, take_header);
+    curl_easy_setopt(call->easy, CURLOPT_HEADERDATA, call);
     RG_ASSERT(curl_multi_add_handle(e->multi, call->easy) == CURLM_OK);
 }
 
@@ -244,7 +255,8 @@ static void read_break(const Endpoint *e, const Call *call, CURLcode code, RgRep
         what = "has a certificate that does not hold";
     } else if (call->too_long) {
         reply->kind = RG_REPLY_UNREADABLE;
-        what = "answers with more than 16 MiB";
+        what = call->head > MOST_HEAD_BYTES ? "answers with a header of more than 1 MiB"
+                                            : "answers with more than 16 MiB";
     } else if (!reply->reached) {
         reply->kind = RG_REPLY_UNREACHED;
         what = "cannot be reached";

@@ -31,7 +31,7 @@ struct RgExternal {
 
 static RgStatus make_pattern(RgExternal *e, const char *source, RgError *error) {
     char *any_case = rg_string_format("(?i)%s", source);
-    RgStatus status = rg_pattern_create(any_case, false, &e->answer, error);
+    RgStatus status = rg_pattern_create(any_case, RG_PATTERN_PCRE2, &e->answer, error);
     free(any_case);
     if (status == RG_OK)
         return RG_OK;
@@ -44,6 +44,7 @@ RgStatus rg_external_create(RgAsker *asker, const RgExternalOptions *o, RgExtern
     RgAskingOptions asking = {.parallel = o->parallel,
                               .retries = o->retries,
                               .backoff = o->backoff,
+                              .longest_wait = o->longest_wait,
                               .budget = o->budget,
                               .give_up = o->on_failure != RG_FAILURE_STOP};
     RgExternal *e = rg_allocate(sizeof *e);

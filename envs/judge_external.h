@@ -37,6 +37,7 @@ typedef struct RgExternalOptions {
     int on_disagreement, on_failure;
     int64_t parallel, retries, budget; /* see RgAskingOptions */
     double backoff;
+    double longest_wait;
 } RgExternalOptions;
 
 #define RG_EXTERNAL_OPTION_(type, member, member_, kind_, fallback_, low_, high_, choices_, help_, \
@@ -74,6 +75,11 @@ typedef struct RgExternalOptions {
         RG_EXTERNAL_OPTION_(type, member, backoff, RG_KIND_REAL, "1", 0, 3600, NULL,               \
                             "seconds before the first retry; twice as long before each next one, " \
                             "at most a minute, or as long as the judge asks for",                  \
+                            true),                                                                 \
+        RG_EXTERNAL_OPTION_(type, member, longest_wait, RG_KIND_REAL, "600", 0, 604800, NULL,      \
+                            "seconds that the judge may ask to be left alone for (Retry-After); "  \
+                            "where it asks for more, the question is not asked again, see "        \
+                            "on_failure",                                                          \
                             true),                                                                 \
         RG_EXTERNAL_OPTION_(type, member, budget, RG_KIND_INTEGER, "0", 0, 1e15, NULL,             \
                             "calls of this judge after which a trial fails, all that the results " \

@@ -1,4 +1,4 @@
-/* Escapes are undone one character at a time. */
+/* Escapes are undone one character at a time; encoded forms are made and looked for. */
 #include "envs/secret.h"
 
 #include <ctype.h>
@@ -122,10 +122,55 @@ static size_t match_part(const char *secret, const char *at) {
     return longest;
 }
 
-void rg_secret_strike(const char *secret, char *text) {
+static void strike(const char *secret, char *text) {
     while (*text) {
         size_t bytes = match_part(secret, text);
         memset(text, '*', bytes);
         text += bytes > 0 ? bytes : 1;
     }
+}
+
+/* ---- encoded forms ---- */
+
+/* In base64, with its two characters that differ from alphabet to alphabet, the secret from byte
+ * `skip` on, as far as it decides characters by itself. */
+static char *in_base64(const char *secret, size_t skip, const char last[2]) {
+    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    size_t size = strlen(secret), count = size > skip ? (size - skip) * 8 / 6 : 0;
+    char *form = rg_allocate(count + 1);
+    const unsigned char *bytes = (const unsigned char *)secret + skip;
+    for (size_t i = 0; i < count; i++) {
+        size_t bit = 6 * i, at = bit / 8, shift = bit % 8;
+        unsigned pair = (unsigned)bytes[at] << 8 | (shift > 2 ? bytes[at + 1] : 0);
+        unsigned value = pair >> (10 - shift) & 63;
+        form[i] = value < 62 ? alphabet[value] : last[value - 62];
+    }
+    return form;
+}
+
+static char *in_hexadecimal(const char *secret, const char *digits) {
+    size_t size = strlen(secret);
+    char *form = rg_allocate(2 * size + 1);
+    for (size_t i = 0; i < size; i++) {
+        form[2 * i] = digits[(unsigned char)secret[i] >> 4];
+        form[2 * i + 1] = digits[(unsigned char)secret[i] & 15];
+    }
+    return form;
+}
+
+static void strike_form(char *form, char *text) {
+    strike(form, text);
+    free(form);
+}
+
+void rg_secret_strike(const char *secret, char *text) {
+    if (strlen(secret) < SHORTEST_PART)
+        return;
+    strike(secret, text);
+    for (size_t skip = 0; skip < 3; skip++) { /* it may stand anywhere in what was encoded */
+        strike_form(in_base64(secret, skip, "+/"), text);
+        strike_form(in_base64(secret, skip, "-_"), text);
+    }
+    strike_form(in_hexadecimal(secret, "0123456789abcdef"), text);
+    strike_form(in_hexadecimal(secret, "0123456789ABCDEF"), text);
 }

@@ -10,7 +10,8 @@
 bool rg_secret_named(const char *name, size_t size);
 
 /* Overwrite with stars each part of the text that is six or more characters of the secret in a row,
- * also where they are escaped as in JSON, URLs or HTML. A secret that is shorter is none. */
+ * also where they are escaped as in JSON, URLs or HTML, and of its forms in base64 and hexadecimal.
+ * A secret that is shorter is none. */
 void rg_secret_strike(const char *secret, char *text);
 
 #endif

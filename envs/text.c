@@ -23,6 +23,15 @@ static const RgOption options_table[] = {
                      "of the files: plain prompt, chosen, rejected; hh, Anthropic's transcripts; "
                      "pku, PKU-SafeRLHF; ultrafeedback, four completions with scores; chat, lists "
                      "of messages; auto tells by the first line"),
+    {.name = "line_limit",
+     .kind = RG_KIND_INTEGER,
+     .offset = offsetof(RgTextOptions, line_limit),
+     .fallback = "64",
+     .low = 1,
+     .high = 65536,
+     .help = "MiB: most of a line of these files, or of one that is a single JSON array; a longer "
+             "one is refused",
+     .incidental = true},
     RG_OPTION_CHOICE(RgTextOptions, preference, "better", rg_text_preferences,
                      "which label of PKU-SafeRLHF"),
     RG_OPTION_PART(RgTextOptions, judge, "ngram", &rg_judge_family,

@@ -19,6 +19,7 @@ enum { RG_TEXT_DEMONSTRATIONS_CHOSEN, RG_TEXT_DEMONSTRATIONS_CORPUS, RG_TEXT_DEM
 
 typedef struct RgTextOptions {
     const char *data, *train, *test, *tokenizer; /* valid in create only */
+    int64_t line_limit;                          /* MiB */
     int format, preference;
     double judge_share, test_share;
     RgOptionPart judge, independent_judge; /* valid in create only */
@@ -75,7 +76,7 @@ typedef struct RgTextState {
     RgPairs *pairs;           /* of the last prepare */
     int64_t dropped_pairs;    /* of the data set, with a response over the limit */
     int64_t unlabelled_pairs; /* sampled ones that the judge left without a label */
-    int64_t useless_lines, dropped_prompts, truncated_prompts; /* of all files */
+    int64_t useless[RG_TEXT_USELESS], dropped_prompts, truncated_prompts; /* of all files */
 
     RgSequences *test_prompts;
     RgSequences *test_pairs; /* chosen and rejected of the first lines, in turn */

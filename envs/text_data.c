@@ -2,6 +2,7 @@
 #include "envs/text_data.h"
 
 #include "core/text/lines.h"
+#include "core/text/utf8.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -10,6 +11,15 @@
 
 const char *const rg_text_formats[] = {"auto", "plain", "hh", "pku", "ultrafeedback", "chat", NULL};
 const char *const rg_text_preferences[] = {"better", "safer", NULL};
+const char *const rg_text_useless[] = {"empty",  "same",       "ties", "unscored",
+                                       "parted", "unreadable", NULL};
+
+int64_t rg_text_data_useless(const RgTextData *data) {
+    int64_t all = 0;
+    for (int k = 0; k < RG_TEXT_USELESS; k++)
+        all += data->useless[k];
+    return all;
+}
 
 /* ---- lines ---- */
 
@@ -58,8 +68,9 @@ typedef struct Reader {
     RgTextData *data;
     RgTextFormat format;
     RgTextPreference preference;
+    int64_t line_limit; /* MiB */
     RgTextLine line;
-    int64_t *useless; /* the counter of what the line is to be left out for, or NULL */
+    RgTextUseless useless; /* what the line is to be left out for; RG_TEXT_USELESS: nothing */
 } Reader;
 
 static const char *kind_name(const json_t *value) {
@@ -109,7 +120,9 @@ static char *trimmed(const char *text, size_t size) {
 
 static void take_responses(Reader *r, const char *chosen, const char *rejected) {
     if (is_blank(chosen) || is_blank(rejected))
-        r->useless = &r->data->empty;
+        r->useless = RG_TEXT_USELESS_EMPTY;
+    else if (strcmp(chosen, rejected) == 0)
+        r->useless = RG_TEXT_USELESS_SAME;
     r->line.chosen = rg_string_copy(chosen);
     r->line.rejected = rg_string_copy(rejected);
 }
@@ -120,15 +133,10 @@ static RgStatus read_plain(Reader *r, const json_t *object, RgError *error) {
     static const char *const keys[] = {"chosen", "rejected"};
     const char *text[2], *prompt;
     RG_TRY(string_member(r, object, "prompt", &prompt, error));
-    for (int k = 0; k < 2; k++) {
+    for (int k = 0; k < 2; k++)
         RG_TRY(string_member(r, object, keys[k], &text[k], error));
-        if (text[k][0] == '\0')
-            return rg_fail(error, RG_E_FORMAT, "%s:%d: \"%s\" is empty, expected a response",
-                           r->data->path, r->line.number, keys[k]);
-    }
     add_turn(&r->line, RG_USER, rg_string_copy(prompt));
-    r->line.chosen = rg_string_copy(text[0]);
-    r->line.rejected = rg_string_copy(text[1]);
+    take_responses(r, text[0], text[1]);
     return RG_OK;
 }
 
@@ -167,7 +175,7 @@ static RgStatus read_hh(Reader *r, const json_t *object, RgError *error) {
     const char *rest[2] = {text[0] + answer + strlen(assistant),
                            text[1] + answer + strlen(assistant)};
     if (answer == 0 || strstr(rest[0], human) || strstr(rest[1], human)) {
-        r->useless = &r->data->parted;
+        r->useless = RG_TEXT_USELESS_PARTED;
         return RG_OK;
     }
     split_transcript(&r->line, text[0], text[0] + answer);
@@ -209,6 +217,10 @@ static RgStatus read_ultrafeedback(Reader *r, const json_t *object, RgError *err
         const char *response;
         RG_TRY(string_member(r, completion, "response", &response, error));
         const json_t *value = json_object_get(completion, "overall_score");
+        if (json_is_null(value)) {
+            r->useless = RG_TEXT_USELESS_UNSCORED;
+            return RG_OK;
+        }
         if (!json_is_number(value))
             return wrong_member(r, "overall_score", value, "a number", error);
         double here = json_number_value(value);
@@ -220,11 +232,12 @@ static RgStatus read_ultrafeedback(Reader *r, const json_t *object, RgError *err
     add_turn(&r->line, RG_USER, rg_string_copy(prompt));
     take_responses(r, text[0], text[1]);
     if (score[0] == score[1])
-        r->useless = &r->data->ties;
+        r->useless = RG_TEXT_USELESS_TIES;
     return RG_OK;
 }
 
-/* Message `index` of "chosen" or "rejected". */
+/* Message `index` of "chosen" or "rejected". The last one is the response, whose role models call
+ * by other names, too ("model", "gpt"). */
 static RgStatus read_message(const Reader *r, const char *key, const json_t *list, size_t index,
                              RgRole *role, const char **text, RgError *error) {
     static const char *const roles[] = {
@@ -235,37 +248,36 @@ static RgStatus read_message(const Reader *r, const char *key, const json_t *lis
             error, RG_E_FORMAT,
             "%s:%d: \"%s\"[%zu] is no message, expected strings \"role\" and \"content\"",
             r->data->path, r->line.number, key, index);
+    bool last = index + 1 == json_array_size(list);
+    *text = json_string_value(json_object_get(message, "content"));
     for (*role = RG_SYSTEM; *role <= RG_ASSISTANT; (*role)++)
-        if (strcmp(roles[*role], json_string_value(name)) == 0) {
-            *text = json_string_value(json_object_get(message, "content"));
+        if (strcmp(roles[*role], json_string_value(name)) == 0)
             return RG_OK;
-        }
+    *role = RG_ASSISTANT;
+    if (last)
+        return RG_OK;
     return rg_fail(error, RG_E_FORMAT,
                    "%s:%d: \"%s\"[%zu]: role \"%s\", expected system, user or assistant",
                    r->data->path, r->line.number, key, index, json_string_value(name));
 }
 
-static RgStatus read_chat(Reader *r, const json_t *object, RgError *error) {
-    static const char *const keys[] = {"chosen", "rejected"};
-    const json_t *list[2];
+static const char *const sides[] = {"chosen", "rejected"};
+
+/* Both conversations, whose messages are all of one kind. */
+static RgStatus read_conversations(Reader *r, json_t *const list[2], RgError *error) {
     const char *text[2] = {"", ""};
     RgRole role[2] = {RG_USER, RG_USER};
-    for (int k = 0; k < 2; k++) {
-        list[k] = json_object_get(object, keys[k]);
-        if (!json_is_array(list[k]) || json_array_size(list[k]) < 2)
-            return wrong_member(r, keys[k], list[k], "a list of at least two messages", error);
-    }
     size_t turns = json_array_size(list[0]) - 1;
     bool parted = json_array_size(list[1]) != turns + 1;
     for (size_t i = 0; i <= turns && !parted; i++) {
         for (int k = 0; k < 2; k++)
-            RG_TRY(read_message(r, keys[k], list[k], i, &role[k], &text[k], error));
+            RG_TRY(read_message(r, sides[k], list[k], i, &role[k], &text[k], error));
         parted = i < turns && (role[0] != role[1] || strcmp(text[0], text[1]) != 0);
         if (i < turns)
             add_turn(&r->line, role[0], rg_string_copy(text[0]));
     }
     if (parted) {
-        r->useless = &r->data->parted;
+        r->useless = RG_TEXT_USELESS_PARTED;
         return RG_OK;
     }
     if (role[0] != RG_ASSISTANT || role[1] != RG_ASSISTANT)
@@ -274,6 +286,32 @@ static RgStatus read_chat(Reader *r, const json_t *object, RgError *error) {
                        r->data->path, r->line.number);
     take_responses(r, text[0], text[1]);
     return RG_OK;
+}
+
+/* The messages of "chosen" or "rejected", behind those of "prompt" where they do not begin with
+ * them: a new reference, NULL where they are no list. */
+static json_t *whole_conversation(const json_t *object, const char *side) {
+    json_t *prompt = json_object_get(object, "prompt"), *list = json_object_get(object, side);
+    if (!json_is_array(list) || !json_is_array(prompt) ||
+        json_equal(json_array_get(list, 0), json_array_get(prompt, 0)))
+        return json_is_array(list) ? json_incref(list) : NULL;
+    json_t *whole = json_copy(prompt);
+    json_array_extend(whole, list);
+    return whole;
+}
+
+static RgStatus read_chat(Reader *r, const json_t *object, RgError *error) {
+    json_t *list[2] = {whole_conversation(object, sides[0]), whole_conversation(object, sides[1])};
+    RgStatus status = RG_OK;
+    for (int k = 0; k < 2 && status == RG_OK; k++)
+        if (json_array_size(list[k]) < 2)
+            status = wrong_member(r, sides[k], json_object_get(object, sides[k]),
+                                  "a list of at least two messages", error);
+    if (status == RG_OK)
+        status = read_conversations(r, list, error);
+    json_decref(list[0]);
+    json_decref(list[1]);
+    return status;
 }
 
 static RgStatus (*const readers[])(Reader *r, const json_t *object, RgError *error) = {
@@ -308,19 +346,14 @@ static RgStatus read_object(Reader *r, const json_t *object, RgError *error) {
     return readers[r->format](r, object, error);
 }
 
-static RgStatus read_line(Reader *r, const char *text, size_t size, RgError *error) {
+/* Read the line from its JSON, and keep it or count why not. */
+static RgStatus take_object(Reader *r, const json_t *object, RgError *error) {
     RgTextData *data = r->data;
-    json_error_t trouble;
-    json_t *object = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &trouble);
-    if (!object)
-        return rg_fail(error, RG_E_FORMAT, "%s:%d: invalid JSON at column %d: %s", data->path,
-                       r->line.number, trouble.column, trouble.text);
-    r->useless = NULL;
+    r->useless = RG_TEXT_USELESS;
     RgStatus status = read_object(r, object, error);
-    json_decref(object);
-    if (status == RG_OK && r->useless)
-        ++*r->useless;
-    if (status != RG_OK || r->useless) {
+    if (status == RG_OK && r->useless != RG_TEXT_USELESS)
+        data->useless[r->useless]++;
+    if (status != RG_OK || r->useless != RG_TEXT_USELESS) {
         release_line(&r->line);
         return status;
     }
@@ -330,6 +363,66 @@ static RgStatus read_line(Reader *r, const char *text, size_t size, RgError *err
     }
     data->lines[data->count++] = r->line;
     return RG_OK;
+}
+
+/* JSON whose text cannot be kept, or of which nobody can say what was meant: one line of many, in
+ * which other programs see no fault. */
+static bool is_unreadable(const json_error_t *trouble) {
+    static const char surrogate[] = "invalid Unicode";
+    enum json_error_code code = json_error_code(trouble);
+    return code == json_error_null_character || code == json_error_duplicate_key ||
+           code == json_error_null_byte_in_key ||
+           strncmp(trouble->text, surrogate, strlen(surrogate)) == 0;
+}
+
+/* All lines in one array: each element is one, with a number of its own. */
+static RgStatus take_array(Reader *r, const json_t *array, RgError *error) {
+    for (size_t i = 0; i < json_array_size(array); i++) {
+        r->line = (RgTextLine){.number = (int)i + 1};
+        RG_TRY(take_object(r, json_array_get(array, i), error));
+    }
+    return RG_OK;
+}
+
+static RgStatus read_line(Reader *r, const char *text, size_t size, RgError *error) {
+    json_error_t trouble;
+    json_t *object = json_loadb(text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &trouble);
+    if (!object && is_unreadable(&trouble)) {
+        r->data->useless[RG_TEXT_USELESS_UNREADABLE]++;
+        return RG_OK;
+    }
+    if (!object)
+        return rg_fail(error, RG_E_FORMAT, "%s:%d: invalid JSON at column %d: %s", r->data->path,
+                       r->line.number, trouble.column, trouble.text);
+    RgStatus status = take_object(r, object, error);
+    json_decref(object);
+    return status;
+}
+
+/* A file that begins with '[': its lines are the elements of one array. */
+static RgStatus read_array(Reader *r, RgLines *lines, const char *text, size_t size,
+                           RgError *error) {
+    RgBuffer all = {0};
+    json_error_t trouble = {0};
+    RgStatus status = RG_OK;
+    while (text && status == RG_OK) {
+        rg_buffer_append(&all, text, size);
+        rg_buffer_append(&all, "\n", 1);
+        if (all.size > (size_t)r->line_limit << 20)
+            status = rg_fail(error, RG_E_RANGE, "%s: the array is longer than %lld MiB",
+                             r->data->path, (long long)r->line_limit);
+        else
+            status = rg_lines_next(lines, &text, &size, error);
+    }
+    json_t *array =
+        status == RG_OK ? json_loadb(all.bytes, all.size, JSON_REJECT_DUPLICATES, &trouble) : NULL;
+    rg_buffer_release(&all);
+    if (status == RG_OK)
+        status = array ? take_array(r, array, error)
+                       : rg_fail(error, RG_E_FORMAT, "%s:%d: invalid JSON at column %d: %s",
+                                 r->data->path, trouble.line, trouble.column, trouble.text);
+    json_decref(array);
+    return status;
 }
 
 static bool blank(const char *text, size_t size) {
@@ -343,35 +436,51 @@ static RgStatus read_lines(Reader *r, RgLines *lines, RgError *error) {
     RgTextData *data = r->data;
     const char *text;
     size_t size;
-    for (;;) {
+    for (bool first = true;;) {
         RG_TRY(rg_lines_next(lines, &text, &size, error));
         if (!text)
             break;
         r->line = (RgTextLine){.number = (int)rg_lines_number(lines)};
-        if (!blank(text, size))
-            RG_TRY(read_line(r, text, size, error));
+        if (blank(text, size))
+            continue;
+        if (first && text[strspn(text, white)] == '[') {
+            RG_TRY(read_array(r, lines, text, size, error));
+            break;
+        }
+        first = false;
+        RG_TRY(read_line(r, text, size, error));
     }
-    int64_t useless = data->empty + data->ties + data->parted;
-    if (data->count == 0 && useless > 0)
+    if (data->count == 0 && rg_text_data_useless(data) > 0)
         return rg_fail(error, RG_E_FORMAT,
                        "%s: none of %lld lines has a pair to learn from: %lld have an empty "
-                       "response, %lld equal scores, %lld conversations that part early",
-                       data->path, (long long)useless, (long long)data->empty,
-                       (long long)data->ties, (long long)data->parted);
+                       "response, %lld the same response twice, %lld equal scores, %lld no score, "
+                       "%lld conversations that part early, %lld a text that cannot be kept",
+                       data->path, (long long)rg_text_data_useless(data),
+                       (long long)data->useless[RG_TEXT_USELESS_EMPTY],
+                       (long long)data->useless[RG_TEXT_USELESS_SAME],
+                       (long long)data->useless[RG_TEXT_USELESS_TIES],
+                       (long long)data->useless[RG_TEXT_USELESS_UNSCORED],
+                       (long long)data->useless[RG_TEXT_USELESS_PARTED],
+                       (long long)data->useless[RG_TEXT_USELESS_UNREADABLE]);
     if (data->count == 0)
         return rg_fail(error, RG_E_FORMAT, "%s: no lines, expected at least one", data->path);
     return RG_OK;
 }
 
 RgStatus rg_text_data_read(const char *path, RgTextFormat format, RgTextPreference preference,
-                           RgTextData **data, RgError *error) {
+                           int64_t line_limit, RgTextData **data, RgError *error) {
     *data = NULL;
     RgLines *lines;
     RG_TRY(rg_lines_open(path, &lines, error));
-    Reader reader = {
-        .data = rg_allocate(sizeof *reader.data), .format = format, .preference = preference};
+    rg_lines_limit(lines, line_limit);
+    Reader reader = {.data = rg_allocate(sizeof *reader.data),
+                     .format = format,
+                     .preference = preference,
+                     .line_limit = line_limit};
     reader.data->path = rg_string_copy(path);
+    const char *before = rg_memory_for(path);
     RgStatus status = read_lines(&reader, lines, error);
+    rg_memory_for(before);
     rg_lines_close(lines);
     if (status == RG_OK)
         *data = reader.data;

@@ -12,7 +12,9 @@
  *     chat           lists "chosen" and "rejected" of messages with "role" and "content"
  *                    (UltraFeedback binarised, and what trainers write)
  *
- * Other members are not looked at. How texts become tokens is in envs/text_layout.h. */
+ * Other members are not looked at. A chat's "chosen" and "rejected" may leave out what comes before
+ * the response, if the list "prompt" has it (TRL's explicit prompts). All lines may stand in one
+ * JSON array. How texts become tokens is in envs/text_layout.h. */
 #ifndef RG_ENVS_TEXT_DATA_H
 #define RG_ENVS_TEXT_DATA_H
 
@@ -46,25 +48,37 @@ typedef struct RgTextLine {
     int number; /* of the line in its file, from 1 */
 } RgTextLine;
 
+/* Why a line says nothing to learn from. */
+typedef enum RgTextUseless {
+    RG_TEXT_USELESS_EMPTY,      /* a response is blank */
+    RG_TEXT_USELESS_SAME,       /* both responses are the same */
+    RG_TEXT_USELESS_TIES,       /* equal scores */
+    RG_TEXT_USELESS_UNSCORED,   /* a score is null */
+    RG_TEXT_USELESS_PARTED,     /* conversations part before their last turn */
+    RG_TEXT_USELESS_UNREADABLE, /* half a surrogate pair, a NUL character, a member twice */
+    RG_TEXT_USELESS,
+} RgTextUseless;
+extern const char *const rg_text_useless[]; /* "empty", … as in names of metrics */
+
 typedef struct RgTextData {
     char *path;
     RgTextLine *lines; /* [count] */
     int64_t count, capacity;
-    /* Lines that say nothing to learn from: with a response that is empty, with equal scores, with
-     * conversations that part before their last turn. */
-    int64_t empty, ties, parted;
+    int64_t useless[RG_TEXT_USELESS]; /* lines left out, by reason */
 } RgTextData;
+
+int64_t rg_text_data_useless(const RgTextData *data); /* for any reason */
 
 /* What the judge reads of a conversation: its last turn. */
 static inline const char *rg_text_line_prompt(const RgTextLine *line) {
     return line->turns[line->turn_count - 1].text;
 }
 
-/* Read a file; blank lines are skipped. RG_E_FORMAT with file, line and member when a line is not
- * JSON, a member is missing or of another kind, a plain line's response is empty, or no line is
- * left. On error NULL is left in *data. */
+/* Read a file; blank lines are skipped, useless ones counted. RG_E_FORMAT with file, line and
+ * member when a line is not JSON, a member is missing or of another kind, or no line is left;
+ * RG_E_RANGE when a line is longer than `line_limit` MiB. On error NULL is left in *data. */
 RgStatus rg_text_data_read(const char *path, RgTextFormat format, RgTextPreference preference,
-                           RgTextData **data, RgError *error);
+                           int64_t line_limit, RgTextData **data, RgError *error);
 void rg_text_data_destroy(RgTextData *data);
 
 /* Move the lines that are wanted, in their order, into data of their own. */

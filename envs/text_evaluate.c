@@ -5,6 +5,7 @@
 
 #include <ctype.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* ---- samples ---- */
@@ -226,6 +227,20 @@ static void quality(const RgJudgeQuality *q, const char *whose, RgEvaluation *ev
     }
 }
 
+/* All of them, and those of each reason that there is. */
+static void useless_lines(const RgTextState *s, RgEvaluation *evaluation) {
+    int64_t all = 0;
+    for (int k = 0; k < RG_TEXT_USELESS; k++)
+        all += s->useless[k];
+    rg_evaluation_metric(evaluation, "useless_lines", (double)all);
+    for (int k = 0; k < RG_TEXT_USELESS; k++) {
+        char name[32];
+        snprintf(name, sizeof name, "useless_%s", rg_text_useless[k]);
+        if (s->useless[k] > 0)
+            rg_evaluation_metric(evaluation, name, (double)s->useless[k]);
+    }
+}
+
 static RgStatus measure(RgTextState *s, const RgTextSamples *own, RgPolicy *policy,
                         RgPolicy *reference, double beta, double *column, RgEvaluation *evaluation,
                         RgError *error) {
@@ -247,7 +262,7 @@ static RgStatus measure(RgTextState *s, const RgTextSamples *own, RgPolicy *poli
     quality(&s->independent_quality, "independent_judge", evaluation);
     rg_evaluation_metric(evaluation, "dropped_pairs", (double)s->dropped_pairs);
     rg_evaluation_metric(evaluation, "unlabelled_pairs", (double)s->unlabelled_pairs);
-    rg_evaluation_metric(evaluation, "useless_lines", (double)s->useless_lines);
+    useless_lines(s, evaluation);
     rg_evaluation_metric(evaluation, "dropped_prompts", (double)s->dropped_prompts);
     rg_evaluation_metric(evaluation, "truncated_prompts", (double)s->truncated_prompts);
     return RG_OK;

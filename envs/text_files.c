@@ -35,12 +35,16 @@ static RgStatus limit_prompts(RgTextState *s, RgTextData *data, RgError *error) 
 }
 
 static RgStatus read_file(RgTextState *s, const char *path, RgTextData **data, RgError *error) {
-    RG_TRY(rg_text_data_read(path, (RgTextFormat)s->options.format,
-                             (RgTextPreference)s->options.preference, data, error));
-    s->useless_lines += (*data)->empty + (*data)->ties + (*data)->parted;
+    RgStatus status = rg_text_data_read(path, (RgTextFormat)s->options.format,
+                                        (RgTextPreference)s->options.preference,
+                                        s->options.line_limit, data, error);
+    if (status != RG_OK)
+        return status == RG_E_RANGE ? rg_fail_in(error, status, "environment.line_limit") : status;
+    for (int k = 0; k < RG_TEXT_USELESS; k++)
+        s->useless[k] += (*data)->useless[k];
     if (s->options.prompt_limit == 0)
         return RG_OK;
-    RgStatus status = limit_prompts(s, *data, error);
+    status = limit_prompts(s, *data, error);
     if (status != RG_OK) {
         rg_text_data_destroy(*data);
         *data = NULL;

@@ -1,6 +1,8 @@
 /* Chat templates, and texts laid out by them as tokens. */
 #include "envs/text_layout.h"
 
+#include "core/text/utf8.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -83,6 +85,7 @@ typedef struct Writer {
     RgTokens tokens;
     char *text;
     size_t size;
+    bool after_strip; /* the last token takes the white space that follows it */
 } Writer;
 
 static void write_text(Writer *w, const char *text, size_t size) {
@@ -92,9 +95,22 @@ static void write_text(Writer *w, const char *text, size_t size) {
 }
 
 static void flush(Writer *w) {
-    if (w->size > 0)
-        rg_tokenizer_encode(w->layout->tokenizer, w->text, w->size, &w->tokens);
+    size_t white = w->after_strip ? rg_utf8_white_at_start(w->text, w->size) : 0;
+    if (w->size > white) {
+        rg_tokenizer_encode(w->layout->tokenizer, w->text + white, w->size - white, &w->tokens);
+        w->after_strip = false;
+    }
     w->size = 0;
+}
+
+/* As the tokenizer would see the token in the text, with the white space that it takes. */
+static void write_special(Writer *w, int32_t id) {
+    const RgTokenizer *tokenizer = w->layout->tokenizer;
+    if (rg_tokenizer_strips_left(tokenizer, id))
+        w->size -= rg_utf8_white_at_end(w->text, w->size);
+    flush(w);
+    rg_tokens_append(&w->tokens, id);
+    w->after_strip = rg_tokenizer_strips_right(tokenizer, id);
 }
 
 /* A text of the template: special tokens are ids, "¦" parts what stands on its sides. */
@@ -106,8 +122,7 @@ static void write_form(Writer *w, const char *text) {
         while (special[k] && strncmp(text, special[k], strlen(special[k])) != 0)
             k++;
         if (special[k]) {
-            flush(w);
-            rg_tokens_append(&w->tokens, w->layout->special[k]);
+            write_special(w, w->layout->special[k]);
             text += strlen(special[k]);
         } else if (strncmp(text, part, strlen(part)) == 0) {
             flush(w);

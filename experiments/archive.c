@@ -133,9 +133,18 @@ static RgStatus read_file(struct archive *archive, const char *path, const char 
     return status;
 }
 
+/* An archive is never so much smaller than what it holds, unless it is made to fill a disk. */
+static const int64_t most_unpacked = 1000, always_fits = 1 << 20; /* times its size; bytes */
+
+static int64_t room_of(const char *path) {
+    struct stat about = {0};
+    return stat(path, &about) == 0 ? most_unpacked * (int64_t)about.st_size + always_fits : 0;
+}
+
 static RgStatus read_entries(struct archive *archive, const char *path, const char *folder,
                              RgError *error) {
     struct archive_entry *entry;
+    int64_t room = room_of(path);
     int code;
     while ((code = archive_read_next_header(archive, &entry)) == ARCHIVE_OK) {
         if (archive_entry_filetype(entry) == AE_IFDIR)
@@ -144,6 +153,12 @@ static RgStatus read_entries(struct archive *archive, const char *path, const ch
         if (!inner || archive_entry_filetype(entry) != AE_IFREG || archive_entry_hardlink(entry))
             return rg_fail(error, RG_E_FORMAT, "%s: holds \"%s\", which no packed trial has", path,
                            name ? name : "");
+        if (archive_entry_size(entry) > room)
+            return rg_fail(error, RG_E_FORMAT,
+                           "%s: %s and what stands before it are more than %lld times as large as "
+                           "the archive: not unpacked",
+                           path, inner, (long long)most_unpacked);
+        room -= archive_entry_size(entry);
         RG_TRY(read_file(archive, path, folder, inner, error));
     }
     return code == ARCHIVE_EOF ? RG_OK : refused(archive, path, "read", error);

@@ -1,6 +1,7 @@
 /* regatta sample and regatta score: a policy by itself, on lines of JSON. */
 #include "core/policy/policy.h"
 #include "core/tensor/blas.h"
+#include "core/text/lines.h"
 #include "core/text/terminal.h"
 #include "core/text/tokenizer.h"
 #include "core/text/utf8.h"
@@ -8,6 +9,7 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,11 +43,6 @@ static RgStatus open_model(const PolicyArguments *a, Model *model, RgError *erro
 static void close_model(Model *model) {
     rg_tokenizer_destroy(model->tokenizer);
     rg_policy_destroy(model->policy);
-}
-
-static RgStatus open_lines(const char *path, FILE **file, RgError *error) {
-    *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "r");
-    return *file ? RG_OK : rg_fail(error, RG_E_FILE, "%s: %s", path, strerror(errno));
 }
 
 /* ---- one line ---- */
@@ -152,98 +149,128 @@ static void print_json(json_t *object) {
 
 /* ---- score ---- */
 
-static void score_batch(const Model *model, const RgSequences *sequences) {
+/* What waits to be scored, and what was not finite. */
+typedef struct Scoring {
+    const Model *model;
+    RgSequences *sequences;
+    int64_t number[SCORED_AT_ONCE]; /* of the lines that they stand in */
+    int64_t not_finite, first_not_finite;
+} Scoring;
+
+/* JSON has no number for what is none: it is null. */
+static void score_batch(Scoring *s) {
     double logprob[SCORED_AT_ONCE];
-    if (sequences->count == 0)
+    if (s->sequences->count == 0)
         return;
-    rg_policy_logprob_values(model->policy, sequences, logprob);
-    for (int64_t i = 0; i < sequences->count; i++)
-        print_json(json_pack("{s:f, s:I}", "logprob", logprob[i], "tokens",
-                             (json_int_t)rg_sequence_response_length(sequences, i)));
+    rg_policy_logprob_values(s->model->policy, s->sequences, logprob);
+    for (int64_t i = 0; i < s->sequences->count; i++) {
+        json_t *value = isfinite(logprob[i]) ? json_real(logprob[i]) : json_null();
+        if (!isfinite(logprob[i]) && s->not_finite++ == 0)
+            s->first_not_finite = s->number[i];
+        print_json(json_pack("{s:o, s:I}", "logprob", value, "tokens",
+                             (json_int_t)rg_sequence_response_length(s->sequences, i)));
+    }
+    rg_sequences_clear(s->sequences);
 }
 
 /* Append the sequence of one line of text; blank lines give none. */
-static RgStatus score_line(const Model *model, const char *text, Place place,
-                           RgSequences *sequences, RgError *error) {
+static RgStatus score_line(Scoring *s, const char *text, size_t size, Place place, RgError *error) {
     json_error_t fault;
+    RgSequences *sequences = s->sequences;
     if (text[strspn(text, " \t\r\n")] == '\0')
         return RG_OK;
-    json_t *line = json_loads(text, 0, &fault);
+    s->number[sequences->count] = place.line;
+    json_t *line = json_loadb(text, size, 0, &fault);
     if (!line)
         return rg_fail(error, RG_E_FORMAT, "%s:%ld: not JSON: %s", place.file, place.line,
                        fault.text);
-    RgStatus status = read_line(model, line, place, sequences, error);
+    RgStatus status = read_line(s->model, line, place, sequences, error);
     json_decref(line);
     if (status == RG_OK) {
         char *what = rg_string_format("%s:%ld", place.file, place.line);
-        status = rg_policy_check(model->policy, sequences, what, error);
+        status = rg_policy_check(s->model->policy, sequences, what, error);
         free(what);
     }
     return status;
 }
 
-static RgStatus score_file(const Model *model, const char *path, RgError *error) {
-    FILE *file;
-    RG_TRY(open_lines(path, &file, error));
-    rg_terminal_data();
-    RgSequences *sequences = rg_sequences_create();
-    char *text = NULL;
-    size_t capacity = 0;
-    RgStatus status = RG_OK;
-    for (long line = 1; status == RG_OK && getline(&text, &capacity, file) >= 0; line++) {
-        status = score_line(model, text, (Place){path, line}, sequences, error);
-        if (status == RG_OK && sequences->count == SCORED_AT_ONCE) {
-            score_batch(model, sequences);
-            rg_sequences_clear(sequences);
-        }
+static RgStatus score_lines(Scoring *s, RgLines *lines, const char *path, RgError *error) {
+    const char *text;
+    size_t size;
+    for (;;) {
+        RG_TRY(rg_lines_next(lines, &text, &size, error));
+        if (!text)
+            break;
+        Place place = {path, (long)rg_lines_number(lines)};
+        RG_TRY(score_line(s, text, size, place, error));
+        if (s->sequences->count == SCORED_AT_ONCE)
+            score_batch(s);
     }
-    if (status == RG_OK)
-        score_batch(model, sequences);
-    if (status == RG_OK && (fflush(stdout) != 0 || ferror(stdout)))
-        status = rg_fail(error, RG_E_FILE, "standard output: %s", strerror(errno));
-    free(text);
-    rg_sequences_destroy(sequences);
-    if (file != stdin)
-        fclose(file);
+    score_batch(s);
+    if (fflush(stdout) != 0 || ferror(stdout))
+        return rg_fail(error, RG_E_FILE, "standard output: %s", strerror(errno));
+    return s->not_finite == 0
+               ? RG_OK
+               : rg_fail(error, RG_E_RANGE,
+                         "%s:%lld: the log-probability is no finite number%s: are there such "
+                         "weights?",
+                         path, (long long)s->first_not_finite,
+                         s->not_finite > 1 ? ", nor are others below" : "");
+}
+
+static RgStatus score_file(const Model *model, const char *path, RgError *error) {
+    RgLines *lines;
+    RG_TRY(rg_lines_open_argument(path, &lines, error));
+    rg_terminal_data();
+    Scoring scoring = {.model = model, .sequences = rg_sequences_create()};
+    RgStatus status = score_lines(&scoring, lines, path, error);
+    rg_sequences_destroy(scoring.sequences);
+    rg_lines_close(lines);
     return status;
 }
 
 /* ---- sample ---- */
 
-/* "prompt" of each line, or the one prompt of the command line. */
+static void append_prompt(const Model *model, const char *prompt, RgSequences *prompts) {
+    RgTokens tokens = {0};
+    encode(model, prompt, strlen(prompt), &tokens);
+    rg_sequences_append(prompts, tokens.id, tokens.count, NULL, 0);
+    rg_tokens_release(&tokens);
+}
+
+/* "prompt" of each line. */
+static RgStatus read_prompt_lines(const Model *model, RgLines *lines, const char *path,
+                                  RgSequences *prompts, RgError *error) {
+    const char *text;
+    size_t size;
+    for (;;) {
+        RG_TRY(rg_lines_next(lines, &text, &size, error));
+        if (!text)
+            return RG_OK;
+        json_t *object = json_loadb(text, size, 0, NULL);
+        const char *prompt = json_string_value(json_object_get(object, "prompt"));
+        if (prompt)
+            append_prompt(model, prompt, prompts);
+        json_decref(object);
+        if (!prompt)
+            return rg_fail(error, RG_E_FORMAT, "%s:%lld: expected an object with the text prompt",
+                           path, (long long)rg_lines_number(lines));
+    }
+}
+
+/* Those of the file, or the one of the command line. */
 static RgStatus read_prompts(const Model *model, const PolicyArguments *a, RgSequences *prompts,
                              RgError *error) {
-    json_error_t fault;
-    FILE *file = NULL;
-    char *text = NULL;
-    size_t capacity = 0;
-    RgStatus status = RG_OK;
-    if (a->file)
-        RG_TRY(open_lines(a->file, &file, error));
-    for (long line = 1; status == RG_OK; line++) {
-        json_t *object = NULL;
-        if (!file && line == 1)
-            object = json_pack("{s:s}", "prompt", a->prompt);
-        else if (file && getline(&text, &capacity, file) >= 0)
-            object = json_loads(text, 0, &fault);
-        else
-            break;
-        const char *prompt = json_string_value(json_object_get(object, "prompt"));
-        if (!prompt) {
-            status = rg_fail(error, RG_E_FORMAT, "%s:%ld: expected an object with the text prompt",
-                             file ? a->file : "--prompt", line);
-        } else {
-            RgTokens tokens = {0};
-            encode(model, prompt, strlen(prompt), &tokens);
-            rg_sequences_append(prompts, tokens.id, tokens.count, NULL, 0);
-            rg_tokens_release(&tokens);
-        }
-        json_decref(object);
+    if (a->file) {
+        RgLines *lines;
+        RG_TRY(rg_lines_open_argument(a->file, &lines, error));
+        RgStatus status = read_prompt_lines(model, lines, a->file, prompts, error);
+        rg_lines_close(lines);
+        RG_TRY(status);
+    } else {
+        append_prompt(model, a->prompt, prompts);
     }
-    free(text);
-    if (file && file != stdin)
-        fclose(file);
-    return status == RG_OK ? rg_policy_check(model->policy, prompts, "prompts", error) : status;
+    return rg_policy_check(model->policy, prompts, "prompts", error);
 }
 
 /* The text of ids. A response may end within a character: JSON gets U+FFFD for its bytes. */

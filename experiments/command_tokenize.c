@@ -1,4 +1,5 @@
 /* regatta tokenize: the ids of texts under a tokenizer, and the texts that they decode to. */
+#include "core/text/lines.h"
 #include "core/text/terminal.h"
 #include "core/text/tokenizer.h"
 #include "core/text/utf8.h"
@@ -113,27 +114,24 @@ static RgStatus tokenize_line(const RgTokenizer *tokenizer, const char *line, si
 }
 
 static RgStatus tokenize_file(const RgTokenizer *tokenizer, const char *path, RgError *error) {
-    FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "r");
-    if (!file)
-        return rg_fail(error, RG_E_FILE, "%s: %s", path, strerror(errno));
+    RgLines *lines;
+    RG_TRY(rg_lines_open_argument(path, &lines, error));
     rg_terminal_data();
     Buffers buffers = {0};
-    char *line = NULL;
-    size_t capacity = 0;
-    RgStatus status = RG_OK;
-    ssize_t size = 0;
-    for (long number = 1; status == RG_OK && (size = getline(&line, &capacity, file)) >= 0;
-         number++)
-        status = tokenize_line(tokenizer, line, (size_t)size, path, number, &buffers, error);
-    if (status == RG_OK && ferror(file))
-        status = rg_fail(error, RG_E_FILE, "%s: %s", path, strerror(errno));
+    const char *line;
+    size_t size = 0;
+    RgStatus status = rg_lines_next(lines, &line, &size, error);
+    while (status == RG_OK && line) {
+        status = tokenize_line(tokenizer, line, size, path, (long)rg_lines_number(lines), &buffers,
+                               error);
+        if (status == RG_OK)
+            status = rg_lines_next(lines, &line, &size, error);
+    }
     if ((fflush(stdout) != 0 || ferror(stdout)) && status == RG_OK)
         status = rg_fail(error, RG_E_FILE, "standard output: %s", strerror(errno));
-    free(line);
     rg_buffer_release(&buffers.line);
     rg_tokens_release(&buffers.tokens);
-    if (file != stdin)
-        fclose(file);
+    rg_lines_close(lines);
     return status;
 }
 

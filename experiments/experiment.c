@@ -1,6 +1,7 @@
 /* Unfolding a config into trials. Nothing runs here. */
 #include "experiments/experiment.h"
 
+#include "core/lookup.h"
 #include "core/names.h"
 #include "experiments/config.h"
 #include "experiments/sweep.h"
@@ -285,6 +286,7 @@ static RgStatus resolve_trial(RgTrialPlan *plan, const RgSettings *s, RgError *e
                          error));
         RG_TRY(
             read_part(rg_training_options, s, "training", &plan->training, plan->resolved, error));
+        RG_TRY(rg_training_check(plan->algorithm, plan->algorithm_options, &plan->training, error));
         RG_TRY(read_part(rg_budget_options, s, "budget", &plan->budget, plan->resolved, error));
     }
     RG_TRY(read_part(rg_evaluation_options, s, "evaluation", &plan->evaluation, plan->resolved,
@@ -331,15 +333,16 @@ static RgStatus add_trial(RgExperiment *e, const RgSettings *settings, int64_t s
     RgTrialPlan *plan = &e->trials[e->trial_count++];
     *plan = (RgTrialPlan){.seed = seed};
     plan->swept_json = json_dumps(varied, JSON_SORT_KEYS | JSON_COMPACT);
-    RgStatus status = resolve_trial(plan, settings, error);
-    if (status == RG_OK)
-        for (int64_t i = 0; i + 1 < e->trial_count; i++)
-            if (strcmp(e->trials[i].key, plan->key) == 0)
-                return rg_fail(error, RG_E_USAGE,
-                               "algorithms: \"%s\" with seed %lld is there twice with the same "
-                               "settings",
-                               plan->part.label, (long long)seed);
-    return status;
+    RG_TRY(resolve_trial(plan, settings, error));
+    if (!e->keys)
+        e->keys = rg_lookup_create();
+    int64_t *earlier = rg_lookup_at(e->keys, plan->key, strlen(plan->key));
+    if (*earlier >= 0)
+        return rg_fail(error, RG_E_USAGE,
+                       "algorithms: \"%s\" with seed %lld is there twice with the same settings",
+                       plan->part.label, (long long)seed);
+    *earlier = e->trial_count - 1;
+    return RG_OK;
 }
 
 /* What the variations of one algorithm with one seed go into. */
@@ -369,16 +372,23 @@ static RgStatus check_probes(const RgSweep *sweep, const RgAlgorithm *algorithm,
     return status;
 }
 
-static RgStatus unfold_algorithm(RgExperiment *e, int64_t index, int64_t seed,
-                                 const RgAlgorithm *algorithm, const RgSweep *sweep,
-                                 RgError *error) {
-    RgSettings *trial = trial_settings(e->settings, index);
+/* An algorithm of the config, and the settings of its trials before they vary. */
+typedef struct Entrant {
+    const RgAlgorithm *algorithm;
+    RgSettings *settings;
+} Entrant;
+
+static RgStatus unfold_seed(RgExperiment *e, const Entrant *entrants, int64_t count, int64_t seed,
+                            const RgSweep *sweep, RgError *error) {
     Unfolding unfolding = {e, seed};
-    RgStatus status = check_probes(sweep, algorithm, trial, seed, error);
-    if (status == RG_OK)
-        status = rg_sweep_unfold(sweep, trial, algorithm, add_variation, &unfolding, error);
-    rg_settings_destroy(trial);
-    return status;
+    for (int64_t i = 0; i < count; i++) {
+        const Entrant *entrant = &entrants[i];
+        if (e->trial_count == 0 || e->trials[0].seed == seed)
+            RG_TRY(check_probes(sweep, entrant->algorithm, entrant->settings, seed, error));
+        RG_TRY(rg_sweep_unfold(sweep, entrant->settings, entrant->algorithm, add_variation,
+                               &unfolding, error));
+    }
+    return RG_OK;
 }
 
 static RgStatus find_algorithm(const RgSettings *s, int64_t index, const RgAlgorithm **algorithm,
@@ -425,6 +435,27 @@ static RgStatus check_top_level(const RgSettings *s, RgError *error) {
     return RG_OK;
 }
 
+/* Seeds are outermost: after the first round every algorithm has been seen once. */
+static RgStatus unfold_entrants(RgExperiment *e, Entrant *entrants, int64_t count, int64_t seeds,
+                                RgError *error) {
+    const RgAlgorithm **algorithms = rg_allocate((size_t)count * sizeof(RgAlgorithm *));
+    RgSweep *sweep = NULL;
+    for (int64_t a = 0; a < count; a++)
+        algorithms[a] = entrants[a].algorithm;
+    RgStatus status = rg_sweep_read(e->settings, algorithms, count, &sweep, error);
+    for (int64_t a = 0; a < count && status == RG_OK; a++)
+        entrants[a].settings = trial_settings(e->settings, a);
+    for (int64_t s = 0; s < seeds && status == RG_OK; s++) {
+        int64_t seed = 0;
+        status = read_seed(e->settings, s, &seed, error);
+        if (status == RG_OK)
+            status = unfold_seed(e, entrants, count, seed, sweep, error);
+    }
+    rg_sweep_destroy(sweep);
+    free(algorithms);
+    return status;
+}
+
 static RgStatus unfold(RgExperiment *e, RgError *error) {
     RG_TRY(check_top_level(e->settings, error));
     RG_TRY(rg_options_read(rg_experiment_options, e->settings, "", &e->options, error));
@@ -435,22 +466,15 @@ static RgStatus unfold(RgExperiment *e, RgError *error) {
     if (algorithms < 1)
         return rg_fail(error, RG_E_USAGE,
                        "algorithms is missing: expected a list such as ({ type = \"dpo\"; })");
-    const RgAlgorithm **algorithm = rg_allocate((size_t)algorithms * sizeof(RgAlgorithm *));
-    RgSweep *sweep = NULL;
+    Entrant *entrants = rg_allocate((size_t)algorithms * sizeof *entrants);
     RgStatus status = RG_OK;
     for (int64_t a = 0; a < algorithms && status == RG_OK; a++)
-        status = find_algorithm(e->settings, a, &algorithm[a], error);
+        status = find_algorithm(e->settings, a, &entrants[a].algorithm, error);
     if (status == RG_OK)
-        status = rg_sweep_read(e->settings, algorithm, algorithms, &sweep, error);
-    /* seeds outermost: after the first round every algorithm has been seen once */
-    for (int64_t s = 0; s < seeds && status == RG_OK; s++) {
-        int64_t seed = 0;
-        status = read_seed(e->settings, s, &seed, error);
-        for (int64_t a = 0; a < algorithms && status == RG_OK; a++)
-            status = unfold_algorithm(e, a, seed, algorithm[a], sweep, error);
-    }
-    rg_sweep_destroy(sweep);
-    free(algorithm);
+        status = unfold_entrants(e, entrants, algorithms, seeds, error);
+    for (int64_t a = 0; a < algorithms; a++)
+        rg_settings_destroy(entrants[a].settings);
+    free(entrants);
     return status;
 }
 
@@ -562,6 +586,7 @@ RgStatus rg_experiment_restore(const char *config_json, RgExperiment **experimen
 void rg_experiment_close(RgExperiment *experiment) {
     if (!experiment)
         return;
+    rg_lookup_destroy(experiment->keys);
     for (int64_t i = 0; i < experiment->trial_count; i++)
         plan_clear(&experiment->trials[i]);
     free(experiment->trials);

@@ -67,7 +67,8 @@ typedef struct RgExperiment {
     char *overrides_json; /* of them, those that -s set: path → value as text */
     RgTrialPlan *trials;
     int64_t trial_count;
-    bool restored; /* from a store: to be told of, and not to be run */
+    struct RgLookup *keys; /* of trials, with their numbers */
+    bool restored;         /* from a store: to be told of, and not to be run */
 } RgExperiment;
 
 /* Read a config with `-s path=value` overrides [override_count] and unfold it. Every key, type and

@@ -1,6 +1,8 @@
 /* Forecasts from the ledger and the plan. */
 #include "experiments/forecast.h"
 
+#include "core/lookup.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,27 +53,60 @@ static RgForecast begin(const RgTrialPlan *plan, const RgLedger *ledger, bool wr
 
 /* ---- from others ---- */
 
-static bool alike(const RgTrialPlan *a, const RgTrialPlan *b, bool swept) {
-    return strcmp(a->part.label, b->part.label) == 0 &&
-           (!swept || strcmp(a->swept_json, b->swept_json) == 0);
+/* What finished trials that are alike have spent: of the same label, or also with the same swept
+ * values. */
+typedef struct Others {
+    bool swept;
+    RgLookup *kinds; /* numbers of sums */
+    struct Sum {
+        double amount[RG_FORECASTS];
+        int64_t trials;
+    } * sums;
+    int64_t count;
+} Others;
+
+static char *kind_of(const Others *others, const RgTrialPlan *plan) {
+    return rg_string_format("%s\n%s", plan->part.label, others->swept ? plan->swept_json : "");
 }
 
-/* Means over the finished trials of the same label, and the same swept values. */
-static void fill_from_others(RgForecast *f, const RgForecast *all, int64_t count, bool swept) {
-    double sum[RG_FORECASTS] = {0};
-    int64_t found = 0;
-    for (int64_t i = 0; i < count; i++) {
-        if (all[i].state != RG_STATE_FINISHED || !alike(all[i].plan, f->plan, swept))
-            continue;
-        double spent[RG_FORECASTS];
-        set_spent(all[i].entry, spent);
-        for (int k = 0; k < RG_FORECASTS; k++)
-            sum[k] += spent[k];
-        found++;
+static void add_spent(Others *others, const RgForecast *f) {
+    char *kind = kind_of(others, f->plan);
+    double spent[RG_FORECASTS];
+    int64_t *number = rg_lookup_at(others->kinds, kind, strlen(kind));
+    if (*number < 0) {
+        *number = others->count++;
+        others->sums = rg_reallocate(others->sums, (size_t)others->count, sizeof *others->sums);
+        others->sums[*number] = (struct Sum){0};
     }
-    for (int k = 0; k < RG_FORECASTS && found > 0; k++)
+    struct Sum *sum = &others->sums[*number];
+    set_spent(f->entry, spent);
+    for (int k = 0; k < RG_FORECASTS; k++)
+        sum->amount[k] += spent[k];
+    sum->trials++;
+    free(kind);
+}
+
+static Others gather_others(const RgForecast *all, int64_t count, bool swept) {
+    Others others = {.swept = swept, .kinds = rg_lookup_create()};
+    for (int64_t i = 0; i < count; i++)
+        if (all[i].state == RG_STATE_FINISHED)
+            add_spent(&others, &all[i]);
+    return others;
+}
+
+static void release_others(Others *others) {
+    rg_lookup_destroy(others->kinds);
+    free(others->sums);
+}
+
+/* Their means. */
+static void fill_from_others(RgForecast *f, const Others *others) {
+    char *kind = kind_of(others, f->plan);
+    int64_t number = rg_lookup_find(others->kinds, kind, strlen(kind));
+    free(kind);
+    for (int k = 0; k < RG_FORECASTS && number >= 0; k++)
         if (isnan(f->amount[k]))
-            f->amount[k] = sum[k] / (double)found;
+            f->amount[k] = others->sums[number].amount[k] / (double)others->sums[number].trials;
 }
 
 /* ---- from the plan ---- */
@@ -118,17 +153,20 @@ RgForecast *rg_forecast(const RgExperiment *experiment, const RgLedger *ledger, 
     RgPlanner planner = {0};
     for (int64_t i = 0; i < count; i++)
         all[i] = begin(&experiment->trials[i], ledger, written);
+    Others same = gather_others(all, count, true), near = gather_others(all, count, false);
     for (int64_t i = 0; i < count; i++) {
         const RgAlgorithm *a = all[i].plan->algorithm;
         if (is_done(&all[i]))
             continue;
-        fill_from_others(&all[i], all, count, true);
+        fill_from_others(&all[i], &same);
         if (!a->loss && !a->step)
             fill_without_training(&all[i]);
         else if (unplanned)
             fill_from_plan(&planner, &all[i], unplanned);
-        fill_from_others(&all[i], all, count, false);
+        fill_from_others(&all[i], &near);
     }
+    release_others(&same);
+    release_others(&near);
     rg_planner_clear(&planner);
     return all;
 }

@@ -3,6 +3,7 @@
 #include "experiments/progress.h"
 
 #include "core/names.h"
+#include "core/notice.h"
 #include "core/text/terminal.h"
 #include "experiments/amount.h"
 
@@ -100,15 +101,22 @@ void rg_progress_leave(RgProgress *progress, int place) {
 
 /* ---- a trial ---- */
 
+static void write_notice(void *context, const char *line) {
+    const RgProgress *progress = context;
+    rg_progress_note(context, "%s: %s", progress->name, line);
+}
+
 void rg_progress_trial(RgProgress *progress, const char *name, const RgBudgetOptions *budget,
                        const RgSpending *begun) {
     progress->name = name;
     progress->budget = *budget;
     progress->begun = *begun;
     progress->started = progress->last_shown = rg_clock_seconds();
+    rg_notice_use(write_notice, progress);
 }
 
 void rg_progress_trial_end(RgProgress *progress) {
+    rg_notice_use(NULL, NULL);
     progress->done++;
     progress->done_seconds += rg_clock_seconds() - progress->started;
     rg_progress_leave(progress, progress->place);

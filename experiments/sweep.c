@@ -2,7 +2,9 @@
  * tables to say, when a trial is resolved with it. */
 #include "experiments/sweep.h"
 
+#include "core/lookup.h"
 #include "core/tensor/random.h"
+#include "core/text/utf8.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -416,20 +418,20 @@ static RgStatus walk_grid(const Walk *walk, const RgSettings *trial, int depth, 
 }
 
 /* Whether a draw gives this algorithm what an earlier one has given it. */
-static bool drawn_before(const RgSweep *sweep, const RgAlgorithm *algorithm, int64_t draw) {
-    for (int64_t earlier = 0; earlier < draw; earlier++) {
-        bool same = true;
-        for (int i = 0; i < sweep->drawn_count && same; i++) {
-            if (!applies(&sweep->drawn[i], algorithm))
-                continue;
-            Value a = drawn_value(sweep, &sweep->drawn[i], draw);
-            Value b = drawn_value(sweep, &sweep->drawn[i], earlier);
-            same = strcmp(value_text(&a), value_text(&b)) == 0;
-        }
-        if (same)
-            return true;
+static bool drawn_before(const Walk *walk, RgLookup *drawn, int64_t draw) {
+    const RgSweep *sweep = walk->sweep;
+    RgBuffer values = {0};
+    for (int i = 0; i < sweep->drawn_count; i++) {
+        if (!applies(&sweep->drawn[i], walk->algorithm))
+            continue;
+        Value value = drawn_value(sweep, &sweep->drawn[i], draw);
+        rg_buffer_append(&values, value_text(&value), strlen(value_text(&value)) + 1);
     }
-    return false;
+    int64_t *earlier = rg_lookup_at(drawn, values.bytes ? values.bytes : "", values.size);
+    bool before = *earlier >= 0;
+    *earlier = draw;
+    rg_buffer_release(&values);
+    return before;
 }
 
 static RgStatus walk_draw(const Walk *walk, const RgSettings *trial, int64_t draw, RgError *error) {
@@ -452,10 +454,12 @@ RgStatus rg_sweep_unfold(const RgSweep *sweep, const RgSettings *trial,
                          RgError *error) {
     Walk walk = {sweep, algorithm, visit, context, json_object()};
     RgStatus status = RG_OK;
+    RgLookup *drawn = rg_lookup_create();
     int64_t draws = sweep->drawn_count > 0 ? sweep->search.trials : 1;
     for (int64_t draw = 0; draw < draws && status == RG_OK; draw++)
-        if (!drawn_before(sweep, algorithm, draw))
+        if (!drawn_before(&walk, drawn, draw))
             status = walk_draw(&walk, trial, draw, error);
+    rg_lookup_destroy(drawn);
     json_decref(walk.varied);
     return status;
 }

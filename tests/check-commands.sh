@@ -283,6 +283,19 @@ line '{"prompt_tokens": [], "response_tokens": [3]}'
 expect 1 'lines.jsonl:2: the prompt has no token' score -p "$base" lines.jsonl
 line "{\"prompt_tokens\": [1], \"response_tokens\": [$(yes 5 | head -n 300 | paste -sd,)]}"
 expect 1 "lines.jsonl:2: .*301 tokens, and the policy's context is 192" score -p "$base" lines.jsonl
+line '{"prompt_tokens": [1], "response_tokens": [4]}'
+cp "$base" nan.safetensors
+printf '\0\0\300\177' | # the last weight is no number, and so is all that it gives
+    dd of=nan.safetensors bs=1 seek=$(($(wc -c <"$base") - 4)) conv=notrunc status=none
+expect 1 'lines.jsonl:1: the log-probability is no finite number, nor are others' score -p nan.safetensors lines.jsonl
+[[ $(cat out) == '{"logprob":null,"tokens":1}'$'\n''{"logprob":null,"tokens":1}' ]] ||
+    complain "a score that is no number: $(cat out)"
+gzip -k lines.jsonl
+expect 0 '"logprob"' score -p "$base" lines.jsonl.gz
+head -c 70000000 /dev/zero | tr '\0' a | gzip >long.jsonl.gz
+expect 1 'long.jsonl.gz:1: the line is longer than 64 MiB' score -p "$base" long.jsonl.gz
+expect 1 'long.jsonl.gz:1: the line is longer than 64 MiB' tokenize -t "$tokenizer" long.jsonl.gz
+expect 1 '/dev/zero: is larger than 1 GiB' tokenize -t /dev/zero lines.jsonl
 line '{"prompt": "In the beginning", "response": " God"}'
 expect 2 'lines.jsonl:2: .*--tokenizer' score -p "$base" lines.jsonl
 expect 0 '"logprob": *-[0-9]' score -p "$base" -t "$tokenizer" lines.jsonl

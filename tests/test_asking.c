@@ -1,5 +1,6 @@
 /* Claims about asking an outside judge, with one that is scripted here: what is sent and what is
  * not, what is kept, what is paid, and what its answers come to. */
+#include "core/notice.h"
 #include "core/stop.h"
 #include "envs/judge_external.h"
 #include "tests/scratch.h"
@@ -89,7 +90,8 @@ static Scripted *scripted(void) {
     return s;
 }
 
-static const RgAskingOptions usual = {.parallel = 4, .retries = 3, .backoff = 0.001};
+static const RgAskingOptions usual = {
+    .parallel = 4, .retries = 3, .backoff = 0.001, .longest_wait = 10};
 
 /* One batch, by a judge of its own; `prompts` "A B n". */
 typedef struct Batch {
@@ -245,6 +247,61 @@ Test(asking, a_judge_that_asks_to_be_left_alone_is_by_all_questions) {
     rg_asking_destroy(asking);
 }
 
+static char told[512];
+static int times_told;
+
+static void note(void *context, const char *line) {
+    (void)context;
+    snprintf(told, sizeof told, "%s", line);
+    times_told++;
+}
+
+Test(asking, a_long_wait_is_told_once_with_its_reason_and_its_length) {
+    Scripted *s = scripted();
+    RgQuestion questions[] = {{"bA", "", ""}, {"bA", "", "1"}};
+    RgAnswer answers[2];
+    RgAskingOptions options = usual;
+    options.longest_wait = 7200;
+    s->wait = 3600;
+    RgAsking *asking = rg_asking_create(&s->asker, &options);
+    rg_notice_use(note, NULL);
+    rg_stop_on_signals();
+    pid_t parent = getpid();
+    if (fork() == 0) {
+        usleep(200000);
+        kill(parent, SIGINT);
+        _exit(0);
+    }
+    cr_assert_eq(rg_asking_ask(asking, questions, 2, answers, &error), RG_E_STOPPED);
+    cr_expect_str_eq(told, "scripted: it is so; 2 questions wait for 3600 seconds");
+    cr_expect_eq(times_told, 1);
+    rg_notice_use(NULL, NULL);
+    rg_asking_destroy(asking);
+}
+
+/* Judges that ask for years, as an HTTP header can. */
+Test(asking, a_judge_that_asks_for_too_long_a_wait_is_not_waited_for) {
+    RgQuestion question = {"bA", "0", "x"};
+    for (int give_up = 0; give_up < 2; give_up++) {
+        RgAnswer answer = {0};
+        Scripted *s = scripted();
+        s->wait = 1e8;
+        RgAskingOptions options = usual;
+        options.give_up = give_up;
+        RgAsking *asking = rg_asking_create(&s->asker, &options);
+        RgStatus status = rg_asking_ask(asking, &question, 1, &answer, &error);
+        cr_expect_eq(s->asked, 1);
+        cr_expect_eq(status, give_up ? RG_OK : RG_E_JUDGE);
+        if (give_up)
+            cr_expect_eq(answer.kind, RG_REPLY_BUSY);
+        else
+            cr_expect(strstr(error.text, "100000000 seconds, with longest_wait = 10"), "%s",
+                      error.text);
+        rg_answers_release(&answer, 1);
+        rg_asking_destroy(asking);
+    }
+}
+
 Test(asking, pauses_double) {
     Batch batch;
     RgAskingOptions patient = usual;
@@ -325,7 +382,8 @@ static const RgExternalOptions lenient_external = {.answer = RG_EXTERNAL_ANSWER,
                                                    .on_failure = RG_FAILURE_TIE,
                                                    .parallel = 3,
                                                    .retries = 1,
-                                                   .backoff = 0.001};
+                                                   .backoff = 0.001,
+                                                   .longest_wait = 10};
 
 static RgExternal *external_of(const RgExternalOptions *options) {
     Scripted *s = scripted();

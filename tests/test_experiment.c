@@ -1,4 +1,5 @@
 /* Unfolding a config into trials: seeds, sweeps, overrides, and what is refused before step 0. */
+#include "core/text/utf8.h"
 #include "experiments/experiment.h"
 #include "scratch.h"
 
@@ -119,6 +120,48 @@ Test(experiment, a_storage_that_a_policy_does_not_take_is_refused_where_it_stand
 
 Test(experiment, the_same_trial_twice_is_refused) {
     refused("algorithms = ( { type = \"dpo\"; }, { type = \"dpo\"; } );\n", "dpo", "twice");
+}
+
+/* PPO steps more than once a batch, KTO takes means over it: neither can have it in parts. */
+Test(experiment, parts_that_a_method_cannot_have_are_refused_before_anything_is_trained) {
+    refused("training: { batch = 8; micro_batch = 2; };\n"
+            "algorithms = ( { type = \"dpo\"; }, { type = \"kto\"; } );\n",
+            "training.micro_batch", "kto");
+    refused("training: { batch = 8; micro_batch = 2; };\n"
+            "algorithms = ( { type = \"dpo\"; }, { type = \"ppo\"; } );\n",
+            "training.micro_batch", "ppo");
+}
+
+/* Their number decides no check but that of a trial that is there twice. */
+Test(experiment, thousands_of_seeds_are_told_apart) {
+    enum { SEEDS = 3000 };
+    RgBuffer text = {0};
+    const char *start = "algorithms = ( { type = \"dpo\"; } );\nseeds = [";
+    rg_buffer_append(&text, start, strlen(start));
+    for (int i = 0; i < SEEDS; i++) {
+        char number[16];
+        snprintf(number, sizeof number, "%s%d", i ? "," : "", i);
+        rg_buffer_append(&text, number, strlen(number));
+    }
+    rg_buffer_append(&text, "];", 3);
+    char *config = rg_string_format("%s%s", strchr(strchr(head, '\n') + 1, '\n') + 1, text.bytes);
+    char *named = rg_string_format("name = \"test\";\n%s", config), *again = strrchr(named, ']');
+    RgExperiment *e;
+    RgError error = {0};
+    cr_assert_eq(rg_experiment_open(scratch_write("many.cfg", named), NULL, 0, &e, &error), RG_OK,
+                 "%s", error.text);
+    cr_expect_eq(e->trial_count, SEEDS);
+    cr_expect_eq(e->trials[SEEDS - 1].seed, SEEDS - 1);
+    rg_experiment_close(e);
+    *again = '\0';
+    char *twice = rg_string_format("%s,7];", named);
+    cr_expect_eq(rg_experiment_open(scratch_write("many.cfg", twice), NULL, 0, &e, &error),
+                 RG_E_USAGE);
+    cr_expect(strstr(error.text, "\"dpo\" with seed 7 is there twice"), "%s", error.text);
+    free(twice);
+    free(named);
+    free(config);
+    rg_buffer_release(&text);
 }
 
 Test(experiment, an_empty_list_of_algorithms_is_refused) {

@@ -289,9 +289,42 @@ Test(hugging_face_folder, what_is_not_supported_is_refused_by_name) {
            "rope_scaling = {\"type\":\"linear\",\"factor\":2.0} is not supported");
     refuse("{" LLAMA ", \"hidden_act\": \"relu\"}", "hidden_act = \"relu\" is not supported");
     refuse("{" LLAMA ", \"head_dim\": 8}", "head_dim = 8 is not supported");
+    refuse("{" LLAMA ", \"rope_parameters\": {\"rope_type\": \"default\", "
+           "\"partial_rotary_factor\": 0.5}}",
+           "rope_parameters.partial_rotary_factor = 0.5 is not supported");
+    refuse("{" LLAMA ", \"rope_parameters\": {\"rope_type\": \"default\", "
+           "\"rope_theta\": \"1e6\"}}",
+           "rope_parameters.rope_theta: expected a number");
+    refuse("{" LLAMA ", \"rope_theta\": \"1e6\"}", "rope_theta: expected a number");
     refuse("{" LLAMA ", \"attention_bias\": true}", "attention_bias = true is not supported");
     refuse("{" LLAMA ", \"partial_rotary_factor\": 0.5}", "partial_rotary_factor = 0.5");
     refuse("{" LLAMA ", \"num_key_value_heads\": 3}", "kv_heads 3 does not divide heads 2");
+}
+
+/* None of these has memory for what it announces. */
+Test(hugging_face_folder, sizes_beyond_those_of_any_model_are_refused_by_key) {
+    refuse("{" LLAMA ", \"head_dim\": 4611686018427387904}",
+           "head_dim = 4611686018427387904, expected 1 to 65536");
+    refuse("{\"architectures\": [\"LlamaForCausalLM\"], \"hidden_size\": 4, "
+           "\"num_hidden_layers\": 16777216}",
+           "num_hidden_layers = 16777216, expected 1 to 1000");
+    refuse("{\"architectures\": [\"GPT2LMHeadModel\"], \"n_embd\": 0}",
+           "n_embd = 0, expected 1 to 65536");
+}
+
+/* A description of gigabytes beside a file of bytes: no memory is taken for it. */
+Test(hugging_face_folder, sizes_are_held_against_the_files) {
+    static const float numbers[20] = {0};
+    RgStoredTensor tensor = {
+        "model.embed_tokens.weight", RG_F32, 2, {5, 4}, numbers, sizeof numbers};
+    RgError error = {0};
+    cr_assert_eq(rg_safetensors_write(scratch("model.safetensors"), &tensor, 1, NULL, &error),
+                 RG_OK);
+    refuse("{\"architectures\": [\"LlamaForCausalLM\"], \"hidden_size\": 65536, "
+           "\"intermediate_size\": 262144, \"num_hidden_layers\": 1000, "
+           "\"num_attention_heads\": 2, \"vocab_size\": 16777216, "
+           "\"max_position_embeddings\": 1048576, \"hidden_act\": \"silu\"}",
+           "5 rows of 4, expected 16777216 of 65536");
 }
 
 Test(hugging_face_folder, missing_and_misshapen_weights_are_named) {

@@ -291,7 +291,7 @@ Test(judge_command, a_child_that_dies_now_and_then_is_started_again_and_loses_no
                                       "answer=q[\"b\"])), flush=True)\n "
                                       "if q[\"b\"].endswith(\"7\"): sys.exit(1)");
     enum { COUNT = 50 };
-    RgAskingOptions options = {.parallel = 3, .retries = 30, .backoff = 0.001};
+    RgAskingOptions options = {.parallel = 3, .retries = 30, .backoff = 0.001, .longest_wait = 10};
     RgAsking *asking = rg_asking_create(command_of(line, 200), &options);
     char names[COUNT][8];
     RgQuestion questions[COUNT];
@@ -368,7 +368,8 @@ static RgExternal *proof_judge(const JudgeServer *server) {
                                  .on_failure = RG_FAILURE_TIE,
                                  .parallel = PARALLEL,
                                  .retries = 1000,
-                                 .backoff = 0.005};
+                                 .backoff = 0.005,
+                                 .longest_wait = 10};
     RgExternal *external;
     ASSERT_OK(rg_external_create(endpoint_of(&endpoint), &options, &external, &error));
     return external;

@@ -426,6 +426,37 @@ Test(policy, files_that_are_no_policy_are_refused, .init = scratch_begin) {
     }
 }
 
+/* Terabytes by their descriptions, in files of a few numbers. */
+Test(policy, a_description_is_held_against_the_file_before_memory_is_taken, .init = scratch_begin) {
+    RgError error = {0};
+    cr_expect_eq(load_made_up("logits", 2, "tabular",
+                              "{\"contexts\": 1048576, \"responses\": 1048576}", &error),
+                 RG_E_FORMAT);
+    cr_expect(strstr(error.text, "\"logits\" does not have the shape"), "%s", error.text);
+    cr_expect_eq(load_made_up("logits", 2, "markov",
+                              "{\"states\": 16777216, \"actions\": 16777216}", &error),
+                 RG_E_FORMAT);
+    cr_expect_eq(load_made_up("layer0.weight", 2, "gaussian",
+                              "{\"observations\": 65536, \"actions\": 65536, \"hidden\": "
+                              "65536, \"layers\": 256}",
+                              &error),
+                 RG_E_FORMAT);
+    const char *transformer =
+        "{\"vocabulary\": 16777216, \"layers\": %d, \"width\": 65536, \"heads\": 1, "
+        "\"kv_heads\": 1, \"hidden\": 262144, \"context\": 1048576, \"tied\": true, "
+        "\"rope_base\": 10000.0, \"rope_pairing\": \"halves\", \"norm_epsilon\": 1e-5, "
+        "\"initial_deviation\": 0.02}";
+    char description[512];
+    snprintf(description, sizeof description, transformer, 1000);
+    cr_expect_eq(load_made_up("model.embed_tokens.weight", 2, "transformer", description, &error),
+                 RG_E_FORMAT);
+    cr_expect(strstr(error.text, "does not have the shape"), "%s", error.text);
+    snprintf(description, sizeof description, transformer, 16777216);
+    cr_expect_eq(load_made_up("model.embed_tokens.weight", 2, "transformer", description, &error),
+                 RG_E_RANGE);
+    cr_expect(strstr(error.text, "layers is 16777216, expected 1 to 1000"), "%s", error.text);
+}
+
 Test(policy, an_unknown_kind_is_refused_with_the_nearest_name) {
     RgSettings *settings = rg_settings_create();
     RgPolicySpace all = space();

@@ -15,15 +15,16 @@ static RgError error;
 
 static RgTextData *read_as(const char *content, RgTextFormat format, RgTextPreference preference) {
     RgTextData *data = NULL;
-    ASSERT_OK(
-        rg_text_data_read(scratch_write("x.jsonl", content), format, preference, &data, &error));
+    ASSERT_OK(rg_text_data_read(scratch_write("x.jsonl", content), format, preference, RG_LINE_MIB,
+                                &data, &error));
     return data;
 }
 
 static void refuse(RgTextFormat format, const char *content, const char *expected) {
     RgTextData *data;
     const char *path = scratch_write("bad.jsonl", content);
-    cr_expect_eq(rg_text_data_read(path, format, RG_TEXT_BETTER, &data, &error), RG_E_FORMAT);
+    cr_expect_eq(rg_text_data_read(path, format, RG_TEXT_BETTER, RG_LINE_MIB, &data, &error),
+                 RG_E_FORMAT);
     cr_expect_null(data);
     cr_expect(strstr(error.text, expected), "%s\nlacks: %s", error.text, expected);
 }
@@ -48,8 +49,8 @@ Test(preference_data, hh_transcripts_part_at_the_last_answer) {
                 "{\"chosen\": \"" H "a" A "x\", \"rejected\": \"" H "b" A "x\"}\n",
                 RG_TEXT_AUTO, RG_TEXT_BETTER);
     cr_assert_eq(d->count, 1);
-    cr_expect_eq(d->empty, 1);
-    cr_expect_eq(d->parted, 2);
+    cr_expect_eq(d->useless[RG_TEXT_USELESS_EMPTY], 1);
+    cr_expect_eq(d->useless[RG_TEXT_USELESS_PARTED], 2);
     cr_assert_eq(d->lines[0].turn_count, 3);
     expect_turn(&d->lines[0], 0, RG_USER, "Hi");
     expect_turn(&d->lines[0], 1, RG_ASSISTANT, "Hello.");
@@ -101,7 +102,7 @@ Test(preference_data, ultrafeedback_takes_the_best_and_the_worst) {
                                                                                       "7") "]}\n",
         RG_TEXT_AUTO, RG_TEXT_BETTER);
     cr_assert_eq(d->count, 1);
-    cr_expect_eq(d->ties, 1);
+    cr_expect_eq(d->useless[RG_TEXT_USELESS_TIES], 1);
     cr_expect_str_eq(d->lines[0].chosen, "a");
     cr_expect_str_eq(d->lines[0].rejected, "z");
     expect_turn(&d->lines[0], 0, RG_USER, "I");
@@ -135,7 +136,7 @@ Test(preference_data, chats_are_lists_of_messages) {
                                                                                      "y") "]}\n",
                 RG_TEXT_AUTO, RG_TEXT_BETTER);
     cr_assert_eq(d->count, 1);
-    cr_expect_eq(d->parted, 1);
+    cr_expect_eq(d->useless[RG_TEXT_USELESS_PARTED], 1);
     expect_turn(&d->lines[0], 0, RG_SYSTEM, "s");
     expect_turn(&d->lines[0], 1, RG_USER, "u");
     cr_expect_str_eq(d->lines[0].chosen, "good");
@@ -155,10 +156,10 @@ Test(preference_data, chats_are_lists_of_messages) {
 Test(preference_data, hh_harmless_is_read_whole) {
     const char *path = shared_data("hh-harmless-test.jsonl.gz");
     RgTextData *d = NULL;
-    ASSERT_OK(rg_text_data_read(path, RG_TEXT_AUTO, RG_TEXT_BETTER, &d, &error));
-    cr_expect_eq(d->count + d->empty, 2312);
-    cr_expect_eq(d->empty, 4);
-    cr_expect_eq(d->parted, 0);
+    ASSERT_OK(rg_text_data_read(path, RG_TEXT_AUTO, RG_TEXT_BETTER, RG_LINE_MIB, &d, &error));
+    cr_expect_eq(d->count + d->useless[RG_TEXT_USELESS_EMPTY], 2312);
+    cr_expect_eq(d->useless[RG_TEXT_USELESS_EMPTY], 4);
+    cr_expect_eq(d->useless[RG_TEXT_USELESS_PARTED], 0);
     for (int64_t i = 0; i < d->count; i++) {
         const RgTextLine *line = &d->lines[i];
         cr_expect_eq(line->turns[0].role, RG_USER);
@@ -167,6 +168,98 @@ Test(preference_data, hh_harmless_is_read_whole) {
         cr_expect_str_neq(line->chosen, line->rejected);
     }
     rg_text_data_destroy(d);
+}
+
+/* ---- what is left out, and what is read all the same ---- */
+
+#define PLAIN(chosen, rejected)                                                                    \
+    "{\"prompt\": \"p\", \"chosen\": " chosen ", \"rejected\": " rejected "}\n"
+#define SOUND PLAIN("\"c\"", "\"r\"")
+
+/* One line that says nothing beside one that does. */
+static void expect_left_out(const char *line, RgTextUseless reason) {
+    char *content = rg_string_format(
+        "%s%s", line,
+        line[0] == '{' && strstr(line, "completions")
+            ? "{\"instruction\": \"I\", \"completions\": [" COMPLETION("a", "1") ", " COMPLETION(
+                  "b", "2") "]}\n"
+        : strstr(line, "role")
+            ? "{\"chosen\": [" MESSAGE("user", "u") ", " MESSAGE(
+                  "assistant", "x") "], \"rejected\": [" MESSAGE("user",
+                                                                 "u") ", " MESSAGE("assistant",
+                                                                                   "y") "]}\n"
+            : SOUND);
+    RgTextData *d = read_as(content, RG_TEXT_AUTO, RG_TEXT_BETTER);
+    cr_expect_eq(d->count, 1, "%s", content);
+    cr_expect_eq(d->useless[reason], 1, "%s", content);
+    cr_expect_eq(rg_text_data_useless(d), 1, "%s", content);
+    rg_text_data_destroy(d);
+    free(content);
+}
+
+Test(preference_data, lines_that_say_nothing_are_left_out_and_counted_by_reason) {
+    expect_left_out(PLAIN("\"c\"", "\"\""), RG_TEXT_USELESS_EMPTY);
+    expect_left_out(PLAIN("\" \\n\"", "\"r\""), RG_TEXT_USELESS_EMPTY);
+    expect_left_out(PLAIN("\"c\"", "\"c\""), RG_TEXT_USELESS_SAME);
+    expect_left_out(PLAIN("\"x\\u0000y\"", "\"z\""), RG_TEXT_USELESS_UNREADABLE);
+    expect_left_out(PLAIN("\"x \\ud83d y\"", "\"z\""), RG_TEXT_USELESS_UNREADABLE);
+    expect_left_out(PLAIN("\"x\", \"chosen\": \"q\"", "\"z\""), RG_TEXT_USELESS_UNREADABLE);
+    expect_left_out("{\"instruction\": \"I\", \"completions\": [" COMPLETION(
+                        "a", "null") ", " COMPLETION("b", "3.0") "]}\n",
+                    RG_TEXT_USELESS_UNSCORED);
+    expect_left_out("{\"instruction\": \"I\", \"completions\": [" COMPLETION(
+                        "a", "4.0") ", " COMPLETION("a", "3.0") "]}\n",
+                    RG_TEXT_USELESS_SAME);
+    expect_left_out(
+        "{\"chosen\": [" MESSAGE("user", "u") ", " MESSAGE(
+            "assistant", "x") "], \"rejected\": [" MESSAGE("user", "u") ", " MESSAGE("assistant",
+                                                                                     "x") "]}\n",
+        RG_TEXT_USELESS_SAME);
+}
+
+static void expect_two_lines(const char *content) {
+    RgTextData *d = read_as(content, RG_TEXT_AUTO, RG_TEXT_BETTER);
+    cr_assert_eq(d->count, 2, "%s", content);
+    cr_expect_eq(d->lines[1].number, 2);
+    cr_expect_eq(d->lines[1].turn_count, 1);
+    expect_turn(&d->lines[1], 0, RG_USER, "p");
+    cr_expect_str_eq(d->lines[1].chosen, "c");
+    cr_expect_str_eq(d->lines[1].rejected, "r");
+    rg_text_data_destroy(d);
+}
+
+Test(preference_data, a_byte_order_mark_and_one_array_and_explicit_prompts_are_read) {
+    static const char explicit[] = "{\"prompt\": [" MESSAGE("user", "p") "], \"chosen\": [" MESSAGE(
+        "assistant", "c") "], "
+                          "\"rejected\": [" MESSAGE("model", "r") "]}\n";
+    char *twice = rg_string_format("%s%s", explicit, explicit);
+    expect_two_lines("\xEF\xBB\xBF" SOUND SOUND);
+    expect_two_lines("[" SOUND "," SOUND "]");
+    expect_two_lines("[\n  " SOUND ",\n" SOUND "]\n");
+    expect_two_lines(twice);
+    free(twice);
+    refuse(RG_TEXT_AUTO, "[" SOUND ",\n 1]", ":2: the line is a number, expected an object");
+    refuse(RG_TEXT_AUTO, "[" SOUND, "invalid JSON");
+}
+
+/* 3 MiB of one letter, as a file and compressed, when a line may have 2. */
+Test(preference_data, a_line_over_the_limit_is_refused_by_its_number) {
+    const char *names[] = {"long.jsonl", "long.jsonl.gz"};
+    for (int k = 0; k < 2; k++) {
+        RgTextData *d;
+        const char *path = scratch(names[k]);
+        gzFile file = gzopen(path, k ? "wb" : "wbT");
+        char *letters = rg_allocate(1 << 20);
+        memset(letters, 'a', 1 << 20);
+        gzputs(file, SOUND);
+        for (int i = 0; i < 3; i++)
+            gzwrite(file, letters, 1 << 20);
+        gzclose(file);
+        free(letters);
+        cr_expect_eq(rg_text_data_read(path, RG_TEXT_AUTO, RG_TEXT_BETTER, 2, &d, &error),
+                     RG_E_RANGE);
+        cr_expect(strstr(error.text, ":2: the line is longer than 2 MiB"), "%s", error.text);
+    }
 }
 
 /* ---- compressed files ---- */
@@ -275,7 +368,7 @@ Test(preference_data, compressed_lines_are_those_of_the_text) {
 
 /* A tokenizer of bytes with the special tokens of chat formats, besides its own <|begin|> and
  * <|end|>. */
-static RgTokenizer *chat_tokenizer(void) {
+static RgTokenizer *make_chat_tokenizer(bool rstrip) {
     static const char *const special[] = {"<s>",
                                           "</s>",
                                           "<|im_start|>",
@@ -302,14 +395,18 @@ static RgTokenizer *chat_tokenizer(void) {
     for (int k = 0; k < 10; k++)
         fprintf(stream,
                 "{\"id\": %d, \"content\": \"%s\", \"special\": true, \"single_word\": false, "
-                "\"lstrip\": false, \"rstrip\": false, \"normalized\": false}, ",
-                first + k, special[k]);
+                "\"lstrip\": false, \"rstrip\": %s, \"normalized\": false}, ",
+                first + k, special[k], rstrip ? "true" : "false");
     fputs(list, stream);
     fclose(stream);
     ASSERT_OK(rg_tokenizer_load(scratch_write("chat.json", added), 0, &tokenizer, &error));
     free(added);
     free(json);
     return tokenizer;
+}
+
+static RgTokenizer *chat_tokenizer(void) {
+    return make_chat_tokenizer(false);
 }
 
 static RgTextLayout *layout_named(const RgTokenizer *tokenizer, const char *name, int64_t limit,
@@ -392,6 +489,29 @@ Test(preference_data, special_tokens_come_from_the_template_alone) {
     rg_sequences_destroy(s);
     rg_text_layout_destroy(layout);
     rg_tokenizer_destroy(t);
+}
+
+/* Phi-3's special tokens take the newline that its template has after them. */
+Test(preference_data, white_space_that_a_special_token_takes_is_in_no_prompt) {
+    RgTokenizer *tokenizer = make_chat_tokenizer(true);
+    RgTextLayout *layout = layout_named(tokenizer, "chatml", 0, RG_TRUNCATE_DROP);
+    const RgTurn turn = {RG_USER, (char[]){" a <|im_end|>"}};
+    RgSequences *s = rg_sequences_create();
+    RgTokens expected = {0};
+    rg_text_append(s, layout, &turn, 1, "So.");
+    /* what a user writes is text: the tokenizer must not see the token in it */
+    const char *parts[] = {"<|im_start|>", "user\n a ",    "<|im_end|>",
+                           "<|im_end|>",   "<|im_start|>", "assistant\n"};
+    for (int k = 0; k < 6; k++)
+        (k == 2 ? rg_tokenizer_encode : rg_tokenizer_encode_marked)(tokenizer, parts[k],
+                                                                    strlen(parts[k]), &expected);
+    cr_assert_eq(s->prompt_length[0], expected.count);
+    cr_expect_arr_eq(rg_sequence_prompt(s, 0), expected.id,
+                     (size_t)expected.count * sizeof *expected.id);
+    rg_tokens_release(&expected);
+    rg_sequences_destroy(s);
+    rg_text_layout_destroy(layout);
+    rg_tokenizer_destroy(tokenizer);
 }
 
 Test(preference_data, a_token_that_the_tokenizer_lacks_is_named) {

@@ -267,6 +267,24 @@ Test(safetensors, half_precisions_convert_exactly) {
     cr_assert(isnan(out[0]));
 }
 
+/* GPT-2's files hold masks beside the weights. */
+Test(safetensors, types_that_nothing_reads_do_not_stop_a_file) {
+    const float weight = 2;
+    const char mask[4] = {1, 0, 1, 1};
+    RgStoredTensor tensors[] = {{"weight", RG_F32, 1, {1}, &weight, sizeof weight},
+                                {"mask", RG_BOOL, 2, {2, 2}, mask, sizeof mask}};
+    RgSafetensors *file;
+    RgReal out[4];
+    const char *path = scratch("masked.safetensors");
+    cr_assert_eq(rg_safetensors_write(path, tensors, 2, NULL, &error), RG_OK, "%s", error.text);
+    cr_assert_eq(rg_safetensors_open(path, &file, &error), RG_OK, "%s", error.text);
+    cr_assert_eq(rg_stored_to_real(rg_safetensors_find(file, "weight"), out, &error), RG_OK);
+    cr_expect_eq(out[0], 2);
+    cr_expect_neq(rg_stored_to_real(rg_safetensors_find(file, "mask"), out, &error), RG_OK);
+    cr_expect_str_eq(error.text, "tensor \"mask\": floating-point expected, found BOOL");
+    rg_safetensors_close(file);
+}
+
 Test(safetensors, wide_numbers_convert_and_integers_are_refused) {
     RgReal out[6];
     RgStoredTensor stored = some_tensors[1];

@@ -35,6 +35,26 @@ Test(secret, escaped_forms_are_struck) {
     struck("100 % &c \\", "100 % &c \\");
 }
 
+/* By Python's base64.b64encode and bytes.hex, of the secret behind nothing, one and two characters.
+ * In base64 the characters at its ends are half its neighbours', and may stay. */
+Test(secret, encoded_forms_are_struck) {
+    static const char *const forms[] = {"c2stQWIvY2QrOT1fWnouMDEyMzQ1Njc4OQ",
+                                        "YXNrLUFiL2NkKzk9X1p6LjAxMjM0NTY3ODk",
+                                        "YWJzay1BYi9jZCs5PV9aei4wMTIzNDU2Nzg5",
+                                        "c2stQWIvY2QrOT1fWnouMDEyMzQ1Njc4OQ",
+                                        "736b2d41622f63642b393d5f5a7a2e30313233343536373839",
+                                        "736B2D41622F63642B393D5F5A7A2E30313233343536373839"};
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        char *text = rg_string_copy(forms[i]);
+        size_t size = strlen(text), stars = 0;
+        rg_secret_strike(secret, text);
+        for (size_t c = 0; c < size; c++)
+            stars += text[c] == '*';
+        cr_expect_geq(stars + 5, size, "%s: %s", forms[i], text);
+        free(text);
+    }
+}
+
 Test(secret, a_short_one_is_none) {
     char text[] = "EMPTY key";
     rg_secret_strike("EMPTY", text);

@@ -80,6 +80,29 @@ Test(settings, remove_takes_the_path_and_all_below_it_only) {
     rg_settings_destroy(s);
 }
 
+/* Groups that were emptied, values where groups were, and the other way round. */
+Test(settings, what_is_below_a_path_is_known_after_any_change) {
+    RgSettings *s = rg_settings_create();
+    rg_settings_set(s, "a.b.c", RG_SETTING_INTEGER, "1", "x", 1);
+    rg_settings_set(s, "a.b.d", RG_SETTING_INTEGER, "2", "x", 1);
+    cr_expect(rg_settings_has_group(s, "a") && rg_settings_has_group(s, "a.b"));
+    cr_expect_not(rg_settings_has_group(s, "a.b.c"));
+    rg_settings_remove(s, "a.b.c");
+    cr_expect(rg_settings_has_group(s, "a.b"));
+    rg_settings_set(s, "a.b", RG_SETTING_INTEGER, "3", "x", 1);
+    cr_expect(rg_settings_has_group(s, "a"));
+    cr_expect_not(rg_settings_has_group(s, "a.b"));
+    cr_expect_null(rg_settings_find(s, "a.b.d"));
+    rg_settings_set(s, "a.b.c.d", RG_SETTING_INTEGER, "4", "x", 1);
+    cr_expect_null(rg_settings_find(s, "a.b"));
+    cr_expect_eq(rg_settings_count(s), 1);
+    rg_settings_remove(s, "a");
+    cr_expect_not(rg_settings_has_group(s, "a"));
+    cr_expect_eq(rg_settings_length(s, "a"), 0);
+    cr_expect_eq(rg_settings_count(s), 0);
+    rg_settings_destroy(s);
+}
+
 Test(settings, copy_group_moves_a_group_elsewhere_in_the_same_table) {
     RgSettings *s = rg_settings_create();
     rg_settings_set(s, "algorithms.0.beta", RG_SETTING_REAL, "0.1", "x.cfg", 5);

@@ -1,5 +1,6 @@
 /* Claims about the text environment: its files are refused with file and line, its sequences carry
  * the texts and nothing else, its pairs follow judge and limits, its evaluation is consistent. */
+#include "core/text/lines.h"
 #include "core/text/utf8.h"
 #include "envs/text.h"
 #include "tests/scratch.h"
@@ -41,7 +42,8 @@ static void write_lines(const char *name, uint64_t first, int count) {
 
 static void write_tokenizer(void) {
     RgTextData *data = NULL;
-    ASSERT_OK(rg_text_data_read(scratch("data/base.jsonl"), RG_TEXT_AUTO, 0, &data, &error));
+    ASSERT_OK(
+        rg_text_data_read(scratch("data/base.jsonl"), RG_TEXT_AUTO, 0, RG_LINE_MIB, &data, &error));
     const char *texts[TRAIN_LINES];
     for (int i = 0; i < TRAIN_LINES; i++)
         texts[i] = i % 2 ? data->lines[i].chosen : data->lines[i].rejected;
@@ -165,8 +167,8 @@ static void assert_same(const RgEvaluation *a, const RgEvaluation *b) {
 static void refuse_lines(const char *content, const char *expected) {
     RgTextData *data = (RgTextData *)&error;
     const char *path = scratch_write("bad.jsonl", content);
-    cr_assert_eq(rg_text_data_read(path, RG_TEXT_PLAIN, 0, &data, &error), RG_E_FORMAT, "%s",
-                 content);
+    cr_assert_eq(rg_text_data_read(path, RG_TEXT_PLAIN, 0, RG_LINE_MIB, &data, &error), RG_E_FORMAT,
+                 "%s", content);
     cr_assert_null(data);
     cr_assert_eq(strncmp(error.text, path, strlen(path)), 0, "%s", error.text);
     cr_assert(strstr(error.text, expected), "%s\nlacks: %s", error.text, expected);
@@ -181,10 +183,8 @@ Test(text, bad_lines_are_refused_with_file_and_line) {
     refuse_lines("{\"prompt\": \"p\", \"chosen\": \"c\"}", ":1: \"rejected\" is missing");
     refuse_lines(GOOD "{\"prompt\": 3, \"chosen\": \"c\", \"rejected\": \"r\"}",
                  ":2: \"prompt\" is a number, expected a string");
-    refuse_lines(GOOD "{\"prompt\": \"\", \"chosen\": \"\", \"rejected\": \"r\"}",
-                 ":2: \"chosen\" is empty");
-    refuse_lines("{\"prompt\": \"p\", \"chosen\": \"\\u0000\", \"rejected\": \"r\"}",
-                 ":1: invalid JSON");
+    refuse_lines("{\"prompt\": \"\", \"chosen\": \"\", \"rejected\": \"r\"}",
+                 "none of 1 lines has a pair to learn from: 1 have an empty response");
     refuse_lines("", ": no lines");
     refuse_lines("\n \r\n", ": no lines");
 }
@@ -194,7 +194,7 @@ Test(text, lines_are_read_as_written) {
     ASSERT_OK(rg_text_data_read(
         scratch_write("good.jsonl", "\n" GOOD "{\"rejected\": \"R\\n\\\"é\\\"\", \"more\": [1], "
                                     "\"chosen\": \"C\", \"prompt\": \"\"}"),
-        RG_TEXT_AUTO, 0, &data, &error));
+        RG_TEXT_AUTO, 0, RG_LINE_MIB, &data, &error));
     cr_assert_eq(data->count, 2);
     cr_assert_eq(data->lines[0].number, 2);
     cr_assert_eq(data->lines[1].number, 3);
@@ -261,7 +261,7 @@ Test(text, one_file_is_enough) {
     World w = world_of(WITH("data", "", "train", path, "pairs", "dataset", "test_share", "0.2",
                             "judge_share", "0.5", "pair_count", "1000"));
     int64_t train = w.state->train->count, test = w.state->test_prompts->count, count = 0;
-    cr_expect_eq(w.state->useless_lines, 1);
+    cr_expect_eq(w.state->useless[RG_TEXT_USELESS_EMPTY], 1);
     cr_expect_float_eq(test, 0.2 * OWN_LINES, 4 * sqrt(0.16 * OWN_LINES));
     cr_expect_float_eq(train, 0.4 * OWN_LINES, 4 * sqrt(0.24 * OWN_LINES));
     cr_expect_eq(w.course->pairs->count, train);
@@ -457,7 +457,8 @@ Test(text, course_judges_the_texts_that_the_tokens_spell) {
     double reward[2 * TEST_LINES];
     ASSERT_OK(w.course->judge(w.course->environment, w.state->test_pairs, reward, &error));
     RgTextData *data = NULL;
-    ASSERT_OK(rg_text_data_read(scratch("data/test.jsonl"), RG_TEXT_AUTO, 0, &data, &error));
+    ASSERT_OK(
+        rg_text_data_read(scratch("data/test.jsonl"), RG_TEXT_AUTO, 0, RG_LINE_MIB, &data, &error));
     double right = 0;
     for (int i = 0; i < TEST_LINES; i++) {
         const RgTextLine *line = &data->lines[i];

@@ -416,7 +416,7 @@ Test(tokenizer, json_that_is_damaged_is_refused) {
         {"{\"model\": {\"vocab\": []}}", "model.vocab"},
         {"{\"model\": {\"vocab\": {\"ab\": 7}}}", "id 7 is taken"},
         {"{\"model\": {\"vocab\": {\"ab\": -1}}}", "token \"ab\""},
-        {"{\"model\": {\"vocab\": {\"ab\": 260}}}", "not one of 0 to 259"},
+        {"{\"model\": {\"vocab\": {\"ab\": 9999}}}", "not one of 0 to 259"},
         {"{\"model\": {\"vocab\": {\"ab\": \"x\"}}}", "token \"ab\""},
         {"{\"model\": {\"merges\": [\"a\"]}}", "model.merges[0] is not two tokens"},
         {"{\"model\": {\"merges\": [7]}}", "model.merges[0] is not two tokens"},

@@ -218,6 +218,69 @@ Test(tokenizer_json, added_tokens_are_seen_on_request_only) {
     rg_tokenizer_destroy(tokenizer);
 }
 
+/* As the Rust library does (added_vocabulary.rs): matches are found in the text as it is, whatever
+ * white space one of them takes. */
+Test(tokenizer_json, an_added_token_is_seen_in_white_space_that_another_takes) {
+    RgTokenizer *tokenizer =
+        make((Parts){.tokens = "['x', ' ', '\\n']",
+                     .decoder = "{'type': 'Fuse'}",
+                     .added = "[[3, '<r>', 'rstrip'], [4, '\\n\\n'], [5, '<l>', 'lstrip']]"});
+    expect_marked(tokenizer, "<r>\n\nx", "3 4 0");
+    expect_marked(tokenizer, "<r> \n x", "3 0");
+    expect_marked(tokenizer, "x\n\n<l>x", "0 4 5 0");
+    expect_marked(tokenizer, "<r> <l> x", "3 5 1 0");
+    rg_tokenizer_destroy(tokenizer);
+}
+
+Test(tokenizer_json, ids_may_leave_some_out) {
+    RgTokenizer *tokenizer = make((Parts){.tokens = "['a', 'b']",
+                                          .model = "{'ignore_merges': true}",
+                                          .decoder = "{'type': 'Fuse'}",
+                                          .added = "[[7, '<far>', 'special']]"});
+    expect_marked(tokenizer, "a<far>b", "0 7 1");
+    EXPECT_TEXT(tokenizer, "ab", 0, 4, 1);
+    cr_assert_eq(rg_tokenizer_vocabulary(tokenizer), 8);
+    rg_tokenizer_destroy(tokenizer);
+    Parts far = {
+        .tokens = "['a']", .decoder = "{'type': 'Fuse'}", .added = "[[2000000000, '<far>']]"};
+    cr_assert_eq(rg_tokenizer_load(write_file(&far), 0, &tokenizer, &error), RG_E_FORMAT);
+    cr_assert(strstr(error.text, "\"<far>\": its id is not one of 0 to 1"), "%s", error.text);
+}
+
+Test(tokenizer_json, a_dropout_of_nothing_and_processors_that_add_ends_are_read) {
+    Parts parts = {.tokens = "['<s>', '</s>', 'a', '[CLS]', '[SEP]']",
+                   .model = "{'dropout': 0.0}",
+                   .decoder = "{'type': 'Fuse'}",
+                   .post_processor = "{'type': 'RobertaProcessing', 'sep': ['[SEP]', 4], 'cls': "
+                                     "['[CLS]', 3], 'trim_offsets': true}"};
+    RgTokenizer *tokenizer = make(parts);
+    cr_expect_eq(rg_tokenizer_begin(tokenizer), 3);
+    cr_expect_eq(rg_tokenizer_end(tokenizer), 4);
+    rg_tokenizer_destroy(tokenizer);
+    parts.model = "{'dropout': 0.5}";
+    cr_assert_eq(rg_tokenizer_load(write_file(&parts), 0, &tokenizer, &error), RG_E_FORMAT);
+    cr_assert(strstr(error.text, "model.dropout 0.5 is not supported"), "%s", error.text);
+}
+
+/* InternLM2's: the name of its token 0 … is one character, NUL. */
+Test(tokenizer_json, a_token_may_be_the_nul_character) {
+    static const char file[] =
+        "{\"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0, \"\\u0000\": 1, \"\\\\u0000\": 2}, "
+        "\"merges\": []}, \"decoder\": {\"type\": \"Fuse\"}}";
+    RgTokenizer *tokenizer = load(scratch_write("nul.json", file));
+    RgTokens tokens = {0};
+    rg_tokenizer_encode(tokenizer, "a\0a", 3, &tokens);
+    cr_assert_eq(tokens.count, 3);
+    cr_expect_eq(tokens.id[1], 1);
+    rg_tokens_release(&tokens);
+    size_t size;
+    char *text = rg_tokenizer_decode_marked(tokenizer, (const int32_t[]){1, 2}, 2, &size);
+    cr_assert_eq(size, 7);
+    cr_expect_arr_eq(text, "\0\\u0000", 7);
+    free(text);
+    rg_tokenizer_destroy(tokenizer);
+}
+
 Test(tokenizer_json, normalized_added_tokens_are_seen_in_normalized_text) {
     RgTokenizer *tokenizer = make(
         (Parts){.tokens = "['a', '-', 'x']",

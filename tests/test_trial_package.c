@@ -245,6 +245,28 @@ Test(trial_package, an_archive_writes_nothing_outside_its_folder) {
     cr_assert_neq(access(scratch("escaped"), F_OK), 0);
 }
 
+/* 100 MiB of one letter, which zstd makes 10 KiB of. */
+Test(trial_package, an_archive_that_is_made_to_fill_a_disk_is_not_unpacked) {
+    static char zeros[1 << 20];
+    const char *path = scratch("bomb.tar.zst");
+    struct archive *archive = archive_write_new();
+    struct archive_entry *entry = archive_entry_new();
+    archive_write_set_format_pax_restricted(archive);
+    archive_write_add_filter_zstd(archive);
+    cr_assert_eq(archive_write_open_filename(archive, path), ARCHIVE_OK);
+    archive_entry_set_pathname(entry, "trial/weights.safetensors");
+    archive_entry_set_filetype(entry, AE_IFREG);
+    archive_entry_set_size(entry, 100LL << 20);
+    cr_assert_eq(archive_write_header(archive, entry), ARCHIVE_OK);
+    for (int i = 0; i < 100; i++)
+        cr_assert_eq(archive_write_data(archive, zeros, sizeof zeros), (la_ssize_t)sizeof zeros);
+    archive_entry_free(entry);
+    archive_write_close(archive);
+    archive_write_free(archive);
+    refused_open(path, "weights.safetensors and what stands before it are more than 1000 times",
+                 "");
+}
+
 Test(trial_package, an_input_that_is_missing_or_another_is_named) {
     RgTrialPackage package;
     run_all();

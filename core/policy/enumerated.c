@@ -39,7 +39,6 @@ static void declare(RgPolicy *policy, State *state) {
     else
         rg_parameters_declare(parameters, "logits", 2,
                               (const int64_t[]){state->contexts, state->responses}, true);
-    rg_parameters_allocate(parameters);
 }
 
 static RgStatus check_space(const char *kind, const RgPolicySpace *space, RgError *error) {
@@ -59,6 +58,7 @@ static RgStatus tabular_create(RgPolicy *policy, const void *options, const RgPo
     state->contexts = space->contexts;
     state->responses = space->responses;
     declare(policy, state);
+    rg_policy_allocate(policy);
     rg_parameters_fill_normal(policy->parameters, 0, o->initial_deviation, random);
     return RG_OK;
 }
@@ -85,6 +85,7 @@ static RgStatus log_linear_create(RgPolicy *policy, const void *options, const R
     for (int64_t i = 0; i < count; i++)
         state->features[i] = (RgReal)space->features[i];
     declare(policy, state);
+    rg_policy_allocate(policy);
     /* Features have unit variance: so have the logits, per unit of deviation. */
     rg_parameters_fill_normal(policy->parameters, 0,
                               o->initial_deviation / sqrt((double)state->feature_count), random);

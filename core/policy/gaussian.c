@@ -60,7 +60,6 @@ static void declare(RgPolicy *policy, const State *shape) {
         rg_parameters_declare(policy->parameters, name, 1, &out, false);
     }
     rg_parameters_declare(policy->parameters, "log_deviation", 1, &s->actions, false);
-    rg_parameters_allocate(policy->parameters);
 }
 
 static RgStatus use_dynamics(RgPolicy *policy, const RgDynamics *dynamics, RgError *error) {
@@ -101,6 +100,7 @@ static RgStatus create(RgPolicy *policy, const void *options, const RgPolicySpac
                        "as control");
     State shape = {dynamics->observation_words, dynamics->action_words, o->hidden, o->layers, NULL};
     declare(policy, &shape);
+    rg_policy_allocate(policy);
     initialise(policy, o, random);
     return use_dynamics(policy, dynamics, error);
 }

@@ -20,13 +20,22 @@ typedef struct Config {
     int64_t vocabulary;
 } Config;
 
-static RgStatus read_integer(Config *config, const char *key, int64_t *out) {
+/* From 1 to `most`. */
+static RgStatus read_integer(Config *config, const char *key, int64_t most, int64_t *out) {
     const json_t *value = json_object_get(config->root, key);
     if (!json_is_integer(value))
         return rg_fail(config->error, RG_E_FORMAT, "%s: %s: expected an integer", config->path,
                        key);
     *out = json_integer_value(value);
-    return RG_OK;
+    return *out >= 1 && *out <= most
+               ? RG_OK
+               : rg_fail(config->error, RG_E_FORMAT, "%s: %s = %lld, expected 1 to %lld",
+                         config->path, key, (long long)*out, (long long)most);
+}
+
+/* What the transformer calls `size`. */
+static RgStatus read_size(Config *config, const char *key, const char *size, int64_t *out) {
+    return read_integer(config, key, rg_transformer_most(size), out);
 }
 
 /* null is as good as absent, here and below. */
@@ -35,19 +44,25 @@ static bool has(const Config *config, const char *key) {
     return value && !json_is_null(value);
 }
 
-static RgStatus read_integer_or(Config *config, const char *key, int64_t fallback, int64_t *out) {
+static RgStatus read_size_or(Config *config, const char *key, const char *size, int64_t fallback,
+                             int64_t *out) {
     *out = fallback;
-    return has(config, key) ? read_integer(config, key, out) : RG_OK;
+    return has(config, key) ? read_size(config, key, size, out) : RG_OK;
+}
+
+/* A number that may be absent, which leaves `out` as it is; `key` tells where it stands. */
+static RgStatus read_number(Config *config, const json_t *value, const char *key, double *out) {
+    if (!value || json_is_null(value))
+        return RG_OK;
+    if (!json_is_number(value))
+        return rg_fail(config->error, RG_E_FORMAT, "%s: %s: expected a number", config->path, key);
+    *out = json_number_value(value);
+    return RG_OK;
 }
 
 static RgStatus read_real_or(Config *config, const char *key, double fallback, double *out) {
     *out = fallback;
-    const json_t *value = json_object_get(config->root, key);
-    if (has(config, key) && !json_is_number(value))
-        return rg_fail(config->error, RG_E_FORMAT, "%s: %s: expected a number", config->path, key);
-    if (has(config, key))
-        *out = json_number_value(value);
-    return RG_OK;
+    return read_number(config, json_object_get(config->root, key), key, out);
 }
 
 static bool read_flag_or(const Config *config, const char *key, bool fallback) {
@@ -70,30 +85,45 @@ static RgStatus expect_one_of(Config *config, const char *key, const char *first
     return refuse(config, key, first);
 }
 
-/* Newer files keep rope_theta in rope_parameters; either way, no scaling. */
+/* What is turned, and how: the number of dimensions is the same at the top and in a group. */
+static RgStatus read_turning(Config *config, const json_t *group, const char *theta,
+                             const char *factor) {
+    double share = 1;
+    RG_TRY(read_number(config, json_object_get(group, "rope_theta"), theta,
+                       &config->options.rope_base));
+    RG_TRY(read_number(config, json_object_get(group, "partial_rotary_factor"), factor, &share));
+    return share == 1 ? RG_OK
+                      : rg_fail(config->error, RG_E_FORMAT, "%s: %s = %g is not supported; only 1",
+                                config->path, factor, share);
+}
+
+/* Newer files keep all of it in rope_parameters; either way, no scaling. */
 static RgStatus read_rotary(Config *config) {
-    static const char *const keys[] = {"rope_scaling", "rope_parameters"};
-    RG_TRY(read_real_or(config, "rope_theta", 10000, &config->options.rope_base));
+    static const struct {
+        const char *key, *theta, *factor;
+    } groups[] = {
+        {"rope_scaling", "rope_scaling.rope_theta", "rope_scaling.partial_rotary_factor"},
+        {"rope_parameters", "rope_parameters.rope_theta", "rope_parameters.partial_rotary_factor"},
+    };
+    config->options.rope_base = 10000;
+    RG_TRY(read_turning(config, config->root, "rope_theta", "partial_rotary_factor"));
     for (int i = 0; i < 2; i++) {
-        const json_t *rope = json_object_get(config->root, keys[i]);
+        const json_t *rope = json_object_get(config->root, groups[i].key);
         const char *type = json_string_value(json_object_get(rope, "rope_type"));
         if (!type)
             type = json_string_value(json_object_get(rope, "type"));
-        if (has(config, keys[i]) && (!type || strcmp(type, "default") != 0))
-            return refuse(config, keys[i], "null, or the type default");
-        const json_t *base = json_object_get(rope, "rope_theta");
-        if (json_is_number(base))
-            config->options.rope_base = json_number_value(base);
+        if (has(config, groups[i].key) && (!type || strcmp(type, "default") != 0))
+            return refuse(config, groups[i].key, "null, or the type default");
+        RG_TRY(read_turning(config, rope, groups[i].theta, groups[i].factor));
     }
-    double share;
-    RG_TRY(read_real_or(config, "partial_rotary_factor", 1, &share));
-    return share == 1 ? RG_OK : refuse(config, "partial_rotary_factor", "1");
+    return RG_OK;
 }
 
 /* A window as long as the context hides nothing: a longer context is cut to it. */
 static RgStatus read_window(Config *config) {
-    int64_t window;
-    RG_TRY(read_integer_or(config, "sliding_window", INT64_MAX, &window));
+    int64_t window = INT64_MAX;
+    if (has(config, "sliding_window"))
+        RG_TRY(read_integer(config, "sliding_window", INT64_MAX, &window));
     if (read_flag_or(config, "use_sliding_window", true) && window < config->options.context)
         config->options.context = window;
     return RG_OK;
@@ -101,12 +131,12 @@ static RgStatus read_window(Config *config) {
 
 static RgStatus read_llama(Config *config) {
     RgTransformerOptions *o = &config->options;
-    RG_TRY(read_integer(config, "hidden_size", &o->width));
-    RG_TRY(read_integer(config, "num_hidden_layers", &o->layers));
-    RG_TRY(read_integer(config, "num_attention_heads", &o->heads));
-    RG_TRY(read_integer_or(config, "num_key_value_heads", o->heads, &o->kv_heads));
-    RG_TRY(read_integer(config, "intermediate_size", &o->hidden));
-    RG_TRY(read_integer(config, "max_position_embeddings", &o->context));
+    RG_TRY(read_size(config, "hidden_size", "width", &o->width));
+    RG_TRY(read_size(config, "num_hidden_layers", "layers", &o->layers));
+    RG_TRY(read_size(config, "num_attention_heads", "heads", &o->heads));
+    RG_TRY(read_size_or(config, "num_key_value_heads", "kv_heads", o->heads, &o->kv_heads));
+    RG_TRY(read_size(config, "intermediate_size", "hidden", &o->hidden));
+    RG_TRY(read_size(config, "max_position_embeddings", "context", &o->context));
     RG_TRY(read_real_or(config, "rms_norm_eps", 1e-6, &o->norm_epsilon));
     RG_TRY(read_rotary(config));
     RG_TRY(read_window(config));
@@ -118,7 +148,7 @@ static RgStatus read_llama(Config *config) {
         if (read_flag_or(config, biases[i], false))
             return refuse(config, biases[i], "false");
     int64_t size;
-    RG_TRY(read_integer_or(config, "head_dim", o->heads > 0 ? o->width / o->heads : 0, &size));
+    RG_TRY(read_size_or(config, "head_dim", "width", o->width / o->heads, &size));
     if (size * o->heads != o->width)
         return refuse(config, "head_dim", "hidden_size / num_attention_heads");
     return RG_OK;
@@ -134,11 +164,11 @@ static RgStatus read_qwen2(Config *config) {
 
 static RgStatus read_gpt2(Config *config) {
     RgTransformerOptions *o = &config->options;
-    RG_TRY(read_integer(config, "n_embd", &o->width));
-    RG_TRY(read_integer(config, "n_layer", &o->layers));
-    RG_TRY(read_integer(config, "n_head", &o->heads));
-    RG_TRY(read_integer(config, "n_positions", &o->context));
-    RG_TRY(read_integer_or(config, "n_inner", 4 * o->width, &o->hidden));
+    RG_TRY(read_size(config, "n_embd", "width", &o->width));
+    RG_TRY(read_size(config, "n_layer", "layers", &o->layers));
+    RG_TRY(read_size(config, "n_head", "heads", &o->heads));
+    RG_TRY(read_size(config, "n_positions", "context", &o->context));
+    RG_TRY(read_size_or(config, "n_inner", "hidden", 4 * o->width, &o->hidden));
     RG_TRY(read_real_or(config, "layer_norm_epsilon", 1e-5, &o->norm_epsilon));
     RG_TRY(expect_one_of(config, "activation_function", "gelu_new", "gelu_pytorch_tanh"));
     if (read_flag_or(config, "scale_attn_by_inverse_layer_idx", false))
@@ -284,31 +314,48 @@ static RgStatus fill_turned(Source source, const RgHuggingFacePlace *place,
     return status;
 }
 
+/* Before memory is taken for what config.json asks for. */
+static RgStatus check_view(const Shards *shards, const RgHuggingFaceNaming *naming,
+                           const RgPolicy *policy, const RgParameterView *view, RgError *error) {
+    RgHuggingFacePlace place = rg_hugging_face_place(naming, rg_transformer_options(policy), view);
+    const RgStoredTensor *stored = find_tensor(shards, place.name).tensor;
+    if (!stored)
+        return rg_fail(error, RG_E_FORMAT, "%s: no tensor \"%s\"", shards->folder, place.name);
+    int64_t rows = stored->size[place.turned], columns = stored->size[!place.turned];
+    if (stored->rank == view->rank && rows == place.rows &&
+        (view->rank == 1 || columns == place.columns))
+        return RG_OK;
+    return rg_fail(error, RG_E_FORMAT,
+                   "%s: tensor \"%s\" does not have the shape that config.json asks for: %lld "
+                   "rows of %lld, expected %lld of %lld",
+                   shards->folder, place.name, (long long)rows,
+                   (long long)(stored->rank > 1 ? columns : 1), (long long)place.rows,
+                   (long long)place.columns);
+}
+
 static RgStatus fill_view(const Shards *shards, const RgHuggingFaceNaming *naming,
                           const RgPolicy *policy, const RgParameterView *view, RgError *error) {
     RgHuggingFacePlace place = rg_hugging_face_place(naming, rg_transformer_options(policy), view);
     Source source = find_tensor(shards, place.name);
-    const RgStoredTensor *stored = source.tensor;
-    if (!stored)
-        return rg_fail(error, RG_E_FORMAT, "%s: no tensor \"%s\"", shards->folder, place.name);
-    if (stored->rank != view->rank || stored->size[place.turned] != place.rows ||
-        (view->rank == 2 && stored->size[!place.turned] != place.columns))
-        return rg_fail(error, RG_E_FORMAT,
-                       "%s: tensor \"%s\" does not have the shape that config.json asks for",
-                       shards->folder, place.name);
     RgReal *out = policy->parameters->value + view->offset;
-    if (place.turned)
-        return fill_turned(source, &place, view, out, error);
-    return rg_safetensors_read(source.file, stored, place.first * place.columns, view->count, out,
-                               error);
+    RgStatus status =
+        place.turned ? fill_turned(source, &place, view, out, error)
+                     : rg_safetensors_read(source.file, source.tensor, place.first * place.columns,
+                                           view->count, out, error);
+    return status == RG_OK ? RG_OK : rg_fail_in(error, status, "%s", shards->folder);
 }
 
-static RgStatus fill(const char *folder, const RgHuggingFaceNaming *naming, const RgPolicy *policy,
+static RgStatus fill(const char *folder, const RgHuggingFaceNaming *naming, RgPolicy *policy,
                      RgError *error) {
     Shards shards = {.folder = folder};
+    const RgParameters *parameters = policy->parameters;
     RgStatus status = open_shards(&shards, error);
-    for (int i = 0; i < policy->parameters->view_count && status == RG_OK; i++)
-        status = fill_view(&shards, naming, policy, &policy->parameters->views[i], error);
+    for (int i = 0; i < parameters->view_count && status == RG_OK; i++)
+        status = check_view(&shards, naming, policy, &parameters->views[i], error);
+    if (status == RG_OK)
+        rg_policy_allocate(policy);
+    for (int i = 0; i < parameters->view_count && status == RG_OK; i++)
+        status = fill_view(&shards, naming, policy, &parameters->views[i], error);
     close_shards(&shards);
     return status;
 }
@@ -335,9 +382,9 @@ static RgStatus load(Config *config, const char *folder, RgPolicy **policy) {
     int architecture = 0;
     RG_TRY(find_architecture(config, &architecture));
     RG_TRY(architectures[architecture].read(config));
-    RG_TRY(read_integer(config, "vocab_size", &config->vocabulary));
+    RG_TRY(read_size(config, "vocab_size", "vocabulary", &config->vocabulary));
     RgStatus status =
-        rg_transformer_create(&config->options, config->vocabulary, policy, config->error);
+        rg_transformer_declare(&config->options, config->vocabulary, policy, config->error);
     if (status != RG_OK)
         return rg_fail_in(config->error, status, "%s", config->path);
     return fill(folder, architectures[architecture].naming, *policy, config->error);

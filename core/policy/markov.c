@@ -34,7 +34,6 @@ static void declare(RgPolicy *policy, int64_t states, int64_t actions) {
     policy->state = state;
     rg_parameters_declare(policy->parameters, "logits", 2, (const int64_t[]){states, actions},
                           true);
-    rg_parameters_allocate(policy->parameters);
 }
 
 static RgStatus use_dynamics(RgPolicy *policy, const RgDynamics *dynamics, RgError *error) {
@@ -58,6 +57,7 @@ static RgStatus create(RgPolicy *policy, const void *options, const RgPolicySpac
                        "a markov policy needs an environment that is a tabular process, such as "
                        "mdp");
     declare(policy, dynamics->states, dynamics->actions);
+    rg_policy_allocate(policy);
     rg_parameters_fill_normal(policy->parameters, 0, o->initial_deviation, random);
     return use_dynamics(policy, dynamics, error);
 }

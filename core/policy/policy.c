@@ -443,6 +443,12 @@ RgPolicy *rg_policy_new(const RgPolicyType *type) {
     return policy;
 }
 
+void rg_policy_allocate(RgPolicy *policy) {
+    rg_parameters_allocate(policy->parameters);
+    if (policy->type->allocate)
+        policy->type->allocate(policy);
+}
+
 void rg_policy_destroy(RgPolicy *policy) {
     if (!policy)
         return;
@@ -542,8 +548,10 @@ RgStatus rg_policy_create(const char *kind, const RgSettings *settings, const ch
     void *options = rg_allocate(type->options_size + 1);
     RgPolicy *new = rg_policy_new(type);
     RgStatus status = rg_options_read(type->options, settings, path, options, error);
+    const char *before = rg_memory_for(path);
     if (status == RG_OK)
         status = type->create(new, options, space, random, error);
+    rg_memory_for(before);
     free(options);
     if (status != RG_OK) {
         rg_policy_destroy(new);

@@ -85,8 +85,8 @@ typedef struct RgPolicyType {
     const RgOption *options;
     size_t options_size;
 
-    /* Allocate `policy->state`; declare, allocate and initialise `policy->parameters`, which come
-     * created and empty. */
+    /* Allocate `policy->state`; declare `policy->parameters`, which come created and empty;
+     * rg_policy_allocate, and initialise them. */
     RgStatus (*create)(RgPolicy *policy, const void *options, const RgPolicySpace *space,
                        RgRandom random, RgError *error);
     void (*destroy)(RgPolicy *policy); /* frees `state` only */
@@ -139,9 +139,12 @@ typedef struct RgPolicyType {
 
     /* Metadata that rg_policy_load needs to rebuild the policy: a JSON object's text, malloc'd. */
     char *(*describe)(const RgPolicy *policy);
-    /* Rebuild `state` and the declared and allocated parameters (values to be filled by the caller)
-     * from that text. */
+    /* Rebuild `state` and the declared parameters from that text. They take no memory yet: the
+     * caller holds their sizes against the file first. */
     RgStatus (*restore)(RgPolicy *policy, const char *description, RgError *error);
+    /* What else takes memory in proportion to sizes that a file announces, or NULL: see
+     * rg_policy_allocate. */
+    void (*allocate)(RgPolicy *policy);
 
     /* Kinds that take adapters, else NULL. Read `targets` into policy->adapter; declare, allocate
      * and initialise the adapter's matrices in policy->parameters, which come created and empty,
@@ -223,6 +226,8 @@ RgStatus rg_policy_check_storage(const RgPolicyType *type, RgPrecision storage, 
 RgStatus rg_policy_use_dynamics(RgPolicy *policy, const RgDynamics *dynamics, RgError *error);
 /* A policy of a kind with nothing in it: parameters created and empty, state NULL. For loaders. */
 RgPolicy *rg_policy_new(const RgPolicyType *type);
+/* Memory for what a kind has declared: the parameters, zero, and what belongs to them. */
+void rg_policy_allocate(RgPolicy *policy);
 
 /* A policy's weights (with the adapter added) and description as one safetensors file: metadata
  * "regatta.policy" is the kind, "regatta.description" what the kind says of itself. Loading also

@@ -58,8 +58,9 @@ RgStatus rg_policy_save(const RgPolicy *policy, const char *path, RgError *error
     return status;
 }
 
-static RgStatus fill_parameters(RgParameters *parameters, const RgSafetensors *file,
-                                const char *path, RgError *error) {
+/* Before memory is taken for what a description asks for. */
+static RgStatus check_parameters(const RgParameters *parameters, const RgSafetensors *file,
+                                 const char *path, RgError *error) {
     for (int i = 0; i < parameters->view_count; i++) {
         const RgParameterView *view = &parameters->views[i];
         const RgStoredTensor *stored = rg_safetensors_find(file, view->name);
@@ -73,8 +74,19 @@ static RgStatus fill_parameters(RgParameters *parameters, const RgSafetensors *f
                            "%s: tensor \"%s\" does not have the shape that the file's description "
                            "asks for",
                            path, view->name);
-        RG_TRY(rg_safetensors_read(file, stored, 0, view->count, parameters->value + view->offset,
-                                   error));
+    }
+    return RG_OK;
+}
+
+static RgStatus fill_parameters(RgParameters *parameters, const RgSafetensors *file,
+                                const char *path, RgError *error) {
+    for (int i = 0; i < parameters->view_count; i++) {
+        const RgParameterView *view = &parameters->views[i];
+        const RgStoredTensor *stored = rg_safetensors_find(file, view->name);
+        RgStatus status = rg_safetensors_read(file, stored, 0, view->count,
+                                              parameters->value + view->offset, error);
+        if (status != RG_OK)
+            return rg_fail_in(error, status, "%s", path);
     }
     return RG_OK;
 }
@@ -97,7 +109,11 @@ static RgStatus load_safetensors(const RgSafetensors *file, const char *path, Rg
     if (status != RG_OK)
         rg_fail_in(error, status, "%s", path);
     else
+        status = check_parameters(new->parameters, file, path, error);
+    if (status == RG_OK) {
+        rg_policy_allocate(new);
         status = fill_parameters(new->parameters, file, path, error);
+    }
     if (status != RG_OK) {
         rg_policy_destroy(new);
         return status;
@@ -124,8 +140,7 @@ static RgStatus looks_like_safetensors(const char *path, bool *answer, RgError *
     return RG_OK;
 }
 
-RgStatus rg_policy_load(const char *path, RgPolicy **policy, RgError *error) {
-    *policy = NULL;
+static RgStatus load(const char *path, RgPolicy **policy, RgError *error) {
     if (is_folder(path))
         return rg_hugging_face_load(path, policy, error);
     bool safetensors = false;
@@ -136,5 +151,13 @@ RgStatus rg_policy_load(const char *path, RgPolicy **policy, RgError *error) {
     RG_TRY(rg_safetensors_open(path, &file, error));
     RgStatus status = load_safetensors(file, path, policy, error);
     rg_safetensors_close(file);
+    return status;
+}
+
+RgStatus rg_policy_load(const char *path, RgPolicy **policy, RgError *error) {
+    *policy = NULL;
+    const char *before = rg_memory_for(path);
+    RgStatus status = load(path, policy, error);
+    rg_memory_for(before);
     return status;
 }

@@ -136,21 +136,29 @@ static RgTransformerOptions resolve(const RgTransformerOptions *given) {
     return o;
 }
 
+int64_t rg_transformer_most(const char *size) {
+    for (const RgOption *option = options_table; option->kind != RG_KIND_END; option++)
+        if (strcmp(option->name, size) == 0)
+            return (int64_t)option->high;
+    return 1 << 24; /* the vocabulary, which is no option */
+}
+
 /* The ranges of single options are checked where they are read; here, all of them again for
  * descriptions and loaders, and how they fit each other. */
 static RgStatus check_dimensions(const RgTransformerOptions *o, int64_t vocabulary,
                                  RgError *error) {
-    const int64_t most = 1 << 24;
     const struct {
         const char *name;
         int64_t size;
     } sizes[] = {{"layers", o->layers},     {"width", o->width},   {"heads", o->heads},
                  {"kv_heads", o->kv_heads}, {"hidden", o->hidden}, {"context", o->context},
                  {"vocabulary", vocabulary}};
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        int64_t most = rg_transformer_most(sizes[i].name);
         if (sizes[i].size < 1 || sizes[i].size > most)
             return rg_fail(error, RG_E_RANGE, "transformer: %s is %lld, expected 1 to %lld",
                            sizes[i].name, (long long)sizes[i].size, (long long)most);
+    }
     if (o->width % (2 * o->heads) != 0)
         return rg_fail(error, RG_E_RANGE,
                        "transformer: width %lld does not divide into %lld heads of even size",
@@ -212,27 +220,31 @@ static void declare(RgParameters *parameters, const RgTransformerOptions *o, int
         declare_vector(parameters, "model.norm.bias", o->width);
     if (!o->tied)
         declare_matrix(parameters, "lm_head.weight", vocabulary, o->width);
-    rg_parameters_allocate(parameters);
 }
 
 /* ---- life ---- */
 
-/* State and zero weights of the given dimensions. */
+/* State and declared weights of the given dimensions. */
 static RgStatus build(RgPolicy *policy, const RgTransformerOptions *given, int64_t vocabulary,
                       RgError *error) {
     RgTransformerOptions o;
     RG_TRY(rg_transformer_dimensions(given, vocabulary, &o, error));
     RgTransformer *model = rg_allocate(sizeof *model);
-    int64_t size = o.width / o.heads, count = o.context * size / 2;
     model->options = o;
     model->vocabulary = vocabulary;
-    model->angles = rg_allocate(2 * sizeof(RgReal) * (size_t)count);
-    rg_rope_angles(o.context, size, (RgReal)o.rope_base, model->angles, model->angles + count);
-    model->rope = (RgRopeTable){
-        .cosine = model->angles, .sine = model->angles + count, .rows = o.context, .size = size};
     policy->state = model;
     declare(policy->parameters, &o, vocabulary);
     return RG_OK;
+}
+
+static void make_angles(RgPolicy *policy) {
+    RgTransformer *model = policy->state;
+    const RgTransformerOptions *o = &model->options;
+    int64_t size = o->width / o->heads, count = o->context * size / 2;
+    model->angles = rg_allocate(2 * sizeof(RgReal) * (size_t)count);
+    rg_rope_angles(o->context, size, (RgReal)o->rope_base, model->angles, model->angles + count);
+    model->rope = (RgRopeTable){
+        .cosine = model->angles, .sine = model->angles + count, .rows = o->context, .size = size};
 }
 
 static RgStatus transformer_create(RgPolicy *policy, const void *options,
@@ -241,6 +253,7 @@ static RgStatus transformer_create(RgPolicy *policy, const void *options,
         return rg_fail(error, RG_E_USAGE,
                        "a transformer policy needs an environment of tokens, such as text");
     RG_TRY(build(policy, options, space->vocabulary, error));
+    rg_policy_allocate(policy);
     const RgTransformerOptions *o = rg_transformer_options(policy);
     RgParameters *parameters = policy->parameters;
     for (int view = 0; view < parameters->view_count; view++) {
@@ -266,8 +279,8 @@ static void transformer_destroy(RgPolicy *policy) {
     free(model);
 }
 
-RgStatus rg_transformer_create(const RgTransformerOptions *options, int64_t vocabulary,
-                               RgPolicy **policy, RgError *error) {
+RgStatus rg_transformer_declare(const RgTransformerOptions *options, int64_t vocabulary,
+                                RgPolicy **policy, RgError *error) {
     *policy = NULL;
     RgPolicy *made = rg_policy_new(&rg_policy_transformer);
     RgStatus status = build(made, options, vocabulary, error);
@@ -276,6 +289,13 @@ RgStatus rg_transformer_create(const RgTransformerOptions *options, int64_t voca
         return status;
     }
     *policy = made;
+    return RG_OK;
+}
+
+RgStatus rg_transformer_create(const RgTransformerOptions *options, int64_t vocabulary,
+                               RgPolicy **policy, RgError *error) {
+    RG_TRY(rg_transformer_declare(options, vocabulary, policy, error));
+    rg_policy_allocate(*policy);
     return RG_OK;
 }
 
@@ -701,6 +721,7 @@ const RgPolicyType rg_policy_transformer = {
     .vocabulary = vocabulary,
     .describe = describe,
     .restore = restore,
+    .allocate = make_angles,
     .adapt = rg_transformer_adapt,
     .merge = rg_transformer_merge,
     .takes_precision = true,

@@ -49,9 +49,16 @@ typedef struct RgTransformerOptions {
 
 extern const RgPolicyType rg_policy_transformer;
 
-/* A transformer of the given dimensions with all weights zero, for loaders to fill
- * (policy->parameters, by view name). RG_E_RANGE when the dimensions do not fit each other; NULL is
- * then left in *policy. Freed by rg_policy_destroy. */
+/* The greatest layers, width, heads, kv_heads, hidden, context or vocabulary. */
+int64_t rg_transformer_most(const char *size);
+
+/* A transformer of the given dimensions whose weights are declared, for loaders to hold against
+ * their files, allocate (rg_policy_allocate) and fill (policy->parameters, by view name).
+ * RG_E_RANGE when the dimensions do not fit each other; NULL is then left in *policy. Freed by
+ * rg_policy_destroy. */
+RgStatus rg_transformer_declare(const RgTransformerOptions *options, int64_t vocabulary,
+                                RgPolicy **policy, RgError *error);
+/* The same, allocated: all weights are zero. */
 RgStatus rg_transformer_create(const RgTransformerOptions *options, int64_t vocabulary,
                                RgPolicy **policy, RgError *error);
 

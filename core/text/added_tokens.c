@@ -76,9 +76,9 @@ static int32_t longest(const RgAddedTokens *added, const char *text, size_t size
     return found;
 }
 
-bool rg_added_tokens_find(const RgAddedTokens *added, const char *text, size_t size, size_t from,
-                          RgSpan *span, int32_t *id) {
-    for (size_t at = from; at < size; at++) {
+bool rg_added_tokens_find(const RgAddedTokens *added, const char *text, size_t size, size_t done,
+                          size_t *from, RgSpan *span, int32_t *id) {
+    for (size_t at = *from; at < size; at++) {
         if (!added->starts[(unsigned char)text[at]])
             continue;
         size_t length = 0;
@@ -88,8 +88,9 @@ bool rg_added_tokens_find(const RgAddedTokens *added, const char *text, size_t s
         const RgAddedToken *token = &added->token[found];
         *span = (RgSpan){at, at + length};
         *id = token->id;
-        if (token->lstrip)
-            span->start -= rg_utf8_white_at_end(text + from, at - from);
+        *from = span->end;
+        if (token->lstrip && at > done)
+            span->start -= rg_utf8_white_at_end(text + done, at - done);
         if (token->rstrip)
             span->end += rg_utf8_white_at_start(text + span->end, size - span->end);
         return true;

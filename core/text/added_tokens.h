@@ -19,8 +19,10 @@ void rg_added_tokens_add(RgAddedTokens *added, const char *content, size_t size,
                          RgAddedToken token);
 bool rg_added_tokens_any(const RgAddedTokens *added);
 
-/* The first token at or after `from`, and where it is, with the white space that it takes. */
-bool rg_added_tokens_find(const RgAddedTokens *added, const char *text, size_t size, size_t from,
-                          RgSpan *span, int32_t *id);
+/* The next token from *from on, where the search goes on from then; and where it is, with the white
+ * space that it takes, on its left as far as `done`. A token may be found in white space that one
+ * before it has taken, as in the Rust library. */
+bool rg_added_tokens_find(const RgAddedTokens *added, const char *text, size_t size, size_t done,
+                          size_t *from, RgSpan *span, int32_t *id);
 
 #endif

@@ -16,6 +16,7 @@ struct RgLines {
     FILE *file;
     Kind kind;
     int64_t number;
+    int64_t mib; /* of the longest line */
 
     unsigned char input[CHUNK]; /* read, and not decompressed yet: [input_at, input_size) */
     size_t input_at, input_size;
@@ -105,14 +106,14 @@ static RgStatus fill(RgLines *lines, RgError *error) {
                    (long long)lines->number + 1, trouble);
 }
 
-RgStatus rg_lines_open(const char *path, RgLines **lines, RgError *error) {
+/* The file is owned. */
+static RgStatus open_file(FILE *file, const char *path, RgLines **lines, RgError *error) {
     static const unsigned char gzip[] = {0x1f, 0x8b}, zstd[] = {0x28, 0xb5, 0x2f, 0xfd};
     *lines = NULL;
-    FILE *file = fopen(path, "rb");
     if (!file)
         return rg_fail(error, RG_E_FILE, "%s: %s", path, strerror(errno));
     RgLines *new = rg_allocate(sizeof *new);
-    *new = (RgLines){.path = rg_string_copy(path), .file = file, .whole = true};
+    *new = (RgLines){.path = rg_string_copy(path), .file = file, .mib = RG_LINE_MIB, .whole = true};
     new->text = rg_allocate(new->capacity = CHUNK + 1);
     RgStatus status = read_input(new, error);
     if (status != RG_OK) {
@@ -131,6 +132,19 @@ RgStatus rg_lines_open(const char *path, RgLines **lines, RgError *error) {
     return RG_OK;
 }
 
+RgStatus rg_lines_open(const char *path, RgLines **lines, RgError *error) {
+    return open_file(fopen(path, "rb"), path, lines, error);
+}
+
+RgStatus rg_lines_open_argument(const char *path, RgLines **lines, RgError *error) {
+    return strcmp(path, "-") == 0 ? open_file(stdin, path, lines, error)
+                                  : rg_lines_open(path, lines, error);
+}
+
+void rg_lines_limit(RgLines *lines, int64_t mib) {
+    lines->mib = mib;
+}
+
 void rg_lines_close(RgLines *lines) {
     if (!lines)
         return;
@@ -143,6 +157,13 @@ void rg_lines_close(RgLines *lines) {
     free(lines);
 }
 
+static void skip_byte_order_mark(RgLines *lines) {
+    static const char mark[] = {'\xEF', '\xBB', '\xBF'};
+    if (lines->size - lines->at >= sizeof mark &&
+        memcmp(lines->text + lines->at, mark, sizeof mark) == 0)
+        lines->at += sizeof mark;
+}
+
 RgStatus rg_lines_next(RgLines *lines, const char **text, size_t *size, RgError *error) {
     *text = NULL;
     size_t seen = 0; /* bytes after `at` that are no newline */
@@ -152,7 +173,14 @@ RgStatus rg_lines_next(RgLines *lines, const char **text, size_t *size, RgError 
         seen = lines->size - lines->at;
         if (newline || lines->ended)
             break;
+        if (seen > (size_t)lines->mib << 20)
+            return rg_fail(error, RG_E_RANGE, "%s:%lld: the line is longer than %lld MiB",
+                           lines->path, (long long)lines->number + 1, (long long)lines->mib);
         RG_TRY(fill(lines, error));
+    }
+    if (lines->number == 0) {
+        skip_byte_order_mark(lines);
+        seen = lines->size - lines->at;
     }
     if (!newline && seen == 0)
         return RG_OK;

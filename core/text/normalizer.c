@@ -30,7 +30,8 @@ static RgStatus read_replace(const RgJsonPart *part, RgNormalizerStep *step) {
     if (!json_is_string(content))
         return rg_json_refuse_option(part, "content");
     step->kind = RG_NORMALIZE_REPLACE;
-    RgStatus status = rg_pattern_create(source, plain, &step->pattern, part->error);
+    RgPatternKind kind = plain ? RG_PATTERN_PLAIN : RG_PATTERN_ONIGURUMA;
+    RgStatus status = rg_pattern_create(source, kind, &step->pattern, part->error);
     if (status != RG_OK)
         return rg_fail_in(part->error, status, "%s: %s", part->path, part->key);
     step->content = rg_string_copy(json_string_value(content));

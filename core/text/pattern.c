@@ -1,6 +1,8 @@
 /* Patterns in text, by PCRE2 and its just-in-time compiler where the system allows one. */
 #include "core/text/pattern.h"
 
+#include "core/text/pattern_rewrite.h"
+
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 #include <stdlib.h>
@@ -21,40 +23,11 @@ struct RgMatcher {
 
 enum { STACK_START = 32 * 1024, STACK_MOST = 8 * 1024 * 1024 };
 
-/* What Oniguruma reads otherwise than PCRE2 does; NULL if there is nothing. */
-static const char *foreign_part(const char *source) {
-    bool in_class = false;
-    for (const char *c = source; *c; c++) {
-        if (*c == '\\' && (c[1] == 'h' || c[1] == 'H'))
-            return "\\h";
-        if (*c == '\\' && c[1]) {
-            c++;
-        } else if (!in_class && *c == '[') {
-            in_class = true;
-            c += c[1] == '^';
-        } else if (in_class && *c == ']') {
-            in_class = false;
-        } else if (in_class && *c == '[' && c[1] == ':') {
-            const char *end = strstr(c, ":]");
-            c = end ? end + 1 : c;
-        } else if (in_class && *c == '[') {
-            return "a class within a class";
-        } else if (in_class && *c == '&' && c[1] == '&') {
-            return "an intersection of classes";
-        }
-    }
-    return NULL;
-}
-
 /* Start optimizations are left out: most patterns match almost everywhere, and the machine code for
  * them reads past the end of the text, harmlessly, but not in the eyes of valgrind. */
 static RgStatus compile(RgPattern *pattern, const char *source, RgError *error) {
     const uint32_t options = PCRE2_UTF | PCRE2_UCP | PCRE2_MATCH_INVALID_UTF | PCRE2_MULTILINE |
                              PCRE2_NEVER_BACKSLASH_C | PCRE2_NO_START_OPTIMIZE;
-    const char *foreign = foreign_part(source);
-    if (foreign)
-        return rg_fail(error, RG_E_FORMAT, "regular expression \"%s\": %s is not supported", source,
-                       foreign);
     int fault = 0;
     size_t at = 0;
     pattern->code = pcre2_compile((PCRE2_SPTR)source, strlen(source), options, &fault, &at, NULL);
@@ -68,14 +41,28 @@ static RgStatus compile(RgPattern *pattern, const char *source, RgError *error) 
     return RG_OK;
 }
 
-RgStatus rg_pattern_create(const char *source, bool plain, RgPattern **pattern, RgError *error) {
+static RgStatus compile_rewritten(RgPattern *pattern, const char *source, RgError *error) {
+    RgBuffer rewritten = {0};
+    const char *fault;
+    RgStatus status =
+        rg_pattern_rewrite(source, &rewritten, &fault)
+            ? compile(pattern, rewritten.bytes, error)
+            : rg_fail(error, RG_E_FORMAT, "regular expression \"%s\": %s is not supported", source,
+                      fault);
+    rg_buffer_release(&rewritten);
+    return status;
+}
+
+RgStatus rg_pattern_create(const char *source, RgPatternKind kind, RgPattern **pattern,
+                           RgError *error) {
     RgPattern *new = rg_allocate(sizeof *new);
     RgStatus status = RG_OK;
-    if (plain) {
+    if (kind == RG_PATTERN_PLAIN) {
         new->plain = rg_string_copy(source);
         new->plain_size = strlen(source);
     } else {
-        status = compile(new, source, error);
+        status = kind == RG_PATTERN_ONIGURUMA ? compile_rewritten(new, source, error)
+                                              : compile(new, source, error);
     }
     if (status != RG_OK) {
         rg_pattern_destroy(new);

@@ -1,9 +1,5 @@
-/* Patterns in text: the regular expressions and plain strings of a tokenizer.json. The only door to
- * PCRE2.
- *
- * The files are written for Oniguruma. What they use means the same to PCRE2 with Unicode classes:
- * \p{L}, \s, (?i:...), lookahead, possessive repeats. What would silently mean something else
- * (\h, classes within classes, their intersection) is refused. */
+/* Patterns in text: the regular expressions and plain strings of a tokenizer.json, and of a judge's
+ * answers. The only door to PCRE2. */
 #ifndef RG_CORE_TEXT_PATTERN_H
 #define RG_CORE_TEXT_PATTERN_H
 
@@ -13,8 +9,15 @@ typedef struct RgPattern RgPattern;
 /* What one thread needs for matching, with any pattern. */
 typedef struct RgMatcher RgMatcher;
 
-/* `plain`: the string as it is, not a regular expression. Errors: RG_E_FORMAT. */
-RgStatus rg_pattern_create(const char *source, bool plain, RgPattern **pattern, RgError *error);
+typedef enum RgPatternKind {
+    RG_PATTERN_PLAIN,     /* the string as it is */
+    RG_PATTERN_PCRE2,     /* a regular expression of PCRE2, with Unicode's classes */
+    RG_PATTERN_ONIGURUMA, /* as a tokenizer.json has it; see core/text/pattern_rewrite.h */
+} RgPatternKind;
+
+/* Errors: RG_E_FORMAT. */
+RgStatus rg_pattern_create(const char *source, RgPatternKind kind, RgPattern **pattern,
+                           RgError *error);
 void rg_pattern_destroy(RgPattern *pattern);
 
 RgMatcher *rg_matcher_create(void);

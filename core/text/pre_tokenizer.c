@@ -61,7 +61,8 @@ static RgStatus add_split(RgPreTokenizer *to, const RgJsonPart *part, const char
     step->kind = own && how.behavior == RG_SPLIT_ISOLATED ? RG_PIECES_WORDS : RG_PIECES_SPLIT;
     if (step->kind == RG_PIECES_WORDS)
         return RG_OK;
-    RgStatus status = rg_pattern_create(source, plain, &step->pattern, part->error);
+    RgPatternKind kind = plain ? RG_PATTERN_PLAIN : RG_PATTERN_ONIGURUMA;
+    RgStatus status = rg_pattern_create(source, kind, &step->pattern, part->error);
     return status == RG_OK ? RG_OK
                            : rg_fail_in(part->error, status, "%s: %s", part->path, part->key);
 }

@@ -168,6 +168,8 @@ void rg_tokenizer_index_words(RgTokenizer *tokenizer) {
     memset(tokenizer->whole_word, 0xFF, tokenizer->whole_words * sizeof *tokenizer->whole_word);
     for (int64_t id = 0; id < tokenizer->count; id++) {
         const RgTokenText *text = &tokenizer->text[id];
+        if (!text->bytes)
+            continue; /* an id that no token has */
         size_t at = rg_hash(RG_HASH_START, text->bytes, (size_t)text->size) & mask;
         while (tokenizer->whole_word[at] >= 0)
             at = (at + 1) & mask;
@@ -184,9 +186,11 @@ RgStatus rg_tokenizer_load(const char *path, int64_t vocabulary, RgTokenizer **t
     size_t size = 0;
     RG_TRY(rg_file_read(path, &content, &size, error));
     RgTokenizer *new = NULL;
+    const char *before = rg_memory_for(path);
     RgStatus status = size > 0 && content[0] == '{'
                           ? rg_tokenizer_from_json(path, content, size, &new, error)
                           : rg_tokenizer_from_llama2c(path, content, size, &new, error);
+    rg_memory_for(before);
     if (status != RG_OK) {
         free(content);
         return status;
@@ -208,6 +212,14 @@ RgStatus rg_tokenizer_save(const RgTokenizer *tokenizer, const char *path, RgErr
     if (tokenizer->document)
         return rg_file_write(path, tokenizer->document, tokenizer->document_size, error);
     return rg_tokenizer_to_json(tokenizer, path, error);
+}
+
+bool rg_tokenizer_strips_left(const RgTokenizer *tokenizer, int32_t id) {
+    return tokenizer->text[id].lstrip;
+}
+
+bool rg_tokenizer_strips_right(const RgTokenizer *tokenizer, int32_t id) {
+    return tokenizer->text[id].rstrip;
 }
 
 int64_t rg_tokenizer_vocabulary(const RgTokenizer *tokenizer) {

@@ -66,6 +66,9 @@ RgStatus rg_tokenizer_find(const RgTokenizer *tokenizer, const char *text, int32
                            RgError *error);
 
 int64_t rg_tokenizer_vocabulary(const RgTokenizer *tokenizer);
+/* Whether a token takes the white space on its left, on its right, when it is seen in a text. */
+bool rg_tokenizer_strips_left(const RgTokenizer *tokenizer, int32_t id);
+bool rg_tokenizer_strips_right(const RgTokenizer *tokenizer, int32_t id);
 int32_t rg_tokenizer_begin(const RgTokenizer *tokenizer); /* begin-of-text id, −1 if none */
 int32_t rg_tokenizer_end(const RgTokenizer *tokenizer);   /* end-of-text id, −1 if none */
 

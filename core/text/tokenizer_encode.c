@@ -295,17 +295,17 @@ typedef void (*EncodeRest)(RgEncoder *encoder, const char *text, size_t size, bo
  * beginning of what the user gave. */
 static void encode_added(RgEncoder *encoder, const RgAddedTokens *added, const char *text,
                          size_t size, bool first, EncodeRest rest) {
-    size_t from = 0;
+    size_t done = 0, from = 0;
     RgSpan span = {0};
     int32_t id = 0;
-    while (added && rg_added_tokens_find(added, text, size, from, &span, &id)) {
-        if (span.start > from)
-            rest(encoder, text + from, span.start - from, first && from == 0);
+    while (added && rg_added_tokens_find(added, text, size, done, &from, &span, &id)) {
+        if (span.start > done)
+            rest(encoder, text + done, span.start - done, first && done == 0);
         rg_tokens_append(encoder->tokens, id);
-        from = span.end;
+        done = span.end;
     }
-    if (from < size)
-        rest(encoder, text + from, size - from, first && from == 0);
+    if (done < size)
+        rest(encoder, text + done, size - done, first && done == 0);
 }
 
 static void encode_pieces(RgEncoder *encoder, const char *text, size_t size, bool first) {

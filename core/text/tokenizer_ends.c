@@ -34,6 +34,10 @@ static int32_t id_in_template(const Ends *ends, json_t *processor, bool after) {
         int32_t found = id_in_template(ends, element, after);
         id = found >= 0 ? found : id;
     }
+    /* RobertaProcessing and BertProcessing: ["</s>", 2] */
+    json_t *around = json_object_get(processor, after ? "sep" : "cls");
+    if (json_is_string(json_array_get(around, 0)))
+        id = id_of(ends, json_string_value(json_array_get(around, 0)));
     json_array_foreach(json_object_get(processor, "single"), index, element) {
         const char *name =
             json_string_value(json_object_get(json_object_get(element, "SpecialToken"), "id"));

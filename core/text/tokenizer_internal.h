@@ -23,7 +23,8 @@ void rg_pair_map_release(RgPairMap *map);
 typedef struct RgTokenText {
     char *bytes;
     int32_t size;
-    bool special; /* stands for no text */
+    bool special;        /* stands for no text */
+    bool lstrip, rstrip; /* of an added token: takes the white space beside it */
 } RgTokenText;
 
 typedef struct RgMergeRule {

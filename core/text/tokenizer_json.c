@@ -59,7 +59,8 @@ static RgStatus check_model(const Reader *reader) {
     for (size_t i = 0; i < sizeof unset / sizeof *unset; i++) {
         json_t *value = json_object_get(reader->model, unset[i]);
         bool empty = json_is_string(value) && json_string_length(value) == 0;
-        if (value && !empty && !json_is_null(value))
+        bool zero = json_is_number(value) && json_number_value(value) == 0;
+        if (value && !empty && !zero && !json_is_null(value))
             return refuse_option(reader, unset[i], "is not supported");
     }
     if (!json_is_object(reader->vocabulary) || !json_is_array(reader->merges))
@@ -120,6 +121,8 @@ static RgStatus read_added_token(Reader *reader, size_t index) {
     RgAddedToken added = {
         .id = (int32_t)json_integer_value(number), .lstrip = flags[2], .rstrip = flags[3]};
     tokenizer->text[added.id].special = flags[0];
+    tokenizer->text[added.id].lstrip = flags[2];
+    tokenizer->text[added.id].rstrip = flags[3];
     RgBuffer form = {.bytes = (char *)name, .size = strlen(name)}, buffers[2] = {0};
     if (flags[1]) {
         RgMatcher *matcher = rg_matcher_create();
@@ -137,16 +140,29 @@ static RgStatus read_added_token(Reader *reader, size_t index) {
 
 /* ---- the vocabulary ---- */
 
+/* The JSON library has no NUL in names of members. The token that is one NUL character is written
+ * with another in its place, which no text has: a noncharacter of the same size in JSON. */
+static const char nul_escape[] = "\\u0000", stand_in_escape[] = "\\uFDD0";
+static const char stand_in[] = "\xEF\xB7\x90";
+
+static char *without_nul_escapes(const char *content, size_t size) {
+    char *copy = rg_allocate(size + 1);
+    memcpy(copy, content, size);
+    for (char *c = copy; (c = strchr(c, '\\')); c += c[1] ? 2 : 1)
+        if (strncmp(c, nul_escape, strlen(nul_escape)) == 0)
+            memcpy(c, stand_in_escape, strlen(stand_in_escape));
+    return copy;
+}
+
 /* One byte, or one character: what words start from. */
-static void set_symbol(Reader *reader, const char *name, const char *bytes, int64_t size,
-                       int32_t id) {
+static void set_symbol(Reader *reader, const char *name, size_t length, const char *bytes,
+                       int64_t size, int32_t id) {
     RgTokenizer *tokenizer = reader->tokenizer;
     if (tokenizer->pre_tokenizer.byte_level) {
         if (size == 1)
             tokenizer->byte_id[(unsigned char)bytes[0]] = id;
         return;
     }
-    size_t length = strlen(name);
     if (length > 0 && rg_character_length(name, length) == length)
         *rg_tokenizer_character(tokenizer, name, length) = id;
 }
@@ -154,10 +170,11 @@ static void set_symbol(Reader *reader, const char *name, const char *bytes, int6
 /* A byte-level name with other characters in it is kept, as no word can become it. */
 static RgStatus read_token(Reader *reader, const char *name, json_t *number) {
     RgTokenizer *tokenizer = reader->tokenizer;
-    size_t length = strlen(name);
-    const char *bytes = name;
+    bool nul = strcmp(name, stand_in) == 0;
+    size_t length = nul ? 1 : strlen(name);
+    const char *bytes = nul ? "" : name;
     int64_t size = -1;
-    if (tokenizer->pre_tokenizer.byte_level) {
+    if (tokenizer->pre_tokenizer.byte_level && !nul) {
         char *read = scratch_of(reader, length + 1);
         size = rg_byte_alphabet_read(&reader->alphabet, name, read);
         bytes = size < 0 ? name : read;
@@ -168,8 +185,26 @@ static RgStatus read_token(Reader *reader, const char *name, json_t *number) {
                  memcmp(tokenizer->text[id].bytes, name, length) == 0;
     if (!added)
         RG_TRY(set_text(reader, name, number, bytes, size < 0 ? length : (size_t)size));
-    set_symbol(reader, name, bytes, size, (int32_t)id);
+    set_symbol(reader, nul ? "" : name, length, bytes, size, (int32_t)id);
     return RG_OK;
+}
+
+/* Ids may leave some out, but not most of them: what a file asks for is in proportion to what is in
+ * it. An id beyond is refused where its token is read. */
+static int64_t count_ids(const Reader *reader, int64_t tokens) {
+    int64_t most = 2 * tokens + 1024, count = tokens;
+    const char *name = NULL;
+    json_t *number = NULL, *token = NULL;
+    size_t index = 0;
+    json_object_foreach(reader->vocabulary, name, number) {
+        json_int_t id = json_integer_value(number);
+        count = id >= count && id < most ? id + 1 : count;
+    }
+    json_array_foreach(reader->added, index, token) {
+        json_int_t id = json_integer_value(json_object_get(token, "id"));
+        count = id >= count && id < most ? id + 1 : count;
+    }
+    return count;
 }
 
 static RgStatus read_vocabulary(Reader *reader) {
@@ -182,6 +217,7 @@ static RgStatus read_vocabulary(Reader *reader) {
         count += content && !json_object_get(reader->vocabulary, content);
     }
     RgTokenizer *tokenizer = reader->tokenizer;
+    count = count_ids(reader, count);
     if (count > INT32_MAX)
         return rg_fail(reader->error, RG_E_FORMAT, "%s: too many tokens", reader->path);
     tokenizer->text = rg_reallocate(tokenizer->text, (size_t)count, sizeof *tokenizer->text);
@@ -285,10 +321,12 @@ static RgStatus read_model(Reader *reader) {
 /* They only add tokens around the text, which encoding leaves to others. */
 static RgStatus check_post_processor(void *context, const RgJsonPart *part) {
     (void)context;
-    if (strcmp(part->type, "ByteLevel") == 0)
+    if (strcmp(part->type, "ByteLevel") == 0 || strcmp(part->type, "RobertaProcessing") == 0 ||
+        strcmp(part->type, "BertProcessing") == 0)
         return RG_OK;
     if (strcmp(part->type, "TemplateProcessing") != 0)
-        return rg_json_refuse(part, "TemplateProcessing, ByteLevel and a Sequence of them");
+        return rg_json_refuse(part, "TemplateProcessing, RobertaProcessing, BertProcessing, "
+                                    "ByteLevel and a Sequence of them");
     return json_is_array(json_object_get(part->json, "single"))
                ? RG_OK
                : rg_json_refuse_option(part, "single");
@@ -318,7 +356,9 @@ static RgStatus read_root(Reader *reader, json_t *root) {
 RgStatus rg_tokenizer_from_json(const char *path, const char *content, size_t size,
                                 RgTokenizer **tokenizer, RgError *error) {
     json_error_t json = {0};
-    json_t *root = json_loadb(content, size, JSON_REJECT_DUPLICATES, &json);
+    char *copy = without_nul_escapes(content, size);
+    json_t *root = json_loadb(copy, size, JSON_REJECT_DUPLICATES, &json);
+    free(copy);
     if (!root)
         return rg_fail(error, RG_E_FORMAT, "%s:%d: not JSON: %s", path, json.line, json.text);
     json_t *model = json_object_get(root, "model");

@@ -26,8 +26,11 @@ static const struct {
     const char *name;
     size_t bytes;
 } stored_types[] = {
-    [RG_F32] = {"F32", 4}, [RG_F64] = {"F64", 8}, [RG_F16] = {"F16", 2}, [RG_BF16] = {"BF16", 2},
-    [RG_I32] = {"I32", 4}, [RG_I64] = {"I64", 8}, [RG_U8] = {"U8", 1},
+    [RG_F32] = {"F32", 4},   [RG_F64] = {"F64", 8},         [RG_F16] = {"F16", 2},
+    [RG_BF16] = {"BF16", 2}, [RG_I32] = {"I32", 4},         [RG_I64] = {"I64", 8},
+    [RG_U8] = {"U8", 1},     [RG_BOOL] = {"BOOL", 1},       [RG_I8] = {"I8", 1},
+    [RG_I16] = {"I16", 2},   [RG_U16] = {"U16", 2},         [RG_U32] = {"U32", 4},
+    [RG_U64] = {"U64", 8},   [RG_F8_E4M3] = {"F8_E4M3", 1}, [RG_F8_E5M2] = {"F8_E5M2", 1},
 };
 enum { STORED_TYPE_COUNT = sizeof stored_types / sizeof *stored_types };
 
@@ -195,8 +198,9 @@ static RgStatus read_type(RgStoredTensor *tensor, json_t *description, const cha
             return RG_OK;
         }
     return rg_fail(error, RG_E_FORMAT,
-                   "%s: tensor \"%s\": dtype %s is none of F32, F64, F16, BF16, I32, I64, U8", path,
-                   tensor->name, type);
+                   "%s: tensor \"%s\": dtype %s is none of F32, F64, F16, BF16, F8_E4M3, F8_E5M2, "
+                   "BOOL, I8, I16, I32, I64, U8, U16, U32, U64",
+                   path, tensor->name, type);
 }
 
 static RgStatus read_shape(RgStoredTensor *tensor, json_t *description, const char *path,

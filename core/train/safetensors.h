@@ -5,7 +5,23 @@
 
 #include "core/base.h"
 
-typedef enum RgStoredType { RG_F32, RG_F64, RG_F16, RG_BF16, RG_I32, RG_I64, RG_U8 } RgStoredType;
+typedef enum RgStoredType {
+    RG_F32,
+    RG_F64,
+    RG_F16,
+    RG_BF16,
+    RG_I32,
+    RG_I64,
+    RG_U8,
+    RG_BOOL, /* from here on: what others keep beside weights, and what cannot be read as numbers */
+    RG_I8,
+    RG_I16,
+    RG_U16,
+    RG_U32,
+    RG_U64,
+    RG_F8_E4M3,
+    RG_F8_E5M2,
+} RgStoredType;
 const char *rg_stored_type_name(RgStoredType type); /* as in the file: "F32" */
 
 typedef struct RgStoredTensor {
