@@ -73,8 +73,10 @@ static RgStatus fill_parameters(RgParameters *parameters, const RgSafetensors *f
                            "%s: tensor \"%s\" does not have the shape that the file's description "
                            "asks for",
                            path, view->name);
-        RG_TRY(rg_safetensors_read(file, stored, 0, view->count, parameters->value + view->offset,
-                                   error));
+        RgStatus status = rg_safetensors_read(file, stored, 0, view->count,
+                                              parameters->value + view->offset, error);
+        if (status != RG_OK)
+            return rg_fail_in(error, status, "%s", path);
     }
     return RG_OK;
 }
