@@ -45,11 +45,12 @@ static void said_destroy(RgAsker *asker) {
 }
 
 /* One pair, asked in both orders. */
-static void compare(const RgReply *reply) {
+static void compare(const RgReply *reply, int on_failure) {
     RgError error = {0};
     RgExternal *external;
     RgVerdict verdict;
-    const RgExternalOptions options = {.answer = RG_EXTERNAL_ANSWER, .parallel = 2};
+    const RgExternalOptions options = {
+        .answer = RG_EXTERNAL_ANSWER, .on_failure = on_failure, .parallel = 2};
     const RgQuestion pair = {.prompt = "p", .a = "first", .b = "second"};
     Said *said = rg_allocate(sizeof *said);
     *said = (Said){.asker = {.name = rg_string_copy("said"),
@@ -75,7 +76,8 @@ static void run(const uint8_t *data, size_t size) {
     char *body = fuzz_text((RgBytes){data + 3, size - 3});
     read_answer(&e, status, body, size - 3, &reply);
     RG_ASSERT(reply.text && !strstr(reply.text, e.key));
-    compare(&reply);
+    for (int failure = RG_FAILURE_STOP; failure <= RG_FAILURE_SKIP; failure++)
+        compare(&reply, failure);
     free(reply.text);
     free(body);
 }
