@@ -232,19 +232,25 @@ static void read_completion(const Endpoint *e, const json_t *json, const char *b
     free(start);
 }
 
+/* body: [size], and a NUL. */
+static void read_answer(const Endpoint *e, long status, const char *body, size_t size,
+                        RgReply *reply) {
+    json_t *json = json_loadb(body, size, 0, NULL);
+    if (status == 200)
+        read_completion(e, json, body, reply);
+    else
+        read_failure(e, status, json, body, reply);
+    json_decref(json);
+}
+
 static void read_body(const Endpoint *e, Call *call, RgReply *reply) {
     long status = 0;
     curl_off_t wait = 0;
     curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
     curl_easy_getinfo(call->easy, CURLINFO_RETRY_AFTER, &wait);
-    json_t *json = json_loadb(call->body.bytes ? call->body.bytes : "", call->body.size, 0, NULL);
     rg_buffer_append(&call->body, "", 1);
-    if (status == 200)
-        read_completion(e, json, call->body.bytes, reply);
-    else
-        read_failure(e, status, json, call->body.bytes, reply);
+    read_answer(e, status, call->body.bytes, call->body.size - 1, reply);
     reply->wait = (double)wait;
-    json_decref(json);
 }
 
 static void read_break(const Endpoint *e, const Call *call, CURLcode code, RgReply *reply) {

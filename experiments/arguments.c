@@ -1,8 +1,9 @@
-/* Command-line parsers that several commands share. */
+/* What several commands share: parsers of command lines, and how a command ends. */
 #include "core/text/terminal.h"
 #include "experiments/command.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -116,3 +117,10 @@ static error_t parse_store(int key, char *argument, struct argp_state *state) {
 }
 
 const struct argp rg_store_argp = {store_options, parse_store, NULL, NULL, NULL, NULL, NULL};
+
+int rg_command_end(RgStatus status, const RgError *error) {
+    if (status == RG_OK)
+        return 0;
+    fprintf(stderr, "regatta: %s\n", error->text);
+    return status == RG_E_USAGE ? 2 : 1;
+}

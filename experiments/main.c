@@ -62,13 +62,6 @@ static void print_help(FILE *stream) {
           stream);
 }
 
-int rg_command_end(RgStatus status, const RgError *error) {
-    if (status == RG_OK)
-        return 0;
-    fprintf(stderr, "regatta: %s\n", error->text);
-    return status == RG_E_USAGE ? 2 : 1;
-}
-
 /* Large arrays that come and go (decoders, tapes of passes without a gradient) return to the
  * system. Otherwise glibc raises its threshold as they are freed and keeps them, between ones that
  * stay, so that what is never needed at the same time adds up. */

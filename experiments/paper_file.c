@@ -99,10 +99,10 @@ static RgStatus read_figure(RgPaperFile *file, int64_t index, RgError *error) {
 static RgStatus read_content(RgPaperFile *file, const char *path, RgError *error) {
     PaperOptions o;
     RG_TRY(rg_config_read(path, file->settings, error));
-    RG_TRY(rg_options_read(paper_options, file->settings, "", &o, error));
     int64_t count = rg_settings_length(file->settings, "figures");
     if (count == 0)
         return rg_fail(error, RG_E_USAGE, "%s: no figures, expected figures = ( { … } );", path);
+    RG_TRY(rg_options_read(paper_options, file->settings, "", &o, error));
     file->figures = rg_allocate((size_t)count * sizeof *file->figures);
     file->paper.figure_count = count;
     for (int64_t i = 0; i < count; i++)

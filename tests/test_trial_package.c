@@ -267,6 +267,20 @@ Test(trial_package, an_archive_that_is_made_to_fill_a_disk_is_not_unpacked) {
                  "");
 }
 
+/* libarchive would have lrzip unpack what begins so. */
+Test(trial_package, an_archive_runs_no_program) {
+    char *script = rg_string_format("#!/bin/sh\ntouch '%s'\n", scratch("it-ran"));
+    char *path = rg_string_format("%s:%s", scratch_path, getenv("PATH"));
+    cr_assert_eq(chmod(scratch_write("lrzip", script), 0755), 0);
+    setenv("PATH", path, 1);
+    static const char start[64] = "LRZI\0\6"; /* its version 0.6 */
+    ASSERT_OK(rg_file_write(scratch("made.tar.zst"), start, sizeof start, &error));
+    refused_open(scratch("made.tar.zst"), "cannot read the archive", "");
+    cr_assert_neq(access(scratch("it-ran"), F_OK), 0);
+    free(script);
+    free(path);
+}
+
 Test(trial_package, an_input_that_is_missing_or_another_is_named) {
     RgTrialPackage package;
     run_all();
