@@ -1,5 +1,6 @@
 /* Claims about checkpoints: a run that was stopped goes on with the same bits, and a file that is
  * not this run's changes nothing. */
+#include "core/new_file.h"
 #include "core/train/checkpoint.h"
 #include "core/train/safetensors.h"
 #include "tests/scratch.h"

@@ -4,6 +4,7 @@
  * removed after it, as a checkpoint must never be newer than the rows (see experiments/trial.c). */
 #include "core/results/store_merge.h"
 
+#include "core/new_file.h"
 #include "core/results/answer_shelf.h"
 #include "core/results/pair_shelf.h"
 #include "core/results/rows.h"
