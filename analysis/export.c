@@ -211,7 +211,7 @@ static RgStatus check_experiment(RgStore *store, const RgExportOptions *o, RgErr
 }
 
 static RgStatus write_all(RgStore *store, const RgExportOptions *o, RgError *error) {
-    RG_TRY(rg_store_verify(store, error));
+    RG_TRY(rg_store_verify(store, RG_VERIFY_ALL, error));
     RG_TRY(check_experiment(store, o, error));
     RG_TRY(rg_export_folder(o->output, error));
     if (o->format == RG_EXPORT_TENSORBOARD)

@@ -35,11 +35,20 @@ static bool is_at(int file, const char *path) {
            open.st_ino == named.st_ino;
 }
 
+/* Where the file system knows no locks, nobody waits. */
+static void lock(int file) {
+    while (flock(file, LOCK_EX) != 0 && errno == EINTR)
+        continue;
+}
+
 /* Locked as long as it is open, so that nobody else takes it for one that was left. */
 static int open_named(const char *name) {
     for (;;) {
         int file = open(name, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
-        if (file < 0 || (flock(file, LOCK_EX) == 0 && is_at(file, name) && ftruncate(file, 0) == 0))
+        if (file < 0)
+            return -1;
+        lock(file);
+        if (is_at(file, name) && ftruncate(file, 0) == 0)
             return file;
         close(file); /* the other has put it in its place meanwhile */
     }
@@ -109,23 +118,29 @@ static bool sync_folder_of(const char *path) {
     return synced;
 }
 
-/* Whatever has the temporary name of a nameless file is complete: left by a process that was
- * killed, or of another that writes the same path and then names its file anew. */
-static bool put_in_place(RgNewFile *file) {
+/* Whoever writes a file has it locked while it has the temporary name; one that is not was left by
+ * a process that was killed. */
+static bool remove_if_left(const char *name) {
+    int file = open(name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (file < 0)
+        return errno == ENOENT;
+    lock(file);
+    bool good = !is_at(file, name) || unlink(name) == 0;
+    close(file);
+    return good;
+}
+
+static bool put_in_place(const RgNewFile *file) {
     char link[64];
     snprintf(link, sizeof link, "/proc/self/fd/%d", file->descriptor);
-    for (;;) {
-        if (file->kind == RG_NEW_NAMELESS &&
-            linkat(AT_FDCWD, link, AT_FDCWD, file->temporary, AT_SYMLINK_FOLLOW) != 0) {
-            if (errno != EEXIST || unlink(file->temporary) != 0)
-                return false;
-            continue;
-        }
-        if (rename(file->temporary, file->path) == 0)
-            return true;
-        if (file->kind == RG_NEW_NAMED || errno != ENOENT)
+    bool named = file->kind == RG_NEW_NAMED;
+    lock(file->descriptor);
+    while (!named) {
+        named = linkat(AT_FDCWD, link, AT_FDCWD, file->temporary, AT_SYMLINK_FOLLOW) == 0;
+        if (!named && (errno != EEXIST || !remove_if_left(file->temporary)))
             return false;
     }
+    return rename(file->temporary, file->path) == 0;
 }
 
 static RgStatus complete(RgNewFile *file, RgError *error) {
@@ -192,16 +207,16 @@ static int take_folder(const char *path) {
     return -1;
 }
 
-RgStatus rg_new_folder_begin(const char *path, char **folder, int *lock, RgError *error) {
-    char *name = rg_string_format("%s.new", path);
-    *lock = take_folder(name);
-    if (*lock >= 0) { /* left by a process that was killed */
+RgStatus rg_new_folder_begin(const char *path, char **folder, int *held, RgError *error) {
+    char *name = rg_string_format("%s.parts", path);
+    *held = take_folder(name);
+    if (*held >= 0) { /* left by a process that was killed */
         rg_folder_remove(name);
-        close(*lock);
+        close(*held);
     }
-    *lock = mkdir(name, 0777) == 0 ? take_folder(name) : -1;
+    *held = mkdir(name, 0777) == 0 ? take_folder(name) : -1;
     *folder = name;
-    if (*lock >= 0)
+    if (*held >= 0)
         return RG_OK;
     RgStatus status = rg_fail(error, RG_E_FILE, "%s: cannot make the folder: %s", name,
                               errno == EEXIST || errno == EWOULDBLOCK ? "another process has it"
@@ -216,13 +231,13 @@ RgStatus rg_new_folder_begin(const char *path, char **folder, int *lock, RgError
 static void remove_left(const char *path) {
     const time_t moment = 60; /* seconds */
     struct stat about;
-    int lock = take_folder(path);
-    if (lock < 0)
+    int held = take_folder(path);
+    if (held < 0)
         return;
-    if (fstat(lock, &about) == 0 && about.st_uid == geteuid() &&
+    if (fstat(held, &about) == 0 && about.st_uid == geteuid() &&
         about.st_mtime < time(NULL) - moment)
         rg_folder_remove(path);
-    close(lock);
+    close(held);
 }
 
 static void remove_all_left(const char *place, const char *prefix) {

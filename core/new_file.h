@@ -35,10 +35,10 @@ RgStatus rg_file_copy(const char *from, const char *to, RgError *error);
 /* Remove a file, if it is there, with what a killed process left of a new one. */
 void rg_file_remove(const char *path);
 
-/* The same of a folder that is put together before it takes its name: "<path>.new" is made,
+/* The same of a folder that is put together before it takes its name: "<path>.parts" is made,
  * without what a killed process left there, and is this process's until it renames or removes it.
- * `lock` is a file descriptor to close then. */
-RgStatus rg_new_folder_begin(const char *path, char **folder, int *lock, RgError *error);
+ * `held` is a file descriptor to close then. */
+RgStatus rg_new_folder_begin(const char *path, char **folder, int *held, RgError *error);
 
 /* A folder for this process alone, where TMPDIR says or in /tmp, whose name (malloc'd; NULL on
  * failure) tells what it is for. Those of processes that were killed are removed on the way. */

@@ -1,5 +1,6 @@
 /* regatta sample and regatta score: a policy by itself, on lines of JSON. */
 #include "core/policy/policy.h"
+#include "core/results/weights.h"
 #include "core/tensor/blas.h"
 #include "core/text/tokenizer.h"
 #include "core/text/utf8.h"
@@ -31,6 +32,7 @@ typedef struct Model {
 
 static RgStatus open_model(const PolicyArguments *a, Model *model, RgError *error) {
     rg_threads_set(rg_processors());
+    RG_TRY(rg_weights_check_path(a->policy, error));
     RG_TRY(rg_policy_load(a->policy, &model->policy, error));
     if (a->tokenizer)
         RG_TRY(rg_tokenizer_load(a->tokenizer, 0, &model->tokenizer, error));

@@ -164,17 +164,28 @@ void rg_progress_step(RgProgress *progress, const RgTrainer *trainer) {
 
 /* ---- notes ---- */
 
-void rg_progress_note(RgProgress *progress, const char *format, ...) {
+static void tell(RgProgress *progress, const char *format, va_list arguments) {
     char line[1024];
+    vsnprintf(line, sizeof line, format, arguments);
+    /* Whole, as others write beside it. */
+    fprintf(progress->out, "%s%s\n", progress->terminal && !progress->quiet ? clear : "", line);
+    fflush(progress->out);
+}
+
+void rg_progress_note(RgProgress *progress, const char *format, ...) {
     if (progress->quiet)
         return;
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(line, sizeof line, format, arguments);
+    tell(progress, format, arguments);
     va_end(arguments);
-    /* Whole, as others write beside it. */
-    fprintf(progress->out, "%s%s\n", progress->terminal ? clear : "", line);
-    fflush(progress->out);
+}
+
+void rg_progress_warn(RgProgress *progress, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    tell(progress, format, arguments);
+    va_end(arguments);
 }
 
 void rg_progress_end(RgProgress *progress) {

@@ -320,9 +320,9 @@ Test(file, new_folder_takes_what_a_killed_process_left) {
     char *folder;
     int lock, other;
     RgError error = {0};
-    scratch_write("trial.new/half", "left");
+    scratch_write("trial.parts/half", "left");
     cr_assert_eq(rg_new_folder_begin(scratch("trial"), &folder, &lock, &error), RG_OK);
-    cr_assert_str_eq(folder, scratch("trial.new"));
+    cr_assert_str_eq(folder, scratch("trial.parts"));
     cr_assert_eq(files_in(folder), 0);
     free(folder);
     cr_assert_eq(rg_new_folder_begin(scratch("trial"), &folder, &other, &error), RG_E_FILE);
