@@ -560,7 +560,9 @@ RgStatus rg_store_snapshot(RgStore *store, RgError *error) {
 /* Writing. */
 
 /* SQLite writes on into a file that has lost its name, and past the end of one that was cut. It
- * never makes one shorter, as nothing here vacuums. */
+ * never makes one shorter, as nothing here vacuums. Closing then puts the log into the file that it
+ * belongs to, wherever that is, and removes it: left there, it would be taken for the log of what
+ * has taken the file's place. */
 static bool is_in_place(RgStore *store) {
     struct stat about;
     int moved = 0;
@@ -571,8 +573,6 @@ static bool is_in_place(RgStore *store) {
         store->lost = "the file was cut short while it was being written";
     else
         store->size = about.st_size;
-    if (store->lost) /* nor is the log of what has taken its place removed */
-        sqlite3_db_config(store->database, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     return !store->lost;
 }
 

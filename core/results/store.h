@@ -56,9 +56,9 @@ RgStatus rg_store_make_folders(const char *path, RgError *error);
  * folder is read-only and it has never been written there. Refused while a process writes it. */
 RgStatus rg_store_hold(const char *path, int *hold, RgError *error);
 
-/* Is the file as SQLite writes it? All: no page damaged, and indices that agree with their tables,
- * about 40 seconds per GB; whoever makes numbers of a store, or copies it, asks so. Pages: no page
- * damaged, a quarter of the time; enough for who only adds to it. */
+/* Is the file as SQLite writes it? All: no page damaged, and indices that agree with their tables:
+ * whoever makes numbers of a store, or copies it, asks so. Pages: no page damaged, in a quarter of
+ * the time (2.8 s in place of 13 s for 313 MB on a busy machine); enough for who only adds to it. */
 typedef enum RgVerification { RG_VERIFY_ALL, RG_VERIFY_PAGES } RgVerification;
 RgStatus rg_store_verify(RgStore *store, RgVerification how, RgError *error);
 
