@@ -199,8 +199,6 @@ static RgStatus score_file(const Model *model, const char *path, RgError *error)
     }
     if (status == RG_OK)
         score_batch(model, sequences);
-    if (status == RG_OK && (fflush(stdout) != 0 || ferror(stdout)))
-        status = rg_fail(error, RG_E_FILE, "standard output: %s", strerror(errno));
     free(text);
     rg_sequences_destroy(sequences);
     if (file != stdin)

@@ -125,8 +125,6 @@ static RgStatus tokenize_file(const RgTokenizer *tokenizer, const char *path, Rg
         status = tokenize_line(tokenizer, line, (size_t)size, path, number, &buffers, error);
     if (status == RG_OK && ferror(file))
         status = rg_fail(error, RG_E_FILE, "%s: %s", path, strerror(errno));
-    if ((fflush(stdout) != 0 || ferror(stdout)) && status == RG_OK)
-        status = rg_fail(error, RG_E_FILE, "standard output: %s", strerror(errno));
     free(line);
     rg_buffer_release(&buffers.line);
     rg_tokens_release(&buffers.tokens);
