@@ -560,19 +560,20 @@ RgStatus rg_store_snapshot(RgStore *store, RgError *error) {
 /* Writing. */
 
 /* SQLite writes on into a file that has lost its name, and past the end of one that was cut. It
- * never makes one shorter, as nothing here vacuums. Closing then puts the log into the file that it
- * belongs to, wherever that is, and removes it: left there, it would be taken for the log of what
- * has taken the file's place. */
+ * never makes one shorter, as nothing here vacuums. The log is put into the file that it belongs
+ * to, wherever that is now: it would be taken for the log of what has taken the file's place. */
 static bool is_in_place(RgStore *store) {
     struct stat about;
     int moved = 0;
     sqlite3_file_control(store->database, "main", SQLITE_FCNTL_HAS_MOVED, &moved);
-    if (moved || stat(store->path, &about) != 0)
+    if (moved || stat(store->path, &about) != 0) {
         store->lost = "the file was deleted, moved or replaced while it was being written";
-    else if (about.st_size < store->size)
+        sqlite3_wal_checkpoint_v2(store->database, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    } else if (about.st_size < store->size) {
         store->lost = "the file was cut short while it was being written";
-    else
+    } else {
         store->size = about.st_size;
+    }
     return !store->lost;
 }
 

@@ -58,7 +58,8 @@ RgStatus rg_store_hold(const char *path, int *hold, RgError *error);
 
 /* Is the file as SQLite writes it? All: no page damaged, and indices that agree with their tables:
  * whoever makes numbers of a store, or copies it, asks so. Pages: no page damaged, in a quarter of
- * the time (2.8 s in place of 13 s for 313 MB on a busy machine); enough for who only adds to it. */
+ * the time (2.8 s in place of 13 s for 313 MB on a busy machine); enough for who only adds to it.
+ */
 typedef enum RgVerification { RG_VERIFY_ALL, RG_VERIFY_PAGES } RgVerification;
 RgStatus rg_store_verify(RgStore *store, RgVerification how, RgError *error);
 
