@@ -278,7 +278,7 @@ lose_store() {
     deleted) rm x.db ;;
     moved) mv x.db away.db ;;
     replaced) cp whole.db y.db && mv y.db x.db ;;
-    cut) truncate -s 4096 x.db ;;
+    cut) truncate -s 0 x.db ;;
     esac
     wait $pid || status=$?
     did "stores $how"
