@@ -65,26 +65,25 @@ RgStatus rg_export_folder(const char *path, RgError *error) {
 }
 
 RgStatus rg_export_begin(RgExportFile *file, char *path, RgError *error) {
-    *file = (RgExportFile){.path = path, .temporary = rg_string_format("%s.new", path)};
-    file->stream = fopen(file->temporary, "wb");
-    if (file->stream)
-        return RG_OK;
-    return rg_fail(error, RG_E_FILE, "%s: cannot create: %s", file->temporary, strerror(errno));
+    *file = (RgExportFile){0};
+    RgStatus status = rg_new_file_begin(path, &file->file, error);
+    if (status == RG_OK) {
+        file->stream = fdopen(dup(file->file.descriptor), "wb");
+        RG_ASSERT(file->stream);
+    }
+    free(path);
+    return status;
 }
 
 RgStatus rg_export_end(RgExportFile *file, RgStatus status, RgError *error) {
-    if (file->stream) {
-        bool bad = ferror(file->stream) != 0;
-        bad = fclose(file->stream) != 0 || bad;
-        if (status == RG_OK && (bad || rename(file->temporary, file->path) != 0))
-            status = rg_fail(error, RG_E_FILE, "%s: cannot write: %s", file->path, strerror(errno));
-        if (status != RG_OK)
-            unlink(file->temporary);
-    }
-    free(file->path);
-    free(file->temporary);
-    *file = (RgExportFile){0};
-    return status;
+    if (!file->stream)
+        return status;
+    bool bad = ferror(file->stream) != 0;
+    bad = fclose(file->stream) != 0 || bad;
+    if (status == RG_OK && bad)
+        status =
+            rg_fail(error, RG_E_FILE, "%s: cannot write: %s", file->file.path, strerror(errno));
+    return rg_new_file_end(&file->file, status, error);
 }
 
 /* ---- CSV ---- */
@@ -216,7 +215,7 @@ static RgStatus check_experiment(RgStore *store, const RgExportOptions *o, RgErr
 }
 
 static RgStatus write_all(RgStore *store, const RgExportOptions *o, RgError *error) {
-    RG_TRY(rg_store_verify(store, error));
+    RG_TRY(rg_store_verify(store, RG_VERIFY_ALL, error));
     RG_TRY(check_experiment(store, o, error));
     RG_TRY(rg_export_folder(o->output, error));
     if (o->format == RG_EXPORT_TENSORBOARD)

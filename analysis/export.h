@@ -4,6 +4,7 @@
 #ifndef RG_ANALYSIS_EXPORT_H
 #define RG_ANALYSIS_EXPORT_H
 
+#include "core/new_file.h"
 #include "core/results/store.h"
 
 typedef enum RgExportFormat {
@@ -41,11 +42,11 @@ RgStatus rg_export(const RgExportOptions *options, RgError *error);
 /* The part of it in export_events.c: the trials of an open store. */
 RgStatus rg_export_events(RgStore *store, const RgExportOptions *options, RgError *error);
 
-/* A file that is written under a temporary name and takes its own when it is complete. */
+/* A new file with a stream to write it by. */
 struct _IO_FILE;
 typedef struct RgExportFile {
     struct _IO_FILE *stream;
-    char *path, *temporary;
+    RgNewFile file;
 } RgExportFile;
 RgStatus rg_export_begin(RgExportFile *file, char *path, RgError *error); /* takes `path` */
 RgStatus rg_export_end(RgExportFile *file, RgStatus status, RgError *error);

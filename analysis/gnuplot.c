@@ -1,6 +1,8 @@
 /* Running gnuplot in the output's folder, after writing the data and the script there. */
 #include "analysis/gnuplot.h"
 
+#include "core/new_file.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

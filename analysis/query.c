@@ -293,7 +293,7 @@ static void load_swept(RgResults *results) {
 
 static RgStatus load(RgResults *results, const char *experiment, RgError *error) {
     RG_TRY(rg_store_open(results->path, false, &results->store, error));
-    RG_TRY(rg_store_verify(results->store, error));
+    RG_TRY(rg_store_verify(results->store, RG_VERIFY_ALL, error));
     RG_TRY(load_experiment(results, experiment, error));
     RG_TRY(load_trials(results, error));
     load_groups(results);

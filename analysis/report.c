@@ -5,6 +5,7 @@
 #include "analysis/plot.h"
 #include "analysis/report_page.h"
 #include "analysis/svg.h"
+#include "core/new_file.h"
 
 #include <math.h>
 #include <stdlib.h>

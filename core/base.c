@@ -1,4 +1,4 @@
-/* Errors, assertions, memory that cannot run out quietly, hashing, and files read and written
+/* Errors, assertions, memory that cannot run out quietly, hashing, and files read
  * whole. Nothing here knows of tensors. */
 #include "core/base.h"
 
@@ -274,83 +274,6 @@ RgStatus rg_file_read(const char *path, char **content, size_t *size, RgError *e
     return status;
 }
 
-static bool write_all(int file, const char *bytes, size_t size) {
-    while (size > 0) {
-        ssize_t written = write(file, bytes, size);
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written < 0)
-            return false;
-        bytes += written;
-        size -= (size_t)written;
-    }
-    return true;
-}
-
-/* A rename is on disk only once its folder is. */
-static bool sync_folder_of(const char *path) {
-    const char *slash = strrchr(path, '/');
-    char *folder = slash ? strndup(path, (size_t)(slash - path) + 1) : rg_string_copy(".");
-    int file = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    free(folder);
-    if (file < 0)
-        return false;
-    /* Some file systems have nothing to sync in a folder, and say so by EINVAL. */
-    bool synced = fsync(file) == 0 || errno == EINVAL;
-    int cause = errno;
-    close(file);
-    errno = cause;
-    return synced;
-}
-
-static bool write_parts(int file, const RgBytes *parts, int count) {
-    for (int i = 0; i < count; i++)
-        if (!write_all(file, parts[i].data, parts[i].size))
-            return false;
-    return fsync(file) == 0;
-}
-
-RgStatus rg_file_write_parts(const char *path, const RgBytes *parts, int count, RgError *error) {
-    RgStatus status = RG_OK;
-    char *temporary = rg_string_format("%s.XXXXXX", path);
-    int file = mkostemp(temporary, O_CLOEXEC);
-    if (file < 0) {
-        status = rg_fail(error, RG_E_FILE, "%s: cannot create: %s", temporary, strerror(errno));
-        free(temporary);
-        return status;
-    }
-    /* mkostemp makes it private; a result is to be as readable as any other new file. */
-    mode_t mask = umask(0);
-    umask(mask);
-    bool written = fchmod(file, 0666 & ~mask) == 0 && write_parts(file, parts, count);
-    int cause = errno;
-    if (close(file) != 0 && written) {
-        written = false;
-        cause = errno;
-    }
-    if (!written) {
-        status = rg_fail(error, RG_E_FILE, "%s: cannot write: %s", temporary, strerror(cause));
-        goto fail;
-    }
-    if (rename(temporary, path) != 0) {
-        status = rg_fail(error, RG_E_FILE, "%s: cannot rename from %s: %s", path, temporary,
-                         strerror(errno));
-        goto fail;
-    }
-    if (!sync_folder_of(path))
-        status = rg_fail(error, RG_E_FILE, "%s: cannot sync its folder: %s", path, strerror(errno));
-    free(temporary);
-    return status;
-fail:
-    unlink(temporary);
-    free(temporary);
-    return status;
-}
-
-RgStatus rg_file_write(const char *path, const void *content, size_t size, RgError *error) {
-    return rg_file_write_parts(path, &(RgBytes){content, size}, 1, error);
-}
-
 RgStatus rg_file_map(const char *path, RgBytes *content, RgError *error) {
     struct stat about = {0};
     RgStatus status = RG_OK;
@@ -384,32 +307,6 @@ RgStatus rg_folder_make(const char *path, RgError *error) {
     return RG_OK;
 }
 
-/* Private, as mkdtemp makes it. */
-static RgStatus make_new_folder(char *template, RgError *error) {
-    return mkdtemp(template) ? RG_OK
-                             : rg_fail(error, RG_E_FILE, "%s: cannot make a folder: %s", template,
-                                       strerror(errno));
-}
-
-RgStatus rg_temporary_folder(char *template, RgError *error) {
-    RG_TRY(make_new_folder(template, error));
-    mode_t mask = umask(0);
-    umask(mask);
-    chmod(template, 0777 & ~mask);
-    return RG_OK;
-}
-
-RgStatus rg_scratch_folder(const char *purpose, char **folder, RgError *error) {
-    const char *place = getenv("TMPDIR");
-    *folder = rg_string_format("%s/regatta-%s-XXXXXX", place && place[0] ? place : "/tmp", purpose);
-    RgStatus status = make_new_folder(*folder, error);
-    if (status != RG_OK) {
-        free(*folder);
-        *folder = NULL;
-    }
-    return status;
-}
-
 static int remove_entry(const char *path, const struct stat *about, int kind, struct FTW *at) {
     (void)about, (void)kind, (void)at;
     return remove(path);
@@ -435,12 +332,4 @@ char *rg_own_file(const char *name) {
         free(path);
     }
     return rg_string_format("%s/%s", RG_DATA_DIR, name);
-}
-
-RgStatus rg_file_copy(const char *from, const char *to, RgError *error) {
-    RgBytes content;
-    RG_TRY(rg_file_map(from, &content, error));
-    RgStatus status = rg_file_write_parts(to, &content, 1, error);
-    rg_file_unmap(&content);
-    return status;
 }

@@ -113,36 +113,22 @@ double rg_clock_seconds(void);
  * caller frees. */
 RgStatus rg_file_read(const char *path, char **content, size_t *size, RgError *error);
 
-/* Write a file so that after a crash at any moment either the old or the new content is there:
- * temporary name in the same folder, fsync, rename. */
-RgStatus rg_file_write(const char *path, const void *content, size_t size, RgError *error);
-
 typedef struct RgBytes {
     const void *data;
     size_t size;
 } RgBytes;
 
-/* The same for a content in parts, which need not be copied together. */
-RgStatus rg_file_write_parts(const char *path, const RgBytes *parts, int count, RgError *error);
-
 /* A regular file's content as memory, page by page as it is read. The file must stay as it is. */
 RgStatus rg_file_map(const char *path, RgBytes *content, RgError *error);
 void rg_file_unmap(RgBytes *content);
 
-/* Make a folder, which may be there already; one of a new name, from a template that ends in six X;
- * one for this process alone, where TMPDIR says or in /tmp, whose name (malloc'd; NULL on failure)
- * tells what it is for; and remove one with all in it. */
+/* Make a folder, which may be there already; remove one with all in it. */
 RgStatus rg_folder_make(const char *path, RgError *error);
-RgStatus rg_temporary_folder(char *template, RgError *error);
-RgStatus rg_scratch_folder(const char *purpose, char **folder, RgError *error);
 void rg_folder_remove(const char *folder);
 
 /* Where a file or folder is that comes with the program, such as "analysis/papers": in the source
  * tree that the environment names (RG_SOURCE_DIR), in the one whose build folder the program lies
  * in, or where it was installed. malloc'd; it need not be there. */
 char *rg_own_file(const char *name);
-
-/* Copy a file as rg_file_write writes one. */
-RgStatus rg_file_copy(const char *from, const char *to, RgError *error);
 
 #endif

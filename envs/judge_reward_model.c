@@ -3,6 +3,7 @@
 #include "envs/judge_reward_model.h"
 
 #include "core/policy/transformer.h"
+#include "core/results/weights.h"
 #include "core/train/optimizer.h"
 #include "core/train/safetensors.h"
 
@@ -340,6 +341,7 @@ static RgStatus make_transformer(const Options *o, const RgJudgeShare *share, Rg
                                  RgPolicy **policy, RgError *error) {
     if (!o->weights[0])
         return random_transformer(o, share->vocabulary, random, policy, error);
+    RG_TRY(rg_weights_check_path(o->weights, error));
     RG_TRY(rg_policy_load(o->weights, policy, error));
     if ((*policy)->type != &rg_policy_transformer)
         return rg_fail(error, RG_E_USAGE, "%s: a %s policy, expected a transformer", o->weights,

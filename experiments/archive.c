@@ -1,6 +1,8 @@
 /* Archives by libarchive: the one file that knows it. */
 #include "experiments/archive.h"
 
+#include "core/new_file.h"
+
 #include <archive.h>
 #include <archive_entry.h>
 #include <errno.h>
@@ -67,27 +69,28 @@ static RgStatus write_files(struct archive *archive, const char *path, const cha
     return status;
 }
 
-RgStatus rg_archive_write(const char *path, const char *folder, const char *const *files, int count,
-                          RgError *error) {
-    char *temporary = rg_string_format("%s.%ld", path, (long)getpid());
+static RgStatus write_archive(int out, const char *path, const char *folder,
+                              const char *const *files, int count, RgError *error) {
     struct archive *archive = archive_write_new();
     RgStatus status = RG_OK;
     if (archive_write_set_format_pax_restricted(archive) != ARCHIVE_OK ||
         archive_write_add_filter_zstd(archive) != ARCHIVE_OK ||
-        archive_write_open_filename(archive, temporary) != ARCHIVE_OK)
+        archive_write_open_fd(archive, out) != ARCHIVE_OK)
         status = refused(archive, path, "write", error);
     if (status == RG_OK)
         status = write_files(archive, path, folder, files, count, error);
     if (archive_write_close(archive) != ARCHIVE_OK && status == RG_OK)
         status = refused(archive, path, "write", error);
     archive_write_free(archive);
-    if (status == RG_OK && rename(temporary, path) != 0)
-        status = rg_fail(error, RG_E_FILE, "%s: cannot rename from %s: %s", path, temporary,
-                         strerror(errno));
-    if (status != RG_OK)
-        unlink(temporary);
-    free(temporary);
     return status;
+}
+
+RgStatus rg_archive_write(const char *path, const char *folder, const char *const *files, int count,
+                          RgError *error) {
+    RgNewFile file;
+    RG_TRY(rg_new_file_begin(path, &file, error));
+    RgStatus status = write_archive(file.descriptor, path, folder, files, count, error);
+    return rg_new_file_end(&file, status, error);
 }
 
 /* ---- reading ---- */

@@ -39,7 +39,8 @@ static const struct argp argp = {
     "RESULTS.db",
     "Tell whether a results store is whole, as one from elsewhere or from a bad disk may not be.\v"
     "Looked at are the file's pages and indices, the type and range of every value, keys and "
-    "labels, whom each row belongs to, and whether every evaluation has all its metrics and items. "
+    "labels, whom each row belongs to, whether every evaluation has all its metrics and items, and "
+    "whether final weights beside the store are those that it knows. "
     "What is wrong is told by experiment and trial. A number that was changed in place, to another "
     "of its kind, cannot be told. The exit status is 0 only where nothing is wrong. The store is "
     "only read.\n\n"

@@ -1,5 +1,6 @@
 /* regatta export: a policy for other programs. */
 #include "core/policy/hugging_face.h"
+#include "core/results/weights.h"
 #include "core/text/tokenizer.h"
 #include "experiments/command.h"
 
@@ -65,8 +66,10 @@ int rg_command_export(int argc, char **argv) {
     ExportArguments a = {0};
     argp_parse(&argp, argc, argv, 0, NULL, &a);
     RgError error = {0};
-    RgPolicy *policy;
-    RgStatus status = rg_policy_load(a.policy, &policy, &error);
+    RgPolicy *policy = NULL;
+    RgStatus status = rg_weights_check_path(a.policy, &error);
+    if (status == RG_OK)
+        status = rg_policy_load(a.policy, &policy, &error);
     if (status == RG_OK)
         status = rg_hugging_face_save(policy, a.folder, &error);
     if (status == RG_OK)

@@ -1,5 +1,6 @@
 /* regatta sample and regatta score: a policy by itself, on lines of JSON. */
 #include "core/policy/policy.h"
+#include "core/results/weights.h"
 #include "core/tensor/blas.h"
 #include "core/text/lines.h"
 #include "core/text/terminal.h"
@@ -34,6 +35,7 @@ typedef struct Model {
 
 static RgStatus open_model(const PolicyArguments *a, Model *model, RgError *error) {
     rg_threads_set(rg_processors());
+    RG_TRY(rg_weights_check_path(a->policy, error));
     RG_TRY(rg_policy_load(a->policy, &model->policy, error));
     if (a->tokenizer)
         RG_TRY(rg_tokenizer_load(a->tokenizer, 0, &model->tokenizer, error));
@@ -207,8 +209,6 @@ static RgStatus score_lines(Scoring *s, RgLines *lines, const char *path, RgErro
             score_batch(s);
     }
     score_batch(s);
-    if (fflush(stdout) != 0 || ferror(stdout))
-        return rg_fail(error, RG_E_FILE, "standard output: %s", strerror(errno));
     return s->not_finite == 0
                ? RG_OK
                : rg_fail(error, RG_E_RANGE,

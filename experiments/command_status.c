@@ -5,6 +5,7 @@
 #include "experiments/command.h"
 #include "experiments/forecast.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -217,7 +218,8 @@ static RgStatus look(const StatusArguments *a, bool *waiting, RgError *error) {
         rg_experiment_close(experiment);
     }
     rg_ledgers_close(&ledgers);
-    fflush(stdout);
+    if (fflush(stdout) != 0 && status == RG_OK) /* nobody watches any more */
+        status = rg_fail(error, RG_E_FILE, "standard output: %s", strerror(errno));
     return status;
 }
 

@@ -127,8 +127,6 @@ static RgStatus tokenize_file(const RgTokenizer *tokenizer, const char *path, Rg
         if (status == RG_OK)
             status = rg_lines_next(lines, &line, &size, error);
     }
-    if ((fflush(stdout) != 0 || ferror(stdout)) && status == RG_OK)
-        status = rg_fail(error, RG_E_FILE, "standard output: %s", strerror(errno));
     rg_buffer_release(&buffers.line);
     rg_tokens_release(&buffers.tokens);
     rg_lines_close(lines);

@@ -1,5 +1,6 @@
 /* regatta export-trial, rerun and verify: one trial, packed on one machine and run again on
  * another. */
+#include "core/new_file.h"
 #include "core/stop.h"
 #include "core/tensor/blas.h"
 #include "experiments/allowed.h"

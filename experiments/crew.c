@@ -3,6 +3,7 @@
  * store, the checkpoints and, at the end, a status with its message. */
 #include "experiments/crew.h"
 
+#include "core/new_file.h"
 #include "core/stop.h"
 #include "core/tensor/blas.h"
 #include "experiments/plan.h"
@@ -357,7 +358,7 @@ static RgStatus find_work(Crew *crew, RgError *error) {
         crew->trials[i].waiting = !finished && !(run->skip && run->skip[i]);
         if (finished) { /* as rg_trial_run does */
             char *path = rg_trial_checkpoint(run, plan);
-            unlink(path);
+            rg_file_remove(path);
             free(path);
         }
     }

@@ -5,10 +5,13 @@
 #include "experiments/build_versions.h"
 #include "experiments/command.h"
 
+#include <errno.h>
 #include <malloc.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const RgCommand commands[] = {
     {"run", "run an experiment's trials, or go on with them", rg_command_run},
@@ -108,9 +111,22 @@ static RgStatus refuse_late_kernels(int argc, char **argv, RgError *error) {
     return RG_OK;
 }
 
+/* What was printed may have met a full disk only now. Asked where the program ends, so that no
+ * command has to think of it, nor argp's --help; one that has failed has said why. */
+static void close_output(int status, void *unused) {
+    (void)unused;
+    bool bad = ferror(stdout) != 0;
+    if ((fclose(stdout) == 0 && !bad) || status != 0 || errno == EBADF)
+        return;
+    fprintf(stderr, "regatta: standard output: %s\n", strerror(errno ? errno : EIO));
+    _exit(EXIT_FAILURE);
+}
+
 int main(int argc, char **argv) {
     return_large_memory();
     rg_terminal_begin();
+    on_exit(close_output, NULL);
+    signal(SIGXFSZ, SIG_IGN); /* a file that may grow no more is told like a full disk */
     argp_err_exit_status = 2;
     RgError error = {0};
     int taken = take_kernels(argc, argv, &error);

@@ -4,6 +4,7 @@
 
 #include "core/policy/shards.h"
 #include "core/policy/transformer_cost.h"
+#include "core/results/weights.h"
 #include "core/tensor/blas.h"
 
 #include <math.h>
@@ -56,7 +57,9 @@ static RgStatus read_model(const RgTrialPlan *plan, const RgPolicySpace *space,
                            RgTransformerPlan *model, int64_t *small, RgError *error) {
     *model = (RgTransformerPlan){0};
     RgPolicy *policy = NULL;
-    RgStatus status;
+    RgStatus status = rg_weights_check_path(plan->policy.weights, error);
+    if (status != RG_OK)
+        return status;
     if (plan->policy.weights[0])
         status = rg_policy_load(plan->policy.weights, &policy, error);
     else if (strcmp(plan->policy.type, rg_policy_transformer.name) == 0)

@@ -174,19 +174,31 @@ void rg_progress_step(RgProgress *progress, const RgTrainer *trainer) {
 
 /* ---- notes ---- */
 
-void rg_progress_note(RgProgress *progress, const char *format, ...) {
+static void tell(RgProgress *progress, const char *format, va_list arguments) {
     char line[1024];
+    vsnprintf(line, sizeof line, format, arguments);
+    rg_make_printable(line);
+    /* Whole, as others write beside it. */
+    char *text =
+        rg_string_format("%s%s\n", progress->terminal && !progress->quiet ? clear : "", line);
+    rg_terminal_control(progress->out, text);
+    free(text);
+}
+
+void rg_progress_note(RgProgress *progress, const char *format, ...) {
     if (progress->quiet)
         return;
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(line, sizeof line, format, arguments);
+    tell(progress, format, arguments);
     va_end(arguments);
-    rg_make_printable(line);
-    /* Whole, as others write beside it. */
-    char *text = rg_string_format("%s%s\n", progress->terminal ? clear : "", line);
-    rg_terminal_control(progress->out, text);
-    free(text);
+}
+
+void rg_progress_warn(RgProgress *progress, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    tell(progress, format, arguments);
+    va_end(arguments);
 }
 
 void rg_progress_end(RgProgress *progress) {

@@ -52,8 +52,11 @@ void rg_progress_trial_end(RgProgress *progress);
 
 void rg_progress_draw(RgProgress *progress);
 void rg_progress_leave(RgProgress *progress, int place); /* a line that is no more */
-/* A line that stays, above what is drawn. */
+/* A line that stays, above what is drawn; and one that is told to those, too, who want no progress.
+ */
 void rg_progress_note(RgProgress *progress, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+void rg_progress_warn(RgProgress *progress, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void rg_progress_end(RgProgress *progress);
 

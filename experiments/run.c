@@ -92,7 +92,8 @@ static RgStatus run_trials(const RgExperiment *experiment, RgStore *store, const
 /* Open the store, and put into it what parts of an earlier run, or of this one, have left. */
 static RgStatus open_whole(const char *path, RgStore **store, RgError *error) {
     RG_TRY(rg_store_open(path, true, store, error));
-    RgStatus status = rg_store_verify(*store, error); /* nothing is written into a damaged file */
+    RgStatus status = rg_store_verify(*store, RG_VERIFY_PAGES,
+                                      error); /* nothing is written into a damaged file */
     if (status == RG_OK)
         status = rg_parts_gather(*store, error);
     if (status != RG_OK) {

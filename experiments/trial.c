@@ -5,6 +5,7 @@
  * writes the same ones again. */
 #include "experiments/trial.h"
 
+#include "core/results/weights.h"
 #include "core/stop.h"
 #include "core/tensor/blas.h"
 #include "core/tensor/profile.h"
@@ -41,11 +42,13 @@ static int64_t environment_seed(const RgTrialPlan *plan) {
 static RgStatus make_reference(const RgTrialPlan *plan, const RgEnvironment *environment,
                                RgRandom random, RgPolicy **reference, RgError *error) {
     RgPolicy *policy;
-    if (plan->policy.weights[0])
+    if (plan->policy.weights[0]) {
+        RG_TRY(rg_weights_check_path(plan->policy.weights, error));
         RG_TRY(rg_policy_load(plan->policy.weights, &policy, error));
-    else
+    } else {
         RG_TRY(rg_policy_create(plan->policy.type, plan->resolved, "policy", &environment->space,
                                 rg_random_named(random, "policy"), &policy, error));
+    }
     rg_parameters_freeze(policy->parameters);
     RgStatus status = RG_OK;
     if (environment->space.dynamics)
@@ -221,8 +224,9 @@ typedef struct Trial {
     bool stopped;     /* one of its other ranks has had a signal */
     char *name;       /* "dpo seed 1, beta 0.3" */
     char *checkpoint_path, *weights_path;
-    double last_checkpoint; /* clock */
-    const char *told;       /* the last notice that was told */
+    char checkpoint_sum[RG_SHA256_TEXT]; /* of the file that is there; "": none */
+    double last_checkpoint;              /* clock */
+    const char *told;                    /* the last notice that was told */
 } Trial;
 
 static RgSpending spending(const Trial *trial) {
@@ -318,9 +322,21 @@ static RgStatus record_step(Trial *trial, bool evaluate, RgError *error) {
     return status;
 }
 
+/* The store knows the checkpoint, and with it all rows before it, when it takes its place. */
 static RgStatus save_checkpoint(Trial *trial, RgError *error) {
+    RgNewFile file;
+    char sum[RG_SHA256_TEXT];
     trial->last_checkpoint = rg_clock_seconds();
-    return rg_checkpoint_save(trial->checkpoint, trial->checkpoint_path, trial->plan->key, error);
+    RG_TRY(rg_new_file_begin(trial->checkpoint_path, &file, error));
+    file.hashing = rg_hashing_begin();
+    RgStatus status = rg_checkpoint_write(trial->checkpoint, &file, trial->plan->key, error);
+    rg_hashing_sum(file.hashing, sum);
+    if (status == RG_OK)
+        status = rg_store_checkpoint(trial->run->store, trial->record.id, trial->checkpoint_sum,
+                                     sum, error);
+    RG_TRY(rg_new_file_end(&file, status, error));
+    memcpy(trial->checkpoint_sum, sum, sizeof sum);
+    return RG_OK;
 }
 
 /* A notice that comes again and again is told once. */
@@ -397,19 +413,20 @@ static RgStatus train(Trial *trial, RgError *error) {
 }
 
 static RgStatus finish(Trial *trial, RgError *error) {
-    RgStore *store = trial->run->store;
     const RgTrainer *trainer = trial->trainer;
+    RgChecksum sum;
     RG_TRY(rg_policy_save(trial->policy, trial->weights_path, error));
-    if (trainer->diverged) {
-        char *reason = rg_string_format("step %ld: %s", (long)trainer->step, trainer->diverged);
-        RgStatus status = rg_store_trial_status(store, trial->record.id, "diverged", reason, error);
+    RG_TRY(rg_file_checksum(trial->weights_path, &sum, error));
+    char *reason = trainer->diverged
+                       ? rg_string_format("step %ld: %s", (long)trainer->step, trainer->diverged)
+                       : NULL;
+    RgStatus status =
+        rg_store_trial_done(trial->run->store, trial->record.id, reason, sum.sha256, error);
+    if (reason)
         rg_progress_note(trial->run->progress, "%s diverged at %s", trial->name, reason);
-        free(reason);
-        RG_TRY(status);
-    } else {
-        RG_TRY(rg_store_trial_status(store, trial->record.id, "finished", NULL, error));
-    }
-    unlink(trial->checkpoint_path);
+    free(reason);
+    RG_TRY(status);
+    rg_file_remove(trial->checkpoint_path);
     return RG_OK;
 }
 
@@ -444,16 +461,62 @@ static RgStatus record_kernels(Trial *trial, RgError *error) {
     return status;
 }
 
+static RgStatus load_checkpoint(Trial *trial, RgError *error) {
+    RgChecksum sum;
+    RG_TRY(rg_weights_check(trial->run->store, trial->record.id, RG_WEIGHTS_CHECKPOINT,
+                            trial->checkpoint_path, &sum, error));
+    RG_TRY(rg_checkpoint_load(trial->checkpoint, trial->checkpoint_path, trial->plan->key, error));
+    memcpy(trial->checkpoint_sum, sum.sha256, sizeof sum.sha256);
+    return RG_OK;
+}
+
+/* A checkpoint that cannot be used is kept under another name, for whoever wants to look. */
+static RgStatus set_aside(Trial *trial, const RgError *why, RgError *error) {
+    char *aside = rg_string_format("%s.damaged", trial->checkpoint_path);
+    RgStatus status = RG_OK;
+    if (rename(trial->checkpoint_path, aside) != 0)
+        status = rg_fail(error, RG_E_FILE, "%s: cannot be set aside as %s: %s",
+                         trial->checkpoint_path, aside, strerror(errno));
+    else
+        rg_progress_warn(trial->run->progress, "%s: starts afresh: %s; it is kept as %s",
+                         trial->name, why->text, aside);
+    free(aside);
+    return status;
+}
+
+/* A store that was deleted, or replaced by an older one, lacks what was recorded before. */
+static RgStatus tell_lost_rows(Trial *trial, RgError *error) {
+    int64_t recorded, step = trial->trainer->step, every = trial->plan->evaluation.log_every;
+    RG_TRY(rg_store_last_step(trial->run->store, trial->record.id, &recorded, error));
+    if (recorded < step / every * every)
+        rg_progress_warn(trial->run->progress,
+                         "%s: the store has no rows of steps %ld to %ld, and its curves will lack "
+                         "them",
+                         trial->name, (long)recorded + 1, (long)step);
+    return RG_OK;
+}
+
+static RgStatus go_on(Trial *trial, RgError *error) {
+    rg_progress_note(trial->run->progress, "%s: going on from step %ld", trial->name,
+                     (long)trial->trainer->step);
+    RG_TRY(tell_lost_rows(trial, error));
+    return record_kernels(trial, error);
+}
+
 /* Take up a killed trial where its checkpoint left it, or start afresh. */
 static RgStatus resume(Trial *trial, RgError *error) {
     int64_t step = -1;
     if (access(trial->checkpoint_path, F_OK) == 0) {
-        RG_TRY(
-            rg_checkpoint_load(trial->checkpoint, trial->checkpoint_path, trial->plan->key, error));
-        step = trial->trainer->step;
-        rg_progress_note(trial->run->progress, "%s: going on from step %ld", trial->name,
-                         (long)step);
-        RG_TRY(record_kernels(trial, error));
+        RgError why = {0};
+        RgStatus status = load_checkpoint(trial, &why);
+        if (status == RG_E_FORMAT) {
+            RG_TRY(set_aside(trial, &why, error));
+        } else if (status != RG_OK) {
+            return rg_fail(error, status, "%s", why.text);
+        } else {
+            step = trial->trainer->step;
+            RG_TRY(go_on(trial, error));
+        }
     }
     RG_TRY(rg_store_trial_rewind(trial->run->store, trial->record.id, step, error));
     bool trains = trial->plan->algorithm->loss || trial->plan->algorithm->step;
@@ -644,7 +707,8 @@ RgStatus rg_trial_run(RgTrialRun *run, const RgTrialPlan *plan, RgError *error) 
     bool finished = false;
     RgStatus status = rg_store_trial(run->store, &trial.record, &finished, error);
     if (status == RG_OK && finished)
-        unlink(trial.checkpoint_path); /* of a run that was killed between its last two steps */
+        rg_file_remove(
+            trial.checkpoint_path); /* of a run that was killed between its last two steps */
     if (status == RG_OK && !finished) {
         call_team(&trial);
         status = check_call(&trial, plan->key, error);

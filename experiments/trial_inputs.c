@@ -2,6 +2,7 @@
 #include "experiments/trial_inputs.h"
 
 #include "core/checksum.h"
+#include "core/new_file.h"
 #include "experiments/experiment.h"
 
 #include <dirent.h>

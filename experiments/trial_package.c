@@ -1,10 +1,11 @@
 /* Packing a trial, and opening what was packed. A package is put together in a folder of a
  * temporary name beside its final one, so that a broken-off packing leaves nothing that looks like
- * a package. */
+ * a package, and the next one takes what is left. */
 #include "experiments/trial_package.h"
 
 #include "core/checksum.h"
 #include "core/names.h"
+#include "core/new_file.h"
 #include "core/results/store_merge.h"
 #include "core/results/trial_find.h"
 #include "experiments/archive.h"
@@ -218,14 +219,16 @@ static RgStatus pack(Packing *p, RgError *error) {
 
 RgStatus rg_trial_pack(const RgTrialPackOptions *options, RgError *error) {
     Packing p = {.options = options, .files = json_array()};
-    char *folder = rg_string_format("%s.XXXXXX", options->output);
+    char *folder = NULL;
+    int lock;
     RgStatus status = find_trial(&p, error);
     if (status == RG_OK)
-        status = rg_temporary_folder(folder, error);
+        status = rg_new_folder_begin(options->output, &folder, &lock, error);
     if (status == RG_OK) {
         p.folder = folder;
         status = pack(&p, error);
         rg_folder_remove(folder); /* gone already where it was renamed */
+        close(lock);
     }
     rg_trial_row_clear(&p.row);
     json_decref(p.files);

@@ -16,7 +16,7 @@ cpu=neoverse-n1
 host=aarch64-linux-gnu
 
 packages=(libcriterion-dev libopenblas-openmp-dev liblapacke-dev libconfig-dev libsqlite3-dev
-    libjansson-dev libpcre2-dev libutf8proc-dev zlib1g-dev libzstd-dev libarchive-dev libmd-dev
+    libjansson-dev libpcre2-dev libutf8proc-dev zlib1g-dev libzstd-dev libarchive-dev libssl-dev
     libcurl4-openssl-dev librandom123-dev)
 
 say() {

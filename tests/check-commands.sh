@@ -334,6 +334,68 @@ expect 1 'texts.jsonl:2: expected an object with the string text' tokenize -t "$
 printf '{"text": "a"}\n{"text": "b"\n' >texts.jsonl
 expect 1 'texts.jsonl:2: not JSON' tokenize -t "$tokenizer" texts.jsonl
 
+# ---- full disks ----
+# What cannot be written is told, whoever writes it: on the standard output …
+full() {
+    local got=0
+    "$program" "$@" >/dev/full 2>err || got=$?
+    [[ $got -eq 1 && $(wc -l <err) -eq 1 && $(cat err) =~ (No space left on device|the output refused it)$ ]] ||
+        complain "regatta $* >/dev/full: exit status $got: $(head -n 3 err)"
+}
+expect 0 '' run small.cfg -q -r full.db
+expect 0 '' export-trial full.db dpo -o full.trial
+printf '{"text": "a"}\n' >texts.jsonl
+full --help
+full --version
+for command in run status submit plan list show table plot report compare tournament frontier budget sample score \
+    export export-results export-trial rerun verify merge check-store tokenize train-tokenizer check-gradients; do
+    full "$command" --help
+done
+full list
+full list algorithms
+full show dpo
+full run small.cfg --dry-run
+full run small.cfg --dry-run --json
+full plan small.cfg
+full submit small.cfg -n
+for command in status table compare tournament frontier budget check-store; do
+    full "$command" full.db
+done
+full table full.db -f json
+full check-gradients "$source/experiments/parl-estimators-mdp.cfg" --samples 2
+full verify -q full.trial
+full merge other.db full.db
+if [[ -f $base ]]; then
+    full score -p "$base" -t "$tokenizer" lines.jsonl
+    full sample -p "$base" -t "$tokenizer" -m 'And he' --limit 5
+fi
+full tokenize -t "$tokenizer" texts.jsonl
+
+# … or in a file, of which not a byte fits.
+no_room() {
+    (
+        ulimit -f 0
+        "$program" "$@" 2>&1 >/dev/null
+        echo "status $?"
+    ) | cat >err
+    [[ $(wc -l <err) -eq 2 && $(tail -n 1 err) == "status 1" && $(head -n 1 err) == regatta:* ]] ||
+        complain "regatta $* without room: $(head -n 3 err)"
+}
+no_room run small.cfg -q -r none.db
+no_room merge none.db full.db
+no_room plot full.db -y kl -o none.svg
+no_room report full.db -o none.html
+no_room export-results full.db -o none
+no_room export-trial full.db dpo -o none.trial
+no_room export-trial full.db dpo -o none.tar.zst
+no_room rerun -q full.trial -r none.db
+no_room verify -q full.trial
+no_room train-tokenizer texts.jsonl -v 258 -o none.json
+[[ ! -f $base ]] || no_room export -p "$base" none.hf
+full report full.db -o /dev/full
+full train-tokenizer texts.jsonl -v 258 -o /dev/full
+[[ -c /dev/full ]] || complain "-o has taken the place of a device"
+
 if [[ -f $shared/stories260K.bin ]]; then
     python3 - "$shared/golden/stories260K.json" "$program" "$shared/stories260K.bin" <<'END' ||
 import json, subprocess, sys

@@ -74,4 +74,4 @@ expect 2 'unknown format "cvs": did you mean "csv"' small.db -o out -f cvs
 expect 2 'holds no experiment "large"' small.db -o out -e large
 expect 2 'expected a results store and -o FOLDER' small.db
 expect 1 'none.db: .*No such file' none.db -o out
-expect 1 'small.cfg/trials.csv.new: cannot create|small.cfg: cannot make' small.db -o small.cfg
+expect 1 'small.cfg/trials.csv: cannot create|small.cfg: cannot make' small.db -o small.cfg

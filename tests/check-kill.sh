@@ -97,3 +97,6 @@ if [[ -f $source/data/verses/test.jsonl ]]; then
 else
     echo "SKIP: the verses are not there: experiments/data/verses makes them"
 fi
+
+# Signals, full disks, flipped bits and lost stores: each once. `make check-faults` draws more of them.
+bash "$source/tests/check-faults.sh" 0 1 || [[ $? -eq 77 ]] || fail "a fault"

@@ -2,6 +2,7 @@
  * merged weights), and that a trial with one goes on from its checkpoint with the same bits. */
 #include "core/tensor/blas.h"
 #include "tests/like_gpt2.h"
+#include "tests/save_checkpoint.h"
 #include "tests/scratch.h"
 #include "tests/token_race.h"
 
@@ -267,7 +268,7 @@ Test(adapter, resumes_from_its_checkpoint_with_the_same_bits, .init = scratch_be
     rg_trainer_checkpoint(race.trainer, checkpoint);
     uint64_t base = rg_parameters_hash(race.policy->base);
     steps(&race, 4);
-    cr_assert_eq(rg_checkpoint_save(checkpoint, path, "it", &error), RG_OK, "%s", error.text);
+    cr_assert_eq(save_checkpoint(checkpoint, path, "it", &error), RG_OK, "%s", error.text);
     steps(&race, 4);
     uint64_t whole = rg_parameters_hash(race.policy->parameters);
     cr_assert_eq(rg_parameters_hash(race.policy->base), base);

@@ -19,11 +19,14 @@ import sys
 def as_old(good, old):
     source = sqlite3.connect(f"file:{good}?immutable=1", uri=True)
     store = sqlite3.connect(old)
+    newer = ("weights",)
     store.execute(f"PRAGMA application_id = {source.execute('PRAGMA application_id').fetchone()[0]}")
     store.execute("PRAGMA user_version = 2")
     for kind, name, text in source.execute(
         "SELECT type, name, sql FROM sqlite_master WHERE sql NOT NULL ORDER BY type DESC"
     ).fetchall():
+        if name in newer:
+            continue
         store.execute(re.sub(r"(, *|\s+)STRICT\s*$", "", text))
         if kind == "table":
             for row in source.execute(f"SELECT * FROM {name}").fetchall():

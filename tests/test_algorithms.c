@@ -4,6 +4,7 @@
 #include "core/policy/enumerated.h"
 #include "core/tensor/blas.h"
 #include "race.h"
+#include "tests/save_checkpoint.h"
 
 #include <math.h>
 
@@ -408,7 +409,7 @@ Test(algorithms, a_checkpoint_holds_all_there_is) {
         rg_trainer_checkpoint(race.trainer, checkpoint);
         for (int s = 0; s < 5; s++)
             rg_trainer_step(race.trainer);
-        cr_assert(rg_checkpoint_save(checkpoint, path, name, &error) == RG_OK, "%s", error.text);
+        cr_assert(save_checkpoint(checkpoint, path, name, &error) == RG_OK, "%s", error.text);
         for (int s = 0; s < 5; s++)
             rg_trainer_step(race.trainer);
         uint64_t whole = rg_parameters_hash(race.policy->parameters);

@@ -1,16 +1,19 @@
 /* Messages, names, hashes, memory and whole files. */
 #include "core/base.h"
 #include "core/digest.h"
+#include "core/new_file.h"
 #include "tests/scratch.h"
 
 #include <criterion/criterion.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 TestSuite(base);
 TestSuite(file, .init = scratch_begin);
@@ -248,10 +251,122 @@ Test(file, failed_write_keeps_the_old_content) {
     free(content);
 }
 
+/* As a process that is killed leaves it: exit handlers do not run. */
+static void write_and_die(void) {
+    pid_t child = fork();
+    if (child == 0) {
+        RgNewFile file;
+        if (rg_new_file_begin(scratch("log"), &file, NULL) != RG_OK)
+            _exit(1);
+        rg_new_file_write(&file, "half", 4, NULL);
+        raise(SIGKILL);
+    }
+    int how = 0;
+    waitpid(child, &how, 0);
+    cr_assert(WIFSIGNALED(how));
+}
+
+Test(file, killed_writer_leaves_nothing_that_stays) {
+    char *content;
+    cr_assert_eq(rg_file_write(scratch("log"), "old", 3, NULL), RG_OK);
+    write_and_die();
+    cr_assert_eq(rg_file_read(scratch("log"), &content, NULL, NULL), RG_OK);
+    cr_assert_str_eq(content, "old");
+    free(content);
+    scratch_write("log.new", "left between two system calls, or on NFS");
+    cr_assert_eq(rg_file_write(scratch("log"), "next", 4, NULL), RG_OK);
+    cr_assert_eq(rg_file_read(scratch("log"), &content, NULL, NULL), RG_OK);
+    cr_assert_str_eq(content, "next");
+    free(content);
+    cr_assert_eq(files_in(scratch_path), 1, "what was left is gone");
+}
+
+Test(file, writers_of_one_path_each_leave_a_whole_content) {
+    enum { WRITERS = 4, TIMES = 50, SIZE = 20000 };
+    char bytes[SIZE], *content;
+    size_t size;
+    for (int w = 0; w < WRITERS; w++) {
+        memset(bytes, 'a' + w, sizeof bytes);
+        if (fork() == 0) {
+            int failures = 0;
+            for (int i = 0; i < TIMES; i++)
+                failures += rg_file_write(scratch("log"), bytes, sizeof bytes, NULL) != RG_OK;
+            _exit(failures);
+        }
+    }
+    for (int w = 0, how = 0; w < WRITERS; w++) {
+        wait(&how);
+        cr_assert_eq(how, 0);
+    }
+    cr_assert_eq(rg_file_read(scratch("log"), &content, &size, NULL), RG_OK);
+    cr_assert_eq(size, SIZE);
+    for (size_t i = 1; i < size; i++)
+        cr_assert_eq(content[i], content[0]);
+    free(content);
+    cr_assert_eq(files_in(scratch_path), 1);
+}
+
+Test(file, device_stays_what_it_is) {
+    RgError error = {0};
+    struct stat about;
+    cr_assert_eq(rg_file_write("/dev/null", "x", 1, &error), RG_OK, "%s", error.text);
+    cr_assert_eq(rg_file_write("/dev/full", "x", 1, &error), RG_E_FILE);
+    cr_assert_str_eq(error.text, "/dev/full: cannot write: No space left on device");
+    cr_assert_eq(stat("/dev/full", &about), 0);
+    cr_assert(S_ISCHR(about.st_mode));
+}
+
+Test(file, new_folder_takes_what_a_killed_process_left) {
+    char *folder;
+    int lock, other;
+    RgError error = {0};
+    scratch_write("trial.parts/half", "left");
+    cr_assert_eq(rg_new_folder_begin(scratch("trial"), &folder, &lock, &error), RG_OK);
+    cr_assert_str_eq(folder, scratch("trial.parts"));
+    cr_assert_eq(files_in(folder), 0);
+    free(folder);
+    cr_assert_eq(rg_new_folder_begin(scratch("trial"), &folder, &other, &error), RG_E_FILE);
+    cr_assert_not_null(strstr(error.text, "another process has it"), "%s", error.text);
+    close(lock);
+}
+
+Test(file, scratch_folder_of_a_killed_process_is_removed) {
+    char *own, *second;
+    struct stat about;
+    setenv("TMPDIR", scratch_path, 1);
+    cr_assert_eq(mkdir(scratch("regatta-report-abcdef"), 0700), 0);
+    cr_assert_eq(mkdir(scratch("regatta-report-ghijkl"), 0700), 0);
+    const struct timespec long_ago[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
+    cr_assert_eq(utimensat(AT_FDCWD, scratch("regatta-report-abcdef"), long_ago, 0), 0);
+    cr_assert_eq(rg_scratch_folder("report", &own, NULL), RG_OK);
+    cr_expect_neq(stat(scratch("regatta-report-abcdef"), &about), 0, "of one that was killed");
+    cr_expect_eq(stat(scratch("regatta-report-ghijkl"), &about), 0, "of one that has just begun");
+    cr_assert_eq(utimensat(AT_FDCWD, own, long_ago, 0), 0);
+    cr_assert_eq(rg_scratch_folder("report", &second, NULL), RG_OK);
+    cr_expect_eq(stat(own, &about), 0, "of one that is at work");
+    free(own);
+    free(second);
+}
+
+Test(file, checksum_of_parts_is_that_of_the_whole) {
+    char parts[RG_SHA256_TEXT];
+    RgChecksum sum;
+    const char *path = scratch_write("abc", "abc");
+    RgHashing *hashing = rg_hashing_begin();
+    rg_hashing_add(hashing, "a", 1);
+    rg_hashing_add(hashing, "bc", 2);
+    rg_hashing_sum(hashing, parts);
+    rg_hashing_end(hashing);
+    cr_assert_eq(rg_file_checksum(path, &sum, NULL), RG_OK);
+    /* FIPS 180-2, B.1 */
+    cr_expect_str_eq(parts, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    cr_expect_str_eq(sum.sha256, parts);
+}
+
 Test(file, folder_in_the_way_refuses) {
     RgError error = {0};
     cr_assert_eq(mkdir(scratch("log"), 0777), 0);
     cr_assert_eq(rg_file_write(scratch("log"), "x", 1, &error), RG_E_FILE);
-    cr_assert_not_null(strstr(error.text, "cannot rename"));
+    cr_assert_not_null(strstr(error.text, "log: cannot write: Is a directory"), "%s", error.text);
     cr_assert_eq(files_in(scratch_path), 1);
 }

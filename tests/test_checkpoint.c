@@ -1,7 +1,9 @@
 /* Claims about checkpoints: a run that was stopped goes on with the same bits, and a file that is
  * not this run's changes nothing. */
+#include "core/new_file.h"
 #include "core/train/checkpoint.h"
 #include "core/train/safetensors.h"
+#include "tests/save_checkpoint.h"
 #include "tests/scratch.h"
 
 #include <criterion/criterion.h>
@@ -93,7 +95,7 @@ static void resumed_equals_undisturbed(int type) {
     const char *path = scratch("run.safetensors");
     run_steps(&whole, 20);
     run_steps(&first, 7);
-    ASSERT_OK(rg_checkpoint_save(first.checkpoint, path, "key", &error));
+    ASSERT_OK(save_checkpoint(first.checkpoint, path, "key", &error));
     rg_parameters_fill(second.parameters, 0, NAN); /* loading has to replace all of it */
     ASSERT_OK(rg_checkpoint_load(second.checkpoint, path, "key", &error));
     cr_assert(same_bits(&first, &second));
@@ -122,7 +124,7 @@ static void refuse(Run *saved, Run *loaded, const char *identity, const char *ex
     run_steps(saved, 2);
     Run before = run_create(loaded->optimizer->options.type, loaded->parameters->views[0].size[1]);
     cr_assert(same_bits(&before, loaded));
-    ASSERT_OK(rg_checkpoint_save(saved->checkpoint, path, "key", &error));
+    ASSERT_OK(save_checkpoint(saved->checkpoint, path, "key", &error));
     cr_assert_eq(rg_checkpoint_load(loaded->checkpoint, path, identity, &error), RG_E_FORMAT);
     cr_assert(strstr(error.text, path) && strstr(error.text, expected), "%s", error.text);
     cr_assert(same_bits(&before, loaded));
@@ -176,7 +178,7 @@ Test(checkpoint, a_cut_file_changes_nothing) {
     Run run = run_create(RG_ADAMW, 4), before = run_create(RG_ADAMW, 4);
     run_list(&run);
     const char *path = scratch("run.safetensors");
-    ASSERT_OK(rg_checkpoint_save(run.checkpoint, path, "key", &error));
+    ASSERT_OK(save_checkpoint(run.checkpoint, path, "key", &error));
     char *content = NULL;
     size_t size = 0;
     ASSERT_OK(rg_file_read(path, &content, &size, &error));
@@ -195,7 +197,7 @@ Test(checkpoint, weights_are_tensors_of_their_own_shape) {
     Run run = run_create(RG_ADAMW, 4);
     run_list(&run);
     const char *path = scratch("run.safetensors");
-    ASSERT_OK(rg_checkpoint_save(run.checkpoint, path, "key", &error));
+    ASSERT_OK(save_checkpoint(run.checkpoint, path, "key", &error));
     RgSafetensors *file = NULL;
     ASSERT_OK(rg_safetensors_open(path, &file, &error));
     const RgStoredTensor *matrix = rg_safetensors_find(file, "policy.matrix");

@@ -2,6 +2,7 @@
  * whatever is on the shelf and whatever else is asked; and nothing else is ever taken for it. */
 #include "core/results/pair_shelf.h"
 #include "core/tensor/blas.h"
+#include "tests/save_checkpoint.h"
 #include "tests/scratch.h"
 #include "tests/token_race.h"
 
@@ -175,7 +176,7 @@ static Outcome run(const char *algorithm, RgPairCache *cache, const char *checkp
         while (race.trainer->step < last)
             cr_assert(rg_trainer_step(race.trainer), "%s", race.trainer->diverged);
         if (checkpoint_path && part == 0) {
-            ASSERT_OK(rg_checkpoint_save(checkpoint, checkpoint_path, "x", &error));
+            ASSERT_OK(save_checkpoint(checkpoint, checkpoint_path, "x", &error));
             token_race_end(&race);
         }
         rg_checkpoint_destroy(checkpoint);

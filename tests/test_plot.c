@@ -3,6 +3,7 @@
 
 #include "analysis/plot.h"
 #include "analysis/statistics.h"
+#include "core/new_file.h"
 
 #include <sys/stat.h>
 #include <unistd.h>

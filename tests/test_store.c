@@ -1,6 +1,7 @@
 /* The results store: what is written comes back, and what can go wrong says so. */
 #include "core/results/rows.h"
 #include "core/results/store_check.h"
+#include "core/results/weights.h"
 #include "tests/scratch.h"
 
 #include <criterion/criterion.h>
@@ -108,7 +109,7 @@ Test(store, step_comes_back_after_reopening) {
 Test(store, is_in_wal_mode_of_its_version) {
     RgStore *store = open_store(scratch("x.sqlite"), true);
     cr_assert_eq(query(store, "SELECT journal_mode = 'wal' FROM pragma_journal_mode"), 1);
-    cr_assert_eq(query(store, "SELECT user_version FROM pragma_user_version"), 3);
+    cr_assert_eq(query(store, "SELECT user_version FROM pragma_user_version"), 4);
     cr_assert_eq(query(store, "SELECT foreign_keys FROM pragma_foreign_keys"), 1);
     rg_store_close(store);
 }
@@ -344,11 +345,11 @@ Test(store, other_databases_and_newer_versions_are_refused_and_left_alone) {
     run_sql(path, "SELECT x FROM mine");
     path = scratch("newer.sqlite");
     rg_store_close(open_store(path, true));
-    run_sql(path, "PRAGMA user_version = 4");
+    run_sql(path, "PRAGMA user_version = 5");
     refuse_open(path, true,
-                "has schema version 4, written by a newer regatta; this one knows "
-                "versions up to 3");
-    refuse_open(path, false, "has schema version 4");
+                "has schema version 5, written by a newer regatta; this one knows "
+                "versions up to 4");
+    refuse_open(path, false, "has schema version 5");
 }
 
 Test(store, damage_is_told) {
@@ -617,4 +618,94 @@ Test(store, who_writes_it_can_be_asked) {
     kill(heir, SIGKILL);
     waitpid(heir, NULL, 0);
     cr_assert_not(rg_store_writer(path, holder));
+}
+
+/* ---- weights ---- */
+
+static void expect_check(RgStore *store, int64_t trial, RgWeightsFile file, const char *path,
+                         const char *why) {
+    RgChecksum sum;
+    RgStatus status = rg_weights_check(store, trial, file, path, &sum, &error);
+    cr_expect_eq(status == RG_OK, why == NULL, "%s", status == RG_OK ? "taken" : error.text);
+    if (why && status != RG_OK)
+        cr_expect(strstr(error.text, path) && strstr(error.text, why), "%s", error.text);
+}
+
+Test(store, weights_are_those_that_it_knows) {
+    RgStore *store = open_store(scratch("x.db"), true);
+    int64_t trial = add_trial(store, "0123456789abcdef", &(bool){0});
+    const char *path = scratch_write("x/0123456789abcdef.safetensors", "abc");
+    /* FIPS 180-2, B.1; and that of nothing */
+    const char *abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    const char *nothing = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    expect_check(store, trial, RG_WEIGHTS_CHECKPOINT, path, NULL); /* none is known */
+    ASSERT_OK(rg_store_checkpoint(store, trial, "", nothing, &error));
+    expect_check(store, trial, RG_WEIGHTS_CHECKPOINT, path, "is damaged: its SHA-256 is ba7816bf");
+    expect_check(store, trial, RG_WEIGHTS_FINAL, path, NULL);
+    ASSERT_OK(rg_store_checkpoint(store, trial, nothing, abc, &error)); /* is being replaced */
+    expect_check(store, trial, RG_WEIGHTS_CHECKPOINT, path, NULL);
+    expect_check(store, trial, RG_WEIGHTS_CHECKPOINT, scratch_write("empty", ""), NULL);
+    ASSERT_OK(rg_store_checkpoint(store, trial, abc, abc, &error));
+    expect_check(store, trial, RG_WEIGHTS_CHECKPOINT, scratch("empty"), abc);
+    ASSERT_OK(rg_store_trial_done(store, trial, NULL, abc, &error));
+    cr_assert_eq(query(store, "SELECT count(*) FROM weights"), 1);
+    cr_assert_eq(query(store, "SELECT status = 'finished' FROM trials"), 1);
+    expect_check(store, trial, RG_WEIGHTS_FINAL, path, NULL);
+    ASSERT_OK(rg_weights_check_path(path, &error));
+    scratch_write("x/0123456789abcdef.safetensors", "abd");
+    cr_assert_eq(rg_weights_check_path(path, &error), RG_E_FORMAT);
+    cr_assert(strstr(error.text, abc), "%s", error.text);
+    ASSERT_OK(rg_weights_check_path(scratch("empty"), &error));
+    run_sql(scratch("x.db"), "DROP TABLE weights; PRAGMA user_version = 3");
+    ASSERT_OK(rg_weights_check_path(path, &error));
+    rg_store_close(store);
+}
+
+/* ---- a store that goes away ---- */
+
+static void lose(void (*how)(const char *path), const char *why) {
+    const char *path = scratch("x.db");
+    RgStore *store = open_store(path, true);
+    int64_t trial = add_trial(store, "0123456789abcdef", &(bool){0});
+    add_step(store, trial, 1, NULL);
+    how(path);
+    RgMeter meter = {0};
+    cr_assert_eq(
+        rg_store_step(store, trial, 2, &meter, names, (const double[]){1, 2}, 2, NULL, &error),
+        RG_E_STORE);
+    cr_assert(strstr(error.text, ": cannot write step 2 of trial ") && strstr(error.text, why),
+              "%s", error.text);
+    rg_store_close(store);
+}
+
+static void delete_it(const char *path) {
+    cr_assert_eq(unlink(path), 0);
+}
+
+static void replace_it(const char *path) {
+    rg_store_close(open_store(scratch("y.db"), true));
+    cr_assert_eq(rename(scratch("y.db"), path), 0);
+}
+
+static void cut_it(const char *path) {
+    cr_assert_eq(truncate(path, 4096), 0);
+}
+
+Test(store, one_that_is_deleted_under_a_run_is_noticed) {
+    lose(delete_it, "the file was deleted, moved or replaced while it was being written");
+    struct stat about;
+    cr_assert_neq(stat(scratch("x.db"), &about), 0, "and is not made again");
+}
+
+Test(store, one_that_is_replaced_under_a_run_is_noticed_and_left_alone) {
+    lose(replace_it, "the file was deleted, moved or replaced while it was being written");
+    run_sql(scratch("x.db"), "SELECT 1 FROM trials");
+}
+
+Test(store, one_that_is_cut_short_under_a_run_is_noticed) {
+    const char *path = scratch("x.db");
+    RgStore *store = open_store(path, true);
+    add_step(store, add_trial(store, "fedcba9876543210", &(bool){0}), 1, NULL);
+    rg_store_close(store); /* so that the file has more than a page */
+    lose(cut_it, "the file was cut short while it was being written");
 }

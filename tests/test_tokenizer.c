@@ -1,5 +1,6 @@
 /* Claims about tokenizers: the ids of llama2.c, byte-level vocabularies that are learnt, saved and
  * read back, text that survives, and files that are refused. */
+#include "core/new_file.h"
 #include "core/text/tokenizer.h"
 #include "tests/scratch.h"
 #include "tests/shared_data.h"

@@ -1,4 +1,5 @@
 /* Writing transformer policies in Hugging Face's layout: config.json and model.safetensors. */
+#include "core/new_file.h"
 #include "core/policy/hugging_face.h"
 #include "core/policy/hugging_face_layout.h"
 #include "core/train/safetensors.h"

@@ -26,6 +26,7 @@ typedef enum RuleType {
     KEY,        /* of a trial, a part of the names of its files */
     STATUS,
     DIGEST,
+    SHA256,
     ANY, /* a number or text, only to be compared */
 } RuleType;
 
@@ -99,6 +100,10 @@ static const Rule rules[] = {
     {"evaluation_times", "trial", ID},
     {"evaluation_times", "step", STEP},
     {"evaluation_times", "seconds", OF(AMOUNT)},
+
+    {"weights", "trial", ID},
+    {"weights", "file", OF(TEXT)},
+    {"weights", "sha256", OF(SHA256)},
 
     {"pair_values", "key", OF(DIGEST)},
     {"pair_values", "first", OF(FINITE)},
@@ -237,6 +242,8 @@ static bool text_is_sound(const RgRows *rows, int column) {
         return is_object(text);
     case KEY:
         return rg_key_is_valid(text);
+    case SHA256:
+        return size == 64 && strspn(text, "0123456789abcdef") == size;
     case STATUS:
         return rg_status_is_done(text) || strcmp(text, "running") == 0 ||
                strcmp(text, "failed") == 0;
@@ -322,6 +329,7 @@ static void expect(const Rule *rule, char text[128]) {
         [KEY] = "16 hexadecimal digits",
         [STATUS] = "running, finished, diverged or failed",
         [DIGEST] = "a digest of 16 bytes",
+        [SHA256] = "64 hexadecimal digits",
         [ANY] = "a number or text",
     };
     if (rule->type != INTEGER)

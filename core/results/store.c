@@ -25,7 +25,7 @@
 /* Kept in the file's header (PRAGMA application_id, user_version): "RgSt", and the schema's
  * version, to be raised with every change that an older program would misread. */
 #define STORE_APPLICATION 0x52675374
-#define STORE_VERSION     3
+#define STORE_VERSION     4
 
 /* Values are NULL where the number is not one (NaN), as SQLite has no NaN. Metrics of evaluations
  * are rows of `metrics` named "eval/<name>". Times are UTC. Tables are STRICT: a column holds what
@@ -77,6 +77,13 @@ static const char times_schema[] =
     "  trial INTEGER REFERENCES trials ON DELETE CASCADE, step INTEGER, seconds REAL,"
     "  PRIMARY KEY (trial, step)) WITHOUT ROWID, STRICT";
 
+/* The same, from version 4 on: an older program would train on, and leave sums that are wrong.
+ * file: final or checkpoint. Of a checkpoint there are two while it is being replaced. */
+static const char weights_schema[] =
+    "CREATE TABLE IF NOT EXISTS weights ("
+    "  trial INTEGER REFERENCES trials ON DELETE CASCADE, file TEXT, sha256 TEXT,"
+    "  PRIMARY KEY (trial, file, sha256)) WITHOUT ROWID, STRICT";
+
 typedef enum Statement {
     BEGIN,
     COMMIT,
@@ -96,6 +103,8 @@ typedef enum Statement {
     ITEM,
     RESPONSE,
     TIME,
+    SUM_FORGET,
+    SUM,
     STATEMENT_COUNT,
 } Statement;
 
@@ -120,6 +129,8 @@ static const char *const statement_text[STATEMENT_COUNT] = {
     [REWIND_RESPONSES] = "DELETE FROM responses WHERE trial = ?1 AND step > ?2",
     [REWIND_TIMES] = "DELETE FROM evaluation_times WHERE trial = ?1 AND step > ?2",
     [TIME] = "INSERT OR REPLACE INTO evaluation_times VALUES (?1, ?2, ?3)",
+    [SUM_FORGET] = "DELETE FROM weights WHERE trial = ?1 AND file = ?2",
+    [SUM] = "INSERT OR IGNORE INTO weights VALUES (?1, ?2, ?3)",
     [READING] = "INSERT OR REPLACE INTO readings (trial, step, flops, seconds, trained_tokens,"
                 " generated_tokens, judge_queries, dataset_responses, hessian_products,"
                 " peak_memory, evaluated) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
@@ -142,6 +153,8 @@ struct RgStore {
     char *path;
     int lock; /* file descriptor that holds the writer's flock; −1 when reading */
     bool locked;
+    off_t size;       /* bytes of the file when it was last written to */
+    const char *lost; /* why the file can be written no more; NULL: it can */
     sqlite3_stmt *statements[STATEMENT_COUNT]; /* NULL when reading, like … */
     RgRows *experiment, *find;                 /* … the queries whose rows are read */
 };
@@ -174,7 +187,8 @@ RgStatus rg_store_refused(const RgStore *store, const char *doing, RgError *erro
     default:
         why = sqlite3_errmsg(store->database);
     }
-    return rg_fail(error, RG_E_STORE, "%s: cannot %s: %s", store->path, doing, why);
+    return rg_fail(error, RG_E_STORE, "%s: cannot %s: %s", store->path, doing,
+                   store->lost ? store->lost : why);
 }
 
 /* Run a statement that gives no rows (any that come are ignored); its bindings are forgotten. */
@@ -423,6 +437,16 @@ static RgStatus check_schema(RgStore *store, bool writable, RgError *error) {
     return check_parts(store, error);
 }
 
+/* An older store has now what this version writes. */
+static RgStatus raise_version(RgStore *store, RgError *error) {
+    SchemaMarks marks = {0};
+    RG_TRY(read_marks(store, &marks, error));
+    char *text = rg_string_format("PRAGMA user_version = %d", STORE_VERSION);
+    bool good = marks.version == STORE_VERSION || run_text(store, text);
+    free(text);
+    return good ? RG_OK : rg_store_refused(store, "open the results store", error);
+}
+
 static RgStatus prepare_statements(RgStore *store, RgError *error) {
     if (sqlite3_db_readonly(store->database, "main"))
         return rg_fail(error, RG_E_STORE,
@@ -431,12 +455,12 @@ static RgStatus prepare_statements(RgStore *store, RgError *error) {
                        store->path);
     if (!run_text(store, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
                          "PRAGMA foreign_keys = ON") ||
-        !run_text(store, times_schema))
+        !run_text(store, times_schema) || !run_text(store, weights_schema))
         return rg_store_refused(store, "open the results store", error);
     if (strcmp(rg_rows_readings(store), "readings") != 0 && /* of the first version */
-        !run_text(store, "ALTER TABLE readings ADD COLUMN dataset_responses INTEGER;"
-                         "PRAGMA user_version = 2"))
+        !run_text(store, "ALTER TABLE readings ADD COLUMN dataset_responses INTEGER"))
         return rg_store_refused(store, "open the results store", error);
+    RG_TRY(raise_version(store, error));
     for (int i = 0; i < STATEMENT_COUNT; i++)
         if (sqlite3_prepare_v3(store->database, statement_text[i], -1, SQLITE_PREPARE_PERSISTENT,
                                &store->statements[i], NULL) != SQLITE_OK)
@@ -515,9 +539,12 @@ char *rg_store_folder(const char *path) {
     return rg_string_format("%s.weights", path);
 }
 
-RgStatus rg_store_verify(RgStore *store, RgError *error) {
-    RgRows *rows = rg_rows_open(
-        store, "any", "SELECT integrity_check AS \"any.text\" FROM pragma_integrity_check(1)");
+RgStatus rg_store_verify(RgStore *store, RgVerification how, RgError *error) {
+    RgRows *rows =
+        rg_rows_open(store, "any",
+                     how == RG_VERIFY_ALL
+                         ? "SELECT integrity_check AS \"any.text\" FROM pragma_integrity_check(1)"
+                         : "SELECT quick_check AS \"any.text\" FROM pragma_quick_check(1)");
     if (rg_rows_next(rows) && strcmp(rg_rows_text(rows, 0), "ok") != 0)
         rg_rows_refuse(rows,
                        "the file is damaged: regatta check-store tells where, and what can be "
@@ -532,8 +559,26 @@ RgStatus rg_store_snapshot(RgStore *store, RgError *error) {
 
 /* Writing. */
 
+/* SQLite writes on into a file that has lost its name, and past the end of one that was cut. It
+ * never makes one shorter, as nothing here vacuums. The log is put into the file that it belongs
+ * to, wherever that is now: it would be taken for the log of what has taken the file's place. */
+static bool is_in_place(RgStore *store) {
+    struct stat about;
+    int moved = 0;
+    sqlite3_file_control(store->database, "main", SQLITE_FCNTL_HAS_MOVED, &moved);
+    if (moved || stat(store->path, &about) != 0) {
+        store->lost = "the file was deleted, moved or replaced while it was being written";
+        sqlite3_wal_checkpoint_v2(store->database, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    } else if (about.st_size < store->size) {
+        store->lost = "the file was cut short while it was being written";
+    } else {
+        store->size = about.st_size;
+    }
+    return !store->lost;
+}
+
 static bool begin(RgStore *store, bool durable) {
-    return run(store->statements[durable ? SYNC_ALWAYS : SYNC_RARELY]) &&
+    return is_in_place(store) && run(store->statements[durable ? SYNC_ALWAYS : SYNC_RARELY]) &&
            run(store->statements[BEGIN]);
 }
 
@@ -606,17 +651,46 @@ RgStatus rg_store_trial(RgStore *store, RgTrialRecord *record, bool *finished, R
     return end(store, good, status, error, "record the trial");
 }
 
+static bool forget_sums(RgStore *store, int64_t trial, const char *file) {
+    sqlite3_bind_int64(store->statements[SUM_FORGET], 1, trial);
+    bind_text(store->statements[SUM_FORGET], 2, file);
+    return run(store->statements[SUM_FORGET]);
+}
+
+static bool write_sum(RgStore *store, int64_t trial, const char *file, const char *sha256) {
+    sqlite3_bind_int64(store->statements[SUM], 1, trial);
+    bind_text(store->statements[SUM], 2, file);
+    bind_text(store->statements[SUM], 3, sha256);
+    return run(store->statements[SUM]);
+}
+
+static bool write_status(RgStore *store, int64_t trial, const char *status, const char *reason) {
+    sqlite3_bind_int64(store->statements[TRIAL_STATUS], 1, trial);
+    bind_text(store->statements[TRIAL_STATUS], 2, status);
+    bind_text(store->statements[TRIAL_STATUS], 3, reason);
+    return run(store->statements[TRIAL_STATUS]);
+}
+
 RgStatus rg_store_trial_status(RgStore *store, int64_t trial, const char *status,
                                const char *reason, RgError *error) {
-    sqlite3_stmt *statement = store->statements[TRIAL_STATUS];
-    bool good = begin(store, true);
-    if (good) {
-        sqlite3_bind_int64(statement, 1, trial);
-        bind_text(statement, 2, status);
-        bind_text(statement, 3, reason);
-        good = run(statement);
-    }
+    bool good = begin(store, true) && write_status(store, trial, status, reason);
     return end(store, good, RG_OK, error, "record the trial's status");
+}
+
+RgStatus rg_store_trial_done(RgStore *store, int64_t trial, const char *diverged,
+                             const char *sha256, RgError *error) {
+    bool good = begin(store, true) && forget_sums(store, trial, "checkpoint") &&
+                forget_sums(store, trial, "final") && write_sum(store, trial, "final", sha256) &&
+                write_status(store, trial, diverged ? "diverged" : "finished", diverged);
+    return end(store, good, RG_OK, error, "record the trial's end");
+}
+
+RgStatus rg_store_checkpoint(RgStore *store, int64_t trial, const char *before, const char *next,
+                             RgError *error) {
+    bool good = begin(store, true) && forget_sums(store, trial, "checkpoint") &&
+                (!before[0] || write_sum(store, trial, "checkpoint", before)) &&
+                write_sum(store, trial, "checkpoint", next);
+    return end(store, good, RG_OK, error, "record the checkpoint");
 }
 
 RgStatus rg_store_trial_rewind(RgStore *store, int64_t trial, int64_t step, RgError *error) {
@@ -627,6 +701,15 @@ RgStatus rg_store_trial_rewind(RgStore *store, int64_t trial, int64_t step, RgEr
         good = run(store->statements[i]);
     }
     return end(store, good, RG_OK, error, "rewind the trial");
+}
+
+RgStatus rg_store_last_step(RgStore *store, int64_t trial, int64_t *step, RgError *error) {
+    RgRows *rows = rg_rows_open(store, "readings",
+                                "SELECT max(step) AS last_step FROM readings WHERE trial = ?1");
+    rg_rows_of_trial(rows, trial);
+    bool any = rg_rows_next(rows) && rg_rows_type(rows, 0) != RG_VALUE_NULL;
+    *step = any ? rg_rows_integer(rows, 0) : -1;
+    return rg_rows_close(rows, RG_OK, error);
 }
 
 RgStatus rg_store_evaluation_time(RgStore *store, int64_t trial, int64_t step, double seconds,

@@ -12,6 +12,7 @@
  *   evaluations  trial, step, item, name, value (per-item numbers of evaluations)
  *   responses    trial, step, item, prompt, response
  *   evaluation_times  trial, step, seconds (which the meter leaves out)
+ *   weights      trial, file (final or checkpoint), sha256 (see weights.h)
  *   pair_values  key, first, second, flops, seconds: what a reference says of a pair, shared by all
  *                trials (see pair_shelf.h)
  *   judge_answers  key, judge, tries, answer, refused, answered: what an outside judge said, shared
@@ -28,7 +29,8 @@ typedef struct RgStore RgStore;
  * process writes it. For reading: must exist; may be read while it is being written.
  * Triggers, views and virtual tables are code of whoever made the file: a store that has any is
  * refused. A store is used by one thread at a time. All failures here are RG_E_STORE and name the
- * file. */
+ * file. One that is deleted, moved, replaced or cut short while it is written is seen at the next
+ * transaction. */
 RgStatus rg_store_open(const char *path, bool writable, RgStore **store, RgError *error);
 void rg_store_close(RgStore *store);
 /* Whether a process writes the store now, and who. */
@@ -54,9 +56,12 @@ RgStatus rg_store_make_folders(const char *path, RgError *error);
  * folder is read-only and it has never been written there. Refused while a process writes it. */
 RgStatus rg_store_hold(const char *path, int *hold, RgError *error);
 
-/* Is the file as SQLite writes it: no page damaged, indices that agree with their tables? Takes as
- * long as reading it once. Whoever makes numbers of a store asks first. */
-RgStatus rg_store_verify(RgStore *store, RgError *error);
+/* Is the file as SQLite writes it? All: no page damaged, and indices that agree with their tables:
+ * whoever makes numbers of a store, or copies it, asks so. Pages: no page damaged, in a quarter of
+ * the time (2.8 s in place of 13 s for 313 MB on a busy machine); enough for who only adds to it.
+ */
+typedef enum RgVerification { RG_VERIFY_ALL, RG_VERIFY_PAGES } RgVerification;
+RgStatus rg_store_verify(RgStore *store, RgVerification how, RgError *error);
 
 /* What is read from now on is of one moment, though a run goes on writing. */
 RgStatus rg_store_snapshot(RgStore *store, RgError *error);
@@ -86,6 +91,16 @@ RgStatus rg_store_trial_finished(RgStore *store, int64_t experiment, const char 
                                  bool *finished, RgError *error);
 RgStatus rg_store_trial_status(RgStore *store, int64_t trial, const char *status,
                                const char *reason, RgError *error);
+/* It has finished, or diverged for the reason that is given; of its final weights the store knows
+ * the SHA-256 from now on. */
+RgStatus rg_store_trial_done(RgStore *store, int64_t trial, const char *diverged,
+                             const char *sha256, RgError *error);
+/* Its checkpoint of the SHA-256 `before` ("": none) is about to be replaced by one of `next`: until
+ * this is called again both are known, so that the file may be either. */
+RgStatus rg_store_checkpoint(RgStore *store, int64_t trial, const char *before, const char *next,
+                             RgError *error);
+/* The last step that was recorded of it; −1: none. */
+RgStatus rg_store_last_step(RgStore *store, int64_t trial, int64_t *step, RgError *error);
 /* Forget what was written after `step` (−1: everything): a resumed trial writes it again. */
 RgStatus rg_store_trial_rewind(RgStore *store, int64_t trial, int64_t step, RgError *error);
 

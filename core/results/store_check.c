@@ -4,16 +4,18 @@
 
 #include "core/names.h"
 #include "core/results/rows.h"
+#include "core/results/weights.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { MOST_FINDINGS = 20 }; /* of a kind; more say no more */
 
-static const char *const trial_tables[] = {"readings", "metrics", "evaluations", "responses",
-                                           "evaluation_times"};
+static const char *const trial_tables[] = {"readings",  "metrics",          "evaluations",
+                                           "responses", "evaluation_times", "weights"};
 static const char *const shared_tables[] = {"experiments", "pair_values", "judge_answers"};
 enum {
     TRIAL_TABLES = sizeof trial_tables / sizeof *trial_tables,
@@ -184,6 +186,19 @@ static void name_trial(RgStore *store, RgTrialCheck *trial) {
         of_trial(trial, rg_string_copy("belongs to no experiment"));
 }
 
+/* Its final weights, where they are beside the store. */
+static void check_weights(RgStore *store, RgTrialCheck *trial) {
+    RgError error;
+    RgChecksum unused;
+    char *folder = rg_store_folder(rg_store_path(store));
+    char *path = rg_string_format("%s/%s.safetensors", folder, trial->key);
+    if (access(path, F_OK) == 0 &&
+        rg_weights_check(store, trial->id, RG_WEIGHTS_FINAL, path, &unused, &error) != RG_OK)
+        of_trial(trial, message_of(store, &error));
+    free(folder);
+    free(path);
+}
+
 static void check_trial(RgStore *store, RgTrialCheck *trial, bool file_is_whole) {
     RgError error;
     name_trial(store, trial);
@@ -204,6 +219,8 @@ static void check_trial(RgStore *store, RgTrialCheck *trial, bool file_is_whole)
         check_query(store, trial, whole_text[i], true);
     if (!file_is_whole)
         check_query(store, trial, index_text, false);
+    if (trial->key)
+        check_weights(store, trial);
 }
 
 static void list_trials(RgStore *store, RgStoreCheck *check) {

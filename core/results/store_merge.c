@@ -4,10 +4,12 @@
  * removed after it, as a checkpoint must never be newer than the rows (see experiments/trial.c). */
 #include "core/results/store_merge.h"
 
+#include "core/new_file.h"
 #include "core/results/answer_shelf.h"
 #include "core/results/pair_shelf.h"
 #include "core/results/rows.h"
 #include "core/results/trial_compare.h"
+#include "core/results/weights.h"
 
 #include <sqlite3.h>
 #include <stdlib.h>
@@ -121,8 +123,8 @@ static RgStatus merge_experiment(Merge *m, const Match *match, int64_t *id, RgEr
 
 /* Put the source's record of a trial in place of the target's, if there is one. */
 static RgStatus take_rows(Merge *m, const Match *match, RgError *error) {
-    static const char *const tables[] = {"readings", "metrics", "evaluations", "responses",
-                                         "evaluation_times"};
+    static const char *const tables[] = {"readings",  "metrics",          "evaluations",
+                                         "responses", "evaluation_times", "weights"};
     enum { TABLES = sizeof tables / sizeof *tables };
     int64_t experiment;
     if (match->target) {
@@ -187,12 +189,19 @@ static bool has_file(const Merge *m, const char *key, const char *ending, char *
     return access(*from, F_OK) == 0;
 }
 
+static RgStatus check_weights(RgStore *store, int64_t trial, const char *path, RgError *error) {
+    RgChecksum unused;
+    return rg_weights_check(store, trial, RG_WEIGHTS_FINAL, path, &unused, error);
+}
+
 /* Final weights; a store that was passed on without its folder has none. */
-static RgStatus copy_weights(const Merge *m, const char *key, RgError *error) {
+static RgStatus copy_weights(const Merge *m, const Match *match, RgError *error) {
     char *from, *to;
     RgStatus status = RG_OK;
-    if (has_file(m, key, "", &from, &to)) {
-        status = rg_folder_make(m->target_folder, error);
+    if (has_file(m, match->key, "", &from, &to)) {
+        status = check_weights(m->source, match->source, from, error);
+        if (status == RG_OK)
+            status = rg_folder_make(m->target_folder, error);
         if (status == RG_OK)
             status = rg_file_copy(from, to, error);
     }
@@ -219,11 +228,15 @@ static RgStatus agree_on_weights(const Merge *m, const Match *match, RgError *er
     bool same = true;
     if (has_file(m, match->key, "", &from, &to)) {
         if (access(to, F_OK) != 0)
-            status = copy_weights(m, match->key, error);
+            status = copy_weights(m, match, error);
         else
             status = same_content(from, to, &same, error);
     }
     if (!same)
+        status = check_weights(m->source, match->source, from, error);
+    if (!same && status == RG_OK)
+        status = check_weights(m->target, match->target, to, error);
+    if (!same && status == RG_OK)
         status =
             rg_fail(error, RG_E_STORE,
                     "%s: %s, seed %lld (key %s) has other weights than %s: the two stores hold "
@@ -247,9 +260,9 @@ static RgStatus settle_checkpoint(const Merge *m, const Settlement *s, RgError *
     if (s->copy && there) {
         status = rg_folder_make(m->target_folder, error);
         if (status == RG_OK)
-            status = rg_file_copy(from, to, error);
+            status = rg_file_copy(from, to, error); /* who takes it up checks it */
     } else if (!s->copy) {
-        unlink(to); /* of a trial that is done */
+        rg_file_remove(to); /* of a trial that is done */
     }
     free(from);
     free(to);
@@ -279,7 +292,7 @@ static RgStatus agree(Merge *m, const Match *match, RgError *error) {
 static RgStatus take(Merge *m, const Match *match, RgError *error) {
     RG_TRY(take_rows(m, match, error));
     if (match->source_done)
-        RG_TRY(copy_weights(m, match->key, error));
+        RG_TRY(copy_weights(m, match, error));
     settle_later(m, match->key, !match->source_done);
     *(match->target ? &m->counts.replaced : &m->counts.added) += 1;
     return RG_OK;
@@ -362,7 +375,7 @@ static RgStatus open_source(Merge *m, const char *path, bool verify, RgError *er
     RG_TRY(rg_store_open(path, false, &m->source, error));
     m->source_folder = rg_store_folder(path);
     RG_TRY(rg_store_hold(path, &m->hold, error));
-    return verify ? rg_store_verify(m->source, error) : RG_OK;
+    return verify ? rg_store_verify(m->source, RG_VERIFY_ALL, error) : RG_OK;
 }
 
 /* The shelves' tables are made by opening them. */

@@ -2,6 +2,8 @@
  * formats are in tokenizer_json.c and tokenizer_llama2c.c, learning is in tokenizer_train.c. */
 #include "core/text/tokenizer_internal.h"
 
+#include "core/new_file.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>

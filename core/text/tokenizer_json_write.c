@@ -1,4 +1,5 @@
 /* Writing a tokenizer that was learnt here as Hugging Face's tokenizer.json. */
+#include "core/new_file.h"
 #include "core/text/byte_alphabet.h"
 #include "core/text/tokenizer_internal.h"
 

@@ -112,11 +112,11 @@ const char *rg_checkpoint_kernels(const RgCheckpoint *checkpoint) {
     return checkpoint->kernels;
 }
 
-RgStatus rg_checkpoint_save(const RgCheckpoint *checkpoint, const char *path, const char *identity,
-                            RgError *error) {
+RgStatus rg_checkpoint_write(const RgCheckpoint *checkpoint, RgNewFile *file, const char *identity,
+                             RgError *error) {
     const char *const metadata[] = {"identity", identity, checkpoint->kernels ? "kernels" : NULL,
                                     checkpoint->kernels, NULL};
-    return rg_safetensors_write(path, checkpoint->tensors, checkpoint->count, metadata, error);
+    return rg_safetensors_write_into(file, checkpoint->tensors, checkpoint->count, metadata, error);
 }
 
 /* ---- loading ---- */

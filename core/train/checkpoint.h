@@ -4,6 +4,7 @@
 #ifndef RG_CORE_TRAIN_CHECKPOINT_H
 #define RG_CORE_TRAIN_CHECKPOINT_H
 
+#include "core/new_file.h"
 #include "core/team.h"
 #include "core/tensor/parameters.h"
 #include "core/train/meter.h"
@@ -28,10 +29,11 @@ void rg_checkpoint_meter(RgCheckpoint *checkpoint, RgMeter *meter);
 void rg_checkpoint_set_kernels(RgCheckpoint *checkpoint, const char *name);
 const char *rg_checkpoint_kernels(const RgCheckpoint *checkpoint);
 
-/* One safetensors file. Loading fills the listed memory, and fails with nothing changed when a name
- * is missing or a size differs. `identity` is stored, and on loading must be the same. */
-RgStatus rg_checkpoint_save(const RgCheckpoint *checkpoint, const char *path, const char *identity,
-                            RgError *error);
+/* One safetensors file; writing leaves it to the caller to end. Loading fills the listed memory,
+ * and fails with nothing changed when a name is missing or a size differs: RG_E_FORMAT. `identity`
+ * is stored, and on loading must be the same. */
+RgStatus rg_checkpoint_write(const RgCheckpoint *checkpoint, RgNewFile *file, const char *identity,
+                             RgError *error);
 RgStatus rg_checkpoint_load(RgCheckpoint *checkpoint, const char *path, const char *identity,
                             RgError *error);
 

@@ -112,21 +112,18 @@ done:
 }
 
 /* Tensor by tensor: the weights are never in memory twice. */
-static RgStatus write_content(const char *path, const char *header,
+static RgStatus write_content(RgNewFile *file, const char *header,
                               const RgStoredTensor *const *order, int count, RgError *error) {
     uint64_t length = strlen(header);
-    RgBytes *parts = rg_allocate(((size_t)count + 2) * sizeof *parts);
-    parts[0] = (RgBytes){&length, LENGTH_BYTES};
-    parts[1] = (RgBytes){header, length};
+    RG_TRY(rg_new_file_write(file, &length, LENGTH_BYTES, error));
+    RG_TRY(rg_new_file_write(file, header, length, error));
     for (int i = 0; i < count; i++)
-        parts[i + 2] = (RgBytes){order[i]->data, order[i]->bytes};
-    RgStatus status = rg_file_write_parts(path, parts, count + 2, error);
-    free(parts);
-    return status;
+        RG_TRY(rg_new_file_write(file, order[i]->data, order[i]->bytes, error));
+    return RG_OK;
 }
 
-RgStatus rg_safetensors_write(const char *path, const RgStoredTensor *tensors, int count,
-                              const char *const *metadata, RgError *error) {
+RgStatus rg_safetensors_write_into(RgNewFile *file, const RgStoredTensor *tensors, int count,
+                                   const char *const *metadata, RgError *error) {
     for (int i = 0; i < count; i++) {
         size_t bytes = 0;
         RG_ASSERT(tensors[i].rank >= 0 && tensors[i].rank <= LARGEST_RANK);
@@ -136,13 +133,21 @@ RgStatus rg_safetensors_write(const char *path, const RgStoredTensor *tensors, i
     const RgStoredTensor **order = file_order(tensors, count);
     const char *blame = NULL;
     char *header = header_text(order, count, metadata, &blame);
-    RgStatus status = header
-                          ? write_content(path, header, order, count, error)
-                          : rg_fail(error, RG_E_FORMAT,
-                                    "%s: \"%s\": the name or its text is not UTF-8", path, blame);
+    RgStatus status =
+        header ? write_content(file, header, order, count, error)
+               : rg_fail(error, RG_E_FORMAT, "%s: \"%s\": the name or its text is not UTF-8",
+                         file->path, blame);
     free(header);
     free(order);
     return status;
+}
+
+RgStatus rg_safetensors_write(const char *path, const RgStoredTensor *tensors, int count,
+                              const char *const *metadata, RgError *error) {
+    RgNewFile file;
+    RG_TRY(rg_new_file_begin(path, &file, error));
+    return rg_new_file_end(&file, rg_safetensors_write_into(&file, tensors, count, metadata, error),
+                           error);
 }
 
 /* ---- reading ---- */

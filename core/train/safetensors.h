@@ -1,9 +1,8 @@
-/* safetensors files: an 8-byte length, a JSON header, then the raw numbers. Little-endian.
- * Written to a temporary name, synced, renamed. */
+/* safetensors files: an 8-byte length, a JSON header, then the raw numbers. Little-endian. */
 #ifndef RG_CORE_TRAIN_SAFETENSORS_H
 #define RG_CORE_TRAIN_SAFETENSORS_H
 
-#include "core/base.h"
+#include "core/new_file.h"
 
 typedef enum RgStoredType {
     RG_F32,
@@ -36,6 +35,9 @@ typedef struct RgStoredTensor {
 /* Metadata is a list of key, value, key, value, …, NULL. */
 RgStatus rg_safetensors_write(const char *path, const RgStoredTensor *tensors, int count,
                               const char *const *metadata, RgError *error);
+/* The same into a file that the caller has begun and ends. */
+RgStatus rg_safetensors_write_into(RgNewFile *file, const RgStoredTensor *tensors, int count,
+                                   const char *const *metadata, RgError *error);
 
 /* A file that was read and checked whole: every offset inside, no overlap, sizes agree. */
 typedef struct RgSafetensors RgSafetensors;

@@ -1,6 +1,8 @@
 /* What fuzz targets share, and the list of them. */
 #include "tests/fuzz/fuzz.h"
 
+#include "core/new_file.h"
+
 #include "core/names.h"
 
 #include <stdio.h>
