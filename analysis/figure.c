@@ -107,6 +107,13 @@ static void widen(Range *range, double value) {
 
 static const double LOG_MARGIN = 1.25;
 
+/* What can be a frame: gnuplot knows no infinity, and computes with both ends. */
+static Range scaled(Range range, double factor) {
+    const double most = 1e300;
+    Range frame = {fmax(range.low * factor, -most), fmin(range.high * factor, most)};
+    return frame.low < frame.high ? frame : (Range){-most, most};
+}
+
 /* The y range shows all means, and all of the bands unless these would dwarf the curves: with two
  * seeds Student's quantile is 12.7, and the band would leave nothing to see. */
 static Range y_range(const RgFigure *figure) {
@@ -121,8 +128,7 @@ static Range y_range(const RgFigure *figure) {
     if (isnan(means.low))
         return (Range){0, 1};
     if (figure->y_log)
-        return (Range){means.low / LOG_MARGIN * figure->y_factor,
-                       means.high * LOG_MARGIN * figure->y_factor};
+        return scaled((Range){means.low / LOG_MARGIN, means.high * LOG_MARGIN}, figure->y_factor);
     double span = means.high - means.low;
     if (span == 0)
         span = means.high != 0 ? fabs(means.high) : 1;
@@ -135,7 +141,7 @@ static Range y_range(const RgFigure *figure) {
         range.low = fmax(range.low, -0.01);
         range.high = fmin(range.high, 1.01);
     }
-    return (Range){range.low * figure->y_factor, range.high * figure->y_factor};
+    return scaled(range, figure->y_factor);
 }
 
 /* By itself a log axis ends at whole decades, which may leave most of it empty. */
@@ -384,9 +390,22 @@ int rg_figure_natural_width(const RgFigure *figure) {
     return figure->cells ? rg_figure_matrix_width(figure) : 480;
 }
 
+/* gnuplot fails where it finds nothing to draw. */
+static bool can_be_drawn(const RgFigure *figure) {
+    bool any = figure->cells || figure->curve_count == 0;
+    for (int i = 0; i < figure->curve_count; i++)
+        for (int64_t j = 0; j < figure->curves[i].count && !any; j++)
+            any = isfinite(figure->curves[i].points[j].y * figure->y_factor);
+    return any;
+}
+
 RgStatus rg_figure_draw(const RgFigure *figure, const char *output, int width, int height,
                         RgError *error) {
     RG_TRY(rg_gnuplot_check(output, error));
+    if (!can_be_drawn(figure))
+        return rg_fail(error, RG_E_RANGE,
+                       "figure %s: no value of \"%s\" is small enough to be drawn", output,
+                       figure->y_label);
     width = width > 0 ? width : rg_figure_natural_width(figure);
     char *script, *data = rg_figure_data(figure);
     size_t size;
