@@ -6,13 +6,7 @@ set -eu
 # shellcheck source=tests/script.sh
 . "${RG_SOURCE_DIR:-.}/tests/script.sh"
 
-mkdir data
-made_up_lines 0 3000 >data/base.jsonl
-made_up_lines 3000 300 >data/judge.jsonl
-made_up_lines 4000 300 >data/judge-independent.jsonl
-made_up_lines 5000 200 >data/train.jsonl
-made_up_lines 6000 200 >data/test.jsonl
-"$program" train-tokenizer -o tokenizer.json -v 4096 data/base.jsonl >log 2>&1 || { cat log; exit 1; }
+made_up_data 4096 3000 300 300 200 200
 
 cat >plan.cfg <<END
 name = "plan";

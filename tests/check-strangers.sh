@@ -21,13 +21,7 @@ expect() {
 }
 
 # ---- judges that act ----
-mkdir data
-made_up_lines 0 300 >data/base.jsonl
-made_up_lines 3000 100 >data/judge.jsonl
-made_up_lines 4000 60 >data/judge-independent.jsonl
-made_up_lines 5000 60 >data/train.jsonl
-made_up_lines 6000 8 >data/test.jsonl
-"$program" train-tokenizer -o tokenizer.json -v 512 data/base.jsonl >log 2>&1 || fail "$(cat log)"
+made_up_data 512 300 100 60 60 8
 
 cat >judge.py <<'END'
 import json, sys

@@ -38,3 +38,15 @@ made_up_lines() {
             }
         }'
 }
+
+# made_up_data VOCABULARY BASE JUDGE INDEPENDENT TRAIN TEST: the folder data/ with so many lines in each
+# file, and tokenizer.json.
+made_up_data() {
+    mkdir data
+    made_up_lines 0 "$2" >data/base.jsonl
+    made_up_lines 3000 "$3" >data/judge.jsonl
+    made_up_lines 4000 "$4" >data/judge-independent.jsonl
+    made_up_lines 5000 "$5" >data/train.jsonl
+    made_up_lines 6000 "$6" >data/test.jsonl
+    "$program" train-tokenizer -o tokenizer.json -v "$1" data/base.jsonl >log 2>&1 || fail "$(cat log)"
+}
