@@ -136,7 +136,7 @@ expect 1 'expected 16 hexadecimal digits' verify packed
 hostile change old.db large.db "UPDATE metrics SET value = 1e308 * (trial - 2) WHERE name = 'eval/reward'"
 expect 0 'dpo' table large.db
 hostile change old.db huge.db "UPDATE metrics SET value = 1e308 WHERE name IN ('eval/reward', 'eval/regret')"
-expect 0 '' plot huge.db -y reward -o huge.svg
+expect 1 'huge.svg: "reward" has no finite value to draw' plot huge.db -y reward -o huge.svg
 hostile change old.db index.db \
     "UPDATE experiments SET config = json_set(config, '\$.\"algorithms.9223372036854775807.type\"', 'dpo')"
 "$program" status index.db >out 2>err || complain "status of a config with a large index: $(cat err)"
