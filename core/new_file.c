@@ -240,11 +240,12 @@ static void remove_left(const char *path) {
     close(held);
 }
 
-static void remove_all_left(const char *place, const char *prefix) {
+static void remove_all_left(const char *place, const char *prefix, size_t random) {
     DIR *folder = opendir(place);
     struct dirent *entry;
     while (folder && (entry = readdir(folder))) {
-        if (strncmp(entry->d_name, prefix, strlen(prefix)) != 0)
+        if (strncmp(entry->d_name, prefix, strlen(prefix)) != 0 ||
+            strlen(entry->d_name) != strlen(prefix) + random)
             continue;
         char *path = rg_string_format("%s/%s", place, entry->d_name);
         remove_left(path);
@@ -258,9 +259,11 @@ RgStatus rg_scratch_folder(const char *purpose, char **folder, RgError *error) {
     const char *place = getenv("TMPDIR");
     if (!place || !place[0])
         place = "/tmp";
-    char *prefix = rg_string_format("regatta-%s-", purpose);
-    remove_all_left(place, prefix);
-    *folder = rg_string_format("%s/%sXXXXXX", place, prefix);
+    static const char random[] = "XXXXXX";
+    /* Nobody else gives such a name: what has it is removed. */
+    char *prefix = rg_string_format(".regatta-scratch-%s-", purpose);
+    remove_all_left(place, prefix, strlen(random));
+    *folder = rg_string_format("%s/%s%s", place, prefix, random);
     free(prefix);
     /* The lock is the process's until it ends. */
     if (mkdtemp(*folder) && take_folder(*folder) >= 0)

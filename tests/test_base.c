@@ -334,13 +334,18 @@ Test(file, scratch_folder_of_a_killed_process_is_removed) {
     char *own, *second;
     struct stat about;
     setenv("TMPDIR", scratch_path, 1);
-    cr_assert_eq(mkdir(scratch("regatta-report-abcdef"), 0700), 0);
-    cr_assert_eq(mkdir(scratch("regatta-report-ghijkl"), 0700), 0);
+    cr_assert_eq(mkdir(scratch(".regatta-scratch-report-abcdef"), 0700), 0);
+    cr_assert_eq(mkdir(scratch(".regatta-scratch-report-ghijkl"), 0700), 0);
     const struct timespec long_ago[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
+    cr_assert_eq(utimensat(AT_FDCWD, scratch(".regatta-scratch-report-abcdef"), long_ago, 0), 0);
+    cr_assert_eq(mkdir(scratch("regatta-report-abcdef"), 0700), 0);
     cr_assert_eq(utimensat(AT_FDCWD, scratch("regatta-report-abcdef"), long_ago, 0), 0);
     cr_assert_eq(rg_scratch_folder("report", &own, NULL), RG_OK);
-    cr_expect_neq(stat(scratch("regatta-report-abcdef"), &about), 0, "of one that was killed");
-    cr_expect_eq(stat(scratch("regatta-report-ghijkl"), &about), 0, "of one that has just begun");
+    cr_expect_eq(stat(scratch("regatta-report-abcdef"), &about), 0, "of another's making");
+    cr_expect_neq(stat(scratch(".regatta-scratch-report-abcdef"), &about), 0,
+                  "of one that was killed");
+    cr_expect_eq(stat(scratch(".regatta-scratch-report-ghijkl"), &about), 0,
+                 "of one that has just begun");
     cr_assert_eq(utimensat(AT_FDCWD, own, long_ago, 0), 0);
     cr_assert_eq(rg_scratch_folder("report", &second, NULL), RG_OK);
     cr_expect_eq(stat(own, &about), 0, "of one that is at work");
