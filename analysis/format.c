@@ -187,15 +187,23 @@ static const char *escape_latex(unsigned char character) {
         return "\\textasciicircum{}";
     case '~':
         return "\\textasciitilde{}";
+    case '[': /* which, like *, is an argument where a row begins with it */
+        return "{[}";
+    case '*':
+        return "{*}";
+    case '<':
+        return "\\textless{}";
+    case '>':
+        return "\\textgreater{}";
     default:
         return escape_white(character);
     }
 }
 
 static const char *escape_markdown(unsigned char character) {
-    static const char special[] = "\\`*_{}[]<>|#";
-    static const char *const escaped[] = {"\\\\", "\\`", "\\*", "\\_", "\\{", "\\}",
-                                          "\\[",  "\\]", "\\<", "\\>", "\\|", "\\#"};
+    static const char special[] = "\\`*_{}[]<>|#&~$";
+    static const char *const escaped[] = {"\\\\", "\\`", "\\*", "\\_", "\\{", "\\}", "\\[", "\\]",
+                                          "\\<",  "\\>", "\\|", "\\#", "\\&", "\\~", "\\$"};
     const char *at = strchr(special, character);
     return at ? escaped[at - special] : escape_white(character);
 }

@@ -66,6 +66,13 @@ static bool are_shares(const double *values, int64_t count) {
     return true;
 }
 
+RgInterval rg_interval_of_rates(RgInterval interval, const RgQuantity *quantity,
+                                const double *values, int64_t count) {
+    if (isnan(interval.low) || !rg_quantity_is_rate(quantity) || !are_shares(values, count))
+        return interval;
+    return (RgInterval){fmax(interval.low, 0), fmin(interval.high, 1)};
+}
+
 RgMean rg_mean_of(const RgResults *results, const RgReading *readings, int count,
                   const RgQuantity *quantity) {
     double *values = rg_allocate((size_t)(count + 1) * sizeof *values), *matrix;

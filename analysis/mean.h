@@ -27,6 +27,10 @@ typedef struct RgMean {
 RgMean rg_mean_of(const RgResults *results, const RgReading *readings, int count,
                   const RgQuantity *quantity);
 
+/* The interval, cut where a rate ends; of what is no rate, as it is. */
+RgInterval rg_interval_of_rates(RgInterval interval, const RgQuantity *quantity,
+                                const double *values, int64_t count);
+
 /* A share in [0, 1]. */
 bool rg_quantity_is_rate(const RgQuantity *quantity);
 

@@ -80,7 +80,8 @@ RgEstimate rg_estimate_interquartile_mean(const double *values, int64_t count) {
     memcpy(there, values, (size_t)count * sizeof *there);
     int64_t kept = compact(there, count);
     RgSpread spread = {.seed_freedom = kept - 1};
-    if (kept > 1 && rg_summarize(there, kept).deviation > 0)
+    RgSummary all = rg_summarize(there, kept);
+    if (kept > 1 && all.deviation > 1e-12 * fabs(all.mean)) /* else all alike, but for rounding */
         spread.of_seeds = pow(resampled_deviation(there, kept), 2);
     RgEstimate estimate =
         rg_estimate_of_spread(rg_interquartile_mean(there, kept), &spread, &(RgSpread){0}, NAN);

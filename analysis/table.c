@@ -39,11 +39,11 @@ static const char *const ratio_names[] = {"seconds", "peak_memory", NULL};
 /* Cells. */
 
 /* The interquartile mean in place of the mean. */
-static void take_middle(RgCell *cell, const double *values, int count) {
+static void take_middle(RgCell *cell, const RgQuantity *quantity, const double *values, int count) {
     RgEstimate middle = rg_estimate_interquartile_mean(values, count);
     cell->summary.mean = middle.value;
     cell->summary.standard_error = middle.standard_error;
-    cell->interval = middle.interval;
+    cell->interval = rg_interval_of_rates(middle.interval, quantity, values, count);
 }
 
 static RgCell make_cell(const RgTable *table, const RgTrial **trials, int count,
@@ -57,7 +57,7 @@ static RgCell make_cell(const RgTable *table, const RgTrial **trials, int count,
     RgMean mean = rg_mean_of(table->results, readings, count, quantity);
     RgCell cell = {.summary = mean.summary, .interval = mean.interval, .p_value = NAN};
     if (table->statistic == RG_STATISTIC_IQM)
-        take_middle(&cell, values, count);
+        take_middle(&cell, quantity, values, count);
     free(values);
     free(readings);
     return cell;

@@ -435,6 +435,25 @@ static RgStatus check_top_level(const RgSettings *s, RgError *error) {
     return RG_OK;
 }
 
+/* What tables and figures call an algorithm of the config. */
+static const char *label_of(const Entrant *entrant) {
+    const RgSetting *label = rg_settings_find(entrant->settings, "algorithm.label");
+    return label && label->text[0] ? label->text : entrant->algorithm->name;
+}
+
+/* Two of one name would be one row of every table. */
+static RgStatus check_labels(const Entrant *entrants, int64_t count, RgError *error) {
+    for (int64_t a = 0; a < count; a++)
+        for (int64_t b = 0; b < a; b++)
+            if (strcmp(label_of(&entrants[a]), label_of(&entrants[b])) == 0)
+                return rg_fail(error, RG_E_USAGE,
+                               "algorithms.%lld: \"%s\" is the label of algorithms.%lld, too: "
+                               "expected a label of its own, such as label = \"%s-2\"",
+                               (long long)a, label_of(&entrants[a]), (long long)b,
+                               entrants[a].algorithm->name);
+    return RG_OK;
+}
+
 /* Seeds are outermost: after the first round every algorithm has been seen once. */
 static RgStatus unfold_entrants(RgExperiment *e, Entrant *entrants, int64_t count, int64_t seeds,
                                 RgError *error) {
@@ -445,6 +464,8 @@ static RgStatus unfold_entrants(RgExperiment *e, Entrant *entrants, int64_t coun
     RgStatus status = rg_sweep_read(e->settings, algorithms, count, &sweep, error);
     for (int64_t a = 0; a < count && status == RG_OK; a++)
         entrants[a].settings = trial_settings(e->settings, a);
+    if (status == RG_OK)
+        status = check_labels(entrants, count, error);
     for (int64_t s = 0; s < seeds && status == RG_OK; s++) {
         int64_t seed = 0;
         status = read_seed(e->settings, s, &seed, error);

@@ -441,6 +441,28 @@ static RgStatus check_listed(void *record, const RgOption *option, const RgSetti
 
 /* ---- the experiment ---- */
 
+/* What trial.json says of the trial is what config.json makes of it. */
+static RgStatus check_told(const RgTrialPackage *package, RgError *error) {
+    const RgTrialPlan *plan = &package->experiment->trials[0];
+    char seed[32], told[32];
+    snprintf(seed, sizeof seed, "%lld", (long long)plan->seed);
+    snprintf(told, sizeof told, "%lld",
+             (long long)json_integer_value(json_object_get(package->record, "seed")));
+    const struct {
+        const char *name, *told, *made;
+    } facts[] = {
+        {"label", rg_trial_package_text(package, "label"), plan->part.label},
+        {"algorithm", rg_trial_package_text(package, "algorithm"), plan->algorithm->name},
+        {"seed", told, seed},
+    };
+    for (size_t i = 0; i < sizeof facts / sizeof *facts; i++)
+        if (strcmp(facts[i].told, facts[i].made) != 0)
+            return rg_fail(error, RG_E_FORMAT,
+                           "trial.json: %s is \"%.300s\", and config.json is of \"%s\"",
+                           facts[i].name, facts[i].told, facts[i].made);
+    return RG_OK;
+}
+
 static RgStatus make_experiment(RgTrialPackage *package, const RgTrialOpening *opening,
                                 RgError *error) {
     char *path = join(package->folder, "config.json"), *text = NULL;
@@ -455,6 +477,8 @@ static RgStatus make_experiment(RgTrialPackage *package, const RgTrialOpening *o
     if (status == RG_OK)
         status = rg_experiment_of_trial(rg_trial_package_text(package, "experiment"), settings,
                                         swept, &package->experiment, error);
+    if (status == RG_OK)
+        status = check_told(package, error);
     if (status == RG_OK) { /* of the settings that run, with all that was set here */
         const RgSettings *resolved = package->experiment->trials[0].resolved;
         status = rg_allowed_check(&opening->allowed, resolved, error);

@@ -187,6 +187,21 @@ static void tell_verdict(RgVerdict verdict, double tolerance, FILE *out) {
 
 /* ---- both records ---- */
 
+/* What trial.json says of the outcome is what its results say. */
+static RgStatus check_record(const RgTrialPackage *package, const RgTrialRow *row, RgError *error) {
+    const struct {
+        const char *name, *found;
+    } facts[] = {{"experiment", row->experiment}, {"label", row->label}, {"status", row->status}};
+    for (size_t i = 0; i < sizeof facts / sizeof *facts; i++) {
+        const char *told = rg_trial_package_text(package, facts[i].name);
+        if (strcmp(told, facts[i].found) != 0)
+            return rg_fail(error, RG_E_FORMAT,
+                           "%s: trial.json: %s is \"%.300s\", and results.db has \"%s\"",
+                           package->folder, facts[i].name, told, facts[i].found);
+    }
+    return RG_OK;
+}
+
 static RgStatus open_pair(Pair *pair, const RgTrialPackage *package, const char *results,
                           RgError *error) {
     const char *key = rg_trial_package_text(package, "key");
@@ -200,6 +215,8 @@ static RgStatus open_pair(Pair *pair, const RgTrialPackage *package, const char 
         status = rg_store_open(results, false, &pair->rerun, error);
     if (status == RG_OK)
         status = rg_trial_find(pair->packed, NULL, key, -1, &pair->packed_row, error);
+    if (status == RG_OK)
+        status = check_record(package, &pair->packed_row, error);
     if (status == RG_OK)
         status = rg_trial_find(pair->rerun, NULL, rerun_key, -1, &pair->rerun_row, error);
     free(path);

@@ -132,6 +132,18 @@ expect 1 'expected 16 hexadecimal digits' merge results/all.db dl/a.db
 sed -i -E 's/"key": "[0-9a-f]{16}"/"key": "..\/..\/etc\/passwd"/' packed/trial.json
 expect 1 'expected 16 hexadecimal digits' verify packed
 
+# What trial.json says of a trial is not believed either.
+lie() { # MEMBER VALUE PATTERN
+    rm -rf packed
+    "$program" export-trial good.db dpo --seed 1 -o packed >/dev/null || complain "export-trial"
+    sed -i -E "s/\"$1\": [^,]*/\"$1\": $2/" packed/trial.json
+    expect 1 "$3" verify -q packed
+}
+lie label '"parl"' 'trial.json: label is "parl", and config.json is of "dpo"'
+lie algorithm '"parl"' 'trial.json: algorithm is "parl", and config.json is of "dpo"'
+lie seed 77 'trial.json: seed is "77", and config.json is of "1"'
+lie experiment '"lies"' 'trial.json: experiment is "lies", and results.db has'
+
 # Numbers at the ends of their range are numbers.
 hostile change old.db large.db "UPDATE metrics SET value = 1e308 * (trial - 2) WHERE name = 'eval/reward'"
 expect 0 'dpo' table large.db

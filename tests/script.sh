@@ -50,3 +50,8 @@ made_up_data() {
     made_up_lines 6000 "$6" >data/test.jsonl
     "$program" train-tokenizer -o tokenizer.json -v "$1" data/base.jsonl >log 2>&1 || fail "$(cat log)"
 }
+
+# A program that is held by a sanitizer is several times slower, and has memory of its own.
+is_sanitized() {
+    ldd "$program" | grep -q libasan
+}

@@ -118,8 +118,13 @@ Test(experiment, a_storage_that_a_policy_does_not_take_is_refused_where_it_stand
             "test.cfg:7: policy.sampling", "tabular policy samples in fp32 only");
 }
 
-Test(experiment, the_same_trial_twice_is_refused) {
-    refused("algorithms = ( { type = \"dpo\"; }, { type = \"dpo\"; } );\n", "dpo", "twice");
+/* They would be one row of every table. */
+Test(experiment, two_algorithms_of_one_label_are_refused) {
+    refused("algorithms = ( { type = \"dpo\"; beta = 0.1; }, { type = \"dpo\"; beta = 1.0; } );\n",
+            "algorithms.1: \"dpo\"", "label = \"dpo-2\"");
+    refused("algorithms = ( { type = \"dpo\"; }, { type = \"dpo\"; } );\n", "dpo", "label of");
+    refused("algorithms = ( { type = \"dpo\"; }, { type = \"ipo\"; label = \"dpo\"; } );\n",
+            "algorithms.1: \"dpo\"", "algorithms.0");
 }
 
 /* PPO steps more than once a batch, KTO takes means over it: neither can have it in parts. */

@@ -209,6 +209,13 @@ Test(table, latex_is_booktabs_and_escapes_what_is_special) {
     check_contains(text, "$\\pm$");
     check_lacks(text, " ± 0");
     free(text);
+    write_statement(path, "UPDATE trials SET label = '[5pt]*<b>' WHERE label = 'a_b & 50%'");
+    text = table_text(path, RG_TABLE_LATEX, NULL);
+    check_contains(text, "\n{[}5pt]{*}\\textless{}b\\textgreater{} & 4 &");
+    free(text);
+    text = table_text(path, RG_TABLE_MARKDOWN, NULL);
+    check_contains(text, "| \\[5pt\\]\\*\\<b\\> |");
+    free(text);
     free(path);
 }
 
