@@ -6,13 +6,7 @@ set -eu
 # shellcheck source=tests/script.sh
 . "${RG_SOURCE_DIR:-.}/tests/script.sh"
 
-mkdir data
-made_up_lines 0 300 >data/base.jsonl
-made_up_lines 3000 60 >data/judge.jsonl
-made_up_lines 4000 60 >data/judge-independent.jsonl
-made_up_lines 5000 60 >data/train.jsonl
-made_up_lines 6000 60 >data/test.jsonl
-"$program" train-tokenizer -o tokenizer.json -v 512 data/base.jsonl >log 2>&1 || { cat log; exit 1; }
+make_course
 
 cat >threads.cfg <<END
 name = "threads";

@@ -38,3 +38,19 @@ made_up_lines() {
             }
         }'
 }
+
+# make_course: a course of made-up words: its data in data/ and its tokenizer.json.
+make_course() {
+    mkdir data
+    made_up_lines 0 300 >data/base.jsonl
+    made_up_lines 3000 60 >data/judge.jsonl
+    made_up_lines 4000 60 >data/judge-independent.jsonl
+    made_up_lines 5000 60 >data/train.jsonl
+    made_up_lines 6000 60 >data/test.jsonl
+    "$program" train-tokenizer -o tokenizer.json -v 512 data/base.jsonl >log 2>&1 || fail "$(cat log)"
+}
+
+# A program that is held by a sanitizer is several times slower, and has memory of its own.
+is_sanitized() {
+    ldd "$program" | grep -q libasan
+}
