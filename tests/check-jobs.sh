@@ -39,15 +39,25 @@ same threads
 echo "2 and 3 trials at a time: same weights, same store"
 
 # ---- processes of trials are killed ----
+# steps NAME: the checkpoints of trials under way and when they were written, which is after each step.
+steps() {
+    find "$1" -name '*-checkpoint.safetensors' -printf '%f %T@\n' 2>/dev/null | sort
+}
+
+# One that dies three times at one place ends the run: all have made a step before the next is killed.
 "${run[@]}" -r killed.db -j 3 -t 3 2>named &
 leader=$!
 hits=0
+steps killed >before
 while kill -0 $leader 2>/dev/null; do
     nap 60
     read -ra processes <<<"$(children $leader)" || true
-    if [[ ${#processes[@]} -gt 0 && $hits -lt 20 ]] &&
+    steps killed >now
+    if [[ ${#processes[@]} -gt 0 && $(wc -l <now) -ge ${#processes[@]} && $hits -lt 20 &&
+        -z $(comm -12 before now) ]] &&
         kill -9 "${processes[RANDOM % ${#processes[@]}]}" 2>/dev/null; then
         hits=$((hits + 1))
+        mv now before
     fi
 done
 wait $leader || fail "killed: $(cat named)"
@@ -155,7 +165,7 @@ most() {
     echo $most
 }
 [[ $(most free) -gt 1 ]] || fail "of 4 trials at a time no two were seen at once"
-if ldd "$program" | grep -q libasan; then
+if is_sanitized; then
     echo "within a limit, memory is not told: this program is held by a sanitizer, which has its own"
     exit 0
 fi
