@@ -3,27 +3,21 @@
 # and then, a program that is killed and interrupted, and a server that dies and comes back, the
 # weights and results are those of an undisturbed run, and no answer that came was asked for twice.
 set -eu
-program=${RG_PROGRAM:?path of the regatta program}
-source=$(cd "${RG_SOURCE_DIR:-.}" && pwd)
-if [[ ! -f $source/data/verses/test.jsonl ]]; then
-    echo "SKIP: the verses are not there: experiments/data/verses makes them"
-    exit 77
-fi
-folder=$(mktemp -d)
+# shellcheck source=tests/script.sh
+. "${RG_SOURCE_DIR:-.}/tests/script.sh"
 server=
 trap '[[ -z $server ]] || kill "$server" 2>/dev/null; rm -rf "$folder"' EXIT
-cd "$folder"
-mkdir verses
-for part in train test judge judge-independent; do
-    head -n 60 "$source/data/verses/$part.jsonl" >"verses/$part.jsonl"
-done
-head -n 8 "$source/data/verses/test.jsonl" >verses/test.jsonl
+made_up_data 512 300 60 60 60 60
+cat >endpoint.cfg <<END
+extends = "$source/experiments/verses-endpoint.cfg";
+environment: { data = "data"; tokenizer = "tokenizer.json"; pair_count = 40; response_limit = 16; test_prompts = 8;
+    judge: { key_variable = "RG_TEST_KEY"; backoff = 0.01; retries = 100; }; };
+policy: { type = "transformer"; weights = ""; width = 32; layers = 2; heads = 2; context = 48; };
+training: { batch = 8; };
+budget: { steps = 5; };
+algorithms = ( { type = "online-dpo"; } );
+END
 export RG_TEST_KEY=sk-never-to-be-seen-anywhere
-
-fail() {
-    echo "FAIL: $*"
-    exit 1
-}
 
 # serve LOG PORT: a flaky server on that port, 0 for any; $port is where it listens.
 serve() {
@@ -47,12 +41,8 @@ end_server() {
 start() {
     (
         trap - INT # which background jobs of a script ignore otherwise
-        exec "$program" run "$source/experiments/verses-endpoint.cfg" -q -r "$1" \
-            --checkpoint-seconds 0 -s "environment.judge.url=\"http://127.0.0.1:$port/v1/chat/completions\"" \
-            -s "environment.data=\"$folder/verses\"" -s environment.pair_count=40 \
-            -s 'algorithms=({ type = "online-dpo"; })' -s training.batch=8 -s budget.steps=5 \
-            -s 'environment.judge.key_variable="RG_TEST_KEY"' -s environment.judge.backoff=0.01 \
-            -s environment.judge.retries=100 "${@:2}"
+        exec "$program" run endpoint.cfg -q -r "$1" --checkpoint-seconds 0 \
+            -s "environment.judge.url=\"http://127.0.0.1:$port/v1/chat/completions\"" "${@:2}"
     ) 2>>err &
     pid=$!
 }

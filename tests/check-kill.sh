@@ -1,83 +1,86 @@
 #!/bin/bash
 # A run that is killed (kill -9) again and again at random moments, then goes on to its end, leaves
 # the same final weights, bit for bit, and the same results as an undisturbed run; so does one with
-# another number of threads. On the bandit, and on text where the verses are there.
+# another number of threads. On the bandit, and on text.
 set -eu
-program=${RG_PROGRAM:?path of the regatta program}
-source=${RG_SOURCE_DIR:-.}
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
+# shellcheck source=tests/script.sh
+. "${RG_SOURCE_DIR:-.}/tests/script.sh"
 
 digest() { # RESULTS: the weights' names and contents
     (cd "${1%.db}" && sha256sum -- *.safetensors)
 }
 
-fail() {
-    echo "FAIL: $*"
-    exit 1
+milliseconds() { # since 1970
+    echo $((${EPOCHREALTIME/[.,]/} / 1000))
 }
 
-# check NAME KILLS WAIT ARGUMENT...: kill `regatta run ARGUMENT...` KILLS times, each after at most
-# WAIT milliseconds of running, and hold what comes of it against the undisturbed run.
+# same NAME OTHER: NAME-OTHER has the weights and results of NAME-whole, whatever was written twice.
+same() {
+    local one
+    for one in whole "$2"; do
+        digest "$1-$one.db" >"$one.sum"
+        "$program" table "$1-$one.db" -f csv -m reward,kl,win_rate_base >"$one.csv"
+    done
+    diff whole.sum "$2.sum" || fail "$1: the weights of the $2 run differ from the undisturbed one's"
+    diff whole.csv "$2.csv" || fail "$1: other results"
+}
+
+# check NAME KILLS ARGUMENT...: kill `regatta run ARGUMENT...` KILLS times, as long as an undisturbed
+# run takes, and hold what comes of it against that.
 check() {
-    local name=$1 kills=$2 wait=$3 i pid milliseconds hits=0 other
-    local run=("$program" run "${@:4}" --quiet --checkpoint-seconds 0)
-    "${run[@]}" -r "$folder/$name-whole.db" -t 2
-    for ((i = 0; i < kills; i++)); do
-        "${run[@]}" -r "$folder/$name-killed.db" -t 2 &
+    local name=$1 kills=$2 most pause tries pid hits=0
+    local run=("$program" run "${@:3}" --quiet --checkpoint-seconds 0)
+    most=$(milliseconds)
+    "${run[@]}" -r "$name-whole.db" -t 2
+    most=$((2 * ($(milliseconds) - most) / kills + 10))
+    for ((tries = 0; hits < kills && tries < 2 * kills; tries++)); do
+        "${run[@]}" -r "$name-killed.db" -t 2 &
         pid=$!
-        milliseconds=$((wait / 10 + RANDOM % (wait - wait / 10)))
-        sleep "$((milliseconds / 1000)).$(printf %03d $((milliseconds % 1000)))"
+        pause=$((RANDOM % most))
+        sleep "$((pause / 1000)).$(printf %03d $((pause % 1000)))"
         if kill -9 "$pid" 2>/dev/null; then
             hits=$((hits + 1))
+            wait "$pid" 2>/dev/null || true
+        else # it has ended: begin anew, with shorter pauses
+            same "$name" killed
+            rm -r "$name-killed" "$name-killed.db"
+            most=$((most / 2 + 1))
         fi
-        wait "$pid" 2>/dev/null || true
     done
-    "${run[@]}" -r "$folder/$name-killed.db" -t 2
+    "${run[@]}" -r "$name-killed.db" -t 2
     # The narrowest moment: killed after a trial was marked as finished, before its checkpoint went.
-    local weights=("$folder/$name-killed"/*.safetensors)
+    local weights=("$name-killed"/*.safetensors)
     touch "${weights[0]%.safetensors}-checkpoint.safetensors"
-    "${run[@]}" -r "$folder/$name-killed.db" -t 2
-    "${run[@]}" -r "$folder/$name-single.db" -t 1
-
-    digest "$folder/$name-whole.db" >"$folder/whole.sum"
-    for other in killed single; do
-        digest "$folder/$name-$other.db" >"$folder/$other.sum"
-        diff "$folder/whole.sum" "$folder/$other.sum" ||
-            fail "$name: the weights of the $other run differ from the undisturbed one's"
-    done
-    # The results are the same too, whatever was written twice on the way.
-    for other in whole killed single; do
-        "$program" table "$folder/$name-$other.db" -f csv -m reward,kl,win_rate_base \
-            >"$folder/$other.csv"
-        diff "$folder/whole.csv" "$folder/$other.csv" || fail "$name: other results"
-    done
+    "${run[@]}" -r "$name-killed.db" -t 2
+    same "$name" killed
+    "${run[@]}" -r "$name-single.db" -t 1
+    same "$name" single
     [[ $hits -gt 0 ]] || fail "$name: every run ended before it could be killed"
     echo "$name: killed $hits times in mid-run: same weights, same results"
 }
 
 # Every method, long enough to be hit in mid-run.
-check bandit 10 450 "$source/experiments/bandit-head-to-head.cfg" \
+check bandit 10 "$source/experiments/bandit-head-to-head.cfg" \
     -s 'seeds=[1,2]' -s budget.steps=300
 
 # A trial that goes on under other kernels says so, and its record names both.
 other_kernels() {
-    local store=$folder/kernels.db pid run
+    local store=kernels.db pid run
     run=(run "$source/experiments/bandit-head-to-head.cfg" -r "$store" --checkpoint-seconds 0
         -s 'seeds=[1]' -s 'algorithms=({type="dpo";})' -s budget.steps=3000 -s evaluation.every=3000)
     "$program" --kernels=avx2 "${run[@]}" --quiet &
     pid=$!
-    until compgen -G "$folder/kernels/*-checkpoint.safetensors" >/dev/null; do
+    until compgen -G "kernels/*-checkpoint.safetensors" >/dev/null; do
         kill -0 "$pid" 2>/dev/null || fail "kernels: it ended before it could be killed"
         sleep 0.02
     done
     kill -9 "$pid"
     wait "$pid" 2>/dev/null || true
-    "$program" --kernels=generic "${run[@]}" 2>"$folder/log" || fail "kernels: status $?"
-    grep -q 'dpo seed 1: began on other kernels (.*avx2.*; now ' "$folder/log" ||
-        fail "kernels: no notice: $(cat "$folder/log")"
-    "$program" export-trial "$store" dpo -o "$folder/kernels.trial" >/dev/null
-    grep -q '"blas_core": *"[^"]*avx2[^"]*; ' "$folder/kernels.trial/trial.json" ||
+    "$program" --kernels=generic "${run[@]}" 2>log || fail "kernels: status $?"
+    grep -q 'dpo seed 1: began on other kernels (.*avx2.*; now ' log ||
+        fail "kernels: no notice: $(cat log)"
+    "$program" export-trial "$store" dpo -o kernels.trial >/dev/null
+    grep -q '"blas_core": *"[^"]*avx2[^"]*; ' kernels.trial/trial.json ||
         fail "kernels: the record does not name both"
     echo "kernels: a trial that went on under others says so"
 }
@@ -87,16 +90,19 @@ else
     echo "SKIP: this processor has one set of kernels"
 fi
 
-if [[ -f $source/data/verses/test.jsonl ]]; then
-    check text 5 9000 "$source/experiments/verses-head-to-head.cfg" \
-        -s 'seeds=[1]' -s environment.pair_count=32 -s environment.test_prompts=8 \
-        -s budget.steps=4 -s evaluation.every=2 -s algorithms.1.training.micro_batch=12 \
-        -s algorithms.1.policy.adapter.rank=4 -s algorithms.1.policy.adapter.dropout=0.1 \
-        -s algorithms.6.pretrain=4 -s algorithms.6.budget.steps=2 -s algorithms.6.evaluation.every=1 \
-        -s algorithms.6.policy.adapter.rank=4
-else
-    echo "SKIP: the verses are not there: experiments/data/verses makes them"
-fi
+made_up_data 512 300 60 60 60 60
+cat >text.cfg <<END
+extends = "$source/experiments/verses-head-to-head.cfg";
+environment: { data = "data"; tokenizer = "tokenizer.json"; pair_count = 32; response_limit = 16; test_prompts = 8; };
+policy: { type = "transformer"; weights = ""; width = 32; layers = 2; heads = 2; context = 48; };
+optimizer: { learning_rate = 0.01; };
+budget: { steps = 12; };
+evaluation: { every = 2; };
+END
+check text 5 text.cfg -s 'seeds=[1]' -s algorithms.1.training.micro_batch=12 \
+    -s algorithms.1.policy.adapter.rank=4 -s algorithms.1.policy.adapter.dropout=0.1 \
+    -s algorithms.6.pretrain=4 -s algorithms.6.budget.steps=4 -s algorithms.6.evaluation.every=1 \
+    -s algorithms.6.policy.adapter.rank=4
 
 # Signals, full disks, flipped bits and lost stores: each once. `make check-faults` draws more of them.
 bash "$source/tests/check-faults.sh" 0 1 || [[ $? -eq 77 ]] || fail "a fault"

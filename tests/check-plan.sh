@@ -8,12 +8,18 @@ set -eu
 
 made_up_data 4096 3000 300 300 200 200
 
+# A sanitizer is slow and has memory of its own: operations alone are held against the plan, of a small model.
+model="width = 192; layers = 3; heads = 6;"
+if is_sanitized; then
+    model="width = 32; layers = 2; heads = 2;"
+fi
+
 cat >plan.cfg <<END
 name = "plan";
 seeds = [1];
 environment: { type = "text"; data = "data"; tokenizer = "tokenizer.json"; pair_count = 32;
-    response_limit = 48; test_prompts = 128; };
-policy: { type = "transformer"; width = 192; layers = 3; heads = 6; context = 64; };
+    response_limit = 48; test_prompts = 16; };
+policy: { type = "transformer"; $model context = 64; };
 optimizer: { learning_rate = 1e-5; };
 training: { batch = 16; };
 budget: { steps = 2; };
@@ -38,7 +44,7 @@ check() {
     flops=$(sed -n 's/^ *in all  *\([0-9]*\)$/\1/p' plan.txt)
     "$program" run plan.cfg -q -t 2 -r "$name.db" "${@:2}"
     found=$("$program" table "$name.db" -f csv -m peak_memory,flops)
-    within "$name, bytes" "$memory" "$(column "$found" peak_memory)"
+    is_sanitized || within "$name, bytes" "$memory" "$(column "$found" peak_memory)"
     within "$name, operations of two steps" "$((2 * flops))" "$(column "$found" flops)"
 }
 
@@ -47,9 +53,10 @@ column() { # CSV NAME: the number under a heading
         NR == 2 { printf "%.0f", $at }' <<<"$1"
 }
 
-check dpo
+many="environment.test_prompts=128" # so many that evaluation is the peak
+check dpo -s $many
 check sft -s 'algorithms=({type="sft";})' -s training.micro_batch=5 -s policy.recompute=true
-check adapter -s policy.adapter.rank=8 -s policy.adapter.dropout=0.1 \
+check adapter -s $many -s policy.adapter.rank=8 -s policy.adapter.dropout=0.1 \
     -s 'policy.adapter.targets=all' -s policy.reference_storage=bf16
 check online -s 'algorithms=({type="online-dpo"; mixture=0.5;})' -s training.micro_batch=10
 check rollouts -s 'algorithms=({type="online-dpo";})' -s policy.sampling=bf16

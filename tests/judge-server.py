@@ -83,9 +83,8 @@ class Server:
         body = await reader.readexactly(int(fields["content-length"]))
         text = json.loads(body)["messages"][0]["content"]
         prompt, a, b = QUESTION.search(text).groups()
-        name = f"{prompt.split()[0]}/{a.split()[0]}"
-        if self.flaky:
-            name = hashlib.sha256(text.encode()).hexdigest()
+        name = (hashlib.sha256(text.encode()).hexdigest() if self.flaky
+                else f"{prompt.split()[0]}/{a.split()[0]}")
         act = self.next_act(name, text)
         self.asked[name] += 1
         self.note("ask", name)
