@@ -9,16 +9,16 @@ set -eu
 made_up_data 4096 3000 300 300 200 200
 
 # A sanitizer is slow and has memory of its own: operations alone are held against the plan, of a small model.
-model="width = 192; layers = 3; heads = 6;"
+model="width = 192; layers = 3; heads = 6;" prompts=128
 if is_sanitized; then
-    model="width = 32; layers = 2; heads = 2;"
+    model="width = 32; layers = 2; heads = 2;" prompts=16
 fi
 
 cat >plan.cfg <<END
 name = "plan";
 seeds = [1];
 environment: { type = "text"; data = "data"; tokenizer = "tokenizer.json"; pair_count = 32;
-    response_limit = 48; test_prompts = 16; };
+    response_limit = 48; test_prompts = $prompts; };
 policy: { type = "transformer"; $model context = 64; };
 optimizer: { learning_rate = 1e-5; };
 training: { batch = 16; };
@@ -53,10 +53,9 @@ column() { # CSV NAME: the number under a heading
         NR == 2 { printf "%.0f", $at }' <<<"$1"
 }
 
-many="environment.test_prompts=128" # so many that evaluation is the peak
-check dpo -s $many
+check dpo
 check sft -s 'algorithms=({type="sft";})' -s training.micro_batch=5 -s policy.recompute=true
-check adapter -s $many -s policy.adapter.rank=8 -s policy.adapter.dropout=0.1 \
+check adapter -s policy.adapter.rank=8 -s policy.adapter.dropout=0.1 \
     -s 'policy.adapter.targets=all' -s policy.reference_storage=bf16
 check online -s 'algorithms=({type="online-dpo"; mixture=0.5;})' -s training.micro_batch=10
 check rollouts -s 'algorithms=({type="online-dpo";})' -s policy.sampling=bf16
