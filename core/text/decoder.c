@@ -149,7 +149,8 @@ static void end_bytes(RgDecoding *decoding) {
 static void append_replaced(const char *from, const char *to, const char *token, size_t size,
                             RgBuffer *out) {
     size_t length = strlen(from);
-    for (const char *next; (next = memmem(token, size, from, length));) {
+    /* an empty token has no bytes, nor a place */
+    for (const char *next; size > 0 && (next = memmem(token, size, from, length));) {
         size_t before = (size_t)(next - token);
         rg_buffer_append(out, token, before);
         rg_buffer_append(out, to, strlen(to));
