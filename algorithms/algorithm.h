@@ -1,15 +1,22 @@
 /* What an algorithm is: one file that fills in one descriptor.
  *
- * What tells the methods apart is data here, not control flow: where responses come from and who
- * labels them. The trainer (algorithms/trainer.h) makes the batch accordingly, takes its
- * log-probabilities under policy and reference, and asks the algorithm for one scalar loss:
+ * What tells the methods apart is data here, not control flow: a recipe says where responses come
+ * from and who labels them. The trainer (algorithms/training/trainer.h) makes the batch
+ * accordingly, takes its log-probabilities under policy and reference, and asks the algorithm for
+ * one scalar loss:
  *
- *     static RgTensor *dpo_loss(RgTape *t, const void *options, const RgBatch *batch) {
+ *     static void dpo_recipe(const void *options, RgRecipe *recipe) {
+ *         recipe->responses = recipe->preferences = RG_FROM_DATASET;
+ *         recipe->beta = ((const DpoOptions *)options)->beta;
+ *     }
+ *
+ *     static RgTensor *dpo_loss(RgStep *step, const void *options, const RgBatch *batch) {
  *         const DpoOptions *o = options;
+ *         RgTape *t = step->tape;
  *         return rg_negate(t, rg_mean(t, rg_preference_fit(t, batch, o->beta)));
  *     }
  *
- * An algorithm that is not one loss per step (a bilevel one) brings `step` instead.
+ * An algorithm that is not a loss of one batch per step (a bilevel one) brings `step` instead.
  * See doc/adding-an-algorithm.md. */
 #ifndef RG_ALGORITHMS_ALGORITHM_H
 #define RG_ALGORITHMS_ALGORITHM_H
@@ -21,6 +28,8 @@
 #include "core/train/meter.h"
 #include "core/train/optimizer.h"
 
+/* ---- the recipe: what a step draws ---- */
+
 typedef enum RgSource {
     RG_FROM_NOWHERE, /* not used by this algorithm */
     RG_FROM_DATASET,
@@ -31,36 +40,81 @@ typedef enum RgSource {
     RG_FROM_OTHERS,  /* the responses of the batch's next pair, to this pair's prompt */
 } RgSource;
 
-/* One side of the pairs of a batch. All but `logprob` and `log_ratio` are constant. */
+/* What a step draws, with the options that it is given. Whatever draws, checks, plans, limits or
+ * shows a method reads it (algorithms/training/recipe.h). All is 0 but what a comment says. */
+typedef struct RgRecipe {
+    RgSource responses; /* all of a group, or the first of a pair, or demonstrations */
+    RgSource opponents; /* the second of a pair; RG_FROM_NOWHERE: it is from where the first is */
+    /* Who labels pairs, or ranks groups. RG_FROM_NOWHERE beside opponents: the first is preferred;
+     * beside neither: the responses are demonstrations. */
+    RgSource preferences;
+    int64_t group; /* k responses to each prompt, of the policy, in place of pairs; 0: none */
+    /* A third response to each prompt of pairs: of RG_FROM_POLICY, RG_FROM_REFERENCE or
+     * RG_FROM_OTHERS, through which no gradient goes. */
+    RgSource third;
+    bool third_competes; /* on-policy pairs are the best and the worst, by the judge, of three */
+    bool third_chosen;   /* RG_FROM_OTHERS is the next pair's chosen response alone; else both */
+    double on_policy;    /* 1. Share of pairs that are from `responses` and `preferences`, the
+                            rest being offline data */
+    double beta;  /* 0.1. β of the policy's own labels, and of implicit rewards in the log */
+    bool rewards; /* the judge has to give rewards: one that only compares is refused */
+    bool reference_free;      /* log π_ref is not asked for, and counts as 0 */
+    bool couples;             /* the loss is no mean of terms that depend on one prompt each (or one
+                                 token of demonstrations), so that a batch cannot be cut in parts */
+    bool steps;               /* log-probabilities of single steps (tokens, actions) besides */
+    double reference_share;   /* of the reference in RG_FROM_MIXTURE */
+    double third_temperature; /* −1, that of training: at which the third response is sampled */
+    int64_t reference_steps;  /* after which the policy becomes the reference; 0: never */
+    int64_t sampler_steps;    /* 1. Responses are sampled by the policy of every so many steps,
+                                 semi-online (arXiv:2506.21495); 0: by the one of the start */
+    int64_t epochs;           /* 1. Steps of the optimiser on one batch */
+} RgRecipe;
+
+/* Whether a batch is made of pairs; else of groups, or of demonstrations. */
+static inline bool rg_recipe_takes_pairs(const RgRecipe *r) {
+    return r->group == 0 && (r->preferences != RG_FROM_NOWHERE || r->opponents != RG_FROM_NOWHERE);
+}
+
+/* ---- the batch: what a loss sees ---- */
+
+/* One response to each prompt. All but `logprob` and `log_ratio` are constant. */
 typedef struct RgSide {
-    RgTensor *logprob;   /* [pairs] log π_θ(y|x), differentiable */
-    RgTensor *reference; /* [pairs] log π_ref(y|x); 0 where the method has no reference */
-    RgTensor *log_ratio; /* [pairs] their difference h(y) */
-    RgTensor *length;    /* [pairs] tokens of y; of an episode, steps; at least 1 */
+    RgTensor *logprob;   /* [prompts] log π_θ(y|x), differentiable */
+    RgTensor *reference; /* [prompts] log π_ref(y|x); 0 where the method has no reference */
+    RgTensor *log_ratio; /* [prompts] their difference h(y) */
+    RgTensor *length;    /* [prompts] tokens of y; of an episode, steps; at least 1 */
 } RgSide;
 
-/* Groups of responses to one prompt each, all of the policy, for methods of more than pairs. */
-typedef struct RgGroups {
-    int64_t count, size;
-    RgTensor *logprob, *log_ratio; /* [count, size] differentiable */
-    RgTensor *reward;              /* [count, size] by the judge; NULL where it only compares */
-    const int32_t *ranking;        /* [count, size] of the judge: the best response first */
-} RgGroups;
+/* Single steps (tokens, of an episode actions) of all responses of a batch in a row. */
+typedef struct RgSteps {
+    int64_t count;
+    const int64_t *offsets; /* [prompts·k + 1] where each response's steps begin, and all end */
+    RgTensor *logprob;      /* [count] differentiable; those of a response sum up to its own */
+    RgTensor *reference;    /* [count] */
+    RgTensor *old;          /* [count] as RgBatch.old */
+} RgSteps;
 
-/* A batch as a loss sees it. */
+/* Pairs (k is 2), groups and demonstrations (k is 1). */
 typedef struct RgBatch {
-    int64_t pairs;
-    RgSide chosen, rejected; /* as labelled: by the data set, the judge or the policy itself */
-    RgTensor *fresh;         /* [pairs] 1 where the pair is of the algorithm's own distribution
-                                (its responses, its labels), 0 where it is offline data */
-    RgTensor *first_chosen;  /* [pairs] 1 where the chosen response is the first of the pair, which
-                                is from `responses`; 0 where it is the second, from `opponents` */
-    RgSide calibration;      /* the third response, where the algorithm asks for one; of
-                                RG_FROM_OTHERS both, [2·pairs], or the chosen one */
-    RgGroups groups;         /* where it asks for groups, in place of all the above */
-    /* Algorithms of demonstrations (responses from the data set, no preferences) get these instead.
-     */
-    RgTensor *log_likelihood; /* of all demonstrations, a scalar */
+    int64_t prompts, k;
+    RgTensor *logprob;    /* [prompts, k] log π_θ(y|x), differentiable; of a pair, the response of
+                             `responses` first, that of `opponents` second */
+    RgTensor *reference;  /* [prompts, k] log π_ref(y|x); 0 where the method has no reference */
+    RgTensor *log_ratio;  /* [prompts, k] their difference h(y), differentiable */
+    RgTensor *old;        /* [prompts, k] log π(y|x) when this step began: what `logprob` is in the
+                             first epoch, constant */
+    RgTensor *length;     /* [prompts, k] tokens of y; of an episode, steps; at least 1 */
+    const int32_t *order; /* [prompts, k] the best response first, as preferred or ranked */
+    RgTensor *on_policy;  /* [prompts] 1 where the responses and labels are of the algorithm's own
+                             distribution, 0 where they are offline data */
+    RgTensor *reward;     /* [prompts, k] of groups, by the judge; NULL where it only compares */
+    RgTensor *win_rate;   /* [prompts, k] beside rewards: mean over the other responses y' of the
+                             probability P(y ≻ y') that the judge prefers y */
+    RgSide chosen, rejected; /* of pairs: first and last of `order` */
+    RgSide third;            /* where the recipe has one; of RG_FROM_OTHERS both, [2·prompts] */
+    RgSteps steps;           /* where the recipe asks for them */
+    /* Demonstrations have these instead. */
+    RgTensor *log_likelihood; /* of all of them, a scalar */
     int64_t response_tokens;  /* in them */
 } RgBatch;
 
@@ -70,65 +124,66 @@ RgTensor *rg_log_ratio_margin(RgTape *tape, const RgBatch *batch);
 RgTensor *rg_preference_fit(RgTape *tape, const RgBatch *batch, double beta);
 /* log π(y)/|y|, [pairs]. */
 RgTensor *rg_mean_logprob(RgTape *tape, const RgSide *side);
+/* Column `place` of x [prompts, k]: [prompts]. */
+RgTensor *rg_response_at(RgTape *tape, RgTensor *x, int64_t place);
+/* 1 where the first of a pair is preferred, else 0: [pairs]. */
+RgTensor *rg_first_preferred(RgTape *tape, const RgBatch *batch);
 /* max(0, x), of any shape. */
 RgTensor *rg_positive_part(RgTape *tape, RgTensor *x);
+/* x held within [low, high], of any shape. */
+RgTensor *rg_clip(RgTape *tape, RgTensor *x, double low, double high);
+
+/* ---- the step ---- */
 
 typedef struct RgTrainer RgTrainer;
+
+enum { RG_STEP_METRICS = 16 };
+
+/* The step of which a loss is asked for. */
+typedef struct RgStep {
+    RgTape *tape;    /* on which the loss is to be */
+    int64_t number;  /* of the trial's steps, from 0 */
+    int64_t epoch;   /* pass over the step's batch, from 0 */
+    RgRandom random; /* the step's own: rg_random_named gives a stream of it */
+    /* What the loss logs, as sums over the parts of a batch: see rg_step_metric. */
+    int metric_count, next_metric;
+    const char *metric[RG_STEP_METRICS];
+    double sum[RG_STEP_METRICS];
+    double share; /* of the part at hand in all that is logged */
+} RgStep;
+
+/* Log a mean over the batch that the loss was given, such as a clip fraction, beside the trainer's
+ * own metrics of the step. A batch that is cut into parts is logged as the mean over these, weighed
+ * by their sizes; several epochs as the mean over them. `name` is borrowed; a loss logs the same
+ * names in the same order each time, RG_STEP_METRICS at most. */
+void rg_step_metric(RgStep *step, const char *name, double value);
+
+/* ---- the descriptor ---- */
 
 typedef struct RgAlgorithm {
     const char *name;
     const char *summary;
     const char *reference; /* paper and equation */
-    RgSource responses;    /* the first of a pair */
-    RgSource opponents;    /* the second; RG_FROM_NOWHERE: it is from where the first is */
-    RgSource preferences;  /* RG_FROM_NOWHERE beside opponents: the first is preferred */
-    /* A third response to each prompt: RG_FROM_REFERENCE or RG_FROM_OTHERS (which is no gradient's
-     * way). With `calibration_competes`, fresh pairs are the best and the worst, by the judge, of
-     * the three. */
-    RgSource calibration;
-    bool calibration_competes;
-    bool reference_free; /* log π_ref is not asked for, and counts as 0 */
-    /* Whether, with these options, the judge has to give rewards: one that only compares is refused
-     * by name. NULL: labels will do. */
-    bool (*needs_rewards)(const void *options);
-
     const RgOption *options;
     size_t options_size;
 
-    /* The mixture weight (share of a batch that is drawn from `responses` and `preferences`, the
-     * rest being offline data) and the β of the policy's own labels, read from the options; NULL:
-     * 1, and no policy labels. */
-    double (*mixture)(const void *options);
-    double (*beta)(const void *options);
-    /* Read from the options, too, and NULL where there is no such thing: the reference's share in
-     * RG_FROM_MIXTURE; the temperature of a calibration from the reference; the size of groups; the
-     * steps after which the policy becomes the reference, 0: never. */
-    double (*reference_share)(const void *options);
-    double (*calibration_temperature)(const void *options);
-    int64_t (*group_size)(const void *options);
-    int64_t (*reference_steps)(const void *options);
-    /* Whether RG_FROM_OTHERS is the next pair's chosen response alone. NULL: both. */
-    bool (*others_chosen)(const void *options);
+    /* Fill in what a step draws with these options; the recipe comes with what is said above of
+     * each field. Required, but of methods that neither train nor draw. */
+    void (*recipe)(const void *options, RgRecipe *recipe);
 
-    /* Either a loss: a mean of terms that depend on one pair each, or on one token of the
-     * demonstrations, so that a batch may be cut into parts; `couples_pairs` says with which
-     * options it is not (NULL: with none) … */
-    RgTensor *(*loss)(RgTape *tape, const void *options, const RgBatch *batch);
-    bool (*couples_pairs)(const void *options);
+    /* Either a loss: a scalar, and a mean of terms that depend on one prompt each unless the recipe
+     * says otherwise … */
+    RgTensor *(*loss)(RgStep *step, const void *options, const RgBatch *batch);
 
-    /* … or a step and a state of its own. `step` returns false when the trial has diverged, with
-     * the reason set by rg_trainer_diverged. What `create` computes is charged like a step. */
+    /* … or a step and a state of its own. A trial that has diverged ends when `step` says so by
+     * rg_trainer_diverged; an error is what the judge failed with. What `create` computes is
+     * charged like a step. */
     RgStatus (*create)(RgTrainer *trainer, const void *options, void **state, RgError *error);
-    bool (*step)(RgTrainer *trainer, const void *options, void *state);
+    RgStatus (*step)(RgTrainer *trainer, const void *options, void *state, RgError *error);
     void (*destroy)(void *state);
     /* The arrays of `state` that a checkpoint holds: named parameters and optimisers. */
     void (*checkpoint)(void *state, RgCheckpoint *checkpoint);
 } RgAlgorithm;
-
-/* Whether a batch is made of pairs; else of groups, or of demonstrations. */
-static inline bool rg_algorithm_takes_pairs(const RgAlgorithm *a) {
-    return !a->group_size && (a->preferences != RG_FROM_NOWHERE || a->opponents != RG_FROM_NOWHERE);
-}
 
 /* All algorithms; ends with NULL. */
 extern const RgAlgorithm *const rg_algorithms[];

@@ -6,6 +6,4 @@ const RgAlgorithm rg_algorithm_base = {
     .name = "base",
     .summary = "The reference policy as it is: no training",
     .reference = "the starting point of every other method",
-    .responses = RG_FROM_NOWHERE,
-    .preferences = RG_FROM_NOWHERE,
 };

@@ -9,11 +9,28 @@ RgTensor *rg_mean_logprob(RgTape *t, const RgSide *side) {
     return rg_div(t, side->logprob, side->length);
 }
 
+RgTensor *rg_response_at(RgTape *t, RgTensor *x, int64_t place) {
+    return rg_reshape(t, rg_slice(t, x, 1, place, 1), RG_SHAPE(x->count / x->shape.size[1]));
+}
+
+RgTensor *rg_first_preferred(RgTape *t, const RgBatch *batch) {
+    RgTensor *first = rg_filled(t, RG_SHAPE(batch->prompts), 0);
+    for (int64_t i = 0; i < batch->prompts; i++)
+        first->data[i] = batch->order[batch->k * i] == 0;
+    return first;
+}
+
 RgTensor *rg_positive_part(RgTape *t, RgTensor *x) {
     RgTensor *positive = rg_filled(t, x->shape, 0);
     for (int64_t i = 0; i < x->count; i++)
         positive->data[i] = x->data[i] > 0;
     return rg_mul(t, positive, x);
+}
+
+RgTensor *rg_clip(RgTape *t, RgTensor *x, double low, double high) {
+    RgTensor *over = rg_positive_part(t, rg_add_scalar(t, x, (RgReal)-high));
+    RgTensor *under = rg_positive_part(t, rg_add_scalar(t, rg_negate(t, x), (RgReal)low));
+    return rg_add(t, rg_sub(t, x, over), under);
 }
 
 RgTensor *rg_preference_fit(RgTape *t, const RgBatch *batch, double beta) {

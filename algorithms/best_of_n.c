@@ -2,7 +2,7 @@
  * reference gives; the KL divergence is at most log n − (n−1)/n (Stiennon et al. 2020,
  * arXiv:2009.01325). What training has to beat, at the cost of n responses for each that is used;
  * that cost, which no other method has, is paid in evaluation and is not metered. */
-#include "algorithms/trainer.h"
+#include "algorithms/training/trainer.h"
 
 typedef struct BestOfOptions {
     int64_t n;
@@ -21,19 +21,17 @@ static RgStatus create(RgTrainer *trainer, const void *options, void **state, Rg
     return RG_OK;
 }
 
-static bool needs_rewards(const void *options) {
+static void best_of_n_recipe(const void *options, RgRecipe *recipe) {
     (void)options;
-    return true;
+    recipe->rewards = true;
 }
 
 const RgAlgorithm rg_algorithm_best_of_n = {
     .name = "best-of-n",
     .summary = "The best by the judge of several responses of the reference: no training",
     .reference = "Stiennon et al. 2020, arXiv:2009.01325",
-    .responses = RG_FROM_NOWHERE,
-    .preferences = RG_FROM_NOWHERE,
-    .needs_rewards = needs_rewards,
     .options = best_of_options,
     .options_size = sizeof(BestOfOptions),
+    .recipe = best_of_n_recipe,
     .create = create,
 };

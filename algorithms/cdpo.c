@@ -19,11 +19,8 @@ static const RgOption cdpo_options[] = {
     RG_OPTION_END,
 };
 
-static double beta(const void *options) {
-    return ((const CdpoOptions *)options)->beta;
-}
-
-static RgTensor *cdpo_loss(RgTape *t, const void *options, const RgBatch *batch) {
+static RgTensor *cdpo_loss(RgStep *step, const void *options, const RgBatch *batch) {
+    RgTape *t = step->tape;
     const CdpoOptions *o = options;
     RgTensor *right = rg_preference_fit(t, batch, o->beta);
     RgTensor *wrong = rg_preference_fit(t, batch, -o->beta);
@@ -31,14 +28,18 @@ static RgTensor *cdpo_loss(RgTape *t, const void *options, const RgBatch *batch)
                   rg_scale(t, rg_mean(t, wrong), (RgReal)o->label_smoothing));
 }
 
+static void cdpo_recipe(const void *options, RgRecipe *recipe) {
+    const CdpoOptions *o = options;
+    recipe->responses = recipe->preferences = RG_FROM_DATASET;
+    recipe->beta = o->beta;
+}
+
 const RgAlgorithm rg_algorithm_cdpo = {
     .name = "cdpo",
     .summary = "Conservative DPO: label smoothing",
     .reference = "Mitchell 2023, A note on DPO with noisy preferences and relationship to IPO",
-    .responses = RG_FROM_DATASET,
-    .preferences = RG_FROM_DATASET,
     .options = cdpo_options,
     .options_size = sizeof(CdpoOptions),
-    .beta = beta,
+    .recipe = cdpo_recipe,
     .loss = cdpo_loss,
 };

@@ -24,39 +24,42 @@ static const RgOption online_dpo_options[] = {
     RG_OPTION_END,
 };
 
-static double beta(const void *options) {
-    return ((const DpoOptions *)options)->beta;
+static RgTensor *dpo_loss(RgStep *step, const void *options, const RgBatch *batch) {
+    const DpoOptions *o = options;
+    RgTape *t = step->tape;
+    return rg_negate(t, rg_mean(t, rg_preference_fit(t, batch, o->beta)));
 }
 
-static double mixture(const void *options) {
-    return ((const DpoOptions *)options)->mixture;
-}
-
-static RgTensor *dpo_loss(RgTape *t, const void *options, const RgBatch *batch) {
-    return rg_negate(t, rg_mean(t, rg_preference_fit(t, batch, beta(options))));
+static void dpo_recipe(const void *options, RgRecipe *recipe) {
+    const DpoOptions *o = options;
+    recipe->responses = recipe->preferences = RG_FROM_DATASET;
+    recipe->beta = o->beta;
 }
 
 const RgAlgorithm rg_algorithm_dpo = {
     .name = "dpo",
     .summary = "Direct preference optimisation on a fixed data set of pairs",
     .reference = "Rafailov et al. 2023, arXiv:2305.18290, eq. 7",
-    .responses = RG_FROM_DATASET,
-    .preferences = RG_FROM_DATASET,
     .options = dpo_options,
     .options_size = sizeof(DpoOptions),
-    .beta = beta,
+    .recipe = dpo_recipe,
     .loss = dpo_loss,
 };
+
+static void online_dpo_recipe(const void *options, RgRecipe *recipe) {
+    const DpoOptions *o = options;
+    recipe->responses = RG_FROM_POLICY;
+    recipe->preferences = RG_FROM_JUDGE;
+    recipe->on_policy = o->mixture;
+    recipe->beta = o->beta;
+}
 
 const RgAlgorithm rg_algorithm_online_dpo = {
     .name = "online-dpo",
     .summary = "DPO on fresh pairs of the policy, labelled by the judge",
     .reference = "Guo et al. 2024, arXiv:2402.04792",
-    .responses = RG_FROM_POLICY,
-    .preferences = RG_FROM_JUDGE,
     .options = online_dpo_options,
     .options_size = sizeof(DpoOptions),
-    .mixture = mixture,
-    .beta = beta,
+    .recipe = online_dpo_recipe,
     .loss = dpo_loss,
 };

@@ -16,23 +16,25 @@ static const RgOption hinge_options[] = {
     RG_OPTION_END,
 };
 
-static double beta(const void *options) {
-    return ((const HingeOptions *)options)->beta;
+static RgTensor *hinge_loss(RgStep *step, const void *options, const RgBatch *batch) {
+    const HingeOptions *o = options;
+    RgTape *t = step->tape;
+    RgTensor *margin = rg_scale(t, rg_log_ratio_margin(t, batch), (RgReal)-o->beta);
+    return rg_mean(t, rg_positive_part(t, rg_add_scalar(t, margin, 1)));
 }
 
-static RgTensor *hinge_loss(RgTape *t, const void *options, const RgBatch *batch) {
-    RgTensor *margin = rg_scale(t, rg_log_ratio_margin(t, batch), (RgReal)-beta(options));
-    return rg_mean(t, rg_positive_part(t, rg_add_scalar(t, margin, 1)));
+static void hinge_recipe(const void *options, RgRecipe *recipe) {
+    const HingeOptions *o = options;
+    recipe->responses = recipe->preferences = RG_FROM_DATASET;
+    recipe->beta = o->beta;
 }
 
 const RgAlgorithm rg_algorithm_hinge = {
     .name = "hinge",
     .summary = "Hinge loss on the margin of log-ratios (SLiC)",
     .reference = "after Zhao et al. 2023, arXiv:2305.10425",
-    .responses = RG_FROM_DATASET,
-    .preferences = RG_FROM_DATASET,
     .options = hinge_options,
     .options_size = sizeof(HingeOptions),
-    .beta = beta,
+    .recipe = hinge_recipe,
     .loss = hinge_loss,
 };

@@ -25,11 +25,8 @@ static const RgOption ipo_options[] = {
     RG_OPTION_END,
 };
 
-static double beta(const void *options) {
-    return ((const IpoOptions *)options)->beta;
-}
-
-static RgTensor *ipo_loss(RgTape *t, const void *options, const RgBatch *batch) {
+static RgTensor *ipo_loss(RgStep *step, const void *options, const RgBatch *batch) {
+    RgTape *t = step->tape;
     const IpoOptions *o = options;
     double target = 1 / (2 * o->beta);
     RgTensor *margin = rg_log_ratio_margin(t, batch);
@@ -40,14 +37,18 @@ static RgTensor *ipo_loss(RgTape *t, const void *options, const RgBatch *batch) 
     return rg_mean(t, rg_square(t, gap));
 }
 
+static void ipo_recipe(const void *options, RgRecipe *recipe) {
+    const IpoOptions *o = options;
+    recipe->responses = recipe->preferences = RG_FROM_DATASET;
+    recipe->beta = o->beta;
+}
+
 const RgAlgorithm rg_algorithm_ipo = {
     .name = "ipo",
     .summary = "Identity preference optimisation: a squared loss with a finite target",
     .reference = "Azar et al. 2023, arXiv:2310.12036, eq. 17",
-    .responses = RG_FROM_DATASET,
-    .preferences = RG_FROM_DATASET,
     .options = ipo_options,
     .options_size = sizeof(IpoOptions),
-    .beta = beta,
+    .recipe = ipo_recipe,
     .loss = ipo_loss,
 };

@@ -32,19 +32,6 @@ static const RgOption kto_options[] = {
     RG_OPTION_END,
 };
 
-static double beta(const void *options) {
-    return ((const KtoOptions *)options)->beta;
-}
-
-static bool others_chosen(const void *options) {
-    return ((const KtoOptions *)options)->kl_responses == KL_OF_CHOSEN;
-}
-
-static bool couples_pairs(const void *options) {
-    (void)options;
-    return true;
-}
-
 /* σ(±(β·h − z)), [pairs]. */
 static RgTensor *worth(RgTape *t, const RgSide *side, double beta, double divergence, RgReal sign) {
     RgTensor *gain =
@@ -52,9 +39,10 @@ static RgTensor *worth(RgTape *t, const RgSide *side, double beta, double diverg
     return rg_sigmoid(t, rg_scale(t, gain, sign));
 }
 
-static RgTensor *kto_loss(RgTape *t, const void *options, const RgBatch *batch) {
+static RgTensor *kto_loss(RgStep *step, const void *options, const RgBatch *batch) {
+    RgTape *t = step->tape;
     const KtoOptions *o = options;
-    const RgTensor *mismatched = batch->calibration.log_ratio;
+    const RgTensor *mismatched = batch->third.log_ratio;
     double divergence = 0;
     for (int64_t i = 0; i < mismatched->count; i++)
         divergence += o->beta * (double)mismatched->data[i] / (double)mismatched->count;
@@ -66,17 +54,21 @@ static RgTensor *kto_loss(RgTape *t, const void *options, const RgBatch *batch) 
     return rg_add_scalar(t, both, (RgReal)(0.5 * (o->desirable_weight + o->undesirable_weight)));
 }
 
+static void kto_recipe(const void *options, RgRecipe *recipe) {
+    const KtoOptions *o = options;
+    recipe->responses = recipe->preferences = RG_FROM_DATASET;
+    recipe->third = RG_FROM_OTHERS;
+    recipe->beta = o->beta;
+    recipe->third_chosen = o->kl_responses == KL_OF_CHOSEN;
+    recipe->couples = true;
+}
+
 const RgAlgorithm rg_algorithm_kto = {
     .name = "kto",
     .summary = "Kahneman-Tversky optimisation: desirable and undesirable responses, unpaired",
     .reference = "Ethayarajh et al. 2024, arXiv:2402.01306",
-    .responses = RG_FROM_DATASET,
-    .preferences = RG_FROM_DATASET,
-    .calibration = RG_FROM_OTHERS,
     .options = kto_options,
     .options_size = sizeof(KtoOptions),
-    .beta = beta,
-    .others_chosen = others_chosen,
+    .recipe = kto_recipe,
     .loss = kto_loss,
-    .couples_pairs = couples_pairs,
 };

@@ -21,35 +21,32 @@ static const RgOption nash_options[] = {
     RG_OPTION_END,
 };
 
-static double beta(const void *options) {
-    return ((const NashOptions *)options)->beta;
-}
-
-static double reference_share(const void *options) {
-    return ((const NashOptions *)options)->reference_share;
-}
-
-static RgTensor *nash_loss(RgTape *t, const void *options, const RgBatch *batch) {
-    RgTensor *won = batch->first_chosen, *lost = rg_add_scalar(t, rg_negate(t, won), 1);
-    RgTensor *logprob =
-        rg_add(t, rg_mul(t, won, batch->chosen.logprob), rg_mul(t, lost, batch->rejected.logprob));
-    RgTensor *log_ratio = rg_add(t, rg_mul(t, won, batch->chosen.log_ratio),
-                                 rg_mul(t, lost, batch->rejected.log_ratio));
-    RgTensor *penalty = rg_scale(t, rg_stop_gradient(t, log_ratio), (RgReal)beta(options));
+static RgTensor *nash_loss(RgStep *step, const void *options, const RgBatch *batch) {
+    const NashOptions *o = options;
+    RgTape *t = step->tape;
+    RgTensor *won = rg_first_preferred(t, batch);
+    RgTensor *logprob = rg_response_at(t, batch->logprob, 0);
+    RgTensor *log_ratio = rg_response_at(t, batch->log_ratio, 0);
+    RgTensor *penalty = rg_scale(t, rg_stop_gradient(t, log_ratio), (RgReal)o->beta);
     RgTensor *advantage = rg_sub(t, rg_add_scalar(t, won, (RgReal)-0.5), penalty);
     return rg_negate(t, rg_mean(t, rg_mul(t, advantage, logprob)));
+}
+
+static void nash_md_recipe(const void *options, RgRecipe *recipe) {
+    const NashOptions *o = options;
+    recipe->responses = RG_FROM_POLICY;
+    recipe->opponents = RG_FROM_MIXTURE;
+    recipe->preferences = RG_FROM_JUDGE;
+    recipe->beta = o->beta;
+    recipe->reference_share = o->reference_share;
 }
 
 const RgAlgorithm rg_algorithm_nash_md = {
     .name = "nash-md",
     .summary = "Nash mirror descent: preferences against the mixture of policy and reference",
     .reference = "Munos et al. 2023, arXiv:2312.00886",
-    .responses = RG_FROM_POLICY,
-    .opponents = RG_FROM_MIXTURE,
-    .preferences = RG_FROM_JUDGE,
     .options = nash_options,
     .options_size = sizeof(NashOptions),
-    .beta = beta,
-    .reference_share = reference_share,
+    .recipe = nash_md_recipe,
     .loss = nash_loss,
 };

@@ -185,8 +185,8 @@ static RgBilevel problem_of(RgParl *parl) {
 RgBilevel rg_parl_problem(void *state, int64_t draw) {
     RgParl *parl = state;
     if (parl->levels->draw_upper) {
-        bool drawn = parl->levels->draw_upper(parl, draw);
-        RG_ASSERT(drawn);
+        RgStatus status = parl->levels->draw_upper(parl, draw, NULL);
+        RG_ASSERT(status == RG_OK);
     }
     return problem_of(parl);
 }
@@ -255,30 +255,32 @@ static double flops_so_far(const RgParl *parl) {
            parl->trainer->policy->flops + parl->trainer->reference->flops;
 }
 
-/* ∂_θG, ∂_νG and w, for batches drawn for `draw`. False when the judge has failed. */
-static bool hypergradient(RgParl *parl, int64_t draw, RgEstimateReport *report) {
+/* ∂_θG, ∂_νG and w, for batches drawn for `draw`. */
+static RgStatus hypergradient(RgParl *parl, int64_t draw, RgEstimateReport *report,
+                              RgError *error) {
     *report = (RgEstimateReport){0};
     double flops = flops_so_far(parl);
-    if (parl->levels->draw_upper && !parl->levels->draw_upper(parl, draw))
-        return false;
+    if (parl->levels->draw_upper)
+        RG_TRY(parl->levels->draw_upper(parl, draw, error));
     objective_gradients(parl, parl->upper_gradient, parl->direct);
     double upper = parl->upper;
     estimate_damped(parl, report);
     parl->upper = upper; /* estimators look elsewhere, too */
     report->flops = flops_so_far(parl) - flops;
     parl->trainer->meter.hessian_products += report->hessian_products;
-    return true;
+    return RG_OK;
 }
 
-double rg_parl_hypergradient(RgTrainer *trainer, const RgParlOptions *options, void *state,
-                             int64_t draw, double *out, RgEstimateReport *report) {
+RgStatus rg_parl_hypergradient(RgTrainer *trainer, const RgParlOptions *options, void *state,
+                               int64_t draw, double *objective, double *out,
+                               RgEstimateReport *report, RgError *error) {
     RgParl *parl = state;
     RG_ASSERT(parl->trainer == trainer && parl->options == options);
-    if (!hypergradient(parl, draw, report))
-        return NAN;
+    RG_TRY(hypergradient(parl, draw, report, error));
     for (int64_t i = 0; i < parl->reward.parameters->count; i++)
         out[i] = (double)parl->direct[i] + (double)parl->implicit[i];
-    return parl->upper;
+    *objective = parl->upper;
+    return RG_OK;
 }
 
 /* ---- the lower level ---- */
@@ -362,50 +364,49 @@ static void note_metrics(RgParl *parl, double lower_norm, double norm, bool skip
 
 /* What a failure means for this round: whether the trial goes on. It is named in the log. */
 static bool goes_on(RgParl *parl, const char *failure) {
-    if (parl->options->on_failure == RG_PARL_STOP)
-        return rg_trainer_diverged(parl->trainer, failure);
-    rg_trainer_notice(parl->trainer, failure);
-    return true;
+    bool stops = parl->options->on_failure == RG_PARL_STOP;
+    (stops ? rg_trainer_diverged : rg_trainer_notice)(parl->trainer, failure);
+    return !stops;
 }
 
-/* The upper level's part of a round, for a reward that the policy has followed. False when the
- * trial has diverged or the judge has failed. */
-static bool upper_level(RgParl *parl, const char *failure, double lower_norm) {
+/* The upper level's part of a round, for a reward that the policy has followed. */
+static RgStatus upper_level(RgParl *parl, const char *failure, double lower_norm, RgError *error) {
     RgTrainer *trainer = parl->trainer;
     RgEstimateReport report = {0};
     double norm = 0;
     if (!failure) {
-        if (!hypergradient(parl, trainer->step, &report))
-            return false;
+        RG_TRY(hypergradient(parl, trainer->step, &report, error));
         failure = report.failure ? report.failure : rg_trainer_failure(trainer);
         if (failure && !goes_on(parl, failure))
-            return false;
+            return RG_OK;
     }
     if (!failure)
         norm = upper_step(parl);
     note_metrics(parl, lower_norm, norm, failure != NULL, &report);
-    return true;
+    return RG_OK;
 }
 
-static bool parl_step(RgTrainer *trainer, const void *options, void *state) {
+static RgStatus parl_step(RgTrainer *trainer, const void *options, void *state, RgError *error) {
     (void)options;
     RgParl *parl = state;
     double second_order = rg_tape_flops(parl->second_order), lower_norm;
     const char *failure = lower_level(parl, &lower_norm);
     rg_trainer_metric(trainer, "lower_failed", failure ? 1 : 0);
-    if (failure && !isfinite(lower_norm))
-        return rg_trainer_diverged(trainer, failure);
+    if (failure && !isfinite(lower_norm)) {
+        rg_trainer_diverged(trainer, failure);
+        return RG_OK;
+    }
     failure = failure ? failure : rg_trainer_failure(trainer);
     if (failure && !goes_on(parl, failure))
-        return false;
+        return RG_OK;
 
-    bool going = true;
+    RgStatus status = RG_OK;
     if (parl->options->upper == RG_PARL_FIXED)
         rg_trainer_metric(trainer, "gradient_norm", lower_norm);
     else
-        going = upper_level(parl, failure, lower_norm);
+        status = upper_level(parl, failure, lower_norm, error);
     trainer->meter.flops += rg_tape_flops(parl->second_order) - second_order;
-    return going;
+    return status;
 }
 
 /* ---- life ---- */
@@ -537,24 +538,21 @@ static void parl_checkpoint(void *state, RgCheckpoint *checkpoint) {
     rg_checkpoint_optimizer(checkpoint, "reward optimizer", parl->optimizer);
 }
 
-static double beta(const void *options) {
-    return ((const RgParlOptions *)options)->beta;
-}
-
-static bool needs_rewards(const void *options) {
-    return ((const RgParlOptions *)options)->upper == RG_PARL_UTILITY;
+static void parl_recipe(const void *options, RgRecipe *recipe) {
+    const RgParlOptions *o = options;
+    recipe->responses = RG_FROM_POLICY;
+    recipe->preferences = RG_FROM_JUDGE;
+    recipe->beta = o->beta;
+    recipe->rewards = o->upper == RG_PARL_UTILITY;
 }
 
 const RgAlgorithm rg_algorithm_parl = {
     .name = "parl",
     .summary = "Bilevel alignment: a reward optimised through the policy that is optimal for it",
     .reference = "Chakraborty et al. 2024, arXiv:2308.02585",
-    .responses = RG_FROM_POLICY,
-    .preferences = RG_FROM_JUDGE,
-    .needs_rewards = needs_rewards,
     .options = parl_options,
     .options_size = sizeof(RgParlOptions),
-    .beta = beta,
+    .recipe = parl_recipe,
     .create = parl_create,
     .step = parl_step,
     .destroy = parl_destroy,

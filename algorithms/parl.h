@@ -4,7 +4,7 @@
 
 #include "algorithms/estimator.h"
 #include "algorithms/reward.h"
-#include "algorithms/trainer.h"
+#include "algorithms/training/trainer.h"
 
 enum { RG_PARL_EXACT, RG_PARL_SAMPLED };                      /* expectation */
 enum { RG_PARL_PREFERENCES, RG_PARL_UTILITY, RG_PARL_FIXED }; /* upper */
@@ -36,11 +36,12 @@ typedef struct RgParlOptions {
 
 extern const RgAlgorithm rg_algorithm_parl;
 
-/* Hypergradient dG/dν at the trainer's policy and reward, without a step: hypergradient
- * [reward->count] out. `draw` numbers the sampled batches. Returns G; not a number where the judge
- * has failed, see trainer->status. */
-double rg_parl_hypergradient(RgTrainer *trainer, const RgParlOptions *options, void *state,
-                             int64_t draw, double *hypergradient, RgEstimateReport *report);
+/* Hypergradient dG/dν at the trainer's policy and reward, without a step: G in *objective and
+ * hypergradient [reward->count] out. `draw` numbers the sampled batches. Fails where the judge
+ * does. */
+RgStatus rg_parl_hypergradient(RgTrainer *trainer, const RgParlOptions *options, void *state,
+                               int64_t draw, double *objective, double *hypergradient,
+                               RgEstimateReport *report, RgError *error);
 
 /* The reward parameters ν inside PARL's state. */
 RgParameters *rg_parl_reward(void *state);

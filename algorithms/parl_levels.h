@@ -12,10 +12,10 @@ typedef struct RgParlLevels {
     RgStatus (*create)(RgParl *parl, RgError *error);
     void (*destroy)(RgParl *parl); /* NULL: nothing to free */
     /* Draw what the functions below are expectations over: for the lower step `inner` of a round,
-     * or for its hypergradient; NULL where nothing is drawn. The latter is false when the judge has
-     * failed, see rg_trainer_judge. */
+     * or for its hypergradient; NULL where nothing is drawn. The latter fails where the judge
+     * does. */
     void (*draw_lower)(RgParl *parl, int64_t round, int64_t inner);
-    bool (*draw_upper)(RgParl *parl, int64_t round);
+    RgStatus (*draw_upper)(RgParl *parl, int64_t round, RgError *error);
 
     /* V, to be maximised, and G, to be minimised: scalars whose derivatives in θ and ν are those of
      * the expectations. G's own value may be another number, which goes to *value. */

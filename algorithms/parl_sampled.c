@@ -328,24 +328,24 @@ static void keep_labelled(const uint8_t *all, RgSequences **sequences, uint8_t *
 
 /* What the judge says of the upper batch: its labels, or its rewards. Pairs without a label, and
  * with them the others of their prompts, are left out. */
-static bool judge(RgParl *parl, int64_t round, RgSequences **sequences, RgSequences **others,
-                  uint8_t **preferred, double **judged) {
+static RgStatus judge(RgParl *parl, int64_t round, RgSequences **sequences, RgSequences **others,
+                      uint8_t **preferred, double **judged, RgError *error) {
     RgTrainer *trainer = parl->trainer;
     int64_t n = (*sequences)->count;
     if (parl->options->upper == RG_PARL_UTILITY) {
         *judged = rg_allocate((size_t)(n + 1) * sizeof **judged);
-        return rg_trainer_judge(trainer, *sequences, *judged);
+        return rg_trainer_judge(trainer, *sequences, *judged, error);
     }
     *preferred = rg_allocate((size_t)n / 2 + 1);
     uint8_t *all = rg_allocate((size_t)n / 2 + 1);
     RgRandom labels = rg_random_at(rg_random_named(trainer->random, "labels"), (uint64_t)round);
-    bool labelled = rg_trainer_label(trainer, *sequences, labels, all);
-    if (labelled && *others)
+    RgStatus status = rg_trainer_label(trainer, *sequences, labels, all, error);
+    if (status == RG_OK && *others)
         keep_labelled(all, others, *preferred);
-    if (labelled)
+    if (status == RG_OK)
         keep_labelled(all, sequences, *preferred);
     free(all);
-    return labelled;
+    return status;
 }
 
 /* The first two responses of each prompt, of four; and the other two. */
@@ -354,7 +354,7 @@ static void split_fours(const RgSequences *fours, RgSequences *pairs, RgSequence
         rg_sequences_append_from(i % 4 < 2 ? pairs : others, fours, i, false);
 }
 
-static bool draw_upper(RgParl *parl, int64_t round) {
+static RgStatus draw_upper(RgParl *parl, int64_t round, RgError *error) {
     const RgParlOptions *o = parl->options;
     RgTrainer *trainer = parl->trainer;
     Sampled *s = parl->samples;
@@ -372,19 +372,19 @@ static bool draw_upper(RgParl *parl, int64_t round) {
     }
     uint8_t *preferred = NULL;
     double *judged = NULL;
-    bool known = judge(parl, round, &sequences, &others, &preferred, &judged);
+    RgStatus status = judge(parl, round, &sequences, &others, &preferred, &judged, error);
     if (others)
         fill_batch(parl, &s->others, others);
     fill_batch(parl, &s->upper, sequences);
     s->upper.preferred = preferred;
     s->upper.judged = judged;
-    if (!known)
-        return false;
+    if (status != RG_OK)
+        return status;
     trainer->meter.trained_tokens += rg_policy_count_tokens(trainer->policy, sequences);
     if (estimator->order > 0)
         draw_value_batch(parl, draw_number(parl, round, o->inner_steps + 1), o->curvature_prompts,
                          true);
-    return true;
+    return RG_OK;
 }
 
 /* ---- life ---- */

@@ -14,7 +14,7 @@
  * prompt and goes over them `epochs` times, in whole batches. */
 #include "algorithms/ppo.h"
 
-#include "algorithms/trainer.h"
+#include "algorithms/training/trainer.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -57,18 +57,11 @@ void rg_ppo_advantages(int64_t steps, const double *reward, const double *value,
     }
 }
 
-/* x held within low and high. */
-static RgTensor *clipped(RgTape *t, RgTensor *x, double low, double high) {
-    RgTensor *over = rg_positive_part(t, rg_add_scalar(t, x, (RgReal)-high));
-    RgTensor *under = rg_positive_part(t, rg_add_scalar(t, rg_negate(t, x), (RgReal)low));
-    return rg_add(t, rg_sub(t, x, over), under);
-}
-
 RgTensor *rg_ppo_surrogate(RgTape *t, RgTensor *logprob, RgTensor *old, RgTensor *advantage,
                            double clip) {
     RgTensor *ratio = rg_exp(t, rg_sub(t, logprob, old));
     RgTensor *free_gain = rg_mul(t, ratio, advantage);
-    RgTensor *held_gain = rg_mul(t, clipped(t, ratio, 1 - clip, 1 + clip), advantage);
+    RgTensor *held_gain = rg_mul(t, rg_clip(t, ratio, 1 - clip, 1 + clip), advantage);
     return rg_sub(t, free_gain, rg_positive_part(t, rg_sub(t, free_gain, held_gain)));
 }
 
@@ -204,7 +197,7 @@ static RgTensor *value_loss(RgTape *t, const Ppo *ppo, const Round *round) {
     RgTensor *target = rg_constant_from_double(t, shape, round->target);
     RgTensor *value =
         value_of(t, ppo, rg_borrow(t, RG_SHAPE(round->steps, ppo->features), round->features));
-    RgTensor *held = rg_add(t, old, clipped(t, rg_sub(t, value, old), -far, far));
+    RgTensor *held = rg_add(t, old, rg_clip(t, rg_sub(t, value, old), -far, far));
     RgTensor *free_loss = rg_square(t, rg_sub(t, value, target));
     RgTensor *held_loss = rg_square(t, rg_sub(t, held, target));
     RgTensor *larger = rg_add(t, free_loss, rg_positive_part(t, rg_sub(t, held_loss, free_loss)));
@@ -233,25 +226,25 @@ static double epoch(Ppo *ppo, const Round *round, double *policy_loss, double *w
     return rg_trainer_step_policy(trainer);
 }
 
-/* False when the judge has failed. */
-static bool round_judge(Ppo *ppo, Round *round) {
+static RgStatus round_judge(Ppo *ppo, Round *round, RgError *error) {
     double *judged = numbers(round->sequences->count);
-    bool has_judged = rg_trainer_judge(ppo->trainer, round->sequences, judged);
-    if (has_judged) {
+    RgStatus status = rg_trainer_judge(ppo->trainer, round->sequences, judged, error);
+    if (status == RG_OK) {
         reward_steps(ppo, round, judged);
         value_steps(ppo, round);
     }
     free(judged);
-    return has_judged;
+    return status;
 }
 
-static bool ppo_step(RgTrainer *trainer, const void *options, void *state) {
+static RgStatus ppo_step(RgTrainer *trainer, const void *options, void *state, RgError *error) {
     (void)options;
     Ppo *ppo = state;
     Round round = round_sample(ppo);
-    if (!round_judge(ppo, &round)) {
+    RgStatus status = round_judge(ppo, &round, error);
+    if (status != RG_OK) {
         round_release(&round);
-        return false;
+        return status;
     }
     double policy_loss = 0, worth_loss = 0, norm = 0;
     for (int64_t e = 0; round.steps > 0 && e < ppo->options->epochs && isfinite(norm); e++)
@@ -262,7 +255,9 @@ static bool ppo_step(RgTrainer *trainer, const void *options, void *state) {
     rg_trainer_metric(trainer, "reward", round.judged);
     rg_trainer_metric(trainer, "kl", round.kl);
     round_release(&round);
-    return isfinite(norm) ? true : rg_trainer_diverged(trainer, "the gradient is not finite");
+    if (!isfinite(norm))
+        rg_trainer_diverged(trainer, "the gradient is not finite");
+    return RG_OK;
 }
 
 /* ---- life ---- */
@@ -298,25 +293,21 @@ static void ppo_checkpoint(void *state, RgCheckpoint *checkpoint) {
     rg_checkpoint_optimizer(checkpoint, "value optimizer", ppo->optimizer);
 }
 
-static double beta(const void *options) {
-    return ((const PpoOptions *)options)->beta;
-}
-
-static bool needs_rewards(const void *options) {
-    (void)options;
-    return true;
+static void ppo_recipe(const void *options, RgRecipe *recipe) {
+    const PpoOptions *o = options;
+    recipe->responses = RG_FROM_POLICY;
+    recipe->preferences = RG_FROM_JUDGE;
+    recipe->beta = o->beta;
+    recipe->rewards = true;
 }
 
 const RgAlgorithm rg_algorithm_ppo = {
     .name = "ppo",
     .summary = "Proximal policy optimisation on the judge's reward, with a KL penalty",
     .reference = "Schulman et al. 2017, arXiv:1707.06347; Ouyang et al. 2022, arXiv:2203.02155",
-    .responses = RG_FROM_POLICY,
-    .preferences = RG_FROM_JUDGE,
-    .needs_rewards = needs_rewards,
     .options = ppo_options,
     .options_size = sizeof(PpoOptions),
-    .beta = beta,
+    .recipe = ppo_recipe,
     .create = ppo_create,
     .step = ppo_step,
     .destroy = ppo_destroy,

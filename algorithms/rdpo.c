@@ -19,11 +19,8 @@ static const RgOption rdpo_options[] = {
     RG_OPTION_END,
 };
 
-static double beta(const void *options) {
-    return ((const RdpoOptions *)options)->beta;
-}
-
-static RgTensor *rdpo_loss(RgTape *t, const void *options, const RgBatch *batch) {
+static RgTensor *rdpo_loss(RgStep *step, const void *options, const RgBatch *batch) {
+    RgTape *t = step->tape;
     const RdpoOptions *o = options;
     double clean = 1 / (1 - 2 * o->label_noise);
     RgTensor *right = rg_preference_fit(t, batch, o->beta);
@@ -32,14 +29,18 @@ static RgTensor *rdpo_loss(RgTape *t, const void *options, const RgBatch *batch)
                   rg_scale(t, rg_mean(t, wrong), (RgReal)(clean * o->label_noise)));
 }
 
+static void rdpo_recipe(const void *options, RgRecipe *recipe) {
+    const RdpoOptions *o = options;
+    recipe->responses = recipe->preferences = RG_FROM_DATASET;
+    recipe->beta = o->beta;
+}
+
 const RgAlgorithm rg_algorithm_rdpo = {
     .name = "rdpo",
     .summary = "Robust DPO: unbiased under labels that are flipped at a known rate",
     .reference = "Chowdhury et al. 2024, arXiv:2403.00409",
-    .responses = RG_FROM_DATASET,
-    .preferences = RG_FROM_DATASET,
     .options = rdpo_options,
     .options_size = sizeof(RdpoOptions),
-    .beta = beta,
+    .recipe = rdpo_recipe,
     .loss = rdpo_loss,
 };

@@ -17,39 +17,32 @@ static const RgOption rloo_options[] = {
     RG_OPTION_END,
 };
 
-static double beta(const void *options) {
-    return ((const RlooOptions *)options)->beta;
-}
-
-static int64_t group_size(const void *options) {
-    return ((const RlooOptions *)options)->group_size;
-}
-
-static RgTensor *rloo_loss(RgTape *t, const void *options, const RgBatch *batch) {
-    const RgGroups *g = &batch->groups;
-    RgTensor *penalty = rg_scale(t, rg_stop_gradient(t, g->log_ratio), (RgReal)beta(options));
-    RgTensor *gain = rg_sub(t, g->reward, penalty);
+static RgTensor *rloo_loss(RgStep *step, const void *options, const RgBatch *batch) {
+    const RlooOptions *o = options;
+    RgTape *t = step->tape;
+    RgTensor *penalty = rg_scale(t, rg_stop_gradient(t, batch->log_ratio), (RgReal)o->beta);
+    RgTensor *gain = rg_sub(t, batch->reward, penalty);
     /* R_i less the others' mean is k/(k − 1) of R_i less the mean of all */
-    RgReal others = (RgReal)g->size / (RgReal)(g->size - 1);
+    RgReal others = (RgReal)batch->k / (RgReal)(batch->k - 1);
     RgTensor *advantage = rg_scale(t, rg_sub(t, gain, rg_mean_last(t, gain)), others);
-    return rg_negate(t, rg_mean(t, rg_mul(t, advantage, g->logprob)));
+    return rg_negate(t, rg_mean(t, rg_mul(t, advantage, batch->logprob)));
 }
 
-static bool needs_rewards(const void *options) {
-    (void)options;
-    return true;
+static void rloo_recipe(const void *options, RgRecipe *recipe) {
+    const RlooOptions *o = options;
+    recipe->responses = RG_FROM_POLICY;
+    recipe->preferences = RG_FROM_JUDGE;
+    recipe->beta = o->beta;
+    recipe->group = o->group_size;
+    recipe->rewards = true;
 }
 
 const RgAlgorithm rg_algorithm_rloo = {
     .name = "rloo",
     .summary = "REINFORCE with a leave-one-out baseline on the judge's reward",
     .reference = "Ahmadian et al. 2024, arXiv:2402.14740, eq. 8",
-    .responses = RG_FROM_POLICY,
-    .preferences = RG_FROM_JUDGE,
-    .needs_rewards = needs_rewards,
     .options = rloo_options,
     .options_size = sizeof(RlooOptions),
-    .beta = beta,
-    .group_size = group_size,
+    .recipe = rloo_recipe,
     .loss = rloo_loss,
 };

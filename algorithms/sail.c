@@ -62,20 +62,6 @@ SAIL_OPTIONS(sail_revkl_options, "0.3", "g", "0.3", "γ",
              RG_OPTION_REAL(SailOptions, reverse_kl, "0.02", 0, 1e3,
                             "coefficient of the reverse-KL penalty; 0 is SAIL-PR"), );
 
-static double beta(const void *options) {
-    return ((const SailOptions *)options)->beta;
-}
-
-static double mixture(const void *options) {
-    return ((const SailOptions *)options)->mixture;
-}
-
-/* A baseline is made of the other pairs. */
-static bool couples_pairs(const void *options) {
-    const SailOptions *o = options;
-    return o->score_term == SCORE_BASELINE && o->exploration != 0;
-}
-
 /* Mean of the others' F among the fresh pairs, [pairs]; 0 where there are no others. It does not
  * depend on the pair itself, so subtracting it leaves the expectation of the score term as it was.
  */
@@ -118,7 +104,7 @@ static RgTensor *sail_loss(RgTape *t, const SailOptions *o, const RgBatch *batch
     if (o->exploration == 0 || o->score_term == SCORE_NONE)
         return loss;
 
-    RgTensor *baseline = o->score_term == SCORE_BASELINE ? leave_one_out(t, fit, batch->fresh)
+    RgTensor *baseline = o->score_term == SCORE_BASELINE ? leave_one_out(t, fit, batch->on_policy)
                                                          : rg_filled(t, fit->shape, 0);
     RgTensor *added = rg_filled(t, fit->shape, 0);
     if (policy_responds && o->score_term == SCORE_RELEASED)
@@ -130,20 +116,20 @@ static RgTensor *sail_loss(RgTape *t, const SailOptions *o, const RgBatch *batch
         added = rg_add(
             t, added,
             rg_sub(t, rg_scale(t, rg_square(t, fit), (RgReal)0.5), rg_mul(t, baseline, fit)));
-    RgTensor *mean = rg_mean(t, rg_mul(t, batch->fresh, added));
+    RgTensor *mean = rg_mean(t, rg_mul(t, batch->on_policy, added));
     return rg_sub(t, loss, rg_scale(t, mean, (RgReal)o->exploration));
 }
 
-static RgTensor *sail_dp_loss(RgTape *t, const void *options, const RgBatch *batch) {
-    return sail_loss(t, options, batch, false, true);
+static RgTensor *sail_dp_loss(RgStep *step, const void *options, const RgBatch *batch) {
+    return sail_loss(step->tape, options, batch, false, true);
 }
 
-static RgTensor *sail_pp_loss(RgTape *t, const void *options, const RgBatch *batch) {
-    return sail_loss(t, options, batch, true, true);
+static RgTensor *sail_pp_loss(RgStep *step, const void *options, const RgBatch *batch) {
+    return sail_loss(step->tape, options, batch, true, true);
 }
 
-static RgTensor *sail_pr_loss(RgTape *t, const void *options, const RgBatch *batch) {
-    return sail_loss(t, options, batch, true, false);
+static RgTensor *sail_pr_loss(RgStep *step, const void *options, const RgBatch *batch) {
+    return sail_loss(step->tape, options, batch, true, false);
 }
 
 /* log π_ref − log π of a response's token, on average, [pairs]. */
@@ -151,8 +137,9 @@ static RgTensor *mean_reverse(RgTape *t, const RgSide *side) {
     return rg_div(t, rg_negate(t, side->log_ratio), side->length);
 }
 
-static RgTensor *sail_revkl_loss(RgTape *t, const void *options, const RgBatch *batch) {
+static RgTensor *sail_revkl_loss(RgStep *step, const void *options, const RgBatch *batch) {
     const SailOptions *o = options;
+    RgTape *t = step->tape;
     RgTensor *loss = sail_loss(t, o, batch, true, false);
     if (o->reverse_kl == 0)
         return loss;
@@ -160,58 +147,68 @@ static RgTensor *sail_revkl_loss(RgTape *t, const void *options, const RgBatch *
     return rg_add(t, loss, rg_scale(t, rg_mean(t, both), (RgReal)(0.5 * o->reverse_kl)));
 }
 
+/* ---- recipes ---- */
+
+static void take_options(const SailOptions *o, RgRecipe *recipe) {
+    recipe->on_policy = o->mixture;
+    recipe->beta = o->beta;
+    /* a baseline is made of the other pairs */
+    recipe->couples = o->score_term == SCORE_BASELINE && o->exploration != 0;
+}
+
+static void sail_dp_recipe(const void *options, RgRecipe *recipe) {
+    recipe->responses = RG_FROM_DATASET;
+    recipe->preferences = RG_FROM_POLICY;
+    take_options(options, recipe);
+}
+
+static void sail_pp_recipe(const void *options, RgRecipe *recipe) {
+    recipe->responses = recipe->preferences = RG_FROM_POLICY;
+    take_options(options, recipe);
+}
+
+static void sail_pr_recipe(const void *options, RgRecipe *recipe) {
+    recipe->responses = RG_FROM_POLICY;
+    recipe->preferences = RG_FROM_JUDGE;
+    take_options(options, recipe);
+}
+
 const RgAlgorithm rg_algorithm_sail_dp = {
     .name = "sail-dp",
     .summary = "SAIL: data-set responses, labelled by the policy itself (self-critique)",
     .reference = "Ding et al. 2024, arXiv:2406.15567, SAIL-DP",
-    .responses = RG_FROM_DATASET,
-    .preferences = RG_FROM_POLICY,
     .options = sail_dp_options,
     .options_size = sizeof(SailOptions),
-    .mixture = mixture,
-    .beta = beta,
+    .recipe = sail_dp_recipe,
     .loss = sail_dp_loss,
-    .couples_pairs = couples_pairs,
 };
 
 const RgAlgorithm rg_algorithm_sail_pp = {
     .name = "sail-pp",
     .summary = "SAIL: policy responses, labelled by the policy itself",
     .reference = "Ding et al. 2024, arXiv:2406.15567, SAIL-PP",
-    .responses = RG_FROM_POLICY,
-    .preferences = RG_FROM_POLICY,
     .options = sail_pp_options,
     .options_size = sizeof(SailOptions),
-    .mixture = mixture,
-    .beta = beta,
+    .recipe = sail_pp_recipe,
     .loss = sail_pp_loss,
-    .couples_pairs = couples_pairs,
 };
 
 const RgAlgorithm rg_algorithm_sail_pr = {
     .name = "sail-pr",
     .summary = "SAIL: policy responses, labelled by the judge",
     .reference = "Ding et al. 2024, arXiv:2406.15567, SAIL-PR",
-    .responses = RG_FROM_POLICY,
-    .preferences = RG_FROM_JUDGE,
     .options = sail_pr_options,
     .options_size = sizeof(SailOptions),
-    .mixture = mixture,
-    .beta = beta,
+    .recipe = sail_pr_recipe,
     .loss = sail_pr_loss,
-    .couples_pairs = couples_pairs,
 };
 
 const RgAlgorithm rg_algorithm_sail_revkl = {
     .name = "sail-revkl",
     .summary = "SAIL-PR with a reverse-KL penalty",
     .reference = "Wu et al. 2026, arXiv:2606.31524",
-    .responses = RG_FROM_POLICY,
-    .preferences = RG_FROM_JUDGE,
     .options = sail_revkl_options,
     .options_size = sizeof(SailOptions),
-    .mixture = mixture,
-    .beta = beta,
+    .recipe = sail_pr_recipe,
     .loss = sail_revkl_loss,
-    .couples_pairs = couples_pairs,
 };

@@ -29,46 +29,34 @@ static const RgOption selm_options[] = {
     RG_OPTION_END,
 };
 
-static double beta(const void *options) {
-    return ((const SelmOptions *)options)->beta;
-}
-
-static double calibration_temperature(const void *options) {
-    return ((const SelmOptions *)options)->calibration_temperature;
-}
-
-static int64_t reference_steps(const void *options) {
-    return ((const SelmOptions *)options)->reference_steps;
-}
-
-static RgTensor *selm_loss(RgTape *t, const void *options, const RgBatch *batch) {
+static RgTensor *selm_loss(RgStep *step, const void *options, const RgBatch *batch) {
+    RgTape *t = step->tape;
     const SelmOptions *o = options;
     RgTensor *loss = rg_negate(t, rg_mean(t, rg_preference_fit(t, batch, o->beta)));
     if (o->exploration == 0)
         return loss;
-    RgTensor *bonus = rg_mean(t, batch->calibration.log_ratio);
+    RgTensor *bonus = rg_mean(t, batch->third.log_ratio);
     return rg_add(t, loss, rg_scale(t, bonus, (RgReal)o->exploration));
 }
 
-/* To tell the best and the worst of three. */
-static bool needs_rewards(const void *options) {
-    (void)options;
-    return true;
+static void selm_recipe(const void *options, RgRecipe *recipe) {
+    const SelmOptions *o = options;
+    recipe->responses = RG_FROM_DATASET;
+    recipe->preferences = RG_FROM_JUDGE;
+    recipe->third = RG_FROM_REFERENCE;
+    recipe->third_competes = true;
+    recipe->beta = o->beta;
+    recipe->third_temperature = o->calibration_temperature;
+    recipe->reference_steps = o->reference_steps;
+    recipe->rewards = true; /* to tell the best and the worst of three */
 }
 
 const RgAlgorithm rg_algorithm_selm = {
     .name = "selm",
     .summary = "Self-exploring language models: the likeliest response competes, and is lowered",
     .reference = "Zhang et al. 2024, arXiv:2405.19332",
-    .responses = RG_FROM_DATASET,
-    .preferences = RG_FROM_JUDGE,
-    .needs_rewards = needs_rewards,
-    .calibration = RG_FROM_REFERENCE,
-    .calibration_competes = true,
     .options = selm_options,
     .options_size = sizeof(SelmOptions),
-    .beta = beta,
-    .calibration_temperature = calibration_temperature,
-    .reference_steps = reference_steps,
+    .recipe = selm_recipe,
     .loss = selm_loss,
 };

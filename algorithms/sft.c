@@ -5,16 +5,21 @@
  * Makes base policies; as a contender it is 'preferred fine-tuning'. */
 #include "algorithms/algorithm.h"
 
-static RgTensor *sft_loss(RgTape *t, const void *options, const RgBatch *batch) {
+static RgTensor *sft_loss(RgStep *step, const void *options, const RgBatch *batch) {
     (void)options;
-    return rg_scale(t, batch->log_likelihood, (RgReal)(-1.0 / (double)batch->response_tokens));
+    return rg_scale(step->tape, batch->log_likelihood,
+                    (RgReal)(-1.0 / (double)batch->response_tokens));
+}
+
+static void sft_recipe(const void *options, RgRecipe *recipe) {
+    (void)options;
+    recipe->responses = RG_FROM_DATASET;
 }
 
 const RgAlgorithm rg_algorithm_sft = {
     .name = "sft",
     .summary = "Supervised training on demonstrations (maximum likelihood)",
     .reference = "maximum likelihood per token",
-    .responses = RG_FROM_DATASET,
-    .preferences = RG_FROM_NOWHERE,
+    .recipe = sft_recipe,
     .loss = sft_loss,
 };

@@ -16,11 +16,8 @@ static const RgOption simpo_options[] = {
     RG_OPTION_END,
 };
 
-static double beta(const void *options) {
-    return ((const SimpoOptions *)options)->beta;
-}
-
-static RgTensor *simpo_loss(RgTape *t, const void *options, const RgBatch *batch) {
+static RgTensor *simpo_loss(RgStep *step, const void *options, const RgBatch *batch) {
+    RgTape *t = step->tape;
     const SimpoOptions *o = options;
     RgTensor *margin =
         rg_sub(t, rg_mean_logprob(t, &batch->chosen), rg_mean_logprob(t, &batch->rejected));
@@ -29,15 +26,19 @@ static RgTensor *simpo_loss(RgTape *t, const void *options, const RgBatch *batch
     return rg_negate(t, rg_mean(t, rg_log_sigmoid(t, beyond)));
 }
 
+static void simpo_recipe(const void *options, RgRecipe *recipe) {
+    const SimpoOptions *o = options;
+    recipe->responses = recipe->preferences = RG_FROM_DATASET;
+    recipe->reference_free = true;
+    recipe->beta = o->beta;
+}
+
 const RgAlgorithm rg_algorithm_simpo = {
     .name = "simpo",
     .summary = "Simple preference optimisation: mean log-probabilities, no reference",
     .reference = "Meng et al. 2024, arXiv:2405.14734, eq. 6",
-    .responses = RG_FROM_DATASET,
-    .preferences = RG_FROM_DATASET,
-    .reference_free = true,
     .options = simpo_options,
     .options_size = sizeof(SimpoOptions),
-    .beta = beta,
+    .recipe = simpo_recipe,
     .loss = simpo_loss,
 };

@@ -20,27 +20,26 @@ static const RgOption spin_options[] = {
     RG_OPTION_END,
 };
 
-static double beta(const void *options) {
-    return ((const SpinOptions *)options)->beta;
+static RgTensor *spin_loss(RgStep *step, const void *options, const RgBatch *batch) {
+    const SpinOptions *o = options;
+    RgTape *t = step->tape;
+    return rg_negate(t, rg_mean(t, rg_preference_fit(t, batch, o->beta)));
 }
 
-static int64_t reference_steps(const void *options) {
-    return ((const SpinOptions *)options)->reference_steps;
-}
-
-static RgTensor *spin_loss(RgTape *t, const void *options, const RgBatch *batch) {
-    return rg_negate(t, rg_mean(t, rg_preference_fit(t, batch, beta(options))));
+static void spin_recipe(const void *options, RgRecipe *recipe) {
+    const SpinOptions *o = options;
+    recipe->responses = RG_FROM_DATASET;
+    recipe->opponents = RG_FROM_REFERENCE;
+    recipe->beta = o->beta;
+    recipe->reference_steps = o->reference_steps;
 }
 
 const RgAlgorithm rg_algorithm_spin = {
     .name = "spin",
     .summary = "Self-play: demonstrations against the policy of the iteration before",
     .reference = "Chen et al. 2024, arXiv:2401.01335, eq. 4.7",
-    .responses = RG_FROM_DATASET,
-    .opponents = RG_FROM_REFERENCE,
     .options = spin_options,
     .options_size = sizeof(SpinOptions),
-    .beta = beta,
-    .reference_steps = reference_steps,
+    .recipe = spin_recipe,
     .loss = spin_loss,
 };

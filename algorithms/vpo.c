@@ -24,33 +24,31 @@ static const RgOption vpo_options[] = {
     RG_OPTION_END,
 };
 
-static double beta(const void *options) {
-    return ((const VpoOptions *)options)->beta;
-}
-
-static double mixture(const void *options) {
-    return ((const VpoOptions *)options)->mixture;
-}
-
-static RgTensor *vpo_loss(RgTape *t, const void *options, const RgBatch *batch) {
+static RgTensor *vpo_loss(RgStep *step, const void *options, const RgBatch *batch) {
+    RgTape *t = step->tape;
     const VpoOptions *o = options;
     RgTensor *loss = rg_negate(t, rg_mean(t, rg_preference_fit(t, batch, o->beta)));
     if (o->exploration == 0)
         return loss;
-    RgTensor *bonus = rg_mean(t, batch->calibration.log_ratio);
+    RgTensor *bonus = rg_mean(t, batch->third.log_ratio);
     return rg_add(t, loss, rg_scale(t, bonus, (RgReal)o->exploration));
+}
+
+static void vpo_recipe(const void *options, RgRecipe *recipe) {
+    const VpoOptions *o = options;
+    recipe->responses = RG_FROM_POLICY;
+    recipe->preferences = RG_FROM_JUDGE;
+    recipe->third = RG_FROM_REFERENCE;
+    recipe->on_policy = o->mixture;
+    recipe->beta = o->beta;
 }
 
 const RgAlgorithm rg_algorithm_vpo = {
     .name = "vpo",
     .summary = "Value-incentivised preference optimisation: an optimistic or pessimistic value",
     .reference = "Cen et al. 2024, arXiv:2405.19320",
-    .responses = RG_FROM_POLICY,
-    .preferences = RG_FROM_JUDGE,
-    .calibration = RG_FROM_REFERENCE,
     .options = vpo_options,
     .options_size = sizeof(VpoOptions),
-    .mixture = mixture,
-    .beta = beta,
+    .recipe = vpo_recipe,
     .loss = vpo_loss,
 };

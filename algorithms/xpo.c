@@ -24,24 +24,13 @@ static const RgOption xpo_options[] = {
     RG_OPTION_END,
 };
 
-static double beta(const void *options) {
-    return ((const XpoOptions *)options)->beta;
-}
-
-static double mixture(const void *options) {
-    return ((const XpoOptions *)options)->mixture;
-}
-
 /* log π of the reference's response, [pairs]; 0 for offline pairs. */
 static RgTensor *opponent_logprob(RgTape *t, const RgBatch *batch) {
-    RgTensor *first = batch->first_chosen;
-    RgTensor *second = rg_add_scalar(t, rg_negate(t, first), 1);
-    RgTensor *opponent = rg_add(t, rg_mul(t, first, batch->rejected.logprob),
-                                rg_mul(t, second, batch->chosen.logprob));
-    return rg_mul(t, batch->fresh, opponent);
+    return rg_mul(t, batch->on_policy, rg_response_at(t, batch->logprob, 1));
 }
 
-static RgTensor *xpo_loss(RgTape *t, const void *options, const RgBatch *batch) {
+static RgTensor *xpo_loss(RgStep *step, const void *options, const RgBatch *batch) {
+    RgTape *t = step->tape;
     const XpoOptions *o = options;
     RgTensor *loss = rg_negate(t, rg_mean(t, rg_preference_fit(t, batch, o->beta)));
     if (o->exploration == 0)
@@ -50,16 +39,21 @@ static RgTensor *xpo_loss(RgTape *t, const void *options, const RgBatch *batch) 
     return rg_add(t, loss, rg_scale(t, bonus, (RgReal)o->exploration));
 }
 
+static void xpo_recipe(const void *options, RgRecipe *recipe) {
+    const XpoOptions *o = options;
+    recipe->responses = RG_FROM_POLICY;
+    recipe->opponents = RG_FROM_REFERENCE;
+    recipe->preferences = RG_FROM_JUDGE;
+    recipe->on_policy = o->mixture;
+    recipe->beta = o->beta;
+}
+
 const RgAlgorithm rg_algorithm_xpo = {
     .name = "xpo",
     .summary = "Exploratory preference optimisation: optimism against the reference's responses",
     .reference = "Xie et al. 2024, arXiv:2405.21046, Algorithm 1",
-    .responses = RG_FROM_POLICY,
-    .opponents = RG_FROM_REFERENCE,
-    .preferences = RG_FROM_JUDGE,
     .options = xpo_options,
     .options_size = sizeof(XpoOptions),
-    .mixture = mixture,
-    .beta = beta,
+    .recipe = xpo_recipe,
     .loss = xpo_loss,
 };

@@ -170,11 +170,6 @@ typedef struct Training {
     double best_loss;
 } Training;
 
-static void append_pair(RgSequences *to, const RgSequences *from, int64_t pair) {
-    rg_sequences_append_from(to, from, 2 * pair, false);
-    rg_sequences_append_from(to, from, 2 * pair + 1, false);
-}
-
 /* Views of layers before the last `trained_layers`, and of all that is no layer but the last norm.
  */
 static bool is_frozen(const char *name, int64_t layers, int64_t trained) {
@@ -214,7 +209,7 @@ static Training begin(RewardModel *m, const Options *o, const RgSequences *seque
     t.order = rg_allocate((size_t)(pairs + 1) * sizeof *t.order);
     for (int64_t i = 0; i < pairs; i++) {
         if (every > 0 && i % every == every - 1)
-            append_pair(t.held_out, sequences, i);
+            rg_sequences_append_pair(t.held_out, sequences, i);
         else
             t.order[t.count++] = i;
     }
@@ -298,7 +293,7 @@ static void train(RewardModel *m, const Options *o, const RgSequences *sequences
         for (int64_t first = 0; first < t.count; first += o->batch) {
             rg_sequences_clear(batch);
             for (int64_t i = first; i < t.count && i < first + o->batch; i++)
-                append_pair(batch, sequences, t.order[place[i]]);
+                rg_sequences_append_pair(batch, sequences, t.order[place[i]]);
             step(&t, batch);
         }
         double loss = held_out_loss(&t);

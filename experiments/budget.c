@@ -93,16 +93,12 @@ bool rg_evaluation_due(const RgEvaluationOptions *evaluation, const RgSpending *
            floor(rg_spent(before, cost) / evaluation->every);
 }
 
-bool rg_algorithm_spends(const RgAlgorithm *algorithm, const void *options, RgCost cost) {
-    if (cost != RG_COST_GENERATED_TOKENS && cost != RG_COST_JUDGE_QUERIES)
+bool rg_recipe_spends(const RgAlgorithm *algorithm, const RgRecipe *recipe, RgCost cost) {
+    RgRecipeCounts counts = rg_recipe_counts(recipe);
+    bool own = recipe->on_policy > 0;
+    if (algorithm->step)
         return true;
-    if (algorithm->step || algorithm->group_size)
-        return true;
-    bool own = !algorithm->mixture || algorithm->mixture(options) > 0;
-    bool samples =
-        algorithm->responses == RG_FROM_POLICY || algorithm->opponents != RG_FROM_NOWHERE;
     if (cost == RG_COST_GENERATED_TOKENS)
-        return (samples && own) || algorithm->calibration == RG_FROM_REFERENCE;
-    return own && ((samples && algorithm->preferences == RG_FROM_JUDGE) ||
-                   algorithm->calibration_competes);
+        return (counts.sampled > 0 && own) || counts.third > 0;
+    return cost != RG_COST_JUDGE_QUERIES || (counts.judged > 0 && own);
 }

@@ -2,7 +2,7 @@
 #ifndef RG_EXPERIMENTS_BUDGET_H
 #define RG_EXPERIMENTS_BUDGET_H
 
-#include "algorithms/algorithm.h"
+#include "algorithms/training/recipe.h"
 
 /* What limits and evaluation points are counted in. */
 typedef enum RgCost {
@@ -51,6 +51,6 @@ bool rg_evaluation_due(const RgEvaluationOptions *evaluation, const RgSpending *
 
 /* Whether an algorithm with these options can spend of a cost at all; of those with steps of their
  * own it is taken to be so. */
-bool rg_algorithm_spends(const RgAlgorithm *algorithm, const void *options, RgCost cost);
+bool rg_recipe_spends(const RgAlgorithm *algorithm, const RgRecipe *recipe, RgCost cost);
 
 #endif

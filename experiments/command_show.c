@@ -161,13 +161,36 @@ static const char *source_name(RgSource source) {
     return "none";
 }
 
+/* What a step costs, by responses to a prompt. */
+static void show_counts(const RgRecipe *r) {
+    RgRecipeCounts c = rg_recipe_counts(r);
+    printf("responses to a prompt: %lld sampled, %lld judged, %lld trained, %lld by the reference",
+           (long long)(c.sampled + c.third), (long long)c.judged, (long long)c.trained,
+           (long long)c.referenced);
+    if (r->on_policy < 1 && c.sampled + c.judged > 0)
+        printf("; %g of the prompts are on-policy", r->on_policy);
+    if (r->epochs > 1)
+        printf("; %lld epochs", (long long)r->epochs);
+    printf("\n");
+}
+
+/* The recipe, with the options' defaults. */
 static void show_sources(const RgAlgorithm *a) {
-    printf("responses: %s\n", source_name(a->responses));
-    if (a->opponents != RG_FROM_NOWHERE)
-        printf("opponents: %s\n", source_name(a->opponents));
-    printf("preferences: %s\n", source_name(a->preferences));
-    if (a->calibration != RG_FROM_NOWHERE)
-        printf("calibration: %s\n", source_name(a->calibration));
+    RgSettings *none = rg_settings_create();
+    void *options = rg_allocate(a->options_size + 1);
+    RgStatus status = rg_options_read(a->options, none, "algorithm", options, NULL);
+    RG_ASSERT(status == RG_OK); /* defaults are within their bounds */
+    RgRecipe r = rg_recipe_of(a, options);
+    printf("responses: %s\n", source_name(r.responses));
+    if (r.opponents != RG_FROM_NOWHERE)
+        printf("opponents: %s\n", source_name(r.opponents));
+    printf("preferences: %s\n", source_name(r.preferences));
+    if (r.third != RG_FROM_NOWHERE)
+        printf("third responses: %s\n", source_name(r.third));
+    if (a->loss)
+        show_counts(&r);
+    free(options);
+    rg_settings_destroy(none);
 }
 
 static void show_entry(const Entry *entry) {

@@ -190,8 +190,10 @@ static RgStatus resolve_algorithm(RgTrialPlan *plan, const RgSettings *s, RgErro
         plan->part.label = algorithm->name;
     plan->algorithm = algorithm;
     plan->algorithm_options = rg_allocate(algorithm->options_size + 1);
-    return read_part(algorithm->options, s, "algorithm", plan->algorithm_options, plan->resolved,
-                     error);
+    RG_TRY(read_part(algorithm->options, s, "algorithm", plan->algorithm_options, plan->resolved,
+                     error));
+    plan->recipe = rg_recipe_of(algorithm, plan->algorithm_options);
+    return RG_OK;
 }
 
 /* A limit that an algorithm never comes nearer to would let it run for ever. */
@@ -200,7 +202,7 @@ static RgStatus check_limits(const RgTrialPlan *plan, RgError *error) {
     for (int i = 0; i < RG_COSTS; i++) {
         if (rg_budget_limit(&plan->budget, (RgCost)i) == 0)
             continue;
-        if (rg_algorithm_spends(plan->algorithm, plan->algorithm_options, (RgCost)i))
+        if (rg_recipe_spends(plan->algorithm, &plan->recipe, (RgCost)i))
             return RG_OK;
         useless = i;
     }
@@ -286,7 +288,7 @@ static RgStatus resolve_trial(RgTrialPlan *plan, const RgSettings *s, RgError *e
                          error));
         RG_TRY(
             read_part(rg_training_options, s, "training", &plan->training, plan->resolved, error));
-        RG_TRY(rg_training_check(plan->algorithm, plan->algorithm_options, &plan->training, error));
+        RG_TRY(rg_training_check(plan->algorithm, &plan->recipe, &plan->training, error));
         RG_TRY(read_part(rg_budget_options, s, "budget", &plan->budget, plan->resolved, error));
     }
     RG_TRY(read_part(rg_evaluation_options, s, "evaluation", &plan->evaluation, plan->resolved,

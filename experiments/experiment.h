@@ -9,7 +9,7 @@
 #ifndef RG_EXPERIMENTS_EXPERIMENT_H
 #define RG_EXPERIMENTS_EXPERIMENT_H
 
-#include "algorithms/trainer.h"
+#include "algorithms/training/trainer.h"
 #include "envs/environment.h"
 #include "experiments/budget.h"
 
@@ -50,6 +50,7 @@ typedef struct RgTrialPlan {
     int64_t seed;
     const RgAlgorithm *algorithm;
     void *algorithm_options; /* as the algorithm's table describes */
+    RgRecipe recipe;         /* of a step, with these options */
     RgAlgorithmPart part;
     RgPartOptions environment;
     RgPolicyOptions policy;

@@ -55,21 +55,21 @@ static void exact_free(Exact *exact) {
     free(exact->shares);
 }
 
-static RgExactSources exact_sources(const RgAlgorithm *algorithm) {
-    RgExactSources sources = {.responses = algorithm->responses == RG_FROM_POLICY
+static RgExactSources exact_sources(const RgRecipe *recipe) {
+    RgExactSources sources = {.responses = recipe->responses == RG_FROM_POLICY
                                                ? RG_EXACT_POLICY_RESPONSES
                                                : RG_EXACT_DATASET_RESPONSES};
-    sources.labels = algorithm->preferences == RG_FROM_POLICY  ? RG_EXACT_POLICY_LABELS
-                     : algorithm->preferences == RG_FROM_JUDGE ? RG_EXACT_JUDGE_LABELS
-                                                               : RG_EXACT_DATASET_LABELS;
+    sources.labels = recipe->preferences == RG_FROM_POLICY  ? RG_EXACT_POLICY_LABELS
+                     : recipe->preferences == RG_FROM_JUDGE ? RG_EXACT_JUDGE_LABELS
+                                                            : RG_EXACT_DATASET_LABELS;
     return sources;
 }
 
 /* Gradient of the loss −J in the policy's parameters: gradient [parameters]. */
-static void exact_gradient(RgPolicy *policy, const RgAlgorithm *algorithm, const Exact *exact,
-                           RgTape *t, double *gradient) {
+static void exact_gradient(RgPolicy *policy, const RgRecipe *recipe, const Exact *exact, RgTape *t,
+                           double *gradient) {
     RgTensor *logits = policy->type->logits(policy, t, policy->parameters);
-    RgTensor *objective = rg_exact_sail(t, logits, &exact->problem, exact_sources(algorithm));
+    RgTensor *objective = rg_exact_sail(t, logits, &exact->problem, exact_sources(recipe));
     rg_parameters_zero_gradient(policy->parameters);
     rg_backward(t, objective, -1);
     for (int64_t i = 0; i < policy->parameters->count; i++)
@@ -103,20 +103,21 @@ static RgStatus make_trainer(const Bench *b, const void *options, RgTrainer **tr
 
 static RgStatus measure_loss(const Bench *b, const void *options, RgGradientRow *row,
                              RgError *error) {
-    const RgAlgorithm *a = b->plan->algorithm;
     RgTrainer *trainer;
     RG_TRY(make_trainer(b, options, &trainer, error));
     RgParameters *p = b->policy->parameters;
     double *exact = rg_allocate((size_t)p->count * sizeof *exact);
     double *sample = rg_allocate((size_t)p->count * sizeof *sample);
-    Exact problem = exact_create(b->stage, a->beta(options), b->tape);
-    exact_gradient(b->policy, a, &problem, b->tape, exact);
+    Exact problem = exact_create(b->stage, trainer->recipe.beta, b->tape);
+    exact_gradient(b->policy, &trainer->recipe, &problem, b->tape, exact);
 
     RgMoments moments = rg_moments_create(p->count);
-    for (int64_t s = 0; s < b->samples && trainer->status == RG_OK; s++) {
-        trainer->metric_count = 0;
+    RgStatus status = RG_OK;
+    for (int64_t s = 0; s < b->samples && status == RG_OK; s++) {
+        double loss;
+        trainer->outcome = (RgOutcome){0};
         rg_parameters_zero_gradient(p);
-        rg_trainer_gradient(trainer, s);
+        status = rg_trainer_gradient(trainer, s, &loss, error);
         for (int64_t i = 0; i < p->count; i++)
             sample[i] = p->gradient[i];
         rg_moments_add(&moments, sample);
@@ -127,7 +128,6 @@ static RgStatus measure_loss(const Bench *b, const void *options, RgGradientRow 
     exact_free(&problem);
     free(exact);
     free(sample);
-    RgStatus status = rg_trainer_status(trainer, error);
     rg_trainer_destroy(trainer);
     return status;
 }
@@ -191,9 +191,10 @@ static bool seen_before(const RgExperiment *experiment, int64_t trial) {
 }
 
 /* Whether J is an expectation over what the algorithm draws: pairs of one source. */
-static bool has_objective(const RgAlgorithm *a) {
-    return a->loss && a->beta && rg_algorithm_takes_pairs(a) && a->opponents == RG_FROM_NOWHERE &&
-           !a->calibration_competes;
+static bool has_objective(const RgTrialPlan *plan) {
+    const RgRecipe *r = &plan->recipe;
+    return plan->algorithm->loss && rg_recipe_takes_pairs(r) && r->opponents == RG_FROM_NOWHERE &&
+           !r->third_competes;
 }
 
 /* All rows of an algorithm with a loss. */
@@ -235,7 +236,7 @@ RgStatus rg_gradient_rows(const RgExperiment *experiment, int64_t samples, doubl
         const RgAlgorithm *a = plan->algorithm;
         bool bilevel = a == &rg_algorithm_parl;
         bool first_seed = plan->seed == experiment->trials[0].seed;
-        if (bilevel ? !first_seed : !has_objective(a) || seen_before(experiment, i))
+        if (bilevel ? !first_seed : !has_objective(plan) || seen_before(experiment, i))
             continue;
         bool bandit = strcmp(plan->environment.type, rg_environment_bandit.name) == 0;
         status = rg_stage_set(&stage, plan, error);

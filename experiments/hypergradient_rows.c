@@ -44,22 +44,27 @@ static RgStatus exact_side(const RgStage *stage, const RgTrialPlan *plan,
         status =
             rg_fail(error, RG_E_USAGE, "%s: the lower level has not converged", plan->part.label);
     RgEstimateReport report;
+    double objective;
     if (status == RG_OK)
-        rg_parl_hypergradient(trainer, &exactly, trainer->state, 0, exact, &report);
-    if (status == RG_OK)
-        status = rg_trainer_status(trainer, error);
+        status = rg_parl_hypergradient(trainer, &exactly, trainer->state, 0, &objective, exact,
+                                       &report, error);
     memcpy(reward->value, own->value, (size_t)own->count * sizeof *own->value);
     rg_trainer_destroy(trainer);
     return status;
 }
 
-static void sample_estimates(RgTrainer *trainer, const RgParlOptions *options, int64_t samples,
-                             RgMoments *moments, RgGradientRow *row) {
+static RgStatus sample_estimates(RgTrainer *trainer, const RgParlOptions *options, int64_t samples,
+                                 RgMoments *moments, RgGradientRow *row, RgError *error) {
     double *sample = rg_allocate((size_t)moments->dimension * sizeof *sample);
     double start = rg_clock_seconds(), n = (double)samples;
-    for (int64_t s = 0; s < samples && trainer->status == RG_OK; s++) {
+    RgStatus status = RG_OK;
+    for (int64_t s = 0; s < samples && status == RG_OK; s++) {
         RgEstimateReport report;
-        rg_parl_hypergradient(trainer, options, trainer->state, s, sample, &report);
+        double objective;
+        status = rg_parl_hypergradient(trainer, options, trainer->state, s, &objective, sample,
+                                       &report, error);
+        if (status != RG_OK)
+            break;
         rg_moments_add(moments, sample);
         row->hessian_products += (double)report.hessian_products / n;
         row->gradients += (double)report.gradients / n;
@@ -68,6 +73,7 @@ static void sample_estimates(RgTrainer *trainer, const RgParlOptions *options, i
     }
     row->seconds = (rg_clock_seconds() - start) / n;
     free(sample);
+    return status;
 }
 
 RgStatus rg_hypergradient_row(const RgStage *stage, const RgTrialPlan *plan, int64_t samples,
@@ -86,8 +92,8 @@ RgStatus rg_hypergradient_row(const RgStage *stage, const RgTrialPlan *plan, int
         status = exact_side(stage, plan, options, deviation, policy, reward, exact, error);
         if (status == RG_OK) {
             RgMoments moments = rg_moments_create(reward->count);
-            sample_estimates(trainer, options, row->sampled ? samples : 1, &moments, row);
-            status = rg_trainer_status(trainer, error);
+            status = sample_estimates(trainer, options, row->sampled ? samples : 1, &moments, row,
+                                      error);
             rg_moments_compare(&moments, exact, row);
             rg_moments_free(&moments);
         }

@@ -94,32 +94,15 @@ static int64_t longest_response(const RgSequences *s) {
     return longest;
 }
 
-static bool takes_demonstrations(const RgAlgorithm *a) {
-    return !a->group_size && !rg_algorithm_takes_pairs(a);
-}
-
-/* Those that a loss goes back through. */
-static int64_t responses_per_prompt(const RgTrialPlan *plan) {
-    const RgAlgorithm *a = plan->algorithm;
-    if (a->group_size)
-        return a->group_size(plan->algorithm_options);
-    return (rg_algorithm_takes_pairs(a) ? 2 : 1) + (a->calibration == RG_FROM_REFERENCE);
-}
-
-/* Those that are sampled, by the policy or the reference. */
-static int64_t sampled_per_prompt(const RgTrialPlan *plan) {
-    const RgAlgorithm *a = plan->algorithm;
-    int64_t opponent = a->opponents != RG_FROM_NOWHERE;
-    if (a->responses == RG_FROM_POLICY)
-        return responses_per_prompt(plan);
-    return opponent + (a->calibration == RG_FROM_REFERENCE);
+static bool takes_demonstrations(const RgTrialPlan *plan) {
+    return plan->recipe.group == 0 && !rg_recipe_takes_pairs(&plan->recipe);
 }
 
 /* The longest sequences of a step: demonstrations that are there already are looked at, all else is
  * a prompt and a response of the limit. */
 static RgPassLoad longest_load(const RgTrialPlan *plan, const RgCourse *course) {
-    bool pairs = !takes_demonstrations(plan->algorithm);
-    RgPassLoad load = {.copies = responses_per_prompt(plan),
+    bool pairs = !takes_demonstrations(plan);
+    RgPassLoad load = {.copies = rg_recipe_counts(&plan->recipe).trained,
                        .prompt_length = longest_prompt(course->prompts),
                        .response_length = course->response_limit};
     if (!pairs && course->demonstrations) {
@@ -156,7 +139,7 @@ static void plan_values(const RgTrialPlan *plan, const RgTransformerPlan *model,
     scored.copies = 1;
     cost->values = rg_transformer_values_cost(model, &scored).peak; /* in evaluation */
     double reference = rg_transformer_values_cost(model, &own).peak;
-    if (!takes_demonstrations(plan->algorithm) && reference > cost->values)
+    if (!takes_demonstrations(plan) && reference > cost->values)
         cost->values = reference;
 }
 
@@ -166,9 +149,10 @@ static void plan_temporaries(const RgTrialPlan *plan, const RgTransformerPlan *m
     RgPassLoad sampled = of_prompts(load, EVALUATED_AT_ONCE);
     sampled.copies = 1;
     take_temporary(cost, rg_transformer_sampling_bytes(model, &sampled), "sampling in evaluation");
-    if (sampled_per_prompt(plan) > 0) {
+    RgRecipeCounts counts = rg_recipe_counts(&plan->recipe);
+    if (counts.sampled + counts.third > 0) {
         RgPassLoad own = of_prompts(load, plan->training.batch);
-        own.copies = sampled_per_prompt(plan);
+        own.copies = counts.sampled + counts.third;
         take_temporary(cost, rg_transformer_sampling_bytes(model, &own), "sampling for training");
     }
     if (plan->adapter.rank > 0) { /* sampling's memory stays for the next time */
@@ -177,10 +161,10 @@ static void plan_temporaries(const RgTrialPlan *plan, const RgTransformerPlan *m
     }
 }
 
-static RgPassCost pass_cost(const RgAlgorithm *a, const RgTransformerPlan *model, RgPassLoad load,
-                            int64_t examples) {
+static RgPassCost pass_cost(const RgTrialPlan *plan, const RgTransformerPlan *model,
+                            RgPassLoad load, int64_t examples) {
     RgPassLoad part = of_prompts(load, examples);
-    if (takes_demonstrations(a))
+    if (takes_demonstrations(plan))
         return rg_transformer_likelihood_cost(model, &part);
     return rg_transformer_training_cost(model, &part);
 }
@@ -195,14 +179,14 @@ static int64_t shards_of(const RgTrialPlan *plan) {
 static void plan_passes(const RgTrialPlan *plan, const RgTransformerPlan *model, RgPassLoad load,
                         int64_t part, RgTrialCost *cost) {
     int64_t batch = plan->training.batch, shards = shards_of(plan);
-    RgPassCost pass = pass_cost(plan->algorithm, model, load, part);
+    RgPassCost pass = pass_cost(plan, model, load, part);
     double apart = 0;
     for (int64_t s = 0; s < shards; s++) {
         int64_t count = batch * (s + 1) / shards - batch * s / shards, rest = count % part;
         cost->policy_flops += (double)(count / part) * pass.flops;
         if (rest == 0)
             continue;
-        RgPassCost last = pass_cost(plan->algorithm, model, load, rest);
+        RgPassCost last = pass_cost(plan, model, load, rest);
         cost->policy_flops += last.flops;
         if (last.in_shards != pass.in_shards && last.peak > apart)
             apart = last.peak;
@@ -212,30 +196,34 @@ static void plan_passes(const RgTrialPlan *plan, const RgTransformerPlan *model,
 
 static void plan_step(const RgTrialPlan *plan, const RgTransformerPlan *model, RgPassLoad load,
                       int64_t part, RgTrialCost *cost) {
-    const RgAlgorithm *a = plan->algorithm;
+    const RgRecipe *r = &plan->recipe;
+    RgRecipeCounts counts = rg_recipe_counts(r);
     RgPassLoad whole = of_prompts(load, part), all = of_prompts(load, plan->training.batch);
-    cost->activations = pass_cost(a, model, load, part).peak;
+    cost->activations = pass_cost(plan, model, load, part).peak;
     cost->copies = rg_transformer_copies_bytes(model, &whole);
-    if (a->step) {
+    if (plan->algorithm->step) {
         cost->left_out = "operations and second derivatives, which are the algorithm's own";
         return;
     }
     plan_passes(plan, model, load, part, cost);
-    if (a->calibration == RG_FROM_OTHERS) { /* other responses, which are asked about alone */
-        RgPassLoad others = all;
-        others.copies = a->others_chosen && a->others_chosen(plan->algorithm_options) ? 1 : 2;
-        cost->policy_flops += rg_transformer_values_cost(model, &others).flops;
-        all.copies += others.copies;
+    if (counts.scored > 0) {
+        all.copies = counts.scored;
+        cost->policy_flops += rg_transformer_values_cost(model, &all).flops;
     }
-    if (!takes_demonstrations(a) && !a->reference_free) {
+    cost->policy_flops *= (double)r->epochs;
+    if (counts.referenced > 0) {
         RgTransformerPlan reference = *model;
         reference.adapter = (RgAdapter){0};
+        all.copies = counts.referenced;
         cost->reference_flops = rg_transformer_values_cost(&reference, &all).flops;
     }
-    if (sampled_per_prompt(plan) > 0) {
-        double share = a->mixture ? a->mixture(plan->algorithm_options) : 1;
-        all.copies = sampled_per_prompt(plan);
-        cost->sampling_flops = share * rg_transformer_sampling_flops(model, &all);
+    if (counts.sampled > 0) {
+        all.copies = counts.sampled;
+        cost->sampling_flops = r->on_policy * rg_transformer_sampling_flops(model, &all);
+    }
+    if (counts.third > 0) {
+        all.copies = counts.third;
+        cost->sampling_flops += rg_transformer_sampling_flops(model, &all);
     }
 }
 
@@ -250,7 +238,8 @@ static void plan_parameters(const RgTrialPlan *plan, int64_t trained, int64_t we
     cost->trained = trains ? trained : 0;
     cost->frozen = weights;
     cost->weights = own;
-    cost->reference = whole;
+    int64_t followers = (plan->recipe.reference_steps > 0) + (plan->recipe.sampler_steps != 1);
+    cost->reference = whole + (trains ? own * (double)followers : 0);
     cost->gradients = own * (shards_of(plan) > 1 ? 2 : 1); /* a shard's, and the sum */
     if (trains)
         cost->optimizer = own * (plan->optimizer.type == RG_SGD ? 1 : 2);
@@ -260,8 +249,8 @@ static void plan_parameters(const RgTrialPlan *plan, int64_t trained, int64_t we
 /* Frozen weights of which so many numbers are in matrices. */
 static void plan_storage(const RgTrialPlan *plan, int64_t matrices, RgTrialCost *cost) {
     if (plan->policy.reference_storage == RG_PRECISION_BF16)
-        cost->reference = (double)rg_aligned_room(sizeof(RgBf16) * (size_t)matrices) +
-                          bytes_of(cost->frozen - matrices);
+        cost->reference += (double)rg_aligned_room(sizeof(RgBf16) * (size_t)matrices) +
+                           bytes_of(cost->frozen - matrices) - bytes_of(cost->frozen);
 }
 
 static void plan_transformer(const RgTrialPlan *plan, RgTransformerPlan *model, RgPassLoad load,
@@ -282,27 +271,17 @@ static void plan_transformer(const RgTrialPlan *plan, RgTransformerPlan *model, 
         plan_step(plan, model, load, part, cost);
 }
 
-/* As algorithms/draw.c counts. An algorithm with a step of its own counts for itself. */
-static void plan_draws(const RgTrialPlan *plan, const RgTransformerPlan *model,
-                       const RgCourse *course, RgTrialCost *cost) {
-    const RgAlgorithm *a = plan->algorithm;
-    double batch = (double)plan->training.batch;
-    double fresh = batch * (a->mixture ? a->mixture(plan->algorithm_options) : 1);
-    bool policy = a->responses == RG_FROM_POLICY, opponent = a->opponents != RG_FROM_NOWHERE;
-    double sampled = fresh * (opponent ? 1 + policy : 2 * policy);
-    cost->judge_queries = a->preferences == RG_FROM_JUDGE && (policy || opponent) ? 2 * fresh : 0;
-    if (a->calibration == RG_FROM_REFERENCE)
-        sampled += batch;
-    if (a->calibration_competes)
-        cost->judge_queries += 3 * fresh;
-    if (a->group_size) {
-        sampled = batch * (double)a->group_size(plan->algorithm_options);
-        cost->judge_queries = sampled;
-    }
+/* An algorithm with a step of its own counts for itself. */
+static void plan_rollout(const RgTrialPlan *plan, const RgTransformerPlan *model,
+                         const RgCourse *course, RgTrialCost *cost) {
+    RgRecipeCounts counts = rg_recipe_counts(&plan->recipe);
+    double batch = (double)plan->training.batch, own = batch * plan->recipe.on_policy;
+    double sampled = own * (double)counts.sampled + batch * (double)counts.third;
+    cost->judge_queries = own * (double)counts.judged;
     cost->generated_tokens = sampled * (double)course->response_limit;
-    if (a->step || (model->vocabulary == 0 && sampled > 0))
+    if (plan->algorithm->step || (model->vocabulary == 0 && sampled > 0))
         cost->generated_tokens = NAN;
-    if (a->step)
+    if (plan->algorithm->step)
         cost->judge_queries = NAN;
 }
 
@@ -314,7 +293,7 @@ RgStatus rg_plan_trial(RgPlanner *planner, const RgTrialPlan *plan, RgTrialCost 
     RgTransformerPlan model;
     int64_t small = 0;
     RG_TRY(read_model(plan, &planner->environment->space, &model, &small, error));
-    plan_draws(plan, &model, &planner->environment->course, cost);
+    plan_rollout(plan, &model, &planner->environment->course, cost);
     if (model.vocabulary > 0) {
         plan_parameters(plan, rg_transformer_plan_trained(&model),
                         rg_transformer_plan_weights(&model), cost);

@@ -149,9 +149,10 @@ static void write_line(const RgProgress *progress, const RgTrainer *trainer, dou
         line->text, size, "[%ld/%ld] %.100s: step %ld%s, %.0f %%, %.1f/s, %s left%s",
         (long)progress->trial, (long)progress->trials, progress->name, (long)trainer->step, total,
         100 * share, rate, rg_duration_text(seconds, left), all);
-    for (int i = 0; i < trainer->metric_count && used < size - 60; i++)
+    const RgOutcome *outcome = &trainer->outcome;
+    for (int i = 0; i < outcome->metric_count && used < size - 60; i++)
         used += (size_t)snprintf(line->text + used, size - used, "  %.24s %.4g",
-                                 trainer->metrics[i].name, trainer->metrics[i].value);
+                                 outcome->metrics[i].name, outcome->metrics[i].value);
     rg_make_printable(line->text);
 }
 

@@ -12,7 +12,7 @@
 #ifndef RG_EXPERIMENTS_PROGRESS_H
 #define RG_EXPERIMENTS_PROGRESS_H
 
-#include "algorithms/trainer.h"
+#include "algorithms/training/trainer.h"
 #include "experiments/budget.h"
 
 #include <stdio.h>

@@ -252,11 +252,6 @@ static RgStatus check_pace(const Trial *trial, RgError *error) {
 }
 
 /* β of implicit rewards in the evaluation: the algorithm's own, else DPO's default. */
-static double evaluation_beta(const RgTrialPlan *plan) {
-    const double usual = 0.1;
-    return plan->algorithm->beta ? plan->algorithm->beta(plan->algorithm_options) : usual;
-}
-
 /* A judge has failed: which trial it was, and where, in front of what the judge says. Nothing of
  * that step is recorded; run again, the trial goes on from its last checkpoint. */
 static RgStatus failed_at(const Trial *trial, RgStatus status, int64_t step, RgError *error) {
@@ -266,16 +261,17 @@ static RgStatus failed_at(const Trial *trial, RgStatus status, int64_t step, RgE
 
 static RgStatus record_step(Trial *trial, bool evaluate, RgError *error) {
     RgTrainer *trainer = trial->trainer;
+    const RgOutcome *outcome = &trainer->outcome;
     const RgStage *stage = &trial->run->stage;
-    enum { MOST = sizeof trainer->metrics / sizeof *trainer->metrics };
+    enum { MOST = sizeof outcome->metrics / sizeof *outcome->metrics };
     const char *names[MOST + RG_ENVIRONMENT_COUNTS];
     double values[MOST + RG_ENVIRONMENT_COUNTS];
     RgEnvironmentCount counts[RG_ENVIRONMENT_COUNTS];
     double seconds = 0;
-    int count = trainer->metric_count;
+    int count = outcome->metric_count;
     for (int i = 0; i < count; i++) {
-        names[i] = trainer->metrics[i].name;
-        values[i] = trainer->metrics[i].value;
+        names[i] = outcome->metrics[i].name;
+        values[i] = outcome->metrics[i].value;
     }
     int counted = rg_environment_take_counts(stage->environment, counts);
     if (counted > RG_ENVIRONMENT_COUNTS)
@@ -296,7 +292,7 @@ static RgStatus record_step(Trial *trial, bool evaluate, RgError *error) {
         stage->environment->course.team = NULL; /* the others wait for the next step */
         RgStatus status =
             rg_environment_evaluate(stage->environment, trial->policy, stage->reference,
-                                    evaluation_beta(trial->plan), random, evaluation, error);
+                                    trial->plan->recipe.beta, random, evaluation, error);
         stage->environment->course.team = trial->together;
         rg_profile_lap("evaluation, the rest", false);
         seconds = rg_clock_seconds() - start;
@@ -341,12 +337,12 @@ static RgStatus save_checkpoint(Trial *trial, RgError *error) {
 
 /* A notice that comes again and again is told once. */
 static void tell_notice(Trial *trial) {
-    const RgTrainer *trainer = trial->trainer;
-    if (trainer->notice && trainer->notice != trial->told)
-        rg_progress_note(trial->run->progress, "%s, step %ld: %s", trial->name, (long)trainer->step,
-                         trainer->notice);
-    if (trainer->notice)
-        trial->told = trainer->notice;
+    const char *notice = trial->trainer->outcome.notice;
+    if (notice && notice != trial->told)
+        rg_progress_note(trial->run->progress, "%s, step %ld: %s", trial->name,
+                         (long)trial->trainer->step, notice);
+    if (notice)
+        trial->told = notice;
 }
 
 /* ---- a team's word ---- */
@@ -378,9 +374,10 @@ static RgStatus train_step(Trial *trial, bool *going, RgError *error) {
     RgTrainer *trainer = trial->trainer;
     const RgEvaluationOptions *e = &trial->plan->evaluation;
     RgSpending before = spending(trial);
-    *going = rg_trainer_step(trainer);
-    if (rg_trainer_status(trainer, error) != RG_OK)
-        return failed_at(trial, trainer->status, trainer->step, error);
+    RgStatus status = rg_trainer_step(trainer, error);
+    if (status != RG_OK)
+        return failed_at(trial, status, trainer->step, error);
+    *going = !trainer->outcome.diverged;
     RgSpending after = spending(trial);
     if (trainer->cache)
         RG_TRY(rg_pair_shelf_status(trial->run->shelf, error));
@@ -417,9 +414,9 @@ static RgStatus finish(Trial *trial, RgError *error) {
     RgChecksum sum;
     RG_TRY(rg_policy_save(trial->policy, trial->weights_path, error));
     RG_TRY(rg_file_checksum(trial->weights_path, &sum, error));
-    char *reason = trainer->diverged
-                       ? rg_string_format("step %ld: %s", (long)trainer->step, trainer->diverged)
-                       : NULL;
+    const char *diverged = trainer->outcome.diverged;
+    char *reason =
+        diverged ? rg_string_format("step %ld: %s", (long)trainer->step, diverged) : NULL;
     RgStatus status =
         rg_store_trial_done(trial->run->store, trial->record.id, reason, sum.sha256, error);
     if (reason)
@@ -658,8 +655,8 @@ static RgStatus help(Trial *trial, const char *key, RgError *error) {
     RG_TRY(rg_stage_set(&trial->run->stage, trial->plan, error));
     RG_TRY(begin(trial, error));
     RG_TRY(take_up(trial, RG_OK, error));
-    while (hear(trial, false))
-        rg_trainer_step(trial->trainer);
+    while (hear(trial, false)) /* a failure is the first rank's, too, which ends the trial */
+        (void)rg_trainer_step(trial->trainer, NULL);
     return RG_OK;
 }
 

@@ -256,7 +256,7 @@ static void race_begin(TokenRace *race, const char *algorithm) {
 
 static void steps(TokenRace *race, int count) {
     for (int i = 0; i < count; i++)
-        cr_assert(rg_trainer_step(race->trainer), "%s", race->trainer->diverged);
+        cr_assert(take_step(race->trainer), "%s", race->trainer->outcome.diverged);
 }
 
 Test(adapter, resumes_from_its_checkpoint_with_the_same_bits, .init = scratch_begin) {
@@ -289,10 +289,10 @@ Test(adapter, resumes_from_its_checkpoint_with_the_same_bits, .init = scratch_be
 Test(adapter, learns) {
     TokenRace race;
     race_begin(&race, "sft");
-    double first = rg_trainer_gradient(race.trainer, 0);
+    double first = step_gradient(race.trainer, 0);
     rg_parameters_zero_gradient(race.policy->parameters);
     steps(&race, 60);
-    double last = rg_trainer_gradient(race.trainer, 0);
+    double last = step_gradient(race.trainer, 0);
     cr_assert_lt(last, first - 0.05, "from %g to %g", first, last);
     token_race_end(&race);
 }

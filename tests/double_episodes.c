@@ -224,9 +224,9 @@ Test(episodes, second_derivatives_of_the_value_are_differences_of_its_gradient) 
 }
 
 static double step_metric(const RgTrainer *trainer, const char *name) {
-    for (int i = 0; i < trainer->metric_count; i++)
-        if (strcmp(trainer->metrics[i].name, name) == 0)
-            return trainer->metrics[i].value;
+    for (int i = 0; i < trainer->outcome.metric_count; i++)
+        if (strcmp(trainer->outcome.metrics[i].name, name) == 0)
+            return trainer->outcome.metrics[i].value;
     return NAN;
 }
 
@@ -240,7 +240,7 @@ static bool round_learns(Setting *s, bool may_end, const char *on_failure, bool 
     RgParameters *reward = s->parl->reward.parameters;
     RgReal before[MOST];
     memcpy(before, reward->value, (size_t)reward->count * sizeof *before);
-    *going = rg_trainer_step(s->trainer);
+    *going = take_step(s->trainer);
     return memcmp(before, reward->value, (size_t)reward->count * sizeof *before) != 0;
 }
 
@@ -252,11 +252,13 @@ Test(episodes, those_that_break_off_are_handled_as_the_options_say) {
         cr_expect(!round_learns(&s, false, kept[i], &going) && going, "%s", kept[i]);
         cr_expect_gt(step_metric(s.trainer, "failed_episodes"), 0);
         cr_expect_eq(step_metric(s.trainer, "upper_skipped"), 1);
-        cr_expect(s.trainer->notice && strstr(s.trainer->notice, "an episode broke off"));
+        cr_expect(s.trainer->outcome.notice &&
+                  strstr(s.trainer->outcome.notice, "an episode broke off"));
         setting_end(&s);
     }
     cr_expect(!round_learns(&s, false, "stop", &going) && !going);
-    cr_expect(s.trainer->diverged && strstr(s.trainer->diverged, "an episode broke off"));
+    cr_expect(s.trainer->outcome.diverged &&
+              strstr(s.trainer->outcome.diverged, "an episode broke off"));
     setting_end(&s);
     cr_expect(round_learns(&s, true, "stop", &going) && going);
     cr_expect(isnan(step_metric(s.trainer, "failed_episodes")));

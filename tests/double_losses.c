@@ -9,19 +9,20 @@
 
 enum { PAIRS = 5, SIZE = 4, NUMBERS = 5 * PAIRS };
 
-/* Log-probabilities that a loss is a function of: chosen, rejected and calibration, [PAIRS] each.
+/* Log-probabilities that a loss is a function of: chosen, rejected and third, [PAIRS] each.
  */
 typedef struct Numbers {
-    double chosen[PAIRS], rejected[PAIRS], calibration[PAIRS];
+    double chosen[PAIRS], rejected[PAIRS], third[PAIRS];
 } Numbers;
 
 static Numbers at;                 /* of the policy */
 static double reference[3][PAIRS]; /* the same three */
 static double length[2][PAIRS];    /* of chosen and rejected */
-static double rise;                /* of the calibration over its reference */
-static double fresh[PAIRS], first_chosen[PAIRS];
+static double rise;                /* of the third over its reference */
+static double on_policy[PAIRS], first_chosen[PAIRS];
 static RgSettings *settings;
 static const RgAlgorithm *algorithm;
+static RgRecipe recipe;
 static char options[256] __attribute__((aligned(16)));
 
 static double chance(uint64_t i) {
@@ -32,12 +33,12 @@ static void draw_numbers(void) {
     for (uint64_t i = 0; i < PAIRS; i++) {
         at.chosen[i] = -4 * chance(10 * i);
         at.rejected[i] = -4 * chance(10 * i + 1);
-        at.calibration[i] = rise - 4 * chance(10 * i + 2);
+        at.third[i] = rise - 4 * chance(10 * i + 2);
         for (uint64_t k = 0; k < 3; k++)
             reference[k][i] = -4 * chance(10 * i + 3 + k);
         length[0][i] = (double)(1 + i);
         length[1][i] = (double)(7 - i);
-        fresh[i] = i != 2;
+        on_policy[i] = i != 2;
         first_chosen[i] = i % 2 == 0;
     }
 }
@@ -48,33 +49,54 @@ static RgTensor *constant(RgTape *t, const double *x) {
 
 static RgSide side(RgTape *t, RgTensor *logprob, const double *of_reference, const double *tokens) {
     RgSide s = {.logprob = logprob, .reference = constant(t, of_reference)};
-    if (algorithm->reference_free)
+    if (recipe.reference_free)
         s.reference = rg_filled(t, RG_SHAPE(PAIRS), 0);
     s.log_ratio = rg_sub(t, logprob, s.reference);
     s.length = constant(t, tokens);
     return s;
 }
 
+/* Columns `first` and `second` of pairs, in the order in which they were drawn: [PAIRS, 2]. */
+static RgTensor *as_drawn(RgTape *t, RgTensor *chosen, RgTensor *rejected) {
+    RgTensor *first = constant(t, first_chosen);
+    RgTensor *second = rg_add_scalar(t, rg_negate(t, first), 1);
+    RgTensor *a = rg_add(t, rg_mul(t, first, chosen), rg_mul(t, second, rejected));
+    RgTensor *b = rg_add(t, rg_mul(t, second, chosen), rg_mul(t, first, rejected));
+    RgShape column = RG_SHAPE(PAIRS, 1);
+    RgTensor *columns[] = {rg_reshape(t, a, column), rg_reshape(t, b, column)};
+    return rg_concatenate(t, 1, columns, 2);
+}
+
 /* The method's loss where its numbers are; its gradient in them out. */
 static double loss_of(Numbers *gradient) {
     RgTape *t = rg_tape_create();
+    RgStep step = {.tape = t};
     RgTensor *x[3] = {rg_variable(t, RG_SHAPE(PAIRS), at.chosen),
                       rg_variable(t, RG_SHAPE(PAIRS), at.rejected),
-                      rg_variable(t, RG_SHAPE(PAIRS), at.calibration)};
-    RgBatch batch = {.pairs = PAIRS,
+                      rg_variable(t, RG_SHAPE(PAIRS), at.third)};
+    int32_t order[2 * PAIRS];
+    for (int i = 0; i < PAIRS; i++) {
+        order[2 * i] = first_chosen[i] == 0;
+        order[2 * i + 1] = first_chosen[i] != 0;
+    }
+    RgBatch batch = {.prompts = PAIRS,
+                     .k = 2,
+                     .order = order,
                      .chosen = side(t, x[0], reference[0], length[0]),
                      .rejected = side(t, x[1], reference[1], length[1]),
-                     .calibration = side(t, x[2], reference[2], length[0]),
-                     .fresh = constant(t, fresh),
-                     .first_chosen = constant(t, first_chosen)};
-    if (algorithm->calibration == RG_FROM_OTHERS) {
-        batch.calibration.logprob = rg_stop_gradient(t, x[2]);
-        batch.calibration.log_ratio = rg_stop_gradient(t, batch.calibration.log_ratio);
+                     .third = side(t, x[2], reference[2], length[0]),
+                     .on_policy = constant(t, on_policy)};
+    batch.logprob = as_drawn(t, batch.chosen.logprob, batch.rejected.logprob);
+    batch.log_ratio = as_drawn(t, batch.chosen.log_ratio, batch.rejected.log_ratio);
+    batch.old = rg_stop_gradient(t, batch.logprob);
+    if (recipe.third == RG_FROM_OTHERS) {
+        batch.third.logprob = rg_stop_gradient(t, x[2]);
+        batch.third.log_ratio = rg_stop_gradient(t, batch.third.log_ratio);
     }
-    RgTensor *loss = algorithm->loss(t, options, &batch), *g[3];
+    RgTensor *loss = algorithm->loss(&step, options, &batch), *g[3];
     double value = loss->data[0];
     rg_gradients(t, loss, x, 3, g);
-    double *out[3] = {gradient->chosen, gradient->rejected, gradient->calibration};
+    double *out[3] = {gradient->chosen, gradient->rejected, gradient->third};
     for (int k = 0; k < 3; k++)
         for (int i = 0; i < PAIRS; i++)
             out[k][i] = g[k] ? g[k]->data[i] : 0;
@@ -90,6 +112,7 @@ static void begin(const char *name, const char *given) {
     race_set(settings, "algorithm", given);
     cr_assert_eq(rg_options_read(algorithm->options, settings, "algorithm", options, &error), RG_OK,
                  "%s", error.text);
+    recipe = rg_recipe_of(algorithm, options);
     draw_numbers();
 }
 
@@ -99,8 +122,8 @@ static void check(const char *name, const char *given, double (*formula)(void)) 
     Numbers gradient;
     begin(name, given);
     cr_expect_float_eq(loss_of(&gradient), formula(), 1e-12, "%s", name);
-    double *x[3] = {at.chosen, at.rejected, at.calibration};
-    const double *g[3] = {gradient.chosen, gradient.rejected, gradient.calibration};
+    double *x[3] = {at.chosen, at.rejected, at.third};
+    const double *g[3] = {gradient.chosen, gradient.rejected, gradient.third};
     for (int k = 0; k < 3; k++)
         for (int i = 0; i < PAIRS; i++) {
             double here = x[k][i];
@@ -110,7 +133,7 @@ static void check(const char *name, const char *given, double (*formula)(void)) 
             double difference = (high - formula()) / (2 * step);
             x[k][i] = here;
             /* the mismatched responses of KTO are no gradient's way */
-            if (k == 2 && algorithm->calibration == RG_FROM_OTHERS)
+            if (k == 2 && recipe.third == RG_FROM_OTHERS)
                 difference = 0;
             cr_expect_float_eq(g[k][i], difference, 1e-8, "%s: %d of side %d: %g, expected %g",
                                name, i, k, g[k][i], difference);
@@ -119,7 +142,7 @@ static void check(const char *name, const char *given, double (*formula)(void)) 
 }
 
 static double h(int k, int i) {
-    const double *x[3] = {at.chosen, at.rejected, at.calibration};
+    const double *x[3] = {at.chosen, at.rejected, at.third};
     return x[k][i] - reference[k][i];
 }
 
@@ -194,7 +217,7 @@ static double dpo(void) {
 static double xpo(void) {
     double sum = 0;
     for (int i = 0; i < PAIRS; i++)
-        sum += 0.03 * fresh[i] * (first_chosen[i] != 0 ? at.rejected[i] : at.chosen[i]);
+        sum += 0.03 * on_policy[i] * (first_chosen[i] != 0 ? at.rejected[i] : at.chosen[i]);
     return dpo() + sum / PAIRS;
 }
 
@@ -277,12 +300,12 @@ static double check_kto(const char *given, bool chosen) {
     snprintf(all, sizeof all, "beta=0.5 desirable_weight=2 undesirable_weight=3 %s", given);
     Race race = race_begin("kto", all, "contexts=3 responses=5 pairs=60", 0, BATCH);
     for (int s = 0; s < 20; s++)
-        cr_assert(rg_trainer_step(race.trainer));
+        cr_assert(take_step(race.trainer));
     double z, ignored, expected = kto_of_batch(&race, 20, chosen, NULL, &z);
     RgParameters *p = race.policy->parameters;
     rg_parameters_zero_gradient(p);
-    race.trainer->metric_count = 0;
-    double loss = rg_trainer_gradient(race.trainer, 20);
+    race.trainer->outcome.metric_count = 0;
+    double loss = step_gradient(race.trainer, 20);
     cr_expect_float_eq(loss, expected, 1e-12, "%s: %g, expected %g", given, loss, expected);
     for (int64_t i = 0; i < p->count; i++) { /* z is held: no gradient goes through it */
         double here = p->value[i];
@@ -339,13 +362,15 @@ static double group_loss(double *gradient) {
     RgTape *t = rg_tape_create();
     RgShape shape = RG_SHAPE(PAIRS, SIZE);
     RgTensor *x = rg_variable(t, shape, group_logprob), *g;
-    RgBatch batch = {.groups = {.count = PAIRS,
-                                .size = SIZE,
-                                .logprob = x,
-                                .log_ratio = rg_sub(t, x, rg_constant(t, shape, group_reference)),
-                                .reward = rg_constant(t, shape, group_reward),
-                                .ranking = ranking}};
-    RgTensor *loss = algorithm->loss(t, options, &batch);
+    RgStep step = {.tape = t};
+    RgBatch batch = {.prompts = PAIRS,
+                     .k = SIZE,
+                     .logprob = x,
+                     .log_ratio = rg_sub(t, x, rg_constant(t, shape, group_reference)),
+                     .old = rg_stop_gradient(t, x),
+                     .reward = rg_constant(t, shape, group_reward),
+                     .order = ranking};
+    RgTensor *loss = algorithm->loss(&step, options, &batch);
     double value = loss->data[0];
     rg_gradients(t, loss, &x, 1, &g);
     memcpy(gradient, g->data, sizeof group_logprob);
@@ -490,8 +515,8 @@ static void check_mean(const char *name, const char *given,
     double sum[CELLS] = {0}, squares[CELLS] = {0}, expected[CELLS], norm = 0;
     for (int s = 0; s < STEPS; s++) {
         rg_parameters_zero_gradient(p);
-        rg_trainer_gradient(race.trainer, s);
-        race.trainer->metric_count = 0;
+        step_gradient(race.trainer, s);
+        race.trainer->outcome.metric_count = 0;
         for (int i = 0; i < CELLS; i++) {
             sum[i] += p->gradient[i];
             squares[i] += p->gradient[i] * p->gradient[i];

@@ -17,7 +17,7 @@ static double step_of(TokenRace *race, const char *name, int64_t shards, int64_t
     RgError error = {0};
     cr_assert_eq(token_race_begin(race, name, NULL, &training, NULL, &error), RG_OK, "%s",
                  error.text);
-    return rg_trainer_gradient(race->trainer, 4);
+    return step_gradient(race->trainer, 4);
 }
 
 static void check_parts(const char *name) {
@@ -31,10 +31,11 @@ static void check_parts(const char *name) {
     for (size_t k = 0; k < sizeof cuts / sizeof *cuts; k++) {
         double found = step_of(&parts, name, cuts[k][0], cuts[k][1]);
         cr_assert_float_eq(found, loss, 1e-12 * (1 + fabs(loss)));
-        cr_assert_eq(parts.trainer->metric_count, whole.trainer->metric_count);
-        for (int i = 0; i < whole.trainer->metric_count; i++) {
-            double value = whole.trainer->metrics[i].value;
-            cr_assert_float_eq(parts.trainer->metrics[i].value, value, 1e-12 * (1 + fabs(value)));
+        cr_assert_eq(parts.trainer->outcome.metric_count, whole.trainer->outcome.metric_count);
+        for (int i = 0; i < whole.trainer->outcome.metric_count; i++) {
+            double value = whole.trainer->outcome.metrics[i].value;
+            cr_assert_float_eq(parts.trainer->outcome.metrics[i].value, value,
+                               1e-12 * (1 + fabs(value)));
         }
         for (int64_t i = 0; i < p->count; i++)
             cr_assert_float_eq(parts.policy->parameters->gradient[i], p->gradient[i], 1e-12 * norm,

@@ -82,8 +82,7 @@ static double hypergradient_error_of(const char *options, Objective objective, d
     Race race = race_begin("parl", all, bandit, 0, 8);
     double nu[CELLS], difference[CELLS];
     solve_lower_level(&race, nu, beta);
-    double upper =
-        rg_parl_hypergradient(race.trainer, race.options, race.trainer->state, 0, found, report);
+    double upper = race_hypergradient(&race, 0, found, report);
     cr_assert_float_eq(upper, objective(&race, nu, beta), 1e-10);
     differentiate(&race, objective, nu, beta, difference);
     race_end(&race);
@@ -265,8 +264,7 @@ Test(parl, entropy_in_place_of_the_divergence) {
         reward->value[i] = nu[i] = 0.8 * rg_random_normal(rg_random_root(6), (uint64_t)i);
     cr_assert(rg_parl_solve_lower(race.trainer->state));
     RgEstimateReport report;
-    double upper =
-        rg_parl_hypergradient(race.trainer, race.options, race.trainer->state, 0, found, &report);
+    double upper = race_hypergradient(&race, 0, found, &report);
     cr_assert_float_eq(upper, negative_utility(&race, nu, 0.7, true), 1e-10);
     const double step = 1e-5;
     for (int i = 0; i < CELLS; i++) {
@@ -298,8 +296,7 @@ Test(parl, on_one_sample_all_solvers_agree) {
         double nu[CELLS];
         RgEstimateReport report;
         solve_lower_level(&race, nu, 0.7);
-        rg_parl_hypergradient(race.trainer, race.options, race.trainer->state, 3, found[k],
-                              &report);
+        race_hypergradient(&race, 3, found[k], &report);
         cr_assert_null(report.failure, "%s: %s", options[k], report.failure);
         race_end(&race);
         cr_assert_lt(distance(found[k], found[0], CELLS), k == 2 ? 1e-4 : 1e-5, "%s", options[k]);

@@ -231,8 +231,7 @@ static double solved_objective(const Race *race) {
     RgEstimateReport report;
     double unused[1000];
     cr_assert(rg_parl_solve_lower(race->trainer->state));
-    return rg_parl_hypergradient(race->trainer, race->options, race->trainer->state, 0, unused,
-                                 &report);
+    return race_hypergradient(race, 0, unused, &report);
 }
 
 /* Relative distance of a hypergradient, in some directions, to differences of G(ν, θ*(ν)). */
@@ -251,7 +250,7 @@ static double hypergradient_error(const char *problem, const char *options) {
         nu->value[i] = rg_random_normal(rg_random_root(11), (uint64_t)i);
     cr_assert(rg_parl_solve_lower(race.trainer->state));
     RgEstimateReport report;
-    rg_parl_hypergradient(race.trainer, race.options, race.trainer->state, 0, found, &report);
+    race_hypergradient(&race, 0, found, &report);
     cr_assert_null(report.failure, "%s: %s", options, report.failure);
     for (int d = 0; d < DIRECTIONS; d++) {
         double side[2], along = 0;

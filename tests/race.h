@@ -3,9 +3,10 @@
 #ifndef RG_TESTS_RACE_H
 #define RG_TESTS_RACE_H
 
-#include "algorithms/trainer.h"
+#include "algorithms/parl.h"
 #include "core/tensor/profile.h"
 #include "envs/environment.h"
+#include "steps.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -81,6 +82,17 @@ static inline Race race_begin(const char *algorithm, const char *options, const 
                                 &error) == RG_OK,
               "%s", error.text);
     return race;
+}
+
+/* PARL's G where the race is, and its hypergradient. */
+static inline double race_hypergradient(const Race *race, int64_t draw, double *found,
+                                        RgEstimateReport *report) {
+    RgError error = {0};
+    double objective;
+    cr_assert_eq(rg_parl_hypergradient(race->trainer, race->options, race->trainer->state, draw,
+                                       &objective, found, report, &error),
+                 RG_OK, "%s", error.text);
+    return objective;
 }
 
 static inline void race_end(Race *race) {

@@ -14,7 +14,7 @@ static const char bandit[] = "contexts=3 responses=5 pairs=200";
 static uint64_t bits_after(const char *algorithm, const char *options, int steps) {
     Race race = race_begin(algorithm, options, bandit, 0, 16);
     for (int i = 0; i < steps; i++)
-        cr_assert(rg_trainer_step(race.trainer), "%s", race.trainer->diverged);
+        cr_assert(take_step(race.trainer), "%s", race.trainer->outcome.diverged);
     uint64_t bits = rg_parameters_hash(race.policy->parameters);
     race_end(&race);
     return bits;
@@ -105,9 +105,9 @@ Test(family, listwise_of_pairs_is_online_dpo) {
     for (int s = 0; s < 5; s++) {
         rg_parameters_zero_gradient(pairs.policy->parameters);
         rg_parameters_zero_gradient(lists.policy->parameters);
-        rg_trainer_gradient(pairs.trainer, s);
-        rg_trainer_gradient(lists.trainer, s);
-        pairs.trainer->metric_count = lists.trainer->metric_count = 0;
+        step_gradient(pairs.trainer, s);
+        step_gradient(lists.trainer, s);
+        pairs.trainer->outcome.metric_count = lists.trainer->outcome.metric_count = 0;
         for (int64_t i = 0; i < pairs.policy->parameters->count; i++)
             cr_assert_float_eq(pairs.policy->parameters->gradient[i],
                                lists.policy->parameters->gradient[i], 1e-6);
@@ -123,7 +123,7 @@ Test(family, spin_moves_its_reference_and_no_other) {
     const RgParameters *own = race.trainer->reference->parameters;
     for (int s = 1; s <= 7; s++) {
         uint64_t before = rg_parameters_hash(own);
-        cr_assert(rg_trainer_step(race.trainer));
+        cr_assert(take_step(race.trainer));
         uint64_t now = rg_parameters_hash(own);
         cr_assert_eq(now, s % 3 == 0 ? rg_parameters_hash(race.policy->parameters) : before);
     }
@@ -138,18 +138,18 @@ Test(family, spin_moves_its_reference_and_no_other) {
 Test(family, selm_learns_from_the_best_and_the_worst_of_three) {
     Race race =
         race_begin("selm", "beta=1 exploration=0", "contexts=1 responses=5 pairs=40", 0.1, 32);
-    rg_trainer_gradient(race.trainer, 0);
+    step_gradient(race.trainer, 0);
     cr_assert_eq(race.trainer->meter.judge_queries, 3 * 32);
     cr_assert_eq(race.trainer->meter.generated_tokens, 32); /* one of the reference for each */
     double margins = NAN;
-    for (int i = 0; i < race.trainer->metric_count; i++)
-        if (strcmp(race.trainer->metrics[i].name, "rewards/margins") == 0)
-            margins = race.trainer->metrics[i].value;
+    for (int i = 0; i < race.trainer->outcome.metric_count; i++)
+        if (strcmp(race.trainer->outcome.metrics[i].name, "rewards/margins") == 0)
+            margins = race.trainer->outcome.metrics[i].value;
     cr_assert(isfinite(margins));
-    race.trainer->metric_count = 0;
+    race.trainer->outcome = (RgOutcome){0};
     double before = expected_reward(&race);
     for (int s = 0; s < 60; s++)
-        cr_assert(rg_trainer_step(race.trainer));
+        cr_assert(take_step(race.trainer));
     cr_assert_gt(expected_reward(&race), before + 0.2);
     race_end(&race);
 }
@@ -195,11 +195,11 @@ Test(sail, dp_labels_are_redrawn_from_the_policy_at_every_step) {
     double margin = (logit[0] - reference[0]) - (logit[1] - reference[1]);
     double expected = 1 / (1 + exp(-fabs(margin))), right = 0;
     for (int s = 0; s < STEPS; s++) {
-        race.trainer->metric_count = 0;
-        rg_trainer_gradient(race.trainer, s);
-        for (int i = 0; i < race.trainer->metric_count; i++)
-            if (strcmp(race.trainer->metrics[i].name, "rewards/accuracies") == 0)
-                right += race.trainer->metrics[i].value / STEPS;
+        race.trainer->outcome = (RgOutcome){0};
+        step_gradient(race.trainer, s);
+        for (int i = 0; i < race.trainer->outcome.metric_count; i++)
+            if (strcmp(race.trainer->outcome.metrics[i].name, "rewards/accuracies") == 0)
+                right += race.trainer->outcome.metrics[i].value / STEPS;
     }
     double error = sqrt(expected * (1 - expected) / STEPS);
     cr_assert(fabs(right - expected) < 4 * error, "%g, expected %g ± %g", right, expected, error);
@@ -211,7 +211,7 @@ Test(trainer, offline_methods_ask_no_judge_and_sample_nothing) {
     for (int i = 0; i < 2; i++) {
         Race race = race_begin(offline[i], "", bandit, 0, 16);
         for (int s = 0; s < 5; s++)
-            rg_trainer_step(race.trainer);
+            take_step(race.trainer);
         cr_assert_eq(race.trainer->meter.judge_queries, 0);
         cr_assert_eq(race.trainer->meter.generated_tokens, 0);
         cr_assert_eq(race.trainer->meter.trained_tokens, 5 * 2 * 16);
@@ -220,9 +220,9 @@ Test(trainer, offline_methods_ask_no_judge_and_sample_nothing) {
 }
 
 static double metric_of(const RgTrainer *trainer, const char *name) {
-    for (int i = 0; i < trainer->metric_count; i++)
-        if (strcmp(trainer->metrics[i].name, name) == 0)
-            return trainer->metrics[i].value;
+    for (int i = 0; i < trainer->outcome.metric_count; i++)
+        if (strcmp(trainer->outcome.metrics[i].name, name) == 0)
+            return trainer->outcome.metrics[i].value;
     return NAN;
 }
 
@@ -237,7 +237,7 @@ static void check_schedule(const RgAlgorithm *a, const char *options) {
     race.trainer->optimizer->options.learning_rate = rate;
     race.trainer->optimizer->options.final_fraction = final;
     for (int s = 0; s < STEPS; s++) {
-        cr_assert(rg_trainer_step(race.trainer), "%s: %s", a->name, race.trainer->diverged);
+        cr_assert(take_step(race.trainer), "%s: %s", a->name, race.trainer->outcome.diverged);
         double expected = rate * (final + (1 - final) * (1 - (double)s / STEPS));
         cr_expect_float_eq(metric_of(race.trainer, "learning_rate"), expected, 1e-12,
                            "%s, step %d: %g, expected %g", a->name, s,
@@ -261,13 +261,13 @@ Test(trainer, schedules_end_where_the_trial_does_for_every_method) {
 Test(trainer, online_methods_are_metered) {
     Race race = race_begin("online-dpo", "", bandit, 0, 16);
     for (int s = 0; s < 5; s++)
-        rg_trainer_step(race.trainer);
+        take_step(race.trainer);
     cr_assert_eq(race.trainer->meter.judge_queries, 5 * 2 * 16);
     cr_assert_eq(race.trainer->meter.generated_tokens, 5 * 2 * 16);
     cr_assert_gt(race.trainer->meter.flops, 0);
     race_end(&race);
     race = race_begin("sail-pp", "mixture=1", bandit, 0, 16);
-    rg_trainer_step(race.trainer);
+    take_step(race.trainer);
     cr_assert_eq(race.trainer->meter.judge_queries, 0, "its labels are its own");
     cr_assert_eq(race.trainer->meter.generated_tokens, 2 * 16);
     race_end(&race);
@@ -278,7 +278,7 @@ Test(trainer, online_methods_are_metered) {
 static void check_meter(const RgAlgorithm *a, const char *options) {
     Race race = race_begin(a->name, options, bandit, 0.1, 16);
     for (int s = 0; s < 3; s++)
-        cr_assert(rg_trainer_step(race.trainer), "%s: %s", a->name, race.trainer->diverged);
+        cr_assert(take_step(race.trainer), "%s: %s", a->name, race.trainer->outcome.diverged);
     double counted = rg_profile_all_flops() - race.flops_before;
     double metered = race.trainer->meter.flops;
     cr_expect(fabs(metered - counted) <= 1e-9 * counted, "%s %s: %.17g FLOPs metered, %.17g done",
@@ -317,7 +317,7 @@ Test(trainer, tokens_count_in_every_pass_that_trains_on_them) {
                  {"sft", "", 1},         {"parl", "inner_steps=3", 8}};
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
         Race race = race_begin(cases[k].algorithm, cases[k].options, bandit, 0, 16);
-        rg_trainer_step(race.trainer);
+        take_step(race.trainer);
         cr_expect_eq(race.trainer->meter.trained_tokens, cases[k].passes * 16, "%s: %lld",
                      cases[k].algorithm, (long long)race.trainer->meter.trained_tokens);
         race_end(&race);
@@ -326,7 +326,7 @@ Test(trainer, tokens_count_in_every_pass_that_trains_on_them) {
 
 Test(trainer, a_tie_is_half_right) {
     Race race = race_begin("dpo", "", bandit, 0, 16);
-    rg_trainer_step(race.trainer); /* the policy is still its reference */
+    take_step(race.trainer); /* the policy is still its reference */
     cr_assert_eq(metric_of(race.trainer, "rewards/accuracies"), 0.5);
     race_end(&race);
 }
@@ -350,12 +350,12 @@ Test(trainer, kto_of_one_pair_is_refused) {
 Test(trainer, labels_of_the_dataset_count_once) {
     Race race = race_begin("dpo", "", "contexts=3 responses=5 pairs=50", 0, 16);
     for (int s = 1; s <= 9; s++) {
-        rg_trainer_step(race.trainer);
+        take_step(race.trainer);
         cr_assert_eq(race.trainer->meter.dataset_responses, 2 * (s < 4 ? 16 * s : 50));
     }
     race_end(&race);
     race = race_begin("online-dpo", "mixture=1", bandit, 0, 16);
-    rg_trainer_step(race.trainer);
+    take_step(race.trainer);
     cr_assert_eq(race.trainer->meter.dataset_responses, 0);
     race_end(&race);
 }
@@ -372,29 +372,57 @@ Test(algorithms, repeat_to_the_bit_with_any_number_of_threads) {
 
 Test(algorithms, all_that_learn_from_preferences_raise_the_reward) {
     for (int i = 0; rg_algorithms[i]; i++) {
-        if (rg_algorithms[i]->preferences == RG_FROM_NOWHERE)
-            continue;
         /* PARL from samples follows a series that may diverge: what is claimed is its exact form.
          */
         const char *options =
             strcmp(rg_algorithms[i]->name, "parl") == 0 ? "expectation=exact" : "";
         Race race = race_begin(rg_algorithms[i]->name, options, bandit, 0, 32);
+        bool learns = race.trainer->recipe.preferences != RG_FROM_NOWHERE;
         double before = expected_reward(&race);
-        for (int s = 0; s < 150; s++)
-            cr_assert(rg_trainer_step(race.trainer), "%s", rg_algorithms[i]->name);
-        cr_assert_gt(expected_reward(&race), before + 0.1, "%s", rg_algorithms[i]->name);
+        for (int s = 0; learns && s < 150; s++)
+            cr_assert(take_step(race.trainer), "%s", rg_algorithms[i]->name);
+        if (learns)
+            cr_assert_gt(expected_reward(&race), before + 0.1, "%s", rg_algorithms[i]->name);
         race_end(&race);
     }
 }
 
 Test(algorithms, sft_raises_the_likelihood_of_demonstrations) {
     Race race = race_begin("sft", "", bandit, 0, 32);
-    double first = rg_trainer_gradient(race.trainer, 0);
+    double first = step_gradient(race.trainer, 0);
     rg_parameters_zero_gradient(race.policy->parameters);
     for (int s = 0; s < 50; s++)
-        rg_trainer_step(race.trainer);
-    cr_assert_lt(rg_trainer_gradient(race.trainer, 0), first - 0.05);
+        take_step(race.trainer);
+    cr_assert_lt(step_gradient(race.trainer, 0), first - 0.05);
     race_end(&race);
+}
+
+static bool has_option(const RgAlgorithm *a, const char *name) {
+    for (const RgOption *o = a->options; o && o->kind != RG_KIND_END; o++)
+        if (strcmp(o->name, name) == 0)
+            return true;
+    return false;
+}
+
+/* What the meter counts is what the recipe says: in the bandit, a response is a token. */
+Test(algorithms, a_step_costs_what_its_recipe_says) {
+    enum { STEPS = 4, BATCH = 16 };
+    for (int i = 0; rg_algorithms[i]; i++) {
+        const RgAlgorithm *a = rg_algorithms[i];
+        if (!a->loss)
+            continue;
+        Race race =
+            race_begin(a->name, has_option(a, "mixture") ? "mixture=1" : "", bandit, 0, BATCH);
+        const RgRecipe *r = &race.trainer->recipe;
+        RgRecipeCounts c = rg_recipe_counts(r);
+        for (int s = 0; s < STEPS; s++)
+            cr_assert(take_step(race.trainer), "%s", a->name);
+        const RgMeter *m = &race.trainer->meter;
+        cr_expect_eq(m->generated_tokens, STEPS * BATCH * (c.sampled + c.third), "%s", a->name);
+        cr_expect_eq(m->judge_queries, STEPS * BATCH * c.judged, "%s", a->name);
+        cr_expect_eq(m->trained_tokens, STEPS * BATCH * c.trained * r->epochs, "%s", a->name);
+        race_end(&race);
+    }
 }
 
 /* A copy made from a checkpoint half-way ends with the same bits. */
@@ -403,15 +431,22 @@ Test(algorithms, a_checkpoint_holds_all_there_is) {
     const char path[] = "/tmp/regatta-test-algorithms.safetensors";
     for (int i = 0; rg_algorithms[i]; i++) {
         const char *name = rg_algorithms[i]->name;
-        const char *options = rg_algorithms[i]->reference_steps ? "reference_steps=3" : "";
+        static const char *const followers[] = {"reference_steps=3", "sampler_steps=3"};
+        char options[64] = "";
+        for (int k = 0; k < 2; k++) {
+            char option[24] = "";
+            strncpy(option, followers[k], strcspn(followers[k], "="));
+            if (has_option(rg_algorithms[i], option))
+                strcat(strcat(options, options[0] ? " " : ""), followers[k]);
+        }
         Race race = race_begin(name, options, bandit, 0, 16);
         RgCheckpoint *checkpoint = rg_checkpoint_create();
         rg_trainer_checkpoint(race.trainer, checkpoint);
         for (int s = 0; s < 5; s++)
-            rg_trainer_step(race.trainer);
+            take_step(race.trainer);
         cr_assert(save_checkpoint(checkpoint, path, name, &error) == RG_OK, "%s", error.text);
         for (int s = 0; s < 5; s++)
-            rg_trainer_step(race.trainer);
+            take_step(race.trainer);
         uint64_t whole = rg_parameters_hash(race.policy->parameters);
         rg_checkpoint_destroy(checkpoint);
         race_end(&race);
@@ -422,7 +457,7 @@ Test(algorithms, a_checkpoint_holds_all_there_is) {
         cr_assert(rg_checkpoint_load(checkpoint, path, name, &error) == RG_OK, "%s", error.text);
         cr_assert_eq(race.trainer->step, 5);
         for (int s = 0; s < 5; s++)
-            rg_trainer_step(race.trainer);
+            take_step(race.trainer);
         cr_assert_eq(rg_parameters_hash(race.policy->parameters), whole, "%s", name);
         rg_checkpoint_destroy(checkpoint);
         race_end(&race);
@@ -440,10 +475,9 @@ Test(algorithms, names_are_unique_and_found) {
 
 Test(parl, exact_expectation_needs_an_enumerable_policy_and_reports_its_solver) {
     Race race = race_begin("parl", "expectation=exact estimator=cg", bandit, 0, 8);
-    cr_assert(
-        rg_trainer_step(race.trainer)); /* from a reward of 0, where nothing is to be solved */
+    cr_assert(take_step(race.trainer)); /* from a reward of 0, where nothing is to be solved */
     cr_assert_eq(race.trainer->meter.hessian_products, 0);
-    cr_assert(rg_trainer_step(race.trainer));
+    cr_assert(take_step(race.trainer));
     double products = metric_of(race.trainer, "estimator/hessian_products");
     cr_assert(products >= 1 && metric_of(race.trainer, "estimator/residual") > 0);
     cr_assert_eq(race.trainer->meter.hessian_products, (int64_t)products);
@@ -460,8 +494,8 @@ Test(parl, every_estimator_takes_the_first_step_from_a_reward_of_zero) {
                  rg_estimator_names[k]);
         Race race = race_begin("parl", options, bandit, 0, 16);
         const RgParameters *reward = rg_parl_reward(race.trainer->state);
-        cr_assert(rg_trainer_step(race.trainer), "%s: %s", rg_estimator_names[k],
-                  race.trainer->diverged);
+        cr_assert(take_step(race.trainer), "%s: %s", rg_estimator_names[k],
+                  race.trainer->outcome.diverged);
         cr_expect_eq(metric_of(race.trainer, "implicit_norm"), 0, "%s", rg_estimator_names[k]);
         cr_expect_eq(metric_of(race.trainer, "estimator/converged"), 1);
         cr_expect_eq(metric_of(race.trainer, "estimator/residual"), 0);
@@ -490,14 +524,14 @@ Test(parl, a_solution_that_has_not_converged_is_a_failure_of_the_round) {
         RgParameters *reward = rg_parl_reward(race.trainer->state);
         for (int64_t i = 0; i < reward->count; i++)
             reward->value[i] = (RgReal)rg_random_normal(rg_random_root(5), (uint64_t)i);
-        cr_expect_eq(rg_trainer_step(race.trainer), cases[k].goes_on);
+        cr_expect_eq(take_step(race.trainer), cases[k].goes_on);
         if (cases[k].goes_on) {
             cr_expect_eq(metric_of(race.trainer, "upper_skipped"), cases[k].skipped);
             cr_expect_eq(metric_of(race.trainer, "estimator/converged"), cases[k].converged);
             cr_expect_eq(metric_of(race.trainer, "estimator/failed"), 1 - cases[k].converged);
         } else {
-            cr_expect(strstr(race.trainer->diverged, "has not converged"), "%s",
-                      race.trainer->diverged);
+            cr_expect(strstr(race.trainer->outcome.diverged, "has not converged"), "%s",
+                      race.trainer->outcome.diverged);
         }
         race_end(&race);
     }

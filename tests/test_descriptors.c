@@ -71,22 +71,49 @@ Test(descriptors, of_environments_policies_and_judges_lack_nothing_that_is_calle
 Test(descriptors, of_algorithms_have_what_their_sources_call_for) {
 #define CHANGED(name, member, value, word)                                                         \
     HALF_FILLED(RgAlgorithm, rg_algorithm_find(name), rg_algorithm_check, member, value, word)
-    CHANGED("sail-pp", beta, NULL, "beta");
-    CHANGED("nash-md", reference_share, NULL, "reference_share");
-    CHANGED("selm", needs_rewards, NULL, "needs_rewards");
-    CHANGED("selm", calibration, RG_FROM_NOWHERE, "calibration");
-    CHANGED("dpo", responses, RG_FROM_MIXTURE, "responses from dataset or policy");
-    CHANGED("dpo", responses, RG_FROM_NOWHERE, "responses from dataset or policy");
-    CHANGED("xpo", opponents, RG_FROM_JUDGE, "opponents");
-    CHANGED("dpo", preferences, RG_FROM_OTHERS, "preferences");
-    CHANGED("kto", calibration, RG_FROM_JUDGE, "calibration");
-    CHANGED("online-dpo", preferences, RG_FROM_NOWHERE, "beside responses from policy");
-    CHANGED("rloo", responses, RG_FROM_DATASET, "beside group_size");
-    CHANGED("sft", calibration, RG_FROM_REFERENCE, "pairs beside calibration");
     CHANGED("parl", create, NULL, "create");
     CHANGED("parl", loss, rg_algorithm_find("dpo")->loss, "not both");
+    CHANGED("dpo", recipe, NULL, "a recipe");
     CHANGED("dpo", summary, NULL, "summary");
     CHANGED("dpo", options_size, 0, "options_size");
+}
+
+static RgRecipe usual_recipe(const RgAlgorithm *a) {
+    RgSettings *nothing = rg_settings_create();
+    void *options = rg_allocate(a->options_size + 1);
+    cr_assert_eq(rg_options_read(a->options, nothing, "a", options, &error), RG_OK);
+    RgRecipe recipe = rg_recipe_of(a, options);
+    free(options);
+    rg_settings_destroy(nothing);
+    return recipe;
+}
+
+Test(descriptors, of_recipes_have_what_their_sources_call_for) {
+#define LACKING(name_, member, value, word)                                                        \
+    do {                                                                                           \
+        const RgAlgorithm *a = rg_algorithm_find(name_);                                           \
+        RgRecipe recipe = usual_recipe(a);                                                         \
+        recipe.member = value;                                                                     \
+        REFUSED(rg_recipe_check(a, &recipe, &error), name_, word);                                 \
+    } while (0)
+    LACKING("sail-pp", beta, 0, "beta");
+    LACKING("nash-md", reference_share, 2, "reference_share");
+    LACKING("selm", rewards, false, "rewards");
+    LACKING("selm", third, RG_FROM_NOWHERE, "third response");
+    LACKING("dpo", responses, RG_FROM_MIXTURE, "responses from dataset or policy");
+    LACKING("dpo", responses, RG_FROM_NOWHERE, "responses from dataset or policy");
+    LACKING("xpo", opponents, RG_FROM_JUDGE, "opponents");
+    LACKING("dpo", preferences, RG_FROM_OTHERS, "preferences");
+    LACKING("kto", third, RG_FROM_JUDGE, "third response");
+    LACKING("online-dpo", preferences, RG_FROM_NOWHERE, "beside responses from policy");
+    LACKING("rloo", responses, RG_FROM_DATASET, "beside a group");
+    LACKING("rloo", preferences, RG_FROM_POLICY, "preferences from judge beside a group");
+    LACKING("rloo", group, -1, "group");
+    LACKING("sft", third, RG_FROM_REFERENCE, "pairs beside a third response");
+    LACKING("online-dpo", on_policy, 1.5, "on_policy");
+    LACKING("dpo", epochs, 0, "epochs");
+    LACKING("dpo", sampler_steps, -1, "sampler_steps");
+    LACKING("spin", reference_steps, -1, "reference_steps");
 }
 
 /* ---- methods of authors, as they might be written at first ---- */
@@ -100,52 +127,52 @@ static const RgOption trap_options[] = {
     RG_OPTION_END,
 };
 
-static int64_t four(const void *options) {
+static RgTensor *group_loss(RgStep *step, const void *options, const RgBatch *batch) {
     (void)options;
-    return 4;
+    return rg_negate(step->tape, rg_mean(step->tape, batch->logprob));
 }
 
-static int64_t none(const void *options) {
-    (void)options;
-    return 0;
-}
-
-static RgTensor *group_loss(RgTape *t, const void *options, const RgBatch *batch) {
-    (void)options;
-    return rg_negate(t, rg_mean(t, batch->groups.logprob));
-}
-
-static RgTensor *pair_loss(RgTape *t, const void *options, const RgBatch *batch) {
+static RgTensor *pair_loss(RgStep *step, const void *options, const RgBatch *batch) {
     const TrapOptions *o = options;
+    RgTape *t = step->tape;
     return rg_negate(t, rg_mean(t, rg_preference_fit(t, batch, o->beta)));
 }
 
-#define TRAP(name_, loss_, ...)                                                                    \
+/* A recipe of one statement. */
+#define RECIPE(name, ...)                                                                          \
+    static void name(const void *options, RgRecipe *recipe) {                                      \
+        (void)options;                                                                             \
+        __VA_ARGS__;                                                                               \
+    }
+
+RECIPE(group, recipe->responses = RG_FROM_POLICY, recipe->preferences = RG_FROM_JUDGE,
+       recipe->group = 4)
+RECIPE(negative_group, group(options, recipe), recipe->group = -4)
+RECIPE(own_labels, recipe->responses = recipe->preferences = RG_FROM_POLICY, recipe->beta = 0)
+RECIPE(mixed, recipe->responses = RG_FROM_MIXTURE, recipe->preferences = RG_FROM_JUDGE)
+RECIPE(third, recipe->responses = RG_FROM_POLICY, recipe->preferences = RG_FROM_JUDGE,
+       recipe->third = RG_FROM_REFERENCE)
+RECIPE(opponents, recipe->responses = RG_FROM_DATASET, recipe->opponents = RG_FROM_REFERENCE)
+RECIPE(nothing, (void)recipe)
+
+#define TRAP(name_, loss_, recipe_)                                                                \
     {                                                                                              \
         .name = name_, .summary = "s", .options = trap_options,                                    \
-        .options_size = sizeof(TrapOptions), .loss = loss_, __VA_ARGS__                            \
+        .options_size = sizeof(TrapOptions), .loss = loss_, .recipe = recipe_                      \
     }
 
 static const struct {
     RgAlgorithm algorithm;
     const char *refused; /* word of the message; NULL: it is sound */
 } traps[] = {
-    {TRAP("trap-group", group_loss, .responses = RG_FROM_POLICY, .preferences = RG_FROM_JUDGE,
-          .group_size = four),
-     NULL},
-    {TRAP("trap-empty-group", group_loss, .responses = RG_FROM_POLICY, .preferences = RG_FROM_JUDGE,
-          .group_size = none),
-     "groups of 0"},
-    {TRAP("trap-beta", pair_loss, .responses = RG_FROM_POLICY, .preferences = RG_FROM_POLICY),
-     "beta"},
-    {TRAP("trap-mix", pair_loss, .responses = RG_FROM_MIXTURE, .preferences = RG_FROM_JUDGE),
-     "responses from dataset or policy"},
-    {TRAP("trap-cal", pair_loss, .responses = RG_FROM_POLICY, .preferences = RG_FROM_JUDGE,
-          .calibration = RG_FROM_REFERENCE),
-     NULL},
-    {TRAP("trap-opp", pair_loss, .responses = RG_FROM_DATASET, .opponents = RG_FROM_REFERENCE),
-     NULL},
-    {TRAP("trap-none", pair_loss, ), "responses from dataset or policy"},
+    {TRAP("trap-group", group_loss, group), NULL},
+    {TRAP("trap-negative-group", group_loss, negative_group), "a group of 1 response or more"},
+    {TRAP("trap-beta", pair_loss, own_labels), "beta"},
+    {TRAP("trap-mix", pair_loss, mixed), "responses from dataset or policy"},
+    {TRAP("trap-third", pair_loss, third), NULL},
+    {TRAP("trap-opp", pair_loss, opponents), NULL},
+    {TRAP("trap-none", pair_loss, nothing), "responses from dataset or policy"},
+    {TRAP("trap-without", pair_loss, NULL), "a recipe"},
 };
 
 static RgStatus train(const Race *race, const RgAlgorithm *algorithm, int steps) {
@@ -156,7 +183,7 @@ static RgStatus train(const Race *race, const RgAlgorithm *algorithm, int steps)
         &race->environment->course, &race->trainer->optimizer->options, 0,
         rg_random_named(rg_random_root(3), "training"), &trainer, &error);
     for (int i = 0; status == RG_OK && i < steps; i++)
-        cr_expect(rg_trainer_step(trainer), "%s", algorithm->name);
+        cr_expect(take_step(trainer), "%s", algorithm->name);
     rg_trainer_destroy(trainer);
     return status;
 }

@@ -213,7 +213,7 @@ Test(forecast, plans_count_judge_queries_as_runs_do) {
                      plan->part.label);
         for (int k = RG_COST_GENERATED_TOKENS; k < RG_COSTS; k++) {
             RgSpending spending = {entry->step, entry->meter};
-            bool spends = rg_algorithm_spends(plan->algorithm, plan->algorithm_options, (RgCost)k);
+            bool spends = rg_recipe_spends(plan->algorithm, &plan->recipe, (RgCost)k);
             cr_expect_eq(spends, rg_spent(&spending, (RgCost)k) > 0, "%s: %s", plan->part.label,
                          rg_cost_names[k]);
         }

@@ -36,12 +36,11 @@ static void fail_step(const char *algorithm, const char *options, int answers) {
     RgCourse *course = &race.environment->course;
     int64_t size = race.policy->parameters->count;
     for (int i = 0; i < 3; i++)
-        cr_assert(rg_trainer_step(race.trainer), "%s", algorithm);
+        cr_assert(take_step(race.trainer), "%s", algorithm);
     uint64_t hash = rg_parameters_hash(race.policy->parameters);
     lose_patience(course, answers);
-    cr_expect_not(rg_trainer_step(race.trainer), "%s", algorithm);
-    cr_expect_null(race.trainer->diverged, "%s", algorithm);
-    cr_expect_eq(rg_trainer_status(race.trainer, &error), RG_E_FILE, "%s", algorithm);
+    cr_expect_eq(rg_trainer_step(race.trainer, &error), RG_E_FILE, "%s", algorithm);
+    cr_expect_null(race.trainer->outcome.diverged, "%s", algorithm);
     cr_expect_str_eq(error.text, "nobody answers");
     cr_expect(strcmp(algorithm, "parl") == 0 || rg_parameters_hash(race.policy->parameters) == hash,
               "%s took a step of %lld parameters all the same", algorithm, (long long)size);
@@ -53,10 +52,19 @@ Test(judge_failure, ends_the_step_of_every_algorithm_that_asks) {
     fail_step("sail-pr", "mixture=1", 0);
     fail_step("selm", "", 0);
     fail_step("rloo", "", 0);
-    fail_step("rloo", "group_size=2", 1); /* the rewards, and not the ranking */
+    fail_step("rloo", "group_size=2", 0);
     fail_step("ppo", "", 0);
     fail_step("parl", "expectation=sampled estimator=none", 0);
     fail_step("parl", "expectation=sampled estimator=none upper=utility", 0);
+}
+
+/* Rewards and labels of two responses are of one answer. */
+Test(judge_failure, is_none_where_a_group_of_two_is_judged_once) {
+    Race race = race_begin("rloo", "group_size=2", "contexts=3 responses=5 pairs=20", 0, 8);
+    lose_patience(&race.environment->course, 1);
+    cr_expect_eq(rg_trainer_step(race.trainer, &error), RG_OK, "%s", error.text);
+    cr_expect_eq(race.trainer->meter.judge_queries, 16);
+    race_end(&race);
 }
 
 Test(judge_failure, keeps_a_trainer_from_being_made_where_all_is_judged_at_first) {

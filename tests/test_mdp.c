@@ -1,6 +1,6 @@
 /* The mdp environment and the policy that acts in it: episodes against what is known exactly, bits
  * that do not depend on threads or neighbours, files, refusals, and every algorithm unchanged. */
-#include "algorithms/trainer.h"
+#include "algorithms/training/trainer.h"
 #include "core/policy/markov.h"
 #include "core/tensor/blas.h"
 #include "envs/episodes.h"
@@ -174,7 +174,7 @@ Test(mdp, every_algorithm_raises_the_return) {
                                        &trainer, &error),
                      RG_OK, "%s", error.text);
         for (int step = 0; step < 60; step++)
-            cr_assert(rg_trainer_step(trainer), "%s: %s", names[k], trainer->diverged);
+            cr_assert(take_step(trainer), "%s: %s", names[k], trainer->outcome.diverged);
         RgEvaluation *before = rg_evaluation_create(), *after = rg_evaluation_create();
         rg_environment_evaluate(s.environment, s.policy, s.policy, 1, rg_random_root(1), before,
                                 NULL);

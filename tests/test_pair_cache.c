@@ -174,7 +174,7 @@ static Outcome run(const char *algorithm, RgPairCache *cache, const char *checkp
             ASSERT_OK(rg_checkpoint_load(checkpoint, checkpoint_path, "x", &error));
         int64_t last = checkpoint_path && part == 0 ? STEPS / 2 : STEPS;
         while (race.trainer->step < last)
-            cr_assert(rg_trainer_step(race.trainer), "%s", race.trainer->diverged);
+            cr_assert(take_step(race.trainer), "%s", race.trainer->outcome.diverged);
         if (checkpoint_path && part == 0) {
             ASSERT_OK(save_checkpoint(checkpoint, checkpoint_path, "x", &error));
             token_race_end(&race);

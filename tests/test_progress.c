@@ -23,7 +23,7 @@ static void show(RgProgress *progress, const char *name, double seconds, int64_t
                  double flops) {
     static const RgBudgetOptions budget = {.flops = 1000};
     RgTrainer trainer = {.step = step, .meter.flops = flops};
-    trainer.metrics[trainer.metric_count++] = (struct RgStepMetric){"loss", 0.5};
+    trainer.outcome.metrics[trainer.outcome.metric_count++] = (struct RgMetric){"loss", 0.5};
     rg_progress_trial(progress, name, &budget, &(RgSpending){0});
     progress->started -= seconds;
     progress->last_shown -= seconds;

@@ -1,6 +1,6 @@
 /* Teams: what their ranks exchange, and that a trial which they run together has the bits of one
  * that a process runs alone. */
-#include "algorithms/trainer.h"
+#include "algorithms/training/trainer.h"
 #include "core/tensor/blas.h"
 #include "tests/forked_team.h"
 #include "tests/token_race.h"
@@ -236,14 +236,16 @@ static void run_trial(RgTeam *team, void *argument, void *result) {
     if (trial->odd_rank > 0 && team->rank == trial->odd_rank)
         race.trainer->pairs.random = rg_random_root(99);
     outcome->metrics = RG_HASH_START;
-    for (int i = 0; i < STEPS && rg_trainer_step(race.trainer); i++)
-        for (int m = 0; m < race.trainer->metric_count; m++)
+    outcome->status = RG_OK;
+    for (int i = 0; i < STEPS && outcome->status == RG_OK; i++) {
+        outcome->status = rg_trainer_step(race.trainer, &error);
+        for (int m = 0; m < race.trainer->outcome.metric_count; m++)
             outcome->metrics =
-                rg_hash(outcome->metrics, &race.trainer->metrics[m].value, sizeof(double));
+                rg_hash(outcome->metrics, &race.trainer->outcome.metrics[m].value, sizeof(double));
+    }
     outcome->weights = rg_parameters_hash(race.policy->parameters);
     outcome->meter = race.trainer->meter;
     outcome->judged = judged;
-    outcome->status = rg_trainer_status(race.trainer, &error);
     memcpy(outcome->text, error.text, sizeof outcome->text - 1);
     token_race_end(&race);
 }
@@ -457,9 +459,9 @@ static void share_checkpoint(RgTeam *team, void *argument, void *result) {
     RgCheckpoint *checkpoint = rg_checkpoint_create();
     rg_trainer_checkpoint(race.trainer, checkpoint);
     for (int i = 0; i < 2 && team->rank == 0; i++)
-        rg_trainer_step(race.trainer);
+        take_step(race.trainer);
     rg_checkpoint_share(checkpoint, team);
-    rg_trainer_step(race.trainer);
+    take_step(race.trainer);
     uint64_t *hash = result;
     hash[0] = rg_parameters_hash(race.policy->parameters);
     hash[1] = (uint64_t)race.trainer->step;

@@ -3,8 +3,8 @@
 #ifndef RG_TESTS_TOKEN_RACE_H
 #define RG_TESTS_TOKEN_RACE_H
 
-#include "algorithms/trainer.h"
 #include "core/policy/transformer.h"
+#include "steps.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>

@@ -22,16 +22,22 @@ RgStatus rg_course_judge(const RgCourse *course, const RgSequences *sequences, d
     return RG_OK;
 }
 
+void rg_course_label_rewards(const RgCourse *course, const double *reward, int64_t pairs,
+                             RgRandom random, uint8_t *preferred) {
+    for (int64_t i = 0; i < pairs; i++) {
+        double first = rg_preference_probability(course, reward[2 * i], reward[2 * i + 1]);
+        preferred[i] = rg_random_uniform(random, (uint64_t)i) < first ? 0 : 1;
+    }
+}
+
 static RgStatus ask_for_labels(const RgCourse *course, const RgSequences *sequences,
                                RgRandom random, uint8_t *preferred, RgError *error) {
     if (course->label)
         return course->label(course->environment, sequences, random, preferred, error);
     double *reward = rg_allocate((size_t)(sequences->count + 1) * sizeof *reward);
     RgStatus status = course->judge(course->environment, sequences, reward, error);
-    for (int64_t i = 0; status == RG_OK && i < sequences->count / 2; i++) {
-        double first = rg_preference_probability(course, reward[2 * i], reward[2 * i + 1]);
-        preferred[i] = rg_random_uniform(random, (uint64_t)i) < first ? 0 : 1;
-    }
+    if (status == RG_OK)
+        rg_course_label_rewards(course, reward, sequences->count / 2, random, preferred);
     free(reward);
     return status;
 }

@@ -56,5 +56,9 @@ double rg_preference_probability(const RgCourse *course, double a, double b);
  * judge queries. One uniform number of `random` per pair. Fails where the judge does. */
 RgStatus rg_course_label(const RgCourse *course, const RgSequences *sequences, RgRandom random,
                          uint8_t *preferred, RgError *error);
+/* The same labels from rewards that are there, reward [2·pairs], where the course has no `label` of
+ * its own. */
+void rg_course_label_rewards(const RgCourse *course, const double *reward, int64_t pairs,
+                             RgRandom random, uint8_t *preferred);
 
 #endif

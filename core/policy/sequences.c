@@ -60,6 +60,11 @@ void rg_sequences_append_from(RgSequences *s, const RgSequences *source, int64_t
                         prompt_only ? 0 : rg_sequence_response_length(source, index));
 }
 
+void rg_sequences_append_pair(RgSequences *s, const RgSequences *source, int64_t index) {
+    rg_sequences_append_from(s, source, 2 * index, false);
+    rg_sequences_append_from(s, source, 2 * index + 1, false);
+}
+
 RgSequences rg_sequences_view(const RgSequences *s, int64_t first, int64_t last, int64_t *start) {
     for (int64_t i = 0; i <= last - first; i++)
         start[i] = s->start[first + i] - s->start[first];
@@ -144,8 +149,7 @@ void rg_pairs_append_labelled(RgPairs *pairs, const RgSequences *drawn, const ui
     for (int64_t i = 0; i < drawn->count / 2; i++) {
         if (preferred[i] == RG_UNLABELLED)
             continue;
-        rg_sequences_append_from(pairs->sequences, drawn, 2 * i, false);
-        rg_sequences_append_from(pairs->sequences, drawn, 2 * i + 1, false);
+        rg_sequences_append_pair(pairs->sequences, drawn, i);
         rg_pairs_append_label(pairs, preferred[i]);
     }
 }

@@ -33,6 +33,8 @@ void rg_sequences_append(RgSequences *sequences, const int32_t *prompt, int64_t 
 /* Append sequence `index` of `source`; with prompt_only its response is left out. */
 void rg_sequences_append_from(RgSequences *sequences, const RgSequences *source, int64_t index,
                               bool prompt_only);
+/* Append pair `index` of `source`: its sequences 2·index and 2·index + 1. */
+void rg_sequences_append_pair(RgSequences *sequences, const RgSequences *source, int64_t index);
 
 /* Sequences [first, last) as a batch of their own that borrows the tokens; `start` [last − first +
  * 1] is filled and borrowed too. */

@@ -1,6 +1,6 @@
 /* The trainer: its life, what it refuses, and one step, of which the gradient is made in
- * trainer_gradient.c. No algorithm is known by name here. */
-#include "algorithms/trainer_gradient.h"
+ * gradient.c. No algorithm is known by name here. */
+#include "algorithms/training/gradient.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -49,79 +49,13 @@ int64_t rg_shuffle_at(RgShuffle *shuffle, int64_t position) {
 
 /* ---- life ---- */
 
-/* What the descriptor draws on must be there. */
-static RgStatus check_course(const RgAlgorithm *a, const RgCourse *course, RgError *error) {
-    bool pairs = rg_algorithm_takes_pairs(a), policy = a->responses == RG_FROM_POLICY;
-    bool offline = pairs && (a->mixture || (a->responses == RG_FROM_DATASET && !a->opponents));
-    bool demonstrations = a->responses == RG_FROM_DATASET && (!pairs || a->opponents);
-    const char *lacking = NULL;
-    if (offline && (!course->pairs || course->pairs->count == 0))
-        lacking = "preference pairs";
-    else if (policy && (!course->prompts || course->prompts->count == 0))
-        lacking = "training prompts";
-    else if (demonstrations && (!course->demonstrations || course->demonstrations->count == 0))
-        lacking = "demonstrations";
-    if (lacking)
-        return rg_fail(error, RG_E_USAGE, "%s needs %s, and the environment has none", a->name,
-                       lacking);
-    return RG_OK;
-}
-
-/* A judge that only compares will not do for all, nor one that leaves pairs without a label. */
-static RgStatus check_judge(const RgAlgorithm *a, const void *options, const RgCourse *course,
-                            RgError *error) {
-    if (!course->judge && a->needs_rewards && a->needs_rewards(options))
-        return rg_fail(error, RG_E_USAGE,
-                       "%s needs a judge that gives rewards, and the environment's only compares",
-                       a->name);
-    if (!course->skips || a->preferences != RG_FROM_JUDGE)
-        return RG_OK;
-    if (a->group_size)
-        return rg_fail(error, RG_E_USAGE,
-                       "%s needs every group ranked, and the judge leaves some without a label",
-                       a->name);
-    if (!a->step && (!course->pairs || course->pairs->count == 0))
-        return rg_fail(
-            error, RG_E_USAGE,
-            "%s needs preference pairs in place of those that the judge leaves without a "
-            "label, and the environment has none",
-            a->name);
-    return RG_OK;
-}
-
-/* The order of more than two is made of rewards. */
-static RgStatus check_groups(const RgAlgorithm *a, const void *options, const RgCourse *course,
-                             RgError *error) {
-    if (!a->group_size)
-        return RG_OK;
-    int64_t size = a->group_size(options);
-    if (size < 1)
-        return rg_fail(error, RG_E_USAGE,
-                       "%s asks for groups of %lld responses, expected 1 or more", a->name,
-                       (long long)size);
-    return size == 2 || course->judge
-               ? RG_OK
-               : rg_fail(error, RG_E_USAGE,
-                         "%s needs a judge that gives rewards, and the environment's only compares",
-                         a->name);
-}
-
-static RgStatus check_policy(const RgAlgorithm *a, const RgPolicy *policy, RgError *error) {
-    if (a->opponents == RG_FROM_MIXTURE && !policy->type->mixes)
-        return rg_fail(error, RG_E_USAGE,
-                       "%s samples from the geometric mixture of policy and reference, which a %s "
-                       "policy has not",
-                       a->name, policy->type->name);
-    return RG_OK;
-}
-
 /* Gradients of parts add up where the loss is a mean over the batch. `key` asks for parts. */
-static RgStatus check_parts(const RgAlgorithm *algorithm, const void *options, const char *key,
+static RgStatus check_parts(const RgAlgorithm *algorithm, const RgRecipe *recipe, const char *key,
                             int64_t expected, RgError *error) {
     if (algorithm->step)
         return rg_fail(error, RG_E_USAGE, "training.%s: %s takes its batches whole, expected %ld",
                        key, algorithm->name, (long)expected);
-    if (algorithm->couples_pairs && algorithm->couples_pairs(options))
+    if (recipe->couples)
         return rg_fail(error, RG_E_USAGE,
                        "training.%s: with these options, the loss of %s takes means over "
                        "the whole batch within that of a pair, expected %ld",
@@ -129,22 +63,22 @@ static RgStatus check_parts(const RgAlgorithm *algorithm, const void *options, c
     return RG_OK;
 }
 
-RgStatus rg_training_check(const RgAlgorithm *algorithm, const void *options,
+RgStatus rg_training_check(const RgAlgorithm *algorithm, const RgRecipe *recipe,
                            const RgTrainingOptions *training, RgError *error) {
-    if (algorithm->calibration == RG_FROM_OTHERS && training->batch < 2)
+    if (recipe->third == RG_FROM_OTHERS && training->batch < 2)
         return rg_fail(error, RG_E_USAGE,
                        "training.batch is 1, and %s takes a mean over responses of other pairs of "
                        "the batch: expected 2 or more",
                        algorithm->name);
     if (training->shards > 1)
-        RG_TRY(check_parts(algorithm, options, "shards", 1, error));
+        RG_TRY(check_parts(algorithm, recipe, "shards", 1, error));
     if (training->shards > training->batch)
         return rg_fail(error, RG_E_USAGE,
                        "training.shards is %ld, and a batch has %ld to share out: expected no "
                        "more shards than that",
                        (long)training->shards, (long)training->batch);
     if (training->micro_batch > 0 && training->micro_batch < training->batch)
-        RG_TRY(check_parts(algorithm, options, "micro_batch", 0, error));
+        RG_TRY(check_parts(algorithm, recipe, "micro_batch", 0, error));
     return RG_OK;
 }
 
@@ -171,29 +105,46 @@ static RgStatus create_state(RgTrainer *trainer, RgError *error) {
     return RG_OK;
 }
 
+static RgStatus check_all(const RgAlgorithm *algorithm, const RgRecipe *recipe,
+                          const RgTrainingOptions *training, const RgPolicy *policy,
+                          const RgCourse *course, RgError *error) {
+    RG_TRY(rg_algorithm_check(algorithm, error));
+    if (algorithm->loss)
+        RG_TRY(rg_recipe_check(algorithm, recipe, error));
+    RG_TRY(rg_recipe_check_sources(algorithm, recipe, course, policy, error));
+    return rg_training_check(algorithm, recipe, training, error);
+}
+
+/* Policies that follow the one that is trained, some steps behind. */
+static void create_followers(RgTrainer *trainer) {
+    trainer->sampler = trainer->policy;
+    if (trainer->recipe.reference_steps > 0)
+        trainer->reference = trainer->moving_reference = rg_policy_clone(trainer->policy, true);
+    if (trainer->recipe.sampler_steps != 1)
+        trainer->sampler = trainer->moving_sampler = rg_policy_clone(trainer->policy, true);
+}
+
 RgStatus rg_trainer_create(const RgAlgorithm *algorithm, const void *options,
                            const RgTrainingOptions *training, RgPolicy *policy, RgPolicy *reference,
                            const RgCourse *course, const RgOptimizerOptions *optimizer,
                            int64_t total_steps, RgRandom random, RgTrainer **trainer,
                            RgError *error) {
     *trainer = NULL;
-    RG_TRY(rg_algorithm_check(algorithm, error));
-    RG_TRY(check_course(algorithm, course, error));
-    RG_TRY(check_groups(algorithm, options, course, error));
-    RG_TRY(check_judge(algorithm, options, course, error));
-    RG_TRY(check_policy(algorithm, policy, error));
-    RG_TRY(rg_training_check(algorithm, options, training, error));
+    RgRecipe recipe = rg_recipe_of(algorithm, options);
+    RG_TRY(check_all(algorithm, &recipe, training, policy, course, error));
 
     RgTrainer *new = rg_allocate(sizeof *new);
     new->algorithm = algorithm;
     new->options = options;
+    new->recipe = recipe;
     new->training = *training;
+    if (new->training.shards < 1)
+        new->training.shards = 1;
     new->policy = policy;
     new->reference = reference;
     new->course = course;
     new->random = random;
-    if (algorithm->reference_steps && algorithm->reference_steps(options) > 0)
-        new->reference = new->moving_reference = rg_policy_clone(policy, true);
+    create_followers(new);
     new->optimizer = rg_optimizer_create(optimizer, policy->parameters->count, total_steps);
     new->tape = rg_tape_create();
     new->prompts =
@@ -217,6 +168,7 @@ void rg_trainer_destroy(RgTrainer *trainer) {
     if (trainer->state && trainer->algorithm->destroy)
         trainer->algorithm->destroy(trainer->state);
     rg_policy_destroy(trainer->moving_reference);
+    rg_policy_destroy(trainer->moving_sampler);
     rg_optimizer_destroy(trainer->optimizer);
     rg_tape_destroy(trainer->tape);
     rg_gradient_sum_destroy(trainer->sum);
@@ -241,23 +193,25 @@ void rg_trainer_checkpoint(RgTrainer *trainer, RgCheckpoint *checkpoint) {
     if (trainer->moving_reference)
         rg_checkpoint_parameters(checkpoint, "moving reference",
                                  trainer->moving_reference->parameters);
+    if (trainer->moving_sampler)
+        rg_checkpoint_parameters(checkpoint, "sampler", trainer->moving_sampler->parameters);
     if (trainer->algorithm->checkpoint)
         trainer->algorithm->checkpoint(trainer->state, checkpoint);
 }
 
 void rg_trainer_metric(RgTrainer *trainer, const char *name, double value) {
-    int capacity = (int)(sizeof trainer->metrics / sizeof trainer->metrics[0]);
-    RG_ASSERT(trainer->metric_count < capacity);
-    trainer->metrics[trainer->metric_count++] = (struct RgStepMetric){name, value};
+    RgOutcome *outcome = &trainer->outcome;
+    int capacity = (int)(sizeof outcome->metrics / sizeof outcome->metrics[0]);
+    RG_ASSERT(outcome->metric_count < capacity);
+    outcome->metrics[outcome->metric_count++] = (struct RgMetric){name, value};
 }
 
-bool rg_trainer_diverged(RgTrainer *trainer, const char *reason) {
-    trainer->diverged = reason;
-    return false;
+void rg_trainer_diverged(RgTrainer *trainer, const char *reason) {
+    trainer->outcome.diverged = reason;
 }
 
 void rg_trainer_notice(RgTrainer *trainer, const char *text) {
-    trainer->notice = text;
+    trainer->outcome.notice = text;
 }
 
 /* ---- the step ---- */
@@ -266,18 +220,32 @@ double rg_trainer_step_policy(RgTrainer *trainer) {
     return rg_optimizer_step_at(trainer->optimizer, trainer->policy->parameters, trainer->step);
 }
 
-static bool loss_step(RgTrainer *trainer) {
-    double loss = rg_trainer_gradient(trainer, trainer->step);
-    if (trainer->status != RG_OK)
-        return false;
-    double norm = rg_trainer_step_policy(trainer);
+/* Loss and the norm of its gradient: of several epochs, the mean over them and the last one. */
+static void note_loss(RgTrainer *trainer, double loss, double norm, int64_t epochs) {
+    const RgStep *now = &trainer->now;
     rg_trainer_metric(trainer, "loss", loss);
     rg_trainer_metric(trainer, "gradient_norm", norm);
+    for (int i = 0; i < now->metric_count; i++)
+        rg_trainer_metric(trainer, now->metric[i], trainer->logged[i] / (double)epochs);
     if (!isfinite(loss))
-        return rg_trainer_diverged(trainer, "the loss is not finite");
-    if (!isfinite(norm))
-        return rg_trainer_diverged(trainer, "the gradient is not finite");
-    return true;
+        rg_trainer_diverged(trainer, "the loss is not finite");
+    else if (!isfinite(norm))
+        rg_trainer_diverged(trainer, "the gradient is not finite");
+}
+
+static RgStatus loss_step(RgTrainer *trainer, RgError *error) {
+    int64_t epochs = trainer->recipe.epochs, epoch = 0;
+    double loss = 0, norm = 0;
+    RgRollout rollout;
+    RgStatus status = rg_gradient_begin(trainer, trainer->step, &rollout, error);
+    while (status == RG_OK && epoch < epochs && isfinite(loss) && isfinite(norm)) {
+        loss += rg_gradient_add(trainer, trainer->step, epoch++, &rollout);
+        norm = rg_trainer_step_policy(trainer);
+    }
+    if (status == RG_OK)
+        note_loss(trainer, loss / (double)epoch, norm, epoch);
+    rg_gradient_end(trainer, &rollout);
+    return status;
 }
 
 /* What went by, but for what the reference says of offline pairs, which is charged as it cost. */
@@ -294,28 +262,20 @@ static void note_failed_episodes(RgTrainer *trainer) {
     if (!dynamics || dynamics->may_end)
         return;
     rg_trainer_metric(trainer, "failed_episodes", (double)trainer->failed_episodes);
-    if (!trainer->notice)
+    if (!trainer->outcome.notice)
         rg_trainer_notice(trainer, rg_trainer_failure(trainer));
 }
 
-/* The policy becomes the reference of the steps that follow. */
-static void move_reference(RgTrainer *trainer) {
-    int64_t steps = trainer->algorithm->reference_steps(trainer->options);
+/* After every so many steps, 0 for never, a follower becomes what the policy is. */
+static void follow(const RgTrainer *trainer, RgPolicy *follower, int64_t steps) {
     const RgParameters *from = trainer->policy->parameters;
-    if ((trainer->step + 1) % steps == 0)
-        memcpy(trainer->moving_reference->parameters->value, from->value,
-               (size_t)from->count * sizeof *from->value);
+    if (follower && steps > 0 && (trainer->step + 1) % steps == 0)
+        memcpy(follower->parameters->value, from->value, (size_t)from->count * sizeof *from->value);
 }
 
-RgStatus rg_trainer_status(const RgTrainer *trainer, RgError *error) {
-    return trainer->status == RG_OK ? RG_OK
-                                    : rg_fail(error, trainer->status, "%s", trainer->error.text);
-}
-
-bool rg_trainer_step(RgTrainer *trainer) {
+RgStatus rg_trainer_step(RgTrainer *trainer, RgError *error) {
     const RgAlgorithm *a = trainer->algorithm;
-    trainer->metric_count = 0;
-    trainer->notice = NULL;
+    trainer->outcome = (RgOutcome){0};
     trainer->failed_episodes = 0;
     double start = seconds_spent(trainer), asked = trainer->asked.flops;
     rg_trainer_take_flops(trainer); /* of what is no part of a step */
@@ -323,21 +283,21 @@ bool rg_trainer_step(RgTrainer *trainer) {
     RgRandom drop =
         rg_random_at(rg_random_named(trainer->random, "dropout"), (uint64_t)trainer->step);
     rg_policy_drop(trainer->policy, &drop);
-    bool going = true;
+    RgStatus status = RG_OK;
     int64_t moves = trainer->optimizer->step;
     if (a->step)
-        going = a->step(trainer, trainer->options, trainer->state);
+        status = a->step(trainer, trainer->options, trainer->state, error);
     else if (a->loss)
-        going = loss_step(trainer);
+        status = loss_step(trainer, error);
     if (trainer->optimizer->step > moves)
         rg_trainer_metric(trainer, "learning_rate", trainer->optimizer->rate);
     rg_policy_drop(trainer->policy, NULL);
-    if (trainer->moving_reference)
-        move_reference(trainer);
+    follow(trainer, trainer->moving_reference, trainer->recipe.reference_steps);
+    follow(trainer, trainer->moving_sampler, trainer->recipe.sampler_steps);
     note_failed_episodes(trainer);
     trainer->step++;
     trainer->meter.seconds += seconds_spent(trainer) - start;
     trainer->flops += rg_trainer_take_flops(trainer);
     trainer->meter.flops += trainer->flops + trainer->asked.flops - asked;
-    return going;
+    return status;
 }

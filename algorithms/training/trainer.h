@@ -1,6 +1,6 @@
 /* The trainer: one step, as data. It draws prompts, gets responses and labels from where the
- * algorithm's descriptor says, takes log-probabilities, asks for the loss, goes back, clips, steps,
- * and meters. It knows no algorithm by name.
+ * algorithm's recipe says, takes log-probabilities, asks for the loss, goes back, clips, steps, and
+ * meters. It knows no algorithm by name.
  *
  * Offline pairs come back in every epoch and in every trial, and the reference says the same of
  * them each time: with a cache it is asked once. A trial is charged what asking costs, FLOPs and
@@ -11,10 +11,10 @@
  * course has a team, each of its ranks has a trainer of the same trial, and makes the gradients of
  * some of the shards; all else of a step each does alike. Into how many shards decides the bits,
  * who makes which does not. */
-#ifndef RG_ALGORITHMS_TRAINER_H
-#define RG_ALGORITHMS_TRAINER_H
+#ifndef RG_ALGORITHMS_TRAINING_TRAINER_H
+#define RG_ALGORITHMS_TRAINING_TRAINER_H
 
-#include "algorithms/algorithm.h"
+#include "algorithms/training/recipe.h"
 #include "core/policy/pair_cache.h"
 #include "core/train/checkpoint.h"
 #include "core/train/gradient_sum.h"
@@ -31,8 +31,20 @@ typedef struct RgTrainingOptions {
 extern const RgOption rg_training_options[];
 
 /* Whether the algorithm can take its batches in these parts; before anything is trained. */
-RgStatus rg_training_check(const RgAlgorithm *algorithm, const void *options,
+RgStatus rg_training_check(const RgAlgorithm *algorithm, const RgRecipe *recipe,
                            const RgTrainingOptions *training, RgError *error);
+
+/* What a step came to, beside the weights. */
+typedef struct RgOutcome {
+    const char *diverged; /* why the trial cannot go on, or NULL */
+    const char *notice;   /* what was remarkable about the step, or NULL */
+    /* For the log: name and value. */
+    struct RgMetric {
+        const char *name;
+        double value;
+    } metrics[32];
+    int metric_count;
+} RgOutcome;
 
 /* A fixed order of the elements of a data set, drawn anew for each pass. */
 typedef struct RgShuffle {
@@ -45,10 +57,13 @@ typedef struct RgShuffle {
 struct RgTrainer {
     const RgAlgorithm *algorithm;
     const void *options; /* the algorithm's, as its table describes */
+    RgRecipe recipe;     /* with these options */
     RgTrainingOptions training;
     RgPolicy *policy;
     RgPolicy *reference;
-    RgPolicy *moving_reference; /* that, where the method moves it; else NULL */
+    RgPolicy *sampler;          /* by which responses are sampled: the policy, or as it was */
+    RgPolicy *moving_reference; /* the reference, where the method moves it; else NULL */
+    RgPolicy *moving_sampler;   /* the sampler, where it is not the policy; else NULL */
     const RgCourse *course;
     RgOptimizer *optimizer;
     RgTape *tape;
@@ -66,17 +81,10 @@ struct RgTrainer {
     RgShuffle prompts, pairs, demonstrations;
     int64_t *pairs_read; /* one bit each: offline pairs that the meter has counted */
 
-    /* Metrics of the last step, for the log: name and value. */
-    struct RgStepMetric {
-        const char *name;
-        double value;
-    } metrics[32];
-    int metric_count;
-    int64_t failed_episodes; /* among those that this step sampled */
-    const char *diverged;    /* reason, or NULL */
-    RgStatus status;         /* not RG_OK: the last step could not be made, the judge failed … */
-    RgError error;           /* … for this reason */
-    const char *notice;      /* what was remarkable about the last step, or NULL */
+    RgStep now;                     /* as the loss sees it */
+    double logged[RG_STEP_METRICS]; /* by it, in this step */
+    int64_t failed_episodes;        /* among those that this step sampled */
+    RgOutcome outcome;              /* of the last step */
 };
 
 /* `options`, `policy`, `reference` and `course` are borrowed. */
@@ -90,18 +98,14 @@ void rg_trainer_destroy(RgTrainer *trainer);
  * Neither bits nor FLOPs depend on it. */
 void rg_trainer_use_cache(RgTrainer *trainer, RgPairCache *cache);
 
-/* One step. False when the trial has diverged, trainer->diverged says why; or when the judge has
- * failed, as trainer->status tells, which leaves the trainer good for nothing but its last
+/* One step, and what it came to in trainer->outcome: a trial that has diverged there is over. An
+ * error is what the judge has failed with, which leaves the trainer good for nothing but its last
  * checkpoint. */
-bool rg_trainer_step(RgTrainer *trainer);
-
-/* RG_OK, or what the judge failed with. */
-RgStatus rg_trainer_status(const RgTrainer *trainer, RgError *error);
+RgStatus rg_trainer_step(RgTrainer *trainer, RgError *error);
 
 /* Add the gradient of the algorithm's loss, on the batch that step `step` would have, to
- * policy->parameters->gradient. Returns the loss; no step is taken. For algorithms with a loss. Not
- * a number where the judge has failed, see trainer->status. */
-double rg_trainer_gradient(RgTrainer *trainer, int64_t step);
+ * policy->parameters->gradient; the loss out. No step is taken. For algorithms with a loss. */
+RgStatus rg_trainer_gradient(RgTrainer *trainer, int64_t step, double *loss, RgError *error);
 
 /* ---- for algorithms with a step of their own ---- */
 
@@ -111,10 +115,11 @@ double rg_trainer_gradient(RgTrainer *trainer, int64_t step);
 void rg_trainer_sample(RgTrainer *trainer, int64_t draw, int64_t prompts, int64_t copies,
                        RgSequences *out);
 /* Ask the judge, for rewards [sequences->count] or for labels [sequences->count / 2] by the numbers
- * of `random`, and count that. False when it has failed: then the step ends with false, too. */
-bool rg_trainer_judge(RgTrainer *trainer, const RgSequences *sequences, double *reward);
-bool rg_trainer_label(RgTrainer *trainer, const RgSequences *sequences, RgRandom random,
-                      uint8_t *preferred);
+ * of `random`, and count that. A step whose judge fails ends with the error. */
+RgStatus rg_trainer_judge(RgTrainer *trainer, const RgSequences *sequences, double *reward,
+                          RgError *error);
+RgStatus rg_trainer_label(RgTrainer *trainer, const RgSequences *sequences, RgRandom random,
+                          uint8_t *preferred, RgError *error);
 /* Step the policy along its gradient, as often as a step of the trial takes: the learning rate is
  * that of the trial's step, so that schedules end where the trial does. Returns the gradient's
  * norm, which is not finite where nothing was moved. */
@@ -126,9 +131,9 @@ int64_t rg_shuffle_at(RgShuffle *shuffle, int64_t position);
 /* That of the offline pairs, whose labels the meter counts. */
 int64_t rg_trainer_read_pair(RgTrainer *trainer, int64_t position);
 
-/* Note a metric of this step (name borrowed); end the trial (returns false). */
+/* Note a metric of this step (name borrowed); say that the trial cannot go on (reason borrowed). */
 void rg_trainer_metric(RgTrainer *trainer, const char *name, double value);
-bool rg_trainer_diverged(RgTrainer *trainer, const char *reason);
+void rg_trainer_diverged(RgTrainer *trainer, const char *reason);
 /* Tell in the log of something in this step that the trial goes on after (text borrowed). */
 void rg_trainer_notice(RgTrainer *trainer, const char *text);
 

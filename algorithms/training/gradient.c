@@ -1,0 +1,562 @@
+/* The gradient of a step's batch: drawn from where the algorithm's recipe says, part by part and
+ * shard by shard through policy and reference, to the loss and back. */
+#include "algorithms/training/gradient.h"
+
+#include <math.h>
+#include <string.h>
+
+/* ---- parts of a batch ---- */
+
+/* Prompts [first, last) of the batch, whose responses are on the tape at the same time. */
+typedef struct Part {
+    int64_t first, last, epoch;
+    RgSequences *sequences, *third; /* the latter NULL where there is none */
+} Part;
+
+static RgSequences *view_of(RgArena *arena, const RgSequences *all, int64_t first, int64_t last) {
+    int64_t *start = RG_ARENA_ARRAY(arena, int64_t, last - first + 1);
+    RgSequences view = rg_sequences_view(all, first, last, start);
+    return rg_arena_copy(arena, &view, sizeof view);
+}
+
+static int64_t third_of_prompt(const RgTrainer *trainer, const RgRollout *rollout) {
+    return rollout->third ? rollout->third->count / trainer->training.batch : 0;
+}
+
+static Part part_of(RgTrainer *trainer, const RgRollout *rollout, int64_t epoch, int64_t first,
+                    int64_t last) {
+    RgArena *arena = rg_tape_arena(trainer->tape);
+    int64_t k = rollout->k, third = third_of_prompt(trainer, rollout);
+    Part part = {first, last, epoch, NULL, NULL};
+    part.sequences = view_of(arena, rollout->sequences, first * k, last * k);
+    if (rollout->third)
+        part.third = view_of(arena, rollout->third, first * third, last * third);
+    return part;
+}
+
+/* ---- the reference ---- */
+
+/* Ask the reference of the offline pairs of a batch. Those that were sampled for it have no one to
+ * share the answer with: they are asked part by part, which bounds the memory. */
+static void ask_of_offline(RgTrainer *trainer, RgRollout *rollout) {
+    if (!trainer->reference->type->keeps_values || trainer->recipe.reference_free)
+        return;
+    RgArena *arena = rg_tape_arena(trainer->tape);
+    int64_t n = trainer->training.batch, count = 0;
+    double start = rg_clock_seconds();
+    RgSequences *offline = rg_sequences_create();
+    for (int64_t i = 0; i < n; i++)
+        if (!rollout->sampled[i])
+            rg_sequences_append_pair(offline, rollout->sequences, i);
+    RgPairValues *values = RG_ARENA_ARRAY(arena, RgPairValues, n);
+    RgPairCache *cache = trainer->moving_reference ? NULL : trainer->cache;
+    rg_pair_cache_values(cache, trainer->course->team, trainer->reference, offline, values);
+    rollout->reference = RG_ARENA_ARRAY(arena, double, 2 * n);
+    rollout->offline_known = true;
+    for (int64_t i = 0; i < n; i++) {
+        if (rollout->sampled[i])
+            continue;
+        const RgPairValues *v = &values[count++];
+        memcpy(rollout->reference + 2 * i, v->logprob, sizeof v->logprob);
+        trainer->asked.flops += v->flops;
+        trainer->asked.seconds += v->seconds;
+    }
+    rg_sequences_destroy(offline);
+    trainer->asked.spent += rg_clock_seconds() - start;
+}
+
+/* log π_ref of those of the part's responses that were sampled: their places in `value`. */
+static void ask_of_sampled(RgTrainer *trainer, const Part *part, const RgRollout *rollout,
+                           double *value) {
+    int64_t count = 0;
+    RgSequences *sampled = rg_sequences_create();
+    for (int64_t i = part->first; i < part->last; i++)
+        if (rollout->sampled[i])
+            rg_sequences_append_pair(sampled, rollout->sequences, i);
+    double *own = RG_ARENA_ARRAY(rg_tape_arena(trainer->tape), double, sampled->count);
+    rg_policy_training_values(trainer->reference, sampled, own);
+    for (int64_t i = part->first; i < part->last; i++)
+        if (rollout->sampled[i])
+            memcpy(value + 2 * (i - part->first), own + 2 * count++, 2 * sizeof *own);
+    rg_sequences_destroy(sampled);
+}
+
+/* What does not change from one epoch to the next is in `kept`, from the place of the part on: it
+ * is read there, but in the first epoch, which writes it. NULL: there is one epoch. */
+static bool take_kept(const double *kept, int64_t epoch, int64_t count, double *value) {
+    if (kept && epoch > 0)
+        memcpy(value, kept, (size_t)count * sizeof *value);
+    return kept && epoch > 0;
+}
+
+static void keep(double *kept, const double *value, int64_t count) {
+    if (kept)
+        memcpy(kept, value, (size_t)count * sizeof *value);
+}
+
+static double *place(double *kept, int64_t first) {
+    return kept ? kept + first : NULL;
+}
+
+/* log π_ref of the part's responses, 0 where the method has no reference: [n·k]. */
+static RgTensor *reference_of_part(RgTrainer *trainer, const Part *part, const RgRollout *rollout) {
+    int64_t count = part->sequences->count, first = part->first * rollout->k;
+    if (trainer->recipe.reference_free)
+        return rg_filled(trainer->tape, RG_SHAPE(count), 0);
+    double *value = RG_ARENA_ARRAY(rg_tape_arena(trainer->tape), double, count);
+    double *kept = place(rollout->reference, first);
+    if (!take_kept(kept, part->epoch, count, value)) {
+        if (rollout->offline_known) {
+            memcpy(value, kept, (size_t)count * sizeof *value);
+            ask_of_sampled(trainer, part, rollout, value);
+        } else {
+            rg_policy_training_values(trainer->reference, part->sequences, value);
+        }
+        keep(kept, value, count);
+    }
+    return rg_constant_from_double(trainer->tape, RG_SHAPE(count), value);
+}
+
+/* ---- pairs and groups ---- */
+
+/* Labels drawn from the policy's own preference model: P(first preferred) = σ(β·(h_first −
+ * h_second)). `log_ratio` is [2·pairs of the part]. */
+static void label_by_policy(RgTrainer *trainer, int64_t step, const RgTensor *log_ratio,
+                            const Part *part, RgRollout *rollout) {
+    double beta = trainer->recipe.beta;
+    RgRandom random =
+        rg_random_at(rg_random_named(trainer->random, "policy labels"), (uint64_t)step);
+    for (int64_t i = part->first; i < part->last; i++) {
+        if (rollout->on_policy[i] == 0)
+            continue;
+        const RgReal *h = log_ratio->data + 2 * (i - part->first);
+        double first = 1 / (1 + exp(-beta * ((double)h[0] - (double)h[1])));
+        int32_t preferred = rg_random_uniform(random, (uint64_t)i) < first ? 0 : 1;
+        rollout->order[2 * i] = preferred;
+        rollout->order[2 * i + 1] = 1 - preferred;
+    }
+}
+
+/* Tokens of each response, of an episode steps; at least 1. */
+static RgTensor *lengths(RgTrainer *trainer, const RgSequences *sequences) {
+    const RgDynamics *dynamics = trainer->course->dynamics;
+    int64_t words = dynamics ? rg_dynamics_step_words(dynamics) : 1;
+    RgTensor *length = rg_filled(trainer->tape, RG_SHAPE(sequences->count), 1);
+    for (int64_t i = 0; i < sequences->count; i++) {
+        int64_t found = rg_sequence_response_length(sequences, i) / words;
+        length->data[i] = (RgReal)(found > 1 ? found : 1);
+    }
+    return length;
+}
+
+static RgSide side_of(RgTape *t, RgTensor *logprob, RgTensor *reference, RgTensor *length) {
+    return (RgSide){.logprob = logprob,
+                    .reference = reference,
+                    .log_ratio = rg_sub(t, logprob, reference),
+                    .length = length};
+}
+
+/* The responses at one place of the order of each pair. */
+static RgSide pick_side(RgTape *t, const RgBatch *batch, int64_t at) {
+    int32_t *index = RG_ARENA_ARRAY(rg_tape_arena(t), int32_t, batch->prompts);
+    for (int64_t i = 0; i < batch->prompts; i++)
+        index[i] = batch->order[batch->k * i + at];
+    return side_of(t, rg_gather(t, batch->logprob, index), rg_gather(t, batch->reference, index),
+                   rg_gather(t, batch->length, index));
+}
+
+/* The third responses: sampled ones, or those of other pairs, which no gradient goes through. */
+static RgSide third_side(RgTrainer *trainer, const Part *part, const RgRollout *rollout) {
+    RgTape *t = trainer->tape;
+    int64_t count = part->third->count, first = part->first * third_of_prompt(trainer, rollout);
+    double *value = RG_ARENA_ARRAY(rg_tape_arena(t), double, count);
+    RgTensor *logprob, *reference = rg_filled(t, RG_SHAPE(count), 0);
+    if (trainer->recipe.third == RG_FROM_OTHERS) {
+        rg_policy_training_values(trainer->policy, part->third, value);
+        logprob = rg_constant_from_double(t, RG_SHAPE(count), value);
+    } else {
+        logprob = rg_policy_logprob(t, trainer->policy, part->third);
+    }
+    if (!trainer->recipe.reference_free) {
+        double *kept = place(rollout->third_reference, first);
+        if (!take_kept(kept, part->epoch, count, value)) {
+            rg_policy_training_values(trainer->reference, part->third, value);
+            keep(kept, value, count);
+        }
+        reference = rg_constant_from_double(t, RG_SHAPE(count), value);
+    }
+    return side_of(t, logprob, reference, lengths(trainer, part->third));
+}
+
+/* x as a constant, as it was in the first epoch. */
+static RgTensor *old_of(RgTape *t, RgTensor *x, int64_t epoch, double *kept) {
+    RgTensor *old = rg_stop_gradient(t, x);
+    for (int64_t i = 0; kept && i < x->count; i++)
+        if (epoch == 0)
+            kept[i] = (double)x->data[i];
+        else
+            old->data[i] = (RgReal)kept[i];
+    return old;
+}
+
+/* Log-probabilities of single steps: those of the policy, of the reference, and as they were. */
+static RgSteps steps_of(RgTrainer *trainer, const Part *part, const RgRollout *rollout) {
+    RgTape *t = trainer->tape;
+    RgArena *arena = rg_tape_arena(t);
+    int64_t n = part->sequences->count;
+    const int64_t *start = rollout->step_start + part->first * rollout->k;
+    int64_t *offsets = RG_ARENA_ARRAY(arena, int64_t, n + 1);
+    for (int64_t i = 0; i <= n; i++)
+        offsets[i] = start[i] - start[0];
+    RgSteps steps = {.count = offsets[n], .offsets = offsets};
+    steps.logprob = rg_policy_step_logprob(t, trainer->policy, part->sequences);
+    steps.reference = rg_filled(t, RG_SHAPE(steps.count), 0);
+    if (!trainer->recipe.reference_free) {
+        double *value = RG_ARENA_ARRAY(arena, double, steps.count);
+        double *kept = place(rollout->step_reference, start[0]);
+        if (!take_kept(kept, part->epoch, steps.count, value)) {
+            rg_policy_step_values(trainer->reference, part->sequences, value);
+            keep(kept, value, steps.count);
+        }
+        steps.reference = rg_constant_from_double(t, RG_SHAPE(steps.count), value);
+    }
+    steps.old = old_of(t, steps.logprob, part->epoch, place(rollout->step_old, start[0]));
+    return steps;
+}
+
+static RgBatch response_batch(RgTrainer *trainer, int64_t step, const Part *part,
+                              RgRollout *rollout) {
+    RgTape *t = trainer->tape;
+    int64_t n = part->last - part->first, k = rollout->k, first = part->first * k;
+    RgShape shape = RG_SHAPE(n, k);
+    RgBatch batch = {.prompts = n, .k = k, .order = rollout->order + first};
+    RgTensor *logprob, *reference;
+    if (trainer->recipe.steps) {
+        batch.steps = steps_of(trainer, part, rollout);
+        logprob = rg_segment_sum(t, batch.steps.logprob, batch.steps.offsets, n * k);
+        reference = rg_segment_sum(t, batch.steps.reference, batch.steps.offsets, n * k);
+    } else {
+        logprob = rg_policy_logprob(t, trainer->policy, part->sequences);
+        reference = reference_of_part(trainer, part, rollout);
+    }
+    if (trainer->recipe.preferences == RG_FROM_POLICY && part->epoch == 0)
+        label_by_policy(trainer, step, rg_sub(t, rg_stop_gradient(t, logprob), reference), part,
+                        rollout);
+    batch.logprob = rg_reshape(t, logprob, shape);
+    batch.reference = rg_reshape(t, reference, shape);
+    batch.log_ratio = rg_reshape(t, rg_sub(t, logprob, reference), shape);
+    batch.old = old_of(t, batch.logprob, part->epoch, place(rollout->old, first));
+    batch.length = rg_reshape(t, lengths(trainer, part->sequences), shape);
+    batch.on_policy = rg_borrow(t, RG_SHAPE(n), rollout->on_policy + part->first);
+    if (rollout->reward) {
+        batch.reward = rg_constant_from_double(t, shape, rollout->reward + first);
+        batch.win_rate = rg_constant_from_double(t, shape, rollout->win_rate + first);
+    }
+    if (rg_recipe_takes_pairs(&trainer->recipe)) {
+        batch.chosen = pick_side(t, &batch, 0);
+        batch.rejected = pick_side(t, &batch, 1);
+    }
+    if (part->third)
+        batch.third = third_side(trainer, part, rollout);
+    return batch;
+}
+
+static RgBatch demonstration_batch(RgTrainer *trainer, const Part *part) {
+    return (RgBatch){.prompts = part->last - part->first,
+                     .k = 1,
+                     .log_likelihood =
+                         rg_policy_log_likelihood(trainer->tape, trainer->policy, part->sequences),
+                     .response_tokens = rg_sequences_response_tokens(part->sequences)};
+}
+
+/* ---- metrics ---- */
+
+/* Means over the batch, added up part by part. */
+typedef struct BatchMeans {
+    double chosen, rejected, right, logp_chosen, logp_rejected; /* of pairs */
+    double reward;                                              /* of groups */
+    double kl, own; /* sum of h over the policy's own responses, and their number */
+} BatchMeans;
+
+static void add_pair_means(RgTrainer *trainer, const RgBatch *batch, BatchMeans *means) {
+    const RgRecipe *r = &trainer->recipe;
+    double n = (double)trainer->training.batch;
+    for (int64_t i = 0; i < batch->prompts; i++) {
+        double hc = batch->chosen.log_ratio->data[i], hr = batch->rejected.log_ratio->data[i];
+        if (r->responses == RG_FROM_POLICY && batch->on_policy->data[i] != 0) {
+            bool both = r->opponents == RG_FROM_NOWHERE;
+            means->kl += both ? hc + hr : batch->order[2 * i] == 0 ? hc : hr;
+            means->own += both ? 2 : 1;
+        }
+        means->chosen += r->beta * hc / n;
+        means->rejected += r->beta * hr / n;
+        means->right += (hc > hr ? 1 : hc < hr ? 0 : 0.5) / n;
+        means->logp_chosen += batch->chosen.logprob->data[i] / n;
+        means->logp_rejected += batch->rejected.logprob->data[i] / n;
+    }
+}
+
+static void note_pair_means(RgTrainer *trainer, const BatchMeans *means) {
+    rg_trainer_metric(trainer, "rewards/chosen", means->chosen);
+    rg_trainer_metric(trainer, "rewards/rejected", means->rejected);
+    rg_trainer_metric(trainer, "rewards/margins", means->chosen - means->rejected);
+    rg_trainer_metric(trainer, "rewards/accuracies", means->right);
+    rg_trainer_metric(trainer, "logps/chosen", means->logp_chosen);
+    rg_trainer_metric(trainer, "logps/rejected", means->logp_rejected);
+    if (means->own > 0) /* estimated on the policy's own responses */
+        rg_trainer_metric(trainer, "kl", means->kl / means->own);
+}
+
+/* What is to be had of groups: the judge's reward, the divergence from the reference. */
+static void add_group_means(RgTrainer *trainer, const RgBatch *batch, BatchMeans *means) {
+    double each = 1 / ((double)trainer->training.batch * (double)batch->k);
+    for (int64_t i = 0; i < batch->prompts * batch->k; i++) {
+        means->reward += batch->reward ? each * (double)batch->reward->data[i] : 0;
+        means->kl += (double)batch->log_ratio->data[i];
+    }
+    means->own += (double)(batch->prompts * batch->k);
+}
+
+static void note_group_means(RgTrainer *trainer, const BatchMeans *means, bool rewarded) {
+    if (rewarded)
+        rg_trainer_metric(trainer, "reward", means->reward);
+    rg_trainer_metric(trainer, "kl", means->kl / means->own);
+}
+
+void rg_step_metric(RgStep *step, const char *name, double value) {
+    int at = step->next_metric++;
+    RG_ASSERT(at < RG_STEP_METRICS);
+    RG_ASSERT(at >= step->metric_count || strcmp(step->metric[at], name) == 0);
+    if (at == step->metric_count) {
+        step->metric[at] = name;
+        step->metric_count++;
+    }
+    step->sum[at] += step->share * value;
+}
+
+/* ---- a part's gradient ---- */
+
+/* The part's term of the loss, with its gradient: a loss is a mean over prompts, or over the tokens
+ * of demonstrations, so that a part counts by its share of these. */
+static double part_gradient(RgTrainer *trainer, int64_t step, const Part *part, RgRollout *rollout,
+                            BatchMeans *means) {
+    RgBatch batch;
+    double share = (double)(part->last - part->first) / (double)trainer->training.batch;
+    if (rollout->order) {
+        batch = response_batch(trainer, step, part, rollout);
+        (trainer->recipe.group > 0 ? add_group_means : add_pair_means)(trainer, &batch, means);
+    } else {
+        batch = demonstration_batch(trainer, part);
+        double tokens = (double)rg_sequences_response_tokens(rollout->sequences);
+        share = (double)batch.response_tokens / tokens;
+        if (share == 0)
+            return 0; /* nothing to predict in this part */
+    }
+    trainer->now.share = share;
+    trainer->now.next_metric = 0;
+    RgTensor *loss = trainer->algorithm->loss(&trainer->now, trainer->options, &batch);
+    rg_backward(trainer->tape, loss, (RgReal)share);
+    return share * (double)loss->data[0];
+}
+
+/* ---- shards ---- */
+
+/* What a shard comes to besides its gradient. */
+typedef struct ShardResult {
+    double loss, flops;
+    BatchMeans means;
+    double logged[RG_STEP_METRICS];
+} ShardResult;
+
+static void add_result(ShardResult *sum, const ShardResult *part) {
+    BatchMeans *to = &sum->means;
+    const BatchMeans *from = &part->means;
+    _Static_assert(sizeof *to == 8 * sizeof(double), "a new mean is to be added up, too");
+    sum->loss += part->loss;
+    sum->flops += part->flops;
+    to->chosen += from->chosen;
+    to->rejected += from->rejected;
+    to->right += from->right;
+    to->logp_chosen += from->logp_chosen;
+    to->logp_rejected += from->logp_rejected;
+    to->reward += from->reward;
+    to->kl += from->kl;
+    to->own += from->own;
+    for (int i = 0; i < RG_STEP_METRICS; i++)
+        sum->logged[i] += part->logged[i];
+}
+
+double rg_trainer_take_flops(RgTrainer *trainer) {
+    double flops = rg_tape_take_flops(trainer->tape) + trainer->policy->flops;
+    trainer->policy->flops = 0;
+    flops += trainer->reference->flops;
+    trainer->reference->flops = 0;
+    if (trainer->moving_sampler) {
+        flops += trainer->moving_sampler->flops;
+        trainer->moving_sampler->flops = 0;
+    }
+    return flops;
+}
+
+/* Drop-out in a shard hangs on its number, not on what ran before it. */
+static void drop_in_shard(RgTrainer *trainer, RgRandom step, int64_t number) {
+    RgRandom stream = rg_random_at(rg_random_named(step, "shard"), (uint64_t)number);
+    if (trainer->policy->drops)
+        rg_policy_drop(trainer->policy, &stream);
+}
+
+/* Add a shard's gradient to the policy's. */
+static ShardResult run_shard(RgTrainer *trainer, int64_t step, int64_t epoch, int64_t shard,
+                             RgRollout *rollout) {
+    int64_t n = trainer->training.batch, shards = trainer->training.shards;
+    int64_t first = n * shard / shards, end = n * (shard + 1) / shards;
+    int64_t most = trainer->training.micro_batch;
+    if (most == 0 || most > end - first)
+        most = end - first;
+    ShardResult result = {0};
+    memset(trainer->now.sum, 0, sizeof trainer->now.sum);
+    RgTapeMark drawn = rg_tape_mark(trainer->tape);
+    for (; first < end; first += most) {
+        int64_t last = first + most < end ? first + most : end;
+        Part part = part_of(trainer, rollout, epoch, first, last);
+        result.loss += part_gradient(trainer, step, &part, rollout, &result.means);
+        rg_tape_rewind(trainer->tape, drawn);
+    }
+    memcpy(result.logged, trainer->now.sum, sizeof result.logged);
+    result.flops = rg_trainer_take_flops(trainer);
+    return result;
+}
+
+/* The gradients of all shards, a round of as many as there are ranks at a time. */
+static ShardResult run_shards(RgTrainer *trainer, int64_t step, int64_t epoch, RgRollout *rollout) {
+    RgTeam *team = trainer->course->team;
+    int64_t shards = trainer->training.shards, rank = rg_team_rank(team);
+    int64_t size = rg_team_size(team);
+    RgTapeMark drawn = rg_tape_mark(trainer->tape);
+    ShardResult *round = RG_ARENA_ARRAY(rg_tape_arena(trainer->tape), ShardResult, size), sum = {0};
+    RgRandom drop = trainer->policy->drop;
+    if (!trainer->sum)
+        trainer->sum = rg_gradient_sum_create(trainer->policy->parameters, team);
+    rg_gradient_sum_begin(trainer->sum);
+    for (int64_t first = 0; first < shards; first += size) {
+        int64_t count = first + size < shards ? size : shards - first;
+        if (rank < count) {
+            drop_in_shard(trainer, drop, epoch * shards + first + rank);
+            round[rank] = run_shard(trainer, step, epoch, first + rank, rollout);
+        }
+        rg_gradient_sum_add(trainer->sum, count);
+        rg_team_gather(team, round, sizeof *round);
+        for (int64_t i = 0; i < count; i++)
+            add_result(&sum, &round[i]);
+    }
+    rg_gradient_sum_end(trainer->sum);
+    if (trainer->policy->drops)
+        rg_policy_drop(trainer->policy, &drop);
+    rg_tape_rewind(trainer->tape, drawn);
+    return sum;
+}
+
+/* ---- a batch and its gradients ---- */
+
+/* Ranks that draw other batches or have other weights do not train one policy: of these, the hash
+ * of some numbers is taken. */
+static RgStatus check_alike(RgTrainer *trainer, const RgRollout *rollout, RgError *error) {
+    enum { LOOKED_AT = 4096 };
+    RgTeam *team = trainer->course->team;
+    const RgParameters *p = trainer->policy->parameters;
+    uint64_t hash = rg_sequences_hash(rollout->sequences);
+    if (rollout->order)
+        hash = rg_hash(hash, rollout->order,
+                       (size_t)rollout->sequences->count * sizeof *rollout->order);
+    for (int64_t i = 0; i < p->count; i += 1 + p->count / LOOKED_AT)
+        hash = rg_hash(hash, p->value + i, sizeof *p->value);
+    uint64_t first = hash;
+    rg_team_broadcast(team, &first, sizeof first);
+    RgStatus status = RG_OK;
+    if (hash != first)
+        status = rg_fail(error, RG_E_USAGE,
+                         "rank %d of the team has drawn another batch than the first, or has "
+                         "other weights: expected machines on which the program computes the "
+                         "same bits",
+                         team->rank);
+    return rg_team_agree(team, status, error);
+}
+
+/* Where single steps of each response begin, in a row of all. */
+static void find_steps(RgTrainer *trainer, RgRollout *rollout) {
+    const RgSequences *s = rollout->sequences;
+    rollout->step_start = RG_ARENA_ARRAY(rg_tape_arena(trainer->tape), int64_t, s->count + 1);
+    rollout->step_start[0] = 0;
+    for (int64_t i = 0; i < s->count; i++)
+        rollout->step_start[i + 1] =
+            rollout->step_start[i] + rg_policy_steps(trainer->policy, s, i);
+}
+
+/* Room for what later epochs read. */
+static void make_room(RgTrainer *trainer, RgRollout *rollout) {
+    RgArena *arena = rg_tape_arena(trainer->tape);
+    int64_t count = rollout->sequences->count;
+    bool refers = !trainer->recipe.reference_free;
+    rollout->old = RG_ARENA_ARRAY(arena, double, count);
+    if (!rollout->reference && refers)
+        rollout->reference = RG_ARENA_ARRAY(arena, double, count);
+    if (rollout->third && refers)
+        rollout->third_reference = RG_ARENA_ARRAY(arena, double, rollout->third->count);
+    if (!trainer->recipe.steps)
+        return;
+    rollout->step_old = RG_ARENA_ARRAY(arena, double, rollout->step_start[count]);
+    rollout->step_reference = RG_ARENA_ARRAY(arena, double, rollout->step_start[count]);
+}
+
+RgStatus rg_gradient_begin(RgTrainer *trainer, int64_t step, RgRollout *rollout, RgError *error) {
+    RG_TRY(rg_rollout(trainer, step, rollout, error));
+    if (rg_team_size(trainer->course->team) > 1)
+        RG_TRY(check_alike(trainer, rollout, error));
+    if (rg_recipe_takes_pairs(&trainer->recipe))
+        ask_of_offline(trainer, rollout);
+    if (trainer->recipe.steps)
+        find_steps(trainer, rollout);
+    if (rollout->order && trainer->recipe.epochs > 1)
+        make_room(trainer, rollout);
+    trainer->now =
+        (RgStep){.tape = trainer->tape,
+                 .number = step,
+                 .random = rg_random_at(rg_random_named(trainer->random, "loss"), (uint64_t)step)};
+    trainer->flops += rg_trainer_take_flops(trainer);
+    return RG_OK;
+}
+
+static void count_trained(RgTrainer *trainer, const RgRollout *rollout) {
+    const RgRecipe *r = &trainer->recipe;
+    trainer->meter.trained_tokens += rg_policy_count_tokens(trainer->policy, rollout->sequences);
+    if (rollout->third && r->third != RG_FROM_OTHERS)
+        trainer->meter.trained_tokens += rg_policy_count_tokens(trainer->policy, rollout->third);
+}
+
+double rg_gradient_add(RgTrainer *trainer, int64_t step, int64_t epoch, RgRollout *rollout) {
+    count_trained(trainer, rollout);
+    trainer->now.epoch = epoch;
+    ShardResult result = trainer->training.shards > 1 ? run_shards(trainer, step, epoch, rollout)
+                                                      : run_shard(trainer, step, epoch, 0, rollout);
+    trainer->flops += result.flops;
+    for (int i = 0; i < trainer->now.metric_count; i++)
+        trainer->logged[i] = result.logged[i] + (epoch > 0 ? trainer->logged[i] : 0);
+    if (epoch == 0 && rg_recipe_takes_pairs(&trainer->recipe))
+        note_pair_means(trainer, &result.means);
+    else if (epoch == 0 && rollout->order)
+        note_group_means(trainer, &result.means, rollout->reward != NULL);
+    return result.loss;
+}
+
+void rg_gradient_end(RgTrainer *trainer, RgRollout *rollout) {
+    rg_tape_reset(trainer->tape);
+    rg_rollout_release(rollout);
+}
+
+RgStatus rg_trainer_gradient(RgTrainer *trainer, int64_t step, double *loss, RgError *error) {
+    RgRollout rollout;
+    RgStatus status = rg_gradient_begin(trainer, step, &rollout, error);
+    *loss = status == RG_OK ? rg_gradient_add(trainer, step, 0, &rollout) : NAN;
+    rg_gradient_end(trainer, &rollout);
+    return status;
+}

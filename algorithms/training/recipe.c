@@ -1,0 +1,140 @@
+/* What is asked of a recipe, and what it costs. */
+#include "algorithms/training/recipe.h"
+
+#include "core/descriptor.h"
+
+RgRecipe rg_recipe_of(const RgAlgorithm *algorithm, const void *options) {
+    RgRecipe recipe = {
+        .on_policy = 1, .beta = 0.1, .third_temperature = -1, .sampler_steps = 1, .epochs = 1};
+    if (algorithm->recipe)
+        algorithm->recipe(options, &recipe);
+    return recipe;
+}
+
+/* ---- costs ---- */
+
+static RgRecipeCounts pair_counts(const RgRecipe *r) {
+    bool policy = r->responses == RG_FROM_POLICY, opponent = r->opponents != RG_FROM_NOWHERE;
+    bool judge = r->preferences == RG_FROM_JUDGE, sampled_third = r->third != RG_FROM_OTHERS;
+    RgRecipeCounts c = {.sampled = opponent ? 1 + policy : 2 * policy, .trained = 2};
+    c.judged = judge && c.sampled > 0 ? 2 : 0;
+    c.judged += r->third_competes ? 3 : 0;
+    if (r->third != RG_FROM_NOWHERE && sampled_third) {
+        c.third = 1;
+        c.trained += 1;
+    } else if (r->third == RG_FROM_OTHERS) {
+        c.scored = r->third_chosen ? 1 : 2;
+    }
+    return c;
+}
+
+RgRecipeCounts rg_recipe_counts(const RgRecipe *r) {
+    RgRecipeCounts c = {0};
+    if (r->group > 0)
+        c = (RgRecipeCounts){.sampled = r->group, .judged = r->group, .trained = r->group};
+    else if (rg_recipe_takes_pairs(r))
+        c = pair_counts(r);
+    else
+        return (RgRecipeCounts){.trained = 1};
+    c.referenced = r->reference_free ? 0 : c.trained + c.scored;
+    return c;
+}
+
+/* ---- what a recipe lacks ---- */
+
+static bool is_one_of(RgSource source, RgSource a, RgSource b, RgSource c) {
+    return source == a || source == b || source == c;
+}
+
+RgStatus rg_recipe_check(const RgAlgorithm *a, const RgRecipe *r, RgError *error) {
+    bool policy = r->responses == RG_FROM_POLICY, pairs = rg_recipe_takes_pairs(r);
+    bool third = r->third != RG_FROM_NOWHERE;
+    const RgRequirement requirements[] = {
+        {policy || r->responses == RG_FROM_DATASET, "responses from dataset or policy"},
+        {is_one_of(r->opponents, RG_FROM_NOWHERE, RG_FROM_REFERENCE, RG_FROM_MIXTURE),
+         "opponents from reference, mixture or nowhere"},
+        {r->preferences == RG_FROM_NOWHERE ||
+             is_one_of(r->preferences, RG_FROM_DATASET, RG_FROM_POLICY, RG_FROM_JUDGE),
+         "preferences from dataset, policy, judge or nowhere"},
+        {r->third == RG_FROM_NOWHERE ||
+             is_one_of(r->third, RG_FROM_POLICY, RG_FROM_REFERENCE, RG_FROM_OTHERS),
+         "a third response from policy, reference, others or nowhere"},
+        {r->group >= 0, "a group of 1 response or more, or 0 for none"},
+        {pairs || r->group > 0 || !policy,
+         "preferences, opponents or a group beside responses from policy"},
+        {r->group == 0 || policy, "responses from policy beside a group"},
+        {r->group == 0 || r->preferences == RG_FROM_JUDGE, "preferences from judge beside a group"},
+        {pairs || !third, "pairs beside a third response"},
+        {third || !r->third_competes, "a third response that competes"},
+        {r->rewards || !r->third_competes, "rewards beside third_competes"},
+        {r->on_policy >= 0 && r->on_policy <= 1, "on_policy from 0 to 1"},
+        {r->beta > 0 || r->preferences != RG_FROM_POLICY, "beta beside preferences from policy"},
+        {r->reference_share >= 0 && r->reference_share <= 1, "reference_share from 0 to 1"},
+        {r->reference_steps >= 0, "reference_steps of 0 or more"},
+        {r->sampler_steps >= 0, "sampler_steps of 0 or more"},
+        {r->epochs >= 1, "epochs of 1 or more"},
+    };
+    return rg_descriptor_check("algorithm", a->name, requirements,
+                               sizeof requirements / sizeof *requirements, error);
+}
+
+/* ---- what a task or a policy lacks ---- */
+
+static bool empty(const RgSequences *sequences) {
+    return !sequences || sequences->count == 0;
+}
+
+static bool has_pairs(const RgCourse *course) {
+    return course->pairs && course->pairs->count > 0;
+}
+
+static RgStatus check_data(const char *name, const RgRecipe *r, const RgCourse *course,
+                           RgError *error) {
+    bool pairs = rg_recipe_takes_pairs(r), opponents = r->opponents != RG_FROM_NOWHERE;
+    bool dataset = r->responses == RG_FROM_DATASET;
+    const char *lacking = NULL;
+    if (pairs && (r->on_policy < 1 || (dataset && !opponents)) && !has_pairs(course))
+        lacking = "preference pairs";
+    else if (r->responses == RG_FROM_POLICY && empty(course->prompts))
+        lacking = "training prompts";
+    else if (dataset && (!pairs || opponents) && empty(course->demonstrations))
+        lacking = "demonstrations";
+    if (lacking)
+        return rg_fail(error, RG_E_USAGE, "%s needs %s, and the environment has none", name,
+                       lacking);
+    return RG_OK;
+}
+
+/* A judge that only compares will not do for all, nor one that leaves pairs without a label. */
+static RgStatus check_judge(const RgAlgorithm *a, const RgRecipe *r, const RgCourse *course,
+                            RgError *error) {
+    if (!course->judge && (r->rewards || (r->group > 0 && r->group != 2)))
+        return rg_fail(error, RG_E_USAGE,
+                       "%s needs a judge that gives rewards, and the environment's only compares",
+                       a->name);
+    if (!course->skips || r->preferences != RG_FROM_JUDGE)
+        return RG_OK;
+    if (r->group > 0)
+        return rg_fail(error, RG_E_USAGE,
+                       "%s needs every group ranked, and the judge leaves some without a label",
+                       a->name);
+    if (!a->step && !has_pairs(course))
+        return rg_fail(
+            error, RG_E_USAGE,
+            "%s needs preference pairs in place of those that the judge leaves without a "
+            "label, and the environment has none",
+            a->name);
+    return RG_OK;
+}
+
+RgStatus rg_recipe_check_sources(const RgAlgorithm *a, const RgRecipe *r, const RgCourse *course,
+                                 const RgPolicy *policy, RgError *error) {
+    RG_TRY(check_data(a->name, r, course, error));
+    RG_TRY(check_judge(a, r, course, error));
+    if (r->opponents == RG_FROM_MIXTURE && !policy->type->mixes)
+        return rg_fail(error, RG_E_USAGE,
+                       "%s samples from the geometric mixture of policy and reference, which a %s "
+                       "policy has not",
+                       a->name, policy->type->name);
+    return RG_OK;
+}

@@ -1,0 +1,401 @@
+/* Where the responses and labels of a batch come from. Random numbers are those of the step: the
+ * same step draws the same batch. No log-probabilities are taken here. */
+#include "algorithms/training/rollout.h"
+
+#include "core/tensor/profile.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- responses ---- */
+
+static RgSampling training_sampling(const RgTrainer *trainer) {
+    return (RgSampling){.temperature = trainer->training.temperature,
+                        .top_k = trainer->training.top_k,
+                        .top_p = trainer->training.top_p,
+                        .min_p = trainer->training.min_p,
+                        .response_limit = trainer->course->response_limit,
+                        .tokens = trainer->course->tokens,
+                        .end_token = trainer->course->end_token,
+                        .stop = trainer->course->stop,
+                        .team = trainer->course->team};
+}
+
+static RgRandom stream(const RgTrainer *trainer, const char *name, int64_t draw) {
+    return rg_random_at(rg_random_named(trainer->random, name), (uint64_t)draw);
+}
+
+/* Responses to `prompts`, counted. */
+static void sample(RgTrainer *trainer, RgPolicy *policy, const RgSampling *sampling,
+                   const char *name, int64_t draw, const RgSequences *prompts, int64_t copies,
+                   RgSequences *out) {
+    rg_policy_sample(policy, prompts, copies, sampling, stream(trainer, name, draw), out, NULL);
+    trainer->meter.generated_tokens += rg_policy_count_tokens(policy, out);
+    const RgDynamics *dynamics = trainer->course->dynamics;
+    for (int64_t i = 0; dynamics && i < out->count; i++)
+        trainer->failed_episodes += rg_episode_failed(dynamics, out, i);
+}
+
+static RgSequences *next_prompts(RgTrainer *trainer, int64_t draw, int64_t count) {
+    RgSequences *prompts = rg_sequences_create();
+    for (int64_t i = 0; i < count; i++)
+        rg_sequences_append_from(prompts, trainer->course->prompts,
+                                 rg_shuffle_at(&trainer->prompts, draw * count + i), true);
+    return prompts;
+}
+
+void rg_trainer_sample(RgTrainer *trainer, int64_t draw, int64_t prompts, int64_t copies,
+                       RgSequences *out) {
+    RgSequences *chosen_prompts = next_prompts(trainer, draw, prompts);
+    RgSampling sampling = training_sampling(trainer);
+    sample(trainer, trainer->sampler, &sampling, "responses", draw, chosen_prompts, copies, out);
+    rg_sequences_destroy(chosen_prompts);
+}
+
+/* One response of the reference, or of its mixture with the policy, to each prompt. */
+static void sample_opponents(RgTrainer *trainer, int64_t step, const RgSequences *prompts,
+                             RgSequences *out) {
+    const RgRecipe *r = &trainer->recipe;
+    RgSampling sampling = training_sampling(trainer);
+    RgPolicy *policy = trainer->reference;
+    if (r->opponents == RG_FROM_MIXTURE) {
+        policy = trainer->sampler;
+        sampling.partner = trainer->reference;
+        sampling.partner_share = r->reference_share;
+    }
+    sample(trainer, policy, &sampling, "opponents", step, prompts, 1, out);
+}
+
+/* ---- pairs ---- */
+
+/* Pairs of the first sequences and the second. */
+static void interleave(const RgSequences *first, const RgSequences *second, RgSequences *out) {
+    rg_sequences_clear(out);
+    for (int64_t i = 0; i < first->count; i++) {
+        rg_sequences_append_from(out, first, i, false);
+        rg_sequences_append_from(out, second, i, false);
+    }
+}
+
+/* `count` on-policy pairs with at least one response that is sampled. */
+static void sample_pairs(RgTrainer *trainer, int64_t step, int64_t count, RgSequences *out) {
+    const RgRecipe *r = &trainer->recipe;
+    if (r->opponents == RG_FROM_NOWHERE) {
+        rg_trainer_sample(trainer, step, count, 2, out);
+        return;
+    }
+    RgSequences *first = rg_sequences_create(), *second = rg_sequences_create();
+    if (r->responses == RG_FROM_POLICY)
+        rg_trainer_sample(trainer, step, count, 1, first);
+    else
+        for (int64_t i = 0; i < count; i++)
+            rg_sequences_append_from(first, trainer->course->demonstrations,
+                                     rg_shuffle_at(&trainer->demonstrations, step * count + i),
+                                     false);
+    sample_opponents(trainer, step, first, second);
+    interleave(first, second, out);
+    rg_sequences_destroy(first);
+    rg_sequences_destroy(second);
+}
+
+static bool samples_pairs(const RgRecipe *r) {
+    return r->responses == RG_FROM_POLICY || r->opponents != RG_FROM_NOWHERE;
+}
+
+/* Which pairs of the step are of the algorithm's own distribution: each with probability
+ * `on_policy`, independently. */
+static int64_t draw_routes(RgTrainer *trainer, int64_t step, RgReal *on_policy) {
+    RgRandom route = stream(trainer, "mixture", step);
+    int64_t count = 0;
+    for (int64_t i = 0; i < trainer->training.batch; i++) {
+        bool own = rg_random_uniform(route, (uint64_t)i) < trainer->recipe.on_policy;
+        on_policy[i] = own ? 1 : 0;
+        count += own;
+    }
+    return count;
+}
+
+RgStatus rg_trainer_judge(RgTrainer *trainer, const RgSequences *sequences, double *reward,
+                          RgError *error) {
+    rg_profile_lap("other", false);
+    RgStatus status = rg_course_judge(trainer->course, sequences, reward, error);
+    rg_profile_lap("judge", false);
+    trainer->meter.judge_queries += sequences->count;
+    return status;
+}
+
+RgStatus rg_trainer_label(RgTrainer *trainer, const RgSequences *sequences, RgRandom random,
+                          uint8_t *preferred, RgError *error) {
+    rg_profile_lap("other", false);
+    RgStatus status = rg_course_label(trainer->course, sequences, random, preferred, error);
+    rg_profile_lap("judge", false);
+    trainer->meter.judge_queries += sequences->count;
+    return status;
+}
+
+/* The judge's labels; zeros, where the first response is preferred to begin with. */
+static RgStatus label(RgTrainer *trainer, int64_t step, const RgSequences *pairs,
+                      uint8_t *preferred, RgError *error) {
+    memset(preferred, 0, (size_t)(pairs->count / 2));
+    if (trainer->recipe.preferences != RG_FROM_JUDGE || pairs->count == 0)
+        return RG_OK;
+    return rg_trainer_label(trainer, pairs, stream(trainer, "labels", step), preferred, error);
+}
+
+int64_t rg_trainer_read_pair(RgTrainer *trainer, int64_t position) {
+    int64_t pair = rg_shuffle_at(&trainer->pairs, position);
+    int64_t *word = &trainer->pairs_read[pair / 64], bit = (int64_t)(1ULL << (pair % 64));
+    trainer->meter.dataset_responses += *word & bit ? 0 : 2;
+    *word |= bit;
+    return pair;
+}
+
+static void set_order(RgRollout *rollout, int64_t pair, int64_t preferred) {
+    rollout->order[2 * pair] = (int32_t)preferred;
+    rollout->order[2 * pair + 1] = (int32_t)(1 - preferred);
+}
+
+/* Fill the batch with on-policy pairs, of which those that are `sampled` have labels, and offline
+ * ones. */
+static void take_pairs(RgTrainer *trainer, int64_t step, const RgSequences *sampled,
+                       const uint8_t *labels, RgRollout *rollout) {
+    const RgCourse *course = trainer->course;
+    bool samples = samples_pairs(&trainer->recipe);
+    int64_t n = trainer->training.batch, next_sample = 0;
+    for (int64_t i = 0; i < n; i++) {
+        bool own = rollout->on_policy[i] != 0 && samples;
+        if (own && labels[next_sample] == RG_UNLABELLED) {
+            own = false; /* an offline pair in place of one that nobody labels */
+            rollout->on_policy[i] = 0;
+            next_sample++;
+        }
+        const RgSequences *source = own ? sampled : course->pairs->sequences;
+        int64_t pair = own ? next_sample++ : rg_trainer_read_pair(trainer, step * n + i);
+        rg_sequences_append_pair(rollout->sequences, source, pair);
+        set_order(rollout, i, own ? labels[pair] : course->pairs->preferred[pair]);
+        rollout->sampled[i] = own;
+    }
+}
+
+static RgStatus draw_pairs(RgTrainer *trainer, int64_t step, RgRollout *rollout, RgError *error) {
+    RgArena *arena = rg_tape_arena(trainer->tape);
+    int64_t n = trainer->training.batch;
+    rollout->k = 2;
+    rollout->order = RG_ARENA_ARRAY(arena, int32_t, 2 * n);
+    rollout->on_policy = RG_ARENA_ARRAY(arena, RgReal, n);
+    rollout->sampled = RG_ARENA_ARRAY(arena, bool, n);
+
+    int64_t count = draw_routes(trainer, step, rollout->on_policy);
+    RgSequences *sampled = rg_sequences_create();
+    if (samples_pairs(&trainer->recipe) && count > 0)
+        sample_pairs(trainer, step, count, sampled);
+    uint8_t *labels = rg_arena_allocate(arena, (size_t)n);
+    RgStatus status = label(trainer, step, sampled, labels, error);
+    if (status == RG_OK)
+        take_pairs(trainer, step, sampled, labels, rollout);
+    rg_sequences_destroy(sampled);
+    return status;
+}
+
+/* ---- the third responses ---- */
+
+/* The prompt of each pair with the responses of the next, or with the chosen one alone. */
+static void pair_with_others(const RgRollout *rollout, int64_t n, bool chosen, RgSequences *out) {
+    const RgSequences *s = rollout->sequences;
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t place = 0; place < (chosen ? 1 : 2); place++) {
+            int64_t other = (i + 1) % n, y = 2 * other + rollout->order[2 * other + place];
+            rg_sequences_append(out, rg_sequence_prompt(s, 2 * i), s->prompt_length[2 * i],
+                                rg_sequence_response(s, y), rg_sequence_response_length(s, y));
+        }
+}
+
+static void draw_third(RgTrainer *trainer, int64_t step, RgRollout *rollout) {
+    const RgRecipe *r = &trainer->recipe;
+    int64_t n = trainer->training.batch;
+    rollout->third = rg_sequences_create();
+    if (r->third == RG_FROM_OTHERS) {
+        pair_with_others(rollout, n, r->third_chosen, rollout->third);
+        return;
+    }
+    RgSequences *prompts = rg_sequences_create();
+    for (int64_t i = 0; i < n; i++)
+        rg_sequences_append_from(prompts, rollout->sequences, 2 * i, true);
+    RgSampling sampling = training_sampling(trainer);
+    if (r->third_temperature >= 0)
+        sampling.temperature = r->third_temperature;
+    RgPolicy *policy = r->third == RG_FROM_POLICY ? trainer->sampler : trainer->reference;
+    sample(trainer, policy, &sampling, "calibration", step, prompts, 1, rollout->third);
+    rg_sequences_destroy(prompts);
+}
+
+/* On-policy pairs become the best and the worst of a trio each, by its rewards. */
+static void take_winners(const RgTrainer *trainer, const RgSequences *trio, const double *reward,
+                         RgRollout *rollout) {
+    int64_t n = trainer->training.batch, own = 0;
+    RgSequences *pairs = rg_sequences_create();
+    for (int64_t i = 0; i < n; i++) {
+        if (rollout->on_policy[i] == 0) {
+            rg_sequences_append_pair(pairs, rollout->sequences, i);
+            continue;
+        }
+        const double *r = reward + 3 * own;
+        int64_t best = 0, worst = 0;
+        for (int64_t k = 1; k < 3; k++) {
+            best = r[k] > r[best] ? k : best;
+            worst = r[k] <= r[worst] ? k : worst; /* another one, though all are equal */
+        }
+        rg_sequences_append_from(pairs, trio, 3 * own + best, false);
+        rg_sequences_append_from(pairs, trio, 3 * own + worst, false);
+        set_order(rollout, i, 0);
+        rollout->sampled[i] = true;
+        own++;
+    }
+    rg_sequences_destroy(rollout->sequences);
+    rollout->sequences = pairs;
+}
+
+/* On-policy pairs become the best and the worst, by the judge, of themselves and the third
+ * response. */
+static RgStatus compete(RgTrainer *trainer, RgRollout *rollout, RgError *error) {
+    RgSequences *trio = rg_sequences_create();
+    for (int64_t i = 0; i < trainer->training.batch; i++) {
+        if (rollout->on_policy[i] == 0)
+            continue;
+        rg_sequences_append_pair(trio, rollout->sequences, i);
+        rg_sequences_append_from(trio, rollout->third, i, false);
+    }
+    double *reward = rg_allocate((size_t)(trio->count + 1) * sizeof *reward);
+    RgStatus status = rg_trainer_judge(trainer, trio, reward, error);
+    if (status == RG_OK)
+        take_winners(trainer, trio, reward, rollout);
+    free(reward);
+    rg_sequences_destroy(trio);
+    return status;
+}
+
+/* ---- groups ---- */
+
+/* A ranking drawn from the Plackett-Luce model of the judge's rewards: in the order of reward /
+ * temperature plus Gumbel noise; reversed with the probability that a label is flipped. */
+static void rank(const RgCourse *course, RgRandom random, const double *reward, int64_t k,
+                 int32_t *order) {
+    double *key = rg_allocate((size_t)k * sizeof *key);
+    for (int64_t i = 0; i < k; i++) {
+        double noise = -log(-log(rg_random_uniform(random, (uint64_t)i) + 1e-300));
+        key[i] = course->label_temperature > 0 ? reward[i] / course->label_temperature + noise
+                                               : reward[i];
+        int64_t at = i;
+        for (; at > 0 && key[order[at - 1]] < key[i]; at--)
+            order[at] = order[at - 1];
+        order[at] = (int32_t)i;
+    }
+    free(key);
+    if (rg_random_uniform(random, (uint64_t)k) >= course->label_noise)
+        return;
+    for (int64_t i = 0; i < k / 2; i++) {
+        int32_t other = order[k - 1 - i];
+        order[k - 1 - i] = order[i];
+        order[i] = other;
+    }
+}
+
+/* Of each response, the mean probability that the judge prefers it to one of the others. */
+static void rate_wins(const RgCourse *course, const double *reward, int64_t k, double *win_rate) {
+    for (int64_t i = 0; i < k; i++) {
+        double sum = 0;
+        for (int64_t j = 0; j < k; j++)
+            sum += j == i ? 0 : rg_preference_probability(course, reward[i], reward[j]);
+        win_rate[i] = k > 1 ? sum / (double)(k - 1) : 0.5;
+    }
+}
+
+/* Two responses are labelled as pairs are, by a judge that may do no more than compare. */
+static RgStatus rank_pairs(RgTrainer *trainer, int64_t step, RgRollout *rollout, RgError *error) {
+    int64_t n = trainer->training.batch;
+    uint8_t *preferred = rg_arena_allocate(rg_tape_arena(trainer->tape), (size_t)n);
+    RgRandom random = stream(trainer, "labels", step);
+    if (trainer->course->judge && !trainer->course->label)
+        rg_course_label_rewards(trainer->course, rollout->reward, n, random, preferred);
+    else
+        RG_TRY(rg_course_label(trainer->course, rollout->sequences, random, preferred, error));
+    for (int64_t i = 0; i < n; i++)
+        set_order(rollout, i, preferred[i]);
+    return RG_OK;
+}
+
+/* The judge's rewards, where it gives any, and its order; asked once for both, to the meter. */
+static RgStatus rank_groups(RgTrainer *trainer, int64_t step, RgRollout *rollout, RgError *error) {
+    const RgCourse *course = trainer->course;
+    int64_t k = rollout->k, n = trainer->training.batch;
+    rg_profile_lap("other", false);
+    RgStatus status = RG_OK;
+    if (course->judge)
+        status = rg_course_judge(course, rollout->sequences, rollout->reward, error);
+    if (status == RG_OK && k == 2)
+        status = rank_pairs(trainer, step, rollout, error);
+    rg_profile_lap("judge", false);
+    trainer->meter.judge_queries += rollout->sequences->count;
+    if (status != RG_OK)
+        return status;
+    if (!course->judge) {
+        rollout->reward = rollout->win_rate = NULL;
+        return RG_OK;
+    }
+    RgRandom random = stream(trainer, "rankings", step);
+    for (int64_t i = 0; i < n; i++) {
+        rate_wins(course, rollout->reward + i * k, k, rollout->win_rate + i * k);
+        if (k != 2)
+            rank(course, rg_random_at(random, (uint64_t)i), rollout->reward + i * k, k,
+                 rollout->order + i * k);
+    }
+    return RG_OK;
+}
+
+static RgStatus draw_groups(RgTrainer *trainer, int64_t step, RgRollout *rollout, RgError *error) {
+    RgArena *arena = rg_tape_arena(trainer->tape);
+    int64_t n = trainer->training.batch, k = trainer->recipe.group;
+    rollout->k = k;
+    rollout->reward = RG_ARENA_ARRAY(arena, double, n *k);
+    rollout->win_rate = RG_ARENA_ARRAY(arena, double, n *k);
+    rollout->order = RG_ARENA_ARRAY(arena, int32_t, n * k);
+    rollout->on_policy = RG_ARENA_ARRAY(arena, RgReal, n);
+    rollout->sampled = RG_ARENA_ARRAY(arena, bool, n);
+    for (int64_t i = 0; i < n; i++) {
+        rollout->on_policy[i] = 1;
+        rollout->sampled[i] = true;
+    }
+    rg_trainer_sample(trainer, step, n, k, rollout->sequences);
+    return rank_groups(trainer, step, rollout, error);
+}
+
+/* ---- all kinds ---- */
+
+static void draw_demonstrations(RgTrainer *trainer, int64_t step, RgRollout *rollout) {
+    int64_t n = trainer->training.batch;
+    rollout->k = 1;
+    for (int64_t i = 0; i < n; i++)
+        rg_sequences_append_from(rollout->sequences, trainer->course->demonstrations,
+                                 rg_shuffle_at(&trainer->demonstrations, step * n + i), false);
+}
+
+RgStatus rg_rollout(RgTrainer *trainer, int64_t step, RgRollout *rollout, RgError *error) {
+    const RgRecipe *r = &trainer->recipe;
+    *rollout = (RgRollout){.sequences = rg_sequences_create()};
+    if (r->group > 0)
+        return draw_groups(trainer, step, rollout, error);
+    if (!rg_recipe_takes_pairs(r)) {
+        draw_demonstrations(trainer, step, rollout);
+        return RG_OK;
+    }
+    RG_TRY(draw_pairs(trainer, step, rollout, error));
+    if (r->third != RG_FROM_NOWHERE)
+        draw_third(trainer, step, rollout);
+    return r->third_competes ? compete(trainer, rollout, error) : RG_OK;
+}
+
+void rg_rollout_release(RgRollout *rollout) {
+    rg_sequences_destroy(rollout->sequences);
+    rg_sequences_destroy(rollout->third);
+}
