@@ -67,7 +67,9 @@ typedef struct RgRecipe {
     int64_t reference_steps;  /* after which the policy becomes the reference; 0: never */
     int64_t sampler_steps;    /* 1. Responses are sampled by the policy of every so many steps,
                                  semi-online (arXiv:2506.21495); 0: by the one of the start */
-    int64_t epochs;           /* 1. Steps of the optimiser on one batch */
+    int64_t best_of; /* responses of an evaluation are the best, by the judge, of so many; 0 or 1:
+                        the policy's own */
+    int64_t epochs;  /* 1. Steps of the optimiser on one batch */
 } RgRecipe;
 
 /* Whether a batch is made of pairs; else of groups, or of demonstrations. */

@@ -2,7 +2,7 @@
  * reference gives; the KL divergence is at most log n − (n−1)/n (Stiennon et al. 2020,
  * arXiv:2009.01325). What training has to beat, at the cost of n responses for each that is used;
  * that cost, which no other method has, is paid in evaluation and is not metered. */
-#include "algorithms/training/trainer.h"
+#include "algorithms/algorithm.h"
 
 typedef struct BestOfOptions {
     int64_t n;
@@ -13,16 +13,8 @@ static const RgOption best_of_options[] = {
     RG_OPTION_END,
 };
 
-static RgStatus create(RgTrainer *trainer, const void *options, void **state, RgError *error) {
-    const BestOfOptions *o = options;
-    (void)state;
-    (void)error;
-    trainer->policy->best_of = (RgBestOf){.count = o->n, .course = trainer->course};
-    return RG_OK;
-}
-
 static void best_of_n_recipe(const void *options, RgRecipe *recipe) {
-    (void)options;
+    recipe->best_of = ((const BestOfOptions *)options)->n;
     recipe->rewards = true;
 }
 
@@ -33,5 +25,4 @@ const RgAlgorithm rg_algorithm_best_of_n = {
     .options = best_of_options,
     .options_size = sizeof(BestOfOptions),
     .recipe = best_of_n_recipe,
-    .create = create,
 };

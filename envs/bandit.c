@@ -385,8 +385,8 @@ static void implicit_rewards(const State *s, const double *table, const double *
  *   regret          J*_β − J_β(π) at β = kl_strength
  *   optimality_gap  E_c[max r] − E_π[r]
  *   entropy, reward_margin, reward_accuracy, sail_objective (at the β of implicit rewards) */
-static RgStatus evaluate(RgEnvironment *environment, RgPolicy *policy, RgPolicy *reference,
-                         double beta, RgRandom random, RgEvaluation *evaluation, RgError *error) {
+static RgStatus evaluate(RgEnvironment *environment, const RgContender *contender, RgRandom random,
+                         RgEvaluation *evaluation, RgError *error) {
     (void)random; /* nothing is sampled */
     (void)error;
     const State *s = environment->state;
@@ -397,8 +397,10 @@ static RgStatus evaluate(RgEnvironment *environment, RgPolicy *policy, RgPolicy 
     double *table = rg_allocate(cells * sizeof *table), *base = rg_allocate(cells * sizeof *base);
     double *dataset = rg_allocate(cells * sizeof *dataset);
     double *column = rg_allocate((size_t)o->contexts * sizeof *column);
-    rg_policy_table(policy, table);
-    rg_policy_table(reference, base);
+    double beta = contender->beta;
+    rg_policy_table(contender->policy, table);
+    rg_contender_table(contender, rewards.reward, o->contexts, o->responses, table);
+    rg_policy_table(contender->reference, base);
     preferred_policy(s, dataset);
 
     double reward = rg_bandit_expected_reward(&rewards, table, column);

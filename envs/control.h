@@ -48,8 +48,7 @@ void rg_control_reference_clear(RgControlReference *of_reference);
 /* Discounted sum of the true rewards of each episode. */
 void rg_control_returns(RgEnvironment *environment, const RgSequences *episodes, double *reward);
 
-RgStatus rg_control_evaluate(RgEnvironment *environment, RgPolicy *policy, RgPolicy *reference,
-                             double beta, RgRandom random, RgEvaluation *evaluation,
-                             RgError *error);
+RgStatus rg_control_evaluate(RgEnvironment *environment, const RgContender *contender,
+                             RgRandom random, RgEvaluation *evaluation, RgError *error);
 
 #endif

@@ -131,11 +131,10 @@ static void describe(const RgControlState *s, const RgSequences *episodes,
  *   episode_length     steps
  *   failed_episodes    those that the physics broke off
  *   skipped_pairs      offline pairs that the teacher would not label */
-RgStatus rg_control_evaluate(RgEnvironment *environment, RgPolicy *policy, RgPolicy *reference,
-                             double beta, RgRandom random, RgEvaluation *evaluation,
-                             RgError *error) {
-    (void)error;
+RgStatus rg_control_evaluate(RgEnvironment *environment, const RgContender *contender,
+                             RgRandom random, RgEvaluation *evaluation, RgError *error) {
     const RgControlState *s = environment->state;
+    RgPolicy *reference = contender->reference;
     int64_t count = s->test_prompts->count;
     const double *base =
         reference_reward(environment, reference, rg_random_named(random, "reference"));
@@ -143,8 +142,10 @@ RgStatus rg_control_evaluate(RgEnvironment *environment, RgPolicy *policy, RgPol
     double *logprob = rg_allocate((size_t)count * sizeof *logprob);
     double *column = rg_allocate((size_t)count * sizeof *column);
     RgSequences *episodes = rg_sequences_create();
-    rg_episodes_sample(&s->dynamics, policy, s->test_prompts, 1, rg_random_named(random, "policy"),
-                       episodes, logprob);
+    RgStatus status =
+        rg_episodes_contend(&environment->course, contender, s->test_prompts,
+                            rg_random_named(random, "policy"), episodes, logprob, error);
+    RG_ASSERT(status == RG_OK); /* the simulator's own rewards */
     rg_control_returns(environment, episodes, own);
 
     returns(s, episodes, column, evaluation);
@@ -153,7 +154,7 @@ RgStatus rg_control_evaluate(RgEnvironment *environment, RgPolicy *policy, RgPol
     divergence(reference, episodes, logprob, column, evaluation);
     rg_evaluation_metric(evaluation, "objective",
                          rg_evaluation_find(evaluation, "discounted_return") -
-                             beta * rg_evaluation_find(evaluation, "kl"));
+                             contender->beta * rg_evaluation_find(evaluation, "kl"));
     lengths(s, episodes, column, evaluation);
     rg_evaluation_metric(evaluation, "skipped_pairs", (double)s->skipped_pairs);
     describe(s, episodes, evaluation);

@@ -8,6 +8,7 @@
 #include "core/policy/policy.h"
 #include "core/results/answer_shelf.h"
 #include "core/results/evaluation.h"
+#include "envs/contender.h"
 
 typedef struct RgEnvironment RgEnvironment;
 
@@ -33,11 +34,11 @@ typedef struct RgEnvironmentType {
     /* Make what needs the reference policy (offline pairs sampled from it); may be NULL. */
     RgStatus (*prepare)(RgEnvironment *environment, RgPolicy *reference, RgRandom random,
                         RgError *error);
-    /* Metrics of `policy` against `reference` on the test split, with one item per test prompt (or
-     * context). `beta` is that of implicit rewards. The random stream is the same for every policy.
-     * Fails where a judge does. */
-    RgStatus (*evaluate)(RgEnvironment *environment, RgPolicy *policy, RgPolicy *reference,
-                         double beta, RgRandom random, RgEvaluation *evaluation, RgError *error);
+    /* Metrics of the contender against its reference on the test split, with one item per test
+     * prompt (or context). The random stream is the same for every policy. Fails where a judge
+     * does. */
+    RgStatus (*evaluate)(RgEnvironment *environment, const RgContender *contender, RgRandom random,
+                         RgEvaluation *evaluation, RgError *error);
     void (*destroy)(RgEnvironment *environment);
 
     /* Where judges may be asked elsewhere, else NULL. Keep their answers on this shelf (borrowed);
@@ -59,9 +60,8 @@ RgStatus rg_environment_create(const char *kind, const RgSettings *settings, con
                                RgRandom random, RgEnvironment **environment, RgError *error);
 RgStatus rg_environment_prepare(RgEnvironment *environment, RgPolicy *reference, RgRandom random,
                                 RgError *error);
-RgStatus rg_environment_evaluate(RgEnvironment *environment, RgPolicy *policy, RgPolicy *reference,
-                                 double beta, RgRandom random, RgEvaluation *evaluation,
-                                 RgError *error);
+RgStatus rg_environment_evaluate(RgEnvironment *environment, const RgContender *contender,
+                                 RgRandom random, RgEvaluation *evaluation, RgError *error);
 /* See RgEnvironmentType. The answers are used from the first question on, which is asked in prepare
  * or later. */
 RgStatus rg_environment_use_answers(RgEnvironment *environment, RgAnswerShelf *answers,

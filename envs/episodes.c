@@ -30,12 +30,23 @@ RgStatus rg_episodes_check_policy(const RgPolicy *policy, const RgDynamics *dyna
                    (long long)rg_dynamics_step_words(dynamics), name);
 }
 
+static RgSampling sampling_of(const RgDynamics *dynamics) {
+    return (RgSampling){.temperature = 1,
+                        .top_p = 1,
+                        .response_limit = dynamics->horizon * rg_dynamics_step_words(dynamics),
+                        .end_token = -1};
+}
+
+RgStatus rg_episodes_contend(const RgCourse *course, const RgContender *contender,
+                             const RgSequences *prompts, RgRandom random, RgSequences *out,
+                             double *logprob, RgError *error) {
+    RgSampling sampling = sampling_of(course->dynamics);
+    return rg_contender_sample(contender, course, prompts, &sampling, random, out, logprob, error);
+}
+
 void rg_episodes_sample(const RgDynamics *dynamics, RgPolicy *policy, const RgSequences *prompts,
                         int64_t copies, RgRandom random, RgSequences *out, double *logprob) {
-    RgSampling sampling = {.temperature = 1,
-                           .top_p = 1,
-                           .response_limit = dynamics->horizon * rg_dynamics_step_words(dynamics),
-                           .end_token = -1};
+    RgSampling sampling = sampling_of(dynamics);
     rg_policy_sample(policy, prompts, copies, &sampling, random, out, logprob);
 }
 

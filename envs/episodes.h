@@ -5,6 +5,7 @@
 
 #include "core/policy/course.h"
 #include "core/policy/policy.h"
+#include "envs/contender.h"
 
 /* Prompts of one word each, first … first + count − 1. */
 RgSequences *rg_episode_prompts(int32_t first, int64_t count);
@@ -16,6 +17,12 @@ RgStatus rg_episodes_check_policy(const RgPolicy *policy, const RgDynamics *dyna
 /* One episode of the policy from each prompt, at temperature 1; as rg_policy_sample. */
 void rg_episodes_sample(const RgDynamics *dynamics, RgPolicy *policy, const RgSequences *prompts,
                         int64_t copies, RgRandom random, RgSequences *out, double *logprob);
+
+/* One episode of the contender from each prompt, in the course's dynamics; as rg_contender_sample.
+ */
+RgStatus rg_episodes_contend(const RgCourse *course, const RgContender *contender,
+                             const RgSequences *prompts, RgRandom random, RgSequences *out,
+                             double *logprob, RgError *error);
 
 /* Mean reward by the course's judge of episodes of the policy, at most `most` of them, one from
  * each training prompt: the scale of a teacher. */

@@ -56,7 +56,7 @@ const RgMdpProblem *rg_mdp_problem(const RgEnvironment *environment);
 /* Discounted true return of each episode. */
 void rg_mdp_returns(const RgMdpState *state, const RgSequences *episodes, double *reward);
 
-RgStatus rg_mdp_evaluate(RgEnvironment *environment, RgPolicy *policy, RgPolicy *reference,
-                         double beta, RgRandom random, RgEvaluation *evaluation, RgError *error);
+RgStatus rg_mdp_evaluate(RgEnvironment *environment, const RgContender *contender, RgRandom random,
+                         RgEvaluation *evaluation, RgError *error);
 
 #endif

@@ -62,10 +62,15 @@ static void compare_episodes(const RgEnvironment *environment, RgPolicy *policy,
  *   objective      return − β·kl
  *   entropy        of an action, mean over discounted visits
  *   win_rate_base  against the reference, one episode each from every test prompt */
-RgStatus rg_mdp_evaluate(RgEnvironment *environment, RgPolicy *policy, RgPolicy *reference,
-                         double beta, RgRandom random, RgEvaluation *evaluation, RgError *error) {
-    (void)error;
+RgStatus rg_mdp_evaluate(RgEnvironment *environment, const RgContender *contender, RgRandom random,
+                         RgEvaluation *evaluation, RgError *error) {
     const RgMdpState *s = environment->state;
+    if (contender->best_of > 1)
+        return rg_fail(error, RG_E_USAGE,
+                       "the mdp environment evaluates policies of its states exactly, and the best "
+                       "of %lld episodes is none: expected another method or environment",
+                       (long long)contender->best_of);
+    RgPolicy *policy = contender->policy, *reference = contender->reference;
     const RgProcess *process = &s->problem.process;
     size_t cells = (size_t)(process->states * process->actions);
     RgReal *table = rg_allocate(cells * sizeof *table), *base = rg_allocate(cells * sizeof *base);
@@ -79,7 +84,7 @@ RgStatus rg_mdp_evaluate(RgEnvironment *environment, RgPolicy *policy, RgPolicy 
     rg_evaluation_metric(evaluation, "kl", sums.kl);
     rg_evaluation_metric(evaluation, "objective",
                          rg_evaluation_find(evaluation, "return") -
-                             beta * rg_evaluation_find(evaluation, "kl"));
+                             contender->beta * rg_evaluation_find(evaluation, "kl"));
     rg_evaluation_metric(evaluation, "entropy", sums.entropy / sums.total);
     compare_episodes(environment, policy, reference, random, evaluation);
     free(table);

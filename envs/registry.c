@@ -77,14 +77,14 @@ RgStatus rg_environment_prepare(RgEnvironment *environment, RgPolicy *reference,
     return environment->type->prepare(environment, reference, random, error);
 }
 
-RgStatus rg_environment_evaluate(RgEnvironment *environment, RgPolicy *policy, RgPolicy *reference,
-                                 double beta, RgRandom random, RgEvaluation *evaluation,
-                                 RgError *error) {
-    RG_TRY(environment->type->evaluate(environment, policy, reference, beta, random, evaluation,
-                                       error));
-    const RgBestOf *best_of = &policy->best_of; /* whose judge is asked while sampling */
-    return best_of->status == RG_OK ? RG_OK
-                                    : rg_fail(error, best_of->status, "%s", best_of->error.text);
+RgStatus rg_environment_evaluate(RgEnvironment *environment, const RgContender *contender,
+                                 RgRandom random, RgEvaluation *evaluation, RgError *error) {
+    if (contender->best_of > 1 && !environment->course.judge)
+        return rg_fail(error, RG_E_USAGE,
+                       "the best of %lld responses needs a judge that gives rewards, and the "
+                       "environment's only compares",
+                       (long long)contender->best_of);
+    return environment->type->evaluate(environment, contender, random, evaluation, error);
 }
 
 RgStatus rg_environment_use_answers(RgEnvironment *environment, RgAnswerShelf *answers,

@@ -137,8 +137,8 @@ int rg_text_take_counts(RgEnvironment *environment, RgEnvironmentCount *counts);
 
 /* ---- policies ---- */
 
-RgStatus rg_text_evaluate(RgEnvironment *environment, RgPolicy *policy, RgPolicy *reference,
-                          double beta, RgRandom random, RgEvaluation *evaluation, RgError *error);
+RgStatus rg_text_evaluate(RgEnvironment *environment, const RgContender *contender, RgRandom random,
+                          RgEvaluation *evaluation, RgError *error);
 void rg_text_reference_clear(RgTextReference *of_reference);
 
 #endif

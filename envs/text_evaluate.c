@@ -26,8 +26,9 @@ static RgStatus reward_samples(const RgTextState *s, RgJudge *judge, const RgSeq
     return rg_text_rewards(s, judge, sequences, *reward, error);
 }
 
-static RgStatus draw_samples(const RgTextState *s, RgPolicy *policy, RgRandom random,
-                             RgTextSamples *samples, RgError *error) {
+static RgStatus draw_samples(const RgTextState *s, const RgCourse *course,
+                             const RgContender *contender, RgRandom random, RgTextSamples *samples,
+                             RgError *error) {
     size_t count = (size_t)s->test_prompts->count;
     *samples = (RgTextSamples){.sequences = rg_sequences_create(),
                                .logprob = rg_allocate(count * sizeof(double))};
@@ -40,8 +41,8 @@ static RgStatus draw_samples(const RgTextState *s, RgPolicy *policy, RgRandom ra
                            .end_token = rg_text_layout_end(s->layout),
                            .stop = s->stop,
                            .difference = &samples->difference};
-    rg_policy_sample(policy, s->test_prompts, 1, &sampling, random, samples->sequences,
-                     samples->logprob);
+    RG_TRY(rg_contender_sample(contender, course, s->test_prompts, &sampling, random,
+                               samples->sequences, samples->logprob, error));
     RG_TRY(reward_samples(s, s->judge, samples->sequences, &samples->reward, error));
     return reward_samples(s, s->independent, samples->sequences, &samples->independent, error);
 }
@@ -54,8 +55,9 @@ void rg_text_reference_clear(RgTextReference *of_reference) {
     *of_reference = (RgTextReference){0};
 }
 
-static RgStatus know_reference(RgTextState *s, RgPolicy *reference, RgRandom random,
-                               RgError *error) {
+static RgStatus know_reference(RgTextState *s, const RgCourse *course, RgPolicy *reference,
+                               RgRandom random, RgError *error) {
+    RgContender contender = {.policy = reference};
     RgTextReference *r = &s->of_reference;
     uint64_t hash = rg_parameters_hash(reference->parameters);
     if (r->known && r->parameters_hash == hash && r->random.key[0] == random.key[0] &&
@@ -64,7 +66,7 @@ static RgStatus know_reference(RgTextState *s, RgPolicy *reference, RgRandom ran
     rg_text_reference_clear(r);
     r->parameters_hash = hash;
     r->random = random;
-    RG_TRY(draw_samples(s, reference, random, &r->samples, error));
+    RG_TRY(draw_samples(s, course, &contender, random, &r->samples, error));
     r->known = true;
     r->pair_logprob = rg_allocate((size_t)s->test_pairs->count * sizeof *r->pair_logprob);
     rg_policy_logprob_values(reference, s->test_pairs, r->pair_logprob);
@@ -241,16 +243,17 @@ static void useless_lines(const RgTextState *s, RgEvaluation *evaluation) {
     }
 }
 
-static RgStatus measure(RgTextState *s, const RgTextSamples *own, RgPolicy *policy,
-                        RgPolicy *reference, double beta, double *column, RgEvaluation *evaluation,
-                        RgError *error) {
+static RgStatus measure(RgTextState *s, const RgTextSamples *own, const RgContender *contender,
+                        double *column, RgEvaluation *evaluation, RgError *error) {
+    RgPolicy *policy = contender->policy;
+    double beta = contender->beta;
     int64_t count = s->test_prompts->count;
     if (own->reward)
         rg_evaluation_column_and_mean(evaluation, "reward", own->reward, count);
     if (own->independent)
         rg_evaluation_column_and_mean(evaluation, "independent_reward", own->independent, count);
     RG_TRY(win_rates(s, own, column, evaluation, error));
-    divergence(reference, own, column, evaluation);
+    divergence(contender->reference, own, column, evaluation);
     sampler_difference(&own->difference, evaluation);
     if (own->reward)
         rg_evaluation_metric(evaluation, "objective",
@@ -276,15 +279,18 @@ static void judge_counts(RgEnvironment *environment, RgEvaluation *evaluation) {
         rg_evaluation_metric(evaluation, counts[i].name, counts[i].value);
 }
 
-RgStatus rg_text_evaluate(RgEnvironment *environment, RgPolicy *policy, RgPolicy *reference,
-                          double beta, RgRandom random, RgEvaluation *evaluation, RgError *error) {
+RgStatus rg_text_evaluate(RgEnvironment *environment, const RgContender *contender, RgRandom random,
+                          RgEvaluation *evaluation, RgError *error) {
     RgTextState *s = environment->state;
     RgTextSamples own;
-    RG_TRY(know_reference(s, reference, rg_random_named(random, "reference"), error));
-    RgStatus status = draw_samples(s, policy, rg_random_named(random, "policy"), &own, error);
+    const RgCourse *course = &environment->course;
+    RG_TRY(know_reference(s, course, contender->reference, rg_random_named(random, "reference"),
+                          error));
+    RgStatus status =
+        draw_samples(s, course, contender, rg_random_named(random, "policy"), &own, error);
     double *column = rg_allocate((size_t)s->test_prompts->count * sizeof *column);
     if (status == RG_OK)
-        status = measure(s, &own, policy, reference, beta, column, evaluation, error);
+        status = measure(s, &own, contender, column, evaluation, error);
     if (status == RG_OK)
         judge_counts(environment, evaluation);
     free(column);

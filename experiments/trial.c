@@ -289,10 +289,13 @@ static RgStatus record_step(Trial *trial, bool evaluate, RgError *error) {
             rg_random_named(rg_random_root((uint64_t)trial->plan->seed), "evaluation");
         double start = rg_clock_seconds();
         rg_profile_lap("other", false);
+        RgContender contender = {.policy = trial->policy,
+                                 .reference = stage->reference,
+                                 .beta = trial->plan->recipe.beta,
+                                 .best_of = trial->plan->recipe.best_of};
         stage->environment->course.team = NULL; /* the others wait for the next step */
         RgStatus status =
-            rg_environment_evaluate(stage->environment, trial->policy, stage->reference,
-                                    trial->plan->recipe.beta, random, evaluation, error);
+            rg_environment_evaluate(stage->environment, &contender, random, evaluation, error);
         stage->environment->course.team = trial->together;
         rg_profile_lap("evaluation, the rest", false);
         seconds = rg_clock_seconds() - start;

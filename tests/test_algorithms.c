@@ -3,6 +3,7 @@
 #include "algorithms/parl.h"
 #include "core/policy/enumerated.h"
 #include "core/tensor/blas.h"
+#include "envs/bandit.h"
 #include "race.h"
 #include "tests/save_checkpoint.h"
 
@@ -22,7 +23,8 @@ static uint64_t bits_after(const char *algorithm, const char *options, int steps
 
 static double expected_reward(Race *race) {
     RgEvaluation *evaluation = rg_evaluation_create();
-    rg_environment_evaluate(race->environment, race->policy, race->reference, 0.1,
+    rg_environment_evaluate(race->environment,
+                            &(RgContender){race->policy, race->reference, 0.1, 1},
                             rg_random_root(1), evaluation, NULL);
     double reward = rg_evaluation_find(evaluation, "reward");
     rg_evaluation_destroy(evaluation);
@@ -68,19 +70,22 @@ Test(family, limits_are_reached_bit_for_bit) {
 Test(family, best_of_n_is_drawn_as_often_as_its_closed_form_says) {
     enum { DRAWS = 40000, N = 4, RESPONSES = 5 };
     Race race = race_begin("best-of-n", "n=4", bandit, 0.5, 16);
+    cr_assert_eq(race.trainer->recipe.best_of, N);
+    RgContender best = {race.policy, race.reference, 0.1, N};
     double table[3 * RESPONSES], plain[3 * RESPONSES], count[RESPONSES] = {0}, kl = 0;
-    cr_assert_eq(race.policy->best_of.count, N);
-    rg_policy_table(race.policy, table);
-    race.policy->best_of.count = 0;
     rg_policy_table(race.policy, plain);
-    race.policy->best_of.count = N;
+    memcpy(table, plain, sizeof table);
+    rg_contender_table(&best, rg_bandit_rewards(race.environment).reward, 3, RESPONSES, table);
 
-    RgSequences *prompt = rg_sequences_create(), *out = rg_sequences_create();
+    RgSequences *prompts = rg_sequences_create(), *out = rg_sequences_create();
     int32_t context = 1;
-    rg_sequences_append(prompt, &context, 1, NULL, 0);
+    for (int i = 0; i < DRAWS; i++)
+        rg_sequences_append(prompts, &context, 1, NULL, 0);
     RgSampling sampling = {.temperature = 1, .top_p = 1, .response_limit = 1, .end_token = -1};
     double *logprob = rg_allocate(DRAWS * sizeof *logprob);
-    rg_policy_sample(race.policy, prompt, DRAWS, &sampling, rg_random_root(9), out, logprob);
+    cr_assert_eq(rg_contender_sample(&best, &race.environment->course, prompts, &sampling,
+                                     rg_random_root(9), out, logprob, NULL),
+                 RG_OK);
     for (int64_t i = 0; i < DRAWS; i++) {
         int32_t r = *rg_sequence_response(out, i);
         count[r] += 1.0 / DRAWS;
@@ -93,7 +98,7 @@ Test(family, best_of_n_is_drawn_as_often_as_its_closed_form_says) {
     }
     cr_expect(kl > 0.2 && kl <= log(N) - 0.75, "%g", kl);
     free(logprob);
-    rg_sequences_destroy(prompt);
+    rg_sequences_destroy(prompts);
     rg_sequences_destroy(out);
     race_end(&race);
 }

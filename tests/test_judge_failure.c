@@ -87,7 +87,7 @@ Test(judge_failure, keeps_a_trainer_from_being_made_where_all_is_judged_at_first
     race_end(&race);
 }
 
-Test(judge_failure, of_best_of_n_is_told_by_the_evaluation) {
+Test(judge_failure, of_best_of_n_ends_the_evaluation) {
     RgSettings *settings = rg_settings_create();
     RgPolicySpace space = {.contexts = 2, .responses = 3};
     RgPolicy *policy;
@@ -96,15 +96,15 @@ Test(judge_failure, of_best_of_n_is_told_by_the_evaluation) {
         RG_OK);
     RgCourse course = {0};
     lose_patience(&course, 0);
-    policy->best_of = (RgBestOf){.count = 4, .course = &course};
+    RgContender best = {policy, policy, 0.1, 4};
     RgSequences *prompts = rg_sequences_create(), *out = rg_sequences_create();
     int32_t context = 1;
     rg_sequences_append(prompts, &context, 1, NULL, 0);
     RgSampling sampling = {.temperature = 1, .top_p = 1, .response_limit = 1, .end_token = -1};
-    rg_policy_sample(policy, prompts, 1, &sampling, rg_random_root(2), out, NULL);
-    cr_expect_eq(policy->best_of.status, RG_E_FILE);
-    cr_expect_str_eq(policy->best_of.error.text, "nobody answers");
-    cr_expect_eq(out->count, 1);
+    cr_expect_eq(rg_contender_sample(&best, &course, prompts, &sampling, rg_random_root(2), out,
+                                     NULL, &error),
+                 RG_E_FILE);
+    cr_expect_str_eq(error.text, "nobody answers");
     rg_sequences_destroy(out);
     rg_sequences_destroy(prompts);
     rg_policy_destroy(policy);

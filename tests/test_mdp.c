@@ -96,8 +96,8 @@ Test(mdp, mean_return_of_episodes_is_the_exact_one) {
         square += reward[i] * reward[i] / COUNT;
     }
     RgEvaluation *evaluation = rg_evaluation_create();
-    rg_environment_evaluate(s.environment, s.policy, s.policy, 1, rg_random_root(1), evaluation,
-                            NULL);
+    rg_environment_evaluate(s.environment, &(RgContender){s.policy, s.policy, 1, 1},
+                            rg_random_root(1), evaluation, NULL);
     double error = sqrt((square - sum * sum) / COUNT);
     double exact = rg_evaluation_find(evaluation, "return");
     cr_assert_lt(fabs(sum - exact), 4 * error, "%g, not %g (± %g)", sum, exact, error);
@@ -176,9 +176,10 @@ Test(mdp, every_algorithm_raises_the_return) {
         for (int step = 0; step < 60; step++)
             cr_assert(take_step(trainer), "%s: %s", names[k], trainer->outcome.diverged);
         RgEvaluation *before = rg_evaluation_create(), *after = rg_evaluation_create();
-        rg_environment_evaluate(s.environment, s.policy, s.policy, 1, rg_random_root(1), before,
-                                NULL);
-        rg_environment_evaluate(s.environment, policy, s.policy, 1, rg_random_root(1), after, NULL);
+        rg_environment_evaluate(s.environment, &(RgContender){s.policy, s.policy, 1, 1},
+                                rg_random_root(1), before, NULL);
+        rg_environment_evaluate(s.environment, &(RgContender){policy, s.policy, 1, 1},
+                                rg_random_root(1), after, NULL);
         cr_assert_gt(rg_evaluation_find(after, "return"),
                      rg_evaluation_find(before, "return") + 0.2, "%s", names[k]);
         rg_evaluation_destroy(before);

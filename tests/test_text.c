@@ -139,8 +139,8 @@ static void end_world(World *w) {
 
 static RgEvaluation *evaluate(const World *w, RgPolicy *policy, uint64_t seed) {
     RgEvaluation *evaluation = rg_evaluation_create();
-    rg_environment_evaluate(w->environment, policy, w->reference, 0.1, rg_random_root(seed),
-                            evaluation, NULL);
+    rg_environment_evaluate(w->environment, &(RgContender){policy, w->reference, 0.1, 1},
+                            rg_random_root(seed), evaluation, NULL);
     return evaluation;
 }
 
@@ -680,8 +680,8 @@ Test(text, a_vocabulary_may_be_padded_beyond_the_tokenizer) {
     RgPolicy *policy = policy_for(4 * tokens, "128", 1);
     ASSERT_OK(rg_environment_prepare(environment, policy, rg_random_root(3), &error));
     RgEvaluation *e = rg_evaluation_create();
-    ASSERT_OK(
-        rg_environment_evaluate(environment, policy, policy, 0.1, rg_random_root(4), e, &error));
+    ASSERT_OK(rg_environment_evaluate(environment, &(RgContender){policy, policy, 0.1, 1},
+                                      rg_random_root(4), e, &error));
     rg_evaluation_destroy(e);
     const RgSequences *pairs = environment->course.pairs->sequences;
     cr_assert_eq(pairs->count, 40);

@@ -217,34 +217,6 @@ static void log_normalise(double *logits, int64_t count) {
         logits[r] -= most + log(sum);
 }
 
-/* What best of n makes of the probabilities: the responses of one reward have F(≤)ⁿ − F(<)ⁿ among
- * them, in proportion to what they had. */
-static void take_best(const State *s, const RgBestOf *best_of, double *table) {
-    int64_t cells = s->contexts * s->responses;
-    double n = (double)best_of->count;
-    double *reward = rg_allocate((size_t)cells * sizeof *reward);
-    double *plain = rg_allocate((size_t)cells * sizeof *plain);
-    RgSequences *all = rg_sequences_create();
-    for (int32_t c = 0; c < s->contexts; c++)
-        for (int32_t r = 0; r < s->responses; r++)
-            rg_sequences_append(all, &c, 1, &r, 1);
-    RgStatus status = rg_course_judge(best_of->course, all, reward, NULL);
-    RG_ASSERT(status == RG_OK); /* rewards of what is enumerated are a table */
-    memcpy(plain, table, (size_t)cells * sizeof *plain);
-    for (int64_t i = 0; i < cells; i++) {
-        int64_t row = i / s->responses * s->responses;
-        double below = 0, equal = 0;
-        for (int64_t j = row; j < row + s->responses; j++) {
-            below += reward[j] < reward[i] ? exp(plain[j]) : 0;
-            equal += reward[j] == reward[i] ? exp(plain[j]) : 0;
-        }
-        table[i] = plain[i] + log((pow(below + equal, n) - pow(below, n)) / equal);
-    }
-    rg_sequences_destroy(all);
-    free(plain);
-    free(reward);
-}
-
 void rg_policy_table(const RgPolicy *policy, double *table) {
     const State *s = policy->state;
     RG_ASSERT(policy->type->logits != NULL);
@@ -253,8 +225,6 @@ void rg_policy_table(const RgPolicy *policy, double *table) {
             table[c * s->responses + r] = response_logit(policy, c, r);
         log_normalise(table + c * s->responses, s->responses);
     }
-    if (policy->best_of.count > 1)
-        take_best(s, &policy->best_of, table);
 }
 
 /* ---- sampling ---- */

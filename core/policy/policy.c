@@ -366,9 +366,9 @@ static void policy_logprob(RgPolicy *policy, const RgSampling *sampling,
         difference->responses += n;
 }
 
-static void sample_each(RgPolicy *policy, const RgSequences *prompts, int64_t copies,
-                        const RgSampling *sampling, RgRandom random, RgSequences *out,
-                        double *logprob) {
+void rg_policy_sample(RgPolicy *policy, const RgSequences *prompts, int64_t copies,
+                      const RgSampling *sampling, RgRandom random, RgSequences *out,
+                      double *logprob) {
     RG_ASSERT(copies > 0 && sampling->response_limit > 0 && out != prompts);
     int64_t n = prompts->count * copies, limit = sampling->response_limit;
     RgSequences *repeated = rg_sequences_create();
@@ -394,43 +394,6 @@ static void sample_each(RgPolicy *policy, const RgSequences *prompts, int64_t co
     free(length);
     free(tokens);
     rg_sequences_destroy(repeated);
-}
-
-/* Of each run of `count` candidates the one with the largest reward; the first of equals. */
-static void keep_best(RgBestOf *best_of, const RgSequences *candidates,
-                      const double *candidate_logprob, RgSequences *out, double *logprob) {
-    const RgCourse *course = best_of->course;
-    int64_t n = best_of->count;
-    double *reward = rg_allocate((size_t)(candidates->count + 1) * sizeof *reward);
-    if (best_of->status == RG_OK)
-        best_of->status = rg_course_judge(course, candidates, reward, &best_of->error);
-    rg_sequences_clear(out);
-    for (int64_t first = 0; first < candidates->count; first += n) {
-        int64_t best = first;
-        for (int64_t i = first + 1; best_of->status == RG_OK && i < first + n; i++)
-            best = reward[i] > reward[best] ? i : best;
-        rg_sequences_append_from(out, candidates, best, false);
-        if (logprob)
-            logprob[first / n] =
-                candidate_logprob[best] + log((double)n) - (double)(n - 1) / (double)n;
-    }
-    free(reward);
-}
-
-void rg_policy_sample(RgPolicy *policy, const RgSequences *prompts, int64_t copies,
-                      const RgSampling *sampling, RgRandom random, RgSequences *out,
-                      double *logprob) {
-    int64_t n = policy->best_of.count;
-    if (n <= 1) {
-        sample_each(policy, prompts, copies, sampling, random, out, logprob);
-        return;
-    }
-    RgSequences *candidates = rg_sequences_create();
-    double *own = rg_allocate((size_t)(prompts->count * copies * n + 1) * sizeof *own);
-    sample_each(policy, prompts, copies * n, sampling, random, candidates, own);
-    keep_best(&policy->best_of, candidates, own, out, logprob);
-    free(own);
-    rg_sequences_destroy(candidates);
 }
 
 /* ---- life ---- */

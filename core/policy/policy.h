@@ -159,16 +159,6 @@ typedef struct RgPolicyType {
     bool keeps_values;  /* a pair's log-probabilities cost more than looking them up on disk */
 } RgPolicyType;
 
-/* Best of n: in place of one response, n are drawn, and the judge takes the best (Stiennon et al.
- * 2020, arXiv:2009.01325). */
-typedef struct RgBestOf {
-    int64_t count;                 /* n; 0 or 1: one is drawn, and is it */
-    const struct RgCourse *course; /* whose judge; borrowed */
-    RgStatus status;               /* not RG_OK: the judge has failed, of what was drawn since then
-                                      the first is taken */
-    RgError error;                 /* why */
-} RgBestOf;
-
 struct RgPolicy {
     const RgPolicyType *type;
     RgParameters *parameters; /* what is trained: the weights, or the adapter beside them */
@@ -184,7 +174,6 @@ struct RgPolicy {
     int64_t drop_pass;
     RgPrecision precision; /* of the products of training; a clone has the same */
     RgPrecision sampling;  /* of the sampler's weights, keys and values; a clone has the same */
-    RgBestOf best_of;      /* of sampling alone; a clone has none */
 };
 
 /* Policy of the named kind, with options drawn from `settings` under `path`. On error NULL is left
@@ -313,11 +302,7 @@ int64_t rg_policy_feature_count(const RgPolicy *policy);
  * sequences, the copies of a prompt next to each other. The numbers of sequence i depend on
  * (random, i) alone, not on its neighbours in the batch. With `logprob` [prompts->count · copies]
  * not NULL, each response's log-probability under the policy (at temperature 1, no token left out)
- * comes for free; where sampling is in bf16, from a pass over the responses in fp32.
- *
- * Of a policy with `best_of`, the log-probability of the best response is raised by log n −
- * (n−1)/n: what its divergence from the policy is where no two responses are as good as each other,
- * and at most otherwise (Beirami et al. 2024, arXiv:2401.01879). */
+ * comes for free; where sampling is in bf16, from a pass over the responses in fp32. */
 void rg_policy_sample(RgPolicy *policy, const RgSequences *prompts, int64_t copies,
                       const RgSampling *sampling, RgRandom random, RgSequences *out,
                       double *logprob);
