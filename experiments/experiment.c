@@ -69,34 +69,16 @@ static const char *const shared_parts[] = {"environment", "policy",     "optimiz
 
 /* ---- names ---- */
 
-static const char *algorithm_name(int i) {
-    return rg_algorithms[i] ? rg_algorithms[i]->name : NULL;
-}
-static const char *environment_name(int i) {
-    return rg_environment_types[i] ? rg_environment_types[i]->name : NULL;
-}
-static const char *policy_name(int i) {
-    return rg_policy_types[i] ? rg_policy_types[i]->name : NULL;
-}
-
-/* `name` at `path` is none of the registered names. */
-static RgStatus unknown_name(const RgSettings *settings, const char *path, const char *name,
-                             const char *(*name_at)(int), RgError *error) {
-    const char *names[64];
-    char list[512] = "";
-    int count = 0;
-    for (; name_at(count) && count < 63; count++) {
-        names[count] = name_at(count);
-        size_t used = strlen(list);
-        snprintf(list + used, sizeof list - used, "%s%s", count ? ", " : "", names[count]);
-    }
-    names[count] = NULL;
+/* The name at `path` is none of the registered ones. */
+static RgStatus unknown_name(const RgSettings *settings, const char *path, RgKind kind,
+                             RgError *error) {
     const RgSetting *setting = rg_settings_find(settings, path);
-    const char *nearest = rg_nearest_name(name, names);
-    return setting ? rg_setting_refuse(setting, error, "expected one of %s%s%s%s", list,
-                                       nearest ? "; did you mean \"" : "", nearest ? nearest : "",
-                                       nearest ? "\"?" : "")
-                   : rg_fail(error, RG_E_USAGE, "%s is missing: expected one of %s", path, list);
+    if (setting)
+        return rg_refuse_setting_name(kind, setting, error);
+    char *names = rg_registered_names(kind);
+    RgStatus status = rg_fail(error, RG_E_USAGE, "%s is missing: expected one of %s", path, names);
+    free(names);
+    return status;
 }
 
 /* ---- one trial ---- */
@@ -129,10 +111,10 @@ static RgStatus resolve_environment(RgTrialPlan *plan, const RgSettings *s, RgEr
                      plan->resolved, error));
     const RgEnvironmentType *type = rg_environment_type(plan->environment.type);
     if (!type)
-        return unknown_name(s, "environment.type", plan->environment.type, environment_name, error);
+        return unknown_name(s, "environment.type", RG_ENVIRONMENT, error);
     RG_TRY(rg_environment_type_check(type, error));
-    return check_type_options(type->options, type->options_size, s, "environment", plan->resolved,
-                              error);
+    return check_type_options(type->about.options, type->about.options_size, s, "environment",
+                              plan->resolved, error);
 }
 
 /* Refuse a setting for a reason, where there is one. */
@@ -169,14 +151,14 @@ static RgStatus resolve_policy(RgTrialPlan *plan, const RgSettings *s, RgError *
                        "policy: expected type = \"…\" or weights = \"file\", found neither");
     const RgPolicyType *type = rg_policy_type(plan->policy.type);
     if (!type)
-        return unknown_name(s, "policy.type", plan->policy.type, policy_name, error);
+        return unknown_name(s, "policy.type", RG_POLICY, error);
     RG_TRY(rg_policy_type_check(type, error));
     if (type->adapt)
         RG_TRY(read_part(rg_adapter_options, s, "policy.adapter", &plan->adapter, plan->resolved,
                          error));
     RG_TRY(check_precision(plan, type, s, error));
-    return check_type_options(type->options, type->options_size, s, "policy", plan->resolved,
-                              error);
+    return check_type_options(type->about.options, type->about.options_size, s, "policy",
+                              plan->resolved, error);
 }
 
 static RgStatus resolve_algorithm(RgTrialPlan *plan, const RgSettings *s, RgError *error) {
@@ -184,14 +166,14 @@ static RgStatus resolve_algorithm(RgTrialPlan *plan, const RgSettings *s, RgErro
         read_part(rg_algorithm_part_options, s, "algorithm", &plan->part, plan->resolved, error));
     const RgAlgorithm *algorithm = rg_algorithm_find(plan->part.type);
     if (!algorithm)
-        return unknown_name(s, "algorithm.type", plan->part.type, algorithm_name, error);
+        return unknown_name(s, "algorithm.type", RG_ALGORITHM, error);
     RG_TRY(rg_algorithm_check(algorithm, error));
     if (!plan->part.label[0])
-        plan->part.label = algorithm->name;
+        plan->part.label = algorithm->about.name;
     plan->algorithm = algorithm;
-    plan->algorithm_options = rg_allocate(algorithm->options_size + 1);
-    RG_TRY(read_part(algorithm->options, s, "algorithm", plan->algorithm_options, plan->resolved,
-                     error));
+    plan->algorithm_options = rg_allocate(algorithm->about.options_size + 1);
+    RG_TRY(read_part(algorithm->about.options, s, "algorithm", plan->algorithm_options,
+                     plan->resolved, error));
     plan->recipe = rg_recipe_of(algorithm, plan->algorithm_options);
     return RG_OK;
 }
@@ -238,8 +220,8 @@ static RgStatus check_evaluation(const RgTrialPlan *plan, const RgSettings *s, R
 static void hash_plan(RgTrialPlan *plan) {
     plan->resolved_json = rg_settings_to_json(plan->resolved);
     RgSettings *deciding = rg_settings_clone(plan->resolved);
-    rg_options_drop_incidental(rg_environment_type(plan->environment.type)->options, "environment",
-                               deciding);
+    rg_options_drop_incidental(rg_environment_type(plan->environment.type)->about.options,
+                               "environment", deciding);
     char *json = rg_settings_to_json(deciding);
     uint64_t hash = rg_hash(RG_HASH_START, json, strlen(json));
     hash = rg_hash(hash, RG_VERSION, strlen(RG_VERSION));
@@ -401,7 +383,7 @@ static RgStatus find_algorithm(const RgSettings *s, int64_t index, const RgAlgor
     if (!type)
         return rg_fail(error, RG_E_USAGE, "%s is missing: expected the name of an algorithm", path);
     *algorithm = rg_algorithm_find(type->text);
-    return *algorithm ? RG_OK : unknown_name(s, path, type->text, algorithm_name, error);
+    return *algorithm ? RG_OK : unknown_name(s, path, RG_ALGORITHM, error);
 }
 
 static RgStatus read_seed(const RgSettings *s, int64_t index, int64_t *seed, RgError *error) {
@@ -440,7 +422,7 @@ static RgStatus check_top_level(const RgSettings *s, RgError *error) {
 /* What tables and figures call an algorithm of the config. */
 static const char *label_of(const Entrant *entrant) {
     const RgSetting *label = rg_settings_find(entrant->settings, "algorithm.label");
-    return label && label->text[0] ? label->text : entrant->algorithm->name;
+    return label && label->text[0] ? label->text : entrant->algorithm->about.name;
 }
 
 /* Two of one name would be one row of every table. */
@@ -452,7 +434,7 @@ static RgStatus check_labels(const Entrant *entrants, int64_t count, RgError *er
                                "algorithms.%lld: \"%s\" is the label of algorithms.%lld, too: "
                                "expected a label of its own, such as label = \"%s-2\"",
                                (long long)a, label_of(&entrants[a]), (long long)b,
-                               entrants[a].algorithm->name);
+                               entrants[a].algorithm->about.name);
     return RG_OK;
 }
 
@@ -573,12 +555,12 @@ RgStatus rg_resolved_visit(const RgSettings *resolved, RgOptionVisit *visit, voi
         const RgOption *table;
         const char *part;
     } tables[] = {{rg_environment_part_options, "environment"},
-                  {environment ? environment->options : NULL, "environment"},
+                  {environment ? environment->about.options : NULL, "environment"},
                   {rg_policy_part_options, "policy"},
-                  {policy ? policy->options : NULL, "policy"},
+                  {policy ? policy->about.options : NULL, "policy"},
                   {rg_adapter_options, "policy.adapter"},
                   {rg_algorithm_part_options, "algorithm"},
-                  {algorithm ? algorithm->options : NULL, "algorithm"},
+                  {algorithm ? algorithm->about.options : NULL, "algorithm"},
                   {rg_optimizer_options, "optimizer"},
                   {rg_training_options, "training"},
                   {rg_budget_options, "budget"},

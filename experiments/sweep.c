@@ -83,7 +83,7 @@ static bool has_option(const RgOption *table, const char *name) {
 static bool path_applies(const char *option, const RgAlgorithm *algorithm) {
     const char *own = within(option, "algorithm");
     if (own)
-        return has_option(algorithm->options, own);
+        return has_option(algorithm->about.options, own);
     return algorithm->loss || algorithm->step || within(option, "environment") ||
            within(option, "policy");
 }
@@ -208,7 +208,7 @@ static RgStatus check_path(const RgSetting *setting, const RgAlgorithm *const *a
     for (int64_t i = 0; i < count; i++) {
         if (path_applies(setting->text, algorithms[i]))
             return RG_OK;
-        const RgOption *option = algorithms[i]->options;
+        const RgOption *option = algorithms[i]->about.options;
         for (; option && option->kind != RG_KIND_END && used < MOST_NAMES; option++)
             names[used++] = option->name;
     }

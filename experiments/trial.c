@@ -277,7 +277,7 @@ static RgStatus record_step(Trial *trial, bool evaluate, RgError *error) {
     if (counted > RG_ENVIRONMENT_COUNTS)
         return rg_fail(error, RG_E_USAGE,
                        "the environment \"%s\": take_counts gives %d numbers, expected at most %d",
-                       stage->environment->type->name, counted, (int)RG_ENVIRONMENT_COUNTS);
+                       stage->environment->type->about.name, counted, (int)RG_ENVIRONMENT_COUNTS);
     for (int i = 0; i < counted; i++, count++) {
         names[count] = counts[i].name;
         values[count] = counts[i].value;
@@ -698,7 +698,7 @@ RgStatus rg_trial_run(RgTrialRun *run, const RgTrialPlan *plan, RgError *error) 
                    .weights_path = rg_string_format("%s/%s.safetensors", run->folder, plan->key),
                    .record = {.experiment = run->experiment,
                               .key = plan->key,
-                              .algorithm = plan->algorithm->name,
+                              .algorithm = plan->algorithm->about.name,
                               .label = plan->part.label,
                               .seed = plan->seed,
                               .swept_json = plan->swept_json,

@@ -452,7 +452,7 @@ static RgStatus check_told(const RgTrialPackage *package, RgError *error) {
         const char *name, *told, *made;
     } facts[] = {
         {"label", rg_trial_package_text(package, "label"), plan->part.label},
-        {"algorithm", rg_trial_package_text(package, "algorithm"), plan->algorithm->name},
+        {"algorithm", rg_trial_package_text(package, "algorithm"), plan->algorithm->about.name},
         {"seed", told, seed},
     };
     for (size_t i = 0; i < sizeof facts / sizeof *facts; i++)
