@@ -4,6 +4,7 @@
 #include "core/lookup.h"
 #include "core/names.h"
 #include "experiments/config.h"
+#include "experiments/results_version.h"
 #include "experiments/sweep.h"
 
 #include <jansson.h>
@@ -240,7 +241,7 @@ static void hash_plan(RgTrialPlan *plan) {
                                deciding);
     char *json = rg_settings_to_json(deciding);
     uint64_t hash = rg_hash(RG_HASH_START, json, strlen(json));
-    hash = rg_hash(hash, RG_VERSION, strlen(RG_VERSION));
+    hash = rg_hash(hash, RG_RESULTS_VERSION, strlen(RG_RESULTS_VERSION));
     rg_settings_destroy(deciding);
     free(json);
     snprintf(plan->key, sizeof plan->key, "%016llx", (unsigned long long)hash);

@@ -1,4 +1,5 @@
 /* regatta: the program. Finds the command and hands over; what commands share is here too. */
+#include "core/abi.h"
 #include "core/tensor/blas.h"
 #include "core/tensor/instructions.h"
 #include "core/text/terminal.h"
@@ -145,7 +146,8 @@ int main(int argc, char **argv) {
         return 0;
     }
     if (strcmp(name, "--version") == 0) {
-        printf("regatta %s\nbuilt with %s\n", RG_VERSION, rg_build_versions());
+        printf("regatta %s (commit %s)\nbuilt with %s\nplug-ins: ABI %s\n", RG_VERSION,
+               rg_build_commit(), rg_build_versions(), RG_ABI);
         return 0;
     }
     const char *names[COMMAND_COUNT + 1] = {0};
