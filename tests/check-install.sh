@@ -32,7 +32,8 @@ headers=$(list include_headers)
 [[ $(wc -w <<<"$headers") -gt 20 ]] || fail "include_headers of Makefile.am: $headers"
 {
     sed 's,^,include/regatta/,' <<<"$headers"
-    printf 'share/regatta/%s\n' $(for name in configs models bodies papers paper_configs data_scripts; do list "$name"; done)
+    printf 'share/regatta/%s\n' $(for name in configs models bodies papers paper_configs; do list "$name"; done)
+    list data_scripts | sed 's,^,libexec/regatta/,'
     printf 'share/doc/regatta/%s\n' README.md CONTRIBUTING.md SECURITY.md $(list doc_pages | sed 's,.*/,,')
     printf '%s\n' bin/regatta include/regatta/core/abi.h lib/libregatta.{la,so,so.0,so.0.0.0} \
         lib/pkgconfig/regatta.pc share/man/man1/regatta.1
@@ -116,6 +117,14 @@ unset RG_SOURCE_DIR
 "$installed/bin/regatta" run "$installed/share/regatta/experiments/bandit-head-to-head.cfg" \
     -q -s budget.steps=2 -s seeds=[1] >log 2>&1 ||
     complain "an installed experiment: $(cat log)"
+
+
+# What it brings along is found where it lies, and what has to be made is told by how.
+"$installed/bin/regatta" table results/bandit-head-to-head.db --paper=dpo >log 2>&1 || complain "a reported table: $(cat log)"
+"$installed/bin/regatta" run "$installed/share/regatta/experiments/verses-quick.cfg" >log 2>&1 && complain "there is data"
+maker=$(sed -n 's/.*run: \(.*\) FOLDER, and give -s environment.data=FOLDER$/\1/p' log)
+[[ $(wc -l <log) == 1 && -n $maker ]] || complain "how the data are made is not told in a line: $(cat log)"
+[[ $maker == */libexec/regatta/experiments/data/verses ]] || complain "the data are made by $maker"
 
 echo "$failures faults"
 [[ $failures -eq 0 ]]
