@@ -324,12 +324,19 @@ char *rg_own_file(const char *name) {
     char program[PATH_MAX] = "";
     ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
     char *slash = length > 0 ? strrchr(program, '/') : NULL;
-    if (slash) {
+    if (slash)
         *slash = '\0';
-        char *path = rg_string_format("%s/../%s", program, name);
-        if (access(path, F_OK) == 0)
-            return path;
-        free(path);
-    }
-    return rg_string_format("%s/%s", RG_DATA_DIR, name);
+    char *paths[] = {rg_string_format("%s/../%s", program, name),
+                     rg_string_format("%s/../share/regatta/%s", program, name),
+                     rg_string_format("%s/../libexec/regatta/%s", program, name),
+                     rg_string_format("%s/%s", RG_PROGRAM_DIR, name),
+                     rg_string_format("%s/%s", RG_DATA_DIR, name)};
+    enum { PATHS = sizeof paths / sizeof *paths };
+    int found = slash ? 0 : PATHS - 2;
+    while (found < PATHS - 1 && access(paths[found], F_OK) != 0)
+        found++;
+    for (int i = 0; i < PATHS; i++)
+        if (i != found)
+            free(paths[i]);
+    return paths[found];
 }

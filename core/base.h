@@ -128,7 +128,8 @@ void rg_folder_remove(const char *folder);
 
 /* Where a file or folder is that comes with the program, such as "analysis/papers": in the source
  * tree that the environment names (RG_SOURCE_DIR), in the one whose build folder the program lies
- * in, or where it was installed. malloc'd; it need not be there. */
+ * in, or where it was installed, be it that all of that was moved. malloc'd; it need not be there.
+ */
 char *rg_own_file(const char *name);
 
 #endif

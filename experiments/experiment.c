@@ -3,7 +3,9 @@
 
 #include "core/lookup.h"
 #include "core/names.h"
+#include "core/plugin.h"
 #include "experiments/config.h"
+#include "experiments/results_version.h"
 #include "experiments/sweep.h"
 
 #include <jansson.h>
@@ -16,6 +18,9 @@ const RgOption rg_experiment_options[] = {
     RG_OPTION_CHECKED(RgExperimentOptions, name, NULL, rg_experiment_name_fault,
                       "name of the experiment; its results go to results/NAME.db"),
     RG_OPTION_STRING(RgExperimentOptions, description, "", "one line for the report"),
+    RG_OPTION_LIST(RgExperimentOptions, plugins,
+                   "shared objects that add algorithms and the like, such as \"./mine.so\" (./ and "
+                   "../ are of the config's folder): their code runs in the program"),
     RG_OPTION_END,
 };
 
@@ -73,12 +78,87 @@ static const char *const shared_parts[] = {"environment", "policy",     "optimiz
 static RgStatus unknown_name(const RgSettings *settings, const char *path, RgKind kind,
                              RgError *error) {
     const RgSetting *setting = rg_settings_find(settings, path);
+    if (setting && !rg_find(kind, setting->text) && rg_settings_length(settings, "plugins") > 0 &&
+        !rg_plugin_loaded(0)) /* a config of a store: its plug-ins are not loaded unasked */
+        return rg_setting_refuse(
+            setting, error,
+            "not built in, and may be of a plug-in of the config: load that by "
+            "regatta --plugin FILE");
     if (setting)
         return rg_refuse_setting_name(kind, setting, error);
     char *names = rg_registered_names(kind);
     RgStatus status = rg_fail(error, RG_E_USAGE, "%s is missing: expected one of %s", path, names);
     free(names);
     return status;
+}
+
+/* ---- plug-ins ---- */
+
+/* Load what the config names: it is whoever's who runs it. */
+static RgStatus load_plugins(const RgSettings *s, RgError *error) {
+    const RgOptionList *plugins;
+    RgExperimentOptions options;
+    RG_TRY(rg_options_read(rg_experiment_options, s, "", &options, error));
+    plugins = &options.plugins;
+    for (int64_t i = 0; i < plugins->count; i++)
+        RG_TRY(rg_plugin_load(plugins->item[i].text, error));
+    return RG_OK;
+}
+
+/* Whether a setting of the trial names something that the plug-in has registered. */
+static bool uses_plugin(const RgSettings *resolved, const RgLoadedPlugin *plugin) {
+    for (int64_t i = 0; i < rg_settings_count(resolved); i++) {
+        const RgSetting *setting = rg_settings_at(resolved, i);
+        for (int kind = 0; setting->kind == RG_SETTING_STRING && kind < RG_KINDS; kind++) {
+            const RgDescriptor *about = rg_find(kind, setting->text);
+            const char *by = about ? rg_registered_by(about) : NULL;
+            if (by && strcmp(by, plugin->path) == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* The plug-ins that a trial uses are a part of what it is: their names and contents. */
+static void record_plugins(RgSettings *resolved) {
+    const RgLoadedPlugin *plugin;
+    char path[64];
+    int used = 0;
+    for (int i = 0; (plugin = rg_plugin_loaded(i)); i++) {
+        if (!uses_plugin(resolved, plugin))
+            continue;
+        snprintf(path, sizeof path, "plugins.%d.file", used);
+        rg_settings_set(resolved, path, RG_SETTING_STRING, rg_plugin_name(plugin), "resolved", 0);
+        snprintf(path, sizeof path, "plugins.%d.sha256", used++);
+        rg_settings_set(resolved, path, RG_SETTING_STRING, plugin->sha256, "resolved", 0);
+    }
+}
+
+static bool is_loaded(const char *sha256) {
+    const RgLoadedPlugin *plugin;
+    for (int i = 0; (plugin = rg_plugin_loaded(i)); i++)
+        if (strcmp(plugin->sha256, sha256) == 0)
+            return true;
+    return false;
+}
+
+/* Resolved settings of a store or a package name plug-ins, which are loaded by nothing but the
+ * user's word. */
+static RgStatus check_plugins(const RgSettings *resolved, RgError *error) {
+    int64_t count = rg_settings_length(resolved, "plugins");
+    for (int64_t i = 0; i < count; i++) {
+        char path[64];
+        snprintf(path, sizeof path, "plugins.%d.sha256", (int)i);
+        const RgSetting *sum = rg_settings_find(resolved, path);
+        snprintf(path, sizeof path, "plugins.%d.file", (int)i);
+        const RgSetting *file = rg_settings_find(resolved, path);
+        if (!sum || !is_loaded(sum->text))
+            return rg_fail(error, RG_E_USAGE,
+                           "the trial uses the plug-in \"%.200s\" of SHA-256 %.64s, which is not "
+                           "loaded: if you trust it, load it by regatta --plugin FILE",
+                           file ? file->text : "", sum ? sum->text : "none");
+    }
+    return RG_OK;
 }
 
 /* ---- one trial ---- */
@@ -224,7 +304,7 @@ static void hash_plan(RgTrialPlan *plan) {
                                "environment", deciding);
     char *json = rg_settings_to_json(deciding);
     uint64_t hash = rg_hash(RG_HASH_START, json, strlen(json));
-    hash = rg_hash(hash, RG_VERSION, strlen(RG_VERSION));
+    hash = rg_hash(hash, RG_RESULTS_VERSION, strlen(RG_RESULTS_VERSION));
     rg_settings_destroy(deciding);
     free(json);
     snprintf(plan->key, sizeof plan->key, "%016llx", (unsigned long long)hash);
@@ -279,6 +359,7 @@ static RgStatus resolve_trial(RgTrialPlan *plan, const RgSettings *s, RgError *e
     if (trains)
         RG_TRY(check_budget(plan, error));
     RG_TRY(check_unknown_keys(plan, s, error));
+    record_plugins(plan->resolved);
     hash_plan(plan);
     return RG_OK;
 }
@@ -401,7 +482,7 @@ static RgStatus read_seed(const RgSettings *s, int64_t index, int64_t *seed, RgE
 static RgStatus check_top_level(const RgSettings *s, RgError *error) {
     static const char *const known[] = {
         "name",   "description", "seeds",      "environment", "policy", "optimizer", "training",
-        "budget", "evaluation",  "algorithms", "sweep",       "search", NULL};
+        "budget", "evaluation",  "algorithms", "sweep",       "search", "plugins",   NULL};
     for (int64_t i = 0; i < rg_settings_count(s); i++) {
         const RgSetting *setting = rg_settings_at(s, i);
         char top[64];
@@ -511,6 +592,16 @@ static RgStatus finish_opening(RgExperiment *e, RgStatus status, RgExperiment **
     return RG_OK;
 }
 
+/* The list of plug-ins of resolved settings is none of files to be loaded. */
+static void drop_plugin(RgSettings *settings, int64_t i) {
+    static const char *const keys[] = {"file", "sha256"};
+    for (int k = 0; k < 2; k++) {
+        char path[64];
+        snprintf(path, sizeof path, "plugins.%d.%s", (int)i, keys[k]);
+        rg_settings_remove(settings, path);
+    }
+}
+
 /* The seed is the one setting at the top of resolved settings. */
 static RgStatus add_resolved(RgExperiment *e, const char *swept_json, RgError *error) {
     const RgSetting *seed = rg_settings_find(e->settings, "seed");
@@ -526,8 +617,12 @@ static RgStatus add_resolved(RgExperiment *e, const char *swept_json, RgError *e
 
 RgStatus rg_experiment_of_trial(const char *name, const RgSettings *resolved,
                                 const char *swept_json, RgExperiment **experiment, RgError *error) {
+    *experiment = NULL;
+    RG_TRY(check_plugins(resolved, error));
     RgExperiment *e = rg_allocate(sizeof *e);
     e->settings = rg_settings_clone(resolved);
+    for (int64_t i = rg_settings_length(resolved, "plugins"); i > 0; i--)
+        drop_plugin(e->settings, i - 1);
     rg_settings_set(e->settings, "name", RG_SETTING_STRING, name, "resolved", 0);
     RgStatus status = rg_options_read(rg_experiment_options, e->settings, "", &e->options, error);
     if (status == RG_OK)
@@ -577,6 +672,8 @@ RgStatus rg_experiment_open(const char *path, const char *const *overrides, int 
     RgStatus status = rg_config_read(path, e->settings, error);
     for (int i = 0; i < override_count && status == RG_OK; i++)
         status = rg_config_override(e->settings, overrides[i], error);
+    if (status == RG_OK)
+        status = load_plugins(e->settings, error);
     return finish_opening(e, status, experiment, error);
 }
 

@@ -37,10 +37,10 @@ static const char schema[] =
     "  id INTEGER PRIMARY KEY, name TEXT UNIQUE, config TEXT, created TEXT)"
     "  STRICT;"
 
-    /* key: hash of resolved config, seed and code version; label: as tables and plots show it;
-     * status: running, finished, diverged or failed; reason: why it diverged or failed, else NULL;
-     * swept: JSON object of the swept options; provenance: version, BLAS core, threads, host,
-     * ranks where there were several. */
+    /* key: hash of resolved config, seed and version of the results; label: as tables and plots
+     * show it; status: running, finished, diverged or failed; reason: why it diverged or failed,
+     * else NULL; swept: JSON object of the swept options; provenance: version, commit, BLAS core,
+     * threads, host, ranks where there were several. */
     "CREATE TABLE trials ("
     "  id INTEGER PRIMARY KEY, experiment INTEGER REFERENCES experiments ON DELETE CASCADE,"
     "  key TEXT, algorithm TEXT, label TEXT, seed INTEGER, status TEXT, reason TEXT, swept TEXT,"

@@ -3,11 +3,11 @@
  *
  * Tables (see store.c for the schema):
  *   experiments  name, resolved config as JSON, created
- *   trials       experiment, key (hash of resolved config, seed and code version), algorithm,
- * label, seed, status (running, finished, diverged, failed), reason, swept options as JSON,
- *                provenance (version, BLAS core, threads, host) as JSON
- *   metrics      trial, step, name, value; and the meter's reading of that step (one row per step
- * in table `readings`: flops, seconds, trained_tokens, generated_tokens, judge_queries,
+ *   trials       experiment, key (hash of resolved config, seed and version of the results),
+ *                algorithm, label, seed, status (running, finished, diverged, failed), reason,
+ *                swept options as JSON, provenance (version, commit, BLAS core, threads, host) as
+ * JSON metrics      trial, step, name, value; and the meter's reading of that step (one row per
+ * step in table `readings`: flops, seconds, trained_tokens, generated_tokens, judge_queries,
  *                dataset_responses, hessian_products, peak_memory)
  *   evaluations  trial, step, item, name, value (per-item numbers of evaluations)
  *   responses    trial, step, item, prompt, response
