@@ -379,7 +379,7 @@ RgStatus rg_report(const RgReportOptions *options, RgError *error) {
     RgResults *results;
     RG_TRY(rg_results_open(options->store, options->experiment, &results, error));
     char *text = NULL;
-    size_t size;
+    size_t size = 0;
     Page page = {.results = results, .options = options};
     RgStatus status = rg_scratch_folder("report", &page.folder, error);
     if (status == RG_OK) {

@@ -72,11 +72,11 @@ RgStatus rg_new_file_begin(const char *path, RgNewFile *file, RgError *error) {
     }
     if (file->descriptor >= 0)
         return RG_OK;
-    RgStatus status = rg_fail(error, RG_E_FILE, "%s: cannot create: %s", path, strerror(errno));
+    rg_fail(error, RG_E_FILE, "%s: cannot create: %s", path, strerror(errno));
     free(file->path);
     free(file->temporary);
     *file = (RgNewFile){.descriptor = -1};
-    return status;
+    return RG_E_FILE;
 }
 
 /* ---- writing ---- */

@@ -157,7 +157,7 @@ static void remove_conflicting(RgSettings *settings, const char *path) {
     int64_t kept = 0;
     for (int64_t i = 0; i < settings->count; i++) {
         RgSetting *entry = settings->entries[i];
-        if (below(entry->path, path) || below(path, entry->path))
+        if (below(path, entry->path) || below(entry->path, path))
             drop_entry(settings, entry);
         else
             settings->entries[kept++] = entry;
