@@ -228,6 +228,27 @@ Test(table, csv_quotes_a_label_with_a_comma) {
     free(path);
 }
 
+/* A spreadsheet may take off blanks, and full-width signs are signs. */
+Test(table, no_label_of_safe_csv_is_a_formula) {
+    const char *formulas[] = {"=1+1",        " =1+1",       "\u00a0\u3000@A1", "\uff1d1+1",
+                              "\uff0bA1", "\uff0dA1", " \uff20A1",         "-x"};
+    const char *others[] = {" -0.5", "1=1", " a=1", "\u2212x", "+3e-4"};
+    char *path = fixture_methods();
+    for (size_t i = 0; i < 13; i++) {
+        const char *label = i < 8 ? formulas[i] : others[i - 8];
+        char *statement =
+            rg_string_format("UPDATE trials SET label = '%s' WHERE id <= 4", label);
+        write_statement(path, statement);
+        char *text = table_text(path, RG_TABLE_SAFE_CSV, NULL);
+        char *row = rg_string_format("\n%s%s,4,", i < 8 ? "'" : "", label);
+        check_contains(text, row);
+        free(row);
+        free(text);
+        free(statement);
+    }
+    free(path);
+}
+
 Test(table, unknown_names_are_refused_with_the_nearest) {
     char *path = fixture_methods();
     const char *metrics[] = {"rewrad", NULL};
