@@ -137,6 +137,10 @@ RgStatus rg_comparison_make(const RgResults *results, const RgCompareOptions *op
     bool win;
     RG_TRY(rg_results_group(results, options->a, &a, error));
     RG_TRY(rg_results_group(results, options->b, &b, error));
+    if (a == b)
+        return rg_fail(error, RG_E_USAGE,
+                       "\"%s\" cannot be compared with itself: expected the labels of two methods",
+                       a->name);
     RG_TRY(choose_metric(results, options, &win, &metric, error));
     if (rg_comparison_of_groups(results, a, b, metric, win, comparison))
         return RG_OK;
