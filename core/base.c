@@ -307,6 +307,20 @@ RgStatus rg_folder_make(const char *path, RgError *error) {
     return RG_OK;
 }
 
+RgStatus rg_folders_make_above(const char *path, RgError *error) {
+    RgStatus status = RG_OK;
+    char *folder = rg_string_copy(path);
+    for (char *c = folder + 1; folder[0] && *c && status == RG_OK; c++) {
+        if (*c != '/')
+            continue;
+        *c = '\0';
+        status = rg_folder_make(folder, error);
+        *c = '/';
+    }
+    free(folder);
+    return status;
+}
+
 static int remove_entry(const char *path, const struct stat *about, int kind, struct FTW *at) {
     (void)about, (void)kind, (void)at;
     return remove(path);

@@ -122,8 +122,10 @@ typedef struct RgBytes {
 RgStatus rg_file_map(const char *path, RgBytes *content, RgError *error);
 void rg_file_unmap(RgBytes *content);
 
-/* Make a folder, which may be there already; remove one with all in it. */
+/* Make a folder, which may be there already; all folders above a file's path, such as "a" and "a/b"
+ * of "a/b/c"; remove a folder with all in it. */
 RgStatus rg_folder_make(const char *path, RgError *error);
+RgStatus rg_folders_make_above(const char *path, RgError *error);
 void rg_folder_remove(const char *folder);
 
 /* Where a file or folder is that comes with the program, such as "analysis/papers": in the source

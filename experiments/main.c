@@ -57,7 +57,8 @@ static void print_help(FILE *stream) {
         fprintf(stream, "  %-16s %s\n", commands[i].name, commands[i].summary);
     fputs(
         "\n--kernels=avx512|avx2|sse2|neon|generic names the vector instructions to use, in place\n"
-        "of the processor's best; so does the environment variable REGATTA_KERNELS.\n",
+        "of the processor's best; so does the environment variable REGATTA_KERNELS.\n"
+        "\nFolders above what a command writes are made.\n",
         stream);
     fputs("\nregatta COMMAND --help tells more of a command. A first run:\n\n"
           "  regatta run experiments/bandit-head-to-head.cfg\n"
