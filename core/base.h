@@ -43,7 +43,8 @@ typedef struct RgError {
 } RgError;
 
 /* Set the message; returns `status`, so that a function can end with it. `error` may be NULL.
- * Control characters in it become spaces or '?': the message is one line, whatever it quotes. */
+ * Control characters in it become spaces or '?': the message is one line, whatever it quotes. One
+ * that is too long ends in "…". */
 RgStatus rg_fail(RgError *error, RgStatus status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -100,6 +101,10 @@ int rg_edit_distance(const char *a, const char *b);
 /* Name in `names` (NULL-terminated) with the smallest edit distance to `name`, or NULL when none is
  * near enough to be what was meant. For messages: unknown key "bta", did you mean "beta"? */
 const char *rg_nearest_name(const char *name, const char *const *names);
+
+/* "a, b, c" of names (NULL-terminated) for a message; of more than 400 bytes the first ones, "and 12
+ * more". malloc'd. */
+char *rg_list_names(const char *const *names);
 
 /* 64-bit FNV-1a of `size` bytes, continued from `hash` (start with RG_HASH_START). Names results
  * and caches by content. */

@@ -152,22 +152,6 @@ static const char *within(const char *inner, const char *path, size_t length) {
     return strncmp(inner, path, length) == 0 && inner[length] == '.' ? inner + length + 1 : NULL;
 }
 
-/* A setting of a file that is as near to the group `path` as there is one: it tells in which file a
- * missing key should have been. */
-static const RgSetting *neighbour(const RgSettings *settings, const char *path) {
-    for (size_t length = strlen(path);;) {
-        for (int64_t i = 0; i < rg_settings_count(settings); i++) {
-            const RgSetting *setting = rg_settings_at(settings, i);
-            if (setting->line > 0 && within(setting->path, path, length))
-                return setting;
-        }
-        if (length == 0)
-            return NULL;
-        while (length > 0 && path[--length] != '.')
-            continue;
-    }
-}
-
 /* A key of the group that was perhaps meant for `name`. */
 static const RgSetting *misspelt(const RgSettings *settings, const char *path, const char *name) {
     for (int64_t i = 0; i < rg_settings_count(settings); i++) {
@@ -181,13 +165,12 @@ static const RgSetting *misspelt(const RgSettings *settings, const char *path, c
 
 static RgStatus refuse_missing(const RgOption *option, const RgSettings *settings, const char *path,
                                const char *key, RgError *error) {
-    const RgSetting *beside = neighbour(settings, path);
     const RgSetting *typo = misspelt(settings, path, option->name);
     char *what = expected(option), hint[512] = "";
     if (typo)
         snprintf(hint, sizeof hint, "; is it \"%s\" in line %d?", typo->path, typo->line);
     RgStatus status = rg_fail(error, RG_E_USAGE, "%s: %s is missing: expected %s%s",
-                              beside ? beside->file : "config", key, what, hint);
+                              rg_settings_file_near(settings, path), key, what, hint);
     free(what);
     return status;
 }
@@ -243,15 +226,15 @@ static RgStatus refuse_type(const RgOptionFamily *family, const RgSetting *setti
                             RgError *error) {
     enum { MOST_TYPES = 32 };
     const char *names[MOST_TYPES + 1] = {NULL};
-    char list[512] = "";
-    for (int i = 0; i < MOST_TYPES && family->name(i); i++) {
-        size_t used = strlen(list);
+    for (int i = 0; i < MOST_TYPES && family->name(i); i++)
         names[i] = family->name(i);
-        snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", names[i]);
-    }
     const char *near = rg_nearest_name(setting->text, names);
-    return rg_setting_refuse(setting, error, "expected one of %s%s%s%s", list,
-                             near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+    char *list = rg_list_names(names);
+    RgStatus status =
+        rg_setting_refuse(setting, error, "expected one of %s%s%s%s", list,
+                          near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+    free(list);
+    return status;
 }
 
 /* Options that a part's group has by its family and by its type, into memory of their own: to be

@@ -404,6 +404,7 @@ static RgStatus read_layer(const char *path, const Chain *outer, RgSettings *set
 }
 
 RgStatus rg_config_read(const char *path, RgSettings *settings, RgError *error) {
+    rg_settings_set_file(settings, path);
     return read_layer(path, NULL, settings, error);
 }
 
