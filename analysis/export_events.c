@@ -257,8 +257,8 @@ static RgStatus export_trial(RgStore *store, const RgExportOptions *o, const Eve
                                     (long long)trial->seed, key);
     RgExportFile file = {0};
     /* always the same name: exported again, it takes the old one's place */
-    RgStatus status = rg_export_begin(
-        &file, rg_string_format("%s/events.out.tfevents.regatta", folder), error);
+    RgStatus status =
+        rg_export_begin(&file, rg_string_format("%s/events.out.tfevents.regatta", folder), error);
     if (status == RG_OK)
         status = write_events(store, trial, file.stream, error);
     free(experiment);

@@ -102,8 +102,8 @@ int rg_edit_distance(const char *a, const char *b);
  * near enough to be what was meant. For messages: unknown key "bta", did you mean "beta"? */
 const char *rg_nearest_name(const char *name, const char *const *names);
 
-/* "a, b, c" of names (NULL-terminated) for a message; of more than 400 bytes the first ones, "and 12
- * more". malloc'd. */
+/* "a, b, c" of names (NULL-terminated) for a message; of more than 400 bytes the first ones, "and
+ * 12 more". malloc'd. */
 char *rg_list_names(const char *const *names);
 
 /* 64-bit FNV-1a of `size` bytes, continued from `hash` (start with RG_HASH_START). Names results

@@ -90,12 +90,11 @@ static RgStatus unknown_name(const RgSettings *settings, const char *path, const
     const RgSetting *setting = rg_settings_find(settings, path);
     const char *nearest = rg_nearest_name(name, names);
     char *list = rg_list_names(names);
-    RgStatus status =
-        setting ? rg_setting_refuse(setting, error, "expected one of %s%s%s%s", list,
-                                    nearest ? "; did you mean \"" : "", nearest ? nearest : "",
-                                    nearest ? "\"?" : "")
-                : rg_fail(error, RG_E_USAGE, "%s: %s is missing: expected one of %s",
-                          rg_settings_file_near(settings, path), path, list);
+    RgStatus status = setting ? rg_setting_refuse(setting, error, "expected one of %s%s%s%s", list,
+                                                  nearest ? "; did you mean \"" : "",
+                                                  nearest ? nearest : "", nearest ? "\"?" : "")
+                              : rg_fail(error, RG_E_USAGE, "%s: %s is missing: expected one of %s",
+                                        rg_settings_file_near(settings, path), path, list);
     free(list);
     return status;
 }
@@ -103,9 +102,8 @@ static RgStatus unknown_name(const RgSettings *settings, const char *path, const
 /* A message that names keys alone gets the file that the group `part` stands in. */
 static RgStatus in_file(const RgSettings *settings, const char *part, RgStatus status,
                         RgError *error) {
-    return status == RG_OK
-               ? status
-               : rg_fail_in(error, status, "%s", rg_settings_file_near(settings, part));
+    return status == RG_OK ? status
+                           : rg_fail_in(error, status, "%s", rg_settings_file_near(settings, part));
 }
 
 /* ---- one trial ---- */
@@ -352,10 +350,10 @@ static RgStatus add_trial(RgExperiment *e, const RgSettings *settings, int64_t s
         e->keys = rg_lookup_create();
     int64_t *earlier = rg_lookup_at(e->keys, plan->key, strlen(plan->key));
     if (*earlier >= 0)
-        return rg_fail(error, RG_E_USAGE,
-                       "%s: algorithms: \"%s\" with seed %lld is there twice with the same settings",
-                       rg_settings_file_near(e->settings, "algorithms"), plan->part.label,
-                       (long long)seed);
+        return rg_fail(
+            error, RG_E_USAGE,
+            "%s: algorithms: \"%s\" with seed %lld is there twice with the same settings",
+            rg_settings_file_near(e->settings, "algorithms"), plan->part.label, (long long)seed);
     *earlier = e->trial_count - 1;
     return RG_OK;
 }

@@ -98,8 +98,9 @@ Test(config, string_or_comment_without_an_end_is_refused) {
     cr_assert_eq(read_text("a = 1;\n/* b = 2; *\n"), RG_E_USAGE);
     cr_assert_str_eq(message(), "x.cfg:2: the comment that begins here has no end: expected */");
     cr_assert_eq(rg_config_override(settings, "a=1; \"", &error), RG_E_USAGE);
-    ASSERT_READ("a = \"x\\\"\\\\\"; // \" and /*\nb = \"two\nlines # /* \"; # it's \"\n/* \" */ c = "
-                "\"\" \"//\";");
+    ASSERT_READ(
+        "a = \"x\\\"\\\\\"; // \" and /*\nb = \"two\nlines # /* \"; # it's \"\n/* \" */ c = "
+        "\"\" \"//\";");
     ASSERT_TEXT("a", "x\"\\");
     ASSERT_TEXT("b", "two\nlines # /* ");
     ASSERT_TEXT("c", "//");

@@ -94,14 +94,15 @@ Test(experiment, what_should_be_a_list_is_refused_with_its_place) {
     refused_whole("name = \"x\"; seeds = 3;\n", "test.cfg:1: seeds = 3: ", seeds);
     refused_whole("name = \"x\"; seeds = \"1,2\";\n", "test.cfg:1: seeds = \"1,2\": ", seeds);
     refused_whole("name = \"x\";\nseeds = ();\n", "test.cfg:2: seeds = (empty): ", seeds);
-    refused_whole("name = \"x\";\nseeds = { a = 1; };\n", "test.cfg:2: seeds.a: seeds is a group: ",
-                  seeds);
+    refused_whole("name = \"x\";\nseeds = { a = 1; };\n",
+                  "test.cfg:2: seeds.a: seeds is a group: ", seeds);
     refused_whole("name = \"x\";\n", "test.cfg: seeds is missing: ", seeds);
     refused_whole("", "test.cfg: name is missing: ", "a string");
     refused_whole("name = \"x\"; seeds = [1];\nalgorithms = { type = \"dpo\"; };\n",
                   "test.cfg:2: algorithms.type: algorithms is a group: ", "({ type = \"dpo\"; })");
     refused_whole("name = \"x\"; seeds = [1];\n", "test.cfg: algorithms is missing: ", "dpo");
-    refused("algorithms = ( { beta = 0.1; } );\n", "test.cfg: algorithms.0.type is missing", "name");
+    refused("algorithms = ( { beta = 0.1; } );\n", "test.cfg: algorithms.0.type is missing",
+            "name");
     refused("algorithms = ( { type = \"dpo\"; }, { type = \"dpo\"; beta = 0.2; } );\n",
             "test.cfg: algorithms.1: \"dpo\" is the label", "dpo-2");
     RgExperiment *experiment = opened(dpo);
