@@ -216,6 +216,37 @@ Test(coverage, interquartile_means_hold_the_truth) {
     }
 }
 
+/* The difference of two methods' interquartile means, of which half of the variance is the seed's.
+ * With REGATTA_COVERAGE, printed beside how often the test finds a difference that is not there. */
+Test(coverage, differences_of_interquartile_means_hold_the_truth) {
+    static const int seeds[] = {2, 3, 4, 5, 10};
+    int count = simulations() / 2;
+    for (int i = 0; i < 10; i++) {
+        Setting s = {seeds[i / 2], 1, i % 2 ? 0.1 : 0}; /* of the wild ones, here */
+        int held = 0, found = 0;
+        for (int n = 0; n < count; n++) {
+            RgRandom random = rg_random_at(rg_random_root(23), (uint64_t)n);
+            double shared[MOST_SEEDS], x[MOST_SEEDS], y[MOST_SEEDS];
+            seeds_alone(&s, rg_random_named(random, "seed"), shared);
+            seeds_alone(&s, rg_random_named(random, "x"), x);
+            seeds_alone(&s, rg_random_named(random, "y"), y);
+            for (int k = 0; k < s.seeds; k++) {
+                x[k] += shared[k];
+                y[k] += shared[k];
+            }
+            RgEstimate e = rg_estimate_interquartile_difference(x, y, s.seeds);
+            held += e.interval.low <= 0 && 0 <= e.interval.high;
+            found += e.p_value < 0.05;
+        }
+        if (getenv("REGATTA_COVERAGE"))
+            printf("differences of interquartile means, %d seeds, %g wild: %.1f %%\n", s.seeds,
+                   s.spread, 100.0 * held / count);
+        cr_assert_eq(held + found, count, "interval and test agree");
+        cr_assert(held >= (0.93 - 4 * sqrt(0.93 * 0.07 / count)) * count, "%d seeds: %d", s.seeds,
+                  held);
+    }
+}
+
 /* Chance that a normal number of mean 0.8 is above one of mean 0: Φ(0.8/√2). */
 Test(coverage, probabilities_of_improvement_hold_the_truth) {
     enum { SIMULATIONS = 2000 };
