@@ -1,7 +1,7 @@
 /* Numbers and text as people read them, and escaping. No knowledge of tables or pages here. */
 #include "analysis/format.h"
 
-#include "core/text/utf8.h"
+#include "core/utf8.h"
 
 #include <math.h>
 #include <stdlib.h>

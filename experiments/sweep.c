@@ -4,7 +4,7 @@
 
 #include "core/lookup.h"
 #include "core/tensor/random.h"
-#include "core/text/utf8.h"
+#include "core/utf8.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* Unfolding a config into trials: seeds, sweeps, overrides, and what is refused before step 0. */
-#include "core/text/utf8.h"
+#include "core/utf8.h"
 #include "experiments/experiment.h"
 #include "scratch.h"
 
