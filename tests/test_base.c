@@ -408,6 +408,7 @@ Test(file, folder_in_the_way_refuses) {
     RgError error = {0};
     cr_assert_eq(mkdir(scratch("log"), 0777), 0);
     cr_assert_eq(rg_file_write(scratch("log"), "x", 1, &error), RG_E_FILE);
-    cr_assert_not_null(strstr(error.text, "log: is a folder, expected the name of a file"), "%s", error.text);
+    cr_assert_not_null(strstr(error.text, "log: is a folder, expected the name of a file"), "%s",
+                       error.text);
     cr_assert_eq(files_in(scratch_path), 1);
 }
