@@ -171,6 +171,7 @@ RgStatus rg_frontier(const RgFrontierOptions *options, RgError *error) {
     RgStatus status = rg_frontier_create(results, options->x, options->y, &frontier, error);
     status = rg_results_status(results, status, error);
     if (status == RG_OK) {
+        RG_ASSERT(frontier);
         rg_frontier_write(frontier, options->format, options->out);
         if (fflush(options->out) != 0 || ferror(options->out))
             status = rg_fail(error, RG_E_FILE, "cannot write the frontier: the output refused it");
