@@ -391,6 +391,8 @@ RgStatus rg_report(const RgReportOptions *options, RgError *error) {
     }
     status = rg_results_status(results, status, error);
     if (status == RG_OK)
+        status = rg_folders_make_above(options->output, error);
+    if (status == RG_OK)
         status = rg_file_write(options->output, text, size, error);
     free(text);
     rg_results_close(results);

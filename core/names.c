@@ -1,7 +1,7 @@
 /* The grammars, character by character. */
 #include "core/names.h"
 
-#include "core/text/utf8.h"
+#include "core/utf8.h"
 
 #include <string.h>
 

@@ -164,22 +164,6 @@ static const char *within(const char *inner, const char *path, size_t length) {
     return strncmp(inner, path, length) == 0 && inner[length] == '.' ? inner + length + 1 : NULL;
 }
 
-/* A setting of a file that is as near to the group `path` as there is one: it tells in which file a
- * missing key should have been. */
-static const RgSetting *neighbour(const RgSettings *settings, const char *path) {
-    for (size_t length = strlen(path);;) {
-        for (int64_t i = 0; i < rg_settings_count(settings); i++) {
-            const RgSetting *setting = rg_settings_at(settings, i);
-            if (setting->line > 0 && within(setting->path, path, length))
-                return setting;
-        }
-        if (length == 0)
-            return NULL;
-        while (length > 0 && path[--length] != '.')
-            continue;
-    }
-}
-
 /* A key of the group that was perhaps meant for `name`. */
 static const RgSetting *misspelt(const RgSettings *settings, const char *path, const char *name) {
     for (int64_t i = 0; i < rg_settings_count(settings); i++) {
@@ -193,13 +177,12 @@ static const RgSetting *misspelt(const RgSettings *settings, const char *path, c
 
 static RgStatus refuse_missing(const RgOption *option, const RgSettings *settings, const char *path,
                                const char *key, RgError *error) {
-    const RgSetting *beside = neighbour(settings, path);
     const RgSetting *typo = misspelt(settings, path, option->name);
     char *what = expected(option), hint[512] = "";
     if (typo)
         snprintf(hint, sizeof hint, "; is it \"%s\" in line %d?", typo->path, typo->line);
     RgStatus status = rg_fail(error, RG_E_USAGE, "%s: %s is missing: expected %s%s",
-                              beside ? beside->file : "config", key, what, hint);
+                              rg_settings_file_near(settings, path), key, what, hint);
     free(what);
     return status;
 }

@@ -1,7 +1,7 @@
 /* The other side of a child's pipes. */
 #include "envs/judge_command.h"
 
-#include "core/text/utf8.h"
+#include "core/utf8.h"
 #include "envs/judge_external.h"
 
 #include <errno.h>

@@ -2,7 +2,7 @@
 #include "envs/judge_endpoint.h"
 
 #include "core/names.h"
-#include "core/text/utf8.h"
+#include "core/utf8.h"
 #include "envs/judge_external.h"
 #include "envs/secret.h"
 

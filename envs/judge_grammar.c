@@ -42,7 +42,7 @@ static const RgOption options_table[] = {
 
 #ifdef RG_LINK_GRAMMAR
 
-#include "core/text/utf8.h"
+#include "core/utf8.h"
 #include "envs/sentences.h"
 
 #include <ctype.h>

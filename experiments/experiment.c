@@ -87,9 +87,17 @@ static RgStatus unknown_name(const RgSettings *settings, const char *path, RgKin
     if (setting)
         return rg_refuse_setting_name(kind, setting, error);
     char *names = rg_registered_names(kind);
-    RgStatus status = rg_fail(error, RG_E_USAGE, "%s is missing: expected one of %s", path, names);
+    RgStatus status = rg_fail(error, RG_E_USAGE, "%s: %s is missing: expected one of %s",
+                              rg_settings_file_near(settings, path), path, names);
     free(names);
     return status;
+}
+
+/* A message that names keys alone gets the file that the group `part` stands in. */
+static RgStatus in_file(const RgSettings *settings, const char *part, RgStatus status,
+                        RgError *error) {
+    return status == RG_OK ? status
+                           : rg_fail_in(error, status, "%s", rg_settings_file_near(settings, part));
 }
 
 /* ---- plug-ins ---- */
@@ -202,7 +210,8 @@ static RgStatus refuse(const char *path, const RgSettings *s, const RgError *rea
                        RgError *error) {
     const RgSetting *setting = rg_settings_find(s, path);
     return setting ? rg_setting_refuse(setting, error, "%s", reason->text)
-                   : rg_fail(error, RG_E_USAGE, "%s: %s", path, reason->text);
+                   : rg_fail(error, RG_E_USAGE, "%s: %s: %s", rg_settings_file_near(s, path), path,
+                             reason->text);
 }
 
 /* Of the policy's weights and products; its kind is NULL where it is not known yet. */
@@ -228,7 +237,8 @@ static RgStatus resolve_policy(RgTrialPlan *plan, const RgSettings *s, RgError *
     }
     if (!plan->policy.type[0])
         return rg_fail(error, RG_E_USAGE,
-                       "policy: expected type = \"…\" or weights = \"file\", found neither");
+                       "%s: policy: expected type = \"…\" or weights = \"file\", found neither",
+                       rg_settings_file_near(s, "policy"));
     const RgPolicyType *type = rg_policy_type(plan->policy.type);
     if (!type)
         return unknown_name(s, "policy.type", RG_POLICY, error);
@@ -350,14 +360,16 @@ static RgStatus resolve_trial(RgTrialPlan *plan, const RgSettings *s, RgError *e
                          error));
         RG_TRY(
             read_part(rg_training_options, s, "training", &plan->training, plan->resolved, error));
-        RG_TRY(rg_training_check(plan->algorithm, &plan->recipe, &plan->training, error));
+        RG_TRY(in_file(s, "training",
+                       rg_training_check(plan->algorithm, &plan->recipe, &plan->training, error),
+                       error));
         RG_TRY(read_part(rg_budget_options, s, "budget", &plan->budget, plan->resolved, error));
     }
     RG_TRY(read_part(rg_evaluation_options, s, "evaluation", &plan->evaluation, plan->resolved,
                      error));
     RG_TRY(check_evaluation(plan, s, error));
     if (trains)
-        RG_TRY(check_budget(plan, error));
+        RG_TRY(in_file(s, "budget", check_budget(plan, error), error));
     RG_TRY(check_unknown_keys(plan, s, error));
     record_plugins(plan->resolved);
     hash_plan(plan);
@@ -403,9 +415,10 @@ static RgStatus add_trial(RgExperiment *e, const RgSettings *settings, int64_t s
         e->keys = rg_lookup_create();
     int64_t *earlier = rg_lookup_at(e->keys, plan->key, strlen(plan->key));
     if (*earlier >= 0)
-        return rg_fail(error, RG_E_USAGE,
-                       "algorithms: \"%s\" with seed %lld is there twice with the same settings",
-                       plan->part.label, (long long)seed);
+        return rg_fail(
+            error, RG_E_USAGE,
+            "%s: algorithms: \"%s\" with seed %lld is there twice with the same settings",
+            rg_settings_file_near(e->settings, "algorithms"), plan->part.label, (long long)seed);
     *earlier = e->trial_count - 1;
     return RG_OK;
 }
@@ -462,7 +475,8 @@ static RgStatus find_algorithm(const RgSettings *s, int64_t index, const RgAlgor
     snprintf(path, sizeof path, "algorithms.%d.type", (int)index);
     const RgSetting *type = rg_settings_find(s, path);
     if (!type)
-        return rg_fail(error, RG_E_USAGE, "%s is missing: expected the name of an algorithm", path);
+        return rg_fail(error, RG_E_USAGE, "%s: %s is missing: expected the name of an algorithm",
+                       rg_settings_file_near(s, path), path);
     *algorithm = rg_algorithm_find(type->text);
     return *algorithm ? RG_OK : unknown_name(s, path, RG_ALGORITHM, error);
 }
@@ -473,7 +487,8 @@ static RgStatus read_seed(const RgSettings *s, int64_t index, int64_t *seed, RgE
     const RgSetting *setting = rg_settings_find(s, path);
     if (!setting || setting->kind != RG_SETTING_INTEGER || setting->text[0] == '-')
         return setting ? rg_setting_refuse(setting, error, "expected an integer of 0 or more")
-                       : rg_fail(error, RG_E_USAGE, "%s is missing: expected an integer", path);
+                       : rg_fail(error, RG_E_USAGE, "%s: %s is missing: expected an integer",
+                                 rg_settings_file_near(s, path), path);
     *seed = strtoll(setting->text, NULL, 10);
     return RG_OK;
 }
@@ -530,7 +545,7 @@ static RgStatus unfold_entrants(RgExperiment *e, Entrant *entrants, int64_t coun
     for (int64_t a = 0; a < count && status == RG_OK; a++)
         entrants[a].settings = trial_settings(e->settings, a);
     if (status == RG_OK)
-        status = check_labels(entrants, count, error);
+        status = in_file(e->settings, "algorithms", check_labels(entrants, count, error), error);
     for (int64_t s = 0; s < seeds && status == RG_OK; s++) {
         int64_t seed = 0;
         status = read_seed(e->settings, s, &seed, error);
@@ -548,10 +563,9 @@ static RgStatus unfold(RgExperiment *e, RgError *error) {
     int64_t seeds = rg_settings_length(e->settings, "seeds");
     int64_t algorithms = rg_settings_length(e->settings, "algorithms");
     if (seeds < 1)
-        return rg_fail(error, RG_E_USAGE, "seeds is missing: expected a list such as [1, 2, 3]");
+        return rg_settings_refuse_list(e->settings, "seeds", "[1, 2, 3], or [1]", error);
     if (algorithms < 1)
-        return rg_fail(error, RG_E_USAGE,
-                       "algorithms is missing: expected a list such as ({ type = \"dpo\"; })");
+        return rg_settings_refuse_list(e->settings, "algorithms", "({ type = \"dpo\"; })", error);
     Entrant *entrants = rg_allocate((size_t)algorithms * sizeof *entrants);
     RgStatus status = RG_OK;
     for (int64_t a = 0; a < algorithms && status == RG_OK; a++)

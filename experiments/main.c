@@ -61,7 +61,8 @@ static void print_help(FILE *stream) {
         "of the processor's best; so does the environment variable REGATTA_KERNELS.\n"
         "--plugin=FILE loads a plug-in, whose algorithms and the like are then there for any "
         "command;\n"
-        "so does REGATTA_PLUGINS, a list with colons, and plugins = [\"FILE\"] in a config.\n",
+        "so does REGATTA_PLUGINS, a list with colons, and plugins = [\"FILE\"] in a config.\n"
+        "\nFolders above what a command writes are made.\n",
         stream);
     fputs("\nregatta COMMAND --help tells more of a command. A first run:\n\n"
           "  regatta run experiments/bandit-head-to-head.cfg\n"

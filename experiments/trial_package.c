@@ -226,6 +226,8 @@ RgStatus rg_trial_pack(const RgTrialPackOptions *options, RgError *error) {
     int lock;
     RgStatus status = find_trial(&p, error);
     if (status == RG_OK)
+        status = rg_folders_make_above(options->output, error);
+    if (status == RG_OK)
         status = rg_new_folder_begin(options->output, &folder, &lock, error);
     if (status == RG_OK) {
         p.folder = folder;

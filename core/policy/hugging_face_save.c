@@ -148,6 +148,7 @@ RgStatus rg_hugging_face_save(const RgPolicy *policy, const char *folder, RgErro
         return rg_fail(error, RG_E_USAGE,
                        "no architecture of Hugging Face's has this transformer's positions, norm, "
                        "feed_forward and biases together");
+    RG_TRY(rg_folders_make_above(folder, error));
     RG_TRY(rg_folder_make(folder, error));
     RgPolicy *merged = policy->base ? rg_policy_merged(policy) : NULL;
     RgStatus status = write_weights(merged ? merged : policy, architecture, folder, error);

@@ -49,9 +49,6 @@ const char *rg_store_path(const RgStore *store);
  * are <key>.safetensors of a finished trial, <key>-checkpoint.safetensors of one under way. */
 char *rg_store_folder(const char *path);
 
-/* Make the folders above `path`. */
-RgStatus rg_store_make_folders(const char *path, RgError *error);
-
 /* Hold a store still: as long as the file descriptor is open, nobody writes the store. −1 where its
  * folder is read-only and it has never been written there. Refused while a process writes it. */
 RgStatus rg_store_hold(const char *path, int *hold, RgError *error);
