@@ -35,7 +35,7 @@ check_door() {
 check_folder core 'core/.*'
 check_folder algorithms '(core|algorithms)/.*'
 check_folder envs '(core|envs)/.*'
-check_folder analysis 'analysis/.*|core/(base|interval|names|new_file)\.h|core/results/.*|core/tensor/random\.h|core/text/utf8\.h'
+check_folder analysis 'analysis/.*|core/(base|interval|lookup|names|new_file)\.h|core/results/.*|core/tensor/random\.h|core/text/utf8\.h'
 check_folder experiments '(core|algorithms|envs|experiments|analysis)/.*'
 
 check_door 'cblas\.h' 'core/tensor/blas\.c'
