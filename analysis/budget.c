@@ -251,8 +251,10 @@ static char *left_out(const RgBudget *budget) {
 }
 
 void rg_budget_write(const RgBudget *budget, RgTableFormat format, FILE *out) {
-    char *notes[2] = {NULL, left_out(budget)};
+    char *notes[3] = {NULL, left_out(budget)};
     int count = notes[1] ? 2 : 1;
+    notes[count] = rg_results_gaps(budget->results);
+    count += notes[count] != NULL;
     notes[0] = rg_string_format(
         "Each trial's evaluations are joined by lines and read off at equal %s, within what all "
         "trials have spent; mean over seeds ± standard error, [low, high] a 95 %% interval "
@@ -268,8 +270,8 @@ void rg_budget_write(const RgBudget *budget, RgTableFormat format, FILE *out) {
         rg_notes_write(notes, count, format, out);
         rg_grid_free(&grid);
     }
-    free(notes[0]);
-    free(notes[1]);
+    for (int i = 0; i < count; i++)
+        free(notes[i]);
 }
 
 RgStatus rg_budget(const RgBudgetOptions *options, RgError *error) {
