@@ -33,6 +33,11 @@ typedef struct RgStore RgStore;
  * transaction. */
 RgStatus rg_store_open(const char *path, bool writable, RgStore **store, RgError *error);
 void rg_store_close(RgStore *store);
+/* For reading what there is of a file that may be shorter than it says it is. */
+RgStatus rg_store_open_damaged(const char *path, RgStore **store, RgError *error);
+/* Close a store that nothing was put into: where opening it made it, it goes again, with its lock
+ * and the folders that were made for it. */
+void rg_store_discard(RgStore *store);
 /* Whether a process writes the store now, and who. */
 bool rg_store_writer(const char *path, char holder[128]);
 
