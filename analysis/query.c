@@ -289,15 +289,26 @@ static void load_groups(RgResults *results) {
     }
 }
 
-/* Distinct names in a table, NULL-terminated. */
-static RgStatus load_names(const RgResults *results, const char *table, const char ***names,
-                           RgError *error) {
+/* Names of metrics and of columns of items, each found by a search for the next after the last:
+ * a store has thousands of items of a name, and going through all took longer than all else. */
+static const char metric_names[] =
+    "WITH RECURSIVE names(name) AS (SELECT min(name) FROM metrics UNION ALL SELECT (SELECT"
+    " min(name) FROM metrics WHERE name > names.name) FROM names WHERE name IS NOT NULL)"
+    " SELECT name FROM names WHERE EXISTS (SELECT 1 FROM trials t JOIN metrics m ON m.trial = t.id"
+    " AND m.name = names.name WHERE t.experiment = ?1) ORDER BY name";
+static const char column_names[] =
+    "WITH RECURSIVE names(trial, step, name) AS (SELECT r.trial, r.step, (SELECT min(name) FROM"
+    " evaluations WHERE trial = r.trial AND step = r.step) FROM readings r JOIN trials t ON t.id ="
+    " r.trial WHERE t.experiment = ?1 AND r.evaluated UNION ALL SELECT trial, step, (SELECT"
+    " min(name) FROM evaluations e WHERE e.trial = names.trial AND e.step = names.step AND e.name >"
+    " names.name) FROM names WHERE name IS NOT NULL)"
+    " SELECT DISTINCT name FROM names WHERE name IS NOT NULL ORDER BY name";
+
+/* What a query gives, NULL-terminated. */
+static RgStatus load_names(const RgResults *results, const char *table, const char *query,
+                           const char ***names, RgError *error) {
     int count = 0;
-    char *query = rg_string_format("SELECT DISTINCT name FROM %s WHERE trial IN"
-                                   " (SELECT id FROM trials WHERE experiment = ?1) ORDER BY name",
-                                   table);
     RgRows *rows = rg_rows_open(results->store, table, query);
-    free(query);
     *names = rg_allocate(sizeof **names);
     rg_rows_bind_integer(rows, 1, results->experiment);
     while (rg_rows_next(rows)) {
@@ -334,8 +345,8 @@ static RgStatus load(RgResults *results, const char *experiment, RgError *error)
     RG_TRY(load_gaps(results, error));
     load_groups(results);
     load_swept(results);
-    RG_TRY(load_names(results, "metrics", &results->metrics, error));
-    return load_names(results, "evaluations", &results->columns, error);
+    RG_TRY(load_names(results, "metrics", metric_names, &results->metrics, error));
+    return load_names(results, "evaluations", column_names, &results->columns, error);
 }
 
 RgStatus rg_results_open(const char *store, const char *experiment, RgResults **results,

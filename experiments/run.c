@@ -42,7 +42,8 @@ static RgStatus run_in_crew(RgTrialRun *run, const RgExperiment *experiment, con
                             RgError *error) {
     RgCrewOptions crew = {.jobs = a->jobs, .threads = a->threads, .memory_limit = a->memory_limit};
     rg_progress_share(run->progress, a->jobs);
-    return rg_crew_run(run, experiment, &crew, error);
+    RG_TRY(rg_crew_run(run, experiment, &crew, error));
+    return rg_store_wake(run->store, error); /* it rests while children write */
 }
 
 /* Those that rank 0 hands out, one at a time, unless the whole has them. */

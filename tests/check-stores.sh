@@ -245,10 +245,13 @@ flip "$damaged"
 expect 1 'is damaged' check-store sent/w.db
 grep -q "^    $damaged: is damaged: its SHA-256 is" out || complain "check-store tells no damaged weights: $(cat out)"
 [[ $(grep -c '  note: weights not here' out) -eq 1 ]] || complain "check-store notes: $(cat out)"
-"$program" run -q small.cfg -r sent/w.db 2>err || complain "run beside damaged weights: $(cat err)"
-grep -q "^regatta: $damaged: is damaged: .*; sail-pr seed 1 is not run again" err || complain "run tells no damaged weights: $(cat err)"
-grep -q "^regatta: sent/w: the weights of dpo seed 1 are not there, though this trial is done" err ||
-    complain "run tells no missing weights: $(cat err)"
+for jobs in 1 2; do
+    "$program" run -q -j $jobs small.cfg -r sent/w.db 2>err || complain "run -j $jobs beside damaged weights: $(cat err)"
+    grep -q "^regatta: $damaged: is damaged: .*; sail-pr seed 1 is not run again" err ||
+        complain "run -j $jobs tells no damaged weights: $(cat err)"
+    grep -q "^regatta: sent/w: the weights of dpo seed 1 are not there, though this trial is done" err ||
+        complain "run -j $jobs tells no missing weights: $(cat err)"
+done
 
 # The same of a checkpoint.
 "$program" run small.cfg -q --checkpoint-seconds 0 -t 1 -r i.db -s 'seeds=[1]' -s budget.steps=1000000 2>err &
