@@ -190,13 +190,11 @@ static RgSide third_side(RgTrainer *trainer, const Part *part, const RgRollout *
 
 /* x as a constant, as it was in the first epoch. */
 static RgTensor *old_of(RgTape *t, RgTensor *x, int64_t epoch, double *kept) {
-    RgTensor *old = rg_stop_gradient(t, x);
-    for (int64_t i = 0; kept && i < x->count; i++)
-        if (epoch == 0)
-            kept[i] = (double)x->data[i];
-        else
-            old->data[i] = (RgReal)kept[i];
-    return old;
+    if (!kept)
+        return rg_stop_gradient(t, x);
+    for (int64_t i = 0; epoch == 0 && i < x->count; i++)
+        kept[i] = (double)x->data[i];
+    return rg_constant_from_double(t, x->shape, kept);
 }
 
 /* Log-probabilities of single steps: those of the policy, of the reference, and as they were. */
