@@ -436,6 +436,138 @@ Test(losses, listwise_is_the_likelihood_of_the_ranking) {
     rg_settings_destroy(settings);
 }
 
+/* ---- GRPO: groups, token by token ---- */
+
+enum { ALL_RESPONSES = PAIRS * SIZE, TOKENS = PAIRS * (0 + 1 + 2 + 3), LIMIT = 6 };
+
+static double step_logprob[TOKENS], step_reference[TOKENS], step_old[TOKENS];
+static int64_t step_offsets[ALL_RESPONSES + 1];
+
+/* Responses of 0 to 3 tokens; the last group's rewards are all the same. */
+static void draw_steps(void) {
+    draw_groups();
+    for (int i = 0; i < ALL_RESPONSES; i++) {
+        step_offsets[i + 1] = step_offsets[i] + (i + i / SIZE) % SIZE;
+        if (i >= ALL_RESPONSES - SIZE)
+            group_reward[i] = 1.25;
+    }
+    for (uint64_t i = 0; i < TOKENS; i++) {
+        step_logprob[i] = -3 * chance(7000 + i);
+        step_reference[i] = -3 * chance(8000 + i);
+        step_old[i] = step_logprob[i] + chance(9000 + i) - 0.5;
+    }
+}
+
+static double length_of(int i) {
+    return fmax(1, (double)(step_offsets[i + 1] - step_offsets[i]));
+}
+
+/* The method's loss, its gradient in the tokens' log-probabilities and what it logs. */
+static double steps_loss(double *gradient, RgStep *step) {
+    RgTape *t = rg_tape_create();
+    RgShape shape = RG_SHAPE(PAIRS, SIZE), tokens = RG_SHAPE(TOKENS);
+    RgTensor *x = rg_variable(t, tokens, step_logprob), *g;
+    double of_each[ALL_RESPONSES];
+    for (int i = 0; i < ALL_RESPONSES; i++)
+        of_each[i] = length_of(i);
+    *step = (RgStep){.tape = t, .share = 1};
+    RgBatch batch = {.prompts = PAIRS,
+                     .k = SIZE,
+                     .response_limit = LIMIT,
+                     .length = rg_constant(t, shape, of_each),
+                     .reward = rg_constant(t, shape, group_reward),
+                     .steps = {.count = TOKENS,
+                               .offsets = step_offsets,
+                               .logprob = x,
+                               .reference = rg_constant(t, tokens, step_reference),
+                               .old = rg_constant(t, tokens, step_old)}};
+    RgTensor *loss = algorithm->loss(step, options, &batch);
+    double value = loss->data[0];
+    rg_gradients(t, loss, &x, 1, &g);
+    memcpy(gradient, g->data, sizeof step_logprob);
+    rg_tape_destroy(t);
+    return value;
+}
+
+static double group_advantage(int i, bool by_std) {
+    double mean = 0, squares = 0;
+    int first = i / SIZE * SIZE;
+    for (int j = first; j < first + SIZE; j++)
+        mean += group_reward[j] / SIZE;
+    for (int j = first; j < first + SIZE; j++)
+        squares += pow(group_reward[j] - mean, 2);
+    return (group_reward[i] - mean) / (by_std ? sqrt(squares / (SIZE - 1)) + 1e-4 : 1);
+}
+
+static double grpo(double beta, bool by_length, bool by_std) {
+    double total = 0;
+    for (int i = 0; i < ALL_RESPONSES; i++) {
+        double a = group_advantage(i, by_std), sum = 0;
+        for (int64_t j = step_offsets[i]; j < step_offsets[i + 1]; j++) {
+            double ratio = exp(step_logprob[j] - step_old[j]);
+            double h = step_logprob[j] - step_reference[j];
+            sum += fmin(ratio * a, fmin(fmax(ratio, 0.8), 1.2) * a) - beta * (exp(-h) - 1 + h);
+        }
+        total -= sum / (by_length ? length_of(i) : LIMIT) / ALL_RESPONSES;
+    }
+    return total;
+}
+
+static void check_grpo(const char *given, double beta, bool by_length, bool by_std) {
+    const double step = 1e-6;
+    double gradient[TOKENS];
+    RgStep logged;
+    begin("grpo", given);
+    draw_steps();
+    cr_expect_float_eq(steps_loss(gradient, &logged), grpo(beta, by_length, by_std), 1e-12, "%s",
+                       given);
+    for (int i = 0; i < TOKENS; i++) {
+        double here = step_logprob[i];
+        step_logprob[i] = here + step;
+        double high = grpo(beta, by_length, by_std);
+        step_logprob[i] = here - step;
+        double difference = (high - grpo(beta, by_length, by_std)) / (2 * step);
+        step_logprob[i] = here;
+        cr_expect_float_eq(gradient[i], difference, 1e-8, "%s: %d: %g, expected %g", given, i,
+                           gradient[i], difference);
+    }
+    rg_settings_destroy(settings);
+}
+
+Test(losses, grpo_is_its_formula_with_and_without_its_normalisations) {
+    check_grpo("beta=0.3", 0.3, true, true);
+    check_grpo("beta=0", 0, true, true);
+    check_grpo("beta=0.3 length_normalisation=false", 0.3, false, true);
+    check_grpo("beta=0.3 std_normalisation=false", 0.3, true, false);
+    check_grpo("beta=0.3 std_normalisation=false length_normalisation=false", 0.3, false, false);
+}
+
+Test(losses, grpo_logs_how_many_ratios_are_held_and_how_far_the_policy_has_moved) {
+    double gradient[TOKENS], held = 0, moved = 0, spread = 0;
+    RgStep logged;
+    begin("grpo", "beta=0");
+    draw_steps();
+    steps_loss(gradient, &logged);
+    for (int i = 0; i < ALL_RESPONSES; i++) {
+        double each = 1 / (ALL_RESPONSES * length_of(i));
+        spread += pow(group_advantage(i, true), 2) / (SIZE - 1); /* 1 a group, or 0 */
+        for (int64_t j = step_offsets[i]; j < step_offsets[i + 1]; j++) {
+            double ratio = exp(step_logprob[j] - step_old[j]);
+            held += group_advantage(i, true) != 0 && gradient[j] == 0 ? each : 0;
+            moved += each * (ratio - 1 - log(ratio));
+        }
+    }
+    cr_assert_eq(logged.metric_count, 3);
+    cr_expect_str_eq(logged.metric[0], "advantage_spread");
+    cr_expect_float_eq(logged.sum[0], spread / PAIRS, 1e-3);
+    cr_expect_str_eq(logged.metric[1], "clip_fraction");
+    cr_expect_float_eq(logged.sum[1], held, 1e-12);
+    cr_expect(held > 0.05 && held < 0.5, "%g", held);
+    cr_expect_str_eq(logged.metric[2], "approx_kl");
+    cr_expect_float_eq(logged.sum[2], moved, 1e-12);
+    rg_settings_destroy(settings);
+}
+
 /* ---- PPO ---- */
 
 Test(losses, advantages_are_discounted_sums_of_surprises) {
@@ -564,6 +696,18 @@ static void rloo_gradient(const Race *race, double *gradient) {
     policy_gradient(p, weight, gradient);
 }
 
+/* Of reward with the group's mean as baseline, which is 3/4 of it in groups of 4, and of
+ * β·KL(π_ref ‖ π), whose gradient in the logits is π − π_ref. */
+static void grpo_gradient(const Race *race, double *gradient) {
+    double p[CELLS], q[CELLS], weight[CELLS];
+    softmax(race->policy->parameters->value, p);
+    softmax(race->reference->parameters->value, q);
+    judge_cells(race, weight);
+    policy_gradient(p, weight, gradient);
+    for (int i = 0; i < CELLS; i++)
+        gradient[i] = 0.75 * gradient[i] + 0.3 * (p[i] - q[i]) / CONTEXTS;
+}
+
 /* y' is of the geometric mixture, π^0.75·π_ref^0.25. */
 static void nash_gradient(const Race *race, double *gradient) {
     RgReal blend[CELLS];
@@ -613,6 +757,10 @@ static void xpo_gradient(const Race *race, double *gradient) {
 
 Test(losses, rloo_is_unbiased_for_reward_less_divergence, .timeout = 60) {
     check_mean("rloo", "beta=0.3 group_size=3", rloo_gradient);
+}
+
+Test(losses, grpo_lowers_the_divergence_of_the_reference_from_the_policy, .timeout = 60) {
+    check_mean("grpo", "beta=0.3 group_size=4 std_normalisation=false", grpo_gradient);
 }
 
 Test(losses, nash_md_plays_against_the_geometric_mixture, .timeout = 60) {

@@ -31,6 +31,13 @@ static double expected_reward(Race *race) {
     return reward;
 }
 
+static double metric_of(const RgTrainer *trainer, const char *name) {
+    for (int i = 0; i < trainer->outcome.metric_count; i++)
+        if (strcmp(trainer->outcome.metrics[i].name, name) == 0)
+            return trainer->outcome.metrics[i].value;
+    return NAN;
+}
+
 Test(sail, dp_at_mixture_zero_is_dpo_bit_for_bit) {
     cr_assert_eq(bits_after("sail-dp", "mixture=0", 20), bits_after("dpo", "", 20));
 }
@@ -119,6 +126,47 @@ Test(family, listwise_of_pairs_is_online_dpo) {
     }
     race_end(&pairs);
     race_end(&lists);
+}
+
+/* Gradients on the batches of some steps are so many times those of another method. */
+static void check_gradient_of(const char *name, const char *options, double times,
+                              const char *other, const char *others_options) {
+    Race race[] = {race_begin(name, options, bandit, 0.5, 16),
+                   race_begin(other, others_options, bandit, 0.5, 16)};
+    for (int s = 0; s < 5; s++) {
+        for (int k = 0; k < 2; k++) {
+            rg_parameters_zero_gradient(race[k].policy->parameters);
+            step_gradient(race[k].trainer, s);
+            race[k].trainer->outcome.metric_count = 0;
+        }
+        cr_expect_gt(rg_parameters_gradient_norm(race[1].policy->parameters), 1e-2);
+        for (int64_t i = 0; i < race[0].policy->parameters->count; i++)
+            cr_expect_float_eq(race[0].policy->parameters->gradient[i],
+                               times * race[1].policy->parameters->gradient[i], 1e-6, "%s", name);
+    }
+    race_end(&race[0]);
+    race_end(&race[1]);
+}
+
+Test(family, grpo_without_what_sets_it_apart_is_rloo_but_for_the_baseline) {
+    check_gradient_of("grpo",
+                      "beta=0 group_size=4 std_normalisation=false length_normalisation=false",
+                      0.75, "rloo", "beta=0 group_size=4");
+}
+
+/* In the first epoch, all ratios are 1. */
+Test(family, grpo_holds_ratios_from_the_second_epoch_on) {
+    for (int64_t epochs = 1; epochs <= 3; epochs += 2) {
+        char options[64];
+        snprintf(options, sizeof options, "epochs=%d clip=0.01", (int)epochs);
+        Race race = race_begin("grpo", options, bandit, 0, 16);
+        cr_assert(take_step(race.trainer));
+        double held = metric_of(race.trainer, "clip_fraction");
+        double moved = metric_of(race.trainer, "approx_kl");
+        cr_expect(epochs == 1 ? held == 0 && moved == 0 : held > 0.1 && moved > 1e-5, "%g %g", held,
+                  moved);
+        race_end(&race);
+    }
 }
 
 /* Iterations of self-play: the policy takes the reference's place, where the race's own stays. */
@@ -224,13 +272,6 @@ Test(trainer, offline_methods_ask_no_judge_and_sample_nothing) {
     }
 }
 
-static double metric_of(const RgTrainer *trainer, const char *name) {
-    for (int i = 0; i < trainer->outcome.metric_count; i++)
-        if (strcmp(trainer->outcome.metrics[i].name, name) == 0)
-            return trainer->outcome.metrics[i].value;
-    return NAN;
-}
-
 /* The rate of step s of S is final + (1 - final)(1 - s/S) of the first one's, however often the
  * optimiser is stepped in each. */
 static void check_schedule(const RgAlgorithm *a, const char *options) {
@@ -316,10 +357,15 @@ Test(trainer, tokens_count_in_every_pass_that_trains_on_them) {
     static const struct {
         const char *algorithm, *options;
         int64_t passes;
-    } cases[] = {{"dpo", "", 2},         {"kto", "", 2},
-                 {"vpo", "", 3},         {"selm", "", 3},
-                 {"ppo", "epochs=5", 5}, {"rloo", "group_size=4", 4},
-                 {"sft", "", 1},         {"parl", "inner_steps=3", 8}};
+    } cases[] = {{"dpo", "", 2},
+                 {"kto", "", 2},
+                 {"vpo", "", 3},
+                 {"selm", "", 3},
+                 {"ppo", "epochs=5", 5},
+                 {"rloo", "group_size=4", 4},
+                 {"grpo", "group_size=4 epochs=3", 12},
+                 {"sft", "", 1},
+                 {"parl", "inner_steps=3", 8}};
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
         Race race = race_begin(cases[k].algorithm, cases[k].options, bandit, 0, 16);
         take_step(race.trainer);
@@ -582,6 +628,7 @@ Test(family, what_needs_rewards_refuses_a_judge_that_only_compares_by_its_name) 
         bool good;
     } cases[] = {
         {"rloo", "", false},
+        {"grpo", "", false},
         {"ppo", "", false},
         {"selm", "", false},
         {"best-of-n", "", false},
