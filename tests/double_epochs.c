@@ -27,6 +27,15 @@ static double grpo(const Group *g) {
     return sum / (double)g->k;
 }
 
+static double rebel(const Group *g) {
+    double sum = 0;
+    for (int i = 0; i < 2; i++) {
+        double gain = g->reward[i] - 0.3 * (g->old[i] - g->reference[i]);
+        sum += (i == 0 ? 1 : -1) * (g->now[i] - g->old[i] - 0.7 * gain);
+    }
+    return sum * sum;
+}
+
 /* The loss of a rollout where the policy's table is `now`. */
 static double loss_of(const RgRollout *r, const double *now, const double *old,
                       const double *reference, double (*loss)(const Group *g)) {
@@ -88,6 +97,10 @@ static void check_second_epoch(const char *name, const char *given,
     }
     rg_gradient_end(trainer, &rollout);
     race_end(&race);
+}
+
+Test(epochs, of_rebel_fit_what_has_changed_since_the_step_began) {
+    check_second_epoch("rebel", "epochs=2 eta=0.7 beta=0.3", rebel);
 }
 
 Test(epochs, of_grpo_hold_ratios_to_the_policy_that_the_step_began_with) {

@@ -763,6 +763,26 @@ Test(losses, grpo_lowers_the_divergence_of_the_reference_from_the_policy, .timeo
     check_mean("grpo", "beta=0.3 group_size=4 std_normalisation=false", grpo_gradient);
 }
 
+/* No pair of π_ref·exp(r/β)/Z has anything left to be fitted, so that noise ends there, too. */
+Test(losses, rebel_ends_at_the_optimum_of_the_penalised_reward) {
+    const double beta = 0.5;
+    Race race = race_begin("rebel", "beta=0.5 epochs=2", bandit, 1, 16);
+    double p[CELLS], q[CELLS], reward[CELLS];
+    for (int s = 0; s < 1500; s++)
+        cr_assert(take_step(race.trainer));
+    softmax(race.policy->parameters->value, p);
+    softmax(race.reference->parameters->value, q);
+    judge_cells(&race, reward);
+    for (int i = 0; i < CELLS; i++) {
+        double sum = 0;
+        for (int j = i / RESPONSES * RESPONSES; j < (i / RESPONSES + 1) * RESPONSES; j++)
+            sum += q[j] * exp(reward[j] / beta);
+        double expected = q[i] * exp(reward[i] / beta) / sum;
+        cr_expect_float_eq(p[i], expected, 1e-4, "%d: %g, expected %g", i, p[i], expected);
+    }
+    race_end(&race);
+}
+
 Test(losses, nash_md_plays_against_the_geometric_mixture, .timeout = 60) {
     check_mean("nash-md", "beta=0.3 reference_share=0.25", nash_gradient);
 }

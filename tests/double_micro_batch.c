@@ -63,6 +63,7 @@ Test(micro_batch, of_demonstrations_adds_up_to_the_batch) {
 /* Their responses have single steps, their groups means of their own. */
 Test(micro_batch, of_groups_adds_up_to_the_batch) {
     check_parts("grpo", "group_size=3");
+    check_parts("rebel", "");
 }
 
 /* Weights after steps of several epochs, of which the later ones read what the first one kept of
@@ -92,6 +93,7 @@ static void check_epochs(const char *name, const char *given) {
 
 Test(micro_batch, of_several_epochs_adds_up_in_each) {
     check_epochs("grpo", "group_size=3 epochs=3 clip=0.01");
+    check_epochs("rebel", "epochs=3");
 }
 
 Test(micro_batch, is_refused_where_a_loss_is_no_mean_over_pairs) {

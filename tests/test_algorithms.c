@@ -154,6 +154,10 @@ Test(family, grpo_without_what_sets_it_apart_is_rloo_but_for_the_baseline) {
                       0.75, "rloo", "beta=0 group_size=4");
 }
 
+Test(family, rebel_begins_as_rloo_of_pairs) {
+    check_gradient_of("rebel", "beta=0.3 eta=0.5", 2, "rloo", "beta=0.3 group_size=2");
+}
+
 /* In the first epoch, all ratios are 1. */
 Test(family, grpo_holds_ratios_from_the_second_epoch_on) {
     for (int64_t epochs = 1; epochs <= 3; epochs += 2) {
@@ -629,6 +633,7 @@ Test(family, what_needs_rewards_refuses_a_judge_that_only_compares_by_its_name) 
     } cases[] = {
         {"rloo", "", false},
         {"grpo", "", false},
+        {"rebel", "", false},
         {"ppo", "", false},
         {"selm", "", false},
         {"best-of-n", "", false},

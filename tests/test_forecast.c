@@ -192,7 +192,8 @@ Test(forecast, plans_count_judge_queries_as_runs_do) {
                "algorithms = ( { type = \"dpo\"; }, { type = \"kto\"; }, { type = \"spin\"; },"
                " { type = \"online-dpo\"; }, { type = \"sail-dp\"; mixture = 1.0; },"
                " { type = \"sail-pr\"; mixture = 1.0; }, { type = \"listwise\"; }, { type = "
-               "\"rloo\"; }, { type = \"grpo\"; epochs = 2; }, { type = \"xpo\"; }, { type = "
+               "\"rloo\"; }, { type = \"grpo\"; epochs = 2; }, { type = \"rebel\"; }, { type = "
+               "\"xpo\"; }, { type = "
                "\"vpo\"; }, { type = \"selm\"; }, { type "
                "= \"nash-md\"; } );");
     RgPlanner planner = {0};
