@@ -355,7 +355,7 @@ Test(losses, nash_md_has_the_gradient_of_its_paper) {
 /* ---- groups ---- */
 
 static double group_logprob[PAIRS * SIZE], group_reference[PAIRS * SIZE],
-    group_reward[PAIRS * SIZE];
+    group_reward[PAIRS * SIZE], group_win_rate[PAIRS * SIZE];
 static int32_t ranking[PAIRS * SIZE];
 
 static double group_loss(double *gradient) {
@@ -369,6 +369,7 @@ static double group_loss(double *gradient) {
                      .log_ratio = rg_sub(t, x, rg_constant(t, shape, group_reference)),
                      .old = rg_stop_gradient(t, x),
                      .reward = rg_constant(t, shape, group_reward),
+                     .win_rate = rg_constant(t, shape, group_win_rate),
                      .order = ranking};
     RgTensor *loss = algorithm->loss(&step, options, &batch);
     double value = loss->data[0];
@@ -383,6 +384,7 @@ static void draw_groups(void) {
         group_logprob[i] = -4 * chance(1000 + (uint64_t)i);
         group_reference[i] = -4 * chance(2000 + (uint64_t)i);
         group_reward[i] = 3 * chance(3000 + (uint64_t)i);
+        group_win_rate[i] = chance(4000 + (uint64_t)i);
         ranking[i] = (i % SIZE + i / SIZE) % SIZE;
     }
 }
@@ -419,21 +421,34 @@ static double plackett_luce(void) {
     return total;
 }
 
-Test(losses, listwise_is_the_likelihood_of_the_ranking) {
+static double win_rates_fitted(void) {
+    double total = 0;
+    for (int i = 0; i < PAIRS * SIZE; i++)
+        total += pow(group_logprob[i] - group_reference[i] - 3 * (group_win_rate[i] - 0.5), 2);
+    return total / (PAIRS * SIZE);
+}
+
+/* Whether the loss of groups is `formula`, and its gradient that of it. */
+static void check_groups(const char *name, const char *given, double (*formula)(void)) {
     const double step = 1e-6;
     double gradient[PAIRS * SIZE];
-    begin("listwise", "beta=0.3");
+    begin(name, given);
     draw_groups();
-    cr_expect_float_eq(group_loss(gradient), plackett_luce(), 1e-12);
+    cr_expect_float_eq(group_loss(gradient), formula(), 1e-12, "%s", name);
     for (int i = 0; i < PAIRS * SIZE; i++) {
         double here = group_logprob[i];
         group_logprob[i] = here + step;
-        double high = plackett_luce();
+        double high = formula();
         group_logprob[i] = here - step;
-        cr_expect_float_eq(gradient[i], (high - plackett_luce()) / (2 * step), 1e-8);
+        cr_expect_float_eq(gradient[i], (high - formula()) / (2 * step), 1e-8, "%s", name);
         group_logprob[i] = here;
     }
     rg_settings_destroy(settings);
+}
+
+Test(losses, of_groups_are_their_formulas) {
+    check_groups("listwise", "beta=0.3", plackett_luce);
+    check_groups("sppo", "eta=3", win_rates_fitted);
 }
 
 /* ---- GRPO: groups, token by token ---- */
@@ -761,6 +776,25 @@ Test(losses, rloo_is_unbiased_for_reward_less_divergence, .timeout = 60) {
 
 Test(losses, grpo_lowers_the_divergence_of_the_reference_from_the_policy, .timeout = 60) {
     check_mean("grpo", "beta=0.3 group_size=4 std_normalisation=false", grpo_gradient);
+}
+
+/* Where each step has an iteration of its own, it begins at π_t. */
+static void sppo_gradient(const Race *race, double *gradient) {
+    double p[CELLS], reward[CELLS], weight[CELLS];
+    softmax(race->policy->parameters->value, p);
+    judge_cells(race, reward);
+    for (int i = 0; i < CELLS; i++) {
+        weight[i] = 0;
+        for (int j = i / RESPONSES * RESPONSES; j < (i / RESPONSES + 1) * RESPONSES; j++)
+            weight[i] +=
+                2 * 3 * p[j] *
+                rg_preference_probability(&race->environment->course, reward[i], reward[j]);
+    }
+    policy_gradient(p, weight, gradient);
+}
+
+Test(losses, sppo_begins_an_iteration_along_the_win_rates_against_itself, .timeout = 60) {
+    check_mean("sppo", "eta=3 reference_steps=1 sampler_steps=1 group_size=3", sppo_gradient);
 }
 
 /* No pair of π_ref·exp(r/β)/Z has anything left to be fitted, so that noise ends there, too. */

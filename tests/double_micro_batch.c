@@ -64,6 +64,7 @@ Test(micro_batch, of_demonstrations_adds_up_to_the_batch) {
 Test(micro_batch, of_groups_adds_up_to_the_batch) {
     check_parts("grpo", "group_size=3");
     check_parts("rebel", "");
+    check_parts("sppo", "group_size=3");
 }
 
 /* Weights after steps of several epochs, of which the later ones read what the first one kept of

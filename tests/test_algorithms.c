@@ -174,8 +174,8 @@ Test(family, grpo_holds_ratios_from_the_second_epoch_on) {
 }
 
 /* Iterations of self-play: the policy takes the reference's place, where the race's own stays. */
-Test(family, spin_moves_its_reference_and_no_other) {
-    Race race = race_begin("spin", "reference_steps=3", bandit, 0, 16);
+static void check_moving_reference(const char *name) {
+    Race race = race_begin(name, "reference_steps=3", bandit, 0, 16);
     uint64_t original = rg_parameters_hash(race.reference->parameters);
     const RgParameters *own = race.trainer->reference->parameters;
     for (int s = 1; s <= 7; s++) {
@@ -187,7 +187,12 @@ Test(family, spin_moves_its_reference_and_no_other) {
     cr_assert_eq(rg_parameters_hash(race.reference->parameters), original);
     cr_assert_neq(rg_parameters_hash(own), original);
     race_end(&race);
-    cr_assert_neq(bits_after("spin", "reference_steps=3", 7), bits_after("spin", "", 7));
+    cr_assert_neq(bits_after(name, "reference_steps=3", 7), bits_after(name, "", 7));
+}
+
+Test(family, self_play_moves_its_reference_and_no_other) {
+    check_moving_reference("spin");
+    check_moving_reference("sppo");
 }
 
 /* The judge is asked of three responses, and the pair that is learnt from are its best and worst.
@@ -634,6 +639,7 @@ Test(family, what_needs_rewards_refuses_a_judge_that_only_compares_by_its_name) 
         {"rloo", "", false},
         {"grpo", "", false},
         {"rebel", "", false},
+        {"sppo", "", false},
         {"ppo", "", false},
         {"selm", "", false},
         {"best-of-n", "", false},

@@ -193,6 +193,7 @@ Test(forecast, plans_count_judge_queries_as_runs_do) {
                " { type = \"online-dpo\"; }, { type = \"sail-dp\"; mixture = 1.0; },"
                " { type = \"sail-pr\"; mixture = 1.0; }, { type = \"listwise\"; }, { type = "
                "\"rloo\"; }, { type = \"grpo\"; epochs = 2; }, { type = \"rebel\"; }, { type = "
+               "\"sppo\"; }, { type = "
                "\"xpo\"; }, { type = "
                "\"vpo\"; }, { type = \"selm\"; }, { type "
                "= \"nash-md\"; } );");
