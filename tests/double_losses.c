@@ -70,7 +70,7 @@ static RgTensor *as_drawn(RgTape *t, RgTensor *chosen, RgTensor *rejected) {
 /* The method's loss where its numbers are; its gradient in them out. */
 static double loss_of(Numbers *gradient) {
     RgTape *t = rg_tape_create();
-    RgStep step = {.tape = t};
+    RgStep step = {.tape = t, .share = 1};
     RgTensor *x[3] = {rg_variable(t, RG_SHAPE(PAIRS), at.chosen),
                       rg_variable(t, RG_SHAPE(PAIRS), at.rejected),
                       rg_variable(t, RG_SHAPE(PAIRS), at.third)};
@@ -236,7 +236,21 @@ static double sail_revkl(void) {
     return dpo() + sum / PAIRS;
 }
 
+static double chi_po_most; /* of a margin */
+
+static double chi_po_margin(int i) {
+    return 0.2 * (exp(h(0, i)) + h(0, i) - exp(h(1, i)) - h(1, i));
+}
+
+static double chi_po(void) {
+    double sum = 0;
+    for (int i = 0; i < PAIRS; i++)
+        sum -= log_sigmoid(fmin(fmax(chi_po_margin(i), -chi_po_most), chi_po_most));
+    return sum / PAIRS;
+}
+
 Test(losses, are_their_formulas) {
+    int beyond = 0;
     check("dpo", "beta=0.5", dpo);
     check("cdpo", "beta=0.5 label_smoothing=0.2", cdpo);
     check("rdpo", "beta=0.5 label_noise=0.2", rdpo);
@@ -248,11 +262,79 @@ Test(losses, are_their_formulas) {
     check("kto", "beta=0.5 desirable_weight=2 undesirable_weight=3", kto);
     rise = 0;
     check("simpo", "beta=2 target_margin=0.7", simpo);
+    chi_po_most = 200; /* beyond all, then beyond some */
+    check("chi-po", "beta=0.2 reward_limit=100", chi_po);
+    chi_po_most = 0.6;
+    check("chi-po", "beta=0.2 reward_limit=0.3", chi_po);
+    for (int i = 0; i < PAIRS; i++)
+        beyond += fabs(chi_po_margin(i)) > 0.6;
+    cr_expect(beyond > 0 && beyond < PAIRS, "%d", beyond);
     check("spin", "beta=0.5", dpo);
     check("xpo", "beta=0.5 exploration=0.03", xpo);
     check("vpo", "beta=0.5 exploration=0.03", calibrated);
     check("selm", "beta=0.5 exploration=0.03", calibrated);
     check("sail-revkl", "beta=0.5 exploration=0 reverse_kl=0.2", sail_revkl);
+}
+
+/* ---- the optimum of χPO ---- */
+
+/* w·e^w = e^x */
+static double lambert(double x) {
+    double w = x > 1 ? x - log(x) : exp(x) / (1 + exp(x));
+    for (int i = 0; i < 50; i++)
+        w -= (w + log(w) - x) / (1 + 1 / w);
+    return w;
+}
+
+/* π_ref·W(e^((r − λ)/β)) with the λ for which it adds up to 1, by bisection. */
+static void chi_po_optimum(const double *base, const double *reward, double beta, double *policy) {
+    double low = -20, high = 20;
+    for (int step = 0; step < 200; step++) {
+        double lambda = (low + high) / 2, sum = 0;
+        for (int i = 0; i < SIZE; i++)
+            sum += policy[i] = base[i] * lambert((reward[i] - lambda) / beta);
+        *(sum > 1 ? &low : &high) = lambda;
+    }
+}
+
+/* At the optimum the labels of all pairs, by their probabilities, leave no gradient; at that of DPO
+ * they do. */
+Test(losses, chi_po_has_the_optimum_of_both_divergences) {
+    const double base[SIZE] = {0.6, 0.3, 0.08, 0.02}, reward[SIZE] = {0, 0.5, 1, 2}, beta = 0.4;
+    double optimum[SIZE], tilted[SIZE], sum = 0, left[2] = {0};
+    chi_po_optimum(base, reward, beta, optimum);
+    for (int i = 0; i < SIZE; i++)
+        sum += tilted[i] = base[i] * exp(reward[i] / beta);
+    begin("chi-po", "beta=0.4 reward_limit=10");
+    for (int of_dpo = 0; of_dpo < 2; of_dpo++)
+        for (int i = 0; i < SIZE; i++)
+            for (int j = 0; j < SIZE; j++) {
+                Numbers won, lost;
+                const double *p = of_dpo ? tilted : optimum;
+                double unit = of_dpo ? sum : 1;
+                for (int k = 0; k < PAIRS; k++) {
+                    at.chosen[k] = log(p[i] / unit);
+                    at.rejected[k] = log(p[j] / unit);
+                    reference[0][k] = log(base[i]);
+                    reference[1][k] = log(base[j]);
+                }
+                loss_of(&won);
+                double first = 1 / (1 + exp(reward[j] - reward[i])), other = 1 - first;
+                double slope = first * won.chosen[0];
+                for (int k = 0; k < PAIRS; k++) {
+                    double here = at.chosen[k], there = reference[0][k];
+                    at.chosen[k] = at.rejected[k];
+                    at.rejected[k] = here;
+                    reference[0][k] = reference[1][k];
+                    reference[1][k] = there;
+                }
+                loss_of(&lost);
+                slope += other * lost.rejected[0];
+                left[of_dpo] = fmax(left[of_dpo], fabs(slope));
+            }
+    cr_expect_lt(left[0], 1e-12, "%g", left[0]);
+    cr_expect_gt(left[1], 1e-2, "%g", left[1]);
+    rg_settings_destroy(settings);
 }
 
 /* ---- KTO's z ---- */

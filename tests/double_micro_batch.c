@@ -47,8 +47,9 @@ static void check_parts(const char *name, const char *given) {
     token_race_end(&whole);
 }
 
-Test(micro_batch, of_dpo_adds_up_to_the_batch) {
+Test(micro_batch, of_dpo_and_its_like_adds_up_to_the_batch) {
     check_parts("dpo", "");
+    check_parts("chi-po", "");
 }
 
 Test(micro_batch, of_policy_labels_and_their_score_adds_up_to_the_batch) {

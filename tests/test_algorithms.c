@@ -158,6 +158,24 @@ Test(family, rebel_begins_as_rloo_of_pairs) {
     check_gradient_of("rebel", "beta=0.3 eta=0.5", 2, "rloo", "beta=0.3 group_size=2");
 }
 
+/* exp of a log-ratio is beyond what there is; the loss and its gradient are not. */
+Test(family, chi_po_is_finite_however_far_the_policy_is_from_its_reference) {
+    for (int sign = -1; sign <= 1; sign += 2) {
+        Race race = race_begin("chi-po", "", bandit, 0, 16);
+        RgParameters *p = race.policy->parameters, *q = race.reference->parameters;
+        for (int64_t i = 0; i < p->count; i++) {
+            p->value[i] = (RgReal)(i % 5 == 1 ? 100 * sign : 0);
+            q->value[i] = (RgReal)(i % 5 == 2 ? 300 * sign : 0);
+        }
+        rg_parameters_zero_gradient(p);
+        double loss = step_gradient(race.trainer, 0);
+        cr_expect(isfinite(loss) && loss <= 20.1, "%g", loss);
+        cr_expect(isfinite(rg_parameters_gradient_norm(p)));
+        cr_expect_gt(race.trainer->logged[0], 0, "none is clipped");
+        race_end(&race);
+    }
+}
+
 /* In the first epoch, all ratios are 1. */
 Test(family, grpo_holds_ratios_from_the_second_epoch_on) {
     for (int64_t epochs = 1; epochs <= 3; epochs += 2) {
