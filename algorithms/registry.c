@@ -8,9 +8,9 @@
 
 extern const RgAlgorithm rg_algorithm_base, rg_algorithm_best_of_n, rg_algorithm_sft,
     rg_algorithm_dpo, rg_algorithm_ipo, rg_algorithm_cdpo, rg_algorithm_rdpo, rg_algorithm_hinge,
-    rg_algorithm_kto, rg_algorithm_chi_po, rg_algorithm_simpo, rg_algorithm_spin,
-    rg_algorithm_online_dpo, rg_algorithm_listwise, rg_algorithm_xpo, rg_algorithm_selm,
-    rg_algorithm_vpo, rg_algorithm_nash_md, rg_algorithm_rloo, rg_algorithm_grpo,
+    rg_algorithm_kto, rg_algorithm_chi_po, rg_algorithm_hybrid, rg_algorithm_simpo,
+    rg_algorithm_spin, rg_algorithm_online_dpo, rg_algorithm_listwise, rg_algorithm_xpo,
+    rg_algorithm_selm, rg_algorithm_vpo, rg_algorithm_nash_md, rg_algorithm_rloo, rg_algorithm_grpo,
     rg_algorithm_rebel, rg_algorithm_sppo, rg_algorithm_ppo, rg_algorithm_sail_dp,
     rg_algorithm_sail_pp, rg_algorithm_sail_pr, rg_algorithm_sail_revkl, rg_algorithm_parl;
 
@@ -26,6 +26,7 @@ const RgAlgorithm *const rg_algorithms[] = {
     &rg_algorithm_hinge,
     &rg_algorithm_kto,
     &rg_algorithm_chi_po,
+    &rg_algorithm_hybrid,
     &rg_algorithm_simpo,
     &rg_algorithm_spin,
     &rg_algorithm_online_dpo,

@@ -434,6 +434,24 @@ Test(losses, nash_md_has_the_gradient_of_its_paper) {
     rg_settings_destroy(settings);
 }
 
+/* That of λ·E[h·log π] is λ·h of each response, beside DPO's own. */
+Test(losses, hybrid_is_dpo_and_the_score_of_the_divergence) {
+    Numbers gradient, of_dpo;
+    begin("dpo", "beta=0.5");
+    double loss = loss_of(&of_dpo);
+    rg_settings_destroy(settings);
+    begin("hybrid", "beta=0.5 kl_coefficient=0.3");
+    for (int i = 0; i < PAIRS; i++)
+        loss += 0.3 * h(2, i) * at.third[i] / PAIRS;
+    cr_expect_float_eq(loss_of(&gradient), loss, 1e-12);
+    for (int i = 0; i < PAIRS; i++) {
+        cr_expect_float_eq(gradient.third[i], 0.3 * h(2, i) / PAIRS, 1e-12);
+        cr_expect_eq(gradient.chosen[i], of_dpo.chosen[i]);
+        cr_expect_eq(gradient.rejected[i], of_dpo.rejected[i]);
+    }
+    rg_settings_destroy(settings);
+}
+
 /* ---- groups ---- */
 
 static double group_logprob[PAIRS * SIZE], group_reference[PAIRS * SIZE],
@@ -858,6 +876,34 @@ Test(losses, rloo_is_unbiased_for_reward_less_divergence, .timeout = 60) {
 
 Test(losses, grpo_lowers_the_divergence_of_the_reference_from_the_policy, .timeout = 60) {
     check_mean("grpo", "beta=0.3 group_size=4 std_normalisation=false", grpo_gradient);
+}
+
+/* Of the data set's pairs, DPO's loss; to the prompt of each, KL(π ‖ π_ref). */
+static void hybrid_gradient(const Race *race, double *gradient) {
+    const RgPairs *pairs = race->environment->course.pairs;
+    const double beta = 0.5, lambda = 0.4;
+    double p[CELLS], q[CELLS];
+    softmax(race->policy->parameters->value, p);
+    softmax(race->reference->parameters->value, q);
+    memset(gradient, 0, CELLS * sizeof *gradient);
+    for (int64_t i = 0; i < pairs->count; i++) {
+        int64_t first = *rg_sequence_prompt(pairs->sequences, 2 * i) * RESPONSES;
+        int64_t won = first + *rg_sequence_response(pairs->sequences, 2 * i + pairs->preferred[i]);
+        int64_t lost =
+            first + *rg_sequence_response(pairs->sequences, 2 * i + 1 - pairs->preferred[i]);
+        double delta = beta * (log(p[won] / q[won]) - log(p[lost] / q[lost])), kl = 0;
+        double slope = beta / (1 + exp(delta)) / (double)pairs->count;
+        gradient[won] -= slope;
+        gradient[lost] += slope;
+        for (int64_t y = first; y < first + RESPONSES; y++)
+            kl += p[y] * log(p[y] / q[y]);
+        for (int64_t y = first; y < first + RESPONSES; y++)
+            gradient[y] += lambda * p[y] * (log(p[y] / q[y]) - kl) / (double)pairs->count;
+    }
+}
+
+Test(losses, hybrid_lowers_the_divergence_of_the_policy_from_the_reference, .timeout = 60) {
+    check_mean("hybrid", "beta=0.5 kl_coefficient=0.4", hybrid_gradient);
 }
 
 /* Where each step has an iteration of its own, it begins at π_t. */

@@ -50,6 +50,7 @@ static void check_parts(const char *name, const char *given) {
 Test(micro_batch, of_dpo_and_its_like_adds_up_to_the_batch) {
     check_parts("dpo", "");
     check_parts("chi-po", "");
+    check_parts("hybrid", "kl_coefficient=0.3");
 }
 
 Test(micro_batch, of_policy_labels_and_their_score_adds_up_to_the_batch) {

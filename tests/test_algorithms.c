@@ -70,6 +70,8 @@ Test(family, limits_are_reached_bit_for_bit) {
     cr_assert_eq(bits_after("rdpo", "label_noise=0", 20), dpo);
     cr_assert_eq(bits_after("vpo", "exploration=0", 20), online);
     cr_assert_neq(bits_after("vpo", "exploration=0.1", 20), online);
+    cr_assert_eq(bits_after("hybrid", "kl_coefficient=0", 20), dpo);
+    cr_assert_neq(bits_after("hybrid", "", 20), dpo);
     cr_assert_eq(bits_after("ipo", "logprob=mean", 20), bits_after("ipo", "", 20)); /* of 1 token */
 }
 
