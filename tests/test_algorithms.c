@@ -215,6 +215,78 @@ Test(family, self_play_moves_its_reference_and_no_other) {
     check_moving_reference("sppo");
 }
 
+static bool has_option(const RgAlgorithm *a, const char *name) {
+    for (const RgOption *o = a->options; o && o->kind != RG_KIND_END; o++)
+        if (strcmp(o->name, name) == 0)
+            return true;
+    return false;
+}
+
+static RgSequences *sampled_by(Race *race) {
+    RgSequences *s = rg_sequences_create();
+    rg_trainer_sample(race->trainer, 9, 16, 4, s);
+    return s;
+}
+
+/* Methods that sample the policy online, semi-online or not at all: the sampler is the policy,
+ * becomes it after every third step, or stays what the policy was. */
+static void check_sampler(const RgAlgorithm *a, int64_t every) {
+    char options[64];
+    snprintf(options, sizeof options, "sampler_steps=%d%s", (int)every,
+             has_option(a, "mixture") ? " mixture=1" : "");
+    Race race = race_begin(a->name, options, bandit, 0, 16), start;
+    start = race_begin(a->name, options, bandit, 0, 16);
+    for (int s = 1; s <= 7; s++) {
+        uint64_t before = rg_parameters_hash(race.trainer->sampler->parameters);
+        cr_assert(take_step(race.trainer), "%s", a->name);
+        uint64_t policy = rg_parameters_hash(race.policy->parameters);
+        bool follows = every > 0 && s % every == 0;
+        cr_assert_eq(rg_parameters_hash(race.trainer->sampler->parameters),
+                     follows ? policy : before, "%s, %s, step %d", a->name, options, s);
+        cr_assert_neq(policy, before, "%s", a->name);
+    }
+    RgSequences *now = sampled_by(&race), *then = sampled_by(&start);
+    cr_expect_eq(rg_sequences_hash(now) == rg_sequences_hash(then), every == 0, "%s, %s", a->name,
+                 options);
+    rg_sequences_destroy(now);
+    rg_sequences_destroy(then);
+    race_end(&start);
+    race_end(&race);
+}
+
+Test(family, what_samples_the_policy_does_so_online_semi_online_or_not) {
+    int checked = 0;
+    for (int i = 0; rg_algorithms[i]; i++) {
+        const RgAlgorithm *a = rg_algorithms[i];
+        if (!a->loss || !has_option(a, "sampler_steps"))
+            continue;
+        checked++;
+        for (int64_t every = 0; every <= 3; every += every == 0 ? 1 : 2)
+            check_sampler(a, every);
+    }
+    cr_expect_eq(checked, 12);
+}
+
+/* What is online to the bit: a sampler that has just been brought up to date. */
+Test(family, a_step_after_the_sampler_has_followed_is_that_of_the_online_method) {
+    Race semi = race_begin("online-dpo", "sampler_steps=4", bandit, 0, 16);
+    Race online = race_begin("online-dpo", "", bandit, 0, 16);
+    RgParameters *p = semi.policy->parameters, *q = online.policy->parameters;
+    for (int s = 0; s < 6; s++) {
+        memcpy(q->value, p->value, (size_t)p->count * sizeof *p->value);
+        rg_parameters_zero_gradient(p);
+        rg_parameters_zero_gradient(q);
+        double one = step_gradient(semi.trainer, s), other = step_gradient(online.trainer, s);
+        bool same = memcmp(p->gradient, q->gradient, (size_t)p->count * sizeof *p->gradient) == 0;
+        cr_expect_eq(same && one == other, s % 4 == 0, "step %d: %g and %g", s, one, other);
+        semi.trainer->outcome.metric_count = online.trainer->outcome.metric_count = 0;
+        rg_parameters_zero_gradient(p);
+        cr_assert(take_step(semi.trainer));
+    }
+    race_end(&semi);
+    race_end(&online);
+}
+
 /* The judge is asked of three responses, and the pair that is learnt from are its best and worst.
  */
 Test(family, selm_learns_from_the_best_and_the_worst_of_three) {
@@ -475,13 +547,6 @@ Test(algorithms, sft_raises_the_likelihood_of_demonstrations) {
         take_step(race.trainer);
     cr_assert_lt(step_gradient(race.trainer, 0), first - 0.05);
     race_end(&race);
-}
-
-static bool has_option(const RgAlgorithm *a, const char *name) {
-    for (const RgOption *o = a->options; o && o->kind != RG_KIND_END; o++)
-        if (strcmp(o->name, name) == 0)
-            return true;
-    return false;
 }
 
 /* What the meter counts is what the recipe says: in the bandit, a response is a token. */
