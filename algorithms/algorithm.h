@@ -24,6 +24,7 @@
 #include "core/options.h"
 #include "core/policy/course.h"
 #include "core/policy/policy.h"
+#include "core/registry.h"
 #include "core/train/checkpoint.h"
 #include "core/train/meter.h"
 #include "core/train/optimizer.h"
@@ -172,11 +173,7 @@ void rg_step_metric(RgStep *step, const char *name, double value);
 /* ---- the descriptor ---- */
 
 typedef struct RgAlgorithm {
-    const char *name;
-    const char *summary;
-    const char *reference; /* paper and equation */
-    const RgOption *options;
-    size_t options_size;
+    RgDescriptor about;
 
     /* Fill in what a step draws with these options; the recipe comes with what is said above of
      * each field. Required, but of methods that neither train nor draw. */
@@ -196,11 +193,13 @@ typedef struct RgAlgorithm {
     void (*checkpoint)(void *state, RgCheckpoint *checkpoint);
 } RgAlgorithm;
 
-/* All algorithms; ends with NULL. */
-extern const RgAlgorithm *const rg_algorithms[];
-const RgAlgorithm *rg_algorithm_find(const char *name); /* NULL if there is none */
+/* By number, NULL after the last; and by name, NULL if there is none. */
+const RgAlgorithm *rg_algorithm(int i);
+const RgAlgorithm *rg_algorithm_find(const char *name);
 
 /* Refuse a descriptor that lacks what its other fields call for: RG_E_USAGE, with its name. */
 RgStatus rg_algorithm_check(const RgAlgorithm *algorithm, RgError *error);
+/* Add one, of a plug-in: checked, and borrowed for good. */
+RgStatus rg_algorithm_register(const RgAlgorithm *algorithm, RgError *error);
 
 #endif

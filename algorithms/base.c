@@ -3,7 +3,7 @@
 #include "algorithms/algorithm.h"
 
 const RgAlgorithm rg_algorithm_base = {
-    .name = "base",
-    .summary = "The reference policy as it is: no training",
-    .reference = "the starting point of every other method",
+    .about = {.name = "base",
+              .summary = "The reference policy as it is: no training",
+              .reference = "the starting point of every other method"},
 };

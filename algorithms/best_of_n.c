@@ -19,10 +19,10 @@ static void best_of_n_recipe(const void *options, RgRecipe *recipe) {
 }
 
 const RgAlgorithm rg_algorithm_best_of_n = {
-    .name = "best-of-n",
-    .summary = "The best by the judge of several responses of the reference: no training",
-    .reference = "Stiennon et al. 2020, arXiv:2009.01325",
-    .options = best_of_options,
-    .options_size = sizeof(BestOfOptions),
+    .about = {.name = "best-of-n",
+              .summary = "The best by the judge of several responses of the reference: no training",
+              .reference = "Stiennon et al. 2020, arXiv:2009.01325",
+              .options = best_of_options,
+              .options_size = sizeof(BestOfOptions)},
     .recipe = best_of_n_recipe,
 };

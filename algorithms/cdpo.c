@@ -35,11 +35,12 @@ static void cdpo_recipe(const void *options, RgRecipe *recipe) {
 }
 
 const RgAlgorithm rg_algorithm_cdpo = {
-    .name = "cdpo",
-    .summary = "Conservative DPO: label smoothing",
-    .reference = "Mitchell 2023, A note on DPO with noisy preferences and relationship to IPO",
-    .options = cdpo_options,
-    .options_size = sizeof(CdpoOptions),
+    .about = {.name = "cdpo",
+              .summary = "Conservative DPO: label smoothing",
+              .reference =
+                  "Mitchell 2023, A note on DPO with noisy preferences and relationship to IPO",
+              .options = cdpo_options,
+              .options_size = sizeof(CdpoOptions)},
     .recipe = cdpo_recipe,
     .loss = cdpo_loss,
 };

@@ -57,11 +57,12 @@ static void chi_po_recipe(const void *options, RgRecipe *recipe) {
 }
 
 const RgAlgorithm rg_algorithm_chi_po = {
-    .name = "chi-po",
-    .summary = "DPO with the link of the χ²-divergence, which pays for what data do not cover",
-    .reference = "Huang et al. 2024, arXiv:2407.13399, Algorithm 1",
-    .options = chi_po_options,
-    .options_size = sizeof(ChiPoOptions),
+    .about = {.name = "chi-po",
+              .summary =
+                  "DPO with the link of the χ²-divergence, which pays for what data do not cover",
+              .reference = "Huang et al. 2024, arXiv:2407.13399, Algorithm 1",
+              .options = chi_po_options,
+              .options_size = sizeof(ChiPoOptions)},
     .recipe = chi_po_recipe,
     .loss = chi_po_loss,
 };

@@ -41,11 +41,11 @@ static void dpo_recipe(const void *options, RgRecipe *recipe) {
 }
 
 const RgAlgorithm rg_algorithm_dpo = {
-    .name = "dpo",
-    .summary = "Direct preference optimisation on a fixed data set of pairs",
-    .reference = "Rafailov et al. 2023, arXiv:2305.18290, eq. 7",
-    .options = dpo_options,
-    .options_size = sizeof(DpoOptions),
+    .about = {.name = "dpo",
+              .summary = "Direct preference optimisation on a fixed data set of pairs",
+              .reference = "Rafailov et al. 2023, arXiv:2305.18290, eq. 7",
+              .options = dpo_options,
+              .options_size = sizeof(DpoOptions)},
     .recipe = dpo_recipe,
     .loss = dpo_loss,
 };
@@ -60,11 +60,11 @@ static void online_dpo_recipe(const void *options, RgRecipe *recipe) {
 }
 
 const RgAlgorithm rg_algorithm_online_dpo = {
-    .name = "online-dpo",
-    .summary = "DPO on fresh pairs of the policy, labelled by the judge",
-    .reference = "Guo et al. 2024, arXiv:2402.04792",
-    .options = online_dpo_options,
-    .options_size = sizeof(DpoOptions),
+    .about = {.name = "online-dpo",
+              .summary = "DPO on fresh pairs of the policy, labelled by the judge",
+              .reference = "Guo et al. 2024, arXiv:2402.04792",
+              .options = online_dpo_options,
+              .options_size = sizeof(DpoOptions)},
     .recipe = online_dpo_recipe,
     .loss = dpo_loss,
 };

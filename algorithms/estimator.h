@@ -13,6 +13,8 @@
 #ifndef RG_ALGORITHMS_ESTIMATOR_H
 #define RG_ALGORITHMS_ESTIMATOR_H
 
+#include "core/options.h"
+#include "core/registry.h"
 #include "core/tensor/parameters.h"
 
 /* A bilevel problem at a point, which is the values of `lower` and `upper`. All functions take the
@@ -62,7 +64,7 @@ typedef struct RgEstimateReport {
 } RgEstimateReport;
 
 typedef struct RgEstimator {
-    const char *name, *summary, *reference;
+    RgDescriptor about;
     int order;           /* of the derivatives of V that it takes: 0, 1 or 2 */
     bool by_closed_form; /* it needs RgBilevel.closed_form */
     bool takes_damping;  /* more of it may help where it failed */
@@ -79,8 +81,9 @@ void rg_estimator_apply(const RgEstimator *estimator, const RgBilevel *problem,
                         const RgEstimatorOptions *options, const RgReal *upper_gradient, RgReal *w,
                         RgEstimateReport *report);
 
-/* All of them, and their names in the same order; both end with NULL. */
-extern const RgEstimator *const rg_estimators[];
-extern const char *const rg_estimator_names[];
+/* Refuse a descriptor that is not complete: RG_E_USAGE, with its name. */
+RgStatus rg_estimator_check(const RgEstimator *estimator, RgError *error);
+/* Add one, of a plug-in: checked, and borrowed for good. */
+RgStatus rg_estimator_register(const RgEstimator *estimator, RgError *error);
 
 #endif

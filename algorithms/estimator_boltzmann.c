@@ -17,10 +17,10 @@ static void boltzmann(const RgBilevel *problem, const RgEstimatorOptions *option
 }
 
 const RgEstimator rg_estimator_boltzmann = {
-    .name = "boltzmann",
-    .summary = "Closed form of a lower level regularised by KL or entropy, first order",
-    .reference = "HPGD, Thoma et al. 2024, arXiv:2406.01575; SoBiRL, Yang et al. 2025, "
-                 "arXiv:2405.19697",
+    .about = {.name = "boltzmann",
+              .summary = "Closed form of a lower level regularised by KL or entropy, first order",
+              .reference = "HPGD, Thoma et al. 2024, arXiv:2406.01575; SoBiRL, Yang et al. 2025, "
+                           "arXiv:2405.19697"},
     .by_closed_form = true,
     .estimate = boltzmann,
 };

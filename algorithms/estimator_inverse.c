@@ -134,9 +134,10 @@ static void finite_difference(const RgBilevel *problem, const RgEstimatorOptions
 /* ---- descriptors ---- */
 
 const RgEstimator rg_estimator_exact = {
-    .name = "exact",
-    .summary = "The whole Hessian, column by column, and a dense solution (small policies)",
-    .reference = "implicit function theorem",
+    .about = {.name = "exact",
+              .summary =
+                  "The whole Hessian, column by column, and a dense solution (small policies)",
+              .reference = "implicit function theorem"},
     .order = 2,
     .takes_damping = true,
     .solves = true,
@@ -144,9 +145,10 @@ const RgEstimator rg_estimator_exact = {
 };
 
 const RgEstimator rg_estimator_cg = {
-    .name = "cg",
-    .summary = "Conjugate gradients on Hessian-vector products, damped, until a residual",
-    .reference = "Hestenes and Stiefel 1952; for hypergradients Pedregosa 2016, arXiv:1602.02355",
+    .about = {.name = "cg",
+              .summary = "Conjugate gradients on Hessian-vector products, damped, until a residual",
+              .reference =
+                  "Hestenes and Stiefel 1952; for hypergradients Pedregosa 2016, arXiv:1602.02355"},
     .order = 2,
     .takes_damping = true,
     .solves = true,
@@ -154,18 +156,18 @@ const RgEstimator rg_estimator_cg = {
 };
 
 const RgEstimator rg_estimator_neumann = {
-    .name = "neumann",
-    .summary = "Truncated Neumann series of the inverse Hessian",
-    .reference = "Lorraine et al. 2020, arXiv:1911.02590",
+    .about = {.name = "neumann",
+              .summary = "Truncated Neumann series of the inverse Hessian",
+              .reference = "Lorraine et al. 2020, arXiv:1911.02590"},
     .order = 2,
     .takes_damping = true,
     .estimate = neumann,
 };
 
 const RgEstimator rg_estimator_finite_difference = {
-    .name = "finite-difference",
-    .summary = "Conjugate gradients whose products are central differences of gradients",
-    .reference = "implicit function theorem, first order only",
+    .about = {.name = "finite-difference",
+              .summary = "Conjugate gradients whose products are central differences of gradients",
+              .reference = "implicit function theorem, first order only"},
     .order = 1,
     .takes_damping = true,
     .solves = true,
@@ -173,17 +175,17 @@ const RgEstimator rg_estimator_finite_difference = {
 };
 
 const RgEstimator rg_estimator_identity = {
-    .name = "identity",
-    .summary = "A scalar in place of the inverse Hessian: the curvature is ignored",
-    .reference = "ablation",
+    .about = {.name = "identity",
+              .summary = "A scalar in place of the inverse Hessian: the curvature is ignored",
+              .reference = "ablation"},
     .order = 2,
     .estimate = identity,
 };
 
 const RgEstimator rg_estimator_none = {
-    .name = "none",
-    .summary = "No implicit term: samples are taken as data, as in online RLHF",
-    .reference = "ablation",
+    .about = {.name = "none",
+              .summary = "No implicit term: samples are taken as data, as in online RLHF",
+              .reference = "ablation"},
     .order = 0,
     .estimate = none,
 };

@@ -104,9 +104,9 @@ static void penalty(const RgBilevel *p, const RgEstimatorOptions *options,
 }
 
 const RgEstimator rg_estimator_penalty = {
-    .name = "penalty",
-    .summary = "Value-function penalty: a second, penalised solution of the lower level",
-    .reference = "Shen, Yang and Chen 2024, arXiv:2402.06886",
+    .about = {.name = "penalty",
+              .summary = "Value-function penalty: a second, penalised solution of the lower level",
+              .reference = "Shen, Yang and Chen 2024, arXiv:2402.06886"},
     .order = 1,
     .solves = true,
     .estimate = penalty,

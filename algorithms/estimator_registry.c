@@ -1,24 +1,16 @@
-/* The list of hypergradient estimators. Adding one: its file, and a line in each list here. */
+/* What an estimator of the hypergradient must have. */
 #include "algorithms/estimator.h"
 
-extern const RgEstimator rg_estimator_exact, rg_estimator_cg, rg_estimator_neumann,
-    rg_estimator_finite_difference, rg_estimator_penalty, rg_estimator_boltzmann,
-    rg_estimator_unrolled, rg_estimator_identity, rg_estimator_none;
+RgStatus rg_estimator_check(const RgEstimator *e, RgError *error) {
+    const RgRequirement requirements[] = {
+        {e->estimate != NULL, "a function estimate"},
+        {e->order >= 0 && e->order <= 2, "an order of 0, 1 or 2"},
+    };
+    return rg_descriptor_check(RG_ESTIMATOR, &e->about, requirements,
+                               sizeof requirements / sizeof *requirements, error);
+}
 
-const RgEstimator *const rg_estimators[] = {
-    &rg_estimator_exact,
-    &rg_estimator_cg,
-    &rg_estimator_neumann,
-    &rg_estimator_penalty,
-    &rg_estimator_finite_difference,
-    &rg_estimator_unrolled,
-    &rg_estimator_boltzmann,
-    &rg_estimator_identity,
-    &rg_estimator_none,
-    NULL,
-};
-
-const char *const rg_estimator_names[] = {
-    "exact",    "cg",        "neumann",  "penalty", "finite-difference",
-    "unrolled", "boltzmann", "identity", "none",    NULL,
-};
+RgStatus rg_estimator_register(const RgEstimator *estimator, RgError *error) {
+    RG_TRY(rg_estimator_check(estimator, error));
+    return rg_register(RG_ESTIMATOR, &estimator->about, error);
+}

@@ -86,9 +86,9 @@ static void unrolled(const RgBilevel *p, const RgEstimatorOptions *options,
 }
 
 const RgEstimator rg_estimator_unrolled = {
-    .name = "unrolled",
-    .summary = "Reverse mode through steps of the lower level",
-    .reference = "Franceschi et al. 2017, arXiv:1703.01785",
+    .about = {.name = "unrolled",
+              .summary = "Reverse mode through steps of the lower level",
+              .reference = "Franceschi et al. 2017, arXiv:1703.01785"},
     .order = 2,
     .estimate = unrolled,
 };

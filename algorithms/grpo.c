@@ -138,11 +138,13 @@ static void grpo_recipe(const void *options, RgRecipe *recipe) {
 }
 
 const RgAlgorithm rg_algorithm_grpo = {
-    .name = "grpo",
-    .summary = "Clipped policy gradient on rewards standardised within groups; Dr. GRPO besides",
-    .reference = "Shao et al. 2024, arXiv:2402.03300, eq. 3; Liu et al. 2025, arXiv:2503.20783",
-    .options = grpo_options,
-    .options_size = sizeof(GrpoOptions),
+    .about = {.name = "grpo",
+              .summary =
+                  "Clipped policy gradient on rewards standardised within groups; Dr. GRPO besides",
+              .reference =
+                  "Shao et al. 2024, arXiv:2402.03300, eq. 3; Liu et al. 2025, arXiv:2503.20783",
+              .options = grpo_options,
+              .options_size = sizeof(GrpoOptions)},
     .recipe = grpo_recipe,
     .loss = grpo_loss,
 };

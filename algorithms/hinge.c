@@ -30,11 +30,11 @@ static void hinge_recipe(const void *options, RgRecipe *recipe) {
 }
 
 const RgAlgorithm rg_algorithm_hinge = {
-    .name = "hinge",
-    .summary = "Hinge loss on the margin of log-ratios (SLiC)",
-    .reference = "after Zhao et al. 2023, arXiv:2305.10425",
-    .options = hinge_options,
-    .options_size = sizeof(HingeOptions),
+    .about = {.name = "hinge",
+              .summary = "Hinge loss on the margin of log-ratios (SLiC)",
+              .reference = "after Zhao et al. 2023, arXiv:2305.10425",
+              .options = hinge_options,
+              .options_size = sizeof(HingeOptions)},
     .recipe = hinge_recipe,
     .loss = hinge_loss,
 };

@@ -48,11 +48,11 @@ static void hybrid_recipe(const void *options, RgRecipe *recipe) {
 }
 
 const RgAlgorithm rg_algorithm_hybrid = {
-    .name = "hybrid",
-    .summary = "HyPO: offline DPO, and the divergence on the policy's own responses",
-    .reference = "Song et al. 2024, arXiv:2406.01462, Algorithm 1",
-    .options = hybrid_options,
-    .options_size = sizeof(HybridOptions),
+    .about = {.name = "hybrid",
+              .summary = "HyPO: offline DPO, and the divergence on the policy's own responses",
+              .reference = "Song et al. 2024, arXiv:2406.01462, Algorithm 1",
+              .options = hybrid_options,
+              .options_size = sizeof(HybridOptions)},
     .recipe = hybrid_recipe,
     .loss = hybrid_loss,
 };

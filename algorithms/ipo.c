@@ -44,11 +44,11 @@ static void ipo_recipe(const void *options, RgRecipe *recipe) {
 }
 
 const RgAlgorithm rg_algorithm_ipo = {
-    .name = "ipo",
-    .summary = "Identity preference optimisation: a squared loss with a finite target",
-    .reference = "Azar et al. 2023, arXiv:2310.12036, eq. 17",
-    .options = ipo_options,
-    .options_size = sizeof(IpoOptions),
+    .about = {.name = "ipo",
+              .summary = "Identity preference optimisation: a squared loss with a finite target",
+              .reference = "Azar et al. 2023, arXiv:2310.12036, eq. 17",
+              .options = ipo_options,
+              .options_size = sizeof(IpoOptions)},
     .recipe = ipo_recipe,
     .loss = ipo_loss,
 };

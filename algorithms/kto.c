@@ -64,11 +64,12 @@ static void kto_recipe(const void *options, RgRecipe *recipe) {
 }
 
 const RgAlgorithm rg_algorithm_kto = {
-    .name = "kto",
-    .summary = "Kahneman-Tversky optimisation: desirable and undesirable responses, unpaired",
-    .reference = "Ethayarajh et al. 2024, arXiv:2402.01306",
-    .options = kto_options,
-    .options_size = sizeof(KtoOptions),
+    .about = {.name = "kto",
+              .summary =
+                  "Kahneman-Tversky optimisation: desirable and undesirable responses, unpaired",
+              .reference = "Ethayarajh et al. 2024, arXiv:2402.01306",
+              .options = kto_options,
+              .options_size = sizeof(KtoOptions)},
     .recipe = kto_recipe,
     .loss = kto_loss,
 };

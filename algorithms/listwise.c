@@ -56,11 +56,11 @@ static void listwise_recipe(const void *options, RgRecipe *recipe) {
 }
 
 const RgAlgorithm rg_algorithm_listwise = {
-    .name = "listwise",
-    .summary = "Online DPO on rankings of several responses (Plackett-Luce)",
-    .reference = "Rafailov et al. 2023, arXiv:2305.18290, eq. 20",
-    .options = listwise_options,
-    .options_size = sizeof(ListwiseOptions),
+    .about = {.name = "listwise",
+              .summary = "Online DPO on rankings of several responses (Plackett-Luce)",
+              .reference = "Rafailov et al. 2023, arXiv:2305.18290, eq. 20",
+              .options = listwise_options,
+              .options_size = sizeof(ListwiseOptions)},
     .recipe = listwise_recipe,
     .loss = listwise_loss,
 };

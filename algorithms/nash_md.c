@@ -45,11 +45,12 @@ static void nash_md_recipe(const void *options, RgRecipe *recipe) {
 }
 
 const RgAlgorithm rg_algorithm_nash_md = {
-    .name = "nash-md",
-    .summary = "Nash mirror descent: preferences against the mixture of policy and reference",
-    .reference = "Munos et al. 2023, arXiv:2312.00886",
-    .options = nash_options,
-    .options_size = sizeof(NashOptions),
+    .about = {.name = "nash-md",
+              .summary =
+                  "Nash mirror descent: preferences against the mixture of policy and reference",
+              .reference = "Munos et al. 2023, arXiv:2312.00886",
+              .options = nash_options,
+              .options_size = sizeof(NashOptions)},
     .recipe = nash_md_recipe,
     .loss = nash_loss,
 };

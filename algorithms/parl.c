@@ -24,6 +24,7 @@ static const char *const uppers[] = {"preferences", "utility", "none", NULL};
 static const char *const lowers[] = {"steps", "solved", NULL};
 static const char *const regularizers[] = {"kl", "entropy", NULL};
 static const char *const failures[] = {"stop", "damp", "skip", NULL};
+static const RgOptionFamily estimators = {.kind = RG_ESTIMATOR, .beside = true};
 static const char *const reward_optimizers[] = {"adamw", "sgd", NULL};
 
 static const RgOption parl_options[] = {
@@ -48,8 +49,8 @@ static const RgOption parl_options[] = {
     RG_OPTION_REAL(RgParlOptions, lower_tolerance, "0", 0, 1e9,
                    "gradient norm of the lower level's last step above which it counts as not "
                    "converged; 0: is not checked"),
-    RG_OPTION_CHOICE(RgParlOptions, estimator, "cg", rg_estimator_names,
-                     "of the hypergradient's implicit term, see: regatta list estimators"),
+    RG_OPTION_PART(RgParlOptions, estimator, "cg", &estimators,
+                   "of the hypergradient's implicit term, see: regatta list estimators"),
     RG_OPTION_REAL(RgParlOptions, damping, "0.001", 0, 1e6, "added to the curvature's diagonal"),
     RG_OPTION_INTEGER(RgParlOptions, iterations, "10", 1, 1e6,
                       "most iterations of cg and finite-difference, terms of neumann, steps of "
@@ -104,7 +105,7 @@ RgParameters *rg_parl_reward(void *state) {
 }
 
 static const RgEstimator *estimator_of(const RgParl *parl) {
-    return rg_estimators[parl->options->estimator];
+    return (const RgEstimator *)parl->options->estimator.type;
 }
 
 /* ---- the levels as a bilevel problem ---- */
@@ -475,12 +476,13 @@ static RgStatus check_solution(RgParl *parl, RgError *error) {
         return rg_fail(error, RG_E_USAGE,
                        "parl: %s needs a policy that can be any distribution (policy.type = "
                        "\"tabular\"), not a %s one",
-                       option, parl->trainer->policy->type->name);
+                       option, parl->trainer->policy->type->about.name);
     return RG_OK;
 }
 
 static RgOptimizer *reward_optimizer(const RgParlOptions *o, int64_t count) {
-    RgOptimizerOptions options = {.type = o->reward_optimizer,
+    const RgOptimizerType *types[] = {&rg_optimizer_adamw, &rg_optimizer_sgd};
+    RgOptimizerOptions options = {.type = {&types[o->reward_optimizer]->about},
                                   .learning_rate = o->reward_learning_rate,
                                   .schedule = RG_SCHEDULE_CONSTANT,
                                   .beta1 = 0.9,
@@ -496,7 +498,7 @@ static RgStatus set_up(RgParl *parl, RgError *error) {
     if (o->pretrain > 0 && (!trainer->course->pairs || trainer->course->pairs->count == 0))
         return rg_fail(error, RG_E_USAGE,
                        "parl: pretrain needs offline pairs, and the environment has none");
-    bool implicit = strcmp(estimator_of(parl)->name, "none") != 0;
+    bool implicit = strcmp(estimator_of(parl)->about.name, "none") != 0;
     if (o->upper == RG_PARL_FIXED && (o->pretrain == 0 || implicit))
         return rg_fail(error, RG_E_USAGE,
                        "parl: upper = \"none\" follows the reward that pretrain makes: it expects "
@@ -547,11 +549,12 @@ static void parl_recipe(const void *options, RgRecipe *recipe) {
 }
 
 const RgAlgorithm rg_algorithm_parl = {
-    .name = "parl",
-    .summary = "Bilevel alignment: a reward optimised through the policy that is optimal for it",
-    .reference = "Chakraborty et al. 2024, arXiv:2308.02585",
-    .options = parl_options,
-    .options_size = sizeof(RgParlOptions),
+    .about = {.name = "parl",
+              .summary =
+                  "Bilevel alignment: a reward optimised through the policy that is optimal for it",
+              .reference = "Chakraborty et al. 2024, arXiv:2308.02585",
+              .options = parl_options,
+              .options_size = sizeof(RgParlOptions)},
     .recipe = parl_recipe,
     .create = parl_create,
     .step = parl_step,

@@ -20,7 +20,7 @@ typedef struct RgParlOptions {
     int lower;
     int64_t inner_steps; /* K */
     double lower_tolerance;
-    int estimator;  /* index into rg_estimators */
+    RgOptionPart estimator;
     double damping; /* these seven: RgEstimatorOptions */
     int64_t iterations;
     double tolerance, residual_limit, inverse_step, penalty, difference;

@@ -105,7 +105,7 @@ RgStatus rg_parl_enumerate(RgParl *parl, RgError *error) {
         return rg_fail(error, RG_E_USAGE,
                        "parl: expectation = \"exact\" and lower = \"solved\" need an enumerable "
                        "policy, not %s",
-                       policy->type->name);
+                       policy->type->about.name);
     if (parl->enumeration)
         return RG_OK;
     bool recorded = rg_tape_record(trainer->tape, false);

@@ -76,7 +76,7 @@ RgStatus rg_parl_check_table(const RgParl *parl, const char *option, RgError *er
         return rg_fail(error, RG_E_USAGE,
                        "parl: in a known process, %s needs a table of logits over states and "
                        "actions (policy.type = \"markov\"), not a %s policy",
-                       option, policy->type->name);
+                       option, policy->type->about.name);
     if (parl->reward.type != RG_REWARD_LINEAR)
         return rg_fail(error, RG_E_USAGE, "parl: in a known process, %s needs reward = \"linear\"",
                        option);

@@ -358,7 +358,7 @@ static RgStatus draw_upper(RgParl *parl, int64_t round, RgError *error) {
     const RgParlOptions *o = parl->options;
     RgTrainer *trainer = parl->trainer;
     Sampled *s = parl->samples;
-    const RgEstimator *estimator = rg_estimators[o->estimator];
+    const RgEstimator *estimator = (const RgEstimator *)o->estimator.type;
     bool with_others = estimator->by_closed_form && !trainer->course->process;
     RgSequences *sequences = rg_sequences_create(), *others = NULL;
     rg_trainer_sample(trainer, draw_number(parl, round, o->inner_steps), trainer->training.batch,
@@ -391,7 +391,7 @@ static RgStatus draw_upper(RgParl *parl, int64_t round, RgError *error) {
 
 static RgStatus create(RgParl *parl, RgError *error) {
     if (parl->trainer->course->process && parl->reward.type != RG_REWARD_LINEAR &&
-        rg_estimators[parl->options->estimator]->by_closed_form)
+        ((const RgEstimator *)parl->options->estimator.type)->by_closed_form)
         return rg_fail(error, RG_E_USAGE,
                        "parl: in a known process, the closed form needs reward = \"linear\"");
     parl->samples = rg_allocate(sizeof(Sampled));

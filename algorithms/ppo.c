@@ -269,7 +269,7 @@ static RgStatus ppo_create(RgTrainer *trainer, const void *options, void **state
     ppo->options = options;
     ppo->features = trainer->reference->type->state_feature_count(trainer->reference);
     declare_value(ppo, rg_random_named(trainer->random, "value"));
-    RgOptimizerOptions adamw = {.type = RG_ADAMW,
+    RgOptimizerOptions adamw = {.type = {&rg_optimizer_adamw.about},
                                 .learning_rate = ppo->options->value_learning_rate,
                                 .schedule = RG_SCHEDULE_CONSTANT,
                                 .beta1 = 0.9,
@@ -302,11 +302,12 @@ static void ppo_recipe(const void *options, RgRecipe *recipe) {
 }
 
 const RgAlgorithm rg_algorithm_ppo = {
-    .name = "ppo",
-    .summary = "Proximal policy optimisation on the judge's reward, with a KL penalty",
-    .reference = "Schulman et al. 2017, arXiv:1707.06347; Ouyang et al. 2022, arXiv:2203.02155",
-    .options = ppo_options,
-    .options_size = sizeof(PpoOptions),
+    .about = {.name = "ppo",
+              .summary = "Proximal policy optimisation on the judge's reward, with a KL penalty",
+              .reference =
+                  "Schulman et al. 2017, arXiv:1707.06347; Ouyang et al. 2022, arXiv:2203.02155",
+              .options = ppo_options,
+              .options_size = sizeof(PpoOptions)},
     .recipe = ppo_recipe,
     .create = ppo_create,
     .step = ppo_step,

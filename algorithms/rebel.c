@@ -57,11 +57,11 @@ static void rebel_recipe(const void *options, RgRecipe *recipe) {
 }
 
 const RgAlgorithm rg_algorithm_rebel = {
-    .name = "rebel",
-    .summary = "Regression of the change in log-odds on the difference of rewards",
-    .reference = "Gao et al. 2024, arXiv:2404.16767, Algorithm 1",
-    .options = rebel_options,
-    .options_size = sizeof(RebelOptions),
+    .about = {.name = "rebel",
+              .summary = "Regression of the change in log-odds on the difference of rewards",
+              .reference = "Gao et al. 2024, arXiv:2404.16767, Algorithm 1",
+              .options = rebel_options,
+              .options_size = sizeof(RebelOptions)},
     .recipe = rebel_recipe,
     .loss = rebel_loss,
 };

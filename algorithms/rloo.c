@@ -40,11 +40,11 @@ static void rloo_recipe(const void *options, RgRecipe *recipe) {
 }
 
 const RgAlgorithm rg_algorithm_rloo = {
-    .name = "rloo",
-    .summary = "REINFORCE with a leave-one-out baseline on the judge's reward",
-    .reference = "Ahmadian et al. 2024, arXiv:2402.14740, eq. 8",
-    .options = rloo_options,
-    .options_size = sizeof(RlooOptions),
+    .about = {.name = "rloo",
+              .summary = "REINFORCE with a leave-one-out baseline on the judge's reward",
+              .reference = "Ahmadian et al. 2024, arXiv:2402.14740, eq. 8",
+              .options = rloo_options,
+              .options_size = sizeof(RlooOptions)},
     .recipe = rloo_recipe,
     .loss = rloo_loss,
 };

@@ -177,41 +177,41 @@ static void sail_pr_recipe(const void *options, RgRecipe *recipe) {
 }
 
 const RgAlgorithm rg_algorithm_sail_dp = {
-    .name = "sail-dp",
-    .summary = "SAIL: data-set responses, labelled by the policy itself (self-critique)",
-    .reference = "Ding et al. 2024, arXiv:2406.15567, SAIL-DP",
-    .options = sail_dp_options,
-    .options_size = sizeof(SailOptions),
+    .about = {.name = "sail-dp",
+              .summary = "SAIL: data-set responses, labelled by the policy itself (self-critique)",
+              .reference = "Ding et al. 2024, arXiv:2406.15567, SAIL-DP",
+              .options = sail_dp_options,
+              .options_size = sizeof(SailOptions)},
     .recipe = sail_dp_recipe,
     .loss = sail_dp_loss,
 };
 
 const RgAlgorithm rg_algorithm_sail_pp = {
-    .name = "sail-pp",
-    .summary = "SAIL: policy responses, labelled by the policy itself",
-    .reference = "Ding et al. 2024, arXiv:2406.15567, SAIL-PP",
-    .options = sail_pp_options,
-    .options_size = sizeof(SailOptions),
+    .about = {.name = "sail-pp",
+              .summary = "SAIL: policy responses, labelled by the policy itself",
+              .reference = "Ding et al. 2024, arXiv:2406.15567, SAIL-PP",
+              .options = sail_pp_options,
+              .options_size = sizeof(SailOptions)},
     .recipe = sail_pp_recipe,
     .loss = sail_pp_loss,
 };
 
 const RgAlgorithm rg_algorithm_sail_pr = {
-    .name = "sail-pr",
-    .summary = "SAIL: policy responses, labelled by the judge",
-    .reference = "Ding et al. 2024, arXiv:2406.15567, SAIL-PR",
-    .options = sail_pr_options,
-    .options_size = sizeof(SailOptions),
+    .about = {.name = "sail-pr",
+              .summary = "SAIL: policy responses, labelled by the judge",
+              .reference = "Ding et al. 2024, arXiv:2406.15567, SAIL-PR",
+              .options = sail_pr_options,
+              .options_size = sizeof(SailOptions)},
     .recipe = sail_pr_recipe,
     .loss = sail_pr_loss,
 };
 
 const RgAlgorithm rg_algorithm_sail_revkl = {
-    .name = "sail-revkl",
-    .summary = "SAIL-PR with a reverse-KL penalty",
-    .reference = "Wu et al. 2026, arXiv:2606.31524",
-    .options = sail_revkl_options,
-    .options_size = sizeof(SailOptions),
+    .about = {.name = "sail-revkl",
+              .summary = "SAIL-PR with a reverse-KL penalty",
+              .reference = "Wu et al. 2026, arXiv:2606.31524",
+              .options = sail_revkl_options,
+              .options_size = sizeof(SailOptions)},
     .recipe = sail_pr_recipe,
     .loss = sail_revkl_loss,
 };

@@ -52,11 +52,12 @@ static void selm_recipe(const void *options, RgRecipe *recipe) {
 }
 
 const RgAlgorithm rg_algorithm_selm = {
-    .name = "selm",
-    .summary = "Self-exploring language models: the likeliest response competes, and is lowered",
-    .reference = "Zhang et al. 2024, arXiv:2405.19332",
-    .options = selm_options,
-    .options_size = sizeof(SelmOptions),
+    .about = {.name = "selm",
+              .summary =
+                  "Self-exploring language models: the likeliest response competes, and is lowered",
+              .reference = "Zhang et al. 2024, arXiv:2405.19332",
+              .options = selm_options,
+              .options_size = sizeof(SelmOptions)},
     .recipe = selm_recipe,
     .loss = selm_loss,
 };

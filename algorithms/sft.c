@@ -17,9 +17,9 @@ static void sft_recipe(const void *options, RgRecipe *recipe) {
 }
 
 const RgAlgorithm rg_algorithm_sft = {
-    .name = "sft",
-    .summary = "Supervised training on demonstrations (maximum likelihood)",
-    .reference = "maximum likelihood per token",
+    .about = {.name = "sft",
+              .summary = "Supervised training on demonstrations (maximum likelihood)",
+              .reference = "maximum likelihood per token"},
     .recipe = sft_recipe,
     .loss = sft_loss,
 };

@@ -34,11 +34,11 @@ static void simpo_recipe(const void *options, RgRecipe *recipe) {
 }
 
 const RgAlgorithm rg_algorithm_simpo = {
-    .name = "simpo",
-    .summary = "Simple preference optimisation: mean log-probabilities, no reference",
-    .reference = "Meng et al. 2024, arXiv:2405.14734, eq. 6",
-    .options = simpo_options,
-    .options_size = sizeof(SimpoOptions),
+    .about = {.name = "simpo",
+              .summary = "Simple preference optimisation: mean log-probabilities, no reference",
+              .reference = "Meng et al. 2024, arXiv:2405.14734, eq. 6",
+              .options = simpo_options,
+              .options_size = sizeof(SimpoOptions)},
     .recipe = simpo_recipe,
     .loss = simpo_loss,
 };

@@ -35,11 +35,11 @@ static void spin_recipe(const void *options, RgRecipe *recipe) {
 }
 
 const RgAlgorithm rg_algorithm_spin = {
-    .name = "spin",
-    .summary = "Self-play: demonstrations against the policy of the iteration before",
-    .reference = "Chen et al. 2024, arXiv:2401.01335, eq. 4.7",
-    .options = spin_options,
-    .options_size = sizeof(SpinOptions),
+    .about = {.name = "spin",
+              .summary = "Self-play: demonstrations against the policy of the iteration before",
+              .reference = "Chen et al. 2024, arXiv:2401.01335, eq. 4.7",
+              .options = spin_options,
+              .options_size = sizeof(SpinOptions)},
     .recipe = spin_recipe,
     .loss = spin_loss,
 };

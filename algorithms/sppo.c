@@ -52,12 +52,13 @@ static void sppo_recipe(const void *options, RgRecipe *recipe) {
 }
 
 const RgAlgorithm rg_algorithm_sppo = {
-    .name = "sppo",
-    .summary =
-        "Self-play: log-ratios to the last iteration's policy fitted to win rates against it",
-    .reference = "Wu et al. 2024, arXiv:2405.00675, Algorithm 1",
-    .options = sppo_options,
-    .options_size = sizeof(SppoOptions),
+    .about =
+        {.name = "sppo",
+         .summary =
+             "Self-play: log-ratios to the last iteration's policy fitted to win rates against it",
+         .reference = "Wu et al. 2024, arXiv:2405.00675, Algorithm 1",
+         .options = sppo_options,
+         .options_size = sizeof(SppoOptions)},
     .recipe = sppo_recipe,
     .loss = sppo_loss,
 };

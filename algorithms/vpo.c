@@ -47,11 +47,12 @@ static void vpo_recipe(const void *options, RgRecipe *recipe) {
 }
 
 const RgAlgorithm rg_algorithm_vpo = {
-    .name = "vpo",
-    .summary = "Value-incentivised preference optimisation: an optimistic or pessimistic value",
-    .reference = "Cen et al. 2024, arXiv:2405.19320",
-    .options = vpo_options,
-    .options_size = sizeof(VpoOptions),
+    .about = {.name = "vpo",
+              .summary =
+                  "Value-incentivised preference optimisation: an optimistic or pessimistic value",
+              .reference = "Cen et al. 2024, arXiv:2405.19320",
+              .options = vpo_options,
+              .options_size = sizeof(VpoOptions)},
     .recipe = vpo_recipe,
     .loss = vpo_loss,
 };

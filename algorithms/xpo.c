@@ -52,11 +52,12 @@ static void xpo_recipe(const void *options, RgRecipe *recipe) {
 }
 
 const RgAlgorithm rg_algorithm_xpo = {
-    .name = "xpo",
-    .summary = "Exploratory preference optimisation: optimism against the reference's responses",
-    .reference = "Xie et al. 2024, arXiv:2405.21046, Algorithm 1",
-    .options = xpo_options,
-    .options_size = sizeof(XpoOptions),
+    .about = {.name = "xpo",
+              .summary =
+                  "Exploratory preference optimisation: optimism against the reference's responses",
+              .reference = "Xie et al. 2024, arXiv:2405.21046, Algorithm 1",
+              .options = xpo_options,
+              .options_size = sizeof(XpoOptions)},
     .recipe = xpo_recipe,
     .loss = xpo_loss,
 };

@@ -250,14 +250,28 @@ static char *left_out(const RgBudget *budget) {
     return names;
 }
 
+/* By the cell of the fewest. */
+static char *few_seeds(const RgBudget *budget) {
+    int64_t least = RG_SEEDS_TO_COMPARE;
+    for (int64_t i = 0; i < budget->row_count * budget->points; i++) {
+        int64_t seeds = budget->cells[i].summary.count;
+        least = seeds > 0 && seeds < least ? seeds : least;
+    }
+    return rg_few_seeds(least);
+}
+
 void rg_budget_write(const RgBudget *budget, RgTableFormat format, FILE *out) {
-    char *notes[2] = {NULL, left_out(budget)};
-    int count = notes[1] ? 2 : 1;
+    char *notes[3], *left = left_out(budget), *few = few_seeds(budget);
+    int count = 1;
     notes[0] = rg_string_format(
         "Each trial's evaluations are joined by lines and read off at equal %s, within what all "
         "trials have spent; mean over seeds ± standard error, [low, high] a 95 %% interval "
         "over seeds and prompts.",
         budget->cost.name);
+    if (left)
+        notes[count++] = left;
+    if (few)
+        notes[count++] = few;
     if (rg_table_format_is_raw(format)) {
         RgRecords *records = make_records(budget);
         rg_records_write(records, notes, count, format, out);
@@ -268,8 +282,8 @@ void rg_budget_write(const RgBudget *budget, RgTableFormat format, FILE *out) {
         rg_notes_write(notes, count, format, out);
         rg_grid_free(&grid);
     }
-    free(notes[0]);
-    free(notes[1]);
+    for (int i = 0; i < count; i++)
+        free(notes[i]);
 }
 
 RgStatus rg_budget(const RgBudgetOptions *options, RgError *error) {

@@ -9,9 +9,8 @@
 
 /* ---- pairing ---- */
 
-/* Trials of A and B with the same seed, finished both; at most min(a->count, b->count) pairs. */
-static int pair_trials(const RgGroup *a, const RgGroup *b, const RgTrial **from_a,
-                       const RgTrial **from_b) {
+int rg_pair_trials(const RgGroup *a, const RgGroup *b, const RgTrial **from_a,
+                   const RgTrial **from_b) {
     int count = 0;
     for (int i = 0; i < a->count; i++)
         for (int j = 0; j < b->count; j++)
@@ -36,7 +35,7 @@ RgPairing rg_pairing_make(const RgResults *results, const RgGroup *a, const RgGr
     RgPairing p = {0};
     const RgTrial **trials = rg_allocate((size_t)(2 * a->count * b->count + 1) * sizeof *trials);
     const RgTrial **from_b = trials + a->count * b->count;
-    p.seeds = pair_trials(a, b, trials, from_b);
+    p.seeds = rg_pair_trials(a, b, trials, from_b);
     p.seed = rg_allocate((size_t)(p.seeds + 1) * sizeof *p.seed);
     for (int i = 0; i < p.seeds; i++)
         p.seed[i] = trials[i]->seed;
@@ -137,6 +136,10 @@ RgStatus rg_comparison_make(const RgResults *results, const RgCompareOptions *op
     bool win;
     RG_TRY(rg_results_group(results, options->a, &a, error));
     RG_TRY(rg_results_group(results, options->b, &b, error));
+    if (a == b)
+        return rg_fail(error, RG_E_USAGE,
+                       "\"%s\" cannot be compared with itself: expected the labels of two methods",
+                       a->name);
     RG_TRY(choose_metric(results, options, &win, &metric, error));
     if (rg_comparison_of_groups(results, a, b, metric, win, comparison))
         return RG_OK;

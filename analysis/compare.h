@@ -34,6 +34,11 @@ typedef struct RgPairing {
     double *a, *b;  /* [seeds, items]; a missing value is NaN */
 } RgPairing;
 
+/* Trials of A and B with the same seed that both finished; how many. Each has room for
+ * a->count·b->count. */
+int rg_pair_trials(const RgGroup *a, const RgGroup *b, const RgTrial **from_a,
+                   const RgTrial **from_b);
+
 /* By a per-item metric at the trials' last evaluations. 0 seeds or items where nothing is shared.
  */
 RgPairing rg_pairing_make(const RgResults *results, const RgGroup *a, const RgGroup *b,

@@ -50,23 +50,11 @@ RgStatus rg_export_format(const char *name, RgExportFormat *format, RgError *err
 
 /* ---- files ---- */
 
-RgStatus rg_export_folder(const char *path, RgError *error) {
-    char *folder = rg_string_format("%s/", path);
-    RgStatus status = RG_OK;
-    for (char *c = folder + 1; *c && status == RG_OK; c++) {
-        if (*c != '/')
-            continue;
-        *c = '\0';
-        status = rg_folder_make(folder, error);
-        *c = '/';
-    }
-    free(folder);
-    return status;
-}
-
 RgStatus rg_export_begin(RgExportFile *file, char *path, RgError *error) {
     *file = (RgExportFile){0};
-    RgStatus status = rg_new_file_begin(path, &file->file, error);
+    RgStatus status = rg_folders_make_above(path, error);
+    if (status == RG_OK)
+        status = rg_new_file_begin(path, &file->file, error);
     if (status == RG_OK) {
         file->stream = fdopen(dup(file->file.descriptor), "wb");
         RG_ASSERT(file->stream);
@@ -217,7 +205,6 @@ static RgStatus check_experiment(RgStore *store, const RgExportOptions *o, RgErr
 static RgStatus write_all(RgStore *store, const RgExportOptions *o, RgError *error) {
     RG_TRY(rg_store_verify(store, RG_VERIFY_ALL, error));
     RG_TRY(check_experiment(store, o, error));
-    RG_TRY(rg_export_folder(o->output, error));
     if (o->format == RG_EXPORT_TENSORBOARD)
         return rg_export_events(store, o, error);
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)

@@ -48,10 +48,8 @@ typedef struct RgExportFile {
     struct _IO_FILE *stream;
     RgNewFile file;
 } RgExportFile;
-RgStatus rg_export_begin(RgExportFile *file, char *path, RgError *error); /* takes `path` */
+/* Takes `path`, and makes the folders above it. */
+RgStatus rg_export_begin(RgExportFile *file, char *path, RgError *error);
 RgStatus rg_export_end(RgExportFile *file, RgStatus status, RgError *error);
-
-/* Make a folder and those above it. */
-RgStatus rg_export_folder(const char *path, RgError *error);
 
 #endif

@@ -256,10 +256,9 @@ static RgStatus export_trial(RgStore *store, const RgExportOptions *o, const Eve
     char *folder = rg_string_format("%s/%s/%s/seed-%lld-%s", o->output, experiment, label,
                                     (long long)trial->seed, key);
     RgExportFile file = {0};
-    RgStatus status = rg_export_folder(folder, error);
-    if (status == RG_OK) /* always the same name: exported again, it takes the old one's place */
-        status = rg_export_begin(&file, rg_string_format("%s/events.out.tfevents.regatta", folder),
-                                 error);
+    /* always the same name: exported again, it takes the old one's place */
+    RgStatus status =
+        rg_export_begin(&file, rg_string_format("%s/events.out.tfevents.regatta", folder), error);
     if (status == RG_OK)
         status = write_events(store, trial, file.stream, error);
     free(experiment);

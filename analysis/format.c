@@ -1,7 +1,7 @@
 /* Numbers and text as people read them, and escaping. No knowledge of tables or pages here. */
 #include "analysis/format.h"
 
-#include "core/text/utf8.h"
+#include "core/utf8.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -250,8 +250,18 @@ static bool is_number(const char *text) {
     return *text && *end == '\0' && strspn(text, "+-.0123456789eE") == strlen(text);
 }
 
+/* Blanks in front of a formula are taken off by some programs, and full-width signs, which Asian
+ * keyboards give, count as the plain ones. */
+static bool is_formula(const char *text) {
+    static const char *const signs[] = {"=", "+", "-", "@", "＝", "＋", "－", "＠"};
+    const char *start = text + rg_utf8_white_at_start(text, strlen(text));
+    for (size_t i = 0; i < sizeof signs / sizeof *signs; i++)
+        if (strncmp(start, signs[i], strlen(signs[i])) == 0)
+            return !is_number(start);
+    return *text && strchr("\t\n\r", *text);
+}
+
 void rg_write_safe_csv(FILE *out, const char *text) {
     text = text ? text : "";
-    bool formula = *text && strchr("=+-@\t\r", *text) && !is_number(text);
-    write_field(out, text, formula ? "'" : "");
+    write_field(out, text, is_formula(text) ? "'" : "");
 }

@@ -131,8 +131,20 @@ static RgGrid make_grid(const RgFrontier *frontier) {
     return grid;
 }
 
+/* By the point of the fewest. */
+static char *few_seeds(const RgFrontier *frontier) {
+    int64_t least = RG_SEEDS_TO_COMPARE;
+    for (int64_t i = 0; i < frontier->count; i++) {
+        int64_t seeds = frontier->points[i].y.summary.count;
+        least = seeds < least ? seeds : least;
+    }
+    return rg_few_seeds(least);
+}
+
 void rg_frontier_write(const RgFrontier *frontier, RgTableFormat format, FILE *out) {
-    char *note = rg_string_format(
+    char *notes[2] = {NULL, few_seeds(frontier)};
+    int count = notes[1] ? 2 : 1;
+    notes[0] = rg_string_format(
         "Means over seeds at each evaluation, ± standard error, [low, high] a 95 %% interval over "
         "seeds and prompts. Optimal: no other point has less %s and no less %s, or more %s and no "
         "more "
@@ -140,15 +152,16 @@ void rg_frontier_write(const RgFrontier *frontier, RgTableFormat format, FILE *o
         frontier->x.name, frontier->y.name, frontier->y.name, frontier->x.name);
     if (rg_table_format_is_raw(format)) {
         RgRecords *records = make_records(frontier);
-        rg_records_write(records, &note, 1, format, out);
+        rg_records_write(records, notes, count, format, out);
         rg_records_destroy(records);
     } else {
         RgGrid grid = make_grid(frontier);
         rg_grid_write(&grid, format, out);
-        rg_notes_write(&note, 1, format, out);
+        rg_notes_write(notes, count, format, out);
         rg_grid_free(&grid);
     }
-    free(note);
+    free(notes[0]);
+    free(notes[1]);
 }
 
 RgStatus rg_frontier(const RgFrontierOptions *options, RgError *error) {
@@ -158,6 +171,7 @@ RgStatus rg_frontier(const RgFrontierOptions *options, RgError *error) {
     RgStatus status = rg_frontier_create(results, options->x, options->y, &frontier, error);
     status = rg_results_status(results, status, error);
     if (status == RG_OK) {
+        RG_ASSERT(frontier);
         rg_frontier_write(frontier, options->format, options->out);
         if (fflush(options->out) != 0 || ferror(options->out))
             status = rg_fail(error, RG_E_FILE, "cannot write the frontier: the output refused it");

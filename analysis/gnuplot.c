@@ -180,7 +180,9 @@ RgStatus rg_gnuplot_draw(const char *output, int width, int height, const char *
     size_t size;
     Paths paths = split_output(output, strlen(terminal->suffix));
     char *text = make_script(terminal, &paths, width, height, script, &size);
-    RgStatus status = write_file(paths.folder, paths.data, data, strlen(data), error);
+    RgStatus status = rg_folders_make_above(output, error);
+    if (status == RG_OK)
+        status = write_file(paths.folder, paths.data, data, strlen(data), error);
     if (status == RG_OK)
         status = write_file(paths.folder, paths.script, text, size, error);
     if (status == RG_OK)

@@ -122,7 +122,7 @@ RgLengthControl rg_control_length(const double *outcomes, const double *differen
     for (int64_t i = 0; cells && i < seeds * items; i++)
         cells[i] = NAN;
     if (games.played > 0 && games.told_apart) {
-        double inverse[3];
+        double inverse[3] = {0};
         fit = fit_games(&games, inverse);
         RgSpread spread = spread_of(&games, &fit, inverse, cells);
         RgSpread least = {.of_items = inverse[0],

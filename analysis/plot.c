@@ -587,6 +587,7 @@ RgStatus rg_plot_figure(const RgResults *results, const RgPlotOptions *options, 
                         RgError *error) {
     *result = NULL;
     RG_TRY(make_figure(results, options, result, error));
+    RG_ASSERT(*result);
     count_seeds(*result);
     return RG_OK;
 }

@@ -80,11 +80,13 @@ RgStatus rg_results_quantity(const RgResults *results, const char *name, RgQuant
     while (results->metrics[count])
         count++;
     const char **names = rg_allocate((count + known_count + 1) * sizeof *names);
-    for (size_t i = 0; i < count; i++)
-        names[i] = short_name(results->metrics[i]);
+    size_t told = 0;
+    for (size_t i = 0; i < count; i++) /* of training and evaluation both: told once */
+        if (find_metric(results, short_name(results->metrics[i])) == results->metrics[i])
+            names[told++] = short_name(results->metrics[i]);
     for (size_t i = 0; i < known_count; i++)
         if (known_quantities[i].cost)
-            names[count++] = known_quantities[i].name;
+            names[told++] = known_quantities[i].name;
     RgStatus status = rg_unknown_name(error, "metric", name, names);
     free(names);
     return status;

@@ -379,7 +379,7 @@ RgStatus rg_report(const RgReportOptions *options, RgError *error) {
     RgResults *results;
     RG_TRY(rg_results_open(options->store, options->experiment, &results, error));
     char *text = NULL;
-    size_t size;
+    size_t size = 0;
     Page page = {.results = results, .options = options};
     RgStatus status = rg_scratch_folder("report", &page.folder, error);
     if (status == RG_OK) {
@@ -390,6 +390,8 @@ RgStatus rg_report(const RgReportOptions *options, RgError *error) {
         free(page.folder);
     }
     status = rg_results_status(results, status, error);
+    if (status == RG_OK)
+        status = rg_folders_make_above(options->output, error);
     if (status == RG_OK)
         status = rg_file_write(options->output, text, size, error);
     free(text);

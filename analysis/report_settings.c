@@ -427,6 +427,7 @@ static void merge_trials(const RgResults *results, RgFields *all, RgFields *seed
 
 void rg_page_provenance(FILE *out, const RgResults *results) {
     static const char *const known[][2] = {{"version", "version of regatta"},
+                                           {"commit", "commit"},
                                            {"built_with", "built with"},
                                            {"blas_core", "kernels"},
                                            {"threads", "threads"},

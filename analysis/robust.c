@@ -58,16 +58,24 @@ double rg_probability_of_improvement(const double *x, int64_t x_count, const dou
 
 enum { RESAMPLES = 10000 };
 
-/* Standard deviation of the interquartile means of resamples of count − 1 values. */
-static double resampled_deviation(const double *values, int64_t count) {
+/* Interquartile mean of count − 1 values that one resample draws. */
+static double resampled_mean(const double *values, int64_t count, RgRandom resample,
+                             double *drawn) {
+    for (int64_t i = 0; i < count - 1; i++)
+        drawn[i] = values[rg_random_below(resample, (uint64_t)i, count)];
+    return middle_mean(drawn, count - 1);
+}
+
+/* Standard deviation over resamples of the interquartile mean of x; less that of y, which NULL
+ * leaves out, on the same seeds. */
+static double resampled_deviation(const double *x, const double *y, int64_t count) {
     RgRandom random = rg_random_named(rg_random_root(0), "analysis/robust");
     double *means = rg_allocate(RESAMPLES * sizeof *means);
     double *drawn = rg_allocate((size_t)count * sizeof *drawn);
     for (int64_t r = 0; r < RESAMPLES; r++) {
         RgRandom resample = rg_random_at(random, (uint64_t)r);
-        for (int64_t i = 0; i < count - 1; i++)
-            drawn[i] = values[rg_random_below(resample, (uint64_t)i, count)];
-        means[r] = middle_mean(drawn, count - 1);
+        means[r] = resampled_mean(x, count, resample, drawn) -
+                   (y ? resampled_mean(y, count, resample, drawn) : 0);
     }
     double deviation = rg_summarize(means, RESAMPLES).deviation;
     free(drawn);
@@ -75,18 +83,41 @@ static double resampled_deviation(const double *values, int64_t count) {
     return deviation;
 }
 
+/* None where the values are all alike, but for rounding. */
+static RgSpread resampled_spread(const double *x, const double *y, int64_t count) {
+    RgSpread spread = {.seed_freedom = count - 1};
+    double size = fabs(rg_summarize(x, count).mean) + (y ? fabs(rg_summarize(y, count).mean) : 0);
+    double deviation = count > 1 ? resampled_deviation(x, y, count) : 0;
+    if (deviation > 1e-12 * size)
+        spread.of_seeds = deviation * deviation;
+    return spread;
+}
+
 RgEstimate rg_estimate_interquartile_mean(const double *values, int64_t count) {
     double *there = rg_allocate((size_t)(count + 1) * sizeof *there);
     memcpy(there, values, (size_t)count * sizeof *there);
     int64_t kept = compact(there, count);
-    RgSpread spread = {.seed_freedom = kept - 1};
-    RgSummary all = rg_summarize(there, kept);
-    if (kept > 1 && all.deviation > 1e-12 * fabs(all.mean)) /* else all alike, but for rounding */
-        spread.of_seeds = pow(resampled_deviation(there, kept), 2);
+    RgSpread spread = resampled_spread(there, NULL, kept);
     RgEstimate estimate =
         rg_estimate_of_spread(rg_interquartile_mean(there, kept), &spread, &(RgSpread){0}, NAN);
     estimate.cells = kept;
     free(there);
+    return estimate;
+}
+
+RgEstimate rg_estimate_interquartile_difference(const double *x, const double *y, int64_t count) {
+    double *of_x = rg_allocate(2 * (size_t)(count + 1) * sizeof *of_x), *of_y = of_x + count + 1;
+    int64_t kept = 0;
+    for (int64_t i = 0; i < count; i++)
+        if (!isnan(x[i]) && !isnan(y[i])) {
+            of_x[kept] = x[i];
+            of_y[kept++] = y[i];
+        }
+    RgSpread spread = resampled_spread(of_x, of_y, kept);
+    double value = rg_interquartile_mean(of_x, kept) - rg_interquartile_mean(of_y, kept);
+    RgEstimate estimate = rg_estimate_of_spread(value, &spread, &(RgSpread){0}, 0);
+    estimate.cells = kept;
+    free(of_x);
     return estimate;
 }
 

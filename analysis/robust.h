@@ -23,6 +23,11 @@ double rg_probability_of_improvement(const double *x, int64_t x_count, const dou
  * drawing n makes it too small by (n − 1)/n. t has n − 1 degrees of freedom; there is no test. */
 RgEstimate rg_estimate_interquartile_mean(const double *values, int64_t count);
 
+/* The interquartile mean of x less that of y, tested against 0: values at the same place are of the
+ * same seed, which a resample draws or leaves for both, so that what they share counts once. A seed
+ * that either lacks is left out. Interval and test go with those of one mean above. */
+RgEstimate rg_estimate_interquartile_difference(const double *x, const double *y, int64_t count);
+
 /* The probability of improvement with Wilson's interval for as many trials as give it the variance
  * of Mann & Whitney's statistic (DeLong et al. 1988), but no more than the smaller sample has: a
  * sample that wins every pair has variance 0 by chance. */

@@ -76,6 +76,11 @@ static Way sum_way(const double *sums, const double *cells, int64_t count, doubl
     return way;
 }
 
+/* Values that are all alike differ by rounding alone: 0. */
+static double more_than_rounding(double variance, double mean) {
+    return variance > 1e-24 * mean * mean ? variance : 0;
+}
+
 RgSpread rg_spread(const double *values, int64_t seeds, int64_t items, bool own_items) {
     RgSummary all = rg_summarize(values, seeds * items);
     Margins m = sum_margins(values, seeds, items, all.mean);
@@ -93,10 +98,22 @@ RgSpread rg_spread(const double *values, int64_t seeds, int64_t items, bool own_
         spread.of_items =
             fmax(0, by_item.variance - fmax(0, m.squares - by_seed.squares - by_item.squares) /
                                            (freedom * m.cells));
-    /* Values that are all alike differ by rounding alone. */
-    if (spread.of_seeds + spread.of_items <= 1e-24 * all.mean * all.mean)
+    if (more_than_rounding(spread.of_seeds + spread.of_items, all.mean) == 0)
         spread.of_seeds = spread.of_items = 0;
     return spread;
+}
+
+/* Of the items alone, as rg_mean_interval has it: the mean varies no less. */
+static RgSpread least_spread(const double *values, int64_t seeds, int64_t items, bool own_items) {
+    if (items < 2)
+        return (RgSpread){0};
+    int64_t rows = own_items ? 1 : seeds, columns = own_items ? seeds * items : items;
+    RgSummary all = rg_summarize(values, seeds * items);
+    Margins m = sum_margins(values, rows, columns, all.mean);
+    Way by_item = sum_way(m.of_item, m.item_cells, columns, m.cells);
+    free(m.of_seed);
+    return (RgSpread){.of_items = more_than_rounding(by_item.variance, all.mean),
+                      .item_freedom = by_item.levels - 1};
 }
 
 static double margin_at(const RgSpread *spread, double p_value) {
@@ -158,7 +175,8 @@ RgEstimate rg_estimate_of_spread(double value, const RgSpread *spread, const RgS
 RgInterval rg_mean_interval(const double *values, int64_t seeds, int64_t items, bool own_items) {
     double mean = rg_summarize(values, seeds * items).mean;
     RgSpread spread = rg_spread(values, seeds, items, own_items);
-    double margin = rg_spread_margin(&spread, 0.95);
+    RgSpread least = least_spread(values, seeds, items, own_items);
+    double margin = fmax(rg_spread_margin(&spread, 0.95), rg_spread_margin(&least, 0.95));
     return (RgInterval){mean - margin, mean + margin};
 }
 
@@ -166,7 +184,8 @@ RgEstimate rg_estimate_mean(const double *values, int64_t seeds, int64_t items, 
                             double null_value) {
     RgSummary all = rg_summarize(values, seeds * items);
     RgSpread spread = rg_spread(values, seeds, items, own_items);
-    RgEstimate estimate = rg_estimate_of_spread(all.mean, &spread, &(RgSpread){0}, null_value);
+    RgSpread least = least_spread(values, seeds, items, own_items);
+    RgEstimate estimate = rg_estimate_of_spread(all.mean, &spread, &least, null_value);
     estimate.cells = all.count;
     return estimate;
 }
@@ -210,7 +229,7 @@ static Caution caution_of(const double *values, int64_t seeds, int64_t items, bo
     if (items > 1 && are_outcomes(values, seeds * items))
         return own_items ? be_cautious(values, 1, seeds * items, mean)
                          : be_cautious(values, seeds, items, mean);
-    return (Caution){.mean = mean};
+    return (Caution){.mean = mean, .least = least_spread(values, seeds, items, own_items)};
 }
 
 /* Where |mean − μ| = margin·√(μ(1 − μ)/(m(1 − m))): both roots of a quadratic in μ. */

@@ -61,7 +61,11 @@ double rg_spread_margin(const RgSpread *spread, double confidence);
  * 1 − confidence. NaN without any spread. */
 double rg_spread_p_value(const RgSpread *spread, double distance);
 
-/* 95 % interval of the mean of values [seeds, items]: mean ± margin. */
+/* 95 % interval of the mean of values [seeds, items]: mean ± margin. Where there are several items
+ * it is never narrower than what these alone give: the items' means as draws, or, where each seed
+ * has items of its own, all cells. That tells of (σ²_items + σ²_residual/S)/P, which the variance
+ * of the mean is never below, and is known better than of_seeds, which is small by chance where few
+ * seeds agree. */
 RgInterval rg_mean_interval(const double *values, int64_t seeds, int64_t items, bool own_items);
 
 /* The same of values in [0, 1]: a win rate. The interval has Wilson's form (1927),

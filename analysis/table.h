@@ -50,8 +50,9 @@ typedef struct RgCell {
      * that, and the standard error its own. */
     RgSummary summary;
     RgInterval interval; /* 95 % (mean.h, robust.h); of ratios NaN */
-    double p_value; /* of no difference to the method tested against, paired by seed and prompt,
-                       adjusted by Holm for the tests of the column; NaN: not tested */
+    double p_value; /* of no difference to the method tested against, in means paired by seed and
+                       prompt or interquartile means paired by seed, adjusted by Holm for the tests
+                       of the column; NaN: not tested */
 } RgCell;
 
 typedef struct RgColumn {
@@ -65,11 +66,11 @@ typedef struct RgTable {
     const RgGroup *against; /* NULL: no tests */
     RgColumn *columns;
     int column_count;
-    int result_columns; /* the first ones tell what came out, the others what it cost */
-    int *sample;        /* [groups] trials that the means are over */
-    int least_seeds;    /* of the tests; 0: none */
-    RgCell *cells;      /* [groups, columns] */
-    char **notes;       /* sentences to stand under the table */
+    int result_columns;  /* the first ones tell what came out, the others what it cost */
+    int *sample;         /* [groups] trials that the means are over */
+    int64_t least_seeds; /* of the tests; 0: none */
+    RgCell *cells;       /* [groups, columns] */
+    char **notes;        /* sentences to stand under the table */
     int note_count;
 } RgTable;
 

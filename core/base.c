@@ -18,11 +18,22 @@
 #include <time.h>
 #include <unistd.h>
 
+/* Of a message that was longer, by what it would have taken, the last character becomes "…". */
+static void mark_cut(RgError *error, int length) {
+    static const char mark[] = "…";
+    if (length < (int)sizeof error->text)
+        return;
+    size_t end = sizeof error->text - sizeof mark;
+    while (end > 0 && ((unsigned char)error->text[end] & 0xc0) == 0x80)
+        end--;
+    memcpy(error->text + end, mark, sizeof mark);
+}
+
 RgStatus rg_fail(RgError *error, RgStatus status, const char *format, ...) {
     if (error) {
         va_list arguments;
         va_start(arguments, format);
-        vsnprintf(error->text, sizeof error->text, format, arguments);
+        mark_cut(error, vsnprintf(error->text, sizeof error->text, format, arguments));
         va_end(arguments);
         rg_make_printable(error->text); /* what a file says may stand in it */
     }
@@ -40,10 +51,11 @@ RgStatus rg_fail_in(RgError *error, RgStatus status, const char *format, ...) {
     va_start(arguments, format);
     int written = vsnprintf(error->text, sizeof error->text, format, arguments);
     va_end(arguments);
+    mark_cut(error, written);
     if (written < 0 || (size_t)written >= sizeof error->text)
         return status;
     size_t left = sizeof error->text - (size_t)written;
-    snprintf(error->text + written, left, ": %.*s", (int)left, inner);
+    mark_cut(error, written + snprintf(error->text + written, left, ": %s", inner));
     rg_make_printable(error->text);
     return status;
 }
@@ -209,6 +221,22 @@ const char *rg_nearest_name(const char *name, const char *const *names) {
     return best;
 }
 
+char *rg_list_names(const char *const *names) {
+    enum { MOST = 400 };
+    char *list = rg_string_copy("");
+    size_t told = 0, left = 0;
+    for (; names[told] && strlen(list) < MOST; told++) {
+        char *longer = rg_string_format("%s%s%.60s", list, told ? ", " : "", names[told]);
+        free(list);
+        list = longer;
+    }
+    while (names[told + left])
+        left++;
+    char *all = left ? rg_string_format("%s and %zu more", list, left) : rg_string_copy(list);
+    free(list);
+    return all;
+}
+
 uint64_t rg_hash(uint64_t hash, const void *bytes, size_t size) {
     const unsigned char *byte = bytes;
     for (size_t i = 0; i < size; i++)
@@ -307,6 +335,20 @@ RgStatus rg_folder_make(const char *path, RgError *error) {
     return RG_OK;
 }
 
+RgStatus rg_folders_make_above(const char *path, RgError *error) {
+    RgStatus status = RG_OK;
+    char *folder = rg_string_copy(path);
+    for (char *c = folder + 1; folder[0] && *c && status == RG_OK; c++) {
+        if (*c != '/')
+            continue;
+        *c = '\0';
+        status = rg_folder_make(folder, error);
+        *c = '/';
+    }
+    free(folder);
+    return status;
+}
+
 static int remove_entry(const char *path, const struct stat *about, int kind, struct FTW *at) {
     (void)about, (void)kind, (void)at;
     return remove(path);
@@ -324,12 +366,19 @@ char *rg_own_file(const char *name) {
     char program[PATH_MAX] = "";
     ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
     char *slash = length > 0 ? strrchr(program, '/') : NULL;
-    if (slash) {
+    if (slash)
         *slash = '\0';
-        char *path = rg_string_format("%s/../%s", program, name);
-        if (access(path, F_OK) == 0)
-            return path;
-        free(path);
-    }
-    return rg_string_format("%s/%s", RG_DATA_DIR, name);
+    char *paths[] = {rg_string_format("%s/../%s", program, name),
+                     rg_string_format("%s/../share/regatta/%s", program, name),
+                     rg_string_format("%s/../libexec/regatta/%s", program, name),
+                     rg_string_format("%s/%s", RG_PROGRAM_DIR, name),
+                     rg_string_format("%s/%s", RG_DATA_DIR, name)};
+    enum { PATHS = sizeof paths / sizeof *paths };
+    int found = slash ? 0 : PATHS - 2;
+    while (found < PATHS - 1 && access(paths[found], F_OK) != 0)
+        found++;
+    for (int i = 0; i < PATHS; i++)
+        if (i != found)
+            free(paths[i]);
+    return paths[found];
 }

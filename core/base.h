@@ -43,7 +43,8 @@ typedef struct RgError {
 } RgError;
 
 /* Set the message; returns `status`, so that a function can end with it. `error` may be NULL.
- * Control characters in it become spaces or '?': the message is one line, whatever it quotes. */
+ * Control characters in it become spaces or '?': the message is one line, whatever it quotes. One
+ * that is too long ends in "…". */
 RgStatus rg_fail(RgError *error, RgStatus status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -101,6 +102,10 @@ int rg_edit_distance(const char *a, const char *b);
  * near enough to be what was meant. For messages: unknown key "bta", did you mean "beta"? */
 const char *rg_nearest_name(const char *name, const char *const *names);
 
+/* "a, b, c" of names (NULL-terminated) for a message; of more than 400 bytes the first ones, "and
+ * 12 more". malloc'd. */
+char *rg_list_names(const char *const *names);
+
 /* 64-bit FNV-1a of `size` bytes, continued from `hash` (start with RG_HASH_START). Names results
  * and caches by content. */
 #define RG_HASH_START UINT64_C(14695981039346656037)
@@ -122,13 +127,16 @@ typedef struct RgBytes {
 RgStatus rg_file_map(const char *path, RgBytes *content, RgError *error);
 void rg_file_unmap(RgBytes *content);
 
-/* Make a folder, which may be there already; remove one with all in it. */
+/* Make a folder, which may be there already; all folders above a file's path, such as "a" and "a/b"
+ * of "a/b/c"; remove a folder with all in it. */
 RgStatus rg_folder_make(const char *path, RgError *error);
+RgStatus rg_folders_make_above(const char *path, RgError *error);
 void rg_folder_remove(const char *folder);
 
 /* Where a file or folder is that comes with the program, such as "analysis/papers": in the source
  * tree that the environment names (RG_SOURCE_DIR), in the one whose build folder the program lies
- * in, or where it was installed. malloc'd; it need not be there. */
+ * in, or where it was installed, be it that all of that was moved. malloc'd; it need not be there.
+ */
 char *rg_own_file(const char *name);
 
 #endif

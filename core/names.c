@@ -1,11 +1,16 @@
 /* The grammars, character by character. */
 #include "core/names.h"
 
-#include "core/text/utf8.h"
+#include "core/utf8.h"
 
 #include <string.h>
 
-enum { LONGEST_EXPERIMENT_NAME = 128, LONGEST_LABEL = 256, KEY_DIGITS = 16 };
+enum {
+    LONGEST_EXPERIMENT_NAME = 128,
+    LONGEST_LABEL = 256,
+    LONGEST_DESCRIPTOR_NAME = 48,
+    KEY_DIGITS = 16
+};
 
 static bool has_control(const char *text) {
     uint32_t character = 0;
@@ -43,6 +48,17 @@ const char *rg_label_fault(const char *label) {
     if (strlen(label) > LONGEST_LABEL)
         return "expected at most 256 bytes";
     return text_fault(label);
+}
+
+const char *rg_descriptor_name_fault(const char *name) {
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
+    if (!name || !name[0])
+        return "expected a name, found none";
+    if (strlen(name) > LONGEST_DESCRIPTOR_NAME)
+        return "expected at most 48 letters";
+    if (name[strspn(name, letters)] || name[0] < 'a')
+        return "expected lower-case letters, digits and hyphens, a letter first";
+    return NULL;
 }
 
 bool rg_key_is_valid(const char *key) {

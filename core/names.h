@@ -14,6 +14,10 @@ const char *rg_experiment_name_fault(const char *name);
 /* The same of a label: valid UTF-8 of at most 256 bytes, without control characters. */
 const char *rg_label_fault(const char *label);
 
+/* The same of an algorithm, environment, policy, judge, estimator or optimiser: 1 to 48 lower-case
+ * letters, digits and hyphens, of which the first is a letter. */
+const char *rg_descriptor_name_fault(const char *name);
+
 /* A trial's key: 16 hexadecimal digits, in lower case. */
 bool rg_key_is_valid(const char *key);
 

@@ -54,16 +54,15 @@ static int open_named(const char *name) {
     }
 }
 
-static bool is_device(const char *path) {
-    struct stat about;
-    return stat(path, &about) == 0 && !S_ISREG(about.st_mode) && !S_ISDIR(about.st_mode);
-}
-
 RgStatus rg_new_file_begin(const char *path, RgNewFile *file, RgError *error) {
+    struct stat about;
+    bool there = stat(path, &about) == 0;
+    if (there && S_ISDIR(about.st_mode))
+        return rg_fail(error, RG_E_FILE, "%s: is a folder, expected the name of a file", path);
     *file = (RgNewFile){.path = rg_string_copy(path),
                         .temporary = rg_string_format("%s.new", path),
                         .descriptor = -1};
-    if (is_device(path)) {
+    if (there && !S_ISREG(about.st_mode)) {
         file->kind = RG_NEW_DEVICE;
         file->descriptor = open(path, O_WRONLY | O_CLOEXEC);
     } else if ((file->descriptor = open_nameless(path)) < 0) {
@@ -72,11 +71,11 @@ RgStatus rg_new_file_begin(const char *path, RgNewFile *file, RgError *error) {
     }
     if (file->descriptor >= 0)
         return RG_OK;
-    RgStatus status = rg_fail(error, RG_E_FILE, "%s: cannot create: %s", path, strerror(errno));
+    rg_fail(error, RG_E_FILE, "%s: cannot create: %s", path, strerror(errno));
     free(file->path);
     free(file->temporary);
     *file = (RgNewFile){.descriptor = -1};
-    return status;
+    return RG_E_FILE;
 }
 
 /* ---- writing ---- */

@@ -15,6 +15,14 @@ static bool is_last(const RgOption *option) {
     return option->kind == RG_KIND_END;
 }
 
+/* "one of "a", "b"" of what is registered. */
+static void print_names(RgKind kind, FILE *stream) {
+    const RgDescriptor *about;
+    fputs("one of", stream);
+    for (int i = 0; (about = rg_registered(kind, i)); i++)
+        fprintf(stream, "%s \"%s\"", i ? "," : "", about->name);
+}
+
 /* "a real in [1e-06, 1000]": what an option takes, malloc'd. */
 static char *expected(const RgOption *option) {
     char *text = NULL;
@@ -52,12 +60,16 @@ static char *expected(const RgOption *option) {
         fprintf(stream, "a list of at most %d strings and integers", RG_LIST_MOST);
         break;
     case RG_KIND_PART:
+        if (option->family->beside) {
+            print_names(option->family->kind, stream);
+            break;
+        }
         fprintf(stream, "a %s by name, or a group { type = \"name\"; … } with its options",
-                option->family->noun);
+                rg_kind_names[option->family->kind]);
         break;
     case RG_KIND_PARTS:
         fprintf(stream, "a list of at most %d groups { type = \"name\"; … }, each a %s",
-                RG_LIST_MOST, option->family->noun);
+                RG_LIST_MOST, rg_kind_names[option->family->kind]);
         break;
     case RG_KIND_END:
         break;
@@ -152,22 +164,6 @@ static const char *within(const char *inner, const char *path, size_t length) {
     return strncmp(inner, path, length) == 0 && inner[length] == '.' ? inner + length + 1 : NULL;
 }
 
-/* A setting of a file that is as near to the group `path` as there is one: it tells in which file a
- * missing key should have been. */
-static const RgSetting *neighbour(const RgSettings *settings, const char *path) {
-    for (size_t length = strlen(path);;) {
-        for (int64_t i = 0; i < rg_settings_count(settings); i++) {
-            const RgSetting *setting = rg_settings_at(settings, i);
-            if (setting->line > 0 && within(setting->path, path, length))
-                return setting;
-        }
-        if (length == 0)
-            return NULL;
-        while (length > 0 && path[--length] != '.')
-            continue;
-    }
-}
-
 /* A key of the group that was perhaps meant for `name`. */
 static const RgSetting *misspelt(const RgSettings *settings, const char *path, const char *name) {
     for (int64_t i = 0; i < rg_settings_count(settings); i++) {
@@ -181,13 +177,12 @@ static const RgSetting *misspelt(const RgSettings *settings, const char *path, c
 
 static RgStatus refuse_missing(const RgOption *option, const RgSettings *settings, const char *path,
                                const char *key, RgError *error) {
-    const RgSetting *beside = neighbour(settings, path);
     const RgSetting *typo = misspelt(settings, path, option->name);
     char *what = expected(option), hint[512] = "";
     if (typo)
         snprintf(hint, sizeof hint, "; is it \"%s\" in line %d?", typo->path, typo->line);
     RgStatus status = rg_fail(error, RG_E_USAGE, "%s: %s is missing: expected %s%s",
-                              beside ? beside->file : "config", key, what, hint);
+                              rg_settings_file_near(settings, path), key, what, hint);
     free(what);
     return status;
 }
@@ -232,34 +227,21 @@ static RgStatus read_list(const RgOption *option, const RgSettings *settings, co
 
 /* ---- parts ---- */
 
-static int find_type(const RgOptionFamily *family, const char *name) {
-    for (int i = 0; family->name(i); i++)
-        if (strcmp(family->name(i), name) == 0)
-            return i;
-    return -1;
+/* Of the option `key` in the group `path`: where its type is named, and where its options are. */
+static char *type_key(const RgOptionFamily *family, const char *key) {
+    return rg_string_format("%s%s", key, family->beside ? "" : ".type");
 }
 
-static RgStatus refuse_type(const RgOptionFamily *family, const RgSetting *setting,
-                            RgError *error) {
-    enum { MOST_TYPES = 32 };
-    const char *names[MOST_TYPES + 1] = {NULL};
-    char list[512] = "";
-    for (int i = 0; i < MOST_TYPES && family->name(i); i++) {
-        size_t used = strlen(list);
-        names[i] = family->name(i);
-        snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", names[i]);
-    }
-    const char *near = rg_nearest_name(setting->text, names);
-    return rg_setting_refuse(setting, error, "expected one of %s%s%s%s", list,
-                             near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+static const char *options_path(const RgOptionFamily *family, const char *path, const char *key) {
+    return family->beside ? path : key;
 }
 
 /* Options that a part's group has by its family and by its type, into memory of their own: to be
  * checked, marked as used, and recorded under `to` if `resolved` is not NULL. */
 static RgStatus read_part_options(const RgOptionFamily *family, const RgOptionPart *part,
                                   const char *to, RgSettings *resolved, RgError *error) {
-    size_t size[2] = {family->common_size, 0};
-    const RgOption *table[2] = {family->common, family->options(part->type, &size[1])};
+    size_t size[2] = {family->common_size, part->type->options_size};
+    const RgOption *table[2] = {family->common, part->type->options};
     RgStatus status = RG_OK;
     for (int k = 0; k < 2 && status == RG_OK; k++) {
         void *values = rg_allocate(size[k] + 1);
@@ -276,29 +258,30 @@ static RgStatus read_part(const RgOption *option, const RgSettings *settings, co
                           const char *key, const char *fallback, RgOptionPart *part,
                           RgError *error) {
     const RgSetting *setting = rg_settings_find(settings, key);
-    char *type = rg_string_format("%s.type", key);
+    char *type = type_key(option->family, key);
     if (!setting)
         setting = rg_settings_find(settings, type);
     free(type);
+    const RgOptionFamily *family = option->family;
+    const char *group = options_path(family, path, key);
     *part = (RgOptionPart){.settings = settings};
-    if (strlen(key) >= sizeof part->path)
-        return rg_fail(error, RG_E_USAGE, "%s: groups are nested too deep", key);
-    snprintf(part->path, sizeof part->path, "%s", key);
+    if (strlen(group) >= sizeof part->path)
+        return rg_fail(error, RG_E_USAGE, "%s: groups are nested too deep", group);
+    snprintf(part->path, sizeof part->path, "%s", group);
     if (setting && setting->kind != RG_SETTING_STRING)
         return refuse(option, setting, error);
     if (!setting && rg_settings_has_group(settings, key))
         return refuse_group(option, settings, key, error);
     if (!setting && !fallback)
         return refuse_missing(option, settings, path, key, error);
-    part->type = find_type(option->family, setting ? setting->text : fallback);
-    RG_ASSERT(part->type >= 0 || setting); /* the table's own fallback is a type */
-    if (part->type < 0)
-        return refuse_type(option->family, setting, error);
-    const char *lacks = option->family->lacks ? option->family->lacks(part->type) : NULL;
-    if (lacks && setting)
+    part->type = rg_find(family->kind, setting ? setting->text : fallback);
+    RG_ASSERT(part->type || setting); /* the table's own fallback is a type */
+    if (!part->type)
+        return rg_refuse_setting_name(family->kind, setting, error);
+    if (part->type->lacks && setting)
         return rg_setting_refuse(setting, error, "not in this build: install %s and configure anew",
-                                 lacks);
-    return read_part_options(option->family, part, NULL, NULL, error);
+                                 part->type->lacks);
+    return read_part_options(family, part, NULL, NULL, error);
 }
 
 static RgStatus read_parts(const RgOption *option, const RgSettings *settings, const char *path,
@@ -315,23 +298,24 @@ static RgStatus read_parts(const RgOption *option, const RgSettings *settings, c
     return status;
 }
 
-static void record_part(const RgOption *option, const RgOptionPart *part, const char *key,
-                        RgSettings *resolved) {
-    char *type = rg_string_format("%s.type", key);
-    rg_settings_set(resolved, type, RG_SETTING_STRING, option->family->name(part->type),
-                    "resolved config", 0);
+static void record_part(const RgOption *option, const RgOptionPart *part, const char *path,
+                        const char *key, RgSettings *resolved) {
+    const RgOptionFamily *family = option->family;
+    char *type = type_key(family, key);
+    rg_settings_set(resolved, type, RG_SETTING_STRING, part->type->name, "resolved config", 0);
     free(type);
-    RgStatus status = read_part_options(option->family, part, key, resolved, NULL);
+    RgStatus status =
+        read_part_options(family, part, options_path(family, path, key), resolved, NULL);
     RG_ASSERT(status == RG_OK); /* they were read before */
 }
 
-static void record_parts(const RgOption *option, const RgOptionParts *parts, const char *key,
-                         RgSettings *resolved) {
+static void record_parts(const RgOption *option, const RgOptionParts *parts, const char *path,
+                         const char *key, RgSettings *resolved) {
     if (parts->count == 0)
         rg_settings_set(resolved, key, RG_SETTING_EMPTY, "", "resolved config", 0);
     for (int64_t i = 0; i < parts->count; i++) {
         char *own = rg_string_format("%s.%" PRId64, key, i);
-        record_part(option, &parts->item[i], own, resolved);
+        record_part(option, &parts->item[i], path, own, resolved);
         free(own);
     }
 }
@@ -433,9 +417,9 @@ void rg_options_record(const RgOption *table, const void *values, const char *pa
         if (option->kind == RG_KIND_LIST) {
             record_list(member, key, resolved);
         } else if (option->kind == RG_KIND_PART) {
-            record_part(option, member, key, resolved);
+            record_part(option, member, path, key, resolved);
         } else if (option->kind == RG_KIND_PARTS) {
-            record_parts(option, member, key, resolved);
+            record_parts(option, member, path, key, resolved);
         } else {
             RgSettingKind kind;
             char *text = member_text(option, values, &kind);
@@ -449,29 +433,30 @@ void rg_options_record(const RgOption *table, const void *values, const char *pa
 /* ---- going through a resolved config ---- */
 
 /* Those of the family and of the type that is named under `key`. */
-static RgStatus visit_part(const RgOptionFamily *family, const char *key,
+static RgStatus visit_part(const RgOptionFamily *family, const char *path, const char *key,
                            const RgSettings *resolved, RgOptionVisit *visit, void *context,
                            RgError *error) {
-    char *path = rg_string_format("%s.type", key);
-    const RgSetting *setting = rg_settings_find(resolved, path);
-    int type = setting ? find_type(family, setting->text) : -1;
-    size_t size;
-    free(path);
-    if (type < 0)
+    char *named = type_key(family, key);
+    const RgSetting *setting = rg_settings_find(resolved, named);
+    const RgDescriptor *type = setting ? rg_find(family->kind, setting->text) : NULL;
+    free(named);
+    if (!type)
         return RG_OK;
-    RG_TRY(rg_options_visit(family->common, key, resolved, visit, context, error));
-    return rg_options_visit(family->options(type, &size), key, resolved, visit, context, error);
+    path = options_path(family, path, key);
+    RG_TRY(rg_options_visit(family->common, path, resolved, visit, context, error));
+    return rg_options_visit(type->options, path, resolved, visit, context, error);
 }
 
-static RgStatus visit_option(const RgOption *option, const char *key, const RgSettings *resolved,
-                             RgOptionVisit *visit, void *context, RgError *error) {
+static RgStatus visit_option(const RgOption *option, const char *path, const char *key,
+                             const RgSettings *resolved, RgOptionVisit *visit, void *context,
+                             RgError *error) {
     if (option->kind == RG_KIND_PART)
-        return visit_part(option->family, key, resolved, visit, context, error);
+        return visit_part(option->family, path, key, resolved, visit, context, error);
     RgStatus status = RG_OK;
     int64_t parts = option->kind == RG_KIND_PARTS ? rg_settings_length(resolved, key) : 0;
     for (int64_t i = 0; i < parts && status == RG_OK; i++) {
         char *own = rg_string_format("%s.%" PRId64, key, i);
-        status = visit_part(option->family, own, resolved, visit, context, error);
+        status = visit_part(option->family, path, own, resolved, visit, context, error);
         free(own);
     }
     const RgSetting *setting = rg_settings_find(resolved, key);
@@ -483,7 +468,7 @@ RgStatus rg_options_visit(const RgOption *table, const char *path, const RgSetti
     RgStatus status = RG_OK;
     for (const RgOption *o = table; o && !is_last(o) && status == RG_OK; o++) {
         char *key = rg_string_format("%s%s%s", path, path[0] ? "." : "", o->name);
-        status = visit_option(o, key, resolved, visit, context, error);
+        status = visit_option(o, path, key, resolved, visit, context, error);
         free(key);
     }
     return status;

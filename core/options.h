@@ -13,6 +13,7 @@
 #define RG_CORE_OPTIONS_H
 
 #include "core/base.h"
+#include "core/registry.h"
 #include "core/settings.h"
 
 typedef enum RgOptionKind {
@@ -42,18 +43,17 @@ typedef struct RgOptionList {
 /* Types with options of their own, of which a config names one: judge = "ngram", or with options
  * judge = { type = "ngram"; symbols = "words"; }. */
 typedef struct RgOptionFamily {
-    const char *noun;           /* "judge" */
-    const char *(*name)(int i); /* of the i-th type; NULL after the last */
-    const struct RgOption *(*options)(int i, size_t *size);
+    RgKind kind;                   /* whose registered types there are */
     const struct RgOption *common; /* that each has besides; NULL: none */
     size_t common_size;
-    const char *(*lacks)(int i); /* packages without which this build has it by name alone: to be
-                                    asked for is an error. NULL: it is there; so are all without */
+    /* The type is a name alone, and its own options stand beside that name, in the same group:
+     * estimator = "cg"; iterations = 20. Else they are in a group of its own, as above. */
+    bool beside;
 } RgOptionFamily;
 
 /* The chosen one. Its options are read by rg_options_read with these settings and this path. */
 typedef struct RgOptionPart {
-    int type;                   /* its number in the family */
+    const RgDescriptor *type;   /* first member of the descriptor of its kind */
     const RgSettings *settings; /* borrowed */
     char path[128];
 } RgOptionPart;

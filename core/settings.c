@@ -25,6 +25,7 @@ struct RgSettings {
     RgLookup *paths; /* numbers of nodes */
     Node *nodes;
     int64_t node_count, node_capacity;
+    char *file; /* that was asked for; NULL: unknown */
 };
 
 RgSettings *rg_settings_create(void) {
@@ -48,6 +49,7 @@ void rg_settings_destroy(RgSettings *settings) {
     free(settings->entries);
     rg_lookup_destroy(settings->paths);
     free(settings->nodes);
+    free(settings->file);
     free(settings);
 }
 
@@ -58,6 +60,7 @@ RgSettings *rg_settings_clone(const RgSettings *settings) {
         rg_settings_set(clone, entry->path, entry->kind, entry->text, entry->file, entry->line);
         clone->entries[clone->count - 1]->used = entry->used;
     }
+    clone->file = rg_string_copy(settings->file);
     return clone;
 }
 
@@ -157,7 +160,7 @@ static void remove_conflicting(RgSettings *settings, const char *path) {
     int64_t kept = 0;
     for (int64_t i = 0; i < settings->count; i++) {
         RgSetting *entry = settings->entries[i];
-        if (below(entry->path, path) || below(path, entry->path))
+        if (below(path, entry->path) || below(entry->path, path))
             drop_entry(settings, entry);
         else
             settings->entries[kept++] = entry;
@@ -285,8 +288,34 @@ void rg_settings_copy_group(RgSettings *target, const char *to, const RgSettings
 
 /* Messages. */
 
+void rg_settings_set_file(RgSettings *settings, const char *file) {
+    free(settings->file);
+    settings->file = rg_string_copy(file);
+}
+
+/* The first setting below `path` that stands in a file. */
+static const RgSetting *first_below(const RgSettings *settings, const char *path) {
+    for (int64_t i = 0; i < settings->count; i++)
+        if (settings->entries[i]->line > 0 && below(settings->entries[i]->path, path))
+            return settings->entries[i];
+    return NULL;
+}
+
+const char *rg_settings_file_near(const RgSettings *settings, const char *path) {
+    char *group = rg_string_copy(path);
+    const RgSetting *near = NULL;
+    while (group[0] && !(near = first_below(settings, group))) {
+        char *dot = strrchr(group, '.');
+        *(dot ? dot : group) = '\0';
+    }
+    free(group);
+    if (!near && !settings->file)
+        near = first_below(settings, "");
+    return near ? near->file : settings->file ? settings->file : "config";
+}
+
 RgStatus rg_setting_refuse(const RgSetting *setting, RgError *error, const char *format, ...) {
-    char expected[768];
+    char expected[sizeof error->text];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(expected, sizeof expected, format, arguments);
@@ -305,6 +334,22 @@ RgStatus rg_setting_refuse_unseen(const RgSetting *setting, RgError *error, cons
     if (setting->line > 0)
         snprintf(line, sizeof line, ":%d", setting->line);
     return rg_fail(error, RG_E_USAGE, "%s%s: %s: %s", setting->file, line, setting->path, reason);
+}
+
+RgStatus rg_settings_refuse_list(const RgSettings *settings, const char *path, const char *example,
+                                 RgError *error) {
+    const RgSetting *setting = rg_settings_find(settings, path), *inside = NULL;
+    if (setting)
+        return rg_setting_refuse(setting, error, "expected a list such as %s", example);
+    for (int64_t i = 0; i < settings->count && !inside; i++)
+        inside = below(settings->entries[i]->path, path) ? settings->entries[i] : NULL;
+    if (!inside)
+        return rg_fail(error, RG_E_USAGE, "%s: %s is missing: expected a list such as %s",
+                       rg_settings_file_near(settings, ""), path, example);
+    char *reason = rg_string_format("%s is a group: expected a list such as %s", path, example);
+    RgStatus status = rg_setting_refuse_unseen(inside, error, reason);
+    free(reason);
+    return status;
 }
 
 static bool is_known(const char *name, size_t length, const char *const *known) {
@@ -351,20 +396,21 @@ static RgStatus refuse_unknown(const RgSetting *setting, const char *path, const
     char *name =
         head_known && last ? rg_string_copy(last + 1) : rg_string_format("%.*s", head, rest);
     const char *near = known ? rg_nearest_name(name, known) : NULL;
-    char where[16] = "", hint[512] = "";
+    char where[16] = "", *hint = NULL;
     if (setting->line > 0)
         snprintf(where, sizeof where, ":%d", setting->line);
     if (near && strcmp(near, name) != 0) {
-        snprintf(hint, sizeof hint, ": did you mean \"%s\"?", near);
+        hint = rg_string_format(": did you mean \"%s\"?", near);
     } else if (known && *known) {
-        size_t size = (size_t)snprintf(hint, sizeof hint, ": expected one of");
-        for (const char *const *k = known; *k && size < sizeof hint; k++)
-            size += (size_t)snprintf(hint + size, sizeof hint - size, "%s %s",
-                                     k == known ? "" : ",", *k);
+        char *list = rg_list_names(known);
+        hint = rg_string_format(": expected one of %s", list);
+        free(list);
     }
+    status = rg_fail(error, RG_E_USAGE, "%s%s: unknown key \"%.*s\"%s", setting->file, where, shown,
+                     setting->path, hint ? hint : "");
     free(name);
-    return rg_fail(error, RG_E_USAGE, "%s%s: unknown key \"%.*s\"%s", setting->file, where, shown,
-                   setting->path, hint);
+    free(hint);
+    return status;
 }
 
 RgStatus rg_settings_check_used(const RgSettings *settings, const char *path,

@@ -51,12 +51,24 @@ const RgSetting *rg_settings_at(const RgSettings *settings, int64_t index);
 void rg_settings_copy_group(RgSettings *target, const char *to, const RgSettings *source,
                             const char *from);
 
+/* Tell which file the settings were read from: the one that was asked for, of those in layers. */
+void rg_settings_set_file(RgSettings *settings, const char *file);
+
+/* The file in which a missing key of the group `path` ("": the top) should have been: that of the
+ * setting that is nearest, else the one that was asked for; "config" where there is none. Borrowed.
+ */
+const char *rg_settings_file_near(const RgSettings *settings, const char *path);
+
 /* Refuse a value: `x.cfg:12: algorithms.0.beta = "high": ` and the formatted text. RG_E_USAGE. */
 RgStatus rg_setting_refuse(const RgSetting *setting, RgError *error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* The same of a value that is not to be told: `x.cfg:12: algorithms.0.label: ` and the reason. */
 RgStatus rg_setting_refuse_unseen(const RgSetting *setting, RgError *error, const char *reason);
+
+/* Refuse what should have been a list with elements: it is missing, empty, a value or a group. */
+RgStatus rg_settings_refuse_list(const RgSettings *settings, const char *path, const char *example,
+                                 RgError *error);
 
 /* Refuse keys under `path` that nothing has asked for, naming the nearest valid one of `known`
  * (NULL-terminated names). Call it when every table has been read. */

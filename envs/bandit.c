@@ -314,7 +314,8 @@ static RgStatus prepare(RgEnvironment *environment, RgPolicy *reference, RgRando
         return rg_fail(error, RG_E_USAGE,
                        "the bandit has %lld contexts of %lld enumerated responses, and the %s "
                        "policy does not: expected a tabular or log-linear one made for it",
-                       (long long)o->contexts, (long long)o->responses, reference->type->name);
+                       (long long)o->contexts, (long long)o->responses,
+                       reference->type->about.name);
     destroy_data(s);
     s->pairs = rg_pairs_create();
     double *table = rg_allocate((size_t)(o->contexts * o->responses) * sizeof *table);
@@ -433,11 +434,12 @@ static RgStatus evaluate(RgEnvironment *environment, const RgContender *contende
 }
 
 const RgEnvironmentType rg_environment_bandit = {
-    .name = "bandit",
-    .summary = "Hidden rewards over enumerated contexts and responses; every metric is exact",
-    .reference = "contextual bandit with a KL-regularised optimum in closed form",
-    .options = options_table,
-    .options_size = sizeof(Options),
+    .about = {.name = "bandit",
+              .summary =
+                  "Hidden rewards over enumerated contexts and responses; every metric is exact",
+              .reference = "contextual bandit with a KL-regularised optimum in closed form",
+              .options = options_table,
+              .options_size = sizeof(Options)},
     .headline = "reward",
     .create = create,
     .prepare = prepare,

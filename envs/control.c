@@ -276,13 +276,15 @@ static RgStatus prepare(RgEnvironment *environment, RgPolicy *reference, RgRando
 }
 
 const RgEnvironmentType rg_environment_control = {
-    .name = "control",
-    .summary = "Bodies that walk, run or reach in the physics simulator MuJoCo, and scripted "
-               "teachers who compare what they did",
-    .reference = "rewards of the DeepMind Control Suite, Tassa et al. 2018, arXiv:1801.00690; "
-                 "teachers of B-Pref, Lee et al. 2021, arXiv:2111.03026",
-    .options = options_table,
-    .options_size = sizeof(RgControlOptions),
+    .about = {.name = "control",
+              .summary =
+                  "Bodies that walk, run or reach in the physics simulator MuJoCo, and scripted "
+                  "teachers who compare what they did",
+              .reference =
+                  "rewards of the DeepMind Control Suite, Tassa et al. 2018, arXiv:1801.00690; "
+                  "teachers of B-Pref, Lee et al. 2021, arXiv:2111.03026",
+              .options = options_table,
+              .options_size = sizeof(RgControlOptions)},
     .headline = "return",
     .create = create,
     .prepare = prepare,

@@ -6,6 +6,7 @@
 #include "core/options.h"
 #include "core/policy/course.h"
 #include "core/policy/policy.h"
+#include "core/registry.h"
 #include "core/results/answer_shelf.h"
 #include "core/results/evaluation.h"
 #include "envs/contender.h"
@@ -20,11 +21,7 @@ typedef struct RgEnvironmentCount {
 enum { RG_ENVIRONMENT_COUNTS = 40 };
 
 typedef struct RgEnvironmentType {
-    const char *name;
-    const char *summary;
-    const char *reference;
-    const RgOption *options;
-    size_t options_size;
+    RgDescriptor about;
     /* The metric that a table ranks by, and which larger values of are better. */
     const char *headline;
 
@@ -69,9 +66,10 @@ RgStatus rg_environment_use_answers(RgEnvironment *environment, RgAnswerShelf *a
 int rg_environment_take_counts(RgEnvironment *environment, RgEnvironmentCount *counts);
 void rg_environment_destroy(RgEnvironment *environment);
 
-extern const RgEnvironmentType *const rg_environment_types[]; /* ends with NULL */
-const RgEnvironmentType *rg_environment_type(const char *name);
+const RgEnvironmentType *rg_environment_type(const char *name); /* NULL if there is none */
 /* Refuse a descriptor that is not complete: RG_E_USAGE, with its name. */
 RgStatus rg_environment_type_check(const RgEnvironmentType *type, RgError *error);
+/* Add one, of a plug-in: checked, and borrowed for good. */
+RgStatus rg_environment_type_register(const RgEnvironmentType *type, RgError *error);
 
 #endif

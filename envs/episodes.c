@@ -26,7 +26,7 @@ RgStatus rg_episodes_check_policy(const RgPolicy *policy, const RgDynamics *dyna
     return rg_fail(error, RG_E_USAGE,
                    "a step of the %s policy is %lld words, expected one of the %lld words of a "
                    "step of the %s environment: a policy made for it",
-                   policy->type->name, (long long)words,
+                   policy->type->about.name, (long long)words,
                    (long long)rg_dynamics_step_words(dynamics), name);
 }
 

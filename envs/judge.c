@@ -10,14 +10,14 @@ static RgStatus create(const RgJudgeType *type, const RgSettings *settings, cons
                        const RgJudgeShare *share, RgRandom random, RgJudge **judge,
                        RgError *error) {
     *judge = NULL;
-    if (type->lacks)
+    if (type->about.lacks)
         return rg_fail(error, RG_E_USAGE, "the judge %s needs %s: install it and configure anew",
-                       type->name, type->lacks);
+                       type->about.name, type->about.lacks);
     RG_TRY(rg_judge_type_check(type, error));
     RgJudge *new = rg_allocate(sizeof *new);
     new->type = type;
-    void *options = rg_allocate(type->options_size + 1);
-    RgStatus status = rg_options_read(type->options, settings, path, options, error);
+    void *options = rg_allocate(type->about.options_size + 1);
+    RgStatus status = rg_options_read(type->about.options, settings, path, options, error);
     if (status == RG_OK)
         status = type->create(new, options, share, random, error);
     free(options);
@@ -31,18 +31,16 @@ static RgStatus create(const RgJudgeType *type, const RgSettings *settings, cons
 
 RgStatus rg_judge_create(const RgOptionPart *part, const RgJudgeShare *share, RgRandom random,
                          RgJudge **judge, RgError *error) {
-    return create(rg_judge_types[part->type], part->settings, part->path, share, random, judge,
+    return create((const RgJudgeType *)part->type, part->settings, part->path, share, random, judge,
                   error);
 }
 
 RgStatus rg_judge_create_named(const char *name, const RgJudgeShare *share, RgRandom random,
                                RgJudge **judge, RgError *error) {
-    int i = 0;
-    while (rg_judge_types[i] && strcmp(rg_judge_types[i]->name, name) != 0)
-        i++;
-    RG_ASSERT(rg_judge_types[i]);
+    const RgJudgeType *type = (const RgJudgeType *)rg_find(RG_JUDGE, name);
+    RG_ASSERT(type);
     RgSettings *nothing = rg_settings_create();
-    RgStatus status = create(rg_judge_types[i], nothing, "judge", share, random, judge, error);
+    RgStatus status = create(type, nothing, "judge", share, random, judge, error);
     rg_settings_destroy(nothing);
     return status;
 }

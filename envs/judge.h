@@ -7,12 +7,13 @@
  * An environment has two: the one that labels and rewards, and an independent one, made of other
  * texts, to see whether a policy has only learnt to please the first. A judge may learn from its
  * share of the data; it may be asked elsewhere, and then fail; it may do no more than compare, and
- * give no rewards. Adding one: its file, and a line in envs/judge_registry.c. */
+ * give no rewards. Adding one: its file, and a line in Makefile.am. */
 #ifndef RG_ENVS_JUDGE_H
 #define RG_ENVS_JUDGE_H
 
 #include "core/options.h"
 #include "core/policy/sequences.h"
+#include "core/registry.h"
 #include "core/results/answer_shelf.h"
 #include "core/tensor/random.h"
 
@@ -52,13 +53,7 @@ typedef struct RgJudgeCount {
 enum { RG_JUDGE_COUNTS = 17 };
 
 typedef struct RgJudgeType {
-    const char *name;
-    const char *summary;
-    const char *reference; /* paper, or NULL */
-    const char *lacks;     /* packages without which this build does not have it, or NULL; its
-                              options are known all the same */
-    const RgOption *options;
-    size_t options_size;
+    RgDescriptor about; /* of one that `lacks` packages, the options are known all the same */
 
     /* Fill judge->state; destroy is called after an error, too, if there is one. The same share and
      * stream give the same bits. RG_E_RANGE when there is too little to learn from. */
@@ -90,10 +85,10 @@ static inline bool rg_judge_only_compares(const RgJudge *judge) {
     return !judge->type->rewards;
 }
 
-/* All judges; ends with NULL. */
-extern const RgJudgeType *const rg_judge_types[];
 /* Refuse a descriptor that is not complete: RG_E_USAGE, with its name. */
 RgStatus rg_judge_type_check(const RgJudgeType *type, RgError *error);
+/* Add one, of a plug-in: checked, and borrowed for good. */
+RgStatus rg_judge_type_register(const RgJudgeType *type, RgError *error);
 /* As a part of a config, alone or in a list where each has a weight. */
 extern const RgOptionFamily rg_judge_family, rg_weighted_judge_family;
 

@@ -1,7 +1,7 @@
 /* The other side of a child's pipes. */
 #include "envs/judge_command.h"
 
-#include "core/text/utf8.h"
+#include "core/utf8.h"
 #include "envs/judge_external.h"
 
 #include <errno.h>
@@ -373,13 +373,11 @@ static RgStatus create_judge(RgJudge *judge, const void *options, const RgJudgeS
 }
 
 const RgJudgeType rg_judge_command = {
-    .name = "command",
-    .summary =
-        "A program that compares two responses, by JSON lines, asked in both orders; answers "
-        "are kept in the results store; no rewards",
-    .reference = NULL,
-    .options = options_table,
-    .options_size = sizeof(Options),
+    .about = {.name = "command",
+              .summary = "A program that compares two responses, by JSON lines, asked in both "
+                         "orders; answers are kept in the results store; no rewards",
+              .options = options_table,
+              .options_size = sizeof(Options)},
     .create = create_judge,
     .compare = rg_external_judge_compare,
     .destroy = rg_external_judge_destroy,

@@ -2,7 +2,7 @@
 #include "envs/judge_endpoint.h"
 
 #include "core/names.h"
-#include "core/text/utf8.h"
+#include "core/utf8.h"
 #include "envs/judge_external.h"
 #include "envs/secret.h"
 
@@ -507,12 +507,14 @@ static RgStatus create_judge(RgJudge *judge, const void *options, const RgJudgeS
 }
 
 const RgJudgeType rg_judge_endpoint = {
-    .name = "endpoint",
-    .summary = "A model behind HTTP (chat completions) that compares two responses, asked in both "
-               "orders; answers are kept in the results store; no rewards",
-    .reference = "Zheng et al. 2023, arXiv:2306.05685, for judging in both orders",
-    .options = options_table,
-    .options_size = sizeof(Options),
+    .about =
+        {.name = "endpoint",
+         .summary =
+             "A model behind HTTP (chat completions) that compares two responses, asked in both "
+             "orders; answers are kept in the results store; no rewards",
+         .reference = "Zheng et al. 2023, arXiv:2306.05685, for judging in both orders",
+         .options = options_table,
+         .options_size = sizeof(Options)},
     .create = create_judge,
     .compare = rg_external_judge_compare,
     .destroy = rg_external_judge_destroy,

@@ -245,19 +245,19 @@ static void destroy(RgJudge *judge) {
     free(f);
 }
 
+#define LACKS     NULL
+#define FUNCTIONS .create = create, .rewards = rewards, .destroy = destroy
+#else
+#define LACKS     "libsphinxbase-dev and pocketsphinx-en-us"
+#define FUNCTIONS .create = NULL
 #endif
 
 const RgJudgeType rg_judge_fluency = {
-    .name = "fluency",
-    .summary = "How likely words follow each other, by an n-gram model of sphinxbase",
-    .reference = "sphinxbase's models: CMU Sphinx; Debian's pocketsphinx-en-us",
-    .options = options_table,
-    .options_size = sizeof(Options),
-#ifdef RG_SPHINXBASE
-    .create = create,
-    .rewards = rewards,
-    .destroy = destroy,
-#else
-    .lacks = "libsphinxbase-dev and pocketsphinx-en-us",
-#endif
+    .about = {.name = "fluency",
+              .summary = "How likely words follow each other, by an n-gram model of sphinxbase",
+              .reference = "sphinxbase's models: CMU Sphinx; Debian's pocketsphinx-en-us",
+              .lacks = LACKS,
+              .options = options_table,
+              .options_size = sizeof(Options)},
+    FUNCTIONS,
 };

@@ -42,7 +42,7 @@ static const RgOption options_table[] = {
 
 #ifdef RG_LINK_GRAMMAR
 
-#include "core/text/utf8.h"
+#include "core/utf8.h"
 #include "envs/sentences.h"
 
 #include <ctype.h>
@@ -217,19 +217,19 @@ static void destroy(RgJudge *judge) {
     free(g);
 }
 
+#define LACKS     NULL
+#define FUNCTIONS .create = create, .rewards = rewards, .destroy = destroy
+#else
+#define LACKS     "liblink-grammar-dev and link-grammar-dictionaries-en"
+#define FUNCTIONS .create = NULL
 #endif
 
 const RgJudgeType rg_judge_grammar = {
-    .name = "grammar",
-    .summary = "The share of words that link-grammar finds a place for; learns nothing",
-    .reference = "Sleator & Temperley 1991, arXiv:cmp-lg/9508004",
-    .options = options_table,
-    .options_size = sizeof(Options),
-#ifdef RG_LINK_GRAMMAR
-    .create = create,
-    .rewards = rewards,
-    .destroy = destroy,
-#else
-    .lacks = "liblink-grammar-dev and link-grammar-dictionaries-en",
-#endif
+    .about = {.name = "grammar",
+              .summary = "The share of words that link-grammar finds a place for; learns nothing",
+              .reference = "Sleator & Temperley 1991, arXiv:cmp-lg/9508004",
+              .lacks = LACKS,
+              .options = options_table,
+              .options_size = sizeof(Options)},
+    FUNCTIONS,
 };

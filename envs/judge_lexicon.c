@@ -36,11 +36,11 @@ static void destroy(RgJudge *judge) {
 }
 
 const RgJudgeType rg_judge_lexicon = {
-    .name = "lexicon",
-    .summary = "The valence of a response's words; learns nothing",
-    .reference = "VADER: Hutto & Gilbert 2014; AFINN: Nielsen 2011, arXiv:1103.2903",
-    .options = options_table,
-    .options_size = sizeof(Options),
+    .about = {.name = "lexicon",
+              .summary = "The valence of a response's words; learns nothing",
+              .reference = "VADER: Hutto & Gilbert 2014; AFINN: Nielsen 2011, arXiv:1103.2903",
+              .options = options_table,
+              .options_size = sizeof(Options)},
     .create = create,
     .rewards = rewards,
     .destroy = destroy,

@@ -172,7 +172,7 @@ static RgStatus make_voices(Mixture *m, const Options *o, const RgJudgeShare *sh
         if (!voice->judge->type->rewards)
             return rg_fail(error, RG_E_USAGE,
                            "%s: a mixture weighs rewards, and %s only compares responses",
-                           part->path, voice->judge->type->name);
+                           part->path, voice->judge->type->about.name);
     }
     return RG_OK;
 }
@@ -205,11 +205,12 @@ static void destroy(RgJudge *judge) {
 }
 
 const RgJudgeType rg_judge_mixture = {
-    .name = "mixture",
-    .summary = "The weighted sum of several judges on a common scale, with length control",
-    .reference = "neighbour of its length control: Dubois et al. 2024, arXiv:2404.04475",
-    .options = options_table,
-    .options_size = sizeof(Options),
+    .about = {.name = "mixture",
+              .summary =
+                  "The weighted sum of several judges on a common scale, with length control",
+              .reference = "neighbour of its length control: Dubois et al. 2024, arXiv:2404.04475",
+              .options = options_table,
+              .options_size = sizeof(Options)},
     .create = create,
     .rewards = rewards,
     .destroy = destroy,

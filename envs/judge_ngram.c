@@ -293,12 +293,13 @@ static RgStatus rewards(RgJudge *judge, const RgJudgeItems *items, double *rewar
 }
 
 const RgJudgeType rg_judge_ngram = {
-    .name = "ngram",
-    .summary = "Tells chosen from rejected responses by their n-grams; fluency, length and "
-               "repetition bound what style alone can gain",
-    .reference = "smoothing of the fluency model: Witten & Bell 1991",
-    .options = options_table,
-    .options_size = sizeof(Options),
+    .about = {.name = "ngram",
+              .summary =
+                  "Tells chosen from rejected responses by their n-grams; fluency, length and "
+                  "repetition bound what style alone can gain",
+              .reference = "smoothing of the fluency model: Witten & Bell 1991",
+              .options = options_table,
+              .options_size = sizeof(Options)},
     .create = create,
     .rewards = rewards,
     .destroy = destroy,

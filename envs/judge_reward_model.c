@@ -183,7 +183,7 @@ static bool is_frozen(const char *name, int64_t layers, int64_t trained) {
 
 static RgOptimizer *optimizer_of(const Training *t, double rate, int64_t count) {
     int64_t steps = t->options->epochs * ((t->count + t->options->batch - 1) / t->options->batch);
-    RgOptimizerOptions o = {.type = RG_ADAMW,
+    RgOptimizerOptions o = {.type = {&rg_optimizer_adamw.about},
                             .learning_rate = rate,
                             .schedule = RG_SCHEDULE_COSINE,
                             .warmup = steps / 20,
@@ -340,7 +340,7 @@ static RgStatus make_transformer(const Options *o, const RgJudgeShare *share, Rg
     RG_TRY(rg_policy_load(o->weights, policy, error));
     if ((*policy)->type != &rg_policy_transformer)
         return rg_fail(error, RG_E_USAGE, "%s: a %s policy, expected a transformer", o->weights,
-                       (*policy)->type->name);
+                       (*policy)->type->about.name);
     int64_t known = rg_transformer_vocabulary(*policy);
     if (known < share->vocabulary) /* more of them are padding */
         return rg_fail(error, RG_E_USAGE,
@@ -437,12 +437,15 @@ static void destroy(RgJudge *judge) {
 }
 
 const RgJudgeType rg_judge_reward_model = {
-    .name = "reward-model",
-    .summary = "A transformer with a scalar head, fitted to pairs of chosen and rejected responses",
-    .reference = "Bradley & Terry 1952; Christiano et al. 2017, arXiv:1706.03741; Ouyang et al. "
-                 "2022, arXiv:2203.02155",
-    .options = options_table,
-    .options_size = sizeof(Options),
+    .about =
+        {.name = "reward-model",
+         .summary =
+             "A transformer with a scalar head, fitted to pairs of chosen and rejected responses",
+         .reference =
+             "Bradley & Terry 1952; Christiano et al. 2017, arXiv:1706.03741; Ouyang et al. "
+             "2022, arXiv:2203.02155",
+         .options = options_table,
+         .options_size = sizeof(Options)},
     .create = create,
     .rewards = rewards,
     .destroy = destroy,

@@ -182,11 +182,13 @@ static RgStatus prepare(RgEnvironment *environment, RgPolicy *reference, RgRando
 }
 
 const RgEnvironmentType rg_environment_mdp = {
-    .name = "mdp",
-    .summary = "Tabular processes that are known exactly: random, a grid world, Four Rooms",
-    .reference = "Four Rooms as HPGD's incentive design, Thoma et al. 2024, arXiv:2406.01575",
-    .options = options_table,
-    .options_size = sizeof(RgMdpOptions),
+    .about = {.name = "mdp",
+              .summary =
+                  "Tabular processes that are known exactly: random, a grid world, Four Rooms",
+              .reference =
+                  "Four Rooms as HPGD's incentive design, Thoma et al. 2024, arXiv:2406.01575",
+              .options = options_table,
+              .options_size = sizeof(RgMdpOptions)},
     .headline = "return",
     .create = create,
     .prepare = prepare,

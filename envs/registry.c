@@ -1,51 +1,26 @@
-/* The list of environments, and their life. Adding one: its file, and a line here. */
+/* Environments by name, and their life. */
 #include "envs/environment.h"
 
-#include "core/descriptor.h"
-
 #include <stdlib.h>
-#include <string.h>
-
-extern const RgEnvironmentType rg_environment_bandit, rg_environment_control, rg_environment_mdp,
-    rg_environment_text;
-
-const RgEnvironmentType *const rg_environment_types[] = {
-    &rg_environment_bandit,
-    &rg_environment_control,
-    &rg_environment_mdp,
-    &rg_environment_text,
-    NULL,
-};
 
 const RgEnvironmentType *rg_environment_type(const char *name) {
-    for (int i = 0; rg_environment_types[i]; i++)
-        if (rg_environment_types[i]->name && strcmp(rg_environment_types[i]->name, name) == 0)
-            return rg_environment_types[i];
-    return NULL;
+    return (const RgEnvironmentType *)rg_find(RG_ENVIRONMENT, name);
 }
 
 RgStatus rg_environment_type_check(const RgEnvironmentType *t, RgError *error) {
     const RgRequirement requirements[] = {
-        RG_DESCRIPTOR_REQUIREMENTS(t),
         {t->headline != NULL, "a headline"},
         {t->create != NULL, "a function create"},
         {t->evaluate != NULL, "a function evaluate"},
         {t->destroy != NULL, "a function destroy"},
     };
-    return rg_descriptor_check("environment", t->name, requirements,
+    return rg_descriptor_check(RG_ENVIRONMENT, &t->about, requirements,
                                sizeof requirements / sizeof *requirements, error);
 }
 
-static RgStatus unknown_kind(const char *kind, RgError *error) {
-    enum { KINDS = sizeof rg_environment_types / sizeof rg_environment_types[0] };
-    const char *names[KINDS] = {NULL};
-    for (int i = 0; rg_environment_types[i]; i++)
-        names[i] = rg_environment_types[i]->name;
-    const char *nearest = rg_nearest_name(kind, names);
-    if (nearest)
-        return rg_fail(error, RG_E_USAGE, "no environment is called \"%s\"; did you mean \"%s\"?",
-                       kind, nearest);
-    return rg_fail(error, RG_E_USAGE, "no environment is called \"%s\"", kind);
+RgStatus rg_environment_type_register(const RgEnvironmentType *type, RgError *error) {
+    RG_TRY(rg_environment_type_check(type, error));
+    return rg_register(RG_ENVIRONMENT, &type->about, error);
 }
 
 RgStatus rg_environment_create(const char *kind, const RgSettings *settings, const char *path,
@@ -53,12 +28,12 @@ RgStatus rg_environment_create(const char *kind, const RgSettings *settings, con
     *environment = NULL;
     const RgEnvironmentType *type = rg_environment_type(kind);
     if (!type)
-        return unknown_kind(kind, error);
+        return rg_refuse_name(RG_ENVIRONMENT, kind, error);
     RG_TRY(rg_environment_type_check(type, error));
     RgEnvironment *new = rg_allocate(sizeof *new);
     new->type = type;
-    void *options = rg_allocate(type->options_size);
-    RgStatus status = rg_options_read(type->options, settings, path, options, error);
+    void *options = rg_allocate(type->about.options_size);
+    RgStatus status = rg_options_read(type->about.options, settings, path, options, error);
     if (status == RG_OK)
         status = type->create(new, options, random, error);
     free(options);

@@ -340,7 +340,7 @@ static RgStatus check_policy(const RgTextState *s, const RgPolicy *policy, RgErr
         return rg_fail(error, RG_E_USAGE,
                        "a %s policy enumerates its responses: the text environment needs one of "
                        "tokens, such as a transformer",
-                       policy->type->name);
+                       policy->type->about.name);
     if (known < tokens) /* more of them are padding, which is never sampled */
         return rg_fail(error, RG_E_USAGE,
                        "the policy knows %lld tokens, expected at least the %lld of the tokenizer",
@@ -373,11 +373,12 @@ static RgStatus prepare(RgEnvironment *environment, RgPolicy *reference, RgRando
 }
 
 const RgEnvironmentType rg_environment_text = {
-    .name = "text",
-    .summary = "Prompts and responses as text: continue a passage in one of two styles, with a "
-               "judge and a second one made of other texts",
-    .options = options_table,
-    .options_size = sizeof(RgTextOptions),
+    .about = {.name = "text",
+              .summary =
+                  "Prompts and responses as text: continue a passage in one of two styles, with a "
+                  "judge and a second one made of other texts",
+              .options = options_table,
+              .options_size = sizeof(RgTextOptions)},
     .headline = "win_rate_base",
     .create = create,
     .prepare = prepare,

@@ -2,7 +2,7 @@
 #include "envs/text_data.h"
 
 #include "core/text/lines.h"
-#include "core/text/utf8.h"
+#include "core/utf8.h"
 
 #include <jansson.h>
 #include <math.h>

@@ -52,8 +52,27 @@ static RgStatus read_file(RgTextState *s, const char *path, RgTextData **data, R
     return status;
 }
 
+/* An experiment that was installed names a folder that is made first: the program that makes it is
+ * called like the folder. */
+static RgStatus refuse_unmade_folder(const char *folder, RgError *error) {
+    const char *slash = strrchr(folder, '/'), *name = slash ? slash + 1 : folder;
+    if (name[0] == '\0' || name[0] == '.' || access(folder, F_OK) == 0)
+        return RG_OK;
+    char *relative = rg_string_format("experiments/data/%s", name), *maker = rg_own_file(relative);
+    RgStatus status = RG_OK;
+    if (access(maker, X_OK) == 0)
+        status = rg_fail(error, RG_E_FILE,
+                         "environment.data: there is no folder %s yet; run: %s FOLDER, and give "
+                         "-s environment.data=FOLDER",
+                         folder, maker);
+    free(relative);
+    free(maker);
+    return status;
+}
+
 RgStatus rg_text_file_read(RgTextState *s, const char *name, RgTextData **data, RgError *error) {
     static const char *const endings[] = {".jsonl.gz", ".jsonl.zst", ".jsonl"};
+    RG_TRY(refuse_unmade_folder(s->options.data, error));
     RgStatus status = RG_E_FILE;
     for (int k = 0; k < 3; k++) {
         char *path = rg_string_format("%s/%s%s", s->options.data, name, endings[k]);

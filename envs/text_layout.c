@@ -1,7 +1,7 @@
 /* Chat templates, and texts laid out by them as tokens. */
 #include "envs/text_layout.h"
 
-#include "core/text/utf8.h"
+#include "core/utf8.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,10 +1,12 @@
-/* What this program was built with. Each library's version comes from the one file that uses it. */
+/* What this program was built of and with. Each library's version comes from the one file that uses
+ * it. */
 #include "experiments/build_versions.h"
 
 #include "core/tensor/blas.h"
 #include "core/text/normalizer.h"
 #include "core/text/pattern.h"
 #include "envs/control_physics.h"
+#include "experiments/commit.h"
 
 #include <gnu/libc-version.h>
 #include <stdio.h>
@@ -31,4 +33,8 @@ const char *rg_build_versions(void) {
              COMPILER, FUSED, gnu_get_libc_version(), rg_blas_version(), (int)strcspn(pattern, " "),
              pattern, rg_normalizer_library(), physics ? ", MuJoCo " : "", physics ? physics : "");
     return text;
+}
+
+const char *rg_build_commit(void) {
+    return RG_COMMIT;
 }

@@ -5,7 +5,7 @@
 #include "core/text/lines.h"
 #include "core/text/terminal.h"
 #include "core/text/tokenizer.h"
-#include "core/text/utf8.h"
+#include "core/utf8.h"
 #include "experiments/command.h"
 
 #include <errno.h>

@@ -6,6 +6,7 @@
 #include "experiments/sweep.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- what there is ---- */
@@ -16,48 +17,38 @@ typedef struct Entry {
     const char *name, *summary, *reference;
     const RgOption *options;      /* of the type itself */
     const RgOption *part_options; /* that its group has besides, or NULL */
-    const RgAlgorithm *algorithm; /* or NULL */
+    const RgDescriptor *about;    /* NULL of parts */
 } Entry;
 
-enum { MOST_ENTRIES = 128 };
+/* What `regatta list` lists, in this order. */
+static const struct {
+    RgKind kind;
+    const RgOption *part_options;
+} listed[] = {
+    {RG_ALGORITHM, rg_algorithm_part_options},
+    {RG_ENVIRONMENT, rg_environment_part_options},
+    {RG_JUDGE, NULL},
+    {RG_POLICY, rg_policy_part_options},
+    {RG_ESTIMATOR, NULL},
+    {RG_OPTIMIZER, rg_optimizer_options},
+};
 
-static int collect(Entry *entries) {
-    int count = 0;
-    for (int i = 0; rg_algorithms[i]; i++) {
-        const RgAlgorithm *a = rg_algorithms[i];
-        entries[count++] = (Entry){"algorithms",
-                                   a->name,
-                                   a->summary,
-                                   a->reference,
-                                   a->options,
-                                   rg_algorithm_part_options,
-                                   a};
-    }
-    for (int i = 0; rg_environment_types[i]; i++) {
-        const RgEnvironmentType *e = rg_environment_types[i];
-        entries[count++] = (Entry){"environments",
-                                   e->name,
-                                   e->summary,
-                                   e->reference,
-                                   e->options,
-                                   rg_environment_part_options,
-                                   NULL};
-    }
-    for (int i = 0; rg_judge_types[i]; i++) {
-        const RgJudgeType *j = rg_judge_types[i];
-        entries[count++] =
-            (Entry){"judges", j->name, j->summary, j->reference, j->options, NULL, NULL};
-    }
-    for (int i = 0; rg_policy_types[i]; i++) {
-        const RgPolicyType *p = rg_policy_types[i];
-        entries[count++] = (Entry){"policies",   p->name,    p->summary,
-                                   p->reference, p->options, rg_policy_part_options,
-                                   NULL};
-    }
-    for (int i = 0; rg_estimators[i]; i++) {
-        const RgEstimator *e = rg_estimators[i];
-        entries[count++] =
-            (Entry){"estimators", e->name, e->summary, e->reference, NULL, NULL, NULL};
+static Entry *add(Entry *entries, int *count, Entry entry) {
+    entries = rg_reallocate(entries, (size_t)*count + 1, sizeof *entries);
+    entries[(*count)++] = entry;
+    return entries;
+}
+
+/* All of them; the caller frees the array. */
+static Entry *collect(int *count) {
+    Entry *entries = NULL;
+    *count = 0;
+    for (size_t k = 0; k < sizeof listed / sizeof *listed; k++) {
+        const RgDescriptor *d;
+        for (int i = 0; (d = rg_registered(listed[k].kind, i)); i++)
+            entries = add(entries, count,
+                          (Entry){rg_kind_plurals[listed[k].kind], d->name, d->summary,
+                                  d->reference, d->options, listed[k].part_options, d});
     }
     static const Entry parts[] = {
         {"parts", "experiment", "top level of a config, beside the parts", NULL,
@@ -79,9 +70,8 @@ static int collect(Entry *entries) {
          rg_range_options, rg_varied_options, NULL},
     };
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
-        entries[count++] = parts[i];
-    RG_ASSERT(count <= MOST_ENTRIES);
-    return count;
+        entries = add(entries, count, parts[i]);
+    return entries;
 }
 
 /* ---- list ---- */
@@ -101,7 +91,7 @@ static const struct argp list_argp = {
     parse_one,
     "[KIND]",
     "List what a config can name: algorithms, environments, judges, policies, "
-    "estimators (of hypergradients), parts.\v"
+    "estimators (of hypergradients), optimizers, parts.\v"
     "Without KIND, everything. See regatta show NAME for one of them with its options.",
     NULL,
     NULL,
@@ -110,7 +100,7 @@ static const struct argp list_argp = {
 
 int rg_command_list(int argc, char **argv) {
     static const char *const kinds[] = {"algorithms", "environments", "judges", "policies",
-                                        "estimators", "parts",        NULL};
+                                        "estimators", "optimizers",   "parts",  NULL};
     const char *kind = NULL;
     argp_parse(&list_argp, argc, argv, 0, NULL, &kind);
     bool known = !kind;
@@ -121,12 +111,12 @@ int rg_command_list(int argc, char **argv) {
         return rg_command_end(
             rg_fail(&error, RG_E_USAGE,
                     "list: no kind \"%s\": expected algorithms, environments, judges, "
-                    "policies, estimators or parts",
+                    "policies, estimators, optimizers or parts",
                     kind),
             &error);
     }
-    Entry entries[MOST_ENTRIES];
-    int count = collect(entries);
+    int count;
+    Entry *entries = collect(&count);
     const char *heading = "";
     for (int i = 0; i < count; i++) {
         if (kind && strcmp(kind, entries[i].kind) != 0)
@@ -136,6 +126,7 @@ int rg_command_list(int argc, char **argv) {
         heading = entries[i].kind;
         printf("  %-18s %s\n", entries[i].name, entries[i].summary);
     }
+    free(entries);
     return 0;
 }
 
@@ -177,8 +168,8 @@ static void show_counts(const RgRecipe *r) {
 /* The recipe, with the options' defaults. */
 static void show_sources(const RgAlgorithm *a) {
     RgSettings *none = rg_settings_create();
-    void *options = rg_allocate(a->options_size + 1);
-    RgStatus status = rg_options_read(a->options, none, "algorithm", options, NULL);
+    void *options = rg_allocate(a->about.options_size + 1);
+    RgStatus status = rg_options_read(a->about.options, none, "algorithm", options, NULL);
     RG_ASSERT(status == RG_OK); /* defaults are within their bounds */
     RgRecipe r = rg_recipe_of(a, options);
     printf("responses: %s\n", source_name(r.responses));
@@ -197,8 +188,9 @@ static void show_entry(const Entry *entry) {
     printf("%s: %s\n", entry->name, entry->summary);
     if (entry->reference)
         printf("source: %s\n", entry->reference);
-    if (entry->algorithm)
-        show_sources(entry->algorithm);
+    const RgAlgorithm *algorithm = rg_algorithm_find(entry->name);
+    if (algorithm && entry->about == &algorithm->about)
+        show_sources(algorithm);
     if (entry->part_options || entry->options)
         printf("\noptions\n");
     if (entry->part_options)
@@ -239,42 +231,52 @@ static const struct argp show_argp = {
     "Show an algorithm, environment, judge, policy or part of a config: what it is, the paper and "
     "equation "
     "it follows, and every option with type, default and range.\v"
-    "KIND (algorithm, environment, judge, policy, estimator or part) may stand before the name. "
+    "KIND (algorithm, environment, judge, policy, estimator, optimizer or part) may stand before "
+    "the name. "
     "See regatta list for the names.",
     NULL,
     NULL,
     NULL,
 };
 
+/* There is none of that name among `names`, those of the kind. */
+static RgStatus refuse_wanted(const Wanted *wanted, const char *const *names, RgError *error) {
+    if (wanted->kind && !names[0])
+        return rg_fail(error, RG_E_USAGE,
+                       "show: no kind \"%s\": expected algorithm, environment, judge, policy, "
+                       "estimator, optimizer or part",
+                       wanted->kind);
+    const char *nearest = rg_nearest_name(wanted->name, names);
+    return rg_fail(error, RG_E_USAGE, "show: no%s%s is named \"%s\"%s%s%s",
+                   wanted->kind ? " " : "thing", wanted->kind ? wanted->kind : "", wanted->name,
+                   nearest ? "; did you mean \"" : "", nearest ? nearest : "",
+                   nearest ? "\"?" : "; see: regatta list");
+}
+
 int rg_command_show(int argc, char **argv) {
     Wanted wanted = {NULL, NULL};
     argp_parse(&show_argp, argc, argv, 0, NULL, &wanted);
     if (!wanted.name)
         return rg_command_list(1, argv);
-    Entry entries[MOST_ENTRIES];
-    const char *names[MOST_ENTRIES + 1] = {0};
-    int count = collect(entries), among = 0;
-    for (int i = 0; i < count; i++) {
+    int count;
+    Entry *entries = collect(&count);
+    const Entry *found = NULL;
+    const char **names = rg_allocate(((size_t)count + 1) * sizeof *names);
+    int among = 0;
+    for (int i = 0; i < count && !found; i++) {
         if (wanted.kind && !is_kind(entries[i].kind, wanted.kind))
             continue;
         names[among++] = entries[i].name;
-        if (strcmp(wanted.name, entries[i].name) == 0) {
-            show_entry(&entries[i]);
-            return 0;
-        }
+        if (strcmp(wanted.name, entries[i].name) == 0)
+            found = &entries[i];
     }
     RgError error;
-    if (wanted.kind && among == 0)
-        return rg_command_end(
-            rg_fail(&error, RG_E_USAGE,
-                    "show: no kind \"%s\": expected algorithm, environment, judge, "
-                    "policy, estimator or part",
-                    wanted.kind),
-            &error);
-    const char *nearest = rg_nearest_name(wanted.name, names);
-    return rg_command_end(rg_fail(&error, RG_E_USAGE, "show: no%s%s is named \"%s\"%s%s%s",
-                                  wanted.kind ? " " : "thing", wanted.kind ? wanted.kind : "",
-                                  wanted.name, nearest ? "; did you mean \"" : "",
-                                  nearest ? nearest : "", nearest ? "\"?" : "; see: regatta list"),
-                          &error);
+    RgStatus status = RG_OK;
+    if (found)
+        show_entry(found);
+    else
+        status = refuse_wanted(&wanted, names, &error);
+    free(names);
+    free(entries);
+    return rg_command_end(status, &error);
 }

@@ -282,7 +282,7 @@ static RgStatus submit_all(const RgExperiment *experiment, const SubmitArguments
     RgStatus status = check_store(store, error);
     if (status == RG_OK && !a->dry) {
         char *inside = rg_string_format("%s/", folder);
-        status = rg_store_make_folders(inside, error);
+        status = rg_folders_make_above(inside, error);
         free(inside);
         if (status == RG_OK)
             status = gather(store, error);

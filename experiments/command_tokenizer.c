@@ -107,6 +107,8 @@ int rg_command_train_tokenizer(int argc, char **argv) {
         status = rg_tokenizer_train((const char *const *)texts.text, texts.count, a.vocabulary,
                                     &tokenizer, &error);
     if (status == RG_OK)
+        status = rg_folders_make_above(a.output, &error);
+    if (status == RG_OK)
         status = rg_tokenizer_save(tokenizer, a.output, &error);
     rg_tokenizer_destroy(tokenizer);
     for (int64_t i = 0; i < texts.count; i++)

@@ -1,7 +1,7 @@
 /* Reading config files: the only place that knows libconfig. It flattens what libconfig parsed into
  * settings, layers files over each other, and scans the text beforehand for what libconfig 1.5
- * would get wrong silently (integers cut to 32 bits) or end the program over (a folder included).
- * What the keys mean is not known here. */
+ * would get wrong silently (integers cut to 32 bits, strings without an end) or end the program
+ * over (a folder included). What the keys mean is not known here. */
 #include "experiments/config.h"
 
 #include <errno.h>
@@ -50,26 +50,40 @@ static void skip_line(Cursor *cursor) {
     cursor->at += strcspn(cursor->at, "\n");
 }
 
-static void skip_comment(Cursor *cursor) {
+/* libconfig drops what follows a comment or a string without an end, and says nothing. */
+static RgStatus refuse_endless(const Cursor *start, const char *what, const char *end,
+                               RgError *error) {
+    char where[16];
+    put_line(where, start->line);
+    return rg_fail(error, RG_E_USAGE, "%s%s: the %s that begins here has no end: expected %s",
+                   start->file, where, what, end);
+}
+
+static RgStatus skip_comment(Cursor *cursor, RgError *error) {
+    const Cursor start = *cursor;
     for (cursor->at += 2; *cursor->at; cursor->at++) {
         if (*cursor->at == '\n')
             cursor->line++;
         if (strncmp(cursor->at, "*/", 2) == 0) {
             cursor->at += 2;
-            return;
+            return RG_OK;
         }
     }
+    return refuse_endless(&start, "comment", "*/", error);
 }
 
-static void skip_string(Cursor *cursor) {
+static RgStatus skip_string(Cursor *cursor, RgError *error) {
+    const Cursor start = *cursor;
     for (cursor->at++; *cursor->at && *cursor->at != '"'; cursor->at++) {
         if (*cursor->at == '\\' && cursor->at[1])
             cursor->at++;
         if (*cursor->at == '\n')
             cursor->line++;
     }
-    if (*cursor->at)
-        cursor->at++;
+    if (!*cursor->at)
+        return refuse_endless(&start, "string", "a closing \"", error);
+    cursor->at++;
+    return RG_OK;
 }
 
 /* A number: libconfig takes an integer without L for an int, whatever does not fit being cut. */
@@ -140,9 +154,9 @@ static RgStatus scan_text(Cursor cursor, const char *folder, int depth, RgError 
         if (*c == '#' || strncmp(c, "//", 2) == 0) {
             skip_line(&cursor);
         } else if (strncmp(c, "/*", 2) == 0) {
-            skip_comment(&cursor);
+            RG_TRY(skip_comment(&cursor, error));
         } else if (*c == '"') {
-            skip_string(&cursor);
+            RG_TRY(skip_string(&cursor, error));
         } else if (*c == '@') {
             RG_TRY(scan_include(&cursor, folder, depth, error));
         } else if (is_letter(*c)) {
@@ -158,7 +172,8 @@ static RgStatus scan_text(Cursor cursor, const char *folder, int depth, RgError 
     return RG_OK;
 }
 
-/* Can the file be read, and are all integers what they say? Included files too. */
+/* Can the file be read, do its strings and comments end, and are all integers what they say?
+ * Included files too. */
 static RgStatus scan_file(const char *path, const char *folder, int depth, RgError *error) {
     struct stat about;
     if (stat(path, &about) != 0)
@@ -389,6 +404,7 @@ static RgStatus read_layer(const char *path, const Chain *outer, RgSettings *set
 }
 
 RgStatus rg_config_read(const char *path, RgSettings *settings, RgError *error) {
+    rg_settings_set_file(settings, path);
     return read_layer(path, NULL, settings, error);
 }
 

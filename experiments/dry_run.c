@@ -153,7 +153,7 @@ static void put_amounts(json_t *object, const double *amount, const bool *partia
 static json_t *trial_json(const RgForecast *f) {
     json_t *object =
         json_pack("{s:s, s:s, s:s, s:I, s:s, s:f, s:o}", "key", f->plan->key, "label",
-                  f->plan->part.label, "algorithm", f->plan->algorithm->name, "seed",
+                  f->plan->part.label, "algorithm", f->plan->algorithm->about.name, "seed",
                   (json_int_t)f->plan->seed, "status", rg_state_names[f->state], "done", f->share,
                   "varied", json_loads(f->plan->swept_json, 0, NULL));
     put_amounts(object, f->amount, NULL);

@@ -3,7 +3,9 @@
 
 #include "core/lookup.h"
 #include "core/names.h"
+#include "core/plugin.h"
 #include "experiments/config.h"
+#include "experiments/results_version.h"
 #include "experiments/sweep.h"
 
 #include <jansson.h>
@@ -16,6 +18,9 @@ const RgOption rg_experiment_options[] = {
     RG_OPTION_CHECKED(RgExperimentOptions, name, NULL, rg_experiment_name_fault,
                       "name of the experiment; its results go to results/NAME.db"),
     RG_OPTION_STRING(RgExperimentOptions, description, "", "one line for the report"),
+    RG_OPTION_LIST(RgExperimentOptions, plugins,
+                   "shared objects that add algorithms and the like, such as \"./mine.so\" (./ and "
+                   "../ are of the config's folder): their code runs in the program"),
     RG_OPTION_END,
 };
 
@@ -69,34 +74,99 @@ static const char *const shared_parts[] = {"environment", "policy",     "optimiz
 
 /* ---- names ---- */
 
-static const char *algorithm_name(int i) {
-    return rg_algorithms[i] ? rg_algorithms[i]->name : NULL;
-}
-static const char *environment_name(int i) {
-    return rg_environment_types[i] ? rg_environment_types[i]->name : NULL;
-}
-static const char *policy_name(int i) {
-    return rg_policy_types[i] ? rg_policy_types[i]->name : NULL;
+/* The name at `path` is none of the registered ones. */
+static RgStatus unknown_name(const RgSettings *settings, const char *path, RgKind kind,
+                             RgError *error) {
+    const RgSetting *setting = rg_settings_find(settings, path);
+    if (setting && !rg_find(kind, setting->text) && rg_settings_length(settings, "plugins") > 0 &&
+        !rg_plugin_loaded(0)) /* a config of a store: its plug-ins are not loaded unasked */
+        return rg_setting_refuse(
+            setting, error,
+            "not built in, and may be of a plug-in of the config: load that by "
+            "regatta --plugin FILE");
+    if (setting)
+        return rg_refuse_setting_name(kind, setting, error);
+    char *names = rg_registered_names(kind);
+    RgStatus status = rg_fail(error, RG_E_USAGE, "%s: %s is missing: expected one of %s",
+                              rg_settings_file_near(settings, path), path, names);
+    free(names);
+    return status;
 }
 
-/* `name` at `path` is none of the registered names. */
-static RgStatus unknown_name(const RgSettings *settings, const char *path, const char *name,
-                             const char *(*name_at)(int), RgError *error) {
-    const char *names[64];
-    char list[512] = "";
-    int count = 0;
-    for (; name_at(count) && count < 63; count++) {
-        names[count] = name_at(count);
-        size_t used = strlen(list);
-        snprintf(list + used, sizeof list - used, "%s%s", count ? ", " : "", names[count]);
+/* A message that names keys alone gets the file that the group `part` stands in. */
+static RgStatus in_file(const RgSettings *settings, const char *part, RgStatus status,
+                        RgError *error) {
+    return status == RG_OK ? status
+                           : rg_fail_in(error, status, "%s", rg_settings_file_near(settings, part));
+}
+
+/* ---- plug-ins ---- */
+
+/* Load what the config names: it is whoever's who runs it. */
+static RgStatus load_plugins(const RgSettings *s, RgError *error) {
+    const RgOptionList *plugins;
+    RgExperimentOptions options;
+    RG_TRY(rg_options_read(rg_experiment_options, s, "", &options, error));
+    plugins = &options.plugins;
+    for (int64_t i = 0; i < plugins->count; i++)
+        RG_TRY(rg_plugin_load(plugins->item[i].text, error));
+    return RG_OK;
+}
+
+/* Whether a setting of the trial names something that the plug-in has registered. */
+static bool uses_plugin(const RgSettings *resolved, const RgLoadedPlugin *plugin) {
+    for (int64_t i = 0; i < rg_settings_count(resolved); i++) {
+        const RgSetting *setting = rg_settings_at(resolved, i);
+        for (int kind = 0; setting->kind == RG_SETTING_STRING && kind < RG_KINDS; kind++) {
+            const RgDescriptor *about = rg_find(kind, setting->text);
+            const char *by = about ? rg_registered_by(about) : NULL;
+            if (by && strcmp(by, plugin->path) == 0)
+                return true;
+        }
     }
-    names[count] = NULL;
-    const RgSetting *setting = rg_settings_find(settings, path);
-    const char *nearest = rg_nearest_name(name, names);
-    return setting ? rg_setting_refuse(setting, error, "expected one of %s%s%s%s", list,
-                                       nearest ? "; did you mean \"" : "", nearest ? nearest : "",
-                                       nearest ? "\"?" : "")
-                   : rg_fail(error, RG_E_USAGE, "%s is missing: expected one of %s", path, list);
+    return false;
+}
+
+/* The plug-ins that a trial uses are a part of what it is: their names and contents. */
+static void record_plugins(RgSettings *resolved) {
+    const RgLoadedPlugin *plugin;
+    char path[64];
+    int used = 0;
+    for (int i = 0; (plugin = rg_plugin_loaded(i)); i++) {
+        if (!uses_plugin(resolved, plugin))
+            continue;
+        snprintf(path, sizeof path, "plugins.%d.file", used);
+        rg_settings_set(resolved, path, RG_SETTING_STRING, rg_plugin_name(plugin), "resolved", 0);
+        snprintf(path, sizeof path, "plugins.%d.sha256", used++);
+        rg_settings_set(resolved, path, RG_SETTING_STRING, plugin->sha256, "resolved", 0);
+    }
+}
+
+static bool is_loaded(const char *sha256) {
+    const RgLoadedPlugin *plugin;
+    for (int i = 0; (plugin = rg_plugin_loaded(i)); i++)
+        if (strcmp(plugin->sha256, sha256) == 0)
+            return true;
+    return false;
+}
+
+/* Resolved settings of a store or a package name plug-ins, which are loaded by nothing but the
+ * user's word. */
+static RgStatus check_plugins(const RgSettings *resolved, RgError *error) {
+    int64_t count = rg_settings_length(resolved, "plugins");
+    for (int64_t i = 0; i < count; i++) {
+        char path[64];
+        snprintf(path, sizeof path, "plugins.%d.sha256", (int)i);
+        const RgSetting *sum = rg_settings_find(resolved, path);
+        snprintf(path, sizeof path, "plugins.%d.file", (int)i);
+        const RgSetting *file = rg_settings_find(resolved, path);
+        if (!sum || !is_loaded(sum->text))
+            return rg_fail(error, RG_E_USAGE,
+                           "the trial uses the plug-in \"%.200s\" of SHA-256 %.64s, which is not "
+                           "loaded: if you trust it, load it by regatta --plugin FILE",
+                           file ? file->text : "", sum ? sum->text : "none");
+    }
+    return RG_OK;
 }
 
 /* ---- one trial ---- */
@@ -129,10 +199,10 @@ static RgStatus resolve_environment(RgTrialPlan *plan, const RgSettings *s, RgEr
                      plan->resolved, error));
     const RgEnvironmentType *type = rg_environment_type(plan->environment.type);
     if (!type)
-        return unknown_name(s, "environment.type", plan->environment.type, environment_name, error);
+        return unknown_name(s, "environment.type", RG_ENVIRONMENT, error);
     RG_TRY(rg_environment_type_check(type, error));
-    return check_type_options(type->options, type->options_size, s, "environment", plan->resolved,
-                              error);
+    return check_type_options(type->about.options, type->about.options_size, s, "environment",
+                              plan->resolved, error);
 }
 
 /* Refuse a setting for a reason, where there is one. */
@@ -140,7 +210,8 @@ static RgStatus refuse(const char *path, const RgSettings *s, const RgError *rea
                        RgError *error) {
     const RgSetting *setting = rg_settings_find(s, path);
     return setting ? rg_setting_refuse(setting, error, "%s", reason->text)
-                   : rg_fail(error, RG_E_USAGE, "%s: %s", path, reason->text);
+                   : rg_fail(error, RG_E_USAGE, "%s: %s: %s", rg_settings_file_near(s, path), path,
+                             reason->text);
 }
 
 /* Of the policy's weights and products; its kind is NULL where it is not known yet. */
@@ -166,17 +237,18 @@ static RgStatus resolve_policy(RgTrialPlan *plan, const RgSettings *s, RgError *
     }
     if (!plan->policy.type[0])
         return rg_fail(error, RG_E_USAGE,
-                       "policy: expected type = \"…\" or weights = \"file\", found neither");
+                       "%s: policy: expected type = \"…\" or weights = \"file\", found neither",
+                       rg_settings_file_near(s, "policy"));
     const RgPolicyType *type = rg_policy_type(plan->policy.type);
     if (!type)
-        return unknown_name(s, "policy.type", plan->policy.type, policy_name, error);
+        return unknown_name(s, "policy.type", RG_POLICY, error);
     RG_TRY(rg_policy_type_check(type, error));
     if (type->adapt)
         RG_TRY(read_part(rg_adapter_options, s, "policy.adapter", &plan->adapter, plan->resolved,
                          error));
     RG_TRY(check_precision(plan, type, s, error));
-    return check_type_options(type->options, type->options_size, s, "policy", plan->resolved,
-                              error);
+    return check_type_options(type->about.options, type->about.options_size, s, "policy",
+                              plan->resolved, error);
 }
 
 static RgStatus resolve_algorithm(RgTrialPlan *plan, const RgSettings *s, RgError *error) {
@@ -184,14 +256,14 @@ static RgStatus resolve_algorithm(RgTrialPlan *plan, const RgSettings *s, RgErro
         read_part(rg_algorithm_part_options, s, "algorithm", &plan->part, plan->resolved, error));
     const RgAlgorithm *algorithm = rg_algorithm_find(plan->part.type);
     if (!algorithm)
-        return unknown_name(s, "algorithm.type", plan->part.type, algorithm_name, error);
+        return unknown_name(s, "algorithm.type", RG_ALGORITHM, error);
     RG_TRY(rg_algorithm_check(algorithm, error));
     if (!plan->part.label[0])
-        plan->part.label = algorithm->name;
+        plan->part.label = algorithm->about.name;
     plan->algorithm = algorithm;
-    plan->algorithm_options = rg_allocate(algorithm->options_size + 1);
-    RG_TRY(read_part(algorithm->options, s, "algorithm", plan->algorithm_options, plan->resolved,
-                     error));
+    plan->algorithm_options = rg_allocate(algorithm->about.options_size + 1);
+    RG_TRY(read_part(algorithm->about.options, s, "algorithm", plan->algorithm_options,
+                     plan->resolved, error));
     plan->recipe = rg_recipe_of(algorithm, plan->algorithm_options);
     return RG_OK;
 }
@@ -238,11 +310,11 @@ static RgStatus check_evaluation(const RgTrialPlan *plan, const RgSettings *s, R
 static void hash_plan(RgTrialPlan *plan) {
     plan->resolved_json = rg_settings_to_json(plan->resolved);
     RgSettings *deciding = rg_settings_clone(plan->resolved);
-    rg_options_drop_incidental(rg_environment_type(plan->environment.type)->options, "environment",
-                               deciding);
+    rg_options_drop_incidental(rg_environment_type(plan->environment.type)->about.options,
+                               "environment", deciding);
     char *json = rg_settings_to_json(deciding);
     uint64_t hash = rg_hash(RG_HASH_START, json, strlen(json));
-    hash = rg_hash(hash, RG_VERSION, strlen(RG_VERSION));
+    hash = rg_hash(hash, RG_RESULTS_VERSION, strlen(RG_RESULTS_VERSION));
     rg_settings_destroy(deciding);
     free(json);
     snprintf(plan->key, sizeof plan->key, "%016llx", (unsigned long long)hash);
@@ -288,15 +360,18 @@ static RgStatus resolve_trial(RgTrialPlan *plan, const RgSettings *s, RgError *e
                          error));
         RG_TRY(
             read_part(rg_training_options, s, "training", &plan->training, plan->resolved, error));
-        RG_TRY(rg_training_check(plan->algorithm, &plan->recipe, &plan->training, error));
+        RG_TRY(in_file(s, "training",
+                       rg_training_check(plan->algorithm, &plan->recipe, &plan->training, error),
+                       error));
         RG_TRY(read_part(rg_budget_options, s, "budget", &plan->budget, plan->resolved, error));
     }
     RG_TRY(read_part(rg_evaluation_options, s, "evaluation", &plan->evaluation, plan->resolved,
                      error));
     RG_TRY(check_evaluation(plan, s, error));
     if (trains)
-        RG_TRY(check_budget(plan, error));
+        RG_TRY(in_file(s, "budget", check_budget(plan, error), error));
     RG_TRY(check_unknown_keys(plan, s, error));
+    record_plugins(plan->resolved);
     hash_plan(plan);
     return RG_OK;
 }
@@ -340,9 +415,10 @@ static RgStatus add_trial(RgExperiment *e, const RgSettings *settings, int64_t s
         e->keys = rg_lookup_create();
     int64_t *earlier = rg_lookup_at(e->keys, plan->key, strlen(plan->key));
     if (*earlier >= 0)
-        return rg_fail(error, RG_E_USAGE,
-                       "algorithms: \"%s\" with seed %lld is there twice with the same settings",
-                       plan->part.label, (long long)seed);
+        return rg_fail(
+            error, RG_E_USAGE,
+            "%s: algorithms: \"%s\" with seed %lld is there twice with the same settings",
+            rg_settings_file_near(e->settings, "algorithms"), plan->part.label, (long long)seed);
     *earlier = e->trial_count - 1;
     return RG_OK;
 }
@@ -399,9 +475,10 @@ static RgStatus find_algorithm(const RgSettings *s, int64_t index, const RgAlgor
     snprintf(path, sizeof path, "algorithms.%d.type", (int)index);
     const RgSetting *type = rg_settings_find(s, path);
     if (!type)
-        return rg_fail(error, RG_E_USAGE, "%s is missing: expected the name of an algorithm", path);
+        return rg_fail(error, RG_E_USAGE, "%s: %s is missing: expected the name of an algorithm",
+                       rg_settings_file_near(s, path), path);
     *algorithm = rg_algorithm_find(type->text);
-    return *algorithm ? RG_OK : unknown_name(s, path, type->text, algorithm_name, error);
+    return *algorithm ? RG_OK : unknown_name(s, path, RG_ALGORITHM, error);
 }
 
 static RgStatus read_seed(const RgSettings *s, int64_t index, int64_t *seed, RgError *error) {
@@ -410,7 +487,8 @@ static RgStatus read_seed(const RgSettings *s, int64_t index, int64_t *seed, RgE
     const RgSetting *setting = rg_settings_find(s, path);
     if (!setting || setting->kind != RG_SETTING_INTEGER || setting->text[0] == '-')
         return setting ? rg_setting_refuse(setting, error, "expected an integer of 0 or more")
-                       : rg_fail(error, RG_E_USAGE, "%s is missing: expected an integer", path);
+                       : rg_fail(error, RG_E_USAGE, "%s: %s is missing: expected an integer",
+                                 rg_settings_file_near(s, path), path);
     *seed = strtoll(setting->text, NULL, 10);
     return RG_OK;
 }
@@ -419,7 +497,7 @@ static RgStatus read_seed(const RgSettings *s, int64_t index, int64_t *seed, RgE
 static RgStatus check_top_level(const RgSettings *s, RgError *error) {
     static const char *const known[] = {
         "name",   "description", "seeds",      "environment", "policy", "optimizer", "training",
-        "budget", "evaluation",  "algorithms", "sweep",       "search", NULL};
+        "budget", "evaluation",  "algorithms", "sweep",       "search", "plugins",   NULL};
     for (int64_t i = 0; i < rg_settings_count(s); i++) {
         const RgSetting *setting = rg_settings_at(s, i);
         char top[64];
@@ -440,7 +518,7 @@ static RgStatus check_top_level(const RgSettings *s, RgError *error) {
 /* What tables and figures call an algorithm of the config. */
 static const char *label_of(const Entrant *entrant) {
     const RgSetting *label = rg_settings_find(entrant->settings, "algorithm.label");
-    return label && label->text[0] ? label->text : entrant->algorithm->name;
+    return label && label->text[0] ? label->text : entrant->algorithm->about.name;
 }
 
 /* Two of one name would be one row of every table. */
@@ -452,7 +530,7 @@ static RgStatus check_labels(const Entrant *entrants, int64_t count, RgError *er
                                "algorithms.%lld: \"%s\" is the label of algorithms.%lld, too: "
                                "expected a label of its own, such as label = \"%s-2\"",
                                (long long)a, label_of(&entrants[a]), (long long)b,
-                               entrants[a].algorithm->name);
+                               entrants[a].algorithm->about.name);
     return RG_OK;
 }
 
@@ -467,7 +545,7 @@ static RgStatus unfold_entrants(RgExperiment *e, Entrant *entrants, int64_t coun
     for (int64_t a = 0; a < count && status == RG_OK; a++)
         entrants[a].settings = trial_settings(e->settings, a);
     if (status == RG_OK)
-        status = check_labels(entrants, count, error);
+        status = in_file(e->settings, "algorithms", check_labels(entrants, count, error), error);
     for (int64_t s = 0; s < seeds && status == RG_OK; s++) {
         int64_t seed = 0;
         status = read_seed(e->settings, s, &seed, error);
@@ -485,10 +563,9 @@ static RgStatus unfold(RgExperiment *e, RgError *error) {
     int64_t seeds = rg_settings_length(e->settings, "seeds");
     int64_t algorithms = rg_settings_length(e->settings, "algorithms");
     if (seeds < 1)
-        return rg_fail(error, RG_E_USAGE, "seeds is missing: expected a list such as [1, 2, 3]");
+        return rg_settings_refuse_list(e->settings, "seeds", "[1, 2, 3], or [1]", error);
     if (algorithms < 1)
-        return rg_fail(error, RG_E_USAGE,
-                       "algorithms is missing: expected a list such as ({ type = \"dpo\"; })");
+        return rg_settings_refuse_list(e->settings, "algorithms", "({ type = \"dpo\"; })", error);
     Entrant *entrants = rg_allocate((size_t)algorithms * sizeof *entrants);
     RgStatus status = RG_OK;
     for (int64_t a = 0; a < algorithms && status == RG_OK; a++)
@@ -529,6 +606,16 @@ static RgStatus finish_opening(RgExperiment *e, RgStatus status, RgExperiment **
     return RG_OK;
 }
 
+/* The list of plug-ins of resolved settings is none of files to be loaded. */
+static void drop_plugin(RgSettings *settings, int64_t i) {
+    static const char *const keys[] = {"file", "sha256"};
+    for (int k = 0; k < 2; k++) {
+        char path[64];
+        snprintf(path, sizeof path, "plugins.%d.%s", (int)i, keys[k]);
+        rg_settings_remove(settings, path);
+    }
+}
+
 /* The seed is the one setting at the top of resolved settings. */
 static RgStatus add_resolved(RgExperiment *e, const char *swept_json, RgError *error) {
     const RgSetting *seed = rg_settings_find(e->settings, "seed");
@@ -544,8 +631,12 @@ static RgStatus add_resolved(RgExperiment *e, const char *swept_json, RgError *e
 
 RgStatus rg_experiment_of_trial(const char *name, const RgSettings *resolved,
                                 const char *swept_json, RgExperiment **experiment, RgError *error) {
+    *experiment = NULL;
+    RG_TRY(check_plugins(resolved, error));
     RgExperiment *e = rg_allocate(sizeof *e);
     e->settings = rg_settings_clone(resolved);
+    for (int64_t i = rg_settings_length(resolved, "plugins"); i > 0; i--)
+        drop_plugin(e->settings, i - 1);
     rg_settings_set(e->settings, "name", RG_SETTING_STRING, name, "resolved", 0);
     RgStatus status = rg_options_read(rg_experiment_options, e->settings, "", &e->options, error);
     if (status == RG_OK)
@@ -573,12 +664,12 @@ RgStatus rg_resolved_visit(const RgSettings *resolved, RgOptionVisit *visit, voi
         const RgOption *table;
         const char *part;
     } tables[] = {{rg_environment_part_options, "environment"},
-                  {environment ? environment->options : NULL, "environment"},
+                  {environment ? environment->about.options : NULL, "environment"},
                   {rg_policy_part_options, "policy"},
-                  {policy ? policy->options : NULL, "policy"},
+                  {policy ? policy->about.options : NULL, "policy"},
                   {rg_adapter_options, "policy.adapter"},
                   {rg_algorithm_part_options, "algorithm"},
-                  {algorithm ? algorithm->options : NULL, "algorithm"},
+                  {algorithm ? algorithm->about.options : NULL, "algorithm"},
                   {rg_optimizer_options, "optimizer"},
                   {rg_training_options, "training"},
                   {rg_budget_options, "budget"},
@@ -595,6 +686,8 @@ RgStatus rg_experiment_open(const char *path, const char *const *overrides, int 
     RgStatus status = rg_config_read(path, e->settings, error);
     for (int i = 0; i < override_count && status == RG_OK; i++)
         status = rg_config_override(e->settings, overrides[i], error);
+    if (status == RG_OK)
+        status = load_plugins(e->settings, error);
     return finish_opening(e, status, experiment, error);
 }
 

@@ -17,6 +17,7 @@
 typedef struct RgExperimentOptions {
     const char *name;
     const char *description;
+    RgOptionList plugins;
 } RgExperimentOptions;
 
 typedef struct RgPolicyOptions {

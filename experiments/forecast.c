@@ -78,6 +78,7 @@ static void add_spent(Others *others, const RgForecast *f) {
         others->sums = rg_reallocate(others->sums, (size_t)others->count, sizeof *others->sums);
         others->sums[*number] = (struct Sum){0};
     }
+    RG_ASSERT(*number < others->count);
     struct Sum *sum = &others->sums[*number];
     set_spent(f->entry, spent);
     for (int k = 0; k < RG_FORECASTS; k++)
@@ -104,6 +105,7 @@ static void fill_from_others(RgForecast *f, const Others *others) {
     char *kind = kind_of(others, f->plan);
     int64_t number = rg_lookup_find(others->kinds, kind, strlen(kind));
     free(kind);
+    RG_ASSERT(number < others->count);
     for (int k = 0; k < RG_FORECASTS && number >= 0; k++)
         if (isnan(f->amount[k]))
             f->amount[k] = others->sums[number].amount[k] / (double)others->sums[number].trials;

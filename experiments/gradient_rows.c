@@ -146,7 +146,7 @@ static const RgOption *find_option(const RgOption *table, const char *name) {
 static RgStatus variant_options(const RgTrialPlan *plan, const char *variant, const char *choice,
                                 RgSettings *settings, void *options, RgError *error) {
     static const char *const ones[] = {"mixture", "exploration"};
-    const RgOption *table = plan->algorithm->options;
+    const RgOption *table = plan->algorithm->about.options;
     rg_settings_copy_group(settings, "algorithm", plan->resolved, "algorithm");
     for (int i = 0; i < 2; i++) {
         char path[64];
@@ -166,11 +166,11 @@ static RgStatus measure_variant(Bench *b, double deviation, const char *variant,
                                 RgGradientRow *row, RgError *error) {
     const RgTrialPlan *plan = b->plan;
     RgSettings *settings = rg_settings_create();
-    void *options = rg_allocate(plan->algorithm->options_size + 1);
+    void *options = rg_allocate(plan->algorithm->about.options_size + 1);
     RgStatus status = variant_options(plan, variant, choice, settings, options, error);
     b->policy = rg_policy_clone(b->stage->reference, false);
     *row = (RgGradientRow){
-        .algorithm = plan->algorithm->name, .variant = choice ? choice : "", .sampled = true};
+        .algorithm = plan->algorithm->about.name, .variant = choice ? choice : "", .sampled = true};
     if (status == RG_OK) {
         RgParameters *p = b->policy->parameters;
         for (int64_t i = 0; i < p->count; i++)
@@ -208,7 +208,7 @@ static RgStatus loss_rows(const RgStage *stage, const RgTrialPlan *plan, RgTape 
                    .tape = tape,
                    .random =
                        rg_random_named(rg_random_root((uint64_t)plan->seed), "check-gradients")};
-    const RgOption *variants = find_option(plan->algorithm->options, "score_term");
+    const RgOption *variants = find_option(plan->algorithm->about.options, "score_term");
     for (int k = 0; variants ? variants->choices[k] != NULL : k == 0; k++) {
         RgGradientRow row;
         RG_TRY(measure_variant(&bench, deviation, variants ? variants->name : NULL,
@@ -238,7 +238,7 @@ RgStatus rg_gradient_rows(const RgExperiment *experiment, int64_t samples, doubl
         bool first_seed = plan->seed == experiment->trials[0].seed;
         if (bilevel ? !first_seed : !has_objective(plan) || seen_before(experiment, i))
             continue;
-        bool bandit = strcmp(plan->environment.type, rg_environment_bandit.name) == 0;
+        bool bandit = strcmp(plan->environment.type, rg_environment_bandit.about.name) == 0;
         status = rg_stage_set(&stage, plan, error);
         if (status == RG_OK && !bandit && !(bilevel && stage.environment->course.process))
             status = refuse_environment(plan, error);

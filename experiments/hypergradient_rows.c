@@ -28,10 +28,7 @@ static RgStatus exact_side(const RgStage *stage, const RgTrialPlan *plan,
                            const RgParlOptions *options, double deviation, RgPolicy *policy,
                            RgParameters *reward, double *exact, RgError *error) {
     RgParlOptions exactly = *options;
-    const char *const *name = rg_estimator_names;
-    while (strcmp(*name, "boltzmann") != 0)
-        name++;
-    exactly.estimator = (int)(name - rg_estimator_names);
+    exactly.estimator.type = rg_find(RG_ESTIMATOR, "boltzmann");
     exactly.expectation = RG_PARL_EXACT;
     exactly.lower = RG_PARL_SOLVED;
     RgTrainer *trainer;
@@ -82,7 +79,7 @@ RgStatus rg_hypergradient_row(const RgStage *stage, const RgTrialPlan *plan, int
     RgPolicy *policy = rg_policy_clone(stage->reference, false);
     RgTrainer *trainer = NULL;
     *row = (RgGradientRow){.algorithm = plan->part.label,
-                           .variant = rg_estimator_names[options->estimator],
+                           .variant = options->estimator.type->name,
                            .sampled = options->expectation == RG_PARL_SAMPLED,
                            .swept = plan->swept_json};
     RgStatus status = make_trainer(stage, plan, options, policy, &trainer, error);

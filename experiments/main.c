@@ -1,4 +1,5 @@
 /* regatta: the program. Finds the command and hands over; what commands share is here too. */
+#include "core/plugin.h"
 #include "core/tensor/blas.h"
 #include "core/tensor/instructions.h"
 #include "core/text/terminal.h"
@@ -50,14 +51,18 @@ static const RgCommand commands[] = {
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
 
 static void print_help(FILE *stream) {
-    fputs("Usage: regatta [--kernels=NAME] COMMAND [ARGUMENT...]\n"
+    fputs("Usage: regatta [--kernels=NAME] [--plugin=FILE]... COMMAND [ARGUMENT...]\n"
           "Race algorithms of preference alignment over the same course.\n\n",
           stream);
     for (int i = 0; i < COMMAND_COUNT; i++)
         fprintf(stream, "  %-16s %s\n", commands[i].name, commands[i].summary);
     fputs(
         "\n--kernels=avx512|avx2|sse2|neon|generic names the vector instructions to use, in place\n"
-        "of the processor's best; so does the environment variable REGATTA_KERNELS.\n",
+        "of the processor's best; so does the environment variable REGATTA_KERNELS.\n"
+        "--plugin=FILE loads a plug-in, whose algorithms and the like are then there for any "
+        "command;\n"
+        "so does REGATTA_PLUGINS, a list with colons, and plugins = [\"FILE\"] in a config.\n"
+        "\nFolders above what a command writes are made.\n",
         stream);
     fputs("\nregatta COMMAND --help tells more of a command. A first run:\n\n"
           "  regatta run experiments/bandit-head-to-head.cfg\n"
@@ -75,36 +80,86 @@ static void return_large_memory(void) {
 #endif
 }
 
-static const char kernels_option[] = "--kernels";
+static const char kernels_option[] = "--kernels", plugin_option[] = "--plugin";
+static const char plugins_variable[] = "REGATTA_PLUGINS";
 
-static bool names_kernels(const char *argument) {
-    size_t length = strlen(kernels_option);
-    return strncmp(argument, kernels_option, length) == 0 &&
+/* Whether this is the option, alone or with =VALUE. */
+static bool is_option(const char *argument, const char *option) {
+    size_t length = strlen(option);
+    return strncmp(argument, option, length) == 0 &&
            (argument[length] == '\0' || argument[length] == '=');
 }
 
-/* --kernels=NAME or --kernels NAME before the command: becomes the environment variable, which a
- * new start and other processes see, too. Returns how many arguments it took. */
-static int take_kernels(int argc, char **argv, RgError *error) {
-    size_t length = strlen(kernels_option);
-    if (argc < 2 || !names_kernels(argv[1]))
-        return 0;
+/* The value of the option before the command, which took *taken arguments; NULL where there is
+ * none. */
+static const char *take_option(int argc, char **argv, const char *option, int *taken) {
+    if (argc < 2 || !is_option(argv[1], option))
+        return NULL;
+    size_t length = strlen(option);
     bool joined = argv[1][length] == '=';
-    const char *name = joined ? argv[1] + length + 1 : argc > 2 ? argv[2] : "";
+    *taken += joined ? 1 : 2;
+    return joined ? argv[1] + length + 1 : argc > 2 ? argv[2] : "";
+}
+
+/* --kernels NAME becomes the environment variable, which a new start and other processes see, too.
+ */
+static RgStatus set_kernels(const char *name, RgError *error) {
     RgInstructions unused;
     RgStatus status = rg_instructions_find(name, &unused, error);
-    if (status != RG_OK) {
-        rg_fail_in(error, status, "%s", kernels_option);
-        return -1;
-    }
+    if (status != RG_OK)
+        return rg_fail_in(error, status, "%s", kernels_option);
     setenv(RG_INSTRUCTIONS_VARIABLE, name, 1);
-    return joined ? 1 : 2;
+    return RG_OK;
+}
+
+/* --plugin FILE is added to the variable, for the same reason. */
+static RgStatus add_plugin(const char *file, RgError *error) {
+    if (!file[0] || strchr(file, ':'))
+        return rg_fail(error, RG_E_USAGE, "%s: expected a file, without ':' in its name",
+                       plugin_option);
+    const char *before = getenv(plugins_variable);
+    char *list =
+        rg_string_format("%s%s%s", before ? before : "", before && before[0] ? ":" : "", file);
+    setenv(plugins_variable, list, 1);
+    free(list);
+    return RG_OK;
+}
+
+/* Options before the command, in any order. Returns how many arguments they took, −1 on an error.
+ */
+static int take_options(int argc, char **argv, RgError *error) {
+    int taken = 0;
+    for (;;) {
+        int before = taken;
+        const char *kernels = take_option(argc - taken, argv + taken, kernels_option, &taken);
+        if (kernels && set_kernels(kernels, error) != RG_OK)
+            return -1;
+        const char *plugin = take_option(argc - taken, argv + taken, plugin_option, &taken);
+        if (plugin && add_plugin(plugin, error) != RG_OK)
+            return -1;
+        if (taken == before)
+            return taken < argc ? taken : argc - 1;
+    }
+}
+
+/* The files of the variable, with colons between them. */
+static RgStatus load_plugins(RgError *error) {
+    const char *list = getenv(plugins_variable);
+    RgStatus status = RG_OK;
+    while (list && *list && status == RG_OK) {
+        size_t length = strcspn(list, ":");
+        char *file = rg_string_format("%.*s", (int)length, list);
+        status = file[0] ? rg_plugin_load(file, error) : RG_OK;
+        free(file);
+        list += length + (list[length] == ':');
+    }
+    return status;
 }
 
 /* Behind the command, where it is unknown. */
 static RgStatus refuse_late_kernels(int argc, char **argv, RgError *error) {
     for (int i = 2; i < argc && strcmp(argv[i], "--") != 0; i++)
-        if (names_kernels(argv[i]))
+        if (is_option(argv[i], kernels_option))
             return rg_fail(error, RG_E_USAGE,
                            "%s stands before the command: regatta --kernels=NAME %s ...",
                            kernels_option, argv[1]);
@@ -129,7 +184,7 @@ int main(int argc, char **argv) {
     signal(SIGXFSZ, SIG_IGN); /* a file that may grow no more is told like a full disk */
     argp_err_exit_status = 2;
     RgError error = {0};
-    int taken = take_kernels(argc, argv, &error);
+    int taken = take_options(argc, argv, &error);
     if (taken < 0 || rg_instructions_check(&error) != RG_OK)
         return rg_command_end(RG_E_USAGE, &error);
     argv[taken] = argv[0];
@@ -145,7 +200,8 @@ int main(int argc, char **argv) {
         return 0;
     }
     if (strcmp(name, "--version") == 0) {
-        printf("regatta %s\nbuilt with %s\n", RG_VERSION, rg_build_versions());
+        printf("regatta %s (commit %s)\nbuilt with %s\nplug-ins: ABI %s\n", RG_VERSION,
+               rg_build_commit(), rg_build_versions(), RG_ABI);
         return 0;
     }
     const char *names[COMMAND_COUNT + 1] = {0};
@@ -156,6 +212,8 @@ int main(int argc, char **argv) {
         if (refuse_late_kernels(argc, argv, &error) != RG_OK)
             return rg_command_end(RG_E_USAGE, &error);
         rg_blas_start_anew(argv);
+        if (load_plugins(&error) != RG_OK)
+            return rg_command_end(RG_E_USAGE, &error);
         char *title = rg_string_format("regatta %s", name);
         argv[1] = title;
         int status = commands[i].run(argc - 1, argv + 1);

@@ -46,8 +46,8 @@ static RgStatus set_environment(RgPlanner *planner, const RgTrialPlan *plan, RgE
 static RgStatus read_options(const RgTrialPlan *plan, int64_t vocabulary, RgTransformerPlan *model,
                              RgError *error) {
     RgTransformerOptions options;
-    RG_TRY(
-        rg_options_read(rg_policy_transformer.options, plan->resolved, "policy", &options, error));
+    RG_TRY(rg_options_read(rg_policy_transformer.about.options, plan->resolved, "policy", &options,
+                           error));
     return rg_transformer_plan(&options, vocabulary, &plan->adapter, model, error);
 }
 
@@ -62,7 +62,7 @@ static RgStatus read_model(const RgTrialPlan *plan, const RgPolicySpace *space,
         return status;
     if (plan->policy.weights[0])
         status = rg_policy_load(plan->policy.weights, &policy, error);
-    else if (strcmp(plan->policy.type, rg_policy_transformer.name) == 0)
+    else if (strcmp(plan->policy.type, rg_policy_transformer.about.name) == 0)
         return read_options(plan, space->vocabulary, model, error);
     else
         status = rg_policy_create(plan->policy.type, plan->resolved, "policy", space,
@@ -242,7 +242,7 @@ static void plan_parameters(const RgTrialPlan *plan, int64_t trained, int64_t we
     cost->reference = whole + (trains ? own * (double)followers : 0);
     cost->gradients = own * (shards_of(plan) > 1 ? 2 : 1); /* a shard's, and the sum */
     if (trains)
-        cost->optimizer = own * (plan->optimizer.type == RG_SGD ? 1 : 2);
+        cost->optimizer = own * (((const RgOptimizerType *)plan->optimizer.type.type)->two ? 2 : 1);
     cost->loading = whole; /* no file beside it, and no gradient before there is one */
 }
 

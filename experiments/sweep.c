@@ -4,7 +4,7 @@
 
 #include "core/lookup.h"
 #include "core/tensor/random.h"
-#include "core/text/utf8.h"
+#include "core/utf8.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -83,7 +83,7 @@ static bool has_option(const RgOption *table, const char *name) {
 static bool path_applies(const char *option, const RgAlgorithm *algorithm) {
     const char *own = within(option, "algorithm");
     if (own)
-        return has_option(algorithm->options, own);
+        return has_option(algorithm->about.options, own);
     return algorithm->loss || algorithm->step || within(option, "environment") ||
            within(option, "policy");
 }
@@ -208,7 +208,7 @@ static RgStatus check_path(const RgSetting *setting, const RgAlgorithm *const *a
     for (int64_t i = 0; i < count; i++) {
         if (path_applies(setting->text, algorithms[i]))
             return RG_OK;
-        const RgOption *option = algorithms[i]->options;
+        const RgOption *option = algorithms[i]->about.options;
         for (; option && option->kind != RG_KIND_END && used < MOST_NAMES; option++)
             names[used++] = option->name;
     }
@@ -264,9 +264,10 @@ static RgStatus read_search(const RgSettings *s, RgSweep *sweep, RgError *error)
     RG_TRY(read_list(s, "search.options", true, sweep->drawn, &sweep->drawn_count, error));
     RG_TRY(rg_settings_check_used(s, "search", keys, error));
     if (sweep->drawn_count == 0)
-        return rg_fail(error, RG_E_USAGE,
-                       "search.options is missing: expected a list such as ({ option = "
-                       "\"optimizer.learning_rate\"; from = 1e-5; to = 1e-3; scale = \"log\"; })");
+        return rg_settings_refuse_list(s, "search.options",
+                                       "({ option = \"optimizer.learning_rate\"; from = 1e-5; to = "
+                                       "1e-3; scale = \"log\"; })",
+                                       error);
     return RG_OK;
 }
 

@@ -11,6 +11,7 @@
 #include "core/tensor/profile.h"
 #include "experiments/amount.h"
 #include "experiments/build_versions.h"
+#include "experiments/results_version.h"
 
 #include <errno.h>
 #include <jansson.h>
@@ -76,10 +77,11 @@ static RgStatus check_data(const RgPolicy *policy, const RgCourse *course, RgErr
     return RG_OK;
 }
 
-/* Of all that a reference's values hang on: of another version, on other kernels or with other
- * threads, they may differ in the last bits or have another cost. */
+/* Of all that a reference's values hang on: of another version of results, on other kernels or with
+ * other threads, they may differ in the last bits or have another cost. */
 static RgDigest digest_source(const RgStage *stage) {
-    char *where = rg_string_format("%s, %s, %d threads", RG_VERSION, rg_blas_core(), rg_threads());
+    char *where =
+        rg_string_format("%s, %s, %d threads", RG_RESULTS_VERSION, rg_blas_core(), rg_threads());
     RgDigest digest = rg_digest(stage->reference_digest, where, strlen(where));
     free(where);
     return digest;
@@ -96,7 +98,7 @@ void rg_stage_clear(RgStage *stage) {
 
 /* What ranks must have in common to compute the same bits from the same data. */
 typedef struct Likeness {
-    char program[64]; /* version and kernels */
+    char program[256]; /* version, commit and kernels */
     RgDigest data;
 } Likeness;
 
@@ -108,8 +110,8 @@ static RgDigest digest_sequences(RgDigest digest, const RgSequences *sequences) 
 static Likeness likeness_of(const RgStage *stage) {
     const RgCourse *course = &stage->environment->course;
     Likeness likeness = {.data = rg_policy_digest(stage->reference)};
-    snprintf(likeness.program, sizeof likeness.program, "%s on %s kernels", RG_VERSION,
-             rg_blas_core());
+    snprintf(likeness.program, sizeof likeness.program, "%s (%s) on %s kernels", RG_VERSION,
+             rg_build_commit(), rg_blas_core());
     likeness.data = digest_sequences(likeness.data, course->prompts);
     likeness.data = digest_sequences(likeness.data, course->demonstrations);
     likeness.data =
@@ -195,9 +197,9 @@ RgStatus rg_stage_policy(const RgStage *stage, const RgTrialPlan *plan, RgPolicy
 static char *provenance(const RgTrialRun *run, const char *kernels, int ranks) {
     char host[256] = "";
     gethostname(host, sizeof host - 1);
-    json_t *object =
-        json_pack("{s:s, s:s, s:s, s:i, s:s}", "version", RG_VERSION, "built_with",
-                  rg_build_versions(), "blas_core", kernels, "threads", rg_threads(), "host", host);
+    json_t *object = json_pack("{s:s, s:s, s:s, s:s, s:i, s:s}", "version", RG_VERSION, "commit",
+                               rg_build_commit(), "built_with", rg_build_versions(), "blas_core",
+                               kernels, "threads", rg_threads(), "host", host);
     if (ranks > 1)
         json_object_set_new(object, "ranks", json_integer(ranks));
     json_t *overrides = run->overrides ? json_loads(run->overrides, 0, NULL) : NULL;
@@ -277,7 +279,7 @@ static RgStatus record_step(Trial *trial, bool evaluate, RgError *error) {
     if (counted > RG_ENVIRONMENT_COUNTS)
         return rg_fail(error, RG_E_USAGE,
                        "the environment \"%s\": take_counts gives %d numbers, expected at most %d",
-                       stage->environment->type->name, counted, (int)RG_ENVIRONMENT_COUNTS);
+                       stage->environment->type->about.name, counted, (int)RG_ENVIRONMENT_COUNTS);
     for (int i = 0; i < counted; i++, count++) {
         names[count] = counts[i].name;
         values[count] = counts[i].value;
@@ -698,7 +700,7 @@ RgStatus rg_trial_run(RgTrialRun *run, const RgTrialPlan *plan, RgError *error) 
                    .weights_path = rg_string_format("%s/%s.safetensors", run->folder, plan->key),
                    .record = {.experiment = run->experiment,
                               .key = plan->key,
-                              .algorithm = plan->algorithm->name,
+                              .algorithm = plan->algorithm->about.name,
                               .label = plan->part.label,
                               .seed = plan->seed,
                               .swept_json = plan->swept_json,

@@ -9,6 +9,7 @@
 #include "core/results/store_merge.h"
 #include "core/results/trial_find.h"
 #include "experiments/archive.h"
+#include "experiments/build_versions.h"
 #include "experiments/trial_inputs.h"
 
 #include <errno.h>
@@ -124,13 +125,15 @@ static json_t *parsed(const char *text) {
 
 static RgStatus pack_record(Packing *p, RgError *error) {
     const RgTrialRow *row = &p->row;
-    json_t *record = json_pack(
-        "{s:s, s:i, s:s, s:s, s:s, s:s, s:s, s:I, s:s, s:s?, s:s?, s:o, s:o, s:O, s:O}", "format",
-        format_name, "version", FORMAT_VERSION, "packed_by", "regatta " RG_VERSION, "experiment",
-        row->experiment, "key", row->key, "label", row->label, "algorithm", row->algorithm, "seed",
-        (json_int_t)row->seed, "status", row->status, "reason", row->reason, "updated",
-        row->updated, "swept", parsed(row->swept), "provenance", parsed(row->provenance), "inputs",
-        p->inputs, "files", p->files);
+    char *packed_by = rg_string_format("regatta %s (commit %s)", RG_VERSION, rg_build_commit());
+    json_t *record =
+        json_pack("{s:s, s:i, s:s, s:s, s:s, s:s, s:s, s:I, s:s, s:s?, s:s?, s:o, s:o, s:O, s:O}",
+                  "format", format_name, "version", FORMAT_VERSION, "packed_by", packed_by,
+                  "experiment", row->experiment, "key", row->key, "label", row->label, "algorithm",
+                  row->algorithm, "seed", (json_int_t)row->seed, "status", row->status, "reason",
+                  row->reason, "updated", row->updated, "swept", parsed(row->swept), "provenance",
+                  parsed(row->provenance), "inputs", p->inputs, "files", p->files);
+    free(packed_by);
     if (!record)
         return rg_fail(error, RG_E_STORE, "%s: the trial's texts are missing or no UTF-8",
                        p->options->store);
@@ -222,6 +225,8 @@ RgStatus rg_trial_pack(const RgTrialPackOptions *options, RgError *error) {
     char *folder = NULL;
     int lock;
     RgStatus status = find_trial(&p, error);
+    if (status == RG_OK)
+        status = rg_folders_make_above(options->output, error);
     if (status == RG_OK)
         status = rg_new_folder_begin(options->output, &folder, &lock, error);
     if (status == RG_OK) {
@@ -452,7 +457,7 @@ static RgStatus check_told(const RgTrialPackage *package, RgError *error) {
         const char *name, *told, *made;
     } facts[] = {
         {"label", rg_trial_package_text(package, "label"), plan->part.label},
-        {"algorithm", rg_trial_package_text(package, "algorithm"), plan->algorithm->name},
+        {"algorithm", rg_trial_package_text(package, "algorithm"), plan->algorithm->about.name},
         {"seed", told, seed},
     };
     for (size_t i = 0; i < sizeof facts / sizeof *facts; i++)

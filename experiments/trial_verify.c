@@ -139,7 +139,7 @@ static void tell_weights(const WeightsDifference *w, FILE *out) {
 
 /* What may be why: program, libraries, kernels, a budget in seconds. */
 static void tell_reasons(const RgTrialPackage *package, const Pair *pair, FILE *out) {
-    static const char *const keys[] = {"version", "built_with", "blas_core"};
+    static const char *const keys[] = {"version", "commit", "built_with", "blas_core"};
     json_t *here = json_loads(pair->rerun_row.provenance, 0, NULL);
     const json_t *there = json_object_get(package->record, "provenance");
     bool told = false;
@@ -156,7 +156,7 @@ static void tell_reasons(const RgTrialPackage *package, const Pair *pair, FILE *
         told = true;
     }
     if (!told)
-        fputs("version, libraries and kernels are those of the packed trial\n", out);
+        fputs("version, commit, libraries and kernels are those of the packed trial\n", out);
     json_decref(here);
 }
 

@@ -3,7 +3,9 @@
 
     bits.py digests RESULTS.db...                print "kernels, config and label, digest" of each trial
     bits.py compare GOLDEN BUILT MEASURED        hold what digests printed against GOLDEN
-    bits.py update GOLDEN BUILT MEASURED...      write GOLDEN anew
+    bits.py update GOLDEN BUILT VERSION MEASURED...
+                                                 write GOLDEN anew; refused where weights move and
+                                                 VERSION, of the results, is the one of before
 
 GOLDEN has a row for each trial and a column for each family of kernels. BUILT is what the program was
 built with; of another compiler, C library or OpenBLAS nothing is known.
@@ -16,6 +18,7 @@ import sqlite3
 import sys
 
 VERSIONS = re.compile(r"(GCC|clang) (\d+)[^,]*?( with FMA)?, (glibc [\d.]+), (OpenBLAS [\d.]+)")
+VERSION_LINE = "# Version of the results: "
 
 
 def decides(built):
@@ -71,24 +74,49 @@ def compare(golden, built, measured):
             failures += 1
             print(f"FAIL: {trial}: other weights on {kernels}: {right}, expected {left}")
     if failures:
-        print("Where this is meant, run tests/check-bits.sh --update and say why in the commit.")
+        print("Where this is meant, raise RG_RESULTS_VERSION (experiments/results_version.h), run"
+              " tests/check-bits.sh --update and say why in the commit.")
         sys.exit(1)
     print(f"{len(found)} trials: the weights of before, bit for bit, on {kernels}")
 
 
-def update(golden, built, measured):
+def results_version(golden):
+    for line in pathlib.Path(golden).read_text().splitlines():
+        if line.startswith(VERSION_LINE):
+            return line[len(VERSION_LINE):]
+    return None
+
+
+def moved(golden, built, table):
+    """Trials that leave other weights than GOLDEN has of them, on any kernels of the same build."""
+    expected_of, expected = read_golden(golden)
+    if decides(built) != expected_of:
+        return []
+    return sorted({trial for kernels, column in table.items() for trial, digest in column.items()
+                   if expected.get(kernels, {}).get(trial, digest) not in (digest, "none")})
+
+
+def update(golden, built, version, measured):
     table = {}
     for path in measured:
         table.update(read_measured(path))
+    others = moved(golden, built, table)
+    if others and version == results_version(golden):
+        print(f"FAIL: {len(others)} trials leave other weights, {others[0]} for one, and the version of the results is"
+              f" \"{version}\" as before: raise RG_RESULTS_VERSION in experiments/results_version.h, build, and"
+              " update again. Nothing was written.")
+        sys.exit(1)
     trials = sorted({trial for column in table.values() for trial in column})
     with open(golden, "w", encoding="ascii") as out:
         print("# SHA-256 (12 digits) of the weights that each trial of tests/check-bits.sh leaves, by"
               " family of kernels.", file=out)
         print("# Written by tests/check-bits.sh --update.", file=out)
+        print(VERSION_LINE + version, file=out)
         print(decides(built), file=out)
         print("trial", *table, sep="\t", file=out)
         for trial in trials:
             print(trial, *(column.get(trial, "none") for column in table.values()), sep="\t", file=out)
+    print(f"{len(trials)} trials, {len(others)} of them with other weights; version of the results: {version}")
 
 
 if __name__ == "__main__":
@@ -98,4 +126,4 @@ if __name__ == "__main__":
     elif command == "compare":
         compare(*arguments)
     else:
-        update(arguments[0], arguments[1], arguments[2:])
+        update(arguments[0], arguments[1], arguments[2], arguments[3:])

@@ -7,11 +7,23 @@
 #   check-bits.sh             compare
 #   check-bits.sh --update    write this build's numbers, under all kernels that run here, into the file
 #
-# A commit that updates the file says in its message which results move, and why.
+# A commit that updates the file says in its message which results move, and why. Where weights of before
+# move, RG_RESULTS_VERSION (experiments/results_version.h) has to be raised first: the keys of trials would
+# be those of other results, which stores have as finished.
 set -eu
 # shellcheck source=tests/script.sh
 . "${RG_SOURCE_DIR:-.}/tests/script.sh"
 golden=$source/tests/golden/bits.txt
+
+# Other weights are not written down under the version of before.
+printf '# Version of the results: 1\nGCC 12, glibc 2.36, OpenBLAS 0.3.21\ntrial\tZen, avx2\na dpo\t111111111111\n' >known
+printf 'Zen, avx2\ta dpo\t222222222222\n' >other
+cp known kept
+of_known='GCC 12.2.0, glibc 2.36, OpenBLAS 0.3.21, PCRE2 10.42'
+! python3 "$source/tests/bits.py" update known "$of_known" 1 other >log || fail "weights move without another version"
+cmp -s known kept || fail "what was refused was written"
+python3 "$source/tests/bits.py" update known "$of_known" 2 other >log || fail "weights cannot move: $(cat log)"
+grep -q '^# Version of the results: 2$' known || fail "the version is not kept"
 
 cat >tabular.cfg <<'END'
 name = "tabular";
@@ -85,7 +97,8 @@ if [[ ${1-} == --update ]]; then
     while read -r core own; do
         OPENBLAS_CORETYPE=$core REGATTA_KERNELS=$own measure "measured-$core"
     done < <(kernel_families)
-    python3 "$source/tests/bits.py" update "$golden" "$built" measured-*
+    version=$(sed -n 's/^#define RG_RESULTS_VERSION "\(.*\)"$/\1/p' "$source/experiments/results_version.h")
+    python3 "$source/tests/bits.py" update "$golden" "$built" "$version" measured-*
 else
     measure measured
     python3 "$source/tests/bits.py" compare "$golden" "$built" measured

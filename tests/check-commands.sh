@@ -63,6 +63,8 @@ expect 1 '^regatta: none.db: .*No such file' check-store none.db
 expect 2 '^regatta: missing.cfg: No such file' run missing.cfg
 printf 'name = "x";\nseeds = [1,\n' >broken.cfg
 expect 2 '^regatta: broken.cfg:3: syntax error' run broken.cfg
+sed 's/"dpo"/"dpo/' small.cfg >string.cfg
+expect 2 '^regatta: string.cfg:8: the string that begins here has no end: expected a closing "$' run string.cfg
 sed 's/exploration/explorationn/' small.cfg >key.cfg
 expect 2 'key.cfg:8: unknown key .*explorationn.*did you mean "exploration"' run key.cfg
 sed 's/= 40/= "forty"/' small.cfg >type.cfg
@@ -72,6 +74,7 @@ expect 2 'range.cfg:8: .*exploration = 1000000000.0: expected a real in' run ran
 sed 's/sail-pr/sail-pq/' small.cfg >name.cfg
 expect 2 'name.cfg:8: .*"sail-pq": expected one of .*did you mean' run name.cfg
 expect 2 'nonsense: expected path=value' run small.cfg -s nonsense
+expect 2 '^regatta: -s: seeds = 1: expected a list such as \[1, 2, 3\], or \[1\]$' run small.cfg -s seeds=1
 expect 2 'unknown key "budget.stepz": did you mean "steps"' run small.cfg -s budget.stepz=3
 expect 2 'unknown key "policy.adapter.rnak": did you mean "rank"' run "$source/experiments/verses-quick.cfg" -s policy.adapter.rnak=3
 expect 2 '^regatta: --kernels stands before the command: regatta --kernels=NAME run' run --kernels=generic small.cfg
@@ -106,6 +109,7 @@ expect 0 'dpo' compare small.db dpo sail-pr
 expect 0 'p, Holm' compare small.db
 expect 0 '^sail-pr +dpo ' compare small.db --against dpo
 expect 2 'judge decides wins' compare small.db -m reward --judge reward
+expect 2 '^regatta: "dpo" cannot be compared with itself' compare small.db dpo dpo
 expect 2 'no labels of two beside it' compare small.db dpo sail-pr --against dpo
 expect 0 '"p_holm": ' compare small.db --against dpo -f json
 expect 0 'rating, Elo' tournament small.db
@@ -124,6 +128,7 @@ expect 0 'differs from dpo' table small.db --against dpo
 expect 2 'without tests' table --paper dpo --against dpo
 expect 2 'unknown label "nope": there is "dpo", "sail-pr"' compare small.db dpo nope
 expect 2 'unknown metric "nope"' table small.db -m nope
+[[ $(grep -o '"kl"' err | wc -l) -eq 1 ]] || complain "a metric of training and evaluation is told twice: $(cat err)"
 expect 0 '^method +trials +reward +regret$' table small.db -m reward -m regret # given again, they add up
 expect 0 'One seed: ' compare small.db dpo sail-pr
 expect 2 'format' table small.db -f nope
@@ -146,7 +151,19 @@ grep -q 'sweep.0.option</th><td>algorithm.beta</td><td>command line' swept.html 
     complain "the report does not tell what -s set"
 expect 0 '' report small.db -o page.html
 ! grep -q 'command line</td>' page.html || complain "the report tells of a command line that set nothing"
-expect 1 'nowhere/page.html' report small.db -o nowhere/page.html
+expect 1 '^regatta: \.: is a folder, expected the name of a file$' report small.db -o .
+expect 1 '^regatta: small.cfg/a: .*Not a directory' report small.db -o small.cfg/a/page.html
+# All commands make the folders above what they write.
+expect 0 '' report small.db -o new/report/page.html
+expect 0 '' plot small.db -o new/plot/figure.svg
+expect 0 '' export-trial small.db dpo -o new/trial/dpo.tar.zst
+expect 0 '' export-trial small.db dpo -o new/folder/dpo
+expect 0 '' export-results small.db -f csv -o new/results/csv
+expect 0 '' check-store small.db --save new/store/small.db
+for made in report/page.html plot/figure.svg trial/dpo.tar.zst folder/dpo/trial.json results/csv/trials.csv store/small.db; do
+    [[ -s new/$made ]] || complain "new/$made is not made"
+done
+rm -r new
 expect 1 '^regatta: none.db: .*No such file' table none.db
 expect 1 'small.cfg: .*not an SQLite file' table small.cfg
 digest() { # RESULTS: names and contents of the weights
@@ -303,7 +320,9 @@ cp out scored
 expect 0 '' export -p "$base" -t "$tokenizer" exported
 expect 0 '"logprob"' score -p exported -t exported/tokenizer.json lines.jsonl
 cmp -s out scored || complain "an exported policy scores otherwise"
-expect 1 'nowhere/exported: .*No such file' export -p "$base" nowhere/exported
+expect 0 '' export -p "$base" new/folder/exported
+[[ -s new/folder/exported/model.safetensors ]] || complain "export makes no folders"
+expect 1 'lines.jsonl/a: .*Not a directory' export -p "$base" lines.jsonl/a/exported
 head -c 500 "$tokenizer" >short.json
 expect 1 'short.json' score -p "$base" -t short.json lines.jsonl
 sample=(sample -p "$base" -t "$tokenizer" -m 'And he said unto them,' -n 3 --limit 8)

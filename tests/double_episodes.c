@@ -41,9 +41,9 @@ static void setting_begin(Setting *s, const char *options) {
                            .judge = no_judge};
     race_set(s->settings, "algorithm", "beta=0.3 reward=mlp reward_hidden=4 reward_deviation=1");
     race_set(s->settings, "algorithm", options);
-    cr_assert_eq(
-        rg_options_read(rg_algorithm_parl.options, s->settings, "algorithm", &s->options, &error),
-        RG_OK, "%s", error.text);
+    cr_assert_eq(rg_options_read(rg_algorithm_parl.about.options, s->settings, "algorithm",
+                                 &s->options, &error),
+                 RG_OK, "%s", error.text);
     s->policy = linear_policy(&error);
     s->reference = rg_policy_clone(s->policy, false);
     RgParameters *p = s->policy->parameters;
@@ -51,7 +51,7 @@ static void setting_begin(Setting *s, const char *options) {
     for (int64_t i = 0; i < p->count; i++)
         p->value[i] += 0.1 * rg_random_normal(rg_random_root(12), (uint64_t)i);
     RgTrainingOptions training = {.batch = PROMPTS, .temperature = 1, .top_p = 1};
-    RgOptimizerOptions sgd = {.type = RG_SGD, .learning_rate = 0.1};
+    RgOptimizerOptions sgd = {.type = {&rg_optimizer_sgd.about}, .learning_rate = 0.1};
     cr_assert_eq(rg_trainer_create(&rg_algorithm_parl, &s->options, &training, s->policy,
                                    s->reference, &s->course, &sgd, 0, rg_random_root(13),
                                    &s->trainer, &error),

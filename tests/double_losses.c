@@ -108,10 +108,10 @@ static void begin(const char *name, const char *given) {
     RgError error = {0};
     settings = rg_settings_create();
     algorithm = rg_algorithm_find(name);
-    cr_assert(algorithm && algorithm->options_size <= sizeof options);
+    cr_assert(algorithm && algorithm->about.options_size <= sizeof options);
     race_set(settings, "algorithm", given);
-    cr_assert_eq(rg_options_read(algorithm->options, settings, "algorithm", options, &error), RG_OK,
-                 "%s", error.text);
+    cr_assert_eq(rg_options_read(algorithm->about.options, settings, "algorithm", options, &error),
+                 RG_OK, "%s", error.text);
     recipe = rg_recipe_of(algorithm, options);
     draw_numbers();
 }

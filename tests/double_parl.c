@@ -568,10 +568,8 @@ static double apply_error(const char *name, RgEstimatorOptions options, const do
                          quadratic_mixed,
                          NULL,
                          &q};
-    int at = 0;
-    while (strcmp(rg_estimator_names[at], name) != 0)
-        at++;
-    rg_estimator_apply(rg_estimators[at], &problem, &options, q.c, w, told);
+    const RgEstimator *estimator = (const RgEstimator *)rg_find(RG_ESTIMATOR, name);
+    rg_estimator_apply(estimator, &problem, &options, q.c, w, told);
     for (int i = 0; i < N; i++) {
         error = fmax(error, fabs(w[i] - expected[i]));
         largest = fmax(largest, fabs(expected[i]));
@@ -590,9 +588,10 @@ static const RgEstimatorOptions patient = {
 
 Test(estimator, without_a_gradient_there_is_no_implicit_term_and_no_failure) {
     static const double flat[N] = {0};
-    for (int k = 0; rg_estimators[k]; k++) {
-        const char *name = rg_estimator_names[k];
-        if (rg_estimators[k]->by_closed_form)
+    const RgDescriptor *about;
+    for (int k = 0; (about = rg_registered(RG_ESTIMATOR, k)); k++) {
+        const char *name = about->name;
+        if (((const RgEstimator *)about)->by_closed_form)
             continue;
         for (int hard = 0; hard < 2; hard++) {
             double error = apply_error(name, patient, hard ? flat : definite, no_gradient, &report);

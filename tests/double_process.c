@@ -212,12 +212,12 @@ static Race open_parl(const char *problem, const char *options) {
     cr_assert(rg_environment_prepare(race.environment, race.reference, random, &error) == RG_OK,
               "%s", error.text);
     race.policy = rg_policy_clone(race.reference, false);
-    race.options = rg_allocate(race.algorithm->options_size + 1);
-    cr_assert(rg_options_read(race.algorithm->options, race.settings, "algorithm", race.options,
-                              &error) == RG_OK,
+    race.options = rg_allocate(race.algorithm->about.options_size + 1);
+    cr_assert(rg_options_read(race.algorithm->about.options, race.settings, "algorithm",
+                              race.options, &error) == RG_OK,
               "%s", error.text);
     RgTrainingOptions training = {.batch = 16, .temperature = 1, .top_p = 1};
-    RgOptimizerOptions sgd = {.type = RG_SGD, .learning_rate = 0.05};
+    RgOptimizerOptions sgd = {.type = {&rg_optimizer_sgd.about}, .learning_rate = 0.05};
     cr_assert(rg_trainer_create(race.algorithm, race.options, &training, race.policy,
                                 race.reference, &race.environment->course, &sgd, 0,
                                 rg_random_named(random, "training"), &race.trainer,

@@ -43,13 +43,13 @@ static inline Race race_begin(const char *algorithm, const char *options, const 
     for (int64_t i = 0; i < race.policy->parameters->count; i++)
         race.policy->parameters->value[i] +=
             (RgReal)(deviation * rg_random_normal(random, (uint64_t)i));
-    race.options = rg_allocate(race.algorithm->options_size + 1);
-    cr_assert(rg_options_read(race.algorithm->options, race.settings, "algorithm", race.options,
-                              &error) == RG_OK,
+    race.options = rg_allocate(race.algorithm->about.options_size + 1);
+    cr_assert(rg_options_read(race.algorithm->about.options, race.settings, "algorithm",
+                              race.options, &error) == RG_OK,
               "%s", error.text);
     RgTrainingOptions training = {.batch = batch, .temperature = 1, .top_p = 1};
     race.flops_before = rg_profile_all_flops();
-    RgOptimizerOptions adamw = {.type = RG_ADAMW,
+    RgOptimizerOptions adamw = {.type = {&rg_optimizer_adamw.about},
                                 .learning_rate = 0.05,
                                 .beta1 = 0.9,
                                 .beta2 = 0.999,

@@ -71,7 +71,7 @@ static inline void random_policy_forget(RgPolicy *policy) {
     policy->state = NULL; /* the environment's */
 }
 
-static const RgPolicyType random_policy_type = {.name = "random",
+static const RgPolicyType random_policy_type = {.about.name = "random",
                                                 .destroy = random_policy_forget,
                                                 .logprob = random_policy_logprob,
                                                 .sample = random_policy_sample,

@@ -216,7 +216,7 @@ Test(family, self_play_moves_its_reference_and_no_other) {
 }
 
 static bool has_option(const RgAlgorithm *a, const char *name) {
-    for (const RgOption *o = a->options; o && o->kind != RG_KIND_END; o++)
+    for (const RgOption *o = a->about.options; o && o->kind != RG_KIND_END; o++)
         if (strcmp(o->name, name) == 0)
             return true;
     return false;
@@ -234,20 +234,20 @@ static void check_sampler(const RgAlgorithm *a, int64_t every) {
     char options[64];
     snprintf(options, sizeof options, "sampler_steps=%d%s", (int)every,
              has_option(a, "mixture") ? " mixture=1" : "");
-    Race race = race_begin(a->name, options, bandit, 0, 16), start;
-    start = race_begin(a->name, options, bandit, 0, 16);
+    Race race = race_begin(a->about.name, options, bandit, 0, 16), start;
+    start = race_begin(a->about.name, options, bandit, 0, 16);
     for (int s = 1; s <= 7; s++) {
         uint64_t before = rg_parameters_hash(race.trainer->sampler->parameters);
-        cr_assert(take_step(race.trainer), "%s", a->name);
+        cr_assert(take_step(race.trainer), "%s", a->about.name);
         uint64_t policy = rg_parameters_hash(race.policy->parameters);
         bool follows = every > 0 && s % every == 0;
         cr_assert_eq(rg_parameters_hash(race.trainer->sampler->parameters),
-                     follows ? policy : before, "%s, %s, step %d", a->name, options, s);
-        cr_assert_neq(policy, before, "%s", a->name);
+                     follows ? policy : before, "%s, %s, step %d", a->about.name, options, s);
+        cr_assert_neq(policy, before, "%s", a->about.name);
     }
     RgSequences *now = sampled_by(&race), *then = sampled_by(&start);
-    cr_expect_eq(rg_sequences_hash(now) == rg_sequences_hash(then), every == 0, "%s, %s", a->name,
-                 options);
+    cr_expect_eq(rg_sequences_hash(now) == rg_sequences_hash(then), every == 0, "%s, %s",
+                 a->about.name, options);
     rg_sequences_destroy(now);
     rg_sequences_destroy(then);
     race_end(&start);
@@ -256,8 +256,8 @@ static void check_sampler(const RgAlgorithm *a, int64_t every) {
 
 Test(family, what_samples_the_policy_does_so_online_semi_online_or_not) {
     int checked = 0;
-    for (int i = 0; rg_algorithms[i]; i++) {
-        const RgAlgorithm *a = rg_algorithms[i];
+    for (int i = 0; rg_algorithm(i); i++) {
+        const RgAlgorithm *a = rg_algorithm(i);
         if (!a->loss || !has_option(a, "sampler_steps"))
             continue;
         checked++;
@@ -319,8 +319,8 @@ Test(family, a_mixture_needs_a_policy_that_has_one) {
     char options[64] __attribute__((aligned(16))) = {0};
     cr_assert_eq(rg_trainer_create(nash, options, &race.trainer->training, race.policy,
                                    race.reference, &race.environment->course,
-                                   &(RgOptimizerOptions){.type = RG_SGD}, 0, rg_random_root(1),
-                                   &trainer, &error),
+                                   &(RgOptimizerOptions){.type = {&rg_optimizer_sgd.about}}, 0,
+                                   rg_random_root(1), &trainer, &error),
                  RG_E_USAGE);
     cr_assert(strstr(error.text, "nash-md samples from the geometric mixture"), "%s", error.text);
     race_end(&race);
@@ -378,16 +378,16 @@ Test(trainer, offline_methods_ask_no_judge_and_sample_nothing) {
 static void check_schedule(const RgAlgorithm *a, const char *options) {
     enum { STEPS = 10 };
     const double rate = 0.01, final = 0.1;
-    Race race = race_begin(a->name, options, bandit, 0, 16);
+    Race race = race_begin(a->about.name, options, bandit, 0, 16);
     race.trainer->optimizer->total_steps = STEPS;
     race.trainer->optimizer->options.schedule = RG_SCHEDULE_LINEAR;
     race.trainer->optimizer->options.learning_rate = rate;
     race.trainer->optimizer->options.final_fraction = final;
     for (int s = 0; s < STEPS; s++) {
-        cr_assert(take_step(race.trainer), "%s: %s", a->name, race.trainer->outcome.diverged);
+        cr_assert(take_step(race.trainer), "%s: %s", a->about.name, race.trainer->outcome.diverged);
         double expected = rate * (final + (1 - final) * (1 - (double)s / STEPS));
         cr_expect_float_eq(metric_of(race.trainer, "learning_rate"), expected, 1e-12,
-                           "%s, step %d: %g, expected %g", a->name, s,
+                           "%s, step %d: %g, expected %g", a->about.name, s,
                            metric_of(race.trainer, "learning_rate"), expected);
     }
     race_end(&race);
@@ -395,9 +395,9 @@ static void check_schedule(const RgAlgorithm *a, const char *options) {
 
 Test(trainer, schedules_end_where_the_trial_does_for_every_method) {
     int checked = 0;
-    for (int i = 0; rg_algorithms[i]; i++)
-        if (rg_algorithms[i]->loss || rg_algorithms[i]->step) {
-            check_schedule(rg_algorithms[i], "");
+    for (int i = 0; rg_algorithm(i); i++)
+        if (rg_algorithm(i)->loss || rg_algorithm(i)->step) {
+            check_schedule(rg_algorithm(i), "");
             checked++;
         }
     cr_assert_gt(checked, 15);
@@ -423,26 +423,26 @@ Test(trainer, online_methods_are_metered) {
 /* The profile hears of every operation where it is done; the meter has to have them all, those
  * before the first step and those of a method's own tapes too. */
 static void check_meter(const RgAlgorithm *a, const char *options) {
-    Race race = race_begin(a->name, options, bandit, 0.1, 16);
+    Race race = race_begin(a->about.name, options, bandit, 0.1, 16);
     for (int s = 0; s < 3; s++)
-        cr_assert(take_step(race.trainer), "%s: %s", a->name, race.trainer->outcome.diverged);
+        cr_assert(take_step(race.trainer), "%s: %s", a->about.name, race.trainer->outcome.diverged);
     double counted = rg_profile_all_flops() - race.flops_before;
     double metered = race.trainer->meter.flops;
     cr_expect(fabs(metered - counted) <= 1e-9 * counted, "%s %s: %.17g FLOPs metered, %.17g done",
-              a->name, options, metered, counted);
-    cr_expect(counted > 0 || !(a->loss || a->step), "%s: none counted", a->name);
+              a->about.name, options, metered, counted);
+    cr_expect(counted > 0 || !(a->loss || a->step), "%s: none counted", a->about.name);
     race_end(&race);
 }
 
 Test(trainer, the_meter_has_every_operation_of_every_method) {
     rg_profile_start();
-    for (int i = 0; rg_algorithms[i]; i++)
-        check_meter(rg_algorithms[i], "");
+    for (int i = 0; rg_algorithm(i); i++)
+        check_meter(rg_algorithm(i), "");
     check_meter(rg_algorithm_find("parl"), "pretrain=20");
-    for (int i = 0; rg_estimator_names[i]; i++) {
+    for (int i = 0; rg_registered(RG_ESTIMATOR, i); i++) {
         char options[96];
         snprintf(options, sizeof options, "pretrain=5 estimator=%s on_failure=skip",
-                 rg_estimator_names[i]);
+                 rg_registered(RG_ESTIMATOR, i)->name);
         check_meter(rg_algorithm_find("parl"), options);
     }
     Race without = race_begin("parl", "", bandit, 0, 16);
@@ -514,27 +514,28 @@ Test(trainer, labels_of_the_dataset_count_once) {
 
 /* Every registered algorithm: same seed same bits, and another thread count changes none. */
 Test(algorithms, repeat_to_the_bit_with_any_number_of_threads) {
-    for (int i = 0; rg_algorithms[i]; i++) {
+    for (int i = 0; rg_algorithm(i); i++) {
         rg_threads_set(1);
-        uint64_t one = bits_after(rg_algorithms[i]->name, "", 6);
+        uint64_t one = bits_after(rg_algorithm(i)->about.name, "", 6);
         rg_threads_set(2);
-        cr_assert_eq(bits_after(rg_algorithms[i]->name, "", 6), one, "%s", rg_algorithms[i]->name);
+        cr_assert_eq(bits_after(rg_algorithm(i)->about.name, "", 6), one, "%s",
+                     rg_algorithm(i)->about.name);
     }
 }
 
 Test(algorithms, all_that_learn_from_preferences_raise_the_reward) {
-    for (int i = 0; rg_algorithms[i]; i++) {
+    for (int i = 0; rg_algorithm(i); i++) {
         /* PARL from samples follows a series that may diverge: what is claimed is its exact form.
          */
         const char *options =
-            strcmp(rg_algorithms[i]->name, "parl") == 0 ? "expectation=exact" : "";
-        Race race = race_begin(rg_algorithms[i]->name, options, bandit, 0, 32);
+            strcmp(rg_algorithm(i)->about.name, "parl") == 0 ? "expectation=exact" : "";
+        Race race = race_begin(rg_algorithm(i)->about.name, options, bandit, 0, 32);
         bool learns = race.trainer->recipe.preferences != RG_FROM_NOWHERE;
         double before = expected_reward(&race);
         for (int s = 0; learns && s < 150; s++)
-            cr_assert(take_step(race.trainer), "%s", rg_algorithms[i]->name);
+            cr_assert(take_step(race.trainer), "%s", rg_algorithm(i)->about.name);
         if (learns)
-            cr_assert_gt(expected_reward(&race), before + 0.1, "%s", rg_algorithms[i]->name);
+            cr_assert_gt(expected_reward(&race), before + 0.1, "%s", rg_algorithm(i)->about.name);
         race_end(&race);
     }
 }
@@ -552,20 +553,21 @@ Test(algorithms, sft_raises_the_likelihood_of_demonstrations) {
 /* What the meter counts is what the recipe says: in the bandit, a response is a token. */
 Test(algorithms, a_step_costs_what_its_recipe_says) {
     enum { STEPS = 4, BATCH = 16 };
-    for (int i = 0; rg_algorithms[i]; i++) {
-        const RgAlgorithm *a = rg_algorithms[i];
+    for (int i = 0; rg_algorithm(i); i++) {
+        const RgAlgorithm *a = rg_algorithm(i);
         if (!a->loss)
             continue;
-        Race race =
-            race_begin(a->name, has_option(a, "mixture") ? "mixture=1" : "", bandit, 0, BATCH);
+        Race race = race_begin(a->about.name, has_option(a, "mixture") ? "mixture=1" : "", bandit,
+                               0, BATCH);
         const RgRecipe *r = &race.trainer->recipe;
         RgRecipeCounts c = rg_recipe_counts(r);
         for (int s = 0; s < STEPS; s++)
-            cr_assert(take_step(race.trainer), "%s", a->name);
+            cr_assert(take_step(race.trainer), "%s", a->about.name);
         const RgMeter *m = &race.trainer->meter;
-        cr_expect_eq(m->generated_tokens, STEPS * BATCH * (c.sampled + c.third), "%s", a->name);
-        cr_expect_eq(m->judge_queries, STEPS * BATCH * c.judged, "%s", a->name);
-        cr_expect_eq(m->trained_tokens, STEPS * BATCH * c.trained * r->epochs, "%s", a->name);
+        cr_expect_eq(m->generated_tokens, STEPS * BATCH * (c.sampled + c.third), "%s",
+                     a->about.name);
+        cr_expect_eq(m->judge_queries, STEPS * BATCH * c.judged, "%s", a->about.name);
+        cr_expect_eq(m->trained_tokens, STEPS * BATCH * c.trained * r->epochs, "%s", a->about.name);
         race_end(&race);
     }
 }
@@ -574,14 +576,14 @@ Test(algorithms, a_step_costs_what_its_recipe_says) {
 Test(algorithms, a_checkpoint_holds_all_there_is) {
     RgError error = {0};
     const char path[] = "/tmp/regatta-test-algorithms.safetensors";
-    for (int i = 0; rg_algorithms[i]; i++) {
-        const char *name = rg_algorithms[i]->name;
+    for (int i = 0; rg_algorithm(i); i++) {
+        const char *name = rg_algorithm(i)->about.name;
         static const char *const followers[] = {"reference_steps=3", "sampler_steps=3"};
         char options[64] = "";
         for (int k = 0; k < 2; k++) {
             char option[24] = "";
             strncpy(option, followers[k], strcspn(followers[k], "="));
-            if (has_option(rg_algorithms[i], option))
+            if (has_option(rg_algorithm(i), option))
                 strcat(strcat(options, options[0] ? " " : ""), followers[k]);
         }
         Race race = race_begin(name, options, bandit, 0, 16);
@@ -611,9 +613,9 @@ Test(algorithms, a_checkpoint_holds_all_there_is) {
 }
 
 Test(algorithms, names_are_unique_and_found) {
-    for (int i = 0; rg_algorithms[i]; i++) {
-        cr_assert_eq(rg_algorithm_find(rg_algorithms[i]->name), rg_algorithms[i]);
-        cr_assert(rg_algorithms[i]->summary && rg_algorithms[i]->reference);
+    for (int i = 0; rg_algorithm(i); i++) {
+        cr_assert_eq(rg_algorithm_find(rg_algorithm(i)->about.name), rg_algorithm(i));
+        cr_assert(rg_algorithm(i)->about.summary && rg_algorithm(i)->about.reference);
     }
     cr_assert_null(rg_algorithm_find("dpoo"));
 }
@@ -632,16 +634,17 @@ Test(parl, exact_expectation_needs_an_enumerable_policy_and_reports_its_solver) 
 /* At a reward that knows no difference G is the same everywhere, and what is left of ∂_θG is
  * rounding; the next round has a gradient. */
 Test(parl, every_estimator_takes_the_first_step_from_a_reward_of_zero) {
-    for (int k = 0; rg_estimators[k]; k++) {
+    for (int k = 0; rg_registered(RG_ESTIMATOR, k); k++) {
         char options[160];
         snprintf(options, sizeof options,
                  "expectation=exact damping=0 on_failure=stop iterations=200 beta=0.5 estimator=%s",
-                 rg_estimator_names[k]);
+                 rg_registered(RG_ESTIMATOR, k)->name);
         Race race = race_begin("parl", options, bandit, 0, 16);
         const RgParameters *reward = rg_parl_reward(race.trainer->state);
-        cr_assert(take_step(race.trainer), "%s: %s", rg_estimator_names[k],
+        cr_assert(take_step(race.trainer), "%s: %s", rg_registered(RG_ESTIMATOR, k)->name,
                   race.trainer->outcome.diverged);
-        cr_expect_eq(metric_of(race.trainer, "implicit_norm"), 0, "%s", rg_estimator_names[k]);
+        cr_expect_eq(metric_of(race.trainer, "implicit_norm"), 0, "%s",
+                     rg_registered(RG_ESTIMATOR, k)->name);
         cr_expect_eq(metric_of(race.trainer, "estimator/converged"), 1);
         cr_expect_eq(metric_of(race.trainer, "estimator/residual"), 0);
         cr_expect_gt(rg_dot(reward->count, reward->value, reward->value), 0, "ν stays at 0");
@@ -701,10 +704,10 @@ static RgStatus try_comparing(const char *algorithm, const char *options, bool s
     course.skips = skips;
     course.pairs = pairs ? course.pairs : NULL;
     const RgAlgorithm *a = rg_algorithm_find(algorithm);
-    void *values = rg_allocate(a->options_size + 1);
+    void *values = rg_allocate(a->about.options_size + 1);
     RgSettings *settings = rg_settings_create();
     race_set(settings, "algorithm", options);
-    cr_assert_eq(rg_options_read(a->options, settings, "algorithm", values, why), RG_OK);
+    cr_assert_eq(rg_options_read(a->about.options, settings, "algorithm", values, why), RG_OK);
     RgTrainer *trainer;
     RgStatus status =
         rg_trainer_create(a, values, &race.trainer->training, race.policy, race.reference, &course,

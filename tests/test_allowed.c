@@ -115,14 +115,11 @@ static void note_marks(const char *who, const RgOption *table) {
 
 /* A new option that runs, sends or writes is marked, and named here. */
 Test(allowed, the_options_that_act_are_these) {
-    for (int i = 0; rg_algorithms[i]; i++)
-        note_marks(rg_algorithms[i]->name, rg_algorithms[i]->options);
-    for (int i = 0; rg_environment_types[i]; i++)
-        note_marks(rg_environment_types[i]->name, rg_environment_types[i]->options);
-    for (int i = 0; rg_policy_types[i]; i++)
-        note_marks(rg_policy_types[i]->name, rg_policy_types[i]->options);
-    for (int i = 0; rg_judge_types[i]; i++)
-        note_marks(rg_judge_types[i]->name, rg_judge_types[i]->options);
+    for (int kind = 0; kind < RG_KINDS; kind++) {
+        const RgDescriptor *about;
+        for (int i = 0; (about = rg_registered(kind, i)); i++)
+            note_marks(about->name, about->options);
+    }
     note_marks("policy", rg_policy_part_options);
     note_marks("environment", rg_environment_part_options);
     note_marks("algorithm", rg_algorithm_part_options);

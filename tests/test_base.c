@@ -48,6 +48,42 @@ Test(base, long_messages_are_cut_and_end) {
     cr_assert_eq(strlen(error.text), sizeof error.text - 1);
 }
 
+/* The sign stands at the end, and cuts no character in two. */
+Test(base, cut_messages_show_it) {
+    RgError error = {0};
+    for (int before = 0; before < 3; before++) {
+        char longer[2 * sizeof error.text] = "";
+        memset(longer, 'x', (size_t)before);
+        while (strlen(longer) < sizeof error.text)
+            strcat(longer, "日");
+        for (int in = 0; in < 3; in++) {
+            rg_fail(&error, RG_E_FILE, "%s", in == 2 ? "inner" : longer);
+            if (in > 0)
+                rg_fail_in(&error, RG_E_FILE, "%s", in == 1 ? "context" : longer);
+            size_t size = strlen(error.text);
+            cr_assert(size > sizeof error.text - 5 && size < sizeof error.text, "%zu", size);
+            cr_assert_str_eq(error.text + size - 3, "…");
+            cr_assert_null(strchr(error.text, '?'), "half a character: %s", error.text);
+        }
+        longer[sizeof error.text / 3 * 3 - 6 + before] = '\0';
+        rg_fail(&error, RG_E_FILE, "%s", longer);
+        cr_assert_str_eq(error.text, longer);
+    }
+}
+
+Test(base, lists_of_names_tell_how_many_are_left) {
+    const char *few[] = {"dpo", "sail", NULL}, *many[201] = {NULL};
+    for (int i = 0; i < 200; i++)
+        many[i] = "some_name";
+    char *all = rg_list_names(few), *some = rg_list_names(many), *none = rg_list_names(few + 2);
+    cr_assert_str_eq(all, "dpo, sail");
+    cr_assert_str_eq(none, "");
+    cr_assert(strlen(some) < 450 && strstr(some, "some_name, some_name and 163 more"), "%s", some);
+    free(all);
+    free(some);
+    free(none);
+}
+
 Test(base, broken_invariant_aborts, .signal = SIGABRT) {
     RG_ASSERT(1 + 1 == 3);
 }
@@ -372,6 +408,7 @@ Test(file, folder_in_the_way_refuses) {
     RgError error = {0};
     cr_assert_eq(mkdir(scratch("log"), 0777), 0);
     cr_assert_eq(rg_file_write(scratch("log"), "x", 1, &error), RG_E_FILE);
-    cr_assert_not_null(strstr(error.text, "log: cannot write: Is a directory"), "%s", error.text);
+    cr_assert_not_null(strstr(error.text, "log: is a folder, expected the name of a file"), "%s",
+                       error.text);
     cr_assert_eq(files_in(scratch_path), 1);
 }

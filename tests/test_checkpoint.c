@@ -27,8 +27,8 @@ typedef struct Run {
     RgCheckpoint *checkpoint;
 } Run;
 
-static Run run_create(int type, int64_t columns) {
-    const RgOptimizerOptions options = {.type = type,
+static Run run_create(const RgOptimizerType *type, int64_t columns) {
+    const RgOptimizerOptions options = {.type = {&type->about},
                                         .learning_rate = 0.1,
                                         .schedule = RG_SCHEDULE_COSINE,
                                         .warmup = 3,
@@ -88,7 +88,7 @@ static bool same_bits(const Run *a, const Run *b) {
            memcmp(&a->meter, &b->meter, sizeof a->meter) == 0;
 }
 
-static void resumed_equals_undisturbed(int type) {
+static void resumed_equals_undisturbed(const RgOptimizerType *type) {
     Run whole = run_create(type, 4), first = run_create(type, 4), second = run_create(type, 4);
     run_list(&first);
     run_list(&second);
@@ -108,12 +108,12 @@ static void resumed_equals_undisturbed(int type) {
 }
 
 Test(checkpoint, a_resumed_adamw_run_equals_the_undisturbed_one_bit_for_bit) {
-    resumed_equals_undisturbed(RG_ADAMW);
+    resumed_equals_undisturbed(&rg_optimizer_adamw);
 }
 
 Test(checkpoint, a_resumed_sgd_run_equals_the_undisturbed_one_bit_for_bit) {
-    resumed_equals_undisturbed(RG_SGD);
-    resumed_equals_undisturbed(RG_RMSPROP);
+    resumed_equals_undisturbed(&rg_optimizer_sgd);
+    resumed_equals_undisturbed(&rg_optimizer_rmsprop);
 }
 
 /* Save `saved`, load into `loaded`: must be refused with `expected`, nothing changed. */
@@ -122,7 +122,7 @@ static void refuse(Run *saved, Run *loaded, const char *identity, const char *ex
     run_list(saved);
     run_list(loaded);
     run_steps(saved, 2);
-    Run before = run_create(loaded->optimizer->options.type, loaded->parameters->views[0].size[1]);
+    Run before = run_create(loaded->optimizer->type, loaded->parameters->views[0].size[1]);
     cr_assert(same_bits(&before, loaded));
     ASSERT_OK(save_checkpoint(saved->checkpoint, path, "key", &error));
     cr_assert_eq(rg_checkpoint_load(loaded->checkpoint, path, identity, &error), RG_E_FORMAT);
@@ -134,12 +134,12 @@ static void refuse(Run *saved, Run *loaded, const char *identity, const char *ex
 }
 
 Test(checkpoint, another_identity_is_refused) {
-    Run saved = run_create(RG_ADAMW, 4), loaded = run_create(RG_ADAMW, 4);
+    Run saved = run_create(&rg_optimizer_adamw, 4), loaded = run_create(&rg_optimizer_adamw, 4);
     refuse(&saved, &loaded, "other", "identity \"other\" expected, \"key\" found");
 }
 
 Test(checkpoint, another_shape_is_refused) {
-    Run saved = run_create(RG_ADAMW, 4), loaded = run_create(RG_ADAMW, 5);
+    Run saved = run_create(&rg_optimizer_adamw, 4), loaded = run_create(&rg_optimizer_adamw, 5);
     refuse(&saved, &loaded, "key", "\"policy.matrix\": F32 [3, 5] expected, F32 [3, 4] found");
 }
 
@@ -165,17 +165,17 @@ Test(checkpoint, another_type_is_refused) {
 }
 
 Test(checkpoint, a_missing_array_is_refused) {
-    Run saved = run_create(RG_SGD, 4), loaded = run_create(RG_ADAMW, 4);
+    Run saved = run_create(&rg_optimizer_sgd, 4), loaded = run_create(&rg_optimizer_adamw, 4);
     refuse(&saved, &loaded, "key", "no tensor \"optimizer.second\"");
 }
 
 Test(checkpoint, an_array_too_many_is_refused) {
-    Run saved = run_create(RG_ADAMW, 4), loaded = run_create(RG_SGD, 4);
+    Run saved = run_create(&rg_optimizer_adamw, 4), loaded = run_create(&rg_optimizer_sgd, 4);
     refuse(&saved, &loaded, "key", "\"optimizer.second\" does not belong");
 }
 
 Test(checkpoint, a_cut_file_changes_nothing) {
-    Run run = run_create(RG_ADAMW, 4), before = run_create(RG_ADAMW, 4);
+    Run run = run_create(&rg_optimizer_adamw, 4), before = run_create(&rg_optimizer_adamw, 4);
     run_list(&run);
     const char *path = scratch("run.safetensors");
     ASSERT_OK(save_checkpoint(run.checkpoint, path, "key", &error));
@@ -194,7 +194,7 @@ Test(checkpoint, a_cut_file_changes_nothing) {
 }
 
 Test(checkpoint, weights_are_tensors_of_their_own_shape) {
-    Run run = run_create(RG_ADAMW, 4);
+    Run run = run_create(&rg_optimizer_adamw, 4);
     run_list(&run);
     const char *path = scratch("run.safetensors");
     ASSERT_OK(save_checkpoint(run.checkpoint, path, "key", &error));

@@ -73,10 +73,16 @@ Test(compare, turning_the_two_around_turns_the_estimate_around) {
 
 Test(compare, a_method_ties_with_itself) {
     char *path = fixture_methods();
-    RgComparison c = compare(path, (RgCompareOptions){.a = "DPO", .b = "DPO"});
+    RgError error = {0};
+    RgResults *results;
+    RgComparison c;
+    fixture_check(rg_results_open(path, NULL, &results, &error), &error);
+    const RgGroup *dpo = &results->groups[0];
+    cr_assert(rg_comparison_of_groups(results, dpo, dpo, "reward", true, &c));
     cr_assert_eq(c.ties, 4 * FIXTURE_ITEMS);
     cr_assert_eq(c.estimate.value, 0.5);
     cr_assert_eq(c.estimate.p_value, 1);
+    rg_results_close(results);
     free(path);
 }
 
@@ -143,7 +149,9 @@ static void refused(const char *path, RgCompareOptions options, const char *part
 Test(compare, what_cannot_be_compared_is_refused_with_a_hint) {
     char *path = fixture_methods(), *sweep = fixture_sweep();
     refused(path, (RgCompareOptions){.a = "SAIL-RP", .b = "DPO"}, "did you mean \"SAIL-PR\"?");
-    refused(path, (RgCompareOptions){.a = "DPO", .b = "DPO", .metric = "rewards"},
+    refused(path, (RgCompareOptions){.a = "DPO", .b = "DPO"},
+            "\"DPO\" cannot be compared with itself");
+    refused(path, (RgCompareOptions){.a = "SAIL-PR", .b = "DPO", .metric = "rewards"},
             "did you mean \"reward\"?");
     refused(sweep, (RgCompareOptions){.a = "SAIL-PP", .b = "DPO"}, "was swept");
     refused(sweep, (RgCompareOptions){.a = "SAIL-PP, exploration 0.3", .b = "DPO"},

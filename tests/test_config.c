@@ -88,6 +88,24 @@ Test(config, syntax_error_names_file_and_line) {
     cr_assert(strstr(message(), "x.cfg:"), "%s", error.text);
 }
 
+/* libconfig takes what comes before for the whole file. */
+Test(config, string_or_comment_without_an_end_is_refused) {
+    cr_assert_eq(read_text("a = 1;\n\"b = 2;\nc = 3;\n"), RG_E_USAGE);
+    cr_assert_str_eq(message(), "x.cfg:2: the string that begins here has no end: expected a "
+                                "closing \"");
+    cr_assert_eq(read_text("a = 1;\nb = \"\\\"; # \"\n \""), RG_E_USAGE);
+    cr_assert(strstr(message(), "x.cfg:3: the string that begins here"), "%s", error.text);
+    cr_assert_eq(read_text("a = 1;\n/* b = 2; *\n"), RG_E_USAGE);
+    cr_assert_str_eq(message(), "x.cfg:2: the comment that begins here has no end: expected */");
+    cr_assert_eq(rg_config_override(settings, "a=1; \"", &error), RG_E_USAGE);
+    ASSERT_READ(
+        "a = \"x\\\"\\\\\"; // \" and /*\nb = \"two\nlines # /* \"; # it's \"\n/* \" */ c = "
+        "\"\" \"//\";");
+    ASSERT_TEXT("a", "x\"\\");
+    ASSERT_TEXT("b", "two\nlines # /* ");
+    ASSERT_TEXT("c", "//");
+}
+
 Test(config, key_given_twice_in_one_file_is_refused) {
     cr_assert_eq(read_text("a = 1;\nb = 2;\na = 3;\n"), RG_E_USAGE);
     cr_assert_str_eq(message(), "x.cfg:3: duplicate setting name");

@@ -107,10 +107,11 @@ static double coverage(const Setting *s, Simulation *simulate, Interval *interva
  * that is what chance leaves. Over all settings together chance leaves little. */
 static void check_coverage(const char *name, Simulation *simulate, Interval *interval_of,
                            int simulations) {
-    static const int seeds[] = {3, 5, 10}, items[] = {50, 200};
+    enum { SETTINGS = 32 };
+    static const int seeds[] = {2, 3, 5, 10}, items[] = {50, 200};
     static const double spreads[] = {0, 0.01, 0.03, 0.05};
     double least = 0.93 - 4 * sqrt(0.93 * 0.07 / simulations), all = 0;
-    for (int i = 0; i < 24; i++) {
+    for (int i = 0; i < SETTINGS; i++) {
         Setting s = {seeds[i / 8], items[i / 4 % 2], spreads[i % 4]};
         double held = coverage(&s, simulate, interval_of, simulations, name);
         if (getenv("REGATTA_COVERAGE"))
@@ -118,7 +119,7 @@ static void check_coverage(const char *name, Simulation *simulate, Interval *int
                    s.spread, 100 * held);
         cr_assert(held >= least, "%s, %d seeds, %d prompts, spread %g: %g", name, s.seeds, s.items,
                   s.spread, held);
-        all += held / 24;
+        all += held / SETTINGS;
     }
     cr_assert(all >= 0.94, "%s: %g over all settings", name, all);
 }
@@ -147,6 +148,53 @@ Test(coverage, rewards_hold_the_truth) {
 
 Test(coverage, rewards_on_each_seeds_own_prompts_hold_the_truth) {
     check_coverage("rewards, own prompts", rewards_on_own_prompts, rg_mean_interval, simulations());
+}
+
+/* ---- seeds that agree ---- */
+
+typedef struct Agreement {
+    double apart; /* the two seeds' means */
+    bool held;
+} Agreement;
+
+static int compare_agreements(const void *a, const void *b) {
+    double x = ((const Agreement *)a)->apart, y = ((const Agreement *)b)->apart;
+    return (x > y) - (x < y);
+}
+
+/* Of two seeds: how often the interval holds in the tenth of experiments where they agree most. */
+static double coverage_of_agreeing(const Setting *s, Simulation *simulate, int simulations) {
+    double *values = rg_allocate(CELLS * sizeof *values), held = 0;
+    Agreement *all = rg_allocate((size_t)simulations * sizeof *all);
+    for (int n = 0; n < simulations; n++) {
+        double truth = simulate(s, rg_random_at(rg_random_root(31), (uint64_t)n), values);
+        RgInterval interval =
+            rg_mean_interval(values, 2, s->items, simulate == rewards_on_own_prompts);
+        all[n].held = interval.low <= truth && truth <= interval.high;
+        all[n].apart = fabs(rg_summarize(values, s->items).mean -
+                            rg_summarize(values + s->items, s->items).mean);
+    }
+    qsort(all, (size_t)simulations, sizeof *all, compare_agreements);
+    for (int n = 0; n < simulations / 10; n++)
+        held += all[n].held;
+    free(all);
+    free(values);
+    return held / (simulations / 10);
+}
+
+/* Few prompts, so that seeds differ by their prompts, or by what was sampled for them, above all.
+ */
+Test(coverage, two_seeds_that_agree_hold_the_truth) {
+    static const int items[] = {8, 50};
+    int count = 10 * simulations();
+    for (int i = 0; i < 8; i++) {
+        Setting s = {2, items[i / 2 % 2], i % 2 ? 0.03 : 0};
+        double held = coverage_of_agreeing(&s, i / 4 ? rewards_on_own_prompts : rewards, count);
+        if (getenv("REGATTA_COVERAGE"))
+            printf("two seeds that agree, %s prompts, %d, spread %.2f: %.1f %%\n",
+                   i / 4 ? "own" : "shared", s.items, s.spread, 100 * held);
+        cr_expect(held >= 0.88, "%d prompts, spread %g: %g", s.items, s.spread, held);
+    }
 }
 
 /* ---- ratings, wins at equal length, interquartile means ---- */
@@ -213,6 +261,37 @@ Test(coverage, interquartile_means_hold_the_truth) {
             printf("interquartile means, %d seeds, %g wild: %.1f %%\n", s.seeds, s.spread,
                    100 * held);
         cr_assert(held >= 0.93 - 4 * sqrt(0.93 * 0.07 / count), "%d seeds: %g", s.seeds, held);
+    }
+}
+
+/* The difference of two methods' interquartile means, of which half of the variance is the seed's.
+ * With REGATTA_COVERAGE, printed beside how often the test finds a difference that is not there. */
+Test(coverage, differences_of_interquartile_means_hold_the_truth) {
+    static const int seeds[] = {2, 3, 4, 5, 10};
+    int count = simulations() / 2;
+    for (int i = 0; i < 10; i++) {
+        Setting s = {seeds[i / 2], 1, i % 2 ? 0.1 : 0}; /* of the wild ones, here */
+        int held = 0, found = 0;
+        for (int n = 0; n < count; n++) {
+            RgRandom random = rg_random_at(rg_random_root(23), (uint64_t)n);
+            double shared[MOST_SEEDS], x[MOST_SEEDS], y[MOST_SEEDS];
+            seeds_alone(&s, rg_random_named(random, "seed"), shared);
+            seeds_alone(&s, rg_random_named(random, "x"), x);
+            seeds_alone(&s, rg_random_named(random, "y"), y);
+            for (int k = 0; k < s.seeds; k++) {
+                x[k] += shared[k];
+                y[k] += shared[k];
+            }
+            RgEstimate e = rg_estimate_interquartile_difference(x, y, s.seeds);
+            held += e.interval.low <= 0 && 0 <= e.interval.high;
+            found += e.p_value < 0.05;
+        }
+        if (getenv("REGATTA_COVERAGE"))
+            printf("differences of interquartile means, %d seeds, %g wild: %.1f %%\n", s.seeds,
+                   s.spread, 100.0 * held / count);
+        cr_assert_eq(held + found, count, "interval and test agree");
+        cr_assert(held >= (0.93 - 4 * sqrt(0.93 * 0.07 / count)) * count, "%d seeds: %d", s.seeds,
+                  held);
     }
 }
 

@@ -11,15 +11,16 @@ static RgError error;
     } while (0)
 
 Test(descriptors, of_all_that_are_registered_are_complete) {
-    for (int i = 0; rg_algorithms[i]; i++)
-        cr_expect_eq(rg_algorithm_check(rg_algorithms[i], &error), RG_OK, "%s", error.text);
-    for (int i = 0; rg_environment_types[i]; i++)
-        cr_expect_eq(rg_environment_type_check(rg_environment_types[i], &error), RG_OK, "%s",
-                     error.text);
-    for (int i = 0; rg_policy_types[i]; i++)
-        cr_expect_eq(rg_policy_type_check(rg_policy_types[i], &error), RG_OK, "%s", error.text);
-    for (int i = 0; rg_judge_types[i]; i++)
-        cr_expect_eq(rg_judge_type_check(rg_judge_types[i], &error), RG_OK, "%s", error.text);
+    for (int i = 0; rg_algorithm(i); i++)
+        cr_expect_eq(rg_algorithm_check(rg_algorithm(i), &error), RG_OK, "%s", error.text);
+#define ALL_COMPLETE(kind, type, check)                                                            \
+    for (int i = 0; rg_registered(kind, i); i++)                                                   \
+    cr_expect_eq(check((const type *)rg_registered(kind, i), &error), RG_OK, "%s", error.text)
+    ALL_COMPLETE(RG_ENVIRONMENT, RgEnvironmentType, rg_environment_type_check);
+    ALL_COMPLETE(RG_POLICY, RgPolicyType, rg_policy_type_check);
+    ALL_COMPLETE(RG_JUDGE, RgJudgeType, rg_judge_type_check);
+    ALL_COMPLETE(RG_ESTIMATOR, RgEstimator, rg_estimator_check);
+    ALL_COMPLETE(RG_OPTIMIZER, RgOptimizerType, rg_optimizer_type_check);
 }
 
 /* A copy of a registered one with one member changed is refused. */
@@ -27,20 +28,20 @@ Test(descriptors, of_all_that_are_registered_are_complete) {
     do {                                                                                           \
         type half = *(original);                                                                   \
         half.member = value;                                                                       \
-        REFUSED(check(&half, &error), half.name, word);                                            \
+        REFUSED(check(&half, &error), half.about.name, word);                                      \
     } while (0)
 
 Test(descriptors, of_environments_policies_and_judges_lack_nothing_that_is_called) {
     const RgEnvironmentType *bandit = rg_environment_type("bandit");
 #define WITHOUT(member, word)                                                                      \
     HALF_FILLED(RgEnvironmentType, bandit, rg_environment_type_check, member, NULL, word)
-    WITHOUT(summary, "summary");
+    WITHOUT(about.summary, "summary");
     WITHOUT(headline, "headline");
     WITHOUT(create, "create");
     WITHOUT(evaluate, "evaluate");
     WITHOUT(destroy, "destroy");
 #undef WITHOUT
-    HALF_FILLED(RgEnvironmentType, bandit, rg_environment_type_check, options_size, 0,
+    HALF_FILLED(RgEnvironmentType, bandit, rg_environment_type_check, about.options_size, 0,
                 "options_size");
     const RgPolicyType *gaussian = rg_policy_type("gaussian");
 #define WITHOUT(member, word)                                                                      \
@@ -59,12 +60,12 @@ Test(descriptors, of_environments_policies_and_judges_lack_nothing_that_is_calle
 #undef WITHOUT
     HALF_FILLED(RgPolicyType, rg_policy_type("transformer"), rg_policy_type_check, merge, NULL,
                 "merge");
-    const RgJudgeType *command = rg_judge_types[0];
+    const RgJudgeType *command = (const RgJudgeType *)rg_find(RG_JUDGE, "command");
     HALF_FILLED(RgJudgeType, command, rg_judge_type_check, create, NULL, "create");
     HALF_FILLED(RgJudgeType, command, rg_judge_type_check, compare, NULL, "compare");
     HALF_FILLED(RgJudgeType, command, rg_judge_type_check, take_counts, NULL, "take_counts");
     RgJudgeType nameless = *command;
-    nameless.name = NULL;
+    nameless.about.name = NULL;
     REFUSED(rg_judge_type_check(&nameless, &error), "judge", "has no name");
 }
 
@@ -74,14 +75,14 @@ Test(descriptors, of_algorithms_have_what_their_sources_call_for) {
     CHANGED("parl", create, NULL, "create");
     CHANGED("parl", loss, rg_algorithm_find("dpo")->loss, "not both");
     CHANGED("dpo", recipe, NULL, "a recipe");
-    CHANGED("dpo", summary, NULL, "summary");
-    CHANGED("dpo", options_size, 0, "options_size");
+    CHANGED("dpo", about.summary, NULL, "summary");
+    CHANGED("dpo", about.options_size, 0, "options_size");
 }
 
 static RgRecipe usual_recipe(const RgAlgorithm *a) {
     RgSettings *nothing = rg_settings_create();
-    void *options = rg_allocate(a->options_size + 1);
-    cr_assert_eq(rg_options_read(a->options, nothing, "a", options, &error), RG_OK);
+    void *options = rg_allocate(a->about.options_size + 1);
+    cr_assert_eq(rg_options_read(a->about.options, nothing, "a", options, &error), RG_OK);
     RgRecipe recipe = rg_recipe_of(a, options);
     free(options);
     rg_settings_destroy(nothing);
@@ -157,8 +158,11 @@ RECIPE(nothing, (void)recipe)
 
 #define TRAP(name_, loss_, recipe_)                                                                \
     {                                                                                              \
-        .name = name_, .summary = "s", .options = trap_options,                                    \
-        .options_size = sizeof(TrapOptions), .loss = loss_, .recipe = recipe_                      \
+        .about = {.name = name_,                                                                   \
+                  .summary = "s",                                                                  \
+                  .options = trap_options,                                                         \
+                  .options_size = sizeof(TrapOptions)},                                            \
+        .loss = loss_, .recipe = recipe_                                                           \
     }
 
 static const struct {
@@ -183,7 +187,7 @@ static RgStatus train(const Race *race, const RgAlgorithm *algorithm, int steps)
         &race->environment->course, &race->trainer->optimizer->options, 0,
         rg_random_named(rg_random_root(3), "training"), &trainer, &error);
     for (int i = 0; status == RG_OK && i < steps; i++)
-        cr_expect(take_step(trainer), "%s", algorithm->name);
+        cr_expect(take_step(trainer), "%s", algorithm->about.name);
     rg_trainer_destroy(trainer);
     return status;
 }
@@ -193,7 +197,7 @@ Test(descriptors, an_authors_first_draft_is_refused_by_name_or_runs) {
     for (size_t i = 0; i < sizeof traps / sizeof *traps; i++) {
         const RgAlgorithm *trap = &traps[i].algorithm;
         if (traps[i].refused)
-            REFUSED(train(&race, trap, 2), trap->name, traps[i].refused);
+            REFUSED(train(&race, trap, 2), trap->about.name, traps[i].refused);
         else
             cr_expect_eq(train(&race, trap, 2), RG_OK, "%s", error.text);
     }

@@ -1,5 +1,5 @@
 /* Unfolding a config into trials: seeds, sweeps, overrides, and what is refused before step 0. */
-#include "core/text/utf8.h"
+#include "core/utf8.h"
 #include "experiments/experiment.h"
 #include "scratch.h"
 
@@ -32,6 +32,15 @@ static void refused(const char *rest, const char *word, const char *other) {
     RgExperiment *experiment;
     cr_assert(open_text(rest, &experiment, &error) == RG_E_USAGE);
     cr_assert_null(experiment);
+    cr_assert(strstr(error.text, word) && strstr(error.text, other), "%s", error.text);
+}
+
+/* Of a config that is this text alone. */
+static void refused_whole(const char *text, const char *word, const char *other) {
+    RgError error = {0};
+    RgExperiment *experiment;
+    const char *path = scratch_write("test.cfg", text);
+    cr_assert(rg_experiment_open(path, NULL, 0, &experiment, &error) == RG_E_USAGE);
     cr_assert(strstr(error.text, word) && strstr(error.text, other), "%s", error.text);
 }
 
@@ -77,6 +86,34 @@ Test(experiment, the_key_of_a_trial_is_of_all_that_decides_its_bits) {
 
 Test(experiment, an_unknown_key_is_refused_with_the_nearest) {
     refused("algorithms = ( { type = \"dpo\"; betta = 0.2; } );\n", "test.cfg:7", "\"beta\"");
+}
+
+Test(experiment, what_should_be_a_list_is_refused_with_its_place) {
+    static const char seeds[] = "expected a list such as [1, 2, 3], or [1]";
+    const char *dpo = "algorithms = ( { type = \"dpo\"; } );\n";
+    refused_whole("name = \"x\"; seeds = 3;\n", "test.cfg:1: seeds = 3: ", seeds);
+    refused_whole("name = \"x\"; seeds = \"1,2\";\n", "test.cfg:1: seeds = \"1,2\": ", seeds);
+    refused_whole("name = \"x\";\nseeds = ();\n", "test.cfg:2: seeds = (empty): ", seeds);
+    refused_whole("name = \"x\";\nseeds = { a = 1; };\n",
+                  "test.cfg:2: seeds.a: seeds is a group: ", seeds);
+    refused_whole("name = \"x\";\n", "test.cfg: seeds is missing: ", seeds);
+    refused_whole("", "test.cfg: name is missing: ", "a string");
+    refused_whole("name = \"x\"; seeds = [1];\nalgorithms = { type = \"dpo\"; };\n",
+                  "test.cfg:2: algorithms.type: algorithms is a group: ", "({ type = \"dpo\"; })");
+    refused_whole("name = \"x\"; seeds = [1];\n", "test.cfg: algorithms is missing: ", "dpo");
+    refused("algorithms = ( { beta = 0.1; } );\n", "test.cfg: algorithms.0.type is missing",
+            "name");
+    refused("algorithms = ( { type = \"dpo\"; }, { type = \"dpo\"; beta = 0.2; } );\n",
+            "test.cfg: algorithms.1: \"dpo\" is the label", "dpo-2");
+    RgExperiment *experiment = opened(dpo);
+    cr_assert_eq(experiment->trial_count, 2);
+    rg_experiment_close(experiment);
+}
+
+/* The file that was asked for, not the one that it extends, lacks the key. */
+Test(experiment, a_missing_key_is_told_of_the_file_that_was_asked_for) {
+    scratch_write("below.cfg", "name = \"x\";\n");
+    refused_whole("extends = \"below.cfg\";\n", "test.cfg: seeds is missing: ", "expected a list");
 }
 
 Test(experiment, an_unknown_part_is_refused_with_the_nearest) {
@@ -170,7 +207,7 @@ Test(experiment, thousands_of_seeds_are_told_apart) {
 }
 
 Test(experiment, an_empty_list_of_algorithms_is_refused) {
-    refused("algorithms = ();\n", "algorithms", "missing");
+    refused("algorithms = ();\n", "test.cfg:7: algorithms = (empty)", "a list such as");
 }
 
 Test(experiment, the_adapter_of_a_policy_is_read_where_it_takes_one) {
@@ -364,7 +401,8 @@ Test(experiment, what_varies_is_checked_before_it_runs) {
         {DPO "sweep = { option = \"algorithm.beta\"; values = [0.1]; };", "sweep",
          "expected a list"},
         {DPO "search = 3;", "test.cfg:8", "expected a group"},
-        {DPO "search = { trials = 3; };", "search.options is missing", "learning_rate"},
+        {DPO "search = { trials = 3; };", "test.cfg: search.options is missing", "learning_rate"},
+        {DPO "search = { trials = 3; options = 2; };", "search.options", "expected a list"},
         {DPO "search = { options = ( { option = \"algorithm.beta\"; values = [0.1]; } ); };",
          "search.trials is missing", "expected an integer"},
         {DPO "search = { trials = 0; options = ( { option = \"algorithm.beta\"; values = [0.1]; } "
@@ -404,7 +442,7 @@ static void budget_refused(const char *algorithm, const char *budget, const char
     char *text = rg_string_format("algorithms = ( { type = \"%s\"; budget = { steps = 0; %s }; } "
                                   ");\n",
                                   algorithm, budget);
-    refused(text, "budget", word);
+    refused(text, "test.cfg: budget: ", word);
     free(text);
 }
 

@@ -48,7 +48,7 @@ static void put_trial(RgStore *store, int64_t experiment, const RgTrialPlan *pla
     double values[] = {0.5};
     RgTrialRecord record = {.experiment = experiment,
                             .key = plan->key,
-                            .algorithm = plan->algorithm->name,
+                            .algorithm = plan->algorithm->about.name,
                             .label = plan->part.label,
                             .seed = plan->seed,
                             .swept_json = plan->swept_json,

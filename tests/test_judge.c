@@ -236,7 +236,7 @@ Test(judge_config, a_name_alone_stands_for_a_group_with_it) {
     cr_expect_str_eq(rg_settings_find(found, "e.judge.symbols")->text, "auto");
     /* and what was recorded reads as what it was recorded from */
     cr_assert_eq(rg_options_read(table, found, "e", &chosen, &error), RG_OK, "%s", error.text);
-    cr_expect_str_eq(rg_judge_types[chosen.judge.type]->name, "ngram");
+    cr_expect_str_eq(chosen.judge.type->name, "ngram");
     cr_expect_str_eq(chosen.judge.path, "e.judge");
     rg_settings_destroy(whole);
     rg_settings_destroy(found);

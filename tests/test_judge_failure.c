@@ -71,10 +71,11 @@ Test(judge_failure, keeps_a_trainer_from_being_made_where_all_is_judged_at_first
     Race race = race_begin("dpo", "", "contexts=3 responses=5 pairs=20", 0, 8);
     lose_patience(&race.environment->course, 0);
     const RgAlgorithm *parl = rg_algorithm_find("parl");
-    void *options = rg_allocate(parl->options_size);
+    void *options = rg_allocate(parl->about.options_size);
     RgSettings *nothing = rg_settings_create();
     race_set(nothing, "algorithm", "expectation=exact");
-    cr_assert_eq(rg_options_read(parl->options, nothing, "algorithm", options, &error), RG_OK);
+    cr_assert_eq(rg_options_read(parl->about.options, nothing, "algorithm", options, &error),
+                 RG_OK);
     RgTrainer *trainer;
     cr_expect_eq(rg_trainer_create(parl, options, &race.trainer->training, race.policy,
                                    race.reference, &race.environment->course,
@@ -204,7 +205,7 @@ static int count_too_many(RgEnvironment *environment, RgEnvironmentCount *counts
 
 Test(judge_failure_trial, more_counts_than_there_is_room_for_are_told_by_name) {
     RgEnvironmentType careless = *rg_environment_type("bandit");
-    careless.name = "careless";
+    careless.about.name = "careless";
     careless.take_counts = count_too_many;
     other_type = &careless;
     cr_assert_eq(run_trial("x.db", -1, 1e9), RG_E_USAGE);

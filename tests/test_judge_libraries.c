@@ -20,15 +20,12 @@ static const RgOption table[] = {
 static const char real_model[] = "/usr/share/pocketsphinx/model/en-us/en-us.lm.bin";
 
 static const RgJudgeType *type_of(const char *name) {
-    int i = 0;
-    while (strcmp(rg_judge_types[i]->name, name) != 0)
-        i++;
-    return rg_judge_types[i];
+    return (const RgJudgeType *)rg_find(RG_JUDGE, name);
 }
 
 static void need(const char *judge) {
-    if (type_of(judge)->lacks)
-        cr_skip_test("built without the judge %s: %s", judge, type_of(judge)->lacks);
+    if (type_of(judge)->about.lacks)
+        cr_skip_test("built without the judge %s: %s", judge, type_of(judge)->about.lacks);
 }
 
 static void need_model(void) {
@@ -87,23 +84,15 @@ TestSuite(grammar, .init = scratch_begin);
 
 /* ---- builds without ---- */
 
-static const char *lacks_all(int i) {
-    (void)i;
-    return "a-package";
-}
-
 Test(judge_libraries, what_a_build_lacks_is_refused_with_what_to_install) {
-    RgOptionFamily family = rg_judge_family;
-    family.lacks = lacks_all;
-    const RgOption of_family[] = {
-        RG_OPTION_PART(Chosen, judge, "ngram", &family, "who judges"),
-        RG_OPTION_END,
-    };
+    static const RgJudgeType lacking = {
+        .about = {.name = "lacking", .summary = "s", .lacks = "a-package"}};
+    cr_assert_eq(rg_judge_type_register(&lacking, &error), RG_OK, "%s", error.text);
     Chosen chosen;
     RgSettings *s = rg_settings_create();
-    rg_settings_set(s, "judge", RG_SETTING_STRING, "grammar", "x.cfg", 3);
-    cr_expect_eq(rg_options_read(of_family, s, "", &chosen, &error), RG_E_USAGE);
-    cr_expect_str_eq(error.text, "x.cfg:3: judge = \"grammar\": not in this build: install "
+    rg_settings_set(s, "judge", RG_SETTING_STRING, "lacking", "x.cfg", 3);
+    cr_expect_eq(rg_options_read(table, s, "", &chosen, &error), RG_E_USAGE);
+    cr_expect_str_eq(error.text, "x.cfg:3: judge = \"lacking\": not in this build: install "
                                  "a-package and configure anew");
     rg_settings_destroy(s);
 }
@@ -112,11 +101,11 @@ Test(judge_libraries, a_build_without_them_names_their_packages) {
     static const char *const names[] = {"fluency", "grammar"}, *const packages[] = {
                                                                    "libsphinxbase-dev",
                                                                    "liblink-grammar-dev"};
-    if (!type_of("fluency")->lacks && !type_of("grammar")->lacks)
+    if (!type_of("fluency")->about.lacks && !type_of("grammar")->about.lacks)
         cr_skip_test("this build has both libraries");
     for (int k = 0; k < 2; k++) {
         RgJudge *judge;
-        if (!type_of(names[k])->lacks)
+        if (!type_of(names[k])->about.lacks)
             continue;
         cr_expect_eq(try_judge(names[k], NULL, RG_SETTING_STRING, NULL, &judge), RG_E_USAGE);
         cr_expect(strstr(error.text, packages[k]), "%s", error.text);

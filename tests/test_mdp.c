@@ -161,14 +161,17 @@ Test(mdp, every_algorithm_raises_the_return) {
         const RgAlgorithm *a = rg_algorithm_find(names[k]);
         RgError error = {0};
         RgTrainer *trainer;
-        void *options = rg_allocate(a->options_size + 1);
+        void *options = rg_allocate(a->about.options_size + 1);
         race_set(s.settings, "algorithm",
                  strcmp(names[k], "parl") == 0 ? "pretrain=60" : "beta=0.3");
-        cr_assert_eq(rg_options_read(a->options, s.settings, "algorithm", options, &error), RG_OK,
-                     "%s", error.text);
+        cr_assert_eq(rg_options_read(a->about.options, s.settings, "algorithm", options, &error),
+                     RG_OK, "%s", error.text);
         RgTrainingOptions training = {.batch = 32, .temperature = 1, .top_p = 1};
-        RgOptimizerOptions adamw = {
-            .type = RG_ADAMW, .learning_rate = 0.03, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8};
+        RgOptimizerOptions adamw = {.type = {&rg_optimizer_adamw.about},
+                                    .learning_rate = 0.03,
+                                    .beta1 = 0.9,
+                                    .beta2 = 0.999,
+                                    .epsilon = 1e-8};
         cr_assert_eq(rg_trainer_create(a, options, &training, policy, s.policy,
                                        &s.environment->course, &adamw, 0, rg_random_root(3),
                                        &trainer, &error),

@@ -5,8 +5,11 @@
 #include <math.h>
 #include <string.h>
 
-static const RgOptimizerOptions adamw = {
-    .type = RG_ADAMW, .learning_rate = 0.01, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8};
+static const RgOptimizerOptions adamw = {.type = {&rg_optimizer_adamw.about},
+                                         .learning_rate = 0.01,
+                                         .beta1 = 0.9,
+                                         .beta2 = 0.999,
+                                         .epsilon = 1e-8};
 
 /* A decaying matrix [2, 3] and a bias [2] that does not decay. */
 static RgParameters *some_parameters(void) {
@@ -53,11 +56,13 @@ Test(optimizer, adamw_follows_its_equations) {
     rg_parameters_destroy(p);
 }
 
+static const RgDescriptor *const both[] = {&rg_optimizer_adamw.about, &rg_optimizer_sgd.about};
+
 /* 0.9ᵗ is subnormal after 830 steps, and rounds to itself after a thousand. */
 Test(optimizer, means_of_gradients_that_no_longer_come_end_at_zero) {
     for (int type = 0; type < 2; type++) {
         RgOptimizerOptions options = adamw;
-        options.type = type == 0 ? RG_ADAMW : RG_SGD;
+        options.type.type = both[type];
         options.momentum = 0.9;
         RgParameters *p = some_parameters();
         RgOptimizer *optimizer = rg_optimizer_create(&options, p->count, 0);
@@ -76,7 +81,7 @@ Test(optimizer, means_of_gradients_that_no_longer_come_end_at_zero) {
 
 /* PyTorch's, with its defaults: no correction of the start, ε outside the root. */
 Test(optimizer, rmsprop_follows_its_equations) {
-    RgOptimizerOptions options = {.type = RG_RMSPROP,
+    RgOptimizerOptions options = {.type = {&rg_optimizer_rmsprop.about},
                                   .learning_rate = 0.01,
                                   .beta1 = 0.9,
                                   .beta2 = 0.5,
@@ -117,9 +122,9 @@ Test(optimizer, the_first_adamw_step_is_the_sign_times_the_rate) {
 }
 
 Test(optimizer, decay_alone_shrinks_matrices_geometrically_and_spares_biases) {
-    for (int type = RG_ADAMW; type <= RG_SGD; type++) {
+    for (int type = 0; type < 2; type++) {
         RgOptimizerOptions options = adamw;
-        options.type = type;
+        options.type.type = both[type];
         options.weight_decay = 2;
         RgParameters *p = some_parameters(), *before = rg_parameters_clone(p, true);
         RgOptimizer *optimizer = rg_optimizer_create(&options, p->count, 0);
@@ -137,7 +142,8 @@ Test(optimizer, decay_alone_shrinks_matrices_geometrically_and_spares_biases) {
 
 /* With a constant gradient g, momentum μ has moved lr·g·Σ_{t≤T} (1 − μᵗ)/(1 − μ) after T steps. */
 Test(optimizer, sgd_with_momentum_has_its_closed_form) {
-    RgOptimizerOptions options = {.type = RG_SGD, .learning_rate = 0.02, .momentum = 0.8};
+    RgOptimizerOptions options = {
+        .type = {&rg_optimizer_sgd.about}, .learning_rate = 0.02, .momentum = 0.8};
     RgParameters *p = some_parameters(), *before = rg_parameters_clone(p, true);
     RgOptimizer *optimizer = rg_optimizer_create(&options, p->count, 0);
     double moved = 0;
@@ -155,7 +161,8 @@ Test(optimizer, sgd_with_momentum_has_its_closed_form) {
 
 /* Plain SGD shows the clipped gradient itself. */
 static double step_length(double clip, double factor, double *norm) {
-    RgOptimizerOptions options = {.type = RG_SGD, .learning_rate = 1, .clip = clip};
+    RgOptimizerOptions options = {
+        .type = {&rg_optimizer_sgd.about}, .learning_rate = 1, .clip = clip};
     RgParameters *p = some_parameters(), *before = rg_parameters_clone(p, true);
     RgOptimizer *optimizer = rg_optimizer_create(&options, p->count, 0);
     set_gradient(p, 1, factor);
@@ -214,9 +221,9 @@ Test(optimizer, a_step_zeroes_the_gradient_and_counts) {
 }
 
 Test(optimizer, both_kinds_find_the_minimum_of_a_quadratic) {
-    for (int type = RG_ADAMW; type <= RG_SGD; type++) {
+    for (int type = 0; type < 2; type++) {
         RgOptimizerOptions options = adamw;
-        options.type = type;
+        options.type.type = both[type];
         options.learning_rate = 0.1;
         options.schedule = RG_SCHEDULE_COSINE;
         options.momentum = 0.5;
@@ -237,8 +244,10 @@ Test(optimizer, both_kinds_find_the_minimum_of_a_quadratic) {
 /* Four steps within each of the schedule's, as an algorithm's that goes over its samples again. */
 Test(optimizer, moves_by_the_rate_of_the_schedules_step) {
     enum { STEPS = 5, PASSES = 4 };
-    RgOptimizerOptions options = {
-        .type = RG_SGD, .learning_rate = 1, .schedule = RG_SCHEDULE_LINEAR, .final_fraction = 0.5};
+    RgOptimizerOptions options = {.type = {&rg_optimizer_sgd.about},
+                                  .learning_rate = 1,
+                                  .schedule = RG_SCHEDULE_LINEAR,
+                                  .final_fraction = 0.5};
     RgParameters *p = some_parameters();
     RgOptimizer *optimizer = rg_optimizer_create(&options, p->count, STEPS);
     for (int s = 0; s < STEPS; s++)
@@ -309,7 +318,7 @@ Test(optimizer, options_have_the_papers_defaults_and_require_the_rate) {
     rg_settings_set(settings, "optimizer.learning_rate", RG_SETTING_REAL, "0.003", "x.cfg", 1);
     cr_assert_eq(rg_options_read(rg_optimizer_options, settings, "optimizer", &options, &error),
                  RG_OK, "%s", error.text);
-    cr_assert_eq(options.type, RG_ADAMW);
+    cr_assert_eq(options.type.type, &rg_optimizer_adamw.about);
     cr_assert_eq(options.schedule, RG_SCHEDULE_CONSTANT);
     cr_assert_eq(options.beta1, 0.9);
     cr_assert_eq(options.beta2, 0.999);
@@ -320,7 +329,7 @@ Test(optimizer, options_have_the_papers_defaults_and_require_the_rate) {
     rg_settings_set(settings, "optimizer.schedule", RG_SETTING_STRING, "linear", "x.cfg", 3);
     cr_assert_eq(rg_options_read(rg_optimizer_options, settings, "optimizer", &options, &error),
                  RG_OK, "%s", error.text);
-    cr_assert_eq(options.type, RG_SGD);
+    cr_assert_eq(options.type.type, &rg_optimizer_sgd.about);
     cr_assert_eq(options.schedule, RG_SCHEDULE_LINEAR);
     rg_settings_destroy(settings);
 }

@@ -365,7 +365,7 @@ Test(policy, saving_and_loading_keeps_every_bit, .init = scratch_begin) {
         RgError error = {0};
         cr_assert_eq(rg_policy_save(policy, path, &error), RG_OK, "%s", error.text);
         cr_assert_eq(rg_policy_load(path, &back, &error), RG_OK, "%s", error.text);
-        cr_expect_str_eq(back->type->name, kinds[kind]);
+        cr_expect_str_eq(back->type->about.name, kinds[kind]);
         cr_expect_eq(rg_parameters_hash(back->parameters), rg_parameters_hash(policy->parameters));
         double a[12], b[12];
         rg_policy_logprob_values(policy, sequences, a);

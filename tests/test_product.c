@@ -5,6 +5,7 @@
 #include "core/tensor/blas.h"
 #include "core/tensor/product.h"
 #include "core/tensor/random.h"
+#include "tests/every_set.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -62,8 +63,9 @@ static void check(const Case *t) {
                 sum += (double)x.a[t->transpose_a ? k * x.lda + i : i * x.lda + k] *
                        (double)x.b[t->transpose_b ? j * x.ldb + k : k * x.ldb + j];
             double expected = t->alpha * sum + t->beta * x.c[i * x.ldc + j];
-            cr_assert_float_eq(c[i * x.ldc + j], expected, 1e-5 * (double)t->k, "%d%d %d×%d×%d",
-                               t->transpose_a, t->transpose_b, (int)t->m, (int)t->n, (int)t->k);
+            cr_assert_float_eq(c[i * x.ldc + j], expected, 1e-5 * (double)t->k, "%s: %d%d %d×%d×%d",
+                               rg_instructions_name(rg_instructions()), t->transpose_a,
+                               t->transpose_b, (int)t->m, (int)t->n, (int)t->k);
         }
     for (int64_t i = 0; i < t->m; i++)
         for (int64_t j = t->n; j < x.ldc; j++)
@@ -85,17 +87,19 @@ Test(product, of_any_shape_is_the_sum_of_products) {
     static const int64_t shapes[][3] = {{1, 1, 1},      {17, 16, 16},   {16, 33, 2048},
                                         {129, 131, 67}, {300, 20, 190}, {23, 700, 71},
                                         {5, 300, 900},  {64, 64, 1300}};
-    for (int transpose = 0; transpose < 4; transpose++)
-        for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
-            for (int plain = 0; plain < 2; plain++)
-                check(&(Case){.transpose_a = transpose & 1,
-                              .transpose_b = transpose >> 1,
-                              .m = shapes[s][0],
-                              .n = shapes[s][1],
-                              .k = shapes[s][2],
-                              .gap = plain ? 0 : 5,
-                              .alpha = plain ? 1 : (RgReal)0.5,
-                              .beta = plain ? 0 : (RgReal)-1.5});
+    ON_EVERY_SET({
+        for (int transpose = 0; transpose < 4; transpose++)
+            for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
+                for (int plain = 0; plain < 2; plain++)
+                    check(&(Case){.transpose_a = transpose & 1,
+                                  .transpose_b = transpose >> 1,
+                                  .m = shapes[s][0],
+                                  .n = shapes[s][1],
+                                  .k = shapes[s][2],
+                                  .gap = plain ? 0 : 5,
+                                  .alpha = plain ? 1 : (RgReal)0.5,
+                                  .beta = plain ? 0 : (RgReal)-1.5});
+    });
 }
 
 Test(product, with_a_beta_of_zero_does_not_read_c) {

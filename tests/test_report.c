@@ -272,11 +272,15 @@ Test(report, page_of_an_experiment_without_trials_says_so) {
 Test(report, an_output_that_cannot_be_written_is_named) {
     if (system("gnuplot --version >/dev/null 2>&1") != 0)
         cr_skip_test("gnuplot is not installed");
-    char *store = fixture_methods();
+    char *store = fixture_methods(), *below = rg_string_format("%s/a/report.html", store);
     RgError error = {0};
-    RgReportOptions options = {.store = store, .output = "/nonexistent/report.html"};
+    RgReportOptions options = {.store = store, .output = below}; /* the store is no folder */
     cr_assert_eq(rg_report(&options, &error), RG_E_FILE);
-    cr_assert(strstr(error.text, "/nonexistent/"), "%s", error.text);
+    cr_assert(strstr(error.text, store), "%s", error.text);
+    options.output = scratch_path;
+    cr_assert_eq(rg_report(&options, &error), RG_E_FILE);
+    cr_assert(strstr(error.text, ": is a folder, expected the name of a file"), "%s", error.text);
+    free(below);
     free(store);
 }
 

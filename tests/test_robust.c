@@ -106,6 +106,25 @@ Test(robust, interval_of_three_seeds_has_the_width_of_students) {
     check_close(e.interval.high - e.value, t * e.standard_error, 1e-9, "margin");
 }
 
+/* Of two seeds one is drawn: the difference is that of this seed, whose deviation over both is half
+ * of how far they are apart, and n − 1 = 1 is the interval of Student's t for the mean. */
+Test(robust, difference_of_interquartile_means_is_paired) {
+    const double x[] = {5, NAN, 9, 1}, y[] = {1, 3, 4, NAN}, shifted[] = {6, NAN, 10, 2};
+    RgEstimate e = rg_estimate_interquartile_difference(x, y, 4);
+    RgEstimate swapped = rg_estimate_interquartile_difference(y, x, 4);
+    RgEstimate same = rg_estimate_interquartile_difference(x, x, 4);
+    RgEstimate constant = rg_estimate_interquartile_difference(shifted, x, 4);
+    double margin = rg_student_quantile(0.975, 1) * e.standard_error;
+    cr_assert_eq(e.cells, 2);
+    check_close(e.value, 4.5, 1e-12, "value");
+    check_close(e.standard_error, 0.5, 0.01, "error"); /* 10,000 draws */
+    check_close(e.interval.high - e.value, margin, 1e-9, "margin");
+    check_close(e.p_value, 2 / acos(-1) * atan(e.standard_error / 4.5), 1e-9, "Cauchy's tail");
+    check_close(swapped.p_value, e.p_value, 1e-9, "the other way round");
+    cr_assert(isnan(same.p_value) && same.value == 0, "no spread");
+    cr_assert(isnan(constant.p_value) && constant.value == 1, "no spread");
+}
+
 Test(robust, one_run_has_an_estimate_and_no_interval) {
     const double values[] = {NAN, 4}, same[] = {4, 4, 4};
     RgEstimate one = rg_estimate_interquartile_mean(values, 2);

@@ -198,6 +198,26 @@ Test(statistics, missing_cells_are_left_out) {
     cr_assert(isnan(rg_estimate_mean(nothing, 1, 2, false, 0).interval.low));
 }
 
+/* Both seeds have nearly the mean 2: Student's t over the cells, which are draws of their own, or
+ * over the prompts' means, is wider than over seeds. */
+Test(statistics, seeds_that_agree_are_as_sure_as_their_prompts_at_most) {
+    const double values[] = {1, 3, 0, 4, 2, 2, 5.02, 1, 1, 1, 2, 2}, null_value = 3.5;
+    double means[6];
+    for (int i = 0; i < 6; i++)
+        means[i] = (values[i] + values[6 + i]) / 2;
+    RgEstimate own = rg_estimate_mean(values, 2, 6, true, null_value);
+    RgEstimate shared = rg_estimate_mean(values, 2, 6, false, null_value);
+    RgEstimate cells = rg_estimate_mean(values, 12, 1, false, null_value);
+    RgEstimate prompts = rg_estimate_mean(means, 6, 1, false, null_value);
+    RgInterval interval = rg_mean_interval(values, 2, 6, true);
+    check_close(own.interval.low, cells.interval.low, 1e-12, "low");
+    check_close(own.interval.high, cells.interval.high, 1e-12, "high");
+    check_close(own.p_value, cells.p_value, 1e-9, "p");
+    check_close(interval.low, own.interval.low, 1e-12, "the interval alone");
+    check_close(shared.interval.low, prompts.interval.low, 1e-12, "low, shared prompts");
+    check_close(shared.p_value, prompts.p_value, 1e-9, "p, shared prompts");
+}
+
 Test(statistics, values_that_are_all_alike_claim_nothing) {
     double same[] = {0.1, 0.1, 0.1, 0.1, 0.1, 0.1};
     RgEstimate mean = rg_estimate_mean(same, 2, 3, false, 0),

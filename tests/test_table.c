@@ -4,6 +4,7 @@
 
 #include "analysis/compare.h"
 #include "analysis/format.h"
+#include "analysis/robust.h"
 #include "analysis/table.h"
 
 #include <jansson.h>
@@ -228,6 +229,26 @@ Test(table, csv_quotes_a_label_with_a_comma) {
     free(path);
 }
 
+/* A spreadsheet may take off blanks, and full-width signs are signs. */
+Test(table, no_label_of_safe_csv_is_a_formula) {
+    const char *formulas[] = {"=1+1",     " =1+1",    "\u00a0\u3000@A1", "\uff1d1+1",
+                              "\uff0bA1", "\uff0dA1", " \uff20A1",       "-x"};
+    const char *others[] = {" -0.5", "1=1", " a=1", "\u2212x", "+3e-4"};
+    char *path = fixture_methods();
+    for (size_t i = 0; i < 13; i++) {
+        const char *label = i < 8 ? formulas[i] : others[i - 8];
+        char *statement = rg_string_format("UPDATE trials SET label = '%s' WHERE id <= 4", label);
+        write_statement(path, statement);
+        char *text = table_text(path, RG_TABLE_SAFE_CSV, NULL);
+        char *row = rg_string_format("\n%s%s,4,", i < 8 ? "'" : "", label);
+        check_contains(text, row);
+        free(row);
+        free(text);
+        free(statement);
+    }
+    free(path);
+}
+
 Test(table, unknown_names_are_refused_with_the_nearest) {
     char *path = fixture_methods();
     const char *metrics[] = {"rewrad", NULL};
@@ -394,6 +415,36 @@ Test(table, marks_against_a_method_are_holms_of_the_comparisons) {
     char *text = table_with(path, options);
     check_contains(text, "***: differs from DPO");
     check_contains(text, adjusted[1] < 0.01 ? "**\n" : "*\n"); /* at the end of SAIL-PR's row */
+    free(text);
+    free(csv);
+    free(path);
+}
+
+/* What is tested is what is shown: not the means, which SAIL-PR's seed 1 moves far. */
+Test(table, marks_of_interquartile_means_are_of_their_differences) {
+    const char *metrics[] = {"reward", "kl", NULL};
+    const double dpo[] = {0.01, 0.02, 0.03, 0}, online[] = {1.01, 1.02, 1.03, 1.1};
+    const double sail[] = {1001.01, 1.02, 1.03};
+    char *path = fixture_methods();
+    write_statement(path, "UPDATE metrics SET value = 0.01 * (trial % 4) + (trial > 4) + 0.1 *"
+                          " (trial = 8) + 1000 * (trial = 9) WHERE name = 'eval/reward'");
+    RgTableOptions options = {.format = RG_TABLE_CSV,
+                              .metrics = metrics,
+                              .statistic = RG_STATISTIC_IQM,
+                              .against = "DPO"};
+    char *csv = table_with(path, options);
+    double p[2], adjusted[2];
+    p[0] = rg_estimate_interquartile_difference(online, dpo, 4).p_value;
+    p[1] = rg_estimate_interquartile_difference(sail, dpo, 3).p_value;
+    rg_holm(p, 2, adjusted);
+    for (int i = 0; i < 2; i++)
+        cr_assert_float_eq(csv_number(csv, i + 2, "reward_p_holm"), adjusted[i], 1e-9);
+    cr_assert(adjusted[0] < 0.01 && adjusted[1] > 0.3);
+    options.format = RG_TABLE_TEXT;
+    char *text = table_with(path, options);
+    check_contains(text, "by Student's t for the difference of interquartile means over seeds");
+    check_contains(text, "3 seeds: how far seeds differ is hardly known");
+    check_lacks(text, "are not tested");
     free(text);
     free(csv);
     free(path);

@@ -210,8 +210,8 @@ static RgStatus begin(TokenRace *race, const char *name, const RgTrainingOptions
     race->course.label_temperature = 1;
     const RgAlgorithm *algorithm = rg_algorithm_find(name);
     RgSettings *nothing = rg_settings_create();
-    race->options = rg_allocate(algorithm->options_size + 1);
-    RG_TRY(rg_options_read(algorithm->options, nothing, "a", race->options, error));
+    race->options = rg_allocate(algorithm->about.options_size + 1);
+    RG_TRY(rg_options_read(algorithm->about.options, nothing, "a", race->options, error));
     rg_settings_destroy(nothing);
     return rg_trainer_create(algorithm, race->options, training, race->policy, race->reference,
                              &race->course, &optimizer, 0, rg_random_root(3), &race->trainer,

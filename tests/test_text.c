@@ -1,7 +1,7 @@
 /* Claims about the text environment: its files are refused with file and line, its sequences carry
  * the texts and nothing else, its pairs follow judge and limits, its evaluation is consistent. */
 #include "core/text/lines.h"
-#include "core/text/utf8.h"
+#include "core/utf8.h"
 #include "envs/text.h"
 #include "tests/scratch.h"
 

@@ -9,21 +9,15 @@
 #include "core/tensor/panels.h"
 #include "core/tensor/random.h"
 #include "core/tensor/vectors.h"
+#include "tests/every_set.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Run a statement on every set that the processor can run. */
-#define ON_EVERY_SET(...)                                                                          \
-    for (RgInstructions set = RG_BASELINE; set <= RG_AVX512; set++)                                \
-        if (rg_instructions_can_run(set)) {                                                        \
-            rg_instructions_use(set);                                                              \
-            __VA_ARGS__;                                                                           \
-        }
-
+/* In memory that ends where they do, so that a sanitizer sees what is read or written behind it. */
 static RgReal *numbers(int64_t count, uint64_t stream) {
-    RgReal *x = rg_allocate_aligned(sizeof *x * (size_t)(count > 0 ? count : 1));
+    RgReal *x = rg_allocate(sizeof *x * (size_t)(count > 0 ? count : 1));
     for (int64_t i = 0; i < count; i++)
         x[i] = (RgReal)rg_random_normal(rg_random_at(rg_random_root(3), stream), (uint64_t)i);
     return x;

@@ -93,11 +93,15 @@ static inline RgStatus token_race_begin(TokenRace *race, const char *name, const
     const RgAlgorithm *algorithm = rg_algorithm_find(name);
     RgSettings *settings = rg_settings_create();
     race_set(settings, "a", given);
-    race->options = rg_allocate(algorithm->options_size + 1);
-    cr_assert_eq(rg_options_read(algorithm->options, settings, "a", race->options, error), RG_OK);
+    race->options = rg_allocate(algorithm->about.options_size + 1);
+    cr_assert_eq(rg_options_read(algorithm->about.options, settings, "a", race->options, error),
+                 RG_OK);
     rg_settings_destroy(settings);
-    RgOptimizerOptions adamw = {
-        .type = RG_ADAMW, .learning_rate = 0.01, .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8};
+    RgOptimizerOptions adamw = {.type = {&rg_optimizer_adamw.about},
+                                .learning_rate = 0.01,
+                                .beta1 = 0.9,
+                                .beta2 = 0.999,
+                                .epsilon = 1e-8};
     return rg_trainer_create(algorithm, race->options, training, race->policy, race->reference,
                              &race->course, &adamw, 0, rg_random_root(3), &race->trainer, error);
 }

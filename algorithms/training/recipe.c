@@ -1,8 +1,6 @@
 /* What is asked of a recipe, and what it costs. */
 #include "algorithms/training/recipe.h"
 
-#include "core/descriptor.h"
-
 RgRecipe rg_recipe_of(const RgAlgorithm *algorithm, const void *options) {
     RgRecipe recipe = {
         .on_policy = 1, .beta = 0.1, .third_temperature = -1, .sampler_steps = 1, .epochs = 1};
@@ -74,7 +72,7 @@ RgStatus rg_recipe_check(const RgAlgorithm *a, const RgRecipe *r, RgError *error
         {r->sampler_steps >= 0, "sampler_steps of 0 or more"},
         {r->epochs >= 1, "epochs of 1 or more"},
     };
-    return rg_descriptor_check("algorithm", a->name, requirements,
+    return rg_descriptor_check(RG_ALGORITHM, &a->about, requirements,
                                sizeof requirements / sizeof *requirements, error);
 }
 
@@ -111,30 +109,30 @@ static RgStatus check_judge(const RgAlgorithm *a, const RgRecipe *r, const RgCou
     if (!course->judge && (r->rewards || (r->group > 0 && r->group != 2)))
         return rg_fail(error, RG_E_USAGE,
                        "%s needs a judge that gives rewards, and the environment's only compares",
-                       a->name);
+                       a->about.name);
     if (!course->skips || r->preferences != RG_FROM_JUDGE)
         return RG_OK;
     if (r->group > 0)
         return rg_fail(error, RG_E_USAGE,
                        "%s needs every group ranked, and the judge leaves some without a label",
-                       a->name);
+                       a->about.name);
     if (!a->step && !has_pairs(course))
         return rg_fail(
             error, RG_E_USAGE,
             "%s needs preference pairs in place of those that the judge leaves without a "
             "label, and the environment has none",
-            a->name);
+            a->about.name);
     return RG_OK;
 }
 
 RgStatus rg_recipe_check_sources(const RgAlgorithm *a, const RgRecipe *r, const RgCourse *course,
                                  const RgPolicy *policy, RgError *error) {
-    RG_TRY(check_data(a->name, r, course, error));
+    RG_TRY(check_data(a->about.name, r, course, error));
     RG_TRY(check_judge(a, r, course, error));
     if (r->opponents == RG_FROM_MIXTURE && !policy->type->mixes)
         return rg_fail(error, RG_E_USAGE,
                        "%s samples from the geometric mixture of policy and reference, which a %s "
                        "policy has not",
-                       a->name, policy->type->name);
+                       a->about.name, policy->type->about.name);
     return RG_OK;
 }

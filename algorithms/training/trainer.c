@@ -54,12 +54,12 @@ static RgStatus check_parts(const RgAlgorithm *algorithm, const RgRecipe *recipe
                             int64_t expected, RgError *error) {
     if (algorithm->step)
         return rg_fail(error, RG_E_USAGE, "training.%s: %s takes its batches whole, expected %ld",
-                       key, algorithm->name, (long)expected);
+                       key, algorithm->about.name, (long)expected);
     if (recipe->couples)
         return rg_fail(error, RG_E_USAGE,
                        "training.%s: with these options, the loss of %s takes means over "
                        "the whole batch within that of a pair, expected %ld",
-                       key, algorithm->name, (long)expected);
+                       key, algorithm->about.name, (long)expected);
     return RG_OK;
 }
 
@@ -69,7 +69,7 @@ RgStatus rg_training_check(const RgAlgorithm *algorithm, const RgRecipe *recipe,
         return rg_fail(error, RG_E_USAGE,
                        "training.batch is 1, and %s takes a mean over responses of other pairs of "
                        "the batch: expected 2 or more",
-                       algorithm->name);
+                       algorithm->about.name);
     if (training->shards > 1)
         RG_TRY(check_parts(algorithm, recipe, "shards", 1, error));
     if (training->shards > training->batch)

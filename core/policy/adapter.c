@@ -26,7 +26,7 @@ RgStatus rg_policy_adapt(RgPolicy *original, const RgAdapterOptions *options, Rg
     *policy = NULL;
     if (!original->type->adapt)
         return rg_fail(error, RG_E_USAGE, "policy.adapter: a %s policy takes no adapter",
-                       original->type->name);
+                       original->type->about.name);
     rg_parameters_freeze(original->parameters);
     RgPolicy *new = rg_allocate(sizeof *new);
     new->type = original->type;

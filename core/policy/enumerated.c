@@ -350,11 +350,11 @@ static RgStatus log_linear_restore(RgPolicy *policy, const char *description, Rg
 /* ---- kinds ---- */
 
 const RgPolicyType rg_policy_tabular = {
-    .name = "tabular",
-    .summary = "One logit per context and response",
-    .reference = "softmax policy over an enumerated set",
-    .options = options_table,
-    .options_size = sizeof(Options),
+    .about = {.name = "tabular",
+              .summary = "One logit per context and response",
+              .reference = "softmax policy over an enumerated set",
+              .options = options_table,
+              .options_size = sizeof(Options)},
     .create = tabular_create,
     .destroy = destroy,
     .logprob = logprob,
@@ -373,11 +373,12 @@ const RgPolicyType rg_policy_tabular = {
 };
 
 const RgPolicyType rg_policy_log_linear = {
-    .name = "log-linear",
-    .summary = "Logits linear in the environment's features of context and response",
-    .reference = "log-linear policy class (for example Agarwal et al. 2021, arXiv:1908.00261)",
-    .options = options_table,
-    .options_size = sizeof(Options),
+    .about = {.name = "log-linear",
+              .summary = "Logits linear in the environment's features of context and response",
+              .reference =
+                  "log-linear policy class (for example Agarwal et al. 2021, arXiv:1908.00261)",
+              .options = options_table,
+              .options_size = sizeof(Options)},
     .create = log_linear_create,
     .destroy = destroy,
     .logprob = logprob,

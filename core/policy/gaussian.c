@@ -340,11 +340,11 @@ static RgStatus restore(RgPolicy *policy, const char *description, RgError *erro
 }
 
 const RgPolicyType rg_policy_gaussian = {
-    .name = "gaussian",
-    .summary = "Normal actions around a network of tanh layers, for continuous processes",
-    .reference = "Schulman et al. 2017, arXiv:1707.06347, section 6.1",
-    .options = options_table,
-    .options_size = sizeof(Options),
+    .about = {.name = "gaussian",
+              .summary = "Normal actions around a network of tanh layers, for continuous processes",
+              .reference = "Schulman et al. 2017, arXiv:1707.06347, section 6.1",
+              .options = options_table,
+              .options_size = sizeof(Options)},
     .create = create,
     .destroy = destroy,
     .use_dynamics = use_dynamics,

@@ -142,12 +142,13 @@ static RgStatus write_weights(const RgPolicy *policy, const Architecture *archit
 RgStatus rg_hugging_face_save(const RgPolicy *policy, const char *folder, RgError *error) {
     if (policy->type != &rg_policy_transformer)
         return rg_fail(error, RG_E_USAGE, "a %s policy has no place in Hugging Face's layout",
-                       policy->type->name);
+                       policy->type->about.name);
     const Architecture *architecture = find_architecture(rg_transformer_options(policy));
     if (!architecture)
         return rg_fail(error, RG_E_USAGE,
                        "no architecture of Hugging Face's has this transformer's positions, norm, "
                        "feed_forward and biases together");
+    RG_TRY(rg_folders_make_above(folder, error));
     RG_TRY(rg_folder_make(folder, error));
     RgPolicy *merged = policy->base ? rg_policy_merged(policy) : NULL;
     RgStatus status = write_weights(merged ? merged : policy, architecture, folder, error);

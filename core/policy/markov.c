@@ -240,11 +240,11 @@ static RgStatus restore(RgPolicy *policy, const char *description, RgError *erro
 }
 
 const RgPolicyType rg_policy_markov = {
-    .name = "markov",
-    .summary = "One logit per state and action of a tabular process",
-    .reference = "softmax policy, Agarwal et al. 2021, arXiv:1908.00261",
-    .options = options_table,
-    .options_size = sizeof(Options),
+    .about = {.name = "markov",
+              .summary = "One logit per state and action of a tabular process",
+              .reference = "softmax policy, Agarwal et al. 2021, arXiv:1908.00261",
+              .options = options_table,
+              .options_size = sizeof(Options)},
     .create = create,
     .destroy = destroy,
     .use_dynamics = use_dynamics,

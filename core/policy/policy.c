@@ -282,7 +282,7 @@ RgDigest rg_policy_digest(const RgPolicy *policy) {
     char *description = policy->type->describe(policy);
     char *numbers = rg_string_format("%zu-byte reals, %s", sizeof(RgReal),
                                      rg_precision_names[policy->precision]);
-    RgDigest digest = digest_text(RG_DIGEST_START, policy->type->name);
+    RgDigest digest = digest_text(RG_DIGEST_START, policy->type->about.name);
     digest = digest_text(digest, description);
     digest = digest_text(digest, numbers);
     digest = digest_parameters(digest, policy->parameters);
@@ -454,7 +454,7 @@ static RgStatus check_kind(const RgPolicyType *type, bool takes, RgPrecision pre
                            const char *does, RgError *error) {
     return !type || takes || precision == RG_PRECISION_FP32
                ? RG_OK
-               : rg_fail(error, RG_E_USAGE, "a %s policy %s fp32 only", type->name, does);
+               : rg_fail(error, RG_E_USAGE, "a %s policy %s fp32 only", type->about.name, does);
 }
 
 RgStatus rg_policy_check_precision(const RgPolicyType *type, RgPrecision precision,
@@ -490,27 +490,17 @@ RgStatus rg_policy_store(RgPolicy *policy, RgPrecision storage, RgError *error) 
     return RG_OK;
 }
 
-static RgStatus unknown_kind(const char *kind, RgError *error) {
-    const char *names[16] = {NULL};
-    for (int i = 0; rg_policy_types[i] && i < 15; i++)
-        names[i] = rg_policy_types[i]->name;
-    const char *nearest = rg_nearest_name(kind, names);
-    return rg_fail(error, RG_E_USAGE, "no policy is called \"%s\"%s%s%s", kind,
-                   nearest ? "; did you mean \"" : "", nearest ? nearest : "",
-                   nearest ? "\"?" : "");
-}
-
 RgStatus rg_policy_create(const char *kind, const RgSettings *settings, const char *path,
                           const RgPolicySpace *space, RgRandom random, RgPolicy **policy,
                           RgError *error) {
     *policy = NULL;
     const RgPolicyType *type = rg_policy_type(kind);
     if (!type)
-        return unknown_kind(kind, error);
+        return rg_refuse_name(RG_POLICY, kind, error);
     RG_TRY(rg_policy_type_check(type, error));
-    void *options = rg_allocate(type->options_size + 1);
+    void *options = rg_allocate(type->about.options_size + 1);
     RgPolicy *new = rg_policy_new(type);
-    RgStatus status = rg_options_read(type->options, settings, path, options, error);
+    RgStatus status = rg_options_read(type->about.options, settings, path, options, error);
     const char *before = rg_memory_for(path);
     if (status == RG_OK)
         status = type->create(new, options, space, random, error);
@@ -527,7 +517,7 @@ RgStatus rg_policy_create(const char *kind, const RgSettings *settings, const ch
 RgStatus rg_policy_use_dynamics(RgPolicy *policy, const RgDynamics *dynamics, RgError *error) {
     if (!policy->type->use_dynamics)
         return rg_fail(error, RG_E_USAGE, "a %s policy cannot act in a process of states",
-                       policy->type->name);
+                       policy->type->about.name);
     return policy->type->use_dynamics(policy, dynamics, error);
 }
 

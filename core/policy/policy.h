@@ -1,6 +1,6 @@
 /* A policy: π_θ(response | prompt) with parameters θ.
  *
- * Kinds (tabular, log-linear, transformer) register in core/policy/registry.c and are chosen by
+ * Kinds (tabular, log-linear, transformer) are registered (core/registry.h) and chosen by
  * name. The reference policy of an experiment is a frozen clone.
  *
  * FLOPs of log-probabilities on a caller's tape are counted there; those of values, features and
@@ -13,6 +13,7 @@
 #include "core/policy/adapter.h"
 #include "core/policy/dynamics.h"
 #include "core/policy/sequences.h"
+#include "core/registry.h"
 #include "core/team.h"
 #include "core/tensor/random.h"
 #include "core/tensor/tensor.h"
@@ -79,11 +80,7 @@ static inline bool rg_sampling_ends(const RgSampling *sampling, int32_t token) {
 
 /* A kind of policy. */
 typedef struct RgPolicyType {
-    const char *name;
-    const char *summary;
-    const char *reference; /* paper */
-    const RgOption *options;
-    size_t options_size;
+    RgDescriptor about;
 
     /* Allocate `policy->state`; declare `policy->parameters`, which come created and empty;
      * rg_policy_allocate, and initialise them. */
@@ -307,10 +304,11 @@ void rg_policy_sample(RgPolicy *policy, const RgSequences *prompts, int64_t copi
                       const RgSampling *sampling, RgRandom random, RgSequences *out,
                       double *logprob);
 
-/* Kinds by name; NULL if there is none. The list ends with NULL. */
+/* Kinds by name; NULL if there is none. */
 const RgPolicyType *rg_policy_type(const char *name);
 /* Refuse a descriptor that is not complete: RG_E_USAGE, with its name. */
 RgStatus rg_policy_type_check(const RgPolicyType *type, RgError *error);
-extern const RgPolicyType *const rg_policy_types[];
+/* Add one, of a plug-in: checked, and borrowed for good. */
+RgStatus rg_policy_type_register(const RgPolicyType *type, RgError *error);
 
 #endif

@@ -41,7 +41,7 @@ RgStatus rg_policy_save_with(const RgPolicy *policy, const RgStoredTensor *more,
     for (int i = 0; i < count; i++)
         tensors[parameters->view_count + i] = more[i];
     char *description = policy->type->describe(policy);
-    const char *metadata[] = {"regatta.policy", policy->type->name, "regatta.description",
+    const char *metadata[] = {"regatta.policy", policy->type->about.name, "regatta.description",
                               description, NULL};
     RgStatus status = rg_safetensors_write(path, tensors, all, metadata, error);
     free(description);

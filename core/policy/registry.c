@@ -1,27 +1,12 @@
-/* The kinds of policy. Adding one: its file, and a line here. And what each must have. */
-#include "core/descriptor.h"
-#include "core/policy/enumerated.h"
-#include "core/policy/gaussian.h"
-#include "core/policy/markov.h"
-#include "core/policy/transformer.h"
-
-#include <string.h>
-
-const RgPolicyType *const rg_policy_types[] = {
-    &rg_policy_tabular,  &rg_policy_log_linear,  &rg_policy_markov,
-    &rg_policy_gaussian, &rg_policy_transformer, NULL,
-};
+/* Kinds of policy by name, and what each must have. */
+#include "core/policy/policy.h"
 
 const RgPolicyType *rg_policy_type(const char *name) {
-    for (int i = 0; rg_policy_types[i]; i++)
-        if (rg_policy_types[i]->name && strcmp(rg_policy_types[i]->name, name) == 0)
-            return rg_policy_types[i];
-    return NULL;
+    return (const RgPolicyType *)rg_find(RG_POLICY, name);
 }
 
 RgStatus rg_policy_type_check(const RgPolicyType *t, RgError *error) {
     const RgRequirement requirements[] = {
-        RG_DESCRIPTOR_REQUIREMENTS(t),
         {t->create != NULL, "a function create"},
         {t->destroy != NULL, "a function destroy"},
         {t->logprob != NULL, "a function logprob"},
@@ -35,6 +20,11 @@ RgStatus rg_policy_type_check(const RgPolicyType *t, RgError *error) {
         {t->describe && t->restore, "describe and restore"},
         {!t->adapt == !t->merge, "both adapt and merge, or neither"},
     };
-    return rg_descriptor_check("policy", t->name, requirements,
+    return rg_descriptor_check(RG_POLICY, &t->about, requirements,
                                sizeof requirements / sizeof *requirements, error);
+}
+
+RgStatus rg_policy_type_register(const RgPolicyType *type, RgError *error) {
+    RG_TRY(rg_policy_type_check(type, error));
+    return rg_register(RG_POLICY, &type->about, error);
 }

@@ -701,11 +701,12 @@ static RgStatus restore(RgPolicy *policy, const char *description, RgError *erro
 }
 
 const RgPolicyType rg_policy_transformer = {
-    .name = "transformer",
-    .summary = "Llama architecture and its kin (Qwen2, GPT-2): causal attention over tokens",
-    .reference = "Touvron et al. 2023, arXiv:2302.13971",
-    .options = options_table,
-    .options_size = sizeof(RgTransformerOptions),
+    .about = {.name = "transformer",
+              .summary =
+                  "Llama architecture and its kin (Qwen2, GPT-2): causal attention over tokens",
+              .reference = "Touvron et al. 2023, arXiv:2302.13971",
+              .options = options_table,
+              .options_size = sizeof(RgTransformerOptions)},
     .create = transformer_create,
     .destroy = transformer_destroy,
     .logprob = transformer_logprob,

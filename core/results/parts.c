@@ -29,7 +29,7 @@ RgStatus rg_part_open(const char *whole, int number, RgPart **result, RgError *e
     part->hold = -1;
     char *folder = rg_store_folder(whole);
     char *path = rg_string_format("%s/part-%d.db", folder, number);
-    RgStatus status = rg_store_make_folders(path, error);
+    RgStatus status = rg_folders_make_above(path, error);
     if (status == RG_OK)
         status = rg_store_hold(whole, &part->hold, error);
     if (status == RG_OK)

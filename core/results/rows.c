@@ -3,7 +3,7 @@
 
 #include "core/digest.h"
 #include "core/names.h"
-#include "core/text/utf8.h"
+#include "core/utf8.h"
 
 #include <jansson.h>
 #include <math.h>

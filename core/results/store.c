@@ -37,10 +37,10 @@ static const char schema[] =
     "  id INTEGER PRIMARY KEY, name TEXT UNIQUE, config TEXT, created TEXT)"
     "  STRICT;"
 
-    /* key: hash of resolved config, seed and code version; label: as tables and plots show it;
-     * status: running, finished, diverged or failed; reason: why it diverged or failed, else NULL;
-     * swept: JSON object of the swept options; provenance: version, BLAS core, threads, host,
-     * ranks where there were several. */
+    /* key: hash of resolved config, seed and version of the results; label: as tables and plots
+     * show it; status: running, finished, diverged or failed; reason: why it diverged or failed,
+     * else NULL; swept: JSON object of the swept options; provenance: version, commit, BLAS core,
+     * threads, host, ranks where there were several. */
     "CREATE TABLE trials ("
     "  id INTEGER PRIMARY KEY, experiment INTEGER REFERENCES experiments ON DELETE CASCADE,"
     "  key TEXT, algorithm TEXT, label TEXT, seed INTEGER, status TEXT, reason TEXT, swept TEXT,"
@@ -211,22 +211,6 @@ static void bind_text(sqlite3_stmt *statement, int index, const char *text) {
 }
 
 /* Opening. */
-
-RgStatus rg_store_make_folders(const char *path, RgError *error) {
-    RgStatus status = RG_OK;
-    char *folder = rg_string_copy(path);
-    for (char *c = folder + 1; folder[0] && *c && status == RG_OK; c++) {
-        if (*c != '/')
-            continue;
-        *c = '\0';
-        if (mkdir(folder, 0777) != 0 && errno != EEXIST)
-            status = rg_fail(error, RG_E_STORE, "%s: cannot create folder %s: %s", path, folder,
-                             strerror(errno));
-        *c = '/';
-    }
-    free(folder);
-    return status;
-}
 
 /* What the file says of its holder, without the line's end. */
 static void read_holder(int lock, char holder[128]) {
@@ -482,7 +466,7 @@ RgStatus rg_store_open(const char *path, bool writable, RgStore **result, RgErro
     store->lock = -1;
     *result = NULL;
     RgStatus status = RG_OK;
-    if (writable && (status = rg_store_make_folders(path, error)) == RG_OK)
+    if (writable && (status = rg_folders_make_above(path, error)) == RG_OK)
         status = lock_for_writing(store, error);
     if (status == RG_OK)
         status = connect_database(store, writable, error);

@@ -3,11 +3,11 @@
  *
  * Tables (see store.c for the schema):
  *   experiments  name, resolved config as JSON, created
- *   trials       experiment, key (hash of resolved config, seed and code version), algorithm,
- * label, seed, status (running, finished, diverged, failed), reason, swept options as JSON,
- *                provenance (version, BLAS core, threads, host) as JSON
- *   metrics      trial, step, name, value; and the meter's reading of that step (one row per step
- * in table `readings`: flops, seconds, trained_tokens, generated_tokens, judge_queries,
+ *   trials       experiment, key (hash of resolved config, seed and version of the results),
+ *                algorithm, label, seed, status (running, finished, diverged, failed), reason,
+ *                swept options as JSON, provenance (version, commit, BLAS core, threads, host) as
+ * JSON metrics      trial, step, name, value; and the meter's reading of that step (one row per
+ * step in table `readings`: flops, seconds, trained_tokens, generated_tokens, judge_queries,
  *                dataset_responses, hessian_products, peak_memory)
  *   evaluations  trial, step, item, name, value (per-item numbers of evaluations)
  *   responses    trial, step, item, prompt, response
@@ -48,9 +48,6 @@ const char *rg_store_path(const RgStore *store);
 /* Folder of the weights that belong to the store at `path`: its name without .db; malloc'd. In it
  * are <key>.safetensors of a finished trial, <key>-checkpoint.safetensors of one under way. */
 char *rg_store_folder(const char *path);
-
-/* Make the folders above `path`. */
-RgStatus rg_store_make_folders(const char *path, RgError *error);
 
 /* Hold a store still: as long as the file descriptor is open, nobody writes the store. −1 where its
  * folder is read-only and it has never been written there. Refused while a process writes it. */

@@ -90,9 +90,9 @@ RgStatus rg_instructions_check(RgError *error) {
 
 RgInstructions rg_instructions_start(void) {
     const char *name = asked_for();
-    RgInstructions chosen;
-    if (!name || rg_instructions_find(name, &chosen, NULL) != RG_OK)
-        chosen = best();
+    RgInstructions chosen = best();
+    if (name)
+        rg_instructions_find(name, &chosen, NULL); /* leaves it, where the name is unknown */
     rg_instructions_use(chosen);
     return chosen;
 }

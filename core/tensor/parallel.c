@@ -22,6 +22,8 @@ void rg_pages_touch(void *memory, size_t bytes) {
     if (threads == 1 || pages < WORTH)
         return; /* who writes touches them as well */
 #pragma omp parallel for num_threads(threads) schedule(static)
-    for (int64_t i = 0; i < pages; i++)
-        byte[i * PAGE] = byte[i * PAGE];
+    for (int64_t i = 0; i < pages; i++) {
+        char same = byte[i * PAGE];
+        byte[i * PAGE] = same;
+    }
 }

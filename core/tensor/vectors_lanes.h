@@ -102,7 +102,7 @@ TARGET_INLINE void transpose(Lanes row[RG_LANES]) {
 /* Rows become columns: log2(RG_LANES) times, halves are shuffled together like cards. */
 TARGET_INLINE void transpose(Lanes row[RG_LANES]) {
     for (int round = 1; round < RG_LANES; round *= 2) {
-        Lanes next[RG_LANES];
+        Lanes next[RG_LANES] = {{0}};
         for (int i = 0; i < RG_LANES / 2; i++) {
             Lanes a = row[i], b = row[i + RG_LANES / 2];
             next[2 * i] = __builtin_shufflevector(a, b, LOW_HALVES);

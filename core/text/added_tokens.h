@@ -3,7 +3,7 @@
 #ifndef RG_CORE_TEXT_ADDED_TOKENS_H
 #define RG_CORE_TEXT_ADDED_TOKENS_H
 
-#include "core/text/utf8.h"
+#include "core/utf8.h"
 
 typedef struct RgAddedToken {
     int32_t id;

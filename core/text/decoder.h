@@ -2,7 +2,7 @@
 #ifndef RG_CORE_TEXT_DECODER_H
 #define RG_CORE_TEXT_DECODER_H
 
-#include "core/text/utf8.h"
+#include "core/utf8.h"
 
 #include <jansson.h>
 

@@ -3,7 +3,7 @@
 #ifndef RG_CORE_TEXT_PATTERN_H
 #define RG_CORE_TEXT_PATTERN_H
 
-#include "core/text/utf8.h"
+#include "core/utf8.h"
 
 typedef struct RgPattern RgPattern;
 /* What one thread needs for matching, with any pattern. */

@@ -3,7 +3,7 @@
 #ifndef RG_CORE_TEXT_PATTERN_REWRITE_H
 #define RG_CORE_TEXT_PATTERN_REWRITE_H
 
-#include "core/text/utf8.h"
+#include "core/utf8.h"
 
 /* Append the rewritten source and its NUL; else tell in *fault what in it PCRE2 cannot do, or what
  * Oniguruma does not know. Borrowed. */

@@ -5,7 +5,7 @@
 #ifndef RG_CORE_TEXT_TERMINAL_H
 #define RG_CORE_TEXT_TERMINAL_H
 
-#include "core/text/utf8.h"
+#include "core/utf8.h"
 
 #include <stdio.h>
 

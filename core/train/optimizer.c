@@ -11,13 +11,13 @@
 #include <string.h>
 #include <tgmath.h>
 
-static const char *const types[] = {"adamw", "sgd", "rmsprop", NULL};
+static const RgOptionFamily optimizers = {.kind = RG_OPTIMIZER, .beside = true};
 static const char *const schedules[] = {"constant", "cosine", "linear", NULL};
 
 const RgOption rg_optimizer_options[] = {
-    RG_OPTION_CHOICE(RgOptimizerOptions, type, "adamw", types,
-                     "adamw: Loshchilov & Hutter, arXiv:1711.05101; sgd: with momentum and their "
-                     "decoupled weight decay; rmsprop: with that decay, too, and no momentum"),
+    RG_OPTION_PART(RgOptimizerOptions, type, "adamw", &optimizers,
+                   "adamw: Loshchilov & Hutter, arXiv:1711.05101; sgd: with momentum and their "
+                   "decoupled weight decay; rmsprop: with that decay, too, and no momentum"),
     RG_OPTION_REAL(RgOptimizerOptions, learning_rate, NULL, 0, 1e3,
                    "largest learning rate, before schedule and after warm-up"),
     RG_OPTION_CHOICE(RgOptimizerOptions, schedule, "constant", schedules,
@@ -55,11 +55,20 @@ RgOptimizer *rg_optimizer_create(const RgOptimizerOptions *options, int64_t coun
                                  int64_t total_steps) {
     RG_ASSERT(count >= 0);
     RgOptimizer *optimizer = rg_allocate(sizeof *optimizer);
+    const RgOptionPart *part = &options->type;
+    const RgDescriptor *about = part->type ? part->type : &rg_optimizer_adamw.about;
+    optimizer->type = (const RgOptimizerType *)about;
+    if (about->options) {
+        optimizer->own = rg_allocate(about->options_size);
+        RgStatus status =
+            rg_options_read(about->options, part->settings, part->path, optimizer->own, NULL);
+        RG_ASSERT(status == RG_OK); /* as when the part was read */
+    }
     optimizer->options = *options;
     optimizer->total_steps = total_steps;
     optimizer->count = count;
     optimizer->first = zeros(count);
-    if (options->type != RG_SGD)
+    if (optimizer->type->two)
         optimizer->second = zeros(count);
     return optimizer;
 }
@@ -67,6 +76,7 @@ RgOptimizer *rg_optimizer_create(const RgOptimizerOptions *options, int64_t coun
 void rg_optimizer_destroy(RgOptimizer *optimizer) {
     if (!optimizer)
         return;
+    free(optimizer->own);
     free(optimizer->first);
     free(optimizer->second);
     free(optimizer);
@@ -152,39 +162,101 @@ RG_KERNEL(void, sgd_elements,
     }
 }
 
-static void step_view(RgOptimizer *optimizer, RgParameters *parameters, const RgParameterView *view,
-                      double clip) {
-    const RgOptimizerOptions *o = &optimizer->options;
-    double t = (double)(optimizer->step + 1), rate = optimizer->rate;
-    RgReal keep_own = (RgReal)(view->decays ? 1 - rate * o->weight_decay : 1);
+/* What the values of a view keep of themselves in a step, 1 − lr·λ. */
+static RgReal keep_own(const RgOptimizer *optimizer, const RgParameterView *view) {
+    return (RgReal)(view->decays ? 1 - optimizer->rate * optimizer->options.weight_decay : 1);
+}
+
+static void move_by_sgd(RgOptimizer *optimizer, RgParameters *parameters,
+                        const RgParameterView *view, double clip) {
+    RgReal momentum = (RgReal)optimizer->options.momentum, rate = (RgReal)optimizer->rate;
+    RgReal keep = keep_own(optimizer, view);
     RgReal *value = parameters->value + view->offset;
     RgReal *gradient = parameters->gradient + view->offset;
     RgReal *mean = optimizer->first + view->offset;
     RgPieces pieces = rg_spread(view->count, RG_LEAST_NUMBERS);
-    if (o->type == RG_SGD) {
-        RG_FOR_PIECES(view->count, pieces,
-                      sgd_elements((RgReal)clip, (RgReal)o->momentum, (RgReal)rate, keep_own,
-                                   last - first, value + first, gradient + first, mean + first));
-        return;
-    }
-    /* RMSprop (Tieleman & Hinton 2012) is AdamW without the mean of gradients and the corrections
-     */
-    bool corrected = o->type == RG_ADAMW;
-    double beta1 = corrected ? o->beta1 : 0, beta2 = corrected ? o->beta2 : o->smoothing;
-    const AdamwFactors factors = {.clip = (RgReal)clip,
-                                  .keep1 = (RgReal)beta1,
-                                  .take1 = (RgReal)(1 - beta1),
-                                  .keep2 = (RgReal)beta2,
-                                  .take2 = (RgReal)(1 - beta2),
-                                  .rate = (RgReal)(rate / (1 - pow(beta1, t))),
-                                  .correction2 = (RgReal)(corrected ? 1 / (1 - pow(beta2, t)) : 1),
-                                  .epsilon = (RgReal)o->epsilon,
-                                  .keep_own = keep_own};
+    RG_FOR_PIECES(view->count, pieces,
+                  sgd_elements((RgReal)clip, momentum, rate, keep, last - first, value + first,
+                               gradient + first, mean + first));
+}
+
+static void move_by_factors(RgOptimizer *optimizer, RgParameters *parameters,
+                            const RgParameterView *view, AdamwFactors factors) {
+    RgReal *value = parameters->value + view->offset;
+    RgReal *gradient = parameters->gradient + view->offset;
+    RgReal *mean = optimizer->first + view->offset;
     RgReal *square = optimizer->second + view->offset;
+    RgPieces pieces = rg_spread(view->count, RG_LEAST_NUMBERS);
     RG_FOR_PIECES(view->count, pieces,
                   adamw_elements(factors, last - first, value + first, gradient + first,
                                  mean + first, square + first));
 }
+
+static void move_by_adamw(RgOptimizer *optimizer, RgParameters *parameters,
+                          const RgParameterView *view, double clip) {
+    const RgOptimizerOptions *o = &optimizer->options;
+    double t = (double)(optimizer->step + 1);
+    const AdamwFactors factors = {.clip = (RgReal)clip,
+                                  .keep1 = (RgReal)o->beta1,
+                                  .take1 = (RgReal)(1 - o->beta1),
+                                  .keep2 = (RgReal)o->beta2,
+                                  .take2 = (RgReal)(1 - o->beta2),
+                                  .rate = (RgReal)(optimizer->rate / (1 - pow(o->beta1, t))),
+                                  .correction2 = (RgReal)(1 / (1 - pow(o->beta2, t))),
+                                  .epsilon = (RgReal)o->epsilon,
+                                  .keep_own = keep_own(optimizer, view)};
+    move_by_factors(optimizer, parameters, view, factors);
+}
+
+/* AdamW without the mean of gradients and the corrections. */
+static void move_by_rmsprop(RgOptimizer *optimizer, RgParameters *parameters,
+                            const RgParameterView *view, double clip) {
+    const RgOptimizerOptions *o = &optimizer->options;
+    const AdamwFactors factors = {.clip = (RgReal)clip,
+                                  .keep1 = 0,
+                                  .take1 = 1,
+                                  .keep2 = (RgReal)o->smoothing,
+                                  .take2 = (RgReal)(1 - o->smoothing),
+                                  .rate = (RgReal)optimizer->rate,
+                                  .correction2 = 1,
+                                  .epsilon = (RgReal)o->epsilon,
+                                  .keep_own = keep_own(optimizer, view)};
+    move_by_factors(optimizer, parameters, view, factors);
+}
+
+const RgOptimizerType rg_optimizer_adamw = {
+    .about = {.name = "adamw",
+              .summary = "Adam with decoupled weight decay",
+              .reference = "Loshchilov & Hutter 2017, arXiv:1711.05101"},
+    .two = true,
+    .move = move_by_adamw,
+};
+
+const RgOptimizerType rg_optimizer_sgd = {
+    .about = {.name = "sgd",
+              .summary = "Stochastic gradient descent with momentum and decoupled weight decay"},
+    .move = move_by_sgd,
+};
+
+const RgOptimizerType rg_optimizer_rmsprop = {
+    .about = {.name = "rmsprop",
+              .summary = "Steps divided by the root of the mean square of gradients",
+              .reference = "Tieleman & Hinton 2012"},
+    .two = true,
+    .move = move_by_rmsprop,
+};
+
+RgStatus rg_optimizer_type_check(const RgOptimizerType *type, RgError *error) {
+    const RgRequirement requirements[] = {{type->move != NULL, "a function move"}};
+    return rg_descriptor_check(RG_OPTIMIZER, &type->about, requirements, 1, error);
+}
+
+RgStatus rg_optimizer_type_register(const RgOptimizerType *type, RgError *error) {
+    RG_TRY(rg_optimizer_type_check(type, error));
+    return rg_register(RG_OPTIMIZER, &type->about, error);
+}
+
+/* ---- the step ---- */
 
 double rg_optimizer_step_at(RgOptimizer *optimizer, RgParameters *parameters, int64_t scheduled) {
     RG_ASSERT(parameters->gradient && parameters->count == optimizer->count);
@@ -195,7 +267,7 @@ double rg_optimizer_step_at(RgOptimizer *optimizer, RgParameters *parameters, in
         double clip = o->clip > 0 && norm > o->clip ? o->clip / norm : 1;
         optimizer->rate = rg_learning_rate(o, scheduled, optimizer->total_steps);
         for (int i = 0; i < parameters->view_count; i++)
-            step_view(optimizer, parameters, &parameters->views[i], clip);
+            optimizer->type->move(optimizer, parameters, &parameters->views[i], clip);
         optimizer->step++;
     } else {
         rg_parameters_zero_gradient(parameters);

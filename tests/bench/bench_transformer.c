@@ -122,7 +122,7 @@ static RgPolicy *policy_of(const Task *task) {
 }
 
 static RgOptimizer *optimizer_of(const RgPolicy *policy) {
-    RgOptimizerOptions options = {.type = RG_ADAMW,
+    RgOptimizerOptions options = {.type = {&rg_optimizer_adamw.about},
                                   .learning_rate = 1e-5,
                                   .schedule = RG_SCHEDULE_CONSTANT,
                                   .beta1 = 0.9,

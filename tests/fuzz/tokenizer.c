@@ -1,6 +1,6 @@
 /* Tokenizers of both kinds of file, which then encode a text and decode its ids. */
 #include "core/text/tokenizer.h"
-#include "core/text/utf8.h"
+#include "core/utf8.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* Text as bytes: buffers that grow, and UTF-8 read with care, because text from outside may be
  * malformed anywhere. */
-#ifndef RG_CORE_TEXT_UTF8_H
-#define RG_CORE_TEXT_UTF8_H
+#ifndef RG_CORE_UTF8_H
+#define RG_CORE_UTF8_H
 
 #include "core/base.h"
 

@@ -1,5 +1,5 @@
 /* Growing buffers and UTF-8. */
-#include "core/text/utf8.h"
+#include "core/utf8.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,0 +1,172 @@
+/* Loading, and a last word of a plug-in that crashes. */
+#include "core/plugin.h"
+
+#include "core/registry.h"
+
+#include <dlfcn.h>
+#include <link.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { MOST_PLUGINS = 64 };
+
+static struct {
+    RgLoadedPlugin *plugins[MOST_PLUGINS];
+    int count;
+} loaded;
+
+const RgLoadedPlugin *rg_plugin_loaded(int i) {
+    return i < loaded.count ? loaded.plugins[i] : NULL;
+}
+
+const char *rg_plugin_name(const RgLoadedPlugin *plugin) {
+    const char *slash = strrchr(plugin->path, '/');
+    return slash ? slash + 1 : plugin->path;
+}
+
+/* ---- crashes ---- */
+
+static const struct {
+    int number;
+    const char *name;
+} crashes[] = {{SIGSEGV, "segmentation fault"},
+               {SIGBUS, "bus error"},
+               {SIGFPE, "arithmetic error"},
+               {SIGILL, "illegal instruction"},
+               {SIGABRT, "abort"}};
+enum { CRASHES = sizeof crashes / sizeof *crashes };
+
+static void say(const char *text) {
+    ssize_t unused = write(STDERR_FILENO, text, strlen(text));
+    (void)unused;
+}
+
+/* Whose code ran, as far as the stack tells; called in a signal's handler. */
+static const RgLoadedPlugin *culprit(const void *at) {
+    for (int i = 0; i < loaded.count; i++)
+        if (at >= loaded.plugins[i]->first && at < loaded.plugins[i]->end)
+            return loaded.plugins[i];
+    return NULL;
+}
+
+static const void *counter_of(const void *context) {
+#if defined(__x86_64__)
+    return (const void *)((const ucontext_t *)context)->uc_mcontext.gregs[REG_RIP];
+#elif defined(__aarch64__)
+    return (const void *)((const ucontext_t *)context)->uc_mcontext.pc;
+#else
+    (void)context;
+    return NULL;
+#endif
+}
+
+/* Name the plug-in and die of the signal as without a handler. What a store has been told is safe:
+ * its transactions are whole. */
+static void tell_crash(int signal_number, siginfo_t *info, void *context) {
+    const RgLoadedPlugin *plugin = culprit(counter_of(context));
+    (void)info;
+    say("regatta: ");
+    say(plugin ? "the plug-in " : "a crash while these plug-ins were loaded: ");
+    for (int i = 0; !plugin && i < loaded.count; i++) {
+        say(i ? ", " : "");
+        say(loaded.plugins[i]->path);
+    }
+    say(plugin ? plugin->path : "");
+    say(plugin ? " crashed: " : ": ");
+    for (int i = 0; i < CRASHES; i++)
+        say(crashes[i].number == signal_number ? crashes[i].name : "");
+    say("; what the results store has is whole\n");
+    signal(signal_number, SIG_DFL);
+    raise(signal_number);
+}
+
+static void watch_for_crashes(void) {
+    struct sigaction action = {.sa_sigaction = tell_crash, .sa_flags = SA_SIGINFO | SA_RESETHAND};
+    sigemptyset(&action.sa_mask);
+    for (int i = 0; i < CRASHES; i++)
+        sigaction(crashes[i].number, &action, NULL);
+}
+
+/* ---- loading ---- */
+
+/* Where the object that holds `symbol` has its code. */
+typedef struct Search {
+    const char *symbol;
+    RgLoadedPlugin *plugin;
+} Search;
+
+static int find_code(struct dl_phdr_info *info, size_t size, void *context) {
+    Search *search = context;
+    (void)size;
+    const char *first = NULL, *end = NULL;
+    bool holds = false;
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const char *start = (const char *)info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
+        if (info->dlpi_phdr[i].p_type != PT_LOAD)
+            continue;
+        const char *stop = start + info->dlpi_phdr[i].p_memsz;
+        holds = holds || (search->symbol >= start && search->symbol < stop);
+        first = !first || start < first ? start : first;
+        end = !end || stop > end ? stop : end;
+    }
+    if (holds) {
+        search->plugin->first = first;
+        search->plugin->end = end;
+    }
+    return holds;
+}
+
+static RgStatus register_all(RgLoadedPlugin *plugin, const RgPlugin *found, RgError *error) {
+    if (!found)
+        return rg_fail(error, RG_E_USAGE,
+                       "%s: is no plug-in: expected RG_PLUGIN(add) in one of its sources",
+                       plugin->path);
+    if (!found->abi || strcmp(found->abi, RG_ABI) != 0)
+        return rg_fail(error, RG_E_USAGE,
+                       "%s: was compiled with other headers (ABI %.40s), expected those of this "
+                       "program (ABI %s): compile it again with pkg-config --cflags regatta",
+                       plugin->path, found->abi ? found->abi : "none", RG_ABI);
+    if (!found->add)
+        return rg_fail(error, RG_E_USAGE, "%s: RG_PLUGIN has no function", plugin->path);
+    dl_iterate_phdr(find_code, &(Search){(const char *)found, plugin});
+    rg_registering(plugin->path);
+    RgStatus status = found->add(error);
+    rg_registering(NULL);
+    return status == RG_OK ? RG_OK : rg_fail_in(error, status, "%s", plugin->path);
+}
+
+/* dlopen looks for a bare name in the system's folders; a file is meant. */
+static void *open_object(const char *path) {
+    char *file = strchr(path, '/') ? rg_string_copy(path) : rg_string_format("./%s", path);
+    void *object = dlopen(file, RTLD_NOW | RTLD_LOCAL);
+    free(file);
+    return object;
+}
+
+RgStatus rg_plugin_load(const char *path, RgError *error) {
+    RgChecksum sum;
+    RG_TRY(rg_file_checksum(path, &sum, error));
+    for (int i = 0; i < loaded.count; i++)
+        if (strcmp(loaded.plugins[i]->sha256, sum.sha256) == 0)
+            return RG_OK;
+    if (loaded.count == MOST_PLUGINS)
+        return rg_fail(error, RG_E_USAGE, "%s: expected at most %d plug-ins", path, MOST_PLUGINS);
+    void *object = open_object(path);
+    if (!object)
+        return rg_fail(error, RG_E_FILE, "%s: cannot be loaded: %s", path, dlerror());
+    RgLoadedPlugin *plugin = rg_allocate(sizeof *plugin);
+    plugin->path = rg_string_copy(path);
+    memcpy(plugin->sha256, sum.sha256, sizeof plugin->sha256);
+    RgStatus status = register_all(plugin, dlsym(object, "rg_plugin"), error);
+    if (status != RG_OK) { /* what it has registered by then stays, so it is not unloaded */
+        free(plugin->path);
+        free(plugin);
+        return status;
+    }
+    loaded.plugins[loaded.count++] = plugin;
+    if (loaded.count == 1)
+        watch_for_crashes();
+    return RG_OK;
+}
