@@ -348,7 +348,8 @@ static double part_gradient(RgTrainer *trainer, int64_t step, const Part *part, 
     double share = (double)(part->last - part->first) / (double)trainer->training.batch;
     if (rollout->order) {
         batch = response_batch(trainer, step, part, rollout);
-        (trainer->recipe.group > 0 ? add_group_means : add_pair_means)(trainer, &batch, means);
+        bool has_sides = batch.chosen.log_ratio != NULL;
+        (has_sides ? add_pair_means : add_group_means)(trainer, &batch, means);
     } else {
         batch = demonstration_batch(trainer, part);
         double tokens = (double)rg_sequences_response_tokens(rollout->sequences);
