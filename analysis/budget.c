@@ -261,7 +261,8 @@ static char *few_seeds(const RgBudget *budget) {
 }
 
 void rg_budget_write(const RgBudget *budget, RgTableFormat format, FILE *out) {
-    char *notes[3], *left = left_out(budget), *few = few_seeds(budget);
+    char *notes[4], *left = left_out(budget), *few = few_seeds(budget);
+    char *gaps = rg_results_gaps(budget->results);
     int count = 1;
     notes[0] = rg_string_format(
         "Each trial's evaluations are joined by lines and read off at equal %s, within what all "
@@ -272,6 +273,8 @@ void rg_budget_write(const RgBudget *budget, RgTableFormat format, FILE *out) {
         notes[count++] = left;
     if (few)
         notes[count++] = few;
+    if (gaps)
+        notes[count++] = gaps;
     if (rg_table_format_is_raw(format)) {
         RgRecords *records = make_records(budget);
         rg_records_write(records, notes, count, format, out);

@@ -174,7 +174,7 @@ static int longest_entry(const RgFigure *figure) {
     for (int i = 0; i < figure->curve_count; i++) {
         const RgFigureCurve *curve = &figure->curves[i];
         size_t length = rg_display_width(curve->name) + (curve->diverged ? 13 : 0) +
-                        (curve->few_seeds ? 18 : 0);
+                        (curve->gaps ? 16 : 0) + (curve->few_seeds ? 18 : 0);
         longest = length > longest ? length : longest;
     }
     return (int)longest;
@@ -310,12 +310,16 @@ static void write_band(const RgFigure *figure, int curve, FILE *out) {
 static void write_legend(const RgFigureCurve *curve, FILE *out) {
     char *diverged =
         curve->diverged ? rg_string_format(" (%d diverged)", curve->diverged) : rg_string_copy("");
+    char *gaps = curve->gaps ? rg_string_format(" (%d lack%s rows)", curve->gaps,
+                                                curve->gaps == 1 ? "s" : "")
+                             : rg_string_copy("");
     char *few = curve->few_seeds ? rg_string_format(" (%d seed%s: no band)", curve->few_seeds,
                                                     curve->few_seeds == 1 ? "" : "s")
                                  : rg_string_copy("");
-    char *text = rg_string_format("%s%s%s", curve->name, diverged, few);
+    char *text = rg_string_format("%s%s%s%s", curve->name, diverged, gaps, few);
     rg_gnuplot_quote(out, text);
     free(diverged);
+    free(gaps);
     free(few);
     free(text);
 }

@@ -25,6 +25,7 @@ typedef struct RgFigureCurve {
     RgFigurePoint *points;
     int64_t count;
     int diverged;  /* trials that the means are without: the legend counts them */
+    int gaps;      /* trials among them that lack rows of steps: the legend counts them */
     int few_seeds; /* that it is of, where they are too few for a band; the legend says so. 0:
                       enough */
     int style;     /* colour, dash and point: of the method, the same in all figures of a report */

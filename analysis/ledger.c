@@ -1,6 +1,7 @@
 /* The ledger's queries. */
 #include "analysis/ledger.h"
 
+#include "core/lookup.h"
 #include "core/names.h"
 #include "core/results/rows.h"
 
@@ -58,7 +59,9 @@ static RgStatus read_entries(RgStore *store, int64_t experiment, RgLedger *ledge
     while (rg_rows_next(rows)) {
         ledger->entries =
             rg_reallocate(ledger->entries, (size_t)ledger->count + 1, sizeof *ledger->entries);
-        ledger->entries[ledger->count++] = read_entry(rows);
+        RgEntry *entry = &ledger->entries[ledger->count];
+        *entry = read_entry(rows);
+        *rg_lookup_at(ledger->keys, entry->key, strlen(entry->key)) = ledger->count++;
     }
     return rg_rows_close(rows, RG_OK, error);
 }
@@ -94,7 +97,8 @@ static RgStatus read_ledgers(RgLedgers *ledgers, const char *experiment, RgError
         const char *config = rg_rows_text(rows, 2);
         *ledger = (RgLedger){.experiment = rg_rows_text_copy(rows, 1),
                              .config = rg_string_copy(config ? config : "{}"),
-                             .latest = rg_rows_integer(rows, 3) != 0};
+                             .latest = rg_rows_integer(rows, 3) != 0,
+                             .keys = rg_lookup_create()};
         status = read_entries(ledgers->store, rg_rows_integer(rows, 0), ledger, error);
         if (status == RG_OK)
             status = read_times(ledgers->store, ledger, error);
@@ -129,6 +133,7 @@ void rg_ledgers_close(RgLedgers *ledgers) {
         for (int64_t k = 0; k < ledger->count; k++)
             entry_free(&ledger->entries[k]);
         free(ledger->entries);
+        rg_lookup_destroy(ledger->keys);
         free(ledger->experiment);
         free(ledger->config);
     }
@@ -138,10 +143,8 @@ void rg_ledgers_close(RgLedgers *ledgers) {
 }
 
 const RgEntry *rg_ledger_find(const RgLedger *ledger, const char *key) {
-    for (int64_t i = 0; ledger && i < ledger->count; i++)
-        if (strcmp(ledger->entries[i].key, key) == 0)
-            return &ledger->entries[i];
-    return NULL;
+    int64_t number = ledger ? rg_lookup_find(ledger->keys, key, strlen(key)) : -1;
+    return number >= 0 ? &ledger->entries[number] : NULL;
 }
 
 RgStatus rg_ledgers_metric(const RgLedgers *ledgers, const RgEntry *entry, const char *name,

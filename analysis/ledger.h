@@ -22,6 +22,7 @@ typedef struct RgLedger {
     bool latest;  /* of the store's experiments, the one worked on last */
     RgEntry *entries;
     int64_t count;
+    struct RgLookup *keys; /* of entries, with their numbers */
 } RgLedger;
 
 typedef struct RgLedgers {

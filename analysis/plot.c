@@ -176,6 +176,8 @@ static void add_training_curves(const RgResults *results, const Axes *axes, bool
         curve.style = g;
         curve.second = second;
         curve.diverged = group->by_status[RG_TRIAL_DIVERGED];
+        for (int i = 0; i < count; i++)
+            curve.gaps += trials[i]->gaps != NULL;
         rg_plot_add_curve(figure, curve);
         for (int i = 0; i < count; i++)
             track_free(&tracks[i]);

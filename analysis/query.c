@@ -4,8 +4,11 @@
  * and is kept for rg_results_status. */
 #include "analysis/query.h"
 
+#include "core/lookup.h"
+#include "core/results/curve_gaps.h"
 #include "core/results/rows.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -142,6 +145,7 @@ static void trial_free(RgTrial *trial) {
     free(trial->config);
     free(trial->provenance);
     free(trial->updated);
+    free(trial->gaps);
     rg_fields_free(&trial->swept);
 }
 
@@ -201,23 +205,53 @@ static RgStatus load_trials(RgResults *results, RgError *error) {
     return rg_rows_close(rows, RG_OK, error);
 }
 
-/* Smallest trial id of a label, by which labels are ordered. */
-static int64_t label_rank(const RgResults *results, const char *label) {
-    int64_t rank = INT64_MAX;
-    for (int i = 0; i < results->trial_count; i++)
-        if (results->trials[i].id < rank && strcmp(results->trials[i].label, label) == 0)
-            rank = results->trials[i].id;
-    return rank;
+/* The steps that curves lack: of trials that are left out nobody asks. */
+static RgStatus load_gaps(RgResults *results, RgError *error) {
+    for (int i = 0; i < results->trial_count; i++) {
+        RgTrial *trial = &results->trials[i];
+        RG_TRY(rg_curve_gaps(results->store, trial->id, &trial->gaps, error));
+    }
+    return RG_OK;
 }
 
-/* The order of methods is that in which they were first run; that of swept values, by size. */
-static int compare_trials(const void *a, const void *b, void *context) {
-    const RgTrial *x = a, *y = b;
-    if (strcmp(x->label, y->label) != 0) {
-        int64_t i = label_rank(context, x->label), j = label_rank(context, y->label);
-        return (i > j) - (i < j);
+/* The text of "algorithms.<n>.label" or .type, by n, as far as the config has them. */
+static void name_methods(const RgFields *config, const char *option, const char **names) {
+    for (int i = 0; i < config->count; i++) {
+        int number, end = 0;
+        const RgField *field = &config->at[i];
+        if (sscanf(field->name, "algorithms.%d.%n", &number, &end) == 1 && end > 0 && number >= 0 &&
+            number < config->count && strcmp(field->name + end, option) == 0 && field->text[0])
+            names[number] = field->text;
     }
-    int order = rg_fields_order(&x->swept, &y->swept);
+}
+
+static void rank_methods(RgResults *results) {
+    RgFields config = rg_fields_parse(results->config);
+    const char **names = rg_allocate((size_t)(config.count + 1) * sizeof *names);
+    RgLookup *methods = rg_lookup_create();
+    name_methods(&config, "type", names);
+    name_methods(&config, "label", names); /* in place of the type */
+    for (int i = 0; i < config.count; i++)
+        if (names[i])
+            *rg_lookup_at(methods, names[i], strlen(names[i])) = i;
+    for (int i = 0; i < results->trial_count; i++) {
+        RgTrial *trial = &results->trials[i];
+        int64_t number = rg_lookup_find(methods, trial->label, strlen(trial->label));
+        trial->rank = number >= 0 ? (int)number : INT_MAX;
+    }
+    rg_lookup_destroy(methods);
+    free(names);
+    rg_fields_free(&config);
+}
+
+/* An order that does not hang on when trials were run, or in which order stores were merged. */
+static int compare_trials(const void *a, const void *b) {
+    const RgTrial *x = a, *y = b;
+    int order = (x->rank > y->rank) - (x->rank < y->rank);
+    if (order == 0)
+        order = strcmp(x->label, y->label);
+    if (order == 0)
+        order = rg_fields_order(&x->swept, &y->swept);
     return order ? order : (x->seed > y->seed) - (x->seed < y->seed);
 }
 
@@ -233,9 +267,10 @@ static char *group_name(const RgTrial *trial) {
 }
 
 static void load_groups(RgResults *results) {
+    rank_methods(results);
     if (results->trial_count > 0)
-        qsort_r(results->trials, (size_t)results->trial_count, sizeof *results->trials,
-                compare_trials, results);
+        qsort(results->trials, (size_t)results->trial_count, sizeof *results->trials,
+              compare_trials);
     results->groups = rg_allocate((size_t)(results->trial_count + 1) * sizeof *results->groups);
     for (int i = 0; i < results->trial_count; i++) {
         const RgTrial *trial = &results->trials[i];
@@ -254,15 +289,26 @@ static void load_groups(RgResults *results) {
     }
 }
 
-/* Distinct names in a table, NULL-terminated. */
-static RgStatus load_names(const RgResults *results, const char *table, const char ***names,
-                           RgError *error) {
+/* Names of metrics and of columns of items, each found by a search for the next after the last:
+ * a store has thousands of items of a name, and going through all took longer than all else. */
+static const char metric_names[] =
+    "WITH RECURSIVE names(name) AS (SELECT min(name) FROM metrics UNION ALL SELECT (SELECT"
+    " min(name) FROM metrics WHERE name > names.name) FROM names WHERE name IS NOT NULL)"
+    " SELECT name FROM names WHERE EXISTS (SELECT 1 FROM trials t JOIN metrics m ON m.trial = t.id"
+    " AND m.name = names.name WHERE t.experiment = ?1) ORDER BY name";
+static const char column_names[] =
+    "WITH RECURSIVE names(trial, step, name) AS (SELECT r.trial, r.step, (SELECT min(name) FROM"
+    " evaluations WHERE trial = r.trial AND step = r.step) FROM readings r JOIN trials t ON t.id ="
+    " r.trial WHERE t.experiment = ?1 AND r.evaluated UNION ALL SELECT trial, step, (SELECT"
+    " min(name) FROM evaluations e WHERE e.trial = names.trial AND e.step = names.step AND e.name >"
+    " names.name) FROM names WHERE name IS NOT NULL)"
+    " SELECT DISTINCT name FROM names WHERE name IS NOT NULL ORDER BY name";
+
+/* What a query gives, NULL-terminated. */
+static RgStatus load_names(const RgResults *results, const char *table, const char *query,
+                           const char ***names, RgError *error) {
     int count = 0;
-    char *query = rg_string_format("SELECT DISTINCT name FROM %s WHERE trial IN"
-                                   " (SELECT id FROM trials WHERE experiment = ?1) ORDER BY name",
-                                   table);
     RgRows *rows = rg_rows_open(results->store, table, query);
-    free(query);
     *names = rg_allocate(sizeof **names);
     rg_rows_bind_integer(rows, 1, results->experiment);
     while (rg_rows_next(rows)) {
@@ -296,10 +342,11 @@ static RgStatus load(RgResults *results, const char *experiment, RgError *error)
     RG_TRY(rg_store_verify(results->store, RG_VERIFY_ALL, error));
     RG_TRY(load_experiment(results, experiment, error));
     RG_TRY(load_trials(results, error));
+    RG_TRY(load_gaps(results, error));
     load_groups(results);
     load_swept(results);
-    RG_TRY(load_names(results, "metrics", &results->metrics, error));
-    return load_names(results, "evaluations", &results->columns, error);
+    RG_TRY(load_names(results, "metrics", metric_names, &results->metrics, error));
+    return load_names(results, "evaluations", column_names, &results->columns, error);
 }
 
 RgStatus rg_results_open(const char *store, const char *experiment, RgResults **results,
@@ -353,6 +400,30 @@ int rg_group_sample(const RgGroup *group, const RgTrial **trials) {
         if (group->trials[i]->status == wanted)
             trials[count++] = group->trials[i];
     return count;
+}
+
+char *rg_results_gaps(const RgResults *results) {
+    char *text = NULL;
+    for (int g = 0; g < results->group_count; g++)
+        for (int i = 0; i < results->groups[g].count; i++) {
+            const RgTrial *trial = results->groups[g].trials[i];
+            if (!trial->gaps)
+                continue;
+            char *longer =
+                rg_string_format("%s%s, seed %lld (%s)", text ? text : "", results->groups[g].name,
+                                 (long long)trial->seed, trial->gaps);
+            free(text);
+            text = rg_string_format("%s; ", longer);
+            free(longer);
+        }
+    if (!text)
+        return NULL;
+    text[strlen(text) - 2] = '\0';
+    char *sentence = rg_string_format("The store has no rows of some steps, which the curves lack: "
+                                      "%s.",
+                                      text);
+    free(text);
+    return sentence;
 }
 
 const char *rg_trial_reason(const RgTrial *trial) {

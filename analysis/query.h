@@ -25,6 +25,8 @@ typedef struct RgTrial {
     char *updated;             /* when its status last changed, UTC; may be NULL */
     int64_t last_step;         /* last step with a reading; −1: none */
     int64_t result_step;       /* last evaluated step, the trial's result; −1: none */
+    char *gaps;                /* "steps 0 to 20", that its curves lack; NULL: none */
+    int rank;                  /* of its method in the experiment's config */
 } RgTrial;
 
 /* All seeds of one method with the same swept values: a row of the table, a curve of a plot. */
@@ -35,7 +37,7 @@ typedef struct RgGroup {
     const RgTrial **trials;
     int count;
     int by_status[RG_TRIAL_STATUSES];
-} RgGroup;
+} RgGroup; /* in the order of the config, methods that it has not by label; then by swept values */
 
 typedef struct RgReadFailure RgReadFailure;
 
@@ -69,6 +71,10 @@ RgStatus rg_results_status(const RgResults *results, RgStatus status, RgError *e
 /* The trials that stand for a group: the finished ones, or those still running while none has
  * finished. Writes at most group->count pointers; returns how many. */
 int rg_group_sample(const RgGroup *group, const RgTrial **trials);
+
+/* "Their curves lack rows of steps: dpo, seed 1 (steps 0 to 20)."; NULL where none does; malloc'd.
+ */
+char *rg_results_gaps(const RgResults *results);
 
 /* Why a trial did not finish, without the step, which last_step tells. */
 const char *rg_trial_reason(const RgTrial *trial);

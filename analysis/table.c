@@ -435,6 +435,12 @@ static void note_missing(RgTable *table) {
     free(all);
 }
 
+static void note_gaps(RgTable *table) {
+    char *note = rg_results_gaps(table->results);
+    if (note)
+        add_note(table, note);
+}
+
 static void note_trials(RgTable *table) {
     const RgResults *results = table->results;
     int running = 0;
@@ -487,6 +493,7 @@ RgStatus rg_table_make(const RgResults *results, const RgTableOptions *options, 
     note_agreement(table, "win rate", "win_rate_base", "independent_win_rate_base");
     note_few_seeds(table);
     note_missing(table);
+    note_gaps(table);
     note_trials(table);
     *result = table;
     return RG_OK;

@@ -14,15 +14,34 @@ void rg_notice_use(RgNoticeWrite *write, void *context) {
     writer_context = context;
 }
 
-void rg_notice(const char *format, ...) {
+static void tell(const char *format, va_list arguments) {
     char line[1024];
-    va_list arguments;
-    va_start(arguments, format);
     vsnprintf(line, sizeof line, format, arguments);
-    va_end(arguments);
     rg_make_printable(line); /* what others say may stand in it */
     if (writer)
         writer(writer_context, line);
     else
         fprintf(stderr, "regatta: %s\n", line);
+}
+
+void rg_notice(const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    tell(format, arguments);
+    va_end(arguments);
+}
+
+RgWait rg_wait_begin(void) {
+    return (RgWait){.since = rg_clock_seconds()};
+}
+
+void rg_wait_tell(RgWait *wait, const char *format, ...) {
+    const double patience = 4; /* seconds, after which a person wonders */
+    if (wait->told || rg_clock_seconds() - wait->since < patience)
+        return;
+    va_list arguments;
+    wait->told = true;
+    va_start(arguments, format);
+    tell(format, arguments);
+    va_end(arguments);
 }

@@ -39,8 +39,11 @@ static const struct argp argp = {
     "RESULTS.db",
     "Tell whether a results store is whole, as one from elsewhere or from a bad disk may not be.\v"
     "Looked at are the file's pages and indices, the type and range of every value, keys and "
-    "labels, whom each row belongs to, whether every evaluation has all its metrics and items, and "
-    "whether final weights beside the store are those that it knows. "
+    "labels, whom each row belongs to, whether every evaluation has all its metrics and items, "
+    "whether curves have the rows of all steps that a trial's config calls for, and whether "
+    "weights "
+    "and checkpoints beside the store are those that it knows. Where there are none, as in a store "
+    "that was sent alone, that is noted, and no damage. "
     "What is wrong is told by experiment and trial. A number that was changed in place, to another "
     "of its kind, cannot be told. The exit status is 0 only where nothing is wrong. The store is "
     "only read.\n\n"
@@ -71,18 +74,26 @@ static void tell(const CheckArguments *a, const RgStoreCheck *check) {
     for (int i = 0; i < check->trial_count; i++)
         if (check->trials[i].count > 0)
             tell_trial(&check->trials[i]);
-    if (!clean && check->whole_count > 0 && !a->save)
+    for (int i = 0; i < check->note_count; i++)
+        printf("  note: %s\n", check->notes[i]);
+    if (check->whole_count == 0 && (a->save || !clean))
+        printf("nothing of it can be saved: no trial is whole\n");
+    else if (!clean && !a->save)
         printf("what is whole can be saved: regatta check-store %s --save NEW.db\n", a->path);
 }
 
 static RgStatus save(const CheckArguments *a, const RgStoreCheck *check, RgError *error) {
     RgStore *store;
+    int saved = 0;
     RG_TRY(rg_store_open(a->save, true, &store, error));
     RgStatus status = RG_OK;
-    for (int i = 0; i < check->trial_count && status == RG_OK; i++)
-        if (check->trials[i].count == 0)
-            status = rg_store_save_trial(store, a->path, check->trials[i].id, error);
-    rg_store_close(store);
+    for (int i = 0; i < check->trial_count && status == RG_OK; i++) {
+        if (check->trials[i].count > 0)
+            continue;
+        status = rg_store_save_trial(store, a->path, check->trials[i].id, error);
+        saved += status == RG_OK;
+    }
+    (saved > 0 ? rg_store_close : rg_store_discard)(store);
     if (status == RG_OK)
         printf("%s: has %d trials of it now\n", a->save, check->whole_count);
     return status;
@@ -96,7 +107,7 @@ int rg_command_check_store(int argc, char **argv) {
     RgStatus status = rg_store_check(a.path, &check, &error);
     if (status == RG_OK)
         tell(&a, &check);
-    if (status == RG_OK && a.save)
+    if (status == RG_OK && a.save && check.whole_count > 0)
         status = save(&a, &check, &error);
     if (status == RG_OK && !rg_store_check_is_clean(&check))
         status = rg_fail(&error, RG_E_STORE, "%s: is damaged", a.path);

@@ -47,8 +47,10 @@ static const struct argp argp = {
     "Copy experiments and trials of other results stores into one, with their weights.\v"
     "TARGET is made if it is not there. Of two records of one trial, the finished one stands for "
     "the unfinished; equal ones become one; two different results are refused by name, and then "
-    "nothing of that source is merged. Sources are only read. A merge that was interrupted is run "
-    "again. Unfinished trials come with their checkpoints: regatta run goes on with them.",
+    "nothing of that source is merged, nor is TARGET made. Sources are only read. A merge that was "
+    "interrupted is run again. Unfinished trials come with their checkpoints: regatta run goes on "
+    "with them. Weights and checkpoints are held against their SHA-256: damaged weights refuse the "
+    "source by name, a damaged checkpoint is named, and its trial comes without it.",
     NULL,
     NULL,
     NULL,
@@ -59,15 +61,17 @@ int rg_command_merge(int argc, char **argv) {
     argp_parse(&argp, argc, argv, 0, NULL, &a);
     RgError error = {0};
     RgStore *store;
+    int merged = 0;
     RgStatus status = rg_store_open(a.target, true, &store, &error);
     for (int i = 0; i < a.source_count && status == RG_OK; i++) {
         RgMergeCounts counts = {0};
         status = rg_store_merge(store, a.sources[i], &counts, &error);
+        merged += status == RG_OK;
         if (status == RG_OK && !a.quiet)
             printf("%s: %ld trials added, %ld replaced, %ld kept\n", a.sources[i],
                    (long)counts.added, (long)counts.replaced, (long)counts.kept);
     }
-    rg_store_close(store);
+    (merged > 0 ? rg_store_close : rg_store_discard)(store);
     free(a.sources);
     return rg_command_end(status, &error);
 }

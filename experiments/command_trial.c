@@ -66,7 +66,8 @@ static const struct argp pack_argp = {
     "Pack one trial, so that another machine can rerun it and verify its result.\v"
     "TRIAL holds the resolved config, the final weights, a results store with this trial alone, "
     "and trial.json: outcome, provenance, program version, and the name, size and SHA-256 of each "
-    "file in it and of each input that the trial reads, as they are now. Labels are as regatta "
+    "file in it and of each input that the trial reads, as they are now. A trial whose curves lack "
+    "rows of steps, or whose weights are damaged, is refused. Labels are as regatta "
     "table prints them, keys as regatta run --dry-run does. The store in TRIAL is one that regatta "
     "table and regatta merge read.",
     NULL,

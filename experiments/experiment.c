@@ -3,6 +3,7 @@
 
 #include "core/lookup.h"
 #include "core/names.h"
+#include "core/notice.h"
 #include "core/plugin.h"
 #include "experiments/config.h"
 #include "experiments/results_version.h"
@@ -427,11 +428,14 @@ static RgStatus add_trial(RgExperiment *e, const RgSettings *settings, int64_t s
 typedef struct Unfolding {
     RgExperiment *experiment;
     int64_t seed;
+    RgWait *wait;
 } Unfolding;
 
 static RgStatus add_variation(void *context, const RgSettings *trial, json_t *varied,
                               RgError *error) {
     const Unfolding *unfolding = context;
+    rg_wait_tell(unfolding->wait, "%s: its trials are being unfolded, of which there are many",
+                 unfolding->experiment->options.name);
     return add_trial(unfolding->experiment, trial, unfolding->seed, varied, error);
 }
 
@@ -457,8 +461,8 @@ typedef struct Entrant {
 } Entrant;
 
 static RgStatus unfold_seed(RgExperiment *e, const Entrant *entrants, int64_t count, int64_t seed,
-                            const RgSweep *sweep, RgError *error) {
-    Unfolding unfolding = {e, seed};
+                            const RgSweep *sweep, RgWait *wait, RgError *error) {
+    Unfolding unfolding = {e, seed, wait};
     for (int64_t i = 0; i < count; i++) {
         const Entrant *entrant = &entrants[i];
         if (e->trial_count == 0 || e->trials[0].seed == seed)
@@ -539,6 +543,7 @@ static RgStatus unfold_entrants(RgExperiment *e, Entrant *entrants, int64_t coun
                                 RgError *error) {
     const RgAlgorithm **algorithms = rg_allocate((size_t)count * sizeof(RgAlgorithm *));
     RgSweep *sweep = NULL;
+    RgWait wait = rg_wait_begin();
     for (int64_t a = 0; a < count; a++)
         algorithms[a] = entrants[a].algorithm;
     RgStatus status = rg_sweep_read(e->settings, algorithms, count, &sweep, error);
@@ -550,7 +555,7 @@ static RgStatus unfold_entrants(RgExperiment *e, Entrant *entrants, int64_t coun
         int64_t seed = 0;
         status = read_seed(e->settings, s, &seed, error);
         if (status == RG_OK)
-            status = unfold_seed(e, entrants, count, seed, sweep, error);
+            status = unfold_seed(e, entrants, count, seed, sweep, &wait, error);
     }
     rg_sweep_destroy(sweep);
     free(algorithms);

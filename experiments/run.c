@@ -1,10 +1,15 @@
 /* Running experiments: a store, the folder of its weights, and who runs which trials into it. */
 #include "experiments/run.h"
 
+#include "core/lookup.h"
+#include "core/notice.h"
 #include "core/results/parts.h"
+#include "core/results/rows.h"
+#include "core/results/weights.h"
 #include "experiments/crew.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* Where trials are run: alone into the whole store, or into a part of it. */
 typedef struct Place {
@@ -37,7 +42,8 @@ static RgStatus run_in_crew(RgTrialRun *run, const RgExperiment *experiment, con
                             RgError *error) {
     RgCrewOptions crew = {.jobs = a->jobs, .threads = a->threads, .memory_limit = a->memory_limit};
     rg_progress_share(run->progress, a->jobs);
-    return rg_crew_run(run, experiment, &crew, error);
+    RG_TRY(rg_crew_run(run, experiment, &crew, error));
+    return rg_store_wake(run->store, error); /* it rests while children write */
 }
 
 /* Those that rank 0 hands out, one at a time, unless the whole has them. */
@@ -89,6 +95,71 @@ static RgStatus run_trials(const RgExperiment *experiment, RgStore *store, const
     return status;
 }
 
+/* ---- weights of trials that are done ---- */
+
+/* Rows say that a trial is done; of its final weights they know the SHA-256 alone. */
+typedef struct WeightsCheck {
+    RgStore *store;
+    RgWait wait;
+    char *missing; /* names of trials */
+    int missing_count;
+} WeightsCheck;
+
+enum { MOST_NAMES = 5 }; /* of those that are missing */
+
+static RgStatus check_weights(WeightsCheck *check, RgRows *row, RgError *error) {
+    const char *key = rg_rows_text(row, 1), *label = rg_rows_text(row, 2);
+    const char *store = rg_store_path(check->store);
+    RgError why = {0};
+    bool missing;
+    rg_wait_tell(&check->wait, "%s: the weights of its trials are being read through", store);
+    RgStatus status = rg_weights_look(check->store, rg_rows_integer(row, 0), key, RG_WEIGHTS_FINAL,
+                                      &missing, &why);
+    char *name = rg_string_format("%s seed %lld", label, (long long)rg_rows_integer(row, 3));
+    if (status == RG_E_FORMAT) {
+        rg_notice("%s; %s is not run again: regatta check-store %s --save copies the trials that "
+                  "are whole into another store",
+                  why.text, name, store);
+        status = RG_OK;
+    }
+    if (missing && check->missing_count++ < MOST_NAMES) {
+        char *names = rg_string_format("%s%s%s", check->missing ? check->missing : "",
+                                       check->missing ? ", " : "", name);
+        free(check->missing);
+        check->missing = names;
+    }
+    free(name);
+    return status == RG_OK ? RG_OK : rg_fail(error, status, "%s", why.text);
+}
+
+/* Damaged and missing weights are told by the name of the trial. */
+static RgStatus tell_of_weights(const RgExperiment *experiment, RgStore *store, RgError *error) {
+    WeightsCheck check = {.store = store, .wait = rg_wait_begin()};
+    char *folder = rg_store_folder(rg_store_path(store));
+    RgRows *rows = rg_rows_open(store, "trials",
+                                "SELECT t.id, t.key, t.label, t.seed FROM trials t JOIN experiments"
+                                " e ON e.id = t.experiment WHERE e.name = ?1 AND t.status IN"
+                                " ('finished', 'diverged') ORDER BY t.id");
+    rg_rows_bind_text(rows, 1, experiment->options.name);
+    RgStatus status = RG_OK;
+    while (status == RG_OK && rg_rows_next(rows)) {
+        const char *key = rg_rows_text(rows, 1);
+        if (rg_lookup_find(experiment->keys, key, strlen(key)) >= 0)
+            status = check_weights(&check, rows, error);
+    }
+    if (check.missing_count > MOST_NAMES)
+        rg_notice("%s: the weights of %s and %d more are not there, though these trials are done",
+                  folder, check.missing, check.missing_count - MOST_NAMES);
+    else if (check.missing)
+        rg_notice("%s: the weights of %s are not there, though %s done", folder, check.missing,
+                  check.missing_count == 1 ? "this trial is" : "these trials are");
+    free(check.missing);
+    free(folder);
+    return rg_rows_close(rows, status, error);
+}
+
+/* ---- the whole store ---- */
+
 /* Open the store, and put into it what parts of an earlier run, or of this one, have left. */
 static RgStatus open_whole(const char *path, RgStore **store, RgError *error) {
     RG_TRY(rg_store_open(path, true, store, error));
@@ -108,6 +179,8 @@ static RgStatus run_whole(const RgExperiment *experiment, const char *path, cons
     RgStore *store;
     RG_TRY(open_whole(path, &store, error));
     RgStatus status = run_trials(experiment, store, &(Place){0}, a, error);
+    if (status == RG_OK)
+        status = tell_of_weights(experiment, store, error);
     rg_store_close(store);
     return status;
 }
@@ -141,12 +214,14 @@ static RgStatus run_share(const RgExperiment *experiment, const char *path, cons
 
 /* ---- ranks ---- */
 
-/* Open and close: what is left of an earlier run is in it then. */
-static RgStatus gather(const char *path, RgError *error) {
+/* Open and close: what is left of an earlier run is in it then. `complete`: all trials are done. */
+static RgStatus gather(const RgExperiment *experiment, const char *path, bool complete,
+                       RgError *error) {
     RgStore *store;
     RG_TRY(open_whole(path, &store, error));
+    RgStatus status = complete ? tell_of_weights(experiment, store, error) : RG_OK;
     rg_store_close(store);
-    return RG_OK;
+    return status;
 }
 
 static RgStatus run_part(const RgExperiment *experiment, const char *path, RgRanks *ranks,
@@ -168,7 +243,7 @@ static RgStatus help_team(const RgExperiment *experiment, RgRanks *ranks) {
 
 static RgStatus run_ranks(const RgExperiment *experiment, const char *path, RgRanks *ranks,
                           const RgRunOptions *a, bool *complete, RgError *error) {
-    RgStatus status = ranks->rank == 0 ? gather(path, error) : RG_OK;
+    RgStatus status = ranks->rank == 0 ? gather(experiment, path, false, error) : RG_OK;
     RG_TRY(rg_ranks_start(ranks, status, experiment->trial_count));
     if (!rg_team_leads(&ranks->team))
         return help_team(experiment, ranks);
@@ -176,7 +251,8 @@ static RgStatus run_ranks(const RgExperiment *experiment, const char *path, RgRa
     rg_trial_dismiss(&ranks->team);
     status = rg_ranks_finish(ranks, status, complete, error);
     RgError later = {0}; /* the first error is the one to tell */
-    if (ranks->rank == 0 && *complete && gather(path, &later) != RG_OK && status == RG_OK)
+    if (ranks->rank == 0 && *complete &&
+        gather(experiment, path, status == RG_OK, &later) != RG_OK && status == RG_OK)
         status = rg_fail(error, RG_E_STORE, "%s", later.text);
     return status;
 }

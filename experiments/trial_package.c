@@ -6,6 +6,7 @@
 #include "core/checksum.h"
 #include "core/names.h"
 #include "core/new_file.h"
+#include "core/results/curve_gaps.h"
 #include "core/results/store_merge.h"
 #include "core/results/trial_find.h"
 #include "experiments/archive.h"
@@ -195,11 +196,29 @@ static RgStatus check_row(const Packing *p, RgError *error) {
                  : RG_OK;
 }
 
+/* Nobody could verify curves that lack steps. */
+static RgStatus check_curves(const Packing *p, RgStore *store, RgError *error) {
+    char *gaps;
+    RG_TRY(rg_curve_gaps(store, p->row.id, &gaps, error));
+    RgStatus status =
+        gaps
+            ? rg_fail(error, RG_E_STORE,
+                      "%s: %s, seed %lld (key %s) cannot be packed: its curves lack rows of %s; "
+                      "regatta check-store --save copies the trials that are whole, and a run into "
+                      "that store makes this one anew",
+                      p->options->store, p->row.label, (long long)p->row.seed, p->row.key, gaps)
+            : RG_OK;
+    free(gaps);
+    return status;
+}
+
 static RgStatus find_trial(Packing *p, RgError *error) {
     const RgTrialPackOptions *o = p->options;
     RgStore *store;
     RG_TRY(rg_store_open(o->store, false, &store, error));
     RgStatus status = rg_trial_find(store, o->experiment, o->trial, o->seed, &p->row, error);
+    if (status == RG_OK)
+        status = check_curves(p, store, error);
     rg_store_close(store);
     if (status == RG_OK)
         status = check_row(p, error);

@@ -218,6 +218,12 @@ flip_checkpoint() {
     checkpoint=$(compgen -G 'x/*-checkpoint.safetensors')
     flip "$checkpoint"
     did "flips: checkpoint"
+    "$program" check-store x.db >out 2>err && complain "check-store takes a flipped checkpoint"
+    grep -q "$checkpoint: is damaged" out || complain "check-store of a flipped checkpoint: $(cat out)"
+    "$program" merge y.db x.db >out 2>err || complain "merge of a flipped checkpoint: $(cat err)"
+    grep -q "$checkpoint: is damaged: .* is merged without it" err || complain "merge of a flipped checkpoint: $(cat err)"
+    [[ ! -e y/${checkpoint#x/} ]] || complain "merge copies a flipped checkpoint"
+    rm -rf y y.*
     "${run[@]}" -r x.db 2>err || complain "run with a flipped checkpoint: $(cat err)"
     grep -q "starts afresh: .*$checkpoint: is damaged: its SHA-256 is .* it is kept as $checkpoint.damaged" err ||
         complain "a flipped checkpoint is not told: $(cat err)"

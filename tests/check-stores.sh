@@ -22,6 +22,21 @@ expect() {
     [[ $status -eq 0 || $(wc -l <err) -eq 1 ]] || complain "regatta $*: more than one line: $(cat err)"
 }
 
+# none PATTERN WHAT: no file of that name, which WHAT would have left.
+none() { ! compgen -G "$1" >/dev/null || complain "$2 leaves $(compgen -G "$1" | tr '\n' ' ')"; }
+
+# flip FILE: a bit of it, in the middle.
+flip() {
+    python3 - "$1" <<'END'
+import os, sys
+with open(sys.argv[1], "r+b") as file:
+    file.seek(os.path.getsize(sys.argv[1]) // 2)
+    byte = file.read(1)[0] ^ 1
+    file.seek(-1, 1)
+    file.write(bytes([byte]))
+END
+}
+
 cat >small.cfg <<END
 name = "small";
 extends = "$source/experiments/bandit.cfg";
@@ -67,8 +82,8 @@ bad() {
     hostile change old.db "$name" "$@" || fail "cannot make $name"
     expect 1 "^regatta: $name: is damaged$" check-store "$name"
     grep -qE -- "$pattern" out || complain "check-store $name: no /$pattern/ in: $(cat out)"
-    rm -f merged.db
     expect 1 "^regatta: $name: .*$pattern" merge merged.db "$name"
+    none 'merged*' "the refused merge of $name"
     bad=$name bad_pattern="^regatta: $name: .*$pattern"
 }
 and() { expect 1 "$bad_pattern" "$1" "$bad" "${@:2}"; }
@@ -184,6 +199,134 @@ expect 1 'is damaged' check-store items.db --save saved.db
 expect 0 '^saved.db: 3 trials, 3 of them whole' check-store saved.db
 "$program" run -q small.cfg -r saved.db || complain "the run after saving"
 expect 0 '^saved.db: 4 trials, 4 of them whole' check-store saved.db
+
+# Reading a store that nobody writes leaves no log beside it.
+for command in "table good.db" "status good.db" "check-store good.db" "plot good.db -y reward -o good.svg" \
+    "merge copy.db good.db" "export-results good.db -o good.csvs"; do
+    # shellcheck disable=SC2086
+    expect 0 '' $command
+    none 'good.db-*' "regatta $command"
+done
+
+# Steps that curves lack are told wherever the curves are.
+lost() { # NAME CONDITION
+    hostile change good.db "$1" "DELETE FROM readings WHERE $2" "DELETE FROM metrics WHERE $2" \
+        "DELETE FROM evaluations WHERE $2" "DELETE FROM responses WHERE $2" "DELETE FROM evaluation_times WHERE $2"
+}
+lost lost.db 'trial = 1 AND step < 10'
+expect 1 'is damaged' check-store lost.db
+grep -qx '    its curves lack rows of steps 0 to 5' out || complain "check-store tells no lost steps: $(cat out)"
+expect 0 'which the curves lack: dpo, seed 1 \(steps 0 to 5\)\.$' table lost.db
+expect 0 'which the curves lack: dpo, seed 1 \(steps 0 to 5\)\.$' budget lost.db
+expect 0 '' plot lost.db -y reward -o lost.svg
+grep -q 'title "dpo (1 lacks rows)' lost.gnuplot || complain "plot tells no lost steps: $(grep title lost.gnuplot)"
+expect 1 'lost.db: dpo, seed 1 \(key .*\) cannot be packed: its curves lack rows of steps 0 to 5;' \
+    export-trial lost.db dpo --seed 1 -o lost.trial
+expect 0 '' export-trial lost.db dpo --seed 2 -o lost.trial
+lost lost.db 'trial IN (2, 3) AND step IN (5, 20)'
+expect 1 'is damaged' check-store lost.db
+[[ $(grep -cx '    its curves lack rows of step 5, 15' out) -eq 0 ]] || complain "check-store tells of a step that is there: $(cat out)"
+[[ $(grep -cx '    its curves lack rows of steps 5, 15' out) -eq 2 ]] || complain "check-store tells no lost step: $(cat out)"
+lost lost.db 'trial = 4 AND step = 10'
+expect 1 'is damaged' check-store lost.db --save rest.db
+expect 0 '^rest.db: 3 trials, 3 of them whole' check-store rest.db
+
+# Files of weights: what is damaged is no whole trial, what is not here is noted.
+key() { python3 -c 'import sqlite3, sys; print(*sqlite3.connect(sys.argv[1]).execute("SELECT key FROM trials WHERE id = ?", sys.argv[2:]).fetchone())' "$1" "$2"; }
+mkdir sent
+cp good.db sent/w.db
+expect 0 '^sent/w.db: 4 trials, 4 of them whole' check-store sent/w.db
+grep -qx "  note: weights not here: sent/w/$(key good.db 2).safetensors, of sail-pr seed 1 of small" out ||
+    complain "check-store notes no missing weights: $(cat out)"
+cp -r good sent/w
+rm "sent/w/$(key good.db 1).safetensors"
+damaged=sent/w/$(key good.db 2).safetensors
+flip "$damaged"
+expect 1 'is damaged' check-store sent/w.db
+grep -q "^    $damaged: is damaged: its SHA-256 is" out || complain "check-store tells no damaged weights: $(cat out)"
+[[ $(grep -c '  note: weights not here' out) -eq 1 ]] || complain "check-store notes: $(cat out)"
+for jobs in 1 2; do
+    "$program" run -q -j $jobs small.cfg -r sent/w.db 2>err || complain "run -j $jobs beside damaged weights: $(cat err)"
+    grep -q "^regatta: $damaged: is damaged: .*; sail-pr seed 1 is not run again" err ||
+        complain "run -j $jobs tells no damaged weights: $(cat err)"
+    grep -q "^regatta: sent/w: the weights of dpo seed 1 are not there, though this trial is done" err ||
+        complain "run -j $jobs tells no missing weights: $(cat err)"
+done
+
+# The same of a checkpoint.
+"$program" run small.cfg -q --checkpoint-seconds 0 -t 1 -r i.db -s 'seeds=[1]' -s budget.steps=1000000 2>err &
+for ((i = 0; i < 500; i++)); do
+    ! compgen -G 'i/*-checkpoint.safetensors' >/dev/null || break
+    sleep 0.02
+done
+kill -INT $!
+wait $!
+checkpoint=$(compgen -G 'i/*-checkpoint.safetensors') || fail "no checkpoint of a run that was stopped: $(cat err)"
+expect 0 '^i.db: 1 trials, 1 of them whole' check-store i.db
+expect 0 '1 trials added' merge j.db i.db
+cmp -s "$checkpoint" "j${checkpoint#i}" || complain "a merge brings no checkpoint"
+flip "$checkpoint"
+expect 1 'is damaged' check-store i.db
+grep -q "^    $checkpoint: is damaged: its SHA-256 is" out || complain "check-store tells no damaged checkpoint: $(cat out)"
+grep -qx 'nothing of it can be saved: no trial is whole' out || complain "check-store would save: $(cat out)"
+expect 1 'is damaged' check-store i.db --save nil.db
+none 'nil*' "check-store --save of nothing"
+expect 0 '1 trials added' merge afresh.db i.db
+grep -q "^regatta: $checkpoint: is damaged: .*; dpo, seed 1 of experiment small is merged without it, and will start afresh$" err ||
+    complain "merge tells no damaged checkpoint: $(cat err)"
+none 'afresh/*' "merge of a damaged checkpoint"
+expect 0 '0 trials added, 0 replaced, 1 kept' merge j.db i.db # which has a good one
+expect 0 '^j.db: 1 trials, 1 of them whole, and nothing else amiss' check-store j.db
+grep -q note out && complain "a merge took a good checkpoint away: $(cat out)"
+rm "$checkpoint"
+expect 0 '^i.db: 1 trials, 1 of them whole' check-store i.db
+grep -q "^  note: checkpoint not here: $checkpoint, of dpo seed 1 of small$" out || complain "check-store notes no missing checkpoint: $(cat out)"
+
+# A merge that is refused leaves nothing, not even weights of trials that came before the bad one.
+cp good.db r.db
+cp -r good r
+flip "r/$(key good.db 4).safetensors"
+expect 1 "^regatta: r/$(key good.db 4).safetensors: is damaged" merge fresh/folder/x.db r.db
+none 'fresh' "a refused merge"
+expect 0 '' merge one.db good.db
+rm "one/$(key good.db 1).safetensors"
+expect 1 "is damaged" merge one.db r.db
+[[ ! -e one/$(key good.db 1).safetensors ]] || complain "a refused merge leaves weights"
+
+# Rows of a table come in the order of the config, in whatever order trials came together.
+for trial in 'sail-pr 2' 'dpo 2' 'sail-pr 1' 'dpo 1'; do
+    # shellcheck disable=SC2086
+    set -- $trial
+    expect 0 '' export-trial good.db "$1" --seed "$2" -o "part-$1-$2"
+    expect 0 '1 trials added' merge turned.db "part-$1-$2/results.db"
+done
+for form in text csv; do
+    "$program" table good.db -f $form >right
+    "$program" table turned.db -f $form | cmp -s - right || complain "a merged store has another table ($form)"
+done
+
+# A file that is shorter than it says: what is there is saved.
+python3 - <<'END'
+content = open("good.db", "rb").read()
+page = int.from_bytes(content[16:18], "big")
+open("short.db", "wb").write(content[:-page])
+open("first.db", "wb").write(content[:page])
+open("less.db", "wb").write(content[: page // 2])
+END
+expect 1 'the file is damaged; regatta check-store tells what can be saved' table short.db
+expect 1 '^regatta: short.db: is damaged$' check-store short.db --save long.db
+saved=$(sed -n 's/^long.db: has \([0-9]*\) trials of it now$/\1/p' out)
+[[ ${saved:-0} -gt 0 ]] || complain "check-store saves nothing of a store without its last page: $(cat out)"
+expect 0 "^long.db: $saved trials, $saved of them whole" check-store long.db
+"$program" run -q small.cfg -r long.db 2>err || complain "the run after saving: $(cat err)"
+"$program" table long.db -f csv -m reward,kl >short.csv
+"$program" table good.db -f csv -m reward,kl | cmp -s - short.csv || complain "what is saved of a short file has other numbers"
+for store in first.db less.db; do
+    expect 1 "^regatta: $store: " check-store $store --save nothing.db
+    grep -q 'nothing of it can be saved' out err || complain "check-store $store: $(cat out err)"
+    grep -q 'check-store' out err && complain "check-store $store refers to itself: $(cat out err)"
+    none 'nothing*' "check-store --save of $store"
+done
 
 # A page of the index by which curves are read, which once cost seeds.
 python3 - <<'END' || fail "cannot damage the index"

@@ -127,7 +127,11 @@ static inline RgStore *fixture_open(const char *path, const char *name, int64_t 
     RgStore *store;
     fixture_check(rg_store_open(path, true, &store, &error), &error);
     fixture_check(rg_store_experiment(store, name,
-                                      "{\"environment.kind\": \"stories\", \"steps\": \"200\"}",
+                                      "{\"environment.kind\": \"stories\", \"steps\": \"200\","
+                                      " \"algorithms.0.label\": \"SAIL-PP\","
+                                      " \"algorithms.1.label\": \"DPO\","
+                                      " \"algorithms.2.label\": \"online DPO\","
+                                      " \"algorithms.3.label\": \"SAIL-PR\"}",
                                       experiment, &error),
                   &error);
     return store;

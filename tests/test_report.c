@@ -203,6 +203,7 @@ Test(report, settings_tell_where_they_come_from) {
     char *store = fixture_methods();
     change_store(store,
                  "UPDATE experiments SET config = '{\"algorithms.0.beta\": 0.1, \"seeds.0\": 1,"
+                 " \"algorithms.0.label\": \"DPO\", \"algorithms.1.label\": \"online DPO\","
                  " \"seeds.1\": 2, \"budget.steps\": 200}';"
                  "UPDATE trials SET config = '{\"algorithm.beta\": 0.1, \"budget.steps\": 200,"
                  " \"training.batch\": 64, \"algorithm.type\": \"' || algorithm || '\"}',"

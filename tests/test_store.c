@@ -1,4 +1,5 @@
 /* The results store: what is written comes back, and what can go wrong says so. */
+#include "core/results/curve_gaps.h"
 #include "core/results/rows.h"
 #include "core/results/store_check.h"
 #include "core/results/weights.h"
@@ -526,6 +527,126 @@ Test(store, check_finds_a_good_store_clean_and_tells_what_is_missing) {
     cr_assert_str_eq(check.trials[1].findings[check.trials[1].count - 1],
                      "evaluations: step 1 lacks items of kl");
     rg_store_check_clear(&check);
+}
+
+/* ---- curves ---- */
+
+/* A trial that was evaluated at the start, every so much of a cost, and logged every 5 steps; of
+ * each step the meter reads 1e12 operations and 2 queries. */
+static int64_t add_trial_of(RgStore *store, const char *key, const char *per, const char *every) {
+    char *config = rg_string_format("{\"evaluation.per\": \"%s\", \"evaluation.every\": %s,"
+                                    " \"evaluation.start\": true, \"evaluation.log_every\": 5}",
+                                    per, every);
+    bool finished;
+    RgTrialRecord record = {.key = key,
+                            .algorithm = "dpo",
+                            .label = key,
+                            .swept_json = "{}",
+                            .config_json = config,
+                            .provenance_json = "{}"};
+    ASSERT_OK(rg_store_experiment(store, "bandit", "{}", &record.experiment, &error));
+    ASSERT_OK(rg_store_trial(store, &record, &finished, &error));
+    free(config);
+    return record.id;
+}
+
+/* Steps of a list that ends with −1: below 0 − n for a step n that is not evaluated. */
+static void expect_gaps(RgStore *store, int64_t trial, const int *steps, const char *status,
+                        const char *expected) {
+    RgEvaluation *e = evaluation_of_two();
+    ASSERT_OK(rg_store_trial_rewind(store, trial, -1, &error));
+    for (; *steps != -1; steps++)
+        add_step(store, trial, abs(*steps), *steps >= 0 ? e : NULL);
+    rg_evaluation_destroy(e);
+    ASSERT_OK(rg_store_trial_status(store, trial, status, "why", &error));
+    char *gaps;
+    ASSERT_OK(rg_curve_gaps(store, trial, &gaps, &error));
+    cr_expect((!gaps && !expected) || (gaps && expected && strcmp(gaps, expected) == 0),
+              "%s, expected %s", gaps ? gaps : "none", expected ? expected : "none");
+    free(gaps);
+}
+#define STEPS(...) ((const int[]){__VA_ARGS__, -1})
+
+Test(store, steps_that_curves_lack_follow_from_the_config) {
+    RgStore *store = open_store(scratch("x.sqlite"), true);
+    int64_t trial = add_trial_of(store, "0123456789abcdef", "steps", "10");
+    expect_gaps(store, trial, STEPS(0, -5, 10, -15, 20, 23), "finished", NULL);
+    expect_gaps(store, trial, STEPS(0, -5, 10, -15), "running", NULL);
+    expect_gaps(store, trial, STEPS(-15, 20, 23), "finished", "steps 0 to 10");
+    expect_gaps(store, trial, STEPS(0, 10, -15, 20), "finished", "step 5");
+    expect_gaps(store, trial, STEPS(0, -5, -15, -20, 25), "finished", "steps 10, 20");
+    expect_gaps(store, trial, STEPS(0, -5, 10, -15, 20, -23), "finished", "step 23");
+    expect_gaps(store, trial, STEPS(0, -5, 10, -15, -20), "diverged", NULL);
+    expect_gaps(store, trial, STEPS(0, 10, 20, 30, 40, 50, 60, 70), "finished",
+                "steps 5, 15, 25, 35 and more");
+    /* 3e13 operations are reached at step 30, which no log would tell of */
+    trial = add_trial_of(store, "fedcba9876543210", "flops", "1.2e13");
+    expect_gaps(store, trial, STEPS(0, -5, -10, 12, -15, -20, 24, -25), "running", NULL);
+    expect_gaps(store, trial, STEPS(0, -5, -10, -15, -20, 24, -25), "running", "step 15");
+    trial = add_trial_of(store, "00000000fedcba98", "judge_queries", "15");
+    expect_gaps(store, trial, STEPS(0, -5, 8, -10, 15), "finished", NULL);
+    expect_gaps(store, trial, STEPS(0, -5, -10, 15), "finished", "step 10");
+    trial = add_trial_of(store, "0000000000000001", "moons", "15"); /* of no program of ours */
+    expect_gaps(store, trial, STEPS(7, 9), "finished", NULL);
+    rg_store_close(store);
+}
+
+/* ---- files that come and go ---- */
+
+Test(store, what_is_discarded_leaves_nothing_where_it_was_made) {
+    const char *path = scratch("new/folder/x.db"), *old = scratch("old.db");
+    rg_store_discard(open_store(path, true));
+    cr_assert_neq(access(scratch("new"), F_OK), 0);
+    rg_store_close(open_store(old, true));
+    rg_store_discard(open_store(old, true));
+    rg_store_close(open_store(old, false));
+    scratch_write("new/other", "");
+    rg_store_discard(open_store(path, true));
+    cr_assert_eq(access(scratch("new/other"), F_OK), 0);
+    cr_assert_neq(access(scratch("new/folder"), F_OK), 0);
+}
+
+/* One who has opened the lock of a store that is discarded then has that of the next one. */
+Test(store, lock_that_is_discarded_locks_nobody_out) {
+    const char *path = scratch("x.db");
+    int ready[2];
+    char byte = 0;
+    cr_assert_eq(pipe(ready), 0);
+    pid_t child = fork(); /* first, as it would have the lock that its parent has */
+    if (child == 0) {
+        RgStore *second;
+        char holder[128];
+        bool good = read(ready[0], &byte, 1) == 1 &&
+                    rg_store_open(path, true, &second, NULL) == RG_OK &&
+                    rg_store_writer(path, holder);
+        _exit(good ? 0 : 1);
+    }
+    RgStore *store = open_store(path, true);
+    cr_assert_eq(write(ready[1], &byte, 1), 1);
+    usleep(10000); /* less than the time for which a lock is asked for */
+    rg_store_discard(store);
+    int status;
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    cr_assert_eq(status, 0);
+}
+
+Test(store, reading_leaves_no_log) {
+    const char *path = scratch("x.db");
+    RgStore *store = open_store(path, true), *reader;
+    add_trial(store, "0123456789abcdef", &(bool){0});
+    reader = open_store(path, false);
+    rg_store_close(reader);
+    cr_assert_eq(access(scratch("x.db-wal"), F_OK), 0, "the writer's stays");
+    cr_assert_eq(add_trial(store, "0123456789abcdee", &(bool){0}), 2);
+    rg_store_close(store);
+    reader = open_store(path, false);
+    cr_assert_eq(query(reader, "SELECT count(*) FROM trials"), 2);
+    RgStore *other = open_store(path, false);
+    rg_store_close(reader);
+    cr_assert_eq(query(other, "SELECT count(*) FROM trials"), 2);
+    rg_store_close(other);
+    cr_assert_neq(access(scratch("x.db-wal"), F_OK), 0);
+    cr_assert_neq(access(scratch("x.db-shm"), F_OK), 0);
 }
 
 /* Root may write anything: what follows must be tried as somebody else. */

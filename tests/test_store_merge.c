@@ -214,6 +214,47 @@ Test(merge, of_two_unfinished_trials_the_further_one_stays_with_its_checkpoint) 
     expect_file(target, DPO_1 "-checkpoint.safetensors", "far");
 }
 
+/* SHA-256 of "near" */
+static const char near_sum[] = "46ba34770bccfde756708d47d83fb7c8257fe8a4b3a35f25d385a8284021f476";
+
+Test(merge, a_damaged_checkpoint_takes_no_good_one_s_place) {
+    const char *near = store_of("near.db", "race", dpo(1, "running", 25));
+    const char *far = store_of("far.db", "race", dpo(1, "running", 50));
+    write_file(near, DPO_1 "-checkpoint.safetensors", "near");
+    write_file(far, DPO_1 "-checkpoint.safetensors", "neat");
+    const char *both[] = {near, far};
+    for (int i = 0; i < 2; i++) {
+        RgStore *store = open_store(both[i], true);
+        ASSERT_OK(rg_store_checkpoint(store, 1, "", near_sum, &error));
+        rg_store_close(store);
+    }
+    const char *target = scratch("target.db");
+    merge(target, near);
+    cr_assert_eq(merge(target, far).kept, 1);
+    same_content(near, target);
+    expect_file(target, DPO_1 "-checkpoint.safetensors", "near");
+    const char *other = scratch("other.db");
+    cr_assert_eq(merge(other, far).added, 1);
+    expect_file(other, DPO_1 "-checkpoint.safetensors", NULL);
+    cr_assert_eq(merge(other, near).kept, 1, "which is not as far");
+}
+
+Test(merge, refused_leaves_no_weights_behind) {
+    const char *source = store_of("source.db", "race", dpo(3, "finished", 25));
+    merge(source, store_of("one.db", "race", dpo(1, "finished", 25)));
+    RgStore *store = open_store(source, true);
+    ASSERT_OK(rg_store_trial_done(store, 2, NULL, near_sum, &error));
+    rg_store_close(store);
+    write_file(source, DPO_3 ".safetensors", "of the first trial");
+    write_file(source, DPO_1 ".safetensors", "neat");
+    const char *target = store_of("target.db", "other", dpo(1, "finished", 25));
+    refuse(target, source, DPO_1 ".safetensors: is damaged", "source/");
+    cr_assert_neq(access(scratch("target"), F_OK), 0);
+    write_file(source, DPO_1 ".safetensors", "near");
+    merge(target, source);
+    expect_file(target, DPO_3 ".safetensors", "of the first trial");
+}
+
 Test(merge, two_results_of_one_trial_are_refused_by_name) {
     FixtureTrial trial = dpo(1, "finished", 50), other = trial;
     other.quality = 0.75;

@@ -8,6 +8,7 @@
  * power failure costs at most the training rows since the last evaluation. */
 #include "core/results/store.h"
 
+#include "core/notice.h"
 #include "core/results/rows.h"
 
 #include <errno.h>
@@ -153,6 +154,10 @@ struct RgStore {
     char *path;
     int lock; /* file descriptor that holds the writer's flock; −1 when reading */
     bool locked;
+    bool lenient;     /* read what there is of a file that is shorter than it says */
+    bool ours;        /* a results store, and no other program's file */
+    bool made;        /* opening it for writing has made it, … */
+    size_t made_from; /* … with the folder that so many bytes of its path name; 0: with none */
     off_t size;       /* bytes of the file when it was last written to */
     const char *lost; /* why the file can be written no more; NULL: it can */
     sqlite3_stmt *statements[STATEMENT_COUNT]; /* NULL when reading, like … */
@@ -212,6 +217,21 @@ static void bind_text(sqlite3_stmt *statement, int index, const char *text) {
 
 /* Opening. */
 
+/* Bytes of the path of the first folder above the file that is not there; 0: all are. */
+static size_t missing_from(const char *path) {
+    char *folder = rg_string_copy(path);
+    size_t first = 0;
+    for (char *c = folder + 1; folder[0] && *c && first == 0; c++) {
+        if (*c != '/')
+            continue;
+        *c = '\0';
+        first = access(folder, F_OK) == 0 ? 0 : (size_t)(c - folder);
+        *c = '/';
+    }
+    free(folder);
+    return first;
+}
+
 /* What the file says of its holder, without the line's end. */
 static void read_holder(int lock, char holder[128]) {
     ssize_t size = pread(lock, holder, 127, 0);
@@ -252,15 +272,23 @@ static RgStatus refuse_held(const char *path, int lock, RgError *error) {
 }
 
 /* The lock belongs to the open file, so that it goes with the process however that ends. The text
- * in the file only tells others who has it; the file stays, as removing it would race. */
+ * in the file only tells others who has it. The file stays, but for one that rg_store_discard
+ * removes while it holds it: then the lock of that file is nobody's, and is taken of the next. */
 static RgStatus lock_for_writing(RgStore *store, RgError *error) {
     RgStatus status = RG_OK;
+    struct stat about;
+    bool taken = false;
     char *path = rg_string_format("%s.lock", store->path);
-    store->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    do {
+        if (store->lock >= 0)
+            close(store->lock);
+        store->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+        taken = store->lock >= 0 && take_lock(store->lock);
+    } while (taken && fstat(store->lock, &about) == 0 && about.st_nlink == 0);
     if (store->lock < 0) {
         status = rg_fail(error, RG_E_STORE, "%s: cannot open %s for writing: %s", store->path, path,
                          strerror(errno));
-    } else if (!take_lock(store->lock)) {
+    } else if (!taken) {
         status = refuse_held(store->path, store->lock, error);
     } else {
         char host[64] = "unknown host", text[128];
@@ -276,17 +304,25 @@ static RgStatus lock_for_writing(RgStore *store, RgError *error) {
 }
 
 RgStatus rg_store_hold(const char *path, int *hold, RgError *error) {
+    struct stat about;
     char *lock = rg_string_format("%s.lock", path);
-    *hold = open(lock, O_RDONLY | O_CREAT | O_CLOEXEC, 0666);
-    if (*hold < 0) /* a folder that is read-only may have the file all the same */
-        *hold = open(lock, O_RDONLY | O_CLOEXEC);
-    free(lock);
-    if (*hold < 0 || flock(*hold, LOCK_SH | LOCK_NB) == 0)
-        return RG_OK;
-    RgStatus status = refuse_held(path, *hold, error);
-    close(*hold);
     *hold = -1;
-    return status;
+    do {
+        if (*hold >= 0)
+            close(*hold);
+        *hold = open(lock, O_RDONLY | O_CREAT | O_CLOEXEC, 0666);
+        if (*hold < 0) /* a folder that is read-only may have the file all the same */
+            *hold = open(lock, O_RDONLY | O_CLOEXEC);
+        if (*hold >= 0 && flock(*hold, LOCK_SH | LOCK_NB) != 0) {
+            RgStatus status = refuse_held(path, *hold, error);
+            close(*hold);
+            *hold = -1;
+            free(lock);
+            return status;
+        }
+    } while (*hold >= 0 && fstat(*hold, &about) == 0 && about.st_nlink == 0);
+    free(lock);
+    return RG_OK;
 }
 
 /* file: URI of a path, with immutable=1. */
@@ -398,11 +434,21 @@ static RgStatus check_parts(RgStore *store, RgError *error) {
     return rg_rows_close(rows, RG_OK, error);
 }
 
+/* SQLite refuses a file that has fewer pages than its header says, unless the schema may be
+ * written, which it may not on a connection that only reads. */
+static RgStatus read_short_file(RgStore *store, SchemaMarks *marks, RgError *error) {
+    sqlite3_db_config(store->database, SQLITE_DBCONFIG_DEFENSIVE, 0, NULL);
+    run_text(store, "PRAGMA writable_schema = ON");
+    return read_marks(store, marks, error);
+}
+
 /* Is it ours, and of a version that we know? An empty file is made ours when writing. */
 static RgStatus check_schema(RgStore *store, bool writable, RgError *error) {
     SchemaMarks marks = {0};
     RgStatus status = read_marks(store, &marks, error);
     int code = sqlite3_errcode(store->database) & 0xff;
+    if (status != RG_OK && code == SQLITE_CORRUPT && store->lenient)
+        status = read_short_file(store, &marks, error);
     if (status != RG_OK && (code == SQLITE_CANTOPEN || code == SQLITE_READONLY) && !writable) {
         RG_TRY(reopen_immutable(store, error));
         status = read_marks(store, &marks, error);
@@ -418,6 +464,7 @@ static RgStatus check_schema(RgStore *store, bool writable, RgError *error) {
                        "%s: has schema version %lld, written by a newer regatta; this one knows "
                        "versions up to %d",
                        store->path, (long long)marks.version, STORE_VERSION);
+    store->ours = true;
     return check_parts(store, error);
 }
 
@@ -460,21 +507,35 @@ static RgStatus connect_database(RgStore *store, bool writable, RgError *error) 
     return writable ? prepare_statements(store, error) : RG_OK;
 }
 
-RgStatus rg_store_open(const char *path, bool writable, RgStore **result, RgError *error) {
-    RgStore *store = rg_allocate(sizeof *store);
-    store->path = rg_string_copy(path);
-    store->lock = -1;
-    *result = NULL;
+/* Where a lock was taken for a file that is not there yet, the store is made here. */
+static RgStatus open_store(RgStore *store, bool writable, RgError *error) {
     RgStatus status = RG_OK;
-    if (writable && (status = rg_folders_make_above(path, error)) == RG_OK)
+    store->made_from = writable ? missing_from(store->path) : 0;
+    if (writable && (status = rg_folders_make_above(store->path, error)) == RG_OK)
         status = lock_for_writing(store, error);
-    if (status == RG_OK)
-        status = connect_database(store, writable, error);
-    if (status == RG_OK)
-        *result = store;
-    else
+    if (status != RG_OK)
+        return status;
+    store->made = writable && access(store->path, F_OK) != 0;
+    return connect_database(store, writable, error);
+}
+
+static RgStatus open_as(const char *path, bool writable, bool lenient, RgStore **result,
+                        RgError *error) {
+    RgStore *store = rg_allocate(sizeof *store);
+    *store = (RgStore){.path = rg_string_copy(path), .lock = -1, .lenient = lenient};
+    RgStatus status = open_store(store, writable, error);
+    *result = status == RG_OK ? store : NULL;
+    if (status != RG_OK)
         rg_store_close(store);
     return status;
+}
+
+RgStatus rg_store_open(const char *path, bool writable, RgStore **store, RgError *error) {
+    return open_as(path, writable, false, store, error);
+}
+
+RgStatus rg_store_open_damaged(const char *path, RgStore **store, RgError *error) {
+    return open_as(path, false, true, store, error);
 }
 
 void rg_store_rest(RgStore *store) {
@@ -496,16 +557,60 @@ RgStatus rg_store_wake(RgStore *store, RgError *error) {
     return status;
 }
 
+/* A connection that only reads makes a log and its index, and cannot remove them when it is the
+ * last. One that may write does, where nobody else has the store open, and where the log is empty
+ * it writes nothing. */
+static void remove_empty_log(const RgStore *store) {
+    struct stat about;
+    sqlite3 *database = NULL;
+    char *log = rg_string_format("%s-wal", store->path);
+    if (stat(log, &about) == 0 && about.st_size == 0 && access(store->path, W_OK) == 0 &&
+        sqlite3_open_v2(store->path, &database, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK) {
+        distrust(database);
+        sqlite3_exec(database, "PRAGMA schema_version", NULL, NULL, NULL); /* takes up the log */
+    }
+    sqlite3_close(database);
+    free(log);
+}
+
 void rg_store_close(RgStore *store) {
     if (!store)
         return;
     rg_store_rest(store);
+    if (store->ours && store->lock < 0)
+        remove_empty_log(store);
     if (store->locked && ftruncate(store->lock, 0) != 0)
         store->locked = false; /* it then names one who has gone: nothing to be done about it */
     if (store->lock >= 0)
         close(store->lock);
     free(store->path);
     free(store);
+}
+
+/* From the store's own folder up to the first that was made, as far as they are empty. */
+static void remove_folders(const RgStore *store) {
+    char *path = rg_string_copy(store->path), *slash;
+    while (store->made_from > 0 && (slash = strrchr(path, '/')) &&
+           (size_t)(slash - path) >= store->made_from) {
+        *slash = '\0';
+        if (rmdir(path) != 0)
+            break;
+    }
+    free(path);
+}
+
+void rg_store_discard(RgStore *store) {
+    if (!store || !store->made) {
+        rg_store_close(store);
+        return;
+    }
+    char *lock = rg_string_format("%s.lock", store->path);
+    rg_store_rest(store);
+    unlink(store->path);
+    unlink(lock);
+    remove_folders(store);
+    rg_store_close(store);
+    free(lock);
 }
 
 sqlite3 *rg_store_database(RgStore *store) {
@@ -523,7 +628,22 @@ char *rg_store_folder(const char *path) {
     return rg_string_format("%s.weights", path);
 }
 
+typedef struct Verifying {
+    const char *path;
+    RgWait wait;
+} Verifying;
+
+static int tell_of_verifying(void *context) {
+    Verifying *verifying = context;
+    rg_wait_tell(&verifying->wait, "%s: is being read through, whether it is damaged",
+                 verifying->path);
+    return 0;
+}
+
 RgStatus rg_store_verify(RgStore *store, RgVerification how, RgError *error) {
+    const int operations = 1000000; /* of SQLite's, between looks at the clock */
+    Verifying verifying = {store->path, rg_wait_begin()};
+    sqlite3_progress_handler(store->database, operations, tell_of_verifying, &verifying);
     RgRows *rows =
         rg_rows_open(store, "any",
                      how == RG_VERIFY_ALL
@@ -533,6 +653,7 @@ RgStatus rg_store_verify(RgStore *store, RgVerification how, RgError *error) {
         rg_rows_refuse(rows,
                        "the file is damaged: regatta check-store tells where, and what can be "
                        "saved");
+    sqlite3_progress_handler(store->database, 0, NULL, NULL);
     return rg_rows_close(rows, RG_OK, error);
 }
 

@@ -3,6 +3,7 @@
 #include "core/results/store_check.h"
 
 #include "core/names.h"
+#include "core/results/curve_gaps.h"
 #include "core/results/rows.h"
 #include "core/results/weights.h"
 
@@ -10,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { MOST_FINDINGS = 20 }; /* of a kind; more say no more */
 
@@ -39,15 +39,19 @@ __attribute__((format(printf, 2, 3))) static void of_file(RgStoreCheck *check, c
 }
 
 /* A message of reading, without the file's name and the advice to look here. */
-static char *message_of(const RgStore *store, const RgError *error) {
-    size_t length = strlen(rg_store_path(store));
-    bool named = strncmp(error->text, rg_store_path(store), length) == 0 &&
-                 strncmp(error->text + length, ": ", 2) == 0;
+static char *message_about(const char *path, const RgError *error) {
+    size_t length = strlen(path);
+    bool named =
+        strncmp(error->text, path, length) == 0 && strncmp(error->text + length, ": ", 2) == 0;
     char *text = rg_string_copy(error->text + (named ? length + 2 : 0));
     char *advice = strstr(text, "; regatta check-store");
     if (advice)
         *advice = '\0';
     return text;
+}
+
+static char *message_of(const RgStore *store, const RgError *error) {
+    return message_about(rg_store_path(store), error);
 }
 
 /* ---- the file ---- */
@@ -186,20 +190,38 @@ static void name_trial(RgStore *store, RgTrialCheck *trial) {
         of_trial(trial, rg_string_copy("belongs to no experiment"));
 }
 
-/* Its final weights, where they are beside the store. */
-static void check_weights(RgStore *store, RgTrialCheck *trial) {
-    RgError error;
-    RgChecksum unused;
-    char *folder = rg_store_folder(rg_store_path(store));
-    char *path = rg_string_format("%s/%s.safetensors", folder, trial->key);
-    if (access(path, F_OK) == 0 &&
-        rg_weights_check(store, trial->id, RG_WEIGHTS_FINAL, path, &unused, &error) != RG_OK)
-        of_trial(trial, message_of(store, &error));
-    free(folder);
-    free(path);
+/* Its files beside the store. A checkpoint that is being written is not looked at. */
+static void check_weights(RgStore *store, RgTrialCheck *trial, bool written, RgStoreCheck *check) {
+    static const char *const names[] = {
+        [RG_WEIGHTS_FINAL] = "weights", [RG_WEIGHTS_CHECKPOINT] = "checkpoint"};
+    for (int i = 0; i < (written ? 1 : 2); i++) {
+        RgError error;
+        bool missing;
+        RgWeightsFile file = (RgWeightsFile)i;
+        if (rg_weights_look(store, trial->id, trial->key, file, &missing, &error) != RG_OK)
+            of_trial(trial, message_of(store, &error));
+        if (!missing)
+            continue;
+        char *path = rg_weights_path(rg_store_path(store), trial->key, file);
+        add(&check->notes, &check->note_count,
+            rg_string_format("%s not here: %s, of %s seed %lld of %s", names[i], path, trial->label,
+                             (long long)trial->seed, trial->experiment));
+        free(path);
+    }
 }
 
-static void check_trial(RgStore *store, RgTrialCheck *trial, bool file_is_whole) {
+static void check_curves(RgStore *store, RgTrialCheck *trial) {
+    RgError error;
+    char *gaps;
+    if (rg_curve_gaps(store, trial->id, &gaps, &error) != RG_OK)
+        of_trial(trial, message_of(store, &error));
+    else if (gaps)
+        of_trial(trial, rg_string_format("its curves lack rows of %s", gaps));
+    free(gaps);
+}
+
+static void check_trial(RgStore *store, RgTrialCheck *trial, bool file_is_whole, bool written,
+                        RgStoreCheck *check) {
     RgError error;
     name_trial(store, trial);
     if (read_rows(store, "trials", "SELECT * FROM trials WHERE id = ?1", trial->id, &error) !=
@@ -219,8 +241,9 @@ static void check_trial(RgStore *store, RgTrialCheck *trial, bool file_is_whole)
         check_query(store, trial, whole_text[i], true);
     if (!file_is_whole)
         check_query(store, trial, index_text, false);
+    check_curves(store, trial);
     if (trial->key)
-        check_weights(store, trial);
+        check_weights(store, trial, written, check);
 }
 
 static void list_trials(RgStore *store, RgStoreCheck *check) {
@@ -236,17 +259,33 @@ static void list_trials(RgStore *store, RgStoreCheck *check) {
         add(&check->findings, &check->count, message_of(store, &error));
 }
 
+/* What cannot be opened is told here, and not advised to be checked. */
+static RgStatus open_store(const char *path, RgStore **store, RgError *error) {
+    RgError why = {0};
+    RgStatus status = rg_store_open_damaged(path, store, &why);
+    if (status == RG_OK)
+        return RG_OK;
+    char *message = message_about(path, &why);
+    bool damaged = strstr(why.text, "; regatta check-store") != NULL;
+    rg_fail(error, status, "%s: %s%s", path, message,
+            damaged ? ", from its first page on: nothing of it can be saved" : "");
+    free(message);
+    return status;
+}
+
 RgStatus rg_store_check(const char *path, RgStoreCheck *check, RgError *error) {
     RgStore *store;
+    char holder[128];
+    bool written = rg_store_writer(path, holder);
     *check = (RgStoreCheck){0};
-    RG_TRY(rg_store_open(path, false, &store, error));
+    RG_TRY(open_store(path, &store, error));
     check_file(store, check);
     bool whole = check->count == 0;
     check_owners(store, check);
     check_shared(store, check);
     list_trials(store, check);
     for (int i = 0; i < check->trial_count; i++) {
-        check_trial(store, &check->trials[i], whole);
+        check_trial(store, &check->trials[i], whole, written, check);
         check->whole_count += check->trials[i].count == 0;
     }
     rg_store_close(store);
@@ -269,6 +308,9 @@ void rg_store_check_clear(RgStoreCheck *check) {
         free(trial->label);
         free(trial->key);
     }
+    for (int i = 0; i < check->note_count; i++)
+        free(check->notes[i]);
+    free(check->notes);
     free(check->findings);
     free(check->trials);
     *check = (RgStoreCheck){0};

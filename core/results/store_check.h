@@ -1,5 +1,6 @@
-/* Is a results store whole? Every page, every value and every curve of it is looked at, and what is
- * wrong is told by experiment and trial, so that the others can be saved. */
+/* Is a results store whole? Every page, every value and every curve of it is looked at, and every
+ * file of weights beside it; what is wrong is told by experiment and trial, so that the others can
+ * be saved. */
 #ifndef RG_CORE_RESULTS_STORE_CHECK_H
 #define RG_CORE_RESULTS_STORE_CHECK_H
 
@@ -18,10 +19,12 @@ typedef struct RgStoreCheck {
     int count;
     RgTrialCheck *trials;
     int trial_count, whole_count;
+    char **notes; /* what is no damage: weights that are not beside the store */
+    int note_count;
 } RgStoreCheck;
 
 /* Refused only where there is nothing that could be looked at: no file, not a store, a trigger in
- * it. */
+ * it, or a first page that cannot be read. */
 RgStatus rg_store_check(const char *path, RgStoreCheck *check, RgError *error);
 void rg_store_check_clear(RgStoreCheck *check);
 

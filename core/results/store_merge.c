@@ -5,6 +5,7 @@
 #include "core/results/store_merge.h"
 
 #include "core/new_file.h"
+#include "core/notice.h"
 #include "core/results/answer_shelf.h"
 #include "core/results/pair_shelf.h"
 #include "core/results/rows.h"
@@ -20,16 +21,19 @@
 /* What is left to do with a trial's checkpoint when the rows are in. */
 typedef struct Settlement {
     char *key;
-    bool copy; /* else remove the target's */
+    int64_t source; /* row of the trial whose checkpoint is copied; 0: the target's is removed */
 } Settlement;
 
 typedef struct Merge {
     RgStore *target, *source;
-    sqlite3 *to;                         /* the target's database */
-    char *target_folder, *source_folder; /* of weights */
-    int hold;                            /* keeps the source still */
+    sqlite3 *to;         /* the target's database */
+    char *target_folder; /* of weights */
+    int hold;            /* keeps the source still */
     Settlement *settlements;
     int settlement_count;
+    char **copies; /* files of weights that the target did not have */
+    int copy_count;
+    bool folder_made; /* the target's */
     RgMergeCounts counts;
 } Merge;
 
@@ -39,6 +43,7 @@ typedef struct Match {
     char *experiment, *key, *label;
     int64_t seed;
     bool source_done, target_done;
+    bool source_lost;                 /* its checkpoint is damaged: it would start afresh */
     int64_t source_step, target_step; /* last that was recorded; −1: none */
 } Match;
 
@@ -178,36 +183,45 @@ static RgStatus merge_shelves(Merge *m, RgError *error) {
 
 /* ---- files ---- */
 
-static char *file_of(const char *folder, const char *key, const char *ending) {
-    return rg_string_format("%s/%s%s.safetensors", folder, key, ending);
-}
-
 /* Both paths of a trial's file; does the source have it? */
-static bool has_file(const Merge *m, const char *key, const char *ending, char **from, char **to) {
-    *from = file_of(m->source_folder, key, ending);
-    *to = file_of(m->target_folder, key, ending);
+static bool has_file(const Merge *m, const char *key, RgWeightsFile file, char **from, char **to) {
+    *from = rg_weights_path(rg_store_path(m->source), key, file);
+    *to = rg_weights_path(rg_store_path(m->target), key, file);
     return access(*from, F_OK) == 0;
 }
 
-static RgStatus check_weights(RgStore *store, int64_t trial, const char *path, RgError *error) {
-    RgChecksum unused;
-    return rg_weights_check(store, trial, RG_WEIGHTS_FINAL, path, &unused, error);
+static RgStatus make_folder(Merge *m, RgError *error) {
+    if (access(m->target_folder, F_OK) == 0)
+        return RG_OK;
+    m->folder_made = true;
+    return rg_folder_make(m->target_folder, error);
 }
 
 /* Final weights; a store that was passed on without its folder has none. */
-static RgStatus copy_weights(const Merge *m, const Match *match, RgError *error) {
+static RgStatus copy_weights(Merge *m, const Match *match, RgError *error) {
     char *from, *to;
     RgStatus status = RG_OK;
-    if (has_file(m, match->key, "", &from, &to)) {
-        status = check_weights(m->source, match->source, from, error);
+    if (has_file(m, match->key, RG_WEIGHTS_FINAL, &from, &to)) {
+        bool there = access(to, F_OK) == 0;
+        status = make_folder(m, error);
         if (status == RG_OK)
-            status = rg_folder_make(m->target_folder, error);
-        if (status == RG_OK)
-            status = rg_file_copy(from, to, error);
+            status = rg_weights_copy(m->source, match->source, RG_WEIGHTS_FINAL, from, to, error);
+        if (status == RG_OK && !there) {
+            m->copies = rg_reallocate(m->copies, (size_t)m->copy_count + 1, sizeof *m->copies);
+            m->copies[m->copy_count++] = rg_string_copy(to);
+        }
     }
     free(from);
     free(to);
     return status;
+}
+
+/* The rows that they belong to are not in the target. */
+static void remove_copies(const Merge *m) {
+    for (int i = 0; i < m->copy_count; i++)
+        unlink(m->copies[i]);
+    if (m->folder_made)
+        rmdir(m->target_folder); /* where it is empty */
 }
 
 static RgStatus same_content(const char *a, const char *b, bool *same, RgError *error) {
@@ -222,20 +236,21 @@ static RgStatus same_content(const char *a, const char *b, bool *same, RgError *
 }
 
 /* Weights of a trial that is done in both: the same, or the target lacks them and gets them. */
-static RgStatus agree_on_weights(const Merge *m, const Match *match, RgError *error) {
+static RgStatus agree_on_weights(Merge *m, const Match *match, RgError *error) {
     char *from, *to;
     RgStatus status = RG_OK;
     bool same = true;
-    if (has_file(m, match->key, "", &from, &to)) {
+    if (has_file(m, match->key, RG_WEIGHTS_FINAL, &from, &to)) {
         if (access(to, F_OK) != 0)
             status = copy_weights(m, match, error);
         else
             status = same_content(from, to, &same, error);
     }
+    RgChecksum unused;
     if (!same)
-        status = check_weights(m->source, match->source, from, error);
+        status = rg_weights_check(m->source, match->source, RG_WEIGHTS_FINAL, from, &unused, error);
     if (!same && status == RG_OK)
-        status = check_weights(m->target, match->target, to, error);
+        status = rg_weights_check(m->target, match->target, RG_WEIGHTS_FINAL, to, &unused, error);
     if (!same && status == RG_OK)
         status =
             rg_fail(error, RG_E_STORE,
@@ -247,26 +262,41 @@ static RgStatus agree_on_weights(const Merge *m, const Match *match, RgError *er
     return status;
 }
 
-static void settle_later(Merge *m, const char *key, bool copy) {
+static void settle_later(Merge *m, const char *key, int64_t source) {
     m->settlements =
         rg_reallocate(m->settlements, (size_t)m->settlement_count + 1, sizeof *m->settlements);
-    m->settlements[m->settlement_count++] = (Settlement){rg_string_copy(key), copy};
+    m->settlements[m->settlement_count++] = (Settlement){rg_string_copy(key), source};
 }
 
-static RgStatus settle_checkpoint(const Merge *m, const Settlement *s, RgError *error) {
+static RgStatus settle_checkpoint(Merge *m, const Settlement *s, RgError *error) {
     char *from, *to;
     RgStatus status = RG_OK;
-    bool there = has_file(m, s->key, "-checkpoint", &from, &to);
-    if (s->copy && there) {
-        status = rg_folder_make(m->target_folder, error);
+    bool there = has_file(m, s->key, RG_WEIGHTS_CHECKPOINT, &from, &to);
+    if (s->source && there) {
+        status = make_folder(m, error);
         if (status == RG_OK)
-            status = rg_file_copy(from, to, error); /* who takes it up checks it */
-    } else if (!s->copy) {
-        rg_file_remove(to); /* of a trial that is done */
+            status = rg_weights_copy(m->source, s->source, RG_WEIGHTS_CHECKPOINT, from, to, error);
+    } else if (!s->source) {
+        rg_file_remove(to); /* of a trial that is done, or that starts afresh */
     }
     free(from);
     free(to);
     return status;
+}
+
+/* An unfinished trial whose checkpoint is damaged comes without it, and the target's record of it,
+ * if there is one, stays. */
+static RgStatus look_at_checkpoint(const Merge *m, Match *match, RgError *error) {
+    bool missing;
+    RgError why = {0};
+    RgStatus status = rg_weights_look(m->source, match->source, match->key, RG_WEIGHTS_CHECKPOINT,
+                                      &missing, &why);
+    match->source_lost = status == RG_E_FORMAT;
+    if (match->source_lost)
+        rg_notice("%s; %s, seed %lld of experiment %s is merged without it%s", why.text,
+                  match->label, (long long)match->seed, match->experiment,
+                  match->target ? ", and the target's record stays" : ", and will start afresh");
+    return status == RG_OK || match->source_lost ? RG_OK : rg_fail(error, status, "%s", why.text);
 }
 
 /* ---- trials ---- */
@@ -293,7 +323,7 @@ static RgStatus take(Merge *m, const Match *match, RgError *error) {
     RG_TRY(take_rows(m, match, error));
     if (match->source_done)
         RG_TRY(copy_weights(m, match, error));
-    settle_later(m, match->key, !match->source_done);
+    settle_later(m, match->key, match->source_done || match->source_lost ? 0 : match->source);
     *(match->target ? &m->counts.replaced : &m->counts.added) += 1;
     return RG_OK;
 }
@@ -301,13 +331,14 @@ static RgStatus take(Merge *m, const Match *match, RgError *error) {
 /* Of records that are equally far the source's is taken, so that a merge that was killed before it
  * copied the checkpoint does so when it is run again. */
 static RgStatus merge_match(Merge *m, const Match *match, RgError *error) {
-    bool further = match->source_done || match->source_step >= match->target_step;
+    bool further =
+        match->source_done || (!match->source_lost && match->source_step >= match->target_step);
     if (!match->target || (!match->target_done && further))
         return take(m, match, error);
     m->counts.kept++;
     if (!match->source_done)
         return RG_OK;
-    settle_later(m, match->key, false);
+    settle_later(m, match->key, 0);
     return agree(m, match, error);
 }
 
@@ -343,6 +374,8 @@ static RgStatus merge_row(Merge *m, RgRows *rows, RgError *error) {
                    .label = rg_rows_text_copy(rows, 5),
                    .seed = rg_rows_integer(rows, 6)};
     RgStatus status = find_match(m, &match, error);
+    if (status == RG_OK && !match.source_done && !match.target_done)
+        status = look_at_checkpoint(m, &match, error);
     if (status == RG_OK)
         status = merge_match(m, &match, error);
     free(match.experiment);
@@ -367,15 +400,15 @@ static RgStatus merge_trials(Merge *m, int64_t only, RgError *error) {
 
 /* ---- a merge ---- */
 
-static RgStatus open_source(Merge *m, const char *path, bool verify, RgError *error) {
+static RgStatus open_source(Merge *m, const char *path, bool whole, RgError *error) {
     struct stat source, target;
     if (stat(path, &source) == 0 && stat(rg_store_path(m->target), &target) == 0 &&
         source.st_dev == target.st_dev && source.st_ino == target.st_ino)
         return rg_fail(error, RG_E_USAGE, "%s: cannot be merged into itself", path);
-    RG_TRY(rg_store_open(path, false, &m->source, error));
-    m->source_folder = rg_store_folder(path);
+    RG_TRY(whole ? rg_store_open(path, false, &m->source, error)
+                 : rg_store_open_damaged(path, &m->source, error));
     RG_TRY(rg_store_hold(path, &m->hold, error));
-    return verify ? rg_store_verify(m->source, RG_VERIFY_ALL, error) : RG_OK;
+    return whole ? rg_store_verify(m->source, RG_VERIFY_ALL, error) : RG_OK;
 }
 
 /* The shelves' tables are made by opening them. */
@@ -404,15 +437,17 @@ static RgStatus merge_rows(Merge *m, int64_t only, RgError *error) {
     return status;
 }
 
-/* All trials of the source, or one; with or without asking whether its file is whole. */
-static RgStatus merge(RgStore *target, const char *source, int64_t trial, bool verify,
+/* All trials of the source, or one; of a file that has to be whole, or not. */
+static RgStatus merge(RgStore *target, const char *source, int64_t trial, bool whole,
                       RgMergeCounts *counts, RgError *error) {
     Merge m = {.target = target, .to = rg_store_database(target), .hold = -1};
-    RgStatus status = open_source(&m, source, verify, error);
+    RgStatus status = open_source(&m, source, whole, error);
     if (status == RG_OK)
         status = prepare_target(&m, error);
     if (status == RG_OK)
         status = merge_rows(&m, trial, error);
+    if (status != RG_OK)
+        remove_copies(&m);
     for (int i = 0; i < m.settlement_count; i++) {
         if (status == RG_OK)
             status = settle_checkpoint(&m, &m.settlements[i], error);
@@ -423,8 +458,10 @@ static RgStatus merge(RgStore *target, const char *source, int64_t trial, bool v
         counts->replaced += m.counts.replaced;
         counts->kept += m.counts.kept;
     }
+    for (int i = 0; i < m.copy_count; i++)
+        free(m.copies[i]);
+    free(m.copies);
     free(m.settlements);
-    free(m.source_folder);
     free(m.target_folder);
     rg_store_close(m.source);
     if (m.hold >= 0)

@@ -13,7 +13,10 @@
  * source or with all of it; in either case it is run again, and ends alike. The source is only
  * read, and held still meanwhile: one that is being written is refused, and so is one whose file is
  * damaged. Every value is checked before it is copied (see rows.h), and a key by which files are
- * named is 16 hexadecimal digits. */
+ * named is 16 hexadecimal digits. Files of weights and checkpoints are held against their SHA-256
+ * as they are copied: damaged weights refuse the source; of an unfinished trial whose checkpoint is
+ * damaged a notice is given, and it comes without, unless the target has a record of its own, which
+ * stays then. A merge that is refused leaves no file in the target. */
 #ifndef RG_CORE_RESULTS_STORE_MERGE_H
 #define RG_CORE_RESULTS_STORE_MERGE_H
 

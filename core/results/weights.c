@@ -2,41 +2,102 @@
 #include "core/results/weights.h"
 
 #include "core/names.h"
+#include "core/new_file.h"
 #include "core/results/rows.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-/* Does the file at `path` have a sum that the rows give? None: it is not known. */
-static RgStatus compare(RgRows *rows, const char *path, RgChecksum *sum, RgError *error) {
+static const char *const file_names[] = {
+    [RG_WEIGHTS_FINAL] = "final", [RG_WEIGHTS_CHECKPOINT] = "checkpoint"};
+
+/* Is the sum of the file at `path` one that the rows give? None: it is not known. */
+static RgStatus compare(RgRows *rows, const char *path, const char *sha256, RgError *error) {
     char expected[RG_SHA256_TEXT] = "";
-    RgStatus status = rg_file_checksum(path, sum, error);
     bool same = false;
-    while (status == RG_OK && !same && rg_rows_next(rows)) {
+    while (!same && rg_rows_next(rows)) {
         memcpy(expected, rg_rows_text(rows, 0), sizeof expected);
-        same = strcmp(expected, sum->sha256) == 0;
+        same = strcmp(expected, sha256) == 0;
     }
-    RG_TRY(rg_rows_close(rows, status, error));
+    RG_TRY(rg_rows_close(rows, RG_OK, error));
     return same || !expected[0]
                ? RG_OK
                : rg_fail(error, RG_E_FORMAT, "%s: is damaged: its SHA-256 is %s, expected %s", path,
-                         sum->sha256, expected);
+                         sha256, expected);
+}
+
+/* The sums that the store knows of a trial's file; NULL in a store of an older program. */
+static RgStatus open_sums(RgStore *store, int64_t trial, RgWeightsFile file, RgRows **rows,
+                          RgError *error) {
+    bool has;
+    *rows = NULL;
+    RG_TRY(rg_rows_has_table(store, "weights", &has, error));
+    if (!has)
+        return RG_OK;
+    *rows =
+        rg_rows_open(store, "weights", "SELECT sha256 FROM weights WHERE trial = ?1 AND file = ?2");
+    rg_rows_of_trial(*rows, trial);
+    rg_rows_bind_text(*rows, 2, file_names[file]);
+    return RG_OK;
+}
+
+static RgStatus check_sum(RgStore *store, int64_t trial, RgWeightsFile file, const char *path,
+                          const char *sha256, RgError *error) {
+    RgRows *rows;
+    RG_TRY(open_sums(store, trial, file, &rows, error));
+    return rows ? compare(rows, path, sha256, error) : RG_OK;
 }
 
 RgStatus rg_weights_check(RgStore *store, int64_t trial, RgWeightsFile file, const char *path,
                           RgChecksum *sum, RgError *error) {
-    static const char *const names[] = {
-        [RG_WEIGHTS_FINAL] = "final", [RG_WEIGHTS_CHECKPOINT] = "checkpoint"};
-    bool has;
-    RG_TRY(rg_rows_has_table(store, "weights", &has, error));
-    if (!has) /* of an older program */
-        return rg_file_checksum(path, sum, error);
-    RgRows *rows =
-        rg_rows_open(store, "weights", "SELECT sha256 FROM weights WHERE trial = ?1 AND file = ?2");
-    rg_rows_of_trial(rows, trial);
-    rg_rows_bind_text(rows, 2, names[file]);
-    return compare(rows, path, sum, error);
+    RG_TRY(rg_file_checksum(path, sum, error));
+    return check_sum(store, trial, file, path, sum->sha256, error);
+}
+
+char *rg_weights_path(const char *store, const char *key, RgWeightsFile file) {
+    char *folder = rg_store_folder(store);
+    char *path = rg_string_format("%s/%s%s.safetensors", folder, key,
+                                  file == RG_WEIGHTS_CHECKPOINT ? "-checkpoint" : "");
+    free(folder);
+    return path;
+}
+
+RgStatus rg_weights_look(RgStore *store, int64_t trial, const char *key, RgWeightsFile file,
+                         bool *missing, RgError *error) {
+    RgChecksum sum;
+    RgRows *rows = NULL;
+    RgStatus status;
+    char *path = rg_weights_path(rg_store_path(store), key, file);
+    *missing = false;
+    if (access(path, F_OK) == 0) {
+        status = rg_weights_check(store, trial, file, path, &sum, error);
+    } else {
+        status = open_sums(store, trial, file, &rows, error);
+        *missing = rows && rg_rows_next(rows);
+        status = rg_rows_close(rows, status, error);
+    }
+    free(path);
+    return status;
+}
+
+RgStatus rg_weights_copy(RgStore *store, int64_t trial, RgWeightsFile file, const char *from,
+                         const char *to, RgError *error) {
+    RgBytes content;
+    RgNewFile copy;
+    char sum[RG_SHA256_TEXT];
+    RG_TRY(rg_file_map(from, &content, error));
+    RgStatus status = rg_new_file_begin(to, &copy, error);
+    if (status == RG_OK) {
+        copy.hashing = rg_hashing_begin();
+        status = rg_new_file_write(&copy, content.data, content.size, error);
+        rg_hashing_sum(copy.hashing, sum);
+        if (status == RG_OK)
+            status = check_sum(store, trial, file, from, sum, error);
+        status = rg_new_file_end(&copy, status, error);
+    }
+    rg_file_unmap(&content);
+    return status;
 }
 
 /* Of "results/x/0123456789abcdef.safetensors" the key and the store "results/x.db", malloc'd; false
@@ -68,7 +129,9 @@ RgStatus rg_weights_check_path(const char *path, RgError *error) {
                                     "SELECT w.sha256 FROM weights w JOIN trials t ON t.id = w.trial"
                                     " WHERE t.key = ?1 AND w.file = 'final'");
         rg_rows_bind_text(rows, 1, key);
-        status = compare(rows, path, &sum, error);
+        status = rg_file_checksum(path, &sum, error);
+        status = status == RG_OK ? compare(rows, path, sum.sha256, error)
+                                 : rg_rows_close(rows, status, error);
     }
     rg_store_close(store);
     free(store_path);
