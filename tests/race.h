@@ -23,27 +23,6 @@ typedef struct Race {
     double flops_before; /* that were counted before there was a trainer, by rg_profile_all_flops */
 } Race;
 
-/* "name=value" pairs separated by spaces become settings of the group `group`. */
-static inline void race_set(RgSettings *settings, const char *group, const char *pairs) {
-    char *copy = rg_string_copy(pairs), *next = copy, *pair;
-    while ((pair = strsep(&next, " "))) {
-        char path[96], *value = strchr(pair, '=');
-        if (!value)
-            continue;
-        *value++ = '\0';
-        snprintf(path, sizeof path, "%s.%s", group, pair);
-        RgSettingKind kind = RG_SETTING_STRING;
-        if (strcmp(value, "true") == 0 || strcmp(value, "false") == 0)
-            kind = RG_SETTING_BOOLEAN;
-        else if (strspn(value, "0123456789-") == strlen(value))
-            kind = RG_SETTING_INTEGER;
-        else if (strspn(value, "0123456789-.e") == strlen(value))
-            kind = RG_SETTING_REAL;
-        rg_settings_set(settings, path, kind, value, "test", 0);
-    }
-    free(copy);
-}
-
 /* `bandit` and `options` as in race_set; the policy starts `deviation` away from the reference. */
 static inline Race race_begin(const char *algorithm, const char *options, const char *bandit,
                               double deviation, int64_t batch) {
