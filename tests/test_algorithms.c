@@ -336,6 +336,51 @@ Test(trainer, a_tie_is_half_right) {
     race_end(&race);
 }
 
+/* How far `logprob` is from `old`, by the epoch of the step. */
+static double apart_from_old[2], steps_apart_from_old[2];
+
+static RgTensor *watching_loss(RgStep *step, const void *options, const RgBatch *batch) {
+    (void)options;
+    RgTape *t = step->tape;
+    double *apart = &apart_from_old[step->epoch], *steps = &steps_apart_from_old[step->epoch];
+    *apart = *steps = 0;
+    for (int64_t i = 0; i < batch->logprob->count; i++)
+        *apart += fabs((double)batch->logprob->data[i] - (double)batch->old->data[i]);
+    for (int64_t i = 0; i < batch->steps.count; i++)
+        *steps +=
+            fabs((double)batch->steps.logprob->data[i] - (double)batch->steps.old->data[i]);
+    return rg_negate(t, rg_mean(t, rg_preference_fit(t, batch, 0.1)));
+}
+
+static void watching_recipe(const void *options, RgRecipe *recipe) {
+    (void)options;
+    recipe->responses = recipe->preferences = RG_FROM_DATASET;
+    recipe->epochs = 2;
+    recipe->steps = true;
+}
+
+/* The policy has moved by the second pass over a batch: what it was stays in `old`. */
+Test(trainer, old_is_what_the_policy_was_in_the_first_epoch) {
+    static const RgAlgorithm watching = {.about = {.name = "watching", .summary = "watches"},
+                                         .recipe = watching_recipe,
+                                         .loss = watching_loss};
+    Race race = race_begin("dpo", "", bandit, 0.1, 16);
+    RgError error = {0};
+    RgTrainer *trainer;
+    cr_assert_eq(rg_trainer_create(&watching, race.options, &race.trainer->training, race.policy,
+                                   race.reference, &race.environment->course,
+                                   &race.trainer->optimizer->options, 0, rg_random_root(1),
+                                   &trainer, &error),
+                 RG_OK, "%s", error.text);
+    cr_assert(take_step(trainer));
+    cr_expect_eq(apart_from_old[0], 0);
+    cr_expect_eq(steps_apart_from_old[0], 0);
+    cr_expect_gt(apart_from_old[1], 0.1);
+    cr_expect_gt(steps_apart_from_old[1], 0.1);
+    rg_trainer_destroy(trainer);
+    race_end(&race);
+}
+
 Test(trainer, kto_of_one_pair_is_refused) {
     Race race = race_begin("kto", "", bandit, 0, 16);
     RgTrainingOptions one = race.trainer->training;

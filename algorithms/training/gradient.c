@@ -190,7 +190,7 @@ static RgSide third_side(RgTrainer *trainer, const Part *part, const RgRollout *
 
 /* x as a constant, as it was in the first epoch. */
 static RgTensor *old_of(RgTape *t, RgTensor *x, int64_t epoch, double *kept) {
-    RgTensor *old = rg_stop_gradient(t, x);
+    RgTensor *old = rg_constant(t, x->shape, x->data); /* its own memory, to be written to */
     for (int64_t i = 0; kept && i < x->count; i++)
         if (epoch == 0)
             kept[i] = (double)x->data[i];
