@@ -118,6 +118,18 @@ static int find_code(struct dl_phdr_info *info, size_t size, void *context) {
     return holds;
 }
 
+/* One that was linked with the library brings its functions and globals a second time. */
+static RgStatus check_alone(const char *path, RgError *error) {
+    void *library = dlopen("libregatta.so.0", RTLD_LAZY | RTLD_NOLOAD);
+    if (!library)
+        return RG_OK;
+    dlclose(library);
+    return rg_fail(error, RG_E_USAGE,
+                   "%s: brings the library libregatta.so with it: expected a plug-in linked without "
+                   "-lregatta, as the program has all functions",
+                   path);
+}
+
 static RgStatus register_all(RgLoadedPlugin *plugin, const RgPlugin *found, RgError *error) {
     if (!found)
         return rg_fail(error, RG_E_USAGE,
@@ -156,6 +168,7 @@ RgStatus rg_plugin_load(const char *path, RgError *error) {
     void *object = open_object(path);
     if (!object)
         return rg_fail(error, RG_E_FILE, "%s: cannot be loaded: %s", path, dlerror());
+    RG_TRY(check_alone(path, error));
     RgLoadedPlugin *plugin = rg_allocate(sizeof *plugin);
     plugin->path = rg_string_copy(path);
     memcpy(plugin->sha256, sum.sha256, sizeof plugin->sha256);

@@ -7,11 +7,13 @@
 #include "core/policy/course.h"
 #include "core/policy/policy.h"
 #include "core/registry.h"
-#include "core/results/answer_shelf.h"
 #include "core/results/evaluation.h"
 #include "envs/contender.h"
 
 typedef struct RgEnvironment RgEnvironment;
+
+/* The cache of judges' answers in a results store (core/results/answer_shelf.h). */
+typedef struct RgAnswerShelf RgAnswerShelf;
 
 /* A number for a row of results. */
 typedef struct RgEnvironmentCount {

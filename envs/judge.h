@@ -14,7 +14,6 @@
 #include "core/options.h"
 #include "core/policy/sequences.h"
 #include "core/registry.h"
-#include "core/results/answer_shelf.h"
 #include "core/tensor/random.h"
 
 /* Two responses to a prompt, of which people preferred one. Borrowed. */
@@ -44,6 +43,9 @@ typedef struct RgJudgeItems {
 } RgJudgeItems;
 
 typedef struct RgJudge RgJudge;
+
+/* The cache of judges' answers in a results store (core/results/answer_shelf.h). */
+typedef struct RgAnswerShelf RgAnswerShelf;
 
 /* A count that goes into the results, "judge_calls". */
 typedef struct RgJudgeCount {

@@ -4,6 +4,7 @@
 #include "experiments/crew.h"
 
 #include "core/new_file.h"
+#include "core/results/answer_shelf.h"
 #include "core/stop.h"
 #include "core/tensor/blas.h"
 #include "experiments/plan.h"

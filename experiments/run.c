@@ -3,6 +3,7 @@
 
 #include "core/lookup.h"
 #include "core/notice.h"
+#include "core/results/answer_shelf.h"
 #include "core/results/parts.h"
 #include "core/results/rows.h"
 #include "core/results/weights.h"

@@ -2,6 +2,9 @@
  * shard by shard through policy and reference, to the loss and back. */
 #include "algorithms/training/gradient.h"
 
+#include "core/policy/pair_cache.h"
+#include "core/train/gradient_sum.h"
+
 #include <math.h>
 #include <string.h>
 

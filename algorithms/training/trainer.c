@@ -2,6 +2,8 @@
  * gradient.c. No algorithm is known by name here. */
 #include "algorithms/training/gradient.h"
 
+#include "core/train/gradient_sum.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -179,7 +181,7 @@ void rg_trainer_destroy(RgTrainer *trainer) {
     free(trainer);
 }
 
-void rg_trainer_use_cache(RgTrainer *trainer, RgPairCache *cache) {
+void rg_trainer_use_cache(RgTrainer *trainer, struct RgPairCache *cache) {
     trainer->cache = cache;
 }
 

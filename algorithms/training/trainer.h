@@ -15,9 +15,7 @@
 #define RG_ALGORITHMS_TRAINING_TRAINER_H
 
 #include "algorithms/training/recipe.h"
-#include "core/policy/pair_cache.h"
 #include "core/train/checkpoint.h"
-#include "core/train/gradient_sum.h"
 
 typedef struct RgTrainingOptions {
     int64_t batch;       /* pairs (or demonstrations) per step */
@@ -70,10 +68,10 @@ struct RgTrainer {
     RgRandom random; /* the trial's root stream */
     int64_t step;    /* steps done */
     RgMeter meter;
-    void *state;        /* the algorithm's own */
-    RgGradientSum *sum; /* of shards, once there are several */
-    RgPairCache *cache; /* of what the reference says of offline pairs; NULL: none */
-    double flops;       /* spent in this step so far, but for what was asked of the reference */
+    void *state;               /* the algorithm's own */
+    struct RgGradientSum *sum; /* of shards, once there are several */
+    struct RgPairCache *cache; /* of what the reference says of offline pairs; NULL: none */
+    double flops; /* spent in this step so far, but for what was asked of the reference */
     struct {
         double flops, seconds; /* charged for it so far */
         double spent;          /* seconds that went by, in asking and in looking up */
@@ -96,7 +94,7 @@ RgStatus rg_trainer_create(const RgAlgorithm *algorithm, const void *options,
 void rg_trainer_destroy(RgTrainer *trainer);
 /* Look up what the reference says of offline pairs in `cache` (borrowed, its source the reference).
  * Neither bits nor FLOPs depend on it. */
-void rg_trainer_use_cache(RgTrainer *trainer, RgPairCache *cache);
+void rg_trainer_use_cache(RgTrainer *trainer, struct RgPairCache *cache);
 
 /* One step, and what it came to in trainer->outcome: a trial that has diverged there is over. An
  * error is what the judge has failed with, which leaves the trainer good for nothing but its last
