@@ -51,15 +51,15 @@ static const struct argp argp = {
 
 /* ---- what is written ---- */
 
-/* A kind and the files of its own, beside those that all have. */
 static const struct {
     RgKind kind;
     const char *article;
-} kinds[] = {{RG_ALGORITHM, "an"},
-             {RG_ENVIRONMENT, "an"},
-             {RG_JUDGE, "a"},
-             {RG_ESTIMATOR, "an"},
-             {RG_OPTIMIZER, "an"}};
+    bool texts; /* it comes with texts.jsonl, of which the Makefile makes a tokenizer */
+} kinds[] = {{RG_ALGORITHM, "an", false},
+             {RG_ENVIRONMENT, "an", false},
+             {RG_JUDGE, "a", true},
+             {RG_ESTIMATOR, "an", false},
+             {RG_OPTIMIZER, "an", false}};
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
 static RgStatus find_kind(const char *name, int *found, RgError *error) {
@@ -126,6 +126,8 @@ static RgStatus write_all(const NewArguments *a, int kind, RgError *error) {
         free(name);
         RG_TRY(status);
     }
+    if (kinds[kind].texts)
+        RG_TRY(write_one(a, kind, "judge.jsonl", "texts.jsonl", error));
     RG_TRY(write_one(a, kind, "plugin.mk", "Makefile", error));
     return write_one(a, kind, "README.in", "README.md", error);
 }

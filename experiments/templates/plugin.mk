@@ -13,7 +13,12 @@ headers = $(wildcard $(shell pkg-config --variable=includedir regatta)/regatta/c
 check: @NAME@.so
 	$(REGATTA) check-plugin ./@NAME@.so
 
-race: @NAME@.so
+# Texts, if there are any, need a tokenizer.
+texts = $(wildcard texts.jsonl)
+tokenizer.json: $(texts)
+	$(REGATTA) train-tokenizer -o $@ -v 400 $(texts)
+
+race: @NAME@.so $(texts:texts.jsonl=tokenizer.json)
 	$(REGATTA) run @NAME@.cfg
 	$(REGATTA) table results/@NAME@.db
 
