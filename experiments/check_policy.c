@@ -181,9 +181,10 @@ void rg_check_policy(const RgPolicyType *type, const char *options, RgClaims *cl
     fill_features(features);
     rg_small_race_set(settings, "policy", options);
     if (create(type, settings, features, &tokens, &policy, &error) != RG_OK) {
-        rg_claim_nothing(claims, "log-probabilities and samples",
-                         "it is made neither for a few responses nor for tokens");
-        rg_claim(claims, false, "it can be made with these options", "%s", error.text);
+        char *why = rg_string_format("it is made neither for %d responses nor for %d tokens: %s",
+                                     RESPONSES, RESPONSES, error.text);
+        rg_claim_nothing(claims, "log-probabilities and samples", why);
+        free(why);
     } else {
         RgSequences *all = all_cells();
         stir(policy);

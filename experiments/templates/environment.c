@@ -42,8 +42,8 @@ static RgStatus judge(void *environment, const RgSequences *sequences, double *r
     (void)error; /* it cannot fail */
     const State *s = ((RgEnvironment *)environment)->state;
     for (int64_t i = 0; i < sequences->count; i++)
-        reward[i] = reward_of(s, *rg_sequence_prompt(sequences, i),
-                              *rg_sequence_response(sequences, i));
+        reward[i] =
+            reward_of(s, *rg_sequence_prompt(sequences, i), *rg_sequence_response(sequences, i));
     return RG_OK;
 }
 
