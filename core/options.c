@@ -354,6 +354,98 @@ static RgStatus read_option(const RgOption *option, const RgSettings *settings, 
     return status;
 }
 
+static size_t member_size(RgOptionKind kind) {
+    switch (kind) {
+    case RG_KIND_REAL:
+        return sizeof(double);
+    case RG_KIND_INTEGER:
+        return sizeof(int64_t);
+    case RG_KIND_BOOLEAN:
+        return sizeof(bool);
+    case RG_KIND_STRING:
+    case RG_KIND_PATH:
+        return sizeof(const char *);
+    case RG_KIND_CHOICE:
+        return sizeof(int);
+    case RG_KIND_LIST:
+        return sizeof(RgOptionList);
+    case RG_KIND_PART:
+        return sizeof(RgOptionPart);
+    case RG_KIND_PARTS:
+        return sizeof(RgOptionParts);
+    case RG_KIND_END:
+        break;
+    }
+    return 0;
+}
+
+/* Whether the default, which is there, is one of the option's values. */
+static bool default_fits(const RgOption *option) {
+    const char *text = option->fallback;
+    char *end = NULL;
+    union {
+        double real;
+        int64_t integer;
+        bool boolean;
+        const char *string;
+        int choice;
+        RgOptionList list;
+        RgOptionParts parts;
+    } member;
+    RgOption alone = *option;
+    alone.offset = 0;
+    switch (option->kind) {
+    case RG_KIND_REAL:
+        (void)strtod(text, &end);
+        return end > text && *end == '\0' && assign(&alone, text, &member);
+    case RG_KIND_INTEGER:
+        (void)strtoll(text, &end, 10);
+        return end > text && *end == '\0' && assign(&alone, text, &member);
+    case RG_KIND_BOOLEAN:
+        return strcmp(text, "true") == 0 || strcmp(text, "false") == 0;
+    case RG_KIND_PART:
+        return rg_find(option->family->kind, text) != NULL;
+    default:
+        return assign(&alone, text, &member);
+    }
+}
+
+static bool is_key(const char *name) {
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    return name && name[0] && strchr(letters, name[0]) &&
+           name[1 + strspn(name + 1, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                     "0123456789_-")] == '\0';
+}
+
+static const char *fault_of(const RgOption *table, const RgOption *option, size_t size) {
+    for (const RgOption *other = table; other < option; other++)
+        if (strcmp(other->name, option->name) == 0)
+            return "is there twice";
+    if (!option->help || !option->help[0])
+        return "has no help text";
+    if (option->offset + member_size(option->kind) > size)
+        return "has a member beyond options_size";
+    if (option->kind == RG_KIND_CHOICE && !option->choices)
+        return "has no list of choices";
+    if ((option->kind == RG_KIND_PART || option->kind == RG_KIND_PARTS) && !option->family)
+        return "has no family of types";
+    if (option->fallback && !default_fits(option))
+        return "has a default that is none of its values";
+    return NULL;
+}
+
+char *rg_options_fault(const RgOption *table, size_t size) {
+    for (const RgOption *option = table; option && !is_last(option); option++) {
+        if (!is_key(option->name))
+            return rg_string_format("option %d has no name that a config can give",
+                                    (int)(option - table));
+        const char *fault = fault_of(table, option, size);
+        if (fault)
+            return rg_string_format("option \"%s\" %s", option->name, fault);
+    }
+    return NULL;
+}
+
 RgStatus rg_options_read(const RgOption *table, const RgSettings *settings, const char *path,
                          void *values, RgError *error) {
     rg_settings_has_group(settings, path); /* a group may be there and empty: used, too */

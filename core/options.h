@@ -160,6 +160,11 @@ typedef struct RgOption {
 RgStatus rg_options_read(const RgOption *table, const RgSettings *settings, const char *path,
                          void *values, RgError *error);
 
+/* Why a table will not do for a struct of `size` bytes, as a sentence's end that names the option,
+ * or NULL; malloc'd. Each option has a name of its own that a config can give, a help text, a
+ * member within the struct, and a default, if any, that is one of its values. */
+char *rg_options_fault(const RgOption *table, size_t size);
+
 /* Set every option, defaults included, under `path` of the resolved config. */
 void rg_options_record(const RgOption *table, const void *values, const char *path,
                        RgSettings *resolved);

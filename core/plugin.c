@@ -124,10 +124,11 @@ static RgStatus check_alone(const char *path, RgError *error) {
     if (!library)
         return RG_OK;
     dlclose(library);
-    return rg_fail(error, RG_E_USAGE,
-                   "%s: brings the library libregatta.so with it: expected a plug-in linked without "
-                   "-lregatta, as the program has all functions",
-                   path);
+    return rg_fail(
+        error, RG_E_USAGE,
+        "%s: brings the library libregatta.so with it: expected a plug-in linked without "
+        "-lregatta, as the program has all functions",
+        path);
 }
 
 static RgStatus register_all(RgLoadedPlugin *plugin, const RgPlugin *found, RgError *error) {

@@ -2,6 +2,7 @@
 #include "core/registry.h"
 
 #include "core/names.h"
+#include "core/options.h"
 #include "core/settings.h"
 
 #include <stdlib.h>
@@ -139,5 +140,10 @@ RgStatus rg_descriptor_check(RgKind kind, const RgDescriptor *about,
     if (lacking)
         return rg_fail(error, RG_E_USAGE, "the descriptor of the %s \"%s\": expected %s", noun,
                        about->name, lacking);
-    return RG_OK;
+    char *fault = rg_options_fault(about->options, about->options_size);
+    RgStatus status = fault ? rg_fail(error, RG_E_USAGE, "the descriptor of the %s \"%s\": %s",
+                                      noun, about->name, fault)
+                            : RG_OK;
+    free(fault);
+    return status;
 }

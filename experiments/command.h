@@ -39,6 +39,8 @@ int rg_command_check_store(int argc, char **argv);
 int rg_command_tokenize(int argc, char **argv);
 int rg_command_train_tokenizer(int argc, char **argv);
 int rg_command_check_gradients(int argc, char **argv);
+int rg_command_new(int argc, char **argv);
+int rg_command_check_plugin(int argc, char **argv);
 
 /* Exit status of a call's status; anything but RG_OK is told on the standard error in one line. */
 int rg_command_end(RgStatus status, const RgError *error);

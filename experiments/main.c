@@ -47,6 +47,10 @@ static const RgCommand commands[] = {
     {"train-tokenizer", "learn a byte-level BPE vocabulary", rg_command_train_tokenizer},
     {"check-gradients", "bias and variance of gradient estimators on an exact environment",
      rg_command_check_gradients},
+    {"new", "begin an algorithm, environment, judge, estimator or optimizer of your own",
+     rg_command_new},
+    {"check-plugin", "does a plug-in keep what is asked of everything built in",
+     rg_command_check_plugin},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
 

@@ -39,8 +39,9 @@ static void setting_begin(Setting *s, const char *options) {
                            .end_token = -1,
                            .dynamics = &linear_process,
                            .judge = no_judge};
-    race_set(s->settings, "algorithm", "beta=0.3 reward=mlp reward_hidden=4 reward_deviation=1");
-    race_set(s->settings, "algorithm", options);
+    rg_small_race_set(s->settings, "algorithm",
+                      "beta=0.3 reward=mlp reward_hidden=4 reward_deviation=1");
+    rg_small_race_set(s->settings, "algorithm", options);
     cr_assert_eq(rg_options_read(rg_algorithm_parl.about.options, s->settings, "algorithm",
                                  &s->options, &error),
                  RG_OK, "%s", error.text);

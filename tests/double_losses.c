@@ -109,7 +109,7 @@ static void begin(const char *name, const char *given) {
     settings = rg_settings_create();
     algorithm = rg_algorithm_find(name);
     cr_assert(algorithm && algorithm->about.options_size <= sizeof options);
-    race_set(settings, "algorithm", given);
+    rg_small_race_set(settings, "algorithm", given);
     cr_assert_eq(rg_options_read(algorithm->about.options, settings, "algorithm", options, &error),
                  RG_OK, "%s", error.text);
     recipe = rg_recipe_of(algorithm, options);

@@ -37,7 +37,7 @@ static void normalise(Course *c) {
 static Course open_course(const char *options) {
     Course c = {.settings = rg_settings_create()};
     RgError error = {0};
-    race_set(c.settings, "environment", options);
+    rg_small_race_set(c.settings, "environment", options);
     cr_assert(rg_environment_create("mdp", c.settings, "environment", rg_random_root(3),
                                     &c.environment, &error) == RG_OK,
               "%s", error.text);
@@ -200,9 +200,9 @@ static Race open_parl(const char *problem, const char *options) {
     RgError error = {0};
     Race race = {.settings = rg_settings_create(), .algorithm = &rg_algorithm_parl};
     RgRandom random = rg_random_root(7);
-    race_set(race.settings, "environment", problem);
-    race_set(race.settings, "algorithm", options);
-    race_set(race.settings, "policy", "initial_deviation=0.5");
+    rg_small_race_set(race.settings, "environment", problem);
+    rg_small_race_set(race.settings, "algorithm", options);
+    rg_small_race_set(race.settings, "policy", "initial_deviation=0.5");
     cr_assert(rg_environment_create("mdp", race.settings, "environment", random, &race.environment,
                                     &error) == RG_OK,
               "%s", error.text);

@@ -1,11 +1,12 @@
-/* A small race for tests of algorithms: a bandit, a tabular policy and its frozen reference, and a
- * trainer of a named algorithm with options given as text. */
+/* The small race (experiments/small_race.h) of a named algorithm, for tests: what fails there fails
+ * the test. */
 #ifndef RG_TESTS_RACE_H
 #define RG_TESTS_RACE_H
 
 #include "algorithms/parl.h"
 #include "core/tensor/profile.h"
 #include "envs/environment.h"
+#include "experiments/small_race.h"
 #include "steps.h"
 
 #include <criterion/criterion.h>
@@ -13,54 +14,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct Race {
-    RgSettings *settings;
-    RgEnvironment *environment;
-    RgPolicy *reference, *policy;
-    const RgAlgorithm *algorithm;
-    void *options;
-    RgTrainer *trainer;
-    double flops_before; /* that were counted before there was a trainer, by rg_profile_all_flops */
-} Race;
+typedef RgSmallRace Race;
 
-/* `bandit` and `options` as in race_set; the policy starts `deviation` away from the reference. */
+/* `bandit` and `options` as in rg_small_race_set; the policy starts `deviation` away from the
+ * reference. */
 static inline Race race_begin(const char *algorithm, const char *options, const char *bandit,
                               double deviation, int64_t batch) {
     RgError error = {0};
-    Race race = {.settings = rg_settings_create(), .algorithm = rg_algorithm_find(algorithm)};
-    RgRandom random = rg_random_root(7);
-    race_set(race.settings, "environment", bandit);
-    race_set(race.settings, "algorithm", options);
-    cr_assert(rg_environment_create("bandit", race.settings, "environment", random,
-                                    &race.environment, &error) == RG_OK,
-              "%s", error.text);
-    cr_assert(rg_policy_create("tabular", race.settings, "policy", &race.environment->space, random,
-                               &race.reference, &error) == RG_OK,
-              "%s", error.text);
-    cr_assert(rg_environment_prepare(race.environment, race.reference, random, &error) == RG_OK,
-              "%s", error.text);
-    race.policy = rg_policy_clone(race.reference, false);
-    for (int64_t i = 0; i < race.policy->parameters->count; i++)
-        race.policy->parameters->value[i] +=
-            (RgReal)(deviation * rg_random_normal(random, (uint64_t)i));
-    race.options = rg_allocate(race.algorithm->about.options_size + 1);
-    cr_assert(rg_options_read(race.algorithm->about.options, race.settings, "algorithm",
-                              race.options, &error) == RG_OK,
-              "%s", error.text);
-    RgTrainingOptions training = {.batch = batch, .temperature = 1, .top_p = 1};
-    race.flops_before = rg_profile_all_flops();
-    RgOptimizerOptions adamw = {.type = {&rg_optimizer_adamw.about},
-                                .learning_rate = 0.05,
-                                .beta1 = 0.9,
-                                .beta2 = 0.999,
-                                .epsilon = 1e-8,
-                                .clip = 1};
-    cr_assert(rg_trainer_create(race.algorithm, race.options, &training, race.policy,
-                                race.reference, &race.environment->course, &adamw, 0,
-                                rg_random_named(random, "training"), &race.trainer,
-                                &error) == RG_OK,
-              "%s", error.text);
+    RgSmallRaceTerms terms = {.algorithm = rg_algorithm_find(algorithm),
+                              .options = options,
+                              .bandit = bandit,
+                              .deviation = deviation,
+                              .batch = batch};
+    Race race;
+    cr_assert_eq(rg_small_race_begin(&terms, &race, &error), RG_OK, "%s", error.text);
     return race;
+}
+
+static inline void race_end(Race *race) {
+    rg_small_race_end(race);
 }
 
 /* PARL's G where the race is, and its hypergradient. */
@@ -72,15 +44,6 @@ static inline double race_hypergradient(const Race *race, int64_t draw, double *
                                        &objective, found, report, &error),
                  RG_OK, "%s", error.text);
     return objective;
-}
-
-static inline void race_end(Race *race) {
-    rg_trainer_destroy(race->trainer);
-    rg_policy_destroy(race->policy);
-    rg_policy_destroy(race->reference);
-    rg_environment_destroy(race->environment);
-    rg_settings_destroy(race->settings);
-    free(race->options);
 }
 
 #endif

@@ -4,8 +4,8 @@
 #include "core/policy/enumerated.h"
 #include "core/tensor/blas.h"
 #include "envs/bandit.h"
+#include "experiments/check_plugin.h"
 #include "race.h"
-#include "tests/save_checkpoint.h"
 
 #include <math.h>
 
@@ -19,16 +19,6 @@ static uint64_t bits_after(const char *algorithm, const char *options, int steps
     uint64_t bits = rg_parameters_hash(race.policy->parameters);
     race_end(&race);
     return bits;
-}
-
-static double expected_reward(Race *race) {
-    RgEvaluation *evaluation = rg_evaluation_create();
-    rg_environment_evaluate(race->environment,
-                            &(RgContender){race->policy, race->reference, 0.1, 1},
-                            rg_random_root(1), evaluation, NULL);
-    double reward = rg_evaluation_find(evaluation, "reward");
-    rg_evaluation_destroy(evaluation);
-    return reward;
 }
 
 static double metric_of(const RgTrainer *trainer, const char *name) {
@@ -301,10 +291,10 @@ Test(family, selm_learns_from_the_best_and_the_worst_of_three) {
             margins = race.trainer->outcome.metrics[i].value;
     cr_assert(isfinite(margins));
     race.trainer->outcome = (RgOutcome){0};
-    double before = expected_reward(&race);
+    double before = rg_small_race_reward(&race);
     for (int s = 0; s < 60; s++)
         cr_assert(take_step(race.trainer));
-    cr_assert_gt(expected_reward(&race), before + 0.2);
+    cr_assert_gt(rg_small_race_reward(&race), before + 0.2);
     race_end(&race);
 }
 
@@ -420,30 +410,23 @@ Test(trainer, online_methods_are_metered) {
     race_end(&race);
 }
 
-/* The profile hears of every operation where it is done; the meter has to have them all, those
- * before the first step and those of a method's own tapes too. */
-static void check_meter(const RgAlgorithm *a, const char *options) {
-    Race race = race_begin(a->about.name, options, bandit, 0.1, 16);
-    for (int s = 0; s < 3; s++)
-        cr_assert(take_step(race.trainer), "%s: %s", a->about.name, race.trainer->outcome.diverged);
-    double counted = rg_profile_all_flops() - race.flops_before;
-    double metered = race.trainer->meter.flops;
-    cr_expect(fabs(metered - counted) <= 1e-9 * counted, "%s %s: %.17g FLOPs metered, %.17g done",
-              a->about.name, options, metered, counted);
-    cr_expect(counted > 0 || !(a->loss || a->step), "%s: none counted", a->about.name);
-    race_end(&race);
+static void check_meter(const char *algorithm, const char *options) {
+    RgClaims claims = {0};
+    rg_claim_flops(rg_algorithm_find(algorithm), options, &claims);
+    cr_expect(claims.failed == 0 && claims.held == 1, "%s %s: %s", algorithm, options,
+              claims.first_failure);
 }
 
+/* Those before the first step and those of a method's own tapes too. */
 Test(trainer, the_meter_has_every_operation_of_every_method) {
-    rg_profile_start();
     for (int i = 0; rg_algorithm(i); i++)
-        check_meter(rg_algorithm(i), "");
-    check_meter(rg_algorithm_find("parl"), "pretrain=20");
+        check_meter(rg_algorithm(i)->about.name, "");
+    check_meter("parl", "pretrain=20");
     for (int i = 0; rg_registered(RG_ESTIMATOR, i); i++) {
         char options[96];
         snprintf(options, sizeof options, "pretrain=5 estimator=%s on_failure=skip",
                  rg_registered(RG_ESTIMATOR, i)->name);
-        check_meter(rg_algorithm_find("parl"), options);
+        check_meter("parl", options);
     }
     Race without = race_begin("parl", "", bandit, 0, 16);
     Race with = race_begin("parl", "pretrain=20", bandit, 0, 16);
@@ -483,6 +466,50 @@ Test(trainer, a_tie_is_half_right) {
     race_end(&race);
 }
 
+/* How far `logprob` is from `old`, by the epoch of the step. */
+static double apart_from_old[2], steps_apart_from_old[2];
+
+static RgTensor *watching_loss(RgStep *step, const void *options, const RgBatch *batch) {
+    (void)options;
+    RgTape *t = step->tape;
+    double *apart = &apart_from_old[step->epoch], *steps = &steps_apart_from_old[step->epoch];
+    *apart = *steps = 0;
+    for (int64_t i = 0; i < batch->logprob->count; i++)
+        *apart += fabs((double)batch->logprob->data[i] - (double)batch->old->data[i]);
+    for (int64_t i = 0; i < batch->steps.count; i++)
+        *steps += fabs((double)batch->steps.logprob->data[i] - (double)batch->steps.old->data[i]);
+    return rg_negate(t, rg_mean(t, rg_preference_fit(t, batch, 0.1)));
+}
+
+static void watching_recipe(const void *options, RgRecipe *recipe) {
+    (void)options;
+    recipe->responses = recipe->preferences = RG_FROM_DATASET;
+    recipe->epochs = 2;
+    recipe->steps = true;
+}
+
+/* The policy has moved by the second pass over a batch: what it was stays in `old`. */
+Test(trainer, old_is_what_the_policy_was_in_the_first_epoch) {
+    static const RgAlgorithm watching = {.about = {.name = "watching", .summary = "watches"},
+                                         .recipe = watching_recipe,
+                                         .loss = watching_loss};
+    Race race = race_begin("dpo", "", bandit, 0.1, 16);
+    RgError error = {0};
+    RgTrainer *trainer;
+    cr_assert_eq(rg_trainer_create(&watching, race.options, &race.trainer->training, race.policy,
+                                   race.reference, &race.environment->course,
+                                   &race.trainer->optimizer->options, 0, rg_random_root(1),
+                                   &trainer, &error),
+                 RG_OK, "%s", error.text);
+    cr_assert(take_step(trainer));
+    cr_expect_eq(apart_from_old[0], 0);
+    cr_expect_eq(steps_apart_from_old[0], 0);
+    cr_expect_gt(apart_from_old[1], 0.1);
+    cr_expect_gt(steps_apart_from_old[1], 0.1);
+    rg_trainer_destroy(trainer);
+    race_end(&race);
+}
+
 Test(trainer, kto_of_one_pair_is_refused) {
     Race race = race_begin("kto", "", bandit, 0, 16);
     RgTrainingOptions one = race.trainer->training;
@@ -512,104 +539,78 @@ Test(trainer, labels_of_the_dataset_count_once) {
     race_end(&race);
 }
 
-/* Every registered algorithm: same seed same bits, and another thread count changes none. */
+/* What must hold of any algorithm (experiments/check_plugin.h) holds of each that is built in. */
+typedef void Claim(const RgAlgorithm *algorithm, const char *options, RgClaims *claims);
+typedef const char *OptionsOf(const RgAlgorithm *algorithm);
+
+/* Of at least so many: a test of none is no test. */
+static void check_all(Claim *claim, OptionsOf *options_of, int least) {
+    int held = 0;
+    for (int i = 0; rg_algorithm(i); i++) {
+        const RgAlgorithm *a = rg_algorithm(i);
+        RgClaims claims = {0};
+        claim(a, options_of(a), &claims);
+        cr_expect_eq(claims.failed, 0, "%s: %s", a->about.name, claims.first_failure);
+        held += claims.held;
+    }
+    cr_expect_geq(held, least, "%d claims hold, expected %d", held, least);
+}
+
+static const char *usual(const RgAlgorithm *a) {
+    (void)a;
+    return "";
+}
+
+static const char *on_policy(const RgAlgorithm *a) {
+    return has_option(a, "mixture") ? "mixture=1" : "";
+}
+
+/* PARL from samples follows a series that may diverge: what is claimed is its exact form. */
+static const char *that_learn(const RgAlgorithm *a) {
+    return strcmp(a->about.name, "parl") == 0 ? "expectation=exact" : "";
+}
+
+/* With references and samplers that follow the policy. */
+static const char *that_follow(const RgAlgorithm *a) {
+    bool reference = has_option(a, "reference_steps"), sampler = has_option(a, "sampler_steps");
+    return reference && sampler ? "reference_steps=3 sampler_steps=3"
+           : reference          ? "reference_steps=3"
+           : sampler            ? "sampler_steps=3"
+                                : "";
+}
+
 Test(algorithms, repeat_to_the_bit_with_any_number_of_threads) {
-    for (int i = 0; rg_algorithm(i); i++) {
-        rg_threads_set(1);
-        uint64_t one = bits_after(rg_algorithm(i)->about.name, "", 6);
-        rg_threads_set(2);
-        cr_assert_eq(bits_after(rg_algorithm(i)->about.name, "", 6), one, "%s",
-                     rg_algorithm(i)->about.name);
-    }
+    check_all(rg_claim_threads, usual, 20);
 }
 
-Test(algorithms, all_that_learn_from_preferences_raise_the_reward) {
-    for (int i = 0; rg_algorithm(i); i++) {
-        /* PARL from samples follows a series that may diverge: what is claimed is its exact form.
-         */
-        const char *options =
-            strcmp(rg_algorithm(i)->about.name, "parl") == 0 ? "expectation=exact" : "";
-        Race race = race_begin(rg_algorithm(i)->about.name, options, bandit, 0, 32);
-        bool learns = race.trainer->recipe.preferences != RG_FROM_NOWHERE;
-        double before = expected_reward(&race);
-        for (int s = 0; learns && s < 150; s++)
-            cr_assert(take_step(race.trainer), "%s", rg_algorithm(i)->about.name);
-        if (learns)
-            cr_assert_gt(expected_reward(&race), before + 0.1, "%s", rg_algorithm(i)->about.name);
-        race_end(&race);
-    }
+Test(algorithms, all_that_learn_raise_the_reward_or_the_likelihood) {
+    check_all(rg_claim_learning, that_learn, 18);
 }
 
-Test(algorithms, sft_raises_the_likelihood_of_demonstrations) {
-    Race race = race_begin("sft", "", bandit, 0, 32);
-    double first = step_gradient(race.trainer, 0);
-    rg_parameters_zero_gradient(race.policy->parameters);
-    for (int s = 0; s < 50; s++)
-        take_step(race.trainer);
-    cr_assert_lt(step_gradient(race.trainer, 0), first - 0.05);
+/* In the bandit, a response is a token. */
+Test(algorithms, a_step_costs_what_its_recipe_says) {
+    check_all(rg_claim_costs, on_policy, 16);
+    check_all(rg_claim_costs, usual, 16);
+}
+
+Test(algorithms, a_checkpoint_holds_all_there_is) {
+    check_all(rg_claim_checkpoint, that_follow, 20);
+}
+
+Test(algorithms, a_batch_in_parts_has_the_gradient_of_the_whole) {
+    check_all(rg_claim_parts, on_policy, 14);
+}
+
+static void claim_gradient(const RgAlgorithm *a, const char *options, RgClaims *claims) {
+    Race race = race_begin(a->about.name, options, bandit, 0, 16);
+    if (a->loss)
+        rg_claim_gradient(a, race.options, claims);
     race_end(&race);
 }
 
-/* What the meter counts is what the recipe says: in the bandit, a response is a token. */
-Test(algorithms, a_step_costs_what_its_recipe_says) {
-    enum { STEPS = 4, BATCH = 16 };
-    for (int i = 0; rg_algorithm(i); i++) {
-        const RgAlgorithm *a = rg_algorithm(i);
-        if (!a->loss)
-            continue;
-        Race race = race_begin(a->about.name, has_option(a, "mixture") ? "mixture=1" : "", bandit,
-                               0, BATCH);
-        const RgRecipe *r = &race.trainer->recipe;
-        RgRecipeCounts c = rg_recipe_counts(r);
-        for (int s = 0; s < STEPS; s++)
-            cr_assert(take_step(race.trainer), "%s", a->about.name);
-        const RgMeter *m = &race.trainer->meter;
-        cr_expect_eq(m->generated_tokens, STEPS * BATCH * (c.sampled + c.third), "%s",
-                     a->about.name);
-        cr_expect_eq(m->judge_queries, STEPS * BATCH * c.judged, "%s", a->about.name);
-        cr_expect_eq(m->trained_tokens, STEPS * BATCH * c.trained * r->epochs, "%s", a->about.name);
-        race_end(&race);
-    }
-}
-
-/* A copy made from a checkpoint half-way ends with the same bits. */
-Test(algorithms, a_checkpoint_holds_all_there_is) {
-    RgError error = {0};
-    const char path[] = "/tmp/regatta-test-algorithms.safetensors";
-    for (int i = 0; rg_algorithm(i); i++) {
-        const char *name = rg_algorithm(i)->about.name;
-        static const char *const followers[] = {"reference_steps=3", "sampler_steps=3"};
-        char options[64] = "";
-        for (int k = 0; k < 2; k++) {
-            char option[24] = "";
-            strncpy(option, followers[k], strcspn(followers[k], "="));
-            if (has_option(rg_algorithm(i), option))
-                strcat(strcat(options, options[0] ? " " : ""), followers[k]);
-        }
-        Race race = race_begin(name, options, bandit, 0, 16);
-        RgCheckpoint *checkpoint = rg_checkpoint_create();
-        rg_trainer_checkpoint(race.trainer, checkpoint);
-        for (int s = 0; s < 5; s++)
-            take_step(race.trainer);
-        cr_assert(save_checkpoint(checkpoint, path, name, &error) == RG_OK, "%s", error.text);
-        for (int s = 0; s < 5; s++)
-            take_step(race.trainer);
-        uint64_t whole = rg_parameters_hash(race.policy->parameters);
-        rg_checkpoint_destroy(checkpoint);
-        race_end(&race);
-
-        race = race_begin(name, options, bandit, 0, 16);
-        checkpoint = rg_checkpoint_create();
-        rg_trainer_checkpoint(race.trainer, checkpoint);
-        cr_assert(rg_checkpoint_load(checkpoint, path, name, &error) == RG_OK, "%s", error.text);
-        cr_assert_eq(race.trainer->step, 5);
-        for (int s = 0; s < 5; s++)
-            take_step(race.trainer);
-        cr_assert_eq(rg_parameters_hash(race.policy->parameters), whole, "%s", name);
-        rg_checkpoint_destroy(checkpoint);
-        race_end(&race);
-    }
-    remove(path);
+Test(algorithms, the_gradient_of_each_loss_is_that_of_its_differences) {
+    check_all(claim_gradient, usual, 16);
+    check_all(claim_gradient, on_policy, 16);
 }
 
 Test(algorithms, names_are_unique_and_found) {
@@ -706,7 +707,7 @@ static RgStatus try_comparing(const char *algorithm, const char *options, bool s
     const RgAlgorithm *a = rg_algorithm_find(algorithm);
     void *values = rg_allocate(a->about.options_size + 1);
     RgSettings *settings = rg_settings_create();
-    race_set(settings, "algorithm", options);
+    rg_small_race_set(settings, "algorithm", options);
     cr_assert_eq(rg_options_read(a->about.options, settings, "algorithm", values, why), RG_OK);
     RgTrainer *trainer;
     RgStatus status =

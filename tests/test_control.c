@@ -18,7 +18,7 @@ enum { MOST_WORDS = 32 };
 static RgStatus try_control(const char *options, uint64_t seed, RgEnvironment **environment,
                             RgError *error) {
     RgSettings *settings = rg_settings_create();
-    race_set(settings, "environment", options);
+    rg_small_race_set(settings, "environment", options);
     RgStatus status = rg_environment_create("control", settings, "environment",
                                             rg_random_root(seed), environment, error);
     rg_settings_destroy(settings);

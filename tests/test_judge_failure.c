@@ -73,7 +73,7 @@ Test(judge_failure, keeps_a_trainer_from_being_made_where_all_is_judged_at_first
     const RgAlgorithm *parl = rg_algorithm_find("parl");
     void *options = rg_allocate(parl->about.options_size);
     RgSettings *nothing = rg_settings_create();
-    race_set(nothing, "algorithm", "expectation=exact");
+    rg_small_race_set(nothing, "algorithm", "expectation=exact");
     cr_assert_eq(rg_options_read(parl->about.options, nothing, "algorithm", options, &error),
                  RG_OK);
     RgTrainer *trainer;

@@ -21,8 +21,8 @@ typedef struct Stage {
 static Stage open_stage(const char *environment, const char *policy) {
     Stage s = {.settings = rg_settings_create()};
     RgError error = {0};
-    race_set(s.settings, "environment", environment);
-    race_set(s.settings, "policy", policy);
+    rg_small_race_set(s.settings, "environment", environment);
+    rg_small_race_set(s.settings, "policy", policy);
     cr_assert(rg_environment_create("mdp", s.settings, "environment", rg_random_root(5),
                                     &s.environment, &error) == RG_OK,
               "%s", error.text);
@@ -162,8 +162,8 @@ Test(mdp, every_algorithm_raises_the_return) {
         RgError error = {0};
         RgTrainer *trainer;
         void *options = rg_allocate(a->about.options_size + 1);
-        race_set(s.settings, "algorithm",
-                 strcmp(names[k], "parl") == 0 ? "pretrain=60" : "beta=0.3");
+        rg_small_race_set(s.settings, "algorithm",
+                          strcmp(names[k], "parl") == 0 ? "pretrain=60" : "beta=0.3");
         cr_assert_eq(rg_options_read(a->about.options, s.settings, "algorithm", options, &error),
                      RG_OK, "%s", error.text);
         RgTrainingOptions training = {.batch = 32, .temperature = 1, .top_p = 1};
@@ -198,7 +198,7 @@ static void expect_refusal(const char *options, const char *words) {
     RgSettings *settings = rg_settings_create();
     RgEnvironment *environment;
     RgError error = {0};
-    race_set(settings, "environment", options);
+    rg_small_race_set(settings, "environment", options);
     cr_assert_neq(rg_environment_create("mdp", settings, "environment", rg_random_root(5),
                                         &environment, &error),
                   RG_OK);

@@ -1,7 +1,9 @@
 /* Teams: what their ranks exchange, and that a trial which they run together has the bits of one
  * that a process runs alone. */
 #include "algorithms/training/trainer.h"
+#include "core/policy/pair_cache.h"
 #include "core/tensor/blas.h"
+#include "core/train/gradient_sum.h"
 #include "tests/forked_team.h"
 #include "tests/token_race.h"
 

@@ -4,6 +4,7 @@
 #define RG_TESTS_TOKEN_RACE_H
 
 #include "core/policy/transformer.h"
+#include "experiments/small_race.h"
 #include "steps.h"
 
 #include <criterion/criterion.h>
@@ -64,7 +65,8 @@ static inline RgStatus token_judge(void *unused, const RgSequences *s, double *r
     return RG_OK;
 }
 
-/* `adapter` NULL: all weights are trained. `given`, the algorithm's options as in race_set. */
+/* `adapter` NULL: all weights are trained. `given`, the algorithm's options as in
+ * rg_small_race_set. */
 static inline RgStatus token_race_begin(TokenRace *race, const char *name, const char *given,
                                         const RgTrainingOptions *training,
                                         const RgAdapterOptions *adapter, RgError *error) {
@@ -92,7 +94,7 @@ static inline RgStatus token_race_begin(TokenRace *race, const char *name, const
                               .label_temperature = 1};
     const RgAlgorithm *algorithm = rg_algorithm_find(name);
     RgSettings *settings = rg_settings_create();
-    race_set(settings, "a", given);
+    rg_small_race_set(settings, "a", given);
     race->options = rg_allocate(algorithm->about.options_size + 1);
     cr_assert_eq(rg_options_read(algorithm->about.options, settings, "a", race->options, error),
                  RG_OK);

@@ -353,5 +353,5 @@ RgTensor *rg_gelu(RgTape *t, RgTensor *x) {
 }
 
 RgTensor *rg_stop_gradient(RgTape *t, RgTensor *x) {
-    return rg_borrow(t, x->shape, x->data);
+    return rg_borrow(t, x->shape, rg_tape_stop(t, x));
 }

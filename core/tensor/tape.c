@@ -33,6 +33,7 @@ struct RgTape {
     bool walking;     /* backward: what operators run is part of a node's */
     bool sinks_aside; /* gradients are being asked for as tensors */
     RgPrecision precision;
+    RgStopped *stopped; /* constants that are kept or given, or NULL */
     double flops;
     RgTape **children; /* of which the first child_count are in use; the others keep their memory */
     int child_count, child_capacity;
@@ -96,6 +97,25 @@ void rg_tape_reset(RgTape *tape) {
     rg_arena_reset(tape->arena);
     tape->node_count = 0;
     tape->leaf_count = 0;
+}
+
+void rg_tape_use_stopped(RgTape *tape, RgStopped *stopped) {
+    tape->stopped = stopped;
+}
+
+RgReal *rg_tape_stop(RgTape *tape, const RgTensor *x) {
+    RgStopped *s = tape->stopped;
+    if (!s)
+        return x->data;
+    if (s->again) {
+        RG_ASSERT(s->next + x->count <= s->count); /* as many as the first time */
+        s->next += x->count;
+        return s->value + s->next - x->count;
+    }
+    s->value = rg_reallocate(s->value, (size_t)(s->count + x->count), sizeof *s->value);
+    memcpy(s->value + s->count, x->data, (size_t)x->count * sizeof *x->data);
+    s->count += x->count;
+    return x->data;
 }
 
 RgTape *rg_tape_child(RgTape *tape) {

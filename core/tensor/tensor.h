@@ -210,6 +210,19 @@ RgTensor *rg_gelu(RgTape *t, RgTensor *x); /* tanh approximation, as GPT-2 has i
 /* The value of x as a constant: sg[x], stop(x). */
 RgTensor *rg_stop_gradient(RgTape *t, RgTensor *x);
 
+/* The values that rg_stop_gradient makes constants of, in their order, so that a computation can be
+ * done once more at another point with the constants of the first. Differences of a loss with score
+ * terms or baselines in it are then those that its gradient is of. Start it zeroed. */
+typedef struct RgStopped {
+    RgReal *value; /* [count]; the caller frees it */
+    int64_t count, next;
+    bool again; /* take the values from `next` on; else add them */
+} RgStopped;
+/* From now on, in `stopped` (borrowed); NULL: no longer. */
+void rg_tape_use_stopped(RgTape *tape, RgStopped *stopped);
+/* For the operator: x's value as the constant that it is. */
+RgReal *rg_tape_stop(RgTape *tape, const RgTensor *x);
+
 /* ---- operators: reductions and shapes ---- */
 
 RgTensor *rg_sum(RgTape *t, RgTensor *x);                   /* scalar; summed in double, in order */
