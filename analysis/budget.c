@@ -289,7 +289,7 @@ void rg_budget_write(const RgBudget *budget, RgTableFormat format, FILE *out) {
         free(notes[i]);
 }
 
-RgStatus rg_budget(const RgBudgetOptions *options, RgError *error) {
+RgStatus rg_budget(const RgEqualBudgetOptions *options, RgError *error) {
     RgResults *results;
     RgBudget *budget = NULL;
     RG_TRY(rg_results_open(options->store, options->experiment, &results, error));

@@ -195,12 +195,12 @@ int rg_command_budget(int argc, char **argv) {
         NULL};
     StatisticsArguments a = {.format = "text"};
     argp_parse(&argp, argc, argv, 0, NULL, &a);
-    RgBudgetOptions budget = {.store = a.store.path,
-                              .experiment = a.store.experiment,
-                              .x = a.x,
-                              .y = a.y,
-                              .points = a.points,
-                              .out = stdout};
+    RgEqualBudgetOptions budget = {.store = a.store.path,
+                                   .experiment = a.store.experiment,
+                                   .x = a.x,
+                                   .y = a.y,
+                                   .points = a.points,
+                                   .out = stdout};
     RgError error = {0};
     RgStatus status = rg_command_table_format(a.format, &budget.format, &error);
     if (status == RG_OK)
