@@ -142,7 +142,7 @@ static const struct argp argp = {
     NULL,
 };
 
-static RgStatus list_trials(const RgExperiment *experiment, const RunArguments *a, RgError *error) {
+static RgStatus list_trials(RgExperiment *experiment, const RunArguments *a, RgError *error) {
     char *path = rg_experiment_store_path(experiment, a->run.results);
     rg_threads_set(a->run.threads);
     if (a->json)
@@ -152,8 +152,8 @@ static RgStatus list_trials(const RgExperiment *experiment, const RunArguments *
     return status;
 }
 
-static RgStatus run_experiment(const RgExperiment *experiment, RgRanks *ranks,
-                               const RunArguments *a, bool *complete, RgError *error) {
+static RgStatus run_experiment(RgExperiment *experiment, RgRanks *ranks, const RunArguments *a,
+                               bool *complete, RgError *error) {
     RgStatus status = rg_experiment_run(experiment, ranks, &a->run, complete, error);
     if (status != RG_OK || a->run.quiet || a->run.share || ranks->rank > 0)
         return status;

@@ -1,9 +1,11 @@
 /* regatta status: how far the runs of a store are, while they go on and after. Reads only. */
 #include "analysis/ledger.h"
+#include "core/names.h"
 #include "core/text/terminal.h"
 #include "experiments/amount.h"
 #include "experiments/command.h"
 #include "experiments/forecast.h"
+#include "experiments/recorded_inputs.h"
 
 #include <errno.h>
 #include <math.h>
@@ -151,6 +153,15 @@ static void tell_left(const RgForecast *all, int64_t count, int64_t waiting, int
         printf("  left: about %s\n", rg_duration_text(left, text));
 }
 
+static void tell_missing(const RgExperiment *experiment) {
+    char *missing = rg_missing_inputs(experiment);
+    if (missing) {
+        rg_make_printable(missing);
+        printf("  inputs that are not here: %s\n", missing);
+    }
+    free(missing);
+}
+
 /* `waiting` becomes true where there is anything left to do. */
 static RgStatus tell_experiment(const RgLedgers *ledgers, const RgLedger *ledger,
                                 const RgExperiment *experiment, bool written, bool *waiting,
@@ -165,6 +176,7 @@ static RgStatus tell_experiment(const RgLedgers *ledgers, const RgLedger *ledger
         known += all[i].entry != NULL;
     }
     tell_counts(by_state, count, ledger->count - known);
+    tell_missing(experiment);
     RgStatus status = RG_OK;
     for (size_t i = 0; i < sizeof told / sizeof *told && status == RG_OK; i++)
         status = tell_of_state(ledgers, all, count, told[i], error);
@@ -214,7 +226,9 @@ static RgStatus look(const StatusArguments *a, bool *waiting, RgError *error) {
             tell_rows(ledger, &reason);
             continue;
         }
-        status = tell_experiment(&ledgers, ledger, experiment, runs, waiting, error);
+        status = rg_use_recorded_inputs(experiment, ledgers.store, error);
+        if (status == RG_OK)
+            status = tell_experiment(&ledgers, ledger, experiment, runs, waiting, error);
         rg_experiment_close(experiment);
     }
     rg_ledgers_close(&ledgers);

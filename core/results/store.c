@@ -26,7 +26,7 @@
 /* Kept in the file's header (PRAGMA application_id, user_version): "RgSt", and the schema's
  * version, to be raised with every change that an older program would misread. */
 #define STORE_APPLICATION 0x52675374
-#define STORE_VERSION     4
+#define STORE_VERSION     5
 
 /* Values are NULL where the number is not one (NaN), as SQLite has no NaN. Metrics of evaluations
  * are rows of `metrics` named "eval/<name>". Times are UTC. Tables are STRICT: a column holds what
@@ -84,6 +84,13 @@ static const char weights_schema[] =
     "CREATE TABLE IF NOT EXISTS weights ("
     "  trial INTEGER REFERENCES trials ON DELETE CASCADE, file TEXT, sha256 TEXT,"
     "  PRIMARY KEY (trial, file, sha256)) WITHOUT ROWID, STRICT";
+
+/* What the config that was run last asks for (last_run.h), from version 5 on: an older program
+ * would run another, and leave a record that is wrong. */
+static const char last_run_schema[] =
+    "CREATE TABLE IF NOT EXISTS last_run ("
+    "  experiment INTEGER REFERENCES experiments ON DELETE CASCADE, key TEXT,"
+    "  PRIMARY KEY (experiment, key)) WITHOUT ROWID, STRICT";
 
 typedef enum Statement {
     BEGIN,
@@ -486,7 +493,8 @@ static RgStatus prepare_statements(RgStore *store, RgError *error) {
                        store->path);
     if (!run_text(store, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
                          "PRAGMA foreign_keys = ON") ||
-        !run_text(store, times_schema) || !run_text(store, weights_schema))
+        !run_text(store, times_schema) || !run_text(store, weights_schema) ||
+        !run_text(store, last_run_schema))
         return rg_store_refused(store, "open the results store", error);
     if (strcmp(rg_rows_readings(store), "readings") != 0 && /* of the first version */
         !run_text(store, "ALTER TABLE readings ADD COLUMN dataset_responses INTEGER"))

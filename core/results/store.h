@@ -13,6 +13,7 @@
  *   responses    trial, step, item, prompt, response
  *   evaluation_times  trial, step, seconds (which the meter leaves out)
  *   weights      trial, file (final or checkpoint), sha256 (see weights.h)
+ *   last_run     experiment, key: what its config asks for that was run last (see last_run.h)
  *   pair_values  key, first, second, flops, seconds: what a reference says of a pair, shared by all
  *                trials (see pair_shelf.h)
  *   judge_answers  key, judge, tries, answer, refused, answered: what an outside judge said, shared

@@ -7,6 +7,7 @@
 #include "core/new_file.h"
 #include "core/notice.h"
 #include "core/results/answer_shelf.h"
+#include "core/results/last_run.h"
 #include "core/results/pair_shelf.h"
 #include "core/results/rows.h"
 #include "core/results/trial_compare.h"
@@ -427,7 +428,11 @@ static RgStatus merge_rows(Merge *m, int64_t only, RgError *error) {
     if (sqlite3_exec(m->to, "PRAGMA synchronous = FULL; BEGIN IMMEDIATE", NULL, NULL, NULL) !=
         SQLITE_OK)
         return rg_store_refused(m->target, "merge", error);
-    RgStatus status = merge_trials(m, only, error);
+    RgStatus status = only ? RG_OK : rg_last_run_merge_before(m->target, m->source, error);
+    if (status == RG_OK)
+        status = merge_trials(m, only, error);
+    if (status == RG_OK && !only)
+        status = rg_last_run_merge_after(m->target, m->source, error);
     if (status == RG_OK && !only)
         status = merge_shelves(m, error);
     if (status == RG_OK && sqlite3_exec(m->to, "COMMIT", NULL, NULL, NULL) != SQLITE_OK)
