@@ -83,10 +83,15 @@ typedef struct RgStoreArguments {
     bool optional;        /* the store may be left out */
     int labels;           /* set by the command */
     bool labels_optional; /* all or none of them */
-    const char *path, *experiment;
+    const char *path;
+    RgChoice choice;
     const char *label[2];
 } RgStoreArguments;
 
 extern const struct argp rg_store_argp;
+
+/* The same, and which of its trials (--where, --all); the caller frees `choice.where`. */
+extern const struct argp rg_trials_argp;
+void rg_argument_where(RgChoice *choice, const char *argument); /* add a condition */
 
 #endif

@@ -201,10 +201,10 @@ static void tell_rows(const RgLedger *ledger, const RgError *reason) {
 }
 
 static RgStatus unknown_experiment(const StatusArguments *a, RgError *error) {
-    if (!a->store.experiment)
+    if (!a->store.choice.experiment)
         return rg_fail(error, RG_E_USAGE, "%s: holds no experiment yet", a->store.path);
     return rg_fail(error, RG_E_USAGE, "%s: has no experiment \"%s\"; regatta status %s tells all",
-                   a->store.path, a->store.experiment, a->store.path);
+                   a->store.path, a->store.choice.experiment, a->store.path);
 }
 
 /* One look at the store. */
@@ -212,7 +212,7 @@ static RgStatus look(const StatusArguments *a, bool *waiting, RgError *error) {
     char holder[128];
     RgLedgers ledgers;
     bool written = rg_store_writer(a->store.path, holder);
-    RG_TRY(rg_ledgers_open(a->store.path, a->store.experiment, &ledgers, error));
+    RG_TRY(rg_ledgers_open(a->store.path, a->store.choice.experiment, &ledgers, error));
     RgStatus status = ledgers.count > 0 ? RG_OK : unknown_experiment(a, error);
     *waiting = false;
     for (int64_t i = 0; i < ledgers.count && status == RG_OK; i++) {
