@@ -34,6 +34,7 @@ int rg_command_export_results(int argc, char **argv);
 int rg_command_export_trial(int argc, char **argv);
 int rg_command_rerun(int argc, char **argv);
 int rg_command_verify(int argc, char **argv);
+int rg_command_forget(int argc, char **argv);
 int rg_command_merge(int argc, char **argv);
 int rg_command_check_store(int argc, char **argv);
 int rg_command_tokenize(int argc, char **argv);

@@ -489,6 +489,7 @@ static RgStatus add_trial(RgExperiment *e, const RgSettings *settings, int64_t s
                           RgError *error) {
     e->trials = rg_reallocate(e->trials, (size_t)e->trial_count + 1, sizeof *e->trials);
     RgTrialPlan *plan = &e->trials[e->trial_count++];
+    e->unfolded = e->trial_count;
     *plan = (RgTrialPlan){.seed = seed};
     plan->swept_json = json_dumps(varied, JSON_SORT_KEYS | JSON_COMPACT);
     RG_TRY(resolve_trial(plan, settings, error));
@@ -507,16 +508,85 @@ static RgStatus add_trial(RgExperiment *e, const RgSettings *settings, int64_t s
     return RG_OK;
 }
 
-void rg_experiment_assume(RgExperiment *e, const json_t *sums) {
+/* The trials have other keys or numbers. */
+static void number_keys(RgExperiment *e) {
     rg_lookup_destroy(e->keys);
     e->keys = rg_lookup_create();
-    for (int64_t i = 0; i < e->trial_count; i++) {
+    for (int64_t i = 0; i < e->unfolded; i++)
+        *rg_lookup_at(e->keys, e->trials[i].key, strlen(e->trials[i].key)) = i;
+}
+
+void rg_experiment_assume(RgExperiment *e, const json_t *sums) {
+    for (int64_t i = 0; i < e->unfolded; i++) {
         RgTrialPlan *plan = &e->trials[i];
         Assumption assumption = {plan->resolved, sums};
         rg_resolved_visit(plan->resolved, record_what_was_there, &assumption, NULL);
         hash_plan(plan);
-        *rg_lookup_at(e->keys, plan->key, strlen(plan->key)) = i;
     }
+    number_keys(e);
+}
+
+static bool is_one_of(const char *label, const char *const *labels, int count) {
+    for (int i = 0; i < count; i++)
+        if (strcmp(labels[i], label) == 0)
+            return true;
+    return false;
+}
+
+/* Labels of all trials, each once, NULL-terminated; the list is the caller's. */
+static const char **list_labels(const RgExperiment *e) {
+    const char **labels = rg_allocate((size_t)(e->unfolded + 1) * sizeof *labels);
+    int count = 0;
+    for (int64_t i = 0; i < e->unfolded; i++)
+        if (!is_one_of(e->trials[i].part.label, labels, count))
+            labels[count++] = e->trials[i].part.label;
+    return labels;
+}
+
+static RgStatus check_label(const char *label, const char **known, RgError *error) {
+    int count = 0;
+    while (known[count])
+        count++;
+    if (is_one_of(label, known, count))
+        return RG_OK;
+    const char *nearest = rg_nearest_name(label, known);
+    if (nearest)
+        return rg_fail(error, RG_E_USAGE,
+                       "--only: no method of the config is called \"%.200s\"; did you mean \"%s\"?",
+                       label, nearest);
+    char *list = rg_string_copy(known[0]);
+    for (int i = 1; i < count; i++) {
+        char *longer = rg_string_format("%s, %s", list, known[i]);
+        free(list);
+        list = longer;
+    }
+    RgStatus status = rg_fail(
+        error, RG_E_USAGE, "--only: no method of the config is called \"%.200s\": there is %.600s",
+        label, list);
+    free(list);
+    return status;
+}
+
+RgStatus rg_experiment_only(RgExperiment *e, const char *const *labels, int count, RgError *error) {
+    const char **known = list_labels(e);
+    RgStatus status = RG_OK;
+    for (int i = 0; i < count && status == RG_OK; i++)
+        status = check_label(labels[i], known, error);
+    free(known);
+    RG_TRY(status);
+    RgTrialPlan *sorted = rg_allocate((size_t)e->unfolded * sizeof *sorted);
+    int64_t chosen = 0, rest;
+    for (int64_t i = 0; i < e->unfolded; i++)
+        chosen += is_one_of(e->trials[i].part.label, labels, count);
+    e->trial_count = rest = chosen;
+    chosen = 0;
+    for (int64_t i = 0; i < e->unfolded; i++)
+        sorted[is_one_of(e->trials[i].part.label, labels, count) ? chosen++ : rest++] =
+            e->trials[i];
+    free(e->trials);
+    e->trials = sorted;
+    number_keys(e);
+    return RG_OK;
 }
 
 /* What the variations of one algorithm with one seed go into. */
@@ -804,7 +874,7 @@ void rg_experiment_close(RgExperiment *experiment) {
     if (!experiment)
         return;
     rg_lookup_destroy(experiment->keys);
-    for (int64_t i = 0; i < experiment->trial_count; i++)
+    for (int64_t i = 0; i < experiment->unfolded; i++)
         plan_clear(&experiment->trials[i]);
     free(experiment->trials);
     rg_settings_destroy(experiment->settings);

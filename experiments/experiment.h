@@ -70,10 +70,11 @@ typedef struct RgExperiment {
     RgSettings *settings; /* as read: files and overrides */
     RgExperimentOptions options;
     char *config_json;
-    char *overrides_json; /* of them, those that -s set: path → value as text */
-    RgTrialPlan *trials;
-    int64_t trial_count;
-    struct RgLookup *keys; /* of trials, with their numbers */
+    char *overrides_json;  /* of them, those that -s set: path → value as text */
+    RgTrialPlan *trials;   /* [unfolded] all that the config asks for, … */
+    int64_t trial_count;   /* … the first of which are those to be run */
+    int64_t unfolded;      /* trial_count, unless rg_experiment_only has chosen */
+    struct RgLookup *keys; /* of all of them, with their numbers */
     bool restored;         /* from a store: to be told of, and not to be run; no input is read */
 } RgExperiment;
 
@@ -91,6 +92,10 @@ void rg_experiment_close(RgExperiment *experiment);
  * (rg_settings_from_json): its trial has the same key, where program and paths are the same. */
 RgStatus rg_experiment_of_trial(const char *name, const RgSettings *resolved,
                                 const char *swept_json, RgExperiment **experiment, RgError *error);
+
+/* Let only trials of these labels be run. RG_E_USAGE where no trial has one of them. */
+RgStatus rg_experiment_only(RgExperiment *experiment, const char *const *labels, int count,
+                            RgError *error);
 
 /* Take the sums of inputs that are not here, or were not read, from what a store has recorded of
  * them: a JSON object from path to SHA-256 (recorded_inputs.h). Their trials have other keys then.

@@ -71,10 +71,10 @@ static RgStatus record_experiment(const RgExperiment *experiment, RgStore *store
                                   RgError *error) {
     RG_TRY(
         rg_store_experiment(store, experiment->options.name, experiment->config_json, id, error));
-    const char **keys = rg_allocate((size_t)experiment->trial_count * sizeof *keys);
-    for (int64_t i = 0; i < experiment->trial_count; i++)
+    const char **keys = rg_allocate((size_t)experiment->unfolded * sizeof *keys);
+    for (int64_t i = 0; i < experiment->unfolded; i++)
         keys[i] = experiment->trials[i].key;
-    RgStatus status = rg_last_run_record(store, *id, keys, experiment->trial_count, error);
+    RgStatus status = rg_last_run_record(store, *id, keys, experiment->unfolded, error);
     free(keys);
     return status;
 }

@@ -101,6 +101,7 @@ typedef enum Statement {
     TRIAL_INSERT,
     TRIAL_UPDATE,
     TRIAL_STATUS,
+    TRIAL_FORGET,
     REWIND_READINGS,
     REWIND_METRICS,
     REWIND_EVALUATIONS,
@@ -131,6 +132,7 @@ static const char *const statement_text[STATEMENT_COUNT] = {
                      " config = ?7, provenance = ?8, status = 'running', reason = NULL,"
                      " updated = " NOW " WHERE experiment = ?1 AND key = ?2",
     [TRIAL_STATUS] = "UPDATE trials SET status = ?2, reason = ?3, updated = " NOW " WHERE id = ?1",
+    [TRIAL_FORGET] = "DELETE FROM trials WHERE id = ?1", /* and what it owns */
     [REWIND_READINGS] = "DELETE FROM readings WHERE trial = ?1 AND step > ?2",
     [REWIND_METRICS] = "DELETE FROM metrics WHERE trial = ?1 AND step > ?2",
     [REWIND_EVALUATIONS] = "DELETE FROM evaluations WHERE trial = ?1 AND step > ?2",
@@ -762,6 +764,15 @@ RgStatus rg_store_trial(RgStore *store, RgTrialRecord *record, bool *finished, R
             record->id = sqlite3_last_insert_rowid(store->database);
     }
     return end(store, good, status, error, "record the trial");
+}
+
+RgStatus rg_store_trial_forget(RgStore *store, int64_t trial, RgError *error) {
+    bool good = begin(store, true);
+    if (good) {
+        sqlite3_bind_int64(store->statements[TRIAL_FORGET], 1, trial);
+        good = run(store->statements[TRIAL_FORGET]);
+    }
+    return end(store, good, RG_OK, error, "forget the trial");
 }
 
 static bool forget_sums(RgStore *store, int64_t trial, const char *file) {

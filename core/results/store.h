@@ -105,6 +105,9 @@ RgStatus rg_store_checkpoint(RgStore *store, int64_t trial, const char *before, 
                              RgError *error);
 /* The last step that was recorded of it; −1: none. */
 RgStatus rg_store_last_step(RgStore *store, int64_t trial, int64_t *step, RgError *error);
+/* Forget a trial with all that was written of it. Its files of weights are the caller's to remove.
+ */
+RgStatus rg_store_trial_forget(RgStore *store, int64_t trial, RgError *error);
 /* Forget what was written after `step` (−1: everything): a resumed trial writes it again. */
 RgStatus rg_store_trial_rewind(RgStore *store, int64_t trial, int64_t step, RgError *error);
 
