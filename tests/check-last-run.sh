@@ -93,6 +93,9 @@ diff all.csv merged.csv >diff || complain "merged: $(cat diff)"
 regatta merge same.db x.db || complain "$(cat log)"
 "$program" table same.db -m reward -f csv 2>log >same.csv
 diff first.csv same.csv >diff || complain "a merged store forgets what was run last: $(cat diff)"
+regatta check-store x.db --save saved.db
+"$program" table saved.db -m reward -f csv 2>log >saved.csv
+diff first.csv saved.csv >diff || complain "a store that was saved forgets what was run last: $(cat diff)"
 # Run, it is a store of now.
 regatta run x.cfg -q -r old.db || complain "$(cat log)"
 "$program" table old.db -m reward -f csv >old.csv 2>log

@@ -1,6 +1,7 @@
 /* The key of a trial is of what its inputs hold, and of nothing else about them. */
 #include "experiments/experiment.h"
 #include "experiments/input_sums.h"
+#include "experiments/run.h"
 #include "tests/scratch.h"
 
 #include <jansson.h>
@@ -158,6 +159,24 @@ Test(inputs, that_are_missing_are_known_by_what_was_recorded) {
     rg_experiment_assume(experiment, sums);
     cr_expect_str_eq(experiment->trials[0].key, before);
     json_decref(sums);
+    rg_experiment_close(experiment);
+}
+
+/* A file that is replaced between the opening of the config and the trial that reads it. */
+Test(inputs, that_change_before_they_are_read_refuse_the_trial) {
+    const RgRunOptions options = {.results = scratch("x.db"),
+                                  .threads = 1,
+                                  .jobs = 1,
+                                  .checkpoint_seconds = 9,
+                                  .quiet = true};
+    scratch_write("one/rewards.txt", "0 1\n2 3\n");
+    RgExperiment *experiment = opened("one/x.cfg", rewards);
+    scratch_write("one/rewards.txt", "0 1\n3 2\n");
+    cr_expect_eq(rg_experiment_run(experiment, NULL, &options, NULL, &error), RG_E_FORMAT);
+    cr_expect(strstr(error.text, "has other contents than the trial is of"), "%s", error.text);
+    rg_experiment_close(experiment);
+    experiment = opened("one/x.cfg", rewards);
+    ASSERT_OK(rg_experiment_run(experiment, NULL, &options, NULL, &error));
     rg_experiment_close(experiment);
 }
 

@@ -149,3 +149,26 @@ RgStatus rg_last_run_merge_before(RgStore *target, RgStore *source, RgError *err
 RgStatus rg_last_run_merge_after(RgStore *target, RgStore *source, RgError *error) {
     return visit(target, source, join, error);
 }
+
+RgStatus rg_last_run_merge_trial(RgStore *target, RgStore *source, int64_t trial, RgError *error) {
+    bool has;
+    int64_t to;
+    sqlite3_stmt *add;
+    RG_TRY(rg_rows_has_table(source, "last_run", &has, error));
+    if (!has)
+        return RG_OK;
+    RG_TRY(prepare_add(target, &add, error));
+    RgRows *rows = rg_rows_open(source, "trials",
+                                "SELECT t.key, e.name AS \"experiments.name\" FROM trials t JOIN"
+                                " experiments e ON e.id = t.experiment JOIN last_run l ON"
+                                " l.experiment = t.experiment AND l.key = t.key WHERE t.id = ?1");
+    rg_rows_of_trial(rows, trial);
+    RgStatus status = RG_OK;
+    while (status == RG_OK && rg_rows_next(rows)) {
+        status = number_of(target, rg_rows_text(rows, 1), &to, error);
+        if (status == RG_OK && !add_key(add, to, rg_rows_text(rows, 0)))
+            status = refused(target, error);
+    }
+    sqlite3_finalize(add);
+    return rg_rows_close(rows, status, error);
+}

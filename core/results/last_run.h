@@ -22,5 +22,7 @@ RgStatus rg_last_run_keys(RgStore *store, int64_t experiment, RgLookup **keys, R
  * caller's transaction. */
 RgStatus rg_last_run_merge_before(RgStore *target, RgStore *source, RgError *error);
 RgStatus rg_last_run_merge_after(RgStore *target, RgStore *source, RgError *error);
+/* The same after one trial of the source, by its row: what the source asks for, the target does. */
+RgStatus rg_last_run_merge_trial(RgStore *target, RgStore *source, int64_t trial, RgError *error);
 
 #endif
