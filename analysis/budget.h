@@ -32,10 +32,10 @@ void rg_budget_destroy(RgBudget *budget);
 void rg_budget_write(const RgBudget *budget, RgTableFormat format, FILE *out);
 
 typedef struct RgEqualBudgetOptions {
-    const char *store;      /* path */
-    const char *experiment; /* NULL: the one worked on last */
-    const char *x, *y;      /* cost and metric; NULL: "flops" and "reward" */
-    int64_t points;         /* 0: 5 */
+    const char *store; /* path */
+    RgChoice choice;   /* of its trials */
+    const char *x, *y; /* cost and metric; NULL: "flops" and "reward" */
+    int64_t points;    /* 0: 5 */
     RgTableFormat format;
     FILE *out;
 } RgEqualBudgetOptions;

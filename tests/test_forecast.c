@@ -298,7 +298,7 @@ Test(forecast, every_budget_ends_with_the_step_that_reaches_it) {
 
 /* ---- the list ---- */
 
-static char *listed(const RgExperiment *e, bool json) {
+static char *listed(RgExperiment *e, bool json) {
     RgError error = {0};
     char *text;
     size_t size;

@@ -38,7 +38,7 @@ static RgExperiment *open_config(void) {
     return experiment;
 }
 
-static void run_into(const RgExperiment *experiment, const char *path) {
+static void run_into(RgExperiment *experiment, const char *path) {
     RgRunOptions options = {
         .results = path, .threads = 1, .jobs = 1, .checkpoint_seconds = 1000, .quiet = true};
     ASSERT_OK(rg_experiment_run(experiment, NULL, &options, NULL, &error));
