@@ -92,7 +92,7 @@ hash_of() { # VERSION COMPILER
 }
 compiler=$(variable CC)
 for header in $headers; do
-    mkdir -p "$folder/tree/${header%/*}"
+    mkdir -p "$(dirname "$folder/tree/$header")"
     cp "$source/$header" "$folder/tree/$header"
 done
 cd "$folder/tree" || exit 99
