@@ -90,7 +90,16 @@ static RgTensor *cut_loss(RgStep *step, const void *options, const RgBatch *batc
     return rg_negate(t, rg_mean(t, rg_log_sigmoid(t, half)));
 }
 
-/* The same by rg_stop_gradient, which says that it is meant. */
+/* The gradient is 1.01 times that of the value. */
+static RgTensor *off_loss(RgStep *step, const void *options, const RgBatch *batch) {
+    (void)options;
+    RgTape *t = step->tape;
+    RgTensor *loss = fit(step, batch);
+    RgTensor *nothing = rg_sub(t, loss, rg_constant(t, loss->shape, loss->data));
+    return rg_add(t, loss, rg_scale(t, nothing, (RgReal)0.01));
+}
+
+/* Half of the gradient by rg_stop_gradient, which says that it is meant. */
 static RgTensor *stopped_loss(RgStep *step, const void *options, const RgBatch *batch) {
     (void)options;
     RgTape *t = step->tape;
@@ -157,6 +166,7 @@ Test(claims, fail_of_broken_algorithms_by_name) {
         RgTensor *(*loss)(RgStep *step, const void *options, const RgBatch *batch);
         const char *words;
     } cases[] = {{cut_loss, "the loss's gradient is that of its differences"},
+                 {off_loss, "the loss's gradient is that of its differences"},
                  {coupled_loss, "a batch in parts"},
                  {counting_loss, "the same bits again"},
                  {counting_loss, "goes on from its checkpoint"},
