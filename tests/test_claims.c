@@ -458,3 +458,18 @@ Test(claims, a_table_of_options_is_refused_for_its_first_fault) {
     cr_expect_eq(rg_algorithm_check(&method, &error), RG_E_USAGE);
     cr_expect(strstr(error.text, "option \"real\" is there twice"), "%s", error.text);
 }
+
+Test(claims, an_optimisers_own_options_have_names_of_their_own) {
+    typedef struct Options {
+        double beta1;
+    } Options;
+    static const RgOption table[] = {RG_OPTION_REAL(Options, beta1, "0.5", 0, 1, "help"),
+                                     RG_OPTION_END};
+    RgOptimizerType type = rg_optimizer_sgd;
+    RgError error = {0};
+    type.about.options = table;
+    type.about.options_size = sizeof(Options);
+    cr_expect_eq(rg_optimizer_type_check(&type, &error), RG_E_USAGE);
+    cr_expect(strstr(error.text, "option \"beta1\" is one that all optimizers have"), "%s",
+              error.text);
+}
