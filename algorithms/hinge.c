@@ -3,7 +3,7 @@
  *     L = E[ max(0, 1 − β·Δ) ]      after SLiC-HF, Zhao et al. 2023, arXiv:2305.10425, with the
  *                                   log-ratios of DPO for log-probabilities, as trainers have it
  *
- * This file is the example of doc/adding-an-algorithm.md. */
+ * This file is doc/adding-an-algorithm.md's example of a method in the tree. */
 #include "algorithms/algorithm.h"
 
 typedef struct HingeOptions {

@@ -188,11 +188,13 @@ static double difference(Point *p, const Places *places, int64_t i, double step)
 }
 
 /* Ridders' method: differences of steps that shrink by 1.4 each, taken to the limit of a step of 0
- * by Neville's scheme; its error is how far the last of its estimates lie apart. */
-static double derivative(Point *p, const Places *places, int64_t i, double *error) {
+ * by Neville's scheme; its error is how far the last of its estimates lie apart, or what rounding
+ * of the loss makes of the first, `value` being the loss itself. */
+static double derivative(Point *p, const Places *places, int64_t i, double value, double *error) {
     enum { LEVELS = 8 };
     const double shrink = 1.4, first = 0.4;
     double table[LEVELS][LEVELS], best = NAN, step = first;
+    double rounding = 4 * RG_REAL_EPSILON * fabs(value) / first;
     *error = INFINITY;
     for (int level = 0; level < LEVELS; level++, step /= shrink) {
         table[level][0] = difference(p, places, i, step);
@@ -208,6 +210,7 @@ static double derivative(Point *p, const Places *places, int64_t i, double *erro
             }
         }
     }
+    *error = fmax(*error, rounding);
     return best;
 }
 
@@ -227,45 +230,64 @@ static Point point_of(const RgAlgorithm *algorithm, const void *options) {
     return p;
 }
 
+/* How the gradient compares with differences, relative to its largest number. */
+typedef struct Comparison {
+    int64_t count, rough; /* numbers; those where differences tell nothing, as a kink is near */
+    double scale;         /* the largest, absolute */
+    double off, accuracy; /* the number that is the worst; the differences' own error at most */
+    bool holds;
+} Comparison;
+
+static Comparison compare(Point *p, const Places *places, const double *gradient, double value) {
+    const double tolerance = 1e-3, too_rough = 1e-2;
+    Comparison c = {.count = p->own + p->third, .holds = true};
+    double worst = -INFINITY;
+    for (int64_t i = 0; i < c.count; i++)
+        c.scale = fmax(c.scale, fabs(gradient[i]));
+    for (int64_t i = 0; i < c.count && c.scale > 0; i++) {
+        double error, found = derivative(p, places, i, value, &error) / c.scale;
+        error /= c.scale;
+        if (i >= p->own && p->recipe.third == RG_FROM_OTHERS)
+            found = 0; /* constants of the batch */
+        if (!(error <= too_rough)) {
+            c.rough++;
+            continue;
+        }
+        double off = fabs(gradient[i] / c.scale - found), beyond = off - tolerance - 2 * error;
+        c.accuracy = fmax(c.accuracy, error);
+        c.holds = c.holds && beyond <= 0;
+        if (beyond > worst) {
+            worst = beyond;
+            c.off = off;
+        }
+    }
+    return c;
+}
+
 void rg_claim_gradient(const RgAlgorithm *algorithm, const void *options, RgClaims *claims) {
     static const char claim[] = "the loss's gradient is that of its differences";
     Point p = point_of(algorithm, options);
     Places places = places_of(&p);
-    int64_t count = p.own + p.third;
-    double *gradient = rg_allocate((size_t)count * sizeof *gradient);
-    double value = loss_at(&p, &places, gradient), scale = 0, worst = 0, accuracy = 0;
+    double *gradient = rg_allocate((size_t)(p.own + p.third) * sizeof *gradient);
+    double value = loss_at(&p, &places, gradient);
+    Comparison c = {0};
     p.stopped.again = true;
-    for (int64_t i = 0; i < count; i++)
-        scale = fmax(scale, fabs(gradient[i]));
-    int64_t at = 0, rough = 0;
-    for (int64_t i = 0; i < count && isfinite(value) && scale > 0; i++) {
-        double error, found = derivative(&p, &places, i, &error);
-        if (i >= p.own && p.recipe.third == RG_FROM_OTHERS)
-            found = error = 0;          /* constants of the batch */
-        if (!(error <= 1e-2 * scale)) { /* a kink is near */
-            rough++;
-            continue;
-        }
-        accuracy = fmax(accuracy, error / scale);
-        double off = fabs(gradient[i] - found) - 2 * error;
-        if (off / scale > worst) {
-            worst = off / scale;
-            at = i;
-        }
-    }
+    if (isfinite(value))
+        c = compare(&p, &places, gradient, value);
     if (!isfinite(value))
         rg_claim(claims, false, claim, "the loss is no finite scalar");
-    else if (scale == 0)
-        rg_claim(claims, false, claim, "it is 0 in all %d log-probabilities", (int)count);
-    else if (rough > count / 2)
+    else if (c.scale == 0)
+        rg_claim(claims, false, claim, "it is 0 in all %d log-probabilities", (int)c.count);
+    else if (c.rough > c.count / 2)
         rg_claim(claims, false, claim,
-                 "at %d of %d log-probabilities the loss is too rough for differences", (int)rough,
-                 (int)count);
+                 "at %d of %d log-probabilities the loss is too rough for differences",
+                 (int)c.rough, (int)c.count);
     else
-        rg_claim(claims, worst <= 2e-3, claim,
-                 "of %d numbers, in float, the worst (%d) is off by %.1g of the largest beyond the "
-                 "differences' own error, which is %.1g at most",
-                 (int)(count - rough), (int)at, worst, accuracy);
+        rg_claim(claims, c.holds, claim,
+                 "the worst of %d is off by %.1g of the largest; in float, differences are good to "
+                 "%.1g%s",
+                 (int)(c.count - c.rough), c.off, c.accuracy,
+                 c.holds ? "" : "; what is meant to be a constant takes rg_stop_gradient");
     free(gradient);
     free(p.x);
     free(p.stopped.value);

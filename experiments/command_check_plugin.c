@@ -103,7 +103,8 @@ static RgStatus check(const CheckArguments *a, RgError *error) {
         const RgDescriptor *about;
         for (int i = 0; (about = rg_registered(kind, i)); i++) {
             const char *by = rg_registered_by(about);
-            if (!by || strcmp(by, plugin->path) != 0 || (a->name && strcmp(a->name, about->name)))
+            if (!by || strcmp(by, plugin->path) != 0 ||
+                (a->name && strcmp(a->name, about->name) != 0))
                 continue;
             check_one(kind, about, a, &claims);
             found++;

@@ -42,7 +42,7 @@ expect 2 '^regatta: --kernels: no kernels "" on this processor' --kernels
 REGATTA_KERNELS=mmx expect 2 '^regatta: REGATTA_KERNELS: no kernels "mmx" on this processor' list
 expect 0 '^algorithms' --kernels=generic list
 for command in run status submit plan list show table plot report compare tournament frontier budget sample score \
-    export export-results export-trial rerun verify merge forget check-store tokenize train-tokenizer check-gradients; do
+    export export-results export-trial rerun verify merge forget check-store tokenize train-tokenizer check-gradients new check-plugin; do
     expect 0 "Usage: regatta $command" "$command" --help
 done
 expect 2 'expected a config file' run
@@ -369,7 +369,7 @@ printf '{"text": "a"}\n' >texts.jsonl
 full --help
 full --version
 for command in run status submit plan list show table plot report compare tournament frontier budget sample score \
-    export export-results export-trial rerun verify merge forget check-store tokenize train-tokenizer check-gradients; do
+    export export-results export-trial rerun verify merge forget check-store tokenize train-tokenizer check-gradients new check-plugin; do
     full "$command" --help
 done
 full list

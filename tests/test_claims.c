@@ -90,7 +90,16 @@ static RgTensor *cut_loss(RgStep *step, const void *options, const RgBatch *batc
     return rg_negate(t, rg_mean(t, rg_log_sigmoid(t, half)));
 }
 
-/* The same by rg_stop_gradient, which says that it is meant. */
+/* The gradient is 1.01 times that of the value. */
+static RgTensor *off_loss(RgStep *step, const void *options, const RgBatch *batch) {
+    (void)options;
+    RgTape *t = step->tape;
+    RgTensor *loss = fit(step, batch);
+    RgTensor *nothing = rg_sub(t, loss, rg_constant(t, loss->shape, loss->data));
+    return rg_add(t, loss, rg_scale(t, nothing, (RgReal)0.01));
+}
+
+/* Half of the gradient by rg_stop_gradient, which says that it is meant. */
 static RgTensor *stopped_loss(RgStep *step, const void *options, const RgBatch *batch) {
     (void)options;
     RgTape *t = step->tape;
@@ -157,6 +166,7 @@ Test(claims, fail_of_broken_algorithms_by_name) {
         RgTensor *(*loss)(RgStep *step, const void *options, const RgBatch *batch);
         const char *words;
     } cases[] = {{cut_loss, "the loss's gradient is that of its differences"},
+                 {off_loss, "the loss's gradient is that of its differences"},
                  {coupled_loss, "a batch in parts"},
                  {counting_loss, "the same bits again"},
                  {counting_loss, "goes on from its checkpoint"},
@@ -447,4 +457,19 @@ Test(claims, a_table_of_options_is_refused_for_its_first_fault) {
     method.about.options_size = sizeof(Options);
     cr_expect_eq(rg_algorithm_check(&method, &error), RG_E_USAGE);
     cr_expect(strstr(error.text, "option \"real\" is there twice"), "%s", error.text);
+}
+
+Test(claims, an_optimisers_own_options_have_names_of_their_own) {
+    typedef struct Options {
+        double beta1;
+    } Options;
+    static const RgOption table[] = {RG_OPTION_REAL(Options, beta1, "0.5", 0, 1, "help"),
+                                     RG_OPTION_END};
+    RgOptimizerType type = rg_optimizer_sgd;
+    RgError error = {0};
+    type.about.options = table;
+    type.about.options_size = sizeof(Options);
+    cr_expect_eq(rg_optimizer_type_check(&type, &error), RG_E_USAGE);
+    cr_expect(strstr(error.text, "option \"beta1\" is one that all optimizers have"), "%s",
+              error.text);
 }

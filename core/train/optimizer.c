@@ -248,7 +248,15 @@ const RgOptimizerType rg_optimizer_rmsprop = {
 
 RgStatus rg_optimizer_type_check(const RgOptimizerType *type, RgError *error) {
     const RgRequirement requirements[] = {{type->move != NULL, "a function move"}};
-    return rg_descriptor_check(RG_OPTIMIZER, &type->about, requirements, 1, error);
+    RG_TRY(rg_descriptor_check(RG_OPTIMIZER, &type->about, requirements, 1, error));
+    for (const RgOption *own = type->about.options; own && own->kind != RG_KIND_END; own++)
+        for (const RgOption *all = rg_optimizer_options; all->kind != RG_KIND_END; all++)
+            if (strcmp(own->name, all->name) == 0)
+                return rg_fail(error, RG_E_USAGE,
+                               "the descriptor of the optimizer \"%s\": option \"%s\" is one that "
+                               "all optimizers have: expected another name",
+                               type->about.name, own->name);
+    return RG_OK;
 }
 
 RgStatus rg_optimizer_type_register(const RgOptimizerType *type, RgError *error) {

@@ -1,0 +1,249 @@
+#!/bin/bash
+# The author's path, with the program as it is installed and no source tree: regatta new, make, make check,
+# make race, for each kind. Then plug-ins that are refused, that crash, that have changed, and results stores
+# and packages of trials that need one.
+set -u
+# shellcheck source=tests/script.sh
+. "${RG_SOURCE_DIR:-.}/tests/script.sh"
+build=$(dirname "$program")
+[[ -f $build/Makefile ]] || { echo "SKIP: $program is in no build folder"; exit 77; }
+command -v pkg-config >/dev/null || { echo "SKIP: no pkg-config"; exit 77; }
+
+# variable NAME: what configure found it to be.
+variable() {
+    sed -n "s/^$1 = *//p" "$build/Makefile"
+}
+
+unset MAKEFLAGS MFLAGS MAKELEVEL # of a make that this runs under
+make -C "$build" install DESTDIR="$folder/root" >log 2>&1 || fail "make install: $(tail -n 5 log)"
+installed=$folder/root$(variable prefix)
+export PKG_CONFIG_PATH=$installed/lib/pkgconfig PKG_CONFIG_SYSROOT_DIR=$folder/root
+export PATH=$installed/bin:$PATH
+export CC
+CC=$(variable CC)
+unset RG_SOURCE_DIR REGATTA_PLUGINS
+mkdir "$folder/author" && cd "$folder/author" || exit 99
+
+# ---- the author's path ----
+now() {
+    local seconds=${EPOCHREALTIME/,/.}
+    awk -v now="$seconds" -v then="${1:-0}" 'BEGIN { printf "%.1f", now - then }'
+}
+
+# beside KIND NAME LABEL...: a plug-in of that kind from nothing to a table that has these rows.
+beside() {
+    local kind=$1 name=$2 start label
+    shift 2
+    start=$(now)
+    regatta new "$kind" "$name" >log 2>&1 || { complain "regatta new $kind $name: $(cat log)"; return; }
+    grep -rn '@[A-Z]*@' "$name" && complain "$name: what stands for a name is left"
+    make -C "$name" >log 2>&1 || complain "$name: make: $(cat log)"
+    grep -E 'warning|error' log && complain "$name: the compiler has something to say"
+    make -C "$name" check >log 2>&1 || complain "$name: make check: $(cat log)"
+    grep -qE '^[1-9][0-9]* claims hold, 0 failed$' log || complain "$name: no claims: $(cat log)"
+    [[ $(grep -c '^ok  ' log) -gt 5 ]] || complain "$name: few claims: $(cat log)"
+    make -C "$name" race >log 2>&1 || complain "$name: make race: $(tail -n 5 log)"
+    for label in "$@"; do
+        grep -qE "^$label +[23] " log || complain "$name: no row of $label: $(cat log)"
+    done
+    echo "$kind: from regatta new to the table in $(now "$start") s"
+}
+beside algorithm mine base dpo mine
+beside environment ruler base dpo online-dpo
+beside judge words base dpo online-dpo
+beside estimator ball cg none ball
+beside optimizer lion adamw sgd lion
+
+# ---- regatta new ----
+
+# expect STATUS PATTERN COMMAND...: what it returns, and a line that it prints on the standard error where it
+# fails, else on the standard output.
+expect() {
+    local status=$1 pattern=$2 got=0 stream=out
+    shift 2
+    "$@" >out 2>err || got=$?
+    [[ $got -eq $status ]] || complain "$*: exit status $got, not $status: $(head -n 3 err)"
+    [[ $status -eq 0 ]] || stream=err
+    [[ -z $pattern ]] || grep -qE -- "$pattern" $stream || complain "$*: no /$pattern/ in: $(head -n 3 $stream)"
+}
+mkdir full empty && touch full/file
+expect 2 'full is there and not empty' regatta new algorithm other full
+[[ $(ls full) == file ]] || complain "regatta new wrote to a folder that was not empty"
+expect 0 '^empty: other.c' regatta new algorithm other empty
+expect 0 '^a/b/c: other.c' regatta new judge other a/b/c
+expect 2 'mine/mine.c: .*expected a folder' regatta new algorithm other mine/mine.c
+expect 2 'no kind "algorithmus".*did you mean "algorithm"' regatta new algorithmus other
+expect 2 'no kind "policy": expected algorithm, environment' regatta new policy other
+expect 2 '"My loss": expected lower-case letters' regatta new algorithm 'My loss'
+expect 2 '"../x": expected lower-case letters' regatta new algorithm ../x
+expect 2 'there is an algorithm "dpo" already' regatta new algorithm dpo
+expect 2 'expected a kind and a name' regatta new algorithm
+[[ ! -e other && ! -e dpo ]] || complain "what was refused left a folder"
+
+# ---- what there is ----
+cd mine || exit 99
+plugin=./mine.so
+expect 0 '^  mine  ' regatta --plugin $plugin list algorithms
+expect 0 '^  margin' regatta --plugin $plugin show mine
+REGATTA_PLUGINS=$plugin expect 0 '^  margin' regatta show mine
+expect 2 'nothing is named "mine"' regatta show mine
+expect 0 'mine' regatta plan mine.cfg
+expect 0 'mine' regatta run --dry-run mine.cfg
+expect 0 '' regatta run -q mine.cfg
+expect 0 ' claims hold, 0 failed' regatta check-plugin mine.so --name mine -s margin=0.1
+expect 2 'registers nothing under the name "yours"' regatta check-plugin mine.so --name yours
+expect 1 'mine.so: a bandit can be raced on: .*margin' regatta check-plugin mine.so -s margin=none
+expect 2 'expected OPTION=VALUE' regatta check-plugin mine.so -s margin
+expect 2 'expected a plug-in' regatta check-plugin
+
+# ---- stores and packages do not load it ----
+for command in "table results/mine.db" "compare results/mine.db mine dpo" "status results/mine.db"; do
+    # shellcheck disable=SC2086
+    expect 0 mine regatta $command
+    # shellcheck disable=SC2086
+    expect 0 mine regatta --plugin $plugin $command
+done
+expect 0 'all of them whole|9 of them whole' regatta check-store results/mine.db
+expect 0 '' regatta export-trial results/mine.db mine --seed 1 -o package
+expect 2 '"mine.so" of SHA-256 [0-9a-f]{64}, which is not loaded: .*regatta --plugin FILE' regatta verify package
+expect 2 'regatta --plugin FILE' regatta rerun package --results rerun.db
+expect 0 '' regatta --plugin $plugin verify package
+[[ ! -e rerun.db ]] || complain "a refused rerun left something"
+expect 0 '' regatta --plugin $plugin rerun package --results rerun.db
+expect 0 '^mine +1 ' regatta table rerun.db
+
+# ---- a changed one is another ----
+keys() {
+    regatta run --dry-run mine.cfg | grep -oE '\b[0-9a-f]{16}\b' | sort
+}
+keys >before
+sed -i 's/a margin between/some margin between/' mine.c
+make >log 2>&1 || complain "make: $(cat log)"
+keys >after
+[[ $(comm -12 before after | wc -l) -eq 6 && $(wc -l <after) -eq 9 ]] ||
+    complain "of 9 keys not just those of mine are others: $(diff before after)"
+expect 0 '' regatta run mine.cfg
+[[ $(grep -c 'step 300' err) -eq 3 ]] || complain "not just the trials of mine ran again: $(cat err)"
+expect 2 'not loaded' regatta --plugin $plugin verify package
+cd .. || exit 99
+
+# ---- refused ----
+read -ra compile <<<"$CC $(variable RG_LDFLAGS) -Wall -Wextra -Werror -std=gnu17 -shared -fPIC"
+read -ra cflags <<<"$(pkg-config --cflags regatta)"
+
+# refused NAME PATTERN: the plug-in of the text on standard input is refused with that.
+refused() {
+    local name=$1 pattern=$2
+    cat >"$name.c"
+    "${compile[@]}" "${cflags[@]}" -o "$name.so" "$name.c" 2>log || complain "$name.c: $(cat log)"
+    for command in "--plugin $name.so list" "check-plugin $name.so"; do
+        # shellcheck disable=SC2086
+        expect 2 "^regatta: $name.so: $pattern" regatta $command
+        [[ $(wc -l <err) -eq 1 ]] || complain "$name: more than a line: $(cat err)"
+    done
+}
+
+# method NAME RECIPE LOSS: the rest of a source that registers an algorithm.
+method() {
+    cat <<END
+static const RgAlgorithm method = {.about = {.name = "$1", .summary = "s"}, .recipe = $2, .loss = $3};
+static RgStatus add(RgError *error) { return rg_algorithm_register(&method, error); }
+RG_PLUGIN(add);
+END
+}
+head='#include "regatta.h"
+static void recipe(const void *options, RgRecipe *recipe) {
+    (void)options;
+    recipe->responses = recipe->preferences = RG_FROM_DATASET;
+}
+static RgTensor *loss(RgStep *step, const void *options, const RgBatch *batch) {
+    (void)options;
+    return rg_negate(step->tape, rg_mean(step->tape, rg_preference_fit(step->tape, batch, 0.1)));
+}'
+{ echo "$head"; method dpo recipe loss; } | refused taken 'there is an algorithm "dpo" already, built in'
+{ echo "$head"; method Mine recipe loss; } | refused grammar 'the descriptor of the algorithm "Mine": its name'
+{ echo "$head" | sed 's/static void recipe/void recipe/'; method half NULL loss; } |
+    refused half 'the descriptor of the algorithm "half": expected a recipe beside'
+{
+    echo "$head"
+    cat <<'END'
+typedef struct Options { double beta; } Options;
+static const RgOption table[] = {RG_OPTION_REAL(Options, beta, "2", 0, 1, "help"), RG_OPTION_END};
+static const RgAlgorithm method = {.about = {.name = "out", .summary = "s", .options = table,
+    .options_size = sizeof(Options)}, .recipe = recipe, .loss = loss};
+static RgStatus add(RgError *error) { return rg_algorithm_register(&method, error); }
+RG_PLUGIN(add);
+END
+} | refused out 'the descriptor of the algorithm "out": option "beta" has a default that is none of its values'
+echo 'int answer(void); int answer(void) { return 42; }' | refused strange 'is no plug-in: expected RG_PLUGIN'
+mkdir -p old/core
+sed 's/#define RG_ABI .*/#define RG_ABI "0123456789abcdef"/' "$installed/include/regatta/core/abi.h" >old/core/abi.h
+cflags=(-Iold "${cflags[@]}")
+{ echo "$head"; method old recipe loss; } |
+    refused old 'was compiled with other headers \(ABI 0123456789abcdef\), expected those of this program .*compile it again'
+unset 'cflags[0]'
+echo 'no object' >text.so
+expect 1 '^regatta: text.so: cannot be loaded: .*(invalid ELF header|file too short)' regatta check-plugin text.so
+expect 1 '^regatta: none.so: .*No such file' regatta check-plugin none.so
+expect 2 '^regatta: none.so: .*No such file' regatta --plugin none.so list
+sed 's/mine.so/none.so/' mine/mine.cfg >mine/none.cfg
+expect 1 'none.so: .*No such file' regatta run mine/none.cfg
+
+# ---- wrong, and told by the check ----
+{
+    echo "$head" | sed 's/rg_negate(step->tape, \(.*\));$/\1;/'
+    method uphill recipe loss
+} >uphill.c
+"${compile[@]}" "${cflags[@]}" -o uphill.so uphill.c || complain "uphill.c is not compiled"
+expect 1 '^regatta: uphill.so: preferences raise the reward: ' regatta check-plugin uphill.so
+grep -q '^FAILED: preferences raise the reward: .*expected 0.1 more$' out || complain "no line says what failed: $(cat out)"
+grep -qE '^[0-9]+ claims hold, 1 failed$' out || complain "claims are not counted: $(cat out)"
+
+# ---- crashes ----
+
+# die COMMAND...: it ends by a signal, of which the shell would say something, too.
+die() {
+    "$@" >out 2>err
+    [[ $? -gt 128 ]] || complain "$*: is not ended by a signal"
+}
+{
+    echo "$head" | sed '/^static RgTensor/,$d'
+    cat <<'END'
+static RgTensor *loss(RgStep *step, const void *options, const RgBatch *batch) {
+    volatile int *nowhere = NULL;
+    (void)options;
+    if (step->number == 2)
+        *nowhere = 1;
+    return rg_negate(step->tape, rg_mean(step->tape, rg_preference_fit(step->tape, batch, 0.1)));
+}
+END
+    method crash recipe loss
+} >crash.c
+"${compile[@]}" "${cflags[@]}" -o crash.so crash.c || complain "crash.c is not compiled"
+cat >crash.cfg <<'END'
+name = "crash";
+plugins = ["./crash.so"];
+environment: { type = "bandit"; };
+policy: { type = "tabular"; };
+optimizer: { learning_rate = 0.05; };
+training: { batch = 16; };
+budget: { steps = 20; };
+evaluation: { every = 10; log_every = 5; };
+seeds = [1];
+algorithms = ( { type = "dpo"; }, { type = "crash"; }, { type = "ipo"; } );
+END
+if ! is_sanitized; then # which has handlers of its own
+    die regatta check-plugin crash.so 2>/dev/null
+    grep -q '^regatta: the plug-in crash.so crashed: segmentation fault' err || complain "the check does not tell of a crash: $(cat err)"
+    for jobs in 1 2; do
+        rm -rf results
+        regatta run -j "$jobs" crash.cfg >out 2>err && complain "-j $jobs: a crash is no failure of the run"
+        grep -q '^regatta: the plug-in .*crash.so crashed: segmentation fault' err || complain "-j $jobs: the crash is not told: $(cat err)"
+        expect 0 'and nothing else amiss' regatta check-store results/crash.db
+        expect 0 '^dpo +1 ' regatta table results/crash.db
+    done
+    expect 0 '^ipo +1 ' regatta table results/crash.db # side by side, others go on
+fi
+
+echo "$failures faults"
+[[ $failures -eq 0 ]]
