@@ -40,7 +40,7 @@ while IFS=: read -r file line _; do
 done < <(grep -nE '^[[:space:]]*#[[:space:]]*include[[:space:]]*"core/[^"]*/' core/*.[ch])
 check_folder algorithms '(core|algorithms)/.*'
 check_folder envs '(core|envs)/.*'
-check_folder analysis 'analysis/.*|core/(base|interval|lookup|names|new_file|utf8)\.h|core/results/.*|core/tensor/random\.h'
+check_folder analysis 'analysis/.*|core/(base|interval|lookup|names|new_file|notice|utf8)\.h|core/results/.*|core/tensor/random\.h'
 check_folder experiments '(core|algorithms|envs|experiments|analysis)/.*|regatta\.h'
 
 check_door 'cblas\.h' 'core/tensor/blas\.c'
