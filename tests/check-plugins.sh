@@ -14,6 +14,7 @@ variable() {
     sed -n "s/^$1 = *//p" "$build/Makefile"
 }
 
+shopt -s lastpipe                # so that what complains at the end of a pipe is counted
 unset MAKEFLAGS MFLAGS MAKELEVEL # of a make that this runs under
 make -C "$build" install DESTDIR="$folder/root" >log 2>&1 || fail "make install: $(tail -n 5 log)"
 installed=$folder/root$(variable prefix)
