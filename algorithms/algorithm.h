@@ -73,6 +73,13 @@ typedef struct RgRecipe {
     int64_t epochs;  /* 1. Steps of the optimiser on one batch */
 } RgRecipe;
 
+/* The option of methods that sample from the policy which their recipe's sampler_steps is. */
+#define RG_SAMPLER_STEPS(type, fallback)                                                           \
+    RG_OPTION_INTEGER(type, sampler_steps, fallback, 0, 1e9,                                       \
+                      "steps after which the policy that responses are sampled by is brought up "  \
+                      "to date; 1: online; more: semi-online (arXiv:2506.21495); 0: never, all "   \
+                      "are of the policy of the start")
+
 /* Whether a batch is made of pairs; else of groups, or of demonstrations. */
 static inline bool rg_recipe_takes_pairs(const RgRecipe *r) {
     return r->group == 0 && (r->preferences != RG_FROM_NOWHERE || r->opponents != RG_FROM_NOWHERE);
@@ -100,6 +107,7 @@ typedef struct RgSteps {
 /* Pairs (k is 2), groups and demonstrations (k is 1). */
 typedef struct RgBatch {
     int64_t prompts, k;
+    int64_t response_limit; /* most tokens of a sampled response; of an episode, steps */
     RgTensor *logprob;    /* [prompts, k] log π_θ(y|x), differentiable; of a pair, the response of
                              `responses` first, that of `opponents` second */
     RgTensor *reference;  /* [prompts, k] log π_ref(y|x); 0 where the method has no reference */
@@ -140,7 +148,7 @@ RgTensor *rg_clip(RgTape *tape, RgTensor *x, double low, double high);
 
 typedef struct RgTrainer RgTrainer;
 
-enum { RG_STEP_METRICS = 16 };
+enum { RG_STEP_METRICS = 16, RG_METRIC_NAME = 32 };
 
 /* The step of which a loss is asked for. */
 typedef struct RgStep {
@@ -157,8 +165,9 @@ typedef struct RgStep {
 
 /* Log a mean over the batch that the loss was given, such as a clip fraction, beside the trainer's
  * own metrics of the step. A batch that is cut into parts is logged as the mean over these, weighed
- * by their sizes; several epochs as the mean over them. `name` is borrowed; a loss logs the same
- * names in the same order each time, RG_STEP_METRICS at most. */
+ * by their sizes; several epochs as the mean over them. `name` is borrowed, and shorter than
+ * RG_METRIC_NAME; a loss logs the same names in the same order each time, RG_STEP_METRICS at most.
+ */
 void rg_step_metric(RgStep *step, const char *name, double value);
 
 /* ---- the descriptor ---- */

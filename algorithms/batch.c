@@ -28,9 +28,15 @@ RgTensor *rg_positive_part(RgTape *t, RgTensor *x) {
 }
 
 RgTensor *rg_clip(RgTape *t, RgTensor *x, double low, double high) {
-    RgTensor *over = rg_positive_part(t, rg_add_scalar(t, x, (RgReal)-high));
-    RgTensor *under = rg_positive_part(t, rg_add_scalar(t, rg_negate(t, x), (RgReal)low));
-    return rg_add(t, rg_sub(t, x, over), under);
+    RgTensor *within = rg_filled(t, x->shape, 0), *bound = rg_filled(t, x->shape, 0);
+    for (int64_t i = 0; i < x->count; i++)
+        if (x->data[i] > (RgReal)high)
+            bound->data[i] = (RgReal)high;
+        else if (x->data[i] < (RgReal)low)
+            bound->data[i] = (RgReal)low;
+        else
+            within->data[i] = 1;
+    return rg_add(t, rg_mul(t, within, x), bound);
 }
 
 RgTensor *rg_preference_fit(RgTape *t, const RgBatch *batch, double beta) {

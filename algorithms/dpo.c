@@ -4,12 +4,15 @@
  *     L = −E[ log σ(β·Δ) ]      Rafailov et al. 2023, arXiv:2305.18290, eq. 7
  *
  * Online DPO (Guo et al. 2024, arXiv:2402.04792) treats its samples as data: the dependence of
- * their distribution on the policy is dropped, which is what SAIL's score term adds back. */
+ * their distribution on the policy is dropped, which is what SAIL's score term adds back. Between
+ * the two it is semi-online (Lanchantin et al. 2025, arXiv:2506.21495): the policy that is sampled
+ * from is brought up to date every `sampler_steps`, an option that other methods share. */
 #include "algorithms/algorithm.h"
 
 typedef struct DpoOptions {
     double beta;
     double mixture;
+    int64_t sampler_steps;
 } DpoOptions;
 
 static const RgOption dpo_options[] = {
@@ -21,6 +24,7 @@ static const RgOption online_dpo_options[] = {
     RG_OPTION_REAL(DpoOptions, beta, "0.1", 1e-6, 1e3, "strength β of the KL term"),
     RG_OPTION_REAL(DpoOptions, mixture, "1", 0, 1,
                    "share of a batch that is sampled from the policy; the rest is offline data"),
+    RG_SAMPLER_STEPS(DpoOptions, "1"),
     RG_OPTION_END,
 };
 
@@ -51,6 +55,7 @@ static void online_dpo_recipe(const void *options, RgRecipe *recipe) {
     recipe->responses = RG_FROM_POLICY;
     recipe->preferences = RG_FROM_JUDGE;
     recipe->on_policy = o->mixture;
+    recipe->sampler_steps = o->sampler_steps;
     recipe->beta = o->beta;
 }
 

@@ -9,12 +9,13 @@
 
 typedef struct ListwiseOptions {
     double beta;
-    int64_t group_size;
+    int64_t group_size, sampler_steps;
 } ListwiseOptions;
 
 static const RgOption listwise_options[] = {
     RG_OPTION_REAL(ListwiseOptions, beta, "0.1", 1e-6, 1e3, "strength β of the KL term"),
     RG_OPTION_INTEGER(ListwiseOptions, group_size, "4", 2, 64, "k, responses to each prompt"),
+    RG_SAMPLER_STEPS(ListwiseOptions, "1"),
     RG_OPTION_END,
 };
 
@@ -50,6 +51,7 @@ static void listwise_recipe(const void *options, RgRecipe *recipe) {
     recipe->preferences = RG_FROM_JUDGE;
     recipe->beta = o->beta;
     recipe->group = o->group_size;
+    recipe->sampler_steps = o->sampler_steps;
     recipe->rewards = o->group_size > 2; /* two are ranked by a label */
 }
 

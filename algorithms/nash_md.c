@@ -11,6 +11,7 @@
 typedef struct NashOptions {
     double beta;
     double reference_share;
+    int64_t sampler_steps;
 } NashOptions;
 
 static const RgOption nash_options[] = {
@@ -18,6 +19,7 @@ static const RgOption nash_options[] = {
     RG_OPTION_REAL(
         NashOptions, reference_share, "0.5", 0, 1,
         "c, the reference's share in the mixture that is played against; 0 is self-play"),
+    RG_SAMPLER_STEPS(NashOptions, "1"),
     RG_OPTION_END,
 };
 
@@ -39,6 +41,7 @@ static void nash_md_recipe(const void *options, RgRecipe *recipe) {
     recipe->preferences = RG_FROM_JUDGE;
     recipe->beta = o->beta;
     recipe->reference_share = o->reference_share;
+    recipe->sampler_steps = o->sampler_steps;
 }
 
 const RgAlgorithm rg_algorithm_nash_md = {

@@ -8,12 +8,13 @@
 
 typedef struct RlooOptions {
     double beta;
-    int64_t group_size;
+    int64_t group_size, sampler_steps;
 } RlooOptions;
 
 static const RgOption rloo_options[] = {
     RG_OPTION_REAL(RlooOptions, beta, "0.05", 0, 1e3, "strength β of the KL term"),
     RG_OPTION_INTEGER(RlooOptions, group_size, "4", 2, 1024, "k, responses to each prompt"),
+    RG_SAMPLER_STEPS(RlooOptions, "1"),
     RG_OPTION_END,
 };
 
@@ -34,6 +35,7 @@ static void rloo_recipe(const void *options, RgRecipe *recipe) {
     recipe->preferences = RG_FROM_JUDGE;
     recipe->beta = o->beta;
     recipe->group = o->group_size;
+    recipe->sampler_steps = o->sampler_steps;
     recipe->rewards = true;
 }
 

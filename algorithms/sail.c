@@ -36,7 +36,8 @@ typedef struct SailOptions {
     double mixture;
     double exploration;
     int score_term;
-    double reverse_kl; /* SAIL-RevKL alone */
+    int64_t sampler_steps; /* where the policy responds */
+    double reverse_kl;     /* SAIL-RevKL alone */
 } SailOptions;
 
 #define SAIL_OPTIONS(table, default_mixture, mixture_letter, default_exploration,                  \
@@ -56,9 +57,9 @@ typedef struct SailOptions {
     }
 
 SAIL_OPTIONS(sail_dp_options, "0.4", "r", "0.2", "ρ", );
-SAIL_OPTIONS(sail_pp_options, "0.3", "p", "0.2", "π", );
-SAIL_OPTIONS(sail_pr_options, "0.3", "g", "0.3", "γ", );
-SAIL_OPTIONS(sail_revkl_options, "0.3", "g", "0.3", "γ",
+SAIL_OPTIONS(sail_pp_options, "0.3", "p", "0.2", "π", RG_SAMPLER_STEPS(SailOptions, "1"), );
+SAIL_OPTIONS(sail_pr_options, "0.3", "g", "0.3", "γ", RG_SAMPLER_STEPS(SailOptions, "1"), );
+SAIL_OPTIONS(sail_revkl_options, "0.3", "g", "0.3", "γ", RG_SAMPLER_STEPS(SailOptions, "1"),
              RG_OPTION_REAL(SailOptions, reverse_kl, "0.02", 0, 1e3,
                             "coefficient of the reverse-KL penalty; 0 is SAIL-PR"), );
 
@@ -164,12 +165,14 @@ static void sail_dp_recipe(const void *options, RgRecipe *recipe) {
 
 static void sail_pp_recipe(const void *options, RgRecipe *recipe) {
     recipe->responses = recipe->preferences = RG_FROM_POLICY;
+    recipe->sampler_steps = ((const SailOptions *)options)->sampler_steps;
     take_options(options, recipe);
 }
 
 static void sail_pr_recipe(const void *options, RgRecipe *recipe) {
     recipe->responses = RG_FROM_POLICY;
     recipe->preferences = RG_FROM_JUDGE;
+    recipe->sampler_steps = ((const SailOptions *)options)->sampler_steps;
     take_options(options, recipe);
 }
 

@@ -12,6 +12,7 @@ typedef struct VpoOptions {
     double beta;
     double mixture;
     double exploration;
+    int64_t sampler_steps;
 } VpoOptions;
 
 static const RgOption vpo_options[] = {
@@ -21,6 +22,7 @@ static const RgOption vpo_options[] = {
     RG_OPTION_REAL(VpoOptions, exploration, "1e-5", -1e3, 1e3,
                    "coefficient α of the calibration's log π, in the unit that xpo, selm and vpo "
                    "share: the paper's α times β; 0: none; below 0: pessimism"),
+    RG_SAMPLER_STEPS(VpoOptions, "1"),
     RG_OPTION_END,
 };
 
@@ -40,6 +42,7 @@ static void vpo_recipe(const void *options, RgRecipe *recipe) {
     recipe->preferences = RG_FROM_JUDGE;
     recipe->third = RG_FROM_REFERENCE;
     recipe->on_policy = o->mixture;
+    recipe->sampler_steps = o->sampler_steps;
     recipe->beta = o->beta;
 }
 

@@ -12,6 +12,7 @@ typedef struct XpoOptions {
     double beta;
     double mixture;
     double exploration;
+    int64_t sampler_steps;
 } XpoOptions;
 
 static const RgOption xpo_options[] = {
@@ -21,6 +22,7 @@ static const RgOption xpo_options[] = {
     RG_OPTION_REAL(XpoOptions, exploration, "1e-5", -1e3, 1e3,
                    "coefficient α of log π(ỹ), in the unit that xpo, selm and vpo share; 0: none; "
                    "below 0: pessimism"),
+    RG_SAMPLER_STEPS(XpoOptions, "1"),
     RG_OPTION_END,
 };
 
@@ -45,6 +47,7 @@ static void xpo_recipe(const void *options, RgRecipe *recipe) {
     recipe->opponents = RG_FROM_REFERENCE;
     recipe->preferences = RG_FROM_JUDGE;
     recipe->on_policy = o->mixture;
+    recipe->sampler_steps = o->sampler_steps;
     recipe->beta = o->beta;
 }
 

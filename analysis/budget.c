@@ -289,10 +289,11 @@ void rg_budget_write(const RgBudget *budget, RgTableFormat format, FILE *out) {
         free(notes[i]);
 }
 
-RgStatus rg_budget(const RgBudgetOptions *options, RgError *error) {
+RgStatus rg_budget(const RgEqualBudgetOptions *options, RgError *error) {
     RgResults *results;
     RgBudget *budget = NULL;
-    RG_TRY(rg_results_open(options->store, options->experiment, &results, error));
+    RG_TRY(rg_results_open(options->store, &options->choice, &results, error));
+    rg_results_tell_left_out(results);
     RgStatus status = rg_budget_create(results, options->x ? options->x : "flops",
                                        options->y ? options->y : "reward",
                                        options->points > 0 ? options->points : 5, &budget, error);

@@ -31,16 +31,16 @@ RgStatus rg_budget_create(const RgResults *results, const char *cost, const char
 void rg_budget_destroy(RgBudget *budget);
 void rg_budget_write(const RgBudget *budget, RgTableFormat format, FILE *out);
 
-typedef struct RgBudgetOptions {
-    const char *store;      /* path */
-    const char *experiment; /* NULL: the one worked on last */
-    const char *x, *y;      /* cost and metric; NULL: "flops" and "reward" */
-    int64_t points;         /* 0: 5 */
+typedef struct RgEqualBudgetOptions {
+    const char *store; /* path */
+    RgChoice choice;   /* of its trials */
+    const char *x, *y; /* cost and metric; NULL: "flops" and "reward" */
+    int64_t points;    /* 0: 5 */
     RgTableFormat format;
     FILE *out;
-} RgBudgetOptions;
+} RgEqualBudgetOptions;
 
 /* The whole command. */
-RgStatus rg_budget(const RgBudgetOptions *options, RgError *error);
+RgStatus rg_budget(const RgEqualBudgetOptions *options, RgError *error);
 
 #endif

@@ -228,7 +228,8 @@ void rg_family_free(RgFamily *family) {
 
 RgStatus rg_compare(const RgCompareOptions *options, RgError *error) {
     RgResults *results = NULL;
-    RG_TRY(rg_results_open(options->store, options->experiment, &results, error));
+    RG_TRY(rg_results_open(options->store, &options->choice, &results, error));
+    rg_results_tell_left_out(results);
     RgStatus status;
     if (options->a) {
         RgComparison comparison;

@@ -10,14 +10,14 @@
 #include <stdio.h>
 
 typedef struct RgCompareOptions {
-    const char *store;      /* path */
-    const char *experiment; /* NULL: the one worked on last */
-    const char *a, *b;      /* labels, with swept values where those tell rows apart; NULL: a family
-                               of comparisons is asked for */
-    const char *against;    /* of a family: each method against this one; NULL: all pairs */
-    const char *metric;     /* "win" or NULL: P(A's response beats B's); else the name of a per-item
-                               metric, whose difference A − B is estimated */
-    const char *judge;      /* per-item metric that decides a win; NULL: "reward" */
+    const char *store;   /* path */
+    RgChoice choice;     /* of its trials */
+    const char *a, *b;   /* labels, with swept values where those tell rows apart; NULL: a family
+                            of comparisons is asked for */
+    const char *against; /* of a family: each method against this one; NULL: all pairs */
+    const char *metric;  /* "win" or NULL: P(A's response beats B's); else the name of a per-item
+                            metric, whose difference A − B is estimated */
+    const char *judge;   /* per-item metric that decides a win; NULL: "reward" */
     RgTableFormat format;
     FILE *out;
 } RgCompareOptions;

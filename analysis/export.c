@@ -12,10 +12,11 @@
 #include <string.h>
 #include <unistd.h>
 
-/* ?1 is the experiment's name or NULL. Rows are in the order of trials, steps, names and items. */
+/* ?1 is the experiment's name or NULL, ?2 a JSON array of the trials' numbers or NULL. Rows are in
+ * the order of trials, steps, names and items. */
 #define OF_TRIAL                                                                                   \
     " JOIN trials t ON t.id = r.trial JOIN experiments e ON e.id = t.experiment"                   \
-    " WHERE (?1 IS NULL OR e.name = ?1) ORDER BY t.id, r.step"
+    " WHERE (?1 IS NULL OR e.name = ?1)" RG_EXPORT_CHOSEN " ORDER BY t.id, r.step"
 
 typedef struct ExportTable {
     const char *name, *query;
@@ -26,7 +27,7 @@ static const ExportTable tables[] = {
     {"trials", "SELECT e.name AS experiment, key, algorithm, label, seed, status, reason, swept,"
                " t.config AS config, provenance, updated, e.config AS experiment_config"
                " FROM trials t JOIN experiments e ON e.id = t.experiment"
-               " WHERE ?1 IS NULL OR e.name = ?1 ORDER BY t.id"},
+               " WHERE (?1 IS NULL OR e.name = ?1)" RG_EXPORT_CHOSEN " ORDER BY t.id"},
     {"metrics",
      "SELECT e.name AS experiment, key, r.step AS step, m.name AS name, m.value AS value, flops,"
      " seconds, trained_tokens, generated_tokens, judge_queries, dataset_responses,"
@@ -164,10 +165,11 @@ static bool is_csv(const RgExportOptions *o) {
     return o->format == RG_EXPORT_CSV || o->format == RG_EXPORT_SAFE_CSV;
 }
 
-static RgStatus write_rows(RgStore *store, const RgExportOptions *o, const char *query, FILE *out,
-                           RgError *error) {
+static RgStatus write_rows(RgStore *store, const RgExportOptions *o, const char *ids,
+                           const char *query, FILE *out, RgError *error) {
     RgRows *rows = rg_rows_open(store, "export", query);
-    rg_rows_bind_text(rows, 1, o->experiment);
+    rg_rows_bind_text(rows, 1, o->choice.experiment);
+    rg_rows_bind_text(rows, 2, ids);
     if (is_csv(o))
         csv_header(out, rows);
     while (rg_rows_next(rows))
@@ -178,15 +180,15 @@ static RgStatus write_rows(RgStore *store, const RgExportOptions *o, const char 
     return rg_rows_close(rows, RG_OK, error);
 }
 
-static RgStatus write_table(RgStore *store, const RgExportOptions *o, const ExportTable *table,
-                            RgError *error) {
+static RgStatus write_table(RgStore *store, const RgExportOptions *o, const char *ids,
+                            const ExportTable *table, RgError *error) {
     char *query = rg_string_format(table->query, rg_rows_readings(store));
     RgExportFile file;
     RgStatus status = rg_export_begin(
         &file, rg_string_format("%s/%s.%s", o->output, table->name, is_csv(o) ? "csv" : "jsonl"),
         error);
     if (status == RG_OK)
-        status = write_rows(store, o, query, file.stream, error);
+        status = write_rows(store, o, ids, query, file.stream, error);
     free(query);
     return rg_export_end(&file, status, error);
 }
@@ -194,22 +196,86 @@ static RgStatus write_table(RgStore *store, const RgExportOptions *o, const Expo
 static RgStatus check_experiment(RgStore *store, const RgExportOptions *o, RgError *error) {
     RgRows *rows =
         rg_rows_open(store, "experiments", "SELECT name FROM experiments WHERE name = ?1");
-    rg_rows_bind_text(rows, 1, o->experiment);
-    bool found = !o->experiment || rg_rows_next(rows);
+    rg_rows_bind_text(rows, 1, o->choice.experiment);
+    bool found = !o->choice.experiment || rg_rows_next(rows);
     RG_TRY(rg_rows_close(rows, RG_OK, error));
     return found ? RG_OK
                  : rg_fail(error, RG_E_USAGE, "%s: holds no experiment \"%s\"", o->store,
-                           o->experiment);
+                           o->choice.experiment);
+}
+
+/* ---- which trials ---- */
+
+typedef struct Trials {
+    RgCandidate *at;
+    int64_t *ids;
+    int count;
+} Trials;
+
+static RgStatus read_trials(RgStore *store, const RgExportOptions *o, Trials *trials,
+                            RgError *error) {
+    RgRows *rows =
+        rg_rows_open(store, "trials",
+                     "SELECT t.id, t.label, t.config, t.seed FROM trials t JOIN experiments e"
+                     " ON e.id = t.experiment WHERE ?1 IS NULL OR e.name = ?1 ORDER BY t.id");
+    rg_rows_bind_text(rows, 1, o->choice.experiment);
+    while (rg_rows_next(rows)) {
+        size_t count = (size_t)trials->count + 1;
+        trials->at = rg_reallocate(trials->at, count, sizeof *trials->at);
+        trials->ids = rg_reallocate(trials->ids, count, sizeof *trials->ids);
+        trials->ids[trials->count] = rg_rows_integer(rows, 0);
+        trials->at[trials->count++] = (RgCandidate){.label = rg_rows_text_copy(rows, 1),
+                                                    .config = rg_rows_text_copy(rows, 2),
+                                                    .seed = rg_rows_integer(rows, 3),
+                                                    .asked = true};
+    }
+    return rg_rows_close(rows, RG_OK, error);
+}
+
+/* Numbers of the trials that the conditions choose, as a JSON array; NULL where there is no
+ * condition. */
+static RgStatus choose_trials(RgStore *store, const RgExportOptions *o, char **ids,
+                              RgError *error) {
+    Trials trials = {0};
+    int left_out;
+    *ids = NULL;
+    if (o->choice.where_count == 0)
+        return RG_OK;
+    RgStatus status = read_trials(store, o, &trials, error);
+    if (status == RG_OK)
+        status = rg_choose(&o->choice, trials.at, trials.count, &left_out, error);
+    json_t *chosen = json_array();
+    for (int i = 0; i < trials.count; i++) {
+        if (trials.at[i].chosen)
+            json_array_append_new(chosen, json_integer(trials.ids[i]));
+        free((void *)trials.at[i].label);
+        free((void *)trials.at[i].config);
+    }
+    if (status == RG_OK)
+        *ids = json_dumps(chosen, JSON_COMPACT);
+    json_decref(chosen);
+    free(trials.at);
+    free(trials.ids);
+    return status;
+}
+
+static RgStatus write_chosen(RgStore *store, const RgExportOptions *o, const char *ids,
+                             RgError *error) {
+    if (o->format == RG_EXPORT_TENSORBOARD)
+        return rg_export_events(store, o, ids, error);
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
+        RG_TRY(write_table(store, o, ids, &tables[i], error));
+    return RG_OK;
 }
 
 static RgStatus write_all(RgStore *store, const RgExportOptions *o, RgError *error) {
+    char *ids;
     RG_TRY(rg_store_verify(store, RG_VERIFY_ALL, error));
     RG_TRY(check_experiment(store, o, error));
-    if (o->format == RG_EXPORT_TENSORBOARD)
-        return rg_export_events(store, o, error);
-    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
-        RG_TRY(write_table(store, o, &tables[i], error));
-    return RG_OK;
+    RG_TRY(choose_trials(store, o, &ids, error));
+    RgStatus status = write_chosen(store, o, ids, error);
+    free(ids);
+    return status;
 }
 
 RgStatus rg_export(const RgExportOptions *options, RgError *error) {

@@ -4,6 +4,7 @@
 #ifndef RG_ANALYSIS_EXPORT_H
 #define RG_ANALYSIS_EXPORT_H
 
+#include "analysis/choice.h"
 #include "core/new_file.h"
 #include "core/results/store.h"
 
@@ -15,9 +16,9 @@ typedef enum RgExportFormat {
 } RgExportFormat;
 
 typedef struct RgExportOptions {
-    const char *store;      /* path */
-    const char *experiment; /* NULL: all */
-    const char *output;     /* folder, made if it is not there; files of the same names go */
+    const char *store;  /* path */
+    RgChoice choice;    /* experiment NULL: all; trials of every config, of which `where` chooses */
+    const char *output; /* folder, made if it is not there; files of the same names go */
     RgExportFormat format;
 } RgExportOptions;
 
@@ -39,8 +40,13 @@ RgStatus rg_export_format(const char *name, RgExportFormat *format, RgError *err
  * meter's readings (meter/flops and so on) by step, and the settings as a text. */
 RgStatus rg_export(const RgExportOptions *options, RgError *error);
 
-/* The part of it in export_events.c: the trials of an open store. */
-RgStatus rg_export_events(RgStore *store, const RgExportOptions *options, RgError *error);
+/* The part of it in export_events.c: the trials of an open store, of those in the JSON array `ids`;
+ * NULL: all. */
+RgStatus rg_export_events(RgStore *store, const RgExportOptions *options, const char *ids,
+                          RgError *error);
+
+/* What queries have beside the experiment: the trials of ?2, a JSON array of numbers; NULL: all. */
+#define RG_EXPORT_CHOSEN " AND (?2 IS NULL OR t.id IN (SELECT value FROM json_each(?2)))"
 
 /* A new file with a stream to write it by. */
 struct _IO_FILE;

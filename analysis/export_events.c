@@ -275,11 +275,13 @@ static const char trials_text[] =
     " ifnull(strftime('%s', t.updated) + 0, 0) AS \"any.integer\","
     " (SELECT max(seconds) FROM readings WHERE trial = t.id) AS \"readings.seconds\""
     " FROM trials t JOIN experiments e ON e.id = t.experiment"
-    " WHERE ?1 IS NULL OR e.name = ?1 ORDER BY t.id";
+    " WHERE (?1 IS NULL OR e.name = ?1)" RG_EXPORT_CHOSEN " ORDER BY t.id";
 
-RgStatus rg_export_events(RgStore *store, const RgExportOptions *options, RgError *error) {
+RgStatus rg_export_events(RgStore *store, const RgExportOptions *options, const char *ids,
+                          RgError *error) {
     RgRows *rows = rg_rows_open(store, "trials", trials_text);
-    rg_rows_bind_text(rows, 1, options->experiment);
+    rg_rows_bind_text(rows, 1, options->choice.experiment);
+    rg_rows_bind_text(rows, 2, ids);
     RgStatus status = RG_OK;
     while (status == RG_OK && rg_rows_next(rows)) {
         double seconds = rg_rows_number(rows, 7);

@@ -167,7 +167,8 @@ void rg_frontier_write(const RgFrontier *frontier, RgTableFormat format, FILE *o
 RgStatus rg_frontier(const RgFrontierOptions *options, RgError *error) {
     RgResults *results;
     RgFrontier *frontier = NULL;
-    RG_TRY(rg_results_open(options->store, options->experiment, &results, error));
+    RG_TRY(rg_results_open(options->store, &options->choice, &results, error));
+    rg_results_tell_left_out(results);
     RgStatus status = rg_frontier_create(results, options->x, options->y, &frontier, error);
     status = rg_results_status(results, status, error);
     if (status == RG_OK) {

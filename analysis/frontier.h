@@ -33,9 +33,9 @@ void rg_frontier_destroy(RgFrontier *frontier);
 void rg_frontier_write(const RgFrontier *frontier, RgTableFormat format, FILE *out);
 
 typedef struct RgFrontierOptions {
-    const char *store;      /* path */
-    const char *experiment; /* NULL: the one worked on last */
-    const char *x, *y;      /* NULL: "kl" and "reward" */
+    const char *store; /* path */
+    RgChoice choice;   /* of its trials */
+    const char *x, *y; /* NULL: "kl" and "reward" */
     RgTableFormat format;
     FILE *out;
 } RgFrontierOptions;

@@ -122,7 +122,7 @@ static RgStatus write_paper(const RgPaper *paper, const RgResults *results,
 RgStatus rg_paper_table(const RgPaper *paper, const RgTableOptions *options, RgError *error) {
     RgResults *results = NULL;
     if (options->store)
-        RG_TRY(rg_results_open(options->store, options->experiment, &results, error));
+        RG_TRY(rg_results_open(options->store, &options->choice, &results, error));
     RgStatus status = write_paper(paper, results, options, error);
     rg_results_close(results);
     RG_TRY(status);

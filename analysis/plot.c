@@ -597,7 +597,8 @@ RgStatus rg_plot_figure(const RgResults *results, const RgPlotOptions *options, 
 RgStatus rg_plot(const RgPlotOptions *options, RgError *error) {
     RgResults *results;
     RgFigure *figure;
-    RG_TRY(rg_results_open(options->store, options->experiment, &results, error));
+    RG_TRY(rg_results_open(options->store, &options->choice, &results, error));
+    rg_results_tell_left_out(results);
     RgStatus status = rg_plot_figure(results, options, &figure, error);
     status = rg_results_status(results, status, error);
     if (status == RG_OK)

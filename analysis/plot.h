@@ -20,8 +20,8 @@ typedef enum RgPlotKind {
 RgStatus rg_plot_kind(const char *name, RgPlotKind *kind, RgError *error);
 
 typedef struct RgPlotOptions {
-    const char *store;      /* path */
-    const char *experiment; /* NULL: the one worked on last */
+    const char *store; /* path */
+    RgChoice choice;   /* of its trials */
     RgPlotKind kind;
     const char *y;      /* metric or cost; NULL: "reward" */
     const char *x;      /* cost, metric, or swept option; NULL: "step", or "kl" */

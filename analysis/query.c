@@ -5,7 +5,9 @@
 #include "analysis/query.h"
 
 #include "core/lookup.h"
+#include "core/notice.h"
 #include "core/results/curve_gaps.h"
+#include "core/results/last_run.h"
 #include "core/results/rows.h"
 
 #include <limits.h>
@@ -191,7 +193,25 @@ static RgTrial read_trial(RgRows *rows) {
     return trial;
 }
 
-static RgStatus load_trials(RgResults *results, RgError *error) {
+/* All trials of the experiment, the oldest first. */
+typedef struct Loaded {
+    RgTrial *trials;
+    RgCandidate *candidates; /* of the same numbers */
+    int count;
+} Loaded;
+
+static void add_loaded(Loaded *loaded, RgTrial trial, bool asked) {
+    size_t count = (size_t)loaded->count + 1;
+    loaded->trials = rg_reallocate(loaded->trials, count, sizeof *loaded->trials);
+    loaded->candidates = rg_reallocate(loaded->candidates, count, sizeof *loaded->candidates);
+    loaded->candidates[loaded->count] = (RgCandidate){
+        .label = trial.label, .config = trial.config, .seed = trial.seed, .asked = asked};
+    loaded->trials[loaded->count++] = trial;
+}
+
+static RgStatus read_trials(RgResults *results, Loaded *loaded, RgError *error) {
+    RgLookup *asked;
+    RG_TRY(rg_last_run_keys(results->store, results->experiment, &asked, error));
     RgRows *rows = rg_rows_open(
         results->store, "trials",
         "SELECT id, seed, algorithm, label, reason, status, swept, config, provenance,"
@@ -200,9 +220,28 @@ static RgStatus load_trials(RgResults *results, RgError *error) {
         " AS \"readings.last_step\", updated, key FROM trials WHERE experiment = ?1"
         " ORDER BY updated, id");
     rg_rows_bind_integer(rows, 1, results->experiment);
-    while (rg_rows_next(rows))
-        keep_newest(results, read_trial(rows));
+    while (rg_rows_next(rows)) {
+        const char *key = rg_rows_text(rows, 12);
+        add_loaded(loaded, read_trial(rows),
+                   !asked || rg_lookup_find(asked, key, strlen(key)) >= 0);
+    }
+    rg_lookup_destroy(asked);
     return rg_rows_close(rows, RG_OK, error);
+}
+
+static RgStatus load_trials(RgResults *results, const RgChoice *choice, RgError *error) {
+    Loaded loaded = {0};
+    RgStatus status = read_trials(results, &loaded, error);
+    if (status == RG_OK)
+        status = rg_choose(choice, loaded.candidates, loaded.count, &results->left_out, error);
+    for (int i = 0; i < loaded.count; i++)
+        if (status == RG_OK && loaded.candidates[i].chosen)
+            keep_newest(results, loaded.trials[i]);
+        else
+            trial_free(&loaded.trials[i]);
+    free(loaded.trials);
+    free(loaded.candidates);
+    return status;
 }
 
 /* The steps that curves lack: of trials that are left out nobody asks. */
@@ -337,11 +376,11 @@ static void load_swept(RgResults *results) {
         }
 }
 
-static RgStatus load(RgResults *results, const char *experiment, RgError *error) {
+static RgStatus load(RgResults *results, const RgChoice *choice, RgError *error) {
     RG_TRY(rg_store_open(results->path, false, &results->store, error));
     RG_TRY(rg_store_verify(results->store, RG_VERIFY_ALL, error));
-    RG_TRY(load_experiment(results, experiment, error));
-    RG_TRY(load_trials(results, error));
+    RG_TRY(load_experiment(results, choice->experiment, error));
+    RG_TRY(load_trials(results, choice, error));
     RG_TRY(load_gaps(results, error));
     load_groups(results);
     load_swept(results);
@@ -349,12 +388,13 @@ static RgStatus load(RgResults *results, const char *experiment, RgError *error)
     return load_names(results, "evaluations", column_names, &results->columns, error);
 }
 
-RgStatus rg_results_open(const char *store, const char *experiment, RgResults **results,
+RgStatus rg_results_open(const char *store, const RgChoice *choice, RgResults **results,
                          RgError *error) {
+    static const RgChoice usual = {0};
     *results = rg_allocate(sizeof **results);
     (*results)->path = rg_string_copy(store);
     (*results)->failure = rg_allocate(sizeof *(*results)->failure);
-    RgStatus status = load(*results, experiment, error);
+    RgStatus status = load(*results, choice ? choice : &usual, error);
     if (status != RG_OK) {
         rg_results_close(*results);
         *results = NULL;
@@ -400,6 +440,23 @@ int rg_group_sample(const RgGroup *group, const RgTrial **trials) {
         if (group->trials[i]->status == wanted)
             trials[count++] = group->trials[i];
     return count;
+}
+
+char *rg_results_left_out(const RgResults *results) {
+    int count = results->left_out;
+    return count == 0
+               ? NULL
+               : rg_string_format("%d trial%s that the config that was run last does not ask "
+                                  "for %s left out: --all shows %s.",
+                                  count, count == 1 ? "" : "s", count == 1 ? "is" : "are",
+                                  count == 1 ? "it" : "them");
+}
+
+void rg_results_tell_left_out(const RgResults *results) {
+    char *sentence = rg_results_left_out(results);
+    if (sentence)
+        rg_notice("%s: %s", results->path, sentence);
+    free(sentence);
 }
 
 char *rg_results_gaps(const RgResults *results) {

@@ -4,6 +4,7 @@
 #ifndef RG_ANALYSIS_QUERY_H
 #define RG_ANALYSIS_QUERY_H
 
+#include "analysis/choice.h"
 #include "analysis/fields.h"
 #include "core/base.h"
 #include "core/results/store.h"
@@ -50,6 +51,7 @@ typedef struct RgResults {
     RgTrial *trials; /* the newest of each (label, swept values, seed), by seed within a group */
     int trial_count;
     int superseded; /* older trials of the same label, swept values and seed, left out */
+    int left_out;   /* trials that the config that was run last does not ask for */
     RgGroup *groups;
     int group_count;
     const char **metrics; /* names of all metrics, "eval/…" and of training; NULL-terminated */
@@ -57,9 +59,9 @@ typedef struct RgResults {
     const char **swept;   /* names of all swept options; NULL-terminated */
 } RgResults;
 
-/* `experiment` NULL: the one that was worked on last. Refused where the store's file is damaged, or
- * a row is not sound. */
-RgStatus rg_results_open(const char *store, const char *experiment, RgResults **results,
+/* The trials that `choice` tells (choice.h); NULL: those of the config that was run last. Refused
+ * where the store's file is damaged, or a row is not sound. */
+RgStatus rg_results_open(const char *store, const RgChoice *choice, RgResults **results,
                          RgError *error);
 void rg_results_close(RgResults *results);
 
@@ -75,6 +77,11 @@ int rg_group_sample(const RgGroup *group, const RgTrial **trials);
 /* "Their curves lack rows of steps: dpo, seed 1 (steps 0 to 20)."; NULL where none does; malloc'd.
  */
 char *rg_results_gaps(const RgResults *results);
+
+/* "3 trials that the config that was run last does not ask for are left out: --all shows them.";
+ * NULL where there are none; malloc'd. What has no notes of its own gives it as a notice. */
+char *rg_results_left_out(const RgResults *results);
+void rg_results_tell_left_out(const RgResults *results);
 
 /* Why a trial did not finish, without the step, which last_step tells. */
 const char *rg_trial_reason(const RgTrial *trial);

@@ -377,7 +377,7 @@ static RgStatus write_page(Page *page, RgError *error) {
 
 RgStatus rg_report(const RgReportOptions *options, RgError *error) {
     RgResults *results;
-    RG_TRY(rg_results_open(options->store, options->experiment, &results, error));
+    RG_TRY(rg_results_open(options->store, &options->choice, &results, error));
     char *text = NULL;
     size_t size = 0;
     Page page = {.results = results, .options = options};

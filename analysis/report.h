@@ -4,14 +4,15 @@
 #ifndef RG_ANALYSIS_REPORT_H
 #define RG_ANALYSIS_REPORT_H
 
+#include "analysis/choice.h"
 #include "core/base.h"
 
 typedef struct RgReportOptions {
-    const char *store;      /* path */
-    const char *experiment; /* NULL: the one worked on last */
-    const char *output;     /* .html */
-    const char *title;      /* NULL: the experiment's name */
-    int64_t prompts;        /* sample prompts shown; 0: 50, fewer where there are many methods */
+    const char *store;  /* path */
+    RgChoice choice;    /* of its trials */
+    const char *output; /* .html */
+    const char *title;  /* NULL: the experiment's name */
+    int64_t prompts;    /* sample prompts shown; 0: 50, fewer where there are many methods */
 } RgReportOptions;
 
 /* RG_E_FILE when the page cannot be written, or gnuplot is missing or fails. */

@@ -173,6 +173,10 @@ void rg_page_trials(FILE *out, const RgResults *results) {
                 "out.</p>\n",
                 results->superseded, results->superseded == 1 ? "" : "s",
                 results->superseded == 1 ? "is" : "are");
+    char *left_out = rg_results_left_out(results);
+    if (left_out)
+        fprintf(out, "<p class=\"soft\">%s</p>\n", left_out);
+    free(left_out);
     write_trial_table(out, results);
     if (unfinished)
         write_unfinished(out, results);

@@ -461,6 +461,9 @@ static void note_trials(RgTable *table) {
                  rg_string_format("%d older trial%s of the same method and seed, run with other "
                                   "settings or another version, left out.",
                                   results->superseded, results->superseded > 1 ? "s" : ""));
+    char *left_out = rg_results_left_out(results);
+    if (left_out)
+        add_note(table, left_out);
 }
 
 RgStatus rg_table_make(const RgResults *results, const RgTableOptions *options, RgTable **result,
@@ -520,7 +523,7 @@ void rg_table_destroy(RgTable *table) {
 RgStatus rg_table(const RgTableOptions *options, RgError *error) {
     RgResults *results;
     RgTable *table = NULL;
-    RG_TRY(rg_results_open(options->store, options->experiment, &results, error));
+    RG_TRY(rg_results_open(options->store, &options->choice, &results, error));
     RgStatus status = rg_table_make(results, options, &table, error);
     status = rg_results_status(results, status, error);
     if (status == RG_OK) {

@@ -24,8 +24,8 @@ typedef enum RgStatistic {
 } RgStatistic;
 
 typedef struct RgTableOptions {
-    const char *store;      /* path */
-    const char *experiment; /* NULL: the one worked on last */
+    const char *store; /* path */
+    RgChoice choice;   /* of its trials */
     RgTableFormat format;
     const char *const *metrics; /* NULL-terminated columns; NULL: all of the usual ones present */
     RgStatistic statistic;

@@ -349,7 +349,8 @@ void rg_tournament_destroy(RgTournament *tournament) {
 RgStatus rg_tournament(const RgTournamentOptions *options, RgError *error) {
     RgResults *results;
     RgTournament *tournament = NULL;
-    RG_TRY(rg_results_open(options->store, options->experiment, &results, error));
+    RG_TRY(rg_results_open(options->store, &options->choice, &results, error));
+    rg_results_tell_left_out(results);
     RgStatus status = rg_tournament_create(results, options, &tournament, error);
     status = rg_results_status(results, status, error);
     if (status == RG_OK) {

@@ -16,7 +16,7 @@
 
 typedef struct RgTournamentOptions {
     const char *store;      /* path */
-    const char *experiment; /* NULL: the one worked on last */
+    RgChoice choice;        /* of its trials */
     const char *metric;     /* per-prompt metric whose larger value wins; NULL: "reward" */
     bool length_controlled; /* win rates at equal length (length_control.h), by metric "length" */
     RgTableFormat format;

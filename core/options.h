@@ -90,6 +90,8 @@ typedef struct RgOption {
     /* Of a string that is given: why it will not do, as the end of a sentence, or NULL. The value
      * is not told: it may hold what nobody is to see. NULL: any will do. */
     const char *(*fault)(const char *text);
+    /* Of a path to a folder: which of its files are read, as patterns of the shell; NULL: all. */
+    const char *const *files;
 } RgOption;
 
 #define RG_OPTION_REAL(type, member, fallback_, low_, high_, help_)                                \
@@ -128,6 +130,12 @@ typedef struct RgOption {
     {                                                                                              \
         .name = #member, .kind = RG_KIND_PATH, .offset = offsetof(type, member),                   \
         .fallback = (fallback_), .help = (help_)                                                   \
+    }
+/* A path that may be of a folder, of which some files are read, see `files`. */
+#define RG_OPTION_FOLDER(type, member, fallback_, files_, help_)                                   \
+    {                                                                                              \
+        .name = #member, .kind = RG_KIND_PATH, .offset = offsetof(type, member),                   \
+        .fallback = (fallback_), .files = (files_), .help = (help_)                                \
     }
 #define RG_OPTION_CHOICE(type, member, fallback_, choices_, help_)                                 \
     {                                                                                              \

@@ -25,10 +25,10 @@ typedef struct Options {
 } Options;
 
 static const RgOption options_table[] = {
-    RG_OPTION_PATH(Options, weights, "",
-                   "transformer to start from, a file or folder as policy.weights, of the "
-                   "environment's tokenizer; a reward model that was saved is taken as it is; "
-                   "\"\": one of random weights"),
+    RG_OPTION_FOLDER(Options, weights, "", rg_policy_files,
+                     "transformer to start from, a file or folder as policy.weights, of the "
+                     "environment's tokenizer; a reward model that was saved is taken as it is; "
+                     "\"\": one of random weights"),
     RG_OPTION_ACTING(Options, save, "", RG_ACT_SAVE,
                      "file to write the trained reward model to; \"\": none"),
     RG_OPTION_INTEGER(Options, layers, "2", 1, 1024, "of a transformer of random weights"),

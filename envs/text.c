@@ -10,10 +10,13 @@ static const char *const demonstration_sources[] = {"chosen", "corpus", "whole",
 
 enum { TEST_PAIRS = 200 }; /* test lines within the limit, whose written responses are scored */
 
+static const char *const data_files[] = {"base.jsonl*",  "judge.jsonl*", "judge-independent.jsonl*",
+                                         "train.jsonl*", "test.jsonl*",  NULL};
+
 static const RgOption options_table[] = {
-    RG_OPTION_PATH(RgTextOptions, data, "",
-                   "folder with base.jsonl, judge.jsonl, judge-independent.jsonl, train.jsonl and "
-                   "test.jsonl, or the same names ending in .gz or .zst"),
+    RG_OPTION_FOLDER(RgTextOptions, data, "", data_files,
+                     "folder with base.jsonl, judge.jsonl, judge-independent.jsonl, train.jsonl "
+                     "and test.jsonl, or the same names ending in .gz or .zst"),
     RG_OPTION_PATH(RgTextOptions, train, "",
                    "file of preferences, JSON lines that may be compressed, in place of a folder; "
                    "a share of it trains the judges, and no policy sees that"),

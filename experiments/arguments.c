@@ -98,7 +98,7 @@ static error_t parse_store(int key, char *argument, struct argp_state *state) {
     RgStoreArguments *a = state->input;
     switch (key) {
     case 'e':
-        a->experiment = argument;
+        a->choice.experiment = argument;
         return 0;
     case ARGP_KEY_ARG:
         if ((int)state->arg_num > a->labels)
@@ -117,6 +117,49 @@ static error_t parse_store(int key, char *argument, struct argp_state *state) {
 }
 
 const struct argp rg_store_argp = {store_options, parse_store, NULL, NULL, NULL, NULL, NULL};
+
+/* ---- its trials ---- */
+
+void rg_argument_where(RgChoice *choice, const char *argument) {
+    choice->where =
+        rg_reallocate(choice->where, (size_t)choice->where_count + 1, sizeof *choice->where);
+    choice->where[choice->where_count++] = argument;
+}
+
+enum { KEY_WHERE = 1024, KEY_ALL };
+
+static const struct argp_option choice_options[] = {
+    {"where", KEY_WHERE, "OPTION=VALUE", 0,
+     "of the trials with this setting, such as algorithm.beta=0.2, seed=1 or label=dpo; given "
+     "again, "
+     "with all of them. Where the config that was run last has none, they are looked for among all",
+     0},
+    {"all", KEY_ALL, NULL, 0,
+     "of the trials of every config that was run (default: of the one that was run last)", 0},
+    {0},
+};
+
+static error_t parse_choice(int key, char *argument, struct argp_state *state) {
+    RgStoreArguments *a = state->input;
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = a;
+        return 0;
+    case KEY_WHERE:
+        rg_argument_where(&a->choice, argument);
+        return 0;
+    case KEY_ALL:
+        a->choice.all = true;
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp_child choice_children[] = {{&rg_store_argp, 0, NULL, 0}, {0}};
+
+const struct argp rg_trials_argp = {choice_options,  parse_choice, NULL, NULL,
+                                    choice_children, NULL,         NULL};
 
 int rg_command_end(RgStatus status, const RgError *error) {
     if (status == RG_OK)

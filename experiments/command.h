@@ -34,6 +34,7 @@ int rg_command_export_results(int argc, char **argv);
 int rg_command_export_trial(int argc, char **argv);
 int rg_command_rerun(int argc, char **argv);
 int rg_command_verify(int argc, char **argv);
+int rg_command_forget(int argc, char **argv);
 int rg_command_merge(int argc, char **argv);
 int rg_command_check_store(int argc, char **argv);
 int rg_command_tokenize(int argc, char **argv);
@@ -85,10 +86,15 @@ typedef struct RgStoreArguments {
     bool optional;        /* the store may be left out */
     int labels;           /* set by the command */
     bool labels_optional; /* all or none of them */
-    const char *path, *experiment;
+    const char *path;
+    RgChoice choice;
     const char *label[2];
 } RgStoreArguments;
 
 extern const struct argp rg_store_argp;
+
+/* The same, and which of its trials (--where, --all); the caller frees `choice.where`. */
+extern const struct argp rg_trials_argp;
+void rg_argument_where(RgChoice *choice, const char *argument); /* add a condition */
 
 #endif

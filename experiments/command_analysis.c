@@ -19,7 +19,7 @@ enum {
     KEY_METHOD
 };
 
-static const struct argp_child store_child[] = {{&rg_store_argp, 0, NULL, 0}, {0}};
+static const struct argp_child store_child[] = {{&rg_trials_argp, 0, NULL, 0}, {0}};
 
 /* ---- table ---- */
 
@@ -125,7 +125,7 @@ int rg_command_table(int argc, char **argv) {
     TableArguments a = {.options = {.out = stdout}, .format = "text"};
     argp_parse(&argp, argc, argv, 0, NULL, &a);
     a.options.store = a.store.path;
-    a.options.experiment = a.store.experiment;
+    a.options.choice = a.store.choice;
     RgError error = {0};
     RgStatus status = rg_command_table_format(a.format, &a.options.format, &error);
     if (status == RG_OK && a.statistic)
@@ -133,6 +133,7 @@ int rg_command_table(int argc, char **argv) {
     if (status == RG_OK)
         status = a.paper ? paper_table(&a, &error) : rg_table(&a.options, &error);
     free(a.names);
+    free(a.store.choice.where);
     return rg_command_end(status, &error);
 }
 
@@ -233,11 +234,12 @@ int rg_command_plot(int argc, char **argv) {
     PlotArguments a = {.kind = "auto"};
     argp_parse(&argp, argc, argv, 0, NULL, &a);
     a.options.store = a.store.path;
-    a.options.experiment = a.store.experiment;
+    a.options.choice = a.store.choice;
     RgError error = {0};
     RgStatus status = rg_plot_kind(a.kind, &a.options.kind, &error);
     if (status == RG_OK)
         status = rg_plot(&a.options, &error);
+    free(a.store.choice.where);
     return rg_command_end(status, &error);
 }
 
@@ -291,7 +293,9 @@ int rg_command_report(int argc, char **argv) {
     ReportArguments a = {.options = {.output = "report.html"}};
     argp_parse(&argp, argc, argv, 0, NULL, &a);
     a.options.store = a.store.path;
-    a.options.experiment = a.store.experiment;
+    a.options.choice = a.store.choice;
     RgError error = {0};
-    return rg_command_end(rg_report(&a.options, &error), &error);
+    RgStatus status = rg_report(&a.options, &error);
+    free(a.store.choice.where);
+    return rg_command_end(status, &error);
 }

@@ -3,13 +3,22 @@
 #include "analysis/export.h"
 #include "experiments/command.h"
 
+#include <stdlib.h>
+
 typedef struct ExportArguments {
     RgExportOptions options;
     const char *format;
 } ExportArguments;
 
+enum { KEY_WHERE = 256 };
+
 static const struct argp_option options[] = {
     {"experiment", 'e', "NAME", 0, "experiment in the store (default: all)", 0},
+    {"where", KEY_WHERE, "OPTION=VALUE", 0,
+     "trials with this setting alone, such as algorithm.beta=0.2, seed=1 or label=dpo; given "
+     "again, "
+     "with all of them (default: all trials, of every config that was run)",
+     0},
     {"format", 'f', "FORMAT", 0, "csv, safe-csv, jsonl or tensorboard (default: csv)", 0},
     {"output", 'o', "FOLDER", 0, "folder to write to", 0},
     {0},
@@ -19,7 +28,10 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
     ExportArguments *a = state->input;
     switch (key) {
     case 'e':
-        a->options.experiment = argument;
+        a->options.choice.experiment = argument;
+        return 0;
+    case KEY_WHERE:
+        rg_argument_where(&a->options.choice, argument);
         return 0;
     case 'f':
         a->format = argument;
@@ -66,5 +78,6 @@ int rg_command_export_results(int argc, char **argv) {
     RgStatus status = rg_export_format(a.format, &a.options.format, &error);
     if (status == RG_OK)
         status = rg_export(&a.options, &error);
+    free(a.options.choice.where);
     return rg_command_end(status, &error);
 }

@@ -11,12 +11,22 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { KEY_CHECKPOINT = 256, KEY_JSON, KEY_MEMORY_LIMIT, KEY_PROFILE, KEY_RANKS, KEY_SHARE };
+enum {
+    KEY_CHECKPOINT = 256,
+    KEY_JSON,
+    KEY_MEMORY_LIMIT,
+    KEY_ONLY,
+    KEY_PROFILE,
+    KEY_RANKS,
+    KEY_SHARE
+};
 
 typedef struct RunArguments {
     RgConfigArguments config;
     RgRunOptions run;
     int ranks_per_trial;
+    const char **only; /* labels; none: all */
+    int only_count;
     bool dry, json, profile;
 } RunArguments;
 
@@ -38,6 +48,11 @@ static const struct argp_option options[] = {
     {"share", KEY_SHARE, "K/N", 0,
      "run every Nth trial from the Kth on, into a store of its own; the next run without --share "
      "puts the shares together",
+     0},
+    {"only", KEY_ONLY, "LABEL", 0,
+     "run the trials of this method alone, by its label; given again, of more of them. Tables are "
+     "of "
+     "all that CONFIG asks for, as far as it has been run",
      0},
     {"checkpoint-seconds", KEY_CHECKPOINT, "S", 0,
      "seconds between checkpoints (default: 10; 0: after every step)", 0},
@@ -83,6 +98,10 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
         return 0;
     case KEY_MEMORY_LIMIT:
         a->run.memory_limit = rg_argument_bytes(state, "--memory-limit", argument);
+        return 0;
+    case KEY_ONLY:
+        a->only = rg_reallocate(a->only, (size_t)a->only_count + 1, sizeof *a->only);
+        a->only[a->only_count++] = argument;
         return 0;
     case KEY_CHECKPOINT:
         a->run.checkpoint_seconds =
@@ -142,7 +161,7 @@ static const struct argp argp = {
     NULL,
 };
 
-static RgStatus list_trials(const RgExperiment *experiment, const RunArguments *a, RgError *error) {
+static RgStatus list_trials(RgExperiment *experiment, const RunArguments *a, RgError *error) {
     char *path = rg_experiment_store_path(experiment, a->run.results);
     rg_threads_set(a->run.threads);
     if (a->json)
@@ -152,8 +171,8 @@ static RgStatus list_trials(const RgExperiment *experiment, const RunArguments *
     return status;
 }
 
-static RgStatus run_experiment(const RgExperiment *experiment, RgRanks *ranks,
-                               const RunArguments *a, bool *complete, RgError *error) {
+static RgStatus run_experiment(RgExperiment *experiment, RgRanks *ranks, const RunArguments *a,
+                               bool *complete, RgError *error) {
     RgStatus status = rg_experiment_run(experiment, ranks, &a->run, complete, error);
     if (status != RG_OK || a->run.quiet || a->run.share || ranks->rank > 0)
         return status;
@@ -186,6 +205,8 @@ static RgStatus run(RunArguments *a, RgRanks *ranks, bool *complete, RgError *er
     RG_TRY(rg_experiment_open(a->config.path, a->config.overrides, a->config.override_count,
                               &experiment, error));
     RgStatus status = check_ranks(ranks, a, error);
+    if (status == RG_OK && a->only_count > 0)
+        status = rg_experiment_only(experiment, a->only, a->only_count, error);
     if (a->run.threads == 0)
         a->run.threads = default_threads(ranks);
     if (status == RG_OK && a->dry && ranks->rank == 0) {
@@ -213,6 +234,7 @@ int rg_command_run(int argc, char **argv) {
     if (status == RG_OK)
         status = run(&a, &ranks, &complete, &error);
     free(a.config.overrides);
+    free(a.only);
     /* One of all ranks tells what went wrong. */
     int result = ranks.rank == 0 ? rg_command_end(status, &error) : 0;
     rg_ranks_end(&ranks, complete);

@@ -6,11 +6,12 @@
 #include "analysis/tournament.h"
 #include "experiments/command.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum { KEY_JUDGE = 256, KEY_AGAINST, KEY_LENGTH_CONTROLLED };
 
-static const struct argp_child store_child[] = {{&rg_store_argp, 0, NULL, 0}, {0}};
+static const struct argp_child store_child[] = {{&rg_trials_argp, 0, NULL, 0}, {0}};
 
 /* What the four take, each as its own table of options has it. */
 typedef struct StatisticsArguments {
@@ -91,7 +92,7 @@ int rg_command_compare(int argc, char **argv) {
     StatisticsArguments a = {.store = {.labels = 2, .labels_optional = true}, .format = "text"};
     argp_parse(&argp, argc, argv, 0, NULL, &a);
     RgCompareOptions compare = {.store = a.store.path,
-                                .experiment = a.store.experiment,
+                                .choice = a.store.choice,
                                 .a = a.store.label[0],
                                 .b = a.store.label[1],
                                 .against = a.against,
@@ -102,6 +103,7 @@ int rg_command_compare(int argc, char **argv) {
     RgStatus status = rg_command_table_format(a.format, &compare.format, &error);
     if (status == RG_OK)
         status = rg_compare(&compare, &error);
+    free(a.store.choice.where);
     return rg_command_end(status, &error);
 }
 
@@ -132,7 +134,7 @@ int rg_command_tournament(int argc, char **argv) {
     StatisticsArguments a = {.format = "text"};
     argp_parse(&argp, argc, argv, 0, NULL, &a);
     RgTournamentOptions tournament = {.store = a.store.path,
-                                      .experiment = a.store.experiment,
+                                      .choice = a.store.choice,
                                       .metric = a.metric,
                                       .length_controlled = a.length_controlled,
                                       .out = stdout};
@@ -140,6 +142,7 @@ int rg_command_tournament(int argc, char **argv) {
     RgStatus status = rg_command_table_format(a.format, &tournament.format, &error);
     if (status == RG_OK)
         status = rg_tournament(&tournament, &error);
+    free(a.store.choice.where);
     return rg_command_end(status, &error);
 }
 
@@ -164,11 +167,12 @@ int rg_command_frontier(int argc, char **argv) {
     StatisticsArguments a = {.format = "text"};
     argp_parse(&argp, argc, argv, 0, NULL, &a);
     RgFrontierOptions frontier = {
-        .store = a.store.path, .experiment = a.store.experiment, .x = a.x, .y = a.y, .out = stdout};
+        .store = a.store.path, .choice = a.store.choice, .x = a.x, .y = a.y, .out = stdout};
     RgError error = {0};
     RgStatus status = rg_command_table_format(a.format, &frontier.format, &error);
     if (status == RG_OK)
         status = rg_frontier(&frontier, &error);
+    free(a.store.choice.where);
     return rg_command_end(status, &error);
 }
 
@@ -195,15 +199,16 @@ int rg_command_budget(int argc, char **argv) {
         NULL};
     StatisticsArguments a = {.format = "text"};
     argp_parse(&argp, argc, argv, 0, NULL, &a);
-    RgBudgetOptions budget = {.store = a.store.path,
-                              .experiment = a.store.experiment,
-                              .x = a.x,
-                              .y = a.y,
-                              .points = a.points,
-                              .out = stdout};
+    RgEqualBudgetOptions budget = {.store = a.store.path,
+                                   .choice = a.store.choice,
+                                   .x = a.x,
+                                   .y = a.y,
+                                   .points = a.points,
+                                   .out = stdout};
     RgError error = {0};
     RgStatus status = rg_command_table_format(a.format, &budget.format, &error);
     if (status == RG_OK)
         status = rg_budget(&budget, &error);
+    free(a.store.choice.where);
     return rg_command_end(status, &error);
 }

@@ -1,9 +1,11 @@
 /* regatta status: how far the runs of a store are, while they go on and after. Reads only. */
 #include "analysis/ledger.h"
+#include "core/names.h"
 #include "core/text/terminal.h"
 #include "experiments/amount.h"
 #include "experiments/command.h"
 #include "experiments/forecast.h"
+#include "experiments/recorded_inputs.h"
 
 #include <errno.h>
 #include <math.h>
@@ -151,6 +153,15 @@ static void tell_left(const RgForecast *all, int64_t count, int64_t waiting, int
         printf("  left: about %s\n", rg_duration_text(left, text));
 }
 
+static void tell_missing(const RgExperiment *experiment) {
+    char *missing = rg_missing_inputs(experiment);
+    if (missing) {
+        rg_make_printable(missing);
+        printf("  inputs that are not here: %s\n", missing);
+    }
+    free(missing);
+}
+
 /* `waiting` becomes true where there is anything left to do. */
 static RgStatus tell_experiment(const RgLedgers *ledgers, const RgLedger *ledger,
                                 const RgExperiment *experiment, bool written, bool *waiting,
@@ -165,6 +176,7 @@ static RgStatus tell_experiment(const RgLedgers *ledgers, const RgLedger *ledger
         known += all[i].entry != NULL;
     }
     tell_counts(by_state, count, ledger->count - known);
+    tell_missing(experiment);
     RgStatus status = RG_OK;
     for (size_t i = 0; i < sizeof told / sizeof *told && status == RG_OK; i++)
         status = tell_of_state(ledgers, all, count, told[i], error);
@@ -189,10 +201,10 @@ static void tell_rows(const RgLedger *ledger, const RgError *reason) {
 }
 
 static RgStatus unknown_experiment(const StatusArguments *a, RgError *error) {
-    if (!a->store.experiment)
+    if (!a->store.choice.experiment)
         return rg_fail(error, RG_E_USAGE, "%s: holds no experiment yet", a->store.path);
     return rg_fail(error, RG_E_USAGE, "%s: has no experiment \"%s\"; regatta status %s tells all",
-                   a->store.path, a->store.experiment, a->store.path);
+                   a->store.path, a->store.choice.experiment, a->store.path);
 }
 
 /* One look at the store. */
@@ -200,7 +212,7 @@ static RgStatus look(const StatusArguments *a, bool *waiting, RgError *error) {
     char holder[128];
     RgLedgers ledgers;
     bool written = rg_store_writer(a->store.path, holder);
-    RG_TRY(rg_ledgers_open(a->store.path, a->store.experiment, &ledgers, error));
+    RG_TRY(rg_ledgers_open(a->store.path, a->store.choice.experiment, &ledgers, error));
     RgStatus status = ledgers.count > 0 ? RG_OK : unknown_experiment(a, error);
     *waiting = false;
     for (int64_t i = 0; i < ledgers.count && status == RG_OK; i++) {
@@ -214,7 +226,9 @@ static RgStatus look(const StatusArguments *a, bool *waiting, RgError *error) {
             tell_rows(ledger, &reason);
             continue;
         }
-        status = tell_experiment(&ledgers, ledger, experiment, runs, waiting, error);
+        status = rg_use_recorded_inputs(experiment, ledgers.store, error);
+        if (status == RG_OK)
+            status = tell_experiment(&ledgers, ledger, experiment, runs, waiting, error);
         rg_experiment_close(experiment);
     }
     rg_ledgers_close(&ledgers);

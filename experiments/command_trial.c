@@ -274,7 +274,7 @@ static const struct argp verify_argp = {
 
 /* In a folder of its own, which goes when all is told. */
 static RgStatus rerun_and_verify(const RgTrialPackage *package, const RerunArguments *a,
-                                 RgVerdict *verdict, RgError *error) {
+                                 RgRerunVerdict *verdict, RgError *error) {
     char *folder;
     RG_TRY(rg_scratch_folder("verify", &folder, error));
     char *results = rg_string_format("%s/rerun.db", folder);
@@ -292,7 +292,7 @@ int rg_command_verify(int argc, char **argv) {
     RerunArguments a = read_arguments(&verify_argp, argc, argv);
     RgError error = {0};
     RgTrialPackage package;
-    RgVerdict verdict = RG_VERDICT_DIFFERENT;
+    RgRerunVerdict verdict = RG_RERUN_DIFFERENT;
     RgStatus status = open_package(&a, &package, &error);
     if (status == RG_OK) {
         printf("%s, seed %lld of experiment %s, key %s\n", rg_trial_package_text(&package, "label"),
@@ -305,5 +305,5 @@ int rg_command_verify(int argc, char **argv) {
     rg_trial_package_close(&package);
     arguments_clear(&a);
     int code = rg_command_end(status, &error);
-    return code == 0 && verdict == RG_VERDICT_DIFFERENT ? 1 : code;
+    return code == 0 && verdict == RG_RERUN_DIFFERENT ? 1 : code;
 }

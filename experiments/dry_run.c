@@ -2,6 +2,7 @@
 #include "experiments/dry_run.h"
 
 #include "experiments/amount.h"
+#include "experiments/recorded_inputs.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -180,13 +181,24 @@ static void write_json(const RgForecast *all, int64_t count, const RgError *unpl
     json_decref(root);
 }
 
-RgStatus rg_dry_run(const RgExperiment *experiment, const char *store, bool json, FILE *out,
+/* Inputs that are not here, and those that are others than the store's trials read. */
+static RgStatus tell_of_inputs(RgExperiment *experiment, RgStore *store, RgError *error) {
+    RG_TRY(rg_know_missing_inputs(experiment, store, error));
+    return rg_tell_changed_inputs(experiment, store, error);
+}
+
+RgStatus rg_dry_run(RgExperiment *experiment, const char *store, bool json, FILE *out,
                     RgError *error) {
     char holder[128];
     RgLedgers ledgers = {0};
     RgError unplanned = {0};
     if (access(store, F_OK) == 0)
         RG_TRY(rg_ledgers_open(store, experiment->options.name, &ledgers, error));
+    RgStatus status = ledgers.store ? tell_of_inputs(experiment, ledgers.store, error) : RG_OK;
+    if (status != RG_OK) {
+        rg_ledgers_close(&ledgers);
+        return status;
+    }
     const RgLedger *ledger = ledgers.count > 0 ? &ledgers.at[0] : NULL;
     bool written = ledger && ledger->latest && rg_store_writer(store, holder);
     RgForecast *all = rg_forecast(experiment, ledger, written, &unplanned);

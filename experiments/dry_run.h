@@ -8,8 +8,9 @@
 #include <stdio.h>
 
 /* `store` need not be there. A table, or JSON: an object with `trials`, and their sums in `total`
- * and `to_run`, where null is what is not known. */
-RgStatus rg_dry_run(const RgExperiment *experiment, const char *store, bool json, FILE *out,
+ * and `to_run`, where null is what is not known. An experiment whose inputs are missing is told of
+ * by what the store has recorded of them. */
+RgStatus rg_dry_run(RgExperiment *experiment, const char *store, bool json, FILE *out,
                     RgError *error);
 
 #endif

@@ -6,6 +6,7 @@
 #include "core/notice.h"
 #include "core/plugin.h"
 #include "experiments/config.h"
+#include "experiments/input_sums.h"
 #include "experiments/results_version.h"
 #include "experiments/sweep.h"
 
@@ -36,8 +37,8 @@ const RgOption rg_policy_part_options[] = {
     RG_OPTION_STRING(RgPolicyOptions, type, "",
                      "policy, see: regatta list policies; may be left "
                      "out where weights are given"),
-    RG_OPTION_PATH(
-        RgPolicyOptions, weights, "",
+    RG_OPTION_FOLDER(
+        RgPolicyOptions, weights, "", rg_policy_files,
         "checkpoint to start from: a file of this program or of llama2.c, or a folder in Hugging "
         "Face's layout (./ and ../ are of the config's folder)"),
     RG_OPTION_BOOLEAN(
@@ -306,11 +307,91 @@ static RgStatus check_evaluation(const RgTrialPlan *plan, const RgSettings *s, R
     return RG_OK;
 }
 
-/* Of all that decides the trial's results: a judge that has moved to another address is the same.
- */
+/* ---- inputs ---- */
+
+const RgSetting *rg_input_recorded(const RgSettings *resolved, const RgSetting *input) {
+    char *path = rg_string_format("inputs.%s", input->path);
+    const RgSetting *recorded = rg_settings_find(resolved, path);
+    free(path);
+    return recorded;
+}
+
+static void record_input(RgSettings *resolved, const RgSetting *input, const char *sha256) {
+    char *path = rg_string_format("inputs.%s", input->path);
+    rg_settings_set(resolved, path, RG_SETTING_STRING, sha256, "resolved", 0);
+    free(path);
+}
+
+static bool names_input(const RgOption *option, const RgSetting *setting) {
+    return option->kind == RG_KIND_PATH && setting->text[0];
+}
+
+/* Why an input cannot be read is told by who reads it, when the trial is run. */
+static RgStatus record_what_is_there(void *resolved, const RgOption *option,
+                                     const RgSetting *setting, RgError *error) {
+    char sha256[RG_SHA256_TEXT];
+    (void)error;
+    RgError untold = {0};
+    if (names_input(option, setting) && rg_input_is_summable(setting->text) &&
+        rg_input_sum(option, setting->text, sha256, &untold) == RG_OK)
+        record_input(resolved, setting, sha256);
+    return RG_OK;
+}
+
+typedef struct Assumption {
+    RgSettings *resolved;
+    const json_t *sums;
+} Assumption;
+
+static RgStatus record_what_was_there(void *context, const RgOption *option,
+                                      const RgSetting *setting, RgError *error) {
+    const Assumption *a = context;
+    (void)error;
+    const char *sum = json_string_value(json_object_get(a->sums, setting->text));
+    if (sum && names_input(option, setting) && !rg_input_recorded(a->resolved, setting))
+        record_input(a->resolved, setting, sum);
+    return RG_OK;
+}
+
+static RgStatus drop_recorded(void *deciding, const RgOption *option, const RgSetting *setting,
+                              RgError *error) {
+    (void)error;
+    if (!names_input(option, setting) || !rg_input_recorded(deciding, setting))
+        return RG_OK;
+    char *path = rg_string_copy(setting->path);
+    rg_settings_remove(deciding, path);
+    free(path);
+    return RG_OK;
+}
+
+static RgStatus check_input(void *resolved, const RgOption *option, const RgSetting *setting,
+                            RgError *error) {
+    char sha256[RG_SHA256_TEXT];
+    const RgSetting *recorded =
+        names_input(option, setting) ? rg_input_recorded(resolved, setting) : NULL;
+    if (!recorded)
+        return RG_OK;
+    RG_TRY(rg_input_sum(option, setting->text, sha256, error));
+    return strcmp(sha256, recorded->text) == 0
+               ? RG_OK
+               : rg_fail(error, RG_E_FORMAT,
+                         "%s = \"%.300s\" has other contents than the trial is of: it has been "
+                         "changed since",
+                         setting->path, setting->text);
+}
+
+RgStatus rg_resolved_check_inputs(const RgSettings *resolved, RgError *error) {
+    return rg_resolved_visit(resolved, check_input, (void *)resolved, error);
+}
+
+/* Of all that decides the trial's results: a judge that has moved to another address is the same,
+ * and so is a file of known contents. */
 static void hash_plan(RgTrialPlan *plan) {
+    free(plan->resolved_json);
     plan->resolved_json = rg_settings_to_json(plan->resolved);
     RgSettings *deciding = rg_settings_clone(plan->resolved);
+    if (rg_settings_has_group(deciding, "inputs"))
+        rg_resolved_visit(plan->resolved, drop_recorded, deciding, NULL);
     rg_options_drop_incidental(rg_environment_type(plan->environment.type)->about.options,
                                "environment", deciding);
     char *json = rg_settings_to_json(deciding);
@@ -373,7 +454,6 @@ static RgStatus resolve_trial(RgTrialPlan *plan, const RgSettings *s, RgError *e
         RG_TRY(in_file(s, "budget", check_budget(plan, error), error));
     RG_TRY(check_unknown_keys(plan, s, error));
     record_plugins(plan->resolved);
-    hash_plan(plan);
     return RG_OK;
 }
 
@@ -409,9 +489,13 @@ static RgStatus add_trial(RgExperiment *e, const RgSettings *settings, int64_t s
                           RgError *error) {
     e->trials = rg_reallocate(e->trials, (size_t)e->trial_count + 1, sizeof *e->trials);
     RgTrialPlan *plan = &e->trials[e->trial_count++];
+    e->unfolded = e->trial_count;
     *plan = (RgTrialPlan){.seed = seed};
     plan->swept_json = json_dumps(varied, JSON_SORT_KEYS | JSON_COMPACT);
     RG_TRY(resolve_trial(plan, settings, error));
+    if (!e->restored)
+        rg_resolved_visit(plan->resolved, record_what_is_there, plan->resolved, NULL);
+    hash_plan(plan);
     if (!e->keys)
         e->keys = rg_lookup_create();
     int64_t *earlier = rg_lookup_at(e->keys, plan->key, strlen(plan->key));
@@ -421,6 +505,87 @@ static RgStatus add_trial(RgExperiment *e, const RgSettings *settings, int64_t s
             "%s: algorithms: \"%s\" with seed %lld is there twice with the same settings",
             rg_settings_file_near(e->settings, "algorithms"), plan->part.label, (long long)seed);
     *earlier = e->trial_count - 1;
+    return RG_OK;
+}
+
+/* The trials have other keys or numbers. */
+static void number_keys(RgExperiment *e) {
+    rg_lookup_destroy(e->keys);
+    e->keys = rg_lookup_create();
+    for (int64_t i = 0; i < e->unfolded; i++)
+        *rg_lookup_at(e->keys, e->trials[i].key, strlen(e->trials[i].key)) = i;
+}
+
+void rg_experiment_assume(RgExperiment *e, const json_t *sums) {
+    for (int64_t i = 0; i < e->unfolded; i++) {
+        RgTrialPlan *plan = &e->trials[i];
+        Assumption assumption = {plan->resolved, sums};
+        rg_resolved_visit(plan->resolved, record_what_was_there, &assumption, NULL);
+        hash_plan(plan);
+    }
+    number_keys(e);
+}
+
+static bool is_one_of(const char *label, const char *const *labels, int count) {
+    for (int i = 0; i < count; i++)
+        if (strcmp(labels[i], label) == 0)
+            return true;
+    return false;
+}
+
+/* Labels of all trials, each once, NULL-terminated; the list is the caller's. */
+static const char **list_labels(const RgExperiment *e) {
+    const char **labels = rg_allocate((size_t)(e->unfolded + 1) * sizeof *labels);
+    int count = 0;
+    for (int64_t i = 0; i < e->unfolded; i++)
+        if (!is_one_of(e->trials[i].part.label, labels, count))
+            labels[count++] = e->trials[i].part.label;
+    return labels;
+}
+
+static RgStatus check_label(const char *label, const char **known, RgError *error) {
+    int count = 0;
+    while (known[count])
+        count++;
+    if (is_one_of(label, known, count))
+        return RG_OK;
+    const char *nearest = rg_nearest_name(label, known);
+    if (nearest)
+        return rg_fail(error, RG_E_USAGE,
+                       "--only: no method of the config is called \"%.200s\"; did you mean \"%s\"?",
+                       label, nearest);
+    char *list = rg_string_copy(known[0]);
+    for (int i = 1; i < count; i++) {
+        char *longer = rg_string_format("%s, %s", list, known[i]);
+        free(list);
+        list = longer;
+    }
+    RgStatus status = rg_fail(
+        error, RG_E_USAGE, "--only: no method of the config is called \"%.200s\": there is %.600s",
+        label, list);
+    free(list);
+    return status;
+}
+
+RgStatus rg_experiment_only(RgExperiment *e, const char *const *labels, int count, RgError *error) {
+    const char **known = list_labels(e);
+    RgStatus status = RG_OK;
+    for (int i = 0; i < count && status == RG_OK; i++)
+        status = check_label(labels[i], known, error);
+    free(known);
+    RG_TRY(status);
+    RgTrialPlan *sorted = rg_allocate((size_t)e->unfolded * sizeof *sorted);
+    int64_t chosen = 0, rest;
+    for (int64_t i = 0; i < e->unfolded; i++)
+        chosen += is_one_of(e->trials[i].part.label, labels, count);
+    e->trial_count = rest = chosen;
+    chosen = 0;
+    for (int64_t i = 0; i < e->unfolded; i++)
+        sorted[is_one_of(e->trials[i].part.label, labels, count) ? chosen++ : rest++] =
+            e->trials[i];
+    free(e->trials);
+    e->trials = sorted;
+    number_keys(e);
     return RG_OK;
 }
 
@@ -642,6 +807,7 @@ RgStatus rg_experiment_of_trial(const char *name, const RgSettings *resolved,
     e->settings = rg_settings_clone(resolved);
     for (int64_t i = rg_settings_length(resolved, "plugins"); i > 0; i--)
         drop_plugin(e->settings, i - 1);
+    rg_settings_remove(e->settings, "inputs"); /* what they hold here is recorded anew */
     rg_settings_set(e->settings, "name", RG_SETTING_STRING, name, "resolved", 0);
     RgStatus status = rg_options_read(rg_experiment_options, e->settings, "", &e->options, error);
     if (status == RG_OK)
@@ -708,7 +874,7 @@ void rg_experiment_close(RgExperiment *experiment) {
     if (!experiment)
         return;
     rg_lookup_destroy(experiment->keys);
-    for (int64_t i = 0; i < experiment->trial_count; i++)
+    for (int64_t i = 0; i < experiment->unfolded; i++)
         plan_clear(&experiment->trials[i]);
     free(experiment->trials);
     rg_settings_destroy(experiment->settings);

@@ -4,13 +4,16 @@
 #include "core/lookup.h"
 #include "core/notice.h"
 #include "core/results/answer_shelf.h"
+#include "core/results/last_run.h"
 #include "core/results/parts.h"
 #include "core/results/rows.h"
 #include "core/results/weights.h"
 #include "experiments/crew.h"
+#include "experiments/recorded_inputs.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Where trials are run: alone into the whole store, or into a part of it. */
 typedef struct Place {
@@ -64,6 +67,19 @@ static RgStatus run_as_given(RgTrialRun *run, const RgExperiment *experiment, co
     return RG_OK;
 }
 
+/* The experiment's row, and what is asked for now: tables are of that from now on. */
+static RgStatus record_experiment(const RgExperiment *experiment, RgStore *store, int64_t *id,
+                                  RgError *error) {
+    RG_TRY(
+        rg_store_experiment(store, experiment->options.name, experiment->config_json, id, error));
+    const char **keys = rg_allocate((size_t)experiment->unfolded * sizeof *keys);
+    for (int64_t i = 0; i < experiment->unfolded; i++)
+        keys[i] = experiment->trials[i].key;
+    RgStatus status = rg_last_run_record(store, *id, keys, experiment->unfolded, error);
+    free(keys);
+    return status;
+}
+
 /* Run what is this process's to run into a store. */
 static RgStatus run_trials(const RgExperiment *experiment, RgStore *store, const Place *place,
                            const RgRunOptions *a, RgError *error) {
@@ -77,8 +93,7 @@ static RgStatus run_trials(const RgExperiment *experiment, RgStore *store, const
                       .progress = &progress};
     RgStatus status = rg_folder_make(folder, error);
     if (status == RG_OK)
-        status = rg_store_experiment(store, experiment->options.name, experiment->config_json,
-                                     &run.experiment, error);
+        status = record_experiment(experiment, store, &run.experiment, error);
     if (status == RG_OK && rg_run_in_crew(a))
         status = run_in_crew(&run, experiment, a, error);
     else if (status == RG_OK)
@@ -179,7 +194,9 @@ static RgStatus run_whole(const RgExperiment *experiment, const char *path, cons
                           RgError *error) {
     RgStore *store;
     RG_TRY(open_whole(path, &store, error));
-    RgStatus status = run_trials(experiment, store, &(Place){0}, a, error);
+    RgStatus status = rg_tell_changed_inputs(experiment, store, error);
+    if (status == RG_OK)
+        status = run_trials(experiment, store, &(Place){0}, a, error);
     if (status == RG_OK)
         status = tell_of_weights(experiment, store, error);
     rg_store_close(store);
@@ -215,12 +232,17 @@ static RgStatus run_share(const RgExperiment *experiment, const char *path, cons
 
 /* ---- ranks ---- */
 
-/* Open and close: what is left of an earlier run is in it then. `complete`: all trials are done. */
+/* Open and close: what is left of an earlier run is in it then, or of this one, which is
+ * `complete`: all trials are done. */
 static RgStatus gather(const RgExperiment *experiment, const char *path, bool complete,
                        RgError *error) {
     RgStore *store;
     RG_TRY(open_whole(path, &store, error));
-    RgStatus status = complete ? tell_of_weights(experiment, store, error) : RG_OK;
+    int64_t id;
+    RgStatus status = complete ? record_experiment(experiment, store, &id, error)
+                               : rg_tell_changed_inputs(experiment, store, error);
+    if (status == RG_OK && complete)
+        status = tell_of_weights(experiment, store, error);
     rg_store_close(store);
     return status;
 }
@@ -258,16 +280,30 @@ static RgStatus run_ranks(const RgExperiment *experiment, const char *path, RgRa
     return status;
 }
 
-RgStatus rg_experiment_run(const RgExperiment *experiment, RgRanks *ranks, const RgRunOptions *a,
+/* What is done stays done where its inputs have gone, as nothing reads them. */
+static RgStatus know_missing(RgExperiment *experiment, const char *path, RgError *error) {
+    char *missing = access(path, F_OK) == 0 ? rg_missing_inputs(experiment) : NULL;
+    if (!missing)
+        return RG_OK;
+    free(missing);
+    RgStore *store;
+    RG_TRY(rg_store_open(path, false, &store, error));
+    RgStatus status = rg_know_missing_inputs(experiment, store, error);
+    rg_store_close(store);
+    return status;
+}
+
+RgStatus rg_experiment_run(RgExperiment *experiment, RgRanks *ranks, const RgRunOptions *a,
                            bool *complete, RgError *error) {
     RG_ASSERT(!experiment->restored);
     char *path = rg_experiment_store_path(experiment, a->results);
-    RgStatus status;
-    if (ranks && ranks->size > 1)
+    bool alone = !ranks || ranks->size == 1;
+    RgStatus status = alone ? know_missing(experiment, path, error) : RG_OK;
+    if (!alone)
         status = run_ranks(experiment, path, ranks, a, complete, error);
-    else if (a->share)
+    else if (status == RG_OK && a->share)
         status = run_share(experiment, path, a, error);
-    else
+    else if (status == RG_OK)
         status = run_whole(experiment, path, a, error);
     free(path);
     return status;

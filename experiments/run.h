@@ -25,7 +25,7 @@ char *rg_experiment_store_path(const RgExperiment *experiment, const char *resul
  * is this process's to run, into a part of the store. Ranks' parts are put together in the end, if
  * all of them came so far, which `complete` tells; with `ranks` NULL, as for a rank alone, it may
  * be NULL too. As rg_trial_run for each trial. */
-RgStatus rg_experiment_run(const RgExperiment *experiment, RgRanks *ranks,
-                           const RgRunOptions *options, bool *complete, RgError *error);
+RgStatus rg_experiment_run(RgExperiment *experiment, RgRanks *ranks, const RgRunOptions *options,
+                           bool *complete, RgError *error);
 
 #endif

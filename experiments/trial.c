@@ -169,6 +169,8 @@ RgStatus rg_stage_set(RgStage *stage, const RgTrialPlan *plan, RgError *error) {
             rg_policy_set_sampling(stage->reference, (RgPrecision)plan->policy.sampling, error);
     if (status == RG_OK)
         status = check_data(stage->reference, &stage->environment->course, error);
+    if (status == RG_OK) /* now that they have been read */
+        status = rg_resolved_check_inputs(plan->resolved, error);
     status = rg_team_agree(stage->team, status, error);
     if (status == RG_OK) {
         stage->reference_digest = rg_policy_digest(stage->reference);

@@ -1,11 +1,10 @@
 /* Inputs of trials: which settings name them, and what is in them. */
 #include "experiments/trial_inputs.h"
 
-#include "core/checksum.h"
 #include "core/new_file.h"
 #include "experiments/experiment.h"
+#include "experiments/input_sums.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,31 +19,23 @@ static const char *text_of(const json_t *object, const char *key) {
 
 static RgStatus add_file(json_t *files, const char *path, const char *name, RgError *error) {
     RgChecksum sum;
-    RG_TRY(rg_file_checksum(path, &sum, error));
+    RG_TRY(rg_input_file_sum(path, &sum, error));
     json_array_append_new(files, json_pack("{s:s, s:I, s:s}", "name", name, "size",
                                            (json_int_t)sum.size, "sha256", sum.sha256));
     return RG_OK;
 }
 
-static int is_listed(const struct dirent *entry) {
-    return entry->d_name[0] != '.';
-}
-
-static RgStatus add_folder(json_t *files, const char *folder, RgError *error) {
-    struct dirent **entries;
-    int count = scandir(folder, &entries, is_listed, alphasort);
-    if (count < 0)
-        return rg_fail(error, RG_E_FILE, "%s: cannot list: %s", folder, strerror(errno));
+static RgStatus add_folder(json_t *files, const RgOption *option, const char *folder,
+                           RgError *error) {
+    RgInputNames names;
+    RG_TRY(rg_input_names(option, folder, &names, error));
     RgStatus status = RG_OK;
-    for (int i = 0; i < count; i++) {
-        struct stat about;
-        char *path = rg_string_format("%s/%s", folder, entries[i]->d_name);
-        if (status == RG_OK && stat(path, &about) == 0 && S_ISREG(about.st_mode))
-            status = add_file(files, path, entries[i]->d_name, error);
+    for (int i = 0; i < names.count && status == RG_OK; i++) {
+        char *path = rg_string_format("%s/%s", folder, names.name[i]);
+        status = add_file(files, path, names.name[i], error);
         free(path);
-        free(entries[i]);
     }
-    free(entries);
+    rg_input_names_clear(&names);
     return status;
 }
 
@@ -53,14 +44,16 @@ static const char *base_name(const char *path) {
     return slash ? slash + 1 : path;
 }
 
-static RgStatus add_input(json_t *inputs, const char *setting, const char *path, RgError *error) {
+static RgStatus add_input(json_t *inputs, const RgOption *option, const RgSetting *named,
+                          RgError *error) {
+    const char *setting = named->path, *path = named->text;
     struct stat about;
     if (stat(path, &about) != 0)
         return rg_fail(error, RG_E_FILE, "%s = \"%s\": %s", setting, path, strerror(errno));
     bool folder = S_ISDIR(about.st_mode);
     json_t *files = json_array();
-    RgStatus status =
-        folder ? add_folder(files, path, error) : add_file(files, path, base_name(path), error);
+    RgStatus status = folder ? add_folder(files, option, path, error)
+                             : add_file(files, path, base_name(path), error);
     json_array_append_new(inputs, json_pack("{s:s, s:s, s:b, s:o}", "setting", setting, "path",
                                             path, "folder", folder, "files", files));
     return status;
@@ -69,7 +62,7 @@ static RgStatus add_input(json_t *inputs, const char *setting, const char *path,
 static RgStatus add_path(void *inputs, const RgOption *option, const RgSetting *setting,
                          RgError *error) {
     return option->kind == RG_KIND_PATH && setting->text[0]
-               ? add_input(inputs, setting->path, setting->text, error)
+               ? add_input(inputs, option, setting, error)
                : RG_OK;
 }
 
@@ -94,7 +87,7 @@ char *rg_input_file(const json_t *input, const char *path, const json_t *file) {
 static RgStatus check_file(const json_t *input, const json_t *file, const char *path,
                            RgError *error) {
     RgChecksum sum;
-    if (rg_file_checksum(path, &sum, error) != RG_OK)
+    if (rg_input_file_sum(path, &sum, error) != RG_OK)
         return rg_fail_in(error, RG_E_FILE,
                           "input %s is missing (--input %s=PATH says where it is)",
                           text_of(input, "setting"), text_of(input, "setting"));

@@ -7,7 +7,8 @@
  *   [ { "setting": "environment.data", "path": "data/verses", "folder": true,
  *       "files": [ { "name": "base.jsonl", "size": 123, "sha256": "..." }, ... ] }, ... ]
  *
- * Of a folder all regular files in it are listed, those in folders below it not. */
+ * Of a folder the regular files in it are listed that are read (input_sums.h), those in folders
+ * below it not. */
 #ifndef RG_EXPERIMENTS_TRIAL_INPUTS_H
 #define RG_EXPERIMENTS_TRIAL_INPUTS_H
 

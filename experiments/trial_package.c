@@ -95,6 +95,8 @@ static RgStatus pack_inputs(Packing *p, RgError *error) {
     RgSettings *settings = rg_settings_create();
     RgStatus status = rg_settings_from_json(p->row.config, settings, error);
     if (status == RG_OK)
+        status = rg_resolved_check_inputs(settings, error);
+    if (status == RG_OK)
         status = rg_inputs_describe(settings, &p->inputs, error);
     rg_settings_destroy(settings);
     if (status != RG_OK || !p->options->with_inputs || json_array_size(p->inputs) == 0)
@@ -498,6 +500,8 @@ static RgStatus make_experiment(RgTrialPackage *package, const RgTrialOpening *o
         status = rg_settings_from_json(text, settings, error);
     if (status == RG_OK)
         status = place_inputs(package, opening, settings, error);
+    if (status == RG_OK) /* before anything is read at a path */
+        status = rg_resolved_visit(settings, check_listed, package->record, error);
     if (status == RG_OK)
         status = rg_experiment_of_trial(rg_trial_package_text(package, "experiment"), settings,
                                         swept, &package->experiment, error);

@@ -160,26 +160,26 @@ static void tell_reasons(const RgTrialPackage *package, const Pair *pair, FILE *
     json_decref(here);
 }
 
-static RgVerdict judge(const RgTrialComparison *comparison, const WeightsDifference *weights,
-                       double tolerance) {
+static RgRerunVerdict judge(const RgTrialComparison *comparison, const WeightsDifference *weights,
+                            double tolerance) {
     if (!comparison->worst && weights->same)
-        return RG_VERDICT_IDENTICAL;
+        return RG_RERUN_IDENTICAL;
     bool rounding = weights->largest <= tolerance;
     for (int i = 0; i < comparison->count; i++)
         rounding = rounding && comparison->quantities[i].missing == 0 &&
                    comparison->quantities[i].largest <= tolerance;
-    return rounding ? RG_VERDICT_ROUNDING : RG_VERDICT_DIFFERENT;
+    return rounding ? RG_RERUN_ROUNDING : RG_RERUN_DIFFERENT;
 }
 
-static void tell_verdict(RgVerdict verdict, double tolerance, FILE *out) {
+static void tell_verdict(RgRerunVerdict verdict, double tolerance, FILE *out) {
     switch (verdict) {
-    case RG_VERDICT_IDENTICAL:
+    case RG_RERUN_IDENTICAL:
         fputs("the same result, bit for bit\n", out);
         break;
-    case RG_VERDICT_ROUNDING:
+    case RG_RERUN_ROUNDING:
         fprintf(out, "the same result up to rounding: no relative difference over %g\n", tolerance);
         break;
-    case RG_VERDICT_DIFFERENT:
+    case RG_RERUN_DIFFERENT:
         fprintf(out, "another result: differences over %g, or other texts or steps\n", tolerance);
         break;
     }
@@ -234,7 +234,7 @@ static void close_pair(Pair *pair) {
 }
 
 RgStatus rg_trial_verify(const RgTrialPackage *package, const char *results, double tolerance,
-                         void *out, RgVerdict *verdict, RgError *error) {
+                         void *out, RgRerunVerdict *verdict, RgError *error) {
     Pair pair = {0};
     RgTrialComparison comparison = {0};
     WeightsDifference weights;
@@ -248,7 +248,7 @@ RgStatus rg_trial_verify(const RgTrialPackage *package, const char *results, dou
         *verdict = judge(&comparison, &weights, tolerance);
         tell_quantities(&comparison, out);
         tell_weights(&weights, out);
-        if (*verdict != RG_VERDICT_IDENTICAL)
+        if (*verdict != RG_RERUN_IDENTICAL)
             tell_reasons(package, &pair, out);
         tell_verdict(*verdict, tolerance, out);
     }

@@ -42,7 +42,7 @@ expect 2 '^regatta: --kernels: no kernels "" on this processor' --kernels
 REGATTA_KERNELS=mmx expect 2 '^regatta: REGATTA_KERNELS: no kernels "mmx" on this processor' list
 expect 0 '^algorithms' --kernels=generic list
 for command in run status submit plan list show table plot report compare tournament frontier budget sample score \
-    export export-results export-trial rerun verify merge check-store tokenize train-tokenizer check-gradients new check-plugin; do
+    export export-results export-trial rerun verify merge forget check-store tokenize train-tokenizer check-gradients new check-plugin; do
     expect 0 "Usage: regatta $command" "$command" --help
 done
 expect 2 'expected a config file' run
@@ -56,6 +56,8 @@ expect 2 '--threads is "0"' run small.cfg -t 0
 expect 2 'expected -o FILE' plot x.db
 expect 2 'labels of two methods' compare x.db dpo
 expect 2 'expected a results store' check-store
+expect 2 'expected a results store, and a trial' forget x.db
+expect 2 'c is one argument too many' forget x.db b c
 expect 2 'b.db is one argument too many' check-store a.db b.db
 expect 1 '^regatta: none.db: .*No such file' check-store none.db
 
@@ -367,7 +369,7 @@ printf '{"text": "a"}\n' >texts.jsonl
 full --help
 full --version
 for command in run status submit plan list show table plot report compare tournament frontier budget sample score \
-    export export-results export-trial rerun verify merge check-store tokenize train-tokenizer check-gradients new check-plugin; do
+    export export-results export-trial rerun verify merge forget check-store tokenize train-tokenizer check-gradients new check-plugin; do
     full "$command" --help
 done
 full list
@@ -391,6 +393,7 @@ fi
 full tokenize -t "$tokenizer" texts.jsonl
 
 # … or in a file, of which not a byte fits.
+cp -r full full-before
 no_room() {
     (
         ulimit -f 0
@@ -402,6 +405,8 @@ no_room() {
 }
 no_room run small.cfg -q -r none.db
 no_room merge none.db full.db
+no_room forget full.db dpo --yes
+cmp <(ls full) <(ls full-before) || complain "forget without room removes weights"
 no_room plot full.db -y kl -o none.svg
 no_room report full.db -o none.html
 no_room export-results full.db -o none
@@ -412,6 +417,7 @@ no_room verify -q full.trial
 no_room train-tokenizer texts.jsonl -v 258 -o none.json
 [[ ! -f $base ]] || no_room export -p "$base" none.hf
 full report full.db -o /dev/full
+full forget full.db dpo --yes
 full train-tokenizer texts.jsonl -v 258 -o /dev/full
 [[ -c /dev/full ]] || complain "-o has taken the place of a device"
 

@@ -59,6 +59,10 @@ check adapter -s policy.adapter.rank=8 -s policy.adapter.dropout=0.1 \
     -s 'policy.adapter.targets=all' -s policy.reference_storage=bf16
 check online -s 'algorithms=({type="online-dpo"; mixture=0.5;})' -s training.micro_batch=10
 check rollouts -s 'algorithms=({type="online-dpo";})' -s policy.sampling=bf16
+check grpo -s 'algorithms=({type="grpo"; group_size=3; epochs=2;})' -s training.micro_batch=8
+check rebel -s 'algorithms=({type="rebel";})' -s training.shards=2
+check sppo -s 'algorithms=({type="sppo"; group_size=2;})'
+check hybrid -s 'algorithms=({type="hybrid";})'
 check shards -s training.shards=3
 check parts -s training.shards=3 -s training.micro_batch=4
 # What does not train has neither batches nor shards.

@@ -1,7 +1,8 @@
 #!/bin/bash
 # The number of threads, and where they are bound, never changes a bit: a transformer that samples,
 # asks a judge and trains leaves the same weights and the same store with 1, 4 and 8 threads, on as
-# many cores as there are. One that is cut into shards, and one whose operators are cut.
+# many cores as there are. One that is cut into shards, one of single tokens and several epochs, and one
+# whose operators are cut.
 set -eu
 # shellcheck source=tests/script.sh
 . "${RG_SOURCE_DIR:-.}/tests/script.sh"
@@ -45,6 +46,8 @@ check() {
 }
 
 check shards -s policy.width=64 -s policy.layers=2 -s policy.heads=4 -s training.batch=32
+check epochs -s 'algorithms=({type="grpo"; group_size=4; epochs=2;})' -s policy.width=64 -s policy.layers=2 \
+    -s policy.heads=4 -s training.batch=8
 check operators -s policy.width=512 -s policy.layers=1 -s policy.heads=8 -s training.batch=8
 # A main thread that is bound to one processor is no sign that the others are not the program's.
 threads=$(python3 -c "import json, sqlite3

@@ -250,7 +250,7 @@ Test(adapter, drops_inputs_in_training_only_and_by_its_stream) {
 static void race_begin(TokenRace *race, const char *algorithm) {
     RgTrainingOptions training = {.batch = 6, .micro_batch = 4, .temperature = 1, .top_p = 1};
     RgError error = {0};
-    cr_assert_eq(token_race_begin(race, algorithm, NULL, &training, &dropping, &error), RG_OK, "%s",
+    cr_assert_eq(token_race_begin(race, algorithm, "", &training, &dropping, &error), RG_OK, "%s",
                  error.text);
 }
 

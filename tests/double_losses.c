@@ -70,7 +70,7 @@ static RgTensor *as_drawn(RgTape *t, RgTensor *chosen, RgTensor *rejected) {
 /* The method's loss where its numbers are; its gradient in them out. */
 static double loss_of(Numbers *gradient) {
     RgTape *t = rg_tape_create();
-    RgStep step = {.tape = t};
+    RgStep step = {.tape = t, .share = 1};
     RgTensor *x[3] = {rg_variable(t, RG_SHAPE(PAIRS), at.chosen),
                       rg_variable(t, RG_SHAPE(PAIRS), at.rejected),
                       rg_variable(t, RG_SHAPE(PAIRS), at.third)};
@@ -236,7 +236,21 @@ static double sail_revkl(void) {
     return dpo() + sum / PAIRS;
 }
 
+static double chi_po_most; /* of a margin */
+
+static double chi_po_margin(int i) {
+    return 0.2 * (exp(h(0, i)) + h(0, i) - exp(h(1, i)) - h(1, i));
+}
+
+static double chi_po(void) {
+    double sum = 0;
+    for (int i = 0; i < PAIRS; i++)
+        sum -= log_sigmoid(fmin(fmax(chi_po_margin(i), -chi_po_most), chi_po_most));
+    return sum / PAIRS;
+}
+
 Test(losses, are_their_formulas) {
+    int beyond = 0;
     check("dpo", "beta=0.5", dpo);
     check("cdpo", "beta=0.5 label_smoothing=0.2", cdpo);
     check("rdpo", "beta=0.5 label_noise=0.2", rdpo);
@@ -248,11 +262,79 @@ Test(losses, are_their_formulas) {
     check("kto", "beta=0.5 desirable_weight=2 undesirable_weight=3", kto);
     rise = 0;
     check("simpo", "beta=2 target_margin=0.7", simpo);
+    chi_po_most = 200; /* beyond all, then beyond some */
+    check("chi-po", "beta=0.2 reward_limit=100", chi_po);
+    chi_po_most = 0.6;
+    check("chi-po", "beta=0.2 reward_limit=0.3", chi_po);
+    for (int i = 0; i < PAIRS; i++)
+        beyond += fabs(chi_po_margin(i)) > 0.6;
+    cr_expect(beyond > 0 && beyond < PAIRS, "%d", beyond);
     check("spin", "beta=0.5", dpo);
     check("xpo", "beta=0.5 exploration=0.03", xpo);
     check("vpo", "beta=0.5 exploration=0.03", calibrated);
     check("selm", "beta=0.5 exploration=0.03", calibrated);
     check("sail-revkl", "beta=0.5 exploration=0 reverse_kl=0.2", sail_revkl);
+}
+
+/* ---- the optimum of χPO ---- */
+
+/* w·e^w = e^x */
+static double lambert(double x) {
+    double w = x > 1 ? x - log(x) : exp(x) / (1 + exp(x));
+    for (int i = 0; i < 50; i++)
+        w -= (w + log(w) - x) / (1 + 1 / w);
+    return w;
+}
+
+/* π_ref·W(e^((r − λ)/β)) with the λ for which it adds up to 1, by bisection. */
+static void chi_po_optimum(const double *base, const double *reward, double beta, double *policy) {
+    double low = -20, high = 20;
+    for (int step = 0; step < 200; step++) {
+        double lambda = (low + high) / 2, sum = 0;
+        for (int i = 0; i < SIZE; i++)
+            sum += policy[i] = base[i] * lambert((reward[i] - lambda) / beta);
+        *(sum > 1 ? &low : &high) = lambda;
+    }
+}
+
+/* At the optimum the labels of all pairs, by their probabilities, leave no gradient; at that of DPO
+ * they do. */
+Test(losses, chi_po_has_the_optimum_of_both_divergences) {
+    const double base[SIZE] = {0.6, 0.3, 0.08, 0.02}, reward[SIZE] = {0, 0.5, 1, 2}, beta = 0.4;
+    double optimum[SIZE], tilted[SIZE], sum = 0, left[2] = {0};
+    chi_po_optimum(base, reward, beta, optimum);
+    for (int i = 0; i < SIZE; i++)
+        sum += tilted[i] = base[i] * exp(reward[i] / beta);
+    begin("chi-po", "beta=0.4 reward_limit=10");
+    for (int of_dpo = 0; of_dpo < 2; of_dpo++)
+        for (int i = 0; i < SIZE; i++)
+            for (int j = 0; j < SIZE; j++) {
+                Numbers won, lost;
+                const double *p = of_dpo ? tilted : optimum;
+                double unit = of_dpo ? sum : 1;
+                for (int k = 0; k < PAIRS; k++) {
+                    at.chosen[k] = log(p[i] / unit);
+                    at.rejected[k] = log(p[j] / unit);
+                    reference[0][k] = log(base[i]);
+                    reference[1][k] = log(base[j]);
+                }
+                loss_of(&won);
+                double first = 1 / (1 + exp(reward[j] - reward[i])), other = 1 - first;
+                double slope = first * won.chosen[0];
+                for (int k = 0; k < PAIRS; k++) {
+                    double here = at.chosen[k], there = reference[0][k];
+                    at.chosen[k] = at.rejected[k];
+                    at.rejected[k] = here;
+                    reference[0][k] = reference[1][k];
+                    reference[1][k] = there;
+                }
+                loss_of(&lost);
+                slope += other * lost.rejected[0];
+                left[of_dpo] = fmax(left[of_dpo], fabs(slope));
+            }
+    cr_expect_lt(left[0], 1e-12, "%g", left[0]);
+    cr_expect_gt(left[1], 1e-2, "%g", left[1]);
+    rg_settings_destroy(settings);
 }
 
 /* ---- KTO's z ---- */
@@ -352,10 +434,28 @@ Test(losses, nash_md_has_the_gradient_of_its_paper) {
     rg_settings_destroy(settings);
 }
 
+/* That of λ·E[h·log π] is λ·h of each response, beside DPO's own. */
+Test(losses, hybrid_is_dpo_and_the_score_of_the_divergence) {
+    Numbers gradient, of_dpo;
+    begin("dpo", "beta=0.5");
+    double loss = loss_of(&of_dpo);
+    rg_settings_destroy(settings);
+    begin("hybrid", "beta=0.5 kl_coefficient=0.3");
+    for (int i = 0; i < PAIRS; i++)
+        loss += 0.3 * h(2, i) * at.third[i] / PAIRS;
+    cr_expect_float_eq(loss_of(&gradient), loss, 1e-12);
+    for (int i = 0; i < PAIRS; i++) {
+        cr_expect_float_eq(gradient.third[i], 0.3 * h(2, i) / PAIRS, 1e-12);
+        cr_expect_eq(gradient.chosen[i], of_dpo.chosen[i]);
+        cr_expect_eq(gradient.rejected[i], of_dpo.rejected[i]);
+    }
+    rg_settings_destroy(settings);
+}
+
 /* ---- groups ---- */
 
 static double group_logprob[PAIRS * SIZE], group_reference[PAIRS * SIZE],
-    group_reward[PAIRS * SIZE];
+    group_reward[PAIRS * SIZE], group_win_rate[PAIRS * SIZE];
 static int32_t ranking[PAIRS * SIZE];
 
 static double group_loss(double *gradient) {
@@ -369,6 +469,7 @@ static double group_loss(double *gradient) {
                      .log_ratio = rg_sub(t, x, rg_constant(t, shape, group_reference)),
                      .old = rg_stop_gradient(t, x),
                      .reward = rg_constant(t, shape, group_reward),
+                     .win_rate = rg_constant(t, shape, group_win_rate),
                      .order = ranking};
     RgTensor *loss = algorithm->loss(&step, options, &batch);
     double value = loss->data[0];
@@ -383,6 +484,7 @@ static void draw_groups(void) {
         group_logprob[i] = -4 * chance(1000 + (uint64_t)i);
         group_reference[i] = -4 * chance(2000 + (uint64_t)i);
         group_reward[i] = 3 * chance(3000 + (uint64_t)i);
+        group_win_rate[i] = chance(4000 + (uint64_t)i);
         ranking[i] = (i % SIZE + i / SIZE) % SIZE;
     }
 }
@@ -419,20 +521,165 @@ static double plackett_luce(void) {
     return total;
 }
 
-Test(losses, listwise_is_the_likelihood_of_the_ranking) {
+static double win_rates_fitted(void) {
+    double total = 0;
+    for (int i = 0; i < PAIRS * SIZE; i++)
+        total += pow(group_logprob[i] - group_reference[i] - 3 * (group_win_rate[i] - 0.5), 2);
+    return total / (PAIRS * SIZE);
+}
+
+/* Whether the loss of groups is `formula`, and its gradient that of it. */
+static void check_groups(const char *name, const char *given, double (*formula)(void)) {
     const double step = 1e-6;
     double gradient[PAIRS * SIZE];
-    begin("listwise", "beta=0.3");
+    begin(name, given);
     draw_groups();
-    cr_expect_float_eq(group_loss(gradient), plackett_luce(), 1e-12);
+    cr_expect_float_eq(group_loss(gradient), formula(), 1e-12, "%s", name);
     for (int i = 0; i < PAIRS * SIZE; i++) {
         double here = group_logprob[i];
         group_logprob[i] = here + step;
-        double high = plackett_luce();
+        double high = formula();
         group_logprob[i] = here - step;
-        cr_expect_float_eq(gradient[i], (high - plackett_luce()) / (2 * step), 1e-8);
+        cr_expect_float_eq(gradient[i], (high - formula()) / (2 * step), 1e-8, "%s", name);
         group_logprob[i] = here;
     }
+    rg_settings_destroy(settings);
+}
+
+Test(losses, of_groups_are_their_formulas) {
+    check_groups("listwise", "beta=0.3", plackett_luce);
+    check_groups("sppo", "eta=3", win_rates_fitted);
+}
+
+/* ---- GRPO: groups, token by token ---- */
+
+enum { ALL_RESPONSES = PAIRS * SIZE, TOKENS = PAIRS * (0 + 1 + 2 + 3), LIMIT = 6 };
+
+static double step_logprob[TOKENS], step_reference[TOKENS], step_old[TOKENS];
+static int64_t step_offsets[ALL_RESPONSES + 1];
+
+/* Responses of 0 to 3 tokens; the last group's rewards are all the same. */
+static void draw_steps(void) {
+    draw_groups();
+    for (int i = 0; i < ALL_RESPONSES; i++) {
+        step_offsets[i + 1] = step_offsets[i] + (i + i / SIZE) % SIZE;
+        if (i >= ALL_RESPONSES - SIZE)
+            group_reward[i] = 1.25;
+    }
+    for (uint64_t i = 0; i < TOKENS; i++) {
+        step_logprob[i] = -3 * chance(7000 + i);
+        step_reference[i] = -3 * chance(8000 + i);
+        step_old[i] = step_logprob[i] + chance(9000 + i) - 0.5;
+    }
+}
+
+static double length_of(int i) {
+    return fmax(1, (double)(step_offsets[i + 1] - step_offsets[i]));
+}
+
+/* The method's loss, its gradient in the tokens' log-probabilities and what it logs. */
+static double steps_loss(double *gradient, RgStep *step) {
+    RgTape *t = rg_tape_create();
+    RgShape shape = RG_SHAPE(PAIRS, SIZE), tokens = RG_SHAPE(TOKENS);
+    RgTensor *x = rg_variable(t, tokens, step_logprob), *g;
+    double of_each[ALL_RESPONSES];
+    for (int i = 0; i < ALL_RESPONSES; i++)
+        of_each[i] = length_of(i);
+    *step = (RgStep){.tape = t, .share = 1};
+    RgBatch batch = {.prompts = PAIRS,
+                     .k = SIZE,
+                     .response_limit = LIMIT,
+                     .length = rg_constant(t, shape, of_each),
+                     .reward = rg_constant(t, shape, group_reward),
+                     .steps = {.count = TOKENS,
+                               .offsets = step_offsets,
+                               .logprob = x,
+                               .reference = rg_constant(t, tokens, step_reference),
+                               .old = rg_constant(t, tokens, step_old)}};
+    RgTensor *loss = algorithm->loss(step, options, &batch);
+    double value = loss->data[0];
+    rg_gradients(t, loss, &x, 1, &g);
+    memcpy(gradient, g->data, sizeof step_logprob);
+    rg_tape_destroy(t);
+    return value;
+}
+
+static double group_advantage(int i, bool by_std) {
+    double mean = 0, squares = 0;
+    int first = i / SIZE * SIZE;
+    for (int j = first; j < first + SIZE; j++)
+        mean += group_reward[j] / SIZE;
+    for (int j = first; j < first + SIZE; j++)
+        squares += pow(group_reward[j] - mean, 2);
+    return (group_reward[i] - mean) / (by_std ? sqrt(squares / (SIZE - 1)) + 1e-4 : 1);
+}
+
+static double grpo(double beta, bool by_length, bool by_std) {
+    double total = 0;
+    for (int i = 0; i < ALL_RESPONSES; i++) {
+        double a = group_advantage(i, by_std), sum = 0;
+        for (int64_t j = step_offsets[i]; j < step_offsets[i + 1]; j++) {
+            double ratio = exp(step_logprob[j] - step_old[j]);
+            double h = step_logprob[j] - step_reference[j];
+            sum += fmin(ratio * a, fmin(fmax(ratio, 0.8), 1.2) * a) - beta * (exp(-h) - 1 + h);
+        }
+        total -= sum / (by_length ? length_of(i) : LIMIT) / ALL_RESPONSES;
+    }
+    return total;
+}
+
+static void check_grpo(const char *given, double beta, bool by_length, bool by_std) {
+    const double step = 1e-6;
+    double gradient[TOKENS];
+    RgStep logged;
+    begin("grpo", given);
+    draw_steps();
+    cr_expect_float_eq(steps_loss(gradient, &logged), grpo(beta, by_length, by_std), 1e-12, "%s",
+                       given);
+    for (int i = 0; i < TOKENS; i++) {
+        double here = step_logprob[i];
+        step_logprob[i] = here + step;
+        double high = grpo(beta, by_length, by_std);
+        step_logprob[i] = here - step;
+        double difference = (high - grpo(beta, by_length, by_std)) / (2 * step);
+        step_logprob[i] = here;
+        cr_expect_float_eq(gradient[i], difference, 1e-8, "%s: %d: %g, expected %g", given, i,
+                           gradient[i], difference);
+    }
+    rg_settings_destroy(settings);
+}
+
+Test(losses, grpo_is_its_formula_with_and_without_its_normalisations) {
+    check_grpo("beta=0.3", 0.3, true, true);
+    check_grpo("beta=0", 0, true, true);
+    check_grpo("beta=0.3 length_normalisation=false", 0.3, false, true);
+    check_grpo("beta=0.3 std_normalisation=false", 0.3, true, false);
+    check_grpo("beta=0.3 std_normalisation=false length_normalisation=false", 0.3, false, false);
+}
+
+Test(losses, grpo_logs_how_many_ratios_are_held_and_how_far_the_policy_has_moved) {
+    double gradient[TOKENS], held = 0, moved = 0, spread = 0;
+    RgStep logged;
+    begin("grpo", "beta=0");
+    draw_steps();
+    steps_loss(gradient, &logged);
+    for (int i = 0; i < ALL_RESPONSES; i++) {
+        double each = 1 / (ALL_RESPONSES * length_of(i));
+        spread += pow(group_advantage(i, true), 2) / (SIZE - 1); /* 1 a group, or 0 */
+        for (int64_t j = step_offsets[i]; j < step_offsets[i + 1]; j++) {
+            double ratio = exp(step_logprob[j] - step_old[j]);
+            held += group_advantage(i, true) != 0 && gradient[j] == 0 ? each : 0;
+            moved += each * (ratio - 1 - log(ratio));
+        }
+    }
+    cr_assert_eq(logged.metric_count, 3);
+    cr_expect_str_eq(logged.metric[0], "advantage_spread");
+    cr_expect_float_eq(logged.sum[0], spread / PAIRS, 1e-3);
+    cr_expect_str_eq(logged.metric[1], "clip_fraction");
+    cr_expect_float_eq(logged.sum[1], held, 1e-12);
+    cr_expect(held > 0.05 && held < 0.5, "%g", held);
+    cr_expect_str_eq(logged.metric[2], "approx_kl");
+    cr_expect_float_eq(logged.sum[2], moved, 1e-12);
     rg_settings_destroy(settings);
 }
 
@@ -564,6 +811,18 @@ static void rloo_gradient(const Race *race, double *gradient) {
     policy_gradient(p, weight, gradient);
 }
 
+/* Of reward with the group's mean as baseline, which is 3/4 of it in groups of 4, and of
+ * β·KL(π_ref ‖ π), whose gradient in the logits is π − π_ref. */
+static void grpo_gradient(const Race *race, double *gradient) {
+    double p[CELLS], q[CELLS], weight[CELLS];
+    softmax(race->policy->parameters->value, p);
+    softmax(race->reference->parameters->value, q);
+    judge_cells(race, weight);
+    policy_gradient(p, weight, gradient);
+    for (int i = 0; i < CELLS; i++)
+        gradient[i] = 0.75 * gradient[i] + 0.3 * (p[i] - q[i]) / CONTEXTS;
+}
+
 /* y' is of the geometric mixture, π^0.75·π_ref^0.25. */
 static void nash_gradient(const Race *race, double *gradient) {
     RgReal blend[CELLS];
@@ -613,6 +872,77 @@ static void xpo_gradient(const Race *race, double *gradient) {
 
 Test(losses, rloo_is_unbiased_for_reward_less_divergence, .timeout = 60) {
     check_mean("rloo", "beta=0.3 group_size=3", rloo_gradient);
+}
+
+Test(losses, grpo_lowers_the_divergence_of_the_reference_from_the_policy, .timeout = 60) {
+    check_mean("grpo", "beta=0.3 group_size=4 std_normalisation=false", grpo_gradient);
+}
+
+/* Of the data set's pairs, DPO's loss; to the prompt of each, KL(π ‖ π_ref). */
+static void hybrid_gradient(const Race *race, double *gradient) {
+    const RgPairs *pairs = race->environment->course.pairs;
+    const double beta = 0.5, lambda = 0.4;
+    double p[CELLS], q[CELLS];
+    softmax(race->policy->parameters->value, p);
+    softmax(race->reference->parameters->value, q);
+    memset(gradient, 0, CELLS * sizeof *gradient);
+    for (int64_t i = 0; i < pairs->count; i++) {
+        int64_t first = *rg_sequence_prompt(pairs->sequences, 2 * i) * RESPONSES;
+        int64_t won = first + *rg_sequence_response(pairs->sequences, 2 * i + pairs->preferred[i]);
+        int64_t lost =
+            first + *rg_sequence_response(pairs->sequences, 2 * i + 1 - pairs->preferred[i]);
+        double delta = beta * (log(p[won] / q[won]) - log(p[lost] / q[lost])), kl = 0;
+        double slope = beta / (1 + exp(delta)) / (double)pairs->count;
+        gradient[won] -= slope;
+        gradient[lost] += slope;
+        for (int64_t y = first; y < first + RESPONSES; y++)
+            kl += p[y] * log(p[y] / q[y]);
+        for (int64_t y = first; y < first + RESPONSES; y++)
+            gradient[y] += lambda * p[y] * (log(p[y] / q[y]) - kl) / (double)pairs->count;
+    }
+}
+
+Test(losses, hybrid_lowers_the_divergence_of_the_policy_from_the_reference, .timeout = 60) {
+    check_mean("hybrid", "beta=0.5 kl_coefficient=0.4", hybrid_gradient);
+}
+
+/* Where each step has an iteration of its own, it begins at π_t. */
+static void sppo_gradient(const Race *race, double *gradient) {
+    double p[CELLS], reward[CELLS], weight[CELLS];
+    softmax(race->policy->parameters->value, p);
+    judge_cells(race, reward);
+    for (int i = 0; i < CELLS; i++) {
+        weight[i] = 0;
+        for (int j = i / RESPONSES * RESPONSES; j < (i / RESPONSES + 1) * RESPONSES; j++)
+            weight[i] +=
+                2 * 3 * p[j] *
+                rg_preference_probability(&race->environment->course, reward[i], reward[j]);
+    }
+    policy_gradient(p, weight, gradient);
+}
+
+Test(losses, sppo_begins_an_iteration_along_the_win_rates_against_itself, .timeout = 60) {
+    check_mean("sppo", "eta=3 reference_steps=1 sampler_steps=1 group_size=3", sppo_gradient);
+}
+
+/* No pair of π_ref·exp(r/β)/Z has anything left to be fitted, so that noise ends there, too. */
+Test(losses, rebel_ends_at_the_optimum_of_the_penalised_reward) {
+    const double beta = 0.5;
+    Race race = race_begin("rebel", "beta=0.5 epochs=2", bandit, 1, 16);
+    double p[CELLS], q[CELLS], reward[CELLS];
+    for (int s = 0; s < 1500; s++)
+        cr_assert(take_step(race.trainer));
+    softmax(race.policy->parameters->value, p);
+    softmax(race.reference->parameters->value, q);
+    judge_cells(&race, reward);
+    for (int i = 0; i < CELLS; i++) {
+        double sum = 0;
+        for (int j = i / RESPONSES * RESPONSES; j < (i / RESPONSES + 1) * RESPONSES; j++)
+            sum += q[j] * exp(reward[j] / beta);
+        double expected = q[i] * exp(reward[i] / beta) / sum;
+        cr_expect_float_eq(p[i], expected, 1e-4, "%d: %g, expected %g", i, p[i], expected);
+    }
+    race_end(&race);
 }
 
 Test(losses, nash_md_plays_against_the_geometric_mixture, .timeout = 60) {

@@ -19,7 +19,7 @@ import sys
 def as_old(good, old):
     source = sqlite3.connect(f"file:{good}?immutable=1", uri=True)
     store = sqlite3.connect(old)
-    newer = ("weights",)
+    newer = ("weights", "last_run")
     store.execute(f"PRAGMA application_id = {source.execute('PRAGMA application_id').fetchone()[0]}")
     store.execute("PRAGMA user_version = 2")
     for kind, name, text in source.execute(

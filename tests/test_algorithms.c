@@ -21,6 +21,13 @@ static uint64_t bits_after(const char *algorithm, const char *options, int steps
     return bits;
 }
 
+static double metric_of(const RgTrainer *trainer, const char *name) {
+    for (int i = 0; i < trainer->outcome.metric_count; i++)
+        if (strcmp(trainer->outcome.metrics[i].name, name) == 0)
+            return trainer->outcome.metrics[i].value;
+    return NAN;
+}
+
 Test(sail, dp_at_mixture_zero_is_dpo_bit_for_bit) {
     cr_assert_eq(bits_after("sail-dp", "mixture=0", 20), bits_after("dpo", "", 20));
 }
@@ -53,6 +60,8 @@ Test(family, limits_are_reached_bit_for_bit) {
     cr_assert_eq(bits_after("rdpo", "label_noise=0", 20), dpo);
     cr_assert_eq(bits_after("vpo", "exploration=0", 20), online);
     cr_assert_neq(bits_after("vpo", "exploration=0.1", 20), online);
+    cr_assert_eq(bits_after("hybrid", "kl_coefficient=0", 20), dpo);
+    cr_assert_neq(bits_after("hybrid", "", 20), dpo);
     cr_assert_eq(bits_after("ipo", "logprob=mean", 20), bits_after("ipo", "", 20)); /* of 1 token */
 }
 
@@ -111,9 +120,72 @@ Test(family, listwise_of_pairs_is_online_dpo) {
     race_end(&lists);
 }
 
+/* Gradients on the batches of some steps are so many times those of another method. */
+static void check_gradient_of(const char *name, const char *options, double times,
+                              const char *other, const char *others_options) {
+    Race race[] = {race_begin(name, options, bandit, 0.5, 16),
+                   race_begin(other, others_options, bandit, 0.5, 16)};
+    for (int s = 0; s < 5; s++) {
+        for (int k = 0; k < 2; k++) {
+            rg_parameters_zero_gradient(race[k].policy->parameters);
+            step_gradient(race[k].trainer, s);
+            race[k].trainer->outcome.metric_count = 0;
+        }
+        cr_expect_gt(rg_parameters_gradient_norm(race[1].policy->parameters), 1e-2);
+        for (int64_t i = 0; i < race[0].policy->parameters->count; i++)
+            cr_expect_float_eq(race[0].policy->parameters->gradient[i],
+                               times * race[1].policy->parameters->gradient[i], 1e-6, "%s", name);
+    }
+    race_end(&race[0]);
+    race_end(&race[1]);
+}
+
+Test(family, grpo_without_what_sets_it_apart_is_rloo_but_for_the_baseline) {
+    check_gradient_of("grpo",
+                      "beta=0 group_size=4 std_normalisation=false length_normalisation=false",
+                      0.75, "rloo", "beta=0 group_size=4");
+}
+
+Test(family, rebel_begins_as_rloo_of_pairs) {
+    check_gradient_of("rebel", "beta=0.3 eta=0.5", 2, "rloo", "beta=0.3 group_size=2");
+}
+
+/* exp of a log-ratio is beyond what there is; the loss and its gradient are not. */
+Test(family, chi_po_is_finite_however_far_the_policy_is_from_its_reference) {
+    for (int sign = -1; sign <= 1; sign += 2) {
+        Race race = race_begin("chi-po", "", bandit, 0, 16);
+        RgParameters *p = race.policy->parameters, *q = race.reference->parameters;
+        for (int64_t i = 0; i < p->count; i++) {
+            p->value[i] = (RgReal)(i % 5 == 1 ? 100 * sign : 0);
+            q->value[i] = (RgReal)(i % 5 == 2 ? 300 * sign : 0);
+        }
+        rg_parameters_zero_gradient(p);
+        double loss = step_gradient(race.trainer, 0);
+        cr_expect(isfinite(loss) && loss <= 20.1, "%g", loss);
+        cr_expect(isfinite(rg_parameters_gradient_norm(p)));
+        cr_expect_gt(race.trainer->logged[0], 0, "none is clipped");
+        race_end(&race);
+    }
+}
+
+/* In the first epoch, all ratios are 1. */
+Test(family, grpo_holds_ratios_from_the_second_epoch_on) {
+    for (int64_t epochs = 1; epochs <= 3; epochs += 2) {
+        char options[64];
+        snprintf(options, sizeof options, "epochs=%d clip=0.01", (int)epochs);
+        Race race = race_begin("grpo", options, bandit, 0, 16);
+        cr_assert(take_step(race.trainer));
+        double held = metric_of(race.trainer, "clip_fraction");
+        double moved = metric_of(race.trainer, "approx_kl");
+        cr_expect(epochs == 1 ? held == 0 && moved == 0 : held > 0.1 && moved > 1e-5, "%g %g", held,
+                  moved);
+        race_end(&race);
+    }
+}
+
 /* Iterations of self-play: the policy takes the reference's place, where the race's own stays. */
-Test(family, spin_moves_its_reference_and_no_other) {
-    Race race = race_begin("spin", "reference_steps=3", bandit, 0, 16);
+static void check_moving_reference(const char *name) {
+    Race race = race_begin(name, "reference_steps=3", bandit, 0, 16);
     uint64_t original = rg_parameters_hash(race.reference->parameters);
     const RgParameters *own = race.trainer->reference->parameters;
     for (int s = 1; s <= 7; s++) {
@@ -125,7 +197,84 @@ Test(family, spin_moves_its_reference_and_no_other) {
     cr_assert_eq(rg_parameters_hash(race.reference->parameters), original);
     cr_assert_neq(rg_parameters_hash(own), original);
     race_end(&race);
-    cr_assert_neq(bits_after("spin", "reference_steps=3", 7), bits_after("spin", "", 7));
+    cr_assert_neq(bits_after(name, "reference_steps=3", 7), bits_after(name, "", 7));
+}
+
+Test(family, self_play_moves_its_reference_and_no_other) {
+    check_moving_reference("spin");
+    check_moving_reference("sppo");
+}
+
+static bool has_option(const RgAlgorithm *a, const char *name) {
+    for (const RgOption *o = a->about.options; o && o->kind != RG_KIND_END; o++)
+        if (strcmp(o->name, name) == 0)
+            return true;
+    return false;
+}
+
+static RgSequences *sampled_by(Race *race) {
+    RgSequences *s = rg_sequences_create();
+    rg_trainer_sample(race->trainer, 9, 16, 4, s);
+    return s;
+}
+
+/* Methods that sample the policy online, semi-online or not at all: the sampler is the policy,
+ * becomes it after every third step, or stays what the policy was. */
+static void check_sampler(const RgAlgorithm *a, int64_t every) {
+    char options[64];
+    snprintf(options, sizeof options, "sampler_steps=%d%s", (int)every,
+             has_option(a, "mixture") ? " mixture=1" : "");
+    Race race = race_begin(a->about.name, options, bandit, 0, 16), start;
+    start = race_begin(a->about.name, options, bandit, 0, 16);
+    for (int s = 1; s <= 7; s++) {
+        uint64_t before = rg_parameters_hash(race.trainer->sampler->parameters);
+        cr_assert(take_step(race.trainer), "%s", a->about.name);
+        uint64_t policy = rg_parameters_hash(race.policy->parameters);
+        bool follows = every > 0 && s % every == 0;
+        cr_assert_eq(rg_parameters_hash(race.trainer->sampler->parameters),
+                     follows ? policy : before, "%s, %s, step %d", a->about.name, options, s);
+        cr_assert_neq(policy, before, "%s", a->about.name);
+    }
+    RgSequences *now = sampled_by(&race), *then = sampled_by(&start);
+    cr_expect_eq(rg_sequences_hash(now) == rg_sequences_hash(then), every == 0, "%s, %s",
+                 a->about.name, options);
+    rg_sequences_destroy(now);
+    rg_sequences_destroy(then);
+    race_end(&start);
+    race_end(&race);
+}
+
+Test(family, what_samples_the_policy_does_so_online_semi_online_or_not) {
+    int checked = 0;
+    for (int i = 0; rg_algorithm(i); i++) {
+        const RgAlgorithm *a = rg_algorithm(i);
+        if (!a->loss || !has_option(a, "sampler_steps"))
+            continue;
+        checked++;
+        for (int64_t every = 0; every <= 3; every += every == 0 ? 1 : 2)
+            check_sampler(a, every);
+    }
+    cr_expect_eq(checked, 12);
+}
+
+/* What is online to the bit: a sampler that has just been brought up to date. */
+Test(family, a_step_after_the_sampler_has_followed_is_that_of_the_online_method) {
+    Race semi = race_begin("online-dpo", "sampler_steps=4", bandit, 0, 16);
+    Race online = race_begin("online-dpo", "", bandit, 0, 16);
+    RgParameters *p = semi.policy->parameters, *q = online.policy->parameters;
+    for (int s = 0; s < 6; s++) {
+        memcpy(q->value, p->value, (size_t)p->count * sizeof *p->value);
+        rg_parameters_zero_gradient(p);
+        rg_parameters_zero_gradient(q);
+        double one = step_gradient(semi.trainer, s), other = step_gradient(online.trainer, s);
+        bool same = memcmp(p->gradient, q->gradient, (size_t)p->count * sizeof *p->gradient) == 0;
+        cr_expect_eq(same && one == other, s % 4 == 0, "step %d: %g and %g", s, one, other);
+        semi.trainer->outcome.metric_count = online.trainer->outcome.metric_count = 0;
+        rg_parameters_zero_gradient(p);
+        cr_assert(take_step(semi.trainer));
+    }
+    race_end(&semi);
+    race_end(&online);
 }
 
 /* The judge is asked of three responses, and the pair that is learnt from are its best and worst.
@@ -214,13 +363,6 @@ Test(trainer, offline_methods_ask_no_judge_and_sample_nothing) {
     }
 }
 
-static double metric_of(const RgTrainer *trainer, const char *name) {
-    for (int i = 0; i < trainer->outcome.metric_count; i++)
-        if (strcmp(trainer->outcome.metrics[i].name, name) == 0)
-            return trainer->outcome.metrics[i].value;
-    return NAN;
-}
-
 /* The rate of step s of S is final + (1 - final)(1 - s/S) of the first one's, however often the
  * optimiser is stepped in each. */
 static void check_schedule(const RgAlgorithm *a, const char *options) {
@@ -299,10 +441,15 @@ Test(trainer, tokens_count_in_every_pass_that_trains_on_them) {
     static const struct {
         const char *algorithm, *options;
         int64_t passes;
-    } cases[] = {{"dpo", "", 2},         {"kto", "", 2},
-                 {"vpo", "", 3},         {"selm", "", 3},
-                 {"ppo", "epochs=5", 5}, {"rloo", "group_size=4", 4},
-                 {"sft", "", 1},         {"parl", "inner_steps=3", 8}};
+    } cases[] = {{"dpo", "", 2},
+                 {"kto", "", 2},
+                 {"vpo", "", 3},
+                 {"selm", "", 3},
+                 {"ppo", "epochs=5", 5},
+                 {"rloo", "group_size=4", 4},
+                 {"grpo", "group_size=4 epochs=3", 12},
+                 {"sft", "", 1},
+                 {"parl", "inner_steps=3", 8}};
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
         Race race = race_begin(cases[k].algorithm, cases[k].options, bandit, 0, 16);
         take_step(race.trainer);
@@ -412,13 +559,6 @@ static void check_all(Claim *claim, OptionsOf *options_of, int least) {
 static const char *usual(const RgAlgorithm *a) {
     (void)a;
     return "";
-}
-
-static bool has_option(const RgAlgorithm *a, const char *name) {
-    for (const RgOption *o = a->about.options; o && o->kind != RG_KIND_END; o++)
-        if (strcmp(o->name, name) == 0)
-            return true;
-    return false;
 }
 
 static const char *on_policy(const RgAlgorithm *a) {
@@ -586,6 +726,9 @@ Test(family, what_needs_rewards_refuses_a_judge_that_only_compares_by_its_name) 
         bool good;
     } cases[] = {
         {"rloo", "", false},
+        {"grpo", "", false},
+        {"rebel", "", false},
+        {"sppo", "", false},
         {"ppo", "", false},
         {"selm", "", false},
         {"best-of-n", "", false},

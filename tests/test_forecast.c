@@ -188,13 +188,13 @@ static RgStore *run_all(const RgExperiment *e) {
 
 Test(forecast, plans_count_judge_queries_as_runs_do) {
     RgExperiment *e = opened(
-        BANDIT
-        "seeds = [1]; budget: { steps = 3; }; evaluation: { start = false; };"
-        "algorithms = ( { type = \"dpo\"; }, { type = \"kto\"; }, { type = \"spin\"; },"
-        " { type = \"online-dpo\"; }, { type = \"sail-dp\"; mixture = 1.0; },"
-        " { type = \"sail-pr\"; mixture = 1.0; }, { type = \"listwise\"; }, { type = "
-        "\"rloo\"; }, { type = \"xpo\"; }, { type = \"vpo\"; }, { type = \"selm\"; }, { type "
-        "= \"nash-md\"; } );");
+        BANDIT "seeds = [1]; budget: { steps = 3; }; evaluation: { start = false; };"
+               "algorithms = ( { type = \"dpo\"; }, { type = \"kto\"; }, { type = \"spin\"; },"
+               " { type = \"hybrid\"; }, { type = \"chi-po\"; }, { type = \"online-dpo\"; },"
+               " { type = \"sail-dp\"; mixture = 1.0; }, { type = \"sail-pr\"; mixture = 1.0; },"
+               " { type = \"listwise\"; }, { type = \"rloo\"; }, { type = \"grpo\"; epochs = 2; },"
+               " { type = \"rebel\"; }, { type = \"sppo\"; }, { type = \"xpo\"; },"
+               " { type = \"vpo\"; }, { type = \"selm\"; }, { type = \"nash-md\"; } );");
     RgPlanner planner = {0};
     RgLedgers ledgers;
     RgError error = {0};
@@ -298,7 +298,7 @@ Test(forecast, every_budget_ends_with_the_step_that_reaches_it) {
 
 /* ---- the list ---- */
 
-static char *listed(const RgExperiment *e, bool json) {
+static char *listed(RgExperiment *e, bool json) {
     RgError error = {0};
     char *text;
     size_t size;

@@ -185,7 +185,7 @@ Test(budget, a_method_without_a_curve_is_named) {
     char *path = fixture_methods(), *text;
     size_t size;
     RgError error = {0};
-    RgBudgetOptions options = {
+    RgEqualBudgetOptions options = {
         .store = path, .x = "judge_queries", .out = open_memstream(&text, &size)};
     fixture_check(rg_budget(&options, &error), &error);
     fclose(options.out);
@@ -221,12 +221,12 @@ Test(budget, table_has_a_column_for_each_spending_point) {
     char *path = fixture_methods(), *text;
     size_t size;
     RgError error = {0};
-    RgBudgetOptions options = {.store = path,
-                               .x = "step",
-                               .y = "kl",
-                               .points = 3,
-                               .format = RG_TABLE_MARKDOWN,
-                               .out = open_memstream(&text, &size)};
+    RgEqualBudgetOptions options = {.store = path,
+                                    .x = "step",
+                                    .y = "kl",
+                                    .points = 3,
+                                    .format = RG_TABLE_MARKDOWN,
+                                    .out = open_memstream(&text, &size)};
     fixture_check(rg_budget(&options, &error), &error);
     fclose(options.out);
     cr_assert(strstr(text, "nats, at step | 0 | 100 | 200 |"), "%s", text);

@@ -166,7 +166,7 @@ static Outcome run(const char *algorithm, RgPairCache *cache, const char *checkp
     RgTrainingOptions training = {.batch = BATCH, .micro_batch = 3, .temperature = 1, .top_p = 1};
     TokenRace race;
     for (int part = 0; part < (checkpoint_path ? 2 : 1); part++) {
-        ASSERT_OK(token_race_begin(&race, algorithm, NULL, &training, NULL, &error));
+        ASSERT_OK(token_race_begin(&race, algorithm, "", &training, NULL, &error));
         rg_trainer_use_cache(race.trainer, cache);
         RgCheckpoint *checkpoint = rg_checkpoint_create();
         rg_trainer_checkpoint(race.trainer, checkpoint);

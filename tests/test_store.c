@@ -110,7 +110,7 @@ Test(store, step_comes_back_after_reopening) {
 Test(store, is_in_wal_mode_of_its_version) {
     RgStore *store = open_store(scratch("x.sqlite"), true);
     cr_assert_eq(query(store, "SELECT journal_mode = 'wal' FROM pragma_journal_mode"), 1);
-    cr_assert_eq(query(store, "SELECT user_version FROM pragma_user_version"), 4);
+    cr_assert_eq(query(store, "SELECT user_version FROM pragma_user_version"), 5);
     cr_assert_eq(query(store, "SELECT foreign_keys FROM pragma_foreign_keys"), 1);
     rg_store_close(store);
 }
@@ -346,11 +346,11 @@ Test(store, other_databases_and_newer_versions_are_refused_and_left_alone) {
     run_sql(path, "SELECT x FROM mine");
     path = scratch("newer.sqlite");
     rg_store_close(open_store(path, true));
-    run_sql(path, "PRAGMA user_version = 5");
+    run_sql(path, "PRAGMA user_version = 6");
     refuse_open(path, true,
-                "has schema version 5, written by a newer regatta; this one knows "
-                "versions up to 4");
-    refuse_open(path, false, "has schema version 5");
+                "has schema version 6, written by a newer regatta; this one knows "
+                "versions up to 5");
+    refuse_open(path, false, "has schema version 6");
 }
 
 Test(store, damage_is_told) {

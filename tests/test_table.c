@@ -258,7 +258,7 @@ Test(table, unknown_names_are_refused_with_the_nearest) {
     check_contains(error.text, "\"rewrad\"");
     check_contains(error.text, "did you mean \"reward\"?");
     options.metrics = NULL;
-    options.experiment = "method";
+    options.choice.experiment = "method";
     cr_assert_eq(rg_table(&options, &error), RG_E_USAGE);
     check_contains(error.text, "did you mean \"methods\"?");
     RgTableFormat format;

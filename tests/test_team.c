@@ -204,7 +204,7 @@ static RgStatus count_sevens(void *environment, const RgSequences *sequences, do
 static RgStatus begin(TokenRace *race, const char *name, const RgTrainingOptions *training,
                       const RgAdapterOptions *adapter, RgError *error) {
     const RgTrainingOptions any = {.batch = 1, .temperature = 1, .top_p = 1};
-    RG_TRY(token_race_begin(race, "dpo", NULL, &any, adapter, error));
+    RG_TRY(token_race_begin(race, "dpo", "", &any, adapter, error));
     RgOptimizerOptions optimizer = race->trainer->optimizer->options;
     rg_trainer_destroy(race->trainer);
     free(race->options);
@@ -301,6 +301,7 @@ Test(team, gives_the_bits_of_one_process_and_asks_the_judge_once) {
 
 Test(team, gives_the_bits_of_one_process_with_groups) {
     check_bits((Trial){.algorithm = "listwise", .shards = 4, .answers = -1});
+    check_bits((Trial){.algorithm = "grpo", .shards = 3, .micro_batch = 2, .answers = -1});
 }
 
 /* What a pass leaves out does not hang on which passes ran before it here. */
@@ -365,7 +366,7 @@ static void look_up(RgTeam *team, void *argument, void *result) {
     RgTrainingOptions training = {.batch = BATCH, .temperature = 1, .top_p = 1};
     TokenRace race;
     (void)argument;
-    if (token_race_begin(&race, "dpo", NULL, &training, NULL, NULL) != RG_OK)
+    if (token_race_begin(&race, "dpo", "", &training, NULL, NULL) != RG_OK)
         _exit(1);
     RgPairCache cache = {.shelf = &found->shelf, .find = find, .keep = keep};
     rg_pair_cache_values(team->rank == 0 ? &cache : NULL, team, race.reference,
@@ -456,7 +457,7 @@ static void share_checkpoint(RgTeam *team, void *argument, void *result) {
     RgTrainingOptions training = {.batch = BATCH, .temperature = 1, .top_p = 1};
     TokenRace race;
     (void)argument;
-    if (token_race_begin(&race, "dpo", NULL, &training, NULL, NULL) != RG_OK)
+    if (token_race_begin(&race, "dpo", "", &training, NULL, NULL) != RG_OK)
         _exit(1);
     RgCheckpoint *checkpoint = rg_checkpoint_create();
     rg_trainer_checkpoint(race.trainer, checkpoint);

@@ -219,7 +219,8 @@ Test(tournament, what_cannot_be_played_is_refused_with_a_hint) {
     char *path = fixture_methods();
     refused(path, (RgTournamentOptions){.metric = "rewards"}, "did you mean \"reward\"?");
     refused(path, (RgTournamentOptions){.length_controlled = true}, "\"length\"");
-    refused(path, (RgTournamentOptions){.experiment = "method"}, "did you mean \"methods\"?");
+    refused(path, (RgTournamentOptions){.choice.experiment = "method"},
+            "did you mean \"methods\"?");
     write_statement(path, "DELETE FROM trials WHERE label <> 'DPO'");
     refused(path, (RgTournamentOptions){0}, "1 method finished");
     free(path);

@@ -38,7 +38,7 @@ static RgExperiment *open_config(void) {
     return experiment;
 }
 
-static void run_into(const RgExperiment *experiment, const char *path) {
+static void run_into(RgExperiment *experiment, const char *path) {
     RgRunOptions options = {
         .results = path, .threads = 1, .jobs = 1, .checkpoint_seconds = 1000, .quiet = true};
     ASSERT_OK(rg_experiment_run(experiment, NULL, &options, NULL, &error));
@@ -93,8 +93,8 @@ static void rerun(const RgTrialPackage *package, const char **results) {
     run_into(package->experiment, *results);
 }
 
-static RgVerdict verdict_of(const RgTrialPackage *package, const char *results, char **told) {
-    RgVerdict verdict;
+static RgRerunVerdict verdict_of(const RgTrialPackage *package, const char *results, char **told) {
+    RgRerunVerdict verdict;
     size_t size;
     FILE *out = open_memstream(told, &size);
     ASSERT_OK(rg_trial_verify(package, results, 1e-4, out, &verdict, &error));
@@ -113,7 +113,7 @@ Test(trial_package, gives_the_same_bits_from_a_folder_and_from_an_archive) {
         ASSERT_OK(rg_trial_package_open(scratch(names[i]), &plain, &package, &error));
         cr_assert_str_eq(package.experiment->trials[0].key, rg_trial_package_text(&package, "key"));
         rerun(&package, &results);
-        cr_assert_eq(verdict_of(&package, results, &told), RG_VERDICT_IDENTICAL, "%s", told);
+        cr_assert_eq(verdict_of(&package, results, &told), RG_RERUN_IDENTICAL, "%s", told);
         cr_assert(strstr(told, "weights: the same bits"), "%s", told);
         free(told);
         char *folder = rg_string_copy(package.folder);
@@ -152,7 +152,7 @@ Test(trial_package, rounding_is_told_from_another_result) {
 
     change(results, "UPDATE metrics SET value = value * 1.00001 WHERE name = 'loss';"
                     "UPDATE trials SET provenance = '{\"blas_core\": \"Abacus\"}'");
-    cr_assert_eq(verdict_of(&package, results, &told), RG_VERDICT_ROUNDING, "%s", told);
+    cr_assert_eq(verdict_of(&package, results, &told), RG_RERUN_ROUNDING, "%s", told);
     cr_assert(strstr(told, "loss ") && strstr(told, "1e-05"), "%s", told);
     cr_assert(strstr(told, ", and is Abacus here"), "%s", told);
     free(told);
@@ -160,16 +160,16 @@ Test(trial_package, rounding_is_told_from_another_result) {
     char *weights =
         rg_string_format("%s/%s.safetensors", scratch("rerun"), package.experiment->trials[0].key);
     damage(weights, 4); /* the lowest bit of the last number */
-    cr_assert_eq(verdict_of(&package, results, &told), RG_VERDICT_ROUNDING, "%s", told);
+    cr_assert_eq(verdict_of(&package, results, &told), RG_RERUN_ROUNDING, "%s", told);
     cr_assert(strstr(told, "weights: largest relative difference "), "%s", told);
     free(told);
     damage(weights, 1); /* of its exponent */
-    cr_assert_eq(verdict_of(&package, results, &told), RG_VERDICT_DIFFERENT, "%s", told);
+    cr_assert_eq(verdict_of(&package, results, &told), RG_RERUN_DIFFERENT, "%s", told);
     free(told);
     damage(weights, 1);
 
     change(results, "DELETE FROM metrics WHERE name = 'loss' AND step = 2");
-    cr_assert_eq(verdict_of(&package, results, &told), RG_VERDICT_DIFFERENT, "%s", told);
+    cr_assert_eq(verdict_of(&package, results, &told), RG_RERUN_DIFFERENT, "%s", told);
     free(told);
     free(weights);
     rg_trial_package_close(&package);
@@ -299,7 +299,7 @@ Test(trial_package, an_input_that_is_missing_or_another_is_named) {
     const char *results;
     char *told;
     rerun(&package, &results);
-    cr_assert_eq(verdict_of(&package, results, &told), RG_VERDICT_IDENTICAL, "%s", told);
+    cr_assert_eq(verdict_of(&package, results, &told), RG_RERUN_IDENTICAL, "%s", told);
     free(told);
     rg_trial_package_close(&package);
     opening.input_count = 2;
@@ -317,7 +317,7 @@ Test(trial_package, with_its_inputs_it_needs_nothing_else) {
     const char *results;
     char *told;
     rerun(&package, &results);
-    cr_assert_eq(verdict_of(&package, results, &told), RG_VERDICT_IDENTICAL, "%s", told);
+    cr_assert_eq(verdict_of(&package, results, &told), RG_RERUN_IDENTICAL, "%s", told);
     free(told);
     rg_trial_package_close(&package);
 }

@@ -4,6 +4,7 @@
 #define RG_TESTS_TOKEN_RACE_H
 
 #include "core/policy/transformer.h"
+#include "experiments/small_race.h"
 #include "steps.h"
 
 #include <criterion/criterion.h>
@@ -52,8 +53,21 @@ static inline void token_append(RgSequences *sequences, uint64_t prompt, uint64_
                         (int64_t)(response * 5 % 7));
 }
 
-/* `adapter` NULL: all weights are trained. `score_term` NULL: the default. */
-static inline RgStatus token_race_begin(TokenRace *race, const char *name, const char *score_term,
+/* The judge: how many tokens of a response are small, less a little of its length. */
+static inline RgStatus token_judge(void *unused, const RgSequences *s, double *reward,
+                                   RgError *error) {
+    (void)unused, (void)error;
+    for (int64_t i = 0; i < s->count; i++) {
+        reward[i] = 0;
+        for (int64_t j = 0; j < rg_sequence_response_length(s, i); j++)
+            reward[i] += (rg_sequence_response(s, i)[j] < TOKEN_VOCABULARY / 2) - 0.1 * (double)j;
+    }
+    return RG_OK;
+}
+
+/* `adapter` NULL: all weights are trained. `given`, the algorithm's options as in
+ * rg_small_race_set. */
+static inline RgStatus token_race_begin(TokenRace *race, const char *name, const char *given,
                                         const RgTrainingOptions *training,
                                         const RgAdapterOptions *adapter, RgError *error) {
     *race = (TokenRace){.reference = token_policy(&token_model, 2),
@@ -75,11 +89,12 @@ static inline RgStatus token_race_begin(TokenRace *race, const char *name, const
                               .pairs = race->pairs,
                               .demonstrations = race->demonstrations,
                               .response_limit = 6,
-                              .end_token = -1};
+                              .end_token = -1,
+                              .judge = token_judge,
+                              .label_temperature = 1};
     const RgAlgorithm *algorithm = rg_algorithm_find(name);
     RgSettings *settings = rg_settings_create();
-    if (score_term)
-        rg_settings_set(settings, "a.score_term", RG_SETTING_STRING, score_term, "test", 0);
+    rg_small_race_set(settings, "a", given);
     race->options = rg_allocate(algorithm->about.options_size + 1);
     cr_assert_eq(rg_options_read(algorithm->about.options, settings, "a", race->options, error),
                  RG_OK);

@@ -140,10 +140,15 @@ static void label_by_policy(RgTrainer *trainer, int64_t step, const RgTensor *lo
     }
 }
 
+/* Words that one unit of length takes: a token, of an episode a step. */
+static int64_t unit_of_length(const RgTrainer *trainer) {
+    const RgDynamics *dynamics = trainer->course->dynamics;
+    return dynamics ? rg_dynamics_step_words(dynamics) : 1;
+}
+
 /* Tokens of each response, of an episode steps; at least 1. */
 static RgTensor *lengths(RgTrainer *trainer, const RgSequences *sequences) {
-    const RgDynamics *dynamics = trainer->course->dynamics;
-    int64_t words = dynamics ? rg_dynamics_step_words(dynamics) : 1;
+    int64_t words = unit_of_length(trainer);
     RgTensor *length = rg_filled(trainer->tape, RG_SHAPE(sequences->count), 1);
     for (int64_t i = 0; i < sequences->count; i++) {
         int64_t found = rg_sequence_response_length(sequences, i) / words;
@@ -193,13 +198,11 @@ static RgSide third_side(RgTrainer *trainer, const Part *part, const RgRollout *
 
 /* x as a constant, as it was in the first epoch. */
 static RgTensor *old_of(RgTape *t, RgTensor *x, int64_t epoch, double *kept) {
-    RgTensor *old = rg_constant(t, x->shape, x->data); /* its own memory, to be written to */
-    for (int64_t i = 0; kept && i < x->count; i++)
-        if (epoch == 0)
-            kept[i] = (double)x->data[i];
-        else
-            old->data[i] = (RgReal)kept[i];
-    return old;
+    if (!kept)
+        return rg_stop_gradient(t, x);
+    for (int64_t i = 0; epoch == 0 && i < x->count; i++)
+        kept[i] = (double)x->data[i];
+    return rg_constant_from_double(t, x->shape, kept);
 }
 
 /* Log-probabilities of single steps: those of the policy, of the reference, and as they were. */
@@ -250,6 +253,7 @@ static RgBatch response_batch(RgTrainer *trainer, int64_t step, const Part *part
     batch.log_ratio = rg_reshape(t, rg_sub(t, logprob, reference), shape);
     batch.old = old_of(t, batch.logprob, part->epoch, place(rollout->old, first));
     batch.length = rg_reshape(t, lengths(trainer, part->sequences), shape);
+    batch.response_limit = trainer->course->response_limit / unit_of_length(trainer);
     batch.on_policy = rg_borrow(t, RG_SHAPE(n), rollout->on_policy + part->first);
     if (rollout->reward) {
         batch.reward = rg_constant_from_double(t, shape, rollout->reward + first);
@@ -328,7 +332,7 @@ static void note_group_means(RgTrainer *trainer, const BatchMeans *means, bool r
 
 void rg_step_metric(RgStep *step, const char *name, double value) {
     int at = step->next_metric++;
-    RG_ASSERT(at < RG_STEP_METRICS);
+    RG_ASSERT(at < RG_STEP_METRICS && strlen(name) < RG_METRIC_NAME);
     RG_ASSERT(at >= step->metric_count || strcmp(step->metric[at], name) == 0);
     if (at == step->metric_count) {
         step->metric[at] = name;
@@ -347,7 +351,8 @@ static double part_gradient(RgTrainer *trainer, int64_t step, const Part *part, 
     double share = (double)(part->last - part->first) / (double)trainer->training.batch;
     if (rollout->order) {
         batch = response_batch(trainer, step, part, rollout);
-        (trainer->recipe.group > 0 ? add_group_means : add_pair_means)(trainer, &batch, means);
+        bool has_sides = batch.chosen.log_ratio != NULL;
+        (has_sides ? add_pair_means : add_group_means)(trainer, &batch, means);
     } else {
         batch = demonstration_batch(trainer, part);
         double tokens = (double)rg_sequences_response_tokens(rollout->sequences);
@@ -430,6 +435,24 @@ static ShardResult run_shard(RgTrainer *trainer, int64_t step, int64_t epoch, in
     return result;
 }
 
+/* Ranks that made no shard have not seen what the loss logs: the first one tells them the names. */
+static void share_metric_names(RgTrainer *trainer) {
+    RgTeam *team = trainer->course->team;
+    RgStep *now = &trainer->now;
+    int64_t count = now->metric_count;
+    if (rg_team_size(team) <= trainer->training.shards)
+        return;
+    rg_team_broadcast(team, &count, sizeof count);
+    for (int i = 0; i < count; i++) {
+        char *name = trainer->metric_names[i];
+        if (i < now->metric_count)
+            memcpy(name, now->metric[i], strlen(now->metric[i]) + 1);
+        rg_team_broadcast(team, name, RG_METRIC_NAME);
+        now->metric[i] = name;
+    }
+    now->metric_count = (int)count;
+}
+
 /* The gradients of all shards, a round of as many as there are ranks at a time. */
 static ShardResult run_shards(RgTrainer *trainer, int64_t step, int64_t epoch, RgRollout *rollout) {
     RgTeam *team = trainer->course->team;
@@ -453,6 +476,7 @@ static ShardResult run_shards(RgTrainer *trainer, int64_t step, int64_t epoch, R
             add_result(&sum, &round[i]);
     }
     rg_gradient_sum_end(trainer->sum);
+    share_metric_names(trainer);
     if (trainer->policy->drops)
         rg_policy_drop(trainer->policy, &drop);
     rg_tape_rewind(trainer->tape, drawn);

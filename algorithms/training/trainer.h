@@ -79,10 +79,11 @@ struct RgTrainer {
     RgShuffle prompts, pairs, demonstrations;
     int64_t *pairs_read; /* one bit each: offline pairs that the meter has counted */
 
-    RgStep now;                     /* as the loss sees it */
-    double logged[RG_STEP_METRICS]; /* by it, in this step */
-    int64_t failed_episodes;        /* among those that this step sampled */
-    RgOutcome outcome;              /* of the last step */
+    RgStep now;                                         /* as the loss sees it */
+    double logged[RG_STEP_METRICS];                     /* by it, in this step */
+    char metric_names[RG_STEP_METRICS][RG_METRIC_NAME]; /* on ranks without a shard: by others */
+    int64_t failed_episodes;                            /* among those that this step sampled */
+    RgOutcome outcome;                                  /* of the last step */
 };
 
 /* `options`, `policy`, `reference` and `course` are borrowed. */

@@ -226,6 +226,8 @@ RgStatus rg_policy_save(const RgPolicy *policy, const char *path, RgError *error
 RgStatus rg_policy_save_with(const RgPolicy *policy, const RgStoredTensor *more, int count,
                              const char *path, RgError *error);
 RgStatus rg_policy_load(const char *path, RgPolicy **policy, RgError *error);
+/* What loading reads of a folder, as patterns: `files` of an RgOption. */
+extern const char *const rg_policy_files[];
 
 /* RG_E_CONTEXT or RG_E_RANGE when a sequence is too long or a token unknown; call it where data
  * comes in, so that what follows needs no check. `what` names the data in the message. */

@@ -122,6 +122,9 @@ static RgStatus load_safetensors(const RgSafetensors *file, const char *path, Rg
     return RG_OK;
 }
 
+const char *const rg_policy_files[] = {"config.json", "model.safetensors.index.json",
+                                       "*.safetensors", NULL};
+
 static bool is_folder(const char *path) {
     struct stat about;
     return stat(path, &about) == 0 && S_ISDIR(about.st_mode);

@@ -105,6 +105,9 @@ static const Rule rules[] = {
     {"weights", "file", OF(TEXT)},
     {"weights", "sha256", OF(SHA256)},
 
+    {"last_run", "experiment", ID},
+    {"last_run", "key", OF(KEY)},
+
     {"pair_values", "key", OF(DIGEST)},
     {"pair_values", "first", OF(FINITE)},
     {"pair_values", "second", OF(FINITE)},

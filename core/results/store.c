@@ -26,7 +26,7 @@
 /* Kept in the file's header (PRAGMA application_id, user_version): "RgSt", and the schema's
  * version, to be raised with every change that an older program would misread. */
 #define STORE_APPLICATION 0x52675374
-#define STORE_VERSION     4
+#define STORE_VERSION     5
 
 /* Values are NULL where the number is not one (NaN), as SQLite has no NaN. Metrics of evaluations
  * are rows of `metrics` named "eval/<name>". Times are UTC. Tables are STRICT: a column holds what
@@ -85,6 +85,13 @@ static const char weights_schema[] =
     "  trial INTEGER REFERENCES trials ON DELETE CASCADE, file TEXT, sha256 TEXT,"
     "  PRIMARY KEY (trial, file, sha256)) WITHOUT ROWID, STRICT";
 
+/* What the config that was run last asks for (last_run.h), from version 5 on: an older program
+ * would run another, and leave a record that is wrong. */
+static const char last_run_schema[] =
+    "CREATE TABLE IF NOT EXISTS last_run ("
+    "  experiment INTEGER REFERENCES experiments ON DELETE CASCADE, key TEXT,"
+    "  PRIMARY KEY (experiment, key)) WITHOUT ROWID, STRICT";
+
 typedef enum Statement {
     BEGIN,
     COMMIT,
@@ -94,6 +101,7 @@ typedef enum Statement {
     TRIAL_INSERT,
     TRIAL_UPDATE,
     TRIAL_STATUS,
+    TRIAL_FORGET,
     REWIND_READINGS,
     REWIND_METRICS,
     REWIND_EVALUATIONS,
@@ -124,6 +132,7 @@ static const char *const statement_text[STATEMENT_COUNT] = {
                      " config = ?7, provenance = ?8, status = 'running', reason = NULL,"
                      " updated = " NOW " WHERE experiment = ?1 AND key = ?2",
     [TRIAL_STATUS] = "UPDATE trials SET status = ?2, reason = ?3, updated = " NOW " WHERE id = ?1",
+    [TRIAL_FORGET] = "DELETE FROM trials WHERE id = ?1", /* and what it owns */
     [REWIND_READINGS] = "DELETE FROM readings WHERE trial = ?1 AND step > ?2",
     [REWIND_METRICS] = "DELETE FROM metrics WHERE trial = ?1 AND step > ?2",
     [REWIND_EVALUATIONS] = "DELETE FROM evaluations WHERE trial = ?1 AND step > ?2",
@@ -486,7 +495,8 @@ static RgStatus prepare_statements(RgStore *store, RgError *error) {
                        store->path);
     if (!run_text(store, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
                          "PRAGMA foreign_keys = ON") ||
-        !run_text(store, times_schema) || !run_text(store, weights_schema))
+        !run_text(store, times_schema) || !run_text(store, weights_schema) ||
+        !run_text(store, last_run_schema))
         return rg_store_refused(store, "open the results store", error);
     if (strcmp(rg_rows_readings(store), "readings") != 0 && /* of the first version */
         !run_text(store, "ALTER TABLE readings ADD COLUMN dataset_responses INTEGER"))
@@ -754,6 +764,15 @@ RgStatus rg_store_trial(RgStore *store, RgTrialRecord *record, bool *finished, R
             record->id = sqlite3_last_insert_rowid(store->database);
     }
     return end(store, good, status, error, "record the trial");
+}
+
+RgStatus rg_store_trial_forget(RgStore *store, int64_t trial, RgError *error) {
+    bool good = begin(store, true);
+    if (good) {
+        sqlite3_bind_int64(store->statements[TRIAL_FORGET], 1, trial);
+        good = run(store->statements[TRIAL_FORGET]);
+    }
+    return end(store, good, RG_OK, error, "forget the trial");
 }
 
 static bool forget_sums(RgStore *store, int64_t trial, const char *file) {

@@ -13,6 +13,7 @@
  *   responses    trial, step, item, prompt, response
  *   evaluation_times  trial, step, seconds (which the meter leaves out)
  *   weights      trial, file (final or checkpoint), sha256 (see weights.h)
+ *   last_run     experiment, key: what its config asks for that was run last (see last_run.h)
  *   pair_values  key, first, second, flops, seconds: what a reference says of a pair, shared by all
  *                trials (see pair_shelf.h)
  *   judge_answers  key, judge, tries, answer, refused, answered: what an outside judge said, shared
@@ -104,6 +105,9 @@ RgStatus rg_store_checkpoint(RgStore *store, int64_t trial, const char *before, 
                              RgError *error);
 /* The last step that was recorded of it; −1: none. */
 RgStatus rg_store_last_step(RgStore *store, int64_t trial, int64_t *step, RgError *error);
+/* Forget a trial with all that was written of it. Its files of weights are the caller's to remove.
+ */
+RgStatus rg_store_trial_forget(RgStore *store, int64_t trial, RgError *error);
 /* Forget what was written after `step` (−1: everything): a resumed trial writes it again. */
 RgStatus rg_store_trial_rewind(RgStore *store, int64_t trial, int64_t step, RgError *error);
 

@@ -16,7 +16,8 @@ enum { MOST_FINDINGS = 20 }; /* of a kind; more say no more */
 
 static const char *const trial_tables[] = {"readings",  "metrics",          "evaluations",
                                            "responses", "evaluation_times", "weights"};
-static const char *const shared_tables[] = {"experiments", "pair_values", "judge_answers"};
+static const char *const shared_tables[] = {"experiments", "last_run", "pair_values",
+                                            "judge_answers"};
 enum {
     TRIAL_TABLES = sizeof trial_tables / sizeof *trial_tables,
     SHARED_TABLES = sizeof shared_tables / sizeof *shared_tables

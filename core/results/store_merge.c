@@ -7,6 +7,7 @@
 #include "core/new_file.h"
 #include "core/notice.h"
 #include "core/results/answer_shelf.h"
+#include "core/results/last_run.h"
 #include "core/results/pair_shelf.h"
 #include "core/results/rows.h"
 #include "core/results/trial_compare.h"
@@ -423,11 +424,24 @@ static RgStatus prepare_target(Merge *m, RgError *error) {
     return RG_OK;
 }
 
-static RgStatus merge_rows(Merge *m, int64_t only, RgError *error) {
+/* Of a source whose file is damaged the record may be: the trial does not hang on it. */
+static RgStatus merge_asked(Merge *m, int64_t only, bool whole, RgError *error) {
+    RgError untold = {0};
+    if (!only)
+        return rg_last_run_merge_after(m->target, m->source, error);
+    RgStatus status = rg_last_run_merge_trial(m->target, m->source, only, whole ? error : &untold);
+    return whole ? status : RG_OK;
+}
+
+static RgStatus merge_rows(Merge *m, int64_t only, bool whole, RgError *error) {
     if (sqlite3_exec(m->to, "PRAGMA synchronous = FULL; BEGIN IMMEDIATE", NULL, NULL, NULL) !=
         SQLITE_OK)
         return rg_store_refused(m->target, "merge", error);
-    RgStatus status = merge_trials(m, only, error);
+    RgStatus status = only ? RG_OK : rg_last_run_merge_before(m->target, m->source, error);
+    if (status == RG_OK)
+        status = merge_trials(m, only, error);
+    if (status == RG_OK)
+        status = merge_asked(m, only, whole, error);
     if (status == RG_OK && !only)
         status = merge_shelves(m, error);
     if (status == RG_OK && sqlite3_exec(m->to, "COMMIT", NULL, NULL, NULL) != SQLITE_OK)
@@ -445,7 +459,7 @@ static RgStatus merge(RgStore *target, const char *source, int64_t trial, bool w
     if (status == RG_OK)
         status = prepare_target(&m, error);
     if (status == RG_OK)
-        status = merge_rows(&m, trial, error);
+        status = merge_rows(&m, trial, whole, error);
     if (status != RG_OK)
         remove_copies(&m);
     for (int i = 0; i < m.settlement_count; i++) {

@@ -7,7 +7,8 @@
  *     target's stays. Two different results are refused, naming the trial and the quantity that
  *     differs most: nothing of that source is then merged;
  *   - of two that are under way, the one that has come further.
- * Experiments go by their name; the target's config of an experiment stays.
+ * Experiments go by their name; the target's config of an experiment stays. What was run last
+ * (last_run.h) is what was run last in either.
  *
  * One source is one transaction. A merge that is killed at any moment leaves the target without the
  * source or with all of it; in either case it is run again, and ends alike. The source is only

@@ -1,4 +1,4 @@
-/* One query, and messages about its having no row or more than one. */
+/* One query, and messages about its having no row or more than are wanted. */
 #include "core/results/trial_find.h"
 
 #include "core/results/rows.h"
@@ -55,16 +55,16 @@ static RgStatus none(RgStore *store, const char *name, int64_t seed, RgError *er
                    rg_store_path(store), name, with_seed, labels[0] ? labels : "no trial");
 }
 
-static RgStatus several(RgStore *store, const char *name, const RgTrialRow *first, int64_t seed,
-                        const char *experiment, const char *key, RgError *error) {
-    const char *how = first->seed != seed                          ? "say which by --seed"
-                      : strcmp(first->experiment, experiment) != 0 ? "say which by --experiment"
-                                                                   : "name one by its key";
+static RgStatus several(RgStore *store, const char *name, const RgTrialRow *a, const RgTrialRow *b,
+                        RgError *error) {
+    const char *how = a->seed != b->seed                          ? "say which by --seed"
+                      : strcmp(a->experiment, b->experiment) != 0 ? "say which by --experiment"
+                                                                  : "name one by its key";
     return rg_fail(error, RG_E_USAGE,
                    "%s: more than one trial is called \"%s\": %s (seed %lld of %s, key %s; seed "
                    "%lld of %s, key %s; ...)",
-                   rg_store_path(store), name, how, (long long)first->seed, first->experiment,
-                   first->key, (long long)seed, experiment, key);
+                   rg_store_path(store), name, how, (long long)a->seed, a->experiment, a->key,
+                   (long long)b->seed, b->experiment, b->key);
 }
 
 /* A store of which any label is none is not to be believed in others. */
@@ -75,24 +75,45 @@ static RgStatus check_labels(RgStore *store, RgError *error) {
     return rg_rows_close(rows, RG_OK, error);
 }
 
-RgStatus rg_trial_find(RgStore *store, const char *experiment, const char *name, int64_t seed,
-                       RgTrialRow *row, RgError *error) {
+void rg_trial_rows_clear(RgTrialRows *rows) {
+    for (int i = 0; i < rows->count; i++)
+        rg_trial_row_clear(&rows->at[i]);
+    free(rows->at);
+    *rows = (RgTrialRows){0};
+}
+
+RgStatus rg_trial_find_all(RgStore *store, const char *experiment, const char *name, int64_t seed,
+                           RgTrialRows *rows, RgError *error) {
     RG_TRY(check_labels(store, error));
     RgRows *found = rg_rows_open(store, "trials", rows_text);
-    *row = (RgTrialRow){0};
+    *rows = (RgTrialRows){0};
     rg_rows_bind_text(found, 1, experiment);
     rg_rows_bind_text(found, 2, name);
     rg_rows_bind_integer(found, 3, seed);
-    RgStatus status = RG_OK;
-    if (rg_rows_next(found))
-        read_row(found, row);
-    if (row->id && rg_rows_next(found))
-        status = several(store, name, row, rg_rows_integer(found, 1), rg_rows_text(found, 2),
-                         rg_rows_text(found, 3), error);
-    status = rg_rows_close(found, status, error);
-    if (status == RG_OK && !row->id)
+    while (rg_rows_next(found)) {
+        rows->at = rg_reallocate(rows->at, (size_t)rows->count + 1, sizeof *rows->at);
+        rows->at[rows->count] = (RgTrialRow){0};
+        read_row(found, &rows->at[rows->count++]);
+    }
+    RgStatus status = rg_rows_close(found, RG_OK, error);
+    if (status == RG_OK && rows->count == 0)
         status = none(store, name, seed, error);
     if (status != RG_OK)
-        rg_trial_row_clear(row);
+        rg_trial_rows_clear(rows);
+    return status;
+}
+
+RgStatus rg_trial_find(RgStore *store, const char *experiment, const char *name, int64_t seed,
+                       RgTrialRow *row, RgError *error) {
+    RgTrialRows rows;
+    *row = (RgTrialRow){0};
+    RG_TRY(rg_trial_find_all(store, experiment, name, seed, &rows, error));
+    RgStatus status =
+        rows.count == 1 ? RG_OK : several(store, name, &rows.at[0], &rows.at[1], error);
+    if (status == RG_OK) {
+        *row = rows.at[0];
+        rows.count = 0; /* what it holds is the caller's now */
+    }
+    rg_trial_rows_clear(&rows);
     return status;
 }

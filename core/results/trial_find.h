@@ -1,4 +1,4 @@
-/* Finding one trial in a store, by what people call it. */
+/* Finding trials in a store, by what people call them. */
 #ifndef RG_CORE_RESULTS_TRIAL_FIND_H
 #define RG_CORE_RESULTS_TRIAL_FIND_H
 
@@ -17,6 +17,15 @@ typedef struct RgTrialRow {
 RgStatus rg_trial_find(RgStore *store, const char *experiment, const char *name, int64_t seed,
                        RgTrialRow *row, RgError *error);
 void rg_trial_row_clear(RgTrialRow *row);
+
+/* All of that name, as many as there are; RG_E_USAGE when there is none. */
+typedef struct RgTrialRows {
+    RgTrialRow *at;
+    int count;
+} RgTrialRows;
+RgStatus rg_trial_find_all(RgStore *store, const char *experiment, const char *name, int64_t seed,
+                           RgTrialRows *rows, RgError *error);
+void rg_trial_rows_clear(RgTrialRows *rows);
 
 /* finished or diverged */
 bool rg_trial_row_is_done(const RgTrialRow *row);

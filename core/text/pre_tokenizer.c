@@ -180,7 +180,7 @@ void rg_pre_tokenizer_release(RgPreTokenizer *pre_tokenizer) {
 
 typedef struct Run {
     const RgPreTokenizer *pre_tokenizer;
-    RgPieces *pieces;
+    RgPreTokens *pieces;
 } Run;
 
 static void pass(const Run *run, int step, const char *text, size_t size, bool first);
@@ -326,8 +326,8 @@ static void pass(const Run *run, int step, const char *text, size_t size, bool f
     }
 }
 
-void rg_pre_tokenizer_run(const RgPreTokenizer *pre_tokenizer, RgPieces *pieces, const char *text,
-                          size_t size, bool first) {
+void rg_pre_tokenizer_run(const RgPreTokenizer *pre_tokenizer, RgPreTokens *pieces,
+                          const char *text, size_t size, bool first) {
     Run run = {.pre_tokenizer = pre_tokenizer, .pieces = pieces};
     if (size > 0)
         pass(&run, 0, text, size, first);

@@ -56,16 +56,16 @@ void rg_pre_tokenizer_release(RgPreTokenizer *pre_tokenizer);
 typedef void (*RgPieceTaker)(void *context, const char *text, size_t size);
 
 /* Where the pieces of one text go, and what cutting it needs. */
-typedef struct RgPieces {
+typedef struct RgPreTokens {
     RgMatcher *matcher;
     RgBuffer buffer[RG_PRE_TOKENIZER_STEPS]; /* of the steps that change text */
     RgPieceTaker take;
     void *context;
-} RgPieces;
+} RgPreTokens;
 
 /* `first`: whether this is the beginning of the text that the user gave. */
-void rg_pre_tokenizer_run(const RgPreTokenizer *pre_tokenizer, RgPieces *pieces, const char *text,
-                          size_t size, bool first);
+void rg_pre_tokenizer_run(const RgPreTokenizer *pre_tokenizer, RgPreTokens *pieces,
+                          const char *text, size_t size, bool first);
 
 /* Bytes of the word that starts at `text` (size > 0): a run of letters (all bytes from 0x80 on are
  * letters), of digits or of other marks, with the space before it; or a run of white space, which

@@ -125,7 +125,7 @@ struct RgEncoder {
     Word word;
     CachedWord *cache; /* [CACHED_WORDS], each word in the one place that its hash tells */
     RgBuffer normalized[2];
-    RgPieces pieces;
+    RgPreTokens pieces;
 };
 
 static void append_unknown(const RgTokenizer *tokenizer, Word *word) {

@@ -1,0 +1,104 @@
+#!/bin/bash
+# What a trial reads is a part of what it is. A file that is replaced under its name makes new trials,
+# and is named; an interrupted trial does not go on with it; a folder may be moved; a store tells of its
+# trials where their inputs have gone.
+set -u
+# shellcheck source=tests/script.sh
+. "${RG_SOURCE_DIR:-.}/tests/script.sh"
+made_up_data 400 40 60 60 60 30
+mkdir own
+cp tokenizer.json own/
+made_up_lines 100 600 >own/train.jsonl
+made_up_lines 7000 600 >other.jsonl
+cat >own/x.cfg <<'END'
+name = "x"; seeds = [1];
+environment: { type = "text"; train = "./train.jsonl"; tokenizer = "./tokenizer.json";
+    pairs = "dataset"; pair_count = 40; test_prompts = 4; response_limit = 12; test_share = 0.2; judge_share = 0.4; };
+policy: { type = "transformer"; layers = 1; width = 16; heads = 2; hidden = 16; context = 128; };
+optimizer: { learning_rate = 1e-3; }; training: { batch = 8; }; budget: { steps = 3; };
+evaluation: { every = 0; start = false; log_every = 1; };
+algorithms = ( { type = "dpo"; } );
+END
+
+regatta() { # what it says stands in `log`
+    "$program" "$@" >log 2>&1
+}
+said() {
+    grep -q -- "$1" log || complain "expected \"$1\": $(cat log)"
+}
+unsaid() {
+    ! grep -q -- "$1" log || complain "expected no \"$1\": $(cat log)"
+}
+trials() { # STORE: keys with status
+    python3 - "$1" <<'END'
+import sqlite3, sys
+for row in sqlite3.connect(sys.argv[1]).execute("SELECT key, status FROM trials ORDER BY id"):
+    print(*row)
+END
+}
+
+regatta run own/x.cfg -q -r x.db || fail "$(cat log)"
+regatta run own/x.cfg -n -r x.db
+said "finished"
+[[ $(trials x.db | wc -l) -eq 1 ]] || complain "one trial: $(trials x.db)"
+
+# Another file under the name: told once, run anew, and the old trial stays.
+cp own/train.jsonl first.jsonl
+cp other.jsonl own/train.jsonl
+regatta run own/x.cfg -n -r x.db
+said "own/train.jsonl has changed since 1 trial of x.db was run: these are new trials"
+regatta run own/x.cfg -q -r x.db
+said "own/train.jsonl has changed since 1 trial of x.db was run: these are new trials"
+unsaid "tokenizer.json has"
+[[ $(trials x.db | grep -c finished) -eq 2 ]] || complain "a new trial beside the old: $(trials x.db)"
+regatta run own/x.cfg -q -r x.db
+unsaid "changed"
+cp first.jsonl own/train.jsonl
+regatta run own/x.cfg -n -r x.db
+said "to run: 0"
+
+# Moved, it is the same.
+cp -r own moved
+regatta run moved/x.cfg -n -r x.db
+said "to run: 0"
+unsaid "changed"
+
+# Interrupted: it goes on with the same file, and with another one a new trial begins.
+"$program" run own/x.cfg -q -r slow.db -s budget.steps=100000 --checkpoint-seconds 0 >log 2>&1 &
+run=$!
+for _ in $(seq 300); do
+    compgen -G 'slow/*-checkpoint.safetensors' >/dev/null && break
+    sleep 0.1
+done
+kill -INT $run
+wait $run
+old=$(trials slow.db | cut -d' ' -f1)
+cp other.jsonl own/train.jsonl
+timeout -s INT 3 "$program" run own/x.cfg -q -r slow.db -s budget.steps=100000 >log 2>&1
+said "own/train.jsonl has changed since 1 trial of slow.db was run: these are new trials; 1 of the old ones did not"
+[[ $(trials slow.db | wc -l) -eq 2 ]] || complain "a trial goes on with another file: $(trials slow.db)"
+[[ -e slow/$old-checkpoint.safetensors ]] || complain "the checkpoint of the old trial is gone"
+
+# A trial that was packed is what it was: with another file it is not packed.
+regatta export-trial x.db "$(trials x.db | sed -n 1p | cut -d' ' -f1)" -o packed --with-inputs
+said "own/train.jsonl.* has other contents than the trial is of"
+cp first.jsonl own/train.jsonl
+regatta export-trial x.db "$(trials x.db | sed -n 1p | cut -d' ' -f1)" -o packed --with-inputs || complain "$(cat log)"
+grep -q '"inputs.environment.train"' packed/config.json || complain "the package does not say what the inputs hold"
+regatta verify packed
+said "the same result, bit for bit"
+
+# Inputs that have gone: what is done is known, and what is not is refused as ever.
+rm own/train.jsonl
+regatta run own/x.cfg -n -r x.db
+said "own/train.jsonl: not here"
+said "to run: 0"
+regatta status x.db
+said "1 finished"
+said "inputs that are not here: own/train.jsonl"
+regatta run own/x.cfg -q -r x.db || complain "done trials need no input: $(cat log)"
+regatta run own/x.cfg -q -r x.db -s 'seeds=[7]' && complain "a trial ran without its input"
+said "own/train.jsonl: No such file or directory"
+
+[[ $failures -eq 0 ]] && echo "inputs are a part of what a trial is"
+exit $((failures > 0))

@@ -1,0 +1,105 @@
+#!/bin/bash
+# Tables, figures and comparisons are of the config that was run last; --where and --all choose others;
+# a store of before has no record of that, and is read as ever, by every command.
+set -u
+# shellcheck source=tests/script.sh
+. "${RG_SOURCE_DIR:-.}/tests/script.sh"
+cat >x.cfg <<'END'
+name = "x"; seeds = [1, 2, 3];
+environment: { type = "bandit"; contexts = 3; responses = 4; };
+policy: { type = "tabular"; }; optimizer: { learning_rate = 0.1; }; budget: { steps = 8; };
+evaluation: { every = 4; log_every = 1; };
+algorithms = ( { type = "dpo"; }, { type = "ipo"; } );
+END
+
+regatta() {
+    "$program" "$@" >log 2>&1
+}
+reward() { # WHAT IT IS OF, then options of table
+    "$program" table x.db -m reward -f csv "${@:2}" >"$1.csv" 2>log || complain "$1: $(cat log)"
+}
+
+regatta run x.cfg -q -r x.db || fail "$(cat log)"
+reward first
+regatta run x.cfg -q -r x.db -s optimizer.learning_rate=0.5
+reward second
+cmp -s first.csv second.csv && complain "another learning rate gives the same table"
+# Nothing is run, and the table is of this config again.
+regatta run x.cfg -q -r x.db
+reward again
+diff first.csv again.csv >diff || complain "the table is not of the config that was run last: $(cat diff)"
+"$program" table x.db >log
+grep -q "6 trials that the config that was run last does not ask for are left out" log || complain "no note: $(cat log)"
+
+reward chosen --where optimizer.learning_rate=5e-1
+diff second.csv chosen.csv >diff || complain "--where chooses other trials: $(cat diff)"
+reward both --where optimizer.learning_rate=0.5 --where seed=2
+grep -q ",1," both.csv || complain "two conditions choose one trial a method: $(cat both.csv)"
+reward all --all
+diff second.csv all.csv >/dev/null || diff first.csv all.csv >/dev/null || complain "--all is of the newest of each"
+
+# Every command that reads results takes them, and counts what it leaves out.
+for command in "plot -o x.svg" "report -o x.html" "compare" "compare --against dpo" "tournament" "frontier" "budget" \
+    "table -f json"; do
+    # shellcheck disable=SC2086
+    regatta ${command%% *} x.db ${command#"${command%% *}"} --where optimizer.learning_rate=0.5 ||
+        complain "$command --where: $(cat log)"
+    # shellcheck disable=SC2086
+    regatta ${command%% *} x.db ${command#"${command%% *}"} --all || complain "$command --all: $(cat log)"
+    # shellcheck disable=SC2086
+    regatta ${command%% *} x.db ${command#"${command%% *}"} --where optimizer.learning_rate=7 &&
+        complain "$command of no trial"
+    grep -q "there is 0.1, 0.5" log || complain "$command does not name the values: $(cat log)"
+done
+for command in compare tournament frontier budget "plot -o x.svg"; do
+    # shellcheck disable=SC2086
+    regatta ${command%% *} x.db ${command#"${command%% *}"}
+    grep -q "6 trials .* left out" log || complain "$command does not count: $(cat log)"
+done
+grep -q "6 trials that the config" <("$program" report x.db -o x.html && cat x.html) || complain "the report does not count"
+regatta table x.db --where optimizer.learning_rat=0.5 && complain "an unknown option"
+grep -q 'did you mean "optimizer.learning_rate"' log || complain "$(cat log)"
+regatta export-results x.db -o every || complain "$(cat log)"
+regatta export-results x.db -o some --where seed=1 || complain "$(cat log)"
+for name in trials metrics items responses; do
+    [[ $(wc -l <every/$name.csv) -ge $(wc -l <some/$name.csv) ]] || complain "$name.csv has more rows of fewer trials"
+done
+[[ $(wc -l <every/trials.csv) -eq 13 && $(wc -l <some/trials.csv) -eq 5 ]] || complain "trials: $(wc -l every/trials.csv some/trials.csv)"
+[[ $(wc -l <some/metrics.csv) -lt $(wc -l <every/metrics.csv) ]] || complain "metrics of all trials"
+regatta export-results x.db -o events -f tensorboard --where label=ipo --where optimizer.learning_rate=0.5 || complain "$(cat log)"
+[[ $(find events -type f | wc -l) -eq 3 ]] || complain "events: $(find events)"
+
+# A store of before, without the record and of its version: all trials, by every command.
+cp x.db old.db
+cp -r x old
+python3 - old.db <<'END'
+import sqlite3, sys
+store = sqlite3.connect(sys.argv[1])
+store.executescript("DROP TABLE last_run; PRAGMA user_version = 4")
+END
+"$program" table old.db -m reward -f csv >old.csv 2>log || complain "old store: $(cat log)"
+diff all.csv old.csv >diff || complain "an old store has another table: $(cat diff)"
+for command in "table old.db" "plot old.db -o x.svg" "report old.db -o x.html" "compare old.db" "tournament old.db" \
+    "frontier old.db" "budget old.db" "export-results old.db -o old-results" "status old.db" "check-store old.db" \
+    "table old.db --where optimizer.learning_rate=0.1" "run -n x.cfg -r old.db" \
+    "export-trial old.db $(sed -n 2p every/trials.csv | cut -d, -f2) -o packed" "verify packed"; do
+    # shellcheck disable=SC2086
+    regatta $command || complain "$command: $(cat log)"
+    grep -q "left out: --all" log && complain "$command leaves out trials of an old store: $(cat log)"
+done
+regatta merge merged.db old.db x.db || complain "$(cat log)"
+"$program" table merged.db --all -m reward -f csv 2>log >merged.csv
+diff all.csv merged.csv >diff || complain "merged: $(cat diff)"
+regatta merge same.db x.db || complain "$(cat log)"
+"$program" table same.db -m reward -f csv 2>log >same.csv
+diff first.csv same.csv >diff || complain "a merged store forgets what was run last: $(cat diff)"
+regatta check-store x.db --save saved.db
+"$program" table saved.db -m reward -f csv 2>log >saved.csv
+diff first.csv saved.csv >diff || complain "a store that was saved forgets what was run last: $(cat diff)"
+# Run, it is a store of now.
+regatta run x.cfg -q -r old.db || complain "$(cat log)"
+"$program" table old.db -m reward -f csv >old.csv 2>log
+diff first.csv old.csv >diff || complain "an old store that was run again: $(cat diff)"
+
+[[ $failures -eq 0 ]] && echo "tables are of the config that was run last"
+exit $((failures > 0))

@@ -1,0 +1,134 @@
+#!/bin/bash
+# Trials by name: run --only, forget, and export of a trial's policy.
+set -u
+# shellcheck source=tests/script.sh
+. "${RG_SOURCE_DIR:-.}/tests/script.sh"
+made_up_data 400 60 60 60 60 30
+cat >x.cfg <<'END'
+name = "x"; seeds = [1, 2];
+environment: { type = "text"; data = "./data"; tokenizer = "./tokenizer.json"; pair_count = 8; test_prompts = 4;
+    response_limit = 32; };
+policy: { type = "transformer"; layers = 1; width = 16; heads = 2; hidden = 16; context = 128; };
+optimizer: { learning_rate = 1e-2; }; training: { batch = 4; }; budget: { steps = 3; };
+evaluation: { every = 0; start = false; log_every = 1; };
+algorithms = ( { type = "dpo"; }, { type = "ipo"; label = "other"; }, { type = "base"; } );
+END
+
+expect() { # STATUS TEXT COMMAND…
+    "$program" "${@:3}" >log 2>&1 </dev/null
+    local status=$?
+    [[ $status -eq $1 ]] || complain "${*:3}: exit $status, expected $1: $(cat log)"
+    [[ -z $2 ]] || grep -q -- "$2" log || complain "${*:3}: expected \"$2\": $(cat log)"
+}
+trials() { # STORE: label, seed, status
+    python3 - "$1" <<'END'
+import sqlite3, sys
+for row in sqlite3.connect(sys.argv[1]).execute("SELECT label, seed, status FROM trials ORDER BY label, seed"):
+    print(*row)
+END
+}
+rows() { # STORE: of all that trials own
+    python3 - "$1" <<'END'
+import sqlite3, sys
+store = sqlite3.connect(sys.argv[1])
+for table in "readings", "metrics", "evaluations", "responses", "evaluation_times", "weights":
+    print(table, store.execute(f"SELECT count(*) FROM {table}").fetchone()[0],
+          store.execute(f"SELECT count(*) FROM {table} WHERE trial NOT IN (SELECT id FROM trials)").fetchone()[0])
+END
+}
+
+# One method, then another: tables are of all that the config asks for.
+expect 0 "2 trials done" run x.cfg -r x.db --only dpo
+[[ $(trials x.db) == $'dpo 1 finished\ndpo 2 finished' ]] || complain "--only dpo: $(trials x.db)"
+expect 0 'to run: 2' run x.cfg -r x.db -n --only other
+expect 0 "4 trials done" run x.cfg -r x.db --only other --only base
+[[ $(trials x.db | wc -l) -eq 6 ]] || complain "--only twice: $(trials x.db)"
+expect 0 '' table x.db
+grep -q "^dpo" log && grep -q "^other" log || complain "the table is of one method alone: $(cat log)"
+grep -q "left out" log && complain "methods that the config asks for are left out: $(cat log)"
+expect 2 'did you mean "dpo"' run x.cfg -r x.db --only dppo
+expect 2 'there is dpo, other, base' run x.cfg -r x.db --only unlike-all
+expect 0 '' run x.cfg -q -r beside.db --only dpo -j 2
+diff <(trials x.db | grep dpo) <(trials beside.db) >log || complain "--only beside -j: $(cat log)"
+
+# A trial's policy is that of its file of weights.
+key=$("$program" run x.cfg -n -r x.db | awk '$2 == "dpo" && $3 == 2 { print $1 }')
+expect 0 '' export x.db dpo --seed 2 -o of-label/dpo -t tokenizer.json
+expect 0 '' export x.db "$key" -o of-key
+expect 0 '' export --policy "x/$key.safetensors" -t tokenizer.json of-file
+diff -r of-label/dpo of-file >log || complain "the policy by label is another: $(cat log)"
+cmp of-key/model.safetensors of-file/model.safetensors || complain "the policy by key is another"
+expect 2 'say which by --seed' export x.db dpo -o none
+expect 2 'no trial has label or key "dpp"' export x.db dpp -o none
+expect 2 'and -o FOLDER' export x.db dpo
+expect 2 'expected no trial beside it' export -p "x/$key.safetensors" x.db dpo -o none
+expect 2 'expected no --policy beside them' export -p "x/$key.safetensors" none --seed 1
+expect 1 'cannot open' export none.db dpo -o none
+cp x.db alone.db
+expect 1 'are not there' export alone.db "$key" -o none
+cp -r x damaged && cp x.db damaged.db
+printf x | dd of="damaged/$key.safetensors" bs=1 seek=500 conv=notrunc 2>/dev/null
+expect 1 'is damaged' export damaged.db "$key" -o none
+[[ ! -e none ]] || complain "a refused export leaves a folder"
+
+# Forgotten: rows and files, of one seed or of all, and made anew by the next run to the same bits.
+cp "x/$key.safetensors" before.safetensors
+touch "x/$key-checkpoint.safetensors"
+expect 2 'expected --yes' forget x.db dpo
+expect 2 'no trial has label or key "dpp"' forget x.db dpp --yes
+expect 2 "label or key" forget x.db
+expect 1 'cannot open' forget none.db dpo --yes
+[[ ! -e none.db ]] || complain "forget makes a store"
+[[ $(trials x.db | wc -l) -eq 6 ]] || complain "a refused forget removes something"
+expect 0 '1 trial removed' forget x.db dpo --seed 2 --yes
+[[ $(trials x.db | grep -c dpo) -eq 1 ]] || complain "forgotten: $(trials x.db)"
+ls x/"$key"* >/dev/null 2>&1 && complain "files of a forgotten trial: $(ls x)"
+rows x.db | grep -qv ' 0$' && complain "rows of a forgotten trial: $(rows x.db)"
+expect 0 'trials removed' forget x.db other --yes
+trials x.db | grep -q other && complain "forgotten: $(trials x.db)"
+expect 0 '3 trials, 3 of them whole' check-store x.db
+expect 0 '' run x.cfg -q -r x.db
+cmp before.safetensors "x/$key.safetensors" || complain "a trial that was forgotten comes back as another"
+[[ $(trials x.db | wc -l) -eq 6 ]] || complain "run after forget: $(trials x.db)"
+
+# On a terminal it asks.
+answer() { # TEXT: what is typed
+    python3 - "$program" "$1" >log 2>&1 <<'END'
+import os, pty, sys
+child, terminal = pty.fork()
+if child == 0:
+    os.execv(sys.argv[1], [sys.argv[1], "forget", "x.db", "base", "--seed", "1"])
+os.write(terminal, (sys.argv[2] + "\n").encode())
+told = b""
+try:
+    while more := os.read(terminal, 4096):
+        told += more
+except OSError:
+    pass
+print(told.decode())
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+END
+}
+answer n && complain "a no is no failure"
+grep -q "nothing was removed" log || complain "$(cat log)"
+[[ $(trials x.db | wc -l) -eq 6 ]] || complain "a no removes"
+answer y || complain "a yes: $(cat log)"
+[[ $(trials x.db | wc -l) -eq 5 ]] || complain "a yes removes nothing"
+
+# Not while a run writes.
+"$program" run x.cfg -q -r busy.db -s budget.steps=100000 >/dev/null 2>&1 &
+run=$!
+for _ in $(seq 300); do
+    [[ -e busy.db ]] && "$program" status busy.db 2>/dev/null | grep -q "run by" && break
+    sleep 0.1
+done
+expect 1 'is being written by' forget busy.db dpo --yes
+kill -INT $run
+wait $run
+# Of two experiments it has to be said which.
+expect 0 '' run x.cfg -q -r x.db -s name='"y"' --only dpo
+expect 2 'say which by --experiment' forget x.db dpo --yes
+expect 0 '2 trials removed' forget x.db dpo --yes -e y
+
+[[ $failures -eq 0 ]] && echo "trials go by their names"
+exit $((failures > 0))
