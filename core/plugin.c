@@ -15,6 +15,7 @@ enum { MOST_PLUGINS = 64 };
 static struct {
     RgLoadedPlugin *plugins[MOST_PLUGINS];
     int count;
+    const char *loading; /* the file that is being loaded, or NULL */
 } loaded;
 
 const RgLoadedPlugin *rg_plugin_loaded(int i) {
@@ -66,15 +67,16 @@ static const void *counter_of(const void *context) {
  * its transactions are whole. */
 static void tell_crash(int signal_number, siginfo_t *info, void *context) {
     const RgLoadedPlugin *plugin = culprit(counter_of(context));
+    const char *path = plugin ? plugin->path : loaded.loading;
     (void)info;
     say("regatta: ");
-    say(plugin ? "the plug-in " : "a crash while these plug-ins were loaded: ");
-    for (int i = 0; !plugin && i < loaded.count; i++) {
+    say(path ? "the plug-in " : "a crash while these plug-ins were loaded: ");
+    for (int i = 0; !path && i < loaded.count; i++) {
         say(i ? ", " : "");
         say(loaded.plugins[i]->path);
     }
-    say(plugin ? plugin->path : "");
-    say(plugin ? " crashed: " : ": ");
+    say(path ? path : "");
+    say(plugin ? " crashed: " : path ? " crashed as it was loaded: " : ": ");
     for (int i = 0; i < CRASHES; i++)
         say(crashes[i].number == signal_number ? crashes[i].name : "");
     say("; what the results store has is whole\n");
@@ -158,6 +160,25 @@ static void *open_object(const char *path) {
     return object;
 }
 
+/* One that is not loaded yet. */
+static RgStatus load_new(const char *path, const RgChecksum *sum, RgError *error) {
+    void *object = open_object(path);
+    if (!object)
+        return rg_fail(error, RG_E_FILE, "%s: cannot be loaded: %s", path, dlerror());
+    RG_TRY(check_alone(path, error));
+    RgLoadedPlugin *plugin = rg_allocate(sizeof *plugin);
+    plugin->path = rg_string_copy(path);
+    memcpy(plugin->sha256, sum->sha256, sizeof plugin->sha256);
+    RgStatus status = register_all(plugin, dlsym(object, "rg_plugin"), error);
+    if (status == RG_OK) {
+        loaded.plugins[loaded.count++] = plugin;
+    } else { /* what it has registered by then stays, so it is not unloaded */
+        free(plugin->path);
+        free(plugin);
+    }
+    return status;
+}
+
 RgStatus rg_plugin_load(const char *path, RgError *error) {
     RgChecksum sum;
     RG_TRY(rg_file_checksum(path, &sum, error));
@@ -166,21 +187,9 @@ RgStatus rg_plugin_load(const char *path, RgError *error) {
             return RG_OK;
     if (loaded.count == MOST_PLUGINS)
         return rg_fail(error, RG_E_USAGE, "%s: expected at most %d plug-ins", path, MOST_PLUGINS);
-    void *object = open_object(path);
-    if (!object)
-        return rg_fail(error, RG_E_FILE, "%s: cannot be loaded: %s", path, dlerror());
-    RG_TRY(check_alone(path, error));
-    RgLoadedPlugin *plugin = rg_allocate(sizeof *plugin);
-    plugin->path = rg_string_copy(path);
-    memcpy(plugin->sha256, sum.sha256, sizeof plugin->sha256);
-    RgStatus status = register_all(plugin, dlsym(object, "rg_plugin"), error);
-    if (status != RG_OK) { /* what it has registered by then stays, so it is not unloaded */
-        free(plugin->path);
-        free(plugin);
-        return status;
-    }
-    loaded.plugins[loaded.count++] = plugin;
-    if (loaded.count == 1)
-        watch_for_crashes();
-    return RG_OK;
+    watch_for_crashes();
+    loaded.loading = path;
+    RgStatus status = load_new(path, &sum, error);
+    loaded.loading = NULL;
+    return status;
 }

@@ -24,7 +24,9 @@ static struct {
     int count;
 } added[RG_KINDS];
 
-static const char *registering;
+/* The plug-in that is registering, and whether an entry has its name, which then stays. */
+static char *registering;
+static bool registered;
 
 /* ---- looking up ---- */
 
@@ -75,7 +77,10 @@ char *rg_registered_names(RgKind kind) {
 /* ---- adding ---- */
 
 void rg_registering(const char *plugin) {
-    registering = plugin ? rg_string_copy(plugin) : NULL; /* as long as what it registers */
+    if (!registered)
+        free(registering);
+    registering = rg_string_copy(plugin);
+    registered = false;
 }
 
 const char *rg_registered_by(const RgDescriptor *about) {
@@ -101,6 +106,7 @@ RgStatus rg_register(RgKind kind, const RgDescriptor *about, RgError *error) {
     added[kind].entries =
         rg_reallocate(added[kind].entries, (size_t)count + 1, sizeof *added[kind].entries);
     added[kind].entries[count] = (Entry){about, registering};
+    registered = true;
     return RG_OK;
 }
 

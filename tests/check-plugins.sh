@@ -14,6 +14,7 @@ variable() {
     sed -n "s/^$1 = *//p" "$build/Makefile"
 }
 
+shopt -s lastpipe                # so that what complains at the end of a pipe is counted
 unset MAKEFLAGS MFLAGS MAKELEVEL # of a make that this runs under
 make -C "$build" install DESTDIR="$folder/root" >log 2>&1 || fail "make install: $(tail -n 5 log)"
 installed=$folder/root$(variable prefix)
@@ -243,6 +244,10 @@ if ! is_sanitized; then # which has handlers of its own
         expect 0 '^dpo +1 ' regatta table results/crash.db
     done
     expect 0 '^ipo +1 ' regatta table results/crash.db # side by side, others go on
+    printf '#include "regatta.h"\nstatic RgStatus add(RgError *error) { error->text[0] = *(volatile char *)NULL; return RG_OK; }\nRG_PLUGIN(add);\n' >early.c
+    "${compile[@]}" "${cflags[@]}" -o early.so early.c || complain "early.c is not compiled"
+    die regatta --plugin early.so list 2>/dev/null
+    grep -q '^regatta: the plug-in early.so crashed as it was loaded: segmentation fault' err || complain "an early crash is not told: $(cat err)"
 fi
 
 echo "$failures faults"
