@@ -261,8 +261,9 @@ static char *few_seeds(const RgBudget *budget) {
 }
 
 void rg_budget_write(const RgBudget *budget, RgTableFormat format, FILE *out) {
-    char *notes[4], *left = left_out(budget), *few = few_seeds(budget);
+    char *notes[5], *left = left_out(budget), *few = few_seeds(budget);
     char *gaps = rg_results_gaps(budget->results);
+    char *others = rg_results_left_out(budget->results);
     int count = 1;
     notes[0] = rg_string_format(
         "Each trial's evaluations are joined by lines and read off at equal %s, within what all "
@@ -275,6 +276,8 @@ void rg_budget_write(const RgBudget *budget, RgTableFormat format, FILE *out) {
         notes[count++] = few;
     if (gaps)
         notes[count++] = gaps;
+    if (others)
+        notes[count++] = others;
     if (rg_table_format_is_raw(format)) {
         RgRecords *records = make_records(budget);
         rg_records_write(records, notes, count, format, out);
@@ -293,7 +296,6 @@ RgStatus rg_budget(const RgEqualBudgetOptions *options, RgError *error) {
     RgResults *results;
     RgBudget *budget = NULL;
     RG_TRY(rg_results_open(options->store, &options->choice, &results, error));
-    rg_results_tell_left_out(results);
     RgStatus status = rg_budget_create(results, options->x ? options->x : "flops",
                                        options->y ? options->y : "reward",
                                        options->points > 0 ? options->points : 5, &budget, error);

@@ -207,6 +207,9 @@ RgStatus rg_family_make(const RgResults *results, const RgCompareOptions *option
                 add_pair(results, &groups[i], &groups[j], metric, win, family);
     adjust(family);
     note_seeds(family);
+    char *left_out = rg_results_left_out(results);
+    if (left_out)
+        add_note(family, left_out);
     if (family->count > 0)
         return RG_OK;
     rg_family_free(family);
@@ -229,14 +232,13 @@ void rg_family_free(RgFamily *family) {
 RgStatus rg_compare(const RgCompareOptions *options, RgError *error) {
     RgResults *results = NULL;
     RG_TRY(rg_results_open(options->store, &options->choice, &results, error));
-    rg_results_tell_left_out(results);
     RgStatus status;
     if (options->a) {
         RgComparison comparison;
         status = rg_comparison_make(results, options, &comparison, error);
         status = rg_results_status(results, status, error);
         if (status == RG_OK)
-            rg_comparison_write(&comparison, options);
+            rg_comparison_write(results, &comparison, options);
     } else {
         RgFamily family = {0};
         status = rg_family_make(results, options, &family, error);

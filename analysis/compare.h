@@ -88,7 +88,8 @@ RgStatus rg_family_make(const RgResults *results, const RgCompareOptions *option
                         RgError *error);
 void rg_family_free(RgFamily *family);
 
-void rg_comparison_write(const RgComparison *comparison, const RgCompareOptions *options);
+void rg_comparison_write(const RgResults *results, const RgComparison *comparison,
+                         const RgCompareOptions *options);
 void rg_family_write(const RgFamily *family, const RgCompareOptions *options);
 
 #endif

@@ -60,7 +60,6 @@ static void write_sentences(const RgComparison *c, FILE *out) {
     const RgEstimate *e = &c->estimate;
     char *estimate = rg_format_value(e->value, e->standard_error, unit);
     char *interval = rg_format_interval(e->interval, unit), *p = rg_format_p(e->p_value);
-    char *few = rg_few_seeds(c->seeds);
     if (c->win)
         fprintf(out, "P(%s beats %s) by %s, %%:  %s", c->a->name, c->b->name, c->metric, estimate);
     else
@@ -80,9 +79,6 @@ static void write_sentences(const RgComparison *c, FILE *out) {
     fprintf(out,
             "Interval and two-sided p against %s: Student's t over seeds and prompts, paired.\n",
             null_text(c));
-    if (few)
-        fprintf(out, "%s\n", few);
-    free(few);
     free(p);
     free(estimate);
     free(interval);
@@ -147,13 +143,20 @@ void rg_family_write(const RgFamily *family, const RgCompareOptions *options) {
     free(holm);
 }
 
-void rg_comparison_write(const RgComparison *comparison, const RgCompareOptions *options) {
+void rg_comparison_write(const RgResults *results, const RgComparison *comparison,
+                         const RgCompareOptions *options) {
     RgComparison alone = *comparison;
-    char *few = rg_few_seeds(alone.seeds);
-    RgFamily family = {.comparisons = &alone, .count = 1, .notes = &few, .note_count = few != NULL};
+    char *notes[2], *few = rg_few_seeds(alone.seeds), *left_out = rg_results_left_out(results);
+    RgFamily family = {.comparisons = &alone, .count = 1, .notes = notes};
+    if (few)
+        notes[family.note_count++] = few;
+    if (left_out)
+        notes[family.note_count++] = left_out;
     alone.adjusted_p = alone.estimate.p_value; /* a family of one */
     if (options->format == RG_TABLE_TEXT) {
         write_sentences(comparison, options->out);
+        for (int i = 0; i < family.note_count; i++)
+            fprintf(options->out, "%s\n", notes[i]);
     } else if (options->format == RG_TABLE_JSON) {
         RgRecords *records = make_records(comparison, 1);
         json_t *rows = rg_records_json(records);
@@ -164,4 +167,5 @@ void rg_comparison_write(const RgComparison *comparison, const RgCompareOptions 
         rg_family_write(&family, options);
     }
     free(few);
+    free(left_out);
 }

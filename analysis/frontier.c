@@ -142,14 +142,19 @@ static char *few_seeds(const RgFrontier *frontier) {
 }
 
 void rg_frontier_write(const RgFrontier *frontier, RgTableFormat format, FILE *out) {
-    char *notes[2] = {NULL, few_seeds(frontier)};
-    int count = notes[1] ? 2 : 1;
+    char *notes[3], *few = few_seeds(frontier);
+    char *left_out = rg_results_left_out(frontier->results);
+    int count = 1;
     notes[0] = rg_string_format(
         "Means over seeds at each evaluation, ± standard error, [low, high] a 95 %% interval over "
         "seeds and prompts. Optimal: no other point has less %s and no less %s, or more %s and no "
         "more "
         "%s.",
         frontier->x.name, frontier->y.name, frontier->y.name, frontier->x.name);
+    if (few)
+        notes[count++] = few;
+    if (left_out)
+        notes[count++] = left_out;
     if (rg_table_format_is_raw(format)) {
         RgRecords *records = make_records(frontier);
         rg_records_write(records, notes, count, format, out);
@@ -160,15 +165,14 @@ void rg_frontier_write(const RgFrontier *frontier, RgTableFormat format, FILE *o
         rg_notes_write(notes, count, format, out);
         rg_grid_free(&grid);
     }
-    free(notes[0]);
-    free(notes[1]);
+    for (int i = 0; i < count; i++)
+        free(notes[i]);
 }
 
 RgStatus rg_frontier(const RgFrontierOptions *options, RgError *error) {
     RgResults *results;
     RgFrontier *frontier = NULL;
     RG_TRY(rg_results_open(options->store, &options->choice, &results, error));
-    rg_results_tell_left_out(results);
     RgStatus status = rg_frontier_create(results, options->x, options->y, &frontier, error);
     status = rg_results_status(results, status, error);
     if (status == RG_OK) {

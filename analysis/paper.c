@@ -124,6 +124,10 @@ RgStatus rg_paper_table(const RgPaper *paper, const RgTableOptions *options, RgE
     if (options->store)
         RG_TRY(rg_results_open(options->store, &options->choice, &results, error));
     RgStatus status = write_paper(paper, results, options, error);
+    char *left_out = results ? rg_results_left_out(results) : NULL;
+    if (status == RG_OK && left_out && !rg_table_format_is_raw(options->format))
+        rg_note_write(left_out, options->format, options->out);
+    free(left_out);
     rg_results_close(results);
     RG_TRY(status);
     if (fflush(options->out) != 0 || ferror(options->out))

@@ -598,11 +598,14 @@ RgStatus rg_plot(const RgPlotOptions *options, RgError *error) {
     RgResults *results;
     RgFigure *figure;
     RG_TRY(rg_results_open(options->store, &options->choice, &results, error));
-    rg_results_tell_left_out(results);
     RgStatus status = rg_plot_figure(results, options, &figure, error);
     status = rg_results_status(results, status, error);
     if (status == RG_OK)
         status = rg_figure_draw(figure, options->output, options->width, options->height, error);
+    char *left_out = rg_results_left_out(results);
+    if (status == RG_OK && left_out && options->notes)
+        fprintf(options->notes, "%s\n", left_out);
+    free(left_out);
     rg_figure_destroy(figure);
     rg_results_close(results);
     return status;

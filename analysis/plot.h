@@ -30,6 +30,7 @@ typedef struct RgPlotOptions {
     const char *output; /* .svg, .png or .pdf */
     const char *title;  /* NULL: none */
     int width, height;  /* pixels at 96 to the inch; 0: chosen */
+    void *notes;        /* FILE* for what should be known beside the figure; NULL: nowhere */
 } RgPlotOptions;
 
 /* One curve per method and swept values, the mean over seeds with a 95 % band, as tables have it

@@ -5,7 +5,6 @@
 #include "analysis/query.h"
 
 #include "core/lookup.h"
-#include "core/notice.h"
 #include "core/results/curve_gaps.h"
 #include "core/results/last_run.h"
 #include "core/results/rows.h"
@@ -235,10 +234,12 @@ static RgStatus load_trials(RgResults *results, const RgChoice *choice, RgError 
     if (status == RG_OK)
         status = rg_choose(choice, loaded.candidates, loaded.count, &results->left_out, error);
     for (int i = 0; i < loaded.count; i++)
-        if (status == RG_OK && loaded.candidates[i].chosen)
+        if (status == RG_OK && loaded.candidates[i].chosen) {
+            results->of_others |= !loaded.candidates[i].asked;
             keep_newest(results, loaded.trials[i]);
-        else
+        } else {
             trial_free(&loaded.trials[i]);
+        }
     free(loaded.trials);
     free(loaded.candidates);
     return status;
@@ -450,13 +451,6 @@ char *rg_results_left_out(const RgResults *results) {
                                   "for %s left out: --all shows %s.",
                                   count, count == 1 ? "" : "s", count == 1 ? "is" : "are",
                                   count == 1 ? "it" : "them");
-}
-
-void rg_results_tell_left_out(const RgResults *results) {
-    char *sentence = rg_results_left_out(results);
-    if (sentence)
-        rg_notice("%s: %s", results->path, sentence);
-    free(sentence);
 }
 
 char *rg_results_gaps(const RgResults *results) {

@@ -52,6 +52,7 @@ typedef struct RgResults {
     int trial_count;
     int superseded; /* older trials of the same label, swept values and seed, left out */
     int left_out;   /* trials that the config that was run last does not ask for */
+    bool of_others; /* some of its trials are such all the same, as they were asked for by name */
     RgGroup *groups;
     int group_count;
     const char **metrics; /* names of all metrics, "eval/…" and of training; NULL-terminated */
@@ -79,9 +80,8 @@ int rg_group_sample(const RgGroup *group, const RgTrial **trials);
 char *rg_results_gaps(const RgResults *results);
 
 /* "3 trials that the config that was run last does not ask for are left out: --all shows them.";
- * NULL where there are none; malloc'd. What has no notes of its own gives it as a notice. */
+ * NULL where there are none; malloc'd. */
 char *rg_results_left_out(const RgResults *results);
-void rg_results_tell_left_out(const RgResults *results);
 
 /* Why a trial did not finish, without the step, which last_step tells. */
 const char *rg_trial_reason(const RgTrial *trial);

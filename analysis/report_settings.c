@@ -267,6 +267,8 @@ static bool any_names(const RgFields *given, const char *setting) {
 }
 
 static const char *origin_of(const Settings *s, const RgResults *results, const char *setting) {
+    if (strncmp(setting, "inputs.", 7) == 0)
+        return "SHA-256";
     for (int i = 0; results->swept[i]; i++)
         if (strcmp(rg_last_part(results->swept[i]), rg_last_part(setting)) == 0)
             return "swept";
@@ -378,7 +380,13 @@ void rg_page_configuration(FILE *out, const RgResults *results) {
         fputs("<p class=\"soft\">What the config sets", out);
         if (s.overrides.count > 0)
             fprintf(out, ", %d of it on the command line", s.overrides.count);
-        fputs("; all else has its default.</p>\n", out);
+        fputs("; all else has its default.", out);
+        if (results->of_others)
+            fputs(" It is the one that was run last, and not that of all trials shown here, whose "
+                  "own "
+                  "settings follow.",
+                  out);
+        fputs("</p>\n", out);
         fprintf(out, "<details%s><summary>%d settings of the experiment</summary>\n",
                 s.given.count <= 30 ? " open=\"open\"" : "", s.given.count);
         write_given(out, &s);

@@ -331,6 +331,9 @@ RgStatus rg_tournament_create(const RgResults *results, const RgTournamentOption
     sort_methods(t);
     note_games(t);
     note_seeds(t);
+    char *left_out = rg_results_left_out(results);
+    if (left_out)
+        add_note(t, left_out);
     *result = t;
     return RG_OK;
 }
@@ -350,7 +353,6 @@ RgStatus rg_tournament(const RgTournamentOptions *options, RgError *error) {
     RgResults *results;
     RgTournament *tournament = NULL;
     RG_TRY(rg_results_open(options->store, &options->choice, &results, error));
-    rg_results_tell_left_out(results);
     RgStatus status = rg_tournament_create(results, options, &tournament, error);
     status = rg_results_status(results, status, error);
     if (status == RG_OK) {

@@ -231,7 +231,7 @@ int rg_command_plot(int argc, char **argv) {
         store_child,
         NULL,
         NULL};
-    PlotArguments a = {.kind = "auto"};
+    PlotArguments a = {.options = {.notes = stderr}, .kind = "auto"};
     argp_parse(&argp, argc, argv, 0, NULL, &a);
     a.options.store = a.store.path;
     a.options.choice = a.store.choice;

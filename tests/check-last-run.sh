@@ -57,6 +57,10 @@ for command in compare tournament frontier budget "plot -o x.svg"; do
     grep -q "6 trials .* left out" log || complain "$command does not count: $(cat log)"
 done
 grep -q "6 trials that the config" <("$program" report x.db -o x.html && cat x.html) || complain "the report does not count"
+regatta report x.db -o x.html --where optimizer.learning_rate=0.5
+grep -q "It is the one that was run last" x.html || complain "the report shows another config as that of its trials"
+regatta report x.db -o x.html
+grep -q "It is the one that was run last" x.html && complain "the report does not know its config"
 regatta table x.db --where optimizer.learning_rat=0.5 && complain "an unknown option"
 grep -q 'did you mean "optimizer.learning_rate"' log || complain "$(cat log)"
 regatta export-results x.db -o every || complain "$(cat log)"
