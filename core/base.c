@@ -363,18 +363,18 @@ char *rg_own_file(const char *name) {
     const char *source = getenv("RG_SOURCE_DIR");
     if (source && source[0] != '\0')
         return rg_string_format("%s/%s", source, name);
-    char program[PATH_MAX] = "";
-    ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
-    char *slash = length > 0 ? strrchr(program, '/') : NULL;
-    if (slash)
-        *slash = '\0';
-    char *paths[] = {rg_string_format("%s/../%s", program, name),
-                     rg_string_format("%s/../share/regatta/%s", program, name),
-                     rg_string_format("%s/../libexec/regatta/%s", program, name),
+    /* The folder above that of the program, so that what is shown of a path has no ".." in it. */
+    char above[PATH_MAX] = "";
+    bool known = readlink("/proc/self/exe", above, sizeof above - 1) > 0;
+    for (int up = 0; up < 2 && strrchr(above, '/'); up++)
+        *strrchr(above, '/') = '\0';
+    char *paths[] = {rg_string_format("%s/%s", above, name),
+                     rg_string_format("%s/share/regatta/%s", above, name),
+                     rg_string_format("%s/libexec/regatta/%s", above, name),
                      rg_string_format("%s/%s", RG_PROGRAM_DIR, name),
                      rg_string_format("%s/%s", RG_DATA_DIR, name)};
     enum { PATHS = sizeof paths / sizeof *paths };
-    int found = slash ? 0 : PATHS - 2;
+    int found = known ? 0 : PATHS - 2;
     while (found < PATHS - 1 && access(paths[found], F_OK) != 0)
         found++;
     for (int i = 0; i < PATHS; i++)

@@ -69,10 +69,13 @@ static void print_help(FILE *stream) {
         "so does REGATTA_PLUGINS, a list with colons, and plugins = [\"FILE\"] in a config.\n"
         "\nFolders above what a command writes are made.\n",
         stream);
-    fputs("\nregatta COMMAND --help tells more of a command. A first run:\n\n"
-          "  regatta run experiments/bandit-head-to-head.cfg\n"
-          "  regatta table results/bandit-head-to-head.db\n",
-          stream);
+    char *config = rg_own_file("experiments/bandit-head-to-head.cfg");
+    fprintf(stream,
+            "\nregatta COMMAND --help tells more of a command. A first run:\n\n"
+            "  regatta run %s\n"
+            "  regatta table results/bandit-head-to-head.db\n",
+            config);
+    free(config);
 }
 
 /* Large arrays that come and go (decoders, tapes of passes without a gradient) return to the

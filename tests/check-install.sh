@@ -34,7 +34,7 @@ headers=$(list include_headers)
     sed 's,^,include/regatta/,' <<<"$headers"
     printf 'share/regatta/%s\n' $(for name in configs models template_sources template_texts bodies papers paper_configs; do list "$name"; done)
     list data_scripts | sed 's,^,libexec/regatta/,'
-    printf 'share/doc/regatta/%s\n' README.md CONTRIBUTING.md SECURITY.md $(list doc_pages | sed 's,.*/,,')
+    printf 'share/doc/regatta/%s\n' README.md CONTRIBUTING.md NEWS SECURITY.md $(list doc_pages | sed 's,.*/,,')
     printf '%s\n' bin/regatta include/regatta/core/abi.h lib/libregatta.{la,so,so.0,so.0.0.0} \
         lib/pkgconfig/regatta.pc share/man/man1/regatta.1
     [[ $(sed -n 's/^build_old_libs=//p' "$build/libtool") != yes ]] || echo lib/libregatta.a
@@ -118,13 +118,25 @@ unset RG_SOURCE_DIR
     -q -s budget.steps=2 -s seeds=[1] >log 2>&1 ||
     complain "an installed experiment: $(cat log)"
 
-
 # What it brings along is found where it lies, and what has to be made is told by how.
 "$installed/bin/regatta" table results/bandit-head-to-head.db --paper=dpo >log 2>&1 || complain "a reported table: $(cat log)"
 "$installed/bin/regatta" run "$installed/share/regatta/experiments/verses-quick.cfg" >log 2>&1 && complain "there is data"
 maker=$(sed -n 's/.*run: \(.*\) FOLDER, and give -s environment.data=FOLDER$/\1/p' log)
 [[ $(wc -l <log) == 1 && -n $maker ]] || complain "how the data are made is not told in a line: $(cat log)"
-[[ $maker == */libexec/regatta/experiments/data/verses ]] || complain "the data are made by $maker"
+[[ $maker == "$(realpath "$installed")/libexec/regatta/experiments/data/verses" ]] || complain "the data are made by $maker"
+if command -v python3 >/dev/null; then
+    mkdir only
+    ln -s "$(python3 -c 'import sys; print(sys.executable)')" only/python3
+    PATH=$folder/only "$maker" verses >log 2>&1 && complain "data are made of nothing"
+    [[ ! -e verses && $(cat log) == *': install the Debian packages bible-kjv, diatheke and sword-text-web' ]] ||
+        complain "what the data are made of is not told: $(cat log)"
+fi
+if command -v python3 bible diatheke >/dev/null && "$maker" verses >log 2>&1; then
+    "$installed/bin/regatta" plan "$installed/share/regatta/experiments/verses-quick.cfg" \
+        -s environment.data=verses >log 2>&1 || complain "the data are not found: $(cat log)"
+fi
+first=$("$installed/bin/regatta" --help | sed -n 's/^  regatta run //p')
+[[ $first == "$(realpath "$installed")/share/regatta/experiments/"* && -f $first ]] || complain "--help has a first run of $first"
 
 echo "$failures faults"
 [[ $failures -eq 0 ]]
