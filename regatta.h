@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* All that an author of an algorithm, environment, policy, judge, estimator or optimiser needs, in
  * one. A plug-in that includes nothing else stays as it is when the headers below move; what the
  * parts are is told in each. See doc/adding-an-algorithm.md. */

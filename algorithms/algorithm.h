@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What an algorithm is: one file that fills in one descriptor.
  *
  * What tells the methods apart is data here, not control flow: a recipe says where responses come

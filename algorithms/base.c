@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The reference policy itself, as a contender: it takes no step, so that its row in a table is what
  * every other method started from. */
 #include "algorithms/algorithm.h"

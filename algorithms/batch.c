@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The quantities that preference losses are written in. No loss lives here, and no sampling. */
 #include "algorithms/algorithm.h"
 

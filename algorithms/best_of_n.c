@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Best of n: no training. Each response of an evaluation is the best, by the judge, of n that the
  * reference gives; the KL divergence is at most log n − (n−1)/n (Stiennon et al. 2020,
  * arXiv:2009.01325). What training has to beat, at the cost of n responses for each that is used;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Conservative DPO: each label is wrong with a known probability ε, so that the margin has a finite
  * target.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* χPO: DPO whose link is that of the χ²-divergence and the KL-divergence together, so that a policy
  * pays for what the data do not cover, which the logarithm alone lets pass.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* DPO and online DPO: the same loss on offline pairs, or on fresh pairs of the policy that the
  * judge labels.
  *

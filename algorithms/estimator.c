@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What holds for every estimator: no gradient, no implicit term; and when a solution is one. */
 #include "algorithms/estimator.h"
 

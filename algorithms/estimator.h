@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Estimators of the hypergradient of a bilevel problem: one descriptor each.
  *
  *     upper:  min_ν G(ν, θ*(ν))        lower:  θ*(ν) = argmax_θ V(ν, θ)

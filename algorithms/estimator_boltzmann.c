@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The closed form of a lower level that is regularised by the KL divergence or the entropy: its
  * optimum is a Boltzmann distribution, whose dependence on ν is known, so that no derivative of V
  * is needed but that of the reward.

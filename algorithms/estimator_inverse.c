@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Estimators that solve (−∇²V + damping)·u = ∂_θG for u, one way or another, and have the implicit
  * term from it: w = ∇²_{νθ}V·u. */
 #include "algorithms/hypergradient.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The value-function penalty (Shen, Yang and Chen 2024, arXiv:2402.06886; Kwon et al. 2023,
  * arXiv:2301.10945): first order, at the price of one more solution of the lower level.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What an estimator of the hypergradient must have. */
 #include "algorithms/estimator.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reverse mode through steps of the lower level (Domke 2012; Franceschi et al. 2017,
  * arXiv:1703.01785). From the given solution θ_0 = θ it takes K plain ascent steps
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* GRPO: PPO's clipped surrogate with no value network. The advantage of a response is its reward
  * beside the others' of its group, the same for all of its tokens; the divergence from the
  * reference is a term of the loss.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The hinge loss on DPO's margin: pairs that are apart by 1/β are left alone.
  *
  *     L = E[ max(0, 1 − β·Δ) ]      after SLiC-HF, Zhao et al. 2023, arXiv:2305.10425, with the

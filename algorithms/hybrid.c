@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* HyPO: DPO on offline pairs, and the divergence from the reference where the policy itself goes,
  * on responses that it samples. Nobody is asked for labels of these.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Solvers for the inverse-curvature product. */
 #include "algorithms/hypergradient.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The inverse-curvature product of implicit differentiation: u ≈ (H + damping)⁻¹ b, where H is the
  * negative Hessian of the lower level's value, known only through its products with vectors.
  * Nothing here knows where the products come from. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* IPO: a squared loss that pulls the margin to a finite target, where DPO's keeps growing on labels
  * without noise.
  *

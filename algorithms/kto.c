@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* KTO: responses are desirable or undesirable by themselves, and worth what prospect theory says.
  *
  *     L = E[ λ_D·(1 − σ(β·h(y_w) − z)) + λ_U·(1 − σ(z − β·h(y_l))) ] / 2

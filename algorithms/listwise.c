@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Listwise DPO: the judge ranks k responses of the policy, and their implicit rewards are fitted to
  * the ranking under the Plackett-Luce model.
  *

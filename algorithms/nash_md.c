@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Nash-MD: the equilibrium of the game of preferences, by policy gradient against the geometric
  * mixture of policy and reference.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* PARL: bilevel alignment with a hypergradient (Chakraborty et al. 2024, arXiv:2308.02585).
  *
  *     upper:  min_ν  G(ν, θ*(ν))

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What PARL's parts are, for its own file and for those who check them (tests, check-gradients). */
 #ifndef RG_ALGORITHMS_PARL_H
 #define RG_ALGORITHMS_PARL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* PARL's levels over enumerated responses: every expectation is a sum over all [contexts C,
  * responses R]. */
 #include "algorithms/parl_levels.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* PARL's levels in a tabular process that is known: values are solutions of linear systems, the
  * lower level's optimum is that of the soft Bellman equation. The policy is a table of logits
  * [states, actions]. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* PARL's levels from samples: two responses of each prompt, next to each other.
  *
  * Each sample carries the weight π_θ/π_drawn, which is 1 where it was drawn, with derivatives of

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* PPO on the judge's reward, token by token, with a value of states and a penalty on the
  * divergence.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* PPO's two formulas, for those who test them. */
 #ifndef RG_ALGORITHMS_PPO_H
 #define RG_ALGORITHMS_PPO_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Robust DPO: an unbiased estimate of DPO's loss on clean labels, from labels that are flipped with
  * a known probability ε.
  *

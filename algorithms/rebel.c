@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* REBEL: policy gradient as regression. What the policy changes in the log-odds of two responses is
  * fitted to the difference of their rewards.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Algorithms by name, and what each must have. */
 #include "algorithms/training/recipe.h"
 

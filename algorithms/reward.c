@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reward models over features of the reference. */
 #include "algorithms/reward.h"
 

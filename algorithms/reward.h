@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The reward model r_ν of a bilevel problem: what it is a function of, and how.
  *
  *     linear   r = φ·ν                      φ: features of the response under the frozen reference

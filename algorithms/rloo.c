@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* RLOO: REINFORCE on the judge's reward less the KL penalty, with the mean of the other responses
  * to the prompt as baseline.
  *

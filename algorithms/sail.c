@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* SAIL: the bilevel problem of online alignment, reduced to a single level.
  *
  * The objective is J(θ) = E[F], F = log σ(β·Δ), where responses, labels or both are drawn from the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* SELM: self-exploring language models. The likeliest response of the model that the round started
  * from competes with the data set's two; best and worst are the pair, and the likelihood of that
  * response is lowered, so that the policy looks elsewhere.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Supervised training on demonstrations: maximum likelihood of the responses.
  *
  *     L = −(1/tokens) Σ log π(y|x)

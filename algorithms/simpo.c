@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* SimPO: the mean log-probability of a token as reward, with a target margin and no reference.
  *
  *     L = −E[ log σ( β·(log π(y_w)/|y_w| − log π(y_l)/|y_l|) − γ ) ]      Meng et al. 2024,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* SPIN: self-play. Demonstrations are preferred to what the policy of the iteration before would
  * have said, which is the reference as well; then the policy takes its place.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* SPPO: self-play towards the equilibrium of preferences. The log-ratio of a response to the policy
  * of the iteration before is fitted to how often that response beats those of that policy.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* VPO: online DPO with a value that is optimistic: the reward is calibrated on responses of the
  * reference, whose likelihood is lowered.
  *

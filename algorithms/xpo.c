@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* XPO: online DPO between a response of the policy and one of the reference, made optimistic: the
  * likelihood of the reference's is lowered.
  *

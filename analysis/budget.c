@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Curves at equal spending: each trial's evaluations become a line of metric over cost, read off at
  * points that all lines span. */
 #include "analysis/budget.h"

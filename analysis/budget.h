@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Methods at equal spending: a metric's curve over a cost, interpolated at spending points that all
  * methods share. Linear between evaluations, never beyond a curve's ends. `rg_budget` is the whole
  * command; the curves as data serve figures too. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Conditions on trials, and what is told where none fulfils them. */
 #include "analysis/choice.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Which trials of a store tables, figures and comparisons are of: those of the config that was run
  * last, unless others are asked for.
  *

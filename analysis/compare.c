@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Is one method better than another? Pairs by seed and prompt, and the mean of what each pair says.
  * Writing it is the business of compare_write.c. */
 #include "analysis/compare.h"

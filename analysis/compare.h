@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Is one method better than another? A paired test over the prompts and seeds that both answered,
  * of two methods or of a family of pairs. `rg_compare` is the whole command. */
 #ifndef RG_ANALYSIS_COMPARE_H

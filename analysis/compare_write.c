@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Comparisons in sentences, as a table of a family, and as records. */
 #include "analysis/compare.h"
 #include "analysis/format.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tables of the store as text. Each is one query; a row of it becomes a line. */
 #include "analysis/export.h"
 

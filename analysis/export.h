@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Results for other programs: whole tables as CSV or JSON lines, curves as TensorBoard's event
  * files. Everything that the store holds of trials is written, superseded and unfinished ones too;
  * nothing is averaged or rounded, but that TensorBoard's scalars are 32-bit. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* TensorBoard's event files. An event file is a row of records (length, its checksum, data, its
  * checksum); each record is one protocol buffer of type Event. Of that type and of those inside it
  * only ten fields are needed, whose numbers stand below: they are written here by hand, as a

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Fields of flat JSON objects in one column of text. */
 #include "analysis/fields.h"
 

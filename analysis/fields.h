@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Fields, names with values, in flat lists: as the store keeps swept options, settings and
  * provenance. */
 #ifndef RG_ANALYSIS_FIELDS_H

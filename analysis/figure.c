@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Drawing a figure of curves: the data file and gnuplot's script. */
 #include "analysis/figure.h"
 #include "analysis/figure_matrix.h"

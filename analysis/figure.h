@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One figure as data, and drawing it with gnuplot: curves, or a matrix of cells. What is in it is
  * decided by plot.c and its neighbours; how it looks (colours, dashes, axes, legend) is decided
  * here, in one style for all. Rows of dots are in figure_dots.h. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Drawing rows of dots: the data file and gnuplot's script, a plot for each panel. */
 #include "analysis/figure_dots.h"
 #include "analysis/figure_parts.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Drawing a matrix: each cell a coloured box with its number in it, so that colours need no scale
  * beside them and grey print loses nothing. */
 #include "analysis/figure_matrix.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A figure that is a matrix of cells: a heat map over two options, a tournament. Private to
  * figure.c, which draws it. */
 #ifndef RG_ANALYSIS_FIGURE_MATRIX_H

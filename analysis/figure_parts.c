@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Frames of figures, and lines of their data files. */
 #include "analysis/figure_parts.h"
 #include "analysis/gnuplot.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Numbers and text as people read them, and escaping. No knowledge of tables or pages here. */
 #include "analysis/format.h"
 

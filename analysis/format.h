@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Numbers and text as people read them, and escaping for the formats that the analysis writes. */
 #ifndef RG_ANALYSIS_FORMAT_H
 #define RG_ANALYSIS_FORMAT_H

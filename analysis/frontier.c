@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The frontier: means over seeds of two metrics at every evaluation of every method, and which of
  * them nothing beats. */
 #include "analysis/frontier.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* How much reward for how much divergence? Every evaluation of every method as a point, with
  * intervals over seeds, and which points no other beats on both counts. `rg_frontier` is the whole
  * command; the points as data serve figures too. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Running gnuplot in the output's folder, after writing the data and the script there. */
 #include "analysis/gnuplot.h"
 

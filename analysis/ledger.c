@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The ledger's queries. */
 #include "analysis/ledger.h"
 

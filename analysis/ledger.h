@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a results store says of every trial, under way or done: its row, what it has spent, its last
  * numbers. Tables and plots read experiments as in query.h; here is what a person who waits for a
  * run wants to know. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Logistic regression of wins on the difference in length, and how sure its prediction is. */
 #include "analysis/length_control.h"
 

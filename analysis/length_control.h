@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* How often would the first of two methods win if its responses were as long as the second's? The
  * length-controlled win rate of AlpacaEval 2 (Dubois et al. 2024, arXiv:2404.04475).
  *

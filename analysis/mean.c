@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Means over seeds: from the values by prompt where there are any, else from the seeds' own. */
 #include "analysis/mean.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The mean of a quantity over a method's seeds, with its 95 % interval: the one that tables,
  * figures, frontiers, budgets and the report all show. */
 #ifndef RG_ANALYSIS_MEAN_H

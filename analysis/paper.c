@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reported figures beside one's own. Where they are read from is not known here. */
 #include "analysis/paper.h"
 

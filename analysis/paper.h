@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a paper reports, and an experiment's own figures beside it. */
 #ifndef RG_ANALYSIS_PAPER_H
 #define RG_ANALYSIS_PAPER_H

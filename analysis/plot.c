@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Figures of an experiment as data: curves over training, averaged over seeds step by step, and
  * final values against a swept option. Drawing them is the business of figure.c. */
 #include "analysis/plot.h"

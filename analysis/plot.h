@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Figures of an experiment: a metric against a cost or against another metric over training, or at
  * the end against a swept option. `rg_plot` is the whole command. */
 #ifndef RG_ANALYSIS_PLOT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Matrices as data: a metric over two swept options, and the win rates of methods against each
  * other. */
 #include "analysis/plot_parts.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the kinds of figures share. Private to plot.c and its neighbours, which each make figures of
  * some kinds. */
 #ifndef RG_ANALYSIS_PLOT_PARTS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What is won for what it takes: a metric at equal spending of all methods (budget.h), and against
  * the divergence from the reference, with the best that was reached by then (frontier.h). */
 #include "analysis/budget.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The things that have a value at a step: which names they go by, how they are headed and in what
  * unit they are shown. Their values are read in query.c. */
 #include "analysis/query.h"

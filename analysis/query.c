@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reading an experiment from the results store: the SQL queries of tables and figures. What the
  * columns mean is told in core/results/store.c; what the structs mean, in the header. Loading fails
  * at the first row that is not sound; a reading that fails later gives what there is without it,

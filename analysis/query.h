@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reading the results store: one experiment as plain structs, and the curves, items and responses
  * of its trials on demand. All SQL of the analysis is in query.c (and in ledger.c, of runs under
  * way); tables, plots, comparisons and the report see only what is declared here. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Bradley–Terry ratings by Newton's method. The log-likelihood, Σ wins[i,j]·log σ(θ_i − θ_j), is
  * concave; its curvature is a graph's Laplacian, which leaves the common level of all ratings open:
  * that is fixed at mean 0. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Bradley–Terry ratings from wins between pairs (Zermelo 1929; Bradley & Terry 1952): strengths θ
  * with P(i beats j) = 1/(1 + exp(θ_j − θ_i)), by maximum likelihood. Who meets whom, and on what,
  * is not known here. */

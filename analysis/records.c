@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Records as CSV (RFC 4180) and JSON. */
 #include "analysis/records.h"
 #include "analysis/format.h"

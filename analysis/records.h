@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Rows of named numbers and texts for other programs: what a table shows, unrounded, as CSV or
  * JSON. Every row has the columns of the first, in its order. */
 #ifndef RG_ANALYSIS_RECORDS_H

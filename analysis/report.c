@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The report: which sections and figures it has, and in what order. The figures are drawn by
  * gnuplot into a folder of their own, which is gone when the page is written. */
 #include "analysis/report.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The report: one experiment as one HTML page that needs nothing else: no network, and script only
  * for searching the sample responses, all of which can be read without.
  * `rg_report` is the whole command. */

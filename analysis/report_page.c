@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Pieces of the report's page: tables, and what its figures show in words and numbers. All
  * text that comes from the store is escaped. The markup is also well-formed XML, so that any tool
  * can check and read it. */

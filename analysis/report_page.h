@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Pieces of the report's page, each written to a stream; report.c puts them in order. Private to
  * the report. */
 #ifndef RG_ANALYSIS_REPORT_PAGE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The report's sample responses: every method's to the same prompts, side by side with what the
  * judges said. All of it is on the page and readable as it stands; where scripts run, it can be
  * searched and filtered (report_script.c). */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The report's script: it searches, filters and orders the sample responses. The page is whole
  * without it. No character in it needs escaping in XML, so that the page stays well-formed. */
 #include "analysis/report_page.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The report's account of what was run: the trials, the configuration with where each value comes
  * from, and what machine and program made the numbers. */
 #include "analysis/format.h"

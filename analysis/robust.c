@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Interquartile mean and probability of improvement. */
 #include "analysis/robust.h"
 #include "core/tensor/random.h"

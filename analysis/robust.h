@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Aggregates over seeds that one lucky or failed seed does not move far (Agarwal et al. 2021,
  * arXiv:2108.13264): the interquartile mean and the probability of improvement, with intervals that
  * hold with few seeds too. A NaN is a run that is missing. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Statistics of experiments; see the header for what each one means. */
 #include "analysis/statistics.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Statistics of experiments: summaries over seeds, the estimate of a mean over seeds and prompts
  * with its interval and test, families of tests, rank agreement. Pure functions of arrays; a NaN is
  * a missing value and is left out. Nothing here knows of the results store. Quantiles and the

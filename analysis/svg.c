@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Making an SVG file of gnuplot's part of an HTML page: a list of replacements, applied in one pass
  * over the text. It knows how gnuplot 5 writes its SVG; what it does not recognise it copies. */
 #include "analysis/svg.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Making an SVG file of gnuplot's part of an HTML page. */
 #ifndef RG_ANALYSIS_SVG_H
 #define RG_ANALYSIS_SVG_H

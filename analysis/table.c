@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The table of an experiment as data: which columns, the cell of each method, and the notes that
  * tell how to read it. Writing it in a format is the business of table_write.c. */
 #include "analysis/table.h"

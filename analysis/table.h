@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tables of an experiment: one row per method and swept values, means over seeds. `rg_table` is
  * the whole command; the table as data serves the report too. */
 #ifndef RG_ANALYSIS_TABLE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A table of results in the formats that people paste: aligned text, Markdown, LaTeX, CSV, JSON.
  * The first three share one grid of formatted cells, which the report's HTML takes too; the last
  * two give the raw numbers. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The tournament as data: who meets whom, win rates, ratings. Writing it in a format is the
  * business of tournament_write.c. */
 #include "analysis/tournament.h"

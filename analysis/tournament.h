@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A round-robin of all methods: every two meet on the prompts and seeds that both answered, and the
  * larger value of a per-prompt metric wins. Win rates are those of compare.h, from the same code;
  * ratings are Bradley–Terry's. `rg_tournament` is the whole command; the tournament as data serves

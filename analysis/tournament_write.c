@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A tournament for people, as two grids, and for programs, as records. */
 #include "analysis/format.h"
 #include "analysis/tournament.h"

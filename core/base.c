@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Errors, assertions, memory that cannot run out quietly, hashing, and files read
  * whole. Nothing here knows of tensors. */
 #include "core/base.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What every file of Regatta may use: the number type, statuses and errors, assertions, memory.
  *
  * Three kinds of trouble are kept apart:

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Checksums by libcrypto, which has the processor's own instructions for them: the one file that
  * knows it. */
 #include "core/checksum.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* SHA-256: the name of a content across machines, as sha256sum and the hubs of models and data sets
  * print it. Inside one program there is core/digest.h. */
 #ifndef RG_CORE_CHECKSUM_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* SipHash-2-4 with 128 bits of result, as in its authors' siphash.c: keyed, so that digests chain.
  */
 #include "core/digest.h"

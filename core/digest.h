@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A name for content that is long enough to be taken for the content itself: 128 bits of
  * SipHash-2-4 (Aumasson and Bernstein 2012). Where a chance in 2^64 is not one to take, as with
  * values that are found again by name alone; for anything less there is rg_hash. */

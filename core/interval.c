@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Distributions are computed from their definitions (erfc, the incomplete beta function) and
  * inverted by Newton's method, so that nothing has to be tabulated. */
 #include "core/interval.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Intervals of estimates, and the quantiles that they are made of: of seeds in the analysis, of a
  * judge's accuracy in an environment. */
 #ifndef RG_CORE_INTERVAL_H

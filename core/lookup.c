@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A hash table with open addressing: texts are added, and never taken out. */
 #include "core/lookup.h"
 

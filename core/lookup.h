@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Numbers by text: which of many things a text stands for, without a walk through all of them. */
 #ifndef RG_CORE_LOOKUP_H
 #define RG_CORE_LOOKUP_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The grammars, character by character. */
 #include "core/names.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Names that people and strangers give: of experiments, labels, keys of trials, files in a package.
  * They become paths, words of scripts and cells of tables. Each kind has one grammar, which is
  * here, and is checked where a name comes in: in a config, in a package, in a results store. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Making files and folders that are there whole or not at all. */
 #include "core/new_file.h"
 

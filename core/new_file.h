@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Files and folders that the program makes. A file takes its name when it is complete and on the
  * disk: at any moment the old content is there or the new one, and a process that is killed leaves
  * nothing of what it had begun.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Lines of notice, to the standard error or to whoever draws there. */
 #include "core/notice.h"
 

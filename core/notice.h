@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a person should know while the program goes on: that it waits, and for what. */
 #ifndef RG_CORE_NOTICE_H
 #define RG_CORE_NOTICE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Option tables at work: reading a struct from settings with checks, recording it, printing the
  * table. Which tables there are is told by the files that declare them. */
 #include "core/options.h"

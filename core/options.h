@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Option tables: the single source of names, types, defaults, ranges and help.
  *
  * An algorithm, environment, policy, optimiser or the trial itself declares a plain struct and a

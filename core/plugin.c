@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Loading, and a last word of a plug-in that crashes. */
 #include "core/plugin.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Plug-ins: shared objects that register algorithms, environments, policies, judges, estimators and
  * optimisers beside those that are built in. A plug-in is one source, or several:
  *

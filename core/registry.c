@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One list for each kind of thing that a config can name. */
 #include "core/registry.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Settings: an ordered table path → value with its origin. The layers of an experiment (files,
  * then -s path=value) are merged here, later ones replacing earlier ones; reading libconfig files
  * is the business of experiments/config.c alone.

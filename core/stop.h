@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The wish to stop, as SIGINT and SIGTERM tell it. Whoever works or waits for long asks now and
  * then, and ends with RG_E_STOPPED where nothing is lost by it. */
 #ifndef RG_CORE_STOP_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Exchanges between the ranks of a team, all made of one: a block for each, a block from each. */
 #include "core/team.h"
 

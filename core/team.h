@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A team: processes, its ranks, that run one trial together. Each does all that is cheap as one
  * process would, and its share of what is not; then they exchange what they have made.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Growing buffers and UTF-8. */
 #include "core/utf8.h"
 

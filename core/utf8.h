@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Text as bytes: buffers that grow, and UTF-8 read with care, because text from outside may be
  * malformed anywhere. */
 #ifndef RG_CORE_UTF8_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A way to somebody outside of the program who compares two responses to a prompt: an HTTP endpoint
  * (envs/judge_endpoint.h) or a command (envs/judge_command.h). Several questions may be under way
  * at a time. What an answer means, and what is done when none comes, is not known here

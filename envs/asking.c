@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The loop that asks: what is sent when, what is tried again, and what is kept. */
 #include "envs/asking.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Asking an outside judge many questions: several at a time, again where a try fails, each answer
  * kept as it comes (core/results/answer_shelf.h), and nothing asked that was answered before.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The bandit environment: rewards, features, offline pairs from a behaviour policy of limited
  * coverage, the judge, and an evaluation that sums over every response instead of sampling. The
  * sums are in bandit_metrics.c, differentiable objectives in bandit_exact.c. */

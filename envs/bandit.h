@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The bandit environment: a table of hidden rewards over contexts and responses, so small that
  * everything about a policy is known exactly. For tests and programs that look inside; algorithms
  * see the course alone. */

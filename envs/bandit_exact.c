@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Exact objectives of SAIL, DPO and PARL over enumerated responses, as tape operators on
  * [contexts, responses, responses]. Sampling, and numbers that need no gradient, are elsewhere. */
 #include "envs/bandit_exact.h"

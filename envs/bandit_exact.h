@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Exact objectives over enumerated responses, on the tape: what stochastic algorithms estimate,
  * without the noise. Everything is a composition of matrix operators over [contexts, responses,
  * responses], so it can be differentiated to any order.

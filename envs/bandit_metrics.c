@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Sums over all responses of an enumerated environment, as plain numbers. */
 #include "envs/bandit_metrics.h"
 

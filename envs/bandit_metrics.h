@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Exact numbers about policies over enumerated responses, by summing over every response, in
  * double. Policies are tables of log-probabilities [contexts, responses]; contexts are equally
  * likely. What has to be differentiated is in envs/bandit_exact.h. */

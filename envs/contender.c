@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Best of n, drawn and in closed form. */
 #include "envs/contender.h"
 

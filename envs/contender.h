@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What an evaluation looks at: a policy, what it is compared with, and how its responses are drawn.
  */
 #ifndef RG_ENVS_CONTENDER_H

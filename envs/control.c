@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The control environment: bodies in a physics simulator that are to walk, run or reach, and
  * teachers who compare what they did. Its options, its episodes, its judge and its offline pairs
  * are here; bodies and rewards in control_tasks.c, the simulator in control_physics.c, policies are

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The control environment from the inside: shared by its life (control.c) and its evaluation
  * (control_evaluate.c), and read by tests. */
 #ifndef RG_ENVS_CONTROL_H

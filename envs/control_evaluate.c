@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* How a policy does in the control environment. One episode from each initial state of the test is
  * sampled from the policy and one from the reference, on streams of their own that are the same for
  * every policy. What is asked of the reference is kept between evaluations. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* MuJoCo as the control environment uses it. What it would do to the whole program when something
  * goes wrong (exit, or write a log file into the working directory) is turned into a failure of the
  * one run. */

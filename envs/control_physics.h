@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The door to MuJoCo: models of bodies, and runs of them. Without it (configure --with-mujoco)
  * there is a door, too, but every load fails.
  *

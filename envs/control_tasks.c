@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The tasks of the control environment. Nothing here knows MuJoCo. */
 #include "envs/control_tasks.h"
 

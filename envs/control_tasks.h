@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What is to be done in the control environment: tasks, each a body, where it starts, what is
  * observed of it and what that is worth.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What an environment is: one file that fills in one descriptor. It hands out prompts and data,
  * judges responses, and evaluates policies. */
 #ifndef RG_ENVS_ENVIRONMENT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Sampling episodes, and pairs of them that a teacher labelled. What episodes are worth is the
  * environments' affair. */
 #include "envs/episodes.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What environments of episodes share: sampling them, and the offline pairs of a teacher who does
  * not label everything. */
 #ifndef RG_ENVS_EPISODES_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Judges as such: their life, comparison by reward, and how often they agree with people. */
 #include "envs/judge.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Judges of text: how good is a response to a prompt. A judge is one file that fills in one
  * descriptor, and is chosen by name in a config, with options of its own:
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The other side of a child's pipes. */
 #include "envs/judge_command.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A judge that is a program: it is started once, reads questions as JSON lines on its standard
  * input and writes answers as JSON lines on its standard output, in any order,
  *

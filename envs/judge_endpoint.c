@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Chat completions over HTTP. The only door to libcurl. */
 #include "envs/judge_endpoint.h"
 

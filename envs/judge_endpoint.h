@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A judge behind HTTP: an address that speaks OpenAI's chat completions, as its own service, vLLM,
  * llama.cpp, Ollama and others do. Each question is one request,
  *

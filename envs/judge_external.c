@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* From answers to verdicts. */
 #include "envs/judge_external.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Comparisons by an outside judge. Judges prefer what they read first, or last: each pair is asked
  * in both orders, and only where both answers name the same response is it the better one.
  *

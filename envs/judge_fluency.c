@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The fluency judge: how likely a response's words are, one after another, in an n-gram model of
  * English that sphinxbase reads (Debian's pocketsphinx-en-us brings one of three words),
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The grammar judge: how much of a response is grammatical English (or of another language that
  * link-grammar has a dictionary of). A parse links the words of a sentence; where no parse links
  * them all, that with the fewest left out is taken,

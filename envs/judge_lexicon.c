@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The lexicon judge: reward = 3·(1 + valence of the response), in (0, 6), by a valence lexicon
  * (envs/lexicon.h). It knows neither the prompt nor texts to learn from. */
 #include "envs/judge.h"

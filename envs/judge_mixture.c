@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A mixture of judges: the weighted sum of what several say, each on a scale of its own,
  *
  *     R(x, y) = Σ_k weight_k · (r_k(x, y) − middle_k) / spread_k

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The n-gram judge: training, calibration and scoring. Both readings are the same code over
  * different symbols and n-grams. */
 #include "envs/judge_ngram.h"

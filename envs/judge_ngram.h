@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The n-gram judge: a reward in [0, 6],
  *
  *     reward = 6 · (0.6·style + 0.4·fluency) · length · repetition

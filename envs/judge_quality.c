@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Accuracy with its interval, calibration error and fitted temperature of a judge. */
 #include "envs/judge_quality.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Judges by name, as parts of a config, and what each must have. */
 #include "envs/judge.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The reward model as a judge: where its transformer comes from, training with early stopping,
  * rewards, its file. */
 #include "envs/judge_reward_model.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The reward model: a transformer that reads conversation and response, with a linear head on its
  * hidden state, fitted to pairs by Bradley and Terry's likelihood (Christiano et al. 2017,
  * arXiv:1706.03741; Ouyang et al. 2022, arXiv:2203.02155),

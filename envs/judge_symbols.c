@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Symbols, hashed n-grams, and the n-gram model of fluency. */
 #include "envs/judge_symbols.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reading valence lexicons, and the valence of texts by them. */
 #include "envs/lexicon.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Valence lexicons: words with how good or bad they sound, in the files that they are published in.
  *
  *     tabs        token, valence, more columns that are not looked at: VADER's vader_lexicon.txt

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The mdp environment: its options, its episodes, its judge and its offline pairs. */
 #include "envs/mdp.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The mdp environment: tabular processes that are known exactly, in which episodes are responses.
  * Its problems are in mdp_problems.c, how policies are measured in mdp_evaluate.c. For tests and
  * programs that look inside; algorithms see the course alone. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Measuring policies in a tabular process: returns and divergences are exact, win rates sampled. */
 #include "core/policy/markov.h"
 #include "envs/episodes.h"

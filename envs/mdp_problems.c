@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tabular problems as arrays: random ones in layers, a grid world, Four Rooms. */
 #include "envs/mdp.h"
 

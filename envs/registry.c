@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Environments by name, and their life. */
 #include "envs/environment.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Escapes are undone one character at a time; encoded forms are made and looked for. */
 #include "envs/secret.h"
 

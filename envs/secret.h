@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Keys that are sent and never told: what looks like one in a config, and striking one out of what
  * comes back. */
 #ifndef RG_ENVS_SECRET_H

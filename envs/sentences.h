@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Texts cut into sentences, by marks and lines alone: there is no model of a language behind it. */
 #ifndef RG_ENVS_SENTENCES_H
 #define RG_ENVS_SENTENCES_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* B-Pref's scripted teachers. Where rewards come from is the environments' affair. */
 #include "envs/teacher.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Scripted teachers: who labels a pair of episodes by their true rewards, and how imperfectly.
  *
  * They are those of B-Pref (Lee et al. 2021, arXiv:2111.03026), with its settings and in its order:

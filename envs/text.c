@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The text environment: its options, its sequences and its offline pairs. Files are read in
  * text_files.c, judges asked in text_judges.c, policies measured in text_evaluate.c. */
 #include "envs/text.h"

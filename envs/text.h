@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The text environment: prompts and responses as text, a judge for gold rewards and another, made
  * of other texts, to see whether a policy only pleases the first.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reading preferences as they are published. What is done with them is the business of text.c. */
 #include "envs/text_data.h"
 

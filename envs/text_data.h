@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The files of the text environment: preferences between two responses to a prompt, as they are
  * published. A file is JSON lines, plain or compressed (core/text/lines.h), in one of these
  * formats:

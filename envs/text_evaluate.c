@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* How a policy does in the text environment. One response to each test prompt is sampled from the
  * policy and one from the reference, on streams of their own that are the same for every policy;
  * both judges score them. What is asked of the reference is kept between evaluations. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The files of the text environment: a folder of them, or one's own in parts; and which of their
  * lines are for what. Lines themselves are read in text_data.c. */
 #include "envs/text.h"

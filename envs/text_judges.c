@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The two judges of the text environment: made of their shares of the lines, asked about sequences,
  * and measured on the test lines. How each kind judges is in judge_*.c. */
 #include "envs/text.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Chat templates, and texts laid out by them as tokens. */
 #include "envs/text_layout.h"
 

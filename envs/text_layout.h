@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* How conversations become token sequences: by a chat template, which says what stands before and
  * after each turn, and within a limit. Every member of the project that makes or reads text
  * sequences goes through here.

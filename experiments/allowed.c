@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The kinds of acts by their names, and the check. */
 #include "experiments/allowed.h"
 

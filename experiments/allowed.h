@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a trial of strangers may do on this machine: nothing but compute, unless whoever runs it
  * allows it. Settings that act are marked in the option tables (RgAct in core/options.h); here they
  * are looked for and refused. The config that people write and run themselves is not asked. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Amounts, durations and swept values as text. */
 #include "experiments/amount.h"
 

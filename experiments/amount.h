@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Amounts as people read them while they plan and wait. (Results, with their uncertainty, are
  * written by analysis/format.h.) */
 #ifndef RG_EXPERIMENTS_AMOUNT_H

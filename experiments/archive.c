@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Archives by libarchive: the one file that knows it. */
 #include "experiments/archive.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A folder as one file, tar compressed by zstd, and back. Archives come from elsewhere: what is
  * taken out of one is regular files below the folder that was asked for, nothing else. */
 #ifndef RG_EXPERIMENTS_ARCHIVE_H

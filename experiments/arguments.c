@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What several commands share: parsers of command lines, and how a command ends. */
 #include "core/text/terminal.h"
 #include "experiments/command.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Budgets: limits against the meter. */
 #include "experiments/budget.h"
 

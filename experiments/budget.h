@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a trial may spend, and at what spending it is measured. */
 #ifndef RG_EXPERIMENTS_BUDGET_H
 #define RG_EXPERIMENTS_BUDGET_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What this program was built of and with. Each library's version comes from the one file that uses
  * it. */
 #include "experiments/build_versions.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What this program was built of and with: the commit, the compiler, and the libraries that decide
  * numbers or tokens. Results repeat, bit for bit, only where these and the kernels (rg_blas_core)
  * are the same, so every trial records them. */

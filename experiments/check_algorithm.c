@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What must hold of any algorithm, in the small race. The loss by itself is looked at in
  * check_loss.c. */
 #include "core/tensor/blas.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What must hold of any environment: that it can be made, hands out what it says, and gives the
  * same numbers whenever it is asked the same. */
 #include "experiments/check_plugin.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What must hold of any estimator, on a bilevel problem whose implicit term has a closed form:
  *
  *     V(ν, θ) = −½ (θ − Cν)ᵀ A (θ − Cν),    G(θ) = ½ |θ − t|²,    θ* = Cν

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What must hold of any judge, on made-up texts. */
 #include "experiments/check_plugin.h"
 

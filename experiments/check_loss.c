@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The gradient of a method's loss against differences of the loss, on a batch of made-up
  * log-probabilities: no policy and no environment take part.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What must hold of any optimiser: steps on
  *
  *     f(x) = ½ Σ a_i (x_i − c_i)²,    a_i in [½, 2) */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What is registered, by its kind. */
 #include "experiments/check_plugin.h"
 

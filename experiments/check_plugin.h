@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What must hold of anything that is registered, built in or by a plug-in, whatever it computes:
  * regatta check-plugin looks at a plug-in's, the tests at what is built in. Options are
  * "name=value" with spaces between them, of what is looked at; the others are its defaults. */

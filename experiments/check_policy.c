@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What must hold of any policy that chooses one of a few responses, or one token of a few. */
 #include "experiments/check_plugin.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Lines of claims. What is claimed stands in check_*.c. */
 #include "experiments/claims.h"
 

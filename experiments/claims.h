@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What is claimed of something that was registered, and whether it holds: a line each, with the
  * numbers that it was held against. */
 #ifndef RG_EXPERIMENTS_CLAIMS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* regatta table, plot and report: command lines of the folder analysis/. Those that test and rank
  * methods are in command_statistics.c. */
 #include "analysis/plot.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* regatta check-plugin: does what a plug-in registers keep what everything that is registered has
  * to keep? What that is stands in check_*.c. */
 #include "core/plugin.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* regatta check-store: is a results store whole, and what of it can be saved. */
 #include "core/results/store_check.h"
 #include "core/results/store_merge.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* regatta export: a policy for other programs. */
 #include "core/policy/hugging_face.h"
 #include "core/results/trial_find.h"

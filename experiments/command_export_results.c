@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* regatta export-results: what a store holds, for other programs. A command of its own beside
  * export, which writes a policy: nothing that one of them takes means anything to the other. */
 #include "analysis/export.h"

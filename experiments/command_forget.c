@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* regatta forget: trials that nobody needs any more, out of a store. */
 #include "core/names.h"
 #include "core/new_file.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* regatta check-gradients: gradient estimators against exact gradients. */
 #include "analysis/gnuplot.h"
 #include "core/tensor/blas.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* regatta merge: results stores into one. */
 #include "core/results/store_merge.h"
 #include "experiments/command.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* regatta new: a folder to begin a plug-in in. What is written lies in experiments/templates/,
  * where
  * @NAME@ stands for the name, @KIND@ for the kind, @AN@ for its article. */

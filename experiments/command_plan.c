@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* regatta plan: what the trials of a config will take. */
 #include "core/tensor/blas.h"
 #include "experiments/amount.h"

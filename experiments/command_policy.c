@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* regatta sample and regatta score: a policy by itself, on lines of JSON. */
 #include "core/policy/policy.h"
 #include "core/results/weights.h"

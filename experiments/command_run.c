@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* regatta run: an experiment's trials, to their end. */
 #include "core/stop.h"
 #include "core/tensor/blas.h"

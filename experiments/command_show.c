@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* regatta list and regatta show: what there is, straight from the descriptors and option tables. */
 #include "algorithms/estimator.h"
 #include "envs/judge.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* regatta compare, tournament, frontier and budget: command lines of the parts of analysis/ that
  * test and rank methods. */
 #include "analysis/budget.h"

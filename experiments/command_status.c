@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* regatta status: how far the runs of a store are, while they go on and after. Reads only. */
 #include "analysis/ledger.h"
 #include "core/names.h"

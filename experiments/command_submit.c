@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* regatta submit: an experiment as a Slurm job array. Each task of the array runs a share of the
  * trials (regatta run --share), and a last job, which waits for all of them, puts the shares
  * together and runs what they have left. */

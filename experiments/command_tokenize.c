@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* regatta tokenize: the ids of texts under a tokenizer, and the texts that they decode to. */
 #include "core/text/lines.h"
 #include "core/text/terminal.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* regatta train-tokenizer: learn a byte-level BPE vocabulary from lines of JSON. */
 #include "core/text/lines.h"
 #include "core/text/tokenizer.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* regatta export-trial, rerun and verify: one trial, packed on one machine and run again on
  * another. */
 #include "core/new_file.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reading config files: the only place that knows libconfig. It flattens what libconfig parsed into
  * settings, layers files over each other, and scans the text beforehand for what libconfig 1.5
  * would get wrong silently (integers cut to 32 bits, strings without an end) or end the program

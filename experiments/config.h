@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Config files: libconfig's syntax, read into settings with file and line of each value.
  *
  * Over libconfig there are layers: a file may say

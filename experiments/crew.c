@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Leading the processes of a run: who starts when, what becomes of each, and how all of them end.
  * What a process does inside is experiments/trial.c's, and nothing passes between them but the
  * store, the checkpoints and, at the end, a status with its message. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The trials of an experiment side by side, each in a process of its own.
  *
  * A leader forks one process for each trial, at most so many at a time. They share with it, page by

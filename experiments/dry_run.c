@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Writing forecasts, for people and for programs. */
 #include "experiments/dry_run.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a run would do: its trials, where each stands in the store and what it is expected to take.
  */
 #ifndef RG_EXPERIMENTS_DRY_RUN_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Unfolding a config into trials. Nothing runs here. */
 #include "experiments/experiment.h"
 

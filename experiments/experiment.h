@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* An experiment: a config unfolded into trials.
  *
  * A config names its parts (environment, policy, optimizer, training, budget, evaluation), a list

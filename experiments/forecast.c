@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Forecasts from the ledger and the plan. */
 #include "experiments/forecast.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What is known of the trials of an experiment before and while they run: where each stands, and
  * what it takes in all. A trial that is done tells itself; of others the finished ones of the same
  * method and values speak, else the plan, else the finished ones of the same label. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Rows of check-gradients as dots; and as two curves of a method, by its way to the expectation,
  * their points in order of their cost. */
 #include "experiments/gradient_figure.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The figures of check-gradients: bias and variance of every estimator, apart; and what a
  * hypergradient costs against how far off it is. */
 #ifndef RG_EXPERIMENTS_GRADIENT_FIGURE_H

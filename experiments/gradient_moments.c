@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Mean and scatter of vectors, by Welford's recurrences. */
 #include "experiments/gradient_moments.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Mean and scatter of vectors, held against an exact one. */
 #ifndef RG_EXPERIMENTS_GRADIENT_MOMENTS_H
 #define RG_EXPERIMENTS_GRADIENT_MOMENTS_H

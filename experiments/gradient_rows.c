@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Measuring bias and variance of gradient estimators on the bandit. */
 #include "experiments/gradient_rows.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Stochastic gradients held against exact ones: how far the mean of an algorithm's gradients lies
  * from the gradient of the objective that it is meant to follow, and how much they scatter.
  *

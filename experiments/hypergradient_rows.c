@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Measuring bias, variance and cost of PARL's estimators. */
 #include "experiments/hypergradient_rows.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One row of check-gradients for PARL: its estimator's hypergradient against the exact one. */
 #ifndef RG_EXPERIMENTS_HYPERGRADIENT_ROWS_H
 #define RG_EXPERIMENTS_HYPERGRADIENT_ROWS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Sums of files and folders, and those that were made already. */
 #include "experiments/input_sums.h"
 

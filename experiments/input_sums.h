@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What lies at a path that a trial reads, as one SHA-256: a part of the trial's key, so that a path
  * alone does not tell two trials apart or make them one.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* regatta: the program. Finds the command and hands over; what commands share is here too. */
 #include "core/plugin.h"
 #include "core/tensor/blas.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reading reported figures. */
 #include "experiments/paper_file.h"
 

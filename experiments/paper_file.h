@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The files of reported figures: analysis/papers/NAME.cfg, or one's own.
  *
  *     title = "…"; reference = "Author et al. 2024, arXiv:…";

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Planning a trial: from its settings and its environment's data to loads of passes, and from those
  * to bytes and operations. The forms themselves are core/policy/transformer_cost.c's. */
 #include "experiments/plan.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a trial will take, before it runs: memory by part and operations of a step, at sequences as
  * long as they may be. Of a transformer the passes are told by closed forms; of other policies,
  * which are small, only the parameters. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The progress lines. Between two drawings the cursor rests where the first of them begins, so that
  * a note, of whatever process, clears them with one sequence and takes their place. */
 #include "experiments/progress.h"

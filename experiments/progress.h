@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a person sees while trials run: on a terminal a line for each trial that runs, rewritten in
  * place; elsewhere a plain line now and then. Goes to the standard error, so that results can be
  * piped.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Talk between ranks. Rank 0 answers the others in a thread of its own while it trains, and maybe
  * talks to its team: one thread at a time calls MPI. MPI's own waiting spins, so all waits look,
  * and sleep a little. */

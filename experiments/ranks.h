@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The ranks of an mpirun: rank 0 hands out the numbers of trials, one at a time, to whoever has
  * nothing to do, itself included. Nothing else passes between them but, at the end, a status with
  * its message: each rank writes a part of its own (core/results/parts.h).

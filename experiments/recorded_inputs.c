@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reading the records "inputs.<setting>" of the trials of a store. */
 #include "experiments/recorded_inputs.h"
 

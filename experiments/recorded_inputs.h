@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The inputs of trials that a store has: what they held, and what has changed since. */
 #ifndef RG_EXPERIMENTS_RECORDED_INPUTS_H
 #define RG_EXPERIMENTS_RECORDED_INPUTS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The version of the results, which is part of a trial's key: of equal settings and another
  * version, finished trials are run again.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Running experiments: a store, the folder of its weights, and who runs which trials into it. */
 #include "experiments/run.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Running an experiment into a results store: trial after trial, side by side, or shared out. */
 #ifndef RG_EXPERIMENTS_RUN_H
 #define RG_EXPERIMENTS_RUN_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Setting up the small race. What is claimed of a method in it stands in check_algorithm.c. */
 #include "experiments/small_race.h"
 

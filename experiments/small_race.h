@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A race that is over in a moment, in which a method is tried out: a bandit, a tabular policy and
  * its frozen reference, and a trainer. For regatta check-plugin and for the tests, which so look at
  * the methods of others as at those that are built in. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reading what varies, drawing it, and going through it. What a value may be is for the option
  * tables to say, when a trial is resolved with it. */
 #include "experiments/sweep.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Options that vary from trial to trial: the grid of `sweep` and the random draws of `search`.
  *
  *     sweep = ( { option = "algorithm.exploration"; values = [0.0, 0.1, 0.3]; } );

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One trial: make the stage, train, log, evaluate, checkpoint.
  *
  * Order within a step: rows are committed to the store first, the checkpoint is written after them.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Running a trial of an experiment, so that it can be killed at any moment and goes on with the
  * same bits.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Inputs of trials: which settings name them, and what is in them. */
 #include "experiments/trial_inputs.h"
 

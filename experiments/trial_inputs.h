@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The files that a trial reads beside its settings: data, tokenizer, base weights and the like,
  * which are the options of kind RG_KIND_PATH. Each is described by names, sizes and SHA-256, so
  * that the same file is known again elsewhere.

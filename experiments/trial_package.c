@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Packing a trial, and opening what was packed. A package is put together in a folder of a
  * temporary name beside its final one, so that a broken-off packing leaves nothing that looks like
  * a package, and the next one takes what is left. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One trial as a thing to hand on: a folder, or the same as one archive.
  *
  *   trial.json     what it is: experiment, label, seed, key, outcome, provenance, program version;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Comparing a rerun with its package: the records by core/results/trial_compare.h, the weights
  * tensor by tensor here. */
 #include "experiments/trial_verify.h"

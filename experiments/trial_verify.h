@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Is the result of a trial that was run again the one that was packed? */
 #ifndef RG_EXPERIMENTS_TRIAL_VERIFY_H
 #define RG_EXPERIMENTS_TRIAL_VERIFY_H

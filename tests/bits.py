@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Digests of trained weights, and the file of those that are expected. See check-bits.sh.
 
     bits.py digests RESULTS.db...                print "kernels, config and label, digest" of each trial

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Builds for AArch64 on a Debian machine of another kind, and runs both Criterion suites and a small
 # experiment there, on an emulated processor.
 #

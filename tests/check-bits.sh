@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # The weights that every method leaves after some steps are those of tests/golden/bits.txt, bit for
 # bit: a change of the code that moves results is seen here, and has to be meant. Each family of
 # kernels has numbers of its own. Where the compiler, the C library, OpenBLAS or the kernels are

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # What bootstrap does to the machine: with a person at a terminal it asks once, without one it goes on, and it
 # changes nothing but packages. The programs that would act are stand-ins, which write down what they are told.
 set -u

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # The program as its users call it: exit statuses, the one line that says what is wrong, what bad
 # input and signals leave behind, and the golden log-probabilities where they are at hand.
 set -u

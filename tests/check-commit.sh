@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # A program and its trials name the commit that they are of: of a clone, of a changed tree, of a release; and
 # none where nothing tells, or where the repository is another's.
 set -u

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # An experiment whose judge is asked over HTTP, from config to table: with a server that fails now
 # and then, a program that is killed and interrupted, and a server that dies and comes back, the
 # weights and results are those of an undisturbed run, and no answer that came was asked for twice.

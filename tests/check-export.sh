@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # What export-results writes is read back by readers that are not this program's (Python's csv and
 # json modules, and a small one of TensorBoard's event files) and is what the store holds.
 set -u

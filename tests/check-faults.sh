@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # What befalls a run: kills, signals, full disks, bits that a disk flips, stores that go away under it.
 # After each fault the same command is run again, and what comes of it is held against an undisturbed
 # run: the same weights, the same rows, no file left behind. Faults are drawn at random.

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # What a trial reads is a part of what it is. A file that is replaced under its name makes new trials,
 # and is named; an interrupted trial does not go on with it; a folder may be moved; a store tells of its
 # trials where their inputs have gone.

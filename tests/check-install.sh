@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # What `make install` leaves: the files of the lists and no others, headers of which each can be included by
 # itself with what pkg-config says, functions for plug-ins and for other programs, and a program that works.
 set -u

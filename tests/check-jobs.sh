@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Trials side by side (regatta run -j): the same weights and the same store as one after another,
 # whoever is killed on the way: the processes of trials, which their leader takes up again by name,
 # or the leader, with whom they go. One signal stops all, and memory is kept within its limit.

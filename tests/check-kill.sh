@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # A run that is killed (kill -9) again and again at random moments, then goes on to its end, leaves
 # the same final weights, bit for bit, and the same results as an undisturbed run; so does one with
 # another number of threads. On the bandit, and on text.

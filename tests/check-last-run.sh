@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Tables, figures and comparisons are of the config that was run last; --where and --all choose others;
 # a store of before has no record of that, and is read as ever, by every command.
 set -u

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Includes point one way: experiments -> algorithms, envs -> core, and analysis -> results store.
 # Some libraries have one door, so that the rest of the house does not depend on them.
 set -u

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Every folder of code has a page, README.md, whose tables say what each of its files is for: a file
 # that is on no page would be found by nobody, and a name without a file leads nowhere. In the first
 # column of a table stand files of the page's folder, or of the one below it that the heading above

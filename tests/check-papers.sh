@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Reported figures: every file of analysis/papers is read and says where each figure stands; an
 # experiment's own figures stand beside those of the same method and swept values; what is wrong in a
 # file is refused with file, line and key.

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # The bilevel experiments as their users run them: in parl-mdp.cfg PARL comes within 2 % of the best
 # return where the estimator "none" stays where it starts; every estimator has a row against the
 # exact hypergradient; what cannot be asked for is refused; a failure is named and handled as the

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # `regatta plan` against what runs: the peak memory and the operations of real trials, each a process
 # of its own, are within a tenth of the plan. On a text of made-up words, so that nothing has to be
 # at hand.

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # The author's path, with the program as it is installed and no source tree: regatta new, make, make check,
 # make race, for each kind. Then plug-ins that are refused, that crash, that have changed, and results stores
 # and packages of trials that need one.

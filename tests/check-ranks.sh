@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Trials over the ranks of mpirun, and the batches of a trial over the ranks of a team: the same
 # weights and the same store as in one process, with 1, 2 and 4 ranks, in teams of 1 to 5, and when
 # ranks are killed again and again, which costs no more than the step in hand.

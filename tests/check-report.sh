@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # The report in a browser: no complaint on its console, no sideways scrolling on a screen and on a
 # telephone, everything to be read without scripts, and the search finds what it should. Needs
 # Chromium and its driver (Debian: chromium, chromium-driver), and is skipped without.

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # The papers' own settings (experiments/papers/*.cfg), each from its data to its table with a tiny
 # random model of its architecture in place of the weights, which are not here: a few steps of every
 # method; and without the weights an error that names what is missing.

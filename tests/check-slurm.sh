@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # regatta submit: an experiment as a Slurm job array gives what one process gives, also when a task
 # of the array is cancelled in mid-run. On a cluster of one machine that is started here, with its
 # own keys and ports; what is submitted is looked at on every machine.

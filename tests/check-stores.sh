@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Results stores that a stranger made or a disk damaged: every command says in one line what is wrong,
 # or gives the numbers of the good store; none crashes, and none does what the store says.
 set -u

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Nothing that a stranger sent acts: a packed trial whose settings run a program, send texts, read a
 # key or write a file is refused by name, and nothing is run, sent or written; with --allow it gives
 # what it gave. Names that would lead elsewhere are refused where they come in. Commands that read a

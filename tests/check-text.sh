@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Labels, names and reasons are text wherever they come out: no comment, quote or format of gnuplot's,
 # no sequence of a terminal, no command of LaTeX, no markup, no formula.
 set -u

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # The number of threads, and where they are bound, never changes a bit: a transformer that samples,
 # asks a judge and trains leaves the same weights and the same store with 1, 4 and 8 threads, on as
 # many cores as there are. One that is cut into shards, one of single tokens and several epochs, and one

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Trials by name: run --only, forget, and export of a trial's policy.
 set -u
 # shellcheck source=tests/script.sh

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Adapters: derivatives against central differences, what they are equal to (the policy below, the
  * merged weights), and that a trial with one goes on from its checkpoint with the same bits. */
 #include "core/tensor/blas.h"

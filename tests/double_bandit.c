@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The bandit's exact numbers against sums written out by hand and against each other. */
 #include <criterion/criterion.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Several epochs on one batch: the second one sees the policy as it now is, beside what it was when
  * the step began. */
 #include "algorithms/training/gradient.h"

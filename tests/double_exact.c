@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Identities of SAIL and PARL on enumerated responses: between the score terms of the gradient, and
  * between the bilevel problem and its closed form. Gradients come from the tape; what they are held
  * against are sums by hand, central differences, or the implicit function theorem. */

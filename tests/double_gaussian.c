@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The gaussian policy's log-probabilities in double: against the density written out, its gradient
  * and Hessian-vector product against central differences. */
 #include "linear_process.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The losses of the methods beside DPO and SAIL, in double: on batches of known numbers, against
  * their formulas by plain arithmetic, and their gradients against central differences of these; for
  * methods of the policy gradient, against the gradient that their paper has. */

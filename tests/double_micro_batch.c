@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A batch in parts, and in shards: loss, metrics and gradient are those of the whole batch. On a
  * transformer with responses of different lengths, so that shares by pairs and by tokens differ. */
 #include "tests/token_race.h"

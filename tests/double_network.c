@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The fused operators of networks against central differences, to 1e-6 relative: gradients of the
  * kernels, and, on the expansion, gradients of gradients; and kernels against expansions. A case
  * joins by one line of the table, which makes three tests. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Every operator against central differences, to 1e-6 relative: its gradient, and the gradient of
  * its gradient. A new operator joins by one line of the table, which makes two tests. */
 #include "tests/gradient_check.h"

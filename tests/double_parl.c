@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* PARL's hypergradient, in double: against finite differences of the bilevel objective with its
  * lower level solved in closed form, by every solver; and the solvers themselves on known matrices.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Derivatives of an enumerated policy's log-probabilities, on a plain tape and on one of second
  * order, against central differences. */
 #include <criterion/criterion.h>

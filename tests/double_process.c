@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tabular processes in double: values against plain sums and samples, the optimal policy against
  * its equation, PARL's hypergradient against differences of the solved bilevel problem. */
 #include "algorithms/parl.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The reward model in double precision: its loss against the formula, gradients of head and
  * transformer against central differences, and what the head reads against other ways to it. */
 #include "core/policy/shards.h"

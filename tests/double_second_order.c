@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Hessian-vector products and derivatives of higher order, against closed forms and differences. */
 #include "core/tensor/blas.h"
 #include "core/tensor/tensor.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A batch in shards: none is much larger than the others, values are those of sequences on their
  * own, and so are gradients when they are added up. */
 #include "core/policy/shards.h"

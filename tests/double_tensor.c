@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The tape: where gradients go, what is recorded, and what a rewind forgets. The operators
  * themselves are checked in double_operators.c. */
 #include "core/tensor/tensor.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The transformer in double precision: a real model against figures of another implementation
  * (golden/stories260K.json, made with PyTorch in float64), and derivatives against differences. */
 #include "core/policy/llama2c.h"

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Figures whose names are comments, quotes, formats and commands to gnuplot, for check-text.sh.
 
     drawn_figures.py config SOURCE                 a config whose labels are these names

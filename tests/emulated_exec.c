@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Lets emulated programs start emulated programs. check-arm64.sh loads this into them, by
  * LD_PRELOAD.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Claims about kernels, on each set of instructions that the processor can run. */
 #ifndef RG_TESTS_EVERY_SET_H
 #define RG_TESTS_EVERY_SET_H

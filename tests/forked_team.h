@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A team for tests, without MPI: its ranks are forked processes, between each two of which there is
  * a pair of sockets. */
 #ifndef RG_TESTS_FORKED_TEAM_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Gradients against central differences: see the header. */
 #include "tests/gradient_check.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Gradients against central differences, for the double build.
  *
  * A case is a function that builds one scalar from a few variables on a tape. The check runs it on

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Stores that a stranger made or a disk damaged, from a good one, for check-stores.sh.
 
     hostile_stores.py old GOOD.db OLD.db                  as a program before STRICT tables wrote it

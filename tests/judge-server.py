@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """A judge for the tests: chat completions on 127.0.0.1, by a plain rule and with scripted faults.
 
 The rule: the shorter response is better, of equally long ones the one that sorts first. What else

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* tests/judge-server.py as a child of a test, and its log. */
 #ifndef RG_TESTS_JUDGE_SERVER_H
 #define RG_TESTS_JUDGE_SERVER_H

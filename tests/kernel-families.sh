@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: MIT
 # Both Criterion suites under every family of kernels that this machine can run: OpenBLAS's, by
 # OPENBLAS_CORETYPE, and beside each the project's own of the same generation, by REGATTA_KERNELS.
 #

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A transformer's options for tests, with all that GPT-2 does in another way than Llama. */
 #ifndef RG_TESTS_LIKE_GPT2_H
 #define RG_TESTS_LIKE_GPT2_H

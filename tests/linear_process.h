@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A process for tests of policies of numbers: a point on a line that actions push, with a little
  * noise, until it is far off. Observed are place and speed. */
 #ifndef RG_TESTS_LINEAR_PROCESS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The small race (experiments/small_race.h) of a named algorithm, for tests: what fails there fails
  * the test. */
 #ifndef RG_TESTS_RACE_H

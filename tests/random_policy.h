@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A policy for tests of environments of episodes: actions are normal numbers around its one
  * parameter, whatever is observed. */
 #ifndef RG_TESTS_RANDOM_POLICY_H

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Reads what regatta export-results wrote and holds it against the results store itself.
 
   read_export.py STORE CSV_FOLDER JSONL_FOLDER EVENTS_FOLDER

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """What a results store holds, but for ids, clock readings, memory and what tells of the machine, in
 an order that does not depend on who wrote what when: two stores of the same trials print the same.
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A small results store for the tests of the analysis, written through the store's own functions:
  * methods whose true order is known, and whose numbers are functions of method, seed, step and
  * prompt. Nothing here is an expected value: the tests compute theirs on their own. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A checkpoint as a file, in one call. */
 #ifndef RG_TESTS_SAVE_CHECKPOINT_H
 #define RG_TESTS_SAVE_CHECKPOINT_H

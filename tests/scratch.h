@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Files for a test: written into a folder of its own that is removed when the test's process ends.
  * A test that fails may leave its folder behind in /tmp. */
 #ifndef RG_TESTS_SCRATCH_H

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # shellcheck shell=bash disable=SC2034
 # Sourced by scripts that use the program: $program; $source, the tree; and a working folder, which is
 # gone at the end. `fail` ends a script, `complain` counts in $failures.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Data that is too large for the tree: in the folder that RG_SHARED_DATA names, or else in
  * shared/data beside the tree. A test that finds none is skipped. */
 #ifndef RG_TESTS_SHARED_DATA_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Steps of a trainer whose judge does not fail, and their losses, for tests. */
 #ifndef RG_TESTS_STEPS_H
 #define RG_TESTS_STEPS_H

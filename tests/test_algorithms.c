@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The algorithms in the program's precision: limits that must hold to the bit, what each draws on,
  * that all of them learn, and that a checkpoint holds all there is. */
 #include "algorithms/parl.h"

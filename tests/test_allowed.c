@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Settings that act are refused of a stranger's trial, by name, until they are allowed by kind. */
 #include "algorithms/algorithm.h"
 #include "envs/environment.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The arena's promises: order, alignment, rewinding, and no malloc once warm. */
 #include "core/tensor/arena.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Claims about asking an outside judge, with one that is scripted here: what is sent and what is
  * not, what is kept, what is paid, and what its answers come to. */
 #include "core/notice.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Claims about the bandit environment: its data follow its judge and its behaviour policy, its
  * files are refused with file and line, its evaluation is consistent. */
 #include <criterion/criterion.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Messages, names, hashes, memory and whole files. */
 #include "core/base.h"
 #include "core/digest.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Claims about checkpoints: a run that was stopped goes on with the same bits, and a file that is
  * not this run's changes nothing. */
 #include "core/new_file.h"

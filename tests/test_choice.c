@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Which trials tables are of: those of the config that was run last, or those that conditions name.
  */
 #include "analysis/choice.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What regatta check-plugin claims: it holds of what is built in, and fails of what is broken, by
  * name. Of algorithms the first is in test_algorithms.c, claim by claim. */
 #include "experiments/check_plugin.h"

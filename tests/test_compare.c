@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Paired comparisons: estimates against counts made here, pairing by seed, and the outputs. */
 #include "tests/results_fixture.h"
 

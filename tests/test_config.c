@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Config files and overrides: what is read, where it came from, and every refusal. */
 #include "core/options.h"
 #include "experiments/config.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Claims about the control environment: an episode is the same bits whoever runs it and wherever,
  * rewards follow from the words of an episode, physics that fails is seen and counted. Built
  * without MuJoCo: it says so. */

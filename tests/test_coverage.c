@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Do 95 % intervals hold the truth 95 times of 100? Simulated experiments of known truth: few seeds
  * that differ by 0 to 5 points of standard deviation, answering prompts that are shared, of unequal
  * difficulty, or their own. REGATTA_COVERAGE=1 prints the table that doc/statistics.md has. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Half-filled descriptors are refused by name, where they are looked up; whole ones pass. */
 #include "envs/judge.h"
 #include "race.h"

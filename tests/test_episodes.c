@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Claims about offline pairs of episodes: training prompts take turns, a pair that nobody labels is
  * drawn anew, and a teacher who labels next to nothing is refused. The environment is one number: a
  * step's reward is its action. */

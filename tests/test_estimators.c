@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Bias of every stochastic gradient against the exact one: what `regatta check-gradients` prints.
  */
 #include "experiments/gradient_rows.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Evaluations in memory. */
 #include "core/results/evaluation.h"
 

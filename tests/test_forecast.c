@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a dry run and the status say: states of trials, what they took and will take, and that plans
  * count what runs count. */
 #include "analysis/ledger.h"

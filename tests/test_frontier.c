@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Frontiers and equal budgets of synthetic stores, whose divergence is linear in the step and whose
  * cost is too: every figure has a closed form. */
 #include "tests/results_fixture.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The gaussian policy: its samples against its density, bits that depend on nothing but the
  * episode, files and refusals. */
 #include "core/policy/gaussian.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Figures of check-gradients: dots and curves against rows made here, and files by gnuplot. */
 #include "experiments/gradient_figure.h"
 #include "tests/results_fixture.h"

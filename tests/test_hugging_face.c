@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Hugging Face checkpoints: tiny random models of every architecture against log-probabilities that
  * another implementation computed in float64 (in both precisions of this program), and what is not
  * supported refused by name. */

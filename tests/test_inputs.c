@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The key of a trial is of what its inputs hold, and of nothing else about them. */
 #include "experiments/experiment.h"
 #include "experiments/input_sums.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The judges: what they tell apart, what they punish, and on real text how often they are right. */
 #include "envs/judge_ngram.h"
 #include "envs/lexicon.h"

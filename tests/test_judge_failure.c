@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A judge that is asked elsewhere may fail: no algorithm goes on with rewards that nobody gave, and
  * a trial that ends so is told of, and goes on to the same numbers when the judge is back. */
 #include "experiments/trial.h"

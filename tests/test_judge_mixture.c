@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Mixtures of judges: sums of lexicons, whose rewards are known in closed form. */
 #include "envs/judge.h"
 #include "scratch.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Claims about reading llama2.c checkpoints: every weight lands in its place, and a file that is
  * not one is refused with what was expected. What the weights compute is held against PyTorch in
  * double_transformer.c. */

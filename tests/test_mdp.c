@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The mdp environment and the policy that acts in it: episodes against what is known exactly, bits
  * that do not depend on threads or neighbours, files, refusals, and every algorithm unchanged. */
 #include "algorithms/training/trainer.h"

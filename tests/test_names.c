@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One grammar for each kind of name: what is one, and what would lead elsewhere. */
 #include "core/names.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Claims about the kernels of networks in the program's precision: the exponential, and kernels
  * against expansions at the sizes of real models. Derivatives are checked in double_network.c. */
 #include "core/tensor/kernels.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Claims about optimisers and schedules, against the papers' equations worked out in double. */
 #include "core/train/optimizer.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Option tables: defaults, types, ranges, choices and the messages. */
 #include "core/options.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Claims about the cache of pairs' values: what is found is what would be computed, cost and bits,
  * whatever is on the shelf and whatever else is asked; and nothing else is ever taken for it. */
 #include "core/results/pair_shelf.h"

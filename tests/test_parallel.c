@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Claims about loops over threads: pieces cover everything once, and what threads clear, copy, add
  * up or touch is what one thread would leave. */
 #include <criterion/criterion.h>

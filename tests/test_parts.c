@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Parts of a results store: what is written into them ends up in the whole, once, and what the
  * whole has already goes to the part that takes it up. */
 #include "core/results/parts.h"

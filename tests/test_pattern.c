@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Regular expressions of a tokenizer.json find in PCRE2 what they find in Oniguruma, or are
  * refused.
  */

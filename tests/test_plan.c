@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a plan says of passes and of sampling, against what they take. */
 #include "core/policy/transformer_cost.h"
 #include "core/tensor/blas.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Figures: the data behind the curves against means made here, axes, and files by gnuplot. */
 #include "tests/results_fixture.h"
 

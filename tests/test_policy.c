@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Claims about policies as such, on the enumerated kinds: log-probabilities, sampling,
  * files. Transformers have a file of their own. */
 #include <criterion/criterion.h>

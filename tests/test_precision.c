@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Claims about bf16: how numbers are rounded to it, products against sums of rounded numbers in
  * double, and training in it beside training in fp32. What needs AMX, AVX512_BF16 or oneDNN is
  * skipped without. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Preferences as they are published: formats, compressed files, chat templates, limits. */
 #include "core/text/lines.h"
 #include "envs/text_layout.h"

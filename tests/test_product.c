@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Claims about matrix products of all shapes: against sums in double, and to the bit whatever the
  * threads and the company. */
 #include <criterion/criterion.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Claims about the profile: all times add up, operators are told by name and direction, and what
  * follows for more threads is Amdahl's law. */
 #include <criterion/criterion.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What is seen while trials run: the lines of several, the pace by the budget, notes above them. */
 #include "experiments/progress.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Random numbers: what they are, bit for bit, and how they are distributed. */
 #include "core/tensor/random.h"
 

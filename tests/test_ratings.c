@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Ratings and length-controlled win rates: published worked examples, closed forms, and scipy's
  * maximum likelihood (golden by tests/golden/ratings.py). */
 #include <criterion/criterion.h>

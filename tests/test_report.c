@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The report's page: it needs nothing else, is well-formed, escapes what comes from the store, and
  * shows what the store holds. */
 #include "tests/results_fixture.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The reward model as a judge: what it learns, keeps and refuses; and how good a judge is said to
  * be. */
 #include "core/policy/transformer.h"

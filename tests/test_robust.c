@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Robust aggregates and families of tests: published worked examples, scipy's figures (golden by
  * tests/golden/statistics.py) and enumeration of what is enumerable. */
 #include <criterion/criterion.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Claims about safetensors files: what was written comes back, foreign files are read, and no
  * damage to a file goes unnoticed. */
 #include "core/train/safetensors.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A key is struck out in whatever form it comes back. */
 #include "envs/secret.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Texts cut into sentences. */
 #include <criterion/criterion.h>
 

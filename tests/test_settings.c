@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The table of settings: layers, lists, unknown keys, JSON. */
 #include "core/settings.h"
 

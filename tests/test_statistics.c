@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Statistics against closed forms and against scipy: tests/golden/statistics.py prints the golden
  * figures that stand here. */
 #include <criterion/criterion.h>

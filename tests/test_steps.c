@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Steps of responses, for methods that look into them: their log-probabilities add up to the
  * response's, and what is known before a step does not depend on it. Every kind of policy. */
 #include "linear_process.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Claims about weights that are stored in bf16: whatever is computed from them is what the same
  * numbers give in a plain policy, whoever computes it. A clone of a stored policy is that plain
  * one.

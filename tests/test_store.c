@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The results store: what is written comes back, and what can go wrong says so. */
 #include "core/results/curve_gaps.h"
 #include "core/results/rows.h"

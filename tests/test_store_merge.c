@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Merging stores: nothing is lost, nothing is there twice, two results under one name are refused,
  * and a merge may be killed and run again. */
 #include "core/new_file.h"

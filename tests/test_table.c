@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tables of synthetic stores: which rows and columns there are, what stands in them against sums
  * made here, what the notes say, and the formats. */
 #include "tests/results_fixture.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Claims about scripted teachers: each labels as often as its closed form says, skips and ties are
  * where B-Pref has them, and Bradley-Terry teachers are the course's own judge. */
 #include <criterion/criterion.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Teams: what their ranks exchange, and that a trial which they run together has the bits of one
  * that a process runs alone. */
 #include "algorithms/training/trainer.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Values of operators in single precision against plain loops, and what BLAS is asked for. */
 #include "core/tensor/blas.h"
 #include "core/tensor/tensor.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the program prints: nothing in it is obeyed by a terminal, and files for programs keep their
  * bytes. */
 #include "core/text/terminal.h"

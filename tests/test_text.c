@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Claims about the text environment: its files are refused with file and line, its sequences carry
  * the texts and nothing else, its pairs follow judge and limits, its evaluation is consistent. */
 #include "core/text/lines.h"

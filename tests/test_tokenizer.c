@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Claims about tokenizers: the ids of llama2.c, byte-level vocabularies that are learnt, saved and
  * read back, text that survives, and files that are refused. */
 #include "core/new_file.h"

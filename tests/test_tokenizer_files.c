@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Claims about tokenizer.json files as a whole: the ids that the original gives, begin and end,
  * what is refused, what is damaged, and what is saved. */
 #include "tests/tokenizer_file.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Claims about the parts of a tokenizer.json, each by itself in a small file made here. */
 #include "tests/tokenizer_file.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tournaments of synthetic stores: win rates against `compare`, ratings against wins counted here,
  * who takes part, and the formats. */
 #include "tests/results_fixture.h"

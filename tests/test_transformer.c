@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Claims about the transformer policy in the program's precision: sampling with a cache against the
  * full pass, how tokens are drawn, features, descriptions. Its figures and derivatives are checked
  * in double_transformer.c. */

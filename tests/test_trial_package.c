@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A trial that is packed and opened elsewhere: it is the same trial and gives the same result, and
  * whatever is missing, damaged or another is refused by name. */
 #include "core/checksum.h"

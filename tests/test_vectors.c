@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Claims about the kernels that are compiled for several sets of instructions: each set that the
  * processor can run computes the same numbers, up to rounding, as sums in double. */
 #include <criterion/criterion.h>

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Tiny random models in Hugging Face's layout, and preferences in published formats, for tests.
 
     tiny_models.py ARCHITECTURE VOCABULARY FOLDER     Qwen2, Phi3 or Llama

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A race over tokens for tests: a small transformer that is a little off its reference, pairs and
  * demonstrations of different lengths, and a trainer of a named algorithm. */
 #ifndef RG_TESTS_TOKEN_RACE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tokenizer files for tests: small ones made from parts, and those that lie elsewhere. */
 #ifndef RG_TESTS_TOKENIZER_FILE_H
 #define RG_TESTS_TOKENIZER_FILE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The gradient of a step's batch: drawn from where the algorithm's recipe says, part by part and
  * shard by shard through policy and reference, to the loss and back. */
 #include "algorithms/training/gradient.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The gradient of a step's batch, and the loss's own metrics. Inner to the trainer. */
 #ifndef RG_ALGORITHMS_TRAINING_GRADIENT_H
 #define RG_ALGORITHMS_TRAINING_GRADIENT_H

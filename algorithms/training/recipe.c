@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What is asked of a recipe, and what it costs. */
 #include "algorithms/training/recipe.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a method's recipe comes to: whether it is whole, whether a task and a policy have what it
  * draws on, and what a step of it costs. This stands once: drawing is tested against it, and plans,
  * budgets, `regatta show` and check-gradients read it. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Where the responses and labels of a batch come from. Random numbers are those of the step: the
  * same step draws the same batch. No log-probabilities are taken here. */
 #include "algorithms/training/rollout.h"

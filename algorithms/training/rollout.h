@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The batch of one step before its log-probabilities are known: whose responses, with whose labels,
  * all as the algorithm's recipe says. Labels of the policy itself are drawn later, with its
  * log-probabilities (gradient.c). Inner to the trainer. */

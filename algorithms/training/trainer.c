@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The trainer: its life, what it refuses, and one step, of which the gradient is made in
  * gradient.c. No algorithm is known by name here. */
 #include "algorithms/training/gradient.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The trainer: one step, as data. It draws prompts, gets responses and labels from where the
  * algorithm's recipe says, takes log-probabilities, asks for the loss, goes back, clips, steps, and
  * meters. It knows no algorithm by name.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What adapters of all kinds of policy share: options, putting them on, merging. Which matrices
  * there are to adapt, and how a pass uses them, is the kind's business. */
 #include "core/policy/adapter.h"

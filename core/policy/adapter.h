@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Low-rank adapters (LoRA; Hu et al. 2021, arXiv:2106.09685): a matrix W of a policy stays as it
  * is, and what is trained is a product of two thin ones beside it,
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* How an environment's judge turns rewards into labels. The rewards themselves are the
  * environment's. */
 #include "core/policy/course.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What an environment lends to an algorithm: prompts, pairs and a judge.
  *
  * Algorithms see an environment only through this struct. All members are borrowed and outlive the

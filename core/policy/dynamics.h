@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Decision processes, as the policies that act in them see them: an environment lends one.
  *
  * An episode is a response like any other, so that every algorithm runs on episodes unchanged. Its

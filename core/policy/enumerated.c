@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The tabular and the log-linear policy: one row of logits per context, known in closed form.
  * Everything that is exact about an enumerated environment rests on them; the environment itself is
  * in envs/bandit.c. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Policies over an enumerated set of contexts and responses, where a prompt is one token (the
  * context's number) and a response is one token (the response's number):
  *

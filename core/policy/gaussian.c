@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A network of tanh layers, and normal numbers around it. On the tape all steps of all episodes are
  * one matrix; sampling goes step by step and row by row, so that a row does not depend on others.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The policy of a continuous process: actions are normal numbers around what a network of tanh
  * layers makes of the observation, with a standard deviation per action that no observation
  * changes:

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reading Hugging Face checkpoints: what a config means for the transformer policy's options, and
  * the files of weights. Where a weight is in them is told in hugging_face_layout.c. */
 #include "core/policy/hugging_face.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Checkpoints in Hugging Face's layout: a folder with config.json and model.safetensors, or
  * model.safetensors.index.json and the files that it names.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Where the transformer policy's weights are in the files of each architecture. */
 #include "core/policy/hugging_face_layout.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Where the transformer policy's weights are in Hugging Face's files. Shared by loading
  * (hugging_face.c) and saving (hugging_face_save.c); not for others. */
 #ifndef RG_CORE_POLICY_HUGGING_FACE_LAYOUT_H

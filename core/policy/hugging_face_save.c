@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Writing transformer policies in Hugging Face's layout: config.json and model.safetensors. */
 #include "core/new_file.h"
 #include "core/policy/hugging_face.h"

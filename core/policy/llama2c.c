@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Loading llama2.c checkpoints into the transformer policy. Which weights there are, and in which
  * order, is told here; what they do is core/policy/transformer.c's business. */
 #include "core/policy/llama2c.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Checkpoints of llama2.c (github.com/karpathy/llama2.c), version 0: seven int32 of dimensions,
  * then float32 weights. Read only. */
 #ifndef RG_CORE_POLICY_LLAMA2C_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A table of logits over states and actions. */
 #include "core/policy/markov.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Keys of pairs, and computing what the shelf does not have. Where values are kept is not known
  * here. */
 #include "core/policy/pair_cache.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a frozen policy says of pairs, kept from one trial to the next: the log-probabilities that a
  * reference gives to the pairs of a data set are the same in every trial.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What all kinds of policy share: life, values without derivatives, sampling, checks. The kinds are
  * elsewhere; files of weights are in policy_file.c. */
 #include "core/policy/policy.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A policy: π_θ(response | prompt) with parameters θ.
  *
  * Kinds (tabular, log-linear, transformer) are registered (core/registry.h) and chosen by

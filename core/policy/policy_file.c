@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A policy's weights and description in one safetensors file, and back. The layout of the file is
  * core/train/safetensors.c's business; folders of Hugging Face are core/policy/hugging_face.c's,
  * checkpoints of llama2.c core/policy/llama2c.c's. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What is exact about a tabular process: linear systems in its policy's transition matrix. */
 #include "core/policy/process.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A tabular decision process, known exactly, and what is exact about it: values and returns as
  * scalars on a tape, which can be differentiated to any order, and the policy that is optimal for a
  * regularised value.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Kinds of policy by name, and what each must have. */
 #include "core/policy/policy.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Packed token sequences and labelled pairs: growing, copying and reading them. What the tokens
  * mean is not known here. */
 #include "core/policy/sequences.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Prompts, responses and preference pairs as token sequences: the types in which environments,
  * algorithms and policies meet.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Cutting a batch into shards, by dynamic programming over where each of them begins. */
 #include "core/policy/shard_cut.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Into which shards a batch is cut. The batch alone tells, never the threads. Inner to
  * core/policy; what a shard is: shards.h. */
 #ifndef RG_CORE_POLICY_SHARD_CUT_H

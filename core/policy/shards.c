@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Shards of a batch: each runs on a tape of its own and on a stand-in of the parameters, which has
  * their values and a gradient on that tape. */
 #include "core/policy/shards.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Passes over a batch in shards: a small model's operators are over before the threads have met, so
  * that a thread had better take some of the sequences through the whole model, forward and back,
  * from memory of its own. Into which shards a batch is cut is told by the batch and the model

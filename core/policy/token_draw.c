@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* How a token is drawn from a row of logits: see the header. Tokens are weighed in blocks with sums
  * of their own, so that finding the one drawn takes a walk over the blocks and one within a block.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Drawing one token from a row of logits: temperature, then the k likeliest, then the smallest set
  * of mass p (Holtzman et al. 2020, arXiv:1904.09751), then those at least min-p times as likely as
  * the likeliest (Nguyen et al. 2024, arXiv:2407.01082), then one uniform number. Ties go to the

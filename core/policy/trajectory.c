@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The loop between policies and processes. */
 #include "core/policy/trajectory.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Sampling episodes: the loop between a policy and a process, for the kinds of policy that act in
  * one. Numbers of an episode depend on its own stream alone, so that neither its neighbours nor the
  * number of threads change a bit. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The transformer policy: dimensions, weights, and the full pass over packed sequences that gives
  * log-probabilities and features. Sampling with a key/value cache is in transformer_sample.c;
  * operators are core/tensor's. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Transformer policy of the Llama architecture (Touvron et al. 2023, arXiv:2302.13971): embedding,
  * layers of RMSNorm, grouped-query causal attention with rotary positions and SwiGLU with residual
  * connections, final RMSNorm, and a vocabulary head that may be tied to the embedding. Options turn

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Adapters of a transformer: which matrices they are on, their views, and adding them up with the
  * weights. Their part of a pass is in transformer.c. */
 #include "core/policy/transformer_parts.h"

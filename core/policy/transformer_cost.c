@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Closed forms of what a transformer takes. They follow the operators of transformer.c one by one:
  * an operator that allocates more is a line more here. Small things (indices, sums of pieces) are
  * left out. */

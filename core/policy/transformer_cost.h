@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What passes over a transformer and sampling from it will take, in bytes and operations, by closed
  * forms of what the operators allocate and count: nothing is allocated or run here. Tests hold them
  * against what runs. */

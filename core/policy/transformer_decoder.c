@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The decoder: weights in panels, caches of keys and values, and one step of all layers. Which
  * tokens are read when is transformer_sample.c's business. */
 #include "core/policy/transformer_decoder.h"

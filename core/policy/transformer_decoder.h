@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A decoder: a transformer's weights laid out for reading a few tokens at a time, with a cache of
  * keys and values. Rows of a step are independent of one another to the last bit: each number is
  * summed in the same order however many rows there are and whatever threads compute them.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a transformer's full pass (transformer.c), its decoder (transformer_decoder.c) and its
  * sampling (transformer_sample.c) share: its state, and where its weights are. Private to those. */
 #ifndef RG_CORE_POLICY_TRANSFORMER_PARTS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Sampling from a transformer: which tokens are read when. A fixed number of slots hold responses
  * in the making; every step reads one token of each, and draws the next. A slot whose response has
  * ended takes the next sequence at once, and the prompts of such newcomers are read along with the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The table of paid answers. */
 #include "core/results/answer_shelf.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Answers that were paid for, in a table of the results store: what an outside judge said to a
  * question, found again by the digest of the question, in every trial of the experiment and in a
  * run that takes up a killed one.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A walk over a trial's readings beside the steps that a run records (experiments/trial.c): 0,
  * where it is evaluated at the start, each multiple of log_every, each step after which one more
  * multiple of `every` is spent, and the last. Of evaluations by a cost it is not known at which

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Rows that a trial's curves lack. A store that was lost under a run, and is written on from a
  * checkpoint, has none of the steps before it, and what is left of a curve looks like a curve. */
 #ifndef RG_CORE_RESULTS_CURVE_GAPS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Evaluations in memory: growing arrays of metrics, per-item columns and sample responses. Where
  * they are kept is the business of store.c. */
 #include "core/results/evaluation.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One evaluation of one policy: named metrics, named numbers per item (test prompt or context), and
  * sample responses. Environments fill it, the results store keeps it. */
 #ifndef RG_CORE_RESULTS_EVALUATION_H

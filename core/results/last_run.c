@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The record of the config that was run last: written, read and merged. */
 #include "core/results/last_run.h"
 

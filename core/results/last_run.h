@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Which trials the config of an experiment that was run last asks for: what its tables and figures
  * are of. A store keeps the trials of every config that was run into it.
  *

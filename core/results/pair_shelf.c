@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The table of pairs' values: looking them up, and writing those of a batch in one transaction. A
  * row carries a proof, a digest of its key and its numbers: one that does not hold is no row. */
 #include "core/results/pair_shelf.h"

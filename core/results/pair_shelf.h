@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The values of pairs (core/policy/pair_cache.h) in a table of the results store, so that the
  * trials of an experiment, and a run that takes up a killed one, find what others computed. */
 #ifndef RG_CORE_RESULTS_PAIR_SHELF_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Opening, seeding and gathering parts. What two records of one trial are to each other is decided
  * in store_merge.c. */
 #include "core/results/parts.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Parts of a run: where several processes that share no more than a file system run trials of one
  * experiment, each writes a results store of its own, which are put together in the end.
  *

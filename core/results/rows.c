@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The rules of all columns, and stepping through rows under them. */
 #include "core/results/rows.h"
 

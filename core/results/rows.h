@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reading the results store: rows of a query, each value of which is held against its column's rule
  * before anybody sees it. A store may come from a stranger or from a bad disk, and the columns of
  * older stores have no types: text, NULL, 2^63 − 1 or infinity may stand anywhere.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The results store on SQLite: schema, opening and locking, and the few writes that a run makes.
  * Queries for tables and plots are not here: analysis makes its own, and rows.c reads for all.
  *

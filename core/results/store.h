@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The results store: one SQLite file (WAL mode), written by one run at a time: a process, or one
  * with its children. Experiments write it, analysis reads it, and nothing else passes between them.
  *

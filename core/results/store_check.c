@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The checks, from the file down to a trial's curves. SQLite's own come first; where they find
  * nothing, the indices agree with their tables, and each table can be taken at its word. */
 #include "core/results/store_check.h"

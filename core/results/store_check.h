@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Is a results store whole? Every page, every value and every curve of it is looked at, and every
  * file of weights beside it; what is wrong is told by experiment and trial, so that the others can
  * be saved. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Merging, in this order, so that it can be killed anywhere: rows go into one transaction, and
  * weights of done trials are copied before it is committed (in the target they are either missing
  * or those of a trial that is to be replaced, which nobody reads); checkpoints are copied or

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Merging results stores: experiments and trials of one are copied into another, with the weights
  * and checkpoints beside them.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Comparing trials: everything that a trial's record holds is read as one sorted list of (name,
  * step, item, value), and the two lists are walked side by side. */
 #include "core/results/trial_compare.h"

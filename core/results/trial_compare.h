@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Two records of one trial, held against each other number by number: are they the same result?
  *
  * What a machine does to a trial without changing its result is left out: seconds, memory, dates,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One query, and messages about its having no row or more than are wanted. */
 #include "core/results/trial_find.h"
 

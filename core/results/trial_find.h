@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Finding trials in a store, by what people call them. */
 #ifndef RG_CORE_RESULTS_TRIAL_FIND_H
 #define RG_CORE_RESULTS_TRIAL_FIND_H

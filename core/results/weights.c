@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Comparing files of weights with the sums that the store keeps. */
 #include "core/results/weights.h"
 

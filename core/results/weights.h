@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The files of weights beside a store, <key>.safetensors and <key>-checkpoint.safetensors: are they
  * what the store knows? It keeps the SHA-256 of each, so that a file that a disk has damaged, or
  * that is another trial's, is not taken for this one's. Trials of programs before schema version 4

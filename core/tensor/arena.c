@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The arena: a chain of blocks filled in order. A rewind moves the filling point back and keeps the
  * blocks; what stood behind it is poisoned for AddressSanitizer. */
 #include "core/tensor/arena.h"

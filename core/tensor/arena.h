@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Memory that is given out in order and taken back all at once.
  *
  * Blocks are chained, so an arena is never full; rewinding keeps them, so that after warm-up a

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the kernels for products in bf16 share (product_tiles.c, product_bf16.c): copying an
  * operand into tiles of cells, and rounding it with AVX512_BF16 where it is not in bf16 already. A
  * cell is 32 bits with two k of one row of a or one column of b. Which two is free as long as a and

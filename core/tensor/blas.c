@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The only file that calls BLAS and LAPACK, and the one that decides who makes a product: the
  * project's own kernel, oneDNN or BLAS.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The only door to BLAS and LAPACK, and the threads they use. */
 #ifndef RG_CORE_TENSOR_BLAS_H
 #define RG_CORE_TENSOR_BLAS_H

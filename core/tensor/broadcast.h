@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* How two arrays of up to four axes, one of them repeated along some, are walked together: the
  * private ground of the elementwise operators and of sums along axes. */
 #ifndef RG_CORE_TENSOR_BROADCAST_H

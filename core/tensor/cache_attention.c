@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The memory of keys and values. */
 #include "core/tensor/cache_attention.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Attention of one token over keys and values that are kept from the tokens before it, as decoding
  * makes it. Keys and values lie in blocks of positions, and within a block head by head. Keys of a
  * head lie dimension by dimension with the positions side by side, so that a score is a sum of

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Operators that work number by number: arithmetic with broadcasting, and functions of one
  * variable. Each forward stands beside its backward, which is written in operators, so that it can
  * be differentiated in turn. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The vocabulary head: log-probabilities of target tokens, head and log-softmax in one. Logits are
  * made in tiles of rows × tokens that stay in the cache, and never held all at once; backward makes
  * them again. The vocabulary is cut into pieces, each of which has its part of the head's gradient

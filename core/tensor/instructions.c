@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the processor can run, and which set was asked for. */
 #include "core/tensor/instructions.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Which vector instructions the kernels of this process use. Kernels are written once and compiled
  * for each set: products, the decoder and attention for vectors of 16, 8 or 4 numbers; loops over
  * numbers by RG_KERNEL (kernels.h).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the hand-written kernels share: the macro that compiles a loop for each set of instructions,
  * an exponential that compilers can vectorise, and the rotary and attention kernels that training
  * and sampling have in common. Private to core: callers of operators include tensor.h. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Operators on matrices and tables: products, softmax, look-ups by index, sums over segments. The
  * fused operators of networks stand in network_ops.c. */
 #include "core/tensor/parallel.h"

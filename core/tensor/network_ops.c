@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Fused operators of networks that work row by row: RMS norm, layer norm and SwiGLU, each as one
  * pass forward and one backward, and as an expansion into primitives for tapes of second order.
  * Attention and rotary positions are in attention_ops.c, the vocabulary head in head_ops.c. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Matrix products by oneDNN. Those in bf16 are primitives whose sizes are told when they run, so
  * that one for each way of transposing serves every batch: a primitive per shape would be compiled
  * anew for every number of tokens, and was measured to be no faster.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The only door to oneDNN, a library that configure --with-onednn asks for. Without it these
  * functions are there and offer nothing. Everything runs on the caller's thread. Private to
  * core/tensor: blas.c decides what is done here. */

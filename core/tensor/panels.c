@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Weights in panels, and how a product with them is shared out among threads. */
 #include "core/tensor/panels.h"
 

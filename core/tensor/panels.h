@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Weights laid out for the product of a few rows with all of a matrix, as decoding makes it: read
  * from front to back once, with a sum that stays within one lane of a vector. */
 #ifndef RG_CORE_TENSOR_PANELS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What threads do together that is more than a loop of somebody's own: clear, copy, and touch
  * memory. */
 #include "core/tensor/parallel.h"

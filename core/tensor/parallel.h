@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Loops over the threads. Work is cut into pieces that its shape alone decides, so that a piece may
  * even sum something up of its own: the number of threads changes who computes a piece, never the
  * bits. Inside a piece, further pieces run one after another. */

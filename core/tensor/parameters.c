@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The store of parameters: layout of the views in the flat buffer, filling, copies, norms. How
  * parameters are trained, saved or put on a tape is told elsewhere. */
 #include "core/tensor/parameters.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Parameters: one flat buffer with named views, and a gradient buffer of the same layout.
  *
  * Because everything lies in one piece, an optimiser, clipping, a checkpoint, a reduction over

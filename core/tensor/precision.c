@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Which precisions there are here, and rounding to bf16 and back. The products themselves are
  * blas.c's. */
 #include "core/tensor/precision.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The numbers that matrix products of training are made of: fp32, or bf16, the upper half of an
  * fp32, to which the inputs of a product are rounded while its sums stay fp32. Processors that have
  * instructions for it (AMX; AVX512_BF16) do so at 1.7 times the speed and more, and take subnormal

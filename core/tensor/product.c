@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* How a product is cut: k into blocks whose sums are added to c one after another, the columns into
  * blocks of b that are copied to be read from the cache, and rows or columns into the threads'
  * shares. What is done with a block is the kernel's business. */

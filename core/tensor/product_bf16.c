@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Products in bf16 on AVX512_BF16, whose vectors multiply two numbers in bf16 for each sum in fp32:
  * twice as many at once as vectors of fp32 do. Numbers are rounded as they are copied, both of a
  * and of b, into tiles of cells, [panels, cells of k, LANES]: of b into panels of 16 columns, of a

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a product has to know of a kernel: product.c cuts a product into blocks and shares these out
  * among threads; a kernel copies a block of b into panels of columns, and multiplies rows of a by
  * them. Private to products. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Products in bf16 on AMX, whose tiles multiply numbers in bf16 and sum them in fp32, sixteen times
  * as many at once as vectors of fp32 do. Numbers are rounded as they are copied, both of a and of
  * b, into tiles of cells next to each other, [steps of k, 2 tiles]: of a with rows of cells; of b

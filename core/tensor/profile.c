@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The profile: see the header. Names are few, and told apart by their text. */
 #include "core/tensor/profile.h"
 

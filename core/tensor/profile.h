@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Where the time goes: a clock that whoever ends something calls by its name, so that the times of
  * all names add up to the whole. Off until it is started, and called by the main thread alone.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Streams of random numbers by Philox 4x32-10. Every call of the cipher is told apart by the last
  * word of its counter: what it is for. */
 #include "core/tensor/random.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Counter-based random numbers (Philox 4x32-10 of Random123; Salmon et al. 2011).
  *
  * A number is a pure function of a stream and a counter. There is no state to save or to share:

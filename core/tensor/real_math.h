@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The functions of one variable that operators are made of, at the precision of RgReal. In single
  * precision those that networks use most have no branches, so that their loops can be vectorised;
  * the others are libm's. Private to core. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Operators that sum along axes, repeat along axes, or move numbers about: reductions, reshape,
  * transpose, slice, concatenate. Each is the reverse of another here, so that the backward of one
  * is the forward of the other. */

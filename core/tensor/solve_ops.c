@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The solution of a linear system as an operator, differentiable to any order. */
 #include "core/tensor/blas.h"
 #include "core/tensor/tensor.h"

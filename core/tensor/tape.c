@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The tape: leaves, recording, and differentiation. What an operator computes, and what its
  * backward is, stands with the operator; here is only the order in which they are called and where
  * the gradients go. */

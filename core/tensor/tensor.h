@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tensors and the tape: automatic differentiation of any order over BLAS.
  *
  * A tensor is a dense row-major array of RgReal of rank 0 to 4, on memory of an arena. Operators

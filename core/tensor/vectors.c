@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Which vector kernels are in use. */
 #include "core/tensor/vectors.h"
 

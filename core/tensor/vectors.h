@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Kernels that are written for whole vectors: products, products of few rows with a matrix in
  * panels, attention over a cache. They are written once, in vectors_*.h, for vectors of RG_LANES
  * numbers, and compiled for each set of instructions in vectors_<set>.c. Private to core. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Attention over a cache, for one set of instructions: see cache_attention.h. Who includes this has
  * defined, beside what vectors_lanes.h asks for, MIX_SUMS: vectors that are summed at a time, in
  * registers. */

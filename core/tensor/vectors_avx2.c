@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Vector kernels for AVX2 and FMA: vectors of eight numbers, sixteen registers. */
 #include "core/tensor/vectors.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Vector kernels for AVX-512: vectors of sixteen numbers, thirty-two registers. */
 #include "core/tensor/vectors.h"
 

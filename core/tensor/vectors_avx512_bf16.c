@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Products with panels and attention over a cache in bf16 on AVX512_BF16, which multiplies two
  * numbers of a cell for each sum in fp32. */
 #include "core/tensor/vectors.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Vector kernels for what every processor of the architecture has: vectors of 16 bytes. */
 #include "core/tensor/vectors.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One vector of RG_LANES numbers, and what is done with some of them. Who includes this has defined
  *
  *     RG_LANES   numbers in a vector: 16, 8 or 4, and 2 where they are double

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Rows of x times a matrix in panels, for one set of instructions: see panels.h. Who includes this
  * has defined, beside what vectors_lanes.h asks for,
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Products of any size, for one set of instructions: see product_kernel.h. b is copied into panels
  * of RG_PANEL columns, and widened where it is stored in bf16, [panels, k, RG_PANEL], which are
  * read from front to back; a is read where it lies (transposed, it is copied too: k would go down

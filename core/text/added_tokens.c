@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Added tokens, found by a trie. */
 #include "core/text/added_tokens.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Added tokens of a tokenizer.json: those that are found in the text before it is cut into words,
  * such as <|im_start|>. They are found leftmost first, the longest of those that start there. */
 #ifndef RG_CORE_TEXT_ADDED_TOKENS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Bytes as characters: the alphabet in which byte-level vocabularies are written. */
 #ifndef RG_CORE_TEXT_BYTE_ALPHABET_H
 #define RG_CORE_TEXT_BYTE_ALPHABET_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Decoders of tokenizer.json: reading and running. */
 #include "core/text/decoder.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Decoders: how the texts of tokens become one text. */
 #ifndef RG_CORE_TEXT_DECODER_H
 #define RG_CORE_TEXT_DECODER_H

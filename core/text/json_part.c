@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reading the parts of a tokenizer.json. */
 #include "core/text/json_part.h"
 

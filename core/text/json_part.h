@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Parts of a tokenizer.json: which they are and where they stand, so that what is not supported is
  * refused with file, key and value. */
 #ifndef RG_CORE_TEXT_JSON_PART_H

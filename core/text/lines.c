@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reading lines through zlib and libzstd. What is in a line is nobody's business here. */
 #include "core/text/lines.h"
 

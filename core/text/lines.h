@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Lines of a text file that may be compressed by gzip or zstd, one at a time: what it is is seen
  * from its first bytes, not from its name. */
 #ifndef RG_CORE_TEXT_LINES_H

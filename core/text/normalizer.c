@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Normalizers of tokenizer.json. */
 #include "core/text/normalizer.h"
 

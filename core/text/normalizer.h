@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Normalizers: what a tokenizer does to text before it cuts it into words. The only door to
  * utf8proc, which was chosen for being small and for having all four of Unicode's normal forms. */
 #ifndef RG_CORE_TEXT_NORMALIZER_H

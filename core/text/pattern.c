@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Patterns in text, by PCRE2 and its just-in-time compiler where the system allows one. */
 #include "core/text/pattern.h"
 

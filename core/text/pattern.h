@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Patterns in text: the regular expressions and plain strings of a tokenizer.json, and of a judge's
  * answers. The only door to PCRE2. */
 #ifndef RG_CORE_TEXT_PATTERN_H

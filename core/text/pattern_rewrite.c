@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Where Oniguruma and PCRE2 differ (Oniguruma 6.9's doc/RE, pcre2pattern(3)):
  *   \s \w \b [:space:] [:word:] [:punct:] …  have the members that Unicode gives them
  *   \h                                       is a hexadecimal digit

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Regular expressions that were written for Oniguruma in Ruby's syntax, as those of a
  * tokenizer.json are, rewritten so that PCRE2 finds the same with them. */
 #ifndef RG_CORE_TEXT_PATTERN_REWRITE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Pre-tokenizers of tokenizer.json: reading and running. */
 #include "core/text/pre_tokenizer.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Pre-tokenizers: how normalized text is cut into words, which merges never cross.
  *
  * A pre-tokenizer is a short list of steps, each of which cuts or changes the pieces that the one

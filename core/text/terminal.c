@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The filter, and streams of the C library that end in it. */
 #include "core/text/terminal.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The program's standard output and error, as people read them on a terminal. Labels, reasons,
  * paths and answers come from outside, and a terminal obeys what it is shown: so control characters
  * but line feeds and tabs, marks that turn the direction of writing, and bytes that are no UTF-8

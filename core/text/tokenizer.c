@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tokenizers: their life, and what their parts share. Encoding is in tokenizer_encode.c, the file
  * formats are in tokenizer_json.c and tokenizer_llama2c.c, learning is in tokenizer_train.c. */
 #include "core/text/tokenizer_internal.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tokenizers: text to token ids and back.
  *
  * All are byte-pair encodings. They come from

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Encoding and decoding. A thread that encodes borrows scratch memory from the tokenizer, in which
  * words that were met before are kept with their ids. */
 #include "core/text/tokenizer_internal.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Which tokens begin and end a text, from what lies in and beside a tokenizer.json. */
 #include "core/text/tokenizer_internal.h"
 

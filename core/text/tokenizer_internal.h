@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the tokenizer's files share; not for others. */
 #ifndef RG_CORE_TEXT_TOKENIZER_INTERNAL_H
 #define RG_CORE_TEXT_TOKENIZER_INTERNAL_H

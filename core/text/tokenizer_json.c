@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reading Hugging Face's tokenizer.json: the model, its vocabulary and merges, the added tokens.
  * The parts around them have files of their own: normalizer.c, pre_tokenizer.c, decoder.c. */
 #include "core/text/byte_alphabet.h"

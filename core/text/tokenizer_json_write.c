@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Writing a tokenizer that was learnt here as Hugging Face's tokenizer.json. */
 #include "core/new_file.h"
 #include "core/text/byte_alphabet.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The vocabulary file of llama2.c: int32 longest token, then for each token a float32 score, an
  * int32 length and its bytes. Ids 0, 1, 2 are <unk>, begin and end, ids 3 to 258 the bytes, written
  * <0x00> to <0xFF>, that stand in for characters without a token of their own. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Learning a byte-level BPE vocabulary (Sennrich et al. 2016, arXiv:1508.07909): the commonest pair
  * of neighbours becomes a token, again and again. Counts are kept per distinct word and updated
  * only where a merge changed something. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The list of what belongs to a run's state, written to and read from one safetensors file. What
  * the state means, and when it is saved, is the trial's business. */
 #include "core/train/checkpoint.h"

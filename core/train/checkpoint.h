@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Checkpoints: the arrays and counters that a killed run needs to go on with the same bits.
  *
  * Whoever holds state lists it once; saving and loading walk the same list. */

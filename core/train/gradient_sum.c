@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Summing gradients slice by slice. A slice is exchanged a block at a time, so that what is
  * received takes little room. */
 #include "core/train/gradient_sum.h"

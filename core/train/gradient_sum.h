@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The sum of gradients that the ranks of a team made of parts of a batch, in the parts' order: the
  * same bits whoever made which.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the meter cannot be told by others: the process's memory. All else is added up where it is
  * spent. */
 #include "core/train/meter.h"

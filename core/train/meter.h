@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The compute meter: what an experiment has cost so far, the same for every algorithm, and whatever
  * ran before it: what is found because another trial computed it is charged as it cost then. */
 #ifndef RG_CORE_TRAIN_METER_H

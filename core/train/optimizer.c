@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* AdamW, SGD and RMSprop over a flat parameter store, clipping by the global norm, and
  * learning-rate schedules. Everything of a step that is one number is computed in double; loops
  * over elements run in RgReal. Where gradients come from is not told here. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Optimisers and learning-rate schedules over a flat parameter store. */
 #ifndef RG_CORE_TRAIN_OPTIMIZER_H
 #define RG_CORE_TRAIN_OPTIMIZER_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reading and writing safetensors files: the header's JSON, the checks that make an opened file
  * safe to use, conversion of stored numbers. What the tensors mean is the caller's business. */
 #include "core/train/safetensors.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* safetensors files: an 8-byte length, a JSON header, then the raw numbers. Little-endian. */
 #ifndef RG_CORE_TRAIN_SAFETENSORS_H
 #define RG_CORE_TRAIN_SAFETENSORS_H

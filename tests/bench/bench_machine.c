@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the machine can do at most, to hold speeds against: single-precision products of matrices,
  * and reading memory from front to back; on one thread and on two. With a size in bytes, the memory
  * read is that large. One JSON object a line.

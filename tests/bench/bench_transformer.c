@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a transformer does per second: training steps, DPO steps, sampling, decoding of a single
  * stream, and log-probabilities of given tokens. One process measures one work on one shape, and
  * prints one JSON object; with no arguments every work is measured in turn and told as a table.

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Regatta and its peers side by side: training, DPO, sampling, scoring and memory, in one run.
 
     compare.py [--quick] [--only=TEXT] [--check] [--kernels=NAMES] [--build=FOLDER]

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The numbers that both sides of a comparison compute for themselves: weights and tokens by
  * formula, so that no file has to go from one to the other to show that both compute the same. */
 #ifndef RG_TESTS_BENCH_FORMULA_H

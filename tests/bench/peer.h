@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the peers in C have in common: their command line, the rounds that are timed, and what is
  * printed. A peer includes this, says how it computes (Peer), and calls peer_main.
  *

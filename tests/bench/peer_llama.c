@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Sampling, decoding and scoring of bench_transformer in llama.cpp, as a good practitioner would
  * write them, on a model that write_gguf.py made: sequences in parallel, each with keys and values
  * of its own in F32, threads that stay. peer.h has the command line; tests/bench/peers compiles

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Sampling, decoding and scoring of bench_transformer in ONNX Runtime, as a good practitioner would
  * write them, on models that write_onnx.py made: one run a token, keys and values in place in one
  * buffer, which is past and present alike. peer.h has the command line; tests/bench/peers compiles

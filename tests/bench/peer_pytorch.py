@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: MIT
 """The works of bench_transformer in PyTorch 1.13, as a good practitioner would write them.
 
     peer_pytorch.py WORK SHAPE [--threads=N] [--rounds=N] [--seconds=S] [--batch=N] [--check]

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What share of a program's processor time the main thread spends outside of parallel regions: a
  * library to be loaded before libgomp. Unlike busy threads over time it does not depend on what
  * else the machine does, but it tells nothing of threads that wait for one another.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A product of square matrices by BLAS, which speeds are held against. */
 #ifndef RG_TESTS_BENCH_SGEMM_H
 #define RG_TESTS_BENCH_SGEMM_H

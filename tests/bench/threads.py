@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Which method leaves a thread idle when it trains on text?
 
     threads.py [--steps=N] [--threads=N] [--only=TEXT] [PROGRAM]

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: MIT
 """A Llama in Hugging Face's layout as a GGUF file (version 3, F32), which llama.cpp loads.
 
     write_gguf.py FOLDER FILE.gguf

@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# SPDX-License-Identifier: MIT
 """A Llama in Hugging Face's layout as ONNX models (fp32), as one would write them for ONNX Runtime.
 
     write_onnx.py FOLDER DECODE.onnx SCORE.onnx

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Configs, and what papers report. */
 #include "experiments/experiment.h"
 #include "experiments/paper_file.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What fuzz targets share, and the list of them. */
 #include "tests/fuzz/fuzz.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Fuzz targets: each hands bytes to one loader of the program as if they were a file of strangers.
  *
  * A target must do the same for the same bytes, and free all that it made. A crash, a leak, a hang,

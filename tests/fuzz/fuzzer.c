@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The door to libFuzzer, which brings main: the target is the one that FUZZ_TARGET names. */
 #include "tests/fuzz/fuzz.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Folders in Hugging Face's layout. Parts: config.json, model.safetensors.index.json, the headers
  * of two files of weights. Their numbers are as many as the header asks for, within reason. */
 #include "core/policy/hugging_face.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a judge that is a program writes: the bytes that came from its pipe, with two questions
  * under way. The reader's own file is taken in here, as it keeps to itself what it does with them.
  */

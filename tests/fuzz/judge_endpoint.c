@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a judge behind HTTP answers, and which of two responses its answer names. Three digits of
  * status, then the body. The reader's own file is taken in here, as it keeps to itself what it does
  * with them. */

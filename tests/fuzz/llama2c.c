@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Checkpoints of llama2.c. */
 #include "core/policy/llama2c.h"
 #include "tests/fuzz/fuzz.h"

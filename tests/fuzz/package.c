@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Packed trials, and the archives that they come in. */
 #include "core/checksum.h"
 #include "experiments/archive.h"

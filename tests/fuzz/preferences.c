@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Preferences as JSON lines, plain or compressed. The first byte tells the format and which label
  * is read; the rest is the file. */
 #include "core/text/lines.h"

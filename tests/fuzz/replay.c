@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The inputs of corpus/ through their targets, without libFuzzer: each is there because it once did
  * harm, or because it reaches what no other does.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Files of weights: every tensor, policies and checkpoints. */
 #include "core/train/safetensors.h"
 #include "core/policy/policy.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Settings as stores and packages keep them: what can be read is written as it was read. */
 #include "core/settings.h"
 #include "experiments/allowed.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Results stores that were sound, and in which an input changes cells or bytes before a command
  * reads them. Its first byte names the command. Then each line is one change:
  *

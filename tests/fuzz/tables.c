@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Small tables that environments read: a bandit's rewards, lexicons of valences. */
 #include "envs/bandit.h"
 #include "envs/lexicon.h"

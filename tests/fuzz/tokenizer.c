@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tokenizers of both kinds of file, which then encode a text and decode its ids. */
 #include "core/text/tokenizer.h"
 #include "core/utf8.h"
