@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Reading a folder in Hugging Face's layout, as `regatta export` writes it: config.json and F32
 tensors in one model.safetensors. Of architectures only Llama, which both writers beside this file
 (write_gguf.py, write_onnx.py) know."""

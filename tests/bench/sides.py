@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The sides of a comparison: Regatta, and the peers that are there. How each is called, with which
 kernels, and what can be told of it. What is compared, and how, is compare.py's."""
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The golden figures of tests/test_ratings.c: maximum likelihood by scipy's general minimiser
 (Debian's python3-scipy), which knows nothing of Newton's method on these models.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The golden figures of tests/test_statistics.c and tests/test_robust.c, from scipy and numpy
 (Debian's python3-scipy).
 
