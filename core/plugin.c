@@ -46,38 +46,46 @@ static void say(const char *text) {
 }
 
 /* Whose code ran, as far as the stack tells; called in a signal's handler. */
-static const RgLoadedPlugin *culprit(const void *at) {
+static const RgLoadedPlugin *culprit(uintptr_t at) {
     for (int i = 0; i < loaded.count; i++)
         if (at >= loaded.plugins[i]->first && at < loaded.plugins[i]->end)
             return loaded.plugins[i];
     return NULL;
 }
 
-static const void *counter_of(const void *context) {
+static uintptr_t counter_of(const void *context) {
 #if defined(__x86_64__)
-    return (const void *)((const ucontext_t *)context)->uc_mcontext.gregs[REG_RIP];
+    return (uintptr_t)((const ucontext_t *)context)->uc_mcontext.gregs[REG_RIP];
 #elif defined(__aarch64__)
-    return (const void *)((const ucontext_t *)context)->uc_mcontext.pc;
+    return (uintptr_t)((const ucontext_t *)context)->uc_mcontext.pc;
 #else
     (void)context;
-    return NULL;
+    return 0;
 #endif
+}
+
+static void tell_suspects(void) {
+    say("a crash while these plug-ins were loaded: ");
+    for (int i = 0; i < loaded.count; i++) {
+        say(i ? ", " : "");
+        say(loaded.plugins[i]->path);
+    }
+    say(": ");
 }
 
 /* Name the plug-in and die of the signal as without a handler. What a store has been told is safe:
  * its transactions are whole. */
 static void tell_crash(int signal_number, siginfo_t *info, void *context) {
     const RgLoadedPlugin *plugin = culprit(counter_of(context));
-    const char *path = plugin ? plugin->path : loaded.loading;
     (void)info;
     say("regatta: ");
-    say(path ? "the plug-in " : "a crash while these plug-ins were loaded: ");
-    for (int i = 0; !path && i < loaded.count; i++) {
-        say(i ? ", " : "");
-        say(loaded.plugins[i]->path);
+    if (plugin || loaded.loading) {
+        say("the plug-in ");
+        say(plugin ? plugin->path : loaded.loading);
+        say(plugin ? " crashed: " : " crashed as it was loaded: ");
+    } else {
+        tell_suspects();
     }
-    say(path ? path : "");
-    say(plugin ? " crashed: " : path ? " crashed as it was loaded: " : ": ");
     for (int i = 0; i < CRASHES; i++)
         say(crashes[i].number == signal_number ? crashes[i].name : "");
     say("; what the results store has is whole\n");
@@ -96,23 +104,23 @@ static void watch_for_crashes(void) {
 
 /* Where the object that holds `symbol` has its code. */
 typedef struct Search {
-    const char *symbol;
+    uintptr_t symbol;
     RgLoadedPlugin *plugin;
 } Search;
 
 static int find_code(struct dl_phdr_info *info, size_t size, void *context) {
     Search *search = context;
     (void)size;
-    const char *first = NULL, *end = NULL;
+    uintptr_t first = 0, end = 0;
     bool holds = false;
     for (int i = 0; i < info->dlpi_phnum; i++) {
-        const char *start = (const char *)info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
+        uintptr_t start = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
         if (info->dlpi_phdr[i].p_type != PT_LOAD)
             continue;
-        const char *stop = start + info->dlpi_phdr[i].p_memsz;
+        uintptr_t stop = start + info->dlpi_phdr[i].p_memsz;
         holds = holds || (search->symbol >= start && search->symbol < stop);
-        first = !first || start < first ? start : first;
-        end = !end || stop > end ? stop : end;
+        first = first == 0 || start < first ? start : first;
+        end = stop > end ? stop : end;
     }
     if (holds) {
         search->plugin->first = first;
@@ -146,7 +154,7 @@ static RgStatus register_all(RgLoadedPlugin *plugin, const RgPlugin *found, RgEr
                        plugin->path, found->abi ? found->abi : "none", RG_ABI);
     if (!found->add)
         return rg_fail(error, RG_E_USAGE, "%s: RG_PLUGIN has no function", plugin->path);
-    dl_iterate_phdr(find_code, &(Search){(const char *)found, plugin});
+    dl_iterate_phdr(find_code, &(Search){(uintptr_t)found, plugin});
     rg_registering(plugin->path);
     RgStatus status = found->add(error);
     rg_registering(NULL);

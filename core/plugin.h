@@ -34,7 +34,7 @@ RgStatus rg_plugin_load(const char *path, RgError *error);
 typedef struct RgLoadedPlugin {
     char *path; /* as it was named */
     char sha256[RG_SHA256_TEXT];
-    const void *first, *end; /* its code in memory */
+    uintptr_t first, end; /* addresses of its code */
 } RgLoadedPlugin;
 
 /* The i-th, in the order of loading; NULL after the last. */
