@@ -90,7 +90,7 @@ RgStatus rg_experiment_restore(const char *config_json, RgExperiment **experimen
 void rg_experiment_close(RgExperiment *experiment);
 
 /* The experiment `name` of the one trial whose resolved settings these are, as a store keeps them
- * (rg_settings_from_json): its trial has the same key, where program and paths are the same. */
+ * (rg_settings_from_json): its trial has the same key, where program and inputs are the same. */
 RgStatus rg_experiment_of_trial(const char *name, const RgSettings *resolved,
                                 const char *swept_json, RgExperiment **experiment, RgError *error);
 

@@ -281,15 +281,20 @@ static RgStatus run_ranks(const RgExperiment *experiment, const char *path, RgRa
     return status;
 }
 
-/* What is done stays done where its inputs have gone, as nothing reads them. */
-static RgStatus know_missing(RgExperiment *experiment, const char *path, RgError *error) {
-    char *missing = access(path, F_OK) == 0 ? rg_missing_inputs(experiment) : NULL;
-    if (!missing)
-        return RG_OK;
+/* What is done stays done where its inputs have gone, as nothing reads them. A share writes a part
+ * of the store, and tells of the whole what has changed. */
+static RgStatus look_at_whole(RgExperiment *experiment, const char *path, const RgRunOptions *a,
+                              RgError *error) {
+    char *missing = rg_missing_inputs(experiment);
+    bool look = (missing || a->share) && access(path, F_OK) == 0;
     free(missing);
+    if (!look)
+        return RG_OK;
     RgStore *store;
     RG_TRY(rg_store_open(path, false, &store, error));
     RgStatus status = rg_know_missing_inputs(experiment, store, error);
+    if (status == RG_OK && a->share)
+        status = rg_tell_changed_inputs(experiment, store, error);
     rg_store_close(store);
     return status;
 }
@@ -299,7 +304,7 @@ RgStatus rg_experiment_run(RgExperiment *experiment, RgRanks *ranks, const RgRun
     RG_ASSERT(!experiment->restored);
     char *path = rg_experiment_store_path(experiment, a->results);
     bool alone = !ranks || ranks->size == 1;
-    RgStatus status = alone ? know_missing(experiment, path, error) : RG_OK;
+    RgStatus status = alone ? look_at_whole(experiment, path, a, error) : RG_OK;
     if (!alone)
         status = run_ranks(experiment, path, ranks, a, complete, error);
     else if (status == RG_OK && a->share)

@@ -48,6 +48,14 @@ cp own/train.jsonl first.jsonl
 cp other.jsonl own/train.jsonl
 regatta run own/x.cfg -n -r x.db
 said "own/train.jsonl has changed since 1 trial of x.db was run: these are new trials"
+cp x.db share.db
+cp -r x share
+regatta run own/x.cfg -q -r share.db --share 1/1
+said "own/train.jsonl has changed since 1 trial of share.db was run: these are new trials"
+regatta run own/x.cfg -q -r share.db
+[[ $(trials share.db | grep -c finished) -eq 2 ]] || complain "a share with another file: $(trials share.db)"
+regatta table share.db -m reward
+said "1 trial that the config that was run last does not ask for is left out"
 regatta run own/x.cfg -q -r x.db
 said "own/train.jsonl has changed since 1 trial of x.db was run: these are new trials"
 unsaid "tokenizer.json has"

@@ -109,6 +109,7 @@ RgStatus rg_trial_find(RgStore *store, const char *experiment, const char *name,
     RgTrialRows rows;
     *row = (RgTrialRow){0};
     RG_TRY(rg_trial_find_all(store, experiment, name, seed, &rows, error));
+    RG_ASSERT(rows.at);
     RgStatus status =
         rows.count == 1 ? RG_OK : several(store, name, &rows.at[0], &rows.at[1], error);
     if (status == RG_OK) {
