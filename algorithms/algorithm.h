@@ -158,17 +158,19 @@ typedef struct RgStep {
     int64_t epoch;   /* pass over the step's batch, from 0 */
     RgRandom random; /* the step's own: rg_random_named gives a stream of it */
     /* What the loss logs, as sums over the parts of a batch: see rg_step_metric. */
-    int metric_count, next_metric;
+    int metric_count, next_metric, parts;
     const char *metric[RG_STEP_METRICS];
     double sum[RG_STEP_METRICS];
-    double share; /* of the part at hand in all that is logged */
+    double share;      /* of the part at hand in all that is logged */
+    const char *fault; /* how rg_step_metric was misused, which fails the step; or NULL */
 } RgStep;
 
 /* Log a mean over the batch that the loss was given, such as a clip fraction, beside the trainer's
  * own metrics of the step. A batch that is cut into parts is logged as the mean over these, weighed
- * by their sizes; several epochs as the mean over them. `name` is borrowed, and shorter than
- * RG_METRIC_NAME; a loss logs the same names in the same order each time, RG_STEP_METRICS at most.
- */
+ * by their sizes; several epochs as the mean over them. Whenever it is called, a loss logs the same
+ * names in the same order, each once, RG_STEP_METRICS at most, and none that the trainer logs
+ * itself ("loss", "kl", …). `name`, borrowed, is of 1 to RG_METRIC_NAME − 1 letters, digits and
+ * "_-./". What is amiss with that fails the step with a message. */
 void rg_step_metric(RgStep *step, const char *name, double value);
 
 /* ---- the descriptor ---- */

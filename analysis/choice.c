@@ -130,7 +130,7 @@ static RgStatus unmet(const Condition *condition, const RgCandidate *trials, int
     } else {
         char *list = rg_string_copy("");
         for (int i = 0; i < values.count && strlen(list) < MOST; i++) {
-            char *longer = rg_string_format("%s%s%.60s", list, i > 0 ? ", " : "", values.at[i]);
+            char *longer = rg_string_format("%s%s%.64s", list, i > 0 ? ", " : "", values.at[i]);
             free(list);
             list = longer;
         }

@@ -5,6 +5,7 @@
 #include "core/registry.h"
 
 #include <dlfcn.h>
+#include <execinfo.h>
 #include <link.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -45,12 +46,23 @@ static void say(const char *text) {
     (void)unused;
 }
 
-/* Whose code ran, as far as the stack tells; called in a signal's handler. */
-static const RgLoadedPlugin *culprit(uintptr_t at) {
+static const RgLoadedPlugin *owner_of(uintptr_t at) {
     for (int i = 0; i < loaded.count; i++)
         if (at >= loaded.plugins[i]->first && at < loaded.plugins[i]->end)
             return loaded.plugins[i];
     return NULL;
+}
+
+/* Whose code ran, or called what ran, as an operator that was given no tensor. Called in a signal's
+ * handler: the first call of backtrace, which may allocate, was made before. */
+static const RgLoadedPlugin *culprit(uintptr_t at) {
+    enum { FRAMES = 64 };
+    void *frames[FRAMES];
+    const RgLoadedPlugin *found = owner_of(at);
+    int count = found ? 0 : backtrace(frames, FRAMES);
+    for (int i = 0; i < count && !found; i++)
+        found = owner_of((uintptr_t)frames[i]);
+    return found;
 }
 
 static uintptr_t counter_of(const void *context) {
@@ -94,6 +106,8 @@ static void tell_crash(int signal_number, siginfo_t *info, void *context) {
 }
 
 static void watch_for_crashes(void) {
+    void *unused[1];
+    backtrace(unused, 1);
     struct sigaction action = {.sa_sigaction = tell_crash, .sa_flags = SA_SIGINFO | SA_RESETHAND};
     sigemptyset(&action.sa_mask);
     for (int i = 0; i < CRASHES; i++)

@@ -16,8 +16,10 @@ bool rg_claim(RgClaims *claims, bool holds, const char *claim, const char *detai
     if (!holds && claims->failed == 1)
         snprintf(claims->first_failure, sizeof claims->first_failure, "%s%s%.180s", claim, colon,
                  text);
-    if (claims->stream)
+    if (claims->stream) { /* what is checked next may crash */
         fprintf(claims->stream, "%s %s%s%s\n", holds ? "ok     " : "FAILED:", claim, colon, text);
+        fflush(claims->stream);
+    }
     return holds;
 }
 

@@ -179,6 +179,8 @@ static void show_sources(const RgAlgorithm *a) {
     printf("preferences: %s\n", source_name(r.preferences));
     if (r.third != RG_FROM_NOWHERE)
         printf("third responses: %s\n", source_name(r.third));
+    if (r.rewards)
+        printf("judge: has to give rewards; one that only compares is refused\n");
     if (a->loss)
         show_counts(&r);
     free(options);

@@ -23,7 +23,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { MOST_DEATHS = 3 }; /* of a trial that gets no further in between */
+enum { MOST_DEATHS = 3 }; /* of a trial that gets no further in between; as the message says */
 
 /* What a trial's process leaves in shared memory when it ends in order. */
 typedef struct Report {
@@ -54,10 +54,12 @@ typedef struct Crew {
     Report *reports;   /* the same, shared with all children */
     int running;
     pid_t leader;
-    bool told_to_stop; /* the workers */
-    RgStatus status;   /* the first failure, or RG_OK … */
-    RgError error;     /* … and its message */
-    sigset_t mask;     /* as it was before signals were held back */
+    bool told_to_stop;    /* the workers */
+    int64_t given_up;     /* trials whose processes died again and again; the others go on */
+    char *first_given_up; /* what is said of the first of them */
+    RgStatus status;      /* the first failure, or RG_OK … */
+    RgError error;        /* … and its message */
+    sigset_t mask;        /* as it was before signals were held back */
 } Crew;
 
 static const RgTrialPlan *plan_of(const Crew *crew, int64_t trial) {
@@ -268,16 +270,17 @@ static void mourn(Crew *crew, int64_t trial, int how) {
                    now.st_mtim.tv_sec != t->checkpoint.st_mtim.tv_sec ||
                    now.st_mtim.tv_nsec != t->checkpoint.st_mtim.tv_nsec;
     t->deaths = further ? 1 : t->deaths + 1;
-    t->waiting = true;
     name_of(crew, trial, name);
-    if (t->deaths < MOST_DEATHS)
-        fprintf(stderr, "regatta: %s: its process %s; it goes on from its last checkpoint\n", name,
-                end);
-    else if (crew->status == RG_OK)
-        crew->status =
-            rg_fail(&crew->error, RG_E_FILE,
-                    "%s: its process %s; it has died %d times without getting any further", name,
-                    end, t->deaths);
+    t->waiting = t->deaths < MOST_DEATHS;
+    char *text = rg_string_format("%s: its process %s; %s", name, end,
+                                  t->waiting ? "it goes on from its last checkpoint"
+                                             : "it has died 3 times without getting any further");
+    fprintf(stderr, "regatta: %s\n", text);
+    crew->given_up += !t->waiting;
+    if (!t->waiting && !crew->first_given_up)
+        crew->first_given_up = text;
+    else
+        free(text);
 }
 
 static void end_worker(Crew *crew, Worker *worker, int how, const struct rusage *usage) {
@@ -371,7 +374,11 @@ static RgStatus outcome(const Crew *crew, RgError *error) {
     if (crew->status != RG_OK)
         return rg_fail(error, crew->status, "%s", crew->error.text);
     if (next_waiting(crew) < 0)
-        return RG_OK;
+        return crew->given_up == 0
+                   ? RG_OK
+                   : rg_fail(error, RG_E_FILE, "%ld of %ld trials given up: %s",
+                             (long)crew->given_up, (long)crew->experiment->trial_count,
+                             crew->first_given_up);
     int64_t left = 0;
     for (int64_t i = 0; i < crew->experiment->trial_count; i++)
         left += crew->trials[i].waiting;
@@ -403,6 +410,7 @@ RgStatus rg_crew_run(RgTrialRun *run, const RgExperiment *experiment, const RgCr
     }
     if (crew.reports != MAP_FAILED)
         munmap(crew.reports, shared);
+    free(crew.first_given_up);
     free(crew.trials);
     free(crew.workers);
     return status;

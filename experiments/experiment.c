@@ -387,10 +387,20 @@ RgStatus rg_resolved_check_inputs(const RgSettings *resolved, RgError *error) {
 
 /* Of all that decides the trial's results: a judge that has moved to another address is the same,
  * and so is a file of known contents. */
+/* A plug-in is known by its contents: it may lie elsewhere under another name. */
+static void drop_plugin_names(RgSettings *settings) {
+    char path[64];
+    for (int64_t i = rg_settings_length(settings, "plugins"); i > 0; i--) {
+        snprintf(path, sizeof path, "plugins.%d.file", (int)(i - 1));
+        rg_settings_remove(settings, path);
+    }
+}
+
 static void hash_plan(RgTrialPlan *plan) {
     free(plan->resolved_json);
     plan->resolved_json = rg_settings_to_json(plan->resolved);
     RgSettings *deciding = rg_settings_clone(plan->resolved);
+    drop_plugin_names(deciding);
     if (rg_settings_has_group(deciding, "inputs"))
         rg_resolved_visit(plan->resolved, drop_recorded, deciding, NULL);
     rg_options_drop_incidental(rg_environment_type(plan->environment.type)->about.options,

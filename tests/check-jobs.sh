@@ -85,7 +85,7 @@ done
 wait $leader || status=$?
 [[ $status -eq 1 && $(grep -c 'goes on' named) -ge 2 ]] || fail "nowhere: status $status: $(cat named)"
 [[ $(tail -n 1 named) == *'it has died 3 times without getting any further' ]] || fail "nowhere: $(cat named)"
-echo "a trial that dies again and again at one place ends the run"
+echo "a trial that dies again and again at one place is given up, and said to be"
 
 # ---- the leader is killed ----
 hits=0

@@ -211,3 +211,92 @@ Test(descriptors, groups_of_four_need_a_judge_that_gives_rewards) {
     REFUSED(train(&race, &traps[0].algorithm, 1), "trap-group", "a judge that gives rewards");
     race_end(&race);
 }
+
+/* ---- losses that are wrong ---- */
+
+static int calls; /* of the loss */
+
+static RgTensor *fit_of(RgStep *step, const void *options, const RgBatch *batch) {
+    calls++;
+    return rg_preference_fit(step->tape, batch, ((const TrapOptions *)options)->beta);
+}
+
+static RgTensor *sound_loss(RgStep *step, const void *options, const RgBatch *batch) {
+    RgTensor *fit = fit_of(step, options, batch);
+    rg_step_metric(step, "fit", (double)fit->data[0]);
+    return rg_negate(step->tape, rg_mean(step->tape, fit));
+}
+
+/* A loss that does something before the sound one. */
+#define LOSS(name, ...)                                                                            \
+    static RgTensor *name(RgStep *step, const void *options, const RgBatch *batch) {               \
+        __VA_ARGS__;                                                                               \
+        return sound_loss(step, options, batch);                                                   \
+    }
+
+LOSS(of_the_trainer, rg_step_metric(step, "loss", 1))
+LOSS(nameless, rg_step_metric(step, "", 1))
+LOSS(with_a_blank, rg_step_metric(step, "bad name", 1))
+LOSS(too_long, rg_step_metric(step, "a-name-that-is-longer-than-any-metric-may-have", 1))
+LOSS(twice, rg_step_metric(step, "fit", 1))
+LOSS(too_many, for (int i = 0; i < 17; i++)
+                   rg_step_metric(step,
+                                  (const char *[]){"a", "b", "c", "d", "e", "f", "g", "h", "i", "j",
+                                                   "k", "l", "m", "n", "o", "p", "q"}[i],
+                                  1))
+LOSS(now_and_then, if (calls % 2 == 0) rg_step_metric(step, "even", 1))
+LOSS(later_more, if (calls % 2 == 1) rg_step_metric(step, "zz", 1))
+
+static RgTensor *of_pairs(RgStep *step, const void *options, const RgBatch *batch) {
+    return fit_of(step, options, batch);
+}
+
+static RgTensor *none_at_all(RgStep *step, const void *options, const RgBatch *batch) {
+    fit_of(step, options, batch);
+    return NULL;
+}
+
+RECIPE(offline, recipe->responses = recipe->preferences = RG_FROM_DATASET)
+
+Test(descriptors, a_loss_that_is_wrong_fails_its_step_by_name) {
+    static const struct {
+        RgAlgorithm algorithm;
+        const char *word; /* NULL: it is sound */
+    } cases[] = {
+        {TRAP("sound", sound_loss, offline), NULL},
+        {TRAP("of-the-trainer", of_the_trainer, offline), "which the trainer logs itself"},
+        {TRAP("nameless", nameless, offline), "1 to 31 letters"},
+        {TRAP("with-a-blank", with_a_blank, offline), "1 to 31 letters"},
+        {TRAP("too-long", too_long, offline), "1 to 31 letters"},
+        {TRAP("twice", twice, offline), "a name twice"},
+        {TRAP("too-many", too_many, offline), "more than 16"},
+        {TRAP("now-and-then", now_and_then, offline), "in this step"},
+        {TRAP("later-more", later_more, offline), "in this step"},
+        {TRAP("of-pairs", of_pairs, offline), "expected a scalar"},
+        {TRAP("none-at-all", none_at_all, offline), "the loss is NULL"},
+    };
+    Race race = race_begin("dpo", "", "contexts=3 responses=5 pairs=50", 0, 8);
+    RgTrainingOptions training = race.trainer->training;
+    training.micro_batch = 4; /* two parts */
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        static const TrapOptions options = {0.1};
+        const char *name = cases[i].algorithm.about.name;
+        RgTrainer *trainer;
+        calls = 0;
+        cr_assert_eq(rg_trainer_create(&cases[i].algorithm, &options, &training, race.policy,
+                                       race.reference, &race.environment->course,
+                                       &race.trainer->optimizer->options, 0, rg_random_root(3),
+                                       &trainer, &error),
+                     RG_OK, "%s", error.text);
+        uint64_t before = rg_parameters_hash(race.policy->parameters);
+        RgStatus status = rg_trainer_step(trainer, &error);
+        cr_expect_eq(status, cases[i].word ? RG_E_USAGE : RG_OK, "%s", name);
+        if (cases[i].word)
+            cr_expect(strstr(error.text, name) && strstr(error.text, cases[i].word), "%s",
+                      error.text);
+        if (cases[i].word && strcmp(name, "of-the-trainer") != 0)
+            cr_expect_eq(rg_parameters_hash(race.policy->parameters), before, "%s", name);
+        rg_trainer_destroy(trainer);
+    }
+    race_end(&race);
+}

@@ -331,15 +331,47 @@ static void note_group_means(RgTrainer *trainer, const BatchMeans *means, bool r
     rg_trainer_metric(trainer, "kl", means->kl / means->own);
 }
 
+/* Why the metric will not do, or NULL. */
+static const char *metric_fault(const RgStep *step, int at, const char *name) {
+    static const char letters[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./";
+    size_t length = name ? strlen(name) : 0;
+    if (at >= RG_STEP_METRICS)
+        return "more than 16 metrics: expected fewer";
+    if (length == 0 || length >= RG_METRIC_NAME || name[strspn(name, letters)])
+        return "a name that is none: expected 1 to 31 letters, digits and _-./";
+    if (at < step->metric_count)
+        return strcmp(step->metric[at], name) == 0
+                   ? NULL
+                   : "other names than before in this step: expected the same in the same order, "
+                     "whatever the batch";
+    if (step->parts > 0)
+        return "a metric that was not logged of the part before: expected the same of each part";
+    for (int i = 0; i < step->metric_count; i++)
+        if (strcmp(step->metric[i], name) == 0)
+            return "a name twice: expected each once";
+    return NULL;
+}
+
 void rg_step_metric(RgStep *step, const char *name, double value) {
     int at = step->next_metric++;
-    RG_ASSERT(at < RG_STEP_METRICS && strlen(name) < RG_METRIC_NAME);
-    RG_ASSERT(at >= step->metric_count || strcmp(step->metric[at], name) == 0);
+    const char *fault = metric_fault(step, at, name);
+    if (fault)
+        step->fault = step->fault ? step->fault : fault;
+    if (step->fault)
+        return;
     if (at == step->metric_count) {
         step->metric[at] = name;
         step->metric_count++;
     }
     step->sum[at] += step->share * value;
+}
+
+/* After a loss: all that was logged of the part before is logged of this. */
+static void end_part(RgStep *step) {
+    if (!step->fault && step->next_metric < step->metric_count)
+        step->fault = "fewer metrics than of the part before: expected the same of each part";
+    step->parts++;
 }
 
 /* ---- a part's gradient ---- */
@@ -364,6 +396,12 @@ static double part_gradient(RgTrainer *trainer, int64_t step, const Part *part, 
     trainer->now.share = share;
     trainer->now.next_metric = 0;
     RgTensor *loss = trainer->algorithm->loss(&trainer->now, trainer->options, &batch);
+    end_part(&trainer->now);
+    if (!loss || loss->count != 1) {
+        trainer->now.fault = loss ? "the loss has several numbers: expected a scalar (rg_mean)"
+                                  : "the loss is NULL: expected a tensor";
+        return 0;
+    }
     rg_backward(trainer->tape, loss, (RgReal)share);
     return share * (double)loss->data[0];
 }
@@ -585,6 +623,9 @@ RgStatus rg_trainer_gradient(RgTrainer *trainer, int64_t step, double *loss, RgE
     RgRollout rollout;
     RgStatus status = rg_gradient_begin(trainer, step, &rollout, error);
     *loss = status == RG_OK ? rg_gradient_add(trainer, step, 0, &rollout) : NAN;
+    if (status == RG_OK && trainer->now.fault)
+        status = rg_fail(error, RG_E_USAGE, "%s: %s", trainer->algorithm->about.name,
+                         trainer->now.fault);
     rg_gradient_end(trainer, &rollout);
     return status;
 }

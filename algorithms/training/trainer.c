@@ -223,17 +223,46 @@ double rg_trainer_step_policy(RgTrainer *trainer) {
     return rg_optimizer_step_at(trainer->optimizer, trainer->policy->parameters, trainer->step);
 }
 
+/* Whether the trainer logs a metric of that name itself, in this step or in others. */
+static bool is_own_metric(const RgTrainer *trainer, const char *name) {
+    const RgOutcome *outcome = &trainer->outcome;
+    bool own = strcmp(name, "learning_rate") == 0 || strcmp(name, "failed_episodes") == 0;
+    for (int i = 0; i < outcome->metric_count; i++)
+        own = own || strcmp(name, outcome->metrics[i].name) == 0;
+    return own;
+}
+
+/* What is wrong with the loss, or with what it logs: an author's mistake, which ends the trial by
+ * the algorithm's name. */
+static RgStatus check_loss(RgTrainer *trainer, RgError *error) {
+    const RgStep *now = &trainer->now;
+    RgTeam *team = trainer->training.shards > 1 ? trainer->course->team : NULL;
+    const char *name = trainer->algorithm->about.name;
+    RgStatus status = RG_OK;
+    if (now->fault)
+        status = rg_fail(error, RG_E_USAGE, "%s: %s", name, now->fault);
+    return rg_team_agree(team, status, error);
+}
+
 /* Loss and the norm of its gradient: of several epochs, the mean over them and the last one. */
-static void note_loss(RgTrainer *trainer, double loss, double norm, int64_t epochs) {
+static RgStatus note_loss(RgTrainer *trainer, double loss, double norm, int64_t epochs,
+                          RgError *error) {
     const RgStep *now = &trainer->now;
     rg_trainer_metric(trainer, "loss", loss);
     rg_trainer_metric(trainer, "gradient_norm", norm);
-    for (int i = 0; i < now->metric_count; i++)
+    for (int i = 0; i < now->metric_count; i++) {
+        if (is_own_metric(trainer, now->metric[i]))
+            return rg_fail(error, RG_E_USAGE,
+                           "%s logs a metric \"%s\", which the trainer logs itself: expected "
+                           "another name",
+                           trainer->algorithm->about.name, now->metric[i]);
         rg_trainer_metric(trainer, now->metric[i], trainer->logged[i] / (double)epochs);
+    }
     if (!isfinite(loss))
         rg_trainer_diverged(trainer, "the loss is not finite");
     else if (!isfinite(norm))
         rg_trainer_diverged(trainer, "the gradient is not finite");
+    return RG_OK;
 }
 
 static RgStatus loss_step(RgTrainer *trainer, RgError *error) {
@@ -243,10 +272,11 @@ static RgStatus loss_step(RgTrainer *trainer, RgError *error) {
     RgStatus status = rg_gradient_begin(trainer, trainer->step, &rollout, error);
     while (status == RG_OK && epoch < epochs && isfinite(loss) && isfinite(norm)) {
         loss += rg_gradient_add(trainer, trainer->step, epoch++, &rollout);
-        norm = rg_trainer_step_policy(trainer);
+        status = check_loss(trainer, error);
+        norm = status == RG_OK ? rg_trainer_step_policy(trainer) : 0;
     }
     if (status == RG_OK)
-        note_loss(trainer, loss / (double)epoch, norm, epoch);
+        status = note_loss(trainer, loss / (double)epoch, norm, epoch, error);
     rg_gradient_end(trainer, &rollout);
     return status;
 }

@@ -99,8 +99,8 @@ void rg_trainer_destroy(RgTrainer *trainer);
 void rg_trainer_use_cache(RgTrainer *trainer, struct RgPairCache *cache);
 
 /* One step, and what it came to in trainer->outcome: a trial that has diverged there is over. An
- * error is what the judge has failed with, which leaves the trainer good for nothing but its last
- * checkpoint. */
+ * error is what the judge has failed with, or what is wrong with the algorithm's loss; it leaves
+ * the trainer good for nothing but its last checkpoint. */
 RgStatus rg_trainer_step(RgTrainer *trainer, RgError *error);
 
 /* Add the gradient of the algorithm's loss, on the batch that step `step` would have, to

@@ -5,6 +5,8 @@
 #include "core/tensor/broadcast.h"
 #include "core/tensor/tensor.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- broadcasting ---- */
@@ -15,11 +17,28 @@ static int64_t aligned_size(RgShape shape, int axis) {
     return own < 0 ? 1 : shape.size[own];
 }
 
+static void print_shape(RgShape shape) {
+    for (int axis = 0; axis < shape.rank; axis++)
+        fprintf(stderr, "%s%lld", axis ? ", " : "", (long long)shape.size[axis]);
+}
+
+/* An operator cannot fail, so that what calls it reads like a formula: a mistake ends the program.
+ */
+static void refuse_shapes(RgShape a, RgShape b) {
+    fputs("regatta: an operator was given shapes that do not go together: [", stderr);
+    print_shape(a);
+    fputs("] and [", stderr);
+    print_shape(b);
+    fputs("]\n", stderr);
+    abort();
+}
+
 RgShape rg_broadcast_shape(RgShape a, RgShape b) {
     RgShape shape = {.rank = a.rank > b.rank ? a.rank : b.rank, .size = {1, 1, 1, 1}};
     for (int axis = RG_MAX_RANK - shape.rank; axis < RG_MAX_RANK; axis++) {
         int64_t p = aligned_size(a, axis), q = aligned_size(b, axis);
-        RG_ASSERT(p == q || p == 1 || q == 1);
+        if (p != q && p != 1 && q != 1)
+            refuse_shapes(a, b);
         shape.size[axis - (RG_MAX_RANK - shape.rank)] = p == 1 ? q : p;
     }
     return shape;
