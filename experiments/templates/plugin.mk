@@ -1,6 +1,6 @@
 # make: @NAME@.so.  make check: what must hold of it.  make race: it beside others, as a table.
-# Where pkg-config does not find Regatta, tell it: PKG_CONFIG_PATH=PREFIX/lib/pkgconfig make
-# REGATTA=PREFIX/bin/regatta
+# The headers are Debian's libregatta-dev. Where pkg-config does not find them, tell it:
+# PKG_CONFIG_PATH=PREFIX/lib/pkgconfig make REGATTA=PREFIX/bin/regatta
 REGATTA = regatta
 REGATTA_CFLAGS = $(shell pkg-config --cflags regatta)
 CFLAGS = -O2 -Wall -Wextra
