@@ -24,6 +24,13 @@ const RgLoadedPlugin *rg_plugin_loaded(int i) {
     return i < loaded.count ? loaded.plugins[i] : NULL;
 }
 
+const RgLoadedPlugin *rg_plugin_of(const char *sha256) {
+    for (int i = 0; i < loaded.count; i++)
+        if (strcmp(loaded.plugins[i]->sha256, sha256) == 0)
+            return loaded.plugins[i];
+    return NULL;
+}
+
 const char *rg_plugin_name(const RgLoadedPlugin *plugin) {
     const char *slash = strrchr(plugin->path, '/');
     return slash ? slash + 1 : plugin->path;
@@ -205,9 +212,8 @@ static RgStatus load_new(const char *path, const RgChecksum *sum, RgError *error
 RgStatus rg_plugin_load(const char *path, RgError *error) {
     RgChecksum sum;
     RG_TRY(rg_file_checksum(path, &sum, error));
-    for (int i = 0; i < loaded.count; i++)
-        if (strcmp(loaded.plugins[i]->sha256, sum.sha256) == 0)
-            return RG_OK;
+    if (rg_plugin_of(sum.sha256))
+        return RG_OK;
     if (loaded.count == MOST_PLUGINS)
         return rg_fail(error, RG_E_USAGE, "%s: expected at most %d plug-ins", path, MOST_PLUGINS);
     watch_for_crashes();

@@ -37,8 +37,9 @@ typedef struct RgLoadedPlugin {
     uintptr_t first, end; /* addresses of its code */
 } RgLoadedPlugin;
 
-/* The i-th, in the order of loading; NULL after the last. */
+/* The i-th, in the order of loading; NULL after the last. That of these contents; NULL: none. */
 const RgLoadedPlugin *rg_plugin_loaded(int i);
+const RgLoadedPlugin *rg_plugin_of(const char *sha256);
 /* That of a file name without its folder, or NULL. */
 const char *rg_plugin_name(const RgLoadedPlugin *plugin);
 

@@ -8,6 +8,7 @@
 #include "core/plugin.h"
 #include "experiments/config.h"
 #include "experiments/input_sums.h"
+#include "experiments/plugins.h"
 #include "experiments/results_version.h"
 #include "experiments/sweep.h"
 
@@ -101,75 +102,6 @@ static RgStatus in_file(const RgSettings *settings, const char *part, RgStatus s
                         RgError *error) {
     return status == RG_OK ? status
                            : rg_fail_in(error, status, "%s", rg_settings_file_near(settings, part));
-}
-
-/* ---- plug-ins ---- */
-
-/* Load what the config names: it is whoever's who runs it. */
-static RgStatus load_plugins(const RgSettings *s, RgError *error) {
-    const RgOptionList *plugins;
-    RgExperimentOptions options;
-    RG_TRY(rg_options_read(rg_experiment_options, s, "", &options, error));
-    plugins = &options.plugins;
-    for (int64_t i = 0; i < plugins->count; i++)
-        RG_TRY(rg_plugin_load(plugins->item[i].text, error));
-    return RG_OK;
-}
-
-/* Whether a setting of the trial names something that the plug-in has registered. */
-static bool uses_plugin(const RgSettings *resolved, const RgLoadedPlugin *plugin) {
-    for (int64_t i = 0; i < rg_settings_count(resolved); i++) {
-        const RgSetting *setting = rg_settings_at(resolved, i);
-        for (int kind = 0; setting->kind == RG_SETTING_STRING && kind < RG_KINDS; kind++) {
-            const RgDescriptor *about = rg_find(kind, setting->text);
-            const char *by = about ? rg_registered_by(about) : NULL;
-            if (by && strcmp(by, plugin->path) == 0)
-                return true;
-        }
-    }
-    return false;
-}
-
-/* The plug-ins that a trial uses are a part of what it is: their names and contents. */
-static void record_plugins(RgSettings *resolved) {
-    const RgLoadedPlugin *plugin;
-    char path[64];
-    int used = 0;
-    for (int i = 0; (plugin = rg_plugin_loaded(i)); i++) {
-        if (!uses_plugin(resolved, plugin))
-            continue;
-        snprintf(path, sizeof path, "plugins.%d.file", used);
-        rg_settings_set(resolved, path, RG_SETTING_STRING, rg_plugin_name(plugin), "resolved", 0);
-        snprintf(path, sizeof path, "plugins.%d.sha256", used++);
-        rg_settings_set(resolved, path, RG_SETTING_STRING, plugin->sha256, "resolved", 0);
-    }
-}
-
-static bool is_loaded(const char *sha256) {
-    const RgLoadedPlugin *plugin;
-    for (int i = 0; (plugin = rg_plugin_loaded(i)); i++)
-        if (strcmp(plugin->sha256, sha256) == 0)
-            return true;
-    return false;
-}
-
-/* Resolved settings of a store or a package name plug-ins, which are loaded by nothing but the
- * user's word. */
-static RgStatus check_plugins(const RgSettings *resolved, RgError *error) {
-    int64_t count = rg_settings_length(resolved, "plugins");
-    for (int64_t i = 0; i < count; i++) {
-        char path[64];
-        snprintf(path, sizeof path, "plugins.%d.sha256", (int)i);
-        const RgSetting *sum = rg_settings_find(resolved, path);
-        snprintf(path, sizeof path, "plugins.%d.file", (int)i);
-        const RgSetting *file = rg_settings_find(resolved, path);
-        if (!sum || !is_loaded(sum->text))
-            return rg_fail(error, RG_E_USAGE,
-                           "the trial uses the plug-in \"%.200s\" of SHA-256 %.64s, which is not "
-                           "loaded: if you trust it, load it by regatta --plugin FILE",
-                           file ? file->text : "", sum ? sum->text : "none");
-    }
-    return RG_OK;
 }
 
 /* ---- one trial ---- */
@@ -387,20 +319,11 @@ RgStatus rg_resolved_check_inputs(const RgSettings *resolved, RgError *error) {
 
 /* Of all that decides the trial's results: a judge that has moved to another address is the same,
  * and so is a file of known contents. */
-/* A plug-in is known by its contents: it may lie elsewhere under another name. */
-static void drop_plugin_names(RgSettings *settings) {
-    char path[64];
-    for (int64_t i = rg_settings_length(settings, "plugins"); i > 0; i--) {
-        snprintf(path, sizeof path, "plugins.%d.file", (int)(i - 1));
-        rg_settings_remove(settings, path);
-    }
-}
-
 static void hash_plan(RgTrialPlan *plan) {
     free(plan->resolved_json);
     plan->resolved_json = rg_settings_to_json(plan->resolved);
     RgSettings *deciding = rg_settings_clone(plan->resolved);
-    drop_plugin_names(deciding);
+    rg_plugins_drop_names(deciding);
     if (rg_settings_has_group(deciding, "inputs"))
         rg_resolved_visit(plan->resolved, drop_recorded, deciding, NULL);
     rg_options_drop_incidental(rg_environment_type(plan->environment.type)->about.options,
@@ -464,7 +387,7 @@ static RgStatus resolve_trial(RgTrialPlan *plan, const RgSettings *s, RgError *e
     if (trains)
         RG_TRY(in_file(s, "budget", check_budget(plan, error), error));
     RG_TRY(check_unknown_keys(plan, s, error));
-    record_plugins(plan->resolved);
+    rg_plugins_record(plan->resolved);
     return RG_OK;
 }
 
@@ -741,6 +664,8 @@ static RgStatus unfold_entrants(RgExperiment *e, Entrant *entrants, int64_t coun
 static RgStatus unfold(RgExperiment *e, RgError *error) {
     RG_TRY(check_top_level(e->settings, error));
     RG_TRY(rg_options_read(rg_experiment_options, e->settings, "", &e->options, error));
+    if (!e->restored) /* what a store names is not loaded */
+        RG_TRY(rg_plugins_load(&e->options.plugins, error));
     int64_t seeds = rg_settings_length(e->settings, "seeds");
     int64_t algorithms = rg_settings_length(e->settings, "algorithms");
     if (seeds < 1)
@@ -787,16 +712,6 @@ static RgStatus finish_opening(RgExperiment *e, RgStatus status, RgExperiment **
     return RG_OK;
 }
 
-/* The list of plug-ins of resolved settings is none of files to be loaded. */
-static void drop_plugin(RgSettings *settings, int64_t i) {
-    static const char *const keys[] = {"file", "sha256"};
-    for (int k = 0; k < 2; k++) {
-        char path[64];
-        snprintf(path, sizeof path, "plugins.%d.%s", (int)i, keys[k]);
-        rg_settings_remove(settings, path);
-    }
-}
-
 /* The seed is the one setting at the top of resolved settings. */
 static RgStatus add_resolved(RgExperiment *e, const char *swept_json, RgError *error) {
     const RgSetting *seed = rg_settings_find(e->settings, "seed");
@@ -813,12 +728,11 @@ static RgStatus add_resolved(RgExperiment *e, const char *swept_json, RgError *e
 RgStatus rg_experiment_of_trial(const char *name, const RgSettings *resolved,
                                 const char *swept_json, RgExperiment **experiment, RgError *error) {
     *experiment = NULL;
-    RG_TRY(check_plugins(resolved, error));
+    RG_TRY(rg_plugins_check(resolved, error));
     RgExperiment *e = rg_allocate(sizeof *e);
     e->settings = rg_settings_clone(resolved);
-    for (int64_t i = rg_settings_length(resolved, "plugins"); i > 0; i--)
-        drop_plugin(e->settings, i - 1);
-    rg_settings_remove(e->settings, "inputs"); /* what they hold here is recorded anew */
+    rg_settings_remove(e->settings, "plugins"); /* these two are recorded anew */
+    rg_settings_remove(e->settings, "inputs");
     rg_settings_set(e->settings, "name", RG_SETTING_STRING, name, "resolved", 0);
     RgStatus status = rg_options_read(rg_experiment_options, e->settings, "", &e->options, error);
     if (status == RG_OK)
@@ -868,8 +782,6 @@ RgStatus rg_experiment_open(const char *path, const char *const *overrides, int 
     RgStatus status = rg_config_read(path, e->settings, error);
     for (int i = 0; i < override_count && status == RG_OK; i++)
         status = rg_config_override(e->settings, overrides[i], error);
-    if (status == RG_OK)
-        status = load_plugins(e->settings, error);
     return finish_opening(e, status, experiment, error);
 }
 
