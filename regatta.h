@@ -6,15 +6,15 @@
 #define RG_REGATTA_H
 
 #include "algorithms/algorithm.h"
-#include "algorithms/estimator.h"
-#include "algorithms/hypergradient.h"
+#include "algorithms/parl/estimator.h"
+#include "algorithms/parl/hypergradient.h"
 #include "algorithms/training/trainer.h"
 #include "core/plugin.h"
 #include "core/policy/policy.h"
-#include "core/policy/process.h"
+#include "core/task/mdp.h"
 #include "core/tensor/parallel.h"
 #include "core/train/optimizer.h"
 #include "envs/environment.h"
-#include "envs/judge.h"
+#include "envs/judges/judge.h"
 
 #endif

@@ -23,9 +23,9 @@
 #define RG_ALGORITHMS_ALGORITHM_H
 
 #include "core/options.h"
-#include "core/policy/course.h"
 #include "core/policy/policy.h"
 #include "core/registry.h"
+#include "core/task/task.h"
 #include "core/train/checkpoint.h"
 #include "core/train/meter.h"
 #include "core/train/optimizer.h"

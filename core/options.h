@@ -66,7 +66,7 @@ typedef struct RgOptionParts {
 
 /* What a setting makes the program do beyond computing from files that it reads. Settings that
  * strangers sent are refused where they act, unless whoever runs them allows it by the kind's name
- * (experiments/allowed.h). An option that acts needs no more than its mark. */
+ * (experiments/program/config/allowed.h). An option that acts needs no more than its mark. */
 typedef enum RgAct {
     RG_ACT_NONE,
     RG_ACT_COMMAND,  /* runs its text as a program */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What a config can name: algorithms, environments, policies, judges, estimators and optimisers,
  * one list for each kind. What is built in is listed by the build (builtins.c is made from the
- * sources of Makefile.am: each `const RgAlgorithm rg_algorithm_NAME = {`); plug-ins add to it.
+ * lists of sources.am: each `const RgAlgorithm rg_algorithm_NAME = {`); plug-ins add to it.
  *
  * A descriptor of any kind begins with an RgDescriptor, `about`, so that it can be listed, shown
  * and chosen by name without more being known of it.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The table of settings: finding, replacing, listing, and its JSON form. What a value must be is
- * for option tables (options.c) to say; files are read in experiments/config.c. */
+ * for option tables (options.c) to say; files are read in experiments/program/config/config.c. */
 #include "core/settings.h"
 
 #include "core/lookup.h"

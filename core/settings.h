@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Settings: an ordered table path → value with its origin. The layers of an experiment (files,
  * then -s path=value) are merged here, later ones replacing earlier ones; reading libconfig files
- * is the business of experiments/config.c alone.
+ * is the business of experiments/program/config/config.c alone.
  *
  * Paths are dotted; the elements of lists and arrays are numbers: "algorithms.0.beta", "seeds.2".
  */

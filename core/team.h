@@ -3,8 +3,9 @@
  * process would, and its share of what is not; then they exchange what they have made.
  *
  * How bytes pass between them is not known here: whoever makes a team gives it one function
- * (experiments/ranks.h does so by MPI). All ranks call the functions below in the same order. NULL
- * is a team of one, which has nobody to exchange anything with: there they do nothing. */
+ * (experiments/program/run/mpi.h does so by MPI). All ranks call the functions below in the same
+ * order. NULL is a team of one, which has nobody to exchange anything with: there they do nothing.
+ */
 #ifndef RG_CORE_TEAM_H
 #define RG_CORE_TEAM_H
 

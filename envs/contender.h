@@ -4,8 +4,8 @@
 #ifndef RG_ENVS_CONTENDER_H
 #define RG_ENVS_CONTENDER_H
 
-#include "core/policy/course.h"
 #include "core/policy/policy.h"
+#include "core/task/task.h"
 
 /* All members are borrowed. */
 typedef struct RgContender {

@@ -5,15 +5,15 @@
 #define RG_ENVS_ENVIRONMENT_H
 
 #include "core/options.h"
-#include "core/policy/course.h"
 #include "core/policy/policy.h"
 #include "core/registry.h"
 #include "core/results/evaluation.h"
+#include "core/task/task.h"
 #include "envs/contender.h"
 
 typedef struct RgEnvironment RgEnvironment;
 
-/* The cache of judges' answers in a results store (core/results/answer_shelf.h). */
+/* The cache of judges' answers in a results store (core/results/judge_cache.h). */
 typedef struct RgAnswerShelf RgAnswerShelf;
 
 /* A number for a row of results. */

@@ -4,8 +4,8 @@
 #ifndef RG_ENVS_EPISODES_H
 #define RG_ENVS_EPISODES_H
 
-#include "core/policy/course.h"
 #include "core/policy/policy.h"
+#include "core/task/task.h"
 #include "envs/contender.h"
 
 /* Prompts of one word each, first … first + count − 1. */

@@ -75,7 +75,7 @@ def compare(golden, built, measured):
             failures += 1
             print(f"FAIL: {trial}: other weights on {kernels}: {right}, expected {left}")
     if failures:
-        print("Where this is meant, raise RG_RESULTS_VERSION (experiments/results_version.h), run"
+        print("Where this is meant, raise RG_RESULTS_VERSION (experiments/program/config/results_version.h), run"
               " tests/check-bits.sh --update and say why in the commit.")
         sys.exit(1)
     print(f"{len(found)} trials: the weights of before, bit for bit, on {kernels}")
@@ -104,7 +104,7 @@ def update(golden, built, version, measured):
     others = moved(golden, built, table)
     if others and version == results_version(golden):
         print(f"FAIL: {len(others)} trials leave other weights, {others[0]} for one, and the version of the results is"
-              f" \"{version}\" as before: raise RG_RESULTS_VERSION in experiments/results_version.h, build, and"
+              f" \"{version}\" as before: raise RG_RESULTS_VERSION in experiments/program/config/results_version.h, build, and"
               " update again. Nothing was written.")
         sys.exit(1)
     trials = sorted({trial for column in table.values() for trial in column})

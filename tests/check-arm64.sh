@@ -171,7 +171,7 @@ experiment() {
     local store=$folder/bandit.db table
     say "an experiment"
     rm -f "$store"*
-    if emulate ./regatta run "$source/experiments/bandit-head-to-head.cfg" -q -r "$store" &&
+    if emulate ./regatta run "$source/experiments/bandit/head-to-head.cfg" -q -r "$store" &&
         table=$(emulate ./regatta table "$store") && grep sail-pr <<<"$table"; then
         passed=$((passed + 1))
     else

@@ -9,7 +9,7 @@
 #   check-bits.sh --update    write this build's numbers, under all kernels that run here, into the file
 #
 # A commit that updates the file says in its message which results move, and why. Where weights of before
-# move, RG_RESULTS_VERSION (experiments/results_version.h) has to be raised first: the keys of trials would
+# move, RG_RESULTS_VERSION (experiments/program/config/results_version.h) has to be raised first: the keys of trials would
 # be those of other results, which stores have as finished.
 set -eu
 # shellcheck source=tests/script.sh
@@ -98,7 +98,7 @@ if [[ ${1-} == --update ]]; then
     while read -r core own; do
         OPENBLAS_CORETYPE=$core REGATTA_KERNELS=$own measure "measured-$core"
     done < <(kernel_families)
-    version=$(sed -n 's/^#define RG_RESULTS_VERSION "\(.*\)"$/\1/p' "$source/experiments/results_version.h")
+    version=$(sed -n 's/^#define RG_RESULTS_VERSION "\(.*\)"$/\1/p' "$source/experiments/program/config/results_version.h")
     python3 "$source/tests/bits.py" update "$golden" "$built" "$version" measured-*
 else
     measure measured

@@ -23,7 +23,7 @@ expect() {
 
 cat >small.cfg <<END
 name = "small";
-extends = "$source/experiments/bandit.cfg";
+extends = "$source/experiments/bandit/bandit.cfg";
 seeds = [1];
 budget: { steps = 40; };
 evaluation: { every = 10; };
@@ -79,13 +79,13 @@ expect 2 'name.cfg:8: .*"sail-pq": expected one of .*did you mean' run name.cfg
 expect 2 'nonsense: expected path=value' run small.cfg -s nonsense
 expect 2 '^regatta: -s: seeds = 1: expected a list such as \[1, 2, 3\], or \[1\]$' run small.cfg -s seeds=1
 expect 2 'unknown key "budget.stepz": did you mean "steps"' run small.cfg -s budget.stepz=3
-expect 2 'unknown key "policy.adapter.rnak": did you mean "rank"' run "$source/experiments/verses-quick.cfg" -s policy.adapter.rnak=3
+expect 2 'unknown key "policy.adapter.rnak": did you mean "rank"' run "$source/experiments/verses/quick.cfg" -s policy.adapter.rnak=3
 expect 2 '^regatta: --kernels stands before the command: regatta --kernels=NAME run' run --kernels=generic small.cfg
 [[ ! -e results ]] || complain "a config that is refused leaves results behind"
 expect 0 'sail-pr +1 +new +40 ' run small.cfg --dry-run
 expect 2 '--json is of --dry-run' run small.cfg --json
 cat >search.cfg <<END
-extends = "$source/experiments/bandit-search.cfg";
+extends = "$source/experiments/bandit/search.cfg";
 budget: { steps = 10; };
 END
 expect 0 'sail-pr +batch (16|32|64), beta 0\.[0-9]+, exploration 0.3, learning_rate 0\.[0-9]+ +2 +new' run search.cfg --dry-run
@@ -273,7 +273,7 @@ if [[ $EUID -eq 0 ]]; then
     as_other=(setpriv --reuid=65534 --regid=65534 --clear-groups)
 fi
 status=0
-if ! "${as_other[@]}" test -x "$program" -a -r "$source/experiments/bandit.cfg"; then
+if ! "${as_other[@]}" test -x "$program" -a -r "$source/experiments/bandit/bandit.cfg"; then
     echo "SKIP: another user cannot reach $program or $source"
 else
     "${as_other[@]}" "$program" run "$folder/small.cfg" -q -s seeds=[9] -r "$folder/small.db" 2>err || status=$?
@@ -384,7 +384,7 @@ for command in status table compare tournament frontier budget check-store; do
     full "$command" full.db
 done
 full table full.db -f json
-full check-gradients "$source/experiments/parl-estimators-mdp.cfg" --samples 2
+full check-gradients "$source/experiments/parl/estimators-mdp.cfg" --samples 2
 full verify -q full.trial
 full merge other.db full.db
 if [[ -f $base ]]; then

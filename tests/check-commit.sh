@@ -6,7 +6,7 @@ set -u
 # shellcheck source=tests/script.sh
 . "${RG_SOURCE_DIR:-.}/tests/script.sh"
 command -v git >/dev/null || { echo "SKIP: no git"; exit 77; }
-describe=$source/experiments/describe-commit
+describe=$source/experiments/program/describe-commit
 
 # expect FOLDER PATTERN: what the script says of the folder.
 expect() {
@@ -45,7 +45,7 @@ expect bare 'v3ls'
 # The program's own, in all places that record it.
 commit=$("$program" --version | sed -n 's/^regatta .* (commit \(.*\))$/\1/p')
 [[ -n $commit ]] || complain "--version names no commit: $("$program" --version)"
-"$program" run "$source/experiments/bandit-head-to-head.cfg" -q -s budget.steps=2 -s seeds=[1] -r results.db >log 2>&1 || fail "$(cat log)"
+"$program" run "$source/experiments/bandit/head-to-head.cfg" -q -s budget.steps=2 -s seeds=[1] -r results.db >log 2>&1 || fail "$(cat log)"
 "$program" export-trial results.db dpo --seed 1 -o package >log 2>&1 || fail "$(cat log)"
 python3 - "$commit" <<'END' || failures=$((failures + 1))
 import json, sys

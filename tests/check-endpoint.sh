@@ -10,7 +10,7 @@ server=
 trap '[[ -z $server ]] || kill "$server" 2>/dev/null; rm -rf "$folder"' EXIT
 made_up_data 512 300 60 60 60 60
 cat >endpoint.cfg <<END
-extends = "$source/experiments/verses-endpoint.cfg";
+extends = "$source/experiments/verses/endpoint.cfg";
 environment: { data = "data"; tokenizer = "tokenizer.json"; pair_count = 40; response_limit = 16; test_prompts = 8;
     judge: { key_variable = "RG_TEST_KEY"; backoff = 0.01; retries = 100; }; };
 policy: { type = "transformer"; weights = ""; width = 32; layers = 2; heads = 2; context = 48; };

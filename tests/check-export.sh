@@ -12,7 +12,7 @@ fi
 
 cat >small.cfg <<END
 name = "small";
-extends = "$source/experiments/bandit.cfg";
+extends = "$source/experiments/bandit/bandit.cfg";
 seeds = [1, 2];
 budget: { steps = 20; };
 evaluation: { every = 10; log_every = 5; };

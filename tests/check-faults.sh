@@ -23,7 +23,7 @@ fi
 
 cat >x.cfg <<END
 name = "x";
-extends = "$source/experiments/bandit.cfg";
+extends = "$source/experiments/bandit/bandit.cfg";
 seeds = [1, 2];
 budget: { steps = 60; };
 evaluation: { every = 20; log_every = 5; };

@@ -14,9 +14,9 @@ variable() {
     sed -n "s/^$1 = *//p" "$build/Makefile"
 }
 
-# list NAME: the files that Makefile.am lists under that name.
+# list NAME: the files that Makefile.am or a sources.am lists under that name.
 list() {
-    sed -n "/^$1 = /,/[^\\\\]\$/p" "$source/Makefile.am" | tr ' \\\t' '\n\n\n' | sed '1,2d; /^=*$/d'
+    cat "$source/Makefile.am" "$source"/*/sources.am | sed -n "/^$1 = /,/[^\\\\]\$/p" | tr ' \\\t' '\n\n\n' | sed '1,2d; /^=*$/d'
 }
 
 unset MAKEFLAGS MFLAGS MAKELEVEL # of a make that this runs under
@@ -115,13 +115,13 @@ cd "$folder" || exit 99
 unset RG_SOURCE_DIR
 "$installed/bin/regatta" list >listed 2>&1 || complain "regatta list: $(cat listed)"
 "$program" list | diff - listed || complain "the installed program lists something else"
-"$installed/bin/regatta" run "$installed/share/regatta/experiments/bandit-head-to-head.cfg" \
+"$installed/bin/regatta" run "$installed/share/regatta/experiments/bandit/head-to-head.cfg" \
     -q -s budget.steps=2 -s seeds=[1] >log 2>&1 ||
     complain "an installed experiment: $(cat log)"
 
 # What it brings along is found where it lies, and what has to be made is told by how.
 "$installed/bin/regatta" table results/bandit-head-to-head.db --paper=dpo >log 2>&1 || complain "a reported table: $(cat log)"
-"$installed/bin/regatta" run "$installed/share/regatta/experiments/verses-quick.cfg" >log 2>&1 && complain "there is data"
+"$installed/bin/regatta" run "$installed/share/regatta/experiments/verses/quick.cfg" >log 2>&1 && complain "there is data"
 maker=$(sed -n 's/.*run: \(.*\) FOLDER, and give -s environment.data=FOLDER$/\1/p' log)
 [[ $(wc -l <log) == 1 && -n $maker ]] || complain "how the data are made is not told in a line: $(cat log)"
 [[ $maker == "$(realpath "$installed")/libexec/regatta/experiments/data/verses" ]] || complain "the data are made by $maker"
@@ -133,7 +133,7 @@ if command -v python3 >/dev/null; then
         complain "what the data are made of is not told: $(cat log)"
 fi
 if command -v python3 bible diatheke >/dev/null && "$maker" verses >log 2>&1; then
-    "$installed/bin/regatta" plan "$installed/share/regatta/experiments/verses-quick.cfg" \
+    "$installed/bin/regatta" plan "$installed/share/regatta/experiments/verses/quick.cfg" \
         -s environment.data=verses >log 2>&1 || complain "the data are not found: $(cat log)"
 fi
 first=$("$installed/bin/regatta" --help | sed -n 's/^  regatta run //p')

@@ -8,7 +8,7 @@ set -eu
 . "${RG_SOURCE_DIR:-.}/tests/script.sh"
 
 # Every method, long enough to be hit in mid-run.
-run=("$program" run "$source/experiments/bandit-head-to-head.cfg" --quiet --checkpoint-seconds 0
+run=("$program" run "$source/experiments/bandit/head-to-head.cfg" --quiet --checkpoint-seconds 0
     -s 'seeds=[1,2]' -s budget.steps=300)
 
 # same NAME: NAME.db and its weights are what an undisturbed run in one process leaves.
@@ -175,7 +175,7 @@ if is_sanitized; then
 fi
 # Beside the program itself (about 12 MB) and one trial as it is planned (the same), there is no
 # room for the second.
-"$program" plan "$source/experiments/bandit-head-to-head.cfg" -x | awk '
+"$program" plan "$source/experiments/bandit/head-to-head.cfg" -x | awk '
     /in all, at/ { if ($NF + 0 > most) most = $NF + 0 } END { printf "%d\n", 2.5 * most }' >limit
 seen=$(most limited --memory-limit "$(cat limit)") || fail "within $(cat limit) bytes the run fails"
 [[ $seen -eq 1 ]] || fail "within $(cat limit) bytes, $seen trials were seen at once"

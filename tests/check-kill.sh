@@ -61,13 +61,13 @@ check() {
 }
 
 # Every method, long enough to be hit in mid-run.
-check bandit 10 "$source/experiments/bandit-head-to-head.cfg" \
+check bandit 10 "$source/experiments/bandit/head-to-head.cfg" \
     -s 'seeds=[1,2]' -s budget.steps=300
 
 # A trial that goes on under other kernels says so, and its record names both.
 other_kernels() {
     local store=kernels.db pid run
-    run=(run "$source/experiments/bandit-head-to-head.cfg" -r "$store" --checkpoint-seconds 0
+    run=(run "$source/experiments/bandit/head-to-head.cfg" -r "$store" --checkpoint-seconds 0
         -s 'seeds=[1]' -s 'algorithms=({type="dpo";})' -s budget.steps=3000 -s evaluation.every=3000)
     "$program" --kernels=avx2 "${run[@]}" --quiet &
     pid=$!
@@ -93,7 +93,7 @@ fi
 
 made_up_data 512 300 60 60 60 60
 cat >text.cfg <<END
-extends = "$source/experiments/verses-head-to-head.cfg";
+extends = "$source/experiments/verses/head-to-head.cfg";
 environment: { data = "data"; tokenizer = "tokenizer.json"; pair_count = 32; response_limit = 16; test_prompts = 8; };
 policy: { type = "transformer"; weights = ""; width = 32; layers = 2; heads = 2; context = 48; };
 optimizer: { learning_rate = 0.01; };

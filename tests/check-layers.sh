@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Includes point one way: experiments -> algorithms, envs -> core, and analysis -> results store.
+# Includes point one way: experiments -> algorithms, envs -> core, and analysis -> results store; and
+# so they do between the folders of each.
 # Some libraries have one door, so that the rest of the house does not depend on them.
 set -u
 cd "${RG_SOURCE_DIR:-.}" || exit 99
@@ -17,7 +18,7 @@ check_folder() {
     while IFS=: read -r file line include; do
         include=${include#*\"}
         include=${include%%\"*}
-        [[ -f $include || $include == @(core/abi|experiments/commit).h ]] || # which are made
+        [[ -f $include || $include == @(core/abi|experiments/program/commit).h ]] || # which are made
             complain "$file:$line: \"$include\" is not a path from the root"
         [[ $include =~ ^($allowed)$ ]] ||
             complain "$file:$line: a file of $folder/ must not include \"$include\""
@@ -34,32 +35,63 @@ check_door() {
         core algorithms envs experiments analysis)
 }
 
-check_folder core 'core/.*'
-# What every file may use stands on nothing that is built on it.
+# Between folders, and inside each: a folder includes itself and those before it.
+base='core/[a-z_0-9]*\.h' # what every file may use stands on nothing that is built on it
 while IFS=: read -r file line _; do
     complain "$file:$line: a file of core/ itself must not include one of its folders"
 done < <(grep -nE '^[[:space:]]*#[[:space:]]*include[[:space:]]*"core/[^"]*/' core/*.[ch])
+check_folder core/tensor "$base|core/tensor/.*"
+check_folder core/text "$base|core/text/.*"
+check_folder core/train "$base|core/(tensor|train)/.*"
+check_folder core/task "$base|core/(tensor|train|task)/.*"
+check_folder core/policy "$base|core/(tensor|train|task|policy)/.*"
+check_folder core/models "$base|core/(tensor|train|task|policy|models)/.*"
+check_folder core/results "$base|core/(tensor|train|task|policy|results)/.*"
+
+check_folder algorithms/training '(core)/.*|algorithms/algorithm\.h|algorithms/training/.*'
+check_folder algorithms/parl '(core)/.*|algorithms/algorithm\.h|algorithms/(training|parl)/.*'
 check_folder algorithms '(core|algorithms)/.*'
+
+shared='core/.*|envs/[a-z_]*\.h'
+check_folder envs/judges "$shared|envs/judges/.*"
+for place in bandit text mdp control; do
+    check_folder envs/$place "$shared|envs/(judges|$place)/.*"
+done
 check_folder envs '(core|envs)/.*'
-check_folder analysis 'analysis/.*|core/(base|interval|lookup|names|new_file|notice|utf8)\.h|core/results/.*|core/tensor/random\.h'
-check_folder experiments '(core|algorithms|envs|experiments|analysis)/.*|regatta\.h'
+
+below='core/(base|interval|lookup|names|new_file|notice|utf8)\.h|core/results/.*|core/tensor/random\.h'
+check_folder analysis/store "$below|analysis/store/.*"
+check_folder analysis/statistics "$below|analysis/statistics/.*"
+check_folder analysis/compare "$below|analysis/(store|statistics|compare)/.*"
+check_folder analysis/figures "$below|analysis/(store|statistics|compare|figures)/.*"
+check_folder analysis/report "$below|analysis/.*"
+
+below='(core|algorithms|envs|analysis)/.*'
+program=experiments/program
+check_folder $program/config "$below|$program/(config/.*|commit\.h)"
+check_folder $program/run "$below|$program/(config|run)/.*"
+check_folder $program/gradients "$below|$program/(config|run|gradients)/.*"
+check_folder $program/package "$below|$program/(config|run|package)/.*"
+check_folder $program/plugins "$below|regatta\.h|$program/(config|run|plugins)/.*"
+check_folder $program/commands "$below|regatta\.h|$program/.*"
+check_folder experiments "$below|experiments/.*|regatta\.h"
 
 check_door 'cblas\.h' 'core/tensor/blas\.c'
 check_door 'lapacke?\.h' 'core/tensor/blas\.c'
 check_door 'oneapi/dnnl/.*' 'core/tensor/onednn\.c'
-check_door 'mujoco/.*' 'envs/control_physics\.c'
-check_door 'mpi\.h' 'experiments/ranks\.c'
-check_door 'sphinxbase/.*' 'envs/judge_fluency\.c'
-check_door 'link-grammar/.*' 'envs/judge_grammar\.c'
+check_door 'mujoco/.*' 'envs/control/control_physics\.c'
+check_door 'mpi\.h' 'experiments/program/run/mpi\.c'
+check_door 'sphinxbase/.*' 'envs/judges/judge_fluency\.c'
+check_door 'link-grammar/.*' 'envs/judges/judge_grammar\.c'
 check_door 'Random123/.*' 'core/tensor/random\.c'
-check_door 'curl/.*' 'envs/judge_endpoint\.c'
-check_door 'libconfig\.h' 'experiments/config\.c'
+check_door 'curl/.*' 'envs/judges/judge_endpoint\.c'
+check_door 'libconfig\.h' 'experiments/program/config/config\.c'
 check_door 'pcre2\.h' 'core/text/pattern\.c'
 check_door 'utf8proc\.h' 'core/text/normalizer\.c'
 check_door 'zlib\.h' 'core/text/lines\.c'
 check_door 'zstd\.h' 'core/text/lines\.c'
 check_door 'argp\.h' 'experiments/.*'
-check_door 'archive(_entry)?\.h' 'experiments/archive\.c'
+check_door 'archive(_entry)?\.h' 'experiments/program/package/archive\.c'
 check_door 'openssl/.*' 'core/checksum\.c'
 check_door 'sqlite3\.h' 'core/results/.*'
 

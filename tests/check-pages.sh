@@ -18,7 +18,7 @@ complain() {
 named() {
     awk -v root="${1%/README.md}" '
         BEGIN { folder = root }
-        /^#/ { folder = root; if (match($0, /^## [a-z]+\/$/)) folder = root "/" substr($0, 4, RLENGTH - 4) }
+        /^#/ { folder = root; if (match($0, /^## [a-z/]+\/$/)) folder = root "/" substr($0, 4, RLENGTH - 4) }
         /^\| `/ {
             split($0, cell, "|")
             while (match(cell[2], /`[^`]+`/)) {
@@ -42,7 +42,7 @@ for folder in core algorithms envs experiments analysis tests; do
     while read -r file; do
         grep -qxF -e "$file" -e "${file%.[ch]}" <<<"$names" ||
             complain "$page: no row has ${file#"$folder"/}"
-    done < <(find "$folder" -name '*.[ch]' -not -path '*/bench/*' -not -path core/abi.h -not -path experiments/commit.h # made
+    done < <(find "$folder" -name '*.[ch]' -not -path '*/bench/*' -not -path core/abi.h -not -path experiments/program/commit.h # made
         [[ $folder != tests ]] || find tests -maxdepth 1 \( -name '*.sh' -o -name '*.py' \))
     while read -r path; do
         [[ -e $path ]] || compgen -G "$folder/$path" >/dev/null || complain "$page: there is no $path"

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# The bilevel experiments as their users run them: in parl-mdp.cfg PARL comes within 2 % of the best
+# The bilevel experiments as their users run them: in parl/mdp.cfg PARL comes within 2 % of the best
 # return where the estimator "none" stays where it starts; every estimator has a row against the
 # exact hypergradient; what cannot be asked for is refused; a failure is named and handled as the
 # config says.
@@ -20,8 +20,8 @@ bandit='environment: { type = "bandit"; contexts = 2; responses = 4; pairs = 20;
 mdp='environment: { type = "mdp"; pairs = 20; }; policy: { type = "markov"; };'
 
 # ---- reward design ----
-"$program" run "$source/experiments/parl-mdp.cfg" -s 'seeds=[1]' -r mdp.db >out 2>&1 ||
-    complain "parl-mdp.cfg: $(tail -n 3 out)"
+"$program" run "$source/experiments/parl/mdp.cfg" -s 'seeds=[1]' -r mdp.db >out 2>&1 ||
+    complain "parl/mdp.cfg: $(tail -n 3 out)"
 "$program" table mdp.db -m optimality -f csv >table.csv || complain "no table"
 awk -F, '
     NR == 1 { for (i = 1; i <= NF; i++) if ($i ~ /^"?optimality/ && !column) column = i; next }
@@ -47,7 +47,7 @@ for kind in parl-estimators parl-estimators-mdp; do
 done
 
 # ---- figures: what is drawn is what is printed ----
-drawn="$source/experiments/bandit-head-to-head.cfg"
+drawn="$source/experiments/bandit/head-to-head.cfg"
 if gnuplot --version >/dev/null 2>&1; then
     "$program" check-gradients "$drawn" -n 5 -f moments.svg --cost-figure cost.svg >rows 2>err ||
         complain "figures: $(cat err)"
@@ -79,7 +79,7 @@ fi
 "$program" check-gradients "$drawn" -n 5 -f moments.gif >out 2>err && complain "not refused: .gif"
 grep -q 'expected a name ending in .svg' err || complain "moments.gif: $(cat err)"
 [[ -s out ]] && complain "measured before a figure was refused"
-"$program" check-gradients "$source/experiments/bandit-exploration.cfg" -n 2 --cost-figure cost2.svg \
+"$program" check-gradients "$source/experiments/bandit/exploration.cfg" -n 2 --cost-figure cost2.svg \
     >out 2>err && complain "not refused: a cost figure without PARL"
 grep -q 'no hypergradient to draw' err || complain "cost2.svg: $(cat err)"
 

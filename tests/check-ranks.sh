@@ -17,7 +17,7 @@ fail() {
 }
 
 # Every method, long enough to be hit in mid-run.
-run=("$program" run "$source/experiments/bandit-head-to-head.cfg" --checkpoint-seconds 0 -t 1
+run=("$program" run "$source/experiments/bandit/head-to-head.cfg" --checkpoint-seconds 0 -t 1
     -s 'seeds=[1,2]' -s budget.steps=300 -s evaluation.log_every=1)
 
 # With launch="exec" in the background, so that its children are the ranks.
@@ -183,7 +183,7 @@ over() {
 # Labels of data set, judge and policy; groups; a trial that only its first rank can run.
 methods='{type="dpo";},{type="online-dpo";},{type="sail-dp";},{type="listwise";},'
 methods+='{type="parl"; training:{shards=1;}; budget:{steps=20;};}'
-run=("$program" run "$source/experiments/bandit.cfg" --checkpoint-seconds 0 -t 1
+run=("$program" run "$source/experiments/bandit/bandit.cfg" --checkpoint-seconds 0 -t 1
     -s 'name="teams"' -s 'seeds=[1,2]' -s budget.steps=100 -s evaluation.log_every=1
     -s training.shards=4 -s "algorithms=($methods)")
 whole

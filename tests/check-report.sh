@@ -15,7 +15,7 @@ done
 
 cat >small.cfg <<END
 name = "small";
-extends = "$source/experiments/bandit.cfg";
+extends = "$source/experiments/bandit/bandit.cfg";
 seeds = [1, 2];
 budget: { steps = 40; };
 evaluation: { every = 10; };

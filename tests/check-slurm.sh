@@ -26,7 +26,7 @@ fail() {
     exit 1
 }
 
-submit=("$program" submit "$source/experiments/bandit-head-to-head.cfg" -s 'seeds=[1,2]' -s budget.steps=300)
+submit=("$program" submit "$source/experiments/bandit/head-to-head.cfg" -s 'seeds=[1,2]' -s budget.steps=300)
 
 # ---- without a cluster ----
 "${submit[@]}" -n --array-size 3 -t 2 -r "it's.db" -- --mem=1G >script

@@ -4,8 +4,8 @@
 
 #include "core/tensor/random.h"
 #include "core/tensor/tensor.h"
-#include "envs/bandit_exact.h"
-#include "envs/bandit_metrics.h"
+#include "envs/bandit/bandit_exact.h"
+#include "envs/bandit/bandit_metrics.h"
 
 #include <math.h>
 

@@ -2,7 +2,7 @@
 /* PARL's lower level in episodes of numbers, in double: the value that is summed step by step
  * against plain simulation with the same random numbers, at the policy that the samples are of and
  * away from it, and its second derivatives against differences of its first. */
-#include "algorithms/parl_levels.h"
+#include "algorithms/parl/parl_levels.h"
 #include "linear_process.h"
 #include "race.h"
 

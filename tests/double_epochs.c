@@ -2,7 +2,7 @@
 /* Several epochs on one batch: the second one sees the policy as it now is, beside what it was when
  * the step began. */
 #include "algorithms/training/gradient.h"
-#include "core/policy/enumerated.h"
+#include "core/models/enumerated.h"
 #include "race.h"
 
 #include <math.h>

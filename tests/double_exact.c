@@ -6,7 +6,7 @@
 
 #include "core/tensor/blas.h"
 #include "core/tensor/random.h"
-#include "envs/bandit_exact.h"
+#include "envs/bandit/bandit_exact.h"
 
 #include <math.h>
 #include <string.h>

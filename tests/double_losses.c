@@ -3,7 +3,7 @@
  * their formulas by plain arithmetic, and their gradients against central differences of these; for
  * methods of the policy gradient, against the gradient that their paper has. */
 #include "algorithms/ppo.h"
-#include "core/policy/enumerated.h"
+#include "core/models/enumerated.h"
 #include "race.h"
 
 #include <math.h>

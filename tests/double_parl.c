@@ -2,8 +2,8 @@
 /* PARL's hypergradient, in double: against finite differences of the bilevel objective with its
  * lower level solved in closed form, by every solver; and the solvers themselves on known matrices.
  */
-#include "algorithms/hypergradient.h"
-#include "algorithms/parl.h"
+#include "algorithms/parl/hypergradient.h"
+#include "algorithms/parl/parl.h"
 #include "race.h"
 
 #include <math.h>

@@ -3,7 +3,7 @@
  * order, against central differences. */
 #include <criterion/criterion.h>
 
-#include "core/policy/enumerated.h"
+#include "core/models/enumerated.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Tabular processes in double: values against plain sums and samples, the optimal policy against
  * its equation, PARL's hypergradient against differences of the solved bilevel problem. */
-#include "algorithms/parl.h"
-#include "core/policy/markov.h"
-#include "envs/mdp.h"
+#include "algorithms/parl/parl.h"
+#include "core/models/tabular.h"
+#include "envs/mdp/mdp.h"
 #include "race.h"
 
 #include <math.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The reward model in double precision: its loss against the formula, gradients of head and
  * transformer against central differences, and what the head reads against other ways to it. */
-#include "core/policy/shards.h"
-#include "core/policy/transformer.h"
-#include "envs/judge_reward_model.h"
+#include "core/models/transformer.h"
+#include "core/policy/data_parallel.h"
+#include "envs/judges/judge_reward_model.h"
 
 #include <criterion/criterion.h>
 #include <math.h>

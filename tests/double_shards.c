@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A batch in shards: none is much larger than the others, values are those of sequences on their
  * own, and so are gradients when they are added up. */
-#include "core/policy/shards.h"
+#include "core/policy/data_parallel.h"
 #include "core/tensor/blas.h"
 #include "tests/token_race.h"
 

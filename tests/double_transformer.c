@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The transformer in double precision: a real model against figures of another implementation
  * (golden/stories260K.json, made with PyTorch in float64), and derivatives against differences. */
-#include "core/policy/llama2c.h"
-#include "core/policy/transformer.h"
+#include "core/models/llama2c.h"
+#include "core/models/transformer.h"
 #include "core/tensor/blas.h"
 #include "tests/like_gpt2.h"
 #include "tests/shared_data.h"

@@ -34,7 +34,7 @@ def config(source):
         f'{{ type = "dpo"; label = {quoted(name)}; beta = {0.05 * (i + 1):.3f}; }}' for i, name in enumerate(NAMES)
     )
     print(f'''name = "names";
-extends = "{source}/experiments/bandit.cfg";
+extends = "{source}/experiments/bandit/bandit.cfg";
 seeds = [1, 2];
 environment: {{ pairs = 100; }};
 budget: {{ steps = 4; }};

@@ -3,7 +3,7 @@
 #ifndef RG_TESTS_JUDGE_SERVER_H
 #define RG_TESTS_JUDGE_SERVER_H
 
-#include "envs/judge_endpoint.h"
+#include "envs/judges/judge_endpoint.h"
 #include "tests/scratch.h"
 
 #include <signal.h>

@@ -3,7 +3,7 @@
 #ifndef RG_TESTS_LIKE_GPT2_H
 #define RG_TESTS_LIKE_GPT2_H
 
-#include "core/policy/transformer.h"
+#include "core/models/transformer.h"
 
 /* The same but for positions, norms, feed-forward and biases. */
 static inline RgTransformerOptions like_gpt2(RgTransformerOptions options) {

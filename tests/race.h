@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* The small race (experiments/small_race.h) of a named algorithm, for tests: what fails there fails
- * the test. */
+/* The small race (experiments/program/plugins/small_race.h) of a named algorithm, for tests: what
+ * fails there fails the test. */
 #ifndef RG_TESTS_RACE_H
 #define RG_TESTS_RACE_H
 
-#include "algorithms/parl.h"
+#include "algorithms/parl/parl.h"
 #include "core/tensor/profile.h"
 #include "envs/environment.h"
-#include "experiments/small_race.h"
+#include "experiments/program/plugins/small_race.h"
 #include "steps.h"
 
 #include <criterion/criterion.h>

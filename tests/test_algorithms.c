@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* The algorithms in the program's precision: limits that must hold to the bit, what each draws on,
  * that all of them learn, and that a checkpoint holds all there is. */
-#include "algorithms/parl.h"
-#include "core/policy/enumerated.h"
+#include "algorithms/parl/parl.h"
+#include "core/models/enumerated.h"
 #include "core/tensor/blas.h"
-#include "envs/bandit.h"
-#include "experiments/check_plugin.h"
+#include "envs/bandit/bandit.h"
+#include "experiments/program/plugins/check_plugin.h"
 #include "race.h"
 
 #include <math.h>
@@ -540,7 +540,8 @@ Test(trainer, labels_of_the_dataset_count_once) {
     race_end(&race);
 }
 
-/* What must hold of any algorithm (experiments/check_plugin.h) holds of each that is built in. */
+/* What must hold of any algorithm (experiments/program/plugins/check_plugin.h) holds of each that
+ * is built in. */
 typedef void Claim(const RgAlgorithm *algorithm, const char *options, RgClaims *claims);
 typedef const char *OptionsOf(const RgAlgorithm *algorithm);
 

@@ -2,9 +2,9 @@
 /* Settings that act are refused of a stranger's trial, by name, until they are allowed by kind. */
 #include "algorithms/algorithm.h"
 #include "envs/environment.h"
-#include "envs/judge.h"
-#include "experiments/allowed.h"
-#include "experiments/experiment.h"
+#include "envs/judges/judge.h"
+#include "experiments/program/config/allowed.h"
+#include "experiments/program/config/experiment.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>

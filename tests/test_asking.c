@@ -3,7 +3,7 @@
  * not, what is kept, what is paid, and what its answers come to. */
 #include "core/notice.h"
 #include "core/stop.h"
-#include "envs/judge_external.h"
+#include "envs/judges/judge_external.h"
 #include "tests/scratch.h"
 
 #include <math.h>

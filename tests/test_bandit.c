@@ -3,8 +3,8 @@
  * files are refused with file and line, its evaluation is consistent. */
 #include <criterion/criterion.h>
 
-#include "core/policy/enumerated.h"
-#include "envs/bandit.h"
+#include "core/models/enumerated.h"
+#include "envs/bandit/bandit.h"
 #include "tests/scratch.h"
 
 #include <math.h>

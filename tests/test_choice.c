@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Which trials tables are of: those of the config that was run last, or those that conditions name.
  */
-#include "analysis/choice.h"
+#include "analysis/store/choice.h"
 #include "core/results/last_run.h"
 #include "tests/scratch.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What regatta check-plugin claims: it holds of what is built in, and fails of what is broken, by
  * name. Of algorithms the first is in test_algorithms.c, claim by claim. */
-#include "experiments/check_plugin.h"
+#include "experiments/program/plugins/check_plugin.h"
 
 #include "core/tensor/blas.h"
 #include "race.h"

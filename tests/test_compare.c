@@ -2,7 +2,7 @@
 /* Paired comparisons: estimates against counts made here, pairing by seed, and the outputs. */
 #include "tests/results_fixture.h"
 
-#include "analysis/compare.h"
+#include "analysis/compare/compare.h"
 
 #include <jansson.h>
 #include <sqlite3.h>

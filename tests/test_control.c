@@ -4,7 +4,7 @@
  * without MuJoCo: it says so. */
 #include <criterion/criterion.h>
 
-#include "envs/control.h"
+#include "envs/control/control.h"
 #include "envs/episodes.h"
 #include "tests/race.h"
 #include "tests/random_policy.h"

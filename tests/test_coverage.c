@@ -4,9 +4,9 @@
  * difficulty, or their own. REGATTA_COVERAGE=1 prints the table that doc/statistics.md has. */
 #include <criterion/criterion.h>
 
-#include "analysis/length_control.h"
-#include "analysis/ratings.h"
-#include "analysis/robust.h"
+#include "analysis/statistics/length_control.h"
+#include "analysis/statistics/ratings.h"
+#include "analysis/statistics/robust.h"
 #include "core/tensor/random.h"
 
 #include <math.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Half-filled descriptors are refused by name, where they are looked up; whole ones pass. */
-#include "envs/judge.h"
+#include "envs/judges/judge.h"
 #include "race.h"
 
 static RgError error;

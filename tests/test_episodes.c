@@ -5,7 +5,7 @@
 #include <criterion/criterion.h>
 
 #include "envs/episodes.h"
-#include "envs/teacher.h"
+#include "envs/judges/teacher.h"
 #include "tests/random_policy.h"
 
 enum { HORIZON = 3, CONDITIONS = 5 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Bias of every stochastic gradient against the exact one: what `regatta check-gradients` prints.
  */
-#include "experiments/gradient_rows.h"
+#include "experiments/program/gradients/gradient_rows.h"
 #include "scratch.h"
 
 #include <math.h>

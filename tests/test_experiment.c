@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Unfolding a config into trials: seeds, sweeps, overrides, and what is refused before step 0. */
 #include "core/utf8.h"
-#include "experiments/experiment.h"
+#include "experiments/program/config/experiment.h"
 #include "scratch.h"
 
 #include <math.h>

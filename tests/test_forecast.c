@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* What a dry run and the status say: states of trials, what they took and will take, and that plans
  * count what runs count. */
-#include "analysis/ledger.h"
-#include "experiments/amount.h"
-#include "experiments/dry_run.h"
-#include "experiments/forecast.h"
-#include "experiments/trial.h"
+#include "analysis/store/run_status.h"
+#include "experiments/program/config/units.h"
+#include "experiments/program/run/dry_run.h"
+#include "experiments/program/run/forecast.h"
+#include "experiments/program/run/trial.h"
 #include "scratch.h"
 
 #include <jansson.h>

@@ -3,8 +3,8 @@
  * cost is too: every figure has a closed form. */
 #include "tests/results_fixture.h"
 
-#include "analysis/budget.h"
-#include "analysis/frontier.h"
+#include "analysis/compare/equal_budget.h"
+#include "analysis/compare/frontier.h"
 
 #include <sqlite3.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The gaussian policy: its samples against its density, bits that depend on nothing but the
  * episode, files and refusals. */
-#include "core/policy/gaussian.h"
+#include "core/models/gaussian.h"
 #include "core/tensor/blas.h"
 #include "linear_process.h"
 #include "scratch.h"

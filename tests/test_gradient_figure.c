@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Figures of check-gradients: dots and curves against rows made here, and files by gnuplot. */
-#include "experiments/gradient_figure.h"
+#include "experiments/program/gradients/gradient_figure.h"
 #include "tests/results_fixture.h"
 
 TestSuite(gradient_figure, .init = scratch_begin);

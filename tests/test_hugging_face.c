@@ -2,8 +2,8 @@
 /* Hugging Face checkpoints: tiny random models of every architecture against log-probabilities that
  * another implementation computed in float64 (in both precisions of this program), and what is not
  * supported refused by name. */
-#include "core/policy/hugging_face.h"
-#include "core/policy/transformer.h"
+#include "core/models/hugging_face.h"
+#include "core/models/transformer.h"
 #include "core/train/meter.h"
 #include "core/train/safetensors.h"
 #include "tests/like_gpt2.h"

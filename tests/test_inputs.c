@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The key of a trial is of what its inputs hold, and of nothing else about them. */
-#include "experiments/experiment.h"
-#include "experiments/input_sums.h"
-#include "experiments/run.h"
+#include "experiments/program/config/experiment.h"
+#include "experiments/program/config/input_sums.h"
+#include "experiments/program/run/run.h"
 #include "tests/scratch.h"
 
 #include <jansson.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The judges: what they tell apart, what they punish, and on real text how often they are right. */
-#include "envs/judge_ngram.h"
-#include "envs/lexicon.h"
+#include "envs/judges/judge_ngram.h"
+#include "envs/judges/lexicon.h"
 #include "scratch.h"
 
 #include <criterion/criterion.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Claims about judges outside of the program, each with a server or a child that behaves badly in
  * one way; and that whatever happens, no answer is lost and none is paid for twice. */
-#include "envs/judge_command.h"
-#include "envs/judge_external.h"
+#include "envs/judges/judge_command.h"
+#include "envs/judges/judge_external.h"
 #include "tests/judge_server.h"
 
 #include <jansson.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A judge that is asked elsewhere may fail: no algorithm goes on with rewards that nobody gave, and
  * a trial that ends so is told of, and goes on to the same numbers when the judge is back. */
-#include "experiments/trial.h"
+#include "experiments/program/run/trial.h"
 #include "race.h"
 #include "scratch.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Judges that other people's libraries make: fluency by sphinxbase, grammar by link-grammar. Where
  * a library is missing, or the model, its tests are skipped and say so. */
-#include "envs/judge.h"
+#include "envs/judges/judge.h"
 #include "scratch.h"
 
 #include <math.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Mixtures of judges: sums of lexicons, whose rewards are known in closed form. */
-#include "envs/judge.h"
+#include "envs/judges/judge.h"
 #include "scratch.h"
 
 #include <math.h>

@@ -2,8 +2,8 @@
 /* Claims about reading llama2.c checkpoints: every weight lands in its place, and a file that is
  * not one is refused with what was expected. What the weights compute is held against PyTorch in
  * double_transformer.c. */
-#include "core/policy/llama2c.h"
-#include "core/policy/transformer.h"
+#include "core/models/llama2c.h"
+#include "core/models/transformer.h"
 #include "tests/scratch.h"
 #include "tests/shared_data.h"
 

@@ -2,10 +2,10 @@
 /* The mdp environment and the policy that acts in it: episodes against what is known exactly, bits
  * that do not depend on threads or neighbours, files, refusals, and every algorithm unchanged. */
 #include "algorithms/training/trainer.h"
-#include "core/policy/markov.h"
+#include "core/models/tabular.h"
 #include "core/tensor/blas.h"
 #include "envs/episodes.h"
-#include "envs/mdp.h"
+#include "envs/mdp/mdp.h"
 #include "race.h"
 #include "scratch.h"
 

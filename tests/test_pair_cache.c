@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Claims about the cache of pairs' values: what is found is what would be computed, cost and bits,
  * whatever is on the shelf and whatever else is asked; and nothing else is ever taken for it. */
-#include "core/results/pair_shelf.h"
+#include "core/results/reference_cache.h"
 #include "core/tensor/blas.h"
 #include "tests/save_checkpoint.h"
 #include "tests/scratch.h"

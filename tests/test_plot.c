@@ -2,8 +2,8 @@
 /* Figures: the data behind the curves against means made here, axes, and files by gnuplot. */
 #include "tests/results_fixture.h"
 
-#include "analysis/plot.h"
-#include "analysis/statistics.h"
+#include "analysis/figures/plot.h"
+#include "analysis/statistics/statistics.h"
 #include "core/new_file.h"
 
 #include <sys/stat.h>

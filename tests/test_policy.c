@@ -3,8 +3,8 @@
  * files. Transformers have a file of their own. */
 #include <criterion/criterion.h>
 
-#include "core/policy/course.h"
-#include "core/policy/enumerated.h"
+#include "core/models/enumerated.h"
+#include "core/task/task.h"
 #include "core/tensor/blas.h"
 #include "core/train/safetensors.h"
 #include "tests/scratch.h"

@@ -4,10 +4,10 @@
  * skipped without. */
 #include <criterion/criterion.h>
 
-#include "core/policy/transformer.h"
+#include "core/models/transformer.h"
 #include "core/tensor/blas.h"
+#include "core/tensor/gemm.h"
 #include "core/tensor/onednn.h"
-#include "core/tensor/product.h"
 #include "core/train/optimizer.h"
 
 #include <float.h>

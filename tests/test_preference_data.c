@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Preferences as they are published: formats, compressed files, chat templates, limits. */
 #include "core/text/lines.h"
-#include "envs/text_layout.h"
+#include "envs/text/text_layout.h"
 #include "scratch.h"
 #include "tests/shared_data.h"
 

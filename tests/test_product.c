@@ -4,7 +4,7 @@
 #include <criterion/criterion.h>
 
 #include "core/tensor/blas.h"
-#include "core/tensor/product.h"
+#include "core/tensor/gemm.h"
 #include "core/tensor/random.h"
 #include "tests/every_set.h"
 

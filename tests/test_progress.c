@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What is seen while trials run: the lines of several, the pace by the budget, notes above them. */
-#include "experiments/progress.h"
+#include "experiments/program/run/progress.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>

@@ -3,8 +3,8 @@
  * maximum likelihood (golden by tests/golden/ratings.py). */
 #include <criterion/criterion.h>
 
-#include "analysis/length_control.h"
-#include "analysis/ratings.h"
+#include "analysis/statistics/length_control.h"
+#include "analysis/statistics/ratings.h"
 #include "core/tensor/random.h"
 
 #include <math.h>

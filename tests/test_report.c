@@ -3,9 +3,9 @@
  * shows what the store holds. */
 #include "tests/results_fixture.h"
 
-#include "analysis/report.h"
-#include "analysis/report_page.h"
-#include "analysis/svg.h"
+#include "analysis/figures/svg.h"
+#include "analysis/report/report.h"
+#include "analysis/report/report_page.h"
 
 #include <sqlite3.h>
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* The reward model as a judge: what it learns, keeps and refuses; and how good a judge is said to
  * be. */
-#include "core/policy/transformer.h"
+#include "core/models/transformer.h"
 #include "core/tensor/blas.h"
-#include "envs/judge_quality.h"
-#include "envs/judge_reward_model.h"
+#include "envs/judges/judge_quality.h"
+#include "envs/judges/judge_reward_model.h"
 #include "scratch.h"
 
 #include <math.h>

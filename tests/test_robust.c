@@ -3,7 +3,7 @@
  * tests/golden/statistics.py) and enumeration of what is enumerable. */
 #include <criterion/criterion.h>
 
-#include "analysis/robust.h"
+#include "analysis/statistics/robust.h"
 #include "core/tensor/random.h"
 
 #include <math.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A key is struck out in whatever form it comes back. */
-#include "envs/secret.h"
+#include "envs/judges/secret.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>

@@ -2,7 +2,7 @@
 /* Texts cut into sentences. */
 #include <criterion/criterion.h>
 
-#include "envs/sentences.h"
+#include "envs/judges/sentences.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -3,7 +3,7 @@
  * figures that stand here. */
 #include <criterion/criterion.h>
 
-#include "analysis/statistics.h"
+#include "analysis/statistics/statistics.h"
 #include "core/tensor/random.h"
 
 #include <math.h>

@@ -3,9 +3,9 @@
  * numbers give in a plain policy, whoever computes it. A clone of a stored policy is that plain
  * one.
  */
-#include "core/policy/transformer.h"
+#include "core/models/transformer.h"
 #include "core/tensor/blas.h"
-#include "core/tensor/product.h"
+#include "core/tensor/gemm.h"
 #include "tests/like_gpt2.h"
 #include "tests/scratch.h"
 

@@ -2,7 +2,7 @@
 /* Merging stores: nothing is lost, nothing is there twice, two results under one name are refused,
  * and a merge may be killed and run again. */
 #include "core/new_file.h"
-#include "core/results/pair_shelf.h"
+#include "core/results/reference_cache.h"
 #include "core/results/store_merge.h"
 #include "core/results/trial_compare.h"
 #include "tests/results_fixture.h"

@@ -3,10 +3,10 @@
  * made here, what the notes say, and the formats. */
 #include "tests/results_fixture.h"
 
-#include "analysis/compare.h"
-#include "analysis/format.h"
-#include "analysis/robust.h"
-#include "analysis/table.h"
+#include "analysis/compare/compare.h"
+#include "analysis/compare/format.h"
+#include "analysis/compare/table.h"
+#include "analysis/statistics/robust.h"
 
 #include <jansson.h>
 #include <sqlite3.h>

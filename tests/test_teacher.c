@@ -3,7 +3,7 @@
  * where B-Pref has them, and Bradley-Terry teachers are the course's own judge. */
 #include <criterion/criterion.h>
 
-#include "envs/teacher.h"
+#include "envs/judges/teacher.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
  * the texts and nothing else, its pairs follow judge and limits, its evaluation is consistent. */
 #include "core/text/lines.h"
 #include "core/utf8.h"
-#include "envs/text.h"
+#include "envs/text/text.h"
 #include "tests/scratch.h"
 
 #include <math.h>

@@ -3,8 +3,8 @@
  * who takes part, and the formats. */
 #include "tests/results_fixture.h"
 
-#include "analysis/length_control.h"
-#include "analysis/tournament.h"
+#include "analysis/compare/tournament.h"
+#include "analysis/statistics/length_control.h"
 
 #include <jansson.h>
 #include <sqlite3.h>

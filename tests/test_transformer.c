@@ -2,8 +2,8 @@
 /* Claims about the transformer policy in the program's precision: sampling with a cache against the
  * full pass, how tokens are drawn, features, descriptions. Its figures and derivatives are checked
  * in double_transformer.c. */
-#include "core/policy/token_draw.h"
-#include "core/policy/transformer_decoder.h"
+#include "core/models/transformer_decoder.h"
+#include "core/policy/token_sampler.h"
 #include "core/tensor/blas.h"
 #include "tests/like_gpt2.h"
 #include "tests/scratch.h"

@@ -3,10 +3,10 @@
  * whatever is missing, damaged or another is refused by name. */
 #include "core/checksum.h"
 #include "core/results/trial_find.h"
-#include "experiments/archive.h"
-#include "experiments/run.h"
-#include "experiments/trial_package.h"
-#include "experiments/trial_verify.h"
+#include "experiments/program/package/archive.h"
+#include "experiments/program/package/trial_package.h"
+#include "experiments/program/package/trial_verify.h"
+#include "experiments/program/run/run.h"
 #include "tests/scratch.h"
 
 #include <archive.h>

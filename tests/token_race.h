@@ -4,8 +4,8 @@
 #ifndef RG_TESTS_TOKEN_RACE_H
 #define RG_TESTS_TOKEN_RACE_H
 
-#include "core/policy/transformer.h"
-#include "experiments/small_race.h"
+#include "core/models/transformer.h"
+#include "experiments/program/plugins/small_race.h"
 #include "steps.h"
 
 #include <criterion/criterion.h>

@@ -3,7 +3,7 @@
  * reference gives to the pairs of a data set are the same in every trial.
  *
  * A pair is known by a digest of its tokens and of what the values hang on. Where they are kept is
- * the shelf's business; core/results/pair_shelf.h has one on disk. What is not on the shelf is
+ * the shelf's business; core/results/reference_cache.h has one on disk. What is not on the shelf is
  * computed, and since a pair's values do not depend on its neighbours, nobody can tell from them
  * which were found. Nor from their cost: what is found costs what it cost when it was computed, so
  * that a trial's meter does not depend on what ran before it. */

@@ -3,8 +3,8 @@
  * elsewhere; files of weights are in policy_file.c. */
 #include "core/policy/policy.h"
 
-#include "core/policy/course.h"
-#include "core/policy/shards.h"
+#include "core/policy/data_parallel.h"
+#include "core/task/task.h"
 #include "core/tensor/parallel.h"
 #include "core/tensor/profile.h"
 

@@ -12,9 +12,9 @@
 #include "core/digest.h"
 #include "core/options.h"
 #include "core/policy/adapter.h"
-#include "core/policy/dynamics.h"
-#include "core/policy/sequences.h"
 #include "core/registry.h"
+#include "core/task/episodes.h"
+#include "core/task/sequences.h"
 #include "core/team.h"
 #include "core/tensor/random.h"
 #include "core/tensor/tensor.h"
@@ -218,7 +218,7 @@ void rg_policy_allocate(RgPolicy *policy);
 
 /* A policy's weights (with the adapter added) and description as one safetensors file: metadata
  * "regatta.policy" is the kind, "regatta.description" what the kind says of itself. Loading also
- * takes a folder in Hugging Face's layout (core/policy/hugging_face.h) and a checkpoint of
+ * takes a folder in Hugging Face's layout (core/models/hugging_face.h) and a checkpoint of
  * llama2.c. */
 RgStatus rg_policy_save(const RgPolicy *policy, const char *path, RgError *error);
 /* The same with other tensors beside the weights, under names of their own: what is made of a

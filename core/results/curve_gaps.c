@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* A walk over a trial's readings beside the steps that a run records (experiments/trial.c): 0,
- * where it is evaluated at the start, each multiple of log_every, each step after which one more
- * multiple of `every` is spent, and the last. Of evaluations by a cost it is not known at which
- * step they were due, but the first reading after such a multiple is that of the evaluation. */
+/* A walk over a trial's readings beside the steps that a run records
+ * (experiments/program/run/trial.c): 0, where it is evaluated at the start, each multiple of
+ * log_every, each step after which one more multiple of `every` is spent, and the last. Of
+ * evaluations by a cost it is not known at which step they were due, but the first reading after
+ * such a multiple is that of the evaluation. */
 #include "core/results/curve_gaps.h"
 
 #include "core/results/rows.h"
@@ -119,7 +120,7 @@ static void miss_multiples(Walk *walk, int64_t unit, int64_t from, int64_t to) {
     miss(walk, (to - 1) / unit * unit);
 }
 
-/* As experiments/budget.c decides. */
+/* As experiments/program/config/budget.c decides. */
 static bool is_due(const Walk *walk, double before, double after) {
     return walk->every > 0 && floor(after / walk->every) > floor(before / walk->every);
 }

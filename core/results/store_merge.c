@@ -2,14 +2,15 @@
 /* Merging, in this order, so that it can be killed anywhere: rows go into one transaction, and
  * weights of done trials are copied before it is committed (in the target they are either missing
  * or those of a trial that is to be replaced, which nobody reads); checkpoints are copied or
- * removed after it, as a checkpoint must never be newer than the rows (see experiments/trial.c). */
+ * removed after it, as a checkpoint must never be newer than the rows (see
+ * experiments/program/run/trial.c). */
 #include "core/results/store_merge.h"
 
 #include "core/new_file.h"
 #include "core/notice.h"
-#include "core/results/answer_shelf.h"
+#include "core/results/judge_cache.h"
 #include "core/results/last_run.h"
-#include "core/results/pair_shelf.h"
+#include "core/results/reference_cache.h"
 #include "core/results/rows.h"
 #include "core/results/trial_compare.h"
 #include "core/results/weights.h"

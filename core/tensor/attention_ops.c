@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Rotary positions and causal attention over packed sequences: kernels forward and backward, and
  * attention's expansion into primitives for tapes of second order. Attention over a cache, one
- * token at a time, belongs to sampling (core/policy/transformer_sample.c). */
+ * token at a time, belongs to sampling (core/models/transformer_sample.c). */
 #include "core/tensor/kernels.h"
 #include "core/tensor/parallel.h"
 

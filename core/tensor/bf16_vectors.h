@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* What the kernels for products in bf16 share (product_tiles.c, product_bf16.c): copying an
+/* What the kernels for products in bf16 share (gemm_amx.c, gemm_bf16.c): copying an
  * operand into tiles of cells, and rounding it with AVX512_BF16 where it is not in bf16 already. A
  * cell is 32 bits with two k of one row of a or one column of b. Which two is free as long as a and
  * b agree: here they are k and k + 16. Private to products. */
 #ifndef RG_CORE_TENSOR_BF16_VECTORS_H
 #define RG_CORE_TENSOR_BF16_VECTORS_H
 
-#include "core/tensor/product_kernel.h"
+#include "core/tensor/gemm_kernel.h"
 
 #include <immintrin.h>
 

@@ -6,11 +6,11 @@
  * bits of a result may not depend on it. Large products are cut here instead, by their shape.
  * OpenBLAS takes OpenMP's default number of threads for its own whenever that changes, so the
  * default stays at 1 and parallel regions name their number: num_threads(rg_threads()). */
+#include "core/tensor/gemm.h"
 #include "core/tensor/instructions.h"
 #include "core/tensor/kernels.h"
 #include "core/tensor/onednn.h"
 #include "core/tensor/parallel.h"
-#include "core/tensor/product.h"
 
 #include <cblas.h>
 #include <lapacke.h>

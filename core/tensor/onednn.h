@@ -5,8 +5,8 @@
 #ifndef RG_CORE_TENSOR_ONEDNN_H
 #define RG_CORE_TENSOR_ONEDNN_H
 
+#include "core/tensor/gemm.h"
 #include "core/tensor/precision.h"
-#include "core/tensor/product.h"
 
 /* "2.6.3"; NULL in a build without it */
 const char *rg_onednn_version(void);

@@ -3,9 +3,9 @@
  * blas.c's. */
 #include "core/tensor/precision.h"
 
+#include "core/tensor/gemm.h"
 #include "core/tensor/kernels.h"
 #include "core/tensor/onednn.h"
-#include "core/tensor/product.h"
 
 #include <stdlib.h>
 

@@ -6,8 +6,8 @@
 #define RG_CORE_TENSOR_VECTORS_H
 
 #include "core/tensor/cache_attention.h"
+#include "core/tensor/gemm_kernel.h"
 #include "core/tensor/panels.h"
-#include "core/tensor/product_kernel.h"
 
 typedef struct RgVectorKernels {
     const RgProductKernel *product; /* NULL where BLAS is the better choice */

@@ -13,7 +13,8 @@
 
 #include "core/tensor/vectors_attention.h"
 #include "core/tensor/vectors_panels.h"
-#include "core/tensor/vectors_product.h"
+
+#include "core/tensor/vectors_gemm.h"
 
 const RgVectorKernels rg_vectors_avx2 = {
     .product = &product_kernel, .panels = panels_product, .attend = attend};

@@ -9,8 +9,8 @@
  * A round is one step, or one batch of responses; the median of the rounds is told. What the
  * machine could do at most is bench_machine's to say. */
 #include "algorithms/algorithm.h"
-#include "core/policy/hugging_face.h"
-#include "core/policy/transformer.h"
+#include "core/models/hugging_face.h"
+#include "core/models/transformer.h"
 #include "core/tensor/blas.h"
 #include "core/tensor/instructions.h"
 #include "core/tensor/profile.h"

@@ -96,7 +96,7 @@ def formula_tokens(shape, sequences, length, stream):
 
 
 class FormulaWeights:
-    """Deals weights in the order of core/policy/transformer.h, each a stream of its own."""
+    """Deals weights in the order of core/models/transformer.h, each a stream of its own."""
 
     def __init__(self):
         self.views = 0
@@ -227,7 +227,7 @@ class Transformer(nn.Module):
 
     @torch.no_grad()
     def fill_by_formula(self, shape):
-        """In the order of core/policy/transformer.h; fused matrices get theirs part by part."""
+        """In the order of core/models/transformer.h; fused matrices get theirs part by part."""
         deal, width, hidden = FormulaWeights(), shape["width"], shape["hidden"]
 
         def norm(module):

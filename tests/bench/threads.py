@@ -27,7 +27,7 @@ TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 FEWEST = 2  # steps of the shorter run
 EVERY = 0.02  # seconds between looks at the threads
 NOT_TRAINED = ("base", "best-of-n")
-# Options of a method: those of verses-head-to-head.cfg, where the defaults take minutes a step.
+# Options of a method: those of experiments/verses/head-to-head.cfg, where the defaults take minutes a step.
 OPTIONS = {"parl": 'estimator="neumann"; inverse_step=1e-4; iterations=2; curvature_prompts=2;'}
 
 
@@ -46,7 +46,7 @@ def of_threads(pid):
 def run(arguments, overrides):
     """Seconds of a run: by the clock, on processors, and on or ready for them."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [arguments.program, "run", os.path.join(TREE, "experiments/verses-quick.cfg"),
+        command = [arguments.program, "run", os.path.join(TREE, "experiments/verses/quick.cfg"),
                    "-q", "-t", str(arguments.threads), "-r", os.path.join(folder, "run.db"),
                    "--checkpoint-seconds=1e6", "-s", "environment.pair_count=200",
                    "-s", "environment.test_prompts=8"]

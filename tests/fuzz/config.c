@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Configs, and what papers report. */
-#include "experiments/experiment.h"
-#include "experiments/paper_file.h"
+#include "experiments/program/config/experiment.h"
+#include "experiments/program/config/paper_file.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Folders in Hugging Face's layout. Parts: config.json, model.safetensors.index.json, the headers
  * of two files of weights. Their numbers are as many as the header asks for, within reason. */
-#include "core/policy/hugging_face.h"
+#include "core/models/hugging_face.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <jansson.h>

@@ -2,7 +2,7 @@
 /* What a judge that is a program writes: the bytes that came from its pipe, with two questions
  * under way. The reader's own file is taken in here, as it keeps to itself what it does with them.
  */
-#include "envs/judge_command.c"
+#include "envs/judges/judge_command.c"
 
 #include "tests/fuzz/fuzz.h"
 

@@ -2,7 +2,7 @@
 /* What a judge behind HTTP answers, and which of two responses its answer names. Three digits of
  * status, then the body. The reader's own file is taken in here, as it keeps to itself what it does
  * with them. */
-#include "envs/judge_endpoint.c"
+#include "envs/judges/judge_endpoint.c"
 
 #include "tests/fuzz/fuzz.h"
 

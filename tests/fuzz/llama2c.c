@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Checkpoints of llama2.c. */
-#include "core/policy/llama2c.h"
+#include "core/models/llama2c.h"
 #include "tests/fuzz/fuzz.h"
 
 static void run(const uint8_t *data, size_t size) {

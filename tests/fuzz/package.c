@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Packed trials, and the archives that they come in. */
 #include "core/checksum.h"
-#include "experiments/archive.h"
-#include "experiments/trial_package.h"
+#include "experiments/program/package/archive.h"
+#include "experiments/program/package/trial_package.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <stdlib.h>

@@ -2,7 +2,7 @@
 /* Preferences as JSON lines, plain or compressed. The first byte tells the format and which label
  * is read; the rest is the file. */
 #include "core/text/lines.h"
-#include "envs/text_data.h"
+#include "envs/text/text_data.h"
 #include "tests/fuzz/fuzz.h"
 
 enum { FORMATS = RG_TEXT_CHAT + 1 };

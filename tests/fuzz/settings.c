@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Settings as stores and packages keep them: what can be read is written as it was read. */
 #include "core/settings.h"
-#include "experiments/allowed.h"
-#include "experiments/experiment.h"
+#include "experiments/program/config/allowed.h"
+#include "experiments/program/config/experiment.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <stdlib.h>

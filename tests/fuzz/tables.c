@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Small tables that environments read: a bandit's rewards, lexicons of valences. */
-#include "envs/bandit.h"
-#include "envs/lexicon.h"
+#include "envs/bandit/bandit.h"
+#include "envs/judges/lexicon.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <math.h>

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* What holds for every estimator: no gradient, no implicit term; and when a solution is one. */
+#include "algorithms/parl/estimator.h"
+
+#include "core/tensor/blas.h"
+
+#include <math.h>
+#include <string.h>
+
+void rg_estimator_apply(const RgEstimator *estimator, const RgBilevel *problem,
+                        const RgEstimatorOptions *options, const RgReal *upper_gradient, RgReal *w,
+                        RgEstimateReport *report) {
+    int64_t n = problem->lower->count;
+    *report = (RgEstimateReport){.converged = true};
+    if (sqrt(rg_dot(n, upper_gradient, upper_gradient)) <= options->rounding) {
+        memset(w, 0, (size_t)problem->upper->count * sizeof *w);
+        return;
+    }
+    estimator->estimate(problem, options, upper_gradient, w, report);
+    bool reached = options->residual_limit == 0 || report->residual <= options->residual_limit;
+    report->converged = reached && !report->failure;
+    if (!reached && !report->failure && estimator->solves)
+        report->failure = "the estimator's solution has not converged: its residual is above "
+                          "residual_limit";
+}

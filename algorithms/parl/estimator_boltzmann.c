@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* The closed form of a lower level that is regularised by the KL divergence or the entropy: its
+ * optimum is a Boltzmann distribution, whose dependence on ν is known, so that no derivative of V
+ * is needed but that of the reward.
+ *
+ *     responses:  ∂_ν log π*(y|x) = (∂_ν r(x,y) − E_π*[∂_ν r]) / β
+ *     processes:  ∂_ν log π*(a|s) = (∂_ν Q(s,a) − ∂_ν v(s)) / β
+ *
+ * HPGD (Thoma et al. 2024, arXiv:2406.01575) and SoBiRL (Yang et al. 2025, arXiv:2405.19697) rest
+ * on it. It is right only at the optimum. */
+#include "algorithms/parl/estimator.h"
+
+static void boltzmann(const RgBilevel *problem, const RgEstimatorOptions *options,
+                      const RgReal *upper_gradient, RgReal *w, RgEstimateReport *report) {
+    (void)options;
+    (void)report;
+    problem->closed_form(problem->context, upper_gradient, w);
+}
+
+const RgEstimator rg_estimator_boltzmann = {
+    .about = {.name = "boltzmann",
+              .summary = "Closed form of a lower level regularised by KL or entropy, first order",
+              .reference = "HPGD, Thoma et al. 2024, arXiv:2406.01575; SoBiRL, Yang et al. 2025, "
+                           "arXiv:2405.19697"},
+    .by_closed_form = true,
+    .estimate = boltzmann,
+};

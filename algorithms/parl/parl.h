@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/* What PARL's parts are, for its own file and for those who check them (tests, check-gradients). */
+#ifndef RG_ALGORITHMS_PARL_H
+#define RG_ALGORITHMS_PARL_H
+
+#include "algorithms/parl/estimator.h"
+#include "algorithms/parl/reward.h"
+#include "algorithms/training/trainer.h"
+
+enum { RG_PARL_EXACT, RG_PARL_SAMPLED };                      /* expectation */
+enum { RG_PARL_PREFERENCES, RG_PARL_UTILITY, RG_PARL_FIXED }; /* upper */
+enum { RG_PARL_STEPS, RG_PARL_SOLVED };                       /* lower */
+enum { RG_PARL_KL, RG_PARL_ENTROPY };                         /* regularizer */
+enum { RG_PARL_STOP, RG_PARL_DAMP, RG_PARL_SKIP };            /* on_failure */
+
+typedef struct RgParlOptions {
+    double beta;
+    int regularizer;
+    int expectation; /* exact (what can be enumerated or is known) or sampled */
+    int upper;
+    int lower;
+    int64_t inner_steps; /* K */
+    double lower_tolerance;
+    RgOptionPart estimator;
+    double damping; /* these seven: RgEstimatorOptions */
+    int64_t iterations;
+    double tolerance, residual_limit, inverse_step, penalty, difference;
+    int on_failure;
+    int64_t curvature_prompts; /* prompts (two responses each) behind the sampled Hessian */
+    int reward;
+    int64_t reward_hidden;
+    double reward_deviation;
+    int reward_optimizer;
+    double reward_learning_rate, reward_clip, reward_decay;
+    int64_t pretrain; /* steps of fitting the reward to the offline pairs before the first round */
+} RgParlOptions;
+
+extern const RgAlgorithm rg_algorithm_parl;
+
+/* Hypergradient dG/dν at the trainer's policy and reward, without a step: G in *objective and
+ * hypergradient [reward->count] out. `draw` numbers the sampled batches. Fails where the judge
+ * does. */
+RgStatus rg_parl_hypergradient(RgTrainer *trainer, const RgParlOptions *options, void *state,
+                               int64_t draw, double *objective, double *hypergradient,
+                               RgEstimateReport *report, RgError *error);
+
+/* The reward parameters ν inside PARL's state. */
+RgParameters *rg_parl_reward(void *state);
+/* The problem at the trainer's policy and reward, with batches drawn for `draw`; valid until the
+ * next draw. The judge must be one that cannot fail. */
+RgBilevel rg_parl_problem(void *state, int64_t draw);
+/* Put the lower level's maximiser into the policy. False where there is none in closed form, or it
+ * was not reached. */
+bool rg_parl_solve_lower(void *state);
+
+#endif

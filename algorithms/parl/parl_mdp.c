@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/* PARL's levels in a tabular process that is known: values are solutions of linear systems, the
+ * lower level's optimum is that of the soft Bellman equation. The policy is a table of logits
+ * [states, actions]. */
+#include "algorithms/parl/parl_levels.h"
+
+#include <string.h>
+
+static const RgProcess *process_of(const RgParl *parl) {
+    return parl->trainer->course->process;
+}
+
+static RgShape table(const RgParl *parl) {
+    return RG_SHAPE(process_of(parl)->states, process_of(parl)->actions);
+}
+
+static RgTensor *logits_of(const RgPolicy *policy, RgTape *t) {
+    return rg_parameter(t, policy->parameters, 0);
+}
+
+/* NULL for the entropy, as process.h takes it. */
+static RgTensor *log_reference(const RgParl *parl, RgTape *t) {
+    if (parl->options->regularizer == RG_PARL_ENTROPY)
+        return NULL;
+    return rg_stop_gradient(t, rg_log_softmax(t, logits_of(parl->trainer->reference, t)));
+}
+
+static RgTensor *designed_reward(const RgParl *parl, RgTape *t) {
+    return rg_process_design(t, process_of(parl), rg_parameter(t, parl->reward.parameters, 0));
+}
+
+static RgTensor *value(RgParl *parl, RgTape *t) {
+    return rg_process_value(t, process_of(parl), designed_reward(parl, t),
+                            logits_of(parl->trainer->policy, t), log_reference(parl, t),
+                            parl->options->beta);
+}
+
+static RgTensor *objective(RgParl *parl, RgTape *t, double *number) {
+    RgTensor *utility =
+        rg_process_utility(t, process_of(parl), rg_parameter(t, parl->reward.parameters, 0));
+    RgTensor *y = rg_negate(t, rg_process_value(t, process_of(parl), utility,
+                                                logits_of(parl->trainer->policy, t), NULL, 0));
+    *number = y->data[0];
+    return y;
+}
+
+/* (1/β) Σ g(s,a) ∂_νQ(s,a), g the gradient in the optimum's logits. By the envelope theorem Q's
+ * derivative is that with the policy held fixed. */
+static void closed_form(RgParl *parl, const RgReal *upper_gradient, RgReal *w) {
+    RgTape *t = parl->trainer->tape;
+    RgTensor *logits = rg_stop_gradient(t, logits_of(parl->trainer->policy, t));
+    RgTensor *q = rg_process_action_value(t, process_of(parl), designed_reward(parl, t), logits,
+                                          log_reference(parl, t), parl->options->beta);
+    RgTensor *along = rg_sum(t, rg_mul(t, rg_constant(t, table(parl), upper_gradient), q));
+    rg_parl_reward_gradient(parl, rg_scale(t, along, (RgReal)(1 / parl->options->beta)), w);
+}
+
+bool rg_parl_solve_process(RgParl *parl) {
+    enum { SWEEPS = 100 };
+    const double tolerance = 100 * RG_REAL_EPSILON;
+    RgTape *t = parl->trainer->tape;
+    bool recorded = rg_tape_record(t, false);
+    const RgTensor *reward = designed_reward(parl, t), *reference = log_reference(parl, t);
+    double change = rg_process_solve(process_of(parl), reward->data,
+                                     reference ? reference->data : NULL, parl->options->beta,
+                                     tolerance, SWEEPS, parl->trainer->policy->parameters->value);
+    rg_tape_record(t, recorded);
+    rg_tape_reset(t);
+    return change <= tolerance;
+}
+
+RgStatus rg_parl_check_table(const RgParl *parl, const char *option, RgError *error) {
+    const RgPolicy *policy = parl->trainer->policy;
+    const RgProcess *process = process_of(parl);
+    if (policy->parameters->view_count != 1 ||
+        policy->parameters->count != process->states * process->actions)
+        return rg_fail(error, RG_E_USAGE,
+                       "parl: in a known process, %s needs a table of logits over states and "
+                       "actions (policy.type = \"markov\"), not a %s policy",
+                       option, policy->type->about.name);
+    if (parl->reward.type != RG_REWARD_LINEAR)
+        return rg_fail(error, RG_E_USAGE, "parl: in a known process, %s needs reward = \"linear\"",
+                       option);
+    return RG_OK;
+}
+
+static RgStatus create(RgParl *parl, RgError *error) {
+    RG_TRY(rg_parl_check_table(parl, "expectation = \"exact\"", error));
+    if (parl->options->upper == RG_PARL_PREFERENCES)
+        return rg_fail(error, RG_E_USAGE,
+                       "parl: in a known process, upper = \"preferences\" is an expectation over "
+                       "pairs of episodes, of which there are too many: expected upper = "
+                       "\"utility\" or expectation = \"sampled\"");
+    return RG_OK;
+}
+
+const RgParlLevels rg_parl_process = {
+    .create = create,
+    .value = value,
+    .objective = objective,
+    .closed_form = closed_form,
+};

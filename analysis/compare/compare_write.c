@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT */
+/* Comparisons in sentences, as a table of a family, and as records. */
+#include "analysis/compare/compare.h"
+#include "analysis/compare/format.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+
+/* ---- pieces ---- */
+
+static char *estimate_text(const RgEstimate *estimate, RgUnit unit) {
+    RgSummary summary = {.mean = estimate->value, .standard_error = estimate->standard_error};
+    return rg_mean_text(&summary, estimate->interval, unit);
+}
+
+/* "50 %" for wins. */
+static const char *null_text(const RgComparison *c) {
+    return c->win ? "50 %" : "0";
+}
+
+static RgRecords *make_records(const RgComparison *comparisons, int count) {
+    RgRecords *records = rg_records_create();
+    for (int i = 0; i < count; i++) {
+        const RgComparison *c = &comparisons[i];
+        rg_record_text(records, "a", c->a->name);
+        rg_record_text(records, "b", c->b->name);
+        rg_record_text(records, "metric", c->metric);
+        rg_record_text(records, "kind", c->win ? "win" : "difference");
+        rg_record_number(records, "estimate", c->estimate.value);
+        rg_record_number(records, "standard_error", c->estimate.standard_error);
+        rg_record_interval(records, "interval", c->estimate.interval);
+        rg_record_number(records, "p_value", c->estimate.p_value);
+        rg_record_number(records, "p_holm", c->adjusted_p);
+        rg_record_number(records, "null_value", c->null_value);
+        rg_record_number(records, "seeds", c->seeds);
+        rg_record_number(records, "prompts", (double)c->items);
+        rg_record_number(records, "wins", (double)c->wins);
+        rg_record_number(records, "ties", (double)c->ties);
+        rg_record_number(records, "losses", (double)c->losses);
+        rg_record_number(records, "improvement", c->improvement.value);
+        rg_record_interval(records, "improvement", c->improvement.interval);
+        rg_record_end(records);
+    }
+    return records;
+}
+
+/* ---- one comparison ---- */
+
+static void write_improvement(const RgComparison *c, FILE *out) {
+    RgEstimate chances = c->improvement;
+    chances.standard_error = NAN; /* no ± beside the interval */
+    char *chance = estimate_text(&chances, RG_UNIT_PERCENT);
+    fprintf(out, "P(a seed of %s has the larger mean than one of %s), %%:  %s\n", c->a->name,
+            c->b->name, chance);
+    free(chance);
+}
+
+static void write_sentences(const RgComparison *c, FILE *out) {
+    RgUnit unit = c->win ? RG_UNIT_PERCENT : RG_UNIT_PLAIN;
+    const RgEstimate *e = &c->estimate;
+    char *estimate = rg_format_value(e->value, e->standard_error, unit);
+    char *interval = rg_format_interval(e->interval, unit), *p = rg_format_p(e->p_value);
+    if (c->win)
+        fprintf(out, "P(%s beats %s) by %s, %%:  %s", c->a->name, c->b->name, c->metric, estimate);
+    else
+        fprintf(out, "%s of %s − %s:  %s", c->metric, c->a->name, c->b->name, estimate);
+    if (interval)
+        fprintf(out, "  95 %% interval %s", interval);
+    if (!isnan(e->p_value))
+        fprintf(out, "  p %s%s", p[0] == '<' ? "" : "= ", p);
+    fprintf(out,
+            c->win ? "\n%lld wins, %lld ties (half a win each), %lld losses"
+                   : "\n%lld times larger, %lld equal, %lld smaller",
+            (long long)c->wins, (long long)c->ties, (long long)c->losses);
+    fprintf(out, " over %d seed%s × %lld prompts\n", c->seeds, c->seeds == 1 ? "" : "s",
+            (long long)c->items);
+    if (c->seeds > 1)
+        write_improvement(c, out);
+    fprintf(out,
+            "Interval and two-sided p against %s: Student's t over seeds and prompts, paired.\n",
+            null_text(c));
+    free(p);
+    free(estimate);
+    free(interval);
+}
+
+/* ---- a family ---- */
+
+static RgGrid make_grid(const RgFamily *family) {
+    static const char *const headings[] = {"A",       "B",         "",      "p",
+                                           "p, Holm", "W / T / L", "seeds", "seed of A above B, %"};
+    enum { COLUMNS = sizeof headings / sizeof *headings };
+    bool win = family->comparisons[0].win;
+    RgUnit unit = win ? RG_UNIT_PERCENT : RG_UNIT_PLAIN;
+    RgGrid grid = {.rows = family->count + 1, .columns = COLUMNS, .names = 2};
+    grid.cells = rg_allocate((size_t)(grid.rows * COLUMNS) * sizeof *grid.cells);
+    char **cell = grid.cells;
+    for (int i = 0; i < COLUMNS; i++)
+        *cell++ = i != 2 ? rg_string_copy(headings[i])
+                  : win  ? rg_string_format("A wins by %s, %%", family->comparisons[0].metric)
+                         : rg_string_format("%s, A − B", family->comparisons[0].metric);
+    for (int i = 0; i < family->count; i++) {
+        const RgComparison *c = &family->comparisons[i];
+        *cell++ = rg_string_copy(c->a->name);
+        *cell++ = rg_string_copy(c->b->name);
+        *cell++ = estimate_text(&c->estimate, unit);
+        *cell++ = rg_format_p(c->estimate.p_value);
+        *cell++ = rg_format_p(c->adjusted_p);
+        *cell++ = rg_string_format("%lld / %lld / %lld", (long long)c->wins, (long long)c->ties,
+                                   (long long)c->losses);
+        *cell++ = rg_string_format("%d", c->seeds);
+        *cell++ = rg_format_value(c->improvement.value, NAN, RG_UNIT_PERCENT);
+    }
+    return grid;
+}
+
+void rg_family_write(const RgFamily *family, const RgCompareOptions *options) {
+    if (rg_table_format_is_raw(options->format)) {
+        RgRecords *records = make_records(family->comparisons, family->count);
+        rg_records_write(records, family->notes, family->note_count, options->format, options->out);
+        rg_records_destroy(records);
+        return;
+    }
+    RgGrid grid = make_grid(family);
+    char *method =
+        rg_string_format("[low, high] is a 95 %% interval and p two-sided against %s: "
+                         "Student's t over seeds and prompts, paired.%s",
+                         null_text(&family->comparisons[0]),
+                         family->comparisons[0].win ? " A tie counts as half a win." : "");
+    char *holm = rg_string_format("p, Holm: adjusted for %d comparison%s by the step-down "
+                                  "correction of Holm (1979).",
+                                  family->count, family->count == 1 ? "" : "s");
+    char improvement[] =
+        "Seed of A above B: of all pairs of a seed of A and a seed of B, in how many "
+        "A's has the larger mean (the probability of improvement).";
+    char *sentences[] = {method, holm, improvement};
+    rg_grid_write(&grid, options->format, options->out);
+    rg_notes_write(sentences, 3, options->format, options->out);
+    for (int i = 0; i < family->note_count; i++)
+        rg_note_write(family->notes[i], options->format, options->out);
+    rg_grid_free(&grid);
+    free(method);
+    free(holm);
+}
+
+void rg_comparison_write(const RgResults *results, const RgComparison *comparison,
+                         const RgCompareOptions *options) {
+    RgComparison alone = *comparison;
+    char *notes[2], *few = rg_few_seeds(alone.seeds), *left_out = rg_results_left_out(results);
+    RgFamily family = {.comparisons = &alone, .count = 1, .notes = notes};
+    if (few)
+        notes[family.note_count++] = few;
+    if (left_out)
+        notes[family.note_count++] = left_out;
+    alone.adjusted_p = alone.estimate.p_value; /* a family of one */
+    if (options->format == RG_TABLE_TEXT) {
+        write_sentences(comparison, options->out);
+        for (int i = 0; i < family.note_count; i++)
+            fprintf(options->out, "%s\n", notes[i]);
+    } else if (options->format == RG_TABLE_JSON) {
+        RgRecords *records = make_records(comparison, 1);
+        json_t *rows = rg_records_json(records);
+        rg_json_write(json_incref(json_array_get(rows, 0)), options->out);
+        json_decref(rows);
+        rg_records_destroy(records);
+    } else {
+        rg_family_write(&family, options);
+    }
+    free(few);
+    free(left_out);
+}

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/* Means over seeds: from the values by prompt where there are any, else from the seeds' own. */
+#include "analysis/compare/mean.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool rg_quantity_is_rate(const RgQuantity *quantity) {
+    return quantity->unit == RG_UNIT_PERCENT || strstr(quantity->name, "win_rate") != NULL;
+}
+
+RgReading rg_reading_at(const RgResults *results, const RgTrial *trial, const RgQuantity *quantity,
+                        int64_t step) {
+    return (RgReading){.trial = trial,
+                       .value = rg_trial_value(results, trial, quantity, step),
+                       .step = step,
+                       .next = step};
+}
+
+/* Values by prompt of one reading; none where there is no such column. The caller frees. */
+static int64_t load_items(const RgResults *results, const RgReading *reading, const char *name,
+                          double **values) {
+    double *next;
+    int64_t count = rg_trial_items_at(results, reading->trial, name, reading->step, values);
+    if (reading->next == reading->step)
+        return count;
+    int64_t other = rg_trial_items_at(results, reading->trial, name, reading->next, &next);
+    count = other < count ? other : count;
+    for (int64_t i = 0; i < count; i++)
+        (*values)[i] += reading->share * (next[i] - (*values)[i]);
+    free(next);
+    return count;
+}
+
+/* [count, items], what is missing NaN; 0 items where one of the readings has none by prompt, so
+ * that all seeds are known alike. The caller frees. */
+static int64_t load_matrix(const RgResults *results, const RgReading *readings, int count,
+                           const RgQuantity *quantity, double **matrix) {
+    double **rows = rg_allocate((size_t)(count + 1) * sizeof *rows);
+    int64_t *lengths = rg_allocate((size_t)(count + 1) * sizeof *lengths), items = 0;
+    bool all = !quantity->cost;
+    for (int i = 0; i < count && all; i++) {
+        if (isnan(readings[i].value))
+            continue;
+        if (readings[i].step >= 0)
+            lengths[i] = load_items(results, &readings[i], quantity->name, &rows[i]);
+        all = lengths[i] > 0;
+        items = lengths[i] > items ? lengths[i] : items;
+    }
+    items = all ? items : 0;
+    *matrix = rg_allocate(((size_t)count * (size_t)items + 1) * sizeof **matrix);
+    for (int i = 0; i < count; i++) {
+        for (int64_t j = 0; j < items; j++)
+            (*matrix)[i * items + j] = j < lengths[i] ? rows[i][j] : NAN;
+        free(rows[i]);
+    }
+    free(lengths);
+    free(rows);
+    return items;
+}
+
+static bool are_shares(const double *values, int64_t count) {
+    for (int64_t i = 0; i < count; i++)
+        if (values[i] < 0 || values[i] > 1)
+            return false;
+    return true;
+}
+
+RgInterval rg_interval_of_rates(RgInterval interval, const RgQuantity *quantity,
+                                const double *values, int64_t count) {
+    if (isnan(interval.low) || !rg_quantity_is_rate(quantity) || !are_shares(values, count))
+        return interval;
+    return (RgInterval){fmax(interval.low, 0), fmin(interval.high, 1)};
+}
+
+RgMean rg_mean_of(const RgResults *results, const RgReading *readings, int count,
+                  const RgQuantity *quantity) {
+    double *values = rg_allocate((size_t)(count + 1) * sizeof *values), *matrix;
+    for (int i = 0; i < count; i++)
+        values[i] = readings[i].value;
+    int64_t items = load_matrix(results, readings, count, quantity, &matrix);
+    const double *cells = items > 0 ? matrix : values;
+    bool own = items > 0 && rg_trial_has_own_items(readings[0].trial);
+    items = items > 0 ? items : 1;
+    bool rate = rg_quantity_is_rate(quantity) && are_shares(cells, count * items);
+    RgMean mean = {.summary = rg_summarize(values, count),
+                   .interval = rate ? rg_rate_interval(cells, count, items, own)
+                                    : rg_mean_interval(cells, count, items, own)};
+    free(matrix);
+    free(values);
+    return mean;
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/* A round-robin of all methods: every two meet on the prompts and seeds that both answered, and the
+ * larger value of a per-prompt metric wins. Win rates are those of compare.h, from the same code;
+ * ratings are Bradley–Terry's. `rg_tournament` is the whole command; the tournament as data serves
+ * the report too. */
+#ifndef RG_ANALYSIS_TOURNAMENT_H
+#define RG_ANALYSIS_TOURNAMENT_H
+
+#include "analysis/compare/compare.h"
+#include "analysis/compare/table.h"
+#include "analysis/statistics/ratings.h"
+
+/* Tied games that every two methods are taken to have played besides, where ratings and
+ * length-controlled win rates are fitted: they are then finite for a method that always wins. Plain
+ * win rates are without. */
+#define RG_TOURNAMENT_PRIOR 1.0
+
+typedef struct RgTournamentOptions {
+    const char *store;      /* path */
+    RgChoice choice;        /* of its trials */
+    const char *metric;     /* per-prompt metric whose larger value wins; NULL: "reward" */
+    bool length_controlled; /* win rates at equal length (length_control.h), by metric "length" */
+    RgTableFormat format;
+    FILE *out;
+} RgTournamentOptions;
+
+/* RG_E_USAGE where fewer than two methods have finished a trial with such values. */
+RgStatus rg_tournament(const RgTournamentOptions *options, RgError *error);
+
+/* The tournament as data. */
+
+typedef struct RgTournamentMethod {
+    const RgGroup *group;
+    int seeds;         /* finished */
+    RgEstimate rating; /* nats; the mean of all methods is 0. On Elo's scale: rg_elo_estimate */
+    double win_rate;   /* mean over the opponents that it met */
+    double length;     /* mean over prompts and seeds; NaN where the store has none */
+} RgTournamentMethod;
+
+/* Row's method against column's. */
+typedef struct RgMeeting {
+    bool met;                /* false on the diagonal, and for two that share no seed or prompt */
+    RgComparison comparison; /* as `regatta compare` has it: plain win rate, wins, ties, losses */
+    RgEstimate win_rate;     /* plain or length-controlled, as asked for */
+    double length_slope;     /* nats (length_control.h); NaN unless length-controlled */
+} RgMeeting;
+
+typedef struct RgTournament {
+    const RgResults *results;
+    const char *metric;
+    bool length_controlled;
+    int count;
+    RgTournamentMethod *methods; /* [count], the strongest first */
+    RgMeeting *meetings;         /* [count, count], in the same order */
+    char **notes;                /* sentences to stand under it */
+    int note_count;
+} RgTournament;
+
+RgStatus rg_tournament_create(const RgResults *results, const RgTournamentOptions *options,
+                              RgTournament **tournament, RgError *error);
+void rg_tournament_destroy(RgTournament *tournament);
+
+/* As text (table.h): the methods with their ratings, and the matrix of win rates, %. */
+RgGrid rg_tournament_ratings_grid(const RgTournament *tournament);
+RgGrid rg_tournament_matrix_grid(const RgTournament *tournament);
+void rg_tournament_write(const RgTournament *tournament, RgTableFormat format, FILE *out);
+
+#endif

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* Frames of figures, and lines of their data files. */
+#include "analysis/figures/figure_parts.h"
+#include "analysis/figures/gnuplot.h"
+
+#include <math.h>
+
+const char *const rg_figure_color[RG_FIGURE_COLORS] = {"#0072B2", "#D55E00", "#009E73", "#CC79A7",
+                                                       "#E69F00", "#56B4E9", "#000000"};
+
+void rg_figure_write_name(FILE *out, const char *name) {
+    for (; *name; name++)
+        putc((unsigned char)*name < ' ' ? ' ' : *name, out);
+}
+
+/* What is absent reads back as not a number in any program. */
+void rg_figure_write_number(FILE *out, double number) {
+    if (isnan(number))
+        fputs("nan\t", out);
+    else
+        fprintf(out, "%.10g\t", number);
+}
+
+void rg_figure_write_looks(FILE *out) {
+    fputs("set datafile separator tab\n"
+          "set datafile missing 'nan'\n"
+          "set encoding utf8\n"
+          "set border 3 linewidth 0.7*lw linecolor rgb '#444444'\n"
+          "set tics nomirror out scale 0.5 textcolor rgb '#333333'\n",
+          out);
+}
+
+void rg_figure_write_title(FILE *out, const char *title) {
+    if (title) {
+        fputs("set title ", out);
+        rg_gnuplot_quote(out, title);
+        fputs(" offset 0, 1 textcolor rgb '#000000'\n", out);
+    }
+    fprintf(out, "set tmargin %g\n", title ? 4.2 : 2.2);
+}

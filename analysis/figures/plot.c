@@ -1,0 +1,613 @@
+/* SPDX-License-Identifier: MIT */
+/* Figures of an experiment as data: curves over training, averaged over seeds step by step, and
+ * final values against a swept option. Drawing them is the business of figure.c. */
+#include "analysis/figures/plot.h"
+#include "analysis/figures/plot_parts.h"
+#include "analysis/statistics/statistics.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* More points than this are averaged over equal windows: a training metric has one every step. */
+enum { MAXIMUM_POINTS = 300 };
+
+typedef struct Axes {
+    RgQuantity x, y;
+} Axes;
+
+RgFigurePoint rg_plot_point(double x, const RgMean *mean) {
+    bool band = mean->summary.count >= RG_SEEDS_FOR_BAND;
+    return (RgFigurePoint){.x = x,
+                           .y = mean->summary.mean,
+                           .low = band ? mean->interval.low : NAN,
+                           .high = band ? mean->interval.high : NAN,
+                           .seeds = mean->summary.count};
+}
+
+/* Curves over training. */
+
+/* One trial's x and y at the steps where both are known. */
+typedef struct Track {
+    const RgTrial *trial;
+    int64_t *evaluated; /* at which step */
+    int64_t *step; /* the same, or what else tells which points of several seeds belong together */
+    double *x, *y;
+    int64_t count;
+} Track;
+
+/* Where evaluations were called for by a cost, they come at other steps in every trial: what then
+ * makes points of several seeds one is which multiple of the cost they stand for. */
+#define MOST_EVALUATIONS 1e15
+
+static void align_evaluations(const RgResults *results, const RgTrial *trial, Track *track) {
+    RgFields config = rg_fields_parse(trial->config);
+    const RgField *per = rg_fields_find(&config, "evaluation.per");
+    const RgField *every = rg_fields_find(&config, "evaluation.every");
+    RgQuantity cost;
+    if (per && every && every->number > 0 && strcmp(per->text, "steps") != 0 &&
+        rg_results_has(results, per->text, &cost)) {
+        RgPoint *spent;
+        int64_t count = rg_trial_curve(results, trial, &cost, &spent);
+        for (int64_t i = 0, j = 0; i < track->count; i++) {
+            while (j < count && spent[j].step < track->step[i])
+                j++;
+            if (j < count && spent[j].step == track->step[i])
+                track->step[i] = (int64_t)fmin(spent[j].value / every->number, MOST_EVALUATIONS);
+        }
+        free(spent);
+    }
+    rg_fields_free(&config);
+}
+
+static Track load_track(const RgResults *results, const RgTrial *trial, const Axes *axes) {
+    RgPoint *x, *y;
+    int64_t x_count = rg_trial_curve(results, trial, &axes->x, &x);
+    int64_t y_count = rg_trial_curve(results, trial, &axes->y, &y);
+    size_t room = (size_t)(y_count + 1);
+    Track track = {.trial = trial,
+                   .evaluated = rg_allocate(room * sizeof *track.evaluated),
+                   .step = rg_allocate(room * sizeof *track.step),
+                   .x = rg_allocate(room * sizeof *track.x),
+                   .y = rg_allocate(room * sizeof *track.y)};
+    for (int64_t i = 0, j = 0; i < y_count; i++) {
+        while (j < x_count && x[j].step < y[i].step)
+            j++;
+        if (j == x_count || x[j].step != y[i].step || isnan(x[j].value) || isnan(y[i].value))
+            continue;
+        track.evaluated[track.count] = track.step[track.count] = y[i].step;
+        track.x[track.count] = x[j].value;
+        track.y[track.count++] = y[i].value;
+    }
+    free(x);
+    free(y);
+    if (strncmp(axes->y.stored, "eval/", 5) == 0)
+        align_evaluations(results, trial, &track);
+    return track;
+}
+
+static void track_free(Track *track) {
+    free(track->evaluated);
+    free(track->step);
+    free(track->x);
+    free(track->y);
+}
+
+static int compare_steps(const void *a, const void *b) {
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* The steps of all tracks, sorted, each once; the caller frees. */
+static int64_t union_of_steps(const Track *tracks, int count, int64_t **steps) {
+    int64_t total = 0, kept = 0;
+    for (int i = 0; i < count; i++)
+        total += tracks[i].count;
+    *steps = rg_allocate((size_t)(total + 1) * sizeof **steps);
+    for (int i = 0; i < count; i++)
+        for (int64_t j = 0; j < tracks[i].count; j++)
+            (*steps)[kept++] = tracks[i].step[j];
+    qsort(*steps, (size_t)total, sizeof **steps, compare_steps);
+    kept = 0;
+    for (int64_t i = 0; i < total; i++)
+        if (kept == 0 || (*steps)[kept - 1] != (*steps)[i])
+            (*steps)[kept++] = (*steps)[i];
+    return kept;
+}
+
+/* Mean x and y of a track over the steps from … to (inclusive); NaN where it has none. `at` is the
+ * place reached in the track and moves on. */
+static RgReading window_mean(const Track *track, int64_t from, int64_t to, int64_t *at, double *x) {
+    double sum_x = 0, sum_y = 0;
+    int64_t count = 0;
+    RgReading reading = {.trial = track->trial};
+    for (; *at < track->count && track->step[*at] <= to; (*at)++)
+        if (track->step[*at] >= from) {
+            sum_x += track->x[*at];
+            sum_y += track->y[*at];
+            reading.step = reading.next = count++ ? -1 : track->evaluated[*at];
+        }
+    *x = count ? sum_x / (double)count : NAN;
+    reading.value = count ? sum_y / (double)count : NAN;
+    return reading;
+}
+
+/* Average the tracks of a group window by window; a window is one step unless there are many. */
+static RgFigureCurve average_tracks(const RgResults *results, const RgQuantity *y, const char *name,
+                                    const Track *tracks, int count) {
+    int64_t *steps, step_count = union_of_steps(tracks, count, &steps);
+    int64_t windows = step_count < MAXIMUM_POINTS ? step_count : MAXIMUM_POINTS;
+    RgFigureCurve curve = {.name = rg_string_copy(name)};
+    curve.points = rg_allocate((size_t)(windows + 1) * sizeof *curve.points);
+    int64_t *at = rg_allocate((size_t)(count + 1) * sizeof *at);
+    double *x = rg_allocate((size_t)(count + 1) * sizeof *x);
+    RgReading *readings = rg_allocate((size_t)(count + 1) * sizeof *readings);
+    for (int64_t w = 0; w < windows; w++) {
+        int64_t from = steps[w * step_count / windows];
+        int64_t to = steps[(w + 1) * step_count / windows - 1];
+        for (int i = 0; i < count; i++)
+            readings[i] = window_mean(&tracks[i], from, to, &at[i], &x[i]);
+        RgMean mean = rg_mean_of(results, readings, count, y);
+        curve.points[curve.count++] = rg_plot_point(rg_summarize(x, count).mean, &mean);
+    }
+    free(readings);
+    free(x);
+    free(at);
+    free(steps);
+    return curve;
+}
+
+RgFigureCurve *rg_plot_add_curve(RgFigure *figure, RgFigureCurve curve) {
+    figure->curves =
+        rg_reallocate(figure->curves, (size_t)figure->curve_count + 1, sizeof *figure->curves);
+    figure->curves[figure->curve_count] = curve;
+    return &figure->curves[figure->curve_count++];
+}
+
+static void add_training_curves(const RgResults *results, const Axes *axes, bool second,
+                                RgFigure *figure) {
+    for (int g = 0; g < results->group_count; g++) {
+        const RgGroup *group = &results->groups[g];
+        const RgTrial **trials = rg_allocate((size_t)(group->count + 1) * sizeof *trials);
+        int count = rg_group_sample(group, trials);
+        Track *tracks = rg_allocate((size_t)(count + 1) * sizeof *tracks);
+        for (int i = 0; i < count; i++)
+            tracks[i] = load_track(results, trials[i], axes);
+        RgFigureCurve curve = average_tracks(results, &axes->y, group->name, tracks, count);
+        curve.style = g;
+        curve.second = second;
+        curve.diverged = group->by_status[RG_TRIAL_DIVERGED];
+        for (int i = 0; i < count; i++)
+            curve.gaps += trials[i]->gaps != NULL;
+        rg_plot_add_curve(figure, curve);
+        for (int i = 0; i < count; i++)
+            track_free(&tracks[i]);
+        free(tracks);
+        free(trials);
+    }
+    rg_figure_drop_empty(figure);
+}
+
+/* Where one method costs many times what another does, a linear axis shows only the dearest. */
+static bool spans_decades(const RgFigure *figure) {
+    double least = INFINITY, most = 0;
+    for (int i = 0; i < figure->curve_count; i++) {
+        double end = figure->curves[i].points[figure->curves[i].count - 1].x;
+        if (end > 0) {
+            least = fmin(least, end);
+            most = fmax(most, end);
+        }
+    }
+    return most >= 8 * least;
+}
+
+/* A log axis has no 0: leave out the points before any cost to speak of, and curves that never had
+ * one. */
+static void make_logarithmic(RgFigure *figure) {
+    figure->x_scale = RG_AXIS_LOG;
+    for (int i = 0; i < figure->curve_count; i++) {
+        RgFigureCurve *curve = &figure->curves[i];
+        int64_t kept = 0;
+        double least = 1e-3 * curve->points[curve->count - 1].x;
+        for (int64_t j = 0; j < curve->count; j++)
+            if (curve->points[j].x > least)
+                curve->points[kept++] = curve->points[j];
+        curve->count = kept;
+    }
+    rg_figure_drop_empty(figure);
+}
+
+/* Final values against a swept option. */
+
+const char *rg_plot_swept(const RgResults *results, const char *name) {
+    const char *found = NULL;
+    for (int i = 0; results->swept[i]; i++) {
+        const char *dot = strrchr(results->swept[i], '.');
+        if (strcmp(results->swept[i], name) == 0)
+            return results->swept[i];
+        if (dot && strcmp(dot + 1, name) == 0)
+            found = found ? "" : results->swept[i];
+    }
+    return found && *found ? found : NULL;
+}
+
+char *rg_plot_curve_name(const RgGroup *group, const char *without, const char *nor) {
+    char *name = rg_string_copy(group->label);
+    for (int i = 0; i < group->swept->count; i++) {
+        const RgField *field = &group->swept->at[i];
+        if (strcmp(field->name, without) == 0 || (nor && strcmp(field->name, nor) == 0))
+            continue;
+        char *longer = rg_string_format("%s, %s %s", name, rg_last_part(field->name), field->text);
+        free(name);
+        name = longer;
+    }
+    return name;
+}
+
+/* Curves of a swept option are numbered as they come. */
+static RgFigureCurve *curve_named(RgFigure *figure, char *name) {
+    for (int i = 0; i < figure->curve_count; i++)
+        if (figure->curves[i].form == RG_CURVE_LINE && strcmp(figure->curves[i].name, name) == 0) {
+            free(name);
+            return &figure->curves[i];
+        }
+    return rg_plot_add_curve(figure, (RgFigureCurve){.name = name, .style = figure->curve_count});
+}
+
+RgFigurePoint rg_plot_final_point(const RgResults *results, const RgGroup *group,
+                                  const RgQuantity *quantity) {
+    const RgTrial **trials = rg_allocate((size_t)(group->count + 1) * sizeof *trials);
+    int count = rg_group_sample(group, trials);
+    RgReading *readings = rg_allocate((size_t)(count + 1) * sizeof *readings);
+    for (int i = 0; i < count; i++)
+        readings[i] = rg_reading_at(results, trials[i], quantity, trials[i]->result_step);
+    RgMean mean = rg_mean_of(results, readings, count, quantity);
+    free(readings);
+    free(trials);
+    return rg_plot_point(NAN, &mean);
+}
+
+static int compare_values(const void *a, const void *b) {
+    const RgSweptValue *x = a, *y = b;
+    if (isnan(x->number) || isnan(y->number))
+        return strcmp(x->text, y->text);
+    return (x->number > y->number) - (x->number < y->number);
+}
+
+int rg_plot_swept_values(const RgResults *results, const char *option, RgSweptValue **values) {
+    int count = 0;
+    *values = rg_allocate((size_t)(results->group_count + 1) * sizeof **values);
+    for (int g = 0; g < results->group_count; g++) {
+        const RgField *field = rg_fields_find(results->groups[g].swept, option);
+        bool known = !field;
+        for (int i = 0; i < count && !known; i++)
+            known = strcmp((*values)[i].text, field->text) == 0;
+        if (!known)
+            (*values)[count++] = (RgSweptValue){field->text, field->number};
+    }
+    qsort(*values, (size_t)count, sizeof **values, compare_values);
+    return count;
+}
+
+/* Evenly spaced numbers are drawn as such, those that multiply on a log axis; words, and numbers
+ * such as 0, 0.1, 0.3, 1 that crowd on either, as categories. */
+static RgAxisScale choose_scale(const RgSweptValue *values, int count) {
+    bool even = count > 1, geometric = count > 2;
+    for (int i = 0; i < count; i++) {
+        even &= !isnan(values[i].number);
+        geometric &= values[i].number > 0;
+    }
+    if (geometric) {
+        double ratio = values[1].number / values[0].number;
+        for (int i = 1; i < count; i++)
+            geometric &= fabs(log(values[i].number / values[i - 1].number / ratio)) < 0.3;
+        geometric &= values[count - 1].number / values[0].number >= 8;
+    }
+    for (int i = 2; i < count && even; i++) {
+        double step = values[1].number - values[0].number;
+        even = fabs(values[i].number - values[i - 1].number - step) < 1e-6 * fabs(step);
+    }
+    return geometric ? RG_AXIS_LOG : even ? RG_AXIS_LINEAR : RG_AXIS_CATEGORIES;
+}
+
+/* A method that lacks the option is a level to compare with, from one end of the axis to the other.
+ */
+static void add_level(RgFigure *figure, const RgGroup *group, RgFigurePoint point,
+                      const double ends[2]) {
+    RgFigureCurve curve = {.name = rg_string_copy(group->name),
+                           .count = 2,
+                           .diverged = group->by_status[RG_TRIAL_DIVERGED],
+                           .style = figure->curve_count,
+                           .form = RG_CURVE_LEVEL};
+    curve.points = rg_allocate(2 * sizeof *curve.points);
+    for (int i = 0; i < 2; i++) {
+        curve.points[i] = point;
+        curve.points[i].x = ends[i];
+    }
+    rg_plot_add_curve(figure, curve);
+}
+
+static int compare_points(const void *a, const void *b) {
+    const RgFigurePoint *x = a, *y = b;
+    return (x->x > y->x) - (x->x < y->x);
+}
+
+static void add_swept_curves(const RgResults *results, const char *option,
+                             const RgQuantity *quantity, RgFigure *figure) {
+    RgSweptValue *values;
+    int count = rg_plot_swept_values(results, option, &values);
+    figure->x_scale = choose_scale(values, count);
+    bool categories = figure->x_scale == RG_AXIS_CATEGORIES;
+    double ends[] = {categories ? -0.5 : values[0].number,
+                     categories ? count - 0.5 : values[count - 1].number};
+    for (int g = 0; g < results->group_count; g++) {
+        const RgGroup *group = &results->groups[g];
+        const RgField *field = rg_fields_find(group->swept, option);
+        RgFigurePoint point = rg_plot_final_point(results, group, quantity);
+        if (!field) {
+            if (point.seeds > 0)
+                add_level(figure, group, point, ends);
+            continue;
+        }
+        point.x = field->number;
+        for (int i = 0; categories && i < count; i++)
+            if (strcmp(values[i].text, field->text) == 0)
+                point.x = i;
+        RgFigureCurve *curve = curve_named(figure, rg_plot_curve_name(group, option, NULL));
+        curve->diverged += group->by_status[RG_TRIAL_DIVERGED];
+        if (point.seeds == 0)
+            continue;
+        curve->points =
+            rg_reallocate(curve->points, (size_t)curve->count + 1, sizeof *curve->points);
+        curve->points[curve->count++] = point;
+    }
+    rg_figure_drop_empty(figure);
+    for (int i = 0; i < figure->curve_count; i++)
+        qsort(figure->curves[i].points, (size_t)figure->curves[i].count,
+              sizeof *figure->curves[i].points, compare_points);
+    if (categories) {
+        figure->categories = rg_allocate((size_t)(count + 1) * sizeof *figure->categories);
+        for (int i = 0; i < count; i++)
+            figure->categories[figure->category_count++] = rg_string_copy(values[i].text);
+    }
+    free(values);
+}
+
+/* Axes. */
+
+/* The largest value that will be drawn, for choosing a prefix. */
+double rg_plot_largest(const RgFigure *figure, bool x) {
+    double most = 0;
+    for (int i = 0; i < figure->curve_count; i++)
+        for (int64_t j = 0; j < figure->curves[i].count; j++) {
+            const RgFigurePoint *point = &figure->curves[i].points[j];
+            most = fmax(most, fabs(x ? point->x : point->y));
+        }
+    return most;
+}
+
+char *rg_plot_axis_label(const RgQuantity *quantity, double most, double *factor) {
+    static const struct {
+        double size;
+        const char *prefix, *word;
+    } scales[] = {{1e15, "P", "quadrillions"},
+                  {1e12, "T", "trillions"},
+                  {1e9, "G", "billions"},
+                  {1e6, "M", "millions"},
+                  {1e4, "k", "thousands"}};
+    *factor = quantity->unit == RG_UNIT_PERCENT ? 100 : 1;
+    if (quantity->unit == RG_UNIT_PERCENT)
+        return rg_string_format("%s, %%", quantity->heading);
+    bool bytes = quantity->unit == RG_UNIT_BYTES, flops = strcmp(quantity->name, "flops") == 0;
+    if (quantity->unit == RG_UNIT_COUNT || bytes)
+        for (size_t i = 0; i < sizeof scales / sizeof *scales; i++) {
+            if (most < scales[i].size)
+                continue;
+            *factor = 1 / (scales[i].size == 1e4 ? 1e3 : scales[i].size);
+            if (flops)
+                return rg_string_format("training compute, %sFLOP", scales[i].prefix);
+            return bytes ? rg_string_format("%s, %sB", quantity->heading, scales[i].prefix)
+                         : rg_string_format("%s, %s", quantity->heading, scales[i].word);
+        }
+    if (quantity->unit == RG_UNIT_SECONDS)
+        return rg_string_format("%s, seconds", quantity->heading);
+    return rg_string_copy(quantity->heading);
+}
+
+/* An x that is neither a metric, a cost nor a swept option: all three are candidates. */
+static RgStatus unknown_x(const RgResults *results, const char *name, RgError *error) {
+    RgQuantity quantity;
+    const char *nearest = rg_nearest_name(name, results->swept);
+    return nearest ? rg_fail(error, RG_E_USAGE,
+                             "unknown metric or swept option \"%s\": did you mean \"%s\"?", name,
+                             nearest)
+                   : rg_results_quantity(results, name, &quantity, error);
+}
+
+/* A method that spends nothing of the cost on the axis (offline ones ask no judge) is a level to
+ * compare with: what it reached at the end. */
+static void level_the_free(RgFigure *figure) {
+    double least = INFINITY, most = 0;
+    for (int i = 0; i < figure->curve_count; i++)
+        for (int64_t j = 0; j < figure->curves[i].count; j++)
+            if (figure->curves[i].points[j].x > 0) {
+                least = fmin(least, figure->curves[i].points[j].x);
+                most = fmax(most, figure->curves[i].points[j].x);
+            }
+    for (int i = 0; i < figure->curve_count && most > 0; i++) {
+        RgFigureCurve *curve = &figure->curves[i];
+        if (curve->points[curve->count - 1].x > 0)
+            continue;
+        RgFigurePoint end = curve->points[curve->count - 1];
+        curve->points = rg_reallocate(curve->points, 2, sizeof *curve->points);
+        for (int j = 0; j < 2; j++) {
+            curve->points[j] = end;
+            curve->points[j].x = j ? most : least;
+        }
+        curve->count = 2;
+        curve->form = RG_CURVE_LEVEL;
+        char *name = rg_string_format("%s (none)", curve->name);
+        free(curve->name);
+        curve->name = name;
+    }
+}
+
+static RgStatus finish(const RgResults *results, const char *x, const char *y, RgFigure *figure,
+                       RgFigure **result, RgError *error) {
+    *result = figure;
+    if (figure->curve_count > 0)
+        return RG_OK;
+    rg_figure_destroy(figure);
+    *result = NULL;
+    return rg_fail(error, RG_E_USAGE,
+                   "%s: experiment \"%s\" has no finished or running trial with both \"%s\" "
+                   "and \"%s\"",
+                   results->path, results->name, y, x);
+}
+
+static RgStatus curves(const RgResults *results, const RgPlotOptions *options, RgFigure **result,
+                       RgError *error) {
+    Axes axes;
+    const char *x = options->x ? options->x : "step", *y = options->y ? options->y : "reward";
+    const char *option = rg_plot_swept(results, x);
+    RG_TRY(rg_results_quantity(results, y, &axes.y, error));
+    if (!option && !rg_results_has(results, x, &axes.x))
+        return unknown_x(results, x, error);
+    RgFigure *figure = rg_plot_begin(options);
+    figure->share = axes.y.unit == RG_UNIT_PERCENT;
+    if (option) {
+        add_swept_curves(results, option, &axes.y, figure);
+        figure->x_label = rg_string_copy(rg_last_part(option));
+    } else {
+        add_training_curves(results, &axes, false, figure);
+        figure->path = !axes.x.cost;
+        if (axes.x.cost && strcmp(axes.x.name, "step") != 0) {
+            level_the_free(figure);
+            if (spans_decades(figure))
+                make_logarithmic(figure);
+        }
+        figure->x_label =
+            rg_plot_axis_label(&axes.x, rg_plot_largest(figure, true), &figure->x_factor);
+    }
+    figure->y_label =
+        rg_plot_axis_label(&axes.y, rg_plot_largest(figure, false), &figure->y_factor);
+    return finish(results, x, y, figure, result, error);
+}
+
+/* The same metric by the judge that a method trains with and by one that it never saw. */
+static RgStatus overoptimisation(const RgResults *results, const RgPlotOptions *options,
+                                 RgFigure **result, RgError *error) {
+    Axes axes, second;
+    const char *x = options->x ? options->x : "kl", *y = options->y ? options->y : "reward";
+    char *independent = rg_string_format("independent_%s", y);
+    RgStatus status = rg_results_quantity(results, y, &axes.y, error);
+    if (status == RG_OK)
+        status = rg_results_quantity(results, x, &axes.x, error);
+    if (status == RG_OK && !rg_results_has(results, independent, &second.y))
+        status = rg_fail(error, RG_E_USAGE,
+                         "%s: experiment \"%s\" has no metric \"%s\": over-optimisation is told by "
+                         "a second judge's",
+                         results->path, results->name, independent);
+    free(independent);
+    if (status != RG_OK)
+        return status;
+    second.x = axes.x;
+    RgFigure *figure = rg_plot_begin(options);
+    figure->share = axes.y.unit == RG_UNIT_PERCENT;
+    figure->path = !axes.x.cost;
+    add_training_curves(results, &axes, false, figure);
+    add_training_curves(results, &second, true, figure);
+    figure->measures[0] = "judge trained with";
+    figure->measures[1] = "independent judge";
+    figure->x_label = rg_plot_axis_label(&axes.x, rg_plot_largest(figure, true), &figure->x_factor);
+    figure->y_label =
+        rg_plot_axis_label(&axes.y, rg_plot_largest(figure, false), &figure->y_factor);
+    return finish(results, x, y, figure, result, error);
+}
+
+/* A figure of no curves yet. */
+RgFigure *rg_plot_begin(const RgPlotOptions *options) {
+    RgFigure *figure = rg_allocate(sizeof *figure);
+    figure->title = rg_string_copy(options->title);
+    figure->x_factor = figure->y_factor = figure->z_factor = 1;
+    figure->middle = NAN;
+    return figure;
+}
+
+RgStatus rg_plot_kind(const char *name, RgPlotKind *kind, RgError *error) {
+    static const char *const names[] = {
+        [RG_PLOT_INFERRED] = "auto",         [RG_PLOT_CURVE] = "curve",
+        [RG_PLOT_BUDGET] = "budget",         [RG_PLOT_HEATMAP] = "heatmap",
+        [RG_PLOT_FRONTIER] = "frontier",     [RG_PLOT_OVEROPTIMISATION] = "overoptimisation",
+        [RG_PLOT_TOURNAMENT] = "tournament", NULL};
+    for (int i = 0; names[i]; i++)
+        if (strcmp(names[i], name) == 0) {
+            *kind = (RgPlotKind)i;
+            return RG_OK;
+        }
+    return rg_unknown_name(error, "kind of figure", name, names);
+}
+
+static RgPlotKind infer(const RgResults *results, const RgPlotOptions *options) {
+    if (options->kind != RG_PLOT_INFERRED)
+        return options->kind;
+    bool matrix = options->x && options->y && rg_plot_swept(results, options->x) &&
+                  rg_plot_swept(results, options->y);
+    return matrix ? RG_PLOT_HEATMAP : RG_PLOT_CURVE;
+}
+
+/* Curves that have no band for want of seeds: the legend says so. */
+static void count_seeds(RgFigure *figure) {
+    for (int i = 0; i < figure->curve_count; i++) {
+        RgFigureCurve *curve = &figure->curves[i];
+        int64_t most = 0;
+        for (int64_t j = 0; j < curve->count; j++)
+            most = curve->points[j].seeds > most ? curve->points[j].seeds : most;
+        if (most < RG_SEEDS_FOR_BAND && curve->form != RG_CURVE_STEPS)
+            curve->few_seeds = (int)most;
+    }
+}
+
+static RgStatus make_figure(const RgResults *results, const RgPlotOptions *options,
+                            RgFigure **result, RgError *error) {
+    switch (infer(results, options)) {
+    case RG_PLOT_BUDGET:
+        return rg_plot_budget(results, options, result, error);
+    case RG_PLOT_HEATMAP:
+        return rg_plot_heatmap(results, options, result, error);
+    case RG_PLOT_FRONTIER:
+        return rg_plot_frontier(results, options, result, error);
+    case RG_PLOT_OVEROPTIMISATION:
+        return overoptimisation(results, options, result, error);
+    case RG_PLOT_TOURNAMENT:
+        return rg_plot_tournament(results, options, result, error);
+    default:
+        return curves(results, options, result, error);
+    }
+}
+
+RgStatus rg_plot_figure(const RgResults *results, const RgPlotOptions *options, RgFigure **result,
+                        RgError *error) {
+    *result = NULL;
+    RG_TRY(make_figure(results, options, result, error));
+    RG_ASSERT(*result);
+    count_seeds(*result);
+    return RG_OK;
+}
+
+RgStatus rg_plot(const RgPlotOptions *options, RgError *error) {
+    RgResults *results;
+    RgFigure *figure;
+    RG_TRY(rg_results_open(options->store, &options->choice, &results, error));
+    RgStatus status = rg_plot_figure(results, options, &figure, error);
+    status = rg_results_status(results, status, error);
+    if (status == RG_OK)
+        status = rg_figure_draw(figure, options->output, options->width, options->height, error);
+    char *left_out = rg_results_left_out(results);
+    if (status == RG_OK && left_out && options->notes)
+        fprintf(options->notes, "%s\n", left_out);
+    free(left_out);
+    rg_figure_destroy(figure);
+    rg_results_close(results);
+    return status;
+}

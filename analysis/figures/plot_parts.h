@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/* What the kinds of figures share. Private to plot.c and its neighbours, which each make figures of
+ * some kinds. */
+#ifndef RG_ANALYSIS_PLOT_PARTS_H
+#define RG_ANALYSIS_PLOT_PARTS_H
+
+#include "analysis/compare/mean.h"
+#include "analysis/figures/plot.h"
+
+RgFigure *rg_plot_begin(const RgPlotOptions *options);
+RgFigureCurve *rg_plot_add_curve(RgFigure *figure, RgFigureCurve curve);
+
+/* Mean and 95 % band of one place on the x axis, and of a group's trials at their end (x NaN). */
+RgFigurePoint rg_plot_point(double x, const RgMean *mean);
+RgFigurePoint rg_plot_final_point(const RgResults *results, const RgGroup *group,
+                                  const RgQuantity *quantity);
+
+/* "exploration" names "algorithms.0.exploration" where only one option ends so; NULL: none. */
+const char *rg_plot_swept(const RgResults *results, const char *name);
+
+typedef struct RgSweptValue {
+    const char *text;
+    double number;
+} RgSweptValue;
+
+/* Distinct values that an option took, sorted; the caller frees. */
+int rg_plot_swept_values(const RgResults *results, const char *option, RgSweptValue **values);
+
+/* The curve of a group: its label and swept values, without those on the axes (`nor` may be NULL).
+ */
+char *rg_plot_curve_name(const RgGroup *group, const char *without, const char *nor);
+
+double rg_plot_largest(const RgFigure *figure, bool x);
+/* "training compute, TFLOP", and the factor that turns values into it; `most` is the largest. */
+char *rg_plot_axis_label(const RgQuantity *quantity, double most, double *factor);
+
+RgStatus rg_plot_heatmap(const RgResults *results, const RgPlotOptions *options, RgFigure **figure,
+                         RgError *error);
+RgStatus rg_plot_tournament(const RgResults *results, const RgPlotOptions *options,
+                            RgFigure **figure, RgError *error);
+RgStatus rg_plot_budget(const RgResults *results, const RgPlotOptions *options, RgFigure **figure,
+                        RgError *error);
+RgStatus rg_plot_frontier(const RgResults *results, const RgPlotOptions *options, RgFigure **figure,
+                          RgError *error);
+
+#endif

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: MIT */
+/* TensorBoard's event files. An event file is a row of records (length, its checksum, data, its
+ * checksum); each record is one protocol buffer of type Event. Of that type and of those inside it
+ * only ten fields are needed, whose numbers stand below: they are written here by hand, as a
+ * generator would want TensorFlow's own descriptions at build time for a hundred lines of writing.
+ *
+ * Formats: tensorflow/core/lib/io/record_writer.cc; tensorflow/core/util/event.proto and
+ * framework/summary.proto; protobuf.dev, "Encoding". */
+#include "analysis/report/export.h"
+
+#include "analysis/compare/format.h"
+#include "core/results/rows.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* ---- bytes ---- */
+
+typedef struct Bytes {
+    unsigned char *at;
+    size_t size, room;
+} Bytes;
+
+static void put(Bytes *bytes, const void *data, size_t size) {
+    if (bytes->size + size > bytes->room) {
+        bytes->room = 2 * (bytes->size + size);
+        bytes->at = rg_reallocate(bytes->at, bytes->room, 1);
+    }
+    if (size > 0)
+        memcpy(bytes->at + bytes->size, data, size);
+    bytes->size += size;
+}
+
+/* `size` bytes of a number, the lowest first. */
+static void put_little_endian(Bytes *bytes, uint64_t value, int size) {
+    for (int i = 0; i < size; i++)
+        put(bytes, &(unsigned char){(unsigned char)(value >> (8 * i))}, 1);
+}
+
+/* ---- protocol buffers ---- */
+
+enum { WIRE_VARINT = 0, WIRE_64 = 1, WIRE_BYTES = 2, WIRE_32 = 5 };
+
+static void put_varint(Bytes *bytes, uint64_t value) {
+    for (; value >= 0x80; value >>= 7)
+        put(bytes, &(unsigned char){(unsigned char)(value | 0x80)}, 1);
+    put(bytes, &(unsigned char){(unsigned char)value}, 1);
+}
+
+static void put_key(Bytes *bytes, int field, int wire) {
+    put_varint(bytes, (uint64_t)field << 3 | (unsigned)wire);
+}
+
+static void put_integer(Bytes *bytes, int field, int64_t value) {
+    put_key(bytes, field, WIRE_VARINT);
+    put_varint(bytes, (uint64_t)value);
+}
+
+static void put_double(Bytes *bytes, int field, double value) {
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    put_key(bytes, field, WIRE_64);
+    put_little_endian(bytes, bits, 8);
+}
+
+static void put_float(Bytes *bytes, int field, float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    put_key(bytes, field, WIRE_32);
+    put_little_endian(bytes, bits, 4);
+}
+
+static void put_text(Bytes *bytes, int field, const char *text) {
+    put_key(bytes, field, WIRE_BYTES);
+    put_varint(bytes, strlen(text));
+    put(bytes, text, strlen(text));
+}
+
+/* A message inside another; it is freed. */
+static void put_message(Bytes *bytes, int field, Bytes *message) {
+    put_key(bytes, field, WIRE_BYTES);
+    put_varint(bytes, message->size);
+    put(bytes, message->at, message->size);
+    free(message->at);
+    *message = (Bytes){0};
+}
+
+/* ---- records ---- */
+
+/* CRC-32C (Castagnoli), reflected. */
+static uint32_t crc32c(const void *data, size_t size) {
+    const unsigned char *byte = data;
+    uint32_t crc = 0xFFFFFFFF;
+    for (size_t i = 0; i < size; i++) {
+        crc ^= byte[i];
+        for (int bit = 0; bit < 8; bit++)
+            crc = crc >> 1 ^ (crc & 1 ? 0x82F63B78 : 0);
+    }
+    return ~crc;
+}
+
+/* Rotated and shifted, as records hold it, so that a checksum of checksums is not degenerate. */
+static uint32_t masked_crc(const void *data, size_t size) {
+    uint32_t crc = crc32c(data, size);
+    return (crc >> 15 | crc << 17) + 0xA282EAD8;
+}
+
+/* Write an event as a record; it is freed. */
+static void write_record(FILE *out, Bytes *event) {
+    Bytes record = {0};
+    put_little_endian(&record, event->size, 8);
+    put_little_endian(&record, masked_crc(record.at, 8), 4);
+    put(&record, event->at, event->size);
+    put_little_endian(&record, masked_crc(event->at, event->size), 4);
+    fwrite(record.at, 1, record.size, out);
+    free(record.at);
+    free(event->at);
+    *event = (Bytes){0};
+}
+
+/* ---- events ---- */
+
+enum { EVENT_WALL_TIME = 1, EVENT_STEP = 2, EVENT_FILE_VERSION = 3, EVENT_SUMMARY = 5 };
+enum { SUMMARY_VALUE = 1 };
+enum { VALUE_TAG = 1, VALUE_SIMPLE = 2, VALUE_TENSOR = 8, VALUE_METADATA = 9 };
+
+static Bytes event(double wall_time, int64_t step) {
+    Bytes bytes = {0};
+    put_double(&bytes, EVENT_WALL_TIME, wall_time);
+    if (step != 0) /* as is usual, what is left out is 0 */
+        put_integer(&bytes, EVENT_STEP, step);
+    return bytes;
+}
+
+/* Append a scalar to a summary. */
+static void add_scalar(Bytes *summary, const char *tag, double value) {
+    Bytes message = {0};
+    put_text(&message, VALUE_TAG, tag);
+    put_float(&message, VALUE_SIMPLE, (float)value);
+    put_message(summary, SUMMARY_VALUE, &message);
+}
+
+/* Append a text: a tensor of one string, marked as the text plug-in's. */
+static void add_text(Bytes *summary, const char *tag, const char *text) {
+    enum { DTYPE = 1, SHAPE = 2, STRINGS = 8, DIMENSION = 2, SIZE = 1, TYPE_STRING = 7 };
+    enum { PLUGIN = 1, PLUGIN_NAME = 1 };
+    Bytes message = {0}, dimension = {0}, shape = {0}, tensor = {0}, plugin = {0}, metadata = {0};
+    put_integer(&dimension, SIZE, 1);
+    put_message(&shape, DIMENSION, &dimension);
+    put_integer(&tensor, DTYPE, TYPE_STRING);
+    put_message(&tensor, SHAPE, &shape);
+    put_text(&tensor, STRINGS, text);
+    put_text(&plugin, PLUGIN_NAME, "text");
+    put_message(&metadata, PLUGIN, &plugin);
+    put_text(&message, VALUE_TAG, tag);
+    put_message(&message, VALUE_TENSOR, &tensor);
+    put_message(&message, VALUE_METADATA, &metadata);
+    put_message(summary, SUMMARY_VALUE, &message);
+}
+
+static void write_summary(FILE *out, double wall_time, int64_t step, Bytes *summary) {
+    Bytes bytes = event(wall_time, step);
+    put_message(&bytes, EVENT_SUMMARY, summary);
+    write_record(out, &bytes);
+}
+
+/* ---- a trial ---- */
+
+typedef struct EventTrial {
+    int64_t id, seed;
+    const char *experiment, *key, *label, *config; /* of the row in hand */
+    double begin;                                  /* seconds since 1970 at step 0 */
+} EventTrial;
+
+/* Settings as a table in Markdown, which the text plug-in shows. */
+static char *settings_text(const EventTrial *trial) {
+    RgFields fields = rg_fields_parse(trial->config);
+    char *text;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    fputs("setting | value\n--- | ---\n", out);
+    for (int i = 0; i < fields.count; i++) {
+        rg_write_markdown(out, fields.at[i].name);
+        fputs(" | ", out);
+        rg_write_markdown(out, fields.at[i].text);
+        fputs("\n", out);
+    }
+    fclose(out);
+    rg_fields_free(&fields);
+    return text;
+}
+
+/* The meter's columns, as the query below has them behind step, name and value. */
+static const char *const meter_tags[] = {"meter/flops",          "meter/seconds",
+                                         "meter/trained_tokens", "meter/generated_tokens",
+                                         "meter/judge_queries",  "meter/hessian_products",
+                                         "meter/peak_memory"};
+enum { METER_COLUMNS = sizeof meter_tags / sizeof *meter_tags, FIRST_METER = 3, SECONDS = 4 };
+
+static const char steps_text[] =
+    "SELECT r.step, name AS \"export.name\", value AS \"metrics.value\", flops, seconds,"
+    " trained_tokens, generated_tokens, judge_queries,"
+    " hessian_products, peak_memory FROM readings r LEFT JOIN metrics m"
+    " ON m.trial = r.trial AND m.step = r.step WHERE r.trial = ?1 ORDER BY r.step, name";
+
+/* One event a step: the meter's readings, then its metrics. */
+static RgStatus write_steps(RgStore *store, const EventTrial *trial, FILE *out, RgError *error) {
+    RgRows *rows = rg_rows_open(store, "readings", steps_text);
+    rg_rows_of_trial(rows, trial->id);
+    Bytes summary = {0};
+    double wall_time = 0;
+    int64_t step = -1;
+    while (rg_rows_next(rows)) {
+        if (rg_rows_integer(rows, 0) != step && summary.size > 0)
+            write_summary(out, wall_time, step, &summary);
+        step = rg_rows_integer(rows, 0);
+        double seconds = rg_rows_number(rows, SECONDS);
+        wall_time = trial->begin + (isnan(seconds) ? 0 : seconds);
+        bool first = summary.size == 0;
+        for (int i = 0; first && i < METER_COLUMNS; i++)
+            add_scalar(&summary, meter_tags[i], rg_rows_number(rows, FIRST_METER + i));
+        if (rg_rows_type(rows, 1) != RG_VALUE_NULL)
+            add_scalar(&summary, rg_rows_text(rows, 1), rg_rows_number(rows, 2));
+    }
+    if (summary.size > 0)
+        write_summary(out, wall_time, step, &summary);
+    return rg_rows_close(rows, RG_OK, error);
+}
+
+static RgStatus write_events(RgStore *store, const EventTrial *trial, FILE *out, RgError *error) {
+    Bytes version = event(trial->begin, 0), summary = {0};
+    put_text(&version, EVENT_FILE_VERSION, "brain.Event:2");
+    write_record(out, &version);
+    char *text = settings_text(trial);
+    add_text(&summary, "settings/text_summary", text);
+    write_summary(out, trial->begin, 0, &summary);
+    free(text);
+    return write_steps(store, trial, out, error);
+}
+
+/* A label as the name of a folder, malloc'd: no slash, no dot in front, no nothing. */
+static char *folder_name(const char *label) {
+    char *name = rg_string_format("%s%s", label[0] == '.' || !label[0] ? "_" : "", label);
+    for (char *c = name; *c; c++)
+        if (*c == '/')
+            *c = '_';
+    return name;
+}
+
+static RgStatus export_trial(RgStore *store, const RgExportOptions *o, const EventTrial *trial,
+                             RgError *error) {
+    char *experiment = folder_name(trial->experiment), *label = folder_name(trial->label);
+    char *key = folder_name(trial->key);
+    char *folder = rg_string_format("%s/%s/%s/seed-%lld-%s", o->output, experiment, label,
+                                    (long long)trial->seed, key);
+    RgExportFile file = {0};
+    /* always the same name: exported again, it takes the old one's place */
+    RgStatus status =
+        rg_export_begin(&file, rg_string_format("%s/events.out.tfevents.regatta", folder), error);
+    if (status == RG_OK)
+        status = write_events(store, trial, file.stream, error);
+    free(experiment);
+    free(label);
+    free(key);
+    free(folder);
+    return rg_export_end(&file, status, error);
+}
+
+/* The store has the time at which a trial ended, in whole seconds, and the seconds of training at
+ * each step: an event's time is what these make together, evaluation left out. */
+static const char trials_text[] =
+    "SELECT t.id, t.seed, e.name AS \"experiments.name\", t.key, t.label, t.config,"
+    " ifnull(strftime('%s', t.updated) + 0, 0) AS \"any.integer\","
+    " (SELECT max(seconds) FROM readings WHERE trial = t.id) AS \"readings.seconds\""
+    " FROM trials t JOIN experiments e ON e.id = t.experiment"
+    " WHERE (?1 IS NULL OR e.name = ?1)" RG_EXPORT_CHOSEN " ORDER BY t.id";
+
+RgStatus rg_export_events(RgStore *store, const RgExportOptions *options, const char *ids,
+                          RgError *error) {
+    RgRows *rows = rg_rows_open(store, "trials", trials_text);
+    rg_rows_bind_text(rows, 1, options->choice.experiment);
+    rg_rows_bind_text(rows, 2, ids);
+    RgStatus status = RG_OK;
+    while (status == RG_OK && rg_rows_next(rows)) {
+        double seconds = rg_rows_number(rows, 7);
+        EventTrial trial = {.id = rg_rows_integer(rows, 0),
+                            .seed = rg_rows_integer(rows, 1),
+                            .experiment = rg_rows_text(rows, 2),
+                            .key = rg_rows_text(rows, 3),
+                            .label = rg_rows_text(rows, 4),
+                            .config = rg_rows_text(rows, 5),
+                            .begin =
+                                (double)rg_rows_integer(rows, 6) - (isnan(seconds) ? 0 : seconds)};
+        status = export_trial(store, options, &trial, error);
+    }
+    return rg_rows_close(rows, status, error);
+}

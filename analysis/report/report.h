@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* The report: one experiment as one HTML page that needs nothing else: no network, and script only
+ * for searching the sample responses, all of which can be read without.
+ * `rg_report` is the whole command. */
+#ifndef RG_ANALYSIS_REPORT_H
+#define RG_ANALYSIS_REPORT_H
+
+#include "analysis/store/choice.h"
+#include "core/base.h"
+
+typedef struct RgReportOptions {
+    const char *store;  /* path */
+    RgChoice choice;    /* of its trials */
+    const char *output; /* .html */
+    const char *title;  /* NULL: the experiment's name */
+    int64_t prompts;    /* sample prompts shown; 0: 50, fewer where there are many methods */
+} RgReportOptions;
+
+/* RG_E_FILE when the page cannot be written, or gnuplot is missing or fails. */
+RgStatus rg_report(const RgReportOptions *options, RgError *error);
+
+#endif

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: MIT */
+/* Conditions on trials, and what is told where none fulfils them. */
+#include "analysis/store/choice.h"
+
+#include "analysis/store/fields.h"
+#include "analysis/store/query.h"
+#include "core/lookup.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- conditions ---- */
+
+typedef struct Condition {
+    char *option;
+    const char *value;
+    double number; /* NaN where the value is none */
+    bool met;      /* by any trial, alone */
+} Condition;
+
+static RgStatus read_conditions(const RgChoice *choice, Condition *conditions, RgError *error) {
+    for (int i = 0; i < choice->where_count; i++) {
+        const char *text = choice->where[i], *equals = strchr(text, '=');
+        char *end;
+        if (!equals || equals == text)
+            return rg_fail(error, RG_E_USAGE,
+                           "--where is \"%.200s\": expected OPTION=VALUE, as in algorithm.beta=0.2",
+                           text);
+        double number = strtod(equals + 1, &end);
+        conditions[i] = (Condition){.option = rg_string_format("%.*s", (int)(equals - text), text),
+                                    .value = equals + 1,
+                                    .number = end > equals + 1 && !*end ? number : NAN};
+    }
+    return RG_OK;
+}
+
+static bool has_value(const Condition *condition, const char *text, double number) {
+    return strcmp(text, condition->value) == 0 || number == condition->number;
+}
+
+static bool is_met(const Condition *condition, const RgCandidate *trial, const RgFields *config) {
+    if (strcmp(condition->option, "label") == 0)
+        return strcmp(trial->label, condition->value) == 0;
+    if (strcmp(condition->option, "seed") == 0)
+        return (double)trial->seed == condition->number;
+    const RgField *field = rg_fields_find(config, condition->option);
+    return field && has_value(condition, field->text, field->number);
+}
+
+static bool meets_all(Condition *conditions, int count, const RgCandidate *trial) {
+    bool all = true;
+    RgFields config = count > 0 ? rg_fields_parse(trial->config) : (RgFields){0};
+    for (int i = 0; i < count; i++) {
+        bool met = is_met(&conditions[i], trial, &config);
+        conditions[i].met |= met;
+        all &= met;
+    }
+    rg_fields_free(&config);
+    return all;
+}
+
+/* ---- where there is none ---- */
+
+/* Texts, each once, NULL-terminated. */
+typedef struct Words {
+    RgLookup *known;
+    char **at;
+    int count;
+} Words;
+
+static void add_word(Words *words, const char *text) {
+    int64_t *number = rg_lookup_at(words->known, text, strlen(text));
+    if (*number >= 0)
+        return;
+    *number = words->count;
+    words->at = rg_reallocate(words->at, (size_t)words->count + 2, sizeof *words->at);
+    words->at[words->count++] = rg_string_copy(text);
+    words->at[words->count] = NULL;
+}
+
+static void words_clear(Words *words) {
+    for (int i = 0; i < words->count; i++)
+        free(words->at[i]);
+    free(words->at);
+    rg_lookup_destroy(words->known);
+}
+
+/* Options that the trials have, or values of one. */
+static Words collect(const RgCandidate *trials, int count, const char *option) {
+    Words words = {.known = rg_lookup_create()};
+    if (!option) {
+        add_word(&words, "label");
+        add_word(&words, "seed");
+    }
+    for (int i = 0; i < count; i++) {
+        RgFields config = rg_fields_parse(trials[i].config);
+        if (option && strcmp(option, "label") == 0)
+            add_word(&words, trials[i].label);
+        if (option && strcmp(option, "seed") == 0) {
+            char seed[32];
+            snprintf(seed, sizeof seed, "%lld", (long long)trials[i].seed);
+            add_word(&words, seed);
+        }
+        for (int k = 0; k < config.count; k++)
+            if (!option || strcmp(config.at[k].name, option) == 0)
+                add_word(&words, option ? config.at[k].text : config.at[k].name);
+        rg_fields_free(&config);
+    }
+    return words;
+}
+
+static RgStatus unknown_option(const Condition *condition, const RgCandidate *trials, int count,
+                               RgError *error) {
+    Words options = collect(trials, count, NULL);
+    RgStatus status = rg_unknown_name(error, "option of --where", condition->option,
+                                      (const char *const *)options.at);
+    words_clear(&options);
+    return status;
+}
+
+static RgStatus unmet(const Condition *condition, const RgCandidate *trials, int count,
+                      RgError *error) {
+    enum { MOST = 300 }; /* bytes */
+    Words values = collect(trials, count, condition->option);
+    RgStatus status;
+    if (values.count == 0) {
+        status = unknown_option(condition, trials, count, error);
+    } else {
+        char *list = rg_string_copy("");
+        for (int i = 0; i < values.count && strlen(list) < MOST; i++) {
+            char *longer = rg_string_format("%s%s%.64s", list, i > 0 ? ", " : "", values.at[i]);
+            free(list);
+            list = longer;
+        }
+        status = rg_fail(error, RG_E_USAGE, "--where %s=%.100s: no trial has that: there is %s",
+                         condition->option, condition->value, list);
+        free(list);
+    }
+    words_clear(&values);
+    return status;
+}
+
+static RgStatus none_chosen(const Condition *conditions, int condition_count,
+                            const RgCandidate *trials, int count, RgError *error) {
+    for (int i = 0; i < condition_count; i++)
+        if (!conditions[i].met)
+            return unmet(&conditions[i], trials, count, error);
+    return rg_fail(error, RG_E_USAGE, "--where: no trial fulfils all %d conditions",
+                   condition_count);
+}
+
+/* ---- choosing ---- */
+
+static RgStatus choose(const RgChoice *choice, Condition *conditions, RgCandidate *trials,
+                       int count, int *left_out, RgError *error) {
+    int met = 0, asked = 0;
+    for (int i = 0; i < count; i++) {
+        trials[i].chosen = meets_all(conditions, choice->where_count, &trials[i]);
+        met += trials[i].chosen;
+        asked += trials[i].chosen && trials[i].asked;
+    }
+    *left_out = 0;
+    if (met == 0 && choice->where_count > 0 && count > 0)
+        return none_chosen(conditions, choice->where_count, trials, count, error);
+    if (choice->all || (choice->where_count > 0 && asked == 0))
+        return RG_OK;
+    for (int i = 0; i < count; i++)
+        trials[i].chosen = trials[i].chosen && trials[i].asked;
+    *left_out = met - asked;
+    return RG_OK;
+}
+
+RgStatus rg_choose(const RgChoice *choice, RgCandidate *trials, int count, int *left_out,
+                   RgError *error) {
+    Condition *conditions = rg_allocate((size_t)(choice->where_count + 1) * sizeof *conditions);
+    RgStatus status = read_conditions(choice, conditions, error);
+    if (status == RG_OK)
+        status = choose(choice, conditions, trials, count, left_out, error);
+    for (int i = 0; i < choice->where_count; i++)
+        free(conditions[i].option);
+    free(conditions);
+    return status;
+}

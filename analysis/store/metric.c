@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/* The things that have a value at a step: which names they go by, how they are headed and in what
+ * unit they are shown. Their values are read in query.c. */
+#include "analysis/store/query.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Quantities whose names, headings and units are known; other metrics are shown by their name. */
+static const RgQuantity known_quantities[] = {
+    {"step", "step", "step", RG_UNIT_COUNT, true},
+    {"flops", "flops", "training compute, FLOP", RG_UNIT_COUNT, true},
+    {"seconds", "seconds", "training time", RG_UNIT_SECONDS, true},
+    {"trained_tokens", "trained_tokens", "trained tokens", RG_UNIT_COUNT, true},
+    {"generated_tokens", "generated_tokens", "generated tokens", RG_UNIT_COUNT, true},
+    {"judge_queries", "judge_queries", "judge queries", RG_UNIT_COUNT, true},
+    {"labelled_responses", "(judge_queries + dataset_responses)", "labelled responses",
+     RG_UNIT_COUNT, true},
+    {"hessian_products", "hessian_products", "Hessian products", RG_UNIT_COUNT, true},
+    {"peak_memory", "nullif(peak_memory, 0)", /* 0: not measured */
+     "peak memory", RG_UNIT_BYTES, true},
+    {"reward", "eval/reward", "reward", RG_UNIT_PLAIN, false},
+    {"independent_reward", "eval/independent_reward", "reward, independent judge", RG_UNIT_PLAIN,
+     false},
+    {"win_rate_base", "eval/win_rate_base", "win rate against base", RG_UNIT_PERCENT, false},
+    {"independent_win_rate_base", "eval/independent_win_rate_base",
+     "win rate against base, independent judge", RG_UNIT_PERCENT, false},
+    {"win_rate_dataset", "eval/win_rate_dataset", "win rate against data set", RG_UNIT_PERCENT,
+     false},
+    {"kl", "eval/kl", "KL from reference, nats", RG_UNIT_PLAIN, false},
+    {"regret", "eval/regret", "regret", RG_UNIT_PLAIN, false},
+    {"length", "eval/length", "length, tokens", RG_UNIT_PLAIN, false},
+    {"reward_margin", "eval/reward_margin", "reward margin", RG_UNIT_PLAIN, false},
+    {"reward_accuracy", "eval/reward_accuracy", "reward accuracy", RG_UNIT_PERCENT, false},
+};
+static const size_t known_count = sizeof known_quantities / sizeof *known_quantities;
+
+static const char *stored_metric(const RgResults *results, const char *name) {
+    for (int i = 0; results->metrics[i]; i++)
+        if (strcmp(results->metrics[i], name) == 0)
+            return results->metrics[i];
+    return NULL;
+}
+
+/* Of a short name both may exist: the evaluation's metric is meant before that of training. */
+static const char *find_metric(const RgResults *results, const char *name) {
+    char *evaluated = rg_string_format("eval/%s", name);
+    const char *stored = stored_metric(results, evaluated);
+    free(evaluated);
+    return stored ? stored : stored_metric(results, name);
+}
+
+static const char *short_name(const char *stored) {
+    return strncmp(stored, "eval/", 5) == 0 ? stored + 5 : stored;
+}
+
+bool rg_results_has(const RgResults *results, const char *name, RgQuantity *quantity) {
+    for (size_t i = 0; i < known_count; i++)
+        if (known_quantities[i].cost && strcmp(known_quantities[i].name, name) == 0) {
+            *quantity = known_quantities[i];
+            return true;
+        }
+    const char *stored = find_metric(results, name);
+    if (!stored)
+        return false;
+    *quantity = (RgQuantity){.name = short_name(stored),
+                             .stored = stored,
+                             .heading = short_name(stored),
+                             .unit = RG_UNIT_PLAIN};
+    for (size_t i = 0; i < known_count; i++)
+        if (strcmp(known_quantities[i].stored, stored) == 0 && !known_quantities[i].cost)
+            *quantity = known_quantities[i];
+    return true;
+}
+
+RgStatus rg_results_quantity(const RgResults *results, const char *name, RgQuantity *quantity,
+                             RgError *error) {
+    if (rg_results_has(results, name, quantity))
+        return RG_OK;
+    size_t count = 0;
+    while (results->metrics[count])
+        count++;
+    const char **names = rg_allocate((count + known_count + 1) * sizeof *names);
+    size_t told = 0;
+    for (size_t i = 0; i < count; i++) /* of training and evaluation both: told once */
+        if (find_metric(results, short_name(results->metrics[i])) == results->metrics[i])
+            names[told++] = short_name(results->metrics[i]);
+    for (size_t i = 0; i < known_count; i++)
+        if (known_quantities[i].cost)
+            names[told++] = known_quantities[i].name;
+    RgStatus status = rg_unknown_name(error, "metric", name, names);
+    free(names);
+    return status;
+}

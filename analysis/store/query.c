@@ -1,0 +1,648 @@
+/* SPDX-License-Identifier: MIT */
+/* Reading an experiment from the results store: the SQL queries of tables and figures. What the
+ * columns mean is told in core/results/store.c; what the structs mean, in the header. Loading fails
+ * at the first row that is not sound; a reading that fails later gives what there is without it,
+ * and is kept for rg_results_status. */
+#include "analysis/store/query.h"
+
+#include "core/lookup.h"
+#include "core/results/curve_gaps.h"
+#include "core/results/last_run.h"
+#include "core/results/rows.h"
+
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const status_names[] = {"running", "finished", "diverged", "failed"};
+
+/* Small pieces. */
+
+struct RgReadFailure {
+    RgStatus status; /* the first, or RG_OK … */
+    RgError error;   /* … and its message */
+    bool told;
+};
+
+/* A query on a trial that was loaded. */
+static RgRows *rows_of_trial(const RgResults *results, const RgTrial *trial, const char *table,
+                             const char *query) {
+    RgRows *rows = rg_rows_open(results->store, table, query);
+    rg_rows_of_trial(rows, trial->id);
+    return rows;
+}
+
+/* Its end: is all that was read sound? */
+static bool close_rows(const RgResults *results, RgRows *rows) {
+    RgReadFailure *failure = results->failure;
+    RgError error;
+    RgStatus status = rg_rows_close(rows, RG_OK, &error);
+    if (status != RG_OK && failure->status == RG_OK)
+        *failure = (RgReadFailure){.status = status, .error = error};
+    return status == RG_OK;
+}
+
+RgStatus rg_results_status(const RgResults *results, RgStatus status, RgError *error) {
+    RgReadFailure *failure = results->failure;
+    if (failure->status == RG_OK)
+        return status;
+    failure->told = true;
+    return rg_fail(error, failure->status, "%s", failure->error.text);
+}
+
+static int by_distance(const void *a, const void *b, void *name) {
+    const char *x = *(const char *const *)a, *y = *(const char *const *)b;
+    int difference = rg_edit_distance(name, x) - rg_edit_distance(name, y);
+    return difference ? difference : strcmp(x, y);
+}
+
+/* All names in quotes, the nearest first; of more than a message holds, how many are left.
+ * malloc'd.
+ */
+static char *list_names(const char *name, const char *const *names) {
+    enum { MOST = 800 }; /* bytes */
+    size_t count = 0, told = 0;
+    while (names[count])
+        count++;
+    const char **sorted = rg_allocate((count + 1) * sizeof *sorted);
+    memcpy(sorted, names, count * sizeof *sorted);
+    qsort_r(sorted, count, sizeof *sorted, by_distance, (void *)name);
+    char *list = rg_string_copy(count ? "" : "none in the store");
+    for (; told < count && strlen(list) < MOST; told++) {
+        char *longer = rg_string_format("%s%s\"%.60s\"", list, told ? ", " : "", sorted[told]);
+        free(list);
+        list = longer;
+    }
+    char *all = told < count ? rg_string_format("%s and %zu more", list, count - told)
+                             : rg_string_copy(list);
+    free(list);
+    free(sorted);
+    return all;
+}
+
+RgStatus rg_unknown_name(RgError *error, const char *what, const char *name,
+                         const char *const *names) {
+    const char *nearest = rg_nearest_name(name, names);
+    if (nearest)
+        return rg_fail(error, RG_E_USAGE, "unknown %s \"%s\": did you mean \"%s\"?", what, name,
+                       nearest);
+    char *list = list_names(name, names);
+    RgStatus status =
+        rg_fail(error, RG_E_USAGE, "unknown %s \"%s\": there is %s", what, name, list);
+    free(list);
+    return status;
+}
+
+/* Loading. */
+
+/* Every experiment's name, for the message about one that is not there. */
+static RgStatus unknown_experiment(const RgResults *results, const char *name, RgError *error) {
+    const char **names = NULL;
+    int count = 0;
+    RgRows *rows =
+        rg_rows_open(results->store, "experiments", "SELECT name FROM experiments ORDER BY id");
+    while (rg_rows_next(rows)) {
+        names = rg_reallocate(names, (size_t)count + 2, sizeof *names);
+        names[count++] = rg_rows_text_copy(rows, 0);
+        names[count] = NULL;
+    }
+    RgStatus status = rg_rows_close(rows, RG_OK, error);
+    if (status == RG_OK) {
+        status = count == 0
+                     ? rg_fail(error, RG_E_USAGE, "%s: holds no experiment yet", results->path)
+                     : rg_unknown_name(error, "experiment", name, names);
+        if (count > 0)
+            rg_fail_in(error, status, "%s", results->path);
+    }
+    for (int i = 0; i < count; i++)
+        free((void *)names[i]);
+    free(names);
+    return status;
+}
+
+static RgStatus load_experiment(RgResults *results, const char *name, RgError *error) {
+    RgRows *rows = rg_rows_open(
+        results->store, "experiments",
+        "SELECT id, name, config, created FROM experiments WHERE ?1 IS NULL OR name = ?1"
+        " ORDER BY (SELECT max(updated) FROM trials WHERE experiment = experiments.id)"
+        " DESC, id DESC LIMIT 1");
+    rg_rows_bind_text(rows, 1, name);
+    bool found = rg_rows_next(rows);
+    if (found) {
+        results->experiment = rg_rows_integer(rows, 0);
+        results->name = rg_rows_text_copy(rows, 1);
+        results->config = rg_rows_text_copy(rows, 2);
+        results->created = rg_rows_text_copy(rows, 3);
+    }
+    RG_TRY(rg_rows_close(rows, RG_OK, error));
+    return found ? RG_OK : unknown_experiment(results, name, error);
+}
+
+static void trial_free(RgTrial *trial) {
+    free(trial->algorithm);
+    free(trial->label);
+    free(trial->reason);
+    free(trial->config);
+    free(trial->provenance);
+    free(trial->updated);
+    free(trial->gaps);
+    rg_fields_free(&trial->swept);
+}
+
+static bool same_group(const RgTrial *a, const RgTrial *b) {
+    return strcmp(a->label, b->label) == 0 && rg_fields_equal(&a->swept, &b->swept);
+}
+
+/* A trial that comes later in time stands for the older one of the same method and seed. */
+static void keep_newest(RgResults *results, RgTrial trial) {
+    for (int i = 0; i < results->trial_count; i++) {
+        RgTrial *older = &results->trials[i];
+        if (older->seed == trial.seed && same_group(older, &trial)) {
+            trial_free(older);
+            *older = trial;
+            results->superseded++;
+            return;
+        }
+    }
+    results->trials =
+        rg_reallocate(results->trials, (size_t)results->trial_count + 1, sizeof *results->trials);
+    results->trials[results->trial_count++] = trial;
+}
+
+static int64_t last_step(const RgRows *rows, int column) {
+    return rg_rows_type(rows, column) == RG_VALUE_NULL ? -1 : rg_rows_integer(rows, column);
+}
+
+static RgTrial read_trial(RgRows *rows) {
+    RgTrial trial = {.id = rg_rows_integer(rows, 0),
+                     .seed = rg_rows_integer(rows, 1),
+                     .algorithm = rg_rows_text_copy(rows, 2),
+                     .label = rg_rows_text_copy(rows, 3),
+                     .reason = rg_rows_text_copy(rows, 4),
+                     .swept = rg_fields_parse(rg_rows_text(rows, 6)),
+                     .config = rg_rows_text_copy(rows, 7),
+                     .provenance = rg_rows_text_copy(rows, 8),
+                     .last_step = last_step(rows, 9),
+                     .result_step = last_step(rows, 10),
+                     .updated = rg_rows_text_copy(rows, 11)};
+    for (int i = 0; i < RG_TRIAL_STATUSES; i++)
+        if (strcmp(rg_rows_text(rows, 5), status_names[i]) == 0)
+            trial.status = (RgTrialStatus)i;
+    return trial;
+}
+
+/* All trials of the experiment, the oldest first. */
+typedef struct Loaded {
+    RgTrial *trials;
+    RgCandidate *candidates; /* of the same numbers */
+    int count;
+} Loaded;
+
+static void add_loaded(Loaded *loaded, RgTrial trial, bool asked) {
+    size_t count = (size_t)loaded->count + 1;
+    loaded->trials = rg_reallocate(loaded->trials, count, sizeof *loaded->trials);
+    loaded->candidates = rg_reallocate(loaded->candidates, count, sizeof *loaded->candidates);
+    loaded->candidates[loaded->count] = (RgCandidate){
+        .label = trial.label, .config = trial.config, .seed = trial.seed, .asked = asked};
+    loaded->trials[loaded->count++] = trial;
+}
+
+static RgStatus read_trials(RgResults *results, Loaded *loaded, RgError *error) {
+    RgLookup *asked;
+    RG_TRY(rg_last_run_keys(results->store, results->experiment, &asked, error));
+    RgRows *rows = rg_rows_open(
+        results->store, "trials",
+        "SELECT id, seed, algorithm, label, reason, status, swept, config, provenance,"
+        " (SELECT max(step) FROM readings WHERE trial = trials.id) AS \"readings.last_step\","
+        " (SELECT max(step) FROM readings WHERE trial = trials.id AND evaluated)"
+        " AS \"readings.last_step\", updated, key FROM trials WHERE experiment = ?1"
+        " ORDER BY updated, id");
+    rg_rows_bind_integer(rows, 1, results->experiment);
+    while (rg_rows_next(rows)) {
+        const char *key = rg_rows_text(rows, 12);
+        add_loaded(loaded, read_trial(rows),
+                   !asked || rg_lookup_find(asked, key, strlen(key)) >= 0);
+    }
+    rg_lookup_destroy(asked);
+    return rg_rows_close(rows, RG_OK, error);
+}
+
+static RgStatus load_trials(RgResults *results, const RgChoice *choice, RgError *error) {
+    Loaded loaded = {0};
+    RgStatus status = read_trials(results, &loaded, error);
+    if (status == RG_OK)
+        status = rg_choose(choice, loaded.candidates, loaded.count, &results->left_out, error);
+    for (int i = 0; i < loaded.count; i++)
+        if (status == RG_OK && loaded.candidates[i].chosen) {
+            results->of_others |= !loaded.candidates[i].asked;
+            keep_newest(results, loaded.trials[i]);
+        } else {
+            trial_free(&loaded.trials[i]);
+        }
+    free(loaded.trials);
+    free(loaded.candidates);
+    return status;
+}
+
+/* The steps that curves lack: of trials that are left out nobody asks. */
+static RgStatus load_gaps(RgResults *results, RgError *error) {
+    for (int i = 0; i < results->trial_count; i++) {
+        RgTrial *trial = &results->trials[i];
+        RG_TRY(rg_curve_gaps(results->store, trial->id, &trial->gaps, error));
+    }
+    return RG_OK;
+}
+
+/* The text of "algorithms.<n>.label" or .type, by n, as far as the config has them. */
+static void name_methods(const RgFields *config, const char *option, const char **names) {
+    for (int i = 0; i < config->count; i++) {
+        int number, end = 0;
+        const RgField *field = &config->at[i];
+        if (sscanf(field->name, "algorithms.%d.%n", &number, &end) == 1 && end > 0 && number >= 0 &&
+            number < config->count && strcmp(field->name + end, option) == 0 && field->text[0])
+            names[number] = field->text;
+    }
+}
+
+static void rank_methods(RgResults *results) {
+    RgFields config = rg_fields_parse(results->config);
+    const char **names = rg_allocate((size_t)(config.count + 1) * sizeof *names);
+    RgLookup *methods = rg_lookup_create();
+    name_methods(&config, "type", names);
+    name_methods(&config, "label", names); /* in place of the type */
+    for (int i = 0; i < config.count; i++)
+        if (names[i])
+            *rg_lookup_at(methods, names[i], strlen(names[i])) = i;
+    for (int i = 0; i < results->trial_count; i++) {
+        RgTrial *trial = &results->trials[i];
+        int64_t number = rg_lookup_find(methods, trial->label, strlen(trial->label));
+        trial->rank = number >= 0 ? (int)number : INT_MAX;
+    }
+    rg_lookup_destroy(methods);
+    free(names);
+    rg_fields_free(&config);
+}
+
+/* An order that does not hang on when trials were run, or in which order stores were merged. */
+static int compare_trials(const void *a, const void *b) {
+    const RgTrial *x = a, *y = b;
+    int order = (x->rank > y->rank) - (x->rank < y->rank);
+    if (order == 0)
+        order = strcmp(x->label, y->label);
+    if (order == 0)
+        order = rg_fields_order(&x->swept, &y->swept);
+    return order ? order : (x->seed > y->seed) - (x->seed < y->seed);
+}
+
+static char *group_name(const RgTrial *trial) {
+    char *name = rg_string_copy(trial->label);
+    for (int i = 0; i < trial->swept.count; i++) {
+        const RgField *field = &trial->swept.at[i];
+        char *longer = rg_string_format("%s, %s %s", name, rg_last_part(field->name), field->text);
+        free(name);
+        name = longer;
+    }
+    return name;
+}
+
+static void load_groups(RgResults *results) {
+    rank_methods(results);
+    if (results->trial_count > 0)
+        qsort(results->trials, (size_t)results->trial_count, sizeof *results->trials,
+              compare_trials);
+    results->groups = rg_allocate((size_t)(results->trial_count + 1) * sizeof *results->groups);
+    for (int i = 0; i < results->trial_count; i++) {
+        const RgTrial *trial = &results->trials[i];
+        RgGroup *group = results->groups + results->group_count - 1;
+        if (i == 0 || !same_group(group->trials[0], trial)) {
+            group = &results->groups[results->group_count++];
+            *group = (RgGroup){.label = trial->label,
+                               .algorithm = trial->algorithm,
+                               .swept = &trial->swept,
+                               .name = group_name(trial)};
+        }
+        group->trials =
+            rg_reallocate(group->trials, (size_t)group->count + 1, sizeof *group->trials);
+        group->trials[group->count++] = trial;
+        group->by_status[trial->status]++;
+    }
+}
+
+/* Names of metrics and of columns of items, each found by a search for the next after the last:
+ * a store has thousands of items of a name, and going through all took longer than all else. */
+static const char metric_names[] =
+    "WITH RECURSIVE names(name) AS (SELECT min(name) FROM metrics UNION ALL SELECT (SELECT"
+    " min(name) FROM metrics WHERE name > names.name) FROM names WHERE name IS NOT NULL)"
+    " SELECT name FROM names WHERE EXISTS (SELECT 1 FROM trials t JOIN metrics m ON m.trial = t.id"
+    " AND m.name = names.name WHERE t.experiment = ?1) ORDER BY name";
+static const char column_names[] =
+    "WITH RECURSIVE names(trial, step, name) AS (SELECT r.trial, r.step, (SELECT min(name) FROM"
+    " evaluations WHERE trial = r.trial AND step = r.step) FROM readings r JOIN trials t ON t.id ="
+    " r.trial WHERE t.experiment = ?1 AND r.evaluated UNION ALL SELECT trial, step, (SELECT"
+    " min(name) FROM evaluations e WHERE e.trial = names.trial AND e.step = names.step AND e.name >"
+    " names.name) FROM names WHERE name IS NOT NULL)"
+    " SELECT DISTINCT name FROM names WHERE name IS NOT NULL ORDER BY name";
+
+/* What a query gives, NULL-terminated. */
+static RgStatus load_names(const RgResults *results, const char *table, const char *query,
+                           const char ***names, RgError *error) {
+    int count = 0;
+    RgRows *rows = rg_rows_open(results->store, table, query);
+    *names = rg_allocate(sizeof **names);
+    rg_rows_bind_integer(rows, 1, results->experiment);
+    while (rg_rows_next(rows)) {
+        *names = rg_reallocate(*names, (size_t)count + 2, sizeof **names);
+        (*names)[count++] = rg_rows_text_copy(rows, 0);
+        (*names)[count] = NULL;
+    }
+    return rg_rows_close(rows, RG_OK, error);
+}
+
+static void load_swept(RgResults *results) {
+    int count = 0;
+    results->swept = rg_allocate(sizeof *results->swept);
+    for (int i = 0; i < results->trial_count; i++)
+        for (int j = 0; j < results->trials[i].swept.count; j++) {
+            const char *name = results->trials[i].swept.at[j].name;
+            bool known = false;
+            for (int k = 0; k < count && !known; k++)
+                known = strcmp(results->swept[k], name) == 0;
+            if (known)
+                continue;
+            results->swept =
+                rg_reallocate(results->swept, (size_t)count + 2, sizeof *results->swept);
+            results->swept[count++] = name;
+            results->swept[count] = NULL;
+        }
+}
+
+static RgStatus load(RgResults *results, const RgChoice *choice, RgError *error) {
+    RG_TRY(rg_store_open(results->path, false, &results->store, error));
+    RG_TRY(rg_store_verify(results->store, RG_VERIFY_ALL, error));
+    RG_TRY(load_experiment(results, choice->experiment, error));
+    RG_TRY(load_trials(results, choice, error));
+    RG_TRY(load_gaps(results, error));
+    load_groups(results);
+    load_swept(results);
+    RG_TRY(load_names(results, "metrics", metric_names, &results->metrics, error));
+    return load_names(results, "evaluations", column_names, &results->columns, error);
+}
+
+RgStatus rg_results_open(const char *store, const RgChoice *choice, RgResults **results,
+                         RgError *error) {
+    static const RgChoice usual = {0};
+    *results = rg_allocate(sizeof **results);
+    (*results)->path = rg_string_copy(store);
+    (*results)->failure = rg_allocate(sizeof *(*results)->failure);
+    RgStatus status = load(*results, choice ? choice : &usual, error);
+    if (status != RG_OK) {
+        rg_results_close(*results);
+        *results = NULL;
+    }
+    return status;
+}
+
+static void names_free(const char **names) {
+    for (int i = 0; names && names[i]; i++)
+        free((void *)names[i]);
+    free(names);
+}
+
+void rg_results_close(RgResults *results) {
+    if (!results)
+        return;
+    RG_ASSERT(results->failure->status == RG_OK || results->failure->told);
+    for (int i = 0; i < results->group_count; i++) {
+        free(results->groups[i].name);
+        free(results->groups[i].trials);
+    }
+    for (int i = 0; i < results->trial_count; i++)
+        trial_free(&results->trials[i]);
+    free(results->groups);
+    free(results->trials);
+    free(results->swept); /* its names belong to the trials */
+    names_free(results->metrics);
+    names_free(results->columns);
+    free(results->name);
+    free(results->config);
+    free(results->created);
+    free(results->path);
+    free(results->failure);
+    rg_store_close(results->store);
+    free(results);
+}
+
+int rg_group_sample(const RgGroup *group, const RgTrial **trials) {
+    RgTrialStatus wanted =
+        group->by_status[RG_TRIAL_FINISHED] ? RG_TRIAL_FINISHED : RG_TRIAL_RUNNING;
+    int count = 0;
+    for (int i = 0; i < group->count; i++)
+        if (group->trials[i]->status == wanted)
+            trials[count++] = group->trials[i];
+    return count;
+}
+
+char *rg_results_left_out(const RgResults *results) {
+    int count = results->left_out;
+    return count == 0
+               ? NULL
+               : rg_string_format("%d trial%s that the config that was run last does not ask "
+                                  "for %s left out: --all shows %s.",
+                                  count, count == 1 ? "" : "s", count == 1 ? "is" : "are",
+                                  count == 1 ? "it" : "them");
+}
+
+char *rg_results_gaps(const RgResults *results) {
+    char *text = NULL;
+    for (int g = 0; g < results->group_count; g++)
+        for (int i = 0; i < results->groups[g].count; i++) {
+            const RgTrial *trial = results->groups[g].trials[i];
+            if (!trial->gaps)
+                continue;
+            char *longer =
+                rg_string_format("%s%s, seed %lld (%s)", text ? text : "", results->groups[g].name,
+                                 (long long)trial->seed, trial->gaps);
+            free(text);
+            text = rg_string_format("%s; ", longer);
+            free(longer);
+        }
+    if (!text)
+        return NULL;
+    text[strlen(text) - 2] = '\0';
+    char *sentence = rg_string_format("The store has no rows of some steps, which the curves lack: "
+                                      "%s.",
+                                      text);
+    free(text);
+    return sentence;
+}
+
+const char *rg_trial_reason(const RgTrial *trial) {
+    int prefix = 0;
+    if (!trial->reason)
+        return "no reason recorded";
+    sscanf(trial->reason, "step %*d: %n", &prefix); /* leaves 0 where it does not match */
+    return trial->reason + prefix;
+}
+
+RgStatus rg_results_group(const RgResults *results, const char *name, const RgGroup **group,
+                          RgError *error) {
+    const char **names = rg_allocate((size_t)(results->group_count + 1) * sizeof *names);
+    int by_label = 0;
+    *group = NULL;
+    for (int i = 0; i < results->group_count && !*group; i++) {
+        names[i] = results->groups[i].name;
+        if (strcmp(names[i], name) == 0)
+            *group = &results->groups[i];
+    }
+    for (int i = 0; i < results->group_count && (!*group || by_label > 0); i++)
+        if (strcmp(results->groups[i].label, name) == 0) {
+            by_label++;
+            *group = &results->groups[i];
+        }
+    RgStatus status = RG_OK;
+    if (by_label > 1)
+        status = rg_fail(error, RG_E_USAGE,
+                         "label \"%s\" was swept: name one of its %d settings in full, for "
+                         "example \"%s\"",
+                         name, by_label, (*group)->name);
+    else if (!*group)
+        status = rg_unknown_name(error, "label", name, names);
+    free(names);
+    return status;
+}
+
+/* Values, curves, items, responses. */
+
+static RgRows *quantity_rows(const RgResults *results, const RgTrial *trial,
+                             const RgQuantity *quantity) {
+    if (!quantity->cost) {
+        RgRows *rows = rows_of_trial(
+            results, trial, "metrics",
+            "SELECT step, value FROM metrics WHERE trial = ?1 AND name = ?2 ORDER BY step");
+        rg_rows_bind_text(rows, 2, quantity->stored);
+        return rows;
+    }
+    /* The columns behind the expression are read, too, so that they are checked as they stand. */
+    char *query = rg_string_format("SELECT step, %s AS \"readings.cost\", flops, seconds,"
+                                   " trained_tokens, generated_tokens, judge_queries,"
+                                   " dataset_responses, hessian_products, peak_memory FROM %s"
+                                   " WHERE trial = ?1 ORDER BY step",
+                                   quantity->stored, rg_rows_readings(results->store));
+    RgRows *rows = rows_of_trial(results, trial, "readings", query);
+    free(query);
+    return rows;
+}
+
+double rg_trial_value(const RgResults *results, const RgTrial *trial, const RgQuantity *quantity,
+                      int64_t step) {
+    double value = NAN;
+    RgRows *rows = quantity_rows(results, trial, quantity);
+    while (rg_rows_next(rows))
+        if (rg_rows_integer(rows, 0) == step)
+            value = rg_rows_number(rows, 1);
+    return close_rows(results, rows) ? value : NAN;
+}
+
+int64_t rg_trial_curve(const RgResults *results, const RgTrial *trial, const RgQuantity *quantity,
+                       RgPoint **points) {
+    int64_t count = 0, room = 0;
+    *points = NULL;
+    RgRows *rows = quantity_rows(results, trial, quantity);
+    while (rg_rows_next(rows)) {
+        if (count == room) {
+            room = room ? 2 * room : 64;
+            *points = rg_reallocate(*points, (size_t)room, sizeof **points);
+        }
+        (*points)[count++] = (RgPoint){rg_rows_integer(rows, 0), rg_rows_number(rows, 1)};
+    }
+    close_rows(results, rows);
+    return count;
+}
+
+bool rg_trial_has_own_items(const RgTrial *trial) {
+    RgFields config = rg_fields_parse(trial->config);
+    const RgField *type = rg_fields_find(&config, "environment.type");
+    const RgField *seed = rg_fields_find(&config, "environment.seed");
+    bool own = type && seed && seed->number < 0 && strcmp(type->text, "text") != 0;
+    rg_fields_free(&config);
+    return own;
+}
+
+int64_t rg_trial_items(const RgResults *results, const RgTrial *trial, const char *column,
+                       double **values) {
+    return rg_trial_items_at(results, trial, column, trial->result_step, values);
+}
+
+int64_t rg_trial_items_at(const RgResults *results, const RgTrial *trial, const char *column,
+                          int64_t step, double **values) {
+    int64_t count = 0;
+    *values = NULL;
+    RgRows *rows = rows_of_trial(
+        results, trial, "evaluations",
+        "SELECT item, value FROM evaluations WHERE trial = ?1 AND step = ?2 AND name = ?3"
+        " ORDER BY item DESC"); /* the largest first: one allocation */
+    rg_rows_bind_integer(rows, 2, step);
+    rg_rows_bind_text(rows, 3, column);
+    while (rg_rows_next(rows)) {
+        int64_t item = rg_rows_integer(rows, 0);
+        if (!*values) {
+            count = item + 1;
+            *values = rg_reallocate(NULL, (size_t)count, sizeof **values);
+            for (int64_t i = 0; i < count; i++)
+                (*values)[i] = NAN;
+        }
+        if (item >= count) {
+            rg_rows_refuse(rows, "evaluations.item is not in order: the file is damaged");
+            break;
+        }
+        (*values)[item] = rg_rows_number(rows, 1);
+    }
+    close_rows(results, rows);
+    return count;
+}
+
+int64_t rg_trials_items(const RgResults *results, const RgTrial **trials, int count,
+                        const char *column, double **values) {
+    double **rows = rg_allocate((size_t)(count + 1) * sizeof *rows);
+    int64_t *lengths = rg_allocate((size_t)(count + 1) * sizeof *lengths);
+    int64_t items = 0;
+    for (int i = 0; i < count; i++) {
+        lengths[i] = rg_trial_items(results, trials[i], column, &rows[i]);
+        items = lengths[i] > items ? lengths[i] : items;
+    }
+    *values = rg_allocate(((size_t)count * (size_t)items + 1) * sizeof **values);
+    for (int i = 0; i < count; i++) {
+        for (int64_t j = 0; j < items; j++)
+            (*values)[i * items + j] = j < lengths[i] ? rows[i][j] : NAN;
+        free(rows[i]);
+    }
+    free(lengths);
+    free(rows);
+    return items;
+}
+
+int64_t rg_trial_responses(const RgResults *results, const RgTrial *trial, RgResponse **responses) {
+    int64_t count = 0;
+    *responses = NULL;
+    RgRows *rows = rows_of_trial(results, trial, "responses",
+                                 "SELECT item, prompt, response FROM responses WHERE trial = ?1 AND"
+                                 " step = ?2 ORDER BY item");
+    rg_rows_bind_integer(rows, 2, trial->result_step);
+    while (rg_rows_next(rows)) {
+        *responses = rg_reallocate(*responses, (size_t)count + 1, sizeof **responses);
+        (*responses)[count++] = (RgResponse){rg_rows_integer(rows, 0), rg_rows_text_copy(rows, 1),
+                                             rg_rows_text_copy(rows, 2)};
+    }
+    close_rows(results, rows);
+    return count;
+}
+
+void rg_responses_free(RgResponse *responses, int64_t count) {
+    for (int64_t i = 0; i < count; i++) {
+        free(responses[i].prompt);
+        free(responses[i].response);
+    }
+    free(responses);
+}

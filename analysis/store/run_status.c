@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+/* The ledger's queries. */
+#include "analysis/store/run_status.h"
+
+#include "core/lookup.h"
+#include "core/names.h"
+#include "core/results/rows.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A cost that was not counted is none. */
+static double cost(const RgRows *rows, int column) {
+    return rg_rows_type(rows, column) == RG_VALUE_NULL ? 0 : rg_rows_number(rows, column);
+}
+
+/* What a judge or a library said may have several. */
+static char *one_line(char *text) {
+    if (text)
+        rg_make_printable(text);
+    return text;
+}
+
+static RgEntry read_entry(RgRows *rows) {
+    const char *swept = rg_rows_text(rows, 4);
+    RgEntry entry = {.id = rg_rows_integer(rows, 0),
+                     .key = rg_rows_text_copy(rows, 1),
+                     .label = rg_rows_text_copy(rows, 2),
+                     .seed = rg_rows_integer(rows, 3),
+                     .swept = rg_string_copy(swept ? swept : "{}"),
+                     .status = rg_rows_text_copy(rows, 5),
+                     .reason = one_line(rg_rows_text_copy(rows, 6)),
+                     .step =
+                         rg_rows_type(rows, 7) == RG_VALUE_NULL ? -1 : rg_rows_integer(rows, 7)};
+    entry.meter = (RgMeter){.flops = cost(rows, 8),
+                            .seconds = cost(rows, 9),
+                            .trained_tokens = rg_rows_integer(rows, 10),
+                            .generated_tokens = rg_rows_integer(rows, 11),
+                            .judge_queries = rg_rows_integer(rows, 12),
+                            .dataset_responses = rg_rows_integer(rows, 13),
+                            .hessian_products = rg_rows_integer(rows, 14)};
+    return entry;
+}
+
+static RgStatus read_entries(RgStore *store, int64_t experiment, RgLedger *ledger, RgError *error) {
+    char *query = rg_string_format(
+        "SELECT trials.id, key, label, seed, swept, status, reason, step AS"
+        " \"readings.last_step\", flops AS \"readings.flops\", seconds AS \"readings.seconds\","
+        " trained_tokens AS \"readings.trained_tokens\", generated_tokens AS"
+        " \"readings.generated_tokens\", judge_queries AS \"readings.judge_queries\","
+        " dataset_responses AS \"readings.dataset_responses\", hessian_products AS"
+        " \"readings.hessian_products\" FROM trials LEFT JOIN %s r ON r.trial = trials.id AND"
+        " step = (SELECT max(step) FROM readings WHERE trial = trials.id)"
+        " WHERE experiment = ?1 ORDER BY trials.id",
+        rg_rows_readings(store));
+    RgRows *rows = rg_rows_open(store, "trials", query);
+    free(query);
+    rg_rows_bind_integer(rows, 1, experiment);
+    while (rg_rows_next(rows)) {
+        ledger->entries =
+            rg_reallocate(ledger->entries, (size_t)ledger->count + 1, sizeof *ledger->entries);
+        RgEntry *entry = &ledger->entries[ledger->count];
+        *entry = read_entry(rows);
+        *rg_lookup_at(ledger->keys, entry->key, strlen(entry->key)) = ledger->count++;
+    }
+    return rg_rows_close(rows, RG_OK, error);
+}
+
+/* Stores of older programs have no times of evaluations. */
+static RgStatus read_times(RgStore *store, RgLedger *ledger, RgError *error) {
+    bool has;
+    RG_TRY(rg_rows_has_table(store, "evaluation_times", &has, error));
+    RgStatus status = RG_OK;
+    for (int64_t i = 0; has && i < ledger->count && status == RG_OK; i++) {
+        RgEntry *entry = &ledger->entries[i];
+        RgRows *rows = rg_rows_open(store, "evaluation_times",
+                                    "SELECT seconds FROM evaluation_times WHERE trial = ?1");
+        rg_rows_of_trial(rows, entry->id);
+        while (rg_rows_next(rows))
+            entry->evaluation_seconds += rg_rows_number(rows, 0);
+        status = rg_rows_close(rows, RG_OK, error);
+    }
+    return status;
+}
+
+static RgStatus read_ledgers(RgLedgers *ledgers, const char *experiment, RgError *error) {
+    RgRows *rows = rg_rows_open(ledgers->store, "experiments",
+                                "SELECT id, name, config, ifnull(id = (SELECT experiment FROM"
+                                " trials ORDER BY updated DESC, id DESC LIMIT 1), 0) AS"
+                                " \"any.count\""
+                                " FROM experiments WHERE ?1 IS NULL OR name = ?1 ORDER BY id");
+    rg_rows_bind_text(rows, 1, experiment);
+    RgStatus status = RG_OK;
+    while (status == RG_OK && rg_rows_next(rows)) {
+        ledgers->at = rg_reallocate(ledgers->at, (size_t)ledgers->count + 1, sizeof *ledgers->at);
+        RgLedger *ledger = &ledgers->at[ledgers->count++];
+        const char *config = rg_rows_text(rows, 2);
+        *ledger = (RgLedger){.experiment = rg_rows_text_copy(rows, 1),
+                             .config = rg_string_copy(config ? config : "{}"),
+                             .latest = rg_rows_integer(rows, 3) != 0,
+                             .keys = rg_lookup_create()};
+        status = read_entries(ledgers->store, rg_rows_integer(rows, 0), ledger, error);
+        if (status == RG_OK)
+            status = read_times(ledgers->store, ledger, error);
+    }
+    return rg_rows_close(rows, status, error);
+}
+
+RgStatus rg_ledgers_open(const char *store, const char *experiment, RgLedgers *ledgers,
+                         RgError *error) {
+    *ledgers = (RgLedgers){0};
+    RG_TRY(rg_store_open(store, false, &ledgers->store, error));
+    /* One snapshot, though a run goes on writing. */
+    RgStatus status = rg_store_snapshot(ledgers->store, error);
+    if (status == RG_OK)
+        status = read_ledgers(ledgers, experiment, error);
+    if (status != RG_OK)
+        rg_ledgers_close(ledgers);
+    return status;
+}
+
+static void entry_free(RgEntry *entry) {
+    free(entry->key);
+    free(entry->label);
+    free(entry->swept);
+    free(entry->status);
+    free(entry->reason);
+}
+
+void rg_ledgers_close(RgLedgers *ledgers) {
+    for (int64_t i = 0; i < ledgers->count; i++) {
+        RgLedger *ledger = &ledgers->at[i];
+        for (int64_t k = 0; k < ledger->count; k++)
+            entry_free(&ledger->entries[k]);
+        free(ledger->entries);
+        rg_lookup_destroy(ledger->keys);
+        free(ledger->experiment);
+        free(ledger->config);
+    }
+    free(ledgers->at);
+    rg_store_close(ledgers->store);
+    *ledgers = (RgLedgers){0};
+}
+
+const RgEntry *rg_ledger_find(const RgLedger *ledger, const char *key) {
+    int64_t number = ledger ? rg_lookup_find(ledger->keys, key, strlen(key)) : -1;
+    return number >= 0 ? &ledger->entries[number] : NULL;
+}
+
+RgStatus rg_ledgers_metric(const RgLedgers *ledgers, const RgEntry *entry, const char *name,
+                           double *value, int64_t *step, RgError *error) {
+    RgRows *rows = rg_rows_open(ledgers->store, "metrics",
+                                "SELECT step, value FROM metrics WHERE name = ?2 AND trial = ?1"
+                                " ORDER BY step DESC LIMIT 1");
+    rg_rows_of_trial(rows, entry->id);
+    rg_rows_bind_text(rows, 2, name);
+    bool found = rg_rows_next(rows);
+    *value = found ? rg_rows_number(rows, 1) : NAN;
+    *step = found ? rg_rows_integer(rows, 0) : -1;
+    return rg_rows_close(rows, RG_OK, error);
+}

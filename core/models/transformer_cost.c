@@ -1,0 +1,448 @@
+/* SPDX-License-Identifier: MIT */
+/* Closed forms of what a transformer takes. They follow the operators of transformer.c one by one:
+ * an operator that allocates more is a line more here. Small things (indices, sums of pieces) are
+ * left out. */
+#include "core/models/transformer_cost.h"
+
+#include "core/models/transformer_decoder.h"
+#include "core/models/transformer_internal.h"
+#include "core/policy/data_parallel.h"
+#include "core/tensor/parallel.h"
+
+#include <math.h>
+
+/* Of core/tensor/head_ops.c and attention_ops.c. */
+enum {
+    TILE_ROWS = 256,
+    TILE_TOKENS = 512,
+    TILE_NUMBERS = TILE_ROWS * TILE_TOKENS,
+    CHUNK_ROWS = 1024,
+    LOGITS = 1 << 23,
+    LEAST_ROWS = 32,
+    ATTENTION_BLOCK = 64,
+};
+enum { WIDENED = 64 * 1024, LEAST_COLUMNS = 32 }; /* of core/tensor/blas.c */
+enum { LANES = 16 };                              /* of core/models/transformer_decoder.c */
+
+/* Numbers and operations of some part of a pass. */
+typedef struct Cost {
+    double forward, backward; /* numbers allocated */
+    double forward_flops, backward_flops;
+} Cost;
+
+static void add(Cost *sum, Cost part) {
+    sum->forward += part.forward;
+    sum->backward += part.backward;
+    sum->forward_flops += part.forward_flops;
+    sum->backward_flops += part.backward_flops;
+}
+
+/* Sizes that all forms below are written in. */
+typedef struct Sizes {
+    double width, kv_width, hidden, vocabulary, layers, heads, head_size;
+    double rows;         /* that layers read: prompts once, responses but for their last token */
+    double asked;        /* that predict a response token */
+    double scores;       /* pairs of rows that attention looks at, of one head */
+    double longest;      /* sequence */
+    bool rotary, swiglu; /* else learned, gelu */
+} Sizes;
+
+static Sizes sizes_of(const RgTransformerPlan *plan, const RgPassLoad *load) {
+    const RgTransformerOptions *o = &plan->options;
+    double p = (double)load->prompt_length, r = (double)load->response_length;
+    double own = r > 1 ? r - 1 : 0, prompts = (double)load->prompts;
+    double responses = prompts * (double)load->copies;
+    return (Sizes){.width = (double)o->width,
+                   .kv_width = (double)(o->width / o->heads * o->kv_heads),
+                   .hidden = (double)o->hidden,
+                   .vocabulary = (double)plan->vocabulary,
+                   .layers = (double)o->layers,
+                   .heads = (double)o->heads,
+                   .head_size = (double)(o->width / o->heads),
+                   .rows = prompts * p + responses * own,
+                   .asked = responses * r,
+                   .scores = prompts * p * (p + 1) / 2 + responses * own * (p + (own + 1) / 2),
+                   .longest = p + r,
+                   .rotary = o->positions == RG_POSITIONS_ROTARY,
+                   .swiglu = o->feed_forward == RG_FEED_FORWARD_SWIGLU};
+}
+
+/* ---- parameters ---- */
+
+static bool is_adapted(const RgTransformerPlan *plan, enum LayerWeight weight) {
+    return plan->adapter.rank > 0 && plan->adapter.targets >> weight & 1;
+}
+
+/* A matrix [out, in] of each layer. */
+typedef struct Matrix {
+    enum LayerWeight weight;
+    double out, in;
+} Matrix;
+enum { MATRICES = 7 };
+
+static void matrices_of(const Sizes *s, Matrix matrices[MATRICES]) {
+    const Matrix all[MATRICES] = {{QUERY, s->width, s->width},    {KEY, s->kv_width, s->width},
+                                  {VALUE, s->kv_width, s->width}, {OUTPUT, s->width, s->width},
+                                  {GATE, s->hidden, s->width},    {UP, s->hidden, s->width},
+                                  {DOWN, s->width, s->hidden}};
+    for (int i = 0; i < MATRICES; i++)
+        matrices[i] = all[i];
+}
+
+RgStatus rg_transformer_plan(const RgTransformerOptions *options, int64_t vocabulary,
+                             const RgAdapterOptions *adapter, RgTransformerPlan *plan,
+                             RgError *error) {
+    *plan = (RgTransformerPlan){.vocabulary = vocabulary};
+    RG_TRY(rg_transformer_dimensions(options, vocabulary, &plan->options, error));
+    plan->adapter.rank = adapter->rank;
+    plan->adapter.dropout = adapter->dropout;
+    if (adapter->rank > 0)
+        RG_TRY(rg_transformer_targets(&plan->options, adapter->targets, &plan->adapter, error));
+    return RG_OK;
+}
+
+int64_t rg_transformer_plan_matrices(const RgTransformerPlan *plan) {
+    const RgTransformerOptions *o = &plan->options;
+    RgPassLoad none = {0};
+    Sizes s = sizes_of(plan, &none);
+    Matrix matrices[MATRICES];
+    matrices_of(&s, matrices);
+    double layer = 0, tables = s.vocabulary * s.width * (o->tied ? 1 : 2);
+    for (int i = 0; i < MATRICES; i++)
+        if (rg_transformer_view(o, 0, matrices[i].weight) >= 0)
+            layer += matrices[i].out * matrices[i].in;
+    return (int64_t)(tables + (s.rotary ? 0 : (double)o->context * s.width) + s.layers * layer);
+}
+
+int64_t rg_transformer_plan_weights(const RgTransformerPlan *plan) {
+    const RgTransformerOptions *o = &plan->options;
+    RgPassLoad none = {0};
+    Sizes s = sizes_of(plan, &none);
+    Matrix matrices[MATRICES];
+    matrices_of(&s, matrices);
+    double norm = o->norm == RG_NORM_LAYER ? 2 * s.width : s.width, layer = 2 * norm;
+    static const enum LayerWeight bias[] = {QUERY_BIAS, KEY_BIAS, VALUE_BIAS, OUTPUT_BIAS,
+                                            GATE_BIAS,  UP_BIAS,  DOWN_BIAS};
+    for (int i = 0; i < MATRICES; i++)
+        if (rg_transformer_view(o, 0, bias[i]) >= 0)
+            layer += matrices[i].out;
+    return rg_transformer_plan_matrices(plan) + (int64_t)(s.layers * layer + norm);
+}
+
+int64_t rg_transformer_plan_trained(const RgTransformerPlan *plan) {
+    if (plan->adapter.rank == 0)
+        return rg_transformer_plan_weights(plan);
+    RgPassLoad none = {0};
+    Sizes s = sizes_of(plan, &none);
+    Matrix matrices[MATRICES];
+    matrices_of(&s, matrices);
+    double layer = 0;
+    for (int i = 0; i < MATRICES; i++)
+        if (is_adapted(plan, matrices[i].weight))
+            layer += (double)plan->adapter.rank * (matrices[i].out + matrices[i].in);
+    return (int64_t)(s.layers * layer);
+}
+
+/* ---- passes ---- */
+
+/* Whom the gradient of a product's input is shared with: the second that adds to it makes a sum. */
+enum Sharing {
+    NOT_ASKED, /* nothing that is trained comes before: there is no such gradient */
+    ALONE,
+    FIRST,
+    SECOND,
+    LATER
+};
+
+/* The update beside a product of `rows` rows. */
+static Cost update_cost(const RgTransformerPlan *plan, double rows, const Matrix *m,
+                        enum Sharing sharing) {
+    if (!is_adapted(plan, m->weight))
+        return (Cost){0};
+    double rank = (double)plan->adapter.rank, thin = rows * rank, wide = rows * m->in;
+    bool drops = plan->adapter.dropout > 0, asked = sharing != NOT_ASKED;
+    return (Cost){.forward = 2 * thin + rows * m->out + (drops ? 2 * wide : 0),
+                  .backward = 2 * thin + (asked ? wide * (1 + drops + (sharing == ALONE)) : 0),
+                  .forward_flops = 2 * thin * (m->in + m->out) + rows * m->out,
+                  .backward_flops = 2 * thin * ((asked ? 2 : 1) * m->in + 2 * m->out)};
+}
+
+/* y = x·Wᵀ of `rows` rows. */
+static Cost linear_cost(const RgTransformerPlan *plan, double rows, const Matrix *m,
+                        enum Sharing sharing) {
+    bool trained = plan->adapter.rank == 0, asked = sharing != NOT_ASKED;
+    double product = 2 * rows * m->in * m->out;
+    Cost cost = {.forward = rows * m->out,
+                 .backward = asked ? rows * m->in * (sharing == SECOND ? 2 : 1) : 0,
+                 .forward_flops = product,
+                 .backward_flops = product * (trained + asked)};
+    add(&cost, update_cost(plan, rows, m, sharing));
+    return cost;
+}
+
+static Cost norm_cost(const RgTransformerPlan *plan, double rows, double width, bool joins) {
+    bool rms = plan->options.norm == RG_NORM_RMS;
+    return (Cost){.forward = rows * (width + (rms ? 1 : 2)),
+                  .backward = rows * width * (joins ? 2 : 1),
+                  .forward_flops = rows * width * (rms ? 4 : 8),
+                  .backward_flops = rows * width * (rms ? 9 : 15)};
+}
+
+/* The rows that attention needs: norm, query, key and value, and attention itself. Beside an
+ * adapter, nothing that is trained comes before the first layer. */
+static Cost attention_cost(const RgTransformerPlan *plan, const Sizes *s, bool first) {
+    bool asked = !first || plan->adapter.rank == 0;
+    Matrix m[MATRICES];
+    matrices_of(s, m);
+    double both = s->rows * (s->width + s->kv_width);
+    Cost cost = norm_cost(plan, s->rows, s->width, true);
+    if (!asked)
+        cost.backward = cost.backward_flops = 0;
+    add(&cost, linear_cost(plan, s->rows, &m[2], asked ? FIRST : NOT_ASKED));
+    add(&cost, linear_cost(plan, s->rows, &m[1], asked ? SECOND : NOT_ASKED));
+    add(&cost, linear_cost(plan, s->rows, &m[0], asked ? LATER : NOT_ASKED));
+    if (s->rotary)
+        add(&cost, (Cost){both, both, 3 * both, 3 * both});
+    add(&cost, (Cost){.forward = s->rows * (s->width + s->heads),
+                      .backward = s->rows * (s->width + 2 * s->kv_width),
+                      .forward_flops = s->scores * s->heads * (4 * s->head_size + 10),
+                      .backward_flops = s->scores * s->heads * (10 * s->head_size + 14)});
+    return cost;
+}
+
+/* The rest of a layer, of `rows` rows. */
+static Cost finish_cost(const RgTransformerPlan *plan, const Sizes *s, double rows) {
+    Matrix m[MATRICES];
+    matrices_of(s, m);
+    double inner = rows * s->hidden;
+    Cost cost = linear_cost(plan, rows, &m[3], ALONE);
+    add(&cost, norm_cost(plan, rows, s->width, true));
+    if (s->swiglu) {
+        add(&cost, linear_cost(plan, rows, &m[4], FIRST));
+        add(&cost, linear_cost(plan, rows, &m[5], SECOND));
+        add(&cost, (Cost){inner, 2 * inner, 18 * inner, 24 * inner});
+    } else {
+        add(&cost, linear_cost(plan, rows, &m[5], ALONE));
+        add(&cost, (Cost){inner, 2 * inner, inner, 2 * inner});
+    }
+    add(&cost, linear_cost(plan, rows, &m[6], ALONE));
+    return cost;
+}
+
+static Cost layer_cost(const RgTransformerPlan *plan, const Sizes *s, bool first, bool last) {
+    double rows = last ? s->asked : s->rows, picked = 2 * s->asked * s->width;
+    Cost cost = attention_cost(plan, s, first);
+    add(&cost, finish_cost(plan, s, rows));
+    if (last)
+        add(&cost, (Cost){.forward = picked,
+                          .backward = 2 * s->rows * s->width,
+                          .backward_flops = picked});
+    return cost;
+}
+
+/* Pieces that the head cuts the vocabulary into. */
+static double head_pieces(const Sizes *s) {
+    return (double)rg_vocabulary_pieces((int64_t)s->vocabulary).count;
+}
+
+/* Last norm and vocabulary head; what the head takes for itself is `temporary`. */
+static Cost head_cost(const RgTransformerPlan *plan, const Sizes *s, double *temporary) {
+    double pieces = head_pieces(s), most = fmin(CHUNK_ROWS, CHUNK_ROWS * RG_PIECES_MOST / pieces);
+    double shares = pieces * fmin(s->asked, most) * s->width, all = s->asked * s->vocabulary;
+    bool trained = plan->adapter.rank == 0;
+    *temporary = (double)rg_threads() * TILE_NUMBERS + shares;
+    Cost cost = norm_cost(plan, s->asked, s->width, false);
+    add(&cost, (Cost){.forward = 3 * s->asked,
+                      .backward = s->asked * s->width,
+                      .forward_flops = all * (2 * s->width + 18),
+                      .backward_flops = all * ((trained ? 6 : 4) * s->width + 18)});
+    return cost;
+}
+
+/* The same where only the sum is asked for: the gradient is made on the way. */
+static Cost likelihood_cost(const RgTransformerPlan *plan, const Sizes *s, double *temporary) {
+    double rows = floor(LOGITS / s->vocabulary), all = s->asked * s->vocabulary;
+    rows = rows < LEAST_ROWS ? LEAST_ROWS : rows > TILE_ROWS ? TILE_ROWS : rows;
+    bool trained = plan->adapter.rank == 0;
+    *temporary = rows * (s->vocabulary + head_pieces(s) * (s->width + 2)) + 3 * s->asked;
+    Cost cost = norm_cost(plan, s->asked, s->width, false);
+    add(&cost, (Cost){.forward = s->asked * s->width + (trained ? s->vocabulary * s->width : 0),
+                      .backward = s->asked * s->width,
+                      .forward_flops = all * ((trained ? 6 : 4) * s->width + 36),
+                      .backward_flops = s->asked * s->width});
+    return cost;
+}
+
+/* Attention's scores, for all threads. */
+static double scores_temporary(const Sizes *s) {
+    return (double)rg_threads() * 2 * ATTENTION_BLOCK * s->longest;
+}
+
+static double larger(double a, double b) {
+    return a > b ? a : b;
+}
+
+/* All layers together, and the largest of them. */
+static Cost layers_cost(const RgTransformerPlan *plan, const Sizes *s, Cost *largest) {
+    Cost all = {0}, between = layer_cost(plan, s, false, false);
+    *largest = (Cost){0};
+    for (int64_t i = 0; i < plan->options.layers; i++) {
+        bool first = i == 0, last = i == plan->options.layers - 1;
+        Cost layer = first || last ? layer_cost(plan, s, first, last) : between;
+        add(&all, layer);
+        if (layer.forward + layer.backward > largest->forward + largest->backward)
+            *largest = layer;
+    }
+    return all;
+}
+
+/* Inputs of the layers, and of the last norm. */
+static double inputs_of_layers(const Sizes *s) {
+    double embedded = s->rows * s->width * (s->rotary ? 1 : 3);
+    return embedded + ((s->layers - 1) * s->rows + s->asked) * s->width;
+}
+
+/* A pass with its gradient, given that of the head. */
+static RgPassCost recorded_cost(const RgTransformerPlan *plan, const Sizes *s, Cost head,
+                                double head_temporary) {
+    Cost largest, layers = layers_cost(plan, s, &largest);
+    double kept = head.forward, backward = head.backward;
+    if (plan->recompute) { /* one layer at a time, and gradients of their inputs */
+        kept += inputs_of_layers(s);
+        backward += s->layers * s->rows * s->width + largest.forward + largest.backward;
+    } else {
+        kept += s->rows * s->width * (s->rotary ? 1 : 3) + layers.forward;
+        backward += layers.backward;
+    }
+    double peak = kept + larger(head.backward + head_temporary, backward);
+    return (RgPassCost){.kept = sizeof(RgReal) * kept,
+                        .peak = sizeof(RgReal) * peak,
+                        .flops = layers.forward_flops * (plan->recompute ? 2 : 1) +
+                                 layers.backward_flops + head.forward_flops + head.backward_flops};
+}
+
+typedef Cost (*HeadCost)(const RgTransformerPlan *plan, const Sizes *s, double *temporary);
+
+/* Sizes of the mean shard, which reads a prompt that others read, too. */
+static Sizes sizes_in_shards(const RgTransformerPlan *plan, const RgPassLoad *load,
+                             const RgShardCut *cut) {
+    Sizes s = sizes_of(plan, load);
+    double p = (double)load->prompt_length, shards = (double)cut->count;
+    double once =
+        (double)load->prompts * (p + (double)load->copies * (double)load->response_length);
+    double again = (double)rg_shard_cut_tokens(cut) - once;
+    s.rows = (s.rows + again) / shards;
+    s.scores = (s.scores + again * (p + 1) / 2) / shards;
+    s.asked /= shards;
+    return s;
+}
+
+/* Small models run in shards, each with a gradient of its own. */
+static RgPassCost recorded_in_shards(const RgTransformerPlan *plan, const RgPassLoad *load,
+                                     HeadCost head_cost_of) {
+    int64_t sequences = load->prompts * load->copies;
+    RgShardCut cut = rg_shard_cut_evenly(load->prompts, load->copies, load->prompt_length,
+                                         load->response_length);
+    bool apart = plan->adapter.dropout == 0 &&
+                 rg_shards_suit_sizes(rg_transformer_plan_weights(plan),
+                                      sequences * (load->prompt_length + load->response_length)) &&
+                 rg_shards_suit_cut(&cut);
+    double shards = apart ? (double)cut.count : 1, temporary;
+    Sizes s = apart ? sizes_in_shards(plan, load, &cut) : sizes_of(plan, load);
+    Cost head = head_cost_of(plan, &s, &temporary);
+    RgPassCost cost = recorded_cost(plan, &s, head, temporary);
+    double gradient = apart ? sizeof(RgReal) * (double)rg_transformer_plan_trained(plan) : 0;
+    return (RgPassCost){.kept = shards * (cost.kept + gradient),
+                        .peak = shards * (cost.peak + gradient),
+                        .flops = shards * cost.flops,
+                        .in_shards = apart};
+}
+
+RgPassCost rg_transformer_training_cost(const RgTransformerPlan *plan, const RgPassLoad *load) {
+    return recorded_in_shards(plan, load, head_cost);
+}
+
+RgPassCost rg_transformer_likelihood_cost(const RgTransformerPlan *plan, const RgPassLoad *load) {
+    if (plan->adapter.rank > 0 && plan->storage == RG_PRECISION_BF16)
+        return rg_transformer_training_cost(plan, load); /* see rg_log_likelihood */
+    return recorded_in_shards(plan, load, likelihood_cost);
+}
+
+RgPassCost rg_transformer_values_cost(const RgTransformerPlan *plan, const RgPassLoad *load) {
+    RgTransformerPlan still = *plan;
+    still.adapter.dropout = 0;
+    Sizes s = sizes_of(plan, load);
+    double head_temporary;
+    Cost largest, layers = layers_cost(&still, &s, &largest);
+    Cost head = head_cost(plan, &s, &head_temporary);
+    double tiles = (double)rg_threads() * TILE_NUMBERS + 2 * head_pieces(&s) * s.asked;
+    double one = largest.forward + scores_temporary(&s);
+    return (RgPassCost){.peak = sizeof(RgReal) *
+                                (inputs_of_layers(&s) + larger(one, head.forward + tiles)),
+                        .flops = layers.forward_flops + head.forward_flops};
+}
+
+/* Both operands of the largest product of the caller's thread, and of a tile of the head on every
+ * other; see core/tensor/blas.c. */
+static double rounded_bytes(const RgTransformerPlan *plan, const Sizes *all) {
+    if (plan->precision != RG_PRECISION_BF16)
+        return 0;
+    Sizes s = *all;
+    double widest = larger(s.width, s.hidden), rows = s.rows * widest;
+    double tokens = larger(TILE_TOKENS, ceil(s.vocabulary / head_pieces(&s)));
+    double tile = larger(tokens, TILE_ROWS) * s.width + TILE_ROWS * larger(tokens, s.width);
+    double own = rows + larger(rows, s.width * widest);
+    return sizeof(RgBf16) * (larger(own, tile) + ((double)rg_threads() - 1) * tile);
+}
+
+/* Of every thread: a tile of the head, or columns of a product where BLAS multiplies. */
+static double widened_bytes(const RgTransformerPlan *plan, const Sizes *s) {
+    if (plan->storage != RG_PRECISION_BF16)
+        return 0;
+    double block = larger(WIDENED, LEAST_COLUMNS * larger(s->width, s->hidden));
+    return sizeof(RgReal) * (double)rg_threads() * larger(block, TILE_TOKENS * s->width);
+}
+
+double rg_transformer_copies_bytes(const RgTransformerPlan *plan, const RgPassLoad *load) {
+    Sizes s = sizes_of(plan, load);
+    return rounded_bytes(plan, &s) + widened_bytes(plan, &s);
+}
+
+/* ---- sampling ---- */
+
+static double up_to_lanes(double n) {
+    return (double)(((int64_t)n + LANES - 1) / LANES * LANES);
+}
+
+double rg_transformer_sampling_bytes(const RgTransformerPlan *plan, const RgPassLoad *load) {
+    Sizes s = sizes_of(plan, load);
+    RgDecoderRoom room = rg_transformer_sampling_room(&plan->options, load->prompts * load->copies,
+                                                      load->prompt_length, load->response_length);
+    double qkv = up_to_lanes(s.width + 2 * s.kv_width), stream = up_to_lanes(s.width);
+    double up = up_to_lanes(s.hidden * (s.swiglu ? 2 : 1)), tokens = up_to_lanes(s.vocabulary);
+    double panels = s.layers * (s.width * (qkv + stream + up) + stream * s.hidden);
+    double slots = (double)room.slots, prompts = (double)room.prompts, rows = (double)room.rows;
+    double positions = 2 * up_to_lanes((double)room.prompt_length);
+    double own = 2 * up_to_lanes((double)room.response_length);
+    double cache = s.layers * s.kv_width * (prompts * positions + slots * own);
+    double work = rows * (stream + 2 * s.width + qkv + up + s.hidden);
+    double draws = slots * tokens + s.width * (3 * slots + 2 * prompts);
+    const double draw_bytes = 28; /* a token of the vocabulary and a thread */
+    double number = plan->sampling == RG_PRECISION_BF16 ? sizeof(RgBf16) : sizeof(RgReal);
+    return number * (panels + tokens * s.width + cache) + sizeof(RgReal) * (work + draws) +
+           draw_bytes * (double)rg_threads() * s.vocabulary;
+}
+
+double rg_transformer_sampling_flops(const RgTransformerPlan *plan, const RgPassLoad *load) {
+    Sizes s = sizes_of(plan, load);
+    Matrix m[MATRICES];
+    matrices_of(&s, m);
+    double first = 0, rest = 0; /* numbers of a layer before and after attention */
+    for (int i = 0; i < MATRICES; i++)
+        if (rg_transformer_view(&plan->options, 0, m[i].weight) >= 0)
+            *(i < 3 ? &first : &rest) += m[i].out * m[i].in;
+    double wanted = s.rows - (double)(load->prompts * (load->prompt_length - 1));
+    return 2 * s.rows * (s.layers * first + (s.layers - 1) * rest) + 2 * wanted * rest +
+           s.layers * s.scores * s.heads * (4 * s.head_size + 10) +
+           s.layers * s.rows * (8 * s.width + 18 * s.hidden) + 2 * s.asked * s.width * s.vocabulary;
+}

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+/* Cutting a batch into shards, by dynamic programming over where each of them begins. */
+#include "core/policy/data_parallel_cut.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+/* More sequences than these are taken several at a time: trying all pairs of places would take too
+ * long, and so fine a cut gains nothing. */
+enum { MOST_ITEMS = 1024 };
+
+/* One sequence or several in a row, by what a shard reads of them. */
+typedef struct Item {
+    int64_t first;    /* sequence */
+    int64_t prompt;   /* of that sequence; not read again after the item before if it is … */
+    bool shares;      /* … that one's, too */
+    int64_t response; /* all other tokens */
+} Item;
+
+typedef struct Items {
+    Item *item;
+    int64_t count, each; /* sequences in an item */
+    int64_t sequences;   /* added so far */
+    int64_t tokens;      /* with no prompt read twice */
+} Items;
+
+/* ---- what there is to cut ---- */
+
+static Items items_new(int64_t sequences) {
+    int64_t each = (sequences + MOST_ITEMS - 1) / MOST_ITEMS;
+    each += each > 1 ? each % 2 : 0; /* pairs stay together */
+    return (Items){.item = rg_allocate((size_t)(sequences + 1) * sizeof(Item)), .each = each};
+}
+
+/* The next sequence that is read; `shares` tells whether the one before has the same prompt. */
+static void add(Items *all, int64_t sequence, int64_t prompt, bool shares, int64_t response) {
+    int64_t read = shares ? 0 : prompt;
+    all->tokens += read + response;
+    if (all->sequences++ % all->each == 0)
+        all->item[all->count++] = (Item){sequence, prompt, shares, response};
+    else
+        all->item[all->count - 1].response += read + response;
+}
+
+/* As the transformer packs them: what has no response is not read, and does not part others. */
+static Items items_of(const RgSequences *s, int64_t first, int64_t last) {
+    Items all = items_new(last - first);
+    int64_t read = -1;
+    for (int64_t i = first; i < last; i++) {
+        int64_t response = rg_sequence_response_length(s, i);
+        if (response == 0)
+            continue;
+        bool shares = read >= 0 && rg_sequences_same_prompt(s, read, i);
+        add(&all, i, s->prompt_length[i], shares, response);
+        read = i;
+    }
+    return all;
+}
+
+/* ---- cutting ---- */
+
+/* The first so many items in so many shards, at the least cost: the last shard begins at item
+ * `last`. */
+typedef struct Best {
+    double cost;
+    int64_t last;
+} Best;
+
+double rg_shard_cost(int64_t tokens, int64_t all) {
+    return (double)tokens * ((double)tokens + 2 * (double)all / RG_SHARDS);
+}
+
+/* The first `end` items, given the best of fewer items in one shard less. A shard that costs too
+ * much alone does not get cheaper by what is before it. */
+static Best find_last(const Items *all, const Best *before, int64_t end) {
+    Best best = {INFINITY, 0};
+    int64_t inside = 0;
+    for (int64_t i = end - 1; i >= 0; i--) {
+        const Item *item = &all->item[i];
+        inside += item->response;
+        double cost = rg_shard_cost(item->prompt + inside, all->tokens);
+        if (cost >= best.cost)
+            break;
+        if (before[i].cost + cost < best.cost)
+            best = (Best){before[i].cost + cost, i};
+        inside += item->shares ? 0 : item->prompt;
+    }
+    return best;
+}
+
+static int64_t tokens_of(const Items *all, int64_t first, int64_t last) {
+    int64_t tokens = first < last ? all->item[first].prompt : 0;
+    for (int64_t i = first; i < last; i++)
+        tokens +=
+            all->item[i].response + (i > first && !all->item[i].shares ? all->item[i].prompt : 0);
+    return tokens;
+}
+
+/* `best` [RG_SHARDS + 1][items + 1] */
+static RgShardCut read_cut(const Items *all, const Best *best, int64_t first, int64_t last) {
+    int64_t n = all->count, row = n + 1, end = n;
+    RgShardCut cut = {.count = 1};
+    for (int64_t k = 2; k <= RG_SHARDS; k++)
+        if (best[k * row + n].cost < best[cut.count * row + n].cost)
+            cut.count = k;
+    cut.first[cut.count] = last;
+    for (int64_t k = cut.count; k > 0; k--) {
+        int64_t begin = best[k * row + end].last;
+        cut.first[k - 1] = begin > 0 ? all->item[begin].first : first;
+        cut.tokens[k - 1] = tokens_of(all, begin, end);
+        end = begin;
+    }
+    return cut;
+}
+
+/* Of sequences [first, last); frees the items. */
+static RgShardCut cut_items(Items *all, int64_t first, int64_t last) {
+    int64_t n = all->count, row = n + 1;
+    Best *best = rg_allocate((size_t)((RG_SHARDS + 1) * row) * sizeof *best);
+    for (int64_t end = 1; end <= n; end++)
+        best[end].cost = INFINITY; /* in no shard */
+    for (int64_t k = 1; k <= RG_SHARDS; k++)
+        for (int64_t end = 0; end <= n; end++)
+            best[k * row + end] = find_last(all, best + (k - 1) * row, end);
+    RgShardCut cut = read_cut(all, best, first, last);
+    free(best);
+    free(all->item);
+    return cut;
+}
+
+RgShardCut rg_shard_cut(const RgSequences *sequences, int64_t first, int64_t last) {
+    Items all = items_of(sequences, first, last);
+    return cut_items(&all, first, last);
+}
+
+RgShardCut rg_shard_cut_evenly(int64_t prompts, int64_t copies, int64_t prompt_length,
+                               int64_t response_length) {
+    int64_t n = prompts * copies;
+    Items all = items_new(n);
+    for (int64_t i = 0; i < n && response_length > 0; i++)
+        add(&all, i, prompt_length, i % copies > 0, response_length);
+    return cut_items(&all, 0, n);
+}
+
+/* ---- its sizes ---- */
+
+int64_t rg_shard_cut_tokens(const RgShardCut *cut) {
+    int64_t tokens = 0;
+    for (int64_t i = 0; i < cut->count; i++)
+        tokens += cut->tokens[i];
+    return tokens;
+}
+
+int64_t rg_shard_cut_largest(const RgShardCut *cut) {
+    int64_t largest = 0;
+    for (int64_t i = 0; i < cut->count; i++)
+        largest = cut->tokens[i] > largest ? cut->tokens[i] : largest;
+    return largest;
+}

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+/* How a token is drawn from a row of logits: see the header. Tokens are weighed in blocks with sums
+ * of their own, so that finding the one drawn takes a walk over the blocks and one within a block.
+ */
+#include "core/policy/token_sampler.h"
+#include "core/tensor/kernels.h"
+
+#include <stdlib.h>
+
+enum { BLOCK = 256 };
+
+struct RgTokenDraw {
+    const RgSampling *sampling;
+    int64_t vocabulary;  /* rows of logits */
+    int64_t tokens;      /* of them that may be drawn: the first */
+    RgReal *weight;      /* [vocabulary], that of the likeliest being 1 */
+    double *block;       /* [blocks], sums of weights */
+    double *kept_weight; /* [vocabulary], of the kept tokens, likeliest first */
+    int32_t *heap;       /* [vocabulary] */
+    int32_t *kept;       /* [vocabulary], token ids, likeliest first */
+};
+
+RgTokenDraw *rg_token_draw_create(const RgSampling *sampling, int64_t vocabulary) {
+    RgTokenDraw *draw = rg_allocate(sizeof *draw);
+    draw->sampling = sampling;
+    draw->vocabulary = vocabulary;
+    bool padded = sampling->tokens > 0 && sampling->tokens < vocabulary;
+    draw->tokens = padded ? sampling->tokens : vocabulary;
+    draw->weight = rg_allocate(sizeof *draw->weight * (size_t)vocabulary);
+    draw->block = rg_allocate(sizeof *draw->block * (size_t)(vocabulary / BLOCK + 1));
+    draw->kept_weight = rg_allocate(sizeof *draw->kept_weight * (size_t)vocabulary);
+    draw->heap = rg_allocate(sizeof *draw->heap * (size_t)vocabulary);
+    draw->kept = rg_allocate(sizeof *draw->kept * (size_t)vocabulary);
+    return draw;
+}
+
+void rg_token_draw_destroy(RgTokenDraw *draw) {
+    if (!draw)
+        return;
+    free(draw->weight);
+    free(draw->block);
+    free(draw->kept_weight);
+    free(draw->heap);
+    free(draw->kept);
+    free(draw);
+}
+
+static int32_t likeliest(const RgReal *logits, int64_t count) {
+    int32_t best = 0;
+    for (int64_t v = 1; v < count; v++)
+        if (logits[v] > logits[best])
+            best = (int32_t)v;
+    return best;
+}
+
+/* weight[v] = exp((logits[v] − max) / temperature), block[v / BLOCK] their sums; returns the sum of
+ * all. */
+RG_KERNEL(double, weigh,
+          (const RgReal *logits, int64_t count, RgReal inverse_temperature, RgReal *weight,
+           double *block),
+          (logits, count, inverse_temperature, weight, block)) {
+    RgReal top = logits[0];
+#pragma omp simd reduction(max : top)
+    for (int64_t v = 0; v < count; v++)
+        top = logits[v] > top ? logits[v] : top;
+    double all = 0;
+    for (int64_t first = 0; first < count; first += BLOCK) {
+        int64_t last = count - first < BLOCK ? count : first + BLOCK;
+        RgReal sum = 0;
+#pragma omp simd reduction(+ : sum)
+        for (int64_t v = first; v < last; v++) {
+            weight[v] = rg_fast_exp((logits[v] - top) * inverse_temperature);
+            sum += weight[v];
+        }
+        block[first / BLOCK] = (double)sum;
+        all += (double)sum;
+    }
+    return all;
+}
+
+/* The token at which the running sum of weights passes `uniform` of their sum. */
+static int32_t choose(const RgTokenDraw *d, double sum, double uniform) {
+    double left = uniform * sum;
+    int64_t block = 0, blocks = (d->tokens + BLOCK - 1) / BLOCK;
+    while (block + 1 < blocks && left >= d->block[block])
+        left -= d->block[block++];
+    int64_t first = block * BLOCK, chosen = first;
+    int64_t last = d->tokens - first < BLOCK ? d->tokens : first + BLOCK;
+    for (int64_t v = first; v < last; v++) {
+        if (d->weight[v] <= 0)
+            continue;
+        chosen = v; /* rounding may leave a little at the end: the last one has it */
+        left -= (double)d->weight[v];
+        if (left < 0)
+            break;
+    }
+    return (int32_t)chosen;
+}
+
+/* log softmax(logits)[token] over all rows, whatever the temperature. */
+static double logprob_at_one(RgTokenDraw *d, const RgReal *logits, int32_t token) {
+    double sum = weigh(logits, d->vocabulary, 1, d->weight, d->block);
+    return log((double)d->weight[token]) - log(sum);
+}
+
+/* ---- the likeliest tokens, from a heap that is only sorted as far as needed ---- */
+
+static bool likelier(const RgReal *logits, int32_t a, int32_t b) {
+    return logits[a] > logits[b] || (logits[a] == logits[b] && a < b);
+}
+
+static void sift_down(const RgReal *logits, int32_t *heap, int64_t count, int64_t at) {
+    for (;;) {
+        int64_t child = 2 * at + 1;
+        if (child >= count)
+            return;
+        if (child + 1 < count && likelier(logits, heap[child + 1], heap[child]))
+            child++;
+        if (!likelier(logits, heap[child], heap[at]))
+            return;
+        int32_t swapped = heap[at];
+        heap[at] = heap[child];
+        heap[child] = swapped;
+        at = child;
+    }
+}
+
+/* Take tokens from the likeliest down, until there are `most` or their mass reaches `enough`.
+ * Returns how many. */
+static int64_t take_likeliest(RgTokenDraw *d, const RgReal *logits, int64_t most, double enough) {
+    int64_t count = d->tokens, taken = 0;
+    for (int64_t v = 0; v < count; v++)
+        d->heap[v] = (int32_t)v;
+    for (int64_t at = count / 2 - 1; at >= 0; at--)
+        sift_down(logits, d->heap, count, at);
+    double mass = 0;
+    while (taken < most && (taken == 0 || mass < enough)) {
+        d->kept[taken] = d->heap[0];
+        d->kept_weight[taken] = (double)d->weight[d->heap[0]];
+        mass += d->kept_weight[taken++];
+        d->heap[0] = d->heap[--count];
+        sift_down(logits, d->heap, count, 0);
+    }
+    return taken;
+}
+
+/* How many of the first `count` kept tokens make up the mass `enough`. */
+static int64_t nucleus(const RgTokenDraw *d, int64_t count, double enough) {
+    double mass = 0;
+    for (int64_t i = 0; i < count; i++) {
+        mass += d->kept_weight[i];
+        if (mass >= enough)
+            return i + 1;
+    }
+    return count;
+}
+
+/* Keep the tokens whose weight, that of the likeliest being 1, is at least `least`; how many. */
+static int64_t keep_likely(RgTokenDraw *d, double least) {
+    int64_t count = 0;
+    for (int64_t v = 0; v < d->tokens; v++)
+        if ((double)d->weight[v] >= least) {
+            d->kept[count] = (int32_t)v;
+            d->kept_weight[count++] = (double)d->weight[v];
+        }
+    return count;
+}
+
+/* One of the tokens that top-k, top-p and min-p keep. */
+static int32_t choose_kept(RgTokenDraw *d, const RgReal *logits, double sum, double uniform) {
+    const RgSampling *s = d->sampling;
+    bool cut_by_count = s->top_k > 0 && s->top_k < d->tokens;
+    int64_t count;
+    if (cut_by_count) { /* the mass p is of what the k likeliest have together */
+        count = take_likeliest(d, logits, s->top_k, sum * 2);
+        double kept = 0;
+        for (int64_t i = 0; i < count; i++)
+            kept += d->kept_weight[i];
+        if (s->top_p < 1)
+            count = nucleus(d, count, s->top_p * kept);
+    } else if (s->top_p < 1) {
+        count = take_likeliest(d, logits, d->tokens, s->top_p * sum);
+    } else {
+        count = keep_likely(d, s->min_p);
+    }
+    if (cut_by_count || s->top_p < 1)
+        while (count > 1 && d->kept_weight[count - 1] < s->min_p)
+            count--;
+    return d->kept[rg_random_choice(uniform, d->kept_weight, count)];
+}
+
+int32_t rg_token_draw(RgTokenDraw *d, const RgReal *logits, double uniform, double *logprob) {
+    const RgSampling *s = d->sampling;
+    int32_t token;
+    double sum = 0;
+    if (s->temperature > 0)
+        sum = weigh(logits, d->tokens, (RgReal)(1 / s->temperature), d->weight, d->block);
+    bool all = s->top_k <= 0 || s->top_k >= d->tokens;
+    if (s->temperature <= 0)
+        token = likeliest(logits, d->tokens);
+    else if (!isfinite(sum))
+        token = 0;
+    else if (all && s->top_p >= 1 && s->min_p <= 0)
+        token = choose(d, sum, uniform);
+    else
+        token = choose_kept(d, logits, sum, uniform);
+    if (logprob && s->temperature == 1 && d->tokens == d->vocabulary)
+        *logprob = log((double)d->weight[token]) - log(sum);
+    else if (logprob)
+        *logprob = logprob_at_one(d, logits, token);
+    return token;
+}

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+/* The table of paid answers. */
+#include "core/results/judge_cache.h"
+
+#include "core/results/rows.h"
+
+#include <sqlite3.h>
+#include <stdlib.h>
+
+enum { TRY, KEEP, STATEMENTS };
+
+static const double most_unsynced = 1; /* seconds */
+
+struct RgAnswerShelf {
+    sqlite3 *database;
+    double synced; /* clock of the last answer that went to the disk */
+    sqlite3_stmt *statements[STATEMENTS];
+    RgRows *find, *tries;
+};
+
+/* key: digest of the judge and of all that it was sent; judge: its name; tries: how often the
+ * question was sent; answer: as it came, NULL while there is none; refused: the judge would not
+ * say. What the answer means is not kept: it is read anew each time. Programs that do not know the
+ * table do not miss it, so it raises no version. */
+static const char table[] = "CREATE TABLE IF NOT EXISTS judge_answers ("
+                            "  key BLOB PRIMARY KEY, judge TEXT, tries INTEGER, answer TEXT, "
+                            "refused INTEGER, answered TEXT)"
+                            "  WITHOUT ROWID, STRICT";
+
+static const char *const statement_text[STATEMENTS] = {
+    [TRY] = "INSERT INTO judge_answers (key, judge, tries) VALUES (?1, ?2, ?3)"
+            " ON CONFLICT (key) DO UPDATE SET tries = tries + excluded.tries",
+    [KEEP] = "UPDATE judge_answers SET answer = ?2, refused = ?3,"
+             " answered = strftime('%Y-%m-%dT%H:%M:%SZ', 'now') WHERE key = ?1",
+};
+static const char find_text[] =
+    "SELECT answer, refused FROM judge_answers WHERE key = ?1 AND answer IS NOT NULL";
+static const char tries_text[] = "SELECT tries FROM judge_answers WHERE judge = ?1";
+
+static RgStatus refused_to(const RgAnswerShelf *shelf, const char *doing, RgError *error) {
+    return rg_fail(error, RG_E_STORE, "%s: cannot %s: %s",
+                   sqlite3_db_filename(shelf->database, "main"), doing,
+                   sqlite3_errmsg(shelf->database));
+}
+
+static bool run_text(RgAnswerShelf *shelf, const char *text) {
+    return sqlite3_exec(shelf->database, text, NULL, NULL, NULL) == SQLITE_OK;
+}
+
+RgStatus rg_answer_shelf_open(RgStore *store, RgAnswerShelf **result, RgError *error) {
+    RgAnswerShelf *shelf = rg_allocate(sizeof *shelf);
+    shelf->database = rg_store_database(store);
+    *result = NULL;
+    bool good = run_text(shelf, table);
+    for (int i = 0; i < STATEMENTS && good; i++)
+        good = sqlite3_prepare_v3(shelf->database, statement_text[i], -1, SQLITE_PREPARE_PERSISTENT,
+                                  &shelf->statements[i], NULL) == SQLITE_OK;
+    if (!good) {
+        RgStatus status = refused_to(shelf, "keep the judge's answers", error);
+        rg_answer_shelf_close(shelf);
+        return status;
+    }
+    shelf->find = rg_rows_open(store, "judge_answers", find_text);
+    shelf->tries = rg_rows_open(store, "judge_answers", tries_text);
+    *result = shelf;
+    return RG_OK;
+}
+
+void rg_answer_shelf_close(RgAnswerShelf *shelf) {
+    if (!shelf)
+        return;
+    for (int i = 0; i < STATEMENTS; i++)
+        sqlite3_finalize(shelf->statements[i]);
+    rg_rows_close(shelf->find, RG_OK, NULL);
+    rg_rows_close(shelf->tries, RG_OK, NULL);
+    free(shelf);
+}
+
+static sqlite3_stmt *with_key(RgAnswerShelf *shelf, int which, const RgDigest *key) {
+    sqlite3_stmt *statement = shelf->statements[which];
+    sqlite3_bind_blob(statement, 1, key, sizeof *key, SQLITE_STATIC);
+    return statement;
+}
+
+RgStatus rg_answer_shelf_find(RgAnswerShelf *shelf, const RgDigest *key, char **text, bool *refused,
+                              RgError *error) {
+    *text = NULL;
+    rg_rows_bind_bytes(shelf->find, 1, key, sizeof *key);
+    if (rg_rows_next(shelf->find)) {
+        *text = rg_rows_text_copy(shelf->find, 0);
+        *refused = rg_rows_integer(shelf->find, 1) != 0;
+    }
+    return rg_rows_reset(shelf->find, RG_OK, error);
+}
+
+/* One change, a transaction by itself. */
+static RgStatus change(RgAnswerShelf *shelf, sqlite3_stmt *statement, bool sync, RgError *error) {
+    bool good =
+        run_text(shelf, sync ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL") &&
+        sqlite3_step(statement) == SQLITE_DONE;
+    RgStatus status = good ? RG_OK : refused_to(shelf, "keep the judge's answers", error);
+    sqlite3_reset(statement);
+    return status;
+}
+
+RgStatus rg_answer_shelf_note_try(RgAnswerShelf *shelf, const char *judge, const RgDigest *key,
+                                  int count, RgError *error) {
+    sqlite3_stmt *statement = with_key(shelf, TRY, key);
+    sqlite3_bind_text(statement, 2, judge, -1, SQLITE_STATIC);
+    sqlite3_bind_int(statement, 3, count);
+    return change(shelf, statement, false, error);
+}
+
+RgStatus rg_answer_shelf_keep(RgAnswerShelf *shelf, const RgDigest *key, const char *text,
+                              bool refused, RgError *error) {
+    sqlite3_stmt *statement = with_key(shelf, KEEP, key);
+    sqlite3_bind_text(statement, 2, text, -1, SQLITE_STATIC);
+    sqlite3_bind_int(statement, 3, refused);
+    double now = rg_clock_seconds();
+    bool sync = now - shelf->synced >= most_unsynced;
+    if (sync)
+        shelf->synced = now;
+    return change(shelf, statement, sync, error);
+}
+
+RgStatus rg_answer_shelf_tries(RgAnswerShelf *shelf, const char *judge, int64_t *tries,
+                               RgError *error) {
+    *tries = 0;
+    rg_rows_bind_text(shelf->tries, 1, judge);
+    while (rg_rows_next(shelf->tries))
+        *tries += rg_rows_integer(shelf->tries, 0);
+    return rg_rows_reset(shelf->tries, RG_OK, error);
+}

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+/* What is exact about a tabular process: linear systems in its policy's transition matrix. */
+#include "core/task/mdp.h"
+
+#include "core/tensor/blas.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- designs ---- */
+
+RgTensor *rg_process_design(RgTape *t, const RgProcess *process, RgTensor *parameters) {
+    if (process->design)
+        return process->design(t, process, parameters);
+    return rg_reshape(t, parameters, RG_SHAPE(process->states, process->actions));
+}
+
+RgTensor *rg_process_utility(RgTape *t, const RgProcess *process, RgTensor *parameters) {
+    if (process->utility)
+        return process->utility(t, process, parameters);
+    return rg_constant(t, RG_SHAPE(process->states, process->actions), process->reward);
+}
+
+/* ---- values on a tape ---- */
+
+static RgTensor *borrow(RgTape *t, RgShape shape, const RgReal *data) {
+    return rg_borrow(t, shape, (RgReal *)data); /* constants are only read */
+}
+
+/* 1 − γP_π, [states, states], for probabilities [states, actions]. */
+static RgTensor *transition_system(RgTape *t, const RgProcess *p, RgTensor *probability) {
+    int64_t s = p->states, a = p->actions;
+    RgTensor *transition = borrow(t, RG_SHAPE(s, a, s), p->transition);
+    RgTensor *chosen = rg_mul(t, rg_reshape(t, probability, RG_SHAPE(s, a, 1)), transition);
+    RgTensor *mixed = rg_reshape(t, rg_sum_to(t, chosen, RG_SHAPE(s, 1, s)), RG_SHAPE(s, s));
+    RgTensor *identity = rg_filled(t, RG_SHAPE(s, s), 0);
+    for (int64_t i = 0; i < s; i++)
+        identity->data[i * s + i] = 1;
+    return rg_sub(t, identity, rg_scale(t, mixed, (RgReal)p->discount));
+}
+
+/* v_π [states, 1] of the regularised reward. */
+static RgTensor *state_values(RgTape *t, const RgProcess *p, RgTensor *reward, RgTensor *logits,
+                              RgTensor *log_reference, double beta) {
+    RgTensor *log_policy = rg_log_softmax(t, logits), *gain = reward;
+    RgTensor *probability = rg_exp(t, log_policy);
+    if (beta > 0) {
+        RgTensor *ratio = log_reference ? rg_sub(t, log_policy, log_reference) : log_policy;
+        gain = rg_sub(t, reward, rg_scale(t, ratio, (RgReal)beta));
+    }
+    RgTensor *of_state = rg_sum_last(t, rg_mul(t, probability, gain));
+    return rg_solve(t, transition_system(t, p, probability), of_state, false);
+}
+
+RgTensor *rg_process_value(RgTape *t, const RgProcess *process, RgTensor *reward, RgTensor *logits,
+                           RgTensor *log_reference, double beta) {
+    RgTensor *values = state_values(t, process, reward, logits, log_reference, beta);
+    RgTensor *initial = borrow(t, RG_SHAPE(process->states, 1), process->initial);
+    return rg_sum(t, rg_mul(t, initial, values));
+}
+
+RgTensor *rg_process_action_value(RgTape *t, const RgProcess *process, RgTensor *reward,
+                                  RgTensor *logits, RgTensor *log_reference, double beta) {
+    int64_t s = process->states, a = process->actions;
+    RgTensor *values = state_values(t, process, reward, logits, log_reference, beta);
+    RgTensor *next = rg_matmul(t, borrow(t, RG_SHAPE(s * a, s), process->transition), values);
+    return rg_add(t, reward,
+                  rg_scale(t, rg_reshape(t, next, RG_SHAPE(s, a)), (RgReal)process->discount));
+}
+
+/* ---- numbers ---- */
+
+/* 1 − γP_π in double: system [states, states] out. */
+static void fill_system(const RgProcess *p, const double *probability, double *system) {
+    int64_t s = p->states;
+    memset(system, 0, (size_t)(s * s) * sizeof *system);
+    for (int64_t i = 0; i < s; i++) {
+        system[i * s + i] = 1;
+        for (int64_t a = 0; a < p->actions; a++) {
+            double weight = p->discount * probability[i * p->actions + a];
+            const RgReal *row = p->transition + (i * p->actions + a) * s;
+            for (int64_t j = 0; weight > 0 && j < s; j++)
+                system[i * s + j] -= weight * (double)row[j];
+        }
+    }
+}
+
+/* A policy in evaluation: everything [states, actions] or [states]. */
+typedef struct Evaluation {
+    const RgProcess *process;
+    double *probability, *q, *value, *system;
+} Evaluation;
+
+static Evaluation evaluation_create(const RgProcess *p) {
+    size_t states = (size_t)p->states, cells = states * (size_t)p->actions;
+    return (Evaluation){p, rg_allocate(cells * sizeof(double)), rg_allocate(cells * sizeof(double)),
+                        rg_allocate(states * sizeof(double)),
+                        rg_allocate(states * states * sizeof(double))};
+}
+
+static void evaluation_free(Evaluation *e) {
+    free(e->probability);
+    free(e->q);
+    free(e->value);
+    free(e->system);
+}
+
+/* Q of the policy in e->probability: e->value comes as what a state gives at once, and becomes v.
+ */
+static void evaluate(Evaluation *e, const RgReal *reward) {
+    const RgProcess *p = e->process;
+    fill_system(p, e->probability, e->system);
+    rg_solve_general(p->states, 1, false, e->system, e->value, e->value);
+    for (int64_t cell = 0; cell < p->states * p->actions; cell++) {
+        const RgReal *row = p->transition + cell * p->states;
+        double next = 0;
+        for (int64_t j = 0; j < p->states; j++)
+            next += (double)row[j] * e->value[j];
+        e->q[cell] = (double)reward[cell] + p->discount * next;
+    }
+}
+
+/* log π of one state from preferences in place. The largest is taken off first: together with the
+ * logarithm it would round at its own size, and probabilities would not add up to 1. */
+static void normalise(double *preference, int64_t count) {
+    double most = -INFINITY, sum = 0;
+    for (int64_t a = 0; a < count; a++)
+        most = fmax(most, preference[a]);
+    for (int64_t a = 0; a < count; a++)
+        sum += exp(preference[a] - most);
+    for (int64_t a = 0; a < count; a++)
+        preference[a] = preference[a] - most - log(sum);
+}
+
+/* One sweep: log_policy becomes that which is optimal for the Q of what it was. Returns the largest
+ * change of a probability beyond what rounding makes of it, which grows with Q/β. */
+static double improve(Evaluation *e, const RgReal *reward, const RgReal *log_reference, double beta,
+                      double *log_policy) {
+    const RgProcess *p = e->process;
+    int64_t actions = p->actions;
+    for (int64_t s = 0; s < p->states; s++) {
+        e->value[s] = 0;
+        for (int64_t cell = s * actions; cell < (s + 1) * actions; cell++) {
+            double ratio = log_policy[cell] - (log_reference ? (double)log_reference[cell] : 0);
+            e->probability[cell] = exp(log_policy[cell]);
+            if (e->probability[cell] > 0)
+                e->value[s] += e->probability[cell] * ((double)reward[cell] - beta * ratio);
+        }
+    }
+    evaluate(e, reward);
+    double change = 0, largest = 0;
+    for (int64_t s = 0; s < p->states; s++) {
+        for (int64_t cell = s * actions; cell < (s + 1) * actions; cell++) {
+            log_policy[cell] =
+                (log_reference ? (double)log_reference[cell] : 0) + e->q[cell] / beta;
+            largest = fmax(largest, fabs(e->q[cell]));
+        }
+        normalise(log_policy + s * actions, actions);
+        for (int64_t cell = s * actions; cell < (s + 1) * actions; cell++)
+            change = fmax(change, fabs(exp(log_policy[cell]) - e->probability[cell]));
+    }
+    return fmax(0, change - 100 * DBL_EPSILON * largest / beta);
+}
+
+double rg_process_solve(const RgProcess *process, const RgReal *reward, const RgReal *log_reference,
+                        double beta, double tolerance, int64_t sweeps, RgReal *logits) {
+    int64_t cells = process->states * process->actions;
+    double *log_policy = rg_allocate((size_t)cells * sizeof *log_policy), change = INFINITY;
+    Evaluation e = evaluation_create(process);
+    for (int64_t i = 0; i < cells; i++)
+        log_policy[i] = (double)logits[i];
+    for (int64_t s = 0; s < process->states; s++)
+        normalise(log_policy + s * process->actions, process->actions);
+    for (int64_t sweep = 0; sweep < sweeps && !(change <= tolerance); sweep++)
+        change = improve(&e, reward, log_reference, beta, log_policy);
+    for (int64_t i = 0; i < cells; i++)
+        logits[i] = (RgReal)log_policy[i];
+    evaluation_free(&e);
+    free(log_policy);
+    return change;
+}
+
+/* The greedy action of each state; true when one of them is new. Ties stay as they are. */
+static bool become_greedy(const Evaluation *e, int32_t *action) {
+    const int64_t actions = e->process->actions;
+    const double gain = 1e-12; /* what rounding makes is no gain */
+    bool changed = false;
+    for (int64_t s = 0; s < e->process->states; s++) {
+        const double *q = e->q + s * actions;
+        for (int32_t a = 0; a < actions; a++)
+            if (q[a] > q[action[s]] + gain * (1 + fabs(q[a]))) {
+                action[s] = a;
+                changed = true;
+            }
+    }
+    return changed;
+}
+
+double rg_process_best_return(const RgProcess *process, const RgReal *reward, int32_t *action) {
+    Evaluation e = evaluation_create(process);
+    int64_t actions = process->actions;
+    int32_t *best = rg_allocate((size_t)process->states * sizeof *best);
+    do {
+        memset(e.probability, 0, (size_t)(process->states * actions) * sizeof *e.probability);
+        for (int64_t s = 0; s < process->states; s++) {
+            e.probability[s * actions + best[s]] = 1;
+            e.value[s] = (double)reward[s * actions + best[s]];
+        }
+        evaluate(&e, reward);
+    } while (become_greedy(&e, best));
+    double total = 0;
+    for (int64_t s = 0; s < process->states; s++)
+        total += (double)process->initial[s] * e.value[s];
+    if (action)
+        memcpy(action, best, (size_t)process->states * sizeof *best);
+    free(best);
+    evaluation_free(&e);
+    return total;
+}
+
+void rg_process_visits(const RgProcess *process, const RgReal *log_policy, double *visits) {
+    Evaluation e = evaluation_create(process);
+    for (int64_t i = 0; i < process->states * process->actions; i++)
+        e.probability[i] = exp((double)log_policy[i]);
+    for (int64_t s = 0; s < process->states; s++)
+        e.value[s] = (double)process->initial[s];
+    fill_system(process, e.probability, e.system);
+    rg_solve_general(process->states, 1, true, e.system, e.value, e.value);
+    for (int64_t s = 0; s < process->states; s++)
+        for (int64_t a = 0; a < process->actions; a++)
+            visits[s * process->actions + a] = e.value[s] * e.probability[s * process->actions + a];
+    evaluation_free(&e);
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+/* Packed token sequences and labelled pairs: growing, copying and reading them. What the tokens
+ * mean is not known here. */
+#include "core/task/sequences.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+RgSequences *rg_sequences_create(void) {
+    RgSequences *s = rg_allocate(sizeof *s);
+    s->start = rg_allocate(sizeof *s->start);
+    return s;
+}
+
+void rg_sequences_destroy(RgSequences *s) {
+    if (!s)
+        return;
+    free(s->start);
+    free(s->prompt_length);
+    free(s->tokens);
+    free(s);
+}
+
+void rg_sequences_clear(RgSequences *s) {
+    s->count = 0;
+}
+
+/* Room for `sequences` and `tokens` in all; doubles, so that appending is linear in the end. */
+static void reserve(RgSequences *s, int64_t sequences, int64_t tokens) {
+    if (sequences > s->capacity) {
+        s->capacity = sequences > 2 * s->capacity ? sequences : 2 * s->capacity;
+        s->start = rg_reallocate(s->start, (size_t)s->capacity + 1, sizeof *s->start);
+        s->prompt_length =
+            rg_reallocate(s->prompt_length, (size_t)s->capacity, sizeof *s->prompt_length);
+    }
+    if (tokens > s->token_capacity) {
+        s->token_capacity = tokens > 2 * s->token_capacity ? tokens : 2 * s->token_capacity;
+        s->tokens = rg_reallocate(s->tokens, (size_t)s->token_capacity, sizeof *s->tokens);
+    }
+}
+
+void rg_sequences_append(RgSequences *s, const int32_t *prompt, int64_t prompt_length,
+                         const int32_t *response, int64_t response_length) {
+    int64_t start = s->start[s->count], end = start + prompt_length + response_length;
+    reserve(s, s->count + 1, end);
+    if (prompt_length > 0)
+        memcpy(s->tokens + start, prompt, (size_t)prompt_length * sizeof *prompt);
+    if (response_length > 0)
+        memcpy(s->tokens + start + prompt_length, response,
+               (size_t)response_length * sizeof *response);
+    s->prompt_length[s->count] = prompt_length;
+    s->start[++s->count] = end;
+}
+
+void rg_sequences_append_from(RgSequences *s, const RgSequences *source, int64_t index,
+                              bool prompt_only) {
+    RG_ASSERT(index >= 0 && index < source->count);
+    RG_ASSERT(s != source); /* growing would move what is being read */
+    rg_sequences_append(s, rg_sequence_prompt(source, index), source->prompt_length[index],
+                        rg_sequence_response(source, index),
+                        prompt_only ? 0 : rg_sequence_response_length(source, index));
+}
+
+void rg_sequences_append_pair(RgSequences *s, const RgSequences *source, int64_t index) {
+    rg_sequences_append_from(s, source, 2 * index, false);
+    rg_sequences_append_from(s, source, 2 * index + 1, false);
+}
+
+RgSequences rg_sequences_view(const RgSequences *s, int64_t first, int64_t last, int64_t *start) {
+    for (int64_t i = 0; i <= last - first; i++)
+        start[i] = s->start[first + i] - s->start[first];
+    return (RgSequences){.count = last - first,
+                         .start = start,
+                         .prompt_length = s->prompt_length + first,
+                         .tokens = s->tokens + s->start[first]};
+}
+
+const int32_t *rg_sequence_prompt(const RgSequences *s, int64_t i) {
+    return s->tokens + s->start[i];
+}
+
+const int32_t *rg_sequence_response(const RgSequences *s, int64_t i) {
+    return s->tokens + s->start[i] + s->prompt_length[i];
+}
+
+int64_t rg_sequence_length(const RgSequences *s, int64_t i) {
+    return s->start[i + 1] - s->start[i];
+}
+
+int64_t rg_sequence_response_length(const RgSequences *s, int64_t i) {
+    return rg_sequence_length(s, i) - s->prompt_length[i];
+}
+
+int64_t rg_sequences_response_tokens(const RgSequences *s) {
+    int64_t tokens = 0;
+    for (int64_t i = 0; i < s->count; i++)
+        tokens += rg_sequence_response_length(s, i);
+    return tokens;
+}
+
+int64_t rg_sequences_longest(const RgSequences *s) {
+    int64_t longest = 0;
+    for (int64_t i = 0; i < s->count; i++)
+        if (rg_sequence_length(s, i) > longest)
+            longest = rg_sequence_length(s, i);
+    return longest;
+}
+
+bool rg_sequences_same_prompt(const RgSequences *s, int64_t a, int64_t b) {
+    return s->prompt_length[a] == s->prompt_length[b] &&
+           memcmp(rg_sequence_prompt(s, a), rg_sequence_prompt(s, b),
+                  sizeof *s->tokens * (size_t)s->prompt_length[a]) == 0;
+}
+
+uint64_t rg_sequences_hash(const RgSequences *s) {
+    uint64_t hash = rg_hash(RG_HASH_START, &s->count, sizeof s->count);
+    for (int64_t i = 0; i < s->count; i++) {
+        int64_t shape[2] = {rg_sequence_length(s, i), s->prompt_length[i]};
+        hash = rg_hash(hash, shape, sizeof shape);
+        hash = rg_hash(hash, rg_sequence_prompt(s, i), (size_t)shape[0] * sizeof *s->tokens);
+    }
+    return hash;
+}
+
+RgPairs *rg_pairs_create(void) {
+    RgPairs *pairs = rg_allocate(sizeof *pairs);
+    pairs->sequences = rg_sequences_create();
+    return pairs;
+}
+
+void rg_pairs_destroy(RgPairs *pairs) {
+    if (!pairs)
+        return;
+    rg_sequences_destroy(pairs->sequences);
+    free(pairs->preferred);
+    free(pairs);
+}
+
+void rg_pairs_append_label(RgPairs *pairs, int preferred) {
+    RG_ASSERT(preferred == 0 || preferred == 1);
+    RG_ASSERT(2 * (pairs->count + 1) <= pairs->sequences->count);
+    /* Grows at powers of two; the sequences keep their own capacity. */
+    if ((pairs->count & (pairs->count - 1)) == 0)
+        pairs->preferred = rg_reallocate(
+            pairs->preferred, pairs->count ? 2 * (size_t)pairs->count : 1, sizeof(uint8_t));
+    pairs->preferred[pairs->count++] = (uint8_t)preferred;
+}
+
+void rg_pairs_append_labelled(RgPairs *pairs, const RgSequences *drawn, const uint8_t *preferred) {
+    for (int64_t i = 0; i < drawn->count / 2; i++) {
+        if (preferred[i] == RG_UNLABELLED)
+            continue;
+        rg_sequences_append_pair(pairs->sequences, drawn, i);
+        rg_pairs_append_label(pairs, preferred[i]);
+    }
+}
+
+RgSequences *rg_pairs_chosen(const RgPairs *pairs) {
+    RgSequences *chosen = rg_sequences_create();
+    for (int64_t i = 0; i < pairs->count; i++)
+        rg_sequences_append_from(chosen, pairs->sequences, 2 * i + pairs->preferred[i], false);
+    return chosen;
+}

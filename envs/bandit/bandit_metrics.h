@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/* Exact numbers about policies over enumerated responses, by summing over every response, in
+ * double. Policies are tables of log-probabilities [contexts, responses]; contexts are equally
+ * likely. What has to be differentiated is in envs/bandit/bandit_exact.h. */
+#ifndef RG_ENVS_BANDIT_METRICS_H
+#define RG_ENVS_BANDIT_METRICS_H
+
+#include "core/base.h"
+
+typedef struct RgRewardTable {
+    int64_t contexts, responses;
+    const double *reward; /* [contexts, responses] */
+} RgRewardTable;
+
+/* Each returns the mean over contexts and, unless it is NULL, fills per_context [contexts]. */
+
+/* E_{y~π}[r(y)] */
+double rg_bandit_expected_reward(const RgRewardTable *table, const double *logprob,
+                                 double *per_context);
+/* max_y r(y) */
+double rg_bandit_best_reward(const RgRewardTable *table, double *per_context);
+/* KL(π ‖ ρ), nats */
+double rg_bandit_kl(const RgRewardTable *table, const double *logprob, const double *reference,
+                    double *per_context);
+/* −Σ π log π, nats */
+double rg_bandit_entropy(const RgRewardTable *table, const double *logprob, double *per_context);
+/* P(r(y) > r(y')) + ½ P(r(y) = r(y')), y ~ π and y' ~ the rival, independent */
+double rg_bandit_win_rate(const RgRewardTable *table, const double *logprob, const double *rival,
+                          double *per_context);
+/* J_β(π) = E_π[r] − β KL(π ‖ π_ref) */
+double rg_bandit_value(const RgRewardTable *table, const double *logprob, const double *reference,
+                       double beta, double *per_context);
+
+/* The policy that maximises J_β, π*(y) ∝ π_ref(y) exp(r(y)/β): logprob [contexts, responses] out
+ * (or NULL). Returns its value J*_β = E_c[ β log Σ_y π_ref(y) exp(r(y)/β) ]. */
+double rg_bandit_optimal(const RgRewardTable *table, const double *reference, double beta,
+                         double *logprob);
+
+/* J = E_{y1,y2~π, z~p*}[ log σ(β·Δ_z) ], SAIL's objective under the judge's labels
+ * P(y1 preferred) = (1−ε) σ((r1−r2)/T) + ε σ((r2−r1)/T); T = 0 takes the larger reward. */
+double rg_bandit_sail_objective(const RgRewardTable *table, const double *logprob,
+                                const double *reference, double beta, double label_temperature,
+                                double label_noise);
+
+#endif

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/* Judges as such: their life, comparison by reward, and how often they agree with people. */
+#include "envs/judges/judge.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- life ---- */
+
+static RgStatus create(const RgJudgeType *type, const RgSettings *settings, const char *path,
+                       const RgJudgeShare *share, RgRandom random, RgJudge **judge,
+                       RgError *error) {
+    *judge = NULL;
+    if (type->about.lacks)
+        return rg_fail(error, RG_E_USAGE, "the judge %s needs %s: install it and configure anew",
+                       type->about.name, type->about.lacks);
+    RG_TRY(rg_judge_type_check(type, error));
+    RgJudge *new = rg_allocate(sizeof *new);
+    new->type = type;
+    void *options = rg_allocate(type->about.options_size + 1);
+    RgStatus status = rg_options_read(type->about.options, settings, path, options, error);
+    if (status == RG_OK)
+        status = type->create(new, options, share, random, error);
+    free(options);
+    if (status != RG_OK) {
+        rg_judge_destroy(new);
+        return status;
+    }
+    *judge = new;
+    return RG_OK;
+}
+
+RgStatus rg_judge_create(const RgOptionPart *part, const RgJudgeShare *share, RgRandom random,
+                         RgJudge **judge, RgError *error) {
+    return create((const RgJudgeType *)part->type, part->settings, part->path, share, random, judge,
+                  error);
+}
+
+RgStatus rg_judge_create_named(const char *name, const RgJudgeShare *share, RgRandom random,
+                               RgJudge **judge, RgError *error) {
+    const RgJudgeType *type = (const RgJudgeType *)rg_find(RG_JUDGE, name);
+    RG_ASSERT(type);
+    RgSettings *nothing = rg_settings_create();
+    RgStatus status = create(type, nothing, "judge", share, random, judge, error);
+    rg_settings_destroy(nothing);
+    return status;
+}
+
+void rg_judge_destroy(RgJudge *judge) {
+    if (!judge)
+        return;
+    if (judge->state && judge->type->destroy)
+        judge->type->destroy(judge);
+    else
+        free(judge->state);
+    free(judge);
+}
+
+/* ---- judging ---- */
+
+RgStatus rg_judge_rewards(RgJudge *judge, const RgJudgeItems *items, double *reward,
+                          RgError *error) {
+    return items->count > 0 ? judge->type->rewards(judge, items, reward, error) : RG_OK;
+}
+
+RgStatus rg_judge_compare(RgJudge *judge, const RgJudgeItems *items, double *first,
+                          RgError *error) {
+    RG_ASSERT(items->count % 2 == 0);
+    if (judge->type->compare)
+        return judge->type->compare(judge, items, first, error);
+    double *reward = rg_allocate((size_t)(items->count + 1) * sizeof *reward);
+    RgStatus status = rg_judge_rewards(judge, items, reward, error);
+    for (int64_t i = 0; status == RG_OK && i < items->count / 2; i++) {
+        double gap = reward[2 * i] - reward[2 * i + 1];
+        first[i] = gap > 0 ? 1 : gap < 0 ? 0 : 0.5;
+    }
+    free(reward);
+    return status;
+}
+
+/* ---- shares ---- */
+
+RgJudgeItems rg_judge_items_of(const RgJudgeShare *share) {
+    size_t bytes = (size_t)(2 * share->count + 1) * sizeof(char *);
+    const char **prompt = rg_allocate(bytes), **response = rg_allocate(bytes);
+    for (int64_t i = 0; i < share->count; i++) {
+        prompt[2 * i] = prompt[2 * i + 1] = share->texts[i].prompt;
+        response[2 * i] = share->texts[i].chosen;
+        response[2 * i + 1] = share->texts[i].rejected;
+    }
+    return (RgJudgeItems){2 * share->count, prompt, response, share->sequences};
+}
+
+void rg_judge_items_free(RgJudgeItems *items) {
+    free((void *)items->prompt);
+    free((void *)items->response);
+}
+
+RgStatus rg_judge_accuracy(RgJudge *judge, const RgJudgeShare *share, double *accuracy,
+                           RgError *error) {
+    *accuracy = 0;
+    RgJudgeItems items = rg_judge_items_of(share);
+    double *first = rg_allocate((size_t)(share->count + 1) * sizeof *first), right = 0;
+    RgStatus status = rg_judge_compare(judge, &items, first, error);
+    for (int64_t i = 0; status == RG_OK && i < share->count; i++)
+        right += first[i];
+    free(first);
+    rg_judge_items_free(&items);
+    if (share->count > 0)
+        *accuracy = right / (double)share->count;
+    return status;
+}

@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: MIT */
+/* The other side of a child's pipes. */
+#include "envs/judges/judge_command.h"
+
+#include "core/utf8.h"
+#include "envs/judges/judge_external.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <math.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { LONGEST_LINE = 16 << 20, EXCERPT = 200 };
+static const double patience = 1; /* seconds that the child has to end after its input did */
+
+typedef struct Command {
+    RgAsker asker;
+    char *command;
+    double timeout;
+    pid_t child; /* 0: none */
+    int to, from;
+    RgBuffer out;     /* not yet written */
+    RgBuffer in;      /* the start of a line */
+    double last;      /* clock of the last line, or of the first question after silence */
+    int64_t *tickets; /* [count] under way */
+    int64_t count, capacity;
+    /* When the child is gone, what becomes of all that are still under way. */
+    RgReplyKind fate; /* RG_REPLY_ANSWER: it is not gone */
+    char *why;
+} Command;
+
+static char *request(const RgAsker *asker, const RgQuestion *question) {
+    (void)asker;
+    const char *texts[] = {question->prompt, question->a, question->b};
+    RgBuffer valid[3] = {{0}, {0}, {0}};
+    for (int k = 0; k < 3; k++) {
+        rg_utf8_repair(texts[k], strlen(texts[k]), &valid[k]);
+        rg_buffer_append(&valid[k], "", 1);
+    }
+    json_t *json = json_pack("{s:s, s:s, s:s}", "prompt", valid[0].bytes, "a", valid[1].bytes, "b",
+                             valid[2].bytes);
+    RG_ASSERT(json);
+    char *text = json_dumps(json, JSON_COMPACT | JSON_SORT_KEYS);
+    json_decref(json);
+    for (int k = 0; k < 3; k++)
+        rg_buffer_release(&valid[k]);
+    return text;
+}
+
+/* ---- the child ---- */
+
+/* posix_spawn of /bin/sh, in a process group of its own: what it starts ends with it, and Ctrl-C at
+ * the terminal is not its business. */
+static int spawn(Command *c, const int in[2], const int out[2]) {
+    char *arguments[] = {"sh", "-c", c->command, NULL};
+    posix_spawn_file_actions_t files;
+    posix_spawnattr_t attributes;
+    sigset_t usual;
+    sigemptyset(&usual);
+    posix_spawn_file_actions_init(&files);
+    posix_spawn_file_actions_adddup2(&files, in[0], 0);
+    posix_spawn_file_actions_adddup2(&files, out[1], 1);
+    posix_spawnattr_init(&attributes);
+    posix_spawnattr_setpgroup(&attributes, 0);
+    posix_spawnattr_setsigmask(&attributes, &usual);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
+    int code = posix_spawn(&c->child, "/bin/sh", &files, &attributes, arguments, environ);
+    posix_spawn_file_actions_destroy(&files);
+    posix_spawnattr_destroy(&attributes);
+    return code;
+}
+
+static void start_child(Command *c) {
+    int in[2] = {-1, -1}, out[2] = {-1, -1};
+    int code = pipe2(in, O_CLOEXEC) != 0 || pipe2(out, O_CLOEXEC) != 0 ? errno : spawn(c, in, out);
+    close(in[0]);
+    close(out[1]);
+    c->to = in[1];
+    c->from = out[0];
+    if (code == 0) {
+        fcntl(c->to, F_SETFL, O_NONBLOCK);
+        fcntl(c->from, F_SETFL, O_NONBLOCK);
+        return;
+    }
+    close(c->to);
+    close(c->from);
+    c->child = 0;
+    c->fate = RG_REPLY_UNREACHED;
+    c->why = rg_string_format("cannot be started: %s", strerror(code));
+}
+
+/* End the child, at once or after it has had the time to end by itself; its exit status as wait(2)
+ * has it. */
+static int end_child(Command *c, bool at_once) {
+    int status = 0;
+    if (c->child == 0)
+        return 0;
+    close(c->to);
+    close(c->from);
+    pid_t ended = 0;
+    for (double end = rg_clock_seconds() + patience; !at_once && rg_clock_seconds() < end;) {
+        ended = waitpid(c->child, &status, WNOHANG);
+        if (ended != 0)
+            break;
+        poll(NULL, 0, 5);
+    }
+    kill(-c->child, SIGKILL); /* what it started, too */
+    if (ended == 0)
+        waitpid(c->child, &status, 0);
+    c->child = 0;
+    c->in.size = c->out.size = 0;
+    return status;
+}
+
+/* The child is of no more use: all that is under way fails. */
+static void lose_child(Command *c, RgReplyKind fate, char *why) {
+    end_child(c, true);
+    c->fate = fate;
+    c->why = why;
+}
+
+static void child_ended(Command *c) {
+    int status = end_child(c, false);
+    c->fate = RG_REPLY_LOST;
+    c->why = WIFSIGNALED(status) ? rg_string_format("was ended by signal %d (%s)", WTERMSIG(status),
+                                                    strsignal(WTERMSIG(status)))
+                                 : rg_string_format("ended with exit status %d before it answered",
+                                                    WEXITSTATUS(status));
+}
+
+/* ---- questions ---- */
+
+static void start(RgAsker *asker, int64_t ticket, const char *text) {
+    Command *c = (Command *)asker;
+    if (c->count == c->capacity) {
+        c->capacity = 2 * c->capacity + 8;
+        c->tickets = rg_reallocate(c->tickets, (size_t)c->capacity, sizeof *c->tickets);
+    }
+    c->tickets[c->count++] = ticket;
+    if (c->fate != RG_REPLY_ANSWER)
+        return; /* it shares the fate of the others under way */
+    if (c->child == 0)
+        start_child(c);
+    if (c->count == 1)
+        c->last = rg_clock_seconds();
+    char *line = rg_string_format("{\"id\":%lld,%s\n", (long long)ticket, text + 1);
+    rg_buffer_append(&c->out, line, strlen(line));
+    free(line);
+}
+
+static void forget(Command *c, int64_t at) {
+    c->tickets[at] = c->tickets[--c->count];
+}
+
+/* A child that has gone must not take the program with it. */
+static ssize_t write_quietly(int to, const char *bytes, size_t size) {
+    struct sigaction ignore = {.sa_handler = SIG_IGN}, before;
+    sigaction(SIGPIPE, &ignore, &before);
+    ssize_t written = write(to, bytes, size);
+    int code = errno;
+    sigaction(SIGPIPE, &before, NULL);
+    errno = code;
+    return written;
+}
+
+static void write_some(Command *c) {
+    ssize_t written = write_quietly(c->to, c->out.bytes, c->out.size);
+    if (written > 0) {
+        memmove(c->out.bytes, c->out.bytes + written, c->out.size - (size_t)written);
+        c->out.size -= (size_t)written;
+    } else if (written < 0 && errno != EAGAIN && errno != EINTR) {
+        c->out.size = 0; /* nobody reads; what was answered before may still be on its way */
+    }
+}
+
+static void read_some(Command *c) {
+    char bytes[65536];
+    ssize_t size = read(c->from, bytes, sizeof bytes);
+    if (size > 0)
+        rg_buffer_append(&c->in, bytes, (size_t)size);
+    else if (size == 0 || (errno != EAGAIN && errno != EINTR))
+        child_ended(c);
+    if (c->in.size > LONGEST_LINE)
+        lose_child(c, RG_REPLY_UNREADABLE, rg_string_copy("writes a line of more than 16 MiB"));
+}
+
+/* ---- replies ---- */
+
+/* {"id": …, "answer": …} of a question that is under way. */
+static bool read_line(Command *c, const char *line, size_t size, RgReply *reply) {
+    json_t *json = json_loadb(line, size, 0, NULL);
+    const char *answer = json_string_value(json_object_get(json, "answer"));
+    const char *trouble = json_string_value(json_object_get(json, "error"));
+    json_int_t id = json_integer_value(json_object_get(json, "id"));
+    bool good = json_is_integer(json_object_get(json, "id")) && (answer || trouble);
+    int64_t at = 0;
+    while (good && at < c->count && c->tickets[at] != id)
+        at++;
+    good = good && at < c->count;
+    if (good) {
+        forget(c, at);
+        *reply = (RgReply){.ticket = id,
+                           .kind = answer ? RG_REPLY_ANSWER : RG_REPLY_ERROR,
+                           .reached = true,
+                           .text = answer ? rg_string_copy(answer)
+                                          : rg_string_format("says: %.200s", trouble)};
+    } else {
+        RgBuffer shown = {0};
+        rg_utf8_repair(line, size < EXCERPT ? size : EXCERPT, &shown);
+        rg_buffer_append(&shown, "", 1);
+        lose_child(c, RG_REPLY_UNREADABLE,
+                   rg_string_format("writes %s, expected {\"id\": …, \"answer\": …} with the id of "
+                                    "a question under way",
+                                    shown.bytes));
+        rg_buffer_release(&shown);
+    }
+    json_decref(json);
+    return good;
+}
+
+/* A whole line that came, if there is one. */
+static bool next_line(Command *c, RgReply *reply) {
+    const char *end = c->in.size > 0 ? memchr(c->in.bytes, '\n', c->in.size) : NULL;
+    if (!end)
+        return false;
+    size_t size = (size_t)(end - c->in.bytes);
+    char *line = rg_allocate(size + 1);
+    memcpy(line, c->in.bytes, size);
+    memmove(c->in.bytes, end + 1, c->in.size - size - 1);
+    c->in.size -= size + 1;
+    c->last = rg_clock_seconds();
+    bool good = size == 0 ? false : read_line(c, line, size, reply);
+    free(line);
+    return good;
+}
+
+/* One of those that were under way when the child was lost. */
+static bool next_lost(Command *c, RgReply *reply) {
+    if (c->fate == RG_REPLY_ANSWER || c->count == 0)
+        return false;
+    *reply = (RgReply){.ticket = c->tickets[0],
+                       .kind = c->fate,
+                       .reached = c->fate != RG_REPLY_UNREACHED,
+                       .text = rg_string_copy(c->why)};
+    forget(c, 0);
+    if (c->count == 0) {
+        free(c->why);
+        c->why = NULL;
+        c->fate = RG_REPLY_ANSWER;
+    }
+    return true;
+}
+
+/* Until something can be read or written. */
+static void wait_for_child(Command *c, double seconds) {
+    struct pollfd watched[2] = {{c->from, POLLIN, 0}, {c->to, POLLOUT, 0}};
+    bool there = c->child != 0 && c->fate == RG_REPLY_ANSWER;
+    nfds_t count = !there ? 0 : c->out.size > 0 ? 2 : 1;
+    if (poll(watched, count, (int)ceil(1000 * fmax(0, seconds))) <= 0)
+        return;
+    if (watched[0].revents)
+        read_some(c);
+    if (c->child != 0 && count == 2 && watched[1].revents)
+        write_some(c);
+}
+
+static bool wait_reply(RgAsker *asker, double seconds, RgReply *reply) {
+    Command *c = (Command *)asker;
+    double end = rg_clock_seconds() + seconds;
+    while (true) {
+        while (c->in.size > 0 && memchr(c->in.bytes, '\n', c->in.size))
+            if (next_line(c, reply))
+                return true;
+        if (next_lost(c, reply))
+            return true;
+        double now = rg_clock_seconds();
+        if (now >= end)
+            return false;
+        if (c->count > 0 && now - c->last >= c->timeout) {
+            lose_child(c, RG_REPLY_TIMEOUT,
+                       rg_string_format("was silent for %g seconds", c->timeout));
+            continue;
+        }
+        double silence = c->count > 0 ? c->last + c->timeout - now : INFINITY;
+        wait_for_child(c, fmin(end - now, silence));
+    }
+}
+
+/* ---- life ---- */
+
+static void abandon(RgAsker *asker) {
+    Command *c = (Command *)asker;
+    if (c->count > 0)
+        end_child(c, true); /* else its late answers would be taken for those of others */
+    c->count = 0;
+    c->fate = RG_REPLY_ANSWER;
+    free(c->why);
+    c->why = NULL;
+}
+
+static void destroy(RgAsker *asker) {
+    Command *c = (Command *)asker;
+    abandon(asker);
+    end_child(c, false);
+    rg_buffer_release(&c->in);
+    rg_buffer_release(&c->out);
+    free(c->tickets);
+    free(c->command);
+    free(c->asker.name);
+    free(c);
+}
+
+RgStatus rg_command_judge_create(const RgCommandOptions *options, RgAsker **asker, RgError *error) {
+    *asker = NULL;
+    if (!options->command[0])
+        return rg_fail(error, RG_E_USAGE, "command: expected a line for the shell, found none");
+    Command *c = rg_allocate(sizeof *c);
+    *c = (Command){.asker = {.name = rg_string_format("command %s", options->command),
+                             .request = request,
+                             .start = start,
+                             .wait = wait_reply,
+                             .abandon = abandon,
+                             .destroy = destroy},
+                   .command = rg_string_copy(options->command),
+                   .timeout = options->timeout};
+    *asker = &c->asker;
+    return RG_OK;
+}
+
+/* ---- as a judge ---- */
+
+typedef struct Options {
+    RgCommandOptions command;
+    RgExternalOptions external;
+} Options;
+
+static const RgOption options_table[] = {
+    {.name = "command",
+     .kind = RG_KIND_STRING,
+     .offset = offsetof(Options, command.command),
+     .act = RG_ACT_COMMAND,
+     .help =
+         "line for the shell that starts the judge: it reads {\"id\", \"prompt\", \"a\", \"b\"} "
+         "and writes {\"id\", \"answer\"}, one JSON object a line"},
+    {.name = "timeout",
+     .kind = RG_KIND_REAL,
+     .offset = offsetof(Options, command.timeout),
+     .fallback = "60",
+     .low = 0.001,
+     .high = 86400,
+     .help = "seconds that it may be silent for while questions are under way",
+     .incidental = true},
+    RG_EXTERNAL_OPTIONS(Options, external),
+    RG_OPTION_END,
+};
+
+static RgStatus create_judge(RgJudge *judge, const void *options, const RgJudgeShare *share,
+                             RgRandom random, RgError *error) {
+    const Options *o = options;
+    RgAsker *asker;
+    (void)share;
+    (void)random;
+    RgStatus status = rg_command_judge_create(&o->command, &asker, error);
+    if (status == RG_OK)
+        status = rg_external_judge_create(judge, asker, &o->external, error);
+    return status == RG_OK ? RG_OK : rg_fail_in(error, status, "judge \"command\"");
+}
+
+const RgJudgeType rg_judge_command = {
+    .about = {.name = "command",
+              .summary = "A program that compares two responses, by JSON lines, asked in both "
+                         "orders; answers are kept in the results store; no rewards",
+              .options = options_table,
+              .options_size = sizeof(Options)},
+    .create = create_judge,
+    .compare = rg_external_judge_compare,
+    .destroy = rg_external_judge_destroy,
+    .use_answers = rg_external_judge_use_answers,
+    .take_counts = rg_external_judge_take_counts,
+};

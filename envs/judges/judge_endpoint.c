@@ -1,0 +1,524 @@
+/* SPDX-License-Identifier: MIT */
+/* Chat completions over HTTP. The only door to libcurl. */
+#include "envs/judges/judge_endpoint.h"
+
+#include "core/names.h"
+#include "core/utf8.h"
+#include "envs/judges/judge_external.h"
+#include "envs/judges/secret.h"
+
+#include <curl/curl.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST_BYTES = 16 << 20, MOST_HEAD_BYTES = 1 << 20, EXCERPT = 200 };
+static const double connect_seconds = 10;
+
+typedef struct Call Call;
+
+typedef struct Endpoint {
+    RgAsker asker;
+    RgEndpointOptions options; /* strings owned */
+    json_t *extra;
+    char *key; /* NULL: none */
+    struct curl_slist *headers;
+    CURLM *multi;
+    Call *calls;
+} Endpoint;
+
+/* A request under way. */
+struct Call {
+    Call *next;
+    int64_t ticket;
+    CURL *easy;
+    const char *request;
+    size_t size, sent;
+    RgBuffer body;
+    size_t head; /* bytes of the answer's header */
+    bool too_long;
+};
+
+/* ---- what is sent ---- */
+
+static void append_text(RgBuffer *buffer, const char *text) {
+    rg_utf8_repair(text, strlen(text), buffer); /* a policy may say anything */
+}
+
+/* The question with its parts filled in, NUL-terminated. */
+static RgBuffer fill_in(const char *template, const RgQuestion *question) {
+    const struct {
+        const char *name, *text;
+    } parts[] = {{"{prompt}", question->prompt}, {"{a}", question->a}, {"{b}", question->b}};
+    RgBuffer text = {0};
+    for (const char *c = template; *c;) {
+        size_t length = 0;
+        for (int k = 0; k < 3 && length == 0; k++)
+            if (strncmp(c, parts[k].name, strlen(parts[k].name)) == 0) {
+                append_text(&text, parts[k].text);
+                length = strlen(parts[k].name);
+            }
+        if (length == 0)
+            rg_buffer_append(&text, c, 1);
+        c += length > 0 ? length : 1;
+    }
+    rg_buffer_append(&text, "", 1);
+    return text;
+}
+
+/* Members that `extra` sets to null are left out. */
+static void drop_nulls(json_t *object) {
+    const char *name;
+    json_t *value;
+    void *after;
+    json_object_foreach_safe(object, after, name, value) {
+        if (json_is_null(value))
+            json_object_del(object, name);
+    }
+}
+
+static char *request(const RgAsker *asker, const RgQuestion *question) {
+    const Endpoint *e = (const Endpoint *)asker;
+    RgBuffer text = fill_in(e->options.question, question);
+    json_t *body =
+        json_pack("{s:s, s:[{s:s, s:s}], s:f, s:I}", "model", e->options.model, "messages", "role",
+                  "user", "content", text.bytes, "temperature", e->options.temperature,
+                  "max_tokens", (json_int_t)e->options.max_tokens);
+    RG_ASSERT(body);
+    json_object_update(body, e->extra);
+    drop_nulls(body);
+    char *sent = json_dumps(body, JSON_COMPACT | JSON_SORT_KEYS);
+    json_decref(body);
+    rg_buffer_release(&text);
+    return sent;
+}
+
+/* libcurl sends a request again by itself when a connection that it kept turns out to be dead,
+ * unless it cannot have the body twice: tries are to be counted. */
+static size_t give_body(char *to, size_t each, size_t count, void *context) {
+    Call *call = context;
+    size_t left = call->size - call->sent, room = each * count, size = left < room ? left : room;
+    memcpy(to, call->request + call->sent, size);
+    call->sent += size;
+    return size;
+}
+
+static size_t take_body(char *from, size_t each, size_t count, void *context) {
+    Call *call = context;
+    size_t size = each * count;
+    call->too_long = call->body.size + size > MOST_BYTES;
+    if (call->too_long)
+        return 0;
+    rg_buffer_append(&call->body, from, size);
+    return size;
+}
+
+static size_t take_header(char *from, size_t each, size_t count, void *context) {
+    Call *call = context;
+    (void)from;
+    call->head += each * count;
+    call->too_long = call->head > MOST_HEAD_BYTES;
+    return call->too_long ? 0 : each * count;
+}
+
+static void start(RgAsker *asker, int64_t ticket, const char *text) {
+    Endpoint *e = (Endpoint *)asker;
+    Call *call = rg_allocate(sizeof *call);
+    *call = (Call){.next = e->calls, .ticket = ticket, .request = text, .size = strlen(text)};
+    e->calls = call;
+    call->easy = curl_easy_init();
+    RG_ASSERT(call->easy);
+    double timeout = e->options.timeout;
+    curl_easy_setopt(call->easy, CURLOPT_PRIVATE, call);
+    curl_easy_setopt(call->easy, CURLOPT_URL, e->options.url);
+    curl_easy_setopt(call->easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(call->easy, CURLOPT_TIMEOUT_MS, lround(1000 * timeout));
+    curl_easy_setopt(call->easy, CURLOPT_CONNECTTIMEOUT_MS,
+                     lround(1000 * fmin(timeout, connect_seconds)));
+    curl_easy_setopt(call->easy, CURLOPT_HTTPHEADER, e->headers);
+    curl_easy_setopt(call->easy, CURLOPT_POST, 1L);
+    curl_easy_setopt(call->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->size);
+    curl_easy_setopt(call->easy, CURLOPT_READFUNCTION, give_body);
+    curl_easy_setopt(call->easy, CURLOPT_READDATA, call);
+    curl_easy_setopt(call->easy, CURLOPT_WRITEFUNCTION, take_body);
+    curl_easy_setopt(call->easy, CURLOPT_WRITEDATA, call);
+    curl_easy_setopt(call->easy, CURLOPT_HEADERFUNCTION, take_header);
+    curl_easy_setopt(call->easy, CURLOPT_HEADERDATA, call);
+    RG_ASSERT(curl_multi_add_handle(e->multi, call->easy) == CURLM_OK);
+}
+
+static void end_call(Endpoint *e, Call *call) {
+    Call **link = &e->calls;
+    while (*link != call)
+        link = &(*link)->next;
+    *link = call->next;
+    curl_multi_remove_handle(e->multi, call->easy);
+    curl_easy_cleanup(call->easy);
+    rg_buffer_release(&call->body);
+    free(call);
+}
+
+/* ---- what comes back ---- */
+
+/* A copy without the key, should it or a part of it be in it. */
+static char *without_key(const Endpoint *e, const char *text) {
+    char *copy = rg_string_copy(text);
+    if (e->key)
+        rg_secret_strike(e->key, copy);
+    return copy;
+}
+
+/* The start of what a server says, on one line. */
+static char *excerpt(const Endpoint *e, const char *text) {
+    char *clean = without_key(e, text);
+    RgBuffer repaired = {0};
+    size_t size = strlen(clean);
+    rg_utf8_repair(clean, size < EXCERPT ? size : EXCERPT, &repaired);
+    rg_buffer_append(&repaired, "", 1);
+    rg_make_printable(repaired.bytes);
+    free(clean);
+    return repaired.bytes;
+}
+
+static RgReplyKind kind_of_status(long status) {
+    switch (status) {
+    case 408:
+        return RG_REPLY_TIMEOUT;
+    case 429:
+        return RG_REPLY_BUSY;
+    case 400: /* too long a question, mostly */
+    case 413:
+    case 422:
+        return RG_REPLY_REJECTED;
+    default:
+        return status >= 500 ? RG_REPLY_ERROR : RG_REPLY_FORBIDDEN;
+    }
+}
+
+/* {"error": {"message": …}}, or the body itself. */
+static char *server_message(const Endpoint *e, const json_t *json, const char *body) {
+    const json_t *error = json_object_get(json, "error");
+    const char *message = json_string_value(json_object_get(error, "message"));
+    return excerpt(e, message ? message : json_is_string(error) ? json_string_value(error) : body);
+}
+
+static void read_failure(const Endpoint *e, long status, const json_t *json, const char *body,
+                         RgReply *reply) {
+    char *message = server_message(e, json, body);
+    reply->kind = kind_of_status(status);
+    reply->text = rg_string_format("%s answers with status %ld%s%s", e->options.url, status,
+                                   message[0] ? ": " : "", message);
+    free(message);
+}
+
+static void read_completion(const Endpoint *e, const json_t *json, const char *body,
+                            RgReply *reply) {
+    const json_t *choice = json_array_get(json_object_get(json, "choices"), 0);
+    const json_t *message = json_object_get(choice, "message");
+    const char *content = json_string_value(json_object_get(message, "content"));
+    const char *refusal = json_string_value(json_object_get(message, "refusal"));
+    const char *finish = json_string_value(json_object_get(choice, "finish_reason"));
+    bool filtered = finish && strcmp(finish, "content_filter") == 0;
+    if (refusal || filtered || content) {
+        reply->kind = refusal || filtered ? RG_REPLY_REFUSAL : RG_REPLY_ANSWER;
+        reply->text = without_key(e, refusal ? refusal : content ? content : "content_filter");
+        return;
+    }
+    char *start = excerpt(e, body);
+    reply->kind = RG_REPLY_UNREADABLE;
+    reply->text =
+        rg_string_format("%s answers with %s, expected %s, found: %s", e->options.url,
+                         json ? "another JSON" : "no JSON", "choices[0].message.content", start);
+    free(start);
+}
+
+/* body: [size], and a NUL. */
+static void read_answer(const Endpoint *e, long status, const char *body, size_t size,
+                        RgReply *reply) {
+    json_t *json = json_loadb(body, size, 0, NULL);
+    if (status == 200)
+        read_completion(e, json, body, reply);
+    else
+        read_failure(e, status, json, body, reply);
+    json_decref(json);
+}
+
+static void read_body(const Endpoint *e, Call *call, RgReply *reply) {
+    long status = 0;
+    curl_off_t wait = 0;
+    curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_getinfo(call->easy, CURLINFO_RETRY_AFTER, &wait);
+    rg_buffer_append(&call->body, "", 1);
+    read_answer(e, status, call->body.bytes, call->body.size - 1, reply);
+    reply->wait = (double)wait;
+}
+
+static void read_break(const Endpoint *e, const Call *call, CURLcode code, RgReply *reply) {
+    const char *what = "ended the connection before its answer was complete";
+    reply->kind = RG_REPLY_LOST;
+    if (code == CURLE_PEER_FAILED_VERIFICATION) {
+        reply->kind = RG_REPLY_FORBIDDEN;
+        what = "has a certificate that does not hold";
+    } else if (call->too_long) {
+        reply->kind = RG_REPLY_UNREADABLE;
+        what = call->head > MOST_HEAD_BYTES ? "answers with a header of more than 1 MiB"
+                                            : "answers with more than 16 MiB";
+    } else if (!reply->reached) {
+        reply->kind = RG_REPLY_UNREACHED;
+        what = "cannot be reached";
+    } else if (code == CURLE_OPERATION_TIMEDOUT) {
+        reply->kind = RG_REPLY_TIMEOUT;
+        what = "did not answer in time";
+    }
+    reply->text = rg_string_format("%s %s (%s)", e->options.url, what, curl_easy_strerror(code));
+}
+
+static RgReply read_reply(const Endpoint *e, Call *call, CURLcode code) {
+    RgReply reply = {.ticket = call->ticket};
+    long sent = 0;
+    curl_easy_getinfo(call->easy, CURLINFO_REQUEST_SIZE, &sent);
+    reply.reached = sent > 0;
+    if (code == CURLE_OK)
+        read_body(e, call, &reply);
+    else
+        read_break(e, call, code, &reply);
+    return reply;
+}
+
+static bool next_reply(Endpoint *e, RgReply *reply) {
+    int active = 0, left = 0;
+    curl_multi_perform(e->multi, &active);
+    const CURLMsg *message = curl_multi_info_read(e->multi, &left);
+    if (!message)
+        return false;
+    Call *call = NULL;
+    CURLcode code = message->data.result;
+    curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&call);
+    *reply = read_reply(e, call, code);
+    end_call(e, call);
+    return true;
+}
+
+static bool wait_reply(RgAsker *asker, double seconds, RgReply *reply) {
+    Endpoint *e = (Endpoint *)asker;
+    double end = rg_clock_seconds() + seconds;
+    while (!next_reply(e, reply)) {
+        double left = end - rg_clock_seconds();
+        if (left <= 0)
+            return false;
+        curl_multi_poll(e->multi, NULL, 0, (int)ceil(1000 * left), NULL);
+    }
+    return true;
+}
+
+/* ---- life ---- */
+
+static void abandon(RgAsker *asker) {
+    Endpoint *e = (Endpoint *)asker;
+    while (e->calls)
+        end_call(e, e->calls);
+}
+
+static void destroy(RgAsker *asker) {
+    Endpoint *e = (Endpoint *)asker;
+    abandon(asker);
+    curl_multi_cleanup(e->multi);
+    curl_slist_free_all(e->headers);
+    json_decref(e->extra);
+    free((char *)e->options.url);
+    free((char *)e->options.model);
+    free((char *)e->options.question);
+    free(e->key);
+    free(e->asker.name);
+    free(e);
+}
+
+/* What stands between "//" and the next "/" has no '@': with a name and a password in it, the
+ * address would carry them into messages and results. */
+static bool has_user(const char *rest) {
+    return memchr(rest, '@', strcspn(rest, "/?#")) != NULL;
+}
+
+/* Whether a parameter of the address has the name of a key: it would be in messages and results. */
+static bool has_key_parameter(const char *url) {
+    const char *end = url + strcspn(url, "#");
+    for (const char *at = url + strcspn(url, "?#"); at < end;) {
+        size_t length = strcspn(++at, "&;?=#");
+        if (rg_secret_named(at, length))
+            return true;
+        at += strcspn(at, "&;?#");
+    }
+    return false;
+}
+
+/* The address is not told: it may hold a key. */
+static const char *url_fault(const char *url) {
+    size_t scheme = strncmp(url, "http://", 7) == 0 ? 7 : strncmp(url, "https://", 8) == 0 ? 8 : 0;
+    if (scheme == 0 || !url[scheme])
+        return "expected http://… or https://…";
+    if (has_user(url + scheme))
+        return "expected an address without user and password; a key is named by key_variable";
+    if (has_key_parameter(url))
+        return "expected an address without a key among its parameters, as it is kept with the "
+               "results; a key is named by key_variable";
+    CURLU *parts = curl_url();
+    bool good = curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK;
+    curl_url_cleanup(parts);
+    return good ? NULL : "is no address";
+}
+
+static bool names_key(const json_t *value) {
+    const char *name;
+    const json_t *member;
+    size_t i;
+    json_object_foreach((json_t *)value, name, member) {
+        if (rg_secret_named(name, strlen(name)) || names_key(member))
+            return true;
+    }
+    json_array_foreach(value, i, member) {
+        if (names_key(member))
+            return true;
+    }
+    return false;
+}
+
+static const char *extra_fault(const char *text) {
+    if (!text[0])
+        return NULL;
+    json_t *extra = json_loads(text, 0, NULL);
+    const char *fault = !json_is_object(extra) ? "expected a JSON object"
+                        : names_key(extra)     ? "expected no key among its members, as it is kept "
+                                                 "with the results; a key is named by key_variable"
+                                               : NULL;
+    json_decref(extra);
+    return fault;
+}
+
+static RgStatus check_question(const char *question, RgError *error) {
+    static const char *const parts[] = {"{prompt}", "{a}", "{b}"};
+    for (int k = 0; k < 3; k++)
+        if (!strstr(question, parts[k]))
+            return rg_fail(error, RG_E_USAGE, "question: expected %s in it", parts[k]);
+    return RG_OK;
+}
+
+/* A message names the variable, never what is in it. */
+static RgStatus read_key(Endpoint *e, const char *variable, RgError *error) {
+    e->headers = curl_slist_append(NULL, "Content-Type: application/json");
+    e->headers = curl_slist_append(e->headers, "Expect:");
+    if (!variable[0])
+        return RG_OK;
+    const char *key = getenv(variable);
+    if (!key || !key[0])
+        return rg_fail(error, RG_E_USAGE, "key_variable: the environment has no %s", variable);
+    for (const char *c = key; *c; c++)
+        if ((unsigned char)*c <= ' ' || (unsigned char)*c >= 0x7f)
+            return rg_fail(error, RG_E_USAGE,
+                           "key_variable: what %s holds is no key: expected one word of ASCII",
+                           variable);
+    e->key = rg_string_copy(key);
+    char *header = rg_string_format("Authorization: Bearer %s", key);
+    e->headers = curl_slist_append(e->headers, header);
+    free(header);
+    return RG_OK;
+}
+
+static RgStatus check_text(const char *option, const char *fault, RgError *error) {
+    return fault ? rg_fail(error, RG_E_USAGE, "%s: %s", option, fault) : RG_OK;
+}
+
+RgStatus rg_endpoint_create(const RgEndpointOptions *options, RgAsker **asker, RgError *error) {
+    *asker = NULL;
+    RG_TRY(check_text("url", url_fault(options->url), error));
+    RG_TRY(check_text("extra", extra_fault(options->extra), error));
+    RG_TRY(check_question(options->question, error));
+    RG_ASSERT(curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK);
+    Endpoint *e = rg_allocate(sizeof *e);
+    *e = (Endpoint){.asker = {.name = rg_string_format("endpoint %s", options->model),
+                              .request = request,
+                              .start = start,
+                              .wait = wait_reply,
+                              .abandon = abandon,
+                              .destroy = destroy},
+                    .options = *options,
+                    .multi = curl_multi_init()};
+    RG_ASSERT(e->multi);
+    e->options.url = rg_string_copy(options->url);
+    e->options.model = rg_string_copy(options->model);
+    e->options.question = rg_string_copy(options->question);
+    e->options.key_variable = e->options.extra = NULL;
+    e->extra = options->extra[0] ? json_loads(options->extra, 0, NULL) : json_object();
+    RgStatus status = read_key(e, options->key_variable, error);
+    if (status == RG_OK)
+        *asker = &e->asker;
+    else
+        destroy(&e->asker);
+    return status;
+}
+
+/* ---- as a judge ---- */
+
+typedef struct Options {
+    RgEndpointOptions endpoint;
+    RgExternalOptions external;
+} Options;
+
+#define ENDPOINT_OPTION(member_, kind_, fallback_, low_, high_, help_, ...)                        \
+    {                                                                                              \
+        .name = #member_, .kind = (kind_), .offset = offsetof(Options, endpoint.member_),          \
+        .fallback = (fallback_), .low = (low_), .high = (high_), .help = (help_), __VA_ARGS__      \
+    }
+
+static const RgOption options_table[] = {
+    ENDPOINT_OPTION(url, RG_KIND_STRING, NULL, 0, 0,
+                    "the whole address of the chat completions: http://HOST:PORT/v1/chat/"
+                    "completions; answers are found again under another address, too",
+                    .incidental = true, .act = RG_ACT_ENDPOINT, .fault = url_fault),
+    ENDPOINT_OPTION(model, RG_KIND_STRING, NULL, 0, 0, "the model's name there"),
+    ENDPOINT_OPTION(
+        key_variable, RG_KIND_STRING, "", 0, 0,
+        "environment variable that holds the key; \"\": none is sent. The key itself is "
+        "not recorded and not told",
+        .incidental = true, .act = RG_ACT_KEY),
+    ENDPOINT_OPTION(question, RG_KIND_STRING, RG_ENDPOINT_QUESTION, 0, 0,
+                    "what is asked, with {prompt}, {a} and {b} where the texts go"),
+    ENDPOINT_OPTION(temperature, RG_KIND_REAL, "0", 0, 100, "at which the model answers"),
+    ENDPOINT_OPTION(max_tokens, RG_KIND_INTEGER, "16", 1, 1e6, "of an answer"),
+    ENDPOINT_OPTION(extra, RG_KIND_STRING, "", 0, 0,
+                    "JSON object of more members of a request, such as {\"top_p\": 0.95}; null "
+                    "leaves one out: {\"temperature\": null}",
+                    .fault = extra_fault),
+    ENDPOINT_OPTION(timeout, RG_KIND_REAL, "60", 0.001, 86400, "seconds that a try may take",
+                    .incidental = true),
+    RG_EXTERNAL_OPTIONS(Options, external),
+    RG_OPTION_END,
+};
+
+static RgStatus create_judge(RgJudge *judge, const void *options, const RgJudgeShare *share,
+                             RgRandom random, RgError *error) {
+    const Options *o = options;
+    RgAsker *asker;
+    (void)share;
+    (void)random;
+    RgStatus status = rg_endpoint_create(&o->endpoint, &asker, error);
+    if (status == RG_OK)
+        status = rg_external_judge_create(judge, asker, &o->external, error);
+    return status == RG_OK ? RG_OK : rg_fail_in(error, status, "judge \"endpoint\"");
+}
+
+const RgJudgeType rg_judge_endpoint = {
+    .about =
+        {.name = "endpoint",
+         .summary =
+             "A model behind HTTP (chat completions) that compares two responses, asked in both "
+             "orders; answers are kept in the results store; no rewards",
+         .reference = "Zheng et al. 2023, arXiv:2306.05685, for judging in both orders",
+         .options = options_table,
+         .options_size = sizeof(Options)},
+    .create = create_judge,
+    .compare = rg_external_judge_compare,
+    .destroy = rg_external_judge_destroy,
+    .use_answers = rg_external_judge_use_answers,
+    .take_counts = rg_external_judge_take_counts,
+};

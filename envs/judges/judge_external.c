@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: MIT */
+/* From answers to verdicts. */
+#include "envs/judges/judge_external.h"
+
+#include "core/text/pattern.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *const rg_disagreements[] = {"tie", "skip", "first_asked", NULL};
+const char *const rg_answer_failures[] = {"stop", "tie", "skip", NULL};
+
+/* What one answer says; of a question that has none or says neither, NEITHER. */
+typedef enum Saying { SAYS_A, SAYS_B, SAYS_TIE, SAYS_NEITHER } Saying;
+
+/* Of comparisons. */
+typedef struct Counts {
+    int64_t comparisons, ties, disagreements, equal, nonsense, failed;
+} Counts;
+
+struct RgExternal {
+    RgAsking *asking;
+    char *name;
+    RgPattern *answer;
+    RgMatcher *matcher;
+    RgDisagreement on_disagreement;
+    RgAnswerFailure on_failure;
+    Counts counts, taken;       /* in all, and as last taken */
+    RgAskingCounts asked_taken; /* the same of asking */
+};
+
+static RgStatus make_pattern(RgExternal *e, const char *source, RgError *error) {
+    char *any_case = rg_string_format("(?i)%s", source);
+    RgStatus status = rg_pattern_create(any_case, RG_PATTERN_PCRE2, &e->answer, error);
+    free(any_case);
+    if (status == RG_OK)
+        return RG_OK;
+    rg_fail_in(error, status, "answer");
+    return RG_E_USAGE;
+}
+
+RgStatus rg_external_create(RgAsker *asker, const RgExternalOptions *o, RgExternal **external,
+                            RgError *error) {
+    RgAskingOptions asking = {.parallel = o->parallel,
+                              .retries = o->retries,
+                              .backoff = o->backoff,
+                              .longest_wait = o->longest_wait,
+                              .budget = o->budget,
+                              .give_up = o->on_failure != RG_FAILURE_STOP};
+    RgExternal *e = rg_allocate(sizeof *e);
+    *e = (RgExternal){.asking = rg_asking_create(asker, &asking),
+                      .name = rg_string_copy(asker->name),
+                      .matcher = rg_matcher_create(),
+                      .on_disagreement = (RgDisagreement)o->on_disagreement,
+                      .on_failure = (RgAnswerFailure)o->on_failure};
+    RgStatus status = make_pattern(e, o->answer, error);
+    *external = status == RG_OK ? e : NULL;
+    if (status != RG_OK)
+        rg_external_destroy(e);
+    return status;
+}
+
+void rg_external_destroy(RgExternal *external) {
+    if (!external)
+        return;
+    rg_asking_destroy(external->asking);
+    rg_pattern_destroy(external->answer);
+    rg_matcher_destroy(external->matcher);
+    free(external->name);
+    free(external);
+}
+
+RgStatus rg_external_use_shelf(RgExternal *external, RgAnswerShelf *shelf, RgError *error) {
+    return rg_asking_use_shelf(external->asking, shelf, error);
+}
+
+/* ---- one answer ---- */
+
+static Saying saying_of_match(const char *text, size_t size) {
+    char c = size == 1 ? *text : 0;
+    return c == 'A' || c == 'a'   ? SAYS_A
+           : c == 'B' || c == 'b' ? SAYS_B
+           : c == 'C' || c == 'c' ? SAYS_TIE
+                                  : SAYS_NEITHER;
+}
+
+/* All matches of the pattern have to say the same. */
+static Saying read_text(RgExternal *e, const char *text) {
+    size_t size = strlen(text), from = 0;
+    Saying saying = SAYS_NEITHER;
+    RgSpan match;
+    while (from <= size && rg_pattern_find(e->answer, e->matcher, text, size, from, &match)) {
+        if (match.end <= match.start)
+            return SAYS_NEITHER;
+        Saying next = saying_of_match(text + match.start, match.end - match.start);
+        if (next == SAYS_NEITHER || (saying != SAYS_NEITHER && saying != next))
+            return SAYS_NEITHER;
+        saying = next;
+        from = match.end;
+    }
+    return saying;
+}
+
+static RgStatus read_answer(RgExternal *e, const RgAnswer *answer, Saying *saying, RgError *error) {
+    *saying = answer->kind == RG_REPLY_ANSWER ? read_text(e, answer->text) : SAYS_NEITHER;
+    if (*saying != SAYS_NEITHER)
+        return RG_OK;
+    e->counts.nonsense += answer->kind == RG_REPLY_ANSWER;
+    if (e->on_failure != RG_FAILURE_STOP)
+        return RG_OK;
+    const char *trouble = answer->kind == RG_REPLY_REFUSAL
+                              ? "the judge refuses to answer"
+                              : "the judge's answer is neither A nor B";
+    return rg_fail(error, RG_E_JUDGE,
+                   "%s: %s: \"%.200s\"; it is kept, so running again gives the same: change answer "
+                   "(how it is read), the question, or on_failure",
+                   e->name, trouble, answer->text);
+}
+
+/* ---- one comparison ---- */
+
+static Saying swapped(Saying saying) {
+    return saying == SAYS_A ? SAYS_B : saying == SAYS_B ? SAYS_A : saying;
+}
+
+static RgVerdict verdict_of(Saying saying) {
+    return saying == SAYS_A   ? RG_VERDICT_FIRST
+           : saying == SAYS_B ? RG_VERDICT_SECOND
+                              : RG_VERDICT_TIE;
+}
+
+/* From what is said of the pair as it is, and of the pair the other way round. */
+static RgVerdict combine(RgExternal *e, Saying one, Saying other) {
+    if (one == SAYS_NEITHER || other == SAYS_NEITHER) {
+        e->counts.failed++;
+        return e->on_failure == RG_FAILURE_SKIP ? RG_VERDICT_NONE : RG_VERDICT_TIE;
+    }
+    if (one == swapped(other))
+        return verdict_of(one);
+    e->counts.disagreements++;
+    return e->on_disagreement == RG_DISAGREEMENT_FIRST  ? verdict_of(one)
+           : e->on_disagreement == RG_DISAGREEMENT_SKIP ? RG_VERDICT_NONE
+                                                        : RG_VERDICT_TIE;
+}
+
+static RgStatus read_verdicts(RgExternal *e, const RgAnswer *answers, const int64_t *asked,
+                              int64_t count, RgVerdict *verdicts, RgError *error) {
+    for (int64_t i = 0; i < count; i++) {
+        Saying one = SAYS_TIE, other = SAYS_TIE;
+        if (asked[i] >= 0) {
+            RG_TRY(read_answer(e, &answers[asked[i]], &one, error));
+            RG_TRY(read_answer(e, &answers[asked[i] + 1], &other, error));
+        }
+        verdicts[i] = combine(e, one, other);
+        e->counts.ties += verdicts[i] == RG_VERDICT_TIE;
+        e->counts.equal += asked[i] < 0;
+    }
+    return RG_OK;
+}
+
+RgStatus rg_external_compare(RgExternal *e, const RgQuestion *pairs, int64_t count,
+                             RgVerdict *verdicts, RgError *error) {
+    RgQuestion *questions = rg_allocate((size_t)(2 * count + 1) * sizeof *questions);
+    RgAnswer *answers = rg_allocate((size_t)(2 * count + 1) * sizeof *answers);
+    int64_t *asked = rg_allocate((size_t)(count + 1) * sizeof *asked), most = 0;
+    for (int64_t i = 0; i < count; i++) {
+        asked[i] = -1;
+        if (strcmp(pairs[i].a, pairs[i].b) == 0)
+            continue;
+        asked[i] = most;
+        questions[most++] = pairs[i];
+        questions[most++] = (RgQuestion){pairs[i].prompt, pairs[i].b, pairs[i].a};
+    }
+    RgStatus status = rg_asking_ask(e->asking, questions, most, answers, error);
+    if (status == RG_OK)
+        status = read_verdicts(e, answers, asked, count, verdicts, error);
+    e->counts.comparisons += status == RG_OK ? count : 0;
+    rg_answers_release(answers, most);
+    free(answers);
+    free(questions);
+    free(asked);
+    return status;
+}
+
+/* ---- counts ---- */
+
+void rg_external_take_counts(RgExternal *e, RgJudgeCount counts[RG_JUDGE_COUNTS]) {
+    const RgAskingCounts *now = rg_asking_counts(e->asking), *then = &e->asked_taken;
+    const Counts *c = &e->counts, *t = &e->taken;
+#define REPLIES(kind) (double)(now->replies[kind] - then->replies[kind])
+    const RgJudgeCount all[RG_JUDGE_COUNTS] = {
+        {"judge_comparisons", (double)(c->comparisons - t->comparisons)},
+        {"judge_ties", (double)(c->ties - t->ties)},
+        {"judge_disagreements", (double)(c->disagreements - t->disagreements)},
+        {"judge_equal", (double)(c->equal - t->equal)},
+        {"judge_nonsense", (double)(c->nonsense - t->nonsense)},
+        {"judge_failed", (double)(c->failed - t->failed)},
+        {"judge_calls", (double)(now->calls - then->calls)},
+        {"judge_cached", (double)(now->cached - then->cached)},
+        {"judge_retries", (double)(now->retries - then->retries)},
+        {"judge_refusals", REPLIES(RG_REPLY_REFUSAL)},
+        {"judge_timeouts", REPLIES(RG_REPLY_TIMEOUT)},
+        {"judge_unreached", REPLIES(RG_REPLY_UNREACHED)},
+        {"judge_lost", REPLIES(RG_REPLY_LOST)},
+        {"judge_busy", REPLIES(RG_REPLY_BUSY)},
+        {"judge_errors", REPLIES(RG_REPLY_ERROR) + REPLIES(RG_REPLY_REJECTED)},
+        {"judge_unreadable", REPLIES(RG_REPLY_UNREADABLE)},
+        {"judge_paid", (double)rg_asking_paid(e->asking)},
+    };
+#undef REPLIES
+    memcpy(counts, all, sizeof all);
+    e->taken = e->counts;
+    e->asked_taken = *now;
+}
+
+/* ---- as a judge ---- */
+
+RgStatus rg_external_judge_create(RgJudge *judge, RgAsker *asker, const RgExternalOptions *options,
+                                  RgError *error) {
+    RgExternal *external;
+    RG_TRY(rg_external_create(asker, options, &external, error));
+    judge->state = external;
+    judge->skips = external->on_failure == RG_FAILURE_SKIP ||
+                   external->on_disagreement == RG_DISAGREEMENT_SKIP;
+    return RG_OK;
+}
+
+RgStatus rg_external_judge_compare(RgJudge *judge, const RgJudgeItems *items, double *first,
+                                   RgError *error) {
+    static const double share[] = {[RG_VERDICT_FIRST] = 1,
+                                   [RG_VERDICT_SECOND] = 0,
+                                   [RG_VERDICT_TIE] = 0.5,
+                                   [RG_VERDICT_NONE] = NAN};
+    int64_t count = items->count / 2;
+    RgQuestion *pairs = rg_allocate((size_t)(count + 1) * sizeof *pairs);
+    RgVerdict *verdicts = rg_allocate((size_t)(count + 1) * sizeof *verdicts);
+    for (int64_t i = 0; i < count; i++)
+        pairs[i] =
+            (RgQuestion){items->prompt[2 * i], items->response[2 * i], items->response[2 * i + 1]};
+    RgStatus status = rg_external_compare(judge->state, pairs, count, verdicts, error);
+    for (int64_t i = 0; status == RG_OK && i < count; i++)
+        first[i] = share[verdicts[i]];
+    free(verdicts);
+    free(pairs);
+    return status;
+}
+
+void rg_external_judge_destroy(RgJudge *judge) {
+    rg_external_destroy(judge->state);
+}
+
+RgStatus rg_external_judge_use_answers(RgJudge *judge, RgAnswerShelf *answers, RgError *error) {
+    return rg_external_use_shelf(judge->state, answers, error);
+}
+
+void rg_external_judge_take_counts(RgJudge *judge, RgJudgeCount *counts) {
+    rg_external_take_counts(judge->state, counts);
+}

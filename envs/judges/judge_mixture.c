@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: MIT */
+/* A mixture of judges: the weighted sum of what several say, each on a scale of its own,
+ *
+ *     R(x, y) = Σ_k weight_k · (r_k(x, y) − middle_k) / spread_k
+ *     reward  = R − length_control · slope · (log(1 + words(y)) − mean of these)
+ *
+ * Middle and spread of a judge's rewards, and the slope of R on log length by least squares, are
+ * those of a fifth of the share, which no judge of the mixture learns from. With length_control =
+ * 1 the reward is the residual: what is left of R when length is known. Length-controlled win rates
+ * (Dubois et al. 2024, arXiv:2404.04475) do the same to a win rate, by a logistic regression. */
+#include "envs/judges/judge.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <stdlib.h>
+
+enum { SCALE_DEVIATION, SCALE_RANGE, SCALE_NONE };
+static const char *const scales[] = {"deviation", "range", "none", NULL};
+
+typedef struct Options {
+    RgOptionParts judges;
+    int scale;
+    double length_control;
+} Options;
+
+static const RgOption options_table[] = {
+    RG_OPTION_PARTS(Options, judges, &rg_weighted_judge_family,
+                    "each with a weight besides its own options"),
+    RG_OPTION_CHOICE(
+        Options, scale, "deviation", scales,
+        "of each judge's rewards before they are weighed: less their mean, in standard "
+        "deviations; from the least, which becomes 0, to the largest, 1; as they are"),
+    RG_OPTION_REAL(Options, length_control, "0", 0, 1,
+                   "share of what length explains of the sum that is taken from it"),
+    RG_OPTION_END,
+};
+
+typedef struct Voice {
+    RgJudge *judge;
+    double weight, middle, spread;
+} Voice;
+
+typedef struct Mixture {
+    Voice voice[RG_LIST_MOST];
+    int64_t count;
+    double slope, mean_length; /* slope: with length_control in it */
+} Mixture;
+
+/* ---- rewards ---- */
+
+static double log_length(const char *text) {
+    int64_t words = 0;
+    for (bool inside = false; *text; text++) {
+        bool letter = !isspace((unsigned char)*text);
+        words += letter && !inside;
+        inside = letter;
+    }
+    return log1p((double)words);
+}
+
+static RgStatus rewards(RgJudge *judge, const RgJudgeItems *items, double *reward, RgError *error) {
+    const Mixture *m = judge->state;
+    double *own = rg_allocate((size_t)items->count * sizeof *own);
+    RgStatus status = RG_OK;
+    for (int64_t i = 0; i < items->count; i++)
+        reward[i] = -m->slope * (log_length(items->response[i]) - m->mean_length);
+    for (int64_t k = 0; k < m->count && status == RG_OK; k++) {
+        const Voice *v = &m->voice[k];
+        status = rg_judge_rewards(v->judge, items, own, error);
+        for (int64_t i = 0; status == RG_OK && i < items->count; i++)
+            reward[i] += v->weight * (own[i] - v->middle) / v->spread;
+    }
+    free(own);
+    return status;
+}
+
+/* ---- calibration ---- */
+
+/* Middle and spread of numbers; 1 where they are all the same. */
+static void measure(const double *value, int64_t count, int scale, Voice *voice) {
+    double least = INFINITY, most = -INFINITY, mean = 0, square = 0;
+    for (int64_t i = 0; i < count; i++) {
+        least = fmin(least, value[i]);
+        most = fmax(most, value[i]);
+        mean += value[i] / (double)count;
+    }
+    for (int64_t i = 0; i < count; i++)
+        square += (value[i] - mean) * (value[i] - mean) / (double)count;
+    voice->middle = scale == SCALE_NONE ? 0 : scale == SCALE_RANGE ? least : mean;
+    voice->spread = scale == SCALE_NONE ? 1 : scale == SCALE_RANGE ? most - least : sqrt(square);
+    if (!(voice->spread > 0))
+        voice->spread = 1;
+}
+
+/* Slope of y on x by least squares, and the mean of x. */
+static double regress(const double *x, const double *y, int64_t count, double *mean_x) {
+    double mean_y = 0, product = 0, square = 0;
+    *mean_x = 0;
+    for (int64_t i = 0; i < count; i++) {
+        *mean_x += x[i] / (double)count;
+        mean_y += y[i] / (double)count;
+    }
+    for (int64_t i = 0; i < count; i++) {
+        product += (x[i] - *mean_x) * (y[i] - mean_y);
+        square += (x[i] - *mean_x) * (x[i] - *mean_x);
+    }
+    return square > 0 ? product / square : 0;
+}
+
+static RgStatus calibrate(RgJudge *judge, const Options *o, const RgJudgeShare *share,
+                          RgError *error) {
+    Mixture *m = judge->state;
+    RgJudgeItems items = rg_judge_items_of(share);
+    double *value = rg_allocate((size_t)(items.count + 1) * sizeof *value);
+    double *length = rg_allocate((size_t)(items.count + 1) * sizeof *length);
+    RgStatus status = RG_OK;
+    for (int64_t k = 0; k < m->count && status == RG_OK; k++) {
+        status = rg_judge_rewards(m->voice[k].judge, &items, value, error);
+        if (status == RG_OK)
+            measure(value, items.count, o->scale, &m->voice[k]);
+    }
+    if (status == RG_OK)
+        status = rewards(judge, &items, value, error);
+    for (int64_t i = 0; i < items.count; i++)
+        length[i] = log_length(items.response[i]);
+    if (status == RG_OK)
+        m->slope = o->length_control * regress(length, value, items.count, &m->mean_length);
+    free(length);
+    free(value);
+    rg_judge_items_free(&items);
+    return status;
+}
+
+/* ---- life ---- */
+
+/* Every fifth text, or all others; to be released. */
+static RgJudgeShare take(const RgJudgeShare *share, bool fifths) {
+    enum { CALIBRATION = 5 };
+    RgJudgeText *texts = rg_allocate((size_t)(share->count + 1) * sizeof *texts);
+    RgSequences *sequences = share->sequences ? rg_sequences_create() : NULL;
+    int64_t count = 0;
+    for (int64_t i = 0; i < share->count; i++) {
+        if ((i % CALIBRATION == 0) != fifths)
+            continue;
+        texts[count++] = share->texts[i];
+        for (int64_t k = 0; sequences && k < 2; k++)
+            rg_sequences_append_from(sequences, share->sequences, 2 * i + k, false);
+    }
+    RgJudgeShare taken = *share;
+    taken.texts = texts;
+    taken.count = count;
+    taken.sequences = sequences;
+    return taken;
+}
+
+static void release(RgJudgeShare *share) {
+    free((void *)share->texts);
+    rg_sequences_destroy((RgSequences *)share->sequences);
+}
+
+static RgStatus make_voices(Mixture *m, const Options *o, const RgJudgeShare *share,
+                            RgRandom random, RgError *error) {
+    for (int64_t k = 0; k < o->judges.count; k++) {
+        const RgOptionPart *part = &o->judges.item[k];
+        Voice *voice = &m->voice[m->count];
+        RgJudgeWeight weight;
+        RG_TRY(rg_options_read(rg_weighted_judge_family.common, part->settings, part->path, &weight,
+                               error));
+        RG_TRY(
+            rg_judge_create(part, share, rg_random_at(random, (uint64_t)k), &voice->judge, error));
+        voice->weight = weight.weight;
+        m->count++;
+        if (!voice->judge->type->rewards)
+            return rg_fail(error, RG_E_USAGE,
+                           "%s: a mixture weighs rewards, and %s only compares responses",
+                           part->path, voice->judge->type->about.name);
+    }
+    return RG_OK;
+}
+
+static RgStatus create(RgJudge *judge, const void *options, const RgJudgeShare *share,
+                       RgRandom random, RgError *error) {
+    const Options *o = options;
+    if (o->judges.count == 0)
+        return rg_fail(error, RG_E_USAGE,
+                       "a mixture of no judges, expected at least one in judges");
+    Mixture *m = rg_allocate(sizeof *m);
+    judge->state = m;
+    RgJudgeShare learnt = take(share, false), kept = take(share, true);
+    RgStatus status = make_voices(m, o, &learnt, random, error);
+    if (status == RG_OK && kept.count == 0)
+        status = rg_fail(error, RG_E_RANGE, "%s: no pair for a mixture to be calibrated on",
+                         share->path);
+    if (status == RG_OK)
+        status = calibrate(judge, o, &kept, error);
+    release(&learnt);
+    release(&kept);
+    return status;
+}
+
+static void destroy(RgJudge *judge) {
+    Mixture *m = judge->state;
+    for (int64_t k = 0; k < m->count; k++)
+        rg_judge_destroy(m->voice[k].judge);
+    free(m);
+}
+
+const RgJudgeType rg_judge_mixture = {
+    .about = {.name = "mixture",
+              .summary =
+                  "The weighted sum of several judges on a common scale, with length control",
+              .reference = "neighbour of its length control: Dubois et al. 2024, arXiv:2404.04475",
+              .options = options_table,
+              .options_size = sizeof(Options)},
+    .create = create,
+    .rewards = rewards,
+    .destroy = destroy,
+};

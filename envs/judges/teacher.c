@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/* B-Pref's scripted teachers. Where rewards come from is the environments' affair. */
+#include "envs/judges/teacher.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+enum { ORACLE, MISTAKE, NOISY, SKIP, MYOPIC, EQUAL };
+const char *const rg_teacher_names[] = {"oracle", "mistake", "noisy", "skip",
+                                        "myopic", "equal",   NULL};
+
+static const RgTeacher published[] = {
+    [ORACLE] = {.discount = 1},
+    [MISTAKE] = {.discount = 1, .mistake = 0.1},
+    [NOISY] = {.discount = 1, .rationality = 1},
+    [SKIP] = {.discount = 1, .skip = 0.1},
+    [MYOPIC] = {.discount = 0.9},
+    [EQUAL] = {.discount = 1, .equal = 0.1},
+};
+
+static void change(double *setting, double option) {
+    if (option >= 0)
+        *setting = option;
+}
+
+RgTeacher rg_teacher_of(const RgTeacherOptions *options) {
+    RgTeacher teacher = published[options->name];
+    change(&teacher.rationality, options->rationality);
+    change(&teacher.discount, options->discount);
+    change(&teacher.mistake, options->mistake);
+    change(&teacher.skip, options->skip);
+    change(&teacher.equal, options->equal);
+    return teacher;
+}
+
+/* ---- one pair ---- */
+
+/* Σ reward · discount^(steps to the end) */
+static double weighed(RgStepRewards episode, double discount) {
+    double sum = 0;
+    for (int64_t t = 0; t < episode.steps; t++)
+        sum = sum * discount + episode.reward[t];
+    return sum;
+}
+
+static double prefers_first(const RgTeacher *teacher, double first, double second) {
+    RgCourse judge = {.label_temperature = teacher->rationality > 0 ? 1 / teacher->rationality : 0,
+                      .label_noise = teacher->mistake};
+    return rg_preference_probability(&judge, first, second);
+}
+
+RgOpinion rg_teacher_opinion(const RgTeacher *teacher, RgStepRewards first, RgStepRewards second,
+                             double uniform) {
+    double a = weighed(first, 1), b = weighed(second, 1);
+    double skip = teacher->skip * teacher->scale, equal = teacher->equal * teacher->scale;
+    if (skip > 0 && fmax(a, b) <= skip)
+        return RG_OPINION_SKIPPED;
+    if (fabs(a - b) < equal)
+        return RG_OPINION_TIE;
+    if (teacher->discount != 1) {
+        a = weighed(first, teacher->discount);
+        b = weighed(second, teacher->discount);
+    }
+    if (a == b && teacher->rationality <= 0)
+        return RG_OPINION_TIE;
+    return uniform < prefers_first(teacher, a, b) ? RG_OPINION_FIRST : RG_OPINION_SECOND;
+}
+
+uint8_t rg_teacher_label(const RgTeacher *teacher, RgStepRewards first, RgStepRewards second,
+                         double uniform) {
+    RgOpinion opinion = rg_teacher_opinion(teacher, first, second, uniform);
+    if (opinion == RG_OPINION_TIE)
+        return uniform < 0.5 ? 0 : 1;
+    return (uint8_t)opinion;
+}
+
+/* ---- many ---- */
+
+void rg_teacher_label_pairs(const RgTeacher *teacher, RgRewardReader read, void *environment,
+                            int64_t most, const RgSequences *sequences, RgRandom random,
+                            uint8_t *preferred) {
+    RG_ASSERT(sequences->count % 2 == 0);
+    double *reward = rg_allocate((size_t)(2 * most + 1) * sizeof *reward);
+    for (int64_t i = 0; i < sequences->count / 2; i++) {
+        RgStepRewards first = {reward, read(environment, sequences, 2 * i, reward)};
+        RgStepRewards second = {reward + most,
+                                read(environment, sequences, 2 * i + 1, reward + most)};
+        double uniform = rg_random_uniform(random, (uint64_t)i);
+        preferred[i] = rg_teacher_label(teacher, first, second, uniform);
+    }
+    free(reward);
+}
+
+bool rg_teacher_is_bradley_terry(const RgTeacher *teacher) {
+    return teacher->discount == 1 && teacher->skip <= 0 && teacher->equal <= 0;
+}
+
+void rg_teacher_lend(const RgTeacher *teacher,
+                     RgStatus (*label)(void *environment, const RgSequences *sequences,
+                                       RgRandom random, uint8_t *preferred, RgError *error),
+                     RgCourse *course) {
+    course->label_temperature = teacher->rationality > 0 ? 1 / teacher->rationality : 0;
+    course->label_noise = teacher->mistake;
+    course->label = rg_teacher_is_bradley_terry(teacher) ? NULL : label;
+}

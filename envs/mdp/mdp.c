@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT */
+/* The mdp environment: its options, its episodes, its judge and its offline pairs. */
+#include "envs/mdp/mdp.h"
+
+#include "envs/episodes.h"
+
+#include <stdlib.h>
+
+static const char *const problems[] = {"random", "grid", "four-rooms", NULL};
+
+static const RgOption options_table[] = {
+    RG_OPTION_CHOICE(
+        RgMdpOptions, problem, "random", problems,
+        "random: rewards and transitions drawn from the seed, in layers, one per step; "
+        "grid: from the left rim to the corner at the upper right, where the worth of "
+        "places is there to be designed; four-rooms: the incentive design of HPGD "
+        "(Thoma et al. 2024)"),
+    RG_OPTION_INTEGER(RgMdpOptions, states, "4", 1, 1000, "random: states of each step"),
+    RG_OPTION_INTEGER(RgMdpOptions, actions, "3", 2, 100, "random: actions"),
+    RG_OPTION_INTEGER(RgMdpOptions, branching, "2", 1, 1000,
+                      "random: states that may follow a state and action"),
+    RG_OPTION_REAL(RgMdpOptions, reward_scale, "1", 0, 1e3,
+                   "random: standard deviation of the rewards, which are normal numbers"),
+    RG_OPTION_INTEGER(RgMdpOptions, width, "5", 2, 100, "grid: cells in a row"),
+    RG_OPTION_INTEGER(RgMdpOptions, height, "5", 1, 100, "grid: rows"),
+    RG_OPTION_REAL(RgMdpOptions, slip, "0.1", 0, 0.75,
+                   "grid: probability that a move is one of the others"),
+    RG_OPTION_REAL(RgMdpOptions, incentive_penalty, "1", 0, 1e3,
+                   "four-rooms: what the leader pays for a unit of incentives"),
+    RG_OPTION_INTEGER(RgMdpOptions, horizon, "0", 0, 10000,
+                      "most steps of a sampled episode, and all of a random problem's; 0: random "
+                      "4, grid 100, four-rooms 200"),
+    RG_OPTION_REAL(RgMdpOptions, discount, "-1", -1, 0.9999999,
+                   "discount of returns; -1: random 1, grid 0.95, four-rooms 0.99"),
+    RG_OPTION_INTEGER(RgMdpOptions, conditions, "64", 1, 1e6,
+                      "training prompts: they take the problem's initial states in turn"),
+    RG_OPTION_INTEGER(RgMdpOptions, pairs, "1000", 1, 1e6,
+                      "offline preference pairs: two episodes of the reference from one initial "
+                      "state"),
+    RG_OPTION_INTEGER(RgMdpOptions, test_episodes, "200", 1, 1e6,
+                      "pairs of episodes behind win rates; all else is exact"),
+    RG_OPTION_REAL(RgMdpOptions, label_temperature, "1", 0, 1e3,
+                   "temperature of the judge's Bradley-Terry labels; 0: the larger return"),
+    RG_OPTION_REAL(RgMdpOptions, label_noise, "0", 0, 1, "probability that a label is flipped"),
+    RG_OPTION_END,
+};
+
+const RgMdpProblem *rg_mdp_problem(const RgEnvironment *environment) {
+    return &((const RgMdpState *)environment->state)->problem;
+}
+
+/* ---- episodes ---- */
+
+typedef struct Episode {
+    const RgMdpProblem *problem;
+    RgRandom random;
+    uint64_t step;
+    int64_t state;
+} Episode;
+
+static void *begin(void *environment, int32_t initial, RgRandom random, int32_t *observation) {
+    const RgMdpProblem *p = rg_mdp_problem(environment);
+    Episode *e = rg_allocate(sizeof *e);
+    *e = (Episode){p, random, 0, p->start[initial % p->starts]};
+    *observation = (int32_t)e->state;
+    return e;
+}
+
+/* What a row lacks to 1 is the chance that it ends here. */
+static bool advance(void *episode, const int32_t *action, int32_t *observation) {
+    Episode *e = episode;
+    const RgProcess *process = &e->problem->process;
+    const RgReal *row =
+        e->problem->transition + (e->state * process->actions + *action) * process->states;
+    double left = rg_random_uniform(e->random, e->step++), total = 0;
+    int64_t last = -1;
+    for (int64_t next = 0; next < process->states; next++) {
+        if (row[next] == 0)
+            continue;
+        total += (double)row[next];
+        last = next;
+        if (left < total)
+            break;
+    }
+    const double rounding = 1e-5; /* of a row that sums to 1 */
+    if (last < 0 || (left >= total && total < 1 - rounding))
+        return false;
+    e->state = last;
+    *observation = (int32_t)last;
+    return true;
+}
+
+/* ---- the judge ---- */
+
+void rg_mdp_returns(const RgMdpState *s, const RgSequences *sequences, double *reward) {
+    const RgProcess *process = &s->problem.process;
+    for (int64_t i = 0; i < sequences->count; i++) {
+        double weight = 1;
+        reward[i] = 0;
+        for (int64_t h = 0; h < rg_episode_steps(&s->dynamics, sequences, i); h++) {
+            int64_t state = *rg_episode_observation(&s->dynamics, sequences, i, h);
+            int64_t action = *rg_episode_action(&s->dynamics, sequences, i, h);
+            reward[i] += weight * (double)process->reward[state * process->actions + action];
+            weight *= process->discount;
+        }
+    }
+}
+
+static RgStatus judge(void *environment, const RgSequences *sequences, double *reward,
+                      RgError *error) {
+    (void)error;
+    rg_mdp_returns(((RgEnvironment *)environment)->state, sequences, reward);
+    return RG_OK;
+}
+
+/* ---- life ---- */
+
+static RgStatus create(RgEnvironment *environment, const void *options, RgRandom random,
+                       RgError *error) {
+    RgMdpState *s = rg_allocate(sizeof *s);
+    environment->state = s;
+    s->options = *(const RgMdpOptions *)options;
+    const RgMdpOptions *o = &s->options;
+    RG_TRY(rg_mdp_problem_create(o, random, &s->problem, error));
+    const RgProcess *process = &s->problem.process;
+    s->best_return = rg_process_best_return(process, process->reward, NULL);
+    s->prompts = rg_episode_prompts(0, o->conditions);
+    s->test_prompts = rg_episode_prompts(0, o->test_episodes);
+    s->dynamics = (RgDynamics){.states = process->states,
+                               .actions = process->actions,
+                               .observation_words = 1,
+                               .action_words = 1,
+                               .horizon = s->problem.horizon,
+                               .may_end = true,
+                               .discount = process->discount,
+                               .begin = begin,
+                               .advance = advance,
+                               .end = free,
+                               .environment = environment};
+    environment->space = (RgPolicySpace){.dynamics = &s->dynamics};
+    environment->course =
+        (RgCourse){.prompts = s->prompts,
+                   .response_limit = s->problem.horizon * rg_dynamics_step_words(&s->dynamics),
+                   .end_token = -1,
+                   .dynamics = &s->dynamics,
+                   .process = process,
+                   .judge = judge,
+                   .environment = environment,
+                   .label_temperature = o->label_temperature,
+                   .label_noise = o->label_noise};
+    return RG_OK;
+}
+
+static void destroy_data(RgMdpState *s) {
+    rg_sequences_destroy(s->demonstrations);
+    rg_pairs_destroy(s->pairs);
+    s->demonstrations = NULL;
+    s->pairs = NULL;
+}
+
+static void destroy(RgEnvironment *environment) {
+    RgMdpState *s = environment->state;
+    destroy_data(s);
+    rg_sequences_destroy(s->test_prompts);
+    rg_sequences_destroy(s->prompts);
+    rg_mdp_problem_free(&s->problem);
+    free(s);
+}
+
+static RgStatus prepare(RgEnvironment *environment, RgPolicy *reference, RgRandom random,
+                        RgError *error) {
+    RgMdpState *s = environment->state;
+    RgCourse *course = &environment->course;
+    int64_t skipped;
+    RG_TRY(rg_episodes_check_policy(reference, &s->dynamics, "mdp", error));
+    destroy_data(s);
+    s->pairs = rg_pairs_create();
+    RG_TRY(rg_episodes_draw_pairs(course, reference, s->options.pairs, random, s->pairs, &skipped,
+                                  error));
+    course->pairs = s->pairs;
+    course->demonstrations = s->demonstrations = rg_pairs_chosen(s->pairs);
+    return RG_OK;
+}
+
+const RgEnvironmentType rg_environment_mdp = {
+    .about = {.name = "mdp",
+              .summary =
+                  "Tabular processes that are known exactly: random, a grid world, Four Rooms",
+              .reference =
+                  "Four Rooms as HPGD's incentive design, Thoma et al. 2024, arXiv:2406.01575",
+              .options = options_table,
+              .options_size = sizeof(RgMdpOptions)},
+    .headline = "return",
+    .create = create,
+    .prepare = prepare,
+    .evaluate = rg_mdp_evaluate,
+    .destroy = destroy,
+};

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/* Measuring policies in a tabular process: returns and divergences are exact, win rates sampled. */
+#include "core/models/tabular.h"
+#include "envs/episodes.h"
+#include "envs/mdp/mdp.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+/* Sums over discounted visits of a policy with log-probabilities table [states, actions]. */
+typedef struct Sums {
+    double total, reward, kl, entropy;
+} Sums;
+
+static Sums sum_visits(const RgProcess *process, const RgReal *table, const RgReal *base) {
+    int64_t cells = process->states * process->actions;
+    double *visits = rg_allocate((size_t)cells * sizeof *visits);
+    Sums sums = {0};
+    rg_process_visits(process, table, visits);
+    for (int64_t i = 0; i < cells; i++) {
+        if (!(visits[i] > 0))
+            continue;
+        sums.total += visits[i];
+        sums.reward += visits[i] * (double)process->reward[i];
+        sums.kl += visits[i] * ((double)table[i] - (double)base[i]);
+        sums.entropy -= visits[i] * (double)table[i];
+    }
+    free(visits);
+    return sums;
+}
+
+/* Judged returns of one episode from each test prompt. */
+static double *sampled_returns(const RgEnvironment *environment, RgPolicy *policy,
+                               RgRandom random) {
+    const RgMdpState *s = environment->state;
+    RgSequences *episodes = rg_sequences_create();
+    double *reward = rg_allocate((size_t)s->test_prompts->count * sizeof *reward);
+    rg_episodes_sample(&s->dynamics, policy, s->test_prompts, 1, random, episodes, NULL);
+    rg_mdp_returns(s, episodes, reward);
+    rg_sequences_destroy(episodes);
+    return reward;
+}
+
+static void compare_episodes(const RgEnvironment *environment, RgPolicy *policy,
+                             RgPolicy *reference, RgRandom random, RgEvaluation *evaluation) {
+    const RgMdpState *s = environment->state;
+    int64_t n = s->test_prompts->count;
+    double *own = sampled_returns(environment, policy, rg_random_named(random, "policy"));
+    double *other = sampled_returns(environment, reference, rg_random_named(random, "reference"));
+    rg_evaluation_column(evaluation, "sampled_return", own, n);
+    for (int64_t i = 0; i < n; i++)
+        own[i] = own[i] > other[i] ? 1 : own[i] < other[i] ? 0 : 0.5;
+    rg_evaluation_column_and_mean(evaluation, "win_rate_base", own, n);
+    free(own);
+    free(other);
+}
+
+/* The metrics:
+ *   return         Σ_t γ^t r, expected
+ *   optimality     its share of the best that any policy has, where that is above zero
+ *   regret         what it lacks to the best
+ *   kl             Σ_t γ^t KL(π(·|s_t) ‖ π_ref(·|s_t)), expected
+ *   objective      return − β·kl
+ *   entropy        of an action, mean over discounted visits
+ *   win_rate_base  against the reference, one episode each from every test prompt */
+RgStatus rg_mdp_evaluate(RgEnvironment *environment, const RgContender *contender, RgRandom random,
+                         RgEvaluation *evaluation, RgError *error) {
+    const RgMdpState *s = environment->state;
+    if (contender->best_of > 1)
+        return rg_fail(error, RG_E_USAGE,
+                       "the mdp environment evaluates policies of its states exactly, and the best "
+                       "of %lld episodes is none: expected another method or environment",
+                       (long long)contender->best_of);
+    RgPolicy *policy = contender->policy, *reference = contender->reference;
+    const RgProcess *process = &s->problem.process;
+    size_t cells = (size_t)(process->states * process->actions);
+    RgReal *table = rg_allocate(cells * sizeof *table), *base = rg_allocate(cells * sizeof *base);
+    rg_markov_table(policy, table);
+    rg_markov_table(reference, base);
+    Sums sums = sum_visits(process, table, base);
+    rg_evaluation_metric(evaluation, "return", sums.reward);
+    if (s->best_return > 0)
+        rg_evaluation_metric(evaluation, "optimality", sums.reward / s->best_return);
+    rg_evaluation_metric(evaluation, "regret", s->best_return - sums.reward);
+    rg_evaluation_metric(evaluation, "kl", sums.kl);
+    rg_evaluation_metric(evaluation, "objective",
+                         rg_evaluation_find(evaluation, "return") -
+                             contender->beta * rg_evaluation_find(evaluation, "kl"));
+    rg_evaluation_metric(evaluation, "entropy", sums.entropy / sums.total);
+    compare_episodes(environment, policy, reference, random, evaluation);
+    free(table);
+    free(base);
+    return RG_OK;
+}

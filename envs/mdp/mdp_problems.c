@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: MIT */
+/* Tabular problems as arrays: random ones in layers, a grid world, Four Rooms. */
+#include "envs/mdp/mdp.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void allocate(RgMdpProblem *p, int64_t states, int64_t actions, int64_t starts) {
+    size_t cells = (size_t)(states * actions);
+    p->process.states = states;
+    p->process.actions = actions;
+    p->transition = rg_allocate(cells * (size_t)states * sizeof(RgReal));
+    p->reward = rg_allocate(cells * sizeof(RgReal));
+    p->initial = rg_allocate((size_t)states * sizeof(RgReal));
+    p->start = rg_allocate((size_t)starts * sizeof *p->start);
+    p->starts = starts;
+}
+
+static RgReal *row_of(const RgMdpProblem *p, int64_t state, int64_t action) {
+    return p->transition + (state * p->process.actions + action) * p->process.states;
+}
+
+void rg_mdp_problem_free(RgMdpProblem *p) {
+    free(p->transition);
+    free(p->reward);
+    free(p->initial);
+    free(p->start);
+    free(p->cell);
+    free(p->is_goal);
+    free(p->is_target);
+    *p = (RgMdpProblem){0};
+}
+
+/* ---- random ---- */
+
+/* A state is a step and one of `states`; what follows is of the next step, so that every episode
+ * ends after `horizon` steps and the policy that is best from any state on is one table. Rows have
+ * `branching` successors with weights uniform on the simplex. */
+static void make_random(const RgMdpOptions *o, RgRandom random, RgMdpProblem *p) {
+    const int64_t usual_horizon = 4;
+    p->horizon = o->horizon > 0 ? o->horizon : usual_horizon;
+    p->discount = o->discount >= 0 ? o->discount : 1;
+    allocate(p, p->horizon * o->states, o->actions, o->states);
+    RgRandom rewards = rg_random_named(random, "reward");
+    RgRandom moves = rg_random_named(random, "transition");
+    int64_t *order = rg_allocate((size_t)o->states * sizeof *order);
+    for (int64_t cell = 0; cell < p->process.states * o->actions; cell++) {
+        p->reward[cell] = (RgReal)(o->reward_scale * rg_random_normal(rewards, (uint64_t)cell));
+        int64_t layer = cell / o->actions / o->states;
+        if (layer + 1 == p->horizon)
+            continue;
+        RgReal *row = p->transition + cell * p->process.states + (layer + 1) * o->states;
+        RgRandom own = rg_random_at(moves, (uint64_t)cell);
+        double total = 0;
+        rg_random_permutation(rg_random_named(own, "successors"), order, o->states);
+        for (int64_t k = 0; k < o->branching; k++)
+            total -= log1p(-rg_random_uniform(own, (uint64_t)k));
+        for (int64_t k = 0; k < o->branching; k++)
+            row[order[k]] = (RgReal)(-log1p(-rg_random_uniform(own, (uint64_t)k)) / total);
+    }
+    for (int32_t s = 0; s < o->states; s++)
+        p->start[s] = s;
+    free(order);
+}
+
+/* ---- worlds of cells ---- */
+
+enum { MOVES = 4 };
+static const int move_row[MOVES] = {-1, 0, 1, 0}, move_column[MOVES] = {0, 1, 0, -1};
+
+/* A map of '.' (free) and '#': cells are numbered row by row. */
+typedef struct World {
+    int64_t rows, columns, cells;
+    const char *map;
+    int32_t *number; /* [rows · columns] of the cell, −1 in a wall */
+} World;
+
+static World world_of(const char *map, int64_t rows, int64_t columns) {
+    World w = {rows, columns, 0, map, rg_allocate((size_t)(rows * columns) * sizeof(int32_t))};
+    for (int64_t i = 0; i < rows * columns; i++)
+        w.number[i] = map[i] == '#' ? -1 : (int32_t)w.cells++;
+    return w;
+}
+
+static int32_t cell_at(const World *w, int64_t row, int64_t column) {
+    return w->number[row * w->columns + column];
+}
+
+/* Where a move from a place ends: walls and the rim stop it. */
+static int32_t after_move(const World *w, int64_t row, int64_t column, int move) {
+    int64_t r = row + move_row[move], c = column + move_column[move];
+    bool inside = r >= 0 && r < w->rows && c >= 0 && c < w->columns;
+    return inside && cell_at(w, r, c) >= 0 ? cell_at(w, r, c) : cell_at(w, row, column);
+}
+
+/* Rows of all states first … first + cells − 1, one per cell: the chosen move with probability
+ * 1 − slip, each of the others with a third of slip. Acting in the goal ends the episode and is
+ * worth 1. */
+static void fill_world(RgMdpProblem *p, const World *w, int64_t first, int32_t goal, double slip) {
+    for (int64_t row = 0; row < w->rows; row++)
+        for (int64_t column = 0; column < w->columns; column++) {
+            int32_t cell = cell_at(w, row, column);
+            for (int64_t a = 0; cell >= 0 && a < MOVES; a++) {
+                if (cell == goal) {
+                    p->reward[(first + cell) * MOVES + a] = 1;
+                    continue;
+                }
+                RgReal *next = row_of(p, first + cell, a) + first;
+                for (int b = 0; b < MOVES; b++)
+                    next[after_move(w, row, column, b)] +=
+                        (RgReal)(a == b ? 1 - slip : slip / (MOVES - 1));
+            }
+        }
+}
+
+/* r(s, a) = ν[s]: what is designed is the worth of places, whatever is done there. */
+static RgTensor *worth_of_places(RgTape *t, const RgProcess *process, RgTensor *parameters) {
+    RgTensor *column = rg_reshape(t, parameters, RG_SHAPE(process->states, 1));
+    return rg_broadcast_to(t, column, RG_SHAPE(process->states, process->actions));
+}
+
+/* From anywhere in the first column to the far corner; nothing on the way tells of it. */
+static void make_grid(const RgMdpOptions *o, RgMdpProblem *p) {
+    const double usual_discount = 0.95;
+    const int64_t usual_horizon = 100;
+    p->horizon = o->horizon > 0 ? o->horizon : usual_horizon;
+    p->discount = o->discount >= 0 ? o->discount : usual_discount;
+    char *map = rg_allocate((size_t)(o->width * o->height) + 1);
+    memset(map, '.', (size_t)(o->width * o->height));
+    World w = world_of(map, o->height, o->width);
+    allocate(p, w.cells, MOVES, o->height);
+    fill_world(p, &w, 0, cell_at(&w, 0, o->width - 1), o->slip);
+    for (int64_t row = 0; row < o->height; row++)
+        p->start[row] = cell_at(&w, row, 0);
+    p->process.design_count = w.cells;
+    p->process.design = worth_of_places;
+    free(w.number);
+    free(map);
+}
+
+/* ---- Four Rooms ---- */
+
+/* The incentive-design problem of HPGD (Thoma et al. 2024, arXiv:2406.01575), with the settings of
+ * its published experiments. Which of two goals an episode has is part of the state. The follower
+ * is worth 1 at its goal, which ends the episode, and pays incentives −0.2·softmax(ν) on its way;
+ * the last weight is of no cell. The leader is worth 1 in the target, and pays for the incentives'
+ * sum when a goal is reached.
+ *
+ * As in the authors' code the follower's best response is to a process in which a move goes wrong
+ * with probability 4/3·0.33 and is then one of the other three; their simulator, which draws any of
+ * the four moves then, is another one and is not reproduced: expectations and samples here are of
+ * the first. Their limit of 200 steps is that of samples; exact values have none, there either. */
+enum { ROOMS = 13, GOALS = 2, START_ROW = 4, START_COLUMN = 1, TARGET_ROW = 8, TARGET_COLUMN = 4 };
+static const int goal_row[GOALS] = {1, 11}, goal_column[GOALS] = {9, 11};
+static const double incentive_range = -0.2, fail_probability = 0.33;
+static const char rooms[] = "#############"
+                            "#.....#.....#"
+                            "#.....#.....#"
+                            "#...........#"
+                            "#.....#.....#"
+                            "#.....#.....#"
+                            "##.####.....#"
+                            "#.....###.###"
+                            "#.....#.....#"
+                            "#.....#.....#"
+                            "#...........#"
+                            "#.....#.....#"
+                            "#############";
+
+static const RgMdpProblem *problem_of(const RgProcess *process) {
+    return process->environment;
+}
+
+/* Incentives of all cells [cells, 1]. */
+static RgTensor *incentives(RgTape *t, RgTensor *parameters) {
+    RgTensor *share = rg_softmax(t, rg_reshape(t, parameters, RG_SHAPE(1, parameters->count)));
+    RgTensor *kept = rg_slice(t, share, 1, 0, parameters->count - 1);
+    return rg_scale(t, rg_reshape(t, kept, RG_SHAPE(parameters->count - 1, 1)),
+                    (RgReal)incentive_range);
+}
+
+static RgTensor *follower_reward(RgTape *t, const RgProcess *process, RgTensor *parameters) {
+    const RgMdpProblem *p = problem_of(process);
+    int64_t states = process->states, actions = process->actions;
+    RgTensor *of_state = rg_embedding(t, incentives(t, parameters), p->cell, states);
+    RgTensor *paying = rg_filled(t, RG_SHAPE(states, 1), 1);
+    for (int64_t s = 0; s < states; s++)
+        if (p->is_goal[s])
+            paying->data[s] = 0;
+    return rg_add(t, rg_constant(t, RG_SHAPE(states, actions), process->reward),
+                  rg_mul(t, paying, of_state));
+}
+
+static RgTensor *leader_reward(RgTape *t, const RgProcess *process, RgTensor *parameters) {
+    const RgMdpProblem *p = problem_of(process);
+    RgShape table = RG_SHAPE(process->states, process->actions);
+    /* incentives are not above zero: minus their sum is their 1-norm */
+    RgTensor *cost =
+        rg_scale(t, rg_sum(t, incentives(t, parameters)), (RgReal)p->incentive_penalty);
+    RgTensor *target = rg_filled(t, table, 0), *goal = rg_filled(t, table, 0);
+    for (int64_t i = 0; i < target->count; i++) {
+        target->data[i] = p->is_target[i / process->actions] ? 1 : 0;
+        goal->data[i] = p->is_goal[i / process->actions] ? 1 : 0;
+    }
+    return rg_add(t, target, rg_mul(t, goal, cost));
+}
+
+static void make_four_rooms(const RgMdpOptions *o, RgMdpProblem *p) {
+    const double usual_discount = 0.99;
+    const int64_t usual_horizon = 200;
+    p->horizon = o->horizon > 0 ? o->horizon : usual_horizon;
+    p->discount = o->discount >= 0 ? o->discount : usual_discount;
+    p->incentive_penalty = o->incentive_penalty;
+    World w = world_of(rooms, ROOMS, ROOMS);
+    int64_t states = GOALS * w.cells;
+    allocate(p, states, MOVES, GOALS);
+    p->cell = rg_allocate((size_t)states * sizeof *p->cell);
+    p->is_goal = rg_allocate((size_t)states * sizeof *p->is_goal);
+    p->is_target = rg_allocate((size_t)states * sizeof *p->is_target);
+    for (int64_t g = 0; g < GOALS; g++) {
+        int64_t first = g * w.cells;
+        int32_t goal = cell_at(&w, goal_row[g], goal_column[g]);
+        fill_world(p, &w, first, goal, 4 * fail_probability / 3);
+        for (int32_t cell = 0; cell < w.cells; cell++)
+            p->cell[first + cell] = cell;
+        p->is_goal[first + goal] = true;
+        p->is_target[first + cell_at(&w, TARGET_ROW, TARGET_COLUMN)] = true;
+        p->start[g] = (int32_t)first + cell_at(&w, START_ROW, START_COLUMN);
+    }
+    p->process.design_count = w.cells + 1;
+    p->process.design = follower_reward;
+    p->process.utility = leader_reward;
+    free(w.number);
+}
+
+/* ---- all of them ---- */
+
+static RgStatus check(const RgMdpOptions *o, RgError *error) {
+    if (o->problem == RG_MDP_RANDOM && o->branching > o->states)
+        return rg_fail(error, RG_E_RANGE,
+                       "branching is %lld, expected at most the %lld states of a step",
+                       (long long)o->branching, (long long)o->states);
+    if (o->problem == RG_MDP_RANDOM && o->states * (o->horizon > 0 ? o->horizon : 4) > 2000)
+        return rg_fail(error, RG_E_RANGE,
+                       "states times horizon is %lld, expected at most 2000: the process is held "
+                       "as a dense table",
+                       (long long)(o->states * o->horizon));
+    if (o->problem == RG_MDP_GRID && o->width * o->height > 2000)
+        return rg_fail(error, RG_E_RANGE,
+                       "width times height is %lld, expected at most 2000: the process is held as "
+                       "a dense table",
+                       (long long)(o->width * o->height));
+    return RG_OK;
+}
+
+RgStatus rg_mdp_problem_create(const RgMdpOptions *o, RgRandom random, RgMdpProblem *p,
+                               RgError *error) {
+    *p = (RgMdpProblem){0};
+    RG_TRY(check(o, error));
+    if (o->problem == RG_MDP_RANDOM)
+        make_random(o, random, p);
+    else if (o->problem == RG_MDP_GRID)
+        make_grid(o, p);
+    else
+        make_four_rooms(o, p);
+    for (int64_t i = 0; i < p->starts; i++)
+        p->initial[p->start[i]] = (RgReal)(1 / (double)p->starts);
+    p->process.transition = p->transition;
+    p->process.initial = p->initial;
+    p->process.reward = p->reward;
+    p->process.discount = p->discount;
+    p->process.environment = p;
+    if (!p->process.design)
+        p->process.design_count = p->process.states * p->process.actions;
+    return RG_OK;
+}

@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: MIT */
+/* The text environment: its options, its sequences and its offline pairs. Files are read in
+ * text_files.c, judges asked in text_judges.c, policies measured in text_evaluate.c. */
+#include "envs/text/text.h"
+
+#include <stdlib.h>
+
+enum { PAIRS_SAMPLED, PAIRS_DATASET };
+static const char *const pair_sources[] = {"sampled", "dataset", NULL};
+static const char *const demonstration_sources[] = {"chosen", "corpus", "whole", NULL};
+
+enum { TEST_PAIRS = 200 }; /* test lines within the limit, whose written responses are scored */
+
+static const char *const data_files[] = {"base.jsonl*",  "judge.jsonl*", "judge-independent.jsonl*",
+                                         "train.jsonl*", "test.jsonl*",  NULL};
+
+static const RgOption options_table[] = {
+    RG_OPTION_FOLDER(RgTextOptions, data, "", data_files,
+                     "folder with base.jsonl, judge.jsonl, judge-independent.jsonl, train.jsonl "
+                     "and test.jsonl, or the same names ending in .gz or .zst"),
+    RG_OPTION_PATH(RgTextOptions, train, "",
+                   "file of preferences, JSON lines that may be compressed, in place of a folder; "
+                   "a share of it trains the judges, and no policy sees that"),
+    RG_OPTION_PATH(RgTextOptions, test, "",
+                   "such a file to evaluate on; without one, a share of the lines of train"),
+    RG_OPTION_CHOICE(RgTextOptions, format, "auto", rg_text_formats,
+                     "of the files: plain prompt, chosen, rejected; hh, Anthropic's transcripts; "
+                     "pku, PKU-SafeRLHF; ultrafeedback, four completions with scores; chat, lists "
+                     "of messages; auto tells by the first line"),
+    {.name = "line_limit",
+     .kind = RG_KIND_INTEGER,
+     .offset = offsetof(RgTextOptions, line_limit),
+     .fallback = "64",
+     .low = 1,
+     .high = 65536,
+     .help = "MiB: most of a line of these files, or of one that is a single JSON array; a longer "
+             "one is refused",
+     .incidental = true},
+    RG_OPTION_CHOICE(RgTextOptions, preference, "better", rg_text_preferences,
+                     "which label of PKU-SafeRLHF"),
+    RG_OPTION_PART(RgTextOptions, judge, "ngram", &rg_judge_family,
+                   "who labels and rewards, see: regatta list judges; one that learns does so from "
+                   "judge.jsonl, or a share of train"),
+    RG_OPTION_PART(RgTextOptions, independent_judge, "ngram", &rg_judge_family,
+                   "whom no method is trained by, for evaluation; it learns from "
+                   "judge-independent.jsonl, or a share of train of its own"),
+    RG_OPTION_REAL(RgTextOptions, judge_share, "0.5", 0, 0.9,
+                   "share of the lines of train that the two judges are trained on, half each"),
+    RG_OPTION_REAL(RgTextOptions, test_share, "0.1", 0, 0.9,
+                   "share of the lines of train that are evaluated on, where test is not given"),
+    RG_OPTION_CHOICE(
+        RgTextOptions, chat_template, "plain", rg_chat_templates,
+        "how conversations become tokens: plain, the text and a newline; a model's own "
+        "format; hh, as in Anthropic's transcripts; or one of the two of SAIL's code"),
+    RG_OPTION_INTEGER(RgTextOptions, prompt_limit, "0", 0, 1e9,
+                      "most tokens of a prompt; 0: what the policy's context allows, or an error"),
+    RG_OPTION_CHOICE(RgTextOptions, truncation, "drop", rg_truncations,
+                     "prompts of more tokens: drop the line, or keep the start or the end of the "
+                     "prompt; either is counted in every evaluation"),
+    RG_OPTION_PATH(RgTextOptions, tokenizer, NULL, "tokenizer.json, or a llama2.c vocabulary"),
+    RG_OPTION_CHOICE(RgTextOptions, pairs, "sampled", pair_sources,
+                     "offline pairs: two responses sampled from the reference policy and labelled "
+                     "by the judge, or the chosen and rejected responses of the training file"),
+    RG_OPTION_INTEGER(RgTextOptions, pair_count, "4000", 0, 1e7,
+                      "offline preference pairs; of a data set at most one for each line; 0: none"),
+    RG_OPTION_REAL(RgTextOptions, pair_temperature, "1", 0, 100,
+                   "temperature at which the reference's responses are sampled for pairs"),
+    RG_OPTION_REAL(RgTextOptions, label_temperature, "1", 0, 1e3,
+                   "temperature of the judge's Bradley-Terry labels; 0: the larger reward"),
+    RG_OPTION_REAL(RgTextOptions, label_noise, "0", 0, 1, "probability that a label is flipped"),
+    RG_OPTION_CHOICE(RgTextOptions, demonstrations, "chosen", demonstration_sources,
+                     "for supervised training: the preferred responses of the offline pairs; "
+                     "corpus, all texts of base.jsonl with their prompts, both responses of each; "
+                     "whole, the same of all lines that are not evaluated on, the judges' too, but "
+                     "for responses over the limit"),
+    RG_OPTION_INTEGER(RgTextOptions, response_limit, "64", 1, 65536,
+                      "most tokens of a response; written pairs with a longer one are left out"),
+    RG_OPTION_LIST(RgTextOptions, stop,
+                   "tokens that end a sampled response as the end token does, and belong to it: "
+                   "each by its text, special ones by their name, or by its id"),
+    RG_OPTION_INTEGER(RgTextOptions, test_prompts, "1000", 1, 1e6,
+                      "evaluate on so many lines of test.jsonl, or on all there are"),
+    RG_OPTION_REAL(RgTextOptions, temperature, "1", 0, 100,
+                   "temperature at which evaluated responses are sampled; 0: likeliest tokens"),
+    RG_OPTION_INTEGER(RgTextOptions, top_k, "0", 0, 1e9,
+                      "sample evaluated responses from the k likeliest tokens; 0: all"),
+    RG_OPTION_REAL(RgTextOptions, top_p, "1", 0, 1,
+                   "sample evaluated responses from the smallest set of this mass; 1: all"),
+    RG_OPTION_REAL(RgTextOptions, min_p, "0", 0, 1,
+                   "sample evaluated responses from tokens at least so many times as likely as the "
+                   "likeliest; 0: all"),
+    RG_OPTION_INTEGER(RgTextOptions, response_samples, "40", 0, 1e6,
+                      "test prompts whose sampled responses are stored as text"),
+    RG_OPTION_END,
+};
+
+/* ---- life ---- */
+
+static RgStatus load_tokenizer(RgTextState *s, const char *path, RgError *error) {
+    const RgTextOptions *o = &s->options;
+    RG_TRY(rg_tokenizer_load(path, 0, &s->tokenizer, error));
+    bool both = rg_tokenizer_begin(s->tokenizer) >= 0 && rg_tokenizer_end(s->tokenizer) >= 0;
+    if (o->chat_template == 0 && !both)
+        return rg_fail(error, RG_E_FORMAT, "%s: no begin or no end token, expected both", path);
+    RgStatus status = rg_text_layout_create(s->tokenizer, o->chat_template, o->prompt_limit,
+                                            (RgTruncation)o->truncation, &s->layout, error);
+    return status == RG_OK ? RG_OK : rg_fail_in(error, status, "%s", path);
+}
+
+static RgStatus stop_token(const RgTokenizer *tokenizer, const char *text, bool is_id, int32_t *id,
+                           RgError *error) {
+    if (!is_id)
+        return rg_tokenizer_find(tokenizer, text, id, error);
+    int64_t number = strtoll(text, NULL, 10), count = rg_tokenizer_vocabulary(tokenizer);
+    *id = (int32_t)number;
+    return number >= 0 && number < count
+               ? RG_OK
+               : rg_fail(error, RG_E_USAGE, "%s is no id of the tokenizer, which has 0 to %lld",
+                         text, (long long)count - 1);
+}
+
+static RgStatus read_stop_tokens(RgTextState *s, RgError *error) {
+    const RgOptionList *list = &s->options.stop;
+    for (int64_t i = 0; i < list->count; i++) {
+        RgStatus status = stop_token(s->tokenizer, list->item[i].text, list->item[i].is_integer,
+                                     &s->stop_token[i], error);
+        if (status != RG_OK)
+            return rg_fail_in(error, status, "environment.stop.%lld", (long long)i);
+    }
+    s->stop = (RgStopTokens){s->stop_token, list->count};
+    return RG_OK;
+}
+
+/* Append both responses of a line, unless one of them is over the limit. */
+static bool append_written(const RgTextState *s, const RgTextLine *line, RgSequences *to) {
+    int64_t limit = s->options.response_limit;
+    RgSequences *both = rg_sequences_create();
+    rg_text_append(both, s->layout, line->turns, line->turn_count, line->chosen);
+    rg_text_append(both, s->layout, line->turns, line->turn_count, line->rejected);
+    bool fits = rg_sequence_response_length(both, 0) <= limit &&
+                rg_sequence_response_length(both, 1) <= limit;
+    for (int64_t k = 0; fits && k < 2; k++)
+        rg_sequences_append_from(to, both, k, false);
+    rg_sequences_destroy(both);
+    return fits;
+}
+
+static void append_whole(const RgTextState *s, const RgTextLine *line, RgSequences *to) {
+    rg_text_append_whole(to, s->layout, line->turns, line->turn_count, line->chosen);
+    rg_text_append_whole(to, s->layout, line->turns, line->turn_count, line->rejected);
+}
+
+static RgStatus make_test_set(RgTextState *s, const RgTextData *test, RgError *error) {
+    s->test_prompts = rg_sequences_create();
+    s->test_pairs = rg_sequences_create();
+    int64_t count = s->options.test_prompts < test->count ? s->options.test_prompts : test->count;
+    for (int64_t i = 0; i < count; i++)
+        rg_text_append(s->test_prompts, s->layout, test->lines[i].turns, test->lines[i].turn_count,
+                       NULL);
+    for (int64_t i = 0; i < test->count && s->test_pairs->count < 2 * TEST_PAIRS; i++)
+        append_written(s, &test->lines[i], s->test_pairs);
+    if (s->test_pairs->count > 0)
+        return RG_OK;
+    return rg_fail(error, RG_E_RANGE,
+                   "%s: every line has a response of more tokens than response_limit, which is "
+                   "%lld",
+                   test->path, (long long)s->options.response_limit);
+}
+
+static void take_prompts(RgTextState *s) {
+    s->prompts = rg_sequences_create();
+    for (int64_t i = 0; i < s->train->count; i++)
+        rg_text_append(s->prompts, s->layout, s->train->lines[i].turns,
+                       s->train->lines[i].turn_count, NULL);
+}
+
+/* Prompts and responses as texts to be learnt as a whole. */
+static void take_whole_lines(RgTextState *s, const RgTextFiles *files) {
+    static const RgTextPart parts[] = {RG_TEXT_PART_TRAIN, RG_TEXT_PART_JUDGE,
+                                       RG_TEXT_PART_INDEPENDENT};
+    s->demonstrations = rg_sequences_create();
+    RgSequences *fits = rg_sequences_create();
+    for (size_t k = 0; k < sizeof parts / sizeof parts[0]; k++)
+        for (int64_t i = 0; i < files->part[parts[k]]->count; i++) {
+            const RgTextLine *line = &files->part[parts[k]]->lines[i];
+            if (append_written(s, line, fits))
+                append_whole(s, line, s->demonstrations);
+            rg_sequences_clear(fits);
+        }
+    rg_sequences_destroy(fits);
+}
+
+static RgStatus use_files(RgTextState *s, RgTextFiles *files, RgRandom random, RgError *error) {
+    RG_TRY(rg_text_judges_create(s, files, random, error));
+    RG_TRY(make_test_set(s, files->part[RG_TEXT_PART_TEST], error));
+    RG_TRY(rg_text_judges_measure(s, files->part[RG_TEXT_PART_TEST], error));
+    if (s->options.demonstrations == RG_TEXT_DEMONSTRATIONS_WHOLE)
+        take_whole_lines(s, files);
+    s->train = files->part[RG_TEXT_PART_TRAIN];
+    files->part[RG_TEXT_PART_TRAIN] = NULL;
+    take_prompts(s);
+    return RG_OK;
+}
+
+static RgStatus read_corpus(RgTextState *s, RgError *error) {
+    RgTextData *corpus;
+    RG_TRY(rg_text_file_read(s, "base", &corpus, error));
+    s->demonstrations = rg_sequences_create();
+    for (int64_t i = 0; i < corpus->count; i++)
+        append_whole(s, &corpus->lines[i], s->demonstrations);
+    rg_text_data_destroy(corpus);
+    return RG_OK;
+}
+
+static RgStatus create(RgEnvironment *environment, const void *options, RgRandom random,
+                       RgError *error) {
+    RgTextState *s = rg_allocate(sizeof *s);
+    environment->state = s;
+    s->options = *(const RgTextOptions *)options;
+    RG_TRY(rg_text_files_check(&s->options, error));
+    RG_TRY(load_tokenizer(s, s->options.tokenizer, error));
+    RG_TRY(read_stop_tokens(s, error));
+    RgTextFiles files = {{NULL}};
+    RgStatus status = rg_text_files_read(s, &files, error);
+    if (status == RG_OK)
+        status = use_files(s, &files, random, error);
+    rg_text_files_release(&files);
+    RG_TRY(status);
+    if (s->options.demonstrations == RG_TEXT_DEMONSTRATIONS_CORPUS)
+        RG_TRY(read_corpus(s, error));
+    s->options.data = s->options.train = s->options.test = s->options.tokenizer = NULL;
+    s->options.judge = s->options.independent_judge = (RgOptionPart){0};
+    s->options.stop.count = 0;
+
+    bool compares = rg_judge_only_compares(s->judge);
+    environment->space = (RgPolicySpace){.vocabulary = rg_tokenizer_vocabulary(s->tokenizer)};
+    environment->course = (RgCourse){.prompts = s->prompts,
+                                     .demonstrations = s->demonstrations,
+                                     .response_limit = s->options.response_limit,
+                                     .tokens = environment->space.vocabulary,
+                                     .end_token = rg_text_layout_end(s->layout),
+                                     .stop = s->stop,
+                                     .judge = compares ? NULL : rg_text_judge,
+                                     .label = compares ? rg_text_label : NULL,
+                                     .skips = s->judge->skips,
+                                     .environment = environment,
+                                     .label_temperature = s->options.label_temperature,
+                                     .label_noise = s->options.label_noise};
+    return RG_OK;
+}
+
+static void destroy(RgEnvironment *environment) {
+    RgTextState *s = environment->state;
+    rg_text_reference_clear(&s->of_reference);
+    free(s->chosen_reward);
+    rg_sequences_destroy(s->chosen);
+    rg_sequences_destroy(s->test_pairs);
+    rg_sequences_destroy(s->test_prompts);
+    rg_pairs_destroy(s->pairs);
+    rg_sequences_destroy(s->demonstrations);
+    rg_sequences_destroy(s->prompts);
+    rg_text_data_destroy(s->train);
+    rg_judge_destroy(s->independent);
+    rg_judge_destroy(s->judge);
+    rg_text_layout_destroy(s->layout);
+    rg_tokenizer_destroy(s->tokenizer);
+    free(s);
+}
+
+/* ---- offline data ---- */
+
+/* Two samples of the reference for each pair. Training prompts are taken in order, and again from
+ * the first when there are more pairs than prompts; the random numbers are a sequence's own, so
+ * that a prompt's next samples are new ones. */
+static RgStatus sample_pairs(RgTextState *s, const RgCourse *course, RgPolicy *reference,
+                             RgRandom random, RgError *error) {
+    int64_t count = s->options.pair_count;
+    RgSequences *prompts = rg_sequences_create(), *drawn = rg_sequences_create();
+    for (int64_t i = 0; i < count; i++)
+        rg_sequences_append_from(prompts, s->prompts, i % s->prompts->count, true);
+    RgSampling sampling = {.temperature = s->options.pair_temperature,
+                           .top_p = 1,
+                           .response_limit = course->response_limit,
+                           .tokens = course->tokens,
+                           .end_token = course->end_token,
+                           .stop = course->stop,
+                           .team = course->team};
+    rg_policy_sample(reference, prompts, 2, &sampling, rg_random_named(random, "offline responses"),
+                     drawn, NULL);
+    rg_sequences_destroy(prompts);
+
+    uint8_t *preferred = rg_allocate((size_t)(count + 1));
+    RgStatus status =
+        rg_course_label(course, drawn, rg_random_named(random, "offline labels"), preferred, error);
+    if (status == RG_OK)
+        rg_pairs_append_labelled(s->pairs, drawn, preferred);
+    s->unlabelled_pairs = count - s->pairs->count;
+    rg_sequences_destroy(drawn);
+    free(preferred);
+    if (status == RG_OK && s->pairs->count == 0)
+        return rg_fail(error, RG_E_RANGE, "the judge leaves all of %lld pairs without a label",
+                       (long long)count);
+    return status;
+}
+
+/* The written pairs of which both responses keep the limit, the chosen one preferred but for label
+ * noise. */
+static RgStatus take_dataset(RgTextState *s, RgRandom random, RgError *error) {
+    for (int64_t i = 0; i < s->train->count && s->pairs->count < s->options.pair_count; i++) {
+        if (!append_written(s, &s->train->lines[i], s->pairs->sequences)) {
+            s->dropped_pairs++;
+            continue;
+        }
+        double u = rg_random_uniform(rg_random_named(random, "offline labels"), (uint64_t)i);
+        rg_pairs_append_label(s->pairs, u < s->options.label_noise ? 1 : 0);
+    }
+    if (s->dropped_pairs > 0 && s->pairs->count == 0)
+        return rg_fail(error, RG_E_RANGE,
+                       "%s:%d: this and every other line has a response of more tokens than "
+                       "response_limit, which is %lld",
+                       s->train->path, s->train->lines[0].number,
+                       (long long)s->options.response_limit);
+    return RG_OK;
+}
+
+/* Room for a response of the limit after each prompt. */
+static RgStatus check_prompts(const RgPolicy *policy, const RgSequences *prompts, int64_t limit,
+                              const char *what, RgError *error) {
+    RG_TRY(rg_policy_check(policy, prompts, what, error));
+    int64_t context = policy->type->context_limit ? policy->type->context_limit(policy) : 0;
+    int64_t longest = rg_sequences_longest(prompts);
+    if (context > 0 && longest + limit > context)
+        return rg_fail(error, RG_E_CONTEXT,
+                       "%s: the longest has %lld tokens, which with a response of response_limit = "
+                       "%lld is more than the policy's context of %lld",
+                       what, (long long)longest, (long long)limit, (long long)context);
+    return RG_OK;
+}
+
+static RgStatus check_policy(const RgTextState *s, const RgPolicy *policy, RgError *error) {
+    int64_t tokens = rg_tokenizer_vocabulary(s->tokenizer);
+    int64_t known = policy->type->vocabulary ? policy->type->vocabulary(policy, true) : tokens;
+    if (policy->type->logits)
+        return rg_fail(error, RG_E_USAGE,
+                       "a %s policy enumerates its responses: the text environment needs one of "
+                       "tokens, such as a transformer",
+                       policy->type->about.name);
+    if (known < tokens) /* more of them are padding, which is never sampled */
+        return rg_fail(error, RG_E_USAGE,
+                       "the policy knows %lld tokens, expected at least the %lld of the tokenizer",
+                       (long long)known, (long long)tokens);
+    int64_t limit = s->options.response_limit;
+    RG_TRY(check_prompts(policy, s->prompts, limit, "training prompts", error));
+    RG_TRY(check_prompts(policy, s->test_prompts, limit, "test prompts", error));
+    return rg_policy_check(policy, s->test_pairs, "test pairs", error);
+}
+
+static RgStatus prepare(RgEnvironment *environment, RgPolicy *reference, RgRandom random,
+                        RgError *error) {
+    RgTextState *s = environment->state;
+    RG_TRY(check_policy(s, reference, error));
+    rg_text_reference_clear(&s->of_reference);
+    rg_pairs_destroy(s->pairs);
+    s->pairs = rg_pairs_create();
+    s->dropped_pairs = s->unlabelled_pairs = 0;
+    if (s->options.pairs == PAIRS_DATASET)
+        RG_TRY(take_dataset(s, random, error));
+    else if (s->options.pair_count > 0)
+        RG_TRY(sample_pairs(s, &environment->course, reference, random, error));
+    environment->course.pairs = s->pairs;
+    if (s->options.demonstrations == RG_TEXT_DEMONSTRATIONS_CHOSEN) {
+        rg_sequences_destroy(s->demonstrations);
+        s->demonstrations = rg_pairs_chosen(s->pairs);
+    }
+    environment->course.demonstrations = s->demonstrations;
+    return RG_OK;
+}
+
+const RgEnvironmentType rg_environment_text = {
+    .about = {.name = "text",
+              .summary =
+                  "Prompts and responses as text: continue a passage in one of two styles, with a "
+                  "judge and a second one made of other texts",
+              .options = options_table,
+              .options_size = sizeof(RgTextOptions)},
+    .headline = "win_rate_base",
+    .create = create,
+    .prepare = prepare,
+    .evaluate = rg_text_evaluate,
+    .destroy = destroy,
+    .use_answers = rg_text_use_answers,
+    .take_counts = rg_text_take_counts,
+};

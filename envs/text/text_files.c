@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/* The files of the text environment: a folder of them, or one's own in parts; and which of their
+ * lines are for what. Lines themselves are read in text_data.c. */
+#include "envs/text/text.h"
+
+#include "core/digest.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- one file ---- */
+
+static bool too_long(const RgTextLine *line, const void *context) {
+    const RgTextState *s = context;
+    return rg_text_prompt_tokens(s->layout, line->turns, line->turn_count) >
+           s->options.prompt_limit;
+}
+
+/* Prompts over the limit are left out; or they stay, and are cut where they become tokens. */
+static RgStatus limit_prompts(RgTextState *s, RgTextData *data, RgError *error) {
+    int64_t over = 0, all = data->count;
+    for (int64_t i = 0; i < all; i++)
+        over += too_long(&data->lines[i], s);
+    if (s->options.truncation != RG_TRUNCATE_DROP) {
+        s->truncated_prompts += over;
+        return RG_OK;
+    }
+    s->dropped_prompts += over;
+    rg_text_data_destroy(rg_text_data_take(data, too_long, s));
+    if (over < all)
+        return RG_OK;
+    return rg_fail(error, RG_E_RANGE,
+                   "%s: every prompt has more tokens than prompt_limit, which is %lld", data->path,
+                   (long long)s->options.prompt_limit);
+}
+
+static RgStatus read_file(RgTextState *s, const char *path, RgTextData **data, RgError *error) {
+    RgStatus status = rg_text_data_read(path, (RgTextFormat)s->options.format,
+                                        (RgTextPreference)s->options.preference,
+                                        s->options.line_limit, data, error);
+    if (status != RG_OK)
+        return status == RG_E_RANGE ? rg_fail_in(error, status, "environment.line_limit") : status;
+    for (int k = 0; k < RG_TEXT_USELESS; k++)
+        s->useless[k] += (*data)->useless[k];
+    if (s->options.prompt_limit == 0)
+        return RG_OK;
+    status = limit_prompts(s, *data, error);
+    if (status != RG_OK) {
+        rg_text_data_destroy(*data);
+        *data = NULL;
+    }
+    return status;
+}
+
+/* An experiment that was installed names a folder that is made first: the program that makes it is
+ * called like the folder. */
+static RgStatus refuse_unmade_folder(const char *folder, RgError *error) {
+    const char *slash = strrchr(folder, '/'), *name = slash ? slash + 1 : folder;
+    if (name[0] == '\0' || name[0] == '.' || access(folder, F_OK) == 0)
+        return RG_OK;
+    char *relative = rg_string_format("experiments/data/%s", name), *maker = rg_own_file(relative);
+    RgStatus status = RG_OK;
+    if (access(maker, X_OK) == 0)
+        status = rg_fail(error, RG_E_FILE,
+                         "environment.data: there is no folder %s yet; run: %s FOLDER, and give "
+                         "-s environment.data=FOLDER",
+                         folder, maker);
+    free(relative);
+    free(maker);
+    return status;
+}
+
+RgStatus rg_text_file_read(RgTextState *s, const char *name, RgTextData **data, RgError *error) {
+    static const char *const endings[] = {".jsonl.gz", ".jsonl.zst", ".jsonl"};
+    RG_TRY(refuse_unmade_folder(s->options.data, error));
+    RgStatus status = RG_E_FILE;
+    for (int k = 0; k < 3; k++) {
+        char *path = rg_string_format("%s/%s%s", s->options.data, name, endings[k]);
+        bool last = k == 2, there = access(path, R_OK) == 0;
+        if (last || there)
+            status = read_file(s, path, data, error);
+        free(path);
+        if (there)
+            break;
+    }
+    return status;
+}
+
+/* ---- all of them ---- */
+
+void rg_text_files_release(RgTextFiles *files) {
+    for (int k = 0; k < RG_TEXT_PARTS; k++)
+        rg_text_data_destroy(files->part[k]);
+}
+
+/* By the text of its conversation, so that lines of one prompt go together and adding others moves
+ * none. */
+static RgTextPart part_of_line(const RgTextOptions *o, bool has_test, const RgTextLine *line) {
+    RgDigest digest = RG_DIGEST_START;
+    for (int64_t i = 0; i < line->turn_count; i++)
+        digest = rg_digest(digest, line->turns[i].text, strlen(line->turns[i].text));
+    double u = (double)(digest.word[0] >> 11) * 0x1p-53, test = has_test ? 0 : o->test_share;
+    if (u < test)
+        return RG_TEXT_PART_TEST;
+    u = (u - test) / (1 - test);
+    return u < o->judge_share / 2 ? RG_TEXT_PART_JUDGE
+           : u < o->judge_share   ? RG_TEXT_PART_INDEPENDENT
+                                  : RG_TEXT_PART_TRAIN;
+}
+
+typedef struct Picking {
+    const RgTextOptions *options;
+    bool has_test;
+    RgTextPart part;
+} Picking;
+
+static bool is_of_part(const RgTextLine *line, const void *context) {
+    const Picking *p = context;
+    return part_of_line(p->options, p->has_test, line) == p->part;
+}
+
+/* A file for the test leaves test_share without a meaning. */
+static RgStatus nothing_left(const RgTextOptions *o, bool has_test, const char *whom,
+                             RgError *error) {
+    return has_test ? rg_fail(error, RG_E_RANGE, "%s: no line is left for %s, with judge_share %g",
+                              o->train, whom, o->judge_share)
+                    : rg_fail(error, RG_E_RANGE,
+                              "%s: no line is left for %s, with test_share %g and judge_share %g",
+                              o->train, whom, o->test_share, o->judge_share);
+}
+
+/* One's own file, in parts. */
+static RgStatus read_parts(RgTextState *s, RgTextFiles *files, RgError *error) {
+    const RgTextOptions *o = &s->options;
+    static const char *const names[] = {"evaluation", "the judge", "the independent judge",
+                                        "training"};
+    bool has_test = o->test[0] != '\0';
+    if (has_test)
+        RG_TRY(read_file(s, o->test, &files->part[RG_TEXT_PART_TEST], error));
+    RgTextData *all;
+    RG_TRY(read_file(s, o->train, &all, error));
+    RgStatus status = RG_OK;
+    for (int k = has_test; k < RG_TEXT_PARTS && status == RG_OK; k++) {
+        Picking picking = {o, has_test, (RgTextPart)k};
+        files->part[k] = rg_text_data_take(all, is_of_part, &picking);
+        if (files->part[k]->count == 0)
+            status = nothing_left(o, has_test, names[k], error);
+    }
+    rg_text_data_destroy(all);
+    return status;
+}
+
+static RgStatus read_folder(RgTextState *s, RgTextFiles *files, RgError *error) {
+    static const char *const names[RG_TEXT_PARTS] = {"test", "judge", "judge-independent", "train"};
+    for (int k = 0; k < RG_TEXT_PARTS; k++)
+        RG_TRY(rg_text_file_read(s, names[k], &files->part[k], error));
+    return RG_OK;
+}
+
+RgStatus rg_text_files_check(const RgTextOptions *o, RgError *error) {
+    bool folder = o->data[0] != '\0', own = o->train[0] != '\0';
+    if (folder == own)
+        return rg_fail(error, RG_E_USAGE,
+                       "environment: expected either data, a folder, or train, a file");
+    if (folder && o->test[0] != '\0')
+        return rg_fail(error, RG_E_USAGE,
+                       "environment.test: the folder of data has its own test.jsonl");
+    if (own && o->demonstrations == RG_TEXT_DEMONSTRATIONS_CORPUS)
+        return rg_fail(
+            error, RG_E_USAGE,
+            "environment.demonstrations: \"corpus\" is base.jsonl of the folder of data, "
+            "expected \"chosen\" beside train");
+    return RG_OK;
+}
+
+RgStatus rg_text_files_read(RgTextState *s, RgTextFiles *files, RgError *error) {
+    return s->options.train[0] != '\0' ? read_parts(s, files, error) : read_folder(s, files, error);
+}

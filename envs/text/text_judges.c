@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+/* The two judges of the text environment: made of their shares of the lines, asked about sequences,
+ * and measured on the test lines. How each kind judges is in judge_*.c. */
+#include "envs/text/text.h"
+
+#include "core/tensor/blas.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ---- making them ---- */
+
+/* The first lines as judges see them, borrowed from `data`; to be released. */
+static RgJudgeShare share_of(const RgTextState *s, const RgTextData *data, int64_t count) {
+    RgJudgeText *texts = rg_allocate((size_t)(count + 1) * sizeof *texts);
+    RgSequences *sequences = rg_sequences_create();
+    for (int64_t i = 0; i < count; i++) {
+        const RgTextLine *line = &data->lines[i];
+        texts[i] = (RgJudgeText){rg_text_line_prompt(line), line->chosen, line->rejected};
+        rg_text_append(sequences, s->layout, line->turns, line->turn_count, line->chosen);
+        rg_text_append(sequences, s->layout, line->turns, line->turn_count, line->rejected);
+    }
+    return (RgJudgeShare){.texts = texts,
+                          .count = count,
+                          .sequences = sequences,
+                          .vocabulary = rg_tokenizer_vocabulary(s->tokenizer),
+                          .path = data->path};
+}
+
+static void release_share(RgJudgeShare *share) {
+    rg_sequences_destroy((RgSequences *)share->sequences);
+    free((void *)share->texts);
+}
+
+static RgStatus make_judge(const RgTextState *s, const RgOptionPart *part, const RgTextData *data,
+                           bool independent, RgRandom random, RgJudge **new, RgError *error) {
+    RgJudgeShare share = share_of(s, data, data->count);
+    share.independent = independent;
+    RgRandom own = rg_random_named(random, independent ? "judge-independent" : "judge");
+    RgStatus status = rg_judge_create(part, &share, own, new, error);
+    release_share(&share);
+    return status;
+}
+
+RgStatus rg_text_judges_create(RgTextState *s, const RgTextFiles *files, RgRandom random,
+                               RgError *error) {
+    const RgTextOptions *o = &s->options;
+    RG_TRY(
+        make_judge(s, &o->judge, files->part[RG_TEXT_PART_JUDGE], false, random, &s->judge, error));
+    return make_judge(s, &o->independent_judge, files->part[RG_TEXT_PART_INDEPENDENT], true, random,
+                      &s->independent, error);
+}
+
+/* ---- rewards ---- */
+
+/* Sequences as judges see them; to be released. */
+static RgJudgeItems items_of(const RgTextState *s, const RgSequences *sequences) {
+    int64_t count = sequences->count;
+    char **text = rg_allocate((size_t)(2 * count + 1) * sizeof *text); /* prompts, then responses */
+#pragma omp parallel for num_threads(rg_threads()) schedule(dynamic, 16)
+    for (int64_t i = 0; i < count; i++) {
+        text[i] = rg_text_prompt(s->layout, sequences, i);
+        text[count + i] = rg_text_response(s->layout, sequences, i);
+    }
+    return (RgJudgeItems){count, (const char *const *)text, (const char *const *)text + count,
+                          sequences};
+}
+
+static void release_items(RgJudgeItems *items) {
+    for (int64_t i = 0; i < items->count; i++) {
+        free((char *)items->prompt[i]);
+        free((char *)items->response[i]);
+    }
+    free((void *)items->prompt);
+}
+
+RgStatus rg_text_rewards(const RgTextState *s, RgJudge *judge, const RgSequences *sequences,
+                         double *reward, RgError *error) {
+    RgJudgeItems items = items_of(s, sequences);
+    RgStatus status = rg_judge_rewards(judge, &items, reward, error);
+    release_items(&items);
+    return status;
+}
+
+/* Of pairs (2i, 2i + 1); see RgJudgeType. */
+static RgStatus compare_pairs(const RgTextState *s, RgJudge *judge, const RgSequences *pairs,
+                              double *first, RgError *error) {
+    RgJudgeItems items = items_of(s, pairs);
+    RgStatus status = rg_judge_compare(judge, &items, first, error);
+    release_items(&items);
+    return status;
+}
+
+RgStatus rg_text_compare(const RgTextState *s, RgJudge *judge, const RgSequences *first,
+                         const RgSequences *second, double *share, RgError *error) {
+    RgSequences *pairs = rg_sequences_create();
+    for (int64_t i = 0; i < first->count; i++) {
+        rg_sequences_append_from(pairs, first, i, false);
+        rg_sequences_append_from(pairs, second, i, false);
+    }
+    RgStatus status = compare_pairs(s, judge, pairs, share, error);
+    for (int64_t i = 0; status == RG_OK && i < first->count; i++)
+        share[i] = isnan(share[i]) ? 0.5 : share[i];
+    rg_sequences_destroy(pairs);
+    return status;
+}
+
+RgStatus rg_text_judge(void *environment, const RgSequences *sequences, double *reward,
+                       RgError *error) {
+    const RgTextState *s = ((RgEnvironment *)environment)->state;
+    return rg_text_rewards(s, s->judge, sequences, reward, error);
+}
+
+RgStatus rg_text_label(void *environment, const RgSequences *pairs, RgRandom random,
+                       uint8_t *preferred, RgError *error) {
+    const RgTextState *s = ((RgEnvironment *)environment)->state;
+    int64_t count = pairs->count / 2;
+    double *first = rg_allocate((size_t)(count + 1) * sizeof *first),
+           noise = s->options.label_noise;
+    RgStatus status = compare_pairs(s, s->judge, pairs, first, error);
+    for (int64_t i = 0; status == RG_OK && i < count; i++) {
+        double p = first[i] * (1 - noise) + (1 - first[i]) * noise;
+        preferred[i] = isnan(p)                                     ? RG_UNLABELLED
+                       : rg_random_uniform(random, (uint64_t)i) < p ? 0
+                                                                    : 1;
+    }
+    free(first);
+    return status;
+}
+
+/* ---- asking elsewhere ---- */
+
+RgStatus rg_text_use_answers(RgEnvironment *environment, RgAnswerShelf *answers, RgError *error) {
+    RgTextState *s = environment->state;
+    RgJudge *judges[] = {s->judge, s->independent};
+    for (int k = 0; k < 2; k++)
+        if (judges[k]->type->use_answers && !answers)
+            return rg_fail(error, RG_E_USAGE, "%s: there is nowhere to keep its answers",
+                           judges[k]->type->about.name);
+        else if (judges[k]->type->use_answers)
+            RG_TRY(judges[k]->type->use_answers(judges[k], answers, error));
+    return RG_OK;
+}
+
+int rg_text_take_counts(RgEnvironment *environment, RgEnvironmentCount *counts) {
+    RgTextState *s = environment->state;
+    RgJudge *judges[] = {s->judge, s->independent};
+    RgJudgeCount taken[RG_JUDGE_COUNTS];
+    int count = 0;
+    for (int k = 0; k < 2; k++) {
+        if (!judges[k]->type->take_counts)
+            continue;
+        judges[k]->type->take_counts(judges[k], taken);
+        for (int i = 0; i < RG_JUDGE_COUNTS; i++, count++) {
+            snprintf(counts[count].name, sizeof counts[count].name, "%s%s", k ? "independent_" : "",
+                     taken[i].name);
+            counts[count].value = taken[i].value;
+        }
+    }
+    return count;
+}
+
+/* ---- measuring them ---- */
+
+/* By the judge, from the texts as they are written, if it gives rewards. */
+static RgStatus reward_chosen(RgTextState *s, const RgTextData *test, RgError *error) {
+    int64_t count = s->test_prompts->count;
+    RgSequences *chosen = s->chosen = rg_sequences_create();
+    const char **text = rg_allocate((size_t)(2 * count + 1) * sizeof *text);
+    for (int64_t i = 0; i < count; i++) {
+        const RgTextLine *line = &test->lines[i];
+        rg_text_append(chosen, s->layout, line->turns, line->turn_count, line->chosen);
+        text[i] = rg_text_line_prompt(line);
+        text[count + i] = line->chosen;
+    }
+    RgJudgeItems items = {count, text, text + count, chosen};
+    RgStatus status = RG_OK;
+    if (!rg_judge_only_compares(s->judge)) {
+        s->chosen_reward = rg_allocate((size_t)count * sizeof *s->chosen_reward);
+        status = rg_judge_rewards(s->judge, &items, s->chosen_reward, error);
+    }
+    free(text);
+    return status;
+}
+
+static RgStatus measure_judges(RgTextState *s, const RgTextData *test, RgError *error) {
+    RgJudgeShare share = share_of(s, test, test->count);
+    double temperature = s->options.label_temperature;
+    RgStatus status = RG_OK;
+    s->judge_quality.accuracy = s->independent_quality.accuracy = NAN;
+    if (!rg_judge_only_compares(s->judge))
+        status = rg_judge_quality(s->judge, &share, temperature, &s->judge_quality, error);
+    if (status == RG_OK && !rg_judge_only_compares(s->independent))
+        status =
+            rg_judge_quality(s->independent, &share, temperature, &s->independent_quality, error);
+    release_share(&share);
+    return status;
+}
+
+RgStatus rg_text_judges_measure(RgTextState *s, const RgTextData *test, RgError *error) {
+    RG_TRY(measure_judges(s, test, error));
+    return reward_chosen(s, test, error);
+}

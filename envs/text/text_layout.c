@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: MIT */
+/* Chat templates, and texts laid out by them as tokens. */
+#include "envs/text/text_layout.h"
+
+#include "core/utf8.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* What stands around a turn. "¦" parts texts that are tokens of their own. */
+typedef struct Around {
+    const char *before, *after;
+} Around;
+
+typedef struct Template {
+    Around turn[3];         /* of a system's turn, the user's, the assistant's */
+    const char *system;     /* a system's turn where there is none; NULL: none */
+    const char *answer;     /* before the response */
+    const char *lead;       /* of its text, as in " Yes"; NULL: nothing */
+    const char *end;        /* after it: one special token; NULL: the tokenizer's own */
+    bool begins;            /* with the tokenizer's begin token, where it has one */
+    const char *special[5]; /* tokens that the texts above are made of, besides text */
+} Template;
+
+#define TURN(role) "<|im_start|>" role "\n"
+#define CHATML                                                                                     \
+    .turn = {{TURN("system"), "<|im_end|>\n"},                                                     \
+             {TURN("user"), "<|im_end|>\n"},                                                       \
+             {TURN("assistant"), "<|im_end|>\n"}},                                                 \
+    .answer = TURN("assistant"), .end = "<|im_end|>", .special = {"<|im_start|>", "<|im_end|>"}
+#define HEADER(role) "<|start_header_id|>" role "<|end_header_id|>\n\n"
+
+const char *const rg_chat_templates[] = {
+    "plain", "chatml", "qwen", "llama-3", "phi-3", "zephyr", "hh", "sail-pku", "sail-ultrafeedback",
+    NULL};
+static const Template templates[] = {
+    /* begin token, text, newline; responses end with the end token */
+    {.turn = {{"", "¦\n"}, {"", "¦\n"}, {"", "¦\n"}}, .answer = "", .begins = true},
+    {CHATML},
+    {CHATML, .system = "You are a helpful assistant."}, /* as Qwen's own tokenizers have it */
+    {.turn = {{HEADER("system"), "<|eot_id|>"},
+              {HEADER("user"), "<|eot_id|>"},
+              {HEADER("assistant"), "<|eot_id|>"}},
+     .answer = HEADER("assistant"),
+     .end = "<|eot_id|>",
+     .begins = true,
+     .special = {"<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"}},
+    {.turn = {{"<|system|>\n", "<|end|>\n"},
+              {"<|user|>\n", "<|end|>\n"},
+              {"<|assistant|>\n", "<|end|>\n"}},
+     .answer = "<|assistant|>\n",
+     .end = "<|end|>",
+     .special = {"<|system|>", "<|user|>", "<|assistant|>", "<|end|>"}},
+    /* whose roles are text, and whose turns end with the end token */
+    {.turn = {{"<|system|>\n", "</s>\n"}, {"<|user|>\n", "</s>\n"}, {"<|assistant|>\n", "</s>\n"}},
+     .answer = "<|assistant|>\n",
+     .end = "</s>",
+     .special = {"</s>"}},
+    {.turn = {{"", ""}, {"\n\nHuman: ", ""}, {"\n\nAssistant: ", ""}},
+     .answer = "\n\nAssistant:",
+     .lead = " ",
+     .begins = true},
+    /* the SAIL code's two, whatever the model */
+    {.turn = {{"", "\n\n"}, {"Human: ", "\n\n"}, {"Assistant: ", "\n\n"}},
+     .answer = "Assistant: ",
+     .begins = true},
+    {.turn = {{"", " "}, {"[INST] ", " [/INST] "}, {"", " "}}, .answer = "", .begins = true},
+};
+
+const char *const rg_truncations[] = {"drop", "keep_start", "keep_end", NULL};
+
+struct RgTextLayout {
+    const RgTokenizer *tokenizer;
+    const Template *form;
+    int32_t special[5]; /* ids of the template's */
+    int32_t begin, end; /* begin −1: none */
+    int64_t limit;
+    RgTruncation truncation;
+};
+
+/* ---- writing ---- */
+
+/* Tokens so far, and text that is not tokens yet. */
+typedef struct Writer {
+    const RgTextLayout *layout;
+    RgTokens tokens;
+    char *text;
+    size_t size;
+    bool after_strip; /* the last token takes the white space that follows it */
+} Writer;
+
+static void write_text(Writer *w, const char *text, size_t size) {
+    w->text = rg_reallocate(w->text, w->size + size + 1, 1);
+    memcpy(w->text + w->size, text, size);
+    w->size += size;
+}
+
+static void flush(Writer *w) {
+    size_t white = w->after_strip ? rg_utf8_white_at_start(w->text, w->size) : 0;
+    if (w->size > white) {
+        rg_tokenizer_encode(w->layout->tokenizer, w->text + white, w->size - white, &w->tokens);
+        w->after_strip = false;
+    }
+    w->size = 0;
+}
+
+/* As the tokenizer would see the token in the text, with the white space that it takes. */
+static void write_special(Writer *w, int32_t id) {
+    const RgTokenizer *tokenizer = w->layout->tokenizer;
+    if (rg_tokenizer_strips_left(tokenizer, id))
+        w->size -= rg_utf8_white_at_end(w->text, w->size);
+    flush(w);
+    rg_tokens_append(&w->tokens, id);
+    w->after_strip = rg_tokenizer_strips_right(tokenizer, id);
+}
+
+/* A text of the template: special tokens are ids, "¦" parts what stands on its sides. */
+static void write_form(Writer *w, const char *text) {
+    static const char part[] = "¦";
+    const char *const *special = w->layout->form->special;
+    while (*text) {
+        int k = 0;
+        while (special[k] && strncmp(text, special[k], strlen(special[k])) != 0)
+            k++;
+        if (special[k]) {
+            write_special(w, w->layout->special[k]);
+            text += strlen(special[k]);
+        } else if (strncmp(text, part, strlen(part)) == 0) {
+            flush(w);
+            text += strlen(part);
+        } else {
+            write_text(w, text++, 1);
+        }
+    }
+}
+
+static void write_turn(Writer *w, RgRole role, const char *text) {
+    const Around *around = &w->layout->form->turn[role];
+    write_form(w, around->before);
+    write_text(w, text, strlen(text));
+    write_form(w, around->after);
+}
+
+/* Tokens of the prompt, uncut; how many of its last ones are the template's alone in *tail. */
+static RgTokens lay_out(const RgTextLayout *layout, const RgTurn *turns, int64_t count,
+                        int64_t *tail) {
+    const Template *form = layout->form;
+    Writer w = {.layout = layout};
+    if (layout->begin >= 0)
+        rg_tokens_append(&w.tokens, layout->begin);
+    if (form->system && (count == 0 || turns[0].role != RG_SYSTEM))
+        write_turn(&w, RG_SYSTEM, form->system);
+    for (int64_t i = 0; i < count; i++)
+        write_turn(&w, turns[i].role, turns[i].text);
+    write_form(&w, form->answer);
+    flush(&w);
+
+    Writer last = {.layout = layout};
+    write_form(&last, count > 0 ? form->turn[turns[count - 1].role].after : "");
+    write_form(&last, form->answer);
+    flush(&last);
+    *tail = last.tokens.count;
+    rg_tokens_release(&last.tokens);
+    free(last.text);
+    free(w.text);
+    return w.tokens;
+}
+
+int64_t rg_text_prompt_tokens(const RgTextLayout *layout, const RgTurn *turns, int64_t count) {
+    int64_t tail;
+    RgTokens tokens = lay_out(layout, turns, count, &tail);
+    int64_t found = tokens.count;
+    rg_tokens_release(&tokens);
+    return found;
+}
+
+/* To the limit: the begin token and the template's last tokens stay. */
+static void cut(const RgTextLayout *layout, RgTokens *tokens, int64_t tail) {
+    int64_t over = layout->limit > 0 ? tokens->count - layout->limit : 0;
+    if (over <= 0 || layout->truncation == RG_TRUNCATE_DROP)
+        return;
+    int64_t first =
+        layout->truncation == RG_TRUNCATE_END ? layout->begin >= 0 : tokens->count - tail - over;
+    memmove(tokens->id + first, tokens->id + first + over,
+            (size_t)(tokens->count - first - over) * sizeof *tokens->id);
+    tokens->count -= over;
+}
+
+static const char *lead_of(const RgTextLayout *layout) {
+    return layout->form->lead ? layout->form->lead : "";
+}
+
+static int64_t lay_out_both(const RgTextLayout *layout, const RgTurn *turns, int64_t count,
+                            const char *response, RgTokens *tokens) {
+    int64_t tail;
+    *tokens = lay_out(layout, turns, count, &tail);
+    cut(layout, tokens, tail);
+    int64_t prompt_length = tokens->count;
+    if (response) {
+        char *text = rg_string_format("%s%s", lead_of(layout), response);
+        rg_tokenizer_encode(layout->tokenizer, text, strlen(text), tokens);
+        rg_tokens_append(tokens, layout->end);
+        free(text);
+    }
+    return prompt_length;
+}
+
+void rg_text_append(RgSequences *sequences, const RgTextLayout *layout, const RgTurn *turns,
+                    int64_t count, const char *response) {
+    RgTokens tokens;
+    int64_t prompt_length = lay_out_both(layout, turns, count, response, &tokens);
+    rg_sequences_append(sequences, tokens.id, prompt_length, tokens.id + prompt_length,
+                        tokens.count - prompt_length);
+    rg_tokens_release(&tokens);
+}
+
+void rg_text_append_whole(RgSequences *sequences, const RgTextLayout *layout, const RgTurn *turns,
+                          int64_t count, const char *response) {
+    RgTokens tokens;
+    lay_out_both(layout, turns, count, response, &tokens);
+    rg_sequences_append(sequences, tokens.id, 1, tokens.id + 1, tokens.count - 1);
+    rg_tokens_release(&tokens);
+}
+
+/* ---- reading ---- */
+
+char *rg_text_prompt(const RgTextLayout *layout, const RgSequences *sequences, int64_t index) {
+    char *text = rg_tokenizer_decode(layout->tokenizer, rg_sequence_prompt(sequences, index),
+                                     sequences->prompt_length[index]);
+    size_t size = strlen(text);
+    if (size > 0 && text[size - 1] == '\n')
+        text[size - 1] = '\0';
+    return text;
+}
+
+char *rg_text_response(const RgTextLayout *layout, const RgSequences *sequences, int64_t index) {
+    char *text = rg_tokenizer_decode(layout->tokenizer, rg_sequence_response(sequences, index),
+                                     rg_sequence_response_length(sequences, index));
+    size_t lead = strlen(lead_of(layout));
+    if (lead > 0 && strncmp(text, lead_of(layout), lead) == 0)
+        memmove(text, text + lead, strlen(text + lead) + 1);
+    return text;
+}
+
+/* ---- life ---- */
+
+static RgStatus find_tokens(RgTextLayout *layout, const char *name, RgError *error) {
+    const Template *form = layout->form;
+    for (int k = 0; form->special[k]; k++)
+        if (rg_tokenizer_find(layout->tokenizer, form->special[k], &layout->special[k], error) !=
+            RG_OK)
+            return rg_fail(error, RG_E_FORMAT,
+                           "template \"%s\" needs the token %s, and the tokenizer has none", name,
+                           form->special[k]);
+    layout->begin = form->begins ? rg_tokenizer_begin(layout->tokenizer) : -1;
+    layout->end = rg_tokenizer_end(layout->tokenizer);
+    for (int k = 0; form->end && form->special[k]; k++)
+        if (strcmp(form->end, form->special[k]) == 0)
+            layout->end = layout->special[k];
+    return RG_OK;
+}
+
+RgStatus rg_text_layout_create(const RgTokenizer *tokenizer, int chat_template,
+                               int64_t prompt_limit, RgTruncation truncation, RgTextLayout **layout,
+                               RgError *error) {
+    *layout = NULL;
+    const char *name = rg_chat_templates[chat_template];
+    RgTextLayout *new = rg_allocate(sizeof *new);
+    *new = (RgTextLayout){.tokenizer = tokenizer,
+                          .form = &templates[chat_template],
+                          .limit = prompt_limit,
+                          .truncation = truncation};
+    RgStatus status = find_tokens(new, name, error);
+    if (status == RG_OK && new->end < 0)
+        status = rg_fail(error, RG_E_FORMAT, "the tokenizer has no end token, expected one");
+    RgTurn nothing = {RG_USER, (char[]){""}};
+    int64_t least = status == RG_OK ? rg_text_prompt_tokens(new, &nothing, 1) : 0;
+    if (status == RG_OK && prompt_limit > 0 && prompt_limit <= least)
+        status = rg_fail(error, RG_E_RANGE,
+                         "prompt_limit is %lld, expected more than the %lld tokens of template "
+                         "\"%s\" alone",
+                         (long long)prompt_limit, (long long)least, name);
+    if (status != RG_OK) {
+        rg_text_layout_destroy(new);
+        return status;
+    }
+    *layout = new;
+    return RG_OK;
+}
+
+void rg_text_layout_destroy(RgTextLayout *layout) {
+    free(layout);
+}
+
+int32_t rg_text_layout_end(const RgTextLayout *layout) {
+    return layout->end;
+}

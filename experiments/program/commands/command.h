@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/* The commands of the program: each reads its own command line and returns the exit status: 0, 1
+ * for a failed run, 2 for bad usage or config. */
+#ifndef RG_EXPERIMENTS_COMMAND_H
+#define RG_EXPERIMENTS_COMMAND_H
+
+#include "analysis/compare/table.h"
+#include "core/base.h"
+
+#include <argp.h>
+
+typedef struct RgCommand {
+    const char *name;
+    const char *summary;
+    int (*run)(int argc, char **argv); /* argv[0] is "regatta NAME" */
+} RgCommand;
+
+int rg_command_run(int argc, char **argv);
+int rg_command_status(int argc, char **argv);
+int rg_command_submit(int argc, char **argv);
+int rg_command_plan(int argc, char **argv);
+int rg_command_list(int argc, char **argv);
+int rg_command_show(int argc, char **argv);
+int rg_command_table(int argc, char **argv);
+int rg_command_plot(int argc, char **argv);
+int rg_command_report(int argc, char **argv);
+int rg_command_compare(int argc, char **argv);
+int rg_command_tournament(int argc, char **argv);
+int rg_command_frontier(int argc, char **argv);
+int rg_command_budget(int argc, char **argv);
+int rg_command_sample(int argc, char **argv);
+int rg_command_score(int argc, char **argv);
+int rg_command_export(int argc, char **argv);
+int rg_command_export_results(int argc, char **argv);
+int rg_command_export_trial(int argc, char **argv);
+int rg_command_rerun(int argc, char **argv);
+int rg_command_verify(int argc, char **argv);
+int rg_command_forget(int argc, char **argv);
+int rg_command_merge(int argc, char **argv);
+int rg_command_check_store(int argc, char **argv);
+int rg_command_tokenize(int argc, char **argv);
+int rg_command_train_tokenizer(int argc, char **argv);
+int rg_command_check_gradients(int argc, char **argv);
+int rg_command_new(int argc, char **argv);
+int rg_command_check_plugin(int argc, char **argv);
+
+/* Exit status of a call's status; anything but RG_OK is told on the standard error in one line. */
+int rg_command_end(RgStatus status, const RgError *error);
+
+/* -f of tables. safe-csv: what a spreadsheet would take for a formula begins with an apostrophe. */
+#define RG_FORMAT_OPTION                                                                           \
+    {                                                                                              \
+        "format", 'f', "FORMAT", 0,                                                                \
+            "text, markdown, latex, csv, safe-csv or json (default: text)", 0                      \
+    }
+
+/* The format of a table for stdout, which csv and json have for themselves (rg_terminal_data). */
+RgStatus rg_command_table_format(const char *name, RgTableFormat *format, RgError *error);
+
+/* For argp parsers: the number in `text`, or the end of the program with a usage message that names
+ * `what`. */
+int64_t rg_argument_integer(const struct argp_state *state, const char *what, const char *text,
+                            int64_t low, int64_t high);
+double rg_argument_real(const struct argp_state *state, const char *what, const char *text,
+                        double low, double high);
+
+/* The only argument of a command, which `place` has then; the end of the program at a second. */
+void rg_argument_only(const struct argp_state *state, const char *argument, const char **place);
+
+/* Bytes: a number above 0, perhaps with k, M, G or T for a thousand of the one before. */
+double rg_argument_bytes(const struct argp_state *state, const char *what, const char *text);
+
+/* Parsers that commands share, as argp children: a command sets `state->child_inputs` at
+ * ARGP_KEY_INIT to the struct that the child fills. */
+
+/* A config and its overrides (-s); the caller frees `overrides`. */
+typedef struct RgConfigArguments {
+    const char *path;
+    const char **overrides;
+    int override_count;
+} RgConfigArguments;
+
+extern const struct argp rg_config_argp;
+
+/* A results store, the experiment in it (-e) and the labels of `labels` methods. */
+typedef struct RgStoreArguments {
+    bool optional;        /* the store may be left out */
+    int labels;           /* set by the command */
+    bool labels_optional; /* all or none of them */
+    const char *path;
+    RgChoice choice;
+    const char *label[2];
+} RgStoreArguments;
+
+extern const struct argp rg_store_argp;
+
+/* The same, and which of its trials (--where, --all); the caller frees `choice.where`. */
+extern const struct argp rg_trials_argp;
+void rg_argument_where(RgChoice *choice, const char *argument); /* add a condition */
+
+#endif

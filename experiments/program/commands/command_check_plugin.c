@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/* regatta check-plugin: does what a plug-in registers keep what everything that is registered has
+ * to keep? What that is stands in check_*.c. */
+#include "core/plugin.h"
+#include "experiments/program/commands/command.h"
+#include "experiments/program/plugins/check_plugin.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct CheckArguments {
+    const char *file, *name;
+    char *options; /* "name=value name=value" */
+} CheckArguments;
+
+static const struct argp_option options[] = {
+    {"name", 'n', "NAME", 0, "only what is registered under that name", 0},
+    {"set", 's', "OPTION=VALUE", 0,
+     "an option of what is looked at, in place of its default; may be repeated", 0},
+    {0},
+};
+
+static void add_option(CheckArguments *a, const char *argument, const struct argp_state *state) {
+    const char *equals = strchr(argument, '=');
+    if (!equals || equals == argument || strchr(argument, ' '))
+        argp_error(state, "%s: expected OPTION=VALUE, without spaces", argument);
+    char *longer =
+        rg_string_format("%s%s%s", a->options ? a->options : "", a->options ? " " : "", argument);
+    free(a->options);
+    a->options = longer;
+}
+
+static error_t parse(int key, char *argument, struct argp_state *state) {
+    CheckArguments *a = state->input;
+    switch (key) {
+    case 'n':
+        a->name = argument;
+        return 0;
+    case 's':
+        add_option(a, argument, state);
+        return 0;
+    case ARGP_KEY_ARG:
+        rg_argument_only(state, argument, &a->file);
+        return 0;
+    case ARGP_KEY_END:
+        if (!a->file)
+            argp_error(state, "expected a plug-in such as ./mine.so");
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp argp = {
+    options,
+    parse,
+    "FILE.so",
+    "Load a plug-in, and look whether what it registers keeps what is asked of everything that is "
+    "built in: in seconds, on tasks of a few numbers.\v"
+    "Of an algorithm: the gradient of its loss against differences of it, a batch in parts, the "
+    "same bits with any number of threads and after a checkpoint, costs as its recipe has them, "
+    "all operations metered, the reward of a small bandit raised. Of an environment, a policy, a "
+    "judge, an estimator or an optimizer: what its header asks of it. A line for each claim: ok, "
+    "FAILED with what was found, or - where it says nothing of this one. The exit status is 0 only "
+    "where nothing failed. The plug-in's code is run: check only what you trust.",
+    NULL,
+    NULL,
+    NULL,
+};
+
+/* The loaded plug-in of that file, under whatever path it was loaded first. */
+static const RgLoadedPlugin *loaded_of(const char *file, RgError *error) {
+    RgChecksum sum;
+    const RgLoadedPlugin *plugin = NULL;
+    if (rg_file_checksum(file, &sum, error) == RG_OK)
+        for (int i = 0; (plugin = rg_plugin_loaded(i)); i++)
+            if (strcmp(plugin->sha256, sum.sha256) == 0)
+                break;
+    return plugin;
+}
+
+static void check_one(RgKind kind, const RgDescriptor *about, const CheckArguments *a,
+                      RgClaims *claims) {
+    int options_count = 0;
+    for (const RgOption *o = about->options; o && o->kind != RG_KIND_END; o++)
+        options_count++;
+    printf("%s %s: %s\n", rg_kind_names[kind], about->name, about->summary);
+    rg_claim(claims, true, "its descriptor is whole", "%d option%s, each with its default and help",
+             options_count, options_count == 1 ? "" : "s"); /* else it was refused when loaded */
+    rg_check_registered(kind, about, a->options ? a->options : "", claims);
+    fflush(stdout);
+}
+
+static RgStatus check(const CheckArguments *a, RgError *error) {
+    RG_TRY(rg_plugin_load(a->file, error));
+    const RgLoadedPlugin *plugin = loaded_of(a->file, error);
+    if (!plugin)
+        return rg_fail(error, RG_E_FILE, "%s: is another file than the one that was loaded",
+                       a->file);
+    RgClaims claims = {.stream = stdout};
+    int found = 0;
+    for (int kind = 0; kind < RG_KINDS; kind++) {
+        const RgDescriptor *about;
+        for (int i = 0; (about = rg_registered(kind, i)); i++) {
+            const char *by = rg_registered_by(about);
+            if (!by || strcmp(by, plugin->path) != 0 ||
+                (a->name && strcmp(a->name, about->name) != 0))
+                continue;
+            check_one(kind, about, a, &claims);
+            found++;
+        }
+    }
+    if (found == 0)
+        return rg_fail(error, RG_E_USAGE, "%s: registers nothing%s%s%s", a->file,
+                       a->name ? " under the name \"" : "", a->name ? a->name : "",
+                       a->name ? "\"" : "");
+    printf("%d claims hold, %d failed\n", claims.held, claims.failed);
+    return claims.failed == 0 ? RG_OK
+                              : rg_fail(error, RG_E_RANGE, "%s: %s", a->file, claims.first_failure);
+}
+
+int rg_command_check_plugin(int argc, char **argv) {
+    CheckArguments a = {0};
+    RgError error = {0};
+    argp_parse(&argp, argc, argv, 0, NULL, &a);
+    RgStatus status = check(&a, &error);
+    fflush(stdout);
+    free(a.options);
+    return rg_command_end(status, &error);
+}

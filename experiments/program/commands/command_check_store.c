@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/* regatta check-store: is a results store whole, and what of it can be saved. */
+#include "core/results/store_check.h"
+#include "core/results/store_merge.h"
+#include "experiments/program/commands/command.h"
+
+#include <stdio.h>
+#include <string.h>
+
+typedef struct CheckArguments {
+    const char *path, *save;
+} CheckArguments;
+
+static const struct argp_option options[] = {
+    {"save", 's', "NEW.db", 0, "copy the trials that are whole into this store", 0},
+    {0},
+};
+
+static error_t parse(int key, char *argument, struct argp_state *state) {
+    CheckArguments *a = state->input;
+    switch (key) {
+    case 's':
+        a->save = argument;
+        return 0;
+    case ARGP_KEY_ARG:
+        rg_argument_only(state, argument, &a->path);
+        return 0;
+    case ARGP_KEY_END:
+        if (!a->path)
+            argp_error(state, "expected a results store");
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp argp = {
+    options,
+    parse,
+    "RESULTS.db",
+    "Tell whether a results store is whole, as one from elsewhere or from a bad disk may not be.\v"
+    "Looked at are the file's pages and indices, the type and range of every value, keys and "
+    "labels, whom each row belongs to, whether every evaluation has all its metrics and items, "
+    "whether curves have the rows of all steps that a trial's config calls for, and whether "
+    "weights "
+    "and checkpoints beside the store are those that it knows. Where there are none, as in a store "
+    "that was sent alone, that is noted, and no damage. "
+    "What is wrong is told by experiment and trial. A number that was changed in place, to another "
+    "of its kind, cannot be told. The exit status is 0 only where nothing is wrong. The store is "
+    "only read.\n\n"
+    "With --save, trials that are whole are copied into another store, with their weights and "
+    "checkpoints, as regatta merge copies them; those that are not are run again by regatta run.",
+    NULL,
+    NULL,
+    NULL,
+};
+
+/* "trial 3, dpo seed 1 of small, key 0123456789abcdef" */
+static void tell_trial(const RgTrialCheck *trial) {
+    printf("  trial %ld", (long)trial->id);
+    if (trial->key)
+        printf(", %s seed %ld of %s, key %s", trial->label, (long)trial->seed, trial->experiment,
+               trial->key);
+    printf(":\n");
+    for (int i = 0; i < trial->count; i++)
+        printf("    %s\n", trial->findings[i]);
+}
+
+static void tell(const CheckArguments *a, const RgStoreCheck *check) {
+    bool clean = rg_store_check_is_clean(check);
+    printf("%s: %d trials, %d of them whole%s\n", a->path, check->trial_count, check->whole_count,
+           clean ? ", and nothing else amiss" : "");
+    for (int i = 0; i < check->count; i++)
+        printf("  %s\n", check->findings[i]);
+    for (int i = 0; i < check->trial_count; i++)
+        if (check->trials[i].count > 0)
+            tell_trial(&check->trials[i]);
+    for (int i = 0; i < check->note_count; i++)
+        printf("  note: %s\n", check->notes[i]);
+    if (check->whole_count == 0 && (a->save || !clean))
+        printf("nothing of it can be saved: no trial is whole\n");
+    else if (!clean && !a->save)
+        printf("what is whole can be saved: regatta check-store %s --save NEW.db\n", a->path);
+}
+
+static RgStatus save(const CheckArguments *a, const RgStoreCheck *check, RgError *error) {
+    RgStore *store;
+    int saved = 0;
+    RG_TRY(rg_store_open(a->save, true, &store, error));
+    RgStatus status = RG_OK;
+    for (int i = 0; i < check->trial_count && status == RG_OK; i++) {
+        if (check->trials[i].count > 0)
+            continue;
+        status = rg_store_save_trial(store, a->path, check->trials[i].id, error);
+        saved += status == RG_OK;
+    }
+    (saved > 0 ? rg_store_close : rg_store_discard)(store);
+    if (status == RG_OK)
+        printf("%s: has %d trials of it now\n", a->save, check->whole_count);
+    return status;
+}
+
+int rg_command_check_store(int argc, char **argv) {
+    CheckArguments a = {0};
+    argp_parse(&argp, argc, argv, 0, NULL, &a);
+    RgStoreCheck check;
+    RgError error = {0};
+    RgStatus status = rg_store_check(a.path, &check, &error);
+    if (status == RG_OK)
+        tell(&a, &check);
+    if (status == RG_OK && a.save && check.whole_count > 0)
+        status = save(&a, &check, &error);
+    if (status == RG_OK && !rg_store_check_is_clean(&check))
+        status = rg_fail(&error, RG_E_STORE, "%s: is damaged", a.path);
+    rg_store_check_clear(&check);
+    return rg_command_end(status, &error);
+}

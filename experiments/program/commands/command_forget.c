@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/* regatta forget: trials that nobody needs any more, out of a store. */
+#include "core/names.h"
+#include "core/new_file.h"
+#include "core/results/parts.h"
+#include "core/results/trial_find.h"
+#include "core/results/weights.h"
+#include "experiments/program/commands/command.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { KEY_SEED = 256, KEY_YES };
+
+typedef struct ForgetArguments {
+    const char *store, *name, *experiment;
+    int64_t seed;
+    bool yes;
+} ForgetArguments;
+
+static const struct argp_option options[] = {
+    {"experiment", 'e', "NAME", 0, "experiment in the store (default: whichever has the trials)",
+     0},
+    {"seed", KEY_SEED, "N", 0, "the trial of this seed alone (default: those of all seeds)", 0},
+    {"yes", KEY_YES, NULL, 0, "do not ask", 0},
+    {0},
+};
+
+static error_t parse(int key, char *argument, struct argp_state *state) {
+    ForgetArguments *a = state->input;
+    switch (key) {
+    case 'e':
+        a->experiment = argument;
+        return 0;
+    case KEY_SEED:
+        a->seed = rg_argument_integer(state, "--seed", argument, 0, INT64_MAX);
+        return 0;
+    case KEY_YES:
+        a->yes = true;
+        return 0;
+    case ARGP_KEY_ARG:
+        if (state->arg_num > 1)
+            argp_error(state, "%s is one argument too many", argument);
+        *(state->arg_num == 0 ? &a->store : &a->name) = argument;
+        return 0;
+    case ARGP_KEY_END:
+        if (!a->name)
+            argp_error(state, "expected a results store, and a trial's label or key");
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp argp = {
+    options,
+    parse,
+    "RESULTS.db LABEL|KEY",
+    "Remove trials from a results store: their rows, weights and checkpoints.\v"
+    "Of a label, the trials of all seeds and of every config that was run are removed, of a key "
+    "that "
+    "one. Labels are as regatta table prints them, keys as regatta run --dry-run does. It asks "
+    "before it removes anything; without a terminal to ask on, expected is --yes. A store that is "
+    "being written is refused. What judges were paid for, and what the reference says of pairs, "
+    "stays, and the next run of the config makes the trials anew.",
+    NULL,
+    NULL,
+    NULL,
+};
+
+static void tell(const RgTrialRow *row, FILE *out) {
+    fprintf(out, "  %s, seed %lld, key %s: %s%s%s\n", row->label, (long long)row->seed, row->key,
+            row->status, row->swept && strcmp(row->swept, "{}") != 0 ? ", " : "",
+            row->swept && strcmp(row->swept, "{}") != 0 ? row->swept : "");
+}
+
+/* Trials of one name in two experiments are hardly meant together. */
+static RgStatus check_experiments(const ForgetArguments *a, const RgTrialRows *rows,
+                                  RgError *error) {
+    for (int i = 1; i < rows->count; i++)
+        if (strcmp(rows->at[i].experiment, rows->at[0].experiment) != 0)
+            return rg_fail(
+                error, RG_E_USAGE,
+                "%s: trials of %s and of %s are called \"%s\": say which by --experiment", a->store,
+                rows->at[0].experiment, rows->at[i].experiment, a->name);
+    return RG_OK;
+}
+
+static RgStatus ask(const ForgetArguments *a, const RgTrialRows *rows, RgError *error) {
+    char answer[16] = "";
+    if (a->yes)
+        return RG_OK;
+    for (int i = 0; i < rows->count; i++)
+        tell(&rows->at[i], stderr);
+    if (!isatty(STDIN_FILENO))
+        return rg_fail(error, RG_E_USAGE,
+                       "%s: %d trial%s would be removed, and there is no terminal to ask on: "
+                       "expected --yes",
+                       a->store, rows->count, rows->count == 1 ? "" : "s");
+    fprintf(stderr, "Remove %s of %s, with the weights? [y/N] ",
+            rows->count == 1 ? "this trial" : "these trials", rows->at[0].experiment);
+    return fgets(answer, sizeof answer, stdin) && (answer[0] == 'y' || answer[0] == 'Y')
+               ? RG_OK
+               : rg_fail(error, RG_E_STOPPED, "%s: nothing was removed", a->store);
+}
+
+static void remove_weights(RgStore *store, const RgTrialRow *row, RgWeightsFile file) {
+    char *path = rg_weights_path(rg_store_path(store), row->key, file);
+    rg_file_remove(path);
+    free(path);
+}
+
+/* A checkpoint must not outlive the rows, which a later run would lack; final weights must not go
+ * before them, as the store may refuse. */
+static RgStatus forget(RgStore *store, const RgTrialRow *row, RgError *error) {
+    remove_weights(store, row, RG_WEIGHTS_CHECKPOINT);
+    RG_TRY(rg_store_trial_forget(store, row->id, error));
+    remove_weights(store, row, RG_WEIGHTS_FINAL);
+    return RG_OK;
+}
+
+static RgStatus forget_all(const ForgetArguments *a, RgStore *store, RgError *error) {
+    RgTrialRows rows;
+    int done = 0;
+    RG_TRY(rg_trial_find_all(store, a->experiment, a->name, a->seed, &rows, error));
+    RgStatus status = check_experiments(a, &rows, error);
+    if (status == RG_OK)
+        status = ask(a, &rows, error);
+    while (done < rows.count && status == RG_OK) {
+        status = forget(store, &rows.at[done], error);
+        done += status == RG_OK;
+    }
+    if (status == RG_OK)
+        printf("%s: %d trial%s removed\n", a->store, done, done == 1 ? "" : "s");
+    rg_trial_rows_clear(&rows);
+    return status;
+}
+
+/* Parts of a run that was shared out have trials of their own, which go in first. */
+static RgStatus open_whole(const char *path, RgStore **store, RgError *error) {
+    *store = NULL;
+    if (access(path, F_OK) != 0) /* writing would make it */
+        return rg_store_open(path, false, store, error);
+    RG_TRY(rg_store_open(path, true, store, error));
+    RgStatus status = rg_store_verify(*store, RG_VERIFY_PAGES, error);
+    return status == RG_OK ? rg_parts_gather(*store, error) : status;
+}
+
+int rg_command_forget(int argc, char **argv) {
+    ForgetArguments a = {.seed = -1};
+    argp_parse(&argp, argc, argv, 0, NULL, &a);
+    RgError error = {0};
+    RgStore *store;
+    RgStatus status = open_whole(a.store, &store, &error);
+    if (status == RG_OK)
+        status = forget_all(&a, store, &error);
+    rg_store_close(store);
+    return rg_command_end(status, &error);
+}

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+/* regatta check-gradients: gradient estimators against exact gradients. */
+#include "analysis/figures/gnuplot.h"
+#include "core/tensor/blas.h"
+#include "experiments/program/commands/command.h"
+#include "experiments/program/gradients/gradient_figure.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+typedef struct GradientArguments {
+    RgConfigArguments config;
+    int64_t samples;
+    double deviation;
+    const char *figure, *cost_figure; /* NULL: not drawn */
+    RgGradientRow *rows;              /* [count] their strings are the experiment's */
+    int count;
+} GradientArguments;
+
+enum { KEY_COST_FIGURE = 256 };
+
+static const struct argp_option options[] = {
+    {"samples", 'n', "N", 0, "batches per estimator (default: 2000)", 0},
+    {"deviation", 'd', "D", 0,
+     "how far from the reference: deviation of the normal numbers added to its parameters "
+     "(default: 1)",
+     0},
+    {"figure", 'f', "FILE", 0,
+     "draw bias and variance of every row, apart: .svg, .png or .pdf by its suffix", 0},
+    {"cost-figure", KEY_COST_FIGURE, "FILE", 0,
+     "draw the error of PARL's hypergradients over their cost", 0},
+    {0},
+};
+
+static error_t parse(int key, char *argument, struct argp_state *state) {
+    GradientArguments *a = state->input;
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &a->config;
+        return 0;
+    case 'n':
+        a->samples = rg_argument_integer(state, "--samples", argument, 2, 100000000);
+        return 0;
+    case 'd':
+        a->deviation = rg_argument_real(state, "--deviation", argument, 0, 100);
+        return 0;
+    case 'f':
+        a->figure = argument;
+        return 0;
+    case KEY_COST_FIGURE:
+        a->cost_figure = argument;
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp_child children[] = {{&rg_config_argp, 0, NULL, 0}, {0}};
+
+static const struct argp argp = {
+    options,
+    parse,
+    "CONFIG",
+    "Hold every algorithm's stochastic gradient against the exact gradient of its objective.\v"
+    "CONFIG's environment must be a bandit, where the objective J = E[F] and its gradient, through "
+    "the distributions of responses and labels as well, are sums; for PARL, it may be a tabular "
+    "process. Mixture and exploration are set to 1, where SAIL's gradient is meant to be that of "
+    "J; "
+    "algorithms that drop a term by design (online-dpo, score_term none, estimator none) show what "
+    "it amounts to. PARL has a row for each trial, at a random reward and the policy that is "
+    "optimal for it, with what one hypergradient takes: Hessian-vector products, further "
+    "gradients, "
+    "FLOPs, seconds (! where an estimate failed), and the trial's swept values.\n\n"
+    "  bias      |mean − exact| / |exact|\n"
+    "  noise     the bias that N batches of an unbiased estimator would show by chance\n"
+    "  worst     largest deviation of a coordinate, in its standard errors; * marks above 4\n"
+    "  variance  E|g − mean|² / |exact|² of one batch\n"
+    "  cosine    between mean and exact gradient\n\n"
+    "Where the exact gradient is 0, as that of some is at the reference (--deviation 0), the "
+    "relative columns have a dash.",
+    children,
+    NULL,
+    NULL,
+};
+
+/* A column of its own, empty but for a dash where there is no number. */
+static void print_relative(int width, int digits, double value) {
+    if (isnan(value))
+        printf(" %*s–", width - 1, "");
+    else
+        printf(" %*.*f", width, digits, value);
+}
+
+static void print_row(const RgGradientRow *row, void *context) {
+    GradientArguments *a = context;
+    a->rows = rg_reallocate(a->rows, (size_t)a->count + 1, sizeof *a->rows);
+    a->rows[a->count++] = *row;
+    printf("%-18s %-18s %9.4f %9.4f", row->algorithm, row->variant, row->exact_norm, row->norm);
+    print_relative(9, 4, row->bias);
+    print_relative(9, 4, row->noise);
+    printf(" %8.2f%s", row->worst, row->worst > RG_GRADIENT_DOUBT ? "*" : " ");
+    print_relative(10, 3, row->variance);
+    print_relative(8, 4, row->cosine);
+    if (row->swept)
+        printf(" %9.1f %9.1f %10.3g %10.3g%s %s", row->hessian_products, row->gradients, row->flops,
+               row->seconds, row->failures ? "!" : " ", row->swept);
+    printf("\n");
+    fflush(stdout);
+}
+
+/* Before anything is measured, which may take long. */
+static RgStatus check_figures(const GradientArguments *a, RgError *error) {
+    if (a->figure)
+        RG_TRY(rg_gnuplot_check(a->figure, error));
+    return a->cost_figure ? rg_gnuplot_check(a->cost_figure, error) : RG_OK;
+}
+
+static RgStatus draw_figures(const GradientArguments *a, RgError *error) {
+    if (a->figure)
+        RG_TRY(rg_gradient_dots_draw(a->rows, a->count, a->figure, error));
+    if (a->cost_figure)
+        RG_TRY(rg_gradient_cost_draw(a->rows, a->count, a->cost_figure, error));
+    return RG_OK;
+}
+
+static RgStatus check_gradients(GradientArguments *a, const RgExperiment *experiment,
+                                RgError *error) {
+    printf("%-18s %-18s %9s %9s %9s %9s %9s %10s %8s %9s %9s %10s %10s\n", "algorithm", "variant",
+           "|exact|", "|mean|", "bias", "noise", "worst", "variance", "cosine", "products",
+           "gradients", "FLOPs", "seconds");
+    RG_TRY(rg_gradient_rows(experiment, a->samples, a->deviation, print_row, a, error));
+    return draw_figures(a, error);
+}
+
+int rg_command_check_gradients(int argc, char **argv) {
+    GradientArguments a = {.samples = 2000, .deviation = 1};
+    argp_parse(&argp, argc, argv, 0, NULL, &a);
+    RgError error = {0};
+    RgExperiment *experiment = NULL;
+    rg_threads_set(1); /* tables of a few cells: threads would only wait for each other */
+    RgStatus status = check_figures(&a, &error);
+    if (status == RG_OK)
+        status = rg_experiment_open(a.config.path, a.config.overrides, a.config.override_count,
+                                    &experiment, &error);
+    if (status == RG_OK)
+        status = check_gradients(&a, experiment, &error);
+    rg_experiment_close(experiment);
+    free(a.rows);
+    free(a.config.overrides);
+    return rg_command_end(status, &error);
+}

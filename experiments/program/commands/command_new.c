@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+/* regatta new: a folder to begin a plug-in in. What is written lies in
+ * experiments/program/templates/, where
+ * @NAME@ stands for the name, @KIND@ for the kind, @AN@ for its article. */
+#include "core/names.h"
+#include "core/new_file.h"
+#include "core/registry.h"
+#include "experiments/program/commands/command.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct NewArguments {
+    const char *kind, *name, *folder;
+} NewArguments;
+
+static error_t parse(int key, char *argument, struct argp_state *state) {
+    NewArguments *a = state->input;
+    switch (key) {
+    case ARGP_KEY_ARG:
+        if (state->arg_num > 2)
+            argp_error(state, "%s is one argument too many", argument);
+        *(state->arg_num == 0 ? &a->kind : state->arg_num == 1 ? &a->name : &a->folder) = argument;
+        return 0;
+    case ARGP_KEY_END:
+        if (state->arg_num < 2)
+            argp_error(state, "expected a kind and a name, such as: algorithm mine");
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp argp = {
+    NULL,
+    parse,
+    "KIND NAME [FOLDER]",
+    "Begin a plug-in of your own: an algorithm, environment, judge, estimator or optimizer.\v"
+    "FOLDER (default: ./NAME) is made, with a source that works, a Makefile, a config that races "
+    "it "
+    "beside what is built in, and a page that tells how to go on:\n\n"
+    "  regatta new algorithm mine\n"
+    "  cd mine && make && make check && make race\n\n"
+    "A folder that is there has to be empty. Names are lower-case letters, digits and hyphens.",
+    NULL,
+    NULL,
+    NULL,
+};
+
+/* ---- what is written ---- */
+
+static const struct {
+    RgKind kind;
+    const char *article;
+    bool texts; /* it comes with texts.jsonl, of which the Makefile makes a tokenizer */
+} kinds[] = {{RG_ALGORITHM, "an", false},
+             {RG_ENVIRONMENT, "an", false},
+             {RG_JUDGE, "a", true},
+             {RG_ESTIMATOR, "an", false},
+             {RG_OPTIMIZER, "an", false}};
+enum { KINDS = sizeof kinds / sizeof *kinds };
+
+static RgStatus find_kind(const char *name, int *found, RgError *error) {
+    const char *names[KINDS + 1] = {0};
+    for (int i = 0; i < KINDS; i++) {
+        names[i] = rg_kind_names[kinds[i].kind];
+        if (strcmp(names[i], name) == 0) {
+            *found = i;
+            return RG_OK;
+        }
+    }
+    const char *nearest = rg_nearest_name(name, names);
+    return rg_fail(error, RG_E_USAGE,
+                   "new: no kind \"%s\": expected algorithm, environment, judge, estimator or "
+                   "optimizer%s%s%s",
+                   name, nearest ? "; did you mean \"" : "", nearest ? nearest : "",
+                   nearest ? "\"?" : "");
+}
+
+/* `text` with all of `word` replaced; takes `text`, malloc'd. */
+static char *replace(char *text, const char *word, const char *by) {
+    char *out = NULL, *at = text, *found;
+    size_t size;
+    FILE *stream = open_memstream(&out, &size);
+    RG_ASSERT(stream);
+    while ((found = strstr(at, word))) {
+        fwrite(at, 1, (size_t)(found - at), stream);
+        fputs(by, stream);
+        at = found + strlen(word);
+    }
+    fputs(at, stream);
+    fclose(stream);
+    free(text);
+    return out;
+}
+
+static RgStatus write_one(const NewArguments *a, int kind, const char *template, const char *name,
+                          RgError *error) {
+    char *own = rg_string_format("experiments/program/templates/%s", template);
+    char *from = rg_own_file(own), *to = rg_string_format("%s/%s", a->folder, name);
+    char *text = NULL;
+    size_t size;
+    RgStatus status = rg_file_read(from, &text, &size, error);
+    if (status == RG_OK) {
+        text = replace(text, "@NAME@", a->name);
+        text = replace(text, "@KIND@", a->kind);
+        text = replace(text, "@AN@", kinds[kind].article);
+        status = rg_file_write(to, text, strlen(text), error);
+    }
+    free(text);
+    free(from);
+    free(own);
+    free(to);
+    return status;
+}
+
+static RgStatus write_all(const NewArguments *a, int kind, RgError *error) {
+    static const char *const endings[] = {".c", ".cfg"};
+    for (int i = 0; i < 2; i++) {
+        char *template = rg_string_format("%s%s", a->kind, endings[i]);
+        char *name = rg_string_format("%s%s", a->name, endings[i]);
+        RgStatus status = write_one(a, kind, template, name, error);
+        free(template);
+        free(name);
+        RG_TRY(status);
+    }
+    if (kinds[kind].texts)
+        RG_TRY(write_one(a, kind, "judge.jsonl", "texts.jsonl", error));
+    RG_TRY(write_one(a, kind, "plugin.mk", "Makefile", error));
+    return write_one(a, kind, "README.in", "README.md", error);
+}
+
+/* ---- where ---- */
+
+/* Make the folder, or take one that is empty; whether it was made out. */
+static RgStatus take_folder(const char *path, bool *made, RgError *error) {
+    DIR *folder = opendir(path);
+    *made = false;
+    if (!folder && errno != ENOENT)
+        return rg_fail(error, RG_E_USAGE,
+                       "new: %s: %s: expected a folder that is empty or not there", path,
+                       strerror(errno));
+    if (!folder) {
+        RG_TRY(rg_folders_make_above(path, error));
+        *made = true;
+        return rg_folder_make(path, error);
+    }
+    bool empty = true;
+    for (const struct dirent *entry; empty && (entry = readdir(folder));)
+        empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+    closedir(folder);
+    return empty ? RG_OK
+                 : rg_fail(error, RG_E_USAGE,
+                           "new: %s is there and not empty: expected another FOLDER, or remove it",
+                           path);
+}
+
+static RgStatus make(NewArguments *a, RgError *error) {
+    int kind = 0;
+    RG_TRY(find_kind(a->kind, &kind, error));
+    const char *fault = rg_descriptor_name_fault(a->name);
+    if (fault)
+        return rg_fail(error, RG_E_USAGE, "new: \"%s\": %s", a->name, fault);
+    if (rg_find(kinds[kind].kind, a->name))
+        return rg_fail(error, RG_E_USAGE, "new: there is %s %s \"%s\" already: expected a new name",
+                       kinds[kind].article, a->kind, a->name);
+    if (!a->folder)
+        a->folder = a->name;
+    bool made;
+    RG_TRY(take_folder(a->folder, &made, error));
+    RgStatus status = write_all(a, kind, error);
+    if (status != RG_OK && made)
+        rg_folder_remove(a->folder);
+    return status;
+}
+
+int rg_command_new(int argc, char **argv) {
+    NewArguments a = {0};
+    RgError error = {0};
+    argp_parse(&argp, argc, argv, 0, NULL, &a);
+    RgStatus status = make(&a, &error);
+    if (status == RG_OK)
+        printf("%s: %s.c, %s.cfg, Makefile, README.md\n"
+               "go on: cd %s && make && make check && make race\n",
+               a.folder, a.name, a.name, a.folder);
+    return rg_command_end(status, &error);
+}

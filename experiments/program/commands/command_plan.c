@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+/* regatta plan: what the trials of a config will take. */
+#include "core/tensor/blas.h"
+#include "experiments/program/commands/command.h"
+#include "experiments/program/config/cost_estimate.h"
+#include "experiments/program/config/units.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct PlanArguments {
+    RgConfigArguments config;
+    int threads;
+    bool exact;
+} PlanArguments;
+
+static const struct argp_option options[] = {
+    {"threads", 't', "N", 0, "threads that the run will have (default: all processors)", 0},
+    {"exact", 'x', NULL, 0, "bytes and operations as plain numbers", 0},
+    {0},
+};
+
+static error_t parse(int key, char *argument, struct argp_state *state) {
+    PlanArguments *a = state->input;
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &a->config;
+        return 0;
+    case 't':
+        a->threads = (int)rg_argument_integer(state, "--threads", argument, 1, 4096);
+        return 0;
+    case 'x':
+        a->exact = true;
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp_child children[] = {{&rg_config_argp, 0, NULL, 0}, {0}};
+
+static const struct argp argp = {
+    options,
+    parse,
+    "CONFIG",
+    "Tell what the trials of an experiment will take: parameters, memory by part, operations of a "
+    "step.\v"
+    "Nothing is sampled, trained or written. Sequences are taken to be as long as they may be: the "
+    "longest prompt, and a response of the limit. Of the seeds only the first is told. Memory is "
+    "the process's at its peak; results of `regatta run` tell what it was. The run's total is that "
+    "of its largest trial.",
+    children,
+    NULL,
+    NULL,
+};
+
+/* With three digits, or all of them. */
+static const char *amount(double value, bool exact, char text[32]) {
+    if (!exact)
+        return rg_amount_text(value, text);
+    snprintf(text, 32, "%.0f", value);
+    return text;
+}
+
+/* A line of the plan; what is nothing is left out. */
+static void tell(const char *what, double value, const char *unit, const char *note, bool exact) {
+    char text[32];
+    if (value > 0)
+        printf("    %-22s %s%s%s%s\n", what, amount(value, exact, text), exact ? "" : unit,
+               note[0] ? "  " : "", note);
+}
+
+static void show(const RgTrialPlan *plan, const RgTrialCost *cost, bool exact) {
+    bool swept = strcmp(plan->swept_json, "{}") != 0;
+    printf("%s%s%s\n", plan->part.label, swept ? " " : "", swept ? plan->swept_json : "");
+    if (cost->response_length > 0)
+        printf("  sequences of at most %lld + %lld tokens\n", (long long)cost->prompt_length,
+               (long long)cost->response_length);
+    printf("  parameters\n");
+    tell("trained", (double)cost->trained, "", "", exact);
+    tell("frozen", (double)cost->frozen, "", plan->adapter.rank > 0 ? "shared" : "the reference",
+         exact);
+    printf("  memory\n");
+    tell("program and data", cost->program, "B", "", exact);
+    tell("weights", cost->weights, "B", "", exact);
+    tell("reference", cost->reference, "B", "", exact);
+    tell("gradients", cost->gradients, "B", "", exact);
+    tell("optimizer", cost->optimizer, "B", "", exact);
+    tell("activations", cost->activations, "B", "with their gradients", exact);
+    tell("evaluated passes", cost->values, "B", "of policy and reference", exact);
+    tell("operands", cost->copies, "B", "in bf16, or widened from it", exact);
+    tell("largest temporary", cost->temporary, "B", cost->temporary_of ? cost->temporary_of : "",
+         exact);
+    tell(cost->left_out ? "in all, at least" : "in all, at the peak", cost->total, "B", "", exact);
+    if (cost->policy_flops > 0)
+        printf("  operations of a step\n");
+    tell("policy", cost->policy_flops, "", "", exact);
+    tell("reference", cost->reference_flops, "", "", exact);
+    tell("sampling", cost->sampling_flops, "", "", exact);
+    if (cost->policy_flops > 0)
+        tell("in all", cost->policy_flops + cost->reference_flops + cost->sampling_flops, "", "",
+             exact);
+    if (cost->left_out)
+        printf("  without %s\n", cost->left_out);
+}
+
+static RgStatus plan_all(const RgExperiment *experiment, bool exact, RgError *error) {
+    RgPlanner planner = {0};
+    RgStatus status = RG_OK;
+    for (int64_t i = 0; i < experiment->trial_count && status == RG_OK; i++) {
+        const RgTrialPlan *plan = &experiment->trials[i];
+        if (plan->seed != experiment->trials[0].seed)
+            break; /* seeds are outermost, and change nothing */
+        RgTrialCost cost;
+        status = rg_plan_trial(&planner, plan, &cost, error);
+        if (status == RG_OK) {
+            printf("%s", i > 0 ? "\n" : "");
+            show(plan, &cost, exact);
+        }
+    }
+    rg_planner_clear(&planner);
+    return status;
+}
+
+int rg_command_plan(int argc, char **argv) {
+    PlanArguments a = {0};
+    argp_parse(&argp, argc, argv, 0, NULL, &a);
+    if (a.threads > 0)
+        rg_threads_set(a.threads);
+    RgError error = {0};
+    RgExperiment *experiment = NULL;
+    RgStatus status = rg_experiment_open(a.config.path, a.config.overrides, a.config.override_count,
+                                         &experiment, &error);
+    if (status == RG_OK)
+        status = plan_all(experiment, a.exact, &error);
+    rg_experiment_close(experiment);
+    free(a.config.overrides);
+    return rg_command_end(status, &error);
+}

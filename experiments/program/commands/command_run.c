@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: MIT */
+/* regatta run: an experiment's trials, to their end. */
+#include "core/stop.h"
+#include "core/tensor/blas.h"
+#include "core/tensor/profile.h"
+#include "core/text/terminal.h"
+#include "experiments/program/commands/command.h"
+#include "experiments/program/run/dry_run.h"
+#include "experiments/program/run/run.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum {
+    KEY_CHECKPOINT = 256,
+    KEY_JSON,
+    KEY_MEMORY_LIMIT,
+    KEY_ONLY,
+    KEY_PROFILE,
+    KEY_RANKS,
+    KEY_SHARE
+};
+
+typedef struct RunArguments {
+    RgConfigArguments config;
+    RgRunOptions run;
+    int ranks_per_trial;
+    const char **only; /* labels; none: all */
+    int only_count;
+    bool dry, json, profile;
+} RunArguments;
+
+static const struct argp_option options[] = {
+    {"results", 'r', "FILE", 0, "results store (default: results/NAME.db)", 0},
+    {"threads", 't', "N", 0, "threads (default: all processors; never changes the bits)", 0},
+    {"jobs", 'j', "N", 0,
+     "trials at a time, each in a process of its own, among which the threads are divided "
+     "(default: 1; never changes the bits)",
+     0},
+    {"memory-limit", KEY_MEMORY_LIMIT, "SIZE", 0,
+     "start no trial whose peak, as `regatta plan` tells it or as trials like it were seen to "
+     "have, is more than what the running ones leave of SIZE bytes; 20G is 20e9",
+     0},
+    {"ranks-per-trial", KEY_RANKS, "R", 0,
+     "under mpirun, ranks that run a trial together, each some of its training.shards; the number "
+     "of ranks is a multiple of R (default: 1; never changes the bits)",
+     0},
+    {"share", KEY_SHARE, "K/N", 0,
+     "run every Nth trial from the Kth on, into a store of its own; the next run without --share "
+     "puts the shares together",
+     0},
+    {"only", KEY_ONLY, "LABEL", 0,
+     "run the trials of this method alone, by its label; given again, of more of them. Tables are "
+     "of "
+     "all that CONFIG asks for, as far as it has been run",
+     0},
+    {"checkpoint-seconds", KEY_CHECKPOINT, "S", 0,
+     "seconds between checkpoints (default: 10; 0: after every step)", 0},
+    {"profile", KEY_PROFILE, NULL, 0,
+     "tell in the end where the time went, by operator, and on how many threads", 0},
+    {"dry-run", 'n', NULL, 0,
+     "list the trials, with where each stands in the results store and what it is expected to "
+     "take, and stop",
+     0},
+    {"json", KEY_JSON, NULL, 0, "the list of --dry-run as JSON", 0},
+    {"quiet", 'q', NULL, 0, "no progress", 0},
+    {0},
+};
+
+static void parse_share(const char *text, RgRunOptions *a, struct argp_state *state) {
+    int end = 0;
+    if (sscanf(text, "%d/%d%n", &a->share, &a->shares, &end) != 2 || text[end] || a->share < 1 ||
+        a->share > a->shares)
+        argp_error(state, "--share is \"%s\": expected K/N, as in 2/8, with K from 1 to N", text);
+}
+
+static error_t parse(int key, char *argument, struct argp_state *state) {
+    RunArguments *a = state->input;
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &a->config;
+        return 0;
+    case 'r':
+        a->run.results = argument;
+        return 0;
+    case 't':
+        a->run.threads = (int)rg_argument_integer(state, "--threads", argument, 1, 4096);
+        return 0;
+    case 'j':
+        a->run.jobs = (int)rg_argument_integer(state, "--jobs", argument, 1, 4096);
+        return 0;
+    case KEY_RANKS:
+        a->ranks_per_trial =
+            (int)rg_argument_integer(state, "--ranks-per-trial", argument, 1, 4096);
+        return 0;
+    case KEY_SHARE:
+        parse_share(argument, &a->run, state);
+        return 0;
+    case KEY_MEMORY_LIMIT:
+        a->run.memory_limit = rg_argument_bytes(state, "--memory-limit", argument);
+        return 0;
+    case KEY_ONLY:
+        a->only = rg_reallocate(a->only, (size_t)a->only_count + 1, sizeof *a->only);
+        a->only[a->only_count++] = argument;
+        return 0;
+    case KEY_CHECKPOINT:
+        a->run.checkpoint_seconds =
+            rg_argument_real(state, "--checkpoint-seconds", argument, 0, 1e9);
+        return 0;
+    case KEY_PROFILE:
+        a->profile = true;
+        return 0;
+    case 'n':
+        a->dry = true;
+        return 0;
+    case KEY_JSON:
+        a->json = true;
+        return 0;
+    case 'q':
+        a->run.quiet = true;
+        return 0;
+    case ARGP_KEY_END:
+        if (a->json && !a->dry)
+            argp_error(state, "--json is of --dry-run, and expected beside it");
+        if (a->dry && a->run.share)
+            argp_error(state, "--dry-run lists all trials, expected no --share beside it");
+        if (a->profile && rg_run_in_crew(&a->run))
+            argp_error(state, "--profile is of one process: expected neither -j nor "
+                              "--memory-limit beside it");
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp_child children[] = {{&rg_config_argp, 0, NULL, 0}, {0}};
+
+static const struct argp argp = {
+    options,
+    parse,
+    "CONFIG",
+    "Run the trials of an experiment.\v"
+    "Each algorithm of CONFIG runs with each seed and each swept or drawn value. Trials that are "
+    "finished in the results store are skipped; one that was interrupted, at whatever moment, goes "
+    "on from "
+    "its checkpoint to the same bits. Ctrl-C ends the trial in hand after its step, with a "
+    "checkpoint. Every key of the config is checked before the first step.\n\n"
+    "With -j N, a trial whose process dies is named and goes on from its checkpoint. Under mpirun, "
+    "in a build with MPI, the trials are spread over the ranks; with --ranks-per-trial R, over "
+    "teams of R ranks, which spread a trial's batches. Ranks and shares (--share) write "
+    "stores of their own beside the results store; the end of the run, or else the next run, puts "
+    "them together.\n\n"
+    "--dry-run tells what a trial took where it is done; of others, what finished trials of the "
+    "same method and values took on average, or what `regatta plan` says, with responses as long "
+    "as they may be. Seconds, evaluation included, are never planned: they are there once a like "
+    "trial has finished.\n\n"
+    "Final weights lie beside the store, in the folder of its name without .db.\n\n"
+    "Exit status: 0 done, 1 failed or stopped, 2 bad usage or config.",
+    children,
+    NULL,
+    NULL,
+};
+
+static RgStatus list_trials(RgExperiment *experiment, const RunArguments *a, RgError *error) {
+    char *path = rg_experiment_store_path(experiment, a->run.results);
+    rg_threads_set(a->run.threads);
+    if (a->json)
+        rg_terminal_data();
+    RgStatus status = rg_dry_run(experiment, path, a->json, stdout, error);
+    free(path);
+    return status;
+}
+
+static RgStatus run_experiment(RgExperiment *experiment, RgRanks *ranks, const RunArguments *a,
+                               bool *complete, RgError *error) {
+    RgStatus status = rg_experiment_run(experiment, ranks, &a->run, complete, error);
+    if (status != RG_OK || a->run.quiet || a->run.share || ranks->rank > 0)
+        return status;
+    char *path = rg_experiment_store_path(experiment, a->run.results);
+    fprintf(stderr, "%ld trials done; next: regatta table %s\n", (long)experiment->trial_count,
+            path);
+    free(path);
+    return RG_OK;
+}
+
+/* Processors that this process may use, less its neighbours' where they may use the same. */
+static int default_threads(const RgRanks *ranks) {
+    int all = (int)sysconf(_SC_NPROCESSORS_ONLN), own = rg_processors();
+    if (own == all)
+        own /= ranks->neighbours;
+    return own > 1 ? own : 1;
+}
+
+static RgStatus check_ranks(const RgRanks *ranks, const RunArguments *a, RgError *error) {
+    return ranks->size == 1 || !(rg_run_in_crew(&a->run) || a->run.share || a->profile)
+               ? RG_OK
+               : rg_fail(error, RG_E_USAGE,
+                         "-j, --memory-limit, --share and --profile are of one process; expected "
+                         "none of them beside mpirun, which starts %d",
+                         ranks->size);
+}
+
+static RgStatus run(RunArguments *a, RgRanks *ranks, bool *complete, RgError *error) {
+    RgExperiment *experiment;
+    RG_TRY(rg_experiment_open(a->config.path, a->config.overrides, a->config.override_count,
+                              &experiment, error));
+    RgStatus status = check_ranks(ranks, a, error);
+    if (status == RG_OK && a->only_count > 0)
+        status = rg_experiment_only(experiment, a->only, a->only_count, error);
+    if (a->run.threads == 0)
+        a->run.threads = default_threads(ranks);
+    if (status == RG_OK && a->dry && ranks->rank == 0) {
+        status = list_trials(experiment, a, error);
+    } else if (status == RG_OK && !a->dry) {
+        if (!rg_run_in_crew(&a->run))
+            rg_threads_set(a->run.threads);
+        rg_stop_on_signals();
+        if (a->profile)
+            rg_profile_start();
+        status = run_experiment(experiment, ranks, a, complete, error);
+        rg_profile_report(stderr);
+    }
+    rg_experiment_close(experiment);
+    return status;
+}
+
+int rg_command_run(int argc, char **argv) {
+    RunArguments a = {.run = {.jobs = 1, .checkpoint_seconds = 10}, .ranks_per_trial = 1};
+    argp_parse(&argp, argc, argv, 0, NULL, &a);
+    RgError error = {0};
+    RgRanks ranks;
+    bool complete = true;
+    RgStatus status = rg_ranks_begin(&ranks, a.ranks_per_trial, &error);
+    if (status == RG_OK)
+        status = run(&a, &ranks, &complete, &error);
+    free(a.config.overrides);
+    free(a.only);
+    /* One of all ranks tells what went wrong. */
+    int result = ranks.rank == 0 ? rg_command_end(status, &error) : 0;
+    rg_ranks_end(&ranks, complete);
+    return result;
+}

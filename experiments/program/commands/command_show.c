@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: MIT */
+/* regatta list and regatta show: what there is, straight from the descriptors and option tables. */
+#include "algorithms/parl/estimator.h"
+#include "envs/judges/judge.h"
+#include "experiments/program/commands/command.h"
+#include "experiments/program/config/experiment.h"
+#include "experiments/program/config/sweep.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- what there is ---- */
+
+/* Anything with a name and options. */
+typedef struct Entry {
+    const char *kind; /* plural, as `regatta list` takes it */
+    const char *name, *summary, *reference;
+    const RgOption *options;      /* of the type itself */
+    const RgOption *part_options; /* that its group has besides, or NULL */
+    const RgDescriptor *about;    /* NULL of parts */
+} Entry;
+
+/* What `regatta list` lists, in this order. */
+static const struct {
+    RgKind kind;
+    const RgOption *part_options;
+} listed[] = {
+    {RG_ALGORITHM, rg_algorithm_part_options},
+    {RG_ENVIRONMENT, rg_environment_part_options},
+    {RG_JUDGE, NULL},
+    {RG_POLICY, rg_policy_part_options},
+    {RG_ESTIMATOR, NULL},
+    {RG_OPTIMIZER, rg_optimizer_options},
+};
+
+static Entry *add(Entry *entries, int *count, Entry entry) {
+    entries = rg_reallocate(entries, (size_t)*count + 1, sizeof *entries);
+    entries[(*count)++] = entry;
+    return entries;
+}
+
+/* All of them; the caller frees the array. */
+static Entry *collect(int *count) {
+    Entry *entries = NULL;
+    *count = 0;
+    for (size_t k = 0; k < sizeof listed / sizeof *listed; k++) {
+        const RgDescriptor *d;
+        for (int i = 0; (d = rg_registered(listed[k].kind, i)); i++)
+            entries = add(entries, count,
+                          (Entry){rg_kind_plurals[listed[k].kind], d->name, d->summary,
+                                  d->reference, d->options, listed[k].part_options, d});
+    }
+    static const Entry parts[] = {
+        {"parts", "experiment", "top level of a config, beside the parts", NULL,
+         rg_experiment_options, NULL, NULL},
+        {"parts", "adapter", "policy.adapter: a low-rank update that is trained in place of all",
+         "Hu et al. 2021, arXiv:2106.09685", rg_adapter_options, NULL, NULL},
+        {"parts", "optimizer", "how parameters move along the gradient", NULL, rg_optimizer_options,
+         NULL, NULL},
+        {"parts", "training", "batches and the sampling of training responses", NULL,
+         rg_training_options, NULL, NULL},
+        {"parts", "budget", "when a trial ends", NULL, rg_budget_options, NULL, NULL},
+        {"parts", "evaluation", "when policies are measured", NULL, rg_evaluation_options, NULL,
+         NULL},
+        {"parts", "sweep", "a list of options, each with a list of values: their grid", NULL,
+         rg_varied_options, NULL, NULL},
+        {"parts", "search", "random draws of a list of options, with values or ranges", NULL,
+         rg_search_options, NULL, NULL},
+        {"parts", "range", "an element of search.options, in place of values", NULL,
+         rg_range_options, rg_varied_options, NULL},
+    };
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        entries = add(entries, count, parts[i]);
+    return entries;
+}
+
+/* ---- list ---- */
+
+static error_t parse_one(int key, char *argument, struct argp_state *state) {
+    const char **name = state->input;
+    if (key != ARGP_KEY_ARG)
+        return ARGP_ERR_UNKNOWN;
+    if (*name)
+        argp_error(state, "one name at a time: %s is one too many", argument);
+    *name = argument;
+    return 0;
+}
+
+static const struct argp list_argp = {
+    NULL,
+    parse_one,
+    "[KIND]",
+    "List what a config can name: algorithms, environments, judges, policies, "
+    "estimators (of hypergradients), optimizers, parts.\v"
+    "Without KIND, everything. See regatta show NAME for one of them with its options.",
+    NULL,
+    NULL,
+    NULL,
+};
+
+int rg_command_list(int argc, char **argv) {
+    static const char *const kinds[] = {"algorithms", "environments", "judges", "policies",
+                                        "estimators", "optimizers",   "parts",  NULL};
+    const char *kind = NULL;
+    argp_parse(&list_argp, argc, argv, 0, NULL, &kind);
+    bool known = !kind;
+    for (int i = 0; kinds[i] && !known; i++)
+        known = strcmp(kinds[i], kind) == 0;
+    if (!known) {
+        RgError error;
+        return rg_command_end(
+            rg_fail(&error, RG_E_USAGE,
+                    "list: no kind \"%s\": expected algorithms, environments, judges, "
+                    "policies, estimators, optimizers or parts",
+                    kind),
+            &error);
+    }
+    int count;
+    Entry *entries = collect(&count);
+    const char *heading = "";
+    for (int i = 0; i < count; i++) {
+        if (kind && strcmp(kind, entries[i].kind) != 0)
+            continue;
+        if (strcmp(heading, entries[i].kind) != 0)
+            printf("%s%s\n", heading[0] ? "\n" : "", entries[i].kind);
+        heading = entries[i].kind;
+        printf("  %-18s %s\n", entries[i].name, entries[i].summary);
+    }
+    free(entries);
+    return 0;
+}
+
+/* ---- show ---- */
+
+static const char *source_name(RgSource source) {
+    switch (source) {
+    case RG_FROM_DATASET:
+        return "the data set";
+    case RG_FROM_POLICY:
+        return "the policy";
+    case RG_FROM_JUDGE:
+        return "the judge";
+    case RG_FROM_REFERENCE:
+        return "the reference";
+    case RG_FROM_MIXTURE:
+        return "the geometric mixture of policy and reference";
+    case RG_FROM_OTHERS:
+        return "other prompts";
+    case RG_FROM_NOWHERE:
+        break;
+    }
+    return "none";
+}
+
+/* What a step costs, by responses to a prompt. */
+static void show_counts(const RgRecipe *r) {
+    RgRecipeCounts c = rg_recipe_counts(r);
+    printf("responses to a prompt: %lld sampled, %lld judged, %lld trained, %lld by the reference",
+           (long long)(c.sampled + c.third), (long long)c.judged, (long long)c.trained,
+           (long long)c.referenced);
+    if (r->on_policy < 1 && c.sampled + c.judged > 0)
+        printf("; %g of the prompts are on-policy", r->on_policy);
+    if (r->epochs > 1)
+        printf("; %lld epochs", (long long)r->epochs);
+    printf("\n");
+}
+
+/* The recipe, with the options' defaults. */
+static void show_sources(const RgAlgorithm *a) {
+    RgSettings *none = rg_settings_create();
+    void *options = rg_allocate(a->about.options_size + 1);
+    RgStatus status = rg_options_read(a->about.options, none, "algorithm", options, NULL);
+    RG_ASSERT(status == RG_OK); /* defaults are within their bounds */
+    RgRecipe r = rg_recipe_of(a, options);
+    printf("responses: %s\n", source_name(r.responses));
+    if (r.opponents != RG_FROM_NOWHERE)
+        printf("opponents: %s\n", source_name(r.opponents));
+    printf("preferences: %s\n", source_name(r.preferences));
+    if (r.third != RG_FROM_NOWHERE)
+        printf("third responses: %s\n", source_name(r.third));
+    if (r.rewards)
+        printf("judge: has to give rewards; one that only compares is refused\n");
+    if (a->loss)
+        show_counts(&r);
+    free(options);
+    rg_settings_destroy(none);
+}
+
+static void show_entry(const Entry *entry) {
+    printf("%s: %s\n", entry->name, entry->summary);
+    if (entry->reference)
+        printf("source: %s\n", entry->reference);
+    const RgAlgorithm *algorithm = rg_algorithm_find(entry->name);
+    if (algorithm && entry->about == &algorithm->about)
+        show_sources(algorithm);
+    if (entry->part_options || entry->options)
+        printf("\noptions\n");
+    if (entry->part_options)
+        rg_options_print(entry->part_options, stdout);
+    if (entry->options)
+        rg_options_print(entry->options, stdout);
+}
+
+typedef struct Wanted {
+    const char *kind; /* NULL: any */
+    const char *name;
+} Wanted;
+
+static error_t parse_wanted(int key, char *argument, struct argp_state *state) {
+    Wanted *wanted = state->input;
+    if (key != ARGP_KEY_ARG)
+        return ARGP_ERR_UNKNOWN;
+    if (wanted->kind)
+        argp_error(state, "one name at a time: %s is one too many", argument);
+    wanted->kind = wanted->name;
+    wanted->name = argument;
+    return 0;
+}
+
+/* A kind by its plural, as regatta list has it, or by its singular: "judge", "policy". */
+static bool is_kind(const char *plural, const char *word) {
+    size_t length = strlen(plural);
+    bool changes = length > 3 && strcmp(plural + length - 3, "ies") == 0;
+    size_t stem = length - (changes ? 3 : 1);
+    return strcmp(plural, word) == 0 ||
+           (strncmp(plural, word, stem) == 0 && strcmp(word + stem, changes ? "y" : "") == 0);
+}
+
+static const struct argp show_argp = {
+    NULL,
+    parse_wanted,
+    "[KIND] NAME",
+    "Show an algorithm, environment, judge, policy or part of a config: what it is, the paper and "
+    "equation "
+    "it follows, and every option with type, default and range.\v"
+    "KIND (algorithm, environment, judge, policy, estimator, optimizer or part) may stand before "
+    "the name. "
+    "See regatta list for the names.",
+    NULL,
+    NULL,
+    NULL,
+};
+
+/* There is none of that name among `names`, those of the kind. */
+static RgStatus refuse_wanted(const Wanted *wanted, const char *const *names, RgError *error) {
+    if (wanted->kind && !names[0])
+        return rg_fail(error, RG_E_USAGE,
+                       "show: no kind \"%s\": expected algorithm, environment, judge, policy, "
+                       "estimator, optimizer or part",
+                       wanted->kind);
+    const char *nearest = rg_nearest_name(wanted->name, names);
+    return rg_fail(error, RG_E_USAGE, "show: no%s%s is named \"%s\"%s%s%s",
+                   wanted->kind ? " " : "thing", wanted->kind ? wanted->kind : "", wanted->name,
+                   nearest ? "; did you mean \"" : "", nearest ? nearest : "",
+                   nearest ? "\"?" : "; see: regatta list");
+}
+
+int rg_command_show(int argc, char **argv) {
+    Wanted wanted = {NULL, NULL};
+    argp_parse(&show_argp, argc, argv, 0, NULL, &wanted);
+    if (!wanted.name)
+        return rg_command_list(1, argv);
+    int count;
+    Entry *entries = collect(&count);
+    const Entry *found = NULL;
+    const char **names = rg_allocate(((size_t)count + 1) * sizeof *names);
+    int among = 0;
+    for (int i = 0; i < count && !found; i++) {
+        if (wanted.kind && !is_kind(entries[i].kind, wanted.kind))
+            continue;
+        names[among++] = entries[i].name;
+        if (strcmp(wanted.name, entries[i].name) == 0)
+            found = &entries[i];
+    }
+    RgError error;
+    RgStatus status = RG_OK;
+    if (found)
+        show_entry(found);
+    else
+        status = refuse_wanted(&wanted, names, &error);
+    free(names);
+    free(entries);
+    return rg_command_end(status, &error);
+}

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: MIT */
+/* regatta status: how far the runs of a store are, while they go on and after. Reads only. */
+#include "analysis/store/run_status.h"
+#include "core/names.h"
+#include "core/text/terminal.h"
+#include "experiments/program/commands/command.h"
+#include "experiments/program/config/units.h"
+#include "experiments/program/run/forecast.h"
+#include "experiments/program/run/recorded_inputs.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+typedef struct StatusArguments {
+    RgStoreArguments store;
+    double watch; /* seconds between looks; 0: one */
+} StatusArguments;
+
+static const struct argp_option options[] = {
+    {"watch", 'w', "SECONDS", 0, "look again every so many seconds, until all trials are done", 0},
+    {0},
+};
+
+static error_t parse(int key, char *argument, struct argp_state *state) {
+    StatusArguments *a = state->input;
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &a->store;
+        return 0;
+    case 'w':
+        a->watch = rg_argument_real(state, "--watch", argument, 0.1, 1e6);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp_child children[] = {{&rg_store_argp, 0, NULL, 0}, {0}};
+
+static const struct argp argp = {
+    options,
+    parse,
+    "RESULTS",
+    "Tell how far the experiments of a results store are, also while they run.\v"
+    "Of each experiment (of one, with -e): trials by status; of those that run, or were "
+    "interrupted and will go on, the step, the share of the budget, the seconds with evaluation, "
+    "and the last numbers; why trials diverged or failed; and how long the rest will take if it "
+    "goes on as it did. Steps are known as they are logged, see evaluation.log_every.",
+    children,
+    NULL,
+    NULL,
+};
+
+/* "exact seed 1, exploration 0.3" */
+static void tell_name(const char *label, int64_t seed, const char *swept) {
+    char *varied = rg_varied_text(swept);
+    printf("    %s seed %ld%s%s", label, (long)seed, varied[0] ? ", " : "", varied);
+    free(varied);
+}
+
+static RgStatus tell_metric(const RgLedgers *ledgers, const RgEntry *entry, const char *stored,
+                            const char *name, RgError *error) {
+    int64_t step;
+    double value;
+    RG_TRY(rg_ledgers_metric(ledgers, entry, stored, &value, &step, error));
+    if (step < 0)
+        return RG_OK;
+    printf("  %s %.4g", name, value);
+    if (step != entry->step)
+        printf(" (step %ld)", (long)step);
+    return RG_OK;
+}
+
+/* Of a trial that is under way. */
+static RgStatus tell_place(const RgLedgers *ledgers, const RgForecast *f, RgError *error) {
+    const RgEntry *entry = f->entry;
+    char text[32];
+    RG_ASSERT(entry); /* new trials alone have none */
+    tell_name(entry->label, entry->seed, entry->swept);
+    if (entry->step < 0) {
+        printf(": not a step yet\n");
+        return RG_OK;
+    }
+    RgCost cost;
+    RgSpending spending = {entry->step, entry->meter};
+    rg_budget_share(&f->plan->budget, &spending, &cost);
+    printf(": step %ld", (long)entry->step);
+    if (f->plan->budget.steps > 0)
+        printf("/%ld", (long)f->plan->budget.steps);
+    printf(", %.0f %% of its %s, %s", 100 * f->share, rg_cost_names[cost],
+           rg_duration_text(rg_entry_seconds(entry), text));
+    const char *headline = rg_environment_type(f->plan->environment.type)->headline;
+    char *stored = rg_string_format("eval/%s", headline);
+    RgStatus status = tell_metric(ledgers, entry, stored, headline, error);
+    if (status == RG_OK)
+        status = tell_metric(ledgers, entry, "loss", "loss", error);
+    printf("\n");
+    free(stored);
+    return status;
+}
+
+static RgStatus tell_of_state(const RgLedgers *ledgers, const RgForecast *all, int64_t count,
+                              RgTrialState state, RgError *error) {
+    bool first = true;
+    RgStatus status = RG_OK;
+    for (int64_t i = 0; i < count && status == RG_OK; i++) {
+        if (all[i].state != state)
+            continue;
+        if (first)
+            printf("  %s\n", rg_state_names[state]);
+        first = false;
+        if (state == RG_STATE_RUNNING || state == RG_STATE_INTERRUPTED) {
+            status = tell_place(ledgers, &all[i], error);
+        } else {
+            const RgEntry *entry = all[i].entry;
+            RG_ASSERT(entry);
+            tell_name(entry->label, entry->seed, entry->swept);
+            printf(": %s\n", entry->reason ? entry->reason : "no reason recorded");
+        }
+    }
+    return status;
+}
+
+static void tell_counts(const int64_t by_state[RG_STATES], int64_t count, int64_t others) {
+    const char *separator = ": ";
+    printf("  %ld trials", (long)count);
+    for (int i = 0; i < RG_STATES; i++) {
+        if (by_state[i] == 0)
+            continue;
+        printf("%s%ld %s", separator, (long)by_state[i], rg_state_names[i]);
+        separator = ", ";
+    }
+    if (others > 0)
+        printf("; %ld more of other settings", (long)others);
+    printf("\n");
+}
+
+static void tell_left(const RgForecast *all, int64_t count, int64_t waiting, int64_t running) {
+    char text[32];
+    double left = rg_forecast_left(all, count);
+    if (waiting == 0)
+        return;
+    if (isnan(left))
+        printf("  left: %ld trials, and none to judge by yet\n", (long)waiting);
+    else if (running > 1)
+        printf("  left: about %s with %ld trials at a time\n",
+               rg_duration_text(left / (double)running, text), (long)running);
+    else
+        printf("  left: about %s\n", rg_duration_text(left, text));
+}
+
+static void tell_missing(const RgExperiment *experiment) {
+    char *missing = rg_missing_inputs(experiment);
+    if (missing) {
+        rg_make_printable(missing);
+        printf("  inputs that are not here: %s\n", missing);
+    }
+    free(missing);
+}
+
+/* `waiting` becomes true where there is anything left to do. */
+static RgStatus tell_experiment(const RgLedgers *ledgers, const RgLedger *ledger,
+                                const RgExperiment *experiment, bool written, bool *waiting,
+                                RgError *error) {
+    static const RgTrialState told[] = {RG_STATE_RUNNING, RG_STATE_INTERRUPTED, RG_STATE_DIVERGED,
+                                        RG_STATE_FAILED};
+
+    int64_t by_state[RG_STATES] = {0}, count = experiment->trial_count, known = 0;
+    RgForecast *all = rg_forecast(experiment, ledger, written, NULL);
+    for (int64_t i = 0; i < count; i++) {
+        by_state[all[i].state]++;
+        known += all[i].entry != NULL;
+    }
+    tell_counts(by_state, count, ledger->count - known);
+    tell_missing(experiment);
+    RgStatus status = RG_OK;
+    for (size_t i = 0; i < sizeof told / sizeof *told && status == RG_OK; i++)
+        status = tell_of_state(ledgers, all, count, told[i], error);
+    int64_t left = count - by_state[RG_STATE_FINISHED] - by_state[RG_STATE_DIVERGED];
+    if (status == RG_OK)
+        tell_left(all, count, left, by_state[RG_STATE_RUNNING]);
+    free(all);
+    *waiting |= left > 0;
+    return status;
+}
+
+/* A config of another version of the program, which this one does not take: rows alone speak. */
+static void tell_rows(const RgLedger *ledger, const RgError *reason) {
+    printf("  %ld trials have begun; how many there are is not known: %s\n", (long)ledger->count,
+           reason->text);
+    for (int64_t i = 0; i < ledger->count; i++) {
+        const RgEntry *entry = &ledger->entries[i];
+        tell_name(entry->label, entry->seed, entry->swept);
+        printf(": %s%s%s, step %ld\n", entry->status, entry->reason ? ", " : "",
+               entry->reason ? entry->reason : "", (long)entry->step);
+    }
+}
+
+static RgStatus unknown_experiment(const StatusArguments *a, RgError *error) {
+    if (!a->store.choice.experiment)
+        return rg_fail(error, RG_E_USAGE, "%s: holds no experiment yet", a->store.path);
+    return rg_fail(error, RG_E_USAGE, "%s: has no experiment \"%s\"; regatta status %s tells all",
+                   a->store.path, a->store.choice.experiment, a->store.path);
+}
+
+/* One look at the store. */
+static RgStatus look(const StatusArguments *a, bool *waiting, RgError *error) {
+    char holder[128];
+    RgLedgers ledgers;
+    bool written = rg_store_writer(a->store.path, holder);
+    RG_TRY(rg_ledgers_open(a->store.path, a->store.choice.experiment, &ledgers, error));
+    RgStatus status = ledgers.count > 0 ? RG_OK : unknown_experiment(a, error);
+    *waiting = false;
+    for (int64_t i = 0; i < ledgers.count && status == RG_OK; i++) {
+        const RgLedger *ledger = &ledgers.at[i];
+        bool runs = written && ledger->latest;
+        RgExperiment *experiment;
+        RgError reason = {0};
+        printf("%s%s%s%s\n", i > 0 ? "\n" : "", ledger->experiment, runs ? ", run by " : "",
+               runs ? holder : "");
+        if (rg_experiment_restore(ledger->config, &experiment, &reason) != RG_OK) {
+            tell_rows(ledger, &reason);
+            continue;
+        }
+        status = rg_use_recorded_inputs(experiment, ledgers.store, error);
+        if (status == RG_OK)
+            status = tell_experiment(&ledgers, ledger, experiment, runs, waiting, error);
+        rg_experiment_close(experiment);
+    }
+    rg_ledgers_close(&ledgers);
+    if (fflush(stdout) != 0 && status == RG_OK) /* nobody watches any more */
+        status = rg_fail(error, RG_E_FILE, "standard output: %s", strerror(errno));
+    return status;
+}
+
+static RgStatus watch(const StatusArguments *a, RgError *error) {
+    bool terminal = isatty(STDOUT_FILENO) == 1, waiting = true;
+    struct timespec pause = {.tv_sec = (time_t)a->watch,
+                             .tv_nsec = (long)(1e9 * fmod(a->watch, 1))};
+    for (;;) {
+        if (terminal)
+            rg_terminal_control(stdout, "\033[H\033[J");
+        RG_TRY(look(a, &waiting, error));
+        if (!waiting)
+            return RG_OK;
+        nanosleep(&pause, NULL);
+        if (!terminal)
+            putchar('\n');
+    }
+}
+
+int rg_command_status(int argc, char **argv) {
+    StatusArguments a = {0};
+    bool waiting;
+    RgError error = {0};
+    argp_parse(&argp, argc, argv, 0, NULL, &a);
+    return rg_command_end(a.watch > 0 ? watch(&a, &error) : look(&a, &waiting, &error), &error);
+}

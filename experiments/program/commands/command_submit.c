@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: MIT */
+/* regatta submit: an experiment as a Slurm job array. Each task of the array runs a share of the
+ * trials (regatta run --share), and a last job, which waits for all of them, puts the shares
+ * together and runs what they have left. */
+#include "core/new_file.h"
+#include "core/results/parts.h"
+#include "core/tensor/instructions.h"
+#include "core/text/terminal.h"
+#include "experiments/program/commands/command.h"
+#include "experiments/program/run/run.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+typedef struct SubmitArguments {
+    RgConfigArguments config;
+    const char *results;
+    int shares, threads; /* 0 shares: one for each trial */
+    const char **sbatch; /* [sbatch_count], options that are handed on */
+    int sbatch_count;
+    bool dry;
+} SubmitArguments;
+
+enum { KEY_ARRAY_SIZE = 256, MOST_SHARES = 1000 }; /* Slurm's own default for the largest array */
+
+static const struct argp_option options[] = {
+    {"results", 'r', "FILE", 0, "results store (default: results/NAME.db)", 0},
+    {"array-size", KEY_ARRAY_SIZE, "N", 0,
+     "tasks of the array, each with every Nth trial (default: as many as trials, 1000 at most)", 0},
+    {"threads", 't', "N", 0, "processors of each task (default: 1)", 0},
+    {"dry-run", 'n', NULL, 0, "print the two scripts, and neither write nor submit them", 0},
+    {0},
+};
+
+static error_t parse(int key, char *argument, struct argp_state *state) {
+    SubmitArguments *a = state->input;
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &a->config;
+        return 0;
+    case 'r':
+        a->results = argument;
+        return 0;
+    case KEY_ARRAY_SIZE:
+        a->shares = (int)rg_argument_integer(state, "--array-size", argument, 1, 1000000);
+        return 0;
+    case 't':
+        a->threads = (int)rg_argument_integer(state, "--threads", argument, 1, 4096);
+        return 0;
+    case 'n':
+        a->dry = true;
+        return 0;
+    case ARGP_KEY_ARG:
+        if (!a->config.path)
+            return ARGP_ERR_UNKNOWN; /* it is the config */
+        if (argument[0] != '-')
+            argp_error(state,
+                       "%s is one argument too many: expected sbatch options after --, such "
+                       "as --time=60",
+                       argument);
+        a->sbatch = rg_reallocate(a->sbatch, (size_t)a->sbatch_count + 1, sizeof *a->sbatch);
+        a->sbatch[a->sbatch_count++] = argument;
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp_child children[] = {{&rg_config_argp, 0, NULL, 0}, {0}};
+
+static const struct argp argp = {
+    options,
+    parse,
+    "CONFIG [-- SBATCH-OPTION...]",
+    "Submit an experiment to Slurm as a job array.\v"
+    "Each task of the array runs a share of the trials into a store of its own; when all have "
+    "ended, however that was, one more job puts the shares together and runs what they have left. "
+    "What is finished already is not run again, and what was interrupted goes on from its "
+    "checkpoint, so that the same command may be given again and again. Options after -- go to "
+    "sbatch, for both jobs: regatta submit sweep.cfg -t 4 -- --time=600 --mem=8G.\n\n"
+    "The scripts and what the tasks print lie in the folder of the store's name without .db. A "
+    "task that Slurm is about to end is told a minute before, and leaves a checkpoint. The "
+    "folders must be seen by all machines.",
+    children,
+    NULL,
+    NULL,
+};
+
+/* ---- scripts ---- */
+
+/* A word for the shell, whatever is in it. */
+static void write_word(FILE *file, const char *word) {
+    fputs(" '", file);
+    for (const char *c = word; *c; c++)
+        if (*c == '\'')
+            fputs("'\\''", file);
+        else
+            fputc(*c, file);
+    fputc('\'', file);
+}
+
+/* A word of an #SBATCH line: sbatch takes off quotes and backslashes as a shell does. */
+static void write_directive_word(FILE *file, const char *word) {
+    fputc('"', file);
+    for (const char *c = word; *c; c++) {
+        if (*c == '"' || *c == '\\')
+            fputc('\\', file);
+        fputc(*c, file);
+    }
+    fputc('"', file);
+}
+
+/* Path of this program, for machines where it may not be on the PATH. */
+static const char *program_path(void) {
+    static char path[4096];
+    ssize_t size = readlink("/proc/self/exe", path, sizeof path - 1);
+    return size > 0 ? path : "regatta";
+}
+
+typedef struct Job {
+    const char *kind;   /* "array", "gather" */
+    const char *name;   /* of the experiment */
+    const char *folder; /* of scripts and logs */
+    const char *store;
+    int shares;
+} Job;
+
+/* Where a job prints: of the folder, in which % is no placeholder of Slurm's. */
+static char *log_path(const char *folder, const char *number) {
+    char *path = NULL;
+    size_t size;
+    FILE *stream = open_memstream(&path, &size);
+    RG_ASSERT(stream);
+    for (const char *c = folder; *c; c++)
+        fputs(*c == '%' ? "%%" : (const char[]){*c, '\0'}, stream);
+    fprintf(stream, "/slurm-%s.log", number);
+    fclose(stream);
+    return path;
+}
+
+/* `exec` puts the program in the script's place, so that Slurm's signal comes to it. */
+static void write_script(FILE *file, const Job *job, const SubmitArguments *a) {
+    bool array = strcmp(job->kind, "array") == 0;
+    char *name = rg_string_format("%s-%s", job->name, job->kind);
+    char *log = log_path(job->folder, array ? "%A-%a" : "%j");
+    fputs("#!/bin/sh\n#SBATCH --job-name=", file);
+    write_directive_word(file, name);
+    fprintf(file, "\n#SBATCH --cpus-per-task=%d\n", a->threads);
+    if (array)
+        fprintf(file, "#SBATCH --array=1-%d\n", job->shares);
+    fputs("#SBATCH --output=", file);
+    write_directive_word(file, log);
+    fputs("\n#SBATCH --signal=B:TERM@60\nexec", file);
+    free(name);
+    free(log);
+    write_word(file, program_path());
+    const char *kernels = getenv(RG_INSTRUCTIONS_VARIABLE); /* sbatch may be set to pass none on */
+    if (kernels && kernels[0])
+        fprintf(file, " --kernels=%s", kernels);
+    fputs(" run", file);
+    write_word(file, a->config.path);
+    for (int i = 0; i < a->config.override_count; i++) {
+        fputs(" -s", file);
+        write_word(file, a->config.overrides[i]);
+    }
+    fputs(" -r", file);
+    write_word(file, job->store);
+    fprintf(file, " -t %d", a->threads);
+    if (array)
+        fprintf(file, " --share \"$SLURM_ARRAY_TASK_ID/%d\"", job->shares);
+    fputc('\n', file);
+}
+
+/* ---- sbatch ---- */
+
+/* Run a program; the first line that it prints on its standard output. */
+static RgStatus run_program(const char *const *words, char line[128], RgError *error) {
+    int ends[2], how = 0;
+    if (pipe(ends) != 0)
+        return rg_fail(error, RG_E_FILE, "cannot make a pipe: %m");
+    pid_t child = fork();
+    if (child == 0) {
+        dup2(ends[1], STDOUT_FILENO);
+        close(ends[0]);
+        close(ends[1]);
+        execvp(words[0], (char *const *)words);
+        fprintf(stderr, "%s: %m\n", words[0]);
+        _exit(127);
+    }
+    close(ends[1]);
+    FILE *output = fdopen(ends[0], "r");
+    line[0] = '\0';
+    if (output && !fgets(line, 128, output))
+        line[0] = '\0';
+    line[strcspn(line, "\n")] = '\0';
+    if (child > 0)
+        waitpid(child, &how, 0);
+    if (output)
+        fclose(output);
+    if (child < 0 || !WIFEXITED(how) || WEXITSTATUS(how) != 0)
+        return rg_fail(error, RG_E_FILE, "%s failed: it said why above", words[0]);
+    return RG_OK;
+}
+
+/* Its options come after those in the script, and win. `after`: job that has to end first, or
+ * NULL. The new job's number is left in `number`. */
+static RgStatus submit(const char *script, const SubmitArguments *a, const char *after,
+                       char number[128], RgError *error) {
+    const char **words = rg_allocate(sizeof *words * (size_t)(a->sbatch_count + 5));
+    int count = 0;
+    words[count++] = "sbatch";
+    words[count++] = "--parsable";
+    char *dependency = after ? rg_string_format("--dependency=afterany:%s", after) : NULL;
+    if (dependency)
+        words[count++] = dependency;
+    for (int i = 0; i < a->sbatch_count; i++)
+        words[count++] = a->sbatch[i];
+    words[count] = script;
+    RgStatus status = run_program(words, number, error);
+    number[strcspn(number, ";")] = '\0'; /* "1234;cluster" */
+    if (status == RG_OK && !number[0])
+        status = rg_fail(error, RG_E_FORMAT,
+                         "sbatch --parsable: expected a job's number, found "
+                         "nothing");
+    free(dependency);
+    free(words);
+    return status;
+}
+
+/* Write a job's script beside the store, and submit it. */
+static RgStatus submit_job(const Job *job, const SubmitArguments *a, const char *after,
+                           char number[128], RgError *error) {
+    char *text = NULL;
+    size_t size = 0;
+    FILE *memory = open_memstream(&text, &size);
+    RG_ASSERT(memory);
+    write_script(memory, job, a);
+    fclose(memory);
+    RgStatus status = RG_OK;
+    if (a->dry) {
+        rg_terminal_data();
+        printf("%s\n", text);
+    } else {
+        char *path = rg_string_format("%s/submit-%s.sh", job->folder, job->kind);
+        status = rg_file_write(path, text, size, error);
+        if (status == RG_OK)
+            status = submit(path, a, after, number, error);
+        free(path);
+    }
+    free(text);
+    return status;
+}
+
+/* ---- the command ---- */
+
+/* What shares of an earlier submission have left belongs to other shares now. */
+static RgStatus gather(const char *store, RgError *error) {
+    RgStore *whole;
+    RG_TRY(rg_store_open(store, true, &whole, error));
+    RgStatus status = rg_parts_gather(whole, error);
+    rg_store_close(whole);
+    return status;
+}
+
+/* A line of a script for sbatch holds a path; it cannot hold the end of a line. */
+static RgStatus check_store(const char *store, RgError *error) {
+    return strpbrk(store, "\n\r")
+               ? rg_fail(error, RG_E_USAGE, "--results %s: expected no line breaks in it", store)
+               : RG_OK;
+}
+
+static RgStatus submit_all(const RgExperiment *experiment, const SubmitArguments *a,
+                           RgError *error) {
+    char *store = rg_experiment_store_path(experiment, a->results);
+    char *folder = rg_store_folder(store), array[128], last[128];
+    int64_t most = experiment->trial_count < MOST_SHARES ? experiment->trial_count : MOST_SHARES;
+    if (a->shares > 0)
+        most = a->shares;
+    Job job = {"array", experiment->options.name, folder, store, (int)most};
+    RgStatus status = check_store(store, error);
+    if (status == RG_OK && !a->dry) {
+        char *inside = rg_string_format("%s/", folder);
+        status = rg_folders_make_above(inside, error);
+        free(inside);
+        if (status == RG_OK)
+            status = gather(store, error);
+    }
+    if (status == RG_OK)
+        status = submit_job(&job, a, NULL, array, error);
+    job.kind = "gather";
+    if (status == RG_OK)
+        status = submit_job(&job, a, array, last, error);
+    if (status == RG_OK && !a->dry)
+        printf("%ld trials in %d tasks: job %s, and job %s when they have ended\n",
+               (long)experiment->trial_count, job.shares, array, last);
+    free(folder);
+    free(store);
+    return status;
+}
+
+int rg_command_submit(int argc, char **argv) {
+    SubmitArguments a = {.threads = 1};
+    argp_parse(&argp, argc, argv, 0, NULL, &a);
+    RgError error = {0};
+    RgExperiment *experiment = NULL;
+    RgStatus status = rg_experiment_open(a.config.path, a.config.overrides, a.config.override_count,
+                                         &experiment, &error);
+    if (status == RG_OK)
+        status = submit_all(experiment, &a, &error);
+    rg_experiment_close(experiment);
+    free(a.config.overrides);
+    free(a.sbatch);
+    return rg_command_end(status, &error);
+}

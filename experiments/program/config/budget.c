@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/* Budgets: limits against the meter. */
+#include "experiments/program/config/budget.h"
+
+#include <math.h>
+
+const char *const rg_cost_names[] = {"steps",         "flops", "seconds", "generated_tokens",
+                                     "judge_queries", NULL};
+
+const RgOption rg_budget_options[] = {
+    RG_OPTION_INTEGER(RgBudgetOptions, steps, "0", 0, 1e12, "most steps; 0: no limit"),
+    RG_OPTION_REAL(RgBudgetOptions, flops, "0", 0, 1e30,
+                   "floating-point operations after which a trial ends; 0: no limit"),
+    RG_OPTION_REAL(RgBudgetOptions, seconds, "0", 0, 1e12,
+                   "seconds of training after which a trial ends; 0: no limit"),
+    RG_OPTION_INTEGER(RgBudgetOptions, generated_tokens, "0", 0, 1e15,
+                      "tokens sampled for training after which a trial ends; 0: no limit"),
+    RG_OPTION_INTEGER(RgBudgetOptions, judge_queries, "0", 0, 1e15,
+                      "judged responses after which a trial ends; 0: no limit"),
+    RG_OPTION_END,
+};
+
+const RgOption rg_evaluation_options[] = {
+    RG_OPTION_REAL(RgEvaluationOptions, every, "0", 0, 1e30,
+                   "steps, or what else `per` names, between evaluations; 0: at the end only"),
+    RG_OPTION_CHOICE(RgEvaluationOptions, per, "steps", rg_cost_names,
+                     "what `every` counts: with a cost, a trial is evaluated after the first step "
+                     "that reaches each multiple, so that methods are seen at equal spending"),
+    RG_OPTION_BOOLEAN(RgEvaluationOptions, start, "true", "evaluate before the first step too"),
+    RG_OPTION_INTEGER(RgEvaluationOptions, log_every, "10", 1, 1e12,
+                      "steps between logged training metrics"),
+    RG_OPTION_END,
+};
+
+double rg_spent(const RgSpending *spending, RgCost cost) {
+    switch (cost) {
+    case RG_COST_STEPS:
+        return (double)spending->step;
+    case RG_COST_FLOPS:
+        return spending->meter.flops;
+    case RG_COST_SECONDS:
+        return spending->meter.seconds;
+    case RG_COST_GENERATED_TOKENS:
+        return (double)spending->meter.generated_tokens;
+    case RG_COST_JUDGE_QUERIES:
+        return (double)spending->meter.judge_queries;
+    case RG_COSTS:
+        break;
+    }
+    return 0;
+}
+
+double rg_budget_limit(const RgBudgetOptions *budget, RgCost cost) {
+    switch (cost) {
+    case RG_COST_STEPS:
+        return (double)budget->steps;
+    case RG_COST_FLOPS:
+        return budget->flops;
+    case RG_COST_SECONDS:
+        return budget->seconds;
+    case RG_COST_GENERATED_TOKENS:
+        return (double)budget->generated_tokens;
+    case RG_COST_JUDGE_QUERIES:
+        return (double)budget->judge_queries;
+    case RG_COSTS:
+        break;
+    }
+    return 0;
+}
+
+/* A quotient of doubles is 1 or more only where the dividend is no less than the divisor. */
+double rg_budget_share(const RgBudgetOptions *budget, const RgSpending *spending, RgCost *cost) {
+    double most = 0;
+    if (cost)
+        *cost = RG_COST_STEPS;
+    for (int i = 0; i < RG_COSTS; i++) {
+        double limit = rg_budget_limit(budget, (RgCost)i);
+        double share = limit > 0 ? rg_spent(spending, (RgCost)i) / limit : 0;
+        if (share <= most)
+            continue;
+        most = share;
+        if (cost)
+            *cost = (RgCost)i;
+    }
+    return most;
+}
+
+bool rg_evaluation_due(const RgEvaluationOptions *evaluation, const RgSpending *before,
+                       const RgSpending *after) {
+    if (evaluation->every == 0)
+        return false;
+    RgCost cost = (RgCost)evaluation->per;
+    return floor(rg_spent(after, cost) / evaluation->every) >
+           floor(rg_spent(before, cost) / evaluation->every);
+}
+
+bool rg_recipe_spends(const RgAlgorithm *algorithm, const RgRecipe *recipe, RgCost cost) {
+    RgRecipeCounts counts = rg_recipe_counts(recipe);
+    bool own = recipe->on_policy > 0;
+    if (algorithm->step)
+        return true;
+    if (cost == RG_COST_GENERATED_TOKENS)
+        return (counts.sampled > 0 && own) || counts.third > 0;
+    return cost != RG_COST_JUDGE_QUERIES || (counts.judged > 0 && own);
+}

@@ -1,0 +1,539 @@
+/* SPDX-License-Identifier: MIT */
+/* Reading config files: the only place that knows libconfig. It flattens what libconfig parsed into
+ * settings, layers files over each other, and scans the text beforehand for what libconfig 1.5
+ * would get wrong silently (integers cut to 32 bits, strings without an end) or end the program
+ * over (a folder included). What the keys mean is not known here. */
+#include "experiments/program/config/config.h"
+
+#include <errno.h>
+#include <libconfig.h>
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* As deep as libconfig itself goes. */
+#define MOST_INCLUDES 10
+#define MOST_EXTENDS  32
+
+/* Scanning. */
+
+/* A place in a text, for messages; line 0 where there are no lines to speak of. */
+typedef struct Cursor {
+    const char *at;
+    const char *file;
+    int line;
+} Cursor;
+
+/* ":12", or nothing where there are no lines. */
+static void put_line(char where[16], int line) {
+    where[0] = '\0';
+    if (line > 0)
+        snprintf(where, 16, ":%d", line);
+}
+
+static bool is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
+
+static bool is_letter(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '*';
+}
+
+static bool is_name(char c) {
+    return is_letter(c) || is_digit(c) || c == '-' || c == '_';
+}
+
+/* To the end of the line, not over it. */
+static void skip_line(Cursor *cursor) {
+    cursor->at += strcspn(cursor->at, "\n");
+}
+
+/* libconfig drops what follows a comment or a string without an end, and says nothing. */
+static RgStatus refuse_endless(const Cursor *start, const char *what, const char *end,
+                               RgError *error) {
+    char where[16];
+    put_line(where, start->line);
+    return rg_fail(error, RG_E_USAGE, "%s%s: the %s that begins here has no end: expected %s",
+                   start->file, where, what, end);
+}
+
+static RgStatus skip_comment(Cursor *cursor, RgError *error) {
+    const Cursor start = *cursor;
+    for (cursor->at += 2; *cursor->at; cursor->at++) {
+        if (*cursor->at == '\n')
+            cursor->line++;
+        if (strncmp(cursor->at, "*/", 2) == 0) {
+            cursor->at += 2;
+            return RG_OK;
+        }
+    }
+    return refuse_endless(&start, "comment", "*/", error);
+}
+
+static RgStatus skip_string(Cursor *cursor, RgError *error) {
+    const Cursor start = *cursor;
+    for (cursor->at++; *cursor->at && *cursor->at != '"'; cursor->at++) {
+        if (*cursor->at == '\\' && cursor->at[1])
+            cursor->at++;
+        if (*cursor->at == '\n')
+            cursor->line++;
+    }
+    if (!*cursor->at)
+        return refuse_endless(&start, "string", "a closing \"", error);
+    cursor->at++;
+    return RG_OK;
+}
+
+/* A number: libconfig takes an integer without L for an int, whatever does not fit being cut. */
+static RgStatus scan_number(Cursor *cursor, RgError *error) {
+    const char *start = cursor->at, *digits = start + (*start == '+' || *start == '-');
+    bool hexadecimal = digits[0] == '0' && (digits[1] == 'x' || digits[1] == 'X');
+    const char *end = digits + (hexadecimal ? 2 : 0);
+    end += strspn(end, hexadecimal ? "0123456789abcdefABCDEF" : "0123456789");
+    bool is_real = !hexadecimal && (*end == '.' || *end == 'e' || *end == 'E');
+    if (is_real) { /* whether it is well written, libconfig will say */
+        while (is_digit(*end) || *end == '.' || *end == 'e' || *end == 'E' ||
+               ((*end == '-' || *end == '+') && (end[-1] == 'e' || end[-1] == 'E')))
+            end++;
+        cursor->at = end;
+        return RG_OK;
+    }
+    int length = (int)(end - start);
+    char where[16];
+    put_line(where, cursor->line);
+    errno = 0;
+    long long value = strtoll(start, NULL, hexadecimal ? 16 : 10);
+    bool fits_64 = errno == 0, is_64 = *end == 'L';
+    cursor->at = end + strspn(end, "L");
+    if (!fits_64)
+        return rg_fail(error, RG_E_USAGE, "%s%s: integer %.*s does not fit 64 bits", cursor->file,
+                       where, length, start);
+    if (!is_64 && (value < INT_MIN || value > INT_MAX))
+        return rg_fail(error, RG_E_USAGE,
+                       "%s%s: integer %.*s does not fit 32 bits: add L, as in %.*sL", cursor->file,
+                       where, length, start, length, start);
+    return RG_OK;
+}
+
+static RgStatus scan_file(const char *path, const char *folder, int depth, RgError *error);
+
+/* Path of a file that is named in another, malloc'd. Like libconfig, which puts the folder in front
+ * of whatever is named. */
+static char *join_path(const char *folder, const char *name) {
+    return folder ? rg_string_format("%s/%s", folder, name) : rg_string_copy(name);
+}
+
+/* `@include "part.cfg"`, with the cursor on the @. libconfig ends the program when it is made to
+ * read a folder, which a name that is empty or escaped might bring about. */
+static RgStatus scan_include(Cursor *cursor, const char *folder, int depth, RgError *error) {
+    static const char word[] = "@include";
+    bool is_include = strncmp(cursor->at, word, strlen(word)) == 0;
+    const char *quote = cursor->at + (is_include ? strlen(word) : 0);
+    quote += strspn(quote, " \t");
+    size_t length = *quote == '"' ? strcspn(quote + 1, "\"\\\n") : 0;
+    if (!is_include || length == 0 || quote[length + 1] != '"')
+        return rg_fail(error, RG_E_USAGE, "%s:%d: expected @include \"file\"", cursor->file,
+                       cursor->line);
+    cursor->at = quote + length + 2;
+    char *file = rg_string_format("%.*s", (int)length, quote + 1), *path = join_path(folder, file);
+    RgStatus status = depth < MOST_INCLUDES
+                          ? scan_file(path, folder, depth + 1, error)
+                          : rg_fail(error, RG_E_USAGE, "%s: includes are nested too deep", path);
+    if (status != RG_OK)
+        rg_fail_in(error, status, "%s:%d", cursor->file, cursor->line);
+    free(path);
+    free(file);
+    return status;
+}
+
+static RgStatus scan_text(Cursor cursor, const char *folder, int depth, RgError *error) {
+    while (*cursor.at) {
+        const char *c = cursor.at;
+        if (*c == '#' || strncmp(c, "//", 2) == 0) {
+            skip_line(&cursor);
+        } else if (strncmp(c, "/*", 2) == 0) {
+            RG_TRY(skip_comment(&cursor, error));
+        } else if (*c == '"') {
+            RG_TRY(skip_string(&cursor, error));
+        } else if (*c == '@') {
+            RG_TRY(scan_include(&cursor, folder, depth, error));
+        } else if (is_letter(*c)) {
+            while (is_name(*cursor.at))
+                cursor.at++;
+        } else if (is_digit(*c) || ((*c == '+' || *c == '-') && is_digit(c[1])) || *c == '.') {
+            RG_TRY(scan_number(&cursor, error));
+        } else {
+            cursor.line += *c == '\n';
+            cursor.at++;
+        }
+    }
+    return RG_OK;
+}
+
+/* Can the file be read, do its strings and comments end, and are all integers what they say?
+ * Included files too. */
+static RgStatus scan_file(const char *path, const char *folder, int depth, RgError *error) {
+    struct stat about;
+    if (stat(path, &about) != 0)
+        return rg_fail(error, RG_E_USAGE, "%s: %s", path, strerror(errno));
+    if (!S_ISREG(about.st_mode))
+        return rg_fail(error, RG_E_USAGE, "%s: is not a regular file", path);
+    char *text;
+    size_t size;
+    if (rg_file_read(path, &text, &size, error) != RG_OK)
+        return RG_E_USAGE;
+    RgStatus status = scan_text((Cursor){text, path, 1}, folder, depth, error);
+    free(text);
+    return status;
+}
+
+/* From libconfig's tree to settings. */
+
+/* Well-formed UTF-8 (RFC 3629), which is what JSON and the store keep. */
+static bool is_utf8(const char *text) {
+    for (const unsigned char *c = (const unsigned char *)text; *c;) {
+        int tail = *c < 0x80                 ? 0
+                   : *c >= 0xC2 && *c < 0xE0 ? 1
+                   : (*c & 0xF0) == 0xE0     ? 2
+                   : *c >= 0xF0 && *c < 0xF5 ? 3
+                                             : -1;
+        bool overlong = (*c == 0xE0 && c[1] < 0xA0) || (*c == 0xF0 && c[1] < 0x90);
+        bool surrogate = *c == 0xED && c[1] > 0x9F, beyond = *c == 0xF4 && c[1] > 0x8F;
+        if (tail < 0 || overlong || surrogate || beyond)
+            return false;
+        for (c++; tail > 0; tail--, c++)
+            if ((*c & 0xC0) != 0x80)
+                return false;
+    }
+    return true;
+}
+
+/* What a tree is flattened into, and how its values say where they come from. */
+typedef struct Target {
+    RgSettings *settings;
+    const char *main_file; /* as libconfig names it; NULL for the text of -s */
+    const char *folder;    /* that libconfig left out in front of the names of included files */
+} Target;
+
+static char *source_file(const Target *target, const config_setting_t *setting) {
+    const char *file = config_setting_source_file(setting);
+    if (!target->main_file)
+        return rg_string_copy("-s");
+    return !file || strcmp(file, target->main_file) == 0 ? rg_string_copy(target->main_file)
+                                                         : join_path(target->folder, file);
+}
+
+/* A string that starts with ./ or ../ is a path from the folder of the file that it stands in, so
+ * that a config runs from any working directory. NULL for all other strings. */
+static char *path_from(const char *file, const char *text) {
+    const char *slash = strrchr(file, '/');
+    bool relative = strncmp(text, "./", 2) == 0 || strncmp(text, "../", 3) == 0;
+    if (!relative || !slash)
+        return NULL;
+    const char *rest = text[1] == '/' ? text + 2 : text;
+    return rg_string_format("%.*s/%s", (int)(slash - file), file, rest);
+}
+
+static RgStatus flatten_value(const Target *target, const config_setting_t *setting,
+                              const char *path, const char *file, RgError *error) {
+    char number[40];
+    const char *text = number;
+    char *resolved = NULL;
+    RgSettingKind kind = RG_SETTING_EMPTY;
+    int line = target->main_file ? (int)config_setting_source_line(setting) : 0;
+    char where[16];
+    put_line(where, line);
+    switch (config_setting_type(setting)) {
+    case CONFIG_TYPE_INT:
+    case CONFIG_TYPE_INT64:
+        kind = RG_SETTING_INTEGER;
+        snprintf(number, sizeof number, "%lld", config_setting_get_int64(setting));
+        break;
+    case CONFIG_TYPE_FLOAT:
+        kind = RG_SETTING_REAL;
+        snprintf(number, sizeof number, "%.17g", config_setting_get_float(setting));
+        if (!isfinite(config_setting_get_float(setting)))
+            return rg_fail(error, RG_E_USAGE, "%s%s: %s is too large for a real", file, where,
+                           path);
+        break;
+    case CONFIG_TYPE_BOOL:
+        kind = RG_SETTING_BOOLEAN;
+        text = config_setting_get_bool(setting) ? "true" : "false";
+        break;
+    case CONFIG_TYPE_STRING:
+        kind = RG_SETTING_STRING;
+        text = config_setting_get_string(setting);
+        if (!is_utf8(text))
+            return rg_fail(error, RG_E_USAGE, "%s%s: %s is not UTF-8 text", file, where, path);
+        resolved = target->main_file ? path_from(file, text) : NULL;
+        break;
+    default:
+        text = "";
+    }
+    rg_settings_set(target->settings, path, kind, resolved ? resolved : text, file, line);
+    free(resolved);
+    return RG_OK;
+}
+
+/* Flatten what is below `setting`. Groups merge with what is there already; lists replace it. */
+static RgStatus flatten(const Target *target, const config_setting_t *setting, const char *path,
+                        RgError *error) {
+    RgStatus status = RG_OK;
+    bool is_group = config_setting_is_group(setting);
+    int length = config_setting_is_aggregate(setting) ? config_setting_length(setting) : 0;
+    if (path[0] && (!is_group || rg_settings_length(target->settings, path) > 0))
+        rg_settings_remove(target->settings, path);
+    if (length == 0) {
+        if (path[0] && !(is_group && rg_settings_has_group(target->settings, path))) {
+            char *file = source_file(target, setting);
+            status = flatten_value(target, setting, path, file, error);
+            free(file);
+        }
+        return status;
+    }
+    for (int i = 0; i < length && status == RG_OK; i++) {
+        const config_setting_t *child = config_setting_get_elem(setting, (unsigned)i);
+        const char *dot = path[0] ? "." : "", *name = config_setting_name(child);
+        char *below = name ? rg_string_format("%s%s%s", path, dot, name)
+                           : rg_string_format("%s%s%d", path, dot, i);
+        status = flatten(target, child, below, error);
+        free(below);
+    }
+    return status;
+}
+
+/* Files and their layers. */
+
+/* The files being read, from the one asked for to the one that it extends, and so on. */
+typedef struct Chain {
+    const struct Chain *outer;
+    const char *path; /* resolved */
+    int depth;
+} Chain;
+
+static RgStatus read_layer(const char *path, const Chain *outer, RgSettings *settings,
+                           RgError *error);
+
+static RgStatus extend_one(const Target *target, const config_setting_t *name, const Chain *chain,
+                           RgError *error) {
+    const char *text = config_setting_get_string(name);
+    char *file = source_file(target, name);
+    char *path = !text || text[0] == '/' ? rg_string_copy(text) : join_path(target->folder, text);
+    RgStatus status =
+        path ? read_layer(path, chain, target->settings, error)
+             : rg_fail(error, RG_E_USAGE, "expected the name of a file or a list of names");
+    if (status != RG_OK)
+        rg_fail_in(error, status, "%s:%u: extends", file, config_setting_source_line(name));
+    free(path);
+    free(file);
+    return status;
+}
+
+/* Read the files that the key `extends` names, and take the key out. */
+static RgStatus read_extended(const Target *target, config_t *config, const Chain *chain,
+                              RgError *error) {
+    const config_setting_t *extends = config_lookup(config, "extends");
+    if (!extends)
+        return RG_OK;
+    if (config_setting_is_list(extends) || config_setting_is_array(extends)) {
+        for (int i = 0; i < config_setting_length(extends); i++)
+            RG_TRY(extend_one(target, config_setting_get_elem(extends, (unsigned)i), chain, error));
+    } else {
+        RG_TRY(extend_one(target, extends, chain, error));
+    }
+    config_setting_remove(config_root_setting(config), "extends");
+    return RG_OK;
+}
+
+static RgStatus parse_failed(config_t *config, const char *path, const char *folder,
+                             RgError *error) {
+    const char *named = config_error_file(config);
+    char *file =
+        named && strcmp(named, path) != 0 ? join_path(folder, named) : rg_string_copy(path);
+    RgStatus status;
+    if (config_error_line(config) > 0)
+        status = rg_fail(error, RG_E_USAGE, "%s:%d: %s", file, config_error_line(config),
+                         config_error_text(config));
+    else
+        status = rg_fail(error, RG_E_USAGE, "%s: %s", file, config_error_text(config));
+    free(file);
+    return status;
+}
+
+static RgStatus parse_file(const char *path, const char *folder, const Chain *chain,
+                           RgSettings *settings, RgError *error) {
+    RgStatus status = scan_file(path, folder, 0, error);
+    if (status != RG_OK)
+        return status;
+    config_t config;
+    config_init(&config);
+    if (folder)
+        config_set_include_dir(&config, folder);
+    Target target = {settings, path, folder};
+    if (!config_read_file(&config, path))
+        status = parse_failed(&config, path, folder, error);
+    else if ((status = read_extended(&target, &config, chain, error)) == RG_OK)
+        status = flatten(&target, config_root_setting(&config), "", error);
+    config_destroy(&config);
+    return status;
+}
+
+static RgStatus read_layer(const char *path, const Chain *outer, RgSettings *settings,
+                           RgError *error) {
+    char *resolved = realpath(path, NULL);
+    if (!resolved)
+        return rg_fail(error, RG_E_USAGE, "%s: %s", path, strerror(errno));
+    RgStatus status = RG_OK;
+    Chain chain = {outer, resolved, outer ? outer->depth + 1 : 0};
+    for (const Chain *c = outer; c && status == RG_OK; c = c->outer)
+        if (strcmp(c->path, resolved) == 0)
+            status = rg_fail(error, RG_E_USAGE, "%s extends itself", path);
+    if (status == RG_OK && chain.depth > MOST_EXTENDS)
+        status = rg_fail(error, RG_E_USAGE, "%s: more than %d files extend each other", path,
+                         MOST_EXTENDS);
+    if (status == RG_OK) {
+        const char *slash = strrchr(path, '/');
+        char *folder = slash ? rg_string_format("%.*s", (int)(slash - path), path) : NULL;
+        status = parse_file(path, folder, &chain, settings, error);
+        free(folder);
+    }
+    free(resolved);
+    return status;
+}
+
+RgStatus rg_config_read(const char *path, RgSettings *settings, RgError *error) {
+    rg_settings_set_file(settings, path);
+    return read_layer(path, NULL, settings, error);
+}
+
+/* Overrides. */
+
+/* Text of path[0 … end), malloc'd. */
+static char *head_of(const char *path, const char *end) {
+    return rg_string_format("%.*s", (int)(end - path), path);
+}
+
+static bool is_path_part(const char *part, size_t length) {
+    if (length == 0)
+        return false;
+    size_t digits = 0, names = 0;
+    for (size_t i = 0; i < length; i++) {
+        digits += is_digit(part[i]);
+        names += is_name(part[i]);
+    }
+    if (digits == length)
+        return length == 1 || (part[0] != '0' && length < 10);
+    return names == length && is_letter(part[0]);
+}
+
+/* Does the part of a path that starts at `part` fit what the table has above it? */
+static RgStatus check_part(const RgSettings *settings, const char *path, const char *part,
+                           RgError *error) {
+    RgStatus status = RG_OK;
+    char *parent = part == path ? rg_string_copy("") : head_of(path, part - 1);
+    int length = (int)strcspn(part, ".");
+    int64_t elements = part == path ? 0 : rg_settings_length(settings, parent);
+    bool is_number = is_digit(part[0]);
+    if (elements > 0 && (!is_number || strtoll(part, NULL, 10) >= elements))
+        status = rg_fail(error, RG_E_USAGE,
+                         "-s %s: %s is a list: expected an element 0 to %lld, found \"%.*s\"", path,
+                         parent, (long long)elements - 1, length, part);
+    else if (elements == 0 && is_number)
+        status = rg_fail(error, RG_E_USAGE, "-s %s: %s%sis not a list with an element %.*s", path,
+                         parent, parent[0] ? " " : "", length, part);
+    for (int64_t i = 0; i < rg_settings_count(settings) && status == RG_OK; i++) {
+        const RgSetting *setting = rg_settings_at(settings, i);
+        if (setting->kind != RG_SETTING_EMPTY && strcmp(setting->path, parent) == 0)
+            status = rg_fail(error, RG_E_USAGE, "-s %s: %s is a value, not a group", path, parent);
+    }
+    free(parent);
+    return status;
+}
+
+static RgStatus check_path(const RgSettings *settings, const char *path, RgError *error) {
+    for (const char *part = path;; part++) {
+        size_t length = strcspn(part, ".");
+        if (!is_path_part(part, length) || (part == path && is_digit(*part)))
+            return rg_fail(error, RG_E_USAGE,
+                           "-s %s: expected a path of names and element numbers, such as "
+                           "algorithms.0.beta",
+                           path);
+        part += length;
+        if (*part == '\0')
+            break;
+    }
+    for (const char *part = path; part; part = strchr(part, '.') ? strchr(part, '.') + 1 : NULL)
+        RG_TRY(check_part(settings, path, part, error));
+    return RG_OK;
+}
+
+/* Parse `text` as the value of one setting; NULL when it is not just that. The outermost [ ] are
+ * read as ( ), as libconfig's arrays refuse [1, 0.5]. */
+static const config_setting_t *parse_value(config_t *config, const char *text) {
+    size_t length = strlen(text);
+    bool is_array = length >= 2 && text[0] == '[' && text[length - 1] == ']';
+    char *line = is_array ? rg_string_format("value = (%.*s);", (int)length - 2, text + 1)
+                          : rg_string_format("value = %s;", text);
+    bool good = config_read_string(config, line);
+    free(line);
+    const config_setting_t *root = config_root_setting(config);
+    return good && config_setting_length(root) == 1 ? config_setting_get_elem(root, 0) : NULL;
+}
+
+/* Flatten a parsed value: first for trial, so that a bad one changes nothing. */
+static RgStatus set_value(RgSettings *settings, const char *path, const config_setting_t *value,
+                          RgError *error) {
+    RgSettings *scratch = rg_settings_create();
+    Target trial = {scratch, NULL, NULL}, target = {settings, NULL, NULL};
+    RgStatus status = flatten(&trial, value, path, error);
+    rg_settings_destroy(scratch);
+    if (status != RG_OK)
+        return status;
+    rg_settings_remove(settings, path);
+    return flatten(&target, value, path, error);
+}
+
+static RgStatus set_override(RgSettings *settings, const char *path, const char *text,
+                             RgError *error) {
+    RG_TRY(check_path(settings, path, error));
+    if (text[strcspn(text, "\n\r")])
+        return rg_fail(error, RG_E_USAGE, "-s %s: expected a value of one line", path);
+    if (!is_utf8(text))
+        return rg_fail(error, RG_E_USAGE, "-s %s: the value is not UTF-8 text", path);
+    RgStatus status = RG_OK;
+    config_t config;
+    config_init(&config);
+    const config_setting_t *value = parse_value(&config, text);
+    if (value) {
+        status = scan_text((Cursor){text, path, 0}, NULL, MOST_INCLUDES, error);
+        status = status == RG_OK ? set_value(settings, path, value, error)
+                                 : rg_fail_in(error, status, "-s");
+    } else if (text[0] == '\0' || strchr("\"[({", text[0])) {
+        status = rg_fail(error, RG_E_USAGE,
+                         "-s %s=%s: expected a number, true, false, a \"string\", [a, list] or "
+                         "{ a = group; } (strings in lists need their quotes)",
+                         path, text);
+    } else {
+        rg_settings_remove(settings, path);
+        rg_settings_set(settings, path, RG_SETTING_STRING, text, "-s", 0);
+    }
+    config_destroy(&config);
+    return status;
+}
+
+RgStatus rg_config_override(RgSettings *settings, const char *assignment, RgError *error) {
+    const char *equals = strchr(assignment, '=');
+    if (!equals)
+        return rg_fail(error, RG_E_USAGE, "-s %s: expected path=value", assignment);
+    const char *end = equals, *value = equals + 1;
+    while (end > assignment && end[-1] == ' ')
+        end--;
+    value += strspn(value, " ");
+    char *path = head_of(assignment, end);
+    RgStatus status = set_override(settings, path, value, error);
+    free(path);
+    return status;
+}

@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: MIT */
+/* Planning a trial: from its settings and its environment's data to loads of passes, and from those
+ * to bytes and operations. The forms themselves are core/models/transformer_cost.c's. */
+#include "experiments/program/config/cost_estimate.h"
+
+#include "core/models/transformer_cost.h"
+#include "core/policy/data_parallel.h"
+#include "core/results/weights.h"
+#include "core/tensor/blas.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- the environment ---- */
+
+void rg_planner_clear(RgPlanner *planner) {
+    rg_environment_destroy(planner->environment);
+    free(planner->identity);
+    *planner = (RgPlanner){0};
+}
+
+/* Its data that need no policy, and the memory of the process with them. */
+static RgStatus set_environment(RgPlanner *planner, const RgTrialPlan *plan, RgError *error) {
+    RgSettings *part = rg_settings_create();
+    rg_settings_copy_group(part, "environment", plan->resolved, "environment");
+    char *identity = rg_settings_to_json(part);
+    rg_settings_destroy(part);
+    if (planner->identity && strcmp(planner->identity, identity) == 0) {
+        free(identity);
+        return RG_OK;
+    }
+    double before = rg_memory_in_use();
+    double others = planner->identity ? planner->program : before;
+    rg_planner_clear(planner);
+    planner->identity = identity;
+    RG_TRY(rg_environment_create(plan->environment.type, plan->resolved, "environment",
+                                 rg_random_root((uint64_t)plan->seed), &planner->environment,
+                                 error));
+    double now = rg_memory_in_use();
+    planner->program = now > others ? now : others;
+    return RG_OK;
+}
+
+/* ---- the policy ---- */
+
+static RgStatus read_options(const RgTrialPlan *plan, int64_t vocabulary, RgTransformerPlan *model,
+                             RgError *error) {
+    RgTransformerOptions options;
+    RG_TRY(rg_options_read(rg_policy_transformer.about.options, plan->resolved, "policy", &options,
+                           error));
+    return rg_transformer_plan(&options, vocabulary, &plan->adapter, model, error);
+}
+
+/* A transformer's plan; for other kinds model->vocabulary stays 0, and `small` is their parameters.
+ * The weights of a file are loaded for their dimensions. */
+static RgStatus read_model(const RgTrialPlan *plan, const RgPolicySpace *space,
+                           RgTransformerPlan *model, int64_t *small, RgError *error) {
+    *model = (RgTransformerPlan){0};
+    RgPolicy *policy = NULL;
+    RgStatus status = rg_weights_check_path(plan->policy.weights, error);
+    if (status != RG_OK)
+        return status;
+    if (plan->policy.weights[0])
+        status = rg_policy_load(plan->policy.weights, &policy, error);
+    else if (strcmp(plan->policy.type, rg_policy_transformer.about.name) == 0)
+        return read_options(plan, space->vocabulary, model, error);
+    else
+        status = rg_policy_create(plan->policy.type, plan->resolved, "policy", space,
+                                  rg_random_root(0), &policy, error);
+    if (status == RG_OK && policy->type == &rg_policy_transformer)
+        status =
+            rg_transformer_plan(rg_transformer_options(policy), rg_transformer_vocabulary(policy),
+                                &plan->adapter, model, error);
+    else if (status == RG_OK)
+        *small = policy->parameters->count;
+    rg_policy_destroy(policy);
+    return status;
+}
+
+/* ---- loads ---- */
+
+static int64_t longest_prompt(const RgSequences *s) {
+    int64_t longest = 0;
+    for (int64_t i = 0; s && i < s->count; i++)
+        longest = s->prompt_length[i] > longest ? s->prompt_length[i] : longest;
+    return longest;
+}
+
+static int64_t longest_response(const RgSequences *s) {
+    int64_t longest = 0;
+    for (int64_t i = 0; i < s->count; i++)
+        longest = rg_sequence_response_length(s, i) > longest ? rg_sequence_response_length(s, i)
+                                                              : longest;
+    return longest;
+}
+
+static bool takes_demonstrations(const RgTrialPlan *plan) {
+    return plan->recipe.group == 0 && !rg_recipe_takes_pairs(&plan->recipe);
+}
+
+/* The longest sequences of a step: demonstrations that are there already are looked at, all else is
+ * a prompt and a response of the limit. */
+static RgPassLoad longest_load(const RgTrialPlan *plan, const RgCourse *course) {
+    bool pairs = !takes_demonstrations(plan);
+    RgPassLoad load = {.copies = rg_recipe_counts(&plan->recipe).trained,
+                       .prompt_length = longest_prompt(course->prompts),
+                       .response_length = course->response_limit};
+    if (!pairs && course->demonstrations) {
+        load.prompt_length = longest_prompt(course->demonstrations);
+        load.response_length = longest_response(course->demonstrations);
+    }
+    return load;
+}
+
+static RgPassLoad of_prompts(RgPassLoad load, int64_t prompts) {
+    load.prompts = prompts;
+    return load;
+}
+
+/* ---- parts ---- */
+
+enum { EVALUATED_AT_ONCE = 128 }; /* sequences, of sampling */
+
+static void take_temporary(RgTrialCost *cost, double bytes, const char *of) {
+    if (bytes <= cost->temporary)
+        return;
+    cost->temporary = bytes;
+    cost->temporary_of = of;
+}
+
+/* Passes without gradients, of policy and reference one after another. */
+static void plan_values(const RgTrialPlan *plan, const RgTransformerPlan *model, RgPassLoad load,
+                        int64_t part, RgTrialCost *cost) {
+    int64_t of_threads = (int64_t)rg_threads() * RG_VALUES_OF_A_THREAD;
+    bool apart = rg_shards_suit_sizes(rg_transformer_plan_weights(model), INT64_MAX);
+    int64_t at_once = apart ? of_threads : RG_VALUES_AT_ONCE;
+    int64_t most = at_once / load.copies, passed = part < most ? part : most;
+    RgPassLoad own = of_prompts(load, passed), scored = of_prompts(load, at_once);
+    scored.copies = 1;
+    cost->values = rg_transformer_values_cost(model, &scored).peak; /* in evaluation */
+    double reference = rg_transformer_values_cost(model, &own).peak;
+    if (!takes_demonstrations(plan) && reference > cost->values)
+        cost->values = reference;
+}
+
+/* What there is beside a step: decoders, merged weights. */
+static void plan_temporaries(const RgTrialPlan *plan, const RgTransformerPlan *model,
+                             RgPassLoad load, RgTrialCost *cost) {
+    RgPassLoad sampled = of_prompts(load, EVALUATED_AT_ONCE);
+    sampled.copies = 1;
+    take_temporary(cost, rg_transformer_sampling_bytes(model, &sampled), "sampling in evaluation");
+    RgRecipeCounts counts = rg_recipe_counts(&plan->recipe);
+    if (counts.sampled + counts.third > 0) {
+        RgPassLoad own = of_prompts(load, plan->training.batch);
+        own.copies = counts.sampled + counts.third;
+        take_temporary(cost, rg_transformer_sampling_bytes(model, &own), "sampling for training");
+    }
+    if (plan->adapter.rank > 0) { /* sampling's memory stays for the next time */
+        cost->temporary += sizeof(RgReal) * (double)cost->frozen;
+        cost->temporary_of = "sampling, and merged weights when they are saved";
+    }
+}
+
+static RgPassCost pass_cost(const RgTrialPlan *plan, const RgTransformerPlan *model,
+                            RgPassLoad load, int64_t examples) {
+    RgPassLoad part = of_prompts(load, examples);
+    if (takes_demonstrations(plan))
+        return rg_transformer_likelihood_cost(model, &part);
+    return rg_transformer_training_cost(model, &part);
+}
+
+/* What does not train has no options of training. */
+static int64_t shards_of(const RgTrialPlan *plan) {
+    return plan->training.shards > 1 ? plan->training.shards : 1;
+}
+
+/* The passes of a step: of each shard as many parts as fit into it, and one of the rest, whose
+ * memory is another where it is too small for what the others run in. */
+static void plan_passes(const RgTrialPlan *plan, const RgTransformerPlan *model, RgPassLoad load,
+                        int64_t part, RgTrialCost *cost) {
+    int64_t batch = plan->training.batch, shards = shards_of(plan);
+    RgPassCost pass = pass_cost(plan, model, load, part);
+    double apart = 0;
+    for (int64_t s = 0; s < shards; s++) {
+        int64_t count = batch * (s + 1) / shards - batch * s / shards, rest = count % part;
+        cost->policy_flops += (double)(count / part) * pass.flops;
+        if (rest == 0)
+            continue;
+        RgPassCost last = pass_cost(plan, model, load, rest);
+        cost->policy_flops += last.flops;
+        if (last.in_shards != pass.in_shards && last.peak > apart)
+            apart = last.peak;
+    }
+    cost->activations += apart;
+}
+
+static void plan_step(const RgTrialPlan *plan, const RgTransformerPlan *model, RgPassLoad load,
+                      int64_t part, RgTrialCost *cost) {
+    const RgRecipe *r = &plan->recipe;
+    RgRecipeCounts counts = rg_recipe_counts(r);
+    RgPassLoad whole = of_prompts(load, part), all = of_prompts(load, plan->training.batch);
+    cost->activations = pass_cost(plan, model, load, part).peak;
+    cost->copies = rg_transformer_copies_bytes(model, &whole);
+    if (plan->algorithm->step) {
+        cost->left_out = "operations and second derivatives, which are the algorithm's own";
+        return;
+    }
+    plan_passes(plan, model, load, part, cost);
+    if (counts.scored > 0) {
+        all.copies = counts.scored;
+        cost->policy_flops += rg_transformer_values_cost(model, &all).flops;
+    }
+    cost->policy_flops *= (double)r->epochs;
+    if (counts.referenced > 0) {
+        RgTransformerPlan reference = *model;
+        reference.adapter = (RgAdapter){0};
+        all.copies = counts.referenced;
+        cost->reference_flops = rg_transformer_values_cost(&reference, &all).flops;
+    }
+    if (counts.sampled > 0) {
+        all.copies = counts.sampled;
+        cost->sampling_flops = r->on_policy * rg_transformer_sampling_flops(model, &all);
+    }
+    if (counts.third > 0) {
+        all.copies = counts.third;
+        cost->sampling_flops += rg_transformer_sampling_flops(model, &all);
+    }
+}
+
+static double bytes_of(int64_t numbers) {
+    return (double)rg_aligned_room(sizeof(RgReal) * (size_t)numbers);
+}
+
+static void plan_parameters(const RgTrialPlan *plan, int64_t trained, int64_t weights,
+                            RgTrialCost *cost) {
+    double own = bytes_of(trained), whole = bytes_of(weights);
+    bool trains = plan->algorithm->loss || plan->algorithm->step;
+    cost->trained = trains ? trained : 0;
+    cost->frozen = weights;
+    cost->weights = own;
+    int64_t followers = (plan->recipe.reference_steps > 0) + (plan->recipe.sampler_steps != 1);
+    cost->reference = whole + (trains ? own * (double)followers : 0);
+    cost->gradients = own * (shards_of(plan) > 1 ? 2 : 1); /* a shard's, and the sum */
+    if (trains)
+        cost->optimizer = own * (((const RgOptimizerType *)plan->optimizer.type.type)->two ? 2 : 1);
+    cost->loading = whole; /* no file beside it, and no gradient before there is one */
+}
+
+/* Frozen weights of which so many numbers are in matrices. */
+static void plan_storage(const RgTrialPlan *plan, int64_t matrices, RgTrialCost *cost) {
+    if (plan->policy.reference_storage == RG_PRECISION_BF16)
+        cost->reference += (double)rg_aligned_room(sizeof(RgBf16) * (size_t)matrices) +
+                           bytes_of(cost->frozen - matrices) - bytes_of(cost->frozen);
+}
+
+static void plan_transformer(const RgTrialPlan *plan, RgTransformerPlan *model, RgPassLoad load,
+                             RgTrialCost *cost) {
+    model->recompute = plan->policy.recompute;
+    model->precision = (RgPrecision)plan->policy.precision;
+    model->storage = (RgPrecision)plan->policy.reference_storage;
+    model->sampling = (RgPrecision)plan->policy.sampling;
+    cost->prompt_length = load.prompt_length;
+    cost->response_length = load.response_length;
+    int64_t part = plan->training.micro_batch, shards = shards_of(plan);
+    int64_t shard = (plan->training.batch + shards - 1) / shards; /* the largest */
+    if (part == 0 || part > shard)
+        part = shard;
+    plan_values(plan, model, load, part, cost);
+    plan_temporaries(plan, model, load, cost);
+    if (plan->algorithm->loss || plan->algorithm->step)
+        plan_step(plan, model, load, part, cost);
+}
+
+/* An algorithm with a step of its own counts for itself. */
+static void plan_rollout(const RgTrialPlan *plan, const RgTransformerPlan *model,
+                         const RgCourse *course, RgTrialCost *cost) {
+    RgRecipeCounts counts = rg_recipe_counts(&plan->recipe);
+    double batch = (double)plan->training.batch, own = batch * plan->recipe.on_policy;
+    double sampled = own * (double)counts.sampled + batch * (double)counts.third;
+    cost->judge_queries = own * (double)counts.judged;
+    cost->generated_tokens = sampled * (double)course->response_limit;
+    if (plan->algorithm->step || (model->vocabulary == 0 && sampled > 0))
+        cost->generated_tokens = NAN;
+    if (plan->algorithm->step)
+        cost->judge_queries = NAN;
+}
+
+RgStatus rg_plan_trial(RgPlanner *planner, const RgTrialPlan *plan, RgTrialCost *cost,
+                       RgError *error) {
+    *cost = (RgTrialCost){0};
+    RG_TRY(set_environment(planner, plan, error));
+    cost->program = planner->program;
+    RgTransformerPlan model;
+    int64_t small = 0;
+    RG_TRY(read_model(plan, &planner->environment->space, &model, &small, error));
+    plan_rollout(plan, &model, &planner->environment->course, cost);
+    if (model.vocabulary > 0) {
+        plan_parameters(plan, rg_transformer_plan_trained(&model),
+                        rg_transformer_plan_weights(&model), cost);
+        plan_storage(plan, rg_transformer_plan_matrices(&model), cost);
+        plan_transformer(plan, &model, longest_load(plan, &planner->environment->course), cost);
+    } else {
+        plan_parameters(plan, small, small, cost);
+        cost->left_out = "passes, which are small";
+    }
+    double training = cost->weights + cost->reference + cost->gradients + cost->optimizer +
+                      cost->activations + cost->values + cost->copies + cost->temporary;
+    cost->total = cost->program + (training > cost->loading ? training : cost->loading);
+    return RG_OK;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/* What a trial will take, before it runs: memory by part and operations of a step, at sequences as
+ * long as they may be. Of a transformer the passes are told by closed forms; of other policies,
+ * which are small, only the parameters. */
+#ifndef RG_EXPERIMENTS_PLAN_H
+#define RG_EXPERIMENTS_PLAN_H
+
+#include "experiments/program/config/experiment.h"
+
+typedef struct RgTrialCost {
+    int64_t trained, frozen; /* parameters; the reference's are frozen */
+
+    /* Bytes. */
+    double program; /* with the environment's data, as measured now */
+    double weights, reference, gradients, optimizer;
+    double activations; /* of a pass of a step, from forward to the end of backward */
+    double values;      /* of the largest pass without gradients; its memory is kept */
+    double copies;      /* of what is multiplied, to bf16 or from it */
+    double temporary;   /* the largest of what comes and goes beside all this … */
+    const char *temporary_of;
+    double loading; /* weights, before training begins */
+    double total;   /* at the peak */
+
+    /* Operations of a step. */
+    double policy_flops, reference_flops, sampling_flops;
+
+    /* Of a step, on average, with responses of the limit; NaN: not known. */
+    double generated_tokens, judge_queries;
+
+    int64_t prompt_length, response_length; /* the longest */
+    const char *left_out;                   /* what is not in the figures, or NULL */
+} RgTrialCost;
+
+/* Environments that plans were made with, kept from one trial to the next. Start zeroed. */
+typedef struct RgPlanner {
+    RgEnvironment *environment;
+    char *identity;
+    double program;
+} RgPlanner;
+
+RgStatus rg_plan_trial(RgPlanner *planner, const RgTrialPlan *plan, RgTrialCost *cost,
+                       RgError *error);
+void rg_planner_clear(RgPlanner *planner);
+
+#endif

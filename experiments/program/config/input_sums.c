@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+/* Sums of files and folders, and those that were made already. */
+#include "experiments/program/config/input_sums.h"
+
+#include "core/lookup.h"
+#include "core/notice.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fnmatch.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* ---- files ---- */
+
+/* What tells the file system's files and their states apart; all bytes of it are compared. */
+typedef struct FileState {
+    uint64_t device, inode;
+    int64_t size, changed, changed_part, entered, entered_part;
+} FileState;
+
+static struct {
+    RgLookup *states; /* numbers of sums */
+    RgChecksum *sums;
+    int64_t count;
+} known;
+
+static FileState state_of(const struct stat *about) {
+    return (FileState){.device = (uint64_t)about->st_dev,
+                       .inode = (uint64_t)about->st_ino,
+                       .size = (int64_t)about->st_size,
+                       .changed = (int64_t)about->st_mtim.tv_sec,
+                       .changed_part = (int64_t)about->st_mtim.tv_nsec,
+                       .entered = (int64_t)about->st_ctim.tv_sec,
+                       .entered_part = (int64_t)about->st_ctim.tv_nsec};
+}
+
+static void forget_all(void) {
+    rg_lookup_destroy(known.states);
+    free(known.sums);
+}
+
+static void remember(const FileState *state, const RgChecksum *sum) {
+    if (!known.states) {
+        known.states = rg_lookup_create();
+        atexit(forget_all);
+    }
+    int64_t *number = rg_lookup_at(known.states, (const char *)state, sizeof *state);
+    if (*number < 0) {
+        known.sums = rg_reallocate(known.sums, (size_t)known.count + 1, sizeof *known.sums);
+        *number = known.count++;
+    }
+    known.sums[*number] = *sum;
+}
+
+RgStatus rg_input_file_sum(const char *path, RgChecksum *sum, RgError *error) {
+    struct stat about;
+    const int64_t large = INT64_C(4) << 30; /* bytes */
+    if (stat(path, &about) != 0)
+        return rg_fail(error, RG_E_FILE, "%s: cannot read: %s", path, strerror(errno));
+    if (!S_ISREG(about.st_mode))
+        return rg_fail(error, RG_E_FILE, "%s: cannot read: it is not a regular file", path);
+    FileState state = state_of(&about);
+    int64_t number =
+        known.states ? rg_lookup_find(known.states, (const char *)&state, sizeof state) : -1;
+    if (number >= 0) {
+        *sum = known.sums[number];
+        return RG_OK;
+    }
+    if (about.st_size >= large)
+        rg_notice("%s: its SHA-256 is computed, which takes seconds", path);
+    RG_TRY(rg_file_checksum(path, sum, error));
+    remember(&state, sum);
+    return RG_OK;
+}
+
+/* ---- folders ---- */
+
+static bool is_read(const RgOption *option, const char *name) {
+    const char *const *pattern = option->files;
+    if (name[0] == '.' || !pattern)
+        return name[0] != '.';
+    while (*pattern && fnmatch(*pattern, name, 0) != 0)
+        pattern++;
+    return *pattern;
+}
+
+static int by_bytes(const void *a, const void *b) {
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static bool is_regular(const char *folder, const char *name) {
+    struct stat about;
+    char *path = rg_string_format("%s/%s", folder, name);
+    bool regular = stat(path, &about) == 0 && S_ISREG(about.st_mode);
+    free(path);
+    return regular;
+}
+
+RgStatus rg_input_names(const RgOption *option, const char *folder, RgInputNames *names,
+                        RgError *error) {
+    *names = (RgInputNames){0};
+    DIR *stream = opendir(folder);
+    if (!stream)
+        return rg_fail(error, RG_E_FILE, "%s: cannot list: %s", folder, strerror(errno));
+    for (struct dirent *entry; (entry = readdir(stream));) {
+        if (!is_read(option, entry->d_name) || !is_regular(folder, entry->d_name))
+            continue;
+        names->name = rg_reallocate(names->name, (size_t)names->count + 1, sizeof *names->name);
+        names->name[names->count++] = rg_string_copy(entry->d_name);
+    }
+    closedir(stream);
+    if (names->count > 0)
+        qsort(names->name, (size_t)names->count, sizeof *names->name, by_bytes);
+    return RG_OK;
+}
+
+void rg_input_names_clear(RgInputNames *names) {
+    for (int i = 0; i < names->count; i++)
+        free(names->name[i]);
+    free(names->name);
+    *names = (RgInputNames){0};
+}
+
+static RgStatus folder_sum(const RgOption *option, const char *folder, char sha256[RG_SHA256_TEXT],
+                           RgError *error) {
+    RgInputNames names;
+    RG_TRY(rg_input_names(option, folder, &names, error));
+    RgHashing *hashing = rg_hashing_begin();
+    RgStatus status = RG_OK;
+    for (int i = 0; i < names.count && status == RG_OK; i++) {
+        RgChecksum sum;
+        char *path = rg_string_format("%s/%s", folder, names.name[i]);
+        status = rg_input_file_sum(path, &sum, error);
+        free(path);
+        if (status != RG_OK)
+            break;
+        char *line = rg_string_format("%s  %s\n", sum.sha256, names.name[i]);
+        rg_hashing_add(hashing, line, strlen(line));
+        free(line);
+    }
+    rg_hashing_sum(hashing, sha256);
+    rg_hashing_end(hashing);
+    rg_input_names_clear(&names);
+    return status;
+}
+
+/* ---- either ---- */
+
+static bool is_folder(const char *path) {
+    struct stat about;
+    return stat(path, &about) == 0 && S_ISDIR(about.st_mode);
+}
+
+bool rg_input_is_summable(const char *path) {
+    struct stat about;
+    return stat(path, &about) == 0 && (S_ISDIR(about.st_mode) || S_ISREG(about.st_mode));
+}
+
+RgStatus rg_input_sum(const RgOption *option, const char *path, char sha256[RG_SHA256_TEXT],
+                      RgError *error) {
+    RgChecksum sum;
+    if (is_folder(path))
+        return folder_sum(option, path, sha256, error);
+    RG_TRY(rg_input_file_sum(path, &sum, error));
+    memcpy(sha256, sum.sha256, RG_SHA256_TEXT);
+    return RG_OK;
+}

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT */
+/* Reading reported figures. */
+#include "experiments/program/config/paper_file.h"
+
+#include "core/options.h"
+#include "experiments/program/config/config.h"
+
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* One figure as the file has it. */
+typedef struct FigureOptions {
+    const char *method, *metric, *quantity, *value, *setting, *source, *checked;
+    RgOptionList where;
+} FigureOptions;
+
+static const RgOption figure_options[] = {
+    RG_OPTION_STRING(FigureOptions, method, NULL, "label or algorithm that stands beside it"),
+    RG_OPTION_STRING(FigureOptions, metric, NULL, "what the paper calls it"),
+    RG_OPTION_STRING(FigureOptions, quantity, "", "what stands beside it here"),
+    RG_OPTION_STRING(FigureOptions, value, NULL, "as printed, with its uncertainty"),
+    RG_OPTION_STRING(FigureOptions, setting, NULL, "model, data, judge"),
+    RG_OPTION_STRING(FigureOptions, source, NULL, "where it stands"),
+    RG_OPTION_STRING(FigureOptions, checked, NULL, "by what it is known"),
+    RG_OPTION_LIST(FigureOptions, where, "swept options that trials must have: \"name=value\""),
+    RG_OPTION_END,
+};
+
+typedef struct PaperOptions {
+    const char *title, *reference;
+    RgOptionList differences, unknown;
+} PaperOptions;
+
+static const RgOption paper_options[] = {
+    RG_OPTION_STRING(PaperOptions, title, NULL, "of the paper"),
+    RG_OPTION_STRING(PaperOptions, reference, NULL, "authors, year, where"),
+    RG_OPTION_LIST(PaperOptions, differences, "how settings differ from those here"),
+    RG_OPTION_LIST(PaperOptions, unknown, "what could not be verified"),
+    RG_OPTION_END,
+};
+
+struct RgPaperFile {
+    RgSettings *settings; /* holds the texts */
+    RgReported *figures;
+    const char *differences[RG_LIST_MOST + 1], *unknown[RG_LIST_MOST + 1];
+    RgPaper paper;
+};
+
+/* ---- content ---- */
+
+static void take_sentences(const RgOptionList *list, const char **sentence) {
+    for (int64_t i = 0; i < list->count; i++)
+        sentence[i] = list->item[i].text;
+    sentence[list->count] = NULL;
+}
+
+/* "beta=0.001", cut in two. */
+static RgStatus read_condition(RgPaperFile *file, const char *path, const char *text,
+                               RgReported *reported, RgError *error) {
+    const char *equals = strchr(text, '=');
+    char *end = NULL;
+    double value = equals ? strtod(equals + 1, &end) : 0;
+    if (!equals || equals == text || end == equals + 1 || *end != '\0' ||
+        reported->conditions == RG_PAPER_CONDITIONS)
+        return rg_setting_refuse(rg_settings_find(file->settings, path), error,
+                                 "expected at most %d of \"option=number\"", RG_PAPER_CONDITIONS);
+    struct RgReportedWhere *where = &reported->where[reported->conditions++];
+    where->value = value;
+    where->name = rg_string_format("%.*s", (int)(equals - text), text);
+    return RG_OK;
+}
+
+static RgStatus read_figure(RgPaperFile *file, int64_t index, RgError *error) {
+    FigureOptions o;
+    char *path = rg_string_format("figures.%lld", (long long)index);
+    RgReported *reported = &file->figures[index];
+    RgStatus status = rg_options_read(figure_options, file->settings, path, &o, error);
+    if (status == RG_OK)
+        *reported = (RgReported){.method = o.method,
+                                 .metric = o.metric,
+                                 .quantity = o.quantity,
+                                 .value = o.value,
+                                 .setting = o.setting,
+                                 .source = o.source,
+                                 .checked = o.checked};
+    for (int64_t i = 0; status == RG_OK && i < o.where.count; i++) {
+        char *at = rg_string_format("%s.where.%lld", path, (long long)i);
+        status = read_condition(file, at, o.where.item[i].text, reported, error);
+        free(at);
+    }
+    static const char *const known[] = {"method", "metric",  "quantity", "value", "setting",
+                                        "source", "checked", "where",    NULL};
+    if (status == RG_OK)
+        status = rg_settings_check_used(file->settings, path, known, error);
+    free(path);
+    return status;
+}
+
+static RgStatus read_content(RgPaperFile *file, const char *path, RgError *error) {
+    PaperOptions o;
+    RG_TRY(rg_config_read(path, file->settings, error));
+    int64_t count = rg_settings_length(file->settings, "figures");
+    if (count == 0)
+        return rg_fail(error, RG_E_USAGE, "%s: no figures, expected figures = ( { … } );", path);
+    RG_TRY(rg_options_read(paper_options, file->settings, "", &o, error));
+    file->figures = rg_allocate((size_t)count * sizeof *file->figures);
+    file->paper.figure_count = count;
+    for (int64_t i = 0; i < count; i++)
+        RG_TRY(read_figure(file, i, error));
+    static const char *const known[] = {"title",       "reference", "figures",
+                                        "differences", "unknown",   NULL};
+    RG_TRY(rg_settings_check_used(file->settings, "", known, error));
+    take_sentences(&o.differences, file->differences);
+    take_sentences(&o.unknown, file->unknown);
+    file->paper.title = o.title;
+    file->paper.reference = o.reference;
+    file->paper.figures = file->figures;
+    file->paper.differences = file->differences;
+    file->paper.unknown = file->unknown;
+    return RG_OK;
+}
+
+/* ---- files ---- */
+
+static int is_paper(const struct dirent *entry) {
+    size_t length = strlen(entry->d_name);
+    return length > 4 && strcmp(entry->d_name + length - 4, ".cfg") == 0;
+}
+
+/* "dpo, hpgd, parl, sail"; malloc'd. */
+static char *paper_names(const char *folder) {
+    struct dirent **entries;
+    char *names = rg_string_copy("");
+    int count = scandir(folder, &entries, is_paper, alphasort);
+    for (int i = 0; i < count; i++) {
+        int length = (int)strlen(entries[i]->d_name) - 4;
+        char *longer =
+            rg_string_format("%s%s%.*s", names, i ? ", " : "", length, entries[i]->d_name);
+        free(names);
+        names = longer;
+        free(entries[i]);
+    }
+    if (count >= 0)
+        free(entries);
+    return names;
+}
+
+static RgStatus find_paper(const char *name, char **path, RgError *error) {
+    size_t length = strlen(name);
+    if (strchr(name, '/') || (length > 4 && strcmp(name + length - 4, ".cfg") == 0)) {
+        *path = rg_string_copy(name);
+        return RG_OK;
+    }
+    char *folder = rg_own_file("analysis/papers"), *names = paper_names(folder);
+    char *listed = rg_string_format(", %s,", names), *wanted = rg_string_format(" %s,", name);
+    RgStatus status = RG_OK;
+    if (strstr(listed, wanted))
+        *path = rg_string_format("%s/%s.cfg", folder, name);
+    else
+        status = rg_fail(error, RG_E_USAGE,
+                         "no paper \"%s\": expected one of %s (in %s), or the path of a .cfg", name,
+                         names[0] ? names : "none", folder);
+    free(wanted);
+    free(listed);
+    free(names);
+    free(folder);
+    return status;
+}
+
+RgStatus rg_paper_read(const char *name, RgPaperFile **file, RgError *error) {
+    *file = NULL;
+    char *path = NULL;
+    RG_TRY(find_paper(name, &path, error));
+    RgPaperFile *new = rg_allocate(sizeof *new);
+    new->settings = rg_settings_create();
+    RgStatus status = read_content(new, path, error);
+    free(path);
+    if (status == RG_OK)
+        *file = new;
+    else
+        rg_paper_close(new);
+    return status;
+}
+
+void rg_paper_close(RgPaperFile *file) {
+    if (!file)
+        return;
+    for (int64_t i = 0; i < file->paper.figure_count; i++)
+        for (int k = 0; k < file->figures[i].conditions; k++)
+            free((char *)file->figures[i].where[k].name);
+    free(file->figures);
+    rg_settings_destroy(file->settings);
+    free(file);
+}
+
+const RgPaper *rg_paper_of(const RgPaperFile *file) {
+    return &file->paper;
+}

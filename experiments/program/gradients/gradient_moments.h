@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* Mean and scatter of vectors, held against an exact one. */
+#ifndef RG_EXPERIMENTS_GRADIENT_MOMENTS_H
+#define RG_EXPERIMENTS_GRADIENT_MOMENTS_H
+
+#include "experiments/program/gradients/gradient_rows.h"
+
+typedef struct RgMoments {
+    int64_t dimension, samples;
+    double *mean, *square; /* Welford's running mean and sum of squared deviations */
+} RgMoments;
+
+RgMoments rg_moments_create(int64_t dimension);
+void rg_moments_free(RgMoments *moments);
+void rg_moments_add(RgMoments *moments, const double *x);
+/* The row's numbers about bias and variance, against exact [dimension]. */
+void rg_moments_compare(const RgMoments *moments, const double *exact, RgGradientRow *row);
+
+#endif

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT */
+/* regatta: the program. Finds the command and hands over; what commands share is here too. */
+#include "core/plugin.h"
+#include "core/tensor/blas.h"
+#include "core/tensor/instructions.h"
+#include "core/text/terminal.h"
+#include "experiments/program/commands/command.h"
+#include "experiments/program/config/build_versions.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const RgCommand commands[] = {
+    {"run", "run an experiment's trials, or go on with them", rg_command_run},
+    {"status", "how far the runs of a results store are", rg_command_status},
+    {"submit", "an experiment as a Slurm job array", rg_command_submit},
+    {"plan", "memory and operations that an experiment will take", rg_command_plan},
+    {"list", "list algorithms, environments, judges, policies and what else there is",
+     rg_command_list},
+    {"show", "show an algorithm, environment, policy or config part with its options",
+     rg_command_show},
+    {"table", "results as a table: mean and standard error over seeds", rg_command_table},
+    {"plot", "any metric against any cost or swept option", rg_command_plot},
+    {"report", "one self-contained HTML page", rg_command_report},
+    {"compare", "methods head to head, paired by seed and prompt", rg_command_compare},
+    {"tournament", "a round-robin of all methods: win rates and ratings", rg_command_tournament},
+    {"frontier", "reward over divergence, and which points are optimal", rg_command_frontier},
+    {"budget", "a metric of all methods at equal spending", rg_command_budget},
+    {"sample", "sample responses from a policy", rg_command_sample},
+    {"score", "log-probabilities of given responses under a policy", rg_command_score},
+    {"export", "write a policy, or that of a trial, in Hugging Face's layout", rg_command_export},
+    {"export-results", "write results as CSV, JSON lines or for TensorBoard",
+     rg_command_export_results},
+    {"export-trial", "pack one trial so that another machine can rerun it",
+     rg_command_export_trial},
+    {"rerun", "run a packed trial again", rg_command_rerun},
+    {"verify", "run a packed trial again and tell whether the result is the same",
+     rg_command_verify},
+    {"merge", "copy experiments and trials of other results stores into one", rg_command_merge},
+    {"forget", "remove trials from a results store", rg_command_forget},
+    {"check-store", "is a results store whole, and what of it can be saved",
+     rg_command_check_store},
+    {"tokenize", "token ids of texts, and the texts that they decode to", rg_command_tokenize},
+    {"train-tokenizer", "learn a byte-level BPE vocabulary", rg_command_train_tokenizer},
+    {"check-gradients", "bias and variance of gradient estimators on an exact environment",
+     rg_command_check_gradients},
+    {"new", "begin an algorithm, environment, judge, estimator or optimizer of your own",
+     rg_command_new},
+    {"check-plugin", "does a plug-in keep what is asked of everything built in",
+     rg_command_check_plugin},
+};
+enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
+
+static void print_help(FILE *stream) {
+    fputs("Usage: regatta [--kernels=NAME] [--plugin=FILE]... COMMAND [ARGUMENT...]\n"
+          "Race algorithms of preference alignment over the same course.\n\n",
+          stream);
+    for (int i = 0; i < COMMAND_COUNT; i++)
+        fprintf(stream, "  %-16s %s\n", commands[i].name, commands[i].summary);
+    fputs(
+        "\n--kernels=avx512|avx2|sse2|neon|generic names the vector instructions to use, in place\n"
+        "of the processor's best; so does the environment variable REGATTA_KERNELS.\n"
+        "--plugin=FILE loads a plug-in, whose algorithms and the like are then there for any "
+        "command;\n"
+        "so does REGATTA_PLUGINS, a list with colons, and plugins = [\"FILE\"] in a config.\n"
+        "\nFolders above what a command writes are made.\n",
+        stream);
+    char *config = rg_own_file("experiments/bandit/head-to-head.cfg");
+    fprintf(stream,
+            "\nregatta COMMAND --help tells more of a command. A first run:\n\n"
+            "  regatta run %s\n"
+            "  regatta table results/bandit-head-to-head.db\n",
+            config);
+    free(config);
+}
+
+/* Large arrays that come and go (decoders, tapes of passes without a gradient) return to the
+ * system. Otherwise glibc raises its threshold as they are freed and keeps them, between ones that
+ * stay, so that what is never needed at the same time adds up. */
+static void return_large_memory(void) {
+#ifdef M_MMAP_THRESHOLD
+    mallopt(M_MMAP_THRESHOLD, 1 << 20);
+    mallopt(M_TRIM_THRESHOLD, 1 << 22);
+#endif
+}
+
+static const char kernels_option[] = "--kernels", plugin_option[] = "--plugin";
+static const char plugins_variable[] = "REGATTA_PLUGINS";
+
+/* Whether this is the option, alone or with =VALUE. */
+static bool is_option(const char *argument, const char *option) {
+    size_t length = strlen(option);
+    return strncmp(argument, option, length) == 0 &&
+           (argument[length] == '\0' || argument[length] == '=');
+}
+
+/* The value of the option before the command, which took *taken arguments; NULL where there is
+ * none. */
+static const char *take_option(int argc, char **argv, const char *option, int *taken) {
+    if (argc < 2 || !is_option(argv[1], option))
+        return NULL;
+    size_t length = strlen(option);
+    bool joined = argv[1][length] == '=';
+    *taken += joined ? 1 : 2;
+    return joined ? argv[1] + length + 1 : argc > 2 ? argv[2] : "";
+}
+
+/* --kernels NAME becomes the environment variable, which a new start and other processes see, too.
+ */
+static RgStatus set_kernels(const char *name, RgError *error) {
+    RgInstructions unused;
+    RgStatus status = rg_instructions_find(name, &unused, error);
+    if (status != RG_OK)
+        return rg_fail_in(error, status, "%s", kernels_option);
+    setenv(RG_INSTRUCTIONS_VARIABLE, name, 1);
+    return RG_OK;
+}
+
+/* --plugin FILE is added to the variable, for the same reason. */
+static RgStatus add_plugin(const char *file, RgError *error) {
+    if (!file[0] || strchr(file, ':'))
+        return rg_fail(error, RG_E_USAGE, "%s: expected a file, without ':' in its name",
+                       plugin_option);
+    const char *before = getenv(plugins_variable);
+    char *list =
+        rg_string_format("%s%s%s", before ? before : "", before && before[0] ? ":" : "", file);
+    setenv(plugins_variable, list, 1);
+    free(list);
+    return RG_OK;
+}
+
+/* Options before the command, in any order. Returns how many arguments they took, −1 on an error.
+ */
+static int take_options(int argc, char **argv, RgError *error) {
+    int taken = 0;
+    for (;;) {
+        int before = taken;
+        const char *kernels = take_option(argc - taken, argv + taken, kernels_option, &taken);
+        if (kernels && set_kernels(kernels, error) != RG_OK)
+            return -1;
+        const char *plugin = take_option(argc - taken, argv + taken, plugin_option, &taken);
+        if (plugin && add_plugin(plugin, error) != RG_OK)
+            return -1;
+        if (taken == before)
+            return taken < argc ? taken : argc - 1;
+    }
+}
+
+/* The files of the variable, with colons between them. */
+static RgStatus load_plugins(RgError *error) {
+    const char *list = getenv(plugins_variable);
+    RgStatus status = RG_OK;
+    while (list && *list && status == RG_OK) {
+        size_t length = strcspn(list, ":");
+        char *file = rg_string_format("%.*s", (int)length, list);
+        status = file[0] ? rg_plugin_load(file, error) : RG_OK;
+        free(file);
+        list += length + (list[length] == ':');
+    }
+    return status;
+}
+
+/* Behind the command, where it is unknown. */
+static RgStatus refuse_late_kernels(int argc, char **argv, RgError *error) {
+    for (int i = 2; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (is_option(argv[i], kernels_option))
+            return rg_fail(error, RG_E_USAGE,
+                           "%s stands before the command: regatta --kernels=NAME %s ...",
+                           kernels_option, argv[1]);
+    return RG_OK;
+}
+
+/* What was printed may have met a full disk only now. Asked where the program ends, so that no
+ * command has to think of it, nor argp's --help; one that has failed has said why. */
+static void close_output(int status, void *unused) {
+    (void)unused;
+    bool bad = ferror(stdout) != 0;
+    if ((fclose(stdout) == 0 && !bad) || status != 0 || errno == EBADF)
+        return;
+    fprintf(stderr, "regatta: standard output: %s\n", strerror(errno ? errno : EIO));
+    _exit(EXIT_FAILURE);
+}
+
+int main(int argc, char **argv) {
+    return_large_memory();
+    rg_terminal_begin();
+    on_exit(close_output, NULL);
+    signal(SIGXFSZ, SIG_IGN); /* a file that may grow no more is told like a full disk */
+    argp_err_exit_status = 2;
+    RgError error = {0};
+    int taken = take_options(argc, argv, &error);
+    if (taken < 0 || rg_instructions_check(&error) != RG_OK)
+        return rg_command_end(RG_E_USAGE, &error);
+    argv[taken] = argv[0];
+    argc -= taken;
+    argv += taken;
+    if (argc < 2) {
+        print_help(stderr);
+        return 2;
+    }
+    const char *name = argv[1];
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
+        print_help(stdout);
+        return 0;
+    }
+    if (strcmp(name, "--version") == 0) {
+        printf("regatta %s (commit %s)\nbuilt with %s\nplug-ins: ABI %s\n", RG_VERSION,
+               rg_build_commit(), rg_build_versions(), RG_ABI);
+        return 0;
+    }
+    const char *names[COMMAND_COUNT + 1] = {0};
+    for (int i = 0; i < COMMAND_COUNT; i++) {
+        names[i] = commands[i].name;
+        if (strcmp(name, commands[i].name) != 0)
+            continue;
+        if (refuse_late_kernels(argc, argv, &error) != RG_OK)
+            return rg_command_end(RG_E_USAGE, &error);
+        rg_blas_start_anew(argv);
+        if (load_plugins(&error) != RG_OK)
+            return rg_command_end(RG_E_USAGE, &error);
+        char *title = rg_string_format("regatta %s", name);
+        argv[1] = title;
+        int status = commands[i].run(argc - 1, argv + 1);
+        free(title);
+        return status;
+    }
+    const char *nearest = rg_nearest_name(name, names);
+    fprintf(stderr, "regatta: no command \"%s\"%s%s%s; see: regatta --help\n", name,
+            nearest ? "; did you mean \"" : "", nearest ? nearest : "", nearest ? "\"?" : "");
+    return 2;
+}

@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: MIT */
+/* What must hold of any algorithm, in the small race. The loss by itself is looked at in
+ * check_loss.c. */
+#include "core/tensor/blas.h"
+#include "core/tensor/profile.h"
+#include "experiments/program/plugins/check_plugin.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static RgSmallRaceTerms terms_of(const RgAlgorithm *algorithm, const char *options, int64_t batch) {
+    return (RgSmallRaceTerms){.algorithm = algorithm,
+                              .options = options,
+                              .bandit = "contexts=3 responses=5 pairs=200",
+                              .deviation = 0.1,
+                              .batch = batch};
+}
+
+/* A race that has begun and gone on for some steps; what stopped it fails the claim. The race is to
+ * be ended in any case. */
+static bool go(RgSmallRace *race, int steps, RgClaims *claims, const char *claim) {
+    RgError error = {0};
+    for (int s = 0; s < steps; s++) {
+        if (rg_trainer_step(race->trainer, &error) != RG_OK)
+            return rg_claim(claims, false, claim, "step %d: %s", s, error.text);
+        if (race->trainer->outcome.diverged)
+            return rg_claim(claims, false, claim, "step %d: %s", s,
+                            race->trainer->outcome.diverged);
+    }
+    return true;
+}
+
+static bool begin(const RgSmallRaceTerms *terms, RgSmallRace *race, RgClaims *claims,
+                  const char *claim) {
+    RgError error = {0};
+    if (rg_small_race_begin(terms, race, &error) == RG_OK)
+        return true;
+    return rg_claim(claims, false, claim, "%s", error.text);
+}
+
+static bool trains(const RgAlgorithm *algorithm) {
+    return algorithm->loss || algorithm->step;
+}
+
+/* ---- bits ---- */
+
+/* The policy's bits after a few steps; false where there were none. */
+static bool bits_with(int threads, const RgSmallRaceTerms *terms, uint64_t *bits, RgClaims *claims,
+                      const char *claim) {
+    enum { STEPS = 6 };
+    RgSmallRace race;
+    rg_threads_set(threads);
+    bool good = begin(terms, &race, claims, claim) && go(&race, STEPS, claims, claim);
+    if (good)
+        *bits = rg_parameters_hash(race.policy->parameters);
+    rg_small_race_end(&race);
+    return good;
+}
+
+void rg_claim_threads(const RgAlgorithm *algorithm, const char *options, RgClaims *claims) {
+    static const char claim[] = "the same bits again, with any number of threads";
+    RgSmallRaceTerms terms = terms_of(algorithm, options, 16);
+    int before = rg_threads(), most = rg_processors() > 2 ? rg_processors() : 3;
+    uint64_t one, other;
+    const int counts[] = {1, 2, most};
+    bool good = bits_with(1, &terms, &one, claims, claim), same = true;
+    int at = 0;
+    for (int i = 0; i < 3 && good && same; i++) {
+        at = counts[i];
+        good = bits_with(at, &terms, &other, claims, claim);
+        same = good && other == one;
+    }
+    rg_threads_set(before);
+    if (good && same)
+        rg_claim(claims, true, claim, "1, 2 and %d threads", most);
+    else if (good)
+        rg_claim(claims, false, claim, "another run with %d thread%s ends with other weights", at,
+                 at == 1 ? "" : "s");
+}
+
+/* ---- a batch in parts ---- */
+
+/* The gradient of the first batch, with so many prompts at a time; malloc'd, or NULL. */
+static RgReal *gradient_in(const RgSmallRaceTerms *terms, int64_t *count, RgClaims *claims,
+                           const char *claim) {
+    RgSmallRace race;
+    RgError error = {0};
+    double loss;
+    RgReal *gradient = NULL;
+    if (begin(terms, &race, claims, claim)) {
+        const RgParameters *p = race.policy->parameters;
+        if (rg_trainer_gradient(race.trainer, 0, &loss, &error) == RG_OK) {
+            *count = p->count;
+            gradient = rg_allocate((size_t)p->count * sizeof *gradient);
+            memcpy(gradient, p->gradient, (size_t)p->count * sizeof *gradient);
+        } else {
+            rg_claim(claims, false, claim, "%s", error.text);
+        }
+    }
+    rg_small_race_end(&race);
+    return gradient;
+}
+
+static bool couples(const RgSmallRaceTerms *terms) {
+    RgSmallRace race;
+    bool found = rg_small_race_begin(terms, &race, NULL) == RG_OK && race.trainer->recipe.couples;
+    rg_small_race_end(&race);
+    return found;
+}
+
+void rg_claim_parts(const RgAlgorithm *algorithm, const char *options, RgClaims *claims) {
+    static const char claim[] = "a batch in parts has the gradient of the whole one";
+    RgSmallRaceTerms terms = terms_of(algorithm, options, 16);
+    if (!algorithm->loss || couples(&terms)) {
+        rg_claim_nothing(claims, claim,
+                         algorithm->loss ? "its recipe says that a batch cannot be cut (couples)"
+                                         : "it has no loss of a batch");
+        return;
+    }
+    int64_t count = 0;
+    RgReal *whole = gradient_in(&terms, &count, claims, claim);
+    terms.micro_batch = 3;
+    RgReal *parts = whole ? gradient_in(&terms, &count, claims, claim) : NULL;
+    double apart = 0, norm = 0;
+    for (int64_t i = 0; parts && i < count; i++) {
+        apart += pow((double)parts[i] - (double)whole[i], 2);
+        norm += pow((double)whole[i], 2);
+    }
+    if (parts)
+        rg_claim(claims, sqrt(apart) <= 1e-4 * sqrt(norm) && norm > 0, claim,
+                 norm > 0 ? "off by %.1g of its norm, %.3g%s" : "a norm of %.0g%.0g%s",
+                 norm > 0 ? sqrt(apart / norm) : 0, sqrt(norm),
+                 sqrt(apart) <= 1e-4 * sqrt(norm)
+                     ? ""
+                     : "; a loss that is no mean over prompts has to say so: recipe->couples");
+    free(whole);
+    free(parts);
+}
+
+/* ---- checkpoints ---- */
+
+enum { STEPS_BEFORE = 5, STEPS_AFTER = 5 };
+
+static RgStatus save(const RgCheckpoint *checkpoint, const char *path, RgError *error) {
+    RgNewFile file;
+    RG_TRY(rg_new_file_begin(path, &file, error));
+    return rg_new_file_end(&file, rg_checkpoint_write(checkpoint, &file, "check", error), error);
+}
+
+/* The bits at the end of a trial that leaves a checkpoint half-way, or begins from it. */
+static bool run_half(const RgSmallRaceTerms *terms, const char *path, bool saves, uint64_t *bits,
+                     RgClaims *claims, const char *claim) {
+    RgSmallRace race;
+    RgError error = {0};
+    bool good = begin(terms, &race, claims, claim);
+    RgCheckpoint *checkpoint = rg_checkpoint_create();
+    if (good) {
+        rg_trainer_checkpoint(race.trainer, checkpoint);
+        good = !saves || go(&race, STEPS_BEFORE, claims, claim);
+    }
+    RgStatus status = RG_OK;
+    if (good)
+        status = saves ? save(checkpoint, path, &error)
+                       : rg_checkpoint_load(checkpoint, path, "check", &error);
+    if (status != RG_OK)
+        good = rg_claim(claims, false, claim, "%s", error.text);
+    good = good && go(&race, STEPS_AFTER, claims, claim);
+    if (good)
+        *bits = rg_parameters_hash(race.policy->parameters);
+    rg_checkpoint_destroy(checkpoint);
+    rg_small_race_end(&race);
+    return good;
+}
+
+void rg_claim_checkpoint(const RgAlgorithm *algorithm, const char *options, RgClaims *claims) {
+    static const char claim[] = "a trial that goes on from its checkpoint ends with the same bits";
+    RgSmallRaceTerms terms = terms_of(algorithm, options, 16);
+    RgError error = {0};
+    char *folder = NULL;
+    uint64_t whole = 0, resumed = 0;
+    if (rg_scratch_folder("check-plugin", &folder, &error) != RG_OK) {
+        rg_claim(claims, false, claim, "%s", error.text);
+        return;
+    }
+    char *path = rg_string_format("%s/checkpoint.safetensors", folder);
+    if (run_half(&terms, path, true, &whole, claims, claim) &&
+        run_half(&terms, path, false, &resumed, claims, claim))
+        rg_claim(claims, whole == resumed, claim, "%d steps of %d%s", STEPS_AFTER,
+                 STEPS_BEFORE + STEPS_AFTER,
+                 whole == resumed ? ""
+                                  : ": other weights; what a step changes beside the policy goes "
+                                    "into the state and its checkpoint");
+    rg_folder_remove(folder);
+    free(path);
+    free(folder);
+}
+
+/* ---- costs ---- */
+
+void rg_claim_costs(const RgAlgorithm *algorithm, const char *options, RgClaims *claims) {
+    enum { STEPS = 4, BATCH = 16 };
+    static const char claim[] = "a step costs what its recipe says";
+    if (!algorithm->loss) {
+        rg_claim_nothing(claims, claim, "it has no loss of a batch");
+        return;
+    }
+    RgSmallRaceTerms terms = terms_of(algorithm, options, BATCH);
+    RgSmallRace race;
+    if (begin(&terms, &race, claims, claim)) {
+        const RgRecipe *r = &race.trainer->recipe;
+        const RgMeter *m = &race.trainer->meter;
+        RgRecipeCounts c = rg_recipe_counts(r);
+        /* which prompts of a batch are on-policy is drawn */
+        bool exact = r->on_policy == 1 || c.sampled + c.judged == 0;
+        int64_t all = STEPS * BATCH, sampled = all * (c.sampled + c.third);
+        int64_t judged = all * c.judged, trained = all * c.trained * r->epochs;
+        if (go(&race, STEPS, claims, claim))
+            rg_claim(
+                claims,
+                (exact ? m->generated_tokens == sampled && m->judge_queries == judged
+                       : m->generated_tokens <= sampled && m->judge_queries <= judged) &&
+                    m->trained_tokens == trained,
+                claim,
+                "%lld responses sampled, %lld judged, %lld trained on in %d steps of %d, where "
+                "the recipe has %s%lld, %lld and %lld",
+                (long long)m->generated_tokens, (long long)m->judge_queries,
+                (long long)m->trained_tokens, STEPS, BATCH, exact ? "" : "at most ",
+                (long long)sampled, (long long)judged, (long long)trained);
+    }
+    rg_small_race_end(&race);
+}
+
+/* The profile hears of every operation where it is done. */
+void rg_claim_flops(const RgAlgorithm *algorithm, const char *options, RgClaims *claims) {
+    static const char claim[] = "all operations are metered";
+    if (!rg_profile_is_running())
+        rg_profile_start();
+    RgSmallRaceTerms terms = terms_of(algorithm, options, 16);
+    RgSmallRace race;
+    if (begin(&terms, &race, claims, claim) && go(&race, 3, claims, claim)) {
+        double done = rg_profile_all_flops() - race.flops_before;
+        double metered = race.trainer->meter.flops;
+        rg_claim(claims, fabs(metered - done) <= 1e-9 * done && (done > 0 || !trains(algorithm)),
+                 claim, "%.0f floating-point operations in 3 steps, %.0f metered", done, metered);
+    }
+    rg_small_race_end(&race);
+}
+
+/* ---- learning ---- */
+
+static void claim_reward(RgSmallRace *race, RgClaims *claims) {
+    enum { STEPS = 150 };
+    static const char claim[] = "preferences raise the reward";
+    double before = rg_small_race_reward(race);
+    if (!go(race, STEPS, claims, claim))
+        return;
+    double after = rg_small_race_reward(race);
+    rg_claim(claims, after > before + 0.1, claim,
+             "%.3f before, %.3f after %d steps on a bandit of 3 prompts with 5 responses%s", before,
+             after, STEPS, after > before + 0.1 ? "" : ", expected 0.1 more");
+}
+
+static void claim_likelihood(RgSmallRace *race, RgClaims *claims) {
+    enum { STEPS = 50 };
+    static const char claim[] = "the loss falls";
+    RgError error = {0};
+    double before = 0, after = 0;
+    RgStatus status = rg_trainer_gradient(race->trainer, 0, &before, &error);
+    rg_parameters_zero_gradient(race->policy->parameters);
+    if (status == RG_OK && !go(race, STEPS, claims, claim))
+        return;
+    if (status == RG_OK)
+        status = rg_trainer_gradient(race->trainer, 0, &after, &error);
+    if (status == RG_OK)
+        rg_claim(claims, after < before - 0.05, claim, "%.4f before, %.4f after %d steps%s", before,
+                 after, STEPS, after < before - 0.05 ? "" : ", expected 0.05 less");
+    else
+        rg_claim(claims, false, claim, "%s", error.text);
+}
+
+void rg_claim_learning(const RgAlgorithm *algorithm, const char *options, RgClaims *claims) {
+    static const char claim[] = "it learns";
+    RgSmallRaceTerms terms = terms_of(algorithm, options, 32);
+    RgSmallRace race;
+    terms.deviation = 0;
+    if (begin(&terms, &race, claims, claim)) {
+        const RgRecipe *r = &race.trainer->recipe;
+        if (r->preferences != RG_FROM_NOWHERE)
+            claim_reward(&race, claims);
+        else if (algorithm->loss && r->opponents == RG_FROM_NOWHERE)
+            claim_likelihood(&race, claims);
+        else
+            rg_claim_nothing(claims, claim, "it takes no preferences of data or judge");
+    }
+    rg_small_race_end(&race);
+}
+
+/* ---- all of it ---- */
+
+static void claim_gradient_of(const RgAlgorithm *algorithm, const char *options, RgClaims *claims) {
+    RgSmallRaceTerms terms = terms_of(algorithm, options, 16);
+    RgSmallRace race;
+    if (!algorithm->loss)
+        rg_claim_nothing(claims, "the loss's gradient", "it has no loss of a batch");
+    else if (begin(&terms, &race, claims, "the loss's gradient"))
+        rg_claim_gradient(algorithm, race.options, claims);
+    if (algorithm->loss)
+        rg_small_race_end(&race);
+}
+
+void rg_check_algorithm(const RgAlgorithm *algorithm, const char *options, RgClaims *claims) {
+    RgSmallRaceTerms terms = terms_of(algorithm, options, 16);
+    RgSmallRace race;
+    RgError error = {0};
+    bool begins = rg_small_race_begin(&terms, &race, &error) == RG_OK;
+    rg_small_race_end(&race);
+    if (!rg_claim(claims, begins, "a bandit can be raced on", "%s", error.text))
+        return;
+    claim_gradient_of(algorithm, options, claims);
+    rg_claim_parts(algorithm, options, claims);
+    rg_claim_threads(algorithm, options, claims);
+    rg_claim_checkpoint(algorithm, options, claims);
+    rg_claim_costs(algorithm, options, claims);
+    rg_claim_flops(algorithm, options, claims);
+    rg_claim_learning(algorithm, options, claims);
+}

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: MIT */
+/* The gradient of a method's loss against differences of the loss, on a batch of made-up
+ * log-probabilities: no policy and no environment take part.
+ *
+ * The program's numbers are float, so that a plain central difference would be good to three or
+ * four digits where all goes well. Ridders' method (1982, Advances in Engineering Software 4) takes
+ * differences of several steps to the limit and tells how good that is. */
+#include "experiments/program/plugins/check_plugin.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PROMPTS = 6, STEPS_EACH = 2 };
+
+/* Where the loss is looked at. */
+typedef struct Point {
+    const RgAlgorithm *algorithm;
+    const void *options;
+    RgRecipe recipe;
+    int64_t k, responses; /* of a prompt, of all */
+    int64_t own, third;   /* numbers that are log-probabilities of the batch, and of third ones */
+    double *x;            /* [own + third] */
+    RgStopped stopped;
+} Point;
+
+static double chance(int64_t i, const char *what) {
+    return rg_random_uniform(rg_random_named(rg_random_root(21), what), (uint64_t)i);
+}
+
+static RgTensor *numbers(RgTape *t, int64_t count, const char *what, double low, double high) {
+    RgTensor *y = rg_filled(t, RG_SHAPE(count), 0);
+    for (int64_t i = 0; i < count; i++)
+        y->data[i] = (RgReal)(low + (high - low) * chance(i, what));
+    return y;
+}
+
+static RgTensor *reference_of(RgTape *t, const Point *p, int64_t count, const char *what) {
+    bool none = p->recipe.reference_free;
+    return numbers(t, count, what, none ? 0 : -4, none ? 0 : -0.2);
+}
+
+/* Around the point itself, and not moved with it. */
+static RgTensor *old_of(RgTape *t, const double *x, int64_t count) {
+    RgTensor *y = numbers(t, count, "old", -0.1, 0.1);
+    for (int64_t i = 0; i < count; i++)
+        y->data[i] += (RgReal)x[i];
+    return y;
+}
+
+static RgSide side_of(RgTape *t, RgTensor *logprob, RgTensor *reference, RgTensor *length) {
+    return (RgSide){.logprob = logprob,
+                    .reference = reference,
+                    .log_ratio = rg_sub(t, logprob, reference),
+                    .length = length};
+}
+
+static RgSide pick(RgTape *t, const RgBatch *batch, int64_t place, int32_t *index) {
+    for (int64_t i = 0; i < batch->prompts; i++)
+        index[i] = batch->order[batch->k * i + place];
+    return side_of(t, rg_gather(t, batch->logprob, index), rg_gather(t, batch->reference, index),
+                   rg_gather(t, batch->length, index));
+}
+
+/* Memory of a batch that the tape has not. */
+typedef struct Places {
+    int32_t *order;          /* [responses] */
+    int32_t *first, *second; /* [PROMPTS] */
+    int64_t *offsets;        /* [responses + 1] */
+    double *base;            /* [own] where the point was before it moved */
+} Places;
+
+static Places places_of(const Point *p) {
+    Places places = {.order = rg_allocate((size_t)p->responses * sizeof(int32_t)),
+                     .first = rg_allocate(PROMPTS * sizeof(int32_t)),
+                     .second = rg_allocate(PROMPTS * sizeof(int32_t)),
+                     .offsets = rg_allocate((size_t)(p->responses + 1) * sizeof(int64_t)),
+                     .base = rg_allocate((size_t)(p->own + 1) * sizeof(double))};
+    for (int64_t i = 0; i < p->responses; i++) /* each prompt's turned by one more */
+        places.order[i] = (int32_t)((i % p->k + i / p->k) % p->k);
+    for (int64_t i = 0; i <= p->responses; i++)
+        places.offsets[i] = STEPS_EACH * i;
+    memcpy(places.base, p->x, (size_t)p->own * sizeof(double));
+    return places;
+}
+
+static void places_release(Places *places) {
+    free(places->order);
+    free(places->first);
+    free(places->second);
+    free(places->offsets);
+    free(places->base);
+}
+
+/* The batch with `own` [p->own] and `third` [p->third] as its log-probabilities. */
+static RgBatch batch_of(RgTape *t, const Point *p, const Places *places, RgTensor *own,
+                        RgTensor *third) {
+    RgShape shape = RG_SHAPE(PROMPTS, p->k);
+    RgBatch batch = {.prompts = PROMPTS, .k = p->k, .order = places->order};
+    RgTensor *logprob = own, *reference = reference_of(t, p, p->own, "reference");
+    RgTensor *old = old_of(t, places->base, p->own);
+    if (p->recipe.steps) {
+        batch.steps = (RgSteps){.count = p->own,
+                                .offsets = places->offsets,
+                                .logprob = own,
+                                .reference = reference,
+                                .old = old};
+        logprob = rg_segment_sum(t, own, places->offsets, p->responses);
+        reference = rg_segment_sum(t, reference, places->offsets, p->responses);
+        old = rg_segment_sum(t, old, places->offsets, p->responses);
+    }
+    batch.logprob = rg_reshape(t, logprob, shape);
+    batch.reference = rg_reshape(t, reference, shape);
+    batch.log_ratio = rg_sub(t, batch.logprob, batch.reference);
+    batch.old = rg_reshape(t, old, shape);
+    RgTensor *length = rg_filled(t, shape, STEPS_EACH);
+    for (int64_t i = 0; !p->recipe.steps && i < p->responses; i++)
+        length->data[i] = (RgReal)(1 + i * 5 % 7);
+    batch.length = length;
+    batch.on_policy = rg_filled(t, RG_SHAPE(PROMPTS), 1);
+    for (int i = 0; p->recipe.on_policy < 1 && i < PROMPTS; i += 2)
+        batch.on_policy->data[i] = 0;
+    if (p->recipe.group > 0) {
+        batch.reward = rg_reshape(t, numbers(t, p->responses, "reward", -1, 1), shape);
+        batch.win_rate = rg_reshape(t, numbers(t, p->responses, "win rate", 0, 1), shape);
+    }
+    if (rg_recipe_takes_pairs(&p->recipe)) {
+        batch.chosen = pick(t, &batch, 0, places->first);
+        batch.rejected = pick(t, &batch, 1, places->second);
+    }
+    if (third)
+        batch.third = side_of(t, third, reference_of(t, p, p->third, "third reference"),
+                              numbers(t, p->third, "third length", 1, 7));
+    return batch;
+}
+
+static RgTensor *leaf(RgTape *t, const double *x, int64_t count) {
+    RgReal *values = rg_allocate((size_t)(count + 1) * sizeof *values);
+    for (int64_t i = 0; i < count; i++)
+        values[i] = (RgReal)x[i];
+    RgTensor *y = rg_variable(t, RG_SHAPE(count), values);
+    free(values);
+    return y;
+}
+
+static bool is_pairs_or_group(const RgRecipe *r) {
+    return r->group > 0 || rg_recipe_takes_pairs(r);
+}
+
+/* The loss at x; its gradient, if it is asked for, in all numbers. */
+static double loss_at(Point *p, const Places *places, double *gradient) {
+    RgTape *t = rg_tape_create();
+    rg_tape_use_stopped(t, &p->stopped);
+    RgStep step = {.tape = t, .random = rg_random_root(5), .share = 1};
+    RgTensor *x[2] = {leaf(t, p->x, p->own), leaf(t, p->x + p->own, p->third)}, *g[2];
+    RgTensor *third =
+        p->recipe.third == RG_FROM_OTHERS ? rg_constant(t, x[1]->shape, x[1]->data) : x[1];
+    RgBatch batch = is_pairs_or_group(&p->recipe)
+                        ? batch_of(t, p, places, x[0], p->third > 0 ? third : NULL)
+                        : (RgBatch){.prompts = PROMPTS,
+                                    .k = 1,
+                                    .log_likelihood = rg_sum(t, x[0]),
+                                    .response_tokens = 3 * PROMPTS};
+    RgTensor *loss = p->algorithm->loss(&step, p->options, &batch);
+    double value = loss && loss->count == 1 ? (double)loss->data[0] : NAN;
+    if (gradient && isfinite(value)) {
+        rg_gradients(t, loss, x, 2, g);
+        for (int64_t i = 0; i < p->own + p->third; i++) {
+            const RgTensor *of = i < p->own ? g[0] : g[1];
+            gradient[i] = of ? (double)of->data[i < p->own ? i : i - p->own] : 0;
+        }
+    }
+    rg_tape_destroy(t);
+    return value;
+}
+
+/* (f(x + h) − f(x − h)) / 2h with the steps as float has them. */
+static double difference(Point *p, const Places *places, int64_t i, double step) {
+    double here = p->x[i];
+    double high = (double)(RgReal)(here + step), low = (double)(RgReal)(here - step);
+    p->x[i] = high;
+    p->stopped.next = 0;
+    double above = loss_at(p, places, NULL);
+    p->x[i] = low;
+    p->stopped.next = 0;
+    double below = loss_at(p, places, NULL);
+    p->x[i] = here;
+    return (above - below) / (high - low);
+}
+
+/* Ridders' method: differences of steps that shrink by 1.4 each, taken to the limit of a step of 0
+ * by Neville's scheme; its error is how far the last of its estimates lie apart, or what rounding
+ * of the loss makes of the first, `value` being the loss itself. */
+static double derivative(Point *p, const Places *places, int64_t i, double value, double *error) {
+    enum { LEVELS = 8 };
+    const double shrink = 1.4, first = 0.4;
+    double table[LEVELS][LEVELS], best = NAN, step = first;
+    double rounding = 4 * RG_REAL_EPSILON * fabs(value) / first;
+    *error = INFINITY;
+    for (int level = 0; level < LEVELS; level++, step /= shrink) {
+        table[level][0] = difference(p, places, i, step);
+        double factor = shrink * shrink;
+        for (int k = 1; k <= level; k++, factor *= shrink * shrink) {
+            table[level][k] =
+                (factor * table[level][k - 1] - table[level - 1][k - 1]) / (factor - 1);
+            double apart = fmax(fabs(table[level][k] - table[level][k - 1]),
+                                fabs(table[level][k] - table[level - 1][k - 1]));
+            if (apart <= *error) {
+                *error = apart;
+                best = table[level][k];
+            }
+        }
+    }
+    *error = fmax(*error, rounding);
+    return best;
+}
+
+static Point point_of(const RgAlgorithm *algorithm, const void *options) {
+    Point p = {.algorithm = algorithm, .options = options, .k = 1};
+    p.recipe = rg_recipe_of(algorithm, options);
+    if (is_pairs_or_group(&p.recipe))
+        p.k = p.recipe.group > 0 ? p.recipe.group : 2;
+    p.responses = PROMPTS * p.k;
+    p.own = p.recipe.steps ? STEPS_EACH * p.responses : p.responses;
+    p.third = p.recipe.third == RG_FROM_NOWHERE                            ? 0
+              : p.recipe.third == RG_FROM_OTHERS && !p.recipe.third_chosen ? 2 * PROMPTS
+                                                                           : PROMPTS;
+    p.x = rg_allocate((size_t)(p.own + p.third) * sizeof *p.x);
+    for (int64_t i = 0; i < p.own + p.third; i++)
+        p.x[i] = -0.2 - 3.8 * chance(i, "point");
+    return p;
+}
+
+/* How the gradient compares with differences, relative to its largest number. */
+typedef struct Comparison {
+    int64_t count, rough; /* numbers; those where differences tell nothing, as a kink is near */
+    double scale;         /* the largest, absolute */
+    double off, accuracy; /* the number that is the worst; the differences' own error at most */
+    bool holds;
+} Comparison;
+
+static Comparison compare(Point *p, const Places *places, const double *gradient, double value) {
+    const double tolerance = 1e-3, too_rough = 1e-2;
+    Comparison c = {.count = p->own + p->third, .holds = true};
+    double worst = -INFINITY;
+    for (int64_t i = 0; i < c.count; i++)
+        c.scale = fmax(c.scale, fabs(gradient[i]));
+    for (int64_t i = 0; i < c.count && c.scale > 0; i++) {
+        double error, found = derivative(p, places, i, value, &error) / c.scale;
+        error /= c.scale;
+        if (i >= p->own && p->recipe.third == RG_FROM_OTHERS)
+            found = 0; /* constants of the batch */
+        if (!(error <= too_rough)) {
+            c.rough++;
+            continue;
+        }
+        double off = fabs(gradient[i] / c.scale - found), beyond = off - tolerance - 2 * error;
+        c.accuracy = fmax(c.accuracy, error);
+        c.holds = c.holds && beyond <= 0;
+        if (beyond > worst) {
+            worst = beyond;
+            c.off = off;
+        }
+    }
+    return c;
+}
+
+void rg_claim_gradient(const RgAlgorithm *algorithm, const void *options, RgClaims *claims) {
+    static const char claim[] = "the loss's gradient is that of its differences";
+    Point p = point_of(algorithm, options);
+    Places places = places_of(&p);
+    double *gradient = rg_allocate((size_t)(p.own + p.third) * sizeof *gradient);
+    double value = loss_at(&p, &places, gradient);
+    Comparison c = {0};
+    p.stopped.again = true;
+    if (isfinite(value))
+        c = compare(&p, &places, gradient, value);
+    if (!isfinite(value))
+        rg_claim(claims, false, claim, "the loss is no finite scalar");
+    else if (c.scale == 0)
+        rg_claim(claims, false, claim, "it is 0 in all %d log-probabilities", (int)c.count);
+    else if (c.rough > c.count / 2)
+        rg_claim(claims, false, claim,
+                 "at %d of %d log-probabilities the loss is too rough for differences",
+                 (int)c.rough, (int)c.count);
+    else
+        rg_claim(claims, c.holds, claim,
+                 "the worst of %d is off by %.1g of the largest; in float, differences are good to "
+                 "%.1g%s",
+                 (int)(c.count - c.rough), c.off, c.accuracy,
+                 c.holds ? "" : "; what is meant to be a constant takes rg_stop_gradient");
+    free(gradient);
+    free(p.x);
+    free(p.stopped.value);
+    places_release(&places);
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/* Lines of claims. What is claimed stands in check_*.c. */
+#include "experiments/program/plugins/claims.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+
+bool rg_claim(RgClaims *claims, bool holds, const char *claim, const char *detail, ...) {
+    va_list arguments;
+    char text[512];
+    va_start(arguments, detail);
+    vsnprintf(text, sizeof text, detail, arguments);
+    va_end(arguments);
+    const char *colon = text[0] ? ": " : "";
+    *(holds ? &claims->held : &claims->failed) += 1;
+    if (!holds && claims->failed == 1)
+        snprintf(claims->first_failure, sizeof claims->first_failure, "%s%s%.180s", claim, colon,
+                 text);
+    if (claims->stream) { /* what is checked next may crash */
+        fprintf(claims->stream, "%s %s%s%s\n", holds ? "ok     " : "FAILED:", claim, colon, text);
+        fflush(claims->stream);
+    }
+    return holds;
+}
+
+void rg_claim_nothing(RgClaims *claims, const char *claim, const char *why) {
+    if (claims->stream)
+        fprintf(claims->stream, "-       %s: %s\n", claim, why);
+}

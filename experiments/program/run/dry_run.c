@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT */
+/* Writing forecasts, for people and for programs. */
+#include "experiments/program/run/dry_run.h"
+
+#include "experiments/program/config/units.h"
+#include "experiments/program/run/recorded_inputs.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- sums ---- */
+
+typedef struct Sum {
+    double amount[RG_FORECASTS];
+    bool partial[RG_FORECASTS]; /* something unknown is left out */
+    int64_t trials;
+} Sum;
+
+/* Of all trials, or of what is still to be run. */
+static Sum sum_up(const RgForecast *all, int64_t count, bool rest) {
+    Sum sum = {0};
+    for (int64_t i = 0; i < count; i++) {
+        double part = rest ? 1 - all[i].share : 1;
+        if (part == 0)
+            continue;
+        sum.trials++;
+        for (int k = 0; k < RG_FORECASTS; k++) {
+            sum.partial[k] |= isnan(all[i].amount[k]);
+            sum.amount[k] += isnan(all[i].amount[k]) ? 0 : part * all[i].amount[k];
+        }
+    }
+    return sum;
+}
+
+/* ---- a table ---- */
+
+enum { COLUMNS = 5 + RG_FORECASTS, TEXT_COLUMNS = 5 };
+
+typedef struct Rows {
+    char *(*at)[COLUMNS];
+    int64_t count;
+} Rows;
+
+static char **add_row(Rows *rows) {
+    rows->at = rg_reallocate(rows->at, (size_t)rows->count + 1, sizeof *rows->at);
+    for (int i = 0; i < COLUMNS; i++)
+        rows->at[rows->count][i] = rg_string_copy("");
+    return rows->at[rows->count++];
+}
+
+static void set_cell(char **row, int column, char *text) {
+    free(row[column]);
+    row[column] = text;
+}
+
+static void set_amounts(char **row, const double *amount, const bool *partial) {
+    for (int k = 0; k < RG_FORECASTS; k++) {
+        char text[32];
+        bool nothing = partial && partial[k] && amount[k] == 0;
+        bool more = partial && partial[k] && !nothing;
+        double value = nothing ? NAN : amount[k];
+        if (k == RG_FORECAST_SECONDS)
+            rg_duration_text(value, text);
+        else
+            rg_amount_text(value, text);
+        set_cell(row, TEXT_COLUMNS + k, rg_string_format("%s%s", more ? "≥ " : "", text));
+    }
+}
+
+static void add_heading(Rows *rows) {
+    static const char *const headings[COLUMNS] = {
+        "trial", "method", "varied",           "seed",          "status",
+        "steps", "FLOP",   "generated tokens", "judge queries", "time"};
+    char **row = add_row(rows);
+    for (int i = 0; i < COLUMNS; i++)
+        set_cell(row, i, rg_string_copy(headings[i]));
+}
+
+static void add_trial(Rows *rows, const RgForecast *f) {
+    char **row = add_row(rows);
+    bool begun = f->state == RG_STATE_INTERRUPTED || f->state == RG_STATE_RUNNING;
+    set_cell(row, 0, rg_string_copy(f->plan->key));
+    set_cell(row, 1, rg_string_copy(f->plan->part.label));
+    set_cell(row, 2, rg_varied_text(f->plan->swept_json));
+    set_cell(row, 3, rg_string_format("%ld", (long)f->plan->seed));
+    set_cell(row, 4,
+             begun && f->entry->step >= 0
+                 ? rg_string_format("%s, step %ld", rg_state_names[f->state], (long)f->entry->step)
+                 : rg_string_copy(rg_state_names[f->state]));
+    set_amounts(row, f->amount, NULL);
+}
+
+static void add_sum(Rows *rows, const char *what, const Sum *sum) {
+    char **row = add_row(rows);
+    set_cell(row, 0, rg_string_format("%s: %ld", what, (long)sum->trials));
+    set_amounts(row, sum->amount, sum->partial);
+}
+
+static void write_rows(const Rows *rows, FILE *out) {
+    size_t width[COLUMNS] = {0};
+    for (int64_t i = 0; i < rows->count; i++)
+        for (int c = 0; c < COLUMNS; c++) {
+            size_t own = rg_text_width(rows->at[i][c]);
+            width[c] = own > width[c] ? own : width[c];
+        }
+    for (int64_t i = 0; i < rows->count; i++) {
+        for (int c = 0; c < COLUMNS; c++) {
+            bool last = c == COLUMNS - 1;
+            int pad = (int)(width[c] - rg_text_width(rows->at[i][c]));
+            if (width[c] == 0)
+                continue; /* nothing varies */
+            if (c < TEXT_COLUMNS && c != 3)
+                fprintf(out, "%s%*s  ", rows->at[i][c], pad, "");
+            else
+                fprintf(out, "%*s%s%s", pad, "", rows->at[i][c], last ? "\n" : "  ");
+        }
+    }
+}
+
+static void write_table(const RgForecast *all, int64_t count, const RgError *unplanned, FILE *out) {
+    Rows rows = {0};
+    Sum total = sum_up(all, count, false), rest = sum_up(all, count, true);
+    bool varied = false;
+    for (int64_t i = 0; i < count; i++)
+        varied |= strcmp(all[i].plan->swept_json, "{}") != 0;
+    add_heading(&rows);
+    if (!varied)
+        set_cell(rows.at[0], 2, rg_string_copy(""));
+    for (int64_t i = 0; i < count; i++)
+        add_trial(&rows, &all[i]);
+    add_sum(&rows, "trials", &total);
+    add_sum(&rows, "to run", &rest);
+    write_rows(&rows, out);
+    if (unplanned->text[0])
+        fprintf(out, "not planned: %s\n", unplanned->text);
+    for (int64_t i = 0; i < rows.count; i++)
+        for (int c = 0; c < COLUMNS; c++)
+            free(rows.at[i][c]);
+    free(rows.at);
+}
+
+/* ---- JSON ---- */
+
+static void put_amounts(json_t *object, const double *amount, const bool *partial) {
+    for (int k = 0; k < RG_FORECASTS; k++) {
+        bool known = !isnan(amount[k]) && !(partial && partial[k]);
+        json_object_set_new(object, rg_forecast_names[k],
+                            known ? json_real(amount[k]) : json_null());
+    }
+}
+
+static json_t *trial_json(const RgForecast *f) {
+    json_t *object =
+        json_pack("{s:s, s:s, s:s, s:I, s:s, s:f, s:o}", "key", f->plan->key, "label",
+                  f->plan->part.label, "algorithm", f->plan->algorithm->about.name, "seed",
+                  (json_int_t)f->plan->seed, "status", rg_state_names[f->state], "done", f->share,
+                  "varied", json_loads(f->plan->swept_json, 0, NULL));
+    put_amounts(object, f->amount, NULL);
+    return object;
+}
+
+static json_t *sum_json(const RgForecast *all, int64_t count, bool rest) {
+    Sum sum = sum_up(all, count, rest);
+    json_t *object = json_pack("{s:I}", "trials", (json_int_t)sum.trials);
+    put_amounts(object, sum.amount, sum.partial);
+    return object;
+}
+
+static void write_json(const RgForecast *all, int64_t count, const RgError *unplanned, FILE *out) {
+    json_t *trials = json_array();
+    for (int64_t i = 0; i < count; i++)
+        json_array_append_new(trials, trial_json(&all[i]));
+    json_t *root = json_pack("{s:o, s:o, s:o}", "trials", trials, "total",
+                             sum_json(all, count, false), "to_run", sum_json(all, count, true));
+    if (unplanned->text[0])
+        json_object_set_new(root, "not_planned", json_string(unplanned->text));
+    json_dumpf(root, out, JSON_INDENT(2) | JSON_REAL_PRECISION(10));
+    fputc('\n', out);
+    json_decref(root);
+}
+
+/* Inputs that are not here, and those that are others than the store's trials read. */
+static RgStatus tell_of_inputs(RgExperiment *experiment, RgStore *store, RgError *error) {
+    RG_TRY(rg_know_missing_inputs(experiment, store, error));
+    return rg_tell_changed_inputs(experiment, store, error);
+}
+
+RgStatus rg_dry_run(RgExperiment *experiment, const char *store, bool json, FILE *out,
+                    RgError *error) {
+    char holder[128];
+    RgLedgers ledgers = {0};
+    RgError unplanned = {0};
+    if (access(store, F_OK) == 0)
+        RG_TRY(rg_ledgers_open(store, experiment->options.name, &ledgers, error));
+    RgStatus status = ledgers.store ? tell_of_inputs(experiment, ledgers.store, error) : RG_OK;
+    if (status != RG_OK) {
+        rg_ledgers_close(&ledgers);
+        return status;
+    }
+    const RgLedger *ledger = ledgers.count > 0 ? &ledgers.at[0] : NULL;
+    bool written = ledger && ledger->latest && rg_store_writer(store, holder);
+    RgForecast *all = rg_forecast(experiment, ledger, written, &unplanned);
+    (json ? write_json : write_table)(all, experiment->trial_count, &unplanned, out);
+    free(all);
+    rg_ledgers_close(&ledgers);
+    return RG_OK;
+}

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT */
+/* Forecasts from the ledger and the plan. */
+#include "experiments/program/run/forecast.h"
+
+#include "core/lookup.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *const rg_state_names[] = {"finished",    "diverged", "failed", "running",
+                                      "interrupted", "new",      NULL};
+const char *const rg_forecast_names[] = {"steps",         "flops",   "generated_tokens",
+                                         "judge_queries", "seconds", NULL};
+
+double rg_entry_seconds(const RgEntry *entry) {
+    return entry->meter.seconds + entry->evaluation_seconds;
+}
+
+static bool is_done(const RgForecast *f) {
+    return f->state == RG_STATE_FINISHED || f->state == RG_STATE_DIVERGED;
+}
+
+static RgTrialState state_of(const RgEntry *entry, bool written) {
+    for (int i = 0; entry && i < RG_STATE_RUNNING; i++)
+        if (strcmp(entry->status, rg_state_names[i]) == 0)
+            return (RgTrialState)i;
+    return !entry ? RG_STATE_NEW : written ? RG_STATE_RUNNING : RG_STATE_INTERRUPTED;
+}
+
+static void set_spent(const RgEntry *entry, double amount[RG_FORECASTS]) {
+    amount[RG_FORECAST_STEPS] = (double)entry->step;
+    amount[RG_FORECAST_FLOPS] = entry->meter.flops;
+    amount[RG_FORECAST_GENERATED_TOKENS] = (double)entry->meter.generated_tokens;
+    amount[RG_FORECAST_JUDGE_QUERIES] = (double)entry->meter.judge_queries;
+    amount[RG_FORECAST_SECONDS] = rg_entry_seconds(entry);
+}
+
+static RgForecast begin(const RgTrialPlan *plan, const RgLedger *ledger, bool written) {
+    RgForecast f = {.plan = plan, .entry = rg_ledger_find(ledger, plan->key)};
+    f.state = state_of(f.entry, written);
+    for (int i = 0; i < RG_FORECASTS; i++)
+        f.amount[i] = NAN;
+    if (f.entry && f.entry->step >= 0) {
+        RgSpending spending = {f.entry->step, f.entry->meter};
+        f.share = fmin(rg_budget_share(&plan->budget, &spending, NULL), 1);
+    }
+    if (is_done(&f)) {
+        f.share = 1;
+        set_spent(f.entry, f.amount);
+    }
+    return f;
+}
+
+/* ---- from others ---- */
+
+/* What finished trials that are alike have spent: of the same label, or also with the same swept
+ * values. */
+typedef struct Others {
+    bool swept;
+    RgLookup *kinds; /* numbers of sums */
+    struct Sum {
+        double amount[RG_FORECASTS];
+        int64_t trials;
+    } * sums;
+    int64_t count;
+} Others;
+
+static char *kind_of(const Others *others, const RgTrialPlan *plan) {
+    return rg_string_format("%s\n%s", plan->part.label, others->swept ? plan->swept_json : "");
+}
+
+static void add_spent(Others *others, const RgForecast *f) {
+    char *kind = kind_of(others, f->plan);
+    double spent[RG_FORECASTS];
+    int64_t *number = rg_lookup_at(others->kinds, kind, strlen(kind));
+    if (*number < 0) {
+        *number = others->count++;
+        others->sums = rg_reallocate(others->sums, (size_t)others->count, sizeof *others->sums);
+        others->sums[*number] = (struct Sum){0};
+    }
+    RG_ASSERT(*number < others->count);
+    struct Sum *sum = &others->sums[*number];
+    set_spent(f->entry, spent);
+    for (int k = 0; k < RG_FORECASTS; k++)
+        sum->amount[k] += spent[k];
+    sum->trials++;
+    free(kind);
+}
+
+static Others gather_others(const RgForecast *all, int64_t count, bool swept) {
+    Others others = {.swept = swept, .kinds = rg_lookup_create()};
+    for (int64_t i = 0; i < count; i++)
+        if (all[i].state == RG_STATE_FINISHED)
+            add_spent(&others, &all[i]);
+    return others;
+}
+
+static void release_others(Others *others) {
+    rg_lookup_destroy(others->kinds);
+    free(others->sums);
+}
+
+/* Their means. */
+static void fill_from_others(RgForecast *f, const Others *others) {
+    char *kind = kind_of(others, f->plan);
+    int64_t number = rg_lookup_find(others->kinds, kind, strlen(kind));
+    free(kind);
+    RG_ASSERT(number < others->count);
+    for (int k = 0; k < RG_FORECASTS && number >= 0; k++)
+        if (isnan(f->amount[k]))
+            f->amount[k] = others->sums[number].amount[k] / (double)others->sums[number].trials;
+}
+
+/* ---- from the plan ---- */
+
+/* Steps until the first limit is reached, among those whose pace is known. */
+static double planned_steps(const RgBudgetOptions *budget, const double each[RG_COSTS]) {
+    double least = INFINITY;
+    for (int i = 0; i < RG_COSTS; i++) {
+        double limit = rg_budget_limit(budget, (RgCost)i);
+        if (limit > 0 && each[i] > 0) /* false for NaN */
+            least = fmin(least, ceil(limit / each[i]));
+    }
+    return isfinite(least) ? least : NAN;
+}
+
+static void fill_from_plan(RgPlanner *planner, RgForecast *f, RgError *unplanned) {
+    static const RgCost of[] = {RG_COST_STEPS, RG_COST_FLOPS, RG_COST_GENERATED_TOKENS,
+                                RG_COST_JUDGE_QUERIES};
+    RgTrialCost cost;
+    if (unplanned->text[0] || rg_plan_trial(planner, f->plan, &cost, unplanned) != RG_OK)
+        return;
+    double flops = cost.policy_flops + cost.reference_flops + cost.sampling_flops;
+    double each[RG_COSTS] = {[RG_COST_STEPS] = 1,
+                             [RG_COST_FLOPS] = flops > 0 ? flops : NAN,
+                             [RG_COST_SECONDS] = NAN,
+                             [RG_COST_GENERATED_TOKENS] = cost.generated_tokens,
+                             [RG_COST_JUDGE_QUERIES] = cost.judge_queries};
+    double steps = planned_steps(&f->plan->budget, each);
+    for (int i = 0; i < RG_FORECAST_SECONDS; i++)
+        if (isnan(f->amount[i]))
+            f->amount[i] = steps * each[of[i]];
+}
+
+/* What does not train is evaluated, which is not charged. */
+static void fill_without_training(RgForecast *f) {
+    for (int i = 0; i < RG_FORECAST_SECONDS; i++)
+        f->amount[i] = 0;
+}
+
+RgForecast *rg_forecast(const RgExperiment *experiment, const RgLedger *ledger, bool written,
+                        RgError *unplanned) {
+    int64_t count = experiment->trial_count;
+    RgForecast *all = rg_allocate((size_t)(count + 1) * sizeof *all);
+    RgPlanner planner = {0};
+    for (int64_t i = 0; i < count; i++)
+        all[i] = begin(&experiment->trials[i], ledger, written);
+    Others same = gather_others(all, count, true), near = gather_others(all, count, false);
+    for (int64_t i = 0; i < count; i++) {
+        const RgAlgorithm *a = all[i].plan->algorithm;
+        if (is_done(&all[i]))
+            continue;
+        fill_from_others(&all[i], &same);
+        if (!a->loss && !a->step)
+            fill_without_training(&all[i]);
+        else if (unplanned)
+            fill_from_plan(&planner, &all[i], unplanned);
+        fill_from_others(&all[i], &near);
+    }
+    release_others(&same);
+    release_others(&near);
+    rg_planner_clear(&planner);
+    return all;
+}
+
+/* ---- what is left ---- */
+
+/* Seconds of a trial in all: as others took, or as it has gone so far. */
+static double seconds_in_all(const RgForecast *f) {
+    if (!isnan(f->amount[RG_FORECAST_SECONDS]))
+        return f->amount[RG_FORECAST_SECONDS];
+    return f->entry && f->share > 0 ? rg_entry_seconds(f->entry) / f->share : NAN;
+}
+
+double rg_forecast_left(const RgForecast *forecasts, int64_t count) {
+    double known = 0, left = 0;
+    int64_t known_count = 0, waiting = 0;
+    for (int64_t i = 0; i < count; i++) {
+        double seconds = seconds_in_all(&forecasts[i]);
+        if (isnan(seconds))
+            continue;
+        known += seconds;
+        known_count++;
+    }
+    for (int64_t i = 0; i < count; i++) {
+        const RgForecast *f = &forecasts[i];
+        if (is_done(f))
+            continue;
+        double seconds = seconds_in_all(f);
+        left += (1 - f->share) * (isnan(seconds) ? known / (double)known_count : seconds);
+        waiting++;
+    }
+    return waiting > 0 ? left : 0;
+}

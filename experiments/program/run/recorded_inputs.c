@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT */
+/* Reading the records "inputs.<setting>" of the trials of a store. */
+#include "experiments/program/run/recorded_inputs.h"
+
+#include "core/lookup.h"
+#include "core/notice.h"
+#include "core/results/last_run.h"
+#include "core/results/rows.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char prefix[] = "inputs.";
+
+static RgStatus experiment_number(RgStore *store, const char *name, int64_t *id, RgError *error) {
+    RgRows *rows = rg_rows_open(store, "experiments", "SELECT id FROM experiments WHERE name = ?1");
+    rg_rows_bind_text(rows, 1, name);
+    *id = rg_rows_next(rows) ? rg_rows_integer(rows, 0) : 0;
+    return rg_rows_close(rows, RG_OK, error);
+}
+
+/* ---- what they held ---- */
+
+/* Put "path": sum of a trial's settings into `sums`. */
+static void add_sums(json_t *sums, const char *config) {
+    json_t *settings = json_loads(config, 0, NULL), *value;
+    const char *name;
+    json_object_foreach(settings, name, value) {
+        if (strncmp(name, prefix, sizeof prefix - 1) != 0)
+            continue;
+        const char *path = json_string_value(json_object_get(settings, name + sizeof prefix - 1));
+        if (path && json_is_string(value))
+            json_object_set(sums, path, value);
+    }
+    json_decref(settings);
+}
+
+/* Of all trials, the latest last; those of the last run are put over the others. */
+static RgStatus read_sums(RgStore *store, int64_t experiment, json_t **sums, RgError *error) {
+    RgLookup *asked;
+    RG_TRY(rg_last_run_keys(store, experiment, &asked, error));
+    json_t *of_asked = json_object();
+    *sums = json_object();
+    RgRows *rows =
+        rg_rows_open(store, "trials",
+                     "SELECT key, config FROM trials WHERE experiment = ?1 AND config LIKE"
+                     " '%\"inputs.%' ORDER BY updated, id");
+    rg_rows_bind_integer(rows, 1, experiment);
+    while (rg_rows_next(rows)) {
+        const char *key = rg_rows_text(rows, 0);
+        bool is_asked = asked && rg_lookup_find(asked, key, strlen(key)) >= 0;
+        add_sums(is_asked ? of_asked : *sums, rg_rows_text(rows, 1));
+    }
+    json_object_update(*sums, of_asked);
+    json_decref(of_asked);
+    rg_lookup_destroy(asked);
+    return rg_rows_close(rows, RG_OK, error);
+}
+
+static RgStatus add_missing(void *missing, const RgOption *option, const RgSetting *setting,
+                            RgError *error) {
+    (void)error;
+    if (option->kind == RG_KIND_PATH && setting->text[0] && access(setting->text, F_OK) != 0)
+        json_object_set_new(missing, setting->text, json_true());
+    return RG_OK;
+}
+
+char *rg_missing_inputs(const RgExperiment *e) {
+    json_t *missing = json_object(), *value;
+    const char *path;
+    char *list = NULL;
+    for (int64_t i = 0; i < e->trial_count; i++)
+        rg_resolved_visit(e->trials[i].resolved, add_missing, missing, NULL);
+    json_object_foreach(missing, path, value) {
+        char *longer = rg_string_format("%s%s%s", list ? list : "", list ? ", " : "", path);
+        free(list);
+        list = longer;
+    }
+    json_decref(missing);
+    return list;
+}
+
+RgStatus rg_use_recorded_inputs(RgExperiment *experiment, RgStore *store, RgError *error) {
+    int64_t id;
+    json_t *sums;
+    RG_TRY(experiment_number(store, experiment->options.name, &id, error));
+    RG_TRY(read_sums(store, id, &sums, error));
+    if (json_object_size(sums) > 0)
+        rg_experiment_assume(experiment, sums);
+    json_decref(sums);
+    return RG_OK;
+}
+
+RgStatus rg_know_missing_inputs(RgExperiment *experiment, RgStore *store, RgError *error) {
+    char *missing = rg_missing_inputs(experiment);
+    RgStatus status = missing ? rg_use_recorded_inputs(experiment, store, error) : RG_OK;
+    if (missing && status == RG_OK)
+        rg_notice("%s: not here; trials that are done are known by the contents that %s has "
+                  "recorded",
+                  missing, rg_store_path(store));
+    free(missing);
+    return status;
+}
+
+/* ---- what has changed ---- */
+
+/* Trials of the store that an input sets apart from those of the experiment. */
+typedef struct Change {
+    char *path;
+    int64_t trials, interrupted;
+    bool unrecorded; /* they are of a program that did not look at contents */
+} Change;
+
+typedef struct Changes {
+    const RgExperiment *experiment;
+    RgLookup *alike; /* numbers of the experiment's new trials by their settings without the records
+                      */
+    bool any;
+    Change *at;
+    int count;
+} Changes;
+
+static char *without_records(const RgSettings *resolved) {
+    RgSettings *plain = rg_settings_clone(resolved);
+    rg_settings_remove(plain, "inputs");
+    char *json = rg_settings_to_json(plain);
+    rg_settings_destroy(plain);
+    return json;
+}
+
+static Change *change_of(Changes *changes, const char *path, bool unrecorded) {
+    for (int i = 0; i < changes->count; i++)
+        if (strcmp(changes->at[i].path, path) == 0 && changes->at[i].unrecorded == unrecorded)
+            return &changes->at[i];
+    changes->at = rg_reallocate(changes->at, (size_t)changes->count + 1, sizeof *changes->at);
+    Change *change = &changes->at[changes->count++];
+    *change = (Change){.path = rg_string_copy(path), .unrecorded = unrecorded};
+    return change;
+}
+
+/* Hold the records of a trial of the store against those of the experiment's. */
+static void hold_against(Changes *changes, const RgSettings *now, const RgSettings *before,
+                         bool done) {
+    for (int64_t i = 0; i < rg_settings_count(now); i++) {
+        const RgSetting *record = rg_settings_at(now, i);
+        if (strncmp(record->path, prefix, sizeof prefix - 1) != 0)
+            continue;
+        const RgSetting *old = rg_settings_find(before, record->path);
+        const RgSetting *input = rg_settings_find(now, record->path + sizeof prefix - 1);
+        if (!input || (old && strcmp(old->text, record->text) == 0))
+            continue;
+        Change *change = change_of(changes, input->text, !old);
+        change->trials++;
+        change->interrupted += !done;
+    }
+}
+
+static void look_at(Changes *changes, const char *key, const char *config, bool done) {
+    const RgExperiment *e = changes->experiment;
+    RgSettings *before = rg_settings_create();
+    if (rg_lookup_find(e->keys, key, strlen(key)) < 0 && config &&
+        rg_settings_from_json(config, before, NULL) == RG_OK) {
+        char *plain = without_records(before);
+        int64_t number = rg_lookup_find(changes->alike, plain, strlen(plain));
+        if (number >= 0)
+            hold_against(changes, e->trials[number].resolved, before, done);
+        free(plain);
+    }
+    rg_settings_destroy(before);
+}
+
+static void tell(const Change *c, const char *store) {
+    char *left = c->interrupted > 0 ? rg_string_format("; %ld of the old ones did not finish, and "
+                                                       "will not go on",
+                                                       (long)c->interrupted)
+                                    : rg_string_copy("");
+    const char *s = c->trials == 1 ? "" : "s", *were = c->trials == 1 ? "was" : "were";
+    if (c->unrecorded)
+        rg_notice("%s: %ld trial%s of %s %s run by a program that did not record what it held: "
+                  "these are new trials%s",
+                  c->path, (long)c->trials, s, store, were, left);
+    else
+        rg_notice("%s has changed since %ld trial%s of %s %s run: these are new trials%s", c->path,
+                  (long)c->trials, s, store, were, left);
+    free(left);
+}
+
+/* Those that the store has already are told of no more. */
+static RgStatus find_new(Changes *changes, RgStore *store, int64_t experiment, RgError *error) {
+    const RgExperiment *e = changes->experiment;
+    RgLookup *there = rg_lookup_create();
+    RgRows *rows = rg_rows_open(store, "trials", "SELECT key FROM trials WHERE experiment = ?1");
+    rg_rows_bind_integer(rows, 1, experiment);
+    while (rg_rows_next(rows))
+        *rg_lookup_at(there, rg_rows_text(rows, 0), strlen(rg_rows_text(rows, 0))) = 0;
+    for (int64_t i = 0; i < e->trial_count; i++) {
+        const RgTrialPlan *plan = &e->trials[i];
+        if (!rg_settings_has_group(plan->resolved, "inputs") ||
+            rg_lookup_find(there, plan->key, strlen(plan->key)) >= 0)
+            continue;
+        char *plain = without_records(plan->resolved);
+        *rg_lookup_at(changes->alike, plain, strlen(plain)) = i;
+        changes->any = true;
+        free(plain);
+    }
+    rg_lookup_destroy(there);
+    return rg_rows_close(rows, RG_OK, error);
+}
+
+static RgStatus find_changes(Changes *changes, RgStore *store, int64_t experiment, RgError *error) {
+    RgRows *rows = rg_rows_open(store, "trials",
+                                "SELECT key, config, status FROM trials WHERE experiment = ?1");
+    rg_rows_bind_integer(rows, 1, experiment);
+    while (rg_rows_next(rows))
+        look_at(changes, rg_rows_text(rows, 0), rg_rows_text(rows, 1),
+                rg_status_is_done(rg_rows_text(rows, 2)));
+    return rg_rows_close(rows, RG_OK, error);
+}
+
+RgStatus rg_tell_changed_inputs(const RgExperiment *e, RgStore *store, RgError *error) {
+    int64_t id;
+    RG_TRY(experiment_number(store, e->options.name, &id, error));
+    Changes changes = {.experiment = e, .alike = rg_lookup_create()};
+    RgStatus status = find_new(&changes, store, id, error);
+    if (status == RG_OK && changes.any)
+        status = find_changes(&changes, store, id, error);
+    for (int i = 0; i < changes.count; i++) {
+        if (status == RG_OK)
+            tell(&changes.at[i], rg_store_path(store));
+        free(changes.at[i].path);
+    }
+    free(changes.at);
+    rg_lookup_destroy(changes.alike);
+    return status;
+}

@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: MIT */
+/* Running experiments: a store, the folder of its weights, and who runs which trials into it. */
+#include "experiments/program/run/run.h"
+
+#include "core/lookup.h"
+#include "core/notice.h"
+#include "core/results/judge_cache.h"
+#include "core/results/last_run.h"
+#include "core/results/parts.h"
+#include "core/results/rows.h"
+#include "core/results/weights.h"
+#include "experiments/program/run/process_pool.h"
+#include "experiments/program/run/recorded_inputs.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Where trials are run: alone into the whole store, or into a part of it. */
+typedef struct Place {
+    RgRanks *ranks; /* that share the trials out; NULL: nobody does */
+    RgPart *part;   /* this rank's */
+    const bool *skip;
+} Place;
+
+bool rg_run_in_crew(const RgRunOptions *options) {
+    return options->jobs > 1 || options->memory_limit > 0;
+}
+
+char *rg_experiment_store_path(const RgExperiment *experiment, const char *results) {
+    return results ? rg_string_copy(results)
+                   : rg_string_format("results/%s.db", experiment->options.name);
+}
+
+/* One after another, in this process. */
+static RgStatus run_in_turn(RgTrialRun *run, const RgExperiment *experiment, RgError *error) {
+    RgStatus status = RG_OK;
+    for (int64_t i = 0; i < experiment->trial_count && status == RG_OK; i++) {
+        run->progress->trial = i + 1;
+        if (!run->skip || !run->skip[i])
+            status = rg_trial_run(run, &experiment->trials[i], error);
+    }
+    return status;
+}
+
+static RgStatus run_in_crew(RgTrialRun *run, const RgExperiment *experiment, const RgRunOptions *a,
+                            RgError *error) {
+    RgCrewOptions crew = {.jobs = a->jobs, .threads = a->threads, .memory_limit = a->memory_limit};
+    rg_progress_share(run->progress, a->jobs);
+    RG_TRY(rg_crew_run(run, experiment, &crew, error));
+    return rg_store_wake(run->store, error); /* it rests while children write */
+}
+
+/* Those that rank 0 hands out, one at a time, unless the whole has them. */
+static RgStatus run_as_given(RgTrialRun *run, const RgExperiment *experiment, const Place *place,
+                             RgError *error) {
+    int64_t i;
+    run->progress->terminal = false;
+    run->team = &place->ranks->team;
+    while ((i = rg_ranks_next(place->ranks)) >= 0) {
+        bool finished;
+        const RgTrialPlan *plan = &experiment->trials[i];
+        run->progress->trial = i + 1;
+        RG_TRY(rg_part_seed(place->part, experiment->options.name, plan->key, &finished, error));
+        if (!finished)
+            RG_TRY(rg_trial_run(run, plan, error));
+    }
+    return RG_OK;
+}
+
+/* The experiment's row, and what is asked for now: tables are of that from now on. */
+static RgStatus record_experiment(const RgExperiment *experiment, RgStore *store, int64_t *id,
+                                  RgError *error) {
+    RG_TRY(
+        rg_store_experiment(store, experiment->options.name, experiment->config_json, id, error));
+    const char **keys = rg_allocate((size_t)experiment->unfolded * sizeof *keys);
+    for (int64_t i = 0; i < experiment->unfolded; i++)
+        keys[i] = experiment->trials[i].key;
+    RgStatus status = rg_last_run_record(store, *id, keys, experiment->unfolded, error);
+    free(keys);
+    return status;
+}
+
+/* Run what is this process's to run into a store. */
+static RgStatus run_trials(const RgExperiment *experiment, RgStore *store, const Place *place,
+                           const RgRunOptions *a, RgError *error) {
+    char *folder = rg_store_folder(rg_store_path(store));
+    RgProgress progress = rg_progress_create(experiment->trial_count, a->quiet);
+    RgTrialRun run = {.store = store,
+                      .skip = place->skip,
+                      .overrides = experiment->overrides_json,
+                      .folder = folder,
+                      .checkpoint_seconds = a->checkpoint_seconds,
+                      .progress = &progress};
+    RgStatus status = rg_folder_make(folder, error);
+    if (status == RG_OK)
+        status = record_experiment(experiment, store, &run.experiment, error);
+    if (status == RG_OK && rg_run_in_crew(a))
+        status = run_in_crew(&run, experiment, a, error);
+    else if (status == RG_OK)
+        status = rg_pair_shelf_open(store, &run.shelf, error);
+    if (status == RG_OK && run.shelf)
+        status = rg_answer_shelf_open(store, &run.stage.answers, error);
+    if (status == RG_OK && run.stage.answers)
+        status = place->ranks ? run_as_given(&run, experiment, place, error)
+                              : run_in_turn(&run, experiment, error);
+    rg_progress_end(&progress);
+    rg_stage_clear(&run.stage);
+    rg_answer_shelf_close(run.stage.answers);
+    rg_pair_shelf_close(run.shelf);
+    free(folder);
+    return status;
+}
+
+/* ---- weights of trials that are done ---- */
+
+/* Rows say that a trial is done; of its final weights they know the SHA-256 alone. */
+typedef struct WeightsCheck {
+    RgStore *store;
+    RgWait wait;
+    char *missing; /* names of trials */
+    int missing_count;
+} WeightsCheck;
+
+enum { MOST_NAMES = 5 }; /* of those that are missing */
+
+static RgStatus check_weights(WeightsCheck *check, RgRows *row, RgError *error) {
+    const char *key = rg_rows_text(row, 1), *label = rg_rows_text(row, 2);
+    const char *store = rg_store_path(check->store);
+    RgError why = {0};
+    bool missing;
+    rg_wait_tell(&check->wait, "%s: the weights of its trials are being read through", store);
+    RgStatus status = rg_weights_look(check->store, rg_rows_integer(row, 0), key, RG_WEIGHTS_FINAL,
+                                      &missing, &why);
+    char *name = rg_string_format("%s seed %lld", label, (long long)rg_rows_integer(row, 3));
+    if (status == RG_E_FORMAT) {
+        rg_notice("%s; %s is not run again: regatta check-store %s --save copies the trials that "
+                  "are whole into another store",
+                  why.text, name, store);
+        status = RG_OK;
+    }
+    if (missing && check->missing_count++ < MOST_NAMES) {
+        char *names = rg_string_format("%s%s%s", check->missing ? check->missing : "",
+                                       check->missing ? ", " : "", name);
+        free(check->missing);
+        check->missing = names;
+    }
+    free(name);
+    return status == RG_OK ? RG_OK : rg_fail(error, status, "%s", why.text);
+}
+
+/* Damaged and missing weights are told by the name of the trial. */
+static RgStatus tell_of_weights(const RgExperiment *experiment, RgStore *store, RgError *error) {
+    WeightsCheck check = {.store = store, .wait = rg_wait_begin()};
+    char *folder = rg_store_folder(rg_store_path(store));
+    RgRows *rows = rg_rows_open(store, "trials",
+                                "SELECT t.id, t.key, t.label, t.seed FROM trials t JOIN experiments"
+                                " e ON e.id = t.experiment WHERE e.name = ?1 AND t.status IN"
+                                " ('finished', 'diverged') ORDER BY t.id");
+    rg_rows_bind_text(rows, 1, experiment->options.name);
+    RgStatus status = RG_OK;
+    while (status == RG_OK && rg_rows_next(rows)) {
+        const char *key = rg_rows_text(rows, 1);
+        if (rg_lookup_find(experiment->keys, key, strlen(key)) >= 0)
+            status = check_weights(&check, rows, error);
+    }
+    if (check.missing_count > MOST_NAMES)
+        rg_notice("%s: the weights of %s and %d more are not there, though these trials are done",
+                  folder, check.missing, check.missing_count - MOST_NAMES);
+    else if (check.missing)
+        rg_notice("%s: the weights of %s are not there, though %s done", folder, check.missing,
+                  check.missing_count == 1 ? "this trial is" : "these trials are");
+    free(check.missing);
+    free(folder);
+    return rg_rows_close(rows, status, error);
+}
+
+/* ---- the whole store ---- */
+
+/* Open the store, and put into it what parts of an earlier run, or of this one, have left. */
+static RgStatus open_whole(const char *path, RgStore **store, RgError *error) {
+    RG_TRY(rg_store_open(path, true, store, error));
+    RgStatus status = rg_store_verify(*store, RG_VERIFY_PAGES,
+                                      error); /* nothing is written into a damaged file */
+    if (status == RG_OK)
+        status = rg_parts_gather(*store, error);
+    if (status != RG_OK) {
+        rg_store_close(*store);
+        *store = NULL;
+    }
+    return status;
+}
+
+static RgStatus run_whole(const RgExperiment *experiment, const char *path, const RgRunOptions *a,
+                          RgError *error) {
+    RgStore *store;
+    RG_TRY(open_whole(path, &store, error));
+    RgStatus status = rg_tell_changed_inputs(experiment, store, error);
+    if (status == RG_OK)
+        status = run_trials(experiment, store, &(Place){0}, a, error);
+    if (status == RG_OK)
+        status = tell_of_weights(experiment, store, error);
+    rg_store_close(store);
+    return status;
+}
+
+/* ---- shares ---- */
+
+/* Every `shares`th trial from number `share` on is ours, unless the whole has it. */
+static RgStatus choose_share(const RgExperiment *experiment, RgPart *part, const RgRunOptions *a,
+                             bool *skip, RgError *error) {
+    for (int64_t i = 0; i < experiment->trial_count; i++) {
+        skip[i] = i % a->shares != a->share - 1;
+        if (!skip[i])
+            RG_TRY(rg_part_seed(part, experiment->options.name, experiment->trials[i].key, &skip[i],
+                                error));
+    }
+    return RG_OK;
+}
+
+static RgStatus run_share(const RgExperiment *experiment, const char *path, const RgRunOptions *a,
+                          RgError *error) {
+    RgPart *part;
+    RG_TRY(rg_part_open(path, a->share, &part, error));
+    bool *skip = rg_allocate(sizeof *skip * (size_t)experiment->trial_count);
+    RgStatus status = choose_share(experiment, part, a, skip, error);
+    if (status == RG_OK)
+        status = run_trials(experiment, part->store, &(Place){.skip = skip}, a, error);
+    rg_part_close(part);
+    free(skip);
+    return status;
+}
+
+/* ---- ranks ---- */
+
+/* Open and close: what is left of an earlier run is in it then, or of this one, which is
+ * `complete`: all trials are done. */
+static RgStatus gather(const RgExperiment *experiment, const char *path, bool complete,
+                       RgError *error) {
+    RgStore *store;
+    RG_TRY(open_whole(path, &store, error));
+    int64_t id;
+    RgStatus status = complete ? record_experiment(experiment, store, &id, error)
+                               : rg_tell_changed_inputs(experiment, store, error);
+    if (status == RG_OK && complete)
+        status = tell_of_weights(experiment, store, error);
+    rg_store_close(store);
+    return status;
+}
+
+static RgStatus run_part(const RgExperiment *experiment, const char *path, RgRanks *ranks,
+                         const RgRunOptions *a, RgError *error) {
+    Place place = {.ranks = ranks};
+    RG_TRY(rg_part_open(path, ranks->rank, &place.part, error));
+    RgStatus status = run_trials(experiment, place.part->store, &place, a, error);
+    rg_part_close(place.part);
+    return status;
+}
+
+/* Whoever is not the first of a team. */
+static RgStatus help_team(const RgExperiment *experiment, RgRanks *ranks) {
+    RgTrialRun run = {.team = &ranks->team};
+    rg_trial_help(&run, experiment);
+    rg_stage_clear(&run.stage);
+    return RG_OK;
+}
+
+static RgStatus run_ranks(const RgExperiment *experiment, const char *path, RgRanks *ranks,
+                          const RgRunOptions *a, bool *complete, RgError *error) {
+    RgStatus status = ranks->rank == 0 ? gather(experiment, path, false, error) : RG_OK;
+    RG_TRY(rg_ranks_start(ranks, status, experiment->trial_count));
+    if (!rg_team_leads(&ranks->team))
+        return help_team(experiment, ranks);
+    status = run_part(experiment, path, ranks, a, error);
+    rg_trial_dismiss(&ranks->team);
+    status = rg_ranks_finish(ranks, status, complete, error);
+    RgError later = {0}; /* the first error is the one to tell */
+    if (ranks->rank == 0 && *complete &&
+        gather(experiment, path, status == RG_OK, &later) != RG_OK && status == RG_OK)
+        status = rg_fail(error, RG_E_STORE, "%s", later.text);
+    return status;
+}
+
+/* What is done stays done where its inputs have gone, as nothing reads them. A share writes a part
+ * of the store, and tells of the whole what has changed. */
+static RgStatus look_at_whole(RgExperiment *experiment, const char *path, const RgRunOptions *a,
+                              RgError *error) {
+    char *missing = rg_missing_inputs(experiment);
+    bool look = (missing || a->share) && access(path, F_OK) == 0;
+    free(missing);
+    if (!look)
+        return RG_OK;
+    RgStore *store;
+    RG_TRY(rg_store_open(path, false, &store, error));
+    RgStatus status = rg_know_missing_inputs(experiment, store, error);
+    if (status == RG_OK && a->share)
+        status = rg_tell_changed_inputs(experiment, store, error);
+    rg_store_close(store);
+    return status;
+}
+
+RgStatus rg_experiment_run(RgExperiment *experiment, RgRanks *ranks, const RgRunOptions *a,
+                           bool *complete, RgError *error) {
+    RG_ASSERT(!experiment->restored);
+    char *path = rg_experiment_store_path(experiment, a->results);
+    bool alone = !ranks || ranks->size == 1;
+    RgStatus status = alone ? look_at_whole(experiment, path, a, error) : RG_OK;
+    if (!alone)
+        status = run_ranks(experiment, path, ranks, a, complete, error);
+    else if (status == RG_OK && a->share)
+        status = run_share(experiment, path, a, error);
+    else if (status == RG_OK)
+        status = run_whole(experiment, path, a, error);
+    free(path);
+    return status;
+}
