@@ -11,8 +11,8 @@
  * Hessian of V, some gradients alone, one the closed form of the lower level's optimum.
  *
  * Nothing here knows what the levels are; algorithms/parl/parl.c has them. See doc/bilevel.md. */
-#ifndef RG_ALGORITHMS_ESTIMATOR_H
-#define RG_ALGORITHMS_ESTIMATOR_H
+#ifndef RG_ALGORITHMS_PARL_ESTIMATOR_H
+#define RG_ALGORITHMS_PARL_ESTIMATOR_H
 
 #include "core/options.h"
 #include "core/registry.h"

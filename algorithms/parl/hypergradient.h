@@ -2,8 +2,8 @@
 /* The inverse-curvature product of implicit differentiation: u ≈ (H + damping)⁻¹ b, where H is the
  * negative Hessian of the lower level's value, known only through its products with vectors.
  * Nothing here knows where the products come from. */
-#ifndef RG_ALGORITHMS_HYPERGRADIENT_H
-#define RG_ALGORITHMS_HYPERGRADIENT_H
+#ifndef RG_ALGORITHMS_PARL_HYPERGRADIENT_H
+#define RG_ALGORITHMS_PARL_HYPERGRADIENT_H
 
 #include "algorithms/parl/estimator.h"
 

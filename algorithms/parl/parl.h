@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What PARL's parts are, for its own file and for those who check them (tests, check-gradients). */
-#ifndef RG_ALGORITHMS_PARL_H
-#define RG_ALGORITHMS_PARL_H
+#ifndef RG_ALGORITHMS_PARL_PARL_H
+#define RG_ALGORITHMS_PARL_PARL_H
 
 #include "algorithms/parl/estimator.h"
 #include "algorithms/parl/reward.h"

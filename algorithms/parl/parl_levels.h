@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* PARL's two levels as scalars on a tape, and the ways to them: by enumeration of responses, by the
  * known process of the environment, by samples. Inner to PARL. */
-#ifndef RG_ALGORITHMS_PARL_LEVELS_H
-#define RG_ALGORITHMS_PARL_LEVELS_H
+#ifndef RG_ALGORITHMS_PARL_PARL_LEVELS_H
+#define RG_ALGORITHMS_PARL_PARL_LEVELS_H
 
 #include "algorithms/parl/parl.h"
 

@@ -7,8 +7,8 @@
  *     design   r = φ·design(ν)              where the environment says what there is to design, φ
  *                                           being discounted visits
  */
-#ifndef RG_ALGORITHMS_REWARD_H
-#define RG_ALGORITHMS_REWARD_H
+#ifndef RG_ALGORITHMS_PARL_REWARD_H
+#define RG_ALGORITHMS_PARL_REWARD_H
 
 #include "core/policy/policy.h"
 #include "core/task/task.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Is one method better than another? A paired test over the prompts and seeds that both answered,
  * of two methods or of a family of pairs. `rg_compare` is the whole command. */
-#ifndef RG_ANALYSIS_COMPARE_H
-#define RG_ANALYSIS_COMPARE_H
+#ifndef RG_ANALYSIS_COMPARE_COMPARE_H
+#define RG_ANALYSIS_COMPARE_COMPARE_H
 
 #include "analysis/compare/table.h"
 #include "analysis/statistics/statistics.h"

@@ -2,8 +2,8 @@
 /* Methods at equal spending: a metric's curve over a cost, interpolated at spending points that all
  * methods share. Linear between evaluations, never beyond a curve's ends. `rg_budget` is the whole
  * command; the curves as data serve figures too. */
-#ifndef RG_ANALYSIS_BUDGET_H
-#define RG_ANALYSIS_BUDGET_H
+#ifndef RG_ANALYSIS_COMPARE_EQUAL_BUDGET_H
+#define RG_ANALYSIS_COMPARE_EQUAL_BUDGET_H
 
 #include "analysis/compare/mean.h"
 #include "analysis/compare/table.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Numbers and text as people read them, and escaping for the formats that the analysis writes. */
-#ifndef RG_ANALYSIS_FORMAT_H
-#define RG_ANALYSIS_FORMAT_H
+#ifndef RG_ANALYSIS_COMPARE_FORMAT_H
+#define RG_ANALYSIS_COMPARE_FORMAT_H
 
 #include "analysis/statistics/statistics.h"
 #include "analysis/store/query.h"

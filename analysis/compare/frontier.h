@@ -2,8 +2,8 @@
 /* How much reward for how much divergence? Every evaluation of every method as a point, with
  * intervals over seeds, and which points no other beats on both counts. `rg_frontier` is the whole
  * command; the points as data serve figures too. */
-#ifndef RG_ANALYSIS_FRONTIER_H
-#define RG_ANALYSIS_FRONTIER_H
+#ifndef RG_ANALYSIS_COMPARE_FRONTIER_H
+#define RG_ANALYSIS_COMPARE_FRONTIER_H
 
 #include "analysis/compare/mean.h"
 #include "analysis/compare/table.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The mean of a quantity over a method's seeds, with its 95 % interval: the one that tables,
  * figures, frontiers, budgets and the report all show. */
-#ifndef RG_ANALYSIS_MEAN_H
-#define RG_ANALYSIS_MEAN_H
+#ifndef RG_ANALYSIS_COMPARE_MEAN_H
+#define RG_ANALYSIS_COMPARE_MEAN_H
 
 #include "analysis/statistics/statistics.h"
 #include "analysis/store/query.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What a paper reports, and an experiment's own figures beside it. */
-#ifndef RG_ANALYSIS_PAPER_H
-#define RG_ANALYSIS_PAPER_H
+#ifndef RG_ANALYSIS_COMPARE_PAPER_H
+#define RG_ANALYSIS_COMPARE_PAPER_H
 
 #include "analysis/compare/table.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Rows of named numbers and texts for other programs: what a table shows, unrounded, as CSV or
  * JSON. Every row has the columns of the first, in its order. */
-#ifndef RG_ANALYSIS_RECORDS_H
-#define RG_ANALYSIS_RECORDS_H
+#ifndef RG_ANALYSIS_COMPARE_RECORDS_H
+#define RG_ANALYSIS_COMPARE_RECORDS_H
 
 #include "analysis/statistics/statistics.h"
 #include "core/base.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Tables of an experiment: one row per method and swept values, means over seeds. `rg_table` is
  * the whole command; the table as data serves the report too. */
-#ifndef RG_ANALYSIS_TABLE_H
-#define RG_ANALYSIS_TABLE_H
+#ifndef RG_ANALYSIS_COMPARE_TABLE_H
+#define RG_ANALYSIS_COMPARE_TABLE_H
 
 #include "analysis/compare/records.h"
 #include "analysis/statistics/statistics.h"

@@ -3,8 +3,8 @@
  * larger value of a per-prompt metric wins. Win rates are those of compare.h, from the same code;
  * ratings are Bradley–Terry's. `rg_tournament` is the whole command; the tournament as data serves
  * the report too. */
-#ifndef RG_ANALYSIS_TOURNAMENT_H
-#define RG_ANALYSIS_TOURNAMENT_H
+#ifndef RG_ANALYSIS_COMPARE_TOURNAMENT_H
+#define RG_ANALYSIS_COMPARE_TOURNAMENT_H
 
 #include "analysis/compare/compare.h"
 #include "analysis/compare/table.h"

@@ -2,8 +2,8 @@
 /* One figure as data, and drawing it with gnuplot: curves, or a matrix of cells. What is in it is
  * decided by plot.c and its neighbours; how it looks (colours, dashes, axes, legend) is decided
  * here, in one style for all. Rows of dots are in figure_dots.h. */
-#ifndef RG_ANALYSIS_FIGURE_H
-#define RG_ANALYSIS_FIGURE_H
+#ifndef RG_ANALYSIS_FIGURES_FIGURE_H
+#define RG_ANALYSIS_FIGURES_FIGURE_H
 
 #include "core/base.h"
 

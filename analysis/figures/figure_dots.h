@@ -2,8 +2,8 @@
 /* A figure of dots: a row for each thing that was measured, its name on the left, and panels side
  * by side in which a dot says how much of something it has, on a logarithmic axis. A dot may stand
  * beside a mark that it is to be held against. Drawn in the style of figure.h. */
-#ifndef RG_ANALYSIS_FIGURE_DOTS_H
-#define RG_ANALYSIS_FIGURE_DOTS_H
+#ifndef RG_ANALYSIS_FIGURES_FIGURE_DOTS_H
+#define RG_ANALYSIS_FIGURES_FIGURE_DOTS_H
 
 #include "core/base.h"
 

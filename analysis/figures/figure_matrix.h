@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* A figure that is a matrix of cells: a heat map over two options, a tournament. Private to
  * figure.c, which draws it. */
-#ifndef RG_ANALYSIS_FIGURE_MATRIX_H
-#define RG_ANALYSIS_FIGURE_MATRIX_H
+#ifndef RG_ANALYSIS_FIGURES_FIGURE_MATRIX_H
+#define RG_ANALYSIS_FIGURES_FIGURE_MATRIX_H
 
 #include "analysis/figures/figure.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What the figures of all kinds share: the looks of a frame, and how names and numbers stand in a
  * data file. Private to figure.c and its neighbours, which each draw one kind. */
-#ifndef RG_ANALYSIS_FIGURE_PARTS_H
-#define RG_ANALYSIS_FIGURE_PARTS_H
+#ifndef RG_ANALYSIS_FIGURES_FIGURE_PARTS_H
+#define RG_ANALYSIS_FIGURES_FIGURE_PARTS_H
 
 #include "core/base.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Running gnuplot: an image in the format that its name asks for, with the data and the script left
  * beside it. What is drawn is the caller's; only this file knows of gnuplot's terminals. */
-#ifndef RG_ANALYSIS_GNUPLOT_H
-#define RG_ANALYSIS_GNUPLOT_H
+#ifndef RG_ANALYSIS_FIGURES_GNUPLOT_H
+#define RG_ANALYSIS_FIGURES_GNUPLOT_H
 
 #include "core/base.h"
 

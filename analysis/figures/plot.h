@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Figures of an experiment: a metric against a cost or against another metric over training, or at
  * the end against a swept option. `rg_plot` is the whole command. */
-#ifndef RG_ANALYSIS_PLOT_H
-#define RG_ANALYSIS_PLOT_H
+#ifndef RG_ANALYSIS_FIGURES_PLOT_H
+#define RG_ANALYSIS_FIGURES_PLOT_H
 
 #include "analysis/compare/tournament.h"
 #include "analysis/figures/figure.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What the kinds of figures share. Private to plot.c and its neighbours, which each make figures of
  * some kinds. */
-#ifndef RG_ANALYSIS_PLOT_PARTS_H
-#define RG_ANALYSIS_PLOT_PARTS_H
+#ifndef RG_ANALYSIS_FIGURES_PLOT_PARTS_H
+#define RG_ANALYSIS_FIGURES_PLOT_PARTS_H
 
 #include "analysis/compare/mean.h"
 #include "analysis/figures/plot.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Making an SVG file of gnuplot's part of an HTML page. */
-#ifndef RG_ANALYSIS_SVG_H
-#define RG_ANALYSIS_SVG_H
+#ifndef RG_ANALYSIS_FIGURES_SVG_H
+#define RG_ANALYSIS_FIGURES_SVG_H
 
 #include <stdio.h>
 

@@ -2,8 +2,8 @@
 /* Results for other programs: whole tables as CSV or JSON lines, curves as TensorBoard's event
  * files. Everything that the store holds of trials is written, superseded and unfinished ones too;
  * nothing is averaged or rounded, but that TensorBoard's scalars are 32-bit. */
-#ifndef RG_ANALYSIS_EXPORT_H
-#define RG_ANALYSIS_EXPORT_H
+#ifndef RG_ANALYSIS_REPORT_EXPORT_H
+#define RG_ANALYSIS_REPORT_EXPORT_H
 
 #include "analysis/store/choice.h"
 #include "core/new_file.h"

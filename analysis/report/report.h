@@ -2,8 +2,8 @@
 /* The report: one experiment as one HTML page that needs nothing else: no network, and script only
  * for searching the sample responses, all of which can be read without.
  * `rg_report` is the whole command. */
-#ifndef RG_ANALYSIS_REPORT_H
-#define RG_ANALYSIS_REPORT_H
+#ifndef RG_ANALYSIS_REPORT_REPORT_H
+#define RG_ANALYSIS_REPORT_REPORT_H
 
 #include "analysis/store/choice.h"
 #include "core/base.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Pieces of the report's page, each written to a stream; report.c puts them in order. Private to
  * the report. */
-#ifndef RG_ANALYSIS_REPORT_PAGE_H
-#define RG_ANALYSIS_REPORT_PAGE_H
+#ifndef RG_ANALYSIS_REPORT_REPORT_PAGE_H
+#define RG_ANALYSIS_REPORT_REPORT_PAGE_H
 
 #include "analysis/compare/table.h"
 #include "analysis/figures/figure.h"

@@ -18,8 +18,8 @@
  * fade with the number of games. Lengths are in whatever unit the store has; a unit changes
  * nothing.
  */
-#ifndef RG_ANALYSIS_LENGTH_CONTROL_H
-#define RG_ANALYSIS_LENGTH_CONTROL_H
+#ifndef RG_ANALYSIS_STATISTICS_LENGTH_CONTROL_H
+#define RG_ANALYSIS_STATISTICS_LENGTH_CONTROL_H
 
 #include "analysis/statistics/statistics.h"
 

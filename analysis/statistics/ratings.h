@@ -2,8 +2,8 @@
 /* Bradley–Terry ratings from wins between pairs (Zermelo 1929; Bradley & Terry 1952): strengths θ
  * with P(i beats j) = 1/(1 + exp(θ_j − θ_i)), by maximum likelihood. Who meets whom, and on what,
  * is not known here. */
-#ifndef RG_ANALYSIS_RATINGS_H
-#define RG_ANALYSIS_RATINGS_H
+#ifndef RG_ANALYSIS_STATISTICS_RATINGS_H
+#define RG_ANALYSIS_STATISTICS_RATINGS_H
 
 #include "analysis/statistics/statistics.h"
 

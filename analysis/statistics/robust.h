@@ -2,8 +2,8 @@
 /* Aggregates over seeds that one lucky or failed seed does not move far (Agarwal et al. 2021,
  * arXiv:2108.13264): the interquartile mean and the probability of improvement, with intervals that
  * hold with few seeds too. A NaN is a run that is missing. */
-#ifndef RG_ANALYSIS_ROBUST_H
-#define RG_ANALYSIS_ROBUST_H
+#ifndef RG_ANALYSIS_STATISTICS_ROBUST_H
+#define RG_ANALYSIS_STATISTICS_ROBUST_H
 
 #include "analysis/statistics/statistics.h"
 

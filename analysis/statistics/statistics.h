@@ -4,8 +4,8 @@
  * a missing value and is left out. Nothing here knows of the results store. Quantiles and the
  * interval of a proportion are in core/interval.h, robust aggregates in robust.h, ratings in
  * ratings.h, wins at equal length in length_control.h. */
-#ifndef RG_ANALYSIS_STATISTICS_H
-#define RG_ANALYSIS_STATISTICS_H
+#ifndef RG_ANALYSIS_STATISTICS_STATISTICS_H
+#define RG_ANALYSIS_STATISTICS_STATISTICS_H
 
 #include "core/interval.h"
 

@@ -6,8 +6,8 @@
  * "algorithm.beta", "environment.train" or "seed", or "label", the name that tables show. Numbers
  * are compared as numbers. Of several conditions all hold. They choose among the trials of the
  * config that was run last; where none of these fulfils them, among all. */
-#ifndef RG_ANALYSIS_CHOICE_H
-#define RG_ANALYSIS_CHOICE_H
+#ifndef RG_ANALYSIS_STORE_CHOICE_H
+#define RG_ANALYSIS_STORE_CHOICE_H
 
 #include "core/base.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Fields, names with values, in flat lists: as the store keeps swept options, settings and
  * provenance. */
-#ifndef RG_ANALYSIS_FIELDS_H
-#define RG_ANALYSIS_FIELDS_H
+#ifndef RG_ANALYSIS_STORE_FIELDS_H
+#define RG_ANALYSIS_STORE_FIELDS_H
 
 #include "core/base.h"
 

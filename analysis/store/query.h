@@ -2,8 +2,8 @@
 /* Reading the results store: one experiment as plain structs, and the curves, items and responses
  * of its trials on demand. All SQL of the analysis is in query.c (and in ledger.c, of runs under
  * way); tables, plots, comparisons and the report see only what is declared here. */
-#ifndef RG_ANALYSIS_QUERY_H
-#define RG_ANALYSIS_QUERY_H
+#ifndef RG_ANALYSIS_STORE_QUERY_H
+#define RG_ANALYSIS_STORE_QUERY_H
 
 #include "analysis/store/choice.h"
 #include "analysis/store/fields.h"

@@ -2,8 +2,8 @@
 /* What a results store says of every trial, under way or done: its row, what it has spent, its last
  * numbers. Tables and plots read experiments as in query.h; here is what a person who waits for a
  * run wants to know. */
-#ifndef RG_ANALYSIS_LEDGER_H
-#define RG_ANALYSIS_LEDGER_H
+#ifndef RG_ANALYSIS_STORE_RUN_STATUS_H
+#define RG_ANALYSIS_STORE_RUN_STATUS_H
 
 #include "core/results/store.h"
 

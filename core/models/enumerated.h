@@ -6,8 +6,8 @@
  *     log-linear    logits[c, r] = features[c, r, :] · w, with the environment's features
  *
  * both with π(r|c) = softmax over r. */
-#ifndef RG_CORE_POLICY_ENUMERATED_H
-#define RG_CORE_POLICY_ENUMERATED_H
+#ifndef RG_CORE_MODELS_ENUMERATED_H
+#define RG_CORE_MODELS_ENUMERATED_H
 
 #include "core/policy/policy.h"
 

@@ -7,8 +7,8 @@
  *
  * The density is that of the action before an environment clips it. An episode's log-probability is
  * that of its actions. */
-#ifndef RG_CORE_POLICY_GAUSSIAN_H
-#define RG_CORE_POLICY_GAUSSIAN_H
+#ifndef RG_CORE_MODELS_GAUSSIAN_H
+#define RG_CORE_MODELS_GAUSSIAN_H
 
 #include "core/policy/policy.h"
 

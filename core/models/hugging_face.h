@@ -5,8 +5,8 @@
  * Architectures: LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, Phi3ForCausalLM,
  * GPT2LMHeadModel. What a config asks for and the transformer policy does not have (a scaled rotary
  * embedding, another activation) is refused by name, never ignored. */
-#ifndef RG_CORE_POLICY_HUGGING_FACE_H
-#define RG_CORE_POLICY_HUGGING_FACE_H
+#ifndef RG_CORE_MODELS_HUGGING_FACE_H
+#define RG_CORE_MODELS_HUGGING_FACE_H
 
 #include "core/policy/policy.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Where the transformer policy's weights are in Hugging Face's files. Shared by loading
  * (hugging_face.c) and saving (hugging_face_save.c); not for others. */
-#ifndef RG_CORE_POLICY_HUGGING_FACE_LAYOUT_H
-#define RG_CORE_POLICY_HUGGING_FACE_LAYOUT_H
+#ifndef RG_CORE_MODELS_HUGGING_FACE_LAYOUT_H
+#define RG_CORE_MODELS_HUGGING_FACE_LAYOUT_H
 
 #include "core/models/transformer.h"
 

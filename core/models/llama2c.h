@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Checkpoints of llama2.c (github.com/karpathy/llama2.c), version 0: seven int32 of dimensions,
  * then float32 weights. Read only. */
-#ifndef RG_CORE_POLICY_LLAMA2C_H
-#define RG_CORE_POLICY_LLAMA2C_H
+#ifndef RG_CORE_MODELS_LLAMA2C_H
+#define RG_CORE_MODELS_LLAMA2C_H
 
 #include "core/policy/policy.h"
 

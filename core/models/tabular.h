@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The policy of a tabular process: π(a|s) = softmax over a of logits[s, a], which are the
  * parameters themselves, one row per state. An episode's log-probability is that of its actions. */
-#ifndef RG_CORE_POLICY_MARKOV_H
-#define RG_CORE_POLICY_MARKOV_H
+#ifndef RG_CORE_MODELS_TABULAR_H
+#define RG_CORE_MODELS_TABULAR_H
 
 #include "core/policy/policy.h"
 

@@ -22,8 +22,8 @@
  *     (lm_head.weight)                                         [vocabulary, width]
  *
  * where size = width / heads. */
-#ifndef RG_CORE_POLICY_TRANSFORMER_H
-#define RG_CORE_POLICY_TRANSFORMER_H
+#ifndef RG_CORE_MODELS_TRANSFORMER_H
+#define RG_CORE_MODELS_TRANSFORMER_H
 
 #include "core/policy/policy.h"
 

@@ -2,8 +2,8 @@
 /* What passes over a transformer and sampling from it will take, in bytes and operations, by closed
  * forms of what the operators allocate and count: nothing is allocated or run here. Tests hold them
  * against what runs. */
-#ifndef RG_CORE_POLICY_TRANSFORMER_COST_H
-#define RG_CORE_POLICY_TRANSFORMER_COST_H
+#ifndef RG_CORE_MODELS_TRANSFORMER_COST_H
+#define RG_CORE_MODELS_TRANSFORMER_COST_H
 
 #include "core/models/transformer.h"
 

@@ -4,8 +4,8 @@
  * summed in the same order however many rows there are and whatever threads compute them.
  *
  * The cache has prompts, which many responses may continue, and slots, each for one response. */
-#ifndef RG_CORE_POLICY_TRANSFORMER_DECODER_H
-#define RG_CORE_POLICY_TRANSFORMER_DECODER_H
+#ifndef RG_CORE_MODELS_TRANSFORMER_DECODER_H
+#define RG_CORE_MODELS_TRANSFORMER_DECODER_H
 
 #include "core/models/transformer.h"
 

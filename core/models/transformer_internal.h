@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What a transformer's full pass (transformer.c), its decoder (transformer_decoder.c) and its
  * sampling (transformer_sample.c) share: its state, and where its weights are. Private to those. */
-#ifndef RG_CORE_POLICY_TRANSFORMER_PARTS_H
-#define RG_CORE_POLICY_TRANSFORMER_PARTS_H
+#ifndef RG_CORE_MODELS_TRANSFORMER_INTERNAL_H
+#define RG_CORE_MODELS_TRANSFORMER_INTERNAL_H
 
 #include "core/models/transformer.h"
 #include "core/tensor/kernels.h"

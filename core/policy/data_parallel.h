@@ -4,8 +4,8 @@
  * from memory of its own. Into which shards a batch is cut is told by the batch and the model
  * alone, and their gradients are added up in order: who runs which changes no bit. Inner to
  * policy.c. */
-#ifndef RG_CORE_POLICY_SHARDS_H
-#define RG_CORE_POLICY_SHARDS_H
+#ifndef RG_CORE_POLICY_DATA_PARALLEL_H
+#define RG_CORE_POLICY_DATA_PARALLEL_H
 
 #include "core/policy/data_parallel_cut.h"
 #include "core/policy/policy.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Into which shards a batch is cut. The batch alone tells, never the threads. Inner to
  * core/policy; what a shard is: shards.h. */
-#ifndef RG_CORE_POLICY_SHARD_CUT_H
-#define RG_CORE_POLICY_SHARD_CUT_H
+#ifndef RG_CORE_POLICY_DATA_PARALLEL_CUT_H
+#define RG_CORE_POLICY_DATA_PARALLEL_CUT_H
 
 #include "core/task/sequences.h"
 

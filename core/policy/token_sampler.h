@@ -5,8 +5,8 @@
  * smaller token id, so that the result is a function of logits and number alone. Logits of a
  * diverged policy, which are not numbers, have no distribution: then it is token 0, and the loss on
  * it will tell. */
-#ifndef RG_CORE_POLICY_TOKEN_DRAW_H
-#define RG_CORE_POLICY_TOKEN_DRAW_H
+#ifndef RG_CORE_POLICY_TOKEN_SAMPLER_H
+#define RG_CORE_POLICY_TOKEN_SAMPLER_H
 
 #include "core/policy/policy.h"
 

@@ -6,8 +6,8 @@
  * Each change is a transaction of its own, so that a killed program has lost none of the answers
  * that reached it; while they come they are also synced to the disk, once a second. A try is noted
  * before the question is sent: one that was under way when the program died counts as paid. */
-#ifndef RG_CORE_RESULTS_ANSWER_SHELF_H
-#define RG_CORE_RESULTS_ANSWER_SHELF_H
+#ifndef RG_CORE_RESULTS_JUDGE_CACHE_H
+#define RG_CORE_RESULTS_JUDGE_CACHE_H
 
 #include "core/digest.h"
 #include "core/results/store.h"

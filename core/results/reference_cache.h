@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The values of pairs (core/policy/pair_cache.h) in a table of the results store, so that the
  * trials of an experiment, and a run that takes up a killed one, find what others computed. */
-#ifndef RG_CORE_RESULTS_PAIR_SHELF_H
-#define RG_CORE_RESULTS_PAIR_SHELF_H
+#ifndef RG_CORE_RESULTS_REFERENCE_CACHE_H
+#define RG_CORE_RESULTS_REFERENCE_CACHE_H
 
 #include "core/policy/pair_cache.h"
 #include "core/results/store.h"

@@ -6,8 +6,8 @@
  * was observed and then what was done, in words of 32 bits: numbers of states and actions where the
  * process is tabular, the bits of floats where it is continuous. The transitions do not depend on
  * the policy, so that the log-probability of an episode is that of its actions. */
-#ifndef RG_CORE_POLICY_DYNAMICS_H
-#define RG_CORE_POLICY_DYNAMICS_H
+#ifndef RG_CORE_TASK_EPISODES_H
+#define RG_CORE_TASK_EPISODES_H
 
 #include "core/task/sequences.h"
 #include "core/tensor/random.h"

@@ -9,8 +9,8 @@
  * π_ref left out, the regulariser is the entropy):
  *
  *     Q = r + γ P v,   v = β log Σ_a π_ref exp(Q/β),   π* = π_ref exp((Q − v)/β) */
-#ifndef RG_CORE_POLICY_PROCESS_H
-#define RG_CORE_POLICY_PROCESS_H
+#ifndef RG_CORE_TASK_MDP_H
+#define RG_CORE_TASK_MDP_H
 
 #include "core/tensor/tensor.h"
 

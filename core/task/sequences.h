@@ -5,8 +5,8 @@
  * A sequence is a prompt followed by a response; both are runs of token ids in one packed array,
  * with no padding. In an enumerated environment a prompt is one token (the context's number) and a
  * response is one token (the response's number), so that every algorithm runs there unchanged. */
-#ifndef RG_CORE_POLICY_SEQUENCES_H
-#define RG_CORE_POLICY_SEQUENCES_H
+#ifndef RG_CORE_TASK_SEQUENCES_H
+#define RG_CORE_TASK_SEQUENCES_H
 
 #include "core/base.h"
 

@@ -3,8 +3,8 @@
  *
  * Algorithms see an environment only through this struct. All members are borrowed and outlive the
  * trial. */
-#ifndef RG_CORE_POLICY_COURSE_H
-#define RG_CORE_POLICY_COURSE_H
+#ifndef RG_CORE_TASK_TASK_H
+#define RG_CORE_TASK_TASK_H
 
 #include "core/task/episodes.h"
 #include "core/task/mdp.h"

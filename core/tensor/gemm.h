@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Matrix products by the project's own kernels: on AVX-512 and AVX2, where they outrun BLAS, and
  * for bf16 on AMX or AVX512_BF16. Private to core/tensor. */
-#ifndef RG_CORE_TENSOR_PRODUCT_H
-#define RG_CORE_TENSOR_PRODUCT_H
+#ifndef RG_CORE_TENSOR_GEMM_H
+#define RG_CORE_TENSOR_GEMM_H
 
 #include "core/tensor/precision.h"
 

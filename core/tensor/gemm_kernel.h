@@ -2,8 +2,8 @@
 /* What a product has to know of a kernel: product.c cuts a product into blocks and shares these out
  * among threads; a kernel copies a block of b into panels of columns, and multiplies rows of a by
  * them. Private to products. */
-#ifndef RG_CORE_TENSOR_PRODUCT_KERNEL_H
-#define RG_CORE_TENSOR_PRODUCT_KERNEL_H
+#ifndef RG_CORE_TENSOR_GEMM_KERNEL_H
+#define RG_CORE_TENSOR_GEMM_KERNEL_H
 
 #include "core/tensor/gemm.h"
 #include "core/tensor/kernels.h"

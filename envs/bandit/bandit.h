@@ -2,8 +2,8 @@
 /* The bandit environment: a table of hidden rewards over contexts and responses, so small that
  * everything about a policy is known exactly. For tests and programs that look inside; algorithms
  * see the course alone. */
-#ifndef RG_ENVS_BANDIT_H
-#define RG_ENVS_BANDIT_H
+#ifndef RG_ENVS_BANDIT_BANDIT_H
+#define RG_ENVS_BANDIT_BANDIT_H
 
 #include "envs/bandit/bandit_metrics.h"
 #include "envs/environment.h"

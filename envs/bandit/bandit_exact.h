@@ -12,8 +12,8 @@
  * with D the distribution of pairs and P_ab the probability that a is labelled as preferred.
  * Holding D and P fixed leaves T2 = E[∇F], the gradient of online DPO; D gives the responses' score
  * term and P, where the policy labels, the labels' score term. */
-#ifndef RG_ENVS_BANDIT_EXACT_H
-#define RG_ENVS_BANDIT_EXACT_H
+#ifndef RG_ENVS_BANDIT_BANDIT_EXACT_H
+#define RG_ENVS_BANDIT_BANDIT_EXACT_H
 
 #include "core/tensor/tensor.h"
 

@@ -2,8 +2,8 @@
 /* Exact numbers about policies over enumerated responses, by summing over every response, in
  * double. Policies are tables of log-probabilities [contexts, responses]; contexts are equally
  * likely. What has to be differentiated is in envs/bandit/bandit_exact.h. */
-#ifndef RG_ENVS_BANDIT_METRICS_H
-#define RG_ENVS_BANDIT_METRICS_H
+#ifndef RG_ENVS_BANDIT_BANDIT_METRICS_H
+#define RG_ENVS_BANDIT_BANDIT_METRICS_H
 
 #include "core/base.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The control environment from the inside: shared by its life (control.c) and its evaluation
  * (control_evaluate.c), and read by tests. */
-#ifndef RG_ENVS_CONTROL_H
-#define RG_ENVS_CONTROL_H
+#ifndef RG_ENVS_CONTROL_CONTROL_H
+#define RG_ENVS_CONTROL_CONTROL_H
 
 #include "envs/control/control_tasks.h"
 #include "envs/environment.h"

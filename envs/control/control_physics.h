@@ -4,8 +4,8 @@
  *
  * A model is read only and serves all threads; a run is one thread's at a time, and starts from
  * nothing but its positions and velocities, so that it is the same bits on any thread. */
-#ifndef RG_ENVS_CONTROL_PHYSICS_H
-#define RG_ENVS_CONTROL_PHYSICS_H
+#ifndef RG_ENVS_CONTROL_CONTROL_PHYSICS_H
+#define RG_ENVS_CONTROL_CONTROL_PHYSICS_H
 
 #include "core/base.h"
 

@@ -12,8 +12,8 @@
  *
  * Observations are numbers near 1, and never beyond ±5. Where that bound cuts a number that the
  * reward reads, the reward has long been at its end. */
-#ifndef RG_ENVS_CONTROL_TASKS_H
-#define RG_ENVS_CONTROL_TASKS_H
+#ifndef RG_ENVS_CONTROL_CONTROL_TASKS_H
+#define RG_ENVS_CONTROL_CONTROL_TASKS_H
 
 #include "core/tensor/random.h"
 #include "envs/control/control_physics.h"

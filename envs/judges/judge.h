@@ -9,8 +9,8 @@
  * texts, to see whether a policy has only learnt to please the first. A judge may learn from its
  * share of the data; it may be asked elsewhere, and then fail; it may do no more than compare, and
  * give no rewards. Adding one: its file, and a line in envs/sources.am. */
-#ifndef RG_ENVS_JUDGE_H
-#define RG_ENVS_JUDGE_H
+#ifndef RG_ENVS_JUDGES_JUDGE_H
+#define RG_ENVS_JUDGES_JUDGE_H
 
 #include "core/options.h"
 #include "core/registry.h"

@@ -3,8 +3,8 @@
  * (envs/judges/judge_endpoint.h) or a command (envs/judges/judge_command.h). Several questions may
  * be under way at a time. What an answer means, and what is done when none comes, is not known here
  * (envs/judges/judge_requests.h, envs/judges/judge_external.h). */
-#ifndef RG_ENVS_ASKER_H
-#define RG_ENVS_ASKER_H
+#ifndef RG_ENVS_JUDGES_JUDGE_CLIENT_H
+#define RG_ENVS_JUDGES_JUDGE_CLIENT_H
 
 #include "core/base.h"
 

@@ -8,8 +8,8 @@
  * or {"id": 7, "error": "…"} where it has none. When it ends, is silent for too long, or writes
  * anything else, it is ended, and started again for the next question. Its standard error is the
  * program's own. It should end when its standard input does. */
-#ifndef RG_ENVS_JUDGE_COMMAND_H
-#define RG_ENVS_JUDGE_COMMAND_H
+#ifndef RG_ENVS_JUDGES_JUDGE_COMMAND_H
+#define RG_ENVS_JUDGES_JUDGE_COMMAND_H
 
 #include "envs/judges/judge_client.h"
 

@@ -9,8 +9,8 @@
  *
  * The key comes from an environment variable. It goes into the Authorization header and nowhere
  * else: redirections are not followed, and should the server repeat the key, it is struck out. */
-#ifndef RG_ENVS_JUDGE_ENDPOINT_H
-#define RG_ENVS_JUDGE_ENDPOINT_H
+#ifndef RG_ENVS_JUDGES_JUDGE_ENDPOINT_H
+#define RG_ENVS_JUDGES_JUDGE_ENDPOINT_H
 
 #include "envs/judges/judge_client.h"
 

@@ -3,8 +3,8 @@
  * in both orders, and only where both answers name the same response is it the better one.
  *
  * An answer is read by a pattern: what it matches is A, B, or C for a tie. */
-#ifndef RG_ENVS_JUDGE_EXTERNAL_H
-#define RG_ENVS_JUDGE_EXTERNAL_H
+#ifndef RG_ENVS_JUDGES_JUDGE_EXTERNAL_H
+#define RG_ENVS_JUDGES_JUDGE_EXTERNAL_H
 
 #include "envs/judges/judge.h"
 #include "envs/judges/judge_requests.h"

@@ -12,8 +12,8 @@
  *
  * It reads words or characters: two such judges of different symbols, trained on texts of their
  * own, agree on little but what they are meant to. For tests. */
-#ifndef RG_ENVS_JUDGE_NGRAM_H
-#define RG_ENVS_JUDGE_NGRAM_H
+#ifndef RG_ENVS_JUDGES_JUDGE_NGRAM_H
+#define RG_ENVS_JUDGES_JUDGE_NGRAM_H
 
 #include "envs/judges/judge.h"
 

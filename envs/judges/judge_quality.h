@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* How good a judge is on pairs that it has not seen, of which people preferred one response: how
  * often it agrees with them, and whether its probabilities are what they say. */
-#ifndef RG_ENVS_JUDGE_QUALITY_H
-#define RG_ENVS_JUDGE_QUALITY_H
+#ifndef RG_ENVS_JUDGES_JUDGE_QUALITY_H
+#define RG_ENVS_JUDGES_JUDGE_QUALITY_H
 
 #include "envs/judges/judge.h"
 

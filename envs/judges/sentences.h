@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Texts cut into sentences, by marks and lines alone: there is no model of a language behind it. */
-#ifndef RG_ENVS_SENTENCES_H
-#define RG_ENVS_SENTENCES_H
+#ifndef RG_ENVS_JUDGES_SENTENCES_H
+#define RG_ENVS_JUDGES_SENTENCES_H
 
 #include "core/base.h"
 

@@ -23,8 +23,8 @@
  *     skip      perfect      1         0        0.1   0
  *     myopic    perfect      0.9       0        0     0
  *     equal     perfect      1         0        0     0.1 */
-#ifndef RG_ENVS_TEACHER_H
-#define RG_ENVS_TEACHER_H
+#ifndef RG_ENVS_JUDGES_TEACHER_H
+#define RG_ENVS_JUDGES_TEACHER_H
 
 #include "core/options.h"
 #include "core/task/task.h"

@@ -2,8 +2,8 @@
 /* The mdp environment: tabular processes that are known exactly, in which episodes are responses.
  * Its problems are in mdp_problems.c, how policies are measured in mdp_evaluate.c. For tests and
  * programs that look inside; algorithms see the course alone. */
-#ifndef RG_ENVS_MDP_H
-#define RG_ENVS_MDP_H
+#ifndef RG_ENVS_MDP_MDP_H
+#define RG_ENVS_MDP_MDP_H
 
 #include "envs/environment.h"
 

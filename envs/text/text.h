@@ -5,8 +5,8 @@
  * Here is what its files share: text.c has its options and makes sequences and offline pairs of
  * lines, text_files.c reads these, text_judges.c has the judges, text_evaluate.c measures
  * policies. */
-#ifndef RG_ENVS_TEXT_H
-#define RG_ENVS_TEXT_H
+#ifndef RG_ENVS_TEXT_TEXT_H
+#define RG_ENVS_TEXT_TEXT_H
 
 #include "envs/environment.h"
 #include "envs/judges/judge_quality.h"

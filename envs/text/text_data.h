@@ -16,8 +16,8 @@
  * Other members are not looked at. A chat's "chosen" and "rejected" may leave out what comes before
  * the response, if the list "prompt" has it (TRL's explicit prompts). All lines may stand in one
  * JSON array. How texts become tokens is in envs/text/text_layout.h. */
-#ifndef RG_ENVS_TEXT_DATA_H
-#define RG_ENVS_TEXT_DATA_H
+#ifndef RG_ENVS_TEXT_TEXT_DATA_H
+#define RG_ENVS_TEXT_TEXT_DATA_H
 
 #include "core/base.h"
 

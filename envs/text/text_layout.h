@@ -4,8 +4,8 @@
  * sequences goes through here.
  *
  * A template's special tokens are ids, which no text of a user or of a file ever becomes. */
-#ifndef RG_ENVS_TEXT_LAYOUT_H
-#define RG_ENVS_TEXT_LAYOUT_H
+#ifndef RG_ENVS_TEXT_TEXT_LAYOUT_H
+#define RG_ENVS_TEXT_TEXT_LAYOUT_H
 
 #include "core/task/sequences.h"
 #include "core/text/tokenizer.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The commands of the program: each reads its own command line and returns the exit status: 0, 1
  * for a failed run, 2 for bad usage or config. */
-#ifndef RG_EXPERIMENTS_COMMAND_H
-#define RG_EXPERIMENTS_COMMAND_H
+#ifndef RG_EXPERIMENTS_PROGRAM_COMMANDS_COMMAND_H
+#define RG_EXPERIMENTS_PROGRAM_COMMANDS_COMMAND_H
 
 #include "analysis/compare/table.h"
 #include "core/base.h"

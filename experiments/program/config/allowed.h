@@ -2,8 +2,8 @@
 /* What a trial of strangers may do on this machine: nothing but compute, unless whoever runs it
  * allows it. Settings that act are marked in the option tables (RgAct in core/options.h); here they
  * are looked for and refused. The config that people write and run themselves is not asked. */
-#ifndef RG_EXPERIMENTS_ALLOWED_H
-#define RG_EXPERIMENTS_ALLOWED_H
+#ifndef RG_EXPERIMENTS_PROGRAM_CONFIG_ALLOWED_H
+#define RG_EXPERIMENTS_PROGRAM_CONFIG_ALLOWED_H
 
 #include "core/options.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What a trial may spend, and at what spending it is measured. */
-#ifndef RG_EXPERIMENTS_BUDGET_H
-#define RG_EXPERIMENTS_BUDGET_H
+#ifndef RG_EXPERIMENTS_PROGRAM_CONFIG_BUDGET_H
+#define RG_EXPERIMENTS_PROGRAM_CONFIG_BUDGET_H
 
 #include "algorithms/training/recipe.h"
 

@@ -11,8 +11,8 @@
  * A string that starts with ./ or ../ is a path from the folder of the file it stands in.
  *
  * All errors are RG_E_USAGE and name file and line. */
-#ifndef RG_EXPERIMENTS_CONFIG_H
-#define RG_EXPERIMENTS_CONFIG_H
+#ifndef RG_EXPERIMENTS_PROGRAM_CONFIG_CONFIG_H
+#define RG_EXPERIMENTS_PROGRAM_CONFIG_CONFIG_H
 
 #include "core/settings.h"
 

@@ -2,8 +2,8 @@
 /* What a trial will take, before it runs: memory by part and operations of a step, at sequences as
  * long as they may be. Of a transformer the passes are told by closed forms; of other policies,
  * which are small, only the parameters. */
-#ifndef RG_EXPERIMENTS_PLAN_H
-#define RG_EXPERIMENTS_PLAN_H
+#ifndef RG_EXPERIMENTS_PROGRAM_CONFIG_COST_ESTIMATE_H
+#define RG_EXPERIMENTS_PROGRAM_CONFIG_COST_ESTIMATE_H
 
 #include "experiments/program/config/experiment.h"
 

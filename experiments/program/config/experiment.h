@@ -11,8 +11,8 @@
  * that is recorded, the path itself is no part of the key: a folder may be moved, and a file that
  * is replaced makes other trials. Of a path at which nothing is there is no record.
  */
-#ifndef RG_EXPERIMENTS_EXPERIMENT_H
-#define RG_EXPERIMENTS_EXPERIMENT_H
+#ifndef RG_EXPERIMENTS_PROGRAM_CONFIG_EXPERIMENT_H
+#define RG_EXPERIMENTS_PROGRAM_CONFIG_EXPERIMENT_H
 
 #include "algorithms/training/trainer.h"
 #include "envs/environment.h"

@@ -9,8 +9,8 @@
  *
  * A file is read once for as long as the process runs and the file is the same to the file system:
  * device, inode, size, and when its bytes and its entry were changed last. */
-#ifndef RG_EXPERIMENTS_INPUT_SUMS_H
-#define RG_EXPERIMENTS_INPUT_SUMS_H
+#ifndef RG_EXPERIMENTS_PROGRAM_CONFIG_INPUT_SUMS_H
+#define RG_EXPERIMENTS_PROGRAM_CONFIG_INPUT_SUMS_H
 
 #include "core/checksum.h"
 #include "core/options.h"

@@ -7,8 +7,8 @@
  *                   quantity = "win_rate_base"; where = ["beta=0.1"]; } );   // the last two may
  * lack differences = [ "…" ];    unknown = [ "…" ];
  */
-#ifndef RG_EXPERIMENTS_PAPER_FILE_H
-#define RG_EXPERIMENTS_PAPER_FILE_H
+#ifndef RG_EXPERIMENTS_PROGRAM_CONFIG_PAPER_FILE_H
+#define RG_EXPERIMENTS_PROGRAM_CONFIG_PAPER_FILE_H
 
 #include "analysis/compare/paper.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The plug-ins of an experiment: which a config has loaded, and which a trial's resolved settings
  * record, as `plugins.N.file` and `plugins.N.sha256`. */
-#ifndef RG_EXPERIMENTS_PLUGINS_H
-#define RG_EXPERIMENTS_PLUGINS_H
+#ifndef RG_EXPERIMENTS_PROGRAM_CONFIG_PLUGINS_H
+#define RG_EXPERIMENTS_PROGRAM_CONFIG_PLUGINS_H
 
 #include "core/options.h"
 

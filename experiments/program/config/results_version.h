@@ -7,8 +7,8 @@
  * that leave the numbers alone keep the keys, so that a store goes on being of use.
  *
  * The first is what releases were called when it was taken from there; the next is "2". */
-#ifndef RG_EXPERIMENTS_RESULTS_VERSION_H
-#define RG_EXPERIMENTS_RESULTS_VERSION_H
+#ifndef RG_EXPERIMENTS_PROGRAM_CONFIG_RESULTS_VERSION_H
+#define RG_EXPERIMENTS_PROGRAM_CONFIG_RESULTS_VERSION_H
 
 #define RG_RESULTS_VERSION "0.1.0"
 

@@ -14,8 +14,8 @@
  * A drawn value is a function of the search's seed, the option and the draw's number, so that more
  * draws or other options leave the ones that were there. A draw that comes again (of a few values
  * it may) is left out. */
-#ifndef RG_EXPERIMENTS_SWEEP_H
-#define RG_EXPERIMENTS_SWEEP_H
+#ifndef RG_EXPERIMENTS_PROGRAM_CONFIG_SWEEP_H
+#define RG_EXPERIMENTS_PROGRAM_CONFIG_SWEEP_H
 
 #include "algorithms/algorithm.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Amounts as people read them while they plan and wait. (Results, with their uncertainty, are
  * written by analysis/compare/format.h.) */
-#ifndef RG_EXPERIMENTS_AMOUNT_H
-#define RG_EXPERIMENTS_AMOUNT_H
+#ifndef RG_EXPERIMENTS_PROGRAM_CONFIG_UNITS_H
+#define RG_EXPERIMENTS_PROGRAM_CONFIG_UNITS_H
 
 #include "core/base.h"
 

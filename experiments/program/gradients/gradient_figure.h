@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The figures of check-gradients: bias and variance of every estimator, apart; and what a
  * hypergradient costs against how far off it is. */
-#ifndef RG_EXPERIMENTS_GRADIENT_FIGURE_H
-#define RG_EXPERIMENTS_GRADIENT_FIGURE_H
+#ifndef RG_EXPERIMENTS_PROGRAM_GRADIENTS_GRADIENT_FIGURE_H
+#define RG_EXPERIMENTS_PROGRAM_GRADIENTS_GRADIENT_FIGURE_H
 
 #include "analysis/figures/figure.h"
 #include "analysis/figures/figure_dots.h"

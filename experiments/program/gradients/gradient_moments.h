@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Mean and scatter of vectors, held against an exact one. */
-#ifndef RG_EXPERIMENTS_GRADIENT_MOMENTS_H
-#define RG_EXPERIMENTS_GRADIENT_MOMENTS_H
+#ifndef RG_EXPERIMENTS_PROGRAM_GRADIENTS_GRADIENT_MOMENTS_H
+#define RG_EXPERIMENTS_PROGRAM_GRADIENTS_GRADIENT_MOMENTS_H
 
 #include "experiments/program/gradients/gradient_rows.h"
 

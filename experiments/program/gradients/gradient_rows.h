@@ -6,8 +6,8 @@
  * gradient by enumeration through the distributions as well (SAIL's ∇J = T1 + T2; for PARL the
  * total derivative of G through the closed-form lower level). Mixture and exploration are set to 1,
  * where SAIL's gradient is the objective's own. */
-#ifndef RG_EXPERIMENTS_GRADIENT_ROWS_H
-#define RG_EXPERIMENTS_GRADIENT_ROWS_H
+#ifndef RG_EXPERIMENTS_PROGRAM_GRADIENTS_GRADIENT_ROWS_H
+#define RG_EXPERIMENTS_PROGRAM_GRADIENTS_GRADIENT_ROWS_H
 
 #include "experiments/program/config/experiment.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* One row of check-gradients for PARL: its estimator's hypergradient against the exact one. */
-#ifndef RG_EXPERIMENTS_HYPERGRADIENT_ROWS_H
-#define RG_EXPERIMENTS_HYPERGRADIENT_ROWS_H
+#ifndef RG_EXPERIMENTS_PROGRAM_GRADIENTS_HYPERGRADIENT_ROWS_H
+#define RG_EXPERIMENTS_PROGRAM_GRADIENTS_HYPERGRADIENT_ROWS_H
 
 #include "experiments/program/gradients/gradient_rows.h"
 #include "experiments/program/run/trial.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* A folder as one file, tar compressed by zstd, and back. Archives come from elsewhere: what is
  * taken out of one is regular files below the folder that was asked for, nothing else. */
-#ifndef RG_EXPERIMENTS_ARCHIVE_H
-#define RG_EXPERIMENTS_ARCHIVE_H
+#ifndef RG_EXPERIMENTS_PROGRAM_PACKAGE_ARCHIVE_H
+#define RG_EXPERIMENTS_PROGRAM_PACKAGE_ARCHIVE_H
 
 #include "core/base.h"
 

@@ -10,8 +10,8 @@
  *
  * Of a folder the regular files in it are listed that are read (input_sums.h), those in folders
  * below it not. */
-#ifndef RG_EXPERIMENTS_TRIAL_INPUTS_H
-#define RG_EXPERIMENTS_TRIAL_INPUTS_H
+#ifndef RG_EXPERIMENTS_PROGRAM_PACKAGE_TRIAL_INPUTS_H
+#define RG_EXPERIMENTS_PROGRAM_PACKAGE_TRIAL_INPUTS_H
 
 #include "core/settings.h"
 

@@ -7,8 +7,8 @@
  *   results.db     a results store with this trial alone: metrics, evaluations, responses
  *   results/       its final weights
  *   inputs/        copies of the inputs, where they were asked for */
-#ifndef RG_EXPERIMENTS_TRIAL_PACKAGE_H
-#define RG_EXPERIMENTS_TRIAL_PACKAGE_H
+#ifndef RG_EXPERIMENTS_PROGRAM_PACKAGE_TRIAL_PACKAGE_H
+#define RG_EXPERIMENTS_PROGRAM_PACKAGE_TRIAL_PACKAGE_H
 
 #include "experiments/program/config/allowed.h"
 #include "experiments/program/config/experiment.h"

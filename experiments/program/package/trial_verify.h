@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Is the result of a trial that was run again the one that was packed? */
-#ifndef RG_EXPERIMENTS_TRIAL_VERIFY_H
-#define RG_EXPERIMENTS_TRIAL_VERIFY_H
+#ifndef RG_EXPERIMENTS_PROGRAM_PACKAGE_TRIAL_VERIFY_H
+#define RG_EXPERIMENTS_PROGRAM_PACKAGE_TRIAL_VERIFY_H
 
 #include "experiments/program/package/trial_package.h"
 

@@ -2,8 +2,8 @@
 /* What must hold of anything that is registered, built in or by a plug-in, whatever it computes:
  * regatta check-plugin looks at a plug-in's, the tests at what is built in. Options are
  * "name=value" with spaces between them, of what is looked at; the others are its defaults. */
-#ifndef RG_EXPERIMENTS_CHECK_PLUGIN_H
-#define RG_EXPERIMENTS_CHECK_PLUGIN_H
+#ifndef RG_EXPERIMENTS_PROGRAM_PLUGINS_CHECK_PLUGIN_H
+#define RG_EXPERIMENTS_PROGRAM_PLUGINS_CHECK_PLUGIN_H
 
 #include "algorithms/parl/estimator.h"
 #include "envs/judges/judge.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What is claimed of something that was registered, and whether it holds: a line each, with the
  * numbers that it was held against. */
-#ifndef RG_EXPERIMENTS_CLAIMS_H
-#define RG_EXPERIMENTS_CLAIMS_H
+#ifndef RG_EXPERIMENTS_PROGRAM_PLUGINS_CLAIMS_H
+#define RG_EXPERIMENTS_PROGRAM_PLUGINS_CLAIMS_H
 
 #include "core/base.h"
 

@@ -2,8 +2,8 @@
 /* A race that is over in a moment, in which a method is tried out: a bandit, a tabular policy and
  * its frozen reference, and a trainer. For regatta check-plugin and for the tests, which so look at
  * the methods of others as at those that are built in. */
-#ifndef RG_EXPERIMENTS_SMALL_RACE_H
-#define RG_EXPERIMENTS_SMALL_RACE_H
+#ifndef RG_EXPERIMENTS_PROGRAM_PLUGINS_SMALL_RACE_H
+#define RG_EXPERIMENTS_PROGRAM_PLUGINS_SMALL_RACE_H
 
 #include "algorithms/training/trainer.h"
 #include "envs/environment.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What a run would do: its trials, where each stands in the store and what it is expected to take.
  */
-#ifndef RG_EXPERIMENTS_DRY_RUN_H
-#define RG_EXPERIMENTS_DRY_RUN_H
+#ifndef RG_EXPERIMENTS_PROGRAM_RUN_DRY_RUN_H
+#define RG_EXPERIMENTS_PROGRAM_RUN_DRY_RUN_H
 
 #include "experiments/program/run/forecast.h"
 

@@ -2,8 +2,8 @@
 /* What is known of the trials of an experiment before and while they run: where each stands, and
  * what it takes in all. A trial that is done tells itself; of others the finished ones of the same
  * method and values speak, else the plan, else the finished ones of the same label. */
-#ifndef RG_EXPERIMENTS_FORECAST_H
-#define RG_EXPERIMENTS_FORECAST_H
+#ifndef RG_EXPERIMENTS_PROGRAM_RUN_FORECAST_H
+#define RG_EXPERIMENTS_PROGRAM_RUN_FORECAST_H
 
 #include "analysis/store/run_status.h"
 #include "experiments/program/config/cost_estimate.h"

@@ -8,8 +8,8 @@
  *
  * This is the only door to MPI. Without it (see configure --with-mpi), or outside of mpirun, there
  * is one rank. Ranks that wait sleep, so that they take no time from those that train. */
-#ifndef RG_EXPERIMENTS_RANKS_H
-#define RG_EXPERIMENTS_RANKS_H
+#ifndef RG_EXPERIMENTS_PROGRAM_RUN_MPI_H
+#define RG_EXPERIMENTS_PROGRAM_RUN_MPI_H
 
 #include "core/team.h"
 

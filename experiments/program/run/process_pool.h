@@ -6,8 +6,8 @@
  * All write the one store (see rg_store_rest), so that it can be read meanwhile and what one trial
  * knows of pairs is known to all. When a process dies its trial is named and taken up again from
  * its checkpoint. When the leader dies, however that is, the others die with it. */
-#ifndef RG_EXPERIMENTS_CREW_H
-#define RG_EXPERIMENTS_CREW_H
+#ifndef RG_EXPERIMENTS_PROGRAM_RUN_PROCESS_POOL_H
+#define RG_EXPERIMENTS_PROGRAM_RUN_PROCESS_POOL_H
 
 #include "experiments/program/run/trial.h"
 

@@ -10,8 +10,8 @@
  *     leader:  rg_progress_draw(&progress) now and then, rg_progress_leave(&progress, i) at its end
  *
  * Then the children write into their lines and the leader alone draws them. All may leave notes. */
-#ifndef RG_EXPERIMENTS_PROGRESS_H
-#define RG_EXPERIMENTS_PROGRESS_H
+#ifndef RG_EXPERIMENTS_PROGRAM_RUN_PROGRESS_H
+#define RG_EXPERIMENTS_PROGRAM_RUN_PROGRESS_H
 
 #include "algorithms/training/trainer.h"
 #include "experiments/program/config/budget.h"

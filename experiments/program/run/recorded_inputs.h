@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The inputs of trials that a store has: what they held, and what has changed since. */
-#ifndef RG_EXPERIMENTS_RECORDED_INPUTS_H
-#define RG_EXPERIMENTS_RECORDED_INPUTS_H
+#ifndef RG_EXPERIMENTS_PROGRAM_RUN_RECORDED_INPUTS_H
+#define RG_EXPERIMENTS_PROGRAM_RUN_RECORDED_INPUTS_H
 
 #include "core/results/store.h"
 #include "experiments/program/config/experiment.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Running an experiment into a results store: trial after trial, side by side, or shared out. */
-#ifndef RG_EXPERIMENTS_RUN_H
-#define RG_EXPERIMENTS_RUN_H
+#ifndef RG_EXPERIMENTS_PROGRAM_RUN_RUN_H
+#define RG_EXPERIMENTS_PROGRAM_RUN_RUN_H
 
 #include "experiments/program/run/mpi.h"
 #include "experiments/program/run/trial.h"

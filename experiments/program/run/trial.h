@@ -8,8 +8,8 @@
  * shards for. They make the same stage, get what a checkpoint holds from the first, and make each
  * step with it. What they have is the first's, so that nothing of theirs need be kept; they need no
  * more of its file system than what the config names. */
-#ifndef RG_EXPERIMENTS_TRIAL_H
-#define RG_EXPERIMENTS_TRIAL_H
+#ifndef RG_EXPERIMENTS_PROGRAM_RUN_TRIAL_H
+#define RG_EXPERIMENTS_PROGRAM_RUN_TRIAL_H
 
 #include "core/results/reference_cache.h"
 #include "experiments/program/config/experiment.h"
