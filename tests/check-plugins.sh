@@ -191,6 +191,27 @@ expect 2 '^regatta: none.so: .*No such file' regatta --plugin none.so list
 sed 's/mine.so/none.so/' mine/mine.cfg >mine/none.cfg
 expect 1 'none.so: .*No such file' regatta run mine/none.cfg
 
+# ---- the end of the program as it is loaded ----
+cat >leaves.c <<'END'
+#include "regatta.h"
+#include <stdlib.h>
+static RgStatus add(RgError *error) {
+    (void)error;
+    exit(0);
+}
+RG_PLUGIN(add);
+END
+printf '#include <stdlib.h>\n__attribute__((constructor)) static void leave(void) { exit(3); }\n' >first.c
+for name in leaves first; do
+    "${compile[@]}" "${cflags[@]}" -o $name.so $name.c || complain "$name.c is not compiled"
+    sed "s,\./mine.so,../$name.so," mine/mine.cfg >mine/$name.cfg
+    for command in "--plugin $name.so list" "check-plugin $name.so" "run mine/$name.cfg"; do
+        # shellcheck disable=SC2086
+        expect 1 "^regatta: .*$name.so: called exit\([03]\) as it was loaded, which ends the program" regatta $command
+        [[ $(wc -l <err) -eq 1 ]] || complain "$name: more than a line: $(cat err)"
+    done
+done
+
 # ---- wrong, and told by the check ----
 {
     echo "$head" | sed 's/rg_negate(step->tape, \(.*\));$/\1;/'
