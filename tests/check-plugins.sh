@@ -188,6 +188,8 @@ echo 'no object' >text.so
 expect 1 '^regatta: text.so: cannot be loaded: .*(invalid ELF header|file too short)' regatta check-plugin text.so
 expect 1 '^regatta: none.so: .*No such file' regatta check-plugin none.so
 expect 2 '^regatta: none.so: .*No such file' regatta --plugin none.so list
+sed 's/plugins = \[\(.*\)\]/plugins = \1/' mine/mine.cfg >mine/text.cfg
+expect 2 'text.cfg:[0-9]*: plugins = "[^"]*mine.so": expected a list .*, as in plugins = \["[^"]*mine.so"\];$' regatta run mine/text.cfg
 sed 's/mine.so/none.so/' mine/mine.cfg >mine/none.cfg
 expect 1 'none.so: .*No such file' regatta run mine/none.cfg
 
