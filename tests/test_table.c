@@ -95,6 +95,27 @@ Test(table, diverged_trials_are_counted_and_never_averaged) {
     free(path);
 }
 
+/* Which failed before the first reading: all of a row, or some. */
+Test(table, trials_that_ended_before_a_step_are_at_none) {
+    char *path = fixture_path("ended.sqlite");
+    int64_t experiment;
+    RgStore *store = fixture_open(path, "ended", &experiment);
+    FixtureTrial base = {"base", "base", "{}", "failed", "no judge", 1, 0, 1, -1, false, false};
+    FixtureTrial dpo = {"dpo", "DPO", "{}", "failed", "no disk", 1, 0.5, 1, 20, false, false};
+    fixture_trial(store, experiment, &base);
+    fixture_trial(store, experiment, &dpo);
+    dpo.seed = 2;
+    dpo.steps = -1;
+    fixture_trial(store, experiment, &dpo);
+    rg_store_close(store);
+    char *text = table_text(path, RG_TABLE_TEXT, NULL);
+    check_contains(text, "Failed: base, seed 1: no judge.");
+    check_contains(text, "Failed: DPO, seeds 1, 2, at steps 20, –: no disk.");
+    check_lacks(text, "-1");
+    free(text);
+    free(path);
+}
+
 Test(table, overheads_are_ratios_to_the_dpo_row) {
     char *path = fixture_methods(), *csv = table_text(path, RG_TABLE_CSV, NULL);
     cr_assert_float_eq(csv_number(csv, 1, "seconds_ratio"), 1, 1e-12);
