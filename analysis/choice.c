@@ -111,11 +111,32 @@ static Words collect(const RgCandidate *trials, int count, const char *option) {
     return words;
 }
 
+/* Whether the path ends with `name`, a part of it or several. */
+static bool ends_with_parts(const char *path, const char *name) {
+    size_t length = strlen(path), end = strlen(name);
+    return length > end && path[length - end - 1] == '.' && strcmp(path + length - end, name) == 0;
+}
+
+/* The option in full of which `name` is the last part, as "margin" is of "algorithm.margin"; of
+ * several the shortest. NULL where there is none. */
+static const char *in_full(const Words *options, const char *name) {
+    const char *best = NULL;
+    for (int i = 0; i < options->count; i++)
+        if (ends_with_parts(options->at[i], name) &&
+            (!best || strlen(options->at[i]) < strlen(best)))
+            best = options->at[i];
+    return best;
+}
+
 static RgStatus unknown_option(const Condition *condition, const RgCandidate *trials, int count,
                                RgError *error) {
     Words options = collect(trials, count, NULL);
-    RgStatus status = rg_unknown_name(error, "option of --where", condition->option,
-                                      (const char *const *)options.at);
+    static const char what[] = "option of --where";
+    const char *full = in_full(&options, condition->option);
+    RgStatus status =
+        full ? rg_fail(error, RG_E_USAGE, "unknown %s \"%s\": did you mean \"%s\"?", what,
+                       condition->option, full)
+             : rg_unknown_name(error, what, condition->option, (const char *const *)options.at);
     words_clear(&options);
     return status;
 }
