@@ -158,7 +158,7 @@ static void tell_missing(const RgExperiment *experiment) {
     char *missing = rg_missing_inputs(experiment);
     if (missing) {
         rg_make_printable(missing);
-        printf("  inputs that are not here: %s\n", missing);
+        printf("  missing: %s\n", missing);
     }
     free(missing);
 }

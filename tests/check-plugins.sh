@@ -124,8 +124,14 @@ make >log 2>&1 || complain "make: $(cat log)"
 keys >after
 [[ $(comm -12 before after | wc -l) -eq 6 && $(wc -l <after) -eq 9 ]] ||
     complain "of 9 keys not just those of mine are others: $(diff before after)"
+changed='^regatta: .*mine.so has changed since 3 trials of results/mine.db were run: these are new trials$'
+regatta run --dry-run mine.cfg >out 2>err
+grep -q "$changed" err || complain "a dry run does not name the plug-in that has changed: $(cat err)"
 expect 0 '' regatta run mine.cfg
+[[ $(grep -c "$changed" err) -eq 1 ]] || complain "the plug-in that has changed is not named once: $(cat err)"
 [[ $(grep -c 'step 300' err) -eq 3 ]] || complain "not just the trials of mine ran again: $(cat err)"
+expect 0 '' regatta run mine.cfg
+! grep -q changed err || complain "nothing has changed: $(cat err)"
 expect 2 'not loaded' regatta --plugin $plugin verify package
 cd .. || exit 99
 
