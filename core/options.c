@@ -146,15 +146,26 @@ static bool assign(const RgOption *option, const char *text, void *values) {
     return false;
 }
 
+/* How what stands in place of a list is written as a list of one; "" where that is no help. */
+static char *as_list(const RgOption *option, const RgSetting *setting) {
+    const char *quote = setting->kind == RG_SETTING_STRING ? "\"" : "";
+    bool is_element = *quote || setting->kind == RG_SETTING_INTEGER;
+    return option->kind == RG_KIND_LIST && is_element
+               ? rg_string_format(", as in %s = [%s%s%s];", option->name, quote, setting->text,
+                                  quote)
+               : rg_string_copy("");
+}
+
 static RgStatus refuse(const RgOption *option, const RgSetting *setting, RgError *error) {
     const char *near = NULL;
     if (option->kind == RG_KIND_CHOICE && setting->kind == RG_SETTING_STRING)
         near = rg_nearest_name(setting->text, option->choices);
-    char *what = expected(option);
+    char *what = expected(option), *list = as_list(option, setting);
     RgStatus status =
         near ? rg_setting_refuse(setting, error, "expected %s; did you mean \"%s\"?", what, near)
-             : rg_setting_refuse(setting, error, "expected %s", what);
+             : rg_setting_refuse(setting, error, "expected %s%s", what, list);
     free(what);
+    free(list);
     return status;
 }
 

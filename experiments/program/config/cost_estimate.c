@@ -286,8 +286,8 @@ static void plan_rollout(const RgTrialPlan *plan, const RgTransformerPlan *model
         cost->judge_queries = NAN;
 }
 
-RgStatus rg_plan_trial(RgPlanner *planner, const RgTrialPlan *plan, RgTrialCost *cost,
-                       RgError *error) {
+static RgStatus plan_trial(RgPlanner *planner, const RgTrialPlan *plan, RgTrialCost *cost,
+                           RgError *error) {
     *cost = (RgTrialCost){0};
     RG_TRY(set_environment(planner, plan, error));
     cost->program = planner->program;
@@ -308,4 +308,10 @@ RgStatus rg_plan_trial(RgPlanner *planner, const RgTrialPlan *plan, RgTrialCost 
                       cost->activations + cost->values + cost->copies + cost->temporary;
     cost->total = cost->program + (training > cost->loading ? training : cost->loading);
     return RG_OK;
+}
+
+RgStatus rg_plan_trial(RgPlanner *planner, const RgTrialPlan *plan, RgTrialCost *cost,
+                       RgError *error) {
+    RgStatus status = plan_trial(planner, plan, cost, error);
+    return rg_resolved_name_missing(plan->resolved, status, error);
 }

@@ -22,11 +22,11 @@ static RgSmallRaceTerms terms_of(const RgAlgorithm *algorithm, const char *optio
 static bool go(RgSmallRace *race, int steps, RgClaims *claims, const char *claim) {
     RgError error = {0};
     for (int s = 0; s < steps; s++) {
-        if (rg_trainer_step(race->trainer, &error) != RG_OK)
-            return rg_claim(claims, false, claim, "step %d: %s", s, error.text);
-        if (race->trainer->outcome.diverged)
-            return rg_claim(claims, false, claim, "step %d: %s", s,
-                            race->trainer->outcome.diverged);
+        RgStatus status = rg_trainer_step(race->trainer, &error);
+        const char *diverged = race->trainer->outcome.diverged;
+        if (status != RG_OK || diverged) /* steps are counted as the results of a trial are */
+            return rg_claim(claims, false, claim, "step %lld: %s", (long long)race->trainer->step,
+                            status != RG_OK ? error.text : diverged);
     }
     return true;
 }

@@ -180,7 +180,7 @@ RgStatus rg_stage_set(RgStage *stage, const RgTrialPlan *plan, RgError *error) {
         free(identity);
         rg_stage_clear(stage);
     }
-    return status;
+    return rg_resolved_name_missing(plan->resolved, status, error);
 }
 
 RgStatus rg_stage_policy(const RgStage *stage, const RgTrialPlan *plan, RgPolicy **policy,
