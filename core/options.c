@@ -3,6 +3,8 @@
  * table. Which tables there are is told by the files that declare them. */
 #include "core/options.h"
 
+#include "core/suggest.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>

@@ -5,6 +5,7 @@
 #include "core/names.h"
 #include "core/options.h"
 #include "core/settings.h"
+#include "core/suggest.h"
 
 #include <stdlib.h>
 #include <string.h>

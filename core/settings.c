@@ -4,6 +4,7 @@
 #include "core/settings.h"
 
 #include "core/lookup.h"
+#include "core/suggest.h"
 
 #include <jansson.h>
 #include <math.h>

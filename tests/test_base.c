@@ -2,7 +2,9 @@
 /* Messages, names, hashes, memory and whole files. */
 #include "core/base.h"
 #include "core/digest.h"
+#include "core/files.h"
 #include "core/new_file.h"
+#include "core/suggest.h"
 #include "tests/scratch.h"
 
 #include <criterion/criterion.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Preferences as they are published: formats, compressed files, chat templates, limits. */
+#include "core/files.h"
 #include "core/text/lines.h"
 #include "envs/text/text_layout.h"
 #include "scratch.h"

@@ -4,6 +4,7 @@
 #include "analysis/figures/plot.h"
 #include "analysis/figures/plot_parts.h"
 #include "analysis/statistics/statistics.h"
+#include "core/suggest.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -9,6 +9,7 @@
 #include "core/results/curve_gaps.h"
 #include "core/results/last_run.h"
 #include "core/results/rows.h"
+#include "core/suggest.h"
 
 #include <limits.h>
 #include <math.h>

@@ -3,6 +3,7 @@
  * the files of weights. Where a weight is in them is told in hugging_face_layout.c. */
 #include "core/models/hugging_face.h"
 
+#include "core/files.h"
 #include "core/models/hugging_face_layout.h"
 #include "core/train/safetensors.h"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Writing transformer policies in Hugging Face's layout: config.json and model.safetensors. */
+#include "core/files.h"
 #include "core/models/hugging_face.h"
 #include "core/models/hugging_face_layout.h"
 #include "core/new_file.h"

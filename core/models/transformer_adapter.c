@@ -2,6 +2,7 @@
 /* Adapters of a transformer: which matrices they are on, their views, and adding them up with the
  * weights. Their part of a pass is in transformer.c. */
 #include "core/models/transformer_internal.h"
+#include "core/suggest.h"
 #include "core/tensor/blas.h"
 
 #include <math.h>

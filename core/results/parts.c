@@ -3,6 +3,7 @@
  * in store_merge.c. */
 #include "core/results/parts.h"
 
+#include "core/files.h"
 #include "core/results/rows.h"
 #include "core/results/store_merge.h"
 

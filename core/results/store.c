@@ -9,6 +9,7 @@
  * power failure costs at most the training rows since the last evaluation. */
 #include "core/results/store.h"
 
+#include "core/files.h"
 #include "core/notice.h"
 #include "core/results/rows.h"
 

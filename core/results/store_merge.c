@@ -6,6 +6,7 @@
  * experiments/program/run/trial.c). */
 #include "core/results/store_merge.h"
 
+#include "core/files.h"
 #include "core/new_file.h"
 #include "core/notice.h"
 #include "core/results/judge_cache.h"

@@ -185,9 +185,9 @@ static void round_rows(Stored x, int64_t first, int64_t last, RgBf16 *y) {
             rg_bf16_round(x.columns, x.numbers + r * x.stride, y + r * x.columns);
 }
 
-/* The rounded copy [rows, columns] in `room`, made by all threads or on the caller's alone. */
-static const RgBf16 *rounded(Stored x, bool whole, RgRoom *room) {
-    RgBf16 *y = rg_room(room, sizeof *y * (size_t)(x.rows * x.columns));
+/* The rounded copy [rows, columns] in `scratch`, made by all threads or on the caller's alone. */
+static const RgBf16 *rounded(Stored x, bool whole, RgScratch *scratch) {
+    RgBf16 *y = rg_scratch(scratch, sizeof *y * (size_t)(x.rows * x.columns));
     if (whole)
         round_rows(x, 0, x.rows, y);
     else
@@ -212,7 +212,7 @@ static void bf16_columns(RgProductBf16 p, int64_t first, int64_t last) {
 /* By oneDNN: op(a) [m, k] and op(b) [k, n] are rounded once, and all pieces read the copies; a b
  * that is stored in bf16 needs none. */
 static void round_and_run(const RgProduct *p, bool whole) {
-    static _Thread_local RgRoom room_a, room_b; /* for the copies */
+    static _Thread_local RgScratch scratch_a, scratch_b; /* for the copies */
     Stored a = {p->a, p->transpose_a ? p->k : p->m, p->transpose_a ? p->m : p->k, p->lda},
            b = {p->b, p->transpose_b ? p->n : p->k, p->transpose_b ? p->k : p->n, p->ldb};
     RgProductBf16 r = {.transpose_a = p->transpose_a,
@@ -221,8 +221,8 @@ static void round_and_run(const RgProduct *p, bool whole) {
                        .m = p->m,
                        .n = p->n,
                        .k = p->k,
-                       .a = rounded(a, whole, &room_a),
-                       .b = p->b_stored ? p->b_stored : rounded(b, whole, &room_b),
+                       .a = rounded(a, whole, &scratch_a),
+                       .b = p->b_stored ? p->b_stored : rounded(b, whole, &scratch_b),
                        .c = p->c,
                        .lda = a.columns,
                        .ldb = b.columns, /* in the copy, and without gaps where it is stored */

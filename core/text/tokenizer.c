@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Tokenizers: their life, and what their parts share. Encoding is in tokenizer_encode.c, the file
  * formats are in tokenizer_json.c and tokenizer_llama2c.c, learning is in tokenizer_train.c. */
+#include "core/files.h"
 #include "core/text/tokenizer_internal.h"
 
 #include "core/new_file.h"

@@ -4,6 +4,7 @@
  * sums are in bandit_metrics.c, differentiable objectives in bandit_exact.c. */
 #include "envs/bandit/bandit.h"
 
+#include "core/files.h"
 #include "core/models/enumerated.h"
 
 #include <math.h>

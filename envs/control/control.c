@@ -11,6 +11,7 @@
  * missing then is worth nothing. */
 #include "envs/control/control.h"
 
+#include "core/files.h"
 #include "envs/episodes.h"
 
 #include <math.h>
@@ -168,7 +169,8 @@ static RgStatus label(void *environment, const RgSequences *sequences, RgRandom 
 /* In the folder that was asked for, or the program's own. */
 static char *model_path(const RgControlOptions *o) {
     const char *name = rg_control_tasks[o->task].name;
-    char *folder = o->models[0] != '\0' ? rg_string_copy(o->models) : rg_own_file("envs/control/models");
+    char *folder =
+        o->models[0] != '\0' ? rg_string_copy(o->models) : rg_own_file("envs/control/models");
     char *path = rg_string_format("%s/%s.xml", folder, name);
     free(folder);
     return path;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* regatta: the program. Finds the command and hands over; what commands share is here too. */
+#include "core/files.h"
 #include "core/plugin.h"
+#include "core/suggest.h"
 #include "core/tensor/blas.h"
 #include "core/tensor/instructions.h"
 #include "core/text/terminal.h"

@@ -2,6 +2,7 @@
 /* What fuzz targets share, and the list of them. */
 #include "tests/fuzz/fuzz.h"
 
+#include "core/files.h"
 #include "core/new_file.h"
 
 #include "core/names.h"

@@ -6,6 +6,7 @@
  *   replay TARGET FILE...   these
  *
  * The name of an input is told before it is tried, so that a crash has it on the last line. */
+#include "core/files.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <glob.h>

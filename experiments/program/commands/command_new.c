@@ -2,9 +2,11 @@
 /* regatta new: a folder to begin a plug-in in. What is written lies in
  * experiments/program/templates/, where
  * @NAME@ stands for the name, @KIND@ for the kind, @AN@ for its article. */
+#include "core/files.h"
 #include "core/names.h"
 #include "core/new_file.h"
 #include "core/registry.h"
+#include "core/suggest.h"
 #include "experiments/program/commands/command.h"
 
 #include <dirent.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* regatta list and regatta show: what there is, straight from the descriptors and option tables. */
 #include "algorithms/parl/estimator.h"
+#include "core/suggest.h"
 #include "envs/judges/judge.h"
 #include "experiments/program/commands/command.h"
 #include "experiments/program/config/experiment.h"

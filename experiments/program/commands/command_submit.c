@@ -2,6 +2,7 @@
 /* regatta submit: an experiment as a Slurm job array. Each task of the array runs a share of the
  * trials (regatta run --share), and a last job, which waits for all of them, puts the shares
  * together and runs what they have left. */
+#include "core/files.h"
 #include "core/new_file.h"
 #include "core/results/parts.h"
 #include "core/tensor/instructions.h"

@@ -5,6 +5,8 @@
  * over (a folder included). What the keys mean is not known here. */
 #include "experiments/program/config/config.h"
 
+#include "core/files.h"
+
 #include <errno.h>
 #include <libconfig.h>
 #include <limits.h>

@@ -6,6 +6,7 @@
 #include "core/names.h"
 #include "core/notice.h"
 #include "core/plugin.h"
+#include "core/suggest.h"
 #include "experiments/program/config/config.h"
 #include "experiments/program/config/input_sums.h"
 #include "experiments/program/config/plugins.h"

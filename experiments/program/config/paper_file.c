@@ -2,6 +2,7 @@
 /* Reading reported figures. */
 #include "experiments/program/config/paper_file.h"
 
+#include "core/files.h"
 #include "core/options.h"
 #include "experiments/program/config/config.h"
 

@@ -4,6 +4,7 @@
 #include "experiments/program/config/sweep.h"
 
 #include "core/lookup.h"
+#include "core/suggest.h"
 #include "core/tensor/random.h"
 #include "core/utf8.h"
 

@@ -2,6 +2,7 @@
 /* Archives by libarchive: the one file that knows it. */
 #include "experiments/program/package/archive.h"
 
+#include "core/files.h"
 #include "core/new_file.h"
 
 #include <archive.h>

@@ -5,6 +5,7 @@
 #include "experiments/program/package/trial_package.h"
 
 #include "core/checksum.h"
+#include "core/files.h"
 #include "core/names.h"
 #include "core/new_file.h"
 #include "core/results/curve_gaps.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What must hold of any algorithm, in the small race. The loss by itself is looked at in
  * check_loss.c. */
+#include "core/files.h"
 #include "core/tensor/blas.h"
 #include "core/tensor/profile.h"
 #include "experiments/program/plugins/check_plugin.h"

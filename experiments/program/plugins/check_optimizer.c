@@ -2,6 +2,7 @@
 /* What must hold of any optimiser: steps on
  *
  *     f(x) = ½ Σ a_i (x_i − c_i)²,    a_i in [½, 2) */
+#include "core/files.h"
 #include "experiments/program/plugins/check_plugin.h"
 
 #include "core/tensor/blas.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What must hold of any policy that chooses one of a few responses, or one token of a few. */
+#include "core/files.h"
 #include "experiments/program/plugins/check_plugin.h"
 
 #include "core/tensor/blas.h"

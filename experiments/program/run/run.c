@@ -2,6 +2,7 @@
 /* Running experiments: a store, the folder of its weights, and who runs which trials into it. */
 #include "experiments/program/run/run.h"
 
+#include "core/files.h"
 #include "core/lookup.h"
 #include "core/notice.h"
 #include "core/results/judge_cache.h"
