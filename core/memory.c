@@ -26,7 +26,10 @@ static _Noreturn void out_of_memory(size_t bytes) {
     exit(EXIT_FAILURE);
 }
 
-void *rg_allocate(size_t bytes) {
+void *rg_allocate(size_t count, size_t each) {
+    size_t bytes;
+    if (__builtin_mul_overflow(count, each, &bytes))
+        out_of_memory(SIZE_MAX);
     void *memory = calloc(1, bytes ? bytes : 1);
     if (!memory)
         out_of_memory(bytes);
@@ -113,7 +116,7 @@ char *rg_string_copy(const char *text) {
     if (!text)
         return NULL;
     size_t size = strlen(text) + 1;
-    return memcpy(rg_allocate(size), text, size);
+    return memcpy(rg_allocate(size, 1), text, size);
 }
 
 char *rg_string_format(const char *format, ...) {

@@ -11,8 +11,8 @@
 const char *rg_memory_for(const char *purpose);
 
 /* Never NULL; freed with free(). */
-void *rg_allocate(size_t bytes);         /* zeroed */
-void *rg_allocate_aligned(size_t bytes); /* to 64 bytes; not zeroed */
+void *rg_allocate(size_t count, size_t each); /* zeroed; of nothing, a byte that may be freed */
+void *rg_allocate_aligned(size_t bytes);      /* to 64 bytes; not zeroed */
 /* Whole pages, for large and lasting memory: the system has them back as soon as they are released,
  * whichever thread that is. Zeroed. Huge ones where there are many. */
 void *rg_pages_take(size_t bytes);

@@ -247,7 +247,7 @@ static RgStatus read_part_options(const RgOptionFamily *family, const RgOptionPa
     const RgOption *table[2] = {family->common, part->type->options};
     RgStatus status = RG_OK;
     for (int k = 0; k < 2 && status == RG_OK; k++) {
-        void *values = rg_allocate(size[k] + 1);
+        void *values = rg_allocate(1, size[k]);
         status = rg_options_read(table[k], part->settings, part->path, values, error);
         if (status == RG_OK && resolved)
             rg_options_record(table[k], values, to, resolved);
@@ -489,7 +489,7 @@ static char *member_text(const RgOption *option, const void *values, RgSettingKi
 /* The texts may be those of `resolved` itself, where an empty list takes the place of what was
  * there. */
 static void record_list(const RgOptionList *list, const char *key, RgSettings *resolved) {
-    char **text = rg_allocate(sizeof *text * (size_t)(list->count + 1));
+    char **text = rg_allocate(list->count, sizeof *text);
     for (int64_t i = 0; i < list->count; i++)
         text[i] = rg_string_copy(list->item[i].text);
     rg_settings_set(resolved, key, RG_SETTING_EMPTY, "", "resolved config", 0);
@@ -620,7 +620,7 @@ static void print_wrapped(FILE *stream, const char *text, int column) {
 
 /* As a config has it: with \n for the end of a line, and \\ for a backslash. */
 static char *as_written(const char *text) {
-    char *written = rg_allocate(2 * strlen(text) + 1), *end = written;
+    char *written = rg_allocate(2 * strlen(text) + 1, 1), *end = written;
     for (; *text; text++) {
         if (*text == '\n' || *text == '\\')
             *end++ = '\\';

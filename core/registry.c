@@ -59,7 +59,7 @@ static const char **names_of(RgKind kind) {
     int count = 0;
     while (rg_registered(kind, count))
         count++;
-    const char **names = rg_allocate(((size_t)count + 1) * sizeof *names);
+    const char **names = rg_allocate(count + 1, sizeof *names);
     for (int i = 0; i < count; i++)
         names[i] = rg_registered(kind, i)->name;
     return names;

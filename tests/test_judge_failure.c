@@ -72,7 +72,7 @@ Test(judge_failure, keeps_a_trainer_from_being_made_where_all_is_judged_at_first
     Race race = race_begin("dpo", "", "contexts=3 responses=5 pairs=20", 0, 8);
     lose_patience(&race.environment->course, 0);
     const RgAlgorithm *parl = rg_algorithm_find("parl");
-    void *options = rg_allocate(parl->about.options_size);
+    void *options = rg_allocate(1, parl->about.options_size);
     RgSettings *nothing = rg_settings_create();
     rg_small_race_set(nothing, "algorithm", "expectation=exact");
     cr_assert_eq(rg_options_read(parl->about.options, nothing, "algorithm", options, &error),

@@ -114,7 +114,7 @@ RgGrid rg_table_grid(const RgTable *table, int from, int to) {
     while (results->swept[swept])
         swept++;
     RgGrid grid = {.rows = results->group_count + 1, .columns = swept + 2 + to - from, .names = 1};
-    grid.cells = rg_allocate((size_t)(grid.rows * grid.columns) * sizeof *grid.cells);
+    grid.cells = rg_allocate(grid.rows * grid.columns, sizeof *grid.cells);
     char **cell = grid.cells;
     *cell++ = rg_string_copy("method");
     for (int i = 0; i < swept; i++)
@@ -158,7 +158,7 @@ static void rule(FILE *out, size_t width) {
 }
 
 static void write_text(const RgGrid *grid, FILE *out) {
-    size_t *width = rg_allocate((size_t)grid->columns * sizeof *width), total = 0;
+    size_t *width = rg_allocate(grid->columns, sizeof *width), total = 0;
     for (int i = 0; i < grid->rows * grid->columns; i++) {
         size_t w = rg_display_width(grid->cells[i]);
         if (w > width[i % grid->columns])

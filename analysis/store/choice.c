@@ -174,7 +174,7 @@ static RgStatus choose(const RgChoice *choice, Condition *conditions, RgCandidat
 
 RgStatus rg_choose(const RgChoice *choice, RgCandidate *trials, int count, int *left_out,
                    RgError *error) {
-    Condition *conditions = rg_allocate((size_t)(choice->where_count + 1) * sizeof *conditions);
+    Condition *conditions = rg_allocate(choice->where_count, sizeof *conditions);
     RgStatus status = read_conditions(choice, conditions, error);
     if (status == RG_OK)
         status = choose(choice, conditions, trials, count, left_out, error);

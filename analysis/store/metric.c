@@ -80,7 +80,7 @@ RgStatus rg_results_quantity(const RgResults *results, const char *name, RgQuant
     size_t count = 0;
     while (results->metrics[count])
         count++;
-    const char **names = rg_allocate((count + known_count + 1) * sizeof *names);
+    const char **names = rg_allocate(count + known_count + 1, sizeof *names);
     size_t told = 0;
     for (size_t i = 0; i < count; i++) /* of training and evaluation both: told once */
         if (find_metric(results, short_name(results->metrics[i])) == results->metrics[i])

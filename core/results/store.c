@@ -338,7 +338,7 @@ RgStatus rg_store_hold(const char *path, int *hold, RgError *error) {
 
 /* file: URI of a path, with immutable=1. */
 static char *immutable_uri(const char *path) {
-    char *uri = rg_allocate(3 * strlen(path) + 32), *end = uri;
+    char *uri = rg_allocate(3 * strlen(path) + 32, 1), *end = uri;
     end += sprintf(end, "file:");
     for (const char *c = path; *c; c++)
         end += sprintf(end, strchr("?#%", *c) ? "%%%02X" : "%c", (unsigned char)*c);
@@ -533,7 +533,7 @@ static RgStatus open_store(RgStore *store, bool writable, RgError *error) {
 
 static RgStatus open_as(const char *path, bool writable, bool lenient, RgStore **result,
                         RgError *error) {
-    RgStore *store = rg_allocate(sizeof *store);
+    RgStore *store = rg_allocate(1, sizeof *store);
     *store = (RgStore){.path = rg_string_copy(path), .lock = -1, .lenient = lenient};
     RgStatus status = open_store(store, writable, error);
     *result = status == RG_OK ? store : NULL;

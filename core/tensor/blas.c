@@ -330,8 +330,8 @@ int64_t rg_solve_symmetric(int64_t n, const double *a, const double *b, double c
     memset(x, 0, sizeof *x * (size_t)n);
     if (n == 0)
         return 0;
-    double *vectors = rg_allocate(sizeof *vectors * (size_t)(n * n));
-    double *values = rg_allocate(sizeof *values * (size_t)n);
+    double *vectors = rg_allocate(n * n, sizeof *vectors);
+    double *values = rg_allocate(n, sizeof *values);
     memcpy(vectors, a, sizeof *vectors * (size_t)(n * n));
     lapack_int n_lapack = (lapack_int)n;
     lapack_int info =
@@ -364,9 +364,9 @@ void rg_solve_general(int64_t n, int64_t m, bool transposed, const double *a, co
     pthread_once(&blas_once, blas_start);
     if (n == 0 || m == 0)
         return;
-    double *factors = rg_allocate(sizeof *factors * (size_t)(n * n));
-    double *columns = rg_allocate(sizeof *columns * (size_t)(n * m));
-    lapack_int *pivots = rg_allocate(sizeof *pivots * (size_t)n);
+    double *factors = rg_allocate(n * n, sizeof *factors);
+    double *columns = rg_allocate(n * m, sizeof *columns);
+    lapack_int *pivots = rg_allocate(n, sizeof *pivots);
     lapack_int size = (lapack_int)n, right = (lapack_int)m;
     memcpy(factors, a, sizeof *factors * (size_t)(n * n));
     for (int64_t i = 0; i < n; i++)
@@ -420,7 +420,7 @@ static cpu_set_t allowed_processors(void) {
     int places = omp_get_proc_bind() != omp_proc_bind_false ? omp_get_num_places() : 0;
     for (int place = 0; place < places; place++) {
         int count = omp_get_place_num_procs(place);
-        int *processor = rg_allocate(sizeof *processor * (size_t)count);
+        int *processor = rg_allocate(count, sizeof *processor);
         omp_get_place_proc_ids(place, processor);
         for (int i = 0; i < count; i++)
             if (processor[i] < CPU_SETSIZE)

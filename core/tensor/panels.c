@@ -15,7 +15,7 @@ RgPanels rg_panels_create(int64_t in, int64_t out, bool bias, RgPrecision precis
     else
         p.weight = rg_allocate_aligned(sizeof(RgReal) * outputs * (size_t)in);
     if (bias)
-        p.bias = rg_allocate(sizeof(RgReal) * (size_t)rg_panels_stride(&p));
+        p.bias = rg_allocate(rg_panels_stride(&p), sizeof(RgReal));
     return p;
 }
 

@@ -60,7 +60,7 @@ static bool tensor_bytes(RgStoredType type, int rank, const int64_t *size, size_
 
 /* Wide numbers first, so that every tensor is aligned in the file; otherwise in the order given. */
 static const RgStoredTensor **file_order(const RgStoredTensor *tensors, int count) {
-    const RgStoredTensor **order = rg_allocate((size_t)count * sizeof *order);
+    const RgStoredTensor **order = rg_allocate(count, sizeof *order);
     int placed = 0;
     for (size_t width = 8; width > 0; width /= 2)
         for (int i = 0; i < count; i++)
@@ -284,7 +284,7 @@ static RgStatus check_layout(RgSafetensors *file, const char *numbers, size_t av
 
 static RgStatus read_tensors(RgSafetensors *file, const char *path, const char *numbers,
                              size_t available, RgError *error) {
-    file->tensors = rg_allocate(json_object_size(file->header) * sizeof *file->tensors);
+    file->tensors = rg_allocate(json_object_size(file->header), sizeof *file->tensors);
     const char *name = NULL;
     json_t *description = NULL;
     json_object_foreach(file->header, name, description) {
@@ -322,7 +322,7 @@ static RgStatus map_file(RgSafetensors *file, const char *path, RgError *error) 
 
 RgStatus rg_safetensors_open(const char *path, RgSafetensors **file, RgError *error) {
     *file = NULL;
-    RgSafetensors *new = rg_allocate(sizeof *new);
+    RgSafetensors *new = rg_allocate(1, sizeof *new);
     uint64_t start = 0;
     RgStatus status = map_file(new, path, error);
     if (status == RG_OK)

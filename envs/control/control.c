@@ -74,7 +74,7 @@ static void *begin(void *environment, int32_t initial, RgRandom random, int32_t 
     int64_t number = initial, conditions = s->options.conditions;
     RgRandom own = number < conditions ? rg_random_at(s->training, (uint64_t)number)
                                        : rg_random_at(s->test, (uint64_t)(number - conditions));
-    Episode *e = rg_allocate(sizeof *e);
+    Episode *e = rg_allocate(1, sizeof *e);
     e->environment = s;
     e->run = rg_physics_begin(s->physics);
     e->steps_left = s->options.horizon;
@@ -138,7 +138,7 @@ static int64_t discounted_rewards(void *environment, const RgSequences *sequence
 
 void rg_control_returns(RgEnvironment *environment, const RgSequences *sequences, double *reward) {
     const RgControlState *s = environment->state;
-    double *step = rg_allocate((size_t)s->options.horizon * sizeof *step);
+    double *step = rg_allocate(s->options.horizon, sizeof *step);
     for (int64_t i = 0; i < sequences->count; i++) {
         int64_t steps = discounted_rewards(environment, sequences, i, step);
         reward[i] = 0;
@@ -208,7 +208,7 @@ static RgStatus load_model(RgControlState *s, RgError *error) {
 
 static RgStatus create(RgEnvironment *environment, const void *options, RgRandom random,
                        RgError *error) {
-    RgControlState *s = rg_allocate(sizeof *s);
+    RgControlState *s = rg_allocate(1, sizeof *s);
     environment->state = s;
     s->options = *(const RgControlOptions *)options;
     const RgControlOptions *o = &s->options;

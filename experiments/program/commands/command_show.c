@@ -170,7 +170,7 @@ static void show_counts(const RgRecipe *r) {
 /* The recipe, with the options' defaults. */
 static void show_sources(const RgAlgorithm *a) {
     RgSettings *none = rg_settings_create();
-    void *options = rg_allocate(a->about.options_size + 1);
+    void *options = rg_allocate(1, a->about.options_size);
     RgStatus status = rg_options_read(a->about.options, none, "algorithm", options, NULL);
     RG_ASSERT(status == RG_OK); /* defaults are within their bounds */
     RgRecipe r = rg_recipe_of(a, options);
@@ -265,7 +265,7 @@ int rg_command_show(int argc, char **argv) {
     int count;
     Entry *entries = collect(&count);
     const Entry *found = NULL;
-    const char **names = rg_allocate(((size_t)count + 1) * sizeof *names);
+    const char **names = rg_allocate(count + 1, sizeof *names);
     int among = 0;
     for (int i = 0; i < count && !found; i++) {
         if (wanted.kind && !is_kind(entries[i].kind, wanted.kind))

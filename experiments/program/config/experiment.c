@@ -124,7 +124,7 @@ static RgStatus check_type_options(const RgOption *table, size_t size, const RgS
                                    const char *path, RgSettings *resolved, RgError *error) {
     if (!table)
         return RG_OK;
-    void *values = rg_allocate(size);
+    void *values = rg_allocate(size, 1);
     RgStatus status = read_part(table, settings, path, values, resolved, error);
     free(values);
     return status;
@@ -197,7 +197,7 @@ static RgStatus resolve_algorithm(RgTrialPlan *plan, const RgSettings *s, RgErro
     if (!plan->part.label[0])
         plan->part.label = algorithm->about.name;
     plan->algorithm = algorithm;
-    plan->algorithm_options = rg_allocate(algorithm->about.options_size + 1);
+    plan->algorithm_options = rg_allocate(1, algorithm->about.options_size);
     RG_TRY(read_part(algorithm->about.options, s, "algorithm", plan->algorithm_options,
                      plan->resolved, error));
     plan->recipe = rg_recipe_of(algorithm, plan->algorithm_options);
@@ -470,7 +470,7 @@ static bool is_one_of(const char *label, const char *const *labels, int count) {
 
 /* Labels of all trials, each once, NULL-terminated; the list is the caller's. */
 static const char **list_labels(const RgExperiment *e) {
-    const char **labels = rg_allocate((size_t)(e->unfolded + 1) * sizeof *labels);
+    const char **labels = rg_allocate(e->unfolded + 1, sizeof *labels);
     int count = 0;
     for (int64_t i = 0; i < e->unfolded; i++)
         if (!is_one_of(e->trials[i].part.label, labels, count))
@@ -509,7 +509,7 @@ RgStatus rg_experiment_only(RgExperiment *e, const char *const *labels, int coun
         status = check_label(labels[i], known, error);
     free(known);
     RG_TRY(status);
-    RgTrialPlan *sorted = rg_allocate((size_t)e->unfolded * sizeof *sorted);
+    RgTrialPlan *sorted = rg_allocate(e->unfolded, sizeof *sorted);
     int64_t chosen = 0, rest;
     for (int64_t i = 0; i < e->unfolded; i++)
         chosen += is_one_of(e->trials[i].part.label, labels, count);
@@ -641,7 +641,7 @@ static RgStatus check_labels(const Entrant *entrants, int64_t count, RgError *er
 /* Seeds are outermost: after the first round every algorithm has been seen once. */
 static RgStatus unfold_entrants(RgExperiment *e, Entrant *entrants, int64_t count, int64_t seeds,
                                 RgError *error) {
-    const RgAlgorithm **algorithms = rg_allocate((size_t)count * sizeof(RgAlgorithm *));
+    const RgAlgorithm **algorithms = rg_allocate(count, sizeof(RgAlgorithm *));
     RgSweep *sweep = NULL;
     RgWait wait = rg_wait_begin();
     for (int64_t a = 0; a < count; a++)
@@ -673,7 +673,7 @@ static RgStatus unfold(RgExperiment *e, RgError *error) {
         return rg_settings_refuse_list(e->settings, "seeds", "[1, 2, 3], or [1]", error);
     if (algorithms < 1)
         return rg_settings_refuse_list(e->settings, "algorithms", "({ type = \"dpo\"; })", error);
-    Entrant *entrants = rg_allocate((size_t)algorithms * sizeof *entrants);
+    Entrant *entrants = rg_allocate(algorithms, sizeof *entrants);
     RgStatus status = RG_OK;
     for (int64_t a = 0; a < algorithms && status == RG_OK; a++)
         status = find_algorithm(e->settings, a, &entrants[a].algorithm, error);
@@ -730,7 +730,7 @@ RgStatus rg_experiment_of_trial(const char *name, const RgSettings *resolved,
                                 const char *swept_json, RgExperiment **experiment, RgError *error) {
     *experiment = NULL;
     RG_TRY(rg_plugins_check(resolved, error));
-    RgExperiment *e = rg_allocate(sizeof *e);
+    RgExperiment *e = rg_allocate(1, sizeof *e);
     e->settings = rg_settings_clone(resolved);
     rg_settings_remove(e->settings, "plugins"); /* these two are recorded anew */
     rg_settings_remove(e->settings, "inputs");
@@ -778,7 +778,7 @@ RgStatus rg_resolved_visit(const RgSettings *resolved, RgOptionVisit *visit, voi
 
 RgStatus rg_experiment_open(const char *path, const char *const *overrides, int override_count,
                             RgExperiment **experiment, RgError *error) {
-    RgExperiment *e = rg_allocate(sizeof *e);
+    RgExperiment *e = rg_allocate(1, sizeof *e);
     e->settings = rg_settings_create();
     RgStatus status = rg_config_read(path, e->settings, error);
     for (int i = 0; i < override_count && status == RG_OK; i++)
@@ -787,7 +787,7 @@ RgStatus rg_experiment_open(const char *path, const char *const *overrides, int 
 }
 
 RgStatus rg_experiment_restore(const char *config_json, RgExperiment **experiment, RgError *error) {
-    RgExperiment *e = rg_allocate(sizeof *e);
+    RgExperiment *e = rg_allocate(1, sizeof *e);
     e->settings = rg_settings_create();
     e->restored = true;
     RgStatus status = rg_settings_from_json(config_json, e->settings, error);

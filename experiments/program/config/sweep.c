@@ -291,7 +291,7 @@ static RgStatus read_both(const RgSettings *s, const RgAlgorithm *const *algorit
 
 RgStatus rg_sweep_read(const RgSettings *settings, const RgAlgorithm *const *algorithms,
                        int64_t count, RgSweep **sweep, RgError *error) {
-    *sweep = rg_allocate(sizeof **sweep);
+    *sweep = rg_allocate(1, sizeof **sweep);
     RgStatus status = read_both(settings, algorithms, count, *sweep, error);
     if (status != RG_OK) {
         rg_sweep_destroy(*sweep);

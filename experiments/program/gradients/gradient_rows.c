@@ -26,7 +26,7 @@ typedef struct Exact {
 /* log π [contexts, responses] of an enumerated policy. */
 static double *log_policy(RgPolicy *policy, RgTape *t) {
     RgTensor *y = rg_log_softmax(t, policy->type->logits(policy, t, policy->parameters));
-    double *out = rg_allocate((size_t)y->count * sizeof *out);
+    double *out = rg_allocate(y->count, sizeof *out);
     for (int64_t i = 0; i < y->count; i++)
         out[i] = y->data[i];
     rg_tape_reset(t);
@@ -38,7 +38,7 @@ static Exact exact_create(const RgStage *stage, double beta, RgTape *t) {
     RgRewardTable rewards = rg_bandit_rewards(e);
     int64_t cells = rewards.contexts * rewards.responses;
     Exact exact = {.reference = log_policy(stage->reference, t),
-                   .shares = rg_allocate((size_t)(cells * rewards.responses) * sizeof(double))};
+                   .shares = rg_allocate(cells * rewards.responses, sizeof(double))};
     rg_bandit_pair_shares(e, exact.shares);
     exact.problem = (RgExactProblem){.contexts = rewards.contexts,
                                      .responses = rewards.responses,
@@ -107,8 +107,8 @@ static RgStatus measure_loss(const Bench *b, const void *options, RgGradientRow 
     RgTrainer *trainer;
     RG_TRY(make_trainer(b, options, &trainer, error));
     RgParameters *p = b->policy->parameters;
-    double *exact = rg_allocate((size_t)p->count * sizeof *exact);
-    double *sample = rg_allocate((size_t)p->count * sizeof *sample);
+    double *exact = rg_allocate(p->count, sizeof *exact);
+    double *sample = rg_allocate(p->count, sizeof *sample);
     Exact problem = exact_create(b->stage, trainer->recipe.beta, b->tape);
     exact_gradient(b->policy, &trainer->recipe, &problem, b->tape, exact);
 
@@ -167,7 +167,7 @@ static RgStatus measure_variant(Bench *b, double deviation, const char *variant,
                                 RgGradientRow *row, RgError *error) {
     const RgTrialPlan *plan = b->plan;
     RgSettings *settings = rg_settings_create();
-    void *options = rg_allocate(plan->algorithm->about.options_size + 1);
+    void *options = rg_allocate(1, plan->algorithm->about.options_size);
     RgStatus status = variant_options(plan, variant, choice, settings, options, error);
     b->policy = rg_policy_clone(b->stage->reference, false);
     *row = (RgGradientRow){

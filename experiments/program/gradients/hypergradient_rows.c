@@ -53,7 +53,7 @@ static RgStatus exact_side(const RgStage *stage, const RgTrialPlan *plan,
 
 static RgStatus sample_estimates(RgTrainer *trainer, const RgParlOptions *options, int64_t samples,
                                  RgMoments *moments, RgGradientRow *row, RgError *error) {
-    double *sample = rg_allocate((size_t)moments->dimension * sizeof *sample);
+    double *sample = rg_allocate(moments->dimension, sizeof *sample);
     double start = rg_clock_seconds(), n = (double)samples;
     RgStatus status = RG_OK;
     for (int64_t s = 0; s < samples && status == RG_OK; s++) {
@@ -86,7 +86,7 @@ RgStatus rg_hypergradient_row(const RgStage *stage, const RgTrialPlan *plan, int
     RgStatus status = make_trainer(stage, plan, options, policy, &trainer, error);
     if (status == RG_OK) {
         RgParameters *reward = rg_parl_reward(trainer->state);
-        double *exact = rg_allocate((size_t)reward->count * sizeof *exact);
+        double *exact = rg_allocate(reward->count, sizeof *exact);
         status = exact_side(stage, plan, options, deviation, policy, reward, exact, error);
         if (status == RG_OK) {
             RgMoments moments = rg_moments_create(reward->count);

@@ -394,8 +394,8 @@ RgStatus rg_crew_run(RgTrialRun *run, const RgExperiment *experiment, const RgCr
                  .experiment = experiment,
                  .options = options,
                  .leader = getpid(),
-                 .trials = rg_allocate(sizeof *crew.trials * (size_t)experiment->trial_count),
-                 .workers = rg_allocate(sizeof *crew.workers * (size_t)options->jobs),
+                 .trials = rg_allocate(experiment->trial_count, sizeof *crew.trials),
+                 .workers = rg_allocate(options->jobs, sizeof *crew.workers),
                  .reports =
                      mmap(NULL, shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)};
     RgStatus status = crew.reports == MAP_FAILED

@@ -74,7 +74,7 @@ static RgStatus record_experiment(const RgExperiment *experiment, RgStore *store
                                   RgError *error) {
     RG_TRY(
         rg_store_experiment(store, experiment->options.name, experiment->config_json, id, error));
-    const char **keys = rg_allocate((size_t)experiment->unfolded * sizeof *keys);
+    const char **keys = rg_allocate(experiment->unfolded, sizeof *keys);
     for (int64_t i = 0; i < experiment->unfolded; i++)
         keys[i] = experiment->trials[i].key;
     RgStatus status = rg_last_run_record(store, *id, keys, experiment->unfolded, error);
@@ -223,7 +223,7 @@ static RgStatus run_share(const RgExperiment *experiment, const char *path, cons
                           RgError *error) {
     RgPart *part;
     RG_TRY(rg_part_open(path, a->share, &part, error));
-    bool *skip = rg_allocate(sizeof *skip * (size_t)experiment->trial_count);
+    bool *skip = rg_allocate(experiment->trial_count, sizeof *skip);
     RgStatus status = choose_share(experiment, part, a, skip, error);
     if (status == RG_OK)
         status = run_trials(experiment, part->store, &(Place){.skip = skip}, a, error);

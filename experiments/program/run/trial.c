@@ -363,7 +363,7 @@ static bool hear(Trial *trial, bool going) {
     typedef struct Word {
         bool going, stopped;
     } Word;
-    Word *words = rg_allocate((size_t)trial->team.size * sizeof *words);
+    Word *words = rg_allocate(trial->team.size, sizeof *words);
     words[trial->team.rank] = (Word){going, rg_stop_wanted()};
     rg_team_gather(trial->together, words, sizeof *words);
     for (int q = 1; q < trial->team.size; q++)
