@@ -73,6 +73,8 @@ RgStatus rg_file_map(const char *path, RgBytes *content, RgError *error) {
     int file = open(path, O_RDONLY | O_CLOEXEC);
     if (file < 0 || fstat(file, &about) != 0)
         status = rg_fail(error, RG_E_FILE, "%s: cannot open: %s", path, strerror(errno));
+    else if (S_ISDIR(about.st_mode))
+        status = rg_fail(error, RG_E_FILE, "%s: cannot read: %s", path, strerror(EISDIR));
     else if (!S_ISREG(about.st_mode))
         status = rg_fail(error, RG_E_FILE, "%s: is not a regular file", path);
     if (status == RG_OK && about.st_size > 0) { /* nothing cannot be mapped */

@@ -3,15 +3,14 @@
  * safe to use, conversion of stored numbers. What the tensors mean is the caller's business. */
 #include "core/train/safetensors.h"
 
-#include <errno.h>
-#include <fcntl.h>
+#include "core/files.h"
+
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
@@ -303,20 +302,10 @@ static RgStatus read_tensors(RgSafetensors *file, const char *path, const char *
 
 /* Mapped, so that weights of any size are read where they are wanted, and never held twice. */
 static RgStatus map_file(RgSafetensors *file, const char *path, RgError *error) {
-    int descriptor = open(path, O_RDONLY | O_CLOEXEC);
-    struct stat about;
-    if (descriptor < 0)
-        return rg_fail(error, RG_E_FILE, "%s: cannot open: %s", path, strerror(errno));
-    void *content = NULL;
-    bool known = fstat(descriptor, &about) == 0;
-    if (known && about.st_size > 0)
-        content = mmap(NULL, (size_t)about.st_size, PROT_READ, MAP_PRIVATE, descriptor, 0);
-    int cause = known && S_ISDIR(about.st_mode) ? EISDIR : errno;
-    close(descriptor);
-    if (!known || content == MAP_FAILED)
-        return rg_fail(error, RG_E_FILE, "%s: cannot read: %s", path, strerror(cause));
-    file->content = content;
-    file->size = content ? (size_t)about.st_size : 0;
+    RgBytes content;
+    RG_TRY(rg_file_map(path, &content, error));
+    file->content = content.data;
+    file->size = content.size;
     return RG_OK;
 }
 
@@ -344,8 +333,7 @@ void rg_safetensors_close(RgSafetensors *file) {
         return;
     json_decref(file->header);
     free(file->tensors);
-    if (file->content)
-        munmap((void *)file->content, file->size);
+    rg_file_unmap(&(RgBytes){file->content, file->size});
     free(file);
 }
 
