@@ -149,13 +149,11 @@ static bool assign(const RgOption *option, const char *text, void *values) {
 }
 
 static RgStatus refuse(const RgOption *option, const RgSetting *setting, RgError *error) {
-    const char *near = NULL;
-    if (option->kind == RG_KIND_CHOICE && setting->kind == RG_SETTING_STRING)
-        near = rg_nearest_name(setting->text, option->choices);
+    bool word = option->kind == RG_KIND_CHOICE && setting->kind == RG_SETTING_STRING;
     char *what = expected(option);
     RgStatus status =
-        near ? rg_setting_refuse(setting, error, "expected %s; did you mean \"%s\"?", what, near)
-             : rg_setting_refuse(setting, error, "expected %s", what);
+        rg_setting_refuse(setting, error, "expected %s%s", what,
+                          rg_suggest(setting->text, word ? option->choices : NULL).text);
     free(what);
     return status;
 }

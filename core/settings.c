@@ -402,7 +402,7 @@ static RgStatus refuse_unknown(const RgSetting *setting, const char *path, const
     if (setting->line > 0)
         snprintf(where, sizeof where, ":%d", setting->line);
     if (near && strcmp(near, name) != 0) {
-        hint = rg_string_format(": did you mean \"%s\"?", near);
+        hint = rg_string_copy(rg_suggest(name, known).text);
     } else if (known && *known) {
         char *list = rg_list_names(known);
         hint = rg_string_format(": expected one of %s", list);

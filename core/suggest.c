@@ -5,6 +5,7 @@
 #include "core/base.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,6 +49,14 @@ const char *rg_nearest_name(const char *name, const char *const *names) {
         }
     }
     return best;
+}
+
+RgSuggestion rg_suggest(const char *name, const char *const *names) {
+    RgSuggestion suggestion = {""};
+    const char *nearest = names ? rg_nearest_name(name, names) : NULL;
+    if (nearest)
+        snprintf(suggestion.text, sizeof suggestion.text, "; did you mean \"%s\"?", nearest);
+    return suggestion;
 }
 
 char *rg_list_names(const char *const *names) {

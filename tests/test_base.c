@@ -74,6 +74,13 @@ Test(base, cut_messages_show_it) {
     }
 }
 
+Test(base, suggestion_names_the_nearest_or_nothing) {
+    const char *names[] = {"alpha", "beta", NULL};
+    cr_assert_str_eq(rg_suggest("bta", names).text, "; did you mean \"beta\"?");
+    cr_assert_str_eq(rg_suggest("spinnaker", names).text, "");
+    cr_assert_str_eq(rg_suggest("bta", NULL).text, "");
+}
+
 Test(base, lists_of_names_tell_how_many_are_left) {
     const char *few[] = {"dpo", "sail", NULL}, *many[201] = {NULL};
     for (int i = 0; i < 200; i++)

@@ -418,11 +418,11 @@ char *rg_plot_axis_label(const RgQuantity *quantity, double most, double *factor
 /* An x that is neither a metric, a cost nor a swept option: all three are candidates. */
 static RgStatus unknown_x(const RgResults *results, const char *name, RgError *error) {
     RgQuantity quantity;
-    const char *nearest = rg_nearest_name(name, results->swept);
-    return nearest ? rg_fail(error, RG_E_USAGE,
-                             "unknown metric or swept option \"%s\": did you mean \"%s\"?", name,
-                             nearest)
-                   : rg_results_quantity(results, name, &quantity, error);
+    RgSuggestion suggestion = rg_suggest(name, results->swept);
+    return suggestion.text[0]
+               ? rg_fail(error, RG_E_USAGE, "unknown metric or swept option \"%s\"%s", name,
+                         suggestion.text)
+               : rg_results_quantity(results, name, &quantity, error);
 }
 
 /* A method that spends nothing of the cost on the axis (offline ones ask no judge) is a level to

@@ -85,10 +85,9 @@ static char *list_names(const char *name, const char *const *names) {
 
 RgStatus rg_unknown_name(RgError *error, const char *what, const char *name,
                          const char *const *names) {
-    const char *nearest = rg_nearest_name(name, names);
-    if (nearest)
-        return rg_fail(error, RG_E_USAGE, "unknown %s \"%s\": did you mean \"%s\"?", what, name,
-                       nearest);
+    RgSuggestion suggestion = rg_suggest(name, names);
+    if (suggestion.text[0])
+        return rg_fail(error, RG_E_USAGE, "unknown %s \"%s\"%s", what, name, suggestion.text);
     char *list = list_names(name, names);
     RgStatus status =
         rg_fail(error, RG_E_USAGE, "unknown %s \"%s\": there is %s", what, name, list);

@@ -231,8 +231,7 @@ int main(int argc, char **argv) {
         free(title);
         return status;
     }
-    const char *nearest = rg_nearest_name(name, names);
-    fprintf(stderr, "regatta: no command \"%s\"%s%s%s; see: regatta --help\n", name,
-            nearest ? "; did you mean \"" : "", nearest ? nearest : "", nearest ? "\"?" : "");
+    fprintf(stderr, "regatta: no command \"%s\"%s; see: regatta --help\n", name,
+            rg_suggest(name, names).text);
     return 2;
 }

@@ -74,12 +74,10 @@ static RgStatus find_kind(const char *name, int *found, RgError *error) {
             return RG_OK;
         }
     }
-    const char *nearest = rg_nearest_name(name, names);
     return rg_fail(error, RG_E_USAGE,
                    "new: no kind \"%s\": expected algorithm, environment, judge, estimator or "
-                   "optimizer%s%s%s",
-                   name, nearest ? "; did you mean \"" : "", nearest ? nearest : "",
-                   nearest ? "\"?" : "");
+                   "optimizer%s",
+                   name, rg_suggest(name, names).text);
 }
 
 /* `text` with all of `word` replaced; takes `text`, malloc'd. */

@@ -250,11 +250,10 @@ static RgStatus refuse_wanted(const Wanted *wanted, const char *const *names, Rg
                        "show: no kind \"%s\": expected algorithm, environment, judge, policy, "
                        "estimator, optimizer or part",
                        wanted->kind);
-    const char *nearest = rg_nearest_name(wanted->name, names);
-    return rg_fail(error, RG_E_USAGE, "show: no%s%s is named \"%s\"%s%s%s",
+    RgSuggestion suggestion = rg_suggest(wanted->name, names);
+    return rg_fail(error, RG_E_USAGE, "show: no%s%s is named \"%s\"%s",
                    wanted->kind ? " " : "thing", wanted->kind ? wanted->kind : "", wanted->name,
-                   nearest ? "; did you mean \"" : "", nearest ? nearest : "",
-                   nearest ? "\"?" : "; see: regatta list");
+                   suggestion.text[0] ? suggestion.text : "; see: regatta list");
 }
 
 int rg_command_show(int argc, char **argv) {

@@ -484,20 +484,14 @@ static RgStatus check_label(const char *label, const char **known, RgError *erro
         count++;
     if (is_one_of(label, known, count))
         return RG_OK;
-    const char *nearest = rg_nearest_name(label, known);
-    if (nearest)
-        return rg_fail(error, RG_E_USAGE,
-                       "--only: no method of the config is called \"%.200s\"; did you mean \"%s\"?",
-                       label, nearest);
-    char *list = rg_string_copy(known[0]);
-    for (int i = 1; i < count; i++) {
-        char *longer = rg_string_format("%s, %s", list, known[i]);
-        free(list);
-        list = longer;
-    }
-    RgStatus status = rg_fail(
-        error, RG_E_USAGE, "--only: no method of the config is called \"%.200s\": there is %.600s",
-        label, list);
+    RgSuggestion suggestion = rg_suggest(label, known);
+    if (suggestion.text[0])
+        return rg_fail(error, RG_E_USAGE, "--only: no method of the config is called \"%.200s\"%s",
+                       label, suggestion.text);
+    char *list = rg_list_names(known);
+    RgStatus status =
+        rg_fail(error, RG_E_USAGE,
+                "--only: no method of the config is called \"%.200s\": there is %s", label, list);
     free(list);
     return status;
 }
@@ -611,10 +605,8 @@ static RgStatus check_top_level(const RgSettings *s, RgError *error) {
             found = found || strcmp(known[k], top) == 0;
         if (found)
             continue;
-        const char *nearest = rg_nearest_name(top, known);
-        return rg_setting_refuse(setting, error, "\"%s\" is no part of an experiment%s%s%s", top,
-                                 nearest ? "; did you mean \"" : "", nearest ? nearest : "",
-                                 nearest ? "\"?" : "");
+        return rg_setting_refuse(setting, error, "\"%s\" is no part of an experiment%s", top,
+                                 rg_suggest(top, known).text);
     }
     return RG_OK;
 }

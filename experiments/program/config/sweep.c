@@ -187,9 +187,7 @@ static const RgSetting *path_setting(const RgSettings *s, const char *element, i
 /* Refuse the path of an option, with the nearest of the names that it might have been meant for. */
 static RgStatus refuse_path(const RgSetting *setting, const char *name, const char *const *names,
                             const char *reason, RgError *error) {
-    const char *nearest = rg_nearest_name(name, names);
-    return rg_setting_refuse(setting, error, "%s%s%s%s", reason, nearest ? "; did you mean \"" : "",
-                             nearest ? nearest : "", nearest ? "\"?" : "");
+    return rg_setting_refuse(setting, error, "%s%s", reason, rg_suggest(name, names).text);
 }
 
 static RgStatus check_path(const RgSetting *setting, const RgAlgorithm *const *algorithms,
