@@ -5,6 +5,7 @@
 
 #include "core/files.h"
 #include "core/results/rows.h"
+#include "core/results/store_lock.h"
 #include "core/results/store_merge.h"
 
 #include <dirent.h>

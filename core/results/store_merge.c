@@ -13,6 +13,7 @@
 #include "core/results/last_run.h"
 #include "core/results/reference_cache.h"
 #include "core/results/rows.h"
+#include "core/results/store_lock.h"
 #include "core/results/trial_compare.h"
 #include "core/results/weights.h"
 
