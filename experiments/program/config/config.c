@@ -4,6 +4,7 @@
  * mean is not known here. */
 #include "experiments/program/config/config.h"
 
+#include "core/utf8.h"
 #include "experiments/program/config/config_scan.h"
 
 #include <errno.h>
@@ -16,25 +17,6 @@
 #define MOST_EXTENDS 32
 
 /* From libconfig's tree to settings. */
-
-/* Well-formed UTF-8 (RFC 3629), which is what JSON and the store keep. */
-static bool is_utf8(const char *text) {
-    for (const unsigned char *c = (const unsigned char *)text; *c;) {
-        int tail = *c < 0x80                 ? 0
-                   : *c >= 0xC2 && *c < 0xE0 ? 1
-                   : (*c & 0xF0) == 0xE0     ? 2
-                   : *c >= 0xF0 && *c < 0xF5 ? 3
-                                             : -1;
-        bool overlong = (*c == 0xE0 && c[1] < 0xA0) || (*c == 0xF0 && c[1] < 0x90);
-        bool surrogate = *c == 0xED && c[1] > 0x9F, beyond = *c == 0xF4 && c[1] > 0x8F;
-        if (tail < 0 || overlong || surrogate || beyond)
-            return false;
-        for (c++; tail > 0; tail--, c++)
-            if ((*c & 0xC0) != 0x80)
-                return false;
-    }
-    return true;
-}
 
 /* What a tree is flattened into, and how its values say where they come from. */
 typedef struct Target {
@@ -92,7 +74,7 @@ static RgStatus flatten_value(const Target *target, const config_setting_t *sett
     case CONFIG_TYPE_STRING:
         kind = RG_SETTING_STRING;
         text = config_setting_get_string(setting);
-        if (!is_utf8(text))
+        if (!rg_utf8_is_valid(text, strlen(text)))
             return rg_fail(error, RG_E_USAGE, "%s%s: %s is not UTF-8 text", file, where, path);
         resolved = target->main_file ? path_from(file, text) : NULL;
         break;
@@ -328,7 +310,7 @@ static RgStatus set_override(RgSettings *settings, const char *path, const char 
     RG_TRY(check_path(settings, path, error));
     if (text[strcspn(text, "\n\r")])
         return rg_fail(error, RG_E_USAGE, "-s %s: expected a value of one line", path);
-    if (!is_utf8(text))
+    if (!rg_utf8_is_valid(text, strlen(text)))
         return rg_fail(error, RG_E_USAGE, "-s %s: the value is not UTF-8 text", path);
     RgStatus status = RG_OK;
     config_t config;
