@@ -53,6 +53,9 @@ expect 0 '^grammar: .*' show judges grammar
 expect 2 'no judge is named "dpo"' show judge dpo
 expect 2 'no kind "jury": expected algorithm' show jury dpo
 expect 2 'more is one too many' show judge grammar more
+expect 0 '^  labelled_responses  *labelled responses' list metrics
+expect 1 '^regatta: none.db: .*No such file' list metrics none.db
+expect 2 'x.db is one too many' list judges x.db
 expect 2 '--threads is "0"' run small.cfg -t 0
 expect 2 'expected -o FILE' plot x.db
 expect 2 'labels of two methods' compare x.db dpo

@@ -202,6 +202,28 @@ Test(table, markdown_has_a_rule_and_as_many_cells_in_each_row) {
     free(path);
 }
 
+/* Each line is as long as COLUMNS at most, and each block has the labels. */
+Test(table, a_table_wider_than_the_terminal_comes_in_blocks) {
+    char *path = fixture_methods();
+    setenv("COLUMNS", "72", true);
+    char *text = table_text(path, RG_TABLE_TEXT, NULL), *notes = strstr(text, "Each figure");
+    unsetenv("COLUMNS");
+    cr_assert_not_null(notes);
+    int blocks = 0;
+    for (char *line = text, *end; line < notes; line = end + 1) {
+        end = strchr(line, '\n');
+        *end = '\0';
+        cr_expect_leq(rg_display_width(line), 72, "%s", line);
+        blocks += strncmp(line, "method ", 7) == 0;
+    }
+    cr_expect_gt(blocks, 2);
+    free(text);
+    text = table_text(path, RG_TABLE_TEXT, NULL);
+    cr_expect_not_null(strstr(text, "test prompts."), "%s", text);
+    free(text);
+    free(path);
+}
+
 Test(table, latex_is_booktabs_and_escapes_what_is_special) {
     char *path = fixture_methods();
     write_statement(path, "UPDATE trials SET label = 'a_b & 50%' WHERE label = 'DPO'");

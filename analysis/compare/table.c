@@ -283,6 +283,47 @@ static void note_definitions(RgTable *table) {
                             middle ? "" : " Columns that are not known by prompt are not tested."));
 }
 
+/* Prompts (or episodes, or contexts) that each evaluation is over: the fewest and the most of a
+ * trial of each row. */
+static void note_prompts(RgTable *table) {
+    const RgResults *results = table->results;
+    int64_t fewest = INT64_MAX, most = 0;
+    for (int g = 0; g < results->group_count && results->columns[0]; g++) {
+        if (results->groups[g].by_status[RG_TRIAL_FINISHED] == 0)
+            continue;
+        const RgTrial **sample = rg_allocate(results->groups[g].count, sizeof(const RgTrial *));
+        double *values = NULL;
+        rg_group_sample(&results->groups[g], sample);
+        int64_t items = rg_trial_items(results, sample[0], results->columns[0], &values);
+        free(sample);
+        free(values);
+        fewest = items > 0 && items < fewest ? items : fewest;
+        most = items > most ? items : most;
+    }
+    if (most > 0 && fewest < most)
+        add_note(table, rg_string_format("An evaluation is over %lld to %lld test prompts.",
+                                         (long long)fewest, (long long)most));
+    else if (most > 0)
+        add_note(table,
+                 rg_string_format("An evaluation is over %lld test prompts.", (long long)most));
+}
+
+/* A win rate of the base against itself that is not one half is noise of sampling. */
+static void note_base(RgTable *table) {
+    const RgResults *results = table->results;
+    for (int i = 0; i < results->group_count * table->column_count; i++) {
+        int group = i / table->column_count, column = i % table->column_count;
+        if (strcmp(table->columns[column].quantity.name, "win_rate_base") != 0 ||
+            strcmp(results->groups[group].algorithm, "base") != 0)
+            continue;
+        double mean = cell_at(table, group, column)->summary.mean;
+        if (!isnan(mean) && mean != 0.5)
+            add_note(table, rg_string_copy("base against base compares two samples of the same "
+                                           "policy: what it differs from 50 % is noise."));
+        return;
+    }
+}
+
 /* Rows of fewer seeds than a figure draws a band of. */
 static void note_few_seeds(RgTable *table) {
     char *rows = NULL, *few = table->least_seeds ? rg_few_seeds(table->least_seeds) : NULL;
@@ -491,6 +532,8 @@ RgStatus rg_table_make(const RgResults *results, const RgTableOptions *options, 
     if (!metrics)
         drop_empty_columns(table);
     note_definitions(table);
+    note_prompts(table);
+    note_base(table);
     note_agreement(table, "reward", "reward", "independent_reward");
     note_agreement(table, "win rate", "win_rate_base", "independent_win_rate_base");
     note_few_seeds(table);
