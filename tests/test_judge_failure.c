@@ -157,14 +157,14 @@ static RgStatus run_trial(const char *name, int answers, double checkpoint_secon
         .folder = folder, .checkpoint_seconds = checkpoint_seconds, .progress = &progress};
     cr_assert_eq(rg_store_open(path, true, &run.store, &error), RG_OK, "%s", error.text);
     cr_assert_eq(rg_store_experiment(run.store, "failing", "{}", &run.experiment, &error), RG_OK);
-    cr_assert_eq(rg_stage_set(&run.stage, &experiment->trials[0], &error), RG_OK);
+    cr_assert_eq(rg_trial_setup_make(&run.setup, &experiment->trials[0], &error), RG_OK);
     if (answers >= 0)
-        lose_patience(&run.stage.environment->course, answers);
+        lose_patience(&run.setup.environment->course, answers);
     if (other_type)
-        run.stage.environment->type = other_type;
+        run.setup.environment->type = other_type;
     RgStatus status = rg_trial_run(&run, &experiment->trials[0], &error);
     rg_progress_end(&progress);
-    rg_stage_clear(&run.stage);
+    rg_trial_setup_clear(&run.setup);
     rg_store_close(run.store);
     rg_experiment_close(experiment);
     return status;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* One trial of an experiment, all settings read. Its resolved settings, defaults included, and the contents of
- * the files that they name are all that decides its bits, and their hash is its key.
+/* One trial of an experiment, all settings read. Its resolved settings, defaults included, and the
+ * contents of the files that they name are all that decides its bits, and their hash is its key.
  *
  * The settings record what lies at each path as "inputs.<setting>" = SHA-256 (input_sums.h). Where
  * that is recorded, the path itself is no part of the key: a folder may be moved, and a file that
@@ -34,7 +34,8 @@ typedef struct RgAlgorithmPart {
 extern const RgOption rg_policy_part_options[], rg_environment_part_options[],
     rg_algorithm_part_options[];
 
-/* The parts that all algorithms share and that each may override in its own group; ends with NULL. */
+/* The parts that all algorithms share and that each may override in its own group; ends with NULL.
+ */
 extern const char *const rg_shared_parts[];
 
 typedef struct RgTrialPlan {
@@ -56,15 +57,18 @@ typedef struct RgTrialPlan {
     RgEvaluationOptions evaluation;
 } RgTrialPlan;
 
-/* Read, check and record every option of a zeroed plan that has its seed. `s` holds the trial's settings under
- * the names of the parts and `algorithm`. To be cleared whether it is good or not. */
+/* Read, check and record every option of a zeroed plan that has its seed. `s` holds the trial's
+ * settings under the names of the parts and `algorithm`. To be cleared whether it is good or not.
+ */
 RgStatus rg_trial_plan_resolve(RgTrialPlan *plan, const RgSettings *s, RgError *error);
 void rg_trial_plan_clear(RgTrialPlan *plan);
 
-/* The key of a resolved plan; the sums of the inputs that are there are recorded for it where `read_inputs`. */
+/* The key of a resolved plan; the sums of the inputs that are there are recorded for it where
+ * `read_inputs`. */
 void rg_trial_plan_key(RgTrialPlan *plan, bool read_inputs);
 
-/* Take the sums of inputs that have none from a JSON object from path to SHA-256; the key is another then. */
+/* Take the sums of inputs that have none from a JSON object from path to SHA-256; the key is
+ * another then. */
 struct json_t;
 void rg_trial_plan_assume(RgTrialPlan *plan, const struct json_t *sums);
 

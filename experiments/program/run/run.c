@@ -101,13 +101,13 @@ static RgStatus run_trials(const RgExperiment *experiment, RgStore *store, const
     else if (status == RG_OK)
         status = rg_pair_shelf_open(store, &run.shelf, error);
     if (status == RG_OK && run.shelf)
-        status = rg_answer_shelf_open(store, &run.stage.answers, error);
-    if (status == RG_OK && run.stage.answers)
+        status = rg_answer_shelf_open(store, &run.setup.answers, error);
+    if (status == RG_OK && run.setup.answers)
         status = place->ranks ? run_as_given(&run, experiment, place, error)
                               : run_in_turn(&run, experiment, error);
     rg_progress_end(&progress);
-    rg_stage_clear(&run.stage);
-    rg_answer_shelf_close(run.stage.answers);
+    rg_trial_setup_clear(&run.setup);
+    rg_answer_shelf_close(run.setup.answers);
     rg_pair_shelf_close(run.shelf);
     free(folder);
     return status;
@@ -262,7 +262,7 @@ static RgStatus run_part(const RgExperiment *experiment, const char *path, RgRan
 static RgStatus help_team(const RgExperiment *experiment, RgRanks *ranks) {
     RgTrialRun run = {.team = &ranks->team};
     rg_trial_help(&run, experiment);
-    rg_stage_clear(&run.stage);
+    rg_trial_setup_clear(&run.setup);
     return RG_OK;
 }
 
