@@ -112,7 +112,7 @@ typedef struct Round {
 } Round;
 
 static double *numbers(int64_t count) {
-    return rg_allocate((size_t)(count + 1) * sizeof(double));
+    return rg_allocate(count, sizeof(double));
 }
 
 /* The judge's reward at the last step of each response, less the penalty at all of them. */
@@ -169,8 +169,7 @@ static Round round_sample(Ppo *ppo) {
     rg_trainer_sample(trainer, trainer->step, trainer->training.batch, 1, round.sequences);
     for (int64_t i = 0; i < round.sequences->count; i++)
         round.steps += rg_policy_steps(trainer->policy, round.sequences, i);
-    round.features =
-        rg_allocate((size_t)(round.steps * ppo->features + 1) * sizeof *round.features);
+    round.features = rg_allocate(round.steps * ppo->features, sizeof *round.features);
     rg_policy_state_values(trainer->reference, round.sequences, round.features);
     round.old = numbers(round.steps);
     round.reward = numbers(round.steps);
@@ -265,7 +264,7 @@ static RgStatus ppo_step(RgTrainer *trainer, const void *options, void *state, R
 
 static RgStatus ppo_create(RgTrainer *trainer, const void *options, void **state, RgError *error) {
     (void)error;
-    Ppo *ppo = rg_allocate(sizeof *ppo);
+    Ppo *ppo = rg_allocate(1, sizeof *ppo);
     ppo->trainer = trainer;
     ppo->options = options;
     ppo->features = trainer->reference->type->state_feature_count(trainer->reference);

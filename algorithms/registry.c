@@ -15,7 +15,7 @@ const RgAlgorithm *rg_algorithm_find(const char *name) {
 /* A recipe hangs on the options: here it is that of the defaults. The trainer looks again. */
 static RgStatus check_recipe(const RgAlgorithm *a, RgError *error) {
     RgSettings *none = rg_settings_create();
-    void *options = rg_allocate(a->about.options_size + 1);
+    void *options = rg_allocate(1, a->about.options_size);
     RgStatus status = rg_options_read(a->about.options, none, "algorithm", options, error);
     RgRecipe recipe;
     if (status == RG_OK) {

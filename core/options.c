@@ -3,6 +3,8 @@
  * table. Which tables there are is told by the files that declare them. */
 #include "core/options.h"
 
+#include "core/suggest.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -157,13 +159,11 @@ static char *as_list(const RgOption *option, const RgSetting *setting) {
 }
 
 static RgStatus refuse(const RgOption *option, const RgSetting *setting, RgError *error) {
-    const char *near = NULL;
-    if (option->kind == RG_KIND_CHOICE && setting->kind == RG_SETTING_STRING)
-        near = rg_nearest_name(setting->text, option->choices);
+    bool word = option->kind == RG_KIND_CHOICE && setting->kind == RG_SETTING_STRING;
     char *what = expected(option), *list = as_list(option, setting);
     RgStatus status =
-        near ? rg_setting_refuse(setting, error, "expected %s; did you mean \"%s\"?", what, near)
-             : rg_setting_refuse(setting, error, "expected %s%s", what, list);
+        rg_setting_refuse(setting, error, "expected %s%s%s", what, list,
+                          rg_suggest(setting->text, word ? option->choices : NULL).text);
     free(what);
     free(list);
     return status;
@@ -256,7 +256,7 @@ static RgStatus read_part_options(const RgOptionFamily *family, const RgOptionPa
     const RgOption *table[2] = {family->common, part->type->options};
     RgStatus status = RG_OK;
     for (int k = 0; k < 2 && status == RG_OK; k++) {
-        void *values = rg_allocate(size[k] + 1);
+        void *values = rg_allocate(1, size[k]);
         status = rg_options_read(table[k], part->settings, part->path, values, error);
         if (status == RG_OK && resolved)
             rg_options_record(table[k], values, to, resolved);
@@ -498,7 +498,7 @@ static char *member_text(const RgOption *option, const void *values, RgSettingKi
 /* The texts may be those of `resolved` itself, where an empty list takes the place of what was
  * there. */
 static void record_list(const RgOptionList *list, const char *key, RgSettings *resolved) {
-    char **text = rg_allocate(sizeof *text * (size_t)(list->count + 1));
+    char **text = rg_allocate(list->count, sizeof *text);
     for (int64_t i = 0; i < list->count; i++)
         text[i] = rg_string_copy(list->item[i].text);
     rg_settings_set(resolved, key, RG_SETTING_EMPTY, "", "resolved config", 0);
@@ -629,7 +629,7 @@ static void print_wrapped(FILE *stream, const char *text, int column) {
 
 /* As a config has it: with \n for the end of a line, and \\ for a backslash. */
 static char *as_written(const char *text) {
-    char *written = rg_allocate(2 * strlen(text) + 1), *end = written;
+    char *written = rg_allocate(2 * strlen(text) + 1, 1), *end = written;
     for (; *text; text++) {
         if (*text == '\n' || *text == '\\')
             *end++ = '\\';

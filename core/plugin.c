@@ -218,7 +218,7 @@ static RgStatus load_new(const char *path, const RgChecksum *sum, RgError *error
     if (!object)
         return rg_fail(error, RG_E_FILE, "%s: cannot be loaded: %s", path, dlerror());
     RG_TRY(check_alone(path, error));
-    RgLoadedPlugin *plugin = rg_allocate(sizeof *plugin);
+    RgLoadedPlugin *plugin = rg_allocate(1, sizeof *plugin);
     plugin->path = rg_string_copy(path);
     memcpy(plugin->sha256, sum->sha256, sizeof plugin->sha256);
     RgStatus status = register_all(plugin, dlsym(object, "rg_plugin"), error);

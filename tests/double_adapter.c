@@ -74,9 +74,9 @@ static void check_derivatives(const RgTransformerOptions *model, const RgAdapter
     Pair pair = begin(model, options, true);
     pair.policy->recompute = recompute;
     RgParameters *p = pair.policy->parameters;
-    RgReal *v = rg_allocate(sizeof *v * (size_t)p->count);
-    RgReal *g = rg_allocate(sizeof *g * (size_t)p->count);
-    RgReal *hv = rg_allocate(sizeof *hv * (size_t)p->count);
+    RgReal *v = rg_allocate(p->count, sizeof *v);
+    RgReal *g = rg_allocate(p->count, sizeof *g);
+    RgReal *hv = rg_allocate(p->count, sizeof *hv);
     for (int64_t i = 0; i < p->count; i++)
         v[i] = (RgReal)rg_random_normal(rg_random_root(17), (uint64_t)i);
 

@@ -82,7 +82,7 @@ Test(family, best_of_n_is_drawn_as_often_as_its_closed_form_says) {
     for (int i = 0; i < DRAWS; i++)
         rg_sequences_append(prompts, &context, 1, NULL, 0);
     RgSampling sampling = {.temperature = 1, .top_p = 1, .response_limit = 1, .end_token = -1};
-    double *logprob = rg_allocate(DRAWS * sizeof *logprob);
+    double *logprob = rg_allocate(DRAWS, sizeof *logprob);
     cr_assert_eq(rg_contender_sample(&best, &race.environment->course, prompts, &sampling,
                                      rg_random_root(9), out, logprob, NULL),
                  RG_OK);
@@ -707,7 +707,7 @@ static RgStatus try_comparing(const char *algorithm, const char *options, bool s
     course.skips = skips;
     course.pairs = pairs ? course.pairs : NULL;
     const RgAlgorithm *a = rg_algorithm_find(algorithm);
-    void *values = rg_allocate(a->about.options_size + 1);
+    void *values = rg_allocate(1, a->about.options_size);
     RgSettings *settings = rg_settings_create();
     rg_small_race_set(settings, "algorithm", options);
     cr_assert_eq(rg_options_read(a->about.options, settings, "algorithm", values, why), RG_OK);

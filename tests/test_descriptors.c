@@ -82,7 +82,7 @@ Test(descriptors, of_algorithms_have_what_their_sources_call_for) {
 
 static RgRecipe usual_recipe(const RgAlgorithm *a) {
     RgSettings *nothing = rg_settings_create();
-    void *options = rg_allocate(a->about.options_size + 1);
+    void *options = rg_allocate(1, a->about.options_size);
     cr_assert_eq(rg_options_read(a->about.options, nothing, "a", options, &error), RG_OK);
     RgRecipe recipe = rg_recipe_of(a, options);
     free(options);

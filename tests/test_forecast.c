@@ -183,7 +183,7 @@ static RgStore *run_all(const RgExperiment *e) {
     for (int64_t i = 0; i < e->trial_count; i++)
         check(rg_trial_run(&run, &e->trials[i], &error), &error);
     rg_progress_end(&progress);
-    rg_stage_clear(&run.stage);
+    rg_trial_setup_clear(&run.setup);
     return store;
 }
 

@@ -68,7 +68,7 @@ static double weighted_backward(RgTape *tape, RgPolicy *policy, const RgSequence
 }
 
 static RgReal *copy_of(const RgReal *values, int64_t count) {
-    RgReal *copy = rg_allocate((size_t)count * sizeof *copy);
+    RgReal *copy = rg_allocate(count, sizeof *copy);
     memcpy(copy, values, (size_t)count * sizeof *copy);
     return copy;
 }

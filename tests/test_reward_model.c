@@ -90,7 +90,7 @@ static RgJudge *judge_of(const RgSequences *pairs, const char *const *options) {
 }
 
 static double *rewards_of(RgJudge *judge, const RgSequences *sequences) {
-    double *reward = rg_allocate((size_t)sequences->count * sizeof *reward);
+    double *reward = rg_allocate(sequences->count, sizeof *reward);
     RgJudgeItems items = {.count = sequences->count, .sequences = sequences};
     cr_assert_eq(rg_judge_rewards(judge, &items, reward, &error), RG_OK, "%s", error.text);
     return reward;

@@ -484,7 +484,7 @@ Test(text, sampled_pairs_walk_the_prompts_and_are_preferred_as_the_judge_says) {
     World w = world_of(WITH("pair_count", "400", "label_temperature", "2.0", "label_noise", "0.1"));
     const RgPairs *pairs = w.course->pairs;
     cr_assert_eq(pairs->count, 400);
-    double *reward = rg_allocate(800 * sizeof *reward);
+    double *reward = rg_allocate(800, sizeof *reward);
     w.course->judge(w.course->environment, pairs->sequences, reward, NULL);
     double first = 0, expected = 0, variance = 0;
     for (int64_t i = 0; i < 400; i++) {

@@ -515,15 +515,15 @@ static RgStatus set_up(RgParl *parl, RgError *error) {
     parl->optimizer = reward_optimizer(o, features);
     parl->second_order = rg_tape_create();
     rg_tape_second_order(parl->second_order, true);
-    parl->upper_gradient = rg_allocate((size_t)trainer->policy->parameters->count * sizeof(RgReal));
-    parl->direct = rg_allocate(bytes);
-    parl->implicit = rg_allocate(bytes);
+    parl->upper_gradient = rg_allocate(trainer->policy->parameters->count, sizeof(RgReal));
+    parl->direct = rg_allocate(1, bytes);
+    parl->implicit = rg_allocate(1, bytes);
     pretrain_reward(parl);
     return RG_OK;
 }
 
 static RgStatus parl_create(RgTrainer *trainer, const void *options, void **state, RgError *error) {
-    RgParl *parl = rg_allocate(sizeof *parl);
+    RgParl *parl = rg_allocate(1, sizeof *parl);
     parl->trainer = trainer;
     parl->options = options;
     RgStatus status = set_up(parl, error);

@@ -36,7 +36,7 @@ const RgOption rg_training_options[] = {
 static RgShuffle shuffle_create(int64_t count, RgRandom random) {
     RgShuffle shuffle = {.count = count, .epoch = -1, .random = random};
     if (count > 0)
-        shuffle.order = rg_allocate((size_t)count * sizeof *shuffle.order);
+        shuffle.order = rg_allocate(count, sizeof *shuffle.order);
     return shuffle;
 }
 
@@ -136,7 +136,7 @@ RgStatus rg_trainer_create(const RgAlgorithm *algorithm, const void *options,
     RgRecipe recipe = rg_recipe_of(algorithm, options);
     RG_TRY(check_all(algorithm, &recipe, training, policy, course, error));
 
-    RgTrainer *new = rg_allocate(sizeof *new);
+    RgTrainer *new = rg_allocate(1, sizeof *new);
     new->algorithm = algorithm;
     new->options = options;
     new->recipe = recipe;
@@ -154,7 +154,7 @@ RgStatus rg_trainer_create(const RgAlgorithm *algorithm, const void *options,
         shuffle_create(sequence_count(course->prompts), rg_random_named(random, "prompt order"));
     new->pairs = shuffle_create(course->pairs ? course->pairs->count : 0,
                                 rg_random_named(random, "pair order"));
-    new->pairs_read = rg_allocate(pair_words(new) * sizeof *new->pairs_read);
+    new->pairs_read = rg_allocate(pair_words(new), sizeof *new->pairs_read);
     new->demonstrations = shuffle_create(sequence_count(course->demonstrations),
                                          rg_random_named(random, "demonstration order"));
     RgStatus status = create_state(new, error);

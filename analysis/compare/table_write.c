@@ -118,7 +118,7 @@ RgGrid rg_table_grid(const RgTable *table, int from, int to) {
                    .columns = swept + 2 + to - from,
                    .names = 1,
                    .keys = 1 + swept};
-    grid.cells = rg_allocate((size_t)(grid.rows * grid.columns) * sizeof *grid.cells);
+    grid.cells = rg_allocate(grid.rows * grid.columns, sizeof *grid.cells);
     char **cell = grid.cells;
     *cell++ = rg_string_copy("method");
     for (int i = 0; i < swept; i++)
@@ -216,7 +216,7 @@ static void write_block(const Block *b, FILE *out) {
 
 /* A table that is wider than the terminal comes in blocks, each with the keys of its rows. */
 static void write_text(const RgGrid *grid, FILE *out) {
-    size_t *width = rg_allocate((size_t)grid->columns * sizeof *width), limit = line_width(out);
+    size_t *width = rg_allocate(grid->columns, sizeof *width), limit = line_width(out);
     int keys = key_columns(grid);
     for (int i = 0; i < grid->rows * grid->columns; i++) {
         size_t w = rg_display_width(grid->cells[i]);

@@ -220,8 +220,8 @@ static void load_resolved(Settings *s, const RgGroup *group) {
 
 static Settings load_settings(const RgResults *results) {
     size_t room = (size_t)results->group_count + 1;
-    Settings s = {.labels = rg_allocate(room * sizeof *s.labels),
-                  .resolved = rg_allocate(room * sizeof *s.resolved)};
+    Settings s = {.labels = rg_allocate(room, sizeof *s.labels),
+                  .resolved = rg_allocate(room, sizeof *s.resolved)};
     for (int g = 0; g < results->group_count; g++)
         load_resolved(&s, &results->groups[g]);
     RgFields given = rg_fields_parse(results->config);

@@ -196,7 +196,7 @@ static RgStatus choose(const RgChoice *choice, Condition *conditions, RgCandidat
 
 RgStatus rg_choose(const RgChoice *choice, RgCandidate *trials, int count, int *left_out,
                    RgError *error) {
-    Condition *conditions = rg_allocate((size_t)(choice->where_count + 1) * sizeof *conditions);
+    Condition *conditions = rg_allocate(choice->where_count, sizeof *conditions);
     RgStatus status = read_conditions(choice, conditions, error);
     if (status == RG_OK)
         status = choose(choice, conditions, trials, count, left_out, error);
@@ -259,7 +259,7 @@ RgStatus rg_choose_trial(RgStore *store, const RgChoice *choice, const char *nam
     int left_out, number = -1;
     *row = (RgTrialRow){0};
     RG_TRY(rg_trial_find_all(store, choice->experiment, name, seed, &rows, error));
-    RgCandidate *candidates = rg_allocate((size_t)rows.count * sizeof *candidates);
+    RgCandidate *candidates = rg_allocate((size_t)rows.count, sizeof *candidates);
     RgStatus status = fill_candidates(store, &rows, name, candidates, error);
     if (status == RG_OK)
         status = rg_choose(choice, candidates, rows.count, &left_out, error);

@@ -81,7 +81,7 @@ const char **rg_results_quantities(const RgResults *results) {
     size_t count = 0;
     while (results->metrics[count])
         count++;
-    const char **names = rg_allocate((count + known_count + 1) * sizeof *names);
+    const char **names = rg_allocate(count + known_count + 1, sizeof *names);
     size_t listed = 0;
     for (size_t i = 0; i < count; i++) /* of training and evaluation both: listed once */
         if (find_metric(results, short_name(results->metrics[i])) == results->metrics[i])

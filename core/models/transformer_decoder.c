@@ -188,7 +188,7 @@ static void use_policy(Decoder *d, const RgPolicy *policy) {
 }
 
 static Decoder *decoder_create(const RgPolicy *policy, RgDecoderRoom room) {
-    Decoder *d = rg_allocate(sizeof *d);
+    Decoder *d = rg_allocate(1, sizeof *d);
     use_policy(d, policy);
     d->room = room;
     d->precision = policy->sampling;
@@ -201,7 +201,7 @@ static Decoder *decoder_create(const RgPolicy *policy, RgDecoderRoom room) {
         (rg_cache_blocks(room.prompt_length) + rg_cache_blocks(room.response_length)) *
         RG_CACHE_BLOCK;
     d->small = rg_transformer_decoder_is_small(o);
-    d->layers = rg_allocate(sizeof *d->layers * (size_t)o->layers);
+    d->layers = rg_allocate(o->layers, sizeof *d->layers);
     for (int64_t i = 0; i < o->layers; i++)
         layer_create(d, i);
     d->head = rg_panels_create(o->width, d->model->vocabulary, false, d->precision);

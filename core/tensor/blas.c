@@ -185,9 +185,9 @@ static void round_rows(Stored x, int64_t first, int64_t last, RgBf16 *y) {
             rg_bf16_round(x.columns, x.numbers + r * x.stride, y + r * x.columns);
 }
 
-/* The rounded copy [rows, columns] in `room`, made by all threads or on the caller's alone. */
-static const RgBf16 *rounded(Stored x, bool whole, RgRoom *room) {
-    RgBf16 *y = rg_room(room, sizeof *y * (size_t)(x.rows * x.columns));
+/* The rounded copy [rows, columns] in `scratch`, made by all threads or on the caller's alone. */
+static const RgBf16 *rounded(Stored x, bool whole, RgScratch *scratch) {
+    RgBf16 *y = rg_scratch(scratch, sizeof *y * (size_t)(x.rows * x.columns));
     if (whole)
         round_rows(x, 0, x.rows, y);
     else
@@ -212,7 +212,7 @@ static void bf16_columns(RgProductBf16 p, int64_t first, int64_t last) {
 /* By oneDNN: op(a) [m, k] and op(b) [k, n] are rounded once, and all pieces read the copies; a b
  * that is stored in bf16 needs none. */
 static void round_and_run(const RgProduct *p, bool whole) {
-    static _Thread_local RgRoom room_a, room_b; /* for the copies */
+    static _Thread_local RgScratch scratch_a, scratch_b; /* for the copies */
     Stored a = {p->a, p->transpose_a ? p->k : p->m, p->transpose_a ? p->m : p->k, p->lda},
            b = {p->b, p->transpose_b ? p->n : p->k, p->transpose_b ? p->k : p->n, p->ldb};
     RgProductBf16 r = {.transpose_a = p->transpose_a,
@@ -221,8 +221,8 @@ static void round_and_run(const RgProduct *p, bool whole) {
                        .m = p->m,
                        .n = p->n,
                        .k = p->k,
-                       .a = rounded(a, whole, &room_a),
-                       .b = p->b_stored ? p->b_stored : rounded(b, whole, &room_b),
+                       .a = rounded(a, whole, &scratch_a),
+                       .b = p->b_stored ? p->b_stored : rounded(b, whole, &scratch_b),
                        .c = p->c,
                        .lda = a.columns,
                        .ldb = b.columns, /* in the copy, and without gaps where it is stored */
@@ -330,8 +330,8 @@ int64_t rg_solve_symmetric(int64_t n, const double *a, const double *b, double c
     memset(x, 0, sizeof *x * (size_t)n);
     if (n == 0)
         return 0;
-    double *vectors = rg_allocate(sizeof *vectors * (size_t)(n * n));
-    double *values = rg_allocate(sizeof *values * (size_t)n);
+    double *vectors = rg_allocate(n * n, sizeof *vectors);
+    double *values = rg_allocate(n, sizeof *values);
     memcpy(vectors, a, sizeof *vectors * (size_t)(n * n));
     lapack_int n_lapack = (lapack_int)n;
     lapack_int info =
@@ -364,9 +364,9 @@ void rg_solve_general(int64_t n, int64_t m, bool transposed, const double *a, co
     pthread_once(&blas_once, blas_start);
     if (n == 0 || m == 0)
         return;
-    double *factors = rg_allocate(sizeof *factors * (size_t)(n * n));
-    double *columns = rg_allocate(sizeof *columns * (size_t)(n * m));
-    lapack_int *pivots = rg_allocate(sizeof *pivots * (size_t)n);
+    double *factors = rg_allocate(n * n, sizeof *factors);
+    double *columns = rg_allocate(n * m, sizeof *columns);
+    lapack_int *pivots = rg_allocate(n, sizeof *pivots);
     lapack_int size = (lapack_int)n, right = (lapack_int)m;
     memcpy(factors, a, sizeof *factors * (size_t)(n * n));
     for (int64_t i = 0; i < n; i++)
@@ -420,7 +420,7 @@ static cpu_set_t allowed_processors(void) {
     int places = omp_get_proc_bind() != omp_proc_bind_false ? omp_get_num_places() : 0;
     for (int place = 0; place < places; place++) {
         int count = omp_get_place_num_procs(place);
-        int *processor = rg_allocate(sizeof *processor * (size_t)count);
+        int *processor = rg_allocate(count, sizeof *processor);
         omp_get_place_proc_ids(place, processor);
         for (int i = 0; i < count; i++)
             if (processor[i] < CPU_SETSIZE)

@@ -70,7 +70,7 @@ bool rg_shape_equal(RgShape a, RgShape b) {
 /* ---- the tape ---- */
 
 RgTape *rg_tape_create(void) {
-    RgTape *tape = rg_allocate(sizeof *tape);
+    RgTape *tape = rg_allocate(1, sizeof *tape);
     tape->arena = rg_arena_create();
     tape->recording = true;
     return tape;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* regatta: the program. Finds the command and hands over; what commands share is here too. */
+#include "core/files.h"
 #include "core/plugin.h"
+#include "core/suggest.h"
 #include "core/tensor/blas.h"
 #include "core/tensor/instructions.h"
 #include "core/text/terminal.h"
@@ -229,8 +231,7 @@ int main(int argc, char **argv) {
         free(title);
         return status;
     }
-    const char *nearest = rg_nearest_name(name, names);
-    fprintf(stderr, "regatta: no command \"%s\"%s%s%s; see: regatta --help\n", name,
-            nearest ? "; did you mean \"" : "", nearest ? nearest : "", nearest ? "\"?" : "");
+    fprintf(stderr, "regatta: no command \"%s\"%s; see: regatta --help\n", name,
+            rg_suggest(name, names).text);
     return 2;
 }

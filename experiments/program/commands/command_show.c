@@ -2,6 +2,7 @@
 /* regatta list and regatta show: what there is, straight from the descriptors and option tables. */
 #include "algorithms/parl/estimator.h"
 #include "analysis/store/query.h"
+#include "core/suggest.h"
 #include "envs/judges/judge.h"
 #include "experiments/program/commands/command.h"
 #include "experiments/program/config/experiment.h"
@@ -219,7 +220,7 @@ static void show_counts(const RgRecipe *r) {
 /* The recipe, with the options' defaults. */
 static void show_sources(const RgAlgorithm *a) {
     RgSettings *none = rg_settings_create();
-    void *options = rg_allocate(a->about.options_size + 1);
+    void *options = rg_allocate(1, a->about.options_size);
     RgStatus status = rg_options_read(a->about.options, none, "algorithm", options, NULL);
     RG_ASSERT(status == RG_OK); /* defaults are within their bounds */
     RgRecipe r = rg_recipe_of(a, options);
@@ -299,11 +300,10 @@ static RgStatus refuse_wanted(const Wanted *wanted, const char *const *names, Rg
                        "show: no kind \"%s\": expected algorithm, environment, judge, policy, "
                        "estimator, optimizer or part",
                        wanted->kind);
-    const char *nearest = rg_nearest_name(wanted->name, names);
-    return rg_fail(error, RG_E_USAGE, "show: no%s%s is named \"%s\"%s%s%s",
+    RgSuggestion suggestion = rg_suggest(wanted->name, names);
+    return rg_fail(error, RG_E_USAGE, "show: no%s%s is named \"%s\"%s",
                    wanted->kind ? " " : "thing", wanted->kind ? wanted->kind : "", wanted->name,
-                   nearest ? "; did you mean \"" : "", nearest ? nearest : "",
-                   nearest ? "\"?" : "; see: regatta list");
+                   suggestion.text[0] ? suggestion.text : "; see: regatta list");
 }
 
 int rg_command_show(int argc, char **argv) {
@@ -314,7 +314,7 @@ int rg_command_show(int argc, char **argv) {
     int count;
     Entry *entries = collect(&count);
     const Entry *found = NULL;
-    const char **names = rg_allocate(((size_t)count + 1) * sizeof *names);
+    const char **names = rg_allocate(count + 1, sizeof *names);
     int among = 0;
     for (int i = 0; i < count && !found; i++) {
         if (wanted.kind && !is_kind(entries[i].kind, wanted.kind))

@@ -2,6 +2,7 @@
 /* regatta status: how far the runs of a store are, while they go on and after. Reads only. */
 #include "analysis/store/run_status.h"
 #include "core/names.h"
+#include "core/results/store_lock.h"
 #include "core/text/terminal.h"
 #include "experiments/program/commands/command.h"
 #include "experiments/program/config/units.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* regatta export-trial, rerun and verify: one trial, packed on one machine and run again on
  * another. */
+#include "core/files.h"
 #include "core/new_file.h"
 #include "core/stop.h"
 #include "core/tensor/blas.h"

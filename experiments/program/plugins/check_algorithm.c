@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What must hold of any algorithm, in the small race. The loss by itself is looked at in
  * check_loss.c. */
+#include "core/files.h"
 #include "core/tensor/blas.h"
 #include "core/tensor/profile.h"
 #include "experiments/program/plugins/check_plugin.h"
@@ -92,7 +93,7 @@ static RgReal *gradient_in(const RgSmallRaceTerms *terms, int64_t *count, RgClai
         const RgParameters *p = race.policy->parameters;
         if (rg_trainer_gradient(race.trainer, 0, &loss, &error) == RG_OK) {
             *count = p->count;
-            gradient = rg_allocate((size_t)p->count * sizeof *gradient);
+            gradient = rg_allocate(p->count, sizeof *gradient);
             memcpy(gradient, p->gradient, (size_t)p->count * sizeof *gradient);
         } else {
             rg_claim(claims, false, claim, "%s", error.text);

@@ -152,7 +152,7 @@ static void claim_judge(const World *world, RgClaims *claims) {
     }
     RgSequences *all = responses_of(world);
     size_t bytes = (size_t)(all->count + 1) * sizeof(double);
-    double *first = rg_allocate(bytes), *again = rg_allocate(bytes), alone;
+    double *first = rg_allocate(1, bytes), *again = rg_allocate(1, bytes), alone;
     RgError error = {0};
     RgStatus status = rg_course_judge(course, all, first, &error);
     if (status == RG_OK)
@@ -191,7 +191,7 @@ static void claim_training(const World *world, RgClaims *claims) {
     const RgAlgorithm *a = rg_algorithm_find(offline ? "dpo" : "online-dpo");
     char *claim = rg_string_format("%s can be trained in it", a->about.name);
     RgSettings *none = rg_settings_create();
-    void *options = rg_allocate(a->about.options_size + 1);
+    void *options = rg_allocate(1, a->about.options_size);
     RgStatus status = rg_options_read(a->about.options, none, "algorithm", options, NULL);
     RG_ASSERT(status == RG_OK);
     RgTrainingOptions training = {.batch = 8, .temperature = 1, .top_p = 1};

@@ -71,11 +71,11 @@ typedef struct Places {
 } Places;
 
 static Places places_of(const Point *p) {
-    Places places = {.order = rg_allocate((size_t)p->responses * sizeof(int32_t)),
-                     .first = rg_allocate(PROMPTS * sizeof(int32_t)),
-                     .second = rg_allocate(PROMPTS * sizeof(int32_t)),
-                     .offsets = rg_allocate((size_t)(p->responses + 1) * sizeof(int64_t)),
-                     .base = rg_allocate((size_t)(p->own + 1) * sizeof(double))};
+    Places places = {.order = rg_allocate(p->responses, sizeof(int32_t)),
+                     .first = rg_allocate(PROMPTS, sizeof(int32_t)),
+                     .second = rg_allocate(PROMPTS, sizeof(int32_t)),
+                     .offsets = rg_allocate(p->responses + 1, sizeof(int64_t)),
+                     .base = rg_allocate(p->own, sizeof(double))};
     for (int64_t i = 0; i < p->responses; i++) /* each prompt's turned by one more */
         places.order[i] = (int32_t)((i % p->k + i / p->k) % p->k);
     for (int64_t i = 0; i <= p->responses; i++)
@@ -135,7 +135,7 @@ static RgBatch batch_of(RgTape *t, const Point *p, const Places *places, RgTenso
 }
 
 static RgTensor *leaf(RgTape *t, const double *x, int64_t count) {
-    RgReal *values = rg_allocate((size_t)(count + 1) * sizeof *values);
+    RgReal *values = rg_allocate(count, sizeof *values);
     for (int64_t i = 0; i < count; i++)
         values[i] = (RgReal)x[i];
     RgTensor *y = rg_variable(t, RG_SHAPE(count), values);
@@ -225,7 +225,7 @@ static Point point_of(const RgAlgorithm *algorithm, const void *options) {
     p.third = p.recipe.third == RG_FROM_NOWHERE                            ? 0
               : p.recipe.third == RG_FROM_OTHERS && !p.recipe.third_chosen ? 2 * PROMPTS
                                                                            : PROMPTS;
-    p.x = rg_allocate((size_t)(p.own + p.third) * sizeof *p.x);
+    p.x = rg_allocate(p.own + p.third, sizeof *p.x);
     for (int64_t i = 0; i < p.own + p.third; i++)
         p.x[i] = -0.2 - 3.8 * chance(i, "point");
     return p;
@@ -269,7 +269,7 @@ void rg_claim_gradient(const RgAlgorithm *algorithm, const void *options, RgClai
     static const char claim[] = "the loss's gradient is that of its differences";
     Point p = point_of(algorithm, options);
     Places places = places_of(&p);
-    double *gradient = rg_allocate((size_t)(p.own + p.third) * sizeof *gradient);
+    double *gradient = rg_allocate(p.own + p.third, sizeof *gradient);
     double value = loss_at(&p, &places, gradient);
     Comparison c = {0};
     p.stopped.again = true;

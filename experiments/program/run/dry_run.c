@@ -2,6 +2,7 @@
 /* Writing forecasts, for people and for programs. */
 #include "experiments/program/run/dry_run.h"
 
+#include "core/results/store_lock.h"
 #include "experiments/program/config/units.h"
 #include "experiments/program/run/recorded_inputs.h"
 

@@ -24,7 +24,7 @@ RgProgress rg_progress_create(int64_t trials, bool quiet) {
                         .terminal = isatty(STDERR_FILENO) == 1,
                         .quiet = quiet,
                         .out = stderr,
-                        .lines = rg_allocate(sizeof(RgProgressLine)),
+                        .lines = rg_allocate(1, sizeof(RgProgressLine)),
                         .places = 1,
                         .drawer = getpid()};
 }
