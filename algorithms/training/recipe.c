@@ -116,7 +116,7 @@ static RgStatus check_judge(const RgAlgorithm *a, const RgRecipe *r, const RgCou
                        a->about.name);
     if (!course->skips || r->preferences != RG_FROM_JUDGE)
         return RG_OK;
-    if (r->group > 0)
+    if (r->group > 1)
         return rg_fail(error, RG_E_USAGE,
                        "%s needs every group ranked, and the judge leaves some without a label",
                        a->about.name);
