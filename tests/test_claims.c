@@ -188,7 +188,13 @@ Test(claims, fail_of_broken_algorithms_by_name) {
 }
 
 static void check_gradient_alone(RgClaims *claims) {
-    rg_claim_gradient(&broken, NULL, claims);
+    RgSmallRaceTerms terms = {
+        .algorithm = &broken, .options = "", .bandit = "contexts=3 responses=5", .batch = 8};
+    RgSmallRace race;
+    RgError error = {0};
+    cr_assert_eq(rg_small_race_begin(&terms, &race, &error), RG_OK, "%s", error.text);
+    rg_claim_gradient(race.trainer, claims);
+    rg_small_race_end(&race);
 }
 
 Test(claims, of_gradients_know_what_is_stopped_on_purpose) {

@@ -195,6 +195,22 @@ static void plan_passes(const RgTrialPlan *plan, const RgTransformerPlan *model,
     cost->activations += apart;
 }
 
+/* What is asked once of the responses that are trained on, before the first epoch: the reference
+ * for log-probabilities and for features, the policy for what `prepare` is given. */
+static void plan_questions(const RgTrialPlan *plan, const RgTransformerPlan *model, RgPassLoad all,
+                           const RgRecipeCounts *counts, RgTrialCost *cost) {
+    RgTransformerPlan reference = *model;
+    reference.adapter = (RgAdapter){0};
+    all.copies = counts->trained;
+    if (plan->algorithm->prepare)
+        cost->policy_flops += rg_transformer_values_cost(model, &all).flops;
+    if (plan->recipe.features)
+        cost->reference_flops += rg_transformer_state_flops(&reference, &all);
+    all.copies = counts->referenced;
+    if (counts->referenced > 0)
+        cost->reference_flops += rg_transformer_values_cost(&reference, &all).flops;
+}
+
 static void plan_step(const RgTrialPlan *plan, const RgTransformerPlan *model, RgPassLoad load,
                       int64_t part, RgTrialCost *cost) {
     const RgRecipe *r = &plan->recipe;
@@ -206,18 +222,15 @@ static void plan_step(const RgTrialPlan *plan, const RgTransformerPlan *model, R
         cost->left_out = "operations and second derivatives, which are the algorithm's own";
         return;
     }
+    if (plan->algorithm->create)
+        cost->left_out = "the algorithm's own parameters, and operations with them";
     plan_passes(plan, model, load, part, cost);
     if (counts.scored > 0) {
         all.copies = counts.scored;
         cost->policy_flops += rg_transformer_values_cost(model, &all).flops;
     }
     cost->policy_flops *= (double)r->epochs;
-    if (counts.referenced > 0) {
-        RgTransformerPlan reference = *model;
-        reference.adapter = (RgAdapter){0};
-        all.copies = counts.referenced;
-        cost->reference_flops = rg_transformer_values_cost(&reference, &all).flops;
-    }
+    plan_questions(plan, model, all, &counts, cost);
     if (counts.sampled > 0) {
         all.copies = counts.sampled;
         cost->sampling_flops = r->on_policy * rg_transformer_sampling_flops(model, &all);

@@ -305,7 +305,7 @@ static void claim_gradient_of(const RgAlgorithm *algorithm, const char *options,
     if (!algorithm->loss)
         rg_claim_nothing(claims, "the loss's gradient", "it has no loss of a batch");
     else if (begin(&terms, &race, claims, "the loss's gradient"))
-        rg_claim_gradient(algorithm, race.options, claims);
+        rg_claim_gradient(race.trainer, claims);
     if (algorithm->loss)
         rg_small_race_end(&race);
 }
