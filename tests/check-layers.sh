@@ -77,7 +77,7 @@ check_folder $program/commands "$below|regatta\.h|$program/.*"
 check_folder experiments "$below|experiments/.*|regatta\.h"
 
 check_door 'cblas\.h' 'core/tensor/blas\.c'
-check_door 'lapacke?\.h' 'core/tensor/blas\.c'
+check_door 'lapacke?\.h' 'core/tensor/lapack\.c'
 check_door 'oneapi/dnnl/.*' 'core/tensor/onednn\.c'
 check_door 'mujoco/.*' 'envs/control/control_physics\.c'
 check_door 'mpi\.h' 'experiments/program/run/mpi\.c'

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Adapters: derivatives against central differences, what they are equal to (the policy below, the
  * merged weights), and that a trial with one goes on from its checkpoint with the same bits. */
-#include "core/tensor/blas.h"
+#include "core/tensor/threads.h"
+#include "core/tensor/vector_ops.h"
 #include "tests/like_gpt2.h"
 #include "tests/save_checkpoint.h"
 #include "tests/scratch.h"

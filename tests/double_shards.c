@@ -2,7 +2,7 @@
 /* A batch in shards: none is much larger than the others, values are those of sequences on their
  * own, and so are gradients when they are added up. */
 #include "core/policy/data_parallel.h"
-#include "core/tensor/blas.h"
+#include "core/tensor/threads.h"
 #include "tests/token_race.h"
 
 #include <math.h>

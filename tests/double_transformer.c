@@ -3,7 +3,7 @@
  * (golden/stories260K.json, made with PyTorch in float64), and derivatives against differences. */
 #include "core/models/llama2c.h"
 #include "core/models/transformer.h"
-#include "core/tensor/blas.h"
+#include "core/tensor/vector_ops.h"
 #include "tests/like_gpt2.h"
 #include "tests/shared_data.h"
 

@@ -3,7 +3,7 @@
  * that all of them learn, and that a checkpoint holds all there is. */
 #include "algorithms/parl/parl.h"
 #include "core/models/enumerated.h"
-#include "core/tensor/blas.h"
+#include "core/tensor/vector_ops.h"
 #include "envs/bandit/bandit.h"
 #include "experiments/program/plugins/check_plugin.h"
 #include "race.h"

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* What regatta check-plugin claims: it holds of what is built in, and fails of what is broken, by
  * name. Of algorithms the first is in test_algorithms.c, claim by claim. */
+#include "core/tensor/threads.h"
 #include "experiments/program/plugins/check_plugin.h"
 
-#include "core/tensor/blas.h"
 #include "race.h"
 
 #include <math.h>

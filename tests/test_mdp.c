@@ -3,7 +3,7 @@
  * that do not depend on threads or neighbours, files, refusals, and every algorithm unchanged. */
 #include "algorithms/training/trainer.h"
 #include "core/models/tabular.h"
-#include "core/tensor/blas.h"
+#include "core/tensor/threads.h"
 #include "envs/episodes.h"
 #include "envs/mdp/mdp.h"
 #include "race.h"

@@ -2,7 +2,7 @@
 /* Claims about the cache of pairs' values: what is found is what would be computed, cost and bits,
  * whatever is on the shelf and whatever else is asked; and nothing else is ever taken for it. */
 #include "core/results/reference_cache.h"
-#include "core/tensor/blas.h"
+#include "core/tensor/threads.h"
 #include "tests/save_checkpoint.h"
 #include "tests/scratch.h"
 #include "tests/token_race.h"

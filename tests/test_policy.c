@@ -5,7 +5,7 @@
 
 #include "core/models/enumerated.h"
 #include "core/task/task.h"
-#include "core/tensor/blas.h"
+#include "core/tensor/threads.h"
 #include "core/train/safetensors.h"
 #include "tests/scratch.h"
 

@@ -7,7 +7,9 @@
 #include "core/models/transformer.h"
 #include "core/tensor/blas.h"
 #include "core/tensor/gemm.h"
+#include "core/tensor/gemm_dispatch.h"
 #include "core/tensor/onednn.h"
+#include "core/tensor/threads.h"
 #include "core/train/optimizer.h"
 
 #include <float.h>

@@ -3,9 +3,10 @@
  * threads and the company. */
 #include <criterion/criterion.h>
 
-#include "core/tensor/blas.h"
 #include "core/tensor/gemm.h"
+#include "core/tensor/gemm_dispatch.h"
 #include "core/tensor/random.h"
+#include "core/tensor/threads.h"
 #include "tests/every_set.h"
 
 #include <math.h>

@@ -2,7 +2,7 @@
 /* The reward model as a judge: what it learns, keeps and refuses; and how good a judge is said to
  * be. */
 #include "core/models/transformer.h"
-#include "core/tensor/blas.h"
+#include "core/tensor/threads.h"
 #include "envs/judges/judge_quality.h"
 #include "envs/judges/judge_reward_model.h"
 #include "scratch.h"

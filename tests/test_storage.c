@@ -4,8 +4,9 @@
  * one.
  */
 #include "core/models/transformer.h"
-#include "core/tensor/blas.h"
 #include "core/tensor/gemm.h"
+#include "core/tensor/gemm_dispatch.h"
+#include "core/tensor/threads.h"
 #include "tests/like_gpt2.h"
 #include "tests/scratch.h"
 

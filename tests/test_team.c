@@ -3,7 +3,7 @@
  * that a process runs alone. */
 #include "algorithms/training/trainer.h"
 #include "core/policy/pair_cache.h"
-#include "core/tensor/blas.h"
+#include "core/tensor/threads.h"
 #include "core/train/gradient_sum.h"
 #include "tests/forked_team.h"
 #include "tests/token_race.h"

@@ -823,6 +823,15 @@ Test(text, same_seeds_give_the_same_data_and_figures) {
 }
 
 /* What is kept of the reference must never be stale: a used world and a fresh one agree. */
+Test(text, width_counts_characters_and_cutting_keeps_them_whole) {
+    const char *text = "≥ 1 µs";
+    cr_assert_eq(rg_utf8_width(text), 6);
+    cr_assert_eq(rg_utf8_width_of(text, strlen("≥ ")), 2);
+    cr_assert_eq(rg_utf8_cut(text, 0), 0);
+    cr_assert_eq(rg_utf8_cut(text, 5), strlen("≥ 1 µ"));
+    cr_assert_eq(rg_utf8_cut(text, 50), strlen(text));
+}
+
 Test(text, kept_reference_figures_follow_stream_and_reference) {
     write_world();
     World used = world_of(NULL), fresh = world_of(NULL);

@@ -4,7 +4,7 @@
  * in double_transformer.c. */
 #include "core/models/transformer_decoder.h"
 #include "core/policy/token_sampler.h"
-#include "core/tensor/blas.h"
+#include "core/tensor/threads.h"
 #include "tests/like_gpt2.h"
 #include "tests/scratch.h"
 

@@ -3,12 +3,12 @@
  * processor can run computes the same numbers, up to rounding, as sums in double. */
 #include <criterion/criterion.h>
 
-#include "core/tensor/blas.h"
 #include "core/tensor/cache_attention.h"
 #include "core/tensor/instructions.h"
 #include "core/tensor/kernels.h"
 #include "core/tensor/panels.h"
 #include "core/tensor/random.h"
+#include "core/tensor/threads.h"
 #include "core/tensor/vectors.h"
 #include "tests/every_set.h"
 

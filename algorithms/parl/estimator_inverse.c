@@ -2,8 +2,7 @@
 /* Estimators that solve (−∇²V + damping)·u = ∂_θG for u, one way or another, and have the implicit
  * term from it: w = ∇²_{νθ}V·u. */
 #include "algorithms/parl/hypergradient.h"
-
-#include "core/tensor/blas.h"
+#include "core/tensor/vector_ops.h"
 
 #include <math.h>
 #include <stdlib.h>

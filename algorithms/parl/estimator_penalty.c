@@ -12,8 +12,7 @@
  * the given θ is no optimum, V is tilted by −∇V(θ)·θ' so that it is one, as the implicit function
  * theorem, too, takes it to be. */
 #include "algorithms/parl/estimator.h"
-
-#include "core/tensor/blas.h"
+#include "core/tensor/vector_ops.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -11,8 +11,7 @@
  * At an optimum the steps stay where they are, and w is the Neumann series of K terms. Memory is K
  * times the policy. */
 #include "algorithms/parl/hypergradient.h"
-
-#include "core/tensor/blas.h"
+#include "core/tensor/vector_ops.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -2,7 +2,8 @@
 /* Solvers for the inverse-curvature product. */
 #include "algorithms/parl/hypergradient.h"
 
-#include "core/tensor/blas.h"
+#include "core/tensor/lapack.h"
+#include "core/tensor/vector_ops.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -13,8 +13,7 @@
  * parl_sampled.c, the ways to the second term in estimator_*.c, the reward in reward.c. See
  * doc/bilevel.md. */
 #include "algorithms/parl/parl_levels.h"
-
-#include "core/tensor/blas.h"
+#include "core/tensor/vector_ops.h"
 
 #include <math.h>
 #include <stdlib.h>

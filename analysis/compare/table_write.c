@@ -5,6 +5,7 @@
 #include "analysis/compare/format.h"
 #include "analysis/compare/mean.h"
 #include "analysis/compare/table.h"
+#include "core/utf8.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -202,7 +203,7 @@ static void write_block(const Block *b, FILE *out) {
     for (int row = 0; row < grid->rows; row++) {
         for (int place = 0, column; (column = block_column(b, place)) >= 0; place++) {
             const char *cell = grid->cells[row * grid->columns + column];
-            size_t space = b->width[column] - rg_display_width(cell);
+            size_t space = b->width[column] - rg_utf8_width(cell);
             bool left = column < grid->names, last = block_column(b, place + 1) < 0;
             pad(out, (place ? 2 : 0) + (left ? 0 : space));
             rg_write_line(out, cell);
@@ -219,7 +220,7 @@ static void write_text(const RgGrid *grid, FILE *out) {
     size_t *width = rg_allocate(grid->columns, sizeof *width), limit = line_width(out);
     int keys = key_columns(grid);
     for (int i = 0; i < grid->rows * grid->columns; i++) {
-        size_t w = rg_display_width(grid->cells[i]);
+        size_t w = rg_utf8_width(grid->cells[i]);
         if (w > width[i % grid->columns])
             width[i % grid->columns] = w;
     }

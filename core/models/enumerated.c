@@ -6,7 +6,7 @@
 
 #include "core/policy/token_sampler.h"
 #include "core/task/task.h"
-#include "core/tensor/blas.h"
+#include "core/tensor/vector_ops.h"
 
 #include <jansson.h>
 #include <math.h>

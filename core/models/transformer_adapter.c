@@ -3,7 +3,7 @@
  * weights. Their part of a pass is in transformer.c. */
 #include "core/models/transformer_internal.h"
 #include "core/suggest.h"
-#include "core/tensor/blas.h"
+#include "core/tensor/gemm_dispatch.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -2,7 +2,7 @@
 /* What is exact about a tabular process: linear systems in its policy's transition matrix. */
 #include "core/task/mdp.h"
 
-#include "core/tensor/blas.h"
+#include "core/tensor/lapack.h"
 
 #include <float.h>
 #include <math.h>

@@ -4,6 +4,7 @@
 #include "core/tensor/parameters.h"
 
 #include "core/tensor/parallel.h"
+#include "core/tensor/vector_ops.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The solution of a linear system as an operator, differentiable to any order. */
-#include "core/tensor/blas.h"
+#include "core/tensor/lapack.h"
 #include "core/tensor/tensor.h"
 
 #include <stdlib.h>

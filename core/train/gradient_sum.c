@@ -4,6 +4,7 @@
 #include "core/train/gradient_sum.h"
 
 #include "core/tensor/parallel.h"
+#include "core/tensor/vector_ops.h"
 
 #include <stdlib.h>
 #include <string.h>

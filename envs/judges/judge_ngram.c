@@ -3,7 +3,7 @@
  * different symbols and n-grams. */
 #include "envs/judges/judge_ngram.h"
 
-#include "core/tensor/blas.h"
+#include "core/tensor/threads.h"
 #include "envs/judges/judge_symbols.h"
 
 #include <math.h>

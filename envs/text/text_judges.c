@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The two judges of the text environment: made of their shares of the lines, asked about sequences,
  * and measured on the test lines. How each kind judges is in judge_*.c. */
+#include "core/tensor/threads.h"
 #include "envs/text/text.h"
-
-#include "core/tensor/blas.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -3,8 +3,8 @@
 #include "core/files.h"
 #include "core/plugin.h"
 #include "core/suggest.h"
-#include "core/tensor/blas.h"
 #include "core/tensor/instructions.h"
+#include "core/tensor/threads.h"
 #include "core/text/terminal.h"
 #include "experiments/program/commands/command.h"
 #include "experiments/program/config/build_versions.h"
@@ -222,7 +222,7 @@ int main(int argc, char **argv) {
             continue;
         if (refuse_late_kernels(argc, argv, &error) != RG_OK)
             return rg_command_end(RG_E_USAGE, &error);
-        rg_blas_start_anew(argv);
+        rg_threads_start_anew(argv);
         if (load_plugins(&error) != RG_OK)
             return rg_command_end(RG_E_USAGE, &error);
         char *title = rg_string_format("regatta %s", name);

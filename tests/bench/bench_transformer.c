@@ -14,6 +14,7 @@
 #include "core/tensor/blas.h"
 #include "core/tensor/instructions.h"
 #include "core/tensor/profile.h"
+#include "core/tensor/threads.h"
 #include "tests/bench/formula.h"
 #include "tests/bench/sgemm.h"
 
@@ -620,7 +621,7 @@ int main(int argc, char **argv) {
         fprintf(stderr, "%s\n", error.text);
         return EXIT_FAILURE;
     }
-    rg_blas_start_anew(argv);
+    rg_threads_start_anew(argv);
     static const struct argp parser = {
         option_table,
         parse,

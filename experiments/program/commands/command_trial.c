@@ -4,7 +4,7 @@
 #include "core/files.h"
 #include "core/new_file.h"
 #include "core/stop.h"
-#include "core/tensor/blas.h"
+#include "core/tensor/threads.h"
 #include "experiments/program/commands/command.h"
 #include "experiments/program/config/allowed.h"
 #include "experiments/program/package/archive.h"

@@ -6,7 +6,7 @@
 #include "core/models/transformer_cost.h"
 #include "core/policy/data_parallel.h"
 #include "core/results/weights.h"
-#include "core/tensor/blas.h"
+#include "core/tensor/threads.h"
 
 #include <math.h>
 #include <stdlib.h>

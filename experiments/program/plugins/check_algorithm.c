@@ -2,8 +2,8 @@
 /* What must hold of any algorithm, in the small race. The loss by itself is looked at in
  * check_loss.c. */
 #include "core/files.h"
-#include "core/tensor/blas.h"
 #include "core/tensor/profile.h"
+#include "core/tensor/threads.h"
 #include "experiments/program/plugins/check_plugin.h"
 
 #include <math.h>

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What must hold of any environment: that it can be made, hands out what it says, and gives the
  * same numbers whenever it is asked the same. */
+#include "core/tensor/threads.h"
 #include "experiments/program/plugins/check_plugin.h"
-
-#include "core/tensor/blas.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What must hold of any judge, on made-up texts. */
+#include "core/tensor/threads.h"
 #include "experiments/program/plugins/check_plugin.h"
-
-#include "core/tensor/blas.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -3,9 +3,8 @@
  *
  *     f(x) = ½ Σ a_i (x_i − c_i)²,    a_i in [½, 2) */
 #include "core/files.h"
+#include "core/tensor/threads.h"
 #include "experiments/program/plugins/check_plugin.h"
-
-#include "core/tensor/blas.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What must hold of any policy that chooses one of a few responses, or one token of a few. */
 #include "core/files.h"
+#include "core/tensor/threads.h"
 #include "experiments/program/plugins/check_plugin.h"
-
-#include "core/tensor/blas.h"
 
 #include <math.h>
 #include <stdlib.h>

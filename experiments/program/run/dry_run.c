@@ -3,6 +3,7 @@
 #include "experiments/program/run/dry_run.h"
 
 #include "core/results/store_lock.h"
+#include "core/utf8.h"
 #include "experiments/program/config/units.h"
 #include "experiments/program/run/recorded_inputs.h"
 
@@ -104,13 +105,13 @@ static void write_rows(const Rows *rows, FILE *out) {
     size_t width[COLUMNS] = {0};
     for (int64_t i = 0; i < rows->count; i++)
         for (int c = 0; c < COLUMNS; c++) {
-            size_t own = rg_text_width(rows->at[i][c]);
+            size_t own = rg_utf8_width(rows->at[i][c]);
             width[c] = own > width[c] ? own : width[c];
         }
     for (int64_t i = 0; i < rows->count; i++) {
         for (int c = 0; c < COLUMNS; c++) {
             bool last = c == COLUMNS - 1;
-            int pad = (int)(width[c] - rg_text_width(rows->at[i][c]));
+            int pad = (int)(width[c] - rg_utf8_width(rows->at[i][c]));
             if (width[c] == 0)
                 continue; /* nothing varies */
             if (c < TEXT_COLUMNS && c != 3)

@@ -7,7 +7,7 @@
 #include "core/new_file.h"
 #include "core/results/judge_cache.h"
 #include "core/stop.h"
-#include "core/tensor/blas.h"
+#include "core/tensor/threads.h"
 #include "experiments/program/config/cost_estimate.h"
 
 #include <poll.h>

@@ -10,6 +10,7 @@
 #include "core/stop.h"
 #include "core/tensor/blas.h"
 #include "core/tensor/profile.h"
+#include "core/tensor/threads.h"
 #include "experiments/program/config/build_versions.h"
 #include "experiments/program/config/units.h"
 #include "experiments/program/run/trial_internal.h"

@@ -4,6 +4,7 @@
 
 #include "core/results/weights.h"
 #include "core/tensor/blas.h"
+#include "core/tensor/threads.h"
 #include "experiments/program/config/results_version.h"
 #include "experiments/program/run/trial_internal.h"
 
