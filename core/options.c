@@ -145,13 +145,24 @@ static bool assign(const RgOption *option, const char *text, void *values) {
     return false;
 }
 
+/* How what stands in place of a list is written as a list of one; "" where that is no help. */
+static char *as_list(const RgOption *option, const RgSetting *setting) {
+    const char *quote = setting->kind == RG_SETTING_STRING ? "\"" : "";
+    bool is_element = *quote || setting->kind == RG_SETTING_INTEGER;
+    return option->kind == RG_KIND_LIST && is_element
+               ? rg_string_format(", as in %s = [%s%s%s];", option->name, quote, setting->text,
+                                  quote)
+               : rg_string_copy("");
+}
+
 static RgStatus refuse(const RgOption *option, const RgSetting *setting, RgError *error) {
     bool word = option->kind == RG_KIND_CHOICE && setting->kind == RG_SETTING_STRING;
-    char *what = rg_option_expected(option);
+    char *what = rg_option_expected(option), *list = as_list(option, setting);
     RgStatus status =
-        rg_setting_refuse(setting, error, "expected %s%s", what,
+        rg_setting_refuse(setting, error, "expected %s%s%s", what, list,
                           rg_suggest(setting->text, word ? option->choices : NULL).text);
     free(what);
+    free(list);
     return status;
 }
 

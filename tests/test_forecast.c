@@ -189,13 +189,14 @@ static RgStore *run_all(const RgExperiment *e) {
 
 Test(forecast, plans_count_judge_queries_as_runs_do) {
     RgExperiment *e = opened(
-        BANDIT "seeds = [1]; budget: { steps = 3; }; evaluation: { start = false; };"
-               "algorithms = ( { type = \"dpo\"; }, { type = \"kto\"; }, { type = \"spin\"; },"
-               " { type = \"hybrid\"; }, { type = \"chi-po\"; }, { type = \"online-dpo\"; },"
-               " { type = \"sail-dp\"; mixture = 1.0; }, { type = \"sail-pr\"; mixture = 1.0; },"
-               " { type = \"listwise\"; }, { type = \"rloo\"; }, { type = \"grpo\"; epochs = 2; },"
-               " { type = \"rebel\"; }, { type = \"sppo\"; }, { type = \"xpo\"; },"
-               " { type = \"vpo\"; }, { type = \"selm\"; }, { type = \"nash-md\"; } );");
+        BANDIT
+        "seeds = [1]; budget: { steps = 3; }; evaluation: { start = false; };"
+        "algorithms = ( { type = \"dpo\"; }, { type = \"kto\"; }, { type = \"spin\"; },"
+        " { type = \"hybrid\"; }, { type = \"chi-po\"; }, { type = \"online-dpo\"; },"
+        " { type = \"sail-dp\"; mixture = 1.0; }, { type = \"sail-pr\"; mixture = 1.0; },"
+        " { type = \"listwise\"; }, { type = \"rloo\"; }, { type = \"grpo\"; epochs = 2; },"
+        " { type = \"ppo\"; }, { type = \"rebel\"; }, { type = \"sppo\"; }, { type = \"xpo\"; },"
+        " { type = \"vpo\"; }, { type = \"selm\"; }, { type = \"nash-md\"; } );");
     RgPlanner planner = {0};
     RgLedgers ledgers;
     RgError error = {0};

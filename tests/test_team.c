@@ -498,5 +498,7 @@ Test(team, shards_are_refused_where_there_can_be_none) {
     told = refusal("kto", 2);
     cr_expect(strstr(told, "training.shards: with these options"), "%s", told);
     told = refusal("ppo", 2);
-    cr_expect(strstr(told, "training.shards: ppo takes its batches whole"), "%s", told);
+    cr_expect(strstr(told, "training.shards: with these options, the loss of ppo"), "%s", told);
+    told = refusal("parl", 2);
+    cr_expect(strstr(told, "training.shards: parl takes its batches whole"), "%s", told);
 }

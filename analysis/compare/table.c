@@ -397,6 +397,15 @@ static char *append(char *text, int64_t number) {
     return longer;
 }
 
+/* A trial that ended before its first reading was at none. */
+static char *append_step(char *text, int64_t step) {
+    if (step >= 0)
+        return append(text, step);
+    char *longer = rg_string_format("%s%s" RG_DASH, text, text[0] ? ", " : "");
+    free(text);
+    return longer;
+}
+
 static bool same_end(const RgTrial *a, const RgTrial *b) {
     return a->status == b->status && strcmp(rg_trial_reason(a), rg_trial_reason(b)) == 0;
 }
@@ -406,6 +415,7 @@ static void note_end(RgTable *table, const RgGroup *group, int first) {
     const RgTrial *trial = group->trials[first];
     char *seeds = rg_string_copy(""), *steps = rg_string_copy("");
     int count = 0;
+    bool any_step = false;
     for (int i = 0; i < group->count; i++) {
         if (!same_end(group->trials[i], trial))
             continue;
@@ -415,14 +425,16 @@ static void note_end(RgTable *table, const RgGroup *group, int first) {
             return;
         }
         seeds = append(seeds, group->trials[i]->seed);
-        steps = append(steps, group->trials[i]->last_step);
+        steps = append_step(steps, group->trials[i]->last_step);
+        any_step |= group->trials[i]->last_step >= 0;
         count++;
     }
     const char *plural = count > 1 ? "s" : "";
-    add_note(table,
-             rg_string_format("%s: %s, seed%s %s, at step%s %s: %s.",
-                              trial->status == RG_TRIAL_DIVERGED ? "Diverged" : "Failed",
-                              group->name, plural, seeds, plural, steps, rg_trial_reason(trial)));
+    char *at = any_step ? rg_string_format(", at step%s %s", plural, steps) : rg_string_copy("");
+    add_note(table, rg_string_format("%s: %s, seed%s %s%s: %s.",
+                                     trial->status == RG_TRIAL_DIVERGED ? "Diverged" : "Failed",
+                                     group->name, plural, seeds, at, rg_trial_reason(trial)));
+    free(at);
     free(seeds);
     free(steps);
 }

@@ -151,9 +151,13 @@ static void write_unfinished(FILE *out, const RgResults *results) {
                 continue;
             fputs("<tr><th scope=\"row\">", out);
             rg_write_html(out, results->groups[g].name);
-            fprintf(out, "</th><td>%lld</td><td class=\"%s\">%s</td><td>%lld</td><td>",
+            char *step = trial->last_step < 0
+                             ? rg_string_copy(RG_DASH)
+                             : rg_string_format("%lld", (long long)trial->last_step);
+            fprintf(out, "</th><td>%lld</td><td class=\"%s\">%s</td><td>%s</td><td>",
                     (long long)trial->seed, trial->status == RG_TRIAL_RUNNING ? "soft" : "bad",
-                    names[trial->status], (long long)trial->last_step);
+                    names[trial->status], step);
+            free(step);
             rg_write_html(out,
                           trial->status == RG_TRIAL_RUNNING ? RG_DASH : rg_trial_reason(trial));
             fputs("</td></tr>\n", out);

@@ -155,17 +155,43 @@ static bool same_group(const RgTrial *a, const RgTrial *b) {
     return strcmp(a->label, b->label) == 0 && rg_fields_equal(&a->swept, &b->swept);
 }
 
-/* A trial that comes later in time stands for the older one of the same method and seed. */
-static void keep_newest(RgResults *results, RgTrial trial) {
-    for (int i = 0; i < results->trial_count; i++) {
-        RgTrial *older = &results->trials[i];
-        if (older->seed == trial.seed && same_group(older, &trial)) {
-            trial_free(older);
-            *older = trial;
-            results->superseded++;
-            return;
-        }
+static int by_name(const void *a, const void *b) {
+    return strcmp(((const RgField *)a)->name, ((const RgField *)b)->name);
+}
+
+/* Label, seed and swept values in one text of *size bytes, which trials of one group and seed
+ * share; malloc'd. */
+static char *identity_of(const RgTrial *trial, size_t *size) {
+    char *text;
+    const RgFields *swept = &trial->swept;
+    RgField *sorted = rg_allocate((size_t)swept->count, sizeof *sorted);
+    if (swept->count > 0) {
+        memcpy(sorted, swept->at, (size_t)swept->count * sizeof *sorted);
+        qsort(sorted, (size_t)swept->count, sizeof *sorted, by_name);
     }
+    FILE *stream = open_memstream(&text, size);
+    fprintf(stream, "%s%c%lld", trial->label, '\0', (long long)trial->seed);
+    for (int i = 0; i < swept->count; i++)
+        fprintf(stream, "%c%s%c%s", '\0', sorted[i].name, '\0', sorted[i].text);
+    fclose(stream);
+    free(sorted);
+    return text;
+}
+
+/* A trial that comes later in time stands for the older one of the same method and seed; `numbers`
+ * has those that are kept by their identity. */
+static void keep_newest(RgResults *results, RgLookup *numbers, RgTrial trial) {
+    size_t size;
+    char *identity = identity_of(&trial, &size);
+    int64_t *number = rg_lookup_at(numbers, identity, size);
+    free(identity);
+    if (*number >= 0) {
+        trial_free(&results->trials[*number]);
+        results->trials[*number] = trial;
+        results->superseded++;
+        return;
+    }
+    *number = results->trial_count;
     results->trials =
         rg_reallocate(results->trials, (size_t)results->trial_count + 1, sizeof *results->trials);
     results->trials[results->trial_count++] = trial;
@@ -231,18 +257,20 @@ static RgStatus read_trials(RgResults *results, Loaded *loaded, RgError *error) 
 
 static RgStatus load_trials(RgResults *results, const RgChoice *choice, RgError *error) {
     Loaded loaded = {0};
+    RgLookup *numbers = rg_lookup_create();
     RgStatus status = read_trials(results, &loaded, error);
     if (status == RG_OK)
         status = rg_choose(choice, loaded.candidates, loaded.count, &results->left_out, error);
     for (int i = 0; i < loaded.count; i++)
         if (status == RG_OK && loaded.candidates[i].chosen) {
             results->of_others |= !loaded.candidates[i].asked;
-            keep_newest(results, loaded.trials[i]);
+            keep_newest(results, numbers, loaded.trials[i]);
         } else {
             trial_free(&loaded.trials[i]);
         }
     free(loaded.trials);
     free(loaded.candidates);
+    rg_lookup_destroy(numbers);
     return status;
 }
 

@@ -382,6 +382,14 @@ RgPassCost rg_transformer_values_cost(const RgTransformerPlan *plan, const RgPas
                         .flops = layers.forward_flops + head.forward_flops};
 }
 
+double rg_transformer_state_flops(const RgTransformerPlan *plan, const RgPassLoad *load) {
+    RgTransformerPlan still = *plan;
+    still.adapter.dropout = 0;
+    Sizes s = sizes_of(plan, load);
+    Cost largest;
+    return layers_cost(&still, &s, &largest).forward_flops;
+}
+
 /* Both operands of the largest product of the caller's thread, and of a tile of the head on every
  * other; see core/tensor/blas.c. */
 static double rounded_bytes(const RgTransformerPlan *plan, const Sizes *all) {

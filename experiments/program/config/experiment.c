@@ -14,14 +14,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 const RgOption rg_experiment_options[] = {
     RG_OPTION_CHECKED(RgExperimentOptions, name, NULL, rg_experiment_name_fault,
                       "name of the experiment; its results go to results/NAME.db"),
     RG_OPTION_STRING(RgExperimentOptions, description, "", "one line for the report"),
-    RG_OPTION_LIST(RgExperimentOptions, plugins,
-                   "shared objects that add algorithms and the like, such as \"./mine.so\" (./ and "
-                   "../ are of the config's folder): their code runs in the program"),
+    RG_OPTION_LIST(
+        RgExperimentOptions, plugins,
+        "shared objects that add algorithms and the like, such as [\"./mine.so\"] (./ and "
+        "../ are of the config's folder): their code runs in the program"),
     RG_OPTION_END,
 };
 

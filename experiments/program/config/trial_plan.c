@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 const RgOption rg_environment_part_options[] = {
     RG_OPTION_STRING(RgPartOptions, type, NULL, "environment, see: regatta list environments"),
@@ -242,6 +243,31 @@ static bool names_input(const RgOption *option, const RgSetting *setting) {
     return option->kind == RG_KIND_PATH && setting->text[0];
 }
 
+bool rg_input_is_missing(const RgOption *option, const RgSetting *setting) {
+    return names_input(option, setting) && access(setting->text, F_OK) != 0;
+}
+
+static RgStatus refuse_missing(const RgSetting *input, RgError *error) {
+    return rg_fail(error, RG_E_FILE, "%s = \"%.300s\" is missing", input->path, input->text);
+}
+
+/* Of the input that the message names by its path, and not by its setting. */
+static RgStatus refuse_where_told(void *told, const RgOption *option, const RgSetting *setting,
+                                  RgError *error) {
+    return rg_input_is_missing(option, setting) && strstr(told, setting->text) &&
+                   !strstr(told, setting->path)
+               ? refuse_missing(setting, error)
+               : RG_OK;
+}
+
+RgStatus rg_resolved_name_missing(const RgSettings *resolved, RgStatus status, RgError *error) {
+    if (status != RG_OK && error) {
+        RgError told = *error;
+        rg_resolved_visit(resolved, refuse_where_told, told.text, error);
+    }
+    return status;
+}
+
 /* Why an input cannot be read is told by who reads it, when the trial is run. */
 static RgStatus record_what_is_there(void *resolved, const RgOption *option,
                                      const RgSetting *setting, RgError *error) {
@@ -287,6 +313,8 @@ static RgStatus check_input(void *resolved, const RgOption *option, const RgSett
         names_input(option, setting) ? rg_input_recorded(resolved, setting) : NULL;
     if (!recorded)
         return RG_OK;
+    if (rg_input_is_missing(option, setting))
+        return refuse_missing(setting, error);
     RG_TRY(rg_input_sum(option, setting->text, sha256, error));
     return strcmp(sha256, recorded->text) == 0
                ? RG_OK

@@ -83,8 +83,16 @@ RgStatus rg_resolve_in_file(const RgSettings *settings, const char *part, RgStat
 /* The record "inputs.<setting>" of an input, or NULL. */
 const RgSetting *rg_input_recorded(const RgSettings *resolved, const RgSetting *input);
 
+/* Is nothing at the path of an input? Not of other options, nor of inputs that are left out. */
+bool rg_input_is_missing(const RgOption *option, const RgSetting *setting);
+
+/* A trial's inputs were read with `status`. Where that failed as an input is missing, name the
+ * setting in place of the file alone: `environment.train = "x.jsonl" is missing`. Returns `status`.
+ */
+RgStatus rg_resolved_name_missing(const RgSettings *resolved, RgStatus status, RgError *error);
+
 /* Are the inputs of a trial those that its settings record, as far as they do? RG_E_FORMAT, naming
- * the first that is not. */
+ * the first that is not; RG_E_FILE where it is missing. */
 RgStatus rg_resolved_check_inputs(const RgSettings *resolved, RgError *error);
 
 /* Call `visit` for every option that the resolved settings of a trial set, of all its parts; until

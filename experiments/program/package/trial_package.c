@@ -220,7 +220,7 @@ static RgStatus find_trial(Packing *p, RgError *error) {
     const RgTrialPackOptions *o = p->options;
     RgStore *store;
     RG_TRY(rg_store_open(o->store, false, &store, error));
-    RgStatus status = rg_trial_find(store, o->experiment, o->trial, o->seed, &p->row, error);
+    RgStatus status = rg_choose_trial(store, &o->choice, o->trial, o->seed, &p->row, error);
     if (status == RG_OK)
         status = check_curves(p, store, error);
     rg_store_close(store);

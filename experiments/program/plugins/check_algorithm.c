@@ -23,11 +23,11 @@ static RgSmallRaceTerms terms_of(const RgAlgorithm *algorithm, const char *optio
 static bool go(RgSmallRace *race, int steps, RgClaims *claims, const char *claim) {
     RgError error = {0};
     for (int s = 0; s < steps; s++) {
-        if (rg_trainer_step(race->trainer, &error) != RG_OK)
-            return rg_claim(claims, false, claim, "step %d: %s", s, error.text);
-        if (race->trainer->outcome.diverged)
-            return rg_claim(claims, false, claim, "step %d: %s", s,
-                            race->trainer->outcome.diverged);
+        RgStatus status = rg_trainer_step(race->trainer, &error);
+        const char *diverged = race->trainer->outcome.diverged;
+        if (status != RG_OK || diverged) /* steps are counted as the results of a trial are */
+            return rg_claim(claims, false, claim, "step %lld: %s", (long long)race->trainer->step,
+                            status != RG_OK ? error.text : diverged);
     }
     return true;
 }
@@ -305,7 +305,7 @@ static void claim_gradient_of(const RgAlgorithm *algorithm, const char *options,
     if (!algorithm->loss)
         rg_claim_nothing(claims, "the loss's gradient", "it has no loss of a batch");
     else if (begin(&terms, &race, claims, "the loss's gradient"))
-        rg_claim_gradient(algorithm, race.options, claims);
+        rg_claim_gradient(race.trainer, claims);
     if (algorithm->loss)
         rg_small_race_end(&race);
 }

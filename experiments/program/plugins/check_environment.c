@@ -173,6 +173,15 @@ static void claim_judge(const World *world, RgClaims *claims) {
     rg_sequences_destroy(all);
 }
 
+static void claim_steps(const RgTrainer *trainer, RgStatus status, const RgError *error,
+                        RgClaims *claims, const char *claim) {
+    const char *fault = status != RG_OK ? error->text : trainer->outcome.diverged;
+    if (fault)
+        rg_claim(claims, false, claim, "step %lld: %s", (long long)trainer->step, fault);
+    else
+        rg_claim(claims, true, claim, "%lld steps", (long long)trainer->step);
+}
+
 /* A method that learns from what there is can go some steps in it. */
 static void claim_training(const World *world, RgClaims *claims) {
     enum { STEPS = 5 };
@@ -194,11 +203,7 @@ static void claim_training(const World *world, RgClaims *claims) {
     if (status != RG_OK && !trainer)
         rg_claim_nothing(claims, claim, error.text);
     else
-        rg_claim(claims, status == RG_OK && !trainer->outcome.diverged, claim, "%d steps%s%s",
-                 STEPS, status != RG_OK || trainer->outcome.diverged ? ": " : "",
-                 status != RG_OK             ? error.text
-                 : trainer->outcome.diverged ? trainer->outcome.diverged
-                                             : "");
+        claim_steps(trainer, status, &error, claims, claim);
     rg_trainer_destroy(trainer);
     free(options);
     rg_settings_destroy(none);

@@ -204,9 +204,11 @@ RgStatus rg_dry_run(RgExperiment *experiment, const char *store, bool json, FILE
     }
     const RgLedger *ledger = ledgers.count > 0 ? &ledgers.at[0] : NULL;
     bool written = ledger && ledger->latest && rg_store_writer(store, holder);
-    RgForecast *all = rg_forecast(experiment, ledger, written, &unplanned);
+    char *missing = ledgers.store ? rg_missing_inputs(experiment) : NULL; /* that has been told */
+    RgForecast *all = rg_forecast(experiment, ledger, written, missing ? NULL : &unplanned);
     (json ? write_json : write_table)(all, experiment->trial_count, &unplanned, out);
     free(all);
+    free(missing);
     rg_ledgers_close(&ledgers);
     return RG_OK;
 }

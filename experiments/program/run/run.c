@@ -282,7 +282,8 @@ static RgStatus run_ranks(const RgExperiment *experiment, const char *path, RgRa
     return status;
 }
 
-/* What is done stays done where its inputs have gone, as nothing reads them. A share writes a part
+/* What is done stays done where its inputs have gone, as nothing reads them; what is not is refused
+ * before anything runs. A share writes a part
  * of the store, and tells of the whole what has changed. */
 static RgStatus look_at_whole(RgExperiment *experiment, const char *path, const RgRunOptions *a,
                               RgError *error) {
@@ -293,7 +294,9 @@ static RgStatus look_at_whole(RgExperiment *experiment, const char *path, const 
         return RG_OK;
     RgStore *store;
     RG_TRY(rg_store_open(path, false, &store, error));
-    RgStatus status = rg_know_missing_inputs(experiment, store, error);
+    RgStatus status = a->share ? RG_OK : rg_check_inputs_to_be_read(experiment, store, error);
+    if (status == RG_OK)
+        status = rg_know_missing_inputs(experiment, store, error);
     if (status == RG_OK && a->share)
         status = rg_tell_changed_inputs(experiment, store, error);
     rg_store_close(store);

@@ -122,7 +122,7 @@ RgStatus rg_trial_setup_make(RgTrialSetup *setup, const RgTrialPlan *plan, RgErr
         free(identity);
         rg_trial_setup_clear(setup);
     }
-    return status;
+    return rg_resolved_name_missing(plan->resolved, status, error);
 }
 
 RgStatus rg_trial_setup_policy(const RgTrialSetup *setup, const RgTrialPlan *plan,
