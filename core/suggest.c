@@ -51,12 +51,16 @@ const char *rg_nearest_name(const char *name, const char *const *names) {
     return best;
 }
 
-RgSuggestion rg_suggest(const char *name, const char *const *names) {
+RgSuggestion rg_suggest_this(const char *meant) {
     RgSuggestion suggestion = {""};
-    const char *nearest = names ? rg_nearest_name(name, names) : NULL;
-    if (nearest)
-        snprintf(suggestion.text, sizeof suggestion.text, "; did you mean \"%s\"?", nearest);
+    if (meant)
+        snprintf(suggestion.text, sizeof suggestion.text, "; did you mean \"%.*s\"?", LONGEST_NAME,
+                 meant);
     return suggestion;
+}
+
+RgSuggestion rg_suggest(const char *name, const char *const *names) {
+    return rg_suggest_this(names ? rg_nearest_name(name, names) : NULL);
 }
 
 char *rg_list_names(const char *const *names) {

@@ -18,6 +18,9 @@ typedef struct RgSuggestion {
 } RgSuggestion;
 RgSuggestion rg_suggest(const char *name, const char *const *names);
 
+/* The same where it is known what was meant; NULL: nothing. */
+RgSuggestion rg_suggest_this(const char *meant);
+
 /* "a, b, c" of names (NULL-terminated) for a message; of more than 400 bytes the first ones, "and
  * 12 more". malloc'd. */
 char *rg_list_names(const char *const *names);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The losses of methods of groups, whole or token by token, and the parts of PPO's, in double: on
- * batches of known numbers, against their formulas by plain arithmetic, and their gradients
- * against central differences of these. */
-#include "algorithms/ppo.h"
+/* The losses of methods of groups, whole or token by token, in double: on batches of known numbers,
+ * against their formulas by plain arithmetic, and their gradients against central differences of
+ * these. */
 #include "loss_method.h"
 
 #include <math.h>
@@ -235,59 +234,4 @@ Test(losses, grpo_logs_how_many_ratios_are_held_and_how_far_the_policy_has_moved
     cr_expect_str_eq(logged.metric[2], "approx_kl");
     cr_expect_float_eq(logged.sum[2], moved, 1e-12);
     rg_settings_destroy(settings);
-}
-
-/* ---- PPO ---- */
-
-Test(losses, advantages_are_discounted_sums_of_td_errors) {
-    enum { STEPS = 6 };
-    const double discount = 0.9, lambda = 0.7;
-    double reward[STEPS], value[STEPS + 1] = {0}, advantage[STEPS];
-    for (uint64_t t = 0; t < STEPS; t++) {
-        reward[t] = chance(5000 + t);
-        value[t] = chance(6000 + t);
-    }
-    rg_ppo_advantages(STEPS, reward, value, discount, lambda, advantage);
-    for (int t = 0; t < STEPS; t++) {
-        double sum = 0;
-        for (int l = 0; t + l < STEPS; l++)
-            sum += pow(discount * lambda, l) *
-                   (reward[t + l] + discount * value[t + l + 1] - value[t + l]);
-        cr_expect_float_eq(advantage[t], sum, 1e-12);
-    }
-    rg_ppo_advantages(STEPS, reward, value, 1, 1, advantage);
-    double rest = 0;
-    for (int t = STEPS - 1; t >= 0; t--) {
-        rest += reward[t];
-        cr_expect_float_eq(advantage[t], rest - value[t], 1e-12);
-    }
-}
-
-static double surrogate(double logprob, double old, double advantage) {
-    double ratio = exp(logprob - old), held = fmin(fmax(ratio, 0.8), 1.2);
-    return fmin(ratio * advantage, held * advantage);
-}
-
-/* Ratios below, within and above the range, with advantages of both signs. */
-Test(losses, the_surrogate_is_the_lesser_of_unclipped_and_clipped) {
-    enum { CASES = 6 };
-    const double step = 1e-6;
-    const double logprob[CASES] = {-1, -1, 0.1, 0.1, 1, 1}, old[CASES] = {0};
-    const double advantage[CASES] = {2, -3, 2, -3, 2, -3};
-    RgTape *t = rg_tape_create();
-    RgTensor *x = rg_variable(t, RG_SHAPE(CASES), logprob), *g;
-    RgTensor *y = rg_ppo_surrogate(t, x, rg_constant(t, RG_SHAPE(CASES), old),
-                                   rg_constant(t, RG_SHAPE(CASES), advantage), 0.2);
-    for (int i = 0; i < CASES; i++)
-        cr_expect_float_eq(y->data[i], surrogate(logprob[i], 0, advantage[i]), 1e-12);
-    rg_gradients(t, rg_sum(t, y), &x, 1, &g);
-    int flat = 0;
-    for (int i = 0; i < CASES; i++) {
-        double high = surrogate(logprob[i] + step, 0, advantage[i]);
-        double slope = (high - surrogate(logprob[i] - step, 0, advantage[i])) / (2 * step);
-        cr_expect_float_eq(g->data[i], slope, 1e-8);
-        flat += slope == 0;
-    }
-    cr_expect_eq(flat, 2); /* too likely and good, too unlikely and bad */
-    rg_tape_destroy(t);
 }

@@ -1,19 +1,71 @@
 /* SPDX-License-Identifier: MIT */
-/* PPO's loss of a batch and its gradients, in the policy and in the value network, against plain
- * arithmetic in double precision. */
+/* PPO in double: its advantages, its surrogate, and its loss in policy and value against a
+ * computation by hand. */
+#include "algorithms/ppo.h"
 #include "algorithms/training/gradient.h"
-#include "race.h"
+#include "loss_method.h"
 
 #include <math.h>
 
-enum { CONTEXTS = 2, RESPONSES = 4, CELLS = CONTEXTS * RESPONSES };
-static const char bandit[] = "contexts=2 responses=4 pairs=50 label_temperature=1";
+/* ---- parts ---- */
 
-static double chance(uint64_t i) {
-    return rg_random_uniform(rg_random_root(21), i);
+Test(losses, advantages_are_discounted_sums_of_td_errors) {
+    enum { STEPS = 6 };
+    const double discount = 0.9, lambda = 0.7;
+    double reward[STEPS], value[STEPS + 1] = {0}, advantage[STEPS];
+    for (uint64_t t = 0; t < STEPS; t++) {
+        reward[t] = chance(5000 + t);
+        value[t] = chance(6000 + t);
+    }
+    rg_ppo_advantages(STEPS, reward, value, discount, lambda, advantage);
+    for (int t = 0; t < STEPS; t++) {
+        double sum = 0;
+        for (int l = 0; t + l < STEPS; l++)
+            sum += pow(discount * lambda, l) *
+                   (reward[t + l] + discount * value[t + l + 1] - value[t + l]);
+        cr_expect_float_eq(advantage[t], sum, 1e-12);
+    }
+    rg_ppo_advantages(STEPS, reward, value, 1, 1, advantage);
+    double rest = 0;
+    for (int t = STEPS - 1; t >= 0; t--) {
+        rest += reward[t];
+        cr_expect_float_eq(advantage[t], rest - value[t], 1e-12);
+    }
 }
 
-enum { SAMPLED = 8, HIDDEN = 3 };
+static double surrogate(double logprob, double old, double advantage) {
+    double ratio = exp(logprob - old), held = fmin(fmax(ratio, 0.8), 1.2);
+    return fmin(ratio * advantage, held * advantage);
+}
+
+/* Ratios below, within and above the range, with advantages of both signs. */
+Test(losses, the_surrogate_is_the_lesser_of_unclipped_and_clipped) {
+    enum { CASES = 6 };
+    const double step = 1e-6;
+    const double logprob[CASES] = {-1, -1, 0.1, 0.1, 1, 1}, old[CASES] = {0};
+    const double advantage[CASES] = {2, -3, 2, -3, 2, -3};
+    RgTape *t = rg_tape_create();
+    RgTensor *x = rg_variable(t, RG_SHAPE(CASES), logprob), *g;
+    RgTensor *y = rg_ppo_surrogate(t, x, rg_constant(t, RG_SHAPE(CASES), old),
+                                   rg_constant(t, RG_SHAPE(CASES), advantage), 0.2);
+    for (int i = 0; i < CASES; i++)
+        cr_expect_float_eq(y->data[i], surrogate(logprob[i], 0, advantage[i]), 1e-12);
+    rg_gradients(t, rg_sum(t, y), &x, 1, &g);
+    int flat = 0;
+    for (int i = 0; i < CASES; i++) {
+        double high = surrogate(logprob[i] + step, 0, advantage[i]);
+        double slope = (high - surrogate(logprob[i] - step, 0, advantage[i])) / (2 * step);
+        cr_expect_float_eq(g->data[i], slope, 1e-8);
+        flat += slope == 0;
+    }
+    cr_expect_eq(flat, 2); /* too likely and good, too unlikely and bad */
+    rg_tape_destroy(t);
+}
+
+/* ---- PPO's loss of a batch, by hand ---- */
+
+enum { CELLS = 8, SAMPLED = 8, HIDDEN = 3 }; /* cells: contexts times responses */
+static const char bandit[] = "contexts=2 responses=4 pairs=50 label_temperature=1";
 static const double ppo_beta = 0.3, ppo_clip = 0.1, ppo_value_clip = 0.05, ppo_coefficient = 0.7;
 static const char ppo_options[] =
     "beta=0.3 clip=0.1 value_clip=0.05 value_coefficient=0.7 value_hidden=3";
@@ -106,7 +158,7 @@ static void move(RgParameters *p, uint64_t stream, double far) {
 }
 
 /* In a later epoch, when policy and value are elsewhere than when the batch was drawn. */
-Test(ppo, loss_is_its_formula_in_policy_and_value) {
+Test(losses, ppo_is_its_formula_in_policy_and_value) {
     Race race = race_begin("ppo", ppo_options, bandit, 1, SAMPLED);
     RgTrainer *trainer = race.trainer;
     RgParameters *policy = race.policy->parameters, *value = trainer->own.parameters;

@@ -79,6 +79,7 @@ Test(base, suggestion_names_the_nearest_or_nothing) {
     cr_assert_str_eq(rg_suggest("bta", names).text, "; did you mean \"beta\"?");
     cr_assert_str_eq(rg_suggest("spinnaker", names).text, "");
     cr_assert_str_eq(rg_suggest("bta", NULL).text, "");
+    cr_assert_str_eq(rg_suggest_this("beta").text, "; did you mean \"beta\"?");
 }
 
 Test(base, lists_of_names_tell_how_many_are_left) {

@@ -6,6 +6,7 @@
 #include "analysis/store/query.h"
 #include "core/lookup.h"
 #include "core/results/last_run.h"
+#include "core/suggest.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -135,8 +136,8 @@ static RgStatus unknown_option(const Condition *condition, const RgCandidate *tr
     static const char what[] = "option of --where";
     const char *full = in_full(&options, condition->option);
     RgStatus status =
-        full ? rg_fail(error, RG_E_USAGE, "unknown %s \"%s\": did you mean \"%s\"?", what,
-                       condition->option, full)
+        full ? rg_fail(error, RG_E_USAGE, "unknown %s \"%s\"%s", what, condition->option,
+                       rg_suggest_this(full).text)
              : rg_unknown_name(error, what, condition->option, (const char *const *)options.at);
     words_clear(&options);
     return status;

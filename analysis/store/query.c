@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Reading an experiment from the results store: the SQL queries of tables and figures. What the
- * columns mean is told in core/results/store.c; what the structs mean, in the header. Loading fails
+ * columns mean is told in core/results/store_open.c; what the structs mean, in the header. Loading fails
  * at the first row that is not sound; a reading that fails later gives what there is without it,
  * and is kept for rg_results_status. */
 #include "analysis/store/query.h"

@@ -21,7 +21,7 @@ enum {
     LEAST_ROWS = 32,
     ATTENTION_BLOCK = 64,
 };
-enum { WIDENED = 64 * 1024, LEAST_COLUMNS = 32 }; /* of core/tensor/blas.c */
+enum { WIDENED = 64 * 1024, LEAST_COLUMNS = 32 }; /* of core/tensor/gemm_dispatch.c */
 enum { LANES = 16 };                              /* of core/models/transformer_decoder.c */
 
 /* Numbers and operations of some part of a pass. */
@@ -391,7 +391,7 @@ double rg_transformer_state_flops(const RgTransformerPlan *plan, const RgPassLoa
 }
 
 /* Both operands of the largest product of the caller's thread, and of a tile of the head on every
- * other; see core/tensor/blas.c. */
+ * other; see core/tensor/gemm_dispatch.c. */
 static double rounded_bytes(const RgTransformerPlan *plan, const Sizes *all) {
     if (plan->precision != RG_PRECISION_BF16)
         return 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Which precisions there are here, and rounding to bf16 and back. The products themselves are
- * blas.c's. */
+ * gemm_dispatch.c's. */
 #include "core/tensor/precision.h"
 
 #include "core/tensor/gemm.h"

@@ -5,7 +5,7 @@
 
 #include "experiments/program/run/trial.h"
 
-typedef struct Trial {
+typedef struct RgTrialInHand {
     RgTrialRun *run;
     const RgTrialPlan *plan;
     RgTrialRecord record;
