@@ -87,7 +87,9 @@ typedef struct RgOption {
     const RgOptionFamily *family;
     bool incidental; /* decides how results come about, not what they are: no part of a trial's key
                       */
-    RgAct act;       /* of a string that is not empty */
+    bool later; /* came when there were trials: recorded only where it is away from its default,
+                        so that their keys stay */
+    RgAct act;  /* of a string that is not empty */
     /* Of a string that is given: why it will not do, as the end of a sentence, or NULL. The value
      * is not told: it may hold what nobody is to see. NULL: any will do. */
     const char *(*fault)(const char *text);
@@ -95,25 +97,27 @@ typedef struct RgOption {
     const char *const *files;
 } RgOption;
 
-#define RG_OPTION_REAL(type, member, fallback_, low_, high_, help_)                                \
+/* Help is the last; what a number, a boolean or a string has besides may follow it: `.later = true`.
+ */
+#define RG_OPTION_REAL(type, member, fallback_, low_, high_, ...)                                  \
     {                                                                                              \
         .name = #member, .kind = RG_KIND_REAL, .offset = offsetof(type, member),                   \
-        .fallback = (fallback_), .low = (low_), .high = (high_), .help = (help_)                   \
+        .fallback = (fallback_), .low = (low_), .high = (high_), .help = __VA_ARGS__               \
     }
-#define RG_OPTION_INTEGER(type, member, fallback_, low_, high_, help_)                             \
+#define RG_OPTION_INTEGER(type, member, fallback_, low_, high_, ...)                               \
     {                                                                                              \
         .name = #member, .kind = RG_KIND_INTEGER, .offset = offsetof(type, member),                \
-        .fallback = (fallback_), .low = (low_), .high = (high_), .help = (help_)                   \
+        .fallback = (fallback_), .low = (low_), .high = (high_), .help = __VA_ARGS__               \
     }
-#define RG_OPTION_BOOLEAN(type, member, fallback_, help_)                                          \
+#define RG_OPTION_BOOLEAN(type, member, fallback_, ...)                                            \
     {                                                                                              \
         .name = #member, .kind = RG_KIND_BOOLEAN, .offset = offsetof(type, member),                \
-        .fallback = (fallback_), .help = (help_)                                                   \
+        .fallback = (fallback_), .help = __VA_ARGS__                                               \
     }
-#define RG_OPTION_STRING(type, member, fallback_, help_)                                           \
+#define RG_OPTION_STRING(type, member, fallback_, ...)                                             \
     {                                                                                              \
         .name = #member, .kind = RG_KIND_STRING, .offset = offsetof(type, member),                 \
-        .fallback = (fallback_), .help = (help_)                                                   \
+        .fallback = (fallback_), .help = __VA_ARGS__                                               \
     }
 /* A string that is checked, see `fault`. */
 #define RG_OPTION_CHECKED(type, member, fallback_, fault_, help_)                                  \
@@ -174,7 +178,8 @@ RgStatus rg_options_read(const RgOption *table, const RgSettings *settings, cons
  * member within the struct, and a default, if any, that is one of its values. */
 char *rg_options_fault(const RgOption *table, size_t size);
 
-/* Set every option, defaults included, under `path` of the resolved config. */
+/* Set every option, defaults included but of those that came later, under `path` of the resolved
+ * config. */
 void rg_options_record(const RgOption *table, const void *values, const char *path,
                        RgSettings *resolved);
 

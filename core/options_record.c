@@ -7,6 +7,7 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* ---- parts ---- */
 
@@ -95,7 +96,8 @@ void rg_options_record(const RgOption *table, const void *values, const char *pa
         } else {
             RgSettingKind kind;
             char *text = member_text(option, values, &kind);
-            rg_settings_set(resolved, key, kind, text, "resolved config", 0);
+            if (!option->later || strcmp(text, option->fallback) != 0)
+                rg_settings_set(resolved, key, kind, text, "resolved config", 0);
             free(text);
         }
         free(key);

@@ -56,6 +56,7 @@ python3 - <<'END' || fail "cannot make an old store"
 import sqlite3
 store = sqlite3.connect("small.db")
 store.execute("ALTER TABLE readings DROP COLUMN dataset_responses")
+store.execute("ALTER TABLE trials DROP COLUMN selected")
 store.execute("PRAGMA user_version = 1")
 store.commit()
 store.close()
@@ -63,6 +64,7 @@ END
 "$program" export-results small.db -f jsonl -o old || fail "an old store"
 sed 's/"dataset_responses":[0-9]*,/"dataset_responses":null,/' out/jsonl/metrics.jsonl |
     cmp - old/metrics.jsonl || fail "an old store's metrics"
+cmp out/jsonl/trials.jsonl old/trials.jsonl || fail "an old store's trials"
 
 # expect STATUS PATTERN ARGUMENT...
 expect() {

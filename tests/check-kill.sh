@@ -64,6 +64,9 @@ check() {
 check bandit 10 "$source/experiments/bandit/head-to-head.cfg" \
     -s 'seeds=[1,2]' -s budget.steps=300
 
+# With the best policy so far, which a checkpoint holds beside the trained one.
+check stopping 6 "$source/experiments/bandit/early-stopping.cfg"
+
 # A trial that goes on under other kernels says so, and its record names both.
 other_kernels() {
     local store=kernels.db pid run

@@ -109,7 +109,7 @@ cp -r x old
 python3 - old.db <<'END'
 import sqlite3, sys
 store = sqlite3.connect(sys.argv[1])
-store.executescript("DROP TABLE last_run; PRAGMA user_version = 4")
+store.executescript("DROP TABLE last_run; ALTER TABLE trials DROP COLUMN selected; PRAGMA user_version = 4")
 END
 "$program" table old.db -m reward -f csv >old.csv 2>log || complain "old store: $(cat log)"
 diff all.csv old.csv >diff || complain "an old store has another table: $(cat diff)"

@@ -32,6 +32,7 @@ def as_old(good, old):
         if kind == "table":
             for row in source.execute(f"SELECT * FROM {name}").fetchall():
                 store.execute(f"INSERT INTO {name} VALUES ({','.join('?' * len(row))})", row)
+    store.execute("ALTER TABLE trials DROP COLUMN selected")
     store.commit()
     store.close()
 

@@ -22,9 +22,9 @@ METER = ["flops", "seconds", "trained_tokens", "generated_tokens", "judge_querie
 OWNER = "JOIN trials t ON t.id = r.trial JOIN experiments e ON e.id = t.experiment"
 EXPECTED = {
     "trials": ("experiment key algorithm label seed status reason swept config provenance updated"
-               " experiment_config",
+               " selected experiment_config",
                "SELECT e.name, key, algorithm, label, seed, status, reason, swept, t.config,"
-               " provenance, updated, e.config FROM trials t JOIN experiments e"
+               " provenance, updated, selected, e.config FROM trials t JOIN experiments e"
                " ON e.id = t.experiment"),
     "metrics": ("experiment key step name value " + " ".join(METER),
                 "SELECT e.name, key, r.step, m.name, m.value, " + ", ".join(METER) +

@@ -473,6 +473,31 @@ Test(experiment, a_share_of_a_step_between_evaluations_is_refused) {
     rg_experiment_close(e);
 }
 
+Test(experiment, options_that_came_later_leave_the_keys_of_trials_that_do_not_set_them) {
+    RgExperiment *plain = opened("algorithms = ( { type = \"dpo\"; } );\n");
+    RgExperiment *said = opened("algorithms = ( { type = \"dpo\"; } );\n"
+                                "evaluation = { select = \"\"; patience = 0; };\n");
+    RgExperiment *other = opened("algorithms = ( { type = \"dpo\"; } );\n"
+                                 "evaluation = { select = \"reward\"; };\n");
+    cr_assert_null(strstr(plain->trials[0].resolved_json, "evaluation.select"));
+    cr_assert_str_eq(plain->trials[0].key, said->trials[0].key);
+    cr_assert_str_neq(plain->trials[0].key, other->trials[0].key);
+    cr_assert(strstr(other->trials[0].resolved_json, "\"evaluation.select\":\"reward\""), "%s",
+              other->trials[0].resolved_json);
+    cr_assert_null(strstr(other->trials[0].resolved_json, "evaluation.patience"));
+    rg_experiment_close(plain);
+    rg_experiment_close(said);
+    rg_experiment_close(other);
+}
+
+Test(experiment, patience_without_what_it_waits_for_is_refused) {
+    refused("algorithms = ( { type = \"dpo\"; } );\nevaluation = { patience = 2; };\n",
+            "test.cfg:8", "evaluation.select beside it");
+    refused("algorithms = ( { type = \"dpo\"; } );\n"
+            "evaluation = { patience = 2; select = \"reward\"; };\n",
+            "test.cfg:8", "evaluation.every above 0");
+}
+
 Test(budget, ends_with_the_limit_that_is_reached_first) {
     RgBudgetOptions budget = {.steps = 10, .flops = 1e9, .generated_tokens = 400};
     RgSpending spending = {5, {.flops = 2e8, .generated_tokens = 300, .judge_queries = 99}};

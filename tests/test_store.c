@@ -112,7 +112,7 @@ Test(store, step_comes_back_after_reopening) {
 Test(store, is_in_wal_mode_of_its_version) {
     RgStore *store = open_store(scratch("x.sqlite"), true);
     cr_assert_eq(query(store, "SELECT journal_mode = 'wal' FROM pragma_journal_mode"), 1);
-    cr_assert_eq(query(store, "SELECT user_version FROM pragma_user_version"), 5);
+    cr_assert_eq(query(store, "SELECT user_version FROM pragma_user_version"), 6);
     cr_assert_eq(query(store, "SELECT foreign_keys FROM pragma_foreign_keys"), 1);
     rg_store_close(store);
 }
@@ -348,11 +348,11 @@ Test(store, other_databases_and_newer_versions_are_refused_and_left_alone) {
     run_sql(path, "SELECT x FROM mine");
     path = scratch("newer.sqlite");
     rg_store_close(open_store(path, true));
-    run_sql(path, "PRAGMA user_version = 6");
+    run_sql(path, "PRAGMA user_version = 7");
     refuse_open(path, true,
-                "has schema version 6, written by a newer regatta; this one knows "
-                "versions up to 5");
-    refuse_open(path, false, "has schema version 6");
+                "has schema version 7, written by a newer regatta; this one knows "
+                "versions up to 6");
+    refuse_open(path, false, "has schema version 7");
 }
 
 Test(store, damage_is_told) {
@@ -484,12 +484,14 @@ Test(store, first_version_can_be_written) {
     int64_t trial = add_trial(store, "0123456789abcdef", &(bool){0});
     add_step(store, trial, 1, NULL);
     rg_store_close(store);
-    run_sql(path, "ALTER TABLE readings DROP COLUMN dataset_responses; PRAGMA user_version = 1");
+    run_sql(path, "ALTER TABLE readings DROP COLUMN dataset_responses;"
+                  "ALTER TABLE trials DROP COLUMN selected; PRAGMA user_version = 1");
     store = open_store(path, false);
     RgRows *rows = rg_rows_open(store, "any", "SELECT count(*) AS count FROM readings");
     cr_assert(rg_rows_next(rows));
     ASSERT_OK(rg_rows_close(rows, RG_OK, &error));
     cr_assert_str_neq(rg_rows_readings(store), "readings");
+    cr_assert_str_neq(rg_rows_trials(store), "trials");
     rg_store_close(store);
     store = open_store(path, true);
     RgMeter meter = {.dataset_responses = 7, .peak_memory = 5};
@@ -497,6 +499,8 @@ Test(store, first_version_can_be_written) {
         rg_store_step(store, trial, 2, &meter, names, (const double[]){1, 2}, 2, NULL, &error));
     cr_assert_eq(query(store, "SELECT dataset_responses FROM readings WHERE step = 2"), 7);
     cr_assert_eq(query(store, "SELECT peak_memory FROM readings WHERE step = 2"), 5);
+    cr_assert_str_eq(rg_rows_trials(store), "trials");
+    cr_assert_eq(query(store, "SELECT selected IS NULL FROM trials"), 1);
     cr_assert_eq(query(store, "SELECT dataset_responses IS NULL FROM readings WHERE step = 1"), 1);
     rg_store_close(store);
 }
@@ -528,6 +532,30 @@ Test(store, check_finds_a_good_store_clean_and_tells_what_is_missing) {
     cr_assert_str_eq(check.trials[1].findings[0], "metrics: step 2 has no readings");
     cr_assert_str_eq(check.trials[1].findings[check.trials[1].count - 1],
                      "evaluations: step 1 lacks items of kl");
+    rg_store_check_clear(&check);
+}
+
+static const char sum_of_abc[] = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+Test(store, selected_step_is_kept_and_has_to_be_one_that_was_evaluated) {
+    const char *path = scratch("x.sqlite");
+    RgStore *store = open_store(path, true);
+    RgEvaluation *e = evaluation_of_two();
+    int64_t trial = add_trial(store, "0123456789abcdef", &(bool){0});
+    for (int64_t step = 0; step < 4; step++)
+        add_step(store, trial, step, step < 3 ? e : NULL);
+    rg_evaluation_destroy(e);
+    ASSERT_OK(rg_store_trial_done(store, trial, NULL, sum_of_abc, 1, &error));
+    cr_assert_eq(query(store, "SELECT selected FROM trials"), 1);
+    rg_store_close(store);
+    RgStoreCheck check;
+    ASSERT_OK(rg_store_check(path, &check, &error));
+    cr_assert_eq(check.trials[0].count, 0);
+    rg_store_check_clear(&check);
+    run_sql(path, "UPDATE trials SET selected = 3");
+    ASSERT_OK(rg_store_check(path, &check, &error));
+    cr_assert_eq(check.trials[0].count, 1);
+    cr_assert_str_eq(check.trials[0].findings[0], "has step 3 selected, which was not evaluated");
     rg_store_check_clear(&check);
 }
 
@@ -770,7 +798,7 @@ Test(store, weights_are_those_that_it_knows) {
     expect_check(store, trial, RG_WEIGHTS_CHECKPOINT, scratch_write("empty", ""), NULL);
     ASSERT_OK(rg_store_checkpoint(store, trial, abc, abc, &error));
     expect_check(store, trial, RG_WEIGHTS_CHECKPOINT, scratch("empty"), abc);
-    ASSERT_OK(rg_store_trial_done(store, trial, NULL, abc, &error));
+    ASSERT_OK(rg_store_trial_done(store, trial, NULL, abc, -1, &error));
     cr_assert_eq(query(store, "SELECT count(*) FROM weights"), 1);
     cr_assert_eq(query(store, "SELECT status = 'finished' FROM trials"), 1);
     expect_check(store, trial, RG_WEIGHTS_FINAL, path, NULL);

@@ -245,7 +245,7 @@ Test(merge, refused_leaves_no_weights_behind) {
     const char *source = store_of("source.db", "race", dpo(3, "finished", 25));
     merge(source, store_of("one.db", "race", dpo(1, "finished", 25)));
     RgStore *store = open_store(source, true);
-    ASSERT_OK(rg_store_trial_done(store, 2, NULL, near_sum, &error));
+    ASSERT_OK(rg_store_trial_done(store, 2, NULL, near_sum, -1, &error));
     rg_store_close(store);
     write_file(source, DPO_3 ".safetensors", "of the first trial");
     write_file(source, DPO_1 ".safetensors", "neat");
@@ -270,6 +270,19 @@ Test(merge, two_results_of_one_trial_are_refused_by_name) {
     other = trial;
     other.steps = 75;
     refuse(a, store_of("d.db", "race", other), "eval/kl is not in both at step 75", "DPO, seed 1");
+}
+
+/* One store that says which step it selected is another result than one that does not. */
+Test(merge, selected_step_comes_along_and_is_a_part_of_the_result) {
+    const char *a = store_of("a.db", "race", dpo(1, "finished", 50));
+    const char *b = store_of("b.db", "race", dpo(1, "finished", 50));
+    const char *target = scratch("target.db");
+    RgStore *store = open_store(a, true);
+    sqlite3_exec(rg_store_database(store), "UPDATE trials SET selected = 25", NULL, NULL, NULL);
+    rg_store_close(store);
+    merge(target, a);
+    expect(target, "SELECT selected FROM trials", "25");
+    refuse(target, b, "is another result", "selected step is not in both");
 }
 
 Test(merge, other_weights_under_one_trial_are_refused) {
@@ -334,7 +347,8 @@ Test(merge, a_store_of_the_first_version_can_be_merged) {
     const char *old = store_of("old.db", "race", dpo(1, "finished", 25));
     RgStore *store = open_store(old, true);
     sqlite3_exec(rg_store_database(store),
-                 "ALTER TABLE readings DROP COLUMN dataset_responses; PRAGMA user_version = 1",
+                 "ALTER TABLE readings DROP COLUMN dataset_responses;"
+                 "ALTER TABLE trials DROP COLUMN selected; PRAGMA user_version = 1",
                  NULL, NULL, NULL);
     rg_store_close(store);
     const char *target = scratch("target.db");

@@ -52,7 +52,8 @@ static RgCell make_cell(const RgTable *table, const RgTrial **trials, int count,
     RgReading *readings = rg_allocate(count, sizeof *readings);
     double *values = rg_allocate(count, sizeof *values);
     for (int i = 0; i < count; i++) {
-        readings[i] = rg_reading_at(table->results, trials[i], quantity, trials[i]->result_step);
+        readings[i] = rg_reading_at(table->results, trials[i], quantity,
+                                    rg_trial_result(trials[i], quantity));
         values[i] = readings[i].value;
     }
     RgMean mean = rg_mean_of(table->results, readings, count, quantity);
@@ -116,9 +117,10 @@ static RgEstimate compare_middles(const RgTable *table, const RgGroup *a, const 
     double *values = rg_allocate(2 * room, sizeof *values);
     int count = rg_pair_trials(a, b, trials, of_b);
     for (int i = 0; i < count; i++) {
-        values[i] = rg_trial_value(table->results, trials[i], quantity, trials[i]->result_step);
+        values[i] = rg_trial_value(table->results, trials[i], quantity,
+                                   rg_trial_result(trials[i], quantity));
         values[(int)room + i] =
-            rg_trial_value(table->results, of_b[i], quantity, of_b[i]->result_step);
+            rg_trial_value(table->results, of_b[i], quantity, rg_trial_result(of_b[i], quantity));
     }
     RgEstimate estimate = rg_estimate_interquartile_difference(values, values + room, count);
     free(values);
@@ -251,6 +253,19 @@ static void add_note(RgTable *table, char *note) {
     table->notes[table->note_count++] = note;
 }
 
+static void note_selected(RgTable *table) {
+    int count = 0;
+    for (int i = 0; i < table->results->trial_count; i++) {
+        const RgTrial *trial = &table->results->trials[i];
+        count += trial->result_step != trial->evaluated_step;
+    }
+    if (count > 0)
+        add_note(table, rg_string_format("%d of the trials ended with the policy of an earlier "
+                                         "evaluation: their metrics are of that one, their costs "
+                                         "of all that they spent.",
+                                         count));
+}
+
 static void note_definitions(RgTable *table) {
     bool spread = false, interval = false, ratio = false, middle = table->statistic;
     for (int i = 0; i < table->results->group_count * table->column_count; i++) {
@@ -270,6 +285,7 @@ static void note_definitions(RgTable *table) {
         add_note(table, rg_string_copy("[low, high] is a 95 % interval: Student's t over seeds "
                                        "and, where they are known, prompts. A tie counts as half "
                                        "a win."));
+    note_selected(table);
     if (ratio)
         add_note(table,
                  rg_string_copy("Of the costs, time × and memory × are ratios to the DPO row."));

@@ -261,7 +261,8 @@ RgFigurePoint rg_plot_final_point(const RgResults *results, const RgGroup *group
     int count = rg_group_sample(group, trials);
     RgReading *readings = rg_allocate(count, sizeof *readings);
     for (int i = 0; i < count; i++)
-        readings[i] = rg_reading_at(results, trials[i], quantity, trials[i]->result_step);
+        readings[i] =
+            rg_reading_at(results, trials[i], quantity, rg_trial_result(trials[i], quantity));
     RgMean mean = rg_mean_of(results, readings, count, quantity);
     free(readings);
     free(trials);

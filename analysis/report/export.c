@@ -24,11 +24,11 @@ typedef struct ExportTable {
     const char *name, *query;
 } ExportTable;
 
-/* %s: where readings come from. Columns go by the rules of `export` in core/results/rows.c. */
+/* %s: where trials, or readings, come from. Columns go by the rules of `export` in core/results/rows.c. */
 static const ExportTable tables[] = {
     {"trials", "SELECT e.name AS experiment, key, algorithm, label, seed, status, reason, swept,"
-               " t.config AS config, provenance, updated, e.config AS experiment_config"
-               " FROM trials t JOIN experiments e ON e.id = t.experiment"
+               " t.config AS config, provenance, updated, selected, e.config AS experiment_config"
+               " FROM %s t JOIN experiments e ON e.id = t.experiment"
                " WHERE (?1 IS NULL OR e.name = ?1)" RG_EXPORT_CHOSEN " ORDER BY t.id"},
     {"metrics",
      "SELECT e.name AS experiment, key, r.step AS step, m.name AS name, m.value AS value, flops,"
@@ -184,7 +184,9 @@ static RgStatus write_rows(RgStore *store, const RgExportOptions *o, const char 
 
 static RgStatus write_table(RgStore *store, const RgExportOptions *o, const char *ids,
                             const ExportTable *table, RgError *error) {
-    char *query = rg_string_format(table->query, rg_rows_readings(store));
+    bool trials = strcmp(table->name, "trials") == 0;
+    char *query =
+        rg_string_format(table->query, trials ? rg_rows_trials(store) : rg_rows_readings(store));
     RgExportFile file;
     RgStatus status = rg_export_begin(
         &file, rg_string_format("%s/%s.%s", o->output, table->name, is_csv(o) ? "csv" : "jsonl"),

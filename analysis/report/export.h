@@ -28,7 +28,8 @@ RgStatus rg_export_format(const char *name, RgExportFormat *format, RgError *err
 
 /* CSV and JSON lines, one file each, a row each of
  *   trials     experiment, key, algorithm, label, seed, status, reason, swept, config, provenance,
- *              updated, and the experiment's own config
+ *              updated, selected (the step that is its result, empty: the last that was
+ *              evaluated), and the experiment's own config
  *   metrics    experiment, key, step, name, value, and the meter's readings of that step
  *   items      experiment, key, step, item, name, value: per test prompt or context
  *   responses  experiment, key, step, item, prompt, response

@@ -130,7 +130,7 @@ static bool is_spent(const Page *page, const char *cost) {
         return false;
     for (int i = 0; i < page->results->trial_count; i++) {
         const RgTrial *trial = &page->results->trials[i];
-        if (rg_trial_value(page->results, trial, &quantity, trial->result_step) > 0)
+        if (rg_trial_value(page->results, trial, &quantity, trial->evaluated_step) > 0)
             return true;
     }
     return false;

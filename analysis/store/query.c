@@ -211,7 +211,8 @@ static RgTrial read_trial(RgRows *rows) {
                      .config = rg_rows_text_copy(rows, 7),
                      .provenance = rg_rows_text_copy(rows, 8),
                      .last_step = last_step(rows, 9),
-                     .result_step = last_step(rows, 10),
+                     .evaluated_step = last_step(rows, 10),
+                     .result_step = last_step(rows, last_step(rows, 13) >= 0 ? 13 : 10),
                      .updated = rg_rows_text_copy(rows, 11)};
     for (int i = 0; i < RG_TRIAL_STATUSES; i++)
         if (strcmp(rg_rows_text(rows, 5), status_names[i]) == 0)
@@ -238,13 +239,15 @@ static void add_loaded(Loaded *loaded, RgTrial trial, bool asked) {
 static RgStatus read_trials(RgResults *results, Loaded *loaded, RgError *error) {
     RgLookup *asked;
     RG_TRY(rg_last_run_keys(results->store, results->experiment, &asked, error));
-    RgRows *rows = rg_rows_open(
-        results->store, "trials",
+    char *query = rg_string_format(
         "SELECT id, seed, algorithm, label, reason, status, swept, config, provenance,"
-        " (SELECT max(step) FROM readings WHERE trial = trials.id) AS \"readings.last_step\","
-        " (SELECT max(step) FROM readings WHERE trial = trials.id AND evaluated)"
-        " AS \"readings.last_step\", updated, key FROM trials WHERE experiment = ?1"
-        " ORDER BY updated, id");
+        " (SELECT max(step) FROM readings WHERE trial = t.id) AS \"readings.last_step\","
+        " (SELECT max(step) FROM readings WHERE trial = t.id AND evaluated)"
+        " AS \"readings.last_step\", updated, key, selected FROM %s t WHERE experiment = ?1"
+        " ORDER BY updated, id",
+        rg_rows_trials(results->store));
+    RgRows *rows = rg_rows_open(results->store, "trials", query);
+    free(query);
     rg_rows_bind_integer(rows, 1, results->experiment);
     while (rg_rows_next(rows)) {
         const char *key = rg_rows_text(rows, 12);
@@ -571,6 +574,10 @@ double rg_trial_value(const RgResults *results, const RgTrial *trial, const RgQu
         if (rg_rows_integer(rows, 0) == step)
             value = rg_rows_number(rows, 1);
     return close_rows(results, rows) ? value : NAN;
+}
+
+int64_t rg_trial_result(const RgTrial *trial, const RgQuantity *quantity) {
+    return quantity->cost ? trial->evaluated_step : trial->result_step;
 }
 
 int64_t rg_trial_curve(const RgResults *results, const RgTrial *trial, const RgQuantity *quantity,

@@ -26,7 +26,8 @@ typedef struct RgTrial {
     char *config, *provenance; /* JSON as stored; NULL when absent */
     char *updated;             /* when its status last changed, UTC; may be NULL */
     int64_t last_step;         /* last step with a reading; −1: none */
-    int64_t result_step;       /* last evaluated step, the trial's result; −1: none */
+    int64_t evaluated_step;    /* last that was evaluated, up to which its costs are told; −1 */
+    int64_t result_step;       /* that is the trial's result: selected, or else the last; −1 */
     char *gaps;                /* "steps 0 to 20", that its curves lack; NULL: none */
     int rank;                  /* of its method in the experiment's config */
 } RgTrial;
@@ -119,6 +120,8 @@ const RgQuantity *rg_quantity_known(size_t i);
 /* The same without complaint: is there such a thing in this experiment? */
 bool rg_results_has(const RgResults *results, const char *name, RgQuantity *quantity);
 
+/* The step at which it is told of a trial: a metric of its result, a cost of all that it spent. */
+int64_t rg_trial_result(const RgTrial *trial, const RgQuantity *quantity);
 /* Value at one step; NaN when absent. */
 double rg_trial_value(const RgResults *results, const RgTrial *trial, const RgQuantity *quantity,
                       int64_t step);

@@ -65,6 +65,7 @@ static const Rule rules[] = {
     {"trials", "config", OR_NULL(JSON)},
     {"trials", "provenance", OR_NULL(JSON)},
     {"trials", "updated", OR_NULL(TEXT)},
+    {"trials", "selected", INTEGER, true, 0, INT64_C(1) << 53, NULL},
 
     {"readings", "trial", ID},
     {"readings", "step", STEP},
@@ -508,12 +509,24 @@ RgStatus rg_rows_has_table(RgStore *store, const char *name, bool *has, RgError 
     return rg_rows_close(rows, RG_OK, error);
 }
 
-const char *rg_rows_readings(RgStore *store) {
-    RgRows *rows = rg_rows_open(store, "any",
-                                "SELECT 1 AS count FROM pragma_table_info('readings')"
-                                " WHERE name = 'dataset_responses'");
+/* What cannot be asked now is taken to be so, and refused by the query that follows. */
+static bool has_column(RgStore *store, const char *table, const char *column) {
+    RgRows *rows =
+        rg_rows_open(store, "any", "SELECT 1 AS count FROM pragma_table_info(?1) WHERE name = ?2");
+    rg_rows_bind_text(rows, 1, table);
+    rg_rows_bind_text(rows, 2, column);
     bool has = rg_rows_next(rows);
     bool known = rg_rows_close(rows, RG_OK, NULL) == RG_OK;
-    /* What cannot be asked now is refused by the query that follows. */
-    return has || !known ? "readings" : "(SELECT *, NULL AS dataset_responses FROM readings)";
+    return has || !known;
+}
+
+const char *rg_rows_readings(RgStore *store) {
+    return has_column(store, "readings", "dataset_responses")
+               ? "readings"
+               : "(SELECT *, NULL AS dataset_responses FROM readings)";
+}
+
+const char *rg_rows_trials(RgStore *store) {
+    return has_column(store, "trials", "selected") ? "trials"
+                                                   : "(SELECT *, NULL AS selected FROM trials)";
 }

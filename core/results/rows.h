@@ -66,6 +66,8 @@ RgStatus rg_rows_has_table(RgStore *store, const char *name, bool *has, RgError 
 /* What a query takes readings from: the table, with a column `dataset_responses` of NULL in stores
  * of the first version, which lack it. */
 const char *rg_rows_readings(RgStore *store);
+/* Likewise trials, with a column `selected` of NULL in stores before version 6. */
+const char *rg_rows_trials(RgStore *store);
 
 /* finished or diverged; NULL is not. */
 bool rg_status_is_done(const char *status);

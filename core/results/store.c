@@ -26,6 +26,7 @@ typedef enum Statement {
     TRIAL_INSERT,
     TRIAL_UPDATE,
     TRIAL_STATUS,
+    TRIAL_SELECTED,
     TRIAL_FORGET,
     REWIND_READINGS,
     REWIND_METRICS,
@@ -57,6 +58,7 @@ static const char *const statement_text[STATEMENT_COUNT] = {
                      " config = ?7, provenance = ?8, status = 'running', reason = NULL,"
                      " updated = " NOW " WHERE experiment = ?1 AND key = ?2",
     [TRIAL_STATUS] = "UPDATE trials SET status = ?2, reason = ?3, updated = " NOW " WHERE id = ?1",
+    [TRIAL_SELECTED] = "UPDATE trials SET selected = ?2 WHERE id = ?1",
     [TRIAL_FORGET] = "DELETE FROM trials WHERE id = ?1", /* and what it owns */
     [REWIND_READINGS] = "DELETE FROM readings WHERE trial = ?1 AND step > ?2",
     [REWIND_METRICS] = "DELETE FROM metrics WHERE trial = ?1 AND step > ?2",
@@ -236,6 +238,13 @@ static bool write_status(RgStore *store, int64_t trial, const char *status, cons
     return run(store->statements[TRIAL_STATUS]);
 }
 
+static bool write_selected(RgStore *store, int64_t trial, int64_t step) {
+    sqlite3_bind_int64(store->statements[TRIAL_SELECTED], 1, trial);
+    if (step >= 0) /* what is not bound is NULL */
+        sqlite3_bind_int64(store->statements[TRIAL_SELECTED], 2, step);
+    return run(store->statements[TRIAL_SELECTED]);
+}
+
 RgStatus rg_store_trial_status(RgStore *store, int64_t trial, const char *status,
                                const char *reason, RgError *error) {
     bool good = begin(store, true) && write_status(store, trial, status, reason);
@@ -243,9 +252,10 @@ RgStatus rg_store_trial_status(RgStore *store, int64_t trial, const char *status
 }
 
 RgStatus rg_store_trial_done(RgStore *store, int64_t trial, const char *diverged,
-                             const char *sha256, RgError *error) {
+                             const char *sha256, int64_t selected, RgError *error) {
     bool good = begin(store, true) && forget_sums(store, trial, "checkpoint") &&
                 forget_sums(store, trial, "final") && write_sum(store, trial, "final", sha256) &&
+                write_selected(store, trial, selected) &&
                 write_status(store, trial, diverged ? "diverged" : "finished", diverged);
     return end(store, good, RG_OK, error, "record the trial's end");
 }

@@ -7,7 +7,8 @@
  *   trials       experiment, key (hash of resolved config, seed and version of the results),
  *                algorithm, label, seed, status (running, finished, diverged, failed), reason,
  *                swept options as JSON, provenance (version, commit, BLAS core, threads, host) as
- * JSON metrics      trial, step, name, value; and the meter's reading of that step (one row per
+ *                JSON, selected (the evaluated step that is the result; NULL: the last)
+ *   metrics      trial, step, name, value; and the meter's reading of that step (one row per
  * step in table `readings`: flops, seconds, trained_tokens, generated_tokens, judge_queries,
  *                dataset_responses, hessian_products, peak_memory)
  *   evaluations  trial, step, item, name, value (per-item numbers of evaluations)
@@ -91,9 +92,9 @@ RgStatus rg_store_trial_finished(RgStore *store, int64_t experiment, const char 
 RgStatus rg_store_trial_status(RgStore *store, int64_t trial, const char *status,
                                const char *reason, RgError *error);
 /* It has finished, or diverged for the reason that is given; of its final weights the store knows
- * the SHA-256 from now on. */
+ * the SHA-256 from now on, and of which evaluated step they are; −1: of the last. */
 RgStatus rg_store_trial_done(RgStore *store, int64_t trial, const char *diverged,
-                             const char *sha256, RgError *error);
+                             const char *sha256, int64_t selected, RgError *error);
 /* Its checkpoint of the SHA-256 `before` ("": none) is about to be replaced by one of `next`: until
  * this is called again both are known, so that the file may be either. */
 RgStatus rg_store_checkpoint(RgStore *store, int64_t trial, const char *before, const char *next,

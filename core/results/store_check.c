@@ -149,6 +149,11 @@ static const char *const whole_text[] = {
     " status = 'finished' AND NOT EXISTS (SELECT 1 FROM readings WHERE trial = ?1 AND evaluated)",
 };
 
+/* The same, of %s for trials. */
+static const char selected_text[] =
+    "SELECT 'has step ' || selected || ' selected, which was not evaluated' AS \"any.text\" FROM %s"
+    " WHERE id = ?1 AND selected NOT IN (SELECT step FROM readings WHERE trial = ?1 AND evaluated)";
+
 /* Where the file is damaged: is what curves are read from, the index, what the table holds? One
  * that cannot be read is made anew when the table is copied. */
 static const char index_text[] =
@@ -242,6 +247,9 @@ static void check_trial(RgStore *store, RgTrialCheck *trial, bool file_is_whole,
         return;
     for (size_t i = 0; i < sizeof whole_text / sizeof *whole_text; i++)
         check_query(store, trial, whole_text[i], true);
+    char *selected = rg_string_format(selected_text, rg_rows_trials(store));
+    check_query(store, trial, selected, true);
+    free(selected);
     if (!file_is_whole)
         check_query(store, trial, index_text, false);
     check_curves(store, trial);

@@ -146,13 +146,16 @@ static RgStatus take_rows(Merge *m, const Match *match, RgError *error) {
             return rg_store_refused(m->target, "merge", error);
     }
     RG_TRY(merge_experiment(m, match, &experiment, error));
-    const Copy row = {"INSERT INTO", "trials",
-                      "SELECT experiment, key, algorithm, label, seed, status, reason, swept,"
-                      " config, provenance, updated FROM trials WHERE id = ?1",
-                      match->source};
-    RG_TRY(copy_rows(m, &row, "experiment", experiment, error));
+    char *source =
+        rg_string_format("SELECT experiment, key, algorithm, label, seed, status, reason,"
+                         " swept, config, provenance, updated, selected FROM %s"
+                         " WHERE id = ?1",
+                         rg_rows_trials(m->source));
+    const Copy row = {"INSERT INTO", "trials", source, match->source};
+    RgStatus status = copy_rows(m, &row, "experiment", experiment, error);
+    free(source);
+    RG_TRY(status);
     int64_t trial = sqlite3_last_insert_rowid(m->to);
-    RgStatus status = RG_OK;
     for (int i = 0; i < TABLES && status == RG_OK; i++) {
         bool has;
         status = rg_rows_has_table(m->source, tables[i], &has, error); /* older ones have fewer */

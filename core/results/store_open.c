@@ -15,7 +15,7 @@
 /* Kept in the file's header (PRAGMA application_id, user_version): "RgSt", and the schema's
  * version, to be raised with every change that an older program would misread. */
 #define STORE_APPLICATION 0x52675374
-#define STORE_VERSION     5
+#define STORE_VERSION     6
 
 /* Values are NULL where the number is not one (NaN), as SQLite has no NaN. Metrics of evaluations
  * are rows of `metrics` named "eval/<name>". Times are UTC. Tables are STRICT: a column holds what
@@ -30,11 +30,13 @@ static const char schema[] =
     /* key: hash of resolved config, seed and version of the results; label: as tables and plots
      * show it; status: running, finished, diverged or failed; reason: why it diverged or failed,
      * else NULL; swept: JSON object of the swept options; provenance: version, commit, BLAS core,
-     * threads, host, ranks where there were several. */
+     * threads, host, ranks where there were several; selected: the evaluated step that is its
+     * result, from version 6 on, as an older program would take the last; NULL: the last. */
     "CREATE TABLE trials ("
     "  id INTEGER PRIMARY KEY, experiment INTEGER REFERENCES experiments ON DELETE CASCADE,"
     "  key TEXT, algorithm TEXT, label TEXT, seed INTEGER, status TEXT, reason TEXT, swept TEXT,"
-    "  config TEXT, provenance TEXT, updated TEXT, UNIQUE (experiment, key)) STRICT;"
+    "  config TEXT, provenance TEXT, updated TEXT, selected INTEGER,"
+    "  UNIQUE (experiment, key)) STRICT;"
 
     /* The meter after each step: totals since the trial began. flops, tokens and so on are counts,
      * seconds leave evaluation out, peak_memory is in bytes; evaluated: 1 where the step was also
@@ -303,6 +305,9 @@ static RgStatus prepare_tables(RgStore *store, RgError *error) {
         return rg_store_refused(store, "open the results store", error);
     if (strcmp(rg_rows_readings(store), "readings") != 0 && /* of the first version */
         !run_text(store, "ALTER TABLE readings ADD COLUMN dataset_responses INTEGER"))
+        return rg_store_refused(store, "open the results store", error);
+    if (strcmp(rg_rows_trials(store), "trials") != 0 && /* before version 6 */
+        !run_text(store, "ALTER TABLE trials ADD COLUMN selected INTEGER"))
         return rg_store_refused(store, "open the results store", error);
     return raise_version(store, error);
 }

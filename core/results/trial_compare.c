@@ -25,7 +25,8 @@ AND READING(hessian_products) AND /**/
     "SELECT 'items ' || name, step, item, value FROM evaluations WHERE trial = ?1" AND
     "SELECT 'responses', step, item, prompt || char(31) || response FROM responses"
     "  WHERE trial = ?1" AND "SELECT 'outcome', 0, 0, status || ifnull(': ' || reason, '')"
-    "  FROM trials WHERE id = ?1 ORDER BY 1, 2, 3";
+    "  FROM trials WHERE id = ?1" AND "SELECT 'selected step', 0, 0, selected"
+    "  FROM %s WHERE id = ?1 AND selected IS NOT NULL ORDER BY 1, 2, 3";
 
 typedef struct Rows {
     RgRows *rows;
@@ -37,7 +38,9 @@ static void rows_next(Rows *rows) {
 }
 
 static Rows rows_open(RgStore *store, int64_t trial) {
-    Rows rows = {.rows = rg_rows_open(store, "any", rows_text)};
+    char *query = rg_string_format(rows_text, rg_rows_trials(store));
+    Rows rows = {.rows = rg_rows_open(store, "any", query)};
+    free(query);
     rg_rows_of_trial(rows.rows, trial);
     rows_next(&rows);
     return rows;

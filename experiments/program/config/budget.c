@@ -29,6 +29,16 @@ const RgOption rg_evaluation_options[] = {
     RG_OPTION_BOOLEAN(RgEvaluationOptions, start, "true", "evaluate before the first step too"),
     RG_OPTION_INTEGER(RgEvaluationOptions, log_every, "10", 1, 1e12,
                       "steps between logged training metrics"),
+    RG_OPTION_STRING(RgEvaluationOptions, select, "",
+                     "metric of evaluations, such as win_rate_base, by which the best one is the "
+                     "trial's result, and its policy what the trial ends with; \"\": the last one",
+                     .later = true),
+    RG_OPTION_BOOLEAN(RgEvaluationOptions, lower_is_better, "false",
+                      "whether the least of `select` is the best", .later = true),
+    RG_OPTION_INTEGER(RgEvaluationOptions, patience, "0", 0, 1e9,
+                      "evaluations without a better one by `select` after which a trial ends; 0: "
+                      "it goes on to the end of its budget",
+                      .later = true),
     RG_OPTION_END,
 };
 

@@ -29,6 +29,11 @@ typedef struct RgEvaluationOptions {
     int per;           /* an RgCost */
     bool start;        /* also before the first step */
     int64_t log_every; /* steps between logged training metrics */
+    /* Which evaluation is the trial's result, with its policy: the best by this metric, "": the
+     * last; after so many without a better one the trial ends, 0: never. */
+    const char *select;
+    bool lower_is_better;
+    int64_t patience;
 } RgEvaluationOptions;
 
 extern const RgOption rg_budget_options[], rg_evaluation_options[];

@@ -252,7 +252,8 @@ static void plan_parameters(const RgTrialPlan *plan, int64_t trained, int64_t we
     cost->trained = trains ? trained : 0;
     cost->frozen = weights;
     cost->weights = own;
-    int64_t followers = (plan->recipe.reference_steps > 0) + (plan->recipe.sampler_steps != 1);
+    int64_t followers = (plan->recipe.reference_steps > 0) + (plan->recipe.sampler_steps != 1) +
+                        (plan->evaluation.select[0] != '\0'); /* the best so far */
     cost->reference = whole + (trains ? own * (double)followers : 0);
     cost->gradients = own * (shards_of(plan) > 1 ? 2 : 1); /* a shard's, and the sum */
     if (trains)

@@ -221,6 +221,13 @@ static RgStatus check_evaluation(const RgTrialPlan *plan, const RgSettings *s, R
     if (e->per == RG_COST_STEPS && e->every != floor(e->every))
         return rg_setting_refuse(rg_settings_find(s, "evaluation.every"), error,
                                  "expected a whole number of steps");
+    if (e->patience > 0 && !e->select[0])
+        return rg_setting_refuse(rg_settings_find(s, "evaluation.patience"), error,
+                                 "expected evaluation.select beside it, the metric that has to "
+                                 "become better");
+    if (e->patience > 0 && e->every == 0)
+        return rg_setting_refuse(rg_settings_find(s, "evaluation.patience"), error,
+                                 "expected evaluation.every above 0 beside it");
     return RG_OK;
 }
 
@@ -359,6 +366,15 @@ void rg_trial_plan_assume(RgTrialPlan *plan, const json_t *sums) {
     hash_plan(plan);
 }
 
+/* Names of options that are recorded only where they are away from their defaults, behind `used`
+ * others of `known`; how many there are then. */
+static int add_later(const RgOption *table, const char **known, int used, int most) {
+    for (const RgOption *o = table; o->kind != RG_KIND_END && used < most; o++)
+        if (o->later)
+            known[used++] = o->name;
+    return used;
+}
+
 /* Refuse what nobody asked for in the group `part`, naming the nearest of the keys that it has. */
 static RgStatus check_part_keys(const RgTrialPlan *plan, const RgSettings *s, const char *part,
                                 RgError *error) {
@@ -371,6 +387,10 @@ static RgStatus check_part_keys(const RgTrialPlan *plan, const RgSettings *s, co
         if (strncmp(path, part, length) == 0 && path[length] == '.')
             known[used++] = path + length + 1;
     }
+    if (strcmp(part, "budget") == 0)
+        used = add_later(rg_budget_options, known, used, MOST_KEYS);
+    if (strcmp(part, "evaluation") == 0)
+        used = add_later(rg_evaluation_options, known, used, MOST_KEYS);
     known[used] = NULL;
     return rg_settings_check_used(s, part, known, error);
 }

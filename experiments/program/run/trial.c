@@ -51,7 +51,8 @@ static RgSpending spending(const RgTrialInHand *trial) {
 static bool budget_left(const RgTrialInHand *trial) {
     const RgAlgorithm *a = trial->plan->algorithm;
     RgSpending now = spending(trial);
-    return (a->loss || a->step) && rg_budget_share(&trial->plan->budget, &now, NULL) < 1;
+    return (a->loss || a->step) && !rg_selection_is_over(trial->selection) &&
+           rg_budget_share(&trial->plan->budget, &now, NULL) < 1;
 }
 
 /* Of an algorithm with a step of its own it is seen only now whether its limits can be reached. */
@@ -72,6 +73,18 @@ static RgStatus failed_at(const RgTrialInHand *trial, RgStatus status, int64_t s
                           RgError *error) {
     return rg_fail_in(error, status, "%s, seed %ld, step %ld", trial->plan->part.label,
                       (long)trial->plan->seed, (long)step);
+}
+
+/* What an evaluation says of the trial's result, and of its end. */
+static RgStatus select_result(RgTrialInHand *trial, const RgEvaluation *evaluation,
+                              RgError *error) {
+    RG_TRY(rg_selection_see(trial->selection, evaluation, trial->trainer->step, error));
+    char *end = rg_selection_end(trial->selection);
+    if (end)
+        rg_progress_note(trial->run->progress, "%s ends at step %ld: %s", trial->name,
+                         (long)trial->trainer->step, end);
+    free(end);
+    return RG_OK;
 }
 
 static RgStatus record_step(RgTrialInHand *trial, bool evaluate, RgError *error) {
@@ -123,6 +136,11 @@ static RgStatus record_step(RgTrialInHand *trial, bool evaluate, RgError *error)
                          (long)trial->run->progress->trial, (long)trial->run->progress->trials,
                          trial->name, (long)trainer->step, headline,
                          rg_evaluation_find(evaluation, headline));
+        status = select_result(trial, evaluation, error);
+        if (status != RG_OK) {
+            rg_evaluation_destroy(evaluation);
+            return status;
+        }
     }
     double peak = rg_peak_memory(); /* a resumed trial's was perhaps greater before */
     if (trainer->meter.peak_memory < peak)
@@ -182,12 +200,13 @@ static RgStatus train_step(RgTrialInHand *trial, bool *going, RgError *error) {
     rg_progress_step(trial->run->progress, trainer);
     tell_notice(trial);
     RG_TRY(check_pace(trial, error));
-    bool last = !*going || !budget_left(trial);
+    bool last = !*going || !budget_left(trial); /* as far as is known before it is evaluated */
     bool evaluate = last || rg_evaluation_due(e, &before, &after);
     if (evaluate || trainer->step % e->log_every == 0)
         RG_TRY(record_step(trial, evaluate && *going, error));
     double age = rg_clock_seconds() - trial->last_checkpoint;
     bool stop = stop_wanted(trial);
+    last = last || !budget_left(trial);
     if (*going && (stop || age >= trial->run->checkpoint_seconds))
         RG_TRY(save_checkpoint(trial, error));
     if (stop && !last)
@@ -210,13 +229,14 @@ static RgStatus train(RgTrialInHand *trial, RgError *error) {
 static RgStatus finish(RgTrialInHand *trial, RgError *error) {
     const RgTrainer *trainer = trial->trainer;
     RgChecksum sum;
+    int64_t selected = rg_selection_restore(trial->selection, trial->policy->parameters);
     RG_TRY(rg_policy_save(trial->policy, trial->weights_path, error));
     RG_TRY(rg_file_checksum(trial->weights_path, &sum, error));
     const char *diverged = trainer->outcome.diverged;
     char *reason =
         diverged ? rg_string_format("step %ld: %s", (long)trainer->step, diverged) : NULL;
-    RgStatus status =
-        rg_store_trial_done(trial->run->store, trial->record.id, reason, sum.sha256, error);
+    RgStatus status = rg_store_trial_done(trial->run->store, trial->record.id, reason, sum.sha256,
+                                          selected, error);
     if (reason)
         rg_progress_note(trial->run->progress, "%s diverged at %s", trial->name, reason);
     free(reason);
@@ -333,6 +353,8 @@ RgStatus rg_trial_begin(RgTrialInHand *trial, RgError *error) {
     RG_TRY(rg_team_agree(trial->together, status, error));
     trial->checkpoint = rg_checkpoint_create();
     rg_trainer_checkpoint(trial->trainer, trial->checkpoint);
+    trial->selection = rg_selection_create(&plan->evaluation, trial->policy->parameters);
+    rg_selection_checkpoint(trial->selection, trial->checkpoint);
     rg_checkpoint_set_kernels(trial->checkpoint, rg_blas_core());
     return RG_OK;
 }
@@ -359,6 +381,7 @@ void rg_trial_end(RgTrialInHand *trial) {
     RgTrialSetup *setup = &trial->run->setup;
     rg_trainer_destroy(trial->trainer);
     rg_checkpoint_destroy(trial->checkpoint);
+    rg_selection_destroy(trial->selection);
     rg_policy_destroy(trial->policy);
     setup->team = NULL;
     if (setup->environment)

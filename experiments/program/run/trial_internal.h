@@ -3,6 +3,7 @@
 #ifndef RG_EXPERIMENTS_PROGRAM_RUN_TRIAL_INTERNAL_H
 #define RG_EXPERIMENTS_PROGRAM_RUN_TRIAL_INTERNAL_H
 
+#include "experiments/program/run/selection.h"
 #include "experiments/program/run/trial.h"
 
 typedef struct RgTrialInHand {
@@ -11,6 +12,7 @@ typedef struct RgTrialInHand {
     RgTrialRecord record;
     RgTrainer *trainer;
     RgPolicy *policy;
+    RgSelection *selection; /* of its evaluations; NULL: the last counts */
     RgCheckpoint *checkpoint;
     RgPairCache cache;
     RgTeam team;      /* that runs it, of which `together` … */
