@@ -85,5 +85,49 @@ refused 'evaluation.patience = 3: expected evaluation.every above 0' evaluation.
     evaluation.select=reward evaluation.every=0
 refused 'unknown key "evaluation.patients"; did you mean "patience"' evaluation.patients=3
 
+# ---- epochs ----
+
+# The bandit has 60 pairs here, 60 chosen responses for demonstrations, and 8 prompts.
+last_step() { "$program" export-results "$1.db" -f csv -o "$1-csv" >/dev/null && tail -n 1 "$1-csv/metrics.csv" | cut -d, -f3; }
+# takes STEPS METHOD SETTING...: that many steps for what the settings ask for.
+takes() {
+    local steps=$1 method=$2
+    shift 2
+    rm -rf epochs epochs.db
+    one epochs "algorithms=({type=\"$method\";})" budget.steps=0 evaluation.every=0 "$@" || complain "$*: $(cat epochs.log)"
+    [[ $(last_step epochs) == "$steps" ]] || complain "$method $*: $(last_step epochs) steps, expected $steps"
+}
+takes 12 dpo budget.epochs=2 training.batch=10
+takes 13 dpo budget.epochs=1.95 training.batch=9
+takes 1 dpo budget.epochs=0.001
+takes 5 dpo budget.epochs=2 training.batch=10 budget.steps=5
+takes 12 dpo budget.epochs=2 training.batch=10 budget.steps=50
+takes 6 sft budget.epochs=1 training.batch=10
+takes 6 online-dpo budget.epochs=3 training.batch=4
+takes 6 ppo budget.epochs=3 training.batch=4
+takes 6 grpo budget.epochs=3 training.batch=4
+takes 6 spin budget.epochs=1 training.batch=10
+takes 12 sail-pr budget.epochs=2 training.batch=10 'algorithms=({type="sail-pr"; mixture=0.3;})'
+takes 4 parl budget.epochs=2 training.batch=4
+
+# A schedule ends where the epochs do, to the bits of a budget of so many steps.
+takes 12 dpo budget.epochs=2 training.batch=10 optimizer.schedule=cosine
+one steps training.batch=10 optimizer.schedule=cosine budget.steps=12 evaluation.every=0 || fail "$(cat steps.log)"
+[[ $(weights epochs) == "$(weights steps)" ]] || complain "the schedule ends elsewhere than the epochs"
+
+epochs=(-s budget.steps=0 -s budget.epochs=2 -s training.batch=10)
+"$program" plan one.cfg "${epochs[@]}" | grep -q '^  2 epochs: 12 steps$' || complain "plan does not know the steps"
+"$program" run -n one.cfg -r none.db "${epochs[@]}" | grep -qE ' dpo +2 +new +12 ' || complain "a dry run does not know the steps"
+"$program" run one.cfg -r killed.db "${epochs[@]}" --checkpoint-seconds 0 -s budget.epochs=20000 >log 2>&1 &
+pid=$!
+until compgen -G "killed/*-checkpoint.safetensors" >/dev/null; do sleep 0.02; done
+kill "$pid"
+wait "$pid" 2>/dev/null
+"$program" status killed.db | grep -qE 'dpo seed 2: step [0-9]+, of 20000 epochs, ' || complain "status: $("$program" status killed.db)"
+
+refused 'budget.epochs = -1: .*expected' budget.epochs=-1
+refused 'budget: expected at least one of steps, .*epochs above 0' budget.steps=0
+refused 'unknown key "budget.epoch"; did you mean "epochs"' budget.epoch=2
+
 [[ $failures -eq 0 ]] && echo "trials end where they are to, with the result that was asked for"
 exit $((failures > 0))

@@ -2,6 +2,8 @@
 /* What is asked of a recipe, and what it costs. */
 #include "algorithms/training/recipe.h"
 
+#include <string.h>
+
 RgRecipe rg_recipe_of(const RgAlgorithm *algorithm, const void *options) {
     RgRecipe recipe = {
         .on_policy = 1, .beta = 0.1, .third_temperature = -1, .sampler_steps = 1, .epochs = 1};
@@ -37,6 +39,29 @@ RgRecipeCounts rg_recipe_counts(const RgRecipe *r) {
         return (RgRecipeCounts){.trained = 1};
     c.referenced = r->reference_free ? 0 : c.trained + c.scored;
     return c;
+}
+
+/* ---- what it goes over ---- */
+
+static int64_t count_of(const RgSequences *sequences) {
+    return sequences ? sequences->count : 0;
+}
+
+static int64_t pairs_of(const RgCourse *course) {
+    return course->pairs ? course->pairs->count : course->expected_pairs;
+}
+
+int64_t rg_recipe_elements(const RgAlgorithm *a, const RgRecipe *r, const RgCourse *course,
+                           const char **of) {
+    bool pairs = rg_recipe_takes_pairs(r), policy = r->responses == RG_FROM_POLICY;
+    bool sampled = policy || r->opponents != RG_FROM_NOWHERE;
+    *of = a->step && !a->recipe ? NULL : "training prompts";
+    if (!*of)
+        return 0;
+    if (r->group > 0 || (pairs && policy && r->on_policy >= 1))
+        return count_of(course->prompts);
+    *of = pairs && !(sampled && r->on_policy >= 1) ? "offline pairs" : "demonstrations";
+    return strcmp(*of, "offline pairs") == 0 ? pairs_of(course) : count_of(course->demonstrations);
 }
 
 /* ---- what a recipe lacks ---- */

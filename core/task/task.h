@@ -15,6 +15,7 @@ typedef struct RgCourse {
     const RgSequences *prompts;        /* training prompts; responses empty */
     const RgPairs *pairs;              /* offline preference data */
     const RgSequences *demonstrations; /* for supervised training */
+    int64_t expected_pairs;            /* that preparing will make, at most; 0: not known before */
     int64_t response_limit;            /* most tokens of a sampled response */
     int64_t tokens;                    /* ids that responses may have; 0: all of the policy's */
     int32_t end_token;                 /* that ends a response, −1 where there is none */

@@ -240,6 +240,7 @@ static RgStatus create(RgEnvironment *environment, const void *options, RgRandom
                                          .features = o->feature_count > 0 ? s->features : NULL,
                                          .feature_count = o->feature_count};
     environment->course = (RgCourse){.prompts = s->prompts,
+                                     .expected_pairs = o->pairs,
                                      .response_limit = 1,
                                      .end_token = -1,
                                      .judge = judge,

@@ -233,9 +233,13 @@ static RgStatus create(RgEnvironment *environment, const void *options, RgRandom
     s->options.stop.count = 0;
 
     bool compares = rg_judge_only_compares(s->judge);
+    int64_t pairs = s->options.pair_count;
+    if (s->options.pairs == PAIRS_DATASET && s->train->count < pairs)
+        pairs = s->train->count;
     environment->space = (RgPolicySpace){.vocabulary = rg_tokenizer_vocabulary(s->tokenizer)};
     environment->course = (RgCourse){.prompts = s->prompts,
                                      .demonstrations = s->demonstrations,
+                                     .expected_pairs = pairs,
                                      .response_limit = s->options.response_limit,
                                      .tokens = environment->space.vocabulary,
                                      .end_token = rg_text_layout_end(s->layout),

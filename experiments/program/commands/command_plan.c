@@ -74,6 +74,8 @@ static void tell(const char *what, double value, const char *unit, const char *n
 static void show(const RgTrialPlan *plan, const RgTrialCost *cost, bool exact) {
     bool swept = strcmp(plan->swept_json, "{}") != 0;
     printf("%s%s%s\n", plan->part.label, swept ? " " : "", swept ? plan->swept_json : "");
+    if (cost->epoch_steps > 0)
+        printf("  %g epochs: %lld steps\n", plan->budget.epochs, (long long)cost->epoch_steps);
     if (cost->response_length > 0)
         printf("  sequences of at most %lld + %lld tokens\n", (long long)cost->prompt_length,
                (long long)cost->response_length);

@@ -93,8 +93,11 @@ static RgStatus tell_place(const RgLedgers *ledgers, const RgForecast *f, RgErro
     printf(": step %ld", (long)entry->step);
     if (f->plan->budget.steps > 0)
         printf("/%ld", (long)f->plan->budget.steps);
-    printf(", %.0f %% of its %s, %s", 100 * f->share, rg_cost_names[cost],
-           rg_duration_text(rg_entry_seconds(entry), text));
+    if (f->plan->budget.epochs > 0) /* whose steps are not known here */
+        printf(", of %g epochs", f->plan->budget.epochs);
+    else
+        printf(", %.0f %% of its %s", 100 * f->share, rg_cost_names[cost]);
+    printf(", %s", rg_duration_text(rg_entry_seconds(entry), text));
     const char *headline = rg_environment_type(f->plan->environment.type)->headline;
     char *stored = rg_string_format("eval/%s", headline);
     RgStatus status = tell_metric(ledgers, entry, stored, headline, error);

@@ -17,6 +17,11 @@ const RgOption rg_budget_options[] = {
                       "tokens sampled for training after which a trial ends; 0: no limit"),
     RG_OPTION_INTEGER(RgBudgetOptions, judge_queries, "0", 0, 1e15,
                       "judged responses after which a trial ends; 0: no limit"),
+    RG_OPTION_REAL(RgBudgetOptions, epochs, "0", 0, 1e9,
+                   "passes over the training data after which a trial ends: offline pairs, "
+                   "demonstrations, or the prompts of methods that sample all they train on; 0: no "
+                   "limit",
+                   .later = true),
     RG_OPTION_END,
 };
 
@@ -76,6 +81,31 @@ double rg_budget_limit(const RgBudgetOptions *budget, RgCost cost) {
         break;
     }
     return 0;
+}
+
+/* What rounding adds to a whole number of batches makes no further one. */
+int64_t rg_epoch_steps(double epochs, int64_t elements, int64_t batch) {
+    double batches = epochs * (double)elements / (double)batch;
+    double steps = ceil(batches * (1 - 1e-12));
+    return steps < 1 ? 1 : (int64_t)fmin(steps, 1e15);
+}
+
+RgStatus rg_budget_resolve(RgBudgetOptions *budget, const RgAlgorithm *algorithm,
+                           const RgRecipe *recipe, const RgCourse *course, int64_t batch,
+                           const char *label, RgError *error) {
+    if (budget->epochs == 0)
+        return RG_OK;
+    const char *of;
+    int64_t elements = rg_recipe_elements(algorithm, recipe, course, &of);
+    if (elements < 1)
+        return rg_fail(error, RG_E_USAGE,
+                       "budget.epochs = %g: %s goes over %s, of which the environment has none: "
+                       "expected budget.steps, or another limit",
+                       budget->epochs, label, of ? of : "data that it draws itself");
+    int64_t steps = rg_epoch_steps(budget->epochs, elements, batch);
+    if (budget->steps == 0 || steps < budget->steps)
+        budget->steps = steps;
+    return RG_OK;
 }
 
 /* A quotient of doubles is 1 or more only where the dividend is no less than the divisor. */

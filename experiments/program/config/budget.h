@@ -16,12 +16,14 @@ typedef enum RgCost {
 } RgCost;
 extern const char *const rg_cost_names[]; /* as options spell them; NULL-terminated */
 
-/* A trial ends with the step that reaches one of its limits; 0: no such limit. */
+/* A trial ends with the step that reaches one of its limits; 0: no such limit. Epochs become steps
+ * once there is an environment (rg_budget_resolve). */
 typedef struct RgBudgetOptions {
     int64_t steps;
     double flops;
     double seconds; /* of training */
     int64_t generated_tokens, judge_queries;
+    double epochs; /* passes over the training data */
 } RgBudgetOptions;
 
 typedef struct RgEvaluationOptions {
@@ -46,6 +48,15 @@ typedef struct RgSpending {
 
 double rg_spent(const RgSpending *spending, RgCost cost);
 double rg_budget_limit(const RgBudgetOptions *budget, RgCost cost); /* 0: none */
+
+/* Steps that so many passes over `elements` take in batches of `batch`; 1 or more. */
+int64_t rg_epoch_steps(double epochs, int64_t elements, int64_t batch);
+
+/* Put the steps that `epochs` come to with these data in the place of `steps`, where those are more
+ * or 0. Refused where the algorithm, called `label`, goes over data that the course has not. */
+RgStatus rg_budget_resolve(RgBudgetOptions *budget, const RgAlgorithm *algorithm,
+                           const RgRecipe *recipe, const RgCourse *course, int64_t batch,
+                           const char *label, RgError *error);
 
 /* Spent share of the limit that is nearest to its end; 1 or more: the trial is over. `cost`, unless
  * NULL, tells which it is. 0 without a limit. */

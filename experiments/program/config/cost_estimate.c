@@ -300,6 +300,14 @@ static void plan_rollout(const RgTrialPlan *plan, const RgTransformerPlan *model
         cost->judge_queries = NAN;
 }
 
+/* Where the data are there, or it is known how many there will be. */
+static void plan_epochs(const RgTrialPlan *plan, const RgCourse *course, RgTrialCost *cost) {
+    const char *of;
+    int64_t elements = rg_recipe_elements(plan->algorithm, &plan->recipe, course, &of);
+    if (plan->budget.epochs > 0 && elements > 0)
+        cost->epoch_steps = rg_epoch_steps(plan->budget.epochs, elements, plan->training.batch);
+}
+
 static RgStatus plan_trial(RgPlanner *planner, const RgTrialPlan *plan, RgTrialCost *cost,
                            RgError *error) {
     *cost = (RgTrialCost){0};
@@ -309,6 +317,7 @@ static RgStatus plan_trial(RgPlanner *planner, const RgTrialPlan *plan, RgTrialC
     int64_t small = 0;
     RG_TRY(read_model(plan, &planner->environment->space, &model, &small, error));
     plan_rollout(plan, &model, &planner->environment->course, cost);
+    plan_epochs(plan, &planner->environment->course, cost);
     if (model.vocabulary > 0) {
         plan_parameters(plan, rg_transformer_plan_trained(&model),
                         rg_transformer_plan_weights(&model), cost);

@@ -27,6 +27,8 @@ typedef struct RgTrialCost {
     /* Of a step, on average, with responses of the limit; NaN: not known. */
     double generated_tokens, judge_queries;
 
+    int64_t epoch_steps; /* that budget.epochs comes to; 0: not known before, or there is none */
+
     int64_t prompt_length, response_length; /* the longest */
     const char *left_out;                   /* what is not in the figures, or NULL */
 } RgTrialCost;

@@ -187,9 +187,21 @@ static RgStatus resolve_algorithm(RgTrialPlan *plan, const RgSettings *s, RgErro
     return RG_OK;
 }
 
+/* Of a step that is all the algorithm's own nobody knows what it draws. */
+static RgStatus check_epochs(const RgTrialPlan *plan, RgError *error) {
+    if (plan->budget.epochs == 0 || !plan->algorithm->step || plan->algorithm->recipe)
+        return RG_OK;
+    return rg_fail(error, RG_E_USAGE,
+                   "budget.epochs = %g: %s has a step of its own and no recipe, so that it is not "
+                   "known what it goes over: expected budget.steps, or another limit",
+                   plan->budget.epochs, plan->part.label);
+}
+
 /* A limit that an algorithm never comes nearer to would let it run for ever. */
 static RgStatus check_limits(const RgTrialPlan *plan, RgError *error) {
     int useless = -1;
+    if (plan->budget.epochs > 0)
+        return RG_OK; /* they become steps */
     for (int i = 0; i < RG_COSTS; i++) {
         if (rg_budget_limit(&plan->budget, (RgCost)i) == 0)
             continue;
@@ -204,15 +216,17 @@ static RgStatus check_limits(const RgTrialPlan *plan, RgError *error) {
                        plan->part.label, rg_cost_names[useless]);
     return rg_fail(error, RG_E_USAGE,
                    "budget: expected at least one of steps, flops, seconds, generated_tokens, "
-                   "judge_queries above 0");
+                   "judge_queries, epochs above 0");
 }
 
 static RgStatus check_budget(const RgTrialPlan *plan, RgError *error) {
+    RG_TRY(check_epochs(plan, error));
     RG_TRY(check_limits(plan, error));
-    if (plan->budget.steps == 0 && plan->optimizer.schedule != RG_SCHEDULE_CONSTANT)
+    if (plan->budget.steps == 0 && plan->budget.epochs == 0 &&
+        plan->optimizer.schedule != RG_SCHEDULE_CONSTANT)
         return rg_fail(error, RG_E_USAGE,
                        "optimizer.schedule: a schedule that decays needs "
-                       "budget.steps above 0");
+                       "budget.steps or budget.epochs above 0");
     return RG_OK;
 }
 

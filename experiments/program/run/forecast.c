@@ -137,7 +137,12 @@ static void fill_from_plan(RgPlanner *planner, RgForecast *f, RgError *unplanned
                              [RG_COST_SECONDS] = NAN,
                              [RG_COST_GENERATED_TOKENS] = cost.generated_tokens,
                              [RG_COST_JUDGE_QUERIES] = cost.judge_queries};
-    double steps = planned_steps(&f->plan->budget, each);
+    RgBudgetOptions budget = f->plan->budget;
+    if (budget.epochs > 0 && cost.epoch_steps == 0)
+        return; /* they may end it before all else */
+    if (cost.epoch_steps > 0 && (budget.steps == 0 || cost.epoch_steps < budget.steps))
+        budget.steps = cost.epoch_steps;
+    double steps = planned_steps(&budget, each);
     for (int i = 0; i < RG_FORECAST_SECONDS; i++)
         if (isnan(f->amount[i]))
             f->amount[i] = steps * each[of[i]];

@@ -52,14 +52,14 @@ static bool budget_left(const RgTrialInHand *trial) {
     const RgAlgorithm *a = trial->plan->algorithm;
     RgSpending now = spending(trial);
     return (a->loss || a->step) && !rg_selection_is_over(trial->selection) &&
-           rg_budget_share(&trial->plan->budget, &now, NULL) < 1;
+           rg_budget_share(&trial->budget, &now, NULL) < 1;
 }
 
 /* Of an algorithm with a step of its own it is seen only now whether its limits can be reached. */
 static RgStatus check_pace(const RgTrialInHand *trial, RgError *error) {
     const int64_t patience = 1000;
     RgSpending now = spending(trial);
-    if (now.step != patience || rg_budget_share(&trial->plan->budget, &now, NULL) > 0)
+    if (now.step != patience || rg_budget_share(&trial->budget, &now, NULL) > 0)
         return RG_OK;
     return rg_fail(error, RG_E_USAGE,
                    "budget: %s has spent nothing that has a limit in %ld steps, and would never "
@@ -343,11 +343,16 @@ static RgStatus resume(RgTrialInHand *trial, RgError *error) {
 RgStatus rg_trial_begin(RgTrialInHand *trial, RgError *error) {
     const RgTrialSetup *setup = &trial->run->setup;
     const RgTrialPlan *plan = trial->plan;
-    RgStatus status = rg_trial_setup_policy(setup, plan, &trial->policy, error);
+    const RgCourse *course = &setup->environment->course;
+    trial->budget = plan->budget;
+    RgStatus status = rg_budget_resolve(&trial->budget, plan->algorithm, &plan->recipe, course,
+                                        plan->training.batch, plan->part.label, error);
+    if (status == RG_OK)
+        status = rg_trial_setup_policy(setup, plan, &trial->policy, error);
     if (status == RG_OK)
         status = rg_trainer_create(
             plan->algorithm, plan->algorithm_options, &plan->training, trial->policy,
-            setup->reference, &setup->environment->course, &plan->optimizer, plan->budget.steps,
+            setup->reference, course, &plan->optimizer, trial->budget.steps,
             rg_random_named(rg_random_root((uint64_t)plan->seed), "training"), &trial->trainer,
             error);
     RG_TRY(rg_team_agree(trial->together, status, error));
@@ -361,7 +366,6 @@ RgStatus rg_trial_begin(RgTrialInHand *trial, RgError *error) {
 
 static RgStatus run_trial(RgTrialInHand *trial, RgError *error) {
     RgTrialRun *run = trial->run;
-    const RgTrialPlan *plan = trial->plan;
     rg_peak_memory_restart(); /* what was made for all trials is in it; what one left is not */
     RG_TRY(rg_trial_begin(trial, error));
     if (run->shelf) {
@@ -371,7 +375,7 @@ static RgStatus run_trial(RgTrialInHand *trial, RgError *error) {
     trial->last_checkpoint = rg_clock_seconds();
     RG_TRY(rg_trial_take_up(trial, resume(trial, error), error));
     RgSpending begun = spending(trial);
-    rg_progress_trial(run->progress, trial->name, &plan->budget, &begun);
+    rg_progress_trial(run->progress, trial->name, &trial->budget, &begun);
     RG_TRY(train(trial, error));
     rg_progress_trial_end(run->progress);
     return finish(trial, error);

@@ -10,6 +10,7 @@ typedef struct RgTrialInHand {
     RgTrialRun *run;
     const RgTrialPlan *plan;
     RgTrialRecord record;
+    RgBudgetOptions budget; /* the plan's, with the steps that its epochs come to */
     RgTrainer *trainer;
     RgPolicy *policy;
     RgSelection *selection; /* of its evaluations; NULL: the last counts */
