@@ -34,6 +34,9 @@ with open(sys.argv[1], newline="") as file:
     print(next(csv.DictReader(file))[sys.argv[2]])
 END
 }
+last_step() {
+    "$program" export-results "$1.db" -f csv -o "$1-csv" >/dev/null && tail -n 1 "$1-csv/metrics.csv" | cut -d, -f3
+}
 table() { "$program" table "$1.db" -f csv -m "$2" || fail "table of $1"; }
 
 # refused PATTERN SETTING...
@@ -78,17 +81,44 @@ one patient evaluation.select=kl evaluation.lower_is_better=true || fail "$(cat 
     -s evaluation.patience=4 || complain "-j 2"
 grep -q "$(weights best | cut -d' ' -f1)" <(sha256sum crew/*.safetensors) || complain "-j 2 leaves other weights"
 
-refused 'evaluation.select = "reward_margn": .*no such metric; did you mean "reward_margin"\?: expected one of reward, ' \
+refused 'evaluation.select: .*no metric "reward_margn"; did you mean "reward_margin"\?: expected one of reward, ' \
     evaluation.select=reward_margn
 refused 'evaluation.patience = 3: expected evaluation.select beside it' evaluation.patience=3
 refused 'evaluation.patience = 3: expected evaluation.every above 0' evaluation.patience=3 \
     evaluation.select=reward evaluation.every=0
 refused 'unknown key "evaluation.patients"; did you mean "patience"' evaluation.patients=3
 
+# ---- divergence ----
+
+# The result is the last evaluation within, and the trial ends with the first beyond.
+one near budget.kl=1.5 || fail "$(cat near.log)"
+step=$(field near selected)
+[[ $(last_step near) -eq $((step + 20)) ]] || complain "selected $step, ended at $(last_step near)"
+python3 - near-csv/metrics.csv "$step" <<'END' || complain "divergences about the limit: $(cat near.log)"
+import csv, sys
+with open(sys.argv[1], newline="") as file:
+    kl = {int(row["step"]): float(row["value"]) for row in csv.DictReader(file) if row["name"] == "eval/kl"}
+last = int(sys.argv[2])
+sys.exit(not (max(v for s, v in kl.items() if s <= last) <= 1.5 < kl[last + 20]))
+END
+grep -q "dpo seed 2 ends at step $((step + 20)): a divergence of .* nats, above budget.kl = 1.5; its result is that of step $step" \
+    near.log || complain "no word of the end: $(tail -n 3 near.log)"
+one within "budget.steps=$step" || fail "$(cat within.log)"
+[[ $(weights near) == "$(weights within)" ]] || complain "the weights are not those of the last evaluation within"
+
+# What is beyond is never selected, however good.
+one both budget.kl=1.5 evaluation.select=reward_margin || fail "$(cat both.log)"
+[[ $(field both selected) == "$step" ]] || complain "selected $(field both selected), of which $step was the last within"
+one far budget.kl=1e6 budget.steps=40 || fail "$(cat far.log)"
+[[ $(field far selected) == 40 ]] || complain "a limit that is not reached selects $(field far selected)"
+
+refused 'budget.kl = 2: expected evaluation.every above 0 beside it' budget.kl=2 evaluation.every=0
+refused 'budget.kl = 2: expected evaluation.start = true beside it' budget.kl=2 evaluation.start=false
+refused 'budget: expected at least one of steps' budget.kl=2 budget.steps=0
+
 # ---- epochs ----
 
 # The bandit has 60 pairs here, 60 chosen responses for demonstrations, and 8 prompts.
-last_step() { "$program" export-results "$1.db" -f csv -o "$1-csv" >/dev/null && tail -n 1 "$1-csv/metrics.csv" | cut -d, -f3; }
 # takes STEPS METHOD SETTING...: that many steps for what the settings ask for.
 takes() {
     local steps=$1 method=$2

@@ -22,6 +22,11 @@ const RgOption rg_budget_options[] = {
                    "demonstrations, or the prompts of methods that sample all they train on; 0: no "
                    "limit",
                    .later = true),
+    RG_OPTION_REAL(RgBudgetOptions, kl, "0", 0, 1e9,
+                   "divergence from the reference, nats: a trial ends with the first evaluation of "
+                   "more, and its result is the last within, or of those within the best by "
+                   "evaluation.select; 0: no limit",
+                   .later = true),
     RG_OPTION_END,
 };
 
@@ -81,6 +86,10 @@ double rg_budget_limit(const RgBudgetOptions *budget, RgCost cost) {
         break;
     }
     return 0;
+}
+
+bool rg_selects(const RgEvaluationOptions *evaluation, const RgBudgetOptions *budget) {
+    return evaluation->select[0] || budget->kl > 0;
 }
 
 /* What rounding adds to a whole number of batches makes no further one. */

@@ -24,6 +24,7 @@ typedef struct RgBudgetOptions {
     double seconds; /* of training */
     int64_t generated_tokens, judge_queries;
     double epochs; /* passes over the training data */
+    double kl;     /* nats of an evaluation, above which a trial ends; 0: no limit */
 } RgBudgetOptions;
 
 typedef struct RgEvaluationOptions {
@@ -48,6 +49,9 @@ typedef struct RgSpending {
 
 double rg_spent(const RgSpending *spending, RgCost cost);
 double rg_budget_limit(const RgBudgetOptions *budget, RgCost cost); /* 0: none */
+
+/* Whether an evaluation other than the last may be a trial's result. */
+bool rg_selects(const RgEvaluationOptions *evaluation, const RgBudgetOptions *budget);
 
 /* Steps that so many passes over `elements` take in batches of `batch`; 1 or more. */
 int64_t rg_epoch_steps(double epochs, int64_t elements, int64_t batch);

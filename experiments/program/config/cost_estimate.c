@@ -253,7 +253,7 @@ static void plan_parameters(const RgTrialPlan *plan, int64_t trained, int64_t we
     cost->frozen = weights;
     cost->weights = own;
     int64_t followers = (plan->recipe.reference_steps > 0) + (plan->recipe.sampler_steps != 1) +
-                        (plan->evaluation.select[0] != '\0'); /* the best so far */
+                        rg_selects(&plan->evaluation, &plan->budget); /* the result so far */
     cost->reference = whole + (trains ? own * (double)followers : 0);
     cost->gradients = own * (shards_of(plan) > 1 ? 2 : 1); /* a shard's, and the sum */
     if (trains)

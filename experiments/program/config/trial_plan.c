@@ -219,7 +219,17 @@ static RgStatus check_limits(const RgTrialPlan *plan, RgError *error) {
                    "judge_queries, epochs above 0");
 }
 
+/* It is seen by evaluations, and one has to be within. */
+static RgStatus check_kl(const RgTrialPlan *plan, RgError *error) {
+    const RgEvaluationOptions *e = &plan->evaluation;
+    if (plan->budget.kl == 0 || (e->every > 0 && e->start))
+        return RG_OK;
+    return rg_fail(error, RG_E_USAGE, "budget.kl = %g: expected %s beside it", plan->budget.kl,
+                   e->start ? "evaluation.every above 0" : "evaluation.start = true");
+}
+
 static RgStatus check_budget(const RgTrialPlan *plan, RgError *error) {
+    RG_TRY(check_kl(plan, error));
     RG_TRY(check_epochs(plan, error));
     RG_TRY(check_limits(plan, error));
     if (plan->budget.steps == 0 && plan->budget.epochs == 0 &&

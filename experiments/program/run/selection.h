@@ -2,9 +2,10 @@
 /* Which evaluation of a trial is its result, and when evaluations end it.
  *
  * Where `evaluation.select` names a metric, that is the best one by it, and after
- * `evaluation.patience` without a better one the trial ends. The policy of that evaluation is kept,
- * and is what the trial ends with. Of trials that ask for none of this there is no selection: NULL,
- * for which every function stands. */
+ * `evaluation.patience` without a better one the trial ends. With `budget.kl` it ends with the
+ * first evaluation that is farther from the reference, which is never the result. The policy of the
+ * result is kept, and is what the trial ends with. Of trials that ask for none of this there is no
+ * selection: NULL, for which every function stands. */
 #ifndef RG_EXPERIMENTS_PROGRAM_RUN_SELECTION_H
 #define RG_EXPERIMENTS_PROGRAM_RUN_SELECTION_H
 
@@ -16,15 +17,15 @@ typedef struct RgSelection RgSelection;
 
 /* NULL where nothing is selected. `options` and `parameters`, those that are trained, are borrowed.
  */
-RgSelection *rg_selection_create(const RgEvaluationOptions *options,
+RgSelection *rg_selection_create(const RgEvaluationOptions *options, const RgBudgetOptions *budget,
                                  const RgParameters *parameters);
 void rg_selection_destroy(RgSelection *selection);
 
-/* List the parameters of the best evaluation and what is known of it. */
+/* List the parameters of the result so far and what is known of it. */
 void rg_selection_checkpoint(RgSelection *selection, RgCheckpoint *checkpoint);
 
-/* The policy was evaluated as it is at `step`. Refused where the evaluation has no such metric, with
- * the nearest name. */
+/* The policy was evaluated as it is at `step`. Refused where the evaluation lacks a metric that is
+ * asked for, with the nearest name. */
 RgStatus rg_selection_see(RgSelection *selection, const RgEvaluation *evaluation, int64_t step,
                           RgError *error);
 

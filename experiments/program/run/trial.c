@@ -358,7 +358,8 @@ RgStatus rg_trial_begin(RgTrialInHand *trial, RgError *error) {
     RG_TRY(rg_team_agree(trial->together, status, error));
     trial->checkpoint = rg_checkpoint_create();
     rg_trainer_checkpoint(trial->trainer, trial->checkpoint);
-    trial->selection = rg_selection_create(&plan->evaluation, trial->policy->parameters);
+    trial->selection =
+        rg_selection_create(&plan->evaluation, &plan->budget, trial->policy->parameters);
     rg_selection_checkpoint(trial->selection, trial->checkpoint);
     rg_checkpoint_set_kernels(trial->checkpoint, rg_blas_core());
     return RG_OK;
