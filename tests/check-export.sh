@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# What export-results writes is read back by readers that are not this program's (Python's csv and
+# What export-results and run --tensorboard write is read back by readers that are not this program's (Python's csv and
 # json modules, and a small one of TensorBoard's event files) and is what the store holds.
 set -u
 # shellcheck source=tests/script.sh
@@ -65,6 +65,45 @@ END
 sed 's/"dataset_responses":[0-9]*,/"dataset_responses":null,/' out/jsonl/metrics.jsonl |
     cmp - old/metrics.jsonl || fail "an old store's metrics"
 cmp out/jsonl/trials.jsonl old/trials.jsonl || fail "an old store's trials"
+
+# ---- while trials run ----
+
+# live STORE FOLDER: its event files are what the store holds, each step once.
+live() { python3 "$source/tests/read_export.py" "$1" live "$2" || fail "$2 is not what $1 holds"; }
+
+"$program" run -q small.cfg -r live.db --tensorboard deep/live || fail "a run with event files"
+live live.db deep/live
+"$program" run -q small.cfg -r crew.db -j 2 --tensorboard crew-live || fail "-j 2 with event files"
+live crew.db crew-live
+(cd deep/live && find . -type f | sort) | cmp - <(cd crew-live && find . -type f | sort) || fail "-j 2 has other files"
+(cd deep/live && find . -type f | sort) | cmp - <(cd out/tensorboard && find . -type f | sort) ||
+    fail "the files do not lie where export-results has them"
+
+# Steps come as they are made, and a trial that is killed goes on from its checkpoint in its file.
+long=("$program" run -q small.cfg -r long.db --tensorboard long-live --checkpoint-seconds 0 -s 'seeds=[1]' -s sweep=[]
+    -s 'algorithms=({type="dpo";})' -s budget.steps=3000 -s evaluation.every=100)
+"${long[@]}" 2>log &
+pid=$!
+until [[ $(find long-live -type f -size +20k 2>/dev/null | wc -l) -gt 0 ]]; do
+    kill -0 "$pid" 2>/dev/null || fail "it ended before it could be killed: $(cat log)"
+    sleep 0.02
+done
+kill -9 "$pid"
+wait "$pid" 2>/dev/null
+file=$(find long-live -type f)
+echo "a record that was not written whole" >>"$file"
+"${long[@]}" || fail "going on"
+live long.db long-live
+size=$(stat -c %s "$file")
+"${long[@]}" || fail "a run of nothing"
+[[ $(stat -c %s "$file") -eq $size ]] || fail "a trial that is done has another file"
+
+status=0
+"$program" run -q small.cfg -r refused.db --tensorboard small.cfg/live >log 2>&1 || status=$?
+[[ $status -eq 1 ]] && grep -q 'small.cfg/live: cannot make the folder: Not a directory' log || fail "into a file: $status, $(cat log)"
+status=0
+"$program" run -n small.cfg --tensorboard live >log 2>&1 || status=$?
+[[ $status -eq 2 ]] && grep -q 'writes nothing, expected no --tensorboard' log || fail "a dry run: $status, $(cat log)"
 
 # expect STATUS PATTERN ARGUMENT...
 expect() {

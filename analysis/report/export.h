@@ -47,6 +47,15 @@ RgStatus rg_export(const RgExportOptions *options, RgError *error);
 RgStatus rg_export_events(RgStore *store, const RgExportOptions *options, const char *ids,
                           RgError *error);
 
+/* The event file of one trial, as above, while it is being run: written anew with what the store has
+ * of it, and then added to. */
+typedef struct RgEventLog RgEventLog;
+RgStatus rg_event_log_open(RgStore *store, int64_t trial, const char *output, RgEventLog **log,
+                           RgError *error);
+/* What the store has by now of steps that the file has not; NULL: nothing is done. */
+RgStatus rg_event_log_add(RgEventLog *log, RgError *error);
+void rg_event_log_close(RgEventLog *log);
+
 /* What queries have beside the experiment: the trials of ?2, a JSON array of numbers; NULL: all. */
 #define RG_EXPORT_CHOSEN " AND (?2 IS NULL OR t.id IN (SELECT value FROM json_each(?2)))"
 

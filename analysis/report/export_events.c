@@ -11,6 +11,7 @@
 #include "analysis/compare/format.h"
 #include "core/results/rows.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -204,19 +205,23 @@ static const char steps_text[] =
     "SELECT r.step, name AS \"export.name\", value AS \"metrics.value\", flops, seconds,"
     " trained_tokens, generated_tokens, judge_queries,"
     " hessian_products, peak_memory FROM readings r LEFT JOIN metrics m"
-    " ON m.trial = r.trial AND m.step = r.step WHERE r.trial = ?1 ORDER BY r.step, name";
+    " ON m.trial = r.trial AND m.step = r.step WHERE r.trial = ?1 AND r.step > ?2"
+    " ORDER BY r.step, name";
 
-/* One event a step: the meter's readings, then its metrics. */
-static RgStatus write_steps(RgStore *store, const EventTrial *trial, FILE *out, RgError *error) {
+/* One event a step after `last`, which becomes the last of them: the meter's readings, then its
+ * metrics. */
+static RgStatus write_steps(RgStore *store, const EventTrial *trial, int64_t *last, FILE *out,
+                            RgError *error) {
     RgRows *rows = rg_rows_open(store, "readings", steps_text);
     rg_rows_of_trial(rows, trial->id);
+    rg_rows_bind_integer(rows, 2, *last);
     Bytes summary = {0};
     double wall_time = 0;
     int64_t step = -1;
     while (rg_rows_next(rows)) {
         if (rg_rows_integer(rows, 0) != step && summary.size > 0)
             write_summary(out, wall_time, step, &summary);
-        step = rg_rows_integer(rows, 0);
+        *last = step = rg_rows_integer(rows, 0);
         double seconds = rg_rows_number(rows, SECONDS);
         wall_time = trial->begin + (isnan(seconds) ? 0 : seconds);
         bool first = summary.size == 0;
@@ -230,7 +235,8 @@ static RgStatus write_steps(RgStore *store, const EventTrial *trial, FILE *out, 
     return rg_rows_close(rows, RG_OK, error);
 }
 
-static RgStatus write_events(RgStore *store, const EventTrial *trial, FILE *out, RgError *error) {
+static RgStatus write_events(RgStore *store, const EventTrial *trial, int64_t *last, FILE *out,
+                             RgError *error) {
     Bytes version = event(trial->begin, 0), summary = {0};
     put_text(&version, EVENT_FILE_VERSION, "brain.Event:2");
     write_record(out, &version);
@@ -238,7 +244,8 @@ static RgStatus write_events(RgStore *store, const EventTrial *trial, FILE *out,
     add_text(&summary, "settings/text_summary", text);
     write_summary(out, trial->begin, 0, &summary);
     free(text);
-    return write_steps(store, trial, out, error);
+    *last = -1;
+    return write_steps(store, trial, last, out, error);
 }
 
 /* A label as the name of a folder, malloc'd: no slash, no dot in front, no nothing. */
@@ -250,33 +257,49 @@ static char *folder_name(const char *label) {
     return name;
 }
 
-static RgStatus export_trial(RgStore *store, const RgExportOptions *o, const EventTrial *trial,
-                             RgError *error) {
+/* Always the same name: exported again, it takes the old one's place. malloc'd. */
+static char *event_path(const char *output, const EventTrial *trial) {
     char *experiment = folder_name(trial->experiment), *label = folder_name(trial->label);
     char *key = folder_name(trial->key);
-    char *folder = rg_string_format("%s/%s/%s/seed-%lld-%s", o->output, experiment, label,
-                                    (long long)trial->seed, key);
-    RgExportFile file = {0};
-    /* always the same name: exported again, it takes the old one's place */
-    RgStatus status =
-        rg_export_begin(&file, rg_string_format("%s/events.out.tfevents.regatta", folder), error);
-    if (status == RG_OK)
-        status = write_events(store, trial, file.stream, error);
+    char *path = rg_string_format("%s/%s/%s/seed-%lld-%s/events.out.tfevents.regatta", output,
+                                  experiment, label, (long long)trial->seed, key);
     free(experiment);
     free(label);
     free(key);
-    free(folder);
+    return path;
+}
+
+static RgStatus export_trial(RgStore *store, const char *output, const EventTrial *trial,
+                             int64_t *last, RgError *error) {
+    RgExportFile file = {0};
+    RgStatus status = rg_export_begin(&file, event_path(output, trial), error);
+    if (status == RG_OK)
+        status = write_events(store, trial, last, file.stream, error);
     return rg_export_end(&file, status, error);
 }
 
-/* The store has the time at which a trial ended, in whole seconds, and the seconds of training at
- * each step: an event's time is what these make together, evaluation left out. */
-static const char trials_text[] =
-    "SELECT t.id, t.seed, e.name AS \"experiments.name\", t.key, t.label, t.config,"
-    " ifnull(strftime('%s', t.updated) + 0, 0) AS \"any.integer\","
-    " (SELECT max(seconds) FROM readings WHERE trial = t.id) AS \"readings.seconds\""
+/* The store has the time at which a trial ended, or was taken up, in whole seconds, and the seconds
+ * of training at each step: an event's time is what these make together, evaluation left out. */
+#define TRIAL_COLUMNS                                                                              \
+    "SELECT t.id, t.seed, e.name AS \"experiments.name\", t.key, t.label, t.config,"               \
+    " ifnull(strftime('%s', t.updated) + 0, 0) AS \"any.integer\","                                \
+    " (SELECT max(seconds) FROM readings WHERE trial = t.id) AS \"readings.seconds\""              \
     " FROM trials t JOIN experiments e ON e.id = t.experiment"
-    " WHERE (?1 IS NULL OR e.name = ?1)" RG_EXPORT_CHOSEN " ORDER BY t.id";
+
+/* Of the row in hand. */
+static EventTrial read_trial(RgRows *rows) {
+    double seconds = rg_rows_number(rows, 7);
+    return (EventTrial){.id = rg_rows_integer(rows, 0),
+                        .seed = rg_rows_integer(rows, 1),
+                        .experiment = rg_rows_text(rows, 2),
+                        .key = rg_rows_text(rows, 3),
+                        .label = rg_rows_text(rows, 4),
+                        .config = rg_rows_text(rows, 5),
+                        .begin = (double)rg_rows_integer(rows, 6) - (isnan(seconds) ? 0 : seconds)};
+}
+
+static const char trials_text[] =
+    TRIAL_COLUMNS " WHERE (?1 IS NULL OR e.name = ?1)" RG_EXPORT_CHOSEN " ORDER BY t.id";
 
 RgStatus rg_export_events(RgStore *store, const RgExportOptions *options, const char *ids,
                           RgError *error) {
@@ -285,16 +308,66 @@ RgStatus rg_export_events(RgStore *store, const RgExportOptions *options, const 
     rg_rows_bind_text(rows, 2, ids);
     RgStatus status = RG_OK;
     while (status == RG_OK && rg_rows_next(rows)) {
-        double seconds = rg_rows_number(rows, 7);
-        EventTrial trial = {.id = rg_rows_integer(rows, 0),
-                            .seed = rg_rows_integer(rows, 1),
-                            .experiment = rg_rows_text(rows, 2),
-                            .key = rg_rows_text(rows, 3),
-                            .label = rg_rows_text(rows, 4),
-                            .config = rg_rows_text(rows, 5),
-                            .begin =
-                                (double)rg_rows_integer(rows, 6) - (isnan(seconds) ? 0 : seconds)};
-        status = export_trial(store, options, &trial, error);
+        EventTrial trial = read_trial(rows);
+        int64_t last;
+        status = export_trial(store, options->output, &trial, &last, error);
     }
     return rg_rows_close(rows, status, error);
+}
+
+/* ---- a trial that is being run ---- */
+
+struct RgEventLog {
+    RgStore *store;
+    EventTrial trial; /* without its texts */
+    int64_t last;     /* step that the file has */
+    char *path;
+    FILE *out;
+};
+
+static RgStatus refuse_log(const RgEventLog *log, RgError *error) {
+    return rg_fail(error, RG_E_FILE, "%s: cannot write: %s", log->path, strerror(errno));
+}
+
+static RgStatus begin_log(RgEventLog *log, int64_t trial, const char *output, RgError *error) {
+    RgRows *rows = rg_rows_open(log->store, "trials", TRIAL_COLUMNS " WHERE t.id = ?1");
+    rg_rows_of_trial(rows, trial);
+    RgStatus status = RG_OK;
+    if (rg_rows_next(rows)) {
+        log->trial = read_trial(rows);
+        log->path = event_path(output, &log->trial);
+        status = export_trial(log->store, output, &log->trial, &log->last, error);
+    }
+    log->trial = (EventTrial){.id = log->trial.id, .begin = log->trial.begin};
+    RG_TRY(rg_rows_close(rows, status, error));
+    RG_ASSERT(log->path); /* a trial that is run has a row */
+    log->out = fopen(log->path, "abe");
+    return log->out ? RG_OK : refuse_log(log, error);
+}
+
+RgStatus rg_event_log_open(RgStore *store, int64_t trial, const char *output, RgEventLog **log,
+                           RgError *error) {
+    RgEventLog *new = rg_allocate(1, sizeof *new);
+    new->store = store;
+    RgStatus status = begin_log(new, trial, output, error);
+    *log = status == RG_OK ? new : NULL;
+    if (status != RG_OK)
+        rg_event_log_close(new);
+    return status;
+}
+
+RgStatus rg_event_log_add(RgEventLog *log, RgError *error) {
+    if (!log)
+        return RG_OK;
+    RG_TRY(write_steps(log->store, &log->trial, &log->last, log->out, error));
+    return fflush(log->out) == 0 && !ferror(log->out) ? RG_OK : refuse_log(log, error);
+}
+
+void rg_event_log_close(RgEventLog *log) {
+    if (!log)
+        return;
+    if (log->out)
+        fclose(log->out);
+    free(log->path);
+    free(log);
 }

@@ -19,7 +19,8 @@ enum {
     KEY_ONLY,
     KEY_PROFILE,
     KEY_RANKS,
-    KEY_SHARE
+    KEY_SHARE,
+    KEY_TENSORBOARD
 };
 
 typedef struct RunArguments {
@@ -57,6 +58,10 @@ static const struct argp_option options[] = {
      0},
     {"checkpoint-seconds", KEY_CHECKPOINT, "S", 0,
      "seconds between checkpoints (default: 10; 0: after every step)", 0},
+    {"tensorboard", KEY_TENSORBOARD, "FOLDER", 0,
+     "write TensorBoard's event files of the trials while they run, a folder each, as regatta "
+     "export-results does of those that are done",
+     0},
     {"profile", KEY_PROFILE, NULL, 0,
      "tell in the end where the time went, by operator, and on how many threads", 0},
     {"dry-run", 'n', NULL, 0,
@@ -108,6 +113,9 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
         a->run.checkpoint_seconds =
             rg_argument_real(state, "--checkpoint-seconds", argument, 0, 1e9);
         return 0;
+    case KEY_TENSORBOARD:
+        a->run.events = argument;
+        return 0;
     case KEY_PROFILE:
         a->profile = true;
         return 0;
@@ -125,6 +133,8 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
             argp_error(state, "--json is of --dry-run, and expected beside it");
         if (a->dry && a->run.share)
             argp_error(state, "--dry-run lists all trials, expected no --share beside it");
+        if (a->dry && a->run.events)
+            argp_error(state, "--dry-run writes nothing, expected no --tensorboard beside it");
         if (a->profile && rg_run_in_crew(&a->run))
             argp_error(state, "--profile is of one process: expected neither -j nor "
                               "--memory-limit beside it");
@@ -155,6 +165,10 @@ static const struct argp argp = {
     "same method and values took on average, or what `regatta plan` says, with responses as long "
     "as they may be. Seconds, evaluation included, are never planned: they are there once a like "
     "trial has finished.\n\n"
+    "With --tensorboard FOLDER, `tensorboard --logdir FOLDER` shows the trials of this run as they "
+    "get on. A trial that goes on has its file written anew, up to its checkpoint, and then added "
+    "to. Trials that are done already are not in it; regatta export-results -f tensorboard -o "
+    "FOLDER adds them.\n\n"
     "Final weights lie beside the store, in the folder of its name without .db.\n\n"
     "Exit status: 0 done, 1 failed or stopped, 2 bad usage or config.",
     children,

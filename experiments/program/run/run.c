@@ -91,9 +91,14 @@ static RgStatus run_trials(const RgExperiment *experiment, RgStore *store, const
                       .skip = place->skip,
                       .overrides = experiment->overrides_json,
                       .folder = folder,
+                      .events = a->events,
                       .checkpoint_seconds = a->checkpoint_seconds,
                       .progress = &progress};
     RgStatus status = rg_folder_make(folder, error);
+    if (status == RG_OK && a->events) /* before anything runs */
+        status = rg_folders_make_above(a->events, error);
+    if (status == RG_OK && a->events)
+        status = rg_folder_make(a->events, error);
     if (status == RG_OK)
         status = record_experiment(experiment, store, &run.experiment, error);
     if (status == RG_OK && rg_run_in_crew(a))

@@ -12,6 +12,7 @@ typedef struct RgRunOptions {
     int share, shares;   /* every `shares`th trial from number `share` on; share 0: all of them */
     double memory_limit; /* bytes; 0: none */
     double checkpoint_seconds;
+    const char *events; /* folder of TensorBoard's event files; NULL: none */
     bool quiet;
 } RgRunOptions;
 

@@ -150,6 +150,8 @@ static RgStatus record_step(RgTrialInHand *trial, bool evaluate, RgError *error)
     if (status == RG_OK && evaluate)
         status = rg_store_evaluation_time(trial->run->store, trial->record.id, trainer->step,
                                           seconds, error);
+    if (status == RG_OK)
+        status = rg_event_log_add(trial->events, error);
     rg_evaluation_destroy(evaluation);
     return status;
 }
@@ -374,7 +376,11 @@ static RgStatus run_trial(RgTrialInHand *trial, RgError *error) {
         rg_trainer_use_cache(trial->trainer, &trial->cache);
     }
     trial->last_checkpoint = rg_clock_seconds();
-    RG_TRY(rg_trial_take_up(trial, resume(trial, error), error));
+    RgStatus status = resume(trial, error);
+    if (status == RG_OK && run->events) /* what was rewound is not in it */
+        status =
+            rg_event_log_open(run->store, trial->record.id, run->events, &trial->events, error);
+    RG_TRY(rg_trial_take_up(trial, status, error));
     RgSpending begun = spending(trial);
     rg_progress_trial(run->progress, trial->name, &trial->budget, &begun);
     RG_TRY(train(trial, error));
@@ -387,6 +393,7 @@ void rg_trial_end(RgTrialInHand *trial) {
     rg_trainer_destroy(trial->trainer);
     rg_checkpoint_destroy(trial->checkpoint);
     rg_selection_destroy(trial->selection);
+    rg_event_log_close(trial->events);
     rg_policy_destroy(trial->policy);
     setup->team = NULL;
     if (setup->environment)

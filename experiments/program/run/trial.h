@@ -23,6 +23,7 @@ typedef struct RgTrialRun {
     const bool *skip;          /* trials that are not this run's; NULL: all are */
     const char *folder;        /* of checkpoints and final weights */
     const char *overrides;     /* JSON object of the settings given by -s; NULL: none */
+    const char *events;        /* folder of TensorBoard's event files; NULL: none */
     double checkpoint_seconds; /* between checkpoints; 0: after every step */
     RgProgress *progress;
     RgTeam *team;      /* that this process belongs to, NULL: none */

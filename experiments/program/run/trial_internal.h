@@ -3,6 +3,7 @@
 #ifndef RG_EXPERIMENTS_PROGRAM_RUN_TRIAL_INTERNAL_H
 #define RG_EXPERIMENTS_PROGRAM_RUN_TRIAL_INTERNAL_H
 
+#include "analysis/report/export.h"
 #include "experiments/program/run/selection.h"
 #include "experiments/program/run/trial.h"
 
@@ -16,10 +17,11 @@ typedef struct RgTrialInHand {
     RgSelection *selection; /* of its evaluations; NULL: the last counts */
     RgCheckpoint *checkpoint;
     RgPairCache cache;
-    RgTeam team;      /* that runs it, of which `together` … */
-    RgTeam *together; /* … is NULL where that is this process alone */
-    bool stopped;     /* one of its other ranks has had a signal */
-    char *name;       /* "dpo seed 1, beta 0.3" */
+    RgTeam team;        /* that runs it, of which `together` … */
+    RgTeam *together;   /* … is NULL where that is this process alone */
+    RgEventLog *events; /* that are written meanwhile; NULL: none */
+    bool stopped;       /* one of its other ranks has had a signal */
+    char *name;         /* "dpo seed 1, beta 0.3" */
     char *checkpoint_path, *weights_path;
     char checkpoint_sum[RG_SHA256_TEXT]; /* of the file that is there; "": none */
     double last_checkpoint;              /* clock */
