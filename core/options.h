@@ -85,8 +85,9 @@ typedef struct RgOption {
     const char *const *choices; /* NULL-terminated */
     const char *help;           /* one line, with the unit and the paper's letter */
     const RgOptionFamily *family;
-    bool incidental; /* decides how results come about, not what they are: no part of a trial's key
-                      */
+    bool execution_only; /* decides how results come about, not what they are: no part of a trial's
+                          * key
+                          */
     bool later; /* came when there were trials: recorded only where it is away from its default,
                         so that their keys stay */
     RgAct act;  /* of a string that is not empty */
@@ -97,7 +98,8 @@ typedef struct RgOption {
     const char *const *files;
 } RgOption;
 
-/* Help is the last; what a number, a boolean or a string has besides may follow it: `.later = true`.
+/* Help is the last; what a number, a boolean or a string has besides may follow it: `.later =
+ * true`.
  */
 #define RG_OPTION_REAL(type, member, fallback_, low_, high_, ...)                                  \
     {                                                                                              \
@@ -192,8 +194,9 @@ typedef RgStatus RgOptionVisit(void *context, const RgOption *option, const RgSe
 RgStatus rg_options_visit(const RgOption *table, const char *path, const RgSettings *resolved,
                           RgOptionVisit *visit, void *context, RgError *error);
 
-/* Remove from a resolved config what is incidental in the group `path`, and in the parts in it. */
-void rg_options_drop_incidental(const RgOption *table, const char *path, RgSettings *resolved);
+/* Remove from a resolved config what is execution_only in the group `path`, and in the parts in it.
+ */
+void rg_options_drop_execution_only(const RgOption *table, const char *path, RgSettings *resolved);
 
 /* The table as people read it, one option a paragraph: name, type and range or choices, default,
  * and the help, wrapped at 80 columns. `stream` is a FILE *. */

@@ -47,11 +47,11 @@ static int64_t count_of(const RgSequences *sequences) {
     return sequences ? sequences->count : 0;
 }
 
-static int64_t pairs_of(const RgCourse *course) {
-    return course->pairs ? course->pairs->count : course->expected_pairs;
+static int64_t pairs_of(const RgTask *task) {
+    return task->pairs ? task->pairs->count : task->expected_pairs;
 }
 
-int64_t rg_recipe_elements(const RgAlgorithm *a, const RgRecipe *r, const RgCourse *course,
+int64_t rg_recipe_elements(const RgAlgorithm *a, const RgRecipe *r, const RgTask *task,
                            const char **of) {
     bool pairs = rg_recipe_takes_pairs(r), policy = r->responses == RG_FROM_POLICY;
     bool sampled = policy || r->opponents != RG_FROM_NOWHERE;
@@ -59,9 +59,9 @@ int64_t rg_recipe_elements(const RgAlgorithm *a, const RgRecipe *r, const RgCour
     if (!*of)
         return 0;
     if (r->group > 0 || (pairs && policy && r->on_policy >= 1))
-        return count_of(course->prompts);
+        return count_of(task->prompts);
     *of = pairs && !(sampled && r->on_policy >= 1) ? "offline pairs" : "demonstrations";
-    return strcmp(*of, "offline pairs") == 0 ? pairs_of(course) : count_of(course->demonstrations);
+    return strcmp(*of, "offline pairs") == 0 ? pairs_of(task) : count_of(task->demonstrations);
 }
 
 /* ---- what a recipe lacks ---- */
@@ -111,20 +111,20 @@ static bool empty(const RgSequences *sequences) {
     return !sequences || sequences->count == 0;
 }
 
-static bool has_pairs(const RgCourse *course) {
-    return course->pairs && course->pairs->count > 0;
+static bool has_pairs(const RgTask *task) {
+    return task->pairs && task->pairs->count > 0;
 }
 
-static RgStatus check_data(const char *name, const RgRecipe *r, const RgCourse *course,
+static RgStatus check_data(const char *name, const RgRecipe *r, const RgTask *task,
                            RgError *error) {
     bool pairs = rg_recipe_takes_pairs(r), opponents = r->opponents != RG_FROM_NOWHERE;
     bool dataset = r->responses == RG_FROM_DATASET;
     const char *lacking = NULL;
-    if (pairs && (r->on_policy < 1 || (dataset && !opponents)) && !has_pairs(course))
+    if (pairs && (r->on_policy < 1 || (dataset && !opponents)) && !has_pairs(task))
         lacking = "preference pairs";
-    else if (r->responses == RG_FROM_POLICY && empty(course->prompts))
+    else if (r->responses == RG_FROM_POLICY && empty(task->prompts))
         lacking = "training prompts";
-    else if (dataset && (!pairs || opponents) && empty(course->demonstrations))
+    else if (dataset && (!pairs || opponents) && empty(task->demonstrations))
         lacking = "demonstrations";
     if (lacking)
         return rg_fail(error, RG_E_USAGE, "%s needs %s, and the environment has none", name,
@@ -133,19 +133,19 @@ static RgStatus check_data(const char *name, const RgRecipe *r, const RgCourse *
 }
 
 /* A judge that only compares will not do for all, nor one that leaves pairs without a label. */
-static RgStatus check_judge(const RgAlgorithm *a, const RgRecipe *r, const RgCourse *course,
+static RgStatus check_judge(const RgAlgorithm *a, const RgRecipe *r, const RgTask *task,
                             RgError *error) {
-    if (!course->judge && (r->rewards || (r->group > 0 && r->group != 2)))
+    if (!task->judge && (r->rewards || (r->group > 0 && r->group != 2)))
         return rg_fail(error, RG_E_USAGE,
                        "%s needs a judge that gives rewards, and the environment's only compares",
                        a->about.name);
-    if (!course->skips || r->preferences != RG_FROM_JUDGE)
+    if (!task->skips || r->preferences != RG_FROM_JUDGE)
         return RG_OK;
     if (r->group > 1)
         return rg_fail(error, RG_E_USAGE,
                        "%s needs every group ranked, and the judge leaves some without a label",
                        a->about.name);
-    if (!a->step && !has_pairs(course))
+    if (!a->step && !has_pairs(task))
         return rg_fail(
             error, RG_E_USAGE,
             "%s needs preference pairs in place of those that the judge leaves without a "
@@ -154,10 +154,10 @@ static RgStatus check_judge(const RgAlgorithm *a, const RgRecipe *r, const RgCou
     return RG_OK;
 }
 
-RgStatus rg_recipe_check_sources(const RgAlgorithm *a, const RgRecipe *r, const RgCourse *course,
+RgStatus rg_recipe_check_sources(const RgAlgorithm *a, const RgRecipe *r, const RgTask *task,
                                  const RgPolicy *policy, RgError *error) {
-    RG_TRY(check_data(a->about.name, r, course, error));
-    RG_TRY(check_judge(a, r, course, error));
+    RG_TRY(check_data(a->about.name, r, task, error));
+    RG_TRY(check_judge(a, r, task, error));
     if (r->opponents == RG_FROM_MIXTURE && !policy->type->mixes)
         return rg_fail(error, RG_E_USAGE,
                        "%s samples from the geometric mixture of policy and reference, which a %s "

@@ -15,17 +15,17 @@ RgRecipe rg_recipe_of(const RgAlgorithm *algorithm, const void *options);
 RgStatus rg_recipe_check(const RgAlgorithm *algorithm, const RgRecipe *recipe, RgError *error);
 
 /* How many elements of a data set a step's batches go over, pass after pass, and of which: offline
- * pairs, also where some of a batch are sampled in their place, demonstrations, or prompts where all
- * is sampled. 0: there are none. An algorithm with a step of its own is taken to go over what its
- * recipe says; of one without a recipe it is not known, and `of` is NULL. Before an environment is
- * prepared its pairs are those that it expects to have. */
-int64_t rg_recipe_elements(const RgAlgorithm *algorithm, const RgRecipe *recipe,
-                           const RgCourse *course, const char **of);
+ * pairs, also where some of a batch are sampled in their place, demonstrations, or prompts where
+ * all is sampled. 0: there are none. An algorithm with a step of its own is taken to go over what
+ * its recipe says; of one without a recipe it is not known, and `of` is NULL. Before an environment
+ * is prepared its pairs are those that it expects to have. */
+int64_t rg_recipe_elements(const RgAlgorithm *algorithm, const RgRecipe *recipe, const RgTask *task,
+                           const char **of);
 
 /* Refuse a recipe that draws on what the environment or the policy has not, such as offline pairs
  * or a judge that gives rewards: RG_E_USAGE, with the algorithm's name. */
 RgStatus rg_recipe_check_sources(const RgAlgorithm *algorithm, const RgRecipe *recipe,
-                                 const RgCourse *course, const RgPolicy *policy, RgError *error);
+                                 const RgTask *task, const RgPolicy *policy, RgError *error);
 
 /* Responses to one prompt of a batch, by what is done with them. Those marked * are drawn for
  * on-policy prompts alone, a share `on_policy` of all. Of algorithms with a step of their own only

@@ -24,7 +24,8 @@ typedef struct ExportTable {
     const char *name, *query;
 } ExportTable;
 
-/* %s: where trials, or readings, come from. Columns go by the rules of `export` in core/results/rows.c. */
+/* %s: where trials, or readings, come from. Columns go by the rules of `export` in
+ * core/results/rows.c. */
 static const ExportTable tables[] = {
     {"trials", "SELECT e.name AS experiment, key, algorithm, label, seed, status, reason, swept,"
                " t.config AS config, provenance, updated, selected, e.config AS experiment_config"

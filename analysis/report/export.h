@@ -47,8 +47,8 @@ RgStatus rg_export(const RgExportOptions *options, RgError *error);
 RgStatus rg_export_events(RgStore *store, const RgExportOptions *options, const char *ids,
                           RgError *error);
 
-/* The event file of one trial, as above, while it is being run: written anew with what the store has
- * of it, and then added to. */
+/* The event file of one trial, as above, while it is being run: written anew with what the store
+ * has of it, and then added to. */
 typedef struct RgEventLog RgEventLog;
 RgStatus rg_event_log_open(RgStore *store, int64_t trial, const char *output, RgEventLog **log,
                            RgError *error);

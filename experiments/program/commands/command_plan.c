@@ -58,7 +58,7 @@ static const struct argp argp = {
 /* With three digits, or all of them. */
 static const char *amount(double value, bool exact, char text[32]) {
     if (!exact)
-        return rg_amount_text(value, text);
+        return rg_units_text(value, text);
     snprintf(text, 32, "%.0f", value);
     return text;
 }
@@ -71,7 +71,7 @@ static void tell(const char *what, double value, const char *unit, const char *n
                note[0] ? "  " : "", note);
 }
 
-static void show(const RgTrialPlan *plan, const RgTrialCost *cost, bool exact) {
+static void show(const RgTrialSpec *plan, const RgTrialCost *cost, bool exact) {
     bool swept = strcmp(plan->swept_json, "{}") != 0;
     printf("%s%s%s\n", plan->part.label, swept ? " " : "", swept ? plan->swept_json : "");
     if (cost->epoch_steps > 0)
@@ -108,20 +108,20 @@ static void show(const RgTrialPlan *plan, const RgTrialCost *cost, bool exact) {
 }
 
 static RgStatus plan_all(const RgExperiment *experiment, bool exact, RgError *error) {
-    RgPlanner planner = {0};
+    RgCostEstimator planner = {0};
     RgStatus status = RG_OK;
     for (int64_t i = 0; i < experiment->trial_count && status == RG_OK; i++) {
-        const RgTrialPlan *plan = &experiment->trials[i];
+        const RgTrialSpec *plan = &experiment->trials[i];
         if (plan->seed != experiment->trials[0].seed)
             break; /* seeds are outermost, and change nothing */
         RgTrialCost cost;
-        status = rg_plan_trial(&planner, plan, &cost, error);
+        status = rg_cost_estimate_trial(&planner, plan, &cost, error);
         if (status == RG_OK) {
             printf("%s", i > 0 ? "\n" : "");
             show(plan, &cost, exact);
         }
     }
-    rg_planner_clear(&planner);
+    rg_cost_estimator_clear(&planner);
     return status;
 }
 

@@ -100,12 +100,12 @@ int64_t rg_epoch_steps(double epochs, int64_t elements, int64_t batch) {
 }
 
 RgStatus rg_budget_resolve(RgBudgetOptions *budget, const RgAlgorithm *algorithm,
-                           const RgRecipe *recipe, const RgCourse *course, int64_t batch,
+                           const RgRecipe *recipe, const RgTask *task, int64_t batch,
                            const char *label, RgError *error) {
     if (budget->epochs == 0)
         return RG_OK;
     const char *of;
-    int64_t elements = rg_recipe_elements(algorithm, recipe, course, &of);
+    int64_t elements = rg_recipe_elements(algorithm, recipe, task, &of);
     if (elements < 1)
         return rg_fail(error, RG_E_USAGE,
                        "budget.epochs = %g: %s goes over %s, of which the environment has none: "

@@ -57,9 +57,9 @@ bool rg_selects(const RgEvaluationOptions *evaluation, const RgBudgetOptions *bu
 int64_t rg_epoch_steps(double epochs, int64_t elements, int64_t batch);
 
 /* Put the steps that `epochs` come to with these data in the place of `steps`, where those are more
- * or 0. Refused where the algorithm, called `label`, goes over data that the course has not. */
+ * or 0. Refused where the algorithm, called `label`, goes over data that the task has not. */
 RgStatus rg_budget_resolve(RgBudgetOptions *budget, const RgAlgorithm *algorithm,
-                           const RgRecipe *recipe, const RgCourse *course, int64_t batch,
+                           const RgRecipe *recipe, const RgTask *task, int64_t batch,
                            const char *label, RgError *error);
 
 /* Spent share of the limit that is nearest to its end; 1 or more: the trial is over. `cost`, unless

@@ -9,7 +9,7 @@
 
 static const char dash[] = "\u2013";
 
-const char *rg_amount_text(double value, char text[32]) {
+const char *rg_units_text(double value, char text[32]) {
     static const char *const units[] = {"", " k", " M", " G", " T", " P", " E"};
     int unit = 0;
     if (isnan(value)) {
@@ -44,7 +44,7 @@ static char *value_text(const json_t *value) {
     return json;
 }
 
-char *rg_varied_text(const char *json) {
+char *rg_swept_text(const char *json) {
     char *text = NULL;
     size_t size;
     FILE *stream = open_memstream(&text, &size);

@@ -60,8 +60,8 @@ static bool has_metric(const RgEvaluation *evaluation, const char *name) {
     return false;
 }
 
-/* `asking` is the setting that asks for it. */
-static RgStatus check_metric(const RgEvaluation *evaluation, const char *name, const char *asking,
+/* `requests` is the setting that asks for it. */
+static RgStatus check_metric(const RgEvaluation *evaluation, const char *name, const char *requests,
                              RgError *error) {
     if (has_metric(evaluation, name))
         return RG_OK;
@@ -73,7 +73,7 @@ static RgStatus check_metric(const RgEvaluation *evaluation, const char *name, c
     RgStatus status = rg_fail(error, RG_E_USAGE,
                               "%s: the environment's evaluations have no metric \"%.100s\"%s: "
                               "expected one of %s",
-                              asking, name, rg_suggest(name, names).text, list);
+                              requests, name, rg_suggest(name, names).text, list);
     free(list);
     free(names);
     return status;
