@@ -84,6 +84,24 @@ expect 2 '^regatta: -s: seeds = 1: expected a list such as \[1, 2, 3\], or \[1\]
 expect 2 'unknown key "budget.stepz"; did you mean "steps"' run small.cfg -s budget.stepz=3
 expect 2 'unknown key "policy.adapter.rnak"; did you mean "rank"' run "$source/experiments/verses/quick.cfg" -s policy.adapter.rnak=3
 expect 2 '^regatta: --kernels stands before the command: regatta --kernels=NAME run' run --kernels=generic small.cfg
+# A judge that only compares, and the first method that needs more of it, before anything is read or run.
+cat >compares.cfg <<END
+name = "compares";
+seeds = [1];
+environment: { type = "text"; data = "none"; tokenizer = "none.json";
+    judge = { type = "command"; command = "true"; }; };
+policy: { type = "transformer"; };
+optimizer: { learning_rate = 1e-3; };
+budget: { steps = 1; };
+algorithms = ( { type = "online-dpo"; }, { type = "listwise"; group_size = 2; }, { type = "sppo"; } );
+END
+refused='^regatta: compares.cfg:4: environment.judge.type = "command": sppo needs a judge that gives rewards'
+expect 2 "$refused" run compares.cfg
+expect 2 "$refused" run compares.cfg --dry-run
+expect 2 "$refused" plan compares.cfg
+expect 2 'listwise needs a judge that gives rewards' plan compares.cfg -s algorithms.1.group_size=3
+sed '/sppo/s/, { type = "sppo"; }//' compares.cfg >compared.cfg
+expect 1 'none' plan compared.cfg
 [[ ! -e results ]] || complain "a config that is refused leaves results behind"
 expect 0 'sail-pr +1 +new +40 ' run small.cfg --dry-run
 expect 2 '--json is of --dry-run' run small.cfg --json
@@ -116,7 +134,7 @@ expect 0 'p, Holm' compare small.db
 expect 0 '^sail-pr +dpo ' compare small.db --against dpo
 expect 2 'judge decides wins' compare small.db -m reward --judge reward
 expect 2 '^regatta: "dpo" cannot be compared with itself' compare small.db dpo dpo
-expect 2 'no labels of two beside it' compare small.db dpo sail-pr --against dpo
+expect 2 '--against cannot be combined with two labels' compare small.db dpo sail-pr --against dpo
 expect 0 '"p_holm": ' compare small.db --against dpo -f json
 expect 0 'rating, Elo' tournament small.db
 expect 0 '^a,b,a_elo,' tournament small.db -m reward -f csv
@@ -303,7 +321,7 @@ expect 1 'lines.jsonl:2: not JSON' score -p "$base" lines.jsonl
 line '{"prompt_tokens": [1, 2], "response_tokens": [99999]}'
 expect 1 'lines.jsonl:2: .*99999' score -p "$base" lines.jsonl
 line '{"prompt_tokens": [], "response_tokens": [3]}'
-expect 1 'lines.jsonl:2: the prompt has no token' score -p "$base" lines.jsonl
+expect 1 'lines.jsonl:2: the prompt is empty' score -p "$base" lines.jsonl
 line "{\"prompt_tokens\": [1], \"response_tokens\": [$(yes 5 | head -n 300 | paste -sd,)]}"
 expect 1 "lines.jsonl:2: .*301 tokens, and the policy's context is 192" score -p "$base" lines.jsonl
 line '{"prompt_tokens": [1], "response_tokens": [4]}'
@@ -364,7 +382,7 @@ expect 1 'texts.jsonl:2: not JSON' tokenize -t "$tokenizer" texts.jsonl
 full() {
     local got=0
     "$program" "$@" >/dev/full 2>err || got=$?
-    [[ $got -eq 1 && $(wc -l <err) -eq 1 && $(cat err) =~ (No space left on device|the output refused it)$ ]] ||
+    [[ $got -eq 1 && $(wc -l <err) -eq 1 && $(cat err) =~ (No space left on device|the output failed)$ ]] ||
         complain "regatta $* >/dev/full: exit status $got: $(head -n 3 err)"
 }
 expect 0 '' run small.cfg -q -r full.db

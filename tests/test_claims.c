@@ -376,7 +376,7 @@ Test(claims, fail_of_broken_environments_by_name) {
     RgError error = {0};
     bandit = rg_environment_type("bandit");
     task = *bandit;
-    task.about.name = "course";
+    task.about.name = "task";
     cr_assert_eq(rg_environment_type_register(&task, &error), RG_OK, "%s", error.text);
     task.evaluate = forgetful;
     check_fails("forgetful", check_task, "the same bits when it is asked again");
@@ -385,7 +385,7 @@ Test(claims, fail_of_broken_environments_by_name) {
     check_fails("unfair", check_task, "its judge says the same");
     task.create = bandit->create;
     task.primary_metric = "glory";
-    check_fails("glory", check_task, "has its headline");
+    check_fails("glory", check_task, "has its primary metric");
 }
 
 static RgPolicyType choice;

@@ -329,21 +329,21 @@ Test(process_group, refuses_a_rank_that_draws_another_batch) {
     const Outcome *together = forked_run(3, run_trial, &trial, sizeof *together);
     for (int q = 0; q < 3; q++) {
         cr_expect_eq(together[q].status, RG_E_USAGE);
-        cr_expect(strstr(together[q].text, "rank 2 of the team has drawn another batch"), "%s",
-                  together[q].text);
+        cr_expect(strstr(together[q].text, "rank 2 of the process group has sampled another batch"),
+                  "%s", together[q].text);
     }
 }
 
 /* ---- what the reference says of pairs ---- */
 
-typedef struct Shelf {
+typedef struct Storage {
     int64_t asked, kept;
-} Shelf;
+} Storage;
 
 /* Has every other pair, with numbers that nobody would compute. */
 static void find(void *context, const RgDigest *keys, int64_t count, RgPairValues *values,
                  bool *found) {
-    Shelf *cache = context;
+    Storage *cache = context;
     (void)keys;
     for (int64_t i = 0; i < count; i++) {
         found[i] = i % 2 == 0;
@@ -356,11 +356,11 @@ static void find(void *context, const RgDigest *keys, int64_t count, RgPairValue
 static void keep(void *context, const RgDigest *keys, const RgPairValues *values, int64_t count) {
     (void)keys;
     (void)values;
-    ((Shelf *)context)->kept += count;
+    ((Storage *)context)->kept += count;
 }
 
 typedef struct Found {
-    Shelf cache;
+    Storage storage;
     RgPairValues values[TOKEN_EXAMPLES];
 } Found;
 
@@ -371,7 +371,7 @@ static void look_up(RgProcessGroup *process_group, void *argument, void *result)
     (void)argument;
     if (token_race_begin(&race, "dpo", "", &training, NULL, NULL) != RG_OK)
         _exit(1);
-    RgPairCache cache = {.cache = &found->cache, .find = find, .keep = keep};
+    RgPairCache cache = {.storage = &found->storage, .find = find, .keep = keep};
     rg_pair_cache_values(process_group->rank == 0 ? &cache : NULL, process_group, race.reference,
                          race.pairs->sequences, found->values);
     token_race_end(&race);
@@ -381,8 +381,8 @@ Test(process_group, shares_what_its_first_rank_does_not_find) {
     const Found *alone = forked_run(1, look_up, NULL, sizeof *alone);
     for (int size = 2; size <= 3; size++) {
         const Found *together = forked_run(size, look_up, NULL, sizeof *together);
-        cr_expect_eq(together[0].cache.asked, TOKEN_EXAMPLES);
-        cr_expect_eq(together[0].cache.kept, TOKEN_EXAMPLES / 2);
+        cr_expect_eq(together[0].storage.asked, TOKEN_EXAMPLES);
+        cr_expect_eq(together[0].storage.kept, TOKEN_EXAMPLES / 2);
         for (int q = 0; q < size; q++)
             for (int i = 0; i < TOKEN_EXAMPLES; i++) {
                 const RgPairValues *v = &together[q].values[i];
@@ -428,11 +428,12 @@ static void sample(RgProcessGroup *process_group, void *argument, void *result) 
                            .response_limit = 6,
                            .end_token = 3,
                            .process_group = process_group};
-    double logprob[COPIES * TOKEN_EXAMPLES];
+    double logprob[COPIES * TOKEN_EXAMPLES], flops = 0;
+    policy->flops = &flops;
     rg_policy_sample(policy, prompts, COPIES, &sampling, rg_random_root(4), out, logprob);
     *s = (Sampled){.responses = rg_sequences_hash(out),
                    .logprob = rg_hash(RG_HASH_START, logprob, sizeof logprob),
-                   .flops = policy->flops,
+                   .flops = flops,
                    .own = sampled};
     rg_sequences_destroy(out);
     rg_sequences_destroy(prompts);
@@ -499,11 +500,11 @@ static const char *refusal(const char *algorithm, int64_t shards) {
 
 Test(process_group, shards_are_refused_where_there_can_be_none) {
     const char *told = refusal("dpo", 5);
-    cr_expect(strstr(told, "training.shards is 5, and a batch has 4"), "%s", told);
+    cr_expect(strstr(told, "training.shards is 5, but a batch has only 4"), "%s", told);
     told = refusal("kto", 2);
     cr_expect(strstr(told, "training.shards: with these options"), "%s", told);
     told = refusal("ppo", 2);
-    cr_expect(strstr(told, "training.shards: with these options, the loss of ppo"), "%s", told);
+    cr_expect(strstr(told, "training.shards: with these options the loss of ppo"), "%s", told);
     told = refusal("parl", 2);
-    cr_expect(strstr(told, "training.shards: parl takes its batches whole"), "%s", told);
+    cr_expect(strstr(told, "training.shards: parl cannot split a batch"), "%s", told);
 }

@@ -131,28 +131,68 @@ static void finite_difference(const RgBilevel *problem, const RgEstimatorOptions
     free(u);
 }
 
+/* ---- what they cost at most ---- */
+
+/* One more product tells the residual, and a mixed one the implicit term. */
+static void exact_work(const RgEstimatorOptions *options, int64_t lower, RgEstimateWork *work) {
+    (void)options;
+    double n = (double)lower, doubles = (double)sizeof(double) / (double)sizeof(RgReal);
+    *work = (RgEstimateWork){
+        .linearised = 1, .products = n + 2, .numbers = 3 * n + doubles * n * (n + 2)};
+}
+
+static void cg_work(const RgEstimatorOptions *options, int64_t lower, RgEstimateWork *work) {
+    *work = (RgEstimateWork){
+        .linearised = 1, .products = (double)options->iterations + 1, .numbers = 4 * (double)lower};
+}
+
+static void neumann_work(const RgEstimatorOptions *options, int64_t lower, RgEstimateWork *work) {
+    cg_work(options, lower, work);
+    work->products += options->step > 0 ? 0 : RG_EIGENVALUE_PRODUCTS;
+}
+
+static void identity_work(const RgEstimatorOptions *options, int64_t lower, RgEstimateWork *work) {
+    (void)options;
+    *work = (RgEstimateWork){.linearised = 1, .products = 1, .numbers = (double)lower};
+}
+
+static void no_work(const RgEstimatorOptions *options, int64_t lower, RgEstimateWork *work) {
+    (void)options;
+    (void)lower;
+    *work = (RgEstimateWork){0};
+}
+
+/* Two gradients in place of each product. */
+static void finite_difference_work(const RgEstimatorOptions *options, int64_t lower,
+                                   RgEstimateWork *work) {
+    *work = (RgEstimateWork){.value_gradients = 2 * ((double)options->iterations + 1),
+                             .numbers = 7 * (double)lower};
+}
+
 /* ---- descriptors ---- */
 
 const RgEstimator rg_estimator_exact = {
     .about = {.name = "exact",
-              .summary =
-                  "The whole Hessian, column by column, and a dense solution (small policies)",
+              .summary = "The whole Hessian, column by column, and a direct solve (small policies)",
               .reference = "implicit function theorem"},
     .order = 2,
     .takes_damping = true,
     .solves = true,
     .estimate = exact,
+    .work = exact_work,
 };
 
 const RgEstimator rg_estimator_cg = {
     .about = {.name = "cg",
-              .summary = "Conjugate gradients on Hessian-vector products, damped, until a residual",
+              .summary =
+                  "Damped conjugate gradients on Hessian-vector products, to a given residual",
               .reference =
                   "Hestenes and Stiefel 1952; for hypergradients Pedregosa 2016, arXiv:1602.02355"},
     .order = 2,
     .takes_damping = true,
     .solves = true,
     .estimate = cg,
+    .work = cg_work,
 };
 
 const RgEstimator rg_estimator_neumann = {
@@ -162,30 +202,35 @@ const RgEstimator rg_estimator_neumann = {
     .order = 2,
     .takes_damping = true,
     .estimate = neumann,
+    .work = neumann_work,
 };
 
 const RgEstimator rg_estimator_finite_difference = {
     .about = {.name = "finite-difference",
-              .summary = "Conjugate gradients whose products are central differences of gradients",
+              .summary =
+                  "Conjugate gradients with central differences of gradients as Hessian products",
               .reference = "implicit function theorem, first order only"},
     .order = 1,
     .takes_damping = true,
     .solves = true,
     .estimate = finite_difference,
+    .work = finite_difference_work,
 };
 
 const RgEstimator rg_estimator_identity = {
     .about = {.name = "identity",
-              .summary = "A scalar in place of the inverse Hessian: the curvature is ignored",
+              .summary = "A scalar in place of the inverse Hessian: ignores the curvature",
               .reference = "ablation"},
     .order = 2,
     .estimate = identity,
+    .work = identity_work,
 };
 
 const RgEstimator rg_estimator_none = {
     .about = {.name = "none",
-              .summary = "No implicit term: samples are taken as data, as in online RLHF",
+              .summary = "No implicit term: samples are treated as data, as in online RLHF",
               .reference = "ablation"},
     .order = 0,
     .estimate = none,
+    .work = no_work,
 };

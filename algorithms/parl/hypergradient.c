@@ -92,7 +92,7 @@ void rg_inverse_exact(const RgCurvature *curvature, const RgEstimatorOptions *op
     if (rank == 0)
         report->failure = "the Hessian of the lower level is zero";
     else if (extremes[0] < -flat * fabs(extremes[1]))
-        report->failure = "the Hessian of the lower level is not definite";
+        report->failure = "the Hessian of the lower level is not positive definite";
     for (int64_t i = 0; i < n; i++)
         u[i] = (RgReal)solution[i];
     report->residual = true_residual(&s, b, u);
@@ -116,7 +116,7 @@ void rg_inverse_cg(const RgCurvature *curvature, const RgEstimatorOptions *optio
         double along = rg_dot(n, p, hp), pp = rg_dot(n, p, p);
         report->curvature = fmax(report->curvature, along / pp);
         if (!(along > 0)) {
-            report->failure = "the Hessian of the lower level is not definite";
+            report->failure = "the Hessian of the lower level is not positive definite";
             break;
         }
         rg_axpy(n, (RgReal)(rr / along), p, u);
@@ -134,11 +134,10 @@ void rg_inverse_cg(const RgCurvature *curvature, const RgEstimatorOptions *optio
 
 /* Largest eigenvalue of H + damping by power iteration from b. */
 static double largest_eigenvalue(const Solver *s, const RgReal *b) {
-    enum { ITERATIONS = 20 };
     RgReal *v = vector(s->n), *hv = vector(s->n);
     double eigenvalue = 0;
     memcpy(v, b, (size_t)s->n * sizeof *v);
-    for (int i = 0; i < ITERATIONS; i++) {
+    for (int i = 0; i < RG_EIGENVALUE_PRODUCTS; i++) {
         double length = norm(s->n, v);
         if (!(length > 0))
             break;

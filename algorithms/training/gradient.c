@@ -63,7 +63,7 @@ static void ask_of_offline(RgTrainer *trainer, RgRollout *rollout) {
             continue;
         const RgPairValues *v = &values[count++];
         memcpy(rollout->reference + 2 * i, v->logprob, sizeof v->logprob);
-        trainer->asked.flops += v->flops;
+        trainer->flops += v->flops;
         trainer->asked.seconds += v->seconds;
     }
     rg_sequences_destroy(offline);
@@ -366,17 +366,18 @@ static const char *metric_fault(const RgStep *step, int at, const char *name) {
     if (at >= RG_STEP_METRICS)
         return "more than 16 metrics: expected fewer";
     if (length == 0 || length >= RG_METRIC_NAME || name[strspn(name, letters)])
-        return "a name that is none: expected 1 to 31 letters, digits and _-./";
+        return "an invalid name: expected 1 to 31 letters, digits and _-./";
     if (at < step->metric_count)
         return strcmp(step->metric[at], name) == 0
                    ? NULL
-                   : "other names than before in this step: expected the same in the same order, "
-                     "whatever the batch";
+                   : "other names than before in this step: expected the same names in the same "
+                     "order for every batch";
     if (step->parts > 0)
-        return "a metric that was not logged of the part before: expected the same of each part";
+        return "a metric that was not logged for the previous part: expected the same metrics for "
+               "each part";
     for (int i = 0; i < step->metric_count; i++)
         if (strcmp(step->metric[i], name) == 0)
-            return "a name twice: expected each once";
+            return "a name twice: expected each name once";
     return NULL;
 }
 
@@ -397,7 +398,8 @@ void rg_step_metric(RgStep *step, const char *name, double value) {
 /* After a loss: all that was logged of the part before is logged of this. */
 static void end_part(RgStep *step) {
     if (!step->fault && step->next_metric < step->metric_count)
-        step->fault = "fewer metrics than of the part before: expected the same of each part";
+        step->fault =
+            "fewer metrics than for the previous part: expected the same metrics for each part";
     step->parts++;
 }
 
@@ -445,7 +447,7 @@ typedef struct ShardResult {
 static void add_result(ShardResult *sum, const ShardResult *part) {
     BatchMeans *to = &sum->means;
     const BatchMeans *from = &part->means;
-    _Static_assert(sizeof *to == 8 * sizeof(double), "a new mean is to be added up, too");
+    _Static_assert(sizeof *to == 8 * sizeof(double), "add a new mean to the sum, too");
     sum->loss += part->loss;
     sum->flops += part->flops;
     to->chosen += from->chosen;
@@ -458,18 +460,6 @@ static void add_result(ShardResult *sum, const ShardResult *part) {
     to->own += from->own;
     for (int i = 0; i < RG_STEP_METRICS; i++)
         sum->logged[i] += part->logged[i];
-}
-
-double rg_trainer_take_flops(RgTrainer *trainer) {
-    double flops = rg_tape_take_flops(trainer->tape) + trainer->policy->flops;
-    trainer->policy->flops = 0;
-    flops += trainer->reference->flops;
-    trainer->reference->flops = 0;
-    if (trainer->moving_sampler) {
-        flops += trainer->moving_sampler->flops;
-        trainer->moving_sampler->flops = 0;
-    }
-    return flops;
 }
 
 /* Drop-out in a shard hangs on its number, not on what ran before it. */
@@ -499,7 +489,18 @@ static ShardResult run_shard(RgTrainer *trainer, int64_t step, int64_t epoch, in
         rg_tape_rewind(trainer->tape, drawn);
     }
     memcpy(result.logged, trainer->now.sum, sizeof result.logged);
-    result.flops = rg_trainer_take_flops(trainer);
+    return result;
+}
+
+/* The same for all ranks to add up: what the shard spends is counted from 0 and told in its result,
+ * so that the step's sum is over the shards in their order, whichever rank ran them. */
+static ShardResult run_shared(RgTrainer *trainer, int64_t step, int64_t epoch, int64_t shard,
+                              RgRollout *rollout) {
+    double before = trainer->flops;
+    trainer->flops = 0;
+    ShardResult result = run_shard(trainer, step, epoch, shard, rollout);
+    result.flops = trainer->flops;
+    trainer->flops = before;
     return result;
 }
 
@@ -536,7 +537,7 @@ static ShardResult run_shards(RgTrainer *trainer, int64_t step, int64_t epoch, R
         int64_t count = first + size < shards ? size : shards - first;
         if (rank < count) {
             drop_in_shard(trainer, drop, epoch * shards + first + rank);
-            round[rank] = run_shard(trainer, step, epoch, first + rank, rollout);
+            round[rank] = run_shared(trainer, step, epoch, first + rank, rollout);
         }
         rg_gradient_sum_add(trainer->sum, count);
         rg_process_group_gather(process_group, round, sizeof *round);
@@ -544,6 +545,7 @@ static ShardResult run_shards(RgTrainer *trainer, int64_t step, int64_t epoch, R
             add_result(&sum, &round[i]);
     }
     rg_gradient_sum_end(trainer->sum);
+    trainer->flops += sum.flops;
     share_metric_names(trainer);
     if (trainer->policy->drops)
         rg_policy_drop(trainer->policy, &drop);
@@ -569,11 +571,11 @@ static RgStatus check_alike(RgTrainer *trainer, const RgRollout *rollout, RgErro
     rg_process_group_broadcast(process_group, &first, sizeof first);
     RgStatus status = RG_OK;
     if (hash != first)
-        status = rg_fail(error, RG_E_USAGE,
-                         "rank %d of the team has drawn another batch than the first, or has "
-                         "other weights: expected machines on which the program computes the "
-                         "same bits",
-                         process_group->rank);
+        status = rg_fail(
+            error, RG_E_USAGE,
+            "rank %d of the process group has sampled another batch than the first rank, or has "
+            "other weights: expected machines on which the program computes the same bits",
+            process_group->rank);
     return rg_process_group_reduce_status(process_group, status, error);
 }
 
@@ -641,7 +643,6 @@ RgStatus rg_gradient_begin(RgTrainer *trainer, int64_t step, RgRollout *rollout,
         rg_parameters_zero_gradient(trainer->own.parameters);
     if (prepares)
         prepare(trainer, step, rollout);
-    trainer->flops += rg_trainer_take_flops(trainer);
     return RG_OK;
 }
 
@@ -657,7 +658,6 @@ double rg_gradient_add(RgTrainer *trainer, int64_t step, int64_t epoch, RgRollou
     trainer->now.epoch = epoch;
     ShardResult result = trainer->training.shards > 1 ? run_shards(trainer, step, epoch, rollout)
                                                       : run_shard(trainer, step, epoch, 0, rollout);
-    trainer->flops += result.flops;
     for (int i = 0; i < trainer->now.metric_count; i++)
         trainer->logged[i] = result.logged[i] + (epoch > 0 ? trainer->logged[i] : 0);
     if (epoch == 0 && rg_recipe_takes_pairs(&trainer->recipe))

@@ -14,20 +14,20 @@ const RgOption rg_training_options[] = {
                       "pairs (or demonstrations, or groups of responses) per step"),
     RG_OPTION_INTEGER(
         RgTrainingOptions, shards, "1", 1, 256,
-        "parts of the batch whose gradients are made one by one and then added up: so many "
-        "ranks of mpirun can share a step, see --ranks-per-trial of regatta run"),
-    RG_OPTION_INTEGER(
-        RgTrainingOptions, micro_batch, "0", 0, 65536,
-        "pairs (or demonstrations) per forward and backward pass, whose gradients add "
-        "up to the shard's: bounds the memory of a step; 0: the whole shard"),
+        "parts of the batch whose gradients are computed one by one and summed: as many ranks of "
+        "mpirun can share a step, see --ranks-per-trial of regatta run"),
+    RG_OPTION_INTEGER(RgTrainingOptions, micro_batch, "0", 0, 65536,
+                      "pairs (or demonstrations) per forward and backward pass, with gradients "
+                      "summed over the shard: bounds the memory of a step; 0: the whole shard"),
     RG_OPTION_REAL(RgTrainingOptions, temperature, "1", 0, 100,
-                   "temperature of responses that are sampled for training"),
+                   "temperature at which responses are sampled for training"),
     RG_OPTION_INTEGER(RgTrainingOptions, top_k, "0", 0, 1e9,
                       "sample from the k likeliest tokens only; 0: from all"),
     RG_OPTION_REAL(RgTrainingOptions, top_p, "1", 0, 1,
-                   "sample from the smallest set of tokens of this mass"),
-    RG_OPTION_REAL(RgTrainingOptions, min_p, "0", 0, 1,
-                   "sample from tokens at least so many times as likely as the likeliest; 0: all"),
+                   "sample from the smallest set of tokens with this probability mass"),
+    RG_OPTION_REAL(
+        RgTrainingOptions, min_p, "0", 0, 1,
+        "sample only tokens with at least this share of the likeliest token's probability; 0: all"),
     RG_OPTION_END,
 };
 
@@ -56,12 +56,12 @@ int64_t rg_shuffle_at(RgShuffle *shuffle, int64_t position) {
 static RgStatus check_parts(const RgAlgorithm *algorithm, const RgRecipe *recipe, const char *key,
                             int64_t expected, RgError *error) {
     if (algorithm->step)
-        return rg_fail(error, RG_E_USAGE, "training.%s: %s takes its batches whole, expected %ld",
-                       key, algorithm->about.name, (long)expected);
+        return rg_fail(error, RG_E_USAGE, "training.%s: %s cannot split a batch, expected %ld", key,
+                       algorithm->about.name, (long)expected);
     if (recipe->couples)
         return rg_fail(error, RG_E_USAGE,
-                       "training.%s: with these options, the loss of %s takes means over "
-                       "the whole batch within that of a pair, expected %ld",
+                       "training.%s: with these options the loss of %s couples the pairs of a "
+                       "batch, expected %ld",
                        key, algorithm->about.name, (long)expected);
     return RG_OK;
 }
@@ -77,7 +77,7 @@ RgStatus rg_training_check(const RgAlgorithm *algorithm, const RgRecipe *recipe,
         RG_TRY(check_parts(algorithm, recipe, "shards", 1, error));
     if (training->shards > training->batch)
         return rg_fail(error, RG_E_USAGE,
-                       "training.shards is %ld, and a batch has %ld to share out: expected no "
+                       "training.shards is %ld, but a batch has only %ld to split: expected no "
                        "more shards than that",
                        (long)training->shards, (long)training->batch);
     if (training->micro_batch > 0 && training->micro_batch < training->batch)
@@ -94,6 +94,14 @@ static size_t pair_words(const RgTrainer *trainer) {
     return (size_t)(trainer->pairs.count / 64 + 1);
 }
 
+void rg_trainer_charge(RgTrainer *trainer, bool on) {
+    double *flops = on ? &trainer->flops : NULL;
+    if (on)
+        trainer->flops = 0;
+    trainer->policy->flops = flops;
+    trainer->reference->flops = flops;
+}
+
 /* What a method computes before its first step, such as a reward fitted to the offline pairs, is
  * charged like a step. */
 static RgStatus create_state(RgTrainer *trainer, RgError *error) {
@@ -101,16 +109,17 @@ static RgStatus create_state(RgTrainer *trainer, RgError *error) {
     if (!a->create)
         return RG_OK;
     double start = rg_clock_seconds();
-    rg_trainer_take_flops(trainer); /* of what others did with policy and reference */
-    RG_TRY(a->create(trainer, trainer->options, &trainer->state, error));
-    if (trainer->own.parameters && trainer->training.shards > 1)
+    rg_trainer_charge(trainer, true);
+    RgStatus status = a->create(trainer, trainer->options, &trainer->state, error);
+    rg_trainer_charge(trainer, false);
+    trainer->meter.seconds += rg_clock_seconds() - start;
+    trainer->meter.flops += trainer->flops;
+    if (status == RG_OK && trainer->own.parameters && trainer->training.shards > 1)
         return rg_fail(error, RG_E_USAGE,
-                       "training.shards is %ld, and %s trains parameters of its own beside the "
+                       "training.shards is %ld, and %s trains parameters of its own besides the "
                        "policy: expected 1",
                        (long)trainer->training.shards, a->about.name);
-    trainer->meter.seconds += rg_clock_seconds() - start;
-    trainer->meter.flops += rg_trainer_take_flops(trainer);
-    return RG_OK;
+    return status;
 }
 
 static RgStatus check_all(const RgAlgorithm *algorithm, const RgRecipe *recipe,
@@ -130,6 +139,8 @@ static void create_followers(RgTrainer *trainer) {
         trainer->reference = trainer->moving_reference = rg_policy_clone(trainer->policy, true);
     if (trainer->recipe.sampler_steps != 1)
         trainer->sampler = trainer->moving_sampler = rg_policy_clone(trainer->policy, true);
+    if (trainer->moving_sampler)
+        trainer->moving_sampler->flops = &trainer->flops;
 }
 
 RgStatus rg_trainer_create(const RgAlgorithm *algorithm, const void *options,
@@ -155,6 +166,7 @@ RgStatus rg_trainer_create(const RgAlgorithm *algorithm, const void *options,
     create_followers(new);
     new->optimizer = rg_optimizer_create(optimizer, policy->parameters->count, total_steps);
     new->tape = rg_tape_create();
+    rg_tape_count_onto(new->tape, &new->flops);
     new->prompts =
         shuffle_create(sequence_count(task->prompts), rg_random_named(random, "prompt order"));
     new->pairs =
@@ -323,7 +335,7 @@ static double seconds_spent(const RgTrainer *trainer) {
 }
 
 const char *rg_trainer_failure(const RgTrainer *trainer) {
-    return trainer->failed_episodes > 0 ? "an episode broke off: the physics failed" : NULL;
+    return trainer->failed_episodes > 0 ? "an episode ended early: the physics failed" : NULL;
 }
 
 static void note_failed_episodes(RgTrainer *trainer) {
@@ -346,9 +358,8 @@ RgStatus rg_trainer_step(RgTrainer *trainer, RgError *error) {
     const RgAlgorithm *a = trainer->algorithm;
     trainer->outcome = (RgOutcome){0};
     trainer->failed_episodes = 0;
-    double start = seconds_spent(trainer), asked = trainer->asked.flops;
-    rg_trainer_take_flops(trainer); /* of what is no part of a step */
-    trainer->flops = 0;
+    double start = seconds_spent(trainer);
+    rg_trainer_charge(trainer, true);
     RgRandom drop =
         rg_random_at(rg_random_named(trainer->random, "dropout"), (uint64_t)trainer->step);
     rg_policy_drop(trainer->policy, &drop);
@@ -366,7 +377,7 @@ RgStatus rg_trainer_step(RgTrainer *trainer, RgError *error) {
     note_failed_episodes(trainer);
     trainer->step++;
     trainer->meter.seconds += seconds_spent(trainer) - start;
-    trainer->flops += rg_trainer_take_flops(trainer);
-    trainer->meter.flops += trainer->flops + trainer->asked.flops - asked;
+    rg_trainer_charge(trainer, false);
+    trainer->meter.flops += trainer->flops;
     return status;
 }

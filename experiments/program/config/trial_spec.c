@@ -187,25 +187,13 @@ static RgStatus resolve_algorithm(RgTrialSpec *plan, const RgSettings *s, RgErro
     return RG_OK;
 }
 
-/* Of a step that is all the algorithm's own nobody knows what it draws. */
-static RgStatus check_epochs(const RgTrialSpec *plan, RgError *error) {
-    if (plan->budget.epochs == 0 || !plan->algorithm->step || plan->algorithm->recipe)
-        return RG_OK;
-    return rg_fail(error, RG_E_USAGE,
-                   "budget.epochs = %g: %s has a step of its own and no recipe, so that it is not "
-                   "known what it goes over: expected budget.steps, or another limit",
-                   plan->budget.epochs, plan->part.label);
-}
-
 /* A limit that an algorithm never comes nearer to would let it run for ever. */
 static RgStatus check_limits(const RgTrialSpec *plan, RgError *error) {
     int useless = -1;
-    if (plan->budget.epochs > 0)
-        return RG_OK; /* they become steps */
     for (int i = 0; i < RG_COSTS; i++) {
         if (rg_budget_limit(&plan->budget, (RgCost)i) == 0)
             continue;
-        if (rg_recipe_spends(plan->algorithm, &plan->recipe, (RgCost)i))
+        if (rg_step_spends(plan->algorithm, plan->algorithm_options, &plan->recipe, (RgCost)i))
             return RG_OK;
         useless = i;
     }
@@ -216,27 +204,15 @@ static RgStatus check_limits(const RgTrialSpec *plan, RgError *error) {
                        plan->part.label, rg_cost_names[useless]);
     return rg_fail(error, RG_E_USAGE,
                    "budget: expected at least one of steps, flops, seconds, generated_tokens, "
-                   "judge_queries, epochs above 0");
-}
-
-/* It is seen by evaluations, and one has to be within. */
-static RgStatus check_kl(const RgTrialSpec *plan, RgError *error) {
-    const RgEvaluationOptions *e = &plan->evaluation;
-    if (plan->budget.kl == 0 || (e->every > 0 && e->start))
-        return RG_OK;
-    return rg_fail(error, RG_E_USAGE, "budget.kl = %g: expected %s beside it", plan->budget.kl,
-                   e->start ? "evaluation.every above 0" : "evaluation.start = true");
+                   "judge_queries above 0");
 }
 
 static RgStatus check_budget(const RgTrialSpec *plan, RgError *error) {
-    RG_TRY(check_kl(plan, error));
-    RG_TRY(check_epochs(plan, error));
     RG_TRY(check_limits(plan, error));
-    if (plan->budget.steps == 0 && plan->budget.epochs == 0 &&
-        plan->optimizer.schedule != RG_SCHEDULE_CONSTANT)
+    if (plan->budget.steps == 0 && plan->optimizer.schedule != RG_SCHEDULE_CONSTANT)
         return rg_fail(error, RG_E_USAGE,
                        "optimizer.schedule: a schedule that decays needs "
-                       "budget.steps or budget.epochs above 0");
+                       "budget.steps above 0");
     return RG_OK;
 }
 
@@ -245,14 +221,30 @@ static RgStatus check_evaluation(const RgTrialSpec *plan, const RgSettings *s, R
     if (e->per == RG_COST_STEPS && e->every != floor(e->every))
         return rg_setting_refuse(rg_settings_find(s, "evaluation.every"), error,
                                  "expected a whole number of steps");
-    if (e->patience > 0 && !e->select[0])
-        return rg_setting_refuse(rg_settings_find(s, "evaluation.patience"), error,
-                                 "expected evaluation.select beside it, the metric that has to "
-                                 "become better");
-    if (e->patience > 0 && e->every == 0)
-        return rg_setting_refuse(rg_settings_find(s, "evaluation.patience"), error,
-                                 "expected evaluation.every above 0 beside it");
     return RG_OK;
+}
+
+/* The first setting of a part of a config that is a name alone, or a group. */
+static const char *part_path(const RgSettings *s, const char *part, char path[96]) {
+    snprintf(path, 96, "%s.type", part);
+    return rg_settings_find(s, path) ? path : part;
+}
+
+RgStatus rg_trial_spec_check_judge(const RgTrialSpec *plan, const RgSettings *s, RgError *error) {
+    const RgEnvironmentType *type = rg_environment_type(plan->environment.type);
+    if (!type->gives_rewards)
+        return RG_OK;
+    void *options = rg_allocate(1, type->about.options_size);
+    RgStatus status =
+        rg_options_read(type->about.options, plan->resolved, "environment", options, error);
+    bool rewards = status == RG_OK && type->gives_rewards(options);
+    free(options);
+    RG_TRY(status);
+    RgError reason = {0};
+    char path[96];
+    if (rg_recipe_check_rewards(plan->algorithm, &plan->recipe, rewards, &reason) == RG_OK)
+        return RG_OK;
+    return refuse(part_path(s, "environment.judge", path), s, &reason, error);
 }
 
 /* ---- inputs ---- */
@@ -390,15 +382,6 @@ void rg_trial_spec_assume(RgTrialSpec *plan, const json_t *sums) {
     hash_plan(plan);
 }
 
-/* Names of options that are recorded only where they are away from their defaults, behind `used`
- * others of `known`; how many there are then. */
-static int add_later(const RgOption *table, const char **known, int used, int most) {
-    for (const RgOption *o = table; o->kind != RG_KIND_END && used < most; o++)
-        if (o->later)
-            known[used++] = o->name;
-    return used;
-}
-
 /* Refuse what nobody asked for in the group `part`, naming the nearest of the keys that it has. */
 static RgStatus check_part_keys(const RgTrialSpec *plan, const RgSettings *s, const char *part,
                                 RgError *error) {
@@ -411,10 +394,6 @@ static RgStatus check_part_keys(const RgTrialSpec *plan, const RgSettings *s, co
         if (strncmp(path, part, length) == 0 && path[length] == '.')
             known[used++] = path + length + 1;
     }
-    if (strcmp(part, "budget") == 0)
-        used = add_later(rg_budget_options, known, used, MOST_KEYS);
-    if (strcmp(part, "evaluation") == 0)
-        used = add_later(rg_evaluation_options, known, used, MOST_KEYS);
     known[used] = NULL;
     return rg_settings_check_used(s, part, known, error);
 }

@@ -63,6 +63,10 @@ typedef struct RgTrialSpec {
 RgStatus rg_trial_spec_resolve(RgTrialSpec *plan, const RgSettings *s, RgError *error);
 void rg_trial_spec_clear(RgTrialSpec *plan);
 
+/* Refuse a method that needs rewards beside a judge that only compares, by the settings alone: no
+ * trial has run by then. */
+RgStatus rg_trial_spec_check_judge(const RgTrialSpec *plan, const RgSettings *s, RgError *error);
+
 /* The key of a resolved plan; the sums of the inputs that are there are recorded for it where
  * `read_inputs`. */
 void rg_trial_spec_key(RgTrialSpec *plan, bool read_inputs);
