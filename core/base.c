@@ -180,6 +180,14 @@ char *rg_string_format(const char *format, ...) {
     return text;
 }
 
+const char *rg_real_text(double value, int digits, char text[RG_REAL_TEXT]) {
+    const int enough = 17; /* for every double */
+    do
+        snprintf(text, RG_REAL_TEXT, "%.*g", digits, value);
+    while (digits++ < enough && strtod(text, NULL) != value);
+    return text;
+}
+
 static int least(int a, int b) {
     return a < b ? a : b;
 }

@@ -85,6 +85,12 @@ void *rg_reallocate(void *memory, size_t count, size_t each); /* new tail not ze
 char *rg_string_copy(const char *text);                       /* NULL gives NULL */
 char *rg_string_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* The shortest decimal that reads back to the same bits. A number has an exponent where it is 10^
+ * `digits` or more, or small: 6 for people, 15 where whole numbers are to look like such. Returns
+ * `text`. */
+enum { RG_REAL_TEXT = 32 };
+const char *rg_real_text(double value, int digits, char text[RG_REAL_TEXT]);
+
 /* Scratch memory that is kept from call to call, mostly one thread's own: start it zeroed. */
 typedef struct RgRoom {
     void *memory;
