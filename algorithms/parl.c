@@ -250,11 +250,13 @@ static void estimate_damped(RgParl *parl, RgEstimateReport *report) {
             return;
         parl->damping = fmax(growth * parl->damping, least * fmax(report->curvature, least));
     }
+/* The second-order tape has a counter of its own, of which a step charges what it has grown by: in
+ * a process it counts thirds of operations, whose sum hangs on their order in the last bits, and
+ * readings in results stores are of this order. */
 }
 
 static double flops_so_far(const RgParl *parl) {
-    return rg_tape_flops(parl->trainer->tape) + rg_tape_flops(parl->second_order) +
-           parl->trainer->policy->flops + parl->trainer->reference->flops;
+    return parl->trainer->flops + rg_tape_flops(parl->second_order);
 }
 
 /* ∂_θG, ∂_νG and w, for batches drawn for `draw`. */
@@ -278,7 +280,11 @@ RgStatus rg_parl_hypergradient(RgTrainer *trainer, const RgParlOptions *options,
                                RgEstimateReport *report, RgError *error) {
     RgParl *parl = state;
     RG_ASSERT(parl->trainer == trainer && parl->options == options);
-    RG_TRY(hypergradient(parl, draw, report, error));
+    rg_trainer_charge(trainer, true);
+    RgStatus status = hypergradient(parl, draw, report, error);
+    rg_trainer_charge(trainer, false);
+    if (status != RG_OK)
+        return status;
     for (int64_t i = 0; i < parl->reward.parameters->count; i++)
         out[i] = (double)parl->direct[i] + (double)parl->implicit[i];
     *objective = parl->upper;
