@@ -240,6 +240,31 @@ static RgStatus check_evaluation(const RgTrialPlan *plan, const RgSettings *s, R
     return RG_OK;
 }
 
+/* The first setting of a part of a config that is a name alone, or a group. */
+static const char *part_path(const RgSettings *s, const char *part, char path[96]) {
+    snprintf(path, 96, "%s.type", part);
+    return rg_settings_find(s, path) ? path : part;
+}
+
+/* A method that needs rewards and a judge that only compares are told from the settings alone: no
+ * trial has run by then. */
+static RgStatus check_judge(const RgTrialPlan *plan, const RgSettings *s, RgError *error) {
+    const RgEnvironmentType *type = rg_environment_type(plan->environment.type);
+    if (!type->gives_rewards)
+        return RG_OK;
+    void *options = rg_allocate(type->about.options_size + 1);
+    RgStatus status =
+        rg_options_read(type->about.options, plan->resolved, "environment", options, error);
+    bool rewards = status == RG_OK && type->gives_rewards(options);
+    free(options);
+    RG_TRY(status);
+    RgError reason = {0};
+    char path[96];
+    if (rg_recipe_check_rewards(plan->algorithm, &plan->recipe, rewards, &reason) == RG_OK)
+        return RG_OK;
+    return refuse(part_path(s, "environment.judge", path), s, &reason, error);
+}
+
 /* ---- inputs ---- */
 
 const RgSetting *rg_input_recorded(const RgSettings *resolved, const RgSetting *input) {
@@ -428,6 +453,8 @@ static RgStatus add_trial(RgExperiment *e, const RgSettings *settings, int64_t s
     plan->swept_json = json_dumps(varied, JSON_SORT_KEYS | JSON_COMPACT);
     RG_TRY(resolve_trial(plan, settings, error));
     if (!e->restored)
+        RG_TRY(check_judge(plan, settings, error));
+    if (!e->restored)
         rg_resolved_visit(plan->resolved, record_what_is_there, plan->resolved, NULL);
     hash_plan(plan);
     if (!e->keys)
@@ -547,6 +574,8 @@ static RgStatus check_probes(const RgSweep *sweep, const RgAlgorithm *algorithm,
         RgSettings *probe = rg_settings_clone(trial);
         rg_sweep_probe(sweep, i, algorithm, probe);
         status = resolve_trial(&plan, probe, error);
+        if (status == RG_OK)
+            status = check_judge(&plan, probe, error);
         plan_clear(&plan);
         rg_settings_destroy(probe);
     }

@@ -104,10 +104,9 @@ static RgStatus check_data(const char *name, const RgRecipe *r, const RgCourse *
     return RG_OK;
 }
 
-/* A judge that only compares will not do for all, nor one that leaves pairs without a label. */
-static RgStatus check_judge(const RgAlgorithm *a, const RgRecipe *r, const RgCourse *course,
-                            RgError *error) {
-    if (!course->judge && (r->rewards || (r->group > 0 && r->group != 2)))
+RgStatus rg_recipe_check_rewards(const RgAlgorithm *a, const RgRecipe *r, bool rewards,
+                                 RgError *error) {
+    if (!rewards && (r->rewards || (r->group > 0 && r->group != 2)))
         return rg_fail(error, RG_E_USAGE,
                        "%s needs a judge that gives rewards, and the environment's only compares",
                        a->about.name);
@@ -136,4 +135,11 @@ RgStatus rg_recipe_check_sources(const RgAlgorithm *a, const RgRecipe *r, const 
                        "policy has not",
                        a->about.name, policy->type->about.name);
     return RG_OK;
+    return RG_OK;
+}
+
+/* A judge that only compares will not do for all, nor one that leaves pairs without a label. */
+static RgStatus check_judge(const RgAlgorithm *a, const RgRecipe *r, const RgCourse *course,
+                            RgError *error) {
+    RG_TRY(rg_recipe_check_rewards(a, r, course->judge != NULL, error));
 }

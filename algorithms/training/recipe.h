@@ -19,6 +19,11 @@ RgStatus rg_recipe_check(const RgAlgorithm *algorithm, const RgRecipe *recipe, R
 RgStatus rg_recipe_check_sources(const RgAlgorithm *algorithm, const RgRecipe *recipe,
                                  const RgCourse *course, const RgPolicy *policy, RgError *error);
 
+/* The part of it that can be told before there is an environment: `rewards` is whether its judge
+ * gives any. */
+RgStatus rg_recipe_check_rewards(const RgAlgorithm *algorithm, const RgRecipe *recipe, bool rewards,
+                                 RgError *error);
+
 /* Responses to one prompt of a batch, by what is done with them. Those marked * are drawn for
  * on-policy prompts alone, a share `on_policy` of all. Of algorithms with a step of their own only
  * the first two stand for what they do. */
