@@ -294,6 +294,30 @@ static void ppo_checkpoint(void *state, RgCheckpoint *checkpoint) {
     rg_checkpoint_optimizer(checkpoint, "value optimizer", ppo->optimizer);
 }
 
+/* FLOPs of V, and of its loss, at one step: forward, and with its gradient besides. The inner layer
+ * has no gradient by what it reads. */
+static double value_flops(int64_t features, int64_t hidden, bool gradient) {
+    double inner = 2 * (double)features * (double)hidden, outer = 2 * (double)hidden;
+    double layer = (double)hidden * 2, forward = inner + outer + layer;
+    const double loss = 30; /* operators on single numbers: two clipped terms, forward and back */
+    return gradient ? forward + inner + 2 * outer + 3 * layer + loss : forward;
+}
+
+static bool ppo_work(const void *options, const RgWorkTerms *terms, RgWork *create, RgWork *step) {
+    (void)create;
+    const PpoOptions *o = options;
+    double steps = (double)terms->batch * (double)terms->steps, epochs = (double)o->epochs;
+    rg_work_add(step, RG_WORK_SAMPLED, 1, terms->batch, 1);
+    rg_work_add(step, RG_WORK_STATES, 1, terms->batch, 1);
+    rg_work_add(step, RG_WORK_JUDGED, 1, terms->batch, 1);
+    rg_work_add(step, RG_WORK_SCORED, 1, terms->batch, 1);
+    rg_work_add(step, RG_WORK_REFERENCED, 1, terms->batch, 1);
+    rg_work_add(step, RG_WORK_TRAINED, epochs, terms->batch, 1);
+    step->flops = steps * (value_flops(terms->features, o->value_hidden, false) +
+                           epochs * value_flops(terms->features, o->value_hidden, true));
+    return true;
+}
+
 static void ppo_recipe(const void *options, RgRecipe *recipe) {
     const PpoOptions *o = options;
     recipe->responses = RG_FROM_POLICY;
@@ -314,4 +338,5 @@ const RgAlgorithm rg_algorithm_ppo = {
     .step = ppo_step,
     .destroy = ppo_destroy,
     .checkpoint = ppo_checkpoint,
+    .work = ppo_work,
 };

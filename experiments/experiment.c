@@ -209,7 +209,7 @@ static RgStatus check_limits(const RgTrialPlan *plan, RgError *error) {
     for (int i = 0; i < RG_COSTS; i++) {
         if (rg_budget_limit(&plan->budget, (RgCost)i) == 0)
             continue;
-        if (rg_recipe_spends(plan->algorithm, &plan->recipe, (RgCost)i))
+        if (rg_step_spends(plan->algorithm, plan->algorithm_options, &plan->recipe, (RgCost)i))
             return RG_OK;
         useless = i;
     }

@@ -75,6 +75,7 @@ Test(descriptors, of_algorithms_have_what_their_sources_call_for) {
     HALF_FILLED(RgAlgorithm, rg_algorithm_find(name), rg_algorithm_check, member, value, word)
     CHANGED("parl", create, NULL, "create");
     CHANGED("parl", loss, rg_algorithm_find("dpo")->loss, "not both");
+    CHANGED("dpo", work, rg_algorithm_find("ppo")->work, "a step of its own beside work");
     CHANGED("dpo", recipe, NULL, "a recipe");
     CHANGED("dpo", about.summary, NULL, "summary");
     CHANGED("dpo", about.options_size, 0, "options_size");

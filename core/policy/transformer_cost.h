@@ -44,6 +44,20 @@ RgPassCost rg_transformer_training_cost(const RgTransformerPlan *plan, const RgP
 RgPassCost rg_transformer_values_cost(const RgTransformerPlan *plan, const RgPassLoad *load);
 RgPassCost rg_transformer_likelihood_cost(const RgTransformerPlan *plan, const RgPassLoad *load);
 
+/* Operations of hidden states alone, nothing recorded: those that predict the response's tokens, as
+ * rg_policy_state_values asks for, or, with the whole responses read, their mean, as
+ * rg_policy_features does. */
+double rg_transformer_states_flops(const RgTransformerPlan *plan, const RgPassLoad *load,
+                                   bool whole);
+
+/* Operations of log-probabilities with their gradient on a tape of second order, whose operators
+ * are expanded, and of a product with the Hessian there. */
+typedef struct RgCurvatureCost {
+    double linearised, product;
+} RgCurvatureCost;
+RgCurvatureCost rg_transformer_curvature_cost(const RgTransformerPlan *plan,
+                                              const RgPassLoad *load);
+
 /* Bytes that products keep for copies of their operands: rounded to bf16, where training is in
  * bf16, or widened from it, where frozen weights are stored so. */
 double rg_transformer_copies_bytes(const RgTransformerPlan *plan, const RgPassLoad *load);
