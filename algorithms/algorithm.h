@@ -88,6 +88,52 @@ static inline bool rg_recipe_takes_pairs(const RgRecipe *r) {
     return r->group == 0 && (r->preferences != RG_FROM_NOWHERE || r->opponents != RG_FROM_NOWHERE);
 }
 
+/* ---- work: what a step of a method's own costs ---- */
+
+/* What is done with responses. Those of the policy's and the reference's passes are of the prompts'
+ * own tokens besides. */
+typedef enum RgWorkKind {
+    RG_WORK_SAMPLED,    /* drawn from the policy */
+    RG_WORK_JUDGED,     /* by the judge */
+    RG_WORK_TRAINED,    /* log π_θ and its gradient */
+    RG_WORK_SCORED,     /* log π_θ without one */
+    RG_WORK_REFERENCED, /* log π_ref */
+    RG_WORK_STATES,     /* what the reference knows before each step: rg_policy_state_values */
+    RG_WORK_FEATURES,   /* the reference's features of them: rg_policy_features */
+    RG_WORK_LINEARISED, /* log π_θ and its gradient, recorded for second derivatives … */
+    RG_WORK_CURVATURE,  /* … and a product of a Hessian, also a mixed one, with a vector there */
+    RG_WORK_KINDS,
+} RgWorkKind;
+
+/* Of `create`, or of a step. Responses are counted as long as they may be. */
+typedef struct RgWork {
+    struct RgWorkItem {
+        RgWorkKind kind;
+        int64_t prompts, copies; /* `copies` responses to each prompt, at a time … */
+        double times;            /* … so often */
+    } item[16];
+    int count;
+    double flops;   /* of the method's own networks */
+    double numbers; /* RgReal that it holds meanwhile, beside what all methods do */
+    bool at_most;   /* how often things are done hangs on what is found on the way: these are the
+                       most that may be */
+} RgWork;
+
+/* `times` may be 0, which adds nothing. */
+void rg_work_add(RgWork *work, RgWorkKind kind, double times, int64_t prompts, int64_t copies);
+/* Responses of one kind in all. */
+double rg_work_responses(const RgWork *work, RgWorkKind kind);
+
+/* What work hangs on besides a method's options. */
+typedef struct RgWorkTerms {
+    int64_t batch;      /* prompts, as training.batch */
+    int64_t steps;      /* of a response at most: tokens, of an episode actions */
+    int64_t features;   /* of a response, or before a step, under the reference */
+    int64_t parameters; /* that are trained */
+    int64_t enumerated; /* responses that there are in all, where they can be listed; else 0 */
+    bool process;       /* the course is a known process of decisions */
+} RgWorkTerms;
+
 /* ---- the batch: what a loss sees ---- */
 
 /* One response to each prompt. All but `logprob` and `log_ratio` are constant. */
@@ -212,6 +258,10 @@ typedef struct RgAlgorithm {
     void (*destroy)(void *state);
     /* The arrays of `state` that a checkpoint holds: named parameters and optimisers. */
     void (*checkpoint)(void *state, RgCheckpoint *checkpoint);
+    /* What `create` and a step do, for plans, budgets and `regatta show`, which of a loss read the
+     * recipe. Both come zeroed. False: it cannot be told with these options. NULL: nothing is told
+     * of it. */
+    bool (*work)(const void *options, const RgWorkTerms *terms, RgWork *create, RgWork *step);
 } RgAlgorithm;
 
 /* By number, NULL after the last; and by name, NULL if there is none. */

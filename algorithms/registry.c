@@ -32,6 +32,7 @@ RgStatus rg_algorithm_check(const RgAlgorithm *a, RgError *error) {
         {!a->loss || !a->step, "a loss or a step, not both"},
         {a->recipe || !(a->loss || a->step), "a recipe beside a loss or a step"},
         {a->loss || !a->prepare, "a loss beside prepare"},
+        {a->step || !a->work, "a step of its own beside work"},
         {a->create || !(a->destroy || a->checkpoint), "create beside destroy and checkpoint"},
     };
     RG_TRY(rg_descriptor_check(RG_ALGORITHM, &a->about, requirements,

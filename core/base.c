@@ -57,6 +57,14 @@ void rg_assert_failed(const char *condition, const char *file, int line) {
     abort();
 }
 
+const char *rg_real_text(double value, int digits, char text[RG_REAL_TEXT]) {
+    const int enough = 17; /* for every double */
+    do
+        snprintf(text, RG_REAL_TEXT, "%.*g", digits, value);
+    while (digits++ < enough && strtod(text, NULL) != value);
+    return text;
+}
+
 uint64_t rg_hash(uint64_t hash, const void *bytes, size_t size) {
     const unsigned char *byte = bytes;
     for (size_t i = 0; i < size; i++)

@@ -74,6 +74,12 @@ typedef struct RgBytes {
     size_t size;
 } RgBytes;
 
+/* The shortest decimal that reads back to the same bits. A number has an exponent where it is 10^
+ * `digits` or more, or small: 6 for people, 15 where whole numbers are to look like such. Returns
+ * `text`. */
+enum { RG_REAL_TEXT = 32 };
+const char *rg_real_text(double value, int digits, char text[RG_REAL_TEXT]);
+
 /* 64-bit FNV-1a of `size` bytes, continued from `hash` (start with RG_HASH_START). Names results
  * and caches by content. */
 #define RG_HASH_START UINT64_C(14695981039346656037)

@@ -76,12 +76,8 @@ static const char *below(const char *inner, const char *path) {
 
 /* A real as the shortest text that reads back to the same bits and as a real (1.0, not 1). */
 static char *real_text(double value) {
-    char text[40];
-    for (int digits = 15; digits <= 17; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, value);
-        if (strtod(text, NULL) == value)
-            break;
-    }
+    char text[RG_REAL_TEXT];
+    rg_real_text(value, 15, text);
     return rg_string_format("%s%s", text, isfinite(value) && !strpbrk(text, ".e") ? ".0" : "");
 }
 

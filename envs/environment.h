@@ -41,6 +41,11 @@ typedef struct RgEnvironmentType {
                          RgEvaluation *evaluation, RgError *error);
     void (*destroy)(RgEnvironment *environment);
 
+    /* Whether the judge that these options choose gives rewards, or does no more than compare, told
+     * before any data are read: experiments whose methods need rewards are refused then. NULL: it
+     * gives them. */
+    bool (*gives_rewards)(const void *options);
+
     /* Where judges may be asked elsewhere, else NULL. Keep their answers on this shelf (borrowed);
      * NULL: RG_E_USAGE if any is. */
     RgStatus (*use_answers)(RgEnvironment *environment, RgAnswerShelf *answers, RgError *error);

@@ -84,6 +84,24 @@ expect 2 '^regatta: -s: seeds = 1: expected a list such as \[1, 2, 3\], or \[1\]
 expect 2 'unknown key "budget.stepz"; did you mean "steps"' run small.cfg -s budget.stepz=3
 expect 2 'unknown key "policy.adapter.rnak"; did you mean "rank"' run "$source/experiments/verses/quick.cfg" -s policy.adapter.rnak=3
 expect 2 '^regatta: --kernels stands before the command: regatta --kernels=NAME run' run --kernels=generic small.cfg
+# A judge that only compares, and the first method that needs more of it, before anything is read or run.
+cat >compares.cfg <<END
+name = "compares";
+seeds = [1];
+environment: { type = "text"; data = "none"; tokenizer = "none.json";
+    judge = { type = "command"; command = "true"; }; };
+policy: { type = "transformer"; };
+optimizer: { learning_rate = 1e-3; };
+budget: { steps = 1; };
+algorithms = ( { type = "online-dpo"; }, { type = "listwise"; group_size = 2; }, { type = "sppo"; } );
+END
+refused='^regatta: compares.cfg:4: environment.judge.type = "command": sppo needs a judge that gives rewards'
+expect 2 "$refused" run compares.cfg
+expect 2 "$refused" run compares.cfg --dry-run
+expect 2 "$refused" plan compares.cfg
+expect 2 'listwise needs a judge that gives rewards' plan compares.cfg -s algorithms.1.group_size=3
+sed '/sppo/s/, { type = "sppo"; }//' compares.cfg >compared.cfg
+expect 1 'none' plan compared.cfg
 [[ ! -e results ]] || complain "a config that is refused leaves results behind"
 expect 0 'sail-pr +1 +new +40 ' run small.cfg --dry-run
 expect 2 '--json is of --dry-run' run small.cfg --json

@@ -37,16 +37,24 @@ within() {
     fi
 }
 
-# check NAME OVERRIDE...
+# operations HEADING: a number of plan.txt, which may be a bound; 0 where there is none.
+operations() {
+    local found
+    found=$(sed -n "s/^ *$1  *\(≤ \)\{0,1\}\([0-9]*\)\$/\2/p" plan.txt)
+    echo "${found:-0}"
+}
+
+# check NAME OVERRIDE...: of two steps, or of as many as $steps has.
 check() {
     local name=$1 memory flops found
     "$program" plan plan.cfg -x -t 2 "${@:2}" >plan.txt
     memory=$(sed -nE 's/^ *in all, at (the peak|least) *//p' plan.txt)
-    flops=$(sed -n 's/^ *in all  *\([0-9]*\)$/\1/p' plan.txt)
-    "$program" run plan.cfg -q -t 2 -r "$name.db" "${@:2}"
+    flops=$((${steps:-2} * $(operations 'in all') + $(operations 'before the first step')))
+    "$program" run plan.cfg -q -t 2 -r "$name.db" -s "budget.steps=${steps:-2}" "${@:2}"
     found=$("$program" table "$name.db" -f csv -m peak_memory,flops)
-    is_sanitized || within "$name, bytes" "$memory" "$(column "$found" peak_memory)"
-    within "$name, operations of two steps" "$((2 * flops))" "$(column "$found" flops)"
+    # without the memory of second derivatives it is known in part
+    is_sanitized || [[ -z $memory ]] || within "$name, bytes" "$memory" "$(column "$found" peak_memory)"
+    within "$name, operations" "$flops" "$(column "$found" flops)"
 }
 
 column() { # CSV NAME: the number under a heading
@@ -67,6 +75,32 @@ check sppo -s 'algorithms=({type="sppo"; group_size=2;})'
 check hybrid -s 'algorithms=({type="hybrid";})'
 check shards -s training.shards=3
 check parts -s training.shards=3 -s training.micro_batch=4
+# A part of 18 responses is too small for the shards that one of 30 runs in: both kinds of tapes are full once
+# arenas have found their sizes, which takes two steps.
+steps=4 check uneven -s 'algorithms=({type="rloo"; group_size=3;})' -s training.micro_batch=10
+
+check epochs -s 'algorithms=({type="ppo"; epochs=3;})'
+# Methods with a step of their own tell their work. A method that stops when it has converged is held against its
+# bound by a trial that never does: of a tolerance of 0, damped until the Hessian is definite, and with a reward that
+# knows a difference, as there is nothing to estimate without.
+check parl-none -s 'algorithms=({type="parl"; estimator="none"; inner_steps=2; pretrain=3;})'
+! grep -q '≤' plan.txt || complain "what PARL does without an implicit term is known: $(cat plan.txt)"
+bounded='pretrain=3; tolerance=0.0; damping=1e4; on_failure="skip";'
+check parl-cg -s "algorithms=({type=\"parl\"; estimator=\"cg\"; iterations=3; curvature_prompts=8; $bounded})"
+grep -q '^ *in all  *≤ [0-9]*$' plan.txt || complain "the plan of cg is no bound: $(cat plan.txt)"
+check parl-adapter -s policy.adapter.rank=8 \
+    -s "algorithms=({type=\"parl\"; estimator=\"cg\"; iterations=3; curvature_prompts=8; $bounded})"
+check parl-penalty -s "algorithms=({type=\"parl\"; estimator=\"penalty\"; iterations=2; curvature_prompts=4; $bounded})"
+# A failed estimate is made again with more damping, six times at most.
+"$program" plan plan.cfg -x -s 'algorithms=({type="parl"; curvature_prompts=8;})' >damped.txt
+"$program" plan plan.cfg -x -s 'algorithms=({type="parl"; curvature_prompts=8; on_failure="skip";})' >plan.txt
+awk '/^ *policy/ { n[FILENAME] = $NF } END { exit !(n["damped.txt"] > 2 * n["plan.txt"]) }' damped.txt plan.txt ||
+    complain "damping again costs nothing: $(cat damped.txt)"
+
+# Swept values are as short as they can be.
+"$program" plan plan.cfg -s 'sweep=({option="algorithm.beta"; values=[0.05, 0.1];})' >plan.txt || fail "the plan of a sweep: $?"
+grep -q '^dpo, beta 0\.05$' plan.txt || complain "a swept value: $(grep beta plan.txt)"
+
 # What does not train has neither batches nor shards.
 "$program" plan plan.cfg -x -s 'algorithms=({type="base";})' >plan.txt || fail "the plan of base: status $?"
 grep -q 'in all, at the peak' plan.txt || complain "the plan of base: $(cat plan.txt)"

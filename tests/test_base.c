@@ -11,6 +11,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +29,28 @@ Test(base, failure_gives_its_status_and_a_sentence) {
     cr_assert_str_eq(error.text, "beta = -1.5, expected more than 0");
     cr_assert_eq(rg_fail(NULL, RG_E_FILE, "nobody listens"), RG_E_FILE);
     cr_assert_eq(rg_fail_in(NULL, RG_E_FILE, "nobody listens"), RG_E_FILE);
+}
+
+Test(base, reals_are_as_short_as_they_read_back) {
+    static const struct {
+        double value;
+        int digits;
+        const char *text;
+    } cases[] = {{0.05, 6, "0.05"},
+                 {0.050000000000000003, 15, "0.05"},
+                 {3e-4, 6, "0.0003"},
+                 {6e11, 6, "6e+11"},
+                 {6e11, 15, "600000000000"},
+                 {1.0 / 3, 6, "0.3333333333333333"},
+                 {0.1 + 0.2, 6, "0.30000000000000004"},
+                 {0.12345678, 6, "0.12345678"},
+                 {5e-324, 15, "4.94065645841247e-324"},
+                 {INFINITY, 6, "inf"}};
+    char text[RG_REAL_TEXT];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        cr_expect_str_eq(rg_real_text(cases[i].value, cases[i].digits, text), cases[i].text);
+        cr_expect_eq(strtod(text, NULL), cases[i].value);
+    }
 }
 
 Test(base, context_goes_in_front) {

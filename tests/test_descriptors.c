@@ -76,6 +76,7 @@ Test(descriptors, of_algorithms_have_what_their_sources_call_for) {
     CHANGED("parl", create, NULL, "create");
     CHANGED("parl", loss, rg_algorithm_find("dpo")->loss, "not both");
     CHANGED("ppo", loss, NULL, "a loss beside prepare");
+    CHANGED("dpo", work, rg_algorithm_find("parl")->work, "a step of its own beside work");
     CHANGED("dpo", recipe, NULL, "a recipe");
     CHANGED("dpo", about.summary, NULL, "summary");
     CHANGED("dpo", about.options_size, 0, "options_size");

@@ -189,14 +189,17 @@ static RgStore *run_all(const RgExperiment *e) {
 
 Test(forecast, plans_count_judge_queries_as_runs_do) {
     RgExperiment *e = opened(
-        BANDIT
-        "seeds = [1]; budget: { steps = 3; }; evaluation: { start = false; };"
-        "algorithms = ( { type = \"dpo\"; }, { type = \"kto\"; }, { type = \"spin\"; },"
-        " { type = \"hybrid\"; }, { type = \"chi-po\"; }, { type = \"online-dpo\"; },"
-        " { type = \"sail-dp\"; mixture = 1.0; }, { type = \"sail-pr\"; mixture = 1.0; },"
-        " { type = \"listwise\"; }, { type = \"rloo\"; }, { type = \"grpo\"; epochs = 2; },"
-        " { type = \"ppo\"; }, { type = \"rebel\"; }, { type = \"sppo\"; }, { type = \"xpo\"; },"
-        " { type = \"vpo\"; }, { type = \"selm\"; }, { type = \"nash-md\"; } );");
+        BANDIT "seeds = [1]; budget: { steps = 3; }; evaluation: { start = false; };"
+               "algorithms = ( { type = \"dpo\"; }, { type = \"kto\"; }, { type = \"spin\"; },"
+               " { type = \"hybrid\"; }, { type = \"chi-po\"; }, { type = \"online-dpo\"; },"
+               " { type = \"sail-dp\"; mixture = 1.0; }, { type = \"sail-pr\"; mixture = 1.0; },"
+               " { type = \"listwise\"; }, { type = \"rloo\"; }, { type = \"grpo\"; epochs = 2; },"
+               " { type = \"rebel\"; }, { type = \"sppo\"; }, { type = \"xpo\"; },"
+               " { type = \"vpo\"; }, { type = \"selm\"; }, { type = \"nash-md\"; },"
+               " { type = \"ppo\"; }, { type = \"parl\"; },"
+               " { type = \"parl\"; label = \"closed\"; estimator = \"boltzmann\"; },"
+               " { type = \"parl\"; label = \"fixed\"; upper = \"none\"; pretrain = 2;"
+               " estimator = \"none\"; } );");
     RgPlanner planner = {0};
     RgLedgers ledgers;
     RgError error = {0};
@@ -215,7 +218,8 @@ Test(forecast, plans_count_judge_queries_as_runs_do) {
                      plan->part.label);
         for (int k = RG_COST_GENERATED_TOKENS; k < RG_COSTS; k++) {
             RgSpending spending = {entry->step, entry->meter};
-            bool spends = rg_recipe_spends(plan->algorithm, &plan->recipe, (RgCost)k);
+            bool spends =
+                rg_step_spends(plan->algorithm, plan->algorithm_options, &plan->recipe, (RgCost)k);
             cr_expect_eq(spends, rg_spent(&spending, (RgCost)k) > 0, "%s: %s", plan->part.label,
                          rg_cost_names[k]);
         }
@@ -326,7 +330,8 @@ Test(forecast, a_dry_run_adds_up_what_is_known) {
     cr_assert_str_eq(json_string_value(json_object_get(third, "status")), "new");
     cr_assert_float_eq(json_real_value(json_object_get(third, "judge_queries")), 20, 1e-9,
                        "as its like took, not as planned");
-    cr_assert(json_is_null(json_object_get(second, "flops")), "PARL is not planned");
+    cr_assert(json_is_null(json_object_get(second, "flops")),
+              "passes over a table are not planned");
     cr_assert_str_eq(json_string_value(json_object_get(second, "status")), "interrupted");
     json_t *total = json_object_get(root, "total"), *rest = json_object_get(root, "to_run");
     cr_assert_eq(json_real_value(json_object_get(total, "steps")), 40);
@@ -372,4 +377,8 @@ Test(forecast, amounts_have_three_digits_and_durations_two_parts) {
                                   "\"hide\":true,\"score_term\":\"exact\"}");
     cr_assert_str_eq(varied, "batch 16, learning_rate 0.0003127, hide true, score_term exact");
     free(varied);
+    varied = rg_varied_exact_text("{\"beta\":0.050000000000000003,\"rate\":0.12345678}");
+    cr_assert_str_eq(varied, "beta 0.05, rate 0.12345678");
+    free(varied);
+    cr_assert_eq(rg_text_width("≥ 1 µs"), 6);
 }

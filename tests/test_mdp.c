@@ -7,6 +7,7 @@
 #include "envs/episodes.h"
 #include "envs/mdp/mdp.h"
 #include "race.h"
+#include "save_checkpoint.h"
 #include "scratch.h"
 
 #include <math.h>
@@ -192,6 +193,54 @@ Test(mdp, every_algorithm_raises_the_return) {
         rg_policy_destroy(policy);
         free(options);
         close_stage(&s);
+    }
+}
+
+/* What PARL has been charged after some steps: in one go, or from a checkpoint in their midst. The
+ * policy is looked at in between, by who is not charged. */
+static double charged(int steps, const char *checkpoint_path) {
+    Stage s = open_stage("problem=grid width=3 height=3 pairs=20", "");
+    const RgAlgorithm *parl = rg_algorithm_find("parl");
+    RgError error = {0};
+    RgParlOptions options;
+    rg_small_race_set(s.settings, "algorithm", "upper=utility expectation=exact inner_steps=3");
+    cr_assert_eq(rg_options_read(parl->about.options, s.settings, "algorithm", &options, &error),
+                 RG_OK, "%s", error.text);
+    RgTrainingOptions training = {.batch = 8, .temperature = 1, .top_p = 1};
+    RgPolicy *policy = rg_policy_clone(s.policy, false);
+    RgSequences *looked_at = episodes_of(&s, policy, 5, NULL);
+    RgTrainer *trainer;
+    cr_assert_eq(rg_trainer_create(parl, &options, &training, policy, s.policy,
+                                   &s.environment->course, &rg_small_race_optimizer, 0,
+                                   rg_random_root(3), &trainer, &error),
+                 RG_OK, "%s", error.text);
+    RgCheckpoint *checkpoint = rg_checkpoint_create();
+    rg_trainer_checkpoint(trainer, checkpoint);
+    if (checkpoint_path)
+        cr_assert_eq(rg_checkpoint_load(checkpoint, checkpoint_path, "x", &error), RG_OK, "%s",
+                     error.text);
+    while (trainer->step < steps) {
+        double before = trainer->meter.flops, logprob[5];
+        rg_policy_logprob_values(policy, looked_at, logprob);
+        cr_assert_eq(trainer->meter.flops, before);
+        cr_assert(take_step(trainer), "%s", trainer->outcome.diverged);
+    }
+    if (!checkpoint_path)
+        cr_assert_eq(save_checkpoint(checkpoint, scratch("half"), "x", &error), RG_OK);
+    double flops = trainer->meter.flops;
+    rg_checkpoint_destroy(checkpoint);
+    rg_trainer_destroy(trainer);
+    rg_sequences_destroy(looked_at);
+    rg_policy_destroy(policy);
+    close_stage(&s);
+    return flops;
+}
+
+Test(mdp, a_resumed_trial_is_charged_to_the_bit_what_an_undisturbed_one_is) {
+    double whole = charged(9, NULL);
+    for (int half = 1; half < 9; half++) {
+        cr_assert_lt(charged(half, NULL), whole);
+        cr_assert_eq(charged(9, scratch("half")), whole, "after %d steps", half);
     }
 }
 

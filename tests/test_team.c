@@ -423,11 +423,12 @@ static void sample(RgTeam *team, void *argument, void *result) {
         token_append(prompts, i, i);
     RgSampling sampling = {
         .temperature = 1, .top_p = 1, .response_limit = 6, .end_token = 3, .team = team};
-    double logprob[COPIES * TOKEN_EXAMPLES];
+    double logprob[COPIES * TOKEN_EXAMPLES], flops = 0;
+    policy->flops = &flops;
     rg_policy_sample(policy, prompts, COPIES, &sampling, rg_random_root(4), out, logprob);
     *s = (Sampled){.responses = rg_sequences_hash(out),
                    .logprob = rg_hash(RG_HASH_START, logprob, sizeof logprob),
-                   .flops = policy->flops,
+                   .flops = flops,
                    .own = sampled};
     rg_sequences_destroy(out);
     rg_sequences_destroy(prompts);

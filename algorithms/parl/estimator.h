@@ -64,6 +64,13 @@ typedef struct RgEstimateReport {
     const char *failure; /* NULL, or what went wrong; w is then from the last sound iterate */
 } RgEstimateReport;
 
+/* How often an estimate calls the problem's functions at most. */
+typedef struct RgEstimateWork {
+    double value_gradients, objective_gradients;
+    double linearised, products; /* the latter of `curvature` and `mixed` */
+    double numbers;              /* RgReal that it holds meanwhile */
+} RgEstimateWork;
+
 typedef struct RgEstimator {
     RgDescriptor about;
     int order;           /* of the derivatives of V that it takes: 0, 1 or 2 */
@@ -74,6 +81,9 @@ typedef struct RgEstimator {
     /* upper_gradient [lower->count] is ∂_θG; w [upper->count] out. The report comes zeroed. */
     void (*estimate)(const RgBilevel *problem, const RgEstimatorOptions *options,
                      const RgReal *upper_gradient, RgReal *w, RgEstimateReport *report);
+    /* For plans: of θ [lower] and with these options; it comes zeroed. NULL: it is not told, and
+     * what uses the estimator is not planned. */
+    void (*work)(const RgEstimatorOptions *options, int64_t lower, RgEstimateWork *work);
 } RgEstimator;
 
 /* The estimator's w of ∂_θG = `upper_gradient`, and whether it has converged. Without a gradient

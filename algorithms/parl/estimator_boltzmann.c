@@ -17,6 +17,13 @@ static void boltzmann(const RgBilevel *problem, const RgEstimatorOptions *option
     problem->closed_form(problem->context, upper_gradient, w);
 }
 
+/* The derivatives of the reward alone, which are small. */
+static void boltzmann_work(const RgEstimatorOptions *options, int64_t lower, RgEstimateWork *work) {
+    (void)options;
+    (void)lower;
+    *work = (RgEstimateWork){0};
+}
+
 const RgEstimator rg_estimator_boltzmann = {
     .about = {.name = "boltzmann",
               .summary = "Closed form of a lower level regularised by KL or entropy, first order",
@@ -24,4 +31,5 @@ const RgEstimator rg_estimator_boltzmann = {
                            "arXiv:2405.19697"},
     .by_closed_form = true,
     .estimate = boltzmann,
+    .work = boltzmann_work,
 };

@@ -131,6 +131,44 @@ static void finite_difference(const RgBilevel *problem, const RgEstimatorOptions
     free(u);
 }
 
+/* ---- what they cost at most ---- */
+
+/* One more product tells the residual, and a mixed one the implicit term. */
+static void exact_work(const RgEstimatorOptions *options, int64_t lower, RgEstimateWork *work) {
+    (void)options;
+    double n = (double)lower, doubles = (double)sizeof(double) / (double)sizeof(RgReal);
+    *work = (RgEstimateWork){
+        .linearised = 1, .products = n + 2, .numbers = 3 * n + doubles * n * (n + 2)};
+}
+
+static void cg_work(const RgEstimatorOptions *options, int64_t lower, RgEstimateWork *work) {
+    *work = (RgEstimateWork){
+        .linearised = 1, .products = (double)options->iterations + 1, .numbers = 4 * (double)lower};
+}
+
+static void neumann_work(const RgEstimatorOptions *options, int64_t lower, RgEstimateWork *work) {
+    cg_work(options, lower, work);
+    work->products += options->step > 0 ? 0 : RG_EIGENVALUE_PRODUCTS;
+}
+
+static void identity_work(const RgEstimatorOptions *options, int64_t lower, RgEstimateWork *work) {
+    (void)options;
+    *work = (RgEstimateWork){.linearised = 1, .products = 1, .numbers = (double)lower};
+}
+
+static void no_work(const RgEstimatorOptions *options, int64_t lower, RgEstimateWork *work) {
+    (void)options;
+    (void)lower;
+    *work = (RgEstimateWork){0};
+}
+
+/* Two gradients in place of each product. */
+static void finite_difference_work(const RgEstimatorOptions *options, int64_t lower,
+                                   RgEstimateWork *work) {
+    *work = (RgEstimateWork){.value_gradients = 2 * ((double)options->iterations + 1),
+                             .numbers = 7 * (double)lower};
+}
+
 /* ---- descriptors ---- */
 
 const RgEstimator rg_estimator_exact = {
@@ -142,6 +180,7 @@ const RgEstimator rg_estimator_exact = {
     .takes_damping = true,
     .solves = true,
     .estimate = exact,
+    .work = exact_work,
 };
 
 const RgEstimator rg_estimator_cg = {
@@ -153,6 +192,7 @@ const RgEstimator rg_estimator_cg = {
     .takes_damping = true,
     .solves = true,
     .estimate = cg,
+    .work = cg_work,
 };
 
 const RgEstimator rg_estimator_neumann = {
@@ -162,6 +202,7 @@ const RgEstimator rg_estimator_neumann = {
     .order = 2,
     .takes_damping = true,
     .estimate = neumann,
+    .work = neumann_work,
 };
 
 const RgEstimator rg_estimator_finite_difference = {
@@ -172,6 +213,7 @@ const RgEstimator rg_estimator_finite_difference = {
     .takes_damping = true,
     .solves = true,
     .estimate = finite_difference,
+    .work = finite_difference_work,
 };
 
 const RgEstimator rg_estimator_identity = {
@@ -180,6 +222,7 @@ const RgEstimator rg_estimator_identity = {
               .reference = "ablation"},
     .order = 2,
     .estimate = identity,
+    .work = identity_work,
 };
 
 const RgEstimator rg_estimator_none = {
@@ -188,4 +231,5 @@ const RgEstimator rg_estimator_none = {
               .reference = "ablation"},
     .order = 0,
     .estimate = none,
+    .work = no_work,
 };

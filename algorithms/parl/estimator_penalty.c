@@ -104,6 +104,12 @@ static void penalty(const RgBilevel *p, const RgEstimatorOptions *options,
     free(q.scratch);
 }
 
+/* Of both levels: at θ, where the climb begins, after each of its steps, and where it ends. */
+static void penalty_work(const RgEstimatorOptions *options, int64_t lower, RgEstimateWork *work) {
+    work->value_gradients = work->objective_gradients = (double)options->iterations + 3;
+    work->numbers = 6 * (double)lower;
+}
+
 const RgEstimator rg_estimator_penalty = {
     .about = {.name = "penalty",
               .summary = "Value-function penalty: a second, penalised solution of the lower level",
@@ -111,4 +117,5 @@ const RgEstimator rg_estimator_penalty = {
     .order = 1,
     .solves = true,
     .estimate = penalty,
+    .work = penalty_work,
 };

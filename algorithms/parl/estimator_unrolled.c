@@ -85,10 +85,21 @@ static void unrolled(const RgBilevel *p, const RgEstimatorOptions *options,
     free(direct);
 }
 
+static void unrolled_work(const RgEstimatorOptions *options, int64_t lower, RgEstimateWork *work) {
+    double steps = (double)options->iterations;
+    *work = (RgEstimateWork){.value_gradients = steps,
+                             .objective_gradients = 2,
+                             .linearised = steps + 1,
+                             .products = 2 * steps,
+                             .numbers = (steps + 3) * (double)lower};
+    work->products += options->step > 0 ? 0 : RG_EIGENVALUE_PRODUCTS;
+}
+
 const RgEstimator rg_estimator_unrolled = {
     .about = {.name = "unrolled",
               .summary = "Reverse mode through steps of the lower level",
               .reference = "Franceschi et al. 2017, arXiv:1703.01785"},
     .order = 2,
     .estimate = unrolled,
+    .work = unrolled_work,
 };

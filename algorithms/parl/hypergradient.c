@@ -134,11 +134,10 @@ void rg_inverse_cg(const RgCurvature *curvature, const RgEstimatorOptions *optio
 
 /* Largest eigenvalue of H + damping by power iteration from b. */
 static double largest_eigenvalue(const Solver *s, const RgReal *b) {
-    enum { ITERATIONS = 20 };
     RgReal *v = vector(s->n), *hv = vector(s->n);
     double eigenvalue = 0;
     memcpy(v, b, (size_t)s->n * sizeof *v);
-    for (int i = 0; i < ITERATIONS; i++) {
+    for (int i = 0; i < RG_EIGENVALUE_PRODUCTS; i++) {
         double length = norm(s->n, v);
         if (!(length > 0))
             break;

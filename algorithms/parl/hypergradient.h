@@ -30,6 +30,7 @@ void rg_inverse_neumann(const RgCurvature *curvature, const RgEstimatorOptions *
                         const RgReal *b, RgReal *u, int64_t *products, RgEstimateReport *report);
 
 /* η: the option, or 1/λ with λ the largest eigenvalue of H + damping by power iteration. */
+enum { RG_EIGENVALUE_PRODUCTS = 20 }; /* that it takes where the options give none */
 double rg_inverse_step(const RgCurvature *curvature, const RgEstimatorOptions *options,
                        const RgReal *b, int64_t *products, RgEstimateReport *report);
 

@@ -205,13 +205,11 @@ static double rounding_of_gradient(const RgParl *parl) {
     return units * RG_REAL_EPSILON * fabs(parl->upper);
 }
 
-static RgEstimatorOptions estimator_options(const RgParl *parl, double damping) {
-    const RgParlOptions *o = parl->options;
+RgEstimatorOptions rg_parl_estimator_options(const RgParlOptions *o, double damping) {
     return (RgEstimatorOptions){.damping = damping,
                                 .iterations = o->iterations,
                                 .tolerance = o->tolerance,
                                 .residual_limit = o->residual_limit,
-                                .rounding = rounding_of_gradient(parl),
                                 .step = o->inverse_step,
                                 .penalty = o->penalty,
                                 .difference = o->difference};
@@ -220,7 +218,8 @@ static RgEstimatorOptions estimator_options(const RgParl *parl, double damping) 
 /* One estimate of the implicit term; what it took is added to the report. */
 static void estimate(RgParl *parl, double damping, RgEstimateReport *report) {
     RgEstimateReport own;
-    RgEstimatorOptions options = estimator_options(parl, damping);
+    RgEstimatorOptions options = rg_parl_estimator_options(parl->options, damping);
+    options.rounding = rounding_of_gradient(parl);
     RgBilevel problem = problem_of(parl);
     rg_estimator_apply(estimator_of(parl), &problem, &options, parl->upper_gradient, parl->implicit,
                        &own);
@@ -239,10 +238,9 @@ static void estimate(RgParl *parl, double damping, RgEstimateReport *report) {
 /* The implicit term with as much damping as it takes: at first what the options say, then ten times
  * as much each time, from a thousandth of the curvature on. */
 static void estimate_damped(RgParl *parl, RgEstimateReport *report) {
-    enum { ATTEMPTS = 6 };
     const double least = 1e-3, growth = 10;
     parl->damping = parl->options->damping;
-    for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+    for (int attempt = 0; attempt < RG_PARL_DAMP_ATTEMPTS; attempt++) {
         estimate(parl, parl->damping, report);
         if (!report->failure || parl->options->on_failure != RG_PARL_DAMP ||
             !estimator_of(parl)->takes_damping)
@@ -251,9 +249,11 @@ static void estimate_damped(RgParl *parl, RgEstimateReport *report) {
     }
 }
 
+/* The second-order tape has a counter of its own, of which a step charges what it has grown by: in
+ * a process it counts thirds of operations, whose sum hangs on their order in the last bits, and
+ * readings in results stores are of this order. */
 static double flops_so_far(const RgParl *parl) {
-    return rg_tape_flops(parl->trainer->tape) + rg_tape_flops(parl->second_order) +
-           parl->trainer->policy->flops + parl->trainer->reference->flops;
+    return parl->trainer->flops + rg_tape_flops(parl->second_order);
 }
 
 /* ∂_θG, ∂_νG and w, for batches drawn for `draw`. */
@@ -277,7 +277,11 @@ RgStatus rg_parl_hypergradient(RgTrainer *trainer, const RgParlOptions *options,
                                RgEstimateReport *report, RgError *error) {
     RgParl *parl = state;
     RG_ASSERT(parl->trainer == trainer && parl->options == options);
-    RG_TRY(hypergradient(parl, draw, report, error));
+    rg_trainer_charge(trainer, true);
+    RgStatus status = hypergradient(parl, draw, report, error);
+    rg_trainer_charge(trainer, false);
+    if (status != RG_OK)
+        return status;
     for (int64_t i = 0; i < parl->reward.parameters->count; i++)
         out[i] = (double)parl->direct[i] + (double)parl->implicit[i];
     *objective = parl->upper;
@@ -308,8 +312,8 @@ bool rg_parl_solve_lower(void *state) {
 /* Solve the lower level. Returns NULL, or what went wrong; the last gradient's norm in *norm. */
 static const char *lower_level(RgParl *parl, double *norm) {
     const RgParlOptions *o = parl->options;
-    enum { ATTEMPTS = 5 };
-    int attempts = o->on_failure == RG_PARL_DAMP && o->lower_tolerance > 0 ? ATTEMPTS : 1;
+    bool again = o->on_failure == RG_PARL_DAMP && o->lower_tolerance > 0;
+    int attempts = again ? RG_PARL_LOWER_ATTEMPTS : 1;
     *norm = 0;
     if (o->lower == RG_PARL_SOLVED)
         return rg_parl_solve_lower(parl) ? NULL : "the lower level has not converged";
@@ -560,4 +564,5 @@ const RgAlgorithm rg_algorithm_parl = {
     .step = parl_step,
     .destroy = parl_destroy,
     .checkpoint = parl_checkpoint,
+    .work = rg_parl_work,
 };

@@ -37,6 +37,13 @@ typedef struct RgParlOptions {
 
 extern const RgAlgorithm rg_algorithm_parl;
 
+/* How often at most a round solves its lower level, and estimates the implicit term, where
+ * on_failure is to damp. */
+enum { RG_PARL_LOWER_ATTEMPTS = 5, RG_PARL_DAMP_ATTEMPTS = 6 };
+RgEstimatorOptions rg_parl_estimator_options(const RgParlOptions *options, double damping);
+/* See RgAlgorithm. */
+bool rg_parl_work(const void *options, const RgWorkTerms *terms, RgWork *create, RgWork *step);
+
 /* Hypergradient dG/dν at the trainer's policy and reward, without a step: G in *objective and
  * hypergradient [reward->count] out. `draw` numbers the sampled batches. Fails where the judge
  * does. */

@@ -99,6 +99,7 @@ static void step_rows(const RgReward *reward, RgPolicy *reference, const RgSeque
     input->features = rg_allocate(1, bytes);
     RgTape *tape = rg_tape_create();
     rg_tape_record(tape, false);
+    rg_tape_count_onto(tape, reference->flops);
     const RgTensor *features = reference->type->step_features(reference, tape, sequences);
     RG_ASSERT(features->count == input->rows * reward->features);
     memcpy(input->features, features->data, bytes);

@@ -63,7 +63,7 @@ static void ask_of_offline(RgTrainer *trainer, RgRollout *rollout) {
             continue;
         const RgPairValues *v = &values[count++];
         memcpy(rollout->reference + 2 * i, v->logprob, sizeof v->logprob);
-        trainer->asked.flops += v->flops;
+        trainer->flops += v->flops;
         trainer->asked.seconds += v->seconds;
     }
     rg_sequences_destroy(offline);
@@ -460,18 +460,6 @@ static void add_result(ShardResult *sum, const ShardResult *part) {
         sum->logged[i] += part->logged[i];
 }
 
-double rg_trainer_take_flops(RgTrainer *trainer) {
-    double flops = rg_tape_take_flops(trainer->tape) + trainer->policy->flops;
-    trainer->policy->flops = 0;
-    flops += trainer->reference->flops;
-    trainer->reference->flops = 0;
-    if (trainer->moving_sampler) {
-        flops += trainer->moving_sampler->flops;
-        trainer->moving_sampler->flops = 0;
-    }
-    return flops;
-}
-
 /* Drop-out in a shard hangs on its number, not on what ran before it. */
 static void drop_in_shard(RgTrainer *trainer, RgRandom step, int64_t number) {
     RgRandom stream = rg_random_at(rg_random_named(step, "shard"), (uint64_t)number);
@@ -499,7 +487,18 @@ static ShardResult run_shard(RgTrainer *trainer, int64_t step, int64_t epoch, in
         rg_tape_rewind(trainer->tape, drawn);
     }
     memcpy(result.logged, trainer->now.sum, sizeof result.logged);
-    result.flops = rg_trainer_take_flops(trainer);
+    return result;
+}
+
+/* The same for all ranks to add up: what the shard spends is counted from 0 and told in its result,
+ * so that the step's sum is over the shards in their order, whichever rank ran them. */
+static ShardResult run_shared(RgTrainer *trainer, int64_t step, int64_t epoch, int64_t shard,
+                              RgRollout *rollout) {
+    double before = trainer->flops;
+    trainer->flops = 0;
+    ShardResult result = run_shard(trainer, step, epoch, shard, rollout);
+    result.flops = trainer->flops;
+    trainer->flops = before;
     return result;
 }
 
@@ -536,7 +535,7 @@ static ShardResult run_shards(RgTrainer *trainer, int64_t step, int64_t epoch, R
         int64_t count = first + size < shards ? size : shards - first;
         if (rank < count) {
             drop_in_shard(trainer, drop, epoch * shards + first + rank);
-            round[rank] = run_shard(trainer, step, epoch, first + rank, rollout);
+            round[rank] = run_shared(trainer, step, epoch, first + rank, rollout);
         }
         rg_gradient_sum_add(trainer->sum, count);
         rg_team_gather(team, round, sizeof *round);
@@ -544,6 +543,7 @@ static ShardResult run_shards(RgTrainer *trainer, int64_t step, int64_t epoch, R
             add_result(&sum, &round[i]);
     }
     rg_gradient_sum_end(trainer->sum);
+    trainer->flops += sum.flops;
     share_metric_names(trainer);
     if (trainer->policy->drops)
         rg_policy_drop(trainer->policy, &drop);
@@ -641,7 +641,6 @@ RgStatus rg_gradient_begin(RgTrainer *trainer, int64_t step, RgRollout *rollout,
         rg_parameters_zero_gradient(trainer->own.parameters);
     if (prepares)
         prepare(trainer, step, rollout);
-    trainer->flops += rg_trainer_take_flops(trainer);
     return RG_OK;
 }
 
@@ -657,7 +656,6 @@ double rg_gradient_add(RgTrainer *trainer, int64_t step, int64_t epoch, RgRollou
     trainer->now.epoch = epoch;
     ShardResult result = trainer->training.shards > 1 ? run_shards(trainer, step, epoch, rollout)
                                                       : run_shard(trainer, step, epoch, 0, rollout);
-    trainer->flops += result.flops;
     for (int i = 0; i < trainer->now.metric_count; i++)
         trainer->logged[i] = result.logged[i] + (epoch > 0 ? trainer->logged[i] : 0);
     if (epoch == 0 && rg_recipe_takes_pairs(&trainer->recipe))

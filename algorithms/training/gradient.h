@@ -13,7 +13,4 @@ RgStatus rg_gradient_begin(RgTrainer *trainer, int64_t step, RgRollout *rollout,
 double rg_gradient_add(RgTrainer *trainer, int64_t step, int64_t epoch, RgRollout *rollout);
 void rg_gradient_end(RgTrainer *trainer, RgRollout *rollout);
 
-/* FLOPs of tape, policy and reference since they were last taken. */
-double rg_trainer_take_flops(RgTrainer *trainer);
-
 #endif

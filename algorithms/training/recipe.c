@@ -39,6 +39,31 @@ RgRecipeCounts rg_recipe_counts(const RgRecipe *r) {
     return c;
 }
 
+/* ---- work ---- */
+
+void rg_work_add(RgWork *work, RgWorkKind kind, double times, int64_t prompts, int64_t copies) {
+    if (!(times > 0) || prompts * copies == 0)
+        return;
+    RG_ASSERT(work->count < (int)(sizeof work->item / sizeof *work->item));
+    work->item[work->count++] = (struct RgWorkItem){kind, prompts, copies, times};
+}
+
+double rg_work_responses(const RgWork *work, RgWorkKind kind) {
+    double sum = 0;
+    for (int i = 0; i < work->count; i++) {
+        const struct RgWorkItem *item = &work->item[i];
+        if (item->kind == kind)
+            sum += item->times * (double)item->prompts * (double)item->copies;
+    }
+    return sum;
+}
+
+bool rg_algorithm_work(const RgAlgorithm *algorithm, const void *options, const RgWorkTerms *terms,
+                       RgWork *create, RgWork *step) {
+    *create = *step = (RgWork){0};
+    return algorithm->step && algorithm->work && algorithm->work(options, terms, create, step);
+}
+
 /* ---- what a recipe lacks ---- */
 
 static bool is_one_of(RgSource source, RgSource a, RgSource b, RgSource c) {
@@ -107,13 +132,19 @@ static RgStatus check_data(const char *name, const RgRecipe *r, const RgCourse *
     return RG_OK;
 }
 
-/* A judge that only compares will not do for all, nor one that leaves pairs without a label. */
-static RgStatus check_judge(const RgAlgorithm *a, const RgRecipe *r, const RgCourse *course,
-                            RgError *error) {
-    if (!course->judge && (r->rewards || (r->group > 0 && r->group != 2)))
+RgStatus rg_recipe_check_rewards(const RgAlgorithm *a, const RgRecipe *r, bool rewards,
+                                 RgError *error) {
+    if (!rewards && (r->rewards || (r->group > 0 && r->group != 2)))
         return rg_fail(error, RG_E_USAGE,
                        "%s needs a judge that gives rewards, and the environment's only compares",
                        a->about.name);
+    return RG_OK;
+}
+
+/* A judge that only compares will not do for all, nor one that leaves pairs without a label. */
+static RgStatus check_judge(const RgAlgorithm *a, const RgRecipe *r, const RgCourse *course,
+                            RgError *error) {
+    RG_TRY(rg_recipe_check_rewards(a, r, course->judge != NULL, error));
     if (!course->skips || r->preferences != RG_FROM_JUDGE)
         return RG_OK;
     if (r->group > 1)

@@ -19,9 +19,14 @@ RgStatus rg_recipe_check(const RgAlgorithm *algorithm, const RgRecipe *recipe, R
 RgStatus rg_recipe_check_sources(const RgAlgorithm *algorithm, const RgRecipe *recipe,
                                  const RgCourse *course, const RgPolicy *policy, RgError *error);
 
+/* The part of it that can be told before there is an environment: `rewards` is whether its judge
+ * gives any. */
+RgStatus rg_recipe_check_rewards(const RgAlgorithm *algorithm, const RgRecipe *recipe, bool rewards,
+                                 RgError *error);
+
 /* Responses to one prompt of a batch, by what is done with them. Those marked * are drawn for
- * on-policy prompts alone, a share `on_policy` of all. Of algorithms with a step of their own only
- * the first two stand for what they do. */
+ * on-policy prompts alone, a share `on_policy` of all. Algorithms with a step of their own tell
+ * their work instead. */
 typedef struct RgRecipeCounts {
     int64_t sampled;    /* by policy, mixture or reference * */
     int64_t judged;     /* by the judge * */
@@ -31,5 +36,9 @@ typedef struct RgRecipeCounts {
     int64_t referenced; /* that the reference is asked about */
 } RgRecipeCounts;
 RgRecipeCounts rg_recipe_counts(const RgRecipe *recipe);
+
+/* The work of an algorithm with a step of its own. False: it does not tell. */
+bool rg_algorithm_work(const RgAlgorithm *algorithm, const void *options, const RgWorkTerms *terms,
+                       RgWork *create, RgWork *step);
 
 #endif

@@ -94,6 +94,14 @@ static size_t pair_words(const RgTrainer *trainer) {
     return (size_t)(trainer->pairs.count / 64 + 1);
 }
 
+void rg_trainer_charge(RgTrainer *trainer, bool on) {
+    double *flops = on ? &trainer->flops : NULL;
+    if (on)
+        trainer->flops = 0;
+    trainer->policy->flops = flops;
+    trainer->reference->flops = flops;
+}
+
 /* What a method computes before its first step, such as a reward fitted to the offline pairs, is
  * charged like a step. */
 static RgStatus create_state(RgTrainer *trainer, RgError *error) {
@@ -101,16 +109,17 @@ static RgStatus create_state(RgTrainer *trainer, RgError *error) {
     if (!a->create)
         return RG_OK;
     double start = rg_clock_seconds();
-    rg_trainer_take_flops(trainer); /* of what others did with policy and reference */
-    RG_TRY(a->create(trainer, trainer->options, &trainer->state, error));
-    if (trainer->own.parameters && trainer->training.shards > 1)
+    rg_trainer_charge(trainer, true);
+    RgStatus status = a->create(trainer, trainer->options, &trainer->state, error);
+    rg_trainer_charge(trainer, false);
+    trainer->meter.seconds += rg_clock_seconds() - start;
+    trainer->meter.flops += trainer->flops;
+    if (status == RG_OK && trainer->own.parameters && trainer->training.shards > 1)
         return rg_fail(error, RG_E_USAGE,
                        "training.shards is %ld, and %s trains parameters of its own beside the "
                        "policy: expected 1",
                        (long)trainer->training.shards, a->about.name);
-    trainer->meter.seconds += rg_clock_seconds() - start;
-    trainer->meter.flops += rg_trainer_take_flops(trainer);
-    return RG_OK;
+    return status;
 }
 
 static RgStatus check_all(const RgAlgorithm *algorithm, const RgRecipe *recipe,
@@ -130,6 +139,8 @@ static void create_followers(RgTrainer *trainer) {
         trainer->reference = trainer->moving_reference = rg_policy_clone(trainer->policy, true);
     if (trainer->recipe.sampler_steps != 1)
         trainer->sampler = trainer->moving_sampler = rg_policy_clone(trainer->policy, true);
+    if (trainer->moving_sampler)
+        trainer->moving_sampler->flops = &trainer->flops;
 }
 
 RgStatus rg_trainer_create(const RgAlgorithm *algorithm, const void *options,
@@ -155,6 +166,7 @@ RgStatus rg_trainer_create(const RgAlgorithm *algorithm, const void *options,
     create_followers(new);
     new->optimizer = rg_optimizer_create(optimizer, policy->parameters->count, total_steps);
     new->tape = rg_tape_create();
+    rg_tape_count_onto(new->tape, &new->flops);
     new->prompts =
         shuffle_create(sequence_count(course->prompts), rg_random_named(random, "prompt order"));
     new->pairs = shuffle_create(course->pairs ? course->pairs->count : 0,
@@ -345,9 +357,8 @@ RgStatus rg_trainer_step(RgTrainer *trainer, RgError *error) {
     const RgAlgorithm *a = trainer->algorithm;
     trainer->outcome = (RgOutcome){0};
     trainer->failed_episodes = 0;
-    double start = seconds_spent(trainer), asked = trainer->asked.flops;
-    rg_trainer_take_flops(trainer); /* of what is no part of a step */
-    trainer->flops = 0;
+    double start = seconds_spent(trainer);
+    rg_trainer_charge(trainer, true);
     RgRandom drop =
         rg_random_at(rg_random_named(trainer->random, "dropout"), (uint64_t)trainer->step);
     rg_policy_drop(trainer->policy, &drop);
@@ -365,7 +376,7 @@ RgStatus rg_trainer_step(RgTrainer *trainer, RgError *error) {
     note_failed_episodes(trainer);
     trainer->step++;
     trainer->meter.seconds += seconds_spent(trainer) - start;
-    trainer->flops += rg_trainer_take_flops(trainer);
-    trainer->meter.flops += trainer->flops + trainer->asked.flops - asked;
+    rg_trainer_charge(trainer, false);
+    trainer->meter.flops += trainer->flops;
     return status;
 }

@@ -77,10 +77,14 @@ struct RgTrainer {
     } own;                     /* what the algorithm trains beside the policy */
     struct RgGradientSum *sum; /* of shards, once there are several */
     struct RgPairCache *cache; /* of what the reference says of offline pairs; NULL: none */
-    double flops; /* spent in this step so far, but for what was asked of the reference */
+    /* Spent in this step so far. Whatever works for the step adds to it where it spends: the tape,
+     * policy and reference, see rg_trainer_charge, and an algorithm's own tapes, see
+     * rg_tape_count_onto. It starts at 0 in each step, so that a step comes to the same number
+     * whatever came before it. */
+    double flops;
     struct {
-        double flops, seconds; /* charged for it so far */
-        double spent;          /* seconds that went by, in asking and in looking up */
+        double seconds; /* charged for asking the reference so far */
+        double spent;   /* seconds that went by, in asking and in looking up */
     } asked;
     RgShuffle prompts, pairs, demonstrations;
     int64_t *pairs_read; /* one bit each: offline pairs that the meter has counted */
@@ -109,7 +113,8 @@ void rg_trainer_use_cache(RgTrainer *trainer, struct RgPairCache *cache);
 RgStatus rg_trainer_step(RgTrainer *trainer, RgError *error);
 
 /* Add the gradient of the algorithm's loss, on the batch that step `step` would have, to
- * policy->parameters->gradient; the loss out. No step is taken. For algorithms with a loss. */
+ * policy->parameters->gradient; the loss out. No step is taken, and nothing is charged. For
+ * algorithms with a loss. */
 RgStatus rg_trainer_gradient(RgTrainer *trainer, int64_t step, double *loss, RgError *error);
 
 /* ---- for algorithms with a loss and parameters of their own ---- */
@@ -120,6 +125,10 @@ RgStatus rg_trainer_gradient(RgTrainer *trainer, int64_t step, double *loss, RgE
  * algorithm has a loss, and its batches are no team's: training.shards has to be 1. */
 void rg_trainer_own(RgTrainer *trainer, const char *name, RgParameters *parameters,
                     const RgOptimizerOptions *optimizer);
+/* Count what policy and reference spend onto trainer->flops, from 0, until it is switched off. A
+ * step does so, and `create`, and their sums go to the meter; in between the same policies are
+ * evaluated, which is not charged. */
+void rg_trainer_charge(RgTrainer *trainer, bool on);
 
 /* ---- for algorithms with a step of their own ---- */
 

@@ -7,6 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+static char *value_text(const json_t *value) {
+    char real[RG_REAL_TEXT];
+    if (json_is_real(value))
+        return rg_string_copy(rg_real_text(json_real_value(value), 6, real));
+    char *json = json_dumps(value, JSON_ENCODE_ANY), *text = rg_string_copy(json ? json : "");
+    free(json);
+    return text;
+}
+
 static void fields_add(RgFields *fields, const char *prefix, const char *name, json_t *value) {
     char *path = prefix ? rg_string_format("%s.%s", prefix, name) : rg_string_copy(name);
     if (json_is_object(value)) {
@@ -23,18 +32,7 @@ static void fields_add(RgFields *fields, const char *prefix, const char *name, j
         if (end != field.text && *end == '\0')
             field.number = number;
     } else {
-        if (json_is_real(value)) /* the shortest text that reads back to the same number */
-            for (int digits = 6; digits <= 17; digits++) {
-                free(field.text);
-                field.text = rg_string_format("%.*g", digits, json_real_value(value));
-                if (strtod(field.text, NULL) == json_real_value(value))
-                    break;
-            }
-        else {
-            char *text = json_dumps(value, JSON_ENCODE_ANY);
-            field.text = rg_string_copy(text ? text : "");
-            free(text);
-        }
+        field.text = value_text(value);
         if (json_is_number(value))
             field.number = json_number_value(value);
     }

@@ -382,12 +382,89 @@ RgPassCost rg_transformer_values_cost(const RgTransformerPlan *plan, const RgPas
                         .flops = layers.forward_flops + head.forward_flops};
 }
 
-double rg_transformer_state_flops(const RgTransformerPlan *plan, const RgPassLoad *load) {
+double rg_transformer_states_flops(const RgTransformerPlan *plan, const RgPassLoad *load,
+                                   bool whole) {
     RgTransformerPlan still = *plan;
     still.adapter.dropout = 0;
     Sizes s = sizes_of(plan, load);
-    Cost largest;
-    return layers_cost(&still, &s, &largest).forward_flops;
+    double responses = (double)(load->prompts * load->copies), mean = 2 * s.asked * s.width;
+    if (whole) {
+        s.rows += responses;
+        s.scores += responses * s.longest;
+    }
+    Cost largest, layers = layers_cost(&still, &s, &largest);
+    return layers.forward_flops + norm_cost(plan, s.asked, s.width, false).forward_flops +
+           (whole ? mean : 0);
+}
+
+/* ---- second derivatives ---- */
+
+static void curve(RgCurvatureCost *sum, double count, double linearised, double product) {
+    sum->linearised += count * linearised;
+    sum->product += count * product;
+}
+
+/* A product of two operands is three with its gradient, each of which has two in the Hessian's. A
+ * frozen operand has no gradient. */
+static void curve_product(RgCurvatureCost *sum, double flops, bool trained) {
+    curve(sum, flops, trained ? 3 : 2, trained ? 6 : 2);
+}
+
+static void curve_norm(RgCurvatureCost *sum, const RgTransformerPlan *plan, double numbers) {
+    bool rms = plan->options.norm == RG_NORM_RMS;
+    curve(sum, numbers, rms ? 15 : 24, rms ? 28 : 44);
+}
+
+static void curve_linear(RgCurvatureCost *sum, const RgTransformerPlan *plan, double rows,
+                         const Matrix *m) {
+    if (rg_transformer_view(&plan->options, 0, m->weight) < 0)
+        return;
+    double rank = is_adapted(plan, m->weight) ? (double)plan->adapter.rank : 0;
+    curve_product(sum, 2 * rows * m->in * m->out, plan->adapter.rank == 0);
+    curve_product(sum, 2 * rows * rank * (m->in + m->out), true);
+    curve(sum, rows * (m->in + m->out), 2, 3); /* sums of what reaches or leaves it */
+}
+
+/* Scores are whole here, masked where they look ahead. A gradient of a part, which is a head of a
+ * run of tokens, is one of the whole with zeros around it, and is added up. */
+static void curve_attention(RgCurvatureCost *sum, const Sizes *s, const RgPassLoad *load) {
+    double p = (double)load->prompt_length, prompts = (double)load->prompts;
+    double responses = prompts * (double)load->copies, runs = prompts + responses;
+    double own = (s->rows - prompts * p) / responses, read = s->rows + responses * p;
+    double scores = prompts * p * p + responses * own * (p + own);
+    curve(sum, scores * s->heads, 12 * s->head_size + 11, 24 * s->head_size + 16);
+    curve(sum, s->rows * s->width, runs + s->heads, 4);
+    curve(sum, 2 * s->kv_width, s->rows * (runs + responses) + read * s->heads,
+          4 * (s->rows + read));
+    if (s->rotary)
+        curve(sum, s->rows * (s->width + s->kv_width), 6, 6);
+}
+
+static void curve_layer(RgCurvatureCost *sum, const RgTransformerPlan *plan, const Sizes *s,
+                        const RgPassLoad *load, bool last) {
+    double rows = last ? s->asked : s->rows;
+    Matrix m[MATRICES];
+    matrices_of(s, m);
+    for (int i = 0; i < MATRICES; i++)
+        curve_linear(sum, plan, i < 3 ? s->rows : rows, &m[i]);
+    curve_norm(sum, plan, (s->rows + rows) * s->width);
+    curve_attention(sum, s, load);
+    curve(sum, rows * s->hidden, s->swiglu ? 6 : 3, s->swiglu ? 22 : 26);
+    if (last)
+        curve(sum, s->asked * s->width, 2, 4);
+}
+
+RgCurvatureCost rg_transformer_curvature_cost(const RgTransformerPlan *plan,
+                                              const RgPassLoad *load) {
+    Sizes s = sizes_of(plan, load);
+    RgCurvatureCost sum = {0};
+    for (int64_t i = 0; i < plan->options.layers; i++)
+        curve_layer(&sum, plan, &s, load, i == plan->options.layers - 1);
+    curve_norm(&sum, plan, s.asked * s.width);
+    double logits = s.asked * s.vocabulary;
+    curve_product(&sum, 2 * logits * s.width, plan->adapter.rank == 0);
+    curve(&sum, logits, 11, 17);
+    return sum;
 }
 
 /* Both operands of the largest product of the caller's thread, and of a tile of the head on every

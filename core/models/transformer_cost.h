@@ -43,8 +43,20 @@ int64_t rg_transformer_plan_trained(const RgTransformerPlan *plan);  /* numbers 
 RgPassCost rg_transformer_training_cost(const RgTransformerPlan *plan, const RgPassLoad *load);
 RgPassCost rg_transformer_values_cost(const RgTransformerPlan *plan, const RgPassLoad *load);
 RgPassCost rg_transformer_likelihood_cost(const RgTransformerPlan *plan, const RgPassLoad *load);
-/* What rg_policy_state_values computes: the hidden states alone. */
-double rg_transformer_state_flops(const RgTransformerPlan *plan, const RgPassLoad *load);
+
+/* Operations of hidden states alone, nothing recorded: those that predict the response's tokens, as
+ * rg_policy_state_values asks for, or, with the whole responses read, their mean, as
+ * rg_policy_features does. */
+double rg_transformer_states_flops(const RgTransformerPlan *plan, const RgPassLoad *load,
+                                   bool whole);
+
+/* Operations of log-probabilities with their gradient on a tape of second order, whose operators
+ * are expanded, and of a product with the Hessian there. */
+typedef struct RgCurvatureCost {
+    double linearised, product;
+} RgCurvatureCost;
+RgCurvatureCost rg_transformer_curvature_cost(const RgTransformerPlan *plan,
+                                              const RgPassLoad *load);
 
 /* Bytes that products keep for copies of their operands: rounded to bf16, where training is in
  * bf16, or widened from it, where frozen weights are stored so. */

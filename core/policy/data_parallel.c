@@ -18,7 +18,8 @@ typedef struct Shard {
     RgTape *tape;
     RgParameters *parameters; /* a stand-in */
     RgTensor *y;
-    int64_t at; /* of its output in the whole */
+    int64_t at;   /* of its output in the whole */
+    double flops; /* that the whole's tape has not counted yet */
 } Shard;
 
 typedef struct Run {
@@ -69,6 +70,7 @@ static void run_shard(Run *run, Shard *shard) {
     RgSequences *sequences = rg_arena_copy(arena, &view, sizeof view);
     shard->parameters = stand_in(shard->tape, run->policy->parameters);
     rg_tape_use_precision(shard->tape, run->precision);
+    rg_tape_count_onto(shard->tape, &shard->flops);
     shard->y = run->forward(run->policy, shard->tape, shard->parameters, sequences);
 }
 
@@ -79,11 +81,14 @@ static void back_shard(const Run *run, const Shard *shard, const RgTensor *dy) {
     rg_backward_from(shard->tape, shard->y, rg_constant(shard->tape, shard->y->shape, part));
 }
 
-/* The operations of the shards become those of `tape`; a profile has heard of them. */
-static void take_flops(RgTape *tape, const Run *run) {
+/* Threads have counters of their own, which `tape` counts up when they are done, in the shards'
+ * order; a profile has heard of them. */
+static void count_flops(RgTape *tape, Run *run) {
     bool held = rg_profile_hold(true);
-    for (int i = 0; i < run->count; i++)
-        rg_tape_count_flops(tape, rg_tape_take_flops(run->shard[i].tape));
+    for (int i = 0; i < run->count; i++) {
+        rg_tape_count_flops(tape, run->shard[i].flops);
+        run->shard[i].flops = 0;
+    }
     rg_profile_hold(held);
 }
 
@@ -108,7 +113,7 @@ static void shards_backward(RgTape *t, RgTensor *y, RgTensor *dy) {
     Run *run = y->attributes;
     bool apart = side_by_side();
     RG_FOR_TASKS(run->count, apart, back_shard(run, &run->shard[task], dy));
-    take_flops(t, run);
+    count_flops(t, run);
     int64_t n = run->policy->parameters->count;
     RG_FOR_PIECES(n, rg_spread(n, RG_LEAST_NUMBERS), add_up(run, first, last));
 }
@@ -151,7 +156,7 @@ RgTensor *rg_shards_run(RgTape *tape, RgPolicy *policy, RgForward forward,
             (Shard){.first = cut->first[i], .last = cut->first[i + 1], .tape = rg_tape_child(tape)};
     bool apart = side_by_side();
     RG_FOR_TASKS(run->count, apart, run_shard(run, &run->shard[task]));
-    take_flops(tape, run);
+    count_flops(tape, run);
     RgTensor *y = gather(tape, run);
     RgTensor *input = rg_parameter(tape, policy->parameters, 0); /* y depends on them all */
     return rg_record(tape, &shards_operator, y, &input, 1, run);

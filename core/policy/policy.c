@@ -70,22 +70,22 @@ static void destroy_tapes(RgTapes *tapes) {
     free(tapes);
 }
 
-/* What a pass says of sequences [first, last). */
+/* What a pass says of sequences [first, last), and what it costs. */
 static void run_part(RgPolicy *policy, RgTape *tape, RgForward forward,
-                     const RgSequences *sequences, int64_t first, int64_t last, RgReal *out) {
+                     const RgSequences *sequences, int64_t first, int64_t last, RgReal *out,
+                     double *flops) {
+    rg_tape_count_onto(tape, flops);
     RgSequences view = rg_sequences_view(
         sequences, first, last, RG_ARENA_ARRAY(rg_tape_arena(tape), int64_t, last - first + 1));
     const RgTensor *y = forward(policy, tape, policy->parameters, &view);
     memcpy(out, y->data, (size_t)y->count * sizeof *out);
     rg_tape_reset(tape);
+    rg_tape_count_onto(tape, NULL);
 }
 
-/* Of all tapes, which have none left. */
-static double take_flops(const RgTapes *tapes) {
-    double flops = 0;
-    for (int i = 0; i < tapes->count; i++)
-        flops += rg_tape_take_flops(tapes->tape[i]);
-    return flops;
+static void count_flops(const RgPolicy *policy, double flops) {
+    if (policy->flops)
+        *policy->flops += flops;
 }
 
 /* Parts of a batch, each of which goes through in one pass, and bounds its memory. */
@@ -135,13 +135,17 @@ static void run_values(RgPolicy *policy, RgPrecision precision, RgForward forwar
                        const RgSequences *sequences, const int64_t *at, RgReal *out) {
     Parts parts = parts_of(policy, sequences);
     make_tapes(policy, parts.apart ? rg_threads() : 1);
+    double *flops = rg_allocate((size_t)(parts.count + 1), sizeof *flops); /* of each part */
     RG_FOR_TASKS(parts.count, parts.apart, {
         RgTape *tape = policy->tapes->tape[parts.apart ? rg_thread_number() : 0];
         int64_t first = parts.first[task];
         rg_tape_use_precision(tape, precision);
-        run_part(policy, tape, forward, sequences, first, parts.first[task + 1], out + at[first]);
+        run_part(policy, tape, forward, sequences, first, parts.first[task + 1], out + at[first],
+                 &flops[task]);
     });
-    policy->flops += take_flops(policy->tapes);
+    for (int64_t i = 0; i < parts.count; i++)
+        count_flops(policy, flops[i]);
+    free(flops);
     free(parts.first);
 }
 
@@ -221,10 +225,11 @@ static void run_pair(RgPolicy *policy, const RgSequences *sequences, int64_t pai
     RgTape *tape = policy->tapes->tape[rg_thread_number()];
     RgReal logprob[2];
     rg_tape_use_precision(tape, policy->precision);
-    run_part(policy, tape, policy->type->logprob, sequences, 2 * pair, 2 * pair + 2, logprob);
+    values->flops = 0;
+    run_part(policy, tape, policy->type->logprob, sequences, 2 * pair, 2 * pair + 2, logprob,
+             &values->flops);
     for (int i = 0; i < 2; i++)
         values->logprob[i] = logprob[i];
-    values->flops = rg_tape_take_flops(tape);
 }
 
 void rg_policy_pair_values(RgPolicy *policy, const RgSequences *sequences, RgPairValues *values) {
@@ -381,7 +386,7 @@ void rg_policy_sample(RgPolicy *policy, const RgSequences *prompts, int64_t copi
     double *sum = rg_allocate(n, sizeof *sum);
     rg_profile_lap("other", false);
     double flops = sample_shared(policy, repeated, sampling, random, tokens, length, sum);
-    policy->flops += flops;
+    count_flops(policy, flops);
     rg_profile_flops(flops);
     rg_profile_lap("sampling", false);
 

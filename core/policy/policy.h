@@ -4,8 +4,8 @@
  * Kinds (tabular, log-linear, transformer) are registered (core/registry.h) and chosen by
  * name. The reference policy of an experiment is a frozen clone.
  *
- * FLOPs of log-probabilities on a caller's tape are counted there; those of values, features and
- * sampling in policy->flops. */
+ * FLOPs of log-probabilities on a caller's tape are counted by that tape; those of values, features
+ * and sampling go to *policy->flops. */
 #ifndef RG_CORE_POLICY_POLICY_H
 #define RG_CORE_POLICY_POLICY_H
 
@@ -164,11 +164,12 @@ struct RgPolicy {
     RgAdapter adapter;        /* rank 0: none */
     void *state;              /* the kind's own; shared by clones */
     struct RgTapes *tapes;    /* of values and features, kept for their memory; shared as `state` */
-    double flops;             /* spent so far in values, features and sampling */
-    bool recompute;           /* backward runs layers again in place of keeping what they made */
-    bool shares_state;        /* a clone: does not destroy `state` and `tapes` */
-    bool drops;               /* recorded passes leave out inputs of the adapter, by … */
-    RgRandom drop;            /* … this stream, of which each pass takes the next child */
+    double *flops;     /* what values, features and sampling spend is added to it (borrowed, not
+                          cloned); NULL: it is not counted */
+    bool recompute;    /* backward runs layers again in place of keeping what they made */
+    bool shares_state; /* a clone: does not destroy `state` and `tapes` */
+    bool drops;        /* recorded passes leave out inputs of the adapter, by … */
+    RgRandom drop;     /* … this stream, of which each pass takes the next child */
     int64_t drop_pass;
     RgPrecision precision; /* of the products of training; a clone has the same */
     RgPrecision sampling;  /* of the sampler's weights, keys and values; a clone has the same */
@@ -283,7 +284,7 @@ typedef struct RgPairValues {
 /* The values of training of pairs, sequences 2i and 2i+1 of `sequences`: values [count / 2]. Each
  * pair goes through in a pass of its own, so that its values are the same bits whatever else is
  * asked, and the threads share the pairs. `seconds` add up to those that went by, each pair's by
- * its share of FLOPs. The cost is told here alone, not in policy->flops: whoever keeps the values
+ * its share of FLOPs. The cost is told here alone, not in *policy->flops: whoever keeps the values
  * has it from there, too. */
 void rg_policy_pair_values(RgPolicy *policy, const RgSequences *sequences, RgPairValues *values);
 

@@ -35,8 +35,8 @@ struct RgTape {
     bool walking;     /* backward: what operators run is part of a node's */
     bool sinks_aside; /* gradients are being asked for as tensors */
     RgPrecision precision;
-    RgStopped *stopped; /* constants that are kept or given, or NULL */
-    double flops;
+    RgStopped *stopped;       /* constants that are kept or given, or NULL */
+    double own_flops, *flops; /* the latter is where operators count: the former, or a lender's */
     RgTape **children; /* of which the first child_count are in use; the others keep their memory */
     int child_count, child_capacity;
 };
@@ -74,6 +74,7 @@ RgTape *rg_tape_create(void) {
     RgTape *tape = rg_allocate(1, sizeof *tape);
     tape->arena = rg_arena_create();
     tape->recording = true;
+    rg_tape_count_onto(tape, NULL);
     return tape;
 }
 
@@ -126,7 +127,9 @@ RgTape *rg_tape_child(RgTape *tape) {
         tape->children = rg_reallocate(tape->children, count, sizeof(RgTape *));
         tape->children[tape->child_count] = rg_tape_create();
     }
-    return tape->children[tape->child_count++];
+    RgTape *child = tape->children[tape->child_count++];
+    rg_tape_count_onto(child, NULL);
+    return child;
 }
 
 RgArena *rg_tape_arena(RgTape *tape) {
@@ -176,18 +179,16 @@ RgPrecision rg_tape_precision(const RgTape *tape) {
     return tape->precision;
 }
 
-double rg_tape_flops(const RgTape *tape) {
-    return tape->flops;
+void rg_tape_count_onto(RgTape *tape, double *flops) {
+    tape->flops = flops ? flops : &tape->own_flops;
 }
 
-double rg_tape_take_flops(RgTape *tape) {
-    double flops = tape->flops;
-    tape->flops = 0;
-    return flops;
+double rg_tape_flops(const RgTape *tape) {
+    return *tape->flops;
 }
 
 void rg_tape_count_flops(RgTape *tape, double flops) {
-    tape->flops += flops;
+    *tape->flops += flops;
     rg_profile_flops(flops);
 }
 

@@ -92,16 +92,16 @@ bool rg_tape_is_recording(const RgTape *tape);
 RgPrecision rg_tape_use_precision(RgTape *tape, RgPrecision precision);
 RgPrecision rg_tape_precision(const RgTape *tape);
 
-/* Floating-point operations of all operators run since creation, backward included. */
+/* From here on, operators add their floating-point operations to *flops (borrowed), backward
+ * included. Several tapes may share a counter, if one thread runs them. NULL: to the tape's own,
+ * which each tape begins with. */
+void rg_tape_count_onto(RgTape *tape, double *flops);
+/* What the counter has reached. */
 double rg_tape_flops(const RgTape *tape);
-/* Those since they were last taken: counted from 0, they are the same number whatever the tape did
- * before. */
-double rg_tape_take_flops(RgTape *tape);
 void rg_tape_count_flops(RgTape *tape, double flops);
 
 /* A tape, empty and of first order, that a thread of its own may use: it belongs to `tape`, and
- * what is on it is forgotten with what `tape` records from now on. Its operations count on itself.
- */
+ * what is on it is forgotten with what `tape` records from now on. It counts on itself. */
 RgTape *rg_tape_child(RgTape *tape);
 /* Bytes in use now, on it and its children; and the most of each at any time. */
 size_t rg_tape_used(const RgTape *tape);

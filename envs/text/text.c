@@ -249,6 +249,13 @@ static RgStatus create(RgEnvironment *environment, const void *options, RgRandom
     return RG_OK;
 }
 
+/* Of one whose packages are lacking in this build nothing is known but its options. */
+static bool gives_rewards(const void *options) {
+    const RgTextOptions *o = options;
+    const RgJudgeType *judge = (const RgJudgeType *)o->judge.type;
+    return judge->rewards || !judge->compare;
+}
+
 static void destroy(RgEnvironment *environment) {
     RgTextState *s = environment->state;
     rg_text_reference_clear(&s->of_reference);
@@ -388,6 +395,7 @@ const RgEnvironmentType rg_environment_text = {
     .prepare = prepare,
     .evaluate = rg_text_evaluate,
     .destroy = destroy,
+    .gives_rewards = gives_rewards,
     .use_answers = rg_text_use_answers,
     .take_counts = rg_text_take_counts,
 };

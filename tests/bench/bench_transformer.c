@@ -70,6 +70,7 @@ typedef struct Bench {
     RgPolicy *policy;
     RgOptimizer *optimizer;
     RgTape *tape;
+    double flops;           /* so far, by the operators' own count */
     RgSequences *sequences; /* to train on; or the prompts */
     RgSequences *drawn;
     double *reference; /* [sequences] log-probabilities; of scoring, the policy's own */
@@ -360,11 +361,6 @@ static double sgemm_speed(const Sgemm *s, int threads) {
     return sgemm_flops / (rg_clock_seconds() - start);
 }
 
-/* Operations so far, by the operators' own count. */
-static double flops_so_far(const Bench *bench) {
-    return bench->policy->flops + rg_tape_flops(bench->tape);
-}
-
 /* A shared machine is faster at one moment than at another: what a share of its peak is has to be
  * told by what both take side by side. */
 static void measure_shares(const double *seconds, const double *sgemm, Measure *m) {
@@ -384,13 +380,15 @@ static Measure measure(const Task *task, Bench *bench) {
                  .all_weight_bytes = (double)bench->policy->parameters->count * sizeof(RgReal)};
     double *seconds = NULL, *speed = rg_allocate(1, sizeof *speed);
     Sgemm sgemm = {0};
+    bench->policy->flops = &bench->flops;
+    rg_tape_count_onto(bench->tape, &bench->flops);
     task->work->round(bench);
     if (task->beside) {
         sgemm = sgemm_create();
         sgemm_speed(&sgemm, task->threads);
         speed[0] = sgemm_speed(&sgemm, task->threads);
     }
-    double before = flops_so_far(bench), end = rg_clock_seconds() + task->seconds;
+    double before = bench->flops, end = rg_clock_seconds() + task->seconds;
     if (task->profile)
         rg_profile_start();
     do {
@@ -402,7 +400,7 @@ static Measure measure(const Task *task, Bench *bench) {
         speed[m.rounds] = task->beside ? sgemm_speed(&sgemm, task->threads) : 0;
     } while (m.rounds < task->rounds || (rg_clock_seconds() < end && m.rounds < MOST_ROUNDS));
     rg_profile_report(stderr);
-    m.counted_flops = (flops_so_far(bench) - before) / (double)m.rounds;
+    m.counted_flops = (bench->flops - before) / (double)m.rounds;
     m.standard_flops = task->work->kind == TRAINS ? m.tokens * standard_flops(bench->policy) : 0;
     m.weight_bytes = task->work->kind == DRAWS ? bytes_per_token(bench->policy) : 0;
     if (task->beside)

@@ -49,7 +49,9 @@ static const struct argp argp = {
     "Nothing is sampled, trained or written. Sequences are taken to be as long as they may be: the "
     "longest prompt, and a response of the limit. Of the seeds only the first is told. Memory is "
     "the process's at its peak; results of `regatta run` tell what it was. The run's total is that "
-    "of its largest trial.",
+    "of its largest trial. After a ≤ stands the most that may be, where it hangs on what is found "
+    "on "
+    "the way.",
     children,
     NULL,
     NULL,
@@ -71,9 +73,29 @@ static void tell(const char *what, double value, const char *unit, const char *n
                note[0] ? "  " : "", note);
 }
 
+static void tell_operations(const RgTrialCost *cost, bool exact) {
+    const struct {
+        const char *what;
+        double flops;
+    } lines[] = {
+        {"policy", cost->policy_flops},        {"reference", cost->reference_flops},
+        {"sampling", cost->sampling_flops},    {"other networks", cost->other_flops},
+        {"in all", rg_trial_step_flops(cost)}, {"before the first step", cost->create_flops}};
+    if (cost->policy_flops > 0)
+        printf("  operations of a step%s\n",
+               cost->at_most ? ", at most: how often hangs on what is found" : "");
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        char text[32];
+        if (lines[i].flops > 0)
+            printf("    %-22s %s%s\n", lines[i].what, cost->at_most ? "≤ " : "",
+                   amount(lines[i].flops, exact, text));
+    }
+}
+
 static void show(const RgTrialPlan *plan, const RgTrialCost *cost, bool exact) {
-    bool swept = strcmp(plan->swept_json, "{}") != 0;
-    printf("%s%s%s\n", plan->part.label, swept ? " " : "", swept ? plan->swept_json : "");
+    char *varied = rg_varied_exact_text(plan->swept_json);
+    printf("%s%s%s\n", plan->part.label, varied[0] ? ", " : "", varied);
+    free(varied);
     if (cost->response_length > 0)
         printf("  sequences of at most %lld + %lld tokens\n", (long long)cost->prompt_length,
                (long long)cost->response_length);
@@ -87,20 +109,14 @@ static void show(const RgTrialPlan *plan, const RgTrialCost *cost, bool exact) {
     tell("reference", cost->reference, "B", "", exact);
     tell("gradients", cost->gradients, "B", "", exact);
     tell("optimizer", cost->optimizer, "B", "", exact);
+    tell("the method's own", cost->own, "B", "", exact);
     tell("activations", cost->activations, "B", "with their gradients", exact);
     tell("evaluated passes", cost->values, "B", "of policy and reference", exact);
     tell("operands", cost->copies, "B", "in bf16, or widened from it", exact);
     tell("largest temporary", cost->temporary, "B", cost->temporary_of ? cost->temporary_of : "",
          exact);
     tell(cost->left_out ? "in all, at least" : "in all, at the peak", cost->total, "B", "", exact);
-    if (cost->policy_flops > 0)
-        printf("  operations of a step\n");
-    tell("policy", cost->policy_flops, "", "", exact);
-    tell("reference", cost->reference_flops, "", "", exact);
-    tell("sampling", cost->sampling_flops, "", "", exact);
-    if (cost->policy_flops > 0)
-        tell("in all", cost->policy_flops + cost->reference_flops + cost->sampling_flops, "", "",
-             exact);
+    tell_operations(cost, exact);
     if (cost->left_out)
         printf("  without %s\n", cost->left_out);
 }

@@ -217,6 +217,34 @@ static void show_counts(const RgRecipe *r) {
     printf("\n");
 }
 
+/* The same of a method with a step of its own, in all. */
+static void show_work(const RgAlgorithm *a, const void *options) {
+    static const struct {
+        RgWorkKind kind;
+        const char *done;
+    } kinds[] = {{RG_WORK_SAMPLED, "sampled"},
+                 {RG_WORK_JUDGED, "judged"},
+                 {RG_WORK_TRAINED, "passed through the policy with a gradient"},
+                 {RG_WORK_SCORED, "without one"},
+                 {RG_WORK_REFERENCED, "scored by the reference"},
+                 {RG_WORK_CURVATURE, "in products with a Hessian"}};
+    const RgWorkTerms terms = {.batch = 32, .steps = 1, .parameters = 1};
+    RgWork create, step;
+    if (!rg_algorithm_work(a, options, &terms, &create, &step))
+        return;
+    printf("responses of a step of %lld prompts%s:", (long long)terms.batch,
+           step.at_most ? ", at most" : "");
+    const char *separator = " ";
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+        double responses = rg_work_responses(&step, kinds[k].kind);
+        if (responses > 0) {
+            printf("%s%.0f %s", separator, responses, kinds[k].done);
+            separator = ", ";
+        }
+    }
+    printf("\n");
+}
+
 /* The recipe, with the options' defaults. */
 static void show_sources(const RgAlgorithm *a) {
     RgSettings *none = rg_settings_create();
@@ -234,6 +262,8 @@ static void show_sources(const RgAlgorithm *a) {
         printf("judge: has to give rewards; one that only compares is refused\n");
     if (a->loss)
         show_counts(&r);
+    else
+        show_work(a, options);
     free(options);
     rg_settings_destroy(none);
 }

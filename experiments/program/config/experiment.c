@@ -54,6 +54,8 @@ static RgStatus add_trial(RgExperiment *e, const RgSettings *settings, int64_t s
     *plan = (RgTrialPlan){.seed = seed};
     plan->swept_json = json_dumps(varied, JSON_SORT_KEYS | JSON_COMPACT);
     RG_TRY(rg_trial_plan_resolve(plan, settings, error));
+    if (!e->restored)
+        RG_TRY(rg_trial_plan_check_judge(plan, settings, error));
     rg_trial_plan_key(plan, !e->restored);
     if (!e->keys)
         e->keys = rg_lookup_create();
@@ -162,6 +164,8 @@ static RgStatus check_probes(const RgSweep *sweep, const RgAlgorithm *algorithm,
         RgSettings *probe = rg_settings_clone(trial);
         rg_sweep_probe(sweep, i, algorithm, probe);
         status = rg_trial_plan_resolve(&plan, probe, error);
+        if (status == RG_OK)
+            status = rg_trial_plan_check_judge(&plan, probe, error);
         rg_trial_plan_clear(&plan);
         rg_settings_destroy(probe);
     }

@@ -193,7 +193,7 @@ static RgStatus check_limits(const RgTrialPlan *plan, RgError *error) {
     for (int i = 0; i < RG_COSTS; i++) {
         if (rg_budget_limit(&plan->budget, (RgCost)i) == 0)
             continue;
-        if (rg_recipe_spends(plan->algorithm, &plan->recipe, (RgCost)i))
+        if (rg_step_spends(plan->algorithm, plan->algorithm_options, &plan->recipe, (RgCost)i))
             return RG_OK;
         useless = i;
     }
@@ -222,6 +222,29 @@ static RgStatus check_evaluation(const RgTrialPlan *plan, const RgSettings *s, R
         return rg_setting_refuse(rg_settings_find(s, "evaluation.every"), error,
                                  "expected a whole number of steps");
     return RG_OK;
+}
+
+/* The first setting of a part of a config that is a name alone, or a group. */
+static const char *part_path(const RgSettings *s, const char *part, char path[96]) {
+    snprintf(path, 96, "%s.type", part);
+    return rg_settings_find(s, path) ? path : part;
+}
+
+RgStatus rg_trial_plan_check_judge(const RgTrialPlan *plan, const RgSettings *s, RgError *error) {
+    const RgEnvironmentType *type = rg_environment_type(plan->environment.type);
+    if (!type->gives_rewards)
+        return RG_OK;
+    void *options = rg_allocate(1, type->about.options_size);
+    RgStatus status =
+        rg_options_read(type->about.options, plan->resolved, "environment", options, error);
+    bool rewards = status == RG_OK && type->gives_rewards(options);
+    free(options);
+    RG_TRY(status);
+    RgError reason = {0};
+    char path[96];
+    if (rg_recipe_check_rewards(plan->algorithm, &plan->recipe, rewards, &reason) == RG_OK)
+        return RG_OK;
+    return refuse(part_path(s, "environment.judge", path), s, &reason, error);
 }
 
 /* ---- inputs ---- */

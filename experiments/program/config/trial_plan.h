@@ -63,6 +63,10 @@ typedef struct RgTrialPlan {
 RgStatus rg_trial_plan_resolve(RgTrialPlan *plan, const RgSettings *s, RgError *error);
 void rg_trial_plan_clear(RgTrialPlan *plan);
 
+/* Refuse a method that needs rewards beside a judge that only compares, by the settings alone: no
+ * trial has run by then. */
+RgStatus rg_trial_plan_check_judge(const RgTrialPlan *plan, const RgSettings *s, RgError *error);
+
 /* The key of a resolved plan; the sums of the inputs that are there are recorded for it where
  * `read_inputs`. */
 void rg_trial_plan_key(RgTrialPlan *plan, bool read_inputs);

@@ -36,15 +36,18 @@ const char *rg_duration_text(double seconds, char text[32]) {
     return text;
 }
 
-static char *value_text(const json_t *value) {
+static char *value_text(const json_t *value, bool exact) {
+    char real[RG_REAL_TEXT];
     if (json_is_string(value))
         return rg_string_copy(json_string_value(value));
+    if (json_is_real(value) && exact)
+        return rg_string_copy(rg_real_text(json_real_value(value), 6, real));
     char *json = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(6));
     RG_ASSERT(json);
     return json;
 }
 
-char *rg_varied_text(const char *json) {
+static char *varied_text(const char *json, bool exact) {
     char *text = NULL;
     size_t size;
     FILE *stream = open_memstream(&text, &size);
@@ -52,11 +55,19 @@ char *rg_varied_text(const char *json) {
     json_t *object = json_loads(json, 0, NULL), *value;
     const char *name;
     json_object_foreach(object, name, value) {
-        char *one = value_text(value);
+        char *one = value_text(value, exact);
         fprintf(stream, "%s%s %s", ftell(stream) > 0 ? ", " : "", name, one);
         free(one);
     }
     json_decref(object);
     fclose(stream);
     return text;
+}
+
+char *rg_varied_text(const char *json) {
+    return varied_text(json, false);
+}
+
+char *rg_varied_exact_text(const char *json) {
+    return varied_text(json, true);
 }

@@ -12,5 +12,7 @@ const char *rg_duration_text(double seconds, char text[32]); /* "42s", "3m07s", 
 
 /* {"exploration": 0.3, "batch": 16} as "batch 16, exploration 0.3"; malloc'd. */
 char *rg_varied_text(const char *json);
+/* The same with reals that read back to the same bits, as short as they can be. */
+char *rg_varied_exact_text(const char *json);
 
 #endif

@@ -199,11 +199,55 @@ void rg_claim_checkpoint(const RgAlgorithm *algorithm, const char *options, RgCl
 
 /* ---- costs ---- */
 
+enum { COST_STEPS = 4, COST_BATCH = 16 };
+
+/* What the steps and what is before them come to, by the method's own account. */
+static double told(const RgWork *create, const RgWork *step, RgWorkKind kind) {
+    return rg_work_responses(create, kind) + COST_STEPS * rg_work_responses(step, kind);
+}
+
+static void claim_work_of(RgSmallRace *race, RgClaims *claims, const char *claim) {
+    const RgPolicySpace *space = &race->environment->space;
+    const RgWorkTerms terms = {.batch = COST_BATCH,
+                               .steps = 1,
+                               .parameters = race->policy->parameters->count,
+                               .enumerated = space->contexts * space->responses};
+    const RgMeter *m = &race->trainer->meter;
+    RgWork create, step;
+    if (!rg_algorithm_work(race->algorithm, race->options, &terms, &create, &step)) {
+        rg_claim_nothing(claims, claim, "it does not tell its work");
+        return;
+    }
+    double sampled = told(&create, &step, RG_WORK_SAMPLED);
+    double judged = told(&create, &step, RG_WORK_JUDGED);
+    bool exact = !create.at_most && !step.at_most;
+    if (!go(race, COST_STEPS, claims, claim))
+        return;
+    double tokens = (double)m->generated_tokens, queries = (double)m->judge_queries;
+    rg_claim(claims,
+             exact ? tokens == sampled && queries == judged
+                   : tokens <= sampled && queries <= judged,
+             claim,
+             "%.0f responses sampled, %.0f judged in %d steps of %d, where its work has %s%.0f and "
+             "%.0f",
+             tokens, queries, COST_STEPS, COST_BATCH, exact ? "" : "at most ", sampled, judged);
+}
+
+/* Of a step of its own: it samples and judges what it tells. */
+static void claim_work(const RgAlgorithm *algorithm, const char *options, RgClaims *claims) {
+    static const char claim[] = "a step costs what its work says";
+    RgSmallRaceTerms terms = terms_of(algorithm, options, COST_BATCH);
+    RgSmallRace race;
+    if (begin(&terms, &race, claims, claim))
+        claim_work_of(&race, claims, claim);
+    rg_small_race_end(&race);
+}
+
 void rg_claim_costs(const RgAlgorithm *algorithm, const char *options, RgClaims *claims) {
-    enum { STEPS = 4, BATCH = 16 };
+    enum { STEPS = COST_STEPS, BATCH = COST_BATCH };
     static const char claim[] = "a step costs what its recipe says";
     if (!algorithm->loss) {
-        rg_claim_nothing(claims, claim, "it has no loss of a batch");
+        claim_work(algorithm, options, claims);
         return;
     }
     RgSmallRaceTerms terms = terms_of(algorithm, options, BATCH);

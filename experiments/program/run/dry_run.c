@@ -18,6 +18,7 @@
 typedef struct Sum {
     double amount[RG_FORECASTS];
     bool partial[RG_FORECASTS]; /* something unknown is left out */
+    bool at_most[RG_FORECASTS]; /* something is no more than what is added */
     int64_t trials;
 } Sum;
 
@@ -31,6 +32,7 @@ static Sum sum_up(const RgForecast *all, int64_t count, bool rest) {
         sum.trials++;
         for (int k = 0; k < RG_FORECASTS; k++) {
             sum.partial[k] |= isnan(all[i].amount[k]);
+            sum.at_most[k] |= all[i].at_most[k];
             sum.amount[k] += isnan(all[i].amount[k]) ? 0 : part * all[i].amount[k];
         }
     }
@@ -58,7 +60,13 @@ static void set_cell(char **row, int column, char *text) {
     row[column] = text;
 }
 
-static void set_amounts(char **row, const double *amount, const bool *partial) {
+/* What stands before a sum of which parts are not known, or are no more than was added. */
+static const char *bound_of(bool more, bool less) {
+    return more && less ? "~ " : more ? "≥ " : less ? "≤ " : "";
+}
+
+static void set_amounts(char **row, const double *amount, const bool *partial,
+                        const bool *at_most) {
     for (int k = 0; k < RG_FORECASTS; k++) {
         char text[32];
         bool nothing = partial && partial[k] && amount[k] == 0;
@@ -68,7 +76,7 @@ static void set_amounts(char **row, const double *amount, const bool *partial) {
             rg_duration_text(value, text);
         else
             rg_amount_text(value, text);
-        set_cell(row, TEXT_COLUMNS + k, rg_string_format("%s%s", more ? "≥ " : "", text));
+        set_cell(row, TEXT_COLUMNS + k, rg_string_format("%s%s", bound_of(more, at_most[k]), text));
     }
 }
 
@@ -92,13 +100,13 @@ static void add_trial(Rows *rows, const RgForecast *f) {
              begun && f->entry->step >= 0
                  ? rg_string_format("%s, step %ld", rg_state_names[f->state], (long)f->entry->step)
                  : rg_string_copy(rg_state_names[f->state]));
-    set_amounts(row, f->amount, NULL);
+    set_amounts(row, f->amount, NULL, f->at_most);
 }
 
 static void add_sum(Rows *rows, const char *what, const Sum *sum) {
     char **row = add_row(rows);
     set_cell(row, 0, rg_string_format("%s: %ld", what, (long)sum->trials));
-    set_amounts(row, sum->amount, sum->partial);
+    set_amounts(row, sum->amount, sum->partial, sum->at_most);
 }
 
 static void write_rows(const Rows *rows, FILE *out) {
@@ -146,12 +154,20 @@ static void write_table(const RgForecast *all, int64_t count, const RgError *unp
 
 /* ---- JSON ---- */
 
-static void put_amounts(json_t *object, const double *amount, const bool *partial) {
+/* Beside the numbers, the names of those that are bounds: "at_most": ["flops"]. */
+static void put_amounts(json_t *object, const double *amount, const bool *partial,
+                        const bool *at_most) {
+    json_t *bounds = json_array();
     for (int k = 0; k < RG_FORECASTS; k++) {
         bool known = !isnan(amount[k]) && !(partial && partial[k]);
         json_object_set_new(object, rg_forecast_names[k],
                             known ? json_real(amount[k]) : json_null());
+        if (known && at_most[k])
+            json_array_append_new(bounds, json_string(rg_forecast_names[k]));
     }
+    if (json_array_size(bounds) > 0)
+        json_object_set(object, "at_most", bounds);
+    json_decref(bounds);
 }
 
 static json_t *trial_json(const RgForecast *f) {
@@ -160,14 +176,14 @@ static json_t *trial_json(const RgForecast *f) {
                   f->plan->part.label, "algorithm", f->plan->algorithm->about.name, "seed",
                   (json_int_t)f->plan->seed, "status", rg_state_names[f->state], "done", f->share,
                   "varied", json_loads(f->plan->swept_json, 0, NULL));
-    put_amounts(object, f->amount, NULL);
+    put_amounts(object, f->amount, NULL, f->at_most);
     return object;
 }
 
 static json_t *sum_json(const RgForecast *all, int64_t count, bool rest) {
     Sum sum = sum_up(all, count, rest);
     json_t *object = json_pack("{s:I}", "trials", (json_int_t)sum.trials);
-    put_amounts(object, sum.amount, sum.partial);
+    put_amounts(object, sum.amount, sum.partial, sum.at_most);
     return object;
 }
 

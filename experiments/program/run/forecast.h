@@ -35,7 +35,8 @@ typedef struct RgForecast {
     const RgEntry *entry; /* of the ledger; NULL: none yet */
     RgTrialState state;
     double amount[RG_FORECASTS];
-    double share; /* of the budget, spent: 1 when it is done */
+    bool at_most[RG_FORECASTS]; /* it hangs on what is found on the way, and is no more than that */
+    double share;               /* of the budget, spent: 1 when it is done */
 } RgForecast;
 
 /* One for each trial, in order; freed by the caller. `ledger` is that of the experiment, or NULL;
