@@ -69,6 +69,37 @@ static void check_training(RgPolicy *policy, const RgTransformerPlan *plan,
     rg_sequences_destroy(s);
 }
 
+/* Hidden states alone, of the responses' tokens; and second derivatives. */
+static void check_work(RgPolicy *policy, const RgTransformerPlan *plan, const RgPassLoad *load) {
+    RgSequences *s = sequences_of(load->prompts, load->copies);
+    int64_t width = policy->type->state_feature_count(policy), count = s->count;
+    RgReal *states = rg_allocate((size_t)(count * RESPONSE * width) * sizeof *states);
+    double *features = rg_allocate((size_t)(count * width) * sizeof *features), flops = 0;
+    policy->flops = &flops;
+    rg_policy_state_values(policy, s, states);
+    near("operations of states", rg_transformer_states_flops(plan, load, false), flops, 0.05);
+    flops = 0;
+    rg_policy_features(policy, s, features);
+    near("operations of features", rg_transformer_states_flops(plan, load, true), flops, 0.05);
+    policy->flops = NULL;
+    free(states);
+    free(features);
+
+    RgTape *t = rg_tape_create();
+    RgCurvatureCost cost = rg_transformer_curvature_cost(plan, load);
+    RgReal *v = rg_allocate((size_t)policy->parameters->count * sizeof *v);
+    rg_tape_second_order(t, true);
+    RgHessian *hessian =
+        rg_hessian_create(t, rg_sum(t, rg_policy_logprob(t, policy, s)), policy->parameters);
+    double linearised = rg_tape_flops(t);
+    near("operations of a linearisation", cost.linearised, linearised, 0.1);
+    rg_hessian_product(hessian, v, v);
+    near("operations of a Hessian's product", cost.product, rg_tape_flops(t) - linearised, 0.1);
+    free(v);
+    rg_tape_destroy(t);
+    rg_sequences_destroy(s);
+}
+
 static void check(const RgTransformerOptions *options, const RgAdapterOptions *adapter,
                   bool recompute, RgPrecision storage) {
     RgError error = {0};
@@ -98,6 +129,7 @@ static void check(const RgTransformerOptions *options, const RgAdapterOptions *a
     check_training(policy, &plan, &load);
     for (int i = 0; i < 2; i++) /* in fewer shards, or with a prompt that is read in several */
         check_training(policy, &plan, &(RgPassLoad){i ? 2 : 10, i ? 16 : 2, PROMPT, RESPONSE});
+    check_work(policy, &plan, &(RgPassLoad){6, 2, PROMPT, RESPONSE});
     RgPassCost cost;
     RgTensor *sum;
     RgTape *t;

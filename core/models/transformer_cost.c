@@ -404,10 +404,10 @@ static void curve(RgCurvatureCost *sum, double count, double linearised, double 
     sum->product += count * product;
 }
 
-/* A product of two operands is three with its gradient, each of which has two in the Hessian's. A
- * frozen operand has no gradient. */
-static void curve_product(RgCurvatureCost *sum, double flops, bool trained) {
-    curve(sum, flops, trained ? 3 : 2, trained ? 6 : 2);
+/* A product of inputs and weights is three with its gradient, each of which has two in the
+ * Hessian's. What is frozen, or where nothing that is trained comes before, has no gradient. */
+static void curve_product(RgCurvatureCost *sum, double flops, bool asked, bool trained) {
+    curve(sum, flops, 1 + asked + trained, asked && trained ? 6 : asked || trained ? 2 : 0);
 }
 
 static void curve_norm(RgCurvatureCost *sum, const RgTransformerPlan *plan, double numbers) {
@@ -416,12 +416,13 @@ static void curve_norm(RgCurvatureCost *sum, const RgTransformerPlan *plan, doub
 }
 
 static void curve_linear(RgCurvatureCost *sum, const RgTransformerPlan *plan, double rows,
-                         const Matrix *m) {
+                         const Matrix *m, bool asked) {
     if (rg_transformer_view(&plan->options, 0, m->weight) < 0)
         return;
     double rank = is_adapted(plan, m->weight) ? (double)plan->adapter.rank : 0;
-    curve_product(sum, 2 * rows * m->in * m->out, plan->adapter.rank == 0);
-    curve_product(sum, 2 * rows * rank * (m->in + m->out), true);
+    curve_product(sum, 2 * rows * m->in * m->out, asked, plan->adapter.rank == 0);
+    curve_product(sum, 2 * rows * rank * m->in, asked, true);
+    curve_product(sum, 2 * rows * rank * m->out, true, true);
     curve(sum, rows * (m->in + m->out), 2, 3); /* sums of what reaches or leaves it */
 }
 
@@ -441,12 +442,13 @@ static void curve_attention(RgCurvatureCost *sum, const Sizes *s, const RgPassLo
 }
 
 static void curve_layer(RgCurvatureCost *sum, const RgTransformerPlan *plan, const Sizes *s,
-                        const RgPassLoad *load, bool last) {
+                        const RgPassLoad *load, int64_t layer) {
+    bool last = layer == plan->options.layers - 1, asked = layer > 0 || plan->adapter.rank == 0;
     double rows = last ? s->asked : s->rows;
     Matrix m[MATRICES];
     matrices_of(s, m);
     for (int i = 0; i < MATRICES; i++)
-        curve_linear(sum, plan, i < 3 ? s->rows : rows, &m[i]);
+        curve_linear(sum, plan, i < 3 ? s->rows : rows, &m[i], asked || i >= 3);
     curve_norm(sum, plan, (s->rows + rows) * s->width);
     curve_attention(sum, s, load);
     curve(sum, rows * s->hidden, s->swiglu ? 6 : 3, s->swiglu ? 22 : 26);
@@ -459,10 +461,10 @@ RgCurvatureCost rg_transformer_curvature_cost(const RgTransformerPlan *plan,
     Sizes s = sizes_of(plan, load);
     RgCurvatureCost sum = {0};
     for (int64_t i = 0; i < plan->options.layers; i++)
-        curve_layer(&sum, plan, &s, load, i == plan->options.layers - 1);
+        curve_layer(&sum, plan, &s, load, i);
     curve_norm(&sum, plan, s.asked * s.width);
     double logits = s.asked * s.vocabulary;
-    curve_product(&sum, 2 * logits * s.width, plan->adapter.rank == 0);
+    curve_product(&sum, 2 * logits * s.width, true, plan->adapter.rank == 0);
     curve(&sum, logits, 11, 17);
     return sum;
 }
