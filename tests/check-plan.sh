@@ -48,7 +48,7 @@ operations() {
 check() {
     local name=$1 memory flops found
     "$program" plan plan.cfg -x -t 2 "${@:2}" >plan.txt
-    memory=$(sed -nE 's/^ *in all, at (the peak|least) *//p' plan.txt)
+    memory=$(sed -n 's/^ *in all, at the peak *//p' plan.txt)
     flops=$((${steps:-2} * $(operations 'in all') + $(operations 'before the first step')))
     "$program" run plan.cfg -q -t 2 -r "$name.db" -s "budget.steps=${steps:-2}" "${@:2}"
     found=$("$program" table "$name.db" -f csv -m peak_memory,flops)
