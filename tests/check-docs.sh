@@ -5,7 +5,7 @@
 # has the experiments and small data in place of the real ones; each page begins without results, so
 # that it has to be complete. Long experiments are cut short by settings that are added to their command. A
 # command that cannot run here (category) has its options held against --help. One that belongs to no
-# category fails, as does one in a block that is not marked. Links lead to files and headings that are there.
+# category fails, as does one in a block that is not marked. Files and headings that a page names are there.
 #
 #   check-docs.sh PAGE...    these pages alone
 . "${RG_SOURCE_DIR:-.}/tests/script.sh"
@@ -78,6 +78,15 @@ inline() {
     tr '\n' ' ' <"$1" | grep -oE '`regatta [a-z-]+ [^`]*`' | tr -d '`'
 }
 
+# paths PAGE: files of the tree between backquotes that are not there.
+paths() {
+    grep -oE '`(core|algorithms|envs|experiments|analysis|tests|doc)/[A-Za-z0-9_./*-]+`' "$source/$1" | tr -d '`' |
+        while read -r path; do
+            [[ $path == */mine.c ]] && continue # the reader's own
+            compgen -G "$source/$path" >/dev/null || [[ -e $build/$path ]] || echo "$path"
+        done
+}
+
 # links PAGE: files and headings that it links to and that are not there.
 links() {
     local folder target file heading
@@ -141,8 +150,8 @@ check_page() { # PAGE
         complain "$page: $line: stands in a block that is not marked sh"
     done < <(unmarked "$source/$page")
     while read -r line; do
-        complain "$page: the link $line leads nowhere"
-    done < <(links "$page")
+        complain "$page: $line is not there"
+    done < <(links "$page"; paths "$page")
     while read -r line; do
         parse "$line"
     done < <(inline "$source/$page")
