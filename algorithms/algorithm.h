@@ -17,6 +17,7 @@
  *         return rg_negate(t, rg_mean(t, rg_preference_fit(t, batch, o->beta)));
  *     }
  *
+ * A loss may have a state of its own and parameters of its own (a value network, algorithms/ppo.c).
  * An algorithm that is not a loss of one batch per step (a bilevel one) brings `step` instead.
  * See doc/adding-an-algorithm.md. */
 #ifndef RG_ALGORITHMS_ALGORITHM_H
@@ -64,6 +65,7 @@ typedef struct RgRecipe {
     bool couples;             /* the loss is no mean of terms that depend on one prompt each (or one
                                  token of demonstrations), so that a batch cannot be cut in parts */
     bool steps;               /* log-probabilities of single steps (tokens, actions) besides */
+    bool features;            /* of each of these steps, what the reference knows before it */
     double reference_share;   /* of the reference in RG_FROM_MIXTURE */
     double third_temperature; /* −1, that of training: at which the third response is sampled */
     int64_t reference_steps;  /* after which the policy becomes the reference; 0: never */
@@ -103,6 +105,10 @@ typedef struct RgSteps {
     RgTensor *logprob;      /* [count] differentiable; those of a response sum up to its own */
     RgTensor *reference;    /* [count] */
     RgTensor *old;          /* [count] as RgBatch.old */
+    /* [count, n] where the recipe asks for features: the reference's hidden state before each step,
+     * of a process its state or what is observed of that; n is state_feature_count of the
+     * reference. Constant, so that what is computed of it moves no policy. */
+    RgTensor *features;
 } RgSteps;
 
 /* Pairs (k is 2), groups and demonstrations (k is 1). */
@@ -120,6 +126,7 @@ typedef struct RgBatch {
     RgTensor *on_policy;  /* [prompts] 1 where the responses and labels are of the algorithm's own
                              distribution, 0 where they are offline data */
     RgTensor *reward;     /* [prompts, k] of groups, by the judge; NULL where it only compares */
+    const double *judged; /* [prompts, k] `reward` as the judge gave it, for sums in double */
     RgTensor *win_rate;   /* [prompts, k] beside rewards: mean over the other responses y' of the
                              probability P(y ≻ y') that the judge prefers y */
     RgSide chosen, rejected; /* of pairs: first and last of `order` */
@@ -153,10 +160,12 @@ enum { RG_STEP_METRICS = 16, RG_METRIC_NAME = 32 };
 
 /* The step of which a loss is asked for. */
 typedef struct RgStep {
-    RgTape *tape;    /* on which the loss is to be */
-    int64_t number;  /* of the trial's steps, from 0 */
-    int64_t epoch;   /* pass over the step's batch, from 0 */
-    RgRandom random; /* the step's own: rg_random_named gives a stream of it */
+    RgTape *tape;         /* on which the loss is to be */
+    int64_t number;       /* of the trial's steps, from 0 */
+    int64_t epoch;        /* pass over the step's batch, from 0 */
+    RgRandom random;      /* the step's own: rg_random_named gives a stream of it */
+    void *state;          /* the algorithm's own, of `create`; NULL: none */
+    const void *prepared; /* what `prepare` has returned for this batch; NULL: nothing */
     /* What the loss logs, as sums over the parts of a batch: see rg_step_metric. */
     int metric_count, next_metric, parts;
     const char *metric[RG_STEP_METRICS];
@@ -185,12 +194,21 @@ typedef struct RgAlgorithm {
     /* Either a loss: a scalar, and a mean of terms that depend on one prompt each unless the recipe
      * says otherwise … */
     RgTensor *(*loss)(RgStep *step, const void *options, const RgBatch *batch);
+    /* and optionally, once for each batch before the first epoch, what the loss has to know of the
+     * whole of it, such as advantages. In `batch` the policy's log-probabilities are constants,
+     * those that become `old`; nothing is recorded, and nothing logged. What it returns is
+     * step->prepared in every epoch: that and its tensors belong on step->tape (rg_tape_arena),
+     * where they stay until the batch is done with. For recipes that couple. */
+    const void *(*prepare)(RgStep *step, const void *options, const RgBatch *batch);
 
-    /* … or a step and a state of its own. A trial that has diverged ends when `step` says so by
-     * rg_trainer_diverged; an error is what the judge failed with. What `create` computes is
+    /* … or a step of its own. A trial that has diverged ends when `step` says so by
+     * rg_trainer_diverged; an error is what the judge failed with. */
+    RgStatus (*step)(RgTrainer *trainer, const void *options, void *state, RgError *error);
+
+    /* The state of either, if it has one: a loss finds it in step->state, and changes nothing in it
+     * but parameters that `create` hands to the trainer (rg_trainer_own). What `create` computes is
      * charged like a step. */
     RgStatus (*create)(RgTrainer *trainer, const void *options, void **state, RgError *error);
-    RgStatus (*step)(RgTrainer *trainer, const void *options, void *state, RgError *error);
     void (*destroy)(void *state);
     /* The arrays of `state` that a checkpoint holds: named parameters and optimisers. */
     void (*checkpoint)(void *state, RgCheckpoint *checkpoint);

@@ -92,8 +92,8 @@ static void log_ratios(RgStep *step, const GrpoOptions *o, const RgBatch *batch,
         double each = 1 / ((double)responses * (double)batch->length->data[i]);
         for (int64_t at = s->offsets[i]; at < s->offsets[i + 1]; at++) {
             double log_ratio = (double)s->logprob->data[at] - (double)s->old->data[at];
-            double ratio = exp(log_ratio), a = (double)advantage->data[i];
-            held += each * ((a > 0 && ratio > 1 + o->clip) || (a < 0 && ratio < 1 - o->clip));
+            double ratio = exp(log_ratio);
+            held += each * rg_ppo_clips(ratio, (double)advantage->data[i], o->clip);
             divergence += each * (ratio - 1 - log_ratio);
         }
     }

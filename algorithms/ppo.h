@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* PPO's two formulas, for those who test them. */
+/* PPO's formulas, for other methods that take them and for those who test them. */
 #ifndef RG_ALGORITHMS_PPO_H
 #define RG_ALGORITHMS_PPO_H
 
@@ -15,5 +15,8 @@ void rg_ppo_advantages(int64_t steps, const double *reward, const double *value,
  * arXiv:1707.06347, eq. 7): [steps], differentiable in `logprob` alone. */
 RgTensor *rg_ppo_surrogate(RgTape *tape, RgTensor *logprob, RgTensor *old, RgTensor *advantage,
                            double clip);
+
+/* Whether the clipped of the two is the lesser one, so that the step has no gradient. */
+bool rg_ppo_clips(double ratio, double advantage, double clip);
 
 #endif

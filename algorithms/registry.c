@@ -15,7 +15,7 @@ const RgAlgorithm *rg_algorithm_find(const char *name) {
 /* A recipe hangs on the options: here it is that of the defaults. The trainer looks again. */
 static RgStatus check_recipe(const RgAlgorithm *a, RgError *error) {
     RgSettings *none = rg_settings_create();
-    void *options = rg_allocate(a->about.options_size + 1);
+    void *options = rg_allocate(1, a->about.options_size);
     RgStatus status = rg_options_read(a->about.options, none, "algorithm", options, error);
     RgRecipe recipe;
     if (status == RG_OK) {
@@ -31,6 +31,7 @@ RgStatus rg_algorithm_check(const RgAlgorithm *a, RgError *error) {
     const RgRequirement requirements[] = {
         {!a->loss || !a->step, "a loss or a step, not both"},
         {a->recipe || !(a->loss || a->step), "a recipe beside a loss or a step"},
+        {a->loss || !a->prepare, "a loss beside prepare"},
         {a->create || !(a->destroy || a->checkpoint), "create beside destroy and checkpoint"},
     };
     RG_TRY(rg_descriptor_check(RG_ALGORITHM, &a->about, requirements,

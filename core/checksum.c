@@ -16,7 +16,7 @@ struct RgHashing {
 };
 
 RgHashing *rg_hashing_begin(void) {
-    RgHashing *hashing = rg_allocate(sizeof *hashing);
+    RgHashing *hashing = rg_allocate(1, sizeof *hashing);
     hashing->context = EVP_MD_CTX_new();
     RG_ASSERT(hashing->context && EVP_DigestInit_ex(hashing->context, EVP_sha256(), NULL));
     return hashing;
@@ -45,7 +45,7 @@ void rg_hashing_end(RgHashing *hashing) {
 /* False, with errno, where the file cannot be read to its end. */
 static bool hash_all(int file, RgHashing *hashing, int64_t *size) {
     enum { AT_ONCE = 1 << 18 };
-    char *bytes = rg_allocate(AT_ONCE);
+    char *bytes = rg_allocate(AT_ONCE, 1);
     ssize_t got;
     while ((got = read(file, bytes, AT_ONCE)) > 0 || (got < 0 && errno == EINTR))
         if (got > 0) {

@@ -18,7 +18,7 @@ struct RgLookup {
 };
 
 RgLookup *rg_lookup_create(void) {
-    return rg_allocate(sizeof(RgLookup));
+    return rg_allocate(1, sizeof(RgLookup));
 }
 
 void rg_lookup_destroy(RgLookup *lookup) {
@@ -47,7 +47,7 @@ static void grow(RgLookup *lookup) {
         return;
     RgLookup larger = {.count = lookup->count,
                        .capacity = lookup->capacity ? 2 * lookup->capacity : 64};
-    larger.slots = rg_allocate(larger.capacity * sizeof *larger.slots);
+    larger.slots = rg_allocate(larger.capacity, sizeof *larger.slots);
     for (size_t i = 0; i < lookup->capacity; i++) {
         const Slot *slot = &lookup->slots[i];
         if (slot->text)
@@ -69,7 +69,7 @@ int64_t *rg_lookup_at(RgLookup *lookup, const char *text, size_t size) {
     uint64_t hash = rg_hash(RG_HASH_START, text, size);
     Slot *slot = slot_of(lookup, text, size, hash);
     if (!slot->text) {
-        *slot = (Slot){.text = rg_allocate(size + 1), .size = size, .hash = hash, .number = -1};
+        *slot = (Slot){.text = rg_allocate(size + 1, 1), .size = size, .hash = hash, .number = -1};
         memcpy(slot->text, text, size);
         lookup->count++;
     }

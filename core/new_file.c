@@ -2,6 +2,8 @@
 /* Making files and folders that are there whole or not at all. */
 #include "core/new_file.h"
 
+#include "core/files.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

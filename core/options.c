@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Option tables at work: reading a struct from settings with checks, recording it, printing the
- * table. Which tables there are is told by the files that declare them. */
+/* Option tables at work: checking the tables themselves, and reading a struct from settings with
+ * checks. Which tables there are is told by the files that declare them. */
 #include "core/options.h"
+
+#include "core/options_internal.h"
+#include "core/suggest.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -9,10 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LINE_WIDTH  80
-#define HELP_INDENT 6
-
-static bool is_last(const RgOption *option) {
+bool rg_option_is_last(const RgOption *option) {
     return option->kind == RG_KIND_END;
 }
 
@@ -24,8 +24,7 @@ static void print_names(RgKind kind, FILE *stream) {
         fprintf(stream, "%s \"%s\"", i ? "," : "", about->name);
 }
 
-/* "a real in [1e-06, 1000]": what an option takes, malloc'd. */
-static char *expected(const RgOption *option) {
+char *rg_option_expected(const RgOption *option) {
     char *text = NULL;
     size_t size;
     FILE *stream = open_memstream(&text, &size);
@@ -146,15 +145,24 @@ static bool assign(const RgOption *option, const char *text, void *values) {
     return false;
 }
 
+/* How what stands in place of a list is written as a list of one; "" where that is no help. */
+static char *as_list(const RgOption *option, const RgSetting *setting) {
+    const char *quote = setting->kind == RG_SETTING_STRING ? "\"" : "";
+    bool is_element = *quote || setting->kind == RG_SETTING_INTEGER;
+    return option->kind == RG_KIND_LIST && is_element
+               ? rg_string_format(", as in %s = [%s%s%s];", option->name, quote, setting->text,
+                                  quote)
+               : rg_string_copy("");
+}
+
 static RgStatus refuse(const RgOption *option, const RgSetting *setting, RgError *error) {
-    const char *near = NULL;
-    if (option->kind == RG_KIND_CHOICE && setting->kind == RG_SETTING_STRING)
-        near = rg_nearest_name(setting->text, option->choices);
-    char *what = expected(option);
+    bool word = option->kind == RG_KIND_CHOICE && setting->kind == RG_SETTING_STRING;
+    char *what = rg_option_expected(option), *list = as_list(option, setting);
     RgStatus status =
-        near ? rg_setting_refuse(setting, error, "expected %s; did you mean \"%s\"?", what, near)
-             : rg_setting_refuse(setting, error, "expected %s", what);
+        rg_setting_refuse(setting, error, "expected %s%s%s", what, list,
+                          rg_suggest(setting->text, word ? option->choices : NULL).text);
     free(what);
+    free(list);
     return status;
 }
 
@@ -179,7 +187,7 @@ static const RgSetting *misspelt(const RgSettings *settings, const char *path, c
 static RgStatus refuse_missing(const RgOption *option, const RgSettings *settings, const char *path,
                                const char *key, RgError *error) {
     const RgSetting *typo = misspelt(settings, path, option->name);
-    char *what = expected(option), hint[512] = "";
+    char *what = rg_option_expected(option), hint[512] = "";
     if (typo)
         snprintf(hint, sizeof hint, "; is it \"%s\" in line %d?", typo->path, typo->line);
     RgStatus status = rg_fail(error, RG_E_USAGE, "%s: %s is missing: expected %s%s",
@@ -194,7 +202,7 @@ static RgStatus refuse_group(const RgOption *option, const RgSettings *settings,
     while (!within(rg_settings_at(settings, i)->path, key, strlen(key)))
         i++;
     const RgSetting *inside = rg_settings_at(settings, i);
-    char *what = expected(option), line[16] = "";
+    char *what = rg_option_expected(option), line[16] = "";
     if (inside->line > 0)
         snprintf(line, sizeof line, ":%d", inside->line);
     RgStatus status = rg_fail(error, RG_E_USAGE, "%s%s: %s is a group or a list: expected %s",
@@ -228,24 +236,21 @@ static RgStatus read_list(const RgOption *option, const RgSettings *settings, co
 
 /* ---- parts ---- */
 
-/* Of the option `key` in the group `path`: where its type is named, and where its options are. */
-static char *type_key(const RgOptionFamily *family, const char *key) {
+char *rg_option_type_key(const RgOptionFamily *family, const char *key) {
     return rg_string_format("%s%s", key, family->beside ? "" : ".type");
 }
 
-static const char *options_path(const RgOptionFamily *family, const char *path, const char *key) {
+const char *rg_option_part_path(const RgOptionFamily *family, const char *path, const char *key) {
     return family->beside ? path : key;
 }
 
-/* Options that a part's group has by its family and by its type, into memory of their own: to be
- * checked, marked as used, and recorded under `to` if `resolved` is not NULL. */
-static RgStatus read_part_options(const RgOptionFamily *family, const RgOptionPart *part,
-                                  const char *to, RgSettings *resolved, RgError *error) {
+RgStatus rg_option_part_read(const RgOptionFamily *family, const RgOptionPart *part, const char *to,
+                             RgSettings *resolved, RgError *error) {
     size_t size[2] = {family->common_size, part->type->options_size};
     const RgOption *table[2] = {family->common, part->type->options};
     RgStatus status = RG_OK;
     for (int k = 0; k < 2 && status == RG_OK; k++) {
-        void *values = rg_allocate(size[k] + 1);
+        void *values = rg_allocate(1, size[k]);
         status = rg_options_read(table[k], part->settings, part->path, values, error);
         if (status == RG_OK && resolved)
             rg_options_record(table[k], values, to, resolved);
@@ -259,12 +264,12 @@ static RgStatus read_part(const RgOption *option, const RgSettings *settings, co
                           const char *key, const char *fallback, RgOptionPart *part,
                           RgError *error) {
     const RgSetting *setting = rg_settings_find(settings, key);
-    char *type = type_key(option->family, key);
+    char *type = rg_option_type_key(option->family, key);
     if (!setting)
         setting = rg_settings_find(settings, type);
     free(type);
     const RgOptionFamily *family = option->family;
-    const char *group = options_path(family, path, key);
+    const char *group = rg_option_part_path(family, path, key);
     *part = (RgOptionPart){.settings = settings};
     if (strlen(group) >= sizeof part->path)
         return rg_fail(error, RG_E_USAGE, "%s: groups are nested too deep", group);
@@ -282,7 +287,7 @@ static RgStatus read_part(const RgOption *option, const RgSettings *settings, co
     if (part->type->lacks && setting)
         return rg_setting_refuse(setting, error, "not in this build: install %s and configure anew",
                                  part->type->lacks);
-    return read_part_options(family, part, NULL, NULL, error);
+    return rg_option_part_read(family, part, NULL, NULL, error);
 }
 
 static RgStatus read_parts(const RgOption *option, const RgSettings *settings, const char *path,
@@ -297,28 +302,6 @@ static RgStatus read_parts(const RgOption *option, const RgSettings *settings, c
         free(own);
     }
     return status;
-}
-
-static void record_part(const RgOption *option, const RgOptionPart *part, const char *path,
-                        const char *key, RgSettings *resolved) {
-    const RgOptionFamily *family = option->family;
-    char *type = type_key(family, key);
-    rg_settings_set(resolved, type, RG_SETTING_STRING, part->type->name, "resolved config", 0);
-    free(type);
-    RgStatus status =
-        read_part_options(family, part, options_path(family, path, key), resolved, NULL);
-    RG_ASSERT(status == RG_OK); /* they were read before */
-}
-
-static void record_parts(const RgOption *option, const RgOptionParts *parts, const char *path,
-                         const char *key, RgSettings *resolved) {
-    if (parts->count == 0)
-        rg_settings_set(resolved, key, RG_SETTING_EMPTY, "", "resolved config", 0);
-    for (int64_t i = 0; i < parts->count; i++) {
-        char *own = rg_string_format("%s.%" PRId64, key, i);
-        record_part(option, &parts->item[i], path, own, resolved);
-        free(own);
-    }
 }
 
 /* ---- tables ---- */
@@ -436,7 +419,7 @@ static const char *fault_of(const RgOption *table, const RgOption *option, size_
 }
 
 char *rg_options_fault(const RgOption *table, size_t size) {
-    for (const RgOption *option = table; option && !is_last(option); option++) {
+    for (const RgOption *option = table; option && !rg_option_is_last(option); option++) {
         if (!is_key(option->name))
             return rg_string_format("option %d has no name that a config can give",
                                     (int)(option - table));
@@ -450,199 +433,7 @@ char *rg_options_fault(const RgOption *table, size_t size) {
 RgStatus rg_options_read(const RgOption *table, const RgSettings *settings, const char *path,
                          void *values, RgError *error) {
     rg_settings_has_group(settings, path); /* a group may be there and empty: used, too */
-    for (const RgOption *option = table; option && !is_last(option); option++)
+    for (const RgOption *option = table; option && !rg_option_is_last(option); option++)
         RG_TRY(read_option(option, settings, path, values, error));
     return RG_OK;
-}
-
-/* Text of the option's member, malloc'd, and the kind of setting that it makes. */
-static char *member_text(const RgOption *option, const void *values, RgSettingKind *kind) {
-    const void *member = (const char *)values + option->offset;
-    switch (option->kind) {
-    case RG_KIND_REAL:
-        *kind = RG_SETTING_REAL;
-        return rg_string_format("%.17g", *(const double *)member);
-    case RG_KIND_INTEGER:
-        *kind = RG_SETTING_INTEGER;
-        return rg_string_format("%" PRId64, *(const int64_t *)member);
-    case RG_KIND_BOOLEAN:
-        *kind = RG_SETTING_BOOLEAN;
-        return rg_string_copy(*(const bool *)member ? "true" : "false");
-    case RG_KIND_CHOICE:
-        *kind = RG_SETTING_STRING;
-        return rg_string_copy(option->choices[*(const int *)member]);
-    case RG_KIND_LIST: /* these three are recorded element by element */
-    case RG_KIND_PART:
-    case RG_KIND_PARTS:
-    case RG_KIND_STRING:
-    case RG_KIND_PATH:
-    case RG_KIND_END:
-        break;
-    }
-    *kind = RG_SETTING_STRING;
-    const char *text = *(const char *const *)member;
-    return rg_string_copy(text ? text : "");
-}
-
-/* The texts may be those of `resolved` itself, where an empty list takes the place of what was
- * there. */
-static void record_list(const RgOptionList *list, const char *key, RgSettings *resolved) {
-    char **text = rg_allocate(sizeof *text * (size_t)(list->count + 1));
-    for (int64_t i = 0; i < list->count; i++)
-        text[i] = rg_string_copy(list->item[i].text);
-    rg_settings_set(resolved, key, RG_SETTING_EMPTY, "", "resolved config", 0);
-    for (int64_t i = 0; i < list->count; i++) {
-        char *path = rg_string_format("%s.%" PRId64, key, i);
-        rg_settings_set(resolved, path,
-                        list->item[i].is_integer ? RG_SETTING_INTEGER : RG_SETTING_STRING, text[i],
-                        "resolved config", 0);
-        free(path);
-        free(text[i]);
-    }
-    free(text);
-}
-
-void rg_options_record(const RgOption *table, const void *values, const char *path,
-                       RgSettings *resolved) {
-    for (const RgOption *option = table; option && !is_last(option); option++) {
-        char *key = rg_string_format("%s%s%s", path, path[0] ? "." : "", option->name);
-        const void *member = (const char *)values + option->offset;
-        if (option->kind == RG_KIND_LIST) {
-            record_list(member, key, resolved);
-        } else if (option->kind == RG_KIND_PART) {
-            record_part(option, member, path, key, resolved);
-        } else if (option->kind == RG_KIND_PARTS) {
-            record_parts(option, member, path, key, resolved);
-        } else {
-            RgSettingKind kind;
-            char *text = member_text(option, values, &kind);
-            rg_settings_set(resolved, key, kind, text, "resolved config", 0);
-            free(text);
-        }
-        free(key);
-    }
-}
-
-/* ---- going through a resolved config ---- */
-
-/* Those of the family and of the type that is named under `key`. */
-static RgStatus visit_part(const RgOptionFamily *family, const char *path, const char *key,
-                           const RgSettings *resolved, RgOptionVisit *visit, void *context,
-                           RgError *error) {
-    char *named = type_key(family, key);
-    const RgSetting *setting = rg_settings_find(resolved, named);
-    const RgDescriptor *type = setting ? rg_find(family->kind, setting->text) : NULL;
-    free(named);
-    if (!type)
-        return RG_OK;
-    path = options_path(family, path, key);
-    RG_TRY(rg_options_visit(family->common, path, resolved, visit, context, error));
-    return rg_options_visit(type->options, path, resolved, visit, context, error);
-}
-
-static RgStatus visit_option(const RgOption *option, const char *path, const char *key,
-                             const RgSettings *resolved, RgOptionVisit *visit, void *context,
-                             RgError *error) {
-    if (option->kind == RG_KIND_PART)
-        return visit_part(option->family, path, key, resolved, visit, context, error);
-    RgStatus status = RG_OK;
-    int64_t parts = option->kind == RG_KIND_PARTS ? rg_settings_length(resolved, key) : 0;
-    for (int64_t i = 0; i < parts && status == RG_OK; i++) {
-        char *own = rg_string_format("%s.%" PRId64, key, i);
-        status = visit_part(option->family, path, own, resolved, visit, context, error);
-        free(own);
-    }
-    const RgSetting *setting = rg_settings_find(resolved, key);
-    return status == RG_OK && setting ? visit(context, option, setting, error) : status;
-}
-
-RgStatus rg_options_visit(const RgOption *table, const char *path, const RgSettings *resolved,
-                          RgOptionVisit *visit, void *context, RgError *error) {
-    RgStatus status = RG_OK;
-    for (const RgOption *o = table; o && !is_last(o) && status == RG_OK; o++) {
-        char *key = rg_string_format("%s%s%s", path, path[0] ? "." : "", o->name);
-        status = visit_option(o, path, key, resolved, visit, context, error);
-        free(key);
-    }
-    return status;
-}
-
-static RgStatus drop(void *context, const RgOption *option, const RgSetting *setting,
-                     RgError *error) {
-    (void)error;
-    if (!option->incidental)
-        return RG_OK;
-    char *path = rg_string_copy(setting->path);
-    rg_settings_remove(context, path);
-    free(path);
-    return RG_OK;
-}
-
-void rg_options_drop_incidental(const RgOption *table, const char *path, RgSettings *resolved) {
-    rg_options_visit(table, path, resolved, drop, resolved, NULL);
-}
-
-/* ---- for people ---- */
-
-/* Columns that `size` bytes of UTF-8 take, for text without wide or combining characters. */
-static int display_width(const char *text, size_t size) {
-    int width = 0;
-    for (size_t i = 0; i < size; i++)
-        width += ((unsigned char)text[i] & 0xC0) != 0x80;
-    return width;
-}
-
-/* Print words from column `column` on, continuing on lines that are indented. */
-static void print_wrapped(FILE *stream, const char *text, int column) {
-    bool first = true;
-    for (;;) {
-        text += strspn(text, " ");
-        size_t size = strcspn(text, " ");
-        if (size == 0)
-            break;
-        int width = display_width(text, size);
-        if (!first && column + 1 + width > LINE_WIDTH) {
-            fprintf(stream, "\n%*s", HELP_INDENT, "");
-            column = HELP_INDENT;
-        } else if (!first) {
-            fputc(' ', stream);
-            column++;
-        }
-        fwrite(text, 1, size, stream);
-        column += width;
-        text += size;
-        first = false;
-    }
-    fputc('\n', stream);
-}
-
-/* As a config has it: with \n for the end of a line, and \\ for a backslash. */
-static char *as_written(const char *text) {
-    char *written = rg_allocate(2 * strlen(text) + 1), *end = written;
-    for (; *text; text++) {
-        if (*text == '\n' || *text == '\\')
-            *end++ = '\\';
-        *end++ = *text == '\n' ? 'n' : *text;
-    }
-    return written;
-}
-
-void rg_options_print(const RgOption *table, void *stream) {
-    for (const RgOption *option = table; option && !is_last(option); option++) {
-        char *what = expected(option);
-        bool is_text = option->kind == RG_KIND_STRING || option->kind == RG_KIND_PATH ||
-                       option->kind == RG_KIND_CHOICE || option->kind == RG_KIND_PART;
-        const char *quote = is_text ? "\"" : "";
-        char *fallback = as_written(option->fallback ? option->fallback : "");
-        char *line = option->fallback
-                         ? rg_string_format("%s; default %s%s%s", what, quote, fallback, quote)
-                         : rg_string_format("%s; must be given", what);
-        fprintf(stream, "  %s: ", option->name);
-        print_wrapped(stream, line, 2 + display_width(option->name, strlen(option->name)) + 2);
-        fprintf(stream, "%*s", HELP_INDENT, "");
-        print_wrapped(stream, option->help, HELP_INDENT);
-        free(line);
-        free(fallback);
-        free(what);
-    }
 }

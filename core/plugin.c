@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Loading, and a last word of a plug-in that crashes. */
+/* Loading, and a last word of a plug-in that crashes, or that ends the program as it is loaded. */
 #include "core/plugin.h"
 
 #include "core/registry.h"
@@ -8,6 +8,7 @@
 #include <execinfo.h>
 #include <link.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -121,6 +122,27 @@ static void watch_for_crashes(void) {
         sigaction(crashes[i].number, &action, NULL);
 }
 
+/* ---- the end of the program ---- */
+
+/* One that calls exit as it is loaded would end the command as if all were done. */
+static void tell_exit(int exit_status, void *unused) {
+    (void)unused;
+    if (!loaded.loading)
+        return;
+    fprintf(stderr,
+            "regatta: %s: called exit(%d) as it was loaded, which ends the program: expected a "
+            "plug-in that returns\n",
+            loaded.loading, exit_status);
+    _exit(EXIT_FAILURE);
+}
+
+static void watch_for_exit(void) {
+    static bool watching;
+    if (!watching)
+        on_exit(tell_exit, NULL);
+    watching = true;
+}
+
 /* ---- loading ---- */
 
 /* Where the object that holds `symbol` has its code. */
@@ -196,7 +218,7 @@ static RgStatus load_new(const char *path, const RgChecksum *sum, RgError *error
     if (!object)
         return rg_fail(error, RG_E_FILE, "%s: cannot be loaded: %s", path, dlerror());
     RG_TRY(check_alone(path, error));
-    RgLoadedPlugin *plugin = rg_allocate(sizeof *plugin);
+    RgLoadedPlugin *plugin = rg_allocate(1, sizeof *plugin);
     plugin->path = rg_string_copy(path);
     memcpy(plugin->sha256, sum->sha256, sizeof plugin->sha256);
     RgStatus status = register_all(plugin, dlsym(object, "rg_plugin"), error);
@@ -217,6 +239,7 @@ RgStatus rg_plugin_load(const char *path, RgError *error) {
     if (loaded.count == MOST_PLUGINS)
         return rg_fail(error, RG_E_USAGE, "%s: expected at most %d plug-ins", path, MOST_PLUGINS);
     watch_for_crashes();
+    watch_for_exit();
     loaded.loading = path;
     RgStatus status = load_new(path, &sum, error);
     loaded.loading = NULL;

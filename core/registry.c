@@ -5,6 +5,7 @@
 #include "core/names.h"
 #include "core/options.h"
 #include "core/settings.h"
+#include "core/suggest.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -58,7 +59,7 @@ static const char **names_of(RgKind kind) {
     int count = 0;
     while (rg_registered(kind, count))
         count++;
-    const char **names = rg_allocate(((size_t)count + 1) * sizeof *names);
+    const char **names = rg_allocate(count + 1, sizeof *names);
     for (int i = 0; i < count; i++)
         names[i] = rg_registered(kind, i)->name;
     return names;
@@ -114,19 +115,18 @@ RgStatus rg_register(RgKind kind, const RgDescriptor *about, RgError *error) {
 /* ---- refusing ---- */
 
 RgStatus rg_refuse_name(RgKind kind, const char *name, RgError *error) {
-    const char **names = names_of(kind), *nearest = rg_nearest_name(name, names);
+    const char **names = names_of(kind);
+    RgStatus status = rg_fail(error, RG_E_USAGE, "no %s is called \"%s\"%s", rg_kind_names[kind],
+                              name, rg_suggest(name, names).text);
     free(names);
-    return rg_fail(error, RG_E_USAGE, "no %s is called \"%s\"%s%s%s", rg_kind_names[kind], name,
-                   nearest ? "; did you mean \"" : "", nearest ? nearest : "",
-                   nearest ? "\"?" : "");
+    return status;
 }
 
 RgStatus rg_refuse_setting_name(RgKind kind, const RgSetting *setting, RgError *error) {
-    const char **names = names_of(kind), *nearest = rg_nearest_name(setting->text, names);
+    const char **names = names_of(kind);
     char *list = rg_registered_names(kind);
-    RgStatus status = rg_setting_refuse(setting, error, "expected one of %s%s%s%s", list,
-                                        nearest ? "; did you mean \"" : "", nearest ? nearest : "",
-                                        nearest ? "\"?" : "");
+    RgStatus status = rg_setting_refuse(setting, error, "expected one of %s%s", list,
+                                        rg_suggest(setting->text, names).text);
     free(list);
     free(names);
     return status;

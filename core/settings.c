@@ -4,6 +4,7 @@
 #include "core/settings.h"
 
 #include "core/lookup.h"
+#include "core/suggest.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -30,7 +31,7 @@ struct RgSettings {
 };
 
 RgSettings *rg_settings_create(void) {
-    RgSettings *settings = rg_allocate(sizeof *settings);
+    RgSettings *settings = rg_allocate(1, sizeof *settings);
     settings->paths = rg_lookup_create();
     return settings;
 }
@@ -175,7 +176,7 @@ static RgSetting *append_entry(RgSettings *settings, const char *path) {
         settings->entries =
             rg_reallocate(settings->entries, (size_t)settings->capacity, sizeof(RgSetting *));
     }
-    RgSetting *entry = rg_allocate(sizeof *entry);
+    RgSetting *entry = rg_allocate(1, sizeof *entry);
     entry->path = rg_string_copy(path);
     settings->entries[settings->count++] = entry;
     make_node(settings, path, strlen(path))->entry = entry;
@@ -269,7 +270,7 @@ void rg_settings_copy_group(RgSettings *target, const char *to, const RgSettings
                             const char *from) {
     /* The table may be copied into itself, even below `from`: what is added is not copied again. */
     int64_t count = source->count;
-    RgSetting **entries = rg_allocate(sizeof(RgSetting *) * (size_t)(count + 1));
+    RgSetting **entries = rg_allocate(count, sizeof(RgSetting *));
     if (count)
         memcpy(entries, source->entries, sizeof(RgSetting *) * (size_t)count);
     for (int64_t i = 0; i < count; i++) {
@@ -371,7 +372,7 @@ static bool refuse_in_group(const RgSetting *setting, const char *path, const ch
     size_t head = strcspn(rest, "."), count = 0, kept = 0;
     while (known && known[count])
         count++;
-    const char **inside = rg_allocate((count + 1) * sizeof *inside);
+    const char **inside = rg_allocate(count + 1, sizeof *inside);
     for (size_t i = 0; rest[head] && i < count; i++)
         if (strncmp(known[i], rest, head + 1) == 0)
             inside[kept++] = known[i] + head + 1;
@@ -401,7 +402,7 @@ static RgStatus refuse_unknown(const RgSetting *setting, const char *path, const
     if (setting->line > 0)
         snprintf(where, sizeof where, ":%d", setting->line);
     if (near && strcmp(near, name) != 0) {
-        hint = rg_string_format(": did you mean \"%s\"?", near);
+        hint = rg_string_copy(rg_suggest(name, known).text);
     } else if (known && *known) {
         char *list = rg_list_names(known);
         hint = rg_string_format(": expected one of %s", list);
@@ -439,7 +440,7 @@ static char *json_quoted(const char *text) {
 
 char *rg_settings_to_json(const RgSettings *settings) {
     size_t count = (size_t)settings->count, size = 0;
-    RgSetting **sorted = rg_allocate(sizeof(RgSetting *) * (count + 1));
+    RgSetting **sorted = rg_allocate(count, sizeof(RgSetting *));
     if (count)
         memcpy(sorted, settings->entries, sizeof(RgSetting *) * count);
     qsort(sorted, count, sizeof *sorted, compare_paths);

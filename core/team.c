@@ -13,7 +13,7 @@ typedef struct Swap {
 
 static Swap swap_begin(const RgTeam *team) {
     size_t size = (size_t)team->size;
-    return (Swap){rg_allocate(size * sizeof(RgBytes)), rg_allocate(size * sizeof(RgBlock))};
+    return (Swap){rg_allocate(size, sizeof(RgBytes)), rg_allocate(size, sizeof(RgBlock))};
 }
 
 static void swap_end(RgTeam *team, Swap *swap) {
@@ -67,7 +67,7 @@ void rg_team_gather_parts(RgTeam *team, void *whole, const size_t *start) {
 
 void rg_team_gather(RgTeam *team, void *whole, size_t each) {
     int size = rg_team_size(team);
-    size_t *start = rg_allocate(((size_t)size + 1) * sizeof *start);
+    size_t *start = rg_allocate(size + 1, sizeof *start);
     for (int q = 0; q < size; q++)
         start[q + 1] = start[q] + each;
     rg_team_gather_parts(team, whole, start);
@@ -76,7 +76,7 @@ void rg_team_gather(RgTeam *team, void *whole, size_t each) {
 
 bool rg_team_all(RgTeam *team, bool mine) {
     int size = rg_team_size(team);
-    bool *said = rg_allocate((size_t)size * sizeof *said), all = true;
+    bool *said = rg_allocate(size, sizeof *said), all = true;
     said[rg_team_rank(team)] = mine;
     rg_team_gather(team, said, sizeof *said);
     for (int q = 0; q < size; q++)
@@ -103,7 +103,7 @@ RgStatus rg_team_agree(RgTeam *team, RgStatus status, RgError *error) {
     int size = rg_team_size(team);
     if (size == 1 || rg_team_all(team, status == RG_OK))
         return status;
-    Outcome *all = rg_allocate((size_t)size * sizeof *all), *first = all;
+    Outcome *all = rg_allocate(size, sizeof *all), *first = all;
     all[team->rank] = outcome_of(status, error);
     rg_team_gather(team, all, sizeof *all);
     while (first->status == RG_OK)

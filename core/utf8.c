@@ -73,6 +73,29 @@ void rg_utf8_repair(const char *text, size_t size, RgBuffer *out) {
     }
 }
 
+static bool begins_character(char byte) {
+    return ((unsigned char)byte & 0xC0) != 0x80;
+}
+
+size_t rg_utf8_width_of(const char *text, size_t size) {
+    size_t width = 0;
+    for (size_t i = 0; i < size; i++)
+        width += begins_character(text[i]);
+    return width;
+}
+
+size_t rg_utf8_width(const char *text) {
+    return rg_utf8_width_of(text, strlen(text));
+}
+
+size_t rg_utf8_cut(const char *text, size_t width) {
+    size_t bytes = 0;
+    for (; text[bytes]; bytes++)
+        if (begins_character(text[bytes]) && width-- == 0)
+            break;
+    return bytes;
+}
+
 static bool is_white(uint32_t c) {
     return (c >= 0x09 && c <= 0x0D) || c == 0x20 || c == 0x85 || c == 0xA0 || c == 0x1680 ||
            (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F ||

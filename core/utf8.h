@@ -31,6 +31,14 @@ bool rg_utf8_is_control(uint32_t character);
 /* Append the text with U+FFFD for every byte that is not part of a well-formed character. */
 void rg_utf8_repair(const char *text, size_t size, RgBuffer *out);
 
+/* Columns that text takes on a terminal, if it has no wide or combining characters: of all of it,
+ * and of `size` bytes. */
+size_t rg_utf8_width(const char *text);
+size_t rg_utf8_width_of(const char *text, size_t size);
+
+/* Bytes of as much of the text as so many columns hold. */
+size_t rg_utf8_cut(const char *text, size_t width);
+
 /* Bytes of the white space (Unicode's White_Space) that `text` starts or ends with. */
 size_t rg_utf8_white_at_start(const char *text, size_t size);
 size_t rg_utf8_white_at_end(const char *text, size_t size);

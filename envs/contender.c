@@ -31,7 +31,7 @@ RgStatus rg_contender_sample(const RgContender *contender, const RgCourse *cours
     }
     size_t count = (size_t)(prompts->count * n + 1);
     RgSequences *candidates = rg_sequences_create();
-    double *own = rg_allocate(count * sizeof *own), *reward = rg_allocate(count * sizeof *reward);
+    double *own = rg_allocate(count, sizeof *own), *reward = rg_allocate(count, sizeof *reward);
     rg_policy_sample(contender->policy, prompts, n, sampling, random, candidates, own);
     RgStatus status = rg_course_judge(course, candidates, reward, error);
     if (status == RG_OK)
@@ -49,7 +49,7 @@ void rg_contender_table(const RgContender *contender, const double *reward, int6
         return;
     int64_t cells = contexts * responses;
     double n = (double)contender->best_of;
-    double *plain = rg_allocate((size_t)cells * sizeof *plain);
+    double *plain = rg_allocate(cells, sizeof *plain);
     memcpy(plain, logprob, (size_t)cells * sizeof *plain);
     for (int64_t i = 0; i < cells; i++) {
         int64_t row = i / responses * responses;

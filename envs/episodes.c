@@ -63,7 +63,7 @@ RgStatus rg_episodes_mean_reward(const RgCourse *course, RgPolicy *policy, int64
                                  RgRandom random, double *mean, RgError *error) {
     int64_t count = most < course->prompts->count ? most : course->prompts->count;
     RgSequences *prompts = prompts_in_turn(course, 0, count), *episodes = rg_sequences_create();
-    double *reward = rg_allocate((size_t)(count + 1) * sizeof *reward);
+    double *reward = rg_allocate(count, sizeof *reward);
     rg_episodes_sample(course->dynamics, policy, prompts, 1, random, episodes, NULL);
     RgStatus status = rg_course_judge(course, episodes, reward, error);
     *mean = 0;
@@ -81,7 +81,7 @@ RgStatus rg_episodes_draw_pairs(const RgCourse *course, RgPolicy *policy, int64_
     RgRandom responses = rg_random_named(random, "offline responses");
     RgRandom labels = rg_random_named(random, "offline labels");
     RgSequences *drawn = rg_sequences_create();
-    uint8_t *preferred = rg_allocate(BATCH);
+    uint8_t *preferred = rg_allocate(BATCH, sizeof *preferred);
     int64_t tried = 0, most = LEAST_SHARE * (count + BATCH);
     RgStatus status = RG_OK;
     for (uint64_t batch = 0; status == RG_OK && pairs->count < count && tried < most; batch++) {

@@ -31,9 +31,9 @@ RgStatus rg_environment_create(const char *kind, const RgSettings *settings, con
     if (!type)
         return rg_refuse_name(RG_ENVIRONMENT, kind, error);
     RG_TRY(rg_environment_type_check(type, error));
-    RgEnvironment *new = rg_allocate(sizeof *new);
+    RgEnvironment *new = rg_allocate(1, sizeof *new);
     new->type = type;
-    void *options = rg_allocate(type->about.options_size);
+    void *options = rg_allocate(1, type->about.options_size);
     RgStatus status = rg_options_read(type->about.options, settings, path, options, error);
     if (status == RG_OK)
         status = type->create(new, options, random, error);

@@ -53,6 +53,9 @@ expect 0 '^grammar: .*' show judges grammar
 expect 2 'no judge is named "dpo"' show judge dpo
 expect 2 'no kind "jury": expected algorithm' show jury dpo
 expect 2 'more is one too many' show judge grammar more
+expect 0 '^  labelled_responses  *labelled responses' list metrics
+expect 1 '^regatta: none.db: .*No such file' list metrics none.db
+expect 2 'x.db is one too many' list judges x.db
 expect 2 '--threads is "0"' run small.cfg -t 0
 expect 2 'expected -o FILE' plot x.db
 expect 2 'labels of two methods' compare x.db dpo
@@ -78,8 +81,8 @@ sed 's/sail-pr/sail-pq/' small.cfg >name.cfg
 expect 2 'name.cfg:8: .*"sail-pq": expected one of .*did you mean' run name.cfg
 expect 2 'nonsense: expected path=value' run small.cfg -s nonsense
 expect 2 '^regatta: -s: seeds = 1: expected a list such as \[1, 2, 3\], or \[1\]$' run small.cfg -s seeds=1
-expect 2 'unknown key "budget.stepz": did you mean "steps"' run small.cfg -s budget.stepz=3
-expect 2 'unknown key "policy.adapter.rnak": did you mean "rank"' run "$source/experiments/verses/quick.cfg" -s policy.adapter.rnak=3
+expect 2 'unknown key "budget.stepz"; did you mean "steps"' run small.cfg -s budget.stepz=3
+expect 2 'unknown key "policy.adapter.rnak"; did you mean "rank"' run "$source/experiments/verses/quick.cfg" -s policy.adapter.rnak=3
 expect 2 '^regatta: --kernels stands before the command: regatta --kernels=NAME run' run --kernels=generic small.cfg
 [[ ! -e results ]] || complain "a config that is refused leaves results behind"
 expect 0 'sail-pr +1 +new +40 ' run small.cfg --dry-run

@@ -71,7 +71,7 @@ expect() {
     "$program" export-results "$@" >/dev/null 2>err || got=$?
     [[ $got -eq $status ]] && grep -qE "$pattern" err || fail "export-results $*: $got, $(cat err)"
 }
-expect 2 'unknown format "cvs": did you mean "csv"' small.db -o out -f cvs
+expect 2 'unknown format "cvs"; did you mean "csv"' small.db -o out -f cvs
 expect 2 'holds no experiment "large"' small.db -o out -e large
 expect 2 'expected a results store and -o FOLDER' small.db
 expect 1 'none.db: .*No such file' none.db -o out

@@ -87,6 +87,32 @@ else
 fi
 [[ $(pkg-config --modversion regatta) == $(variable PACKAGE_VERSION) ]] || complain "regatta.pc has another version"
 
+# Folders that make install is told later than configure.
+for words in "prefix=/elsewhere" "prefix=/elsewhere libdir=/elsewhere/lib64" "prefix=/elsewhere includedir=/include"; do
+    # shellcheck disable=SC2086
+    make -C "$build" install-data-local $words DESTDIR="$folder/later" >log 2>&1 || complain "make install $words: $(tail -n 5 log)"
+    written=$(find later -name regatta.pc)
+    [[ $written == later/elsewhere/lib*/pkgconfig/regatta.pc ]] || complain "$words: $written"
+    sed -n '1,4p' "$written" >>pc
+    rm -r later
+done
+cat >expected <<'END'
+prefix=/elsewhere
+exec_prefix=${prefix}
+libdir=${prefix}/lib
+includedir=${prefix}/include
+prefix=/elsewhere
+exec_prefix=${prefix}
+libdir=${prefix}/lib64
+includedir=${prefix}/include
+prefix=/elsewhere
+exec_prefix=${prefix}
+libdir=${prefix}/lib
+includedir=/include
+END
+diff expected pc || complain "regatta.pc is not of the folders that make install was told"
+grep @ "$PKG_CONFIG_PATH/regatta.pc" && complain "regatta.pc has something that is not filled in"
+
 # A changed header is another ABI; so are another version, and another size of types.
 hash_of() { # VERSION COMPILER
     bash "$source/core/make-abi" "$1" machine "$2" $headers | sed -n 's/^#define RG_ABI "\([0-9a-f]*\)"$/\1/p'

@@ -74,6 +74,35 @@ done
 regatta export-results x.db -o events -f tensorboard --where label=ipo --where optimizer.learning_rate=0.5 || complain "$(cat log)"
 [[ $(find events -type f | wc -l) -eq 3 ]] || complain "events: $(find events)"
 
+# So is the one trial that is exported by its label; a key names any.
+regatta table x.db --where learning_rate=0.5 && complain "an option by its last part"
+grep -q 'did you mean "optimizer.learning_rate"' log || complain "$(cat log)"
+packed() { # LEARNING RATE, then arguments of export-trial
+    rm -rf trial
+    regatta export-trial x.db "${@:2}" -o trial || complain "export-trial ${*:2}: $(cat log)"
+    grep -q "\"optimizer.learning_rate\":$1," trial/config.json || complain "export-trial ${*:2}: another trial"
+}
+not_packed() { # WHAT IT SAYS, then arguments of export-trial
+    regatta export-trial x.db "${@:2}" -o untaken && complain "export-trial ${*:2} finds one trial"
+    grep -q -- "$1" log || complain "export-trial ${*:2}: $(cat log)"
+}
+packed 0.1 dpo --seed 2
+packed 0.5 dpo --seed 2 --where optimizer.learning_rate=0.5
+packed 0.5 dpo --where optimizer.learning_rate=0.5 --where seed=2
+packed 0.5 "$(awk -F, '/,dpo,/ { key = $2 } END { print key }' every/trials.csv)"
+not_packed "say which by --seed" dpo
+not_packed "say which by --where, or name one by its key" dpo --seed 2 --all
+not_packed "there is 0.1, 0.5" dpo --seed 2 --where optimizer.learning_rate=7
+regatta export x.db dpo --seed 2 -o model # the trial is found, and is of a bandit
+grep -q "no place in Hugging Face's layout" log || complain "export: $(cat log)"
+regatta export x.db dpo --seed 2 --all -o model
+grep -q "say which by --where" log || complain "export --all: $(cat log)"
+regatta export --policy any --all model
+grep -q -- "--where and --all choose a trial, expected no --policy" log || complain "export --policy: $(cat log)"
+regatta run x.cfg -q -r x.db -s 'algorithms=({type="dpo";})'
+not_packed 'does not ask for "ipo": --all' ipo --seed 2
+regatta run x.cfg -q -r x.db
+
 # A store of before, without the record and of its version: all trials, by every command.
 cp x.db old.db
 cp -r x old

@@ -59,7 +59,7 @@ for place in bandit text mdp control; do
 done
 check_folder envs '(core|envs)/.*'
 
-below='core/(base|interval|lookup|names|new_file|notice|utf8)\.h|core/results/.*|core/tensor/random\.h'
+below='core/(base|files|interval|lookup|memory|names|new_file|notice|suggest|utf8)\.h|core/results/.*|core/tensor/random\.h'
 check_folder analysis/store "$below|analysis/store/.*"
 check_folder analysis/statistics "$below|analysis/statistics/.*"
 check_folder analysis/compare "$below|analysis/(store|statistics|compare)/.*"
@@ -77,7 +77,7 @@ check_folder $program/commands "$below|regatta\.h|$program/.*"
 check_folder experiments "$below|experiments/.*|regatta\.h"
 
 check_door 'cblas\.h' 'core/tensor/blas\.c'
-check_door 'lapacke?\.h' 'core/tensor/blas\.c'
+check_door 'lapacke?\.h' 'core/tensor/lapack\.c'
 check_door 'oneapi/dnnl/.*' 'core/tensor/onednn\.c'
 check_door 'mujoco/.*' 'envs/control/control_physics\.c'
 check_door 'mpi\.h' 'experiments/program/run/mpi\.c'

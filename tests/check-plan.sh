@@ -41,7 +41,7 @@ within() {
 check() {
     local name=$1 memory flops found
     "$program" plan plan.cfg -x -t 2 "${@:2}" >plan.txt
-    memory=$(sed -n 's/^ *in all, at the peak *//p' plan.txt)
+    memory=$(sed -nE 's/^ *in all, at (the peak|least) *//p' plan.txt)
     flops=$(sed -n 's/^ *in all  *\([0-9]*\)$/\1/p' plan.txt)
     "$program" run plan.cfg -q -t 2 -r "$name.db" "${@:2}"
     found=$("$program" table "$name.db" -f csv -m peak_memory,flops)
@@ -61,6 +61,7 @@ check adapter -s policy.adapter.rank=8 -s policy.adapter.dropout=0.1 \
 check online -s 'algorithms=({type="online-dpo"; mixture=0.5;})' -s training.micro_batch=10
 check rollouts -s 'algorithms=({type="online-dpo";})' -s policy.sampling=bf16
 check grpo -s 'algorithms=({type="grpo"; group_size=3; epochs=2;})' -s training.micro_batch=8
+check ppo -s 'algorithms=({type="ppo";})'
 check rebel -s 'algorithms=({type="rebel";})' -s training.shards=2
 check sppo -s 'algorithms=({type="sppo"; group_size=2;})'
 check hybrid -s 'algorithms=({type="hybrid";})'

@@ -124,8 +124,14 @@ make >log 2>&1 || complain "make: $(cat log)"
 keys >after
 [[ $(comm -12 before after | wc -l) -eq 6 && $(wc -l <after) -eq 9 ]] ||
     complain "of 9 keys not just those of mine are others: $(diff before after)"
+changed='^regatta: .*mine.so has changed since 3 trials of results/mine.db were run: these are new trials$'
+regatta run --dry-run mine.cfg >out 2>err
+grep -q "$changed" err || complain "a dry run does not name the plug-in that has changed: $(cat err)"
 expect 0 '' regatta run mine.cfg
+[[ $(grep -c "$changed" err) -eq 1 ]] || complain "the plug-in that has changed is not named once: $(cat err)"
 [[ $(grep -c 'step 300' err) -eq 3 ]] || complain "not just the trials of mine ran again: $(cat err)"
+expect 0 '' regatta run mine.cfg
+! grep -q changed err || complain "nothing has changed: $(cat err)"
 expect 2 'not loaded' regatta --plugin $plugin verify package
 cd .. || exit 99
 
@@ -188,8 +194,31 @@ echo 'no object' >text.so
 expect 1 '^regatta: text.so: cannot be loaded: .*(invalid ELF header|file too short)' regatta check-plugin text.so
 expect 1 '^regatta: none.so: .*No such file' regatta check-plugin none.so
 expect 2 '^regatta: none.so: .*No such file' regatta --plugin none.so list
+sed 's/plugins = \[\(.*\)\]/plugins = \1/' mine/mine.cfg >mine/text.cfg
+expect 2 'text.cfg:[0-9]*: plugins = "[^"]*mine.so": expected a list .*, as in plugins = \["[^"]*mine.so"\];$' regatta run mine/text.cfg
 sed 's/mine.so/none.so/' mine/mine.cfg >mine/none.cfg
 expect 1 'none.so: .*No such file' regatta run mine/none.cfg
+
+# ---- the end of the program as it is loaded ----
+cat >leaves.c <<'END'
+#include "regatta.h"
+#include <stdlib.h>
+static RgStatus add(RgError *error) {
+    (void)error;
+    exit(0);
+}
+RG_PLUGIN(add);
+END
+printf '#include <stdlib.h>\n__attribute__((constructor)) static void leave(void) { exit(3); }\n' >first.c
+for name in leaves first; do
+    "${compile[@]}" "${cflags[@]}" -o $name.so $name.c || complain "$name.c is not compiled"
+    sed "s,\./mine.so,../$name.so," mine/mine.cfg >mine/$name.cfg
+    for command in "--plugin $name.so list" "check-plugin $name.so" "run mine/$name.cfg"; do
+        # shellcheck disable=SC2086
+        expect 1 "^regatta: .*$name.so: called exit\([03]\) as it was loaded, which ends the program" regatta $command
+        [[ $(wc -l <err) -eq 1 ]] || complain "$name: more than a line: $(cat err)"
+    done
+done
 
 # ---- wrong, and told by the check ----
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Adapters: derivatives against central differences, what they are equal to (the policy below, the
  * merged weights), and that a trial with one goes on from its checkpoint with the same bits. */
-#include "core/tensor/blas.h"
+#include "core/tensor/threads.h"
+#include "core/tensor/vector_ops.h"
 #include "tests/like_gpt2.h"
 #include "tests/save_checkpoint.h"
 #include "tests/scratch.h"
@@ -74,9 +75,9 @@ static void check_derivatives(const RgTransformerOptions *model, const RgAdapter
     Pair pair = begin(model, options, true);
     pair.policy->recompute = recompute;
     RgParameters *p = pair.policy->parameters;
-    RgReal *v = rg_allocate(sizeof *v * (size_t)p->count);
-    RgReal *g = rg_allocate(sizeof *g * (size_t)p->count);
-    RgReal *hv = rg_allocate(sizeof *hv * (size_t)p->count);
+    RgReal *v = rg_allocate(p->count, sizeof *v);
+    RgReal *g = rg_allocate(p->count, sizeof *g);
+    RgReal *hv = rg_allocate(p->count, sizeof *hv);
     for (int64_t i = 0; i < p->count; i++)
         v[i] = (RgReal)rg_random_normal(rg_random_root(17), (uint64_t)i);
 

@@ -95,8 +95,8 @@ static void simulate(Setting *s, int64_t copies, double *worth) {
     RgTape *t = rg_tape_create();
     rg_policy_sample(s->policy, s->prompts, copies, &sampling, rg_random_root(15), episodes, NULL);
     RgRewardInput input = rg_reward_input(&s->parl->reward, s->reference, episodes);
-    double *policy = rg_allocate((size_t)input.rows * sizeof *policy);
-    double *reference = rg_allocate((size_t)input.rows * sizeof *reference);
+    double *policy = rg_allocate(input.rows, sizeof *policy);
+    double *reference = rg_allocate(input.rows, sizeof *reference);
     rg_policy_step_values(s->policy, episodes, policy);
     rg_policy_step_values(s->reference, episodes, reference);
     const RgTensor *reward = rg_reward_of(t, &s->parl->reward, &input);
@@ -134,7 +134,7 @@ static double standard_error(const Moments *m) {
 /* Of (V(θ + high·v) − V(θ + low·v)) / (high − low), by simulation. */
 static Moments simulated_slope(Setting *s, const RgReal *v, double low, double high) {
     enum { COPIES = 2000, COUNT = COPIES * PROMPTS };
-    double *below = rg_allocate(COUNT * sizeof *below), *above = rg_allocate(COUNT * sizeof *above);
+    double *below = rg_allocate(COUNT, sizeof *below), *above = rg_allocate(COUNT, sizeof *above);
     move(s, v, low);
     simulate(s, COPIES, below);
     move(s, v, high - low);

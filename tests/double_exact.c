@@ -4,7 +4,7 @@
  * against are sums by hand, central differences, or the implicit function theorem. */
 #include <criterion/criterion.h>
 
-#include "core/tensor/blas.h"
+#include "core/tensor/lapack.h"
 #include "core/tensor/random.h"
 #include "envs/bandit/bandit_exact.h"
 

@@ -213,7 +213,7 @@ static Race open_parl(const char *problem, const char *options) {
     cr_assert(rg_environment_prepare(race.environment, race.reference, random, &error) == RG_OK,
               "%s", error.text);
     race.policy = rg_policy_clone(race.reference, false);
-    race.options = rg_allocate(race.algorithm->about.options_size + 1);
+    race.options = rg_allocate(1, race.algorithm->about.options_size);
     cr_assert(rg_options_read(race.algorithm->about.options, race.settings, "algorithm",
                               race.options, &error) == RG_OK,
               "%s", error.text);
@@ -246,7 +246,7 @@ static double hypergradient_error(const char *problem, const char *options) {
     Race race = open_parl(problem, all), none = open_parl(problem, exactly);
     RgParameters *nu = rg_parl_reward(race.trainer->state);
     RgParameters *other = rg_parl_reward(none.trainer->state);
-    double *found = rg_allocate((size_t)nu->count * sizeof *found), gap = 0, norm = 0;
+    double *found = rg_allocate(nu->count, sizeof *found), gap = 0, norm = 0;
     for (int64_t i = 0; i < nu->count; i++)
         nu->value[i] = rg_random_normal(rg_random_root(11), (uint64_t)i);
     cr_assert(rg_parl_solve_lower(race.trainer->state));

@@ -64,7 +64,7 @@ Test(reward_model, loss_is_bradley_and_terrys_with_the_centre) {
 static void check_derivatives(RgTape *t, RgPolicy *policy, RgParameters *head, RgPooling pooling,
                               const RgSequences *pairs, RgParameters *by) {
     const double step = 1e-5, centre = 0.2;
-    double *gradient = rg_allocate((size_t)by->count * sizeof *gradient), largest = 0;
+    double *gradient = rg_allocate(by->count, sizeof *gradient), largest = 0;
     rg_parameters_zero_gradient(by);
     RgTensor *reward = rg_reward_model_of(t, policy, head, pooling, pairs);
     rg_backward(t, rg_reward_model_loss(t, reward, centre), 1);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Hessian-vector products and derivatives of higher order, against closed forms and differences. */
-#include "core/tensor/blas.h"
 #include "core/tensor/tensor.h"
+#include "core/tensor/vector_ops.h"
 
 #include <criterion/criterion.h>
 #include <math.h>

@@ -2,7 +2,7 @@
 /* A batch in shards: none is much larger than the others, values are those of sequences on their
  * own, and so are gradients when they are added up. */
 #include "core/policy/data_parallel.h"
-#include "core/tensor/blas.h"
+#include "core/tensor/threads.h"
 #include "tests/token_race.h"
 
 #include <math.h>
@@ -70,7 +70,7 @@ static void check(Pass pass, bool scalar, RgSequences *s) {
     RgPolicy *policy = token_policy(&token_model, 1);
     RgParameters *p = policy->parameters;
     double expected = by_pairs(pass, policy, s, scalar);
-    RgReal *gradient = rg_allocate((size_t)p->count * sizeof *gradient);
+    RgReal *gradient = rg_allocate(p->count, sizeof *gradient);
     memcpy(gradient, p->gradient, (size_t)p->count * sizeof *gradient);
     rg_parameters_zero_gradient(p);
     double value = whole(pass, policy, s, scalar);
@@ -213,9 +213,9 @@ Test(shards, values_of_sequences_and_of_steps_are_in_their_places) {
     RgPolicy *policy = token_policy(&token_model, 1);
     RgSequences *s = many_values();
     int64_t steps = rg_sequences_response_tokens(s), width = token_model.width;
-    RgReal *expected = rg_allocate((size_t)(steps * width) * sizeof *expected);
-    RgReal *state = rg_allocate((size_t)(steps * width) * sizeof *state);
-    double *value = rg_allocate((size_t)steps * sizeof *value);
+    RgReal *expected = rg_allocate(steps * width, sizeof *expected);
+    RgReal *state = rg_allocate(steps * width, sizeof *state);
+    double *value = rg_allocate(steps, sizeof *value);
     cr_assert(rg_shards_suit_batch(policy, s));
     for (int threads = 1; threads <= 3; threads++) {
         rg_threads_set(threads);

@@ -3,7 +3,7 @@
  * (golden/stories260K.json, made with PyTorch in float64), and derivatives against differences. */
 #include "core/models/llama2c.h"
 #include "core/models/transformer.h"
-#include "core/tensor/blas.h"
+#include "core/tensor/vector_ops.h"
 #include "tests/like_gpt2.h"
 #include "tests/shared_data.h"
 
@@ -118,7 +118,7 @@ static void check_gradient_norms(const Golden *g, const char *key) {
 /* β·Δ of every pair: Δ = log π/π_ref of the first response minus that of the second. */
 static RgTensor *margins(const Golden *g, RgTape *t, double beta, RgTensor *logprob) {
     int64_t pairs = g->responses->count / 2;
-    double *reference = rg_allocate(sizeof *reference * (size_t)(2 * pairs));
+    double *reference = rg_allocate(2 * pairs, sizeof *reference);
     rg_policy_logprob_values(g->reference, g->responses, reference);
     RgTensor *ratio =
         rg_sub(t, logprob, rg_constant_from_double(t, RG_SHAPE(2 * pairs), reference));
@@ -131,7 +131,7 @@ static RgTensor *margins(const Golden *g, RgTape *t, double beta, RgTensor *logp
 
 Test(transformer, logprob_is_that_of_pytorch) {
     Golden g = golden_open();
-    double *logprob = rg_allocate(sizeof *logprob * (size_t)g.responses->count);
+    double *logprob = rg_allocate(g.responses->count, sizeof *logprob);
     rg_policy_logprob_values(g.reference, g.responses, logprob);
     for (int64_t i = 0; i < g.responses->count; i++) {
         const json_t *response = json_array_get(json_object_get(g.root, "responses"), (size_t)i);
@@ -252,7 +252,7 @@ static double value_at(RgPolicy *policy, const RgSequences *s, const RgReal *v, 
 }
 
 static RgReal *direction(int64_t count) {
-    RgReal *v = rg_allocate(sizeof *v * (size_t)count);
+    RgReal *v = rg_allocate(count, sizeof *v);
     for (int64_t i = 0; i < count; i++)
         v[i] = (RgReal)rg_random_normal(rg_random_root(17), (uint64_t)i);
     return v;

@@ -28,7 +28,7 @@ static int64_t flat_count(const RgShape *shapes, int input_count) {
 }
 
 static double *numbers(const Checked *c) {
-    return rg_allocate(sizeof(double) * (size_t)c->count);
+    return rg_allocate(c->count, sizeof(double));
 }
 
 /* The scalar Σ weight·build(x) on an empty tape; its inputs are left in `inputs`. */

@@ -23,7 +23,7 @@ static inline void linear_observe(const LinearEpisode *e, int32_t *words) {
 static inline void *linear_begin(void *environment, int32_t initial, RgRandom random,
                                  int32_t *observation) {
     (void)environment;
-    LinearEpisode *e = rg_allocate(sizeof *e);
+    LinearEpisode *e = rg_allocate(1, sizeof *e);
     *e = (LinearEpisode){0.1 * initial, 0, random, 0};
     linear_observe(e, observation);
     return e;

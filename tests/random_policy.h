@@ -53,7 +53,7 @@ static inline RgTensor *random_policy_logprob(RgPolicy *policy, RgTape *tape,
                                               RgParameters *parameters,
                                               const RgSequences *sequences) {
     const RgDynamics *d = policy->state;
-    double *sum = rg_allocate((size_t)(sequences->count + 1) * sizeof *sum);
+    double *sum = rg_allocate(sequences->count, sizeof *sum);
     for (int64_t i = 0; i < sequences->count; i++)
         for (int64_t t = 0; t < rg_episode_steps(d, sequences, i); t++)
             for (int64_t k = 0; k < d->action_words; k++)

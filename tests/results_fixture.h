@@ -5,6 +5,7 @@
 #ifndef RG_TESTS_RESULTS_FIXTURE_H
 #define RG_TESTS_RESULTS_FIXTURE_H
 
+#include "core/files.h"
 #include "core/results/store.h"
 #include "core/tensor/random.h"
 #include "tests/scratch.h"

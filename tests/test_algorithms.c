@@ -3,7 +3,7 @@
  * that all of them learn, and that a checkpoint holds all there is. */
 #include "algorithms/parl/parl.h"
 #include "core/models/enumerated.h"
-#include "core/tensor/blas.h"
+#include "core/tensor/vector_ops.h"
 #include "envs/bandit/bandit.h"
 #include "experiments/program/plugins/check_plugin.h"
 #include "race.h"
@@ -82,7 +82,7 @@ Test(family, best_of_n_is_drawn_as_often_as_its_closed_form_says) {
     for (int i = 0; i < DRAWS; i++)
         rg_sequences_append(prompts, &context, 1, NULL, 0);
     RgSampling sampling = {.temperature = 1, .top_p = 1, .response_limit = 1, .end_token = -1};
-    double *logprob = rg_allocate(DRAWS * sizeof *logprob);
+    double *logprob = rg_allocate(DRAWS, sizeof *logprob);
     cr_assert_eq(rg_contender_sample(&best, &race.environment->course, prompts, &sampling,
                                      rg_random_root(9), out, logprob, NULL),
                  RG_OK);
@@ -511,6 +511,150 @@ Test(trainer, old_is_what_the_policy_was_in_the_first_epoch) {
     race_end(&race);
 }
 
+/* ---- a method with a state and parameters of its own, as of an author ---- */
+
+/* A baseline b(φ) = w·φ of rewards, fitted beside a policy gradient. What a pass has seen: */
+static struct {
+    int prepared, epochs;   /* times that each hook was called */
+    uint64_t features;      /* of both, as a hash */
+    bool constant, changed; /* the batch of `prepare`; features from one pass to the next */
+} critic_saw;
+
+static RgStatus critic_create(RgTrainer *trainer, const void *options, void **state,
+                              RgError *error) {
+    (void)options;
+    (void)error;
+    const RgPolicy *reference = trainer->reference;
+    int64_t width = reference->type->state_feature_count(reference);
+    RgParameters *baseline = rg_parameters_create();
+    rg_parameters_declare(baseline, "w", 2, (const int64_t[]){1, width}, false);
+    rg_parameters_allocate(baseline);
+    rg_trainer_own(trainer, "baseline", baseline, &rg_small_race_optimizer);
+    *state = baseline;
+    return RG_OK;
+}
+
+static RgTensor *baseline_of(const RgStep *step, RgTensor *features) {
+    RgTape *t = step->tape;
+    RgTensor *b = rg_linear(t, features, rg_parameter(t, step->state, 0), NULL, NULL);
+    return rg_reshape(t, b, RG_SHAPE(b->count));
+}
+
+static uint64_t hash_of(const RgTensor *x) {
+    return rg_hash(0, x->data, (size_t)x->count * sizeof *x->data);
+}
+
+/* Rewards beyond the baseline that was there before the first epoch, [steps]. */
+static const void *critic_prepare(RgStep *step, const void *options, const RgBatch *batch) {
+    (void)options;
+    RgTape *t = step->tape;
+    const RgSteps *s = &batch->steps;
+    critic_saw.prepared++;
+    critic_saw.features = hash_of(s->features);
+    critic_saw.constant = !s->logprob->needs_gradient && !batch->log_ratio->needs_gradient &&
+                          hash_of(s->logprob) == hash_of(s->old);
+    RgTensor *reward = rg_reshape(t, batch->reward, RG_SHAPE(batch->prompts * batch->k));
+    RgTensor *each = rg_segment_repeat(t, reward, s->offsets, reward->count);
+    return rg_sub(t, each, baseline_of(step, s->features));
+}
+
+static RgTensor *critic_loss(RgStep *step, const void *options, const RgBatch *batch) {
+    (void)options;
+    RgTape *t = step->tape;
+    const RgSteps *s = &batch->steps;
+    RgTensor *beyond = (RgTensor *)step->prepared, *b = baseline_of(step, s->features);
+    critic_saw.epochs++;
+    critic_saw.changed |= critic_saw.features != hash_of(s->features);
+    RgTensor *policy = rg_mean(t, rg_mul(t, beyond, s->logprob));
+    RgTensor *reward = rg_reshape(t, batch->reward, RG_SHAPE(batch->prompts * batch->k));
+    RgTensor *target = rg_segment_repeat(t, reward, s->offsets, reward->count);
+    return rg_sub(t, rg_mean(t, rg_square(t, rg_sub(t, b, target))), policy);
+}
+
+static void critic_recipe(const void *options, RgRecipe *recipe) {
+    (void)options;
+    recipe->responses = RG_FROM_POLICY;
+    recipe->preferences = RG_FROM_JUDGE;
+    recipe->group = 2;
+    recipe->epochs = 3;
+    recipe->rewards = recipe->steps = recipe->features = recipe->couples = true;
+}
+
+static const RgAlgorithm critic = {.about = {.name = "critic", .summary = "has a critic"},
+                                   .recipe = critic_recipe,
+                                   .loss = critic_loss,
+                                   .prepare = critic_prepare,
+                                   .create = critic_create};
+
+static Race critic_race(void) {
+    RgError error = {0};
+    Race race;
+    RgSmallRaceTerms terms = {.algorithm = &critic, .options = "", .bandit = bandit, .batch = 16};
+    cr_assert_eq(rg_small_race_begin(&terms, &race, &error), RG_OK, "%s", error.text);
+    return race;
+}
+
+Test(trainer, prepares_once_a_batch_and_steps_a_methods_own_parameters_each_epoch) {
+    enum { STEPS = 4, EPOCHS = 3 };
+    Race race = critic_race();
+    memset(&critic_saw, 0, sizeof critic_saw);
+    for (int s = 0; s < STEPS; s++)
+        cr_assert(take_step(race.trainer), "%s", race.trainer->outcome.diverged);
+    cr_expect_eq(critic_saw.prepared, STEPS);
+    cr_expect_eq(critic_saw.epochs, STEPS * EPOCHS);
+    cr_expect(critic_saw.constant && !critic_saw.changed);
+    cr_expect_eq(race.trainer->own.optimizer->step, STEPS * EPOCHS);
+    cr_expect_eq(race.trainer->optimizer->step, STEPS * EPOCHS);
+    const RgParameters *own = race.trainer->own.parameters;
+    cr_expect_gt(rg_dot(own->count, own->value, own->value), 1e-6, "the baseline stays at 0");
+    race_end(&race);
+}
+
+/* A gradient that is only asked for leaves nothing behind that a later step would take. */
+Test(trainer, a_gradient_of_a_methods_own_parameters_is_that_of_one_batch) {
+    Race race = critic_race();
+    RgParameters *own = race.trainer->own.parameters;
+    step_gradient(race.trainer, 1);
+    double once = rg_parameters_gradient_norm(own);
+    race.trainer->outcome.metric_count = 0;
+    step_gradient(race.trainer, 1);
+    cr_expect_gt(once, 0);
+    cr_expect_eq(rg_parameters_gradient_norm(own), once);
+    race_end(&race);
+}
+
+/* The policy's way hangs on the baseline: one that is lost would lead elsewhere. */
+Test(trainer, a_methods_own_parameters_survive_a_checkpoint) {
+    RgClaims claims = {0};
+    rg_check_algorithm(&critic, "", &claims);
+    cr_expect_eq(claims.failed, 0, "%s", claims.first_failure);
+    cr_expect_geq(claims.held, 7);
+}
+
+static void careless_recipe(const void *options, RgRecipe *recipe) {
+    critic_recipe(options, recipe);
+    recipe->couples = false;
+}
+
+Test(trainer, a_methods_own_parameters_and_shards_are_refused) {
+    static const RgAlgorithm careless = {.about = {.name = "careless", .summary = "is careless"},
+                                         .recipe = careless_recipe,
+                                         .loss = critic_loss,
+                                         .create = critic_create};
+    Race race = critic_race();
+    RgTrainingOptions two = race.trainer->training;
+    RgTrainer *trainer;
+    RgError error = {0};
+    two.shards = 2;
+    cr_assert_eq(rg_trainer_create(&careless, race.options, &two, race.policy, race.reference,
+                                   &race.environment->course, &rg_small_race_optimizer, 0,
+                                   rg_random_root(1), &trainer, &error),
+                 RG_E_USAGE);
+    cr_expect_str_eq(error.text, "training.shards is 2, and careless trains parameters of its own "
+                                 "beside the policy: expected 1");
+    race_end(&race);
+}
+
 Test(trainer, kto_of_one_pair_is_refused) {
     Race race = race_begin("kto", "", bandit, 0, 16);
     RgTrainingOptions one = race.trainer->training;
@@ -606,7 +750,7 @@ Test(algorithms, a_batch_in_parts_has_the_gradient_of_the_whole) {
 static void claim_gradient(const RgAlgorithm *a, const char *options, RgClaims *claims) {
     Race race = race_begin(a->about.name, options, bandit, 0, 16);
     if (a->loss)
-        rg_claim_gradient(a, race.options, claims);
+        rg_claim_gradient(race.trainer, claims);
     race_end(&race);
 }
 
@@ -707,7 +851,7 @@ static RgStatus try_comparing(const char *algorithm, const char *options, bool s
     course.skips = skips;
     course.pairs = pairs ? course.pairs : NULL;
     const RgAlgorithm *a = rg_algorithm_find(algorithm);
-    void *values = rg_allocate(a->about.options_size + 1);
+    void *values = rg_allocate(1, a->about.options_size);
     RgSettings *settings = rg_settings_create();
     rg_small_race_set(settings, "algorithm", options);
     cr_assert_eq(rg_options_read(a->about.options, settings, "algorithm", values, why), RG_OK);

@@ -86,7 +86,7 @@ static void destroy(RgAsker *asker) {
 }
 
 static Scripted *scripted(void) {
-    Scripted *s = rg_allocate(sizeof *s);
+    Scripted *s = rg_allocate(1, sizeof *s);
     s->asker = (RgAsker){rg_string_copy("scripted"), request, start, wait_reply, abandon, destroy};
     return s;
 }

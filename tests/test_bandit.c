@@ -75,7 +75,7 @@ static const RgSequences *pair_sequences(World w) {
 static void expect_bradley_terry(World w, double temperature, double noise) {
     RgRewardTable t = rg_bandit_rewards(w.environment);
     int64_t n = t.responses;
-    double *share = rg_allocate((size_t)(t.contexts * n * n) * sizeof *share);
+    double *share = rg_allocate(t.contexts * n * n, sizeof *share);
     double pairs = (double)w.environment->course.pairs->count;
     int tested = 0;
     rg_bandit_pair_shares(w.environment, share);

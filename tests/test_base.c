@@ -2,7 +2,9 @@
 /* Messages, names, hashes, memory and whole files. */
 #include "core/base.h"
 #include "core/digest.h"
+#include "core/files.h"
 #include "core/new_file.h"
+#include "core/suggest.h"
 #include "tests/scratch.h"
 
 #include <criterion/criterion.h>
@@ -72,6 +74,14 @@ Test(base, cut_messages_show_it) {
     }
 }
 
+Test(base, suggestion_names_the_nearest_or_nothing) {
+    const char *names[] = {"alpha", "beta", NULL};
+    cr_assert_str_eq(rg_suggest("bta", names).text, "; did you mean \"beta\"?");
+    cr_assert_str_eq(rg_suggest("spinnaker", names).text, "");
+    cr_assert_str_eq(rg_suggest("bta", NULL).text, "");
+    cr_assert_str_eq(rg_suggest_this("beta").text, "; did you mean \"beta\"?");
+}
+
 Test(base, lists_of_names_tell_how_many_are_left) {
     const char *few[] = {"dpo", "sail", NULL}, *many[201] = {NULL};
     for (int i = 0; i < 200; i++)
@@ -102,10 +112,13 @@ Test(base, try_returns_at_the_first_failure) {
 }
 
 Test(base, memory_is_zeroed_and_aligned) {
-    char *zeroed = rg_allocate(1000);
+    char *zeroed = rg_allocate(1000, 1);
     for (int i = 0; i < 1000; i++)
         cr_assert_eq(zeroed[i], 0);
     free(zeroed);
+    char *nothing = rg_allocate(0, sizeof(double));
+    cr_assert_eq(nothing[0], 0);
+    free(nothing);
     for (size_t bytes = 0; bytes < 200; bytes += 33) {
         void *aligned = rg_allocate_aligned(bytes);
         cr_assert_eq((uintptr_t)aligned % 64, 0);
@@ -125,6 +138,10 @@ Test(base, large_memory_is_zeroed_though_it_was_used_before) {
         cr_assert_eq(memory[BYTES / 2 + 1], 0xA5);
         free(memory);
     }
+}
+
+Test(base, product_that_overflows_is_out_of_memory, .exit_code = 1) {
+    rg_allocate(SIZE_MAX / 4 + 2, 4);
 }
 
 Test(base, size_that_overflows_is_out_of_memory, .exit_code = 1) {

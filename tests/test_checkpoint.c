@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Claims about checkpoints: a run that was stopped goes on with the same bits, and a file that is
  * not this run's changes nothing. */
+#include "core/files.h"
 #include "core/new_file.h"
 #include "core/train/checkpoint.h"
 #include "core/train/safetensors.h"

@@ -79,6 +79,9 @@ static void refused(const char *first, const char *second, const char *word, con
 
 Test(choice, of_nothing_names_what_there_is) {
     refused("algorithm.betta=0.1", NULL, "algorithm.betta", "did you mean \"algorithm.beta\"?");
+    refused("beta=0.1", NULL, "\"beta\"", "did you mean \"algorithm.beta\"?");
+    refused("type=bandit", NULL, "\"type\"", "did you mean \"environment.type\"?");
+    refused("eta=0.1", NULL, "\"eta\"", "there is"); /* is no part of a path */
     refused("algorithm.beta=0.3", NULL, "algorithm.beta=0.3", "there is 0.1, 0.2");
     refused("label=c", NULL, "label=c", "there is a, b");
     refused("seed=x", NULL, "seed=x", "there is 1, 2");

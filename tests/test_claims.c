@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* What regatta check-plugin claims: it holds of what is built in, and fails of what is broken, by
  * name. Of algorithms the first is in test_algorithms.c, claim by claim. */
+#include "core/tensor/threads.h"
 #include "experiments/program/plugins/check_plugin.h"
 
-#include "core/tensor/blas.h"
 #include "race.h"
 
 #include <math.h>
@@ -154,6 +154,11 @@ static RgTensor *infinite_loss(RgStep *step, const void *options, const RgBatch 
     return rg_scale(step->tape, fit(step, batch), (RgReal)INFINITY);
 }
 
+/* The last step of a checkpoint's second half, and of no shorter run. */
+static RgTensor *late_loss(RgStep *step, const void *options, const RgBatch *batch) {
+    return step->number < 9 ? fit(step, batch) : infinite_loss(step, options, batch);
+}
+
 static RgAlgorithm broken = {.about = {.name = "broken", .summary = "is broken"},
                              .recipe = dataset_recipe};
 
@@ -173,6 +178,8 @@ Test(claims, fail_of_broken_algorithms_by_name) {
                  {threaded_loss, "the same bits again"},
                  {elsewhere_loss, "all operations are metered"},
                  {backward_loss, "preferences raise the reward"},
+                 {late_loss, "checkpoint ends with the same bits: step 10: the loss is not finite"},
+                 {infinite_loss, "any number of threads: step 1: the loss is not finite"},
                  {infinite_loss, "no finite scalar"}};
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
         broken.loss = cases[k].loss;
@@ -181,7 +188,13 @@ Test(claims, fail_of_broken_algorithms_by_name) {
 }
 
 static void check_gradient_alone(RgClaims *claims) {
-    rg_claim_gradient(&broken, NULL, claims);
+    RgSmallRaceTerms terms = {
+        .algorithm = &broken, .options = "", .bandit = "contexts=3 responses=5", .batch = 8};
+    RgSmallRace race;
+    RgError error = {0};
+    cr_assert_eq(rg_small_race_begin(&terms, &race, &error), RG_OK, "%s", error.text);
+    rg_claim_gradient(race.trainer, claims);
+    rg_small_race_end(&race);
 }
 
 Test(claims, of_gradients_know_what_is_stopped_on_purpose) {

@@ -369,5 +369,5 @@ Test(config, messages_of_options_point_into_the_file_or_at_the_override) {
     cr_assert_str_eq(message(), "-s: algorithms.0.beta = 0: expected a real in [1e-06, 1000]");
     rg_settings_check_used(settings, "algorithms.0", (const char *const[]){"beta", NULL}, &error);
     cr_assert_str_eq(message(),
-                     "x.cfg:2: unknown key \"algorithms.0.bta\": did you mean \"beta\"?");
+                     "x.cfg:2: unknown key \"algorithms.0.bta\"; did you mean \"beta\"?");
 }

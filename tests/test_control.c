@@ -39,7 +39,7 @@ static RgEnvironment *control_of(const char *options, uint64_t seed) {
 /* One episode of random actions, to the end of `out`. */
 static void act_randomly(const RgDynamics *d, int32_t initial, RgRandom random, RgSequences *out) {
     int64_t words = rg_dynamics_step_words(d);
-    int32_t *response = rg_allocate((size_t)(d->horizon * words) * sizeof *response);
+    int32_t *response = rg_allocate(d->horizon * words, sizeof *response);
     double logprob;
     int64_t steps = random_policy_act(d, 0.5, initial, random, response, &logprob);
     rg_sequences_append(out, &initial, 1, response, steps * words);
@@ -376,7 +376,7 @@ Test(control, thresholds_are_in_returns_of_the_reference) {
         cr_expect_gt(fmax(reward[2 * i], reward[2 * i + 1]), 1.2 * s->teacher.scale);
     RgSequences *episodes = rg_sequences_create();
     rg_episodes_sample(&s->dynamics, reference, s->prompts, 1, rg_random_root(5), episodes, NULL);
-    double *fresh = rg_allocate((size_t)episodes->count * sizeof *fresh);
+    double *fresh = rg_allocate(episodes->count, sizeof *fresh);
     environment->course.judge(environment, episodes, fresh, NULL);
     for (int64_t i = 0; i < episodes->count; i++)
         mean += fresh[i] / (double)episodes->count;

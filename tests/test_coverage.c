@@ -91,7 +91,7 @@ typedef RgInterval Interval(const double *values, int64_t seeds, int64_t items, 
 
 static double coverage(const Setting *s, Simulation *simulate, Interval *interval_of,
                        int simulations, const char *name) {
-    double *values = rg_allocate(CELLS * sizeof *values);
+    double *values = rg_allocate(CELLS, sizeof *values);
     int held = 0;
     for (int n = 0; n < simulations; n++) {
         RgRandom random = rg_random_at(rg_random_named(rg_random_root(17), name), (uint64_t)n);
@@ -165,8 +165,8 @@ static int compare_agreements(const void *a, const void *b) {
 
 /* Of two seeds: how often the interval holds in the tenth of experiments where they agree most. */
 static double coverage_of_agreeing(const Setting *s, Simulation *simulate, int simulations) {
-    double *values = rg_allocate(CELLS * sizeof *values), held = 0;
-    Agreement *all = rg_allocate((size_t)simulations * sizeof *all);
+    double *values = rg_allocate(CELLS, sizeof *values), held = 0;
+    Agreement *all = rg_allocate(simulations, sizeof *all);
     for (int n = 0; n < simulations; n++) {
         double truth = simulate(s, rg_random_at(rg_random_root(31), (uint64_t)n), values);
         RgInterval interval =

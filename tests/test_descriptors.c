@@ -75,6 +75,7 @@ Test(descriptors, of_algorithms_have_what_their_sources_call_for) {
     HALF_FILLED(RgAlgorithm, rg_algorithm_find(name), rg_algorithm_check, member, value, word)
     CHANGED("parl", create, NULL, "create");
     CHANGED("parl", loss, rg_algorithm_find("dpo")->loss, "not both");
+    CHANGED("ppo", loss, NULL, "a loss beside prepare");
     CHANGED("dpo", recipe, NULL, "a recipe");
     CHANGED("dpo", about.summary, NULL, "summary");
     CHANGED("dpo", about.options_size, 0, "options_size");
@@ -82,7 +83,7 @@ Test(descriptors, of_algorithms_have_what_their_sources_call_for) {
 
 static RgRecipe usual_recipe(const RgAlgorithm *a) {
     RgSettings *nothing = rg_settings_create();
-    void *options = rg_allocate(a->about.options_size + 1);
+    void *options = rg_allocate(1, a->about.options_size);
     cr_assert_eq(rg_options_read(a->about.options, nothing, "a", options, &error), RG_OK);
     RgRecipe recipe = rg_recipe_of(a, options);
     free(options);
@@ -115,6 +116,8 @@ Test(descriptors, of_recipes_have_what_their_sources_call_for) {
     LACKING("online-dpo", on_policy, 1.5, "on_policy");
     LACKING("dpo", epochs, 0, "epochs");
     LACKING("dpo", sampler_steps, -1, "sampler_steps");
+    LACKING("ppo", steps, false, "steps beside features");
+    LACKING("ppo", couples, false, "couples beside prepare");
     LACKING("spin", reference_steps, -1, "reference_steps");
 }
 

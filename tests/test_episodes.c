@@ -21,7 +21,7 @@ typedef struct Toy {
 static void *begin(void *environment, int32_t initial, RgRandom random, int32_t *observation) {
     (void)environment, (void)random;
     *observation = rg_float_word((float)initial);
-    return rg_allocate(sizeof(int));
+    return rg_allocate(1, sizeof(int));
 }
 
 static bool advance(void *episode, const int32_t *action, int32_t *observation) {

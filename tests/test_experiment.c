@@ -165,7 +165,7 @@ Test(experiment, two_algorithms_of_one_label_are_refused) {
             "algorithms.1: \"dpo\"", "algorithms.0");
 }
 
-/* PPO steps more than once a batch, KTO takes means over it: neither can have it in parts. */
+/* PARL makes its own batches, KTO and PPO take means over theirs: none can have them in parts. */
 Test(experiment, parts_that_a_method_cannot_have_are_refused_before_anything_is_trained) {
     refused("training: { batch = 8; micro_batch = 2; };\n"
             "algorithms = ( { type = \"dpo\"; }, { type = \"kto\"; } );\n",
@@ -173,6 +173,9 @@ Test(experiment, parts_that_a_method_cannot_have_are_refused_before_anything_is_
     refused("training: { batch = 8; micro_batch = 2; };\n"
             "algorithms = ( { type = \"dpo\"; }, { type = \"ppo\"; } );\n",
             "training.micro_batch", "ppo");
+    refused("training: { batch = 8; micro_batch = 2; };\n"
+            "algorithms = ( { type = \"dpo\"; }, { type = \"parl\"; } );\n",
+            "training.micro_batch", "parl");
 }
 
 /* Their number decides no check but that of a trial that is there twice. */

@@ -183,19 +183,20 @@ static RgStore *run_all(const RgExperiment *e) {
     for (int64_t i = 0; i < e->trial_count; i++)
         check(rg_trial_run(&run, &e->trials[i], &error), &error);
     rg_progress_end(&progress);
-    rg_stage_clear(&run.stage);
+    rg_trial_setup_clear(&run.setup);
     return store;
 }
 
 Test(forecast, plans_count_judge_queries_as_runs_do) {
     RgExperiment *e = opened(
-        BANDIT "seeds = [1]; budget: { steps = 3; }; evaluation: { start = false; };"
-               "algorithms = ( { type = \"dpo\"; }, { type = \"kto\"; }, { type = \"spin\"; },"
-               " { type = \"hybrid\"; }, { type = \"chi-po\"; }, { type = \"online-dpo\"; },"
-               " { type = \"sail-dp\"; mixture = 1.0; }, { type = \"sail-pr\"; mixture = 1.0; },"
-               " { type = \"listwise\"; }, { type = \"rloo\"; }, { type = \"grpo\"; epochs = 2; },"
-               " { type = \"rebel\"; }, { type = \"sppo\"; }, { type = \"xpo\"; },"
-               " { type = \"vpo\"; }, { type = \"selm\"; }, { type = \"nash-md\"; } );");
+        BANDIT
+        "seeds = [1]; budget: { steps = 3; }; evaluation: { start = false; };"
+        "algorithms = ( { type = \"dpo\"; }, { type = \"kto\"; }, { type = \"spin\"; },"
+        " { type = \"hybrid\"; }, { type = \"chi-po\"; }, { type = \"online-dpo\"; },"
+        " { type = \"sail-dp\"; mixture = 1.0; }, { type = \"sail-pr\"; mixture = 1.0; },"
+        " { type = \"listwise\"; }, { type = \"rloo\"; }, { type = \"grpo\"; epochs = 2; },"
+        " { type = \"ppo\"; }, { type = \"rebel\"; }, { type = \"sppo\"; }, { type = \"xpo\"; },"
+        " { type = \"vpo\"; }, { type = \"selm\"; }, { type = \"nash-md\"; } );");
     RgPlanner planner = {0};
     RgLedgers ledgers;
     RgError error = {0};
@@ -371,5 +372,4 @@ Test(forecast, amounts_have_three_digits_and_durations_two_parts) {
                                   "\"hide\":true,\"score_term\":\"exact\"}");
     cr_assert_str_eq(varied, "batch 16, learning_rate 0.0003127, hide true, score_term exact");
     free(varied);
-    cr_assert_eq(rg_text_width("≥ 1 µs"), 6);
 }

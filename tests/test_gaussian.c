@@ -2,7 +2,7 @@
 /* The gaussian policy: its samples against its density, bits that depend on nothing but the
  * episode, files and refusals. */
 #include "core/models/gaussian.h"
-#include "core/tensor/blas.h"
+#include "core/tensor/threads.h"
 #include "linear_process.h"
 #include "scratch.h"
 

@@ -166,8 +166,8 @@ static int64_t read_verses(const char *name, RgJudgeText *lines, json_t **object
 }
 
 static double accuracy_on_verses(int independent, const char *split) {
-    RgJudgeText *lines = rg_allocate(MOST_LINES * sizeof *lines);
-    RgJudgeText *test = rg_allocate(MOST_LINES * sizeof *test);
+    RgJudgeText *lines = rg_allocate(MOST_LINES, sizeof *lines);
+    RgJudgeText *test = rg_allocate(MOST_LINES, sizeof *test);
     json_t *split_objects, *test_objects;
     int64_t count = read_verses(split, lines, &split_objects);
     int64_t tests = read_verses("test", test, &test_objects);

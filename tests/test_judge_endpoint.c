@@ -269,7 +269,7 @@ Test(judge_command, answers_in_any_order_find_their_questions_and_a_full_pipe_is
     enum { COUNT = 40, SIZE = 50000 };
     RgAskingOptions options = {.parallel = COUNT};
     RgAsking *asking = rg_asking_create(command_of(line, 200), &options);
-    char *prompt = rg_allocate(SIZE + 1), names[COUNT][8];
+    char *prompt = rg_allocate(SIZE + 1, 1), names[COUNT][8];
     memset(prompt, 'p', SIZE);
     RgQuestion questions[COUNT];
     RgAnswer answers[COUNT];

@@ -72,7 +72,7 @@ Test(judge_failure, keeps_a_trainer_from_being_made_where_all_is_judged_at_first
     Race race = race_begin("dpo", "", "contexts=3 responses=5 pairs=20", 0, 8);
     lose_patience(&race.environment->course, 0);
     const RgAlgorithm *parl = rg_algorithm_find("parl");
-    void *options = rg_allocate(parl->about.options_size);
+    void *options = rg_allocate(1, parl->about.options_size);
     RgSettings *nothing = rg_settings_create();
     rg_small_race_set(nothing, "algorithm", "expectation=exact");
     cr_assert_eq(rg_options_read(parl->about.options, nothing, "algorithm", options, &error),
@@ -157,14 +157,14 @@ static RgStatus run_trial(const char *name, int answers, double checkpoint_secon
         .folder = folder, .checkpoint_seconds = checkpoint_seconds, .progress = &progress};
     cr_assert_eq(rg_store_open(path, true, &run.store, &error), RG_OK, "%s", error.text);
     cr_assert_eq(rg_store_experiment(run.store, "failing", "{}", &run.experiment, &error), RG_OK);
-    cr_assert_eq(rg_stage_set(&run.stage, &experiment->trials[0], &error), RG_OK);
+    cr_assert_eq(rg_trial_setup_make(&run.setup, &experiment->trials[0], &error), RG_OK);
     if (answers >= 0)
-        lose_patience(&run.stage.environment->course, answers);
+        lose_patience(&run.setup.environment->course, answers);
     if (other_type)
-        run.stage.environment->type = other_type;
+        run.setup.environment->type = other_type;
     RgStatus status = rg_trial_run(&run, &experiment->trials[0], &error);
     rg_progress_end(&progress);
-    rg_stage_clear(&run.stage);
+    rg_trial_setup_clear(&run.setup);
     rg_store_close(run.store);
     rg_experiment_close(experiment);
     return status;

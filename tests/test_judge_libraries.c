@@ -302,7 +302,7 @@ Test(grammar, of_any_bytes_lies_between_0_and_6) {
 Test(grammar, words_beyond_all_length_do_no_harm) {
     RgJudge *judge = grammar_judge();
     enum { BYTES = 20000 };
-    char *text = rg_allocate(BYTES + 1);
+    char *text = rg_allocate(BYTES + 1, 1);
     memset(text, 'x', BYTES);
     double reward = reward_of(judge, text);
     cr_expect(reward >= 0 && reward <= 6, "%g", reward);

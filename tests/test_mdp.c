@@ -3,7 +3,7 @@
  * that do not depend on threads or neighbours, files, refusals, and every algorithm unchanged. */
 #include "algorithms/training/trainer.h"
 #include "core/models/tabular.h"
-#include "core/tensor/blas.h"
+#include "core/tensor/threads.h"
 #include "envs/episodes.h"
 #include "envs/mdp/mdp.h"
 #include "race.h"
@@ -89,7 +89,7 @@ Test(mdp, episodes_do_not_depend_on_threads_or_neighbours) {
 Test(mdp, mean_return_of_episodes_is_the_exact_one) {
     enum { COUNT = 20000 };
     Stage s = open_stage(small, "initial_deviation=1");
-    double *reward = rg_allocate(COUNT * sizeof *reward), sum = 0, square = 0;
+    double *reward = rg_allocate(COUNT, sizeof *reward), sum = 0, square = 0;
     RgSequences *episodes = episodes_of(&s, s.policy, COUNT, NULL);
     s.environment->course.judge(s.environment, episodes, reward, NULL);
     for (int i = 0; i < COUNT; i++) {
@@ -162,7 +162,7 @@ Test(mdp, every_algorithm_raises_the_return) {
         const RgAlgorithm *a = rg_algorithm_find(names[k]);
         RgError error = {0};
         RgTrainer *trainer;
-        void *options = rg_allocate(a->about.options_size + 1);
+        void *options = rg_allocate(1, a->about.options_size);
         rg_small_race_set(s.settings, "algorithm",
                           strcmp(names[k], "parl") == 0 ? "pretrain=60" : "beta=0.3");
         cr_assert_eq(rg_options_read(a->about.options, s.settings, "algorithm", options, &error),

@@ -218,7 +218,10 @@ Test(options, what_is_no_list_of_words_and_integers_is_refused) {
         RgSettingKind kind;
         const char *text, *expected;
     } cases[] = {
-        {"boats.1.crew", RG_SETTING_STRING, "Ana", "x.cfg:12: boats.1.crew = \"Ana\": expected a "},
+        {"boats.1.crew", RG_SETTING_STRING, "Ana",
+         "x.cfg:12: boats.1.crew = \"Ana\": expected a list of at most 16 strings and integers, as "
+         "in crew = [\"Ana\"];"},
+        {"boats.1.crew", RG_SETTING_INTEGER, "13", ", as in crew = [13];"},
         {"boats.1.crew.0", RG_SETTING_REAL, "0.5", "x.cfg:12: boats.1.crew.0 = 0.5: expected a "},
         {"boats.1.crew.0.name", RG_SETTING_STRING, "Ana", "boats.1.crew is a group or a list"},
         {"boats.1.crew.captain", RG_SETTING_STRING, "Ana", "boats.1.crew is a group or a list"},

@@ -2,7 +2,7 @@
 /* Claims about the cache of pairs' values: what is found is what would be computed, cost and bits,
  * whatever is on the shelf and whatever else is asked; and nothing else is ever taken for it. */
 #include "core/results/reference_cache.h"
-#include "core/tensor/blas.h"
+#include "core/tensor/threads.h"
 #include "tests/save_checkpoint.h"
 #include "tests/scratch.h"
 #include "tests/token_race.h"
@@ -43,8 +43,8 @@ Test(pair_cache, a_pair_has_the_same_values_alone_as_in_company_on_any_number_of
     RgPolicy *policy = wide_policy();
     RgSequences *pairs = token_pairs();
     int64_t n = pairs->count / 2;
-    RgPairValues *together = rg_allocate((size_t)n * sizeof *together);
-    double *batch = rg_allocate((size_t)pairs->count * sizeof *batch);
+    RgPairValues *together = rg_allocate(n, sizeof *together);
+    double *batch = rg_allocate(pairs->count, sizeof *batch);
     rg_policy_logprob_values(policy, pairs, batch);
     for (int threads = 1; threads <= 4; threads *= 2) {
         rg_threads_set(threads);
@@ -204,7 +204,7 @@ static RgDigest race_source(void) {
 /* Whether nothing is on the shelf, everything, or half of it; resumed or not; with any threads. */
 Test(pair_cache, neither_bits_nor_flops_tell_what_was_found) {
     static const char *const names[] = {"dpo", "sail-dp", "sail-pp"};
-    MemoryShelf *shelf = rg_allocate(sizeof *shelf);
+    MemoryShelf *shelf = rg_allocate(1, sizeof *shelf);
     for (int i = 0; i < 3; i++) {
         *shelf = (MemoryShelf){.count = 0};
         RgPairCache cache = memory_cache(shelf, race_source());
@@ -225,7 +225,7 @@ Test(pair_cache, neither_bits_nor_flops_tell_what_was_found) {
 }
 
 Test(pair_cache, a_second_trial_asks_nothing_of_the_reference) {
-    MemoryShelf *shelf = rg_allocate(sizeof *shelf);
+    MemoryShelf *shelf = rg_allocate(1, sizeof *shelf);
     RgPairCache cache = memory_cache(shelf, race_source());
     run("dpo", &cache, NULL);
     int64_t asked = cache.computed;
@@ -239,7 +239,7 @@ Test(pair_cache, a_second_trial_asks_nothing_of_the_reference) {
 }
 
 Test(pair_cache, what_was_sampled_is_not_kept) {
-    MemoryShelf *shelf = rg_allocate(sizeof *shelf);
+    MemoryShelf *shelf = rg_allocate(1, sizeof *shelf);
     RgPairCache cache = memory_cache(shelf, race_source());
     run("sail-pp", &cache, NULL);
     cr_assert_lt(cache.computed + cache.found, BATCH * STEPS);
@@ -251,7 +251,7 @@ Test(pair_cache, what_was_sampled_is_not_kept) {
 }
 
 Test(pair_cache, what_is_found_is_charged_as_it_cost) {
-    MemoryShelf *shelf = rg_allocate(sizeof *shelf);
+    MemoryShelf *shelf = rg_allocate(1, sizeof *shelf);
     RgPairCache cache = memory_cache(shelf, race_source());
     run("dpo", &cache, NULL);
     for (int64_t i = 0; i < shelf->count; i++)
@@ -263,12 +263,12 @@ Test(pair_cache, what_is_found_is_charged_as_it_cost) {
 }
 
 Test(pair_cache, another_reference_or_other_pairs_find_nothing) {
-    MemoryShelf *shelf = rg_allocate(sizeof *shelf);
+    MemoryShelf *shelf = rg_allocate(1, sizeof *shelf);
     RgPairCache cache = memory_cache(shelf, race_source());
     RgPolicy *policy = token_policy(&token_model, 2), *other = token_policy(&token_model, 3);
     RgSequences *pairs = token_pairs();
     int64_t n = pairs->count / 2;
-    RgPairValues *values = rg_allocate((size_t)n * sizeof *values);
+    RgPairValues *values = rg_allocate(n, sizeof *values);
     rg_pair_cache_values(&cache, NULL, policy, pairs, values);
     cr_assert_eq(cache.computed, n);
     RgPairCache of_other = memory_cache(shelf, rg_policy_digest(other));

@@ -18,7 +18,7 @@ static void several_threads(void) {
 TestSuite(parallel, .init = several_threads);
 
 static void count_each_once(RgPieces pieces, int64_t n) {
-    unsigned char *seen = rg_allocate((size_t)n);
+    unsigned char *seen = rg_allocate((size_t)n, 1);
     RG_FOR_PIECES(n, pieces, for (int64_t i = first; i < last; i++) seen[i]++);
     for (int64_t i = 0; i < n; i++)
         cr_assert_eq(seen[i], 1, "%ld of %ld in %ld pieces", (long)i, (long)n, (long)pieces.count);
@@ -37,8 +37,7 @@ Test(parallel, pieces_cover_everything_once) {
 
 Test(parallel, clears_and_copies_every_number) {
     enum { MOST = 5 * RG_LEAST_NUMBERS + 3 };
-    RgReal *from = rg_allocate(sizeof(RgReal) * MOST),
-           *to = rg_allocate(sizeof(RgReal) * (MOST + 1));
+    RgReal *from = rg_allocate(MOST, sizeof(RgReal)), *to = rg_allocate(MOST + 1, sizeof(RgReal));
     const int64_t counts[] = {0, 1, RG_LEAST_NUMBERS, 2 * RG_LEAST_NUMBERS, MOST};
     for (int64_t i = 0; i < MOST; i++)
         from[i] = (RgReal)(i % 997 + 1);
@@ -57,7 +56,7 @@ Test(parallel, clears_and_copies_every_number) {
 
 static int64_t resident_pages(char *memory, size_t bytes) {
     size_t page = (size_t)sysconf(_SC_PAGESIZE), pages = bytes / page;
-    unsigned char *resident = rg_allocate(pages);
+    unsigned char *resident = rg_allocate(pages, 1);
     cr_assert_eq(mincore(memory, bytes, resident), 0);
     int64_t count = 0;
     for (size_t i = 0; i < pages; i++)
@@ -83,9 +82,8 @@ Test(parallel, pages_are_there_once_they_are_touched) {
 Test(parallel, gradients_of_rows_that_repeat_are_summed_in_order) {
     enum { ROWS = 7, N = 500, WIDTH = 300 };
     RgTape *t = rg_tape_create();
-    RgReal *table = rg_allocate(sizeof *table * ROWS * WIDTH),
-           *dy = rg_allocate(sizeof *dy * N * WIDTH),
-           *sum = rg_allocate(sizeof *sum * ROWS * WIDTH);
+    RgReal *table = rg_allocate(ROWS * WIDTH, sizeof *table),
+           *dy = rg_allocate(N * WIDTH, sizeof *dy), *sum = rg_allocate(ROWS * WIDTH, sizeof *sum);
     int32_t index[N];
     for (int64_t i = 0; i < N; i++)
         index[i] = (int32_t)(i * i % ROWS);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What a plan says of passes and of sampling, against what they take. */
 #include "core/models/transformer_cost.h"
-#include "core/tensor/blas.h"
 #include "core/tensor/tensor.h"
 #include "tests/like_gpt2.h"
 

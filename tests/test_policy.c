@@ -5,7 +5,7 @@
 
 #include "core/models/enumerated.h"
 #include "core/task/task.h"
-#include "core/tensor/blas.h"
+#include "core/tensor/threads.h"
 #include "core/train/safetensors.h"
 #include "tests/scratch.h"
 
@@ -68,7 +68,7 @@ static double weighted_backward(RgTape *tape, RgPolicy *policy, const RgSequence
 }
 
 static RgReal *copy_of(const RgReal *values, int64_t count) {
-    RgReal *copy = rg_allocate((size_t)count * sizeof *copy);
+    RgReal *copy = rg_allocate(count, sizeof *copy);
     memcpy(copy, values, (size_t)count * sizeof *copy);
     return copy;
 }

@@ -7,7 +7,9 @@
 #include "core/models/transformer.h"
 #include "core/tensor/blas.h"
 #include "core/tensor/gemm.h"
+#include "core/tensor/gemm_dispatch.h"
 #include "core/tensor/onednn.h"
+#include "core/tensor/threads.h"
 #include "core/train/optimizer.h"
 
 #include <float.h>
@@ -67,8 +69,8 @@ Test(precision, zeros_infinities_and_what_is_no_number_stay_what_they_are) {
 /* Of all floats but the largest: more than a vector's worth, with a tail. */
 Test(precision, no_other_bf16_is_nearer) {
     enum { COUNT = 100003 };
-    float *x = rg_allocate(sizeof *x * COUNT);
-    RgBf16 *y = rg_allocate(sizeof *y * COUNT);
+    float *x = rg_allocate(COUNT, sizeof *x);
+    RgBf16 *y = rg_allocate(COUNT, sizeof *y);
     for (int64_t i = 0; i < COUNT; i++) {
         uint32_t bits = (uint32_t)rg_random_bits(rg_random_root(5), (uint64_t)i);
         x[i] = from_bits((bits & 0x7F000000) == 0x7F000000 ? bits & 0xBFFFFFFF : bits);
@@ -97,7 +99,7 @@ typedef struct Case {
 } Case;
 
 static RgReal *numbers(int64_t count, uint64_t stream) {
-    RgReal *x = rg_allocate(sizeof *x * (size_t)(count + 1));
+    RgReal *x = rg_allocate(count + 1, sizeof *x);
     for (int64_t i = 0; i < count; i++)
         x[i] = (RgReal)rg_random_normal(rg_random_at(rg_random_root(7), stream), (uint64_t)i);
     return x;
@@ -105,7 +107,7 @@ static RgReal *numbers(int64_t count, uint64_t stream) {
 
 /* The same as rounded to bf16. */
 static RgReal *rounded_numbers(int64_t count, const RgReal *x) {
-    RgReal *y = rg_allocate(sizeof *y * (size_t)(count + 1));
+    RgReal *y = rg_allocate(count + 1, sizeof *y);
     for (int64_t i = 0; i < count; i++)
         y[i] = from_bf16(rounded(x[i]));
     return y;
@@ -139,7 +141,7 @@ static void check_product(const Case *t) {
     RgReal *before = numbers(t->m * ldc, 3), *first = NULL;
     size_t bytes = sizeof *before * (size_t)(t->m * ldc);
     for (int threads = 1; threads <= 4; threads++) {
-        RgReal *c = rg_allocate(bytes + 1);
+        RgReal *c = rg_allocate(bytes + 1, 1);
         memcpy(c, before, bytes);
         rg_threads_set(threads);
         rg_gemm_in(RG_PRECISION_BF16, t->transpose_a, t->transpose_b, t->m, t->n, t->k, a, lda, b,
@@ -502,7 +504,7 @@ Test(precision, of_a_policy_is_that_of_first_order_training_alone) {
     cr_assert_eq(training_value[0], logprob_on(policy, data, false), "a clone rounds as its model");
     cr_assert_eq(logprob_on(policy, data, true), logprob_on(plain, data, true));
 
-    double *step = rg_allocate((size_t)data->start[data->count] * sizeof *step), sum = 0;
+    double *step = rg_allocate(data->start[data->count], sizeof *step), sum = 0;
     rg_policy_logprob_values(policy, data, value); /* whose precision stays its own */
     rg_policy_step_values(clone, data, step);
     for (int64_t k = 0; k < rg_policy_steps(clone, data, 0); k++)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Preferences as they are published: formats, compressed files, chat templates, limits. */
+#include "core/files.h"
 #include "core/text/lines.h"
 #include "envs/text/text_layout.h"
 #include "scratch.h"
@@ -250,7 +251,7 @@ Test(preference_data, a_line_over_the_limit_is_refused_by_its_number) {
         RgTextData *d;
         const char *path = scratch(names[k]);
         gzFile file = gzopen(path, k ? "wb" : "wbT");
-        char *letters = rg_allocate(1 << 20);
+        char *letters = rg_allocate(1 << 20, 1);
         memset(letters, 'a', 1 << 20);
         gzputs(file, SOUND);
         for (int i = 0; i < 3; i++)
@@ -346,7 +347,7 @@ Test(preference_data, compressed_lines_are_those_of_the_text) {
     expect_same(path, text, size);
 
     size_t room = ZSTD_compressBound(size);
-    char *packed = rg_allocate(room);
+    char *packed = rg_allocate(room, 1);
     size_t packed_size = ZSTD_compress(packed, room, text, size, 3);
     expect_same(write_bytes("x.zst", packed, packed_size), text, size);
     expect_broken(write_bytes("half.zst", packed, packed_size / 2),

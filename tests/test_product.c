@@ -3,9 +3,10 @@
  * threads and the company. */
 #include <criterion/criterion.h>
 
-#include "core/tensor/blas.h"
 #include "core/tensor/gemm.h"
+#include "core/tensor/gemm_dispatch.h"
 #include "core/tensor/random.h"
+#include "core/tensor/threads.h"
 #include "tests/every_set.h"
 
 #include <math.h>
@@ -25,7 +26,7 @@ typedef struct Matrices {
 } Matrices;
 
 static RgReal *numbers(int64_t count, uint64_t stream) {
-    RgReal *x = rg_allocate(sizeof *x * (size_t)count);
+    RgReal *x = rg_allocate(count, sizeof *x);
     for (int64_t i = 0; i < count; i++)
         x[i] = (RgReal)rg_random_normal(rg_random_at(rg_random_root(7), stream), (uint64_t)i);
     return x;
@@ -55,7 +56,7 @@ static void run(const Case *t, const Matrices *x, RgReal *c) {
 
 static void check(const Case *t) {
     Matrices x = matrices_of(t);
-    RgReal *c = rg_allocate(sizeof *c * (size_t)(t->m * x.ldc));
+    RgReal *c = rg_allocate(t->m * x.ldc, sizeof *c);
     run(t, &x, c);
     for (int64_t i = 0; i < t->m; i++)
         for (int64_t j = 0; j < t->n; j++) {
@@ -73,7 +74,7 @@ static void check(const Case *t) {
             cr_assert_eq(c[i * x.ldc + j], x.c[i * x.ldc + j], "what lies behind a row is kept");
     static const int threads[] = {2, 3, 4, 5, 64};
     for (size_t i = 0; i < sizeof threads / sizeof *threads; i++) {
-        RgReal *other = rg_allocate(sizeof *c * (size_t)(t->m * x.ldc));
+        RgReal *other = rg_allocate(t->m * x.ldc, sizeof *c);
         rg_threads_set(threads[i]);
         run(t, &x, other);
         cr_assert_arr_eq(other, c, sizeof *c * (size_t)(t->m * x.ldc), "%d threads", threads[i]);
@@ -108,7 +109,7 @@ Test(product, with_a_beta_of_zero_does_not_read_c) {
     Matrices x = matrices_of(&t);
     for (int64_t i = 0; i < t.m * x.ldc; i++)
         x.c[i] = (RgReal)NAN;
-    RgReal *c = rg_allocate(sizeof *c * (size_t)(t.m * x.ldc));
+    RgReal *c = rg_allocate(t.m * x.ldc, sizeof *c);
     run(&t, &x, c);
     for (int64_t i = 0; i < t.m * x.ldc; i++)
         cr_assert(isfinite(c[i]));
@@ -125,7 +126,7 @@ Test(product, has_rows_that_do_not_depend_on_the_other_rows) {
     if (!rg_product_suits(&p))
         cr_skip_test("a machine without AVX-512");
     rg_product_run(&p, 1);
-    RgReal *c = rg_allocate(sizeof *c * (size_t)(all.m * x.ldc));
+    RgReal *c = rg_allocate(all.m * x.ldc, sizeof *c);
     for (int64_t first = 0; first < 20; first++) {
         RgProduct some = p;
         some.a = x.a + first * x.lda;

@@ -3,9 +3,9 @@
  * follows for more threads is Amdahl's law. */
 #include <criterion/criterion.h>
 
-#include "core/tensor/blas.h"
 #include "core/tensor/profile.h"
 #include "core/tensor/tensor.h"
+#include "core/tensor/threads.h"
 
 #include <stdio.h>
 #include <stdlib.h>

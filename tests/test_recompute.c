@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* Segments that backward runs again: the same bits in less memory. */
-#include "core/tensor/blas.h"
 #include "tests/like_gpt2.h"
 #include "tests/token_race.h"
 

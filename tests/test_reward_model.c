@@ -2,7 +2,7 @@
 /* The reward model as a judge: what it learns, keeps and refuses; and how good a judge is said to
  * be. */
 #include "core/models/transformer.h"
-#include "core/tensor/blas.h"
+#include "core/tensor/threads.h"
 #include "envs/judges/judge_quality.h"
 #include "envs/judges/judge_reward_model.h"
 #include "scratch.h"
@@ -90,7 +90,7 @@ static RgJudge *judge_of(const RgSequences *pairs, const char *const *options) {
 }
 
 static double *rewards_of(RgJudge *judge, const RgSequences *sequences) {
-    double *reward = rg_allocate((size_t)sequences->count * sizeof *reward);
+    double *reward = rg_allocate(sequences->count, sizeof *reward);
     RgJudgeItems items = {.count = sequences->count, .sequences = sequences};
     cr_assert_eq(rg_judge_rewards(judge, &items, reward, &error), RG_OK, "%s", error.text);
     return reward;

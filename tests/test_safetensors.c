@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Claims about safetensors files: what was written comes back, foreign files are read, and no
  * damage to a file goes unnoticed. */
+#include "core/files.h"
 #include "core/train/safetensors.h"
 #include "tests/scratch.h"
 #include "tests/shared_data.h"

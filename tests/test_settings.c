@@ -145,7 +145,7 @@ Test(settings, unknown_key_is_refused_with_the_nearest_name) {
     set_integer(s, "algorithms.0.mixtrue", 4);
     rg_settings_find(s, "algorithms.0.beta");
     cr_assert_eq(rg_settings_check_used(s, "algorithms.0", known, &error), RG_E_USAGE);
-    cr_assert_str_eq(error.text, "x.cfg:4: unknown key \"algorithms.0.mixtrue\": did you mean "
+    cr_assert_str_eq(error.text, "x.cfg:4: unknown key \"algorithms.0.mixtrue\"; did you mean "
                                  "\"mixture\"?");
     cr_assert_eq(rg_settings_check_used(s, "algorithms.1", known, &error), RG_OK);
     rg_settings_find(s, "algorithms.0.mixtrue");
@@ -159,7 +159,7 @@ Test(settings, unknown_group_is_named_by_its_first_part) {
     const char *known[] = {"policy", "optimizer", NULL};
     set_integer(s, "optimiser.rate", 9);
     rg_settings_check_used(s, "", known, &error);
-    cr_assert_str_eq(error.text, "x.cfg:9: unknown key \"optimiser\": did you mean \"optimizer\"?");
+    cr_assert_str_eq(error.text, "x.cfg:9: unknown key \"optimiser\"; did you mean \"optimizer\"?");
     rg_settings_remove(s, "optimiser");
     set_integer(s, "zebra", 2);
     rg_settings_check_used(s, "", known, &error);
@@ -174,7 +174,7 @@ Test(settings, a_key_inside_a_known_group_is_named_in_full) {
     const char *known[] = {"type", "adapter.rank", "adapter.alpha", "adapters", NULL};
     set_integer(s, "policy.adapter.rnak", 9);
     rg_settings_check_used(s, "policy", known, &error);
-    cr_assert_str_eq(error.text, "x.cfg:9: unknown key \"policy.adapter.rnak\": did you mean "
+    cr_assert_str_eq(error.text, "x.cfg:9: unknown key \"policy.adapter.rnak\"; did you mean "
                                  "\"rank\"?");
     rg_settings_remove(s, "policy.adapter.rnak");
     set_integer(s, "policy.adapter.zebra", 2);

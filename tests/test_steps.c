@@ -10,9 +10,9 @@ static void check_steps(RgPolicy *policy, const RgSequences *sequences, const ch
     for (int64_t i = 0; i < sequences->count; i++)
         steps += rg_policy_steps(policy, sequences, i);
     cr_assert_gt(steps, 0);
-    double *whole = rg_allocate((size_t)sequences->count * sizeof *whole);
-    double *each = rg_allocate((size_t)steps * sizeof *each);
-    RgReal *state = rg_allocate((size_t)(steps * features) * sizeof *state), size = 0;
+    double *whole = rg_allocate(sequences->count, sizeof *whole);
+    double *each = rg_allocate(steps, sizeof *each);
+    RgReal *state = rg_allocate(steps * features, sizeof *state), size = 0;
     rg_policy_logprob_values(policy, sequences, whole);
     rg_policy_step_values(policy, sequences, each);
     rg_policy_state_values(policy, sequences, state);
@@ -56,7 +56,7 @@ Test(steps, of_texts_are_tokens) {
         rg_sequences_append(s, prompt, 2, response[k], 3);
     check_steps(policy, s, "transformer");
     int64_t features = policy->type->state_feature_count(policy);
-    RgReal *state = rg_allocate((size_t)(6 * features) * sizeof *state);
+    RgReal *state = rg_allocate(6 * features, sizeof *state);
     rg_policy_state_values(policy, s, state);
     for (int64_t i = 0; i < features; i++) { /* alike before tokens 1 and 2, not before token 3 */
         cr_expect_float_eq(state[i], state[3 * features + i], 1e-5);

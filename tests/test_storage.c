@@ -4,8 +4,9 @@
  * one.
  */
 #include "core/models/transformer.h"
-#include "core/tensor/blas.h"
 #include "core/tensor/gemm.h"
+#include "core/tensor/gemm_dispatch.h"
+#include "core/tensor/threads.h"
 #include "tests/like_gpt2.h"
 #include "tests/scratch.h"
 
@@ -98,7 +99,7 @@ Test(storage, rounds_matrices_to_half_their_size_and_leaves_the_rest) {
     cr_assert_eq(rg_parameters_hash(p), rg_parameters_hash(before));
     cr_assert_eq(rg_policy_store(policy, RG_PRECISION_BF16, &error), RG_OK);
     cr_assert_neq(rg_parameters_hash(p), rg_parameters_hash(before));
-    RgReal *now = rg_allocate(sizeof *now * (size_t)p->count);
+    RgReal *now = rg_allocate(p->count, sizeof *now);
     for (int v = 0; v < p->view_count; v++) {
         const RgReal *was = before->value + before->views[v].offset;
         double step = p->views[v].rank == 2 ? 1.0 / 256 : 0;
@@ -119,7 +120,7 @@ typedef struct Shape {
 } Shape;
 
 static RgReal *numbers(int64_t count, uint64_t seed) {
-    RgReal *x = rg_allocate(sizeof *x * (size_t)(count + 1));
+    RgReal *x = rg_allocate(count + 1, sizeof *x);
     for (int64_t i = 0; i < count; i++)
         x[i] = (RgReal)rg_random_normal(rg_random_root(seed), (uint64_t)i);
     return x;
@@ -134,7 +135,7 @@ static bool is_own(Shape s, bool transpose, RgPrecision precision) {
 static void check_product(Shape s, bool transpose, bool add, RgPrecision precision) {
     RgReal *a = numbers(s.m * s.k, 1), *b = numbers(s.n * s.k, 2), *c = numbers(s.m * s.n, 3);
     RgReal *again = numbers(s.m * s.n, 3), *expected = numbers(s.m * s.n, 3);
-    RgBf16 *stored = rg_allocate(sizeof *stored * (size_t)(s.n * s.k + 1));
+    RgBf16 *stored = rg_allocate(s.n * s.k + 1, sizeof *stored);
     size_t bytes = sizeof *c * (size_t)(s.m * s.n);
     rg_bf16_round(s.n * s.k, b, stored);
     rg_bf16_widen(s.n * s.k, stored, b);
@@ -259,7 +260,7 @@ static RgReal *gradient_of(RgPolicy *policy, const RgSequences *sequences, Value
     rg_tape_destroy(t);
     rg_threads_set(1);
     size_t bytes = sizeof(RgReal) * (size_t)p->count;
-    return memcpy(rg_allocate(bytes), p->gradient, bytes);
+    return memcpy(rg_allocate(1, bytes), p->gradient, bytes);
 }
 
 static void check_gradients(const RgTransformerOptions *options, Value value, bool recompute) {
@@ -290,7 +291,7 @@ Test(storage, gradients_of_an_adapter_are_those_beside_the_rounded_weights) {
 }
 
 static RgReal *curvature_of(RgPolicy *policy, const RgSequences *sequences, const RgReal *v) {
-    RgReal *hv = rg_allocate(sizeof *hv * (size_t)policy->parameters->count);
+    RgReal *hv = rg_allocate(policy->parameters->count, sizeof *hv);
     RgTape *t = rg_tape_create();
     rg_tape_second_order(t, true);
     RgTensor *y = sum_of_squares(t, policy, sequences);

@@ -3,6 +3,7 @@
 #include "core/results/curve_gaps.h"
 #include "core/results/rows.h"
 #include "core/results/store_check.h"
+#include "core/results/store_lock.h"
 #include "core/results/weights.h"
 #include "tests/scratch.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Merging stores: nothing is lost, nothing is there twice, two results under one name are refused,
  * and a merge may be killed and run again. */
+#include "core/files.h"
 #include "core/new_file.h"
 #include "core/results/reference_cache.h"
 #include "core/results/store_merge.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Tables of synthetic stores: which rows and columns there are, what stands in them against sums
  * made here, what the notes say, and the formats. */
+#include "core/utf8.h"
 #include "tests/results_fixture.h"
 
 #include "analysis/compare/compare.h"
@@ -10,6 +11,8 @@
 
 #include <jansson.h>
 #include <sqlite3.h>
+#include <time.h>
+#include <unistd.h>
 
 TestSuite(table, .init = scratch_begin);
 
@@ -95,6 +98,27 @@ Test(table, diverged_trials_are_counted_and_never_averaged) {
     free(path);
 }
 
+/* Which failed before the first reading: all of a row, or some. */
+Test(table, trials_that_ended_before_a_step_are_at_none) {
+    char *path = fixture_path("ended.sqlite");
+    int64_t experiment;
+    RgStore *store = fixture_open(path, "ended", &experiment);
+    FixtureTrial base = {"base", "base", "{}", "failed", "no judge", 1, 0, 1, -1, false, false};
+    FixtureTrial dpo = {"dpo", "DPO", "{}", "failed", "no disk", 1, 0.5, 1, 20, false, false};
+    fixture_trial(store, experiment, &base);
+    fixture_trial(store, experiment, &dpo);
+    dpo.seed = 2;
+    dpo.steps = -1;
+    fixture_trial(store, experiment, &dpo);
+    rg_store_close(store);
+    char *text = table_text(path, RG_TABLE_TEXT, NULL);
+    check_contains(text, "Failed: base, seed 1: no judge.");
+    check_contains(text, "Failed: DPO, seeds 1, 2, at steps 20, –: no disk.");
+    check_lacks(text, "-1");
+    free(text);
+    free(path);
+}
+
 Test(table, overheads_are_ratios_to_the_dpo_row) {
     char *path = fixture_methods(), *csv = table_text(path, RG_TABLE_CSV, NULL);
     cr_assert_float_eq(csv_number(csv, 1, "seconds_ratio"), 1, 1e-12);
@@ -164,6 +188,73 @@ static void write_statement(const char *path, const char *statement) {
     sqlite3_close(database);
 }
 
+/* Trials of one label and seed that differ in the last of so many swept values. */
+static void write_trials(const char *path, int count) {
+    enum { SWEPT = 24 };
+    int64_t experiment;
+    rg_store_close(fixture_open(path, "many", &experiment));
+    char *swept = rg_string_copy("");
+    for (int i = 0; i < SWEPT; i++) {
+        char *longer = rg_string_format("%s\"option.%d\":1,", swept, i);
+        free(swept);
+        swept = longer;
+    }
+    char *statement = rg_string_format(
+        "INSERT INTO trials (experiment, key, algorithm, label, seed, status, swept, config,"
+        " provenance, updated) WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n LIMIT"
+        " %d) SELECT %d, printf('%%016x', n), 'dpo', 'DPO', 1, 'finished', '{%s\"last\":' || n ||"
+        " '}', '{}', '{}', '2026-01-01' FROM n",
+        count, (int)experiment, swept);
+    write_statement(path, statement);
+    free(statement);
+    free(swept);
+}
+
+/* Processor time of reading them. */
+static double seconds_of(int count) {
+    RgResults *results;
+    RgError error = {0};
+    char *path = fixture_path("many.sqlite");
+    write_trials(path, count);
+    clock_t start = clock();
+    fixture_check(rg_results_open(path, NULL, &results, &error), &error);
+    double seconds = (double)(clock() - start) / CLOCKS_PER_SEC;
+    cr_expect_eq(results->trial_count, count);
+    cr_expect_eq(results->group_count, count);
+    cr_expect_eq(results->superseded, 0);
+    rg_results_close(results);
+    unlink(path);
+    free(path);
+    return seconds;
+}
+
+/* Four times as many take four times as long; where each is held against all others, sixteen. */
+Test(table, reading_takes_time_by_the_number_of_trials) {
+    double some = seconds_of(1000), more = seconds_of(4000);
+    cr_expect(more < 9 * some, "1000 trials: %.3f s, 4000: %.3f s", some, more);
+}
+
+/* The order of swept values is of no matter to what is the same method. */
+Test(table, newer_trials_stand_for_older_ones) {
+    char *path = fixture_path("newer.sqlite");
+    int64_t experiment;
+    RgStore *store = fixture_open(path, "newer", &experiment);
+    static const char *const swept[] = {"{\"a\": 1, \"b\": 2}", "{\"b\": 2, \"a\": 1}",
+                                        "{\"a\": 2, \"b\": 1}", "{\"a\": 1}"};
+    for (int i = 0; i < 4; i++)
+        fixture_trial(
+            store, experiment,
+            &(FixtureTrial){"dpo", "DPO", swept[i], "finished", NULL, 1, 0.5, 1, 20, false, false});
+    rg_store_close(store);
+    RgResults *results;
+    RgError error = {0};
+    fixture_check(rg_results_open(path, NULL, &results, &error), &error);
+    cr_expect_eq(results->trial_count, 3);
+    cr_expect_eq(results->superseded, 1);
+    rg_results_close(results);
+    free(path);
+}
+
 /* Turn the independent judge's opinion around: every pair is then discordant, and named. */
 Test(table, independent_judge_that_disagrees_names_the_pairs) {
     char *path = fixture_methods();
@@ -198,6 +289,28 @@ Test(table, markdown_has_a_rule_and_as_many_cells_in_each_row) {
             bars = 0;
         }
     }
+    free(text);
+    free(path);
+}
+
+/* Each line is as long as COLUMNS at most, and each block has the labels. */
+Test(table, a_table_wider_than_the_terminal_comes_in_blocks) {
+    char *path = fixture_methods();
+    setenv("COLUMNS", "72", true);
+    char *text = table_text(path, RG_TABLE_TEXT, NULL), *notes = strstr(text, "Each figure");
+    unsetenv("COLUMNS");
+    cr_assert_not_null(notes);
+    int blocks = 0;
+    for (char *line = text, *end; line < notes; line = end + 1) {
+        end = strchr(line, '\n');
+        *end = '\0';
+        cr_expect_leq(rg_utf8_width(line), 72, "%s", line);
+        blocks += strncmp(line, "method ", 7) == 0;
+    }
+    cr_expect_gt(blocks, 2);
+    free(text);
+    text = table_text(path, RG_TABLE_TEXT, NULL);
+    cr_expect_not_null(strstr(text, "test prompts."), "%s", text);
     free(text);
     free(path);
 }

@@ -3,7 +3,7 @@
  * that a process runs alone. */
 #include "algorithms/training/trainer.h"
 #include "core/policy/pair_cache.h"
-#include "core/tensor/blas.h"
+#include "core/tensor/threads.h"
 #include "core/train/gradient_sum.h"
 #include "tests/forked_team.h"
 #include "tests/token_race.h"
@@ -35,7 +35,7 @@ static uint64_t gather(RgTeam *team) {
     size_t start[FORKED_MOST + 1] = {0};
     for (int q = 0; q < team->size; q++)
         start[q + 1] = start[q] + part_bytes(q);
-    unsigned char *whole = rg_allocate(start[team->size]);
+    unsigned char *whole = rg_allocate(start[team->size], 1);
     for (size_t i = start[team->rank]; i < start[team->rank + 1]; i++)
         whole[i] = (unsigned char)(7 * i + i / 251);
     rg_team_gather_parts(team, whole, start);
@@ -47,7 +47,7 @@ static uint64_t gather(RgTeam *team) {
 static void exchange(RgTeam *team, void *argument, void *result) {
     Exchanged *e = result;
     size_t size = 2 * RG_TEAM_BLOCK + 3;
-    unsigned char *bytes = rg_allocate(size);
+    unsigned char *bytes = rg_allocate(size, 1);
     for (size_t i = 0; i < size && team->rank == 0; i++)
         bytes[i] = (unsigned char)(i % 253);
     rg_team_broadcast(team, bytes, size);
@@ -76,7 +76,7 @@ Test(team, ranks_exchange_what_they_have) {
         size_t whole = 0, bytes = 2 * RG_TEAM_BLOCK + 3;
         for (int q = 0; q < size; q++)
             whole += part_bytes(q);
-        unsigned char *expected = rg_allocate(bytes > whole ? bytes : whole);
+        unsigned char *expected = rg_allocate(bytes > whole ? bytes : whole, 1);
         for (size_t i = 0; i < bytes; i++)
             expected[i] = (unsigned char)(i % 253);
         uint64_t broadcast = rg_hash(RG_HASH_START, expected, bytes);
@@ -213,7 +213,7 @@ static RgStatus begin(TokenRace *race, const char *name, const RgTrainingOptions
     race->course.label_temperature = 1;
     const RgAlgorithm *algorithm = rg_algorithm_find(name);
     RgSettings *nothing = rg_settings_create();
-    race->options = rg_allocate(algorithm->about.options_size + 1);
+    race->options = rg_allocate(1, algorithm->about.options_size);
     RG_TRY(rg_options_read(algorithm->about.options, nothing, "a", race->options, error));
     rg_settings_destroy(nothing);
     return rg_trainer_create(algorithm, race->options, training, race->policy, race->reference,
@@ -498,5 +498,7 @@ Test(team, shards_are_refused_where_there_can_be_none) {
     told = refusal("kto", 2);
     cr_expect(strstr(told, "training.shards: with these options"), "%s", told);
     told = refusal("ppo", 2);
-    cr_expect(strstr(told, "training.shards: ppo takes its batches whole"), "%s", told);
+    cr_expect(strstr(told, "training.shards: with these options, the loss of ppo"), "%s", told);
+    told = refusal("parl", 2);
+    cr_expect(strstr(told, "training.shards: parl takes its batches whole"), "%s", told);
 }

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Values of operators in single precision against plain loops, and what BLAS is asked for. */
 #include "core/tensor/blas.h"
+#include "core/tensor/gemm_dispatch.h"
+#include "core/tensor/lapack.h"
 #include "core/tensor/tensor.h"
+#include "core/tensor/threads.h"
+#include "core/tensor/vector_ops.h"
 
 #include <criterion/criterion.h>
 #include <malloc.h>

@@ -484,7 +484,7 @@ Test(text, sampled_pairs_walk_the_prompts_and_are_preferred_as_the_judge_says) {
     World w = world_of(WITH("pair_count", "400", "label_temperature", "2.0", "label_noise", "0.1"));
     const RgPairs *pairs = w.course->pairs;
     cr_assert_eq(pairs->count, 400);
-    double *reward = rg_allocate(800 * sizeof *reward);
+    double *reward = rg_allocate(800, sizeof *reward);
     w.course->judge(w.course->environment, pairs->sequences, reward, NULL);
     double first = 0, expected = 0, variance = 0;
     for (int64_t i = 0; i < 400; i++) {
@@ -823,6 +823,15 @@ Test(text, same_seeds_give_the_same_data_and_figures) {
 }
 
 /* What is kept of the reference must never be stale: a used world and a fresh one agree. */
+Test(text, width_counts_characters_and_cutting_keeps_them_whole) {
+    const char *text = "≥ 1 µs";
+    cr_assert_eq(rg_utf8_width(text), 6);
+    cr_assert_eq(rg_utf8_width_of(text, strlen("≥ ")), 2);
+    cr_assert_eq(rg_utf8_cut(text, 0), 0);
+    cr_assert_eq(rg_utf8_cut(text, 5), strlen("≥ 1 µ"));
+    cr_assert_eq(rg_utf8_cut(text, 50), strlen(text));
+}
+
 Test(text, kept_reference_figures_follow_stream_and_reference) {
     write_world();
     World used = world_of(NULL), fresh = world_of(NULL);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Claims about tokenizers: the ids of llama2.c, byte-level vocabularies that are learnt, saved and
  * read back, text that survives, and files that are refused. */
+#include "core/files.h"
 #include "core/new_file.h"
 #include "core/text/tokenizer.h"
 #include "tests/scratch.h"

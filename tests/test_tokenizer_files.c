@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Claims about tokenizer.json files as a whole: the ids that the original gives, begin and end,
  * what is refused, what is damaged, and what is saved. */
+#include "core/files.h"
 #include "tests/tokenizer_file.h"
 
 TestSuite(tokenizer_files, .init = scratch_begin);

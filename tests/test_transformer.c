@@ -4,7 +4,7 @@
  * in double_transformer.c. */
 #include "core/models/transformer_decoder.h"
 #include "core/policy/token_sampler.h"
-#include "core/tensor/blas.h"
+#include "core/tensor/threads.h"
 #include "tests/like_gpt2.h"
 #include "tests/scratch.h"
 
@@ -267,10 +267,10 @@ static RgReal *decoded_logits(const RgPolicy *policy, const RgSequences *prompts
     enum { WIDTH = 64 };
     RgDecoderRoom room = {count, CONTEXT, count, 1, count * CONTEXT};
     RgTransformerDecoder *decoder = rg_transformer_decoder_create(policy, room);
-    RgDecoderRow *rows = rg_allocate(sizeof *rows * (size_t)room.rows);
+    RgDecoderRow *rows = rg_allocate(room.rows, sizeof *rows);
     int64_t n = 0, stride = rg_transformer_decoder_stride(decoder);
-    RgReal *hidden = rg_allocate(sizeof *hidden * (size_t)(count * WIDTH));
-    RgReal *logits = rg_allocate(sizeof *logits * (size_t)(count * stride));
+    RgReal *hidden = rg_allocate(count * WIDTH, sizeof *hidden);
+    RgReal *logits = rg_allocate(count * stride, sizeof *logits);
     for (int64_t i = 0; i < count; i++)
         for (int64_t j = 0; j < prompts->prompt_length[i]; j++)
             rows[n++] = (RgDecoderRow){.token = rg_sequence_prompt(prompts, i)[j],

@@ -2,6 +2,7 @@
 /* A trial that is packed and opened elsewhere: it is the same trial and gives the same result, and
  * whatever is missing, damaged or another is refused by name. */
 #include "core/checksum.h"
+#include "core/files.h"
 #include "core/results/trial_find.h"
 #include "experiments/program/package/archive.h"
 #include "experiments/program/package/trial_package.h"

@@ -3,12 +3,12 @@
  * processor can run computes the same numbers, up to rounding, as sums in double. */
 #include <criterion/criterion.h>
 
-#include "core/tensor/blas.h"
 #include "core/tensor/cache_attention.h"
 #include "core/tensor/instructions.h"
 #include "core/tensor/kernels.h"
 #include "core/tensor/panels.h"
 #include "core/tensor/random.h"
+#include "core/tensor/threads.h"
 #include "core/tensor/vectors.h"
 #include "tests/every_set.h"
 
@@ -18,7 +18,7 @@
 
 /* In memory that ends where they do, so that a sanitizer sees what is read or written behind it. */
 static RgReal *numbers(int64_t count, uint64_t stream) {
-    RgReal *x = rg_allocate(sizeof *x * (size_t)(count > 0 ? count : 1));
+    RgReal *x = rg_allocate(count > 0 ? count : 1, sizeof *x);
     for (int64_t i = 0; i < count; i++)
         x[i] = (RgReal)rg_random_normal(rg_random_at(rg_random_root(3), stream), (uint64_t)i);
     return x;
@@ -220,7 +220,7 @@ static void check_threads(RgPrecision precision) {
     Weights w = weights_of(IN, OUT, true, precision);
     RgReal *x = numbers(ROWS * IN, 4);
     size_t bytes = sizeof *x * (size_t)(ROWS * rg_panels_stride(&w.panels));
-    RgReal *one = rg_allocate(bytes), *more = rg_allocate(bytes);
+    RgReal *one = rg_allocate(1, bytes), *more = rg_allocate(1, bytes);
     ON_EVERY_SET({
         rg_threads_set(1);
         multiply(&w, x, 0, ROWS, NULL, one);

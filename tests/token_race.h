@@ -96,7 +96,7 @@ static inline RgStatus token_race_begin(TokenRace *race, const char *name, const
     const RgAlgorithm *algorithm = rg_algorithm_find(name);
     RgSettings *settings = rg_settings_create();
     rg_small_race_set(settings, "a", given);
-    race->options = rg_allocate(algorithm->about.options_size + 1);
+    race->options = rg_allocate(1, algorithm->about.options_size);
     cr_assert_eq(rg_options_read(algorithm->about.options, settings, "a", race->options, error),
                  RG_OK);
     rg_settings_destroy(settings);

@@ -2,7 +2,7 @@
 /* What holds for every estimator: no gradient, no implicit term; and when a solution is one. */
 #include "algorithms/parl/estimator.h"
 
-#include "core/tensor/blas.h"
+#include "core/tensor/vector_ops.h"
 
 #include <math.h>
 #include <string.h>

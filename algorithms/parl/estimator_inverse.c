@@ -2,8 +2,7 @@
 /* Estimators that solve (−∇²V + damping)·u = ∂_θG for u, one way or another, and have the implicit
  * term from it: w = ∇²_{νθ}V·u. */
 #include "algorithms/parl/hypergradient.h"
-
-#include "core/tensor/blas.h"
+#include "core/tensor/vector_ops.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -15,7 +14,7 @@ static void by_second_derivatives(const RgBilevel *problem, const RgEstimatorOpt
                                   const RgReal *upper_gradient, RgReal *w, RgEstimateReport *report,
                                   RgInverse inverse) {
     RgCurvature curvature = {problem->lower->count, problem->curvature, problem->context};
-    RgReal *u = rg_allocate((size_t)problem->lower->count * sizeof *u);
+    RgReal *u = rg_allocate(problem->lower->count, sizeof *u);
     problem->linearise(problem->context);
     inverse(&curvature, options, upper_gradient, u, &report->hessian_products, report);
     problem->mixed(problem->context, u, w);
@@ -111,13 +110,13 @@ static void finite_difference(const RgBilevel *problem, const RgEstimatorOptions
     double usual = cbrt(RG_REAL_EPSILON);
     Differences d = {problem,
                      options->difference > 0 ? options->difference : usual,
-                     rg_allocate(lower),
-                     rg_allocate(lower),
-                     rg_allocate(lower),
-                     rg_allocate(upper),
-                     rg_allocate(upper),
+                     rg_allocate(1, lower),
+                     rg_allocate(1, lower),
+                     rg_allocate(1, lower),
+                     rg_allocate(1, upper),
+                     rg_allocate(1, upper),
                      report};
-    RgReal *u = rg_allocate(lower);
+    RgReal *u = rg_allocate(1, lower);
     memcpy(d.at, problem->lower->value, lower);
     RgCurvature curvature = {problem->lower->count, curvature_by_differences, &d};
     int64_t products = 0; /* none by second derivatives */

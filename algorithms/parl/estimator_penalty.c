@@ -12,8 +12,7 @@
  * the given θ is no optimum, V is tilted by −∇V(θ)·θ' so that it is one, as the implicit function
  * theorem, too, takes it to be. */
 #include "algorithms/parl/estimator.h"
-
-#include "core/tensor/blas.h"
+#include "core/tensor/vector_ops.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -44,7 +43,8 @@ static double climb(const Penalised *q, const RgEstimatorOptions *options) {
     RgParameters *lower = q->problem->lower;
     int64_t n = lower->count;
     size_t bytes = (size_t)n * sizeof(RgReal);
-    RgReal *now = rg_allocate(bytes), *last = rg_allocate(bytes), *best = rg_allocate(bytes);
+    RgReal *now = rg_allocate(1, bytes), *last = rg_allocate(1, bytes),
+           *best = rg_allocate(1, bytes);
     gradient(q, now);
     double start = sqrt(rg_dot(n, now, now)), length = start, least = start;
     /* a first step so small that a long response's probability hardly moves; the lengths take over
@@ -81,9 +81,9 @@ static void penalty(const RgBilevel *p, const RgEstimatorOptions *options,
     (void)upper_gradient; /* it is asked for as θ moves */
     int64_t n = p->lower->count, m = p->upper->count;
     size_t lower = (size_t)n * sizeof(RgReal), upper = (size_t)m * sizeof(RgReal);
-    RgReal *solution = rg_allocate(lower), *value = rg_allocate(upper);
-    RgReal *value_there = rg_allocate(upper), *objective = rg_allocate(upper);
-    Penalised q = {p, 1 / options->penalty, rg_allocate(lower), rg_allocate(lower), report};
+    RgReal *solution = rg_allocate(1, lower), *value = rg_allocate(1, upper);
+    RgReal *value_there = rg_allocate(1, upper), *objective = rg_allocate(1, upper);
+    Penalised q = {p, 1 / options->penalty, rg_allocate(1, lower), rg_allocate(1, lower), report};
     memcpy(solution, p->lower->value, lower);
     p->value_gradients(p->context, q.tilt, value);
     p->objective_gradients(p->context, NULL, objective);

@@ -11,8 +11,7 @@
  * At an optimum the steps stay where they are, and w is the Neumann series of K terms. Memory is K
  * times the policy. */
 #include "algorithms/parl/hypergradient.h"
-
-#include "core/tensor/blas.h"
+#include "core/tensor/vector_ops.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -38,8 +37,8 @@ static bool go_forward(const RgBilevel *p, int64_t steps, double step, RgReal *p
 static void go_back(const RgBilevel *p, int64_t steps, double step, const RgReal *path, RgReal *b,
                     RgReal *w, RgEstimateReport *report) {
     int64_t n = p->lower->count, m = p->upper->count;
-    RgReal *product = rg_allocate((size_t)n * sizeof *product);
-    RgReal *mixed = rg_allocate((size_t)m * sizeof *mixed);
+    RgReal *product = rg_allocate(n, sizeof *product);
+    RgReal *mixed = rg_allocate(m, sizeof *mixed);
     for (int64_t k = steps - 1; k >= 0; k--) {
         memcpy(p->lower->value, path + k * n, (size_t)n * sizeof *path);
         p->linearise(p->context);
@@ -56,9 +55,9 @@ static void go_back(const RgBilevel *p, int64_t steps, double step, const RgReal
 static void unrolled(const RgBilevel *p, const RgEstimatorOptions *options,
                      const RgReal *upper_gradient, RgReal *w, RgEstimateReport *report) {
     int64_t n = p->lower->count, m = p->upper->count, steps = options->iterations;
-    RgReal *path = rg_allocate((size_t)(steps * n) * sizeof *path);
-    RgReal *b = rg_allocate((size_t)n * sizeof *b);
-    RgReal *direct = rg_allocate((size_t)m * sizeof *direct);
+    RgReal *path = rg_allocate(steps * n, sizeof *path);
+    RgReal *b = rg_allocate(n, sizeof *b);
+    RgReal *direct = rg_allocate(m, sizeof *direct);
     memset(w, 0, (size_t)m * sizeof *w);
 
     RgCurvature curvature = {n, p->curvature, p->context};

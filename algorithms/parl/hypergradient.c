@@ -2,7 +2,8 @@
 /* Solvers for the inverse-curvature product. */
 #include "algorithms/parl/hypergradient.h"
 
-#include "core/tensor/blas.h"
+#include "core/tensor/lapack.h"
+#include "core/tensor/vector_ops.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -29,7 +30,7 @@ static void apply(const Solver *s, const RgReal *v, RgReal *hv) {
 }
 
 static RgReal *vector(int64_t n) {
-    return rg_allocate((size_t)n * sizeof(RgReal));
+    return rg_allocate(n, sizeof(RgReal));
 }
 
 static double norm(int64_t n, const RgReal *v) {
@@ -79,9 +80,9 @@ void rg_inverse_exact(const RgCurvature *curvature, const RgEstimatorOptions *op
     if (starts_at_solution(n, b, u))
         return;
     const double flat = 1e4 * RG_REAL_EPSILON;
-    double *dense = rg_allocate((size_t)(n * n) * sizeof *dense);
-    double *right = rg_allocate((size_t)n * sizeof *right);
-    double *solution = rg_allocate((size_t)n * sizeof *solution);
+    double *dense = rg_allocate(n * n, sizeof *dense);
+    double *right = rg_allocate(n, sizeof *right);
+    double *solution = rg_allocate(n, sizeof *solution);
     fill_dense(&s, dense);
     for (int64_t i = 0; i < n; i++)
         right[i] = b[i];

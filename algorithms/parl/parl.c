@@ -13,8 +13,7 @@
  * parl_sampled.c, the ways to the second term in estimator_*.c, the reward in reward.c. See
  * doc/bilevel.md. */
 #include "algorithms/parl/parl_levels.h"
-
-#include "core/tensor/blas.h"
+#include "core/tensor/vector_ops.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -515,15 +514,15 @@ static RgStatus set_up(RgParl *parl, RgError *error) {
     parl->optimizer = reward_optimizer(o, features);
     parl->second_order = rg_tape_create();
     rg_tape_second_order(parl->second_order, true);
-    parl->upper_gradient = rg_allocate((size_t)trainer->policy->parameters->count * sizeof(RgReal));
-    parl->direct = rg_allocate(bytes);
-    parl->implicit = rg_allocate(bytes);
+    parl->upper_gradient = rg_allocate(trainer->policy->parameters->count, sizeof(RgReal));
+    parl->direct = rg_allocate(1, bytes);
+    parl->implicit = rg_allocate(1, bytes);
     pretrain_reward(parl);
     return RG_OK;
 }
 
 static RgStatus parl_create(RgTrainer *trainer, const void *options, void **state, RgError *error) {
-    RgParl *parl = rg_allocate(sizeof *parl);
+    RgParl *parl = rg_allocate(1, sizeof *parl);
     parl->trainer = trainer;
     parl->options = options;
     RgStatus status = set_up(parl, error);

@@ -111,7 +111,7 @@ RgStatus rg_parl_enumerate(RgParl *parl, RgError *error) {
         return RG_OK;
     bool recorded = rg_tape_record(trainer->tape, false);
     const RgTensor *logits = policy->type->logits(policy, trainer->tape, policy->parameters);
-    Enumerated *e = rg_allocate(sizeof *e);
+    Enumerated *e = rg_allocate(1, sizeof *e);
     e->contexts = logits->shape.size[0];
     e->responses = logits->shape.size[1];
     rg_tape_record(trainer->tape, recorded);
@@ -121,7 +121,7 @@ RgStatus rg_parl_enumerate(RgParl *parl, RgError *error) {
     for (int32_t x = 0; x < e->contexts; x++)
         for (int32_t y = 0; y < e->responses; y++)
             rg_sequences_append(all, &x, 1, &y, 1);
-    e->judged = rg_allocate((size_t)all->count * sizeof *e->judged);
+    e->judged = rg_allocate(all->count, sizeof *e->judged);
     parl->enumeration = e;
     RgStatus status = rg_course_judge(trainer->course, all, e->judged, error);
     if (status == RG_OK)

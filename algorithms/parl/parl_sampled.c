@@ -78,7 +78,7 @@ static RgTensor *logprob_of(RgParl *parl, RgTape *t, Batch *batch, bool by_step)
     RgTensor *logprob = (by_step ? rg_policy_step_logprob
                                  : rg_policy_logprob)(t, parl->trainer->policy, batch->sequences);
     if (!batch->drawn) {
-        batch->drawn = rg_allocate((size_t)logprob->count * sizeof *batch->drawn);
+        batch->drawn = rg_allocate(logprob->count, sizeof *batch->drawn);
         for (int64_t i = 0; i < logprob->count; i++)
             batch->drawn[i] = logprob->data[i];
     }
@@ -236,7 +236,7 @@ static void covariance(RgParl *parl, RgReal *w) {
  */
 static void count_visits(const RgDynamics *d, const RgSequences *s, const RgReal *g,
                          double *table) {
-    double *visits = rg_allocate((size_t)(d->states * d->actions) * sizeof *visits);
+    double *visits = rg_allocate(d->states * d->actions, sizeof *visits);
     for (int pass = 0; pass < 2; pass++)
         for (int64_t i = 0; i < s->count; i++) {
             double from_before = 0;
@@ -258,7 +258,7 @@ static void by_visits(RgParl *parl, const RgReal *upper_gradient, RgReal *w) {
     const Sampled *s = parl->samples;
     const RgProcess *process = parl->trainer->course->process;
     RgTape *t = parl->trainer->tape;
-    double *table = rg_allocate((size_t)(process->states * process->actions) * sizeof *table);
+    double *table = rg_allocate(process->states * process->actions, sizeof *table);
     count_visits(parl->trainer->course->dynamics, s->upper.sequences, upper_gradient, table);
     RgTensor *reward = rg_process_design(t, process, rg_parameter(t, parl->reward.parameters, 0));
     RgTensor *along = rg_mul(t, rg_constant_from_double(t, reward->shape, table), reward);
@@ -296,7 +296,7 @@ static void draw_value_batch(RgParl *parl, int64_t draw, int64_t prompts, bool s
     RgSequences *sequences = rg_sequences_create();
     rg_trainer_sample(parl->trainer, draw, prompts, 2, sequences);
     fill_batch(parl, batch, sequences);
-    batch->reference = rg_allocate((size_t)(batch->input.rows + 1) * sizeof(double));
+    batch->reference = rg_allocate(batch->input.rows, sizeof(double));
     if (parl->reward.by_step)
         rg_policy_step_values(reference, sequences, batch->reference);
     else if (second_order) /* whose products are in fp32 */
@@ -334,11 +334,11 @@ static RgStatus judge(RgParl *parl, int64_t round, RgSequences **sequences, RgSe
     RgTrainer *trainer = parl->trainer;
     int64_t n = (*sequences)->count;
     if (parl->options->upper == RG_PARL_UTILITY) {
-        *judged = rg_allocate((size_t)(n + 1) * sizeof **judged);
+        *judged = rg_allocate(n, sizeof **judged);
         return rg_trainer_judge(trainer, *sequences, *judged, error);
     }
-    *preferred = rg_allocate((size_t)n / 2 + 1);
-    uint8_t *all = rg_allocate((size_t)n / 2 + 1);
+    *preferred = rg_allocate(n / 2, sizeof **preferred);
+    uint8_t *all = rg_allocate(n / 2, sizeof *all);
     RgRandom labels = rg_random_at(rg_random_named(trainer->random, "labels"), (uint64_t)round);
     RgStatus status = rg_trainer_label(trainer, *sequences, labels, all, error);
     if (status == RG_OK && *others)
@@ -395,7 +395,7 @@ static RgStatus create(RgParl *parl, RgError *error) {
         ((const RgEstimator *)parl->options->estimator.type)->by_closed_form)
         return rg_fail(error, RG_E_USAGE,
                        "parl: in a known process, the closed form needs reward = \"linear\"");
-    parl->samples = rg_allocate(sizeof(Sampled));
+    parl->samples = rg_allocate(1, sizeof(Sampled));
     return RG_OK;
 }
 

@@ -74,8 +74,8 @@ void rg_reward_destroy(RgReward *reward) {
 static RgReal *whole_features(const RgReward *reward, RgPolicy *reference,
                               const RgSequences *sequences) {
     int64_t count = sequences->count * reward->features;
-    double *value = rg_allocate((size_t)(count + 1) * sizeof *value);
-    RgReal *features = rg_allocate((size_t)(count + 1) * sizeof *features);
+    double *value = rg_allocate(count, sizeof *value);
+    RgReal *features = rg_allocate(count, sizeof *features);
     rg_policy_features(reference, sequences, value);
     for (int64_t i = 0; i < count; i++)
         features[i] = (RgReal)value[i];
@@ -86,17 +86,17 @@ static RgReal *whole_features(const RgReward *reward, RgPolicy *reference,
 /* Rows of the steps, with γ^t. */
 static void step_rows(const RgReward *reward, RgPolicy *reference, const RgSequences *sequences,
                       RgRewardInput *input) {
-    input->offsets = rg_allocate((size_t)(sequences->count + 1) * sizeof *input->offsets);
+    input->offsets = rg_allocate(sequences->count + 1, sizeof *input->offsets);
     for (int64_t i = 0; i < sequences->count; i++)
         input->offsets[i + 1] =
             input->offsets[i] + rg_episode_steps(reward->dynamics, sequences, i);
     input->rows = input->offsets[sequences->count];
-    input->weight = rg_allocate((size_t)(input->rows + 1) * sizeof *input->weight);
+    input->weight = rg_allocate(input->rows, sizeof *input->weight);
     for (int64_t i = 0; i < sequences->count; i++)
         for (int64_t row = input->offsets[i]; row < input->offsets[i + 1]; row++)
             input->weight[row] = (RgReal)pow(reward->discount, (double)(row - input->offsets[i]));
     size_t bytes = (size_t)(input->rows * reward->features) * sizeof *input->features;
-    input->features = rg_allocate(bytes + 1);
+    input->features = rg_allocate(1, bytes);
     RgTape *tape = rg_tape_create();
     rg_tape_record(tape, false);
     const RgTensor *features = reference->type->step_features(reference, tape, sequences);

@@ -13,7 +13,9 @@
 
 /* Prompts [first, last) of the batch, whose responses are on the tape at the same time. */
 typedef struct Part {
-    int64_t first, last, epoch;
+    int64_t first, last;
+    bool trains; /* a gradient goes back; else the policy's log-probabilities are constants */
+    bool known;  /* a pass before this one has left in the rollout what it keeps */
     RgSequences *sequences, *third; /* the latter NULL where there is none */
 } Part;
 
@@ -27,11 +29,10 @@ static int64_t third_of_prompt(const RgTrainer *trainer, const RgRollout *rollou
     return rollout->third ? rollout->third->count / trainer->training.batch : 0;
 }
 
-static Part part_of(RgTrainer *trainer, const RgRollout *rollout, int64_t epoch, int64_t first,
-                    int64_t last) {
+static Part part_of(RgTrainer *trainer, const RgRollout *rollout, int64_t first, int64_t last) {
     RgArena *arena = rg_tape_arena(trainer->tape);
     int64_t k = rollout->k, third = third_of_prompt(trainer, rollout);
-    Part part = {first, last, epoch, NULL, NULL};
+    Part part = {.first = first, .last = last};
     part.sequences = view_of(arena, rollout->sequences, first * k, last * k);
     if (rollout->third)
         part.third = view_of(arena, rollout->third, first * third, last * third);
@@ -85,12 +86,12 @@ static void ask_of_sampled(RgTrainer *trainer, const Part *part, const RgRollout
     rg_sequences_destroy(sampled);
 }
 
-/* What does not change from one epoch to the next is in `kept`, from the place of the part on: it
- * is read there, but in the first epoch, which writes it. NULL: there is one epoch. */
-static bool take_kept(const double *kept, int64_t epoch, int64_t count, double *value) {
-    if (kept && epoch > 0)
+/* What does not change from one pass to the next is in `kept`, from the place of the part on: it
+ * is read there once it is known, by the first pass, which writes it. NULL: there is one pass. */
+static bool take_kept(const double *kept, bool known, int64_t count, double *value) {
+    if (kept && known)
         memcpy(value, kept, (size_t)count * sizeof *value);
-    return kept && epoch > 0;
+    return kept && known;
 }
 
 static void keep(double *kept, const double *value, int64_t count) {
@@ -109,7 +110,7 @@ static RgTensor *reference_of_part(RgTrainer *trainer, const Part *part, const R
         return rg_filled(trainer->tape, RG_SHAPE(count), 0);
     double *value = RG_ARENA_ARRAY(rg_tape_arena(trainer->tape), double, count);
     double *kept = place(rollout->reference, first);
-    if (!take_kept(kept, part->epoch, count, value)) {
+    if (!take_kept(kept, part->known, count, value)) {
         if (rollout->offline_known) {
             memcpy(value, kept, (size_t)count * sizeof *value);
             ask_of_sampled(trainer, part, rollout, value);
@@ -119,6 +120,26 @@ static RgTensor *reference_of_part(RgTrainer *trainer, const Part *part, const R
         keep(kept, value, count);
     }
     return rg_constant_from_double(trainer->tape, RG_SHAPE(count), value);
+}
+
+/* ---- the policy ---- */
+
+/* log π of each sequence, and of each of their steps. */
+static RgTensor *logprob_of(RgTrainer *trainer, const RgSequences *sequences, bool trains) {
+    if (trains)
+        return rg_policy_logprob(trainer->tape, trainer->policy, sequences);
+    double *value = RG_ARENA_ARRAY(rg_tape_arena(trainer->tape), double, sequences->count);
+    rg_policy_training_values(trainer->policy, sequences, value);
+    return rg_constant_from_double(trainer->tape, RG_SHAPE(sequences->count), value);
+}
+
+static RgTensor *step_logprob_of(RgTrainer *trainer, const RgSequences *sequences, int64_t steps,
+                                 bool trains) {
+    if (trains)
+        return rg_policy_step_logprob(trainer->tape, trainer->policy, sequences);
+    double *value = RG_ARENA_ARRAY(rg_tape_arena(trainer->tape), double, steps);
+    rg_policy_step_values(trainer->policy, sequences, value);
+    return rg_constant_from_double(trainer->tape, RG_SHAPE(steps), value);
 }
 
 /* ---- pairs and groups ---- */
@@ -178,17 +199,13 @@ static RgSide pick_side(RgTape *t, const RgBatch *batch, int64_t at) {
 static RgSide third_side(RgTrainer *trainer, const Part *part, const RgRollout *rollout) {
     RgTape *t = trainer->tape;
     int64_t count = part->third->count, first = part->first * third_of_prompt(trainer, rollout);
+    bool trains = part->trains && trainer->recipe.third != RG_FROM_OTHERS;
     double *value = RG_ARENA_ARRAY(rg_tape_arena(t), double, count);
-    RgTensor *logprob, *reference = rg_filled(t, RG_SHAPE(count), 0);
-    if (trainer->recipe.third == RG_FROM_OTHERS) {
-        rg_policy_training_values(trainer->policy, part->third, value);
-        logprob = rg_constant_from_double(t, RG_SHAPE(count), value);
-    } else {
-        logprob = rg_policy_logprob(t, trainer->policy, part->third);
-    }
+    RgTensor *logprob = logprob_of(trainer, part->third, trains);
+    RgTensor *reference = rg_filled(t, RG_SHAPE(count), 0);
     if (!trainer->recipe.reference_free) {
         double *kept = place(rollout->third_reference, first);
-        if (!take_kept(kept, part->epoch, count, value)) {
+        if (!take_kept(kept, part->known, count, value)) {
             rg_policy_training_values(trainer->reference, part->third, value);
             keep(kept, value, count);
         }
@@ -197,13 +214,17 @@ static RgSide third_side(RgTrainer *trainer, const Part *part, const RgRollout *
     return side_of(t, logprob, reference, lengths(trainer, part->third));
 }
 
-/* x as a constant, as it was in the first epoch. */
-static RgTensor *old_of(RgTape *t, RgTensor *x, int64_t epoch, double *kept) {
+/* x as a constant, as it was in the first pass. */
+static RgTensor *old_of(RgTape *t, RgTensor *x, bool known, double *kept) {
     if (!kept)
         return rg_stop_gradient(t, x);
-    for (int64_t i = 0; epoch == 0 && i < x->count; i++)
+    for (int64_t i = 0; !known && i < x->count; i++)
         kept[i] = (double)x->data[i];
     return rg_constant_from_double(t, x->shape, kept);
+}
+
+static int64_t feature_count(const RgTrainer *trainer) {
+    return trainer->reference->type->state_feature_count(trainer->reference);
 }
 
 /* Log-probabilities of single steps: those of the policy, of the reference, and as they were. */
@@ -216,18 +237,23 @@ static RgSteps steps_of(RgTrainer *trainer, const Part *part, const RgRollout *r
     for (int64_t i = 0; i <= n; i++)
         offsets[i] = start[i] - start[0];
     RgSteps steps = {.count = offsets[n], .offsets = offsets};
-    steps.logprob = rg_policy_step_logprob(t, trainer->policy, part->sequences);
+    steps.logprob = step_logprob_of(trainer, part->sequences, steps.count, part->trains);
     steps.reference = rg_filled(t, RG_SHAPE(steps.count), 0);
     if (!trainer->recipe.reference_free) {
         double *value = RG_ARENA_ARRAY(arena, double, steps.count);
         double *kept = place(rollout->step_reference, start[0]);
-        if (!take_kept(kept, part->epoch, steps.count, value)) {
+        if (!take_kept(kept, part->known, steps.count, value)) {
             rg_policy_step_values(trainer->reference, part->sequences, value);
             keep(kept, value, steps.count);
         }
         steps.reference = rg_constant_from_double(t, RG_SHAPE(steps.count), value);
     }
-    steps.old = old_of(t, steps.logprob, part->epoch, place(rollout->step_old, start[0]));
+    steps.old = old_of(t, steps.logprob, part->known, place(rollout->step_old, start[0]));
+    if (rollout->features) {
+        int64_t width = feature_count(trainer);
+        steps.features =
+            rg_borrow(t, RG_SHAPE(steps.count, width), rollout->features + start[0] * width);
+    }
     return steps;
 }
 
@@ -243,20 +269,21 @@ static RgBatch response_batch(RgTrainer *trainer, int64_t step, const Part *part
         logprob = rg_segment_sum(t, batch.steps.logprob, batch.steps.offsets, n * k);
         reference = rg_segment_sum(t, batch.steps.reference, batch.steps.offsets, n * k);
     } else {
-        logprob = rg_policy_logprob(t, trainer->policy, part->sequences);
+        logprob = logprob_of(trainer, part->sequences, part->trains);
         reference = reference_of_part(trainer, part, rollout);
     }
-    if (trainer->recipe.preferences == RG_FROM_POLICY && part->epoch == 0)
+    if (trainer->recipe.preferences == RG_FROM_POLICY && !part->known)
         label_by_policy(trainer, step, rg_sub(t, rg_stop_gradient(t, logprob), reference), part,
                         rollout);
     batch.logprob = rg_reshape(t, logprob, shape);
     batch.reference = rg_reshape(t, reference, shape);
     batch.log_ratio = rg_reshape(t, rg_sub(t, logprob, reference), shape);
-    batch.old = old_of(t, batch.logprob, part->epoch, place(rollout->old, first));
+    batch.old = old_of(t, batch.logprob, part->known, place(rollout->old, first));
     batch.length = rg_reshape(t, lengths(trainer, part->sequences), shape);
     batch.response_limit = trainer->course->response_limit / unit_of_length(trainer);
     batch.on_policy = rg_borrow(t, RG_SHAPE(n), rollout->on_policy + part->first);
     if (rollout->reward) {
+        batch.judged = rollout->reward + first;
         batch.reward = rg_constant_from_double(t, shape, rollout->reward + first);
         batch.win_rate = rg_constant_from_double(t, shape, rollout->win_rate + first);
     }
@@ -465,7 +492,9 @@ static ShardResult run_shard(RgTrainer *trainer, int64_t step, int64_t epoch, in
     RgTapeMark drawn = rg_tape_mark(trainer->tape);
     for (; first < end; first += most) {
         int64_t last = first + most < end ? first + most : end;
-        Part part = part_of(trainer, rollout, epoch, first, last);
+        Part part = part_of(trainer, rollout, first, last);
+        part.trains = true;
+        part.known = epoch > 0 || trainer->algorithm->prepare;
         result.loss += part_gradient(trainer, step, &part, rollout, &result.means);
         rg_tape_rewind(trainer->tape, drawn);
     }
@@ -558,7 +587,13 @@ static void find_steps(RgTrainer *trainer, RgRollout *rollout) {
             rollout->step_start[i] + rg_policy_steps(trainer->policy, s, i);
 }
 
-/* Room for what later epochs read. */
+static void find_features(RgTrainer *trainer, RgRollout *rollout) {
+    int64_t count = rollout->step_start[rollout->sequences->count] * feature_count(trainer);
+    rollout->features = RG_ARENA_ARRAY(rg_tape_arena(trainer->tape), RgReal, count);
+    rg_policy_state_values(trainer->reference, rollout->sequences, rollout->features);
+}
+
+/* Room for what later passes read. */
 static void make_room(RgTrainer *trainer, RgRollout *rollout) {
     RgArena *arena = rg_tape_arena(trainer->tape);
     int64_t count = rollout->sequences->count;
@@ -574,7 +609,18 @@ static void make_room(RgTrainer *trainer, RgRollout *rollout) {
     rollout->step_reference = RG_ARENA_ARRAY(arena, double, rollout->step_start[count]);
 }
 
+/* The pass before the first epoch, over the whole batch: it leaves in the rollout what others read,
+ * and what it makes on the tape is there for all of them. */
+static void prepare(RgTrainer *trainer, int64_t step, RgRollout *rollout) {
+    bool recording = rg_tape_record(trainer->tape, false);
+    Part whole = part_of(trainer, rollout, 0, trainer->training.batch);
+    RgBatch batch = response_batch(trainer, step, &whole, rollout);
+    trainer->now.prepared = trainer->algorithm->prepare(&trainer->now, trainer->options, &batch);
+    rg_tape_record(trainer->tape, recording);
+}
+
 RgStatus rg_gradient_begin(RgTrainer *trainer, int64_t step, RgRollout *rollout, RgError *error) {
+    bool prepares = trainer->algorithm->prepare != NULL;
     RG_TRY(rg_rollout(trainer, step, rollout, error));
     if (rg_team_size(trainer->course->team) > 1)
         RG_TRY(check_alike(trainer, rollout, error));
@@ -582,12 +628,19 @@ RgStatus rg_gradient_begin(RgTrainer *trainer, int64_t step, RgRollout *rollout,
         ask_of_offline(trainer, rollout);
     if (trainer->recipe.steps)
         find_steps(trainer, rollout);
-    if (rollout->order && trainer->recipe.epochs > 1)
+    if (trainer->recipe.features)
+        find_features(trainer, rollout);
+    if (rollout->order && (trainer->recipe.epochs > 1 || prepares))
         make_room(trainer, rollout);
     trainer->now =
         (RgStep){.tape = trainer->tape,
                  .number = step,
+                 .state = trainer->state,
                  .random = rg_random_at(rg_random_named(trainer->random, "loss"), (uint64_t)step)};
+    if (trainer->own.parameters)
+        rg_parameters_zero_gradient(trainer->own.parameters);
+    if (prepares)
+        prepare(trainer, step, rollout);
     trainer->flops += rg_trainer_take_flops(trainer);
     return RG_OK;
 }

@@ -5,10 +5,11 @@
 
 #include "algorithms/training/rollout.h"
 
-/* Draw the batch of step `step`, which all ranks have, and ask the reference of its offline pairs.
+/* Draw the batch of step `step`, which all ranks have, ask the reference of its offline pairs and
+ * let the algorithm prepare. The gradient of the algorithm's own parameters is 0 then.
  * The rollout is the caller's to release by rg_gradient_end, also on an error. */
 RgStatus rg_gradient_begin(RgTrainer *trainer, int64_t step, RgRollout *rollout, RgError *error);
-/* Add the gradient of the loss on it to the policy's. Returns the loss. */
+/* Add the gradient of the loss on it to the policy's and the algorithm's own. Returns the loss. */
 double rg_gradient_add(RgTrainer *trainer, int64_t step, int64_t epoch, RgRollout *rollout);
 void rg_gradient_end(RgTrainer *trainer, RgRollout *rollout);
 

@@ -72,6 +72,9 @@ RgStatus rg_recipe_check(const RgAlgorithm *a, const RgRecipe *r, RgError *error
         {r->reference_steps >= 0, "reference_steps of 0 or more"},
         {r->sampler_steps >= 0, "sampler_steps of 0 or more"},
         {r->epochs >= 1, "epochs of 1 or more"},
+        {r->steps || !r->features, "steps beside features"},
+        {pairs || r->group > 0 || !a->prepare, "pairs or a group beside prepare"},
+        {r->couples || !a->prepare, "couples beside prepare"},
     };
     return rg_descriptor_check(RG_ALGORITHM, &a->about, requirements,
                                sizeof requirements / sizeof *requirements, error);
@@ -113,7 +116,7 @@ static RgStatus check_judge(const RgAlgorithm *a, const RgRecipe *r, const RgCou
                        a->about.name);
     if (!course->skips || r->preferences != RG_FROM_JUDGE)
         return RG_OK;
-    if (r->group > 0)
+    if (r->group > 1)
         return rg_fail(error, RG_E_USAGE,
                        "%s needs every group ranked, and the judge leaves some without a label",
                        a->about.name);

@@ -267,7 +267,7 @@ static RgStatus compete(RgTrainer *trainer, RgRollout *rollout, RgError *error) 
         rg_sequences_append_pair(trio, rollout->sequences, i);
         rg_sequences_append_from(trio, rollout->third, i, false);
     }
-    double *reward = rg_allocate((size_t)(trio->count + 1) * sizeof *reward);
+    double *reward = rg_allocate(trio->count, sizeof *reward);
     RgStatus status = rg_trainer_judge(trainer, trio, reward, error);
     if (status == RG_OK)
         take_winners(trainer, trio, reward, rollout);
@@ -282,7 +282,7 @@ static RgStatus compete(RgTrainer *trainer, RgRollout *rollout, RgError *error) 
  * temperature plus Gumbel noise; reversed with the probability that a label is flipped. */
 static void rank(const RgCourse *course, RgRandom random, const double *reward, int64_t k,
                  int32_t *order) {
-    double *key = rg_allocate((size_t)k * sizeof *key);
+    double *key = rg_allocate(k, sizeof *key);
     for (int64_t i = 0; i < k; i++) {
         double noise = -log(-log(rg_random_uniform(random, (uint64_t)i) + 1e-300));
         key[i] = course->label_temperature > 0 ? reward[i] / course->label_temperature + noise

@@ -18,7 +18,8 @@ typedef struct RgRollout {
     /* Of groups, by a judge that gives rewards; else NULL: */
     double *reward, *win_rate; /* [batch, k] */
     int64_t *step_start;       /* [batch·k + 1] of single steps, where the recipe asks for them */
-    /* What is computed once and kept for all epochs; NULL where there is one epoch. */
+    RgReal *features;          /* [all steps, n] where it asks for them */
+    /* What is computed once and kept for all passes; NULL where there is one pass. */
     double *reference;       /* [batch·k] log π_ref */
     bool offline_known;      /* … of offline pairs it is there before, and in any case */
     double *old;             /* [batch·k] log π */

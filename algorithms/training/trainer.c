@@ -36,7 +36,7 @@ const RgOption rg_training_options[] = {
 static RgShuffle shuffle_create(int64_t count, RgRandom random) {
     RgShuffle shuffle = {.count = count, .epoch = -1, .random = random};
     if (count > 0)
-        shuffle.order = rg_allocate((size_t)count * sizeof *shuffle.order);
+        shuffle.order = rg_allocate(count, sizeof *shuffle.order);
     return shuffle;
 }
 
@@ -103,6 +103,11 @@ static RgStatus create_state(RgTrainer *trainer, RgError *error) {
     double start = rg_clock_seconds();
     rg_trainer_take_flops(trainer); /* of what others did with policy and reference */
     RG_TRY(a->create(trainer, trainer->options, &trainer->state, error));
+    if (trainer->own.parameters && trainer->training.shards > 1)
+        return rg_fail(error, RG_E_USAGE,
+                       "training.shards is %ld, and %s trains parameters of its own beside the "
+                       "policy: expected 1",
+                       (long)trainer->training.shards, a->about.name);
     trainer->meter.seconds += rg_clock_seconds() - start;
     trainer->meter.flops += rg_trainer_take_flops(trainer);
     return RG_OK;
@@ -136,7 +141,7 @@ RgStatus rg_trainer_create(const RgAlgorithm *algorithm, const void *options,
     RgRecipe recipe = rg_recipe_of(algorithm, options);
     RG_TRY(check_all(algorithm, &recipe, training, policy, course, error));
 
-    RgTrainer *new = rg_allocate(sizeof *new);
+    RgTrainer *new = rg_allocate(1, sizeof *new);
     new->algorithm = algorithm;
     new->options = options;
     new->recipe = recipe;
@@ -154,7 +159,7 @@ RgStatus rg_trainer_create(const RgAlgorithm *algorithm, const void *options,
         shuffle_create(sequence_count(course->prompts), rg_random_named(random, "prompt order"));
     new->pairs = shuffle_create(course->pairs ? course->pairs->count : 0,
                                 rg_random_named(random, "pair order"));
-    new->pairs_read = rg_allocate(pair_words(new) * sizeof *new->pairs_read);
+    new->pairs_read = rg_allocate(pair_words(new), sizeof *new->pairs_read);
     new->demonstrations = shuffle_create(sequence_count(course->demonstrations),
                                          rg_random_named(random, "demonstration order"));
     RgStatus status = create_state(new, error);
@@ -170,6 +175,8 @@ void rg_trainer_destroy(RgTrainer *trainer) {
         return;
     if (trainer->state && trainer->algorithm->destroy)
         trainer->algorithm->destroy(trainer->state);
+    rg_parameters_destroy(trainer->own.parameters);
+    rg_optimizer_destroy(trainer->own.optimizer);
     rg_policy_destroy(trainer->moving_reference);
     rg_policy_destroy(trainer->moving_sampler);
     rg_optimizer_destroy(trainer->optimizer);
@@ -180,6 +187,23 @@ void rg_trainer_destroy(RgTrainer *trainer) {
     free(trainer->pairs_read);
     free(trainer->demonstrations.order);
     free(trainer);
+}
+
+void rg_trainer_own(RgTrainer *trainer, const char *name, RgParameters *parameters,
+                    const RgOptimizerOptions *optimizer) {
+    RG_ASSERT(trainer->algorithm->loss && !trainer->own.parameters);
+    trainer->own.name = name;
+    trainer->own.parameters = parameters;
+    trainer->own.optimizer = rg_optimizer_create(optimizer, parameters->count, 0);
+}
+
+static void checkpoint_own(const RgTrainer *trainer, RgCheckpoint *checkpoint) {
+    if (!trainer->own.parameters)
+        return;
+    char *of_optimizer = rg_string_format("%s optimizer", trainer->own.name);
+    rg_checkpoint_parameters(checkpoint, trainer->own.name, trainer->own.parameters);
+    rg_checkpoint_optimizer(checkpoint, of_optimizer, trainer->own.optimizer);
+    free(of_optimizer);
 }
 
 void rg_trainer_use_cache(RgTrainer *trainer, struct RgPairCache *cache) {
@@ -198,6 +222,7 @@ void rg_trainer_checkpoint(RgTrainer *trainer, RgCheckpoint *checkpoint) {
                                  trainer->moving_reference->parameters);
     if (trainer->moving_sampler)
         rg_checkpoint_parameters(checkpoint, "sampler", trainer->moving_sampler->parameters);
+    checkpoint_own(trainer, checkpoint);
     if (trainer->algorithm->checkpoint)
         trainer->algorithm->checkpoint(trainer->state, checkpoint);
 }
@@ -221,6 +246,16 @@ void rg_trainer_notice(RgTrainer *trainer, const char *text) {
 
 double rg_trainer_step_policy(RgTrainer *trainer) {
     return rg_optimizer_step_at(trainer->optimizer, trainer->policy->parameters, trainer->step);
+}
+
+/* Step the policy and what the algorithm trains beside it. Returns the norm of the policy's
+ * gradient, which is not finite where either's is not. */
+static double step_parameters(RgTrainer *trainer) {
+    double own = 0, norm;
+    if (trainer->own.parameters)
+        own = rg_optimizer_step(trainer->own.optimizer, trainer->own.parameters);
+    norm = rg_trainer_step_policy(trainer);
+    return isfinite(own) ? norm : own;
 }
 
 /* Whether the trainer logs a metric of that name itself, in this step or in others. */
@@ -273,7 +308,7 @@ static RgStatus loss_step(RgTrainer *trainer, RgError *error) {
     while (status == RG_OK && epoch < epochs && isfinite(loss) && isfinite(norm)) {
         loss += rg_gradient_add(trainer, trainer->step, epoch++, &rollout);
         status = check_loss(trainer, error);
-        norm = status == RG_OK ? rg_trainer_step_policy(trainer) : 0;
+        norm = status == RG_OK ? step_parameters(trainer) : 0;
     }
     if (status == RG_OK)
         status = note_loss(trainer, loss / (double)epoch, norm, epoch, error);

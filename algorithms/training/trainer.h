@@ -69,7 +69,12 @@ struct RgTrainer {
     RgRandom random; /* the trial's root stream */
     int64_t step;    /* steps done */
     RgMeter meter;
-    void *state;               /* the algorithm's own */
+    void *state; /* the algorithm's own */
+    struct {
+        const char *name;
+        RgParameters *parameters; /* NULL: none */
+        RgOptimizer *optimizer;
+    } own;                     /* what the algorithm trains beside the policy */
     struct RgGradientSum *sum; /* of shards, once there are several */
     struct RgPairCache *cache; /* of what the reference says of offline pairs; NULL: none */
     double flops; /* spent in this step so far, but for what was asked of the reference */
@@ -106,6 +111,15 @@ RgStatus rg_trainer_step(RgTrainer *trainer, RgError *error);
 /* Add the gradient of the algorithm's loss, on the batch that step `step` would have, to
  * policy->parameters->gradient; the loss out. No step is taken. For algorithms with a loss. */
 RgStatus rg_trainer_gradient(RgTrainer *trainer, int64_t step, double *loss, RgError *error);
+
+/* ---- for algorithms with a loss and parameters of their own ---- */
+
+/* Train `parameters`, which become the trainer's, beside the policy: the gradient of the loss goes
+ * into them, too, after each epoch they step by an optimiser with these options, whose schedule
+ * counts these steps, and a checkpoint holds both by `name` (borrowed). For `create`, once; the
+ * algorithm has a loss, and its batches are no team's: training.shards has to be 1. */
+void rg_trainer_own(RgTrainer *trainer, const char *name, RgParameters *parameters,
+                    const RgOptimizerOptions *optimizer);
 
 /* ---- for algorithms with a step of their own ---- */
 

@@ -34,10 +34,10 @@ static void narrow(double *values, int rows, int64_t from, int64_t to) {
 RgPairing rg_pairing_make(const RgResults *results, const RgGroup *a, const RgGroup *b,
                           const char *metric) {
     RgPairing p = {0};
-    const RgTrial **trials = rg_allocate((size_t)(2 * a->count * b->count + 1) * sizeof *trials);
+    const RgTrial **trials = rg_allocate(2 * a->count * b->count, sizeof *trials);
     const RgTrial **from_b = trials + a->count * b->count;
     p.seeds = rg_pair_trials(a, b, trials, from_b);
-    p.seed = rg_allocate((size_t)(p.seeds + 1) * sizeof *p.seed);
+    p.seed = rg_allocate(p.seeds, sizeof *p.seed);
     for (int i = 0; i < p.seeds; i++)
         p.seed[i] = trials[i]->seed;
     p.own_items = p.seeds > 0 && rg_trial_has_own_items(trials[0]);
@@ -65,7 +65,7 @@ double rg_outcome(double a, double b) {
 
 /* Chance of improvement over seeds, from their means over the prompts that both answered. */
 static RgEstimate improve(const RgPairing *p) {
-    double *means = rg_allocate(2 * (size_t)(p->seeds + 1) * sizeof *means);
+    double *means = rg_allocate(2 * (size_t)p->seeds, sizeof *means);
     double *of_b = means + p->seeds;
     for (int s = 0; s < p->seeds; s++) {
         double sum_a = 0, sum_b = 0;
@@ -182,7 +182,7 @@ static void note_seeds(RgFamily *family) {
 }
 
 static void adjust(RgFamily *family) {
-    double *p = rg_allocate(2 * (size_t)(family->count + 1) * sizeof *p);
+    double *p = rg_allocate(2 * (size_t)family->count, sizeof *p);
     for (int i = 0; i < family->count; i++)
         p[i] = family->comparisons[i].estimate.p_value;
     rg_holm(p, family->count, p + family->count);
@@ -201,7 +201,7 @@ RgStatus rg_family_make(const RgResults *results, const RgCompareOptions *option
         RG_TRY(rg_results_group(results, options->against, &against, error));
     RG_TRY(choose_metric(results, options, &win, &metric, error));
     *family = (RgFamily){0};
-    family->comparisons = rg_allocate((size_t)(count * count + 1) * sizeof *family->comparisons);
+    family->comparisons = rg_allocate(count * count, sizeof *family->comparisons);
     for (int i = 0; i < count; i++)
         for (int j = 0; j < count; j++)
             if (against ? &groups[j] == against && i != j : i < j)

@@ -94,7 +94,7 @@ static RgGrid make_grid(const RgFamily *family) {
     bool win = family->comparisons[0].win;
     RgUnit unit = win ? RG_UNIT_PERCENT : RG_UNIT_PLAIN;
     RgGrid grid = {.rows = family->count + 1, .columns = COLUMNS, .names = 2};
-    grid.cells = rg_allocate((size_t)(grid.rows * COLUMNS) * sizeof *grid.cells);
+    grid.cells = rg_allocate(grid.rows * COLUMNS, sizeof *grid.cells);
     char **cell = grid.cells;
     for (int i = 0; i < COLUMNS; i++)
         *cell++ = i != 2 ? rg_string_copy(headings[i])

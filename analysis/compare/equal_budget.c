@@ -34,9 +34,9 @@ static Line load_line(const RgBudget *budget, const RgTrial *trial) {
     int64_t x_count = rg_trial_curve(budget->results, trial, &budget->cost, &x);
     int64_t y_count = rg_trial_curve(budget->results, trial, &budget->metric, &y);
     Line line = {.trial = trial,
-                 .step = rg_allocate((size_t)(y_count + 1) * sizeof *line.step),
-                 .x = rg_allocate((size_t)(y_count + 1) * sizeof *line.x),
-                 .y = rg_allocate((size_t)(y_count + 1) * sizeof *line.y)};
+                 .step = rg_allocate(y_count, sizeof *line.step),
+                 .x = rg_allocate(y_count, sizeof *line.x),
+                 .y = rg_allocate(y_count, sizeof *line.y)};
     for (int64_t i = 0, j = 0; i < y_count; i++) {
         while (j < x_count && x[j].step < y[i].step)
             j++;
@@ -58,9 +58,9 @@ typedef struct Lines {
 } Lines;
 
 static Lines load_lines(const RgBudget *budget, const RgGroup *group) {
-    const RgTrial **trials = rg_allocate((size_t)(group->count + 1) * sizeof *trials);
+    const RgTrial **trials = rg_allocate(group->count, sizeof *trials);
     Lines lines = {.count = rg_group_sample(group, trials)};
-    lines.at = rg_allocate((size_t)(lines.count + 1) * sizeof *lines.at);
+    lines.at = rg_allocate(lines.count, sizeof *lines.at);
     for (int i = 0; i < lines.count; i++)
         lines.at[i] = load_line(budget, trials[i]);
     free(trials);
@@ -95,7 +95,7 @@ static bool place_points(RgBudget *budget, const Lines *lines) {
             low = fmax(low, line->x[0]);
             high = fmin(high, line->x[line->count - 1]);
         }
-    budget->spent = rg_allocate((size_t)budget->points * sizeof *budget->spent);
+    budget->spent = rg_allocate(budget->points, sizeof *budget->spent);
     for (int64_t p = 0; p < budget->points; p++) /* the last one exactly at the end */
         budget->spent[p] = p == budget->points - 1
                                ? high
@@ -121,7 +121,7 @@ static RgReading read_line(const Line *line, double spent) {
 }
 
 static RgMean make_cell(const RgBudget *budget, const Lines *lines, double spent) {
-    RgReading *readings = rg_allocate((size_t)(lines->count + 1) * sizeof *readings);
+    RgReading *readings = rg_allocate(lines->count, sizeof *readings);
     bool all = true;
     for (int i = 0; i < lines->count; i++) {
         readings[i] = read_line(&lines->at[i], spent);
@@ -134,7 +134,7 @@ static RgMean make_cell(const RgBudget *budget, const Lines *lines, double spent
 
 static RgStatus fill(RgBudget *budget, Lines *lines, RgError *error) {
     const RgResults *results = budget->results;
-    budget->rows = rg_allocate((size_t)(results->group_count + 1) * sizeof *budget->rows);
+    budget->rows = rg_allocate(results->group_count, sizeof *budget->rows);
     for (int g = 0; g < results->group_count; g++) {
         Lines of_group = load_lines(budget, &results->groups[g]);
         if (spends(&of_group)) {
@@ -150,8 +150,7 @@ static RgStatus fill(RgBudget *budget, Lines *lines, RgError *error) {
     if (!place_points(budget, lines))
         return rg_fail(error, RG_E_USAGE, "%s: the methods have no spending of %s in common",
                        results->path, budget->cost.heading);
-    budget->cells =
-        rg_allocate((size_t)(budget->row_count * budget->points) * sizeof *budget->cells);
+    budget->cells = rg_allocate(budget->row_count * budget->points, sizeof *budget->cells);
     for (int row = 0; row < budget->row_count; row++)
         for (int64_t p = 0; p < budget->points; p++)
             budget->cells[row * budget->points + p] =
@@ -168,9 +167,9 @@ RgStatus rg_budget_create(const RgResults *results, const char *cost, const char
     if (!x.cost)
         return rg_fail(error, RG_E_USAGE, "\"%s\" is a metric, expected a cost such as flops",
                        cost);
-    RgBudget *budget = rg_allocate(sizeof *budget);
+    RgBudget *budget = rg_allocate(1, sizeof *budget);
     *budget = (RgBudget){.results = results, .cost = x, .metric = y, .points = points};
-    Lines *lines = rg_allocate((size_t)(results->group_count + 1) * sizeof *lines);
+    Lines *lines = rg_allocate(results->group_count, sizeof *lines);
     RgStatus status = fill(budget, lines, error);
     for (int row = 0; row < budget->row_count; row++)
         lines_free(&lines[row]);
@@ -211,7 +210,7 @@ static RgRecords *make_records(const RgBudget *budget) {
 /* A row for each method, a column for each spending point. */
 static RgGrid make_grid(const RgBudget *budget) {
     RgGrid grid = {.rows = budget->row_count + 1, .columns = (int)budget->points + 1, .names = 1};
-    grid.cells = rg_allocate((size_t)(grid.rows * grid.columns) * sizeof *grid.cells);
+    grid.cells = rg_allocate(grid.rows * grid.columns, sizeof *grid.cells);
     char **cell = grid.cells, *metric = rg_quantity_heading(&budget->metric);
     *cell++ = rg_string_format("%s, at %s", metric, budget->cost.name);
     for (int64_t p = 0; p < budget->points; p++)

@@ -120,13 +120,6 @@ char *rg_format_p(double p_value) {
 
 /* Text. */
 
-size_t rg_display_width(const char *text) {
-    size_t width = 0;
-    for (; *text; text++)
-        width += ((unsigned char)*text & 0xc0) != 0x80;
-    return width;
-}
-
 typedef const char *(*Escape)(unsigned char character);
 
 /* Copy with some ASCII characters replaced; what no escaping makes valid becomes U+FFFD. */

@@ -26,9 +26,6 @@ char *rg_format_interval(RgInterval interval, RgUnit unit);
 /* "0.013", or "< 0.0001"; a dash for NaN. malloc'd. */
 char *rg_format_p(double p_value);
 
-/* Columns that UTF-8 text takes on a terminal, for the characters that occur here. */
-size_t rg_display_width(const char *text);
-
 /* Escaped copies to a stream; NULL text writes nothing. But in CSV, what no escaping makes valid
  * (control characters, broken UTF-8) becomes U+FFFD, and but in HTML, too, white ones a space. */
 void rg_write_html(FILE *out, const char *text);

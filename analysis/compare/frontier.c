@@ -18,7 +18,7 @@ void rg_pareto(const double *x, const double *y, int64_t count, bool *optimal) {
 /* Over all trials at a step; a mean of nothing where one of them has none. */
 static RgMean mean_at(const RgFrontier *frontier, const RgTrial **trials, int count,
                       const RgQuantity *quantity, int64_t step) {
-    RgReading *readings = rg_allocate((size_t)(count + 1) * sizeof *readings);
+    RgReading *readings = rg_allocate(count, sizeof *readings);
     bool all = true;
     for (int i = 0; i < count; i++) {
         readings[i] = rg_reading_at(frontier->results, trials[i], quantity, step);
@@ -30,7 +30,7 @@ static RgMean mean_at(const RgFrontier *frontier, const RgTrial **trials, int co
 }
 
 static void add_points(RgFrontier *frontier, const RgGroup *group) {
-    const RgTrial **trials = rg_allocate((size_t)(group->count + 1) * sizeof *trials);
+    const RgTrial **trials = rg_allocate(group->count, sizeof *trials);
     RgPoint *first_curve = NULL;
     int count = rg_group_sample(group, trials);
     int64_t first = frontier->count, steps = 0;
@@ -56,8 +56,8 @@ static void add_points(RgFrontier *frontier, const RgGroup *group) {
 
 static void mark_optimal(RgFrontier *frontier) {
     size_t count = (size_t)frontier->count;
-    double *x = rg_allocate(2 * (count + 1) * sizeof *x), *y = x + count;
-    bool *optimal = rg_allocate((count + 1) * sizeof *optimal);
+    double *x = rg_allocate(2 * count, sizeof *x), *y = x + count;
+    bool *optimal = rg_allocate(count, sizeof *optimal);
     for (size_t i = 0; i < count; i++) {
         x[i] = frontier->points[i].x.summary.mean;
         y[i] = frontier->points[i].y.summary.mean;
@@ -77,7 +77,7 @@ RgStatus rg_frontier_create(const RgResults *results, const char *x, const char 
     for (int g = 0; g < results->group_count; g++)
         add_points(&frontier, &results->groups[g]);
     mark_optimal(&frontier);
-    *result = rg_allocate(sizeof **result);
+    *result = rg_allocate(1, sizeof **result);
     **result = frontier;
     return RG_OK;
 }
@@ -112,7 +112,7 @@ static RgRecords *make_records(const RgFrontier *frontier) {
 static RgGrid make_grid(const RgFrontier *frontier) {
     enum { COLUMNS = 6 };
     RgGrid grid = {.rows = (int)frontier->count + 1, .columns = COLUMNS, .names = 1};
-    grid.cells = rg_allocate((size_t)(grid.rows * COLUMNS) * sizeof *grid.cells);
+    grid.cells = rg_allocate(grid.rows * COLUMNS, sizeof *grid.cells);
     char **cell = grid.cells;
     *cell++ = rg_string_copy("method");
     *cell++ = rg_string_copy("step");

@@ -37,8 +37,8 @@ static int64_t load_items(const RgResults *results, const RgReading *reading, co
  * that all seeds are known alike. The caller frees. */
 static int64_t load_matrix(const RgResults *results, const RgReading *readings, int count,
                            const RgQuantity *quantity, double **matrix) {
-    double **rows = rg_allocate((size_t)(count + 1) * sizeof *rows);
-    int64_t *lengths = rg_allocate((size_t)(count + 1) * sizeof *lengths), items = 0;
+    double **rows = rg_allocate(count, sizeof *rows);
+    int64_t *lengths = rg_allocate(count, sizeof *lengths), items = 0;
     bool all = !quantity->cost;
     for (int i = 0; i < count && all; i++) {
         if (isnan(readings[i].value))
@@ -49,7 +49,7 @@ static int64_t load_matrix(const RgResults *results, const RgReading *readings, 
         items = lengths[i] > items ? lengths[i] : items;
     }
     items = all ? items : 0;
-    *matrix = rg_allocate(((size_t)count * (size_t)items + 1) * sizeof **matrix);
+    *matrix = rg_allocate((size_t)count * (size_t)items, sizeof **matrix);
     for (int i = 0; i < count; i++) {
         for (int64_t j = 0; j < items; j++)
             (*matrix)[i * items + j] = j < lengths[i] ? rows[i][j] : NAN;
@@ -76,7 +76,7 @@ RgInterval rg_interval_of_rates(RgInterval interval, const RgQuantity *quantity,
 
 RgMean rg_mean_of(const RgResults *results, const RgReading *readings, int count,
                   const RgQuantity *quantity) {
-    double *values = rg_allocate((size_t)(count + 1) * sizeof *values), *matrix;
+    double *values = rg_allocate(count, sizeof *values), *matrix;
     for (int i = 0; i < count; i++)
         values[i] = readings[i].value;
     int64_t items = load_matrix(results, readings, count, quantity, &matrix);

@@ -60,7 +60,7 @@ static RgGrid make_grid(const RgPaper *paper, const RgResults *results) {
                                            "checked", "reported", "here"};
     int columns = results ? 7 : 6;
     RgGrid grid = {.rows = (int)paper->figure_count + 1, .columns = columns, .names = 5};
-    grid.cells = rg_allocate((size_t)(grid.rows * columns) * sizeof *grid.cells);
+    grid.cells = rg_allocate(grid.rows * columns, sizeof *grid.cells);
     char **cell = grid.cells;
     for (int i = 0; i < columns; i++)
         *cell++ = rg_string_copy(headings[i]);

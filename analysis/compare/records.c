@@ -23,7 +23,7 @@ struct RgRecords {
 };
 
 RgRecords *rg_records_create(void) {
-    return rg_allocate(sizeof(RgRecords));
+    return rg_allocate(1, sizeof(RgRecords));
 }
 
 void rg_records_destroy(RgRecords *records) {

@@ -49,8 +49,8 @@ static void take_middle(RgCell *cell, const RgQuantity *quantity, const double *
 
 static RgCell make_cell(const RgTable *table, const RgTrial **trials, int count,
                         const RgQuantity *quantity) {
-    RgReading *readings = rg_allocate((size_t)(count + 1) * sizeof *readings);
-    double *values = rg_allocate((size_t)(count + 1) * sizeof *values);
+    RgReading *readings = rg_allocate(count, sizeof *readings);
+    double *values = rg_allocate(count, sizeof *values);
     for (int i = 0; i < count; i++) {
         readings[i] = rg_reading_at(table->results, trials[i], quantity, trials[i]->result_step);
         values[i] = readings[i].value;
@@ -112,8 +112,8 @@ static void fill_ratios(RgTable *table, int column) {
 static RgEstimate compare_middles(const RgTable *table, const RgGroup *a, const RgGroup *b,
                                   const RgQuantity *quantity) {
     size_t room = (size_t)(a->count * b->count) + 1;
-    const RgTrial **trials = rg_allocate(2 * room * sizeof *trials), **of_b = trials + room;
-    double *values = rg_allocate(2 * room * sizeof *values);
+    const RgTrial **trials = rg_allocate(2 * room, sizeof *trials), **of_b = trials + room;
+    double *values = rg_allocate(2 * room, sizeof *values);
     int count = rg_pair_trials(a, b, trials, of_b);
     for (int i = 0; i < count; i++) {
         values[i] = rg_trial_value(table->results, trials[i], quantity, trials[i]->result_step);
@@ -145,7 +145,7 @@ static double test_row(const RgTable *table, const RgGroup *row, const RgQuantit
 /* Each row against one; one family of tests. */
 static void test_column(RgTable *table, int column) {
     const RgResults *results = table->results;
-    double *p = rg_allocate(2 * (size_t)(results->group_count + 1) * sizeof *p);
+    double *p = rg_allocate(2 * (size_t)results->group_count, sizeof *p);
     double *adjusted = p + results->group_count;
     for (int group = 0; group < results->group_count; group++) {
         const RgGroup *row = &results->groups[group];
@@ -164,12 +164,11 @@ static void test_column(RgTable *table, int column) {
 
 static void fill(RgTable *table) {
     const RgResults *results = table->results;
-    table->cells = rg_allocate((size_t)(results->group_count * table->column_count + 1) *
-                               sizeof *table->cells);
-    table->sample = rg_allocate((size_t)(results->group_count + 1) * sizeof *table->sample);
+    table->cells = rg_allocate(results->group_count * table->column_count, sizeof *table->cells);
+    table->sample = rg_allocate(results->group_count, sizeof *table->sample);
     for (int group = 0; group < results->group_count; group++) {
         const RgGroup *row = &results->groups[group];
-        const RgTrial **trials = rg_allocate((size_t)(row->count + 1) * sizeof *trials);
+        const RgTrial **trials = rg_allocate(row->count, sizeof *trials);
         int count = rg_group_sample(row, trials);
         table->sample[group] = count;
         for (int column = 0; column < table->column_count; column++)
@@ -227,9 +226,8 @@ static bool column_is_empty(const RgTable *table, int column) {
 /* Take out the columns that no row has: no value, or a cost that nothing ever incurred. */
 static void drop_empty_columns(RgTable *table) {
     int kept = 0, columns = table->column_count, results = table->result_columns;
-    RgCell *cells =
-        rg_allocate((size_t)(table->results->group_count * columns + 1) * sizeof *cells);
-    int *keep = rg_allocate((size_t)(columns + 1) * sizeof *keep);
+    RgCell *cells = rg_allocate(table->results->group_count * columns, sizeof *cells);
+    int *keep = rg_allocate(columns, sizeof *keep);
     for (int column = 0; column < columns; column++)
         if (!column_is_empty(table, column))
             keep[kept++] = column;
@@ -285,6 +283,47 @@ static void note_definitions(RgTable *table) {
                             middle ? "" : " Columns that are not known by prompt are not tested."));
 }
 
+/* Prompts (or episodes, or contexts) that each evaluation is over: the fewest and the most of a
+ * trial of each row. */
+static void note_prompts(RgTable *table) {
+    const RgResults *results = table->results;
+    int64_t fewest = INT64_MAX, most = 0;
+    for (int g = 0; g < results->group_count && results->columns[0]; g++) {
+        if (results->groups[g].by_status[RG_TRIAL_FINISHED] == 0)
+            continue;
+        const RgTrial **sample = rg_allocate(results->groups[g].count, sizeof(const RgTrial *));
+        double *values = NULL;
+        rg_group_sample(&results->groups[g], sample);
+        int64_t items = rg_trial_items(results, sample[0], results->columns[0], &values);
+        free(sample);
+        free(values);
+        fewest = items > 0 && items < fewest ? items : fewest;
+        most = items > most ? items : most;
+    }
+    if (most > 0 && fewest < most)
+        add_note(table, rg_string_format("An evaluation is over %lld to %lld test prompts.",
+                                         (long long)fewest, (long long)most));
+    else if (most > 0)
+        add_note(table,
+                 rg_string_format("An evaluation is over %lld test prompts.", (long long)most));
+}
+
+/* A win rate of the base against itself that is not one half is noise of sampling. */
+static void note_base(RgTable *table) {
+    const RgResults *results = table->results;
+    for (int i = 0; i < results->group_count * table->column_count; i++) {
+        int group = i / table->column_count, column = i % table->column_count;
+        if (strcmp(table->columns[column].quantity.name, "win_rate_base") != 0 ||
+            strcmp(results->groups[group].algorithm, "base") != 0)
+            continue;
+        double mean = cell_at(table, group, column)->summary.mean;
+        if (!isnan(mean) && mean != 0.5)
+            add_note(table, rg_string_copy("base against base compares two samples of the same "
+                                           "policy: what it differs from 50 % is noise."));
+        return;
+    }
+}
+
 /* Rows of fewer seeds than a figure draws a band of. */
 static void note_few_seeds(RgTable *table) {
     char *rows = NULL, *few = table->least_seeds ? rg_few_seeds(table->least_seeds) : NULL;
@@ -323,8 +362,8 @@ static void note_agreement(RgTable *table, const char *by, const char *gold_name
                            const char *independent_name) {
     const RgResults *results = table->results;
     int groups = results->group_count, pairs = 0, discordant = 0;
-    double *gold = rg_allocate(2 * (size_t)(groups + 1) * sizeof *gold);
-    double *independent = gold + groups + 1;
+    double *gold = rg_allocate(2 * (size_t)groups, sizeof *gold);
+    double *independent = gold + groups;
     char *names = rg_string_copy("");
     bool both =
         row_means(table, gold_name, gold) && row_means(table, independent_name, independent);
@@ -358,6 +397,15 @@ static char *append(char *text, int64_t number) {
     return longer;
 }
 
+/* A trial that ended before its first reading was at none. */
+static char *append_step(char *text, int64_t step) {
+    if (step >= 0)
+        return append(text, step);
+    char *longer = rg_string_format("%s%s" RG_DASH, text, text[0] ? ", " : "");
+    free(text);
+    return longer;
+}
+
 static bool same_end(const RgTrial *a, const RgTrial *b) {
     return a->status == b->status && strcmp(rg_trial_reason(a), rg_trial_reason(b)) == 0;
 }
@@ -367,6 +415,7 @@ static void note_end(RgTable *table, const RgGroup *group, int first) {
     const RgTrial *trial = group->trials[first];
     char *seeds = rg_string_copy(""), *steps = rg_string_copy("");
     int count = 0;
+    bool any_step = false;
     for (int i = 0; i < group->count; i++) {
         if (!same_end(group->trials[i], trial))
             continue;
@@ -376,14 +425,16 @@ static void note_end(RgTable *table, const RgGroup *group, int first) {
             return;
         }
         seeds = append(seeds, group->trials[i]->seed);
-        steps = append(steps, group->trials[i]->last_step);
+        steps = append_step(steps, group->trials[i]->last_step);
+        any_step |= group->trials[i]->last_step >= 0;
         count++;
     }
     const char *plural = count > 1 ? "s" : "";
-    add_note(table,
-             rg_string_format("%s: %s, seed%s %s, at step%s %s: %s.",
-                              trial->status == RG_TRIAL_DIVERGED ? "Diverged" : "Failed",
-                              group->name, plural, seeds, plural, steps, rg_trial_reason(trial)));
+    char *at = any_step ? rg_string_format(", at step%s %s", plural, steps) : rg_string_copy("");
+    add_note(table, rg_string_format("%s: %s, seed%s %s%s: %s.",
+                                     trial->status == RG_TRIAL_DIVERGED ? "Diverged" : "Failed",
+                                     group->name, plural, seeds, at, rg_trial_reason(trial)));
+    free(at);
     free(seeds);
     free(steps);
 }
@@ -473,7 +524,7 @@ RgStatus rg_table_make(const RgResults *results, const RgTableOptions *options, 
     const RgGroup *against = NULL;
     if (options->against)
         RG_TRY(rg_results_group(results, options->against, &against, error));
-    RgTable *table = rg_allocate(sizeof *table);
+    RgTable *table = rg_allocate(1, sizeof *table);
     *table = (RgTable){.results = results, .statistic = options->statistic, .against = against};
     RgStatus status = RG_OK;
     for (int i = 0; metrics && metrics[i] && status == RG_OK; i++) {
@@ -493,6 +544,8 @@ RgStatus rg_table_make(const RgResults *results, const RgTableOptions *options, 
     if (!metrics)
         drop_empty_columns(table);
     note_definitions(table);
+    note_prompts(table);
+    note_base(table);
     note_agreement(table, "reward", "reward", "independent_reward");
     note_agreement(table, "win rate", "win_rate_base", "independent_win_rate_base");
     note_few_seeds(table);

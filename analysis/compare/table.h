@@ -89,6 +89,7 @@ typedef struct RgGrid {
     char **cells;
     int rows, columns;
     int names; /* columns at the left that are names: aligned left, the others right */
+    int keys;  /* columns at the left that say what a row is of: names, and then what was swept */
 } RgGrid;
 
 RgGrid rg_table_grid(const RgTable *table, int from, int to);

@@ -5,11 +5,13 @@
 #include "analysis/compare/format.h"
 #include "analysis/compare/mean.h"
 #include "analysis/compare/table.h"
+#include "core/utf8.h"
 
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 static const char *const format_names[] = {"text",     "markdown", "latex", "csv",
                                            "safe-csv", "json",     NULL};
@@ -113,8 +115,11 @@ RgGrid rg_table_grid(const RgTable *table, int from, int to) {
     int swept = 0;
     while (results->swept[swept])
         swept++;
-    RgGrid grid = {.rows = results->group_count + 1, .columns = swept + 2 + to - from, .names = 1};
-    grid.cells = rg_allocate((size_t)(grid.rows * grid.columns) * sizeof *grid.cells);
+    RgGrid grid = {.rows = results->group_count + 1,
+                   .columns = swept + 2 + to - from,
+                   .names = 1,
+                   .keys = 1 + swept};
+    grid.cells = rg_allocate(grid.rows * grid.columns, sizeof *grid.cells);
     char **cell = grid.cells;
     *cell++ = rg_string_copy("method");
     for (int i = 0; i < swept; i++)
@@ -157,27 +162,81 @@ static void rule(FILE *out, size_t width) {
     putc('\n', out);
 }
 
-static void write_text(const RgGrid *grid, FILE *out) {
-    size_t *width = rg_allocate((size_t)grid->columns * sizeof *width), total = 0;
-    for (int i = 0; i < grid->rows * grid->columns; i++) {
-        size_t w = rg_display_width(grid->cells[i]);
-        if (w > width[i % grid->columns])
-            width[i % grid->columns] = w;
-    }
-    for (int column = 0; column < grid->columns; column++)
-        total += width[column] + (column ? 2 : 0);
+/* Columns of a line that a person reads `out` on; SIZE_MAX where nobody does, or as wide as it is.
+ */
+static size_t line_width(FILE *out) {
+    struct winsize window;
+    const char *columns = getenv("COLUMNS");
+    long asked = columns ? strtol(columns, NULL, 10) : 0;
+    if (asked > 0)
+        return (size_t)asked;
+    bool terminal = ioctl(fileno(out), TIOCGWINSZ, &window) == 0 && window.ws_col > 0;
+    return terminal ? window.ws_col : SIZE_MAX;
+}
+
+static int key_columns(const RgGrid *grid) {
+    return grid->keys > grid->names ? grid->keys : grid->names;
+}
+
+/* Columns `from` to `to` of a grid, after its keys. */
+typedef struct Block {
+    const RgGrid *grid;
+    const size_t *width; /* [columns] */
+    int from, to;
+} Block;
+
+/* The column at `place` of the block's; −1 after the last. */
+static int block_column(const Block *b, int place) {
+    int keys = key_columns(b->grid), column = place < keys ? place : b->from + place - keys;
+    return column < b->to ? column : -1;
+}
+
+static size_t block_width(const Block *b) {
+    size_t total = 0;
+    for (int place = 0, column; (column = block_column(b, place)) >= 0; place++)
+        total += b->width[column] + (place ? 2 : 0);
+    return total;
+}
+
+static void write_block(const Block *b, FILE *out) {
+    const RgGrid *grid = b->grid;
     for (int row = 0; row < grid->rows; row++) {
-        for (int column = 0; column < grid->columns; column++) {
+        for (int place = 0, column; (column = block_column(b, place)) >= 0; place++) {
             const char *cell = grid->cells[row * grid->columns + column];
-            size_t space = width[column] - rg_display_width(cell);
-            bool left = column < grid->names, last = column == grid->columns - 1;
-            pad(out, (column ? 2 : 0) + (left ? 0 : space));
+            size_t space = b->width[column] - rg_utf8_width(cell);
+            bool left = column < grid->names, last = block_column(b, place + 1) < 0;
+            pad(out, (place ? 2 : 0) + (left ? 0 : space));
             rg_write_line(out, cell);
             pad(out, left && !last ? space : 0);
         }
         putc('\n', out);
         if (row == 0)
-            rule(out, total);
+            rule(out, block_width(b));
+    }
+}
+
+/* A table that is wider than the terminal comes in blocks, each with the keys of its rows. */
+static void write_text(const RgGrid *grid, FILE *out) {
+    size_t *width = rg_allocate(grid->columns, sizeof *width), limit = line_width(out);
+    int keys = key_columns(grid);
+    for (int i = 0; i < grid->rows * grid->columns; i++) {
+        size_t w = rg_utf8_width(grid->cells[i]);
+        if (w > width[i % grid->columns])
+            width[i % grid->columns] = w;
+    }
+    Block block = {.grid = grid, .width = width, .from = keys, .to = keys};
+    while (block.to < grid->columns) {
+        if (block.to > keys)
+            putc('\n', out);
+        block.from = block.to++;
+        while (block.to < grid->columns) {
+            Block wider = block;
+            wider.to++;
+            if (block_width(&wider) > limit)
+                break;
+            block = wider;
+        }
+        write_block(&block, out);
     }
     free(width);
 }

@@ -30,7 +30,7 @@ static int count_finished(const RgResults *results, const RgGroup *group, const 
 
 /* Mean over prompts and finished seeds. */
 static double mean_length(const RgResults *results, const RgGroup *group) {
-    double *means = rg_allocate((size_t)(group->count + 1) * sizeof *means);
+    double *means = rg_allocate(group->count, sizeof *means);
     for (int i = 0; i < group->count; i++) {
         double *values;
         means[i] = NAN;
@@ -47,7 +47,7 @@ static double mean_length(const RgResults *results, const RgGroup *group) {
 
 static RgStatus admit_methods(RgTournament *t, RgError *error) {
     const RgResults *results = t->results;
-    t->methods = rg_allocate((size_t)(results->group_count + 1) * sizeof *t->methods);
+    t->methods = rg_allocate(results->group_count, sizeof *t->methods);
     for (int i = 0; i < results->group_count; i++) {
         const RgGroup *group = &results->groups[i];
         int seeds = count_finished(results, group, t->metric);
@@ -98,7 +98,7 @@ static void collect_seeds(const RgTournament *t, Games *games) {
 /* Rows [pairing->seeds, pairing->items] moved to their seeds' places in [games->seeds,
  * games->items]; what is not there is NaN. The caller frees. */
 static double *spread(const Games *games, const RgPairing *pairing, const double *values) {
-    double *wide = rg_allocate((size_t)(games->seeds * games->items + 1) * sizeof *wide);
+    double *wide = rg_allocate(games->seeds * games->items, sizeof *wide);
     for (int64_t i = 0; i < games->seeds * games->items; i++)
         wide[i] = NAN;
     for (int s = 0; s < pairing->seeds; s++)
@@ -112,8 +112,7 @@ static double *spread(const Games *games, const RgPairing *pairing, const double
 static double *length_differences(const RgResults *results, const RgGroup *a, const RgGroup *b,
                                   const RgPairing *pairing) {
     RgPairing lengths = rg_pairing_make(results, a, b, "length");
-    double *differences =
-        rg_allocate((size_t)(pairing->seeds * pairing->items + 1) * sizeof *differences);
+    double *differences = rg_allocate(pairing->seeds * pairing->items, sizeof *differences);
     for (int64_t s = 0; s < pairing->seeds; s++) /* the same trials, so the same seeds */
         for (int64_t i = 0; i < pairing->items; i++)
             differences[s * pairing->items + i] =
@@ -147,7 +146,7 @@ static RgGames equal_games(const RgTournament *t, const Games *games, RgMeeting 
     double *differences =
         length_differences(t->results, meeting->comparison.a, meeting->comparison.b, pairing);
     double *wide = spread(games, pairing, differences);
-    RgGames pair = {.cells = rg_allocate((size_t)(games->seeds * games->items + 1) * sizeof *wide)};
+    RgGames pair = {.cells = rg_allocate(games->seeds * games->items, sizeof *wide)};
     RgLengthControl fit = rg_control_length(outcomes, wide, games->seeds, games->items,
                                             RG_TOURNAMENT_PRIOR, pair.cells);
     meeting->win_rate = fit.win_rate;
@@ -184,8 +183,8 @@ static void play(RgTournament *t, Games *games, int i, int j) {
 static Games play_all(RgTournament *t) {
     size_t cells = (size_t)(t->count * t->count);
     Games games = {.count = t->count};
-    games.pairs = rg_allocate(cells * sizeof *games.pairs);
-    t->meetings = rg_allocate(cells * sizeof *t->meetings);
+    games.pairs = rg_allocate(cells, sizeof *games.pairs);
+    t->meetings = rg_allocate(cells, sizeof *t->meetings);
     collect_seeds(t, &games);
     for (int i = 0; i < t->count; i++)
         for (int j = 0; j < t->count; j++) {
@@ -216,7 +215,7 @@ static void games_free(Games *games) {
 /* ---- ratings ---- */
 
 static void rate(RgTournament *t, const Games *games) {
-    RgEstimate *ratings = rg_allocate((size_t)t->count * sizeof *ratings);
+    RgEstimate *ratings = rg_allocate(t->count, sizeof *ratings);
     rg_estimate_ratings(games->pairs, t->count, games->seeds, games->items, RG_TOURNAMENT_PRIOR,
                         ratings);
     for (int i = 0; i < t->count; i++) {
@@ -244,9 +243,9 @@ static int by_rating(const void *a, const void *b, void *methods) {
 
 /* The strongest first, in rows and columns. */
 static void sort_methods(RgTournament *t) {
-    int n = t->count, *order = rg_allocate((size_t)n * sizeof *order);
-    RgTournamentMethod *methods = rg_allocate((size_t)n * sizeof *methods);
-    RgMeeting *meetings = rg_allocate((size_t)(n * n) * sizeof *meetings);
+    int n = t->count, *order = rg_allocate(n, sizeof *order);
+    RgTournamentMethod *methods = rg_allocate(n, sizeof *methods);
+    RgMeeting *meetings = rg_allocate(n * n, sizeof *meetings);
     for (int i = 0; i < n; i++)
         order[i] = i;
     qsort_r(order, (size_t)n, sizeof *order, by_rating, t->methods);
@@ -317,7 +316,7 @@ RgStatus rg_tournament_create(const RgResults *results, const RgTournamentOption
     RG_TRY(rg_results_item_metric(results, metric, error));
     if (options->length_controlled)
         RG_TRY(rg_results_item_metric(results, "length", error));
-    RgTournament *t = rg_allocate(sizeof *t);
+    RgTournament *t = rg_allocate(1, sizeof *t);
     *t = (RgTournament){
         .results = results, .metric = metric, .length_controlled = options->length_controlled};
     note_definitions(t);

@@ -30,7 +30,7 @@ RgGrid rg_tournament_ratings_grid(const RgTournament *t) {
         lengths |= !isnan(t->methods[i].length);
     int columns = lengths ? 6 : 5;
     RgGrid grid = {.rows = t->count + 1, .columns = columns, .names = 1};
-    grid.cells = rg_allocate((size_t)(grid.rows * columns) * sizeof *grid.cells);
+    grid.cells = rg_allocate(grid.rows * columns, sizeof *grid.cells);
     char **cell = grid.cells;
     for (int i = 0; i < columns; i++)
         *cell++ = rg_string_copy(headings[i]);
@@ -50,7 +50,7 @@ RgGrid rg_tournament_ratings_grid(const RgTournament *t) {
 
 RgGrid rg_tournament_matrix_grid(const RgTournament *t) {
     RgGrid grid = {.rows = t->count + 1, .columns = t->count + 1, .names = 1};
-    grid.cells = rg_allocate((size_t)(grid.rows * grid.columns) * sizeof *grid.cells);
+    grid.cells = rg_allocate(grid.rows * grid.columns, sizeof *grid.cells);
     char **cell = grid.cells;
     *cell++ = rg_string_copy(t->length_controlled ? "wins at equal length, %" : "wins, %");
     for (int j = 0; j < t->count; j++)

@@ -5,6 +5,7 @@
 #include "analysis/figures/figure_matrix.h"
 #include "analysis/figures/figure_parts.h"
 #include "analysis/figures/gnuplot.h"
+#include "core/utf8.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -174,7 +175,7 @@ static int longest_entry(const RgFigure *figure) {
         longest = strlen(figure->measures[i]);
     for (int i = 0; i < figure->curve_count; i++) {
         const RgFigureCurve *curve = &figure->curves[i];
-        size_t length = rg_display_width(curve->name) + (curve->diverged ? 13 : 0) +
+        size_t length = rg_utf8_width(curve->name) + (curve->diverged ? 13 : 0) +
                         (curve->gaps ? 16 : 0) + (curve->few_seeds ? 18 : 0);
         longest = length > longest ? length : longest;
     }

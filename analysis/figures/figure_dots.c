@@ -4,6 +4,7 @@
 #include "analysis/compare/format.h"
 #include "analysis/figures/figure_parts.h"
 #include "analysis/figures/gnuplot.h"
+#include "core/utf8.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -118,7 +119,7 @@ static int legend_rows(const RgDotFigure *f) {
 static Layout lay_out(const RgDotFigure *f) {
     int longest = 1;
     for (int i = 0; i < f->count; i++) {
-        int length = (int)rg_display_width(f->rows[i].name);
+        int length = (int)rg_utf8_width(f->rows[i].name);
         longest = length > longest ? length : longest;
     }
     int names = RG_GNUPLOT_LETTER * longest + 16;

@@ -5,6 +5,7 @@
 #include "analysis/compare/format.h"
 #include "analysis/figures/figure_parts.h"
 #include "analysis/figures/gnuplot.h"
+#include "core/utf8.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -84,7 +85,7 @@ typedef struct Layout {
 static int longest_of(char *const *names, int count) {
     size_t longest = 1;
     for (int i = 0; i < count; i++) {
-        size_t length = rg_display_width(names[i]);
+        size_t length = rg_utf8_width(names[i]);
         longest = length > longest ? length : longest;
     }
     return (int)longest;

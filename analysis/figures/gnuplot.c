@@ -2,6 +2,7 @@
 /* Running gnuplot in the output's folder, after writing the data and the script there. */
 #include "analysis/figures/gnuplot.h"
 
+#include "core/files.h"
 #include "core/new_file.h"
 
 #include <errno.h>

@@ -4,6 +4,7 @@
 #include "analysis/figures/plot.h"
 #include "analysis/figures/plot_parts.h"
 #include "analysis/statistics/statistics.h"
+#include "core/suggest.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -66,10 +67,10 @@ static Track load_track(const RgResults *results, const RgTrial *trial, const Ax
     int64_t y_count = rg_trial_curve(results, trial, &axes->y, &y);
     size_t room = (size_t)(y_count + 1);
     Track track = {.trial = trial,
-                   .evaluated = rg_allocate(room * sizeof *track.evaluated),
-                   .step = rg_allocate(room * sizeof *track.step),
-                   .x = rg_allocate(room * sizeof *track.x),
-                   .y = rg_allocate(room * sizeof *track.y)};
+                   .evaluated = rg_allocate(room, sizeof *track.evaluated),
+                   .step = rg_allocate(room, sizeof *track.step),
+                   .x = rg_allocate(room, sizeof *track.x),
+                   .y = rg_allocate(room, sizeof *track.y)};
     for (int64_t i = 0, j = 0; i < y_count; i++) {
         while (j < x_count && x[j].step < y[i].step)
             j++;
@@ -103,7 +104,7 @@ static int64_t union_of_steps(const Track *tracks, int count, int64_t **steps) {
     int64_t total = 0, kept = 0;
     for (int i = 0; i < count; i++)
         total += tracks[i].count;
-    *steps = rg_allocate((size_t)(total + 1) * sizeof **steps);
+    *steps = rg_allocate(total, sizeof **steps);
     for (int i = 0; i < count; i++)
         for (int64_t j = 0; j < tracks[i].count; j++)
             (*steps)[kept++] = tracks[i].step[j];
@@ -138,10 +139,10 @@ static RgFigureCurve average_tracks(const RgResults *results, const RgQuantity *
     int64_t *steps, step_count = union_of_steps(tracks, count, &steps);
     int64_t windows = step_count < MAXIMUM_POINTS ? step_count : MAXIMUM_POINTS;
     RgFigureCurve curve = {.name = rg_string_copy(name)};
-    curve.points = rg_allocate((size_t)(windows + 1) * sizeof *curve.points);
-    int64_t *at = rg_allocate((size_t)(count + 1) * sizeof *at);
-    double *x = rg_allocate((size_t)(count + 1) * sizeof *x);
-    RgReading *readings = rg_allocate((size_t)(count + 1) * sizeof *readings);
+    curve.points = rg_allocate(windows, sizeof *curve.points);
+    int64_t *at = rg_allocate(count, sizeof *at);
+    double *x = rg_allocate(count, sizeof *x);
+    RgReading *readings = rg_allocate(count, sizeof *readings);
     for (int64_t w = 0; w < windows; w++) {
         int64_t from = steps[w * step_count / windows];
         int64_t to = steps[(w + 1) * step_count / windows - 1];
@@ -168,9 +169,9 @@ static void add_training_curves(const RgResults *results, const Axes *axes, bool
                                 RgFigure *figure) {
     for (int g = 0; g < results->group_count; g++) {
         const RgGroup *group = &results->groups[g];
-        const RgTrial **trials = rg_allocate((size_t)(group->count + 1) * sizeof *trials);
+        const RgTrial **trials = rg_allocate(group->count, sizeof *trials);
         int count = rg_group_sample(group, trials);
-        Track *tracks = rg_allocate((size_t)(count + 1) * sizeof *tracks);
+        Track *tracks = rg_allocate(count, sizeof *tracks);
         for (int i = 0; i < count; i++)
             tracks[i] = load_track(results, trials[i], axes);
         RgFigureCurve curve = average_tracks(results, &axes->y, group->name, tracks, count);
@@ -256,9 +257,9 @@ static RgFigureCurve *curve_named(RgFigure *figure, char *name) {
 
 RgFigurePoint rg_plot_final_point(const RgResults *results, const RgGroup *group,
                                   const RgQuantity *quantity) {
-    const RgTrial **trials = rg_allocate((size_t)(group->count + 1) * sizeof *trials);
+    const RgTrial **trials = rg_allocate(group->count, sizeof *trials);
     int count = rg_group_sample(group, trials);
-    RgReading *readings = rg_allocate((size_t)(count + 1) * sizeof *readings);
+    RgReading *readings = rg_allocate(count, sizeof *readings);
     for (int i = 0; i < count; i++)
         readings[i] = rg_reading_at(results, trials[i], quantity, trials[i]->result_step);
     RgMean mean = rg_mean_of(results, readings, count, quantity);
@@ -276,7 +277,7 @@ static int compare_values(const void *a, const void *b) {
 
 int rg_plot_swept_values(const RgResults *results, const char *option, RgSweptValue **values) {
     int count = 0;
-    *values = rg_allocate((size_t)(results->group_count + 1) * sizeof **values);
+    *values = rg_allocate(results->group_count + 1, sizeof **values);
     for (int g = 0; g < results->group_count; g++) {
         const RgField *field = rg_fields_find(results->groups[g].swept, option);
         bool known = !field;
@@ -319,7 +320,7 @@ static void add_level(RgFigure *figure, const RgGroup *group, RgFigurePoint poin
                            .diverged = group->by_status[RG_TRIAL_DIVERGED],
                            .style = figure->curve_count,
                            .form = RG_CURVE_LEVEL};
-    curve.points = rg_allocate(2 * sizeof *curve.points);
+    curve.points = rg_allocate(2, sizeof *curve.points);
     for (int i = 0; i < 2; i++) {
         curve.points[i] = point;
         curve.points[i].x = ends[i];
@@ -366,7 +367,7 @@ static void add_swept_curves(const RgResults *results, const char *option,
         qsort(figure->curves[i].points, (size_t)figure->curves[i].count,
               sizeof *figure->curves[i].points, compare_points);
     if (categories) {
-        figure->categories = rg_allocate((size_t)(count + 1) * sizeof *figure->categories);
+        figure->categories = rg_allocate(count, sizeof *figure->categories);
         for (int i = 0; i < count; i++)
             figure->categories[figure->category_count++] = rg_string_copy(values[i].text);
     }
@@ -417,11 +418,11 @@ char *rg_plot_axis_label(const RgQuantity *quantity, double most, double *factor
 /* An x that is neither a metric, a cost nor a swept option: all three are candidates. */
 static RgStatus unknown_x(const RgResults *results, const char *name, RgError *error) {
     RgQuantity quantity;
-    const char *nearest = rg_nearest_name(name, results->swept);
-    return nearest ? rg_fail(error, RG_E_USAGE,
-                             "unknown metric or swept option \"%s\": did you mean \"%s\"?", name,
-                             nearest)
-                   : rg_results_quantity(results, name, &quantity, error);
+    RgSuggestion suggestion = rg_suggest(name, results->swept);
+    return suggestion.text[0]
+               ? rg_fail(error, RG_E_USAGE, "unknown metric or swept option \"%s\"%s", name,
+                         suggestion.text)
+               : rg_results_quantity(results, name, &quantity, error);
 }
 
 /* A method that spends nothing of the cost on the axis (offline ones ask no judge) is a level to
@@ -527,7 +528,7 @@ static RgStatus overoptimisation(const RgResults *results, const RgPlotOptions *
 
 /* A figure of no curves yet. */
 RgFigure *rg_plot_begin(const RgPlotOptions *options) {
-    RgFigure *figure = rg_allocate(sizeof *figure);
+    RgFigure *figure = rg_allocate(1, sizeof *figure);
     figure->title = rg_string_copy(options->title);
     figure->x_factor = figure->y_factor = figure->z_factor = 1;
     figure->middle = NAN;

@@ -11,9 +11,9 @@ static void make_room(RgFigure *figure, int rows, int columns) {
     size_t cells = (size_t)rows * (size_t)columns;
     figure->row_count = rows;
     figure->category_count = columns;
-    figure->rows = rg_allocate((size_t)(rows + 1) * sizeof *figure->rows);
-    figure->categories = rg_allocate((size_t)(columns + 1) * sizeof *figure->categories);
-    figure->cells = rg_allocate((cells + 1) * sizeof *figure->cells);
+    figure->rows = rg_allocate(rows, sizeof *figure->rows);
+    figure->categories = rg_allocate(columns, sizeof *figure->categories);
+    figure->cells = rg_allocate(cells, sizeof *figure->cells);
     for (size_t i = 0; i < cells; i++)
         figure->cells[i] = (RgFigureCell){.value = NAN, .low = NAN, .high = NAN};
 }
@@ -131,7 +131,7 @@ RgStatus rg_plot_heatmap(const RgResults *results, const RgPlotOptions *options,
         return rg_fail(error, RG_E_USAGE,
                        "both axes of a heat map are \"%s\": expected two swept options", swept.x);
     RG_TRY(rg_results_quantity(results, options->z ? options->z : "reward", &z, error));
-    const char **names = rg_allocate((size_t)(results->group_count + 1) * sizeof *names);
+    const char **names = rg_allocate(results->group_count + 1, sizeof *names);
     char *method = NULL;
     RgStatus status = choose_method(results, &swept, options->method, names, &method, error);
     if (status == RG_OK)

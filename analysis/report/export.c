@@ -3,6 +3,7 @@
 #include "analysis/report/export.h"
 
 #include "analysis/compare/format.h"
+#include "core/files.h"
 #include "core/results/rows.h"
 
 #include <errno.h>

@@ -6,6 +6,7 @@
 #include "analysis/figures/plot.h"
 #include "analysis/figures/svg.h"
 #include "analysis/report/report_page.h"
+#include "core/files.h"
 #include "core/new_file.h"
 
 #include <math.h>

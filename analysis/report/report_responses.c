@@ -35,7 +35,7 @@ static bool is_reward(const char *column) {
 }
 
 static const RgTrial *trial_of(const RgGroup *group) {
-    const RgTrial **trials = rg_allocate((size_t)(group->count + 1) * sizeof *trials);
+    const RgTrial **trials = rg_allocate(group->count, sizeof *trials);
     const RgTrial *first = rg_group_sample(group, trials) > 0 ? trials[0] : NULL;
     free(trials);
     return first;
@@ -43,8 +43,8 @@ static const RgTrial *trial_of(const RgGroup *group) {
 
 static void add_score(Answers *a, const char *column) {
     int count = a->results->group_count;
-    Score score = {.values = rg_allocate((size_t)(count + 1) * sizeof *score.values),
-                   .items = rg_allocate((size_t)(count + 1) * sizeof *score.items)};
+    Score score = {.values = rg_allocate(count, sizeof *score.values),
+                   .items = rg_allocate(count, sizeof *score.items)};
     if (!rg_results_has(a->results, column, &score.quantity))
         score.quantity = (RgQuantity){.name = column, .heading = column, .unit = RG_UNIT_PLAIN};
     for (int g = 0; g < count; g++) {
@@ -59,8 +59,8 @@ static void add_score(Answers *a, const char *column) {
 static Answers load(const RgResults *results) {
     Answers a = {.results = results};
     int count = results->group_count;
-    a.responses = rg_allocate((size_t)(count + 1) * sizeof *a.responses);
-    a.counts = rg_allocate((size_t)(count + 1) * sizeof *a.counts);
+    a.responses = rg_allocate(count, sizeof *a.responses);
+    a.counts = rg_allocate(count, sizeof *a.counts);
     for (int g = 0; g < count; g++) {
         const RgTrial *trial = trial_of(&results->groups[g]);
         if (trial)

@@ -151,9 +151,13 @@ static void write_unfinished(FILE *out, const RgResults *results) {
                 continue;
             fputs("<tr><th scope=\"row\">", out);
             rg_write_html(out, results->groups[g].name);
-            fprintf(out, "</th><td>%lld</td><td class=\"%s\">%s</td><td>%lld</td><td>",
+            char *step = trial->last_step < 0
+                             ? rg_string_copy(RG_DASH)
+                             : rg_string_format("%lld", (long long)trial->last_step);
+            fprintf(out, "</th><td>%lld</td><td class=\"%s\">%s</td><td>%s</td><td>",
                     (long long)trial->seed, trial->status == RG_TRIAL_RUNNING ? "soft" : "bad",
-                    names[trial->status], (long long)trial->last_step);
+                    names[trial->status], step);
+            free(step);
             rg_write_html(out,
                           trial->status == RG_TRIAL_RUNNING ? RG_DASH : rg_trial_reason(trial));
             fputs("</td></tr>\n", out);
@@ -216,8 +220,8 @@ static void load_resolved(Settings *s, const RgGroup *group) {
 
 static Settings load_settings(const RgResults *results) {
     size_t room = (size_t)results->group_count + 1;
-    Settings s = {.labels = rg_allocate(room * sizeof *s.labels),
-                  .resolved = rg_allocate(room * sizeof *s.resolved)};
+    Settings s = {.labels = rg_allocate(room, sizeof *s.labels),
+                  .resolved = rg_allocate(room, sizeof *s.resolved)};
     for (int g = 0; g < results->group_count; g++)
         load_resolved(&s, &results->groups[g]);
     RgFields given = rg_fields_parse(results->config);

@@ -18,7 +18,7 @@ static Games make_games(const double *outcomes, const double *differences, int64
                         int64_t items, double prior) {
     int64_t cells = seeds * items;
     Games games = {.seeds = seeds, .items = items, .outcomes = outcomes, .prior = prior};
-    games.x = rg_allocate((size_t)(cells + 1) * sizeof *games.x);
+    games.x = rg_allocate(cells, sizeof *games.x);
     for (int64_t i = 0; i < cells; i++)
         games.x[i] = isnan(outcomes[i]) ? NAN : differences[i];
     RgSummary all = rg_summarize(games.x, cells);
@@ -91,7 +91,7 @@ static RgSpread spread_of(const Games *games, const RgLengthControl *fit, const 
                           double *cells) {
     int64_t count = games->seeds * games->items;
     double chance = chance_of(fit, 0);
-    double *parts = rg_allocate((size_t)(count + 1) * sizeof *parts);
+    double *parts = rg_allocate(count, sizeof *parts);
     for (int64_t i = 0; i < count; i++) {
         double x = games->x[i], surplus = games->outcomes[i] - chance_of(fit, x);
         parts[i] = games->played * surplus * (inverse[0] + inverse[1] * x);

@@ -30,7 +30,7 @@ static bool reaches_all(const double *wins, int count, bool turned, int *reached
 
 /* Ford's condition: everybody beat everybody else, if only by way of others. */
 static bool is_connected(const double *wins, int count) {
-    int *scratch = rg_allocate(2 * (size_t)(count + 1) * sizeof *scratch);
+    int *scratch = rg_allocate(2 * (size_t)count, sizeof *scratch);
     bool connected = reaches_all(wins, count, false, scratch, scratch + count) &&
                      reaches_all(wins, count, true, scratch, scratch + count);
     free(scratch);
@@ -96,7 +96,7 @@ bool rg_bradley_terry(const double *wins, int count, double prior, double *ratin
             ratings[i] = NAN;
         return false;
     }
-    double *step = rg_allocate((size_t)(count * (count + 1)) * sizeof *step);
+    double *step = rg_allocate(count * (count + 1), sizeof *step);
     double *curvature = step + count, largest = INFINITY;
     for (int turn = 0; turn < 500 && largest > 1e-11; turn++) {
         derivatives(wins, count, prior, ratings, step, curvature);
@@ -157,7 +157,7 @@ static void sum_parts(const RgGames *pairs, int n, int64_t cells, const double *
 void rg_estimate_ratings(const RgGames *pairs, int count, int64_t seeds, int64_t items,
                          double prior, RgEstimate *ratings) {
     size_t n = (size_t)count, cells = (size_t)(seeds * items);
-    double *wins = rg_allocate((3 * n * n + 3 * n + cells + 1) * sizeof *wins), games = 0;
+    double *wins = rg_allocate(3 * n * n + 3 * n + cells, sizeof *wins), games = 0;
     double *curvature = wins + n * n, *scratch = curvature + n * n, *rated = scratch + n * n;
     double *gradient = rated + n, *row = gradient + n, *parts = row + n;
     for (size_t i = 0; i < n; i++)

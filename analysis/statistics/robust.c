@@ -36,7 +36,7 @@ static double middle_mean(double *values, int64_t count) {
 }
 
 double rg_interquartile_mean(const double *values, int64_t count) {
-    double *copy = rg_allocate((size_t)(count + 1) * sizeof *copy);
+    double *copy = rg_allocate(count, sizeof *copy);
     memcpy(copy, values, (size_t)count * sizeof *copy);
     double mean = middle_mean(copy, compact(copy, count));
     free(copy);
@@ -71,8 +71,8 @@ static double resampled_mean(const double *values, int64_t count, RgRandom resam
  * leaves out, on the same seeds. */
 static double resampled_deviation(const double *x, const double *y, int64_t count) {
     RgRandom random = rg_random_named(rg_random_root(0), "analysis/robust");
-    double *means = rg_allocate(RESAMPLES * sizeof *means);
-    double *drawn = rg_allocate((size_t)count * sizeof *drawn);
+    double *means = rg_allocate(RESAMPLES, sizeof *means);
+    double *drawn = rg_allocate(count, sizeof *drawn);
     for (int64_t r = 0; r < RESAMPLES; r++) {
         RgRandom resample = rg_random_at(random, (uint64_t)r);
         means[r] = resampled_mean(x, count, resample, drawn) -
@@ -95,7 +95,7 @@ static RgSpread resampled_spread(const double *x, const double *y, int64_t count
 }
 
 RgEstimate rg_estimate_interquartile_mean(const double *values, int64_t count) {
-    double *there = rg_allocate((size_t)(count + 1) * sizeof *there);
+    double *there = rg_allocate(count, sizeof *there);
     memcpy(there, values, (size_t)count * sizeof *there);
     int64_t kept = compact(there, count);
     RgSpread spread = resampled_spread(there, NULL, kept);
@@ -107,7 +107,7 @@ RgEstimate rg_estimate_interquartile_mean(const double *values, int64_t count) {
 }
 
 RgEstimate rg_estimate_interquartile_difference(const double *x, const double *y, int64_t count) {
-    double *of_x = rg_allocate(2 * (size_t)(count + 1) * sizeof *of_x), *of_y = of_x + count + 1;
+    double *of_x = rg_allocate(2 * (size_t)count, sizeof *of_x), *of_y = of_x + count;
     int64_t kept = 0;
     for (int64_t i = 0; i < count; i++)
         if (!isnan(x[i]) && !isnan(y[i])) {
@@ -125,7 +125,7 @@ RgEstimate rg_estimate_interquartile_difference(const double *x, const double *y
 /* Variance of the mean of x's chances to beat a value of y. */
 static double variance_of_chances(const double *x, int64_t x_count, const double *y,
                                   int64_t y_count) {
-    double *chances = rg_allocate((size_t)(x_count + 1) * sizeof *chances);
+    double *chances = rg_allocate(x_count, sizeof *chances);
     for (int64_t i = 0; i < x_count; i++)
         chances[i] = rg_probability_of_improvement(&x[i], 1, y, y_count);
     double error = rg_summarize(chances, x_count).standard_error;

@@ -36,7 +36,7 @@ typedef struct Margins {
 } Margins;
 
 static Margins sum_margins(const double *values, int64_t seeds, int64_t items, double mean) {
-    Margins m = {.of_seed = rg_allocate(2 * (size_t)(seeds + items + 1) * sizeof *m.of_seed)};
+    Margins m = {.of_seed = rg_allocate(2 * (size_t)(seeds + items), sizeof *m.of_seed)};
     m.of_item = m.of_seed + seeds;
     m.seed_cells = m.of_item + items;
     m.item_cells = m.seed_cells + seeds;
@@ -285,8 +285,8 @@ static int compare_doubles(const void *a, const void *b) {
 }
 
 void rg_holm(const double *p_values, int64_t count, double *adjusted) {
-    double *sorted = rg_allocate(2 * (size_t)(count + 1) * sizeof *sorted);
-    double *bound = sorted + count + 1, largest = 0;
+    double *sorted = rg_allocate(2 * (size_t)count, sizeof *sorted);
+    double *bound = sorted + count, largest = 0;
     int64_t tests = 0;
     for (int64_t i = 0; i < count; i++)
         if (!isnan(p_values[i]))

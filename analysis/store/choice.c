@@ -5,6 +5,8 @@
 #include "analysis/store/fields.h"
 #include "analysis/store/query.h"
 #include "core/lookup.h"
+#include "core/results/last_run.h"
+#include "core/suggest.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -111,11 +113,32 @@ static Words collect(const RgCandidate *trials, int count, const char *option) {
     return words;
 }
 
+/* Whether the path ends with `name`, a part of it or several. */
+static bool ends_with_parts(const char *path, const char *name) {
+    size_t length = strlen(path), end = strlen(name);
+    return length > end && path[length - end - 1] == '.' && strcmp(path + length - end, name) == 0;
+}
+
+/* The option in full of which `name` is the last part, as "margin" is of "algorithm.margin"; of
+ * several the shortest. NULL where there is none. */
+static const char *in_full(const Words *options, const char *name) {
+    const char *best = NULL;
+    for (int i = 0; i < options->count; i++)
+        if (ends_with_parts(options->at[i], name) &&
+            (!best || strlen(options->at[i]) < strlen(best)))
+            best = options->at[i];
+    return best;
+}
+
 static RgStatus unknown_option(const Condition *condition, const RgCandidate *trials, int count,
                                RgError *error) {
     Words options = collect(trials, count, NULL);
-    RgStatus status = rg_unknown_name(error, "option of --where", condition->option,
-                                      (const char *const *)options.at);
+    static const char what[] = "option of --where";
+    const char *full = in_full(&options, condition->option);
+    RgStatus status =
+        full ? rg_fail(error, RG_E_USAGE, "unknown %s \"%s\"%s", what, condition->option,
+                       rg_suggest_this(full).text)
+             : rg_unknown_name(error, what, condition->option, (const char *const *)options.at);
     words_clear(&options);
     return status;
 }
@@ -174,12 +197,80 @@ static RgStatus choose(const RgChoice *choice, Condition *conditions, RgCandidat
 
 RgStatus rg_choose(const RgChoice *choice, RgCandidate *trials, int count, int *left_out,
                    RgError *error) {
-    Condition *conditions = rg_allocate((size_t)(choice->where_count + 1) * sizeof *conditions);
+    Condition *conditions = rg_allocate(choice->where_count, sizeof *conditions);
     RgStatus status = read_conditions(choice, conditions, error);
     if (status == RG_OK)
         status = choose(choice, conditions, trials, count, left_out, error);
     for (int i = 0; i < choice->where_count; i++)
         free(conditions[i].option);
     free(conditions);
+    return status;
+}
+
+/* ---- one trial ---- */
+
+static RgCandidate candidate_of(const RgTrialRow *row, const char *name, const RgLookup *asked) {
+    bool is_key = strcmp(row->key, name) == 0;
+    return (RgCandidate){.label = row->label,
+                         .config = row->config,
+                         .seed = row->seed,
+                         .asked = is_key || !asked ||
+                                  rg_lookup_find(asked, row->key, strlen(row->key)) >= 0};
+}
+
+/* What the config of each experiment that was run last asks for among the rows, which are mostly of
+ * one experiment. */
+static RgStatus fill_candidates(RgStore *store, const RgTrialRows *rows, const char *name,
+                                RgCandidate *candidates, RgError *error) {
+    RgLookup *asked = NULL;
+    RgStatus status = RG_OK;
+    for (int i = 0; i < rows->count && status == RG_OK; i++) {
+        const RgTrialRow *row = &rows->at[i];
+        if (i == 0 || row->experiment_id != row[-1].experiment_id) {
+            rg_lookup_destroy(asked);
+            status = rg_last_run_keys(store, row->experiment_id, &asked, error);
+        }
+        if (status == RG_OK)
+            candidates[i] = candidate_of(row, name, asked);
+    }
+    rg_lookup_destroy(asked);
+    return status;
+}
+
+/* The number of the only one that is chosen. */
+static RgStatus find_chosen(RgStore *store, const char *name, const RgTrialRows *rows,
+                            const RgCandidate *candidates, int *number, RgError *error) {
+    *number = -1;
+    for (int i = 0; i < rows->count; i++) {
+        if (candidates[i].chosen && *number >= 0)
+            return rg_trial_refuse_several(store, name, &rows->at[*number], &rows->at[i], error);
+        if (candidates[i].chosen)
+            *number = i;
+    }
+    return *number >= 0 ? RG_OK
+                        : rg_fail(error, RG_E_USAGE,
+                                  "%s: the config that was run last does not ask for \"%s\": --all "
+                                  "takes the trials of every config that was run",
+                                  rg_store_path(store), name);
+}
+
+RgStatus rg_choose_trial(RgStore *store, const RgChoice *choice, const char *name, int64_t seed,
+                         RgTrialRow *row, RgError *error) {
+    RgTrialRows rows;
+    int left_out, number = -1;
+    *row = (RgTrialRow){0};
+    RG_TRY(rg_trial_find_all(store, choice->experiment, name, seed, &rows, error));
+    RgCandidate *candidates = rg_allocate((size_t)rows.count, sizeof *candidates);
+    RgStatus status = fill_candidates(store, &rows, name, candidates, error);
+    if (status == RG_OK)
+        status = rg_choose(choice, candidates, rows.count, &left_out, error);
+    if (status == RG_OK)
+        status = find_chosen(store, name, &rows, candidates, &number, error);
+    if (status == RG_OK) {
+        *row = rows.at[number];
+        rows.at[number] = (RgTrialRow){0}; /* what it holds is the caller's now */
+    }
+    free(candidates);
+    rg_trial_rows_clear(&rows);
     return status;
 }

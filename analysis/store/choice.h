@@ -9,7 +9,7 @@
 #ifndef RG_ANALYSIS_STORE_CHOICE_H
 #define RG_ANALYSIS_STORE_CHOICE_H
 
-#include "core/base.h"
+#include "core/results/trial_find.h"
 
 /* All zero: the experiment that was worked on last, and the config of it that was run last. */
 typedef struct RgChoice {
@@ -32,5 +32,13 @@ typedef struct RgCandidate {
  */
 RgStatus rg_choose(const RgChoice *choice, RgCandidate *trials, int count, int *left_out,
                    RgError *error);
+
+/* The one trial whose key or label is `name`, with `seed`, or with any where that is −1: of those
+ * that the choice tells, in the experiment that it tells or, where that is NULL, in whichever has
+ * it. A key names its trial whether the config that was run last asks for it or not. RG_E_USAGE
+ * where none is chosen, or several: the message tells what sets them apart. The row is the caller's
+ * to clear. */
+RgStatus rg_choose_trial(RgStore *store, const RgChoice *choice, const char *name, int64_t seed,
+                         RgTrialRow *row, RgError *error);
 
 #endif

@@ -35,6 +35,10 @@ static const RgQuantity known_quantities[] = {
 };
 static const size_t known_count = sizeof known_quantities / sizeof *known_quantities;
 
+const RgQuantity *rg_quantity_known(size_t i) {
+    return i < known_count ? &known_quantities[i] : NULL;
+}
+
 static const char *stored_metric(const RgResults *results, const char *name) {
     for (int i = 0; results->metrics[i]; i++)
         if (strcmp(results->metrics[i], name) == 0)
@@ -73,21 +77,26 @@ bool rg_results_has(const RgResults *results, const char *name, RgQuantity *quan
     return true;
 }
 
+const char **rg_results_quantities(const RgResults *results) {
+    size_t count = 0;
+    while (results->metrics[count])
+        count++;
+    const char **names = rg_allocate(count + known_count + 1, sizeof *names);
+    size_t listed = 0;
+    for (size_t i = 0; i < count; i++) /* of training and evaluation both: listed once */
+        if (find_metric(results, short_name(results->metrics[i])) == results->metrics[i])
+            names[listed++] = short_name(results->metrics[i]);
+    for (size_t i = 0; i < known_count; i++)
+        if (known_quantities[i].cost)
+            names[listed++] = known_quantities[i].name;
+    return names;
+}
+
 RgStatus rg_results_quantity(const RgResults *results, const char *name, RgQuantity *quantity,
                              RgError *error) {
     if (rg_results_has(results, name, quantity))
         return RG_OK;
-    size_t count = 0;
-    while (results->metrics[count])
-        count++;
-    const char **names = rg_allocate((count + known_count + 1) * sizeof *names);
-    size_t told = 0;
-    for (size_t i = 0; i < count; i++) /* of training and evaluation both: told once */
-        if (find_metric(results, short_name(results->metrics[i])) == results->metrics[i])
-            names[told++] = short_name(results->metrics[i]);
-    for (size_t i = 0; i < known_count; i++)
-        if (known_quantities[i].cost)
-            names[told++] = known_quantities[i].name;
+    const char **names = rg_results_quantities(results);
     RgStatus status = rg_unknown_name(error, "metric", name, names);
     free(names);
     return status;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Reading an experiment from the results store: the SQL queries of tables and figures. What the
- * columns mean is told in core/results/store.c; what the structs mean, in the header. Loading fails
+ * columns mean is told in core/results/store_open.c; what the structs mean, in the header. Loading fails
  * at the first row that is not sound; a reading that fails later gives what there is without it,
  * and is kept for rg_results_status. */
 #include "analysis/store/query.h"
@@ -9,6 +9,7 @@
 #include "core/results/curve_gaps.h"
 #include "core/results/last_run.h"
 #include "core/results/rows.h"
+#include "core/suggest.h"
 
 #include <limits.h>
 #include <math.h>
@@ -66,7 +67,7 @@ static char *list_names(const char *name, const char *const *names) {
     size_t count = 0, told = 0;
     while (names[count])
         count++;
-    const char **sorted = rg_allocate((count + 1) * sizeof *sorted);
+    const char **sorted = rg_allocate(count, sizeof *sorted);
     memcpy(sorted, names, count * sizeof *sorted);
     qsort_r(sorted, count, sizeof *sorted, by_distance, (void *)name);
     char *list = rg_string_copy(count ? "" : "none in the store");
@@ -84,10 +85,9 @@ static char *list_names(const char *name, const char *const *names) {
 
 RgStatus rg_unknown_name(RgError *error, const char *what, const char *name,
                          const char *const *names) {
-    const char *nearest = rg_nearest_name(name, names);
-    if (nearest)
-        return rg_fail(error, RG_E_USAGE, "unknown %s \"%s\": did you mean \"%s\"?", what, name,
-                       nearest);
+    RgSuggestion suggestion = rg_suggest(name, names);
+    if (suggestion.text[0])
+        return rg_fail(error, RG_E_USAGE, "unknown %s \"%s\"%s", what, name, suggestion.text);
     char *list = list_names(name, names);
     RgStatus status =
         rg_fail(error, RG_E_USAGE, "unknown %s \"%s\": there is %s", what, name, list);
@@ -155,17 +155,43 @@ static bool same_group(const RgTrial *a, const RgTrial *b) {
     return strcmp(a->label, b->label) == 0 && rg_fields_equal(&a->swept, &b->swept);
 }
 
-/* A trial that comes later in time stands for the older one of the same method and seed. */
-static void keep_newest(RgResults *results, RgTrial trial) {
-    for (int i = 0; i < results->trial_count; i++) {
-        RgTrial *older = &results->trials[i];
-        if (older->seed == trial.seed && same_group(older, &trial)) {
-            trial_free(older);
-            *older = trial;
-            results->superseded++;
-            return;
-        }
+static int by_name(const void *a, const void *b) {
+    return strcmp(((const RgField *)a)->name, ((const RgField *)b)->name);
+}
+
+/* Label, seed and swept values in one text of *size bytes, which trials of one group and seed
+ * share; malloc'd. */
+static char *identity_of(const RgTrial *trial, size_t *size) {
+    char *text;
+    const RgFields *swept = &trial->swept;
+    RgField *sorted = rg_allocate((size_t)swept->count, sizeof *sorted);
+    if (swept->count > 0) {
+        memcpy(sorted, swept->at, (size_t)swept->count * sizeof *sorted);
+        qsort(sorted, (size_t)swept->count, sizeof *sorted, by_name);
     }
+    FILE *stream = open_memstream(&text, size);
+    fprintf(stream, "%s%c%lld", trial->label, '\0', (long long)trial->seed);
+    for (int i = 0; i < swept->count; i++)
+        fprintf(stream, "%c%s%c%s", '\0', sorted[i].name, '\0', sorted[i].text);
+    fclose(stream);
+    free(sorted);
+    return text;
+}
+
+/* A trial that comes later in time stands for the older one of the same method and seed; `numbers`
+ * has those that are kept by their identity. */
+static void keep_newest(RgResults *results, RgLookup *numbers, RgTrial trial) {
+    size_t size;
+    char *identity = identity_of(&trial, &size);
+    int64_t *number = rg_lookup_at(numbers, identity, size);
+    free(identity);
+    if (*number >= 0) {
+        trial_free(&results->trials[*number]);
+        results->trials[*number] = trial;
+        results->superseded++;
+        return;
+    }
+    *number = results->trial_count;
     results->trials =
         rg_reallocate(results->trials, (size_t)results->trial_count + 1, sizeof *results->trials);
     results->trials[results->trial_count++] = trial;
@@ -231,18 +257,20 @@ static RgStatus read_trials(RgResults *results, Loaded *loaded, RgError *error) 
 
 static RgStatus load_trials(RgResults *results, const RgChoice *choice, RgError *error) {
     Loaded loaded = {0};
+    RgLookup *numbers = rg_lookup_create();
     RgStatus status = read_trials(results, &loaded, error);
     if (status == RG_OK)
         status = rg_choose(choice, loaded.candidates, loaded.count, &results->left_out, error);
     for (int i = 0; i < loaded.count; i++)
         if (status == RG_OK && loaded.candidates[i].chosen) {
             results->of_others |= !loaded.candidates[i].asked;
-            keep_newest(results, loaded.trials[i]);
+            keep_newest(results, numbers, loaded.trials[i]);
         } else {
             trial_free(&loaded.trials[i]);
         }
     free(loaded.trials);
     free(loaded.candidates);
+    rg_lookup_destroy(numbers);
     return status;
 }
 
@@ -268,7 +296,7 @@ static void name_methods(const RgFields *config, const char *option, const char 
 
 static void rank_methods(RgResults *results) {
     RgFields config = rg_fields_parse(results->config);
-    const char **names = rg_allocate((size_t)(config.count + 1) * sizeof *names);
+    const char **names = rg_allocate(config.count, sizeof *names);
     RgLookup *methods = rg_lookup_create();
     name_methods(&config, "type", names);
     name_methods(&config, "label", names); /* in place of the type */
@@ -312,7 +340,7 @@ static void load_groups(RgResults *results) {
     if (results->trial_count > 0)
         qsort(results->trials, (size_t)results->trial_count, sizeof *results->trials,
               compare_trials);
-    results->groups = rg_allocate((size_t)(results->trial_count + 1) * sizeof *results->groups);
+    results->groups = rg_allocate(results->trial_count, sizeof *results->groups);
     for (int i = 0; i < results->trial_count; i++) {
         const RgTrial *trial = &results->trials[i];
         RgGroup *group = results->groups + results->group_count - 1;
@@ -350,7 +378,7 @@ static RgStatus load_names(const RgResults *results, const char *table, const ch
                            const char ***names, RgError *error) {
     int count = 0;
     RgRows *rows = rg_rows_open(results->store, table, query);
-    *names = rg_allocate(sizeof **names);
+    *names = rg_allocate(1, sizeof **names);
     rg_rows_bind_integer(rows, 1, results->experiment);
     while (rg_rows_next(rows)) {
         *names = rg_reallocate(*names, (size_t)count + 2, sizeof **names);
@@ -362,7 +390,7 @@ static RgStatus load_names(const RgResults *results, const char *table, const ch
 
 static void load_swept(RgResults *results) {
     int count = 0;
-    results->swept = rg_allocate(sizeof *results->swept);
+    results->swept = rg_allocate(1, sizeof *results->swept);
     for (int i = 0; i < results->trial_count; i++)
         for (int j = 0; j < results->trials[i].swept.count; j++) {
             const char *name = results->trials[i].swept.at[j].name;
@@ -393,9 +421,9 @@ static RgStatus load(RgResults *results, const RgChoice *choice, RgError *error)
 RgStatus rg_results_open(const char *store, const RgChoice *choice, RgResults **results,
                          RgError *error) {
     static const RgChoice usual = {0};
-    *results = rg_allocate(sizeof **results);
+    *results = rg_allocate(1, sizeof **results);
     (*results)->path = rg_string_copy(store);
-    (*results)->failure = rg_allocate(sizeof *(*results)->failure);
+    (*results)->failure = rg_allocate(1, sizeof *(*results)->failure);
     RgStatus status = load(*results, choice ? choice : &usual, error);
     if (status != RG_OK) {
         rg_results_close(*results);
@@ -488,7 +516,7 @@ const char *rg_trial_reason(const RgTrial *trial) {
 
 RgStatus rg_results_group(const RgResults *results, const char *name, const RgGroup **group,
                           RgError *error) {
-    const char **names = rg_allocate((size_t)(results->group_count + 1) * sizeof *names);
+    const char **names = rg_allocate(results->group_count + 1, sizeof *names);
     int by_label = 0;
     *group = NULL;
     for (int i = 0; i < results->group_count && !*group; i++) {
@@ -605,14 +633,14 @@ int64_t rg_trial_items_at(const RgResults *results, const RgTrial *trial, const 
 
 int64_t rg_trials_items(const RgResults *results, const RgTrial **trials, int count,
                         const char *column, double **values) {
-    double **rows = rg_allocate((size_t)(count + 1) * sizeof *rows);
-    int64_t *lengths = rg_allocate((size_t)(count + 1) * sizeof *lengths);
+    double **rows = rg_allocate(count, sizeof *rows);
+    int64_t *lengths = rg_allocate(count, sizeof *lengths);
     int64_t items = 0;
     for (int i = 0; i < count; i++) {
         lengths[i] = rg_trial_items(results, trials[i], column, &rows[i]);
         items = lengths[i] > items ? lengths[i] : items;
     }
-    *values = rg_allocate(((size_t)count * (size_t)items + 1) * sizeof **values);
+    *values = rg_allocate((size_t)count * (size_t)items, sizeof **values);
     for (int i = 0; i < count; i++) {
         for (int64_t j = 0; j < items; j++)
             (*values)[i * items + j] = j < lengths[i] ? rows[i][j] : NAN;

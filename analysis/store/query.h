@@ -111,6 +111,11 @@ typedef struct RgQuantity {
 /* By name: a cost, "eval/<name>" or, for those, the short <name>, or a training metric. */
 RgStatus rg_results_quantity(const RgResults *results, const char *name, RgQuantity *quantity,
                              RgError *error);
+/* All names that this takes in the experiment, NULL after the last: the short names of metrics,
+ * then costs. The caller frees the array. */
+const char **rg_results_quantities(const RgResults *results);
+/* Those whose heading and unit are known, by number; NULL after the last. */
+const RgQuantity *rg_quantity_known(size_t i);
 /* The same without complaint: is there such a thing in this experiment? */
 bool rg_results_has(const RgResults *results, const char *name, RgQuantity *quantity);
 

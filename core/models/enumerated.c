@@ -6,7 +6,7 @@
 
 #include "core/policy/token_sampler.h"
 #include "core/task/task.h"
-#include "core/tensor/blas.h"
+#include "core/tensor/vector_ops.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -55,7 +55,7 @@ static RgStatus tabular_create(RgPolicy *policy, const void *options, const RgPo
                                RgRandom random, RgError *error) {
     const Options *o = options;
     RG_TRY(check_space("tabular", space, error));
-    State *state = rg_allocate(sizeof *state);
+    State *state = rg_allocate(1, sizeof *state);
     state->contexts = space->contexts;
     state->responses = space->responses;
     declare(policy, state);
@@ -65,12 +65,11 @@ static RgStatus tabular_create(RgPolicy *policy, const void *options, const RgPo
 }
 
 static State *log_linear_state(int64_t contexts, int64_t responses, int64_t feature_count) {
-    State *state = rg_allocate(sizeof *state);
+    State *state = rg_allocate(1, sizeof *state);
     state->contexts = contexts;
     state->responses = responses;
     state->feature_count = feature_count;
-    state->features =
-        rg_allocate((size_t)(contexts * responses * feature_count) * sizeof *state->features);
+    state->features = rg_allocate(contexts * responses * feature_count, sizeof *state->features);
     return state;
 }
 
@@ -249,9 +248,9 @@ static void response_logits(const RgPolicy *policy, int64_t context, RgReal *log
 static double sample(RgPolicy *policy, const RgSequences *prompts, const RgSampling *sampling,
                      RgRandom random, int32_t *tokens, int64_t *length, double *logprob) {
     const State *s = policy->state;
-    RgReal *logits = rg_allocate((size_t)s->responses * sizeof *logits);
+    RgReal *logits = rg_allocate(s->responses, sizeof *logits);
     RgTokenDraw *draw = rg_token_draw_create(sampling, s->responses);
-    RgReal *partner = rg_allocate((size_t)s->responses * sizeof *partner);
+    RgReal *partner = rg_allocate(s->responses, sizeof *partner);
     for (int64_t i = 0; i < prompts->count; i++) {
         RG_ASSERT(prompts->prompt_length[i] == 1);
         int32_t context = *rg_sequence_prompt(prompts, i);
@@ -319,7 +318,7 @@ static RgStatus tabular_restore(RgPolicy *policy, const char *description, RgErr
     if (!good)
         return rg_fail(error, RG_E_FORMAT,
                        "the description of a tabular policy has no \"contexts\" and \"responses\"");
-    State *state = rg_allocate(sizeof *state);
+    State *state = rg_allocate(1, sizeof *state);
     state->contexts = contexts;
     state->responses = responses;
     declare(policy, state);

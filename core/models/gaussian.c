@@ -48,7 +48,7 @@ static int64_t layer_outputs(const State *s, int64_t layer) {
 /* ---- life ---- */
 
 static void declare(RgPolicy *policy, const State *shape) {
-    State *s = rg_allocate(sizeof *s);
+    State *s = rg_allocate(1, sizeof *s);
     *s = *shape;
     policy->state = s;
     for (int64_t l = 0; l <= s->layers; l++) {
@@ -236,10 +236,10 @@ static int64_t widest(const State *s) {
 }
 
 static void *begin(const RgPolicy *policy, const RgSampling *sampling) {
-    Room *room = rg_allocate(sizeof *room);
+    Room *room = rg_allocate(1, sizeof *room);
     room->sampling = sampling;
     for (int k = 0; k < 2; k++)
-        room->row[k] = rg_allocate((size_t)widest(policy->state) * sizeof(RgReal));
+        room->row[k] = rg_allocate(widest(policy->state), sizeof(RgReal));
     return room;
 }
 

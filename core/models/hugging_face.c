@@ -3,6 +3,7 @@
  * the files of weights. Where a weight is in them is told in hugging_face_layout.c. */
 #include "core/models/hugging_face.h"
 
+#include "core/files.h"
 #include "core/models/hugging_face_layout.h"
 #include "core/train/safetensors.h"
 
@@ -300,7 +301,7 @@ static Source find_tensor(const Shards *shards, const char *name) {
 static RgStatus fill_turned(Source source, const RgHuggingFacePlace *place,
                             const RgParameterView *view, RgReal *out, RgError *error) {
     enum { AT_ONCE = 32 };
-    RgReal *stored = rg_allocate(sizeof *stored * (size_t)(AT_ONCE * place->rows));
+    RgReal *stored = rg_allocate(AT_ONCE * place->rows, sizeof *stored);
     RgStatus status = RG_OK;
     for (int64_t first = 0; first < place->columns && status == RG_OK; first += AT_ONCE) {
         int64_t count = place->columns - first < AT_ONCE ? place->columns - first : AT_ONCE;

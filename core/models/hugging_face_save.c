@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Writing transformer policies in Hugging Face's layout: config.json and model.safetensors. */
+#include "core/files.h"
 #include "core/models/hugging_face.h"
 #include "core/models/hugging_face_layout.h"
 #include "core/new_file.h"
@@ -87,7 +88,7 @@ static float *numbers_of(Tensors *all, const RgHuggingFacePlace *place, int rank
         if (strcmp(all->tensor[i].name, place->name) == 0)
             return (float *)all->tensor[i].data;
     size_t bytes = sizeof(float) * (size_t)(place->rows * place->columns);
-    float *numbers = rg_allocate(bytes);
+    float *numbers = rg_allocate(1, bytes);
     RgStoredTensor *tensor = &all->tensor[all->count++];
     *tensor = (RgStoredTensor){.name = rg_string_copy(place->name),
                                .type = RG_F32,
@@ -126,7 +127,7 @@ static RgStatus write_weights(const RgPolicy *policy, const Architecture *archit
                               const char *folder, RgError *error) {
     static const char *const metadata[] = {"format", "pt", NULL};
     const RgParameters *parameters = policy->parameters;
-    Tensors all = {rg_allocate((size_t)parameters->view_count * sizeof *all.tensor), 0};
+    Tensors all = {rg_allocate(parameters->view_count, sizeof *all.tensor), 0};
     for (int i = 0; i < parameters->view_count; i++)
         put_view(&all, policy, architecture, &parameters->views[i]);
     char *path = rg_string_format("%s/model.safetensors", folder);

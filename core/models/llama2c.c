@@ -164,7 +164,7 @@ static RgStatus read_weights(Loader *loader, RgParameters *parameters) {
 static RgStatus check_rotary(Loader *loader) {
     const Header *h = &loader->header;
     int64_t half = h->width / h->heads / 2, count = h->context * half;
-    RgReal *table = rg_allocate((size_t)count * sizeof *table);
+    RgReal *table = rg_allocate(count, sizeof *table);
     RgStatus status = RG_OK;
     for (int part = 0; part < 2 && status == RG_OK; part++) {
         status = read_numbers(loader, part == 0 ? "freq_cis_real" : "freq_cis_imag", count, table);

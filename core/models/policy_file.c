@@ -24,7 +24,7 @@ RgStatus rg_policy_save_with(const RgPolicy *policy, const RgStoredTensor *more,
     RG_ASSERT(!policy->base);
     const RgParameters *parameters = policy->parameters;
     int all = parameters->view_count + count;
-    RgStoredTensor *tensors = rg_allocate((size_t)(all + 1) * sizeof *tensors);
+    RgStoredTensor *tensors = rg_allocate(all, sizeof *tensors);
     for (int i = 0; i < parameters->view_count; i++) {
         const RgParameterView *view = &parameters->views[i];
         tensors[i] = (RgStoredTensor){.name = view->name,

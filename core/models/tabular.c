@@ -30,7 +30,7 @@ enum { STEP_WORDS = 2 };
 /* ---- life ---- */
 
 static void declare(RgPolicy *policy, int64_t states, int64_t actions) {
-    State *state = rg_allocate(sizeof *state);
+    State *state = rg_allocate(1, sizeof *state);
     *state = (State){.states = states, .actions = actions};
     policy->state = state;
     rg_parameters_declare(policy->parameters, "logits", 2, (const int64_t[]){states, actions},
@@ -171,9 +171,9 @@ typedef struct Room {
 
 static void *begin(const RgPolicy *policy, const RgSampling *sampling) {
     int64_t actions = ((const State *)policy->state)->actions;
-    Room *room = rg_allocate(sizeof *room);
+    Room *room = rg_allocate(1, sizeof *room);
     *room = (Room){sampling, rg_token_draw_create(sampling, actions),
-                   rg_allocate((size_t)actions * sizeof(RgReal))};
+                   rg_allocate(actions, sizeof(RgReal))};
     return room;
 }
 

@@ -230,7 +230,7 @@ static RgStatus build(RgPolicy *policy, const RgTransformerOptions *given, int64
                       RgError *error) {
     RgTransformerOptions o;
     RG_TRY(rg_transformer_dimensions(given, vocabulary, &o, error));
-    RgTransformer *model = rg_allocate(sizeof *model);
+    RgTransformer *model = rg_allocate(1, sizeof *model);
     model->options = o;
     model->vocabulary = vocabulary;
     policy->state = model;
@@ -242,7 +242,7 @@ static void make_angles(RgPolicy *policy) {
     RgTransformer *model = policy->state;
     const RgTransformerOptions *o = &model->options;
     int64_t size = o->width / o->heads, count = o->context * size / 2;
-    model->angles = rg_allocate(2 * sizeof(RgReal) * (size_t)count);
+    model->angles = rg_allocate(2 * (size_t)count, sizeof(RgReal));
     rg_rope_angles(o->context, size, (RgReal)o->rope_base, model->angles, model->angles + count);
     model->rope = (RgRopeTable){
         .cosine = model->angles, .sine = model->angles + count, .rows = o->context, .size = size};

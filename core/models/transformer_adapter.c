@@ -2,7 +2,8 @@
 /* Adapters of a transformer: which matrices they are on, their views, and adding them up with the
  * weights. Their part of a pass is in transformer.c. */
 #include "core/models/transformer_internal.h"
-#include "core/tensor/blas.h"
+#include "core/suggest.h"
+#include "core/tensor/gemm_dispatch.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -48,13 +49,11 @@ static RgStatus add_target(const RgTransformerOptions *o, const char *name, RgAd
             adapter->targets |= UINT32_C(1) << targets[i].weight;
         found = found || named;
     }
-    const char *nearest = found ? NULL : rg_nearest_name(name, names);
     return found ? RG_OK
                  : rg_fail(error, RG_E_USAGE,
                            "policy.adapter.targets: \"%s\" is none of query, key, value, output, "
-                           "gate, up, down, all%s%s%s",
-                           name, nearest ? "; did you mean \"" : "", nearest ? nearest : "",
-                           nearest ? "\"?" : "");
+                           "gate, up, down, all%s",
+                           name, rg_suggest(name, names).text);
 }
 
 RgStatus rg_transformer_targets(const RgTransformerOptions *o, const char *text, RgAdapter *adapter,

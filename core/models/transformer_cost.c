@@ -21,7 +21,7 @@ enum {
     LEAST_ROWS = 32,
     ATTENTION_BLOCK = 64,
 };
-enum { WIDENED = 64 * 1024, LEAST_COLUMNS = 32 }; /* of core/tensor/blas.c */
+enum { WIDENED = 64 * 1024, LEAST_COLUMNS = 32 }; /* of core/tensor/gemm_dispatch.c */
 enum { LANES = 16 };                              /* of core/models/transformer_decoder.c */
 
 /* Numbers and operations of some part of a pass. */
@@ -382,8 +382,16 @@ RgPassCost rg_transformer_values_cost(const RgTransformerPlan *plan, const RgPas
                         .flops = layers.forward_flops + head.forward_flops};
 }
 
+double rg_transformer_state_flops(const RgTransformerPlan *plan, const RgPassLoad *load) {
+    RgTransformerPlan still = *plan;
+    still.adapter.dropout = 0;
+    Sizes s = sizes_of(plan, load);
+    Cost largest;
+    return layers_cost(&still, &s, &largest).forward_flops;
+}
+
 /* Both operands of the largest product of the caller's thread, and of a tile of the head on every
- * other; see core/tensor/blas.c. */
+ * other; see core/tensor/gemm_dispatch.c. */
 static double rounded_bytes(const RgTransformerPlan *plan, const Sizes *all) {
     if (plan->precision != RG_PRECISION_BF16)
         return 0;

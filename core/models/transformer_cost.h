@@ -43,6 +43,8 @@ int64_t rg_transformer_plan_trained(const RgTransformerPlan *plan);  /* numbers 
 RgPassCost rg_transformer_training_cost(const RgTransformerPlan *plan, const RgPassLoad *load);
 RgPassCost rg_transformer_values_cost(const RgTransformerPlan *plan, const RgPassLoad *load);
 RgPassCost rg_transformer_likelihood_cost(const RgTransformerPlan *plan, const RgPassLoad *load);
+/* What rg_policy_state_values computes: the hidden states alone. */
+double rg_transformer_state_flops(const RgTransformerPlan *plan, const RgPassLoad *load);
 
 /* Bytes that products keep for copies of their operands: rounded to bf16, where training is in
  * bf16, or widened from it, where frozen weights are stored so. */

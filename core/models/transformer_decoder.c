@@ -1,272 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* The decoder: weights in panels, caches of keys and values, and one step of all layers. Which
- * tokens are read when is transformer_sample.c's business. */
+/* The decoder's step: tokens through all layers, attention over the cache. How weights and caches
+ * lie is transformer_decoder_memory.c's business, which tokens are read when is
+ * transformer_sample.c's. */
 #include "core/models/transformer_decoder.h"
 
-#include "core/models/transformer_internal.h"
-#include "core/tensor/cache_attention.h"
-#include "core/tensor/panels.h"
+#include "core/models/transformer_decoder_internal.h"
 #include "core/tensor/parallel.h"
 
-#include <math.h>
-#include <stdlib.h>
-
-/* ---- the decoder ---- */
-
-typedef struct Layer {
-    RgPanels query_key_value, output, up, down; /* `up`: gate and up, where there is a gate */
-    RgCache prompts, slots;
-} Layer;
-
-/* Room for the rows of a step, one after another. */
-typedef struct Work {
-    RgReal *x;      /* [rows, stride of output], the residual stream */
-    RgReal *normed; /* [rows, width] */
-    RgReal *qkv;    /* [rows, stride of query_key_value] */
-    RgReal *mixed;  /* [rows, width], what attention gives */
-    RgReal *up;     /* [rows, stride of up] */
-    RgReal *hidden; /* [rows, hidden] */
-    RgReal *scale;  /* [rows, 2], what norms leave */
-    RgReal *score;  /* [threads, heads, scores of a row] */
-} Work;
-
-struct RgTransformerDecoder {
-    const RgTransformer *model;
-    const RgPolicy *policy;
-    const RgParameters *parameters; /* without the adapter, which is merged into the panels */
-    RgDecoderRoom room;
-    RgPrecision precision; /* of panels and caches */
-    Layer *layers;
-    RgPanels head;
-    Work work;
-    RgCacheHeads heads;
-    bool small; /* threads share rows, not weights */
-    int threads;
-    RgTransformerOptions options; /* the model's, which may be gone when the memory is used again */
-    double flops;
-};
+#include <string.h>
 
 typedef RgTransformerDecoder Decoder;
-
-static const RgReal *weight_of(const Decoder *d, int64_t layer, enum LayerWeight weight) {
-    int view = rg_transformer_view(&d->model->options, layer, weight);
-    return view < 0 ? NULL : d->parameters->value + d->parameters->views[view].offset;
-}
-
-/* A copy of a matrix with what the adapter adds to it, to be freed; NULL where the matrix can be
- * read as it lies. */
-static RgReal *copied_matrix(const Decoder *d, int64_t layer, enum LayerWeight weight) {
-    int view = rg_transformer_view(&d->model->options, layer, weight);
-    bool adapted = rg_transformer_adapter_view(&d->policy->adapter, layer, weight) >= 0;
-    if (!adapted && !d->parameters->views[view].rounded)
-        return NULL;
-    RgReal *matrix = rg_allocate_aligned(sizeof *matrix * (size_t)d->parameters->views[view].count);
-    rg_parameters_read(d->parameters, view, matrix);
-    rg_transformer_add_adapter(d->policy, layer, weight, matrix);
-    return matrix;
-}
-
-/* Some of a layer's matrices, one below the other, with their biases. */
-typedef struct Stack {
-    int count;
-    enum LayerWeight weight[3], bias[3];
-} Stack;
-
-static RgPanels stack_create(const Decoder *d, int64_t layer, Stack stack) {
-    int64_t in = 0, out = 0;
-    for (int i = 0; i < stack.count; i++) {
-        int view = rg_transformer_view(&d->model->options, layer, stack.weight[i]);
-        out += d->parameters->views[view].size[0];
-        in = d->parameters->views[view].size[1];
-    }
-    return rg_panels_create(in, out, weight_of(d, layer, stack.bias[0]) != NULL, d->precision);
-}
-
-static void stack_fill(const Decoder *d, int64_t layer, Stack stack, const RgPanels *p) {
-    int64_t in = p->in, out = 0, first[3] = {0};
-    const RgReal *value[3] = {NULL}, *bias[3] = {NULL};
-    RgReal *copied[3] = {NULL};
-    for (int i = 0; i < stack.count; i++) {
-        int view = rg_transformer_view(&d->model->options, layer, stack.weight[i]);
-        copied[i] = copied_matrix(d, layer, stack.weight[i]);
-        value[i] = copied[i] ? copied[i] : weight_of(d, layer, stack.weight[i]);
-        bias[i] = weight_of(d, layer, stack.bias[i]);
-        first[i] = out;
-        out += d->parameters->views[view].size[0];
-    }
-    for (int64_t panel = 0; panel < p->count; panel++) {
-        const RgReal *row[RG_PANEL] = {NULL};
-        for (int64_t o = panel * RG_PANEL; o < out && o < (panel + 1) * RG_PANEL; o++) {
-            int which = stack.count - 1;
-            while (o < first[which])
-                which--;
-            row[o % RG_PANEL] = value[which] + (o - first[which]) * in;
-            if (p->bias)
-                p->bias[o] = bias[which][o - first[which]];
-        }
-        rg_panels_fill(p, panel, row);
-    }
-    for (int i = 0; i < stack.count; i++)
-        free(copied[i]);
-}
-
-static void head_fill(const Decoder *d) {
-    const RgPanels *p = &d->head;
-    int view = rg_transformer_head_view(&d->model->options);
-    RG_FOR_PIECES(
-        p->count, rg_pieces(p->count, 64), for (int64_t i = first; i < last; i++) {
-            const RgReal *row[RG_PANEL] = {NULL};
-            int64_t start = i * RG_PANEL,
-                    count = p->out - start < RG_PANEL ? p->out - start : RG_PANEL;
-            const RgReal *value = rg_parameters_rows(d->parameters, view, start, count);
-            for (int64_t o = 0; o < count; o++)
-                row[o] = value + o * p->in;
-            rg_panels_fill(p, i, row);
-        });
-}
-
-/* The matrices of a layer that are multiplied at once. */
-static const Stack query_key_value = {3, {QUERY, KEY, VALUE}, {QUERY_BIAS, KEY_BIAS, VALUE_BIAS}},
-                   output = {1, {OUTPUT}, {OUTPUT_BIAS}},
-                   gate_up = {2, {GATE, UP}, {GATE_BIAS, UP_BIAS}}, only_up = {1, {UP}, {UP_BIAS}},
-                   down = {1, {DOWN}, {DOWN_BIAS}};
-
-static Stack up_stack(const Decoder *d) {
-    return d->model->options.feed_forward == RG_FEED_FORWARD_SWIGLU ? gate_up : only_up;
-}
-
-static void layer_create(Decoder *d, int64_t index) {
-    Layer *layer = &d->layers[index];
-    layer->query_key_value = stack_create(d, index, query_key_value);
-    layer->output = stack_create(d, index, output);
-    layer->up = stack_create(d, index, up_stack(d));
-    layer->down = stack_create(d, index, down);
-    int64_t heads = d->heads.kv_count, size = d->heads.size;
-    layer->prompts =
-        rg_cache_create(d->room.prompts, d->room.prompt_length, heads, size, d->precision);
-    layer->slots =
-        rg_cache_create(d->room.slots, d->room.response_length, heads, size, d->precision);
-}
-
-static void layer_fill(const Decoder *d, int64_t index) {
-    const Layer *layer = &d->layers[index];
-    stack_fill(d, index, query_key_value, &layer->query_key_value);
-    stack_fill(d, index, output, &layer->output);
-    stack_fill(d, index, up_stack(d), &layer->up);
-    stack_fill(d, index, down, &layer->down);
-}
-
-static RgReal *numbers(int64_t count) {
-    return rg_allocate_aligned(sizeof(RgReal) * (size_t)(count > 0 ? count : 1));
-}
-
-static void work_create(Decoder *d) {
-    const RgTransformerOptions *o = &d->model->options;
-    int64_t rows = d->room.rows;
-    d->work = (Work){
-        .x = numbers(rows * rg_panels_stride(&d->layers[0].output)),
-        .normed = numbers(rows * o->width),
-        .qkv = numbers(rows * rg_panels_stride(&d->layers[0].query_key_value)),
-        .mixed = numbers(rows * o->width),
-        .up = numbers(rows * rg_panels_stride(&d->layers[0].up)),
-        .hidden = numbers(rows * o->hidden),
-        .scale = numbers(2 * rows),
-        .score = numbers(d->threads * d->heads.count * d->heads.stride),
-    };
-}
-
-bool rg_transformer_decoder_is_small(const RgTransformerOptions *o) {
-    const int64_t small = 1 << 21; /* numbers */
-    return o->layers * o->width * (4 * o->width + 3 * o->hidden) < small;
-}
-
-static void use_policy(Decoder *d, const RgPolicy *policy) {
-    d->model = policy->state;
-    d->policy = policy;
-    d->parameters = rg_policy_weights(policy);
-    d->flops = 0;
-}
-
-static Decoder *decoder_create(const RgPolicy *policy, RgDecoderRoom room) {
-    Decoder *d = rg_allocate(sizeof *d);
-    use_policy(d, policy);
-    d->room = room;
-    d->precision = policy->sampling;
-    d->threads = rg_threads();
-    const RgTransformerOptions *o = &d->model->options;
-    d->options = *o;
-    d->heads =
-        (RgCacheHeads){.count = o->heads, .kv_count = o->kv_heads, .size = o->width / o->heads};
-    d->heads.stride =
-        (rg_cache_blocks(room.prompt_length) + rg_cache_blocks(room.response_length)) *
-        RG_CACHE_BLOCK;
-    d->small = rg_transformer_decoder_is_small(o);
-    d->layers = rg_allocate(sizeof *d->layers * (size_t)o->layers);
-    for (int64_t i = 0; i < o->layers; i++)
-        layer_create(d, i);
-    d->head = rg_panels_create(o->width, d->model->vocabulary, false, d->precision);
-    work_create(d);
-    return d;
-}
-
-static void decoder_destroy(Decoder *d) {
-    if (!d)
-        return;
-    for (int64_t i = 0; i < d->options.layers; i++) {
-        Layer *layer = &d->layers[i];
-        rg_panels_release(&layer->query_key_value);
-        rg_panels_release(&layer->output);
-        rg_panels_release(&layer->up);
-        rg_panels_release(&layer->down);
-        rg_cache_release(&layer->prompts);
-        rg_cache_release(&layer->slots);
-    }
-    rg_panels_release(&d->head);
-    RgReal *const work[] = {d->work.x,  d->work.normed, d->work.qkv,   d->work.mixed,
-                            d->work.up, d->work.hidden, d->work.scale, d->work.score};
-    for (size_t i = 0; i < sizeof work / sizeof *work; i++)
-        free(work[i]);
-    free(d->layers);
-    free(d);
-}
-
-/* ---- memory from one decoder to the next ---- */
-
-/* The last decoder that was given back. Fresh memory comes from the system page by page, and as
- * zeros, which took 5 to 8 % of sampling. */
-static Decoder *spare;
-
-static bool same_shape(const RgTransformerOptions *a, const RgTransformerOptions *b) {
-    return a->layers == b->layers && a->width == b->width && a->heads == b->heads &&
-           a->kv_heads == b->kv_heads && a->hidden == b->hidden &&
-           a->feed_forward == b->feed_forward && a->biases == b->biases;
-}
-
-static bool fits(const Decoder *d, const RgPolicy *policy, RgDecoderRoom room) {
-    const RgTransformer *model = policy->state;
-    return d->precision == policy->sampling && same_shape(&d->options, &model->options) &&
-           d->head.out == model->vocabulary && d->threads >= rg_threads() &&
-           d->room.prompts >= room.prompts && d->room.prompt_length >= room.prompt_length &&
-           d->room.slots >= room.slots && d->room.response_length >= room.response_length &&
-           d->room.rows >= room.rows;
-}
-
-Decoder *rg_transformer_decoder_create(const RgPolicy *policy, RgDecoderRoom room) {
-    Decoder *d = __atomic_exchange_n(&spare, NULL, __ATOMIC_ACQ_REL);
-    if (d && fits(d, policy, room)) {
-        use_policy(d, policy);
-    } else {
-        decoder_destroy(d);
-        d = decoder_create(policy, room);
-    }
-    RG_FOR_TASKS(d->model->options.layers, true, layer_fill(d, task));
-    head_fill(d);
-    return d;
-}
-
-void rg_transformer_decoder_release(Decoder *d) {
-    decoder_destroy(__atomic_exchange_n(&spare, d, __ATOMIC_ACQ_REL));
-}
 
 double rg_transformer_decoder_flops(const Decoder *d) {
     return d->flops;
@@ -275,8 +18,6 @@ double rg_transformer_decoder_flops(const Decoder *d) {
 int64_t rg_transformer_decoder_stride(const Decoder *d) {
     return rg_panels_stride(&d->head);
 }
-
-/* ---- a step ---- */
 
 /* Rows [first, first + count) of a step, which one group of threads reads. */
 typedef struct Group {
@@ -322,7 +63,7 @@ static void norm(const Decoder *d, const Group *g, const RgReal *weight, const R
 }
 
 /* Turn queries and keys to their positions and put keys and values into the cache. */
-static void store_rows(const Decoder *d, const Layer *layer, const Group *g, int64_t start,
+static void store_rows(const Decoder *d, const RgDecoderLayer *layer, const Group *g, int64_t start,
                        int64_t end) {
     const RgTransformerOptions *o = &d->model->options;
     int64_t width = d->heads.kv_count * d->heads.size;
@@ -341,15 +82,15 @@ static void store_rows(const Decoder *d, const Layer *layer, const Group *g, int
     }
 }
 
-static void store_keys(const Decoder *d, const Layer *layer, const Group *g) {
+static void store_keys(const Decoder *d, const RgDecoderLayer *layer, const Group *g) {
     const int64_t scattered = 16; /* times what writing in order costs */
     RG_FOR_PIECES(g->count,
                   rg_pieces_of_rows(g->count, scattered * d->heads.kv_count * d->heads.size),
                   store_rows(d, layer, g, first, last));
 }
 
-static void attend_rows(const Decoder *d, const Layer *layer, const Group *g, int64_t first,
-                        int64_t last, RgReal *score) {
+static void attend_rows(const Decoder *d, const RgDecoderLayer *layer, const Group *g,
+                        int64_t first, int64_t last, RgReal *score) {
     int64_t stride = rg_panels_stride(&layer->query_key_value);
     for (int64_t r = first; r < last; r++) {
         const RgDecoderRow *row = &g->rows[r];
@@ -365,7 +106,7 @@ static void attend_rows(const Decoder *d, const Layer *layer, const Group *g, in
     }
 }
 
-static void attend(const Decoder *d, const Layer *layer, const Group *g) {
+static void attend(const Decoder *d, const RgDecoderLayer *layer, const Group *g) {
     int64_t scores = d->heads.count * d->heads.stride;
     RG_FOR_PIECES(
         g->count, rg_pieces(g->count, 1),
@@ -387,8 +128,8 @@ static void keep_wanted(const Decoder *d, Group *g) {
     g->count = kept;
 }
 
-static void activate_rows(const Decoder *d, const Layer *layer, const Group *g, int64_t first,
-                          int64_t last) {
+static void activate_rows(const Decoder *d, const RgDecoderLayer *layer, const Group *g,
+                          int64_t first, int64_t last) {
     const RgTransformerOptions *o = &d->model->options;
     int64_t stride = rg_panels_stride(&layer->up);
     for (int64_t r = g->first + first; r < g->first + last; r++) {
@@ -417,16 +158,17 @@ static void group_product(const Group *g, const RgPanels *w, const RgReal *x, in
 
 static void read_layer(const Decoder *d, int64_t index, Group *g) {
     const RgTransformerOptions *o = &d->model->options;
-    const Layer *layer = &d->layers[index];
-    const Work *w = &d->work;
-    norm(d, g, weight_of(d, index, INPUT_NORM), weight_of(d, index, INPUT_NORM_BIAS));
+    const RgDecoderLayer *layer = &d->layers[index];
+    const RgDecoderWork *w = &d->work;
+    norm(d, g, rg_decoder_weight(d, index, INPUT_NORM),
+         rg_decoder_weight(d, index, INPUT_NORM_BIAS));
     group_product(g, &layer->query_key_value, w->normed, o->width, w->qkv, false);
     store_keys(d, layer, g);
     attend(d, layer, g);
     if (index == o->layers - 1)
         keep_wanted(d, g);
     group_product(g, &layer->output, w->mixed, o->width, w->x, true);
-    norm(d, g, weight_of(d, index, POST_NORM), weight_of(d, index, POST_NORM_BIAS));
+    norm(d, g, rg_decoder_weight(d, index, POST_NORM), rg_decoder_weight(d, index, POST_NORM_BIAS));
     group_product(g, &layer->up, w->normed, o->width, w->up, false);
     RG_FOR_PIECES(g->count, rg_pieces_of_rows(g->count, 4 * o->hidden),
                   activate_rows(d, layer, g, first, last));
@@ -460,7 +202,7 @@ static double row_flops(const Decoder *d, const RgDecoderRow *row) {
     const RgTransformerOptions *o = &d->model->options;
     double matrices = 0;
     for (int64_t i = 0; i < o->layers; i++) {
-        const Layer *l = &d->layers[i];
+        const RgDecoderLayer *l = &d->layers[i];
         const RgPanels *const all[] = {&l->query_key_value, &l->output, &l->up, &l->down};
         for (int k = 0; k < 4; k++)
             if (k == 0 || i < o->layers - 1 || row->wanted)

@@ -264,9 +264,9 @@ static void reader_create(Sampler *s, const RgPolicy *policy, RgDecoderRoom room
     Reader *reader = &s->reader[s->readers++];
     size_t width = (size_t)s->width, slots = (size_t)room.slots, prompts = (size_t)room.prompts;
     reader->decoder = rg_transformer_decoder_create(policy, room);
-    reader->hidden = rg_allocate(sizeof(RgReal) * width * (slots + prompts));
-    reader->prompt_state = rg_allocate(sizeof(RgReal) * width * prompts);
-    reader->draw_state = rg_allocate(sizeof(RgReal) * width * slots);
+    reader->hidden = rg_allocate(width * (slots + prompts), sizeof(RgReal));
+    reader->prompt_state = rg_allocate(width * prompts, sizeof(RgReal));
+    reader->draw_state = rg_allocate(width * slots, sizeof(RgReal));
     reader->logits = rg_allocate_aligned(sizeof(RgReal) * slots *
                                          (size_t)rg_transformer_decoder_stride(reader->decoder));
 }
@@ -290,14 +290,14 @@ static void sampler_create(Sampler *s, const RgPolicy *policy) {
     if (s->sampling->partner)
         reader_create(s, s->sampling->partner, room);
     size_t slots = (size_t)s->slot_count;
-    s->prompt = rg_allocate(sizeof *s->prompt * (size_t)s->prompt_count);
-    s->slot = rg_allocate(sizeof *s->slot * slots);
+    s->prompt = rg_allocate(s->prompt_count, sizeof *s->prompt);
+    s->slot = rg_allocate(slots, sizeof *s->slot);
     for (int64_t k = 0; k < s->slot_count; k++)
         s->slot[k].sequence = -1;
     s->last_prompt = -1;
-    s->rows = rg_allocate(sizeof *s->rows * (size_t)room.rows);
-    s->drawing = rg_allocate(sizeof *s->drawing * slots);
-    s->draw = rg_allocate(sizeof(RgTokenDraw *) * (size_t)threads);
+    s->rows = rg_allocate(room.rows, sizeof *s->rows);
+    s->drawing = rg_allocate(slots, sizeof *s->drawing);
+    s->draw = rg_allocate(threads, sizeof(RgTokenDraw *));
     for (int64_t t = 0; t < threads; t++)
         s->draw[t] = rg_token_draw_create(s->sampling, s->vocabulary);
 }

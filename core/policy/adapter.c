@@ -29,7 +29,7 @@ RgStatus rg_policy_adapt(RgPolicy *original, const RgAdapterOptions *options, Rg
         return rg_fail(error, RG_E_USAGE, "policy.adapter: a %s policy takes no adapter",
                        original->type->about.name);
     rg_parameters_freeze(original->parameters);
-    RgPolicy *new = rg_allocate(sizeof *new);
+    RgPolicy *new = rg_allocate(1, sizeof *new);
     new->type = original->type;
     new->state = original->state;
     new->tapes = original->tapes;
@@ -51,7 +51,7 @@ RgStatus rg_policy_adapt(RgPolicy *original, const RgAdapterOptions *options, Rg
 }
 
 RgPolicy *rg_policy_merged(const RgPolicy *policy) {
-    RgPolicy *merged = rg_allocate(sizeof *merged);
+    RgPolicy *merged = rg_allocate(1, sizeof *merged);
     merged->type = policy->type;
     merged->state = policy->state;
     merged->tapes = policy->tapes;

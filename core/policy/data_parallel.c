@@ -5,6 +5,7 @@
 
 #include "core/tensor/parallel.h"
 #include "core/tensor/profile.h"
+#include "core/tensor/vector_ops.h"
 
 #include <string.h>
 

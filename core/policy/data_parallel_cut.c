@@ -29,7 +29,7 @@ typedef struct Items {
 static Items items_new(int64_t sequences) {
     int64_t each = (sequences + MOST_ITEMS - 1) / MOST_ITEMS;
     each += each > 1 ? each % 2 : 0; /* pairs stay together */
-    return (Items){.item = rg_allocate((size_t)(sequences + 1) * sizeof(Item)), .each = each};
+    return (Items){.item = rg_allocate(sequences + 1, sizeof(Item)), .each = each};
 }
 
 /* The next sequence that is read; `shares` tells whether the one before has the same prompt. */
@@ -116,7 +116,7 @@ static RgShardCut read_cut(const Items *all, const Best *best, int64_t first, in
 /* Of sequences [first, last); frees the items. */
 static RgShardCut cut_items(Items *all, int64_t first, int64_t last) {
     int64_t n = all->count, row = n + 1;
-    Best *best = rg_allocate((size_t)((RG_SHARDS + 1) * row) * sizeof *best);
+    Best *best = rg_allocate((RG_SHARDS + 1) * row, sizeof *best);
     for (int64_t end = 1; end <= n; end++)
         best[end].cost = INFINITY; /* in no shard */
     for (int64_t k = 1; k <= RG_SHARDS; k++)

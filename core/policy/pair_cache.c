@@ -26,10 +26,10 @@ static void compute(RgTeam *team, RgPolicy *policy, const RgSequences *pairs,
     }
     double start = rg_clock_seconds(), flops = 0;
     int64_t first = count * rank / size, last = count * (rank + 1) / size;
-    int64_t *token = rg_allocate((size_t)(2 * (last - first) + 1) * sizeof *token);
+    int64_t *token = rg_allocate(2 * (last - first) + 1, sizeof *token);
     RgSequences own = rg_sequences_view(pairs, 2 * first, 2 * last, token);
     rg_policy_pair_values(policy, &own, values + first);
-    size_t *part = rg_allocate((size_t)(size + 1) * sizeof *part);
+    size_t *part = rg_allocate(size + 1, sizeof *part);
     for (int64_t q = 0; q <= size; q++)
         part[q] = (size_t)(count * q / size) * sizeof *values;
     rg_team_gather_parts(team, values, part);
@@ -48,8 +48,8 @@ static void compute_missing(RgPairCache *cache, RgTeam *team, RgPolicy *policy,
                             RgPairValues *values) {
     int64_t count = sequences->count / 2, missing = 0;
     RgSequences *asked = rg_sequences_create();
-    RgDigest *asked_keys = rg_allocate((size_t)count * sizeof *asked_keys);
-    RgPairValues *made = rg_allocate((size_t)count * sizeof *made);
+    RgDigest *asked_keys = rg_allocate(count, sizeof *asked_keys);
+    RgPairValues *made = rg_allocate(count, sizeof *made);
     for (int64_t i = 0; i < count; i++) {
         if (found[i])
             continue;
@@ -75,8 +75,8 @@ void rg_pair_cache_values(RgPairCache *cache, RgTeam *team, RgPolicy *policy,
         rg_policy_pair_values(policy, sequences, values);
         return;
     }
-    RgDigest *keys = rg_allocate((size_t)count * sizeof *keys);
-    bool *found = rg_allocate((size_t)count * sizeof *found);
+    RgDigest *keys = rg_allocate(count, sizeof *keys);
+    bool *found = rg_allocate(count, sizeof *found);
     for (int64_t i = 0; i < count && cache; i++)
         keys[i] = pair_key(cache->source, sequences, i);
     if (cache)

@@ -121,7 +121,7 @@ static void part_by_tokens(Parts *parts, const RgSequences *sequences) {
 /* Of a small model each thread takes some; no value depends on its neighbours. */
 static Parts parts_of(const RgPolicy *policy, const RgSequences *sequences) {
     int64_t n = sequences->count;
-    Parts parts = {.first = rg_allocate((size_t)(n + 1) * sizeof *parts.first)};
+    Parts parts = {.first = rg_allocate(n + 1, sizeof *parts.first)};
     if (!rg_profile_is_running() && rg_shards_suit_batch(policy, sequences))
         part_by_tokens(&parts, sequences);
     else
@@ -148,7 +148,7 @@ static void run_values(RgPolicy *policy, RgPrecision precision, RgForward forwar
 /* `width` numbers of each sequence. */
 static void run_rows(RgPolicy *policy, RgPrecision precision, RgForward forward,
                      const RgSequences *sequences, int64_t width, RgReal *out) {
-    int64_t n = sequences->count, *at = rg_allocate((size_t)(n + 1) * sizeof *at);
+    int64_t n = sequences->count, *at = rg_allocate(n + 1, sizeof *at);
     for (int64_t i = 0; i < n; i++)
         at[i] = i * width;
     run_values(policy, precision, forward, sequences, at, out);
@@ -158,7 +158,7 @@ static void run_rows(RgPolicy *policy, RgPrecision precision, RgForward forward,
 /* `width` numbers of each step, in the precision of training. */
 static void run_steps(RgPolicy *policy, RgForward forward, const RgSequences *sequences,
                       int64_t width, RgReal *out) {
-    int64_t n = sequences->count, *at = rg_allocate((size_t)(n + 1) * sizeof *at);
+    int64_t n = sequences->count, *at = rg_allocate(n + 1, sizeof *at);
     for (int64_t i = 0; i < n; i++)
         at[i + 1] = at[i] + width * rg_policy_steps(policy, sequences, i);
     run_values(policy, policy->precision, forward, sequences, at, out);
@@ -171,7 +171,7 @@ void rg_policy_run_values(RgPolicy *policy, RgForward forward, const RgSequences
 }
 
 static RgReal *numbers(int64_t count) {
-    return rg_allocate((size_t)(count + 1) * sizeof(RgReal));
+    return rg_allocate(count, sizeof(RgReal));
 }
 
 /* Widened, and freed. */
@@ -310,7 +310,7 @@ static int64_t run_start(const RgSequences *prompts, int64_t q, int64_t size) {
 
 /* `each` bytes of each prompt. */
 static void gather_runs(RgTeam *team, const int64_t *start, void *whole, size_t each) {
-    size_t *part = rg_allocate(((size_t)team->size + 1) * sizeof *part);
+    size_t *part = rg_allocate((size_t)team->size + 1, sizeof *part);
     for (int q = 0; q <= team->size; q++)
         part[q] = (size_t)start[q] * each;
     rg_team_gather_parts(team, whole, part);
@@ -325,12 +325,12 @@ static double sample_shared(RgPolicy *policy, const RgSequences *prompts,
     int64_t size = rg_team_size(team), rank = rg_team_rank(team), limit = sampling->response_limit;
     if (size == 1)
         return policy->type->sample(policy, prompts, sampling, random, tokens, length, logprob);
-    int64_t *start = rg_allocate((size_t)(size + 1) * sizeof *start);
-    double *flops = rg_allocate((size_t)size * sizeof *flops), sum = 0;
+    int64_t *start = rg_allocate(size + 1, sizeof *start);
+    double *flops = rg_allocate(size, sizeof *flops), sum = 0;
     for (int64_t q = 0; q <= size; q++)
         start[q] = run_start(prompts, q, size);
     int64_t first = start[rank], count = start[rank + 1] - first;
-    int64_t *token = rg_allocate((size_t)(count + 1) * sizeof *token);
+    int64_t *token = rg_allocate(count + 1, sizeof *token);
     RgSequences own = rg_sequences_view(prompts, first, first + count, token);
     RgSampling part = *sampling;
     part.first += first;
@@ -376,9 +376,9 @@ void rg_policy_sample(RgPolicy *policy, const RgSequences *prompts, int64_t copi
     for (int64_t i = 0; i < n; i++)
         rg_sequences_append_from(repeated, prompts, i / copies, true);
 
-    int32_t *tokens = rg_allocate((size_t)(n * limit + 1) * sizeof *tokens);
-    int64_t *length = rg_allocate((size_t)(n + 1) * sizeof *length);
-    double *sum = rg_allocate((size_t)(n + 1) * sizeof *sum);
+    int32_t *tokens = rg_allocate(n * limit, sizeof *tokens);
+    int64_t *length = rg_allocate(n, sizeof *length);
+    double *sum = rg_allocate(n, sizeof *sum);
     rg_profile_lap("other", false);
     double flops = sample_shared(policy, repeated, sampling, random, tokens, length, sum);
     policy->flops += flops;
@@ -400,10 +400,10 @@ void rg_policy_sample(RgPolicy *policy, const RgSequences *prompts, int64_t copi
 /* ---- life ---- */
 
 RgPolicy *rg_policy_new(const RgPolicyType *type) {
-    RgPolicy *policy = rg_allocate(sizeof *policy);
+    RgPolicy *policy = rg_allocate(1, sizeof *policy);
     policy->type = type;
     policy->parameters = rg_parameters_create();
-    policy->tapes = rg_allocate(sizeof *policy->tapes);
+    policy->tapes = rg_allocate(1, sizeof *policy->tapes);
     return policy;
 }
 
@@ -425,7 +425,7 @@ void rg_policy_destroy(RgPolicy *policy) {
 }
 
 RgPolicy *rg_policy_clone(const RgPolicy *policy, bool frozen) {
-    RgPolicy *clone = rg_allocate(sizeof *clone);
+    RgPolicy *clone = rg_allocate(1, sizeof *clone);
     clone->type = policy->type;
     clone->parameters = rg_parameters_clone(policy->parameters, frozen);
     clone->base = policy->base;
@@ -499,7 +499,7 @@ RgStatus rg_policy_create(const char *kind, const RgSettings *settings, const ch
     if (!type)
         return rg_refuse_name(RG_POLICY, kind, error);
     RG_TRY(rg_policy_type_check(type, error));
-    void *options = rg_allocate(type->about.options_size + 1);
+    void *options = rg_allocate(1, type->about.options_size);
     RgPolicy *new = rg_policy_new(type);
     RgStatus status = rg_options_read(type->about.options, settings, path, options, error);
     const char *before = rg_memory_for(path);

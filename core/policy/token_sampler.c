@@ -21,16 +21,16 @@ struct RgTokenDraw {
 };
 
 RgTokenDraw *rg_token_draw_create(const RgSampling *sampling, int64_t vocabulary) {
-    RgTokenDraw *draw = rg_allocate(sizeof *draw);
+    RgTokenDraw *draw = rg_allocate(1, sizeof *draw);
     draw->sampling = sampling;
     draw->vocabulary = vocabulary;
     bool padded = sampling->tokens > 0 && sampling->tokens < vocabulary;
     draw->tokens = padded ? sampling->tokens : vocabulary;
-    draw->weight = rg_allocate(sizeof *draw->weight * (size_t)vocabulary);
-    draw->block = rg_allocate(sizeof *draw->block * (size_t)(vocabulary / BLOCK + 1));
-    draw->kept_weight = rg_allocate(sizeof *draw->kept_weight * (size_t)vocabulary);
-    draw->heap = rg_allocate(sizeof *draw->heap * (size_t)vocabulary);
-    draw->kept = rg_allocate(sizeof *draw->kept * (size_t)vocabulary);
+    draw->weight = rg_allocate(vocabulary, sizeof *draw->weight);
+    draw->block = rg_allocate(vocabulary / BLOCK + 1, sizeof *draw->block);
+    draw->kept_weight = rg_allocate(vocabulary, sizeof *draw->kept_weight);
+    draw->heap = rg_allocate(vocabulary, sizeof *draw->heap);
+    draw->kept = rg_allocate(vocabulary, sizeof *draw->kept);
     return draw;
 }
 

@@ -31,7 +31,7 @@ struct RgEvaluation {
 };
 
 RgEvaluation *rg_evaluation_create(void) {
-    return rg_allocate(sizeof(RgEvaluation));
+    return rg_allocate(1, sizeof(RgEvaluation));
 }
 
 void rg_evaluation_destroy(RgEvaluation *evaluation) {
@@ -89,7 +89,7 @@ void rg_evaluation_column(RgEvaluation *evaluation, const char *name, const doub
         evaluation->columns = rg_reallocate(
             evaluation->columns, (size_t)evaluation->column_count + 1, sizeof *evaluation->columns);
         column = &evaluation->columns[evaluation->column_count++];
-        *column = (Column){rg_string_copy(name), rg_allocate(bytes ? bytes : 1)};
+        *column = (Column){rg_string_copy(name), rg_allocate(1, bytes)};
     }
     if (bytes)
         memcpy(column->value, value, bytes);

@@ -48,7 +48,7 @@ static bool run_text(RgAnswerShelf *shelf, const char *text) {
 }
 
 RgStatus rg_answer_shelf_open(RgStore *store, RgAnswerShelf **result, RgError *error) {
-    RgAnswerShelf *shelf = rg_allocate(sizeof *shelf);
+    RgAnswerShelf *shelf = rg_allocate(1, sizeof *shelf);
     shelf->database = rg_store_database(store);
     *result = NULL;
     bool good = run_text(shelf, table);

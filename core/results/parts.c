@@ -3,7 +3,9 @@
  * in store_merge.c. */
 #include "core/results/parts.h"
 
+#include "core/files.h"
 #include "core/results/rows.h"
+#include "core/results/store_lock.h"
 #include "core/results/store_merge.h"
 
 #include <dirent.h>
@@ -25,7 +27,7 @@ void rg_part_close(RgPart *part) {
 
 /* The whole is held first: while it is, nobody gathers its parts. */
 RgStatus rg_part_open(const char *whole, int number, RgPart **result, RgError *error) {
-    RgPart *part = rg_allocate(sizeof *part);
+    RgPart *part = rg_allocate(1, sizeof *part);
     part->whole = rg_string_copy(whole);
     part->hold = -1;
     char *folder = rg_store_folder(whole);

@@ -59,7 +59,7 @@ static bool prepare(RgPairShelf *shelf, const char *text, sqlite3_stmt **stateme
 }
 
 RgStatus rg_pair_shelf_open(RgStore *store, RgPairShelf **result, RgError *error) {
-    RgPairShelf *shelf = rg_allocate(sizeof *shelf);
+    RgPairShelf *shelf = rg_allocate(1, sizeof *shelf);
     shelf->database = rg_store_database(store);
     *result = NULL;
     if (!run(shelf, table) || !prepare(shelf, keep_text, &shelf->keep)) {

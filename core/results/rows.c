@@ -174,7 +174,7 @@ static const Rule *rule_of(const char *table, const char *name) {
 }
 
 RgRows *rg_rows_open(RgStore *store, const char *table, const char *query) {
-    RgRows *rows = rg_allocate(sizeof *rows);
+    RgRows *rows = rg_allocate(1, sizeof *rows);
     rows->store = store;
     rows->table =
         strcmp(table, "any") == 0 || strcmp(table, "export") == 0 ? "the results store" : table;

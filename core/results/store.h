@@ -2,7 +2,7 @@
 /* The results store: one SQLite file (WAL mode), written by one run at a time: a process, or one
  * with its children. Experiments write it, analysis reads it, and nothing else passes between them.
  *
- * Tables (see store.c for the schema):
+ * Tables (see store_open.c for the schema):
  *   experiments  name, resolved config as JSON, created
  *   trials       experiment, key (hash of resolved config, seed and version of the results),
  *                algorithm, label, seed, status (running, finished, diverged, failed), reason,
@@ -40,8 +40,6 @@ RgStatus rg_store_open_damaged(const char *path, RgStore **store, RgError *error
 /* Close a store that nothing was put into: where opening it made it, it goes again, with its lock
  * and the folders that were made for it. */
 void rg_store_discard(RgStore *store);
-/* Whether a process writes the store now, and who. */
-bool rg_store_writer(const char *path, char holder[128]);
 
 /* SQLite's connections must not be carried over a fork. A store at rest has none, but keeps its
  * lock, which children inherit: each wakes it for itself, and they may write it side by side, as
@@ -55,10 +53,6 @@ const char *rg_store_path(const RgStore *store);
 /* Folder of the weights that belong to the store at `path`: its name without .db; malloc'd. In it
  * are <key>.safetensors of a finished trial, <key>-checkpoint.safetensors of one under way. */
 char *rg_store_folder(const char *path);
-
-/* Hold a store still: as long as the file descriptor is open, nobody writes the store. −1 where its
- * folder is read-only and it has never been written there. Refused while a process writes it. */
-RgStatus rg_store_hold(const char *path, int *hold, RgError *error);
 
 /* Is the file as SQLite writes it? All: no page damaged, and indices that agree with their tables:
  * whoever makes numbers of a store, or copies it, asks so. Pages: no page damaged, in a fraction of

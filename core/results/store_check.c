@@ -6,6 +6,7 @@
 #include "core/names.h"
 #include "core/results/curve_gaps.h"
 #include "core/results/rows.h"
+#include "core/results/store_lock.h"
 #include "core/results/weights.h"
 
 #include <stdarg.h>

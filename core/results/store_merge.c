@@ -6,12 +6,14 @@
  * experiments/program/run/trial.c). */
 #include "core/results/store_merge.h"
 
+#include "core/files.h"
 #include "core/new_file.h"
 #include "core/notice.h"
 #include "core/results/judge_cache.h"
 #include "core/results/last_run.h"
 #include "core/results/reference_cache.h"
 #include "core/results/rows.h"
+#include "core/results/store_lock.h"
 #include "core/results/trial_compare.h"
 #include "core/results/weights.h"
 

@@ -9,7 +9,8 @@
 #include <string.h>
 
 static const char rows_text[] =
-    "SELECT t.id, t.seed, e.name AS \"experiments.name\", t.key, t.algorithm, t.label, t.status,"
+    "SELECT t.id, t.seed, t.experiment, e.name AS \"experiments.name\", t.key, t.algorithm, "
+    "t.label, t.status,"
     " t.reason, t.swept,"
     " t.config, t.provenance, t.updated FROM trials t JOIN experiments e ON e.id = t.experiment"
     " WHERE ?2 IN (t.key, t.label) AND (?1 IS NULL OR e.name = ?1) AND ?3 IN (-1, t.seed)"
@@ -30,11 +31,12 @@ bool rg_trial_row_is_done(const RgTrialRow *row) {
 static void read_row(RgRows *from, RgTrialRow *row) {
     row->id = rg_rows_integer(from, 0);
     row->seed = rg_rows_integer(from, 1);
+    row->experiment_id = rg_rows_integer(from, 2);
     char **texts[] = {&row->experiment, &row->key,    &row->algorithm, &row->label,
                       &row->status,     &row->reason, &row->swept,     &row->config,
                       &row->provenance, &row->updated};
     for (int i = 0; i < (int)(sizeof texts / sizeof *texts); i++)
-        *texts[i] = rg_rows_text_copy(from, 2 + i);
+        *texts[i] = rg_rows_text_copy(from, 3 + i);
 }
 
 /* The first labels, for a message. */
@@ -56,11 +58,12 @@ static RgStatus none(RgStore *store, const char *name, int64_t seed, RgError *er
                    rg_store_path(store), name, with_seed, labels[0] ? labels : "no trial");
 }
 
-static RgStatus several(RgStore *store, const char *name, const RgTrialRow *a, const RgTrialRow *b,
-                        RgError *error) {
-    const char *how = a->seed != b->seed                          ? "say which by --seed"
-                      : strcmp(a->experiment, b->experiment) != 0 ? "say which by --experiment"
-                                                                  : "name one by its key";
+RgStatus rg_trial_refuse_several(RgStore *store, const char *name, const RgTrialRow *a,
+                                 const RgTrialRow *b, RgError *error) {
+    const char *how = a->seed != b->seed ? "say which by --seed"
+                      : strcmp(a->experiment, b->experiment) != 0
+                          ? "say which by --experiment"
+                          : "say which by --where, or name one by its key";
     return rg_fail(error, RG_E_USAGE,
                    "%s: more than one trial is called \"%s\": %s (seed %lld of %s, key %s; seed "
                    "%lld of %s, key %s; ...)",
@@ -110,8 +113,9 @@ RgStatus rg_trial_find(RgStore *store, const char *experiment, const char *name,
     *row = (RgTrialRow){0};
     RG_TRY(rg_trial_find_all(store, experiment, name, seed, &rows, error));
     RG_ASSERT(rows.at);
-    RgStatus status =
-        rows.count == 1 ? RG_OK : several(store, name, &rows.at[0], &rows.at[1], error);
+    RgStatus status = rows.count == 1
+                          ? RG_OK
+                          : rg_trial_refuse_several(store, name, &rows.at[0], &rows.at[1], error);
     if (status == RG_OK) {
         *row = rows.at[0];
         rows.count = 0; /* what it holds is the caller's now */

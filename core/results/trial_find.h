@@ -7,7 +7,7 @@
 
 /* A trial's row; texts are malloc'd, and NULL where the store has NULL. */
 typedef struct RgTrialRow {
-    int64_t id, seed;
+    int64_t id, seed, experiment_id;
     char *experiment, *key, *algorithm, *label, *status, *reason, *swept, *config, *provenance,
         *updated;
 } RgTrialRow;
@@ -27,6 +27,10 @@ typedef struct RgTrialRows {
 RgStatus rg_trial_find_all(RgStore *store, const char *experiment, const char *name, int64_t seed,
                            RgTrialRows *rows, RgError *error);
 void rg_trial_rows_clear(RgTrialRows *rows);
+
+/* RG_E_USAGE: two trials answer to `name`, and what sets them apart. */
+RgStatus rg_trial_refuse_several(RgStore *store, const char *name, const RgTrialRow *a,
+                                 const RgTrialRow *b, RgError *error);
 
 /* finished or diverged */
 bool rg_trial_row_is_done(const RgTrialRow *row);

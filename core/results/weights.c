@@ -2,6 +2,7 @@
 /* Comparing files of weights with the sums that the store keeps. */
 #include "core/results/weights.h"
 
+#include "core/files.h"
 #include "core/names.h"
 #include "core/new_file.h"
 #include "core/results/rows.h"

@@ -2,7 +2,7 @@
 /* What is exact about a tabular process: linear systems in its policy's transition matrix. */
 #include "core/task/mdp.h"
 
-#include "core/tensor/blas.h"
+#include "core/tensor/lapack.h"
 
 #include <float.h>
 #include <math.h>
@@ -95,9 +95,9 @@ typedef struct Evaluation {
 
 static Evaluation evaluation_create(const RgProcess *p) {
     size_t states = (size_t)p->states, cells = states * (size_t)p->actions;
-    return (Evaluation){p, rg_allocate(cells * sizeof(double)), rg_allocate(cells * sizeof(double)),
-                        rg_allocate(states * sizeof(double)),
-                        rg_allocate(states * states * sizeof(double))};
+    return (Evaluation){p, rg_allocate(cells, sizeof(double)), rg_allocate(cells, sizeof(double)),
+                        rg_allocate(states, sizeof(double)),
+                        rg_allocate(states * states, sizeof(double))};
 }
 
 static void evaluation_free(Evaluation *e) {
@@ -167,7 +167,7 @@ static double improve(Evaluation *e, const RgReal *reward, const RgReal *log_ref
 double rg_process_solve(const RgProcess *process, const RgReal *reward, const RgReal *log_reference,
                         double beta, double tolerance, int64_t sweeps, RgReal *logits) {
     int64_t cells = process->states * process->actions;
-    double *log_policy = rg_allocate((size_t)cells * sizeof *log_policy), change = INFINITY;
+    double *log_policy = rg_allocate(cells, sizeof *log_policy), change = INFINITY;
     Evaluation e = evaluation_create(process);
     for (int64_t i = 0; i < cells; i++)
         log_policy[i] = (double)logits[i];
@@ -201,7 +201,7 @@ static bool become_greedy(const Evaluation *e, int32_t *action) {
 double rg_process_best_return(const RgProcess *process, const RgReal *reward, int32_t *action) {
     Evaluation e = evaluation_create(process);
     int64_t actions = process->actions;
-    int32_t *best = rg_allocate((size_t)process->states * sizeof *best);
+    int32_t *best = rg_allocate(process->states, sizeof *best);
     do {
         memset(e.probability, 0, (size_t)(process->states * actions) * sizeof *e.probability);
         for (int64_t s = 0; s < process->states; s++) {

@@ -7,8 +7,8 @@
 #include <string.h>
 
 RgSequences *rg_sequences_create(void) {
-    RgSequences *s = rg_allocate(sizeof *s);
-    s->start = rg_allocate(sizeof *s->start);
+    RgSequences *s = rg_allocate(1, sizeof *s);
+    s->start = rg_allocate(1, sizeof *s->start);
     return s;
 }
 
@@ -123,7 +123,7 @@ uint64_t rg_sequences_hash(const RgSequences *s) {
 }
 
 RgPairs *rg_pairs_create(void) {
-    RgPairs *pairs = rg_allocate(sizeof *pairs);
+    RgPairs *pairs = rg_allocate(1, sizeof *pairs);
     pairs->sequences = rg_sequences_create();
     return pairs;
 }

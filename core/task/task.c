@@ -35,7 +35,7 @@ static RgStatus ask_for_labels(const RgCourse *course, const RgSequences *sequen
                                RgRandom random, uint8_t *preferred, RgError *error) {
     if (course->label)
         return course->label(course->environment, sequences, random, preferred, error);
-    double *reward = rg_allocate((size_t)(sequences->count + 1) * sizeof *reward);
+    double *reward = rg_allocate(sequences->count, sizeof *reward);
     RgStatus status = course->judge(course->environment, sequences, reward, error);
     if (status == RG_OK)
         rg_course_label_rewards(course, reward, sequences->count / 2, random, preferred);

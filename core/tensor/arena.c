@@ -34,7 +34,7 @@ struct RgArena {
 };
 
 static Block *block_create(size_t size) {
-    Block *block = rg_allocate(sizeof *block);
+    Block *block = rg_allocate(1, sizeof *block);
     block->memory = rg_pages_take(size);
     block->size = size;
     POISON(block->memory, size);
@@ -42,7 +42,7 @@ static Block *block_create(size_t size) {
 }
 
 RgArena *rg_arena_create(void) {
-    RgArena *arena = rg_allocate(sizeof *arena);
+    RgArena *arena = rg_allocate(1, sizeof *arena);
     arena->first = arena->current = block_create(first_block);
     return arena;
 }

@@ -2,6 +2,7 @@
 /* Rotary positions and causal attention over packed sequences: kernels forward and backward, and
  * attention's expansion into primitives for tapes of second order. Attention over a cache, one
  * token at a time, belongs to sampling (core/models/transformer_sample.c). */
+#include "core/tensor/gemm_dispatch.h"
 #include "core/tensor/kernels.h"
 #include "core/tensor/parallel.h"
 

@@ -54,9 +54,9 @@ static void store_numbers(const RgCache *c, int64_t at, int64_t lane, const RgRe
 /* The same in bf16: rounded whole, and each number to its half of a cell. */
 static void store_rounded(const RgCache *c, int64_t at, int64_t lane, const RgReal *key,
                           const RgReal *value) {
-    static _Thread_local RgRoom room;
+    static _Thread_local RgScratch scratch;
     int64_t size = c->size, width = c->heads * size;
-    RgBf16 *rounded = rg_room(&room, sizeof *rounded * 2 * (size_t)width);
+    RgBf16 *rounded = rg_scratch(&scratch, sizeof *rounded * 2 * (size_t)width);
     rg_bf16_round(width, key, rounded);
     rg_bf16_round(width, value, rounded + width);
     for (int64_t h = 0; h < c->heads; h++, at += rg_cache_head(size, c->precision)) {

@@ -10,10 +10,10 @@ typedef RgProductKernel Kernel;
 
 /* ---- cutting ---- */
 
-/* Room for the copy of b, kept from call to call. */
+/* Scratch for the copy of b, kept from call to call. */
 static char *room_for(int64_t bytes) {
-    static _Thread_local RgRoom room;
-    return rg_room(&room, (size_t)bytes);
+    static _Thread_local RgScratch scratch;
+    return rg_scratch(&scratch, (size_t)bytes);
 }
 
 /* Where part `i` of `parts` of 0 … n−1 begins, at a multiple of `unit`. */

@@ -39,4 +39,7 @@ bool rg_product_has_bf16(void);
 const char *rg_product_bf16_name(void); /* of the instructions; NULL where there are none */
 void rg_product_run_bf16(const RgProduct *product, int threads);
 
+/* By BLAS, on the caller's thread. */
+void rg_blas_run(const RgProduct *p);
+
 #endif

@@ -130,10 +130,10 @@ static void fetch(const RgReal *c, int64_t ldc, int64_t rows) {
 /* The copy of two tiles' rows is read by all panels. */
 TILES static void multiply(const RgProduct *p, const void *packed, int64_t column,
                            int64_t first_row, int64_t last_row, int64_t panels) {
-    static _Thread_local RgRoom room;
+    static _Thread_local RgScratch scratch;
     const RgOperand a = {p->a, NULL, p->lda, p->k, !p->transpose_a, p->transpose_a};
     int64_t steps = rg_tile_steps(p), panel_size = panel_bytes(p);
-    char *copy = rg_room(&room, (size_t)(MOST_K / RG_TILE_K * PAIR_BYTES));
+    char *copy = rg_scratch(&scratch, (size_t)(MOST_K / RG_TILE_K * PAIR_BYTES));
     RgReal sum[PAIR * PAIR] __attribute__((aligned(64)));
     _tile_loadconfig(&all_whole);
     for (int64_t row = first_row; row < last_row; row += PAIR) {

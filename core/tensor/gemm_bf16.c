@@ -114,9 +114,9 @@ static int64_t panels_at_once(int64_t panels) {
 
 /* Some rows of a, rounded. */
 BF16 static const char *copy_rows(const RgProduct *p, int64_t row, int64_t rows) {
-    static _Thread_local RgRoom room;
+    static _Thread_local RgScratch scratch;
     const RgOperand a = {p->a, NULL, p->lda, p->k, !p->transpose_a, !p->transpose_a};
-    char *copy = rg_room(&room, sizeof(RgBf16) * TILE_ROWS * MOST_K);
+    char *copy = rg_scratch(&scratch, sizeof(RgBf16) * TILE_ROWS * MOST_K);
     copy_panels(&a, row, row + rows, 0, (rows + LANES - 1) / LANES, rg_tile_steps(p), copy);
     return copy;
 }

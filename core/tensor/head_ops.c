@@ -3,8 +3,10 @@
  * made in tiles of rows × tokens that stay in the cache, and never held all at once; backward makes
  * them again. The vocabulary is cut into pieces, each of which has its part of the head's gradient
  * to itself, and sums up its own share of the hidden states'. */
+#include "core/tensor/gemm_dispatch.h"
 #include "core/tensor/kernels.h"
 #include "core/tensor/parallel.h"
+#include "core/tensor/vector_ops.h"
 
 enum {
     TILE_ROWS = 256,

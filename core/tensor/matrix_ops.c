@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Operators on matrices and tables: products, softmax, look-ups by index, sums over segments. The
  * fused operators of networks stand in network_ops.c. */
+#include "core/tensor/gemm_dispatch.h"
 #include "core/tensor/parallel.h"
 #include "core/tensor/real_math.h"
 

@@ -2,8 +2,10 @@
 /* Fused operators of networks that work row by row: RMS norm, layer norm and SwiGLU, each as one
  * pass forward and one backward, and as an expansion into primitives for tapes of second order.
  * Attention and rotary positions are in attention_ops.c, the vocabulary head in head_ops.c. */
+#include "core/tensor/gemm_dispatch.h"
 #include "core/tensor/kernels.h"
 #include "core/tensor/parallel.h"
+#include "core/tensor/vector_ops.h"
 
 bool rg_will_record(RgTape *tape, RgTensor *const *inputs, int count) {
     bool needs = false;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The only door to oneDNN, a library that configure --with-onednn asks for. Without it these
  * functions are there and offer nothing. Everything runs on the caller's thread. Private to
- * core/tensor: blas.c decides what is done here. */
+ * core/tensor: gemm_dispatch.c decides what is done here. */
 #ifndef RG_CORE_TENSOR_ONEDNN_H
 #define RG_CORE_TENSOR_ONEDNN_H
 

@@ -15,7 +15,7 @@ RgPanels rg_panels_create(int64_t in, int64_t out, bool bias, RgPrecision precis
     else
         p.weight = rg_allocate_aligned(sizeof(RgReal) * outputs * (size_t)in);
     if (bias)
-        p.bias = rg_allocate(sizeof(RgReal) * (size_t)rg_panels_stride(&p));
+        p.bias = rg_allocate(rg_panels_stride(&p), sizeof(RgReal));
     return p;
 }
 
@@ -27,9 +27,9 @@ void rg_panels_release(RgPanels *panels) {
 
 /* Lane by lane: a row is rounded whole, and its numbers go to their cells. */
 static void fill_rounded(const RgPanels *panels, int64_t panel, const RgReal *const *row) {
-    static _Thread_local RgRoom room;
+    static _Thread_local RgScratch scratch;
     int64_t in = panels->in, cells = rg_panels_cells(panels);
-    RgBf16 *line = rg_room(&room, sizeof *line * 2 * (size_t)cells);
+    RgBf16 *line = rg_scratch(&scratch, sizeof *line * 2 * (size_t)cells);
     RgBf16 *to = panels->rounded + panel * cells * RG_PANEL * 2;
     line[2 * cells - 1] = 0;
     for (int lane = 0; lane < RG_PANEL; lane++) {
@@ -53,9 +53,9 @@ void rg_panels_fill(const RgPanels *panels, int64_t panel, const RgReal *const *
 
 /* The rows of x in bf16, in memory of the calling thread's own. */
 static const RgBf16 *rounded_rows(const RgPanelsProduct *p) {
-    static _Thread_local RgRoom room;
+    static _Thread_local RgScratch scratch;
     int64_t in = p->w->in, row = 2 * rg_panels_cells(p->w);
-    RgBf16 *rounded = rg_room(&room, sizeof *rounded * (size_t)(p->rows * row));
+    RgBf16 *rounded = rg_scratch(&scratch, sizeof *rounded * (size_t)(p->rows * row));
     RG_FOR_PIECES(p->rows, rg_pieces_of_rows(p->rows, in),
                   rg_bf16_round_rows(last - first, in, p->x_row, p->x + first * p->x_row,
                                      rounded + first * row));

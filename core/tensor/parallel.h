@@ -5,7 +5,8 @@
 #ifndef RG_CORE_TENSOR_PARALLEL_H
 #define RG_CORE_TENSOR_PARALLEL_H
 
-#include "core/tensor/blas.h"
+#include "core/base.h"
+#include "core/tensor/threads.h"
 
 /* Of pieces that each keep something, such as a sum; and of pieces that keep nothing. The first are
  * few, as what they keep takes memory, and to bring it together takes time. */

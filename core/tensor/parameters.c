@@ -4,6 +4,7 @@
 #include "core/tensor/parameters.h"
 
 #include "core/tensor/parallel.h"
+#include "core/tensor/vector_ops.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -11,7 +12,7 @@
 #include <string.h>
 
 RgParameters *rg_parameters_create(void) {
-    return rg_allocate(sizeof(RgParameters));
+    return rg_allocate(1, sizeof(RgParameters));
 }
 
 void rg_parameters_destroy(RgParameters *parameters) {
@@ -68,7 +69,7 @@ RgParameters *rg_parameters_clone(const RgParameters *parameters, bool frozen) {
     clone->count = parameters->count;
     clone->view_count = parameters->view_count;
     clone->frozen = frozen;
-    clone->views = rg_allocate(views_size);
+    clone->views = rg_allocate(views_size, 1);
     if (views_size > 0)
         memcpy(clone->views, parameters->views, views_size);
     int64_t offset = 0;

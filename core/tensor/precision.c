@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Which precisions there are here, and rounding to bf16 and back. The products themselves are
- * blas.c's. */
+ * gemm_dispatch.c's. */
 #include "core/tensor/precision.h"
 
 #include "core/tensor/gemm.h"
@@ -59,8 +59,8 @@ RG_PUBLIC_KERNEL(void, rg_bf16_widen, (int64_t n, const RgBf16 *x, RgReal *y), (
 }
 
 const RgReal *rg_bf16_widened(const RgBf16 *x, int64_t rows, int64_t columns, int64_t stride) {
-    static _Thread_local RgRoom kept;
-    RgReal *room = rg_room(&kept, sizeof *room * (size_t)(rows * columns));
+    static _Thread_local RgScratch scratch;
+    RgReal *room = rg_scratch(&scratch, sizeof *room * (size_t)(rows * columns));
     if (stride == columns)
         rg_bf16_widen(rows * columns, x, room);
     else

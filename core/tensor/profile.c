@@ -2,7 +2,7 @@
 /* The profile: see the header. Names are few, and told apart by their text. */
 #include "core/tensor/profile.h"
 
-#include "core/tensor/blas.h"
+#include "core/tensor/threads.h"
 
 #include <math.h>
 #include <stdlib.h>

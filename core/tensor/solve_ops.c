@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The solution of a linear system as an operator, differentiable to any order. */
-#include "core/tensor/blas.h"
+#include "core/tensor/lapack.h"
 #include "core/tensor/tensor.h"
 
 #include <stdlib.h>
@@ -21,7 +21,7 @@ static void solve_backward(RgTape *t, RgTensor *x, RgTensor *dx) {
 static const RgOperator solve_operator = {.name = "solve", .backward = solve_backward};
 
 static double *as_double(const RgTensor *x) {
-    double *out = rg_allocate((size_t)(x->count + 1) * sizeof *out);
+    double *out = rg_allocate(x->count, sizeof *out);
     for (int64_t i = 0; i < x->count; i++)
         out[i] = (double)x->data[i];
     return out;

@@ -5,6 +5,7 @@
 #include "core/tensor/parallel.h"
 #include "core/tensor/profile.h"
 #include "core/tensor/tensor.h"
+#include "core/tensor/vector_ops.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -70,7 +71,7 @@ bool rg_shape_equal(RgShape a, RgShape b) {
 /* ---- the tape ---- */
 
 RgTape *rg_tape_create(void) {
-    RgTape *tape = rg_allocate(sizeof *tape);
+    RgTape *tape = rg_allocate(1, sizeof *tape);
     tape->arena = rg_arena_create();
     tape->recording = true;
     return tape;

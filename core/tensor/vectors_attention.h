@@ -223,25 +223,26 @@ TARGET_INLINE void softmax_in_place(RgReal scale, RgReal *score, int64_t n) {
 
 /* `count` rows of n numbers as inputs. */
 #ifdef MULTIPLY_CELLS
-static const Input *rounded_inputs(RgRoom *room, int64_t count, int64_t n, const RgReal *x) {
-    RgBf16 *inputs = rg_room(room, sizeof *inputs * (size_t)(count * 2 * inputs_of(n)));
+static const Input *rounded_inputs(RgScratch *scratch, int64_t count, int64_t n, const RgReal *x) {
+    RgBf16 *inputs = rg_scratch(scratch, sizeof *inputs * (size_t)(count * 2 * inputs_of(n)));
     rg_bf16_round_rows(count, n, n, x, inputs);
     return (const Input *)inputs;
 }
 #else
-static inline const Input *rounded_inputs(RgRoom *room, int64_t count, int64_t n, const RgReal *x) {
-    (void)room, (void)count, (void)n;
+static inline const Input *rounded_inputs(RgScratch *scratch, int64_t count, int64_t n,
+                                          const RgReal *x) {
+    (void)scratch, (void)count, (void)n;
     return x;
 }
 #endif
 
 TARGET_INLINE void attend_in(const RgCacheHeads *heads, const RgCacheSpan span[2], bool bf16,
                              const RgReal *query, RgReal *score, RgReal *out) {
-    static _Thread_local RgRoom query_room, weight_room; /* for inputs in bf16 */
+    static _Thread_local RgScratch query_scratch, weight_scratch; /* for inputs in bf16 */
     RgReal scale = 1 / (RgReal)sqrt((RgReal)heads->size);
     int64_t second = rg_cache_blocks(span[0].length) * RG_CACHE_BLOCK;
     int64_t all = second + rg_cache_blocks(span[1].length) * RG_CACHE_BLOCK;
-    const Input *q = rounded_inputs(&query_room, heads->count, heads->size, query);
+    const Input *q = rounded_inputs(&query_scratch, heads->count, heads->size, query);
     span_scores(heads, q, &span[0], bf16, score);
     span_scores(heads, q, &span[1], bf16, score + second);
     for (int64_t h = 0; h < heads->count; h++) {
@@ -250,7 +251,7 @@ TARGET_INLINE void attend_in(const RgCacheHeads *heads, const RgCacheSpan span[2
         hide_rest(row + second, span[1].length);
         softmax_in_place(scale, row, all);
     }
-    const Input *weight = rounded_inputs(&weight_room, heads->count, heads->stride, score);
+    const Input *weight = rounded_inputs(&weight_scratch, heads->count, heads->stride, score);
     memset(out, 0, sizeof *out * (size_t)(heads->count * heads->size));
     span_mix(heads, weight, &span[0], bf16, out);
     span_mix(heads, weight + inputs_of(second), &span[1], bf16, out);

@@ -202,10 +202,10 @@ TARGET static void copy_transposed(const RgReal *a, int64_t lda, int64_t rows, i
 
 /* Some rows of a as they are multiplied. */
 static const RgReal *tile_of(const RgProduct *p, int64_t row, int64_t rows) {
-    static _Thread_local RgRoom room;
+    static _Thread_local RgScratch scratch;
     if (!p->transpose_a)
         return p->a + row * p->lda;
-    RgReal *copy = rg_room(&room, sizeof(RgReal) * TILE_ROWS * MOST_K);
+    RgReal *copy = rg_scratch(&scratch, sizeof(RgReal) * TILE_ROWS * MOST_K);
     copy_transposed(p->a + row, p->lda, rows, p->k, copy);
     return copy;
 }

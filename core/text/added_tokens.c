@@ -26,7 +26,7 @@ static int32_t add_node(RgAddedTokens *added) {
 }
 
 RgAddedTokens *rg_added_tokens_create(void) {
-    RgAddedTokens *added = rg_allocate(sizeof *added);
+    RgAddedTokens *added = rg_allocate(1, sizeof *added);
     add_node(added);
     return added;
 }

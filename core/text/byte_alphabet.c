@@ -19,7 +19,7 @@ void rg_byte_alphabet_make(RgByteAlphabet *alphabet) {
 }
 
 char *rg_byte_alphabet_write(const RgByteAlphabet *alphabet, const char *bytes, size_t size) {
-    char *out = rg_allocate(2 * size + 1), *end = out;
+    char *out = rg_allocate(2 * size + 1, 1), *end = out;
     for (size_t i = 0; i < size; i++) {
         uint16_t c = alphabet->character[(unsigned char)bytes[i]];
         if (c >= 0x80)

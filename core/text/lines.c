@@ -113,9 +113,9 @@ static RgStatus open_file(FILE *file, const char *path, RgLines **lines, RgError
     *lines = NULL;
     if (!file)
         return rg_fail(error, RG_E_FILE, "%s: %s", path, strerror(errno));
-    RgLines *new = rg_allocate(sizeof *new);
+    RgLines *new = rg_allocate(1, sizeof *new);
     *new = (RgLines){.path = rg_string_copy(path), .file = file, .mib = RG_LINE_MIB, .whole = true};
-    new->text = rg_allocate(new->capacity = CHUNK + 1);
+    new->text = rg_allocate(new->capacity = CHUNK + 1, 1);
     RgStatus status = read_input(new, error);
     if (status != RG_OK) {
         rg_lines_close(new);

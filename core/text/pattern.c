@@ -56,7 +56,7 @@ static RgStatus compile_rewritten(RgPattern *pattern, const char *source, RgErro
 
 RgStatus rg_pattern_create(const char *source, RgPatternKind kind, RgPattern **pattern,
                            RgError *error) {
-    RgPattern *new = rg_allocate(sizeof *new);
+    RgPattern *new = rg_allocate(1, sizeof *new);
     RgStatus status = RG_OK;
     if (kind == RG_PATTERN_PLAIN) {
         new->plain = rg_string_copy(source);
@@ -82,7 +82,7 @@ void rg_pattern_destroy(RgPattern *pattern) {
 }
 
 RgMatcher *rg_matcher_create(void) {
-    RgMatcher *matcher = rg_allocate(sizeof *matcher);
+    RgMatcher *matcher = rg_allocate(1, sizeof *matcher);
     matcher->data = pcre2_match_data_create(1, NULL);
     matcher->context = pcre2_match_context_create(NULL);
     RG_ASSERT(matcher->data && matcher->context);

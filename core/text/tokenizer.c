@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Tokenizers: their life, and what their parts share. Encoding is in tokenizer_encode.c, the file
  * formats are in tokenizer_json.c and tokenizer_llama2c.c, learning is in tokenizer_train.c. */
+#include "core/files.h"
 #include "core/text/tokenizer_internal.h"
 
 #include "core/new_file.h"
@@ -41,8 +42,8 @@ static uint64_t pair_key(int32_t first, int32_t second) {
 static void pair_map_grow(RgPairMap *map) {
     RgPairMap old = *map;
     map->capacity = old.capacity ? 2 * old.capacity : 256;
-    map->key = rg_allocate(map->capacity * sizeof *map->key);
-    map->value = rg_allocate(map->capacity * sizeof *map->value);
+    map->key = rg_allocate(map->capacity, sizeof *map->key);
+    map->value = rg_allocate(map->capacity, sizeof *map->value);
     for (size_t i = 0; i < old.capacity; i++)
         if (old.key[i]) {
             size_t slot = pair_slot(map, old.key[i]);
@@ -82,20 +83,20 @@ void rg_pair_map_release(RgPairMap *map) {
 /* ---- life ---- */
 
 RgTokenizer *rg_tokenizer_new(int64_t count) {
-    RgTokenizer *tokenizer = rg_allocate(sizeof *tokenizer);
+    RgTokenizer *tokenizer = rg_allocate(1, sizeof *tokenizer);
     tokenizer->count = count;
-    tokenizer->text = rg_allocate((size_t)count * sizeof *tokenizer->text);
+    tokenizer->text = rg_allocate(count, sizeof *tokenizer->text);
     tokenizer->begin = tokenizer->end = tokenizer->unknown = -1;
     for (int byte = 0; byte < 256; byte++)
         tokenizer->byte_id[byte] = -1;
-    tokenizer->idle = rg_allocate(RG_IDLE_ENCODERS * sizeof *tokenizer->idle);
+    tokenizer->idle = rg_allocate(RG_IDLE_ENCODERS, sizeof *tokenizer->idle);
     return tokenizer;
 }
 
 void rg_tokenizer_set_text(RgTokenizer *tokenizer, int64_t id, const char *bytes, size_t size) {
     RgTokenText *text = &tokenizer->text[id];
     RG_ASSERT(!text->bytes && size <= INT32_MAX);
-    text->bytes = rg_allocate(size);
+    text->bytes = rg_allocate(size, 1);
     if (size > 0)
         memcpy(text->bytes, bytes, size);
     text->size = (int32_t)size;
@@ -167,7 +168,7 @@ void rg_tokenizer_index_words(RgTokenizer *tokenizer) {
     while (tokenizer->whole_words < 2 * (size_t)tokenizer->count)
         tokenizer->whole_words *= 2;
     size_t mask = tokenizer->whole_words - 1;
-    tokenizer->whole_word = rg_allocate(tokenizer->whole_words * sizeof *tokenizer->whole_word);
+    tokenizer->whole_word = rg_allocate(tokenizer->whole_words, sizeof *tokenizer->whole_word);
     memset(tokenizer->whole_word, 0xFF, tokenizer->whole_words * sizeof *tokenizer->whole_word);
     for (int64_t id = 0; id < tokenizer->count; id++) {
         const RgTokenText *text = &tokenizer->text[id];

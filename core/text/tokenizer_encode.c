@@ -254,9 +254,9 @@ static RgEncoder *borrow_encoder(const RgTokenizer *tokenizer) {
         if (encoder)
             return encoder;
     }
-    RgEncoder *encoder = rg_allocate(sizeof *encoder);
+    RgEncoder *encoder = rg_allocate(1, sizeof *encoder);
     encoder->tokenizer = tokenizer;
-    encoder->cache = rg_allocate(CACHED_WORDS * sizeof *encoder->cache);
+    encoder->cache = rg_allocate(CACHED_WORDS, sizeof *encoder->cache);
     encoder->pieces.matcher = rg_matcher_create();
     encoder->pieces.take = take_piece;
     encoder->pieces.context = encoder;

@@ -147,7 +147,7 @@ static const char nul_escape[] = "\\u0000", stand_in_escape[] = "\\uFDD0";
 static const char stand_in[] = "\xEF\xB7\x90";
 
 static char *without_nul_escapes(const char *content, size_t size) {
-    char *copy = rg_allocate(size + 1);
+    char *copy = rg_allocate(size + 1, 1);
     memcpy(copy, content, size);
     for (char *c = copy; (c = strchr(c, '\\')); c += c[1] ? 2 : 1)
         if (strncmp(c, nul_escape, strlen(nul_escape)) == 0)

@@ -48,7 +48,7 @@ static json_t *added_json(const RgTokenizer *tokenizer, char **names) {
 }
 
 RgStatus rg_tokenizer_to_json(const RgTokenizer *tokenizer, const char *path, RgError *error) {
-    char **names = rg_allocate((size_t)tokenizer->count * sizeof *names);
+    char **names = rg_allocate(tokenizer->count, sizeof *names);
     RgByteAlphabet alphabet;
     rg_byte_alphabet_make(&alphabet);
     for (int64_t id = 0; id < tokenizer->count; id++) {

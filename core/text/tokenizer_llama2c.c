@@ -98,7 +98,7 @@ static int by_falling_score(const void *a, const void *b, void *context) {
 static int32_t *ordered_pieces(RgTokenizer *tokenizer,
                                int (*order)(const void *, const void *, void *)) {
     size_t pieces = (size_t)(tokenizer->count - FIRST_PIECE);
-    int32_t *ids = rg_allocate(pieces * sizeof *ids);
+    int32_t *ids = rg_allocate(pieces, sizeof *ids);
     for (size_t i = 0; i < pieces; i++)
         ids[i] = (int32_t)i + FIRST_PIECE;
     qsort_r(ids, pieces, sizeof *ids, order, tokenizer);
@@ -168,7 +168,7 @@ RgStatus rg_tokenizer_from_llama2c(const char *path, const char *content, size_t
     RG_TRY(count_tokens(cursor, longest, &count, error));
 
     RgTokenizer *new = rg_tokenizer_new(count);
-    new->score = rg_allocate((size_t)count * sizeof *new->score);
+    new->score = rg_allocate(count, sizeof *new->score);
     new->begin = BEGIN;
     new->end = END;
     new->decoder.space_after_begin = true;

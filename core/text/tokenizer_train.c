@@ -38,7 +38,7 @@ static void runs_grow(Runs *runs) {
     runs->slots = 2 * (size_t)runs->capacity;
     runs->run = rg_reallocate(runs->run, (size_t)runs->capacity, sizeof *runs->run);
     free(runs->slot);
-    runs->slot = rg_allocate(runs->slots * sizeof *runs->slot);
+    runs->slot = rg_allocate(runs->slots, sizeof *runs->slot);
     for (int64_t i = 0; i < runs->count; i++)
         runs_place(runs, i);
 }
@@ -204,8 +204,8 @@ static void set_words(Trainer *t, const Runs *runs) {
     size_t bytes = 0;
     for (int64_t i = 0; i < runs->count; i++)
         bytes += runs->run[i].size;
-    t->ids = rg_allocate(bytes * sizeof *t->ids);
-    t->words = rg_allocate((size_t)runs->count * sizeof *t->words);
+    t->ids = rg_allocate(bytes, sizeof *t->ids);
+    t->words = rg_allocate(runs->count, sizeof *t->words);
     t->word_count = runs->count;
     int32_t *id = t->ids;
     for (int64_t i = 0; i < runs->count; i++) {
@@ -282,7 +282,7 @@ static int64_t learn(Trainer *t, RgTokenizer *tokenizer) {
         const RgTokenText *left = &tokenizer->text[rule.first];
         const RgTokenText *right = &tokenizer->text[rule.second];
         size_t left_size = (size_t)left->size, size = left_size + (size_t)right->size;
-        char *bytes = rg_allocate(size);
+        char *bytes = rg_allocate(size, 1);
         memcpy(bytes, left->bytes, left_size);
         memcpy(bytes + left_size, right->bytes, (size_t)right->size);
         Run *run = runs_at(&spelled, bytes, size);

@@ -25,7 +25,7 @@ struct RgCheckpoint {
 };
 
 RgCheckpoint *rg_checkpoint_create(void) {
-    return rg_allocate(sizeof(RgCheckpoint));
+    return rg_allocate(1, sizeof(RgCheckpoint));
 }
 
 void rg_checkpoint_destroy(RgCheckpoint *checkpoint) {

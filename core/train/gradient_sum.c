@@ -4,6 +4,7 @@
 #include "core/train/gradient_sum.h"
 
 #include "core/tensor/parallel.h"
+#include "core/tensor/vector_ops.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -37,14 +38,14 @@ static int64_t at_most(int64_t count, int64_t most) {
 }
 
 RgGradientSum *rg_gradient_sum_create(RgParameters *parameters, RgTeam *team) {
-    RgGradientSum *sum = rg_allocate(sizeof *sum);
+    RgGradientSum *sum = rg_allocate(1, sizeof *sum);
     *sum = (RgGradientSum){.parameters = parameters, .team = team};
     size_t size = (size_t)rg_team_size(team);
     int64_t own = slice_count(sum, rg_team_rank(team));
     sum->slice = rg_allocate_aligned(bytes_of(own));
     sum->received = rg_allocate_aligned(size > 1 ? size * bytes_of(at_most(own, BLOCK)) : 0);
-    sum->out = rg_allocate(size * sizeof *sum->out);
-    sum->in = rg_allocate(size * sizeof *sum->in);
+    sum->out = rg_allocate(size, sizeof *sum->out);
+    sum->in = rg_allocate(size, sizeof *sum->in);
     return sum;
 }
 
@@ -108,7 +109,7 @@ void rg_gradient_sum_end(RgGradientSum *sum) {
     int rank = rg_team_rank(sum->team), size = rg_team_size(sum->team);
     RgReal *gradient = sum->parameters->gradient;
     rg_numbers_copy(slice_count(sum, rank), sum->slice, gradient + slice_start(sum, rank));
-    size_t *start = rg_allocate(((size_t)size + 1) * sizeof *start);
+    size_t *start = rg_allocate(size + 1, sizeof *start);
     for (int q = 0; q <= size; q++)
         start[q] = bytes_of(slice_start(sum, q));
     rg_team_gather_parts(sum->team, gradient, start);

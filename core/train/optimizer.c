@@ -55,12 +55,12 @@ static RgReal *zeros(int64_t count) {
 RgOptimizer *rg_optimizer_create(const RgOptimizerOptions *options, int64_t count,
                                  int64_t total_steps) {
     RG_ASSERT(count >= 0);
-    RgOptimizer *optimizer = rg_allocate(sizeof *optimizer);
+    RgOptimizer *optimizer = rg_allocate(1, sizeof *optimizer);
     const RgOptionPart *part = &options->type;
     const RgDescriptor *about = part->type ? part->type : &rg_optimizer_adamw.about;
     optimizer->type = (const RgOptimizerType *)about;
     if (about->options) {
-        optimizer->own = rg_allocate(about->options_size);
+        optimizer->own = rg_allocate(1, about->options_size);
         RgStatus status =
             rg_options_read(about->options, part->settings, part->path, optimizer->own, NULL);
         RG_ASSERT(status == RG_OK); /* as when the part was read */

@@ -3,15 +3,14 @@
  * safe to use, conversion of stored numbers. What the tensors mean is the caller's business. */
 #include "core/train/safetensors.h"
 
-#include <errno.h>
-#include <fcntl.h>
+#include "core/files.h"
+
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
@@ -60,7 +59,7 @@ static bool tensor_bytes(RgStoredType type, int rank, const int64_t *size, size_
 
 /* Wide numbers first, so that every tensor is aligned in the file; otherwise in the order given. */
 static const RgStoredTensor **file_order(const RgStoredTensor *tensors, int count) {
-    const RgStoredTensor **order = rg_allocate((size_t)count * sizeof *order);
+    const RgStoredTensor **order = rg_allocate(count, sizeof *order);
     int placed = 0;
     for (size_t width = 8; width > 0; width /= 2)
         for (int i = 0; i < count; i++)
@@ -284,7 +283,7 @@ static RgStatus check_layout(RgSafetensors *file, const char *numbers, size_t av
 
 static RgStatus read_tensors(RgSafetensors *file, const char *path, const char *numbers,
                              size_t available, RgError *error) {
-    file->tensors = rg_allocate(json_object_size(file->header) * sizeof *file->tensors);
+    file->tensors = rg_allocate(json_object_size(file->header), sizeof *file->tensors);
     const char *name = NULL;
     json_t *description = NULL;
     json_object_foreach(file->header, name, description) {
@@ -303,26 +302,16 @@ static RgStatus read_tensors(RgSafetensors *file, const char *path, const char *
 
 /* Mapped, so that weights of any size are read where they are wanted, and never held twice. */
 static RgStatus map_file(RgSafetensors *file, const char *path, RgError *error) {
-    int descriptor = open(path, O_RDONLY | O_CLOEXEC);
-    struct stat about;
-    if (descriptor < 0)
-        return rg_fail(error, RG_E_FILE, "%s: cannot open: %s", path, strerror(errno));
-    void *content = NULL;
-    bool known = fstat(descriptor, &about) == 0;
-    if (known && about.st_size > 0)
-        content = mmap(NULL, (size_t)about.st_size, PROT_READ, MAP_PRIVATE, descriptor, 0);
-    int cause = known && S_ISDIR(about.st_mode) ? EISDIR : errno;
-    close(descriptor);
-    if (!known || content == MAP_FAILED)
-        return rg_fail(error, RG_E_FILE, "%s: cannot read: %s", path, strerror(cause));
-    file->content = content;
-    file->size = content ? (size_t)about.st_size : 0;
+    RgBytes content;
+    RG_TRY(rg_file_map(path, &content, error));
+    file->content = content.data;
+    file->size = content.size;
     return RG_OK;
 }
 
 RgStatus rg_safetensors_open(const char *path, RgSafetensors **file, RgError *error) {
     *file = NULL;
-    RgSafetensors *new = rg_allocate(sizeof *new);
+    RgSafetensors *new = rg_allocate(1, sizeof *new);
     uint64_t start = 0;
     RgStatus status = map_file(new, path, error);
     if (status == RG_OK)
@@ -344,8 +333,7 @@ void rg_safetensors_close(RgSafetensors *file) {
         return;
     json_decref(file->header);
     free(file->tensors);
-    if (file->content)
-        munmap((void *)file->content, file->size);
+    rg_file_unmap(&(RgBytes){file->content, file->size});
     free(file);
 }
 

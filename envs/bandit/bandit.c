@@ -4,6 +4,7 @@
  * sums are in bandit_metrics.c, differentiable objectives in bandit_exact.c. */
 #include "envs/bandit/bandit.h"
 
+#include "core/files.h"
 #include "core/models/enumerated.h"
 
 #include <math.h>
@@ -106,7 +107,7 @@ static int64_t read_row(char *line, const char *path, int number, int64_t column
 
 static RgStatus read_rows(char *text, const char *path, int64_t rows, int64_t columns,
                           double *table, RgError *error) {
-    double *row = rg_allocate((size_t)columns * sizeof *row);
+    double *row = rg_allocate(columns, sizeof *row);
     int64_t found = 0;
     int number = 1;
     RgStatus status = RG_OK;
@@ -151,7 +152,7 @@ RgStatus rg_bandit_read_table(const char *path, int64_t rows, int64_t columns, d
 }
 
 static double *normal_numbers(int64_t count, double scale, RgRandom random) {
-    double *numbers = rg_allocate((size_t)(count + 1) * sizeof *numbers);
+    double *numbers = rg_allocate(count, sizeof *numbers);
     for (int64_t i = 0; i < count; i++)
         numbers[i] = scale * rg_random_normal(random, (uint64_t)i);
     return numbers;
@@ -178,8 +179,8 @@ static void cover_context(const State *s, int64_t context, RgRandom random, bool
     int64_t wanted = (int64_t)ceil(o->coverage * (double)n);
     wanted = wanted < 2 ? 2 : wanted > visible ? visible : wanted;
 
-    Ranked *ranked = rg_allocate((size_t)n * sizeof *ranked);
-    int64_t *order = rg_allocate((size_t)n * sizeof *order);
+    Ranked *ranked = rg_allocate(n, sizeof *ranked);
+    int64_t *order = rg_allocate(n, sizeof *order);
     for (int64_t r = 0; r < n; r++)
         ranked[r] = (Ranked){s->reward[context * n + r], r};
     qsort(ranked, (size_t)n, sizeof *ranked, compare_worst_first);
@@ -219,7 +220,7 @@ static RgStatus create(RgEnvironment *environment, const void *options, RgRandom
                        RgError *error) {
     const Options *o = options;
     RG_TRY(check_options(o, error));
-    State *s = rg_allocate(sizeof *s);
+    State *s = rg_allocate(1, sizeof *s);
     environment->state = s;
     s->options = *o;
     s->options.reward_file = NULL;
@@ -229,7 +230,7 @@ static RgStatus create(RgEnvironment *environment, const void *options, RgRandom
     if (o->reward_file[0] != '\0')
         RG_TRY(rg_bandit_read_table(o->reward_file, o->contexts, o->responses, s->reward, error));
     s->features = normal_numbers(cells * o->feature_count, 1, rg_random_named(random, "features"));
-    s->covered = rg_allocate((size_t)cells * sizeof *s->covered);
+    s->covered = rg_allocate(cells, sizeof *s->covered);
     for (int64_t c = 0; c < o->contexts; c++)
         cover_context(s, c, rg_random_named(random, "coverage"), s->covered + c * o->responses);
     s->prompts = all_contexts(o->contexts);
@@ -298,7 +299,7 @@ static void append_pair(State *s, int64_t i, const double *reference, RgRandom r
 
 static RgStatus label_pairs(State *s, const RgCourse *course, RgRandom random, RgError *error) {
     int64_t count = s->options.pairs;
-    uint8_t *preferred = rg_allocate((size_t)count);
+    uint8_t *preferred = rg_allocate(count, sizeof *preferred);
     RgStatus status = rg_course_label(course, s->pairs->sequences, random, preferred, error);
     for (int64_t i = 0; status == RG_OK && i < count; i++)
         rg_pairs_append_label(s->pairs, preferred[i]);
@@ -319,8 +320,8 @@ static RgStatus prepare(RgEnvironment *environment, RgPolicy *reference, RgRando
                        reference->type->about.name);
     destroy_data(s);
     s->pairs = rg_pairs_create();
-    double *table = rg_allocate((size_t)(o->contexts * o->responses) * sizeof *table);
-    double *weight = rg_allocate((size_t)o->responses * sizeof *weight);
+    double *table = rg_allocate(o->contexts * o->responses, sizeof *table);
+    double *weight = rg_allocate(o->responses, sizeof *weight);
     rg_policy_table(reference, table);
     for (int64_t i = 0; i < o->pairs; i++)
         append_pair(s, i, table, rg_random_named(random, "offline responses"), weight);
@@ -396,9 +397,9 @@ static RgStatus evaluate(RgEnvironment *environment, const RgContender *contende
     RG_ASSERT(s->pairs); /* prepared */
     RgRewardTable rewards = rg_bandit_rewards(environment);
     size_t cells = (size_t)(o->contexts * o->responses);
-    double *table = rg_allocate(cells * sizeof *table), *base = rg_allocate(cells * sizeof *base);
-    double *dataset = rg_allocate(cells * sizeof *dataset);
-    double *column = rg_allocate((size_t)o->contexts * sizeof *column);
+    double *table = rg_allocate(cells, sizeof *table), *base = rg_allocate(cells, sizeof *base);
+    double *dataset = rg_allocate(cells, sizeof *dataset);
+    double *column = rg_allocate(o->contexts, sizeof *column);
     double beta = contender->beta;
     rg_policy_table(contender->policy, table);
     rg_contender_table(contender, rewards.reward, o->contexts, o->responses, table);

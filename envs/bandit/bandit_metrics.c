@@ -78,7 +78,7 @@ double rg_bandit_win_rate(const RgRewardTable *t, const double *logprob, const d
 
 double rg_bandit_value(const RgRewardTable *t, const double *logprob, const double *reference,
                        double beta, double *per_context) {
-    double *kl = rg_allocate((size_t)t->contexts * sizeof *kl);
+    double *kl = rg_allocate(t->contexts, sizeof *kl);
     double mean = rg_bandit_expected_reward(t, logprob, per_context) -
                   beta * rg_bandit_kl(t, logprob, reference, kl);
     for (int64_t c = 0; per_context && c < t->contexts; c++)

@@ -11,6 +11,7 @@
  * missing then is worth nothing. */
 #include "envs/control/control.h"
 
+#include "core/files.h"
 #include "envs/episodes.h"
 
 #include <math.h>
@@ -73,7 +74,7 @@ static void *begin(void *environment, int32_t initial, RgRandom random, int32_t 
     int64_t number = initial, conditions = s->options.conditions;
     RgRandom own = number < conditions ? rg_random_at(s->training, (uint64_t)number)
                                        : rg_random_at(s->test, (uint64_t)(number - conditions));
-    Episode *e = rg_allocate(sizeof *e);
+    Episode *e = rg_allocate(1, sizeof *e);
     e->environment = s;
     e->run = rg_physics_begin(s->physics);
     e->steps_left = s->options.horizon;
@@ -137,7 +138,7 @@ static int64_t discounted_rewards(void *environment, const RgSequences *sequence
 
 void rg_control_returns(RgEnvironment *environment, const RgSequences *sequences, double *reward) {
     const RgControlState *s = environment->state;
-    double *step = rg_allocate((size_t)s->options.horizon * sizeof *step);
+    double *step = rg_allocate(s->options.horizon, sizeof *step);
     for (int64_t i = 0; i < sequences->count; i++) {
         int64_t steps = discounted_rewards(environment, sequences, i, step);
         reward[i] = 0;
@@ -168,7 +169,8 @@ static RgStatus label(void *environment, const RgSequences *sequences, RgRandom 
 /* In the folder that was asked for, or the program's own. */
 static char *model_path(const RgControlOptions *o) {
     const char *name = rg_control_tasks[o->task].name;
-    char *folder = o->models[0] != '\0' ? rg_string_copy(o->models) : rg_own_file("envs/control/models");
+    char *folder =
+        o->models[0] != '\0' ? rg_string_copy(o->models) : rg_own_file("envs/control/models");
     char *path = rg_string_format("%s/%s.xml", folder, name);
     free(folder);
     return path;
@@ -206,7 +208,7 @@ static RgStatus load_model(RgControlState *s, RgError *error) {
 
 static RgStatus create(RgEnvironment *environment, const void *options, RgRandom random,
                        RgError *error) {
-    RgControlState *s = rg_allocate(sizeof *s);
+    RgControlState *s = rg_allocate(1, sizeof *s);
     environment->state = s;
     s->options = *(const RgControlOptions *)options;
     const RgControlOptions *o = &s->options;

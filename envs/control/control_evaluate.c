@@ -25,7 +25,7 @@ static const double *reference_reward(RgEnvironment *environment, RgPolicy *refe
         return r->reward;
     rg_control_reference_clear(r);
     *r = (RgControlReference){.known = true, .parameters_hash = hash, .random = random};
-    r->reward = rg_allocate((size_t)s->test_prompts->count * sizeof *r->reward);
+    r->reward = rg_allocate(s->test_prompts->count, sizeof *r->reward);
     RgSequences *episodes = rg_sequences_create();
     rg_episodes_sample(&s->dynamics, reference, s->test_prompts, 1, random, episodes, NULL);
     rg_control_returns(environment, episodes, r->reward);
@@ -37,7 +37,7 @@ static const double *reference_reward(RgEnvironment *environment, RgPolicy *refe
 
 static void returns(const RgControlState *s, const RgSequences *episodes, double *column,
                     RgEvaluation *evaluation) {
-    double *reward = rg_allocate((size_t)s->options.horizon * sizeof *reward);
+    double *reward = rg_allocate(s->options.horizon, sizeof *reward);
     for (int64_t i = 0; i < episodes->count; i++) {
         int64_t steps = rg_control_step_rewards(s, episodes, i, reward);
         column[i] = 0;
@@ -109,7 +109,7 @@ static char *describe_episode(const RgControlState *s, const RgSequences *episod
 /* Observations and actions of some steps of the first episodes. */
 static void describe(const RgControlState *s, const RgSequences *episodes,
                      RgEvaluation *evaluation) {
-    double *reward = rg_allocate((size_t)s->options.horizon * sizeof *reward);
+    double *reward = rg_allocate(s->options.horizon, sizeof *reward);
     for (int64_t i = 0; i < episodes->count && i < s->options.response_samples; i++) {
         int64_t steps = rg_control_step_rewards(s, episodes, i, reward);
         char *prompt = rg_string_format("%s, test state %lld", s->task->name, (long long)i);
@@ -139,9 +139,9 @@ RgStatus rg_control_evaluate(RgEnvironment *environment, const RgContender *cont
     int64_t count = s->test_prompts->count;
     const double *base =
         reference_reward(environment, reference, rg_random_named(random, "reference"));
-    double *own = rg_allocate((size_t)count * sizeof *own);
-    double *logprob = rg_allocate((size_t)count * sizeof *logprob);
-    double *column = rg_allocate((size_t)count * sizeof *column);
+    double *own = rg_allocate(count, sizeof *own);
+    double *logprob = rg_allocate(count, sizeof *logprob);
+    double *column = rg_allocate(count, sizeof *column);
     RgSequences *episodes = rg_sequences_create();
     RgStatus status =
         rg_episodes_contend(&environment->course, contender, s->test_prompts,

@@ -80,7 +80,7 @@ RgStatus rg_physics_load(const char *path, RgPhysics **physics, RgError *error) 
     mjModel *model = load_model(path, message, sizeof message);
     if (!model)
         return rg_fail(error, RG_E_FORMAT, "%s: not a model in MJCF: %s", path, message);
-    *physics = rg_allocate(sizeof **physics);
+    *physics = rg_allocate(1, sizeof **physics);
     (*physics)->model = model;
     return RG_OK;
 }
@@ -106,7 +106,7 @@ int64_t rg_physics_sensor(const RgPhysics *physics, const char *name, int64_t nu
 /* ---- runs ---- */
 
 RgPhysicsRun *rg_physics_begin(const RgPhysics *physics) {
-    RgPhysicsRun *run = rg_allocate(sizeof *run);
+    RgPhysicsRun *run = rg_allocate(1, sizeof *run);
     run->model = physics->model;
     run->data = mj_makeData(physics->model);
     RG_ASSERT(run->data);

@@ -15,9 +15,9 @@ static RgStatus create(const RgJudgeType *type, const RgSettings *settings, cons
         return rg_fail(error, RG_E_USAGE, "the judge %s needs %s: install it and configure anew",
                        type->about.name, type->about.lacks);
     RG_TRY(rg_judge_type_check(type, error));
-    RgJudge *new = rg_allocate(sizeof *new);
+    RgJudge *new = rg_allocate(1, sizeof *new);
     new->type = type;
-    void *options = rg_allocate(type->about.options_size + 1);
+    void *options = rg_allocate(1, type->about.options_size);
     RgStatus status = rg_options_read(type->about.options, settings, path, options, error);
     if (status == RG_OK)
         status = type->create(new, options, share, random, error);
@@ -68,7 +68,7 @@ RgStatus rg_judge_compare(RgJudge *judge, const RgJudgeItems *items, double *fir
     RG_ASSERT(items->count % 2 == 0);
     if (judge->type->compare)
         return judge->type->compare(judge, items, first, error);
-    double *reward = rg_allocate((size_t)(items->count + 1) * sizeof *reward);
+    double *reward = rg_allocate(items->count, sizeof *reward);
     RgStatus status = rg_judge_rewards(judge, items, reward, error);
     for (int64_t i = 0; status == RG_OK && i < items->count / 2; i++) {
         double gap = reward[2 * i] - reward[2 * i + 1];
@@ -82,7 +82,7 @@ RgStatus rg_judge_compare(RgJudge *judge, const RgJudgeItems *items, double *fir
 
 RgJudgeItems rg_judge_items_of(const RgJudgeShare *share) {
     size_t bytes = (size_t)(2 * share->count + 1) * sizeof(char *);
-    const char **prompt = rg_allocate(bytes), **response = rg_allocate(bytes);
+    const char **prompt = rg_allocate(1, bytes), **response = rg_allocate(1, bytes);
     for (int64_t i = 0; i < share->count; i++) {
         prompt[2 * i] = prompt[2 * i + 1] = share->texts[i].prompt;
         response[2 * i] = share->texts[i].chosen;
@@ -100,7 +100,7 @@ RgStatus rg_judge_accuracy(RgJudge *judge, const RgJudgeShare *share, double *ac
                            RgError *error) {
     *accuracy = 0;
     RgJudgeItems items = rg_judge_items_of(share);
-    double *first = rg_allocate((size_t)(share->count + 1) * sizeof *first), right = 0;
+    double *first = rg_allocate(share->count, sizeof *first), right = 0;
     RgStatus status = rg_judge_compare(judge, &items, first, error);
     for (int64_t i = 0; status == RG_OK && i < share->count; i++)
         right += first[i];

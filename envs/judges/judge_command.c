@@ -231,7 +231,7 @@ static bool next_line(Command *c, RgReply *reply) {
     if (!end)
         return false;
     size_t size = (size_t)(end - c->in.bytes);
-    char *line = rg_allocate(size + 1);
+    char *line = rg_allocate(size + 1, 1);
     memcpy(line, c->in.bytes, size);
     memmove(c->in.bytes, end + 1, c->in.size - size - 1);
     c->in.size -= size + 1;
@@ -321,7 +321,7 @@ RgStatus rg_command_judge_create(const RgCommandOptions *options, RgAsker **aske
     *asker = NULL;
     if (!options->command[0])
         return rg_fail(error, RG_E_USAGE, "command: expected a line for the shell, found none");
-    Command *c = rg_allocate(sizeof *c);
+    Command *c = rg_allocate(1, sizeof *c);
     *c = (Command){.asker = {.name = rg_string_format("command %s", options->command),
                              .request = request,
                              .start = start,

@@ -124,7 +124,7 @@ static size_t take_header(char *from, size_t each, size_t count, void *context) 
 
 static void start(RgAsker *asker, int64_t ticket, const char *text) {
     Endpoint *e = (Endpoint *)asker;
-    Call *call = rg_allocate(sizeof *call);
+    Call *call = rg_allocate(1, sizeof *call);
     *call = (Call){.next = e->calls, .ticket = ticket, .request = text, .size = strlen(text)};
     e->calls = call;
     call->easy = curl_easy_init();
@@ -434,7 +434,7 @@ RgStatus rg_endpoint_create(const RgEndpointOptions *options, RgAsker **asker, R
     RG_TRY(check_text("extra", extra_fault(options->extra), error));
     RG_TRY(check_question(options->question, error));
     RG_ASSERT(curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK);
-    Endpoint *e = rg_allocate(sizeof *e);
+    Endpoint *e = rg_allocate(1, sizeof *e);
     *e = (Endpoint){.asker = {.name = rg_string_format("endpoint %s", options->model),
                               .request = request,
                               .start = start,

@@ -48,7 +48,7 @@ RgStatus rg_external_create(RgAsker *asker, const RgExternalOptions *o, RgExtern
                               .longest_wait = o->longest_wait,
                               .budget = o->budget,
                               .give_up = o->on_failure != RG_FAILURE_STOP};
-    RgExternal *e = rg_allocate(sizeof *e);
+    RgExternal *e = rg_allocate(1, sizeof *e);
     *e = (RgExternal){.asking = rg_asking_create(asker, &asking),
                       .name = rg_string_copy(asker->name),
                       .matcher = rg_matcher_create(),
@@ -161,9 +161,9 @@ static RgStatus read_verdicts(RgExternal *e, const RgAnswer *answers, const int6
 
 RgStatus rg_external_compare(RgExternal *e, const RgQuestion *pairs, int64_t count,
                              RgVerdict *verdicts, RgError *error) {
-    RgQuestion *questions = rg_allocate((size_t)(2 * count + 1) * sizeof *questions);
-    RgAnswer *answers = rg_allocate((size_t)(2 * count + 1) * sizeof *answers);
-    int64_t *asked = rg_allocate((size_t)(count + 1) * sizeof *asked), most = 0;
+    RgQuestion *questions = rg_allocate(2 * count, sizeof *questions);
+    RgAnswer *answers = rg_allocate(2 * count, sizeof *answers);
+    int64_t *asked = rg_allocate(count, sizeof *asked), most = 0;
     for (int64_t i = 0; i < count; i++) {
         asked[i] = -1;
         if (strcmp(pairs[i].a, pairs[i].b) == 0)
@@ -233,8 +233,8 @@ RgStatus rg_external_judge_compare(RgJudge *judge, const RgJudgeItems *items, do
                                    [RG_VERDICT_TIE] = 0.5,
                                    [RG_VERDICT_NONE] = NAN};
     int64_t count = items->count / 2;
-    RgQuestion *pairs = rg_allocate((size_t)(count + 1) * sizeof *pairs);
-    RgVerdict *verdicts = rg_allocate((size_t)(count + 1) * sizeof *verdicts);
+    RgQuestion *pairs = rg_allocate(count, sizeof *pairs);
+    RgVerdict *verdicts = rg_allocate(count, sizeof *verdicts);
     for (int64_t i = 0; i < count; i++)
         pairs[i] =
             (RgQuestion){items->prompt[2 * i], items->response[2 * i], items->response[2 * i + 1]};

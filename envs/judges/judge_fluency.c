@@ -157,7 +157,7 @@ static char spelling(const char *text, size_t size, size_t *bytes) {
 }
 
 static void read_sentence(Reading *r, const char *text, size_t size) {
-    char *word = rg_allocate(size + 1);
+    char *word = rg_allocate(size + 1, 1);
     size_t length = 0;
     int64_t words = r->words;
     forget(r, r->fluency->begin);
@@ -216,7 +216,7 @@ static RgStatus create(RgJudge *judge, const void *options, const RgJudgeShare *
     (void)share;
     (void)random;
     const Options *o = options;
-    Fluency *f = rg_allocate(sizeof *f);
+    Fluency *f = rg_allocate(1, sizeof *f);
     judge->state = f;
     f->unknown = o->unknown;
     if (access(o->file, R_OK) != 0)

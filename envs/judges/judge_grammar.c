@@ -193,7 +193,7 @@ static RgStatus create(RgJudge *judge, const void *options, const RgJudgeShare *
     (void)share;
     (void)random;
     const Options *o = options;
-    Grammar *g = rg_allocate(sizeof *g);
+    Grammar *g = rg_allocate(1, sizeof *g);
     judge->state = g;
     g->words = o->words;
     g->seconds = o->seconds;

@@ -60,7 +60,7 @@ static double log_length(const char *text) {
 
 static RgStatus rewards(RgJudge *judge, const RgJudgeItems *items, double *reward, RgError *error) {
     const Mixture *m = judge->state;
-    double *own = rg_allocate((size_t)items->count * sizeof *own);
+    double *own = rg_allocate(items->count, sizeof *own);
     RgStatus status = RG_OK;
     for (int64_t i = 0; i < items->count; i++)
         reward[i] = -m->slope * (log_length(items->response[i]) - m->mean_length);
@@ -111,8 +111,8 @@ static RgStatus calibrate(RgJudge *judge, const Options *o, const RgJudgeShare *
                           RgError *error) {
     Mixture *m = judge->state;
     RgJudgeItems items = rg_judge_items_of(share);
-    double *value = rg_allocate((size_t)(items.count + 1) * sizeof *value);
-    double *length = rg_allocate((size_t)(items.count + 1) * sizeof *length);
+    double *value = rg_allocate(items.count, sizeof *value);
+    double *length = rg_allocate(items.count, sizeof *length);
     RgStatus status = RG_OK;
     for (int64_t k = 0; k < m->count && status == RG_OK; k++) {
         status = rg_judge_rewards(m->voice[k].judge, &items, value, error);
@@ -136,7 +136,7 @@ static RgStatus calibrate(RgJudge *judge, const Options *o, const RgJudgeShare *
 /* Every fifth text, or all others; to be released. */
 static RgJudgeShare take(const RgJudgeShare *share, bool fifths) {
     enum { CALIBRATION = 5 };
-    RgJudgeText *texts = rg_allocate((size_t)(share->count + 1) * sizeof *texts);
+    RgJudgeText *texts = rg_allocate(share->count, sizeof *texts);
     RgSequences *sequences = share->sequences ? rg_sequences_create() : NULL;
     int64_t count = 0;
     for (int64_t i = 0; i < share->count; i++) {
@@ -184,7 +184,7 @@ static RgStatus create(RgJudge *judge, const void *options, const RgJudgeShare *
     if (o->judges.count == 0)
         return rg_fail(error, RG_E_USAGE,
                        "a mixture of no judges, expected at least one in judges");
-    Mixture *m = rg_allocate(sizeof *m);
+    Mixture *m = rg_allocate(1, sizeof *m);
     judge->state = m;
     RgJudgeShare learnt = take(share, false), kept = take(share, true);
     RgStatus status = make_voices(m, o, &learnt, random, error);

@@ -3,7 +3,7 @@
  * different symbols and n-grams. */
 #include "envs/judges/judge_ngram.h"
 
-#include "core/tensor/blas.h"
+#include "core/tensor/threads.h"
 #include "envs/judges/judge_symbols.h"
 
 #include <math.h>
@@ -167,7 +167,7 @@ typedef struct Corpus {
 
 static Corpus read_corpus(const RgJudgeText *texts, int64_t count, bool words) {
     size_t bytes = (size_t)count * sizeof(RgSymbols);
-    Corpus corpus = {rg_allocate(bytes), rg_allocate(bytes), rg_allocate(bytes), count};
+    Corpus corpus = {rg_allocate(1, bytes), rg_allocate(1, bytes), rg_allocate(1, bytes), count};
     for (int64_t i = 0; i < count; i++) {
         corpus.prompt[i] = rg_symbols_of(texts[i].prompt, words);
         corpus.chosen[i] = rg_symbols_of(texts[i].chosen, words);
@@ -192,8 +192,8 @@ static bool for_calibration(int64_t i) {
 }
 
 static void train(Ngram *judge, const Corpus *corpus, RgRandom random) {
-    int64_t *order = rg_allocate((size_t)corpus->count * sizeof *order);
-    double *squares = rg_allocate((BUCKETS + 1) * sizeof *squares);
+    int64_t *order = rg_allocate(corpus->count, sizeof *order);
+    double *squares = rg_allocate(BUCKETS + 1, sizeof *squares);
     for (int64_t i = 0; i < corpus->count; i++)
         if (!for_calibration(i)) {
             rg_ngram_model_learn(&judge->fluency_model, &corpus->chosen[i]);
@@ -214,9 +214,9 @@ static void train(Ngram *judge, const Corpus *corpus, RgRandom random) {
 /* What real text that was not trained on looks like: the scale of every factor. */
 static void calibrate(Ngram *judge, const Corpus *corpus) {
     int64_t most = 2 * (corpus->count / CALIBRATION_SHARE + 1), n = 0;
-    double *fluency = rg_allocate((size_t)most * sizeof *fluency);
-    double *length = rg_allocate((size_t)most * sizeof *length);
-    double *fresh = rg_allocate((size_t)most * sizeof *fresh);
+    double *fluency = rg_allocate(most, sizeof *fluency);
+    double *length = rg_allocate(most, sizeof *length);
+    double *fresh = rg_allocate(most, sizeof *fresh);
     double logit = 0;
     for (int64_t i = 0; i < corpus->count; i++) {
         const RgSymbols *sides[] = {&corpus->chosen[i], &corpus->rejected[i]};
@@ -247,10 +247,10 @@ static RgStatus create(RgJudge *judge, const void *options, const RgJudgeShare *
                        FEWEST_TEXTS, (long long)share->count);
     if (symbols == SYMBOLS_AUTO)
         symbols = share->independent ? SYMBOLS_CHARACTERS : SYMBOLS_WORDS;
-    Ngram *new = rg_allocate(sizeof *new);
+    Ngram *new = rg_allocate(1, sizeof *new);
     judge->state = new;
     new->reading = readings[symbols];
-    new->weight = rg_allocate(BUCKETS * sizeof *new->weight);
+    new->weight = rg_allocate(BUCKETS, sizeof *new->weight);
     new->fluency_model.order = new->reading.fluency_order;
     Corpus corpus = read_corpus(share->texts, share->count, new->reading.words);
     train(new, &corpus, random);

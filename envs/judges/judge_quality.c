@@ -65,7 +65,7 @@ static RgStatus margins(RgJudge *judge, const RgJudgeItems *items, double temper
         }
         return RG_OK;
     }
-    double *reward = rg_allocate((size_t)(items->count + 1) * sizeof *reward);
+    double *reward = rg_allocate(items->count, sizeof *reward);
     RgStatus status = rg_judge_rewards(judge, items, reward, error);
     for (int64_t i = 0; i < count; i++)
         margin[i] = reward[2 * i] - reward[2 * i + 1];
@@ -77,7 +77,7 @@ RgStatus rg_judge_quality(RgJudge *judge, const RgJudgeShare *share, double temp
                           RgJudgeQuality *quality, RgError *error) {
     RG_ASSERT(share->count > 0);
     RgJudgeItems items = rg_judge_items_of(share);
-    double *margin = rg_allocate((size_t)share->count * sizeof *margin);
+    double *margin = rg_allocate(share->count, sizeof *margin);
     RgStatus status = margins(judge, &items, temperature, margin, error);
     if (status == RG_OK)
         *quality = rg_judge_quality_of(margin, share->count, temperature);

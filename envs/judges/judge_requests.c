@@ -42,7 +42,7 @@ struct RgAsking {
 };
 
 RgAsking *rg_asking_create(RgAsker *asker, const RgAskingOptions *options) {
-    RgAsking *asking = rg_allocate(sizeof *asking);
+    RgAsking *asking = rg_allocate(1, sizeof *asking);
     asking->asker = asker;
     asking->options = *options;
     return asking;
@@ -85,7 +85,7 @@ static int compare_keys(const void *a, const void *b) {
 
 /* The same question is asked once. */
 static void find_twins(RgAsking *asking) {
-    Question **sorted = rg_allocate((size_t)(asking->count + 1) * sizeof *sorted);
+    Question **sorted = rg_allocate(asking->count, sizeof *sorted);
     for (int64_t i = 0; i < asking->count; i++)
         sorted[i] = &asking->questions[i];
     qsort(sorted, (size_t)asking->count, sizeof *sorted, compare_keys);
@@ -99,7 +99,7 @@ static void find_twins(RgAsking *asking) {
 static void open_batch(RgAsking *asking, const RgQuestion *questions, int64_t count,
                        RgAnswer *answers) {
     RgDigest judge = rg_digest(RG_DIGEST_START, asking->asker->name, strlen(asking->asker->name));
-    asking->questions = rg_allocate((size_t)(count + 1) * sizeof *asking->questions);
+    asking->questions = rg_allocate(count, sizeof *asking->questions);
     asking->count = count;
     asking->open = asking->under_way = 0;
     asking->quiet_until = 0;

@@ -117,7 +117,7 @@ RgSequences *rg_reward_model_fit_length(const RgSequences *sequences, int64_t li
         int64_t most = limit - (prompt > 0);
         response = response < most ? response : most;
         int64_t kept = prompt + response <= limit ? prompt : limit - response;
-        int32_t *tokens = rg_allocate((size_t)(kept + 1) * sizeof *tokens);
+        int32_t *tokens = rg_allocate(kept, sizeof *tokens);
         for (int64_t k = 0; k < kept; k++)
             tokens[k] = rg_sequence_prompt(sequences, i)[k == 0 ? 0 : prompt - kept + k];
         rg_sequences_append(fits, tokens, kept, rg_sequence_response(sequences, i), response);
@@ -131,7 +131,7 @@ RgSequences *rg_reward_model_fit_length(const RgSequences *sequences, int64_t li
 /* Of sequences that fit. */
 static void reward_all(RewardModel *m, const RgSequences *sequences, double *reward) {
     int64_t n = sequences->count, width = m->head->count;
-    RgReal *state = rg_allocate((size_t)(n * width + 1) * sizeof *state);
+    RgReal *state = rg_allocate(n * width, sizeof *state);
     rg_policy_run_values(m->policy, pass_of(m->policy, m->pooling), sequences, width, state);
     RgTensor *all = rg_borrow(m->values, RG_SHAPE(n * width), state);
     const RgTensor *y = read_states(m->values, all, m->head);
@@ -207,7 +207,7 @@ static Training begin(RewardModel *m, const Options *o, const RgSequences *seque
                   .best_loss = INFINITY};
     int64_t pairs = sequences->count / 2, every = o->held_out > 0 ? lround(1 / o->held_out) : 0;
     size_t bytes = (size_t)p->count * sizeof(RgReal);
-    t.order = rg_allocate((size_t)(pairs + 1) * sizeof *t.order);
+    t.order = rg_allocate(pairs, sizeof *t.order);
     for (int64_t i = 0; i < pairs; i++) {
         if (every > 0 && i % every == every - 1)
             rg_sequences_append_pair(t.held_out, sequences, i);
@@ -216,13 +216,13 @@ static Training begin(RewardModel *m, const Options *o, const RgSequences *seque
     }
     t.optimizer = optimizer_of(&t, o->learning_rate, p->count);
     t.head_optimizer = optimizer_of(&t, o->head_learning_rate, m->head->count);
-    t.frozen = rg_allocate((size_t)p->view_count * sizeof *t.frozen);
+    t.frozen = rg_allocate(p->view_count, sizeof *t.frozen);
     for (int i = 0; i < p->view_count; i++)
         t.frozen[i] = is_frozen(p->views[i].name, rg_transformer_options(m->policy)->layers,
                                 o->trained_layers);
-    t.start = memcpy(rg_allocate(bytes), p->value, bytes);
-    t.best = rg_allocate(bytes);
-    t.best_head = rg_allocate((size_t)m->head->count * sizeof(RgReal));
+    t.start = memcpy(rg_allocate(1, bytes), p->value, bytes);
+    t.best = rg_allocate(1, bytes);
+    t.best_head = rg_allocate(m->head->count, sizeof(RgReal));
     return t;
 }
 
@@ -266,7 +266,7 @@ static void step(Training *t, const RgSequences *batch) {
 /* Mean −log σ(r_w − r_l) of the pairs that are held out; NAN without any. */
 static double held_out_loss(Training *t) {
     int64_t count = t->held_out->count;
-    double *reward = rg_allocate((size_t)(count + 1) * sizeof *reward), sum = 0;
+    double *reward = rg_allocate(count, sizeof *reward), sum = 0;
     reward_all(t->model, t->held_out, reward);
     for (int64_t i = 0; i < count; i += 2) {
         double gap = reward[i] - reward[i + 1];
@@ -287,7 +287,7 @@ static void keep_best(Training *t, bool take) {
 
 static void train(RewardModel *m, const Options *o, const RgSequences *sequences, RgRandom random) {
     Training t = begin(m, o, sequences);
-    int64_t *place = rg_allocate((size_t)(t.count + 1) * sizeof *place);
+    int64_t *place = rg_allocate(t.count, sizeof *place);
     RgSequences *batch = rg_sequences_create();
     for (int64_t epoch = 0; epoch < o->epochs; epoch++) {
         rg_random_permutation(rg_random_at(random, (uint64_t)epoch), place, t.count);
@@ -380,7 +380,7 @@ static RgStatus load_head(RewardModel *m, const char *path, bool *found, RgError
 static RgStatus save(const RewardModel *m, const char *path, RgError *error) {
     float other[2] = {(float)m->offset, m->pooling == RG_POOLING_MEAN};
     const int64_t width = m->head->count;
-    float *head = rg_allocate((size_t)width * sizeof *head);
+    float *head = rg_allocate(width, sizeof *head);
     for (int64_t i = 0; i < width; i++)
         head[i] = (float)m->head->value[i];
     RgStoredTensor more[] = {
@@ -393,7 +393,7 @@ static RgStatus save(const RewardModel *m, const char *path, RgError *error) {
 
 /* The mean reward of what it is made from becomes 0. */
 static void centre(RewardModel *m, const RgSequences *sequences) {
-    double *reward = rg_allocate((size_t)(sequences->count + 1) * sizeof *reward), sum = 0;
+    double *reward = rg_allocate(sequences->count, sizeof *reward), sum = 0;
     reward_all(m, sequences, reward);
     for (int64_t i = 0; i < sequences->count; i++)
         sum += reward[i];
@@ -407,7 +407,7 @@ static RgStatus create(RgJudge *judge, const void *options, const RgJudgeShare *
     const Options *o = options;
     if (!share->sequences)
         return rg_fail(error, RG_E_USAGE, "a reward model reads tokens, and was given texts alone");
-    RewardModel *m = rg_allocate(sizeof *m);
+    RewardModel *m = rg_allocate(1, sizeof *m);
     judge->state = m;
     m->pooling = (RgPooling)o->pooling;
     m->values = rg_tape_create();

@@ -72,7 +72,7 @@ static size_t slot_of(const RgTallies *tallies, uint64_t key) {
 static void grow(RgTallies *tallies) {
     RgTallies old = *tallies;
     tallies->capacity = old.capacity ? 2 * old.capacity : 1024;
-    tallies->entry = rg_allocate(tallies->capacity * sizeof *tallies->entry);
+    tallies->entry = rg_allocate(tallies->capacity, sizeof *tallies->entry);
     for (size_t i = 0; i < old.capacity; i++)
         if (old.entry[i].key)
             tallies->entry[slot_of(tallies, old.entry[i].key)] = old.entry[i];

@@ -30,7 +30,7 @@ static void add(RgLexicon *lexicon, const char *word, size_t length, double vale
         lexicon->entries =
             rg_reallocate(lexicon->entries, (size_t)lexicon->capacity, sizeof *lexicon->entries);
     }
-    char *copy = rg_allocate(length + 1);
+    char *copy = rg_allocate(length + 1, 1);
     for (size_t i = 0; i < length; i++)
         copy[i] = (char)tolower((unsigned char)word[i]);
     lexicon->entries[lexicon->count++] = (Entry){copy, valence};
@@ -101,7 +101,7 @@ RgStatus rg_lexicon_load(const char *path, RgLexicon **lexicon, RgError *error) 
     *lexicon = NULL;
     RgLines *lines;
     RG_TRY(rg_lines_open(path, &lines, error));
-    RgLexicon *new = rg_allocate(sizeof *new);
+    RgLexicon *new = rg_allocate(1, sizeof *new);
     RgStatus status = read_lines(new, path, lines, error);
     rg_lines_close(lines);
     if (status != RG_OK) {

@@ -138,7 +138,7 @@ static void strike(const char *secret, char *text) {
 static char *in_base64(const char *secret, size_t skip, const char last[2]) {
     static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
     size_t size = strlen(secret), count = size > skip ? (size - skip) * 8 / 6 : 0;
-    char *form = rg_allocate(count + 1);
+    char *form = rg_allocate(count + 1, 1);
     const unsigned char *bytes = (const unsigned char *)secret + skip;
     for (size_t i = 0; i < count; i++) {
         size_t bit = 6 * i, at = bit / 8, shift = bit % 8;
@@ -151,7 +151,7 @@ static char *in_base64(const char *secret, size_t skip, const char last[2]) {
 
 static char *in_hexadecimal(const char *secret, const char *digits) {
     size_t size = strlen(secret);
-    char *form = rg_allocate(2 * size + 1);
+    char *form = rg_allocate(2 * size + 1, 1);
     for (size_t i = 0; i < size; i++) {
         form[2 * i] = digits[(unsigned char)secret[i] >> 4];
         form[2 * i + 1] = digits[(unsigned char)secret[i] & 15];

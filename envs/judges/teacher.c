@@ -80,7 +80,7 @@ void rg_teacher_label_pairs(const RgTeacher *teacher, RgRewardReader read, void 
                             int64_t most, const RgSequences *sequences, RgRandom random,
                             uint8_t *preferred) {
     RG_ASSERT(sequences->count % 2 == 0);
-    double *reward = rg_allocate((size_t)(2 * most + 1) * sizeof *reward);
+    double *reward = rg_allocate(2 * most, sizeof *reward);
     for (int64_t i = 0; i < sequences->count / 2; i++) {
         RgStepRewards first = {reward, read(environment, sequences, 2 * i, reward)};
         RgStepRewards second = {reward + most,

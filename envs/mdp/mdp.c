@@ -60,7 +60,7 @@ typedef struct Episode {
 
 static void *begin(void *environment, int32_t initial, RgRandom random, int32_t *observation) {
     const RgMdpProblem *p = rg_mdp_problem(environment);
-    Episode *e = rg_allocate(sizeof *e);
+    Episode *e = rg_allocate(1, sizeof *e);
     *e = (Episode){p, random, 0, p->start[initial % p->starts]};
     *observation = (int32_t)e->state;
     return e;
@@ -117,7 +117,7 @@ static RgStatus judge(void *environment, const RgSequences *sequences, double *r
 
 static RgStatus create(RgEnvironment *environment, const void *options, RgRandom random,
                        RgError *error) {
-    RgMdpState *s = rg_allocate(sizeof *s);
+    RgMdpState *s = rg_allocate(1, sizeof *s);
     environment->state = s;
     s->options = *(const RgMdpOptions *)options;
     const RgMdpOptions *o = &s->options;

@@ -14,7 +14,7 @@ typedef struct Sums {
 
 static Sums sum_visits(const RgProcess *process, const RgReal *table, const RgReal *base) {
     int64_t cells = process->states * process->actions;
-    double *visits = rg_allocate((size_t)cells * sizeof *visits);
+    double *visits = rg_allocate(cells, sizeof *visits);
     Sums sums = {0};
     rg_process_visits(process, table, visits);
     for (int64_t i = 0; i < cells; i++) {
@@ -34,7 +34,7 @@ static double *sampled_returns(const RgEnvironment *environment, RgPolicy *polic
                                RgRandom random) {
     const RgMdpState *s = environment->state;
     RgSequences *episodes = rg_sequences_create();
-    double *reward = rg_allocate((size_t)s->test_prompts->count * sizeof *reward);
+    double *reward = rg_allocate(s->test_prompts->count, sizeof *reward);
     rg_episodes_sample(&s->dynamics, policy, s->test_prompts, 1, random, episodes, NULL);
     rg_mdp_returns(s, episodes, reward);
     rg_sequences_destroy(episodes);
@@ -74,7 +74,7 @@ RgStatus rg_mdp_evaluate(RgEnvironment *environment, const RgContender *contende
     RgPolicy *policy = contender->policy, *reference = contender->reference;
     const RgProcess *process = &s->problem.process;
     size_t cells = (size_t)(process->states * process->actions);
-    RgReal *table = rg_allocate(cells * sizeof *table), *base = rg_allocate(cells * sizeof *base);
+    RgReal *table = rg_allocate(cells, sizeof *table), *base = rg_allocate(cells, sizeof *base);
     rg_markov_table(policy, table);
     rg_markov_table(reference, base);
     Sums sums = sum_visits(process, table, base);

@@ -10,10 +10,10 @@ static void allocate(RgMdpProblem *p, int64_t states, int64_t actions, int64_t s
     size_t cells = (size_t)(states * actions);
     p->process.states = states;
     p->process.actions = actions;
-    p->transition = rg_allocate(cells * (size_t)states * sizeof(RgReal));
-    p->reward = rg_allocate(cells * sizeof(RgReal));
-    p->initial = rg_allocate((size_t)states * sizeof(RgReal));
-    p->start = rg_allocate((size_t)starts * sizeof *p->start);
+    p->transition = rg_allocate(cells * (size_t)states, sizeof(RgReal));
+    p->reward = rg_allocate(cells, sizeof(RgReal));
+    p->initial = rg_allocate(states, sizeof(RgReal));
+    p->start = rg_allocate(starts, sizeof *p->start);
     p->starts = starts;
 }
 
@@ -44,7 +44,7 @@ static void make_random(const RgMdpOptions *o, RgRandom random, RgMdpProblem *p)
     allocate(p, p->horizon * o->states, o->actions, o->states);
     RgRandom rewards = rg_random_named(random, "reward");
     RgRandom moves = rg_random_named(random, "transition");
-    int64_t *order = rg_allocate((size_t)o->states * sizeof *order);
+    int64_t *order = rg_allocate(o->states, sizeof *order);
     for (int64_t cell = 0; cell < p->process.states * o->actions; cell++) {
         p->reward[cell] = (RgReal)(o->reward_scale * rg_random_normal(rewards, (uint64_t)cell));
         int64_t layer = cell / o->actions / o->states;
@@ -77,7 +77,7 @@ typedef struct World {
 } World;
 
 static World world_of(const char *map, int64_t rows, int64_t columns) {
-    World w = {rows, columns, 0, map, rg_allocate((size_t)(rows * columns) * sizeof(int32_t))};
+    World w = {rows, columns, 0, map, rg_allocate(rows * columns, sizeof(int32_t))};
     for (int64_t i = 0; i < rows * columns; i++)
         w.number[i] = map[i] == '#' ? -1 : (int32_t)w.cells++;
     return w;
@@ -126,7 +126,7 @@ static void make_grid(const RgMdpOptions *o, RgMdpProblem *p) {
     const int64_t usual_horizon = 100;
     p->horizon = o->horizon > 0 ? o->horizon : usual_horizon;
     p->discount = o->discount >= 0 ? o->discount : usual_discount;
-    char *map = rg_allocate((size_t)(o->width * o->height) + 1);
+    char *map = rg_allocate((size_t)(o->width * o->height) + 1, 1);
     memset(map, '.', (size_t)(o->width * o->height));
     World w = world_of(map, o->height, o->width);
     allocate(p, w.cells, MOVES, o->height);
@@ -215,9 +215,9 @@ static void make_four_rooms(const RgMdpOptions *o, RgMdpProblem *p) {
     World w = world_of(rooms, ROOMS, ROOMS);
     int64_t states = GOALS * w.cells;
     allocate(p, states, MOVES, GOALS);
-    p->cell = rg_allocate((size_t)states * sizeof *p->cell);
-    p->is_goal = rg_allocate((size_t)states * sizeof *p->is_goal);
-    p->is_target = rg_allocate((size_t)states * sizeof *p->is_target);
+    p->cell = rg_allocate(states, sizeof *p->cell);
+    p->is_goal = rg_allocate(states, sizeof *p->is_goal);
+    p->is_target = rg_allocate(states, sizeof *p->is_target);
     for (int64_t g = 0; g < GOALS; g++) {
         int64_t first = g * w.cells;
         int32_t goal = cell_at(&w, goal_row[g], goal_column[g]);

@@ -214,7 +214,7 @@ static RgStatus read_corpus(RgTextState *s, RgError *error) {
 
 static RgStatus create(RgEnvironment *environment, const void *options, RgRandom random,
                        RgError *error) {
-    RgTextState *s = rg_allocate(sizeof *s);
+    RgTextState *s = rg_allocate(1, sizeof *s);
     environment->state = s;
     s->options = *(const RgTextOptions *)options;
     RG_TRY(rg_text_files_check(&s->options, error));
@@ -289,7 +289,7 @@ static RgStatus sample_pairs(RgTextState *s, const RgCourse *course, RgPolicy *r
                      drawn, NULL);
     rg_sequences_destroy(prompts);
 
-    uint8_t *preferred = rg_allocate((size_t)(count + 1));
+    uint8_t *preferred = rg_allocate(count, sizeof *preferred);
     RgStatus status =
         rg_course_label(course, drawn, rg_random_named(random, "offline labels"), preferred, error);
     if (status == RG_OK)

@@ -44,9 +44,9 @@ void rg_text_data_destroy(RgTextData *data) {
 
 RgTextData *rg_text_data_take(RgTextData *data, bool (*wanted)(const RgTextLine *, const void *),
                               const void *context) {
-    RgTextData *taken = rg_allocate(sizeof *taken);
+    RgTextData *taken = rg_allocate(1, sizeof *taken);
     taken->path = rg_string_copy(data->path);
-    taken->lines = rg_allocate((size_t)(data->count + 1) * sizeof *taken->lines);
+    taken->lines = rg_allocate(data->count + 1, sizeof *taken->lines);
     taken->capacity = data->count + 1;
     int64_t left = 0;
     for (int64_t i = 0; i < data->count; i++)
@@ -114,7 +114,7 @@ static char *trimmed(const char *text, size_t size) {
         size--;
     while (size > 0 && strchr(white, *text))
         text++, size--;
-    char *copy = rg_allocate(size + 1);
+    char *copy = rg_allocate(size + 1, 1);
     memcpy(copy, text, size);
     return copy;
 }
@@ -474,7 +474,7 @@ RgStatus rg_text_data_read(const char *path, RgTextFormat format, RgTextPreferen
     RgLines *lines;
     RG_TRY(rg_lines_open(path, &lines, error));
     rg_lines_limit(lines, line_limit);
-    Reader reader = {.data = rg_allocate(sizeof *reader.data),
+    Reader reader = {.data = rg_allocate(1, sizeof *reader.data),
                      .format = format,
                      .preference = preference,
                      .line_limit = line_limit};

@@ -23,7 +23,7 @@ static RgStatus reward_samples(const RgTextState *s, RgJudge *judge, const RgSeq
                                double **reward, RgError *error) {
     if (rg_judge_only_compares(judge))
         return RG_OK;
-    *reward = rg_allocate((size_t)sequences->count * sizeof **reward);
+    *reward = rg_allocate(sequences->count, sizeof **reward);
     return rg_text_rewards(s, judge, sequences, *reward, error);
 }
 
@@ -32,7 +32,7 @@ static RgStatus draw_samples(const RgTextState *s, const RgCourse *course,
                              RgError *error) {
     size_t count = (size_t)s->test_prompts->count;
     *samples = (RgTextSamples){.sequences = rg_sequences_create(),
-                               .logprob = rg_allocate(count * sizeof(double))};
+                               .logprob = rg_allocate(count, sizeof(double))};
     RgSampling sampling = {.temperature = s->options.temperature,
                            .top_k = s->options.top_k,
                            .top_p = s->options.top_p,
@@ -69,7 +69,7 @@ static RgStatus know_reference(RgTextState *s, const RgCourse *course, RgPolicy 
     r->random = random;
     RG_TRY(draw_samples(s, course, &contender, random, &r->samples, error));
     r->known = true;
-    r->pair_logprob = rg_allocate((size_t)s->test_pairs->count * sizeof *r->pair_logprob);
+    r->pair_logprob = rg_allocate(s->test_pairs->count, sizeof *r->pair_logprob);
     rg_policy_logprob_values(reference, s->test_pairs, r->pair_logprob);
     return RG_OK;
 }
@@ -116,7 +116,7 @@ static RgStatus win_rates(const RgTextState *s, const RgTextSamples *own, double
     Side by_other = {own->sequences, own->independent};
     Side base_by_other = {base->sequences, base->independent};
     Side dataset = {s->chosen, s->chosen_reward};
-    double *other = rg_allocate((size_t)count * sizeof *other);
+    double *other = rg_allocate(count, sizeof *other);
     RgStatus status =
         win_rate(s, s->judge, "win_rate_base", by_judge, of_base, column, evaluation, error);
     if (status == RG_OK)
@@ -186,7 +186,7 @@ static void describe_responses(const RgTextState *s, const RgSequences *samples,
  *   nll_chosen       the same over the chosen ones alone, which is the loss of sft */
 static void written_pairs(const RgTextState *s, RgPolicy *policy, const double *base, double beta,
                           RgEvaluation *evaluation) {
-    double *own = rg_allocate((size_t)s->test_pairs->count * sizeof *own);
+    double *own = rg_allocate(s->test_pairs->count, sizeof *own);
     double chosen = 0, rejected = 0, margin = 0, right = 0;
     double pairs = (double)s->test_pairs->count / 2;
     int64_t chosen_tokens = 0;
@@ -289,7 +289,7 @@ RgStatus rg_text_evaluate(RgEnvironment *environment, const RgContender *contend
                           error));
     RgStatus status =
         draw_samples(s, course, contender, rg_random_named(random, "policy"), &own, error);
-    double *column = rg_allocate((size_t)s->test_prompts->count * sizeof *column);
+    double *column = rg_allocate(s->test_prompts->count, sizeof *column);
     if (status == RG_OK)
         status = measure(s, &own, contender, column, evaluation, error);
     if (status == RG_OK)

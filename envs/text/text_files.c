@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The files of the text environment: a folder of them, or one's own in parts; and which of their
  * lines are for what. Lines themselves are read in text_data.c. */
+#include "core/files.h"
 #include "envs/text/text.h"
 
 #include "core/digest.h"

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The two judges of the text environment: made of their shares of the lines, asked about sequences,
  * and measured on the test lines. How each kind judges is in judge_*.c. */
+#include "core/tensor/threads.h"
 #include "envs/text/text.h"
-
-#include "core/tensor/blas.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -13,7 +12,7 @@
 
 /* The first lines as judges see them, borrowed from `data`; to be released. */
 static RgJudgeShare share_of(const RgTextState *s, const RgTextData *data, int64_t count) {
-    RgJudgeText *texts = rg_allocate((size_t)(count + 1) * sizeof *texts);
+    RgJudgeText *texts = rg_allocate(count, sizeof *texts);
     RgSequences *sequences = rg_sequences_create();
     for (int64_t i = 0; i < count; i++) {
         const RgTextLine *line = &data->lines[i];
@@ -57,7 +56,7 @@ RgStatus rg_text_judges_create(RgTextState *s, const RgTextFiles *files, RgRando
 /* Sequences as judges see them; to be released. */
 static RgJudgeItems items_of(const RgTextState *s, const RgSequences *sequences) {
     int64_t count = sequences->count;
-    char **text = rg_allocate((size_t)(2 * count + 1) * sizeof *text); /* prompts, then responses */
+    char **text = rg_allocate(2 * count, sizeof *text); /* prompts, then responses */
 #pragma omp parallel for num_threads(rg_threads()) schedule(dynamic, 16)
     for (int64_t i = 0; i < count; i++) {
         text[i] = rg_text_prompt(s->layout, sequences, i);
@@ -116,8 +115,7 @@ RgStatus rg_text_label(void *environment, const RgSequences *pairs, RgRandom ran
                        uint8_t *preferred, RgError *error) {
     const RgTextState *s = ((RgEnvironment *)environment)->state;
     int64_t count = pairs->count / 2;
-    double *first = rg_allocate((size_t)(count + 1) * sizeof *first),
-           noise = s->options.label_noise;
+    double *first = rg_allocate(count, sizeof *first), noise = s->options.label_noise;
     RgStatus status = compare_pairs(s, s->judge, pairs, first, error);
     for (int64_t i = 0; status == RG_OK && i < count; i++) {
         double p = first[i] * (1 - noise) + (1 - first[i]) * noise;
@@ -167,7 +165,7 @@ int rg_text_take_counts(RgEnvironment *environment, RgEnvironmentCount *counts) 
 static RgStatus reward_chosen(RgTextState *s, const RgTextData *test, RgError *error) {
     int64_t count = s->test_prompts->count;
     RgSequences *chosen = s->chosen = rg_sequences_create();
-    const char **text = rg_allocate((size_t)(2 * count + 1) * sizeof *text);
+    const char **text = rg_allocate(2 * count, sizeof *text);
     for (int64_t i = 0; i < count; i++) {
         const RgTextLine *line = &test->lines[i];
         rg_text_append(chosen, s->layout, line->turns, line->turn_count, line->chosen);
@@ -177,7 +175,7 @@ static RgStatus reward_chosen(RgTextState *s, const RgTextData *test, RgError *e
     RgJudgeItems items = {count, text, text + count, chosen};
     RgStatus status = RG_OK;
     if (!rg_judge_only_compares(s->judge)) {
-        s->chosen_reward = rg_allocate((size_t)count * sizeof *s->chosen_reward);
+        s->chosen_reward = rg_allocate(count, sizeof *s->chosen_reward);
         status = rg_judge_rewards(s->judge, &items, s->chosen_reward, error);
     }
     free(text);

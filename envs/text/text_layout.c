@@ -265,7 +265,7 @@ RgStatus rg_text_layout_create(const RgTokenizer *tokenizer, int chat_template,
                                RgError *error) {
     *layout = NULL;
     const char *name = rg_chat_templates[chat_template];
-    RgTextLayout *new = rg_allocate(sizeof *new);
+    RgTextLayout *new = rg_allocate(1, sizeof *new);
     *new = (RgTextLayout){.tokenizer = tokenizer,
                           .form = &templates[chat_template],
                           .limit = prompt_limit,

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* regatta: the program. Finds the command and hands over; what commands share is here too. */
+#include "core/files.h"
 #include "core/plugin.h"
-#include "core/tensor/blas.h"
+#include "core/suggest.h"
 #include "core/tensor/instructions.h"
+#include "core/tensor/threads.h"
 #include "core/text/terminal.h"
 #include "experiments/program/commands/command.h"
 #include "experiments/program/config/build_versions.h"
@@ -220,7 +222,7 @@ int main(int argc, char **argv) {
             continue;
         if (refuse_late_kernels(argc, argv, &error) != RG_OK)
             return rg_command_end(RG_E_USAGE, &error);
-        rg_blas_start_anew(argv);
+        rg_threads_start_anew(argv);
         if (load_plugins(&error) != RG_OK)
             return rg_command_end(RG_E_USAGE, &error);
         char *title = rg_string_format("regatta %s", name);
@@ -229,8 +231,7 @@ int main(int argc, char **argv) {
         free(title);
         return status;
     }
-    const char *nearest = rg_nearest_name(name, names);
-    fprintf(stderr, "regatta: no command \"%s\"%s%s%s; see: regatta --help\n", name,
-            nearest ? "; did you mean \"" : "", nearest ? nearest : "", nearest ? "\"?" : "");
+    fprintf(stderr, "regatta: no command \"%s\"%s; see: regatta --help\n", name,
+            rg_suggest(name, names).text);
     return 2;
 }

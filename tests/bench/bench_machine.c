@@ -5,7 +5,9 @@
  *
  * A peak is the best of many repetitions: what else the machine does only makes them slower. */
 #include "core/tensor/blas.h"
+#include "core/tensor/gemm_dispatch.h"
 #include "core/tensor/instructions.h"
+#include "core/tensor/threads.h"
 #include "tests/bench/sgemm.h"
 
 #include <inttypes.h>
@@ -102,7 +104,7 @@ int main(int argc, char **argv) {
         fprintf(stderr, "%s\n", error.text);
         return EXIT_FAILURE;
     }
-    rg_blas_start_anew(argv);
+    rg_threads_start_anew(argv);
     /* By default as large as the weights of shape S2 of bench_transformer. */
     int64_t bytes = argc > 1 ? strtoll(argv[1], NULL, 10) : INT64_C(60766848);
     if (bytes < 1 << 20 || argc > 2) {

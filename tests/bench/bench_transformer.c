@@ -14,6 +14,7 @@
 #include "core/tensor/blas.h"
 #include "core/tensor/instructions.h"
 #include "core/tensor/profile.h"
+#include "core/tensor/threads.h"
 #include "tests/bench/formula.h"
 #include "tests/bench/sgemm.h"
 
@@ -137,7 +138,7 @@ static RgOptimizer *optimizer_of(const RgPolicy *policy) {
 /* Sequences as long as the context, of which all tokens but the first are the response. */
 static void append_contexts(const Task *task, int stream, RgSequences *sequences) {
     int64_t context = task->shape->options.context;
-    int32_t *token = rg_allocate((size_t)context * sizeof *token);
+    int32_t *token = rg_allocate(context, sizeof *token);
     for (int64_t i = 0; i < task->batch; i++) {
         tokens_by_formula(task->shape->vocabulary, i, context, stream, token);
         rg_sequences_append(sequences, token, 1, token + 1, context - 1);
@@ -168,7 +169,7 @@ static double train_round(Bench *b) {
 
 static void start_dpo(const Task *task, Bench *b) {
     int64_t half = task->shape->options.context / 2;
-    int32_t *token = rg_allocate(2 * (size_t)half * sizeof *token);
+    int32_t *token = rg_allocate(2 * (size_t)half, sizeof *token);
     b->optimizer = optimizer_of(b->policy);
     for (int64_t i = 0; i < task->batch; i++) {
         tokens_by_formula(task->shape->vocabulary, i / 2, half, DPO_PROMPTS, token);
@@ -176,7 +177,7 @@ static void start_dpo(const Task *task, Bench *b) {
         rg_sequences_append(b->sequences, token, half, token + half, half);
     }
     free(token);
-    b->reference = rg_allocate((size_t)task->batch * sizeof *b->reference);
+    b->reference = rg_allocate(task->batch, sizeof *b->reference);
     rg_policy_training_values(b->policy, b->sequences, b->reference);
 }
 
@@ -224,7 +225,7 @@ static double sample_round(Bench *b) {
 
 static void start_scoring(const Task *task, Bench *b) {
     append_contexts(task, SCORE_TOKENS, b->sequences);
-    b->reference = rg_allocate((size_t)task->batch * sizeof *b->reference);
+    b->reference = rg_allocate(task->batch, sizeof *b->reference);
 }
 
 /* The mean log-probability of a token, with the sign of a loss. */
@@ -367,8 +368,8 @@ static double flops_so_far(const Bench *bench) {
 /* A shared machine is faster at one moment than at another: what a share of its peak is has to be
  * told by what both take side by side. */
 static void measure_shares(const double *seconds, const double *sgemm, Measure *m) {
-    double *share = rg_allocate((size_t)m->rounds * sizeof *share);
-    double *speed = rg_allocate((size_t)(m->rounds + 1) * sizeof *speed);
+    double *share = rg_allocate(m->rounds, sizeof *share);
+    double *speed = rg_allocate(m->rounds + 1, sizeof *speed);
     for (int64_t i = 0; i < m->rounds; i++)
         share[i] = m->standard_flops / seconds[i] / ((sgemm[i] + sgemm[i + 1]) / 2);
     memcpy(speed, sgemm, (size_t)(m->rounds + 1) * sizeof *speed);
@@ -381,7 +382,7 @@ static void measure_shares(const double *seconds, const double *sgemm, Measure *
 static Measure measure(const Task *task, Bench *bench) {
     Measure m = {.tokens = (double)task->work->tokens(task),
                  .all_weight_bytes = (double)bench->policy->parameters->count * sizeof(RgReal)};
-    double *seconds = NULL, *speed = rg_allocate(sizeof *speed);
+    double *seconds = NULL, *speed = rg_allocate(1, sizeof *speed);
     Sgemm sgemm = {0};
     task->work->round(bench);
     if (task->beside) {
@@ -620,7 +621,7 @@ int main(int argc, char **argv) {
         fprintf(stderr, "%s\n", error.text);
         return EXIT_FAILURE;
     }
-    rg_blas_start_anew(argv);
+    rg_threads_start_anew(argv);
     static const struct argp parser = {
         option_table,
         parse,

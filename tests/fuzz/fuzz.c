@@ -2,6 +2,7 @@
 /* What fuzz targets share, and the list of them. */
 #include "tests/fuzz/fuzz.h"
 
+#include "core/files.h"
 #include "core/new_file.h"
 
 #include "core/names.h"
@@ -68,7 +69,7 @@ void fuzz_write_safetensors(const char *path, RgBytes content) {
     }
     uint64_t length = end ? (uint64_t)(end - text) : content.size;
     size_t numbers = end ? content.size - length - 1 : 0;
-    char *file = rg_allocate(sizeof length + content.size);
+    char *file = rg_allocate(sizeof length + content.size, 1);
     memcpy(file, &length, sizeof length);
     memcpy(file + sizeof length, text, length);
     if (numbers > 0)
@@ -90,7 +91,7 @@ void fuzz_split(const uint8_t *data, size_t size, RgBytes *parts, int count) {
 }
 
 char *fuzz_text(RgBytes part) {
-    char *text = rg_allocate(part.size + 1);
+    char *text = rg_allocate(part.size + 1, 1);
     if (part.size > 0)
         memcpy(text, part.data, part.size);
     return text;

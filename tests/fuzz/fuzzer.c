@@ -13,7 +13,7 @@ static const FuzzTarget *target;
 /* The folder that targets work in is not the one that libFuzzer was called in: what names a file is
  * made to do so from the root, and what is found is left where it was called. */
 static void name_from_root(int *argc, char ***argv) {
-    char **names = rg_allocate((size_t)(*argc + 2) * sizeof *names), *here = realpath(".", NULL);
+    char **names = rg_allocate(*argc + 2, sizeof *names), *here = realpath(".", NULL);
     int count = 0;
     names[count++] = (*argv)[0];
     names[count++] = rg_string_format("-artifact_prefix=%s/", here);

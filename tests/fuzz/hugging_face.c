@@ -27,7 +27,7 @@ static size_t end_of_numbers(RgBytes header) {
 
 static void write_weights(const char *path, RgBytes header) {
     size_t numbers = header.size > 0 ? end_of_numbers(header) : 0;
-    char *file = rg_allocate(header.size + 1 + numbers);
+    char *file = rg_allocate(header.size + 1 + numbers, 1);
     if (header.size > 0)
         memcpy(file, header.data, header.size);
     file[header.size] = '\n';

@@ -18,7 +18,7 @@ static void run(const uint8_t *data, size_t size) {
     const RgCommandOptions options = {.command = "true", .timeout = 1000};
     RG_ASSERT(rg_command_judge_create(&options, &asker, &error) == RG_OK);
     Command *c = (Command *)asker;
-    c->tickets = rg_allocate(2 * sizeof *c->tickets);
+    c->tickets = rg_allocate(2, sizeof *c->tickets);
     c->capacity = 2;
     for (c->count = 0; c->count < 2; c->count++)
         c->tickets[c->count] = 7 + c->count;

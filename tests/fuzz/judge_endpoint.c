@@ -53,7 +53,7 @@ static void compare(const RgReply *reply, int on_failure) {
     const RgExternalOptions options = {
         .answer = RG_EXTERNAL_ANSWER, .on_failure = on_failure, .parallel = 2};
     const RgQuestion pair = {.prompt = "p", .a = "first", .b = "second"};
-    Said *said = rg_allocate(sizeof *said);
+    Said *said = rg_allocate(1, sizeof *said);
     *said = (Said){.asker = {.name = rg_string_copy("said"),
                              .request = said_request,
                              .start = said_start,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Packed trials, and the archives that they come in. */
 #include "core/checksum.h"
+#include "core/files.h"
 #include "experiments/program/package/archive.h"
 #include "experiments/program/package/trial_package.h"
 #include "tests/fuzz/fuzz.h"

@@ -6,6 +6,7 @@
  *   replay TARGET FILE...   these
  *
  * The name of an input is told before it is tried, so that a crash has it on the last line. */
+#include "core/files.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <glob.h>
@@ -79,7 +80,7 @@ int main(int argc, char **argv) {
         fprintf(stderr, "replay: expected TARGET FILE..., the target a folder of corpus/\n");
         return 2;
     }
-    char **paths = rg_allocate((size_t)argc * sizeof *paths);
+    char **paths = rg_allocate(argc, sizeof *paths);
     for (int i = 2; i < argc; i++)
         paths[i] = realpath(argv[i], NULL);
     fuzz_begin();

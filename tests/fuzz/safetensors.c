@@ -14,7 +14,7 @@ static void read_tensor(const RgSafetensors *file, const RgStoredTensor *tensor)
     int64_t count = 1;
     for (int axis = 0; axis < tensor->rank; axis++)
         count *= tensor->size[axis];
-    RgReal *numbers = rg_allocate((size_t)count * sizeof *numbers);
+    RgReal *numbers = rg_allocate(count, sizeof *numbers);
     fuzz_good(rg_safetensors_read(file, tensor, 0, count, numbers, &error), &error, NULL);
     fuzz_good(rg_stored_to_real(tensor, numbers, &error), &error, tensor->name);
     rg_safetensors_release(file, tensor);

@@ -8,6 +8,7 @@
  * Columns have no types, as in stores of the first versions: SQLite itself refuses most values
  * since. */
 #include "core/results/store.h"
+#include "core/files.h"
 #include "experiments/program/commands/command.h"
 #include "tests/fuzz/fuzz.h"
 

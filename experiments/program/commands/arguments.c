@@ -141,26 +141,35 @@ static const struct argp_option choice_options[] = {
 };
 
 static error_t parse_choice(int key, char *argument, struct argp_state *state) {
-    RgStoreArguments *a = state->input;
+    RgChoice *choice = state->input;
     switch (key) {
-    case ARGP_KEY_INIT:
-        state->child_inputs[0] = a;
-        return 0;
     case KEY_WHERE:
-        rg_argument_where(&a->choice, argument);
+        rg_argument_where(choice, argument);
         return 0;
     case KEY_ALL:
-        a->choice.all = true;
+        choice->all = true;
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
 }
 
-static const struct argp_child choice_children[] = {{&rg_store_argp, 0, NULL, 0}, {0}};
+const struct argp rg_choice_argp = {choice_options, parse_choice, NULL, NULL, NULL, NULL, NULL};
 
-const struct argp rg_trials_argp = {choice_options,  parse_choice, NULL, NULL,
-                                    choice_children, NULL,         NULL};
+static error_t parse_trials(int key, char *argument, struct argp_state *state) {
+    RgStoreArguments *a = state->input;
+    (void)argument;
+    if (key != ARGP_KEY_INIT)
+        return ARGP_ERR_UNKNOWN;
+    state->child_inputs[0] = &a->choice;
+    state->child_inputs[1] = a;
+    return 0;
+}
+
+static const struct argp_child trials_children[] = {
+    {&rg_choice_argp, 0, NULL, 0}, {&rg_store_argp, 0, NULL, 0}, {0}};
+
+const struct argp rg_trials_argp = {NULL, parse_trials, NULL, NULL, trials_children, NULL, NULL};
 
 int rg_command_end(RgStatus status, const RgError *error) {
     if (status == RG_OK)

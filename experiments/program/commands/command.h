@@ -94,8 +94,11 @@ typedef struct RgStoreArguments {
 
 extern const struct argp rg_store_argp;
 
-/* The same, and which of its trials (--where, --all); the caller frees `choice.where`. */
-extern const struct argp rg_trials_argp;
+/* Which trials (--where, --all), into an RgChoice; the caller frees `where`. */
+extern const struct argp rg_choice_argp;
 void rg_argument_where(RgChoice *choice, const char *argument); /* add a condition */
+
+/* A results store and which of its trials: both of these; the caller frees `choice.where`. */
+extern const struct argp rg_trials_argp;
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* regatta export: a policy for other programs. */
+#include "analysis/store/choice.h"
 #include "core/models/hugging_face.h"
-#include "core/results/trial_find.h"
 #include "core/results/weights.h"
 #include "core/text/tokenizer.h"
 #include "experiments/program/commands/command.h"
@@ -13,7 +13,8 @@ enum { KEY_SEED = 256 };
 
 typedef struct ExportArguments {
     const char *policy; /* a file of weights; NULL: of a trial */
-    const char *store, *trial, *experiment;
+    const char *store, *trial;
+    RgChoice choice;
     int64_t seed;
     const char *tokenizer, *folder;
 } ExportArguments;
@@ -42,9 +43,10 @@ static void check(ExportArguments *a, struct argp_state *state) {
     }
     if (a->policy && (a->store || a->trial))
         argp_error(state, "--policy names a file of weights, expected no trial beside it");
-    if (a->policy && (a->seed >= 0 || a->experiment))
-        argp_error(state,
-                   "--seed and --experiment choose a trial, expected no --policy beside them");
+    const RgChoice *c = &a->choice;
+    if (a->policy && (a->seed >= 0 || c->experiment || c->where_count > 0 || c->all))
+        argp_error(state, "--seed, --experiment, --where and --all choose a trial, expected no "
+                          "--policy beside them");
     if (a->policy ? !a->folder : !a->trial || !a->folder)
         argp_error(state, "expected --policy WEIGHTS and a folder to write, or a results store, a "
                           "trial's label or key, and -o FOLDER");
@@ -53,6 +55,9 @@ static void check(ExportArguments *a, struct argp_state *state) {
 static error_t parse(int key, char *argument, struct argp_state *state) {
     ExportArguments *a = state->input;
     switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &a->choice;
+        return 0;
     case 'p':
         a->policy = argument;
         return 0;
@@ -63,7 +68,7 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
         a->folder = argument;
         return 0;
     case 'e':
-        a->experiment = argument;
+        a->choice.experiment = argument;
         return 0;
     case KEY_SEED:
         a->seed = rg_argument_integer(state, "--seed", argument, 0, INT64_MAX);
@@ -79,6 +84,8 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
     }
 }
 
+static const struct argp_child choice_child[] = {{&rg_choice_argp, 0, NULL, 0}, {0}};
+
 static const struct argp argp = {
     options,
     parse,
@@ -88,8 +95,10 @@ static const struct argp argp = {
     "FOLDER gets config.json and model.safetensors, as LlamaForCausalLM, Qwen2ForCausalLM or "
     "GPT2LMHeadModel, and tokenizer.json where one is given. This program loads it too: as "
     "policy.weights of a config, and as --policy. Labels are as regatta table prints them, keys as "
-    "regatta run --dry-run does.",
-    NULL,
+    "regatta run --dry-run does. A label is that of a trial of the config that was run last, "
+    "unless "
+    "--where or --all take others, a key that of any.",
+    choice_child,
     NULL,
     NULL,
 };
@@ -99,7 +108,7 @@ static RgStatus find_weights(const ExportArguments *a, RgStore *store, char **pa
                              RgError *error) {
     RgTrialRow row;
     bool missing;
-    RG_TRY(rg_trial_find(store, a->experiment, a->trial, a->seed, &row, error));
+    RG_TRY(rg_choose_trial(store, &a->choice, a->trial, a->seed, &row, error));
     RgStatus status = RG_OK;
     *path = rg_weights_path(a->store, row.key, RG_WEIGHTS_FINAL);
     if (!rg_trial_row_is_done(&row))
@@ -158,5 +167,6 @@ int rg_command_export(int argc, char **argv) {
     if (status == RG_OK)
         status = export_tokenizer(&a, &error);
     rg_policy_destroy(policy);
+    free(a.choice.where);
     return rg_command_end(status, &error);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* regatta check-gradients: gradient estimators against exact gradients. */
 #include "analysis/figures/gnuplot.h"
-#include "core/tensor/blas.h"
+#include "core/tensor/threads.h"
 #include "experiments/program/commands/command.h"
 #include "experiments/program/gradients/gradient_figure.h"
 

@@ -2,9 +2,11 @@
 /* regatta new: a folder to begin a plug-in in. What is written lies in
  * experiments/program/templates/, where
  * @NAME@ stands for the name, @KIND@ for the kind, @AN@ for its article. */
+#include "core/files.h"
 #include "core/names.h"
 #include "core/new_file.h"
 #include "core/registry.h"
+#include "core/suggest.h"
 #include "experiments/program/commands/command.h"
 
 #include <dirent.h>
@@ -72,12 +74,10 @@ static RgStatus find_kind(const char *name, int *found, RgError *error) {
             return RG_OK;
         }
     }
-    const char *nearest = rg_nearest_name(name, names);
     return rg_fail(error, RG_E_USAGE,
                    "new: no kind \"%s\": expected algorithm, environment, judge, estimator or "
-                   "optimizer%s%s%s",
-                   name, nearest ? "; did you mean \"" : "", nearest ? nearest : "",
-                   nearest ? "\"?" : "");
+                   "optimizer%s",
+                   name, rg_suggest(name, names).text);
 }
 
 /* `text` with all of `word` replaced; takes `text`, malloc'd. */

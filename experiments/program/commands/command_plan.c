@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* regatta plan: what the trials of a config will take. */
-#include "core/tensor/blas.h"
+#include "core/tensor/threads.h"
 #include "experiments/program/commands/command.h"
 #include "experiments/program/config/cost_estimate.h"
 #include "experiments/program/config/units.h"

@@ -2,7 +2,7 @@
 /* regatta sample and regatta score: a policy by itself, on lines of JSON. */
 #include "core/policy/policy.h"
 #include "core/results/weights.h"
-#include "core/tensor/blas.h"
+#include "core/tensor/threads.h"
 #include "core/text/lines.h"
 #include "core/text/terminal.h"
 #include "core/text/tokenizer.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* regatta run: an experiment's trials, to their end. */
 #include "core/stop.h"
-#include "core/tensor/blas.h"
 #include "core/tensor/profile.h"
+#include "core/tensor/threads.h"
 #include "core/text/terminal.h"
 #include "experiments/program/commands/command.h"
 #include "experiments/program/run/dry_run.h"

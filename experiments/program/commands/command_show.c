@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* regatta list and regatta show: what there is, straight from the descriptors and option tables. */
 #include "algorithms/parl/estimator.h"
+#include "analysis/store/query.h"
+#include "core/suggest.h"
 #include "envs/judges/judge.h"
 #include "experiments/program/commands/command.h"
 #include "experiments/program/config/experiment.h"
@@ -77,33 +79,82 @@ static Entry *collect(int *count) {
 
 /* ---- list ---- */
 
-static error_t parse_one(int key, char *argument, struct argp_state *state) {
-    const char **name = state->input;
+/* What to list, and of which results store. */
+typedef struct ListArguments {
+    const char *kind, *store;
+} ListArguments;
+
+static error_t parse_list(int key, char *argument, struct argp_state *state) {
+    ListArguments *arguments = state->input;
     if (key != ARGP_KEY_ARG)
         return ARGP_ERR_UNKNOWN;
-    if (*name)
+    if (!arguments->kind)
+        arguments->kind = argument;
+    else if (!arguments->store && strcmp(arguments->kind, "metrics") == 0)
+        arguments->store = argument;
+    else
         argp_error(state, "one name at a time: %s is one too many", argument);
-    *name = argument;
     return 0;
 }
 
 static const struct argp list_argp = {
     NULL,
-    parse_one,
-    "[KIND]",
+    parse_list,
+    "[KIND]\nmetrics RESULTS",
     "List what a config can name: algorithms, environments, judges, policies, "
-    "estimators (of hypergradients), optimizers, parts.\v"
-    "Without KIND, everything. See regatta show NAME for one of them with its options.",
+    "estimators (of hypergradients), optimizers, parts; or the metrics that table, plot and "
+    "compare take.\v"
+    "Without KIND, everything but metrics. With a results store, its metrics, those of training "
+    "among them. See regatta show NAME for one of the others with its options.",
     NULL,
     NULL,
     NULL,
 };
 
+static void print_metric(const RgQuantity *quantity) {
+    static const char *const units[] = {"", ", %", "", ", s", ", bytes"};
+    if (strcmp(quantity->heading, quantity->name) == 0)
+        printf("  %s\n", quantity->name);
+    else
+        printf("  %-27s%s%s\n", quantity->name, quantity->heading, units[quantity->unit]);
+}
+
+/* Those whose heading is known, whatever was run. */
+static int list_known_metrics(void) {
+    printf("metrics\n");
+    for (size_t i = 0; rg_quantity_known(i); i++)
+        print_metric(rg_quantity_known(i));
+    printf(
+        "\nand those of an environment or a method's training: see regatta list metrics RESULTS\n");
+    return 0;
+}
+
+static int list_metrics(const char *store) {
+    RgResults *results = NULL;
+    RgError error;
+    RgStatus status = rg_results_open(store, NULL, &results, &error);
+    if (status != RG_OK)
+        return rg_command_end(status, &error);
+    const char **names = rg_results_quantities(results);
+    printf("metrics\n");
+    for (int i = 0; names[i]; i++) {
+        RgQuantity quantity;
+        if (rg_results_has(results, names[i], &quantity))
+            print_metric(&quantity);
+    }
+    free(names);
+    rg_results_close(results);
+    return 0;
+}
+
 int rg_command_list(int argc, char **argv) {
     static const char *const kinds[] = {"algorithms", "environments", "judges", "policies",
                                         "estimators", "optimizers",   "parts",  NULL};
-    const char *kind = NULL;
-    argp_parse(&list_argp, argc, argv, 0, NULL, &kind);
+    ListArguments arguments = {0};
+    argp_parse(&list_argp, argc, argv, 0, NULL, &arguments);
+    const char *kind = arguments.kind;
+    if (kind && strcmp(kind, "metrics") == 0)
+        return arguments.store ? list_metrics(arguments.store) : list_known_metrics();
     bool known = !kind;
     for (int i = 0; kinds[i] && !known; i++)
         known = strcmp(kinds[i], kind) == 0;
@@ -112,7 +163,7 @@ int rg_command_list(int argc, char **argv) {
         return rg_command_end(
             rg_fail(&error, RG_E_USAGE,
                     "list: no kind \"%s\": expected algorithms, environments, judges, "
-                    "policies, estimators, optimizers or parts",
+                    "policies, estimators, optimizers, parts or metrics",
                     kind),
             &error);
     }
@@ -169,7 +220,7 @@ static void show_counts(const RgRecipe *r) {
 /* The recipe, with the options' defaults. */
 static void show_sources(const RgAlgorithm *a) {
     RgSettings *none = rg_settings_create();
-    void *options = rg_allocate(a->about.options_size + 1);
+    void *options = rg_allocate(1, a->about.options_size);
     RgStatus status = rg_options_read(a->about.options, none, "algorithm", options, NULL);
     RG_ASSERT(status == RG_OK); /* defaults are within their bounds */
     RgRecipe r = rg_recipe_of(a, options);
@@ -249,11 +300,10 @@ static RgStatus refuse_wanted(const Wanted *wanted, const char *const *names, Rg
                        "show: no kind \"%s\": expected algorithm, environment, judge, policy, "
                        "estimator, optimizer or part",
                        wanted->kind);
-    const char *nearest = rg_nearest_name(wanted->name, names);
-    return rg_fail(error, RG_E_USAGE, "show: no%s%s is named \"%s\"%s%s%s",
+    RgSuggestion suggestion = rg_suggest(wanted->name, names);
+    return rg_fail(error, RG_E_USAGE, "show: no%s%s is named \"%s\"%s",
                    wanted->kind ? " " : "thing", wanted->kind ? wanted->kind : "", wanted->name,
-                   nearest ? "; did you mean \"" : "", nearest ? nearest : "",
-                   nearest ? "\"?" : "; see: regatta list");
+                   suggestion.text[0] ? suggestion.text : "; see: regatta list");
 }
 
 int rg_command_show(int argc, char **argv) {
@@ -264,7 +314,7 @@ int rg_command_show(int argc, char **argv) {
     int count;
     Entry *entries = collect(&count);
     const Entry *found = NULL;
-    const char **names = rg_allocate(((size_t)count + 1) * sizeof *names);
+    const char **names = rg_allocate(count + 1, sizeof *names);
     int among = 0;
     for (int i = 0; i < count && !found; i++) {
         if (wanted.kind && !is_kind(entries[i].kind, wanted.kind))

@@ -2,6 +2,7 @@
 /* regatta status: how far the runs of a store are, while they go on and after. Reads only. */
 #include "analysis/store/run_status.h"
 #include "core/names.h"
+#include "core/results/store_lock.h"
 #include "core/text/terminal.h"
 #include "experiments/program/commands/command.h"
 #include "experiments/program/config/units.h"
@@ -158,7 +159,7 @@ static void tell_missing(const RgExperiment *experiment) {
     char *missing = rg_missing_inputs(experiment);
     if (missing) {
         rg_make_printable(missing);
-        printf("  inputs that are not here: %s\n", missing);
+        printf("  missing: %s\n", missing);
     }
     free(missing);
 }
@@ -196,8 +197,11 @@ static void tell_rows(const RgLedger *ledger, const RgError *reason) {
     for (int64_t i = 0; i < ledger->count; i++) {
         const RgEntry *entry = &ledger->entries[i];
         tell_name(entry->label, entry->seed, entry->swept);
-        printf(": %s%s%s, step %ld\n", entry->status, entry->reason ? ", " : "",
-               entry->reason ? entry->reason : "", (long)entry->step);
+        printf(": %s%s%s", entry->status, entry->reason ? ", " : "",
+               entry->reason ? entry->reason : "");
+        if (entry->step >= 0)
+            printf(", step %ld", (long)entry->step);
+        printf("\n");
     }
 }
 

@@ -2,6 +2,7 @@
 /* regatta submit: an experiment as a Slurm job array. Each task of the array runs a share of the
  * trials (regatta run --share), and a last job, which waits for all of them, puts the shares
  * together and runs what they have left. */
+#include "core/files.h"
 #include "core/new_file.h"
 #include "core/results/parts.h"
 #include "core/tensor/instructions.h"
@@ -209,7 +210,7 @@ static RgStatus run_program(const char *const *words, char line[128], RgError *e
  * NULL. The new job's number is left in `number`. */
 static RgStatus submit(const char *script, const SubmitArguments *a, const char *after,
                        char number[128], RgError *error) {
-    const char **words = rg_allocate(sizeof *words * (size_t)(a->sbatch_count + 5));
+    const char **words = rg_allocate(a->sbatch_count + 5, sizeof *words);
     int count = 0;
     words[count++] = "sbatch";
     words[count++] = "--parsable";

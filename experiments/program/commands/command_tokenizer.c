@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* regatta train-tokenizer: learn a byte-level BPE vocabulary from lines of JSON. */
+#include "core/files.h"
 #include "core/text/lines.h"
 #include "core/text/tokenizer.h"
 #include "experiments/program/commands/command.h"

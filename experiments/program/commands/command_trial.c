@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* regatta export-trial, rerun and verify: one trial, packed on one machine and run again on
  * another. */
+#include "core/files.h"
 #include "core/new_file.h"
 #include "core/stop.h"
-#include "core/tensor/blas.h"
+#include "core/tensor/threads.h"
 #include "experiments/program/commands/command.h"
 #include "experiments/program/config/allowed.h"
 #include "experiments/program/package/archive.h"
@@ -34,8 +35,11 @@ static const struct argp_option pack_options[] = {
 static error_t parse_pack(int key, char *argument, struct argp_state *state) {
     RgTrialPackOptions *o = state->input;
     switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &o->choice;
+        return 0;
     case 'e':
-        o->experiment = argument;
+        o->choice.experiment = argument;
         return 0;
     case KEY_SEED:
         o->seed = rg_argument_integer(state, "--seed", argument, 0, INT64_MAX);
@@ -60,6 +64,8 @@ static error_t parse_pack(int key, char *argument, struct argp_state *state) {
     }
 }
 
+static const struct argp_child choice_child[] = {{&rg_choice_argp, 0, NULL, 0}, {0}};
+
 static const struct argp pack_argp = {
     pack_options,
     parse_pack,
@@ -69,9 +75,11 @@ static const struct argp pack_argp = {
     "and trial.json: outcome, provenance, program version, and the name, size and SHA-256 of each "
     "file in it and of each input that the trial reads, as they are now. A trial whose curves lack "
     "rows of steps, or whose weights are damaged, is refused. Labels are as regatta "
-    "table prints them, keys as regatta run --dry-run does. The store in TRIAL is one that regatta "
-    "table and regatta merge read.",
-    NULL,
+    "table prints them, keys as regatta run --dry-run does. A label is that of a trial of the "
+    "config "
+    "that was run last, unless --where or --all take others, a key that of any. The store in TRIAL "
+    "is one that regatta table and regatta merge read.",
+    choice_child,
     NULL,
     NULL,
 };
@@ -80,7 +88,9 @@ int rg_command_export_trial(int argc, char **argv) {
     RgTrialPackOptions options = {.seed = -1};
     argp_parse(&pack_argp, argc, argv, 0, NULL, &options);
     RgError error = {0};
-    return rg_command_end(rg_trial_pack(&options, &error), &error);
+    RgStatus status = rg_trial_pack(&options, &error);
+    free(options.choice.where);
+    return rg_command_end(status, &error);
 }
 
 /* ---- rerun and verify ---- */

@@ -1,215 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /* Reading config files: the only place that knows libconfig. It flattens what libconfig parsed into
- * settings, layers files over each other, and scans the text beforehand for what libconfig 1.5
- * would get wrong silently (integers cut to 32 bits, strings without an end) or end the program
- * over (a folder included). What the keys mean is not known here. */
+ * settings, layers files over each other, and sets what the command line overrides. What the keys
+ * mean is not known here. */
 #include "experiments/program/config/config.h"
+
+#include "core/utf8.h"
+#include "experiments/program/config/config_scan.h"
 
 #include <errno.h>
 #include <libconfig.h>
-#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
-/* As deep as libconfig itself goes. */
-#define MOST_INCLUDES 10
-#define MOST_EXTENDS  32
-
-/* Scanning. */
-
-/* A place in a text, for messages; line 0 where there are no lines to speak of. */
-typedef struct Cursor {
-    const char *at;
-    const char *file;
-    int line;
-} Cursor;
-
-/* ":12", or nothing where there are no lines. */
-static void put_line(char where[16], int line) {
-    where[0] = '\0';
-    if (line > 0)
-        snprintf(where, 16, ":%d", line);
-}
-
-static bool is_digit(char c) {
-    return c >= '0' && c <= '9';
-}
-
-static bool is_letter(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '*';
-}
-
-static bool is_name(char c) {
-    return is_letter(c) || is_digit(c) || c == '-' || c == '_';
-}
-
-/* To the end of the line, not over it. */
-static void skip_line(Cursor *cursor) {
-    cursor->at += strcspn(cursor->at, "\n");
-}
-
-/* libconfig drops what follows a comment or a string without an end, and says nothing. */
-static RgStatus refuse_endless(const Cursor *start, const char *what, const char *end,
-                               RgError *error) {
-    char where[16];
-    put_line(where, start->line);
-    return rg_fail(error, RG_E_USAGE, "%s%s: the %s that begins here has no end: expected %s",
-                   start->file, where, what, end);
-}
-
-static RgStatus skip_comment(Cursor *cursor, RgError *error) {
-    const Cursor start = *cursor;
-    for (cursor->at += 2; *cursor->at; cursor->at++) {
-        if (*cursor->at == '\n')
-            cursor->line++;
-        if (strncmp(cursor->at, "*/", 2) == 0) {
-            cursor->at += 2;
-            return RG_OK;
-        }
-    }
-    return refuse_endless(&start, "comment", "*/", error);
-}
-
-static RgStatus skip_string(Cursor *cursor, RgError *error) {
-    const Cursor start = *cursor;
-    for (cursor->at++; *cursor->at && *cursor->at != '"'; cursor->at++) {
-        if (*cursor->at == '\\' && cursor->at[1])
-            cursor->at++;
-        if (*cursor->at == '\n')
-            cursor->line++;
-    }
-    if (!*cursor->at)
-        return refuse_endless(&start, "string", "a closing \"", error);
-    cursor->at++;
-    return RG_OK;
-}
-
-/* A number: libconfig takes an integer without L for an int, whatever does not fit being cut. */
-static RgStatus scan_number(Cursor *cursor, RgError *error) {
-    const char *start = cursor->at, *digits = start + (*start == '+' || *start == '-');
-    bool hexadecimal = digits[0] == '0' && (digits[1] == 'x' || digits[1] == 'X');
-    const char *end = digits + (hexadecimal ? 2 : 0);
-    end += strspn(end, hexadecimal ? "0123456789abcdefABCDEF" : "0123456789");
-    bool is_real = !hexadecimal && (*end == '.' || *end == 'e' || *end == 'E');
-    if (is_real) { /* whether it is well written, libconfig will say */
-        while (is_digit(*end) || *end == '.' || *end == 'e' || *end == 'E' ||
-               ((*end == '-' || *end == '+') && (end[-1] == 'e' || end[-1] == 'E')))
-            end++;
-        cursor->at = end;
-        return RG_OK;
-    }
-    int length = (int)(end - start);
-    char where[16];
-    put_line(where, cursor->line);
-    errno = 0;
-    long long value = strtoll(start, NULL, hexadecimal ? 16 : 10);
-    bool fits_64 = errno == 0, is_64 = *end == 'L';
-    cursor->at = end + strspn(end, "L");
-    if (!fits_64)
-        return rg_fail(error, RG_E_USAGE, "%s%s: integer %.*s does not fit 64 bits", cursor->file,
-                       where, length, start);
-    if (!is_64 && (value < INT_MIN || value > INT_MAX))
-        return rg_fail(error, RG_E_USAGE,
-                       "%s%s: integer %.*s does not fit 32 bits: add L, as in %.*sL", cursor->file,
-                       where, length, start, length, start);
-    return RG_OK;
-}
-
-static RgStatus scan_file(const char *path, const char *folder, int depth, RgError *error);
-
-/* Path of a file that is named in another, malloc'd. Like libconfig, which puts the folder in front
- * of whatever is named. */
-static char *join_path(const char *folder, const char *name) {
-    return folder ? rg_string_format("%s/%s", folder, name) : rg_string_copy(name);
-}
-
-/* `@include "part.cfg"`, with the cursor on the @. libconfig ends the program when it is made to
- * read a folder, which a name that is empty or escaped might bring about. */
-static RgStatus scan_include(Cursor *cursor, const char *folder, int depth, RgError *error) {
-    static const char word[] = "@include";
-    bool is_include = strncmp(cursor->at, word, strlen(word)) == 0;
-    const char *quote = cursor->at + (is_include ? strlen(word) : 0);
-    quote += strspn(quote, " \t");
-    size_t length = *quote == '"' ? strcspn(quote + 1, "\"\\\n") : 0;
-    if (!is_include || length == 0 || quote[length + 1] != '"')
-        return rg_fail(error, RG_E_USAGE, "%s:%d: expected @include \"file\"", cursor->file,
-                       cursor->line);
-    cursor->at = quote + length + 2;
-    char *file = rg_string_format("%.*s", (int)length, quote + 1), *path = join_path(folder, file);
-    RgStatus status = depth < MOST_INCLUDES
-                          ? scan_file(path, folder, depth + 1, error)
-                          : rg_fail(error, RG_E_USAGE, "%s: includes are nested too deep", path);
-    if (status != RG_OK)
-        rg_fail_in(error, status, "%s:%d", cursor->file, cursor->line);
-    free(path);
-    free(file);
-    return status;
-}
-
-static RgStatus scan_text(Cursor cursor, const char *folder, int depth, RgError *error) {
-    while (*cursor.at) {
-        const char *c = cursor.at;
-        if (*c == '#' || strncmp(c, "//", 2) == 0) {
-            skip_line(&cursor);
-        } else if (strncmp(c, "/*", 2) == 0) {
-            RG_TRY(skip_comment(&cursor, error));
-        } else if (*c == '"') {
-            RG_TRY(skip_string(&cursor, error));
-        } else if (*c == '@') {
-            RG_TRY(scan_include(&cursor, folder, depth, error));
-        } else if (is_letter(*c)) {
-            while (is_name(*cursor.at))
-                cursor.at++;
-        } else if (is_digit(*c) || ((*c == '+' || *c == '-') && is_digit(c[1])) || *c == '.') {
-            RG_TRY(scan_number(&cursor, error));
-        } else {
-            cursor.line += *c == '\n';
-            cursor.at++;
-        }
-    }
-    return RG_OK;
-}
-
-/* Can the file be read, do its strings and comments end, and are all integers what they say?
- * Included files too. */
-static RgStatus scan_file(const char *path, const char *folder, int depth, RgError *error) {
-    struct stat about;
-    if (stat(path, &about) != 0)
-        return rg_fail(error, RG_E_USAGE, "%s: %s", path, strerror(errno));
-    if (!S_ISREG(about.st_mode))
-        return rg_fail(error, RG_E_USAGE, "%s: is not a regular file", path);
-    char *text;
-    size_t size;
-    if (rg_file_read(path, &text, &size, error) != RG_OK)
-        return RG_E_USAGE;
-    RgStatus status = scan_text((Cursor){text, path, 1}, folder, depth, error);
-    free(text);
-    return status;
-}
+#define MOST_EXTENDS 32
 
 /* From libconfig's tree to settings. */
-
-/* Well-formed UTF-8 (RFC 3629), which is what JSON and the store keep. */
-static bool is_utf8(const char *text) {
-    for (const unsigned char *c = (const unsigned char *)text; *c;) {
-        int tail = *c < 0x80                 ? 0
-                   : *c >= 0xC2 && *c < 0xE0 ? 1
-                   : (*c & 0xF0) == 0xE0     ? 2
-                   : *c >= 0xF0 && *c < 0xF5 ? 3
-                                             : -1;
-        bool overlong = (*c == 0xE0 && c[1] < 0xA0) || (*c == 0xF0 && c[1] < 0x90);
-        bool surrogate = *c == 0xED && c[1] > 0x9F, beyond = *c == 0xF4 && c[1] > 0x8F;
-        if (tail < 0 || overlong || surrogate || beyond)
-            return false;
-        for (c++; tail > 0; tail--, c++)
-            if ((*c & 0xC0) != 0x80)
-                return false;
-    }
-    return true;
-}
 
 /* What a tree is flattened into, and how its values say where they come from. */
 typedef struct Target {
@@ -222,8 +29,9 @@ static char *source_file(const Target *target, const config_setting_t *setting) 
     const char *file = config_setting_source_file(setting);
     if (!target->main_file)
         return rg_string_copy("-s");
-    return !file || strcmp(file, target->main_file) == 0 ? rg_string_copy(target->main_file)
-                                                         : join_path(target->folder, file);
+    return !file || strcmp(file, target->main_file) == 0
+               ? rg_string_copy(target->main_file)
+               : rg_config_join_path(target->folder, file);
 }
 
 /* A string that starts with ./ or ../ is a path from the folder of the file that it stands in, so
@@ -245,7 +53,7 @@ static RgStatus flatten_value(const Target *target, const config_setting_t *sett
     RgSettingKind kind = RG_SETTING_EMPTY;
     int line = target->main_file ? (int)config_setting_source_line(setting) : 0;
     char where[16];
-    put_line(where, line);
+    rg_config_put_line(where, line);
     switch (config_setting_type(setting)) {
     case CONFIG_TYPE_INT:
     case CONFIG_TYPE_INT64:
@@ -266,7 +74,7 @@ static RgStatus flatten_value(const Target *target, const config_setting_t *sett
     case CONFIG_TYPE_STRING:
         kind = RG_SETTING_STRING;
         text = config_setting_get_string(setting);
-        if (!is_utf8(text))
+        if (!rg_utf8_is_valid(text, strlen(text)))
             return rg_fail(error, RG_E_USAGE, "%s%s: %s is not UTF-8 text", file, where, path);
         resolved = target->main_file ? path_from(file, text) : NULL;
         break;
@@ -321,7 +129,8 @@ static RgStatus extend_one(const Target *target, const config_setting_t *name, c
                            RgError *error) {
     const char *text = config_setting_get_string(name);
     char *file = source_file(target, name);
-    char *path = !text || text[0] == '/' ? rg_string_copy(text) : join_path(target->folder, text);
+    char *path =
+        !text || text[0] == '/' ? rg_string_copy(text) : rg_config_join_path(target->folder, text);
     RgStatus status =
         path ? read_layer(path, chain, target->settings, error)
              : rg_fail(error, RG_E_USAGE, "expected the name of a file or a list of names");
@@ -351,8 +160,8 @@ static RgStatus read_extended(const Target *target, config_t *config, const Chai
 static RgStatus parse_failed(config_t *config, const char *path, const char *folder,
                              RgError *error) {
     const char *named = config_error_file(config);
-    char *file =
-        named && strcmp(named, path) != 0 ? join_path(folder, named) : rg_string_copy(path);
+    char *file = named && strcmp(named, path) != 0 ? rg_config_join_path(folder, named)
+                                                   : rg_string_copy(path);
     RgStatus status;
     if (config_error_line(config) > 0)
         status = rg_fail(error, RG_E_USAGE, "%s:%d: %s", file, config_error_line(config),
@@ -365,7 +174,7 @@ static RgStatus parse_failed(config_t *config, const char *path, const char *fol
 
 static RgStatus parse_file(const char *path, const char *folder, const Chain *chain,
                            RgSettings *settings, RgError *error) {
-    RgStatus status = scan_file(path, folder, 0, error);
+    RgStatus status = rg_config_scan_file(path, folder, error);
     if (status != RG_OK)
         return status;
     config_t config;
@@ -421,12 +230,12 @@ static bool is_path_part(const char *part, size_t length) {
         return false;
     size_t digits = 0, names = 0;
     for (size_t i = 0; i < length; i++) {
-        digits += is_digit(part[i]);
-        names += is_name(part[i]);
+        digits += rg_config_is_digit(part[i]);
+        names += rg_config_is_name(part[i]);
     }
     if (digits == length)
         return length == 1 || (part[0] != '0' && length < 10);
-    return names == length && is_letter(part[0]);
+    return names == length && rg_config_is_letter(part[0]);
 }
 
 /* Does the part of a path that starts at `part` fit what the table has above it? */
@@ -436,7 +245,7 @@ static RgStatus check_part(const RgSettings *settings, const char *path, const c
     char *parent = part == path ? rg_string_copy("") : head_of(path, part - 1);
     int length = (int)strcspn(part, ".");
     int64_t elements = part == path ? 0 : rg_settings_length(settings, parent);
-    bool is_number = is_digit(part[0]);
+    bool is_number = rg_config_is_digit(part[0]);
     if (elements > 0 && (!is_number || strtoll(part, NULL, 10) >= elements))
         status = rg_fail(error, RG_E_USAGE,
                          "-s %s: %s is a list: expected an element 0 to %lld, found \"%.*s\"", path,
@@ -456,7 +265,7 @@ static RgStatus check_part(const RgSettings *settings, const char *path, const c
 static RgStatus check_path(const RgSettings *settings, const char *path, RgError *error) {
     for (const char *part = path;; part++) {
         size_t length = strcspn(part, ".");
-        if (!is_path_part(part, length) || (part == path && is_digit(*part)))
+        if (!is_path_part(part, length) || (part == path && rg_config_is_digit(*part)))
             return rg_fail(error, RG_E_USAGE,
                            "-s %s: expected a path of names and element numbers, such as "
                            "algorithms.0.beta",
@@ -501,14 +310,14 @@ static RgStatus set_override(RgSettings *settings, const char *path, const char 
     RG_TRY(check_path(settings, path, error));
     if (text[strcspn(text, "\n\r")])
         return rg_fail(error, RG_E_USAGE, "-s %s: expected a value of one line", path);
-    if (!is_utf8(text))
+    if (!rg_utf8_is_valid(text, strlen(text)))
         return rg_fail(error, RG_E_USAGE, "-s %s: the value is not UTF-8 text", path);
     RgStatus status = RG_OK;
     config_t config;
     config_init(&config);
     const config_setting_t *value = parse_value(&config, text);
     if (value) {
-        status = scan_text((Cursor){text, path, 0}, NULL, MOST_INCLUDES, error);
+        status = rg_config_scan_value(text, path, error);
         status = status == RG_OK ? set_value(settings, path, value, error)
                                  : rg_fail_in(error, status, "-s");
     } else if (text[0] == '\0' || strchr("\"[({", text[0])) {

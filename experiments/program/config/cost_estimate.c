@@ -6,7 +6,7 @@
 #include "core/models/transformer_cost.h"
 #include "core/policy/data_parallel.h"
 #include "core/results/weights.h"
-#include "core/tensor/blas.h"
+#include "core/tensor/threads.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -195,6 +195,22 @@ static void plan_passes(const RgTrialPlan *plan, const RgTransformerPlan *model,
     cost->activations += apart;
 }
 
+/* What is asked once of the responses that are trained on, before the first epoch: the reference
+ * for log-probabilities and for features, the policy for what `prepare` is given. */
+static void plan_questions(const RgTrialPlan *plan, const RgTransformerPlan *model, RgPassLoad all,
+                           const RgRecipeCounts *counts, RgTrialCost *cost) {
+    RgTransformerPlan reference = *model;
+    reference.adapter = (RgAdapter){0};
+    all.copies = counts->trained;
+    if (plan->algorithm->prepare)
+        cost->policy_flops += rg_transformer_values_cost(model, &all).flops;
+    if (plan->recipe.features)
+        cost->reference_flops += rg_transformer_state_flops(&reference, &all);
+    all.copies = counts->referenced;
+    if (counts->referenced > 0)
+        cost->reference_flops += rg_transformer_values_cost(&reference, &all).flops;
+}
+
 static void plan_step(const RgTrialPlan *plan, const RgTransformerPlan *model, RgPassLoad load,
                       int64_t part, RgTrialCost *cost) {
     const RgRecipe *r = &plan->recipe;
@@ -206,18 +222,15 @@ static void plan_step(const RgTrialPlan *plan, const RgTransformerPlan *model, R
         cost->left_out = "operations and second derivatives, which are the algorithm's own";
         return;
     }
+    if (plan->algorithm->create)
+        cost->left_out = "the algorithm's own parameters, and operations with them";
     plan_passes(plan, model, load, part, cost);
     if (counts.scored > 0) {
         all.copies = counts.scored;
         cost->policy_flops += rg_transformer_values_cost(model, &all).flops;
     }
     cost->policy_flops *= (double)r->epochs;
-    if (counts.referenced > 0) {
-        RgTransformerPlan reference = *model;
-        reference.adapter = (RgAdapter){0};
-        all.copies = counts.referenced;
-        cost->reference_flops = rg_transformer_values_cost(&reference, &all).flops;
-    }
+    plan_questions(plan, model, all, &counts, cost);
     if (counts.sampled > 0) {
         all.copies = counts.sampled;
         cost->sampling_flops = r->on_policy * rg_transformer_sampling_flops(model, &all);
@@ -286,8 +299,8 @@ static void plan_rollout(const RgTrialPlan *plan, const RgTransformerPlan *model
         cost->judge_queries = NAN;
 }
 
-RgStatus rg_plan_trial(RgPlanner *planner, const RgTrialPlan *plan, RgTrialCost *cost,
-                       RgError *error) {
+static RgStatus plan_trial(RgPlanner *planner, const RgTrialPlan *plan, RgTrialCost *cost,
+                           RgError *error) {
     *cost = (RgTrialCost){0};
     RG_TRY(set_environment(planner, plan, error));
     cost->program = planner->program;
@@ -308,4 +321,10 @@ RgStatus rg_plan_trial(RgPlanner *planner, const RgTrialPlan *plan, RgTrialCost 
                       cost->activations + cost->values + cost->copies + cost->temporary;
     cost->total = cost->program + (training > cost->loading ? training : cost->loading);
     return RG_OK;
+}
+
+RgStatus rg_plan_trial(RgPlanner *planner, const RgTrialPlan *plan, RgTrialCost *cost,
+                       RgError *error) {
+    RgStatus status = plan_trial(planner, plan, cost, error);
+    return rg_resolved_name_missing(plan->resolved, status, error);
 }

@@ -4,19 +4,11 @@
  * A config names its parts (environment, policy, optimizer, training, budget, evaluation), a list
  * of algorithms, seeds, and options that vary (see sweep.h). Each algorithm may override a shared
  * part inside its own group. A trial is one algorithm with one choice of every such option and one
- * seed; its resolved settings, defaults included, and the contents of the files that they name are
- * all that decides its bits, and their hash is its key.
- *
- * The settings record what lies at each path as "inputs.<setting>" = SHA-256 (input_sums.h). Where
- * that is recorded, the path itself is no part of the key: a folder may be moved, and a file that
- * is replaced makes other trials. Of a path at which nothing is there is no record.
- */
+ * seed (trial_plan.h). */
 #ifndef RG_EXPERIMENTS_PROGRAM_CONFIG_EXPERIMENT_H
 #define RG_EXPERIMENTS_PROGRAM_CONFIG_EXPERIMENT_H
 
-#include "algorithms/training/trainer.h"
-#include "envs/environment.h"
-#include "experiments/program/config/budget.h"
+#include "experiments/program/config/trial_plan.h"
 
 /* Top level of a config. */
 typedef struct RgExperimentOptions {
@@ -25,47 +17,7 @@ typedef struct RgExperimentOptions {
     RgOptionList plugins;
 } RgExperimentOptions;
 
-typedef struct RgPolicyOptions {
-    const char *type;      /* tabular, log-linear, transformer */
-    const char *weights;   /* file to start from; "": as the type initialises it */
-    bool recompute;        /* layers in backward, in place of keeping what they made */
-    int precision;         /* an RgPrecision */
-    int reference_storage; /* the same */
-    int sampling;          /* the same */
-} RgPolicyOptions;
-
-typedef struct RgPartOptions {
-    const char *type;
-    int64_t seed; /* of the environment: −1 takes the trial's */
-} RgPartOptions;
-
-typedef struct RgAlgorithmPart {
-    const char *type;
-    const char *label; /* as tables and plots show it; "": the type */
-} RgAlgorithmPart;
-
-extern const RgOption rg_experiment_options[], rg_policy_part_options[],
-    rg_environment_part_options[], rg_algorithm_part_options[];
-
-/* One trial, all settings read. */
-typedef struct RgTrialPlan {
-    RgSettings *resolved; /* every option of every part, defaults included */
-    char *resolved_json;
-    char key[17]; /* 64-bit hash of resolved settings and version, in hexadecimal */
-    char *swept_json;
-    int64_t seed;
-    const RgAlgorithm *algorithm;
-    void *algorithm_options; /* as the algorithm's table describes */
-    RgRecipe recipe;         /* of a step, with these options */
-    RgAlgorithmPart part;
-    RgPartOptions environment;
-    RgPolicyOptions policy;
-    RgAdapterOptions adapter; /* of the policy */
-    RgTrainingOptions training;
-    RgOptimizerOptions optimizer;
-    RgBudgetOptions budget;
-    RgEvaluationOptions evaluation;
-} RgTrialPlan;
+extern const RgOption rg_experiment_options[];
 
 typedef struct RgExperiment {
     RgSettings *settings; /* as read: files and overrides */
@@ -103,17 +55,5 @@ RgStatus rg_experiment_only(RgExperiment *experiment, const char *const *labels,
  */
 struct json_t;
 void rg_experiment_assume(RgExperiment *experiment, const struct json_t *sums);
-
-/* The record "inputs.<setting>" of an input, or NULL. */
-const RgSetting *rg_input_recorded(const RgSettings *resolved, const RgSetting *input);
-
-/* Are the inputs of a trial those that its settings record, as far as they do? RG_E_FORMAT, naming
- * the first that is not. */
-RgStatus rg_resolved_check_inputs(const RgSettings *resolved, RgError *error);
-
-/* Call `visit` for every option that the resolved settings of a trial set, of all its parts; until
- * the first that fails. */
-RgStatus rg_resolved_visit(const RgSettings *resolved, RgOptionVisit *visit, void *context,
-                           RgError *error);
 
 #endif

@@ -2,6 +2,7 @@
 /* Reading reported figures. */
 #include "experiments/program/config/paper_file.h"
 
+#include "core/files.h"
 #include "core/options.h"
 #include "experiments/program/config/config.h"
 
@@ -104,7 +105,7 @@ static RgStatus read_content(RgPaperFile *file, const char *path, RgError *error
     if (count == 0)
         return rg_fail(error, RG_E_USAGE, "%s: no figures, expected figures = ( { … } );", path);
     RG_TRY(rg_options_read(paper_options, file->settings, "", &o, error));
-    file->figures = rg_allocate((size_t)count * sizeof *file->figures);
+    file->figures = rg_allocate(count, sizeof *file->figures);
     file->paper.figure_count = count;
     for (int64_t i = 0; i < count; i++)
         RG_TRY(read_figure(file, i, error));
@@ -172,7 +173,7 @@ RgStatus rg_paper_read(const char *name, RgPaperFile **file, RgError *error) {
     *file = NULL;
     char *path = NULL;
     RG_TRY(find_paper(name, &path, error));
-    RgPaperFile *new = rg_allocate(sizeof *new);
+    RgPaperFile *new = rg_allocate(1, sizeof *new);
     new->settings = rg_settings_create();
     RgStatus status = read_content(new, path, error);
     free(path);

@@ -66,8 +66,26 @@ RgStatus rg_plugins_check(const RgSettings *resolved, RgError *error) {
     return RG_OK;
 }
 
-void rg_plugins_drop_names(RgSettings *resolved) {
+/* Of every plug-in. */
+static void drop(RgSettings *resolved, const char *what) {
     char path[PATH_SIZE];
     for (int64_t i = rg_settings_length(resolved, "plugins"); i > 0; i--)
-        rg_settings_remove(resolved, key_of(i - 1, "file", path));
+        rg_settings_remove(resolved, key_of(i - 1, what, path));
+}
+
+void rg_plugins_drop_names(RgSettings *resolved) {
+    drop(resolved, "file");
+}
+
+void rg_plugins_drop_sums(RgSettings *resolved) {
+    drop(resolved, "sha256");
+}
+
+const char *rg_plugin_recorded(const RgSetting *setting) {
+    int number, end = 0;
+    if (sscanf(setting->path, "plugins.%d.sha256%n", &number, &end) != 1 || end == 0 ||
+        setting->path[end])
+        return NULL;
+    const RgLoadedPlugin *plugin = rg_plugin_of(setting->text);
+    return plugin ? plugin->path : NULL;
 }

@@ -20,5 +20,12 @@ RgStatus rg_plugins_check(const RgSettings *resolved, RgError *error);
 
 /* Remove the names of files: a plug-in is known by its contents, wherever it lies. */
 void rg_plugins_drop_names(RgSettings *resolved);
+/* Remove the sums of contents: what is left is the same before and after a change of the plug-ins.
+ */
+void rg_plugins_drop_sums(RgSettings *resolved);
+
+/* The path, as it was loaded, of the plug-in whose contents a setting of a trial records; NULL
+ * where the setting is another, or the plug-in is not loaded. */
+const char *rg_plugin_recorded(const RgSetting *setting);
 
 #endif

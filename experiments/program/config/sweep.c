@@ -4,6 +4,7 @@
 #include "experiments/program/config/sweep.h"
 
 #include "core/lookup.h"
+#include "core/suggest.h"
 #include "core/tensor/random.h"
 #include "core/utf8.h"
 
@@ -186,9 +187,7 @@ static const RgSetting *path_setting(const RgSettings *s, const char *element, i
 /* Refuse the path of an option, with the nearest of the names that it might have been meant for. */
 static RgStatus refuse_path(const RgSetting *setting, const char *name, const char *const *names,
                             const char *reason, RgError *error) {
-    const char *nearest = rg_nearest_name(name, names);
-    return rg_setting_refuse(setting, error, "%s%s%s%s", reason, nearest ? "; did you mean \"" : "",
-                             nearest ? nearest : "", nearest ? "\"?" : "");
+    return rg_setting_refuse(setting, error, "%s%s", reason, rg_suggest(name, names).text);
 }
 
 static RgStatus check_path(const RgSetting *setting, const RgAlgorithm *const *algorithms,
@@ -290,7 +289,7 @@ static RgStatus read_both(const RgSettings *s, const RgAlgorithm *const *algorit
 
 RgStatus rg_sweep_read(const RgSettings *settings, const RgAlgorithm *const *algorithms,
                        int64_t count, RgSweep **sweep, RgError *error) {
-    *sweep = rg_allocate(sizeof **sweep);
+    *sweep = rg_allocate(1, sizeof **sweep);
     RgStatus status = read_both(settings, algorithms, count, *sweep, error);
     if (status != RG_OK) {
         rg_sweep_destroy(*sweep);

@@ -60,10 +60,3 @@ char *rg_varied_text(const char *json) {
     fclose(stream);
     return text;
 }
-
-size_t rg_text_width(const char *utf8) {
-    size_t width = 0;
-    for (; *utf8; utf8++)
-        width += ((unsigned char)*utf8 & 0xC0) != 0x80;
-    return width;
-}

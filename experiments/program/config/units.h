@@ -13,6 +13,4 @@ const char *rg_duration_text(double seconds, char text[32]); /* "42s", "3m07s", 
 /* {"exploration": 0.3, "batch": 16} as "batch 16, exploration 0.3"; malloc'd. */
 char *rg_varied_text(const char *json);
 
-size_t rg_text_width(const char *utf8); /* characters */
-
 #endif

@@ -171,7 +171,7 @@ static void add_point(RgFigure *figure, const RgGradientRow *row) {
 }
 
 RgFigure *rg_gradient_cost(const RgGradientRow *rows, int count) {
-    RgFigure *figure = rg_allocate(sizeof *figure);
+    RgFigure *figure = rg_allocate(1, sizeof *figure);
     *figure = (RgFigure){.x_label = rg_string_copy("FLOPs of one hypergradient"),
                          .y_label = rg_string_copy("relative error of one hypergradient"),
                          .x_factor = 1,

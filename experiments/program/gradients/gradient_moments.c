@@ -7,8 +7,8 @@
 
 RgMoments rg_moments_create(int64_t dimension) {
     return (RgMoments){.dimension = dimension,
-                       .mean = rg_allocate((size_t)dimension * sizeof(double)),
-                       .square = rg_allocate((size_t)dimension * sizeof(double))};
+                       .mean = rg_allocate(dimension, sizeof(double)),
+                       .square = rg_allocate(dimension, sizeof(double))};
 }
 
 void rg_moments_free(RgMoments *m) {

@@ -26,19 +26,19 @@ typedef struct Exact {
 /* log π [contexts, responses] of an enumerated policy. */
 static double *log_policy(RgPolicy *policy, RgTape *t) {
     RgTensor *y = rg_log_softmax(t, policy->type->logits(policy, t, policy->parameters));
-    double *out = rg_allocate((size_t)y->count * sizeof *out);
+    double *out = rg_allocate(y->count, sizeof *out);
     for (int64_t i = 0; i < y->count; i++)
         out[i] = y->data[i];
     rg_tape_reset(t);
     return out;
 }
 
-static Exact exact_create(const RgStage *stage, double beta, RgTape *t) {
-    const RgEnvironment *e = stage->environment;
+static Exact exact_create(const RgTrialSetup *setup, double beta, RgTape *t) {
+    const RgEnvironment *e = setup->environment;
     RgRewardTable rewards = rg_bandit_rewards(e);
     int64_t cells = rewards.contexts * rewards.responses;
-    Exact exact = {.reference = log_policy(stage->reference, t),
-                   .shares = rg_allocate((size_t)(cells * rewards.responses) * sizeof(double))};
+    Exact exact = {.reference = log_policy(setup->reference, t),
+                   .shares = rg_allocate(cells * rewards.responses, sizeof(double))};
     rg_bandit_pair_shares(e, exact.shares);
     exact.problem = (RgExactProblem){.contexts = rewards.contexts,
                                      .responses = rewards.responses,
@@ -82,7 +82,7 @@ static void exact_gradient(RgPolicy *policy, const RgRecipe *recipe, const Exact
 /* ---- one row ---- */
 
 typedef struct Bench {
-    const RgStage *stage;
+    const RgTrialSetup *setup;
     const RgTrialPlan *plan;
     int64_t samples;
     RgPolicy *policy; /* where the gradients are taken */
@@ -97,8 +97,8 @@ static RgStatus make_trainer(const Bench *b, const void *options, RgTrainer **tr
     training.temperature = 1;
     training.top_k = 0;
     training.top_p = 1;
-    return rg_trainer_create(b->plan->algorithm, options, &training, b->policy, b->stage->reference,
-                             &b->stage->environment->course, &b->plan->optimizer, 0, b->random,
+    return rg_trainer_create(b->plan->algorithm, options, &training, b->policy, b->setup->reference,
+                             &b->setup->environment->course, &b->plan->optimizer, 0, b->random,
                              trainer, error);
 }
 
@@ -107,9 +107,9 @@ static RgStatus measure_loss(const Bench *b, const void *options, RgGradientRow 
     RgTrainer *trainer;
     RG_TRY(make_trainer(b, options, &trainer, error));
     RgParameters *p = b->policy->parameters;
-    double *exact = rg_allocate((size_t)p->count * sizeof *exact);
-    double *sample = rg_allocate((size_t)p->count * sizeof *sample);
-    Exact problem = exact_create(b->stage, trainer->recipe.beta, b->tape);
+    double *exact = rg_allocate(p->count, sizeof *exact);
+    double *sample = rg_allocate(p->count, sizeof *sample);
+    Exact problem = exact_create(b->setup, trainer->recipe.beta, b->tape);
     exact_gradient(b->policy, &trainer->recipe, &problem, b->tape, exact);
 
     RgMoments moments = rg_moments_create(p->count);
@@ -167,9 +167,9 @@ static RgStatus measure_variant(Bench *b, double deviation, const char *variant,
                                 RgGradientRow *row, RgError *error) {
     const RgTrialPlan *plan = b->plan;
     RgSettings *settings = rg_settings_create();
-    void *options = rg_allocate(plan->algorithm->about.options_size + 1);
+    void *options = rg_allocate(1, plan->algorithm->about.options_size);
     RgStatus status = variant_options(plan, variant, choice, settings, options, error);
-    b->policy = rg_policy_clone(b->stage->reference, false);
+    b->policy = rg_policy_clone(b->setup->reference, false);
     *row = (RgGradientRow){
         .algorithm = plan->algorithm->about.name, .variant = choice ? choice : "", .sampled = true};
     if (status == RG_OK) {
@@ -199,11 +199,11 @@ static bool has_objective(const RgTrialPlan *plan) {
 }
 
 /* All rows of an algorithm with a loss. */
-static RgStatus loss_rows(const RgStage *stage, const RgTrialPlan *plan, RgTape *tape,
+static RgStatus loss_rows(const RgTrialSetup *setup, const RgTrialPlan *plan, RgTape *tape,
                           int64_t samples, double deviation,
                           void (*on_row)(const RgGradientRow *row, void *context), void *context,
                           RgError *error) {
-    Bench bench = {.stage = stage,
+    Bench bench = {.setup = setup,
                    .plan = plan,
                    .samples = samples,
                    .tape = tape,
@@ -229,7 +229,7 @@ static RgStatus refuse_environment(const RgTrialPlan *plan, RgError *error) {
 RgStatus rg_gradient_rows(const RgExperiment *experiment, int64_t samples, double deviation,
                           void (*on_row)(const RgGradientRow *row, void *context), void *context,
                           RgError *error) {
-    RgStage stage = {0};
+    RgTrialSetup setup = {0};
     RgTape *tape = rg_tape_create();
     RgStatus status = RG_OK;
     for (int64_t i = 0; i < experiment->trial_count && status == RG_OK; i++) {
@@ -240,19 +240,19 @@ RgStatus rg_gradient_rows(const RgExperiment *experiment, int64_t samples, doubl
         if (bilevel ? !first_seed : !has_objective(plan) || seen_before(experiment, i))
             continue;
         bool bandit = strcmp(plan->environment.type, rg_environment_bandit.about.name) == 0;
-        status = rg_stage_set(&stage, plan, error);
-        if (status == RG_OK && !bandit && !(bilevel && stage.environment->course.process))
+        status = rg_trial_setup_make(&setup, plan, error);
+        if (status == RG_OK && !bandit && !(bilevel && setup.environment->course.process))
             status = refuse_environment(plan, error);
         if (status == RG_OK && bilevel) {
             RgGradientRow row;
-            status = rg_hypergradient_row(&stage, plan, samples, deviation, &row, error);
+            status = rg_hypergradient_row(&setup, plan, samples, deviation, &row, error);
             if (status == RG_OK)
                 on_row(&row, context);
         } else if (status == RG_OK) {
-            status = loss_rows(&stage, plan, tape, samples, deviation, on_row, context, error);
+            status = loss_rows(&setup, plan, tape, samples, deviation, on_row, context, error);
         }
     }
-    rg_stage_clear(&stage);
+    rg_trial_setup_clear(&setup);
     rg_tape_destroy(tape);
     return status;
 }

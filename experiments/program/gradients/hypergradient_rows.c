@@ -9,7 +9,7 @@
 #include <string.h>
 
 /* PARL on a policy of its own, with the options' batches at temperature 1. */
-static RgStatus make_trainer(const RgStage *stage, const RgTrialPlan *plan,
+static RgStatus make_trainer(const RgTrialSetup *setup, const RgTrialPlan *plan,
                              const RgParlOptions *options, RgPolicy *policy, RgTrainer **trainer,
                              RgError *error) {
     RgTrainingOptions training = plan->training;
@@ -18,14 +18,14 @@ static RgStatus make_trainer(const RgStage *stage, const RgTrialPlan *plan,
     training.top_p = 1;
     training.min_p = 0;
     RgRandom random = rg_random_named(rg_random_root((uint64_t)plan->seed), "check-gradients");
-    return rg_trainer_create(plan->algorithm, options, &training, policy, stage->reference,
-                             &stage->environment->course, &plan->optimizer, 0, random, trainer,
+    return rg_trainer_create(plan->algorithm, options, &training, policy, setup->reference,
+                             &setup->environment->course, &plan->optimizer, 0, random, trainer,
                              error);
 }
 
 /* The same upper level, exactly, at a random reward and the policy that is optimal for it: reward
  * and policy are left in the two stores, exact [reward->count] out. */
-static RgStatus exact_side(const RgStage *stage, const RgTrialPlan *plan,
+static RgStatus exact_side(const RgTrialSetup *setup, const RgTrialPlan *plan,
                            const RgParlOptions *options, double deviation, RgPolicy *policy,
                            RgParameters *reward, double *exact, RgError *error) {
     RgParlOptions exactly = *options;
@@ -33,9 +33,9 @@ static RgStatus exact_side(const RgStage *stage, const RgTrialPlan *plan,
     exactly.expectation = RG_PARL_EXACT;
     exactly.lower = RG_PARL_SOLVED;
     RgTrainer *trainer;
-    RG_TRY(make_trainer(stage, plan, &exactly, policy, &trainer, error));
+    RG_TRY(make_trainer(setup, plan, &exactly, policy, &trainer, error));
     RgParameters *own = rg_parl_reward(trainer->state);
-    double scale = stage->environment->course.process ? deviation : deviation * options->beta;
+    double scale = setup->environment->course.process ? deviation : deviation * options->beta;
     rg_parameters_fill_normal(own, 0, scale, trainer->random);
     RgStatus status = RG_OK;
     if (!rg_parl_solve_lower(trainer->state))
@@ -53,7 +53,7 @@ static RgStatus exact_side(const RgStage *stage, const RgTrialPlan *plan,
 
 static RgStatus sample_estimates(RgTrainer *trainer, const RgParlOptions *options, int64_t samples,
                                  RgMoments *moments, RgGradientRow *row, RgError *error) {
-    double *sample = rg_allocate((size_t)moments->dimension * sizeof *sample);
+    double *sample = rg_allocate(moments->dimension, sizeof *sample);
     double start = rg_clock_seconds(), n = (double)samples;
     RgStatus status = RG_OK;
     for (int64_t s = 0; s < samples && status == RG_OK; s++) {
@@ -74,20 +74,20 @@ static RgStatus sample_estimates(RgTrainer *trainer, const RgParlOptions *option
     return status;
 }
 
-RgStatus rg_hypergradient_row(const RgStage *stage, const RgTrialPlan *plan, int64_t samples,
+RgStatus rg_hypergradient_row(const RgTrialSetup *setup, const RgTrialPlan *plan, int64_t samples,
                               double deviation, RgGradientRow *row, RgError *error) {
     const RgParlOptions *options = plan->algorithm_options;
-    RgPolicy *policy = rg_policy_clone(stage->reference, false);
+    RgPolicy *policy = rg_policy_clone(setup->reference, false);
     RgTrainer *trainer = NULL;
     *row = (RgGradientRow){.algorithm = plan->part.label,
                            .variant = options->estimator.type->name,
                            .sampled = options->expectation == RG_PARL_SAMPLED,
                            .swept = plan->swept_json};
-    RgStatus status = make_trainer(stage, plan, options, policy, &trainer, error);
+    RgStatus status = make_trainer(setup, plan, options, policy, &trainer, error);
     if (status == RG_OK) {
         RgParameters *reward = rg_parl_reward(trainer->state);
-        double *exact = rg_allocate((size_t)reward->count * sizeof *exact);
-        status = exact_side(stage, plan, options, deviation, policy, reward, exact, error);
+        double *exact = rg_allocate(reward->count, sizeof *exact);
+        status = exact_side(setup, plan, options, deviation, policy, reward, exact, error);
         if (status == RG_OK) {
             RgMoments moments = rg_moments_create(reward->count);
             status = sample_estimates(trainer, options, row->sampled ? samples : 1, &moments, row,

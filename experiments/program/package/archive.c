@@ -2,6 +2,7 @@
 /* Archives by libarchive: the one file that knows it. */
 #include "experiments/program/package/archive.h"
 
+#include "core/files.h"
 #include "core/new_file.h"
 
 #include <archive.h>
@@ -110,26 +111,16 @@ static const char *inner_name(const char *name) {
     return slash + 1;
 }
 
-/* Make the folders of a file below `folder`. */
-static void make_folders(const char *folder, char *path) {
-    for (char *c = path + strlen(folder) + 1; *c; c++) {
-        if (*c != '/')
-            continue;
-        *c = '\0';
-        mkdir(path, 0777); /* where that fails, opening the file will tell */
-        *c = '/';
-    }
-}
-
 static RgStatus read_file(struct archive *archive, const char *path, const char *folder,
                           const char *name, RgError *error) {
     char *file = rg_string_format("%s/%s", folder, name);
-    make_folders(folder, file);
-    RgStatus status = RG_OK;
-    int out = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
-    if (out < 0)
+    RgStatus status = rg_folders_make_above(file, error);
+    int out = -1;
+    if (status == RG_OK)
+        out = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
+    if (status == RG_OK && out < 0)
         status = rg_fail(error, RG_E_FILE, "%s: cannot create: %s", file, strerror(errno));
-    else if (archive_read_data_into_fd(archive, out) != ARCHIVE_OK)
+    else if (status == RG_OK && archive_read_data_into_fd(archive, out) != ARCHIVE_OK)
         status = refused(archive, path, "read", error);
     if (out >= 0)
         close(out);

@@ -5,6 +5,7 @@
 #include "experiments/program/package/trial_package.h"
 
 #include "core/checksum.h"
+#include "core/files.h"
 #include "core/names.h"
 #include "core/new_file.h"
 #include "core/results/curve_gaps.h"
@@ -152,7 +153,7 @@ static RgStatus pack_record(Packing *p, RgError *error) {
 /* All files of the package as one archive, trial.json first. */
 static RgStatus pack_archive(const Packing *p, RgError *error) {
     size_t count = json_array_size(p->files);
-    const char **names = rg_allocate((count + 1) * sizeof *names);
+    const char **names = rg_allocate(count + 1, sizeof *names);
     names[0] = "trial.json";
     for (size_t i = 0; i < count; i++)
         names[i + 1] = json_string_value(json_object_get(json_array_get(p->files, i), "name"));
@@ -219,7 +220,7 @@ static RgStatus find_trial(Packing *p, RgError *error) {
     const RgTrialPackOptions *o = p->options;
     RgStore *store;
     RG_TRY(rg_store_open(o->store, false, &store, error));
-    RgStatus status = rg_trial_find(store, o->experiment, o->trial, o->seed, &p->row, error);
+    RgStatus status = rg_choose_trial(store, &o->choice, o->trial, o->seed, &p->row, error);
     if (status == RG_OK)
         status = check_curves(p, store, error);
     rg_store_close(store);

@@ -10,16 +10,18 @@
 #ifndef RG_EXPERIMENTS_PROGRAM_PACKAGE_TRIAL_PACKAGE_H
 #define RG_EXPERIMENTS_PROGRAM_PACKAGE_TRIAL_PACKAGE_H
 
+#include "analysis/store/choice.h"
 #include "experiments/program/config/allowed.h"
 #include "experiments/program/config/experiment.h"
 
 #include <jansson.h>
 
 typedef struct RgTrialPackOptions {
-    const char *store, *experiment; /* NULL: whichever has the trial */
-    const char *trial;              /* label or key */
-    int64_t seed;                   /* −1: any */
-    const char *output;             /* *.tar.zst, else a folder, which must not be there */
+    const char *store;
+    RgChoice choice;    /* experiment NULL: whichever has the trial */
+    const char *trial;  /* label or key */
+    int64_t seed;       /* −1: any */
+    const char *output; /* *.tar.zst, else a folder, which must not be there */
     bool with_inputs;
 } RgTrialPackOptions;
 

@@ -51,7 +51,7 @@ static RgStatus tensor_difference(const RgStoredTensor *a, const RgStoredTensor 
     if (memcmp(a->data, b->data, a->bytes) == 0)
         return RG_OK;
     int64_t count = tensor_count(a);
-    RgReal *x = rg_allocate((size_t)count * sizeof *x), *y = rg_allocate((size_t)count * sizeof *y);
+    RgReal *x = rg_allocate(count, sizeof *x), *y = rg_allocate(count, sizeof *y);
     RgStatus status = rg_stored_to_real(a, x, error);
     if (status == RG_OK)
         status = rg_stored_to_real(b, y, error);

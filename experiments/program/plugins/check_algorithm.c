@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* What must hold of any algorithm, in the small race. The loss by itself is looked at in
  * check_loss.c. */
-#include "core/tensor/blas.h"
+#include "core/files.h"
 #include "core/tensor/profile.h"
+#include "core/tensor/threads.h"
 #include "experiments/program/plugins/check_plugin.h"
 
 #include <math.h>
@@ -22,11 +23,11 @@ static RgSmallRaceTerms terms_of(const RgAlgorithm *algorithm, const char *optio
 static bool go(RgSmallRace *race, int steps, RgClaims *claims, const char *claim) {
     RgError error = {0};
     for (int s = 0; s < steps; s++) {
-        if (rg_trainer_step(race->trainer, &error) != RG_OK)
-            return rg_claim(claims, false, claim, "step %d: %s", s, error.text);
-        if (race->trainer->outcome.diverged)
-            return rg_claim(claims, false, claim, "step %d: %s", s,
-                            race->trainer->outcome.diverged);
+        RgStatus status = rg_trainer_step(race->trainer, &error);
+        const char *diverged = race->trainer->outcome.diverged;
+        if (status != RG_OK || diverged) /* steps are counted as the results of a trial are */
+            return rg_claim(claims, false, claim, "step %lld: %s", (long long)race->trainer->step,
+                            status != RG_OK ? error.text : diverged);
     }
     return true;
 }
@@ -92,7 +93,7 @@ static RgReal *gradient_in(const RgSmallRaceTerms *terms, int64_t *count, RgClai
         const RgParameters *p = race.policy->parameters;
         if (rg_trainer_gradient(race.trainer, 0, &loss, &error) == RG_OK) {
             *count = p->count;
-            gradient = rg_allocate((size_t)p->count * sizeof *gradient);
+            gradient = rg_allocate(p->count, sizeof *gradient);
             memcpy(gradient, p->gradient, (size_t)p->count * sizeof *gradient);
         } else {
             rg_claim(claims, false, claim, "%s", error.text);
@@ -304,7 +305,7 @@ static void claim_gradient_of(const RgAlgorithm *algorithm, const char *options,
     if (!algorithm->loss)
         rg_claim_nothing(claims, "the loss's gradient", "it has no loss of a batch");
     else if (begin(&terms, &race, claims, "the loss's gradient"))
-        rg_claim_gradient(algorithm, race.options, claims);
+        rg_claim_gradient(race.trainer, claims);
     if (algorithm->loss)
         rg_small_race_end(&race);
 }

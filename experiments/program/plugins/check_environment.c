@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What must hold of any environment: that it can be made, hands out what it says, and gives the
  * same numbers whenever it is asked the same. */
+#include "core/tensor/threads.h"
 #include "experiments/program/plugins/check_plugin.h"
-
-#include "core/tensor/blas.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -152,7 +151,7 @@ static void claim_judge(const World *world, RgClaims *claims) {
     }
     RgSequences *all = responses_of(world);
     size_t bytes = (size_t)(all->count + 1) * sizeof(double);
-    double *first = rg_allocate(bytes), *again = rg_allocate(bytes), alone;
+    double *first = rg_allocate(1, bytes), *again = rg_allocate(1, bytes), alone;
     RgError error = {0};
     RgStatus status = rg_course_judge(course, all, first, &error);
     if (status == RG_OK)
@@ -174,6 +173,15 @@ static void claim_judge(const World *world, RgClaims *claims) {
     rg_sequences_destroy(all);
 }
 
+static void claim_steps(const RgTrainer *trainer, RgStatus status, const RgError *error,
+                        RgClaims *claims, const char *claim) {
+    const char *fault = status != RG_OK ? error->text : trainer->outcome.diverged;
+    if (fault)
+        rg_claim(claims, false, claim, "step %lld: %s", (long long)trainer->step, fault);
+    else
+        rg_claim(claims, true, claim, "%lld steps", (long long)trainer->step);
+}
+
 /* A method that learns from what there is can go some steps in it. */
 static void claim_training(const World *world, RgClaims *claims) {
     enum { STEPS = 5 };
@@ -182,7 +190,7 @@ static void claim_training(const World *world, RgClaims *claims) {
     const RgAlgorithm *a = rg_algorithm_find(offline ? "dpo" : "online-dpo");
     char *claim = rg_string_format("%s can be trained in it", a->about.name);
     RgSettings *none = rg_settings_create();
-    void *options = rg_allocate(a->about.options_size + 1);
+    void *options = rg_allocate(1, a->about.options_size);
     RgStatus status = rg_options_read(a->about.options, none, "algorithm", options, NULL);
     RG_ASSERT(status == RG_OK);
     RgTrainingOptions training = {.batch = 8, .temperature = 1, .top_p = 1};
@@ -195,11 +203,7 @@ static void claim_training(const World *world, RgClaims *claims) {
     if (status != RG_OK && !trainer)
         rg_claim_nothing(claims, claim, error.text);
     else
-        rg_claim(claims, status == RG_OK && !trainer->outcome.diverged, claim, "%d steps%s%s",
-                 STEPS, status != RG_OK || trainer->outcome.diverged ? ": " : "",
-                 status != RG_OK             ? error.text
-                 : trainer->outcome.diverged ? trainer->outcome.diverged
-                                             : "");
+        claim_steps(trainer, status, &error, claims, claim);
     rg_trainer_destroy(trainer);
     free(options);
     rg_settings_destroy(none);

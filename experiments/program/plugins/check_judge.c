@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What must hold of any judge, on made-up texts. */
+#include "core/tensor/threads.h"
 #include "experiments/program/plugins/check_plugin.h"
-
-#include "core/tensor/blas.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -160,7 +159,7 @@ static void claim_all(RgJudge *judge, const RgJudgeType *type, const RgSettings 
 
 void rg_check_judge(const RgJudgeType *type, const char *options, RgClaims *claims) {
     RgSettings *settings = rg_settings_create();
-    Texts *texts = rg_allocate(sizeof *texts);
+    Texts *texts = rg_allocate(1, sizeof *texts);
     RgJudge *judge = NULL;
     RgError error = {0};
     make_up(texts);

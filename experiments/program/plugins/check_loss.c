@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The gradient of a method's loss against differences of the loss, on a batch of made-up
- * log-probabilities: no policy and no environment take part.
+ * log-probabilities: no policy and no environment take part. A state that the loss has is the
+ * trainer's, as `create` left it.
  *
  * The program's numbers are float, so that a plain central difference would be good to three or
  * four digits where all goes well. Ridders' method (1982, Advances in Engineering Software 4) takes
@@ -15,8 +16,7 @@ enum { PROMPTS = 6, STEPS_EACH = 2 };
 
 /* Where the loss is looked at. */
 typedef struct Point {
-    const RgAlgorithm *algorithm;
-    const void *options;
+    const RgTrainer *trainer; /* of the method, with its options and its state */
     RgRecipe recipe;
     int64_t k, responses; /* of a prompt, of all */
     int64_t own, third;   /* numbers that are log-probabilities of the batch, and of third ones */
@@ -68,16 +68,20 @@ typedef struct Places {
     int32_t *first, *second; /* [PROMPTS] */
     int64_t *offsets;        /* [responses + 1] */
     double *base;            /* [own] where the point was before it moved */
+    double *judged;          /* [responses] */
 } Places;
 
 static Places places_of(const Point *p) {
-    Places places = {.order = rg_allocate((size_t)p->responses * sizeof(int32_t)),
-                     .first = rg_allocate(PROMPTS * sizeof(int32_t)),
-                     .second = rg_allocate(PROMPTS * sizeof(int32_t)),
-                     .offsets = rg_allocate((size_t)(p->responses + 1) * sizeof(int64_t)),
-                     .base = rg_allocate((size_t)(p->own + 1) * sizeof(double))};
+    Places places = {.order = rg_allocate(p->responses, sizeof(int32_t)),
+                     .first = rg_allocate(PROMPTS, sizeof(int32_t)),
+                     .second = rg_allocate(PROMPTS, sizeof(int32_t)),
+                     .offsets = rg_allocate(p->responses + 1, sizeof(int64_t)),
+                     .base = rg_allocate(p->own, sizeof(double)),
+                     .judged = rg_allocate(p->responses, sizeof(double))};
     for (int64_t i = 0; i < p->responses; i++) /* each prompt's turned by one more */
         places.order[i] = (int32_t)((i % p->k + i / p->k) % p->k);
+    for (int64_t i = 0; i < p->responses; i++)
+        places.judged[i] = 2 * chance(i, "reward") - 1;
     for (int64_t i = 0; i <= p->responses; i++)
         places.offsets[i] = STEPS_EACH * i;
     memcpy(places.base, p->x, (size_t)p->own * sizeof(double));
@@ -90,6 +94,13 @@ static void places_release(Places *places) {
     free(places->second);
     free(places->offsets);
     free(places->base);
+    free(places->judged);
+}
+
+static RgTensor *features_of(RgTape *t, const Point *p) {
+    const RgPolicy *reference = p->trainer->reference;
+    int64_t width = reference->type->state_feature_count(reference);
+    return rg_reshape(t, numbers(t, p->own * width, "features", -1, 1), RG_SHAPE(p->own, width));
 }
 
 /* The batch with `own` [p->own] and `third` [p->third] as its log-probabilities. */
@@ -105,6 +116,8 @@ static RgBatch batch_of(RgTape *t, const Point *p, const Places *places, RgTenso
                                 .logprob = own,
                                 .reference = reference,
                                 .old = old};
+        if (p->recipe.features)
+            batch.steps.features = features_of(t, p);
         logprob = rg_segment_sum(t, own, places->offsets, p->responses);
         reference = rg_segment_sum(t, reference, places->offsets, p->responses);
         old = rg_segment_sum(t, old, places->offsets, p->responses);
@@ -121,7 +134,8 @@ static RgBatch batch_of(RgTape *t, const Point *p, const Places *places, RgTenso
     for (int i = 0; p->recipe.on_policy < 1 && i < PROMPTS; i += 2)
         batch.on_policy->data[i] = 0;
     if (p->recipe.group > 0) {
-        batch.reward = rg_reshape(t, numbers(t, p->responses, "reward", -1, 1), shape);
+        batch.judged = places->judged;
+        batch.reward = rg_constant_from_double(t, shape, places->judged);
         batch.win_rate = rg_reshape(t, numbers(t, p->responses, "win rate", 0, 1), shape);
     }
     if (rg_recipe_takes_pairs(&p->recipe)) {
@@ -135,12 +149,26 @@ static RgBatch batch_of(RgTape *t, const Point *p, const Places *places, RgTenso
 }
 
 static RgTensor *leaf(RgTape *t, const double *x, int64_t count) {
-    RgReal *values = rg_allocate((size_t)(count + 1) * sizeof *values);
+    RgReal *values = rg_allocate(count, sizeof *values);
     for (int64_t i = 0; i < count; i++)
         values[i] = (RgReal)x[i];
     RgTensor *y = rg_variable(t, RG_SHAPE(count), values);
     free(values);
     return y;
+}
+
+/* What `prepare` makes of the batch where the policy was when it was drawn. */
+static const void *prepared_of(RgStep *step, const Point *p, const Places *places,
+                               RgTensor *third) {
+    const RgAlgorithm *a = p->trainer->algorithm;
+    if (!a->prepare)
+        return NULL;
+    bool recording = rg_tape_record(step->tape, false);
+    RgTensor *old = old_of(step->tape, places->base, p->own);
+    RgBatch batch = batch_of(step->tape, p, places, old, third);
+    const void *prepared = a->prepare(step, p->trainer->options, &batch);
+    rg_tape_record(step->tape, recording);
+    return prepared;
 }
 
 static bool is_pairs_or_group(const RgRecipe *r) {
@@ -151,17 +179,18 @@ static bool is_pairs_or_group(const RgRecipe *r) {
 static double loss_at(Point *p, const Places *places, double *gradient) {
     RgTape *t = rg_tape_create();
     rg_tape_use_stopped(t, &p->stopped);
-    RgStep step = {.tape = t, .random = rg_random_root(5), .share = 1};
+    RgStep step = {.tape = t, .random = rg_random_root(5), .state = p->trainer->state, .share = 1};
     RgTensor *x[2] = {leaf(t, p->x, p->own), leaf(t, p->x + p->own, p->third)}, *g[2];
     RgTensor *third =
         p->recipe.third == RG_FROM_OTHERS ? rg_constant(t, x[1]->shape, x[1]->data) : x[1];
-    RgBatch batch = is_pairs_or_group(&p->recipe)
-                        ? batch_of(t, p, places, x[0], p->third > 0 ? third : NULL)
-                        : (RgBatch){.prompts = PROMPTS,
-                                    .k = 1,
-                                    .log_likelihood = rg_sum(t, x[0]),
-                                    .response_tokens = 3 * PROMPTS};
-    RgTensor *loss = p->algorithm->loss(&step, p->options, &batch);
+    third = p->third > 0 ? third : NULL;
+    step.prepared = prepared_of(&step, p, places, third);
+    RgBatch batch = is_pairs_or_group(&p->recipe) ? batch_of(t, p, places, x[0], third)
+                                                  : (RgBatch){.prompts = PROMPTS,
+                                                              .k = 1,
+                                                              .log_likelihood = rg_sum(t, x[0]),
+                                                              .response_tokens = 3 * PROMPTS};
+    RgTensor *loss = p->trainer->algorithm->loss(&step, p->trainer->options, &batch);
     double value = loss && loss->count == 1 ? (double)loss->data[0] : NAN;
     if (gradient && isfinite(value)) {
         rg_gradients(t, loss, x, 2, g);
@@ -215,9 +244,8 @@ static double derivative(Point *p, const Places *places, int64_t i, double value
     return best;
 }
 
-static Point point_of(const RgAlgorithm *algorithm, const void *options) {
-    Point p = {.algorithm = algorithm, .options = options, .k = 1};
-    p.recipe = rg_recipe_of(algorithm, options);
+static Point point_of(const RgTrainer *trainer) {
+    Point p = {.trainer = trainer, .recipe = trainer->recipe, .k = 1};
     if (is_pairs_or_group(&p.recipe))
         p.k = p.recipe.group > 0 ? p.recipe.group : 2;
     p.responses = PROMPTS * p.k;
@@ -225,7 +253,7 @@ static Point point_of(const RgAlgorithm *algorithm, const void *options) {
     p.third = p.recipe.third == RG_FROM_NOWHERE                            ? 0
               : p.recipe.third == RG_FROM_OTHERS && !p.recipe.third_chosen ? 2 * PROMPTS
                                                                            : PROMPTS;
-    p.x = rg_allocate((size_t)(p.own + p.third) * sizeof *p.x);
+    p.x = rg_allocate(p.own + p.third, sizeof *p.x);
     for (int64_t i = 0; i < p.own + p.third; i++)
         p.x[i] = -0.2 - 3.8 * chance(i, "point");
     return p;
@@ -265,11 +293,11 @@ static Comparison compare(Point *p, const Places *places, const double *gradient
     return c;
 }
 
-void rg_claim_gradient(const RgAlgorithm *algorithm, const void *options, RgClaims *claims) {
+void rg_claim_gradient(const RgTrainer *trainer, RgClaims *claims) {
     static const char claim[] = "the loss's gradient is that of its differences";
-    Point p = point_of(algorithm, options);
+    Point p = point_of(trainer);
     Places places = places_of(&p);
-    double *gradient = rg_allocate((size_t)(p.own + p.third) * sizeof *gradient);
+    double *gradient = rg_allocate(p.own + p.third, sizeof *gradient);
     double value = loss_at(&p, &places, gradient);
     Comparison c = {0};
     p.stopped.again = true;

@@ -2,9 +2,9 @@
 /* What must hold of any optimiser: steps on
  *
  *     f(x) = ½ Σ a_i (x_i − c_i)²,    a_i in [½, 2) */
+#include "core/files.h"
+#include "core/tensor/threads.h"
 #include "experiments/program/plugins/check_plugin.h"
-
-#include "core/tensor/blas.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -24,8 +24,8 @@ static RgStatus begin(const RgOptimizerType *type, const char *options, int64_t 
     rg_parameters_declare(d->x, "matrix", 2, (const int64_t[]){rows, 6}, true);
     rg_parameters_declare(d->x, "vector", 1, (const int64_t[]){16}, false);
     rg_parameters_allocate(d->x);
-    d->slope = rg_allocate((size_t)d->x->count * sizeof(double));
-    d->centre = rg_allocate((size_t)d->x->count * sizeof(double));
+    d->slope = rg_allocate(d->x->count, sizeof(double));
+    d->centre = rg_allocate(d->x->count, sizeof(double));
     RgRandom random = rg_random_root(13);
     for (int64_t i = 0; i < d->x->count; i++) {
         uint64_t n = (uint64_t)i;
@@ -35,7 +35,7 @@ static RgStatus begin(const RgOptimizerType *type, const char *options, int64_t 
     }
     rg_small_race_set(d->settings, "optimizer", options);
     with.type = (RgOptionPart){.type = &type->about, .settings = d->settings, .path = "optimizer"};
-    void *own = rg_allocate(type->about.options_size + 1);
+    void *own = rg_allocate(1, type->about.options_size);
     RgStatus status = rg_options_read(type->about.options, d->settings, "optimizer", own, error);
     free(own);
     if (status == RG_OK)

@@ -23,8 +23,8 @@ void rg_check_optimizer(const RgOptimizerType *type, const char *options, RgClai
 
 /* ---- one by one, of algorithms ---- */
 
-/* Of one with a loss; `options` as the trainer hands them to it. */
-void rg_claim_gradient(const RgAlgorithm *algorithm, const void *options, RgClaims *claims);
+/* Of one with a loss; the trainer has its options and its state. */
+void rg_claim_gradient(const RgTrainer *trainer, RgClaims *claims);
 /* The same bits with 1, 2 and all threads. */
 void rg_claim_threads(const RgAlgorithm *algorithm, const char *options, RgClaims *claims);
 /* A batch in parts has the gradient of the whole one, unless the recipe says that it couples. */

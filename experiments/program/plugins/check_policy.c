@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What must hold of any policy that chooses one of a few responses, or one token of a few. */
+#include "core/files.h"
+#include "core/tensor/threads.h"
 #include "experiments/program/plugins/check_plugin.h"
-
-#include "core/tensor/blas.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -65,7 +65,7 @@ static void claim_samples(RgPolicy *policy, const double *logprob, RgClaims *cla
     for (int32_t c = 0; c < CONTEXTS; c++)
         rg_sequences_append(prompts, &c, 1, NULL, 0);
     RgSampling sampling = {.temperature = 1, .top_p = 1, .response_limit = 1, .end_token = -1};
-    double *told = rg_allocate((size_t)CONTEXTS * DRAWS * sizeof *told), count[CELLS] = {0};
+    double *told = rg_allocate((size_t)CONTEXTS * DRAWS, sizeof *told), count[CELLS] = {0};
     rg_policy_sample(policy, prompts, DRAWS, &sampling, rg_random_root(9), out, told);
     double off = 0, worst = 0;
     bool known = true;

@@ -43,7 +43,7 @@ void rg_small_race_set(RgSettings *settings, const char *group, const char *pair
 static RgStatus begin_training(const RgSmallRaceTerms *terms, RgSmallRace *race, RgRandom random,
                                RgError *error) {
     const RgDescriptor *about = &terms->algorithm->about;
-    race->options = rg_allocate(about->options_size + 1);
+    race->options = rg_allocate(1, about->options_size);
     RG_TRY(rg_options_read(about->options, race->settings, "algorithm", race->options, error));
     RgTrainingOptions training = {
         .batch = terms->batch, .micro_batch = terms->micro_batch, .temperature = 1, .top_p = 1};

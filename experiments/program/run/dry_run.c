@@ -2,6 +2,8 @@
 /* Writing forecasts, for people and for programs. */
 #include "experiments/program/run/dry_run.h"
 
+#include "core/results/store_lock.h"
+#include "core/utf8.h"
 #include "experiments/program/config/units.h"
 #include "experiments/program/run/recorded_inputs.h"
 
@@ -103,13 +105,13 @@ static void write_rows(const Rows *rows, FILE *out) {
     size_t width[COLUMNS] = {0};
     for (int64_t i = 0; i < rows->count; i++)
         for (int c = 0; c < COLUMNS; c++) {
-            size_t own = rg_text_width(rows->at[i][c]);
+            size_t own = rg_utf8_width(rows->at[i][c]);
             width[c] = own > width[c] ? own : width[c];
         }
     for (int64_t i = 0; i < rows->count; i++) {
         for (int c = 0; c < COLUMNS; c++) {
             bool last = c == COLUMNS - 1;
-            int pad = (int)(width[c] - rg_text_width(rows->at[i][c]));
+            int pad = (int)(width[c] - rg_utf8_width(rows->at[i][c]));
             if (width[c] == 0)
                 continue; /* nothing varies */
             if (c < TEXT_COLUMNS && c != 3)
@@ -202,9 +204,11 @@ RgStatus rg_dry_run(RgExperiment *experiment, const char *store, bool json, FILE
     }
     const RgLedger *ledger = ledgers.count > 0 ? &ledgers.at[0] : NULL;
     bool written = ledger && ledger->latest && rg_store_writer(store, holder);
-    RgForecast *all = rg_forecast(experiment, ledger, written, &unplanned);
+    char *missing = ledgers.store ? rg_missing_inputs(experiment) : NULL; /* that has been told */
+    RgForecast *all = rg_forecast(experiment, ledger, written, missing ? NULL : &unplanned);
     (json ? write_json : write_table)(all, experiment->trial_count, &unplanned, out);
     free(all);
+    free(missing);
     rg_ledgers_close(&ledgers);
     return RG_OK;
 }

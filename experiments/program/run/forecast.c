@@ -152,7 +152,7 @@ static void fill_without_training(RgForecast *f) {
 RgForecast *rg_forecast(const RgExperiment *experiment, const RgLedger *ledger, bool written,
                         RgError *unplanned) {
     int64_t count = experiment->trial_count;
-    RgForecast *all = rg_allocate((size_t)(count + 1) * sizeof *all);
+    RgForecast *all = rg_allocate(count, sizeof *all);
     RgPlanner planner = {0};
     for (int64_t i = 0; i < count; i++)
         all[i] = begin(&experiment->trials[i], ledger, written);

@@ -109,11 +109,11 @@ static void swap(RgTeam *team, const RgBytes *out, const RgBlock *in) {
 }
 
 static void bind_team(RgRanks *ranks, int per_trial) {
-    Link *link = rg_allocate(sizeof *link);
+    Link *link = rg_allocate(1, sizeof *link);
     ranks->team = (RgTeam){.size = per_trial, .swap = swap, .context = link};
     MPI_Comm_split(MPI_COMM_WORLD, ranks->rank / per_trial, ranks->rank, &link->team);
     MPI_Comm_rank(link->team, &ranks->team.rank);
-    link->requests = rg_allocate(2 * (size_t)per_trial * sizeof *link->requests);
+    link->requests = rg_allocate(2 * (size_t)per_trial, sizeof *link->requests);
 }
 
 static void release_team(RgTeam *team) {
@@ -175,7 +175,7 @@ static void *serve(void *argument) {
 }
 
 static RgServer *start_server(int64_t count, int others) {
-    RgServer *server = rg_allocate(sizeof *server);
+    RgServer *server = rg_allocate(1, sizeof *server);
     server->count = count;
     server->open = others;
     pthread_mutex_init(&server->mutex, NULL);

@@ -7,7 +7,7 @@
 #include "core/new_file.h"
 #include "core/results/judge_cache.h"
 #include "core/stop.h"
-#include "core/tensor/blas.h"
+#include "core/tensor/threads.h"
 #include "experiments/program/config/cost_estimate.h"
 
 #include <poll.h>
@@ -138,13 +138,13 @@ static RgStatus run_alone(Crew *crew, int64_t trial, RgError *error) {
     RgTrialRun *run = crew->run;
     run->progress->trial = trial + 1;
     RG_TRY(rg_store_wake(run->store, error));
-    run->stage.ahead = false;
+    run->setup.ahead = false;
     RgStatus status = rg_pair_shelf_open(run->store, &run->shelf, error);
     if (status == RG_OK)
-        status = rg_answer_shelf_open(run->store, &run->stage.answers, error);
+        status = rg_answer_shelf_open(run->store, &run->setup.answers, error);
     if (status == RG_OK)
         status = rg_trial_run(run, plan_of(crew, trial), error);
-    rg_answer_shelf_close(run->stage.answers);
+    rg_answer_shelf_close(run->setup.answers);
     rg_pair_shelf_close(run->shelf);
     rg_store_rest(run->store);
     return status;
@@ -165,25 +165,25 @@ static _Noreturn void work(Crew *crew, int64_t trial, Report *report) {
 
 /* ---- starting ---- */
 
-typedef struct StageWork {
-    RgStage *stage;
+typedef struct SetupWork {
+    RgTrialSetup *setup;
     const RgTrialPlan *plan;
-} StageWork;
+} SetupWork;
 
-static void *set_stage(void *argument) {
-    StageWork *work = argument;
+static void *make_setup(void *argument) {
+    SetupWork *work = argument;
     RgError ignored = {0}; /* the trial will meet the same, and tell */
-    rg_stage_set(work->stage, work->plan, &ignored);
+    rg_trial_setup_make(work->setup, work->plan, &ignored);
     return NULL;
 }
 
 /* On a thread of its own, with which the OpenMP threads that it uses end. */
-static void prepare_stage(Crew *crew, int64_t trial, int threads) {
-    crew->run->stage.ahead = true;
-    StageWork stage = {&crew->run->stage, plan_of(crew, trial)};
+static void prepare_setup(Crew *crew, int64_t trial, int threads) {
+    crew->run->setup.ahead = true;
+    SetupWork setup = {&crew->run->setup, plan_of(crew, trial)};
     pthread_t thread;
     rg_threads_set(crew->running == 0 ? crew->options->threads : threads);
-    if (pthread_create(&thread, NULL, set_stage, &stage) == 0)
+    if (pthread_create(&thread, NULL, make_setup, &setup) == 0)
         pthread_join(thread, NULL);
     rg_threads_set(threads);
 }
@@ -211,7 +211,7 @@ static void start(Crew *crew, int64_t trial) {
     while (worker->process)
         worker++;
     int threads = crew->options->threads / crew->options->jobs;
-    prepare_stage(crew, trial, threads > 0 ? threads : 1);
+    prepare_setup(crew, trial, threads > 0 ? threads : 1);
     look_at_checkpoint(crew, trial, &crew->trials[trial].checkpoint);
     worker->trial = trial;
     worker->report = &crew->reports[worker - crew->workers];
@@ -394,8 +394,8 @@ RgStatus rg_crew_run(RgTrialRun *run, const RgExperiment *experiment, const RgCr
                  .experiment = experiment,
                  .options = options,
                  .leader = getpid(),
-                 .trials = rg_allocate(sizeof *crew.trials * (size_t)experiment->trial_count),
-                 .workers = rg_allocate(sizeof *crew.workers * (size_t)options->jobs),
+                 .trials = rg_allocate(experiment->trial_count, sizeof *crew.trials),
+                 .workers = rg_allocate(options->jobs, sizeof *crew.workers),
                  .reports =
                      mmap(NULL, shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)};
     RgStatus status = crew.reports == MAP_FAILED

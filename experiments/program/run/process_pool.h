@@ -2,7 +2,7 @@
 /* The trials of an experiment side by side, each in a process of its own.
  *
  * A leader forks one process for each trial, at most so many at a time. They share with it, page by
- * page until somebody writes, the stage that it has set: data, judge and reference are made once.
+ * page until somebody writes, the setup that it has made: data, judge and reference are made once.
  * All write the one store (see rg_store_rest), so that it can be read meanwhile and what one trial
  * knows of pairs is known to all. When a process dies its trial is named and taken up again from
  * its checkpoint. When the leader dies, however that is, the others die with it. */

@@ -6,6 +6,7 @@
 #include "core/names.h"
 #include "core/notice.h"
 #include "core/text/terminal.h"
+#include "core/utf8.h"
 #include "experiments/program/config/units.h"
 
 #include <math.h>
@@ -24,7 +25,7 @@ RgProgress rg_progress_create(int64_t trials, bool quiet) {
                         .terminal = isatty(STDERR_FILENO) == 1,
                         .quiet = quiet,
                         .out = stderr,
-                        .lines = rg_allocate(sizeof(RgProgressLine)),
+                        .lines = rg_allocate(1, sizeof(RgProgressLine)),
                         .places = 1,
                         .drawer = getpid()};
 }
@@ -54,15 +55,6 @@ static int columns(void) {
     return known ? size.ws_col : 80;
 }
 
-/* Bytes of the first `width` characters of UTF-8 text. */
-static int bytes_of(const char *text, int width) {
-    int bytes = 0;
-    for (; text[bytes]; bytes++)
-        if (((unsigned char)text[bytes] & 0xC0) != 0x80 && width-- == 0)
-            break;
-    return bytes;
-}
-
 /* All lines, each cut to the terminal's width, and back to the first. */
 static void draw(RgProgress *progress) {
     char *text = NULL;
@@ -76,7 +68,8 @@ static void draw(RgProgress *progress) {
         line.text[sizeof line.text - 1] = '\0';
         if (!line.text[0])
             continue;
-        fprintf(stream, "%s%.*s", drawn ? "\n" : "", bytes_of(line.text, width), line.text);
+        fprintf(stream, "%s%.*s", drawn ? "\n" : "", (int)rg_utf8_cut(line.text, (size_t)width),
+                line.text);
         drawn++;
     }
     if (drawn > 1)

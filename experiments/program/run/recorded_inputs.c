@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading the records "inputs.<setting>" of the trials of a store. */
+/* Reading the records "inputs.<setting>" and "plugins.<number>" of the trials of a store. */
 #include "experiments/program/run/recorded_inputs.h"
 
 #include "core/lookup.h"
 #include "core/notice.h"
 #include "core/results/last_run.h"
 #include "core/results/rows.h"
+#include "experiments/program/config/plugins.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -62,19 +63,22 @@ static RgStatus read_sums(RgStore *store, int64_t experiment, json_t **sums, RgE
 static RgStatus add_missing(void *missing, const RgOption *option, const RgSetting *setting,
                             RgError *error) {
     (void)error;
-    if (option->kind == RG_KIND_PATH && setting->text[0] && access(setting->text, F_OK) != 0)
-        json_object_set_new(missing, setting->text, json_true());
+    if (rg_input_is_missing(option, setting)) {
+        char *text = rg_string_format("%s = \"%s\"", setting->path, setting->text);
+        json_object_set_new(missing, text, json_true());
+        free(text);
+    }
     return RG_OK;
 }
 
 char *rg_missing_inputs(const RgExperiment *e) {
     json_t *missing = json_object(), *value;
-    const char *path;
+    const char *text;
     char *list = NULL;
     for (int64_t i = 0; i < e->trial_count; i++)
         rg_resolved_visit(e->trials[i].resolved, add_missing, missing, NULL);
-    json_object_foreach(missing, path, value) {
-        char *longer = rg_string_format("%s%s%s", list ? list : "", list ? ", " : "", path);
+    json_object_foreach(missing, text, value) {
+        char *longer = rg_string_format("%s%s%s", list ? list : "", list ? ", " : "", text);
         free(list);
         list = longer;
     }
@@ -97,16 +101,52 @@ RgStatus rg_know_missing_inputs(RgExperiment *experiment, RgStore *store, RgErro
     char *missing = rg_missing_inputs(experiment);
     RgStatus status = missing ? rg_use_recorded_inputs(experiment, store, error) : RG_OK;
     if (missing && status == RG_OK)
-        rg_notice("%s: not here; trials that are done are known by the contents that %s has "
+        rg_notice("missing: %s; trials that are done are known by the contents that %s has "
                   "recorded",
                   missing, rg_store_path(store));
     free(missing);
     return status;
 }
 
+/* Keys of the trials that are done. */
+static RgStatus read_done(RgStore *store, int64_t experiment, RgLookup *done, RgError *error) {
+    RgRows *rows =
+        rg_rows_open(store, "trials", "SELECT key, status FROM trials WHERE experiment = ?1");
+    rg_rows_bind_integer(rows, 1, experiment);
+    while (rg_rows_next(rows))
+        if (rg_status_is_done(rg_rows_text(rows, 1)))
+            *rg_lookup_at(done, rg_rows_text(rows, 0), strlen(rg_rows_text(rows, 0))) = 0;
+    return rg_rows_close(rows, RG_OK, error);
+}
+
+static RgStatus refuse_missing(void *plan, const RgOption *option, const RgSetting *setting,
+                               RgError *error) {
+    const RgTrialPlan *p = plan;
+    return rg_input_is_missing(option, setting)
+               ? rg_fail(error, RG_E_FILE,
+                         "%s = \"%.300s\" is missing: %s, seed %ld, is to read it", setting->path,
+                         setting->text, p->part.label, (long)p->seed)
+               : RG_OK;
+}
+
+RgStatus rg_check_inputs_to_be_read(RgExperiment *experiment, RgStore *store, RgError *error) {
+    int64_t id;
+    RG_TRY(rg_use_recorded_inputs(experiment, store, error));
+    RG_TRY(experiment_number(store, experiment->options.name, &id, error));
+    RgLookup *done = rg_lookup_create();
+    RgStatus status = read_done(store, id, done, error);
+    for (int64_t i = 0; i < experiment->trial_count && status == RG_OK; i++) {
+        RgTrialPlan *plan = &experiment->trials[i];
+        if (rg_lookup_find(done, plan->key, strlen(plan->key)) < 0)
+            status = rg_resolved_visit(plan->resolved, refuse_missing, plan, error);
+    }
+    rg_lookup_destroy(done);
+    return status;
+}
+
 /* ---- what has changed ---- */
 
-/* Trials of the store that an input sets apart from those of the experiment. */
+/* Trials of the store that an input or a plug-in sets apart from those of the experiment. */
 typedef struct Change {
     char *path;
     int64_t trials, interrupted;
@@ -125,6 +165,7 @@ typedef struct Changes {
 static char *without_records(const RgSettings *resolved) {
     RgSettings *plain = rg_settings_clone(resolved);
     rg_settings_remove(plain, "inputs");
+    rg_plugins_drop_sums(plain);
     char *json = rg_settings_to_json(plain);
     rg_settings_destroy(plain);
     return json;
@@ -140,18 +181,25 @@ static Change *change_of(Changes *changes, const char *path, bool unrecorded) {
     return change;
 }
 
+/* The path of the input or plug-in whose contents a setting records, and which is there: of one
+ * that is missing nobody knows whether it has changed. NULL of other settings. */
+static const char *recorded_file(const RgSettings *now, const RgSetting *record) {
+    if (strncmp(record->path, prefix, sizeof prefix - 1) != 0)
+        return rg_plugin_recorded(record);
+    const RgSetting *input = rg_settings_find(now, record->path + sizeof prefix - 1);
+    return input && access(input->text, F_OK) == 0 ? input->text : NULL;
+}
+
 /* Hold the records of a trial of the store against those of the experiment's. */
 static void hold_against(Changes *changes, const RgSettings *now, const RgSettings *before,
                          bool done) {
     for (int64_t i = 0; i < rg_settings_count(now); i++) {
         const RgSetting *record = rg_settings_at(now, i);
-        if (strncmp(record->path, prefix, sizeof prefix - 1) != 0)
+        const char *file = recorded_file(now, record);
+        const RgSetting *old = file ? rg_settings_find(before, record->path) : NULL;
+        if (!file || (old && strcmp(old->text, record->text) == 0))
             continue;
-        const RgSetting *old = rg_settings_find(before, record->path);
-        const RgSetting *input = rg_settings_find(now, record->path + sizeof prefix - 1);
-        if (!input || (old && strcmp(old->text, record->text) == 0))
-            continue;
-        Change *change = change_of(changes, input->text, !old);
+        Change *change = change_of(changes, file, !old);
         change->trials++;
         change->interrupted += !done;
     }
@@ -197,7 +245,8 @@ static RgStatus find_new(Changes *changes, RgStore *store, int64_t experiment, R
         *rg_lookup_at(there, rg_rows_text(rows, 0), strlen(rg_rows_text(rows, 0))) = 0;
     for (int64_t i = 0; i < e->trial_count; i++) {
         const RgTrialPlan *plan = &e->trials[i];
-        if (!rg_settings_has_group(plan->resolved, "inputs") ||
+        if ((!rg_settings_has_group(plan->resolved, "inputs") &&
+             !rg_settings_has_group(plan->resolved, "plugins")) ||
             rg_lookup_find(there, plan->key, strlen(plan->key)) >= 0)
             continue;
         char *plain = without_records(plan->resolved);

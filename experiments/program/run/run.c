@@ -2,6 +2,7 @@
 /* Running experiments: a store, the folder of its weights, and who runs which trials into it. */
 #include "experiments/program/run/run.h"
 
+#include "core/files.h"
 #include "core/lookup.h"
 #include "core/notice.h"
 #include "core/results/judge_cache.h"
@@ -73,7 +74,7 @@ static RgStatus record_experiment(const RgExperiment *experiment, RgStore *store
                                   RgError *error) {
     RG_TRY(
         rg_store_experiment(store, experiment->options.name, experiment->config_json, id, error));
-    const char **keys = rg_allocate((size_t)experiment->unfolded * sizeof *keys);
+    const char **keys = rg_allocate(experiment->unfolded, sizeof *keys);
     for (int64_t i = 0; i < experiment->unfolded; i++)
         keys[i] = experiment->trials[i].key;
     RgStatus status = rg_last_run_record(store, *id, keys, experiment->unfolded, error);
@@ -100,13 +101,13 @@ static RgStatus run_trials(const RgExperiment *experiment, RgStore *store, const
     else if (status == RG_OK)
         status = rg_pair_shelf_open(store, &run.shelf, error);
     if (status == RG_OK && run.shelf)
-        status = rg_answer_shelf_open(store, &run.stage.answers, error);
-    if (status == RG_OK && run.stage.answers)
+        status = rg_answer_shelf_open(store, &run.setup.answers, error);
+    if (status == RG_OK && run.setup.answers)
         status = place->ranks ? run_as_given(&run, experiment, place, error)
                               : run_in_turn(&run, experiment, error);
     rg_progress_end(&progress);
-    rg_stage_clear(&run.stage);
-    rg_answer_shelf_close(run.stage.answers);
+    rg_trial_setup_clear(&run.setup);
+    rg_answer_shelf_close(run.setup.answers);
     rg_pair_shelf_close(run.shelf);
     free(folder);
     return status;
@@ -222,7 +223,7 @@ static RgStatus run_share(const RgExperiment *experiment, const char *path, cons
                           RgError *error) {
     RgPart *part;
     RG_TRY(rg_part_open(path, a->share, &part, error));
-    bool *skip = rg_allocate(sizeof *skip * (size_t)experiment->trial_count);
+    bool *skip = rg_allocate(experiment->trial_count, sizeof *skip);
     RgStatus status = choose_share(experiment, part, a, skip, error);
     if (status == RG_OK)
         status = run_trials(experiment, part->store, &(Place){.skip = skip}, a, error);
@@ -261,7 +262,7 @@ static RgStatus run_part(const RgExperiment *experiment, const char *path, RgRan
 static RgStatus help_team(const RgExperiment *experiment, RgRanks *ranks) {
     RgTrialRun run = {.team = &ranks->team};
     rg_trial_help(&run, experiment);
-    rg_stage_clear(&run.stage);
+    rg_trial_setup_clear(&run.setup);
     return RG_OK;
 }
 
@@ -281,7 +282,8 @@ static RgStatus run_ranks(const RgExperiment *experiment, const char *path, RgRa
     return status;
 }
 
-/* What is done stays done where its inputs have gone, as nothing reads them. A share writes a part
+/* What is done stays done where its inputs have gone, as nothing reads them; what is not is refused
+ * before anything runs. A share writes a part
  * of the store, and tells of the whole what has changed. */
 static RgStatus look_at_whole(RgExperiment *experiment, const char *path, const RgRunOptions *a,
                               RgError *error) {
@@ -292,7 +294,9 @@ static RgStatus look_at_whole(RgExperiment *experiment, const char *path, const 
         return RG_OK;
     RgStore *store;
     RG_TRY(rg_store_open(path, false, &store, error));
-    RgStatus status = rg_know_missing_inputs(experiment, store, error);
+    RgStatus status = a->share ? RG_OK : rg_check_inputs_to_be_read(experiment, store, error);
+    if (status == RG_OK)
+        status = rg_know_missing_inputs(experiment, store, error);
     if (status == RG_OK && a->share)
         status = rg_tell_changed_inputs(experiment, store, error);
     rg_store_close(store);

@@ -5,7 +5,7 @@
  * Of a team (core/team.h), the first rank runs trials as a process alone does: it opens the store,
  * writes checkpoints and weights, evaluates, asks the judges, and decides when to go on, save and
  * stop. To a trial whose batches have several shards it calls as many of the others as there are
- * shards for. They make the same stage, get what a checkpoint holds from the first, and make each
+ * shards for. They make the same setup, get what a checkpoint holds from the first, and make each
  * step with it. What they have is the first's, so that nothing of theirs need be kept; they need no
  * more of its file system than what the config names. */
 #ifndef RG_EXPERIMENTS_PROGRAM_RUN_TRIAL_H
@@ -14,27 +14,7 @@
 #include "core/results/reference_cache.h"
 #include "experiments/program/config/experiment.h"
 #include "experiments/program/run/progress.h"
-
-/* Environment and reference policy of a trial; kept from one trial to the next while their settings
- * are the same. Start zeroed. */
-typedef struct RgStage {
-    char *identity; /* the settings that it was made from */
-    RgEnvironment *environment;
-    RgPolicy *reference;
-    RgAnswerShelf *answers; /* of judges that are asked elsewhere, or NULL; stays, borrowed */
-    bool ahead;   /* set ahead of processes that are forked: judges are asked elsewhere by these
-                     alone, and a stage with such judges is refused; stays */
-    RgTeam *team; /* that runs the trial in hand, or NULL; borrowed, stays */
-    RgDigest reference_digest; /* of its weights */
-} RgStage;
-
-/* Set the stage for a plan, making anew only what differs. The ranks of a team do so together, and
- * are refused where they do not have the same program and data. */
-RgStatus rg_stage_set(RgStage *stage, const RgTrialPlan *plan, RgError *error);
-void rg_stage_clear(RgStage *stage);
-/* The policy that a trial trains: a clone of the reference, or an adapter on it. */
-RgStatus rg_stage_policy(const RgStage *stage, const RgTrialPlan *plan, RgPolicy **policy,
-                         RgError *error);
+#include "experiments/program/run/trial_setup.h"
 
 typedef struct RgTrialRun {
     RgStore *store;
@@ -47,7 +27,7 @@ typedef struct RgTrialRun {
     RgProgress *progress;
     RgTeam *team;      /* that this process belongs to, NULL: none */
     bool told_of_idle; /* that some of its ranks have nothing to do */
-    RgStage stage;
+    RgTrialSetup setup;
 } RgTrialRun;
 
 /* Path of its checkpoint, which is there while it is under way; malloc'd. */

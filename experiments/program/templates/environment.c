@@ -50,9 +50,9 @@ static RgStatus judge(void *environment, const RgSequences *sequences, double *r
 static RgStatus create(RgEnvironment *environment, const void *options, RgRandom random,
                        RgError *error) {
     (void)error;
-    State *s = environment->state = rg_allocate(sizeof *s);
+    State *s = environment->state = rg_allocate(1, sizeof *s);
     s->options = *(const Options *)options;
-    s->mark = rg_allocate((size_t)s->options.contexts * sizeof *s->mark);
+    s->mark = rg_allocate(s->options.contexts, sizeof *s->mark);
     s->prompts = rg_sequences_create();
     RgRandom marks = rg_random_named(random, "marks");
     for (int32_t c = 0; c < s->options.contexts; c++) {
@@ -93,7 +93,7 @@ static RgStatus prepare(RgEnvironment *environment, RgPolicy *reference, RgRando
         int32_t place = (int32_t)rg_random_below(places, (uint64_t)i, o->places);
         rg_sequences_append(s->pairs->sequences, &context, 1, &place, 1);
     }
-    uint8_t *preferred = rg_allocate((size_t)o->pairs);
+    uint8_t *preferred = rg_allocate(o->pairs, sizeof *preferred);
     RgStatus status = rg_course_label(&environment->course, s->pairs->sequences,
                                       rg_random_named(random, "labels"), preferred, error);
     for (int64_t i = 0; status == RG_OK && i < o->pairs; i++)
@@ -110,7 +110,7 @@ static double *table_of(const State *s, RgPolicy *policy) {
     for (int32_t c = 0; c < s->options.contexts; c++)
         for (int32_t y = 0; y < s->options.places; y++)
             rg_sequences_append(all, &c, 1, &y, 1);
-    double *table = rg_allocate((size_t)all->count * sizeof *table);
+    double *table = rg_allocate(all->count, sizeof *table);
     rg_policy_logprob_values(policy, all, table);
     rg_sequences_destroy(all);
     return table;
@@ -125,9 +125,9 @@ static RgStatus evaluate(RgEnvironment *environment, const RgContender *contende
     const State *s = environment->state;
     int64_t contexts = s->options.contexts, n = s->options.places;
     size_t cells = (size_t)(contexts * n), rows = (size_t)contexts;
-    double *rewards = rg_allocate(cells * sizeof(double));
-    double *reward = rg_allocate(rows * sizeof(double)), *kl = rg_allocate(rows * sizeof(double));
-    double *hits = rg_allocate(rows * sizeof(double));
+    double *rewards = rg_allocate(cells, sizeof(double));
+    double *reward = rg_allocate(rows, sizeof(double)), *kl = rg_allocate(rows, sizeof(double));
+    double *hits = rg_allocate(rows, sizeof(double));
     for (int64_t k = 0; k < contexts * n; k++)
         rewards[k] = reward_of(s, k / n, k % n);
     double *table = table_of(s, contender->policy), *base = table_of(s, contender->reference);

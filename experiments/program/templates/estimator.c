@@ -24,8 +24,8 @@ static void solve(const RgBilevel *problem, const RgEstimatorOptions *options, c
     const double momentum = 0.5;
     int64_t n = problem->lower->count;
     size_t bytes = (size_t)n * sizeof(RgReal);
-    RgReal *product = rg_allocate(bytes), *residual = rg_allocate(bytes);
-    RgReal *step = rg_allocate(bytes); /* u_k − u_{k−1} */
+    RgReal *product = rg_allocate(1, bytes), *residual = rg_allocate(1, bytes);
+    RgReal *step = rg_allocate(1, bytes); /* u_k − u_{k−1} */
     RgCurvature curvature = {n, problem->curvature, problem->context};
     double rate = rg_inverse_step(&curvature, options, b, &report->hessian_products, report);
     double start = length(b, n);
@@ -52,7 +52,7 @@ static void solve(const RgBilevel *problem, const RgEstimatorOptions *options, c
 
 static void estimate(const RgBilevel *problem, const RgEstimatorOptions *options,
                      const RgReal *upper_gradient, RgReal *w, RgEstimateReport *report) {
-    RgReal *u = rg_allocate((size_t)problem->lower->count * sizeof *u);
+    RgReal *u = rg_allocate(problem->lower->count, sizeof *u);
     problem->linearise(problem->context);
     solve(problem, options, upper_gradient, u, report);
     problem->mixed(problem->context, u, w);

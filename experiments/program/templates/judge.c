@@ -23,7 +23,7 @@ static RgStatus create(RgJudge *judge, const void *options, const RgJudgeShare *
     (void)share;
     (void)random;
     (void)error;
-    Options *own = judge->state = rg_allocate(sizeof *own); /* freed with the judge */
+    Options *own = judge->state = rg_allocate(1, sizeof *own); /* freed with the judge */
     *own = *(const Options *)options;
     return RG_OK;
 }

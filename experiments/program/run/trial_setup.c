@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+/* What a trial is run in: its environment, its reference policy, the offline pairs. */
+#include "experiments/program/run/trial_setup.h"
+
+#include "core/results/weights.h"
+#include "core/tensor/blas.h"
+#include "core/tensor/threads.h"
+#include "experiments/program/config/results_version.h"
+#include "experiments/program/run/trial_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The resolved settings of environment and policy, and the seed that both are drawn from. */
+static char *setup_identity(const RgTrialPlan *plan, int64_t seed) {
+    RgSettings *parts = rg_settings_create();
+    rg_settings_copy_group(parts, "environment", plan->resolved, "environment");
+    rg_settings_copy_group(parts, "policy", plan->resolved, "policy");
+    char *json = rg_settings_to_json(parts);
+    char *identity = rg_string_format("%ld %s", (long)seed, json);
+    rg_settings_destroy(parts);
+    free(json);
+    return identity;
+}
+
+static int64_t environment_seed(const RgTrialPlan *plan) {
+    return plan->environment.seed >= 0 ? plan->environment.seed : plan->seed;
+}
+
+static RgStatus make_reference(const RgTrialPlan *plan, const RgEnvironment *environment,
+                               RgRandom random, RgPolicy **reference, RgError *error) {
+    RgPolicy *policy;
+    if (plan->policy.weights[0]) {
+        RG_TRY(rg_weights_check_path(plan->policy.weights, error));
+        RG_TRY(rg_policy_load(plan->policy.weights, &policy, error));
+    } else {
+        RG_TRY(rg_policy_create(plan->policy.type, plan->resolved, "policy", &environment->space,
+                                rg_random_named(random, "policy"), &policy, error));
+    }
+    rg_parameters_freeze(policy->parameters);
+    RgStatus status = RG_OK;
+    if (environment->space.dynamics)
+        status = rg_policy_use_dynamics(policy, environment->space.dynamics, error);
+    if (status == RG_OK)
+        status = rg_policy_set_precision(policy, (RgPrecision)plan->policy.precision, error);
+    if (status == RG_OK)
+        status = rg_policy_store(policy, (RgPrecision)plan->policy.reference_storage, error);
+    if (status != RG_OK) {
+        rg_policy_destroy(policy);
+        return status;
+    }
+    *reference = policy;
+    return RG_OK;
+}
+
+/* Everything that the environment hands out fits the policy: checked once, here. */
+static RgStatus check_data(const RgPolicy *policy, const RgCourse *course, RgError *error) {
+    if (course->prompts)
+        RG_TRY(rg_policy_check(policy, course->prompts, "training prompts", error));
+    if (course->pairs)
+        RG_TRY(rg_policy_check(policy, course->pairs->sequences, "preference pairs", error));
+    if (course->demonstrations)
+        RG_TRY(rg_policy_check(policy, course->demonstrations, "demonstrations", error));
+    return RG_OK;
+}
+
+RgDigest rg_trial_setup_source(const RgTrialSetup *setup) {
+    char *where =
+        rg_string_format("%s, %s, %d threads", RG_RESULTS_VERSION, rg_blas_core(), rg_threads());
+    RgDigest digest = rg_digest(setup->reference_digest, where, strlen(where));
+    free(where);
+    return digest;
+}
+
+void rg_trial_setup_clear(RgTrialSetup *setup) {
+    rg_environment_destroy(setup->environment);
+    rg_policy_destroy(setup->reference);
+    free(setup->identity);
+    *setup = (RgTrialSetup){.answers = setup->answers, .ahead = setup->ahead, .team = setup->team};
+}
+
+RgStatus rg_trial_setup_make(RgTrialSetup *setup, const RgTrialPlan *plan, RgError *error) {
+    int64_t seed = environment_seed(plan);
+    char *identity = setup_identity(plan, seed);
+    bool same = setup->identity && strcmp(setup->identity, identity) == 0;
+    if (rg_team_all(setup->team, same)) {
+        free(identity);
+        setup->environment->course.team = setup->team;
+        return RG_OK;
+    }
+    rg_trial_setup_clear(setup);
+    RgRandom random =
+        rg_random_named(rg_random_root((uint64_t)seed), "stage"); /* bits hang on it */
+    RgRandom environment = rg_random_named(random, "environment");
+    RgStatus status = rg_environment_create(plan->environment.type, plan->resolved, "environment",
+                                            environment, &setup->environment, error);
+    if (status == RG_OK && (setup->answers || setup->ahead))
+        status = rg_environment_use_answers(setup->environment, setup->answers, error);
+    if (status == RG_OK)
+        status = make_reference(plan, setup->environment, random, &setup->reference, error);
+    status = rg_team_agree(setup->team, status, error);
+    if (status == RG_OK)
+        status = rg_trial_team_check_alike(setup, error);
+    if (status == RG_OK)
+        setup->environment->course.team = setup->team;
+    if (status == RG_OK)
+        status = rg_environment_prepare(setup->environment, setup->reference,
+                                        rg_random_named(environment, "data"), error);
+    if (status == RG_OK) /* only now, so that the offline pairs are the same in either */
+        status =
+            rg_policy_set_sampling(setup->reference, (RgPrecision)plan->policy.sampling, error);
+    if (status == RG_OK)
+        status = check_data(setup->reference, &setup->environment->course, error);
+    if (status == RG_OK) /* now that they have been read */
+        status = rg_resolved_check_inputs(plan->resolved, error);
+    status = rg_team_agree(setup->team, status, error);
+    if (status == RG_OK) {
+        setup->reference_digest = rg_policy_digest(setup->reference);
+        setup->identity = identity;
+    } else {
+        free(identity);
+        rg_trial_setup_clear(setup);
+    }
+    return rg_resolved_name_missing(plan->resolved, status, error);
+}
+
+RgStatus rg_trial_setup_policy(const RgTrialSetup *setup, const RgTrialPlan *plan,
+                               RgPolicy **policy, RgError *error) {
+    RgRandom random = rg_random_named(rg_random_root((uint64_t)plan->seed), "adapter");
+    if (plan->adapter.rank > 0)
+        RG_TRY(rg_policy_adapt(setup->reference, &plan->adapter, random, policy, error));
+    else
+        *policy = rg_policy_clone(setup->reference, false);
+    (*policy)->recompute = plan->policy.recompute;
+    return RG_OK;
+}
