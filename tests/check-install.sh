@@ -35,7 +35,7 @@ headers=$(list include_headers)
     sed 's,^,include/regatta/,' <<<"$headers"
     printf 'share/regatta/%s\n' $(for name in configs models template_sources template_texts bodies papers paper_configs; do list "$name"; done)
     list data_scripts | sed 's,^,libexec/regatta/,'
-    printf 'share/doc/regatta/%s\n' README.md CONTRIBUTING.md NEWS SECURITY.md $(list doc_pages | sed 's,.*/,,')
+    printf 'share/doc/regatta/%s\n' README.md CONTRIBUTING.md NEWS SECURITY.md $(list doc_pages) $(list doc_figures)
     printf '%s\n' bin/regatta include/regatta/core/abi.h lib/libregatta.{la,so,so.0,so.0.0.0} \
         lib/pkgconfig/regatta.pc share/man/man1/regatta.1
     [[ $(sed -n 's/^build_old_libs=//p' "$build/libtool") != yes ]] || echo lib/libregatta.a
