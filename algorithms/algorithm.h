@@ -131,7 +131,7 @@ typedef struct RgWorkTerms {
     int64_t features;   /* of a response, or before a step, under the reference */
     int64_t parameters; /* that are trained */
     int64_t enumerated; /* responses that there are in all, where they can be listed; else 0 */
-    bool process;       /* the course is a known process of decisions */
+    bool mdp;           /* the task is an MDP that is known */
 } RgWorkTerms;
 
 /* ---- the batch: what a loss sees ---- */

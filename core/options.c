@@ -284,9 +284,9 @@ static RgStatus read_part(const RgOption *option, const RgSettings *settings, co
     RG_ASSERT(part->type || setting); /* the table's own fallback is a type */
     if (!part->type)
         return rg_refuse_setting_name(family->kind, setting, error);
-    if (part->type->lacks && setting)
+    if (part->type->missing_packages && setting)
         return rg_setting_refuse(setting, error, "not in this build: install %s and configure anew",
-                                 part->type->lacks);
+                                 part->type->missing_packages);
     return rg_option_part_read(family, part, NULL, NULL, error);
 }
 

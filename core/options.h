@@ -85,9 +85,10 @@ typedef struct RgOption {
     const char *const *choices; /* NULL-terminated */
     const char *help;           /* one line, with the unit and the paper's letter */
     const RgOptionFamily *family;
-    bool incidental; /* decides how results come about, not what they are: no part of a trial's key
-                      */
-    RgAct act;       /* of a string that is not empty */
+    bool execution_only; /* decides how results come about, not what they are: no part of a trial's
+                          * key
+                          */
+    RgAct act;           /* of a string that is not empty */
     /* Of a string that is given: why it will not do, as the end of a sentence, or NULL. The value
      * is not told: it may hold what nobody is to see. NULL: any will do. */
     const char *(*fault)(const char *text);
@@ -187,8 +188,9 @@ typedef RgStatus RgOptionVisit(void *context, const RgOption *option, const RgSe
 RgStatus rg_options_visit(const RgOption *table, const char *path, const RgSettings *resolved,
                           RgOptionVisit *visit, void *context, RgError *error);
 
-/* Remove from a resolved config what is incidental in the group `path`, and in the parts in it. */
-void rg_options_drop_incidental(const RgOption *table, const char *path, RgSettings *resolved);
+/* Remove from a resolved config what is execution_only in the group `path`, and in the parts in it.
+ */
+void rg_options_drop_execution_only(const RgOption *table, const char *path, RgSettings *resolved);
 
 /* The table as people read it, one option a paragraph: name, type and range or choices, default,
  * and the help, wrapped at 80 columns. `stream` is a FILE *. */

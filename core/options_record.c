@@ -149,7 +149,7 @@ RgStatus rg_options_visit(const RgOption *table, const char *path, const RgSetti
 static RgStatus drop(void *context, const RgOption *option, const RgSetting *setting,
                      RgError *error) {
     (void)error;
-    if (!option->incidental)
+    if (!option->execution_only)
         return RG_OK;
     char *path = rg_string_copy(setting->path);
     rg_settings_remove(context, path);
@@ -157,6 +157,6 @@ static RgStatus drop(void *context, const RgOption *option, const RgSetting *set
     return RG_OK;
 }
 
-void rg_options_drop_incidental(const RgOption *table, const char *path, RgSettings *resolved) {
+void rg_options_drop_execution_only(const RgOption *table, const char *path, RgSettings *resolved) {
     rg_options_visit(table, path, resolved, drop, resolved, NULL);
 }

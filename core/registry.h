@@ -30,11 +30,11 @@ extern const char *const rg_kind_names[RG_KINDS], *const rg_kind_plurals[RG_KIND
 
 /* The first member of every descriptor, called `about`. All strings are static. */
 typedef struct RgDescriptor {
-    const char *name;      /* by which a config asks for it */
-    const char *summary;   /* one line */
-    const char *reference; /* paper and equation, or NULL */
-    const char *lacks;     /* packages without which this build has it by name alone, so that asking
-                              for it is an error; NULL: it is there */
+    const char *name;             /* by which a config asks for it */
+    const char *summary;          /* one line */
+    const char *reference;        /* paper and equation, or NULL */
+    const char *missing_packages; /* packages without which this build has it by name alone, so that
+                                     requests for it is an error; NULL: it is there */
     const struct RgOption *options; /* of its own, or NULL */
     size_t options_size;            /* of the struct that they describe */
 } RgDescriptor;

@@ -21,7 +21,7 @@ static void keep_best(int64_t n, const RgSequences *candidates, const double *ca
     }
 }
 
-RgStatus rg_contender_sample(const RgContender *contender, const RgCourse *course,
+RgStatus rg_contender_sample(const RgContender *contender, const RgTask *task,
                              const RgSequences *prompts, const RgSampling *sampling,
                              RgRandom random, RgSequences *out, double *logprob, RgError *error) {
     int64_t n = contender->best_of;
@@ -33,7 +33,7 @@ RgStatus rg_contender_sample(const RgContender *contender, const RgCourse *cours
     RgSequences *candidates = rg_sequences_create();
     double *own = rg_allocate(count, sizeof *own), *reward = rg_allocate(count, sizeof *reward);
     rg_policy_sample(contender->policy, prompts, n, sampling, random, candidates, own);
-    RgStatus status = rg_course_judge(course, candidates, reward, error);
+    RgStatus status = rg_task_judge(task, candidates, reward, error);
     if (status == RG_OK)
         keep_best(n, candidates, own, reward, out, logprob);
     free(reward);

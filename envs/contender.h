@@ -16,11 +16,11 @@ typedef struct RgContender {
     int64_t best_of;
 } RgContender;
 
-/* One response of the contender to each prompt, as rg_policy_sample; `course` has a judge that
+/* One response of the contender to each prompt, as rg_policy_sample; `task` has a judge that
  * gives rewards. Of best of n, the log-probability of the best response is raised by log n −
  * (n−1)/n: what the divergence from the policy is where no two responses are as good as each other,
  * and at most otherwise (Beirami et al. 2024, arXiv:2401.01879). Fails where the judge does. */
-RgStatus rg_contender_sample(const RgContender *contender, const RgCourse *course,
+RgStatus rg_contender_sample(const RgContender *contender, const RgTask *task,
                              const RgSequences *prompts, const RgSampling *sampling,
                              RgRandom random, RgSequences *out, double *logprob, RgError *error);
 

@@ -14,7 +14,7 @@
 typedef struct RgEnvironment RgEnvironment;
 
 /* The cache of judges' answers in a results store (core/results/judge_cache.h). */
-typedef struct RgAnswerShelf RgAnswerShelf;
+typedef struct RgJudgeCache RgJudgeCache;
 
 /* A number for a row of results. */
 typedef struct RgEnvironmentCount {
@@ -26,9 +26,9 @@ enum { RG_ENVIRONMENT_COUNTS = 40 };
 typedef struct RgEnvironmentType {
     RgDescriptor about;
     /* The metric that a table ranks by, and which larger values of are better. */
-    const char *headline;
+    const char *primary_metric;
 
-    /* Fill environment->space and, as far as no policy is needed, environment->course. */
+    /* Fill environment->space and, as far as no policy is needed, environment->task. */
     RgStatus (*create)(RgEnvironment *environment, const void *options, RgRandom random,
                        RgError *error);
     /* Make what needs the reference policy (offline pairs sampled from it); may be NULL. */
@@ -46,10 +46,10 @@ typedef struct RgEnvironmentType {
      * gives them. */
     bool (*gives_rewards)(const void *options);
 
-    /* Where judges may be asked elsewhere, else NULL. Keep their answers on this shelf (borrowed);
+    /* Where judges may be asked elsewhere, else NULL. Keep their answers on this cache (borrowed);
      * NULL: RG_E_USAGE if any is. */
-    RgStatus (*use_answers)(RgEnvironment *environment, RgAnswerShelf *answers, RgError *error);
-    /* What asking has come to since the last row of results, metrics [RG_ENVIRONMENT_COUNTS]: how
+    RgStatus (*use_answers)(RgEnvironment *environment, RgJudgeCache *answers, RgError *error);
+    /* What requests has come to since the last row of results, metrics [RG_ENVIRONMENT_COUNTS]: how
      * many. */
     int (*take_counts)(RgEnvironment *environment, RgEnvironmentCount *counts);
 } RgEnvironmentType;
@@ -57,7 +57,7 @@ typedef struct RgEnvironmentType {
 struct RgEnvironment {
     const RgEnvironmentType *type;
     RgPolicySpace space;
-    RgCourse course;
+    RgTask task;
     void *state;
 };
 
@@ -67,9 +67,9 @@ RgStatus rg_environment_prepare(RgEnvironment *environment, RgPolicy *reference,
                                 RgError *error);
 RgStatus rg_environment_evaluate(RgEnvironment *environment, const RgContender *contender,
                                  RgRandom random, RgEvaluation *evaluation, RgError *error);
-/* See RgEnvironmentType. The answers are used from the first question on, which is asked in prepare
+/* See RgEnvironmentType. The answers are used from the first query on, which is asked in prepare
  * or later. */
-RgStatus rg_environment_use_answers(RgEnvironment *environment, RgAnswerShelf *answers,
+RgStatus rg_environment_use_answers(RgEnvironment *environment, RgJudgeCache *answers,
                                     RgError *error);
 int rg_environment_take_counts(RgEnvironment *environment, RgEnvironmentCount *counts);
 void rg_environment_destroy(RgEnvironment *environment);

@@ -19,53 +19,53 @@ RgSequences *rg_episode_prompts(int32_t first, int64_t count) {
     return prompts;
 }
 
-RgStatus rg_episodes_check_policy(const RgPolicy *policy, const RgDynamics *dynamics,
+RgStatus rg_episodes_check_policy(const RgPolicy *policy, const RgSimulator *simulator,
                                   const char *name, RgError *error) {
     int64_t words = policy->type->words_per_token ? policy->type->words_per_token(policy) : 1;
-    if (words == rg_dynamics_step_words(dynamics))
+    if (words == rg_simulator_step_words(simulator))
         return RG_OK;
     return rg_fail(error, RG_E_USAGE,
                    "a step of the %s policy is %lld words, expected one of the %lld words of a "
                    "step of the %s environment: a policy made for it",
                    policy->type->about.name, (long long)words,
-                   (long long)rg_dynamics_step_words(dynamics), name);
+                   (long long)rg_simulator_step_words(simulator), name);
 }
 
-static RgSampling sampling_of(const RgDynamics *dynamics) {
+static RgSampling sampling_of(const RgSimulator *simulator) {
     return (RgSampling){.temperature = 1,
                         .top_p = 1,
-                        .response_limit = dynamics->horizon * rg_dynamics_step_words(dynamics),
+                        .response_limit = simulator->horizon * rg_simulator_step_words(simulator),
                         .end_token = -1};
 }
 
-RgStatus rg_episodes_contend(const RgCourse *course, const RgContender *contender,
+RgStatus rg_episodes_contend(const RgTask *task, const RgContender *contender,
                              const RgSequences *prompts, RgRandom random, RgSequences *out,
                              double *logprob, RgError *error) {
-    RgSampling sampling = sampling_of(course->dynamics);
-    return rg_contender_sample(contender, course, prompts, &sampling, random, out, logprob, error);
+    RgSampling sampling = sampling_of(task->simulator);
+    return rg_contender_sample(contender, task, prompts, &sampling, random, out, logprob, error);
 }
 
-void rg_episodes_sample(const RgDynamics *dynamics, RgPolicy *policy, const RgSequences *prompts,
+void rg_episodes_sample(const RgSimulator *simulator, RgPolicy *policy, const RgSequences *prompts,
                         int64_t copies, RgRandom random, RgSequences *out, double *logprob) {
-    RgSampling sampling = sampling_of(dynamics);
+    RgSampling sampling = sampling_of(simulator);
     rg_policy_sample(policy, prompts, copies, &sampling, random, out, logprob);
 }
 
 /* Training prompts number first … first + count − 1, again from the first after the last. */
-static RgSequences *prompts_in_turn(const RgCourse *course, int64_t first, int64_t count) {
+static RgSequences *prompts_in_turn(const RgTask *task, int64_t first, int64_t count) {
     RgSequences *prompts = rg_sequences_create();
     for (int64_t i = first; i < first + count; i++)
-        rg_sequences_append_from(prompts, course->prompts, i % course->prompts->count, true);
+        rg_sequences_append_from(prompts, task->prompts, i % task->prompts->count, true);
     return prompts;
 }
 
-RgStatus rg_episodes_mean_reward(const RgCourse *course, RgPolicy *policy, int64_t most,
+RgStatus rg_episodes_mean_reward(const RgTask *task, RgPolicy *policy, int64_t most,
                                  RgRandom random, double *mean, RgError *error) {
-    int64_t count = most < course->prompts->count ? most : course->prompts->count;
-    RgSequences *prompts = prompts_in_turn(course, 0, count), *episodes = rg_sequences_create();
+    int64_t count = most < task->prompts->count ? most : task->prompts->count;
+    RgSequences *prompts = prompts_in_turn(task, 0, count), *episodes = rg_sequences_create();
     double *reward = rg_allocate(count, sizeof *reward);
-    rg_episodes_sample(course->dynamics, policy, prompts, 1, random, episodes, NULL);
-    RgStatus status = rg_course_judge(course, episodes, reward, error);
+    rg_episodes_sample(task->simulator, policy, prompts, 1, random, episodes, NULL);
+    RgStatus status = rg_task_judge(task, episodes, reward, error);
     *mean = 0;
     for (int64_t i = 0; i < count; i++)
         *mean += reward[i];
@@ -76,7 +76,7 @@ RgStatus rg_episodes_mean_reward(const RgCourse *course, RgPolicy *policy, int64
     return status;
 }
 
-RgStatus rg_episodes_draw_pairs(const RgCourse *course, RgPolicy *policy, int64_t count,
+RgStatus rg_episodes_draw_pairs(const RgTask *task, RgPolicy *policy, int64_t count,
                                 RgRandom random, RgPairs *pairs, int64_t *skipped, RgError *error) {
     RgRandom responses = rg_random_named(random, "offline responses");
     RgRandom labels = rg_random_named(random, "offline labels");
@@ -86,10 +86,10 @@ RgStatus rg_episodes_draw_pairs(const RgCourse *course, RgPolicy *policy, int64_
     RgStatus status = RG_OK;
     for (uint64_t batch = 0; status == RG_OK && pairs->count < count && tried < most; batch++) {
         int64_t lacking = count - pairs->count, now = lacking < BATCH ? lacking : BATCH;
-        RgSequences *prompts = prompts_in_turn(course, tried, now);
-        rg_episodes_sample(course->dynamics, policy, prompts, 2, rg_random_at(responses, batch),
+        RgSequences *prompts = prompts_in_turn(task, tried, now);
+        rg_episodes_sample(task->simulator, policy, prompts, 2, rg_random_at(responses, batch),
                            drawn, NULL);
-        status = rg_course_label(course, drawn, rg_random_at(labels, batch), preferred, error);
+        status = rg_task_label(task, drawn, rg_random_at(labels, batch), preferred, error);
         if (status == RG_OK)
             rg_pairs_append_labelled(pairs, drawn, preferred);
         tried += now;

@@ -10,7 +10,7 @@ const RgEnvironmentType *rg_environment_type(const char *name) {
 
 RgStatus rg_environment_type_check(const RgEnvironmentType *t, RgError *error) {
     const RgRequirement requirements[] = {
-        {t->headline != NULL, "a headline"},
+        {t->primary_metric != NULL, "a headline"},
         {t->create != NULL, "a function create"},
         {t->evaluate != NULL, "a function evaluate"},
         {t->destroy != NULL, "a function destroy"},
@@ -55,7 +55,7 @@ RgStatus rg_environment_prepare(RgEnvironment *environment, RgPolicy *reference,
 
 RgStatus rg_environment_evaluate(RgEnvironment *environment, const RgContender *contender,
                                  RgRandom random, RgEvaluation *evaluation, RgError *error) {
-    if (contender->best_of > 1 && !environment->course.judge)
+    if (contender->best_of > 1 && !environment->task.judge)
         return rg_fail(error, RG_E_USAGE,
                        "the best of %lld responses needs a judge that gives rewards, and the "
                        "environment's only compares",
@@ -63,7 +63,7 @@ RgStatus rg_environment_evaluate(RgEnvironment *environment, const RgContender *
     return environment->type->evaluate(environment, contender, random, evaluation, error);
 }
 
-RgStatus rg_environment_use_answers(RgEnvironment *environment, RgAnswerShelf *answers,
+RgStatus rg_environment_use_answers(RgEnvironment *environment, RgJudgeCache *answers,
                                     RgError *error) {
     const RgEnvironmentType *type = environment->type;
     return type->use_answers ? type->use_answers(environment, answers, error) : RG_OK;

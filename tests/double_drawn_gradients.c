@@ -52,7 +52,7 @@ static void judge_cells(const Race *race, double *reward) {
         int32_t x = i / RESPONSES, y = i % RESPONSES;
         rg_sequences_append(all, &x, 1, &y, 1);
     }
-    race->environment->course.judge(race->environment, all, reward, NULL);
+    race->environment->task.judge(race->environment, all, reward, NULL);
     rg_sequences_destroy(all);
 }
 
@@ -103,8 +103,8 @@ static void nash_gradient(const Race *race, double *gradient) {
     for (int i = 0; i < CELLS; i++) {
         weight[i] = -0.5 - 0.3 * log(p[i] / q[i]);
         for (int j = i / RESPONSES * RESPONSES; j < (i / RESPONSES + 1) * RESPONSES; j++)
-            weight[i] += rival[j] * rg_preference_probability(&race->environment->course, reward[i],
-                                                              reward[j]);
+            weight[i] += rival[j] *
+                         rg_preference_probability(&race->environment->task, reward[i], reward[j]);
     }
     policy_gradient(p, weight, gradient);
 }
@@ -121,7 +121,7 @@ static void xpo_gradient(const Race *race, double *gradient) {
         for (int j = i / RESPONSES * RESPONSES; j < (i / RESPONSES + 1) * RESPONSES; j++) {
             double pair = p[i] * q[j] / CONTEXTS;
             double first =
-                rg_preference_probability(&race->environment->course, reward[i], reward[j]);
+                rg_preference_probability(&race->environment->task, reward[i], reward[j]);
             double delta = beta * (log(p[i] / q[i]) - log(p[j] / q[j]));
             double slope = -first / (1 + exp(delta)) + (1 - first) / (1 + exp(-delta));
             score[i] += pair * beta * slope;
@@ -146,7 +146,7 @@ Test(losses, grpo_lowers_the_divergence_of_the_reference_from_the_policy, .timeo
 
 /* Of the data set's pairs, DPO's loss; to the prompt of each, KL(π ‖ π_ref). */
 static void hybrid_gradient(const Race *race, double *gradient) {
-    const RgPairs *pairs = race->environment->course.pairs;
+    const RgPairs *pairs = race->environment->task.pairs;
     const double beta = 0.5, lambda = 0.4;
     double p[CELLS], q[CELLS];
     softmax(race->policy->parameters->value, p);
@@ -180,9 +180,8 @@ static void sppo_gradient(const Race *race, double *gradient) {
     for (int i = 0; i < CELLS; i++) {
         weight[i] = 0;
         for (int j = i / RESPONSES * RESPONSES; j < (i / RESPONSES + 1) * RESPONSES; j++)
-            weight[i] +=
-                2 * 3 * p[j] *
-                rg_preference_probability(&race->environment->course, reward[i], reward[j]);
+            weight[i] += 2 * 3 * p[j] *
+                         rg_preference_probability(&race->environment->task, reward[i], reward[j]);
     }
     policy_gradient(p, weight, gradient);
 }

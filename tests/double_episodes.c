@@ -3,7 +3,7 @@
  * against plain simulation with the same random numbers, at the policy that the samples are of and
  * away from it, and its second derivatives against differences of its first. */
 #include "algorithms/parl/parl_levels.h"
-#include "linear_process.h"
+#include "linear_mdp.h"
 #include "race.h"
 
 #include <math.h>
@@ -23,7 +23,7 @@ static RgStatus no_judge(void *environment, const RgSequences *sequences, double
 typedef struct Setting {
     RgSettings *settings;
     RgSequences *prompts;
-    RgCourse course;
+    RgTask task;
     RgParlOptions options;
     RgPolicy *policy, *reference;
     RgTrainer *trainer;
@@ -35,11 +35,11 @@ static void setting_begin(Setting *s, const char *options) {
     *s = (Setting){.settings = rg_settings_create(), .prompts = rg_sequences_create()};
     for (int32_t i = 0; i < PROMPTS; i++)
         rg_sequences_append(s->prompts, &i, 1, NULL, 0);
-    s->course = (RgCourse){.prompts = s->prompts,
-                           .response_limit = 36,
-                           .end_token = -1,
-                           .dynamics = &linear_process,
-                           .judge = no_judge};
+    s->task = (RgTask){.prompts = s->prompts,
+                       .response_limit = 36,
+                       .end_token = -1,
+                       .simulator = &linear_mdp,
+                       .judge = no_judge};
     rg_small_race_set(s->settings, "algorithm",
                       "beta=0.3 reward=mlp reward_hidden=4 reward_deviation=1");
     rg_small_race_set(s->settings, "algorithm", options);
@@ -55,8 +55,8 @@ static void setting_begin(Setting *s, const char *options) {
     RgTrainingOptions training = {.batch = PROMPTS, .temperature = 1, .top_p = 1};
     RgOptimizerOptions sgd = {.type = {&rg_optimizer_sgd.about}, .learning_rate = 0.1};
     cr_assert_eq(rg_trainer_create(&rg_algorithm_parl, &s->options, &training, s->policy,
-                                   s->reference, &s->course, &sgd, 0, rg_random_root(13),
-                                   &s->trainer, &error),
+                                   s->reference, &s->task, &sgd, 0, rg_random_root(13), &s->trainer,
+                                   &error),
                  RG_OK, "%s", error.text);
     s->parl = s->trainer->state;
     cr_assert(s->parl->reward.by_step);
@@ -237,7 +237,7 @@ static double step_metric(const RgTrainer *trainer, const char *name) {
 static bool round_learns(Setting *s, bool may_end, const char *on_failure, bool *going) {
     char options[64];
     snprintf(options, sizeof options, "estimator=none on_failure=%s", on_failure);
-    linear_process.may_end = may_end;
+    linear_mdp.may_end = may_end;
     setting_begin(s, options);
     RgParameters *reward = s->parl->reward.parameters;
     RgReal before[MOST];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The gaussian policy's log-probabilities in double: against the density written out, its gradient
  * and Hessian-vector product against central differences. */
-#include "linear_process.h"
+#include "linear_mdp.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
@@ -77,8 +77,8 @@ Test(gaussian, the_density_is_that_of_normal_numbers) {
     RgSequences *episodes = linear_episodes(policy, 3, 1, NULL);
     rg_policy_logprob_values(policy, episodes, found);
     for (int i = 0; i < 3; i++) {
-        for (int64_t h = 0; h < rg_episode_steps(&linear_process, episodes, i); h++) {
-            double a = rg_word_float(*rg_episode_action(&linear_process, episodes, i, h));
+        for (int64_t h = 0; h < rg_episode_steps(&linear_mdp, episodes, i); h++) {
+            double a = rg_word_float(*rg_episode_action(&linear_mdp, episodes, i, h));
             double score = (a - bias) / exp(deviation);
             expected[i] -= score * score / 2 + deviation + log(2 * M_PI) / 2;
         }

@@ -326,7 +326,7 @@ enum { BATCH = 8 };
 /* KTO's loss of the batch that step `step` has, by plain sums, with z given; z of both responses of
  * the next pair, or of its chosen one, out. */
 static double kto_of_batch(Race *race, int64_t step, bool chosen, const double *given, double *z) {
-    const RgPairs *pairs = race->environment->course.pairs;
+    const RgPairs *pairs = race->environment->task.pairs;
     double own[15], base[15], beta = 0.5, sum = 0, ratio[BATCH][2];
     int32_t context[BATCH], response[BATCH][2];
     rg_policy_table(race->policy, own);

@@ -13,14 +13,14 @@ enum { CONTEXTS = 3, RESPONSES = 5, CELLS = CONTEXTS * RESPONSES };
 
 /* G(ν, θ*(ν)) by plain sums: π* ∝ π_ref exp(ν/β), labels by the judge. */
 static double bilevel_objective(const Race *race, const double *nu, double beta) {
-    const RgCourse *course = &race->environment->course;
+    const RgTask *task = &race->environment->task;
     const RgReal *logit = race->reference->parameters->value;
     RgSequences *all = rg_sequences_create();
     double judged[CELLS], total = 0;
     for (int32_t x = 0; x < CONTEXTS; x++)
         for (int32_t y = 0; y < RESPONSES; y++)
             rg_sequences_append(all, &x, 1, &y, 1);
-    course->judge(course->environment, all, judged, NULL);
+    task->judge(task->environment, all, judged, NULL);
     rg_sequences_destroy(all);
     for (int x = 0; x < CONTEXTS; x++) {
         double weight[RESPONSES], sum = 0;
@@ -28,7 +28,7 @@ static double bilevel_objective(const Race *race, const double *nu, double beta)
             sum += weight[y] = exp(logit[x * RESPONSES + y] + nu[x * RESPONSES + y] / beta);
         for (int a = 0; a < RESPONSES; a++)
             for (int b = 0; b < RESPONSES; b++) {
-                double label = rg_preference_probability(course, judged[x * RESPONSES + a],
+                double label = rg_preference_probability(task, judged[x * RESPONSES + a],
                                                          judged[x * RESPONSES + b]);
                 double margin = nu[x * RESPONSES + a] - nu[x * RESPONSES + b];
                 double loss = label * log1p(exp(-margin)) + (1 - label) * log1p(exp(margin));
@@ -208,7 +208,7 @@ Test(parl, a_scalar_in_place_of_the_curvature_is_one_term_of_the_series) {
 
 /* −E[r*] under π*, and under the entropy's optimum π ∝ exp(ν/β). */
 static double negative_utility(const Race *race, const double *nu, double beta, bool entropy) {
-    const RgCourse *course = &race->environment->course;
+    const RgTask *task = &race->environment->task;
     const RgReal *logit = race->reference->parameters->value;
     double total = 0;
     for (int32_t x = 0; x < CONTEXTS; x++) {
@@ -216,7 +216,7 @@ static double negative_utility(const Race *race, const double *nu, double beta, 
         double judged[RESPONSES], sum = 0, mean = 0;
         for (int32_t y = 0; y < RESPONSES; y++)
             rg_sequences_append(all, &x, 1, &y, 1);
-        course->judge(course->environment, all, judged, NULL);
+        task->judge(task->environment, all, judged, NULL);
         rg_sequences_destroy(all);
         for (int y = 0; y < RESPONSES; y++) {
             int cell = x * RESPONSES + y;

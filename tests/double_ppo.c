@@ -102,7 +102,7 @@ static PpoNumbers ppo_numbers(const Race *race, const RgSequences *responses) {
     RgError error = {0};
     rg_policy_training_values(race->policy, responses, n.logprob);
     rg_policy_training_values(race->reference, responses, of_reference);
-    cr_assert_eq(rg_course_judge(&race->environment->course, responses, n.reward, &error), RG_OK);
+    cr_assert_eq(rg_task_judge(&race->environment->task, responses, n.reward, &error), RG_OK);
     for (int i = 0; i < SAMPLED; i++)
         n.reward[i] -= ppo_beta * (n.logprob[i] - of_reference[i]);
     values_by_hand(race, responses, n.value);

@@ -91,8 +91,8 @@ static void check_gradients(uint64_t sequences, bool in_shards) {
     RgParameters *head = rg_reward_head_create(policy);
     RgSequences *pairs = some_pairs(sequences);
     RgTape *t = rg_tape_create();
-    RgShardCut cut;
-    cr_assert_eq(rg_shards_suit(t, policy, pairs, &cut), in_shards);
+    RgSliceCut cut;
+    cr_assert_eq(rg_data_parallel_suits(t, policy, pairs, &cut), in_shards);
     rg_parameters_fill_normal(head, 0, 1, rg_random_root(8));
     for (RgPooling pooling = RG_POOLING_LAST; pooling <= RG_POOLING_MEAN; pooling++) {
         check_derivatives(t, policy, head, pooling, pairs, head);

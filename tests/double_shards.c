@@ -39,8 +39,8 @@ static double weighed(RgTape *t, RgTensor *y, int64_t first, bool scalar) {
 
 static double whole(Pass pass, RgPolicy *policy, const RgSequences *s, bool scalar) {
     RgTape *t = rg_tape_create();
-    RgShardCut cut;
-    cr_assert(rg_shards_suit(t, policy, s, &cut));
+    RgSliceCut cut;
+    cr_assert(rg_data_parallel_suits(t, policy, s, &cut));
     double value = weighed(t, pass(t, policy, s), 0, scalar);
     rg_tape_destroy(t);
     return value;
@@ -54,8 +54,8 @@ static double by_pairs(Pass pass, RgPolicy *policy, const RgSequences *s, bool s
     for (int64_t i = 0; i < s->count; i += 2) {
         int64_t start[3];
         RgSequences view = rg_sequences_view(s, i, i + 2, start);
-        RgShardCut cut;
-        cr_assert_not(rg_shards_suit(t, policy, &view, &cut));
+        RgSliceCut cut;
+        cr_assert_not(rg_data_parallel_suits(t, policy, &view, &cut));
         RgTensor *y = pass(t, policy, &view);
         int64_t count = y->count;
         value += weighed(t, y, first, scalar);
@@ -175,8 +175,8 @@ Test(shards, a_tape_of_second_order_has_none) {
     RgSequences *s = many_pairs();
     RgTape *t = rg_tape_create();
     rg_tape_second_order(t, true);
-    RgShardCut cut;
-    cr_expect_not(rg_shards_suit(t, policy, s, &cut));
+    RgSliceCut cut;
+    cr_expect_not(rg_data_parallel_suits(t, policy, s, &cut));
     rg_tape_destroy(t);
     rg_sequences_destroy(s);
     rg_policy_destroy(policy);
@@ -216,7 +216,7 @@ Test(shards, values_of_sequences_and_of_steps_are_in_their_places) {
     RgReal *expected = rg_allocate(steps * width, sizeof *expected);
     RgReal *state = rg_allocate(steps * width, sizeof *state);
     double *value = rg_allocate(steps, sizeof *value);
-    cr_assert(rg_shards_suit_batch(policy, s));
+    cr_assert(rg_data_parallel_suits_batch(policy, s));
     for (int threads = 1; threads <= 3; threads++) {
         rg_threads_set(threads);
         cr_assert_eq(one_by_one(policy, policy->type->logprob, s, expected), s->count);
@@ -268,10 +268,10 @@ static int64_t tokens_of(const RgSequences *s, int64_t first, int64_t last) {
 
 /* The cut, which is whole, and in which no shard has more than twice its share of the tokens but
  * where it is a single sequence. */
-static RgShardCut check_cut(RgSequences *s, const char *what) {
-    RgShardCut cut = rg_shard_cut(s, 0, s->count);
+static RgSliceCut check_cut(RgSequences *s, const char *what) {
+    RgSliceCut cut = rg_slice_cut(s, 0, s->count);
     int64_t all = 0;
-    cr_assert(cut.count > 1 && cut.count <= RG_SHARDS, "%s: %d", what, (int)cut.count);
+    cr_assert(cut.count > 1 && cut.count <= RG_SLICES, "%s: %d", what, (int)cut.count);
     cr_expect_eq(cut.first[0], 0);
     cr_expect_eq(cut.first[cut.count], s->count);
     for (int64_t i = 0; i < cut.count; i++) {
@@ -283,7 +283,7 @@ static RgShardCut check_cut(RgSequences *s, const char *what) {
         int64_t alone = 0;
         for (int64_t k = cut.first[i]; k < cut.first[i + 1]; k++)
             alone += rg_sequence_response_length(s, k) > 0;
-        cr_expect(alone == 1 || RG_SHARDS * cut.tokens[i] <= 2 * all,
+        cr_expect(alone == 1 || RG_SLICES * cut.tokens[i] <= 2 * all,
                   "%s: shard %d of %d has %d of %d tokens", what, (int)i, (int)cut.count,
                   (int)cut.tokens[i], (int)all);
     }
@@ -308,8 +308,8 @@ static RgSequences *of_lengths(int64_t prompts, int64_t copies, int64_t prompt_l
 Test(shards, pairs_are_cut_evenly_and_kept_whole) {
     RgSequences *s = of_lengths(32, 2, 30, 20, 64);
     int64_t once = tokens_of(s, 0, s->count);
-    RgShardCut cut = check_cut(s, "pairs");
-    cr_expect_eq(rg_shard_cut_tokens(&cut), once);
+    RgSliceCut cut = check_cut(s, "pairs");
+    cr_expect_eq(rg_slice_cut_tokens(&cut), once);
     for (int64_t i = 0; i < cut.count; i++)
         cr_expect_eq(cut.first[i] % 2, 0);
     check_cut(of_lengths(9, 2, 30, 20, 64), "nine pairs");
@@ -320,8 +320,8 @@ Test(shards, pairs_are_cut_evenly_and_kept_whole) {
  * any prompt. */
 Test(shards, whole_texts_are_cut_evenly) {
     for (int64_t begins = 0; begins <= 1; begins++) {
-        RgShardCut cut = check_cut(of_lengths(1, 32, begins, 30, 190), "whole texts");
-        cr_expect_eq(cut.count, RG_SHARDS);
+        RgSliceCut cut = check_cut(of_lengths(1, 32, begins, 30, 190), "whole texts");
+        cr_expect_eq(cut.count, RG_SLICES);
     }
 }
 
@@ -343,7 +343,7 @@ Test(shards, sequences_of_very_unequal_lengths_are_cut_evenly) {
         for (int64_t i = 0; i < 40; i++) /* the longest has more than a third of all tokens */
             append_lengths(s, i / 2, 10,
                            i == 19 * giant ? LONGEST : drawn(2, i, 0, 6) * drawn(3, i, 0, 30));
-        RgShardCut cut = check_cut(s, "unequal lengths");
+        RgSliceCut cut = check_cut(s, "unequal lengths");
         cr_expect_gt(cut.count, 4);
     }
     for (uint64_t draw = 0; draw < 200; draw++) {
@@ -360,21 +360,21 @@ Test(shards, sequences_of_very_unequal_lengths_are_cut_evenly) {
 /* A long prompt that is read in each of eight shards would cost more than it gives. */
 Test(shards, a_prompt_is_not_read_again_where_it_is_most_of_the_work) {
     RgSequences *s = of_lengths(1, 8, 1000, 10, 10);
-    RgShardCut cut = rg_shard_cut(s, 0, s->count);
+    RgSliceCut cut = rg_slice_cut(s, 0, s->count);
     cr_expect_eq(cut.count, 1);
-    cr_expect_not(rg_shards_suit_cut(&cut));
+    cr_expect_not(rg_data_parallel_suits_cut(&cut));
     rg_sequences_destroy(s);
     s = of_lengths(4, 8, 1000, 10, 10);
-    cut = rg_shard_cut(s, 0, s->count);
+    cut = rg_slice_cut(s, 0, s->count);
     cr_expect_eq(cut.count, 4);
-    cr_expect_eq(rg_shard_cut_tokens(&cut), 4 * 1080);
+    cr_expect_eq(rg_slice_cut_tokens(&cut), 4 * 1080);
     rg_sequences_destroy(s);
 }
 
-static double cost_of(const RgShardCut *cut, int64_t all) {
+static double cost_of(const RgSliceCut *cut, int64_t all) {
     double cost = 0;
     for (int64_t i = 0; i < cut->count; i++)
-        cost += rg_shard_cost(cut->tokens[i], all);
+        cost += rg_slice_cost(cut->tokens[i], all);
     return cost;
 }
 
@@ -385,12 +385,12 @@ Test(shards, no_other_cut_costs_less) {
         RgSequences *s = rg_sequences_create();
         for (int64_t i = 0; i < SEQUENCES; i++)
             append_lengths(s, i / 3, 5 + 10 * (draw % 5), drawn(10 + (uint64_t)draw, i, 0, 60));
-        RgShardCut found = rg_shard_cut(s, 0, SEQUENCES);
+        RgSliceCut found = rg_slice_cut(s, 0, SEQUENCES);
         int64_t all = tokens_of(s, 0, SEQUENCES);
         double best = INFINITY;
         for (unsigned cuts = 0; cuts < 1U << (SEQUENCES - 1); cuts++) {
-            RgShardCut cut = {0};
-            for (int64_t i = 1; i <= SEQUENCES && cut.count < RG_SHARDS; i++)
+            RgSliceCut cut = {0};
+            for (int64_t i = 1; i <= SEQUENCES && cut.count < RG_SLICES; i++)
                 if (i == SEQUENCES || cuts >> (i - 1) & 1) {
                     cut.tokens[cut.count] = tokens_of(s, cut.first[cut.count], i);
                     cut.first[++cut.count] = i;
@@ -405,10 +405,10 @@ Test(shards, no_other_cut_costs_less) {
 
 /* Several sequences are taken at a time. */
 Test(shards, a_batch_of_thousands_is_cut_evenly) {
-    RgShardCut cut = check_cut(of_lengths(3000, 2, 5, 1, 9), "thousands");
-    cr_expect_eq(cut.count, RG_SHARDS);
-    cr_expect_lt(RG_SHARDS * (double)rg_shard_cut_largest(&cut),
-                 1.05 * (double)rg_shard_cut_tokens(&cut));
+    RgSliceCut cut = check_cut(of_lengths(3000, 2, 5, 1, 9), "thousands");
+    cr_expect_eq(cut.count, RG_SLICES);
+    cr_expect_lt(RG_SLICES * (double)rg_slice_cut_largest(&cut),
+                 1.05 * (double)rg_slice_cut_tokens(&cut));
 }
 
 Test(shards, of_equal_lengths_the_cut_is_known_from_them) {
@@ -420,8 +420,8 @@ Test(shards, of_equal_lengths_the_cut_is_known_from_them) {
         if (l[2] == 1) /* prompts that differ */
             for (int64_t k = 0; k < s->count; k++)
                 s->tokens[s->start[k]] = (int32_t)k;
-        RgShardCut found = rg_shard_cut(s, 0, s->count);
-        RgShardCut planned = rg_shard_cut_evenly(l[0], l[1], l[2], l[3]);
+        RgSliceCut found = rg_slice_cut(s, 0, s->count);
+        RgSliceCut planned = rg_slice_cut_evenly(l[0], l[1], l[2], l[3]);
         cr_assert_eq(planned.count, found.count);
         for (int64_t k = 0; k < found.count; k++) {
             cr_expect_eq(planned.first[k], found.first[k]);

@@ -63,7 +63,7 @@ static inline int server_count(const JudgeServer *server, int first, const char 
     return count;
 }
 
-/* How many questions it has answered. */
+/* How many queries it has answered. */
 static inline int server_answered(const JudgeServer *server) {
     char found[256];
     int count = 0;
@@ -79,7 +79,7 @@ static inline RgEndpointOptions server_options(const JudgeServer *server) {
     return (RgEndpointOptions){.url = server->url,
                                .model = "scripted",
                                .key_variable = "",
-                               .question = RG_ENDPOINT_QUESTION,
+                               .query = RG_ENDPOINT_QUERY,
                                .extra = "",
                                .max_tokens = 16,
                                .timeout = 30};

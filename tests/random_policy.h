@@ -15,14 +15,14 @@ static inline double random_policy_log_density(double action, double mean) {
 }
 
 /* Steps of one episode, and its log-probability. */
-static inline int64_t random_policy_act(const RgDynamics *d, double mean, int32_t initial,
+static inline int64_t random_policy_act(const RgSimulator *d, double mean, int32_t initial,
                                         RgRandom random, int32_t *words, double *logprob) {
     int32_t observation[64];
     void *episode = d->begin(d->environment, initial, random, observation);
     int64_t steps = 0;
     bool goes_on = true;
     for (*logprob = 0; goes_on; steps++) {
-        int32_t *row = words + steps * rg_dynamics_step_words(d);
+        int32_t *row = words + steps * rg_simulator_step_words(d);
         int32_t *action = row + d->observation_words;
         memcpy(row, observation, (size_t)d->observation_words * sizeof *row);
         for (int64_t k = 0; k < d->action_words; k++) {
@@ -39,10 +39,10 @@ static inline int64_t random_policy_act(const RgDynamics *d, double mean, int32_
 static inline double random_policy_sample(RgPolicy *policy, const RgSequences *prompts,
                                           const RgSampling *sampling, RgRandom random,
                                           int32_t *tokens, int64_t *length, double *logprob) {
-    const RgDynamics *d = policy->state;
+    const RgSimulator *d = policy->state;
     for (int64_t i = 0; i < prompts->count; i++)
         length[i] =
-            rg_dynamics_step_words(d) *
+            rg_simulator_step_words(d) *
             random_policy_act(d, policy->parameters->value[0], *rg_sequence_prompt(prompts, i),
                               rg_random_at(random, (uint64_t)i),
                               tokens + i * sampling->response_limit, &logprob[i]);
@@ -52,7 +52,7 @@ static inline double random_policy_sample(RgPolicy *policy, const RgSequences *p
 static inline RgTensor *random_policy_logprob(RgPolicy *policy, RgTape *tape,
                                               RgParameters *parameters,
                                               const RgSequences *sequences) {
-    const RgDynamics *d = policy->state;
+    const RgSimulator *d = policy->state;
     double *sum = rg_allocate(sequences->count, sizeof *sum);
     for (int64_t i = 0; i < sequences->count; i++)
         for (int64_t t = 0; t < rg_episode_steps(d, sequences, i); t++)
@@ -65,7 +65,7 @@ static inline RgTensor *random_policy_logprob(RgPolicy *policy, RgTape *tape,
 }
 
 static inline int64_t random_policy_step(const RgPolicy *policy) {
-    return rg_dynamics_step_words(policy->state);
+    return rg_simulator_step_words(policy->state);
 }
 
 static inline void random_policy_forget(RgPolicy *policy) {
@@ -78,10 +78,10 @@ static const RgPolicyType random_policy_type = {.about.name = "random",
                                                 .sample = random_policy_sample,
                                                 .words_per_token = random_policy_step};
 
-static inline RgPolicy *random_policy(const RgDynamics *dynamics, double mean) {
+static inline RgPolicy *random_policy(const RgSimulator *simulator, double mean) {
     static const int64_t one = 1;
     RgPolicy *policy = rg_policy_new(&random_policy_type);
-    policy->state = (void *)dynamics;
+    policy->state = (void *)simulator;
     rg_parameters_declare(policy->parameters, "mean", 1, &one, false);
     rg_parameters_allocate(policy->parameters);
     policy->parameters->value[0] = (RgReal)mean;

@@ -83,7 +83,7 @@ Test(family, best_of_n_is_drawn_as_often_as_its_closed_form_says) {
         rg_sequences_append(prompts, &context, 1, NULL, 0);
     RgSampling sampling = {.temperature = 1, .top_p = 1, .response_limit = 1, .end_token = -1};
     double *logprob = rg_allocate(DRAWS, sizeof *logprob);
-    cr_assert_eq(rg_contender_sample(&best, &race.environment->course, prompts, &sampling,
+    cr_assert_eq(rg_contender_sample(&best, &race.environment->task, prompts, &sampling,
                                      rg_random_root(9), out, logprob, NULL),
                  RG_OK);
     for (int64_t i = 0; i < DRAWS; i++) {
@@ -309,7 +309,7 @@ Test(family, a_mixture_needs_a_policy_that_has_one) {
     const RgAlgorithm *nash = rg_algorithm_find("nash-md");
     char options[64] __attribute__((aligned(16))) = {0};
     cr_assert_eq(rg_trainer_create(nash, options, &race.trainer->training, race.policy,
-                                   race.reference, &race.environment->course,
+                                   race.reference, &race.environment->task,
                                    &(RgOptimizerOptions){.type = {&rg_optimizer_sgd.about}}, 0,
                                    rg_random_root(1), &trainer, &error),
                  RG_E_USAGE);
@@ -498,7 +498,7 @@ Test(trainer, old_is_what_the_policy_was_in_the_first_epoch) {
     RgError error = {0};
     RgTrainer *trainer;
     cr_assert_eq(rg_trainer_create(&watching, race.options, &race.trainer->training, race.policy,
-                                   race.reference, &race.environment->course,
+                                   race.reference, &race.environment->task,
                                    &race.trainer->optimizer->options, 0, rg_random_root(1),
                                    &trainer, &error),
                  RG_OK, "%s", error.text);
@@ -647,7 +647,7 @@ Test(trainer, a_methods_own_parameters_and_shards_are_refused) {
     RgError error = {0};
     two.shards = 2;
     cr_assert_eq(rg_trainer_create(&careless, race.options, &two, race.policy, race.reference,
-                                   &race.environment->course, &rg_small_race_optimizer, 0,
+                                   &race.environment->task, &rg_small_race_optimizer, 0,
                                    rg_random_root(1), &trainer, &error),
                  RG_E_USAGE);
     cr_expect_str_eq(error.text, "training.shards is 2, and careless trains parameters of its own "
@@ -662,7 +662,7 @@ Test(trainer, kto_of_one_pair_is_refused) {
     RgError error = {0};
     one.batch = 1;
     cr_assert_eq(rg_trainer_create(race.algorithm, race.options, &one, race.policy, race.reference,
-                                   &race.environment->course, &race.trainer->optimizer->options, 0,
+                                   &race.environment->task, &race.trainer->optimizer->options, 0,
                                    rg_random_root(1), &trainer, &error),
                  RG_E_USAGE);
     cr_assert(strstr(error.text, "training.batch is 1") && strstr(error.text, "expected 2"), "%s",
@@ -841,15 +841,15 @@ static RgStatus label_nothing(void *environment, const RgSequences *sequences, R
     return RG_OK;
 }
 
-/* The race's course with a judge that only compares: the status of making a trainer. */
+/* The race's task with a judge that only compares: the status of making a trainer. */
 static RgStatus try_comparing(const char *algorithm, const char *options, bool skips, bool pairs,
                               RgError *why) {
     Race race = race_begin("dpo", "", "contexts=3 responses=5 pairs=20", 0, 8);
-    RgCourse course = race.environment->course;
-    course.judge = NULL;
-    course.label = label_nothing;
-    course.skips = skips;
-    course.pairs = pairs ? course.pairs : NULL;
+    RgTask task = race.environment->task;
+    task.judge = NULL;
+    task.label = label_nothing;
+    task.skips = skips;
+    task.pairs = pairs ? task.pairs : NULL;
     const RgAlgorithm *a = rg_algorithm_find(algorithm);
     void *values = rg_allocate(1, a->about.options_size);
     RgSettings *settings = rg_settings_create();
@@ -857,7 +857,7 @@ static RgStatus try_comparing(const char *algorithm, const char *options, bool s
     cr_assert_eq(rg_options_read(a->about.options, settings, "algorithm", values, why), RG_OK);
     RgTrainer *trainer;
     RgStatus status =
-        rg_trainer_create(a, values, &race.trainer->training, race.policy, race.reference, &course,
+        rg_trainer_create(a, values, &race.trainer->training, race.policy, race.reference, &task,
                           &race.trainer->optimizer->options, 0, rg_random_root(1), &trainer, why);
     rg_trainer_destroy(trainer);
     rg_settings_destroy(settings);

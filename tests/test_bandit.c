@@ -68,7 +68,7 @@ static void world_end(World w) {
 #define WORLD(seed, ...) world_of((const char *const[]){__VA_ARGS__ __VA_OPT__(, ) NULL}, seed)
 
 static const RgSequences *pair_sequences(World w) {
-    return w.environment->course.pairs->sequences;
+    return w.environment->task.pairs->sequences;
 }
 
 /* For each ordered pair of responses: how often it was labelled a, against p*. */
@@ -76,7 +76,7 @@ static void expect_bradley_terry(World w, double temperature, double noise) {
     RgRewardTable t = rg_bandit_rewards(w.environment);
     int64_t n = t.responses;
     double *share = rg_allocate(t.contexts * n * n, sizeof *share);
-    double pairs = (double)w.environment->course.pairs->count;
+    double pairs = (double)w.environment->task.pairs->count;
     int tested = 0;
     rg_bandit_pair_shares(w.environment, share);
     for (int64_t c = 0; c < t.contexts; c++)
@@ -108,9 +108,9 @@ Test(bandit, label_frequencies_are_bradley_terry) {
 
 Test(bandit, temperature_zero_labels_by_the_larger_reward) {
     World w = WORLD(3, "label_temperature", "0");
-    const RgPairs *pairs = w.environment->course.pairs;
+    const RgPairs *pairs = w.environment->task.pairs;
     double reward[2 * 2000];
-    w.environment->course.judge(w.environment, pairs->sequences, reward, NULL);
+    w.environment->task.judge(w.environment, pairs->sequences, reward, NULL);
     for (int64_t i = 0; i < pairs->count; i++)
         cr_expect_geq(reward[2 * i + pairs->preferred[i]], reward[2 * i + 1 - pairs->preferred[i]]);
     world_end(w);
@@ -133,15 +133,15 @@ Test(bandit, first_responses_follow_the_reference_policy) {
 
 Test(bandit, pairs_share_a_prompt_and_differ_in_response) {
     World w = WORLD(5, "responses", "3");
-    const RgPairs *pairs = w.environment->course.pairs;
+    const RgPairs *pairs = w.environment->task.pairs;
     cr_assert_eq(pairs->count, 2000);
-    cr_assert_eq(w.environment->course.demonstrations->count, 2000);
+    cr_assert_eq(w.environment->task.demonstrations->count, 2000);
     for (int64_t i = 0; i < pairs->count; i++) {
         cr_expect_eq(*rg_sequence_prompt(pairs->sequences, 2 * i), i % 8);
         cr_expect_eq(*rg_sequence_prompt(pairs->sequences, 2 * i + 1), i % 8);
         cr_expect_neq(*rg_sequence_response(pairs->sequences, 2 * i),
                       *rg_sequence_response(pairs->sequences, 2 * i + 1));
-        cr_expect_eq(*rg_sequence_response(w.environment->course.demonstrations, i),
+        cr_expect_eq(*rg_sequence_response(w.environment->task.demonstrations, i),
                      *rg_sequence_response(pairs->sequences, 2 * i + pairs->preferred[i]));
     }
     world_end(w);

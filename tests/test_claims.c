@@ -13,7 +13,7 @@ static void check_all(RgKind kind, const char *const *except, int least) {
     const RgDescriptor *about;
     for (int i = 0; (about = rg_registered(kind, i)); i++) {
         RgClaims claims = {0};
-        bool skipped = about->lacks != NULL;
+        bool skipped = about->missing_packages != NULL;
         for (int k = 0; except[k]; k++)
             skipped = skipped || strcmp(except[k], about->name) == 0;
         if (skipped)
@@ -343,7 +343,7 @@ Test(claims, fail_of_broken_judges_by_name) {
 }
 
 static const RgEnvironmentType *bandit;
-static RgEnvironmentType course;
+static RgEnvironmentType task;
 
 static RgStatus forgetful(RgEnvironment *environment, const RgContender *contender, RgRandom random,
                           RgEvaluation *evaluation, RgError *error) {
@@ -364,28 +364,28 @@ static RgStatus unfair(void *environment, const RgSequences *sequences, double *
 static RgStatus with_unfair_judge(RgEnvironment *environment, const void *options, RgRandom random,
                                   RgError *error) {
     RG_TRY(bandit->create(environment, options, random, error));
-    environment->course.judge = unfair;
+    environment->task.judge = unfair;
     return RG_OK;
 }
 
-static void check_course(RgClaims *claims) {
-    rg_check_environment(&course, "", claims);
+static void check_task(RgClaims *claims) {
+    rg_check_environment(&task, "", claims);
 }
 
 Test(claims, fail_of_broken_environments_by_name) {
     RgError error = {0};
     bandit = rg_environment_type("bandit");
-    course = *bandit;
-    course.about.name = "course";
-    cr_assert_eq(rg_environment_type_register(&course, &error), RG_OK, "%s", error.text);
-    course.evaluate = forgetful;
-    check_fails("forgetful", check_course, "the same bits when it is asked again");
-    course.evaluate = bandit->evaluate;
-    course.create = with_unfair_judge;
-    check_fails("unfair", check_course, "its judge says the same");
-    course.create = bandit->create;
-    course.headline = "glory";
-    check_fails("glory", check_course, "has its headline");
+    task = *bandit;
+    task.about.name = "task";
+    cr_assert_eq(rg_environment_type_register(&task, &error), RG_OK, "%s", error.text);
+    task.evaluate = forgetful;
+    check_fails("forgetful", check_task, "the same bits when it is asked again");
+    task.evaluate = bandit->evaluate;
+    task.create = with_unfair_judge;
+    check_fails("unfair", check_task, "its judge says the same");
+    task.create = bandit->create;
+    task.primary_metric = "glory";
+    check_fails("glory", check_task, "has its headline");
 }
 
 static RgPolicyType choice;

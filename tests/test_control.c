@@ -37,8 +37,8 @@ static RgEnvironment *control_of(const char *options, uint64_t seed) {
 }
 
 /* One episode of random actions, to the end of `out`. */
-static void act_randomly(const RgDynamics *d, int32_t initial, RgRandom random, RgSequences *out) {
-    int64_t words = rg_dynamics_step_words(d);
+static void act_randomly(const RgSimulator *d, int32_t initial, RgRandom random, RgSequences *out) {
+    int64_t words = rg_simulator_step_words(d);
     int32_t *response = rg_allocate(d->horizon * words, sizeof *response);
     double logprob;
     int64_t steps = random_policy_act(d, 0.5, initial, random, response, &logprob);
@@ -49,7 +49,7 @@ static void act_randomly(const RgDynamics *d, int32_t initial, RgRandom random, 
 static RgSequences *random_episodes(const RgEnvironment *environment, int32_t count) {
     RgSequences *episodes = rg_sequences_create();
     for (int32_t i = 0; i < count; i++)
-        act_randomly(environment->space.dynamics, i, rg_random_at(rg_random_root(11), (uint64_t)i),
+        act_randomly(environment->space.simulator, i, rg_random_at(rg_random_root(11), (uint64_t)i),
                      episodes);
     return episodes;
 }
@@ -91,7 +91,7 @@ Test(control, episodes_on_two_threads_are_those_on_one) {
 #pragma omp parallel for num_threads(2) schedule(dynamic, 1)
     for (int32_t i = 0; i < EPISODES; i++) {
         own[i] = rg_sequences_create();
-        act_randomly(environment->space.dynamics, i, rg_random_at(rg_random_root(11), (uint64_t)i),
+        act_randomly(environment->space.simulator, i, rg_random_at(rg_random_root(11), (uint64_t)i),
                      own[i]);
     }
     for (int32_t i = 0; i < EPISODES; i++) {
@@ -106,7 +106,7 @@ Test(control, episodes_on_two_threads_are_those_on_one) {
 
 static void first_observation(const RgEnvironment *environment, int32_t initial, uint64_t seed,
                               int32_t *observation) {
-    const RgDynamics *d = environment->space.dynamics;
+    const RgSimulator *d = environment->space.simulator;
     memset(observation, 0, MOST_WORDS * sizeof *observation);
     d->end(d->begin(d->environment, initial, rg_random_root(seed), observation));
 }
@@ -143,7 +143,7 @@ Test(control, bodies_are_stable_and_rewards_in_range, .timeout = 120) {
         char options[64];
         snprintf(options, sizeof options, "task=%s horizon=1000", tasks[k]);
         RgEnvironment *environment = control_of(options, 4);
-        const RgDynamics *d = environment->space.dynamics;
+        const RgSimulator *d = environment->space.simulator;
         RgSequences *episodes = random_episodes(environment, 2);
         double reward[1000];
         for (int64_t i = 0; i < 2; i++) {
@@ -165,7 +165,7 @@ Test(control, the_judge_sums_discounted_rewards) {
     RgEnvironment *environment = control_of("task=cheetah horizon=30 discount=0.9", 5);
     RgSequences *episodes = random_episodes(environment, 4);
     double judged[4], reward[30];
-    environment->course.judge(environment, episodes, judged, NULL);
+    environment->task.judge(environment, episodes, judged, NULL);
     for (int64_t i = 0; i < 4; i++) {
         double expected = 0;
         int64_t steps = rg_control_step_rewards(environment->state, episodes, i, reward);
@@ -207,7 +207,7 @@ Test(control, rewards_are_those_of_the_control_suite) {
 /* Left alone, the walker stands at first and lies soon. */
 Test(control, a_walker_left_alone_falls) {
     RgEnvironment *environment = control_of("task=walker horizon=100", 6);
-    const RgDynamics *d = environment->space.dynamics;
+    const RgSimulator *d = environment->space.simulator;
     int32_t observation[MOST_WORDS], rest[MOST_WORDS] = {0};
     void *episode = d->begin(environment, 0, rg_random_root(1), observation);
     cr_expect_gt(rg_word_float(observation[RG_RUNNER_HEIGHT]), 0); /* above 1.2 m */
@@ -222,7 +222,7 @@ Test(control, a_walker_left_alone_falls) {
 
 Test(control, an_action_that_is_no_number_ends_the_episode) {
     RgEnvironment *environment = control_of("task=walker", 7);
-    const RgDynamics *d = environment->space.dynamics;
+    const RgSimulator *d = environment->space.simulator;
     int32_t observation[MOST_WORDS], action[MOST_WORDS] = {0};
     void *episode = d->begin(environment, 0, rg_random_root(1), observation);
     cr_expect(d->advance(episode, action, observation));
@@ -235,7 +235,7 @@ Test(control, an_action_that_is_no_number_ends_the_episode) {
 /* Actions are clipped, infinite ones too. */
 Test(control, actions_beyond_their_range_are_clipped) {
     RgEnvironment *environment = control_of("task=cheetah", 8);
-    const RgDynamics *d = environment->space.dynamics;
+    const RgSimulator *d = environment->space.simulator;
     int32_t one[MOST_WORDS], other[MOST_WORDS], last[2][MOST_WORDS] = {0};
     for (int64_t k = 0; k < d->action_words; k++) {
         one[k] = rg_float_word(k % 2 ? 1.0F : -1.0F);
@@ -331,7 +331,7 @@ Test(control, models_that_do_not_fit_are_refused, .init = scratch_begin) {
 static RgEnvironment *prepared(const char *options, RgPolicy **reference) {
     RgEnvironment *environment = control_of(options, 9);
     RgError error = {0};
-    *reference = random_policy(environment->space.dynamics, 0);
+    *reference = random_policy(environment->space.simulator, 0);
     cr_assert_eq(rg_environment_prepare(environment, *reference, rg_random_root(1), &error), RG_OK,
                  "%s", error.text);
     return environment;
@@ -341,11 +341,11 @@ Test(control, pairs_start_alike_and_the_preferred_are_the_demonstrations) {
     RgPolicy *reference;
     RgEnvironment *environment =
         prepared("task=reacher horizon=20 pairs=30 conditions=7", &reference);
-    const RgDynamics *d = environment->space.dynamics;
-    const RgPairs *pairs = environment->course.pairs;
-    const RgSequences *both = pairs->sequences, *shown = environment->course.demonstrations;
+    const RgSimulator *d = environment->space.simulator;
+    const RgPairs *pairs = environment->task.pairs;
+    const RgSequences *both = pairs->sequences, *shown = environment->task.demonstrations;
     double reward[60];
-    environment->course.judge(environment, both, reward, NULL);
+    environment->task.judge(environment, both, reward, NULL);
     cr_assert_eq(pairs->count, 30);
     cr_assert_eq(shown->count, 30);
     for (int64_t i = 0; i < pairs->count; i++) {
@@ -370,14 +370,14 @@ Test(control, thresholds_are_in_returns_of_the_reference) {
         prepared("task=reacher horizon=20 pairs=40 teacher=skip teacher_skip=1.2", &reference);
     const RgControlState *s = environment->state;
     double reward[80], mean = 0;
-    environment->course.judge(environment, environment->course.pairs->sequences, reward, NULL);
+    environment->task.judge(environment, environment->task.pairs->sequences, reward, NULL);
     cr_expect_gt(s->skipped_pairs, 5);
     for (int64_t i = 0; i < 40; i++)
         cr_expect_gt(fmax(reward[2 * i], reward[2 * i + 1]), 1.2 * s->teacher.scale);
     RgSequences *episodes = rg_sequences_create();
-    rg_episodes_sample(&s->dynamics, reference, s->prompts, 1, rg_random_root(5), episodes, NULL);
+    rg_episodes_sample(&s->simulator, reference, s->prompts, 1, rg_random_root(5), episodes, NULL);
     double *fresh = rg_allocate(episodes->count, sizeof *fresh);
-    environment->course.judge(environment, episodes, fresh, NULL);
+    environment->task.judge(environment, episodes, fresh, NULL);
     for (int64_t i = 0; i < episodes->count; i++)
         mean += fresh[i] / (double)episodes->count;
     cr_expect_lt(fabs(mean / s->teacher.scale - 1), 0.25);
@@ -392,7 +392,7 @@ Test(control, evaluation_measures_return_and_divergence) {
     RgPolicy *reference;
     RgEnvironment *environment =
         prepared("task=cheetah horizon=25 pairs=2 test_episodes=40 discount=0.9", &reference);
-    RgPolicy *policy = random_policy(environment->space.dynamics, 0.2);
+    RgPolicy *policy = random_policy(environment->space.simulator, 0.2);
     RgEvaluation *e = rg_evaluation_create(), *again = rg_evaluation_create();
     rg_environment_evaluate(environment, &(RgContender){policy, reference, 0.1, 1},
                             rg_random_root(1), e, NULL);
@@ -421,7 +421,7 @@ Test(control, failures_are_counted) {
     RgPolicy *reference;
     RgEnvironment *environment =
         prepared("task=walker horizon=25 pairs=2 test_episodes=12", &reference);
-    RgPolicy *policy = random_policy(environment->space.dynamics, NAN);
+    RgPolicy *policy = random_policy(environment->space.simulator, NAN);
     RgEvaluation *e = rg_evaluation_create();
     rg_environment_evaluate(environment, &(RgContender){policy, reference, 0.1, 1},
                             rg_random_root(1), e, NULL);

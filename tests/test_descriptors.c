@@ -37,7 +37,7 @@ Test(descriptors, of_environments_policies_and_judges_lack_nothing_that_is_calle
 #define WITHOUT(member, word)                                                                      \
     HALF_FILLED(RgEnvironmentType, bandit, rg_environment_type_check, member, NULL, word)
     WITHOUT(about.summary, "summary");
-    WITHOUT(headline, "headline");
+    WITHOUT(primary_metric, "headline");
     WITHOUT(create, "create");
     WITHOUT(evaluate, "evaluate");
     WITHOUT(destroy, "destroy");
@@ -189,7 +189,7 @@ static RgStatus train(const Race *race, const RgAlgorithm *algorithm, int steps)
     RgTrainer *trainer;
     RgStatus status = rg_trainer_create(
         algorithm, &options, &race->trainer->training, race->policy, race->reference,
-        &race->environment->course, &race->trainer->optimizer->options, 0,
+        &race->environment->task, &race->trainer->optimizer->options, 0,
         rg_random_named(rg_random_root(3), "training"), &trainer, &error);
     for (int i = 0; status == RG_OK && i < steps; i++)
         cr_expect(take_step(trainer), "%s", algorithm->about.name);
@@ -211,7 +211,7 @@ Test(descriptors, an_authors_first_draft_is_refused_by_name_or_runs) {
 
 Test(descriptors, groups_of_four_need_a_judge_that_gives_rewards) {
     Race race = race_begin("dpo", "", "contexts=3 responses=5 pairs=50", 0, 8);
-    race.environment->course.judge = NULL;
+    race.environment->task.judge = NULL;
     REFUSED(train(&race, &traps[0].algorithm, 1), "trap-group", "a judge that gives rewards");
     race_end(&race);
 }
@@ -288,7 +288,7 @@ Test(descriptors, a_loss_that_is_wrong_fails_its_step_by_name) {
         RgTrainer *trainer;
         calls = 0;
         cr_assert_eq(rg_trainer_create(&cases[i].algorithm, &options, &training, race.policy,
-                                       race.reference, &race.environment->course,
+                                       race.reference, &race.environment->task,
                                        &race.trainer->optimizer->options, 0, rg_random_root(3),
                                        &trainer, &error),
                      RG_OK, "%s", error.text);

@@ -11,8 +11,8 @@
 enum { HORIZON = 3, CONDITIONS = 5 };
 
 typedef struct Toy {
-    RgDynamics dynamics;
-    RgCourse course;
+    RgSimulator simulator;
+    RgTask task;
     RgTeacher teacher;
     RgSequences *prompts;
     RgPolicy *policy;
@@ -33,7 +33,7 @@ static bool advance(void *episode, const int32_t *action, int32_t *observation) 
 static int64_t actions(void *environment, const RgSequences *sequences, int64_t i, double *reward) {
     const Toy *toy = environment;
     for (int64_t t = 0; t < HORIZON; t++)
-        reward[t] = rg_word_float(*rg_episode_action(&toy->dynamics, sequences, i, t));
+        reward[t] = rg_word_float(*rg_episode_action(&toy->simulator, sequences, i, t));
     return HORIZON;
 }
 
@@ -61,17 +61,17 @@ static RgStatus label(void *environment, const RgSequences *sequences, RgRandom 
 static void toy_begin(Toy *toy, double skip) {
     *toy = (Toy){.teacher = {.discount = 1, .skip = skip, .scale = 1},
                  .prompts = rg_episode_prompts(0, CONDITIONS)};
-    toy->dynamics = (RgDynamics){.observation_words = 1,
-                                 .action_words = 1,
-                                 .horizon = HORIZON,
-                                 .begin = begin,
-                                 .advance = advance,
-                                 .end = free,
-                                 .environment = toy};
-    toy->course = (RgCourse){
-        .prompts = toy->prompts, .dynamics = &toy->dynamics, .judge = judge, .environment = toy};
-    rg_teacher_lend(&toy->teacher, label, &toy->course);
-    toy->policy = random_policy(&toy->dynamics, 0);
+    toy->simulator = (RgSimulator){.observation_words = 1,
+                                   .action_words = 1,
+                                   .horizon = HORIZON,
+                                   .begin = begin,
+                                   .advance = advance,
+                                   .end = free,
+                                   .environment = toy};
+    toy->task = (RgTask){
+        .prompts = toy->prompts, .simulator = &toy->simulator, .judge = judge, .environment = toy};
+    rg_teacher_lend(&toy->teacher, label, &toy->task);
+    toy->policy = random_policy(&toy->simulator, 0);
 }
 
 static void toy_end(Toy *toy) {
@@ -85,7 +85,7 @@ Test(episodes, conditions_take_turns) {
     RgPairs *pairs = rg_pairs_create();
     int64_t skipped = -1;
     toy_begin(&toy, 0);
-    cr_assert_eq(rg_episodes_draw_pairs(&toy.course, toy.policy, 1200, rg_random_root(1), pairs,
+    cr_assert_eq(rg_episodes_draw_pairs(&toy.task, toy.policy, 1200, rg_random_root(1), pairs,
                                         &skipped, &error),
                  RG_OK);
     cr_expect_eq(skipped, 0);
@@ -103,7 +103,7 @@ Test(episodes, pairs_that_nobody_labels_are_drawn_anew) {
     RgPairs *pairs = rg_pairs_create();
     int64_t skipped = -1;
     toy_begin(&toy, 2);
-    cr_assert_eq(rg_episodes_draw_pairs(&toy.course, toy.policy, 1000, rg_random_root(2), pairs,
+    cr_assert_eq(rg_episodes_draw_pairs(&toy.task, toy.policy, 1000, rg_random_root(2), pairs,
                                         &skipped, &error),
                  RG_OK);
     cr_assert_eq(pairs->count, 1000);
@@ -126,7 +126,7 @@ Test(episodes, a_teacher_who_labels_nothing_is_refused) {
     RgPairs *pairs = rg_pairs_create();
     int64_t skipped = -1;
     toy_begin(&toy, 1000);
-    cr_expect_eq(rg_episodes_draw_pairs(&toy.course, toy.policy, 10, rg_random_root(3), pairs,
+    cr_expect_eq(rg_episodes_draw_pairs(&toy.task, toy.policy, 10, rg_random_root(3), pairs,
                                         &skipped, &error),
                  RG_E_RANGE);
     cr_expect(strstr(error.text, "lower teacher_skip"), "%s", error.text);
@@ -140,8 +140,7 @@ Test(episodes, the_mean_reward_is_that_of_the_policy) {
     toy.policy->parameters->value[0] = 7;
     double mean;
     cr_assert_eq(
-        rg_episodes_mean_reward(&toy.course, toy.policy, 100, rg_random_root(4), &mean, NULL),
-        RG_OK);
+        rg_episodes_mean_reward(&toy.task, toy.policy, 100, rg_random_root(4), &mean, NULL), RG_OK);
     cr_expect_lt(fabs(mean - 21), 4 * sqrt(3.0 / CONDITIONS));
     toy_end(&toy);
 }
@@ -150,8 +149,8 @@ Test(episodes, a_policy_of_other_steps_is_refused) {
     Toy toy;
     RgError error = {0};
     toy_begin(&toy, 0);
-    RgDynamics other = {.observation_words = 3, .action_words = 2};
-    cr_expect_eq(rg_episodes_check_policy(toy.policy, &toy.dynamics, "toy", &error), RG_OK);
+    RgSimulator other = {.observation_words = 3, .action_words = 2};
+    cr_expect_eq(rg_episodes_check_policy(toy.policy, &toy.simulator, "toy", &error), RG_OK);
     cr_expect_eq(rg_episodes_check_policy(toy.policy, &other, "toy", &error), RG_E_USAGE);
     cr_expect(strstr(error.text, "2 words, expected one of the 5 words"), "%s", error.text);
     toy_end(&toy);

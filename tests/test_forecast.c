@@ -41,7 +41,7 @@ static RgStore *store_of(const RgExperiment *e, int64_t *id) {
 }
 
 /* A trial that is at `step`, after so many operations and seconds, with one evaluation more. */
-static void put_trial(RgStore *store, int64_t experiment, const RgTrialPlan *plan, int64_t step,
+static void put_trial(RgStore *store, int64_t experiment, const RgTrialSpec *plan, int64_t step,
                       double seconds, const char *status, const char *reason) {
     RgError error = {0};
     bool finished;
@@ -66,12 +66,12 @@ static void put_trial(RgStore *store, int64_t experiment, const RgTrialPlan *pla
         check(rg_store_trial_status(store, record.id, status, reason, &error), &error);
 }
 
-static RgForecast *forecast_of(const RgExperiment *e, RgLedgers *ledgers, bool written) {
+static RgForecast *forecast_of(const RgExperiment *e, RgRunStatuses *statuses, bool written) {
     RgError error = {0};
-    check(rg_ledgers_open(scratch("test.db"), NULL, ledgers, &error), &error);
-    cr_assert_eq(ledgers->count, 1);
-    cr_assert(ledgers->at[0].latest);
-    return rg_forecast(e, &ledgers->at[0], written, NULL);
+    check(rg_run_statuses_open(scratch("test.db"), NULL, statuses, &error), &error);
+    cr_assert_eq(statuses->count, 1);
+    cr_assert(statuses->at[0].latest);
+    return rg_forecast(e, &statuses->at[0], written, NULL);
 }
 
 #define FIVE                                                                                       \
@@ -88,8 +88,8 @@ Test(forecast, states_are_those_of_the_store_and_of_who_writes_it) {
     put_trial(store, id, &e->trials[1], 3, 1, "diverged", "step 3: the loss is not finite");
     put_trial(store, id, &e->trials[2], -1, 0, "failed", "no data");
     put_trial(store, id, &e->trials[3], 4, 1, NULL, NULL);
-    RgLedgers ledgers;
-    RgForecast *all = forecast_of(e, &ledgers, false);
+    RgRunStatuses statuses;
+    RgForecast *all = forecast_of(e, &statuses, false);
     for (int i = 0; i < 5; i++)
         cr_assert_eq(all[i].state, idle[i], "trial %d is %s", i, rg_state_names[all[i].state]);
     cr_assert_str_eq(all[1].entry->reason, "step 3: the loss is not finite");
@@ -98,11 +98,11 @@ Test(forecast, states_are_those_of_the_store_and_of_who_writes_it) {
     cr_assert_float_eq(all[3].share, 0.4, 1e-12);
     cr_assert_null(all[4].entry);
     free(all);
-    rg_ledgers_close(&ledgers);
-    all = forecast_of(e, &ledgers, true);
+    rg_run_statuses_close(&statuses);
+    all = forecast_of(e, &statuses, true);
     cr_assert_eq(all[3].state, RG_STATE_RUNNING);
     free(all);
-    rg_ledgers_close(&ledgers);
+    rg_run_statuses_close(&statuses);
     rg_store_close(store);
     rg_experiment_close(e);
 }
@@ -115,8 +115,8 @@ Test(forecast, what_is_left_is_told_by_the_finished_ones) {
     put_trial(store, id, &e->trials[1], 10, 6, "finished", NULL);
     put_trial(store, id, &e->trials[2], 5, 1, NULL, NULL);
     rg_store_close(store);
-    RgLedgers ledgers;
-    RgForecast *all = forecast_of(e, &ledgers, true);
+    RgRunStatuses statuses;
+    RgForecast *all = forecast_of(e, &statuses, true);
     /* 5 and 7 seconds with their evaluations: 6 on average, half a trial and two whole ones left */
     cr_assert_float_eq(all[0].amount[RG_FORECAST_SECONDS], 5, 1e-12);
     cr_assert_float_eq(all[2].amount[RG_FORECAST_SECONDS], 6, 1e-12);
@@ -124,7 +124,7 @@ Test(forecast, what_is_left_is_told_by_the_finished_ones) {
     cr_assert_float_eq(all[4].amount[RG_FORECAST_JUDGE_QUERIES], 20, 1e-9);
     cr_assert_float_eq(rg_forecast_left(all, 5), 2.5 * 6, 1e-9);
     free(all);
-    rg_ledgers_close(&ledgers);
+    rg_run_statuses_close(&statuses);
     rg_experiment_close(e);
 }
 
@@ -134,11 +134,11 @@ Test(forecast, what_is_left_is_told_by_the_pace_where_nothing_has_finished) {
     RgStore *store = store_of(e, &id);
     put_trial(store, id, &e->trials[0], 2, 3, NULL, NULL);
     rg_store_close(store);
-    RgLedgers ledgers;
-    RgForecast *all = forecast_of(e, &ledgers, true);
+    RgRunStatuses statuses;
+    RgForecast *all = forecast_of(e, &statuses, true);
     cr_assert_float_eq(rg_forecast_left(all, 5), 0.8 * 20 + 4 * 20, 1e-9, "4 s for a fifth");
     free(all);
-    rg_ledgers_close(&ledgers);
+    rg_run_statuses_close(&statuses);
     all = rg_forecast(e, NULL, false, NULL);
     cr_assert(isnan(rg_forecast_left(all, 5)));
     free(all);
@@ -200,16 +200,16 @@ Test(forecast, plans_count_judge_queries_as_runs_do) {
                " { type = \"parl\"; label = \"closed\"; estimator = \"boltzmann\"; },"
                " { type = \"parl\"; label = \"fixed\"; upper = \"none\"; pretrain = 2;"
                " estimator = \"none\"; } );");
-    RgPlanner planner = {0};
-    RgLedgers ledgers;
+    RgCostEstimator planner = {0};
+    RgRunStatuses statuses;
     RgError error = {0};
     rg_store_close(run_all(e));
-    check(rg_ledgers_open(scratch("test.db"), NULL, &ledgers, &error), &error);
+    check(rg_run_statuses_open(scratch("test.db"), NULL, &statuses, &error), &error);
     for (int64_t i = 0; i < e->trial_count; i++) {
-        const RgTrialPlan *plan = &e->trials[i];
+        const RgTrialSpec *plan = &e->trials[i];
         RgTrialCost cost;
-        check(rg_plan_trial(&planner, plan, &cost, &error), &error);
-        const RgEntry *entry = rg_ledger_find(&ledgers.at[0], plan->key);
+        check(rg_cost_estimate_trial(&planner, plan, &cost, &error), &error);
+        const RgTrialSummary *entry = rg_run_status_find(&statuses.at[0], plan->key);
         cr_assert_not_null(entry);
         cr_expect_eq((double)entry->meter.judge_queries, 3 * cost.judge_queries,
                      "%s: %ld found, %g planned", plan->part.label,
@@ -224,8 +224,8 @@ Test(forecast, plans_count_judge_queries_as_runs_do) {
                          rg_cost_names[k]);
         }
     }
-    rg_ledgers_close(&ledgers);
-    rg_planner_clear(&planner);
+    rg_run_statuses_close(&statuses);
+    rg_cost_estimator_clear(&planner);
     rg_experiment_close(e);
 }
 
@@ -363,22 +363,22 @@ Test(forecast, a_dry_run_without_data_lists_all_the_same) {
 
 Test(forecast, amounts_have_three_digits_and_durations_two_parts) {
     char text[32];
-    cr_assert_str_eq(rg_amount_text(0, text), "0");
-    cr_assert_str_eq(rg_amount_text(999, text), "999");
-    cr_assert_str_eq(rg_amount_text(999.6, text), "1.00 k");
-    cr_assert_str_eq(rg_amount_text(15320, text), "15.3 k");
-    cr_assert_str_eq(rg_amount_text(4.309e12, text), "4.31 T");
-    cr_assert_str_eq(rg_amount_text(NAN, text), "–");
+    cr_assert_str_eq(rg_units_text(0, text), "0");
+    cr_assert_str_eq(rg_units_text(999, text), "999");
+    cr_assert_str_eq(rg_units_text(999.6, text), "1.00 k");
+    cr_assert_str_eq(rg_units_text(15320, text), "15.3 k");
+    cr_assert_str_eq(rg_units_text(4.309e12, text), "4.31 T");
+    cr_assert_str_eq(rg_units_text(NAN, text), "–");
     cr_assert_str_eq(rg_duration_text(59.4, text), "59s");
     cr_assert_str_eq(rg_duration_text(59.6, text), "1m00s");
     cr_assert_str_eq(rg_duration_text(7503, text), "2h05m");
     cr_assert_str_eq(rg_duration_text(NAN, text), "–");
-    char *varied = rg_varied_text("{\"batch\":16,\"learning_rate\":0.00031269999999999998,"
-                                  "\"hide\":true,\"score_term\":\"exact\"}");
-    cr_assert_str_eq(varied, "batch 16, learning_rate 0.0003127, hide true, score_term exact");
-    free(varied);
-    varied = rg_varied_exact_text("{\"beta\":0.050000000000000003,\"rate\":0.12345678}");
-    cr_assert_str_eq(varied, "beta 0.05, rate 0.12345678");
-    free(varied);
-    cr_assert_eq(rg_text_width("≥ 1 µs"), 6);
+    char *swept_options = rg_swept_text("{\"batch\":16,\"learning_rate\":0.00031269999999999998,"
+                                        "\"hide\":true,\"score_term\":\"exact\"}");
+    cr_assert_str_eq(swept_options,
+                     "batch 16, learning_rate 0.0003127, hide true, score_term exact");
+    free(swept_options);
+    swept_options = rg_swept_exact_text("{\"beta\":0.050000000000000003,\"rate\":0.12345678}");
+    cr_assert_str_eq(swept_options, "beta 0.05, rate 0.12345678");
+    free(swept_options);
 }

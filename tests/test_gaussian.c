@@ -3,7 +3,7 @@
  * episode, files and refusals. */
 #include "core/models/gaussian.h"
 #include "core/tensor/threads.h"
-#include "linear_process.h"
+#include "linear_mdp.h"
 #include "scratch.h"
 
 #include <criterion/criterion.h>
@@ -21,7 +21,7 @@ Test(gaussian, sampled_log_probabilities_are_those_of_the_episodes) {
     rg_policy_logprob_values(policy, episodes, asked);
     int64_t shortest = 12;
     for (int i = 0; i < COUNT; i++) {
-        int64_t steps = rg_episode_steps(&linear_process, episodes, i);
+        int64_t steps = rg_episode_steps(&linear_mdp, episodes, i);
         cr_assert_float_eq(sampled[i], asked[i], 1e-4, "%g and %g", sampled[i], asked[i]);
         shortest = steps < shortest ? steps : shortest;
     }
@@ -66,7 +66,7 @@ Test(gaussian, temperature_scales_the_variance) {
         rg_policy_sample(policy, prompts, COUNT, &sampling, rg_random_root(6), episodes, NULL);
         for (int pass = 0; pass < 2; pass++)
             for (int i = 0; i < COUNT; i++) {
-                double a = rg_word_float(*rg_episode_action(&linear_process, episodes, i, 0));
+                double a = rg_word_float(*rg_episode_action(&linear_mdp, episodes, i, 0));
                 if (pass == 0)
                     mean[k] += a / COUNT;
                 else
@@ -91,8 +91,8 @@ Test(gaussian, features_are_discounted_sums_of_what_is_observed_and_done) {
     rg_policy_features(policy, episodes, features);
     for (int i = 0; i < 3; i++) {
         double expected[4] = {0}, weight = 1;
-        for (int64_t h = 0; h < rg_episode_steps(&linear_process, episodes, i); h++) {
-            const int32_t *row = rg_episode_observation(&linear_process, episodes, i, h);
+        for (int64_t h = 0; h < rg_episode_steps(&linear_mdp, episodes, i); h++) {
+            const int32_t *row = rg_episode_observation(&linear_mdp, episodes, i, h);
             expected[0] += weight * rg_word_float(row[0]);
             expected[1] += weight * rg_word_float(row[1]);
             expected[2] += weight * fmin(1, fmax(-1, rg_word_float(row[2])));
@@ -112,11 +112,11 @@ Test(gaussian, a_saved_policy_acts_again_once_it_is_lent_a_process) {
     snprintf(path, sizeof path, "%s/gaussian.safetensors", scratch_path);
     cr_assert_eq(rg_policy_save(policy, path, &error), RG_OK, "%s", error.text);
     cr_assert_eq(rg_policy_load(path, &loaded, &error), RG_OK, "%s", error.text);
-    RgDynamics wider = linear_process;
+    RgSimulator wider = linear_mdp;
     wider.observation_words = 3;
-    cr_assert_eq(rg_policy_use_dynamics(loaded, &wider, &error), RG_E_USAGE);
+    cr_assert_eq(rg_policy_use_simulator(loaded, &wider, &error), RG_E_USAGE);
     cr_assert(strstr(error.text, "3 observations"), "%s", error.text);
-    cr_assert_eq(rg_policy_use_dynamics(loaded, &linear_process, &error), RG_OK);
+    cr_assert_eq(rg_policy_use_simulator(loaded, &linear_mdp, &error), RG_OK);
     RgSequences *before = linear_episodes(policy, 5, 1, NULL);
     RgSequences *after = linear_episodes(loaded, 5, 1, NULL);
     cr_assert_eq(rg_sequences_hash(before), rg_sequences_hash(after));
@@ -127,8 +127,8 @@ Test(gaussian, a_saved_policy_acts_again_once_it_is_lent_a_process) {
 }
 
 Test(gaussian, an_environment_without_a_continuous_process_is_refused) {
-    static const RgDynamics table = {.states = 4, .actions = 2};
-    const RgPolicySpace spaces[] = {{.vocabulary = 10}, {.dynamics = &table}};
+    static const RgSimulator table = {.states = 4, .actions = 2};
+    const RgPolicySpace spaces[] = {{.vocabulary = 10}, {.simulator = &table}};
     for (int k = 0; k < 2; k++) {
         RgSettings *settings = rg_settings_create();
         RgPolicy *policy;

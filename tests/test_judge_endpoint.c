@@ -15,21 +15,21 @@ static RgError error;
 
 #define ASSERT_OK(call) cr_assert_eq(call, RG_OK, "%s", error.text)
 
-static RgReply reply_to(RgAsker *asker, const char *prompt) {
-    RgQuestion question = {prompt, "long", "b"};
-    char *request = asker->request(asker, &question);
+static RgReply reply_to(RgJudgeClient *client, const char *prompt) {
+    RgJudgeQuery query = {prompt, "long", "b"};
+    char *request = client->request(client, &query);
     RgReply reply = {0};
-    asker->start(asker, 5, request);
-    cr_assert(asker->wait(asker, 200, &reply), "no reply");
-    cr_assert_eq(reply.ticket, 5);
+    client->start(client, 5, request);
+    cr_assert(client->wait(client, 200, &reply), "no reply");
+    cr_assert_eq(reply.request_id, 5);
     free(request);
     return reply;
 }
 
-static RgAsker *endpoint_of(const RgEndpointOptions *options) {
-    RgAsker *asker;
-    ASSERT_OK(rg_endpoint_create(options, &asker, &error));
-    return asker;
+static RgJudgeClient *endpoint_of(const RgEndpointOptions *options) {
+    RgJudgeClient *client;
+    ASSERT_OK(rg_endpoint_create(options, &client, &error));
+    return client;
 }
 
 /* ---- one exchange ---- */
@@ -60,18 +60,18 @@ Test(judge_endpoint, every_way_a_server_can_behave_has_its_name) {
     };
     JudgeServer server = server_start(scratch("log"), "0", NULL, NULL);
     RgEndpointOptions options = server_options(&server);
-    RgAsker *asker = endpoint_of(&options);
+    RgJudgeClient *client = endpoint_of(&options);
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
         char prompt[64];
         snprintf(prompt, sizeof prompt, "%zu [[%s]]", k, cases[k].script);
-        RgReply reply = reply_to(asker, prompt);
+        RgReply reply = reply_to(client, prompt);
         cr_assert_eq(reply.kind, cases[k].kind, "%s: %d", cases[k].script, (int)reply.kind);
         cr_assert_eq(reply.wait, cases[k].wait, "%s: %g", cases[k].script, reply.wait);
         cr_assert(reply.reached);
         cr_assert(strstr(reply.text, cases[k].text), "%s: %s", cases[k].script, reply.text);
         free(reply.text);
     }
-    rg_asker_destroy(asker);
+    rg_judge_client_destroy(client);
     server_kill(&server);
 }
 
@@ -79,35 +79,35 @@ Test(judge_endpoint, a_server_that_hangs_has_the_timeout_and_one_that_is_not_the
     JudgeServer server = server_start(scratch("log"), "0", NULL, NULL);
     RgEndpointOptions options = server_options(&server);
     options.timeout = 0.3;
-    RgAsker *asker = endpoint_of(&options);
-    RgReply reply = reply_to(asker, "1 [[hang]]");
+    RgJudgeClient *client = endpoint_of(&options);
+    RgReply reply = reply_to(client, "1 [[hang]]");
     cr_assert_eq(reply.kind, RG_REPLY_TIMEOUT);
     cr_assert(reply.reached && strstr(reply.text, "did not answer in time"), "%s", reply.text);
     free(reply.text);
-    reply = reply_to(asker, "1 [[hang]]");
+    reply = reply_to(client, "1 [[hang]]");
     cr_assert_eq(reply.kind, RG_REPLY_TIMEOUT);
     free(reply.text);
     server_kill(&server);
-    reply = reply_to(asker, "2");
+    reply = reply_to(client, "2");
     cr_assert_eq(reply.kind, RG_REPLY_UNREACHED);
     cr_assert(!reply.reached && strstr(reply.text, "cannot be reached"), "%s", reply.text);
     free(reply.text);
-    rg_asker_destroy(asker);
+    rg_judge_client_destroy(client);
 }
 
 Test(judge_endpoint, a_request_is_never_sent_again_behind_the_back_of_the_counts) {
     JudgeServer server = server_start(scratch("log"), "0", NULL, NULL);
     RgEndpointOptions options = server_options(&server);
-    RgAsker *asker = endpoint_of(&options);
+    RgJudgeClient *client = endpoint_of(&options);
     for (int round = 0; round < 5; round++) {
-        RgReply reply = reply_to(asker, "kept [[ok]]"); /* leaves a connection open … */
+        RgReply reply = reply_to(client, "kept [[ok]]"); /* leaves a connection open … */
         free(reply.text);
-        reply = reply_to(asker, "dropped [[drop]]"); /* … which the server closes */
+        reply = reply_to(client, "dropped [[drop]]"); /* … which the server closes */
         cr_assert_eq(reply.kind, RG_REPLY_LOST);
         free(reply.text);
     }
     cr_assert_eq(server_count(&server, 0, "ask dropped/long"), 5);
-    rg_asker_destroy(asker);
+    rg_judge_client_destroy(client);
     server_kill(&server);
 }
 
@@ -115,19 +115,19 @@ Test(judge_endpoint, the_request_is_what_the_options_say) {
     RgEndpointOptions options = {.url = "http://localhost/v1/chat/completions",
                                  .model = "m",
                                  .key_variable = "",
-                                 .question = "{b}{prompt}{{a}}{c}",
+                                 .query = "{b}{prompt}{{a}}{c}",
                                  .extra = "{\"top_p\": 0.5, \"max_tokens\": null}",
                                  .temperature = 0.75,
                                  .max_tokens = 9,
                                  .timeout = 1};
-    RgAsker *asker = endpoint_of(&options);
-    RgQuestion question = {"{a}\n", "\xff", "\""};
-    char *request = asker->request(asker, &question);
+    RgJudgeClient *client = endpoint_of(&options);
+    RgJudgeQuery query = {"{a}\n", "\xff", "\""};
+    char *request = client->request(client, &query);
     cr_assert_str_eq(request,
                      "{\"messages\":[{\"content\":\"\\\"{a}\\n{\xEF\xBF\xBD}{c}\",\"role\":"
                      "\"user\"}],\"model\":\"m\",\"temperature\":0.75,\"top_p\":0.5}");
     free(request);
-    rg_asker_destroy(asker);
+    rg_judge_client_destroy(client);
 }
 
 Test(judge_endpoint, the_key_is_sent_and_never_told) {
@@ -135,17 +135,17 @@ Test(judge_endpoint, the_key_is_sent_and_never_told) {
     setenv("RG_TEST_KEY", key, 1);
     JudgeServer server = server_start(scratch("log"), "0", "--key", key);
     RgEndpointOptions options = server_options(&server);
-    RgAsker *asker = endpoint_of(&options);
-    RgReply reply = reply_to(asker, "without");
+    RgJudgeClient *client = endpoint_of(&options);
+    RgReply reply = reply_to(client, "without");
     cr_assert_eq(reply.kind, RG_REPLY_FORBIDDEN);
     free(reply.text);
-    rg_asker_destroy(asker);
+    rg_judge_client_destroy(client);
     options.key_variable = "RG_TEST_KEY";
-    asker = endpoint_of(&options);
-    reply = reply_to(asker, "with");
+    client = endpoint_of(&options);
+    reply = reply_to(client, "with");
     cr_assert_eq(reply.kind, RG_REPLY_ANSWER);
     free(reply.text);
-    reply = reply_to(asker, "mean [[echo]]");
+    reply = reply_to(client, "mean [[echo]]");
     cr_assert_eq(reply.kind, RG_REPLY_FORBIDDEN);
     cr_assert(strstr(reply.text, "status 401: bad key Bearer ********************"), "%s",
               reply.text);
@@ -155,7 +155,7 @@ Test(judge_endpoint, the_key_is_sent_and_never_told) {
         RgReplyKind kind;
     } echoes[] = {{"mean [[forms]]", RG_REPLY_ERROR}, {"mean [[parrot]]", RG_REPLY_ANSWER}};
     for (int k = 0; k < 2; k++) { /* escaped and cut, and as the answer itself */
-        reply = reply_to(asker, echoes[k].prompt);
+        reply = reply_to(client, echoes[k].prompt);
         cr_assert_eq(reply.kind, echoes[k].kind, "%s", reply.text);
         cr_expect(strstr(reply.text, "*****"), "%s", reply.text);
         for (size_t from = 0; from + 6 < sizeof key; from++) {
@@ -165,7 +165,7 @@ Test(judge_endpoint, the_key_is_sent_and_never_told) {
         }
         free(reply.text);
     }
-    rg_asker_destroy(asker);
+    rg_judge_client_destroy(client);
     server_kill(&server);
 }
 
@@ -173,50 +173,50 @@ Test(judge_endpoint, what_cannot_work_is_refused_before_anything_is_sent) {
     setenv("RG_TEST_KEY", "two words", 1);
     unsetenv("RG_TEST_NONE");
     static const struct {
-        const char *url, *question, *extra, *variable, *message;
+        const char *url, *query, *extra, *variable, *message;
     } cases[] = {
-        {"localhost:80", RG_ENDPOINT_QUESTION, "", "", "url: expected http"},
-        {"file:///etc/passwd", RG_ENDPOINT_QUESTION, "", "", "url: expected http"},
-        {"http://", RG_ENDPOINT_QUESTION, "", "", "url: expected http"},
-        {"http://me:pass@host/", RG_ENDPOINT_QUESTION, "", "", "url: expected an address without"},
-        {"http://host/?a=1&API_Key=pass@", RG_ENDPOINT_QUESTION, "", "",
+        {"localhost:80", RG_ENDPOINT_QUERY, "", "", "url: expected http"},
+        {"file:///etc/passwd", RG_ENDPOINT_QUERY, "", "", "url: expected http"},
+        {"http://", RG_ENDPOINT_QUERY, "", "", "url: expected http"},
+        {"http://me:pass@host/", RG_ENDPOINT_QUERY, "", "", "url: expected an address without"},
+        {"http://host/?a=1&API_Key=pass@", RG_ENDPOINT_QUERY, "", "",
          "url: expected an address without a key among its parameters"},
-        {"http://host/?k%65y=pass@", RG_ENDPOINT_QUESTION, "", "",
+        {"http://host/?k%65y=pass@", RG_ENDPOINT_QUERY, "", "",
          "url: expected an address without a key among its parameters"},
-        {"http://host", RG_ENDPOINT_QUESTION, "{\"x\": [{\"api_key\": \"pass@\"}]}", "",
+        {"http://host", RG_ENDPOINT_QUERY, "{\"x\": [{\"api_key\": \"pass@\"}]}", "",
          "extra: expected no key among its members"},
         {"http://host", "{a} or {b}?", "", "", "question: expected {prompt} in it"},
         {"http://host", "{prompt} {b}", "", "", "question: expected {a} in it"},
-        {"http://host", RG_ENDPOINT_QUESTION, "[1]", "", "extra: expected a JSON object"},
-        {"http://host", RG_ENDPOINT_QUESTION, "{", "", "extra: expected a JSON object"},
-        {"http://host", RG_ENDPOINT_QUESTION, "", "RG_TEST_NONE",
+        {"http://host", RG_ENDPOINT_QUERY, "[1]", "", "extra: expected a JSON object"},
+        {"http://host", RG_ENDPOINT_QUERY, "{", "", "extra: expected a JSON object"},
+        {"http://host", RG_ENDPOINT_QUERY, "", "RG_TEST_NONE",
          "key_variable: the environment has no RG_TEST_NONE"},
-        {"http://host", RG_ENDPOINT_QUESTION, "", "RG_TEST_KEY",
+        {"http://host", RG_ENDPOINT_QUERY, "", "RG_TEST_KEY",
          "key_variable: what RG_TEST_KEY holds is no key"},
     };
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
         RgEndpointOptions options = {.url = cases[k].url,
                                      .model = "m",
-                                     .question = cases[k].question,
+                                     .query = cases[k].query,
                                      .extra = cases[k].extra,
                                      .key_variable = cases[k].variable,
                                      .timeout = 1};
-        RgAsker *asker;
-        cr_assert_eq(rg_endpoint_create(&options, &asker, &error), RG_E_USAGE);
+        RgJudgeClient *client;
+        cr_assert_eq(rg_endpoint_create(&options, &client, &error), RG_E_USAGE);
         cr_assert(strncmp(error.text, cases[k].message, strlen(cases[k].message)) == 0, "%s",
                   error.text);
         cr_assert(!strstr(error.text, "pass@") && !strstr(error.text, "two words"));
-        cr_assert_null(asker);
+        cr_assert_null(client);
     }
 }
 
 /* ---- a command ---- */
 
-static RgAsker *command_of(const char *line, double timeout) {
-    RgAsker *asker;
+static RgJudgeClient *command_of(const char *line, double timeout) {
+    RgJudgeClient *client;
     RgCommandOptions options = {line, timeout};
-    ASSERT_OK(rg_command_judge_create(&options, &asker, &error));
-    return asker;
+    ASSERT_OK(rg_command_judge_create(&options, &client, &error));
+    return client;
 }
 
 /* A judge in Python, whose text may not hold a quotation mark of the other kind. */
@@ -248,15 +248,15 @@ Test(judge_command, a_child_answers_and_whatever_else_it_does_has_its_name) {
         {"yes", 100, RG_REPLY_UNREADABLE, "writes y, expected"},
     };
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
-        RgAsker *asker = command_of(cases[k].command, cases[k].timeout);
-        for (int round = 0; round < 2; round++) { /* the next question has a new child */
-            RgReply reply = reply_to(asker, "ask \xE2\x80\x9C\xff");
+        RgJudgeClient *client = command_of(cases[k].command, cases[k].timeout);
+        for (int round = 0; round < 2; round++) { /* the next query has a new child */
+            RgReply reply = reply_to(client, "ask \xE2\x80\x9C\xff");
             cr_assert_eq(reply.kind, cases[k].kind, "%s: %s", cases[k].command, reply.text);
             cr_assert(reply.reached);
             cr_assert(strstr(reply.text, cases[k].text), "%s: %s", cases[k].command, reply.text);
             free(reply.text);
         }
-        rg_asker_destroy(asker);
+        rg_judge_client_destroy(client);
     }
 }
 
@@ -267,23 +267,23 @@ Test(judge_command, answers_in_any_order_find_their_questions_and_a_full_pipe_is
         "for line in reversed(lines):\n q = json.loads(line)\n"
         " print(json.dumps(dict(id=q[\"id\"], answer=q[\"a\"] + q[\"prompt\"])), flush=True)'";
     enum { COUNT = 40, SIZE = 50000 };
-    RgAskingOptions options = {.parallel = COUNT};
-    RgAsking *asking = rg_asking_create(command_of(line, 200), &options);
+    RgJudgeRequestOptions options = {.parallel = COUNT};
+    RgJudgeRequests *requests = rg_judge_requests_create(command_of(line, 200), &options);
     char *prompt = rg_allocate(SIZE + 1, 1), names[COUNT][8];
     memset(prompt, 'p', SIZE);
-    RgQuestion questions[COUNT];
+    RgJudgeQuery queries[COUNT];
     RgAnswer answers[COUNT];
     for (int i = 0; i < COUNT; i++) {
         snprintf(names[i], sizeof names[i], "%d", i);
-        questions[i] = (RgQuestion){prompt, names[i], ""};
+        queries[i] = (RgJudgeQuery){prompt, names[i], ""};
     }
-    ASSERT_OK(rg_asking_ask(asking, questions, COUNT, answers, &error));
+    ASSERT_OK(rg_judge_requests_answer(requests, queries, COUNT, answers, &error));
     for (int i = 0; i < COUNT; i++) {
         cr_assert_eq(strtol(answers[i].text, NULL, 10), i);
         cr_assert_eq(strlen(answers[i].text), strlen(names[i]) + SIZE);
     }
     rg_answers_release(answers, COUNT);
-    rg_asking_destroy(asking);
+    rg_judge_requests_destroy(requests);
     free(prompt);
 }
 
@@ -292,26 +292,27 @@ Test(judge_command, a_child_that_dies_now_and_then_is_started_again_and_loses_no
                                       "answer=q[\"b\"])), flush=True)\n "
                                       "if q[\"b\"].endswith(\"7\"): sys.exit(1)");
     enum { COUNT = 50 };
-    RgAskingOptions options = {.parallel = 3, .retries = 30, .backoff = 0.001, .longest_wait = 10};
-    RgAsking *asking = rg_asking_create(command_of(line, 200), &options);
+    RgJudgeRequestOptions options = {
+        .parallel = 3, .retries = 30, .backoff = 0.001, .longest_wait = 10};
+    RgJudgeRequests *requests = rg_judge_requests_create(command_of(line, 200), &options);
     char names[COUNT][8];
-    RgQuestion questions[COUNT];
+    RgJudgeQuery queries[COUNT];
     RgAnswer answers[COUNT];
     for (int i = 0; i < COUNT; i++) {
         snprintf(names[i], sizeof names[i], "%d", i);
-        questions[i] = (RgQuestion){"p", "", names[i]};
+        queries[i] = (RgJudgeQuery){"p", "", names[i]};
     }
-    ASSERT_OK(rg_asking_ask(asking, questions, COUNT, answers, &error));
+    ASSERT_OK(rg_judge_requests_answer(requests, queries, COUNT, answers, &error));
     for (int i = 0; i < COUNT; i++)
         cr_assert_str_eq(answers[i].text, names[i]);
     rg_answers_release(answers, COUNT);
-    rg_asking_destroy(asking);
+    rg_judge_requests_destroy(requests);
 }
 
 Test(judge_command, no_command_is_refused) {
     RgCommandOptions options = {"", 1};
-    RgAsker *asker;
-    cr_assert_eq(rg_command_judge_create(&options, &asker, &error), RG_E_USAGE);
+    RgJudgeClient *client;
+    cr_assert_eq(rg_command_judge_create(&options, &client, &error), RG_E_USAGE);
     cr_assert_str_eq(error.text, "command: expected a line for the shell, found none");
 }
 
@@ -319,10 +320,10 @@ Test(judge_command, no_command_is_refused) {
 
 enum { COMPARISONS = 1000, PARALLEL = 8 };
 
-static RgQuestion pairs[COMPARISONS];
+static RgJudgeQuery pairs[COMPARISONS];
 static RgVerdict expected[COMPARISONS];
 
-/* What the server does with the questions of a comparison: of each hundred, */
+/* What the server does with the queries of a comparison: of each hundred, */
 static const char *script_of(int i) {
     static const struct {
         int below;
@@ -354,8 +355,8 @@ static void make_pairs(void) {
     for (int i = 0; i < COMPARISONS; i++) {
         const char *script = script_of(i);
         const char *tail = i % 3 == 0 ? " and more" : "";
-        pairs[i] = (RgQuestion){rg_string_format("%d%s", i, script), rg_string_format("x%s", tail),
-                                rg_string_format("y then")};
+        pairs[i] = (RgJudgeQuery){rg_string_format("%d%s", i, script),
+                                  rg_string_format("x%s", tail), rg_string_format("y then")};
         bool none = strstr(script, "nonsense") || strstr(script, "refuse") ||
                     strstr(script, "both") || strstr(script, "tie");
         expected[i] = none ? RG_VERDICT_TIE : i % 3 == 0 ? RG_VERDICT_SECOND : RG_VERDICT_FIRST;
@@ -379,15 +380,15 @@ static RgExternal *proof_judge(const JudgeServer *server) {
 /* All comparisons with the answers in the store: what the program does. */
 static void compare_all(const JudgeServer *server, RgVerdict *verdicts, RgJudgeCount *counts) {
     RgStore *store;
-    RgAnswerShelf *shelf;
+    RgJudgeCache *cache;
     ASSERT_OK(rg_store_open(scratch("proof.db"), true, &store, &error));
-    ASSERT_OK(rg_answer_shelf_open(store, &shelf, &error));
+    ASSERT_OK(rg_judge_cache_open(store, &cache, &error));
     RgExternal *external = proof_judge(server);
-    ASSERT_OK(rg_external_use_shelf(external, shelf, &error));
+    ASSERT_OK(rg_external_use_cache(external, cache, &error));
     ASSERT_OK(rg_external_compare(external, pairs, COMPARISONS, verdicts, &error));
     rg_external_take_counts(external, counts);
     rg_external_destroy(external);
-    rg_answer_shelf_close(shelf);
+    rg_judge_cache_close(cache);
     rg_store_close(store);
 }
 
@@ -408,7 +409,7 @@ static void wait_for_answers(const JudgeServer *server, int count) {
         usleep(5000);
 }
 
-/* Of each question, in both orders: what the store has of it. */
+/* Of each query, in both orders: what the store has of it. */
 typedef struct Kept {
     bool answered;
     int tries;
@@ -419,17 +420,17 @@ static void read_kept(const JudgeServer *server, Kept kept[2 * COMPARISONS]) {
     sqlite3_stmt *row;
     ASSERT_OK(rg_store_open(scratch("proof.db"), false, &store, &error));
     RgEndpointOptions options = server_options(server);
-    RgAsker *asker = endpoint_of(&options);
-    RgDigest judge = rg_digest(RG_DIGEST_START, asker->name, strlen(asker->name));
+    RgJudgeClient *client = endpoint_of(&options);
+    RgDigest judge = rg_digest(RG_DIGEST_START, client->name, strlen(client->name));
     cr_assert_eq(sqlite3_prepare_v2(rg_store_database(store),
                                     "SELECT answer IS NOT NULL, tries FROM judge_answers WHERE key "
                                     "= ?1",
                                     -1, &row, NULL),
                  SQLITE_OK);
     for (int i = 0; i < 2 * COMPARISONS; i++) {
-        RgQuestion q = pairs[i / 2];
-        RgQuestion question = {q.prompt, i % 2 ? q.b : q.a, i % 2 ? q.a : q.b};
-        char *request = asker->request(asker, &question);
+        RgJudgeQuery q = pairs[i / 2];
+        RgJudgeQuery query = {q.prompt, i % 2 ? q.b : q.a, i % 2 ? q.a : q.b};
+        char *request = client->request(client, &query);
         RgDigest key = rg_digest(judge, request, strlen(request));
         sqlite3_bind_blob(row, 1, &key, sizeof key, SQLITE_STATIC);
         kept[i] = (Kept){0};
@@ -439,11 +440,11 @@ static void read_kept(const JudgeServer *server, Kept kept[2 * COMPARISONS]) {
         free(request);
     }
     sqlite3_finalize(row);
-    rg_asker_destroy(asker);
+    rg_judge_client_destroy(client);
     rg_store_close(store);
 }
 
-/* Of each question: how often the server's log has it, from line `first` on. */
+/* Of each query: how often the server's log has it, from line `first` on. */
 static void read_log(const JudgeServer *server, int first, const char *what,
                      int count[2 * COMPARISONS]) {
     char line[128], found[8], name[64];
@@ -459,7 +460,7 @@ static void read_log(const JudgeServer *server, int first, const char *what,
     fclose(log);
 }
 
-/* 1,000 comparisons, 2,000 questions, by a server that is slow, wrong, refusing and dying, for a
+/* 1,000 comparisons, 2,000 queries, by a server that is slow, wrong, refusing and dying, for a
  * program that is killed in the middle. */
 Test(judge_endpoint, a_thousand_comparisons_lose_nothing_and_pay_for_nothing_twice) {
     static Kept killed[2 * COMPARISONS], kept[2 * COMPARISONS];

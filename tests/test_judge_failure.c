@@ -11,7 +11,7 @@ static RgError error;
 
 /* ---- steps ---- */
 
-/* The course's own judge, until it has answered so many times. */
+/* The task's own judge, until it has answered so many times. */
 static struct {
     RgStatus (*judge)(void *environment, const RgSequences *sequences, double *reward,
                       RgError *error);
@@ -25,21 +25,21 @@ static RgStatus impatient(void *environment, const RgSequences *sequences, doubl
     return patience.judge(environment, sequences, reward, why);
 }
 
-static void lose_patience(RgCourse *course, int answers) {
-    if (course->judge != impatient)
-        patience.judge = course->judge;
+static void lose_patience(RgTask *task, int answers) {
+    if (task->judge != impatient)
+        patience.judge = task->judge;
     patience.answers = answers;
-    course->judge = impatient;
+    task->judge = impatient;
 }
 
 static void fail_step(const char *algorithm, const char *options, int answers) {
     Race race = race_begin(algorithm, options, "contexts=3 responses=5 pairs=20", 0, 8);
-    RgCourse *course = &race.environment->course;
+    RgTask *task = &race.environment->task;
     int64_t size = race.policy->parameters->count;
     for (int i = 0; i < 3; i++)
         cr_assert(take_step(race.trainer), "%s", algorithm);
     uint64_t hash = rg_parameters_hash(race.policy->parameters);
-    lose_patience(course, answers);
+    lose_patience(task, answers);
     cr_expect_eq(rg_trainer_step(race.trainer, &error), RG_E_FILE, "%s", algorithm);
     cr_expect_null(race.trainer->outcome.diverged, "%s", algorithm);
     cr_expect_str_eq(error.text, "nobody answers");
@@ -62,7 +62,7 @@ Test(judge_failure, ends_the_step_of_every_algorithm_that_asks) {
 /* Rewards and labels of two responses are of one answer. */
 Test(judge_failure, is_none_where_a_group_of_two_is_judged_once) {
     Race race = race_begin("rloo", "group_size=2", "contexts=3 responses=5 pairs=20", 0, 8);
-    lose_patience(&race.environment->course, 1);
+    lose_patience(&race.environment->task, 1);
     cr_expect_eq(rg_trainer_step(race.trainer, &error), RG_OK, "%s", error.text);
     cr_expect_eq(race.trainer->meter.judge_queries, 16);
     race_end(&race);
@@ -70,7 +70,7 @@ Test(judge_failure, is_none_where_a_group_of_two_is_judged_once) {
 
 Test(judge_failure, keeps_a_trainer_from_being_made_where_all_is_judged_at_first) {
     Race race = race_begin("dpo", "", "contexts=3 responses=5 pairs=20", 0, 8);
-    lose_patience(&race.environment->course, 0);
+    lose_patience(&race.environment->task, 0);
     const RgAlgorithm *parl = rg_algorithm_find("parl");
     void *options = rg_allocate(1, parl->about.options_size);
     RgSettings *nothing = rg_settings_create();
@@ -79,7 +79,7 @@ Test(judge_failure, keeps_a_trainer_from_being_made_where_all_is_judged_at_first
                  RG_OK);
     RgTrainer *trainer;
     cr_expect_eq(rg_trainer_create(parl, options, &race.trainer->training, race.policy,
-                                   race.reference, &race.environment->course,
+                                   race.reference, &race.environment->task,
                                    &race.trainer->optimizer->options, 0, rg_random_root(1),
                                    &trainer, &error),
                  RG_E_FILE);
@@ -96,16 +96,16 @@ Test(judge_failure, of_best_of_n_ends_the_evaluation) {
     cr_assert_eq(
         rg_policy_create("tabular", settings, "policy", &space, rg_random_root(1), &policy, &error),
         RG_OK);
-    RgCourse course = {0};
-    lose_patience(&course, 0);
+    RgTask task = {0};
+    lose_patience(&task, 0);
     RgContender best = {policy, policy, 0.1, 4};
     RgSequences *prompts = rg_sequences_create(), *out = rg_sequences_create();
     int32_t context = 1;
     rg_sequences_append(prompts, &context, 1, NULL, 0);
     RgSampling sampling = {.temperature = 1, .top_p = 1, .response_limit = 1, .end_token = -1};
-    cr_expect_eq(rg_contender_sample(&best, &course, prompts, &sampling, rg_random_root(2), out,
-                                     NULL, &error),
-                 RG_E_FILE);
+    cr_expect_eq(
+        rg_contender_sample(&best, &task, prompts, &sampling, rg_random_root(2), out, NULL, &error),
+        RG_E_FILE);
     cr_expect_str_eq(error.text, "nobody answers");
     rg_sequences_destroy(out);
     rg_sequences_destroy(prompts);
@@ -159,7 +159,7 @@ static RgStatus run_trial(const char *name, int answers, double checkpoint_secon
     cr_assert_eq(rg_store_experiment(run.store, "failing", "{}", &run.experiment, &error), RG_OK);
     cr_assert_eq(rg_trial_setup_make(&run.setup, &experiment->trials[0], &error), RG_OK);
     if (answers >= 0)
-        lose_patience(&run.setup.environment->course, answers);
+        lose_patience(&run.setup.environment->task, answers);
     if (other_type)
         run.setup.environment->type = other_type;
     RgStatus status = rg_trial_run(&run, &experiment->trials[0], &error);

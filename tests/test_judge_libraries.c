@@ -25,8 +25,9 @@ static const RgJudgeType *type_of(const char *name) {
 }
 
 static void need(const char *judge) {
-    if (type_of(judge)->about.lacks)
-        cr_skip_test("built without the judge %s: %s", judge, type_of(judge)->about.lacks);
+    if (type_of(judge)->about.missing_packages)
+        cr_skip_test("built without the judge %s: %s", judge,
+                     type_of(judge)->about.missing_packages);
 }
 
 static void need_model(void) {
@@ -87,7 +88,7 @@ TestSuite(grammar, .init = scratch_begin);
 
 Test(judge_libraries, what_a_build_lacks_is_refused_with_what_to_install) {
     static const RgJudgeType lacking = {
-        .about = {.name = "lacking", .summary = "s", .lacks = "a-package"}};
+        .about = {.name = "lacking", .summary = "s", .missing_packages = "a-package"}};
     cr_assert_eq(rg_judge_type_register(&lacking, &error), RG_OK, "%s", error.text);
     Chosen chosen;
     RgSettings *s = rg_settings_create();
@@ -102,11 +103,11 @@ Test(judge_libraries, a_build_without_them_names_their_packages) {
     static const char *const names[] = {"fluency", "grammar"}, *const packages[] = {
                                                                    "libsphinxbase-dev",
                                                                    "liblink-grammar-dev"};
-    if (!type_of("fluency")->about.lacks && !type_of("grammar")->about.lacks)
+    if (!type_of("fluency")->about.missing_packages && !type_of("grammar")->about.missing_packages)
         cr_skip_test("this build has both libraries");
     for (int k = 0; k < 2; k++) {
         RgJudge *judge;
-        if (!type_of(names[k])->about.lacks)
+        if (!type_of(names[k])->about.missing_packages)
             continue;
         cr_expect_eq(try_judge(names[k], NULL, RG_SETTING_STRING, NULL, &judge), RG_E_USAGE);
         cr_expect(strstr(error.text, packages[k]), "%s", error.text);

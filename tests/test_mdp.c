@@ -2,7 +2,7 @@
 /* The mdp environment and the policy that acts in it: episodes against what is known exactly, bits
  * that do not depend on threads or neighbours, files, refusals, and every algorithm unchanged. */
 #include "algorithms/training/trainer.h"
-#include "core/models/tabular.h"
+#include "core/models/state_table.h"
 #include "core/tensor/threads.h"
 #include "envs/episodes.h"
 #include "envs/mdp/mdp.h"
@@ -46,7 +46,7 @@ static const char small[] = "states=3 actions=3 horizon=4 pairs=20 conditions=30
 
 static RgSequences *episodes_of(const Stage *s, RgPolicy *policy, int64_t count, double *logprob) {
     RgSequences *prompts = rg_episode_prompts(0, count), *episodes = rg_sequences_create();
-    rg_episodes_sample(s->environment->course.dynamics, policy, prompts, 1, rg_random_root(9),
+    rg_episodes_sample(s->environment->task.simulator, policy, prompts, 1, rg_random_root(9),
                        episodes, logprob);
     rg_sequences_destroy(prompts);
     return episodes;
@@ -92,7 +92,7 @@ Test(mdp, mean_return_of_episodes_is_the_exact_one) {
     Stage s = open_stage(small, "initial_deviation=1");
     double *reward = rg_allocate(COUNT, sizeof *reward), sum = 0, square = 0;
     RgSequences *episodes = episodes_of(&s, s.policy, COUNT, NULL);
-    s.environment->course.judge(s.environment, episodes, reward, NULL);
+    s.environment->task.judge(s.environment, episodes, reward, NULL);
     for (int i = 0; i < COUNT; i++) {
         sum += reward[i] / COUNT;
         square += reward[i] * reward[i] / COUNT;
@@ -114,7 +114,7 @@ Test(mdp, mean_return_of_episodes_is_the_exact_one) {
 
 Test(mdp, the_likeliest_action_is_taken_at_temperature_zero) {
     Stage s = open_stage(small, "initial_deviation=1");
-    const RgDynamics *d = s.environment->course.dynamics;
+    const RgSimulator *d = s.environment->task.simulator;
     RgSequences *prompts = rg_episode_prompts(0, 20), *episodes = rg_sequences_create();
     RgSampling greedy = {.temperature = 0, .top_p = 1, .response_limit = 8, .end_token = -1};
     rg_policy_sample(s.policy, prompts, 1, &greedy, rg_random_root(2), episodes, NULL);
@@ -139,10 +139,10 @@ Test(mdp, a_saved_policy_acts_again_once_it_is_lent_a_process) {
     snprintf(path, sizeof path, "%s/markov.safetensors", scratch_path);
     cr_assert_eq(rg_policy_save(s.policy, path, &error), RG_OK, "%s", error.text);
     cr_assert_eq(rg_policy_load(path, &loaded, &error), RG_OK, "%s", error.text);
-    cr_assert_eq(rg_policy_use_dynamics(loaded, other.environment->course.dynamics, &error),
+    cr_assert_eq(rg_policy_use_simulator(loaded, other.environment->task.simulator, &error),
                  RG_E_USAGE);
     cr_assert(strstr(error.text, "12 states") && strstr(error.text, "8 states"), "%s", error.text);
-    cr_assert_eq(rg_policy_use_dynamics(loaded, s.environment->course.dynamics, &error), RG_OK);
+    cr_assert_eq(rg_policy_use_simulator(loaded, s.environment->task.simulator, &error), RG_OK);
     RgSequences *before = episodes_of(&s, s.policy, 9, NULL),
                 *after = episodes_of(&s, loaded, 9, NULL);
     cr_assert_eq(rg_sequences_hash(before), rg_sequences_hash(after));
@@ -175,8 +175,8 @@ Test(mdp, every_algorithm_raises_the_return) {
                                     .beta2 = 0.999,
                                     .epsilon = 1e-8};
         cr_assert_eq(rg_trainer_create(a, options, &training, policy, s.policy,
-                                       &s.environment->course, &adamw, 0, rg_random_root(3),
-                                       &trainer, &error),
+                                       &s.environment->task, &adamw, 0, rg_random_root(3), &trainer,
+                                       &error),
                      RG_OK, "%s", error.text);
         for (int step = 0; step < 60; step++)
             cr_assert(take_step(trainer), "%s: %s", names[k], trainer->outcome.diverged);
@@ -211,7 +211,7 @@ static double charged(int steps, const char *checkpoint_path) {
     RgSequences *looked_at = episodes_of(&s, policy, 5, NULL);
     RgTrainer *trainer;
     cr_assert_eq(rg_trainer_create(parl, &options, &training, policy, s.policy,
-                                   &s.environment->course, &rg_small_race_optimizer, 0,
+                                   &s.environment->task, &rg_small_race_optimizer, 0,
                                    rg_random_root(3), &trainer, &error),
                  RG_OK, "%s", error.text);
     RgCheckpoint *checkpoint = rg_checkpoint_create();

@@ -173,38 +173,38 @@ Test(options, recorded_options_read_back_the_same) {
 }
 
 typedef struct CrewOptions {
-    RgOptionList crew;
+    RgOptionList pool;
 } CrewOptions;
 
-static const RgOption crew[] = {
-    RG_OPTION_LIST(CrewOptions, crew, "names, or numbers"),
+static const RgOption pool[] = {
+    RG_OPTION_LIST(CrewOptions, pool, "names, or numbers"),
     RG_OPTION_END,
 };
 
 Test(options, lists_of_words_and_integers_are_read_recorded_and_told) {
-    CrewOptions read = {.crew = {.count = 3}};
-    cr_assert_eq(rg_options_read(crew, table, "boats.1", &read, &error), RG_OK);
-    cr_assert_eq(read.crew.count, 0, "the default");
+    CrewOptions read = {.pool = {.count = 3}};
+    cr_assert_eq(rg_options_read(pool, table, "boats.1", &read, &error), RG_OK);
+    cr_assert_eq(read.pool.count, 0, "the default");
     set("boats.1.crew", RG_SETTING_EMPTY, "");
-    cr_assert_eq(rg_options_read(crew, table, "boats.1", &read, &error), RG_OK);
-    cr_assert_eq(read.crew.count, 0);
+    cr_assert_eq(rg_options_read(pool, table, "boats.1", &read, &error), RG_OK);
+    cr_assert_eq(read.pool.count, 0);
     set("boats.1.crew.0", RG_SETTING_STRING, "13");
     set("boats.1.crew.1", RG_SETTING_INTEGER, "13");
     RgSettings *resolved = rg_settings_create();
     for (int again = 0; again < 2; again++) {
-        cr_assert_eq(rg_options_read(crew, again ? resolved : table, "boats.1", &read, &error),
+        cr_assert_eq(rg_options_read(pool, again ? resolved : table, "boats.1", &read, &error),
                      RG_OK, "%s", error.text);
-        cr_assert_eq(read.crew.count, 2);
-        cr_assert(!read.crew.item[0].is_integer && read.crew.item[1].is_integer);
-        cr_assert_str_eq(read.crew.item[0].text, "13");
-        cr_assert_str_eq(read.crew.item[1].text, "13");
-        rg_options_record(crew, &read, "boats.1", resolved);
+        cr_assert_eq(read.pool.count, 2);
+        cr_assert(!read.pool.item[0].is_integer && read.pool.item[1].is_integer);
+        cr_assert_str_eq(read.pool.item[0].text, "13");
+        cr_assert_str_eq(read.pool.item[1].text, "13");
+        rg_options_record(pool, &read, "boats.1", resolved);
     }
     rg_settings_destroy(resolved);
     char *text = NULL;
     size_t size;
     FILE *stream = open_memstream(&text, &size);
-    rg_options_print(crew, stream);
+    rg_options_print(pool, stream);
     fclose(stream);
     cr_assert_str_eq(text, "  crew: a list of at most 16 strings and integers; default []\n"
                            "      names, or numbers\n");
@@ -230,7 +230,7 @@ Test(options, what_is_no_list_of_words_and_integers_is_refused) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         end(), begin();
         set(cases[i].path, cases[i].kind, cases[i].text);
-        cr_assert_eq(rg_options_read(crew, table, "boats.1", &read, &error), RG_E_USAGE, "%s",
+        cr_assert_eq(rg_options_read(pool, table, "boats.1", &read, &error), RG_E_USAGE, "%s",
                      cases[i].path);
         cr_assert(strstr(error.text, cases[i].expected), "%s", error.text);
     }

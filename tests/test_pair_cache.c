@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Claims about the cache of pairs' values: what is found is what would be computed, cost and bits,
- * whatever is on the shelf and whatever else is asked; and nothing else is ever taken for it. */
+ * whatever is on the storage and whatever else is asked; and nothing else is ever taken for it. */
 #include "core/results/reference_cache.h"
 #include "core/tensor/threads.h"
 #include "tests/save_checkpoint.h"
@@ -111,7 +111,7 @@ Test(pair_cache, a_policy_that_says_something_else_has_another_digest) {
     rg_policy_destroy(policy);
 }
 
-/* ---- a shelf in memory ---- */
+/* ---- a storage in memory ---- */
 
 enum { MEMORY_ROWS = 256 };
 typedef struct MemoryShelf {
@@ -120,10 +120,10 @@ typedef struct MemoryShelf {
     int64_t count;
 } MemoryShelf;
 
-static const RgPairValues *look_up(const MemoryShelf *shelf, RgDigest key) {
-    for (int64_t i = 0; i < shelf->count; i++)
-        if (digests_equal(shelf->key[i], key))
-            return &shelf->values[i];
+static const RgPairValues *look_up(const MemoryShelf *storage, RgDigest key) {
+    for (int64_t i = 0; i < storage->count; i++)
+        if (digests_equal(storage->key[i], key))
+            return &storage->values[i];
     return NULL;
 }
 
@@ -139,19 +139,19 @@ static void memory_find(void *context, const RgDigest *keys, int64_t count, RgPa
 
 static void memory_keep(void *context, const RgDigest *keys, const RgPairValues *values,
                         int64_t count) {
-    MemoryShelf *shelf = context;
+    MemoryShelf *storage = context;
     for (int64_t i = 0; i < count; i++) {
-        if (look_up(shelf, keys[i]))
+        if (look_up(storage, keys[i]))
             continue;
-        cr_assert_lt(shelf->count, MEMORY_ROWS);
-        shelf->key[shelf->count] = keys[i];
-        shelf->values[shelf->count++] = values[i];
+        cr_assert_lt(storage->count, MEMORY_ROWS);
+        storage->key[storage->count] = keys[i];
+        storage->values[storage->count++] = values[i];
     }
 }
 
-static RgPairCache memory_cache(MemoryShelf *shelf, RgDigest source) {
+static RgPairCache memory_cache(MemoryShelf *storage, RgDigest source) {
     return (RgPairCache){
-        .source = source, .shelf = shelf, .find = memory_find, .keep = memory_keep};
+        .source = source, .storage = storage, .find = memory_find, .keep = memory_keep};
 }
 
 /* ---- trials ---- */
@@ -202,32 +202,33 @@ static RgDigest race_source(void) {
     return source;
 }
 
-/* Whether nothing is on the shelf, everything, or half of it; resumed or not; with any threads. */
+/* Whether nothing is on the storage, everything, or half of it; resumed or not; with any threads.
+ */
 Test(pair_cache, neither_bits_nor_flops_tell_what_was_found) {
     static const char *const names[] = {"dpo", "sail-dp", "sail-pp"};
-    MemoryShelf *shelf = rg_allocate(1, sizeof *shelf);
+    MemoryShelf *storage = rg_allocate(1, sizeof *storage);
     for (int i = 0; i < 3; i++) {
-        *shelf = (MemoryShelf){.count = 0};
-        RgPairCache cache = memory_cache(shelf, race_source());
+        *storage = (MemoryShelf){.count = 0};
+        RgPairCache cache = memory_cache(storage, race_source());
         Outcome without = run(names[i], NULL, NULL);
         for (int threads = 1; threads <= 4; threads *= 2) {
             rg_threads_set(threads);
-            shelf->count = 0;
+            storage->count = 0;
             assert_same_outcome(run(names[i], &cache, NULL), without);
-            cr_assert_gt(shelf->count, 0);
+            cr_assert_gt(storage->count, 0);
             assert_same_outcome(run(names[i], &cache, NULL), without);
-            shelf->count /= 2;
+            storage->count /= 2;
             assert_same_outcome(run(names[i], &cache, NULL), without);
-            shelf->count = 3;
+            storage->count = 3;
             assert_same_outcome(run(names[i], &cache, scratch("checkpoint")), without);
         }
     }
-    free(shelf);
+    free(storage);
 }
 
 Test(pair_cache, a_second_trial_asks_nothing_of_the_reference) {
-    MemoryShelf *shelf = rg_allocate(1, sizeof *shelf);
-    RgPairCache cache = memory_cache(shelf, race_source());
+    MemoryShelf *storage = rg_allocate(1, sizeof *storage);
+    RgPairCache cache = memory_cache(storage, race_source());
     run("dpo", &cache, NULL);
     int64_t asked = cache.computed;
     cr_assert_eq(asked + cache.found, BATCH * STEPS);
@@ -236,43 +237,43 @@ Test(pair_cache, a_second_trial_asks_nothing_of_the_reference) {
     run("sail-dp", &cache, NULL);
     cr_assert_eq(cache.computed, asked);
     cr_assert_eq(cache.found, 3 * BATCH * STEPS - asked);
-    free(shelf);
+    free(storage);
 }
 
 Test(pair_cache, what_was_sampled_is_not_kept) {
-    MemoryShelf *shelf = rg_allocate(1, sizeof *shelf);
-    RgPairCache cache = memory_cache(shelf, race_source());
+    MemoryShelf *storage = rg_allocate(1, sizeof *storage);
+    RgPairCache cache = memory_cache(storage, race_source());
     run("sail-pp", &cache, NULL);
     cr_assert_lt(cache.computed + cache.found, BATCH * STEPS);
-    cr_assert_leq(shelf->count, TOKEN_EXAMPLES);
-    int64_t rows = shelf->count;
+    cr_assert_leq(storage->count, TOKEN_EXAMPLES);
+    int64_t rows = storage->count;
     run("dpo", &cache, NULL);
-    cr_assert_eq(shelf->count, TOKEN_EXAMPLES, "%d of them before", (int)rows);
-    free(shelf);
+    cr_assert_eq(storage->count, TOKEN_EXAMPLES, "%d of them before", (int)rows);
+    free(storage);
 }
 
 Test(pair_cache, what_is_found_is_charged_as_it_cost) {
-    MemoryShelf *shelf = rg_allocate(1, sizeof *shelf);
-    RgPairCache cache = memory_cache(shelf, race_source());
+    MemoryShelf *storage = rg_allocate(1, sizeof *storage);
+    RgPairCache cache = memory_cache(storage, race_source());
     run("dpo", &cache, NULL);
-    for (int64_t i = 0; i < shelf->count; i++)
-        shelf->values[i].seconds = 1000;
+    for (int64_t i = 0; i < storage->count; i++)
+        storage->values[i].seconds = 1000;
     Outcome found = run("dpo", &cache, NULL);
     cr_assert(found.seconds > 1000 * BATCH * STEPS && found.seconds < 1000 * BATCH * STEPS + 100,
               "%g", found.seconds);
-    free(shelf);
+    free(storage);
 }
 
 Test(pair_cache, another_reference_or_other_pairs_find_nothing) {
-    MemoryShelf *shelf = rg_allocate(1, sizeof *shelf);
-    RgPairCache cache = memory_cache(shelf, race_source());
+    MemoryShelf *storage = rg_allocate(1, sizeof *storage);
+    RgPairCache cache = memory_cache(storage, race_source());
     RgPolicy *policy = token_policy(&token_model, 2), *other = token_policy(&token_model, 3);
     RgSequences *pairs = token_pairs();
     int64_t n = pairs->count / 2;
     RgPairValues *values = rg_allocate(n, sizeof *values);
     rg_pair_cache_values(&cache, NULL, policy, pairs, values);
     cr_assert_eq(cache.computed, n);
-    RgPairCache of_other = memory_cache(shelf, rg_policy_digest(other));
+    RgPairCache of_other = memory_cache(storage, rg_policy_digest(other));
     rg_pair_cache_values(&of_other, NULL, other, pairs, values);
     cr_assert_eq(of_other.found, 0);
     pairs->tokens[pairs->start[pairs->count] - 1] ^= 1;
@@ -289,10 +290,10 @@ Test(pair_cache, another_reference_or_other_pairs_find_nothing) {
     rg_sequences_destroy(pairs);
     rg_policy_destroy(other);
     rg_policy_destroy(policy);
-    free(shelf);
+    free(storage);
 }
 
-/* ---- the shelf in the results store ---- */
+/* ---- the storage in the results store ---- */
 
 static const RgDigest keys[] = {{{1, 2}}, {{1, 3}}, {{0, 0}}};
 static const RgPairValues rows[] = {{{-1.0 / 3, -2}, 3e10, 0.1}, {{-4, 0}, 5, 1e-9}, {{0}, 7, 0}};
@@ -300,20 +301,20 @@ enum { ROWS = sizeof keys / sizeof *keys };
 
 typedef struct Disk {
     RgStore *store;
-    RgPairShelf *shelf;
+    RgReferenceCache *storage;
     RgPairCache cache;
 } Disk;
 
 static Disk disk_open(const char *path) {
     Disk disk = {0};
     ASSERT_OK(rg_store_open(path, true, &disk.store, &error));
-    ASSERT_OK(rg_pair_shelf_open(disk.store, &disk.shelf, &error));
-    disk.cache = rg_pair_shelf_cache(disk.shelf, RG_DIGEST_START);
+    ASSERT_OK(rg_reference_cache_open(disk.store, &disk.storage, &error));
+    disk.cache = rg_reference_cache_pairs(disk.storage, RG_DIGEST_START);
     return disk;
 }
 
 static void disk_close(Disk *disk) {
-    rg_pair_shelf_close(disk->shelf);
+    rg_reference_cache_close(disk->storage);
     rg_store_close(disk->store);
 }
 
@@ -327,7 +328,7 @@ static int found_rows(const Disk *disk) {
     RgPairValues values[ROWS];
     bool found[ROWS];
     int mask = 0;
-    disk->cache.find(disk->cache.shelf, keys, ROWS, values, found);
+    disk->cache.find(disk->cache.storage, keys, ROWS, values, found);
     for (int i = 0; i < ROWS; i++) {
         mask |= found[i] << i;
         if (found[i])
@@ -340,10 +341,10 @@ Test(pair_cache, on_disk_comes_back_after_reopening) {
     const char *path = scratch("x.db");
     Disk disk = disk_open(path);
     cr_assert_eq(found_rows(&disk), 0);
-    disk.cache.keep(disk.cache.shelf, keys, rows, 2);
+    disk.cache.keep(disk.cache.storage, keys, rows, 2);
     cr_assert_eq(found_rows(&disk), 3);
-    disk.cache.keep(disk.cache.shelf, keys, rows, ROWS);
-    ASSERT_OK(rg_pair_shelf_status(disk.shelf, &error));
+    disk.cache.keep(disk.cache.storage, keys, rows, ROWS);
+    ASSERT_OK(rg_reference_cache_status(disk.storage, &error));
     disk_close(&disk);
     disk = disk_open(path);
     cr_assert_eq(found_rows(&disk), 7);
@@ -363,26 +364,26 @@ Test(pair_cache, a_row_that_is_not_as_it_was_written_is_none) {
     };
     Disk disk = disk_open(scratch("x.db"));
     for (size_t i = 0; i < sizeof damages / sizeof *damages; i++) {
-        disk.cache.keep(disk.cache.shelf, keys, rows, 2);
+        disk.cache.keep(disk.cache.storage, keys, rows, 2);
         cr_assert_eq(found_rows(&disk), 3);
         sql(&disk, damages[i]);
         cr_assert_eq(found_rows(&disk), 0, "%s", damages[i]);
     }
     /* A row under another's key. */
     sql(&disk, "DELETE FROM pair_values");
-    disk.cache.keep(disk.cache.shelf, keys, rows, 1);
+    disk.cache.keep(disk.cache.storage, keys, rows, 1);
     sql(&disk, "UPDATE pair_values SET key = x'01000000000000000300000000000000'");
     cr_assert_eq(found_rows(&disk), 0);
-    ASSERT_OK(rg_pair_shelf_status(disk.shelf, &error));
+    ASSERT_OK(rg_reference_cache_status(disk.storage, &error));
     disk_close(&disk);
 }
 
 Test(pair_cache, what_is_not_finite_is_not_kept) {
     Disk disk = disk_open(scratch("x.db"));
     RgPairValues odd[] = {{{NAN, 0}, 1, 1}, {{0, -INFINITY}, 1, 1}};
-    disk.cache.keep(disk.cache.shelf, keys, odd, 2);
+    disk.cache.keep(disk.cache.storage, keys, odd, 2);
     cr_assert_eq(found_rows(&disk), 0);
-    ASSERT_OK(rg_pair_shelf_status(disk.shelf, &error));
+    ASSERT_OK(rg_reference_cache_status(disk.storage, &error));
     disk_close(&disk);
 }
 
@@ -402,7 +403,7 @@ Test(pair_cache, a_store_from_before_is_given_the_table_and_stays_of_its_version
     sql(&disk, "DROP TABLE pair_values");
     disk_close(&disk);
     disk = disk_open(path);
-    disk.cache.keep(disk.cache.shelf, keys, rows, ROWS);
+    disk.cache.keep(disk.cache.storage, keys, rows, ROWS);
     cr_assert_eq(found_rows(&disk), 7);
     cr_assert_eq(schema_version(&disk), version);
     disk_close(&disk);
@@ -413,9 +414,9 @@ Test(pair_cache, a_store_that_refuses_is_told_and_leaves_nothing_half_written) {
     sqlite3_db_config(rg_store_database(disk.store), SQLITE_DBCONFIG_ENABLE_TRIGGER, 1, NULL);
     sql(&disk, "CREATE TRIGGER t BEFORE INSERT ON pair_values WHEN new.flops = 5 "
                "BEGIN SELECT RAISE(ABORT, 'not today'); END");
-    disk.cache.keep(disk.cache.shelf, keys, rows, ROWS);
+    disk.cache.keep(disk.cache.storage, keys, rows, ROWS);
     cr_assert_eq(found_rows(&disk), 0);
-    cr_assert_eq(rg_pair_shelf_status(disk.shelf, &error), RG_E_STORE);
+    cr_assert_eq(rg_reference_cache_status(disk.storage, &error), RG_E_STORE);
     cr_assert(strstr(error.text, "x.db: cannot keep values of pairs: not today"), "%s", error.text);
     disk_close(&disk);
 }

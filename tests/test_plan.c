@@ -55,7 +55,7 @@ static int64_t numbers_rounded(const RgParameters *parameters) {
     return count;
 }
 
-static void check_training(RgPolicy *policy, const RgTransformerPlan *plan,
+static void check_training(RgPolicy *policy, const RgTransformerCost *plan,
                            const RgPassLoad *load) {
     RgSequences *s = sequences_of(load->prompts, load->copies);
     RgTape *t = rg_tape_create();
@@ -70,11 +70,11 @@ static void check_training(RgPolicy *policy, const RgTransformerPlan *plan,
 }
 
 /* Hidden states alone, of the responses' tokens; and second derivatives. */
-static void check_work(RgPolicy *policy, const RgTransformerPlan *plan, const RgPassLoad *load) {
+static void check_work(RgPolicy *policy, const RgTransformerCost *plan, const RgPassLoad *load) {
     RgSequences *s = sequences_of(load->prompts, load->copies);
     int64_t width = policy->type->state_feature_count(policy), count = s->count;
-    RgReal *states = rg_allocate((size_t)(count * RESPONSE * width) * sizeof *states);
-    double *features = rg_allocate((size_t)(count * width) * sizeof *features), flops = 0;
+    RgReal *states = rg_allocate(count * RESPONSE * width, sizeof *states);
+    double *features = rg_allocate(count * width, sizeof *features), flops = 0;
     policy->flops = &flops;
     rg_policy_state_values(policy, s, states);
     near("operations of states", rg_transformer_states_flops(plan, load, false), flops, 0.05);
@@ -87,7 +87,7 @@ static void check_work(RgPolicy *policy, const RgTransformerPlan *plan, const Rg
 
     RgTape *t = rg_tape_create();
     RgCurvatureCost cost = rg_transformer_curvature_cost(plan, load);
-    RgReal *v = rg_allocate((size_t)policy->parameters->count * sizeof *v);
+    RgReal *v = rg_allocate(policy->parameters->count, sizeof *v);
     rg_tape_second_order(t, true);
     RgHessian *hessian =
         rg_hessian_create(t, rg_sum(t, rg_policy_logprob(t, policy, s)), policy->parameters);
@@ -104,23 +104,23 @@ static void check(const RgTransformerOptions *options, const RgAdapterOptions *a
                   bool recompute, RgPrecision storage) {
     RgError error = {0};
     RgPolicy *original = NULL, *policy;
-    RgTransformerPlan plan;
+    RgTransformerCost plan;
     cr_assert_eq(rg_transformer_create(options, VOCABULARY, &original, &error), RG_OK);
     for (int v = 0; v < original->parameters->view_count; v++)
         rg_parameters_fill_normal(original->parameters, v, 0.05, rg_random_root(3));
-    cr_assert_eq(rg_transformer_plan(options, VOCABULARY, adapter, &plan, &error), RG_OK);
+    cr_assert_eq(rg_transformer_cost(options, VOCABULARY, adapter, &plan, &error), RG_OK);
     policy = original;
     if (storage == RG_PRECISION_BF16) {
         rg_parameters_freeze(original->parameters);
         cr_assert_eq(rg_policy_store(original, storage, &error), RG_OK);
-        cr_expect_eq(rg_transformer_plan_matrices(&plan), numbers_rounded(original->parameters));
+        cr_expect_eq(rg_transformer_cost_matrices(&plan), numbers_rounded(original->parameters));
     }
     if (adapter->rank > 0)
         cr_assert_eq(rg_policy_adapt(original, adapter, rg_random_root(1), &policy, &error), RG_OK);
     plan.recompute = policy->recompute = recompute;
     plan.storage = storage;
-    cr_expect_eq(rg_transformer_plan_weights(&plan), rg_policy_weights(policy)->count);
-    cr_expect_eq(rg_transformer_plan_trained(&plan), policy->parameters->count);
+    cr_expect_eq(rg_transformer_cost_weights(&plan), rg_policy_weights(policy)->count);
+    cr_expect_eq(rg_transformer_cost_trained(&plan), policy->parameters->count);
 
     RgPassLoad load = {20, 2, PROMPT, RESPONSE};
     RgSequences *s = sequences_of(load.prompts, load.copies);

@@ -556,13 +556,12 @@ Test(pairs, unlabelled_ones_are_left_out_and_the_chosen_are_those_preferred) {
     rg_sequences_destroy(drawn);
 }
 
-Test(course, preference_probability_is_bradley_terry_with_flips) {
-    RgCourse course = {.label_temperature = 2, .label_noise = 0.1};
+Test(task, preference_probability_is_bradley_terry_with_flips) {
+    RgTask task = {.label_temperature = 2, .label_noise = 0.1};
     double p = 1 / (1 + exp(-(1.5 - 0.5) / 2));
-    cr_expect_float_eq(rg_preference_probability(&course, 1.5, 0.5), 0.9 * p + 0.1 * (1 - p),
-                       1e-15);
-    course = (RgCourse){0};
-    cr_expect_eq(rg_preference_probability(&course, 1, 0), 1);
-    cr_expect_eq(rg_preference_probability(&course, 0, 1), 0);
-    cr_expect_eq(rg_preference_probability(&course, 1, 1), 0.5);
+    cr_expect_float_eq(rg_preference_probability(&task, 1.5, 0.5), 0.9 * p + 0.1 * (1 - p), 1e-15);
+    task = (RgTask){0};
+    cr_expect_eq(rg_preference_probability(&task, 1, 0), 1);
+    cr_expect_eq(rg_preference_probability(&task, 0, 1), 0);
+    cr_expect_eq(rg_preference_probability(&task, 1, 1), 0.5);
 }

@@ -222,26 +222,26 @@ Test(precision, products_in_bf16_are_right_around_blocks_of_k_and_columns) {
 /* ---- products of the project's own kernels ---- */
 
 static void need_own_kernel(void) {
-    if (!rg_product_has_bf16())
+    if (!rg_gemm_has_bf16())
         cr_skip_test("a machine with neither AMX nor AVX512_BF16");
 }
 
-static RgProduct product_of(const Case *t, RgReal alpha, RgReal beta, const RgReal *a,
-                            const RgReal *b, RgReal *c) {
-    return (RgProduct){t->transpose_a,
-                       t->transpose_b,
-                       t->m,
-                       t->n,
-                       t->k,
-                       alpha,
-                       beta,
-                       a,
-                       b,
-                       NULL,
-                       c,
-                       (t->transpose_a ? t->m : t->k) + t->gap,
-                       (t->transpose_b ? t->k : t->n) + t->gap,
-                       t->n + t->gap};
+static RgGemm product_of(const Case *t, RgReal alpha, RgReal beta, const RgReal *a, const RgReal *b,
+                         RgReal *c) {
+    return (RgGemm){t->transpose_a,
+                    t->transpose_b,
+                    t->m,
+                    t->n,
+                    t->k,
+                    alpha,
+                    beta,
+                    a,
+                    b,
+                    NULL,
+                    c,
+                    (t->transpose_a ? t->m : t->k) + t->gap,
+                    (t->transpose_b ? t->k : t->n) + t->gap,
+                    t->n + t->gap};
 }
 
 /* Room for what any case of these tests needs. */
@@ -255,13 +255,13 @@ Test(precision, products_in_bf16_are_scaled_and_added_to_what_is_scaled) {
     RgReal *c = numbers(ROOM, 3), *plain = numbers(ROOM, 3);
     for (int which = 0; which < 4; which++) {
         Case t = case_of(which, shape);
-        RgProduct p = product_of(&t, alpha, beta, a, b, c), q = product_of(&t, 1, 0, a, b, plain);
+        RgGemm p = product_of(&t, alpha, beta, a, b, c), q = product_of(&t, 1, 0, a, b, plain);
         memcpy(c, before, sizeof *c * ROOM);
         for (int64_t i = 0; i < t.m; i++)
             for (int64_t j = 0; j < t.n; j++)
                 plain[i * q.ldc + j] = (RgReal)NAN; /* what is not read does no harm */
-        rg_product_run_bf16(&p, 1);
-        rg_product_run_bf16(&q, 1);
+        rg_gemm_run_bf16(&p, 1);
+        rg_gemm_run_bf16(&q, 1);
         for (int64_t i = 0; i < t.m * p.ldc; i++) {
             bool behind = i % p.ldc >= t.n;
             double sum = (double)alpha * plain[i], old = (double)beta * before[i];
@@ -289,8 +289,8 @@ Test(precision, infinities_and_what_is_no_number_come_through_products_in_bf16) 
             a[i * 131] = odd[i % 6];
             b[i * 149] = odd[(i / 2 + 1) % 6];
         }
-        RgProduct p = product_of(&t, 1, 0, a, b, c);
-        rg_product_run_bf16(&p, 1);
+        RgGemm p = product_of(&t, 1, 0, a, b, c);
+        rg_gemm_run_bf16(&p, 1);
         int finite = 0, infinite = 0, none = 0;
         for (int64_t i = 0; i < t.m; i++)
             for (int64_t j = 0; j < t.n; j++) {
@@ -319,15 +319,15 @@ Test(precision, numbers_of_a_product_in_bf16_do_not_depend_on_its_other_rows_and
     RgReal *c = numbers(ROOM, 3), *other = numbers(ROOM, 3);
     for (int which = 0; which < 4; which++) {
         Case t = case_of(which, shape);
-        RgProduct p = product_of(&t, 1, 0, a, b, c);
-        rg_product_run_bf16(&p, 1);
+        RgGemm p = product_of(&t, 1, 0, a, b, c);
+        rg_gemm_run_bf16(&p, 1);
         for (int64_t first = 0; first < 20; first++) {
-            RgProduct some = p;
+            RgGemm some = p;
             some.a += first * (p.transpose_a ? 1 : p.lda);
             some.b += 2 * first * (p.transpose_b ? p.ldb : 1);
             some.c = other;
             some.m = 37 + first, some.n = 3 + 4 * first;
-            rg_product_run_bf16(&some, 1);
+            rg_gemm_run_bf16(&some, 1);
             for (int64_t i = 0; i < some.m; i++)
                 cr_assert_arr_eq(other + i * p.ldc, c + (first + i) * p.ldc + 2 * first,
                                  sizeof *c * (size_t)some.n, "row %d of %d", (int)i, (int)first);
@@ -343,17 +343,17 @@ Test(precision, numbers_of_a_product_in_bf16_do_not_depend_on_its_other_rows_and
 Test(precision, numbers_below_the_normal_ones_are_zero_to_products_in_bf16) {
     need_own_kernel();
     RgReal a = FLT_MIN, b = FLT_MAX / 2, c = 0;
-    RgProduct p = {false, false, 1, 1, 1, 1, 0, &a, &b, NULL, &c, 1, 1, 1};
-    rg_product_run_bf16(&p, 1);
+    RgGemm p = {false, false, 1, 1, 1, 1, 0, &a, &b, NULL, &c, 1, 1, 1};
+    rg_gemm_run_bf16(&p, 1);
     cr_assert_float_eq(c, a * b, 0.01);
     a = FLT_MIN / 2;
-    rg_product_run_bf16(&p, 1);
+    rg_gemm_run_bf16(&p, 1);
     cr_assert_eq(c, 0);
 }
 
 Test(precision, kernels_are_named_as_what_multiplies_in_bf16) {
     need_own_kernel();
-    const char *name = rg_product_bf16_name();
+    const char *name = rg_gemm_bf16_name();
     cr_assert(strcmp(name, "AMX") == 0 || strcmp(name, "AVX512_BF16") == 0, "%s", name);
     cr_assert_not_null(strstr(rg_blas_core(), name), "%s", rg_blas_core());
 }
@@ -374,8 +374,8 @@ Test(precision, products_by_onednn_are_sums_of_products_of_rounded_numbers) {
         int64_t lda = t.transpose_a ? M : K, ldb = t.transpose_b ? K : N;
         RgReal c[M * N];
         memcpy(c, before, sizeof c);
-        rg_onednn_run_bf16(&(RgProductBf16){t.transpose_a, t.transpose_b, t.add, M, N, K, a_half,
-                                            b_half, c, lda, ldb, N});
+        rg_onednn_run_bf16(&(RgGemmBf16){t.transpose_a, t.transpose_b, t.add, M, N, K, a_half,
+                                         b_half, c, lda, ldb, N});
         check_numbers(&t, a_rounded, lda, b_rounded, ldb, before, c, N);
     }
     free(a);

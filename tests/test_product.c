@@ -121,18 +121,17 @@ Test(product, with_a_beta_of_zero_does_not_read_c) {
 Test(product, has_rows_that_do_not_depend_on_the_other_rows) {
     Case all = {.m = 200, .n = 130, .k = 150, .alpha = 1};
     Matrices x = matrices_of(&all);
-    RgProduct p = {false, false, all.m, all.n, all.k, 1,     0,
-                   x.a,   x.b,   NULL,  x.c,   x.lda, x.ldb, x.ldc};
-    if (!rg_product_suits(&p))
+    RgGemm p = {false, false, all.m, all.n, all.k, 1, 0, x.a, x.b, NULL, x.c, x.lda, x.ldb, x.ldc};
+    if (!rg_gemm_suits(&p))
         cr_skip_test("a machine without AVX-512");
-    rg_product_run(&p, 1);
+    rg_gemm_run(&p, 1);
     RgReal *c = rg_allocate(all.m * x.ldc, sizeof *c);
     for (int64_t first = 0; first < 20; first++) {
-        RgProduct some = p;
+        RgGemm some = p;
         some.a = x.a + first * x.lda;
         some.c = c;
         some.m = 37;
-        rg_product_run(&some, 1);
+        rg_gemm_run(&some, 1);
         cr_assert_arr_eq(c, x.c + first * x.ldc, sizeof *c * (size_t)(some.m * x.ldc));
     }
     free(c);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Steps of responses, for methods that look into them: their log-probabilities add up to the
  * response's, and what is known before a step does not depend on it. Every kind of policy. */
-#include "linear_process.h"
+#include "linear_mdp.h"
 #include "race.h"
 #include "token_race.h"
 
@@ -32,8 +32,8 @@ static void check_steps(RgPolicy *policy, const RgSequences *sequences, const ch
 
 Test(steps, of_a_bandit_there_is_one) {
     Race race = race_begin("dpo", "", "contexts=3 responses=5 pairs=20", 0.5, 8);
-    check_steps(race.policy, race.environment->course.pairs->sequences, "tabular");
-    cr_expect_eq(rg_policy_steps(race.policy, race.environment->course.pairs->sequences, 0), 1);
+    check_steps(race.policy, race.environment->task.pairs->sequences, "tabular");
+    cr_expect_eq(rg_policy_steps(race.policy, race.environment->task.pairs->sequences, 0), 1);
     race_end(&race);
 }
 

@@ -128,8 +128,8 @@ static RgReal *numbers(int64_t count, uint64_t seed) {
 
 /* Whether the project's own kernel multiplies, which BLAS's cannot be held to. */
 static bool is_own(Shape s, bool transpose, RgPrecision precision) {
-    const RgProduct p = {.transpose_b = transpose, .m = s.m, .n = s.n, .k = s.k};
-    return precision == RG_PRECISION_BF16 ? rg_product_has_bf16() : rg_product_suits(&p);
+    const RgGemm p = {.transpose_b = transpose, .m = s.m, .n = s.n, .k = s.k};
+    return precision == RG_PRECISION_BF16 ? rg_gemm_has_bf16() : rg_gemm_suits(&p);
 }
 
 static void check_product(Shape s, bool transpose, bool add, RgPrecision precision) {

@@ -309,24 +309,24 @@ Test(merge, values_of_pairs_come_along) {
     const char *a = store_of("a.db", "race", dpo(1, "finished", 25));
     const char *b = store_of("b.db", "race", dpo(2, "finished", 25));
     RgStore *store = open_store(b, true);
-    RgPairShelf *shelf;
-    ASSERT_OK(rg_pair_shelf_open(store, &shelf, &error));
-    RgPairCache cache = rg_pair_shelf_cache(shelf, RG_DIGEST_START);
+    RgReferenceCache *table;
+    ASSERT_OK(rg_reference_cache_open(store, &table, &error));
+    RgPairCache cache = rg_reference_cache_pairs(table, RG_DIGEST_START);
     RgDigest key = rg_digest(RG_DIGEST_START, "pair", 4);
     RgPairValues values = {.logprob = {-1.5, -2.25}, .flops = 10, .seconds = 0.5};
-    cache.keep(cache.shelf, &key, &values, 1);
-    rg_pair_shelf_close(shelf);
+    cache.keep(cache.storage, &key, &values, 1);
+    rg_reference_cache_close(table);
     rg_store_close(store);
     merge(a, b);
     store = open_store(a, true);
-    ASSERT_OK(rg_pair_shelf_open(store, &shelf, &error));
-    cache = rg_pair_shelf_cache(shelf, RG_DIGEST_START);
+    ASSERT_OK(rg_reference_cache_open(store, &table, &error));
+    cache = rg_reference_cache_pairs(table, RG_DIGEST_START);
     RgPairValues found;
     bool is_there = false;
-    cache.find(cache.shelf, &key, 1, &found, &is_there);
+    cache.find(cache.storage, &key, 1, &found, &is_there);
     cr_assert(is_there);
     cr_assert_eq(found.logprob[1], -2.25);
-    rg_pair_shelf_close(shelf);
+    rg_reference_cache_close(table);
     rg_store_close(store);
 }
 
@@ -386,7 +386,7 @@ Test(merge, killed_and_run_again_ends_alike) {
     free(killed);
 }
 
-Test(compare_trials, tell_how_far_apart_a_quantity_is, .init = scratch_begin) {
+Test(compare_trials, tell_how_far_apart_a_measure_is, .init = scratch_begin) {
     const char *a = store_of("a.db", "race", dpo(1, "finished", 50));
     RgStore *store = open_store(a, true);
     RgMergeCounts counts = {0};
@@ -403,7 +403,7 @@ Test(compare_trials, tell_how_far_apart_a_quantity_is, .init = scratch_begin) {
     cr_assert_str_eq(comparison.worst->name, "responses");
     cr_assert(isinf(comparison.worst->largest) && comparison.worst->step == 50);
     for (int i = 0; i < comparison.count; i++) {
-        const RgQuantityDifference *q = &comparison.quantities[i];
+        const RgMeasureDifference *q = &comparison.measures[i];
         bool length = strcmp(q->name, "eval/length") == 0;
         cr_assert_eq(q->differing, length || q == comparison.worst, "%s", q->name);
         if (length) /* 1 − 1/1.25 */

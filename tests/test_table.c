@@ -63,7 +63,7 @@ static void check_contains(const char *text, const char *part) {
     cr_assert(strstr(text, part), "no \"%s\" in:\n%s", part, text);
 }
 
-static void check_lacks(const char *text, const char *part) {
+static void check_missing_packages(const char *text, const char *part) {
     cr_assert_not(strstr(text, part), "\"%s\" in:\n%s", part, text);
 }
 
@@ -114,7 +114,7 @@ Test(table, trials_that_ended_before_a_step_are_at_none) {
     char *text = table_text(path, RG_TABLE_TEXT, NULL);
     check_contains(text, "Failed: base, seed 1: no judge.");
     check_contains(text, "Failed: DPO, seeds 1, 2, at steps 20, –: no disk.");
-    check_lacks(text, "-1");
+    check_missing_packages(text, "-1");
     free(text);
     free(path);
 }
@@ -144,10 +144,10 @@ Test(table, win_rate_interval_holds_the_mean_and_stays_in_range) {
 Test(table, columns_that_no_row_has_are_left_out) {
     char *path = fixture_methods(), *sweep = fixture_sweep();
     char *text = table_text(path, RG_TABLE_TEXT, NULL), *other = table_text(sweep, 0, NULL);
-    check_lacks(text, "data set");
-    check_lacks(text, "Hessian");
+    check_missing_packages(text, "data set");
+    check_missing_packages(text, "Hessian");
     check_contains(text, "independent judge");
-    check_lacks(other, "independent judge");
+    check_missing_packages(other, "independent judge");
     free(other);
     free(text);
     free(sweep);
@@ -322,7 +322,7 @@ Test(table, latex_is_booktabs_and_escapes_what_is_special) {
     check_contains(text, "a\\_b \\& 50\\% & 4 &");
     check_contains(text, "\\toprule");
     check_contains(text, "$\\pm$");
-    check_lacks(text, " ± 0");
+    check_missing_packages(text, " ± 0");
     free(text);
     write_statement(path, "UPDATE trials SET label = '[5pt]*<b>' WHERE label = 'a_b & 50%'");
     text = table_text(path, RG_TABLE_LATEX, NULL);
@@ -401,7 +401,7 @@ Test(table, few_seeds_are_told) {
     char *two = table_text(grid, RG_TABLE_TEXT, NULL);
     char *four = table_with(methods, (RgTableOptions){.against = "DPO"});
     check_contains(two, "Of fewer than three seeds");
-    check_lacks(four, "Of fewer than three seeds");
+    check_missing_packages(four, "Of fewer than three seeds");
     check_contains(four, "3 seeds: how far seeds differ is hardly known");
     free(four);
     free(two);
@@ -496,7 +496,7 @@ Test(table, interquartile_mean_is_over_the_middle_seeds) {
     cr_assert_float_eq(margin / csv_number(csv, 1, "reward_standard_error"),
                        rg_student_quantile(0.975, 3), 1e-6);
     check_contains(text, "interquartile mean over the finished trials");
-    check_lacks(text, "is the mean over");
+    check_missing_packages(text, "is the mean over");
     free(text);
     free(csv);
     free(path);
@@ -558,7 +558,7 @@ Test(table, marks_of_interquartile_means_are_of_their_differences) {
     char *text = table_with(path, options);
     check_contains(text, "by Student's t for the difference of interquartile means over seeds");
     check_contains(text, "3 seeds: how far seeds differ is hardly known");
-    check_lacks(text, "are not tested");
+    check_missing_packages(text, "are not tested");
     free(text);
     free(csv);
     free(path);

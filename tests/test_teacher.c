@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Claims about scripted teachers: each labels as often as its closed form says, skips and ties are
- * where B-Pref has them, and Bradley-Terry teachers are the course's own judge. */
+ * where B-Pref has them, and Bradley-Terry teachers are the task's own judge. */
 #include <criterion/criterion.h>
 
 #include "envs/judges/teacher.h"
@@ -131,7 +131,7 @@ Test(teacher, options_change_what_is_published) {
     cr_expect(!rg_teacher_is_bradley_terry(&teacher));
 }
 
-/* ---- as a course ---- */
+/* ---- as a task ---- */
 
 /* Responses are the bits of their rewards. */
 static int64_t read_rewards(void *environment, const RgSequences *sequences, int64_t i,
@@ -180,28 +180,28 @@ Test(teacher, bradley_terry_labels_are_the_judges_own_bit_for_bit) {
     RgSequences *episodes = random_episodes(2000);
     for (size_t k = 0; k < 3; k++) {
         RgTeacher teacher = teacher_named(names[k]);
-        RgCourse course = {.judge = sum_rewards, .environment = &teacher};
+        RgTask task = {.judge = sum_rewards, .environment = &teacher};
         uint8_t by_judge[1000], by_teacher[1000];
-        rg_teacher_lend(&teacher, label_by, &course);
-        cr_assert_null(course.label);
-        rg_course_label(&course, episodes, rg_random_root(1), by_judge, NULL);
-        course.label = label_by;
-        rg_course_label(&course, episodes, rg_random_root(1), by_teacher, NULL);
+        rg_teacher_lend(&teacher, label_by, &task);
+        cr_assert_null(task.label);
+        rg_task_label(&task, episodes, rg_random_root(1), by_judge, NULL);
+        task.label = label_by;
+        rg_task_label(&task, episodes, rg_random_root(1), by_teacher, NULL);
         cr_expect_arr_eq(by_judge, by_teacher, 1000);
     }
     rg_sequences_destroy(episodes);
 }
 
-Test(teacher, a_course_passes_on_what_is_not_labelled) {
+Test(teacher, a_task_passes_on_what_is_not_labelled) {
     RgSequences *episodes = random_episodes(2000);
     RgTeacher teacher = teacher_named("skip");
     teacher.scale = 25; /* of returns between 0 and 4 */
-    RgCourse course = {.judge = sum_rewards, .environment = &teacher};
+    RgTask task = {.judge = sum_rewards, .environment = &teacher};
     uint8_t preferred[1000];
     double reward[2000] = {0};
     int skipped = 0;
-    rg_teacher_lend(&teacher, label_by, &course);
-    rg_course_label(&course, episodes, rg_random_root(1), preferred, NULL);
+    rg_teacher_lend(&teacher, label_by, &task);
+    rg_task_label(&task, episodes, rg_random_root(1), preferred, NULL);
     sum_rewards(NULL, episodes, reward, NULL);
     for (int64_t i = 0; i < 1000; i++) {
         bool skips = fmax(reward[2 * i], reward[2 * i + 1]) <= 2.5;

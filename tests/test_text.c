@@ -119,7 +119,7 @@ static RgPolicy *policy_for(int64_t vocabulary, const char *context, uint64_t se
 typedef struct World {
     RgEnvironment *environment;
     RgTextState *state;
-    const RgCourse *course;
+    const RgTask *task;
     RgPolicy *reference;
 } World;
 
@@ -127,7 +127,7 @@ static World world_of(const char *const *entries) {
     World w = {0};
     ASSERT_OK(try_text(entries, &w.environment));
     w.state = w.environment->state;
-    w.course = &w.environment->course;
+    w.task = &w.environment->task;
     w.reference = policy_for(w.environment->space.vocabulary, "128", 5);
     ASSERT_OK(rg_environment_prepare(w.environment, w.reference, rg_random_root(2), &error));
     return w;
@@ -265,9 +265,9 @@ Test(text, one_file_is_enough) {
     cr_expect_eq(w.state->useless[RG_TEXT_USELESS_EMPTY], 1);
     cr_expect_float_eq(test, 0.2 * OWN_LINES, 4 * sqrt(0.16 * OWN_LINES));
     cr_expect_float_eq(train, 0.4 * OWN_LINES, 4 * sqrt(0.24 * OWN_LINES));
-    cr_expect_eq(w.course->pairs->count, train);
+    cr_expect_eq(w.task->pairs->count, train);
     uint64_t hash[OWN_LINES];
-    add_hashes(w.course->prompts, 1, hash, &count);
+    add_hashes(w.task->prompts, 1, hash, &count);
     add_hashes(w.state->test_prompts, 1, hash, &count);
     for (int64_t i = 0; i < count; i++)
         for (int64_t k = 0; k < i; k++)
@@ -292,8 +292,8 @@ Test(text, prompts_over_the_limit_are_counted) {
     char *path = rg_string_copy(write_own("own.jsonl"));
     World w = world_of(WITH("data", "", "train", path));
     int64_t limit = 0, kept = w.state->train->count;
-    for (int64_t i = 0; i < w.course->prompts->count; i++) {
-        int64_t length = w.course->prompts->prompt_length[i];
+    for (int64_t i = 0; i < w.task->prompts->count; i++) {
+        int64_t length = w.task->prompts->prompt_length[i];
         limit = length > limit ? length : limit;
     }
     end_world(&w);
@@ -309,8 +309,8 @@ Test(text, prompts_over_the_limit_are_counted) {
     cr_expect_eq(w.state->dropped_prompts, 0);
     cr_expect_eq(w.state->truncated_prompts, dropped);
     cr_expect_eq(w.state->train->count, kept);
-    for (int64_t i = 0; i < w.course->prompts->count; i++)
-        cr_expect_leq(w.course->prompts->prompt_length[i], limit - 1);
+    for (int64_t i = 0; i < w.task->prompts->count; i++)
+        cr_expect_leq(w.task->prompts->prompt_length[i], limit - 1);
     end_world(&w);
     free(path);
 }
@@ -352,7 +352,7 @@ Test(text, a_reward_model_judges_like_any_other) {
     cr_expect_gt(q->accuracy, 0.9, "the styles are easy to tell: %g", q->accuracy);
     cr_expect(q->low < q->accuracy && q->low > 0.5);
     double reward[2 * TEST_LINES], right = 0;
-    ASSERT_OK(w.course->judge(w.course->environment, w.state->test_pairs, reward, &error));
+    ASSERT_OK(w.task->judge(w.task->environment, w.state->test_pairs, reward, &error));
     for (int i = 0; i < TEST_LINES; i++)
         right += reward[2 * i] > reward[2 * i + 1] ? 1.0 / TEST_LINES : 0;
     cr_expect_float_eq(right, q->accuracy, 1e-9);
@@ -365,7 +365,7 @@ Test(text, whole_lines_can_be_demonstrations) {
     char *path = rg_string_copy(write_own("own.jsonl"));
     World w = world_of(WITH("data", "", "train", path, "test_share", "0.2", "demonstrations",
                             "whole", "pair_count", "0"));
-    const RgSequences *d = w.course->demonstrations;
+    const RgSequences *d = w.task->demonstrations;
     int64_t lines = OWN_LINES - 1 - w.state->test_prompts->count; /* but the empty one */
     cr_expect_eq(d->count, 2 * lines);
     cr_expect_eq(d->prompt_length[0], 1);
@@ -452,11 +452,11 @@ Test(text, sequences_carry_their_texts) {
 
 /* ---- judges ---- */
 
-Test(text, course_judges_the_texts_that_the_tokens_spell) {
+Test(text, task_judges_the_texts_that_the_tokens_spell) {
     write_world();
     World w = world_of(NULL);
     double reward[2 * TEST_LINES];
-    ASSERT_OK(w.course->judge(w.course->environment, w.state->test_pairs, reward, &error));
+    ASSERT_OK(w.task->judge(w.task->environment, w.state->test_pairs, reward, &error));
     RgTextData *data = NULL;
     ASSERT_OK(
         rg_text_data_read(scratch("data/test.jsonl"), RG_TEXT_AUTO, 0, RG_LINE_MIB, &data, &error));
@@ -482,17 +482,17 @@ Test(text, course_judges_the_texts_that_the_tokens_spell) {
 Test(text, sampled_pairs_walk_the_prompts_and_are_preferred_as_the_judge_says) {
     write_world();
     World w = world_of(WITH("pair_count", "400", "label_temperature", "2.0", "label_noise", "0.1"));
-    const RgPairs *pairs = w.course->pairs;
+    const RgPairs *pairs = w.task->pairs;
     cr_assert_eq(pairs->count, 400);
     double *reward = rg_allocate(800, sizeof *reward);
-    w.course->judge(w.course->environment, pairs->sequences, reward, NULL);
+    w.task->judge(w.task->environment, pairs->sequences, reward, NULL);
     double first = 0, expected = 0, variance = 0;
     for (int64_t i = 0; i < 400; i++) {
         for (int64_t side = 2 * i; side <= 2 * i + 1; side++) {
             cr_assert_leq(rg_sequence_response_length(pairs->sequences, side), 40);
             cr_assert_arr_eq(rg_sequence_prompt(pairs->sequences, side),
-                             rg_sequence_prompt(w.course->prompts, i % TRAIN_LINES),
-                             (size_t)w.course->prompts->prompt_length[i % TRAIN_LINES] *
+                             rg_sequence_prompt(w.task->prompts, i % TRAIN_LINES),
+                             (size_t)w.task->prompts->prompt_length[i % TRAIN_LINES] *
                                  sizeof(int32_t));
         }
         double p = 1 / (1 + exp(-(reward[2 * i] - reward[2 * i + 1]) / 2));
@@ -502,7 +502,7 @@ Test(text, sampled_pairs_walk_the_prompts_and_are_preferred_as_the_judge_says) {
         first += pairs->preferred[i] == 0;
     }
     cr_assert_float_eq(first, expected, 4 * sqrt(variance));
-    cr_assert_eq(w.course->demonstrations->count, 400);
+    cr_assert_eq(w.task->demonstrations->count, 400);
     free(reward);
     end_world(&w);
 }
@@ -511,19 +511,19 @@ Test(text, sampled_pairs_walk_the_prompts_and_are_preferred_as_the_judge_says) {
 Test(text, stop_tokens_end_what_is_sampled) {
     write_world();
     World w = world_of(WITH("stop.0", "e", "stop.1", "7", "response_limit", "40"));
-    cr_assert_eq(w.course->stop.count, 2);
-    int32_t letter = w.course->stop.id[0];
-    cr_assert_eq(w.course->stop.id[1], 7);
-    const RgSequences *s = w.course->pairs->sequences;
+    cr_assert_eq(w.task->stop.count, 2);
+    int32_t letter = w.task->stop.id[0];
+    cr_assert_eq(w.task->stop.id[1], 7);
+    const RgSequences *s = w.task->pairs->sequences;
     int ended[3] = {0};
     for (int64_t i = 0; i < s->count; i++) {
         int64_t length = rg_sequence_response_length(s, i);
         const int32_t *response = rg_sequence_response(s, i);
         for (int64_t j = 0; j < length; j++) {
-            int which = response[j] == letter                ? 1
-                        : response[j] == 7                   ? 2
-                        : response[j] == w.course->end_token ? 3
-                                                             : 0;
+            int which = response[j] == letter              ? 1
+                        : response[j] == 7                 ? 2
+                        : response[j] == w.task->end_token ? 3
+                                                           : 0;
             cr_assert(which == 0 || j == length - 1);
             if (which > 0)
                 ended[which - 1]++;
@@ -552,17 +552,17 @@ Test(text, stop_tokens_that_are_none_are_refused_by_name) {
 Test(text, without_temperature_the_larger_reward_is_preferred) {
     write_world();
     World w = world_of(WITH("label_temperature", "0"));
-    const RgPairs *pairs = w.course->pairs;
+    const RgPairs *pairs = w.task->pairs;
     double reward[200];
-    w.course->judge(w.course->environment, pairs->sequences, reward, NULL);
+    w.task->judge(w.task->environment, pairs->sequences, reward, NULL);
     int64_t told_apart = 0;
     for (int64_t i = 0; i < pairs->count; i++) {
         int64_t chosen = 2 * i + pairs->preferred[i], rejected = 2 * i + 1 - pairs->preferred[i];
         cr_assert_geq(reward[chosen], reward[rejected]);
         told_apart += reward[chosen] > reward[rejected];
         int64_t length = rg_sequence_response_length(pairs->sequences, chosen);
-        cr_assert_eq(rg_sequence_response_length(w.course->demonstrations, i), length);
-        cr_assert_arr_eq(rg_sequence_response(w.course->demonstrations, i),
+        cr_assert_eq(rg_sequence_response_length(w.task->demonstrations, i), length);
+        cr_assert_arr_eq(rg_sequence_response(w.task->demonstrations, i),
                          rg_sequence_response(pairs->sequences, chosen),
                          (size_t)length * sizeof(int32_t));
     }
@@ -573,10 +573,10 @@ Test(text, without_temperature_the_larger_reward_is_preferred) {
 Test(text, verses_are_preferred_as_written_but_for_noise) {
     write_world();
     World w = world_of(WITH("pairs", "dataset", "pair_count", "1000"));
-    cr_assert_eq(w.course->pairs->count, TRAIN_LINES, "one pair a line at most");
+    cr_assert_eq(w.task->pairs->count, TRAIN_LINES, "one pair a line at most");
     for (int64_t i = 0; i < TRAIN_LINES; i++)
-        cr_assert_eq(w.course->pairs->preferred[i], 0);
-    char *chosen = rg_text_response(w.state->layout, w.course->pairs->sequences, 2);
+        cr_assert_eq(w.task->pairs->preferred[i], 0);
+    char *chosen = rg_text_response(w.state->layout, w.task->pairs->sequences, 2);
     cr_assert_str_eq(chosen, w.state->train->lines[1].chosen);
     free(chosen);
     end_world(&w);
@@ -584,7 +584,7 @@ Test(text, verses_are_preferred_as_written_but_for_noise) {
     w = world_of(WITH("pairs", "dataset", "label_noise", "0.25"));
     double flipped = 0;
     for (int64_t i = 0; i < TRAIN_LINES; i++)
-        flipped += w.course->pairs->preferred[i];
+        flipped += w.task->pairs->preferred[i];
     cr_assert_float_eq(flipped, TRAIN_LINES * 0.25, 4 * sqrt(TRAIN_LINES * 0.25 * 0.75));
     cr_assert_gt(flipped, 0);
     end_world(&w);
@@ -595,7 +595,7 @@ Test(text, verses_over_the_limit_are_dropped_and_counted) {
     World w = world_of(WITH("pairs", "dataset"));
     int64_t longest[TRAIN_LINES], limit = 0, over = 0;
     for (int64_t i = 0; i < TRAIN_LINES; i++) {
-        const RgSequences *s = w.course->pairs->sequences;
+        const RgSequences *s = w.task->pairs->sequences;
         int64_t a = rg_sequence_response_length(s, 2 * i);
         int64_t b = rg_sequence_response_length(s, 2 * i + 1);
         longest[i] = a > b ? a : b;
@@ -610,7 +610,7 @@ Test(text, verses_over_the_limit_are_dropped_and_counted) {
     char text[24];
     snprintf(text, sizeof text, "%ld", (long)limit);
     w = world_of(WITH("pairs", "dataset", "response_limit", text));
-    cr_assert_eq(w.course->pairs->count, TRAIN_LINES - over);
+    cr_assert_eq(w.task->pairs->count, TRAIN_LINES - over);
     RgEvaluation *evaluation = evaluate(&w, w.reference, 1);
     cr_assert_eq(rg_evaluation_find(evaluation, "dropped_pairs"), (double)over);
     rg_evaluation_destroy(evaluation);
@@ -634,8 +634,8 @@ Test(text, verses_over_the_limit_are_dropped_and_counted) {
 Test(text, corpus_shows_both_styles_whole) {
     write_world();
     World w = world_of(WITH("demonstrations", "corpus", "pair_count", "0"));
-    const RgSequences *d = w.course->demonstrations;
-    cr_assert_eq(w.course->pairs->count, 0);
+    const RgSequences *d = w.task->demonstrations;
+    cr_assert_eq(w.task->pairs->count, 0);
     cr_assert_eq(d->count, 2 * TRAIN_LINES);
     for (int64_t i = 0; i < d->count; i++)
         cr_assert_eq(d->prompt_length[i], 1);
@@ -684,7 +684,7 @@ Test(text, a_vocabulary_may_be_padded_beyond_the_tokenizer) {
     ASSERT_OK(rg_environment_evaluate(environment, &(RgContender){policy, policy, 0.1, 1},
                                       rg_random_root(4), e, &error));
     rg_evaluation_destroy(e);
-    const RgSequences *pairs = environment->course.pairs->sequences;
+    const RgSequences *pairs = environment->task.pairs->sequences;
     cr_assert_eq(pairs->count, 40);
     for (int64_t i = 0; i < pairs->start[pairs->count]; i++)
         cr_assert_lt(pairs->tokens[i], tokens);
@@ -728,7 +728,7 @@ Test(text, evaluation_is_complete_and_its_means_are_those_of_its_columns) {
     }
     for (size_t m = 0; m < sizeof metrics / sizeof metrics[0]; m++)
         cr_assert(isfinite(rg_evaluation_find(e, metrics[m])), "%s", metrics[m]);
-    cr_assert(isfinite(rg_evaluation_find(e, rg_environment_text.headline)));
+    cr_assert(isfinite(rg_evaluation_find(e, rg_environment_text.primary_metric)));
 
     cr_assert_eq(rg_evaluation_response_count(e), 7);
     for (int64_t i = 0; i < 7; i++) {
@@ -811,9 +811,9 @@ Test(text, reference_against_itself_wins_half) {
 Test(text, same_seeds_give_the_same_data_and_figures) {
     write_world();
     World a = world_of(NULL), b = world_of(NULL);
-    cr_assert_eq(rg_sequences_hash(a.course->pairs->sequences),
-                 rg_sequences_hash(b.course->pairs->sequences));
-    cr_assert_arr_eq(a.course->pairs->preferred, b.course->pairs->preferred, 100);
+    cr_assert_eq(rg_sequences_hash(a.task->pairs->sequences),
+                 rg_sequences_hash(b.task->pairs->sequences));
+    cr_assert_arr_eq(a.task->pairs->preferred, b.task->pairs->preferred, 100);
     RgEvaluation *of_a = evaluate(&a, a.reference, 1), *of_b = evaluate(&b, b.reference, 1);
     assert_same(of_a, of_b);
     rg_evaluation_destroy(of_a);
@@ -893,14 +893,14 @@ Test(text, a_judge_that_only_compares_labels_pairs_and_decides_win_rates) {
     write_world();
     World w = world_of(WITH("judge.type", "command", "judge.command", SHORTER("False"),
                             "pair_count", "30", "test_prompts", "20"));
-    cr_assert_null(w.course->judge);
-    cr_assert_not(w.course->skips);
-    cr_assert_eq(w.course->pairs->count, 30);
+    cr_assert_null(w.task->judge);
+    cr_assert_not(w.task->skips);
+    cr_assert_eq(w.task->pairs->count, 30);
     for (int64_t i = 0; i < 30; i++) {
-        char *a = response_of(&w, w.course->pairs->sequences, 2 * i);
-        char *b = response_of(&w, w.course->pairs->sequences, 2 * i + 1);
+        char *a = response_of(&w, w.task->pairs->sequences, 2 * i);
+        char *b = response_of(&w, w.task->pairs->sequences, 2 * i + 1);
         if (strcmp(a, b) != 0)
-            cr_assert_eq(w.course->pairs->preferred[i], is_shorter(a, b) ? 0 : 1);
+            cr_assert_eq(w.task->pairs->preferred[i], is_shorter(a, b) ? 0 : 1);
         free(a);
         free(b);
     }
@@ -941,12 +941,12 @@ Test(text, pairs_that_the_judge_leaves_open_are_left_out_and_counted) {
     write_world();
     World w = world_of(WITH("judge.type", "command", "judge.command", SHORTER("(a[0] + b[0]) % 2"),
                             "judge.on_failure", "skip", "pair_count", "40", "test_prompts", "10"));
-    cr_assert(w.course->skips);
-    const RgSequences *pairs = w.course->pairs->sequences;
+    cr_assert(w.task->skips);
+    const RgSequences *pairs = w.task->pairs->sequences;
     cr_assert_gt(w.state->unlabelled_pairs, 0);
-    cr_assert_eq(w.course->pairs->count + w.state->unlabelled_pairs, 40);
-    cr_assert_eq(pairs->count, 2 * w.course->pairs->count);
-    for (int64_t i = 0; i < w.course->pairs->count; i++) {
+    cr_assert_eq(w.task->pairs->count + w.state->unlabelled_pairs, 40);
+    cr_assert_eq(pairs->count, 2 * w.task->pairs->count);
+    for (int64_t i = 0; i < w.task->pairs->count; i++) {
         char *a = response_of(&w, pairs, 2 * i);
         char *b = response_of(&w, pairs, 2 * i + 1);
         cr_assert_eq((strlen(a) + strlen(b)) % 2, 0);

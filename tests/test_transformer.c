@@ -445,11 +445,11 @@ static const RgReal logits[VOCABULARY] = {0, 2, 1, 2, -1, 3, -2};
 /* Frequencies of each token over a grid of uniform numbers. */
 static void draw_frequencies(const RgSampling *sampling, double *frequency) {
     enum { DRAWS = 10000 };
-    RgTokenDraw *draw = rg_token_draw_create(sampling, VOCABULARY);
+    RgTokenSampler *draw = rg_token_sampler_create(sampling, VOCABULARY);
     memset(frequency, 0, sizeof *frequency * VOCABULARY);
     for (int i = 0; i < DRAWS; i++)
-        frequency[rg_token_draw(draw, logits, (i + 0.5) / DRAWS, NULL)] += 1.0 / DRAWS;
-    rg_token_draw_destroy(draw);
+        frequency[rg_token_sampler_draw(draw, logits, (i + 0.5) / DRAWS, NULL)] += 1.0 / DRAWS;
+    rg_token_sampler_destroy(draw);
 }
 
 /* softmax(logits / temperature) over the tokens of `kept`, a string of their ids. */
@@ -512,14 +512,14 @@ Test(token_draw, padding_is_never_drawn_and_log_probabilities_are_over_all_rows)
         RgSampling sampling = ways[k];
         sampling.tokens = TOKENS;
         double frequency[VOCABULARY] = {0}, logprob;
-        RgTokenDraw *draw = rg_token_draw_create(&sampling, VOCABULARY);
+        RgTokenSampler *draw = rg_token_sampler_create(&sampling, VOCABULARY);
         for (int i = 0; i < DRAWS; i++) {
-            int32_t token = rg_token_draw(draw, logits, (i + 0.5) / DRAWS, &logprob);
+            int32_t token = rg_token_sampler_draw(draw, logits, (i + 0.5) / DRAWS, &logprob);
             cr_assert_lt(token, TOKENS);
             cr_assert_float_eq(logprob, logits[token] - log(all), 1e-6);
             frequency[token] += 1.0 / DRAWS;
         }
-        rg_token_draw_destroy(draw);
+        rg_token_sampler_destroy(draw);
         for (int v = 0; k == 0 && v < TOKENS; v++)
             cr_expect_float_eq(frequency[v], exp(logits[v]) / tokens, 2.0 / DRAWS);
     }
@@ -527,10 +527,10 @@ Test(token_draw, padding_is_never_drawn_and_log_probabilities_are_over_all_rows)
 
 Test(token_draw, temperature_zero_takes_the_first_of_the_likeliest) {
     RgSampling sampling = {.temperature = 0, .top_p = 1};
-    RgTokenDraw *draw = rg_token_draw_create(&sampling, VOCABULARY);
+    RgTokenSampler *draw = rg_token_sampler_create(&sampling, VOCABULARY);
     const RgReal tie[VOCABULARY] = {0, 4, 1, 4, 4, 2, 0};
-    cr_assert_eq(rg_token_draw(draw, tie, 0.999, NULL), 1);
-    rg_token_draw_destroy(draw);
+    cr_assert_eq(rg_token_sampler_draw(draw, tie, 0.999, NULL), 1);
+    rg_token_sampler_destroy(draw);
 }
 
 Test(token_draw, logits_that_are_not_numbers_give_token_zero) {
@@ -539,10 +539,10 @@ Test(token_draw, logits_that_are_not_numbers_give_token_zero) {
                                     {.temperature = 1, .top_k = 3, .top_p = 0.5}};
     const RgReal diverged[] = {(RgReal)NAN, (RgReal)INFINITY};
     for (int i = 0; i < 6; i++) {
-        RgTokenDraw *draw = rg_token_draw_create(&samplings[i / 2], VOCABULARY);
+        RgTokenSampler *draw = rg_token_sampler_create(&samplings[i / 2], VOCABULARY);
         const RgReal row[VOCABULARY] = {diverged[i % 2], 1, 2, 3, 4, 5, 6};
-        cr_expect_eq(rg_token_draw(draw, row, 0.7, NULL), 0);
-        rg_token_draw_destroy(draw);
+        cr_expect_eq(rg_token_sampler_draw(draw, row, 0.7, NULL), 0);
+        rg_token_sampler_destroy(draw);
     }
 }
 

@@ -74,7 +74,7 @@ Test(trial_package, resolved_settings_make_the_same_trials_again) {
     RgExperiment *experiment = open_config();
     cr_assert_eq(experiment->trial_count, 6);
     for (int64_t i = 0; i < experiment->trial_count; i++) {
-        const RgTrialPlan *plan = &experiment->trials[i];
+        const RgTrialSpec *plan = &experiment->trials[i];
         RgSettings *settings = rg_settings_create();
         RgExperiment *again;
         ASSERT_OK(rg_settings_from_json(plan->resolved_json, settings, &error));

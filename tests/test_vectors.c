@@ -108,13 +108,13 @@ static void release(Weights *w) {
 static void multiply(const Weights *w, const RgReal *x, int64_t from, int64_t count,
                      const RgReal *onto, RgReal *y) {
     int64_t stride = rg_panels_stride(&w->panels), in = w->panels.in;
-    rg_panels_product(&(RgPanelsProduct){.w = &w->panels,
-                                         .x = x + from * in,
-                                         .onto = onto ? onto + from * stride : NULL,
-                                         .y = y,
-                                         .rows = count,
-                                         .x_row = in,
-                                         .y_row = stride});
+    rg_panels_gemm(&(RgPanelsGemm){.w = &w->panels,
+                                   .x = x + from * in,
+                                   .onto = onto ? onto + from * stride : NULL,
+                                   .y = y,
+                                   .rows = count,
+                                   .x_row = in,
+                                   .y_row = stride});
 }
 
 static void check_panels(int64_t in, int64_t out, int64_t rows, bool bias, bool adds) {
@@ -156,14 +156,14 @@ Test(vectors, products_with_panels_are_right_and_rows_have_the_same_bits_in_any_
 }
 
 /* Weights in bf16, of which an odd number of inputs leaves half a cell empty: what the set widens,
- * and what rg_panels_product makes, perhaps with x rounded too. */
+ * and what rg_panels_gemm makes, perhaps with x rounded too. */
 static void check_rounded_panels(int64_t in, int64_t out, int64_t rows) {
     Weights w = weights_of(in, out, true, RG_PRECISION_BF16);
     int64_t stride = rg_panels_stride(&w.panels);
     RgReal *x = numbers(rows * in, 4), *weight = rounded(w.weight, out * in);
     RgReal *y[2] = {numbers(rows * stride, 5), numbers(rows * stride, 6)};
     RgReal *alone = numbers(stride, 6), *inputs[2] = {x, x};
-    RgPanelsProduct p = {
+    RgPanelsGemm p = {
         .w = &w.panels, .x = x, .y = y[0], .rows = rows, .x_row = in, .y_row = stride};
     rg_vectors()->panels(&p, 0, w.panels.count);
     multiply(&w, x, 0, rows, NULL, y[1]);

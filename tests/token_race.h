@@ -26,7 +26,7 @@ typedef struct TokenRace {
     RgPolicy *reference, *policy;
     RgPairs *pairs;
     RgSequences *demonstrations;
-    RgCourse course;
+    RgTask task;
     void *options;
     RgTrainer *trainer;
 } TokenRace;
@@ -86,13 +86,13 @@ static inline RgStatus token_race_begin(TokenRace *race, const char *name, const
         rg_pairs_append_label(race->pairs, (int)(i % 3 == 0));
         token_append(race->demonstrations, i, i);
     }
-    race->course = (RgCourse){.prompts = race->demonstrations, /* their prompts, that is */
-                              .pairs = race->pairs,
-                              .demonstrations = race->demonstrations,
-                              .response_limit = 6,
-                              .end_token = -1,
-                              .judge = token_judge,
-                              .label_temperature = 1};
+    race->task = (RgTask){.prompts = race->demonstrations, /* their prompts, that is */
+                          .pairs = race->pairs,
+                          .demonstrations = race->demonstrations,
+                          .response_limit = 6,
+                          .end_token = -1,
+                          .judge = token_judge,
+                          .label_temperature = 1};
     const RgAlgorithm *algorithm = rg_algorithm_find(name);
     RgSettings *settings = rg_settings_create();
     rg_small_race_set(settings, "a", given);
@@ -106,7 +106,7 @@ static inline RgStatus token_race_begin(TokenRace *race, const char *name, const
                                 .beta2 = 0.999,
                                 .epsilon = 1e-8};
     return rg_trainer_create(algorithm, race->options, training, race->policy, race->reference,
-                             &race->course, &adamw, 0, rg_random_root(3), &race->trainer, error);
+                             &race->task, &adamw, 0, rg_random_root(3), &race->trainer, error);
 }
 
 static inline void token_race_end(TokenRace *race) {

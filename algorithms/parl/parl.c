@@ -9,7 +9,7 @@
  *     dG/dν = ∂_ν G + ∇²_{νθ}V · (−∇²_{θθ}V)⁻¹ · ∂_θ G        (implicit function theorem)
  *
  * Here are the rounds: the lower level, the hypergradient, the upper step, and what is done when
- * one of them fails. The levels themselves are in parl_enumerated.c, parl_process.c and
+ * one of them fails. The levels themselves are in parl_enumerated.c, parl_mdp.c and
  * parl_sampled.c, the ways to the second term in estimator_*.c, the reward in reward.c. See
  * doc/bilevel.md. */
 #include "algorithms/parl/parl_levels.h"
@@ -305,8 +305,7 @@ static double lower_step(RgParl *parl, int64_t inner) {
 
 bool rg_parl_solve_lower(void *state) {
     RgParl *parl = state;
-    return parl->trainer->course->process ? rg_parl_solve_process(parl)
-                                          : rg_parl_solve_enumerated(parl);
+    return parl->trainer->task->mdp ? rg_parl_solve_mdp(parl) : rg_parl_solve_enumerated(parl);
 }
 
 /* Solve the lower level. Returns NULL, or what went wrong; the last gradient's norm in *norm. */
@@ -419,7 +418,7 @@ static RgStatus parl_step(RgTrainer *trainer, const void *options, void *state, 
 /* Fit ν to the offline pairs by logistic regression: a warm start of the upper level. */
 static void pretrain_reward(RgParl *parl) {
     RgTrainer *trainer = parl->trainer;
-    const RgPairs *pairs = trainer->course->pairs;
+    const RgPairs *pairs = trainer->task->pairs;
     RgTape *t = trainer->tape;
     int64_t n = trainer->training.batch;
     RgSequences *sequences = rg_sequences_create();
@@ -461,7 +460,7 @@ static void parl_destroy(void *state) {
 static const RgParlLevels *levels_for(const RgParl *parl) {
     if (parl->options->expectation == RG_PARL_SAMPLED)
         return &rg_parl_sampled;
-    return parl->trainer->course->process ? &rg_parl_process : &rg_parl_enumerated;
+    return parl->trainer->task->mdp ? &rg_parl_mdp : &rg_parl_enumerated;
 }
 
 /* The closed form of the optimum is that of a table's logits. */
@@ -472,7 +471,7 @@ static RgStatus check_solution(RgParl *parl, RgError *error) {
         return RG_OK;
     const char *option =
         o->lower == RG_PARL_SOLVED ? "lower = \"solved\"" : "estimator = \"boltzmann\"";
-    if (parl->trainer->course->process)
+    if (parl->trainer->task->mdp)
         return rg_parl_check_table(parl, option, error);
     RG_TRY(rg_parl_enumerate(parl, error));
     const RgParameters *policy = parl->trainer->policy->parameters;
@@ -499,7 +498,7 @@ static RgOptimizer *reward_optimizer(const RgParlOptions *o, int64_t count) {
 static RgStatus set_up(RgParl *parl, RgError *error) {
     RgTrainer *trainer = parl->trainer;
     const RgParlOptions *o = parl->options;
-    if (o->pretrain > 0 && (!trainer->course->pairs || trainer->course->pairs->count == 0))
+    if (o->pretrain > 0 && (!trainer->task->pairs || trainer->task->pairs->count == 0))
         return rg_fail(error, RG_E_USAGE,
                        "parl: pretrain needs offline pairs, and the environment has none");
     bool implicit = strcmp(estimator_of(parl)->about.name, "none") != 0;
@@ -508,7 +507,7 @@ static RgStatus set_up(RgParl *parl, RgError *error) {
                        "parl: upper = \"none\" follows the reward that pretrain makes: it expects "
                        "pretrain of at least 1 and estimator = \"none\"");
     RG_TRY(rg_reward_create(o->reward, o->reward_hidden, o->reward_deviation, trainer->reference,
-                            trainer->course, rg_random_named(trainer->random, "reward"),
+                            trainer->task, rg_random_named(trainer->random, "reward"),
                             &parl->reward, error));
     parl->levels = levels_for(parl);
     RG_TRY(parl->levels->create(parl, error));

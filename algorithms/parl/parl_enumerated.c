@@ -45,7 +45,7 @@ static RgTensor *judge_labels(RgParl *parl, RgTape *t) {
         for (int64_t a = 0; a < r; a++)
             for (int64_t b = 0; b < r; b++)
                 label->data[(x * r + a) * r + b] = (RgReal)rg_preference_probability(
-                    parl->trainer->course, e->judged[x * r + a], e->judged[x * r + b]);
+                    parl->trainer->task, e->judged[x * r + a], e->judged[x * r + b]);
     return label;
 }
 
@@ -123,7 +123,7 @@ RgStatus rg_parl_enumerate(RgParl *parl, RgError *error) {
             rg_sequences_append(all, &x, 1, &y, 1);
     e->judged = rg_allocate(all->count, sizeof *e->judged);
     parl->enumeration = e;
-    RgStatus status = rg_course_judge(trainer->course, all, e->judged, error);
+    RgStatus status = rg_task_judge(trainer->task, all, e->judged, error);
     if (status == RG_OK)
         e->input = rg_reward_input(&parl->reward, trainer->reference, all);
     rg_sequences_destroy(all);

@@ -27,12 +27,12 @@ typedef struct RgParlLevels {
     void (*closed_form)(RgParl *parl, const RgReal *upper_gradient, RgReal *w);
 } RgParlLevels;
 
-extern const RgParlLevels rg_parl_enumerated, rg_parl_process, rg_parl_sampled;
+extern const RgParlLevels rg_parl_enumerated, rg_parl_mdp, rg_parl_sampled;
 
 /* Put V's maximiser into the policy, a table, whatever way to the expectations there is: where
  * responses are enumerated, and where the process is known. False when it was not reached. */
 bool rg_parl_solve_enumerated(RgParl *parl);
-bool rg_parl_solve_process(RgParl *parl);
+bool rg_parl_solve_mdp(RgParl *parl);
 
 /* All responses with their rewards by the judge; once. */
 struct RgParlEnumeration;

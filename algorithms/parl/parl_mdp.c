@@ -6,12 +6,12 @@
 
 #include <string.h>
 
-static const RgProcess *process_of(const RgParl *parl) {
-    return parl->trainer->course->process;
+static const RgMdp *mdp_of(const RgParl *parl) {
+    return parl->trainer->task->mdp;
 }
 
 static RgShape table(const RgParl *parl) {
-    return RG_SHAPE(process_of(parl)->states, process_of(parl)->actions);
+    return RG_SHAPE(mdp_of(parl)->states, mdp_of(parl)->actions);
 }
 
 static RgTensor *logits_of(const RgPolicy *policy, RgTape *t) {
@@ -26,20 +26,20 @@ static RgTensor *log_reference(const RgParl *parl, RgTape *t) {
 }
 
 static RgTensor *designed_reward(const RgParl *parl, RgTape *t) {
-    return rg_process_design(t, process_of(parl), rg_parameter(t, parl->reward.parameters, 0));
+    return rg_mdp_design(t, mdp_of(parl), rg_parameter(t, parl->reward.parameters, 0));
 }
 
 static RgTensor *value(RgParl *parl, RgTape *t) {
-    return rg_process_value(t, process_of(parl), designed_reward(parl, t),
-                            logits_of(parl->trainer->policy, t), log_reference(parl, t),
-                            parl->options->beta);
+    return rg_mdp_value(t, mdp_of(parl), designed_reward(parl, t),
+                        logits_of(parl->trainer->policy, t), log_reference(parl, t),
+                        parl->options->beta);
 }
 
 static RgTensor *objective(RgParl *parl, RgTape *t, double *number) {
     RgTensor *utility =
-        rg_process_utility(t, process_of(parl), rg_parameter(t, parl->reward.parameters, 0));
-    RgTensor *y = rg_negate(t, rg_process_value(t, process_of(parl), utility,
-                                                logits_of(parl->trainer->policy, t), NULL, 0));
+        rg_mdp_utility(t, mdp_of(parl), rg_parameter(t, parl->reward.parameters, 0));
+    RgTensor *y = rg_negate(
+        t, rg_mdp_value(t, mdp_of(parl), utility, logits_of(parl->trainer->policy, t), NULL, 0));
     *number = y->data[0];
     return y;
 }
@@ -49,21 +49,21 @@ static RgTensor *objective(RgParl *parl, RgTape *t, double *number) {
 static void closed_form(RgParl *parl, const RgReal *upper_gradient, RgReal *w) {
     RgTape *t = parl->trainer->tape;
     RgTensor *logits = rg_stop_gradient(t, logits_of(parl->trainer->policy, t));
-    RgTensor *q = rg_process_action_value(t, process_of(parl), designed_reward(parl, t), logits,
-                                          log_reference(parl, t), parl->options->beta);
+    RgTensor *q = rg_mdp_action_value(t, mdp_of(parl), designed_reward(parl, t), logits,
+                                      log_reference(parl, t), parl->options->beta);
     RgTensor *along = rg_sum(t, rg_mul(t, rg_constant(t, table(parl), upper_gradient), q));
     rg_parl_reward_gradient(parl, rg_scale(t, along, (RgReal)(1 / parl->options->beta)), w);
 }
 
-bool rg_parl_solve_process(RgParl *parl) {
+bool rg_parl_solve_mdp(RgParl *parl) {
     enum { SWEEPS = 100 };
     const double tolerance = 100 * RG_REAL_EPSILON;
     RgTape *t = parl->trainer->tape;
     bool recorded = rg_tape_record(t, false);
     const RgTensor *reward = designed_reward(parl, t), *reference = log_reference(parl, t);
-    double change = rg_process_solve(process_of(parl), reward->data,
-                                     reference ? reference->data : NULL, parl->options->beta,
-                                     tolerance, SWEEPS, parl->trainer->policy->parameters->value);
+    double change = rg_mdp_solve(mdp_of(parl), reward->data, reference ? reference->data : NULL,
+                                 parl->options->beta, tolerance, SWEEPS,
+                                 parl->trainer->policy->parameters->value);
     rg_tape_record(t, recorded);
     rg_tape_reset(t);
     return change <= tolerance;
@@ -71,9 +71,9 @@ bool rg_parl_solve_process(RgParl *parl) {
 
 RgStatus rg_parl_check_table(const RgParl *parl, const char *option, RgError *error) {
     const RgPolicy *policy = parl->trainer->policy;
-    const RgProcess *process = process_of(parl);
+    const RgMdp *mdp = mdp_of(parl);
     if (policy->parameters->view_count != 1 ||
-        policy->parameters->count != process->states * process->actions)
+        policy->parameters->count != mdp->states * mdp->actions)
         return rg_fail(error, RG_E_USAGE,
                        "parl: in a known process, %s needs a table of logits over states and "
                        "actions (policy.type = \"markov\"), not a %s policy",
@@ -94,7 +94,7 @@ static RgStatus create(RgParl *parl, RgError *error) {
     return RG_OK;
 }
 
-const RgParlLevels rg_parl_process = {
+const RgParlLevels rg_parl_mdp = {
     .create = create,
     .value = value,
     .objective = objective,

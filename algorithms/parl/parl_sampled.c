@@ -188,10 +188,9 @@ static RgTensor *preference_loss(RgParl *parl, RgTape *t, const Batch *batch) {
 static RgTensor *negative_utility(RgParl *parl, RgTape *t, const Batch *batch) {
     const RgReward *reward = &parl->reward;
     int64_t n = batch->sequences->count;
-    if (!reward->process || !reward->process->utility)
+    if (!reward->mdp || !reward->mdp->utility)
         return rg_negate(t, numbers(t, batch->judged, n));
-    RgTensor *table =
-        rg_process_utility(t, reward->process, rg_parameter(t, reward->parameters, 0));
+    RgTensor *table = rg_mdp_utility(t, reward->mdp, rg_parameter(t, reward->parameters, 0));
     RgTensor *visits = rg_borrow(t, RG_SHAPE(n, reward->features), batch->input.features);
     RgTensor *total = rg_matmul(t, visits, rg_reshape(t, table, RG_SHAPE(reward->features, 1)));
     return rg_negate(t, rg_reshape(t, total, RG_SHAPE(n)));
@@ -234,7 +233,7 @@ static void covariance(RgParl *parl, RgReal *w) {
 /* (1/β) Σ g(s,a) ∂_νQ(s,a), Q's derivative being the mean over all visits of a state and action of
  * the discounted ∂_νr from there on. A table of what each ∂_νr(s,a) counts for [states · actions].
  */
-static void count_visits(const RgDynamics *d, const RgSequences *s, const RgReal *g,
+static void count_visits(const RgSimulator *d, const RgSequences *s, const RgReal *g,
                          double *table) {
     double *visits = rg_allocate(d->states * d->actions, sizeof *visits);
     for (int pass = 0; pass < 2; pass++)
@@ -256,11 +255,11 @@ static void count_visits(const RgDynamics *d, const RgSequences *s, const RgReal
 
 static void by_visits(RgParl *parl, const RgReal *upper_gradient, RgReal *w) {
     const Sampled *s = parl->samples;
-    const RgProcess *process = parl->trainer->course->process;
+    const RgMdp *mdp = parl->trainer->task->mdp;
     RgTape *t = parl->trainer->tape;
-    double *table = rg_allocate(process->states * process->actions, sizeof *table);
-    count_visits(parl->trainer->course->dynamics, s->upper.sequences, upper_gradient, table);
-    RgTensor *reward = rg_process_design(t, process, rg_parameter(t, parl->reward.parameters, 0));
+    double *table = rg_allocate(mdp->states * mdp->actions, sizeof *table);
+    count_visits(parl->trainer->task->simulator, s->upper.sequences, upper_gradient, table);
+    RgTensor *reward = rg_mdp_design(t, mdp, rg_parameter(t, parl->reward.parameters, 0));
     RgTensor *along = rg_mul(t, rg_constant_from_double(t, reward->shape, table), reward);
     rg_parl_reward_gradient(parl, rg_scale(t, rg_sum(t, along), (RgReal)(1 / parl->options->beta)),
                             w);
@@ -270,7 +269,7 @@ static void by_visits(RgParl *parl, const RgReal *upper_gradient, RgReal *w) {
 /* In a process, the transitions are not the policy's to choose: its optimum has a closed form step
  * by step, not episode by episode. */
 static void closed_form(RgParl *parl, const RgReal *upper_gradient, RgReal *w) {
-    if (parl->trainer->course->process)
+    if (parl->trainer->task->mdp)
         by_visits(parl, upper_gradient, w);
     else
         covariance(parl, w);
@@ -360,7 +359,7 @@ static RgStatus draw_upper(RgParl *parl, int64_t round, RgError *error) {
     RgTrainer *trainer = parl->trainer;
     Sampled *s = parl->samples;
     const RgEstimator *estimator = (const RgEstimator *)o->estimator.type;
-    bool with_others = estimator->by_closed_form && !trainer->course->process;
+    bool with_others = estimator->by_closed_form && !trainer->task->mdp;
     RgSequences *sequences = rg_sequences_create(), *others = NULL;
     rg_trainer_sample(trainer, draw_number(parl, round, o->inner_steps), trainer->training.batch,
                       with_others ? 4 : 2, sequences);
@@ -391,7 +390,7 @@ static RgStatus draw_upper(RgParl *parl, int64_t round, RgError *error) {
 /* ---- life ---- */
 
 static RgStatus create(RgParl *parl, RgError *error) {
-    if (parl->trainer->course->process && parl->reward.type != RG_REWARD_LINEAR &&
+    if (parl->trainer->task->mdp && parl->reward.type != RG_REWARD_LINEAR &&
         ((const RgEstimator *)parl->options->estimator.type)->by_closed_form)
         return rg_fail(error, RG_E_USAGE,
                        "parl: in a known process, the closed form needs reward = \"linear\"");

@@ -47,7 +47,7 @@ static void add_lower(const Round *r) {
 /* The batch of G, of four responses to a prompt where the closed form needs others. */
 static void add_upper_batch(const Round *r) {
     int64_t batch = r->terms->batch;
-    bool others = r->estimator->by_closed_form && !r->terms->process;
+    bool others = r->estimator->by_closed_form && !r->terms->mdp;
     rg_work_add(r->work, RG_WORK_SAMPLED, 1, batch, others ? 4 : 2);
     rg_work_add(r->work, RG_WORK_JUDGED, 1, batch, 2);
     add_rewards(r->work, r->options, r->terms, others ? 2 : 1, batch);
@@ -73,7 +73,7 @@ static void add_estimate(const Round *r, const RgEstimateWork *estimate) {
 
 /* Exact expectations sample nothing, and have asked the judge of all responses before. */
 static void add_enumeration(const Round *r, RgWork *create) {
-    if (!r->terms->process)
+    if (!r->terms->mdp)
         rg_work_add(create, RG_WORK_JUDGED, 1, r->terms->enumerated, 1);
 }
 

@@ -17,8 +17,8 @@ static void declare(RgReward *reward, int64_t hidden) {
     RgParameters *p = reward->parameters;
     bool mlp = reward->type == RG_REWARD_MLP;
     int64_t width = mlp ? hidden : reward->features;
-    if (reward->process)
-        width = reward->process->design_count;
+    if (reward->mdp)
+        width = reward->mdp->design_count;
     rg_parameters_declare(p, "reward", 1, &width, false);
     if (mlp) {
         rg_parameters_declare(p, "reward.inner", 2, (const int64_t[]){hidden, reward->features},
@@ -43,10 +43,9 @@ static void initialise(RgReward *reward, double deviation, RgRandom random) {
 }
 
 RgStatus rg_reward_create(int type, int64_t hidden, double deviation, const RgPolicy *reference,
-                          const RgCourse *course, RgRandom random, RgReward *reward,
-                          RgError *error) {
-    const RgProcess *process = course->process && course->process->design ? course->process : NULL;
-    if (type == RG_REWARD_MLP && process)
+                          const RgTask *task, RgRandom random, RgReward *reward, RgError *error) {
+    const RgMdp *mdp = task->mdp && task->mdp->design ? task->mdp : NULL;
+    if (type == RG_REWARD_MLP && mdp)
         return rg_fail(error, RG_E_USAGE,
                        "reward: the environment says what there is to design, expected \"linear\"");
     const RgPolicyType *kind = reference->type;
@@ -56,9 +55,9 @@ RgStatus rg_reward_create(int type, int64_t hidden, double deviation, const RgPo
                          .features = by_step ? kind->step_feature_count(reference)
                                              : rg_policy_feature_count(reference),
                          .by_step = by_step,
-                         .dynamics = course->dynamics,
-                         .discount = course->dynamics ? course->dynamics->discount : 1,
-                         .process = process};
+                         .simulator = task->simulator,
+                         .discount = task->simulator ? task->simulator->discount : 1,
+                         .mdp = mdp};
     declare(reward, hidden);
     initialise(reward, deviation, random);
     return RG_OK;
@@ -89,7 +88,7 @@ static void step_rows(const RgReward *reward, RgPolicy *reference, const RgSeque
     input->offsets = rg_allocate(sequences->count + 1, sizeof *input->offsets);
     for (int64_t i = 0; i < sequences->count; i++)
         input->offsets[i + 1] =
-            input->offsets[i] + rg_episode_steps(reward->dynamics, sequences, i);
+            input->offsets[i] + rg_episode_steps(reward->simulator, sequences, i);
     input->rows = input->offsets[sequences->count];
     input->weight = rg_allocate(input->rows, sizeof *input->weight);
     for (int64_t i = 0; i < sequences->count; i++)
@@ -137,8 +136,8 @@ static RgTensor *mlp(RgTape *t, const RgReward *reward, RgTensor *features) {
 
 static RgTensor *linear(RgTape *t, const RgReward *reward, RgTensor *features) {
     RgTensor *weights = rg_parameter(t, reward->parameters, VIEW_OUTER);
-    if (reward->process)
-        weights = rg_process_design(t, reward->process, weights);
+    if (reward->mdp)
+        weights = rg_mdp_design(t, reward->mdp, weights);
     weights = rg_reshape(t, weights, RG_SHAPE(reward->features, 1));
     return rg_reshape(t, rg_matmul(t, features, weights), RG_SHAPE(features->shape.size[0]));
 }

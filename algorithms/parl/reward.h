@@ -22,16 +22,15 @@ typedef struct RgReward {
     int64_t features;
     bool by_step;    /* features are of steps, not of responses */
     double discount; /* of steps */
-    const RgDynamics *dynamics;
-    const RgProcess *process; /* whose design it is; NULL: linear or mlp */
+    const RgSimulator *simulator;
+    const RgMdp *mdp; /* whose design it is; NULL: linear or mlp */
 } RgReward;
 
-/* A reward over what `reference` says of responses on `course`; `hidden` is the width of an mlp.
+/* A reward over what `reference` says of responses on `task`; `hidden` is the width of an mlp.
  * Starts at zero, but for the inner layer of an mlp and, of a design, normal numbers of
  * `deviation`. RG_E_USAGE where an mlp is asked for and there is a design. */
 RgStatus rg_reward_create(int type, int64_t hidden, double deviation, const RgPolicy *reference,
-                          const RgCourse *course, RgRandom random, RgReward *reward,
-                          RgError *error);
+                          const RgTask *task, RgRandom random, RgReward *reward, RgError *error);
 void rg_reward_destroy(RgReward *reward);
 
 /* What the reward is a function of, for a batch of sequences; freed by rg_reward_input_free. */

@@ -55,7 +55,7 @@ static void ask_of_offline(RgTrainer *trainer, RgRollout *rollout) {
             rg_sequences_append_pair(offline, rollout->sequences, i);
     RgPairValues *values = RG_ARENA_ARRAY(arena, RgPairValues, n);
     RgPairCache *cache = trainer->moving_reference ? NULL : trainer->cache;
-    rg_pair_cache_values(cache, trainer->course->team, trainer->reference, offline, values);
+    rg_pair_cache_values(cache, trainer->task->process_group, trainer->reference, offline, values);
     rollout->reference = RG_ARENA_ARRAY(arena, double, 2 * n);
     rollout->offline_known = true;
     for (int64_t i = 0; i < n; i++) {
@@ -164,8 +164,8 @@ static void label_by_policy(RgTrainer *trainer, int64_t step, const RgTensor *lo
 
 /* Words that one unit of length takes: a token, of an episode a step. */
 static int64_t unit_of_length(const RgTrainer *trainer) {
-    const RgDynamics *dynamics = trainer->course->dynamics;
-    return dynamics ? rg_dynamics_step_words(dynamics) : 1;
+    const RgSimulator *simulator = trainer->task->simulator;
+    return simulator ? rg_simulator_step_words(simulator) : 1;
 }
 
 /* Tokens of each response, of an episode steps; at least 1. */
@@ -280,7 +280,7 @@ static RgBatch response_batch(RgTrainer *trainer, int64_t step, const Part *part
     batch.log_ratio = rg_reshape(t, rg_sub(t, logprob, reference), shape);
     batch.old = old_of(t, batch.logprob, part->known, place(rollout->old, first));
     batch.length = rg_reshape(t, lengths(trainer, part->sequences), shape);
-    batch.response_limit = trainer->course->response_limit / unit_of_length(trainer);
+    batch.response_limit = trainer->task->response_limit / unit_of_length(trainer);
     batch.on_policy = rg_borrow(t, RG_SHAPE(n), rollout->on_policy + part->first);
     if (rollout->reward) {
         batch.judged = rollout->reward + first;
@@ -504,17 +504,17 @@ static ShardResult run_shared(RgTrainer *trainer, int64_t step, int64_t epoch, i
 
 /* Ranks that made no shard have not seen what the loss logs: the first one tells them the names. */
 static void share_metric_names(RgTrainer *trainer) {
-    RgTeam *team = trainer->course->team;
+    RgProcessGroup *process_group = trainer->task->process_group;
     RgStep *now = &trainer->now;
     int64_t count = now->metric_count;
-    if (rg_team_size(team) <= trainer->training.shards)
+    if (rg_process_group_size(process_group) <= trainer->training.shards)
         return;
-    rg_team_broadcast(team, &count, sizeof count);
+    rg_process_group_broadcast(process_group, &count, sizeof count);
     for (int i = 0; i < count; i++) {
         char *name = trainer->metric_names[i];
         if (i < now->metric_count)
             memcpy(name, now->metric[i], strlen(now->metric[i]) + 1);
-        rg_team_broadcast(team, name, RG_METRIC_NAME);
+        rg_process_group_broadcast(process_group, name, RG_METRIC_NAME);
         now->metric[i] = name;
     }
     now->metric_count = (int)count;
@@ -522,14 +522,14 @@ static void share_metric_names(RgTrainer *trainer) {
 
 /* The gradients of all shards, a round of as many as there are ranks at a time. */
 static ShardResult run_shards(RgTrainer *trainer, int64_t step, int64_t epoch, RgRollout *rollout) {
-    RgTeam *team = trainer->course->team;
-    int64_t shards = trainer->training.shards, rank = rg_team_rank(team);
-    int64_t size = rg_team_size(team);
+    RgProcessGroup *process_group = trainer->task->process_group;
+    int64_t shards = trainer->training.shards, rank = rg_process_group_rank(process_group);
+    int64_t size = rg_process_group_size(process_group);
     RgTapeMark drawn = rg_tape_mark(trainer->tape);
     ShardResult *round = RG_ARENA_ARRAY(rg_tape_arena(trainer->tape), ShardResult, size), sum = {0};
     RgRandom drop = trainer->policy->drop;
     if (!trainer->sum)
-        trainer->sum = rg_gradient_sum_create(trainer->policy->parameters, team);
+        trainer->sum = rg_gradient_sum_create(trainer->policy->parameters, process_group);
     rg_gradient_sum_begin(trainer->sum);
     for (int64_t first = 0; first < shards; first += size) {
         int64_t count = first + size < shards ? size : shards - first;
@@ -538,7 +538,7 @@ static ShardResult run_shards(RgTrainer *trainer, int64_t step, int64_t epoch, R
             round[rank] = run_shared(trainer, step, epoch, first + rank, rollout);
         }
         rg_gradient_sum_add(trainer->sum, count);
-        rg_team_gather(team, round, sizeof *round);
+        rg_process_group_gather(process_group, round, sizeof *round);
         for (int64_t i = 0; i < count; i++)
             add_result(&sum, &round[i]);
     }
@@ -557,7 +557,7 @@ static ShardResult run_shards(RgTrainer *trainer, int64_t step, int64_t epoch, R
  * of some numbers is taken. */
 static RgStatus check_alike(RgTrainer *trainer, const RgRollout *rollout, RgError *error) {
     enum { LOOKED_AT = 4096 };
-    RgTeam *team = trainer->course->team;
+    RgProcessGroup *process_group = trainer->task->process_group;
     const RgParameters *p = trainer->policy->parameters;
     uint64_t hash = rg_sequences_hash(rollout->sequences);
     if (rollout->order)
@@ -566,15 +566,15 @@ static RgStatus check_alike(RgTrainer *trainer, const RgRollout *rollout, RgErro
     for (int64_t i = 0; i < p->count; i += 1 + p->count / LOOKED_AT)
         hash = rg_hash(hash, p->value + i, sizeof *p->value);
     uint64_t first = hash;
-    rg_team_broadcast(team, &first, sizeof first);
+    rg_process_group_broadcast(process_group, &first, sizeof first);
     RgStatus status = RG_OK;
     if (hash != first)
         status = rg_fail(error, RG_E_USAGE,
                          "rank %d of the team has drawn another batch than the first, or has "
                          "other weights: expected machines on which the program computes the "
                          "same bits",
-                         team->rank);
-    return rg_team_agree(team, status, error);
+                         process_group->rank);
+    return rg_process_group_reduce_status(process_group, status, error);
 }
 
 /* Where single steps of each response begin, in a row of all. */
@@ -622,7 +622,7 @@ static void prepare(RgTrainer *trainer, int64_t step, RgRollout *rollout) {
 RgStatus rg_gradient_begin(RgTrainer *trainer, int64_t step, RgRollout *rollout, RgError *error) {
     bool prepares = trainer->algorithm->prepare != NULL;
     RG_TRY(rg_rollout(trainer, step, rollout, error));
-    if (rg_team_size(trainer->course->team) > 1)
+    if (rg_process_group_size(trainer->task->process_group) > 1)
         RG_TRY(check_alike(trainer, rollout, error));
     if (rg_recipe_takes_pairs(&trainer->recipe))
         ask_of_offline(trainer, rollout);

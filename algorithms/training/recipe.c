@@ -111,20 +111,20 @@ static bool empty(const RgSequences *sequences) {
     return !sequences || sequences->count == 0;
 }
 
-static bool has_pairs(const RgCourse *course) {
-    return course->pairs && course->pairs->count > 0;
+static bool has_pairs(const RgTask *task) {
+    return task->pairs && task->pairs->count > 0;
 }
 
-static RgStatus check_data(const char *name, const RgRecipe *r, const RgCourse *course,
+static RgStatus check_data(const char *name, const RgRecipe *r, const RgTask *task,
                            RgError *error) {
     bool pairs = rg_recipe_takes_pairs(r), opponents = r->opponents != RG_FROM_NOWHERE;
     bool dataset = r->responses == RG_FROM_DATASET;
     const char *lacking = NULL;
-    if (pairs && (r->on_policy < 1 || (dataset && !opponents)) && !has_pairs(course))
+    if (pairs && (r->on_policy < 1 || (dataset && !opponents)) && !has_pairs(task))
         lacking = "preference pairs";
-    else if (r->responses == RG_FROM_POLICY && empty(course->prompts))
+    else if (r->responses == RG_FROM_POLICY && empty(task->prompts))
         lacking = "training prompts";
-    else if (dataset && (!pairs || opponents) && empty(course->demonstrations))
+    else if (dataset && (!pairs || opponents) && empty(task->demonstrations))
         lacking = "demonstrations";
     if (lacking)
         return rg_fail(error, RG_E_USAGE, "%s needs %s, and the environment has none", name,
@@ -142,16 +142,16 @@ RgStatus rg_recipe_check_rewards(const RgAlgorithm *a, const RgRecipe *r, bool r
 }
 
 /* A judge that only compares will not do for all, nor one that leaves pairs without a label. */
-static RgStatus check_judge(const RgAlgorithm *a, const RgRecipe *r, const RgCourse *course,
+static RgStatus check_judge(const RgAlgorithm *a, const RgRecipe *r, const RgTask *task,
                             RgError *error) {
-    RG_TRY(rg_recipe_check_rewards(a, r, course->judge != NULL, error));
-    if (!course->skips || r->preferences != RG_FROM_JUDGE)
+    RG_TRY(rg_recipe_check_rewards(a, r, task->judge != NULL, error));
+    if (!task->skips || r->preferences != RG_FROM_JUDGE)
         return RG_OK;
     if (r->group > 1)
         return rg_fail(error, RG_E_USAGE,
                        "%s needs every group ranked, and the judge leaves some without a label",
                        a->about.name);
-    if (!a->step && !has_pairs(course))
+    if (!a->step && !has_pairs(task))
         return rg_fail(
             error, RG_E_USAGE,
             "%s needs preference pairs in place of those that the judge leaves without a "
@@ -160,10 +160,10 @@ static RgStatus check_judge(const RgAlgorithm *a, const RgRecipe *r, const RgCou
     return RG_OK;
 }
 
-RgStatus rg_recipe_check_sources(const RgAlgorithm *a, const RgRecipe *r, const RgCourse *course,
+RgStatus rg_recipe_check_sources(const RgAlgorithm *a, const RgRecipe *r, const RgTask *task,
                                  const RgPolicy *policy, RgError *error) {
-    RG_TRY(check_data(a->about.name, r, course, error));
-    RG_TRY(check_judge(a, r, course, error));
+    RG_TRY(check_data(a->about.name, r, task, error));
+    RG_TRY(check_judge(a, r, task, error));
     if (r->opponents == RG_FROM_MIXTURE && !policy->type->mixes)
         return rg_fail(error, RG_E_USAGE,
                        "%s samples from the geometric mixture of policy and reference, which a %s "

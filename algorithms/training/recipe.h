@@ -17,7 +17,7 @@ RgStatus rg_recipe_check(const RgAlgorithm *algorithm, const RgRecipe *recipe, R
 /* Refuse a recipe that draws on what the environment or the policy has not, such as offline pairs
  * or a judge that gives rewards: RG_E_USAGE, with the algorithm's name. */
 RgStatus rg_recipe_check_sources(const RgAlgorithm *algorithm, const RgRecipe *recipe,
-                                 const RgCourse *course, const RgPolicy *policy, RgError *error);
+                                 const RgTask *task, const RgPolicy *policy, RgError *error);
 
 /* The part of it that can be told before there is an environment: `rewards` is whether its judge
  * gives any. */

@@ -16,11 +16,11 @@ static RgSampling training_sampling(const RgTrainer *trainer) {
                         .top_k = trainer->training.top_k,
                         .top_p = trainer->training.top_p,
                         .min_p = trainer->training.min_p,
-                        .response_limit = trainer->course->response_limit,
-                        .tokens = trainer->course->tokens,
-                        .end_token = trainer->course->end_token,
-                        .stop = trainer->course->stop,
-                        .team = trainer->course->team};
+                        .response_limit = trainer->task->response_limit,
+                        .tokens = trainer->task->tokens,
+                        .end_token = trainer->task->end_token,
+                        .stop = trainer->task->stop,
+                        .process_group = trainer->task->process_group};
 }
 
 static RgRandom stream(const RgTrainer *trainer, const char *name, int64_t draw) {
@@ -33,15 +33,15 @@ static void sample(RgTrainer *trainer, RgPolicy *policy, const RgSampling *sampl
                    RgSequences *out) {
     rg_policy_sample(policy, prompts, copies, sampling, stream(trainer, name, draw), out, NULL);
     trainer->meter.generated_tokens += rg_policy_count_tokens(policy, out);
-    const RgDynamics *dynamics = trainer->course->dynamics;
-    for (int64_t i = 0; dynamics && i < out->count; i++)
-        trainer->failed_episodes += rg_episode_failed(dynamics, out, i);
+    const RgSimulator *simulator = trainer->task->simulator;
+    for (int64_t i = 0; simulator && i < out->count; i++)
+        trainer->failed_episodes += rg_episode_failed(simulator, out, i);
 }
 
 static RgSequences *next_prompts(RgTrainer *trainer, int64_t draw, int64_t count) {
     RgSequences *prompts = rg_sequences_create();
     for (int64_t i = 0; i < count; i++)
-        rg_sequences_append_from(prompts, trainer->course->prompts,
+        rg_sequences_append_from(prompts, trainer->task->prompts,
                                  rg_shuffle_at(&trainer->prompts, draw * count + i), true);
     return prompts;
 }
@@ -91,7 +91,7 @@ static void sample_pairs(RgTrainer *trainer, int64_t step, int64_t count, RgSequ
         rg_trainer_sample(trainer, step, count, 1, first);
     else
         for (int64_t i = 0; i < count; i++)
-            rg_sequences_append_from(first, trainer->course->demonstrations,
+            rg_sequences_append_from(first, trainer->task->demonstrations,
                                      rg_shuffle_at(&trainer->demonstrations, step * count + i),
                                      false);
     sample_opponents(trainer, step, first, second);
@@ -120,7 +120,7 @@ static int64_t draw_routes(RgTrainer *trainer, int64_t step, RgReal *on_policy) 
 RgStatus rg_trainer_judge(RgTrainer *trainer, const RgSequences *sequences, double *reward,
                           RgError *error) {
     rg_profile_lap("other", false);
-    RgStatus status = rg_course_judge(trainer->course, sequences, reward, error);
+    RgStatus status = rg_task_judge(trainer->task, sequences, reward, error);
     rg_profile_lap("judge", false);
     trainer->meter.judge_queries += sequences->count;
     return status;
@@ -129,7 +129,7 @@ RgStatus rg_trainer_judge(RgTrainer *trainer, const RgSequences *sequences, doub
 RgStatus rg_trainer_label(RgTrainer *trainer, const RgSequences *sequences, RgRandom random,
                           uint8_t *preferred, RgError *error) {
     rg_profile_lap("other", false);
-    RgStatus status = rg_course_label(trainer->course, sequences, random, preferred, error);
+    RgStatus status = rg_task_label(trainer->task, sequences, random, preferred, error);
     rg_profile_lap("judge", false);
     trainer->meter.judge_queries += sequences->count;
     return status;
@@ -161,7 +161,7 @@ static void set_order(RgRollout *rollout, int64_t pair, int64_t preferred) {
  * ones. */
 static void take_pairs(RgTrainer *trainer, int64_t step, const RgSequences *sampled,
                        const uint8_t *labels, RgRollout *rollout) {
-    const RgCourse *course = trainer->course;
+    const RgTask *task = trainer->task;
     bool samples = samples_pairs(&trainer->recipe);
     int64_t n = trainer->training.batch, next_sample = 0;
     for (int64_t i = 0; i < n; i++) {
@@ -171,10 +171,10 @@ static void take_pairs(RgTrainer *trainer, int64_t step, const RgSequences *samp
             rollout->on_policy[i] = 0;
             next_sample++;
         }
-        const RgSequences *source = own ? sampled : course->pairs->sequences;
+        const RgSequences *source = own ? sampled : task->pairs->sequences;
         int64_t pair = own ? next_sample++ : rg_trainer_read_pair(trainer, step * n + i);
         rg_sequences_append_pair(rollout->sequences, source, pair);
-        set_order(rollout, i, own ? labels[pair] : course->pairs->preferred[pair]);
+        set_order(rollout, i, own ? labels[pair] : task->pairs->preferred[pair]);
         rollout->sampled[i] = own;
     }
 }
@@ -280,20 +280,20 @@ static RgStatus compete(RgTrainer *trainer, RgRollout *rollout, RgError *error) 
 
 /* A ranking drawn from the Plackett-Luce model of the judge's rewards: in the order of reward /
  * temperature plus Gumbel noise; reversed with the probability that a label is flipped. */
-static void rank(const RgCourse *course, RgRandom random, const double *reward, int64_t k,
+static void rank(const RgTask *task, RgRandom random, const double *reward, int64_t k,
                  int32_t *order) {
     double *key = rg_allocate(k, sizeof *key);
     for (int64_t i = 0; i < k; i++) {
         double noise = -log(-log(rg_random_uniform(random, (uint64_t)i) + 1e-300));
-        key[i] = course->label_temperature > 0 ? reward[i] / course->label_temperature + noise
-                                               : reward[i];
+        key[i] =
+            task->label_temperature > 0 ? reward[i] / task->label_temperature + noise : reward[i];
         int64_t at = i;
         for (; at > 0 && key[order[at - 1]] < key[i]; at--)
             order[at] = order[at - 1];
         order[at] = (int32_t)i;
     }
     free(key);
-    if (rg_random_uniform(random, (uint64_t)k) >= course->label_noise)
+    if (rg_random_uniform(random, (uint64_t)k) >= task->label_noise)
         return;
     for (int64_t i = 0; i < k / 2; i++) {
         int32_t other = order[k - 1 - i];
@@ -303,11 +303,11 @@ static void rank(const RgCourse *course, RgRandom random, const double *reward, 
 }
 
 /* Of each response, the mean probability that the judge prefers it to one of the others. */
-static void rate_wins(const RgCourse *course, const double *reward, int64_t k, double *win_rate) {
+static void rate_wins(const RgTask *task, const double *reward, int64_t k, double *win_rate) {
     for (int64_t i = 0; i < k; i++) {
         double sum = 0;
         for (int64_t j = 0; j < k; j++)
-            sum += j == i ? 0 : rg_preference_probability(course, reward[i], reward[j]);
+            sum += j == i ? 0 : rg_preference_probability(task, reward[i], reward[j]);
         win_rate[i] = k > 1 ? sum / (double)(k - 1) : 0.5;
     }
 }
@@ -317,10 +317,10 @@ static RgStatus rank_pairs(RgTrainer *trainer, int64_t step, RgRollout *rollout,
     int64_t n = trainer->training.batch;
     uint8_t *preferred = rg_arena_allocate(rg_tape_arena(trainer->tape), (size_t)n);
     RgRandom random = stream(trainer, "labels", step);
-    if (trainer->course->judge && !trainer->course->label)
-        rg_course_label_rewards(trainer->course, rollout->reward, n, random, preferred);
+    if (trainer->task->judge && !trainer->task->label)
+        rg_task_label_rewards(trainer->task, rollout->reward, n, random, preferred);
     else
-        RG_TRY(rg_course_label(trainer->course, rollout->sequences, random, preferred, error));
+        RG_TRY(rg_task_label(trainer->task, rollout->sequences, random, preferred, error));
     for (int64_t i = 0; i < n; i++)
         set_order(rollout, i, preferred[i]);
     return RG_OK;
@@ -328,27 +328,27 @@ static RgStatus rank_pairs(RgTrainer *trainer, int64_t step, RgRollout *rollout,
 
 /* The judge's rewards, where it gives any, and its order; asked once for both, to the meter. */
 static RgStatus rank_groups(RgTrainer *trainer, int64_t step, RgRollout *rollout, RgError *error) {
-    const RgCourse *course = trainer->course;
+    const RgTask *task = trainer->task;
     int64_t k = rollout->k, n = trainer->training.batch;
     rg_profile_lap("other", false);
     RgStatus status = RG_OK;
-    if (course->judge)
-        status = rg_course_judge(course, rollout->sequences, rollout->reward, error);
+    if (task->judge)
+        status = rg_task_judge(task, rollout->sequences, rollout->reward, error);
     if (status == RG_OK && k == 2)
         status = rank_pairs(trainer, step, rollout, error);
     rg_profile_lap("judge", false);
     trainer->meter.judge_queries += rollout->sequences->count;
     if (status != RG_OK)
         return status;
-    if (!course->judge) {
+    if (!task->judge) {
         rollout->reward = rollout->win_rate = NULL;
         return RG_OK;
     }
     RgRandom random = stream(trainer, "rankings", step);
     for (int64_t i = 0; i < n; i++) {
-        rate_wins(course, rollout->reward + i * k, k, rollout->win_rate + i * k);
+        rate_wins(task, rollout->reward + i * k, k, rollout->win_rate + i * k);
         if (k != 2)
-            rank(course, rg_random_at(random, (uint64_t)i), rollout->reward + i * k, k,
+            rank(task, rg_random_at(random, (uint64_t)i), rollout->reward + i * k, k,
                  rollout->order + i * k);
     }
     return RG_OK;
@@ -377,7 +377,7 @@ static void draw_demonstrations(RgTrainer *trainer, int64_t step, RgRollout *rol
     int64_t n = trainer->training.batch;
     rollout->k = 1;
     for (int64_t i = 0; i < n; i++)
-        rg_sequences_append_from(rollout->sequences, trainer->course->demonstrations,
+        rg_sequences_append_from(rollout->sequences, trainer->task->demonstrations,
                                  rg_shuffle_at(&trainer->demonstrations, step * n + i), false);
 }
 

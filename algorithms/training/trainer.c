@@ -124,11 +124,11 @@ static RgStatus create_state(RgTrainer *trainer, RgError *error) {
 
 static RgStatus check_all(const RgAlgorithm *algorithm, const RgRecipe *recipe,
                           const RgTrainingOptions *training, const RgPolicy *policy,
-                          const RgCourse *course, RgError *error) {
+                          const RgTask *task, RgError *error) {
     RG_TRY(rg_algorithm_check(algorithm, error));
     if (algorithm->loss)
         RG_TRY(rg_recipe_check(algorithm, recipe, error));
-    RG_TRY(rg_recipe_check_sources(algorithm, recipe, course, policy, error));
+    RG_TRY(rg_recipe_check_sources(algorithm, recipe, task, policy, error));
     return rg_training_check(algorithm, recipe, training, error);
 }
 
@@ -145,12 +145,12 @@ static void create_followers(RgTrainer *trainer) {
 
 RgStatus rg_trainer_create(const RgAlgorithm *algorithm, const void *options,
                            const RgTrainingOptions *training, RgPolicy *policy, RgPolicy *reference,
-                           const RgCourse *course, const RgOptimizerOptions *optimizer,
+                           const RgTask *task, const RgOptimizerOptions *optimizer,
                            int64_t total_steps, RgRandom random, RgTrainer **trainer,
                            RgError *error) {
     *trainer = NULL;
     RgRecipe recipe = rg_recipe_of(algorithm, options);
-    RG_TRY(check_all(algorithm, &recipe, training, policy, course, error));
+    RG_TRY(check_all(algorithm, &recipe, training, policy, task, error));
 
     RgTrainer *new = rg_allocate(1, sizeof *new);
     new->algorithm = algorithm;
@@ -161,18 +161,18 @@ RgStatus rg_trainer_create(const RgAlgorithm *algorithm, const void *options,
         new->training.shards = 1;
     new->policy = policy;
     new->reference = reference;
-    new->course = course;
+    new->task = task;
     new->random = random;
     create_followers(new);
     new->optimizer = rg_optimizer_create(optimizer, policy->parameters->count, total_steps);
     new->tape = rg_tape_create();
     rg_tape_count_onto(new->tape, &new->flops);
     new->prompts =
-        shuffle_create(sequence_count(course->prompts), rg_random_named(random, "prompt order"));
-    new->pairs = shuffle_create(course->pairs ? course->pairs->count : 0,
-                                rg_random_named(random, "pair order"));
+        shuffle_create(sequence_count(task->prompts), rg_random_named(random, "prompt order"));
+    new->pairs =
+        shuffle_create(task->pairs ? task->pairs->count : 0, rg_random_named(random, "pair order"));
     new->pairs_read = rg_allocate(pair_words(new), sizeof *new->pairs_read);
-    new->demonstrations = shuffle_create(sequence_count(course->demonstrations),
+    new->demonstrations = shuffle_create(sequence_count(task->demonstrations),
                                          rg_random_named(random, "demonstration order"));
     RgStatus status = create_state(new, error);
     if (status != RG_OK)
@@ -283,12 +283,13 @@ static bool is_own_metric(const RgTrainer *trainer, const char *name) {
  * the algorithm's name. */
 static RgStatus check_loss(RgTrainer *trainer, RgError *error) {
     const RgStep *now = &trainer->now;
-    RgTeam *team = trainer->training.shards > 1 ? trainer->course->team : NULL;
+    RgProcessGroup *process_group =
+        trainer->training.shards > 1 ? trainer->task->process_group : NULL;
     const char *name = trainer->algorithm->about.name;
     RgStatus status = RG_OK;
     if (now->fault)
         status = rg_fail(error, RG_E_USAGE, "%s: %s", name, now->fault);
-    return rg_team_agree(team, status, error);
+    return rg_process_group_reduce_status(process_group, status, error);
 }
 
 /* Loss and the norm of its gradient: of several epochs, the mean over them and the last one. */
@@ -338,8 +339,8 @@ const char *rg_trainer_failure(const RgTrainer *trainer) {
 }
 
 static void note_failed_episodes(RgTrainer *trainer) {
-    const RgDynamics *dynamics = trainer->course->dynamics;
-    if (!dynamics || dynamics->may_end)
+    const RgSimulator *simulator = trainer->task->simulator;
+    if (!simulator || simulator->may_end)
         return;
     rg_trainer_metric(trainer, "failed_episodes", (double)trainer->failed_episodes);
     if (!trainer->outcome.notice)

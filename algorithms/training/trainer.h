@@ -4,14 +4,14 @@
  * meters. It knows no algorithm by name.
  *
  * Offline pairs come back in every epoch and in every trial, and the reference says the same of
- * them each time: with a cache it is asked once. A trial is charged what asking costs, FLOPs and
+ * them each time: with a cache it is asked once. A trial is charged what requests costs, FLOPs and
  * seconds, whether it asked or found the answer, so that trials stay comparable whatever ran before
  * them.
  *
  * A batch may be cut into shards, whose gradients are made one by one and added up. Where the
- * course has a team, each of its ranks has a trainer of the same trial, and makes the gradients of
- * some of the shards; all else of a step each does alike. Into how many shards decides the bits,
- * who makes which does not. */
+ * task has a process group, each of its ranks has a trainer of the same trial, and makes the
+ * gradients of some of the shards; all else of a step each does alike. Into how many shards decides
+ * the bits, who makes which does not. */
 #ifndef RG_ALGORITHMS_TRAINING_TRAINER_H
 #define RG_ALGORITHMS_TRAINING_TRAINER_H
 
@@ -63,7 +63,7 @@ struct RgTrainer {
     RgPolicy *sampler;          /* by which responses are sampled: the policy, or as it was */
     RgPolicy *moving_reference; /* the reference, where the method moves it; else NULL */
     RgPolicy *moving_sampler;   /* the sampler, where it is not the policy; else NULL */
-    const RgCourse *course;
+    const RgTask *task;
     RgOptimizer *optimizer;
     RgTape *tape;
     RgRandom random; /* the trial's root stream */
@@ -83,8 +83,8 @@ struct RgTrainer {
      * whatever came before it. */
     double flops;
     struct {
-        double seconds; /* charged for asking the reference so far */
-        double spent;   /* seconds that went by, in asking and in looking up */
+        double seconds; /* charged for requests the reference so far */
+        double spent;   /* seconds that went by, in requests and in looking up */
     } asked;
     RgShuffle prompts, pairs, demonstrations;
     int64_t *pairs_read; /* one bit each: offline pairs that the meter has counted */
@@ -96,10 +96,10 @@ struct RgTrainer {
     RgOutcome outcome;                                  /* of the last step */
 };
 
-/* `options`, `policy`, `reference` and `course` are borrowed. */
+/* `options`, `policy`, `reference` and `task` are borrowed. */
 RgStatus rg_trainer_create(const RgAlgorithm *algorithm, const void *options,
                            const RgTrainingOptions *training, RgPolicy *policy, RgPolicy *reference,
-                           const RgCourse *course, const RgOptimizerOptions *optimizer,
+                           const RgTask *task, const RgOptimizerOptions *optimizer,
                            int64_t total_steps, RgRandom random, RgTrainer **trainer,
                            RgError *error);
 void rg_trainer_destroy(RgTrainer *trainer);
@@ -122,7 +122,7 @@ RgStatus rg_trainer_gradient(RgTrainer *trainer, int64_t step, double *loss, RgE
 /* Train `parameters`, which become the trainer's, beside the policy: the gradient of the loss goes
  * into them, too, after each epoch they step by an optimiser with these options, whose schedule
  * counts these steps, and a checkpoint holds both by `name` (borrowed). For `create`, once; the
- * algorithm has a loss, and its batches are no team's: training.shards has to be 1. */
+ * algorithm has a loss, and its batches are no process group's: training.shards has to be 1. */
 void rg_trainer_own(RgTrainer *trainer, const char *name, RgParameters *parameters,
                     const RgOptimizerOptions *optimizer);
 /* Count what policy and reference spend onto trainer->flops, from 0, until it is switched off. A

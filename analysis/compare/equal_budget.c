@@ -160,10 +160,10 @@ static RgStatus fill(RgBudget *budget, Lines *lines, RgError *error) {
 
 RgStatus rg_budget_create(const RgResults *results, const char *cost, const char *metric,
                           int64_t points, RgBudget **result, RgError *error) {
-    RgQuantity x, y;
+    RgMeasure x, y;
     RG_ASSERT(points >= 2);
-    RG_TRY(rg_results_quantity(results, cost, &x, error));
-    RG_TRY(rg_results_quantity(results, metric, &y, error));
+    RG_TRY(rg_results_measure(results, cost, &x, error));
+    RG_TRY(rg_results_measure(results, metric, &y, error));
     if (!x.cost)
         return rg_fail(error, RG_E_USAGE, "\"%s\" is a metric, expected a cost such as flops",
                        cost);
@@ -211,7 +211,7 @@ static RgRecords *make_records(const RgBudget *budget) {
 static RgGrid make_grid(const RgBudget *budget) {
     RgGrid grid = {.rows = budget->row_count + 1, .columns = (int)budget->points + 1, .names = 1};
     grid.cells = rg_allocate(grid.rows * grid.columns, sizeof *grid.cells);
-    char **cell = grid.cells, *metric = rg_quantity_heading(&budget->metric);
+    char **cell = grid.cells, *metric = rg_measure_heading(&budget->metric);
     *cell++ = rg_string_format("%s, at %s", metric, budget->cost.name);
     for (int64_t p = 0; p < budget->points; p++)
         *cell++ = rg_format_value(budget->spent[p], NAN, budget->cost.unit);

@@ -14,7 +14,7 @@ double rg_interpolate(const double *x, const double *y, int64_t count, double at
 
 typedef struct RgBudget {
     const RgResults *results;
-    RgQuantity cost, metric;
+    RgMeasure cost, metric;
     double *spent; /* [points], ascending */
     int64_t points;
     const RgGroup **rows; /* [row_count] methods that spend any of this cost */

@@ -17,14 +17,14 @@ void rg_pareto(const double *x, const double *y, int64_t count, bool *optimal) {
 
 /* Over all trials at a step; a mean of nothing where one of them has none. */
 static RgMean mean_at(const RgFrontier *frontier, const RgTrial **trials, int count,
-                      const RgQuantity *quantity, int64_t step) {
+                      const RgMeasure *measure, int64_t step) {
     RgReading *readings = rg_allocate(count, sizeof *readings);
     bool all = true;
     for (int i = 0; i < count; i++) {
-        readings[i] = rg_reading_at(frontier->results, trials[i], quantity, step);
+        readings[i] = rg_reading_at(frontier->results, trials[i], measure, step);
         all &= !isnan(readings[i].value);
     }
-    RgMean mean = rg_mean_of(frontier->results, readings, all ? count : 0, quantity);
+    RgMean mean = rg_mean_of(frontier->results, readings, all ? count : 0, measure);
     free(readings);
     return mean;
 }
@@ -72,8 +72,8 @@ static void mark_optimal(RgFrontier *frontier) {
 RgStatus rg_frontier_create(const RgResults *results, const char *x, const char *y,
                             RgFrontier **result, RgError *error) {
     RgFrontier frontier = {.results = results};
-    RG_TRY(rg_results_quantity(results, x ? x : "kl", &frontier.x, error));
-    RG_TRY(rg_results_quantity(results, y ? y : "reward", &frontier.y, error));
+    RG_TRY(rg_results_measure(results, x ? x : "kl", &frontier.x, error));
+    RG_TRY(rg_results_measure(results, y ? y : "reward", &frontier.y, error));
     for (int g = 0; g < results->group_count; g++)
         add_points(&frontier, &results->groups[g]);
     mark_optimal(&frontier);
@@ -117,8 +117,8 @@ static RgGrid make_grid(const RgFrontier *frontier) {
     *cell++ = rg_string_copy("method");
     *cell++ = rg_string_copy("step");
     *cell++ = rg_string_copy("seeds");
-    *cell++ = rg_quantity_heading(&frontier->x);
-    *cell++ = rg_quantity_heading(&frontier->y);
+    *cell++ = rg_measure_heading(&frontier->x);
+    *cell++ = rg_measure_heading(&frontier->y);
     *cell++ = rg_string_copy("optimal");
     for (int64_t i = 0; i < frontier->count; i++) {
         const RgFrontierPoint *p = &frontier->points[i];

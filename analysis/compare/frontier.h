@@ -18,7 +18,7 @@ typedef struct RgFrontierPoint {
 
 typedef struct RgFrontier {
     const RgResults *results;
-    RgQuantity x, y;
+    RgMeasure x, y;
     RgFrontierPoint *points; /* by method, then step */
     int64_t count;
 } RgFrontier;

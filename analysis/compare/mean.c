@@ -6,14 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool rg_quantity_is_rate(const RgQuantity *quantity) {
-    return quantity->unit == RG_UNIT_PERCENT || strstr(quantity->name, "win_rate") != NULL;
+bool rg_measure_is_rate(const RgMeasure *measure) {
+    return measure->unit == RG_UNIT_PERCENT || strstr(measure->name, "win_rate") != NULL;
 }
 
-RgReading rg_reading_at(const RgResults *results, const RgTrial *trial, const RgQuantity *quantity,
+RgReading rg_reading_at(const RgResults *results, const RgTrial *trial, const RgMeasure *measure,
                         int64_t step) {
     return (RgReading){.trial = trial,
-                       .value = rg_trial_value(results, trial, quantity, step),
+                       .value = rg_trial_value(results, trial, measure, step),
                        .step = step,
                        .next = step};
 }
@@ -36,15 +36,15 @@ static int64_t load_items(const RgResults *results, const RgReading *reading, co
 /* [count, items], what is missing NaN; 0 items where one of the readings has none by prompt, so
  * that all seeds are known alike. The caller frees. */
 static int64_t load_matrix(const RgResults *results, const RgReading *readings, int count,
-                           const RgQuantity *quantity, double **matrix) {
+                           const RgMeasure *measure, double **matrix) {
     double **rows = rg_allocate(count, sizeof *rows);
     int64_t *lengths = rg_allocate(count, sizeof *lengths), items = 0;
-    bool all = !quantity->cost;
+    bool all = !measure->cost;
     for (int i = 0; i < count && all; i++) {
         if (isnan(readings[i].value))
             continue;
         if (readings[i].step >= 0)
-            lengths[i] = load_items(results, &readings[i], quantity->name, &rows[i]);
+            lengths[i] = load_items(results, &readings[i], measure->name, &rows[i]);
         all = lengths[i] > 0;
         items = lengths[i] > items ? lengths[i] : items;
     }
@@ -67,23 +67,23 @@ static bool are_shares(const double *values, int64_t count) {
     return true;
 }
 
-RgInterval rg_interval_of_rates(RgInterval interval, const RgQuantity *quantity,
-                                const double *values, int64_t count) {
-    if (isnan(interval.low) || !rg_quantity_is_rate(quantity) || !are_shares(values, count))
+RgInterval rg_interval_of_rates(RgInterval interval, const RgMeasure *measure, const double *values,
+                                int64_t count) {
+    if (isnan(interval.low) || !rg_measure_is_rate(measure) || !are_shares(values, count))
         return interval;
     return (RgInterval){fmax(interval.low, 0), fmin(interval.high, 1)};
 }
 
 RgMean rg_mean_of(const RgResults *results, const RgReading *readings, int count,
-                  const RgQuantity *quantity) {
+                  const RgMeasure *measure) {
     double *values = rg_allocate(count, sizeof *values), *matrix;
     for (int i = 0; i < count; i++)
         values[i] = readings[i].value;
-    int64_t items = load_matrix(results, readings, count, quantity, &matrix);
+    int64_t items = load_matrix(results, readings, count, measure, &matrix);
     const double *cells = items > 0 ? matrix : values;
     bool own = items > 0 && rg_trial_has_own_items(readings[0].trial);
     items = items > 0 ? items : 1;
-    bool rate = rg_quantity_is_rate(quantity) && are_shares(cells, count * items);
+    bool rate = rg_measure_is_rate(measure) && are_shares(cells, count * items);
     RgMean mean = {.summary = rg_summarize(values, count),
                    .interval = rate ? rg_rate_interval(cells, count, items, own)
                                     : rg_mean_interval(cells, count, items, own)};

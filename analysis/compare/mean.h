@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The mean of a quantity over a method's seeds, with its 95 % interval: the one that tables,
+/* The mean of a measure over a method's seeds, with its 95 % interval: the one that tables,
  * figures, frontiers, budgets and the report all show. */
 #ifndef RG_ANALYSIS_COMPARE_MEAN_H
 #define RG_ANALYSIS_COMPARE_MEAN_H
@@ -16,23 +16,23 @@ typedef struct RgReading {
 } RgReading;
 
 /* At one step. */
-RgReading rg_reading_at(const RgResults *results, const RgTrial *trial, const RgQuantity *quantity,
+RgReading rg_reading_at(const RgResults *results, const RgTrial *trial, const RgMeasure *measure,
                         int64_t step);
 
 typedef struct RgMean {
     RgSummary summary;   /* over seeds */
-    RgInterval interval; /* over seeds and, where the store has the quantity by prompt, prompts too
+    RgInterval interval; /* over seeds and, where the store has the measure by prompt, prompts too
                             (statistics.h); within [0, 1] for a rate */
 } RgMean;
 
 RgMean rg_mean_of(const RgResults *results, const RgReading *readings, int count,
-                  const RgQuantity *quantity);
+                  const RgMeasure *measure);
 
 /* The interval, cut where a rate ends; of what is no rate, as it is. */
-RgInterval rg_interval_of_rates(RgInterval interval, const RgQuantity *quantity,
-                                const double *values, int64_t count);
+RgInterval rg_interval_of_rates(RgInterval interval, const RgMeasure *measure, const double *values,
+                                int64_t count);
 
 /* A share in [0, 1]. */
-bool rg_quantity_is_rate(const RgQuantity *quantity);
+bool rg_measure_is_rate(const RgMeasure *measure);
 
 #endif

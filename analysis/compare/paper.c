@@ -40,14 +40,13 @@ static int group_of(const RgResults *results, const RgReported *reported) {
 
 /* The experiment's own figure, malloc'd; a dash where there is none. */
 static char *own_figure(const RgResults *results, const RgReported *reported) {
-    RgQuantity quantity;
+    RgMeasure measure;
     RgTable *table;
     RgError ignored = {0};
-    if (!results || !reported->quantity[0] ||
-        !rg_results_has(results, reported->quantity, &quantity))
+    if (!results || !reported->measure[0] || !rg_results_has(results, reported->measure, &measure))
         return rg_string_copy(RG_DASH);
     int group = group_of(results, reported);
-    const char *const metrics[] = {reported->quantity, NULL};
+    const char *const metrics[] = {reported->measure, NULL};
     if (group < 0 || rg_table_create(results, metrics, &table, &ignored) != RG_OK)
         return rg_string_copy(RG_DASH);
     char *text = rg_cell_text(table, &table->columns[0], &table->cells[group]);

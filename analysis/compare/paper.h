@@ -9,13 +9,13 @@ enum { RG_PAPER_CONDITIONS = 8 };
 
 /* A figure as the paper has it. Texts are borrowed. */
 typedef struct RgReported {
-    const char *method;   /* label or algorithm that stands beside it here */
-    const char *metric;   /* what the paper calls it */
-    const char *quantity; /* what stands beside it here; "": nothing does */
-    const char *value;    /* with its uncertainty, as printed there */
-    const char *setting;  /* model, data, judge */
-    const char *source;   /* table, abstract, README */
-    const char *checked;  /* by what it is known: "abstract", "README of the code" */
+    const char *method;  /* label or algorithm that stands beside it here */
+    const char *metric;  /* what the paper calls it */
+    const char *measure; /* what stands beside it here; "": nothing does */
+    const char *value;   /* with its uncertainty, as printed there */
+    const char *setting; /* model, data, judge */
+    const char *source;  /* table, abstract, README */
+    const char *checked; /* by what it is known: "abstract", "README of the code" */
     struct RgReportedWhere {
         const char *name; /* swept option, and its value: which trials are meant */
         double value;

@@ -40,25 +40,25 @@ static const char *const ratio_names[] = {"seconds", "peak_memory", NULL};
 /* Cells. */
 
 /* The interquartile mean in place of the mean. */
-static void take_middle(RgCell *cell, const RgQuantity *quantity, const double *values, int count) {
+static void take_middle(RgCell *cell, const RgMeasure *measure, const double *values, int count) {
     RgEstimate middle = rg_estimate_interquartile_mean(values, count);
     cell->summary.mean = middle.value;
     cell->summary.standard_error = middle.standard_error;
-    cell->interval = rg_interval_of_rates(middle.interval, quantity, values, count);
+    cell->interval = rg_interval_of_rates(middle.interval, measure, values, count);
 }
 
 static RgCell make_cell(const RgTable *table, const RgTrial **trials, int count,
-                        const RgQuantity *quantity) {
+                        const RgMeasure *measure) {
     RgReading *readings = rg_allocate(count, sizeof *readings);
     double *values = rg_allocate(count, sizeof *values);
     for (int i = 0; i < count; i++) {
-        readings[i] = rg_reading_at(table->results, trials[i], quantity, trials[i]->result_step);
+        readings[i] = rg_reading_at(table->results, trials[i], measure, trials[i]->result_step);
         values[i] = readings[i].value;
     }
-    RgMean mean = rg_mean_of(table->results, readings, count, quantity);
+    RgMean mean = rg_mean_of(table->results, readings, count, measure);
     RgCell cell = {.summary = mean.summary, .interval = mean.interval, .p_value = NAN};
     if (table->statistic == RG_STATISTIC_IQM)
-        take_middle(&cell, quantity, values, count);
+        take_middle(&cell, measure, values, count);
     free(values);
     free(readings);
     return cell;
@@ -94,7 +94,7 @@ static void fill_ratios(RgTable *table, int column) {
     const RgColumn *ratio = &table->columns[column];
     int from = 0;
     while (table->columns[from].ratio ||
-           strcmp(table->columns[from].quantity.name, ratio->quantity.name) != 0)
+           strcmp(table->columns[from].measure.name, ratio->measure.name) != 0)
         from++;
     for (int group = 0; group < table->results->group_count; group++) {
         int baseline = baseline_of(table->results, group);
@@ -110,15 +110,15 @@ static void fill_ratios(RgTable *table, int column) {
 
 /* The values of two methods' common seeds. */
 static RgEstimate compare_middles(const RgTable *table, const RgGroup *a, const RgGroup *b,
-                                  const RgQuantity *quantity) {
+                                  const RgMeasure *measure) {
     size_t room = (size_t)(a->count * b->count) + 1;
     const RgTrial **trials = rg_allocate(2 * room, sizeof *trials), **of_b = trials + room;
     double *values = rg_allocate(2 * room, sizeof *values);
     int count = rg_pair_trials(a, b, trials, of_b);
     for (int i = 0; i < count; i++) {
-        values[i] = rg_trial_value(table->results, trials[i], quantity, trials[i]->result_step);
+        values[i] = rg_trial_value(table->results, trials[i], measure, trials[i]->result_step);
         values[(int)room + i] =
-            rg_trial_value(table->results, of_b[i], quantity, of_b[i]->result_step);
+            rg_trial_value(table->results, of_b[i], measure, of_b[i]->result_step);
     }
     RgEstimate estimate = rg_estimate_interquartile_difference(values, values + room, count);
     free(values);
@@ -128,16 +128,16 @@ static RgEstimate compare_middles(const RgTable *table, const RgGroup *a, const 
 
 /* The p-value of one row against the other, as its column's figures are made, and of how many
  * seeds; NaN where they cannot be compared: means need a column that the store has by prompt. */
-static double test_row(const RgTable *table, const RgGroup *row, const RgQuantity *quantity,
+static double test_row(const RgTable *table, const RgGroup *row, const RgMeasure *measure,
                        int64_t *seeds) {
     RgComparison c;
     if (table->statistic == RG_STATISTIC_IQM) {
-        RgEstimate estimate = compare_middles(table, row, table->against, quantity);
+        RgEstimate estimate = compare_middles(table, row, table->against, measure);
         *seeds = estimate.cells;
         return estimate.p_value;
     }
     bool compared =
-        rg_comparison_of_groups(table->results, row, table->against, quantity->name, false, &c);
+        rg_comparison_of_groups(table->results, row, table->against, measure->name, false, &c);
     *seeds = compared ? c.seeds : 0;
     return compared ? c.estimate.p_value : NAN;
 }
@@ -152,7 +152,7 @@ static void test_column(RgTable *table, int column) {
         int64_t seeds = 0;
         p[group] = NAN;
         if (row != table->against)
-            p[group] = test_row(table, row, &table->columns[column].quantity, &seeds);
+            p[group] = test_row(table, row, &table->columns[column].measure, &seeds);
         if (seeds > 0 && (table->least_seeds == 0 || seeds < table->least_seeds))
             table->least_seeds = seeds;
     }
@@ -174,22 +174,22 @@ static void fill(RgTable *table) {
         for (int column = 0; column < table->column_count; column++)
             if (!table->columns[column].ratio)
                 *cell_at(table, group, column) =
-                    make_cell(table, trials, count, &table->columns[column].quantity);
+                    make_cell(table, trials, count, &table->columns[column].measure);
         free(trials);
     }
     for (int column = 0; column < table->column_count; column++)
         if (table->columns[column].ratio)
             fill_ratios(table, column);
-        else if (table->against && !table->columns[column].quantity.cost)
+        else if (table->against && !table->columns[column].measure.cost)
             test_column(table, column);
 }
 
 /* Columns. */
 
-static void add_column(RgTable *table, RgQuantity quantity, bool ratio) {
+static void add_column(RgTable *table, RgMeasure measure, bool ratio) {
     table->columns =
         rg_reallocate(table->columns, (size_t)table->column_count + 1, sizeof *table->columns);
-    table->columns[table->column_count++] = (RgColumn){quantity, ratio};
+    table->columns[table->column_count++] = (RgColumn){measure, ratio};
 }
 
 static bool has_dpo(const RgResults *results) {
@@ -200,21 +200,21 @@ static bool has_dpo(const RgResults *results) {
 }
 
 static void add_usual_columns(RgTable *table) {
-    RgQuantity quantity;
+    RgMeasure measure;
     for (int i = 0; result_names[i]; i++)
-        if (rg_results_has(table->results, result_names[i], &quantity) && !quantity.cost)
-            add_column(table, quantity, false);
+        if (rg_results_has(table->results, result_names[i], &measure) && !measure.cost)
+            add_column(table, measure, false);
     table->result_columns = table->column_count;
     for (int i = 0; cost_names[i]; i++)
-        if (rg_results_has(table->results, cost_names[i], &quantity))
-            add_column(table, quantity, false);
+        if (rg_results_has(table->results, cost_names[i], &measure))
+            add_column(table, measure, false);
     for (int i = 0; ratio_names[i] && has_dpo(table->results); i++)
-        if (rg_results_has(table->results, ratio_names[i], &quantity))
-            add_column(table, quantity, true);
+        if (rg_results_has(table->results, ratio_names[i], &measure))
+            add_column(table, measure, true);
 }
 
 static bool column_is_empty(const RgTable *table, int column) {
-    bool all_zero = table->columns[column].quantity.cost;
+    bool all_zero = table->columns[column].measure.cost;
     for (int group = 0; group < table->results->group_count; group++) {
         const RgSummary *summary = &cell_at(table, group, column)->summary;
         if (summary->count > 0 && !(all_zero && summary->mean == 0))
@@ -313,7 +313,7 @@ static void note_base(RgTable *table) {
     const RgResults *results = table->results;
     for (int i = 0; i < results->group_count * table->column_count; i++) {
         int group = i / table->column_count, column = i % table->column_count;
-        if (strcmp(table->columns[column].quantity.name, "win_rate_base") != 0 ||
+        if (strcmp(table->columns[column].measure.name, "win_rate_base") != 0 ||
             strcmp(results->groups[group].algorithm, "base") != 0)
             continue;
         double mean = cell_at(table, group, column)->summary.mean;
@@ -348,7 +348,7 @@ static void note_few_seeds(RgTable *table) {
 /* Means of a metric for every row, NaN where absent; false when the experiment lacks it. */
 static bool row_means(const RgTable *table, const char *name, double *means) {
     for (int column = 0; column < table->column_count; column++) {
-        if (table->columns[column].ratio || strcmp(table->columns[column].quantity.name, name) != 0)
+        if (table->columns[column].ratio || strcmp(table->columns[column].measure.name, name) != 0)
             continue;
         for (int group = 0; group < table->results->group_count; group++)
             means[group] = cell_at(table, group, column)->summary.mean;
@@ -449,13 +449,13 @@ static char *missing_in(const RgTable *table, const RgColumn *column, int group)
     for (int i = 0; i < row->count; i++) {
         const RgTrial *trial = row->trials[i];
         if (trial->status != RG_TRIAL_FINISHED ||
-            !isnan(rg_trial_value(results, trial, &column->quantity, trial->result_step)))
+            !isnan(rg_trial_value(results, trial, &column->measure, trial->result_step)))
             continue;
         seeds = append(seeds, trial->seed);
         missing++;
     }
     if (missing > 0)
-        text = rg_string_format("%s of %s, seed%s %s", column->quantity.name, row->name,
+        text = rg_string_format("%s of %s, seed%s %s", column->measure.name, row->name,
                                 missing > 1 ? "s" : "", seeds);
     free(seeds);
     return text;
@@ -468,7 +468,7 @@ static void note_missing(RgTable *table) {
         for (int group = 0; group < table->results->group_count; group++) {
             const RgColumn *c = &table->columns[column];
             int64_t count = cell_at(table, group, column)->summary.count;
-            if (c->ratio || c->quantity.cost || count == 0 || count >= table->sample[group] ||
+            if (c->ratio || c->measure.cost || count == 0 || count >= table->sample[group] ||
                 table->results->groups[group].by_status[RG_TRIAL_FINISHED] == 0)
                 continue;
             char *one = missing_in(table, c, group);
@@ -528,10 +528,10 @@ RgStatus rg_table_make(const RgResults *results, const RgTableOptions *options, 
     *table = (RgTable){.results = results, .statistic = options->statistic, .against = against};
     RgStatus status = RG_OK;
     for (int i = 0; metrics && metrics[i] && status == RG_OK; i++) {
-        RgQuantity quantity;
-        status = rg_results_quantity(results, metrics[i], &quantity, error);
+        RgMeasure measure;
+        status = rg_results_measure(results, metrics[i], &measure, error);
         if (status == RG_OK)
-            add_column(table, quantity, false);
+            add_column(table, measure, false);
     }
     if (status != RG_OK) {
         rg_table_destroy(table);

@@ -57,7 +57,7 @@ typedef struct RgCell {
 } RgCell;
 
 typedef struct RgColumn {
-    RgQuantity quantity;
+    RgMeasure measure;
     bool ratio; /* of the row's mean to that of its DPO row */
 } RgColumn;
 
@@ -101,7 +101,7 @@ void rg_notes_write(char *const *notes, int count, RgTableFormat format, FILE *o
 /* A CSV, or JSON as {"rows": […], "notes": […]}. */
 void rg_records_write(const RgRecords *records, char *const *notes, int note_count,
                       RgTableFormat format, FILE *out);
-char *rg_quantity_heading(const RgQuantity *quantity); /* "win rate, %"; malloc'd */
+char *rg_measure_heading(const RgMeasure *measure); /* "win rate, %"; malloc'd */
 char *rg_mean_text(const RgSummary *summary, RgInterval interval, RgUnit unit); /* malloc'd */
 bool rg_column_shows_interval(const RgTable *table, const RgColumn *column);
 /* Of a mean, the interval stands only beside a rate: a table has room for no more. */

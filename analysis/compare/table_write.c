@@ -61,21 +61,21 @@ static char *trials_text(const RgGroup *group, int sample) {
                 : rg_string_format("%d%s", sample, state);
 }
 
-char *rg_quantity_heading(const RgQuantity *quantity) {
-    const char *name = quantity->heading;
-    if (strcmp(quantity->name, "flops") == 0)
+char *rg_measure_heading(const RgMeasure *measure) {
+    const char *name = measure->heading;
+    if (strcmp(measure->name, "flops") == 0)
         return rg_string_copy("FLOP");
-    if (quantity->unit == RG_UNIT_PERCENT)
+    if (measure->unit == RG_UNIT_PERCENT)
         return rg_string_format("%s, %%", name);
-    if (quantity->unit == RG_UNIT_SECONDS)
+    if (measure->unit == RG_UNIT_SECONDS)
         return rg_string_format("%s, s", name);
     return rg_string_copy(name);
 }
 
 static char *heading_text(const RgColumn *column) {
     if (!column->ratio)
-        return rg_quantity_heading(&column->quantity);
-    return rg_string_copy(strcmp(column->quantity.name, "seconds") == 0 ? "time ×" : "memory ×");
+        return rg_measure_heading(&column->measure);
+    return rg_string_copy(strcmp(column->measure.name, "seconds") == 0 ? "time ×" : "memory ×");
 }
 
 char *rg_mean_text(const RgSummary *summary, RgInterval interval, RgUnit unit) {
@@ -90,7 +90,7 @@ char *rg_mean_text(const RgSummary *summary, RgInterval interval, RgUnit unit) {
 }
 
 bool rg_column_shows_interval(const RgTable *table, const RgColumn *column) {
-    return table->statistic == RG_STATISTIC_IQM || rg_quantity_is_rate(&column->quantity);
+    return table->statistic == RG_STATISTIC_IQM || rg_measure_is_rate(&column->measure);
 }
 
 char *rg_cell_text(const RgTable *table, const RgColumn *column, const RgCell *cell) {
@@ -104,7 +104,7 @@ char *rg_cell_text(const RgTable *table, const RgColumn *column, const RgCell *c
     RgInterval none = {NAN, NAN};
     char *value = rg_mean_text(&cell->summary,
                                rg_column_shows_interval(table, column) ? cell->interval : none,
-                               column->quantity.unit);
+                               column->measure.unit);
     char *marked = rg_string_format("%s%s", value, stars);
     free(value);
     return marked;
@@ -298,7 +298,7 @@ static void write_latex(const RgGrid *grid, FILE *out) {
 
 static void record_cell(RgRecords *records, const RgTable *table, const RgColumn *column,
                         const RgCell *cell) {
-    const char *name = column->quantity.name;
+    const char *name = column->measure.name;
     char *longer = rg_string_format("%s%s", name, column->ratio ? "_ratio" : "_standard_error");
     if (column->ratio) {
         rg_record_number(records, longer, cell->summary.mean);
@@ -306,10 +306,10 @@ static void record_cell(RgRecords *records, const RgTable *table, const RgColumn
         rg_record_number(records, name, cell->summary.mean);
         rg_record_number(records, longer, cell->summary.standard_error);
     }
-    if (!column->ratio && (!column->quantity.cost || table->statistic == RG_STATISTIC_IQM))
+    if (!column->ratio && (!column->measure.cost || table->statistic == RG_STATISTIC_IQM))
         rg_record_interval(records, name, cell->interval);
     free(longer);
-    if (table->against && !column->ratio && !column->quantity.cost) {
+    if (table->against && !column->ratio && !column->measure.cost) {
         longer = rg_string_format("%s_p_holm", name);
         rg_record_number(records, longer, cell->p_value);
         free(longer);

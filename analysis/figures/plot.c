@@ -14,7 +14,7 @@
 enum { MAXIMUM_POINTS = 300 };
 
 typedef struct Axes {
-    RgQuantity x, y;
+    RgMeasure x, y;
 } Axes;
 
 RgFigurePoint rg_plot_point(double x, const RgMean *mean) {
@@ -45,7 +45,7 @@ static void align_evaluations(const RgResults *results, const RgTrial *trial, Tr
     RgFields config = rg_fields_parse(trial->config);
     const RgField *per = rg_fields_find(&config, "evaluation.per");
     const RgField *every = rg_fields_find(&config, "evaluation.every");
-    RgQuantity cost;
+    RgMeasure cost;
     if (per && every && every->number > 0 && strcmp(per->text, "steps") != 0 &&
         rg_results_has(results, per->text, &cost)) {
         RgPoint *spent;
@@ -134,7 +134,7 @@ static RgReading window_mean(const Track *track, int64_t from, int64_t to, int64
 }
 
 /* Average the tracks of a group window by window; a window is one step unless there are many. */
-static RgFigureCurve average_tracks(const RgResults *results, const RgQuantity *y, const char *name,
+static RgFigureCurve average_tracks(const RgResults *results, const RgMeasure *y, const char *name,
                                     const Track *tracks, int count) {
     int64_t *steps, step_count = union_of_steps(tracks, count, &steps);
     int64_t windows = step_count < MAXIMUM_POINTS ? step_count : MAXIMUM_POINTS;
@@ -256,13 +256,13 @@ static RgFigureCurve *curve_named(RgFigure *figure, char *name) {
 }
 
 RgFigurePoint rg_plot_final_point(const RgResults *results, const RgGroup *group,
-                                  const RgQuantity *quantity) {
+                                  const RgMeasure *measure) {
     const RgTrial **trials = rg_allocate(group->count, sizeof *trials);
     int count = rg_group_sample(group, trials);
     RgReading *readings = rg_allocate(count, sizeof *readings);
     for (int i = 0; i < count; i++)
-        readings[i] = rg_reading_at(results, trials[i], quantity, trials[i]->result_step);
-    RgMean mean = rg_mean_of(results, readings, count, quantity);
+        readings[i] = rg_reading_at(results, trials[i], measure, trials[i]->result_step);
+    RgMean mean = rg_mean_of(results, readings, count, measure);
     free(readings);
     free(trials);
     return rg_plot_point(NAN, &mean);
@@ -333,8 +333,8 @@ static int compare_points(const void *a, const void *b) {
     return (x->x > y->x) - (x->x < y->x);
 }
 
-static void add_swept_curves(const RgResults *results, const char *option,
-                             const RgQuantity *quantity, RgFigure *figure) {
+static void add_swept_curves(const RgResults *results, const char *option, const RgMeasure *measure,
+                             RgFigure *figure) {
     RgSweptValue *values;
     int count = rg_plot_swept_values(results, option, &values);
     figure->x_scale = choose_scale(values, count);
@@ -344,7 +344,7 @@ static void add_swept_curves(const RgResults *results, const char *option,
     for (int g = 0; g < results->group_count; g++) {
         const RgGroup *group = &results->groups[g];
         const RgField *field = rg_fields_find(group->swept, option);
-        RgFigurePoint point = rg_plot_final_point(results, group, quantity);
+        RgFigurePoint point = rg_plot_final_point(results, group, measure);
         if (!field) {
             if (point.seeds > 0)
                 add_level(figure, group, point, ends);
@@ -387,7 +387,7 @@ double rg_plot_largest(const RgFigure *figure, bool x) {
     return most;
 }
 
-char *rg_plot_axis_label(const RgQuantity *quantity, double most, double *factor) {
+char *rg_plot_axis_label(const RgMeasure *measure, double most, double *factor) {
     static const struct {
         double size;
         const char *prefix, *word;
@@ -396,33 +396,33 @@ char *rg_plot_axis_label(const RgQuantity *quantity, double most, double *factor
                   {1e9, "G", "billions"},
                   {1e6, "M", "millions"},
                   {1e4, "k", "thousands"}};
-    *factor = quantity->unit == RG_UNIT_PERCENT ? 100 : 1;
-    if (quantity->unit == RG_UNIT_PERCENT)
-        return rg_string_format("%s, %%", quantity->heading);
-    bool bytes = quantity->unit == RG_UNIT_BYTES, flops = strcmp(quantity->name, "flops") == 0;
-    if (quantity->unit == RG_UNIT_COUNT || bytes)
+    *factor = measure->unit == RG_UNIT_PERCENT ? 100 : 1;
+    if (measure->unit == RG_UNIT_PERCENT)
+        return rg_string_format("%s, %%", measure->heading);
+    bool bytes = measure->unit == RG_UNIT_BYTES, flops = strcmp(measure->name, "flops") == 0;
+    if (measure->unit == RG_UNIT_COUNT || bytes)
         for (size_t i = 0; i < sizeof scales / sizeof *scales; i++) {
             if (most < scales[i].size)
                 continue;
             *factor = 1 / (scales[i].size == 1e4 ? 1e3 : scales[i].size);
             if (flops)
                 return rg_string_format("training compute, %sFLOP", scales[i].prefix);
-            return bytes ? rg_string_format("%s, %sB", quantity->heading, scales[i].prefix)
-                         : rg_string_format("%s, %s", quantity->heading, scales[i].word);
+            return bytes ? rg_string_format("%s, %sB", measure->heading, scales[i].prefix)
+                         : rg_string_format("%s, %s", measure->heading, scales[i].word);
         }
-    if (quantity->unit == RG_UNIT_SECONDS)
-        return rg_string_format("%s, seconds", quantity->heading);
-    return rg_string_copy(quantity->heading);
+    if (measure->unit == RG_UNIT_SECONDS)
+        return rg_string_format("%s, seconds", measure->heading);
+    return rg_string_copy(measure->heading);
 }
 
 /* An x that is neither a metric, a cost nor a swept option: all three are candidates. */
 static RgStatus unknown_x(const RgResults *results, const char *name, RgError *error) {
-    RgQuantity quantity;
+    RgMeasure measure;
     RgSuggestion suggestion = rg_suggest(name, results->swept);
     return suggestion.text[0]
                ? rg_fail(error, RG_E_USAGE, "unknown metric or swept option \"%s\"%s", name,
                          suggestion.text)
-               : rg_results_quantity(results, name, &quantity, error);
+               : rg_results_measure(results, name, &measure, error);
 }
 
 /* A method that spends nothing of the cost on the axis (offline ones ask no judge) is a level to
@@ -471,7 +471,7 @@ static RgStatus curves(const RgResults *results, const RgPlotOptions *options, R
     Axes axes;
     const char *x = options->x ? options->x : "step", *y = options->y ? options->y : "reward";
     const char *option = rg_plot_swept(results, x);
-    RG_TRY(rg_results_quantity(results, y, &axes.y, error));
+    RG_TRY(rg_results_measure(results, y, &axes.y, error));
     if (!option && !rg_results_has(results, x, &axes.x))
         return unknown_x(results, x, error);
     RgFigure *figure = rg_plot_begin(options);
@@ -501,9 +501,9 @@ static RgStatus overoptimisation(const RgResults *results, const RgPlotOptions *
     Axes axes, second;
     const char *x = options->x ? options->x : "kl", *y = options->y ? options->y : "reward";
     char *independent = rg_string_format("independent_%s", y);
-    RgStatus status = rg_results_quantity(results, y, &axes.y, error);
+    RgStatus status = rg_results_measure(results, y, &axes.y, error);
     if (status == RG_OK)
-        status = rg_results_quantity(results, x, &axes.x, error);
+        status = rg_results_measure(results, x, &axes.x, error);
     if (status == RG_OK && !rg_results_has(results, independent, &second.y))
         status = rg_fail(error, RG_E_USAGE,
                          "%s: experiment \"%s\" has no metric \"%s\": over-optimisation is told by "

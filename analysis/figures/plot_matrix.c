@@ -80,7 +80,7 @@ static int place_of(const RgSweptValue *values, int count, const RgField *field)
 }
 
 static RgFigure *heatmap(const RgResults *results, const RgPlotOptions *asked,
-                         const Options *options, const char *method, const RgQuantity *z) {
+                         const Options *options, const char *method, const RgMeasure *z) {
     RgSweptValue *x, *y;
     int columns = rg_plot_swept_values(results, options->x, &x);
     int rows = rg_plot_swept_values(results, options->y, &y);
@@ -124,13 +124,13 @@ static const char *option_of(const RgResults *results, const char *name, const c
 RgStatus rg_plot_heatmap(const RgResults *results, const RgPlotOptions *options, RgFigure **figure,
                          RgError *error) {
     Options swept = {.x = option_of(results, options->x, "x", error)};
-    RgQuantity z;
+    RgMeasure z;
     if (!swept.x || !(swept.y = option_of(results, options->y, "y", error)))
         return RG_E_USAGE;
     if (strcmp(swept.x, swept.y) == 0)
         return rg_fail(error, RG_E_USAGE,
                        "both axes of a heat map are \"%s\": expected two swept options", swept.x);
-    RG_TRY(rg_results_quantity(results, options->z ? options->z : "reward", &z, error));
+    RG_TRY(rg_results_measure(results, options->z ? options->z : "reward", &z, error));
     const char **names = rg_allocate(results->group_count + 1, sizeof *names);
     char *method = NULL;
     RgStatus status = choose_method(results, &swept, options->method, names, &method, error);

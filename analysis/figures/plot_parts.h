@@ -13,7 +13,7 @@ RgFigureCurve *rg_plot_add_curve(RgFigure *figure, RgFigureCurve curve);
 /* Mean and 95 % band of one place on the x axis, and of a group's trials at their end (x NaN). */
 RgFigurePoint rg_plot_point(double x, const RgMean *mean);
 RgFigurePoint rg_plot_final_point(const RgResults *results, const RgGroup *group,
-                                  const RgQuantity *quantity);
+                                  const RgMeasure *measure);
 
 /* "exploration" names "algorithms.0.exploration" where only one option ends so; NULL: none. */
 const char *rg_plot_swept(const RgResults *results, const char *name);
@@ -32,7 +32,7 @@ char *rg_plot_curve_name(const RgGroup *group, const char *without, const char *
 
 double rg_plot_largest(const RgFigure *figure, bool x);
 /* "training compute, TFLOP", and the factor that turns values into it; `most` is the largest. */
-char *rg_plot_axis_label(const RgQuantity *quantity, double most, double *factor);
+char *rg_plot_axis_label(const RgMeasure *measure, double most, double *factor);
 
 RgStatus rg_plot_heatmap(const RgResults *results, const RgPlotOptions *options, RgFigure **figure,
                          RgError *error);

@@ -14,7 +14,7 @@ static void add_point(RgFigureCurve *curve, RgFigurePoint point) {
     curve->points[curve->count++] = point;
 }
 
-static void label_axes(RgFigure *figure, const RgQuantity *x, const RgQuantity *y) {
+static void label_axes(RgFigure *figure, const RgMeasure *x, const RgMeasure *y) {
     figure->share = y->unit == RG_UNIT_PERCENT;
     figure->x_label = rg_plot_axis_label(x, rg_plot_largest(figure, true), &figure->x_factor);
     figure->y_label = rg_plot_axis_label(y, rg_plot_largest(figure, false), &figure->y_factor);

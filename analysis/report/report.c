@@ -78,11 +78,11 @@ static RgStatus add_figure(Page *page, RgPlotOptions options, const char *captio
 }
 
 /* The metric by which the methods are judged: the first that the experiment has. */
-static const char *headline(const RgResults *results) {
+static const char *primary_metric(const RgResults *results) {
     static const char *const names[] = {"win_rate_base", "reward", "regret", NULL};
-    RgQuantity quantity;
+    RgMeasure measure;
     for (int i = 0; names[i]; i++)
-        if (rg_results_has(results, names[i], &quantity))
+        if (rg_results_has(results, names[i], &measure))
             return names[i];
     for (int i = 0; results->metrics[i]; i++)
         if (strncmp(results->metrics[i], "eval/", 5) == 0)
@@ -125,12 +125,12 @@ static RgStatus add_heat_maps(Page *page, const char *metric, RgError *error) {
 
 /* Did any method spend it? */
 static bool is_spent(const Page *page, const char *cost) {
-    RgQuantity quantity;
-    if (!rg_results_has(page->results, cost, &quantity))
+    RgMeasure measure;
+    if (!rg_results_has(page->results, cost, &measure))
         return false;
     for (int i = 0; i < page->results->trial_count; i++) {
         const RgTrial *trial = &page->results->trials[i];
-        if (rg_trial_value(page->results, trial, &quantity, trial->result_step) > 0)
+        if (rg_trial_value(page->results, trial, &measure, trial->result_step) > 0)
             return true;
     }
     return false;
@@ -162,9 +162,9 @@ static RgStatus add_curves(Page *page, const char *metric, RgError *error) {
 
 /* By the metric that the independent judge gave too. */
 static RgStatus add_overoptimisation(Page *page, const char *metric, RgError *error) {
-    RgQuantity quantity;
+    RgMeasure measure;
     char *independent = rg_string_format("independent_%s", metric);
-    if (!rg_results_has(page->results, independent, &quantity))
+    if (!rg_results_has(page->results, independent, &measure))
         metric = "reward";
     free(independent);
     return add_figure(page, (RgPlotOptions){.kind = RG_PLOT_OVEROPTIMISATION, .y = metric},
@@ -184,7 +184,7 @@ static RgStatus add_tradeoffs(Page *page, const char *metric, bool few, RgError 
 }
 
 static RgStatus write_figures(Page *page, RgError *error) {
-    const char *metric = headline(page->results);
+    const char *metric = primary_metric(page->results);
     if (!metric)
         return RG_OK;
     bool few = page->results->group_count <= MAXIMUM_CURVES;
@@ -313,18 +313,18 @@ static void write_total(Page *page) {
     static const char *const costs[] = {"flops", "seconds", "generated_tokens", "judge_queries"};
     fputs("<p class=\"soft\">All trials together, those that did not finish too:", page->out);
     for (size_t c = 0; c < sizeof costs / sizeof *costs; c++) {
-        RgQuantity quantity;
+        RgMeasure measure;
         double total = 0;
-        if (!rg_results_has(page->results, costs[c], &quantity))
+        if (!rg_results_has(page->results, costs[c], &measure))
             continue;
         for (int i = 0; i < page->results->trial_count; i++) {
             const RgTrial *trial = &page->results->trials[i];
-            double value = rg_trial_value(page->results, trial, &quantity, trial->last_step);
+            double value = rg_trial_value(page->results, trial, &measure, trial->last_step);
             total += isnan(value) ? 0 : value;
         }
-        char *text = rg_format_value(total, NAN, quantity.unit);
-        fprintf(page->out, "%s %s <b>%s%s</b>", c ? "," : "", quantity.heading, text,
-                quantity.unit == RG_UNIT_SECONDS ? " s" : "");
+        char *text = rg_format_value(total, NAN, measure.unit);
+        fprintf(page->out, "%s %s <b>%s%s</b>", c ? "," : "", measure.heading, text,
+                measure.unit == RG_UNIT_SECONDS ? " s" : "");
         free(text);
     }
     fputs(".</p>\n", page->out);

@@ -14,7 +14,7 @@ enum { MOST_PROMPTS = 50, LEAST_PROMPTS = 8, MOST_ANSWERS = 600, OPEN_PROMPTS = 
 
 /* A column of per-prompt numbers, [items] by method. */
 typedef struct Score {
-    RgQuantity quantity;
+    RgMeasure measure;
     double **values;
     int64_t *items;
 } Score;
@@ -45,8 +45,8 @@ static void add_score(Answers *a, const char *column) {
     int count = a->results->group_count;
     Score score = {.values = rg_allocate(count, sizeof *score.values),
                    .items = rg_allocate(count, sizeof *score.items)};
-    if (!rg_results_has(a->results, column, &score.quantity))
-        score.quantity = (RgQuantity){.name = column, .heading = column, .unit = RG_UNIT_PLAIN};
+    if (!rg_results_has(a->results, column, &score.measure))
+        score.measure = (RgMeasure){.name = column, .heading = column, .unit = RG_UNIT_PLAIN};
     for (int g = 0; g < count; g++) {
         const RgTrial *trial = trial_of(&a->results->groups[g]);
         if (trial)
@@ -133,9 +133,9 @@ static void write_rewards(FILE *out, const Answers *a, int group, int64_t item) 
         double value = score_of(a, i, group, item);
         if (isnan(value))
             continue;
-        char *text = rg_format_value(value, NAN, a->scores[i].quantity.unit);
+        char *text = rg_format_value(value, NAN, a->scores[i].measure.unit);
         fputs("<span>", out);
-        rg_write_html(out, a->scores[i].quantity.heading);
+        rg_write_html(out, a->scores[i].measure.heading);
         fprintf(out, " <b>%s</b></span> ", text);
         free(text);
     }
@@ -168,8 +168,8 @@ static void write_scores(FILE *out, const Answers *a, int64_t item) {
     fputs("<thead><tr><th scope=\"col\">method</th>", out);
     for (int i = 0; i < a->score_count; i++) {
         fputs("<th scope=\"col\">", out);
-        rg_write_html(out, a->scores[i].quantity.heading);
-        fputs(a->scores[i].quantity.unit == RG_UNIT_PERCENT ? ", %</th>" : "</th>", out);
+        rg_write_html(out, a->scores[i].measure.heading);
+        fputs(a->scores[i].measure.unit == RG_UNIT_PERCENT ? ", %</th>" : "</th>", out);
     }
     fputs("</tr></thead>\n<tbody>\n", out);
     for (int g = 0; g < a->results->group_count; g++) {
@@ -179,7 +179,7 @@ static void write_scores(FILE *out, const Answers *a, int64_t item) {
         rg_write_html(out, a->results->groups[g].name);
         fputs("</th>", out);
         for (int i = 0; i < a->score_count; i++) {
-            char *text = rg_format_value(score_of(a, i, g, item), NAN, a->scores[i].quantity.unit);
+            char *text = rg_format_value(score_of(a, i, g, item), NAN, a->scores[i].measure.unit);
             fprintf(out, "<td>%s</td>", text);
             free(text);
         }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Reading an experiment from the results store: the SQL queries of tables and figures. What the
- * columns mean is told in core/results/store_open.c; what the structs mean, in the header. Loading fails
- * at the first row that is not sound; a reading that fails later gives what there is without it,
- * and is kept for rg_results_status. */
+ * columns mean is told in core/results/store_open.c; what the structs mean, in the header. Loading
+ * fails at the first row that is not sound; a reading that fails later gives what there is without
+ * it, and is kept for rg_results_status. */
 #include "analysis/store/query.h"
 
 #include "core/lookup.h"
@@ -543,13 +543,13 @@ RgStatus rg_results_group(const RgResults *results, const char *name, const RgGr
 
 /* Values, curves, items, responses. */
 
-static RgRows *quantity_rows(const RgResults *results, const RgTrial *trial,
-                             const RgQuantity *quantity) {
-    if (!quantity->cost) {
+static RgRows *measure_rows(const RgResults *results, const RgTrial *trial,
+                            const RgMeasure *measure) {
+    if (!measure->cost) {
         RgRows *rows = rows_of_trial(
             results, trial, "metrics",
             "SELECT step, value FROM metrics WHERE trial = ?1 AND name = ?2 ORDER BY step");
-        rg_rows_bind_text(rows, 2, quantity->stored);
+        rg_rows_bind_text(rows, 2, measure->stored);
         return rows;
     }
     /* The columns behind the expression are read, too, so that they are checked as they stand. */
@@ -557,27 +557,27 @@ static RgRows *quantity_rows(const RgResults *results, const RgTrial *trial,
                                    " trained_tokens, generated_tokens, judge_queries,"
                                    " dataset_responses, hessian_products, peak_memory FROM %s"
                                    " WHERE trial = ?1 ORDER BY step",
-                                   quantity->stored, rg_rows_readings(results->store));
+                                   measure->stored, rg_rows_readings(results->store));
     RgRows *rows = rows_of_trial(results, trial, "readings", query);
     free(query);
     return rows;
 }
 
-double rg_trial_value(const RgResults *results, const RgTrial *trial, const RgQuantity *quantity,
+double rg_trial_value(const RgResults *results, const RgTrial *trial, const RgMeasure *measure,
                       int64_t step) {
     double value = NAN;
-    RgRows *rows = quantity_rows(results, trial, quantity);
+    RgRows *rows = measure_rows(results, trial, measure);
     while (rg_rows_next(rows))
         if (rg_rows_integer(rows, 0) == step)
             value = rg_rows_number(rows, 1);
     return close_rows(results, rows) ? value : NAN;
 }
 
-int64_t rg_trial_curve(const RgResults *results, const RgTrial *trial, const RgQuantity *quantity,
+int64_t rg_trial_curve(const RgResults *results, const RgTrial *trial, const RgMeasure *measure,
                        RgPoint **points) {
     int64_t count = 0, room = 0;
     *points = NULL;
-    RgRows *rows = quantity_rows(results, trial, quantity);
+    RgRows *rows = measure_rows(results, trial, measure);
     while (rg_rows_next(rows)) {
         if (count == room) {
             room = room ? 2 * room : 64;

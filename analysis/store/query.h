@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Reading the results store: one experiment as plain structs, and the curves, items and responses
- * of its trials on demand. All SQL of the analysis is in query.c (and in ledger.c, of runs under
- * way); tables, plots, comparisons and the report see only what is declared here. */
+ * of its trials on demand. All SQL of the analysis is in query.c (and in run_status.c, of runs
+ * under way); tables, plots, comparisons and the report see only what is declared here. */
 #ifndef RG_ANALYSIS_STORE_QUERY_H
 #define RG_ANALYSIS_STORE_QUERY_H
 
@@ -100,27 +100,27 @@ typedef enum RgUnit {
     RG_UNIT_BYTES,
 } RgUnit;
 
-typedef struct RgQuantity {
+typedef struct RgMeasure {
     const char *name;    /* as asked for: "reward", "flops" */
     const char *stored;  /* metric name in the store, or expression on `readings` */
     const char *heading; /* as people read it */
     RgUnit unit;
     bool cost;
-} RgQuantity;
+} RgMeasure;
 
 /* By name: a cost, "eval/<name>" or, for those, the short <name>, or a training metric. */
-RgStatus rg_results_quantity(const RgResults *results, const char *name, RgQuantity *quantity,
-                             RgError *error);
+RgStatus rg_results_measure(const RgResults *results, const char *name, RgMeasure *measure,
+                            RgError *error);
 /* All names that this takes in the experiment, NULL after the last: the short names of metrics,
  * then costs. The caller frees the array. */
 const char **rg_results_quantities(const RgResults *results);
 /* Those whose heading and unit are known, by number; NULL after the last. */
-const RgQuantity *rg_quantity_known(size_t i);
+const RgMeasure *rg_measure_known(size_t i);
 /* The same without complaint: is there such a thing in this experiment? */
-bool rg_results_has(const RgResults *results, const char *name, RgQuantity *quantity);
+bool rg_results_has(const RgResults *results, const char *name, RgMeasure *measure);
 
 /* Value at one step; NaN when absent. */
-double rg_trial_value(const RgResults *results, const RgTrial *trial, const RgQuantity *quantity,
+double rg_trial_value(const RgResults *results, const RgTrial *trial, const RgMeasure *measure,
                       int64_t step);
 
 typedef struct RgPoint {
@@ -128,8 +128,8 @@ typedef struct RgPoint {
     double value;
 } RgPoint;
 
-/* All steps that have the quantity, in order; the caller frees. */
-int64_t rg_trial_curve(const RgResults *results, const RgTrial *trial, const RgQuantity *quantity,
+/* All steps that have the measure, in order; the caller frees. */
+int64_t rg_trial_curve(const RgResults *results, const RgTrial *trial, const RgMeasure *measure,
                        RgPoint **points);
 
 /* Did the trial's seed draw the environment, so that item 3 of another seed is another item? Not

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The ledger's queries. */
+/* The run_status's queries. */
 #include "analysis/store/run_status.h"
 
 #include "core/lookup.h"
@@ -22,17 +22,17 @@ static char *one_line(char *text) {
     return text;
 }
 
-static RgEntry read_entry(RgRows *rows) {
+static RgTrialSummary read_entry(RgRows *rows) {
     const char *swept = rg_rows_text(rows, 4);
-    RgEntry entry = {.id = rg_rows_integer(rows, 0),
-                     .key = rg_rows_text_copy(rows, 1),
-                     .label = rg_rows_text_copy(rows, 2),
-                     .seed = rg_rows_integer(rows, 3),
-                     .swept = rg_string_copy(swept ? swept : "{}"),
-                     .status = rg_rows_text_copy(rows, 5),
-                     .reason = one_line(rg_rows_text_copy(rows, 6)),
-                     .step =
-                         rg_rows_type(rows, 7) == RG_VALUE_NULL ? -1 : rg_rows_integer(rows, 7)};
+    RgTrialSummary entry = {
+        .id = rg_rows_integer(rows, 0),
+        .key = rg_rows_text_copy(rows, 1),
+        .label = rg_rows_text_copy(rows, 2),
+        .seed = rg_rows_integer(rows, 3),
+        .swept = rg_string_copy(swept ? swept : "{}"),
+        .status = rg_rows_text_copy(rows, 5),
+        .reason = one_line(rg_rows_text_copy(rows, 6)),
+        .step = rg_rows_type(rows, 7) == RG_VALUE_NULL ? -1 : rg_rows_integer(rows, 7)};
     entry.meter = (RgMeter){.flops = cost(rows, 8),
                             .seconds = cost(rows, 9),
                             .trained_tokens = rg_rows_integer(rows, 10),
@@ -43,7 +43,8 @@ static RgEntry read_entry(RgRows *rows) {
     return entry;
 }
 
-static RgStatus read_entries(RgStore *store, int64_t experiment, RgLedger *ledger, RgError *error) {
+static RgStatus read_entries(RgStore *store, int64_t experiment, RgRunStatus *run_status,
+                             RgError *error) {
     char *query = rg_string_format(
         "SELECT trials.id, key, label, seed, swept, status, reason, step AS"
         " \"readings.last_step\", flops AS \"readings.flops\", seconds AS \"readings.seconds\","
@@ -58,22 +59,22 @@ static RgStatus read_entries(RgStore *store, int64_t experiment, RgLedger *ledge
     free(query);
     rg_rows_bind_integer(rows, 1, experiment);
     while (rg_rows_next(rows)) {
-        ledger->entries =
-            rg_reallocate(ledger->entries, (size_t)ledger->count + 1, sizeof *ledger->entries);
-        RgEntry *entry = &ledger->entries[ledger->count];
+        run_status->entries = rg_reallocate(run_status->entries, (size_t)run_status->count + 1,
+                                            sizeof *run_status->entries);
+        RgTrialSummary *entry = &run_status->entries[run_status->count];
         *entry = read_entry(rows);
-        *rg_lookup_at(ledger->keys, entry->key, strlen(entry->key)) = ledger->count++;
+        *rg_lookup_at(run_status->keys, entry->key, strlen(entry->key)) = run_status->count++;
     }
     return rg_rows_close(rows, RG_OK, error);
 }
 
 /* Stores of older programs have no times of evaluations. */
-static RgStatus read_times(RgStore *store, RgLedger *ledger, RgError *error) {
+static RgStatus read_times(RgStore *store, RgRunStatus *run_status, RgError *error) {
     bool has;
     RG_TRY(rg_rows_has_table(store, "evaluation_times", &has, error));
     RgStatus status = RG_OK;
-    for (int64_t i = 0; has && i < ledger->count && status == RG_OK; i++) {
-        RgEntry *entry = &ledger->entries[i];
+    for (int64_t i = 0; has && i < run_status->count && status == RG_OK; i++) {
+        RgTrialSummary *entry = &run_status->entries[i];
         RgRows *rows = rg_rows_open(store, "evaluation_times",
                                     "SELECT seconds FROM evaluation_times WHERE trial = ?1");
         rg_rows_of_trial(rows, entry->id);
@@ -84,8 +85,8 @@ static RgStatus read_times(RgStore *store, RgLedger *ledger, RgError *error) {
     return status;
 }
 
-static RgStatus read_ledgers(RgLedgers *ledgers, const char *experiment, RgError *error) {
-    RgRows *rows = rg_rows_open(ledgers->store, "experiments",
+static RgStatus read_statuses(RgRunStatuses *statuses, const char *experiment, RgError *error) {
+    RgRows *rows = rg_rows_open(statuses->store, "experiments",
                                 "SELECT id, name, config, ifnull(id = (SELECT experiment FROM"
                                 " trials ORDER BY updated DESC, id DESC LIMIT 1), 0) AS"
                                 " \"any.count\""
@@ -93,34 +94,35 @@ static RgStatus read_ledgers(RgLedgers *ledgers, const char *experiment, RgError
     rg_rows_bind_text(rows, 1, experiment);
     RgStatus status = RG_OK;
     while (status == RG_OK && rg_rows_next(rows)) {
-        ledgers->at = rg_reallocate(ledgers->at, (size_t)ledgers->count + 1, sizeof *ledgers->at);
-        RgLedger *ledger = &ledgers->at[ledgers->count++];
+        statuses->at =
+            rg_reallocate(statuses->at, (size_t)statuses->count + 1, sizeof *statuses->at);
+        RgRunStatus *run_status = &statuses->at[statuses->count++];
         const char *config = rg_rows_text(rows, 2);
-        *ledger = (RgLedger){.experiment = rg_rows_text_copy(rows, 1),
-                             .config = rg_string_copy(config ? config : "{}"),
-                             .latest = rg_rows_integer(rows, 3) != 0,
-                             .keys = rg_lookup_create()};
-        status = read_entries(ledgers->store, rg_rows_integer(rows, 0), ledger, error);
+        *run_status = (RgRunStatus){.experiment = rg_rows_text_copy(rows, 1),
+                                    .config = rg_string_copy(config ? config : "{}"),
+                                    .latest = rg_rows_integer(rows, 3) != 0,
+                                    .keys = rg_lookup_create()};
+        status = read_entries(statuses->store, rg_rows_integer(rows, 0), run_status, error);
         if (status == RG_OK)
-            status = read_times(ledgers->store, ledger, error);
+            status = read_times(statuses->store, run_status, error);
     }
     return rg_rows_close(rows, status, error);
 }
 
-RgStatus rg_ledgers_open(const char *store, const char *experiment, RgLedgers *ledgers,
-                         RgError *error) {
-    *ledgers = (RgLedgers){0};
-    RG_TRY(rg_store_open(store, false, &ledgers->store, error));
+RgStatus rg_run_statuses_open(const char *store, const char *experiment, RgRunStatuses *statuses,
+                              RgError *error) {
+    *statuses = (RgRunStatuses){0};
+    RG_TRY(rg_store_open(store, false, &statuses->store, error));
     /* One snapshot, though a run goes on writing. */
-    RgStatus status = rg_store_snapshot(ledgers->store, error);
+    RgStatus status = rg_store_snapshot(statuses->store, error);
     if (status == RG_OK)
-        status = read_ledgers(ledgers, experiment, error);
+        status = read_statuses(statuses, experiment, error);
     if (status != RG_OK)
-        rg_ledgers_close(ledgers);
+        rg_run_statuses_close(statuses);
     return status;
 }
 
-static void entry_free(RgEntry *entry) {
+static void entry_free(RgTrialSummary *entry) {
     free(entry->key);
     free(entry->label);
     free(entry->swept);
@@ -128,29 +130,29 @@ static void entry_free(RgEntry *entry) {
     free(entry->reason);
 }
 
-void rg_ledgers_close(RgLedgers *ledgers) {
-    for (int64_t i = 0; i < ledgers->count; i++) {
-        RgLedger *ledger = &ledgers->at[i];
-        for (int64_t k = 0; k < ledger->count; k++)
-            entry_free(&ledger->entries[k]);
-        free(ledger->entries);
-        rg_lookup_destroy(ledger->keys);
-        free(ledger->experiment);
-        free(ledger->config);
+void rg_run_statuses_close(RgRunStatuses *statuses) {
+    for (int64_t i = 0; i < statuses->count; i++) {
+        RgRunStatus *run_status = &statuses->at[i];
+        for (int64_t k = 0; k < run_status->count; k++)
+            entry_free(&run_status->entries[k]);
+        free(run_status->entries);
+        rg_lookup_destroy(run_status->keys);
+        free(run_status->experiment);
+        free(run_status->config);
     }
-    free(ledgers->at);
-    rg_store_close(ledgers->store);
-    *ledgers = (RgLedgers){0};
+    free(statuses->at);
+    rg_store_close(statuses->store);
+    *statuses = (RgRunStatuses){0};
 }
 
-const RgEntry *rg_ledger_find(const RgLedger *ledger, const char *key) {
-    int64_t number = ledger ? rg_lookup_find(ledger->keys, key, strlen(key)) : -1;
-    return number >= 0 ? &ledger->entries[number] : NULL;
+const RgTrialSummary *rg_run_status_find(const RgRunStatus *run_status, const char *key) {
+    int64_t number = run_status ? rg_lookup_find(run_status->keys, key, strlen(key)) : -1;
+    return number >= 0 ? &run_status->entries[number] : NULL;
 }
 
-RgStatus rg_ledgers_metric(const RgLedgers *ledgers, const RgEntry *entry, const char *name,
-                           double *value, int64_t *step, RgError *error) {
-    RgRows *rows = rg_rows_open(ledgers->store, "metrics",
+RgStatus rg_run_statuses_metric(const RgRunStatuses *statuses, const RgTrialSummary *entry,
+                                const char *name, double *value, int64_t *step, RgError *error) {
+    RgRows *rows = rg_rows_open(statuses->store, "metrics",
                                 "SELECT step, value FROM metrics WHERE name = ?2 AND trial = ?1"
                                 " ORDER BY step DESC LIMIT 1");
     rg_rows_of_trial(rows, entry->id);

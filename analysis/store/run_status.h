@@ -7,7 +7,7 @@
 
 #include "core/results/store.h"
 
-typedef struct RgEntry {
+typedef struct RgTrialSummary {
     int64_t id, seed;
     char *key, *label, *swept; /* swept: JSON */
     char *status;              /* running, finished, diverged, failed */
@@ -15,32 +15,33 @@ typedef struct RgEntry {
     int64_t step;              /* last one recorded; −1: none */
     RgMeter meter;             /* of that step */
     double evaluation_seconds; /* of all evaluations so far; 0 where they were not timed */
-} RgEntry;
+} RgTrialSummary;
 
-typedef struct RgLedger {
+typedef struct RgRunStatus {
     char *experiment;
     char *config; /* as JSON, see rg_settings_from_json */
     bool latest;  /* of the store's experiments, the one worked on last */
-    RgEntry *entries;
+    RgTrialSummary *entries;
     int64_t count;
     struct RgLookup *keys; /* of entries, with their numbers */
-} RgLedger;
+} RgRunStatus;
 
-typedef struct RgLedgers {
+typedef struct RgRunStatuses {
     RgStore *store;
-    RgLedger *at; /* in the order in which they were first run */
+    RgRunStatus *at; /* in the order in which they were first run */
     int64_t count;
-} RgLedgers;
+} RgRunStatuses;
 
 /* `experiment` NULL: all of the store; one that is not there makes an empty answer. */
-RgStatus rg_ledgers_open(const char *store, const char *experiment, RgLedgers *ledgers,
-                         RgError *error);
-void rg_ledgers_close(RgLedgers *ledgers);
+RgStatus rg_run_statuses_open(const char *store, const char *experiment, RgRunStatuses *statuses,
+                              RgError *error);
+void rg_run_statuses_close(RgRunStatuses *statuses);
 
-const RgEntry *rg_ledger_find(const RgLedger *ledger, const char *key); /* or NULL */
+const RgTrialSummary *rg_run_status_find(const RgRunStatus *run_status,
+                                         const char *key); /* or NULL */
 
 /* Last value of a metric ("loss", "eval/reward") and its step; NaN and −1 when there is none. */
-RgStatus rg_ledgers_metric(const RgLedgers *ledgers, const RgEntry *entry, const char *name,
-                           double *value, int64_t *step, RgError *error);
+RgStatus rg_run_statuses_metric(const RgRunStatuses *statuses, const RgTrialSummary *entry,
+                                const char *name, double *value, int64_t *step, RgError *error);
 
 #endif

@@ -231,13 +231,13 @@ void rg_policy_table(const RgPolicy *policy, double *table) {
 
 /* Response to one context. A diverged policy has no distribution: any response will do then, and
  * the loss on it will tell. */
-static int32_t draw_response(const RgReal *logits, int64_t count, RgTokenDraw *draw, double uniform,
-                             double *logprob) {
+static int32_t draw_response(const RgReal *logits, int64_t count, RgTokenSampler *draw,
+                             double uniform, double *logprob) {
     *logprob = NAN;
     for (int64_t r = 0; r < count; r++)
         if (!isfinite(logits[r]))
             return 0;
-    return rg_token_draw(draw, logits, uniform, logprob);
+    return rg_token_sampler_draw(draw, logits, uniform, logprob);
 }
 
 static void response_logits(const RgPolicy *policy, int64_t context, RgReal *logits) {
@@ -249,7 +249,7 @@ static double sample(RgPolicy *policy, const RgSequences *prompts, const RgSampl
                      RgRandom random, int32_t *tokens, int64_t *length, double *logprob) {
     const State *s = policy->state;
     RgReal *logits = rg_allocate(s->responses, sizeof *logits);
-    RgTokenDraw *draw = rg_token_draw_create(sampling, s->responses);
+    RgTokenSampler *draw = rg_token_sampler_create(sampling, s->responses);
     RgReal *partner = rg_allocate(s->responses, sizeof *partner);
     for (int64_t i = 0; i < prompts->count; i++) {
         RG_ASSERT(prompts->prompt_length[i] == 1);
@@ -265,7 +265,7 @@ static double sample(RgPolicy *policy, const RgSequences *prompts, const RgSampl
             draw_response(logits, s->responses, draw, uniform, &logprob[i]);
         length[i] = 1;
     }
-    rg_token_draw_destroy(draw);
+    rg_token_sampler_destroy(draw);
     free(partner);
     free(logits);
     double per_response = 2 * (double)s->feature_count + 3; /* dot product; exp, sum, compare */

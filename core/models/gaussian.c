@@ -28,7 +28,7 @@ static const RgOption options_table[] = {
 
 typedef struct State {
     int64_t observations, actions, hidden, layers;
-    const RgDynamics *dynamics; /* borrowed; NULL in a policy that was loaded, until it is lent */
+    const RgSimulator *simulator; /* borrowed; NULL in a policy that was loaded, until it is lent */
 } State;
 
 /* Views: weight and bias of each layer, those of the means, and the logarithms of deviations. */
@@ -63,17 +63,17 @@ static void declare(RgPolicy *policy, const State *shape) {
     rg_parameters_declare(policy->parameters, "log_deviation", 1, &s->actions, false);
 }
 
-static RgStatus use_dynamics(RgPolicy *policy, const RgDynamics *dynamics, RgError *error) {
+static RgStatus use_simulator(RgPolicy *policy, const RgSimulator *simulator, RgError *error) {
     State *s = policy->state;
-    if (dynamics->states > 0 || dynamics->observation_words != s->observations ||
-        dynamics->action_words != s->actions)
+    if (simulator->states > 0 || simulator->observation_words != s->observations ||
+        simulator->action_words != s->actions)
         return rg_fail(error, RG_E_USAGE,
                        "a gaussian policy of %lld observations and %lld actions cannot act in a "
                        "process of %lld observations and %lld actions%s",
                        (long long)s->observations, (long long)s->actions,
-                       (long long)dynamics->observation_words, (long long)dynamics->action_words,
-                       dynamics->states > 0 ? ", which are states of a table" : "");
-    s->dynamics = dynamics;
+                       (long long)simulator->observation_words, (long long)simulator->action_words,
+                       simulator->states > 0 ? ", which are states of a table" : "");
+    s->simulator = simulator;
     return RG_OK;
 }
 
@@ -94,16 +94,17 @@ static void initialise(RgPolicy *policy, const Options *o, RgRandom random) {
 static RgStatus create(RgPolicy *policy, const void *options, const RgPolicySpace *space,
                        RgRandom random, RgError *error) {
     const Options *o = options;
-    const RgDynamics *dynamics = space->dynamics;
-    if (!dynamics || dynamics->states > 0)
+    const RgSimulator *simulator = space->simulator;
+    if (!simulator || simulator->states > 0)
         return rg_fail(error, RG_E_USAGE,
                        "a gaussian policy needs an environment that is a continuous process, such "
                        "as control");
-    State shape = {dynamics->observation_words, dynamics->action_words, o->hidden, o->layers, NULL};
+    State shape = {simulator->observation_words, simulator->action_words, o->hidden, o->layers,
+                   NULL};
     declare(policy, &shape);
     rg_policy_allocate(policy);
     initialise(policy, o, random);
-    return use_dynamics(policy, dynamics, error);
+    return use_simulator(policy, simulator, error);
 }
 
 static void destroy(RgPolicy *policy) {
@@ -202,7 +203,7 @@ static RgTensor *features(RgPolicy *policy, RgTape *t, RgParameters *parameters,
     (void)parameters;
     const State *s = policy->state;
     int64_t width = words_per_token(policy), row = 0;
-    double discount = s->dynamics ? s->dynamics->discount : 1;
+    double discount = s->simulator ? s->simulator->discount : 1;
     const RgTensor *steps = step_features(policy, t, sequences);
     RgTensor *y = rg_filled(t, RG_SHAPE(sequences->count, width + 1), 0);
     for (int64_t i = 0; i < sequences->count; i++) {
@@ -297,7 +298,7 @@ static double act(const RgPolicy *policy, void *opaque, const int32_t *observati
 static double sample(RgPolicy *policy, const RgSequences *prompts, const RgSampling *sampling,
                      RgRandom random, int32_t *tokens, int64_t *length, double *logprob) {
     const State *s = policy->state;
-    RgActor actor = {.dynamics = s->dynamics,
+    RgActor actor = {.simulator = s->simulator,
                      .begin = begin,
                      .end = end,
                      .act = act,
@@ -348,7 +349,7 @@ const RgPolicyType rg_policy_gaussian = {
               .options_size = sizeof(Options)},
     .create = create,
     .destroy = destroy,
-    .use_dynamics = use_dynamics,
+    .use_simulator = use_simulator,
     .logprob = logprob,
     .step_logprob = step_logprob,
     .state_features = state_features,

@@ -47,7 +47,7 @@ typedef struct Sizes {
     bool rotary, swiglu; /* else learned, gelu */
 } Sizes;
 
-static Sizes sizes_of(const RgTransformerPlan *plan, const RgPassLoad *load) {
+static Sizes sizes_of(const RgTransformerCost *plan, const RgPassLoad *load) {
     const RgTransformerOptions *o = &plan->options;
     double p = (double)load->prompt_length, r = (double)load->response_length;
     double own = r > 1 ? r - 1 : 0, prompts = (double)load->prompts;
@@ -69,7 +69,7 @@ static Sizes sizes_of(const RgTransformerPlan *plan, const RgPassLoad *load) {
 
 /* ---- parameters ---- */
 
-static bool is_adapted(const RgTransformerPlan *plan, enum LayerWeight weight) {
+static bool is_adapted(const RgTransformerCost *plan, enum LayerWeight weight) {
     return plan->adapter.rank > 0 && plan->adapter.targets >> weight & 1;
 }
 
@@ -89,10 +89,10 @@ static void matrices_of(const Sizes *s, Matrix matrices[MATRICES]) {
         matrices[i] = all[i];
 }
 
-RgStatus rg_transformer_plan(const RgTransformerOptions *options, int64_t vocabulary,
-                             const RgAdapterOptions *adapter, RgTransformerPlan *plan,
+RgStatus rg_transformer_cost(const RgTransformerOptions *options, int64_t vocabulary,
+                             const RgAdapterOptions *adapter, RgTransformerCost *plan,
                              RgError *error) {
-    *plan = (RgTransformerPlan){.vocabulary = vocabulary};
+    *plan = (RgTransformerCost){.vocabulary = vocabulary};
     RG_TRY(rg_transformer_dimensions(options, vocabulary, &plan->options, error));
     plan->adapter.rank = adapter->rank;
     plan->adapter.dropout = adapter->dropout;
@@ -101,7 +101,7 @@ RgStatus rg_transformer_plan(const RgTransformerOptions *options, int64_t vocabu
     return RG_OK;
 }
 
-int64_t rg_transformer_plan_matrices(const RgTransformerPlan *plan) {
+int64_t rg_transformer_cost_matrices(const RgTransformerCost *plan) {
     const RgTransformerOptions *o = &plan->options;
     RgPassLoad none = {0};
     Sizes s = sizes_of(plan, &none);
@@ -114,7 +114,7 @@ int64_t rg_transformer_plan_matrices(const RgTransformerPlan *plan) {
     return (int64_t)(tables + (s.rotary ? 0 : (double)o->context * s.width) + s.layers * layer);
 }
 
-int64_t rg_transformer_plan_weights(const RgTransformerPlan *plan) {
+int64_t rg_transformer_cost_weights(const RgTransformerCost *plan) {
     const RgTransformerOptions *o = &plan->options;
     RgPassLoad none = {0};
     Sizes s = sizes_of(plan, &none);
@@ -126,12 +126,12 @@ int64_t rg_transformer_plan_weights(const RgTransformerPlan *plan) {
     for (int i = 0; i < MATRICES; i++)
         if (rg_transformer_view(o, 0, bias[i]) >= 0)
             layer += matrices[i].out;
-    return rg_transformer_plan_matrices(plan) + (int64_t)(s.layers * layer + norm);
+    return rg_transformer_cost_matrices(plan) + (int64_t)(s.layers * layer + norm);
 }
 
-int64_t rg_transformer_plan_trained(const RgTransformerPlan *plan) {
+int64_t rg_transformer_cost_trained(const RgTransformerCost *plan) {
     if (plan->adapter.rank == 0)
-        return rg_transformer_plan_weights(plan);
+        return rg_transformer_cost_weights(plan);
     RgPassLoad none = {0};
     Sizes s = sizes_of(plan, &none);
     Matrix matrices[MATRICES];
@@ -155,7 +155,7 @@ enum Sharing {
 };
 
 /* The update beside a product of `rows` rows. */
-static Cost update_cost(const RgTransformerPlan *plan, double rows, const Matrix *m,
+static Cost update_cost(const RgTransformerCost *plan, double rows, const Matrix *m,
                         enum Sharing sharing) {
     if (!is_adapted(plan, m->weight))
         return (Cost){0};
@@ -168,7 +168,7 @@ static Cost update_cost(const RgTransformerPlan *plan, double rows, const Matrix
 }
 
 /* y = x·Wᵀ of `rows` rows. */
-static Cost linear_cost(const RgTransformerPlan *plan, double rows, const Matrix *m,
+static Cost linear_cost(const RgTransformerCost *plan, double rows, const Matrix *m,
                         enum Sharing sharing) {
     bool trained = plan->adapter.rank == 0, asked = sharing != NOT_ASKED;
     double product = 2 * rows * m->in * m->out;
@@ -180,7 +180,7 @@ static Cost linear_cost(const RgTransformerPlan *plan, double rows, const Matrix
     return cost;
 }
 
-static Cost norm_cost(const RgTransformerPlan *plan, double rows, double width, bool joins) {
+static Cost norm_cost(const RgTransformerCost *plan, double rows, double width, bool joins) {
     bool rms = plan->options.norm == RG_NORM_RMS;
     return (Cost){.forward = rows * (width + (rms ? 1 : 2)),
                   .backward = rows * width * (joins ? 2 : 1),
@@ -190,7 +190,7 @@ static Cost norm_cost(const RgTransformerPlan *plan, double rows, double width, 
 
 /* The rows that attention needs: norm, query, key and value, and attention itself. Beside an
  * adapter, nothing that is trained comes before the first layer. */
-static Cost attention_cost(const RgTransformerPlan *plan, const Sizes *s, bool first) {
+static Cost attention_cost(const RgTransformerCost *plan, const Sizes *s, bool first) {
     bool asked = !first || plan->adapter.rank == 0;
     Matrix m[MATRICES];
     matrices_of(s, m);
@@ -211,7 +211,7 @@ static Cost attention_cost(const RgTransformerPlan *plan, const Sizes *s, bool f
 }
 
 /* The rest of a layer, of `rows` rows. */
-static Cost finish_cost(const RgTransformerPlan *plan, const Sizes *s, double rows) {
+static Cost finish_cost(const RgTransformerCost *plan, const Sizes *s, double rows) {
     Matrix m[MATRICES];
     matrices_of(s, m);
     double inner = rows * s->hidden;
@@ -229,7 +229,7 @@ static Cost finish_cost(const RgTransformerPlan *plan, const Sizes *s, double ro
     return cost;
 }
 
-static Cost layer_cost(const RgTransformerPlan *plan, const Sizes *s, bool first, bool last) {
+static Cost layer_cost(const RgTransformerCost *plan, const Sizes *s, bool first, bool last) {
     double rows = last ? s->asked : s->rows, picked = 2 * s->asked * s->width;
     Cost cost = attention_cost(plan, s, first);
     add(&cost, finish_cost(plan, s, rows));
@@ -246,7 +246,7 @@ static double head_pieces(const Sizes *s) {
 }
 
 /* Last norm and vocabulary head; what the head takes for itself is `temporary`. */
-static Cost head_cost(const RgTransformerPlan *plan, const Sizes *s, double *temporary) {
+static Cost head_cost(const RgTransformerCost *plan, const Sizes *s, double *temporary) {
     double pieces = head_pieces(s), most = fmin(CHUNK_ROWS, CHUNK_ROWS * RG_PIECES_MOST / pieces);
     double shares = pieces * fmin(s->asked, most) * s->width, all = s->asked * s->vocabulary;
     bool trained = plan->adapter.rank == 0;
@@ -260,7 +260,7 @@ static Cost head_cost(const RgTransformerPlan *plan, const Sizes *s, double *tem
 }
 
 /* The same where only the sum is asked for: the gradient is made on the way. */
-static Cost likelihood_cost(const RgTransformerPlan *plan, const Sizes *s, double *temporary) {
+static Cost likelihood_cost(const RgTransformerCost *plan, const Sizes *s, double *temporary) {
     double rows = floor(LOGITS / s->vocabulary), all = s->asked * s->vocabulary;
     rows = rows < LEAST_ROWS ? LEAST_ROWS : rows > TILE_ROWS ? TILE_ROWS : rows;
     bool trained = plan->adapter.rank == 0;
@@ -283,7 +283,7 @@ static double larger(double a, double b) {
 }
 
 /* All layers together, and the largest of them. */
-static Cost layers_cost(const RgTransformerPlan *plan, const Sizes *s, Cost *largest) {
+static Cost layers_cost(const RgTransformerCost *plan, const Sizes *s, Cost *largest) {
     Cost all = {0}, between = layer_cost(plan, s, false, false);
     *largest = (Cost){0};
     for (int64_t i = 0; i < plan->options.layers; i++) {
@@ -303,7 +303,7 @@ static double inputs_of_layers(const Sizes *s) {
 }
 
 /* A pass with its gradient, given that of the head. */
-static RgPassCost recorded_cost(const RgTransformerPlan *plan, const Sizes *s, Cost head,
+static RgPassCost recorded_cost(const RgTransformerCost *plan, const Sizes *s, Cost head,
                                 double head_temporary) {
     Cost largest, layers = layers_cost(plan, s, &largest);
     double kept = head.forward, backward = head.backward;
@@ -321,16 +321,16 @@ static RgPassCost recorded_cost(const RgTransformerPlan *plan, const Sizes *s, C
                                  layers.backward_flops + head.forward_flops + head.backward_flops};
 }
 
-typedef Cost (*HeadCost)(const RgTransformerPlan *plan, const Sizes *s, double *temporary);
+typedef Cost (*HeadCost)(const RgTransformerCost *plan, const Sizes *s, double *temporary);
 
 /* Sizes of the mean shard, which reads a prompt that others read, too. */
-static Sizes sizes_in_shards(const RgTransformerPlan *plan, const RgPassLoad *load,
-                             const RgShardCut *cut) {
+static Sizes sizes_in_shards(const RgTransformerCost *plan, const RgPassLoad *load,
+                             const RgSliceCut *cut) {
     Sizes s = sizes_of(plan, load);
     double p = (double)load->prompt_length, shards = (double)cut->count;
     double once =
         (double)load->prompts * (p + (double)load->copies * (double)load->response_length);
-    double again = (double)rg_shard_cut_tokens(cut) - once;
+    double again = (double)rg_slice_cut_tokens(cut) - once;
     s.rows = (s.rows + again) / shards;
     s.scores = (s.scores + again * (p + 1) / 2) / shards;
     s.asked /= shards;
@@ -338,38 +338,39 @@ static Sizes sizes_in_shards(const RgTransformerPlan *plan, const RgPassLoad *lo
 }
 
 /* Small models run in shards, each with a gradient of its own. */
-static RgPassCost recorded_in_shards(const RgTransformerPlan *plan, const RgPassLoad *load,
+static RgPassCost recorded_in_shards(const RgTransformerCost *plan, const RgPassLoad *load,
                                      HeadCost head_cost_of) {
     int64_t sequences = load->prompts * load->copies;
-    RgShardCut cut = rg_shard_cut_evenly(load->prompts, load->copies, load->prompt_length,
+    RgSliceCut cut = rg_slice_cut_evenly(load->prompts, load->copies, load->prompt_length,
                                          load->response_length);
-    bool apart = plan->adapter.dropout == 0 &&
-                 rg_shards_suit_sizes(rg_transformer_plan_weights(plan),
-                                      sequences * (load->prompt_length + load->response_length)) &&
-                 rg_shards_suit_cut(&cut);
+    bool apart =
+        plan->adapter.dropout == 0 &&
+        rg_data_parallel_suits_sizes(rg_transformer_cost_weights(plan),
+                                     sequences * (load->prompt_length + load->response_length)) &&
+        rg_data_parallel_suits_cut(&cut);
     double shards = apart ? (double)cut.count : 1, temporary;
     Sizes s = apart ? sizes_in_shards(plan, load, &cut) : sizes_of(plan, load);
     Cost head = head_cost_of(plan, &s, &temporary);
     RgPassCost cost = recorded_cost(plan, &s, head, temporary);
-    double gradient = apart ? sizeof(RgReal) * (double)rg_transformer_plan_trained(plan) : 0;
+    double gradient = apart ? sizeof(RgReal) * (double)rg_transformer_cost_trained(plan) : 0;
     return (RgPassCost){.kept = shards * (cost.kept + gradient),
                         .peak = shards * (cost.peak + gradient),
                         .flops = shards * cost.flops,
                         .in_shards = apart};
 }
 
-RgPassCost rg_transformer_training_cost(const RgTransformerPlan *plan, const RgPassLoad *load) {
+RgPassCost rg_transformer_training_cost(const RgTransformerCost *plan, const RgPassLoad *load) {
     return recorded_in_shards(plan, load, head_cost);
 }
 
-RgPassCost rg_transformer_likelihood_cost(const RgTransformerPlan *plan, const RgPassLoad *load) {
+RgPassCost rg_transformer_likelihood_cost(const RgTransformerCost *plan, const RgPassLoad *load) {
     if (plan->adapter.rank > 0 && plan->storage == RG_PRECISION_BF16)
         return rg_transformer_training_cost(plan, load); /* see rg_log_likelihood */
     return recorded_in_shards(plan, load, likelihood_cost);
 }
 
-RgPassCost rg_transformer_values_cost(const RgTransformerPlan *plan, const RgPassLoad *load) {
-    RgTransformerPlan still = *plan;
+RgPassCost rg_transformer_values_cost(const RgTransformerCost *plan, const RgPassLoad *load) {
+    RgTransformerCost still = *plan;
     still.adapter.dropout = 0;
     Sizes s = sizes_of(plan, load);
     double head_temporary;
@@ -382,9 +383,9 @@ RgPassCost rg_transformer_values_cost(const RgTransformerPlan *plan, const RgPas
                         .flops = layers.forward_flops + head.forward_flops};
 }
 
-double rg_transformer_states_flops(const RgTransformerPlan *plan, const RgPassLoad *load,
+double rg_transformer_states_flops(const RgTransformerCost *plan, const RgPassLoad *load,
                                    bool whole) {
-    RgTransformerPlan still = *plan;
+    RgTransformerCost still = *plan;
     still.adapter.dropout = 0;
     Sizes s = sizes_of(plan, load);
     double responses = (double)(load->prompts * load->copies), mean = 2 * s.asked * s.width;
@@ -410,12 +411,12 @@ static void curve_product(RgCurvatureCost *sum, double flops, bool asked, bool t
     curve(sum, flops, 1 + asked + trained, asked && trained ? 6 : asked || trained ? 2 : 0);
 }
 
-static void curve_norm(RgCurvatureCost *sum, const RgTransformerPlan *plan, double numbers) {
+static void curve_norm(RgCurvatureCost *sum, const RgTransformerCost *plan, double numbers) {
     bool rms = plan->options.norm == RG_NORM_RMS;
     curve(sum, numbers, rms ? 15 : 24, rms ? 28 : 44);
 }
 
-static void curve_linear(RgCurvatureCost *sum, const RgTransformerPlan *plan, double rows,
+static void curve_linear(RgCurvatureCost *sum, const RgTransformerCost *plan, double rows,
                          const Matrix *m, bool asked) {
     if (rg_transformer_view(&plan->options, 0, m->weight) < 0)
         return;
@@ -441,7 +442,7 @@ static void curve_attention(RgCurvatureCost *sum, const Sizes *s, const RgPassLo
         curve(sum, s->rows * (s->width + s->kv_width), 6, 6);
 }
 
-static void curve_layer(RgCurvatureCost *sum, const RgTransformerPlan *plan, const Sizes *s,
+static void curve_layer(RgCurvatureCost *sum, const RgTransformerCost *plan, const Sizes *s,
                         const RgPassLoad *load, int64_t layer) {
     bool last = layer == plan->options.layers - 1, asked = layer > 0 || plan->adapter.rank == 0;
     double rows = last ? s->asked : s->rows;
@@ -456,7 +457,7 @@ static void curve_layer(RgCurvatureCost *sum, const RgTransformerPlan *plan, con
         curve(sum, s->asked * s->width, 2, 4);
 }
 
-RgCurvatureCost rg_transformer_curvature_cost(const RgTransformerPlan *plan,
+RgCurvatureCost rg_transformer_curvature_cost(const RgTransformerCost *plan,
                                               const RgPassLoad *load) {
     Sizes s = sizes_of(plan, load);
     RgCurvatureCost sum = {0};
@@ -471,7 +472,7 @@ RgCurvatureCost rg_transformer_curvature_cost(const RgTransformerPlan *plan,
 
 /* Both operands of the largest product of the caller's thread, and of a tile of the head on every
  * other; see core/tensor/gemm_dispatch.c. */
-static double rounded_bytes(const RgTransformerPlan *plan, const Sizes *all) {
+static double rounded_bytes(const RgTransformerCost *plan, const Sizes *all) {
     if (plan->precision != RG_PRECISION_BF16)
         return 0;
     Sizes s = *all;
@@ -483,14 +484,14 @@ static double rounded_bytes(const RgTransformerPlan *plan, const Sizes *all) {
 }
 
 /* Of every thread: a tile of the head, or columns of a product where BLAS multiplies. */
-static double widened_bytes(const RgTransformerPlan *plan, const Sizes *s) {
+static double widened_bytes(const RgTransformerCost *plan, const Sizes *s) {
     if (plan->storage != RG_PRECISION_BF16)
         return 0;
     double block = larger(WIDENED, LEAST_COLUMNS * larger(s->width, s->hidden));
     return sizeof(RgReal) * (double)rg_threads() * larger(block, TILE_TOKENS * s->width);
 }
 
-double rg_transformer_copies_bytes(const RgTransformerPlan *plan, const RgPassLoad *load) {
+double rg_transformer_copies_bytes(const RgTransformerCost *plan, const RgPassLoad *load) {
     Sizes s = sizes_of(plan, load);
     return rounded_bytes(plan, &s) + widened_bytes(plan, &s);
 }
@@ -501,7 +502,7 @@ static double up_to_lanes(double n) {
     return (double)(((int64_t)n + LANES - 1) / LANES * LANES);
 }
 
-double rg_transformer_sampling_bytes(const RgTransformerPlan *plan, const RgPassLoad *load) {
+double rg_transformer_sampling_bytes(const RgTransformerCost *plan, const RgPassLoad *load) {
     Sizes s = sizes_of(plan, load);
     RgDecoderRoom room = rg_transformer_sampling_room(&plan->options, load->prompts * load->copies,
                                                       load->prompt_length, load->response_length);
@@ -520,7 +521,7 @@ double rg_transformer_sampling_bytes(const RgTransformerPlan *plan, const RgPass
            draw_bytes * (double)rg_threads() * s.vocabulary;
 }
 
-double rg_transformer_sampling_flops(const RgTransformerPlan *plan, const RgPassLoad *load) {
+double rg_transformer_sampling_flops(const RgTransformerCost *plan, const RgPassLoad *load) {
     Sizes s = sizes_of(plan, load);
     Matrix m[MATRICES];
     matrices_of(&s, m);

@@ -146,14 +146,14 @@ static void activate_rows(const Decoder *d, const RgDecoderLayer *layer, const G
 static void group_product(const Group *g, const RgPanels *w, const RgReal *x, int64_t x_row,
                           RgReal *y, bool onto) {
     int64_t y_row = rg_panels_stride(w);
-    RgPanelsProduct f = {.w = w,
-                         .x = x + g->first * x_row,
-                         .y = y + g->first * y_row,
-                         .rows = g->count,
-                         .x_row = x_row,
-                         .y_row = y_row};
+    RgPanelsGemm f = {.w = w,
+                      .x = x + g->first * x_row,
+                      .y = y + g->first * y_row,
+                      .rows = g->count,
+                      .x_row = x_row,
+                      .y_row = y_row};
     f.onto = onto ? f.y : NULL;
-    rg_panels_product(&f);
+    rg_panels_gemm(&f);
 }
 
 static void read_layer(const Decoder *d, int64_t index, Group *g) {
@@ -244,11 +244,11 @@ void rg_transformer_decoder_read(Decoder *d, const RgDecoderRow *rows, int64_t c
 
 void rg_transformer_decoder_logits(Decoder *d, const RgReal *hidden, int64_t count,
                                    RgReal *logits) {
-    rg_panels_product(&(RgPanelsProduct){.w = &d->head,
-                                         .x = hidden,
-                                         .y = logits,
-                                         .rows = count,
-                                         .x_row = d->model->options.width,
-                                         .y_row = rg_panels_stride(&d->head)});
+    rg_panels_gemm(&(RgPanelsGemm){.w = &d->head,
+                                   .x = hidden,
+                                   .y = logits,
+                                   .rows = count,
+                                   .x_row = d->model->options.width,
+                                   .y_row = rg_panels_stride(&d->head)});
     d->flops += 2 * (double)count * (double)(d->head.in * d->head.out);
 }

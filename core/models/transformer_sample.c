@@ -65,8 +65,8 @@ typedef struct Sampler {
 
     RgDecoderRow *rows;
     int64_t row_count;
-    int64_t *drawing;   /* [slot_count], slots that draw in this step */
-    RgTokenDraw **draw; /* [threads] */
+    int64_t *drawing;      /* [slot_count], slots that draw in this step */
+    RgTokenSampler **draw; /* [threads] */
 } Sampler;
 
 /* Most tokens that the response to prompt i may get. */
@@ -188,8 +188,8 @@ static void draw_token(Sampler *s, int64_t d) {
     double logprob;
     if (s->readers == 2)
         rg_sampling_mix(s->sampling, s->reader[1].logits + row, s->vocabulary, logits);
-    int32_t token = rg_token_draw(s->draw[rg_thread_number()], logits,
-                                  rg_random_uniform(stream, (uint64_t)done), &logprob);
+    int32_t token = rg_token_sampler_draw(s->draw[rg_thread_number()], logits,
+                                          rg_random_uniform(stream, (uint64_t)done), &logprob);
     s->logprob[i] += logprob;
     s->tokens[i * s->sampling->response_limit + done] = token;
     s->length[i] = done + 1;
@@ -297,14 +297,14 @@ static void sampler_create(Sampler *s, const RgPolicy *policy) {
     s->last_prompt = -1;
     s->rows = rg_allocate(room.rows, sizeof *s->rows);
     s->drawing = rg_allocate(slots, sizeof *s->drawing);
-    s->draw = rg_allocate(threads, sizeof(RgTokenDraw *));
+    s->draw = rg_allocate(threads, sizeof(RgTokenSampler *));
     for (int64_t t = 0; t < threads; t++)
-        s->draw[t] = rg_token_draw_create(s->sampling, s->vocabulary);
+        s->draw[t] = rg_token_sampler_create(s->sampling, s->vocabulary);
 }
 
 static void sampler_release(Sampler *s) {
     for (int t = 0; t < rg_threads(); t++)
-        rg_token_draw_destroy(s->draw[t]);
+        rg_token_sampler_destroy(s->draw[t]);
     free(s->draw);
     free(s->drawing);
     free(s->rows);

@@ -29,30 +29,30 @@ typedef struct Run {
     bool sum;
     RgPrecision precision;
     int64_t count;
-    Shard shard[RG_SHARDS];
+    Shard shard[RG_SLICES];
 } Run;
 
-bool rg_shards_suit_sizes(int64_t weights, int64_t tokens) {
-    return weights <= MOST_WEIGHTS && tokens >= RG_SHARDS * LEAST_TOKENS;
+bool rg_data_parallel_suits_sizes(int64_t weights, int64_t tokens) {
+    return weights <= MOST_WEIGHTS && tokens >= RG_SLICES * LEAST_TOKENS;
 }
 
-bool rg_shards_suit_batch(const RgPolicy *policy, const RgSequences *sequences) {
-    return policy->type->shards && rg_shards_suit_sizes(rg_policy_weights(policy)->count,
-                                                        sequences->start[sequences->count]);
+bool rg_data_parallel_suits_batch(const RgPolicy *policy, const RgSequences *sequences) {
+    return policy->type->shards && rg_data_parallel_suits_sizes(rg_policy_weights(policy)->count,
+                                                                sequences->start[sequences->count]);
 }
 
-bool rg_shards_suit_cut(const RgShardCut *cut) {
-    return 2 * rg_shard_cut_largest(cut) <= rg_shard_cut_tokens(cut);
+bool rg_data_parallel_suits_cut(const RgSliceCut *cut) {
+    return 2 * rg_slice_cut_largest(cut) <= rg_slice_cut_tokens(cut);
 }
 
-bool rg_shards_suit(const RgTape *tape, const RgPolicy *policy, const RgSequences *sequences,
-                    RgShardCut *cut) {
+bool rg_data_parallel_suits(const RgTape *tape, const RgPolicy *policy,
+                            const RgSequences *sequences, RgSliceCut *cut) {
     bool drops = policy->drops && policy->adapter.dropout > 0; /* a stream for each pass */
-    if (!rg_shards_suit_batch(policy, sequences) || policy->parameters->frozen || drops ||
+    if (!rg_data_parallel_suits_batch(policy, sequences) || policy->parameters->frozen || drops ||
         !rg_tape_is_recording(tape) || rg_tape_is_second_order(tape))
         return false;
-    *cut = rg_shard_cut(sequences, 0, sequences->count);
-    return rg_shards_suit_cut(cut);
+    *cut = rg_slice_cut(sequences, 0, sequences->count);
+    return rg_data_parallel_suits_cut(cut);
 }
 
 static RgParameters *stand_in(RgTape *tape, const RgParameters *parameters) {
@@ -142,8 +142,8 @@ static RgTensor *gather(RgTape *tape, Run *run) {
     return y;
 }
 
-RgTensor *rg_shards_run(RgTape *tape, RgPolicy *policy, RgForward forward,
-                        const RgSequences *sequences, const RgShardCut *cut, bool sum) {
+RgTensor *rg_data_parallel_run(RgTape *tape, RgPolicy *policy, RgForward forward,
+                               const RgSequences *sequences, const RgSliceCut *cut, bool sum) {
     Run *run = rg_arena_allocate_zeroed(rg_tape_arena(tape), sizeof *run);
     *run = (Run){.policy = policy,
                  .forward = forward,

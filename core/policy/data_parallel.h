@@ -15,20 +15,20 @@ enum { RG_VALUES_OF_A_THREAD = 16, RG_VALUES_AT_ONCE = 64 };
 
 /* Whether a model of so many weights is small enough, and a batch of so many tokens large enough.
  */
-bool rg_shards_suit_sizes(int64_t weights, int64_t tokens);
+bool rg_data_parallel_suits_sizes(int64_t weights, int64_t tokens);
 /* Whether they are, and the policy is of a kind whose passes may run side by side. */
-bool rg_shards_suit_batch(const RgPolicy *policy, const RgSequences *sequences);
+bool rg_data_parallel_suits_batch(const RgPolicy *policy, const RgSequences *sequences);
 /* Whether two threads have work: no shard has more than half of the tokens. Else they had better
  * share the operators. */
-bool rg_shards_suit_cut(const RgShardCut *cut);
+bool rg_data_parallel_suits_cut(const RgSliceCut *cut);
 /* Whether all that, and the pass is to be differentiated, once; then *cut tells the shards. */
-bool rg_shards_suit(const RgTape *tape, const RgPolicy *policy, const RgSequences *sequences,
-                    RgShardCut *cut);
+bool rg_data_parallel_suits(const RgTape *tape, const RgPolicy *policy,
+                            const RgSequences *sequences, RgSliceCut *cut);
 
 /* The pass over all shards: their outputs in a row, or, where each is a scalar and `sum` is set,
  * the sum of them. Differentiable to first order in policy->parameters, whose gradient is added to.
  */
-RgTensor *rg_shards_run(RgTape *tape, RgPolicy *policy, RgForward forward,
-                        const RgSequences *sequences, const RgShardCut *cut, bool sum);
+RgTensor *rg_data_parallel_run(RgTape *tape, RgPolicy *policy, RgForward forward,
+                               const RgSequences *sequences, const RgSliceCut *cut, bool sum);
 
 #endif

@@ -66,8 +66,8 @@ typedef struct Best {
     int64_t last;
 } Best;
 
-double rg_shard_cost(int64_t tokens, int64_t all) {
-    return (double)tokens * ((double)tokens + 2 * (double)all / RG_SHARDS);
+double rg_slice_cost(int64_t tokens, int64_t all) {
+    return (double)tokens * ((double)tokens + 2 * (double)all / RG_SLICES);
 }
 
 /* The first `end` items, given the best of fewer items in one shard less. A shard that costs too
@@ -78,7 +78,7 @@ static Best find_last(const Items *all, const Best *before, int64_t end) {
     for (int64_t i = end - 1; i >= 0; i--) {
         const Item *item = &all->item[i];
         inside += item->response;
-        double cost = rg_shard_cost(item->prompt + inside, all->tokens);
+        double cost = rg_slice_cost(item->prompt + inside, all->tokens);
         if (cost >= best.cost)
             break;
         if (before[i].cost + cost < best.cost)
@@ -96,11 +96,11 @@ static int64_t tokens_of(const Items *all, int64_t first, int64_t last) {
     return tokens;
 }
 
-/* `best` [RG_SHARDS + 1][items + 1] */
-static RgShardCut read_cut(const Items *all, const Best *best, int64_t first, int64_t last) {
+/* `best` [RG_SLICES + 1][items + 1] */
+static RgSliceCut read_cut(const Items *all, const Best *best, int64_t first, int64_t last) {
     int64_t n = all->count, row = n + 1, end = n;
-    RgShardCut cut = {.count = 1};
-    for (int64_t k = 2; k <= RG_SHARDS; k++)
+    RgSliceCut cut = {.count = 1};
+    for (int64_t k = 2; k <= RG_SLICES; k++)
         if (best[k * row + n].cost < best[cut.count * row + n].cost)
             cut.count = k;
     cut.first[cut.count] = last;
@@ -114,26 +114,26 @@ static RgShardCut read_cut(const Items *all, const Best *best, int64_t first, in
 }
 
 /* Of sequences [first, last); frees the items. */
-static RgShardCut cut_items(Items *all, int64_t first, int64_t last) {
+static RgSliceCut cut_items(Items *all, int64_t first, int64_t last) {
     int64_t n = all->count, row = n + 1;
-    Best *best = rg_allocate((RG_SHARDS + 1) * row, sizeof *best);
+    Best *best = rg_allocate((RG_SLICES + 1) * row, sizeof *best);
     for (int64_t end = 1; end <= n; end++)
         best[end].cost = INFINITY; /* in no shard */
-    for (int64_t k = 1; k <= RG_SHARDS; k++)
+    for (int64_t k = 1; k <= RG_SLICES; k++)
         for (int64_t end = 0; end <= n; end++)
             best[k * row + end] = find_last(all, best + (k - 1) * row, end);
-    RgShardCut cut = read_cut(all, best, first, last);
+    RgSliceCut cut = read_cut(all, best, first, last);
     free(best);
     free(all->item);
     return cut;
 }
 
-RgShardCut rg_shard_cut(const RgSequences *sequences, int64_t first, int64_t last) {
+RgSliceCut rg_slice_cut(const RgSequences *sequences, int64_t first, int64_t last) {
     Items all = items_of(sequences, first, last);
     return cut_items(&all, first, last);
 }
 
-RgShardCut rg_shard_cut_evenly(int64_t prompts, int64_t copies, int64_t prompt_length,
+RgSliceCut rg_slice_cut_evenly(int64_t prompts, int64_t copies, int64_t prompt_length,
                                int64_t response_length) {
     int64_t n = prompts * copies;
     Items all = items_new(n);
@@ -144,14 +144,14 @@ RgShardCut rg_shard_cut_evenly(int64_t prompts, int64_t copies, int64_t prompt_l
 
 /* ---- its sizes ---- */
 
-int64_t rg_shard_cut_tokens(const RgShardCut *cut) {
+int64_t rg_slice_cut_tokens(const RgSliceCut *cut) {
     int64_t tokens = 0;
     for (int64_t i = 0; i < cut->count; i++)
         tokens += cut->tokens[i];
     return tokens;
 }
 
-int64_t rg_shard_cut_largest(const RgShardCut *cut) {
+int64_t rg_slice_cut_largest(const RgSliceCut *cut) {
     int64_t largest = 0;
     for (int64_t i = 0; i < cut->count; i++)
         largest = cut->tokens[i] > largest ? cut->tokens[i] : largest;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Keys of pairs, and computing what the shelf does not have. Where values are kept is not known
+/* Keys of pairs, and computing what the storage does not have. Where values are kept is not known
  * here. */
 #include "core/policy/pair_cache.h"
 
@@ -17,9 +17,10 @@ static RgDigest pair_key(RgDigest source, const RgSequences *s, int64_t pair) {
 
 /* Values of pairs, of which each rank computes a run. What they cost is what went by on the first,
  * each pair's by its share of FLOPs. */
-static void compute(RgTeam *team, RgPolicy *policy, const RgSequences *pairs,
+static void compute(RgProcessGroup *process_group, RgPolicy *policy, const RgSequences *pairs,
                     RgPairValues *values) {
-    int64_t count = pairs->count / 2, rank = rg_team_rank(team), size = rg_team_size(team);
+    int64_t count = pairs->count / 2, rank = rg_process_group_rank(process_group),
+            size = rg_process_group_size(process_group);
     if (size == 1) {
         rg_policy_pair_values(policy, pairs, values);
         return;
@@ -32,7 +33,7 @@ static void compute(RgTeam *team, RgPolicy *policy, const RgSequences *pairs,
     size_t *part = rg_allocate(size + 1, sizeof *part);
     for (int64_t q = 0; q <= size; q++)
         part[q] = (size_t)(count * q / size) * sizeof *values;
-    rg_team_gather_parts(team, values, part);
+    rg_process_group_gather_parts(process_group, values, part);
     double seconds = rg_clock_seconds() - start;
     for (int64_t i = 0; i < count; i++)
         flops += values[i].flops;
@@ -42,8 +43,8 @@ static void compute(RgTeam *team, RgPolicy *policy, const RgSequences *pairs,
     free(token);
 }
 
-/* Compute those that were not found, and put them on the shelf. */
-static void compute_missing(RgPairCache *cache, RgTeam *team, RgPolicy *policy,
+/* Compute those that were not found, and put them on the storage. */
+static void compute_missing(RgPairCache *cache, RgProcessGroup *process_group, RgPolicy *policy,
                             const RgSequences *sequences, const RgDigest *keys, const bool *found,
                             RgPairValues *values) {
     int64_t count = sequences->count / 2, missing = 0;
@@ -57,9 +58,9 @@ static void compute_missing(RgPairCache *cache, RgTeam *team, RgPolicy *policy,
         rg_sequences_append_from(asked, sequences, 2 * i + 1, false);
         asked_keys[missing++] = keys[i];
     }
-    compute(team, policy, asked, made);
+    compute(process_group, policy, asked, made);
     if (cache)
-        cache->keep(cache->shelf, asked_keys, made, missing);
+        cache->keep(cache->storage, asked_keys, made, missing);
     for (int64_t i = count; i-- > 0;)
         if (!found[i])
             values[i] = made[--missing];
@@ -68,10 +69,10 @@ static void compute_missing(RgPairCache *cache, RgTeam *team, RgPolicy *policy,
     free(made);
 }
 
-void rg_pair_cache_values(RgPairCache *cache, RgTeam *team, RgPolicy *policy,
+void rg_pair_cache_values(RgPairCache *cache, RgProcessGroup *process_group, RgPolicy *policy,
                           const RgSequences *sequences, RgPairValues *values) {
     int64_t count = sequences->count / 2, there = 0;
-    if (!cache && rg_team_size(team) == 1) {
+    if (!cache && rg_process_group_size(process_group) == 1) {
         rg_policy_pair_values(policy, sequences, values);
         return;
     }
@@ -80,13 +81,13 @@ void rg_pair_cache_values(RgPairCache *cache, RgTeam *team, RgPolicy *policy,
     for (int64_t i = 0; i < count && cache; i++)
         keys[i] = pair_key(cache->source, sequences, i);
     if (cache)
-        cache->find(cache->shelf, keys, count, values, found);
-    rg_team_broadcast(team, found, (size_t)count * sizeof *found);
-    rg_team_broadcast(team, values, (size_t)count * sizeof *values);
+        cache->find(cache->storage, keys, count, values, found);
+    rg_process_group_broadcast(process_group, found, (size_t)count * sizeof *found);
+    rg_process_group_broadcast(process_group, values, (size_t)count * sizeof *values);
     for (int64_t i = 0; i < count; i++)
         there += found[i];
     if (there < count)
-        compute_missing(cache, team, policy, sequences, keys, found, values);
+        compute_missing(cache, process_group, policy, sequences, keys, found, values);
     if (cache) {
         cache->found += there;
         cache->computed += count - there;

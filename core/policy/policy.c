@@ -18,9 +18,9 @@
 static RgTensor *run_trained(RgTape *tape, RgPolicy *policy, RgForward forward,
                              const RgSequences *sequences, bool sum) {
     RgPrecision before = rg_tape_use_precision(tape, policy->precision);
-    RgShardCut cut;
-    RgTensor *y = rg_shards_suit(tape, policy, sequences, &cut)
-                      ? rg_shards_run(tape, policy, forward, sequences, &cut, sum)
+    RgSliceCut cut;
+    RgTensor *y = rg_data_parallel_suits(tape, policy, sequences, &cut)
+                      ? rg_data_parallel_run(tape, policy, forward, sequences, &cut, sum)
                       : forward(policy, tape, policy->parameters, sequences);
     rg_tape_use_precision(tape, before);
     return y;
@@ -104,16 +104,16 @@ static void part_by_count(Parts *parts, int64_t sequences) {
 
 /* Cuts of as many sequences as shards of them hold. */
 static void part_by_tokens(Parts *parts, const RgSequences *sequences) {
-    enum { CUT_AT_ONCE = RG_SHARDS * RG_VALUES_OF_A_THREAD };
+    enum { CUT_AT_ONCE = RG_SLICES * RG_VALUES_OF_A_THREAD };
     int64_t n = sequences->count, tokens = 0, largest = 0;
     for (int64_t first = 0; first < n; first += CUT_AT_ONCE) {
         int64_t last = first + CUT_AT_ONCE < n ? first + CUT_AT_ONCE : n;
-        RgShardCut cut = rg_shard_cut(sequences, first, last);
+        RgSliceCut cut = rg_slice_cut(sequences, first, last);
         for (int64_t i = 0; i < cut.count; i++)
             parts->first[parts->count++] = cut.first[i];
-        int64_t most = rg_shard_cut_largest(&cut);
+        int64_t most = rg_slice_cut_largest(&cut);
         largest = most > largest ? most : largest;
-        tokens += rg_shard_cut_tokens(&cut);
+        tokens += rg_slice_cut_tokens(&cut);
     }
     parts->apart = 2 * largest <= tokens;
 }
@@ -122,7 +122,7 @@ static void part_by_tokens(Parts *parts, const RgSequences *sequences) {
 static Parts parts_of(const RgPolicy *policy, const RgSequences *sequences) {
     int64_t n = sequences->count;
     Parts parts = {.first = rg_allocate(n + 1, sizeof *parts.first)};
-    if (!rg_profile_is_running() && rg_shards_suit_batch(policy, sequences))
+    if (!rg_profile_is_running() && rg_data_parallel_suits_batch(policy, sequences))
         part_by_tokens(&parts, sequences);
     else
         part_by_count(&parts, n);
@@ -314,11 +314,12 @@ static int64_t run_start(const RgSequences *prompts, int64_t q, int64_t size) {
 }
 
 /* `each` bytes of each prompt. */
-static void gather_runs(RgTeam *team, const int64_t *start, void *whole, size_t each) {
-    size_t *part = rg_allocate((size_t)team->size + 1, sizeof *part);
-    for (int q = 0; q <= team->size; q++)
+static void gather_runs(RgProcessGroup *process_group, const int64_t *start, void *whole,
+                        size_t each) {
+    size_t *part = rg_allocate((size_t)process_group->size + 1, sizeof *part);
+    for (int q = 0; q <= process_group->size; q++)
         part[q] = (size_t)start[q] * each;
-    rg_team_gather_parts(team, whole, part);
+    rg_process_group_gather_parts(process_group, whole, part);
     free(part);
 }
 
@@ -326,8 +327,9 @@ static void gather_runs(RgTeam *team, const int64_t *start, void *whole, size_t 
 static double sample_shared(RgPolicy *policy, const RgSequences *prompts,
                             const RgSampling *sampling, RgRandom random, int32_t *tokens,
                             int64_t *length, double *logprob) {
-    RgTeam *team = sampling->team;
-    int64_t size = rg_team_size(team), rank = rg_team_rank(team), limit = sampling->response_limit;
+    RgProcessGroup *process_group = sampling->process_group;
+    int64_t size = rg_process_group_size(process_group),
+            rank = rg_process_group_rank(process_group), limit = sampling->response_limit;
     if (size == 1)
         return policy->type->sample(policy, prompts, sampling, random, tokens, length, logprob);
     int64_t *start = rg_allocate(size + 1, sizeof *start);
@@ -342,10 +344,10 @@ static double sample_shared(RgPolicy *policy, const RgSequences *prompts,
     if (count > 0)
         flops[rank] = policy->type->sample(policy, &own, &part, random, tokens + first * limit,
                                            length + first, logprob + first);
-    gather_runs(team, start, tokens, (size_t)limit * sizeof *tokens);
-    gather_runs(team, start, length, sizeof *length);
-    gather_runs(team, start, logprob, sizeof *logprob);
-    rg_team_gather(team, flops, sizeof *flops);
+    gather_runs(process_group, start, tokens, (size_t)limit * sizeof *tokens);
+    gather_runs(process_group, start, length, sizeof *length);
+    gather_runs(process_group, start, logprob, sizeof *logprob);
+    rg_process_group_gather(process_group, flops, sizeof *flops);
     for (int64_t q = 0; q < size; q++)
         sum += flops[q];
     free(token);
@@ -520,11 +522,11 @@ RgStatus rg_policy_create(const char *kind, const RgSettings *settings, const ch
     return RG_OK;
 }
 
-RgStatus rg_policy_use_dynamics(RgPolicy *policy, const RgDynamics *dynamics, RgError *error) {
-    if (!policy->type->use_dynamics)
+RgStatus rg_policy_use_simulator(RgPolicy *policy, const RgSimulator *simulator, RgError *error) {
+    if (!policy->type->use_simulator)
         return rg_fail(error, RG_E_USAGE, "a %s policy cannot act in a process of states",
                        policy->type->about.name);
-    return policy->type->use_dynamics(policy, dynamics, error);
+    return policy->type->use_simulator(policy, simulator, error);
 }
 
 int64_t rg_policy_count_tokens(const RgPolicy *policy, const RgSequences *sequences) {

@@ -12,10 +12,10 @@
 #include "core/digest.h"
 #include "core/options.h"
 #include "core/policy/adapter.h"
+#include "core/process_group.h"
 #include "core/registry.h"
-#include "core/task/episodes.h"
 #include "core/task/sequences.h"
-#include "core/team.h"
+#include "core/task/simulator.h"
 #include "core/tensor/random.h"
 #include "core/tensor/tensor.h"
 #include "core/train/safetensors.h"
@@ -29,8 +29,8 @@ typedef struct RgPolicySpace {
     const double
         *features; /* [contexts, responses, feature_count] for log-linear policies, or NULL */
     int64_t feature_count;
-    int64_t vocabulary;         /* token environments: number of token ids, else 0 */
-    const RgDynamics *dynamics; /* environments of episodes, else NULL; outlives the policy */
+    int64_t vocabulary;           /* token environments: number of token ids, else 0 */
+    const RgSimulator *simulator; /* environments of episodes, else NULL; outlives the policy */
 } RgPolicySpace;
 
 /* Of responses that were sampled in bf16: how their log-probabilities by the sampler, which has
@@ -58,8 +58,9 @@ typedef struct RgSampling {
      * kind and shape, and outlives the call; c = partner_share. NULL: from the policy alone. */
     const struct RgPolicy *partner;
     double partner_share;
-    RgTeam *team;  /* whose ranks have the same policy and prompts, and share them; or NULL */
-    int64_t first; /* number of the first sequence, by which its random numbers go */
+    RgProcessGroup
+        *process_group; /* whose ranks have the same policy and prompts, and share them; or NULL */
+    int64_t first;      /* number of the first sequence, by which its random numbers go */
     RgSamplerDifference *difference; /* to be added to where log-probabilities are asked for; or
                                         NULL */
 } RgSampling;
@@ -90,7 +91,7 @@ typedef struct RgPolicyType {
     void (*destroy)(RgPolicy *policy); /* frees `state` only */
     /* Kinds that act in processes, else NULL: from now on in this one, which outlives the policy.
      */
-    RgStatus (*use_dynamics)(RgPolicy *policy, const RgDynamics *dynamics, RgError *error);
+    RgStatus (*use_simulator)(RgPolicy *policy, const RgSimulator *simulator, RgError *error);
 
     /* [sequences->count] log-probabilities of the responses, on `tape`, with `parameters` in place
      * of the policy's own (same layout). */
@@ -211,7 +212,7 @@ RgStatus rg_policy_store(RgPolicy *policy, RgPrecision storage, RgError *error);
 RgStatus rg_policy_check_storage(const RgPolicyType *type, RgPrecision storage, RgError *error);
 /* Let a policy that was loaded act in an environment's process: without one it cannot sample.
  * RG_E_USAGE where its kind or its sizes are others. */
-RgStatus rg_policy_use_dynamics(RgPolicy *policy, const RgDynamics *dynamics, RgError *error);
+RgStatus rg_policy_use_simulator(RgPolicy *policy, const RgSimulator *simulator, RgError *error);
 /* A policy of a kind with nothing in it: parameters created and empty, state NULL. For loaders. */
 RgPolicy *rg_policy_new(const RgPolicyType *type);
 /* Memory for what a kind has declared: the parameters, zero, and what belongs to them. */

@@ -9,7 +9,7 @@
 
 enum { BLOCK = 256 };
 
-struct RgTokenDraw {
+struct RgTokenSampler {
     const RgSampling *sampling;
     int64_t vocabulary;  /* rows of logits */
     int64_t tokens;      /* of them that may be drawn: the first */
@@ -20,8 +20,8 @@ struct RgTokenDraw {
     int32_t *kept;       /* [vocabulary], token ids, likeliest first */
 };
 
-RgTokenDraw *rg_token_draw_create(const RgSampling *sampling, int64_t vocabulary) {
-    RgTokenDraw *draw = rg_allocate(1, sizeof *draw);
+RgTokenSampler *rg_token_sampler_create(const RgSampling *sampling, int64_t vocabulary) {
+    RgTokenSampler *draw = rg_allocate(1, sizeof *draw);
     draw->sampling = sampling;
     draw->vocabulary = vocabulary;
     bool padded = sampling->tokens > 0 && sampling->tokens < vocabulary;
@@ -34,7 +34,7 @@ RgTokenDraw *rg_token_draw_create(const RgSampling *sampling, int64_t vocabulary
     return draw;
 }
 
-void rg_token_draw_destroy(RgTokenDraw *draw) {
+void rg_token_sampler_destroy(RgTokenSampler *draw) {
     if (!draw)
         return;
     free(draw->weight);
@@ -79,7 +79,7 @@ RG_KERNEL(double, weigh,
 }
 
 /* The token at which the running sum of weights passes `uniform` of their sum. */
-static int32_t choose(const RgTokenDraw *d, double sum, double uniform) {
+static int32_t choose(const RgTokenSampler *d, double sum, double uniform) {
     double left = uniform * sum;
     int64_t block = 0, blocks = (d->tokens + BLOCK - 1) / BLOCK;
     while (block + 1 < blocks && left >= d->block[block])
@@ -98,7 +98,7 @@ static int32_t choose(const RgTokenDraw *d, double sum, double uniform) {
 }
 
 /* log softmax(logits)[token] over all rows, whatever the temperature. */
-static double logprob_at_one(RgTokenDraw *d, const RgReal *logits, int32_t token) {
+static double logprob_at_one(RgTokenSampler *d, const RgReal *logits, int32_t token) {
     double sum = weigh(logits, d->vocabulary, 1, d->weight, d->block);
     return log((double)d->weight[token]) - log(sum);
 }
@@ -127,7 +127,8 @@ static void sift_down(const RgReal *logits, int32_t *heap, int64_t count, int64_
 
 /* Take tokens from the likeliest down, until there are `most` or their mass reaches `enough`.
  * Returns how many. */
-static int64_t take_likeliest(RgTokenDraw *d, const RgReal *logits, int64_t most, double enough) {
+static int64_t take_likeliest(RgTokenSampler *d, const RgReal *logits, int64_t most,
+                              double enough) {
     int64_t count = d->tokens, taken = 0;
     for (int64_t v = 0; v < count; v++)
         d->heap[v] = (int32_t)v;
@@ -145,7 +146,7 @@ static int64_t take_likeliest(RgTokenDraw *d, const RgReal *logits, int64_t most
 }
 
 /* How many of the first `count` kept tokens make up the mass `enough`. */
-static int64_t nucleus(const RgTokenDraw *d, int64_t count, double enough) {
+static int64_t nucleus(const RgTokenSampler *d, int64_t count, double enough) {
     double mass = 0;
     for (int64_t i = 0; i < count; i++) {
         mass += d->kept_weight[i];
@@ -156,7 +157,7 @@ static int64_t nucleus(const RgTokenDraw *d, int64_t count, double enough) {
 }
 
 /* Keep the tokens whose weight, that of the likeliest being 1, is at least `least`; how many. */
-static int64_t keep_likely(RgTokenDraw *d, double least) {
+static int64_t keep_likely(RgTokenSampler *d, double least) {
     int64_t count = 0;
     for (int64_t v = 0; v < d->tokens; v++)
         if ((double)d->weight[v] >= least) {
@@ -167,7 +168,7 @@ static int64_t keep_likely(RgTokenDraw *d, double least) {
 }
 
 /* One of the tokens that top-k, top-p and min-p keep. */
-static int32_t choose_kept(RgTokenDraw *d, const RgReal *logits, double sum, double uniform) {
+static int32_t choose_kept(RgTokenSampler *d, const RgReal *logits, double sum, double uniform) {
     const RgSampling *s = d->sampling;
     bool cut_by_count = s->top_k > 0 && s->top_k < d->tokens;
     int64_t count;
@@ -189,7 +190,8 @@ static int32_t choose_kept(RgTokenDraw *d, const RgReal *logits, double sum, dou
     return d->kept[rg_random_choice(uniform, d->kept_weight, count)];
 }
 
-int32_t rg_token_draw(RgTokenDraw *d, const RgReal *logits, double uniform, double *logprob) {
+int32_t rg_token_sampler_draw(RgTokenSampler *d, const RgReal *logits, double uniform,
+                              double *logprob) {
     const RgSampling *s = d->sampling;
     int32_t token;
     double sum = 0;

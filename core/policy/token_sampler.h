@@ -10,14 +10,15 @@
 
 #include "core/policy/policy.h"
 
-typedef struct RgTokenDraw RgTokenDraw; /* the settings and room to work in; for one thread */
+typedef struct RgTokenSampler RgTokenSampler; /* the settings and room to work in; for one thread */
 
 /* `sampling` must outlive it. */
-RgTokenDraw *rg_token_draw_create(const RgSampling *sampling, int64_t vocabulary);
-void rg_token_draw_destroy(RgTokenDraw *draw);
+RgTokenSampler *rg_token_sampler_create(const RgSampling *sampling, int64_t vocabulary);
+void rg_token_sampler_destroy(RgTokenSampler *draw);
 
 /* logits [vocabulary], uniform in [0, 1). The token is one of sampling->tokens. Its log-probability
  * at temperature 1, with none of the vocabulary left out, goes to *logprob, unless that is NULL. */
-int32_t rg_token_draw(RgTokenDraw *draw, const RgReal *logits, double uniform, double *logprob);
+int32_t rg_token_sampler_draw(RgTokenSampler *draw, const RgReal *logits, double uniform,
+                              double *logprob);
 
 #endif

@@ -8,9 +8,9 @@
 static int64_t run_episode(const RgPolicy *policy, const RgActor *actor, void *room,
                            int32_t initial, int64_t limit, RgRandom random, int32_t *words,
                            double *logprob) {
-    const RgDynamics *d = actor->dynamics;
+    const RgSimulator *d = actor->simulator;
     RgRandom actions = rg_random_named(random, "actions");
-    int64_t step_words = rg_dynamics_step_words(d), most = limit / step_words;
+    int64_t step_words = rg_simulator_step_words(d), most = limit / step_words;
     if (most > d->horizon)
         most = d->horizon;
     void *episode =
@@ -31,7 +31,7 @@ double rg_trajectory_sample(const RgPolicy *policy, const RgActor *actor,
                             const RgSequences *prompts, const RgSampling *sampling, RgRandom random,
                             int32_t *tokens, int64_t *length, double *logprob) {
     int64_t limit = sampling->response_limit, count = prompts->count;
-    RG_ASSERT(actor->dynamics && limit >= rg_dynamics_step_words(actor->dynamics));
+    RG_ASSERT(actor->simulator && limit >= rg_simulator_step_words(actor->simulator));
     RG_FOR_PIECES(count, rg_pieces(count, 1), {
         void *room = actor->begin ? actor->begin(policy, sampling) : NULL;
         for (int64_t i = first; i < last; i++)
@@ -43,7 +43,7 @@ double rg_trajectory_sample(const RgPolicy *policy, const RgActor *actor,
     });
     double steps = 0;
     for (int64_t i = 0; i < count; i++)
-        steps += (double)(length[i] / rg_dynamics_step_words(actor->dynamics));
+        steps += (double)(length[i] / rg_simulator_step_words(actor->simulator));
     return steps * actor->step_flops;
 }
 

@@ -9,7 +9,7 @@
 
 /* How a kind of policy acts. */
 typedef struct RgActor {
-    const RgDynamics *dynamics;
+    const RgSimulator *simulator;
     /* Room to work in, one per thread; may be NULL. */
     void *(*begin)(const RgPolicy *policy, const RgSampling *sampling);
     void (*end)(void *room);

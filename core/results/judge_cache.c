@@ -11,7 +11,7 @@ enum { TRY, KEEP, STATEMENTS };
 
 static const double most_unsynced = 1; /* seconds */
 
-struct RgAnswerShelf {
+struct RgJudgeCache {
     sqlite3 *database;
     double synced; /* clock of the last answer that went to the disk */
     sqlite3_stmt *statements[STATEMENTS];
@@ -19,7 +19,7 @@ struct RgAnswerShelf {
 };
 
 /* key: digest of the judge and of all that it was sent; judge: its name; tries: how often the
- * question was sent; answer: as it came, NULL while there is none; refused: the judge would not
+ * query was sent; answer: as it came, NULL while there is none; refused: the judge would not
  * say. What the answer means is not kept: it is read anew each time. Programs that do not know the
  * table do not miss it, so it raises no version. */
 static const char table[] = "CREATE TABLE IF NOT EXISTS judge_answers ("
@@ -37,97 +37,97 @@ static const char find_text[] =
     "SELECT answer, refused FROM judge_answers WHERE key = ?1 AND answer IS NOT NULL";
 static const char tries_text[] = "SELECT tries FROM judge_answers WHERE judge = ?1";
 
-static RgStatus refused_to(const RgAnswerShelf *shelf, const char *doing, RgError *error) {
+static RgStatus refused_to(const RgJudgeCache *cache, const char *doing, RgError *error) {
     return rg_fail(error, RG_E_STORE, "%s: cannot %s: %s",
-                   sqlite3_db_filename(shelf->database, "main"), doing,
-                   sqlite3_errmsg(shelf->database));
+                   sqlite3_db_filename(cache->database, "main"), doing,
+                   sqlite3_errmsg(cache->database));
 }
 
-static bool run_text(RgAnswerShelf *shelf, const char *text) {
-    return sqlite3_exec(shelf->database, text, NULL, NULL, NULL) == SQLITE_OK;
+static bool run_text(RgJudgeCache *cache, const char *text) {
+    return sqlite3_exec(cache->database, text, NULL, NULL, NULL) == SQLITE_OK;
 }
 
-RgStatus rg_answer_shelf_open(RgStore *store, RgAnswerShelf **result, RgError *error) {
-    RgAnswerShelf *shelf = rg_allocate(1, sizeof *shelf);
-    shelf->database = rg_store_database(store);
+RgStatus rg_judge_cache_open(RgStore *store, RgJudgeCache **result, RgError *error) {
+    RgJudgeCache *cache = rg_allocate(1, sizeof *cache);
+    cache->database = rg_store_database(store);
     *result = NULL;
-    bool good = run_text(shelf, table);
+    bool good = run_text(cache, table);
     for (int i = 0; i < STATEMENTS && good; i++)
-        good = sqlite3_prepare_v3(shelf->database, statement_text[i], -1, SQLITE_PREPARE_PERSISTENT,
-                                  &shelf->statements[i], NULL) == SQLITE_OK;
+        good = sqlite3_prepare_v3(cache->database, statement_text[i], -1, SQLITE_PREPARE_PERSISTENT,
+                                  &cache->statements[i], NULL) == SQLITE_OK;
     if (!good) {
-        RgStatus status = refused_to(shelf, "keep the judge's answers", error);
-        rg_answer_shelf_close(shelf);
+        RgStatus status = refused_to(cache, "keep the judge's answers", error);
+        rg_judge_cache_close(cache);
         return status;
     }
-    shelf->find = rg_rows_open(store, "judge_answers", find_text);
-    shelf->tries = rg_rows_open(store, "judge_answers", tries_text);
-    *result = shelf;
+    cache->find = rg_rows_open(store, "judge_answers", find_text);
+    cache->tries = rg_rows_open(store, "judge_answers", tries_text);
+    *result = cache;
     return RG_OK;
 }
 
-void rg_answer_shelf_close(RgAnswerShelf *shelf) {
-    if (!shelf)
+void rg_judge_cache_close(RgJudgeCache *cache) {
+    if (!cache)
         return;
     for (int i = 0; i < STATEMENTS; i++)
-        sqlite3_finalize(shelf->statements[i]);
-    rg_rows_close(shelf->find, RG_OK, NULL);
-    rg_rows_close(shelf->tries, RG_OK, NULL);
-    free(shelf);
+        sqlite3_finalize(cache->statements[i]);
+    rg_rows_close(cache->find, RG_OK, NULL);
+    rg_rows_close(cache->tries, RG_OK, NULL);
+    free(cache);
 }
 
-static sqlite3_stmt *with_key(RgAnswerShelf *shelf, int which, const RgDigest *key) {
-    sqlite3_stmt *statement = shelf->statements[which];
+static sqlite3_stmt *with_key(RgJudgeCache *cache, int which, const RgDigest *key) {
+    sqlite3_stmt *statement = cache->statements[which];
     sqlite3_bind_blob(statement, 1, key, sizeof *key, SQLITE_STATIC);
     return statement;
 }
 
-RgStatus rg_answer_shelf_find(RgAnswerShelf *shelf, const RgDigest *key, char **text, bool *refused,
-                              RgError *error) {
+RgStatus rg_judge_cache_find(RgJudgeCache *cache, const RgDigest *key, char **text, bool *refused,
+                             RgError *error) {
     *text = NULL;
-    rg_rows_bind_bytes(shelf->find, 1, key, sizeof *key);
-    if (rg_rows_next(shelf->find)) {
-        *text = rg_rows_text_copy(shelf->find, 0);
-        *refused = rg_rows_integer(shelf->find, 1) != 0;
+    rg_rows_bind_bytes(cache->find, 1, key, sizeof *key);
+    if (rg_rows_next(cache->find)) {
+        *text = rg_rows_text_copy(cache->find, 0);
+        *refused = rg_rows_integer(cache->find, 1) != 0;
     }
-    return rg_rows_reset(shelf->find, RG_OK, error);
+    return rg_rows_reset(cache->find, RG_OK, error);
 }
 
 /* One change, a transaction by itself. */
-static RgStatus change(RgAnswerShelf *shelf, sqlite3_stmt *statement, bool sync, RgError *error) {
+static RgStatus change(RgJudgeCache *cache, sqlite3_stmt *statement, bool sync, RgError *error) {
     bool good =
-        run_text(shelf, sync ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL") &&
+        run_text(cache, sync ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL") &&
         sqlite3_step(statement) == SQLITE_DONE;
-    RgStatus status = good ? RG_OK : refused_to(shelf, "keep the judge's answers", error);
+    RgStatus status = good ? RG_OK : refused_to(cache, "keep the judge's answers", error);
     sqlite3_reset(statement);
     return status;
 }
 
-RgStatus rg_answer_shelf_note_try(RgAnswerShelf *shelf, const char *judge, const RgDigest *key,
-                                  int count, RgError *error) {
-    sqlite3_stmt *statement = with_key(shelf, TRY, key);
+RgStatus rg_judge_cache_note_try(RgJudgeCache *cache, const char *judge, const RgDigest *key,
+                                 int count, RgError *error) {
+    sqlite3_stmt *statement = with_key(cache, TRY, key);
     sqlite3_bind_text(statement, 2, judge, -1, SQLITE_STATIC);
     sqlite3_bind_int(statement, 3, count);
-    return change(shelf, statement, false, error);
+    return change(cache, statement, false, error);
 }
 
-RgStatus rg_answer_shelf_keep(RgAnswerShelf *shelf, const RgDigest *key, const char *text,
-                              bool refused, RgError *error) {
-    sqlite3_stmt *statement = with_key(shelf, KEEP, key);
+RgStatus rg_judge_cache_keep(RgJudgeCache *cache, const RgDigest *key, const char *text,
+                             bool refused, RgError *error) {
+    sqlite3_stmt *statement = with_key(cache, KEEP, key);
     sqlite3_bind_text(statement, 2, text, -1, SQLITE_STATIC);
     sqlite3_bind_int(statement, 3, refused);
     double now = rg_clock_seconds();
-    bool sync = now - shelf->synced >= most_unsynced;
+    bool sync = now - cache->synced >= most_unsynced;
     if (sync)
-        shelf->synced = now;
-    return change(shelf, statement, sync, error);
+        cache->synced = now;
+    return change(cache, statement, sync, error);
 }
 
-RgStatus rg_answer_shelf_tries(RgAnswerShelf *shelf, const char *judge, int64_t *tries,
-                               RgError *error) {
+RgStatus rg_judge_cache_tries(RgJudgeCache *cache, const char *judge, int64_t *tries,
+                              RgError *error) {
     *tries = 0;
-    rg_rows_bind_text(shelf->tries, 1, judge);
-    while (rg_rows_next(shelf->tries))
-        *tries += rg_rows_integer(shelf->tries, 0);
-    return rg_rows_reset(shelf->tries, RG_OK, error);
+    rg_rows_bind_text(cache->tries, 1, judge);
+    while (rg_rows_next(cache->tries))
+        *tries += rg_rows_integer(cache->tries, 0);
+    return rg_rows_reset(cache->tries, RG_OK, error);
 }

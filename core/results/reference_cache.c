@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct RgPairShelf {
+struct RgReferenceCache {
     sqlite3 *database;
     RgRows *find;
     sqlite3_stmt *keep;
@@ -43,50 +43,51 @@ static sqlite3_int64 proof_of(const RgDigest *key, const RgPairValues *values) {
     return proof;
 }
 
-static RgStatus refused(const RgPairShelf *shelf, const char *doing, RgError *error) {
+static RgStatus refused(const RgReferenceCache *storage, const char *doing, RgError *error) {
     return rg_fail(error, RG_E_STORE, "%s: cannot %s: %s",
-                   sqlite3_db_filename(shelf->database, "main"), doing,
-                   sqlite3_errmsg(shelf->database));
+                   sqlite3_db_filename(storage->database, "main"), doing,
+                   sqlite3_errmsg(storage->database));
 }
 
-static bool run(RgPairShelf *shelf, const char *text) {
-    return sqlite3_exec(shelf->database, text, NULL, NULL, NULL) == SQLITE_OK;
+static bool run(RgReferenceCache *storage, const char *text) {
+    return sqlite3_exec(storage->database, text, NULL, NULL, NULL) == SQLITE_OK;
 }
 
-static bool prepare(RgPairShelf *shelf, const char *text, sqlite3_stmt **statement) {
-    return sqlite3_prepare_v3(shelf->database, text, -1, SQLITE_PREPARE_PERSISTENT, statement,
+static bool prepare(RgReferenceCache *storage, const char *text, sqlite3_stmt **statement) {
+    return sqlite3_prepare_v3(storage->database, text, -1, SQLITE_PREPARE_PERSISTENT, statement,
                               NULL) == SQLITE_OK;
 }
 
-RgStatus rg_pair_shelf_open(RgStore *store, RgPairShelf **result, RgError *error) {
-    RgPairShelf *shelf = rg_allocate(1, sizeof *shelf);
-    shelf->database = rg_store_database(store);
+RgStatus rg_reference_cache_open(RgStore *store, RgReferenceCache **result, RgError *error) {
+    RgReferenceCache *storage = rg_allocate(1, sizeof *storage);
+    storage->database = rg_store_database(store);
     *result = NULL;
-    if (!run(shelf, table) || !prepare(shelf, keep_text, &shelf->keep)) {
-        RgStatus status = refused(shelf, "keep values of pairs", error);
-        rg_pair_shelf_close(shelf);
+    if (!run(storage, table) || !prepare(storage, keep_text, &storage->keep)) {
+        RgStatus status = refused(storage, "keep values of pairs", error);
+        rg_reference_cache_close(storage);
         return status;
     }
-    shelf->find = rg_rows_open(store, "pair_values", find_text);
-    *result = shelf;
+    storage->find = rg_rows_open(store, "pair_values", find_text);
+    *result = storage;
     return RG_OK;
 }
 
-void rg_pair_shelf_close(RgPairShelf *shelf) {
-    if (!shelf)
+void rg_reference_cache_close(RgReferenceCache *storage) {
+    if (!storage)
         return;
-    rg_rows_close(shelf->find, RG_OK, NULL);
-    sqlite3_finalize(shelf->keep);
-    free(shelf);
+    rg_rows_close(storage->find, RG_OK, NULL);
+    sqlite3_finalize(storage->keep);
+    free(storage);
 }
 
-RgStatus rg_pair_shelf_status(const RgPairShelf *shelf, RgError *error) {
-    return shelf->status == RG_OK ? RG_OK : rg_fail(error, shelf->status, "%s", shelf->error.text);
+RgStatus rg_reference_cache_status(const RgReferenceCache *storage, RgError *error) {
+    return storage->status == RG_OK ? RG_OK
+                                    : rg_fail(error, storage->status, "%s", storage->error.text);
 }
 
-static void note_failure(RgPairShelf *shelf, const char *doing) {
-    if (shelf->status == RG_OK)
-        shelf->status = refused(shelf, doing, &shelf->error);
+static void note_failure(RgReferenceCache *storage, const char *doing) {
+    if (storage->status == RG_OK)
+        storage->status = refused(storage, doing, &storage->error);
 }
 
 static void bind_key(sqlite3_stmt *statement, const RgDigest *key) {
@@ -109,45 +110,45 @@ static bool read_row(RgRows *row, const RgDigest *key, RgPairValues *values) {
 
 static void find(void *context, const RgDigest *keys, int64_t count, RgPairValues *values,
                  bool *found) {
-    RgPairShelf *shelf = context;
+    RgReferenceCache *storage = context;
     for (int64_t i = 0; i < count; i++) {
         RgError error;
-        rg_rows_bind_bytes(shelf->find, 1, &keys[i], sizeof keys[i]);
-        found[i] = rg_rows_next(shelf->find) && read_row(shelf->find, &keys[i], &values[i]);
-        RgStatus status = rg_rows_reset(shelf->find, RG_OK, &error);
-        if (status != RG_OK && shelf->status == RG_OK) {
-            shelf->status = status;
-            shelf->error = error;
+        rg_rows_bind_bytes(storage->find, 1, &keys[i], sizeof keys[i]);
+        found[i] = rg_rows_next(storage->find) && read_row(storage->find, &keys[i], &values[i]);
+        RgStatus status = rg_rows_reset(storage->find, RG_OK, &error);
+        if (status != RG_OK && storage->status == RG_OK) {
+            storage->status = status;
+            storage->error = error;
         }
     }
 }
 
-static bool write_row(RgPairShelf *shelf, const RgDigest *key, const RgPairValues *v) {
+static bool write_row(RgReferenceCache *storage, const RgDigest *key, const RgPairValues *v) {
     const double numbers[] = {v->logprob[0], v->logprob[1], v->flops, v->seconds};
-    bind_key(shelf->keep, key);
+    bind_key(storage->keep, key);
     for (int i = 0; i < 4; i++)
-        sqlite3_bind_double(shelf->keep, 2 + i, numbers[i]);
-    sqlite3_bind_int64(shelf->keep, 6, proof_of(key, v));
-    bool good = sqlite3_step(shelf->keep) == SQLITE_DONE;
-    sqlite3_reset(shelf->keep);
+        sqlite3_bind_double(storage->keep, 2 + i, numbers[i]);
+    sqlite3_bind_int64(storage->keep, 6, proof_of(key, v));
+    bool good = sqlite3_step(storage->keep) == SQLITE_DONE;
+    sqlite3_reset(storage->keep);
     return good;
 }
 
 /* A log-probability that is not finite is not kept: SQLite has no NaN, and the trial is lost. Rows
  * are synced to the disk with the next evaluation, as a step's are (see store.c). */
 static void keep(void *context, const RgDigest *keys, const RgPairValues *values, int64_t count) {
-    RgPairShelf *shelf = context;
-    bool good = run(shelf, "PRAGMA synchronous = NORMAL") && run(shelf, "BEGIN IMMEDIATE");
+    RgReferenceCache *storage = context;
+    bool good = run(storage, "PRAGMA synchronous = NORMAL") && run(storage, "BEGIN IMMEDIATE");
     for (int64_t i = 0; i < count && good; i++)
         if (isfinite(values[i].logprob[0]) && isfinite(values[i].logprob[1]))
-            good = write_row(shelf, &keys[i], &values[i]);
-    if (good && run(shelf, "COMMIT"))
+            good = write_row(storage, &keys[i], &values[i]);
+    if (good && run(storage, "COMMIT"))
         return;
-    note_failure(shelf, "keep values of pairs");
-    if (!sqlite3_get_autocommit(shelf->database))
-        run(shelf, "ROLLBACK");
+    note_failure(storage, "keep values of pairs");
+    if (!sqlite3_get_autocommit(storage->database))
+        run(storage, "ROLLBACK");
 }
 
-RgPairCache rg_pair_shelf_cache(RgPairShelf *shelf, RgDigest source) {
-    return (RgPairCache){.source = source, .shelf = shelf, .find = find, .keep = keep};
+RgPairCache rg_reference_cache_pairs(RgReferenceCache *storage, RgDigest source) {
+    return (RgPairCache){.source = source, .storage = storage, .find = find, .keep = keep};
 }

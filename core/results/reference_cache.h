@@ -7,18 +7,18 @@
 #include "core/policy/pair_cache.h"
 #include "core/results/store.h"
 
-typedef struct RgPairShelf RgPairShelf;
+typedef struct RgReferenceCache RgReferenceCache;
 
-/* On a store that is open for writing, which must outlive the shelf. A store from before there was
- * such a table is given one. */
-RgStatus rg_pair_shelf_open(RgStore *store, RgPairShelf **shelf, RgError *error);
-void rg_pair_shelf_close(RgPairShelf *shelf);
+/* On a store that is open for writing, which must outlive the storage. A store from before there
+ * was such a table is given one. */
+RgStatus rg_reference_cache_open(RgStore *store, RgReferenceCache **storage, RgError *error);
+void rg_reference_cache_close(RgReferenceCache *storage);
 
-/* The cache of values from `source` on this shelf, which must outlive it. */
-RgPairCache rg_pair_shelf_cache(RgPairShelf *shelf, RgDigest source);
+/* The cache of values from `source` on this storage, which must outlive it. */
+RgPairCache rg_reference_cache_pairs(RgReferenceCache *storage, RgDigest source);
 
 /* A trial goes on where the store refuses, as it has the values all the same: RG_E_STORE, and why,
- * when that has happened since the shelf was opened. */
-RgStatus rg_pair_shelf_status(const RgPairShelf *shelf, RgError *error);
+ * when that has happened since the storage was opened. */
+RgStatus rg_reference_cache_status(const RgReferenceCache *storage, RgError *error);
 
 #endif

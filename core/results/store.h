@@ -16,9 +16,9 @@
  *   weights      trial, file (final or checkpoint), sha256 (see weights.h)
  *   last_run     experiment, key: what its config asks for that was run last (see last_run.h)
  *   pair_values  key, first, second, flops, seconds: what a reference says of a pair, shared by all
- *                trials (see pair_shelf.h)
+ *                trials (see reference_cache.h)
  *   judge_answers  key, judge, tries, answer, refused, answered: what an outside judge said, shared
- *                by all trials (see answer_shelf.h) */
+ *                by all trials (see judge_cache.h) */
 #ifndef RG_CORE_RESULTS_STORE_H
 #define RG_CORE_RESULTS_STORE_H
 
@@ -85,7 +85,7 @@ typedef struct RgTrialRecord {
 } RgTrialRecord;
 /* Sets record->id; `finished` tells whether the trial is done (finished or diverged) already. */
 RgStatus rg_store_trial(RgStore *store, RgTrialRecord *record, bool *finished, RgError *error);
-/* The same question of a trial that may not be there yet; nothing is written. */
+/* The same query of a trial that may not be there yet; nothing is written. */
 RgStatus rg_store_trial_finished(RgStore *store, int64_t experiment, const char *key,
                                  bool *finished, RgError *error);
 RgStatus rg_store_trial_status(RgStore *store, int64_t trial, const char *status,

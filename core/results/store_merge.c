@@ -168,7 +168,7 @@ static RgStatus take_rows(Merge *m, const Match *match, RgError *error) {
 }
 
 /* Values of pairs and answers of judges, where the source has any. Each row carries its own proof;
- * a question that was answered comes before one that was only asked. */
+ * a query that was answered comes before one that was only asked. */
 static RgStatus merge_shelves(Merge *m, RgError *error) {
     static const Copy copies[] = {
         {"INSERT OR IGNORE INTO", "pair_values", "SELECT * FROM pair_values", 0},
@@ -311,7 +311,7 @@ static RgStatus agree(Merge *m, const Match *match, RgError *error) {
     RgTrialComparison comparison;
     RG_TRY(
         rg_trial_compare(m->source, match->source, m->target, match->target, &comparison, error));
-    const RgQuantityDifference *worst = comparison.worst;
+    const RgMeasureDifference *worst = comparison.worst;
     RgStatus status = RG_OK;
     if (worst)
         status = rg_fail(error, RG_E_STORE,
@@ -418,12 +418,12 @@ static RgStatus open_source(Merge *m, const char *path, bool whole, RgError *err
 
 /* The shelves' tables are made by opening them. */
 static RgStatus prepare_target(Merge *m, RgError *error) {
-    RgPairShelf *pairs;
-    RgAnswerShelf *answers;
-    RG_TRY(rg_pair_shelf_open(m->target, &pairs, error));
-    rg_pair_shelf_close(pairs);
-    RG_TRY(rg_answer_shelf_open(m->target, &answers, error));
-    rg_answer_shelf_close(answers);
+    RgReferenceCache *pairs;
+    RgJudgeCache *answers;
+    RG_TRY(rg_reference_cache_open(m->target, &pairs, error));
+    rg_reference_cache_close(pairs);
+    RG_TRY(rg_judge_cache_open(m->target, &answers, error));
+    rg_judge_cache_close(answers);
     m->target_folder = rg_store_folder(rg_store_path(m->target));
     return RG_OK;
 }

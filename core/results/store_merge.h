@@ -5,7 +5,7 @@
  * A trial is the same in both when experiment and key agree. Of two records of it,
  *   - one that is done (finished or diverged) stands for one that is not;
  *   - two that are done must be the same result (see trial_compare.h), with the same weights: the
- *     target's stays. Two different results are refused, naming the trial and the quantity that
+ *     target's stays. Two different results are refused, naming the trial and the measure that
  *     differs most: nothing of that source is then merged;
  *   - of two that are under way, the one that has come further.
  * Experiments go by their name; the target's config of an experiment stays. What was run last

@@ -83,36 +83,36 @@ static double magnitude(const Rows *rows) {
     return isfinite(value) ? value : 0;
 }
 
-static RgQuantityDifference *quantity(RgTrialComparison *comparison, const char *name) {
+static RgMeasureDifference *measure(RgTrialComparison *comparison, const char *name) {
     int count = comparison->count;
-    if (count > 0 && strcmp(comparison->quantities[count - 1].name, name) == 0)
-        return &comparison->quantities[count - 1];
-    comparison->quantities =
-        rg_reallocate(comparison->quantities, (size_t)count + 1, sizeof *comparison->quantities);
-    comparison->quantities[count] = (RgQuantityDifference){rg_string_copy(name), .step = -1};
+    if (count > 0 && strcmp(comparison->measures[count - 1].name, name) == 0)
+        return &comparison->measures[count - 1];
+    comparison->measures =
+        rg_reallocate(comparison->measures, (size_t)count + 1, sizeof *comparison->measures);
+    comparison->measures[count] = (RgMeasureDifference){rg_string_copy(name), .step = -1};
     comparison->count++;
-    return &comparison->quantities[count];
+    return &comparison->measures[count];
 }
 
-/* The last of so many quantities is complete. How far a sampler in bf16 is from fp32 is itself a
+/* The last of so many measures is complete. How far a sampler in bf16 is from fp32 is itself a
  * difference, of log-probabilities, which a small change may change wholly: it is held in nats. */
-static void end_quantity(RgTrialComparison *comparison, int count, double scale) {
+static void end_measure(RgTrialComparison *comparison, int count, double scale) {
     static const char difference[] = "eval/sampler_";
     if (count > 0 &&
-        strncmp(comparison->quantities[count - 1].name, difference, strlen(difference)) == 0)
+        strncmp(comparison->measures[count - 1].name, difference, strlen(difference)) == 0)
         scale = fmax(scale, 1);
-    if (count > 0 && comparison->quantities[count - 1].differing > 0)
-        comparison->quantities[count - 1].largest /= scale > 0 ? scale : 1;
+    if (count > 0 && comparison->measures[count - 1].differing > 0)
+        comparison->measures[count - 1].largest /= scale > 0 ? scale : 1;
 }
 
-/* Count what stands in hand, and step over it. `scale` is of the quantity in hand: its differences
+/* Count what stands in hand, and step over it. `scale` is of the measure in hand: its differences
  * become relative when all its rows have been seen. */
 static void take_rows(Rows *a, Rows *b, RgTrialComparison *comparison, double *scale) {
     int sign = order(a, b), before = comparison->count;
     const Rows *first = sign <= 0 ? a : b;
-    RgQuantityDifference *q = quantity(comparison, row_name(first));
+    RgMeasureDifference *q = measure(comparison, row_name(first));
     if (comparison->count > before) {
-        end_quantity(comparison, before, *scale);
+        end_measure(comparison, before, *scale);
         *scale = 0;
     }
     *scale = fmax(*scale, magnitude(first));
@@ -134,7 +134,7 @@ static void take_rows(Rows *a, Rows *b, RgTrialComparison *comparison, double *s
         rows_next(b);
 }
 
-static bool is_worse(const RgQuantityDifference *q, const RgQuantityDifference *than) {
+static bool is_worse(const RgMeasureDifference *q, const RgMeasureDifference *than) {
     if (!q->missing && !q->differing)
         return false;
     if (!than || (q->missing > 0) != (than->missing > 0))
@@ -149,20 +149,20 @@ RgStatus rg_trial_compare(RgStore *a, int64_t a_trial, RgStore *b, int64_t b_tri
     double scale = 0;
     while (left.more || right.more)
         take_rows(&left, &right, comparison, &scale);
-    end_quantity(comparison, comparison->count, scale);
+    end_measure(comparison, comparison->count, scale);
     RgStatus status = rg_rows_close(left.rows, RG_OK, error);
     status = rg_rows_close(right.rows, status, error);
     if (status != RG_OK)
         rg_trial_comparison_clear(comparison);
     for (int i = 0; i < comparison->count; i++)
-        if (is_worse(&comparison->quantities[i], comparison->worst))
-            comparison->worst = &comparison->quantities[i];
+        if (is_worse(&comparison->measures[i], comparison->worst))
+            comparison->worst = &comparison->measures[i];
     return status;
 }
 
 void rg_trial_comparison_clear(RgTrialComparison *comparison) {
     for (int i = 0; i < comparison->count; i++)
-        free(comparison->quantities[i].name);
-    free(comparison->quantities);
+        free(comparison->measures[i].name);
+    free(comparison->measures);
     *comparison = (RgTrialComparison){0};
 }

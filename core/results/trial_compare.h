@@ -9,23 +9,23 @@
 
 #include "core/results/store.h"
 
-/* One quantity over all its steps (and items): "loss", "eval/reward", "flops", "items reward",
+/* One measure over all its steps (and items): "loss", "eval/reward", "flops", "items reward",
  * "responses", "outcome". */
-typedef struct RgQuantityDifference {
+typedef struct RgMeasureDifference {
     char *name;
     int64_t rows;      /* in either record */
     int64_t missing;   /* rows that only one of the two has */
     int64_t differing; /* rows that both have, with other bits */
-    double largest; /* of |a − b|, relative to the quantity's largest magnitude in either record,
+    double largest; /* of |a − b|, relative to the measure's largest magnitude in either record,
                        as what is near zero only in passing means little there; ∞ for texts,
                        and for NaN or ∞ beside another number */
     int64_t step;   /* of the largest, or of the first row that is missing; −1: all the same */
-} RgQuantityDifference;
+} RgMeasureDifference;
 
 typedef struct RgTrialComparison {
-    RgQuantityDifference *quantities; /* sorted by name */
+    RgMeasureDifference *measures; /* sorted by name */
     int count;
-    const RgQuantityDifference *worst; /* missing rows first, then the largest; NULL: identical */
+    const RgMeasureDifference *worst; /* missing rows first, then the largest; NULL: identical */
 } RgTrialComparison;
 
 /* Compare trial `a_trial` of store `a` with `b_trial` of `b`, which may be the same store. */

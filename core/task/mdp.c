@@ -11,16 +11,16 @@
 
 /* ---- designs ---- */
 
-RgTensor *rg_process_design(RgTape *t, const RgProcess *process, RgTensor *parameters) {
-    if (process->design)
-        return process->design(t, process, parameters);
-    return rg_reshape(t, parameters, RG_SHAPE(process->states, process->actions));
+RgTensor *rg_mdp_design(RgTape *t, const RgMdp *mdp, RgTensor *parameters) {
+    if (mdp->design)
+        return mdp->design(t, mdp, parameters);
+    return rg_reshape(t, parameters, RG_SHAPE(mdp->states, mdp->actions));
 }
 
-RgTensor *rg_process_utility(RgTape *t, const RgProcess *process, RgTensor *parameters) {
-    if (process->utility)
-        return process->utility(t, process, parameters);
-    return rg_constant(t, RG_SHAPE(process->states, process->actions), process->reward);
+RgTensor *rg_mdp_utility(RgTape *t, const RgMdp *mdp, RgTensor *parameters) {
+    if (mdp->utility)
+        return mdp->utility(t, mdp, parameters);
+    return rg_constant(t, RG_SHAPE(mdp->states, mdp->actions), mdp->reward);
 }
 
 /* ---- values on a tape ---- */
@@ -30,7 +30,7 @@ static RgTensor *borrow(RgTape *t, RgShape shape, const RgReal *data) {
 }
 
 /* 1 − γP_π, [states, states], for probabilities [states, actions]. */
-static RgTensor *transition_system(RgTape *t, const RgProcess *p, RgTensor *probability) {
+static RgTensor *transition_system(RgTape *t, const RgMdp *p, RgTensor *probability) {
     int64_t s = p->states, a = p->actions;
     RgTensor *transition = borrow(t, RG_SHAPE(s, a, s), p->transition);
     RgTensor *chosen = rg_mul(t, rg_reshape(t, probability, RG_SHAPE(s, a, 1)), transition);
@@ -42,7 +42,7 @@ static RgTensor *transition_system(RgTape *t, const RgProcess *p, RgTensor *prob
 }
 
 /* v_π [states, 1] of the regularised reward. */
-static RgTensor *state_values(RgTape *t, const RgProcess *p, RgTensor *reward, RgTensor *logits,
+static RgTensor *state_values(RgTape *t, const RgMdp *p, RgTensor *reward, RgTensor *logits,
                               RgTensor *log_reference, double beta) {
     RgTensor *log_policy = rg_log_softmax(t, logits), *gain = reward;
     RgTensor *probability = rg_exp(t, log_policy);
@@ -54,26 +54,26 @@ static RgTensor *state_values(RgTape *t, const RgProcess *p, RgTensor *reward, R
     return rg_solve(t, transition_system(t, p, probability), of_state, false);
 }
 
-RgTensor *rg_process_value(RgTape *t, const RgProcess *process, RgTensor *reward, RgTensor *logits,
-                           RgTensor *log_reference, double beta) {
-    RgTensor *values = state_values(t, process, reward, logits, log_reference, beta);
-    RgTensor *initial = borrow(t, RG_SHAPE(process->states, 1), process->initial);
+RgTensor *rg_mdp_value(RgTape *t, const RgMdp *mdp, RgTensor *reward, RgTensor *logits,
+                       RgTensor *log_reference, double beta) {
+    RgTensor *values = state_values(t, mdp, reward, logits, log_reference, beta);
+    RgTensor *initial = borrow(t, RG_SHAPE(mdp->states, 1), mdp->initial);
     return rg_sum(t, rg_mul(t, initial, values));
 }
 
-RgTensor *rg_process_action_value(RgTape *t, const RgProcess *process, RgTensor *reward,
-                                  RgTensor *logits, RgTensor *log_reference, double beta) {
-    int64_t s = process->states, a = process->actions;
-    RgTensor *values = state_values(t, process, reward, logits, log_reference, beta);
-    RgTensor *next = rg_matmul(t, borrow(t, RG_SHAPE(s * a, s), process->transition), values);
+RgTensor *rg_mdp_action_value(RgTape *t, const RgMdp *mdp, RgTensor *reward, RgTensor *logits,
+                              RgTensor *log_reference, double beta) {
+    int64_t s = mdp->states, a = mdp->actions;
+    RgTensor *values = state_values(t, mdp, reward, logits, log_reference, beta);
+    RgTensor *next = rg_matmul(t, borrow(t, RG_SHAPE(s * a, s), mdp->transition), values);
     return rg_add(t, reward,
-                  rg_scale(t, rg_reshape(t, next, RG_SHAPE(s, a)), (RgReal)process->discount));
+                  rg_scale(t, rg_reshape(t, next, RG_SHAPE(s, a)), (RgReal)mdp->discount));
 }
 
 /* ---- numbers ---- */
 
 /* 1 − γP_π in double: system [states, states] out. */
-static void fill_system(const RgProcess *p, const double *probability, double *system) {
+static void fill_system(const RgMdp *p, const double *probability, double *system) {
     int64_t s = p->states;
     memset(system, 0, (size_t)(s * s) * sizeof *system);
     for (int64_t i = 0; i < s; i++) {
@@ -89,11 +89,11 @@ static void fill_system(const RgProcess *p, const double *probability, double *s
 
 /* A policy in evaluation: everything [states, actions] or [states]. */
 typedef struct Evaluation {
-    const RgProcess *process;
+    const RgMdp *mdp;
     double *probability, *q, *value, *system;
 } Evaluation;
 
-static Evaluation evaluation_create(const RgProcess *p) {
+static Evaluation evaluation_create(const RgMdp *p) {
     size_t states = (size_t)p->states, cells = states * (size_t)p->actions;
     return (Evaluation){p, rg_allocate(cells, sizeof(double)), rg_allocate(cells, sizeof(double)),
                         rg_allocate(states, sizeof(double)),
@@ -110,7 +110,7 @@ static void evaluation_free(Evaluation *e) {
 /* Q of the policy in e->probability: e->value comes as what a state gives at once, and becomes v.
  */
 static void evaluate(Evaluation *e, const RgReal *reward) {
-    const RgProcess *p = e->process;
+    const RgMdp *p = e->mdp;
     fill_system(p, e->probability, e->system);
     rg_solve_general(p->states, 1, false, e->system, e->value, e->value);
     for (int64_t cell = 0; cell < p->states * p->actions; cell++) {
@@ -138,7 +138,7 @@ static void normalise(double *preference, int64_t count) {
  * change of a probability beyond what rounding makes of it, which grows with Q/β. */
 static double improve(Evaluation *e, const RgReal *reward, const RgReal *log_reference, double beta,
                       double *log_policy) {
-    const RgProcess *p = e->process;
+    const RgMdp *p = e->mdp;
     int64_t actions = p->actions;
     for (int64_t s = 0; s < p->states; s++) {
         e->value[s] = 0;
@@ -164,15 +164,15 @@ static double improve(Evaluation *e, const RgReal *reward, const RgReal *log_ref
     return fmax(0, change - 100 * DBL_EPSILON * largest / beta);
 }
 
-double rg_process_solve(const RgProcess *process, const RgReal *reward, const RgReal *log_reference,
-                        double beta, double tolerance, int64_t sweeps, RgReal *logits) {
-    int64_t cells = process->states * process->actions;
+double rg_mdp_solve(const RgMdp *mdp, const RgReal *reward, const RgReal *log_reference,
+                    double beta, double tolerance, int64_t sweeps, RgReal *logits) {
+    int64_t cells = mdp->states * mdp->actions;
     double *log_policy = rg_allocate(cells, sizeof *log_policy), change = INFINITY;
-    Evaluation e = evaluation_create(process);
+    Evaluation e = evaluation_create(mdp);
     for (int64_t i = 0; i < cells; i++)
         log_policy[i] = (double)logits[i];
-    for (int64_t s = 0; s < process->states; s++)
-        normalise(log_policy + s * process->actions, process->actions);
+    for (int64_t s = 0; s < mdp->states; s++)
+        normalise(log_policy + s * mdp->actions, mdp->actions);
     for (int64_t sweep = 0; sweep < sweeps && !(change <= tolerance); sweep++)
         change = improve(&e, reward, log_reference, beta, log_policy);
     for (int64_t i = 0; i < cells; i++)
@@ -184,10 +184,10 @@ double rg_process_solve(const RgProcess *process, const RgReal *reward, const Rg
 
 /* The greedy action of each state; true when one of them is new. Ties stay as they are. */
 static bool become_greedy(const Evaluation *e, int32_t *action) {
-    const int64_t actions = e->process->actions;
+    const int64_t actions = e->mdp->actions;
     const double gain = 1e-12; /* what rounding makes is no gain */
     bool changed = false;
-    for (int64_t s = 0; s < e->process->states; s++) {
+    for (int64_t s = 0; s < e->mdp->states; s++) {
         const double *q = e->q + s * actions;
         for (int32_t a = 0; a < actions; a++)
             if (q[a] > q[action[s]] + gain * (1 + fabs(q[a]))) {
@@ -198,38 +198,38 @@ static bool become_greedy(const Evaluation *e, int32_t *action) {
     return changed;
 }
 
-double rg_process_best_return(const RgProcess *process, const RgReal *reward, int32_t *action) {
-    Evaluation e = evaluation_create(process);
-    int64_t actions = process->actions;
-    int32_t *best = rg_allocate(process->states, sizeof *best);
+double rg_mdp_best_return(const RgMdp *mdp, const RgReal *reward, int32_t *action) {
+    Evaluation e = evaluation_create(mdp);
+    int64_t actions = mdp->actions;
+    int32_t *best = rg_allocate(mdp->states, sizeof *best);
     do {
-        memset(e.probability, 0, (size_t)(process->states * actions) * sizeof *e.probability);
-        for (int64_t s = 0; s < process->states; s++) {
+        memset(e.probability, 0, (size_t)(mdp->states * actions) * sizeof *e.probability);
+        for (int64_t s = 0; s < mdp->states; s++) {
             e.probability[s * actions + best[s]] = 1;
             e.value[s] = (double)reward[s * actions + best[s]];
         }
         evaluate(&e, reward);
     } while (become_greedy(&e, best));
     double total = 0;
-    for (int64_t s = 0; s < process->states; s++)
-        total += (double)process->initial[s] * e.value[s];
+    for (int64_t s = 0; s < mdp->states; s++)
+        total += (double)mdp->initial[s] * e.value[s];
     if (action)
-        memcpy(action, best, (size_t)process->states * sizeof *best);
+        memcpy(action, best, (size_t)mdp->states * sizeof *best);
     free(best);
     evaluation_free(&e);
     return total;
 }
 
-void rg_process_visits(const RgProcess *process, const RgReal *log_policy, double *visits) {
-    Evaluation e = evaluation_create(process);
-    for (int64_t i = 0; i < process->states * process->actions; i++)
+void rg_mdp_visits(const RgMdp *mdp, const RgReal *log_policy, double *visits) {
+    Evaluation e = evaluation_create(mdp);
+    for (int64_t i = 0; i < mdp->states * mdp->actions; i++)
         e.probability[i] = exp((double)log_policy[i]);
-    for (int64_t s = 0; s < process->states; s++)
-        e.value[s] = (double)process->initial[s];
-    fill_system(process, e.probability, e.system);
-    rg_solve_general(process->states, 1, true, e.system, e.value, e.value);
-    for (int64_t s = 0; s < process->states; s++)
-        for (int64_t a = 0; a < process->actions; a++)
-            visits[s * process->actions + a] = e.value[s] * e.probability[s * process->actions + a];
+    for (int64_t s = 0; s < mdp->states; s++)
+        e.value[s] = (double)mdp->initial[s];
+    fill_system(mdp, e.probability, e.system);
+    rg_solve_general(mdp->states, 1, true, e.system, e.value, e.value);
+    for (int64_t s = 0; s < mdp->states; s++)
+        for (int64_t a = 0; a < mdp->actions; a++)
+            visits[s * mdp->actions + a] = e.value[s] * e.probability[s * mdp->actions + a];
     evaluation_free(&e);
 }

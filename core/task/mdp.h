@@ -14,8 +14,8 @@
 
 #include "core/tensor/tensor.h"
 
-typedef struct RgProcess RgProcess;
-struct RgProcess {
+typedef struct RgMdp RgMdp;
+struct RgMdp {
     int64_t states, actions;
     const RgReal *transition; /* [states, actions, states] P(s'|s,a); what a row lacks to 1 is the
                                  chance that the episode ends */
@@ -28,37 +28,37 @@ struct RgProcess {
      * [states, actions]. NULL: the reward is a table of parameters, design_count is states ·
      * actions, and the upper level's is the judge's. */
     int64_t design_count;
-    RgTensor *(*design)(RgTape *tape, const RgProcess *process, RgTensor *parameters);
-    RgTensor *(*utility)(RgTape *tape, const RgProcess *process, RgTensor *parameters);
+    RgTensor *(*design)(RgTape *tape, const RgMdp *mdp, RgTensor *parameters);
+    RgTensor *(*utility)(RgTape *tape, const RgMdp *mdp, RgTensor *parameters);
     const void *environment; /* for the two */
 };
 
 /* The two, whether they are NULL or not. parameters [design_count] → [states, actions] */
-RgTensor *rg_process_design(RgTape *tape, const RgProcess *process, RgTensor *parameters);
-RgTensor *rg_process_utility(RgTape *tape, const RgProcess *process, RgTensor *parameters);
+RgTensor *rg_mdp_design(RgTape *tape, const RgMdp *mdp, RgTensor *parameters);
+RgTensor *rg_mdp_utility(RgTape *tape, const RgMdp *mdp, RgTensor *parameters);
 
 /* V above, a scalar. reward and logits of π [states, actions]; log_reference [states, actions] is
  * log π_ref, NULL for the entropy. β = 0 gives the return. */
-RgTensor *rg_process_value(RgTape *tape, const RgProcess *process, RgTensor *reward,
-                           RgTensor *logits, RgTensor *log_reference, double beta);
+RgTensor *rg_mdp_value(RgTape *tape, const RgMdp *mdp, RgTensor *reward, RgTensor *logits,
+                       RgTensor *log_reference, double beta);
 
 /* Q of π in V: [states, actions], with that step's own regulariser left out. Same arguments. */
-RgTensor *rg_process_action_value(RgTape *tape, const RgProcess *process, RgTensor *reward,
-                                  RgTensor *logits, RgTensor *log_reference, double beta);
+RgTensor *rg_mdp_action_value(RgTape *tape, const RgMdp *mdp, RgTensor *reward, RgTensor *logits,
+                              RgTensor *log_reference, double beta);
 
 /* The optimal policy's log-probabilities by soft policy iteration from what is in `logits` (zeros
  * do), which converges as Newton's method does: reward, log_reference (or NULL) and logits [states,
  * actions], β > 0. Returns the largest change of a probability in the last sweep, less the
  * 100·ε·max|Q|/β that rounding in double may make: above `tolerance` when `sweeps` did not do. */
-double rg_process_solve(const RgProcess *process, const RgReal *reward, const RgReal *log_reference,
-                        double beta, double tolerance, int64_t sweeps, RgReal *logits);
+double rg_mdp_solve(const RgMdp *mdp, const RgReal *reward, const RgReal *log_reference,
+                    double beta, double tolerance, int64_t sweeps, RgReal *logits);
 
 /* The largest return that any policy has (β = 0), by policy iteration; its actions in action
  * [states], which may be NULL. */
-double rg_process_best_return(const RgProcess *process, const RgReal *reward, int32_t *action);
+double rg_mdp_best_return(const RgMdp *mdp, const RgReal *reward, int32_t *action);
 
 /* Discounted visits Σ_t γ^t P(s_t = s, a_t = a) under the policy with the given log-probabilities:
  * visits [states, actions], sums to 1/(1 − γ) where no episode ends. */
-void rg_process_visits(const RgProcess *process, const RgReal *log_policy, double *visits);
+void rg_mdp_visits(const RgMdp *mdp, const RgReal *log_policy, double *visits);
 
 #endif

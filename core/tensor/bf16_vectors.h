@@ -22,7 +22,7 @@ enum {
     RG_TILE_BYTES = 16 * 16 * 4, /* of its cells */
 };
 
-static inline int64_t rg_tile_steps(const RgProduct *p) {
+static inline int64_t rg_tile_steps(const RgGemm *p) {
     return (p->k + RG_TILE_K - 1) / RG_TILE_K;
 }
 

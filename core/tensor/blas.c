@@ -25,7 +25,7 @@ void rg_blas_start(void) {
     pthread_once(&blas_once, blas_start);
 }
 
-void rg_blas_run(const RgProduct *p) {
+void rg_blas_run(const RgGemm *p) {
 #ifdef RG_DOUBLE
     cblas_dgemm(
 #else
@@ -42,7 +42,7 @@ const char *rg_blas_kernels(void) {
 
 const char *rg_blas_core(void) {
     static _Thread_local char name[96];
-    const char *bf16 = rg_product_bf16_name(), *onednn = rg_onednn_version();
+    const char *bf16 = rg_gemm_bf16_name(), *onednn = rg_onednn_version();
     snprintf(name, sizeof name, "%s, %s%s%s%s%s", openblas_get_corename(),
              rg_instructions_name(rg_instructions()), bf16 ? ", " : "", bf16 ? bf16 : "",
              onednn ? ", oneDNN " : "", onednn ? onednn : "");

@@ -6,7 +6,7 @@
 
 #include "core/tensor/parallel.h"
 
-typedef RgProductKernel Kernel;
+typedef RgGemmKernel Kernel;
 
 /* ---- cutting ---- */
 
@@ -23,7 +23,7 @@ static int64_t part_start(int64_t n, int64_t unit, int64_t parts, int64_t i) {
 }
 
 /* Columns of b that are copied at a time. */
-static int64_t columns_at_once(const Kernel *kernel, const RgProduct *p) {
+static int64_t columns_at_once(const Kernel *kernel, const RgGemm *p) {
     int64_t panels = kernel->packed / kernel->panel_bytes(p);
     int64_t columns = panels * kernel->panel / kernel->unit * kernel->unit;
     return columns > 0 ? columns : kernel->unit;
@@ -34,18 +34,18 @@ static int64_t panels_of(const Kernel *kernel, int64_t columns) {
 }
 
 /* How much of k is summed at a time: even shares, less than twice the kernel's. */
-static int64_t block_of_k(const Kernel *kernel, const RgProduct *p) {
+static int64_t block_of_k(const Kernel *kernel, const RgGemm *p) {
     int64_t blocks = p->k / kernel->block_k > 0 ? p->k / kernel->block_k : 1;
     int64_t block = (p->k + blocks - 1) / blocks;
     return (block + kernel->unit_k - 1) / kernel->unit_k * kernel->unit_k;
 }
 
 /* The product over `block` of k from `first` on, which is added to those before it. */
-static RgProduct part_of_k(const RgProduct *whole, int64_t first, int64_t block) {
-    RgProduct p = *whole;
+static RgGemm part_of_k(const RgGemm *whole, int64_t first, int64_t block) {
+    RgGemm p = *whole;
     p.k = whole->k - first < block ? whole->k - first : block;
     p.a += first * (p.transpose_a ? p.lda : 1);
-    rg_product_move_b(&p, first * (p.transpose_b ? 1 : p.ldb));
+    rg_gemm_move_b(&p, first * (p.transpose_b ? 1 : p.ldb));
     p.beta = first == 0 ? p.beta : 1;
     return p;
 }
@@ -68,11 +68,11 @@ static int64_t part_count(int64_t n, int64_t least, int64_t at_need, int threads
 }
 
 /* Part `i` of `parts` of the columns, which are copied by the thread that uses them. */
-static void run_columns(const Kernel *kernel, const RgProduct *whole, int64_t parts, int64_t i) {
+static void run_columns(const Kernel *kernel, const RgGemm *whole, int64_t parts, int64_t i) {
     int64_t start = part_start(whole->n, kernel->unit, parts, i),
             end = part_start(whole->n, kernel->unit, parts, i + 1);
     for (int64_t k = 0, block = block_of_k(kernel, whole); k < whole->k; k += block) {
-        RgProduct p = part_of_k(whole, k, block);
+        RgGemm p = part_of_k(whole, k, block);
         int64_t at_once = columns_at_once(kernel, &p);
         char *packed = room_for(panels_of(kernel, at_once) * kernel->panel_bytes(&p));
         for (int64_t column = start; column < end; column += at_once) {
@@ -84,14 +84,14 @@ static void run_columns(const Kernel *kernel, const RgProduct *whole, int64_t pa
     }
 }
 
-static void run_by_columns(const Kernel *kernel, const RgProduct *p, int threads) {
+static void run_by_columns(const Kernel *kernel, const RgGemm *p, int threads) {
     enum { LEAST_COLUMNS = 128 };
     int64_t parts = part_count(p->n, LEAST_COLUMNS, kernel->unit, threads);
     RG_FOR_TASKS(parts, true, run_columns(kernel, p, parts, task));
 }
 
 /* Threads share the rows, and the copy of b. */
-static void run_rows(const Kernel *kernel, const RgProduct *p, int threads, char *packed) {
+static void run_rows(const Kernel *kernel, const RgGemm *p, int threads, char *packed) {
     enum { LEAST_PANELS = 4 };
     int64_t at_once = columns_at_once(kernel, p),
             row_parts = part_count(p->m, kernel->least_rows, 2 * kernel->block_rows, threads);
@@ -111,24 +111,24 @@ static void run_rows(const Kernel *kernel, const RgProduct *p, int threads, char
 }
 
 /* What a copy of b takes at most: that of the longest block of k. */
-static int64_t most_bytes(const Kernel *kernel, const RgProduct *whole) {
-    RgProduct p = part_of_k(whole, 0, block_of_k(kernel, whole));
+static int64_t most_bytes(const Kernel *kernel, const RgGemm *whole) {
+    RgGemm p = part_of_k(whole, 0, block_of_k(kernel, whole));
     return panels_of(kernel, columns_at_once(kernel, &p)) * kernel->panel_bytes(&p);
 }
 
-static void run_by_rows(const Kernel *kernel, const RgProduct *whole, int threads) {
+static void run_by_rows(const Kernel *kernel, const RgGemm *whole, int threads) {
     int64_t most = most_bytes(kernel, whole);
     if (most < kernel->packed) /* a shorter last block has more columns */
         most = kernel->packed;
     char *packed = room_for(most);
 #pragma omp parallel num_threads(threads)
     for (int64_t k = 0, block = block_of_k(kernel, whole); k < whole->k; k += block) {
-        RgProduct p = part_of_k(whole, k, block);
+        RgGemm p = part_of_k(whole, k, block);
         run_rows(kernel, &p, threads, packed);
     }
 }
 
-static void run(const Kernel *kernel, const RgProduct *p, int threads) {
+static void run(const Kernel *kernel, const RgGemm *p, int threads) {
     RG_ASSERT(kernel);
     if (threads == 1)
         run_columns(kernel, p, 1, 0);
@@ -142,31 +142,31 @@ static void run(const Kernel *kernel, const RgProduct *p, int threads) {
 
 /* BLAS has kernels of its own for small products, without a copy, of which those for a transposed b
  * are slower. */
-bool rg_product_suits(const RgProduct *p) {
+bool rg_gemm_suits(const RgGemm *p) {
     enum { FEW = 16 };
     const double small = p->transpose_b ? 1 << 14 : 1 << 20;
     return p->m >= FEW && p->n >= FEW && p->k >= FEW &&
-           (double)p->m * (double)p->n * (double)p->k >= small && rg_product_vectors();
+           (double)p->m * (double)p->n * (double)p->k >= small && rg_gemm_vectors();
 }
 
-void rg_product_run(const RgProduct *p, int threads) {
-    run(rg_product_vectors(), p, threads);
+void rg_gemm_run(const RgGemm *p, int threads) {
+    run(rg_gemm_vectors(), p, threads);
 }
 
 static const Kernel *bf16_kernel(void) {
-    const Kernel *tiles = rg_product_tiles();
-    return tiles ? tiles : rg_product_bf16();
+    const Kernel *tiles = rg_gemm_amx();
+    return tiles ? tiles : rg_gemm_bf16();
 }
 
-const char *rg_product_bf16_name(void) {
+const char *rg_gemm_bf16_name(void) {
     const Kernel *kernel = bf16_kernel();
     return kernel ? kernel->name : NULL;
 }
 
-bool rg_product_has_bf16(void) {
+bool rg_gemm_has_bf16(void) {
     return bf16_kernel();
 }
 
-void rg_product_run_bf16(const RgProduct *p, int threads) {
+void rg_gemm_run_bf16(const RgGemm *p, int threads) {
     run(bf16_kernel(), p, threads);
 }

@@ -33,12 +33,12 @@ TILES static void copy_pair(const RgOperand *x, int64_t at, int64_t end, int64_t
     rg_tile_copy(x, at + SIDE, end - at - SIDE, step, to + RG_TILE_BYTES);
 }
 
-static int64_t panel_bytes(const RgProduct *p) {
+static int64_t panel_bytes(const RgGemm *p) {
     return rg_tile_steps(p) * PAIR_BYTES;
 }
 
 /* b is read along its rows, as it is stored. */
-static void pack(const RgProduct *p, int64_t column, int64_t end, int64_t first, int64_t last,
+static void pack(const RgGemm *p, int64_t column, int64_t end, int64_t first, int64_t last,
                  void *packed) {
     const RgOperand b = {p->b, p->b_stored, p->ldb, p->k, p->transpose_b, p->transpose_b};
     int64_t steps = rg_tile_steps(p), panels = last - first;
@@ -128,8 +128,8 @@ static void fetch(const RgReal *c, int64_t ldc, int64_t rows) {
 }
 
 /* The copy of two tiles' rows is read by all panels. */
-TILES static void multiply(const RgProduct *p, const void *packed, int64_t column,
-                           int64_t first_row, int64_t last_row, int64_t panels) {
+TILES static void multiply(const RgGemm *p, const void *packed, int64_t column, int64_t first_row,
+                           int64_t last_row, int64_t panels) {
     static _Thread_local RgScratch scratch;
     const RgOperand a = {p->a, NULL, p->lda, p->k, !p->transpose_a, p->transpose_a};
     int64_t steps = rg_tile_steps(p), panel_size = panel_bytes(p);
@@ -166,8 +166,8 @@ static void ask(void) {
                 (edx & amx_tile) && syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
 }
 
-const RgProductKernel *rg_product_tiles(void) {
-    static const RgProductKernel kernel = {
+const RgGemmKernel *rg_gemm_amx(void) {
+    static const RgGemmKernel kernel = {
         .name = "AMX",
         .panel = PAIR,
         .unit = PAIR,
@@ -188,7 +188,7 @@ const RgProductKernel *rg_product_tiles(void) {
 
 #else
 
-const RgProductKernel *rg_product_tiles(void) {
+const RgGemmKernel *rg_gemm_amx(void) {
     return NULL;
 }
 

@@ -24,7 +24,7 @@ enum {
 
 /* ---- copying ---- */
 
-static int64_t panel_bytes(const RgProduct *p) {
+static int64_t panel_bytes(const RgGemm *p) {
     return rg_tile_steps(p) * RG_TILE_BYTES;
 }
 
@@ -40,7 +40,7 @@ BF16 static void copy_panels(const RgOperand *x, int64_t at, int64_t end, int64_
     }
 }
 
-static void pack(const RgProduct *p, int64_t column, int64_t end, int64_t first, int64_t last,
+static void pack(const RgGemm *p, int64_t column, int64_t end, int64_t first, int64_t last,
                  void *packed) {
     const RgOperand b = {p->b, p->b_stored, p->ldb, p->k, p->transpose_b, p->transpose_b};
     copy_panels(&b, column, end, first, last, rg_tile_steps(p), packed);
@@ -113,7 +113,7 @@ static int64_t panels_at_once(int64_t panels) {
 }
 
 /* Some rows of a, rounded. */
-BF16 static const char *copy_rows(const RgProduct *p, int64_t row, int64_t rows) {
+BF16 static const char *copy_rows(const RgGemm *p, int64_t row, int64_t rows) {
     static _Thread_local RgScratch scratch;
     const RgOperand a = {p->a, NULL, p->lda, p->k, !p->transpose_a, !p->transpose_a};
     char *copy = rg_scratch(&scratch, sizeof(RgBf16) * TILE_ROWS * MOST_K);
@@ -121,7 +121,7 @@ BF16 static const char *copy_rows(const RgProduct *p, int64_t row, int64_t rows)
     return copy;
 }
 
-static void multiply_all(const RgProduct *p, const void *packed, int64_t column, int64_t first_row,
+static void multiply_all(const RgGemm *p, const void *packed, int64_t column, int64_t first_row,
                          int64_t last_row, int64_t panels) {
     for (int64_t row = first_row; row < last_row; row += TILE_ROWS) {
         int64_t rows = last_row - row < TILE_ROWS ? last_row - row : TILE_ROWS;
@@ -144,8 +144,8 @@ static void multiply_all(const RgProduct *p, const void *packed, int64_t column,
     }
 }
 
-const RgProductKernel *rg_product_bf16(void) {
-    static const RgProductKernel kernel = {
+const RgGemmKernel *rg_gemm_bf16(void) {
+    static const RgGemmKernel kernel = {
         .name = "AVX512_BF16",
         .panel = LANES,
         .unit = BLOCK_PANELS * LANES,
@@ -163,7 +163,7 @@ const RgProductKernel *rg_product_bf16(void) {
 
 #else
 
-const RgProductKernel *rg_product_bf16(void) {
+const RgGemmKernel *rg_gemm_bf16(void) {
     return NULL;
 }
 

@@ -16,7 +16,7 @@ static void scale_matrix(int64_t m, int64_t n, RgReal beta, RgReal *c, int64_t l
             c[i * ldc + j] = beta == 0 ? 0 : beta * c[i * ldc + j];
 }
 
-static void library_run(const RgProduct *p) {
+static void library_run(const RgGemm *p) {
     if (rg_onednn_suits(p))
         rg_onednn_run(p);
     else
@@ -24,8 +24,8 @@ static void library_run(const RgProduct *p) {
 }
 
 /* Columns [first, last) of the product. */
-static RgProduct product_of_columns(RgProduct p, int64_t first, int64_t last) {
-    rg_product_move_b(&p, first * (p.transpose_b ? p.ldb : 1));
+static RgGemm product_of_columns(RgGemm p, int64_t first, int64_t last) {
+    rg_gemm_move_b(&p, first * (p.transpose_b ? p.ldb : 1));
     p.c += first;
     p.n = last - first;
     return p;
@@ -33,13 +33,13 @@ static RgProduct product_of_columns(RgProduct p, int64_t first, int64_t last) {
 
 /* With a b in bf16, which no library takes: some columns at a time are widened, so that they are
  * read from the cache. */
-static void widen_and_run(const RgProduct *whole) {
+static void widen_and_run(const RgGemm *whole) {
     enum { NUMBERS = 64 * 1024, LEAST = 32 };
     int64_t at_once = NUMBERS / whole->k / LEAST * LEAST;
     if (at_once < LEAST)
         at_once = LEAST;
     for (int64_t at = 0; at < whole->n; at += at_once) {
-        RgProduct p =
+        RgGemm p =
             product_of_columns(*whole, at, at + at_once < whole->n ? at + at_once : whole->n);
         int64_t rows = p.transpose_b ? p.n : p.k, columns = p.transpose_b ? p.k : p.n;
         p.b = rg_bf16_widened(p.b_stored, rows, columns, p.ldb);
@@ -49,7 +49,7 @@ static void widen_and_run(const RgProduct *whole) {
     }
 }
 
-static void product_run(const RgProduct *p) {
+static void product_run(const RgGemm *p) {
     if (p->m == 0 || p->n == 0)
         return;
     if (p->k == 0)
@@ -61,15 +61,15 @@ static void product_run(const RgProduct *p) {
 }
 
 /* Rows [first, last) of the product. */
-static void product_rows(RgProduct p, int64_t first, int64_t last) {
+static void product_rows(RgGemm p, int64_t first, int64_t last) {
     p.a += first * (p.transpose_a ? 1 : p.lda);
     p.c += first * p.ldc;
     p.m = last - first;
     product_run(&p);
 }
 
-static void product_columns(const RgProduct *whole, int64_t first, int64_t last) {
-    RgProduct p = product_of_columns(*whole, first, last);
+static void product_columns(const RgGemm *whole, int64_t first, int64_t last) {
+    RgGemm p = product_of_columns(*whole, first, last);
     product_run(&p);
 }
 
@@ -88,21 +88,21 @@ static RgPieces product_pieces(int64_t side, double flops) {
     return pieces;
 }
 
-static void product_start(const RgProduct *p) {
+static void product_start(const RgGemm *p) {
     rg_blas_start();
     RG_ASSERT(p->m <= INT32_MAX && p->n <= INT32_MAX && p->k <= INT32_MAX);
 }
 
-static double flops_of(const RgProduct *p) {
+static double flops_of(const RgGemm *p) {
     return 2 * (double)p->m * (double)p->n * (double)p->k;
 }
 
-static int threads_for(const RgProduct *p) {
+static int threads_for(const RgGemm *p) {
     const double worth = 1e6; /* a thread's waking up */
     return flops_of(p) < worth ? 1 : rg_threads_here();
 }
 
-static void run_in_pieces(const RgProduct *p) {
+static void run_in_pieces(const RgGemm *p) {
     RgPieces pieces = product_pieces(p->m >= p->n ? p->m : p->n, flops_of(p));
     if (pieces.count == 1)
         product_run(p);
@@ -112,10 +112,10 @@ static void run_in_pieces(const RgProduct *p) {
         RG_FOR_PIECES(p->n, pieces, product_columns(p, first, last));
 }
 
-static void fp32_run(const RgProduct *p, bool whole) {
+static void fp32_run(const RgGemm *p, bool whole) {
     product_start(p);
-    if (rg_product_suits(p))
-        rg_product_run(p, whole ? 1 : threads_for(p));
+    if (rg_gemm_suits(p))
+        rg_gemm_run(p, whole ? 1 : threads_for(p));
     else if (whole)
         product_run(p);
     else
@@ -125,16 +125,14 @@ static void fp32_run(const RgProduct *p, bool whole) {
 void rg_gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, RgReal alpha,
              const RgReal *a, int64_t lda, const RgReal *b, int64_t ldb, RgReal beta, RgReal *c,
              int64_t ldc) {
-    const RgProduct p = {transpose_a, transpose_b, m,    n, k,   alpha, beta,
-                         a,           b,           NULL, c, lda, ldb,   ldc};
+    const RgGemm p = {transpose_a, transpose_b, m, n, k, alpha, beta, a, b, NULL, c, lda, ldb, ldc};
     fp32_run(&p, false);
 }
 
 void rg_gemm_whole(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k,
                    RgReal alpha, const RgReal *a, int64_t lda, const RgReal *b, int64_t ldb,
                    RgReal beta, RgReal *c, int64_t ldc) {
-    const RgProduct p = {transpose_a, transpose_b, m,    n, k,   alpha, beta,
-                         a,           b,           NULL, c, lda, ldb,   ldc};
+    const RgGemm p = {transpose_a, transpose_b, m, n, k, alpha, beta, a, b, NULL, c, lda, ldb, ldc};
     fp32_run(&p, true);
 }
 
@@ -165,14 +163,14 @@ static const RgBf16 *rounded(Stored x, bool whole, RgScratch *scratch) {
     return y;
 }
 
-static void bf16_rows(RgProductBf16 p, int64_t first, int64_t last) {
+static void bf16_rows(RgGemmBf16 p, int64_t first, int64_t last) {
     p.a += first * (p.transpose_a ? 1 : p.lda);
     p.c += first * p.ldc;
     p.m = last - first;
     rg_onednn_run_bf16(&p);
 }
 
-static void bf16_columns(RgProductBf16 p, int64_t first, int64_t last) {
+static void bf16_columns(RgGemmBf16 p, int64_t first, int64_t last) {
     p.b += first * (p.transpose_b ? p.ldb : 1);
     p.c += first;
     p.n = last - first;
@@ -181,22 +179,22 @@ static void bf16_columns(RgProductBf16 p, int64_t first, int64_t last) {
 
 /* By oneDNN: op(a) [m, k] and op(b) [k, n] are rounded once, and all pieces read the copies; a b
  * that is stored in bf16 needs none. */
-static void round_and_run(const RgProduct *p, bool whole) {
+static void round_and_run(const RgGemm *p, bool whole) {
     static _Thread_local RgScratch scratch_a, scratch_b; /* for the copies */
     Stored a = {p->a, p->transpose_a ? p->k : p->m, p->transpose_a ? p->m : p->k, p->lda},
            b = {p->b, p->transpose_b ? p->n : p->k, p->transpose_b ? p->k : p->n, p->ldb};
-    RgProductBf16 r = {.transpose_a = p->transpose_a,
-                       .transpose_b = p->transpose_b,
-                       .add = p->beta != 0,
-                       .m = p->m,
-                       .n = p->n,
-                       .k = p->k,
-                       .a = rounded(a, whole, &scratch_a),
-                       .b = p->b_stored ? p->b_stored : rounded(b, whole, &scratch_b),
-                       .c = p->c,
-                       .lda = a.columns,
-                       .ldb = b.columns, /* in the copy, and without gaps where it is stored */
-                       .ldc = p->ldc};
+    RgGemmBf16 r = {.transpose_a = p->transpose_a,
+                    .transpose_b = p->transpose_b,
+                    .add = p->beta != 0,
+                    .m = p->m,
+                    .n = p->n,
+                    .k = p->k,
+                    .a = rounded(a, whole, &scratch_a),
+                    .b = p->b_stored ? p->b_stored : rounded(b, whole, &scratch_b),
+                    .c = p->c,
+                    .lda = a.columns,
+                    .ldb = b.columns, /* in the copy, and without gaps where it is stored */
+                    .ldc = p->ldc};
     const double speed = 2; /* of what fp32 has: pieces are worth less by as much */
     RgPieces pieces =
         product_pieces(r.m >= r.n ? r.m : r.n, 2 / speed * (double)r.m * (double)r.n * (double)r.k);
@@ -208,17 +206,17 @@ static void round_and_run(const RgProduct *p, bool whole) {
         RG_FOR_PIECES(r.n, pieces, bf16_columns(r, first, last));
 }
 
-static void bf16_run(const RgProduct *p, bool whole) {
+static void bf16_run(const RgGemm *p, bool whole) {
     product_start(p);
     if (p->m == 0 || p->n == 0 || p->k == 0)
         product_run(p);
-    else if (rg_product_has_bf16())
-        rg_product_run_bf16(p, whole ? 1 : threads_for(p));
+    else if (rg_gemm_has_bf16())
+        rg_gemm_run_bf16(p, whole ? 1 : threads_for(p));
     else
         round_and_run(p, whole);
 }
 
-static void run_in(RgPrecision precision, const RgProduct *p, bool whole) {
+static void run_in(RgPrecision precision, const RgGemm *p, bool whole) {
     if (precision == RG_PRECISION_BF16)
         bf16_run(p, whole);
     else
@@ -228,30 +226,30 @@ static void run_in(RgPrecision precision, const RgProduct *p, bool whole) {
 void rg_gemm_in(RgPrecision precision, bool transpose_a, bool transpose_b, int64_t m, int64_t n,
                 int64_t k, const RgReal *a, int64_t lda, const RgReal *b, int64_t ldb, bool add,
                 RgReal *c, int64_t ldc) {
-    const RgProduct p = {transpose_a, transpose_b, m, n, k, 1, add, a, b, NULL, c, lda, ldb, ldc};
+    const RgGemm p = {transpose_a, transpose_b, m, n, k, 1, add, a, b, NULL, c, lda, ldb, ldc};
     run_in(precision, &p, false);
 }
 
 void rg_gemm_whole_in(RgPrecision precision, bool transpose_a, bool transpose_b, int64_t m,
                       int64_t n, int64_t k, const RgReal *a, int64_t lda, const RgReal *b,
                       int64_t ldb, bool add, RgReal *c, int64_t ldc) {
-    const RgProduct p = {transpose_a, transpose_b, m, n, k, 1, add, a, b, NULL, c, lda, ldb, ldc};
+    const RgGemm p = {transpose_a, transpose_b, m, n, k, 1, add, a, b, NULL, c, lda, ldb, ldc};
     run_in(precision, &p, true);
 }
 
 void rg_gemm_stored(RgPrecision precision, bool transpose_b, int64_t m, int64_t n, int64_t k,
                     const RgReal *a, const RgBf16 *b, bool add, RgReal *c) {
-    const RgProduct p = {.transpose_b = transpose_b,
-                         .m = m,
-                         .n = n,
-                         .k = k,
-                         .alpha = 1,
-                         .beta = add,
-                         .a = a,
-                         .b_stored = b,
-                         .c = c,
-                         .lda = k,
-                         .ldb = transpose_b ? k : n,
-                         .ldc = n};
+    const RgGemm p = {.transpose_b = transpose_b,
+                      .m = m,
+                      .n = n,
+                      .k = k,
+                      .alpha = 1,
+                      .beta = add,
+                      .a = a,
+                      .b_stored = b,
+                      .c = c,
+                      .lda = k,
+                      .ldb = transpose_b ? k : n,
+                      .ldc = n};
     run_in(precision, &p, false);
 }

@@ -8,7 +8,7 @@
 #include "core/tensor/gemm.h"
 #include "core/tensor/kernels.h"
 
-typedef struct RgProductKernel {
+typedef struct RgGemmKernel {
     const char *name;   /* of the instructions, where they are more than rg_instructions() tells */
     int64_t panel;      /* columns of a panel */
     int64_t unit;       /* columns that blocks and threads' shares are multiples of: whole panels */
@@ -18,21 +18,21 @@ typedef struct RgProductKernel {
     int64_t unit_k;     /* … a multiple of so many */
     int64_t packed;     /* bytes of b that are copied at a time, to be read from the cache */
 
-    int64_t (*panel_bytes)(const RgProduct *product); /* of a panel over all of k */
+    int64_t (*panel_bytes)(const RgGemm *product); /* of a panel over all of k */
 
     /* Copy the panels [first, last) of the columns of op(b) that begin at `column` to where they
      * belong in `packed`; what such columns have beyond `end` is zero. */
-    void (*pack)(const RgProduct *product, int64_t column, int64_t end, int64_t first, int64_t last,
+    void (*pack)(const RgGemm *product, int64_t column, int64_t end, int64_t first, int64_t last,
                  void *packed);
 
     /* Rows [first_row, last_row) of the columns that are packed, which begin at `column`. */
-    void (*multiply)(const RgProduct *product, const void *packed, int64_t column,
-                     int64_t first_row, int64_t last_row, int64_t panels);
-} RgProductKernel;
+    void (*multiply)(const RgGemm *product, const void *packed, int64_t column, int64_t first_row,
+                     int64_t last_row, int64_t panels);
+} RgGemmKernel;
 
 /* The kernels of this machine; NULL where it lacks their instructions. */
-const RgProductKernel *rg_product_vectors(void); /* fp32 */
-const RgProductKernel *rg_product_tiles(void);   /* bf16, on AMX */
-const RgProductKernel *rg_product_bf16(void);    /* bf16, on AVX512_BF16 */
+const RgGemmKernel *rg_gemm_vectors(void); /* fp32 */
+const RgGemmKernel *rg_gemm_amx(void);     /* bf16, on AMX */
+const RgGemmKernel *rg_gemm_bf16(void);    /* bf16, on AVX512_BF16 */
 
 #endif

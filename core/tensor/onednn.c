@@ -23,13 +23,13 @@ const char *rg_onednn_version(void) {
 }
 
 /* Measured on Zen 4, with its AVX-512 and without. */
-bool rg_onednn_suits(const RgProduct *p) {
+bool rg_onednn_suits(const RgGemm *p) {
     enum { FEW = 16 };
     const double small = 1 << 20;
     return p->n >= FEW && (double)p->m * (double)p->n * (double)p->k >= small;
 }
 
-void rg_onednn_run(const RgProduct *p) {
+void rg_onednn_run(const RgGemm *p) {
     dnnl_status_t status =
         dnnl_sgemm(p->transpose_a ? 'T' : 'N', p->transpose_b ? 'T' : 'N', p->m, p->n, p->k,
                    p->alpha, p->a, p->lda, p->b, p->ldb, p->beta, p->c, p->ldc);
@@ -102,7 +102,7 @@ static dnnl_memory_t borrow(dnnl_memory_desc_t matrix, const void *data) {
     return memory;
 }
 
-void rg_onednn_run_bf16(const RgProductBf16 *p) {
+void rg_onednn_run_bf16(const RgGemmBf16 *p) {
     static _Thread_local dnnl_stream_t stream;
     RG_ASSERT(rg_onednn_has_bf16());
     if (!stream)
@@ -126,12 +126,12 @@ const char *rg_onednn_version(void) {
     return NULL;
 }
 
-bool rg_onednn_suits(const RgProduct *p) {
+bool rg_onednn_suits(const RgGemm *p) {
     (void)p;
     return false;
 }
 
-void rg_onednn_run(const RgProduct *p) {
+void rg_onednn_run(const RgGemm *p) {
     (void)p;
 }
 
@@ -139,7 +139,7 @@ bool rg_onednn_has_bf16(void) {
     return false;
 }
 
-void rg_onednn_run_bf16(const RgProductBf16 *p) {
+void rg_onednn_run_bf16(const RgGemmBf16 *p) {
     (void)p;
     RG_ASSERT(rg_onednn_has_bf16());
 }

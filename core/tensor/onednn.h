@@ -12,20 +12,20 @@
 const char *rg_onednn_version(void);
 
 /* Whether rg_onednn_run beats BLAS at a product in fp32. Told by the shape alone. */
-bool rg_onednn_suits(const RgProduct *product);
-void rg_onednn_run(const RgProduct *product);
+bool rg_onednn_suits(const RgGemm *product);
+void rg_onednn_run(const RgGemm *product);
 
 /* c = op(a) · op(b), or c += … where `add` is set; as rg_gemm has it, with a and b in bf16. Neither
  * side is 0. */
-typedef struct RgProductBf16 {
+typedef struct RgGemmBf16 {
     bool transpose_a, transpose_b, add;
     int64_t m, n, k;
     const RgBf16 *a, *b;
     RgReal *c;
     int64_t lda, ldb, ldc;
-} RgProductBf16;
+} RgGemmBf16;
 
 bool rg_onednn_has_bf16(void);
-void rg_onednn_run_bf16(const RgProductBf16 *product);
+void rg_onednn_run_bf16(const RgGemmBf16 *product);
 
 #endif

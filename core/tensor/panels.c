@@ -52,7 +52,7 @@ void rg_panels_fill(const RgPanels *panels, int64_t panel, const RgReal *const *
 }
 
 /* The rows of x in bf16, in memory of the calling thread's own. */
-static const RgBf16 *rounded_rows(const RgPanelsProduct *p) {
+static const RgBf16 *rounded_rows(const RgPanelsGemm *p) {
     static _Thread_local RgScratch scratch;
     int64_t in = p->w->in, row = 2 * rg_panels_cells(p->w);
     RgBf16 *rounded = rg_scratch(&scratch, sizeof *rounded * (size_t)(p->rows * row));
@@ -62,12 +62,12 @@ static const RgBf16 *rounded_rows(const RgPanelsProduct *p) {
     return rounded;
 }
 
-void rg_panels_product(const RgPanelsProduct *product) {
+void rg_panels_gemm(const RgPanelsGemm *product) {
     enum { FEW = 4 }; /* rows, which wait for the weights, however few they are */
     int64_t count = product->w->count, rows = product->rows < FEW ? FEW : product->rows;
     const RgVectorKernels *kernels =
         rg_vectors_for(product->w->rounded ? RG_PRECISION_BF16 : RG_PRECISION_FP32);
-    RgPanelsProduct p = *product;
+    RgPanelsGemm p = *product;
     p.x_rounded = kernels->rounds ? rounded_rows(product) : NULL;
     RG_FOR_PIECES(count, rg_pieces_of_rows(count, p.w->in * RG_PANEL * rows / FEW),
                   kernels->panels(&p, first, last));

@@ -38,19 +38,19 @@ void rg_panels_fill(const RgPanels *panels, int64_t panel, const RgReal *const *
 
 /* y = x·Wᵀ + bias + onto: x [rows, in] in rows x_row apart, y [rows, stride] in rows y_row apart;
  * `onto` is NULL, or laid out like y, or y itself. */
-typedef struct RgPanelsProduct {
+typedef struct RgPanelsGemm {
     const RgPanels *w;
     const RgReal *x;
     const RgBf16 *x_rounded; /* [rows, cells, 2], where a kernel reads x so; set by the product */
     const RgReal *onto;
     RgReal *y;
     int64_t rows, x_row, y_row;
-} RgPanelsProduct;
+} RgPanelsGemm;
 
 /* On the threads that the caller has. Each number is summed over `in` from front to back: neither
  * threads nor other rows change its bits. Weights in bf16 are widened as they are read, so that
  * the result is that of the rounded weights in fp32; but processors with AVX512_BF16 round x to
  * bf16 too, multiply two numbers at once, and take subnormal ones for 0. */
-void rg_panels_product(const RgPanelsProduct *product);
+void rg_panels_gemm(const RgPanelsGemm *product);
 
 #endif

@@ -13,7 +13,7 @@ const char *const rg_precision_names[] = {
     [RG_PRECISION_FP32] = "fp32", [RG_PRECISION_BF16] = "bf16", NULL};
 
 RgStatus rg_precision_check(RgPrecision precision, RgError *error) {
-    if (precision == RG_PRECISION_FP32 || rg_product_has_bf16() || rg_onednn_has_bf16())
+    if (precision == RG_PRECISION_FP32 || rg_gemm_has_bf16() || rg_onednn_has_bf16())
         return RG_OK;
     if (rg_instructions_are_chosen() && rg_instructions_can_run(RG_AVX512) &&
         rg_instructions() != RG_AVX512)

@@ -18,7 +18,7 @@ const RgVectorKernels *rg_vectors_for(RgPrecision precision) {
     return in_cells ? in_cells : rg_vectors();
 }
 
-const RgProductKernel *rg_product_vectors(void) {
+const RgGemmKernel *rg_gemm_vectors(void) {
 #ifdef RG_DOUBLE
     return NULL;
 #else

@@ -10,10 +10,10 @@
 #include "core/tensor/panels.h"
 
 typedef struct RgVectorKernels {
-    const RgProductKernel *product; /* NULL where BLAS is the better choice */
+    const RgGemmKernel *product; /* NULL where BLAS is the better choice */
 
     /* All rows of the panels [first, last). */
-    void (*panels)(const RgPanelsProduct *product, int64_t first, int64_t last);
+    void (*panels)(const RgPanelsGemm *product, int64_t first, int64_t last);
     bool rounds; /* rows have to come rounded, too, if the panels are in bf16 */
 
     /* See rg_cache_attend. */

@@ -14,17 +14,17 @@ enum {
 /* ---- copying b ---- */
 
 /* What lies at `at` in b: a vector … Here and below `stored` is a constant: which form b is in. */
-TARGET_INLINE Lanes lanes_of_b(const RgProduct *p, bool stored, int64_t at) {
+TARGET_INLINE Lanes lanes_of_b(const RgGemm *p, bool stored, int64_t at) {
     return stored ? widen(p->b_stored + at) : *(const Lanes *)(p->b + at);
 }
 
 /* … or a number. */
-TARGET_INLINE RgReal number_of_b(const RgProduct *p, bool stored, int64_t at) {
+TARGET_INLINE RgReal number_of_b(const RgGemm *p, bool stored, int64_t at) {
     return stored ? rg_bf16_number(p->b_stored[at]) : p->b[at];
 }
 
 /* Whole panels of b as it lies, side by side: memory is read along rows. */
-TARGET_INLINE void pack_plain(const RgProduct *p, bool stored, int64_t column, int64_t panels,
+TARGET_INLINE void pack_plain(const RgGemm *p, bool stored, int64_t column, int64_t panels,
                               RgReal *packed) {
     for (int64_t k = 0; k < p->k; k++) {
         int64_t row = k * p->ldb + column;
@@ -35,7 +35,7 @@ TARGET_INLINE void pack_plain(const RgProduct *p, bool stored, int64_t column, i
 }
 
 /* The last panel, with zeros in the columns that b does not have. */
-TARGET_INLINE void pack_rest(const RgProduct *p, bool stored, int64_t column, int64_t columns,
+TARGET_INLINE void pack_rest(const RgGemm *p, bool stored, int64_t column, int64_t columns,
                              RgReal *panel) {
     memset(panel, 0, sizeof *panel * (size_t)(p->k * RG_PANEL));
     for (int64_t k = 0; k < p->k; k++)
@@ -45,7 +45,7 @@ TARGET_INLINE void pack_rest(const RgProduct *p, bool stored, int64_t column, in
 
 /* One vector's columns of a panel of b transposed, of which `columns` exist: the first of them lies
  * at `from`, and the next lie ldb further. */
-TARGET_INLINE void transpose_columns(const RgProduct *p, bool stored, int64_t from, int64_t columns,
+TARGET_INLINE void transpose_columns(const RgGemm *p, bool stored, int64_t from, int64_t columns,
                                      RgReal *panel) {
     int64_t k = 0;
     for (; k + RG_LANES <= p->k; k += RG_LANES) {
@@ -62,7 +62,7 @@ TARGET_INLINE void transpose_columns(const RgProduct *p, bool stored, int64_t fr
                 lane < columns ? number_of_b(p, stored, from + lane * p->ldb + k) : 0;
 }
 
-TARGET_INLINE void pack_transposed(const RgProduct *p, bool stored, int64_t column, int64_t columns,
+TARGET_INLINE void pack_transposed(const RgGemm *p, bool stored, int64_t column, int64_t columns,
                                    RgReal *panel) {
     for (int64_t at = 0; at < RG_PANEL; at += RG_LANES) {
         int64_t from = (column + at) * p->ldb;
@@ -73,7 +73,7 @@ TARGET_INLINE void pack_transposed(const RgProduct *p, bool stored, int64_t colu
     }
 }
 
-TARGET_INLINE void pack_panels(const RgProduct *p, bool stored, int64_t column, int64_t end,
+TARGET_INLINE void pack_panels(const RgGemm *p, bool stored, int64_t column, int64_t end,
                                int64_t first, int64_t last, RgReal *panels) {
     int64_t whole = p->transpose_b ? 0 : (end - column) / RG_PANEL;
     if (first < whole)
@@ -88,15 +88,15 @@ TARGET_INLINE void pack_panels(const RgProduct *p, bool stored, int64_t column, 
     }
 }
 
-TARGET static void pack(const RgProduct *p, int64_t column, int64_t end, int64_t first,
-                        int64_t last, void *packed) {
+TARGET static void pack(const RgGemm *p, int64_t column, int64_t end, int64_t first, int64_t last,
+                        void *packed) {
     if (p->b_stored)
         pack_panels(p, true, column, end, first, last, packed);
     else
         pack_panels(p, false, column, end, first, last, packed);
 }
 
-static int64_t panel_bytes(const RgProduct *p) {
+static int64_t panel_bytes(const RgGemm *p) {
     return (int64_t)sizeof(RgReal) * p->k * RG_PANEL;
 }
 
@@ -201,7 +201,7 @@ TARGET static void copy_transposed(const RgReal *a, int64_t lda, int64_t rows, i
 }
 
 /* Some rows of a as they are multiplied. */
-static const RgReal *tile_of(const RgProduct *p, int64_t row, int64_t rows) {
+static const RgReal *tile_of(const RgGemm *p, int64_t row, int64_t rows) {
     static _Thread_local RgScratch scratch;
     if (!p->transpose_a)
         return p->a + row * p->lda;
@@ -211,7 +211,7 @@ static const RgReal *tile_of(const RgProduct *p, int64_t row, int64_t rows) {
 }
 
 /* Rows [first_row, last_row) of the columns that are packed, which begin at `column`. */
-static void multiply_all(const RgProduct *p, const void *packed, int64_t column, int64_t first_row,
+static void multiply_all(const RgGemm *p, const void *packed, int64_t column, int64_t first_row,
                          int64_t last_row, int64_t panels) {
     for (int64_t i = first_row; i < last_row; i += TILE_ROWS) {
         int64_t rows = last_row - i < TILE_ROWS ? last_row - i : TILE_ROWS;
@@ -233,7 +233,7 @@ static void multiply_all(const RgProduct *p, const void *packed, int64_t column,
     }
 }
 
-static const RgProductKernel product_kernel = {
+static const RgGemmKernel product_kernel = {
     .panel = RG_PANEL,
     .unit = FULL_PANELS * RG_PANEL,
     .block_rows = FULL_ROWS,

@@ -105,7 +105,7 @@ TARGET_INLINE void sum_cells(const Input *x, int64_t row, const RgBf16 *weight, 
 }
 
 /* The sums of some rows and panels in bf16. */
-TARGET_INLINE void panels_sum_cells(const RgPanelsProduct *f, int rows, int panels, int64_t row,
+TARGET_INLINE void panels_sum_cells(const RgPanelsGemm *f, int rows, int panels, int64_t row,
                                     int64_t panel, bool fetches, int64_t ahead, Lanes *sum) {
     int64_t cells = rg_panels_cells(f->w), size = cells * RG_PANEL * 2;
     const RgBf16 *weight = f->w->rounded + panel * size;
@@ -121,8 +121,8 @@ TARGET_INLINE void panels_sum_cells(const RgPanelsProduct *f, int rows, int pane
 /* ---- panels of either kind ---- */
 
 /* From here on `bf16`, a constant, says of which numbers the panels are. */
-TARGET_INLINE void panels_block(const RgPanelsProduct *f, bool bf16, int rows, int panels,
-                                int64_t row, int64_t panel, bool fetches, int64_t ahead) {
+TARGET_INLINE void panels_block(const RgPanelsGemm *f, bool bf16, int rows, int panels, int64_t row,
+                                int64_t panel, bool fetches, int64_t ahead) {
     int64_t size = f->w->in * RG_PANEL;
     Lanes sum[FULL_SUMS * VECTORS];
     if (bf16)
@@ -145,7 +145,7 @@ TARGET_INLINE void panels_block(const RgPanelsProduct *f, bool bf16, int rows, i
 }
 
 /* A block of 1 … FULL_ROWS rows. */
-TARGET_INLINE void panels_rows(const RgPanelsProduct *f, bool bf16, int64_t rows, int panels,
+TARGET_INLINE void panels_rows(const RgPanelsGemm *f, bool bf16, int64_t rows, int panels,
                                int64_t row, int64_t panel, bool fetches, int64_t ahead) {
 #define CASE(count)                                                                                \
     case count:                                                                                    \
@@ -166,7 +166,7 @@ TARGET_INLINE void panels_rows(const RgPanelsProduct *f, bool bf16, int64_t rows
 }
 
 /* Rows that fit one block, `at_once` panels together where there are so many. */
-TARGET_INLINE void panels_at_once(const RgPanelsProduct *f, bool bf16, int at_once, int64_t first,
+TARGET_INLINE void panels_at_once(const RgPanelsGemm *f, bool bf16, int at_once, int64_t first,
                                   int64_t last) {
     int64_t panel = first;
     for (; panel + at_once <= last; panel += at_once)
@@ -176,7 +176,7 @@ TARGET_INLINE void panels_at_once(const RgPanelsProduct *f, bool bf16, int at_on
 }
 
 /* The fewer rows, the more panels, so that some sums need not wait for one another. */
-TARGET_INLINE void panels_few(const RgPanelsProduct *f, bool bf16, int64_t first, int64_t last) {
+TARGET_INLINE void panels_few(const RgPanelsGemm *f, bool bf16, int64_t first, int64_t last) {
     if (MOST_PANELS * f->rows <= FULL_SUMS)
         panels_at_once(f, bf16, MOST_PANELS, first, last);
     else if (2 * f->rows <= FULL_SUMS)
@@ -187,7 +187,7 @@ TARGET_INLINE void panels_few(const RgPanelsProduct *f, bool bf16, int64_t first
 
 /* All blocks of rows times some panels, which are read from the cache by all but the first block;
  * the first two fetch what comes next. */
-TARGET_INLINE void panels_blocks(const RgPanelsProduct *f, bool bf16, int64_t blocks, int panels,
+TARGET_INLINE void panels_blocks(const RgPanelsGemm *f, bool bf16, int64_t blocks, int panels,
                                  int64_t panel, int64_t last) {
     int64_t least = f->rows / blocks, longer = f->rows % blocks, row = 0;
     for (int64_t b = 0; b < blocks; b++) {
@@ -198,7 +198,7 @@ TARGET_INLINE void panels_blocks(const RgPanelsProduct *f, bool bf16, int64_t bl
     }
 }
 
-TARGET_INLINE void panels_all(const RgPanelsProduct *f, bool bf16, int64_t first, int64_t last) {
+TARGET_INLINE void panels_all(const RgPanelsGemm *f, bool bf16, int64_t first, int64_t last) {
     if (f->rows <= FULL_ROWS) {
         panels_few(f, bf16, first, last);
         return;
@@ -210,7 +210,7 @@ TARGET_INLINE void panels_all(const RgPanelsProduct *f, bool bf16, int64_t first
         panels_blocks(f, bf16, blocks, 1, panel, last);
 }
 
-TARGET static void panels_product(const RgPanelsProduct *f, int64_t first, int64_t last) {
+TARGET static void panels_product(const RgPanelsGemm *f, int64_t first, int64_t last) {
 #ifndef MULTIPLY_CELLS
     if (!f->w->rounded) {
         panels_all(f, false, first, last);

@@ -188,7 +188,8 @@ RgStatus rg_checkpoint_load(RgCheckpoint *checkpoint, const char *path, const ch
     return status;
 }
 
-void rg_checkpoint_share(RgCheckpoint *checkpoint, RgTeam *team) {
+void rg_checkpoint_share(RgCheckpoint *checkpoint, RgProcessGroup *process_group) {
     for (int i = 0; i < checkpoint->count; i++)
-        rg_team_broadcast(team, checkpoint->memory[i], checkpoint->tensors[i].bytes);
+        rg_process_group_broadcast(process_group, checkpoint->memory[i],
+                                   checkpoint->tensors[i].bytes);
 }

@@ -6,7 +6,7 @@
 #define RG_CORE_TRAIN_CHECKPOINT_H
 
 #include "core/new_file.h"
-#include "core/team.h"
+#include "core/process_group.h"
 #include "core/tensor/parameters.h"
 #include "core/train/meter.h"
 #include "core/train/optimizer.h"
@@ -38,7 +38,7 @@ RgStatus rg_checkpoint_write(const RgCheckpoint *checkpoint, RgNewFile *file, co
 RgStatus rg_checkpoint_load(RgCheckpoint *checkpoint, const char *path, const char *identity,
                             RgError *error);
 
-/* What the first rank of a team has is there on all: they have listed the same. */
-void rg_checkpoint_share(RgCheckpoint *checkpoint, RgTeam *team);
+/* What the first rank of a process group has is there on all: they have listed the same. */
+void rg_checkpoint_share(RgCheckpoint *checkpoint, RgProcessGroup *process_group);
 
 #endif

@@ -10,11 +10,11 @@
 #include <string.h>
 
 /* Numbers. */
-enum { BLOCK = RG_TEAM_BLOCK / sizeof(RgReal) };
+enum { BLOCK = RG_PROCESS_GROUP_BLOCK / sizeof(RgReal) };
 
 struct RgGradientSum {
     RgParameters *parameters;
-    RgTeam *team;
+    RgProcessGroup *process_group;
     RgReal *slice;    /* this rank's, of the sum */
     RgReal *received; /* [size, a block of a slice] */
     RgBytes *out;     /* [size], as `in`: of a swap */
@@ -22,7 +22,7 @@ struct RgGradientSum {
 };
 
 static int64_t slice_start(const RgGradientSum *sum, int rank) {
-    return sum->parameters->count * rank / rg_team_size(sum->team);
+    return sum->parameters->count * rank / rg_process_group_size(sum->process_group);
 }
 
 static int64_t slice_count(const RgGradientSum *sum, int rank) {
@@ -37,11 +37,11 @@ static int64_t at_most(int64_t count, int64_t most) {
     return count < most ? count : most;
 }
 
-RgGradientSum *rg_gradient_sum_create(RgParameters *parameters, RgTeam *team) {
+RgGradientSum *rg_gradient_sum_create(RgParameters *parameters, RgProcessGroup *process_group) {
     RgGradientSum *sum = rg_allocate(1, sizeof *sum);
-    *sum = (RgGradientSum){.parameters = parameters, .team = team};
-    size_t size = (size_t)rg_team_size(team);
-    int64_t own = slice_count(sum, rg_team_rank(team));
+    *sum = (RgGradientSum){.parameters = parameters, .process_group = process_group};
+    size_t size = (size_t)rg_process_group_size(process_group);
+    int64_t own = slice_count(sum, rg_process_group_rank(process_group));
     sum->slice = rg_allocate_aligned(bytes_of(own));
     sum->received = rg_allocate_aligned(size > 1 ? size * bytes_of(at_most(own, BLOCK)) : 0);
     sum->out = rg_allocate(size, sizeof *sum->out);
@@ -60,7 +60,7 @@ void rg_gradient_sum_destroy(RgGradientSum *sum) {
 }
 
 void rg_gradient_sum_begin(RgGradientSum *sum) {
-    int rank = rg_team_rank(sum->team);
+    int rank = rg_process_group_rank(sum->process_group);
     rg_numbers_copy(slice_count(sum, rank), sum->parameters->gradient + slice_start(sum, rank),
                     sum->slice);
     rg_parameters_zero_gradient(sum->parameters);
@@ -69,29 +69,30 @@ void rg_gradient_sum_begin(RgGradientSum *sum) {
 /* Send the block from number `at` on of every other rank's slice, and get that of this one's slice
  * from the first `count` ranks. */
 static void swap_block(RgGradientSum *sum, int64_t at, int64_t count) {
-    RgTeam *team = sum->team;
-    int64_t room = at_most(slice_count(sum, team->rank), BLOCK);
-    int64_t own = at_most(slice_count(sum, team->rank) - at, BLOCK);
-    for (int q = 0; q < team->size; q++) {
+    RgProcessGroup *process_group = sum->process_group;
+    int64_t room = at_most(slice_count(sum, process_group->rank), BLOCK);
+    int64_t own = at_most(slice_count(sum, process_group->rank) - at, BLOCK);
+    for (int q = 0; q < process_group->size; q++) {
         int64_t theirs = at_most(slice_count(sum, q) - at, BLOCK);
-        bool gives = team->rank < count && theirs > 0, gets = q < count && own > 0;
+        bool gives = process_group->rank < count && theirs > 0, gets = q < count && own > 0;
         sum->out[q] = (RgBytes){sum->parameters->gradient + slice_start(sum, q) + at,
                                 gives ? bytes_of(theirs) : 0};
         sum->in[q] = (RgBlock){sum->received + q * room, gets ? bytes_of(own) : 0};
     }
-    team->swap(team, sum->out, sum->in);
+    process_group->swap(process_group, sum->out, sum->in);
 }
 
 /* Slices differ in length by one number at most, and all ranks walk over the longest. */
 static int64_t longest_slice(const RgGradientSum *sum) {
     int64_t longest = 0;
-    for (int q = 0; q < rg_team_size(sum->team); q++)
+    for (int q = 0; q < rg_process_group_size(sum->process_group); q++)
         longest = slice_count(sum, q) > longest ? slice_count(sum, q) : longest;
     return longest;
 }
 
 void rg_gradient_sum_add(RgGradientSum *sum, int64_t count) {
-    int rank = rg_team_rank(sum->team), size = rg_team_size(sum->team);
+    int rank = rg_process_group_rank(sum->process_group),
+        size = rg_process_group_size(sum->process_group);
     int64_t own = slice_count(sum, rank), longest = longest_slice(sum);
     const RgReal *mine = sum->parameters->gradient + slice_start(sum, rank);
     if (size == 1)
@@ -106,12 +107,13 @@ void rg_gradient_sum_add(RgGradientSum *sum, int64_t count) {
 }
 
 void rg_gradient_sum_end(RgGradientSum *sum) {
-    int rank = rg_team_rank(sum->team), size = rg_team_size(sum->team);
+    int rank = rg_process_group_rank(sum->process_group),
+        size = rg_process_group_size(sum->process_group);
     RgReal *gradient = sum->parameters->gradient;
     rg_numbers_copy(slice_count(sum, rank), sum->slice, gradient + slice_start(sum, rank));
     size_t *start = rg_allocate(size + 1, sizeof *start);
     for (int q = 0; q <= size; q++)
         start[q] = bytes_of(slice_start(sum, q));
-    rg_team_gather_parts(sum->team, gradient, start);
+    rg_process_group_gather_parts(sum->process_group, gradient, start);
     free(start);
 }

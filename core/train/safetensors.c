@@ -17,7 +17,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
                "numbers are copied as they lie in files");
 
 enum { LENGTH_BYTES = 8, LARGEST_RANK = 4 };
-/* The format's own limit, which keeps a corrupt length from asking for all of memory. */
+/* The format's own limit, which keeps a corrupt length from requests for all of memory. */
 #define LARGEST_HEADER UINT64_C(100000000)
 #define METADATA_KEY   "__metadata__"
 

@@ -239,13 +239,13 @@ static RgStatus create(RgEnvironment *environment, const void *options, RgRandom
                                          .responses = o->responses,
                                          .features = o->feature_count > 0 ? s->features : NULL,
                                          .feature_count = o->feature_count};
-    environment->course = (RgCourse){.prompts = s->prompts,
-                                     .response_limit = 1,
-                                     .end_token = -1,
-                                     .judge = judge,
-                                     .environment = environment,
-                                     .label_temperature = o->label_temperature,
-                                     .label_noise = o->label_noise};
+    environment->task = (RgTask){.prompts = s->prompts,
+                                 .response_limit = 1,
+                                 .end_token = -1,
+                                 .judge = judge,
+                                 .environment = environment,
+                                 .label_temperature = o->label_temperature,
+                                 .label_noise = o->label_noise};
     return RG_OK;
 }
 
@@ -297,10 +297,10 @@ static void append_pair(State *s, int64_t i, const double *reference, RgRandom r
     }
 }
 
-static RgStatus label_pairs(State *s, const RgCourse *course, RgRandom random, RgError *error) {
+static RgStatus label_pairs(State *s, const RgTask *task, RgRandom random, RgError *error) {
     int64_t count = s->options.pairs;
     uint8_t *preferred = rg_allocate(count, sizeof *preferred);
-    RgStatus status = rg_course_label(course, s->pairs->sequences, random, preferred, error);
+    RgStatus status = rg_task_label(task, s->pairs->sequences, random, preferred, error);
     for (int64_t i = 0; status == RG_OK && i < count; i++)
         rg_pairs_append_label(s->pairs, preferred[i]);
     free(preferred);
@@ -327,9 +327,9 @@ static RgStatus prepare(RgEnvironment *environment, RgPolicy *reference, RgRando
         append_pair(s, i, table, rg_random_named(random, "offline responses"), weight);
     free(weight);
     free(table);
-    RG_TRY(label_pairs(s, &environment->course, rg_random_named(random, "offline labels"), error));
-    environment->course.pairs = s->pairs;
-    environment->course.demonstrations = s->demonstrations = rg_pairs_chosen(s->pairs);
+    RG_TRY(label_pairs(s, &environment->task, rg_random_named(random, "offline labels"), error));
+    environment->task.pairs = s->pairs;
+    environment->task.demonstrations = s->demonstrations = rg_pairs_chosen(s->pairs);
     return RG_OK;
 }
 
@@ -442,7 +442,7 @@ const RgEnvironmentType rg_environment_bandit = {
               .reference = "contextual bandit with a KL-regularised optimum in closed form",
               .options = options_table,
               .options_size = sizeof(Options)},
-    .headline = "reward",
+    .primary_metric = "reward",
     .create = create,
     .prepare = prepare,
     .evaluate = evaluate,

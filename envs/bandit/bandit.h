@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The bandit environment: a table of hidden rewards over contexts and responses, so small that
  * everything about a policy is known exactly. For tests and programs that look inside; algorithms
- * see the course alone. */
+ * see the task alone. */
 #ifndef RG_ENVS_BANDIT_BANDIT_H
 #define RG_ENVS_BANDIT_BANDIT_H
 

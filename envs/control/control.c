@@ -22,7 +22,7 @@ static const char *const task_names[] = {"walker", "cheetah", "reacher", NULL};
 enum { SCALE_EPISODES = 100 }; /* of the reference, for the scale of the teacher's thresholds */
 
 static const RgOption options_table[] = {
-    RG_OPTION_CHOICE(RgControlOptions, task, "walker", task_names,
+    RG_OPTION_CHOICE(RgControlOptions, control_task, "walker", task_names,
                      "walk at 1 m/s, run at up to 10 m/s, or reach a place with a finger"),
     RG_OPTION_PATH(RgControlOptions, models, "",
                    "folder of the bodies, walker.xml and so on, in MJCF; empty: the program's "
@@ -60,8 +60,8 @@ static void observe(const Episode *e, int32_t *words) {
     float observation[RG_RUNNER_OBSERVATIONS];
     for (int i = 0; i < RG_CONTROL_SENSORS; i++)
         sensor[i] = all + s->sensor[i];
-    s->task->observe(e->run, sensor, &e->goal, observation);
-    for (int64_t i = 0; i < s->task->observations; i++)
+    s->control_task->observe(e->run, sensor, &e->goal, observation);
+    for (int64_t i = 0; i < s->control_task->observations; i++)
         words[i] = rg_float_word(observation[i]);
 }
 
@@ -78,7 +78,7 @@ static void *begin(void *environment, int32_t initial, RgRandom random, int32_t 
     e->environment = s;
     e->run = rg_physics_begin(s->physics);
     e->steps_left = s->options.horizon;
-    s->task->begin(e->run, own, &e->goal);
+    s->control_task->begin(e->run, own, &e->goal);
     rg_physics_settle(e->run); /* where it fails, so does the first step */
     observe(e, observation);
     return e;
@@ -87,17 +87,17 @@ static void *begin(void *environment, int32_t initial, RgRandom random, int32_t 
 /* The last action changes nothing that anybody observes, and is not simulated. */
 static bool advance(void *episode, const int32_t *action, int32_t *observation) {
     Episode *e = episode;
-    const RgControlTask *task = e->environment->task;
+    const RgControlTask *control_task = e->environment->control_task;
     double *control = rg_physics_controls(e->run);
     if (--e->steps_left <= 0)
         return false;
-    for (int64_t i = 0; i < task->size.controls; i++) {
+    for (int64_t i = 0; i < control_task->size.controls; i++) {
         double wanted = rg_word_float(action[i]);
         if (isnan(wanted))
             return false;
         control[i] = fmin(1, fmax(-1, wanted));
     }
-    if (!rg_physics_advance(e->run, task->time_steps))
+    if (!rg_physics_advance(e->run, control_task->time_steps))
         return false;
     observe(e, observation);
     return true;
@@ -113,14 +113,14 @@ static void end(void *episode) {
 
 int64_t rg_control_step_rewards(const RgControlState *s, const RgSequences *sequences, int64_t i,
                                 double *reward) {
-    int64_t steps = rg_episode_steps(&s->dynamics, sequences, i);
+    int64_t steps = rg_episode_steps(&s->simulator, sequences, i);
     RG_ASSERT(steps <= s->options.horizon);
     for (int64_t t = 0; t < steps; t++) {
-        const int32_t *words = rg_episode_observation(&s->dynamics, sequences, i, t);
+        const int32_t *words = rg_episode_observation(&s->simulator, sequences, i, t);
         float observation[RG_RUNNER_OBSERVATIONS];
-        for (int64_t k = 0; k < s->task->observations; k++)
+        for (int64_t k = 0; k < s->control_task->observations; k++)
             observation[k] = rg_word_float(words[k]);
-        reward[t] = s->task->reward(observation);
+        reward[t] = s->control_task->reward(observation);
     }
     return steps;
 }
@@ -168,7 +168,7 @@ static RgStatus label(void *environment, const RgSequences *sequences, RgRandom 
 
 /* In the folder that was asked for, or the program's own. */
 static char *model_path(const RgControlOptions *o) {
-    const char *name = rg_control_tasks[o->task].name;
+    const char *name = rg_control_tasks[o->control_task].name;
     char *folder =
         o->models[0] != '\0' ? rg_string_copy(o->models) : rg_own_file("envs/control/models");
     char *path = rg_string_format("%s/%s.xml", folder, name);
@@ -177,7 +177,7 @@ static char *model_path(const RgControlOptions *o) {
 }
 
 static RgStatus check_model(RgControlState *s, const char *path, RgError *error) {
-    RgPhysicsSize found = rg_physics_size(s->physics), wanted = s->task->size;
+    RgPhysicsSize found = rg_physics_size(s->physics), wanted = s->control_task->size;
     if (found.positions != wanted.positions || found.velocities != wanted.velocities ||
         found.controls != wanted.controls)
         return rg_fail(error, RG_E_FORMAT,
@@ -185,14 +185,15 @@ static RgStatus check_model(RgControlState *s, const char *path, RgError *error)
                        "and %lld for the task \"%s\"",
                        path, (long long)found.positions, (long long)found.velocities,
                        (long long)found.controls, (long long)wanted.positions,
-                       (long long)wanted.velocities, (long long)wanted.controls, s->task->name);
-    for (int i = 0; i < RG_CONTROL_SENSORS && s->task->sensors[i].name; i++) {
-        const RgControlSensor *sensor = &s->task->sensors[i];
+                       (long long)wanted.velocities, (long long)wanted.controls,
+                       s->control_task->name);
+    for (int i = 0; i < RG_CONTROL_SENSORS && s->control_task->sensors[i].name; i++) {
+        const RgControlSensor *sensor = &s->control_task->sensors[i];
         s->sensor[i] = rg_physics_sensor(s->physics, sensor->name, sensor->numbers);
         if (s->sensor[i] < 0)
             return rg_fail(error, RG_E_FORMAT,
                            "%s: no sensor \"%s\" of %lld numbers, expected for the task \"%s\"",
-                           path, sensor->name, (long long)sensor->numbers, s->task->name);
+                           path, sensor->name, (long long)sensor->numbers, s->control_task->name);
     }
     return RG_OK;
 }
@@ -212,7 +213,7 @@ static RgStatus create(RgEnvironment *environment, const void *options, RgRandom
     environment->state = s;
     s->options = *(const RgControlOptions *)options;
     const RgControlOptions *o = &s->options;
-    s->task = &rg_control_tasks[o->task];
+    s->control_task = &rg_control_tasks[o->control_task];
     RG_TRY(load_model(s, error));
     s->options.models = NULL;
     s->teacher = rg_teacher_of(&o->teacher);
@@ -221,23 +222,23 @@ static RgStatus create(RgEnvironment *environment, const void *options, RgRandom
     s->prompts = rg_episode_prompts(0, o->conditions);
     s->test_prompts = rg_episode_prompts((int32_t)o->conditions, o->test_episodes);
 
-    s->dynamics = (RgDynamics){.observation_words = s->task->observations,
-                               .action_words = s->task->size.controls,
-                               .horizon = o->horizon,
-                               .discount = o->discount,
-                               .begin = begin,
-                               .advance = advance,
-                               .end = end,
-                               .environment = environment};
-    environment->space = (RgPolicySpace){.dynamics = &s->dynamics};
-    environment->course =
-        (RgCourse){.prompts = s->prompts,
-                   .response_limit = o->horizon * rg_dynamics_step_words(&s->dynamics),
-                   .end_token = -1,
-                   .dynamics = &s->dynamics,
-                   .judge = judge,
-                   .environment = environment};
-    rg_teacher_lend(&s->teacher, label, &environment->course);
+    s->simulator = (RgSimulator){.observation_words = s->control_task->observations,
+                                 .action_words = s->control_task->size.controls,
+                                 .horizon = o->horizon,
+                                 .discount = o->discount,
+                                 .begin = begin,
+                                 .advance = advance,
+                                 .end = end,
+                                 .environment = environment};
+    environment->space = (RgPolicySpace){.simulator = &s->simulator};
+    environment->task =
+        (RgTask){.prompts = s->prompts,
+                 .response_limit = o->horizon * rg_simulator_step_words(&s->simulator),
+                 .end_token = -1,
+                 .simulator = &s->simulator,
+                 .judge = judge,
+                 .environment = environment};
+    rg_teacher_lend(&s->teacher, label, &environment->task);
     return RG_OK;
 }
 
@@ -263,18 +264,18 @@ static void destroy(RgEnvironment *environment) {
 static RgStatus prepare(RgEnvironment *environment, RgPolicy *reference, RgRandom random,
                         RgError *error) {
     RgControlState *s = environment->state;
-    RgCourse *course = &environment->course;
-    RG_TRY(rg_episodes_check_policy(reference, &s->dynamics, "control", error));
+    RgTask *task = &environment->task;
+    RG_TRY(rg_episodes_check_policy(reference, &s->simulator, "control", error));
     destroy_data(s);
     s->pairs = rg_pairs_create();
     if (!rg_teacher_is_bradley_terry(&s->teacher))
-        RG_TRY(rg_episodes_mean_reward(course, reference, SCALE_EPISODES,
+        RG_TRY(rg_episodes_mean_reward(task, reference, SCALE_EPISODES,
                                        rg_random_named(random, "teacher"), &s->teacher.scale,
                                        error));
-    RG_TRY(rg_episodes_draw_pairs(course, reference, s->options.pairs, random, s->pairs,
+    RG_TRY(rg_episodes_draw_pairs(task, reference, s->options.pairs, random, s->pairs,
                                   &s->skipped_pairs, error));
-    course->pairs = s->pairs;
-    course->demonstrations = s->demonstrations = rg_pairs_chosen(s->pairs);
+    task->pairs = s->pairs;
+    task->demonstrations = s->demonstrations = rg_pairs_chosen(s->pairs);
     return RG_OK;
 }
 
@@ -288,7 +289,7 @@ const RgEnvironmentType rg_environment_control = {
                   "teachers of B-Pref, Lee et al. 2021, arXiv:2111.03026",
               .options = options_table,
               .options_size = sizeof(RgControlOptions)},
-    .headline = "return",
+    .primary_metric = "return",
     .create = create,
     .prepare = prepare,
     .evaluate = rg_control_evaluate,

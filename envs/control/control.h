@@ -9,7 +9,7 @@
 #include "envs/judges/teacher.h"
 
 typedef struct RgControlOptions {
-    int task;
+    int control_task;
     const char *models;
     int64_t horizon;
     double discount;
@@ -27,11 +27,11 @@ typedef struct RgControlReference {
 
 typedef struct RgControlState {
     RgControlOptions options; /* `models` is not kept */
-    const RgControlTask *task;
+    const RgControlTask *control_task;
     RgPhysics *physics;
     int64_t sensor[RG_CONTROL_SENSORS]; /* where the task's sensors are */
     RgRandom training, test;            /* of initial states, by number */
-    RgDynamics dynamics;
+    RgSimulator simulator;
     RgTeacher teacher;
     RgSequences *prompts, *test_prompts;
     RgSequences *demonstrations;

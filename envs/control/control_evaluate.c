@@ -27,7 +27,7 @@ static const double *reference_reward(RgEnvironment *environment, RgPolicy *refe
     *r = (RgControlReference){.known = true, .parameters_hash = hash, .random = random};
     r->reward = rg_allocate(s->test_prompts->count, sizeof *r->reward);
     RgSequences *episodes = rg_sequences_create();
-    rg_episodes_sample(&s->dynamics, reference, s->test_prompts, 1, random, episodes, NULL);
+    rg_episodes_sample(&s->simulator, reference, s->test_prompts, 1, random, episodes, NULL);
     rg_control_returns(environment, episodes, r->reward);
     rg_sequences_destroy(episodes);
     return r->reward;
@@ -68,9 +68,9 @@ static void lengths(const RgControlState *s, const RgSequences *episodes, double
                     RgEvaluation *evaluation) {
     double failures = 0;
     for (int64_t i = 0; i < episodes->count; i++) {
-        int64_t steps = rg_episode_steps(&s->dynamics, episodes, i);
+        int64_t steps = rg_episode_steps(&s->simulator, episodes, i);
         column[i] = (double)steps;
-        failures += rg_episode_failed(&s->dynamics, episodes, i);
+        failures += rg_episode_failed(&s->simulator, episodes, i);
     }
     rg_evaluation_column_and_mean(evaluation, "episode_length", column, episodes->count);
     rg_evaluation_metric(evaluation, "failed_episodes", failures);
@@ -82,11 +82,12 @@ enum { LINES = 10 }; /* of an episode, at equal distances */
 
 static char *describe_step(const RgControlState *s, const RgSequences *episodes, int64_t i,
                            int64_t step, double reward) {
-    const int32_t *words = rg_episode_observation(&s->dynamics, episodes, i, step);
+    const int32_t *words = rg_episode_observation(&s->simulator, episodes, i, step);
     char *text = rg_string_format("step %lld, reward %.3f:", (long long)step, reward);
-    for (int64_t k = 0; k < rg_dynamics_step_words(&s->dynamics); k++) {
-        char *longer = rg_string_format("%s%s%.3g", text, k == s->task->observations ? " | " : " ",
-                                        (double)rg_word_float(words[k]));
+    for (int64_t k = 0; k < rg_simulator_step_words(&s->simulator); k++) {
+        char *longer =
+            rg_string_format("%s%s%.3g", text, k == s->control_task->observations ? " | " : " ",
+                             (double)rg_word_float(words[k]));
         free(text);
         text = longer;
     }
@@ -112,7 +113,7 @@ static void describe(const RgControlState *s, const RgSequences *episodes,
     double *reward = rg_allocate(s->options.horizon, sizeof *reward);
     for (int64_t i = 0; i < episodes->count && i < s->options.response_samples; i++) {
         int64_t steps = rg_control_step_rewards(s, episodes, i, reward);
-        char *prompt = rg_string_format("%s, test state %lld", s->task->name, (long long)i);
+        char *prompt = rg_string_format("%s, test state %lld", s->control_task->name, (long long)i);
         char *text = describe_episode(s, episodes, i, reward, steps);
         rg_evaluation_response(evaluation, i, prompt, text);
         free(text);
@@ -144,7 +145,7 @@ RgStatus rg_control_evaluate(RgEnvironment *environment, const RgContender *cont
     double *column = rg_allocate(count, sizeof *column);
     RgSequences *episodes = rg_sequences_create();
     RgStatus status =
-        rg_episodes_contend(&environment->course, contender, s->test_prompts,
+        rg_episodes_contend(&environment->task, contender, s->test_prompts,
                             rg_random_named(random, "policy"), episodes, logprob, error);
     RG_ASSERT(status == RG_OK); /* the simulator's own rewards */
     rg_control_returns(environment, episodes, own);

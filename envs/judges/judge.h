@@ -46,7 +46,7 @@ typedef struct RgJudgeItems {
 typedef struct RgJudge RgJudge;
 
 /* The cache of judges' answers in a results store (core/results/judge_cache.h). */
-typedef struct RgAnswerShelf RgAnswerShelf;
+typedef struct RgJudgeCache RgJudgeCache;
 
 /* A count that goes into the results, "judge_calls". */
 typedef struct RgJudgeCount {
@@ -56,7 +56,8 @@ typedef struct RgJudgeCount {
 enum { RG_JUDGE_COUNTS = 17 };
 
 typedef struct RgJudgeType {
-    RgDescriptor about; /* of one that `lacks` packages, the options are known all the same */
+    RgDescriptor
+        about; /* of one that `missing_packages` packages, the options are known all the same */
 
     /* Fill judge->state; destroy is called after an error, too, if there is one. The same share and
      * stream give the same bits. RG_E_RANGE when there is too little to learn from. */
@@ -71,10 +72,10 @@ typedef struct RgJudgeType {
     RgStatus (*compare)(RgJudge *judge, const RgJudgeItems *items, double *first, RgError *error);
     void (*destroy)(RgJudge *judge); /* frees `state` alone; NULL: free() will do */
 
-    /* Of one that is asked elsewhere, else NULL. From now on keep answers on this shelf (borrowed),
+    /* Of one that is asked elsewhere, else NULL. From now on keep answers on this cache (borrowed),
      * and look for them there. */
-    RgStatus (*use_answers)(RgJudge *judge, RgAnswerShelf *answers, RgError *error);
-    /* What asking has come to since the counts were last taken: counts [RG_JUDGE_COUNTS]. */
+    RgStatus (*use_answers)(RgJudge *judge, RgJudgeCache *answers, RgError *error);
+    /* What requests has come to since the counts were last taken: counts [RG_JUDGE_COUNTS]. */
     void (*take_counts)(RgJudge *judge, RgJudgeCount *counts);
 } RgJudgeType;
 

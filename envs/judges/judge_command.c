@@ -21,24 +21,24 @@ enum { LONGEST_LINE = 16 << 20, EXCERPT = 200 };
 static const double patience = 1; /* seconds that the child has to end after its input did */
 
 typedef struct Command {
-    RgAsker asker;
+    RgJudgeClient client;
     char *command;
     double timeout;
     pid_t child; /* 0: none */
     int to, from;
-    RgBuffer out;     /* not yet written */
-    RgBuffer in;      /* the start of a line */
-    double last;      /* clock of the last line, or of the first question after silence */
-    int64_t *tickets; /* [count] under way */
+    RgBuffer out;         /* not yet written */
+    RgBuffer in;          /* the start of a line */
+    double last;          /* clock of the last line, or of the first query after silence */
+    int64_t *request_ids; /* [count] under way */
     int64_t count, capacity;
     /* When the child is gone, what becomes of all that are still under way. */
     RgReplyKind fate; /* RG_REPLY_ANSWER: it is not gone */
     char *why;
 } Command;
 
-static char *request(const RgAsker *asker, const RgQuestion *question) {
-    (void)asker;
-    const char *texts[] = {question->prompt, question->a, question->b};
+static char *request(const RgJudgeClient *client, const RgJudgeQuery *query) {
+    (void)client;
+    const char *texts[] = {query->prompt, query->a, query->b};
     RgBuffer valid[3] = {{0}, {0}, {0}};
     for (int k = 0; k < 3; k++) {
         rg_utf8_repair(texts[k], strlen(texts[k]), &valid[k]);
@@ -135,28 +135,28 @@ static void child_ended(Command *c) {
                                                     WEXITSTATUS(status));
 }
 
-/* ---- questions ---- */
+/* ---- queries ---- */
 
-static void start(RgAsker *asker, int64_t ticket, const char *text) {
-    Command *c = (Command *)asker;
+static void start(RgJudgeClient *client, int64_t request_id, const char *text) {
+    Command *c = (Command *)client;
     if (c->count == c->capacity) {
         c->capacity = 2 * c->capacity + 8;
-        c->tickets = rg_reallocate(c->tickets, (size_t)c->capacity, sizeof *c->tickets);
+        c->request_ids = rg_reallocate(c->request_ids, (size_t)c->capacity, sizeof *c->request_ids);
     }
-    c->tickets[c->count++] = ticket;
+    c->request_ids[c->count++] = request_id;
     if (c->fate != RG_REPLY_ANSWER)
         return; /* it shares the fate of the others under way */
     if (c->child == 0)
         start_child(c);
     if (c->count == 1)
         c->last = rg_clock_seconds();
-    char *line = rg_string_format("{\"id\":%lld,%s\n", (long long)ticket, text + 1);
+    char *line = rg_string_format("{\"id\":%lld,%s\n", (long long)request_id, text + 1);
     rg_buffer_append(&c->out, line, strlen(line));
     free(line);
 }
 
 static void forget(Command *c, int64_t at) {
-    c->tickets[at] = c->tickets[--c->count];
+    c->request_ids[at] = c->request_ids[--c->count];
 }
 
 /* A child that has gone must not take the program with it. */
@@ -193,7 +193,7 @@ static void read_some(Command *c) {
 
 /* ---- replies ---- */
 
-/* {"id": …, "answer": …} of a question that is under way. */
+/* {"id": …, "answer": …} of a query that is under way. */
 static bool read_line(Command *c, const char *line, size_t size, RgReply *reply) {
     json_t *json = json_loadb(line, size, 0, NULL);
     const char *answer = json_string_value(json_object_get(json, "answer"));
@@ -201,12 +201,12 @@ static bool read_line(Command *c, const char *line, size_t size, RgReply *reply)
     json_int_t id = json_integer_value(json_object_get(json, "id"));
     bool good = json_is_integer(json_object_get(json, "id")) && (answer || trouble);
     int64_t at = 0;
-    while (good && at < c->count && c->tickets[at] != id)
+    while (good && at < c->count && c->request_ids[at] != id)
         at++;
     good = good && at < c->count;
     if (good) {
         forget(c, at);
-        *reply = (RgReply){.ticket = id,
+        *reply = (RgReply){.request_id = id,
                            .kind = answer ? RG_REPLY_ANSWER : RG_REPLY_ERROR,
                            .reached = true,
                            .text = answer ? rg_string_copy(answer)
@@ -245,7 +245,7 @@ static bool next_line(Command *c, RgReply *reply) {
 static bool next_lost(Command *c, RgReply *reply) {
     if (c->fate == RG_REPLY_ANSWER || c->count == 0)
         return false;
-    *reply = (RgReply){.ticket = c->tickets[0],
+    *reply = (RgReply){.request_id = c->request_ids[0],
                        .kind = c->fate,
                        .reached = c->fate != RG_REPLY_UNREACHED,
                        .text = rg_string_copy(c->why)};
@@ -271,8 +271,8 @@ static void wait_for_child(Command *c, double seconds) {
         write_some(c);
 }
 
-static bool wait_reply(RgAsker *asker, double seconds, RgReply *reply) {
-    Command *c = (Command *)asker;
+static bool wait_reply(RgJudgeClient *client, double seconds, RgReply *reply) {
+    Command *c = (Command *)client;
     double end = rg_clock_seconds() + seconds;
     while (true) {
         while (c->in.size > 0 && memchr(c->in.bytes, '\n', c->in.size))
@@ -295,8 +295,8 @@ static bool wait_reply(RgAsker *asker, double seconds, RgReply *reply) {
 
 /* ---- life ---- */
 
-static void abandon(RgAsker *asker) {
-    Command *c = (Command *)asker;
+static void abandon(RgJudgeClient *client) {
+    Command *c = (Command *)client;
     if (c->count > 0)
         end_child(c, true); /* else its late answers would be taken for those of others */
     c->count = 0;
@@ -305,32 +305,33 @@ static void abandon(RgAsker *asker) {
     c->why = NULL;
 }
 
-static void destroy(RgAsker *asker) {
-    Command *c = (Command *)asker;
-    abandon(asker);
+static void destroy(RgJudgeClient *client) {
+    Command *c = (Command *)client;
+    abandon(client);
     end_child(c, false);
     rg_buffer_release(&c->in);
     rg_buffer_release(&c->out);
-    free(c->tickets);
+    free(c->request_ids);
     free(c->command);
-    free(c->asker.name);
+    free(c->client.name);
     free(c);
 }
 
-RgStatus rg_command_judge_create(const RgCommandOptions *options, RgAsker **asker, RgError *error) {
-    *asker = NULL;
+RgStatus rg_command_judge_create(const RgCommandOptions *options, RgJudgeClient **client,
+                                 RgError *error) {
+    *client = NULL;
     if (!options->command[0])
         return rg_fail(error, RG_E_USAGE, "command: expected a line for the shell, found none");
     Command *c = rg_allocate(1, sizeof *c);
-    *c = (Command){.asker = {.name = rg_string_format("command %s", options->command),
-                             .request = request,
-                             .start = start,
-                             .wait = wait_reply,
-                             .abandon = abandon,
-                             .destroy = destroy},
+    *c = (Command){.client = {.name = rg_string_format("command %s", options->command),
+                              .request = request,
+                              .start = start,
+                              .wait = wait_reply,
+                              .abandon = abandon,
+                              .destroy = destroy},
                    .command = rg_string_copy(options->command),
                    .timeout = options->timeout};
-    *asker = &c->asker;
+    *client = &c->client;
     return RG_OK;
 }
 
@@ -356,7 +357,7 @@ static const RgOption options_table[] = {
      .low = 0.001,
      .high = 86400,
      .help = "seconds that it may be silent for while questions are under way",
-     .incidental = true},
+     .execution_only = true},
     RG_EXTERNAL_OPTIONS(Options, external),
     RG_OPTION_END,
 };
@@ -364,12 +365,12 @@ static const RgOption options_table[] = {
 static RgStatus create_judge(RgJudge *judge, const void *options, const RgJudgeShare *share,
                              RgRandom random, RgError *error) {
     const Options *o = options;
-    RgAsker *asker;
+    RgJudgeClient *client;
     (void)share;
     (void)random;
-    RgStatus status = rg_command_judge_create(&o->command, &asker, error);
+    RgStatus status = rg_command_judge_create(&o->command, &client, error);
     if (status == RG_OK)
-        status = rg_external_judge_create(judge, asker, &o->external, error);
+        status = rg_external_judge_create(judge, client, &o->external, error);
     return status == RG_OK ? RG_OK : rg_fail_in(error, status, "judge \"command\"");
 }
 

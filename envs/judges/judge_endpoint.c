@@ -19,7 +19,7 @@ static const double connect_seconds = 10;
 typedef struct Call Call;
 
 typedef struct Endpoint {
-    RgAsker asker;
+    RgJudgeClient client;
     RgEndpointOptions options; /* strings owned */
     json_t *extra;
     char *key; /* NULL: none */
@@ -31,7 +31,7 @@ typedef struct Endpoint {
 /* A request under way. */
 struct Call {
     Call *next;
-    int64_t ticket;
+    int64_t request_id;
     CURL *easy;
     const char *request;
     size_t size, sent;
@@ -46,11 +46,11 @@ static void append_text(RgBuffer *buffer, const char *text) {
     rg_utf8_repair(text, strlen(text), buffer); /* a policy may say anything */
 }
 
-/* The question with its parts filled in, NUL-terminated. */
-static RgBuffer fill_in(const char *template, const RgQuestion *question) {
+/* The query with its parts filled in, NUL-terminated. */
+static RgBuffer fill_in(const char *template, const RgJudgeQuery *query) {
     const struct {
         const char *name, *text;
-    } parts[] = {{"{prompt}", question->prompt}, {"{a}", question->a}, {"{b}", question->b}};
+    } parts[] = {{"{prompt}", query->prompt}, {"{a}", query->a}, {"{b}", query->b}};
     RgBuffer text = {0};
     for (const char *c = template; *c;) {
         size_t length = 0;
@@ -78,9 +78,9 @@ static void drop_nulls(json_t *object) {
     }
 }
 
-static char *request(const RgAsker *asker, const RgQuestion *question) {
-    const Endpoint *e = (const Endpoint *)asker;
-    RgBuffer text = fill_in(e->options.question, question);
+static char *request(const RgJudgeClient *client, const RgJudgeQuery *query) {
+    const Endpoint *e = (const Endpoint *)client;
+    RgBuffer text = fill_in(e->options.query, query);
     json_t *body =
         json_pack("{s:s, s:[{s:s, s:s}], s:f, s:I}", "model", e->options.model, "messages", "role",
                   "user", "content", text.bytes, "temperature", e->options.temperature,
@@ -122,10 +122,11 @@ static size_t take_header(char *from, size_t each, size_t count, void *context) 
     return call->too_long ? 0 : each * count;
 }
 
-static void start(RgAsker *asker, int64_t ticket, const char *text) {
-    Endpoint *e = (Endpoint *)asker;
+static void start(RgJudgeClient *client, int64_t request_id, const char *text) {
+    Endpoint *e = (Endpoint *)client;
     Call *call = rg_allocate(1, sizeof *call);
-    *call = (Call){.next = e->calls, .ticket = ticket, .request = text, .size = strlen(text)};
+    *call =
+        (Call){.next = e->calls, .request_id = request_id, .request = text, .size = strlen(text)};
     e->calls = call;
     call->easy = curl_easy_init();
     RG_ASSERT(call->easy);
@@ -187,7 +188,7 @@ static RgReplyKind kind_of_status(long status) {
         return RG_REPLY_TIMEOUT;
     case 429:
         return RG_REPLY_BUSY;
-    case 400: /* too long a question, mostly */
+    case 400: /* too long a query, mostly */
     case 413:
     case 422:
         return RG_REPLY_REJECTED;
@@ -275,7 +276,7 @@ static void read_break(const Endpoint *e, const Call *call, CURLcode code, RgRep
 }
 
 static RgReply read_reply(const Endpoint *e, Call *call, CURLcode code) {
-    RgReply reply = {.ticket = call->ticket};
+    RgReply reply = {.request_id = call->request_id};
     long sent = 0;
     curl_easy_getinfo(call->easy, CURLINFO_REQUEST_SIZE, &sent);
     reply.reached = sent > 0;
@@ -300,8 +301,8 @@ static bool next_reply(Endpoint *e, RgReply *reply) {
     return true;
 }
 
-static bool wait_reply(RgAsker *asker, double seconds, RgReply *reply) {
-    Endpoint *e = (Endpoint *)asker;
+static bool wait_reply(RgJudgeClient *client, double seconds, RgReply *reply) {
+    Endpoint *e = (Endpoint *)client;
     double end = rg_clock_seconds() + seconds;
     while (!next_reply(e, reply)) {
         double left = end - rg_clock_seconds();
@@ -314,23 +315,23 @@ static bool wait_reply(RgAsker *asker, double seconds, RgReply *reply) {
 
 /* ---- life ---- */
 
-static void abandon(RgAsker *asker) {
-    Endpoint *e = (Endpoint *)asker;
+static void abandon(RgJudgeClient *client) {
+    Endpoint *e = (Endpoint *)client;
     while (e->calls)
         end_call(e, e->calls);
 }
 
-static void destroy(RgAsker *asker) {
-    Endpoint *e = (Endpoint *)asker;
-    abandon(asker);
+static void destroy(RgJudgeClient *client) {
+    Endpoint *e = (Endpoint *)client;
+    abandon(client);
     curl_multi_cleanup(e->multi);
     curl_slist_free_all(e->headers);
     json_decref(e->extra);
     free((char *)e->options.url);
     free((char *)e->options.model);
-    free((char *)e->options.question);
+    free((char *)e->options.query);
     free(e->key);
-    free(e->asker.name);
+    free(e->client.name);
     free(e);
 }
 
@@ -395,10 +396,10 @@ static const char *extra_fault(const char *text) {
     return fault;
 }
 
-static RgStatus check_question(const char *question, RgError *error) {
+static RgStatus check_query(const char *query, RgError *error) {
     static const char *const parts[] = {"{prompt}", "{a}", "{b}"};
     for (int k = 0; k < 3; k++)
-        if (!strstr(question, parts[k]))
+        if (!strstr(query, parts[k]))
             return rg_fail(error, RG_E_USAGE, "question: expected %s in it", parts[k]);
     return RG_OK;
 }
@@ -428,32 +429,33 @@ static RgStatus check_text(const char *option, const char *fault, RgError *error
     return fault ? rg_fail(error, RG_E_USAGE, "%s: %s", option, fault) : RG_OK;
 }
 
-RgStatus rg_endpoint_create(const RgEndpointOptions *options, RgAsker **asker, RgError *error) {
-    *asker = NULL;
+RgStatus rg_endpoint_create(const RgEndpointOptions *options, RgJudgeClient **client,
+                            RgError *error) {
+    *client = NULL;
     RG_TRY(check_text("url", url_fault(options->url), error));
     RG_TRY(check_text("extra", extra_fault(options->extra), error));
-    RG_TRY(check_question(options->question, error));
+    RG_TRY(check_query(options->query, error));
     RG_ASSERT(curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK);
     Endpoint *e = rg_allocate(1, sizeof *e);
-    *e = (Endpoint){.asker = {.name = rg_string_format("endpoint %s", options->model),
-                              .request = request,
-                              .start = start,
-                              .wait = wait_reply,
-                              .abandon = abandon,
-                              .destroy = destroy},
+    *e = (Endpoint){.client = {.name = rg_string_format("endpoint %s", options->model),
+                               .request = request,
+                               .start = start,
+                               .wait = wait_reply,
+                               .abandon = abandon,
+                               .destroy = destroy},
                     .options = *options,
                     .multi = curl_multi_init()};
     RG_ASSERT(e->multi);
     e->options.url = rg_string_copy(options->url);
     e->options.model = rg_string_copy(options->model);
-    e->options.question = rg_string_copy(options->question);
+    e->options.query = rg_string_copy(options->query);
     e->options.key_variable = e->options.extra = NULL;
     e->extra = options->extra[0] ? json_loads(options->extra, 0, NULL) : json_object();
     RgStatus status = read_key(e, options->key_variable, error);
     if (status == RG_OK)
-        *asker = &e->asker;
+        *client = &e->client;
     else
-        destroy(&e->asker);
+        destroy(&e->client);
     return status;
 }
 
@@ -474,14 +476,14 @@ static const RgOption options_table[] = {
     ENDPOINT_OPTION(url, RG_KIND_STRING, NULL, 0, 0,
                     "the whole address of the chat completions: http://HOST:PORT/v1/chat/"
                     "completions; answers are found again under another address, too",
-                    .incidental = true, .act = RG_ACT_ENDPOINT, .fault = url_fault),
+                    .execution_only = true, .act = RG_ACT_ENDPOINT, .fault = url_fault),
     ENDPOINT_OPTION(model, RG_KIND_STRING, NULL, 0, 0, "the model's name there"),
     ENDPOINT_OPTION(
         key_variable, RG_KIND_STRING, "", 0, 0,
         "environment variable that holds the key; \"\": none is sent. The key itself is "
         "not recorded and not told",
-        .incidental = true, .act = RG_ACT_KEY),
-    ENDPOINT_OPTION(question, RG_KIND_STRING, RG_ENDPOINT_QUESTION, 0, 0,
+        .execution_only = true, .act = RG_ACT_KEY),
+    ENDPOINT_OPTION(query, RG_KIND_STRING, RG_ENDPOINT_QUERY, 0, 0,
                     "what is asked, with {prompt}, {a} and {b} where the texts go"),
     ENDPOINT_OPTION(temperature, RG_KIND_REAL, "0", 0, 100, "at which the model answers"),
     ENDPOINT_OPTION(max_tokens, RG_KIND_INTEGER, "16", 1, 1e6, "of an answer"),
@@ -490,7 +492,7 @@ static const RgOption options_table[] = {
                     "leaves one out: {\"temperature\": null}",
                     .fault = extra_fault),
     ENDPOINT_OPTION(timeout, RG_KIND_REAL, "60", 0.001, 86400, "seconds that a try may take",
-                    .incidental = true),
+                    .execution_only = true),
     RG_EXTERNAL_OPTIONS(Options, external),
     RG_OPTION_END,
 };
@@ -498,12 +500,12 @@ static const RgOption options_table[] = {
 static RgStatus create_judge(RgJudge *judge, const void *options, const RgJudgeShare *share,
                              RgRandom random, RgError *error) {
     const Options *o = options;
-    RgAsker *asker;
+    RgJudgeClient *client;
     (void)share;
     (void)random;
-    RgStatus status = rg_endpoint_create(&o->endpoint, &asker, error);
+    RgStatus status = rg_endpoint_create(&o->endpoint, &client, error);
     if (status == RG_OK)
-        status = rg_external_judge_create(judge, asker, &o->external, error);
+        status = rg_external_judge_create(judge, client, &o->external, error);
     return status == RG_OK ? RG_OK : rg_fail_in(error, status, "judge \"endpoint\"");
 }
 

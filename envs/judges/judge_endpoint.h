@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A judge behind HTTP: an address that speaks OpenAI's chat completions, as its own service, vLLM,
- * llama.cpp, Ollama and others do. Each question is one request,
+ * llama.cpp, Ollama and others do. Each query is one request,
  *
  *     POST URL
  *     {"model": …, "messages": [{"role": "user", "content": …}], "temperature": …, "max_tokens": …}
@@ -14,8 +14,8 @@
 
 #include "envs/judges/judge_client.h"
 
-/* The question as it is put where nothing else is asked for. */
-#define RG_ENDPOINT_QUESTION                                                                       \
+/* The query as it is put where nothing else is asked for. */
+#define RG_ENDPOINT_QUERY                                                                          \
     "Which of two responses to a prompt is better?\n\n"                                            \
     "[Prompt]\n{prompt}\n\n[Response A]\n{a}\n\n[Response B]\n{b}\n\n"                             \
     "Answer with one letter, A or B, and nothing else."
@@ -24,7 +24,7 @@ typedef struct RgEndpointOptions {
     const char *url;          /* the whole address, http or https, without user and password */
     const char *model;        /* its name there */
     const char *key_variable; /* the environment variable that holds the key; "": no key is sent */
-    const char *question;     /* with {prompt}, {a} and {b} in it */
+    const char *query;        /* with {prompt}, {a} and {b} in it */
     const char *extra;        /* more members of the request, a JSON object; "": none */
     double temperature;
     int64_t max_tokens; /* of an answer */
@@ -32,7 +32,8 @@ typedef struct RgEndpointOptions {
 } RgEndpointOptions;
 
 /* Nothing is sent yet; the options are copied. RG_E_USAGE, with the option's name, where the
- * address, the question or the further members are none, or the key is not there. */
-RgStatus rg_endpoint_create(const RgEndpointOptions *options, RgAsker **asker, RgError *error);
+ * address, the query or the further members are none, or the key is not there. */
+RgStatus rg_endpoint_create(const RgEndpointOptions *options, RgJudgeClient **client,
+                            RgError *error);
 
 #endif

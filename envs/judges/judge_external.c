@@ -11,7 +11,7 @@
 const char *const rg_disagreements[] = {"tie", "skip", "first_asked", NULL};
 const char *const rg_answer_failures[] = {"stop", "tie", "skip", NULL};
 
-/* What one answer says; of a question that has none or says neither, NEITHER. */
+/* What one answer says; of a query that has none or says neither, NEITHER. */
 typedef enum Saying { SAYS_A, SAYS_B, SAYS_TIE, SAYS_NEITHER } Saying;
 
 /* Of comparisons. */
@@ -20,14 +20,14 @@ typedef struct Counts {
 } Counts;
 
 struct RgExternal {
-    RgAsking *asking;
+    RgJudgeRequests *requests;
     char *name;
     RgPattern *answer;
     RgMatcher *matcher;
     RgDisagreement on_disagreement;
     RgAnswerFailure on_failure;
-    Counts counts, taken;       /* in all, and as last taken */
-    RgAskingCounts asked_taken; /* the same of asking */
+    Counts counts, taken;             /* in all, and as last taken */
+    RgJudgeRequestCounts asked_taken; /* the same of requests */
 };
 
 static RgStatus make_pattern(RgExternal *e, const char *source, RgError *error) {
@@ -40,17 +40,17 @@ static RgStatus make_pattern(RgExternal *e, const char *source, RgError *error) 
     return RG_E_USAGE;
 }
 
-RgStatus rg_external_create(RgAsker *asker, const RgExternalOptions *o, RgExternal **external,
-                            RgError *error) {
-    RgAskingOptions asking = {.parallel = o->parallel,
-                              .retries = o->retries,
-                              .backoff = o->backoff,
-                              .longest_wait = o->longest_wait,
-                              .budget = o->budget,
-                              .give_up = o->on_failure != RG_FAILURE_STOP};
+RgStatus rg_external_create(RgJudgeClient *client, const RgExternalOptions *o,
+                            RgExternal **external, RgError *error) {
+    RgJudgeRequestOptions requests = {.parallel = o->parallel,
+                                      .retries = o->retries,
+                                      .backoff = o->backoff,
+                                      .longest_wait = o->longest_wait,
+                                      .budget = o->budget,
+                                      .give_up = o->on_failure != RG_FAILURE_STOP};
     RgExternal *e = rg_allocate(1, sizeof *e);
-    *e = (RgExternal){.asking = rg_asking_create(asker, &asking),
-                      .name = rg_string_copy(asker->name),
+    *e = (RgExternal){.requests = rg_judge_requests_create(client, &requests),
+                      .name = rg_string_copy(client->name),
                       .matcher = rg_matcher_create(),
                       .on_disagreement = (RgDisagreement)o->on_disagreement,
                       .on_failure = (RgAnswerFailure)o->on_failure};
@@ -64,15 +64,15 @@ RgStatus rg_external_create(RgAsker *asker, const RgExternalOptions *o, RgExtern
 void rg_external_destroy(RgExternal *external) {
     if (!external)
         return;
-    rg_asking_destroy(external->asking);
+    rg_judge_requests_destroy(external->requests);
     rg_pattern_destroy(external->answer);
     rg_matcher_destroy(external->matcher);
     free(external->name);
     free(external);
 }
 
-RgStatus rg_external_use_shelf(RgExternal *external, RgAnswerShelf *shelf, RgError *error) {
-    return rg_asking_use_shelf(external->asking, shelf, error);
+RgStatus rg_external_use_cache(RgExternal *external, RgJudgeCache *cache, RgError *error) {
+    return rg_judge_requests_use_cache(external->requests, cache, error);
 }
 
 /* ---- one answer ---- */
@@ -159,9 +159,9 @@ static RgStatus read_verdicts(RgExternal *e, const RgAnswer *answers, const int6
     return RG_OK;
 }
 
-RgStatus rg_external_compare(RgExternal *e, const RgQuestion *pairs, int64_t count,
+RgStatus rg_external_compare(RgExternal *e, const RgJudgeQuery *pairs, int64_t count,
                              RgVerdict *verdicts, RgError *error) {
-    RgQuestion *questions = rg_allocate(2 * count, sizeof *questions);
+    RgJudgeQuery *queries = rg_allocate(2 * count, sizeof *queries);
     RgAnswer *answers = rg_allocate(2 * count, sizeof *answers);
     int64_t *asked = rg_allocate(count, sizeof *asked), most = 0;
     for (int64_t i = 0; i < count; i++) {
@@ -169,16 +169,16 @@ RgStatus rg_external_compare(RgExternal *e, const RgQuestion *pairs, int64_t cou
         if (strcmp(pairs[i].a, pairs[i].b) == 0)
             continue;
         asked[i] = most;
-        questions[most++] = pairs[i];
-        questions[most++] = (RgQuestion){pairs[i].prompt, pairs[i].b, pairs[i].a};
+        queries[most++] = pairs[i];
+        queries[most++] = (RgJudgeQuery){pairs[i].prompt, pairs[i].b, pairs[i].a};
     }
-    RgStatus status = rg_asking_ask(e->asking, questions, most, answers, error);
+    RgStatus status = rg_judge_requests_answer(e->requests, queries, most, answers, error);
     if (status == RG_OK)
         status = read_verdicts(e, answers, asked, count, verdicts, error);
     e->counts.comparisons += status == RG_OK ? count : 0;
     rg_answers_release(answers, most);
     free(answers);
-    free(questions);
+    free(queries);
     free(asked);
     return status;
 }
@@ -186,7 +186,8 @@ RgStatus rg_external_compare(RgExternal *e, const RgQuestion *pairs, int64_t cou
 /* ---- counts ---- */
 
 void rg_external_take_counts(RgExternal *e, RgJudgeCount counts[RG_JUDGE_COUNTS]) {
-    const RgAskingCounts *now = rg_asking_counts(e->asking), *then = &e->asked_taken;
+    const RgJudgeRequestCounts *now = rg_judge_requests_counts(e->requests),
+                               *then = &e->asked_taken;
     const Counts *c = &e->counts, *t = &e->taken;
 #define REPLIES(kind) (double)(now->replies[kind] - then->replies[kind])
     const RgJudgeCount all[RG_JUDGE_COUNTS] = {
@@ -206,7 +207,7 @@ void rg_external_take_counts(RgExternal *e, RgJudgeCount counts[RG_JUDGE_COUNTS]
         {"judge_busy", REPLIES(RG_REPLY_BUSY)},
         {"judge_errors", REPLIES(RG_REPLY_ERROR) + REPLIES(RG_REPLY_REJECTED)},
         {"judge_unreadable", REPLIES(RG_REPLY_UNREADABLE)},
-        {"judge_paid", (double)rg_asking_paid(e->asking)},
+        {"judge_paid", (double)rg_judge_requests_paid(e->requests)},
     };
 #undef REPLIES
     memcpy(counts, all, sizeof all);
@@ -216,10 +217,10 @@ void rg_external_take_counts(RgExternal *e, RgJudgeCount counts[RG_JUDGE_COUNTS]
 
 /* ---- as a judge ---- */
 
-RgStatus rg_external_judge_create(RgJudge *judge, RgAsker *asker, const RgExternalOptions *options,
-                                  RgError *error) {
+RgStatus rg_external_judge_create(RgJudge *judge, RgJudgeClient *client,
+                                  const RgExternalOptions *options, RgError *error) {
     RgExternal *external;
-    RG_TRY(rg_external_create(asker, options, &external, error));
+    RG_TRY(rg_external_create(client, options, &external, error));
     judge->state = external;
     judge->skips = external->on_failure == RG_FAILURE_SKIP ||
                    external->on_disagreement == RG_DISAGREEMENT_SKIP;
@@ -233,11 +234,11 @@ RgStatus rg_external_judge_compare(RgJudge *judge, const RgJudgeItems *items, do
                                    [RG_VERDICT_TIE] = 0.5,
                                    [RG_VERDICT_NONE] = NAN};
     int64_t count = items->count / 2;
-    RgQuestion *pairs = rg_allocate(count, sizeof *pairs);
+    RgJudgeQuery *pairs = rg_allocate(count, sizeof *pairs);
     RgVerdict *verdicts = rg_allocate(count, sizeof *verdicts);
     for (int64_t i = 0; i < count; i++)
-        pairs[i] =
-            (RgQuestion){items->prompt[2 * i], items->response[2 * i], items->response[2 * i + 1]};
+        pairs[i] = (RgJudgeQuery){items->prompt[2 * i], items->response[2 * i],
+                                  items->response[2 * i + 1]};
     RgStatus status = rg_external_compare(judge->state, pairs, count, verdicts, error);
     for (int64_t i = 0; status == RG_OK && i < count; i++)
         first[i] = share[verdicts[i]];
@@ -250,8 +251,8 @@ void rg_external_judge_destroy(RgJudge *judge) {
     rg_external_destroy(judge->state);
 }
 
-RgStatus rg_external_judge_use_answers(RgJudge *judge, RgAnswerShelf *answers, RgError *error) {
-    return rg_external_use_shelf(judge->state, answers, error);
+RgStatus rg_external_judge_use_answers(RgJudge *judge, RgJudgeCache *answers, RgError *error) {
+    return rg_external_use_cache(judge->state, answers, error);
 }
 
 void rg_external_judge_take_counts(RgJudge *judge, RgJudgeCount *counts) {

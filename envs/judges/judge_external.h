@@ -29,14 +29,14 @@ typedef enum RgDisagreement {
 } RgDisagreement;
 extern const char *const rg_disagreements[]; /* tie, skip, first_asked */
 
-/* What is done about a question that stays without an answer, or whose answer says neither. */
+/* What is done about a query that stays without an answer, or whose answer says neither. */
 typedef enum RgAnswerFailure { RG_FAILURE_STOP, RG_FAILURE_TIE, RG_FAILURE_SKIP } RgAnswerFailure;
 extern const char *const rg_answer_failures[]; /* stop, tie, skip */
 
 typedef struct RgExternalOptions {
     const char *answer; /* pattern; the case of letters does not matter */
     int on_disagreement, on_failure;
-    int64_t parallel, retries, budget; /* see RgAskingOptions */
+    int64_t parallel, retries, budget; /* see RgJudgeRequestOptions */
     double backoff;
     double longest_wait;
 } RgExternalOptions;
@@ -46,7 +46,7 @@ typedef struct RgExternalOptions {
     {                                                                                              \
         .name = #member_, .kind = (kind_), .offset = offsetof(type, member.member_),               \
         .fallback = (fallback_), .low = (low_), .high = (high_), .choices = (choices_),            \
-        .help = (help_), .incidental = (incidental_)                                               \
+        .help = (help_), .execution_only = (incidental_)                                           \
     }
 
 /* Options of a judge that is one: `member` of its struct `type` is RgExternalOptions. */
@@ -89,25 +89,25 @@ typedef struct RgExternalOptions {
 
 typedef struct RgExternal RgExternal;
 
-/* The asker is owned, also where this fails: RG_E_USAGE, with the option's name. */
-RgStatus rg_external_create(RgAsker *asker, const RgExternalOptions *options, RgExternal **external,
-                            RgError *error);
+/* The client is owned, also where this fails: RG_E_USAGE, with the option's name. */
+RgStatus rg_external_create(RgJudgeClient *client, const RgExternalOptions *options,
+                            RgExternal **external, RgError *error);
 void rg_external_destroy(RgExternal *external);
-RgStatus rg_external_use_shelf(RgExternal *external, RgAnswerShelf *shelf, RgError *error);
+RgStatus rg_external_use_cache(RgExternal *external, RgJudgeCache *cache, RgError *error);
 
 /* verdicts [count] on pairs [count], all or none. Equal texts are a tie, which nobody is asked
- * about. Errors as rg_asking_ask has them; RG_E_JUDGE also for an answer that says neither, where
- * failures stop. */
-RgStatus rg_external_compare(RgExternal *external, const RgQuestion *pairs, int64_t count,
+ * about. Errors as rg_judge_requests_answer has them; RG_E_JUDGE also for an answer that says
+ * neither, where failures stop. */
+RgStatus rg_external_compare(RgExternal *external, const RgJudgeQuery *pairs, int64_t count,
                              RgVerdict *verdicts, RgError *error);
 
 /* What a judge's descriptor is made of: its state is an external judge. */
-RgStatus rg_external_judge_create(RgJudge *judge, RgAsker *asker, const RgExternalOptions *options,
-                                  RgError *error);
+RgStatus rg_external_judge_create(RgJudge *judge, RgJudgeClient *client,
+                                  const RgExternalOptions *options, RgError *error);
 RgStatus rg_external_judge_compare(RgJudge *judge, const RgJudgeItems *items, double *first,
                                    RgError *error);
 void rg_external_judge_destroy(RgJudge *judge);
-RgStatus rg_external_judge_use_answers(RgJudge *judge, RgAnswerShelf *answers, RgError *error);
+RgStatus rg_external_judge_use_answers(RgJudge *judge, RgJudgeCache *answers, RgError *error);
 void rg_external_judge_take_counts(RgJudge *judge, RgJudgeCount *counts);
 
 /* See RgJudgeType. */

@@ -257,7 +257,7 @@ const RgJudgeType rg_judge_fluency = {
     .about = {.name = "fluency",
               .summary = "How likely words follow each other, by an n-gram model of sphinxbase",
               .reference = "sphinxbase's models: CMU Sphinx; Debian's pocketsphinx-en-us",
-              .lacks = LACKS,
+              .missing_packages = LACKS,
               .options = options_table,
               .options_size = sizeof(Options)},
     FUNCTIONS,

@@ -229,7 +229,7 @@ const RgJudgeType rg_judge_grammar = {
     .about = {.name = "grammar",
               .summary = "The share of words that link-grammar finds a place for; learns nothing",
               .reference = "Sleator & Temperley 1991, arXiv:cmp-lg/9508004",
-              .lacks = LACKS,
+              .missing_packages = LACKS,
               .options = options_table,
               .options_size = sizeof(Options)},
     FUNCTIONS,

@@ -47,7 +47,7 @@ enum {
 
 static const double highest_reward = 6, style_share = 0.6, fluency_share = 0.4;
 
-/* Mean and deviation of a quantity over real text. */
+/* Mean and deviation of a measure over real text. */
 typedef struct Usual {
     double mean, deviation;
 } Usual;

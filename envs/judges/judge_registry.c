@@ -3,7 +3,7 @@
 #include "envs/judges/judge.h"
 
 RgStatus rg_judge_type_check(const RgJudgeType *t, RgError *error) {
-    bool here = !t->about.lacks; /* else its options alone are in this build */
+    bool here = !t->about.missing_packages; /* else its options alone are in this build */
     const RgRequirement requirements[] = {
         {t->create || !here, "a function create"},
         {t->rewards || t->compare || !here, "a function rewards or compare"},

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Seconds: between two looks at whether a signal came; for answers under way when asking ends; the
- * longest pause that the program chooses itself. */
+/* Seconds: between two looks at whether a signal came; for answers under way when requests ends;
+ * the longest pause that the program chooses itself. */
 static const double glance = 0.1, grace = 3, longest_backoff = 60;
 static const double worth_telling = 10; /* seconds of waiting */
 
@@ -21,52 +21,55 @@ typedef struct Question {
     RgDigest key;
     Progress progress;
     int64_t tries;
-    double ready; /* clock before which it is not sent again */
-    int64_t twin; /* an earlier question of this batch that is the same, or itself */
+    double ready;      /* clock before which it is not sent again */
+    int64_t duplicate; /* an earlier query of this batch that is the same, or itself */
     RgAnswer *answer;
 } Question;
 
-struct RgAsking {
-    RgAsker *asker;
-    RgAskingOptions options;
-    RgAnswerShelf *shelf;
-    RgAskingCounts counts;
+struct RgJudgeRequests {
+    RgJudgeClient *client;
+    RgJudgeRequestOptions options;
+    RgJudgeCache *cache;
+    RgJudgeRequestCounts counts;
     int64_t paid;
 
     /* of the batch in hand */
-    Question *questions; /* [count] */
+    Question *queries; /* [count] */
     int64_t count, open, under_way;
     double quiet_until; /* clock before which nothing is sent */
     double last_answer; /* clock */
     bool told;          /* that there is waiting, since then */
 };
 
-RgAsking *rg_asking_create(RgAsker *asker, const RgAskingOptions *options) {
-    RgAsking *asking = rg_allocate(1, sizeof *asking);
-    asking->asker = asker;
-    asking->options = *options;
-    return asking;
+RgJudgeRequests *rg_judge_requests_create(RgJudgeClient *client,
+                                          const RgJudgeRequestOptions *options) {
+    RgJudgeRequests *requests = rg_allocate(1, sizeof *requests);
+    requests->client = client;
+    requests->options = *options;
+    return requests;
 }
 
-void rg_asking_destroy(RgAsking *asking) {
-    if (!asking)
+void rg_judge_requests_destroy(RgJudgeRequests *requests) {
+    if (!requests)
         return;
-    rg_asker_destroy(asking->asker);
-    free(asking);
+    rg_judge_client_destroy(requests->client);
+    free(requests);
 }
 
-RgStatus rg_asking_use_shelf(RgAsking *asking, RgAnswerShelf *shelf, RgError *error) {
-    asking->shelf = shelf;
-    asking->paid = 0;
-    return shelf ? rg_answer_shelf_tries(shelf, asking->asker->name, &asking->paid, error) : RG_OK;
+RgStatus rg_judge_requests_use_cache(RgJudgeRequests *requests, RgJudgeCache *cache,
+                                     RgError *error) {
+    requests->cache = cache;
+    requests->paid = 0;
+    return cache ? rg_judge_cache_tries(cache, requests->client->name, &requests->paid, error)
+                 : RG_OK;
 }
 
-const RgAskingCounts *rg_asking_counts(const RgAsking *asking) {
-    return &asking->counts;
+const RgJudgeRequestCounts *rg_judge_requests_counts(const RgJudgeRequests *requests) {
+    return &requests->counts;
 }
 
-int64_t rg_asking_paid(const RgAsking *asking) {
-    return asking->paid;
+int64_t rg_judge_requests_paid(const RgJudgeRequests *requests) {
+    return requests->paid;
 }
 
 void rg_answers_release(RgAnswer *answers, int64_t count) {
@@ -83,65 +86,67 @@ static int compare_keys(const void *a, const void *b) {
     return order ? order : (*x > *y) - (*x < *y);
 }
 
-/* The same question is asked once. */
-static void find_twins(RgAsking *asking) {
-    Question **sorted = rg_allocate(asking->count, sizeof *sorted);
-    for (int64_t i = 0; i < asking->count; i++)
-        sorted[i] = &asking->questions[i];
-    qsort(sorted, (size_t)asking->count, sizeof *sorted, compare_keys);
-    for (int64_t i = 0; i < asking->count; i++) {
+/* The same query is asked once. */
+static void find_duplicates(RgJudgeRequests *requests) {
+    Question **sorted = rg_allocate(requests->count, sizeof *sorted);
+    for (int64_t i = 0; i < requests->count; i++)
+        sorted[i] = &requests->queries[i];
+    qsort(sorted, (size_t)requests->count, sizeof *sorted, compare_keys);
+    for (int64_t i = 0; i < requests->count; i++) {
         bool same = i > 0 && memcmp(&sorted[i]->key, &sorted[i - 1]->key, sizeof(RgDigest)) == 0;
-        sorted[i]->twin = same ? sorted[i - 1]->twin : sorted[i] - asking->questions;
+        sorted[i]->duplicate = same ? sorted[i - 1]->duplicate : sorted[i] - requests->queries;
     }
     free(sorted);
 }
 
-static void open_batch(RgAsking *asking, const RgQuestion *questions, int64_t count,
+static void open_batch(RgJudgeRequests *requests, const RgJudgeQuery *queries, int64_t count,
                        RgAnswer *answers) {
-    RgDigest judge = rg_digest(RG_DIGEST_START, asking->asker->name, strlen(asking->asker->name));
-    asking->questions = rg_allocate(count, sizeof *asking->questions);
-    asking->count = count;
-    asking->open = asking->under_way = 0;
-    asking->quiet_until = 0;
-    asking->last_answer = rg_clock_seconds();
-    asking->told = false;
+    RgDigest judge =
+        rg_digest(RG_DIGEST_START, requests->client->name, strlen(requests->client->name));
+    requests->queries = rg_allocate(count, sizeof *requests->queries);
+    requests->count = count;
+    requests->open = requests->under_way = 0;
+    requests->quiet_until = 0;
+    requests->last_answer = rg_clock_seconds();
+    requests->told = false;
     for (int64_t i = 0; i < count; i++) {
-        Question *q = &asking->questions[i];
-        q->request = asking->asker->request(asking->asker, &questions[i]);
+        Question *q = &requests->queries[i];
+        q->request = requests->client->request(requests->client, &queries[i]);
         q->key = rg_digest(judge, q->request, strlen(q->request));
         q->answer = &answers[i];
     }
-    find_twins(asking);
+    find_duplicates(requests);
 }
 
 static bool is_complete(RgReplyKind kind) {
     return kind == RG_REPLY_ANSWER || kind == RG_REPLY_REFUSAL;
 }
 
-/* Take what is on the shelf. */
-static RgStatus look_up(RgAsking *asking, RgError *error) {
-    for (int64_t i = 0; i < asking->count; i++) {
-        Question *q = &asking->questions[i];
+/* Take what is on the cache. */
+static RgStatus look_up(RgJudgeRequests *requests, RgError *error) {
+    for (int64_t i = 0; i < requests->count; i++) {
+        Question *q = &requests->queries[i];
         bool refused = false;
-        if (q->twin == i && asking->shelf)
-            RG_TRY(rg_answer_shelf_find(asking->shelf, &q->key, &q->answer->text, &refused, error));
-        if (q->twin != i || q->answer->text) {
+        if (q->duplicate == i && requests->cache)
+            RG_TRY(
+                rg_judge_cache_find(requests->cache, &q->key, &q->answer->text, &refused, error));
+        if (q->duplicate != i || q->answer->text) {
             q->answer->kind = refused ? RG_REPLY_REFUSAL : RG_REPLY_ANSWER;
             q->progress = DONE;
-            asking->counts.cached++;
+            requests->counts.cached++;
         } else {
-            asking->open++;
+            requests->open++;
         }
     }
     return RG_OK;
 }
 
-static void close_batch(RgAsking *asking, bool good) {
-    for (int64_t i = 0; i < asking->count; i++) {
-        const Question *q = &asking->questions[i];
-        if (good && q->twin != i) {
-            const RgAnswer *twin = asking->questions[q->twin].answer;
-            *q->answer = (RgAnswer){twin->kind, rg_string_copy(twin->text)};
+static void close_batch(RgJudgeRequests *requests, bool good) {
+    for (int64_t i = 0; i < requests->count; i++) {
+        const Question *q = &requests->queries[i];
+        if (good && q->duplicate != i) {
+            const RgAnswer *duplicate = requests->queries[q->duplicate].answer;
+            *q->answer = (RgAnswer){duplicate->kind, rg_string_copy(duplicate->text)};
         }
         if (!good) {
             free(q->answer->text);
@@ -149,178 +154,180 @@ static void close_batch(RgAsking *asking, bool good) {
         }
         free(q->request);
     }
-    free(asking->questions);
-    asking->questions = NULL;
-    asking->count = 0;
+    free(requests->queries);
+    requests->queries = NULL;
+    requests->count = 0;
 }
 
 /* ---- sending ---- */
 
-static RgStatus send_question(RgAsking *asking, Question *q, RgError *error) {
-    const RgAskingOptions *o = &asking->options;
-    if (o->budget > 0 && asking->paid >= o->budget)
+static RgStatus send_query(RgJudgeRequests *requests, Question *q, RgError *error) {
+    const RgJudgeRequestOptions *o = &requests->options;
+    if (o->budget > 0 && requests->paid >= o->budget)
         return rg_fail(error, RG_E_JUDGE,
                        "%s: the budget of %lld calls is spent, with %lld questions of this batch "
                        "open",
-                       asking->asker->name, (long long)o->budget, (long long)asking->open);
-    if (asking->shelf)
-        RG_TRY(rg_answer_shelf_note_try(asking->shelf, asking->asker->name, &q->key, 1, error));
-    asking->paid++;
-    asking->counts.calls++;
-    asking->counts.retries += q->tries > 0;
-    asking->under_way++;
+                       requests->client->name, (long long)o->budget, (long long)requests->open);
+    if (requests->cache)
+        RG_TRY(rg_judge_cache_note_try(requests->cache, requests->client->name, &q->key, 1, error));
+    requests->paid++;
+    requests->counts.calls++;
+    requests->counts.retries += q->tries > 0;
+    requests->under_way++;
     q->tries++;
     q->progress = UNDER_WAY;
-    asking->asker->start(asking->asker, q - asking->questions, q->request);
+    requests->client->start(requests->client, q - requests->queries, q->request);
     return RG_OK;
 }
 
-/* In the order of the questions, those that are due. */
-static RgStatus send_due(RgAsking *asking, double now, RgError *error) {
-    if (now < asking->quiet_until)
+/* In the order of the queries, those that are due. */
+static RgStatus send_due(RgJudgeRequests *requests, double now, RgError *error) {
+    if (now < requests->quiet_until)
         return RG_OK;
-    for (int64_t i = 0; i < asking->count && asking->under_way < asking->options.parallel; i++) {
-        Question *q = &asking->questions[i];
+    for (int64_t i = 0; i < requests->count && requests->under_way < requests->options.parallel;
+         i++) {
+        Question *q = &requests->queries[i];
         if (q->progress == WAITING && q->ready <= now)
-            RG_TRY(send_question(asking, q, error));
+            RG_TRY(send_query(requests, q, error));
     }
     return RG_OK;
 }
 
 /* Seconds until there may be something to send. */
-static double until_due(const RgAsking *asking, double now) {
+static double until_due(const RgJudgeRequests *requests, double now) {
     double due = INFINITY;
-    for (int64_t i = 0; i < asking->count; i++)
-        if (asking->questions[i].progress == WAITING)
-            due = fmin(due, fmax(asking->questions[i].ready, asking->quiet_until));
-    bool full = asking->under_way >= asking->options.parallel;
+    for (int64_t i = 0; i < requests->count; i++)
+        if (requests->queries[i].progress == WAITING)
+            due = fmin(due, fmax(requests->queries[i].ready, requests->quiet_until));
+    bool full = requests->under_way >= requests->options.parallel;
     return full ? glance : fmin(glance, fmax(0, due - now));
 }
 
 /* ---- replies ---- */
 
-static RgStatus take_back(RgAsking *asking, const Question *q, RgError *error) {
-    asking->paid--;
-    asking->counts.calls--;
-    if (!asking->shelf)
+static RgStatus take_back(RgJudgeRequests *requests, const Question *q, RgError *error) {
+    requests->paid--;
+    requests->counts.calls--;
+    if (!requests->cache)
         return RG_OK;
-    return rg_answer_shelf_note_try(asking->shelf, asking->asker->name, &q->key, -1, error);
+    return rg_judge_cache_note_try(requests->cache, requests->client->name, &q->key, -1, error);
 }
 
 /* A long pause, or a long silence, is told once until an answer comes. */
-static void tell_pause(RgAsking *asking, const RgReply *reply, double seconds) {
-    if (seconds < worth_telling || asking->told)
+static void tell_pause(RgJudgeRequests *requests, const RgReply *reply, double seconds) {
+    if (seconds < worth_telling || requests->told)
         return;
-    asking->told = true;
-    rg_notice("%s: %s; %lld questions wait for %.0f seconds", asking->asker->name, reply->text,
-              (long long)asking->open, seconds);
+    requests->told = true;
+    rg_notice("%s: %s; %lld questions wait for %.0f seconds", requests->client->name, reply->text,
+              (long long)requests->open, seconds);
 }
 
-static void tell_silence(RgAsking *asking, double now) {
-    if (now - asking->last_answer < worth_telling || asking->told)
+static void tell_silence(RgJudgeRequests *requests, double now) {
+    if (now - requests->last_answer < worth_telling || requests->told)
         return;
-    asking->told = true;
+    requests->told = true;
     rg_notice("%s: no answer for %.0f seconds; %lld questions open, %lld of them under way",
-              asking->asker->name, now - asking->last_answer, (long long)asking->open,
-              (long long)asking->under_way);
+              requests->client->name, now - requests->last_answer, (long long)requests->open,
+              (long long)requests->under_way);
 }
 
-/* Try again later; others wait too where it is not the question that is at fault. */
-static void postpone(RgAsking *asking, Question *q, const RgReply *reply) {
-    double pause = asking->options.backoff * pow(2, (double)(q->tries - 1));
+/* Try again later; others wait too where it is not the query that is at fault. */
+static void postpone(RgJudgeRequests *requests, Question *q, const RgReply *reply) {
+    double pause = requests->options.backoff * pow(2, (double)(q->tries - 1));
     pause = fmax(fmin(pause, longest_backoff), reply->wait);
     q->ready = rg_clock_seconds() + pause;
     q->progress = WAITING;
     bool everyone = reply->kind == RG_REPLY_UNREACHED || reply->kind == RG_REPLY_BUSY;
     if (everyone || reply->wait > 0)
-        asking->quiet_until = fmax(asking->quiet_until, q->ready);
-    tell_pause(asking, reply, pause);
+        requests->quiet_until = fmax(requests->quiet_until, q->ready);
+    tell_pause(requests, reply, pause);
 }
 
-static RgStatus fail_for(const RgAsking *asking, const Question *q, const RgReply *reply,
+static RgStatus fail_for(const RgJudgeRequests *requests, const Question *q, const RgReply *reply,
                          RgError *error) {
     const char *times = q->tries == 1 ? "" : ", and so in the tries before";
-    if (reply->wait > asking->options.longest_wait)
+    if (reply->wait > requests->options.longest_wait)
         return rg_fail(error, RG_E_JUDGE,
                        "%s: %s, and asks to be left alone for %.0f seconds, with longest_wait = "
                        "%g; answers so far are kept, run again later",
-                       asking->asker->name, reply->text, reply->wait, asking->options.longest_wait);
-    return rg_fail(error, RG_E_JUDGE, "%s: %s%s; answers so far are kept", asking->asker->name,
+                       requests->client->name, reply->text, reply->wait,
+                       requests->options.longest_wait);
+    return rg_fail(error, RG_E_JUDGE, "%s: %s%s; answers so far are kept", requests->client->name,
                    reply->text, times);
 }
 
-/* What becomes of the question; the reply's text goes into the answer, or stays. */
-static RgStatus take_reply(RgAsking *asking, RgReply *reply, RgError *error) {
-    Question *q = &asking->questions[reply->ticket];
-    asking->under_way--;
-    asking->counts.replies[reply->kind]++;
+/* What becomes of the query; the reply's text goes into the answer, or stays. */
+static RgStatus take_reply(RgJudgeRequests *requests, RgReply *reply, RgError *error) {
+    Question *q = &requests->queries[reply->request_id];
+    requests->under_way--;
+    requests->counts.replies[reply->kind]++;
     if (!reply->reached)
-        RG_TRY(take_back(asking, q, error));
+        RG_TRY(take_back(requests, q, error));
     bool complete = is_complete(reply->kind);
-    bool final = reply->kind == RG_REPLY_REJECTED || reply->wait > asking->options.longest_wait;
-    if (complete && asking->shelf)
-        RG_TRY(rg_answer_shelf_keep(asking->shelf, &q->key, reply->text,
-                                    reply->kind == RG_REPLY_REFUSAL, error));
+    bool final = reply->kind == RG_REPLY_REJECTED || reply->wait > requests->options.longest_wait;
+    if (complete && requests->cache)
+        RG_TRY(rg_judge_cache_keep(requests->cache, &q->key, reply->text,
+                                   reply->kind == RG_REPLY_REFUSAL, error));
     if (reply->kind == RG_REPLY_FORBIDDEN)
-        return fail_for(asking, q, reply, error);
-    if (!complete && !final && q->tries <= asking->options.retries) {
-        postpone(asking, q, reply);
+        return fail_for(requests, q, reply, error);
+    if (!complete && !final && q->tries <= requests->options.retries) {
+        postpone(requests, q, reply);
         return RG_OK;
     }
-    if (!complete && !asking->options.give_up)
-        return fail_for(asking, q, reply, error);
-    asking->last_answer = rg_clock_seconds();
-    asking->told = false;
+    if (!complete && !requests->options.give_up)
+        return fail_for(requests, q, reply, error);
+    requests->last_answer = rg_clock_seconds();
+    requests->told = false;
     *q->answer = (RgAnswer){reply->kind, reply->text};
     reply->text = NULL;
     q->progress = DONE;
-    asking->open--;
+    requests->open--;
     return RG_OK;
 }
 
-static RgStatus receive(RgAsking *asking, double seconds, RgError *error) {
+static RgStatus receive(RgJudgeRequests *requests, double seconds, RgError *error) {
     RgReply reply = {0};
-    if (!asking->asker->wait(asking->asker, seconds, &reply))
+    if (!requests->client->wait(requests->client, seconds, &reply))
         return RG_OK;
-    RgStatus status = take_reply(asking, &reply, error);
+    RgStatus status = take_reply(requests, &reply, error);
     free(reply.text);
     return status;
 }
 
 /* Asking ends early. What is under way is paid for: what comes of it soon is kept. */
-static void end_early(RgAsking *asking) {
+static void end_early(RgJudgeRequests *requests) {
     double end = rg_clock_seconds() + grace;
-    for (double now = 0; asking->under_way > 0 && (now = rg_clock_seconds()) < end;) {
+    for (double now = 0; requests->under_way > 0 && (now = rg_clock_seconds()) < end;) {
         RgError ignored = {0}; /* the first error is the one to tell */
-        receive(asking, fmin(glance, end - now), &ignored);
+        receive(requests, fmin(glance, end - now), &ignored);
     }
-    asking->asker->abandon(asking->asker);
+    requests->client->abandon(requests->client);
 }
 
-static RgStatus work(RgAsking *asking, RgError *error) {
-    while (asking->open > 0) {
+static RgStatus work(RgJudgeRequests *requests, RgError *error) {
+    while (requests->open > 0) {
         if (rg_stop_wanted())
             return rg_fail(error, RG_E_STOPPED,
                            "stopped by a signal with %lld questions to the judge open; answers so "
                            "far are kept, run again to continue",
-                           (long long)asking->open);
+                           (long long)requests->open);
         double now = rg_clock_seconds();
-        tell_silence(asking, now);
-        RG_TRY(send_due(asking, now, error));
-        RG_TRY(receive(asking, until_due(asking, now), error));
+        tell_silence(requests, now);
+        RG_TRY(send_due(requests, now, error));
+        RG_TRY(receive(requests, until_due(requests, now), error));
     }
     return RG_OK;
 }
 
-RgStatus rg_asking_ask(RgAsking *asking, const RgQuestion *questions, int64_t count,
-                       RgAnswer *answers, RgError *error) {
+RgStatus rg_judge_requests_answer(RgJudgeRequests *requests, const RgJudgeQuery *queries,
+                                  int64_t count, RgAnswer *answers, RgError *error) {
     memset(answers, 0, (size_t)count * sizeof *answers);
-    open_batch(asking, questions, count, answers);
-    RgStatus status = look_up(asking, error);
+    open_batch(requests, queries, count, answers);
+    RgStatus status = look_up(requests, error);
     if (status == RG_OK)
-        status = work(asking, error);
+        status = work(requests, error);
     if (status != RG_OK)
-        end_early(asking);
-    close_batch(asking, status == RG_OK);
+        end_early(requests);
+    close_batch(requests, status == RG_OK);
     return status;
 }

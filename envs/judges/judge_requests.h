@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Asking an outside judge many questions: several at a time, again where a try fails, each answer
+/* Asking an outside judge many queries: several at a time, again where a try fails, each answer
  * kept as it comes (core/results/judge_cache.h), and nothing asked that was answered before.
  *
- * Answers are handed out in the order of the questions, so that what is done with them does not
+ * Answers are handed out in the order of the queries, so that what is done with them does not
  * depend on which came first. A failed try is repeated after backoff · 2^k seconds, at most a
  * minute, or as long as the judge asks to wait, if that is not too long; where nobody is there or
- * the judge has too many questions, all others wait too. Long waits are told (core/notice.h). A
+ * the judge has too many queries, all others wait too. Long waits are told (core/notice.h). A
  * complete answer, whatever it says, is never asked for again. */
 #ifndef RG_ENVS_JUDGES_JUDGE_REQUESTS_H
 #define RG_ENVS_JUDGES_JUDGE_REQUESTS_H
@@ -13,48 +13,51 @@
 #include "core/results/judge_cache.h"
 #include "envs/judges/judge_client.h"
 
-typedef struct RgAskingOptions {
-    int64_t parallel; /* questions under way at a time */
-    int64_t retries;  /* of a question, after the first try */
+typedef struct RgJudgeRequestOptions {
+    int64_t parallel; /* queries under way at a time */
+    int64_t retries;  /* of a query, after the first try */
     double backoff;   /* seconds before the first of these */
     double
         longest_wait; /* seconds that the judge may ask to wait; for more it is not tried again */
     int64_t budget;   /* tries of this judge that the results store may come to; 0: no limit */
-    bool give_up;     /* a question without an answer is left without one; else asking ends */
-} RgAskingOptions;
+    bool give_up;     /* a query without an answer is left without one; else requests ends */
+} RgJudgeRequestOptions;
 
 /* What was done since the beginning. */
-typedef struct RgAskingCounts {
+typedef struct RgJudgeRequestCounts {
     int64_t calls;   /* tries that reached the judge */
     int64_t cached;  /* answers that were there already */
     int64_t retries; /* tries after the first */
     int64_t replies[RG_REPLY_KINDS];
-} RgAskingCounts;
+} RgJudgeRequestCounts;
 
-/* Of one question; kind RG_REPLY_ANSWER or RG_REPLY_REFUSAL, else how its last try failed. */
+/* Of one query; kind RG_REPLY_ANSWER or RG_REPLY_REFUSAL, else how its last try failed. */
 typedef struct RgAnswer {
     RgReplyKind kind;
     char *text; /* malloc'd: the answer, or what happened */
 } RgAnswer;
 
-typedef struct RgAsking RgAsking;
+typedef struct RgJudgeRequests RgJudgeRequests;
 
-/* The asker is owned. */
-RgAsking *rg_asking_create(RgAsker *asker, const RgAskingOptions *options);
-void rg_asking_destroy(RgAsking *asking);
+/* The client is owned. */
+RgJudgeRequests *rg_judge_requests_create(RgJudgeClient *client,
+                                          const RgJudgeRequestOptions *options);
+void rg_judge_requests_destroy(RgJudgeRequests *requests);
 /* Where answers are kept (borrowed); without one, or NULL, nowhere. */
-RgStatus rg_asking_use_shelf(RgAsking *asking, RgAnswerShelf *shelf, RgError *error);
-const RgAskingCounts *rg_asking_counts(const RgAsking *asking);
-int64_t rg_asking_paid(const RgAsking *asking); /* tries of this judge in the results store */
+RgStatus rg_judge_requests_use_cache(RgJudgeRequests *requests, RgJudgeCache *cache,
+                                     RgError *error);
+const RgJudgeRequestCounts *rg_judge_requests_counts(const RgJudgeRequests *requests);
+int64_t rg_judge_requests_paid(
+    const RgJudgeRequests *requests); /* tries of this judge in the results store */
 
-/* answers [count] to questions [count], which are zeroed where asking ends early:
- *   RG_E_JUDGE    a question stays without an answer and `give_up` is not set, or no further
- *                 question would be taken, or the budget is spent;
+/* answers [count] to queries [count], which are zeroed where requests ends early:
+ *   RG_E_JUDGE    a query stays without an answer and `give_up` is not set, or no further
+ *                 query would be taken, or the budget is spent;
  *   RG_E_STORE    an answer could not be kept;
  *   RG_E_STOPPED  a signal came: nothing more is asked, and what is under way has three seconds.
- * Answers that came before are on the shelf in each case. */
-RgStatus rg_asking_ask(RgAsking *asking, const RgQuestion *questions, int64_t count,
-                       RgAnswer *answers, RgError *error);
+ * Answers that came before are on the cache in each case. */
+RgStatus rg_judge_requests_answer(RgJudgeRequests *requests, const RgJudgeQuery *queries,
+                                  int64_t count, RgAnswer *answers, RgError *error);
 void rg_answers_release(RgAnswer *answers, int64_t count);
 
 #endif

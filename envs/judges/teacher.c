@@ -44,8 +44,8 @@ static double weighed(RgStepRewards episode, double discount) {
 }
 
 static double prefers_first(const RgTeacher *teacher, double first, double second) {
-    RgCourse judge = {.label_temperature = teacher->rationality > 0 ? 1 / teacher->rationality : 0,
-                      .label_noise = teacher->mistake};
+    RgTask judge = {.label_temperature = teacher->rationality > 0 ? 1 / teacher->rationality : 0,
+                    .label_noise = teacher->mistake};
     return rg_preference_probability(&judge, first, second);
 }
 
@@ -98,8 +98,8 @@ bool rg_teacher_is_bradley_terry(const RgTeacher *teacher) {
 void rg_teacher_lend(const RgTeacher *teacher,
                      RgStatus (*label)(void *environment, const RgSequences *sequences,
                                        RgRandom random, uint8_t *preferred, RgError *error),
-                     RgCourse *course) {
-    course->label_temperature = teacher->rationality > 0 ? 1 / teacher->rationality : 0;
-    course->label_noise = teacher->mistake;
-    course->label = rg_teacher_is_bradley_terry(teacher) ? NULL : label;
+                     RgTask *task) {
+    task->label_temperature = teacher->rationality > 0 ? 1 / teacher->rationality : 0;
+    task->label_noise = teacher->mistake;
+    task->label = rg_teacher_is_bradley_terry(teacher) ? NULL : label;
 }

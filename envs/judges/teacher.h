@@ -100,19 +100,19 @@ uint8_t rg_teacher_label(const RgTeacher *teacher, RgStepRewards first, RgStepRe
 typedef int64_t (*RgRewardReader)(void *environment, const RgSequences *sequences, int64_t i,
                                   double *reward);
 
-/* What course->label does: labels of the pairs (2i, 2i+1), number i of `random` for the i-th. */
+/* What task->label does: labels of the pairs (2i, 2i+1), number i of `random` for the i-th. */
 void rg_teacher_label_pairs(const RgTeacher *teacher, RgRewardReader read, void *environment,
                             int64_t most, const RgSequences *sequences, RgRandom random,
                             uint8_t *preferred);
 
-/* Whether the teacher is Bradley-Terry with flips, so that a course needs no function to label. */
+/* Whether the teacher is Bradley-Terry with flips, so that a task needs no function to label. */
 bool rg_teacher_is_bradley_terry(const RgTeacher *teacher);
 
-/* Tell a course of its teacher: its temperature and noise, and `label` where these do not do. With
+/* Tell a task of its teacher: its temperature and noise, and `label` where these do not do. With
  * or without it, labels are the same bits. */
 void rg_teacher_lend(const RgTeacher *teacher,
                      RgStatus (*label)(void *environment, const RgSequences *sequences,
                                        RgRandom random, uint8_t *preferred, RgError *error),
-                     RgCourse *course);
+                     RgTask *task);
 
 #endif

@@ -69,12 +69,11 @@ static void *begin(void *environment, int32_t initial, RgRandom random, int32_t 
 /* What a row lacks to 1 is the chance that it ends here. */
 static bool advance(void *episode, const int32_t *action, int32_t *observation) {
     Episode *e = episode;
-    const RgProcess *process = &e->problem->process;
-    const RgReal *row =
-        e->problem->transition + (e->state * process->actions + *action) * process->states;
+    const RgMdp *mdp = &e->problem->mdp;
+    const RgReal *row = e->problem->transition + (e->state * mdp->actions + *action) * mdp->states;
     double left = rg_random_uniform(e->random, e->step++), total = 0;
     int64_t last = -1;
-    for (int64_t next = 0; next < process->states; next++) {
+    for (int64_t next = 0; next < mdp->states; next++) {
         if (row[next] == 0)
             continue;
         total += (double)row[next];
@@ -93,15 +92,15 @@ static bool advance(void *episode, const int32_t *action, int32_t *observation) 
 /* ---- the judge ---- */
 
 void rg_mdp_returns(const RgMdpState *s, const RgSequences *sequences, double *reward) {
-    const RgProcess *process = &s->problem.process;
+    const RgMdp *mdp = &s->problem.mdp;
     for (int64_t i = 0; i < sequences->count; i++) {
         double weight = 1;
         reward[i] = 0;
-        for (int64_t h = 0; h < rg_episode_steps(&s->dynamics, sequences, i); h++) {
-            int64_t state = *rg_episode_observation(&s->dynamics, sequences, i, h);
-            int64_t action = *rg_episode_action(&s->dynamics, sequences, i, h);
-            reward[i] += weight * (double)process->reward[state * process->actions + action];
-            weight *= process->discount;
+        for (int64_t h = 0; h < rg_episode_steps(&s->simulator, sequences, i); h++) {
+            int64_t state = *rg_episode_observation(&s->simulator, sequences, i, h);
+            int64_t action = *rg_episode_action(&s->simulator, sequences, i, h);
+            reward[i] += weight * (double)mdp->reward[state * mdp->actions + action];
+            weight *= mdp->discount;
         }
     }
 }
@@ -122,32 +121,32 @@ static RgStatus create(RgEnvironment *environment, const void *options, RgRandom
     s->options = *(const RgMdpOptions *)options;
     const RgMdpOptions *o = &s->options;
     RG_TRY(rg_mdp_problem_create(o, random, &s->problem, error));
-    const RgProcess *process = &s->problem.process;
-    s->best_return = rg_process_best_return(process, process->reward, NULL);
+    const RgMdp *mdp = &s->problem.mdp;
+    s->best_return = rg_mdp_best_return(mdp, mdp->reward, NULL);
     s->prompts = rg_episode_prompts(0, o->conditions);
     s->test_prompts = rg_episode_prompts(0, o->test_episodes);
-    s->dynamics = (RgDynamics){.states = process->states,
-                               .actions = process->actions,
-                               .observation_words = 1,
-                               .action_words = 1,
-                               .horizon = s->problem.horizon,
-                               .may_end = true,
-                               .discount = process->discount,
-                               .begin = begin,
-                               .advance = advance,
-                               .end = free,
-                               .environment = environment};
-    environment->space = (RgPolicySpace){.dynamics = &s->dynamics};
-    environment->course =
-        (RgCourse){.prompts = s->prompts,
-                   .response_limit = s->problem.horizon * rg_dynamics_step_words(&s->dynamics),
-                   .end_token = -1,
-                   .dynamics = &s->dynamics,
-                   .process = process,
-                   .judge = judge,
-                   .environment = environment,
-                   .label_temperature = o->label_temperature,
-                   .label_noise = o->label_noise};
+    s->simulator = (RgSimulator){.states = mdp->states,
+                                 .actions = mdp->actions,
+                                 .observation_words = 1,
+                                 .action_words = 1,
+                                 .horizon = s->problem.horizon,
+                                 .may_end = true,
+                                 .discount = mdp->discount,
+                                 .begin = begin,
+                                 .advance = advance,
+                                 .end = free,
+                                 .environment = environment};
+    environment->space = (RgPolicySpace){.simulator = &s->simulator};
+    environment->task =
+        (RgTask){.prompts = s->prompts,
+                 .response_limit = s->problem.horizon * rg_simulator_step_words(&s->simulator),
+                 .end_token = -1,
+                 .simulator = &s->simulator,
+                 .mdp = mdp,
+                 .judge = judge,
+                 .environment = environment,
+                 .label_temperature = o->label_temperature,
+                 .label_noise = o->label_noise};
     return RG_OK;
 }
 
@@ -170,15 +169,15 @@ static void destroy(RgEnvironment *environment) {
 static RgStatus prepare(RgEnvironment *environment, RgPolicy *reference, RgRandom random,
                         RgError *error) {
     RgMdpState *s = environment->state;
-    RgCourse *course = &environment->course;
+    RgTask *task = &environment->task;
     int64_t skipped;
-    RG_TRY(rg_episodes_check_policy(reference, &s->dynamics, "mdp", error));
+    RG_TRY(rg_episodes_check_policy(reference, &s->simulator, "mdp", error));
     destroy_data(s);
     s->pairs = rg_pairs_create();
-    RG_TRY(rg_episodes_draw_pairs(course, reference, s->options.pairs, random, s->pairs, &skipped,
+    RG_TRY(rg_episodes_draw_pairs(task, reference, s->options.pairs, random, s->pairs, &skipped,
                                   error));
-    course->pairs = s->pairs;
-    course->demonstrations = s->demonstrations = rg_pairs_chosen(s->pairs);
+    task->pairs = s->pairs;
+    task->demonstrations = s->demonstrations = rg_pairs_chosen(s->pairs);
     return RG_OK;
 }
 
@@ -190,7 +189,7 @@ const RgEnvironmentType rg_environment_mdp = {
                   "Four Rooms as HPGD's incentive design, Thoma et al. 2024, arXiv:2406.01575",
               .options = options_table,
               .options_size = sizeof(RgMdpOptions)},
-    .headline = "return",
+    .primary_metric = "return",
     .create = create,
     .prepare = prepare,
     .evaluate = rg_mdp_evaluate,

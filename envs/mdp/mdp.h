@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The mdp environment: tabular processes that are known exactly, in which episodes are responses.
  * Its problems are in mdp_problems.c, how policies are measured in mdp_evaluate.c. For tests and
- * programs that look inside; algorithms see the course alone. */
+ * programs that look inside; algorithms see the task alone. */
 #ifndef RG_ENVS_MDP_MDP_H
 #define RG_ENVS_MDP_MDP_H
 
@@ -24,7 +24,7 @@ typedef struct RgMdpOptions {
 
 /* A problem: arrays of the process, which it owns, and where its episodes start. */
 typedef struct RgMdpProblem {
-    RgProcess process;
+    RgMdp mdp;
     RgReal *transition, *initial, *reward;
     int64_t starts;
     int32_t *start; /* [starts] states, all as likely */
@@ -45,7 +45,7 @@ void rg_mdp_problem_free(RgMdpProblem *problem);
 typedef struct RgMdpState {
     RgMdpOptions options;
     RgMdpProblem problem;
-    RgDynamics dynamics;
+    RgSimulator simulator;
     RgSequences *prompts, *test_prompts, *demonstrations;
     RgPairs *pairs; /* of the last prepare */
     double best_return;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Measuring policies in a tabular process: returns and divergences are exact, win rates sampled. */
-#include "core/models/tabular.h"
+#include "core/models/state_table.h"
 #include "envs/episodes.h"
 #include "envs/mdp/mdp.h"
 
@@ -12,16 +12,16 @@ typedef struct Sums {
     double total, reward, kl, entropy;
 } Sums;
 
-static Sums sum_visits(const RgProcess *process, const RgReal *table, const RgReal *base) {
-    int64_t cells = process->states * process->actions;
+static Sums sum_visits(const RgMdp *mdp, const RgReal *table, const RgReal *base) {
+    int64_t cells = mdp->states * mdp->actions;
     double *visits = rg_allocate(cells, sizeof *visits);
     Sums sums = {0};
-    rg_process_visits(process, table, visits);
+    rg_mdp_visits(mdp, table, visits);
     for (int64_t i = 0; i < cells; i++) {
         if (!(visits[i] > 0))
             continue;
         sums.total += visits[i];
-        sums.reward += visits[i] * (double)process->reward[i];
+        sums.reward += visits[i] * (double)mdp->reward[i];
         sums.kl += visits[i] * ((double)table[i] - (double)base[i]);
         sums.entropy -= visits[i] * (double)table[i];
     }
@@ -35,7 +35,7 @@ static double *sampled_returns(const RgEnvironment *environment, RgPolicy *polic
     const RgMdpState *s = environment->state;
     RgSequences *episodes = rg_sequences_create();
     double *reward = rg_allocate(s->test_prompts->count, sizeof *reward);
-    rg_episodes_sample(&s->dynamics, policy, s->test_prompts, 1, random, episodes, NULL);
+    rg_episodes_sample(&s->simulator, policy, s->test_prompts, 1, random, episodes, NULL);
     rg_mdp_returns(s, episodes, reward);
     rg_sequences_destroy(episodes);
     return reward;
@@ -72,12 +72,12 @@ RgStatus rg_mdp_evaluate(RgEnvironment *environment, const RgContender *contende
                        "of %lld episodes is none: expected another method or environment",
                        (long long)contender->best_of);
     RgPolicy *policy = contender->policy, *reference = contender->reference;
-    const RgProcess *process = &s->problem.process;
-    size_t cells = (size_t)(process->states * process->actions);
+    const RgMdp *mdp = &s->problem.mdp;
+    size_t cells = (size_t)(mdp->states * mdp->actions);
     RgReal *table = rg_allocate(cells, sizeof *table), *base = rg_allocate(cells, sizeof *base);
     rg_markov_table(policy, table);
     rg_markov_table(reference, base);
-    Sums sums = sum_visits(process, table, base);
+    Sums sums = sum_visits(mdp, table, base);
     rg_evaluation_metric(evaluation, "return", sums.reward);
     if (s->best_return > 0)
         rg_evaluation_metric(evaluation, "optimality", sums.reward / s->best_return);

@@ -8,8 +8,8 @@
 
 static void allocate(RgMdpProblem *p, int64_t states, int64_t actions, int64_t starts) {
     size_t cells = (size_t)(states * actions);
-    p->process.states = states;
-    p->process.actions = actions;
+    p->mdp.states = states;
+    p->mdp.actions = actions;
     p->transition = rg_allocate(cells * (size_t)states, sizeof(RgReal));
     p->reward = rg_allocate(cells, sizeof(RgReal));
     p->initial = rg_allocate(states, sizeof(RgReal));
@@ -18,7 +18,7 @@ static void allocate(RgMdpProblem *p, int64_t states, int64_t actions, int64_t s
 }
 
 static RgReal *row_of(const RgMdpProblem *p, int64_t state, int64_t action) {
-    return p->transition + (state * p->process.actions + action) * p->process.states;
+    return p->transition + (state * p->mdp.actions + action) * p->mdp.states;
 }
 
 void rg_mdp_problem_free(RgMdpProblem *p) {
@@ -45,12 +45,12 @@ static void make_random(const RgMdpOptions *o, RgRandom random, RgMdpProblem *p)
     RgRandom rewards = rg_random_named(random, "reward");
     RgRandom moves = rg_random_named(random, "transition");
     int64_t *order = rg_allocate(o->states, sizeof *order);
-    for (int64_t cell = 0; cell < p->process.states * o->actions; cell++) {
+    for (int64_t cell = 0; cell < p->mdp.states * o->actions; cell++) {
         p->reward[cell] = (RgReal)(o->reward_scale * rg_random_normal(rewards, (uint64_t)cell));
         int64_t layer = cell / o->actions / o->states;
         if (layer + 1 == p->horizon)
             continue;
-        RgReal *row = p->transition + cell * p->process.states + (layer + 1) * o->states;
+        RgReal *row = p->transition + cell * p->mdp.states + (layer + 1) * o->states;
         RgRandom own = rg_random_at(moves, (uint64_t)cell);
         double total = 0;
         rg_random_permutation(rg_random_named(own, "successors"), order, o->states);
@@ -115,9 +115,9 @@ static void fill_world(RgMdpProblem *p, const World *w, int64_t first, int32_t g
 }
 
 /* r(s, a) = ν[s]: what is designed is the worth of places, whatever is done there. */
-static RgTensor *worth_of_places(RgTape *t, const RgProcess *process, RgTensor *parameters) {
-    RgTensor *column = rg_reshape(t, parameters, RG_SHAPE(process->states, 1));
-    return rg_broadcast_to(t, column, RG_SHAPE(process->states, process->actions));
+static RgTensor *worth_of_places(RgTape *t, const RgMdp *mdp, RgTensor *parameters) {
+    RgTensor *column = rg_reshape(t, parameters, RG_SHAPE(mdp->states, 1));
+    return rg_broadcast_to(t, column, RG_SHAPE(mdp->states, mdp->actions));
 }
 
 /* From anywhere in the first column to the far corner; nothing on the way tells of it. */
@@ -133,8 +133,8 @@ static void make_grid(const RgMdpOptions *o, RgMdpProblem *p) {
     fill_world(p, &w, 0, cell_at(&w, 0, o->width - 1), o->slip);
     for (int64_t row = 0; row < o->height; row++)
         p->start[row] = cell_at(&w, row, 0);
-    p->process.design_count = w.cells;
-    p->process.design = worth_of_places;
+    p->mdp.design_count = w.cells;
+    p->mdp.design = worth_of_places;
     free(w.number);
     free(map);
 }
@@ -168,8 +168,8 @@ static const char rooms[] = "#############"
                             "#.....#.....#"
                             "#############";
 
-static const RgMdpProblem *problem_of(const RgProcess *process) {
-    return process->environment;
+static const RgMdpProblem *problem_of(const RgMdp *mdp) {
+    return mdp->environment;
 }
 
 /* Incentives of all cells [cells, 1]. */
@@ -180,28 +180,28 @@ static RgTensor *incentives(RgTape *t, RgTensor *parameters) {
                     (RgReal)incentive_range);
 }
 
-static RgTensor *follower_reward(RgTape *t, const RgProcess *process, RgTensor *parameters) {
-    const RgMdpProblem *p = problem_of(process);
-    int64_t states = process->states, actions = process->actions;
+static RgTensor *follower_reward(RgTape *t, const RgMdp *mdp, RgTensor *parameters) {
+    const RgMdpProblem *p = problem_of(mdp);
+    int64_t states = mdp->states, actions = mdp->actions;
     RgTensor *of_state = rg_embedding(t, incentives(t, parameters), p->cell, states);
     RgTensor *paying = rg_filled(t, RG_SHAPE(states, 1), 1);
     for (int64_t s = 0; s < states; s++)
         if (p->is_goal[s])
             paying->data[s] = 0;
-    return rg_add(t, rg_constant(t, RG_SHAPE(states, actions), process->reward),
+    return rg_add(t, rg_constant(t, RG_SHAPE(states, actions), mdp->reward),
                   rg_mul(t, paying, of_state));
 }
 
-static RgTensor *leader_reward(RgTape *t, const RgProcess *process, RgTensor *parameters) {
-    const RgMdpProblem *p = problem_of(process);
-    RgShape table = RG_SHAPE(process->states, process->actions);
+static RgTensor *leader_reward(RgTape *t, const RgMdp *mdp, RgTensor *parameters) {
+    const RgMdpProblem *p = problem_of(mdp);
+    RgShape table = RG_SHAPE(mdp->states, mdp->actions);
     /* incentives are not above zero: minus their sum is their 1-norm */
     RgTensor *cost =
         rg_scale(t, rg_sum(t, incentives(t, parameters)), (RgReal)p->incentive_penalty);
     RgTensor *target = rg_filled(t, table, 0), *goal = rg_filled(t, table, 0);
     for (int64_t i = 0; i < target->count; i++) {
-        target->data[i] = p->is_target[i / process->actions] ? 1 : 0;
-        goal->data[i] = p->is_goal[i / process->actions] ? 1 : 0;
+        target->data[i] = p->is_target[i / mdp->actions] ? 1 : 0;
+        goal->data[i] = p->is_goal[i / mdp->actions] ? 1 : 0;
     }
     return rg_add(t, target, rg_mul(t, goal, cost));
 }
@@ -228,9 +228,9 @@ static void make_four_rooms(const RgMdpOptions *o, RgMdpProblem *p) {
         p->is_target[first + cell_at(&w, TARGET_ROW, TARGET_COLUMN)] = true;
         p->start[g] = (int32_t)first + cell_at(&w, START_ROW, START_COLUMN);
     }
-    p->process.design_count = w.cells + 1;
-    p->process.design = follower_reward;
-    p->process.utility = leader_reward;
+    p->mdp.design_count = w.cells + 1;
+    p->mdp.design = follower_reward;
+    p->mdp.utility = leader_reward;
     free(w.number);
 }
 
@@ -266,12 +266,12 @@ RgStatus rg_mdp_problem_create(const RgMdpOptions *o, RgRandom random, RgMdpProb
         make_four_rooms(o, p);
     for (int64_t i = 0; i < p->starts; i++)
         p->initial[p->start[i]] = (RgReal)(1 / (double)p->starts);
-    p->process.transition = p->transition;
-    p->process.initial = p->initial;
-    p->process.reward = p->reward;
-    p->process.discount = p->discount;
-    p->process.environment = p;
-    if (!p->process.design)
-        p->process.design_count = p->process.states * p->process.actions;
+    p->mdp.transition = p->transition;
+    p->mdp.initial = p->initial;
+    p->mdp.reward = p->reward;
+    p->mdp.discount = p->discount;
+    p->mdp.environment = p;
+    if (!p->mdp.design)
+        p->mdp.design_count = p->mdp.states * p->mdp.actions;
     return RG_OK;
 }

@@ -35,7 +35,7 @@ static const RgOption options_table[] = {
      .high = 65536,
      .help = "MiB: most of a line of these files, or of one that is a single JSON array; a longer "
              "one is refused",
-     .incidental = true},
+     .execution_only = true},
     RG_OPTION_CHOICE(RgTextOptions, preference, "better", rg_text_preferences,
                      "which label of PKU-SafeRLHF"),
     RG_OPTION_PART(RgTextOptions, judge, "ngram", &rg_judge_family,
@@ -234,18 +234,18 @@ static RgStatus create(RgEnvironment *environment, const void *options, RgRandom
 
     bool compares = rg_judge_only_compares(s->judge);
     environment->space = (RgPolicySpace){.vocabulary = rg_tokenizer_vocabulary(s->tokenizer)};
-    environment->course = (RgCourse){.prompts = s->prompts,
-                                     .demonstrations = s->demonstrations,
-                                     .response_limit = s->options.response_limit,
-                                     .tokens = environment->space.vocabulary,
-                                     .end_token = rg_text_layout_end(s->layout),
-                                     .stop = s->stop,
-                                     .judge = compares ? NULL : rg_text_judge,
-                                     .label = compares ? rg_text_label : NULL,
-                                     .skips = s->judge->skips,
-                                     .environment = environment,
-                                     .label_temperature = s->options.label_temperature,
-                                     .label_noise = s->options.label_noise};
+    environment->task = (RgTask){.prompts = s->prompts,
+                                 .demonstrations = s->demonstrations,
+                                 .response_limit = s->options.response_limit,
+                                 .tokens = environment->space.vocabulary,
+                                 .end_token = rg_text_layout_end(s->layout),
+                                 .stop = s->stop,
+                                 .judge = compares ? NULL : rg_text_judge,
+                                 .label = compares ? rg_text_label : NULL,
+                                 .skips = s->judge->skips,
+                                 .environment = environment,
+                                 .label_temperature = s->options.label_temperature,
+                                 .label_noise = s->options.label_noise};
     return RG_OK;
 }
 
@@ -279,7 +279,7 @@ static void destroy(RgEnvironment *environment) {
 /* Two samples of the reference for each pair. Training prompts are taken in order, and again from
  * the first when there are more pairs than prompts; the random numbers are a sequence's own, so
  * that a prompt's next samples are new ones. */
-static RgStatus sample_pairs(RgTextState *s, const RgCourse *course, RgPolicy *reference,
+static RgStatus sample_pairs(RgTextState *s, const RgTask *task, RgPolicy *reference,
                              RgRandom random, RgError *error) {
     int64_t count = s->options.pair_count;
     RgSequences *prompts = rg_sequences_create(), *drawn = rg_sequences_create();
@@ -287,18 +287,18 @@ static RgStatus sample_pairs(RgTextState *s, const RgCourse *course, RgPolicy *r
         rg_sequences_append_from(prompts, s->prompts, i % s->prompts->count, true);
     RgSampling sampling = {.temperature = s->options.pair_temperature,
                            .top_p = 1,
-                           .response_limit = course->response_limit,
-                           .tokens = course->tokens,
-                           .end_token = course->end_token,
-                           .stop = course->stop,
-                           .team = course->team};
+                           .response_limit = task->response_limit,
+                           .tokens = task->tokens,
+                           .end_token = task->end_token,
+                           .stop = task->stop,
+                           .process_group = task->process_group};
     rg_policy_sample(reference, prompts, 2, &sampling, rg_random_named(random, "offline responses"),
                      drawn, NULL);
     rg_sequences_destroy(prompts);
 
     uint8_t *preferred = rg_allocate(count, sizeof *preferred);
     RgStatus status =
-        rg_course_label(course, drawn, rg_random_named(random, "offline labels"), preferred, error);
+        rg_task_label(task, drawn, rg_random_named(random, "offline labels"), preferred, error);
     if (status == RG_OK)
         rg_pairs_append_labelled(s->pairs, drawn, preferred);
     s->unlabelled_pairs = count - s->pairs->count;
@@ -373,13 +373,13 @@ static RgStatus prepare(RgEnvironment *environment, RgPolicy *reference, RgRando
     if (s->options.pairs == PAIRS_DATASET)
         RG_TRY(take_dataset(s, random, error));
     else if (s->options.pair_count > 0)
-        RG_TRY(sample_pairs(s, &environment->course, reference, random, error));
-    environment->course.pairs = s->pairs;
+        RG_TRY(sample_pairs(s, &environment->task, reference, random, error));
+    environment->task.pairs = s->pairs;
     if (s->options.demonstrations == RG_TEXT_DEMONSTRATIONS_CHOSEN) {
         rg_sequences_destroy(s->demonstrations);
         s->demonstrations = rg_pairs_chosen(s->pairs);
     }
-    environment->course.demonstrations = s->demonstrations;
+    environment->task.demonstrations = s->demonstrations;
     return RG_OK;
 }
 
@@ -390,7 +390,7 @@ const RgEnvironmentType rg_environment_text = {
                   "judge and a second one made of other texts",
               .options = options_table,
               .options_size = sizeof(RgTextOptions)},
-    .headline = "win_rate_base",
+    .primary_metric = "win_rate_base",
     .create = create,
     .prepare = prepare,
     .evaluate = rg_text_evaluate,

@@ -126,14 +126,14 @@ RgStatus rg_text_rewards(const RgTextState *state, RgJudge *judge, const RgSeque
 RgStatus rg_text_compare(const RgTextState *state, RgJudge *judge, const RgSequences *first,
                          const RgSequences *second, double *share, RgError *error);
 
-/* The course's own: rewards by the first judge; or, where that only compares, its labels: what it
- * says, a coin where that is a tie, and then the noise. See RgCourse. */
+/* The task's own: rewards by the first judge; or, where that only compares, its labels: what it
+ * says, a coin where that is a tie, and then the noise. See RgTask. */
 RgStatus rg_text_judge(void *environment, const RgSequences *sequences, double *reward,
                        RgError *error);
 RgStatus rg_text_label(void *environment, const RgSequences *pairs, RgRandom random,
                        uint8_t *preferred, RgError *error);
 
-RgStatus rg_text_use_answers(RgEnvironment *environment, RgAnswerShelf *answers, RgError *error);
+RgStatus rg_text_use_answers(RgEnvironment *environment, RgJudgeCache *answers, RgError *error);
 int rg_text_take_counts(RgEnvironment *environment, RgEnvironmentCount *counts);
 
 /* ---- policies ---- */

@@ -27,9 +27,8 @@ static RgStatus reward_samples(const RgTextState *s, RgJudge *judge, const RgSeq
     return rg_text_rewards(s, judge, sequences, *reward, error);
 }
 
-static RgStatus draw_samples(const RgTextState *s, const RgCourse *course,
-                             const RgContender *contender, RgRandom random, RgTextSamples *samples,
-                             RgError *error) {
+static RgStatus draw_samples(const RgTextState *s, const RgTask *task, const RgContender *contender,
+                             RgRandom random, RgTextSamples *samples, RgError *error) {
     size_t count = (size_t)s->test_prompts->count;
     *samples = (RgTextSamples){.sequences = rg_sequences_create(),
                                .logprob = rg_allocate(count, sizeof(double))};
@@ -42,7 +41,7 @@ static RgStatus draw_samples(const RgTextState *s, const RgCourse *course,
                            .end_token = rg_text_layout_end(s->layout),
                            .stop = s->stop,
                            .difference = &samples->difference};
-    RG_TRY(rg_contender_sample(contender, course, s->test_prompts, &sampling, random,
+    RG_TRY(rg_contender_sample(contender, task, s->test_prompts, &sampling, random,
                                samples->sequences, samples->logprob, error));
     RG_TRY(reward_samples(s, s->judge, samples->sequences, &samples->reward, error));
     return reward_samples(s, s->independent, samples->sequences, &samples->independent, error);
@@ -56,7 +55,7 @@ void rg_text_reference_clear(RgTextReference *of_reference) {
     *of_reference = (RgTextReference){0};
 }
 
-static RgStatus know_reference(RgTextState *s, const RgCourse *course, RgPolicy *reference,
+static RgStatus know_reference(RgTextState *s, const RgTask *task, RgPolicy *reference,
                                RgRandom random, RgError *error) {
     RgContender contender = {.policy = reference};
     RgTextReference *r = &s->of_reference;
@@ -67,7 +66,7 @@ static RgStatus know_reference(RgTextState *s, const RgCourse *course, RgPolicy 
     rg_text_reference_clear(r);
     r->parameters_hash = hash;
     r->random = random;
-    RG_TRY(draw_samples(s, course, &contender, random, &r->samples, error));
+    RG_TRY(draw_samples(s, task, &contender, random, &r->samples, error));
     r->known = true;
     r->pair_logprob = rg_allocate(s->test_pairs->count, sizeof *r->pair_logprob);
     rg_policy_logprob_values(reference, s->test_pairs, r->pair_logprob);
@@ -272,7 +271,7 @@ static RgStatus measure(RgTextState *s, const RgTextSamples *own, const RgConten
     return RG_OK;
 }
 
-/* What asking for this evaluation came to. */
+/* What requests for this evaluation came to. */
 static void judge_counts(RgEnvironment *environment, RgEvaluation *evaluation) {
     RgEnvironmentCount counts[RG_ENVIRONMENT_COUNTS];
     int count = rg_text_take_counts(environment, counts);
@@ -284,11 +283,11 @@ RgStatus rg_text_evaluate(RgEnvironment *environment, const RgContender *contend
                           RgEvaluation *evaluation, RgError *error) {
     RgTextState *s = environment->state;
     RgTextSamples own;
-    const RgCourse *course = &environment->course;
-    RG_TRY(know_reference(s, course, contender->reference, rg_random_named(random, "reference"),
-                          error));
+    const RgTask *task = &environment->task;
+    RG_TRY(
+        know_reference(s, task, contender->reference, rg_random_named(random, "reference"), error));
     RgStatus status =
-        draw_samples(s, course, contender, rg_random_named(random, "policy"), &own, error);
+        draw_samples(s, task, contender, rg_random_named(random, "policy"), &own, error);
     double *column = rg_allocate(s->test_prompts->count, sizeof *column);
     if (status == RG_OK)
         status = measure(s, &own, contender, column, evaluation, error);

@@ -127,9 +127,9 @@ RgStatus rg_text_label(void *environment, const RgSequences *pairs, RgRandom ran
     return status;
 }
 
-/* ---- asking elsewhere ---- */
+/* ---- requests elsewhere ---- */
 
-RgStatus rg_text_use_answers(RgEnvironment *environment, RgAnswerShelf *answers, RgError *error) {
+RgStatus rg_text_use_answers(RgEnvironment *environment, RgJudgeCache *answers, RgError *error) {
     RgTextState *s = environment->state;
     RgJudge *judges[] = {s->judge, s->independent};
     for (int k = 0; k < 2; k++)

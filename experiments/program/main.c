@@ -60,7 +60,7 @@ enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
 
 static void print_help(FILE *stream) {
     fputs("Usage: regatta [--kernels=NAME] [--plugin=FILE]... COMMAND [ARGUMENT...]\n"
-          "Race algorithms of preference alignment over the same course.\n\n",
+          "Compare algorithms of preference alignment on the same task, at the same cost.\n\n",
           stream);
     for (int i = 0; i < COMMAND_COUNT; i++)
         fprintf(stream, "  %-16s %s\n", commands[i].name, commands[i].summary);

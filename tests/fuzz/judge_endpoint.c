@@ -6,43 +6,43 @@
 
 #include "tests/fuzz/fuzz.h"
 
-/* An asker that gives each question the same reply, which was read from the input. */
+/* An client that gives each query the same reply, which was read from the input. */
 typedef struct Said {
-    RgAsker asker;
+    RgJudgeClient client;
     RgReply reply;
-    int64_t tickets[2];
+    int64_t request_ids[2];
     int count;
 } Said;
 
-static char *said_request(const RgAsker *asker, const RgQuestion *question) {
-    (void)asker;
-    return rg_string_copy(question->a);
+static char *said_request(const RgJudgeClient *client, const RgJudgeQuery *query) {
+    (void)client;
+    return rg_string_copy(query->a);
 }
 
-static void said_start(RgAsker *asker, int64_t ticket, const char *text) {
-    Said *s = (Said *)asker;
+static void said_start(RgJudgeClient *client, int64_t request_id, const char *text) {
+    Said *s = (Said *)client;
     (void)text;
-    s->tickets[s->count++] = ticket;
+    s->request_ids[s->count++] = request_id;
 }
 
-static bool said_wait(RgAsker *asker, double seconds, RgReply *reply) {
-    Said *s = (Said *)asker;
+static bool said_wait(RgJudgeClient *client, double seconds, RgReply *reply) {
+    Said *s = (Said *)client;
     (void)seconds;
     if (s->count == 0)
         return false;
     *reply = s->reply;
     reply->text = rg_string_copy(s->reply.text);
-    reply->ticket = s->tickets[--s->count];
+    reply->request_id = s->request_ids[--s->count];
     return true;
 }
 
-static void said_abandon(RgAsker *asker) {
-    ((Said *)asker)->count = 0;
+static void said_abandon(RgJudgeClient *client) {
+    ((Said *)client)->count = 0;
 }
 
-static void said_destroy(RgAsker *asker) {
-    free(asker->name);
-    free(asker);
+static void said_destroy(RgJudgeClient *client) {
+    free(client->name);
+    free(client);
 }
 
 /* One pair, asked in both orders. */
@@ -52,16 +52,16 @@ static void compare(const RgReply *reply, int on_failure) {
     RgVerdict verdict;
     const RgExternalOptions options = {
         .answer = RG_EXTERNAL_ANSWER, .on_failure = on_failure, .parallel = 2};
-    const RgQuestion pair = {.prompt = "p", .a = "first", .b = "second"};
+    const RgJudgeQuery pair = {.prompt = "p", .a = "first", .b = "second"};
     Said *said = rg_allocate(1, sizeof *said);
-    *said = (Said){.asker = {.name = rg_string_copy("said"),
-                             .request = said_request,
-                             .start = said_start,
-                             .wait = said_wait,
-                             .abandon = said_abandon,
-                             .destroy = said_destroy},
+    *said = (Said){.client = {.name = rg_string_copy("said"),
+                              .request = said_request,
+                              .start = said_start,
+                              .wait = said_wait,
+                              .abandon = said_abandon,
+                              .destroy = said_destroy},
                    .reply = *reply};
-    RG_ASSERT(rg_external_create(&said->asker, &options, &external, &error) == RG_OK);
+    RG_ASSERT(rg_external_create(&said->client, &options, &external, &error) == RG_OK);
     fuzz_good(rg_external_compare(external, &pair, 1, &verdict, &error), &error, NULL);
     rg_external_destroy(external);
 }

@@ -60,7 +60,7 @@ static const struct argp argp = {
 /* With three digits, or all of them. */
 static const char *amount(double value, bool exact, char text[32]) {
     if (!exact)
-        return rg_amount_text(value, text);
+        return rg_units_text(value, text);
     snprintf(text, 32, "%.0f", value);
     return text;
 }
@@ -92,10 +92,10 @@ static void tell_operations(const RgTrialCost *cost, bool exact) {
     }
 }
 
-static void show(const RgTrialPlan *plan, const RgTrialCost *cost, bool exact) {
-    char *varied = rg_varied_exact_text(plan->swept_json);
-    printf("%s%s%s\n", plan->part.label, varied[0] ? ", " : "", varied);
-    free(varied);
+static void show(const RgTrialSpec *plan, const RgTrialCost *cost, bool exact) {
+    char *swept_options = rg_swept_exact_text(plan->swept_json);
+    printf("%s%s%s\n", plan->part.label, swept_options[0] ? ", " : "", swept_options);
+    free(swept_options);
     if (cost->response_length > 0)
         printf("  sequences of at most %lld + %lld tokens\n", (long long)cost->prompt_length,
                (long long)cost->response_length);
@@ -122,20 +122,20 @@ static void show(const RgTrialPlan *plan, const RgTrialCost *cost, bool exact) {
 }
 
 static RgStatus plan_all(const RgExperiment *experiment, bool exact, RgError *error) {
-    RgPlanner planner = {0};
+    RgCostEstimator planner = {0};
     RgStatus status = RG_OK;
     for (int64_t i = 0; i < experiment->trial_count && status == RG_OK; i++) {
-        const RgTrialPlan *plan = &experiment->trials[i];
+        const RgTrialSpec *plan = &experiment->trials[i];
         if (plan->seed != experiment->trials[0].seed)
             break; /* seeds are outermost, and change nothing */
         RgTrialCost cost;
-        status = rg_plan_trial(&planner, plan, &cost, error);
+        status = rg_cost_estimate_trial(&planner, plan, &cost, error);
         if (status == RG_OK) {
             printf("%s", i > 0 ? "\n" : "");
             show(plan, &cost, exact);
         }
     }
-    rg_planner_clear(&planner);
+    rg_cost_estimator_clear(&planner);
     return status;
 }
 

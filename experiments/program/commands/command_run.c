@@ -125,7 +125,7 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
             argp_error(state, "--json is of --dry-run, and expected beside it");
         if (a->dry && a->run.share)
             argp_error(state, "--dry-run lists all trials, expected no --share beside it");
-        if (a->profile && rg_run_in_crew(&a->run))
+        if (a->profile && rg_run_in_pool(&a->run))
             argp_error(state, "--profile is of one process: expected neither -j nor "
                               "--memory-limit beside it");
         return 0;
@@ -193,7 +193,7 @@ static int default_threads(const RgRanks *ranks) {
 }
 
 static RgStatus check_ranks(const RgRanks *ranks, const RunArguments *a, RgError *error) {
-    return ranks->size == 1 || !(rg_run_in_crew(&a->run) || a->run.share || a->profile)
+    return ranks->size == 1 || !(rg_run_in_pool(&a->run) || a->run.share || a->profile)
                ? RG_OK
                : rg_fail(error, RG_E_USAGE,
                          "-j, --memory-limit, --share and --profile are of one process; expected "
@@ -213,7 +213,7 @@ static RgStatus run(RunArguments *a, RgRanks *ranks, bool *complete, RgError *er
     if (status == RG_OK && a->dry && ranks->rank == 0) {
         status = list_trials(experiment, a, error);
     } else if (status == RG_OK && !a->dry) {
-        if (!rg_run_in_crew(&a->run))
+        if (!rg_run_in_pool(&a->run))
             rg_threads_set(a->run.threads);
         rg_stop_on_signals();
         if (a->profile)

@@ -66,11 +66,11 @@ static Entry *collect(int *count) {
         {"parts", "evaluation", "when policies are measured", NULL, rg_evaluation_options, NULL,
          NULL},
         {"parts", "sweep", "a list of options, each with a list of values: their grid", NULL,
-         rg_varied_options, NULL, NULL},
+         rg_swept_options, NULL, NULL},
         {"parts", "search", "random draws of a list of options, with values or ranges", NULL,
          rg_search_options, NULL, NULL},
         {"parts", "range", "an element of search.options, in place of values", NULL,
-         rg_range_options, rg_varied_options, NULL},
+         rg_range_options, rg_swept_options, NULL},
     };
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
         entries = add(entries, count, parts[i]);
@@ -111,19 +111,19 @@ static const struct argp list_argp = {
     NULL,
 };
 
-static void print_metric(const RgQuantity *quantity) {
+static void print_metric(const RgMeasure *measure) {
     static const char *const units[] = {"", ", %", "", ", s", ", bytes"};
-    if (strcmp(quantity->heading, quantity->name) == 0)
-        printf("  %s\n", quantity->name);
+    if (strcmp(measure->heading, measure->name) == 0)
+        printf("  %s\n", measure->name);
     else
-        printf("  %-27s%s%s\n", quantity->name, quantity->heading, units[quantity->unit]);
+        printf("  %-27s%s%s\n", measure->name, measure->heading, units[measure->unit]);
 }
 
 /* Those whose heading is known, whatever was run. */
 static int list_known_metrics(void) {
     printf("metrics\n");
-    for (size_t i = 0; rg_quantity_known(i); i++)
-        print_metric(rg_quantity_known(i));
+    for (size_t i = 0; rg_measure_known(i); i++)
+        print_metric(rg_measure_known(i));
     printf(
         "\nand those of an environment or a method's training: see regatta list metrics RESULTS\n");
     return 0;
@@ -138,9 +138,9 @@ static int list_metrics(const char *store) {
     const char **names = rg_results_quantities(results);
     printf("metrics\n");
     for (int i = 0; names[i]; i++) {
-        RgQuantity quantity;
-        if (rg_results_has(results, names[i], &quantity))
-            print_metric(&quantity);
+        RgMeasure measure;
+        if (rg_results_has(results, names[i], &measure))
+            print_metric(&measure);
     }
     free(names);
     rg_results_close(results);

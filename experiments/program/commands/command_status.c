@@ -59,16 +59,16 @@ static const struct argp argp = {
 
 /* "exact seed 1, exploration 0.3" */
 static void tell_name(const char *label, int64_t seed, const char *swept) {
-    char *varied = rg_varied_text(swept);
-    printf("    %s seed %ld%s%s", label, (long)seed, varied[0] ? ", " : "", varied);
-    free(varied);
+    char *swept_options = rg_swept_text(swept);
+    printf("    %s seed %ld%s%s", label, (long)seed, swept_options[0] ? ", " : "", swept_options);
+    free(swept_options);
 }
 
-static RgStatus tell_metric(const RgLedgers *ledgers, const RgEntry *entry, const char *stored,
-                            const char *name, RgError *error) {
+static RgStatus tell_metric(const RgRunStatuses *statuses, const RgTrialSummary *entry,
+                            const char *stored, const char *name, RgError *error) {
     int64_t step;
     double value;
-    RG_TRY(rg_ledgers_metric(ledgers, entry, stored, &value, &step, error));
+    RG_TRY(rg_run_statuses_metric(statuses, entry, stored, &value, &step, error));
     if (step < 0)
         return RG_OK;
     printf("  %s %.4g", name, value);
@@ -78,8 +78,8 @@ static RgStatus tell_metric(const RgLedgers *ledgers, const RgEntry *entry, cons
 }
 
 /* Of a trial that is under way. */
-static RgStatus tell_place(const RgLedgers *ledgers, const RgForecast *f, RgError *error) {
-    const RgEntry *entry = f->entry;
+static RgStatus tell_place(const RgRunStatuses *statuses, const RgForecast *f, RgError *error) {
+    const RgTrialSummary *entry = f->entry;
     char text[32];
     RG_ASSERT(entry); /* new trials alone have none */
     tell_name(entry->label, entry->seed, entry->swept);
@@ -94,18 +94,18 @@ static RgStatus tell_place(const RgLedgers *ledgers, const RgForecast *f, RgErro
     if (f->plan->budget.steps > 0)
         printf("/%ld", (long)f->plan->budget.steps);
     printf(", %.0f %% of its %s, %s", 100 * f->share, rg_cost_names[cost],
-           rg_duration_text(rg_entry_seconds(entry), text));
-    const char *headline = rg_environment_type(f->plan->environment.type)->headline;
-    char *stored = rg_string_format("eval/%s", headline);
-    RgStatus status = tell_metric(ledgers, entry, stored, headline, error);
+           rg_duration_text(rg_trial_summary_seconds(entry), text));
+    const char *primary_metric = rg_environment_type(f->plan->environment.type)->primary_metric;
+    char *stored = rg_string_format("eval/%s", primary_metric);
+    RgStatus status = tell_metric(statuses, entry, stored, primary_metric, error);
     if (status == RG_OK)
-        status = tell_metric(ledgers, entry, "loss", "loss", error);
+        status = tell_metric(statuses, entry, "loss", "loss", error);
     printf("\n");
     free(stored);
     return status;
 }
 
-static RgStatus tell_of_state(const RgLedgers *ledgers, const RgForecast *all, int64_t count,
+static RgStatus tell_of_state(const RgRunStatuses *statuses, const RgForecast *all, int64_t count,
                               RgTrialState state, RgError *error) {
     bool first = true;
     RgStatus status = RG_OK;
@@ -116,9 +116,9 @@ static RgStatus tell_of_state(const RgLedgers *ledgers, const RgForecast *all, i
             printf("  %s\n", rg_state_names[state]);
         first = false;
         if (state == RG_STATE_RUNNING || state == RG_STATE_INTERRUPTED) {
-            status = tell_place(ledgers, &all[i], error);
+            status = tell_place(statuses, &all[i], error);
         } else {
-            const RgEntry *entry = all[i].entry;
+            const RgTrialSummary *entry = all[i].entry;
             RG_ASSERT(entry);
             tell_name(entry->label, entry->seed, entry->swept);
             printf(": %s\n", entry->reason ? entry->reason : "no reason recorded");
@@ -165,23 +165,23 @@ static void tell_missing(const RgExperiment *experiment) {
 }
 
 /* `waiting` becomes true where there is anything left to do. */
-static RgStatus tell_experiment(const RgLedgers *ledgers, const RgLedger *ledger,
+static RgStatus tell_experiment(const RgRunStatuses *statuses, const RgRunStatus *run_status,
                                 const RgExperiment *experiment, bool written, bool *waiting,
                                 RgError *error) {
     static const RgTrialState told[] = {RG_STATE_RUNNING, RG_STATE_INTERRUPTED, RG_STATE_DIVERGED,
                                         RG_STATE_FAILED};
 
     int64_t by_state[RG_STATES] = {0}, count = experiment->trial_count, known = 0;
-    RgForecast *all = rg_forecast(experiment, ledger, written, NULL);
+    RgForecast *all = rg_forecast(experiment, run_status, written, NULL);
     for (int64_t i = 0; i < count; i++) {
         by_state[all[i].state]++;
         known += all[i].entry != NULL;
     }
-    tell_counts(by_state, count, ledger->count - known);
+    tell_counts(by_state, count, run_status->count - known);
     tell_missing(experiment);
     RgStatus status = RG_OK;
     for (size_t i = 0; i < sizeof told / sizeof *told && status == RG_OK; i++)
-        status = tell_of_state(ledgers, all, count, told[i], error);
+        status = tell_of_state(statuses, all, count, told[i], error);
     int64_t left = count - by_state[RG_STATE_FINISHED] - by_state[RG_STATE_DIVERGED];
     if (status == RG_OK)
         tell_left(all, count, left, by_state[RG_STATE_RUNNING]);
@@ -191,11 +191,11 @@ static RgStatus tell_experiment(const RgLedgers *ledgers, const RgLedger *ledger
 }
 
 /* A config of another version of the program, which this one does not take: rows alone speak. */
-static void tell_rows(const RgLedger *ledger, const RgError *reason) {
-    printf("  %ld trials have begun; how many there are is not known: %s\n", (long)ledger->count,
-           reason->text);
-    for (int64_t i = 0; i < ledger->count; i++) {
-        const RgEntry *entry = &ledger->entries[i];
+static void tell_rows(const RgRunStatus *run_status, const RgError *reason) {
+    printf("  %ld trials have begun; how many there are is not known: %s\n",
+           (long)run_status->count, reason->text);
+    for (int64_t i = 0; i < run_status->count; i++) {
+        const RgTrialSummary *entry = &run_status->entries[i];
         tell_name(entry->label, entry->seed, entry->swept);
         printf(": %s%s%s", entry->status, entry->reason ? ", " : "",
                entry->reason ? entry->reason : "");
@@ -215,28 +215,28 @@ static RgStatus unknown_experiment(const StatusArguments *a, RgError *error) {
 /* One look at the store. */
 static RgStatus look(const StatusArguments *a, bool *waiting, RgError *error) {
     char holder[128];
-    RgLedgers ledgers;
+    RgRunStatuses statuses;
     bool written = rg_store_writer(a->store.path, holder);
-    RG_TRY(rg_ledgers_open(a->store.path, a->store.choice.experiment, &ledgers, error));
-    RgStatus status = ledgers.count > 0 ? RG_OK : unknown_experiment(a, error);
+    RG_TRY(rg_run_statuses_open(a->store.path, a->store.choice.experiment, &statuses, error));
+    RgStatus status = statuses.count > 0 ? RG_OK : unknown_experiment(a, error);
     *waiting = false;
-    for (int64_t i = 0; i < ledgers.count && status == RG_OK; i++) {
-        const RgLedger *ledger = &ledgers.at[i];
-        bool runs = written && ledger->latest;
+    for (int64_t i = 0; i < statuses.count && status == RG_OK; i++) {
+        const RgRunStatus *run_status = &statuses.at[i];
+        bool runs = written && run_status->latest;
         RgExperiment *experiment;
         RgError reason = {0};
-        printf("%s%s%s%s\n", i > 0 ? "\n" : "", ledger->experiment, runs ? ", run by " : "",
+        printf("%s%s%s%s\n", i > 0 ? "\n" : "", run_status->experiment, runs ? ", run by " : "",
                runs ? holder : "");
-        if (rg_experiment_restore(ledger->config, &experiment, &reason) != RG_OK) {
-            tell_rows(ledger, &reason);
+        if (rg_experiment_restore(run_status->config, &experiment, &reason) != RG_OK) {
+            tell_rows(run_status, &reason);
             continue;
         }
-        status = rg_use_recorded_inputs(experiment, ledgers.store, error);
+        status = rg_use_recorded_inputs(experiment, statuses.store, error);
         if (status == RG_OK)
-            status = tell_experiment(&ledgers, ledger, experiment, runs, waiting, error);
+            status = tell_experiment(&statuses, run_status, experiment, runs, waiting, error);
         rg_experiment_close(experiment);
     }
-    rg_ledgers_close(&ledgers);
+    rg_run_statuses_close(&statuses);
     if (fflush(stdout) != 0 && status == RG_OK) /* nobody watches any more */
         status = rg_fail(error, RG_E_FILE, "standard output: %s", strerror(errno));
     return status;

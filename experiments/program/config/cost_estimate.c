@@ -14,14 +14,14 @@
 
 /* ---- the environment ---- */
 
-void rg_planner_clear(RgPlanner *planner) {
+void rg_cost_estimator_clear(RgCostEstimator *planner) {
     rg_environment_destroy(planner->environment);
     free(planner->identity);
-    *planner = (RgPlanner){0};
+    *planner = (RgCostEstimator){0};
 }
 
 /* Its data that need no policy, and the memory of the process with them. */
-static RgStatus set_environment(RgPlanner *planner, const RgTrialPlan *plan, RgError *error) {
+static RgStatus set_environment(RgCostEstimator *planner, const RgTrialSpec *plan, RgError *error) {
     RgSettings *part = rg_settings_create();
     rg_settings_copy_group(part, "environment", plan->resolved, "environment");
     char *identity = rg_settings_to_json(part);
@@ -32,7 +32,7 @@ static RgStatus set_environment(RgPlanner *planner, const RgTrialPlan *plan, RgE
     }
     double before = rg_memory_in_use();
     double others = planner->identity ? planner->program : before;
-    rg_planner_clear(planner);
+    rg_cost_estimator_clear(planner);
     planner->identity = identity;
     RG_TRY(rg_environment_create(plan->environment.type, plan->resolved, "environment",
                                  rg_random_root((uint64_t)plan->seed), &planner->environment,
@@ -44,19 +44,19 @@ static RgStatus set_environment(RgPlanner *planner, const RgTrialPlan *plan, RgE
 
 /* ---- the policy ---- */
 
-static RgStatus read_options(const RgTrialPlan *plan, int64_t vocabulary, RgTransformerPlan *model,
+static RgStatus read_options(const RgTrialSpec *plan, int64_t vocabulary, RgTransformerCost *model,
                              RgError *error) {
     RgTransformerOptions options;
     RG_TRY(rg_options_read(rg_policy_transformer.about.options, plan->resolved, "policy", &options,
                            error));
-    return rg_transformer_plan(&options, vocabulary, &plan->adapter, model, error);
+    return rg_transformer_cost(&options, vocabulary, &plan->adapter, model, error);
 }
 
 /* A transformer's plan; for other kinds model->vocabulary stays 0, and `small` is their parameters.
  * The weights of a file are loaded for their dimensions. */
-static RgStatus read_model(const RgTrialPlan *plan, const RgPolicySpace *space,
-                           RgTransformerPlan *model, int64_t *small, RgError *error) {
-    *model = (RgTransformerPlan){0};
+static RgStatus read_model(const RgTrialSpec *plan, const RgPolicySpace *space,
+                           RgTransformerCost *model, int64_t *small, RgError *error) {
+    *model = (RgTransformerCost){0};
     RgPolicy *policy = NULL;
     RgStatus status = rg_weights_check_path(plan->policy.weights, error);
     if (status != RG_OK)
@@ -70,7 +70,7 @@ static RgStatus read_model(const RgTrialPlan *plan, const RgPolicySpace *space,
                                   rg_random_root(0), &policy, error);
     if (status == RG_OK && policy->type == &rg_policy_transformer)
         status =
-            rg_transformer_plan(rg_transformer_options(policy), rg_transformer_vocabulary(policy),
+            rg_transformer_cost(rg_transformer_options(policy), rg_transformer_vocabulary(policy),
                                 &plan->adapter, model, error);
     else if (status == RG_OK)
         *small = policy->parameters->count;
@@ -86,15 +86,15 @@ typedef struct Work {
 } Work;
 
 /* `model` has no vocabulary where the policy is none of tokens, and features are few. */
-static Work work_of(const RgTrialPlan *plan, const RgEnvironment *environment,
-                    const RgTransformerPlan *model, int64_t trained) {
+static Work work_of(const RgTrialSpec *plan, const RgEnvironment *environment,
+                    const RgTransformerCost *model, int64_t trained) {
     const RgPolicySpace *space = &environment->space;
     const RgWorkTerms terms = {.batch = plan->training.batch,
-                               .steps = environment->course.response_limit,
+                               .steps = environment->task.response_limit,
                                .features = model->vocabulary > 0 ? model->options.width : 0,
                                .parameters = trained,
                                .enumerated = space->contexts * space->responses,
-                               .process = environment->course.process != NULL};
+                               .mdp = environment->task.mdp != NULL};
     Work work = {.told = false};
     work.told = rg_algorithm_work(plan->algorithm, plan->algorithm_options, &terms, &work.create,
                                   &work.step);
@@ -128,21 +128,21 @@ static int64_t longest_response(const RgSequences *s) {
     return longest;
 }
 
-static bool takes_demonstrations(const RgTrialPlan *plan) {
+static bool takes_demonstrations(const RgTrialSpec *plan) {
     return plan->recipe.group == 0 && !rg_recipe_takes_pairs(&plan->recipe);
 }
 
 /* The longest sequences of a step: demonstrations that are there already are looked at, all else is
  * a prompt and a response of the limit. */
-static RgPassLoad longest_load(const RgTrialPlan *plan, const RgCourse *course, const Work *work) {
+static RgPassLoad longest_load(const RgTrialSpec *plan, const RgTask *task, const Work *work) {
     bool pairs = !takes_demonstrations(plan);
     int64_t copies = largest_pass(&work->step, RG_WORK_TRAINED).copies;
     RgPassLoad load = {.copies = copies > 0 ? copies : rg_recipe_counts(&plan->recipe).trained,
-                       .prompt_length = longest_prompt(course->prompts),
-                       .response_length = course->response_limit};
-    if (!pairs && course->demonstrations) {
-        load.prompt_length = longest_prompt(course->demonstrations);
-        load.response_length = longest_response(course->demonstrations);
+                       .prompt_length = longest_prompt(task->prompts),
+                       .response_length = task->response_limit};
+    if (!pairs && task->demonstrations) {
+        load.prompt_length = longest_prompt(task->demonstrations);
+        load.response_length = longest_response(task->demonstrations);
     }
     return load;
 }
@@ -164,10 +164,10 @@ static void take_temporary(RgTrialCost *cost, double bytes, const char *of) {
 }
 
 /* Passes without gradients, of policy and reference one after another. */
-static void plan_values(const RgTrialPlan *plan, const RgTransformerPlan *model, RgPassLoad load,
+static void plan_values(const RgTrialSpec *plan, const RgTransformerCost *model, RgPassLoad load,
                         int64_t part, RgTrialCost *cost) {
     int64_t of_threads = (int64_t)rg_threads() * RG_VALUES_OF_A_THREAD;
-    bool apart = rg_shards_suit_sizes(rg_transformer_plan_weights(model), INT64_MAX);
+    bool apart = rg_data_parallel_suits_sizes(rg_transformer_cost_weights(model), INT64_MAX);
     int64_t at_once = apart ? of_threads : RG_VALUES_AT_ONCE;
     int64_t most = at_once / load.copies, passed = part < most ? part : most;
     RgPassLoad own = of_prompts(load, passed), scored = of_prompts(load, at_once);
@@ -179,7 +179,7 @@ static void plan_values(const RgTrialPlan *plan, const RgTransformerPlan *model,
 }
 
 /* What there is beside a step: decoders, merged weights. */
-static void plan_temporaries(const RgTrialPlan *plan, const RgTransformerPlan *model,
+static void plan_temporaries(const RgTrialSpec *plan, const RgTransformerCost *model,
                              const Work *work, RgPassLoad load, RgTrialCost *cost) {
     RgPassLoad sampled = of_prompts(load, EVALUATED_AT_ONCE);
     sampled.copies = 1;
@@ -200,7 +200,7 @@ static void plan_temporaries(const RgTrialPlan *plan, const RgTransformerPlan *m
     }
 }
 
-static RgPassCost pass_cost(const RgTrialPlan *plan, const RgTransformerPlan *model,
+static RgPassCost pass_cost(const RgTrialSpec *plan, const RgTransformerCost *model,
                             RgPassLoad load, int64_t examples) {
     RgPassLoad part = of_prompts(load, examples);
     if (takes_demonstrations(plan))
@@ -209,13 +209,13 @@ static RgPassCost pass_cost(const RgTrialPlan *plan, const RgTransformerPlan *mo
 }
 
 /* What does not train has no options of training. */
-static int64_t shards_of(const RgTrialPlan *plan) {
+static int64_t shards_of(const RgTrialSpec *plan) {
     return plan->training.shards > 1 ? plan->training.shards : 1;
 }
 
 /* The passes of a step: of each shard as many parts as fit into it, and one of the rest, whose
  * memory is another where it is too small for what the others run in. */
-static void plan_passes(const RgTrialPlan *plan, const RgTransformerPlan *model, RgPassLoad load,
+static void plan_passes(const RgTrialSpec *plan, const RgTransformerCost *model, RgPassLoad load,
                         int64_t part, RgTrialCost *cost) {
     int64_t batch = plan->training.batch, shards = shards_of(plan);
     RgPassCost pass = pass_cost(plan, model, load, part);
@@ -235,9 +235,9 @@ static void plan_passes(const RgTrialPlan *plan, const RgTransformerPlan *model,
 
 /* What is asked once of the responses that are trained on, before the first epoch: the reference
  * for log-probabilities and for features, the policy for what `prepare` is given. */
-static void plan_questions(const RgTrialPlan *plan, const RgTransformerPlan *model, RgPassLoad all,
+static void plan_questions(const RgTrialSpec *plan, const RgTransformerCost *model, RgPassLoad all,
                            const RgRecipeCounts *counts, RgTrialCost *cost) {
-    RgTransformerPlan reference = *model;
+    RgTransformerCost reference = *model;
     reference.adapter = (RgAdapter){0};
     all.copies = counts->trained;
     if (plan->algorithm->prepare)
@@ -250,9 +250,9 @@ static void plan_questions(const RgTrialPlan *plan, const RgTransformerPlan *mod
 }
 
 /* Operations of an item of work, added to the sum where they belong. */
-static void price(const RgTransformerPlan *model, RgPassLoad load, const struct RgWorkItem *item,
+static void price(const RgTransformerCost *model, RgPassLoad load, const struct RgWorkItem *item,
                   RgTrialCost *cost) {
-    RgTransformerPlan reference = *model;
+    RgTransformerCost reference = *model;
     reference.adapter = (RgAdapter){0};
     load = of_prompts(load, item->prompts);
     load.copies = item->copies;
@@ -289,7 +289,7 @@ static void price(const RgTransformerPlan *model, RgPassLoad load, const struct 
 
 /* Bytes of the largest passes with a gradient: those in shards and those that are not have tapes of
  * their own, which keep their memory. */
-static double work_activations(const RgTransformerPlan *model, RgPassLoad load,
+static double work_activations(const RgTransformerCost *model, RgPassLoad load,
                                const RgWork *work) {
     double peak[2] = {0, 0};
     for (int i = 0; i < work->count; i++) {
@@ -306,7 +306,7 @@ static double work_activations(const RgTransformerPlan *model, RgPassLoad load,
 
 /* What is done before the first step, then each step. Second derivatives keep what no closed form
  * tells. */
-static void plan_work(const RgTransformerPlan *model, RgPassLoad load, const Work *work,
+static void plan_work(const RgTransformerCost *model, RgPassLoad load, const Work *work,
                       RgTrialCost *cost) {
     RgTrialCost before = {.other_flops = work->create.flops};
     for (int i = 0; i < work->create.count; i++)
@@ -321,7 +321,7 @@ static void plan_work(const RgTransformerPlan *model, RgPassLoad load, const Wor
         cost->left_out = "the memory of second derivatives";
 }
 
-static void plan_step(const RgTrialPlan *plan, const RgTransformerPlan *model, RgPassLoad load,
+static void plan_step(const RgTrialSpec *plan, const RgTransformerCost *model, RgPassLoad load,
                       const Work *work, int64_t part, RgTrialCost *cost) {
     const RgRecipe *r = &plan->recipe;
     RgRecipeCounts counts = rg_recipe_counts(r);
@@ -359,7 +359,7 @@ static double bytes_of(int64_t numbers) {
     return (double)rg_aligned_room(sizeof(RgReal) * (size_t)numbers);
 }
 
-static void plan_parameters(const RgTrialPlan *plan, int64_t trained, int64_t weights,
+static void plan_parameters(const RgTrialSpec *plan, int64_t trained, int64_t weights,
                             RgTrialCost *cost) {
     double own = bytes_of(trained), whole = bytes_of(weights);
     bool trains = plan->algorithm->loss || plan->algorithm->step;
@@ -375,13 +375,13 @@ static void plan_parameters(const RgTrialPlan *plan, int64_t trained, int64_t we
 }
 
 /* Frozen weights of which so many numbers are in matrices. */
-static void plan_storage(const RgTrialPlan *plan, int64_t matrices, RgTrialCost *cost) {
+static void plan_storage(const RgTrialSpec *plan, int64_t matrices, RgTrialCost *cost) {
     if (plan->policy.reference_storage == RG_PRECISION_BF16)
         cost->reference += (double)rg_aligned_room(sizeof(RgBf16) * (size_t)matrices) +
                            bytes_of(cost->frozen - matrices) - bytes_of(cost->frozen);
 }
 
-static void plan_transformer(const RgTrialPlan *plan, RgTransformerPlan *model, RgPassLoad load,
+static void plan_transformer(const RgTrialSpec *plan, RgTransformerCost *model, RgPassLoad load,
                              const Work *work, RgTrialCost *cost) {
     model->recompute = plan->policy.recompute;
     model->precision = (RgPrecision)plan->policy.precision;
@@ -403,19 +403,18 @@ static void plan_transformer(const RgTrialPlan *plan, RgTransformerPlan *model, 
 }
 
 /* Responses of `work`, as tokens and as queries. */
-static void count_work(const RgWork *work, const RgCourse *course, double *tokens,
-                       double *queries) {
-    *tokens = rg_work_responses(work, RG_WORK_SAMPLED) * (double)course->response_limit;
+static void count_work(const RgWork *work, const RgTask *task, double *tokens, double *queries) {
+    *tokens = rg_work_responses(work, RG_WORK_SAMPLED) * (double)task->response_limit;
     *queries = rg_work_responses(work, RG_WORK_JUDGED);
 }
 
 /* An algorithm with a step of its own counts for itself. How long responses are is known of
  * transformers alone. */
-static void plan_rollout(const RgTrialPlan *plan, const RgTransformerPlan *model, const Work *work,
-                         const RgCourse *course, RgTrialCost *cost) {
+static void plan_rollout(const RgTrialSpec *plan, const RgTransformerCost *model, const Work *work,
+                         const RgTask *task, RgTrialCost *cost) {
     if (work->told) {
-        count_work(&work->create, course, &cost->create_tokens, &cost->create_queries);
-        count_work(&work->step, course, &cost->generated_tokens, &cost->judge_queries);
+        count_work(&work->create, task, &cost->create_tokens, &cost->create_queries);
+        count_work(&work->step, task, &cost->generated_tokens, &cost->judge_queries);
         cost->at_most = work->create.at_most || work->step.at_most;
         if (model->vocabulary == 0 && cost->generated_tokens > 0)
             cost->generated_tokens = NAN;
@@ -425,7 +424,7 @@ static void plan_rollout(const RgTrialPlan *plan, const RgTransformerPlan *model
     double batch = (double)plan->training.batch, own = batch * plan->recipe.on_policy;
     double sampled = own * (double)counts.sampled + batch * (double)counts.third;
     cost->judge_queries = own * (double)counts.judged;
-    cost->generated_tokens = sampled * (double)course->response_limit;
+    cost->generated_tokens = sampled * (double)task->response_limit;
     if (plan->algorithm->step || (model->vocabulary == 0 && sampled > 0))
         cost->generated_tokens = NAN;
     if (plan->algorithm->step)
@@ -436,24 +435,23 @@ double rg_trial_step_flops(const RgTrialCost *cost) {
     return cost->policy_flops + cost->reference_flops + cost->sampling_flops + cost->other_flops;
 }
 
-static RgStatus plan_trial(RgPlanner *planner, const RgTrialPlan *plan, RgTrialCost *cost,
+static RgStatus plan_trial(RgCostEstimator *planner, const RgTrialSpec *plan, RgTrialCost *cost,
                            RgError *error) {
     *cost = (RgTrialCost){0};
     RG_TRY(set_environment(planner, plan, error));
     cost->program = planner->program;
-    RgTransformerPlan model;
+    RgTransformerCost model;
     int64_t small = 0;
     RG_TRY(read_model(plan, &planner->environment->space, &model, &small, error));
     const RgEnvironment *environment = planner->environment;
     Work work = work_of(plan, environment, &model,
-                        model.vocabulary > 0 ? rg_transformer_plan_trained(&model) : small);
-    plan_rollout(plan, &model, &work, &environment->course, cost);
+                        model.vocabulary > 0 ? rg_transformer_cost_trained(&model) : small);
+    plan_rollout(plan, &model, &work, &environment->task, cost);
     if (model.vocabulary > 0) {
-        plan_parameters(plan, rg_transformer_plan_trained(&model),
-                        rg_transformer_plan_weights(&model), cost);
-        plan_storage(plan, rg_transformer_plan_matrices(&model), cost);
-        plan_transformer(plan, &model, longest_load(plan, &environment->course, &work), &work,
-                         cost);
+        plan_parameters(plan, rg_transformer_cost_trained(&model),
+                        rg_transformer_cost_weights(&model), cost);
+        plan_storage(plan, rg_transformer_cost_matrices(&model), cost);
+        plan_transformer(plan, &model, longest_load(plan, &environment->task, &work), &work, cost);
     } else {
         plan_parameters(plan, small, small, cost);
         cost->left_out = "passes, which are small";
@@ -464,8 +462,8 @@ static RgStatus plan_trial(RgPlanner *planner, const RgTrialPlan *plan, RgTrialC
     return RG_OK;
 }
 
-RgStatus rg_plan_trial(RgPlanner *planner, const RgTrialPlan *plan, RgTrialCost *cost,
-                       RgError *error) {
+RgStatus rg_cost_estimate_trial(RgCostEstimator *planner, const RgTrialSpec *plan,
+                                RgTrialCost *cost, RgError *error) {
     RgStatus status = plan_trial(planner, plan, cost, error);
     return rg_resolved_name_missing(plan->resolved, status, error);
 }

@@ -39,15 +39,15 @@ typedef struct RgTrialCost {
 } RgTrialCost;
 
 /* Environments that plans were made with, kept from one trial to the next. Start zeroed. */
-typedef struct RgPlanner {
+typedef struct RgCostEstimator {
     RgEnvironment *environment;
     char *identity;
     double program;
-} RgPlanner;
+} RgCostEstimator;
 
-RgStatus rg_plan_trial(RgPlanner *planner, const RgTrialPlan *plan, RgTrialCost *cost,
-                       RgError *error);
-void rg_planner_clear(RgPlanner *planner);
+RgStatus rg_cost_estimate_trial(RgCostEstimator *planner, const RgTrialSpec *plan,
+                                RgTrialCost *cost, RgError *error);
+void rg_cost_estimator_clear(RgCostEstimator *planner);
 
 /* Operations of a step in all; 0: they are not planned. */
 double rg_trial_step_flops(const RgTrialCost *cost);

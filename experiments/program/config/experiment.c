@@ -46,17 +46,17 @@ static RgSettings *trial_settings(const RgSettings *s, int64_t algorithm) {
     return trial;
 }
 
-static RgStatus add_trial(RgExperiment *e, const RgSettings *settings, int64_t seed, json_t *varied,
-                          RgError *error) {
+static RgStatus add_trial(RgExperiment *e, const RgSettings *settings, int64_t seed,
+                          json_t *swept_options, RgError *error) {
     e->trials = rg_reallocate(e->trials, (size_t)e->trial_count + 1, sizeof *e->trials);
-    RgTrialPlan *plan = &e->trials[e->trial_count++];
+    RgTrialSpec *plan = &e->trials[e->trial_count++];
     e->unfolded = e->trial_count;
-    *plan = (RgTrialPlan){.seed = seed};
-    plan->swept_json = json_dumps(varied, JSON_SORT_KEYS | JSON_COMPACT);
-    RG_TRY(rg_trial_plan_resolve(plan, settings, error));
+    *plan = (RgTrialSpec){.seed = seed};
+    plan->swept_json = json_dumps(swept_options, JSON_SORT_KEYS | JSON_COMPACT);
+    RG_TRY(rg_trial_spec_resolve(plan, settings, error));
     if (!e->restored)
-        RG_TRY(rg_trial_plan_check_judge(plan, settings, error));
-    rg_trial_plan_key(plan, !e->restored);
+        RG_TRY(rg_trial_spec_check_judge(plan, settings, error));
+    rg_trial_spec_key(plan, !e->restored);
     if (!e->keys)
         e->keys = rg_lookup_create();
     int64_t *earlier = rg_lookup_at(e->keys, plan->key, strlen(plan->key));
@@ -79,7 +79,7 @@ static void number_keys(RgExperiment *e) {
 
 void rg_experiment_assume(RgExperiment *e, const json_t *sums) {
     for (int64_t i = 0; i < e->unfolded; i++)
-        rg_trial_plan_assume(&e->trials[i], sums);
+        rg_trial_spec_assume(&e->trials[i], sums);
     number_keys(e);
 }
 
@@ -125,7 +125,7 @@ RgStatus rg_experiment_only(RgExperiment *e, const char *const *labels, int coun
         status = check_label(labels[i], known, error);
     free(known);
     RG_TRY(status);
-    RgTrialPlan *sorted = rg_allocate(e->unfolded, sizeof *sorted);
+    RgTrialSpec *sorted = rg_allocate(e->unfolded, sizeof *sorted);
     int64_t chosen = 0, rest;
     for (int64_t i = 0; i < e->unfolded; i++)
         chosen += is_one_of(e->trials[i].part.label, labels, count);
@@ -147,12 +147,12 @@ typedef struct Unfolding {
     RgWait *wait;
 } Unfolding;
 
-static RgStatus add_variation(void *context, const RgSettings *trial, json_t *varied,
+static RgStatus add_variation(void *context, const RgSettings *trial, json_t *swept_options,
                               RgError *error) {
     const Unfolding *unfolding = context;
     rg_wait_tell(unfolding->wait, "%s: its trials are being unfolded, of which there are many",
                  unfolding->experiment->options.name);
-    return add_trial(unfolding->experiment, trial, unfolding->seed, varied, error);
+    return add_trial(unfolding->experiment, trial, unfolding->seed, swept_options, error);
 }
 
 /* Resolve what a search might draw, and throw it away. */
@@ -160,13 +160,13 @@ static RgStatus check_probes(const RgSweep *sweep, const RgAlgorithm *algorithm,
                              const RgSettings *trial, int64_t seed, RgError *error) {
     RgStatus status = RG_OK;
     for (int64_t i = 0; i < rg_sweep_probes(sweep) && status == RG_OK; i++) {
-        RgTrialPlan plan = {.seed = seed};
+        RgTrialSpec plan = {.seed = seed};
         RgSettings *probe = rg_settings_clone(trial);
         rg_sweep_probe(sweep, i, algorithm, probe);
-        status = rg_trial_plan_resolve(&plan, probe, error);
+        status = rg_trial_spec_resolve(&plan, probe, error);
         if (status == RG_OK)
-            status = rg_trial_plan_check_judge(&plan, probe, error);
-        rg_trial_plan_clear(&plan);
+            status = rg_trial_spec_check_judge(&plan, probe, error);
+        rg_trial_spec_clear(&plan);
         rg_settings_destroy(probe);
     }
     return status;
@@ -386,7 +386,7 @@ void rg_experiment_close(RgExperiment *experiment) {
         return;
     rg_lookup_destroy(experiment->keys);
     for (int64_t i = 0; i < experiment->unfolded; i++)
-        rg_trial_plan_clear(&experiment->trials[i]);
+        rg_trial_spec_clear(&experiment->trials[i]);
     free(experiment->trials);
     rg_settings_destroy(experiment->settings);
     free(experiment->config_json);

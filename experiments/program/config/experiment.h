@@ -8,7 +8,7 @@
 #ifndef RG_EXPERIMENTS_PROGRAM_CONFIG_EXPERIMENT_H
 #define RG_EXPERIMENTS_PROGRAM_CONFIG_EXPERIMENT_H
 
-#include "experiments/program/config/trial_plan.h"
+#include "experiments/program/config/trial_spec.h"
 
 /* Top level of a config. */
 typedef struct RgExperimentOptions {
@@ -24,7 +24,7 @@ typedef struct RgExperiment {
     RgExperimentOptions options;
     char *config_json;
     char *overrides_json;  /* of them, those that -s set: path → value as text */
-    RgTrialPlan *trials;   /* [unfolded] all that the config asks for, … */
+    RgTrialSpec *trials;   /* [unfolded] all that the config asks for, … */
     int64_t trial_count;   /* … the first of which are those to be run */
     int64_t unfolded;      /* trial_count, unless rg_experiment_only has chosen */
     struct RgLookup *keys; /* of all of them, with their numbers */

@@ -4,7 +4,7 @@
  *     title = "…"; reference = "Author et al. 2024, arXiv:…";
  *     figures = ( { method = "dpo"; metric = "win rate"; value = "0.5 ± 0.1"; setting = "…";
  *                   source = "Table 1"; checked = "paper";
- *                   quantity = "win_rate_base"; where = ["beta=0.1"]; } );   // the last two may
+ *                   measure = "win_rate_base"; where = ["beta=0.1"]; } );   // the last two may
  * lack differences = [ "…" ];    unknown = [ "…" ];
  */
 #ifndef RG_EXPERIMENTS_PROGRAM_CONFIG_PAPER_FILE_H

@@ -25,11 +25,11 @@ const RgOption rg_search_options[] = {
     RG_OPTION_END,
 };
 
-const RgOption rg_varied_options[] = {
-    RG_OPTION_STRING(RgVariedOptions, option, NULL,
+const RgOption rg_swept_options[] = {
+    RG_OPTION_STRING(RgSweptOptions, option, NULL,
                      "path of the option in a trial, such as algorithm.exploration or "
                      "policy.adapter.rank"),
-    RG_OPTION_LIST(RgVariedOptions, also, "paths of further options that take the same value"),
+    RG_OPTION_LIST(RgSweptOptions, also, "paths of further options that take the same value"),
     RG_OPTION_END,
 };
 
@@ -43,7 +43,7 @@ const RgOption rg_range_options[] = {
 };
 
 typedef struct Varied {
-    RgVariedOptions entry;
+    RgSweptOptions entry;
     const RgSetting *values[MOST_VALUES]; /* [count] */
     int64_t count;                        /* 0: a range */
     RgRangeOptions range;
@@ -90,17 +90,17 @@ static bool path_applies(const char *option, const RgAlgorithm *algorithm) {
            within(option, "policy");
 }
 
-static const char *varied_path(const Varied *varied, int64_t i) {
-    return i == 0 ? varied->entry.option : varied->entry.also.item[i - 1].text;
+static const char *swept_path(const Varied *swept_options, int64_t i) {
+    return i == 0 ? swept_options->entry.option : swept_options->entry.also.item[i - 1].text;
 }
 
-static int64_t path_count(const Varied *varied) {
-    return 1 + varied->entry.also.count;
+static int64_t path_count(const Varied *swept_options) {
+    return 1 + swept_options->entry.also.count;
 }
 
-static bool applies(const Varied *varied, const RgAlgorithm *algorithm) {
-    for (int64_t i = 0; i < path_count(varied); i++)
-        if (path_applies(varied_path(varied, i), algorithm))
+static bool applies(const Varied *swept_options, const RgAlgorithm *algorithm) {
+    for (int64_t i = 0; i < path_count(swept_options); i++)
+        if (path_applies(swept_path(swept_options, i), algorithm))
             return true;
     return false;
 }
@@ -120,36 +120,38 @@ static RgStatus list_length(const RgSettings *s, const char *path, int64_t most,
     return RG_OK;
 }
 
-static RgStatus read_values(const RgSettings *s, const char *path, Varied *varied, RgError *error) {
+static RgStatus read_values(const RgSettings *s, const char *path, Varied *swept_options,
+                            RgError *error) {
     char at[96];
     snprintf(at, sizeof at, "%s.values", path);
-    RG_TRY(list_length(s, at, MOST_VALUES, "values", &varied->count, error));
-    if (varied->count == 0)
+    RG_TRY(list_length(s, at, MOST_VALUES, "values", &swept_options->count, error));
+    if (swept_options->count == 0)
         return rg_fail(error, RG_E_USAGE, "%s: expected a list of 1 to %d values", at, MOST_VALUES);
-    for (int64_t k = 0; k < varied->count; k++) {
+    for (int64_t k = 0; k < swept_options->count; k++) {
         snprintf(at, sizeof at, "%s.values.%d", path, (int)k);
-        varied->values[k] = rg_settings_find(s, at);
-        if (!varied->values[k] || varied->values[k]->kind == RG_SETTING_EMPTY)
+        swept_options->values[k] = rg_settings_find(s, at);
+        if (!swept_options->values[k] || swept_options->values[k]->kind == RG_SETTING_EMPTY)
             return rg_fail(error, RG_E_USAGE, "%s: expected a number, word or boolean", at);
     }
     return RG_OK;
 }
 
-static RgStatus read_range(const RgSettings *s, const char *path, Varied *varied, RgError *error) {
+static RgStatus read_range(const RgSettings *s, const char *path, Varied *swept_options,
+                           RgError *error) {
     char at[96];
-    RG_TRY(rg_options_read(rg_range_options, s, path, &varied->range, error));
+    RG_TRY(rg_options_read(rg_range_options, s, path, &swept_options->range, error));
     snprintf(at, sizeof at, "%s.from", path);
-    varied->from = rg_settings_find(s, at);
+    swept_options->from = rg_settings_find(s, at);
     snprintf(at, sizeof at, "%s.to", path);
-    varied->to = rg_settings_find(s, at);
-    const RgRangeOptions *r = &varied->range;
+    swept_options->to = rg_settings_find(s, at);
+    const RgRangeOptions *r = &swept_options->range;
     if (r->from >= r->to)
-        return rg_setting_refuse(varied->to, error, "expected more than from, which is %.10g",
-                                 r->from);
+        return rg_setting_refuse(swept_options->to, error,
+                                 "expected more than from, which is %.10g", r->from);
     if (r->scale == SCALE_LOG && r->from <= 0)
-        return rg_setting_refuse(varied->from, error, "a log scale needs a value above 0");
+        return rg_setting_refuse(swept_options->from, error, "a log scale needs a value above 0");
     for (int i = 0; i < 2 && r->scale == SCALE_INTEGER; i++) {
-        const RgSetting *end = i ? varied->to : varied->from;
+        const RgSetting *end = i ? swept_options->to : swept_options->from;
         if (end->kind != RG_SETTING_INTEGER)
             return rg_setting_refuse(end, error, "expected an integer, as the scale is");
     }
@@ -157,18 +159,18 @@ static RgStatus read_range(const RgSettings *s, const char *path, Varied *varied
 }
 
 /* `ranges`: whether it may have a range in place of values. */
-static RgStatus read_varied(const RgSettings *s, const char *path, bool ranges, Varied *varied,
-                            RgError *error) {
+static RgStatus read_swept(const RgSettings *s, const char *path, bool ranges,
+                           Varied *swept_options, RgError *error) {
     static const char *const of_grid[] = {"option", "also", "values", NULL};
     static const char *const of_search[] = {"option", "also",  "values", "from",
                                             "to",     "scale", NULL};
     char at[96];
-    *varied = (Varied){0};
-    RG_TRY(rg_options_read(rg_varied_options, s, path, &varied->entry, error));
+    *swept_options = (Varied){0};
+    RG_TRY(rg_options_read(rg_swept_options, s, path, &swept_options->entry, error));
     snprintf(at, sizeof at, "%s.values", path);
     bool listed = rg_settings_find(s, at) || rg_settings_has_group(s, at);
-    RG_TRY(listed || !ranges ? read_values(s, path, varied, error)
-                             : read_range(s, path, varied, error));
+    RG_TRY(listed || !ranges ? read_values(s, path, swept_options, error)
+                             : read_range(s, path, swept_options, error));
     return rg_settings_check_used(s, path, ranges ? of_search : of_grid, error);
 }
 
@@ -221,10 +223,10 @@ static RgStatus check_path(const RgSetting *setting, const RgAlgorithm *const *a
 }
 
 /* All paths of an element, which must not be there already. */
-static RgStatus check_paths(const RgSettings *s, const char *element, const Varied *varied,
+static RgStatus check_paths(const RgSettings *s, const char *element, const Varied *swept_options,
                             const RgSweep *sweep, const RgAlgorithm *const *algorithms,
                             int64_t count, RgError *error) {
-    for (int64_t i = 0; i < path_count(varied); i++) {
+    for (int64_t i = 0; i < path_count(swept_options); i++) {
         const RgSetting *setting = path_setting(s, element, i);
         RG_TRY(check_path(setting, algorithms, count, error));
         int same = 0;
@@ -232,7 +234,7 @@ static RgStatus check_paths(const RgSettings *s, const char *element, const Vari
             const Varied *other =
                 k < sweep->grid_count ? &sweep->grid[k] : &sweep->drawn[k - sweep->grid_count];
             for (int64_t j = 0; j < path_count(other); j++)
-                same += strcmp(varied_path(other, j), setting->text) == 0;
+                same += strcmp(swept_path(other, j), setting->text) == 0;
         }
         if (same > 1)
             return rg_setting_refuse(setting, error, "is varied twice");
@@ -240,7 +242,7 @@ static RgStatus check_paths(const RgSettings *s, const char *element, const Vari
     return RG_OK;
 }
 
-static RgStatus read_list(const RgSettings *s, const char *path, bool ranges, Varied *varied,
+static RgStatus read_list(const RgSettings *s, const char *path, bool ranges, Varied *swept_options,
                           int *count, RgError *error) {
     int64_t length;
     RG_TRY(
@@ -248,7 +250,7 @@ static RgStatus read_list(const RgSettings *s, const char *path, bool ranges, Va
     for (; *count < length; (*count)++) {
         char element[64];
         snprintf(element, sizeof element, "%s.%d", path, *count);
-        RG_TRY(read_varied(s, element, ranges, &varied[*count], error));
+        RG_TRY(read_swept(s, element, ranges, &swept_options[*count], error));
     }
     return RG_OK;
 }
@@ -304,8 +306,8 @@ void rg_sweep_destroy(RgSweep *sweep) {
 
 /* ---- values ---- */
 
-static Value listed_value(const Varied *varied, int64_t index) {
-    const RgSetting *value = varied->values[index % varied->count];
+static Value listed_value(const Varied *swept_options, int64_t index) {
+    const RgSetting *value = swept_options->values[index % swept_options->count];
     return (Value){.kind = value->kind, .text = value->text, .origin = value};
 }
 
@@ -329,20 +331,21 @@ static double drawn_number(const RgRangeOptions *range, RgRandom random, int64_t
 }
 
 /* A value's text is its own: it is put in place when the value has come to rest. */
-static Value number_value(const Varied *varied, double number) {
-    Value value = {.origin = varied->from};
-    bool integer = varied->range.scale == SCALE_INTEGER;
+static Value number_value(const Varied *swept_options, double number) {
+    Value value = {.origin = swept_options->from};
+    bool integer = swept_options->range.scale == SCALE_INTEGER;
     value.kind = integer ? RG_SETTING_INTEGER : RG_SETTING_REAL;
     snprintf(value.own, sizeof value.own, integer ? "%.0f" : "%.17g", number);
     return value;
 }
 
-static Value drawn_value(const RgSweep *sweep, const Varied *varied, int64_t draw) {
+static Value drawn_value(const RgSweep *sweep, const Varied *swept_options, int64_t draw) {
     RgRandom search = rg_random_named(rg_random_root((uint64_t)sweep->search.seed), "search");
-    RgRandom random = rg_random_named(search, varied->entry.option);
-    if (varied->count > 0)
-        return listed_value(varied, rg_random_below(random, (uint64_t)draw, varied->count));
-    return number_value(varied, drawn_number(&varied->range, random, draw));
+    RgRandom random = rg_random_named(search, swept_options->entry.option);
+    if (swept_options->count > 0)
+        return listed_value(swept_options,
+                            rg_random_below(random, (uint64_t)draw, swept_options->count));
+    return number_value(swept_options, drawn_number(&swept_options->range, random, draw));
 }
 
 static const char *value_text(const Value *value) {
@@ -365,11 +368,11 @@ static json_t *value_json(const Value *value) {
 
 /* ---- going through ---- */
 
-static void set_value(const Varied *varied, const Value *value, const RgAlgorithm *algorithm,
+static void set_value(const Varied *swept_options, const Value *value, const RgAlgorithm *algorithm,
                       RgSettings *trial) {
-    for (int64_t i = 0; i < path_count(varied); i++)
-        if (path_applies(varied_path(varied, i), algorithm))
-            rg_settings_set(trial, varied_path(varied, i), value->kind, value_text(value),
+    for (int64_t i = 0; i < path_count(swept_options); i++)
+        if (path_applies(swept_path(swept_options, i), algorithm))
+            rg_settings_set(trial, swept_path(swept_options, i), value->kind, value_text(value),
                             value->origin->file, value->origin->line);
 }
 
@@ -378,15 +381,15 @@ static const char *last_part(const char *path) {
     return dot ? dot + 1 : path;
 }
 
-/* The last part of the path, or all of it where another varied option ends alike. */
-static const char *shown_name(const RgSweep *sweep, const Varied *varied) {
-    const char *name = last_part(varied->entry.option);
+/* The last part of the path, or all of it where another swept_options option ends alike. */
+static const char *shown_name(const RgSweep *sweep, const Varied *swept_options) {
+    const char *name = last_part(swept_options->entry.option);
     int alike = 0;
     for (int i = 0; i < sweep->grid_count; i++)
         alike += strcmp(last_part(sweep->grid[i].entry.option), name) == 0;
     for (int i = 0; i < sweep->drawn_count; i++)
         alike += strcmp(last_part(sweep->drawn[i].entry.option), name) == 0;
-    return alike > 1 ? varied->entry.option : name;
+    return alike > 1 ? swept_options->entry.option : name;
 }
 
 typedef struct Walk {
@@ -394,7 +397,7 @@ typedef struct Walk {
     const RgAlgorithm *algorithm;
     RgSweepVisit *visit;
     void *context;
-    json_t *varied;
+    json_t *swept_options;
 } Walk;
 
 /* Every point of the grid from its `depth`-th option on. */
@@ -403,18 +406,19 @@ static RgStatus walk_grid(const Walk *walk, const RgSettings *trial, int depth, 
     while (depth < sweep->grid_count && !applies(&sweep->grid[depth], walk->algorithm))
         depth++;
     if (depth == sweep->grid_count)
-        return walk->visit(walk->context, trial, walk->varied, error);
-    const Varied *varied = &sweep->grid[depth];
+        return walk->visit(walk->context, trial, walk->swept_options, error);
+    const Varied *swept_options = &sweep->grid[depth];
     RgStatus status = RG_OK;
-    for (int64_t i = 0; i < varied->count && status == RG_OK; i++) {
-        Value value = listed_value(varied, i);
+    for (int64_t i = 0; i < swept_options->count && status == RG_OK; i++) {
+        Value value = listed_value(swept_options, i);
         RgSettings *next = rg_settings_clone(trial);
-        set_value(varied, &value, walk->algorithm, next);
-        json_object_set_new(walk->varied, shown_name(sweep, varied), value_json(&value));
+        set_value(swept_options, &value, walk->algorithm, next);
+        json_object_set_new(walk->swept_options, shown_name(sweep, swept_options),
+                            value_json(&value));
         status = walk_grid(walk, next, depth + 1, error);
         rg_settings_destroy(next);
     }
-    json_object_del(walk->varied, shown_name(sweep, varied));
+    json_object_del(walk->swept_options, shown_name(sweep, swept_options));
     return status;
 }
 
@@ -438,12 +442,13 @@ static bool drawn_before(const Walk *walk, RgLookup *drawn, int64_t draw) {
 static RgStatus walk_draw(const Walk *walk, const RgSettings *trial, int64_t draw, RgError *error) {
     RgSettings *next = rg_settings_clone(trial);
     for (int i = 0; i < walk->sweep->drawn_count; i++) {
-        const Varied *varied = &walk->sweep->drawn[i];
-        if (!applies(varied, walk->algorithm))
+        const Varied *swept_options = &walk->sweep->drawn[i];
+        if (!applies(swept_options, walk->algorithm))
             continue;
-        Value value = drawn_value(walk->sweep, varied, draw);
-        set_value(varied, &value, walk->algorithm, next);
-        json_object_set_new(walk->varied, shown_name(walk->sweep, varied), value_json(&value));
+        Value value = drawn_value(walk->sweep, swept_options, draw);
+        set_value(swept_options, &value, walk->algorithm, next);
+        json_object_set_new(walk->swept_options, shown_name(walk->sweep, swept_options),
+                            value_json(&value));
     }
     RgStatus status = walk_grid(walk, next, 0, error);
     rg_settings_destroy(next);
@@ -461,7 +466,7 @@ RgStatus rg_sweep_unfold(const RgSweep *sweep, const RgSettings *trial,
         if (!drawn_before(&walk, drawn, draw))
             status = walk_draw(&walk, trial, draw, error);
     rg_lookup_destroy(drawn);
-    json_decref(walk.varied);
+    json_decref(walk.swept_options);
     return status;
 }
 
@@ -474,21 +479,22 @@ int64_t rg_sweep_probes(const RgSweep *sweep) {
     return most;
 }
 
-static Value probe_value(const Varied *varied, int64_t probe) {
-    if (varied->count > 0)
-        return listed_value(varied, probe);
-    Value value = number_value(varied, probe % 2 ? varied->range.to : varied->range.from);
-    value.origin = probe % 2 ? varied->to : varied->from;
+static Value probe_value(const Varied *swept_options, int64_t probe) {
+    if (swept_options->count > 0)
+        return listed_value(swept_options, probe);
+    Value value = number_value(swept_options,
+                               probe % 2 ? swept_options->range.to : swept_options->range.from);
+    value.origin = probe % 2 ? swept_options->to : swept_options->from;
     return value;
 }
 
 void rg_sweep_probe(const RgSweep *sweep, int64_t probe, const RgAlgorithm *algorithm,
                     RgSettings *trial) {
     for (int i = 0; i < sweep->grid_count + sweep->drawn_count; i++) {
-        const Varied *varied =
+        const Varied *swept_options =
             i < sweep->grid_count ? &sweep->grid[i] : &sweep->drawn[i - sweep->grid_count];
-        Value value = probe_value(varied, probe);
-        if (applies(varied, algorithm))
-            set_value(varied, &value, algorithm, trial);
+        Value value = probe_value(swept_options, probe);
+        if (applies(swept_options, algorithm))
+            set_value(swept_options, &value, algorithm, trial);
     }
 }

@@ -27,10 +27,10 @@ typedef struct RgSearchOptions {
 } RgSearchOptions;
 
 /* What varies: an element of `sweep` or of `search.options`, but for its values. */
-typedef struct RgVariedOptions {
+typedef struct RgSweptOptions {
     const char *option; /* path in a trial: "algorithm.exploration" */
     RgOptionList also;  /* paths that get the same value */
-} RgVariedOptions;
+} RgSweptOptions;
 
 /* In place of values, in `search.options`. */
 typedef struct RgRangeOptions {
@@ -38,7 +38,7 @@ typedef struct RgRangeOptions {
     int scale;
 } RgRangeOptions;
 
-extern const RgOption rg_search_options[], rg_varied_options[], rg_range_options[];
+extern const RgOption rg_search_options[], rg_swept_options[], rg_range_options[];
 
 typedef struct RgSweep RgSweep;
 
@@ -48,8 +48,8 @@ RgStatus rg_sweep_read(const RgSettings *settings, const RgAlgorithm *const *alg
                        int64_t count, RgSweep **sweep, RgError *error);
 void rg_sweep_destroy(RgSweep *sweep);
 
-/* Called with the settings of a trial and what was varied, {"exploration": 0.3}. */
-typedef RgStatus RgSweepVisit(void *context, const RgSettings *trial, json_t *varied,
+/* Called with the settings of a trial and what was swept_options, {"exploration": 0.3}. */
+typedef RgStatus RgSweepVisit(void *context, const RgSettings *trial, json_t *swept_options,
                               RgError *error);
 
 /* All variations of `trial`, which holds the settings of one algorithm; at least one. */

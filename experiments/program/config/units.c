@@ -9,7 +9,7 @@
 
 static const char dash[] = "\u2013";
 
-const char *rg_amount_text(double value, char text[32]) {
+const char *rg_units_text(double value, char text[32]) {
     static const char *const units[] = {"", " k", " M", " G", " T", " P", " E"};
     int unit = 0;
     if (isnan(value)) {
@@ -47,7 +47,7 @@ static char *value_text(const json_t *value, bool exact) {
     return json;
 }
 
-static char *varied_text(const char *json, bool exact) {
+static char *swept_text(const char *json, bool exact) {
     char *text = NULL;
     size_t size;
     FILE *stream = open_memstream(&text, &size);
@@ -64,10 +64,10 @@ static char *varied_text(const char *json, bool exact) {
     return text;
 }
 
-char *rg_varied_text(const char *json) {
-    return varied_text(json, false);
+char *rg_swept_text(const char *json) {
+    return swept_text(json, false);
 }
 
-char *rg_varied_exact_text(const char *json) {
-    return varied_text(json, true);
+char *rg_swept_exact_text(const char *json) {
+    return swept_text(json, true);
 }

@@ -7,12 +7,12 @@
 #include "core/base.h"
 
 /* Each writes into `text` and returns it; NaN is a dash. */
-const char *rg_amount_text(double value, char text[32]);     /* "1.53 G": three digits */
+const char *rg_units_text(double value, char text[32]);      /* "1.53 G": three digits */
 const char *rg_duration_text(double seconds, char text[32]); /* "42s", "3m07s", "2h05m" */
 
 /* {"exploration": 0.3, "batch": 16} as "batch 16, exploration 0.3"; malloc'd. */
-char *rg_varied_text(const char *json);
+char *rg_swept_text(const char *json);
 /* The same with reals that read back to the same bits, as short as they can be. */
-char *rg_varied_exact_text(const char *json);
+char *rg_swept_exact_text(const char *json);
 
 #endif

@@ -46,8 +46,8 @@ static Exact exact_create(const RgTrialSetup *setup, double beta, RgTape *t) {
                                      .reward = rewards.reward,
                                      .pair_shares = exact.shares,
                                      .beta = beta,
-                                     .label_temperature = e->course.label_temperature,
-                                     .label_noise = e->course.label_noise};
+                                     .label_temperature = e->task.label_temperature,
+                                     .label_noise = e->task.label_noise};
     return exact;
 }
 
@@ -83,7 +83,7 @@ static void exact_gradient(RgPolicy *policy, const RgRecipe *recipe, const Exact
 
 typedef struct Bench {
     const RgTrialSetup *setup;
-    const RgTrialPlan *plan;
+    const RgTrialSpec *plan;
     int64_t samples;
     RgPolicy *policy; /* where the gradients are taken */
     RgTape *tape;
@@ -98,7 +98,7 @@ static RgStatus make_trainer(const Bench *b, const void *options, RgTrainer **tr
     training.top_k = 0;
     training.top_p = 1;
     return rg_trainer_create(b->plan->algorithm, options, &training, b->policy, b->setup->reference,
-                             &b->setup->environment->course, &b->plan->optimizer, 0, b->random,
+                             &b->setup->environment->task, &b->plan->optimizer, 0, b->random,
                              trainer, error);
 }
 
@@ -144,7 +144,7 @@ static const RgOption *find_option(const RgOption *table, const char *name) {
 
 /* The algorithm's options with mixture and exploration at 1 and `variant` (an option's name, or
  * NULL) at `choice`. */
-static RgStatus variant_options(const RgTrialPlan *plan, const char *variant, const char *choice,
+static RgStatus variant_options(const RgTrialSpec *plan, const char *variant, const char *choice,
                                 RgSettings *settings, void *options, RgError *error) {
     static const char *const ones[] = {"mixture", "exploration"};
     const RgOption *table = plan->algorithm->about.options;
@@ -165,7 +165,7 @@ static RgStatus variant_options(const RgTrialPlan *plan, const char *variant, co
 
 static RgStatus measure_variant(Bench *b, double deviation, const char *variant, const char *choice,
                                 RgGradientRow *row, RgError *error) {
-    const RgTrialPlan *plan = b->plan;
+    const RgTrialSpec *plan = b->plan;
     RgSettings *settings = rg_settings_create();
     void *options = rg_allocate(1, plan->algorithm->about.options_size);
     RgStatus status = variant_options(plan, variant, choice, settings, options, error);
@@ -192,14 +192,14 @@ static bool seen_before(const RgExperiment *experiment, int64_t trial) {
 }
 
 /* Whether J is an expectation over what the algorithm draws: pairs of one source. */
-static bool has_objective(const RgTrialPlan *plan) {
+static bool has_objective(const RgTrialSpec *plan) {
     const RgRecipe *r = &plan->recipe;
     return plan->algorithm->loss && rg_recipe_takes_pairs(r) && r->opponents == RG_FROM_NOWHERE &&
            !r->third_competes;
 }
 
 /* All rows of an algorithm with a loss. */
-static RgStatus loss_rows(const RgTrialSetup *setup, const RgTrialPlan *plan, RgTape *tape,
+static RgStatus loss_rows(const RgTrialSetup *setup, const RgTrialSpec *plan, RgTape *tape,
                           int64_t samples, double deviation,
                           void (*on_row)(const RgGradientRow *row, void *context), void *context,
                           RgError *error) {
@@ -219,7 +219,7 @@ static RgStatus loss_rows(const RgTrialSetup *setup, const RgTrialPlan *plan, Rg
     return RG_OK;
 }
 
-static RgStatus refuse_environment(const RgTrialPlan *plan, RgError *error) {
+static RgStatus refuse_environment(const RgTrialSpec *plan, RgError *error) {
     return rg_fail(error, RG_E_USAGE,
                    "check-gradients needs an environment that can be enumerated: "
                    "environment.type = \"bandit\", found \"%s\"",
@@ -233,7 +233,7 @@ RgStatus rg_gradient_rows(const RgExperiment *experiment, int64_t samples, doubl
     RgTape *tape = rg_tape_create();
     RgStatus status = RG_OK;
     for (int64_t i = 0; i < experiment->trial_count && status == RG_OK; i++) {
-        const RgTrialPlan *plan = &experiment->trials[i];
+        const RgTrialSpec *plan = &experiment->trials[i];
         const RgAlgorithm *a = plan->algorithm;
         bool bilevel = a == &rg_algorithm_parl;
         bool first_seed = plan->seed == experiment->trials[0].seed;
@@ -241,7 +241,7 @@ RgStatus rg_gradient_rows(const RgExperiment *experiment, int64_t samples, doubl
             continue;
         bool bandit = strcmp(plan->environment.type, rg_environment_bandit.about.name) == 0;
         status = rg_trial_setup_make(&setup, plan, error);
-        if (status == RG_OK && !bandit && !(bilevel && setup.environment->course.process))
+        if (status == RG_OK && !bandit && !(bilevel && setup.environment->task.mdp))
             status = refuse_environment(plan, error);
         if (status == RG_OK && bilevel) {
             RgGradientRow row;

@@ -9,7 +9,7 @@
 #include <string.h>
 
 /* PARL on a policy of its own, with the options' batches at temperature 1. */
-static RgStatus make_trainer(const RgTrialSetup *setup, const RgTrialPlan *plan,
+static RgStatus make_trainer(const RgTrialSetup *setup, const RgTrialSpec *plan,
                              const RgParlOptions *options, RgPolicy *policy, RgTrainer **trainer,
                              RgError *error) {
     RgTrainingOptions training = plan->training;
@@ -19,13 +19,13 @@ static RgStatus make_trainer(const RgTrialSetup *setup, const RgTrialPlan *plan,
     training.min_p = 0;
     RgRandom random = rg_random_named(rg_random_root((uint64_t)plan->seed), "check-gradients");
     return rg_trainer_create(plan->algorithm, options, &training, policy, setup->reference,
-                             &setup->environment->course, &plan->optimizer, 0, random, trainer,
+                             &setup->environment->task, &plan->optimizer, 0, random, trainer,
                              error);
 }
 
 /* The same upper level, exactly, at a random reward and the policy that is optimal for it: reward
  * and policy are left in the two stores, exact [reward->count] out. */
-static RgStatus exact_side(const RgTrialSetup *setup, const RgTrialPlan *plan,
+static RgStatus exact_side(const RgTrialSetup *setup, const RgTrialSpec *plan,
                            const RgParlOptions *options, double deviation, RgPolicy *policy,
                            RgParameters *reward, double *exact, RgError *error) {
     RgParlOptions exactly = *options;
@@ -35,7 +35,7 @@ static RgStatus exact_side(const RgTrialSetup *setup, const RgTrialPlan *plan,
     RgTrainer *trainer;
     RG_TRY(make_trainer(setup, plan, &exactly, policy, &trainer, error));
     RgParameters *own = rg_parl_reward(trainer->state);
-    double scale = setup->environment->course.process ? deviation : deviation * options->beta;
+    double scale = setup->environment->task.mdp ? deviation : deviation * options->beta;
     rg_parameters_fill_normal(own, 0, scale, trainer->random);
     RgStatus status = RG_OK;
     if (!rg_parl_solve_lower(trainer->state))
@@ -74,7 +74,7 @@ static RgStatus sample_estimates(RgTrainer *trainer, const RgParlOptions *option
     return status;
 }
 
-RgStatus rg_hypergradient_row(const RgTrialSetup *setup, const RgTrialPlan *plan, int64_t samples,
+RgStatus rg_hypergradient_row(const RgTrialSetup *setup, const RgTrialSpec *plan, int64_t samples,
                               double deviation, RgGradientRow *row, RgError *error) {
     const RgParlOptions *options = plan->algorithm_options;
     RgPolicy *policy = rg_policy_clone(setup->reference, false);

@@ -9,7 +9,7 @@
 /* At rewards that are normal numbers of `deviation` (times β, where they are a table), and their
  * optimal policy. The exact hypergradient is that of the closed form, by enumeration or in the
  * known process, which tests hold against differences of the solved problem. */
-RgStatus rg_hypergradient_row(const RgTrialSetup *setup, const RgTrialPlan *plan, int64_t samples,
+RgStatus rg_hypergradient_row(const RgTrialSetup *setup, const RgTrialSpec *plan, int64_t samples,
                               double deviation, RgGradientRow *row, RgError *error);
 
 #endif

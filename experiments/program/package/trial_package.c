@@ -471,7 +471,7 @@ static RgStatus check_listed(void *record, const RgOption *option, const RgSetti
 
 /* What trial.json says of the trial is what config.json makes of it. */
 static RgStatus check_told(const RgTrialPackage *package, RgError *error) {
-    const RgTrialPlan *plan = &package->experiment->trials[0];
+    const RgTrialSpec *plan = &package->experiment->trials[0];
     char seed[32], told[32];
     snprintf(seed, sizeof seed, "%lld", (long long)plan->seed);
     snprintf(told, sizeof told, "%lld",

@@ -109,8 +109,8 @@ static RgStatus compare_weights(const Pair *pair, WeightsDifference *difference,
 static void tell_quantities(const RgTrialComparison *comparison, FILE *out) {
     int64_t rows = 0, apart = 0;
     for (int i = 0; i < comparison->count; i++) {
-        rows += comparison->quantities[i].rows;
-        apart += comparison->quantities[i].differing + comparison->quantities[i].missing;
+        rows += comparison->measures[i].rows;
+        apart += comparison->measures[i].differing + comparison->measures[i].missing;
     }
     fprintf(out, "results: %lld of %lld numbers and texts are the same bits\n",
             (long long)(rows - apart), (long long)rows);
@@ -118,7 +118,7 @@ static void tell_quantities(const RgTrialComparison *comparison, FILE *out) {
         fprintf(out, "  %-28s %9s %9s %11s %s\n", "quantity", "differing", "missing", "largest",
                 "at step");
     for (int i = 0; i < comparison->count; i++) {
-        const RgQuantityDifference *q = &comparison->quantities[i];
+        const RgMeasureDifference *q = &comparison->measures[i];
         if (q->differing + q->missing == 0)
             continue;
         char *name = rg_string_copy(q->name);
@@ -167,8 +167,8 @@ static RgRerunVerdict judge(const RgTrialComparison *comparison, const WeightsDi
         return RG_RERUN_IDENTICAL;
     bool rounding = weights->largest <= tolerance;
     for (int i = 0; i < comparison->count; i++)
-        rounding = rounding && comparison->quantities[i].missing == 0 &&
-                   comparison->quantities[i].largest <= tolerance;
+        rounding = rounding && comparison->measures[i].missing == 0 &&
+                   comparison->measures[i].largest <= tolerance;
     return rounding ? RG_RERUN_ROUNDING : RG_RERUN_DIFFERENT;
 }
 

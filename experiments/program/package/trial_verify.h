@@ -12,7 +12,7 @@ typedef enum RgRerunVerdict {
 } RgRerunVerdict;
 
 /* Hold the trial that was run again, which is in the store `results`, against the package, and tell
- * on `out` (a FILE *): what differs, by how much relative to the quantity's largest magnitude (for
+ * on `out` (a FILE *): what differs, by how much relative to the measure's largest magnitude (for
  * weights the tensor's), and what of the two machines does. */
 RgStatus rg_trial_verify(const RgTrialPackage *package, const char *results, double tolerance,
                          void *out, RgRerunVerdict *verdict, RgError *error);

@@ -95,12 +95,12 @@ static void claim_repeats(const World *world, const RgEvaluation *first, const c
 /* ---- what it hands out ---- */
 
 static void claim_prompts(const World *world, RgClaims *claims) {
-    const RgCourse *course = &world->environment->course;
-    const RgSequences *prompts = course->prompts;
+    const RgTask *task = &world->environment->task;
+    const RgSequences *prompts = task->prompts;
     RgError error = {0};
-    if (!rg_claim(claims, prompts && prompts->count > 0 && course->response_limit > 0,
+    if (!rg_claim(claims, prompts && prompts->count > 0 && task->response_limit > 0,
                   "it has prompts", "%lld, for responses of at most %lld tokens",
-                  prompts ? (long long)prompts->count : 0, (long long)course->response_limit))
+                  prompts ? (long long)prompts->count : 0, (long long)task->response_limit))
         return;
     rg_claim(claims, rg_policy_check(world->policy, prompts, "the prompts", &error) == RG_OK,
              "a policy can be asked about them", "%s", error.text);
@@ -108,7 +108,7 @@ static void claim_prompts(const World *world, RgClaims *claims) {
 
 static void claim_pairs(const World *world, RgClaims *claims) {
     static const char claim[] = "its offline pairs are pairs";
-    const RgPairs *pairs = world->environment->course.pairs;
+    const RgPairs *pairs = world->environment->task.pairs;
     if (!pairs || pairs->count == 0) {
         rg_claim_nothing(claims, claim, "it has none");
         return;
@@ -127,7 +127,7 @@ static void claim_pairs(const World *world, RgClaims *claims) {
 /* Responses of the policy to the first prompts. */
 static RgSequences *responses_of(const World *world) {
     enum { PROMPTS = 16, COPIES = 2 };
-    const RgCourse *c = &world->environment->course;
+    const RgTask *c = &world->environment->task;
     RgSequences *prompts = rg_sequences_create(), *out = rg_sequences_create();
     for (int64_t i = 0; i < PROMPTS && i < c->prompts->count; i++)
         rg_sequences_append_from(prompts, c->prompts, i, true);
@@ -144,8 +144,8 @@ static RgSequences *responses_of(const World *world) {
 
 static void claim_judge(const World *world, RgClaims *claims) {
     static const char claim[] = "its judge says the same of the same response";
-    const RgCourse *course = &world->environment->course;
-    if (!course->prompts || course->prompts->count == 0 || !course->judge) {
+    const RgTask *task = &world->environment->task;
+    if (!task->prompts || task->prompts->count == 0 || !task->judge) {
         rg_claim_nothing(claims, claim, "it has no judge that gives rewards");
         return;
     }
@@ -153,14 +153,14 @@ static void claim_judge(const World *world, RgClaims *claims) {
     size_t bytes = (size_t)(all->count + 1) * sizeof(double);
     double *first = rg_allocate(1, bytes), *again = rg_allocate(1, bytes), alone;
     RgError error = {0};
-    RgStatus status = rg_course_judge(course, all, first, &error);
+    RgStatus status = rg_task_judge(task, all, first, &error);
     if (status == RG_OK)
-        status = rg_course_judge(course, all, again, &error);
+        status = rg_task_judge(task, all, again, &error);
     int64_t other = 0;
     for (int64_t i = 0; i < all->count && status == RG_OK; i++) {
         RgSequences *one = rg_sequences_create();
         rg_sequences_append_from(one, all, i, false);
-        status = rg_course_judge(course, one, &alone, &error);
+        status = rg_task_judge(task, one, &alone, &error);
         other +=
             !isfinite(first[i]) || !same_bits(first[i], again[i]) || !same_bits(first[i], alone);
         rg_sequences_destroy(one);
@@ -185,8 +185,8 @@ static void claim_steps(const RgTrainer *trainer, RgStatus status, const RgError
 /* A method that learns from what there is can go some steps in it. */
 static void claim_training(const World *world, RgClaims *claims) {
     enum { STEPS = 5 };
-    const RgCourse *course = &world->environment->course;
-    bool offline = course->pairs && course->pairs->count > 0;
+    const RgTask *task = &world->environment->task;
+    bool offline = task->pairs && task->pairs->count > 0;
     const RgAlgorithm *a = rg_algorithm_find(offline ? "dpo" : "online-dpo");
     char *claim = rg_string_format("%s can be trained in it", a->about.name);
     RgSettings *none = rg_settings_create();
@@ -196,7 +196,7 @@ static void claim_training(const World *world, RgClaims *claims) {
     RgTrainingOptions training = {.batch = 8, .temperature = 1, .top_p = 1};
     RgTrainer *trainer = NULL;
     RgError error = {0};
-    status = rg_trainer_create(a, options, &training, world->policy, world->reference, course,
+    status = rg_trainer_create(a, options, &training, world->policy, world->reference, task,
                                &rg_small_race_optimizer, 0, rg_random_root(4), &trainer, &error);
     for (int s = 0; s < STEPS && status == RG_OK && !trainer->outcome.diverged; s++)
         status = rg_trainer_step(trainer, &error);
@@ -217,9 +217,9 @@ static void claim_evaluation(const RgEnvironmentType *type, const RgSettings *se
     RgEvaluation *first = evaluate(world, claims);
     if (!first)
         return;
-    double headline = rg_evaluation_find(first, type->headline);
-    rg_claim(claims, isfinite(headline), "an evaluation has its headline",
-             "%s is %.6g of %d metrics", type->headline, headline,
+    double primary_metric = rg_evaluation_find(first, type->primary_metric);
+    rg_claim(claims, isfinite(primary_metric), "an evaluation has its headline",
+             "%s is %.6g of %d metrics", type->primary_metric, primary_metric,
              rg_evaluation_metric_count(first));
     rg_claim(claims, rg_evaluation_items(first) > 0, "and numbers by item", "%d columns of %lld",
              rg_evaluation_column_count(first), (long long)rg_evaluation_items(first));

@@ -50,7 +50,7 @@ static RgStatus begin_training(const RgSmallRaceTerms *terms, RgSmallRace *race,
     RgOptimizerOptions optimizer = rg_small_race_optimizer;
     race->flops_before = rg_profile_all_flops();
     return rg_trainer_create(terms->algorithm, race->options, &training, race->policy,
-                             race->reference, &race->environment->course, &optimizer, 0,
+                             race->reference, &race->environment->task, &optimizer, 0,
                              rg_random_named(random, "training"), &race->trainer, error);
 }
 

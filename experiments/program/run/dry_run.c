@@ -65,8 +65,7 @@ static const char *bound_of(bool more, bool less) {
     return more && less ? "~ " : more ? "≥ " : less ? "≤ " : "";
 }
 
-static void set_amounts(char **row, const double *amount, const bool *partial,
-                        const bool *at_most) {
+static void set_units(char **row, const double *amount, const bool *partial, const bool *at_most) {
     for (int k = 0; k < RG_FORECASTS; k++) {
         char text[32];
         bool nothing = partial && partial[k] && amount[k] == 0;
@@ -75,7 +74,7 @@ static void set_amounts(char **row, const double *amount, const bool *partial,
         if (k == RG_FORECAST_SECONDS)
             rg_duration_text(value, text);
         else
-            rg_amount_text(value, text);
+            rg_units_text(value, text);
         set_cell(row, TEXT_COLUMNS + k, rg_string_format("%s%s", bound_of(more, at_most[k]), text));
     }
 }
@@ -94,19 +93,19 @@ static void add_trial(Rows *rows, const RgForecast *f) {
     bool begun = f->state == RG_STATE_INTERRUPTED || f->state == RG_STATE_RUNNING;
     set_cell(row, 0, rg_string_copy(f->plan->key));
     set_cell(row, 1, rg_string_copy(f->plan->part.label));
-    set_cell(row, 2, rg_varied_text(f->plan->swept_json));
+    set_cell(row, 2, rg_swept_text(f->plan->swept_json));
     set_cell(row, 3, rg_string_format("%ld", (long)f->plan->seed));
     set_cell(row, 4,
              begun && f->entry->step >= 0
                  ? rg_string_format("%s, step %ld", rg_state_names[f->state], (long)f->entry->step)
                  : rg_string_copy(rg_state_names[f->state]));
-    set_amounts(row, f->amount, NULL, f->at_most);
+    set_units(row, f->amount, NULL, f->at_most);
 }
 
 static void add_sum(Rows *rows, const char *what, const Sum *sum) {
     char **row = add_row(rows);
     set_cell(row, 0, rg_string_format("%s: %ld", what, (long)sum->trials));
-    set_amounts(row, sum->amount, sum->partial, sum->at_most);
+    set_units(row, sum->amount, sum->partial, sum->at_most);
 }
 
 static void write_rows(const Rows *rows, FILE *out) {
@@ -133,11 +132,11 @@ static void write_rows(const Rows *rows, FILE *out) {
 static void write_table(const RgForecast *all, int64_t count, const RgError *unplanned, FILE *out) {
     Rows rows = {0};
     Sum total = sum_up(all, count, false), rest = sum_up(all, count, true);
-    bool varied = false;
+    bool swept_options = false;
     for (int64_t i = 0; i < count; i++)
-        varied |= strcmp(all[i].plan->swept_json, "{}") != 0;
+        swept_options |= strcmp(all[i].plan->swept_json, "{}") != 0;
     add_heading(&rows);
-    if (!varied)
+    if (!swept_options)
         set_cell(rows.at[0], 2, rg_string_copy(""));
     for (int64_t i = 0; i < count; i++)
         add_trial(&rows, &all[i]);
@@ -155,8 +154,8 @@ static void write_table(const RgForecast *all, int64_t count, const RgError *unp
 /* ---- JSON ---- */
 
 /* Beside the numbers, the names of those that are bounds: "at_most": ["flops"]. */
-static void put_amounts(json_t *object, const double *amount, const bool *partial,
-                        const bool *at_most) {
+static void put_units(json_t *object, const double *amount, const bool *partial,
+                      const bool *at_most) {
     json_t *bounds = json_array();
     for (int k = 0; k < RG_FORECASTS; k++) {
         bool known = !isnan(amount[k]) && !(partial && partial[k]);
@@ -176,14 +175,14 @@ static json_t *trial_json(const RgForecast *f) {
                   f->plan->part.label, "algorithm", f->plan->algorithm->about.name, "seed",
                   (json_int_t)f->plan->seed, "status", rg_state_names[f->state], "done", f->share,
                   "varied", json_loads(f->plan->swept_json, 0, NULL));
-    put_amounts(object, f->amount, NULL, f->at_most);
+    put_units(object, f->amount, NULL, f->at_most);
     return object;
 }
 
 static json_t *sum_json(const RgForecast *all, int64_t count, bool rest) {
     Sum sum = sum_up(all, count, rest);
     json_t *object = json_pack("{s:I}", "trials", (json_int_t)sum.trials);
-    put_amounts(object, sum.amount, sum.partial, sum.at_most);
+    put_units(object, sum.amount, sum.partial, sum.at_most);
     return object;
 }
 
@@ -209,22 +208,22 @@ static RgStatus tell_of_inputs(RgExperiment *experiment, RgStore *store, RgError
 RgStatus rg_dry_run(RgExperiment *experiment, const char *store, bool json, FILE *out,
                     RgError *error) {
     char holder[128];
-    RgLedgers ledgers = {0};
+    RgRunStatuses statuses = {0};
     RgError unplanned = {0};
     if (access(store, F_OK) == 0)
-        RG_TRY(rg_ledgers_open(store, experiment->options.name, &ledgers, error));
-    RgStatus status = ledgers.store ? tell_of_inputs(experiment, ledgers.store, error) : RG_OK;
+        RG_TRY(rg_run_statuses_open(store, experiment->options.name, &statuses, error));
+    RgStatus status = statuses.store ? tell_of_inputs(experiment, statuses.store, error) : RG_OK;
     if (status != RG_OK) {
-        rg_ledgers_close(&ledgers);
+        rg_run_statuses_close(&statuses);
         return status;
     }
-    const RgLedger *ledger = ledgers.count > 0 ? &ledgers.at[0] : NULL;
-    bool written = ledger && ledger->latest && rg_store_writer(store, holder);
-    char *missing = ledgers.store ? rg_missing_inputs(experiment) : NULL; /* that has been told */
-    RgForecast *all = rg_forecast(experiment, ledger, written, missing ? NULL : &unplanned);
+    const RgRunStatus *run_status = statuses.count > 0 ? &statuses.at[0] : NULL;
+    bool written = run_status && run_status->latest && rg_store_writer(store, holder);
+    char *missing = statuses.store ? rg_missing_inputs(experiment) : NULL; /* that has been told */
+    RgForecast *all = rg_forecast(experiment, run_status, written, missing ? NULL : &unplanned);
     (json ? write_json : write_table)(all, experiment->trial_count, &unplanned, out);
     free(all);
     free(missing);
-    rg_ledgers_close(&ledgers);
+    rg_run_statuses_close(&statuses);
     return RG_OK;
 }

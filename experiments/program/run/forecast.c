@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Forecasts from the ledger and the plan. */
+/* Forecasts from the run_status and the plan. */
 #include "experiments/program/run/forecast.h"
 
 #include "core/lookup.h"
@@ -13,7 +13,7 @@ const char *const rg_state_names[] = {"finished",    "diverged", "failed", "runn
 const char *const rg_forecast_names[] = {"steps",         "flops",   "generated_tokens",
                                          "judge_queries", "seconds", NULL};
 
-double rg_entry_seconds(const RgEntry *entry) {
+double rg_trial_summary_seconds(const RgTrialSummary *entry) {
     return entry->meter.seconds + entry->evaluation_seconds;
 }
 
@@ -21,23 +21,23 @@ static bool is_done(const RgForecast *f) {
     return f->state == RG_STATE_FINISHED || f->state == RG_STATE_DIVERGED;
 }
 
-static RgTrialState state_of(const RgEntry *entry, bool written) {
+static RgTrialState state_of(const RgTrialSummary *entry, bool written) {
     for (int i = 0; entry && i < RG_STATE_RUNNING; i++)
         if (strcmp(entry->status, rg_state_names[i]) == 0)
             return (RgTrialState)i;
     return !entry ? RG_STATE_NEW : written ? RG_STATE_RUNNING : RG_STATE_INTERRUPTED;
 }
 
-static void set_spent(const RgEntry *entry, double amount[RG_FORECASTS]) {
+static void set_spent(const RgTrialSummary *entry, double amount[RG_FORECASTS]) {
     amount[RG_FORECAST_STEPS] = (double)entry->step;
     amount[RG_FORECAST_FLOPS] = entry->meter.flops;
     amount[RG_FORECAST_GENERATED_TOKENS] = (double)entry->meter.generated_tokens;
     amount[RG_FORECAST_JUDGE_QUERIES] = (double)entry->meter.judge_queries;
-    amount[RG_FORECAST_SECONDS] = rg_entry_seconds(entry);
+    amount[RG_FORECAST_SECONDS] = rg_trial_summary_seconds(entry);
 }
 
-static RgForecast begin(const RgTrialPlan *plan, const RgLedger *ledger, bool written) {
-    RgForecast f = {.plan = plan, .entry = rg_ledger_find(ledger, plan->key)};
+static RgForecast begin(const RgTrialSpec *plan, const RgRunStatus *run_status, bool written) {
+    RgForecast f = {.plan = plan, .entry = rg_run_status_find(run_status, plan->key)};
     f.state = state_of(f.entry, written);
     for (int i = 0; i < RG_FORECASTS; i++)
         f.amount[i] = NAN;
@@ -66,7 +66,7 @@ typedef struct Others {
     int64_t count;
 } Others;
 
-static char *kind_of(const Others *others, const RgTrialPlan *plan) {
+static char *kind_of(const Others *others, const RgTrialSpec *plan) {
     return rg_string_format("%s\n%s", plan->part.label, others->swept ? plan->swept_json : "");
 }
 
@@ -126,11 +126,11 @@ static double planned_steps(const RgBudgetOptions *budget, const double before[R
     return isfinite(least) ? least : NAN;
 }
 
-static void fill_from_plan(RgPlanner *planner, RgForecast *f, RgError *unplanned) {
+static void fill_from_plan(RgCostEstimator *planner, RgForecast *f, RgError *unplanned) {
     static const RgCost of[] = {RG_COST_STEPS, RG_COST_FLOPS, RG_COST_GENERATED_TOKENS,
                                 RG_COST_JUDGE_QUERIES};
     RgTrialCost cost;
-    if (unplanned->text[0] || rg_plan_trial(planner, f->plan, &cost, unplanned) != RG_OK)
+    if (unplanned->text[0] || rg_cost_estimate_trial(planner, f->plan, &cost, unplanned) != RG_OK)
         return;
     double flops = rg_trial_step_flops(&cost);
     const double before[RG_COSTS] = {[RG_COST_FLOPS] = cost.create_flops,
@@ -156,13 +156,13 @@ static void fill_without_training(RgForecast *f) {
         f->amount[i] = 0;
 }
 
-RgForecast *rg_forecast(const RgExperiment *experiment, const RgLedger *ledger, bool written,
+RgForecast *rg_forecast(const RgExperiment *experiment, const RgRunStatus *run_status, bool written,
                         RgError *unplanned) {
     int64_t count = experiment->trial_count;
     RgForecast *all = rg_allocate(count, sizeof *all);
-    RgPlanner planner = {0};
+    RgCostEstimator planner = {0};
     for (int64_t i = 0; i < count; i++)
-        all[i] = begin(&experiment->trials[i], ledger, written);
+        all[i] = begin(&experiment->trials[i], run_status, written);
     Others same = gather_others(all, count, true), near = gather_others(all, count, false);
     for (int64_t i = 0; i < count; i++) {
         const RgAlgorithm *a = all[i].plan->algorithm;
@@ -177,7 +177,7 @@ RgForecast *rg_forecast(const RgExperiment *experiment, const RgLedger *ledger, 
     }
     release_others(&same);
     release_others(&near);
-    rg_planner_clear(&planner);
+    rg_cost_estimator_clear(&planner);
     return all;
 }
 
@@ -187,7 +187,7 @@ RgForecast *rg_forecast(const RgExperiment *experiment, const RgLedger *ledger, 
 static double seconds_in_all(const RgForecast *f) {
     if (!isnan(f->amount[RG_FORECAST_SECONDS]))
         return f->amount[RG_FORECAST_SECONDS];
-    return f->entry && f->share > 0 ? rg_entry_seconds(f->entry) / f->share : NAN;
+    return f->entry && f->share > 0 ? rg_trial_summary_seconds(f->entry) / f->share : NAN;
 }
 
 double rg_forecast_left(const RgForecast *forecasts, int64_t count) {

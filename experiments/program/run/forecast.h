@@ -20,30 +20,30 @@ typedef enum RgTrialState {
 extern const char *const rg_state_names[];
 
 /* What a trial takes in all; NaN: not known. */
-typedef enum RgForecastQuantity {
+typedef enum RgForecastMeasure {
     RG_FORECAST_STEPS,
     RG_FORECAST_FLOPS,
     RG_FORECAST_GENERATED_TOKENS,
     RG_FORECAST_JUDGE_QUERIES,
     RG_FORECAST_SECONDS, /* with evaluation; never planned */
     RG_FORECASTS,
-} RgForecastQuantity;
+} RgForecastMeasure;
 extern const char *const rg_forecast_names[];
 
 typedef struct RgForecast {
-    const RgTrialPlan *plan;
-    const RgEntry *entry; /* of the ledger; NULL: none yet */
+    const RgTrialSpec *plan;
+    const RgTrialSummary *entry; /* of the run_status; NULL: none yet */
     RgTrialState state;
     double amount[RG_FORECASTS];
     bool at_most[RG_FORECASTS]; /* it hangs on what is found on the way, and is no more than that */
     double share;               /* of the budget, spent: 1 when it is done */
 } RgForecast;
 
-/* One for each trial, in order; freed by the caller. `ledger` is that of the experiment, or NULL;
- * `written` tells whether a process writes the store. `unplanned`, which starts empty, takes the
- * reason why trials could not be planned, if so (data that are not there); NULL: nothing is
+/* One for each trial, in order; freed by the caller. `run_status` is that of the experiment, or
+ * NULL; `written` tells whether a process writes the store. `unplanned`, which starts empty, takes
+ * the reason why trials could not be planned, if so (data that are not there); NULL: nothing is
  * planned, which takes no time. */
-RgForecast *rg_forecast(const RgExperiment *experiment, const RgLedger *ledger, bool written,
+RgForecast *rg_forecast(const RgExperiment *experiment, const RgRunStatus *run_status, bool written,
                         RgError *unplanned);
 
 /* Seconds that are left if the trials go on one by one, as their likes did; unknown ones count as
@@ -51,6 +51,6 @@ RgForecast *rg_forecast(const RgExperiment *experiment, const RgLedger *ledger, 
 double rg_forecast_left(const RgForecast *forecasts, int64_t count);
 
 /* Seconds that a trial has taken so far, with evaluation. */
-double rg_entry_seconds(const RgEntry *entry);
+double rg_trial_summary_seconds(const RgTrialSummary *entry);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Talk between ranks. Rank 0 answers the others in a thread of its own while it trains, and maybe
- * talks to its team: one thread at a time calls MPI. MPI's own waiting spins, so all waits look,
- * and sleep a little. */
+ * talks to its process group: one thread at a time calls MPI. MPI's own waiting spins, so all waits
+ * look, and sleep a little. */
 #include "experiments/program/run/mpi.h"
 
 #include "core/stop.h"
@@ -67,11 +67,11 @@ static void send(const void *bytes, size_t size, int to, int tag) {
     pthread_mutex_unlock(&mpi);
 }
 
-/* ---- teams ---- */
+/* ---- process groups ---- */
 
-/* What a team's swaps go over. */
+/* What a process group's swaps go over. */
 typedef struct Link {
-    MPI_Comm team;
+    MPI_Comm process_group;
     MPI_Request *requests; /* [2 · size] */
 } Link;
 
@@ -89,38 +89,38 @@ static void wait_for(Link *link, int count) {
     }
 }
 
-static void swap(RgTeam *team, const RgBytes *out, const RgBlock *in) {
+static void swap(RgProcessGroup *process_group, const RgBytes *out, const RgBlock *in) {
     enum { TAG = 1 };
-    Link *link = team->context;
+    Link *link = process_group->context;
     int count = 0;
     pthread_mutex_lock(&mpi);
-    for (int q = 0; q < team->size; q++) {
-        if (q == team->rank)
+    for (int q = 0; q < process_group->size; q++) {
+        if (q == process_group->rank)
             continue;
         if (in[q].size > 0)
-            MPI_Irecv(in[q].data, (int)in[q].size, MPI_BYTE, q, TAG, link->team,
+            MPI_Irecv(in[q].data, (int)in[q].size, MPI_BYTE, q, TAG, link->process_group,
                       &link->requests[count++]);
         if (out[q].size > 0)
-            MPI_Isend(out[q].data, (int)out[q].size, MPI_BYTE, q, TAG, link->team,
+            MPI_Isend(out[q].data, (int)out[q].size, MPI_BYTE, q, TAG, link->process_group,
                       &link->requests[count++]);
     }
     pthread_mutex_unlock(&mpi);
     wait_for(link, count);
 }
 
-static void bind_team(RgRanks *ranks, int per_trial) {
+static void bind_group(RgRanks *ranks, int per_trial) {
     Link *link = rg_allocate(1, sizeof *link);
-    ranks->team = (RgTeam){.size = per_trial, .swap = swap, .context = link};
-    MPI_Comm_split(MPI_COMM_WORLD, ranks->rank / per_trial, ranks->rank, &link->team);
-    MPI_Comm_rank(link->team, &ranks->team.rank);
+    ranks->process_group = (RgProcessGroup){.size = per_trial, .swap = swap, .context = link};
+    MPI_Comm_split(MPI_COMM_WORLD, ranks->rank / per_trial, ranks->rank, &link->process_group);
+    MPI_Comm_rank(link->process_group, &ranks->process_group.rank);
     link->requests = rg_allocate(2 * (size_t)per_trial, sizeof *link->requests);
 }
 
-static void release_team(RgTeam *team) {
-    Link *link = team->context;
+static void release_group(RgProcessGroup *process_group) {
+    Link *link = process_group->context;
     if (!link)
         return;
-    MPI_Comm_free(&link->team);
+    MPI_Comm_free(&link->process_group);
     free(link->requests);
     free(link);
 }
@@ -190,7 +190,7 @@ static bool launched(void) {
     return getenv("OMPI_COMM_WORLD_SIZE") || getenv("PMIX_RANK") || getenv("PMI_SIZE");
 }
 
-static RgStatus check_teams(const RgRanks *ranks, int per_trial, RgError *error) {
+static RgStatus check_groups(const RgRanks *ranks, int per_trial, RgError *error) {
     if (per_trial == 1 || (ranks->size > 1 && ranks->size % per_trial == 0))
         return RG_OK;
     if (ranks->size == 1)
@@ -205,9 +205,9 @@ static RgStatus check_teams(const RgRanks *ranks, int per_trial, RgError *error)
 }
 
 RgStatus rg_ranks_begin(RgRanks *ranks, int per_trial, RgError *error) {
-    *ranks = (RgRanks){.size = 1, .neighbours = 1, .team = {.size = 1}};
+    *ranks = (RgRanks){.size = 1, .neighbours = 1, .process_group = {.size = 1}};
     if (!launched())
-        return check_teams(ranks, per_trial, error);
+        return check_groups(ranks, per_trial, error);
     int level;
     MPI_Comm machine;
     MPI_Init_thread(NULL, NULL, MPI_THREAD_SERIALIZED, &level);
@@ -219,9 +219,9 @@ RgStatus rg_ranks_begin(RgRanks *ranks, int per_trial, RgError *error) {
     if (level < MPI_THREAD_SERIALIZED)
         return rg_fail(error, RG_E_USAGE,
                        "MPI was built without threads; expected MPI_THREAD_SERIALIZED or more");
-    RG_TRY(check_teams(ranks, per_trial, error));
+    RG_TRY(check_groups(ranks, per_trial, error));
     if (per_trial > 1)
-        bind_team(ranks, per_trial);
+        bind_group(ranks, per_trial);
     return RG_OK;
 }
 
@@ -231,7 +231,7 @@ RgStatus rg_ranks_start(RgRanks *ranks, RgStatus status, int64_t count) {
     if (ranks->rank != 0)
         receive(&status, sizeof status, 0, TAG_START);
     else if (status == RG_OK)
-        ranks->server = start_server(count, ranks->size / ranks->team.size - 1);
+        ranks->server = start_server(count, ranks->size / ranks->process_group.size - 1);
     return status;
 }
 
@@ -280,7 +280,7 @@ void rg_ranks_end(RgRanks *ranks, bool complete) {
         send(&nothing, 1, to, TAG_LEAVE);
     if (ranks->rank != 0)
         receive(&nothing, 1, 0, TAG_LEAVE);
-    release_team(&ranks->team);
+    release_group(&ranks->process_group);
     MPI_Finalize();
 }
 
@@ -288,7 +288,7 @@ void rg_ranks_end(RgRanks *ranks, bool complete) {
 
 RgStatus rg_ranks_begin(RgRanks *ranks, int per_trial, RgError *error) {
     const char *size = getenv("OMPI_COMM_WORLD_SIZE");
-    *ranks = (RgRanks){.size = 1, .neighbours = 1, .team = {.size = 1}};
+    *ranks = (RgRanks){.size = 1, .neighbours = 1, .process_group = {.size = 1}};
     if (!size)
         size = getenv("PMI_SIZE");
     if (size && atoi(size) != 1)

@@ -11,11 +11,11 @@
 
 #include "experiments/program/run/trial.h"
 
-typedef struct RgCrewOptions {
+typedef struct RgProcessPoolOptions {
     int jobs;            /* trials at a time, at most */
     int threads;         /* of all of them together */
     double memory_limit; /* bytes for leader and trials together; 0: none */
-} RgCrewOptions;
+} RgProcessPoolOptions;
 
 /* Run all trials that are not finished, or skipped. `run` has store, experiment row, folder and
  * progress; its store is at rest when this returns. The first trial that fails stops the others,
@@ -24,7 +24,7 @@ typedef struct RgCrewOptions {
  *
  * OpenMP's threads do not survive a fork: the calling thread must not have run a parallel region on
  * more than one thread, and does not here. */
-RgStatus rg_crew_run(RgTrialRun *run, const RgExperiment *experiment, const RgCrewOptions *options,
-                     RgError *error);
+RgStatus rg_process_pool_run(RgTrialRun *run, const RgExperiment *experiment,
+                             const RgProcessPoolOptions *options, RgError *error);
 
 #endif

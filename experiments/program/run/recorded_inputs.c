@@ -121,7 +121,7 @@ static RgStatus read_done(RgStore *store, int64_t experiment, RgLookup *done, Rg
 
 static RgStatus refuse_missing(void *plan, const RgOption *option, const RgSetting *setting,
                                RgError *error) {
-    const RgTrialPlan *p = plan;
+    const RgTrialSpec *p = plan;
     return rg_input_is_missing(option, setting)
                ? rg_fail(error, RG_E_FILE,
                          "%s = \"%.300s\" is missing: %s, seed %ld, is to read it", setting->path,
@@ -136,7 +136,7 @@ RgStatus rg_check_inputs_to_be_read(RgExperiment *experiment, RgStore *store, Rg
     RgLookup *done = rg_lookup_create();
     RgStatus status = read_done(store, id, done, error);
     for (int64_t i = 0; i < experiment->trial_count && status == RG_OK; i++) {
-        RgTrialPlan *plan = &experiment->trials[i];
+        RgTrialSpec *plan = &experiment->trials[i];
         if (rg_lookup_find(done, plan->key, strlen(plan->key)) < 0)
             status = rg_resolved_visit(plan->resolved, refuse_missing, plan, error);
     }
@@ -244,7 +244,7 @@ static RgStatus find_new(Changes *changes, RgStore *store, int64_t experiment, R
     while (rg_rows_next(rows))
         *rg_lookup_at(there, rg_rows_text(rows, 0), strlen(rg_rows_text(rows, 0))) = 0;
     for (int64_t i = 0; i < e->trial_count; i++) {
-        const RgTrialPlan *plan = &e->trials[i];
+        const RgTrialSpec *plan = &e->trials[i];
         if ((!rg_settings_has_group(plan->resolved, "inputs") &&
              !rg_settings_has_group(plan->resolved, "plugins")) ||
             rg_lookup_find(there, plan->key, strlen(plan->key)) >= 0)

@@ -24,7 +24,7 @@ typedef struct Place {
     const bool *skip;
 } Place;
 
-bool rg_run_in_crew(const RgRunOptions *options) {
+bool rg_run_in_pool(const RgRunOptions *options) {
     return options->jobs > 1 || options->memory_limit > 0;
 }
 
@@ -44,11 +44,12 @@ static RgStatus run_in_turn(RgTrialRun *run, const RgExperiment *experiment, RgE
     return status;
 }
 
-static RgStatus run_in_crew(RgTrialRun *run, const RgExperiment *experiment, const RgRunOptions *a,
+static RgStatus run_in_pool(RgTrialRun *run, const RgExperiment *experiment, const RgRunOptions *a,
                             RgError *error) {
-    RgCrewOptions crew = {.jobs = a->jobs, .threads = a->threads, .memory_limit = a->memory_limit};
+    RgProcessPoolOptions pool = {
+        .jobs = a->jobs, .threads = a->threads, .memory_limit = a->memory_limit};
     rg_progress_share(run->progress, a->jobs);
-    RG_TRY(rg_crew_run(run, experiment, &crew, error));
+    RG_TRY(rg_process_pool_run(run, experiment, &pool, error));
     return rg_store_wake(run->store, error); /* it rests while children write */
 }
 
@@ -57,10 +58,10 @@ static RgStatus run_as_given(RgTrialRun *run, const RgExperiment *experiment, co
                              RgError *error) {
     int64_t i;
     run->progress->terminal = false;
-    run->team = &place->ranks->team;
+    run->process_group = &place->ranks->process_group;
     while ((i = rg_ranks_next(place->ranks)) >= 0) {
         bool finished;
-        const RgTrialPlan *plan = &experiment->trials[i];
+        const RgTrialSpec *plan = &experiment->trials[i];
         run->progress->trial = i + 1;
         RG_TRY(rg_part_seed(place->part, experiment->options.name, plan->key, &finished, error));
         if (!finished)
@@ -96,19 +97,19 @@ static RgStatus run_trials(const RgExperiment *experiment, RgStore *store, const
     RgStatus status = rg_folder_make(folder, error);
     if (status == RG_OK)
         status = record_experiment(experiment, store, &run.experiment, error);
-    if (status == RG_OK && rg_run_in_crew(a))
-        status = run_in_crew(&run, experiment, a, error);
+    if (status == RG_OK && rg_run_in_pool(a))
+        status = run_in_pool(&run, experiment, a, error);
     else if (status == RG_OK)
-        status = rg_pair_shelf_open(store, &run.shelf, error);
-    if (status == RG_OK && run.shelf)
-        status = rg_answer_shelf_open(store, &run.setup.answers, error);
+        status = rg_reference_cache_open(store, &run.cache, error);
+    if (status == RG_OK && run.cache)
+        status = rg_judge_cache_open(store, &run.setup.answers, error);
     if (status == RG_OK && run.setup.answers)
         status = place->ranks ? run_as_given(&run, experiment, place, error)
                               : run_in_turn(&run, experiment, error);
     rg_progress_end(&progress);
     rg_trial_setup_clear(&run.setup);
-    rg_answer_shelf_close(run.setup.answers);
-    rg_pair_shelf_close(run.shelf);
+    rg_judge_cache_close(run.setup.answers);
+    rg_reference_cache_close(run.cache);
     free(folder);
     return status;
 }
@@ -258,9 +259,9 @@ static RgStatus run_part(const RgExperiment *experiment, const char *path, RgRan
     return status;
 }
 
-/* Whoever is not the first of a team. */
-static RgStatus help_team(const RgExperiment *experiment, RgRanks *ranks) {
-    RgTrialRun run = {.team = &ranks->team};
+/* Whoever is not the first of a process_group. */
+static RgStatus help_group(const RgExperiment *experiment, RgRanks *ranks) {
+    RgTrialRun run = {.process_group = &ranks->process_group};
     rg_trial_help(&run, experiment);
     rg_trial_setup_clear(&run.setup);
     return RG_OK;
@@ -270,10 +271,10 @@ static RgStatus run_ranks(const RgExperiment *experiment, const char *path, RgRa
                           const RgRunOptions *a, bool *complete, RgError *error) {
     RgStatus status = ranks->rank == 0 ? gather(experiment, path, false, error) : RG_OK;
     RG_TRY(rg_ranks_start(ranks, status, experiment->trial_count));
-    if (!rg_team_leads(&ranks->team))
-        return help_team(experiment, ranks);
+    if (!rg_process_group_leads(&ranks->process_group))
+        return help_group(experiment, ranks);
     status = run_part(experiment, path, ranks, a, error);
-    rg_trial_dismiss(&ranks->team);
+    rg_trial_dismiss(&ranks->process_group);
     status = rg_ranks_finish(ranks, status, complete, error);
     RgError later = {0}; /* the first error is the one to tell */
     if (ranks->rank == 0 && *complete &&

@@ -17,7 +17,7 @@ typedef struct RgRunOptions {
 
 /* Whether each trial has a process of its own: for trials side by side, and for watching over what
  * one takes. */
-bool rg_run_in_crew(const RgRunOptions *options);
+bool rg_run_in_pool(const RgRunOptions *options);
 
 /* The store that `results` names; where that is NULL, results/NAME.db. Freed by the caller. */
 char *rg_experiment_store_path(const RgExperiment *experiment, const char *results);

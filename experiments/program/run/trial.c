@@ -108,21 +108,21 @@ static RgStatus record_step(RgTrialInHand *trial, bool evaluate, RgError *error)
                                  .reference = setup->reference,
                                  .beta = trial->plan->recipe.beta,
                                  .best_of = trial->plan->recipe.best_of};
-        setup->environment->course.team = NULL; /* the others wait for the next step */
+        setup->environment->task.process_group = NULL; /* the others wait for the next step */
         RgStatus status =
             rg_environment_evaluate(setup->environment, &contender, random, evaluation, error);
-        setup->environment->course.team = trial->together;
+        setup->environment->task.process_group = trial->together;
         rg_profile_lap("evaluation, the rest", false);
         seconds = rg_clock_seconds() - start;
         if (status != RG_OK) {
             rg_evaluation_destroy(evaluation);
             return failed_at(trial, status, trainer->step, error);
         }
-        const char *headline = setup->environment->type->headline;
+        const char *primary_metric = setup->environment->type->primary_metric;
         rg_progress_note(trial->run->progress, "[%ld/%ld] %s step %ld: %s %.4f",
                          (long)trial->run->progress->trial, (long)trial->run->progress->trials,
-                         trial->name, (long)trainer->step, headline,
-                         rg_evaluation_find(evaluation, headline));
+                         trial->name, (long)trainer->step, primary_metric,
+                         rg_evaluation_find(evaluation, primary_metric));
     }
     double peak = rg_peak_memory(); /* a resumed trial's was perhaps greater before */
     if (trainer->meter.peak_memory < peak)
@@ -178,7 +178,7 @@ static RgStatus train_step(RgTrialInHand *trial, bool *going, RgError *error) {
     *going = !trainer->outcome.diverged;
     RgSpending after = spending(trial);
     if (trainer->cache)
-        RG_TRY(rg_pair_shelf_status(trial->run->shelf, error));
+        RG_TRY(rg_reference_cache_status(trial->run->cache, error));
     rg_progress_step(trial->run->progress, trainer);
     tell_notice(trial);
     RG_TRY(check_pace(trial, error));
@@ -247,7 +247,7 @@ static RgStatus record_kernels(RgTrialInHand *trial, RgError *error) {
         return RG_OK;
     }
     char *where = provenance(trial->run, rg_checkpoint_kernels(trial->checkpoint),
-                             trial->together ? trial->team.size : 1);
+                             trial->together ? trial->process_group.size : 1);
     RgTrialRecord record = trial->record;
     record.provenance_json = where;
     bool finished;
@@ -322,15 +322,15 @@ static RgStatus resume(RgTrialInHand *trial, RgError *error) {
 
 RgStatus rg_trial_begin(RgTrialInHand *trial, RgError *error) {
     const RgTrialSetup *setup = &trial->run->setup;
-    const RgTrialPlan *plan = trial->plan;
+    const RgTrialSpec *plan = trial->plan;
     RgStatus status = rg_trial_setup_policy(setup, plan, &trial->policy, error);
     if (status == RG_OK)
         status = rg_trainer_create(
             plan->algorithm, plan->algorithm_options, &plan->training, trial->policy,
-            setup->reference, &setup->environment->course, &plan->optimizer, plan->budget.steps,
+            setup->reference, &setup->environment->task, &plan->optimizer, plan->budget.steps,
             rg_random_named(rg_random_root((uint64_t)plan->seed), "training"), &trial->trainer,
             error);
-    RG_TRY(rg_team_agree(trial->together, status, error));
+    RG_TRY(rg_process_group_reduce_status(trial->together, status, error));
     trial->checkpoint = rg_checkpoint_create();
     rg_trainer_checkpoint(trial->trainer, trial->checkpoint);
     rg_checkpoint_set_kernels(trial->checkpoint, rg_blas_core());
@@ -339,11 +339,11 @@ RgStatus rg_trial_begin(RgTrialInHand *trial, RgError *error) {
 
 static RgStatus run_trial(RgTrialInHand *trial, RgError *error) {
     RgTrialRun *run = trial->run;
-    const RgTrialPlan *plan = trial->plan;
+    const RgTrialSpec *plan = trial->plan;
     rg_peak_memory_restart(); /* what was made for all trials is in it; what one left is not */
     RG_TRY(rg_trial_begin(trial, error));
-    if (run->shelf) {
-        trial->cache = rg_pair_shelf_cache(run->shelf, rg_trial_setup_source(&run->setup));
+    if (run->cache) {
+        trial->cache = rg_reference_cache_pairs(run->cache, rg_trial_setup_source(&run->setup));
         rg_trainer_use_cache(trial->trainer, &trial->cache);
     }
     trial->last_checkpoint = rg_clock_seconds();
@@ -360,25 +360,26 @@ void rg_trial_end(RgTrialInHand *trial) {
     rg_trainer_destroy(trial->trainer);
     rg_checkpoint_destroy(trial->checkpoint);
     rg_policy_destroy(trial->policy);
-    setup->team = NULL;
+    setup->process_group = NULL;
     if (setup->environment)
-        setup->environment->course.team = NULL;
+        setup->environment->task.process_group = NULL;
 }
 
-static char *trial_name(const RgTrialPlan *plan) {
-    char *varied = rg_varied_text(plan->swept_json);
+static char *trial_name(const RgTrialSpec *plan) {
+    char *swept_options = rg_swept_text(plan->swept_json);
     char *name = rg_string_format("%s seed %ld%s%s", plan->part.label, (long)plan->seed,
-                                  varied[0] ? ", " : "", varied);
-    free(varied);
+                                  swept_options[0] ? ", " : "", swept_options);
+    free(swept_options);
     return name;
 }
 
-char *rg_trial_checkpoint(const RgTrialRun *run, const RgTrialPlan *plan) {
+char *rg_trial_checkpoint(const RgTrialRun *run, const RgTrialSpec *plan) {
     return rg_string_format("%s/%s-checkpoint.safetensors", run->folder, plan->key);
 }
 
-RgStatus rg_trial_run(RgTrialRun *run, const RgTrialPlan *plan, RgError *error) {
-    char *where = provenance(run, rg_blas_core(), run->team ? rg_trial_ranks(run->team, plan) : 1);
+RgStatus rg_trial_run(RgTrialRun *run, const RgTrialSpec *plan, RgError *error) {
+    char *where = provenance(run, rg_blas_core(),
+                             run->process_group ? rg_trial_ranks(run->process_group, plan) : 1);
     RgTrialInHand trial = {.run = run,
                            .plan = plan,
                            .name = trial_name(plan),
@@ -399,7 +400,7 @@ RgStatus rg_trial_run(RgTrialRun *run, const RgTrialPlan *plan, RgError *error) 
         rg_file_remove(
             trial.checkpoint_path); /* of a run that was killed between its last two steps */
     if (status == RG_OK && !finished) {
-        rg_trial_call_team(&trial);
+        rg_trial_call_process_group(&trial);
         status = rg_trial_check_call(&trial, plan->key, error);
         if (status == RG_OK)
             status = rg_trial_setup_make(&run->setup, plan, error);

@@ -13,7 +13,7 @@
 #include <string.h>
 
 /* The resolved settings of environment and policy, and the seed that both are drawn from. */
-static char *setup_identity(const RgTrialPlan *plan, int64_t seed) {
+static char *setup_identity(const RgTrialSpec *plan, int64_t seed) {
     RgSettings *parts = rg_settings_create();
     rg_settings_copy_group(parts, "environment", plan->resolved, "environment");
     rg_settings_copy_group(parts, "policy", plan->resolved, "policy");
@@ -24,11 +24,11 @@ static char *setup_identity(const RgTrialPlan *plan, int64_t seed) {
     return identity;
 }
 
-static int64_t environment_seed(const RgTrialPlan *plan) {
+static int64_t environment_seed(const RgTrialSpec *plan) {
     return plan->environment.seed >= 0 ? plan->environment.seed : plan->seed;
 }
 
-static RgStatus make_reference(const RgTrialPlan *plan, const RgEnvironment *environment,
+static RgStatus make_reference(const RgTrialSpec *plan, const RgEnvironment *environment,
                                RgRandom random, RgPolicy **reference, RgError *error) {
     RgPolicy *policy;
     if (plan->policy.weights[0]) {
@@ -40,8 +40,8 @@ static RgStatus make_reference(const RgTrialPlan *plan, const RgEnvironment *env
     }
     rg_parameters_freeze(policy->parameters);
     RgStatus status = RG_OK;
-    if (environment->space.dynamics)
-        status = rg_policy_use_dynamics(policy, environment->space.dynamics, error);
+    if (environment->space.simulator)
+        status = rg_policy_use_simulator(policy, environment->space.simulator, error);
     if (status == RG_OK)
         status = rg_policy_set_precision(policy, (RgPrecision)plan->policy.precision, error);
     if (status == RG_OK)
@@ -55,13 +55,13 @@ static RgStatus make_reference(const RgTrialPlan *plan, const RgEnvironment *env
 }
 
 /* Everything that the environment hands out fits the policy: checked once, here. */
-static RgStatus check_data(const RgPolicy *policy, const RgCourse *course, RgError *error) {
-    if (course->prompts)
-        RG_TRY(rg_policy_check(policy, course->prompts, "training prompts", error));
-    if (course->pairs)
-        RG_TRY(rg_policy_check(policy, course->pairs->sequences, "preference pairs", error));
-    if (course->demonstrations)
-        RG_TRY(rg_policy_check(policy, course->demonstrations, "demonstrations", error));
+static RgStatus check_data(const RgPolicy *policy, const RgTask *task, RgError *error) {
+    if (task->prompts)
+        RG_TRY(rg_policy_check(policy, task->prompts, "training prompts", error));
+    if (task->pairs)
+        RG_TRY(rg_policy_check(policy, task->pairs->sequences, "preference pairs", error));
+    if (task->demonstrations)
+        RG_TRY(rg_policy_check(policy, task->demonstrations, "demonstrations", error));
     return RG_OK;
 }
 
@@ -77,16 +77,17 @@ void rg_trial_setup_clear(RgTrialSetup *setup) {
     rg_environment_destroy(setup->environment);
     rg_policy_destroy(setup->reference);
     free(setup->identity);
-    *setup = (RgTrialSetup){.answers = setup->answers, .ahead = setup->ahead, .team = setup->team};
+    *setup = (RgTrialSetup){
+        .answers = setup->answers, .ahead = setup->ahead, .process_group = setup->process_group};
 }
 
-RgStatus rg_trial_setup_make(RgTrialSetup *setup, const RgTrialPlan *plan, RgError *error) {
+RgStatus rg_trial_setup_make(RgTrialSetup *setup, const RgTrialSpec *plan, RgError *error) {
     int64_t seed = environment_seed(plan);
     char *identity = setup_identity(plan, seed);
     bool same = setup->identity && strcmp(setup->identity, identity) == 0;
-    if (rg_team_all(setup->team, same)) {
+    if (rg_process_group_all(setup->process_group, same)) {
         free(identity);
-        setup->environment->course.team = setup->team;
+        setup->environment->task.process_group = setup->process_group;
         return RG_OK;
     }
     rg_trial_setup_clear(setup);
@@ -99,11 +100,11 @@ RgStatus rg_trial_setup_make(RgTrialSetup *setup, const RgTrialPlan *plan, RgErr
         status = rg_environment_use_answers(setup->environment, setup->answers, error);
     if (status == RG_OK)
         status = make_reference(plan, setup->environment, random, &setup->reference, error);
-    status = rg_team_agree(setup->team, status, error);
+    status = rg_process_group_reduce_status(setup->process_group, status, error);
     if (status == RG_OK)
-        status = rg_trial_team_check_alike(setup, error);
+        status = rg_trial_process_group_check_alike(setup, error);
     if (status == RG_OK)
-        setup->environment->course.team = setup->team;
+        setup->environment->task.process_group = setup->process_group;
     if (status == RG_OK)
         status = rg_environment_prepare(setup->environment, setup->reference,
                                         rg_random_named(environment, "data"), error);
@@ -111,10 +112,10 @@ RgStatus rg_trial_setup_make(RgTrialSetup *setup, const RgTrialPlan *plan, RgErr
         status =
             rg_policy_set_sampling(setup->reference, (RgPrecision)plan->policy.sampling, error);
     if (status == RG_OK)
-        status = check_data(setup->reference, &setup->environment->course, error);
+        status = check_data(setup->reference, &setup->environment->task, error);
     if (status == RG_OK) /* now that they have been read */
         status = rg_resolved_check_inputs(plan->resolved, error);
-    status = rg_team_agree(setup->team, status, error);
+    status = rg_process_group_reduce_status(setup->process_group, status, error);
     if (status == RG_OK) {
         setup->reference_digest = rg_policy_digest(setup->reference);
         setup->identity = identity;
@@ -125,7 +126,7 @@ RgStatus rg_trial_setup_make(RgTrialSetup *setup, const RgTrialPlan *plan, RgErr
     return rg_resolved_name_missing(plan->resolved, status, error);
 }
 
-RgStatus rg_trial_setup_policy(const RgTrialSetup *setup, const RgTrialPlan *plan,
+RgStatus rg_trial_setup_policy(const RgTrialSetup *setup, const RgTrialSpec *plan,
                                RgPolicy **policy, RgError *error) {
     RgRandom random = rg_random_named(rg_random_root((uint64_t)plan->seed), "adapter");
     if (plan->adapter.rank > 0)

@@ -12,19 +12,19 @@ typedef struct RgTrialSetup {
     char *identity; /* the settings that it was made from */
     RgEnvironment *environment;
     RgPolicy *reference;
-    RgAnswerShelf *answers; /* of judges that are asked elsewhere, or NULL; stays, borrowed */
-    bool ahead;   /* made ahead of processes that are forked: judges are asked elsewhere by these
+    RgJudgeCache *answers; /* of judges that are asked elsewhere, or NULL; stays, borrowed */
+    bool ahead; /* made ahead of processes that are forked: judges are asked elsewhere by these
                      alone, and a setup with such judges is refused; stays */
-    RgTeam *team; /* that runs the trial in hand, or NULL; borrowed, stays */
-    RgDigest reference_digest; /* of its weights */
+    RgProcessGroup *process_group; /* that runs the trial in hand, or NULL; borrowed, stays */
+    RgDigest reference_digest;     /* of its weights */
 } RgTrialSetup;
 
-/* Make the setup of a plan, anew only what differs. The ranks of a team do so together, and
- * are refused where they do not have the same program and data. */
-RgStatus rg_trial_setup_make(RgTrialSetup *setup, const RgTrialPlan *plan, RgError *error);
+/* Make the setup of a plan, anew only what differs. The ranks of a process group do so together,
+ * and are refused where they do not have the same program and data. */
+RgStatus rg_trial_setup_make(RgTrialSetup *setup, const RgTrialSpec *plan, RgError *error);
 void rg_trial_setup_clear(RgTrialSetup *setup);
 /* The policy that a trial trains: a clone of the reference, or an adapter on it. */
-RgStatus rg_trial_setup_policy(const RgTrialSetup *setup, const RgTrialPlan *plan,
+RgStatus rg_trial_setup_policy(const RgTrialSetup *setup, const RgTrialSpec *plan,
                                RgPolicy **policy, RgError *error);
 
 /* Of all that a reference's values hang on: of another version of results, on other kernels or with

@@ -36,7 +36,7 @@ static double reward_of(const State *s, int64_t context, int64_t place) {
     return -fabs((double)(place - s->mark[context])) / (double)s->options.places;
 }
 
-/* The course's judge: reward [sequences->count]. */
+/* The task's judge: reward [sequences->count]. */
 static RgStatus judge(void *environment, const RgSequences *sequences, double *reward,
                       RgError *error) {
     (void)error; /* it cannot fail */
@@ -61,12 +61,12 @@ static RgStatus create(RgEnvironment *environment, const void *options, RgRandom
     }
     environment->space =
         (RgPolicySpace){.contexts = s->options.contexts, .responses = s->options.places};
-    environment->course = (RgCourse){.prompts = s->prompts,
-                                     .response_limit = 1,
-                                     .end_token = -1,
-                                     .judge = judge,
-                                     .environment = environment,
-                                     .label_temperature = s->options.label_temperature};
+    environment->task = (RgTask){.prompts = s->prompts,
+                                 .response_limit = 1,
+                                 .end_token = -1,
+                                 .judge = judge,
+                                 .environment = environment,
+                                 .label_temperature = s->options.label_temperature};
     return RG_OK;
 }
 
@@ -94,13 +94,13 @@ static RgStatus prepare(RgEnvironment *environment, RgPolicy *reference, RgRando
         rg_sequences_append(s->pairs->sequences, &context, 1, &place, 1);
     }
     uint8_t *preferred = rg_allocate(o->pairs, sizeof *preferred);
-    RgStatus status = rg_course_label(&environment->course, s->pairs->sequences,
-                                      rg_random_named(random, "labels"), preferred, error);
+    RgStatus status = rg_task_label(&environment->task, s->pairs->sequences,
+                                    rg_random_named(random, "labels"), preferred, error);
     for (int64_t i = 0; status == RG_OK && i < o->pairs; i++)
         rg_pairs_append_label(s->pairs, preferred[i]);
     free(preferred);
-    environment->course.pairs = s->pairs;
-    environment->course.demonstrations = s->demonstrations = rg_pairs_chosen(s->pairs);
+    environment->task.pairs = s->pairs;
+    environment->task.demonstrations = s->demonstrations = rg_pairs_chosen(s->pairs);
     return status;
 }
 
@@ -163,7 +163,7 @@ static const RgEnvironmentType environment = {
               .summary = "Guess a hidden place on a ruler: the nearer the better",
               .options = options_table,
               .options_size = sizeof(Options)},
-    .headline = "reward",
+    .primary_metric = "reward",
     .create = create,
     .prepare = prepare,
     .evaluate = evaluate,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* A process for tests of policies of numbers: a point on a line that actions push, with a little
  * noise, until it is far off. Observed are place and speed. */
-#ifndef RG_TESTS_LINEAR_PROCESS_H
-#define RG_TESTS_LINEAR_PROCESS_H
+#ifndef RG_TESTS_LINEAR_MDP_H
+#define RG_TESTS_LINEAR_MDP_H
 
 #include "core/policy/policy.h"
 
@@ -37,18 +37,18 @@ static inline bool linear_advance(void *episode, const int32_t *action, int32_t 
     return fabs(e->place) < 3;
 }
 
-static RgDynamics linear_process = {.observation_words = 2,
-                                    .action_words = 1,
-                                    .horizon = 12,
-                                    .may_end = true,
-                                    .discount = 0.9,
-                                    .begin = linear_begin,
-                                    .advance = linear_advance,
-                                    .end = free};
+static RgSimulator linear_mdp = {.observation_words = 2,
+                                 .action_words = 1,
+                                 .horizon = 12,
+                                 .may_end = true,
+                                 .discount = 0.9,
+                                 .begin = linear_begin,
+                                 .advance = linear_advance,
+                                 .end = free};
 
 /* A small gaussian policy in it, away from its start. */
 static inline RgPolicy *linear_policy(RgError *error) {
-    static const RgPolicySpace space = {.dynamics = &linear_process};
+    static const RgPolicySpace space = {.simulator = &linear_mdp};
     RgSettings *settings = rg_settings_create();
     RgPolicy *policy;
     rg_settings_set(settings, "policy.hidden", RG_SETTING_INTEGER, "5", "test", 0);

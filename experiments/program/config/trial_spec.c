@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Resolving one trial of a config: its options, the inputs that it reads, its key. */
-#include "experiments/program/config/trial_plan.h"
+#include "experiments/program/config/trial_spec.h"
 
 #include "core/names.h"
 #include "core/plugin.h"
@@ -113,7 +113,7 @@ static RgStatus check_type_options(const RgOption *table, size_t size, const RgS
     return status;
 }
 
-static RgStatus resolve_environment(RgTrialPlan *plan, const RgSettings *s, RgError *error) {
+static RgStatus resolve_environment(RgTrialSpec *plan, const RgSettings *s, RgError *error) {
     RG_TRY(read_part(rg_environment_part_options, s, "environment", &plan->environment,
                      plan->resolved, error));
     const RgEnvironmentType *type = rg_environment_type(plan->environment.type);
@@ -134,7 +134,7 @@ static RgStatus refuse(const char *path, const RgSettings *s, const RgError *rea
 }
 
 /* Of the policy's weights and products; its kind is NULL where it is not known yet. */
-static RgStatus check_precision(const RgTrialPlan *plan, const RgPolicyType *type,
+static RgStatus check_precision(const RgTrialSpec *plan, const RgPolicyType *type,
                                 const RgSettings *s, RgError *error) {
     const RgPolicyOptions *o = &plan->policy;
     RgError reason = {0};
@@ -147,7 +147,7 @@ static RgStatus check_precision(const RgTrialPlan *plan, const RgPolicyType *typ
     return RG_OK;
 }
 
-static RgStatus resolve_policy(RgTrialPlan *plan, const RgSettings *s, RgError *error) {
+static RgStatus resolve_policy(RgTrialSpec *plan, const RgSettings *s, RgError *error) {
     RG_TRY(read_part(rg_policy_part_options, s, "policy", &plan->policy, plan->resolved, error));
     if (plan->policy.weights[0]) { /* whose kind is seen when they are loaded */
         RG_TRY(check_precision(plan, NULL, s, error));
@@ -170,7 +170,7 @@ static RgStatus resolve_policy(RgTrialPlan *plan, const RgSettings *s, RgError *
                               plan->resolved, error);
 }
 
-static RgStatus resolve_algorithm(RgTrialPlan *plan, const RgSettings *s, RgError *error) {
+static RgStatus resolve_algorithm(RgTrialSpec *plan, const RgSettings *s, RgError *error) {
     RG_TRY(
         read_part(rg_algorithm_part_options, s, "algorithm", &plan->part, plan->resolved, error));
     const RgAlgorithm *algorithm = rg_algorithm_find(plan->part.type);
@@ -188,7 +188,7 @@ static RgStatus resolve_algorithm(RgTrialPlan *plan, const RgSettings *s, RgErro
 }
 
 /* A limit that an algorithm never comes nearer to would let it run for ever. */
-static RgStatus check_limits(const RgTrialPlan *plan, RgError *error) {
+static RgStatus check_limits(const RgTrialSpec *plan, RgError *error) {
     int useless = -1;
     for (int i = 0; i < RG_COSTS; i++) {
         if (rg_budget_limit(&plan->budget, (RgCost)i) == 0)
@@ -207,7 +207,7 @@ static RgStatus check_limits(const RgTrialPlan *plan, RgError *error) {
                    "judge_queries above 0");
 }
 
-static RgStatus check_budget(const RgTrialPlan *plan, RgError *error) {
+static RgStatus check_budget(const RgTrialSpec *plan, RgError *error) {
     RG_TRY(check_limits(plan, error));
     if (plan->budget.steps == 0 && plan->optimizer.schedule != RG_SCHEDULE_CONSTANT)
         return rg_fail(error, RG_E_USAGE,
@@ -216,7 +216,7 @@ static RgStatus check_budget(const RgTrialPlan *plan, RgError *error) {
     return RG_OK;
 }
 
-static RgStatus check_evaluation(const RgTrialPlan *plan, const RgSettings *s, RgError *error) {
+static RgStatus check_evaluation(const RgTrialSpec *plan, const RgSettings *s, RgError *error) {
     const RgEvaluationOptions *e = &plan->evaluation;
     if (e->per == RG_COST_STEPS && e->every != floor(e->every))
         return rg_setting_refuse(rg_settings_find(s, "evaluation.every"), error,
@@ -230,7 +230,7 @@ static const char *part_path(const RgSettings *s, const char *part, char path[96
     return rg_settings_find(s, path) ? path : part;
 }
 
-RgStatus rg_trial_plan_check_judge(const RgTrialPlan *plan, const RgSettings *s, RgError *error) {
+RgStatus rg_trial_spec_check_judge(const RgTrialSpec *plan, const RgSettings *s, RgError *error) {
     const RgEnvironmentType *type = rg_environment_type(plan->environment.type);
     if (!type->gives_rewards)
         return RG_OK;
@@ -353,15 +353,15 @@ RgStatus rg_resolved_check_inputs(const RgSettings *resolved, RgError *error) {
 
 /* Of all that decides the trial's results: a judge that has moved to another address is the same,
  * and so is a file of known contents. */
-static void hash_plan(RgTrialPlan *plan) {
+static void hash_plan(RgTrialSpec *plan) {
     free(plan->resolved_json);
     plan->resolved_json = rg_settings_to_json(plan->resolved);
     RgSettings *deciding = rg_settings_clone(plan->resolved);
     rg_plugins_drop_names(deciding);
     if (rg_settings_has_group(deciding, "inputs"))
         rg_resolved_visit(plan->resolved, drop_recorded, deciding, NULL);
-    rg_options_drop_incidental(rg_environment_type(plan->environment.type)->about.options,
-                               "environment", deciding);
+    rg_options_drop_execution_only(rg_environment_type(plan->environment.type)->about.options,
+                                   "environment", deciding);
     char *json = rg_settings_to_json(deciding);
     uint64_t hash = rg_hash(RG_HASH_START, json, strlen(json));
     hash = rg_hash(hash, RG_RESULTS_VERSION, strlen(RG_RESULTS_VERSION));
@@ -370,20 +370,20 @@ static void hash_plan(RgTrialPlan *plan) {
     snprintf(plan->key, sizeof plan->key, "%016llx", (unsigned long long)hash);
 }
 
-void rg_trial_plan_key(RgTrialPlan *plan, bool read_inputs) {
+void rg_trial_spec_key(RgTrialSpec *plan, bool read_inputs) {
     if (read_inputs)
         rg_resolved_visit(plan->resolved, record_what_is_there, plan->resolved, NULL);
     hash_plan(plan);
 }
 
-void rg_trial_plan_assume(RgTrialPlan *plan, const json_t *sums) {
+void rg_trial_spec_assume(RgTrialSpec *plan, const json_t *sums) {
     Assumption assumption = {plan->resolved, sums};
     rg_resolved_visit(plan->resolved, record_what_was_there, &assumption, NULL);
     hash_plan(plan);
 }
 
 /* Refuse what nobody asked for in the group `part`, naming the nearest of the keys that it has. */
-static RgStatus check_part_keys(const RgTrialPlan *plan, const RgSettings *s, const char *part,
+static RgStatus check_part_keys(const RgTrialSpec *plan, const RgSettings *s, const char *part,
                                 RgError *error) {
     enum { MOST_KEYS = 127 };
     const char *known[MOST_KEYS + 1];
@@ -399,7 +399,7 @@ static RgStatus check_part_keys(const RgTrialPlan *plan, const RgSettings *s, co
 }
 
 /* What is shared with others and not read by a trial that does not train is not looked at. */
-static RgStatus check_unknown_keys(const RgTrialPlan *plan, const RgSettings *s, RgError *error) {
+static RgStatus check_unknown_keys(const RgTrialSpec *plan, const RgSettings *s, RgError *error) {
     RG_TRY(check_part_keys(plan, s, "algorithm", error));
     for (int i = 0; rg_shared_parts[i]; i++)
         if (rg_settings_has_group(plan->resolved, rg_shared_parts[i]))
@@ -407,7 +407,7 @@ static RgStatus check_unknown_keys(const RgTrialPlan *plan, const RgSettings *s,
     return RG_OK;
 }
 
-RgStatus rg_trial_plan_resolve(RgTrialPlan *plan, const RgSettings *s, RgError *error) {
+RgStatus rg_trial_spec_resolve(RgTrialSpec *plan, const RgSettings *s, RgError *error) {
     char seed[32];
     plan->resolved = rg_settings_create();
     snprintf(seed, sizeof seed, "%lld", (long long)plan->seed);
@@ -436,7 +436,7 @@ RgStatus rg_trial_plan_resolve(RgTrialPlan *plan, const RgSettings *s, RgError *
     return RG_OK;
 }
 
-void rg_trial_plan_clear(RgTrialPlan *plan) {
+void rg_trial_spec_clear(RgTrialSpec *plan) {
     rg_settings_destroy(plan->resolved);
     free(plan->resolved_json);
     free(plan->swept_json);

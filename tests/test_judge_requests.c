@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Claims about asking an outside judge, with one that is scripted here: what is sent and what is
+/* Claims about requests an outside judge, with one that is scripted here: what is sent and what is
  * not, what is kept, what is paid, and what its answers come to. */
 #include "core/notice.h"
 #include "core/stop.h"
@@ -9,7 +9,7 @@
 #include <math.h>
 #include <signal.h>
 
-TestSuite(asking, .init = scratch_begin);
+TestSuite(requests, .init = scratch_begin);
 
 static RgError error;
 
@@ -19,27 +19,27 @@ enum { MOST = 256 };
 
 /* A judge that does what the prompt says, one letter for each try, the last one from then on:
  * A, B, C: these answers; n: nonsense; r: a refusal; t, u, l, b, e, g: a failure of a kind; j:
- * rejected; f: forbidden. The latest question is replied to first. */
+ * rejected; f: forbidden. The latest query is replied to first. */
 typedef struct Scripted {
-    RgAsker asker;
+    RgJudgeClient client;
     struct {
-        int64_t ticket;
+        int64_t request_id;
         const char *request;
         double at; /* when it came */
     } under_way[MOST];
-    int tries[MOST]; /* by ticket */
+    int tries[MOST]; /* by request_id */
     int64_t count, most, asked;
     double wait, busy_at, next_at; /* seconds to be left alone for; clocks */
 } Scripted;
 
-static char *request(const RgAsker *asker, const RgQuestion *q) {
-    (void)asker;
+static char *request(const RgJudgeClient *client, const RgJudgeQuery *q) {
+    (void)client;
     return rg_string_format("%s|%s|%s", q->prompt, q->a, q->b);
 }
 
-static void start(RgAsker *asker, int64_t ticket, const char *text) {
-    Scripted *s = (Scripted *)asker;
-    s->under_way[s->count].ticket = ticket;
+static void start(RgJudgeClient *client, int64_t request_id, const char *text) {
+    Scripted *s = (Scripted *)client;
+    s->under_way[s->count].request_id = request_id;
     s->under_way[s->count++].request = text;
     s->most = s->count > s->most ? s->count : s->most;
     s->asked++;
@@ -53,19 +53,19 @@ static RgReplyKind kind_of(char letter) {
     return at ? (RgReplyKind)(at - letters) : RG_REPLY_ANSWER;
 }
 
-static bool wait_reply(RgAsker *asker, double seconds, RgReply *reply) {
-    Scripted *s = (Scripted *)asker;
+static bool wait_reply(RgJudgeClient *client, double seconds, RgReply *reply) {
+    Scripted *s = (Scripted *)client;
     if (s->count == 0) {
         usleep((useconds_t)(1e6 * seconds));
         return false;
     }
-    int64_t ticket = s->under_way[--s->count].ticket;
+    int64_t request_id = s->under_way[--s->count].request_id;
     const char *script = s->under_way[s->count].request;
-    size_t length = strcspn(script, " |"), at = (size_t)s->tries[ticket]++;
+    size_t length = strcspn(script, " |"), at = (size_t)s->tries[request_id]++;
     char letter = script[at < length ? at : length - 1];
     RgReplyKind kind = kind_of(letter);
     *reply =
-        (RgReply){.ticket = ticket,
+        (RgReply){.request_id = request_id,
                   .kind = kind,
                   .reached = kind != RG_REPLY_UNREACHED,
                   .wait = kind == RG_REPLY_BUSY ? s->wait : 0,
@@ -76,52 +76,54 @@ static bool wait_reply(RgAsker *asker, double seconds, RgReply *reply) {
     return true;
 }
 
-static void abandon(RgAsker *asker) {
-    ((Scripted *)asker)->count = 0;
+static void abandon(RgJudgeClient *client) {
+    ((Scripted *)client)->count = 0;
 }
 
-static void destroy(RgAsker *asker) {
-    free(asker->name);
-    free(asker);
+static void destroy(RgJudgeClient *client) {
+    free(client->name);
+    free(client);
 }
 
 static Scripted *scripted(void) {
     Scripted *s = rg_allocate(1, sizeof *s);
-    s->asker = (RgAsker){rg_string_copy("scripted"), request, start, wait_reply, abandon, destroy};
+    s->client =
+        (RgJudgeClient){rg_string_copy("scripted"), request, start, wait_reply, abandon, destroy};
     return s;
 }
 
-static const RgAskingOptions usual = {
+static const RgJudgeRequestOptions usual = {
     .parallel = 4, .retries = 3, .backoff = 0.001, .longest_wait = 10};
 
 /* One batch, by a judge of its own; `prompts` "A B n". */
 typedef struct Batch {
-    RgQuestion questions[MOST];
+    RgJudgeQuery queries[MOST];
     RgAnswer answers[MOST];
     int64_t count;
     char words[4 * MOST];
-    RgAskingCounts counts;
+    RgJudgeRequestCounts counts;
     int64_t paid, most;
 } Batch;
 
-static RgStatus ask(Batch *batch, const char *prompts, const RgAskingOptions *options,
-                    RgAnswerShelf *shelf) {
+static RgStatus ask(Batch *batch, const char *prompts, const RgJudgeRequestOptions *options,
+                    RgJudgeCache *cache) {
     static char names[MOST][8];
     memset(batch, 0, sizeof *batch);
     strcpy(batch->words, prompts);
     for (char *word = strtok(batch->words, " "); word; word = strtok(NULL, " ")) {
         snprintf(names[batch->count], 8, "%ld", (long)batch->count);
-        batch->questions[batch->count] = (RgQuestion){word, names[batch->count], "x"};
+        batch->queries[batch->count] = (RgJudgeQuery){word, names[batch->count], "x"};
         batch->count++;
     }
     Scripted *s = scripted();
-    RgAsking *asking = rg_asking_create(&s->asker, options);
-    ASSERT_OK(rg_asking_use_shelf(asking, shelf, &error));
-    RgStatus status = rg_asking_ask(asking, batch->questions, batch->count, batch->answers, &error);
-    batch->counts = *rg_asking_counts(asking);
-    batch->paid = rg_asking_paid(asking);
+    RgJudgeRequests *requests = rg_judge_requests_create(&s->client, options);
+    ASSERT_OK(rg_judge_requests_use_cache(requests, cache, &error));
+    RgStatus status =
+        rg_judge_requests_answer(requests, batch->queries, batch->count, batch->answers, &error);
+    batch->counts = *rg_judge_requests_counts(requests);
+    batch->paid = rg_judge_requests_paid(requests);
     batch->most = s->most;
-    rg_asking_destroy(asking);
+    rg_judge_requests_destroy(requests);
     return status;
 }
 
@@ -131,54 +133,54 @@ static void release(Batch *batch) {
 
 typedef struct Shelf {
     RgStore *store;
-    RgAnswerShelf *shelf;
+    RgJudgeCache *cache;
 } Shelf;
 
-static Shelf open_shelf(void) {
+static Shelf open_cache(void) {
     Shelf s;
     ASSERT_OK(rg_store_open(scratch("answers.db"), true, &s.store, &error));
-    ASSERT_OK(rg_answer_shelf_open(s.store, &s.shelf, &error));
+    ASSERT_OK(rg_judge_cache_open(s.store, &s.cache, &error));
     return s;
 }
 
-static void close_shelf(Shelf *s) {
-    rg_answer_shelf_close(s->shelf);
+static void close_cache(Shelf *s) {
+    rg_judge_cache_close(s->cache);
     rg_store_close(s->store);
 }
 
-Test(asking, answers_stand_in_the_order_of_the_questions_in_whatever_order_they_came) {
+Test(requests, answers_stand_in_the_order_of_the_questions_in_whatever_order_they_came) {
     Batch batch;
     ASSERT_OK(ask(&batch, "A B B A B C A", &usual, NULL));
     for (int64_t i = 0; i < batch.count; i++)
-        cr_assert_str_eq(batch.answers[i].text, batch.questions[i].prompt);
+        cr_assert_str_eq(batch.answers[i].text, batch.queries[i].prompt);
     cr_assert_eq(batch.counts.calls, 7);
     cr_assert_eq(batch.most, usual.parallel);
     release(&batch);
 }
 
-Test(asking, a_question_that_stands_twice_in_a_batch_is_asked_once) {
+Test(requests, a_question_that_stands_twice_in_a_batch_is_asked_once) {
     Scripted *s = scripted();
-    RgAsking *asking = rg_asking_create(&s->asker, &usual);
-    RgQuestion same = {"B", "a", "b"}, other = {"A", "a", "b"};
-    RgQuestion questions[] = {same, other, same, same};
+    RgJudgeRequests *requests = rg_judge_requests_create(&s->client, &usual);
+    RgJudgeQuery same = {"B", "a", "b"}, other = {"A", "a", "b"};
+    RgJudgeQuery queries[] = {same, other, same, same};
     RgAnswer answers[4];
-    ASSERT_OK(rg_asking_ask(asking, questions, 4, answers, &error));
+    ASSERT_OK(rg_judge_requests_answer(requests, queries, 4, answers, &error));
     cr_assert_eq(s->asked, 2);
     for (int i = 0; i < 4; i++)
-        cr_assert_str_eq(answers[i].text, questions[i].prompt);
+        cr_assert_str_eq(answers[i].text, queries[i].prompt);
     rg_answers_release(answers, 4);
-    rg_asking_destroy(asking);
+    rg_judge_requests_destroy(requests);
 }
 
-Test(asking, what_was_answered_once_is_found_by_the_next_run_and_no_other_question_is) {
+Test(requests, what_was_answered_once_is_found_by_the_next_run_and_no_other_question_is) {
     Batch batch;
-    Shelf s = open_shelf();
-    ASSERT_OK(ask(&batch, "A r n", &usual, s.shelf));
+    Shelf s = open_cache();
+    ASSERT_OK(ask(&batch, "A r n", &usual, s.cache));
     cr_assert_eq(batch.counts.calls, 3);
     release(&batch);
-    close_shelf(&s);
-    s = open_shelf();
-    ASSERT_OK(ask(&batch, "A r n B", &usual, s.shelf));
+    close_cache(&s);
+    s = open_cache();
+    ASSERT_OK(ask(&batch, "A r n B", &usual, s.cache));
     cr_assert_eq(batch.counts.cached, 3);
     cr_assert_eq(batch.counts.calls, 1);
     cr_assert_eq(batch.paid, 4);
@@ -187,14 +189,14 @@ Test(asking, what_was_answered_once_is_found_by_the_next_run_and_no_other_questi
     cr_assert_str_eq(batch.answers[2].text, "it is so");
     cr_assert_str_eq(batch.answers[3].text, "B");
     release(&batch);
-    close_shelf(&s);
+    close_cache(&s);
 }
 
-Test(asking, a_failure_of_any_kind_that_passes_is_tried_again) {
+Test(requests, a_failure_of_any_kind_that_passes_is_tried_again) {
     Batch batch;
     ASSERT_OK(ask(&batch, "tA uB lA bB eA gB teA", &usual, NULL));
     for (int64_t i = 0; i < batch.count; i++) {
-        const char *script = batch.questions[i].prompt;
+        const char *script = batch.queries[i].prompt;
         cr_assert_str_eq(batch.answers[i].text, script + strlen(script) - 1);
     }
     cr_assert_eq(batch.counts.retries, 8);
@@ -205,13 +207,13 @@ Test(asking, a_failure_of_any_kind_that_passes_is_tried_again) {
     release(&batch);
 }
 
-Test(asking, a_question_that_stays_without_an_answer_ends_asking_or_is_left_so) {
+Test(requests, a_question_that_stays_without_an_answer_ends_asking_or_is_left_so) {
     Batch batch;
     cr_assert_eq(ask(&batch, "A eeeeA", &usual, NULL), RG_E_JUDGE);
     cr_assert_str_eq(error.text, "scripted: it is so, and so in the tries before; answers so far "
                                  "are kept");
     cr_assert_null(batch.answers[0].text);
-    RgAskingOptions lenient = usual;
+    RgJudgeRequestOptions lenient = usual;
     lenient.give_up = true;
     ASSERT_OK(ask(&batch, "A eeeeA j", &lenient, NULL));
     cr_assert_eq(batch.answers[1].kind, RG_REPLY_ERROR);
@@ -221,31 +223,31 @@ Test(asking, a_question_that_stays_without_an_answer_ends_asking_or_is_left_so) 
     cr_assert_eq(ask(&batch, "A f A", &lenient, NULL), RG_E_JUDGE, "all the others would fail too");
 }
 
-Test(asking, answers_that_came_before_a_failure_are_kept_and_those_under_way_too) {
+Test(requests, answers_that_came_before_a_failure_are_kept_and_those_under_way_too) {
     Batch batch;
-    Shelf s = open_shelf();
+    Shelf s = open_cache();
     /* the latest is replied to first: the failure comes while two are under way */
-    cr_assert_eq(ask(&batch, "A B f", &usual, s.shelf), RG_E_JUDGE);
-    ASSERT_OK(ask(&batch, "A B B", &usual, s.shelf));
+    cr_assert_eq(ask(&batch, "A B f", &usual, s.cache), RG_E_JUDGE);
+    ASSERT_OK(ask(&batch, "A B B", &usual, s.cache));
     cr_assert_eq(batch.counts.cached, 2);
     cr_assert_eq(batch.counts.calls, 1);
     cr_assert_eq(batch.paid, 4);
     release(&batch);
-    close_shelf(&s);
+    close_cache(&s);
 }
 
-Test(asking, a_judge_that_asks_to_be_left_alone_is_by_all_questions) {
+Test(requests, a_judge_that_asks_to_be_left_alone_is_by_all_questions) {
     Scripted *s = scripted();
     s->wait = 0.05;
-    RgAsking *asking = rg_asking_create(&s->asker, &usual);
-    RgQuestion questions[] = {{"A", "", ""},  {"A", "", "1"}, {"A", "", "2"},
+    RgJudgeRequests *requests = rg_judge_requests_create(&s->client, &usual);
+    RgJudgeQuery queries[] = {{"A", "", ""},  {"A", "", "1"}, {"A", "", "2"},
                               {"bA", "", ""}, {"A", "", "3"}, {"A", "", "4"}};
     RgAnswer answers[6];
-    ASSERT_OK(rg_asking_ask(asking, questions, 6, answers, &error));
+    ASSERT_OK(rg_judge_requests_answer(requests, queries, 6, answers, &error));
     cr_assert_geq(s->next_at - s->busy_at, 0.05);
     cr_assert_eq(s->asked, 7);
     rg_answers_release(answers, 6);
-    rg_asking_destroy(asking);
+    rg_judge_requests_destroy(requests);
 }
 
 static char told[512];
@@ -257,14 +259,14 @@ static void note(void *context, const char *line) {
     times_told++;
 }
 
-Test(asking, a_long_wait_is_told_once_with_its_reason_and_its_length) {
+Test(requests, a_long_wait_is_told_once_with_its_reason_and_its_length) {
     Scripted *s = scripted();
-    RgQuestion questions[] = {{"bA", "", ""}, {"bA", "", "1"}};
+    RgJudgeQuery queries[] = {{"bA", "", ""}, {"bA", "", "1"}};
     RgAnswer answers[2];
-    RgAskingOptions options = usual;
+    RgJudgeRequestOptions options = usual;
     options.longest_wait = 7200;
     s->wait = 3600;
-    RgAsking *asking = rg_asking_create(&s->asker, &options);
+    RgJudgeRequests *requests = rg_judge_requests_create(&s->client, &options);
     rg_notice_use(note, NULL);
     rg_stop_on_signals();
     pid_t parent = getpid();
@@ -273,24 +275,24 @@ Test(asking, a_long_wait_is_told_once_with_its_reason_and_its_length) {
         kill(parent, SIGINT);
         _exit(0);
     }
-    cr_assert_eq(rg_asking_ask(asking, questions, 2, answers, &error), RG_E_STOPPED);
+    cr_assert_eq(rg_judge_requests_answer(requests, queries, 2, answers, &error), RG_E_STOPPED);
     cr_expect_str_eq(told, "scripted: it is so; 2 questions wait for 3600 seconds");
     cr_expect_eq(times_told, 1);
     rg_notice_use(NULL, NULL);
-    rg_asking_destroy(asking);
+    rg_judge_requests_destroy(requests);
 }
 
 /* Judges that ask for years, as an HTTP header can. */
-Test(asking, a_judge_that_asks_for_too_long_a_wait_is_not_waited_for) {
-    RgQuestion question = {"bA", "0", "x"};
+Test(requests, a_judge_that_asks_for_too_long_a_wait_is_not_waited_for) {
+    RgJudgeQuery query = {"bA", "0", "x"};
     for (int give_up = 0; give_up < 2; give_up++) {
         RgAnswer answer = {0};
         Scripted *s = scripted();
         s->wait = 1e8;
-        RgAskingOptions options = usual;
+        RgJudgeRequestOptions options = usual;
         options.give_up = give_up;
-        RgAsking *asking = rg_asking_create(&s->asker, &options);
-        RgStatus status = rg_asking_ask(asking, &question, 1, &answer, &error);
+        RgJudgeRequests *requests = rg_judge_requests_create(&s->client, &options);
+        RgStatus status = rg_judge_requests_answer(requests, &query, 1, &answer, &error);
         cr_expect_eq(s->asked, 1);
         cr_expect_eq(status, give_up ? RG_OK : RG_E_JUDGE);
         if (give_up)
@@ -299,13 +301,13 @@ Test(asking, a_judge_that_asks_for_too_long_a_wait_is_not_waited_for) {
             cr_expect(strstr(error.text, "100000000 seconds, with longest_wait = 10"), "%s",
                       error.text);
         rg_answers_release(&answer, 1);
-        rg_asking_destroy(asking);
+        rg_judge_requests_destroy(requests);
     }
 }
 
-Test(asking, pauses_double) {
+Test(requests, pauses_double) {
     Batch batch;
-    RgAskingOptions patient = usual;
+    RgJudgeRequestOptions patient = usual;
     patient.backoff = 0.01;
     double start_at = rg_clock_seconds();
     ASSERT_OK(ask(&batch, "eeeA", &patient, NULL));
@@ -313,33 +315,33 @@ Test(asking, pauses_double) {
     release(&batch);
 }
 
-Test(asking, the_budget_is_of_all_tries_that_reached_the_judge_in_all_runs) {
+Test(requests, the_budget_is_of_all_tries_that_reached_the_judge_in_all_runs) {
     Batch batch;
-    Shelf s = open_shelf();
-    RgAskingOptions thrifty = usual;
+    Shelf s = open_cache();
+    RgJudgeRequestOptions thrifty = usual;
     thrifty.budget = 5;
     thrifty.parallel = 1;
     thrifty.give_up = true; /* which is about answers, not about money */
-    ASSERT_OK(ask(&batch, "A eA", &thrifty, s.shelf));
+    ASSERT_OK(ask(&batch, "A eA", &thrifty, s.cache));
     cr_assert_eq(batch.paid, 3);
     release(&batch);
-    cr_assert_eq(ask(&batch, "A eA uA uA B B", &thrifty, s.shelf), RG_E_JUDGE);
+    cr_assert_eq(ask(&batch, "A eA uA uA B B", &thrifty, s.cache), RG_E_JUDGE);
     cr_assert_str_eq(error.text,
                      "scripted: the budget of 5 calls is spent, with 2 questions of this batch "
                      "open");
     cr_assert_eq(batch.paid, 5);
     thrifty.budget = 7;
-    ASSERT_OK(ask(&batch, "A eA uA uA B B", &thrifty, s.shelf));
+    ASSERT_OK(ask(&batch, "A eA uA uA B B", &thrifty, s.cache));
     cr_assert_eq(batch.counts.cached, 4);
     cr_assert_eq(batch.paid, 7);
     release(&batch);
-    close_shelf(&s);
+    close_cache(&s);
 }
 
-Test(asking, a_signal_stops_it_and_what_was_answered_stays) {
+Test(requests, a_signal_stops_it_and_what_was_answered_stays) {
     Batch batch;
-    Shelf s = open_shelf();
-    RgAskingOptions patient = usual;
+    Shelf s = open_cache();
+    RgJudgeRequestOptions patient = usual;
     patient.retries = 1000;
     patient.backoff = 60;
     rg_stop_on_signals();
@@ -350,29 +352,29 @@ Test(asking, a_signal_stops_it_and_what_was_answered_stays) {
         _exit(0);
     }
     double start_at = rg_clock_seconds();
-    cr_assert_eq(ask(&batch, "A e B", &patient, s.shelf), RG_E_STOPPED);
+    cr_assert_eq(ask(&batch, "A e B", &patient, s.cache), RG_E_STOPPED);
     cr_assert_lt(rg_clock_seconds() - start_at, 60, "it does not wait for the pause to end");
     cr_assert_str_eq(error.text, "stopped by a signal with 1 questions to the judge open; answers "
                                  "so far are kept, run again to continue");
     char *text;
     int64_t tries;
-    ASSERT_OK(rg_answer_shelf_tries(s.shelf, "scripted", &tries, &error));
+    ASSERT_OK(rg_judge_cache_tries(s.cache, "scripted", &tries, &error));
     cr_assert_eq(tries, 3);
     RgDigest judge = rg_digest(RG_DIGEST_START, "scripted", 8);
     RgDigest key = rg_digest(judge, "A|0|x", 5);
     bool refused;
-    ASSERT_OK(rg_answer_shelf_find(s.shelf, &key, &text, &refused, &error));
+    ASSERT_OK(rg_judge_cache_find(s.cache, &key, &text, &refused, &error));
     cr_assert_str_eq(text, "A");
     free(text);
-    close_shelf(&s);
+    close_cache(&s);
 }
 
 /* ---- verdicts ---- */
 
 /* A judge that knows what is said of each order: the prompt's word is for the pair as it is where
  * `a` sorts before `b`, the word after it for the other order. */
-static char *request_of_order(const RgAsker *asker, const RgQuestion *q) {
-    (void)asker;
+static char *request_of_order(const RgJudgeClient *client, const RgJudgeQuery *q) {
+    (void)client;
     const char *second = strchr(q->prompt, ' ');
     bool straight = strcmp(q->a, q->b) < 0;
     return rg_string_format("%s|%s|%s|%s", straight ? q->prompt : second + 1, q->a, q->b,
@@ -388,9 +390,9 @@ static const RgExternalOptions lenient_external = {.answer = RG_EXTERNAL_ANSWER,
 
 static RgExternal *external_of(const RgExternalOptions *options) {
     Scripted *s = scripted();
-    s->asker.request = request_of_order;
+    s->client.request = request_of_order;
     RgExternal *external;
-    ASSERT_OK(rg_external_create(&s->asker, options, &external, &error));
+    ASSERT_OK(rg_external_create(&s->client, options, &external, &error));
     return external;
 }
 
@@ -412,14 +414,14 @@ static const char *const pair_scripts[] = {"A B", "B A", "A A", "B B",  "C C",
 enum { SCRIPTS = sizeof pair_scripts / sizeof *pair_scripts };
 
 static void compare_scripts(RgExternal *external, RgVerdict verdicts[SCRIPTS + 1]) {
-    RgQuestion pairs[SCRIPTS + 1];
+    RgJudgeQuery pairs[SCRIPTS + 1];
     for (int i = 0; i < SCRIPTS; i++)
-        pairs[i] = (RgQuestion){pair_scripts[i], "1", "2"};
-    pairs[SCRIPTS] = (RgQuestion){"A B", "1", "1"};
+        pairs[i] = (RgJudgeQuery){pair_scripts[i], "1", "2"};
+    pairs[SCRIPTS] = (RgJudgeQuery){"A B", "1", "1"};
     ASSERT_OK(rg_external_compare(external, pairs, SCRIPTS + 1, verdicts, &error));
 }
 
-Test(asking, both_orders_have_to_agree_and_what_does_not_is_handled_as_configured) {
+Test(requests, both_orders_have_to_agree_and_what_does_not_is_handled_as_configured) {
     static const struct {
         int on_disagreement, on_failure;
         const char *expected; /* First, Second, Tie, None */
@@ -450,10 +452,10 @@ Test(asking, both_orders_have_to_agree_and_what_does_not_is_handled_as_configure
     }
 }
 
-Test(asking, counts_are_of_what_came_since_they_were_taken) {
+Test(requests, counts_are_of_what_came_since_they_were_taken) {
     RgExternal *external = external_of(&lenient_external);
     RgVerdict verdict;
-    RgQuestion pair = {"A B", "1", "2"};
+    RgJudgeQuery pair = {"A B", "1", "2"};
     RgJudgeCount counts[RG_JUDGE_COUNTS];
     for (int round = 1; round <= 2; round++) {
         for (int k = 0; k < round; k++)
@@ -464,11 +466,11 @@ Test(asking, counts_are_of_what_came_since_they_were_taken) {
     rg_external_destroy(external);
 }
 
-Test(asking, an_answer_that_says_neither_stops_with_its_words_where_failures_stop) {
+Test(requests, an_answer_that_says_neither_stops_with_its_words_where_failures_stop) {
     RgExternalOptions strict = lenient_external;
     strict.on_failure = RG_FAILURE_STOP;
     RgExternal *external = external_of(&strict);
-    RgQuestion pairs[] = {{"A B", "1", "2"}, {"n B", "1", "2"}};
+    RgJudgeQuery pairs[] = {{"A B", "1", "2"}, {"n B", "1", "2"}};
     RgVerdict verdicts[2];
     cr_assert_eq(rg_external_compare(external, pairs, 2, verdicts, &error), RG_E_JUDGE);
     cr_assert(strstr(error.text, "scripted: the judge's answer is neither A nor B: \"it is so\""));
@@ -479,20 +481,20 @@ Test(asking, an_answer_that_says_neither_stops_with_its_words_where_failures_sto
 }
 
 /* A judge of one sentence. */
-static bool say_prompt(RgAsker *asker, double seconds, RgReply *reply) {
-    Scripted *s = (Scripted *)asker;
+static bool say_prompt(RgJudgeClient *client, double seconds, RgReply *reply) {
+    Scripted *s = (Scripted *)client;
     (void)seconds;
     if (s->count == 0)
         return false;
     s->count--;
     const char *text = s->under_way[s->count].request;
-    *reply = (RgReply){.ticket = s->under_way[s->count].ticket,
+    *reply = (RgReply){.request_id = s->under_way[s->count].request_id,
                        .reached = true,
                        .text = rg_string_format("%.*s", (int)strcspn(text, "|"), text)};
     return true;
 }
 
-Test(asking, an_answer_is_read_where_it_says_one_thing) {
+Test(requests, an_answer_is_read_where_it_says_one_thing) {
     static const struct {
         const char *pattern, *text;
         bool read;
@@ -514,15 +516,15 @@ Test(asking, an_answer_is_read_where_it_says_one_thing) {
     };
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
         Scripted *s = scripted();
-        s->asker.wait = say_prompt;
+        s->client.wait = say_prompt;
         RgExternalOptions options = lenient_external;
         options.answer = cases[k].pattern;
         options.on_disagreement = RG_DISAGREEMENT_FIRST;
         options.on_failure = RG_FAILURE_SKIP;
         RgExternal *external;
-        ASSERT_OK(rg_external_create(&s->asker, &options, &external, &error));
+        ASSERT_OK(rg_external_create(&s->client, &options, &external, &error));
         RgVerdict verdict;
-        RgQuestion pair = {cases[k].text, "1", "2"};
+        RgJudgeQuery pair = {cases[k].text, "1", "2"};
         ASSERT_OK(rg_external_compare(external, &pair, 1, &verdict, &error));
         cr_assert_eq(verdict, cases[k].read ? RG_VERDICT_FIRST : RG_VERDICT_NONE, "%s in \"%s\"",
                      cases[k].pattern, cases[k].text);
@@ -530,11 +532,11 @@ Test(asking, an_answer_is_read_where_it_says_one_thing) {
     }
 }
 
-Test(asking, a_pattern_that_is_none_is_refused_by_its_option) {
+Test(requests, a_pattern_that_is_none_is_refused_by_its_option) {
     RgExternalOptions options = lenient_external;
     options.answer = "(";
     RgExternal *external;
-    cr_assert_eq(rg_external_create(&scripted()->asker, &options, &external, &error), RG_E_USAGE);
+    cr_assert_eq(rg_external_create(&scripted()->client, &options, &external, &error), RG_E_USAGE);
     cr_assert(strncmp(error.text, "answer: regular expression", 26) == 0, "%s", error.text);
     cr_assert_null(external);
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* A team for tests, without MPI: its ranks are forked processes, between each two of which there is
- * a pair of sockets. */
-#ifndef RG_TESTS_FORKED_TEAM_H
-#define RG_TESTS_FORKED_TEAM_H
+/* A process group for tests, without MPI: its ranks are forked processes, between each two of which
+ * there is a pair of sockets. */
+#ifndef RG_TESTS_FORKED_GROUP_H
+#define RG_TESTS_FORKED_GROUP_H
 
-#include "core/team.h"
+#include "core/process_group.h"
 
 #include <criterion/criterion.h>
 #include <poll.h>
@@ -32,17 +32,18 @@ static inline size_t forked_pull(int socket, char *end, size_t left) {
     return got > 0 ? left - (size_t)got : left;
 }
 
-static inline void forked_swap(RgTeam *team, const RgBytes *out, const RgBlock *in) {
-    const ForkedLinks *links = team->context;
+static inline void forked_swap(RgProcessGroup *process_group, const RgBytes *out,
+                               const RgBlock *in) {
+    const ForkedLinks *links = process_group->context;
     size_t to_send[FORKED_MOST] = {0}, to_get[FORKED_MOST] = {0}, left = 1;
-    for (int q = 0; q < team->size; q++) {
-        to_send[q] = q == team->rank ? 0 : out[q].size;
-        to_get[q] = q == team->rank ? 0 : in[q].size;
+    for (int q = 0; q < process_group->size; q++) {
+        to_send[q] = q == process_group->rank ? 0 : out[q].size;
+        to_get[q] = q == process_group->rank ? 0 : in[q].size;
     }
     while (left > 0) {
         struct pollfd wanted[FORKED_MOST];
         left = 0;
-        for (int q = 0; q < team->size; q++) {
+        for (int q = 0; q < process_group->size; q++) {
             if (to_send[q])
                 to_send[q] = forked_push(links->socket[q], (const char *)out[q].data + out[q].size,
                                          to_send[q]);
@@ -54,12 +55,12 @@ static inline void forked_swap(RgTeam *team, const RgBytes *out, const RgBlock *
             left += to_send[q] + to_get[q];
         }
         if (left > 0)
-            poll(wanted, (nfds_t)team->size, -1);
+            poll(wanted, (nfds_t)process_group->size, -1);
     }
 }
 
 /* What a rank does: `result` is its own of `each` bytes, zeroed, which the test sees afterwards. */
-typedef void (*ForkedBody)(RgTeam *team, void *argument, void *result);
+typedef void (*ForkedBody)(RgProcessGroup *process_group, void *argument, void *result);
 
 static inline _Noreturn void forked_rank(int size, int rank, int sockets[][FORKED_MOST],
                                          ForkedBody body, void *argument, void *result) {
@@ -70,8 +71,9 @@ static inline _Noreturn void forked_rank(int size, int rank, int sockets[][FORKE
         for (int q = 0; q < size; q++)
             if (p != rank && p != q)
                 close(sockets[p][q]);
-    RgTeam team = {.rank = rank, .size = size, .swap = forked_swap, .context = &links};
-    body(&team, argument, result);
+    RgProcessGroup process_group = {
+        .rank = rank, .size = size, .swap = forked_swap, .context = &links};
+    body(&process_group, argument, result);
     _exit(0);
 }
 

@@ -5,7 +5,7 @@
 #include "core/policy/pair_cache.h"
 #include "core/tensor/threads.h"
 #include "core/train/gradient_sum.h"
-#include "tests/forked_team.h"
+#include "tests/forked_group.h"
 #include "tests/token_race.h"
 
 #include <math.h>
@@ -15,7 +15,7 @@ static void one_thread(void) {
     rg_threads_set(1);
 }
 
-TestSuite(team, .init = one_thread);
+TestSuite(process_group, .init = one_thread);
 
 /* ---- exchanges ---- */
 
@@ -28,52 +28,54 @@ typedef struct Exchanged {
 
 /* More than a block, and another number of bytes of each rank: of the second, none. */
 static size_t part_bytes(int rank) {
-    return rank == 1 ? 0 : RG_TEAM_BLOCK + 1000 * (size_t)rank + 1;
+    return rank == 1 ? 0 : RG_PROCESS_GROUP_BLOCK + 1000 * (size_t)rank + 1;
 }
 
-static uint64_t gather(RgTeam *team) {
+static uint64_t gather(RgProcessGroup *process_group) {
     size_t start[FORKED_MOST + 1] = {0};
-    for (int q = 0; q < team->size; q++)
+    for (int q = 0; q < process_group->size; q++)
         start[q + 1] = start[q] + part_bytes(q);
-    unsigned char *whole = rg_allocate(start[team->size], 1);
-    for (size_t i = start[team->rank]; i < start[team->rank + 1]; i++)
+    unsigned char *whole = rg_allocate(start[process_group->size], 1);
+    for (size_t i = start[process_group->rank]; i < start[process_group->rank + 1]; i++)
         whole[i] = (unsigned char)(7 * i + i / 251);
-    rg_team_gather_parts(team, whole, start);
-    uint64_t hash = rg_hash(RG_HASH_START, whole, start[team->size]);
+    rg_process_group_gather_parts(process_group, whole, start);
+    uint64_t hash = rg_hash(RG_HASH_START, whole, start[process_group->size]);
     free(whole);
     return hash;
 }
 
-static void exchange(RgTeam *team, void *argument, void *result) {
+static void exchange(RgProcessGroup *process_group, void *argument, void *result) {
     Exchanged *e = result;
-    size_t size = 2 * RG_TEAM_BLOCK + 3;
+    size_t size = 2 * RG_PROCESS_GROUP_BLOCK + 3;
     unsigned char *bytes = rg_allocate(size, 1);
-    for (size_t i = 0; i < size && team->rank == 0; i++)
+    for (size_t i = 0; i < size && process_group->rank == 0; i++)
         bytes[i] = (unsigned char)(i % 253);
-    rg_team_broadcast(team, bytes, size);
+    rg_process_group_broadcast(process_group, bytes, size);
     e->broadcast = rg_hash(RG_HASH_START, bytes, size);
     free(bytes);
-    e->gathered = gather(team);
-    e->all_true = rg_team_all(team, true);
-    e->all_but_last = rg_team_all(team, team->rank < team->size - 1);
+    e->gathered = gather(process_group);
+    e->all_true = rg_process_group_all(process_group, true);
+    e->all_but_last =
+        rg_process_group_all(process_group, process_group->rank < process_group->size - 1);
 
     RgError error = {0};
     RgStatus status = RG_OK;
-    if (team->rank > 0)
-        status = rg_fail(&error, team->rank == 1 ? RG_E_FILE : RG_E_RANGE, "rank %d", team->rank);
-    e->agreed = rg_team_agree(team, status, &error);
+    if (process_group->rank > 0)
+        status = rg_fail(&error, process_group->rank == 1 ? RG_E_FILE : RG_E_RANGE, "rank %d",
+                         process_group->rank);
+    e->agreed = rg_process_group_reduce_status(process_group, status, &error);
     memcpy(e->agreed_text, error.text, sizeof e->agreed_text);
     error.text[0] = '\0';
-    status = team->rank == 0 ? rg_fail(&error, RG_E_JUDGE, "the first") : RG_OK;
-    e->followed = rg_team_follow(team, status, &error);
+    status = process_group->rank == 0 ? rg_fail(&error, RG_E_JUDGE, "the first") : RG_OK;
+    e->followed = rg_process_group_broadcast_status(process_group, status, &error);
     memcpy(e->followed_text, error.text, sizeof e->followed_text);
     (void)argument;
 }
 
-Test(team, ranks_exchange_what_they_have) {
+Test(process_group, ranks_exchange_what_they_have) {
     for (int size = 2; size <= 4; size++) {
         const Exchanged *e = forked_run(size, exchange, NULL, sizeof *e);
-        size_t whole = 0, bytes = 2 * RG_TEAM_BLOCK + 3;
+        size_t whole = 0, bytes = 2 * RG_PROCESS_GROUP_BLOCK + 3;
         for (int q = 0; q < size; q++)
             whole += part_bytes(q);
         unsigned char *expected = rg_allocate(bytes > whole ? bytes : whole, 1);
@@ -96,16 +98,16 @@ Test(team, ranks_exchange_what_they_have) {
     }
 }
 
-Test(team, of_one_exchanges_nothing) {
+Test(process_group, of_one_exchanges_nothing) {
     RgError error = {0};
     double own = 3;
-    rg_team_broadcast(NULL, &own, sizeof own);
-    rg_team_gather(NULL, &own, sizeof own);
+    rg_process_group_broadcast(NULL, &own, sizeof own);
+    rg_process_group_gather(NULL, &own, sizeof own);
     cr_expect_eq(own, 3);
-    cr_expect(rg_team_leads(NULL) && rg_team_size(NULL) == 1);
-    cr_expect(rg_team_all(NULL, true) && !rg_team_all(NULL, false));
-    cr_expect_eq(rg_team_agree(NULL, RG_E_FILE, &error), RG_E_FILE);
-    cr_expect_eq(rg_team_follow(NULL, RG_OK, &error), RG_OK);
+    cr_expect(rg_process_group_leads(NULL) && rg_process_group_size(NULL) == 1);
+    cr_expect(rg_process_group_all(NULL, true) && !rg_process_group_all(NULL, false));
+    cr_expect_eq(rg_process_group_reduce_status(NULL, RG_E_FILE, &error), RG_E_FILE);
+    cr_expect_eq(rg_process_group_broadcast_status(NULL, RG_OK, &error), RG_OK);
 }
 
 /* ---- sums ---- */
@@ -125,16 +127,17 @@ static RgParameters *numbers(int64_t count) {
     return p;
 }
 
-static void sum_parts(RgTeam *team, void *argument, void *result) {
+static void sum_parts(RgProcessGroup *process_group, void *argument, void *result) {
     const int64_t *count = argument;
     RgParameters *p = numbers(*count);
-    RgGradientSum *sum = rg_gradient_sum_create(p, team);
+    RgGradientSum *sum = rg_gradient_sum_create(p, process_group);
     for (int again = 0; again < 2; again++) {
         rg_gradient_sum_begin(sum);
-        for (int64_t first = 0; first < PARTS; first += team->size) {
-            int64_t parts = first + team->size < PARTS ? team->size : PARTS - first;
-            for (int64_t i = 0; i < *count && team->rank < parts; i++)
-                p->gradient[i] += part_number(first + team->rank, i);
+        for (int64_t first = 0; first < PARTS; first += process_group->size) {
+            int64_t parts =
+                first + process_group->size < PARTS ? process_group->size : PARTS - first;
+            for (int64_t i = 0; i < *count && process_group->rank < parts; i++)
+                p->gradient[i] += part_number(first + process_group->rank, i);
             rg_gradient_sum_add(sum, parts);
         }
         rg_gradient_sum_end(sum);
@@ -145,8 +148,8 @@ static void sum_parts(RgTeam *team, void *argument, void *result) {
 }
 
 /* Fewer numbers than ranks; some; so many that a slice is no one block. */
-Test(team, sums_gradients_in_the_order_of_the_parts) {
-    int64_t counts[] = {3, 1000, 2 * RG_TEAM_BLOCK / (int64_t)sizeof(RgReal) + 5};
+Test(process_group, sums_gradients_in_the_order_of_the_parts) {
+    int64_t counts[] = {3, 1000, 2 * RG_PROCESS_GROUP_BLOCK / (int64_t)sizeof(RgReal) + 5};
     for (int k = 0; k < 3; k++) {
         RgParameters *p = numbers(counts[k]);
         for (int again = 0; again < 2; again++)
@@ -209,19 +212,18 @@ static RgStatus begin(TokenRace *race, const char *name, const RgTrainingOptions
     RgOptimizerOptions optimizer = race->trainer->optimizer->options;
     rg_trainer_destroy(race->trainer);
     free(race->options);
-    race->course.judge = count_sevens;
-    race->course.label_temperature = 1;
+    race->task.judge = count_sevens;
+    race->task.label_temperature = 1;
     const RgAlgorithm *algorithm = rg_algorithm_find(name);
     RgSettings *nothing = rg_settings_create();
     race->options = rg_allocate(1, algorithm->about.options_size);
     RG_TRY(rg_options_read(algorithm->about.options, nothing, "a", race->options, error));
     rg_settings_destroy(nothing);
     return rg_trainer_create(algorithm, race->options, training, race->policy, race->reference,
-                             &race->course, &optimizer, 0, rg_random_root(3), &race->trainer,
-                             error);
+                             &race->task, &optimizer, 0, rg_random_root(3), &race->trainer, error);
 }
 
-static void run_trial(RgTeam *team, void *argument, void *result) {
+static void run_trial(RgProcessGroup *process_group, void *argument, void *result) {
     const Trial *trial = argument;
     Outcome *outcome = result;
     RgTrainingOptions training = {.batch = BATCH,
@@ -235,8 +237,8 @@ static void run_trial(RgTeam *team, void *argument, void *result) {
         _exit(1);
     judged = 0;
     answers = trial->answers;
-    race.course.team = team;
-    if (trial->odd_rank > 0 && team->rank == trial->odd_rank)
+    race.task.process_group = process_group;
+    if (trial->odd_rank > 0 && process_group->rank == trial->odd_rank)
         race.trainer->pairs.random = rg_random_root(99);
     outcome->metrics = RG_HASH_START;
     outcome->status = RG_OK;
@@ -283,36 +285,36 @@ static void check_bits(Trial trial) {
     cr_expect_neq(whole->weights, alone->weights, "%s", trial.algorithm);
 }
 
-Test(team, gives_the_bits_of_one_process_with_pairs_of_a_data_set) {
+Test(process_group, gives_the_bits_of_one_process_with_pairs_of_a_data_set) {
     check_bits((Trial){.algorithm = "dpo", .shards = 4, .answers = -1});
     check_bits((Trial){.algorithm = "dpo", .shards = 3, .micro_batch = 2, .answers = -1});
 }
 
-Test(team, gives_the_bits_of_one_process_with_demonstrations) {
+Test(process_group, gives_the_bits_of_one_process_with_demonstrations) {
     check_bits((Trial){.algorithm = "sft", .shards = 4, .answers = -1});
 }
 
-Test(team, gives_the_bits_of_one_process_with_labels_of_the_policy) {
+Test(process_group, gives_the_bits_of_one_process_with_labels_of_the_policy) {
     check_bits((Trial){.algorithm = "sail-dp", .shards = 4, .answers = -1});
 }
 
-Test(team, gives_the_bits_of_one_process_and_asks_the_judge_once) {
+Test(process_group, gives_the_bits_of_one_process_and_asks_the_judge_once) {
     check_bits((Trial){.algorithm = "online-dpo", .shards = 4, .answers = -1});
 }
 
-Test(team, gives_the_bits_of_one_process_with_groups) {
+Test(process_group, gives_the_bits_of_one_process_with_groups) {
     check_bits((Trial){.algorithm = "listwise", .shards = 4, .answers = -1});
     check_bits((Trial){.algorithm = "grpo", .shards = 3, .micro_batch = 2, .answers = -1});
 }
 
 /* What a pass leaves out does not hang on which passes ran before it here. */
-Test(team, gives_the_bits_of_one_process_with_dropout) {
+Test(process_group, gives_the_bits_of_one_process_with_dropout) {
     RgAdapterOptions adapter = {.rank = 2, .alpha = 3, .dropout = 0.25, .targets = "query, down"};
     check_bits((Trial){
         .algorithm = "dpo", .adapter = &adapter, .shards = 4, .micro_batch = 2, .answers = -1});
 }
 
-Test(team, ends_together_where_the_judge_fails) {
+Test(process_group, ends_together_where_the_judge_fails) {
     Trial trial = {.algorithm = "online-dpo", .shards = 3, .answers = 2};
     const Outcome *together = forked_run(3, run_trial, &trial, sizeof *together);
     for (int q = 0; q < 3; q++) {
@@ -322,7 +324,7 @@ Test(team, ends_together_where_the_judge_fails) {
     }
 }
 
-Test(team, refuses_a_rank_that_draws_another_batch) {
+Test(process_group, refuses_a_rank_that_draws_another_batch) {
     Trial trial = {.algorithm = "dpo", .shards = 3, .answers = -1, .odd_rank = 2};
     const Outcome *together = forked_run(3, run_trial, &trial, sizeof *together);
     for (int q = 0; q < 3; q++) {
@@ -334,53 +336,53 @@ Test(team, refuses_a_rank_that_draws_another_batch) {
 
 /* ---- what the reference says of pairs ---- */
 
-typedef struct Shelf {
+typedef struct Storage {
     int64_t asked, kept;
-} Shelf;
+} Storage;
 
 /* Has every other pair, with numbers that nobody would compute. */
 static void find(void *context, const RgDigest *keys, int64_t count, RgPairValues *values,
                  bool *found) {
-    Shelf *shelf = context;
+    Storage *cache = context;
     (void)keys;
     for (int64_t i = 0; i < count; i++) {
         found[i] = i % 2 == 0;
         if (found[i])
             values[i] = (RgPairValues){{1000 + (double)i, 1}, 5, 0.5};
     }
-    shelf->asked += count;
+    cache->asked += count;
 }
 
 static void keep(void *context, const RgDigest *keys, const RgPairValues *values, int64_t count) {
     (void)keys;
     (void)values;
-    ((Shelf *)context)->kept += count;
+    ((Storage *)context)->kept += count;
 }
 
 typedef struct Found {
-    Shelf shelf;
+    Storage storage;
     RgPairValues values[TOKEN_EXAMPLES];
 } Found;
 
-static void look_up(RgTeam *team, void *argument, void *result) {
+static void look_up(RgProcessGroup *process_group, void *argument, void *result) {
     Found *found = result;
     RgTrainingOptions training = {.batch = BATCH, .temperature = 1, .top_p = 1};
     TokenRace race;
     (void)argument;
     if (token_race_begin(&race, "dpo", "", &training, NULL, NULL) != RG_OK)
         _exit(1);
-    RgPairCache cache = {.shelf = &found->shelf, .find = find, .keep = keep};
-    rg_pair_cache_values(team->rank == 0 ? &cache : NULL, team, race.reference,
+    RgPairCache cache = {.storage = &found->storage, .find = find, .keep = keep};
+    rg_pair_cache_values(process_group->rank == 0 ? &cache : NULL, process_group, race.reference,
                          race.pairs->sequences, found->values);
     token_race_end(&race);
 }
 
-Test(team, shares_what_its_first_rank_does_not_find) {
+Test(process_group, shares_what_its_first_rank_does_not_find) {
     const Found *alone = forked_run(1, look_up, NULL, sizeof *alone);
     for (int size = 2; size <= 3; size++) {
         const Found *together = forked_run(size, look_up, NULL, sizeof *together);
-        cr_expect_eq(together[0].shelf.asked, TOKEN_EXAMPLES);
-        cr_expect_eq(together[0].shelf.kept, TOKEN_EXAMPLES / 2);
+        cr_expect_eq(together[0].cache.asked, TOKEN_EXAMPLES);
+        cr_expect_eq(together[0].cache.kept, TOKEN_EXAMPLES / 2);
         for (int q = 0; q < size; q++)
             for (int i = 0; i < TOKEN_EXAMPLES; i++) {
                 const RgPairValues *v = &together[q].values[i];
@@ -412,7 +414,7 @@ typedef struct Sampled {
     int64_t own; /* responses that this rank sampled */
 } Sampled;
 
-static void sample(RgTeam *team, void *argument, void *result) {
+static void sample(RgProcessGroup *process_group, void *argument, void *result) {
     Sampled *s = result;
     RgPolicyType counting = rg_policy_transformer;
     counting.sample = count_and_sample;
@@ -421,8 +423,11 @@ static void sample(RgTeam *team, void *argument, void *result) {
     RgSequences *prompts = rg_sequences_create(), *out = rg_sequences_create();
     for (uint64_t i = 0; i < TOKEN_EXAMPLES; i++)
         token_append(prompts, i, i);
-    RgSampling sampling = {
-        .temperature = 1, .top_p = 1, .response_limit = 6, .end_token = 3, .team = team};
+    RgSampling sampling = {.temperature = 1,
+                           .top_p = 1,
+                           .response_limit = 6,
+                           .end_token = 3,
+                           .process_group = process_group};
     double logprob[COPIES * TOKEN_EXAMPLES], flops = 0;
     policy->flops = &flops;
     rg_policy_sample(policy, prompts, COPIES, &sampling, rg_random_root(4), out, logprob);
@@ -436,7 +441,7 @@ static void sample(RgTeam *team, void *argument, void *result) {
     (void)argument;
 }
 
-Test(team, shares_the_responses_that_are_sampled) {
+Test(process_group, shares_the_responses_that_are_sampled) {
     const Sampled *alone = forked_run(1, sample, NULL, sizeof *alone);
     cr_assert_eq(alone->own, COPIES * TOKEN_EXAMPLES);
     for (int size = 2; size <= 5; size++) {
@@ -455,7 +460,7 @@ Test(team, shares_the_responses_that_are_sampled) {
 
 /* ---- checkpoints ---- */
 
-static void share_checkpoint(RgTeam *team, void *argument, void *result) {
+static void share_checkpoint(RgProcessGroup *process_group, void *argument, void *result) {
     RgTrainingOptions training = {.batch = BATCH, .temperature = 1, .top_p = 1};
     TokenRace race;
     (void)argument;
@@ -463,9 +468,9 @@ static void share_checkpoint(RgTeam *team, void *argument, void *result) {
         _exit(1);
     RgCheckpoint *checkpoint = rg_checkpoint_create();
     rg_trainer_checkpoint(race.trainer, checkpoint);
-    for (int i = 0; i < 2 && team->rank == 0; i++)
+    for (int i = 0; i < 2 && process_group->rank == 0; i++)
         take_step(race.trainer);
-    rg_checkpoint_share(checkpoint, team);
+    rg_checkpoint_share(checkpoint, process_group);
     take_step(race.trainer);
     uint64_t *hash = result;
     hash[0] = rg_parameters_hash(race.policy->parameters);
@@ -474,7 +479,7 @@ static void share_checkpoint(RgTeam *team, void *argument, void *result) {
     token_race_end(&race);
 }
 
-Test(team, takes_up_what_its_first_rank_has) {
+Test(process_group, takes_up_what_its_first_rank_has) {
     const uint64_t *hash = forked_run(3, share_checkpoint, NULL, 2 * sizeof *hash);
     for (int q = 0; q < 3; q++) {
         cr_expect_eq(hash[2 * q], hash[0]);
@@ -493,7 +498,7 @@ static const char *refusal(const char *algorithm, int64_t shards) {
     return error.text;
 }
 
-Test(team, shards_are_refused_where_there_can_be_none) {
+Test(process_group, shards_are_refused_where_there_can_be_none) {
     const char *told = refusal("dpo", 5);
     cr_expect(strstr(told, "training.shards is 5, and a batch has 4"), "%s", told);
     told = refusal("kto", 2);

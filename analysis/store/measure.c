@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* Quantities whose names, headings and units are known; other metrics are shown by their name. */
-static const RgQuantity known_quantities[] = {
+static const RgMeasure known_quantities[] = {
     {"step", "step", "step", RG_UNIT_COUNT, true},
     {"flops", "flops", "training compute, FLOP", RG_UNIT_COUNT, true},
     {"seconds", "seconds", "training time", RG_UNIT_SECONDS, true},
@@ -35,7 +35,7 @@ static const RgQuantity known_quantities[] = {
 };
 static const size_t known_count = sizeof known_quantities / sizeof *known_quantities;
 
-const RgQuantity *rg_quantity_known(size_t i) {
+const RgMeasure *rg_measure_known(size_t i) {
     return i < known_count ? &known_quantities[i] : NULL;
 }
 
@@ -58,22 +58,22 @@ static const char *short_name(const char *stored) {
     return strncmp(stored, "eval/", 5) == 0 ? stored + 5 : stored;
 }
 
-bool rg_results_has(const RgResults *results, const char *name, RgQuantity *quantity) {
+bool rg_results_has(const RgResults *results, const char *name, RgMeasure *measure) {
     for (size_t i = 0; i < known_count; i++)
         if (known_quantities[i].cost && strcmp(known_quantities[i].name, name) == 0) {
-            *quantity = known_quantities[i];
+            *measure = known_quantities[i];
             return true;
         }
     const char *stored = find_metric(results, name);
     if (!stored)
         return false;
-    *quantity = (RgQuantity){.name = short_name(stored),
-                             .stored = stored,
-                             .heading = short_name(stored),
-                             .unit = RG_UNIT_PLAIN};
+    *measure = (RgMeasure){.name = short_name(stored),
+                           .stored = stored,
+                           .heading = short_name(stored),
+                           .unit = RG_UNIT_PLAIN};
     for (size_t i = 0; i < known_count; i++)
         if (strcmp(known_quantities[i].stored, stored) == 0 && !known_quantities[i].cost)
-            *quantity = known_quantities[i];
+            *measure = known_quantities[i];
     return true;
 }
 
@@ -92,9 +92,9 @@ const char **rg_results_quantities(const RgResults *results) {
     return names;
 }
 
-RgStatus rg_results_quantity(const RgResults *results, const char *name, RgQuantity *quantity,
-                             RgError *error) {
-    if (rg_results_has(results, name, quantity))
+RgStatus rg_results_measure(const RgResults *results, const char *name, RgMeasure *measure,
+                            RgError *error) {
+    if (rg_results_has(results, name, measure))
         return RG_OK;
     const char **names = rg_results_quantities(results);
     RgStatus status = rg_unknown_name(error, "metric", name, names);

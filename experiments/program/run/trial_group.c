@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the ranks of a team say to each other about a trial: which to run, whether they are alike,
- * whether to go on. The first rank's side is in trial.c, but for what it says here. */
+/* What the ranks of a process group say to each other about a trial: which to run, whether they are
+ * alike, whether to go on. The first rank's side is in trial.c, but for what it says here. */
 #include "core/stop.h"
 #include "core/tensor/blas.h"
 #include "experiments/program/config/build_versions.h"
@@ -22,34 +22,33 @@ static RgDigest digest_sequences(RgDigest digest, const RgSequences *sequences) 
 }
 
 static Likeness likeness_of(const RgTrialSetup *setup) {
-    const RgCourse *course = &setup->environment->course;
+    const RgTask *task = &setup->environment->task;
     Likeness likeness = {.data = rg_policy_digest(setup->reference)};
     snprintf(likeness.program, sizeof likeness.program, "%s (%s) on %s kernels", RG_VERSION,
              rg_build_commit(), rg_blas_core());
-    likeness.data = digest_sequences(likeness.data, course->prompts);
-    likeness.data = digest_sequences(likeness.data, course->demonstrations);
-    likeness.data =
-        digest_sequences(likeness.data, course->pairs ? course->pairs->sequences : NULL);
+    likeness.data = digest_sequences(likeness.data, task->prompts);
+    likeness.data = digest_sequences(likeness.data, task->demonstrations);
+    likeness.data = digest_sequences(likeness.data, task->pairs ? task->pairs->sequences : NULL);
     return likeness;
 }
 
-RgStatus rg_trial_team_check_alike(const RgTrialSetup *setup, RgError *error) {
-    if (rg_team_size(setup->team) == 1)
+RgStatus rg_trial_process_group_check_alike(const RgTrialSetup *setup, RgError *error) {
+    if (rg_process_group_size(setup->process_group) == 1)
         return RG_OK;
     Likeness own = likeness_of(setup), first = own;
-    rg_team_broadcast(setup->team, &first, sizeof first);
+    rg_process_group_broadcast(setup->process_group, &first, sizeof first);
     RgStatus status = RG_OK;
     if (strcmp(own.program, first.program) != 0)
         status = rg_fail(error, RG_E_USAGE,
                          "rank %d of a team runs version %s, and the first %s: expected the same "
                          "(OPENBLAS_CORETYPE chooses kernels)",
-                         setup->team->rank, own.program, first.program);
+                         setup->process_group->rank, own.program, first.program);
     else if (memcmp(&own.data, &first.data, sizeof own.data) != 0)
         status = rg_fail(error, RG_E_USAGE,
                          "rank %d of a team has read other data or weights than the first: "
                          "expected the same files on all machines",
-                         setup->team->rank);
-    return rg_team_agree(setup->team, status, error);
+                         setup->process_group->rank);
+    return rg_process_group_reduce_status(setup->process_group, status, error);
 }
 
 bool rg_trial_hear(RgTrialInHand *trial, bool going) {
@@ -58,10 +57,10 @@ bool rg_trial_hear(RgTrialInHand *trial, bool going) {
     typedef struct Word {
         bool going, stopped;
     } Word;
-    Word *words = rg_allocate(trial->team.size, sizeof *words);
-    words[trial->team.rank] = (Word){going, rg_stop_wanted()};
-    rg_team_gather(trial->together, words, sizeof *words);
-    for (int q = 1; q < trial->team.size; q++)
+    Word *words = rg_allocate(trial->process_group.size, sizeof *words);
+    words[trial->process_group.rank] = (Word){going, rg_stop_wanted()};
+    rg_process_group_gather(trial->together, words, sizeof *words);
+    for (int q = 1; q < trial->process_group.size; q++)
         trial->stopped = trial->stopped || words[q].stopped;
     going = words[0].going;
     free(words);
@@ -69,31 +68,31 @@ bool rg_trial_hear(RgTrialInHand *trial, bool going) {
 }
 
 RgStatus rg_trial_take_up(RgTrialInHand *trial, RgStatus status, RgError *error) {
-    RG_TRY(rg_team_follow(trial->together, status, error));
+    RG_TRY(rg_process_group_broadcast_status(trial->together, status, error));
     bool resumed = trial->trainer->step > 0;
-    rg_team_broadcast(trial->together, &resumed, sizeof resumed);
+    rg_process_group_broadcast(trial->together, &resumed, sizeof resumed);
     if (resumed)
         rg_checkpoint_share(trial->checkpoint, trial->together);
     return RG_OK;
 }
 
-/* What the first rank says to the others of its team: run this trial with me; or, without a key,
- * that there are no more. */
+/* What the first rank says to the others of its process group: run this trial with me; or, without
+ * a key, that there are no more. */
 typedef struct Call {
-    char key[sizeof((RgTrialPlan *)0)->key];
-    int64_t ranks; /* the first so many of the team */
+    char key[sizeof((RgTrialSpec *)0)->key];
+    int64_t ranks; /* the first so many of the process group */
 } Call;
 
-int rg_trial_ranks(const RgTeam *team, const RgTrialPlan *plan) {
+int rg_trial_ranks(const RgProcessGroup *process_group, const RgTrialSpec *plan) {
     int64_t shards = plan->algorithm->loss ? plan->training.shards : 1;
-    return shards < team->size ? (int)shards : team->size;
+    return shards < process_group->size ? (int)shards : process_group->size;
 }
 
-static void form_team(RgTrialInHand *trial, const RgTeam *team, int64_t ranks) {
-    trial->team = *team;
-    trial->team.size = (int)ranks;
-    trial->together = ranks > 1 ? &trial->team : NULL;
-    trial->run->setup.team = trial->together;
+static void form_group(RgTrialInHand *trial, const RgProcessGroup *process_group, int64_t ranks) {
+    trial->process_group = *process_group;
+    trial->process_group.size = (int)ranks;
+    trial->together = ranks > 1 ? &trial->process_group : NULL;
+    trial->run->setup.process_group = trial->together;
 }
 
 /* Once in a run. */
@@ -106,27 +105,27 @@ static void tell_of_idle(const RgTrialInHand *trial, int64_t ranks) {
     rg_progress_note(run->progress,
                      "%s: of a team of %d, so many ranks have something to do: %ld "
                      "(training.shards)",
-                     trial->name, run->team->size, (long)ranks);
+                     trial->name, run->process_group->size, (long)ranks);
 }
 
-void rg_trial_call_team(RgTrialInHand *trial) {
+void rg_trial_call_process_group(RgTrialInHand *trial) {
     RgTrialRun *run = trial->run;
-    if (rg_team_size(run->team) == 1)
+    if (rg_process_group_size(run->process_group) == 1)
         return;
-    Call call = {.ranks = rg_trial_ranks(run->team, trial->plan)};
+    Call call = {.ranks = rg_trial_ranks(run->process_group, trial->plan)};
     snprintf(call.key, sizeof call.key, "%s", trial->plan->key);
-    rg_team_broadcast(run->team, &call, sizeof call);
-    form_team(trial, run->team, call.ranks);
-    if (call.ranks < run->team->size)
+    rg_process_group_broadcast(run->process_group, &call, sizeof call);
+    form_group(trial, run->process_group, call.ranks);
+    if (call.ranks < run->process_group->size)
         tell_of_idle(trial, call.ranks);
 }
 
-void rg_trial_dismiss(RgTeam *team) {
+void rg_trial_dismiss(RgProcessGroup *process_group) {
     Call call = {.key = ""};
-    rg_team_broadcast(team, &call, sizeof call);
+    rg_process_group_broadcast(process_group, &call, sizeof call);
 }
 
-static const RgTrialPlan *find_plan(const RgExperiment *experiment, const char *key) {
+static const RgTrialSpec *find_plan(const RgExperiment *experiment, const char *key) {
     for (int64_t i = 0; i < experiment->trial_count; i++)
         if (strcmp(experiment->trials[i].key, key) == 0)
             return &experiment->trials[i];
@@ -139,8 +138,8 @@ RgStatus rg_trial_check_call(RgTrialInHand *trial, const char *key, RgError *err
         status = rg_fail(error, RG_E_USAGE,
                          "rank %d of a team knows no trial %s: expected the same config, and all "
                          "that it includes, on all machines",
-                         trial->team.rank, key);
-    return rg_team_agree(trial->together, status, error);
+                         trial->process_group.rank, key);
+    return rg_process_group_reduce_status(trial->together, status, error);
 }
 
 static RgStatus help(RgTrialInHand *trial, const char *key, RgError *error) {
@@ -156,14 +155,14 @@ static RgStatus help(RgTrialInHand *trial, const char *key, RgError *error) {
 }
 
 void rg_trial_help(RgTrialRun *run, const RgExperiment *experiment) {
-    RgTeam *team = run->team;
+    RgProcessGroup *process_group = run->process_group;
     Call call;
-    while (rg_team_broadcast(team, &call, sizeof call), call.key[0]) {
-        if (team->rank >= call.ranks)
+    while (rg_process_group_broadcast(process_group, &call, sizeof call), call.key[0]) {
+        if (process_group->rank >= call.ranks)
             continue;
         RgError told = {0}; /* by the first rank, which has it too */
         RgTrialInHand trial = {.run = run, .plan = find_plan(experiment, call.key)};
-        form_team(&trial, team, call.ranks);
+        form_group(&trial, process_group, call.ranks);
         help(&trial, call.key, &told);
         rg_trial_end(&trial);
     }

@@ -14,7 +14,7 @@
 
 #include <string.h>
 
-typedef struct RgDynamics {
+typedef struct RgSimulator {
     int64_t states, actions;                 /* tabular: how many there are; continuous: 0 */
     int64_t observation_words, action_words; /* of a step; tabular: 1 and 1 */
     int64_t horizon;                         /* most steps of an episode */
@@ -29,28 +29,29 @@ typedef struct RgDynamics {
     bool (*advance)(void *episode, const int32_t *action, int32_t *observation);
     void (*end)(void *episode); /* frees it */
     void *environment;
-} RgDynamics;
+} RgSimulator;
 
-static inline int64_t rg_dynamics_step_words(const RgDynamics *dynamics) {
-    return dynamics->observation_words + dynamics->action_words;
+static inline int64_t rg_simulator_step_words(const RgSimulator *simulator) {
+    return simulator->observation_words + simulator->action_words;
 }
 
 /* Steps of episode i, and the words of one of them. */
-static inline int64_t rg_episode_steps(const RgDynamics *dynamics, const RgSequences *s,
+static inline int64_t rg_episode_steps(const RgSimulator *simulator, const RgSequences *s,
                                        int64_t i) {
-    return rg_sequence_response_length(s, i) / rg_dynamics_step_words(dynamics);
+    return rg_sequence_response_length(s, i) / rg_simulator_step_words(simulator);
 }
 /* Whether episode i broke off: the physics failed, or an action was not a number. */
-static inline bool rg_episode_failed(const RgDynamics *dynamics, const RgSequences *s, int64_t i) {
-    return !dynamics->may_end && rg_episode_steps(dynamics, s, i) < dynamics->horizon;
+static inline bool rg_episode_failed(const RgSimulator *simulator, const RgSequences *s,
+                                     int64_t i) {
+    return !simulator->may_end && rg_episode_steps(simulator, s, i) < simulator->horizon;
 }
-static inline const int32_t *rg_episode_observation(const RgDynamics *dynamics,
+static inline const int32_t *rg_episode_observation(const RgSimulator *simulator,
                                                     const RgSequences *s, int64_t i, int64_t step) {
-    return rg_sequence_response(s, i) + step * rg_dynamics_step_words(dynamics);
+    return rg_sequence_response(s, i) + step * rg_simulator_step_words(simulator);
 }
-static inline const int32_t *rg_episode_action(const RgDynamics *dynamics, const RgSequences *s,
+static inline const int32_t *rg_episode_action(const RgSimulator *simulator, const RgSequences *s,
                                                int64_t i, int64_t step) {
-    return rg_episode_observation(dynamics, s, i, step) + dynamics->observation_words;
+    return rg_episode_observation(simulator, s, i, step) + simulator->observation_words;
 }
 
 /* A word as a continuous process has it. */

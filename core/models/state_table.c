@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A table of logits over states and actions. */
-#include "core/models/tabular.h"
+#include "core/models/state_table.h"
 
 #include "core/policy/token_sampler.h"
 #include "core/policy/trajectory.h"
@@ -22,7 +22,7 @@ static const RgOption options_table[] = {
 
 typedef struct State {
     int64_t states, actions;
-    const RgDynamics *dynamics; /* borrowed; NULL in a policy that was loaded, until it is lent */
+    const RgSimulator *simulator; /* borrowed; NULL in a policy that was loaded, until it is lent */
 } State;
 
 enum { STEP_WORDS = 2 };
@@ -37,30 +37,30 @@ static void declare(RgPolicy *policy, int64_t states, int64_t actions) {
                           true);
 }
 
-static RgStatus use_dynamics(RgPolicy *policy, const RgDynamics *dynamics, RgError *error) {
+static RgStatus use_simulator(RgPolicy *policy, const RgSimulator *simulator, RgError *error) {
     State *s = policy->state;
-    if (dynamics->states != s->states || dynamics->actions != s->actions)
+    if (simulator->states != s->states || simulator->actions != s->actions)
         return rg_fail(error, RG_E_USAGE,
                        "a markov policy of %lld states and %lld actions cannot act in a process of "
                        "%lld states and %lld actions",
-                       (long long)s->states, (long long)s->actions, (long long)dynamics->states,
-                       (long long)dynamics->actions);
-    s->dynamics = dynamics;
+                       (long long)s->states, (long long)s->actions, (long long)simulator->states,
+                       (long long)simulator->actions);
+    s->simulator = simulator;
     return RG_OK;
 }
 
 static RgStatus create(RgPolicy *policy, const void *options, const RgPolicySpace *space,
                        RgRandom random, RgError *error) {
     const Options *o = options;
-    const RgDynamics *dynamics = space->dynamics;
-    if (!dynamics || dynamics->states <= 0)
+    const RgSimulator *simulator = space->simulator;
+    if (!simulator || simulator->states <= 0)
         return rg_fail(error, RG_E_USAGE,
                        "a markov policy needs an environment that is a tabular process, such as "
                        "mdp");
-    declare(policy, dynamics->states, dynamics->actions);
+    declare(policy, simulator->states, simulator->actions);
     rg_policy_allocate(policy);
     rg_parameters_fill_normal(policy->parameters, 0, o->initial_deviation, random);
-    return use_dynamics(policy, dynamics, error);
+    return use_simulator(policy, simulator, error);
 }
 
 static void destroy(RgPolicy *policy) {
@@ -125,7 +125,7 @@ static RgTensor *features(RgPolicy *policy, RgTape *tape, RgParameters *paramete
     (void)parameters;
     const State *s = policy->state;
     int64_t cells = s->states * s->actions;
-    double discount = s->dynamics ? s->dynamics->discount : 1;
+    double discount = s->simulator ? s->simulator->discount : 1;
     RgTensor *y = rg_filled(tape, RG_SHAPE(sequences->count, cells), 0);
     for (int64_t i = 0; i < sequences->count; i++) {
         const int32_t *words = rg_sequence_response(sequences, i);
@@ -165,21 +165,21 @@ static int64_t feature_count(const RgPolicy *policy) {
 /* Of a thread. */
 typedef struct Room {
     const RgSampling *sampling;
-    RgTokenDraw *draw;
+    RgTokenSampler *draw;
     RgReal *logits; /* [actions] */
 } Room;
 
 static void *begin(const RgPolicy *policy, const RgSampling *sampling) {
     int64_t actions = ((const State *)policy->state)->actions;
     Room *room = rg_allocate(1, sizeof *room);
-    *room = (Room){sampling, rg_token_draw_create(sampling, actions),
+    *room = (Room){sampling, rg_token_sampler_create(sampling, actions),
                    rg_allocate(actions, sizeof(RgReal))};
     return room;
 }
 
 static void end(void *context) {
     Room *room = context;
-    rg_token_draw_destroy(room->draw);
+    rg_token_sampler_destroy(room->draw);
     free(room->logits);
     free(room);
 }
@@ -194,14 +194,15 @@ static double act(const RgPolicy *policy, void *context, const int32_t *observat
     memcpy(room->logits, policy->parameters->value + row, (size_t)s->actions * sizeof(RgReal));
     if (partner)
         rg_sampling_mix(room->sampling, partner->parameters->value + row, s->actions, room->logits);
-    *action = rg_token_draw(room->draw, room->logits, rg_random_uniform(random, 0), &chosen);
+    *action =
+        rg_token_sampler_draw(room->draw, room->logits, rg_random_uniform(random, 0), &chosen);
     return chosen;
 }
 
 static double sample(RgPolicy *policy, const RgSequences *prompts, const RgSampling *sampling,
                      RgRandom random, int32_t *tokens, int64_t *length, double *logprob) {
     const State *s = policy->state;
-    RgActor actor = {.dynamics = s->dynamics,
+    RgActor actor = {.simulator = s->simulator,
                      .begin = begin,
                      .end = end,
                      .act = act,
@@ -248,7 +249,7 @@ const RgPolicyType rg_policy_markov = {
               .options_size = sizeof(Options)},
     .create = create,
     .destroy = destroy,
-    .use_dynamics = use_dynamics,
+    .use_simulator = use_simulator,
     .logprob = logprob,
     .features = features,
     .feature_count = feature_count,

@@ -2,13 +2,13 @@
 /* Tabular processes in double: values against plain sums and samples, the optimal policy against
  * its equation, PARL's hypergradient against differences of the solved bilevel problem. */
 #include "algorithms/parl/parl.h"
-#include "core/models/tabular.h"
+#include "core/models/state_table.h"
 #include "envs/mdp/mdp.h"
 #include "race.h"
 
 #include <math.h>
 
-TestSuite(process, .timeout = 120);
+TestSuite(mdp, .timeout = 120);
 
 static const char *const problems[] = {"problem=random states=3 actions=2 horizon=3 pairs=8",
                                        "problem=grid width=3 height=3 pairs=8",
@@ -19,31 +19,30 @@ enum { PROBLEMS = 3, MOST_CELLS = 1000 };
 typedef struct Course {
     RgSettings *settings;
     RgEnvironment *environment;
-    const RgProcess *process;
+    const RgMdp *mdp;
     int64_t cells;
     RgReal logits[MOST_CELLS], log_policy[MOST_CELLS];
 } Course;
 
 static void normalise(Course *c) {
-    for (int64_t s = 0; s < c->process->states; s++) {
+    for (int64_t s = 0; s < c->mdp->states; s++) {
         double sum = 0;
-        for (int64_t a = 0; a < c->process->actions; a++)
-            sum += exp(c->logits[s * c->process->actions + a]);
-        for (int64_t a = 0; a < c->process->actions; a++)
-            c->log_policy[s * c->process->actions + a] =
-                c->logits[s * c->process->actions + a] - log(sum);
+        for (int64_t a = 0; a < c->mdp->actions; a++)
+            sum += exp(c->logits[s * c->mdp->actions + a]);
+        for (int64_t a = 0; a < c->mdp->actions; a++)
+            c->log_policy[s * c->mdp->actions + a] = c->logits[s * c->mdp->actions + a] - log(sum);
     }
 }
 
-static Course open_course(const char *options) {
+static Course open_task(const char *options) {
     Course c = {.settings = rg_settings_create()};
     RgError error = {0};
     rg_small_race_set(c.settings, "environment", options);
     cr_assert(rg_environment_create("mdp", c.settings, "environment", rg_random_root(3),
                                     &c.environment, &error) == RG_OK,
               "%s", error.text);
-    c.process = c.environment->course.process;
-    c.cells = c.process->states * c.process->actions;
+    c.mdp = c.environment->task.mdp;
+    c.cells = c.mdp->states * c.mdp->actions;
     cr_assert_leq(c.cells, MOST_CELLS);
     for (int64_t i = 0; i < c.cells; i++)
         c.logits[i] = rg_random_normal(rg_random_root(4), (uint64_t)i);
@@ -51,17 +50,17 @@ static Course open_course(const char *options) {
     return c;
 }
 
-static void close_course(Course *c) {
+static void close_task(Course *c) {
     rg_environment_destroy(c->environment);
     rg_settings_destroy(c->settings);
 }
 
-static RgShape table(const RgProcess *p) {
+static RgShape table(const RgMdp *p) {
     return RG_SHAPE(p->states, p->actions);
 }
 
 /* V by stepping the distribution of states until nobody is left. */
-static double stepped_value(const RgProcess *p, const RgReal *reward, const RgReal *log_policy,
+static double stepped_value(const RgMdp *p, const RgReal *reward, const RgReal *log_policy,
                             double beta) {
     double now[MOST_CELLS] = {0}, next[MOST_CELLS], total = 0, weight = 1, left = 1;
     for (int64_t s = 0; s < p->states; s++)
@@ -82,116 +81,112 @@ static double stepped_value(const RgProcess *p, const RgReal *reward, const RgRe
     return total;
 }
 
-Test(process, rows_are_probabilities_and_episodes_start_somewhere) {
+Test(mdp, rows_are_probabilities_and_episodes_start_somewhere) {
     for (int k = 0; k < PROBLEMS; k++) {
-        Course c = open_course(problems[k]);
+        Course c = open_task(problems[k]);
         double start = 0;
         for (int64_t cell = 0; cell < c.cells; cell++) {
             double sum = 0;
-            for (int64_t s = 0; s < c.process->states; s++) {
-                cr_assert_geq(c.process->transition[cell * c.process->states + s], 0);
-                sum += c.process->transition[cell * c.process->states + s];
+            for (int64_t s = 0; s < c.mdp->states; s++) {
+                cr_assert_geq(c.mdp->transition[cell * c.mdp->states + s], 0);
+                sum += c.mdp->transition[cell * c.mdp->states + s];
             }
             cr_assert(fabs(sum) < 1e-12 || fabs(sum - 1) < 1e-12, "%g", sum);
         }
-        for (int64_t s = 0; s < c.process->states; s++)
-            start += c.process->initial[s];
+        for (int64_t s = 0; s < c.mdp->states; s++)
+            start += c.mdp->initial[s];
         cr_assert_float_eq(start, 1, 1e-12);
-        close_course(&c);
+        close_task(&c);
     }
 }
 
-Test(process, value_is_that_of_stepping_through_it) {
+Test(mdp, value_is_that_of_stepping_through_it) {
     for (int k = 0; k < PROBLEMS; k++) {
-        Course c = open_course(problems[k]);
+        Course c = open_task(problems[k]);
         RgTape *t = rg_tape_create();
-        RgTensor *reward = rg_constant(t, table(c.process), c.process->reward);
-        RgTensor *logits = rg_constant(t, table(c.process), c.logits);
+        RgTensor *reward = rg_constant(t, table(c.mdp), c.mdp->reward);
+        RgTensor *logits = rg_constant(t, table(c.mdp), c.logits);
         for (int with = 0; with < 2; with++) {
-            double found =
-                rg_process_value(t, c.process, reward, logits, NULL, 0.3 * with)->data[0];
-            double expected = stepped_value(c.process, c.process->reward, c.log_policy, 0.3 * with);
+            double found = rg_mdp_value(t, c.mdp, reward, logits, NULL, 0.3 * with)->data[0];
+            double expected = stepped_value(c.mdp, c.mdp->reward, c.log_policy, 0.3 * with);
             cr_assert_float_eq(found, expected, 1e-9, "%g, not %g", found, expected);
         }
         rg_tape_destroy(t);
-        close_course(&c);
+        close_task(&c);
     }
 }
 
-Test(process, return_is_the_reward_of_the_visits) {
+Test(mdp, return_is_the_reward_of_the_visits) {
     for (int k = 0; k < PROBLEMS; k++) {
-        Course c = open_course(problems[k]);
+        Course c = open_task(problems[k]);
         double visits[MOST_CELLS], total = 0;
-        rg_process_visits(c.process, c.log_policy, visits);
+        rg_mdp_visits(c.mdp, c.log_policy, visits);
         for (int64_t i = 0; i < c.cells; i++)
-            total += visits[i] * c.process->reward[i];
-        cr_assert_float_eq(total, stepped_value(c.process, c.process->reward, c.log_policy, 0),
-                           1e-9);
-        close_course(&c);
+            total += visits[i] * c.mdp->reward[i];
+        cr_assert_float_eq(total, stepped_value(c.mdp, c.mdp->reward, c.log_policy, 0), 1e-9);
+        close_task(&c);
     }
 }
 
 /* π* = π_ref exp((Q − v)/β) with v = β log Σ π_ref exp(Q/β), and nothing near it is better. */
-Test(process, the_solution_satisfies_the_soft_bellman_equation) {
+Test(mdp, the_solution_satisfies_the_soft_bellman_equation) {
     const double beta = 0.2;
     for (int k = 0; k < PROBLEMS; k++) {
-        Course c = open_course(problems[k]);
+        Course c = open_task(problems[k]);
         RgReal solution[MOST_CELLS] = {0};
-        double change = rg_process_solve(c.process, c.process->reward, c.log_policy, beta, 1e-12,
-                                         100, solution);
+        double change =
+            rg_mdp_solve(c.mdp, c.mdp->reward, c.log_policy, beta, 1e-12, 100, solution);
         cr_assert_lt(change, 1e-12);
         RgTape *t = rg_tape_create();
-        RgTensor *reward = rg_constant(t, table(c.process), c.process->reward);
-        RgTensor *reference = rg_constant(t, table(c.process), c.log_policy);
-        RgTensor *logits = rg_constant(t, table(c.process), solution);
-        const RgReal *q =
-            rg_process_action_value(t, c.process, reward, logits, reference, beta)->data;
-        for (int64_t s = 0; s < c.process->states; s++) {
+        RgTensor *reward = rg_constant(t, table(c.mdp), c.mdp->reward);
+        RgTensor *reference = rg_constant(t, table(c.mdp), c.log_policy);
+        RgTensor *logits = rg_constant(t, table(c.mdp), solution);
+        const RgReal *q = rg_mdp_action_value(t, c.mdp, reward, logits, reference, beta)->data;
+        for (int64_t s = 0; s < c.mdp->states; s++) {
             double sum = 0;
-            for (int64_t i = s * c.process->actions; i < (s + 1) * c.process->actions; i++)
+            for (int64_t i = s * c.mdp->actions; i < (s + 1) * c.mdp->actions; i++)
                 sum += exp(c.log_policy[i] + q[i] / beta);
-            for (int64_t i = s * c.process->actions; i < (s + 1) * c.process->actions; i++)
+            for (int64_t i = s * c.mdp->actions; i < (s + 1) * c.mdp->actions; i++)
                 cr_assert_float_eq(solution[i], c.log_policy[i] + q[i] / beta - log(sum), 1e-9);
         }
-        double best = rg_process_value(t, c.process, reward, logits, reference, beta)->data[0];
+        double best = rg_mdp_value(t, c.mdp, reward, logits, reference, beta)->data[0];
         for (int trial = 0; trial < 5; trial++) {
             RgReal near[MOST_CELLS];
             for (int64_t i = 0; i < c.cells; i++)
                 near[i] = solution[i] + 0.1 * rg_random_normal(rg_random_root(trial), (uint64_t)i);
-            RgTensor *other = rg_constant(t, table(c.process), near);
-            cr_assert_lt(rg_process_value(t, c.process, reward, other, reference, beta)->data[0],
-                         best);
+            RgTensor *other = rg_constant(t, table(c.mdp), near);
+            cr_assert_lt(rg_mdp_value(t, c.mdp, reward, other, reference, beta)->data[0], best);
         }
         rg_tape_destroy(t);
-        close_course(&c);
+        close_task(&c);
     }
 }
 
-Test(process, no_policy_returns_more_than_the_best) {
+Test(mdp, no_policy_returns_more_than_the_best) {
     for (int k = 0; k < PROBLEMS; k++) {
-        Course c = open_course(problems[k]);
+        Course c = open_task(problems[k]);
         int32_t action[MOST_CELLS];
-        double best = rg_process_best_return(c.process, c.process->reward, action);
-        cr_assert_geq(best, stepped_value(c.process, c.process->reward, c.log_policy, 0));
+        double best = rg_mdp_best_return(c.mdp, c.mdp->reward, action);
+        cr_assert_geq(best, stepped_value(c.mdp, c.mdp->reward, c.log_policy, 0));
         RgReal solution[MOST_CELLS] = {0};
-        rg_process_solve(c.process, c.process->reward, NULL, 1e-4, 1e-9, 200, solution);
-        double near = stepped_value(c.process, c.process->reward, solution, 0);
+        rg_mdp_solve(c.mdp, c.mdp->reward, NULL, 1e-4, 1e-9, 200, solution);
+        double near = stepped_value(c.mdp, c.mdp->reward, solution, 0);
         cr_assert(near <= best + 1e-9 && near > best - 0.05 * fabs(best), "%g of %g", near, best);
-        close_course(&c);
+        close_task(&c);
     }
 }
 
-Test(process, four_rooms_has_its_cells_and_a_straight_way) {
-    Course c = open_course(problems[2]);
-    cr_assert_eq(c.process->states, 2 * 104);
-    cr_assert_eq(c.process->design_count, 105);
+Test(mdp, four_rooms_has_its_cells_and_a_straight_way) {
+    Course c = open_task(problems[2]);
+    cr_assert_eq(c.mdp->states, 2 * 104);
+    cr_assert_eq(c.mdp->design_count, 105);
     int32_t action[MOST_CELLS];
-    double best = rg_process_best_return(c.process, c.process->reward, action);
+    double best = rg_mdp_best_return(c.mdp, c.mdp->reward, action);
     cr_assert(best > 0 && best < 1);
     /* with unslipping moves, the way to (1, 9) takes 11 steps and that to (11, 11) 17 */
     double straight = (pow(0.99, 11) + pow(0.99, 17)) / 2;
     cr_assert_lt(best, straight);
-    close_course(&c);
+    close_task(&c);
 }
 
 /* ---- the bilevel problem ---- */
@@ -220,7 +215,7 @@ static Race open_parl(const char *problem, const char *options) {
     RgTrainingOptions training = {.batch = 16, .temperature = 1, .top_p = 1};
     RgOptimizerOptions sgd = {.type = {&rg_optimizer_sgd.about}, .learning_rate = 0.05};
     cr_assert(rg_trainer_create(race.algorithm, race.options, &training, race.policy,
-                                race.reference, &race.environment->course, &sgd, 0,
+                                race.reference, &race.environment->task, &sgd, 0,
                                 rg_random_named(random, "training"), &race.trainer,
                                 &error) == RG_OK,
               "%s", error.text);
@@ -273,7 +268,7 @@ static double hypergradient_error(const char *problem, const char *options) {
     return sqrt(gap / norm);
 }
 
-Test(process, hypergradients_are_differences_of_the_solved_problem) {
+Test(mdp, hypergradients_are_differences_of_the_solved_problem) {
     for (int k = 0; k < PROBLEMS; k++) {
         double error = hypergradient_error(problems[k], "estimator=boltzmann");
         cr_assert_lt(error, 1e-5, "boltzmann on %s is off by %g", problems[k], error);
@@ -293,7 +288,7 @@ Test(process, hypergradients_are_differences_of_the_solved_problem) {
 
 /* ∂_θG from episodes, against the exact one: within 4 standard errors in every coordinate, and the
  * closed form from visits with it. */
-Test(process, sampled_upper_gradients_are_unbiased) {
+Test(mdp, sampled_upper_gradients_are_unbiased) {
     enum { ROUNDS = 4000, MOST = 18 };
     const char *problem = "problem=random states=3 actions=2 horizon=3 branching=2 pairs=8 "
                           "conditions=48";

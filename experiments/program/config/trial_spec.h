@@ -38,7 +38,7 @@ extern const RgOption rg_policy_part_options[], rg_environment_part_options[],
  */
 extern const char *const rg_shared_parts[];
 
-typedef struct RgTrialPlan {
+typedef struct RgTrialSpec {
     RgSettings *resolved; /* every option of every part, defaults included */
     char *resolved_json;
     char key[17]; /* 64-bit hash of resolved settings and version, in hexadecimal */
@@ -55,26 +55,26 @@ typedef struct RgTrialPlan {
     RgOptimizerOptions optimizer;
     RgBudgetOptions budget;
     RgEvaluationOptions evaluation;
-} RgTrialPlan;
+} RgTrialSpec;
 
 /* Read, check and record every option of a zeroed plan that has its seed. `s` holds the trial's
  * settings under the names of the parts and `algorithm`. To be cleared whether it is good or not.
  */
-RgStatus rg_trial_plan_resolve(RgTrialPlan *plan, const RgSettings *s, RgError *error);
-void rg_trial_plan_clear(RgTrialPlan *plan);
+RgStatus rg_trial_spec_resolve(RgTrialSpec *plan, const RgSettings *s, RgError *error);
+void rg_trial_spec_clear(RgTrialSpec *plan);
 
 /* Refuse a method that needs rewards beside a judge that only compares, by the settings alone: no
  * trial has run by then. */
-RgStatus rg_trial_plan_check_judge(const RgTrialPlan *plan, const RgSettings *s, RgError *error);
+RgStatus rg_trial_spec_check_judge(const RgTrialSpec *plan, const RgSettings *s, RgError *error);
 
 /* The key of a resolved plan; the sums of the inputs that are there are recorded for it where
  * `read_inputs`. */
-void rg_trial_plan_key(RgTrialPlan *plan, bool read_inputs);
+void rg_trial_spec_key(RgTrialSpec *plan, bool read_inputs);
 
 /* Take the sums of inputs that have none from a JSON object from path to SHA-256; the key is
  * another then. */
 struct json_t;
-void rg_trial_plan_assume(RgTrialPlan *plan, const struct json_t *sums);
+void rg_trial_spec_assume(RgTrialSpec *plan, const struct json_t *sums);
 
 /* The name at `path` is none of the registered ones. */
 RgStatus rg_resolve_unknown_name(const RgSettings *settings, const char *path, RgKind kind,
