@@ -131,19 +131,19 @@ static void release(Batch *batch) {
     rg_answers_release(batch->answers, batch->count);
 }
 
-typedef struct Shelf {
+typedef struct Cache {
     RgStore *store;
     RgJudgeCache *cache;
-} Shelf;
+} Cache;
 
-static Shelf open_cache(void) {
-    Shelf s;
+static Cache open_cache(void) {
+    Cache s;
     ASSERT_OK(rg_store_open(scratch("answers.db"), true, &s.store, &error));
     ASSERT_OK(rg_judge_cache_open(s.store, &s.cache, &error));
     return s;
 }
 
-static void close_cache(Shelf *s) {
+static void close_cache(Cache *s) {
     rg_judge_cache_close(s->cache);
     rg_store_close(s->store);
 }
@@ -174,7 +174,7 @@ Test(requests, a_question_that_stands_twice_in_a_batch_is_asked_once) {
 
 Test(requests, what_was_answered_once_is_found_by_the_next_run_and_no_other_question_is) {
     Batch batch;
-    Shelf s = open_cache();
+    Cache s = open_cache();
     ASSERT_OK(ask(&batch, "A r n", &usual, s.cache));
     cr_assert_eq(batch.counts.calls, 3);
     release(&batch);
@@ -225,7 +225,7 @@ Test(requests, a_question_that_stays_without_an_answer_ends_asking_or_is_left_so
 
 Test(requests, answers_that_came_before_a_failure_are_kept_and_those_under_way_too) {
     Batch batch;
-    Shelf s = open_cache();
+    Cache s = open_cache();
     /* the latest is replied to first: the failure comes while two are under way */
     cr_assert_eq(ask(&batch, "A B f", &usual, s.cache), RG_E_JUDGE);
     ASSERT_OK(ask(&batch, "A B B", &usual, s.cache));
@@ -317,7 +317,7 @@ Test(requests, pauses_double) {
 
 Test(requests, the_budget_is_of_all_tries_that_reached_the_judge_in_all_runs) {
     Batch batch;
-    Shelf s = open_cache();
+    Cache s = open_cache();
     RgJudgeRequestOptions thrifty = usual;
     thrifty.budget = 5;
     thrifty.parallel = 1;
@@ -340,7 +340,7 @@ Test(requests, the_budget_is_of_all_tries_that_reached_the_judge_in_all_runs) {
 
 Test(requests, a_signal_stops_it_and_what_was_answered_stays) {
     Batch batch;
-    Shelf s = open_cache();
+    Cache s = open_cache();
     RgJudgeRequestOptions patient = usual;
     patient.retries = 1000;
     patient.backoff = 60;

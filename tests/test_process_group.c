@@ -381,8 +381,8 @@ Test(process_group, shares_what_its_first_rank_does_not_find) {
     const Found *alone = forked_run(1, look_up, NULL, sizeof *alone);
     for (int size = 2; size <= 3; size++) {
         const Found *together = forked_run(size, look_up, NULL, sizeof *together);
-        cr_expect_eq(together[0].cache.asked, TOKEN_EXAMPLES);
-        cr_expect_eq(together[0].cache.kept, TOKEN_EXAMPLES / 2);
+        cr_expect_eq(together[0].storage.asked, TOKEN_EXAMPLES);
+        cr_expect_eq(together[0].storage.kept, TOKEN_EXAMPLES / 2);
         for (int q = 0; q < size; q++)
             for (int i = 0; i < TOKEN_EXAMPLES; i++) {
                 const RgPairValues *v = &together[q].values[i];
