@@ -77,7 +77,7 @@ ranks 3 -r wrong.db -s budget.stepz=3 2>told || status=$?
 [[ $status -eq 2 && $(grep -c '^regatta: .*unknown key' told) -eq 1 ]] || fail "$status: $(cat told)"
 status=0
 ranks 2 -r wrong.db -j 2 2>told || status=$?
-[[ $status -eq 2 && $(grep -c 'expected none of them beside mpirun' told) -eq 1 ]] || fail "$status: $(cat told)"
+[[ $status -eq 2 && $(grep -c 'cannot be combined with mpirun' told) -eq 1 ]] || fail "$status: $(cat told)"
 mkdir -p over2/part-1.db.lock
 status=0
 ranks 2 -r over2.db -q 2>told || status=$?
