@@ -148,7 +148,7 @@ static const struct argp argp = {
     "checkpoint. Every key of the config is checked before the first step.\n\n"
     "With -j N, a trial whose process dies is named and goes on from its checkpoint. Under mpirun, "
     "in a build with MPI, the trials are spread over the ranks; with --ranks-per-trial R, over "
-    "teams of R ranks, which spread a trial's batches. Ranks and shares (--share) write "
+    "groups of R ranks, which spread a trial's batches. Ranks and shares (--share) write "
     "stores of their own beside the results store; the end of the run, or else the next run, puts "
     "them together.\n\n"
     "--dry-run tells what a trial took where it is done; of others, what finished trials of the "
