@@ -329,7 +329,7 @@ Test(process_group, refuses_a_rank_that_draws_another_batch) {
     const Outcome *together = forked_run(3, run_trial, &trial, sizeof *together);
     for (int q = 0; q < 3; q++) {
         cr_expect_eq(together[q].status, RG_E_USAGE);
-        cr_expect(strstr(together[q].text, "rank 2 of the team has drawn another batch"), "%s",
+        cr_expect(strstr(together[q].text, "rank 2 has drawn another batch"), "%s",
                   together[q].text);
     }
 }

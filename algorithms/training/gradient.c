@@ -570,7 +570,7 @@ static RgStatus check_alike(RgTrainer *trainer, const RgRollout *rollout, RgErro
     RgStatus status = RG_OK;
     if (hash != first)
         status = rg_fail(error, RG_E_USAGE,
-                         "rank %d of the team has drawn another batch than the first, or has "
+                         "rank %d has drawn another batch than the first, or has "
                          "other weights: expected machines on which the program computes the "
                          "same bits",
                          process_group->rank);
