@@ -10,7 +10,7 @@ const RgEnvironmentType *rg_environment_type(const char *name) {
 
 RgStatus rg_environment_type_check(const RgEnvironmentType *t, RgError *error) {
     const RgRequirement requirements[] = {
-        {t->primary_metric != NULL, "a headline"},
+        {t->primary_metric != NULL, "a primary metric"},
         {t->create != NULL, "a function create"},
         {t->evaluate != NULL, "a function evaluate"},
         {t->destroy != NULL, "a function destroy"},

@@ -98,7 +98,7 @@ grep -q "no place in Hugging Face's layout" log || complain "export: $(cat log)"
 regatta export x.db dpo --seed 2 --all -o model
 grep -q "say which by --where" log || complain "export --all: $(cat log)"
 regatta export --policy any --all model
-grep -q -- "--where and --all choose a trial, expected no --policy" log || complain "export --policy: $(cat log)"
+grep -q -- "--policy cannot be combined with .*--where or --all" log || complain "export --policy: $(cat log)"
 regatta run x.cfg -q -r x.db -s 'algorithms=({type="dpo";})'
 not_packed '"ipo" is not in the config that was run last: --all' ipo --seed 2
 regatta run x.cfg -q -r x.db

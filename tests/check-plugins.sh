@@ -69,7 +69,7 @@ expect() {
     [[ -z $pattern ]] || grep -qE -- "$pattern" $stream || complain "$*: no /$pattern/ in: $(head -n 3 $stream)"
 }
 mkdir full empty && touch full/file
-expect 2 'full is there and not empty' regatta new algorithm other full
+expect 2 'full is not empty' regatta new algorithm other full
 [[ $(ls full) == file ]] || complain "regatta new wrote to a folder that was not empty"
 expect 0 '^empty: other.c' regatta new algorithm other empty
 expect 0 '^a/b/c: other.c' regatta new judge other a/b/c

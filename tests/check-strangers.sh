@@ -214,7 +214,7 @@ grep -qxF '#SBATCH --output="o\"d %%j $(touch pwned)/slurm-%A-%a.log"' out || co
 sed '/^$/,$d' out >array.sh
 SLURM_ARRAY_TASK_ID=1 sh array.sh >log 2>&1 || complain "the script: $(cat log)"
 [[ ! -e pwned && -e 'o"d %j $(touch pwned)/part-1.db' ]] || complain "the script of quotes: $(ls)"
-expect 2 '^regatta: --results .*: expected no line breaks in it' submit -n quoted.cfg -r $'a\n#SBATCH --wrap=x.db'
+expect 2 '^regatta: --results .*: expected a path without line breaks' submit -n quoted.cfg -r $'a\n#SBATCH --wrap=x.db'
 
 # ---- keys in configs ----
 cd ..

@@ -62,11 +62,11 @@ cmp of-key/model.safetensors of-file/model.safetensors || complain "the policy b
 expect 2 'say which by --seed' export x.db dpo -o none
 expect 2 'no trial has label or key "dpp"' export x.db dpp -o none
 expect 2 'and -o FOLDER' export x.db dpo
-expect 2 'expected no trial beside it' export -p "x/$key.safetensors" x.db dpo -o none
-expect 2 'expected no --policy beside them' export -p "x/$key.safetensors" none --seed 1
+expect 2 '--policy cannot be combined with a trial' export -p "x/$key.safetensors" x.db dpo -o none
+expect 2 '--policy cannot be combined with --seed' export -p "x/$key.safetensors" none --seed 1
 expect 1 'cannot open' export none.db dpo -o none
 cp x.db alone.db
-expect 1 'are not there' export alone.db "$key" -o none
+expect 1 'are missing' export alone.db "$key" -o none
 cp -r x damaged && cp x.db damaged.db
 printf x | dd of="damaged/$key.safetensors" bs=1 seek=500 conv=notrunc 2>/dev/null
 expect 1 'is damaged' export damaged.db "$key" -o none

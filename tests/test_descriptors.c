@@ -37,7 +37,7 @@ Test(descriptors, of_environments_policies_and_judges_lack_nothing_that_is_calle
 #define WITHOUT(member, word)                                                                      \
     HALF_FILLED(RgEnvironmentType, bandit, rg_environment_type_check, member, NULL, word)
     WITHOUT(about.summary, "summary");
-    WITHOUT(primary_metric, "headline");
+    WITHOUT(primary_metric, "primary metric");
     WITHOUT(create, "create");
     WITHOUT(evaluate, "evaluate");
     WITHOUT(destroy, "destroy");

@@ -115,7 +115,7 @@ Test(judge_endpoint, the_request_is_what_the_options_say) {
     RgEndpointOptions options = {.url = "http://localhost/v1/chat/completions",
                                  .model = "m",
                                  .key_variable = "",
-                                 .query = "{b}{prompt}{{a}}{c}",
+                                 .question = "{b}{prompt}{{a}}{c}",
                                  .extra = "{\"top_p\": 0.5, \"max_tokens\": null}",
                                  .temperature = 0.75,
                                  .max_tokens = 9,
@@ -197,7 +197,7 @@ Test(judge_endpoint, what_cannot_work_is_refused_before_anything_is_sent) {
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
         RgEndpointOptions options = {.url = cases[k].url,
                                      .model = "m",
-                                     .query = cases[k].query,
+                                     .question = cases[k].query,
                                      .extra = cases[k].extra,
                                      .key_variable = cases[k].variable,
                                      .timeout = 1};

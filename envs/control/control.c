@@ -22,7 +22,7 @@ static const char *const task_names[] = {"walker", "cheetah", "reacher", NULL};
 enum { SCALE_EPISODES = 100 }; /* of the reference, for the scale of the teacher's thresholds */
 
 static const RgOption options_table[] = {
-    RG_OPTION_CHOICE(RgControlOptions, control_task, "walker", task_names,
+    RG_OPTION_CHOICE(RgControlOptions, task, "walker", task_names,
                      "task: walk at 1 m/s, run at up to 10 m/s, or reach a place with a finger"),
     RG_OPTION_PATH(RgControlOptions, models, "",
                    "folder with the bodies' models in MJCF, such as walker.xml; empty: those built "
@@ -168,7 +168,7 @@ static RgStatus label(void *environment, const RgSequences *sequences, RgRandom 
 
 /* In the folder that was asked for, or the program's own. */
 static char *model_path(const RgControlOptions *o) {
-    const char *name = rg_control_tasks[o->control_task].name;
+    const char *name = rg_control_tasks[o->task].name;
     char *folder =
         o->models[0] != '\0' ? rg_string_copy(o->models) : rg_own_file("envs/control/models");
     char *path = rg_string_format("%s/%s.xml", folder, name);
@@ -213,7 +213,7 @@ static RgStatus create(RgEnvironment *environment, const void *options, RgRandom
     environment->state = s;
     s->options = *(const RgControlOptions *)options;
     const RgControlOptions *o = &s->options;
-    s->control_task = &rg_control_tasks[o->control_task];
+    s->control_task = &rg_control_tasks[o->task];
     RG_TRY(load_model(s, error));
     s->options.models = NULL;
     s->teacher = rg_teacher_of(&o->teacher);

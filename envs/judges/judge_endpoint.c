@@ -80,7 +80,7 @@ static void drop_nulls(json_t *object) {
 
 static char *request(const RgJudgeClient *client, const RgJudgeQuery *query) {
     const Endpoint *e = (const Endpoint *)client;
-    RgBuffer text = fill_in(e->options.query, query);
+    RgBuffer text = fill_in(e->options.question, query);
     json_t *body =
         json_pack("{s:s, s:[{s:s, s:s}], s:f, s:I}", "model", e->options.model, "messages", "role",
                   "user", "content", text.bytes, "temperature", e->options.temperature,
@@ -329,7 +329,7 @@ static void destroy(RgJudgeClient *client) {
     json_decref(e->extra);
     free((char *)e->options.url);
     free((char *)e->options.model);
-    free((char *)e->options.query);
+    free((char *)e->options.question);
     free(e->key);
     free(e->client.name);
     free(e);
@@ -438,7 +438,7 @@ RgStatus rg_endpoint_create(const RgEndpointOptions *options, RgJudgeClient **cl
     *client = NULL;
     RG_TRY(check_text("url", url_fault(options->url), error));
     RG_TRY(check_text("extra", extra_fault(options->extra), error));
-    RG_TRY(check_query(options->query, error));
+    RG_TRY(check_query(options->question, error));
     RG_ASSERT(curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK);
     Endpoint *e = rg_allocate(1, sizeof *e);
     *e = (Endpoint){.client = {.name = rg_string_format("endpoint %s", options->model),
@@ -452,7 +452,7 @@ RgStatus rg_endpoint_create(const RgEndpointOptions *options, RgJudgeClient **cl
     RG_ASSERT(e->multi);
     e->options.url = rg_string_copy(options->url);
     e->options.model = rg_string_copy(options->model);
-    e->options.query = rg_string_copy(options->query);
+    e->options.question = rg_string_copy(options->question);
     e->options.key_variable = e->options.extra = NULL;
     e->extra = options->extra[0] ? json_loads(options->extra, 0, NULL) : json_object();
     RgStatus status = read_key(e, options->key_variable, error);
@@ -487,7 +487,7 @@ static const RgOption options_table[] = {
                     "environment variable that holds the key; \"\": no key is sent. The key itself "
                     "is neither recorded nor shown",
                     .execution_only = true, .act = RG_ACT_KEY),
-    ENDPOINT_OPTION(query, RG_KIND_STRING, RG_ENDPOINT_QUERY, 0, 0,
+    ENDPOINT_OPTION(question, RG_KIND_STRING, RG_ENDPOINT_QUERY, 0, 0,
                     "text of the request, with {prompt}, {a} and {b} in place of the texts"),
     ENDPOINT_OPTION(temperature, RG_KIND_REAL, "0", 0, 100, "sampling temperature of the model"),
     ENDPOINT_OPTION(max_tokens, RG_KIND_INTEGER, "16", 1, 1e6, "most tokens of an answer"),
