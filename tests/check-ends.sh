@@ -77,9 +77,9 @@ one patient evaluation.select=kl evaluation.lower_is_better=true || fail "$(cat 
 "$program" check-store merged.db >log 2>&1 || complain "check-store: $(cat log)"
 
 # Processes of their own leave the same.
-"$program" run one.cfg -q -r crew.db -j 2 -s 'seeds=[2,3]' -s evaluation.select=reward \
+"$program" run one.cfg -q -r jobs.db -j 2 -s 'seeds=[2,3]' -s evaluation.select=reward \
     -s evaluation.patience=4 || complain "-j 2"
-grep -q "$(weights best | cut -d' ' -f1)" <(sha256sum crew/*.safetensors) || complain "-j 2 leaves other weights"
+grep -q "$(weights best | cut -d' ' -f1)" <(sha256sum jobs/*.safetensors) || complain "-j 2 leaves other weights"
 
 refused 'evaluation.select: .*no metric "reward_margn"; did you mean "reward_margin"\?: expected one of reward, ' \
     evaluation.select=reward_margn

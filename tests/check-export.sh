@@ -73,9 +73,9 @@ live() { python3 "$source/tests/read_export.py" "$1" live "$2" || fail "$2 is no
 
 "$program" run -q small.cfg -r live.db --tensorboard deep/live || fail "a run with event files"
 live live.db deep/live
-"$program" run -q small.cfg -r crew.db -j 2 --tensorboard crew-live || fail "-j 2 with event files"
-live crew.db crew-live
-(cd deep/live && find . -type f | sort) | cmp - <(cd crew-live && find . -type f | sort) || fail "-j 2 has other files"
+"$program" run -q small.cfg -r jobs.db -j 2 --tensorboard jobs-live || fail "-j 2 with event files"
+live jobs.db jobs-live
+(cd deep/live && find . -type f | sort) | cmp - <(cd jobs-live && find . -type f | sort) || fail "-j 2 has other files"
 (cd deep/live && find . -type f | sort) | cmp - <(cd out/tensorboard && find . -type f | sort) ||
     fail "the files do not lie where export-results has them"
 

@@ -457,6 +457,13 @@ Test(experiment, a_budget_that_would_never_be_spent_is_refused) {
     budget_refused("sail-dp", "judge_queries = 10;", "spends no judge_queries");
     budget_refused("sail-pr\"; mixture = 0.0; label = \"none", "judge_queries = 10;",
                    "none with these options spends no judge_queries");
+    budget_refused("parl\"; upper = \"none\"; pretrain = 5; estimator = \"none\"; expectation = "
+                   "\"sampled\"; label = \"fixed",
+                   "judge_queries = 10;", "fixed with these options spends no judge_queries");
+    budget_refused("parl\"; expectation = \"exact\"; label = \"exact", "generated_tokens = 10;",
+                   "exact with these options spends no generated_tokens");
+    rg_experiment_close(opened("algorithms = ( { type = \"ppo\"; budget = { steps = 0; "
+                               "judge_queries = 10; }; } );\n"));
     RgExperiment *e = opened("algorithms = ( { type = \"sail-pr\"; budget = { steps = 0; "
                              "generated_tokens = 10; }; }, { type = \"dpo\"; budget = { steps = 0; "
                              "flops = 1e9; judge_queries = 5; }; } );\n");

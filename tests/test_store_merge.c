@@ -322,24 +322,24 @@ Test(merge, values_of_pairs_come_along) {
     const char *a = store_of("a.db", "race", dpo(1, "finished", 25));
     const char *b = store_of("b.db", "race", dpo(2, "finished", 25));
     RgStore *store = open_store(b, true);
-    RgReferenceCache *cache;
-    ASSERT_OK(rg_reference_cache_open(store, &cache, &error));
-    RgPairCache cache = rg_reference_cache_pairs(cache, RG_DIGEST_START);
+    RgReferenceCache *table;
+    ASSERT_OK(rg_reference_cache_open(store, &table, &error));
+    RgPairCache cache = rg_reference_cache_pairs(table, RG_DIGEST_START);
     RgDigest key = rg_digest(RG_DIGEST_START, "pair", 4);
     RgPairValues values = {.logprob = {-1.5, -2.25}, .flops = 10, .seconds = 0.5};
-    cache.keep(cache.cache, &key, &values, 1);
-    rg_reference_cache_close(cache);
+    cache.keep(cache.storage, &key, &values, 1);
+    rg_reference_cache_close(table);
     rg_store_close(store);
     merge(a, b);
     store = open_store(a, true);
-    ASSERT_OK(rg_reference_cache_open(store, &cache, &error));
-    cache = rg_reference_cache_pairs(cache, RG_DIGEST_START);
+    ASSERT_OK(rg_reference_cache_open(store, &table, &error));
+    cache = rg_reference_cache_pairs(table, RG_DIGEST_START);
     RgPairValues found;
     bool is_there = false;
-    cache.find(cache.cache, &key, 1, &found, &is_there);
+    cache.find(cache.storage, &key, 1, &found, &is_there);
     cr_assert(is_there);
     cr_assert_eq(found.logprob[1], -2.25);
-    rg_reference_cache_close(cache);
+    rg_reference_cache_close(table);
     rg_store_close(store);
 }
 

@@ -80,15 +80,9 @@ RgStatus rg_export_end(RgExportFile *file, RgStatus status, RgError *error) {
 
 /* ---- CSV ---- */
 
-/* The shortest that reads back to the same bits. */
 static void print_real(FILE *out, double value) {
-    char text[32];
-    for (int digits = 15; digits <= 17; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, value);
-        if (strtod(text, NULL) == value)
-            break;
-    }
-    fputs(text, out);
+    char text[RG_REAL_TEXT];
+    fputs(rg_real_text(value, 15, text), out);
 }
 
 static void csv_field(FILE *out, RgRows *row, int column, bool safe) {

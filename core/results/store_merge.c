@@ -419,7 +419,7 @@ static RgStatus open_source(Merge *m, const char *path, bool whole, RgError *err
     return whole ? rg_store_verify(m->source, RG_VERIFY_ALL, error) : RG_OK;
 }
 
-/* The shelves' tables are made by opening them. */
+/* The caches' tables are made by opening them. */
 static RgStatus prepare_target(Merge *m, RgError *error) {
     RgReferenceCache *pairs;
     RgJudgeCache *answers;

@@ -143,11 +143,22 @@ bool rg_evaluation_due(const RgEvaluationOptions *evaluation, const RgSpending *
            floor(rg_spent(before, cost) / evaluation->every);
 }
 
-bool rg_recipe_spends(const RgAlgorithm *algorithm, const RgRecipe *recipe, RgCost cost) {
+/* Terms are 1: what is drawn at all is asked for, not how much. */
+static bool work_spends(const RgAlgorithm *algorithm, const void *options, RgCost cost) {
+    const RgWorkTerms terms = {.batch = 1, .steps = 1, .parameters = 1};
+    RgWork create, step;
+    bool sampled = cost == RG_COST_GENERATED_TOKENS, judged = cost == RG_COST_JUDGE_QUERIES;
+    if (!(sampled || judged) || !rg_algorithm_work(algorithm, options, &terms, &create, &step))
+        return true;
+    return rg_work_responses(&step, sampled ? RG_WORK_SAMPLED : RG_WORK_JUDGED) > 0;
+}
+
+bool rg_step_spends(const RgAlgorithm *algorithm, const void *options, const RgRecipe *recipe,
+                    RgCost cost) {
     RgRecipeCounts counts = rg_recipe_counts(recipe);
     bool own = recipe->on_policy > 0;
     if (algorithm->step)
-        return true;
+        return work_spends(algorithm, options, cost);
     if (cost == RG_COST_GENERATED_TOKENS)
         return (counts.sampled > 0 && own) || counts.third > 0;
     return cost != RG_COST_JUDGE_QUERIES || (counts.judged > 0 && own);

@@ -70,8 +70,9 @@ double rg_budget_share(const RgBudgetOptions *budget, const RgSpending *spending
 bool rg_evaluation_due(const RgEvaluationOptions *evaluation, const RgSpending *before,
                        const RgSpending *after);
 
-/* Whether an algorithm with these options can spend of a cost at all; of those with steps of their
- * own it is taken to be so. */
-bool rg_recipe_spends(const RgAlgorithm *algorithm, const RgRecipe *recipe, RgCost cost);
+/* Whether a step of an algorithm with these options can spend of a cost at all; of those with steps
+ * of their own that do not tell their work it is taken to be so. */
+bool rg_step_spends(const RgAlgorithm *algorithm, const void *options, const RgRecipe *recipe,
+                    RgCost cost);
 
 #endif

@@ -78,6 +78,39 @@ static RgStatus read_model(const RgTrialSpec *plan, const RgPolicySpace *space,
     return status;
 }
 
+/* ---- the work of a method with a step of its own ---- */
+
+typedef struct Work {
+    bool told;
+    RgWork create, step;
+} Work;
+
+/* `model` has no vocabulary where the policy is none of tokens, and features are few. */
+static Work work_of(const RgTrialSpec *plan, const RgEnvironment *environment,
+                    const RgTransformerCost *model, int64_t trained) {
+    const RgPolicySpace *space = &environment->space;
+    const RgWorkTerms terms = {.batch = plan->training.batch,
+                               .steps = environment->task.response_limit,
+                               .features = model->vocabulary > 0 ? model->options.width : 0,
+                               .parameters = trained,
+                               .enumerated = space->contexts * space->responses,
+                               .mdp = environment->task.mdp != NULL};
+    Work work = {.told = false};
+    work.told = rg_algorithm_work(plan->algorithm, plan->algorithm_options, &terms, &work.create,
+                                  &work.step);
+    return work;
+}
+
+/* The most responses to a prompt that one pass goes back through, and the most prompts. */
+static struct RgWorkItem largest_pass(const RgWork *work, RgWorkKind kind) {
+    struct RgWorkItem largest = {0};
+    for (int i = 0; i < work->count; i++)
+        if (work->item[i].kind == kind &&
+            work->item[i].prompts * work->item[i].copies > largest.prompts * largest.copies)
+            largest = work->item[i];
+    return largest;
+}
+
 /* ---- loads ---- */
 
 static int64_t longest_prompt(const RgSequences *s) {
@@ -101,9 +134,10 @@ static bool takes_demonstrations(const RgTrialSpec *plan) {
 
 /* The longest sequences of a step: demonstrations that are there already are looked at, all else is
  * a prompt and a response of the limit. */
-static RgPassLoad longest_load(const RgTrialSpec *plan, const RgTask *task) {
+static RgPassLoad longest_load(const RgTrialSpec *plan, const RgTask *task, const Work *work) {
     bool pairs = !takes_demonstrations(plan);
-    RgPassLoad load = {.copies = rg_recipe_counts(&plan->recipe).trained,
+    int64_t copies = largest_pass(&work->step, RG_WORK_TRAINED).copies;
+    RgPassLoad load = {.copies = copies > 0 ? copies : rg_recipe_counts(&plan->recipe).trained,
                        .prompt_length = longest_prompt(task->prompts),
                        .response_length = task->response_limit};
     if (!pairs && task->demonstrations) {
@@ -146,14 +180,18 @@ static void plan_values(const RgTrialSpec *plan, const RgTransformerCost *model,
 
 /* What there is beside a step: decoders, merged weights. */
 static void plan_temporaries(const RgTrialSpec *plan, const RgTransformerCost *model,
-                             RgPassLoad load, RgTrialCost *cost) {
+                             const Work *work, RgPassLoad load, RgTrialCost *cost) {
     RgPassLoad sampled = of_prompts(load, EVALUATED_AT_ONCE);
     sampled.copies = 1;
     take_temporary(cost, rg_transformer_sampling_bytes(model, &sampled), "sampling in evaluation");
     RgRecipeCounts counts = rg_recipe_counts(&plan->recipe);
-    if (counts.sampled + counts.third > 0) {
-        RgPassLoad own = of_prompts(load, plan->training.batch);
-        own.copies = counts.sampled + counts.third;
+    struct RgWorkItem drawn = largest_pass(&work->step, RG_WORK_SAMPLED);
+    if (!work->told)
+        drawn = (struct RgWorkItem){.prompts = plan->training.batch,
+                                    .copies = counts.sampled + counts.third};
+    if (drawn.copies > 0) {
+        RgPassLoad own = of_prompts(load, drawn.prompts);
+        own.copies = drawn.copies;
         take_temporary(cost, rg_transformer_sampling_bytes(model, &own), "sampling for training");
     }
     if (plan->adapter.rank > 0) { /* sampling's memory stays for the next time */
@@ -205,19 +243,95 @@ static void plan_questions(const RgTrialSpec *plan, const RgTransformerCost *mod
     if (plan->algorithm->prepare)
         cost->policy_flops += rg_transformer_values_cost(model, &all).flops;
     if (plan->recipe.features)
-        cost->reference_flops += rg_transformer_state_flops(&reference, &all);
+        cost->reference_flops += rg_transformer_states_flops(&reference, &all, false);
     all.copies = counts->referenced;
     if (counts->referenced > 0)
         cost->reference_flops += rg_transformer_values_cost(&reference, &all).flops;
 }
 
+/* Operations of an item of work, added to the sum where they belong. */
+static void price(const RgTransformerCost *model, RgPassLoad load, const struct RgWorkItem *item,
+                  RgTrialCost *cost) {
+    RgTransformerCost reference = *model;
+    reference.adapter = (RgAdapter){0};
+    load = of_prompts(load, item->prompts);
+    load.copies = item->copies;
+    switch (item->kind) {
+    case RG_WORK_SAMPLED:
+        cost->sampling_flops += item->times * rg_transformer_sampling_flops(model, &load);
+        break;
+    case RG_WORK_TRAINED:
+        cost->policy_flops += item->times * rg_transformer_training_cost(model, &load).flops;
+        break;
+    case RG_WORK_SCORED:
+        cost->policy_flops += item->times * rg_transformer_values_cost(model, &load).flops;
+        break;
+    case RG_WORK_LINEARISED:
+        cost->policy_flops += item->times * rg_transformer_curvature_cost(model, &load).linearised;
+        break;
+    case RG_WORK_CURVATURE:
+        cost->policy_flops += item->times * rg_transformer_curvature_cost(model, &load).product;
+        break;
+    case RG_WORK_REFERENCED:
+        cost->reference_flops += item->times * rg_transformer_values_cost(&reference, &load).flops;
+        break;
+    case RG_WORK_STATES:
+    case RG_WORK_FEATURES:
+        cost->reference_flops +=
+            item->times *
+            rg_transformer_states_flops(&reference, &load, item->kind == RG_WORK_FEATURES);
+        break;
+    case RG_WORK_JUDGED:
+    case RG_WORK_KINDS:
+        break;
+    }
+}
+
+/* Bytes of the largest passes with a gradient: those in shards and those that are not have tapes of
+ * their own, which keep their memory. */
+static double work_activations(const RgTransformerCost *model, RgPassLoad load,
+                               const RgWork *work) {
+    double peak[2] = {0, 0};
+    for (int i = 0; i < work->count; i++) {
+        if (work->item[i].kind != RG_WORK_TRAINED)
+            continue;
+        RgPassLoad own = of_prompts(load, work->item[i].prompts);
+        own.copies = work->item[i].copies;
+        RgPassCost pass = rg_transformer_training_cost(model, &own);
+        if (pass.peak > peak[pass.in_shards])
+            peak[pass.in_shards] = pass.peak;
+    }
+    return peak[0] + peak[1];
+}
+
+/* What is done before the first step, then each step. Second derivatives keep what no closed form
+ * tells. */
+static void plan_work(const RgTransformerCost *model, RgPassLoad load, const Work *work,
+                      RgTrialCost *cost) {
+    RgTrialCost before = {.other_flops = work->create.flops};
+    for (int i = 0; i < work->create.count; i++)
+        price(model, load, &work->create.item[i], &before);
+    cost->create_flops = rg_trial_step_flops(&before);
+    cost->other_flops = work->step.flops;
+    cost->own = sizeof(RgReal) * work->step.numbers;
+    cost->activations = work_activations(model, load, &work->step);
+    for (int i = 0; i < work->step.count; i++)
+        price(model, load, &work->step.item[i], cost);
+    if (rg_work_responses(&work->step, RG_WORK_LINEARISED) > 0)
+        cost->left_out = "the memory of second derivatives";
+}
+
 static void plan_step(const RgTrialSpec *plan, const RgTransformerCost *model, RgPassLoad load,
-                      int64_t part, RgTrialCost *cost) {
+                      const Work *work, int64_t part, RgTrialCost *cost) {
     const RgRecipe *r = &plan->recipe;
     RgRecipeCounts counts = rg_recipe_counts(r);
     RgPassLoad whole = of_prompts(load, part), all = of_prompts(load, plan->training.batch);
     cost->activations = pass_cost(plan, model, load, part).peak;
     cost->copies = rg_transformer_copies_bytes(model, &whole);
+    if (work->told) {
+        plan_work(model, load, work, cost);
+        return;
+    }
     if (plan->algorithm->step) {
         cost->left_out = "operations and second derivatives, which are the algorithm's own";
         return;
@@ -269,7 +383,7 @@ static void plan_storage(const RgTrialSpec *plan, int64_t matrices, RgTrialCost 
 }
 
 static void plan_transformer(const RgTrialSpec *plan, RgTransformerCost *model, RgPassLoad load,
-                             RgTrialCost *cost) {
+                             const Work *work, RgTrialCost *cost) {
     model->recompute = plan->policy.recompute;
     model->precision = (RgPrecision)plan->policy.precision;
     model->storage = (RgPrecision)plan->policy.reference_storage;
@@ -280,15 +394,33 @@ static void plan_transformer(const RgTrialSpec *plan, RgTransformerCost *model, 
     int64_t shard = (plan->training.batch + shards - 1) / shards; /* the largest */
     if (part == 0 || part > shard)
         part = shard;
+    int64_t pass = largest_pass(&work->step, RG_WORK_TRAINED).prompts;
+    if (pass > 0)
+        part = pass;
     plan_values(plan, model, load, part, cost);
-    plan_temporaries(plan, model, load, cost);
+    plan_temporaries(plan, model, work, load, cost);
     if (plan->algorithm->loss || plan->algorithm->step)
-        plan_step(plan, model, load, part, cost);
+        plan_step(plan, model, load, work, part, cost);
 }
 
-/* An algorithm with a step of its own counts for itself. */
-static void plan_rollout(const RgTrialSpec *plan, const RgTransformerCost *model,
+/* Responses of `work`, as tokens and as queries. */
+static void count_work(const RgWork *work, const RgTask *task, double *tokens, double *queries) {
+    *tokens = rg_work_responses(work, RG_WORK_SAMPLED) * (double)task->response_limit;
+    *queries = rg_work_responses(work, RG_WORK_JUDGED);
+}
+
+/* An algorithm with a step of its own counts for itself. How long responses are is known of
+ * transformers alone. */
+static void plan_rollout(const RgTrialSpec *plan, const RgTransformerCost *model, const Work *work,
                          const RgTask *task, RgTrialCost *cost) {
+    if (work->told) {
+        count_work(&work->create, task, &cost->create_tokens, &cost->create_queries);
+        count_work(&work->step, task, &cost->generated_tokens, &cost->judge_queries);
+        cost->at_most = work->create.at_most || work->step.at_most;
+        if (model->vocabulary == 0 && cost->generated_tokens > 0)
+            cost->generated_tokens = NAN;
+        return;
+    }
     RgRecipeCounts counts = rg_recipe_counts(&plan->recipe);
     double batch = (double)plan->training.batch, own = batch * plan->recipe.on_policy;
     double sampled = own * (double)counts.sampled + batch * (double)counts.third;
@@ -308,6 +440,10 @@ static void plan_epochs(const RgTrialSpec *plan, const RgTask *task, RgTrialCost
         cost->epoch_steps = rg_epoch_steps(plan->budget.epochs, elements, plan->training.batch);
 }
 
+double rg_trial_step_flops(const RgTrialCost *cost) {
+    return cost->policy_flops + cost->reference_flops + cost->sampling_flops + cost->other_flops;
+}
+
 static RgStatus plan_trial(RgCostEstimator *planner, const RgTrialSpec *plan, RgTrialCost *cost,
                            RgError *error) {
     *cost = (RgTrialCost){0};
@@ -316,19 +452,22 @@ static RgStatus plan_trial(RgCostEstimator *planner, const RgTrialSpec *plan, Rg
     RgTransformerCost model;
     int64_t small = 0;
     RG_TRY(read_model(plan, &planner->environment->space, &model, &small, error));
-    plan_rollout(plan, &model, &planner->environment->task, cost);
-    plan_epochs(plan, &planner->environment->task, cost);
+    const RgEnvironment *environment = planner->environment;
+    Work work = work_of(plan, environment, &model,
+                        model.vocabulary > 0 ? rg_transformer_cost_trained(&model) : small);
+    plan_rollout(plan, &model, &work, &environment->task, cost);
+    plan_epochs(plan, &environment->task, cost);
     if (model.vocabulary > 0) {
         plan_parameters(plan, rg_transformer_cost_trained(&model),
                         rg_transformer_cost_weights(&model), cost);
         plan_storage(plan, rg_transformer_cost_matrices(&model), cost);
-        plan_transformer(plan, &model, longest_load(plan, &planner->environment->task), cost);
+        plan_transformer(plan, &model, longest_load(plan, &environment->task, &work), &work, cost);
     } else {
         plan_parameters(plan, small, small, cost);
         cost->left_out = "passes, which are small";
     }
     double training = cost->weights + cost->reference + cost->gradients + cost->optimizer +
-                      cost->activations + cost->values + cost->copies + cost->temporary;
+                      cost->own + cost->activations + cost->values + cost->copies + cost->temporary;
     cost->total = cost->program + (training > cost->loading ? training : cost->loading);
     return RG_OK;
 }

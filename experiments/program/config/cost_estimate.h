@@ -13,6 +13,7 @@ typedef struct RgTrialCost {
     /* Bytes. */
     double program; /* with the environment's data, as measured now */
     double weights, reference, gradients, optimizer;
+    double own;         /* that the method holds besides */
     double activations; /* of a pass of a step, from forward to the end of backward */
     double values;      /* of the largest pass without gradients; its memory is kept */
     double copies;      /* of what is multiplied, to bf16 or from it */
@@ -21,11 +22,17 @@ typedef struct RgTrialCost {
     double loading; /* weights, before training begins */
     double total;   /* at the peak */
 
-    /* Operations of a step. */
-    double policy_flops, reference_flops, sampling_flops;
+    /* Operations of a step: of passes, and of networks that a method has besides; and those before
+     * the first step. */
+    double policy_flops, reference_flops, sampling_flops, other_flops;
+    double create_flops;
 
-    /* Of a step, on average, with responses of the limit; NaN: not known. */
+    /* Of a step, on average, with responses of the limit, and before the first one; NaN: not
+     * known. */
     double generated_tokens, judge_queries;
+    double create_tokens, create_queries;
+    bool at_most; /* operations, tokens and queries hang on the data: they are the most that may be
+                   */
 
     int64_t epoch_steps; /* that budget.epochs comes to; 0: not known before, or there is none */
 
@@ -43,5 +50,8 @@ typedef struct RgCostEstimator {
 RgStatus rg_cost_estimate_trial(RgCostEstimator *planner, const RgTrialSpec *plan,
                                 RgTrialCost *cost, RgError *error);
 void rg_cost_estimator_clear(RgCostEstimator *planner);
+
+/* Operations of a step in all; 0: they are not planned. */
+double rg_trial_step_flops(const RgTrialCost *cost);
 
 #endif

@@ -115,12 +115,13 @@ static void fill_from_others(RgForecast *f, const Others *others) {
 /* ---- from the plan ---- */
 
 /* Steps until the first limit is reached, among those whose pace is known. */
-static double planned_steps(const RgBudgetOptions *budget, const double each[RG_COSTS]) {
+static double planned_steps(const RgBudgetOptions *budget, const double before[RG_COSTS],
+                            const double each[RG_COSTS]) {
     double least = INFINITY;
     for (int i = 0; i < RG_COSTS; i++) {
         double limit = rg_budget_limit(budget, (RgCost)i);
         if (limit > 0 && each[i] > 0) /* false for NaN */
-            least = fmin(least, ceil(limit / each[i]));
+            least = fmin(least, ceil(fmax(limit - before[i], 0) / each[i]));
     }
     return isfinite(least) ? least : NAN;
 }
@@ -131,7 +132,10 @@ static void fill_from_plan(RgCostEstimator *planner, RgForecast *f, RgError *unp
     RgTrialCost cost;
     if (unplanned->text[0] || rg_cost_estimate_trial(planner, f->plan, &cost, unplanned) != RG_OK)
         return;
-    double flops = cost.policy_flops + cost.reference_flops + cost.sampling_flops;
+    double flops = rg_trial_step_flops(&cost);
+    const double before[RG_COSTS] = {[RG_COST_FLOPS] = cost.create_flops,
+                                     [RG_COST_GENERATED_TOKENS] = cost.create_tokens,
+                                     [RG_COST_JUDGE_QUERIES] = cost.create_queries};
     double each[RG_COSTS] = {[RG_COST_STEPS] = 1,
                              [RG_COST_FLOPS] = flops > 0 ? flops : NAN,
                              [RG_COST_SECONDS] = NAN,
@@ -142,10 +146,13 @@ static void fill_from_plan(RgCostEstimator *planner, RgForecast *f, RgError *unp
         return; /* they may end it before all else */
     if (cost.epoch_steps > 0 && (budget.steps == 0 || cost.epoch_steps < budget.steps))
         budget.steps = cost.epoch_steps;
-    double steps = planned_steps(&budget, each);
+    const double only_steps[RG_COSTS] = {1, NAN, NAN, NAN, NAN}; /* a pace that is none at most */
+    double steps = planned_steps(&budget, before, cost.at_most ? only_steps : each);
     for (int i = 0; i < RG_FORECAST_SECONDS; i++)
-        if (isnan(f->amount[i]))
-            f->amount[i] = steps * each[of[i]];
+        if (isnan(f->amount[i])) {
+            f->amount[i] = before[of[i]] + steps * each[of[i]];
+            f->at_most[i] = cost.at_most && i != RG_FORECAST_STEPS && f->amount[i] > 0;
+        }
 }
 
 /* What does not train is evaluated, which is not charged. */
