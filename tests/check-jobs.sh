@@ -84,7 +84,7 @@ while kill -0 $leader 2>/dev/null; do
 done
 wait $leader || status=$?
 [[ $status -eq 1 && $(grep -c 'goes on' named) -ge 2 ]] || fail "nowhere: status $status: $(cat named)"
-[[ $(tail -n 1 named) == *'it has died 3 times without getting any further' ]] || fail "nowhere: $(cat named)"
+[[ $(tail -n 1 named) == *'it has died 3 times without progress' ]] || fail "nowhere: $(cat named)"
 echo "a trial that dies again and again at one place is given up, and said to be"
 
 # ---- the leader is killed ----
@@ -151,7 +151,7 @@ refused() { # LIMIT PATTERN
 }
 refused 20x 'expected a size such as 20G'
 refused 0 'expected a size such as 20G'
-refused 1M '\[1/[0-9]+\] .* seed 1 takes [0-9.]+ MB at its peak, and --memory-limit leaves -?[0-9.]+ MB'
+refused 1M '\[1/[0-9]+\] .* seed 1 needs [0-9.]+ MB at its peak, but --memory-limit leaves -?[0-9.]+ MB'
 ! "${run[@]}" --profile -j 2 2>told || fail "--profile -j 2 runs"
 grep -q -- '--profile cannot be combined with -j or --memory-limit' told || fail "--profile -j 2: $(cat told)"
 

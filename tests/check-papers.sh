@@ -88,7 +88,7 @@ refused 'bad.cfg:[0-9]*: .*source|source.*expected' --paper ./bad.cfg
 sed 's/checked = "paper"; }$/checked = "paper"; colour = 1; }/' paper.cfg >bad.cfg
 refused 'bad.cfg:[0-9]+: .*colour' --paper ./bad.cfg
 sed 's/"beta=0.25"/"beta is small"/' paper.cfg >bad.cfg
-refused 'bad.cfg:5: .*expected at most 8 of "option=number"' --paper ./bad.cfg
+refused 'bad.cfg:5: .*expected at most 8 conditions "option=number"' --paper ./bad.cfg
 printf 'title = "x"; reference = "y";\n' >bad.cfg
 refused 'bad.cfg: no figures' --paper ./bad.cfg
 
