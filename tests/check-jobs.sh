@@ -67,7 +67,7 @@ done
 wait $leader || fail "killed: $(cat named)"
 same killed
 [[ $hits -gt 0 ]] || fail "killed: the run ended before it could be disturbed"
-lines=$(grep -cE '^regatta: \[[0-9]+/[0-9]+\] .* seed [12]: its process was killed by signal 9 .*goes on' named || true)
+lines=$(grep -cE '^regatta: \[[0-9]+/[0-9]+\] .* seed [12]: its process was killed by signal 9 .*resumes' named || true)
 # One that had ended, and was not waited for yet, dies no more.
 [[ $lines -gt 0 && $lines -le $hits ]] || fail "killed: $hits processes, but $lines lines: $(cat named)"
 echo "$lines processes of trials killed and named: same weights, same store"
@@ -83,7 +83,7 @@ while kill -0 $leader 2>/dev/null; do
     sleep 0.02
 done
 wait $leader || status=$?
-[[ $status -eq 1 && $(grep -c 'goes on' named) -ge 2 ]] || fail "nowhere: status $status: $(cat named)"
+[[ $status -eq 1 && $(grep -c 'resumes' named) -ge 2 ]] || fail "nowhere: status $status: $(cat named)"
 [[ $(tail -n 1 named) == *'it has died 3 times without progress' ]] || fail "nowhere: $(cat named)"
 echo "a trial that dies again and again at one place is given up, and said to be"
 

@@ -81,7 +81,7 @@ refused() {
 }
 refused 'no paper "nobody": expected one of dpo, hpgd, parl, sail' --paper nobody
 refused 'nowhere.cfg' --paper ./nowhere.cfg
-refused 'expected no --metrics' --paper sail -m reward tiny.db
+refused 'cannot be combined with --metrics' --paper sail -m reward tiny.db
 refused 'none.db' --paper ./paper.cfg none.db
 sed 's/source = "Table 2"/sauce = "Table 2"/' paper.cfg >bad.cfg
 refused 'bad.cfg:[0-9]*: .*source|source.*expected' --paper ./bad.cfg

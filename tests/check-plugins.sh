@@ -78,7 +78,7 @@ expect 2 'no kind "algorithmus".*did you mean "algorithm"' regatta new algorithm
 expect 2 'no kind "policy": expected algorithm, environment' regatta new policy other
 expect 2 '"My loss": expected lower-case letters' regatta new algorithm 'My loss'
 expect 2 '"../x": expected lower-case letters' regatta new algorithm ../x
-expect 2 'there is an algorithm "dpo" already' regatta new algorithm dpo
+expect 2 'an algorithm "dpo" exists already' regatta new algorithm dpo
 expect 2 'expected a kind and a name' regatta new algorithm
 [[ ! -e other && ! -e dpo ]] || complain "what was refused left a folder"
 
@@ -168,7 +168,7 @@ static RgTensor *loss(RgStep *step, const void *options, const RgBatch *batch) {
     (void)options;
     return rg_negate(step->tape, rg_mean(step->tape, rg_preference_fit(step->tape, batch, 0.1)));
 }'
-{ echo "$head"; method dpo recipe loss; } | refused taken 'there is an algorithm "dpo" already, built in'
+{ echo "$head"; method dpo recipe loss; } | refused taken 'an algorithm "dpo" exists already, built in'
 { echo "$head"; method Mine recipe loss; } | refused grammar 'the descriptor of the algorithm "Mine": its name'
 { echo "$head" | sed 's/static void recipe/void recipe/'; method half NULL loss; } |
     refused half 'the descriptor of the algorithm "half": expected a recipe beside'
@@ -270,7 +270,7 @@ if ! is_sanitized; then # which has handlers of its own
         rm -rf results
         regatta run -j "$jobs" crash.cfg >out 2>err && complain "-j $jobs: a crash is no failure of the run"
         grep -q '^regatta: the plug-in .*crash.so crashed: segmentation fault' err || complain "-j $jobs: the crash is not told: $(cat err)"
-        expect 0 'and nothing else amiss' regatta check-store results/crash.db
+        expect 0 'no other damage' regatta check-store results/crash.db
         expect 0 '^dpo +1 ' regatta table results/crash.db
     done
     expect 0 '^ipo +1 ' regatta table results/crash.db # side by side, others go on

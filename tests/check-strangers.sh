@@ -114,7 +114,7 @@ try() {
     [[ ! -e again ]] || complain "$name: a rerun that is refused leaves something"
     last=${*: -1}
     [[ $# -le 2 ]] || expect 2 'key_variable = "RG_TEST_KEY" reads that variable' verify -q "$name.tar.zst" "${@:1:$#-2}"
-    [[ $# -le 2 ]] || expect 2 'without --key-variable NAME' verify -q "$name.tar.zst" "${@:1:$#-1}" "not_$last"
+    [[ $# -le 2 ]] || expect 2 'needs --key-variable NAME' verify -q "$name.tar.zst" "${@:1:$#-1}" "not_$last"
     is_calm "$name"
     expect 0 '^the same result' verify -q "$name.tar.zst" "$@"
     acted "$name" "verify $*"

@@ -128,7 +128,7 @@ kill -INT $run
 wait $run
 # Of two experiments it has to be said which.
 expect 0 '' run x.cfg -q -r x.db -s name='"y"' --only dpo
-expect 2 'say which by --experiment' forget x.db dpo --yes
+expect 2 'choose one by --experiment' forget x.db dpo --yes
 expect 0 '2 trials removed' forget x.db dpo --yes -e y
 
 [[ $failures -eq 0 ]] && echo "trials go by their names"
