@@ -58,7 +58,7 @@ RgStatus rg_environment_evaluate(RgEnvironment *environment, const RgContender *
     if (contender->best_of > 1 && !environment->task.judge)
         return rg_fail(error, RG_E_USAGE,
                        "the best of %lld responses needs a judge that gives rewards, and the "
-                       "environment's only compares",
+                       "environment's judge only compares",
                        (long long)contender->best_of);
     return environment->type->evaluate(environment, contender, random, evaluation, error);
 }

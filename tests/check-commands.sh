@@ -382,7 +382,7 @@ expect 1 'texts.jsonl:2: not JSON' tokenize -t "$tokenizer" texts.jsonl
 full() {
     local got=0
     "$program" "$@" >/dev/full 2>err || got=$?
-    [[ $got -eq 1 && $(wc -l <err) -eq 1 && $(cat err) =~ (No space left on device|the output refused it)$ ]] ||
+    [[ $got -eq 1 && $(wc -l <err) -eq 1 && $(cat err) =~ (No space left on device|the output failed)$ ]] ||
         complain "regatta $* >/dev/full: exit status $got: $(head -n 3 err)"
 }
 expect 0 '' run small.cfg -q -r full.db

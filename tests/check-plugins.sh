@@ -171,7 +171,7 @@ static RgTensor *loss(RgStep *step, const void *options, const RgBatch *batch) {
 { echo "$head"; method dpo recipe loss; } | refused taken 'an algorithm "dpo" exists already, built in'
 { echo "$head"; method Mine recipe loss; } | refused grammar 'the descriptor of the algorithm "Mine": its name'
 { echo "$head" | sed 's/static void recipe/void recipe/'; method half NULL loss; } |
-    refused half 'the descriptor of the algorithm "half": expected a recipe beside'
+    refused half 'the descriptor of the algorithm "half": expected a recipe with'
 {
     echo "$head"
     cat <<'END'

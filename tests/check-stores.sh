@@ -164,7 +164,7 @@ lie experiment '"lies"' 'trial.json: experiment is "lies", but results.db has'
 hostile change old.db large.db "UPDATE metrics SET value = 1e308 * (trial - 2) WHERE name = 'eval/reward'"
 expect 0 'dpo' table large.db
 hostile change old.db huge.db "UPDATE metrics SET value = 1e308 WHERE name IN ('eval/reward', 'eval/regret')"
-expect 1 'huge.svg: "reward" has no finite value to draw' plot huge.db -y reward -o huge.svg
+expect 1 'huge.svg: "reward" has no finite value to plot' plot huge.db -y reward -o huge.svg
 hostile change old.db index.db \
     "UPDATE experiments SET config = json_set(config, '\$.\"algorithms.9223372036854775807.type\"', 'dpo')"
 "$program" status index.db >out 2>err || complain "status of a config with a large index: $(cat err)"
@@ -217,8 +217,8 @@ lost() { # NAME CONDITION
 lost lost.db 'trial = 1 AND step < 10'
 expect 1 'is damaged' check-store lost.db
 grep -qx '    its curves lack rows of steps 0 to 5' out || complain "check-store tells no lost steps: $(cat out)"
-expect 0 'which the curves lack: dpo, seed 1 \(steps 0 to 5\)\.$' table lost.db
-expect 0 'which the curves lack: dpo, seed 1 \(steps 0 to 5\)\.$' budget lost.db
+expect 0 'so the curves lack them: dpo, seed 1 \(steps 0 to 5\)\.$' table lost.db
+expect 0 'so the curves lack them: dpo, seed 1 \(steps 0 to 5\)\.$' budget lost.db
 expect 0 '' plot lost.db -y reward -o lost.svg
 grep -q 'title "dpo (1 lacks rows)' lost.gnuplot || complain "plot tells no lost steps: $(grep title lost.gnuplot)"
 expect 1 'lost.db: dpo, seed 1 \(key .*\) cannot be packed: its curves lack rows of steps 0 to 5;' \

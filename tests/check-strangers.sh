@@ -222,7 +222,7 @@ config url '{ type = "endpoint"; url = "http://host/v1?model=m&API-key=never-tol
 config extra '{ type = "endpoint"; url = "http://host/v1"; model = "m"; extra = "{\"api_key\": \"never-told\"}"; }'
 config user '{ type = "endpoint"; url = "http://me:never-told@host/v1"; model = "m"; }'
 for name in url extra user; do
-    expect 2 "^regatta: $name.cfg:4: environment.judge.(url|extra): expected .*; a key is named by key_variable" run "$name.cfg"
+    expect 2 "^regatta: $name.cfg:4: environment.judge.(url|extra): expected .*; set key_variable to the name of the variable that holds the key" run "$name.cfg"
     ! grep -q never-told out err || complain "$name: the key is told: $(cat out err)"
 done
 
