@@ -168,7 +168,7 @@ static RgTensor *loss(RgStep *step, const void *options, const RgBatch *batch) {
     (void)options;
     return rg_negate(step->tape, rg_mean(step->tape, rg_preference_fit(step->tape, batch, 0.1)));
 }'
-{ echo "$head"; method dpo recipe loss; } | refused taken 'an algorithm "dpo" exists already, built in'
+{ echo "$head"; method dpo recipe loss; } | refused taken 'there is an algorithm "dpo" already, built in'
 { echo "$head"; method Mine recipe loss; } | refused grammar 'the descriptor of the algorithm "Mine": its name'
 { echo "$head" | sed 's/static void recipe/void recipe/'; method half NULL loss; } |
     refused half 'the descriptor of the algorithm "half": expected a recipe with'
