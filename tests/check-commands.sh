@@ -83,7 +83,7 @@ expect 2 'nonsense: expected path=value' run small.cfg -s nonsense
 expect 2 '^regatta: -s: seeds = 1: expected a list such as \[1, 2, 3\], or \[1\]$' run small.cfg -s seeds=1
 expect 2 'unknown key "budget.stepz"; did you mean "steps"' run small.cfg -s budget.stepz=3
 expect 2 'unknown key "policy.adapter.rnak"; did you mean "rank"' run "$source/experiments/verses/quick.cfg" -s policy.adapter.rnak=3
-expect 2 '^regatta: --kernels stands before the command: regatta --kernels=NAME run' run --kernels=generic small.cfg
+expect 2 '^regatta: --kernels must precede the command: regatta --kernels=NAME run' run --kernels=generic small.cfg
 # A judge that only compares, and the first method that needs more of it, before anything is read or run.
 cat >compares.cfg <<END
 name = "compares";
@@ -104,7 +104,7 @@ sed '/sppo/s/, { type = "sppo"; }//' compares.cfg >compared.cfg
 expect 1 'none' plan compared.cfg
 [[ ! -e results ]] || complain "a config that is refused leaves results behind"
 expect 0 'sail-pr +1 +new +40 ' run small.cfg --dry-run
-expect 2 '--json is of --dry-run' run small.cfg --json
+expect 2 '--json requires --dry-run' run small.cfg --json
 cat >search.cfg <<END
 extends = "$source/experiments/bandit/search.cfg";
 budget: { steps = 10; };
@@ -132,7 +132,7 @@ expect 2 '--watch is "0"' status small.db --watch 0
 expect 0 'dpo' compare small.db dpo sail-pr
 expect 0 'p, Holm' compare small.db
 expect 0 '^sail-pr +dpo ' compare small.db --against dpo
-expect 2 'judge decides wins' compare small.db -m reward --judge reward
+expect 2 '--judge cannot be combined with --metric' compare small.db -m reward --judge reward
 expect 2 '^regatta: "dpo" cannot be compared with itself' compare small.db dpo dpo
 expect 2 '--against cannot be combined with two labels' compare small.db dpo sail-pr --against dpo
 expect 0 '"p_holm": ' compare small.db --against dpo -f json
@@ -213,7 +213,7 @@ with sqlite3.connect("other.db") as store:
 END
 expect 1 '^regatta: other.db: dpo, seed 2 .* is another result than in parts.db: eval/kl differs' merge parts.db other.db
 expect 1 'none.db: .*No such file' merge parts.db none.db
-expect 2 'expected a results store to write and others' merge parts.db
+expect 2 'expected a results store to write and stores' merge parts.db
 
 # A trial that is packed gives the same result elsewhere; bits may differ on other BLAS kernels only.
 expect 0 '' export-trial small.db sail-pr -o trial.tar.zst
@@ -224,7 +224,7 @@ expect 0 '^elsewhere/again.db: 0 trials added, 0 replaced, 1 kept' merge small.d
 expect 0 '' export-trial small.db sail-pr -o trial
 expect 2 'no trial has label or key "nope"' export-trial small.db nope -o nope
 expect 2 'expected a results store, a trial' export-trial small.db
-expect 2 'expected a trial that' verify
+expect 2 'expected a trial packed' verify
 expect 1 '^regatta: small.cfg: cannot read the archive' rerun small.cfg
 python3 - <<'END' || complain "cannot change the packed trial"
 import hashlib, json, sqlite3
@@ -358,7 +358,7 @@ cmp -s out first || complain "the same seed gives other samples"
 expect 0 '"response":"[^.]*\."' "${sample[@]}" --limit 40 --stop . --stop '<|end|>' --stop-id 3
 ! grep -qE '"response":"[^"]*\.[^"]' out || complain "a response goes on after a stop token"
 expect 2 '^regatta: --stop: "lord" is 2 tokens, expected one' "${sample[@]}" --stop lord
-expect 2 '^regatta: --stop-id: 1024 is no id of the tokenizer, which has 0 to 1023' "${sample[@]}" --stop-id 1024
+expect 2 '^regatta: --stop-id: 1024 is not an id of the tokenizer; expected 0 to 1023' "${sample[@]}" --stop-id 1024
 expect 2 '--stop-id is "x"' "${sample[@]}" --stop-id x
 expect 0 '�' sample -p "$base" -t "$tokenizer" -m 'And he' -n 60 --limit 20 --temperature 3
 [[ $(grep -c '"response":' out) -eq 60 ]] || complain "a response that is not UTF-8 makes no line"

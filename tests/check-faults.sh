@@ -226,7 +226,7 @@ flip_checkpoint() {
     [[ ! -e y/${checkpoint#x/} ]] || complain "merge copies a flipped checkpoint"
     rm -rf y y.*
     "${run[@]}" -r x.db 2>err || complain "run with a flipped checkpoint: $(cat err)"
-    grep -q "starts afresh: .*$checkpoint: is damaged: its SHA-256 is .* it is kept as $checkpoint.damaged" err ||
+    grep -q "starts again: .*$checkpoint: is damaged: its SHA-256 is .* it is kept as $checkpoint.damaged" err ||
         complain "a flipped checkpoint is not told: $(cat err)"
     rm "$checkpoint.damaged" || complain "a flipped checkpoint is not kept"
     same x.db "run with a flipped checkpoint"
@@ -303,10 +303,10 @@ lose_store() {
         "$program" run x.cfg --checkpoint-seconds 0 -t 1 -r x.db -s budget.steps=100000 -s evaluation.every=100000 2>err &
         pid=$!
         for ((i = 0; i < 500; i++)); do
-            grep -q 'dpo seed 1: going on from step' err && break
+            grep -q 'dpo seed 1: resuming from step' err && break
             sleep 0.02
         done
-        grep -q 'dpo seed 1: going on from step' err || complain "a store that is back is not gone on with: $(cat err)"
+        grep -q 'dpo seed 1: resuming from step' err || complain "a store that is back is not gone on with: $(cat err)"
         kill -9 $pid
         wait $pid
     fi 2>/dev/null

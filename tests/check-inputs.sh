@@ -84,13 +84,13 @@ wait $run
 old=$(trials slow.db | cut -d' ' -f1)
 cp other.jsonl own/train.jsonl
 timeout -s INT 3 "$program" run own/x.cfg -q -r slow.db -s budget.steps=100000 >log 2>&1
-said "own/train.jsonl has changed since 1 trial of slow.db was run: these are new trials; 1 of the old ones did not"
+said "own/train.jsonl has changed since 1 trial of slow.db was run: these are new trials; 1 of the old ones are unfinished"
 [[ $(trials slow.db | wc -l) -eq 2 ]] || complain "a trial goes on with another file: $(trials slow.db)"
 [[ -e slow/$old-checkpoint.safetensors ]] || complain "the checkpoint of the old trial is gone"
 
 # A trial that was packed is what it was: with another file it is not packed.
 regatta export-trial x.db "$(trials x.db | sed -n 1p | cut -d' ' -f1)" -o packed --with-inputs
-said "own/train.jsonl.* has other contents than the trial is of"
+said "own/train.jsonl.* has changed since the trial was recorded"
 cp first.jsonl own/train.jsonl
 regatta export-trial x.db "$(trials x.db | sed -n 1p | cut -d' ' -f1)" -o packed --with-inputs || complain "$(cat log)"
 grep -q '"inputs.environment.train"' packed/config.json || complain "the package does not say what the inputs hold"
@@ -110,10 +110,10 @@ cp other.jsonl own/train.jsonl
 regatta run own/x.cfg -q -r gone.db || complain "$(cat log)"
 rm own/train.jsonl
 regatta run own/x.cfg -q -r gone.db -s 'seeds=[1, 7]' && complain "a trial ran without its input"
-said "regatta: $missing is missing: dpo, seed 7, is to read it"
+said "regatta: $missing is missing, but needed by dpo, seed 7"
 told_once
 regatta run own/x.cfg -n -r gone.db -s 'seeds=[1, 7]'
-said "missing: $missing; trials that are done are known by the contents that gone.db has recorded"
+said "missing: $missing; trials that are done are identified by the contents recorded in gone.db"
 told_once
 regatta run own/x.cfg -q -r new.db && complain "a trial ran without its input"
 said "regatta: $missing is missing"

@@ -67,7 +67,7 @@ done
 wait $leader || fail "killed: $(cat named)"
 same killed
 [[ $hits -gt 0 ]] || fail "killed: the run ended before it could be disturbed"
-lines=$(grep -cE '^regatta: \[[0-9]+/[0-9]+\] .* seed [12]: its process was killed by signal 9 .*goes on' named || true)
+lines=$(grep -cE '^regatta: \[[0-9]+/[0-9]+\] .* seed [12]: its process was killed by signal 9 .*resumes' named || true)
 # One that had ended, and was not waited for yet, dies no more.
 [[ $lines -gt 0 && $lines -le $hits ]] || fail "killed: $hits processes, but $lines lines: $(cat named)"
 echo "$lines processes of trials killed and named: same weights, same store"
@@ -83,8 +83,8 @@ while kill -0 $leader 2>/dev/null; do
     sleep 0.02
 done
 wait $leader || status=$?
-[[ $status -eq 1 && $(grep -c 'goes on' named) -ge 2 ]] || fail "nowhere: status $status: $(cat named)"
-[[ $(tail -n 1 named) == *'it has died 3 times without getting any further' ]] || fail "nowhere: $(cat named)"
+[[ $status -eq 1 && $(grep -c 'resumes' named) -ge 2 ]] || fail "nowhere: status $status: $(cat named)"
+[[ $(tail -n 1 named) == *'it has died 3 times without progress' ]] || fail "nowhere: $(cat named)"
 echo "a trial that dies again and again at one place is given up, and said to be"
 
 # ---- the leader is killed ----
@@ -151,7 +151,7 @@ refused() { # LIMIT PATTERN
 }
 refused 20x 'expected a size such as 20G'
 refused 0 'expected a size such as 20G'
-refused 1M '\[1/[0-9]+\] .* seed 1 takes [0-9.]+ MB at its peak, and --memory-limit leaves -?[0-9.]+ MB'
+refused 1M '\[1/[0-9]+\] .* seed 1 needs [0-9.]+ MB at its peak, but --memory-limit leaves -?[0-9.]+ MB'
 ! "${run[@]}" --profile -j 2 2>told || fail "--profile -j 2 runs"
 grep -q -- '--profile cannot be combined with -j or --memory-limit' told || fail "--profile -j 2: $(cat told)"
 

@@ -81,14 +81,14 @@ refused() {
 }
 refused 'no paper "nobody": expected one of dpo, hpgd, parl, sail' --paper nobody
 refused 'nowhere.cfg' --paper ./nowhere.cfg
-refused 'expected no --metrics' --paper sail -m reward tiny.db
+refused 'cannot be combined with --metrics' --paper sail -m reward tiny.db
 refused 'none.db' --paper ./paper.cfg none.db
 sed 's/source = "Table 2"/sauce = "Table 2"/' paper.cfg >bad.cfg
 refused 'bad.cfg:[0-9]*: .*source|source.*expected' --paper ./bad.cfg
 sed 's/checked = "paper"; }$/checked = "paper"; colour = 1; }/' paper.cfg >bad.cfg
 refused 'bad.cfg:[0-9]+: .*colour' --paper ./bad.cfg
 sed 's/"beta=0.25"/"beta is small"/' paper.cfg >bad.cfg
-refused 'bad.cfg:5: .*expected at most 8 of "option=number"' --paper ./bad.cfg
+refused 'bad.cfg:5: .*expected at most 8 conditions "option=number"' --paper ./bad.cfg
 printf 'title = "x"; reference = "y";\n' >bad.cfg
 refused 'bad.cfg: no figures' --paper ./bad.cfg
 

@@ -78,7 +78,7 @@ expect 2 'no kind "algorithmus".*did you mean "algorithm"' regatta new algorithm
 expect 2 'no kind "policy": expected algorithm, environment' regatta new policy other
 expect 2 '"My loss": expected lower-case letters' regatta new algorithm 'My loss'
 expect 2 '"../x": expected lower-case letters' regatta new algorithm ../x
-expect 2 'there is an algorithm "dpo" already' regatta new algorithm dpo
+expect 2 'an algorithm "dpo" exists already' regatta new algorithm dpo
 expect 2 'expected a kind and a name' regatta new algorithm
 [[ ! -e other && ! -e dpo ]] || complain "what was refused left a folder"
 
@@ -94,7 +94,7 @@ expect 0 'mine' regatta run --dry-run mine.cfg
 expect 0 '' regatta run -q mine.cfg
 expect 0 ' claims hold, 0 failed' regatta check-plugin mine.so --name mine -s margin=0.1
 expect 2 'registers nothing under the name "yours"' regatta check-plugin mine.so --name yours
-expect 1 'mine.so: a bandit can be raced on: .*margin' regatta check-plugin mine.so -s margin=none
+expect 1 'mine.so: it can be trained on a bandit: .*margin' regatta check-plugin mine.so -s margin=none
 expect 2 'expected OPTION=VALUE' regatta check-plugin mine.so -s margin
 expect 2 'expected a plug-in' regatta check-plugin
 
@@ -105,7 +105,7 @@ for command in "table results/mine.db" "compare results/mine.db mine dpo" "statu
     # shellcheck disable=SC2086
     expect 0 mine regatta --plugin $plugin $command
 done
-expect 0 'all of them whole|9 of them whole' regatta check-store results/mine.db
+expect 0 'all of them intact|9 of them intact' regatta check-store results/mine.db
 expect 0 '' regatta export-trial results/mine.db mine --seed 1 -o package
 expect 2 '"mine.so" of SHA-256 [0-9a-f]{64}, which is not loaded: .*regatta --plugin FILE' regatta verify package
 expect 2 'regatta --plugin FILE' regatta rerun package --results rerun.db
@@ -270,7 +270,7 @@ if ! is_sanitized; then # which has handlers of its own
         rm -rf results
         regatta run -j "$jobs" crash.cfg >out 2>err && complain "-j $jobs: a crash is no failure of the run"
         grep -q '^regatta: the plug-in .*crash.so crashed: segmentation fault' err || complain "-j $jobs: the crash is not told: $(cat err)"
-        expect 0 'and nothing else amiss' regatta check-store results/crash.db
+        expect 0 'no other damage' regatta check-store results/crash.db
         expect 0 '^dpo +1 ' regatta table results/crash.db
     done
     expect 0 '^ipo +1 ' regatta table results/crash.db # side by side, others go on

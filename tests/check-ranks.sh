@@ -111,9 +111,9 @@ check_taken_up() {
         ((step > 1)) || [[ $status == finished ]] || continue
         ! grep -qF "] $label seed $seed step 0:" log ||
             fail "$label seed $seed began again, after step $step ($status): $(cat log)"
-        from=$(sed -n "s/^$label seed $seed: going on from step //p" log)
+        from=$(sed -n "s/^$label seed $seed: resuming from step //p" log)
         [[ -z $from ]] || ((from >= step - 1)) ||
-            fail "$label seed $seed: going on from step $from, after step $step"
+            fail "$label seed $seed: resuming from step $from, after step $step"
     done <far
 }
 
@@ -216,7 +216,7 @@ stop_once() {
     [[ $1 == mpirun ]] || grep -q 'stopped by a signal' log || fail "$1: $(cat log)"
     ranks 2 --ranks-per-trial 2 -r stopped.db 2>log || fail "$1: $(cat log)"
     same stopped
-    grep -q 'going on from step' log
+    grep -q 'resuming from step' log
 }
 for whom in mpirun other; do
     tries=0
@@ -233,7 +233,7 @@ ranks 3 --ranks-per-trial 2 -r wrong.db 2>told || status=$?
     fail "$status: $(cat told)"
 status=0
 "${run[@]}" --ranks-per-trial 2 -r wrong.db 2>told || status=$?
-[[ $status -eq 2 && $(grep -c '^regatta: .*this is the only rank' told) -eq 1 ]] || fail "$status: $(cat told)"
+[[ $status -eq 2 && $(grep -c '^regatta: .*there is only one rank' told) -eq 1 ]] || fail "$status: $(cat told)"
 status=0
 ranks 2 --ranks-per-trial 2 -r wrong.db -s training.batch=3 2>told || status=$?
 [[ $status -eq 2 && $(grep -c '^regatta: training.shards is 4, and a batch has 3' told) -eq 1 ]] ||

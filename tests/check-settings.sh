@@ -15,7 +15,7 @@ fi
 settings() {
     local config=$source/experiments/papers/$1.cfg
     "$program" run "$config" -r none.db >out 2>err && complain "$1: ran without weights"
-    grep -qE 'data/.*(: |" is missing$)' err || complain "$1: no file is named: $(cat err)"
+    grep -qE 'data/.*(: |" is missing)' err || complain "$1: no file is named: $(cat err)"
     python3 "$source/tests/tiny_models.py" data "$3" 400 "$1.jsonl" || complain "$1: no data"
     python3 "$source/tests/tiny_models.py" "$2" $vocabulary "$1.model" || complain "$1: no model"
     "$program" run "$config" -r "$1.db" -s "environment.train=$folder/$1.jsonl" \

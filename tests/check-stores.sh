@@ -155,10 +155,10 @@ lie() { # MEMBER VALUE PATTERN
     sed -i -E "s/\"$1\": [^,]*/\"$1\": $2/" packed/trial.json
     expect 1 "$3" verify -q packed
 }
-lie label '"parl"' 'trial.json: label is "parl", and config.json is of "dpo"'
-lie algorithm '"parl"' 'trial.json: algorithm is "parl", and config.json is of "dpo"'
-lie seed 77 'trial.json: seed is "77", and config.json is of "1"'
-lie experiment '"lies"' 'trial.json: experiment is "lies", and results.db has'
+lie label '"parl"' 'trial.json: label is "parl", but config.json has "dpo"'
+lie algorithm '"parl"' 'trial.json: algorithm is "parl", but config.json has "dpo"'
+lie seed 77 'trial.json: seed is "77", but config.json has "1"'
+lie experiment '"lies"' 'trial.json: experiment is "lies", but results.db has'
 
 # Numbers at the ends of their range are numbers.
 hostile change old.db large.db "UPDATE metrics SET value = 1e308 * (trial - 2) WHERE name = 'eval/reward'"
@@ -250,7 +250,7 @@ for jobs in 1 2; do
     "$program" run -q -j $jobs small.cfg -r sent/w.db 2>err || complain "run -j $jobs beside damaged weights: $(cat err)"
     grep -q "^regatta: $damaged: is damaged: .*; sail-pr seed 1 is not run again" err ||
         complain "run -j $jobs tells no damaged weights: $(cat err)"
-    grep -q "^regatta: sent/w: the weights of dpo seed 1 are not there, though this trial is done" err ||
+    grep -q "^regatta: sent/w: the weights of dpo seed 1 are missing, though this trial is done" err ||
         complain "run -j $jobs tells no missing weights: $(cat err)"
 done
 
@@ -318,13 +318,13 @@ expect 1 'the file is damaged; regatta check-store tells what can be saved' tabl
 expect 1 '^regatta: short.db: is damaged$' check-store short.db --save long.db
 saved=$(sed -n 's/^long.db: now has \([0-9]*\) of its trials$/\1/p' out)
 [[ ${saved:-0} -gt 0 ]] || complain "check-store saves nothing of a store without its last page: $(cat out)"
-expect 0 "^long.db: $saved trials, $saved of them whole" check-store long.db
+expect 0 "^long.db: $saved trials, $saved of them intact" check-store long.db
 "$program" run -q small.cfg -r long.db 2>err || complain "the run after saving: $(cat err)"
 "$program" table long.db -f csv -m reward,kl >short.csv
 "$program" table good.db -f csv -m reward,kl | cmp -s - short.csv || complain "what is saved of a short file has other numbers"
 for store in first.db less.db; do
     expect 1 "^regatta: $store: " check-store $store --save nothing.db
-    grep -q 'nothing of it can be saved' out err || complain "check-store $store: $(cat out err)"
+    grep -q 'nothing can be saved' out err || complain "check-store $store: $(cat out err)"
     grep -q 'check-store' out err && complain "check-store $store refers to itself: $(cat out err)"
     none 'nothing*' "check-store --save of $store"
 done

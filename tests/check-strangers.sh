@@ -108,13 +108,13 @@ try() {
     acted "$name" "run $name.cfg"
     expect 0 '' export-trial "results/$name.db" dpo --with-inputs -o "$name.tar.zst"
     calm
-    expect 2 "^regatta: $name.tar.zst: $setting = \".*\" .*, which a trial of others may not do without --" \
+    expect 2 "^regatta: $name.tar.zst: $setting = \".*\" .*; for a trial from elsewhere this needs --" \
         verify -q "$name.tar.zst"
     expect 2 "^regatta: $name.tar.zst: $setting = " rerun -q "$name.tar.zst" -r "again/$name.db"
     [[ ! -e again ]] || complain "$name: a rerun that is refused leaves something"
     last=${*: -1}
     [[ $# -le 2 ]] || expect 2 'key_variable = "RG_TEST_KEY" reads that variable' verify -q "$name.tar.zst" "${@:1:$#-2}"
-    [[ $# -le 2 ]] || expect 2 'without --key-variable NAME' verify -q "$name.tar.zst" "${@:1:$#-1}" "not_$last"
+    [[ $# -le 2 ]] || expect 2 'needs --key-variable NAME' verify -q "$name.tar.zst" "${@:1:$#-1}" "not_$last"
     is_calm "$name"
     expect 0 '^the same result' verify -q "$name.tar.zst" "$@"
     acted "$name" "verify $*"
@@ -128,7 +128,7 @@ try endpoint environment.judge.url --allow endpoint
 try keyed environment.judge.url --allow endpoint --key-variable RG_TEST_KEY
 try save environment.judge.save --allow save
 try mixed environment.judge.judges.1.save --allow command,save
-expect 2 '--allow all: "all" is nothing that can be allowed: expected a list of command, endpoint, save' \
+expect 2 '--allow all: "all" is not a kind of act: expected a list of command, endpoint, save' \
     verify command.tar.zst --allow all
 expect 0 'key-variable=NAME' verify --help
 

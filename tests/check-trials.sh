@@ -48,7 +48,7 @@ expect 0 '' table x.db
 grep -q "^dpo" log && grep -q "^other" log || complain "the table is of one method alone: $(cat log)"
 grep -q "left out" log && complain "methods that the config asks for are left out: $(cat log)"
 expect 2 'did you mean "dpo"' run x.cfg -r x.db --only dppo
-expect 2 'there is dpo, other, base' run x.cfg -r x.db --only unlike-all
+expect 2 'expected one of dpo, other, base' run x.cfg -r x.db --only unlike-all
 expect 0 '' run x.cfg -q -r beside.db --only dpo -j 2
 diff <(trials x.db | grep dpo) <(trials beside.db) >log || complain "--only beside -j: $(cat log)"
 
@@ -87,7 +87,7 @@ ls x/"$key"* >/dev/null 2>&1 && complain "files of a forgotten trial: $(ls x)"
 rows x.db | grep -qv ' 0$' && complain "rows of a forgotten trial: $(rows x.db)"
 expect 0 'trials removed' forget x.db other --yes
 trials x.db | grep -q other && complain "forgotten: $(trials x.db)"
-expect 0 '3 trials, 3 of them whole' check-store x.db
+expect 0 '3 trials, 3 of them intact' check-store x.db
 expect 0 '' run x.cfg -q -r x.db
 cmp before.safetensors "x/$key.safetensors" || complain "a trial that was forgotten comes back as another"
 [[ $(trials x.db | wc -l) -eq 6 ]] || complain "run after forget: $(trials x.db)"
@@ -128,7 +128,7 @@ kill -INT $run
 wait $run
 # Of two experiments it has to be said which.
 expect 0 '' run x.cfg -q -r x.db -s name='"y"' --only dpo
-expect 2 'say which by --experiment' forget x.db dpo --yes
+expect 2 'choose one by --experiment' forget x.db dpo --yes
 expect 0 '2 trials removed' forget x.db dpo --yes -e y
 
 [[ $failures -eq 0 ]] && echo "trials go by their names"

@@ -170,17 +170,17 @@ Test(claims, fail_of_broken_algorithms_by_name) {
     static const struct {
         RgTensor *(*loss)(RgStep *step, const void *options, const RgBatch *batch);
         const char *words;
-    } cases[] = {{cut_loss, "the loss's gradient is that of its differences"},
-                 {off_loss, "the loss's gradient is that of its differences"},
+    } cases[] = {{cut_loss, "the loss's gradient equals its finite differences"},
+                 {off_loss, "the loss's gradient equals its finite differences"},
                  {coupled_loss, "a batch in parts"},
                  {counting_loss, "the same bits again"},
-                 {counting_loss, "goes on from its checkpoint"},
+                 {counting_loss, "resumes from its checkpoint"},
                  {threaded_loss, "the same bits again"},
                  {elsewhere_loss, "all operations are metered"},
                  {backward_loss, "preferences raise the reward"},
                  {late_loss, "checkpoint ends with the same bits: step 10: the loss is not finite"},
                  {infinite_loss, "any number of threads: step 1: the loss is not finite"},
-                 {infinite_loss, "no finite scalar"}};
+                 {infinite_loss, "not a finite scalar"}};
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
         broken.loss = cases[k].loss;
         check_fails(cases[k].words, check_broken, cases[k].words);
@@ -204,7 +204,7 @@ Test(claims, of_gradients_know_what_is_stopped_on_purpose) {
     cr_expect_eq(claims.failed, 0, "%s", claims.first_failure);
     cr_expect_eq(claims.held, 1);
     broken.loss = vector_loss;
-    check_fails("a vector", check_gradient_alone, "no finite scalar");
+    check_fails("a vector", check_gradient_alone, "not a finite scalar");
 }
 
 /* ---- broken estimators and optimisers ---- */
@@ -241,9 +241,9 @@ Test(claims, fail_of_broken_estimators_by_name) {
     estimator.estimate = wrong_sign;
     check_fails("wrong sign", check_estimator, "the implicit term");
     estimator.estimate = moves_on;
-    check_fails("moves on", check_estimator, "puts the values of both levels back");
+    check_fails("moves on", check_estimator, "restores the values of both levels");
     estimator.estimate = keeps_quiet;
-    check_fails("keeps quiet", check_estimator, "reports what it has asked for");
+    check_fails("keeps quiet", check_estimator, "reports its requests");
     estimator.estimate = sound->estimate;
     estimator.order = 1;
     check_fails("of order 1", check_estimator, "no more than its descriptor says");
@@ -281,10 +281,10 @@ Test(claims, fail_of_broken_optimisers_by_name) {
     static const struct {
         void (*move)(RgOptimizer *o, RgParameters *p, const RgParameterView *view, double clip);
         const char *words;
-    } cases[] = {{uphill, "goes down on a quadratic"},
+    } cases[] = {{uphill, "descends on a quadratic"},
                  {unclipped, "multiplies the gradient by `clip`"},
                  {counting, "the same bits again"},
-                 {counting, "goes on from a checkpoint"},
+                 {counting, "resumes from a checkpoint"},
                  {by_itself, "at a rate of 0 nothing moves"}};
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
         optimizer.move = cases[k].move;
@@ -337,7 +337,7 @@ Test(claims, fail_of_broken_judges_by_name) {
     check_fails("by place", check_jury, "in another order");
     check_fails("by place", check_jury, "without its neighbours");
     jury.rewards = by_mood;
-    check_fails("by mood", check_jury, "asked again gets the same bits");
+    check_fails("by mood", check_jury, "a repeated query has the same bits");
     jury.rewards = infinite;
     check_fails("infinite", check_jury, "rewards are finite");
 }
@@ -379,10 +379,10 @@ Test(claims, fail_of_broken_environments_by_name) {
     task.about.name = "task";
     cr_assert_eq(rg_environment_type_register(&task, &error), RG_OK, "%s", error.text);
     task.evaluate = forgetful;
-    check_fails("forgetful", check_task, "the same bits when it is asked again");
+    check_fails("forgetful", check_task, "a repeated evaluation has the same bits");
     task.evaluate = bandit->evaluate;
     task.create = with_unfair_judge;
-    check_fails("unfair", check_task, "its judge says the same");
+    check_fails("unfair", check_task, "its judge gives equal rewards");
     task.create = bandit->create;
     task.primary_metric = "glory";
     check_fails("glory", check_task, "has its primary metric");

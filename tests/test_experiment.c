@@ -105,7 +105,7 @@ Test(experiment, what_should_be_a_list_is_refused_with_its_place) {
     refused("algorithms = ( { beta = 0.1; } );\n", "test.cfg: algorithms.0.type is missing",
             "name");
     refused("algorithms = ( { type = \"dpo\"; }, { type = \"dpo\"; beta = 0.2; } );\n",
-            "test.cfg: algorithms.1: \"dpo\" is the label", "dpo-2");
+            "test.cfg: algorithms.1: \"dpo\" is also the label", "dpo-2");
     RgExperiment *experiment = opened(dpo);
     cr_assert_eq(experiment->trial_count, 2);
     rg_experiment_close(experiment);
@@ -203,7 +203,7 @@ Test(experiment, thousands_of_seeds_are_told_apart) {
     char *twice = rg_string_format("%s,7];", named);
     cr_expect_eq(rg_experiment_open(scratch_write("many.cfg", twice), NULL, 0, &e, &error),
                  RG_E_USAGE);
-    cr_expect(strstr(error.text, "\"dpo\" with seed 7 is there twice"), "%s", error.text);
+    cr_expect(strstr(error.text, "\"dpo\" with seed 7 occurs twice"), "%s", error.text);
     free(twice);
     free(named);
     free(config);
@@ -401,7 +401,7 @@ Test(experiment, what_varies_is_checked_before_it_runs) {
         {GRID "\"algorithm.beta\"; values = 0.1; } );", "sweep.0.values", "expected a list"},
         {GRID "\"algorithm.beta\"; values = [0.1]; },\n{ option = \"algorithm.beta\"; values = "
               "[0.2]; } );",
-         "algorithm.beta", "varied twice"},
+         "algorithm.beta", "swept twice"},
         {DPO "sweep = { option = \"algorithm.beta\"; values = [0.1]; };", "sweep",
          "expected a list"},
         {DPO "search = 3;", "test.cfg:8", "expected a group"},
@@ -416,13 +416,13 @@ Test(experiment, what_varies_is_checked_before_it_runs) {
              "[0.1]; } ); };",
          "test.cfg:8", "did you mean \"seed\"?"},
         {DRAW "\"algorithm.beta\"; to = 1; } ); };", "search.options.0.from is missing", "a real"},
-        {DRAW "\"algorithm.beta\"; from = 2; to = 1; } ); };", "test.cfg:9", "more than from"},
+        {DRAW "\"algorithm.beta\"; from = 2; to = 1; } ); };", "test.cfg:9", "a value above from"},
         {DRAW "\"algorithm.beta\"; from = 0; to = 1; scale = \"log\"; } ); };", "test.cfg:9",
          "above 0"},
         {DRAW "\"algorithm.beta\"; from = 1; to = 2; scale = \"logg\"; } ); };", "test.cfg:9",
          "did you mean \"log\"?"},
         {DRAW "\"training.batch\"; from = 1.5; to = 2; scale = \"integer\"; } ); };", "test.cfg:9",
-         "expected an integer, as the scale is"},
+         "expected an integer, as scale is"},
         {DRAW "\"training.batch\"; from = 1; to = 2; } ); };", "test.cfg:9", "expected an integer"},
         /* one draw would hardly meet these */
         {DRAW "\"algorithm.beta\"; from = 0.1; to = 1000.1; } ); };", "test.cfg:9",

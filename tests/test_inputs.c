@@ -174,7 +174,7 @@ Test(inputs, that_change_before_they_are_read_refuse_the_trial) {
     RgExperiment *experiment = opened("one/x.cfg", rewards);
     scratch_write("one/rewards.txt", "0 1\n3 2\n");
     cr_expect_eq(rg_experiment_run(experiment, NULL, &options, NULL, &error), RG_E_FORMAT);
-    cr_expect(strstr(error.text, "has other contents than the trial is of"), "%s", error.text);
+    cr_expect(strstr(error.text, "has changed since the trial was recorded"), "%s", error.text);
     rg_experiment_close(experiment);
     experiment = opened("one/x.cfg", rewards);
     ASSERT_OK(rg_experiment_run(experiment, NULL, &options, NULL, &error));

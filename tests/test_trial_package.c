@@ -190,7 +190,7 @@ Test(trial_package, damage_of_any_file_is_told_by_its_name) {
     for (int i = 0; i < 3; i++) {
         snprintf(path, sizeof path, "%s/%s", scratch("trial"), files[i]);
         damage(path, 2);
-        refused_open(scratch("trial"), files[i], "is not what was packed");
+        refused_open(scratch("trial"), files[i], "differs from what was packed");
         damage(path, 2);
     }
     snprintf(path, sizeof path, "%s/config.json", scratch("trial"));
@@ -198,9 +198,9 @@ Test(trial_package, damage_of_any_file_is_told_by_its_name) {
     refused_open(scratch("trial"), "config.json is missing", "damaged");
     snprintf(path, sizeof path, "%s/trial.json", scratch("trial"));
     scratch_write("trial/trial.json", "{\"format\": \"regatta trial\", \"version\": 2}");
-    refused_open(scratch("trial"), "format 2", "knows format 1");
+    refused_open(scratch("trial"), "format 2", "supports format 1");
     scratch_write("trial/trial.json", "{}");
-    refused_open(scratch("trial"), "is no packed trial", "something else");
+    refused_open(scratch("trial"), "is not a packed trial", "something else");
     refused_open(scratch("none"), "none: No such file", "");
 }
 
@@ -239,11 +239,13 @@ static const char *archive_of(const char *name, unsigned kind) {
 }
 
 Test(trial_package, an_archive_writes_nothing_outside_its_folder) {
-    refused_open(archive_of("trial/../../escaped", AE_IFREG), "holds \"trial/../../escaped\"", "");
-    refused_open(archive_of("/trial.json", AE_IFREG), "holds \"/trial.json\"", "");
-    refused_open(archive_of("trial.json", AE_IFREG), "holds \"trial.json\"", "");
-    refused_open(archive_of("trial/trial.json", AE_IFLNK), "holds \"trial/trial.json\"", "");
-    refused_open(archive_of("trial/trial.json", AE_IFREG), "is no packed trial", "something else");
+    refused_open(archive_of("trial/../../escaped", AE_IFREG), "contains \"trial/../../escaped\"",
+                 "");
+    refused_open(archive_of("/trial.json", AE_IFREG), "contains \"/trial.json\"", "");
+    refused_open(archive_of("trial.json", AE_IFREG), "contains \"trial.json\"", "");
+    refused_open(archive_of("trial/trial.json", AE_IFLNK), "contains \"trial/trial.json\"", "");
+    refused_open(archive_of("trial/trial.json", AE_IFREG), "is not a packed trial",
+                 "something else");
     cr_assert_neq(access(scratch("escaped"), F_OK), 0);
 }
 
@@ -265,8 +267,7 @@ Test(trial_package, an_archive_that_is_made_to_fill_a_disk_is_not_unpacked) {
     archive_entry_free(entry);
     archive_write_close(archive);
     archive_write_free(archive);
-    refused_open(path, "weights.safetensors and what stands before it are more than 1000 times",
-                 "");
+    refused_open(path, "weights.safetensors and the files before it are more than 1000 times", "");
 }
 
 /* libarchive would have lrzip unpack what begins so. */
@@ -292,7 +293,7 @@ Test(trial_package, an_input_that_is_missing_or_another_is_named) {
     cr_assert_eq(rename(scratch("rewards.txt"), scratch("moved.txt")), 0);
     refused_open(scratch("trial"), "input environment.reward_file is missing", "rewards.txt");
     scratch_write("rewards.txt", "0 1 2\n3 1 0\n0.5 0.25 1\n2 2 9\n");
-    refused_open(scratch("trial"), "input environment.reward_file is another file", "rewards.txt");
+    refused_open(scratch("trial"), "input environment.reward_file differs", "rewards.txt");
 
     char *said = rg_string_format("environment.reward_file=%s", scratch("moved.txt"));
     const char *const inputs[] = {said, "environment.reward=x"};
@@ -349,7 +350,7 @@ Test(trial_package, what_is_there_is_not_overwritten_by_a_folder) {
     run_all();
     scratch_write("trial/mine.txt", "mine");
     cr_assert_eq(pack("trial", "dpo", false), RG_E_FILE);
-    cr_assert(strstr(error.text, "it is there already"), "%s", error.text);
+    cr_assert(strstr(error.text, "it exists already"), "%s", error.text);
     cr_assert_eq(access(scratch("trial/mine.txt"), F_OK), 0);
 }
 
@@ -390,13 +391,15 @@ Test(trial_package, names_that_lead_elsewhere_are_refused) {
         {"\"label\": \"dpo\"", "\"label\": \"\\u001b[2J\"", "label is \"?[2J\""},
         {"\"key\": \"", "\"key\": \"../", "key is \"../"},
         {"\"name\": \"config.json\"", "\"name\": \"../config.json\"",
-         "lists \"../config.json\", which is no file in it"},
+         "lists \"../config.json\", which is not a file in it"},
         {"\"name\": \"rewards.txt\"", "\"name\": \"../rewards.txt\"",
          "lists \"../rewards.txt\" as a file of the input environment.reward_file"},
         {"\"setting\": \"environment.reward_file\"", "\"setting\": \"../environment\"",
          "lists the input \"../environment\""},
-        {"\"swept\": {", "\"swept\": {\"\\u0007\": 1", "swept is no object of names and values"},
-        {"\"swept\": {", "\"swept\": [], \"other\": {", "swept is no object of names and values"},
+        {"\"swept\": {", "\"swept\": {\"\\u0007\": 1",
+         "swept: expected an object of names and values"},
+        {"\"swept\": {", "\"swept\": [], \"other\": {",
+         "swept: expected an object of names and values"},
     };
     run_all();
     ASSERT_OK(pack("trial", "dpo", true));
@@ -415,7 +418,7 @@ Test(trial_package, a_path_that_is_no_listed_input_is_not_read) {
     ASSERT_OK(pack("trial", "dpo", false));
     rewrite_record("\"inputs\": [", "\"inputs\": [], \"others\": [");
     refused_open(scratch("trial"),
-                 "config.json: environment.reward_file = ", "is no input that trial.json lists");
+                 "config.json: environment.reward_file = ", "is not an input listed in trial.json");
 }
 
 Test(trial_package, rows_whose_names_lead_elsewhere_are_not_packed) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* regatta: the program. Finds the command and hands over; what commands share is here too. */
+/* regatta: the program. Parses global options, finds the command and runs it. */
 #include "core/files.h"
 #include "core/plugin.h"
 #include "core/suggest.h"
@@ -18,12 +18,11 @@
 #include <unistd.h>
 
 static const RgCommand commands[] = {
-    {"run", "run an experiment's trials, or go on with them", rg_command_run},
-    {"status", "how far the runs of a results store are", rg_command_status},
-    {"submit", "an experiment as a Slurm job array", rg_command_submit},
-    {"plan", "memory and operations that an experiment will take", rg_command_plan},
-    {"list", "list algorithms, environments, judges, policies and what else there is",
-     rg_command_list},
+    {"run", "run or resume an experiment's trials", rg_command_run},
+    {"status", "progress of the runs in a results store", rg_command_status},
+    {"submit", "submit an experiment as a Slurm job array", rg_command_submit},
+    {"plan", "estimate the memory and operations of an experiment", rg_command_plan},
+    {"list", "list algorithms, environments, judges, policies and other types", rg_command_list},
     {"show", "show an algorithm, environment, policy or config part with its options",
      rg_command_show},
     {"table", "results as a table: mean and standard error over seeds", rg_command_table},
@@ -31,7 +30,7 @@ static const RgCommand commands[] = {
     {"report", "one self-contained HTML page", rg_command_report},
     {"compare", "methods head to head, paired by seed and prompt", rg_command_compare},
     {"tournament", "a round-robin of all methods: win rates and ratings", rg_command_tournament},
-    {"frontier", "reward over divergence, and which points are optimal", rg_command_frontier},
+    {"frontier", "reward against divergence, and the Pareto-optimal points", rg_command_frontier},
     {"budget", "a metric of all methods at equal spending", rg_command_budget},
     {"sample", "sample responses from a policy", rg_command_sample},
     {"score", "log-probabilities of given responses under a policy", rg_command_score},
@@ -41,19 +40,18 @@ static const RgCommand commands[] = {
     {"export-trial", "pack one trial so that another machine can rerun it",
      rg_command_export_trial},
     {"rerun", "run a packed trial again", rg_command_rerun},
-    {"verify", "run a packed trial again and tell whether the result is the same",
-     rg_command_verify},
+    {"verify", "run a packed trial again and check that the result is the same", rg_command_verify},
     {"merge", "copy experiments and trials of other results stores into one", rg_command_merge},
     {"forget", "remove trials from a results store", rg_command_forget},
-    {"check-store", "is a results store whole, and what of it can be saved",
+    {"check-store", "check a results store for damage, and save its intact trials",
      rg_command_check_store},
     {"tokenize", "token ids of texts, and the texts that they decode to", rg_command_tokenize},
     {"train-tokenizer", "learn a byte-level BPE vocabulary", rg_command_train_tokenizer},
     {"check-gradients", "bias and variance of gradient estimators on an exact environment",
      rg_command_check_gradients},
-    {"new", "begin an algorithm, environment, judge, estimator or optimizer of your own",
+    {"new", "create an algorithm, environment, judge, estimator or optimizer of your own",
      rg_command_new},
-    {"check-plugin", "does a plug-in keep what is asked of everything built in",
+    {"check-plugin", "check that a plug-in satisfies the contracts of the built-in types",
      rg_command_check_plugin},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
@@ -64,26 +62,24 @@ static void print_help(FILE *stream) {
           stream);
     for (int i = 0; i < COMMAND_COUNT; i++)
         fprintf(stream, "  %-16s %s\n", commands[i].name, commands[i].summary);
-    fputs(
-        "\n--kernels=avx512|avx2|sse2|neon|generic names the vector instructions to use, in place\n"
-        "of the processor's best; so does the environment variable REGATTA_KERNELS.\n"
-        "--plugin=FILE loads a plug-in, whose algorithms and the like are then there for any "
-        "command;\n"
-        "so does REGATTA_PLUGINS, a list with colons, and plugins = [\"FILE\"] in a config.\n"
-        "\nFolders above what a command writes are made.\n",
-        stream);
+    fputs("\n--kernels=avx512|avx2|sse2|neon|generic selects the vector instructions, instead of\n"
+          "the processor's best; so does the environment variable REGATTA_KERNELS.\n"
+          "--plugin=FILE loads a plug-in, whose types any command can then use; so do\n"
+          "REGATTA_PLUGINS, a list separated by colons, and plugins = [\"FILE\"] in a config.\n"
+          "\nMissing folders of an output path are created.\n",
+          stream);
     char *config = rg_own_file("experiments/bandit/head-to-head.cfg");
     fprintf(stream,
-            "\nregatta COMMAND --help tells more of a command. A first run:\n\n"
+            "\nregatta COMMAND --help describes a command. A first run:\n\n"
             "  regatta run %s\n"
             "  regatta table results/bandit-head-to-head.db\n",
             config);
     free(config);
 }
 
-/* Large arrays that come and go (decoders, tapes of passes without a gradient) return to the
- * system. Otherwise glibc raises its threshold as they are freed and keeps them, between ones that
- * stay, so that what is never needed at the same time adds up. */
+/* Returns large temporary arrays (decoders, tapes of passes without a gradient) to the system.
+ * Otherwise glibc raises its threshold when they are freed and keeps them between permanent ones,
+ * so that arrays which are never needed at the same time add up. */
 static void return_large_memory(void) {
 #ifdef M_MMAP_THRESHOLD
     mallopt(M_MMAP_THRESHOLD, 1 << 20);
@@ -101,8 +97,7 @@ static bool is_option(const char *argument, const char *option) {
            (argument[length] == '\0' || argument[length] == '=');
 }
 
-/* The value of the option before the command, which took *taken arguments; NULL where there is
- * none. */
+/* The value of a global option; NULL if it is absent. Adds the arguments used to *taken. */
 static const char *take_option(int argc, char **argv, const char *option, int *taken) {
     if (argc < 2 || !is_option(argv[1], option))
         return NULL;
@@ -112,8 +107,7 @@ static const char *take_option(int argc, char **argv, const char *option, int *t
     return joined ? argv[1] + length + 1 : argc > 2 ? argv[2] : "";
 }
 
-/* --kernels NAME becomes the environment variable, which a new start and other processes see, too.
- */
+/* Stores --kernels NAME in the environment, for a restarted program and for child processes. */
 static RgStatus set_kernels(const char *name, RgError *error) {
     RgInstructions unused;
     RgStatus status = rg_instructions_find(name, &unused, error);
@@ -123,7 +117,7 @@ static RgStatus set_kernels(const char *name, RgError *error) {
     return RG_OK;
 }
 
-/* --plugin FILE is added to the variable, for the same reason. */
+/* Adds --plugin FILE to its variable, for the same reason. */
 static RgStatus add_plugin(const char *file, RgError *error) {
     if (!file[0] || strchr(file, ':'))
         return rg_fail(error, RG_E_USAGE, "%s: expected a file, without ':' in its name",
@@ -136,8 +130,8 @@ static RgStatus add_plugin(const char *file, RgError *error) {
     return RG_OK;
 }
 
-/* Options before the command, in any order. Returns how many arguments they took, −1 on an error.
- */
+/* Parses the options before the command, in any order. Returns the number of arguments used, −1 on
+ * an error. */
 static int take_options(int argc, char **argv, RgError *error) {
     int taken = 0;
     for (;;) {
@@ -153,7 +147,7 @@ static int take_options(int argc, char **argv, RgError *error) {
     }
 }
 
-/* The files of the variable, with colons between them. */
+/* Loads the plug-ins of the variable, a list separated by colons. */
 static RgStatus load_plugins(RgError *error) {
     const char *list = getenv(plugins_variable);
     RgStatus status = RG_OK;
@@ -167,18 +161,19 @@ static RgStatus load_plugins(RgError *error) {
     return status;
 }
 
-/* Behind the command, where it is unknown. */
+/* Refuses --kernels after the command, which would not know the option. */
 static RgStatus refuse_late_kernels(int argc, char **argv, RgError *error) {
     for (int i = 2; i < argc && strcmp(argv[i], "--") != 0; i++)
         if (is_option(argv[i], kernels_option))
             return rg_fail(error, RG_E_USAGE,
-                           "%s stands before the command: regatta --kernels=NAME %s ...",
+                           "%s must precede the command: regatta --kernels=NAME %s ...",
                            kernels_option, argv[1]);
     return RG_OK;
 }
 
-/* What was printed may have met a full disk only now. Asked where the program ends, so that no
- * command has to think of it, nor argp's --help; one that has failed has said why. */
+/* Reports a failed write to stdout, such as a full disk, which may appear only when it is closed.
+ * Runs at exit, so it covers every command and argp's --help. A failed command has already printed
+ * its error. */
 static void close_output(int status, void *unused) {
     (void)unused;
     bool bad = ferror(stdout) != 0;
@@ -192,7 +187,7 @@ int main(int argc, char **argv) {
     return_large_memory();
     rg_terminal_begin();
     on_exit(close_output, NULL);
-    signal(SIGXFSZ, SIG_IGN); /* a file that may grow no more is told like a full disk */
+    signal(SIGXFSZ, SIG_IGN); /* a file size limit is reported like a full disk */
     argp_err_exit_status = 2;
     RgError error = {0};
     int taken = take_options(argc, argv, &error);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* regatta compare, tournament, frontier and budget: command lines for the statistics of analysis/.
- */
+/* regatta compare, tournament, frontier and budget: command lines for analysis/'s statistics. */
 #include "analysis/compare/compare.h"
 #include "analysis/compare/equal_budget.h"
 #include "analysis/compare/frontier.h"

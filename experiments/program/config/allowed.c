@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The kinds of acts by their names, and the check. */
+/* Names of the kinds of acts, and the check of a trial's settings. */
 #include "experiments/program/config/allowed.h"
 
 #include "experiments/program/config/experiment.h"
@@ -29,7 +29,7 @@ RgStatus rg_allowed_add(RgAllowed *allowed, const char *list, RgError *error) {
                 found = i;
         if (found == RG_ACT_NONE)
             return rg_fail(error, RG_E_USAGE,
-                           "--allow %s: \"%.*s\" is nothing that can be allowed: expected a list "
+                           "--allow %s: \"%.*s\" is not a kind of act: expected a list "
                            "of " RG_ALLOWED_KINDS,
                            list, (int)length, word);
         allowed->act[found] = true;
@@ -65,8 +65,8 @@ static RgStatus check_option(void *context, const RgOption *option, const RgSett
         is_allowed(allowed, option->act, setting->text))
         return RG_OK;
     return rg_fail(error, RG_E_USAGE,
-                   "%s = \"%.300s\" %s, which a trial of others may not do without %s",
-                   setting->path, setting->text, acts[option->act].does, acts[option->act].option);
+                   "%s = \"%.300s\" %s; for a trial from elsewhere this needs %s", setting->path,
+                   setting->text, acts[option->act].does, acts[option->act].option);
 }
 
 RgStatus rg_allowed_check(const RgAllowed *allowed, const RgSettings *resolved, RgError *error) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Budgets: limits against the meter. */
+/* Budgets: limits compared with the meter. */
 #include "experiments/program/config/budget.h"
 
 #include <math.h>
@@ -8,7 +8,7 @@ const char *const rg_cost_names[] = {"steps",         "flops", "seconds", "gener
                                      "judge_queries", NULL};
 
 const RgOption rg_budget_options[] = {
-    RG_OPTION_INTEGER(RgBudgetOptions, steps, "0", 0, 1e12, "most steps; 0: no limit"),
+    RG_OPTION_INTEGER(RgBudgetOptions, steps, "0", 0, 1e12, "maximum number of steps; 0: no limit"),
     RG_OPTION_REAL(RgBudgetOptions, flops, "0", 0, 1e30,
                    "floating-point operations after which a trial ends; 0: no limit"),
     RG_OPTION_REAL(RgBudgetOptions, seconds, "0", 0, 1e12,
@@ -32,10 +32,10 @@ const RgOption rg_budget_options[] = {
 
 const RgOption rg_evaluation_options[] = {
     RG_OPTION_REAL(RgEvaluationOptions, every, "0", 0, 1e30,
-                   "steps, or what else `per` names, between evaluations; 0: at the end only"),
+                   "steps, or the cost `per`, between evaluations; 0: only at the end"),
     RG_OPTION_CHOICE(RgEvaluationOptions, per, "steps", rg_cost_names,
                      "what `every` counts: with a cost, a trial is evaluated after the first step "
-                     "that reaches each multiple, so that methods are seen at equal spending"),
+                     "that reaches each multiple, so that methods are compared at equal spending"),
     RG_OPTION_BOOLEAN(RgEvaluationOptions, start, "true", "evaluate before the first step too"),
     RG_OPTION_INTEGER(RgEvaluationOptions, log_every, "10", 1, 1e12,
                       "steps between logged training metrics"),
@@ -117,7 +117,7 @@ RgStatus rg_budget_resolve(RgBudgetOptions *budget, const RgAlgorithm *algorithm
     return RG_OK;
 }
 
-/* A quotient of doubles is 1 or more only where the dividend is no less than the divisor. */
+/* A quotient of doubles is 1 or more only if the dividend is at least the divisor. */
 double rg_budget_share(const RgBudgetOptions *budget, const RgSpending *spending, RgCost *cost) {
     double most = 0;
     if (cost)
@@ -143,7 +143,7 @@ bool rg_evaluation_due(const RgEvaluationOptions *evaluation, const RgSpending *
            floor(rg_spent(before, cost) / evaluation->every);
 }
 
-/* Terms are 1: what is drawn at all is asked for, not how much. */
+/* All terms are 1, because only whether work is done counts here, not how much. */
 static bool work_spends(const RgAlgorithm *algorithm, const void *options, RgCost cost) {
     const RgWorkTerms terms = {.batch = 1, .steps = 1, .parameters = 1};
     RgWork create, step;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* What a trial may spend, and at what spending it is measured. */
+/* What a trial may spend, and the spending at which it is evaluated. */
 #ifndef RG_EXPERIMENTS_PROGRAM_CONFIG_BUDGET_H
 #define RG_EXPERIMENTS_PROGRAM_CONFIG_BUDGET_H
 
 #include "algorithms/training/recipe.h"
 
-/* What limits and evaluation points are counted in. */
+/* Units of limits and evaluation points. */
 typedef enum RgCost {
     RG_COST_STEPS,
     RG_COST_FLOPS,
@@ -41,7 +41,7 @@ typedef struct RgEvaluationOptions {
 
 extern const RgOption rg_budget_options[], rg_evaluation_options[];
 
-/* Where a trial stands. */
+/* What a trial has spent so far. */
 typedef struct RgSpending {
     int64_t step;
     RgMeter meter;
@@ -62,16 +62,16 @@ RgStatus rg_budget_resolve(RgBudgetOptions *budget, const RgAlgorithm *algorithm
                            const RgRecipe *recipe, const RgTask *task, int64_t batch,
                            const char *label, RgError *error);
 
-/* Spent share of the limit that is nearest to its end; 1 or more: the trial is over. `cost`, unless
- * NULL, tells which it is. 0 without a limit. */
+/* The largest spent share of any limit; at 1 or more the trial is over. 0 without a limit. `cost`,
+ * unless NULL, receives the cost of that limit. */
 double rg_budget_share(const RgBudgetOptions *budget, const RgSpending *spending, RgCost *cost);
 
-/* Whether a multiple of `every` was reached on the way from `before` to `after`. */
+/* Whether a multiple of `every` was reached between `before` and `after`. */
 bool rg_evaluation_due(const RgEvaluationOptions *evaluation, const RgSpending *before,
                        const RgSpending *after);
 
-/* Whether a step of an algorithm with these options can spend of a cost at all; of those with steps
- * of their own that do not tell their work it is taken to be so. */
+/* Whether a step of an algorithm with these options can spend any of a cost. True for algorithms
+ * that have their own step and do not declare its work. */
 bool rg_step_spends(const RgAlgorithm *algorithm, const void *options, const RgRecipe *recipe,
                     RgCost cost);
 

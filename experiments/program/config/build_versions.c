@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What this program was built of and with. Each library's version comes from the one file that uses
- * it. */
+/* The versions of the build. The only file that uses a library gives its version. */
 #include "experiments/program/config/build_versions.h"
 
 #include "core/tensor/blas.h"
@@ -19,8 +18,8 @@
 #define COMPILER "GCC " __VERSION__
 #endif
 
-/* Where every file may use fused multiplications (configure --enable-native), and not the kernels
- * alone, numbers are others. */
+/* With configure --enable-native every file, not only the kernels, may use fused multiplications,
+ * which changes numbers. */
 #ifdef __FMA__
 #define FUSED " with FMA"
 #else

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading config files: the only place that knows libconfig. It flattens what libconfig parsed into
- * settings, layers files over each other, and sets what the command line overrides. What the keys
- * mean is not known here. */
+/* Reading config files: the only file that uses libconfig. It flattens libconfig's tree into
+ * settings, layers files over each other, and applies the overrides of the command line. It does
+ * not interpret the keys. */
 #include "experiments/program/config/config.h"
 
 #include "core/utf8.h"
@@ -16,13 +16,13 @@
 
 #define MOST_EXTENDS 32
 
-/* From libconfig's tree to settings. */
+/* ---- from libconfig's tree to settings ---- */
 
-/* What a tree is flattened into, and how its values say where they come from. */
+/* Destination of a flattened tree, and the origin of its values. */
 typedef struct Target {
     RgSettings *settings;
     const char *main_file; /* as libconfig names it; NULL for the text of -s */
-    const char *folder;    /* that libconfig left out in front of the names of included files */
+    const char *folder;    /* missing from libconfig's names of included files */
 } Target;
 
 static char *source_file(const Target *target, const config_setting_t *setting) {
@@ -34,8 +34,8 @@ static char *source_file(const Target *target, const config_setting_t *setting) 
                : rg_config_join_path(target->folder, file);
 }
 
-/* A string that starts with ./ or ../ is a path from the folder of the file that it stands in, so
- * that a config runs from any working directory. NULL for all other strings. */
+/* A string that starts with ./ or ../ is a path relative to the folder of its file, so that a
+ * config runs from any working directory. NULL for all other strings. */
 static char *path_from(const char *file, const char *text) {
     const char *slash = strrchr(file, '/');
     bool relative = strncmp(text, "./", 2) == 0 || strncmp(text, "../", 3) == 0;
@@ -86,7 +86,7 @@ static RgStatus flatten_value(const Target *target, const config_setting_t *sett
     return RG_OK;
 }
 
-/* Flatten what is below `setting`. Groups merge with what is there already; lists replace it. */
+/* Flattens the children of `setting`. Groups are merged with existing ones; lists replace them. */
 static RgStatus flatten(const Target *target, const config_setting_t *setting, const char *path,
                         RgError *error) {
     RgStatus status = RG_OK;
@@ -113,9 +113,9 @@ static RgStatus flatten(const Target *target, const config_setting_t *setting, c
     return status;
 }
 
-/* Files and their layers. */
+/* ---- files and layers ---- */
 
-/* The files being read, from the one asked for to the one that it extends, and so on. */
+/* The files being read: the first one, the one that it extends, and so on. */
 typedef struct Chain {
     const struct Chain *outer;
     const char *path; /* resolved */
@@ -141,7 +141,7 @@ static RgStatus extend_one(const Target *target, const config_setting_t *name, c
     return status;
 }
 
-/* Read the files that the key `extends` names, and take the key out. */
+/* Reads the files named by the key `extends`, and removes the key. */
 static RgStatus read_extended(const Target *target, config_t *config, const Chain *chain,
                               RgError *error) {
     const config_setting_t *extends = config_lookup(config, "extends");
@@ -218,9 +218,9 @@ RgStatus rg_config_read(const char *path, RgSettings *settings, RgError *error) 
     return read_layer(path, NULL, settings, error);
 }
 
-/* Overrides. */
+/* ---- overrides ---- */
 
-/* Text of path[0 … end), malloc'd. */
+/* Text of path[0 … end). The caller frees it. */
 static char *head_of(const char *path, const char *end) {
     return rg_string_format("%.*s", (int)(end - path), path);
 }
@@ -238,7 +238,7 @@ static bool is_path_part(const char *part, size_t length) {
     return names == length && rg_config_is_letter(part[0]);
 }
 
-/* Does the part of a path that starts at `part` fit what the table has above it? */
+/* Checks that the path component at `part` exists in the settings or may be added to them. */
 static RgStatus check_part(const RgSettings *settings, const char *path, const char *part,
                            RgError *error) {
     RgStatus status = RG_OK;
@@ -279,7 +279,7 @@ static RgStatus check_path(const RgSettings *settings, const char *path, RgError
     return RG_OK;
 }
 
-/* Parse `text` as the value of one setting; NULL when it is not just that. The outermost [ ] are
+/* Parses `text` as the value of one setting; NULL if it is anything else. The outermost [ ] are
  * read as ( ), as libconfig's arrays refuse [1, 0.5]. */
 static const config_setting_t *parse_value(config_t *config, const char *text) {
     size_t length = strlen(text);
@@ -292,7 +292,7 @@ static const config_setting_t *parse_value(config_t *config, const char *text) {
     return good && config_setting_length(root) == 1 ? config_setting_get_elem(root, 0) : NULL;
 }
 
-/* Flatten a parsed value: first for trial, so that a bad one changes nothing. */
+/* Flattens a parsed value, first into scratch settings, so that an error changes nothing. */
 static RgStatus set_value(RgSettings *settings, const char *path, const config_setting_t *value,
                           RgError *error) {
     RgSettings *scratch = rg_settings_create();

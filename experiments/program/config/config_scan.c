@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The scanner of config files: what libconfig 1.5 would get wrong silently (integers cut to 32
- * bits, strings without an end) or end the program over (a folder included) is found before it
- * reads. */
+/* The scanner of config files. It finds, before libconfig 1.5 parses them, errors that libconfig
+ * ignores (integers cut to 32 bits, unterminated strings) or that make it end the program (an
+ * included folder). */
 #include "experiments/program/config/config_scan.h"
 
 #include "core/files.h"
@@ -13,10 +13,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* As deep as libconfig itself goes. */
+/* libconfig's own limit. */
 #define MOST_INCLUDES 10
 
-/* A place in a text, for messages; line 0 where there are no lines to speak of. */
+/* A position in a text, for messages; line 0 for texts without lines. */
 typedef struct Cursor {
     const char *at;
     const char *file;
@@ -41,12 +41,12 @@ bool rg_config_is_name(char c) {
     return rg_config_is_letter(c) || rg_config_is_digit(c) || c == '-' || c == '_';
 }
 
-/* To the end of the line, not over it. */
+/* Moves to the end of the line, not past it. */
 static void skip_line(Cursor *cursor) {
     cursor->at += strcspn(cursor->at, "\n");
 }
 
-/* libconfig drops what follows a comment or a string without an end, and says nothing. */
+/* libconfig silently drops what follows an unterminated comment or string. */
 static RgStatus refuse_endless(const Cursor *start, const char *what, const char *end,
                                RgError *error) {
     char where[16];
@@ -82,14 +82,14 @@ static RgStatus skip_string(Cursor *cursor, RgError *error) {
     return RG_OK;
 }
 
-/* A number: libconfig takes an integer without L for an int, whatever does not fit being cut. */
+/* A number: libconfig reads an integer without L as an int, and truncates larger ones. */
 static RgStatus scan_number(Cursor *cursor, RgError *error) {
     const char *start = cursor->at, *digits = start + (*start == '+' || *start == '-');
     bool hexadecimal = digits[0] == '0' && (digits[1] == 'x' || digits[1] == 'X');
     const char *end = digits + (hexadecimal ? 2 : 0);
     end += strspn(end, hexadecimal ? "0123456789abcdefABCDEF" : "0123456789");
     bool is_real = !hexadecimal && (*end == '.' || *end == 'e' || *end == 'E');
-    if (is_real) { /* whether it is well written, libconfig will say */
+    if (is_real) { /* libconfig checks the syntax of reals */
         while (rg_config_is_digit(*end) || *end == '.' || *end == 'e' || *end == 'E' ||
                ((*end == '-' || *end == '+') && (end[-1] == 'e' || end[-1] == 'E')))
             end++;
@@ -119,8 +119,8 @@ char *rg_config_join_path(const char *folder, const char *name) {
     return folder ? rg_string_format("%s/%s", folder, name) : rg_string_copy(name);
 }
 
-/* `@include "part.cfg"`, with the cursor on the @. libconfig ends the program when it is made to
- * read a folder, which a name that is empty or escaped might bring about. */
+/* `@include "part.cfg"`, with the cursor on the @. libconfig ends the program when it reads a
+ * folder, which an empty or escaped name could name. */
 static RgStatus scan_include(Cursor *cursor, const char *folder, int depth, RgError *error) {
     static const char word[] = "@include";
     bool is_include = strncmp(cursor->at, word, strlen(word)) == 0;
@@ -168,8 +168,8 @@ static RgStatus scan_text(Cursor cursor, const char *folder, int depth, RgError 
     return RG_OK;
 }
 
-/* Can the file be read, do its strings and comments end, and are all integers what they say?
- * Included files too. */
+/* Checks that the file and its included files are readable, that strings and comments end, and that
+ * integers fit. */
 static RgStatus scan_file(const char *path, const char *folder, int depth, RgError *error) {
     struct stat about;
     if (stat(path, &about) != 0)

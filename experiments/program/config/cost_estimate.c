@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Planning a trial: from its settings and its environment's data to loads of passes, and from those
- * to bytes and operations. The forms themselves are core/models/transformer_cost.c's. */
+/* Estimating a trial: its settings and its environment's data give the loads of passes, and these
+ * give bytes and FLOPs. The formulas are in core/models/transformer_cost.c. */
 #include "experiments/program/config/cost_estimate.h"
 
 #include "core/models/transformer_cost.h"
@@ -20,7 +20,7 @@ void rg_cost_estimator_clear(RgCostEstimator *planner) {
     *planner = (RgCostEstimator){0};
 }
 
-/* Its data that need no policy, and the memory of the process with them. */
+/* Creates the environment with the data that need no policy, and measures the process's memory. */
 static RgStatus set_environment(RgCostEstimator *planner, const RgTrialSpec *plan, RgError *error) {
     RgSettings *part = rg_settings_create();
     rg_settings_copy_group(part, "environment", plan->resolved, "environment");
@@ -52,8 +52,8 @@ static RgStatus read_options(const RgTrialSpec *plan, int64_t vocabulary, RgTran
     return rg_transformer_cost(&options, vocabulary, &plan->adapter, model, error);
 }
 
-/* A transformer's plan; for other kinds model->vocabulary stays 0, and `small` is their parameters.
- * The weights of a file are loaded for their dimensions. */
+/* A transformer's cost model. For other kinds model->vocabulary stays 0, and `small` counts their
+ * parameters. Weights of a file are loaded to learn their dimensions. */
 static RgStatus read_model(const RgTrialSpec *plan, const RgPolicySpace *space,
                            RgTransformerCost *model, int64_t *small, RgError *error) {
     *model = (RgTransformerCost){0};
@@ -78,14 +78,14 @@ static RgStatus read_model(const RgTrialSpec *plan, const RgPolicySpace *space,
     return status;
 }
 
-/* ---- the work of a method with a step of its own ---- */
+/* ---- the work of a method that has its own step ---- */
 
 typedef struct Work {
     bool told;
     RgWork create, step;
 } Work;
 
-/* `model` has no vocabulary where the policy is none of tokens, and features are few. */
+/* `model` has no vocabulary if the policy has no tokens; its features are then few. */
 static Work work_of(const RgTrialSpec *plan, const RgEnvironment *environment,
                     const RgTransformerCost *model, int64_t trained) {
     const RgPolicySpace *space = &environment->space;
@@ -101,7 +101,7 @@ static Work work_of(const RgTrialSpec *plan, const RgEnvironment *environment,
     return work;
 }
 
-/* The most responses to a prompt that one pass goes back through, and the most prompts. */
+/* The largest numbers of responses per prompt and of prompts in one backward pass. */
 static struct RgWorkItem largest_pass(const RgWork *work, RgWorkKind kind) {
     struct RgWorkItem largest = {0};
     for (int i = 0; i < work->count; i++)
@@ -132,8 +132,8 @@ static bool takes_demonstrations(const RgTrialSpec *plan) {
     return plan->recipe.group == 0 && !rg_recipe_takes_pairs(&plan->recipe);
 }
 
-/* The longest sequences of a step: demonstrations that are there already are looked at, all else is
- * a prompt and a response of the limit. */
+/* The longest sequences of a step: existing demonstrations are measured; everything else is a
+ * prompt and a response at the limit. */
 static RgPassLoad longest_load(const RgTrialSpec *plan, const RgTask *task, const Work *work) {
     bool pairs = !takes_demonstrations(plan);
     int64_t copies = largest_pass(&work->step, RG_WORK_TRAINED).copies;
@@ -163,7 +163,7 @@ static void take_temporary(RgTrialCost *cost, double bytes, const char *of) {
     cost->temporary_of = of;
 }
 
-/* Passes without gradients, of policy and reference one after another. */
+/* Passes without gradients: the policy's and then the reference's. */
 static void plan_values(const RgTrialSpec *plan, const RgTransformerCost *model, RgPassLoad load,
                         int64_t part, RgTrialCost *cost) {
     int64_t of_threads = (int64_t)rg_threads() * RG_VALUES_OF_A_THREAD;
@@ -178,7 +178,7 @@ static void plan_values(const RgTrialSpec *plan, const RgTransformerCost *model,
         cost->values = reference;
 }
 
-/* What there is beside a step: decoders, merged weights. */
+/* Memory outside a step: decoders, merged weights. */
 static void plan_temporaries(const RgTrialSpec *plan, const RgTransformerCost *model,
                              const Work *work, RgPassLoad load, RgTrialCost *cost) {
     RgPassLoad sampled = of_prompts(load, EVALUATED_AT_ONCE);
@@ -194,7 +194,7 @@ static void plan_temporaries(const RgTrialSpec *plan, const RgTransformerCost *m
         own.copies = drawn.copies;
         take_temporary(cost, rg_transformer_sampling_bytes(model, &own), "sampling for training");
     }
-    if (plan->adapter.rank > 0) { /* sampling's memory stays for the next time */
+    if (plan->adapter.rank > 0) { /* the memory of sampling is kept for the next time */
         cost->temporary += sizeof(RgReal) * (double)cost->frozen;
         cost->temporary_of = "sampling, and merged weights when they are saved";
     }
@@ -208,13 +208,13 @@ static RgPassCost pass_cost(const RgTrialSpec *plan, const RgTransformerCost *mo
     return rg_transformer_training_cost(model, &part);
 }
 
-/* What does not train has no options of training. */
+/* Trials without training have no training options. */
 static int64_t shards_of(const RgTrialSpec *plan) {
     return plan->training.shards > 1 ? plan->training.shards : 1;
 }
 
-/* The passes of a step: of each shard as many parts as fit into it, and one of the rest, whose
- * memory is another where it is too small for what the others run in. */
+/* The passes of a step. Each shard has as many full micro-batches as fit, and one of the rest. The
+ * rest needs memory of its own if it is too small for the buffers of the others. */
 static void plan_passes(const RgTrialSpec *plan, const RgTransformerCost *model, RgPassLoad load,
                         int64_t part, RgTrialCost *cost) {
     int64_t batch = plan->training.batch, shards = shards_of(plan);
@@ -233,8 +233,8 @@ static void plan_passes(const RgTrialSpec *plan, const RgTransformerCost *model,
     cost->activations += apart;
 }
 
-/* What is asked once of the responses that are trained on, before the first epoch: the reference
- * for log-probabilities and for features, the policy for what `prepare` is given. */
+/* Evaluated once per trained response, before the first epoch: the reference for log-probabilities
+ * and features, the policy for the input of `prepare`. */
 static void plan_questions(const RgTrialSpec *plan, const RgTransformerCost *model, RgPassLoad all,
                            const RgRecipeCounts *counts, RgTrialCost *cost) {
     RgTransformerCost reference = *model;
@@ -249,7 +249,7 @@ static void plan_questions(const RgTrialSpec *plan, const RgTransformerCost *mod
         cost->reference_flops += rg_transformer_values_cost(&reference, &all).flops;
 }
 
-/* Operations of an item of work, added to the sum where they belong. */
+/* Adds the FLOPs of an item of work to the sum of its kind. */
 static void price(const RgTransformerCost *model, RgPassLoad load, const struct RgWorkItem *item,
                   RgTrialCost *cost) {
     RgTransformerCost reference = *model;
@@ -287,8 +287,8 @@ static void price(const RgTransformerCost *model, RgPassLoad load, const struct 
     }
 }
 
-/* Bytes of the largest passes with a gradient: those in shards and those that are not have tapes of
- * their own, which keep their memory. */
+/* Bytes of the largest passes with a gradient. Passes in shards and passes outside them have
+ * separate tapes, which keep their memory. */
 static double work_activations(const RgTransformerCost *model, RgPassLoad load,
                                const RgWork *work) {
     double peak[2] = {0, 0};
@@ -304,8 +304,8 @@ static double work_activations(const RgTransformerCost *model, RgPassLoad load,
     return peak[0] + peak[1];
 }
 
-/* What is done before the first step, then each step. Second derivatives keep what no closed form
- * tells. */
+/* The work before the first step, then that of each step. No closed form covers the memory of
+ * second derivatives. */
 static void plan_work(const RgTransformerCost *model, RgPassLoad load, const Work *work,
                       RgTrialCost *cost) {
     RgTrialCost before = {.other_flops = work->create.flops};
@@ -333,11 +333,11 @@ static void plan_step(const RgTrialSpec *plan, const RgTransformerCost *model, R
         return;
     }
     if (plan->algorithm->step) {
-        cost->left_out = "operations and second derivatives, which are the algorithm's own";
+        cost->left_out = "operations and second derivatives, which depend on the algorithm";
         return;
     }
     if (plan->algorithm->create)
-        cost->left_out = "the algorithm's own parameters, and operations with them";
+        cost->left_out = "the algorithm's own parameters and their operations";
     plan_passes(plan, model, load, part, cost);
     if (counts.scored > 0) {
         all.copies = counts.scored;
@@ -369,13 +369,13 @@ static void plan_parameters(const RgTrialSpec *plan, int64_t trained, int64_t we
     int64_t followers = (plan->recipe.reference_steps > 0) + (plan->recipe.sampler_steps != 1) +
                         rg_selects(&plan->evaluation, &plan->budget); /* the result so far */
     cost->reference = whole + (trains ? own * (double)followers : 0);
-    cost->gradients = own * (shards_of(plan) > 1 ? 2 : 1); /* a shard's, and the sum */
+    cost->gradients = own * (shards_of(plan) > 1 ? 2 : 1); /* of a shard, and the sum */
     if (trains)
         cost->optimizer = own * (((const RgOptimizerType *)plan->optimizer.type.type)->two ? 2 : 1);
-    cost->loading = whole; /* no file beside it, and no gradient before there is one */
+    cost->loading = whole; /* without the file's buffer, and without gradients */
 }
 
-/* Frozen weights of which so many numbers are in matrices. */
+/* Storage of frozen weights, of which `matrices` numbers are in matrices. */
 static void plan_storage(const RgTrialSpec *plan, int64_t matrices, RgTrialCost *cost) {
     if (plan->policy.reference_storage == RG_PRECISION_BF16)
         cost->reference += (double)rg_aligned_room(sizeof(RgBf16) * (size_t)matrices) +
@@ -391,7 +391,7 @@ static void plan_transformer(const RgTrialSpec *plan, RgTransformerCost *model, 
     cost->prompt_length = load.prompt_length;
     cost->response_length = load.response_length;
     int64_t part = plan->training.micro_batch, shards = shards_of(plan);
-    int64_t shard = (plan->training.batch + shards - 1) / shards; /* the largest */
+    int64_t shard = (plan->training.batch + shards - 1) / shards; /* the largest shard */
     if (part == 0 || part > shard)
         part = shard;
     int64_t pass = largest_pass(&work->step, RG_WORK_TRAINED).prompts;
@@ -403,14 +403,14 @@ static void plan_transformer(const RgTrialSpec *plan, RgTransformerCost *model, 
         plan_step(plan, model, load, work, part, cost);
 }
 
-/* Responses of `work`, as tokens and as queries. */
+/* Adds the responses of `work`, as tokens and as queries. */
 static void count_work(const RgWork *work, const RgTask *task, double *tokens, double *queries) {
     *tokens = rg_work_responses(work, RG_WORK_SAMPLED) * (double)task->response_limit;
     *queries = rg_work_responses(work, RG_WORK_JUDGED);
 }
 
-/* An algorithm with a step of its own counts for itself. How long responses are is known of
- * transformers alone. */
+/* An algorithm that has its own step declares its work. The length of responses is known only for
+ * transformers. */
 static void plan_rollout(const RgTrialSpec *plan, const RgTransformerCost *model, const Work *work,
                          const RgTask *task, RgTrialCost *cost) {
     if (work->told) {

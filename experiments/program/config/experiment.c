@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Unfolding a config into trials. Nothing runs here. */
+/* Unfolding a config into trials. Nothing is run here. */
 #include "experiments/program/config/experiment.h"
 
 #include "core/lookup.h"
@@ -22,14 +22,13 @@ const RgOption rg_experiment_options[] = {
     RG_OPTION_STRING(RgExperimentOptions, description, "", "one line for the report"),
     RG_OPTION_LIST(
         RgExperimentOptions, plugins,
-        "shared objects that add algorithms and the like, such as [\"./mine.so\"] (./ and "
-        "../ are of the config's folder): their code runs in the program"),
+        "shared objects that add algorithms and other types, such as [\"./mine.so\"] (./ and "
+        "../ are relative to the config's folder): their code runs in the program"),
     RG_OPTION_END,
 };
 
-/* The settings of one trial before it varies: shared parts, then what the algorithm's group
- * overrides.
- */
+/* The settings of one trial before its sweep: shared parts, then the overrides of the algorithm's
+ * group. */
 static RgSettings *trial_settings(const RgSettings *s, int64_t algorithm) {
     RgSettings *trial = rg_settings_create();
     char path[96];
@@ -61,15 +60,15 @@ static RgStatus add_trial(RgExperiment *e, const RgSettings *settings, int64_t s
         e->keys = rg_lookup_create();
     int64_t *earlier = rg_lookup_at(e->keys, plan->key, strlen(plan->key));
     if (*earlier >= 0)
-        return rg_fail(
-            error, RG_E_USAGE,
-            "%s: algorithms: \"%s\" with seed %lld is there twice with the same settings",
-            rg_settings_file_near(e->settings, "algorithms"), plan->part.label, (long long)seed);
+        return rg_fail(error, RG_E_USAGE,
+                       "%s: algorithms: \"%s\" with seed %lld occurs twice with the same settings",
+                       rg_settings_file_near(e->settings, "algorithms"), plan->part.label,
+                       (long long)seed);
     *earlier = e->trial_count - 1;
     return RG_OK;
 }
 
-/* The trials have other keys or numbers. */
+/* Rebuilds the lookup after the keys or numbers of trials have changed. */
 static void number_keys(RgExperiment *e) {
     rg_lookup_destroy(e->keys);
     e->keys = rg_lookup_create();
@@ -90,7 +89,7 @@ static bool is_one_of(const char *label, const char *const *labels, int count) {
     return false;
 }
 
-/* Labels of all trials, each once, NULL-terminated; the list is the caller's. */
+/* Labels of all trials, each once, NULL-terminated. The caller frees the list. */
 static const char **list_labels(const RgExperiment *e) {
     const char **labels = rg_allocate(e->unfolded + 1, sizeof *labels);
     int count = 0;
@@ -111,9 +110,9 @@ static RgStatus check_label(const char *label, const char **known, RgError *erro
         return rg_fail(error, RG_E_USAGE, "--only: no method of the config is called \"%.200s\"%s",
                        label, suggestion.text);
     char *list = rg_list_names(known);
-    RgStatus status =
-        rg_fail(error, RG_E_USAGE,
-                "--only: no method of the config is called \"%.200s\": there is %s", label, list);
+    RgStatus status = rg_fail(
+        error, RG_E_USAGE,
+        "--only: no method of the config is called \"%.200s\": expected one of %s", label, list);
     free(list);
     return status;
 }
@@ -140,7 +139,7 @@ RgStatus rg_experiment_only(RgExperiment *e, const char *const *labels, int coun
     return RG_OK;
 }
 
-/* What the variations of one algorithm with one seed go into. */
+/* Destination of the variations of one algorithm with one seed. */
 typedef struct Unfolding {
     RgExperiment *experiment;
     int64_t seed;
@@ -155,7 +154,7 @@ static RgStatus add_variation(void *context, const RgSettings *trial, json_t *sw
     return add_trial(unfolding->experiment, trial, unfolding->seed, swept_options, error);
 }
 
-/* Resolve what a search might draw, and throw it away. */
+/* Resolves a sample of what a search might draw, and discards it. */
 static RgStatus check_probes(const RgSweep *sweep, const RgAlgorithm *algorithm,
                              const RgSettings *trial, int64_t seed, RgError *error) {
     RgStatus status = RG_OK;
@@ -172,7 +171,7 @@ static RgStatus check_probes(const RgSweep *sweep, const RgAlgorithm *algorithm,
     return status;
 }
 
-/* An algorithm of the config, and the settings of its trials before they vary. */
+/* An algorithm of the config, and the settings of its trials before the sweep. */
 typedef struct Entrant {
     const RgAlgorithm *algorithm;
     RgSettings *settings;
@@ -215,7 +214,7 @@ static RgStatus read_seed(const RgSettings *s, int64_t index, int64_t *seed, RgE
     return RG_OK;
 }
 
-/* Keys at the top level that are nobody's. */
+/* Refuses unknown keys at the top level. */
 static RgStatus check_top_level(const RgSettings *s, RgError *error) {
     static const char *const known[] = {
         "name",   "description", "seeds",      "environment", "policy", "optimizer", "training",
@@ -229,32 +228,32 @@ static RgStatus check_top_level(const RgSettings *s, RgError *error) {
             found = found || strcmp(known[k], top) == 0;
         if (found)
             continue;
-        return rg_setting_refuse(setting, error, "\"%s\" is no part of an experiment%s", top,
+        return rg_setting_refuse(setting, error, "\"%s\" is not a part of an experiment%s", top,
                                  rg_suggest(top, known).text);
     }
     return RG_OK;
 }
 
-/* What tables and figures call an algorithm of the config. */
+/* Label of an algorithm of the config in tables and figures. */
 static const char *label_of(const Entrant *entrant) {
     const RgSetting *label = rg_settings_find(entrant->settings, "algorithm.label");
     return label && label->text[0] ? label->text : entrant->algorithm->about.name;
 }
 
-/* Two of one name would be one row of every table. */
+/* Labels must be unique, as each is one row of a table. */
 static RgStatus check_labels(const Entrant *entrants, int64_t count, RgError *error) {
     for (int64_t a = 0; a < count; a++)
         for (int64_t b = 0; b < a; b++)
             if (strcmp(label_of(&entrants[a]), label_of(&entrants[b])) == 0)
                 return rg_fail(error, RG_E_USAGE,
-                               "algorithms.%lld: \"%s\" is the label of algorithms.%lld, too: "
-                               "expected a label of its own, such as label = \"%s-2\"",
+                               "algorithms.%lld: \"%s\" is also the label of algorithms.%lld: "
+                               "expected another label, such as label = \"%s-2\"",
                                (long long)a, label_of(&entrants[a]), (long long)b,
                                entrants[a].algorithm->about.name);
     return RG_OK;
 }
 
-/* Seeds are outermost: after the first round every algorithm has been seen once. */
+/* Seeds are the outermost loop: after its first round every algorithm has run once. */
 static RgStatus unfold_entrants(RgExperiment *e, Entrant *entrants, int64_t count, int64_t seeds,
                                 RgError *error) {
     const RgAlgorithm **algorithms = rg_allocate(count, sizeof(RgAlgorithm *));
@@ -282,7 +281,7 @@ static RgStatus unfold_entrants(RgExperiment *e, Entrant *entrants, int64_t coun
 static RgStatus unfold(RgExperiment *e, RgError *error) {
     RG_TRY(check_top_level(e->settings, error));
     RG_TRY(rg_options_read(rg_experiment_options, e->settings, "", &e->options, error));
-    if (!e->restored) /* what a store names is not loaded */
+    if (!e->restored) /* a store must not choose what is loaded */
         RG_TRY(rg_plugins_load(&e->options.plugins, error));
     int64_t seeds = rg_settings_length(e->settings, "seeds");
     int64_t algorithms = rg_settings_length(e->settings, "algorithms");
@@ -314,7 +313,7 @@ static char *overrides_to_json(const RgSettings *settings) {
     return text;
 }
 
-/* `status` is that of reading the settings. */
+/* `status` is the result of reading the settings. */
 static RgStatus finish_opening(RgExperiment *e, RgStatus status, RgExperiment **experiment,
                                RgError *error) {
     if (status == RG_OK)
@@ -330,11 +329,11 @@ static RgStatus finish_opening(RgExperiment *e, RgStatus status, RgExperiment **
     return RG_OK;
 }
 
-/* The seed is the one setting at the top of resolved settings. */
+/* `seed` is the only top-level setting of resolved settings. */
 static RgStatus add_resolved(RgExperiment *e, const char *swept_json, RgError *error) {
     const RgSetting *seed = rg_settings_find(e->settings, "seed");
     if (!seed || seed->kind != RG_SETTING_INTEGER)
-        return rg_fail(error, RG_E_USAGE, "these are no resolved settings of a trial: no seed");
+        return rg_fail(error, RG_E_USAGE, "not the resolved settings of a trial: seed is missing");
     json_t *swept = json_loads(swept_json, 0, NULL);
     if (!swept)
         return rg_fail(error, RG_E_USAGE, "the swept options are not JSON: %s", swept_json);
@@ -349,7 +348,7 @@ RgStatus rg_experiment_of_trial(const char *name, const RgSettings *resolved,
     RG_TRY(rg_plugins_check(resolved, error));
     RgExperiment *e = rg_allocate(1, sizeof *e);
     e->settings = rg_settings_clone(resolved);
-    rg_settings_remove(e->settings, "plugins"); /* these two are recorded anew */
+    rg_settings_remove(e->settings, "plugins"); /* both are recorded again */
     rg_settings_remove(e->settings, "inputs");
     rg_settings_set(e->settings, "name", RG_SETTING_STRING, name, "resolved", 0);
     RgStatus status = rg_options_read(rg_experiment_options, e->settings, "", &e->options, error);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Sums of files and folders, and those that were made already. */
+/* Sums of files and folders, and their cache. */
 #include "experiments/program/config/input_sums.h"
 
 #include "core/lookup.h"
@@ -14,7 +14,7 @@
 
 /* ---- files ---- */
 
-/* What tells the file system's files and their states apart; all bytes of it are compared. */
+/* Identifies a file and its state in the file system. All bytes are compared. */
 typedef struct FileState {
     uint64_t device, inode;
     int64_t size, changed, changed_part, entered, entered_part;
@@ -69,7 +69,7 @@ RgStatus rg_input_file_sum(const char *path, RgChecksum *sum, RgError *error) {
         return RG_OK;
     }
     if (about.st_size >= large)
-        rg_notice("%s: its SHA-256 is computed, which takes seconds", path);
+        rg_notice("%s: computing its SHA-256, which takes seconds", path);
     RG_TRY(rg_file_checksum(path, sum, error));
     remember(&state, sum);
     return RG_OK;

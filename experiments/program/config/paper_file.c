@@ -10,20 +10,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* One figure as the file has it. */
+/* One figure of the file. */
 typedef struct FigureOptions {
     const char *method, *metric, *quantity, *value, *setting, *source, *checked;
     RgOptionList where;
 } FigureOptions;
 
 static const RgOption figure_options[] = {
-    RG_OPTION_STRING(FigureOptions, method, NULL, "label or algorithm that stands beside it"),
-    RG_OPTION_STRING(FigureOptions, metric, NULL, "what the paper calls it"),
-    RG_OPTION_STRING(FigureOptions, quantity, "", "what stands beside it here"),
+    RG_OPTION_STRING(FigureOptions, method, NULL, "label or algorithm to compare it with"),
+    RG_OPTION_STRING(FigureOptions, metric, NULL, "the paper's name of the metric"),
+    RG_OPTION_STRING(FigureOptions, quantity, "", "metric of the experiment shown beside it"),
     RG_OPTION_STRING(FigureOptions, value, NULL, "as printed, with its uncertainty"),
     RG_OPTION_STRING(FigureOptions, setting, NULL, "model, data, judge"),
-    RG_OPTION_STRING(FigureOptions, source, NULL, "where it stands"),
-    RG_OPTION_STRING(FigureOptions, checked, NULL, "by what it is known"),
+    RG_OPTION_STRING(FigureOptions, source, NULL, "table, figure or section of the paper"),
+    RG_OPTION_STRING(FigureOptions, checked, NULL, "how it was verified"),
     RG_OPTION_LIST(FigureOptions, where, "swept options that trials must have: \"name=value\""),
     RG_OPTION_END,
 };
@@ -35,8 +35,8 @@ typedef struct PaperOptions {
 
 static const RgOption paper_options[] = {
     RG_OPTION_STRING(PaperOptions, title, NULL, "of the paper"),
-    RG_OPTION_STRING(PaperOptions, reference, NULL, "authors, year, where"),
-    RG_OPTION_LIST(PaperOptions, differences, "how settings differ from those here"),
+    RG_OPTION_STRING(PaperOptions, reference, NULL, "authors, year, place of publication"),
+    RG_OPTION_LIST(PaperOptions, differences, "how its settings differ from those here"),
     RG_OPTION_LIST(PaperOptions, unknown, "what could not be verified"),
     RG_OPTION_END,
 };
@@ -56,7 +56,7 @@ static void take_sentences(const RgOptionList *list, const char **sentence) {
     sentence[list->count] = NULL;
 }
 
-/* "beta=0.001", cut in two. */
+/* Splits "beta=0.001" at the equals sign. */
 static RgStatus read_condition(RgPaperFile *file, const char *path, const char *text,
                                RgReported *reported, RgError *error) {
     const char *equals = strchr(text, '=');
@@ -65,7 +65,8 @@ static RgStatus read_condition(RgPaperFile *file, const char *path, const char *
     if (!equals || equals == text || end == equals + 1 || *end != '\0' ||
         reported->conditions == RG_PAPER_CONDITIONS)
         return rg_setting_refuse(rg_settings_find(file->settings, path), error,
-                                 "expected at most %d of \"option=number\"", RG_PAPER_CONDITIONS);
+                                 "expected at most %d conditions \"option=number\"",
+                                 RG_PAPER_CONDITIONS);
     struct RgReportedWhere *where = &reported->where[reported->conditions++];
     where->value = value;
     where->name = rg_string_format("%.*s", (int)(equals - text), text);
@@ -129,7 +130,7 @@ static int is_paper(const struct dirent *entry) {
     return length > 4 && strcmp(entry->d_name + length - 4, ".cfg") == 0;
 }
 
-/* "dpo, hpgd, parl, sail"; malloc'd. */
+/* "dpo, hpgd, parl, sail". The caller frees it. */
 static char *paper_names(const char *folder) {
     struct dirent **entries;
     char *names = rg_string_copy("");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a config loads, and what a trial records. */
+/* Loading a config's plug-ins, and recording those of a trial. */
 #include "experiments/program/config/plugins.h"
 
 #include "core/plugin.h"
@@ -22,7 +22,7 @@ RgStatus rg_plugins_load(const RgOptionList *files, RgError *error) {
     return RG_OK;
 }
 
-/* Whether a setting of the trial names something that the plug-in has registered. */
+/* Whether a setting of the trial has a name that the plug-in registered. */
 static bool uses_plugin(const RgSettings *resolved, const RgLoadedPlugin *plugin) {
     for (int64_t i = 0; i < rg_settings_count(resolved); i++) {
         const RgSetting *setting = rg_settings_at(resolved, i);
@@ -66,7 +66,7 @@ RgStatus rg_plugins_check(const RgSettings *resolved, RgError *error) {
     return RG_OK;
 }
 
-/* Of every plug-in. */
+/* Removes one field of every plug-in. */
 static void drop(RgSettings *resolved, const char *what) {
     char path[PATH_SIZE];
     for (int64_t i = rg_settings_length(resolved, "plugins"); i > 0; i--)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading what varies, drawing it, and going through it. What a value may be is for the option
- * tables to say, when a trial is resolved with it. */
+/* Reading swept options, drawing their values, and visiting all trials. The option tables check the
+ * values when a trial is resolved. */
 #include "experiments/program/config/sweep.h"
 
 #include "core/lookup.h"
@@ -29,16 +29,16 @@ const RgOption rg_swept_options[] = {
     RG_OPTION_STRING(RgSweptOptions, option, NULL,
                      "path of the option in a trial, such as algorithm.exploration or "
                      "policy.adapter.rank"),
-    RG_OPTION_LIST(RgSweptOptions, also, "paths of further options that take the same value"),
+    RG_OPTION_LIST(RgSweptOptions, also, "paths of further options that get the same value"),
     RG_OPTION_END,
 };
 
 const RgOption rg_range_options[] = {
-    RG_OPTION_REAL(RgRangeOptions, from, NULL, -1e30, 1e30, "least value"),
-    RG_OPTION_REAL(RgRangeOptions, to, NULL, -1e30, 1e30, "greatest value"),
+    RG_OPTION_REAL(RgRangeOptions, from, NULL, -1e30, 1e30, "smallest value"),
+    RG_OPTION_REAL(RgRangeOptions, to, NULL, -1e30, 1e30, "largest value"),
     RG_OPTION_CHOICE(RgRangeOptions, scale, "linear", scale_names,
-                     "what is drawn evenly: reals, their logarithms, or whole numbers; reals are "
-                     "rounded to four digits"),
+                     "what is uniformly distributed: reals, their logarithms, or integers; reals "
+                     "are rounded to four digits"),
     RG_OPTION_END,
 };
 
@@ -50,12 +50,12 @@ typedef struct Varied {
     const RgSetting *from, *to; /* of the range */
 } Varied;
 
-/* A value on its way into a trial. */
+/* A value of a trial. */
 typedef struct Value {
     RgSettingKind kind;
     const char *text;
     const RgSetting *origin;
-    char own[40]; /* text of a drawn one */
+    char own[40]; /* text of a drawn value */
 } Value;
 
 struct RgSweep {
@@ -64,12 +64,12 @@ struct RgSweep {
     RgSearchOptions search;
 };
 
-/* ---- where an option varies ---- */
+/* ---- which options are swept ---- */
 
 static const char *const parts[] = {"algorithm", "environment", "policy",     "optimizer",
                                     "training",  "budget",      "evaluation", NULL};
 
-/* The option's name in the part, or NULL when it is of another part. */
+/* The option's name in the part; NULL if it is in another part. */
 static const char *within(const char *option, const char *part) {
     size_t length = strlen(part);
     return strncmp(option, part, length) == 0 && option[length] == '.' ? option + length + 1 : NULL;
@@ -107,7 +107,7 @@ static bool applies(const Varied *swept_options, const RgAlgorithm *algorithm) {
 
 /* ---- reading ---- */
 
-/* Elements of a list; a list that is none is refused. */
+/* Number of elements of a list. RG_E_USAGE for any other setting. */
 static RgStatus list_length(const RgSettings *s, const char *path, int64_t most, const char *what,
                             int64_t *length, RgError *error) {
     *length = rg_settings_length(s, path);
@@ -147,18 +147,18 @@ static RgStatus read_range(const RgSettings *s, const char *path, Varied *swept_
     const RgRangeOptions *r = &swept_options->range;
     if (r->from >= r->to)
         return rg_setting_refuse(swept_options->to, error,
-                                 "expected more than from, which is %.10g", r->from);
+                                 "expected a value above from, which is %.10g", r->from);
     if (r->scale == SCALE_LOG && r->from <= 0)
         return rg_setting_refuse(swept_options->from, error, "a log scale needs a value above 0");
     for (int i = 0; i < 2 && r->scale == SCALE_INTEGER; i++) {
         const RgSetting *end = i ? swept_options->to : swept_options->from;
         if (end->kind != RG_SETTING_INTEGER)
-            return rg_setting_refuse(end, error, "expected an integer, as the scale is");
+            return rg_setting_refuse(end, error, "expected an integer, as scale is \"integer\"");
     }
     return RG_OK;
 }
 
-/* `ranges`: whether it may have a range in place of values. */
+/* `ranges`: a range is allowed instead of values. */
 static RgStatus read_swept(const RgSettings *s, const char *path, bool ranges,
                            Varied *swept_options, RgError *error) {
     static const char *const of_grid[] = {"option", "also", "values", NULL};
@@ -176,7 +176,7 @@ static RgStatus read_swept(const RgSettings *s, const char *path, bool ranges,
 
 /* ---- checks of the paths ---- */
 
-/* The setting that names the i-th path of an element. */
+/* The setting that has the i-th path of an element. */
 static const RgSetting *path_setting(const RgSettings *s, const char *element, int64_t i) {
     char at[96];
     if (i == 0)
@@ -186,7 +186,7 @@ static const RgSetting *path_setting(const RgSettings *s, const char *element, i
     return rg_settings_find(s, at);
 }
 
-/* Refuse the path of an option, with the nearest of the names that it might have been meant for. */
+/* Refuses the path of an option, and suggests the nearest of `names`. */
 static RgStatus refuse_path(const RgSetting *setting, const char *name, const char *const *names,
                             const char *reason, RgError *error) {
     return rg_setting_refuse(setting, error, "%s%s", reason, rg_suggest(name, names).text);
@@ -222,7 +222,7 @@ static RgStatus check_path(const RgSetting *setting, const RgAlgorithm *const *a
                        error);
 }
 
-/* All paths of an element, which must not be there already. */
+/* Checks all paths of an element. A path may occur only once. */
 static RgStatus check_paths(const RgSettings *s, const char *element, const Varied *swept_options,
                             const RgSweep *sweep, const RgAlgorithm *const *algorithms,
                             int64_t count, RgError *error) {
@@ -237,7 +237,7 @@ static RgStatus check_paths(const RgSettings *s, const char *element, const Vari
                 same += strcmp(swept_path(other, j), setting->text) == 0;
         }
         if (same > 1)
-            return rg_setting_refuse(setting, error, "is varied twice");
+            return rg_setting_refuse(setting, error, "is swept twice");
     }
     return RG_OK;
 }
@@ -311,7 +311,7 @@ static Value listed_value(const Varied *swept_options, int64_t index) {
     return (Value){.kind = value->kind, .text = value->text, .origin = value};
 }
 
-/* Four digits: what stands in tables is what was run, and no libm's last bit decides a trial. */
+/* Four digits: the table shows the exact value, and no libm's last bit changes a trial. */
 static double rounded(double value) {
     char text[32];
     snprintf(text, sizeof text, "%.3e", value);
@@ -330,7 +330,7 @@ static double drawn_number(const RgRangeOptions *range, RgRandom random, int64_t
     return fmin(fmax(rounded(value), range->from), range->to);
 }
 
-/* A value's text is its own: it is put in place when the value has come to rest. */
+/* The text of a drawn value is inside the struct, so value_text is called after the last copy. */
 static Value number_value(const Varied *swept_options, double number) {
     Value value = {.origin = swept_options->from};
     bool integer = swept_options->range.scale == SCALE_INTEGER;
@@ -366,7 +366,7 @@ static json_t *value_json(const Value *value) {
     }
 }
 
-/* ---- going through ---- */
+/* ---- visiting trials ---- */
 
 static void set_value(const Varied *swept_options, const Value *value, const RgAlgorithm *algorithm,
                       RgSettings *trial) {
@@ -381,7 +381,7 @@ static const char *last_part(const char *path) {
     return dot ? dot + 1 : path;
 }
 
-/* The last part of the path, or all of it where another swept_options option ends alike. */
+/* The last part of the path, or the whole path if another swept option has the same last part. */
 static const char *shown_name(const RgSweep *sweep, const Varied *swept_options) {
     const char *name = last_part(swept_options->entry.option);
     int alike = 0;
@@ -400,7 +400,7 @@ typedef struct Walk {
     json_t *swept_options;
 } Walk;
 
-/* Every point of the grid from its `depth`-th option on. */
+/* Visits every point of the grid from its `depth`-th option on. */
 static RgStatus walk_grid(const Walk *walk, const RgSettings *trial, int depth, RgError *error) {
     const RgSweep *sweep = walk->sweep;
     while (depth < sweep->grid_count && !applies(&sweep->grid[depth], walk->algorithm))
@@ -422,7 +422,7 @@ static RgStatus walk_grid(const Walk *walk, const RgSettings *trial, int depth, 
     return status;
 }
 
-/* Whether a draw gives this algorithm what an earlier one has given it. */
+/* Whether an earlier draw gave this algorithm the same values. */
 static bool drawn_before(const Walk *walk, RgLookup *drawn, int64_t draw) {
     const RgSweep *sweep = walk->sweep;
     RgBuffer values = {0};

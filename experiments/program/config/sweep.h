@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* Options that vary from trial to trial: the grid of `sweep` and the random draws of `search`.
+/* Swept options: the grid of `sweep` and the random draws of `search`.
  *
  *     sweep = ( { option = "algorithm.exploration"; values = [0.0, 0.1, 0.3]; } );
  *     search = { trials = 20; seed = 1; options = (
  *         { option = "optimizer.learning_rate"; from = 1e-5; to = 1e-3; scale = "log"; },
  *         { option = "training.batch"; values = [16, 32, 64]; } ); };
  *
- * A trial has one draw and one point of the grid; all seeds and all methods have the same ones. An
- * option of algorithms varies where an algorithm has it, others where it makes a difference: to an
- * algorithm without training, the environment and the policy. What varies replaces what an
- * algorithm's own group says.
+ * A trial has one draw and one point of the grid. All seeds and all methods get the same ones. An
+ * option of an algorithm is swept only for algorithms that have it. Other options are swept only
+ * where they make a difference: for an algorithm without training, those of the environment and the
+ * policy. A swept value replaces the value in an algorithm's own group.
  *
- * A drawn value is a function of the search's seed, the option and the draw's number, so that more
- * draws or other options leave the ones that were there. A draw that comes again (of a few values
- * it may) is left out. */
+ * A drawn value is a function of the search's seed, the option and the draw's number, so more draws
+ * or other options leave the existing ones unchanged. A repeated draw, which is possible with few
+ * values, is skipped. */
 #ifndef RG_EXPERIMENTS_PROGRAM_CONFIG_SWEEP_H
 #define RG_EXPERIMENTS_PROGRAM_CONFIG_SWEEP_H
 
@@ -26,13 +26,13 @@ typedef struct RgSearchOptions {
     int64_t seed;
 } RgSearchOptions;
 
-/* What varies: an element of `sweep` or of `search.options`, but for its values. */
+/* A swept option: an element of `sweep` or of `search.options`, without its values. */
 typedef struct RgSweptOptions {
     const char *option; /* path in a trial: "algorithm.exploration" */
     RgOptionList also;  /* paths that get the same value */
 } RgSweptOptions;
 
-/* In place of values, in `search.options`. */
+/* A range instead of values, in `search.options`. */
 typedef struct RgRangeOptions {
     double from, to;
     int scale;
@@ -42,22 +42,23 @@ extern const RgOption rg_search_options[], rg_swept_options[], rg_range_options[
 
 typedef struct RgSweep RgSweep;
 
-/* Read both from the top of a config and check their form, with `algorithms` [count] those of the
- * experiment: an option that none of them has is refused. The settings must outlive the sweep. */
+/* Reads both from the top level of a config and checks their form. `algorithms` [count] are those
+ * of the experiment: an option that none of them has is refused. The settings must outlive the
+ * sweep. One thread at a time. */
 RgStatus rg_sweep_read(const RgSettings *settings, const RgAlgorithm *const *algorithms,
                        int64_t count, RgSweep **sweep, RgError *error);
 void rg_sweep_destroy(RgSweep *sweep);
 
-/* Called with the settings of a trial and what was swept_options, {"exploration": 0.3}. */
+/* Called with the settings of a trial and its swept values, such as {"exploration": 0.3}. */
 typedef RgStatus RgSweepVisit(void *context, const RgSettings *trial, json_t *swept_options,
                               RgError *error);
 
-/* All variations of `trial`, which holds the settings of one algorithm; at least one. */
+/* Visits all variations of `trial`, the settings of one algorithm. There is at least one. */
 RgStatus rg_sweep_unfold(const RgSweep *sweep, const RgSettings *trial,
                          const RgAlgorithm *algorithm, RgSweepVisit *visit, void *context,
                          RgError *error);
 
-/* Draws show only some of what a search may give: the probes, by number, show all values and both
+/* A search draws only some of its possible values. The probes, by number, cover all values and both
  * ends of every range, so that each is checked. */
 int64_t rg_sweep_probes(const RgSweep *sweep); /* 0 without a search */
 void rg_sweep_probe(const RgSweep *sweep, int64_t probe, const RgAlgorithm *algorithm,

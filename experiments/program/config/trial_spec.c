@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Resolving one trial of a config: its options, the inputs that it reads, its key. */
+/* Resolving one trial of a config: its options, its inputs, its key. */
 #include "experiments/program/config/trial_spec.h"
 
 #include "core/names.h"
@@ -18,37 +18,37 @@
 const RgOption rg_environment_part_options[] = {
     RG_OPTION_STRING(RgPartOptions, type, NULL, "environment, see: regatta list environments"),
     RG_OPTION_INTEGER(RgPartOptions, seed, "-1", -1, 4294967295.0,
-                      "seed of the environment; -1: the trial's, so that seeds differ in it too"),
+                      "seed of the environment; -1: the trial's, so that it changes with the seed"),
     RG_OPTION_END,
 };
 
 const RgOption rg_policy_part_options[] = {
     RG_OPTION_STRING(RgPolicyOptions, type, "",
-                     "policy, see: regatta list policies; may be left "
-                     "out where weights are given"),
+                     "policy, see: regatta list policies; may be omitted "
+                     "if weights are given"),
     RG_OPTION_FOLDER(
         RgPolicyOptions, weights, "", rg_policy_files,
         "checkpoint to start from: a file of this program or of llama2.c, or a folder in Hugging "
-        "Face's layout (./ and ../ are of the config's folder)"),
+        "Face's layout (./ and ../ are relative to the config's folder)"),
     RG_OPTION_BOOLEAN(
         RgPolicyOptions, recompute, "false",
-        "whether backward runs the layers of a transformer again, in place of keeping "
-        "what they made: a third more time, much less memory, the same bits"),
+        "activation checkpointing: backward recomputes the layers of a transformer instead of "
+        "storing their activations; a third more time, much less memory, the same bits"),
     RG_OPTION_CHOICE(RgPolicyOptions, precision, "fp32", rg_precision_names,
-                     "what numbers a transformer's matrix products round their inputs to in "
+                     "format to which a transformer's matrix products round their inputs in "
                      "training, at first order; all else is fp32. bf16 is fast on processors "
                      "with AMX or AVX512_BF16; those with AVX-512 alone need a program built "
                      "after configure --with-onednn"),
     RG_OPTION_CHOICE(
         RgPolicyOptions, reference_storage, "fp32", rg_precision_names,
-        "how the matrices of a transformer's frozen weights are held: those of the reference, "
-        "which beside an adapter are the policy's own too. bf16 takes half the memory, and "
-        "products in fp32 widen it; the policy starts from the same rounded weights"),
+        "format of the matrices of a transformer's frozen weights: those of the reference, "
+        "which with an adapter are also the policy's. bf16 halves the memory; fp32 products "
+        "convert it back; the policy starts from the same rounded weights"),
     RG_OPTION_CHOICE(
         RgPolicyOptions, sampling, "fp32", rg_precision_names,
-        "how a transformer's sampler holds weights, keys and values. bf16 takes half the memory "
-        "and is faster; log-probabilities are computed anew in fp32, and evaluations on text tell "
-        "the difference as sampler_kl. The offline pairs are sampled in fp32"),
+        "format of a transformer sampler's weights, keys and values. bf16 halves the memory "
+        "and is faster; log-probabilities are recomputed in fp32, and evaluations on text report "
+        "the difference as sampler_kl. Offline pairs are sampled in fp32"),
     RG_OPTION_END,
 };
 
@@ -68,10 +68,10 @@ RgStatus rg_resolve_unknown_name(const RgSettings *settings, const char *path, R
                                  RgError *error) {
     const RgSetting *setting = rg_settings_find(settings, path);
     if (setting && !rg_find(kind, setting->text) && rg_settings_length(settings, "plugins") > 0 &&
-        !rg_plugin_loaded(0)) /* a config of a store: its plug-ins are not loaded unasked */
+        !rg_plugin_loaded(0)) /* a config from a store: its plug-ins are not loaded */
         return rg_setting_refuse(
             setting, error,
-            "not built in, and may be of a plug-in of the config: load that by "
+            "not built in; it may come from a plug-in of the config: load that by "
             "regatta --plugin FILE");
     if (setting)
         return rg_refuse_setting_name(kind, setting, error);
@@ -90,8 +90,8 @@ RgStatus rg_resolve_in_file(const RgSettings *settings, const char *part, RgStat
 
 /* ---- one trial ---- */
 
-/* Read the group `path` of `settings`, record it in `resolved`, and read it again from there: the
- * strings are then those of `resolved`, which lives as long as the plan. */
+/* Reads the group `path` of `settings`, records it in `resolved`, and reads it again from there, so
+ * that its strings belong to `resolved`, which lives as long as the specification. */
 static RgStatus read_part(const RgOption *table, const RgSettings *settings, const char *path,
                           void *values, RgSettings *resolved, RgError *error) {
     if (!table)
@@ -101,8 +101,8 @@ static RgStatus read_part(const RgOption *table, const RgSettings *settings, con
     return rg_options_read(table, resolved, path, values, error);
 }
 
-/* Options of a type chosen by name are read into memory that only the type's create function will
- * interpret: here it is checked and recorded. */
+/* Options of a type chosen by name are interpreted only by the type's create function. Here they
+ * are checked and recorded. */
 static RgStatus check_type_options(const RgOption *table, size_t size, const RgSettings *settings,
                                    const char *path, RgSettings *resolved, RgError *error) {
     if (!table)
@@ -124,7 +124,7 @@ static RgStatus resolve_environment(RgTrialSpec *plan, const RgSettings *s, RgEr
                               plan->resolved, error);
 }
 
-/* Refuse a setting for a reason, where there is one. */
+/* Refuses the setting `path` with the message of `reason`. */
 static RgStatus refuse(const char *path, const RgSettings *s, const RgError *reason,
                        RgError *error) {
     const RgSetting *setting = rg_settings_find(s, path);
@@ -133,7 +133,7 @@ static RgStatus refuse(const char *path, const RgSettings *s, const RgError *rea
                              reason->text);
 }
 
-/* Of the policy's weights and products; its kind is NULL where it is not known yet. */
+/* Checks the formats of the policy's weights and products; `type` is NULL if not known yet. */
 static RgStatus check_precision(const RgTrialSpec *plan, const RgPolicyType *type,
                                 const RgSettings *s, RgError *error) {
     const RgPolicyOptions *o = &plan->policy;
@@ -149,7 +149,7 @@ static RgStatus check_precision(const RgTrialSpec *plan, const RgPolicyType *typ
 
 static RgStatus resolve_policy(RgTrialSpec *plan, const RgSettings *s, RgError *error) {
     RG_TRY(read_part(rg_policy_part_options, s, "policy", &plan->policy, plan->resolved, error));
-    if (plan->policy.weights[0]) { /* whose kind is seen when they are loaded */
+    if (plan->policy.weights[0]) { /* loading them determines the type */
         RG_TRY(check_precision(plan, NULL, s, error));
         return read_part(rg_adapter_options, s, "policy.adapter", &plan->adapter, plan->resolved,
                          error);
@@ -187,7 +187,7 @@ static RgStatus resolve_algorithm(RgTrialSpec *plan, const RgSettings *s, RgErro
     return RG_OK;
 }
 
-/* A limit that an algorithm never comes nearer to would let it run for ever. */
+/* A limit on something that the algorithm never spends would let it run for ever. */
 static RgStatus check_limits(const RgTrialSpec *plan, RgError *error) {
     int useless = -1;
     for (int i = 0; i < RG_COSTS; i++) {
@@ -199,8 +199,8 @@ static RgStatus check_limits(const RgTrialSpec *plan, RgError *error) {
     }
     if (useless >= 0)
         return rg_fail(error, RG_E_USAGE,
-                       "budget: %s with these options spends no %s, and would never end: expected "
-                       "a limit of steps, flops or seconds too",
+                       "budget: %s with these options spends no %s and would never end: add "
+                       "a limit of steps, flops or seconds",
                        plan->part.label, rg_cost_names[useless]);
     return rg_fail(error, RG_E_USAGE,
                    "budget: expected at least one of steps, flops, seconds, generated_tokens, "
@@ -224,7 +224,7 @@ static RgStatus check_evaluation(const RgTrialSpec *plan, const RgSettings *s, R
     return RG_OK;
 }
 
-/* The first setting of a part of a config that is a name alone, or a group. */
+/* The path of a part's first setting, whether the part is a group or a name alone. */
 static const char *part_path(const RgSettings *s, const char *part, char path[96]) {
     snprintf(path, 96, "%s.type", part);
     return rg_settings_find(s, path) ? path : part;
@@ -274,7 +274,7 @@ static RgStatus refuse_missing(const RgSetting *input, RgError *error) {
     return rg_fail(error, RG_E_FILE, "%s = \"%.300s\" is missing", input->path, input->text);
 }
 
-/* Of the input that the message names by its path, and not by its setting. */
+/* Replaces a message that has an input's path but not its setting. */
 static RgStatus refuse_where_told(void *told, const RgOption *option, const RgSetting *setting,
                                   RgError *error) {
     return rg_input_is_missing(option, setting) && strstr(told, setting->text) &&
@@ -291,7 +291,7 @@ RgStatus rg_resolved_name_missing(const RgSettings *resolved, RgStatus status, R
     return status;
 }
 
-/* Why an input cannot be read is told by who reads it, when the trial is run. */
+/* Records the sums of existing inputs. Errors are left to the reader of the input, at run time. */
 static RgStatus record_what_is_there(void *resolved, const RgOption *option,
                                      const RgSetting *setting, RgError *error) {
     char sha256[RG_SHA256_TEXT];
@@ -339,20 +339,19 @@ static RgStatus check_input(void *resolved, const RgOption *option, const RgSett
     if (rg_input_is_missing(option, setting))
         return refuse_missing(setting, error);
     RG_TRY(rg_input_sum(option, setting->text, sha256, error));
-    return strcmp(sha256, recorded->text) == 0
-               ? RG_OK
-               : rg_fail(error, RG_E_FORMAT,
-                         "%s = \"%.300s\" has other contents than the trial is of: it has been "
-                         "changed since",
-                         setting->path, setting->text);
+    return strcmp(sha256, recorded->text) == 0 ? RG_OK
+                                               : rg_fail(error, RG_E_FORMAT,
+                                                         "%s = \"%.300s\" has changed since the "
+                                                         "trial was recorded: its contents differ",
+                                                         setting->path, setting->text);
 }
 
 RgStatus rg_resolved_check_inputs(const RgSettings *resolved, RgError *error) {
     return rg_resolved_visit(resolved, check_input, (void *)resolved, error);
 }
 
-/* Of all that decides the trial's results: a judge that has moved to another address is the same,
- * and so is a file of known contents. */
+/* Hashes only what determines results: neither the address of a judge nor the path of a file whose
+ * contents are recorded. */
 static void hash_plan(RgTrialSpec *plan) {
     free(plan->resolved_json);
     plan->resolved_json = rg_settings_to_json(plan->resolved);
@@ -382,7 +381,7 @@ void rg_trial_spec_assume(RgTrialSpec *plan, const json_t *sums) {
     hash_plan(plan);
 }
 
-/* Refuse what nobody asked for in the group `part`, naming the nearest of the keys that it has. */
+/* Refuses unknown keys in the group `part`, and suggests the nearest known key. */
 static RgStatus check_part_keys(const RgTrialSpec *plan, const RgSettings *s, const char *part,
                                 RgError *error) {
     enum { MOST_KEYS = 127 };
@@ -398,7 +397,7 @@ static RgStatus check_part_keys(const RgTrialSpec *plan, const RgSettings *s, co
     return rg_settings_check_used(s, part, known, error);
 }
 
-/* What is shared with others and not read by a trial that does not train is not looked at. */
+/* Shared parts that a trial without training does not read are not checked. */
 static RgStatus check_unknown_keys(const RgTrialSpec *plan, const RgSettings *s, RgError *error) {
     RG_TRY(check_part_keys(plan, s, "algorithm", error));
     for (int i = 0; rg_shared_parts[i]; i++)

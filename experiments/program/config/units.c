@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Amounts, durations and swept values as text. */
+/* Numbers with units, durations and swept values as text. */
 #include "experiments/program/config/units.h"
 
 #include <jansson.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Rows of check-gradients as dots; and as two curves of a method, by its way to the expectation,
- * their points in order of their cost. */
+/* Figures of check-gradients: rows as dots, and two curves per method (exact and sampled
+ * expectations), with points in order of their cost. */
 #include "experiments/program/gradients/gradient_figure.h"
 
 #include "analysis/store/fields.h"
@@ -9,12 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What is right to the last bit has no place on an axis of logarithms. */
+/* Exact values are drawn at this error, as a logarithmic axis has no 0. */
 static const double least = 1e-7;
 
 /* ---- bias and variance ---- */
 
-/* Which one of their swept options tells two trials apart; −1: none does, or several. */
+/* The only swept option in which two trials differ; −1: none, or several. */
 static int only_difference(const RgFields *a, const RgFields *b) {
     int found = -1, count = 0;
     for (int i = 0; i < a->count && a->count == b->count; i++)
@@ -31,7 +31,7 @@ static bool measure_the_same(const RgGradientRow *a, const RgGradientRow *b) {
            a->variance == b->variance;
 }
 
-/* Trials from the first on that share its row. */
+/* Number of trials, from the first on, that share its row. */
 static int sharing(const RgGradientRow *rows, int count) {
     RgFields first = rg_fields_parse(rows->swept);
     int shared = 1, option = -1;
@@ -52,7 +52,7 @@ static bool is_plain(const RgField *value) {
            strcmp(value->text, "false") != 0;
 }
 
-/* A word that was swept over tells by itself which option it is of. */
+/* A swept word is clear without the name of its option. */
 static char *append_value(char *name, const RgField *first, const RgField *last) {
     bool range = strcmp(first->text, last->text) != 0;
     char *longer = rg_string_format(
@@ -85,8 +85,8 @@ RgDotFigure rg_gradient_dots(const RgGradientRow *rows, int count) {
                    .column = "bias",
                    .mark = "noise",
                    .open = "within_noise",
-                   .of_disk = "biased: a coordinate is more than 4 standard errors off",
-                   .of_circle = "no bias shown: none is",
+                   .of_disk = "biased: a coordinate is off by more than 4 standard errors",
+                   .of_circle = "no bias: every coordinate is within 4 standard errors",
                    .of_mark = "noise: the bias that so many batches show by chance"},
                   {.label = "relative variance", .column = "variance"}},
         .least = least};
@@ -117,8 +117,8 @@ RgStatus rg_gradient_dots_draw(const RgGradientRow *rows, int count, const char 
                                RgError *error) {
     if (!any_finite(rows, count))
         return rg_fail(error, RG_E_USAGE,
-                       "%s: there is no gradient to draw: expected algorithms whose gradient can "
-                       "be held against that of an objective",
+                       "%s: no gradient to draw: expected algorithms whose gradient can be "
+                       "compared with that of an objective",
                        output);
     RgDotFigure figure = rg_gradient_dots(rows, count);
     RgStatus status = rg_dot_figure_draw(&figure, output, error);
@@ -128,7 +128,7 @@ RgStatus rg_gradient_dots_draw(const RgGradientRow *rows, int count, const char 
 
 /* ---- error over cost ---- */
 
-/* Both curves of a method have its colour. */
+/* Both curves of a method have the same colour. */
 static RgFigureCurve *curve_of(RgFigure *figure, const RgGradientRow *row) {
     int style = -1, most = -1;
     for (int i = 0; i < figure->curve_count; i++) {
@@ -147,7 +147,7 @@ static RgFigureCurve *curve_of(RgFigure *figure, const RgGradientRow *row) {
     return &figure->curves[figure->curve_count++];
 }
 
-/* What is exact stands at the bottom. */
+/* Exact values are at the bottom. */
 static double error_of(const RgGradientRow *row) {
     return fmax(sqrt(row->bias * row->bias + (row->sampled ? row->variance : 0)), least);
 }
@@ -163,7 +163,7 @@ static void add_point(RgFigure *figure, const RgGradientRow *row) {
     RgFigureCurve *curve = curve_of(figure, row);
     for (int64_t i = 0; i < curve->count; i++)
         if (curve->points[i].x == row->flops)
-            return; /* iterations make no difference to it */
+            return; /* the number of iterations makes no difference to it */
     curve->points = rg_reallocate(curve->points, (size_t)curve->count + 1, sizeof *curve->points);
     curve->points[curve->count++] =
         (RgFigurePoint){.x = row->flops, .y = error_of(row), .low = NAN, .high = NAN, .seeds = 1};
@@ -190,7 +190,7 @@ RgStatus rg_gradient_cost_draw(const RgGradientRow *rows, int count, const char 
     RgStatus status = RG_OK;
     if (figure->curve_count == 0)
         status = rg_fail(error, RG_E_USAGE,
-                         "%s: there is no hypergradient to draw: expected algorithms of type "
+                         "%s: no hypergradient to draw: expected algorithms of type "
                          "\"parl\"",
                          output);
     if (status == RG_OK)

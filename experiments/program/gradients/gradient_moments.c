@@ -32,7 +32,7 @@ void rg_moments_compare(const RgMoments *m, const double *exact, RgGradientRow *
     const double rounding = 1e-7; /* of a coordinate */
     for (int64_t i = 0; i < m->dimension; i++) {
         double gap = m->mean[i] - exact[i], error = scatters ? sqrt(m->square[i] / (n - 1) / n) : 0;
-        /* a coordinate that never varies must be right to rounding */
+        /* a coordinate without variance must be right up to rounding */
         double floor = 1e-5 * fabs(exact[i]) + rounding;
         row->worst = fmax(row->worst, fabs(gap) / fmax(error, floor));
         distance += gap * gap;
@@ -45,7 +45,7 @@ void rg_moments_compare(const RgMoments *m, const double *exact, RgGradientRow *
     row->coordinates = m->dimension;
     row->exact_norm = sqrt(exact_norm);
     row->norm = sqrt(norm);
-    /* of a gradient that is none, as at the reference, nothing is a multiple */
+    /* relative numbers are undefined for a zero gradient, as at the reference */
     bool none = exact_norm <= rounding * rounding * (double)m->dimension;
     row->bias = none ? NAN : sqrt(distance / exact_norm);
     row->noise = none ? NAN : sqrt(errors / exact_norm);

@@ -17,7 +17,7 @@
 
 /* ---- the exact side ---- */
 
-/* The bandit's numbers as the exact objectives want them; freed by exact_free. */
+/* The bandit's numbers in the form of the exact objectives. Released by exact_free. */
 typedef struct Exact {
     RgExactProblem problem;
     double *reference, *shares;
@@ -85,14 +85,14 @@ typedef struct Bench {
     const RgTrialSetup *setup;
     const RgTrialSpec *plan;
     int64_t samples;
-    RgPolicy *policy; /* where the gradients are taken */
+    RgPolicy *policy; /* at which the gradients are taken */
     RgTape *tape;
     RgRandom random;
 } Bench;
 
 static RgStatus make_trainer(const Bench *b, const void *options, RgTrainer **trainer,
                              RgError *error) {
-    /* the policy's own distribution is what the objective is an expectation over */
+    /* the objective is an expectation over the policy's own distribution */
     RgTrainingOptions training = b->plan->training;
     training.temperature = 1;
     training.top_k = 0;
@@ -191,14 +191,14 @@ static bool seen_before(const RgExperiment *experiment, int64_t trial) {
     return false;
 }
 
-/* Whether J is an expectation over what the algorithm draws: pairs of one source. */
+/* Whether J is an expectation over what the algorithm samples: pairs from one source. */
 static bool has_objective(const RgTrialSpec *plan) {
     const RgRecipe *r = &plan->recipe;
     return plan->algorithm->loss && rg_recipe_takes_pairs(r) && r->opponents == RG_FROM_NOWHERE &&
            !r->third_competes;
 }
 
-/* All rows of an algorithm with a loss. */
+/* All rows of an algorithm that has a loss. */
 static RgStatus loss_rows(const RgTrialSetup *setup, const RgTrialSpec *plan, RgTape *tape,
                           int64_t samples, double deviation,
                           void (*on_row)(const RgGradientRow *row, void *context), void *context,

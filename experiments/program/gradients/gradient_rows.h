@@ -1,44 +1,44 @@
 /* SPDX-License-Identifier: MIT */
-/* Stochastic gradients held against exact ones: how far the mean of an algorithm's gradients lies
- * from the gradient of the objective that it is meant to follow, and how much they scatter.
+/* Comparing stochastic gradients with exact ones: the distance of the mean of an algorithm's
+ * gradients from the gradient of its objective, and their variance.
  *
- * The objective is J = E[F] with responses and labels from where the algorithm takes them, its
- * gradient by enumeration through the distributions as well (SAIL's ∇J = T1 + T2; for PARL the
+ * The objective is J = E[F] with responses and labels from the algorithm's sources. Its gradient is
+ * enumerated, including that through the distributions (SAIL's ∇J = T1 + T2; for PARL the
  * total derivative of G through the closed-form lower level). Mixture and exploration are set to 1,
- * where SAIL's gradient is the objective's own. */
+ * where SAIL's gradient equals the objective's. */
 #ifndef RG_EXPERIMENTS_PROGRAM_GRADIENTS_GRADIENT_ROWS_H
 #define RG_EXPERIMENTS_PROGRAM_GRADIENTS_GRADIENT_ROWS_H
 
 #include "experiments/program/config/experiment.h"
 
-/* Standard errors that a coordinate of an unbiased gradient is hardly ever off. */
+/* Deviations of an unbiased gradient's coordinate beyond this many standard errors are rare. */
 enum { RG_GRADIENT_DOUBT = 4 };
 
 typedef struct RgGradientRow {
-    const char *algorithm; /* of hypergradients, the trial's label */
-    const char *variant;   /* score term or estimator; "" where there is none */
+    const char *algorithm; /* for hypergradients, the trial's label */
+    const char *variant;   /* score term or estimator; "" for none */
     int64_t samples;       /* batches */
     int64_t coordinates;
     double exact_norm;
     double norm; /* of the mean */
-    /* Relative ones are not a number where the exact gradient is 0. */
-    double bias;  /* |mean − exact| / |exact| */
-    double noise; /* what `bias` would be of an unbiased estimator: |standard errors| / |exact| */
-    double worst; /* largest |mean − exact| of a coordinate in its standard errors */
+    /* Relative numbers are NaN if the exact gradient is 0. */
+    double bias;     /* |mean − exact| / |exact| */
+    double noise;    /* expected `bias` of an unbiased estimator: |standard errors| / |exact| */
+    double worst;    /* largest |mean − exact| of a coordinate in its standard errors */
     double variance; /* E|g − mean|² / |exact|², of one batch */
     double cosine;   /* between mean and exact */
 
-    bool sampled; /* false: expectations are exact, and nothing scatters */
-    /* Of hypergradients, else 0: what one took, on average, and the swept values of the trial. */
+    bool sampled; /* false: expectations are exact, without variance */
+    /* For hypergradients, else 0: mean cost of one, and the swept values of the trial. */
     double hessian_products, gradients, flops, seconds;
     int64_t failures;
-    const char *swept; /* JSON, of the plan */
+    const char *swept; /* JSON, owned by the trial's specification */
 } RgGradientRow;
 
-/* A row for every algorithm of the experiment with a gradient and each of its score terms, on its
- * environment (a bandit; the first seed) at a policy `deviation` away from the reference; and for
- * every trial of PARL (a bandit, or a process that is known), at a random reward and its optimal
- * policy. `on_row` is called as each is done. */
+/* One row for every algorithm that has a gradient and each of its score terms, on the experiment's
+ * environment (a bandit; the first seed), at a policy `deviation` away from the reference; and one
+ * for every trial of PARL (a bandit, or a known MDP), at a random reward and its optimal policy.
+ * Calls `on_row` after each. Main thread only. */
 RgStatus rg_gradient_rows(const RgExperiment *experiment, int64_t samples, double deviation,
                           void (*on_row)(const RgGradientRow *row, void *context), void *context,
                           RgError *error);

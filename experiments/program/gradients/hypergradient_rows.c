@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* PARL on a policy of its own, with the options' batches at temperature 1. */
+/* PARL on its own policy, with the options' batches at temperature 1. */
 static RgStatus make_trainer(const RgTrialSetup *setup, const RgTrialSpec *plan,
                              const RgParlOptions *options, RgPolicy *policy, RgTrainer **trainer,
                              RgError *error) {
@@ -23,8 +23,8 @@ static RgStatus make_trainer(const RgTrialSetup *setup, const RgTrialSpec *plan,
                              error);
 }
 
-/* The same upper level, exactly, at a random reward and the policy that is optimal for it: reward
- * and policy are left in the two stores, exact [reward->count] out. */
+/* The same upper level, exactly, at a random reward and its optimal policy. Leaves reward and
+ * policy in the two stores; exact [reward->count] out. */
 static RgStatus exact_side(const RgTrialSetup *setup, const RgTrialSpec *plan,
                            const RgParlOptions *options, double deviation, RgPolicy *policy,
                            RgParameters *reward, double *exact, RgError *error) {

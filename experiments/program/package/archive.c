@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Archives by libarchive: the one file that knows it. */
+/* Archives: the only file that uses libarchive. */
 #include "experiments/program/package/archive.h"
 
 #include "core/files.h"
@@ -50,7 +50,7 @@ static RgStatus write_file(struct archive *archive, const char *path, const char
     return status;
 }
 
-/* "trial" of "results/trial.tar.zst", malloc'd. */
+/* "trial" of "results/trial.tar.zst". The caller frees it. */
 static char *base_name(const char *path) {
     const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
     return rg_string_format("%.*s", (int)(strlen(name) - strlen(RG_ARCHIVE_SUFFIX)), name);
@@ -97,7 +97,7 @@ RgStatus rg_archive_write(const char *path, const char *folder, const char *cons
 
 /* ---- reading ---- */
 
-/* The part of a name below the outermost folder, or NULL where it is no plain path below one. */
+/* The part of a name below the outermost folder. NULL for anything but a plain path below one. */
 static const char *inner_name(const char *name) {
     const char *slash = name ? strchr(name, '/') : NULL;
     if (!slash || slash == name || !slash[1])
@@ -128,7 +128,7 @@ static RgStatus read_file(struct archive *archive, const char *path, const char 
     return status;
 }
 
-/* An archive is never so much smaller than what it holds, unless it is made to fill a disk. */
+/* A genuine archive is never so much smaller than its contents, but one made to fill a disk is. */
 static const int64_t most_unpacked = 1000, always_fits = 1 << 20; /* times its size; bytes */
 
 static int64_t room_of(const char *path) {
@@ -146,11 +146,11 @@ static RgStatus read_entries(struct archive *archive, const char *path, const ch
             continue;
         const char *name = archive_entry_pathname(entry), *inner = inner_name(name);
         if (!inner || archive_entry_filetype(entry) != AE_IFREG || archive_entry_hardlink(entry))
-            return rg_fail(error, RG_E_FORMAT, "%s: holds \"%s\", which no packed trial has", path,
-                           name ? name : "");
+            return rg_fail(error, RG_E_FORMAT, "%s: contains \"%s\", which no packed trial has",
+                           path, name ? name : "");
         if (archive_entry_size(entry) > room)
             return rg_fail(error, RG_E_FORMAT,
-                           "%s: %s and what stands before it are more than %lld times as large as "
+                           "%s: %s and the files before it are more than %lld times as large as "
                            "the archive: not unpacked",
                            path, inner, (long long)most_unpacked);
         room -= archive_entry_size(entry);
@@ -163,7 +163,7 @@ RgStatus rg_archive_read(const char *path, const char *folder, RgError *error) {
     const size_t block = 1 << 16;
     struct archive *archive = archive_read_new();
     RgStatus status = RG_OK;
-    /* No other filter: libarchive runs programs for some, such as lrzip. */
+    /* No other filter, as libarchive runs programs for some, such as lrzip. */
     if (archive_read_support_filter_zstd(archive) != ARCHIVE_OK ||
         archive_read_support_format_tar(archive) != ARCHIVE_OK ||
         archive_read_open_filename(archive, path, block) != ARCHIVE_OK)

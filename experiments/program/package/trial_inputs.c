@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Inputs of trials: which settings name them, and what is in them. */
+/* Inputs of trials: the settings that name them, and their contents. */
 #include "experiments/program/package/trial_inputs.h"
 
 #include "core/new_file.h"
@@ -77,7 +77,7 @@ RgStatus rg_inputs_describe(const RgSettings *resolved, json_t **inputs, RgError
     return status;
 }
 
-/* ---- knowing again ---- */
+/* ---- checking ---- */
 
 char *rg_input_file(const json_t *input, const char *path, const json_t *file) {
     return json_is_true(json_object_get(input, "folder"))
@@ -89,14 +89,13 @@ static RgStatus check_file(const json_t *input, const json_t *file, const char *
                            RgError *error) {
     RgChecksum sum;
     if (rg_input_file_sum(path, &sum, error) != RG_OK)
-        return rg_fail_in(error, RG_E_FILE,
-                          "input %s is missing (--input %s=PATH says where it is)",
+        return rg_fail_in(error, RG_E_FILE, "input %s is missing: give its path by --input %s=PATH",
                           text_of(input, "setting"), text_of(input, "setting"));
     long long size = json_integer_value(json_object_get(file, "size"));
     if (sum.size == size && strcmp(sum.sha256, text_of(file, "sha256")) == 0)
         return RG_OK;
     return rg_fail(error, RG_E_FORMAT,
-                   "input %s is another file: %s has %lld bytes of SHA-256 %.12s..., expected %lld "
+                   "input %s differs: %s has %lld bytes of SHA-256 %.12s..., expected %lld "
                    "of %.12s...",
                    text_of(input, "setting"), path, (long long)sum.size, sum.sha256, size,
                    text_of(file, "sha256"));

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* The files that a trial reads beside its settings: data, tokenizer, base weights and the like,
- * which are the options of kind RG_KIND_PATH. Each is described by names, sizes and SHA-256, so
- * that the same file is known again elsewhere.
+/* The input files of a trial, such as data, tokenizer and base weights: the options of kind
+ * RG_KIND_PATH. Each is described by names, sizes and SHA-256, so that the same file can be
+ * recognised elsewhere. One thread at a time.
  *
  * A description is JSON:
  *
  *   [ { "setting": "environment.data", "path": "data/verses", "folder": true,
  *       "files": [ { "name": "base.jsonl", "size": 123, "sha256": "..." }, ... ] }, ... ]
  *
- * Of a folder the regular files in it are listed that are read (input_sums.h), those in folders
- * below it not. */
+ * For a folder, the regular files in it that are read (input_sums.h) are listed, without those in
+ * its subfolders. */
 #ifndef RG_EXPERIMENTS_PROGRAM_PACKAGE_TRIAL_INPUTS_H
 #define RG_EXPERIMENTS_PROGRAM_PACKAGE_TRIAL_INPUTS_H
 
@@ -17,18 +17,17 @@
 
 #include <jansson.h>
 
-/* Describe the inputs of resolved settings, as they are now. */
+/* Describes the inputs of resolved settings in their present state. The caller frees the JSON. */
 RgStatus rg_inputs_describe(const RgSettings *resolved, json_t **inputs, RgError *error);
 
-/* Is what lies at `path` the described input? Refused by the name of the first file that is missing
- * or another. */
+/* Checks that `path` has the described input. The message has the first file that is missing or
+ * differs. */
 RgStatus rg_input_check(const json_t *input, const char *path, RgError *error);
 
-/* Path of a described file of the input at `path`, malloc'd. */
+/* Path of a described file of the input at `path`. The caller frees it. */
 char *rg_input_file(const json_t *input, const char *path, const json_t *file);
 
-/* Copy the input to below `folder`, where it keeps its name: the copy's path, malloc'd, in *copy.
- */
+/* Copies the input into `folder` under its own name. The caller frees *copy, the copy's path. */
 RgStatus rg_input_copy(const json_t *input, const char *folder, char **copy, RgError *error);
 
 #endif

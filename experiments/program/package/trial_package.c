@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Packing a trial, and opening what was packed. A package is put together in a folder of a
- * temporary name beside its final one, so that a broken-off packing leaves nothing that looks like
- * a package, and the next one takes what is left. */
+/* Packing a trial, and opening a package. A package is assembled in a folder with a temporary name
+ * beside its final one. So interrupted packing leaves nothing that looks like a package, and the
+ * next attempt removes what is left. */
 #include "experiments/program/package/trial_package.h"
 
 #include "core/checksum.h"
@@ -33,12 +33,12 @@ static char *join(const char *folder, const char *name) {
 
 typedef struct Packing {
     const RgTrialPackOptions *options;
-    const char *folder; /* where it is put together */
+    const char *folder; /* the package being assembled */
     RgTrialRow row;
     json_t *inputs, *files;
 } Packing;
 
-/* List a file of the package, by its path in it. */
+/* Lists a file of the package, by its path in it. */
 static RgStatus list_file(Packing *p, const char *name, RgError *error) {
     char *path = join(p->folder, name);
     RgChecksum sum;
@@ -50,7 +50,7 @@ static RgStatus list_file(Packing *p, const char *name, RgError *error) {
     return status;
 }
 
-/* A store with this trial alone, and its weights where the store has them. */
+/* Packs a store with this trial alone, and its weights if the store has them. */
 static RgStatus pack_results(Packing *p, RgError *error) {
     char *path = join(p->folder, "results.db"), *lock = join(p->folder, "results.db.lock");
     char *weights = rg_string_format("results/%s.safetensors", p->row.key);
@@ -122,7 +122,7 @@ static RgStatus pack_config(Packing *p, RgError *error) {
     return status == RG_OK ? list_file(p, "config.json", error) : status;
 }
 
-/* The JSON object that a text holds; an empty one where it holds none. */
+/* The JSON object in a text; an empty object if there is none. */
 static json_t *parsed(const char *text) {
     json_t *value = text ? json_loads(text, 0, NULL) : NULL;
     return value ? value : json_object();
@@ -140,7 +140,7 @@ static RgStatus pack_record(Packing *p, RgError *error) {
                   parsed(row->provenance), "inputs", p->inputs, "files", p->files);
     free(packed_by);
     if (!record)
-        return rg_fail(error, RG_E_STORE, "%s: the trial's texts are missing or no UTF-8",
+        return rg_fail(error, RG_E_STORE, "%s: the trial's texts are missing or not UTF-8",
                        p->options->store);
     char *text = json_dumps(record, JSON_INDENT(2)), *path = join(p->folder, "trial.json");
     json_decref(record);
@@ -150,7 +150,7 @@ static RgStatus pack_record(Packing *p, RgError *error) {
     return status;
 }
 
-/* All files of the package as one archive, trial.json first. */
+/* Packs all files of the package into one archive, trial.json first. */
 static RgStatus pack_archive(const Packing *p, RgError *error) {
     size_t count = json_array_size(p->files);
     const char **names = rg_allocate(count + 1, sizeof *names);
@@ -168,11 +168,11 @@ static RgStatus put_in_place(const Packing *p, RgError *error) {
     if (rename(p->folder, p->options->output) == 0)
         return RG_OK;
     return rg_fail(error, RG_E_FILE, "%s: cannot make the folder: %s", p->options->output,
-                   errno == ENOTEMPTY || errno == EEXIST ? "it is there already" : strerror(errno));
+                   errno == ENOTEMPTY || errno == EEXIST ? "it exists already" : strerror(errno));
 }
 
-/* What goes into paths, and is printed, has the form that it should have: why one of these has not,
- * and which; NULL where all have. */
+/* Checks the texts that become parts of paths and are printed. Returns the fault of an invalid one,
+ * and which one it is; NULL if all are valid. */
 static const char *name_fault(const char *experiment, const char *label, const char *key,
                               const char **what, const char **name) {
     const struct {
@@ -200,18 +200,17 @@ static RgStatus check_row(const Packing *p, RgError *error) {
                  : RG_OK;
 }
 
-/* Nobody could verify curves that lack steps. */
+/* Curves with missing steps could not be verified. */
 static RgStatus check_curves(const Packing *p, RgStore *store, RgError *error) {
     char *gaps;
     RG_TRY(rg_curve_gaps(store, p->row.id, &gaps, error));
     RgStatus status =
-        gaps
-            ? rg_fail(error, RG_E_STORE,
-                      "%s: %s, seed %lld (key %s) cannot be packed: its curves lack rows of %s; "
-                      "regatta check-store --save copies the trials that are whole, and a run into "
-                      "that store makes this one anew",
-                      p->options->store, p->row.label, (long long)p->row.seed, p->row.key, gaps)
-            : RG_OK;
+        gaps ? rg_fail(error, RG_E_STORE,
+                       "%s: %s, seed %lld (key %s) cannot be packed: its curves lack rows of %s; "
+                       "regatta check-store --save copies the intact trials, and a run into "
+                       "that store repeats this one",
+                       p->options->store, p->row.label, (long long)p->row.seed, p->row.key, gaps)
+             : RG_OK;
     free(gaps);
     return status;
 }
@@ -228,8 +227,8 @@ static RgStatus find_trial(Packing *p, RgError *error) {
         status = check_row(p, error);
     if (status == RG_OK && (!rg_trial_row_is_done(&p->row) || !p->row.config))
         status = rg_fail(error, RG_E_STORE,
-                         "%s: %s, seed %lld (key %s) is %s: only a trial that is finished or "
-                         "diverged can be packed",
+                         "%s: %s, seed %lld (key %s) is %s: only a finished or diverged trial "
+                         "can be packed",
                          o->store, p->row.label, (long long)p->row.seed, p->row.key,
                          p->row.status ? p->row.status : "of no status");
     return status;
@@ -255,7 +254,7 @@ RgStatus rg_trial_pack(const RgTrialPackOptions *options, RgError *error) {
     if (status == RG_OK) {
         p.folder = folder;
         status = pack(&p, error);
-        rg_folder_remove(folder); /* gone already where it was renamed */
+        rg_folder_remove(folder); /* after renaming it is gone already */
         close(lock);
     }
     rg_trial_row_clear(&p.row);
@@ -291,17 +290,17 @@ static RgStatus read_record(const char *path, RgTrialPackage *package, RgError *
     RgStatus status = rg_file_read(name, &text, NULL, error);
     free(name);
     if (status != RG_OK)
-        return rg_fail(error, RG_E_FORMAT, "%s: is no packed trial: it has no trial.json", path);
+        return rg_fail(error, RG_E_FORMAT, "%s: is not a packed trial: it has no trial.json", path);
     package->record = json_loads(text, 0, &why);
     free(text);
     if (!package->record || strcmp(rg_trial_package_text(package, "format"), format_name) != 0)
-        return rg_fail(error, RG_E_FORMAT, "%s: is no packed trial: its trial.json is %s", path,
+        return rg_fail(error, RG_E_FORMAT, "%s: is not a packed trial: its trial.json is %s", path,
                        package->record ? "of something else" : "not JSON");
     long long version = json_integer_value(json_object_get(package->record, "version"));
     if (version != FORMAT_VERSION)
         return rg_fail(error, RG_E_FORMAT,
-                       "%s: is a packed trial of format %lld; this program knows format %d", path,
-                       version, FORMAT_VERSION);
+                       "%s: is a packed trial of format %lld; this program supports format %d",
+                       path, version, FORMAT_VERSION);
     return RG_OK;
 }
 
@@ -313,15 +312,15 @@ static RgStatus check_file(const char *path, const RgTrialPackage *package, cons
         return rg_fail(error, RG_E_FORMAT, "%s: its trial.json lists a file without a name", path);
     if (!rg_inner_path_is_valid(name))
         return rg_fail(error, RG_E_FORMAT,
-                       "%s: its trial.json lists \"%s\", which is no file in it", path, name);
+                       "%s: its trial.json lists \"%s\", which is not a file in it", path, name);
     char *at = join(package->folder, name);
     RgChecksum sum;
     RgStatus status = rg_file_checksum(at, &sum, error);
     if (status != RG_OK)
         status = rg_fail(error, RG_E_FORMAT, "%s: is damaged: %s is missing", path, name);
     else if (strcmp(sum.sha256, expected) != 0)
-        status =
-            rg_fail(error, RG_E_FORMAT, "%s: is damaged: %s is not what was packed", path, name);
+        status = rg_fail(error, RG_E_FORMAT, "%s: is damaged: %s differs from what was packed",
+                         path, name);
     free(at);
     return status;
 }
@@ -334,7 +333,7 @@ static RgStatus check_files(const char *path, const RgTrialPackage *package, RgE
     return RG_OK;
 }
 
-/* Names and values of what was swept are told beside the label. */
+/* Names and values of swept options are printed beside the label. */
 static RgStatus check_swept(const char *path, const json_t *swept, RgError *error) {
     const char *name;
     const json_t *value;
@@ -345,10 +344,10 @@ static RgStatus check_swept(const char *path, const json_t *swept, RgError *erro
     }
     return good ? RG_OK
                 : rg_fail(error, RG_E_FORMAT,
-                          "%s: trial.json: swept is no object of names and values", path);
+                          "%s: trial.json: swept: expected an object of names and values", path);
 }
 
-/* The texts that become paths, and that are printed, are such as this program writes. */
+/* Checks that the texts used in paths and output have the form that this program writes. */
 static RgStatus check_names(const char *path, const RgTrialPackage *package, RgError *error) {
     const char *what, *name;
     const char *fault = name_fault(rg_trial_package_text(package, "experiment"),
@@ -362,7 +361,7 @@ static RgStatus check_names(const char *path, const RgTrialPackage *package, RgE
 
 /* ---- inputs ---- */
 
-/* Where the caller says that an input is, or NULL. */
+/* Path of an input as given by the caller, or NULL. */
 static const char *input_said(const char *setting, const RgTrialOpening *opening) {
     size_t length = strlen(setting);
     for (int i = 0; i < opening->input_count; i++)
@@ -371,7 +370,7 @@ static const char *input_said(const char *setting, const RgTrialOpening *opening
     return NULL;
 }
 
-/* Path of the copy in the package, malloc'd, or NULL where it has none. */
+/* Path of the copy in the package, or NULL if there is none. The caller frees it. */
 static char *input_packed(const RgTrialPackage *package, const json_t *input, const char *setting,
                           const char *path) {
     const char *slash = strrchr(path, '/');
@@ -386,14 +385,14 @@ static char *input_packed(const RgTrialPackage *package, const json_t *input, co
     return NULL;
 }
 
-/* A description as rg_inputs_describe makes one: its names lead nowhere else. */
+/* Checks that a description has the form of rg_inputs_describe, so that its names stay inside. */
 static RgStatus check_description(const json_t *input, RgError *error) {
     const char *setting = json_string_value(json_object_get(input, "setting"));
     if (!setting || !json_string_value(json_object_get(input, "path")))
         return rg_fail(error, RG_E_FORMAT, "trial.json lists an input without setting or path");
     if (strchr(setting, '/') || !rg_inner_path_is_valid(setting))
-        return rg_fail(error, RG_E_FORMAT, "trial.json lists the input \"%s\", which is no setting",
-                       setting);
+        return rg_fail(error, RG_E_FORMAT,
+                       "trial.json lists the input \"%s\", which is not a setting", setting);
     size_t i;
     const json_t *file;
     json_array_foreach(json_object_get(input, "files"), i, file) {
@@ -421,7 +420,7 @@ static RgStatus place_input(const RgTrialPackage *package, const json_t *input,
     return status;
 }
 
-/* Every --input must be one that the trial has. */
+/* Every --input must name an input of the trial. */
 static RgStatus check_said(const RgTrialPackage *package, const char *said, RgError *error) {
     size_t i, length = strcspn(said, "=");
     const json_t *input, *list = json_object_get(package->record, "inputs");
@@ -451,7 +450,7 @@ static RgStatus place_inputs(const RgTrialPackage *package, const RgTrialOpening
     return RG_OK;
 }
 
-/* A path that the trial would read is one of the described inputs. */
+/* A path that the trial would read must be one of the described inputs. */
 static RgStatus check_listed(void *record, const RgOption *option, const RgSetting *setting,
                              RgError *error) {
     size_t i;
@@ -463,13 +462,13 @@ static RgStatus check_listed(void *record, const RgOption *option, const RgSetti
             return RG_OK;
     }
     return rg_fail(error, RG_E_FORMAT,
-                   "config.json: %s = \"%.300s\" is no input that trial.json lists", setting->path,
-                   setting->text);
+                   "config.json: %s = \"%.300s\" is not an input listed in trial.json",
+                   setting->path, setting->text);
 }
 
 /* ---- the experiment ---- */
 
-/* What trial.json says of the trial is what config.json makes of it. */
+/* Checks that trial.json agrees with config.json about the trial. */
 static RgStatus check_told(const RgTrialPackage *package, RgError *error) {
     const RgTrialSpec *plan = &package->experiment->trials[0];
     char seed[32], told[32];
@@ -486,7 +485,7 @@ static RgStatus check_told(const RgTrialPackage *package, RgError *error) {
     for (size_t i = 0; i < sizeof facts / sizeof *facts; i++)
         if (strcmp(facts[i].told, facts[i].made) != 0)
             return rg_fail(error, RG_E_FORMAT,
-                           "trial.json: %s is \"%.300s\", and config.json is of \"%s\"",
+                           "trial.json: %s is \"%.300s\", but config.json has \"%s\"",
                            facts[i].name, facts[i].told, facts[i].made);
     return RG_OK;
 }
@@ -502,14 +501,14 @@ static RgStatus make_experiment(RgTrialPackage *package, const RgTrialOpening *o
         status = rg_settings_from_json(text, settings, error);
     if (status == RG_OK)
         status = place_inputs(package, opening, settings, error);
-    if (status == RG_OK) /* before anything is read at a path */
+    if (status == RG_OK) /* before any path is read */
         status = rg_resolved_visit(settings, check_listed, package->record, error);
     if (status == RG_OK)
         status = rg_experiment_of_trial(rg_trial_package_text(package, "experiment"), settings,
                                         swept, &package->experiment, error);
     if (status == RG_OK)
         status = check_told(package, error);
-    if (status == RG_OK) { /* of the settings that run, with all that was set here */
+    if (status == RG_OK) { /* the settings that will run, with all changes made here */
         const RgSettings *resolved = package->experiment->trials[0].resolved;
         status = rg_allowed_check(&opening->allowed, resolved, error);
         if (status == RG_OK)

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* One trial as a thing to hand on: a folder, or the same as one archive.
+/* One trial in a form to pass on: a folder, or the same as one archive. One thread at a time.
  *
  *   trial.json     what it is: experiment, label, seed, key, outcome, provenance, program version;
  *                  its inputs (see trial_inputs.h); every other file with size and SHA-256
  *   config.json    its resolved settings, from which it runs
  *   results.db     a results store with this trial alone: metrics, evaluations, responses
  *   results/       its final weights
- *   inputs/        copies of the inputs, where they were asked for */
+ *   inputs/        copies of the inputs, if requested */
 #ifndef RG_EXPERIMENTS_PROGRAM_PACKAGE_TRIAL_PACKAGE_H
 #define RG_EXPERIMENTS_PROGRAM_PACKAGE_TRIAL_PACKAGE_H
 
@@ -21,36 +21,37 @@ typedef struct RgTrialPackOptions {
     RgChoice choice;    /* experiment NULL: whichever has the trial */
     const char *trial;  /* label or key */
     int64_t seed;       /* −1: any */
-    const char *output; /* *.tar.zst, else a folder, which must not be there */
+    const char *output; /* *.tar.zst, else a folder, which must not exist */
     bool with_inputs;
 } RgTrialPackOptions;
 
-/* Pack a trial that is done. */
+/* Packs a finished or diverged trial. */
 RgStatus rg_trial_pack(const RgTrialPackOptions *options, RgError *error);
 
 typedef struct RgTrialPackage {
     char *folder;
-    bool temporary; /* unpacked from an archive: goes when it is closed */
+    bool temporary; /* unpacked from an archive: removed on closing */
     json_t *record; /* trial.json */
     RgExperiment *experiment;
 } RgTrialPackage;
 
-/* Where the inputs of a package are, and what its trial may do. */
+/* Paths of a package's inputs, and permissions of its trial. */
 typedef struct RgTrialOpening {
     const char *const *inputs; /* [input_count] "setting=path" */
     int input_count;
     RgAllowed allowed;
 } RgTrialOpening;
 
-/* Open a package and make ready to run it: every file of it is checked, and every input, which is
- * looked for where `inputs` say, else in the package, else at the path of its setting. Damage,
- * inputs that are missing or others, names that are none, and settings that act and are not allowed
- * are refused by name. No file is read that the package does not list with its SHA-256. */
+/* Opens a package and prepares to run it. Checks every file and every input. An input is searched
+ * in `inputs`, then in the package, then at the path of its setting. The message names damage,
+ * missing or different inputs, invalid names, and settings that act without permission. Only files
+ * that the package lists with their SHA-256 are read. On success, close with
+ * rg_trial_package_close. */
 RgStatus rg_trial_package_open(const char *path, const RgTrialOpening *opening,
                                RgTrialPackage *package, RgError *error);
 void rg_trial_package_close(RgTrialPackage *package);
 
-/* A text of trial.json; "" where there is none. */
+/* A text of trial.json; "" if it is missing. */
 const char *rg_trial_package_text(const RgTrialPackage *package, const char *key);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Comparing a rerun with its package: the records by core/results/trial_compare.h, the weights
- * tensor by tensor here. */
+/* Comparing a rerun with its package: core/results/trial_compare.h compares the records; this file
+ * compares the weights, tensor by tensor. */
 #include "experiments/program/package/trial_verify.h"
 
 #include "core/names.h"
@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Both records of the trial: as it was packed, and as it came out again. */
+/* Both records of the trial: packed and repeated. */
 typedef struct Pair {
     RgStore *packed, *rerun;
     RgTrialRow packed_row, rerun_row;
@@ -44,7 +44,7 @@ static int64_t tensor_count(const RgStoredTensor *tensor) {
     return count;
 }
 
-/* max |a − b| / max |a|, |b|; 0 where the bits are the same. */
+/* max |a − b| / max |a|, |b|; 0 for equal bits. */
 static RgStatus tensor_difference(const RgStoredTensor *a, const RgStoredTensor *b, double *apart,
                                   RgError *error) {
     *apart = 0;
@@ -104,7 +104,7 @@ static RgStatus compare_weights(const Pair *pair, WeightsDifference *difference,
     return status;
 }
 
-/* ---- telling ---- */
+/* ---- report ---- */
 
 static void tell_quantities(const RgTrialComparison *comparison, FILE *out) {
     int64_t rows = 0, apart = 0;
@@ -112,10 +112,10 @@ static void tell_quantities(const RgTrialComparison *comparison, FILE *out) {
         rows += comparison->measures[i].rows;
         apart += comparison->measures[i].differing + comparison->measures[i].missing;
     }
-    fprintf(out, "results: %lld of %lld numbers and texts are the same bits\n",
+    fprintf(out, "results: %lld of %lld numbers and texts have the same bits\n",
             (long long)(rows - apart), (long long)rows);
     if (apart > 0)
-        fprintf(out, "  %-28s %9s %9s %11s %s\n", "quantity", "differing", "missing", "largest",
+        fprintf(out, "  %-28s %9s %9s %11s %s\n", "metric", "differing", "missing", "largest",
                 "at step");
     for (int i = 0; i < comparison->count; i++) {
         const RgMeasureDifference *q = &comparison->measures[i];
@@ -138,7 +138,7 @@ static void tell_weights(const WeightsDifference *w, FILE *out) {
         fprintf(out, "weights: largest relative difference %.3g, in %s\n", w->largest, w->tensor);
 }
 
-/* What may be why: program, libraries, kernels, a budget in seconds. */
+/* Possible reasons: program, libraries, kernels, a budget in seconds. */
 static void tell_reasons(const RgTrialPackage *package, const Pair *pair, FILE *out) {
     static const char *const keys[] = {"version", "commit", "built_with", "blas_core"};
     json_t *here = json_loads(pair->rerun_row.provenance, 0, NULL);
@@ -157,7 +157,7 @@ static void tell_reasons(const RgTrialPackage *package, const Pair *pair, FILE *
         told = true;
     }
     if (!told)
-        fputs("version, commit, libraries and kernels are those of the packed trial\n", out);
+        fputs("version, commit, libraries and kernels equal those of the packed trial\n", out);
     json_decref(here);
 }
 
@@ -178,17 +178,18 @@ static void tell_verdict(RgRerunVerdict verdict, double tolerance, FILE *out) {
         fputs("the same result, bit for bit\n", out);
         break;
     case RG_RERUN_ROUNDING:
-        fprintf(out, "the same result up to rounding: no relative difference over %g\n", tolerance);
+        fprintf(out, "the same result up to rounding: no relative difference above %g\n",
+                tolerance);
         break;
     case RG_RERUN_DIFFERENT:
-        fprintf(out, "another result: differences over %g, or other texts or steps\n", tolerance);
+        fprintf(out, "another result: differences above %g, or other texts or steps\n", tolerance);
         break;
     }
 }
 
 /* ---- both records ---- */
 
-/* What trial.json says of the outcome is what its results say. */
+/* Checks that trial.json and the results agree about the outcome. */
 static RgStatus check_record(const RgTrialPackage *package, const RgTrialRow *row, RgError *error) {
     const struct {
         const char *name, *found;
@@ -197,7 +198,7 @@ static RgStatus check_record(const RgTrialPackage *package, const RgTrialRow *ro
         const char *told = rg_trial_package_text(package, facts[i].name);
         if (strcmp(told, facts[i].found) != 0)
             return rg_fail(error, RG_E_FORMAT,
-                           "%s: trial.json: %s is \"%.300s\", and results.db has \"%s\"",
+                           "%s: trial.json: %s is \"%.300s\", but results.db has \"%s\"",
                            package->folder, facts[i].name, told, facts[i].found);
     }
     return RG_OK;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What must hold of any algorithm, in the small race. The loss by itself is looked at in
- * check_loss.c. */
+/* The contract of algorithms, checked in the small race. check_loss.c checks the gradient of a
+ * loss. */
 #include "core/files.h"
 #include "core/tensor/profile.h"
 #include "core/tensor/threads.h"
@@ -18,14 +18,13 @@ static RgSmallRaceTerms terms_of(const RgAlgorithm *algorithm, const char *optio
                               .batch = batch};
 }
 
-/* A race that has begun and gone on for some steps; what stopped it fails the claim. The race is to
- * be ended in any case. */
+/* Begins a race and makes some steps; an error fails the claim. End the race in any case. */
 static bool go(RgSmallRace *race, int steps, RgClaims *claims, const char *claim) {
     RgError error = {0};
     for (int s = 0; s < steps; s++) {
         RgStatus status = rg_trainer_step(race->trainer, &error);
         const char *diverged = race->trainer->outcome.diverged;
-        if (status != RG_OK || diverged) /* steps are counted as the results of a trial are */
+        if (status != RG_OK || diverged) /* steps are counted as in a trial's results */
             return rg_claim(claims, false, claim, "step %lld: %s", (long long)race->trainer->step,
                             status != RG_OK ? error.text : diverged);
     }
@@ -46,7 +45,7 @@ static bool trains(const RgAlgorithm *algorithm) {
 
 /* ---- bits ---- */
 
-/* The policy's bits after a few steps; false where there were none. */
+/* The policy's bits after a few steps; false after an error. */
 static bool bits_with(int threads, const RgSmallRaceTerms *terms, uint64_t *bits, RgClaims *claims,
                       const char *claim) {
     enum { STEPS = 6 };
@@ -80,9 +79,10 @@ void rg_claim_threads(const RgAlgorithm *algorithm, const char *options, RgClaim
                  at == 1 ? "" : "s");
 }
 
-/* ---- a batch in parts ---- */
+/* ---- micro-batches ---- */
 
-/* The gradient of the first batch, with so many prompts at a time; malloc'd, or NULL. */
+/* Gradient of the first batch, in micro-batches of a given size. The caller frees it; NULL on
+ * error. */
 static RgReal *gradient_in(const RgSmallRaceTerms *terms, int64_t *count, RgClaims *claims,
                            const char *claim) {
     RgSmallRace race;
@@ -115,7 +115,7 @@ void rg_claim_parts(const RgAlgorithm *algorithm, const char *options, RgClaims 
     RgSmallRaceTerms terms = terms_of(algorithm, options, 16);
     if (!algorithm->loss || couples(&terms)) {
         rg_claim_nothing(claims, claim,
-                         algorithm->loss ? "its recipe says that a batch cannot be cut (couples)"
+                         algorithm->loss ? "its recipe says that a batch cannot be split (couples)"
                                          : "it has no loss of a batch");
         return;
     }
@@ -134,7 +134,7 @@ void rg_claim_parts(const RgAlgorithm *algorithm, const char *options, RgClaims 
                  norm > 0 ? sqrt(apart / norm) : 0, sqrt(norm),
                  sqrt(apart) <= 1e-4 * sqrt(norm)
                      ? ""
-                     : "; a loss that is no mean over prompts has to say so: recipe->couples");
+                     : "; a loss that is not a mean over prompts must set recipe->couples");
     free(whole);
     free(parts);
 }
@@ -149,7 +149,7 @@ static RgStatus save(const RgCheckpoint *checkpoint, const char *path, RgError *
     return rg_new_file_end(&file, rg_checkpoint_write(checkpoint, &file, "check", error), error);
 }
 
-/* The bits at the end of a trial that leaves a checkpoint half-way, or begins from it. */
+/* The bits at the end of a trial that writes a checkpoint half-way, or resumes from it. */
 static bool run_half(const RgSmallRaceTerms *terms, const char *path, bool saves, uint64_t *bits,
                      RgClaims *claims, const char *claim) {
     RgSmallRace race;
@@ -175,7 +175,7 @@ static bool run_half(const RgSmallRaceTerms *terms, const char *path, bool saves
 }
 
 void rg_claim_checkpoint(const RgAlgorithm *algorithm, const char *options, RgClaims *claims) {
-    static const char claim[] = "a trial that goes on from its checkpoint ends with the same bits";
+    static const char claim[] = "a trial that resumes from its checkpoint ends with the same bits";
     RgSmallRaceTerms terms = terms_of(algorithm, options, 16);
     RgError error = {0};
     char *folder = NULL;
@@ -190,8 +190,8 @@ void rg_claim_checkpoint(const RgAlgorithm *algorithm, const char *options, RgCl
         rg_claim(claims, whole == resumed, claim, "%d steps of %d%s", STEPS_AFTER,
                  STEPS_BEFORE + STEPS_AFTER,
                  whole == resumed ? ""
-                                  : ": other weights; what a step changes beside the policy goes "
-                                    "into the state and its checkpoint");
+                                  : ": other weights; state that a step changes, other than the "
+                                    "policy, belongs in the state and its checkpoint");
     rg_folder_remove(folder);
     free(path);
     free(folder);
@@ -201,7 +201,7 @@ void rg_claim_checkpoint(const RgAlgorithm *algorithm, const char *options, RgCl
 
 enum { COST_STEPS = 4, COST_BATCH = 16 };
 
-/* What the steps and what is before them come to, by the method's own account. */
+/* Responses of one kind before and during the steps, as declared by the method. */
 static double told(const RgWork *create, const RgWork *step, RgWorkKind kind) {
     return rg_work_responses(create, kind) + COST_STEPS * rg_work_responses(step, kind);
 }
@@ -215,7 +215,7 @@ static void claim_work_of(RgSmallRace *race, RgClaims *claims, const char *claim
     const RgMeter *m = &race->trainer->meter;
     RgWork create, step;
     if (!rg_algorithm_work(race->algorithm, race->options, &terms, &create, &step)) {
-        rg_claim_nothing(claims, claim, "it does not tell its work");
+        rg_claim_nothing(claims, claim, "it does not declare its work");
         return;
     }
     double sampled = told(&create, &step, RG_WORK_SAMPLED);
@@ -233,7 +233,7 @@ static void claim_work_of(RgSmallRace *race, RgClaims *claims, const char *claim
              tokens, queries, COST_STEPS, COST_BATCH, exact ? "" : "at most ", sampled, judged);
 }
 
-/* Of a step of its own: it samples and judges what it tells. */
+/* A method that has its own step samples and judges what it declares. */
 static void claim_work(const RgAlgorithm *algorithm, const char *options, RgClaims *claims) {
     static const char claim[] = "a step costs what its work says";
     RgSmallRaceTerms terms = terms_of(algorithm, options, COST_BATCH);
@@ -256,7 +256,7 @@ void rg_claim_costs(const RgAlgorithm *algorithm, const char *options, RgClaims 
         const RgRecipe *r = &race.trainer->recipe;
         const RgMeter *m = &race.trainer->meter;
         RgRecipeCounts c = rg_recipe_counts(r);
-        /* which prompts of a batch are on-policy is drawn */
+        /* the on-policy prompts of a batch are drawn at random */
         bool exact = r->on_policy == 1 || c.sampled + c.judged == 0;
         int64_t all = STEPS * BATCH, sampled = all * (c.sampled + c.third);
         int64_t judged = all * c.judged, trained = all * c.trained * r->epochs;
@@ -276,7 +276,7 @@ void rg_claim_costs(const RgAlgorithm *algorithm, const char *options, RgClaims 
     rg_small_race_end(&race);
 }
 
-/* The profile hears of every operation where it is done. */
+/* The profile counts every operation where it is executed. */
 void rg_claim_flops(const RgAlgorithm *algorithm, const char *options, RgClaims *claims) {
     static const char claim[] = "all operations are metered";
     if (!rg_profile_is_running())
@@ -336,12 +336,12 @@ void rg_claim_learning(const RgAlgorithm *algorithm, const char *options, RgClai
         else if (algorithm->loss && r->opponents == RG_FROM_NOWHERE)
             claim_likelihood(&race, claims);
         else
-            rg_claim_nothing(claims, claim, "it takes no preferences of data or judge");
+            rg_claim_nothing(claims, claim, "it uses no preferences of data or judge");
     }
     rg_small_race_end(&race);
 }
 
-/* ---- all of it ---- */
+/* ---- all claims ---- */
 
 static void claim_gradient_of(const RgAlgorithm *algorithm, const char *options, RgClaims *claims) {
     RgSmallRaceTerms terms = terms_of(algorithm, options, 16);
@@ -360,7 +360,7 @@ void rg_check_algorithm(const RgAlgorithm *algorithm, const char *options, RgCla
     RgError error = {0};
     bool begins = rg_small_race_begin(&terms, &race, &error) == RG_OK;
     rg_small_race_end(&race);
-    if (!rg_claim(claims, begins, "a bandit can be raced on", "%s", error.text))
+    if (!rg_claim(claims, begins, "it can be trained on a bandit", "%s", error.text))
         return;
     claim_gradient_of(algorithm, options, claims);
     rg_claim_parts(algorithm, options, claims);

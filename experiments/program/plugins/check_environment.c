@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What must hold of any environment: that it can be made, hands out what it says, and gives the
- * same numbers whenever it is asked the same. */
+/* The contract of environments: they can be created, their data are valid, and equal queries give
+ * equal numbers. */
 #include "core/tensor/threads.h"
 #include "experiments/program/plugins/check_plugin.h"
 
@@ -8,13 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* An environment, and a policy in it that is a little beside its reference. */
+/* An environment, and a policy near its reference. */
 typedef struct World {
     RgEnvironment *environment;
     RgPolicy *reference, *policy;
 } World;
 
-/* The first kind of policy that can be made in the space with the options that it has. */
+/* The first kind of policy that can be created in the space with default options. */
 static RgStatus any_policy(const RgPolicySpace *space, RgPolicy **policy, RgError *error) {
     RgSettings *none = rg_settings_create();
     RgStatus status = RG_E_USAGE;
@@ -63,7 +63,7 @@ static bool same_bits(double a, double b) {
     return memcmp(&a, &b, sizeof a) == 0;
 }
 
-/* NULL, or the first metric in which they differ. */
+/* The first metric in which they differ, or NULL. */
 static const char *difference(const RgEvaluation *a, const RgEvaluation *b) {
     int count = rg_evaluation_metric_count(a);
     if (count != rg_evaluation_metric_count(b))
@@ -92,7 +92,7 @@ static void claim_repeats(const World *world, const RgEvaluation *first, const c
     rg_evaluation_destroy(again);
 }
 
-/* ---- what it hands out ---- */
+/* ---- its data ---- */
 
 static void claim_prompts(const World *world, RgClaims *claims) {
     const RgTask *task = &world->environment->task;
@@ -103,7 +103,7 @@ static void claim_prompts(const World *world, RgClaims *claims) {
                   prompts ? (long long)prompts->count : 0, (long long)task->response_limit))
         return;
     rg_claim(claims, rg_policy_check(world->policy, prompts, "the prompts", &error) == RG_OK,
-             "a policy can be asked about them", "%s", error.text);
+             "a policy can be evaluated on them", "%s", error.text);
 }
 
 static void claim_pairs(const World *world, RgClaims *claims) {
@@ -143,7 +143,7 @@ static RgSequences *responses_of(const World *world) {
 }
 
 static void claim_judge(const World *world, RgClaims *claims) {
-    static const char claim[] = "its judge says the same of the same response";
+    static const char claim[] = "its judge gives equal rewards to equal responses";
     const RgTask *task = &world->environment->task;
     if (!task->prompts || task->prompts->count == 0 || !task->judge) {
         rg_claim_nothing(claims, claim, "it has no judge that gives rewards");
@@ -182,7 +182,7 @@ static void claim_steps(const RgTrainer *trainer, RgStatus status, const RgError
         rg_claim(claims, true, claim, "%lld steps", (long long)trainer->step);
 }
 
-/* A method that learns from what there is can go some steps in it. */
+/* A method that can learn from the environment's data makes some steps in it. */
 static void claim_training(const World *world, RgClaims *claims) {
     enum { STEPS = 5 };
     const RgTask *task = &world->environment->task;
@@ -210,7 +210,7 @@ static void claim_training(const World *world, RgClaims *claims) {
     free(claim);
 }
 
-/* ---- all of it ---- */
+/* ---- all claims ---- */
 
 static void claim_evaluation(const RgEnvironmentType *type, const RgSettings *settings,
                              const World *world, RgClaims *claims) {
@@ -221,9 +221,9 @@ static void claim_evaluation(const RgEnvironmentType *type, const RgSettings *se
     rg_claim(claims, isfinite(primary_metric), "an evaluation has its primary metric",
              "%s is %.6g of %d metrics", type->primary_metric, primary_metric,
              rg_evaluation_metric_count(first));
-    rg_claim(claims, rg_evaluation_items(first) > 0, "and numbers by item", "%d columns of %lld",
+    rg_claim(claims, rg_evaluation_items(first) > 0, "and numbers per item", "%d columns of %lld",
              rg_evaluation_column_count(first), (long long)rg_evaluation_items(first));
-    claim_repeats(world, first, "the same bits when it is asked again", claims);
+    claim_repeats(world, first, "a repeated evaluation has the same bits", claims);
     int threads = rg_threads();
     rg_threads_set(threads == 1 ? 2 : 1);
     World other;
@@ -232,7 +232,7 @@ static void claim_evaluation(const RgEnvironmentType *type, const RgSettings *se
         claim_repeats(&other, first, "the same bits from the same seed, with any number of threads",
                       claims);
     else
-        rg_claim(claims, false, "it can be made again", "%s", error.text);
+        rg_claim(claims, false, "it can be created again", "%s", error.text);
     end(&other);
     rg_threads_set(threads);
     rg_evaluation_destroy(first);
@@ -244,7 +244,7 @@ void rg_check_environment(const RgEnvironmentType *type, const char *options, Rg
     RgError error = {0};
     rg_small_race_set(settings, "environment", options);
     RgStatus status = begin(type, settings, &world, &error);
-    if (rg_claim(claims, status == RG_OK, "it can be made, and a policy in it", "%s",
+    if (rg_claim(claims, status == RG_OK, "it can be created, and a policy in it", "%s",
                  status == RG_OK ? world.policy->type->about.name : error.text)) {
         claim_prompts(&world, claims);
         claim_pairs(&world, claims);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What must hold of any estimator, on a bilevel problem whose implicit term has a closed form:
+/* The contract of estimators, checked on a bilevel problem whose implicit term has a closed form:
  *
  *     V(ν, θ) = −½ (θ − Cν)ᵀ A (θ − Cν),    G(θ) = ½ |θ − t|²,    θ* = Cν
  *     w = ∇²_{νθ}V · (−∇²_{θθ}V)⁻¹ · ∂_θG = CᵀA · A⁻¹ · (θ* − t) = Cᵀ(θ* − t) */
@@ -16,7 +16,7 @@ enum { LOWER = 6, UPPER = 4 };
 typedef struct Quadratic {
     RgParameters *lower, *upper;
     double a[LOWER][LOWER], c[LOWER][UPPER], target[LOWER];
-    int64_t gradients, products, linearised, closed_forms; /* that were asked for */
+    int64_t gradients, products, linearised, closed_forms; /* numbers of requests */
 } Quadratic;
 
 /* A(θ − Cν) */
@@ -109,7 +109,7 @@ static RgParameters *vector(const char *name, int64_t count) {
     return p;
 }
 
-/* A is ½ the identity and a Gram matrix of numbers of [−½, ½): well conditioned. */
+/* A is ½ the identity plus a Gram matrix of numbers in [−½, ½): well conditioned. */
 static void begin(Quadratic *q) {
     RgRandom random = rg_random_root(11);
     double b[LOWER][LOWER];
@@ -129,7 +129,7 @@ static void begin(Quadratic *q) {
         }
     for (uint64_t k = 0; k < UPPER; k++)
         q->upper->value[k] = (RgReal)rg_random_normal(rg_random_named(random, "upper"), k);
-    for (int i = 0; i < LOWER; i++) { /* θ*, as near as its numbers are */
+    for (int i = 0; i < LOWER; i++) { /* θ*, up to rounding */
         double sum = 0;
         for (int k = 0; k < UPPER; k++)
             sum += q->c[i][k] * (double)q->upper->value[k];
@@ -142,7 +142,7 @@ static void end(Quadratic *q) {
     rg_parameters_destroy(q->upper);
 }
 
-/* PARL's defaults where it has any, and iterations that suffice. */
+/* PARL's defaults, and enough iterations. */
 static const RgEstimatorOptions usual = {
     .iterations = 200, .tolerance = 1e-6, .residual_limit = 0.05, .penalty = 1000};
 
@@ -151,12 +151,12 @@ static void claim_frugal(const RgEstimator *e, const Quadratic *q, const RgEstim
     rg_claim(claims,
              (e->order >= 2 || (q->products == 0 && q->linearised == 0)) &&
                  (e->order >= 1 || q->gradients == 0) && (e->by_closed_form || !q->closed_forms),
-             "it asks for no more than its descriptor says",
+             "it requests no more than its descriptor says",
              "order %d%s: %lld gradients, %lld products with second derivatives, closed form %s",
              e->order, e->by_closed_form ? " and a closed form" : "", (long long)q->gradients,
              (long long)q->products, q->closed_forms ? "asked for" : "not");
     rg_claim(claims, report->gradients == q->gradients && report->hessian_products == q->products,
-             "it reports what it has asked for", "%lld gradients of %lld, %lld products of %lld",
+             "it reports its requests", "%lld gradients of %lld, %lld products of %lld",
              (long long)report->gradients, (long long)q->gradients,
              (long long)report->hessian_products, (long long)q->products);
 }
@@ -178,11 +178,11 @@ static void claim_answer(const RgEstimator *e, const RgReal *w, const RgReal *ex
                  report->failure ? report->failure : "its residual is above the limit");
     else if (e->solves || e->by_closed_form)
         rg_claim(claims, error <= solved, claim,
-                 "off by %.2g of its norm, where one that solves is to be within %.2g; residual "
+                 "off by %.2g of its norm; one that solves must be within %.2g; residual "
                  "%.2g",
                  error, solved, report->residual);
     else if (e->order == 0)
-        rg_claim_nothing(claims, claim, "it takes no derivatives and no closed form");
+        rg_claim_nothing(claims, claim, "it uses no derivatives and no closed form");
     else
         rg_claim(claims, cosine >= alike, claim,
                  "cosine %.3f, expected %.1f or more; off by %.2g of its norm", cosine, alike,
@@ -211,7 +211,7 @@ void rg_check_estimator(const RgEstimator *estimator, RgClaims *claims) {
     claim_answer(estimator, w, exact, &report, claims);
     claim_frugal(estimator, &q, &report, claims);
     rg_claim(claims, rg_parameters_hash(q.lower) == lower && rg_parameters_hash(q.upper) == upper,
-             "it puts the values of both levels back", "%s", "");
+             "it restores the values of both levels", "%s", "");
     rg_estimator_apply(estimator, &problem, &usual, gradient, again, &second);
     rg_claim(claims, memcmp(w, again, sizeof w) == 0, "the same bits again", "%s", "");
     end(&q);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What must hold of any judge, on made-up texts. */
+/* The contract of judges, checked on made-up texts. */
 #include "core/tensor/threads.h"
 #include "experiments/program/plugins/check_plugin.h"
 
@@ -9,8 +9,7 @@
 
 enum { TEXTS = 240, ITEMS = 40 };
 
-/* Texts of a few words: rejected ones have words of their own, so that there is a style to learn.
- */
+/* Texts of a few words. Rejected ones have their own vocabulary: a style that can be learned. */
 typedef struct Texts {
     RgJudgeText text[TEXTS];
     char *words[3 * TEXTS];
@@ -44,12 +43,12 @@ static void make_up(Texts *texts) {
     }
 }
 
-/* What a judge says of the first items of the texts, in one of several ways to ask. */
+/* A judge's answers about the first items of the texts, for one of several ways to query. */
 typedef struct Answers {
     double reward[ITEMS], first[ITEMS / 2];
 } Answers;
 
-/* Pairs [first, first + pairs) of the items, backwards if so. */
+/* Judges pairs [first, first + pairs) of the items, in reverse order if `backwards`. */
 static RgStatus ask_some(RgJudge *judge, const Texts *texts, int first, int pairs, bool backwards,
                          Answers *answers, RgError *error) {
     const char *prompt[ITEMS], *response[ITEMS];
@@ -139,8 +138,7 @@ static void claim_all(RgJudge *judge, const RgJudgeType *type, const RgSettings 
                   "%s", error.text))
         return;
     claim_ranges(judge, &answers, claims);
-    claim_same(judge, texts, &answers, TOGETHER, "an item that is asked again gets the same bits",
-               claims);
+    claim_same(judge, texts, &answers, TOGETHER, "a repeated query has the same bits", claims);
     claim_same(judge, texts, &answers, BACKWARDS, "and in another order", claims);
     claim_same(judge, texts, &answers, ONE_BY_ONE, "and without its neighbours", claims);
     int threads = rg_threads();
@@ -148,11 +146,12 @@ static void claim_all(RgJudge *judge, const RgJudgeType *type, const RgSettings 
     RgJudge *other = NULL;
     RgStatus status = create(type, settings, texts, &other, &error);
     if (status == RG_OK)
-        claim_same(other, texts, &answers, TOGETHER,
-                   "one that is made of the same texts says the same, with any number of threads",
-                   claims);
+        claim_same(
+            other, texts, &answers, TOGETHER,
+            "a judge created from equal texts gives equal answers, with any number of threads",
+            claims);
     else
-        rg_claim(claims, false, "it can be made again", "%s", error.text);
+        rg_claim(claims, false, "it can be created again", "%s", error.text);
     rg_judge_destroy(other);
     rg_threads_set(threads);
 }
@@ -165,7 +164,7 @@ void rg_check_judge(const RgJudgeType *type, const char *options, RgClaims *clai
     make_up(texts);
     rg_small_race_set(settings, "judge", options);
     RgStatus status = create(type, settings, texts, &judge, &error);
-    if (rg_claim(claims, status == RG_OK, "it can be made of texts", "%s", error.text))
+    if (rg_claim(claims, status == RG_OK, "it can be created from texts", "%s", error.text))
         claim_all(judge, type, settings, texts, claims);
     rg_judge_destroy(judge);
     for (int i = 0; i < 3 * TEXTS; i++)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The gradient of a method's loss against differences of the loss, on a batch of made-up
- * log-probabilities: no policy and no environment take part. A state that the loss has is the
- * trainer's, as `create` left it.
+/* Compares the gradient of a method's loss with finite differences, on a batch of made-up
+ * log-probabilities: without policy and environment. The state of the loss is that of the trainer
+ * after `create`.
  *
- * The program's numbers are float, so that a plain central difference would be good to three or
- * four digits where all goes well. Ridders' method (1982, Advances in Engineering Software 4) takes
- * differences of several steps to the limit and tells how good that is. */
+ * The program's numbers are float, so that a plain central difference has at best three or
+ * four digits. Ridders' method (1982, Advances in Engineering Software 4) extrapolates differences
+ * of several steps to the limit and estimates the error. */
 #include "experiments/program/plugins/check_plugin.h"
 
 #include <math.h>
@@ -14,12 +14,12 @@
 
 enum { PROMPTS = 6, STEPS_EACH = 2 };
 
-/* Where the loss is looked at. */
+/* The point at which the loss is differentiated. */
 typedef struct Point {
     const RgTrainer *trainer; /* of the method, with its options and its state */
     RgRecipe recipe;
-    int64_t k, responses; /* of a prompt, of all */
-    int64_t own, third;   /* numbers that are log-probabilities of the batch, and of third ones */
+    int64_t k, responses; /* per prompt, in total */
+    int64_t own, third;   /* numbers of log-probabilities: of the batch, and of third responses */
     double *x;            /* [own + third] */
     RgStopped stopped;
 } Point;
@@ -40,7 +40,7 @@ static RgTensor *reference_of(RgTape *t, const Point *p, int64_t count, const ch
     return numbers(t, count, what, none ? 0 : -4, none ? 0 : -0.2);
 }
 
-/* Around the point itself, and not moved with it. */
+/* Around the point itself, and constant when it moves. */
 static RgTensor *old_of(RgTape *t, const double *x, int64_t count) {
     RgTensor *y = numbers(t, count, "old", -0.1, 0.1);
     for (int64_t i = 0; i < count; i++)
@@ -62,12 +62,12 @@ static RgSide pick(RgTape *t, const RgBatch *batch, int64_t place, int32_t *inde
                    rg_gather(t, batch->length, index));
 }
 
-/* Memory of a batch that the tape has not. */
+/* Memory of a batch outside the tape. */
 typedef struct Places {
     int32_t *order;          /* [responses] */
     int32_t *first, *second; /* [PROMPTS] */
     int64_t *offsets;        /* [responses + 1] */
-    double *base;            /* [own] where the point was before it moved */
+    double *base;            /* [own] the point before it moved */
     double *judged;          /* [responses] */
 } Places;
 
@@ -78,7 +78,7 @@ static Places places_of(const Point *p) {
                      .offsets = rg_allocate(p->responses + 1, sizeof(int64_t)),
                      .base = rg_allocate(p->own, sizeof(double)),
                      .judged = rg_allocate(p->responses, sizeof(double))};
-    for (int64_t i = 0; i < p->responses; i++) /* each prompt's turned by one more */
+    for (int64_t i = 0; i < p->responses; i++) /* each prompt's are rotated by one more */
         places.order[i] = (int32_t)((i % p->k + i / p->k) % p->k);
     for (int64_t i = 0; i < p->responses; i++)
         places.judged[i] = 2 * chance(i, "reward") - 1;
@@ -157,7 +157,7 @@ static RgTensor *leaf(RgTape *t, const double *x, int64_t count) {
     return y;
 }
 
-/* What `prepare` makes of the batch where the policy was when it was drawn. */
+/* What `prepare` computes from the batch at the policy that sampled it. */
 static const void *prepared_of(RgStep *step, const Point *p, const Places *places,
                                RgTensor *third) {
     const RgAlgorithm *a = p->trainer->algorithm;
@@ -175,7 +175,7 @@ static bool is_pairs_or_group(const RgRecipe *r) {
     return r->group > 0 || rg_recipe_takes_pairs(r);
 }
 
-/* The loss at x; its gradient, if it is asked for, in all numbers. */
+/* The loss at x; unless NULL, `gradient` receives its gradient in all numbers. */
 static double loss_at(Point *p, const Places *places, double *gradient) {
     RgTape *t = rg_tape_create();
     rg_tape_use_stopped(t, &p->stopped);
@@ -203,7 +203,7 @@ static double loss_at(Point *p, const Places *places, double *gradient) {
     return value;
 }
 
-/* (f(x + h) − f(x − h)) / 2h with the steps as float has them. */
+/* (f(x + h) − f(x − h)) / 2h with steps rounded to float. */
 static double difference(Point *p, const Places *places, int64_t i, double step) {
     double here = p->x[i];
     double high = (double)(RgReal)(here + step), low = (double)(RgReal)(here - step);
@@ -217,9 +217,9 @@ static double difference(Point *p, const Places *places, int64_t i, double step)
     return (above - below) / (high - low);
 }
 
-/* Ridders' method: differences of steps that shrink by 1.4 each, taken to the limit of a step of 0
- * by Neville's scheme; its error is how far the last of its estimates lie apart, or what rounding
- * of the loss makes of the first, `value` being the loss itself. */
+/* Ridders' method: Neville's scheme extrapolates differences, whose steps shrink by 1.4 each, to a
+ * step of 0. The error is the spread of the last estimates, or the effect of the loss's rounding on
+ * the first, where `value` is the loss itself. */
 static double derivative(Point *p, const Places *places, int64_t i, double value, double *error) {
     enum { LEVELS = 8 };
     const double shrink = 1.4, first = 0.4;
@@ -259,11 +259,11 @@ static Point point_of(const RgTrainer *trainer) {
     return p;
 }
 
-/* How the gradient compares with differences, relative to its largest number. */
+/* Comparison of the gradient with differences, relative to its largest number. */
 typedef struct Comparison {
-    int64_t count, rough; /* numbers; those where differences tell nothing, as a kink is near */
-    double scale;         /* the largest, absolute */
-    double off, accuracy; /* the number that is the worst; the differences' own error at most */
+    int64_t count, rough; /* numbers; those with useless differences, near a kink */
+    double scale;         /* the largest absolute value */
+    double off, accuracy; /* the worst error; the largest error of a difference */
     bool holds;
 } Comparison;
 
@@ -277,7 +277,7 @@ static Comparison compare(Point *p, const Places *places, const double *gradient
         double error, found = derivative(p, places, i, value, &error) / c.scale;
         error /= c.scale;
         if (i >= p->own && p->recipe.third == RG_FROM_OTHERS)
-            found = 0; /* constants of the batch */
+            found = 0; /* constant within the batch */
         if (!(error <= too_rough)) {
             c.rough++;
             continue;
@@ -294,7 +294,7 @@ static Comparison compare(Point *p, const Places *places, const double *gradient
 }
 
 void rg_claim_gradient(const RgTrainer *trainer, RgClaims *claims) {
-    static const char claim[] = "the loss's gradient is that of its differences";
+    static const char claim[] = "the loss's gradient equals its finite differences";
     Point p = point_of(trainer);
     Places places = places_of(&p);
     double *gradient = rg_allocate(p.own + p.third, sizeof *gradient);
@@ -304,7 +304,7 @@ void rg_claim_gradient(const RgTrainer *trainer, RgClaims *claims) {
     if (isfinite(value))
         c = compare(&p, &places, gradient, value);
     if (!isfinite(value))
-        rg_claim(claims, false, claim, "the loss is no finite scalar");
+        rg_claim(claims, false, claim, "the loss is not a finite scalar");
     else if (c.scale == 0)
         rg_claim(claims, false, claim, "it is 0 in all %d log-probabilities", (int)c.count);
     else if (c.rough > c.count / 2)
@@ -313,10 +313,11 @@ void rg_claim_gradient(const RgTrainer *trainer, RgClaims *claims) {
                  (int)c.rough, (int)c.count);
     else
         rg_claim(claims, c.holds, claim,
-                 "the worst of %d is off by %.1g of the largest; in float, differences are good to "
+                 "the worst of %d is off by %.1g of the largest; in float, differences have errors "
+                 "up to "
                  "%.1g%s",
                  (int)(c.count - c.rough), c.off, c.accuracy,
-                 c.holds ? "" : "; what is meant to be a constant takes rg_stop_gradient");
+                 c.holds ? "" : "; intended constants need rg_stop_gradient");
     free(gradient);
     free(p.x);
     free(p.stopped.value);

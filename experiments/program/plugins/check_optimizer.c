@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What must hold of any optimiser: steps on
+/* The contract of optimisers, checked by steps on
  *
  *     f(x) = ½ Σ a_i (x_i − c_i)²,    a_i in [½, 2) */
 #include "core/files.h"
@@ -11,13 +11,13 @@
 #include <string.h>
 
 typedef struct Descent {
-    RgParameters *x; /* a matrix that decays and a vector that does not */
+    RgParameters *x; /* a matrix with weight decay and a vector without */
     double *slope, *centre;
     RgOptimizer *optimizer;
     RgSettings *settings;
 } Descent;
 
-/* `rows` by 6 numbers of the matrix, and 16. */
+/* `rows` by 6 numbers in the matrix, and 16 in the vector. */
 static RgStatus begin(const RgOptimizerType *type, const char *options, int64_t rows,
                       RgOptimizerOptions with, Descent *d, RgError *error) {
     *d = (Descent){.x = rg_parameters_create(), .settings = rg_settings_create()};
@@ -71,7 +71,7 @@ static void go(const Descent *d, int steps) {
     }
 }
 
-/* As the small race has it, without clipping. */
+/* As in the small race, without clipping. */
 static RgOptimizerOptions usual(double rate) {
     RgOptimizerOptions options = rg_small_race_optimizer;
     options.learning_rate = rate;
@@ -90,7 +90,7 @@ static void claim_descent(const RgOptimizerType *type, const char *options, RgCl
         bool cleared = true;
         for (int64_t i = 0; i < d.x->count; i++)
             cleared = cleared && d.x->gradient[i] == 0;
-        rg_claim(claims, after < 0.5 * before, "it goes down on a quadratic",
+        rg_claim(claims, after < 0.5 * before, "it descends on a quadratic",
                  "from %.4g to %.4g in %d steps at a rate of 0.05%s", before, after, STEPS,
                  after < 0.5 * before ? "" : ", expected half or less");
         rg_claim(claims, cleared, "it clears the gradient", "%s", "");
@@ -109,7 +109,7 @@ static void claim_still(const RgOptimizerType *type, const char *options, RgClai
     end(&d);
 }
 
-/* A gradient that is clipped moves as the clipped one would. */
+/* A clipped gradient gives the same step as a gradient of the clipped size. */
 static void claim_clip(const RgOptimizerType *type, const char *options, RgClaims *claims) {
     const double factor = 0.25;
     Descent plain, clipped;
@@ -155,7 +155,7 @@ static void claim_threads(const RgOptimizerType *type, const char *options, RgCl
     rg_threads_set(before);
 }
 
-/* The bits after 10 steps, of which the first five may be those of a checkpoint. */
+/* The bits after 10 steps, the first five of which may come from a checkpoint. */
 static RgStatus run_half(const RgOptimizerType *type, const char *options, const char *path,
                          bool saves, uint64_t *bits, RgError *error) {
     Descent d;
@@ -185,7 +185,7 @@ static RgStatus run_half(const RgOptimizerType *type, const char *options, const
 }
 
 static void claim_checkpoint(const RgOptimizerType *type, const char *options, RgClaims *claims) {
-    static const char claim[] = "one that goes on from a checkpoint ends with the same bits";
+    static const char claim[] = "one that resumes from a checkpoint ends with the same bits";
     RgError error = {0};
     char *folder = NULL;
     uint64_t whole = 0, resumed = 1;
@@ -199,10 +199,11 @@ static void claim_checkpoint(const RgOptimizerType *type, const char *options, R
         free(path);
     }
     rg_claim(claims, status == RG_OK && whole == resumed, claim, "%s",
-             status != RG_OK    ? error.text
-             : whole == resumed ? "5 steps of 10"
-                                : "other values; what a step changes beside the parameters goes "
-                                  "into `first` and `second`");
+             status != RG_OK ? error.text
+             : whole == resumed
+                 ? "5 steps of 10"
+                 : "other values; state that a step changes, other than the parameters, "
+                   "belongs in `first` and `second`");
     free(folder);
 }
 
@@ -212,7 +213,7 @@ void rg_check_optimizer(const RgOptimizerType *type, const char *options, RgClai
     RgStatus status = begin(type, options, 8, usual(0.05), &d, &error);
     end(&d);
     if (status != RG_OK) {
-        rg_claim(claims, false, "it can be made", "%s", error.text);
+        rg_claim(claims, false, "it can be created", "%s", error.text);
         return;
     }
     claim_descent(type, options, claims);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is registered, by its kind. */
+/* Dispatches the check of a registered type by its kind. */
 #include "experiments/program/plugins/check_plugin.h"
 
 void rg_check_registered(RgKind kind, const RgDescriptor *about, const char *options,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What must hold of anything that is registered, built in or by a plug-in, whatever it computes:
- * regatta check-plugin looks at a plug-in's, the tests at what is built in. Options are
- * "name=value" with spaces between them, of what is looked at; the others are its defaults. */
+/* The contracts of registered types, built-in or from a plug-in: regatta check-plugin checks those
+ * of a plug-in, the tests those of the built-in types. `options` is "name=value name=value" for the
+ * type under check; other options have their defaults. Main thread only; the number of threads is
+ * changed during the checks. */
 #ifndef RG_EXPERIMENTS_PROGRAM_PLUGINS_CHECK_PLUGIN_H
 #define RG_EXPERIMENTS_PROGRAM_PLUGINS_CHECK_PLUGIN_H
 
@@ -10,7 +11,7 @@
 #include "experiments/program/plugins/claims.h"
 #include "experiments/program/plugins/small_race.h"
 
-/* All claims of one that is registered, by its kind. */
+/* Checks all claims about a registered type, by its kind. */
 void rg_check_registered(RgKind kind, const RgDescriptor *about, const char *options,
                          RgClaims *claims);
 
@@ -21,21 +22,21 @@ void rg_check_judge(const RgJudgeType *type, const char *options, RgClaims *clai
 void rg_check_estimator(const RgEstimator *estimator, RgClaims *claims);
 void rg_check_optimizer(const RgOptimizerType *type, const char *options, RgClaims *claims);
 
-/* ---- one by one, of algorithms ---- */
+/* ---- single claims about algorithms ---- */
 
-/* Of one with a loss; the trainer has its options and its state. */
+/* The gradient of a loss equals its finite differences. `trainer` has the options and the state. */
 void rg_claim_gradient(const RgTrainer *trainer, RgClaims *claims);
-/* The same bits with 1, 2 and all threads. */
+/* Equal bits with 1, 2 and all threads. */
 void rg_claim_threads(const RgAlgorithm *algorithm, const char *options, RgClaims *claims);
-/* A batch in parts has the gradient of the whole one, unless the recipe says that it couples. */
+/* A batch in micro-batches has the gradient of the whole batch, unless the recipe couples it. */
 void rg_claim_parts(const RgAlgorithm *algorithm, const char *options, RgClaims *claims);
-/* A trial that goes on from a checkpoint ends with the same bits. */
+/* A trial that resumes from a checkpoint ends with equal bits. */
 void rg_claim_checkpoint(const RgAlgorithm *algorithm, const char *options, RgClaims *claims);
-/* Tokens and queries are those that the recipe calls for. */
+/* Tokens and queries equal those of the recipe. */
 void rg_claim_costs(const RgAlgorithm *algorithm, const char *options, RgClaims *claims);
-/* The meter has every operation that was done. */
+/* Every operation is metered. */
 void rg_claim_flops(const RgAlgorithm *algorithm, const char *options, RgClaims *claims);
-/* Preferences raise the reward, demonstrations their likelihood. */
+/* Preferences raise the reward; demonstrations raise their likelihood. */
 void rg_claim_learning(const RgAlgorithm *algorithm, const char *options, RgClaims *claims);
 
 #endif

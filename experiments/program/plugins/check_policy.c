@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What must hold of any policy that chooses one of a few responses, or one token of a few. */
+/* The contract of policies that choose one of a few responses, or one of a few tokens. */
 #include "core/files.h"
 #include "core/tensor/threads.h"
 #include "experiments/program/plugins/check_plugin.h"
@@ -15,7 +15,7 @@ static void fill_features(double *features) {
         features[i] = rg_random_normal(rg_random_root(7), (uint64_t)i);
 }
 
-/* On an enumerated task; where it is not made for one, on tokens. */
+/* On an enumerated task, or on tokens if the type does not support that. */
 static RgStatus create(const RgPolicyType *type, const RgSettings *settings, const double *features,
                        bool *tokens, RgPolicy **policy, RgError *error) {
     const RgPolicySpace spaces[] = {{.contexts = CONTEXTS,
@@ -41,7 +41,7 @@ static RgSequences *all_cells(void) {
     return all;
 }
 
-/* So that not all responses are alike. */
+/* Perturbs the parameters, so that responses differ. */
 static void stir(const RgPolicy *policy) {
     for (int64_t i = 0; i < policy->parameters->count; i++)
         policy->parameters->value[i] +=
@@ -85,8 +85,8 @@ static void claim_samples(RgPolicy *policy, const double *logprob, RgClaims *cla
              known ? "the worst of %d is %.1f standard errors off"
                    : "some are none of the %d (%.0f)",
              CELLS, worst);
-    rg_claim(claims, known && off <= 1e-4, "sampling tells the log-probabilities of its responses",
-             "off by %.2g at most", off);
+    rg_claim(claims, known && off <= 1e-4,
+             "sampling returns the log-probabilities of its responses", "off by %.2g at most", off);
     free(told);
     rg_sequences_destroy(prompts);
     rg_sequences_destroy(out);
@@ -100,7 +100,7 @@ static double summed(RgPolicy *policy, const RgSequences *all) {
     return sum;
 }
 
-/* Of Σ w log π in some of the parameters. */
+/* Gradient of Σ w log π with respect to some of the parameters. */
 static void claim_gradient(RgPolicy *policy, const RgSequences *all, RgClaims *claims) {
     enum { MOST = 24 };
     RgParameters *p = policy->parameters;
@@ -129,7 +129,7 @@ static void claim_gradient(RgPolicy *policy, const RgSequences *all, RgClaims *c
         worst = fmax(worst, fabs(difference - (double)p->gradient[i]));
     }
     rg_claim(claims, scale > 0 && worst <= 1e-2 * scale,
-             "the gradient of log-probabilities is that of their differences",
+             "the gradient of log-probabilities equals their finite differences",
              "off by %.2g of the largest, %.3g, in float with steps of %g",
              scale > 0 ? worst / scale : 0, scale, step);
     rg_parameters_zero_gradient(p);
@@ -148,7 +148,7 @@ static void claim_threads(RgPolicy *policy, const RgSequences *all, const double
 
 static void claim_file(const RgPolicy *policy, const RgSequences *all, const double *logprob,
                        RgClaims *claims) {
-    static const char claim[] = "a file of it gives the same policy back";
+    static const char claim[] = "a policy loaded from its file is the same";
     RgError error = {0};
     char *folder = NULL;
     RgPolicy *back = NULL;
@@ -168,7 +168,7 @@ static void claim_file(const RgPolicy *policy, const RgSequences *all, const dou
     rg_claim(claims, status == RG_OK && same, claim, "%s",
              status != RG_OK ? error.text
              : same          ? ""
-                             : "its log-probabilities are others");
+                             : "its log-probabilities differ");
     rg_policy_destroy(back);
     free(folder);
 }
@@ -182,14 +182,14 @@ void rg_check_policy(const RgPolicyType *type, const char *options, RgClaims *cl
     fill_features(features);
     rg_small_race_set(settings, "policy", options);
     if (create(type, settings, features, &tokens, &policy, &error) != RG_OK) {
-        char *why = rg_string_format("it is made neither for %d responses nor for %d tokens: %s",
+        char *why = rg_string_format("it supports neither %d responses nor %d tokens: %s",
                                      RESPONSES, RESPONSES, error.text);
         rg_claim_nothing(claims, "log-probabilities and samples", why);
         free(why);
     } else {
         RgSequences *all = all_cells();
         stir(policy);
-        rg_claim(claims, true, "it can be made", "on %s", tokens ? "tokens" : "responses");
+        rg_claim(claims, true, "it can be created", "on %s", tokens ? "tokens" : "responses");
         rg_policy_logprob_values(policy, all, logprob);
         claim_sum(logprob, claims);
         claim_samples(policy, logprob, claims);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Lines of claims. What is claimed stands in check_*.c. */
+/* Printing claims. The claims themselves are in check_*.c. */
 #include "experiments/program/plugins/claims.h"
 
 #include <stdarg.h>
@@ -16,7 +16,7 @@ bool rg_claim(RgClaims *claims, bool holds, const char *claim, const char *detai
     if (!holds && claims->failed == 1)
         snprintf(claims->first_failure, sizeof claims->first_failure, "%s%s%.180s", claim, colon,
                  text);
-    if (claims->stream) { /* what is checked next may crash */
+    if (claims->stream) { /* flushed, as the next check may crash */
         fprintf(claims->stream, "%s %s%s%s\n", holds ? "ok     " : "FAILED:", claim, colon, text);
         fflush(claims->stream);
     }

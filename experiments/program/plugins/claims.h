@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What is claimed of something that was registered, and whether it holds: a line each, with the
- * numbers that it was held against. */
+/* Claims about a registered type, and whether they hold: one line each, with the measured numbers.
+ * One thread at a time. */
 #ifndef RG_EXPERIMENTS_PROGRAM_PLUGINS_CLAIMS_H
 #define RG_EXPERIMENTS_PROGRAM_PLUGINS_CLAIMS_H
 
@@ -9,15 +9,15 @@
 #include <stdio.h>
 
 typedef struct RgClaims {
-    FILE *stream; /* where lines go; NULL: nowhere */
+    FILE *stream; /* for the lines; NULL: none are printed */
     int held, failed;
-    char first_failure[256]; /* "" when there is none */
+    char first_failure[256]; /* "" if there is none */
 } RgClaims;
 
-/* "ok       claim: detail" or "FAILED: claim: detail". Returns whether it holds. */
+/* Prints "ok       claim: detail" or "FAILED: claim: detail". Returns `holds`. */
 bool rg_claim(RgClaims *claims, bool holds, const char *claim, const char *detail, ...)
     __attribute__((format(printf, 4, 5)));
-/* "-        claim: why": of what is registered, it says nothing. */
+/* Prints "-        claim: why": the claim does not apply to this type. */
 void rg_claim_nothing(RgClaims *claims, const char *claim, const char *why);
 
 #endif

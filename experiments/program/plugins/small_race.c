@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Setting up the small race. What is claimed of a method in it stands in check_algorithm.c. */
+/* Setting up the small race. check_algorithm.c has the claims about methods. */
 #include "experiments/program/plugins/small_race.h"
 
 #include "core/tensor/profile.h"
@@ -39,7 +39,7 @@ void rg_small_race_set(RgSettings *settings, const char *group, const char *pair
     free(copy);
 }
 
-/* A trainer on policy and environment that are there. */
+/* Creates a trainer for the present policy and environment. */
 static RgStatus begin_training(const RgSmallRaceTerms *terms, RgSmallRace *race, RgRandom random,
                                RgError *error) {
     const RgDescriptor *about = &terms->algorithm->about;

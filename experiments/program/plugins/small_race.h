@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A race that is over in a moment, in which a method is tried out: a bandit, a tabular policy and
- * its frozen reference, and a trainer. For regatta check-plugin and for the tests, which so look at
- * the methods of others as at those that are built in. */
+/* A short training run for trying out a method: a bandit, a tabular policy with its frozen
+ * reference, and a trainer. regatta check-plugin and the tests use it for plug-ins and built-in
+ * methods alike. One thread at a time. */
 #ifndef RG_EXPERIMENTS_PROGRAM_PLUGINS_SMALL_RACE_H
 #define RG_EXPERIMENTS_PROGRAM_PLUGINS_SMALL_RACE_H
 
@@ -15,25 +15,25 @@ typedef struct RgSmallRace {
     const RgAlgorithm *algorithm;
     void *options; /* the algorithm's */
     RgTrainer *trainer;
-    double flops_before; /* that were counted before there was a trainer, by rg_profile_all_flops */
+    double flops_before; /* rg_profile_all_flops before the trainer was created */
 } RgSmallRace;
 
-/* What the race is of. Options are "name=value" with spaces between them. */
+/* Parameters of the run. Options are "name=value name=value". */
 typedef struct RgSmallRaceTerms {
     const RgAlgorithm *algorithm;
     const char *options; /* of the algorithm */
     const char *bandit;  /* of the environment */
-    double deviation;    /* by which the policy's parameters begin beside the reference's */
+    double deviation;    /* of the policy's initial parameters from the reference's */
     int64_t batch, micro_batch;
 } RgSmallRaceTerms;
 
-/* AdamW as the small race has it. */
+/* The AdamW of the small race. */
 extern const RgOptimizerOptions rg_small_race_optimizer;
 
-/* Set "name=value name=value" in the group. */
+/* Sets "name=value name=value" in the group. */
 void rg_small_race_set(RgSettings *settings, const char *group, const char *pairs);
 
-/* RG_E_USAGE where an option is refused or has to be given. `race` is to be ended in any case. */
+/* RG_E_USAGE for a refused or missing option. Call rg_small_race_end after an error too. */
 RgStatus rg_small_race_begin(const RgSmallRaceTerms *terms, RgSmallRace *race, RgError *error);
 void rg_small_race_end(RgSmallRace *race);
 

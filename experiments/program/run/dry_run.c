@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Writing forecasts, for people and for programs. */
+/* Printing forecasts, as a table or as JSON. */
 #include "experiments/program/run/dry_run.h"
 
 #include "core/results/store_lock.h"
@@ -17,12 +17,12 @@
 
 typedef struct Sum {
     double amount[RG_FORECASTS];
-    bool partial[RG_FORECASTS]; /* something unknown is left out */
-    bool at_most[RG_FORECASTS]; /* something is no more than what is added */
+    bool partial[RG_FORECASTS]; /* the sum omits unknown values */
+    bool at_most[RG_FORECASTS]; /* the sum contains an upper bound */
     int64_t trials;
 } Sum;
 
-/* Of all trials, or of what is still to be run. */
+/* Sums over all trials, or over those that are still to run. */
 static Sum sum_up(const RgForecast *all, int64_t count, bool rest) {
     Sum sum = {0};
     for (int64_t i = 0; i < count; i++) {
@@ -60,7 +60,7 @@ static void set_cell(char **row, int column, char *text) {
     row[column] = text;
 }
 
-/* What stands before a sum of which parts are not known, or are no more than was added. */
+/* Prefix of a sum that omits unknown values (more) or contains upper bounds (less). */
 static const char *bound_of(bool more, bool less) {
     return more && less ? "~ " : more ? "≥ " : less ? "≤ " : "";
 }
@@ -120,7 +120,7 @@ static void write_rows(const Rows *rows, FILE *out) {
             bool last = c == COLUMNS - 1;
             int pad = (int)(width[c] - rg_utf8_width(rows->at[i][c]));
             if (width[c] == 0)
-                continue; /* nothing varies */
+                continue; /* no swept options */
             if (c < TEXT_COLUMNS && c != 3)
                 fprintf(out, "%s%*s  ", rows->at[i][c], pad, "");
             else
@@ -153,7 +153,7 @@ static void write_table(const RgForecast *all, int64_t count, const RgError *unp
 
 /* ---- JSON ---- */
 
-/* Beside the numbers, the names of those that are bounds: "at_most": ["flops"]. */
+/* Numbers, and the names of those that are bounds: "at_most": ["flops"]. */
 static void put_units(json_t *object, const double *amount, const bool *partial,
                       const bool *at_most) {
     json_t *bounds = json_array();
@@ -199,7 +199,7 @@ static void write_json(const RgForecast *all, int64_t count, const RgError *unpl
     json_decref(root);
 }
 
-/* Inputs that are not here, and those that are others than the store's trials read. */
+/* Reports inputs that are missing, and those that have changed since the store's trials. */
 static RgStatus tell_of_inputs(RgExperiment *experiment, RgStore *store, RgError *error) {
     RG_TRY(rg_know_missing_inputs(experiment, store, error));
     return rg_tell_changed_inputs(experiment, store, error);
@@ -219,7 +219,7 @@ RgStatus rg_dry_run(RgExperiment *experiment, const char *store, bool json, FILE
     }
     const RgRunStatus *run_status = statuses.count > 0 ? &statuses.at[0] : NULL;
     bool written = run_status && run_status->latest && rg_store_writer(store, holder);
-    char *missing = statuses.store ? rg_missing_inputs(experiment) : NULL; /* that has been told */
+    char *missing = statuses.store ? rg_missing_inputs(experiment) : NULL; /* already reported */
     RgForecast *all = rg_forecast(experiment, run_status, written, missing ? NULL : &unplanned);
     (json ? write_json : write_table)(all, experiment->trial_count, &unplanned, out);
     free(all);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a run would do: its trials, where each stands in the store and what it is expected to take.
- */
+/* The preview of a run: its trials, their status in the store and their expected cost. */
 #ifndef RG_EXPERIMENTS_PROGRAM_RUN_DRY_RUN_H
 #define RG_EXPERIMENTS_PROGRAM_RUN_DRY_RUN_H
 
@@ -8,9 +7,9 @@
 
 #include <stdio.h>
 
-/* `store` need not be there. A table, or JSON: an object with `trials`, and their sums in `total`
- * and `to_run`, where null is what is not known. An experiment whose inputs are missing is told of
- * by what the store has recorded of them. */
+/* Prints a table, or JSON: an object with `trials`, and their sums in `total` and `to_run`; null is
+ * unknown. `store` need not exist. Trials whose inputs are missing are identified by the sums that
+ * the store has recorded. */
 RgStatus rg_dry_run(RgExperiment *experiment, const char *store, bool json, FILE *out,
                     RgError *error);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Forecasts from the run_status and the plan. */
+/* Forecasts from the run status and the cost model. */
 #include "experiments/program/run/forecast.h"
 
 #include "core/lookup.h"
@@ -52,9 +52,9 @@ static RgForecast begin(const RgTrialSpec *plan, const RgRunStatus *run_status, 
     return f;
 }
 
-/* ---- from others ---- */
+/* ---- from other trials ---- */
 
-/* What finished trials that are alike have spent: of the same label, or also with the same swept
+/* Mean spending of similar finished trials: with the same label, or also with the same swept
  * values. */
 typedef struct Others {
     bool swept;
@@ -101,7 +101,7 @@ static void release_others(Others *others) {
     free(others->sums);
 }
 
-/* Their means. */
+/* Fills in the means of similar trials. */
 static void fill_from_others(RgForecast *f, const Others *others) {
     char *kind = kind_of(others, f->plan);
     int64_t number = rg_lookup_find(others->kinds, kind, strlen(kind));
@@ -112,9 +112,9 @@ static void fill_from_others(RgForecast *f, const Others *others) {
             f->amount[k] = others->sums[number].amount[k] / (double)others->sums[number].trials;
 }
 
-/* ---- from the plan ---- */
+/* ---- from the cost model ---- */
 
-/* Steps until the first limit is reached, among those whose pace is known. */
+/* Steps until the first limit is reached. Costs of unknown pace are ignored. */
 static double planned_steps(const RgBudgetOptions *budget, const double before[RG_COSTS],
                             const double each[RG_COSTS]) {
     double least = INFINITY;
@@ -146,7 +146,7 @@ static void fill_from_plan(RgCostEstimator *planner, RgForecast *f, RgError *unp
         return; /* they may end it before all else */
     if (cost.epoch_steps > 0 && (budget.steps == 0 || cost.epoch_steps < budget.steps))
         budget.steps = cost.epoch_steps;
-    const double only_steps[RG_COSTS] = {1, NAN, NAN, NAN, NAN}; /* a pace that is none at most */
+    const double only_steps[RG_COSTS] = {1, NAN, NAN, NAN, NAN}; /* upper bounds give no pace */
     double steps = planned_steps(&budget, before, cost.at_most ? only_steps : each);
     for (int i = 0; i < RG_FORECAST_SECONDS; i++)
         if (isnan(f->amount[i])) {
@@ -155,7 +155,7 @@ static void fill_from_plan(RgCostEstimator *planner, RgForecast *f, RgError *unp
         }
 }
 
-/* What does not train is evaluated, which is not charged. */
+/* A trial without training is only evaluated, which is not charged. */
 static void fill_without_training(RgForecast *f) {
     for (int i = 0; i < RG_FORECAST_SECONDS; i++)
         f->amount[i] = 0;
@@ -186,9 +186,9 @@ RgForecast *rg_forecast(const RgExperiment *experiment, const RgRunStatus *run_s
     return all;
 }
 
-/* ---- what is left ---- */
+/* ---- remaining time ---- */
 
-/* Seconds of a trial in all: as others took, or as it has gone so far. */
+/* Total seconds of a trial: from similar trials, or from its own pace so far. */
 static double seconds_in_all(const RgForecast *f) {
     if (!isnan(f->amount[RG_FORECAST_SECONDS]))
         return f->amount[RG_FORECAST_SECONDS];

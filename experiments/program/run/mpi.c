@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Talk between ranks. Rank 0 answers the others in a thread of its own while it trains, and maybe
- * talks to its process group: one thread at a time calls MPI. MPI's own waiting spins, so all waits
- * look, and sleep a little. */
+/* Communication between ranks. Rank 0 answers the others in a second thread while it trains, and
+ * may at the same time communicate with its process group: a mutex makes MPI calls one at a time.
+ * MPI's own waiting spins, so all waits poll, with short sleeps. */
 #include "experiments/program/run/mpi.h"
 
 #include "core/stop.h"
@@ -20,7 +20,7 @@
 
 enum { TAG_START = 1, TAG_ASK, TAG_TRIAL, TAG_OUTCOME, TAG_LEAVE };
 
-static const double patience = 5; /* seconds, for ranks to come to an end after a signal */
+static const double patience = 5; /* seconds for ranks to finish after a signal */
 
 typedef struct Outcome {
     RgStatus status;
@@ -29,13 +29,13 @@ typedef struct Outcome {
 
 typedef struct RgServer {
     pthread_t thread;
-    pthread_mutex_t mutex; /* on what follows */
+    pthread_mutex_t mutex; /* protects the members below */
     int64_t next, count;
-    Outcome first; /* failure of a rank */
-    int open;      /* other ranks that are not through */
+    Outcome first; /* first failure of a rank */
+    int open;      /* other ranks that have not finished */
 } RgServer;
 
-/* Held for each call of MPI while there are two threads that may make one, and never for a wait. */
+/* Held for each MPI call while two threads may make one. Never held during a wait. */
 static pthread_mutex_t mpi = PTHREAD_MUTEX_INITIALIZER;
 
 enum { LONGEST_NAP = 2000000 }; /* nanoseconds */
@@ -60,7 +60,7 @@ static void receive(void *bytes, size_t size, int from, int tag) {
     pthread_mutex_unlock(&mpi);
 }
 
-/* Of so few bytes that nobody has to wait until they are taken. */
+/* The message is so small that MPI buffers it: the call does not block. */
 static void send(const void *bytes, size_t size, int to, int tag) {
     pthread_mutex_lock(&mpi);
     MPI_Send(bytes, (int)size, MPI_BYTE, to, tag, MPI_COMM_WORLD);
@@ -69,13 +69,13 @@ static void send(const void *bytes, size_t size, int to, int tag) {
 
 /* ---- process groups ---- */
 
-/* What a process group's swaps go over. */
+/* Transport of a process group's exchanges. */
 typedef struct Link {
     MPI_Comm process_group;
     MPI_Request *requests; /* [2 · size] */
 } Link;
 
-/* Swaps follow each other closely, or wait for a rank that is training: naps grow. */
+/* Exchanges follow each other closely, or wait for a training rank: sleeps grow. */
 static void wait_for(Link *link, int count) {
     const long shortest = 20000;
     int done = 0;
@@ -158,7 +158,7 @@ static void answer(RgServer *server, int from, int tag) {
 
 static void *serve(void *argument) {
     RgServer *server = argument;
-    double stopped = 0; /* clock, when a signal was seen */
+    double stopped = 0; /* clock when a signal was seen */
     while (server->open > 0) {
         MPI_Status about;
         if (is_here(MPI_ANY_SOURCE, MPI_ANY_TAG, &about)) {
@@ -185,7 +185,7 @@ static RgServer *start_server(int64_t count, int others) {
 
 /* ---- all ranks ---- */
 
-/* Under mpirun alone: elsewhere MPI would start helpers of its own. */
+/* True only under mpirun: elsewhere MPI would start helper processes. */
 static bool launched(void) {
     return getenv("OMPI_COMM_WORLD_SIZE") || getenv("PMIX_RANK") || getenv("PMI_SIZE");
 }
@@ -195,11 +195,11 @@ static RgStatus check_groups(const RgRanks *ranks, int per_trial, RgError *error
         return RG_OK;
     if (ranks->size == 1)
         return rg_fail(error, RG_E_USAGE,
-                       "--ranks-per-trial is %d, and this is the only rank: expected mpirun -n N, "
+                       "--ranks-per-trial is %d, but there is only one rank: expected mpirun -n N, "
                        "with N a multiple of it",
                        per_trial);
     return rg_fail(error, RG_E_USAGE,
-                   "--ranks-per-trial is %d, and mpirun has started %d ranks: expected a multiple "
+                   "--ranks-per-trial is %d, but mpirun has started %d ranks: expected a multiple "
                    "of it",
                    per_trial, ranks->size);
 }
@@ -218,7 +218,7 @@ RgStatus rg_ranks_begin(RgRanks *ranks, int per_trial, RgError *error) {
     MPI_Comm_free(&machine);
     if (level < MPI_THREAD_SERIALIZED)
         return rg_fail(error, RG_E_USAGE,
-                       "MPI was built without threads; expected MPI_THREAD_SERIALIZED or more");
+                       "MPI has no thread support; expected MPI_THREAD_SERIALIZED or more");
     RG_TRY(check_groups(ranks, per_trial, error));
     if (per_trial > 1)
         bind_group(ranks, per_trial);
@@ -293,17 +293,17 @@ RgStatus rg_ranks_begin(RgRanks *ranks, int per_trial, RgError *error) {
         size = getenv("PMI_SIZE");
     if (size && atoi(size) != 1)
         return rg_fail(error, RG_E_USAGE,
-                       "started as one of %s ranks, but this build has no MPI; "
-                       "expected one from after configure --with-mpi",
+                       "started as one of %s ranks, but this build has no MPI support; "
+                       "reconfigure with --with-mpi",
                        size);
     return per_trial == 1 ? RG_OK
                           : rg_fail(error, RG_E_USAGE,
-                                    "--ranks-per-trial is %d, but this build has no MPI; expected "
-                                    "one from after configure --with-mpi",
+                                    "--ranks-per-trial is %d, but this build has no MPI support; "
+                                    "reconfigure with --with-mpi",
                                     per_trial);
 }
 
-/* One rank is never asked for more. */
+/* Without MPI the one rank takes all trials. */
 RgStatus rg_ranks_start(RgRanks *ranks, RgStatus status, int64_t count) {
     (void)ranks, (void)count;
     return status;

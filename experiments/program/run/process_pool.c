@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Leading the processes of a run: who starts when, what becomes of each, and how all of them end.
- * What a process does inside is experiments/program/run/trial.c's, and nothing passes between them
- * but the store, the checkpoints and, at the end, a status with its message. */
+/* The leader of a process pool: it starts the processes, handles their ends, and stops them. What a
+ * process does is in experiments/program/run/trial.c. Leader and processes exchange only the store,
+ * the checkpoints and, at the end, a status with its message. */
 #include "experiments/program/run/process_pool.h"
 
 #include "core/new_file.h"
@@ -23,9 +23,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { MOST_DEATHS = 3 }; /* of a trial that gets no further in between; as the message says */
+enum { MOST_DEATHS = 3 }; /* without progress in between; the message has the same number */
 
-/* What a trial's process leaves in shared memory when it ends in order. */
+/* Left in shared memory by a trial's process when it exits normally. */
 typedef struct Report {
     bool written;
     RgStatus status;
@@ -35,8 +35,8 @@ typedef struct Report {
 typedef struct CrewTrial {
     bool waiting;
     int deaths;             /* since its checkpoint last changed */
-    struct stat checkpoint; /* as it was when the trial was last taken up */
-    double memory;          /* bytes at its peak, planned or measured */
+    struct stat checkpoint; /* when the trial was last started */
+    double memory;          /* peak bytes, planned or measured */
 } CrewTrial;
 
 typedef struct Worker {
@@ -54,12 +54,12 @@ typedef struct Crew {
     Report *reports;   /* the same, shared with all children */
     int running;
     pid_t leader;
-    bool told_to_stop;    /* the workers */
-    int64_t given_up;     /* trials whose processes died again and again; the others go on */
-    char *first_given_up; /* what is said of the first of them */
+    bool told_to_stop;    /* the workers have been signalled */
+    int64_t given_up;     /* trials whose processes died repeatedly; the others go on */
+    char *first_given_up; /* message of the first of them */
     RgStatus status;      /* the first failure, or RG_OK … */
     RgError error;        /* … and its message */
-    sigset_t mask;        /* as it was before signals were held back */
+    sigset_t mask;        /* signal mask before signals were blocked */
 } Crew;
 
 static const RgTrialSpec *plan_of(const Crew *pool, int64_t trial) {
@@ -76,7 +76,7 @@ static const char *name_of(const Crew *pool, int64_t trial, char name[160]) {
 
 /* ---- memory ---- */
 
-/* Seeds change nothing in what a trial takes. */
+/* Trials that differ only in their seed take the same memory. */
 static bool alike(const RgTrialSpec *a, const RgTrialSpec *b) {
     return strcmp(a->part.label, b->part.label) == 0 && strcmp(a->swept_json, b->swept_json) == 0;
 }
@@ -84,12 +84,12 @@ static bool alike(const RgTrialSpec *a, const RgTrialSpec *b) {
 static RgStatus refuse_memory(const Crew *pool, int64_t trial, double left, RgError *error) {
     char name[160];
     return rg_fail(error, RG_E_USAGE,
-                   "%s takes %.1f MB at its peak, and --memory-limit leaves %.1f MB beside the "
+                   "%s needs %.1f MB at its peak, but --memory-limit leaves %.1f MB beside the "
                    "program's own",
                    name_of(pool, trial, name), pool->trials[trial].memory / 1e6, left / 1e6);
 }
 
-/* What each trial will take, and whether that fits at all. */
+/* Plans the memory of each trial, and checks that each fits. */
 static RgStatus plan_memory(Crew *pool, RgError *error) {
     RgCostEstimator planner = {0};
     RgStatus status = RG_OK;
@@ -108,15 +108,15 @@ static RgStatus plan_memory(Crew *pool, RgError *error) {
     return status;
 }
 
-/* A trial took more than was planned: so will those like it. */
+/* A trial took more than planned: the same is expected of similar trials. */
 static void note_memory(Crew *pool, int64_t trial, double measured) {
     for (int64_t i = 0; i < pool->experiment->trial_count; i++)
         if (pool->trials[i].memory < measured && alike(plan_of(pool, i), plan_of(pool, trial)))
             pool->trials[i].memory = measured;
 }
 
-/* Of the limit, beside the leader and what the running trials take or will take. Pages that they
- * share are counted for each, so that there is more room than this says. */
+/* The limit minus the memory of the leader and the present or expected memory of running trials.
+ * Shared pages are counted for each, so the true rest is larger. */
 static double memory_left(Crew *pool) {
     double left = pool->options->memory_limit - rg_memory_in_use();
     for (int i = 0; i < pool->options->jobs; i++)
@@ -153,7 +153,7 @@ static RgStatus run_alone(Crew *pool, int64_t trial, RgError *error) {
 static _Noreturn void work(Crew *pool, int64_t trial, Report *report) {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != pool->leader)
-        _exit(1); /* it died before that was said */
+        _exit(1); /* the leader died before PR_SET_PDEATHSIG was set */
     rg_stop_when_told();
     signal(SIGCHLD, SIG_DFL);
     sigprocmask(SIG_SETMASK, &pool->mask, NULL);
@@ -172,12 +172,12 @@ typedef struct SetupWork {
 
 static void *make_setup(void *argument) {
     SetupWork *work = argument;
-    RgError ignored = {0}; /* the trial will meet the same, and tell */
+    RgError ignored = {0}; /* the trial will fail in the same way, and report it */
     rg_trial_setup_make(work->setup, work->plan, &ignored);
     return NULL;
 }
 
-/* On a thread of its own, with which the OpenMP threads that it uses end. */
+/* Runs on a separate thread: its OpenMP threads end with it, before any fork. */
 static void prepare_setup(Crew *pool, int64_t trial, int threads) {
     pool->run->setup.ahead = true;
     SetupWork setup = {&pool->run->setup, plan_of(pool, trial)};
@@ -195,8 +195,8 @@ static void look_at_checkpoint(const Crew *pool, int64_t trial, struct stat *abo
     free(path);
 }
 
-/* SIGCHLD, SIGINT and SIGTERM are held back where one that came in between would be missed: from
- * looking for news to waiting for some, and until a new process has handlers of its own. */
+/* Blocks SIGCHLD, SIGINT and SIGTERM where one could be missed: between checking for news and
+ * waiting for it, and until a new process has its own handlers. */
 static void hold_signals(Crew *pool, int how) {
     sigset_t held;
     sigemptyset(&held);
@@ -216,7 +216,7 @@ static void start(Crew *pool, int64_t trial) {
     worker->trial = trial;
     worker->report = &pool->reports[worker - pool->workers];
     memset(worker->report, 0, sizeof *worker->report);
-    fflush(NULL); /* what is buffered is the leader's to write */
+    fflush(NULL); /* buffered output is written by the leader only */
     hold_signals(pool, SIG_BLOCK);
     pid_t process = fork();
     if (process == 0)
@@ -238,7 +238,7 @@ static int64_t next_waiting(const Crew *pool) {
     return -1;
 }
 
-/* As many as there are places and memory for, in their order. */
+/* Starts trials in order, as places and memory allow. */
 static void start_some(Crew *pool) {
     while (pool->status == RG_OK && !rg_stop_wanted() && pool->running < pool->options->jobs) {
         int64_t trial = next_waiting(pool);
@@ -248,14 +248,14 @@ static void start_some(Crew *pool) {
             start(pool, trial);
         else if (pool->running > 0)
             return;
-        else /* it was seen to take more than was planned */
+        else /* it was measured above its plan */
             pool->status = refuse_memory(pool, trial, memory_left(pool), &pool->error);
     }
 }
 
 /* ---- ending ---- */
 
-/* A process that ended without a report: its trial waits again, unless it gets nowhere. */
+/* A process ended without a report: its trial waits again, unless it makes no progress. */
 static void on_worker_death(Crew *pool, int64_t trial, int how) {
     CrewTrial *t = &pool->trials[trial];
     char name[160], end[96];
@@ -273,8 +273,8 @@ static void on_worker_death(Crew *pool, int64_t trial, int how) {
     name_of(pool, trial, name);
     t->waiting = t->deaths < MOST_DEATHS;
     char *text = rg_string_format("%s: its process %s; %s", name, end,
-                                  t->waiting ? "it goes on from its last checkpoint"
-                                             : "it has died 3 times without getting any further");
+                                  t->waiting ? "it resumes from its last checkpoint"
+                                             : "it has died 3 times without progress");
     fprintf(stderr, "regatta: %s\n", text);
     pool->given_up += !t->waiting;
     if (!t->waiting && !pool->first_given_up)
@@ -299,7 +299,7 @@ static void end_worker(Crew *pool, Worker *worker, int how, const struct rusage 
     }
 }
 
-/* See to those that have ended; whether there was one. */
+/* Handles the processes that have ended. Returns whether there was one. */
 static bool reap(Crew *pool) {
     bool any = false;
     int how;
@@ -322,10 +322,10 @@ static void tell_to_stop(Crew *pool) {
 }
 
 static void notice_child(int signal_number) {
-    (void)signal_number; /* it only has to end the wait */
+    (void)signal_number; /* only interrupts the wait */
 }
 
-/* For news of a child, or until the lines on the terminal are to be drawn again. */
+/* Waits for a child to end, or until the progress lines are due. */
 static void wait_for_news(Crew *pool) {
     const struct timespec moment = {.tv_nsec = 200000000};
     bool drawn = pool->run->progress->terminal && !pool->run->progress->quiet;
@@ -341,7 +341,7 @@ static void lead(Crew *pool) {
     for (;;) {
         start_some(pool);
         if (pool->running == 0)
-            break; /* all is done, or nothing more may start */
+            break; /* all trials are done, or no more may start */
         hold_signals(pool, SIG_BLOCK);
         if ((pool->status != RG_OK || rg_stop_wanted()) && !pool->told_to_stop)
             tell_to_stop(pool);
@@ -352,7 +352,7 @@ static void lead(Crew *pool) {
     signal(SIGCHLD, SIG_DFL);
 }
 
-/* ---- the whole ---- */
+/* ---- the whole run ---- */
 
 static RgStatus find_work(Crew *pool, RgError *error) {
     RgTrialRun *run = pool->run;
@@ -361,7 +361,7 @@ static RgStatus find_work(Crew *pool, RgError *error) {
         const RgTrialSpec *plan = plan_of(pool, i);
         RG_TRY(rg_store_trial_finished(run->store, run->experiment, plan->key, &finished, error));
         pool->trials[i].waiting = !finished && !(run->skip && run->skip[i]);
-        if (finished) { /* as rg_trial_run does */
+        if (finished) { /* as in rg_trial_run */
             char *path = rg_trial_checkpoint(run, plan);
             rg_file_remove(path);
             free(path);

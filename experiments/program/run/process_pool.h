@@ -1,29 +1,29 @@
 /* SPDX-License-Identifier: MIT */
-/* The trials of an experiment side by side, each in a process of its own.
+/* Runs the trials of an experiment concurrently, each in its own process.
  *
- * A leader forks one process for each trial, at most so many at a time. They share with it, page by
- * page until somebody writes, the setup that it has made: data, judge and reference are made once.
- * All write the one store (see rg_store_rest), so that it can be read meanwhile and what one trial
- * knows of pairs is known to all. When a process dies its trial is named and taken up again from
- * its checkpoint. When the leader dies, however that is, the others die with it. */
+ * A leader forks one process for each trial, up to a maximum at a time. The processes share the
+ * leader's setup copy-on-write: data, judge and reference are created once. All write the same
+ * store (see rg_store_rest), so that it can be read meanwhile and cached values of pairs are
+ * available to all trials. If a process dies, its trial is reported and resumed from its
+ * checkpoint. If the leader dies, in whatever way, the others die with it. */
 #ifndef RG_EXPERIMENTS_PROGRAM_RUN_PROCESS_POOL_H
 #define RG_EXPERIMENTS_PROGRAM_RUN_PROCESS_POOL_H
 
 #include "experiments/program/run/trial.h"
 
 typedef struct RgProcessPoolOptions {
-    int jobs;            /* trials at a time, at most */
-    int threads;         /* of all of them together */
-    double memory_limit; /* bytes for leader and trials together; 0: none */
+    int jobs;            /* maximum number of concurrent trials */
+    int threads;         /* total over all of them */
+    double memory_limit; /* total bytes of leader and trials; 0: none */
 } RgProcessPoolOptions;
 
-/* Run all trials that are not finished, or skipped. `run` has store, experiment row, folder and
- * progress; its store is at rest when this returns. The first trial that fails stops the others,
- * with checkpoints, and its error is returned; so does a signal (RG_E_STOPPED). RG_E_USAGE when a
- * trial does not fit into the memory limit even alone.
+/* Runs all trials that are neither finished nor skipped. `run` has store, experiment row, folder
+ * and progress; its store is at rest on return. The first trial that fails stops the others, with
+ * checkpoints, and its error is returned; so does a signal (RG_E_STOPPED). RG_E_USAGE if a trial
+ * alone exceeds the memory limit.
  *
- * OpenMP's threads do not survive a fork: the calling thread must not have run a parallel region on
- * more than one thread, and does not here. */
+ * OpenMP threads do not survive a fork: the calling thread must not have run a parallel region on
+ * more than one thread, and does not in this function. */
 RgStatus rg_process_pool_run(RgTrialRun *run, const RgExperiment *experiment,
                              const RgProcessPoolOptions *options, RgError *error);
 

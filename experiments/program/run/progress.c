@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The progress lines. Between two drawings the cursor rests where the first of them begins, so that
- * a note, of whatever process, clears them with one sequence and takes their place. */
+/* The progress lines. Between drawings the cursor is at the start of the first line, so that a note
+ * from any process clears them with one sequence and replaces them. */
 #include "experiments/program/run/progress.h"
 
 #include "core/names.h"
@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 static const double terminal_interval = 0.2, log_interval = 10; /* seconds between lines */
-static const char clear[] = "\r\033[J";                         /* from the cursor on */
+static const char clear[] = "\r\033[J";                         /* from the cursor to the end */
 
 RgProgress rg_progress_create(int64_t trials, bool quiet) {
     return (RgProgress){.trials = trials,
@@ -55,7 +55,7 @@ static int columns(void) {
     return known ? size.ws_col : 80;
 }
 
-/* All lines, each cut to the terminal's width, and back to the first. */
+/* Draws all lines, each cut to the terminal's width, and returns to the first. */
 static void draw(RgProgress *progress) {
     char *text = NULL;
     size_t size;
@@ -64,7 +64,7 @@ static void draw(RgProgress *progress) {
     RG_ASSERT(stream);
     fputs(clear, stream);
     for (int i = 0; i < progress->places; i++) {
-        RgProgressLine line = progress->lines[i]; /* another process may be writing it */
+        RgProgressLine line = progress->lines[i]; /* another process may be writing to it */
         line.text[sizeof line.text - 1] = '\0';
         if (!line.text[0])
             continue;
@@ -116,13 +116,13 @@ void rg_progress_trial_end(RgProgress *progress) {
     rg_progress_leave(progress, progress->place);
 }
 
-/* Seconds until the trial ends, at its pace so far; NaN: not known. */
+/* Seconds until the trial ends, at its pace so far; NaN: unknown. */
 static double seconds_left(const RgProgress *progress, double share, double now) {
     double begun = rg_budget_share(&progress->budget, &progress->begun, NULL);
     return share > begun ? (1 - share) * (now - progress->started) / (share - begun) : NAN;
 }
 
-/* "[3/63] exact seed 1, exploration 0.3: step 34/60, 57 %, 1.2/s, 22s left, all 31m05s  loss 0.61"
+/* "[3/63] exact seed 1, exploration 0.3: step 34/60, 57 %, 1.2/s, 22s left, all 31m05s  loss 0.6"
  */
 static void write_line(const RgProgress *progress, const RgTrainer *trainer, double now,
                        RgProgressLine *line) {
@@ -134,7 +134,7 @@ static void write_line(const RgProgress *progress, const RgTrainer *trainer, dou
     double rate = (double)(trainer->step - progress->begun.step) / (now - progress->started);
     if (progress->budget.steps > 0)
         snprintf(total, sizeof total, "/%ld", (long)progress->budget.steps);
-    if (progress->done > 0 && !isnan(seconds)) { /* others will take as long as those before */
+    if (progress->done > 0 && !isnan(seconds)) { /* assumes that others take as long */
         double each = progress->done_seconds / (double)progress->done;
         double rest = seconds + each * (double)(progress->trials - progress->trial);
         snprintf(all, sizeof all, ", all %s", rg_duration_text(rest, duration));
@@ -173,7 +173,7 @@ static void tell(RgProgress *progress, const char *format, va_list arguments) {
     char line[1024];
     vsnprintf(line, sizeof line, format, arguments);
     rg_make_printable(line);
-    /* Whole, as others write beside it. */
+    /* One write, as other processes write too. */
     char *text =
         rg_string_format("%s%s\n", progress->terminal && !progress->quiet ? clear : "", line);
     rg_terminal_control(progress->out, text);

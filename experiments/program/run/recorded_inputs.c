@@ -22,9 +22,9 @@ static RgStatus experiment_number(RgStore *store, const char *name, int64_t *id,
     return rg_rows_close(rows, RG_OK, error);
 }
 
-/* ---- what they held ---- */
+/* ---- recorded contents ---- */
 
-/* Put "path": sum of a trial's settings into `sums`. */
+/* Adds "path": sum for each input of a trial's settings to `sums`. */
 static void add_sums(json_t *sums, const char *config) {
     json_t *settings = json_loads(config, 0, NULL), *value;
     const char *name;
@@ -38,7 +38,7 @@ static void add_sums(json_t *sums, const char *config) {
     json_decref(settings);
 }
 
-/* Of all trials, the latest last; those of the last run are put over the others. */
+/* Of all trials, the latest last. Those of the latest config take precedence. */
 static RgStatus read_sums(RgStore *store, int64_t experiment, json_t **sums, RgError *error) {
     RgLookup *asked;
     RG_TRY(rg_last_run_keys(store, experiment, &asked, error));
@@ -101,14 +101,13 @@ RgStatus rg_know_missing_inputs(RgExperiment *experiment, RgStore *store, RgErro
     char *missing = rg_missing_inputs(experiment);
     RgStatus status = missing ? rg_use_recorded_inputs(experiment, store, error) : RG_OK;
     if (missing && status == RG_OK)
-        rg_notice("missing: %s; trials that are done are known by the contents that %s has "
-                  "recorded",
+        rg_notice("missing: %s; trials that are done are identified by the contents recorded in %s",
                   missing, rg_store_path(store));
     free(missing);
     return status;
 }
 
-/* Keys of the trials that are done. */
+/* Keys of the trials that are done: finished or diverged. */
 static RgStatus read_done(RgStore *store, int64_t experiment, RgLookup *done, RgError *error) {
     RgRows *rows =
         rg_rows_open(store, "trials", "SELECT key, status FROM trials WHERE experiment = ?1");
@@ -123,9 +122,8 @@ static RgStatus refuse_missing(void *plan, const RgOption *option, const RgSetti
                                RgError *error) {
     const RgTrialSpec *p = plan;
     return rg_input_is_missing(option, setting)
-               ? rg_fail(error, RG_E_FILE,
-                         "%s = \"%.300s\" is missing: %s, seed %ld, is to read it", setting->path,
-                         setting->text, p->part.label, (long)p->seed)
+               ? rg_fail(error, RG_E_FILE, "%s = \"%.300s\" is missing, but needed by %s, seed %ld",
+                         setting->path, setting->text, p->part.label, (long)p->seed)
                : RG_OK;
 }
 
@@ -144,19 +142,18 @@ RgStatus rg_check_inputs_to_be_read(RgExperiment *experiment, RgStore *store, Rg
     return status;
 }
 
-/* ---- what has changed ---- */
+/* ---- changes ---- */
 
-/* Trials of the store that an input or a plug-in sets apart from those of the experiment. */
+/* Trials of the store that differ from the experiment's by one input or plug-in. */
 typedef struct Change {
     char *path;
     int64_t trials, interrupted;
-    bool unrecorded; /* they are of a program that did not look at contents */
+    bool unrecorded; /* run by a program that did not record contents */
 } Change;
 
 typedef struct Changes {
     const RgExperiment *experiment;
-    RgLookup *alike; /* numbers of the experiment's new trials by their settings without the records
-                      */
+    RgLookup *alike; /* numbers of the experiment's new trials, by settings without records */
     bool any;
     Change *at;
     int count;
@@ -181,8 +178,8 @@ static Change *change_of(Changes *changes, const char *path, bool unrecorded) {
     return change;
 }
 
-/* The path of the input or plug-in whose contents a setting records, and which is there: of one
- * that is missing nobody knows whether it has changed. NULL of other settings. */
+/* Path of the input or plug-in whose contents a setting records. NULL for other settings, and for a
+ * missing file, of which a change cannot be known. */
 static const char *recorded_file(const RgSettings *now, const RgSetting *record) {
     if (strncmp(record->path, prefix, sizeof prefix - 1) != 0)
         return rg_plugin_recorded(record);
@@ -190,7 +187,7 @@ static const char *recorded_file(const RgSettings *now, const RgSetting *record)
     return input && access(input->text, F_OK) == 0 ? input->text : NULL;
 }
 
-/* Hold the records of a trial of the store against those of the experiment's. */
+/* Compares the records of a trial of the store with those of the experiment's trial. */
 static void hold_against(Changes *changes, const RgSettings *now, const RgSettings *before,
                          bool done) {
     for (int64_t i = 0; i < rg_settings_count(now); i++) {
@@ -220,13 +217,13 @@ static void look_at(Changes *changes, const char *key, const char *config, bool 
 }
 
 static void tell(const Change *c, const char *store) {
-    char *left = c->interrupted > 0 ? rg_string_format("; %ld of the old ones did not finish, and "
-                                                       "will not go on",
+    char *left = c->interrupted > 0 ? rg_string_format("; %ld of the old ones are unfinished and "
+                                                       "will not be resumed",
                                                        (long)c->interrupted)
                                     : rg_string_copy("");
     const char *s = c->trials == 1 ? "" : "s", *were = c->trials == 1 ? "was" : "were";
     if (c->unrecorded)
-        rg_notice("%s: %ld trial%s of %s %s run by a program that did not record what it held: "
+        rg_notice("%s: %ld trial%s of %s %s run by a program that did not record its contents: "
                   "these are new trials%s",
                   c->path, (long)c->trials, s, store, were, left);
     else
@@ -235,7 +232,7 @@ static void tell(const Change *c, const char *store) {
     free(left);
 }
 
-/* Those that the store has already are told of no more. */
+/* Only trials that the store does not have yet can be affected. */
 static RgStatus find_new(Changes *changes, RgStore *store, int64_t experiment, RgError *error) {
     const RgExperiment *e = changes->experiment;
     RgLookup *there = rg_lookup_create();

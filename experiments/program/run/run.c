@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Running experiments: a store, the folder of its weights, and who runs which trials into it. */
+/* Running experiments: the store, the folder of its weights, and the choice of trials to run. */
 #include "experiments/program/run/run.h"
 
 #include "core/files.h"
@@ -17,10 +17,10 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Where trials are run: alone into the whole store, or into a part of it. */
+/* Where trials are recorded: in the whole store, or in a partial store. */
 typedef struct Place {
-    RgRanks *ranks; /* that share the trials out; NULL: nobody does */
-    RgPart *part;   /* this rank's */
+    RgRanks *ranks; /* that share the trials; NULL: none */
+    RgPart *part;   /* of this rank */
     const bool *skip;
 } Place;
 
@@ -33,7 +33,7 @@ char *rg_experiment_store_path(const RgExperiment *experiment, const char *resul
                    : rg_string_format("results/%s.db", experiment->options.name);
 }
 
-/* One after another, in this process. */
+/* One trial after another, in this process. */
 static RgStatus run_in_turn(RgTrialRun *run, const RgExperiment *experiment, RgError *error) {
     RgStatus status = RG_OK;
     for (int64_t i = 0; i < experiment->trial_count && status == RG_OK; i++) {
@@ -50,10 +50,10 @@ static RgStatus run_in_pool(RgTrialRun *run, const RgExperiment *experiment, con
         .jobs = a->jobs, .threads = a->threads, .memory_limit = a->memory_limit};
     rg_progress_share(run->progress, a->jobs);
     RG_TRY(rg_process_pool_run(run, experiment, &pool, error));
-    return rg_store_wake(run->store, error); /* it rests while children write */
+    return rg_store_wake(run->store, error); /* it rests while children write to it */
 }
 
-/* Those that rank 0 hands out, one at a time, unless the whole has them. */
+/* The trials handed out by rank 0, one at a time, unless the whole store has them. */
 static RgStatus run_as_given(RgTrialRun *run, const RgExperiment *experiment, const Place *place,
                              RgError *error) {
     int64_t i;
@@ -70,7 +70,7 @@ static RgStatus run_as_given(RgTrialRun *run, const RgExperiment *experiment, co
     return RG_OK;
 }
 
-/* The experiment's row, and what is asked for now: tables are of that from now on. */
+/* Records the experiment and its present config, which tables show from now on. */
 static RgStatus record_experiment(const RgExperiment *experiment, RgStore *store, int64_t *id,
                                   RgError *error) {
     RG_TRY(
@@ -83,7 +83,7 @@ static RgStatus record_experiment(const RgExperiment *experiment, RgStore *store
     return status;
 }
 
-/* Run what is this process's to run into a store. */
+/* Runs the trials of this process into a store. */
 static RgStatus run_trials(const RgExperiment *experiment, RgStore *store, const Place *place,
                            const RgRunOptions *a, RgError *error) {
     char *folder = rg_store_folder(rg_store_path(store));
@@ -119,9 +119,9 @@ static RgStatus run_trials(const RgExperiment *experiment, RgStore *store, const
     return status;
 }
 
-/* ---- weights of trials that are done ---- */
+/* ---- weights of finished trials ---- */
 
-/* Rows say that a trial is done; of its final weights they know the SHA-256 alone. */
+/* The rows of a finished trial have only the SHA-256 of its final weights, not the weights. */
 typedef struct WeightsCheck {
     RgStore *store;
     RgWait wait;
@@ -129,20 +129,20 @@ typedef struct WeightsCheck {
     int missing_count;
 } WeightsCheck;
 
-enum { MOST_NAMES = 5 }; /* of those that are missing */
+enum { MOST_NAMES = 5 }; /* of missing weights in a message */
 
 static RgStatus check_weights(WeightsCheck *check, RgRows *row, RgError *error) {
     const char *key = rg_rows_text(row, 1), *label = rg_rows_text(row, 2);
     const char *store = rg_store_path(check->store);
     RgError why = {0};
     bool missing;
-    rg_wait_tell(&check->wait, "%s: the weights of its trials are being read through", store);
+    rg_wait_tell(&check->wait, "%s: checking the weights of its trials", store);
     RgStatus status = rg_weights_look(check->store, rg_rows_integer(row, 0), key, RG_WEIGHTS_FINAL,
                                       &missing, &why);
     char *name = rg_string_format("%s seed %lld", label, (long long)rg_rows_integer(row, 3));
     if (status == RG_E_FORMAT) {
-        rg_notice("%s; %s is not run again: regatta check-store %s --save copies the trials that "
-                  "are whole into another store",
+        rg_notice("%s; %s is not run again: regatta check-store %s --save copies the intact trials "
+                  "into another store",
                   why.text, name, store);
         status = RG_OK;
     }
@@ -156,7 +156,7 @@ static RgStatus check_weights(WeightsCheck *check, RgRows *row, RgError *error) 
     return status == RG_OK ? RG_OK : rg_fail(error, status, "%s", why.text);
 }
 
-/* Damaged and missing weights are told by the name of the trial. */
+/* Reports damaged and missing weights by trial. */
 static RgStatus tell_of_weights(const RgExperiment *experiment, RgStore *store, RgError *error) {
     WeightsCheck check = {.store = store, .wait = rg_wait_begin()};
     char *folder = rg_store_folder(rg_store_path(store));
@@ -172,10 +172,10 @@ static RgStatus tell_of_weights(const RgExperiment *experiment, RgStore *store, 
             status = check_weights(&check, rows, error);
     }
     if (check.missing_count > MOST_NAMES)
-        rg_notice("%s: the weights of %s and %d more are not there, though these trials are done",
+        rg_notice("%s: the weights of %s and %d more are missing, though these trials are done",
                   folder, check.missing, check.missing_count - MOST_NAMES);
     else if (check.missing)
-        rg_notice("%s: the weights of %s are not there, though %s done", folder, check.missing,
+        rg_notice("%s: the weights of %s are missing, though %s done", folder, check.missing,
                   check.missing_count == 1 ? "this trial is" : "these trials are");
     free(check.missing);
     free(folder);
@@ -184,11 +184,11 @@ static RgStatus tell_of_weights(const RgExperiment *experiment, RgStore *store, 
 
 /* ---- the whole store ---- */
 
-/* Open the store, and put into it what parts of an earlier run, or of this one, have left. */
+/* Opens the store, and merges the partial stores of this run or of an earlier one. */
 static RgStatus open_whole(const char *path, RgStore **store, RgError *error) {
     RG_TRY(rg_store_open(path, true, store, error));
-    RgStatus status = rg_store_verify(*store, RG_VERIFY_PAGES,
-                                      error); /* nothing is written into a damaged file */
+    RgStatus status =
+        rg_store_verify(*store, RG_VERIFY_PAGES, error); /* a damaged file is never written to */
     if (status == RG_OK)
         status = rg_parts_gather(*store, error);
     if (status != RG_OK) {
@@ -213,7 +213,7 @@ static RgStatus run_whole(const RgExperiment *experiment, const char *path, cons
 
 /* ---- shares ---- */
 
-/* Every `shares`th trial from number `share` on is ours, unless the whole has it. */
+/* Chooses every `shares`th trial from number `share` on, unless the whole store has it. */
 static RgStatus choose_share(const RgExperiment *experiment, RgPart *part, const RgRunOptions *a,
                              bool *skip, RgError *error) {
     for (int64_t i = 0; i < experiment->trial_count; i++) {
@@ -240,8 +240,8 @@ static RgStatus run_share(const RgExperiment *experiment, const char *path, cons
 
 /* ---- ranks ---- */
 
-/* Open and close: what is left of an earlier run is in it then, or of this one, which is
- * `complete`: all trials are done. */
+/* Opens and closes the store, which merges partial stores of this run or of an earlier one.
+ * `complete`: all trials of this run are done. */
 static RgStatus gather(const RgExperiment *experiment, const char *path, bool complete,
                        RgError *error) {
     RgStore *store;
@@ -264,7 +264,7 @@ static RgStatus run_part(const RgExperiment *experiment, const char *path, RgRan
     return status;
 }
 
-/* Whoever is not the first of a process_group. */
+/* For ranks that are not the first of their process group. */
 static RgStatus help_group(const RgExperiment *experiment, RgRanks *ranks) {
     RgTrialRun run = {.process_group = &ranks->process_group};
     rg_trial_help(&run, experiment);
@@ -281,16 +281,16 @@ static RgStatus run_ranks(const RgExperiment *experiment, const char *path, RgRa
     status = run_part(experiment, path, ranks, a, error);
     rg_trial_dismiss(&ranks->process_group);
     status = rg_ranks_finish(ranks, status, complete, error);
-    RgError later = {0}; /* the first error is the one to tell */
+    RgError later = {0}; /* only the first error is reported */
     if (ranks->rank == 0 && *complete &&
         gather(experiment, path, status == RG_OK, &later) != RG_OK && status == RG_OK)
         status = rg_fail(error, RG_E_STORE, "%s", later.text);
     return status;
 }
 
-/* What is done stays done where its inputs have gone, as nothing reads them; what is not is refused
- * before anything runs. A share writes a part
- * of the store, and tells of the whole what has changed. */
+/* Finished trials stay finished if their inputs are missing, because nothing reads these.
+ * Unfinished ones are refused before anything runs. A share writes a partial store, and reports
+ * changes with respect to the whole store. */
 static RgStatus look_at_whole(RgExperiment *experiment, const char *path, const RgRunOptions *a,
                               RgError *error) {
     char *missing = rg_missing_inputs(experiment);

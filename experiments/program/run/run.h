@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Running an experiment into a results store: trial after trial, side by side, or shared out. */
+/* Running an experiment into a results store: one trial after another, concurrently, or in shares.
+ * Main thread only. */
 #ifndef RG_EXPERIMENTS_PROGRAM_RUN_RUN_H
 #define RG_EXPERIMENTS_PROGRAM_RUN_RUN_H
 
@@ -8,25 +9,25 @@
 
 typedef struct RgRunOptions {
     const char *results; /* NULL: results/NAME.db */
-    int threads, jobs;   /* jobs: trials at a time, among which the threads are divided */
-    int share, shares;   /* every `shares`th trial from number `share` on; share 0: all of them */
+    int threads, jobs;   /* jobs: concurrent trials, among which the threads are divided */
+    int share, shares;   /* every `shares`th trial from number `share` on; share 0: all trials */
     double memory_limit; /* bytes; 0: none */
     double checkpoint_seconds;
     const char *events; /* folder of TensorBoard's event files; NULL: none */
     bool quiet;
 } RgRunOptions;
 
-/* Whether each trial has a process of its own: for trials side by side, and for watching over what
- * one takes. */
+/* Whether each trial runs in its own process: for concurrent trials, and to enforce the memory
+ * limit. */
 bool rg_run_in_pool(const RgRunOptions *options);
 
-/* The store that `results` names; where that is NULL, results/NAME.db. Freed by the caller. */
+/* The store `results`, or results/NAME.db if it is NULL. The caller frees the path. */
 char *rg_experiment_store_path(const RgExperiment *experiment, const char *results);
 
-/* Run what is not done of an experiment's trials, or, among several ranks or shares, what of them
- * is this process's to run, into a part of the store. Ranks' parts are put together in the end, if
- * all of them came so far, which `complete` tells; with `ranks` NULL, as for a rank alone, it may
- * be NULL too. As rg_trial_run for each trial. */
+/* Runs the unfinished trials of an experiment, as rg_trial_run does. With several ranks or shares
+ * it runs only those of this process, into a partial store. Partial stores of ranks are merged at
+ * the end if all ranks have closed theirs, which `complete` reports. With `ranks` NULL, as for a
+ * single rank, `complete` may be NULL too. */
 RgStatus rg_experiment_run(RgExperiment *experiment, RgRanks *ranks, const RgRunOptions *options,
                            bool *complete, RgError *error);
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* One trial: train, log, evaluate, checkpoint.
  *
- * Order within a step: rows are committed to the store first, the checkpoint is written after them.
- * A trial that was killed in between finds rows that are newer than its checkpoint, drops them, and
- * writes the same ones again. */
+ * Within a step, rows are committed to the store first, and the checkpoint is written after them.
+ * If a trial is killed in between, its resumed run finds rows newer than its checkpoint, drops
+ * them, and writes the same ones again. */
 #include "experiments/program/run/trial.h"
 
 #include "core/results/weights.h"
@@ -62,8 +62,8 @@ static RgStatus check_pace(const RgTrialInHand *trial, RgError *error) {
     if (now.step != patience || rg_budget_share(&trial->budget, &now, NULL) > 0)
         return RG_OK;
     return rg_fail(error, RG_E_USAGE,
-                   "budget: %s has spent nothing that has a limit in %ld steps, and would never "
-                   "end: expected a limit of steps, flops or seconds too",
+                   "budget: %s has spent nothing of any limit in %ld steps and would never "
+                   "end: add a limit of steps, flops or seconds",
                    trial->plan->part.label, (long)patience);
 }
 
@@ -259,8 +259,8 @@ static RgStatus record_kernels(RgTrialInHand *trial, RgError *error) {
     }
     if (strcmp(last, now) != 0) {
         rg_progress_note(trial->run->progress,
-                         "%s: began on other kernels (%s; now %s): its result will not be that of "
-                         "either",
+                         "%s: began on other kernels (%s; now %s): its bits will differ from a run "
+                         "on either",
                          trial->name, before, now);
         char *all = rg_string_format("%s; %s", before, now);
         rg_checkpoint_set_kernels(trial->checkpoint, all);
@@ -295,7 +295,7 @@ static RgStatus set_aside(RgTrialInHand *trial, const RgError *why, RgError *err
         status = rg_fail(error, RG_E_FILE, "%s: cannot be set aside as %s: %s",
                          trial->checkpoint_path, aside, strerror(errno));
     else
-        rg_progress_warn(trial->run->progress, "%s: starts afresh: %s; it is kept as %s",
+        rg_progress_warn(trial->run->progress, "%s: starts again: %s; it is kept as %s",
                          trial->name, why->text, aside);
     free(aside);
     return status;
@@ -307,14 +307,14 @@ static RgStatus tell_lost_rows(RgTrialInHand *trial, RgError *error) {
     RG_TRY(rg_store_last_step(trial->run->store, trial->record.id, &recorded, error));
     if (recorded < step / every * every)
         rg_progress_warn(trial->run->progress,
-                         "%s: the store has no rows of steps %ld to %ld, and its curves will lack "
+                         "%s: the store has no rows of steps %ld to %ld; its curves will lack "
                          "them",
                          trial->name, (long)recorded + 1, (long)step);
     return RG_OK;
 }
 
 static RgStatus go_on(RgTrialInHand *trial, RgError *error) {
-    rg_progress_note(trial->run->progress, "%s: going on from step %ld", trial->name,
+    rg_progress_note(trial->run->progress, "%s: resuming from step %ld", trial->name,
                      (long)trial->trainer->step);
     RG_TRY(tell_lost_rows(trial, error));
     return record_kernels(trial, error);

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* Running a trial of an experiment, so that it can be killed at any moment and goes on with the
- * same bits.
+/* Running a trial of an experiment. It can be killed at any moment, and resumes with the same bits.
  *
- * Of a process group (core/process_group.h), the first rank runs trials as a process alone does: it
- * opens the store, writes checkpoints and weights, evaluates, asks the judges, and decides when to
- * go on, save and stop. To a trial whose batches have several shards it calls as many of the others
- * as there are shards for. They make the same setup, get what a checkpoint holds from the first,
- * and make each step with it. What they have is the first's, so that nothing of theirs need be
- * kept; they need no more of its file system than what the config names. */
+ * In a process group (core/process_group.h) the first rank runs trials as a single process does: it
+ * opens the store, writes checkpoints and weights, evaluates, queries the judges, and decides when
+ * to continue, save and stop. For a trial with several shards per batch it calls as many other
+ * ranks as there are shards for. They make the same setup, receive the contents of a checkpoint
+ * from the first, and make each step with it. Their state equals the first rank's, so nothing of
+ * theirs is saved. They need only the files that the config names.
+ *
+ * One thread at a time: the main thread of each process. */
 #ifndef RG_EXPERIMENTS_PROGRAM_RUN_TRIAL_H
 #define RG_EXPERIMENTS_PROGRAM_RUN_TRIAL_H
 
@@ -18,29 +19,29 @@
 
 typedef struct RgTrialRun {
     RgStore *store;
-    RgReferenceCache *cache;   /* of the store; NULL: every trial asks the reference anew */
+    RgReferenceCache *cache;   /* of the store; NULL: every trial evaluates the reference itself */
     int64_t experiment;        /* row in the store */
-    const bool *skip;          /* trials that are not this run's; NULL: all are */
+    const bool *skip;          /* trials that this run leaves out; NULL: none */
     const char *folder;        /* of checkpoints and final weights */
     const char *overrides;     /* JSON object of the settings given by -s; NULL: none */
     const char *events;        /* folder of TensorBoard's event files; NULL: none */
     double checkpoint_seconds; /* between checkpoints; 0: after every step */
     RgProgress *progress;
-    RgProcessGroup *process_group; /* that this process belongs to, NULL: none */
-    bool told_of_idle;             /* that some of its ranks have nothing to do */
+    RgProcessGroup *process_group; /* of this process, NULL: none */
+    bool told_of_idle;             /* idle ranks of it have been reported */
     RgTrialSetup setup;
 } RgTrialRun;
 
-/* Path of its checkpoint, which is there while it is under way; malloc'd. */
+/* Path of the checkpoint, which exists while the trial is unfinished. The caller frees it. */
 char *rg_trial_checkpoint(const RgTrialRun *run, const RgTrialSpec *plan);
 
-/* Run a trial to its end, from its checkpoint if there is one. A trial that diverges is RG_OK, and
- * recorded. RG_E_STOPPED after a signal (see core/stop.h), with a checkpoint written. */
+/* Runs a trial to its end, from its checkpoint if there is one. A diverged trial is recorded, and
+ * RG_OK. After a signal (see core/stop.h): RG_E_STOPPED, with a checkpoint written. */
 RgStatus rg_trial_run(RgTrialRun *run, const RgTrialSpec *plan, RgError *error);
 
-/* What the others of a process group do: help with trials of the experiment that the first rank
- * calls them to, until it dismisses them. Of the run no more is needed than the process_group. The
- * first rank tells how each trial ended. */
+/* Runs the other ranks of a process group: they help with trials of the experiment whenever the
+ * first rank calls, until rg_trial_dismiss. Of `run`, only process_group needs to be set. The first
+ * rank reports the outcome of each trial. */
 void rg_trial_help(RgTrialRun *run, const RgExperiment *experiment);
 void rg_trial_dismiss(RgProcessGroup *process_group);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the ranks of a process group say to each other about a trial: which to run, whether they are
- * alike, whether to go on. The first rank's side is in trial.c, but for what it says here. */
+/* What the ranks of a process group exchange about a trial: which to run, whether their programs
+ * and data agree, whether to continue. The rest of the first rank's side is in trial.c. */
 #include "core/stop.h"
 #include "core/tensor/blas.h"
 #include "experiments/program/config/build_versions.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Private to trial*.c: a trial in hand, and what its files call of each other. */
+/* Private to trial*.c: the running trial, and the functions that these files share. */
 #ifndef RG_EXPERIMENTS_PROGRAM_RUN_TRIAL_INTERNAL_H
 #define RG_EXPERIMENTS_PROGRAM_RUN_TRIAL_INTERNAL_H
 
@@ -17,42 +17,43 @@ typedef struct RgTrialInHand {
     RgSelection *selection; /* of its evaluations; NULL: the last counts */
     RgCheckpoint *checkpoint;
     RgPairCache cache;
-    RgProcessGroup process_group; /* that runs it, of which `together` … */
-    RgProcessGroup *together;     /* … is NULL where that is this process alone */
-    RgEventLog *events;           /* that are written meanwhile; NULL: none */
-    bool stopped;                 /* one of its other ranks has had a signal */
+    RgProcessGroup process_group; /* of this trial's ranks … */
+    RgProcessGroup *together;     /* … or NULL if this process runs it alone */
+    RgEventLog *events;           /* written meanwhile; NULL: none */
+    bool stopped;                 /* another rank has received a signal */
     char *name;                   /* "dpo seed 1, beta 0.3" */
     char *checkpoint_path, *weights_path;
-    char checkpoint_sum[RG_SHA256_TEXT]; /* of the file that is there; "": none */
+    char checkpoint_sum[RG_SHA256_TEXT]; /* of the existing file; "": none */
     double last_checkpoint;              /* clock */
-    const char *told;                    /* the last notice that was told */
+    const char *told;                    /* the last notice that was printed */
 } RgTrialInHand;
 
-/* Policy and trainer, as they are before the first step, with the list of what a checkpoint holds.
- */
+/* Creates policy and trainer in their state before the first step, and the list of what a
+ * checkpoint contains. */
 RgStatus rg_trial_begin(RgTrialInHand *trial, RgError *error);
 void rg_trial_end(RgTrialInHand *trial);
 
 /* ---- of a process group ---- */
 
-/* Refuse a rank whose program or data are others than the first's. */
+/* Refuses a rank whose program or data differ from the first rank's. */
 RgStatus rg_trial_process_group_check_alike(const RgTrialSetup *setup, RgError *error);
 
-/* Ranks that have something to do in a trial: no more than shards. */
+/* Number of ranks that a trial can use: at most its number of shards. */
 int rg_trial_ranks(const RgProcessGroup *process_group, const RgTrialSpec *plan);
 
-/* The first rank calls the others to the trial, who find its plan by its key (rg_trial_help). */
+/* The first rank calls the others to the trial. They find its specification by its key
+ * (rg_trial_help). */
 void rg_trial_call_process_group(RgTrialInHand *trial);
 
-/* All ranks of a trial have its plan. */
+/* Checks that all ranks have the trial's specification. */
 RgStatus rg_trial_check_call(RgTrialInHand *trial, const char *key, RgError *error);
 
-/* The others of a process group take up what the first has, which has got so far as `status` tells.
- */
+/* Called by all ranks of a trial: the other ranks receive the state of the first. `status` is the
+ * first rank's so far, and is returned on every rank. */
 RgStatus rg_trial_take_up(RgTrialInHand *trial, RgStatus status, RgError *error);
 
-/* The first rank says whether there is another step, the others whether they have had a signal.
- * Returns what the first says. */
+/* Called by all ranks before each step: the first passes whether there is another step, the others
+ * whether they have received a signal. Returns the first rank's value. */
 bool rg_trial_hear(RgTrialInHand *trial, bool going);
 
 #endif

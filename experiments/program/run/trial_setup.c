@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a trial is run in: its environment, its reference policy, the offline pairs. */
+/* The setup of a trial: its environment, its reference policy, the offline pairs. */
 #include "experiments/program/run/trial_setup.h"
 
 #include "core/results/weights.h"

@@ -1,34 +1,34 @@
 /* SPDX-License-Identifier: MIT */
-/* What a trial is run in, made before it. */
+/* The setup of a trial, made before it. One thread at a time. */
 #ifndef RG_EXPERIMENTS_PROGRAM_RUN_TRIAL_SETUP_H
 #define RG_EXPERIMENTS_PROGRAM_RUN_TRIAL_SETUP_H
 
 #include "core/results/judge_cache.h"
 #include "experiments/program/config/experiment.h"
 
-/* Environment and reference policy of a trial; kept from one trial to the next while their settings
- * are the same. Start zeroed. */
+/* Environment and reference policy of a trial. They are kept for the next trial while their
+ * settings are equal. Start zeroed. */
 typedef struct RgTrialSetup {
     char *identity; /* the settings that it was made from */
     RgEnvironment *environment;
     RgPolicy *reference;
-    RgJudgeCache *answers; /* of judges that are asked elsewhere, or NULL; stays, borrowed */
-    bool ahead; /* made ahead of processes that are forked: judges are asked elsewhere by these
-                     alone, and a setup with such judges is refused; stays */
-    RgProcessGroup *process_group; /* that runs the trial in hand, or NULL; borrowed, stays */
-    RgDigest reference_digest;     /* of its weights */
+    RgJudgeCache *answers; /* of external judges, or NULL; borrowed, kept by rg_trial_setup_clear */
+    bool ahead; /* made before processes are forked: only these may query external judges, so a
+                   setup with such judges is refused; kept by rg_trial_setup_clear */
+    RgProcessGroup *process_group; /* of the current trial, or NULL; borrowed, kept likewise */
+    RgDigest reference_digest;     /* of the reference's weights */
 } RgTrialSetup;
 
-/* Make the setup of a plan, anew only what differs. The ranks of a process group do so together,
- * and are refused where they do not have the same program and data. */
+/* Makes the setup of a trial, reusing what is equal. The ranks of a process group do this together;
+ * a rank whose program or data differ is refused. */
 RgStatus rg_trial_setup_make(RgTrialSetup *setup, const RgTrialSpec *plan, RgError *error);
 void rg_trial_setup_clear(RgTrialSetup *setup);
-/* The policy that a trial trains: a clone of the reference, or an adapter on it. */
+/* Creates the policy that a trial trains: a clone of the reference, or an adapter on it. */
 RgStatus rg_trial_setup_policy(const RgTrialSetup *setup, const RgTrialSpec *plan,
                                RgPolicy **policy, RgError *error);
 
-/* Of all that a reference's values hang on: of another version of results, on other kernels or with
- * other threads, they may differ in the last bits or have another cost. */
+/* Digest of everything that determines the reference's values: with another version of results,
+ * other kernels or other threads, they may differ in the last bits or in their cost. */
 RgDigest rg_trial_setup_source(const RgTrialSetup *setup);
 
 #endif

@@ -1,12 +1,12 @@
-/* @NAME@: DPO whose preferred response is to be better by a margin γ, so that pairs that are
- * apart already still count.
+/* @NAME@: DPO in which the preferred response must be better by a margin γ, so that pairs which are
+ * already apart still contribute.
  *
  *     L = −E[ log σ(β·Δ − γ) ],    Δ = h(y_w) − h(y_l),    h(y) = log π(y|x) − log π_ref(y|x)
  *
- *     after Amini et al. 2024, arXiv:2402.10571, eq. 8, where γ is a pair's own
+ *     after Amini et al. 2024, arXiv:2402.10571, eq. 8, where γ depends on the pair
  *
- * At γ = 0 this is DPO. What a loss sees is told in algorithms/algorithm.h, what it may compute
- * with in core/tensor/tensor.h. */
+ * γ = 0 is DPO. algorithms/algorithm.h describes the input of a loss, core/tensor/tensor.h the
+ * operators. */
 #include "regatta.h"
 
 typedef struct Options {
@@ -14,23 +14,23 @@ typedef struct Options {
     double margin;
 } Options;
 
-/* Name, default, range, help: what a config may set, and `regatta show @NAME@` shows. */
+/* Name, default, range, help: what a config may set, and what `regatta show @NAME@` prints. */
 static const RgOption options_table[] = {
     RG_OPTION_REAL(Options, beta, "0.1", 1e-6, 1e3, "strength β of the KL term"),
     RG_OPTION_REAL(Options, margin, "0.5", 0, 1e3,
-                   "γ, by which implicit rewards of a pair are to be apart"),
+                   "γ, margin between the implicit rewards of a pair"),
     RG_OPTION_END,
 };
 
-/* Where responses and labels come from: here both from the offline pairs. Fresh pairs of the policy
- * that the judge labels would be RG_FROM_POLICY and RG_FROM_JUDGE. */
+/* Sources of responses and labels: here both are the offline pairs. On-policy pairs that the judge
+ * labels would be RG_FROM_POLICY and RG_FROM_JUDGE. */
 static void recipe(const void *options, RgRecipe *recipe) {
     const Options *o = options;
     recipe->responses = recipe->preferences = RG_FROM_DATASET;
     recipe->beta = o->beta;
 }
 
-/* A scalar, the mean over the batch's prompts. */
+/* A scalar: the mean over the batch's prompts. */
 static RgTensor *loss(RgStep *step, const void *options, const RgBatch *batch) {
     const Options *o = options;
     RgTape *t = step->tape;

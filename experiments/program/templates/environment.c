@@ -1,11 +1,11 @@
-/* @NAME@: a guessing game. Each context c hides a mark t_c on a ruler of n places; a response is a
- * place y, and the nearer the better:
+/* @NAME@: a guessing game. Each context c has a hidden mark t_c on a ruler of n places. A response
+ * is a place y; nearer is better:
  *
  *     r(c, y) = −|y − t_c| / n
  *
- * Context and response are one token each, so that a tabular policy is made for it, and its
- * evaluation sums over all responses instead of sampling. What an environment hands out is told in
- * envs/environment.h and core/task/task.h. */
+ * Context and response are one token each, so a tabular policy fits, and the evaluation sums over
+ * all responses instead of sampling. envs/environment.h and core/task/task.h describe what an
+ * environment provides. */
 #include "regatta.h"
 
 #include <math.h>
@@ -75,7 +75,7 @@ static void forget_data(State *s) {
     rg_pairs_destroy(s->pairs);
 }
 
-/* Offline pairs: two places of a uniform draw, labelled by the judge. */
+/* Offline pairs: two uniformly drawn places, labelled by the judge. */
 static RgStatus prepare(RgEnvironment *environment, RgPolicy *reference, RgRandom random,
                         RgError *error) {
     State *s = environment->state;
@@ -104,7 +104,7 @@ static RgStatus prepare(RgEnvironment *environment, RgPolicy *reference, RgRando
     return status;
 }
 
-/* Log-probabilities of all places in all contexts: [contexts, places]; the caller frees. */
+/* Log-probabilities of all places in all contexts: [contexts, places]. The caller frees them. */
 static double *table_of(const State *s, RgPolicy *policy) {
     RgSequences *all = rg_sequences_create();
     for (int32_t c = 0; c < s->options.contexts; c++)
@@ -116,8 +116,8 @@ static double *table_of(const State *s, RgPolicy *policy) {
     return table;
 }
 
-/* By context, and as means: the expected reward, KL(π ‖ π_ref) in nats, and how often the mark is
- * hit. */
+/* Per context, and as means: the expected reward, KL(π ‖ π_ref) in nats, and the probability of the
+ * mark. */
 static RgStatus evaluate(RgEnvironment *environment, const RgContender *contender, RgRandom random,
                          RgEvaluation *evaluation, RgError *error) {
     (void)random; /* nothing is sampled */

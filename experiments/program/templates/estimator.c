@@ -1,11 +1,11 @@
-/* @NAME@: the heavy ball's way to the inverse-curvature product, a Neumann series with momentum.
+/* @NAME@: heavy-ball iteration for the inverse-curvature product, a Neumann series with momentum.
  *
  *     w = ∇²_{νθ}V · u,    H·u = ∂_θG,    H = −∇²_{θθ}V + damping
  *     u_{k+1} = u_k + η·(∂_θG − H·u_k) + μ·(u_k − u_{k−1}),    u_0 = u_{−1} = 0,    μ = ½
  *
  *     Polyak 1964, for the linear system of the implicit function theorem
  *
- * What an estimator is given and what it reports is told in algorithms/parl/estimator.h. */
+ * algorithms/parl/estimator.h describes an estimator's input and its report. */
 #include "regatta.h"
 
 #include <math.h>
@@ -18,7 +18,7 @@ static double length(const RgReal *x, int64_t count) {
     return sqrt(sum);
 }
 
-/* u [lower->count] out; the residual |∂_θG − H·u| / |∂_θG| and products go into the report. */
+/* u [lower->count] out; the report gets the residual |∂_θG − H·u| / |∂_θG| and the products. */
 static void solve(const RgBilevel *problem, const RgEstimatorOptions *options, const RgReal *b,
                   RgReal *u, RgEstimateReport *report) {
     const double momentum = 0.5;

@@ -1,9 +1,9 @@
-/* @NAME@: a judge that counts words, and prefers responses of about n words of which none repeats.
+/* @NAME@: a judge that counts words. It prefers responses of about n words without repetition.
  *
  *     r(y) = distinct(y)/words(y) · exp(−((words(y) − n)/n)²)
  *
- * It learns nothing from the texts that it is given; one that does so keeps what it learnt in
- * judge->state. What a judge is asked is told in envs/judges/judge.h. */
+ * It learns nothing from the texts that it gets; a judge that does keeps its state in judge->state.
+ * envs/judges/judge.h describes what a judge must answer. */
 #include "regatta.h"
 
 #include <math.h>
@@ -28,7 +28,7 @@ static RgStatus create(RgJudge *judge, const void *options, const RgJudgeShare *
     return RG_OK;
 }
 
-/* The word at *text, its length out; *text goes behind it. 0: there is none left. */
+/* The word at *text and its length; *text moves behind it. 0: no word is left. */
 static size_t next_word(const char **text, const char **word) {
     static const char spaces[] = " \t\r\n";
     *word = *text + strspn(*text, spaces);
@@ -58,9 +58,9 @@ static double reward_of(const char *response, double n) {
     return words > 0 ? distinct / words * exp(-off * off) : 0;
 }
 
-/* Each reward is a function of its item alone, and the same whenever it is asked. */
+/* Each reward is a function of its item alone, and the same for every query. */
 static RgStatus rewards(RgJudge *judge, const RgJudgeItems *items, double *reward, RgError *error) {
-    (void)error; /* a judge that may fail says why in it */
+    (void)error; /* a judge that can fail writes its reason here */
     const Options *own = judge->state;
     for (int64_t i = 0; i < items->count; i++)
         reward[i] = reward_of(items->response[i], (double)own->words);

@@ -1,14 +1,14 @@
 /* @NAME@: Lion, which moves each parameter by the sign of a mean of gradients, so that only the
- * learning rate says how far.
+ * learning rate sets the size of a step.
  *
  *     θ = (1 − η·λ)·θ − η·sign(β₁·m + (1 − β₁)·g),    m = β₂·m + (1 − β₂)·g
  *
  *     Chen et al. 2023, arXiv:2302.06675, algorithm 2
  *
- * What an optimiser does is told in core/train/optimizer.h. */
+ * core/train/optimizer.h describes the contract of an optimiser. */
 #include "regatta.h"
 
-/* A config has them beside learning_rate and the like, whose names they must not have. */
+/* A config sets them together with learning_rate and others, so their names must differ. */
 typedef struct Options {
     double interpolation;
     double memory;
@@ -17,12 +17,12 @@ typedef struct Options {
 static const RgOption options_table[] = {
     RG_OPTION_REAL(Options, interpolation, "0.9", 0, 0.999999,
                    "β₁, of the mean of gradients in the step"),
-    RG_OPTION_REAL(Options, memory, "0.99", 0, 0.999999, "β₂, decay per step of that mean"),
+    RG_OPTION_REAL(Options, memory, "0.99", 0, 0.999999, "β₂, decay of that mean per step"),
     RG_OPTION_END,
 };
 
-/* One view of the parameters: a matrix, or a vector. Its part of `first` is m, which a checkpoint
- * keeps. What is computed for each number alone may be spread over threads. */
+/* Updates one view of the parameters: a matrix or a vector. Its part of `first` is m, which is
+ * saved in checkpoints. Work per number may be spread over threads. */
 static void move(RgOptimizer *optimizer, RgParameters *parameters, const RgParameterView *view,
                  double clip) {
     const Options *o = optimizer->own;
@@ -47,7 +47,7 @@ static const RgOptimizerType optimizer = {
               .reference = "Chen et al. 2023, arXiv:2302.06675, algorithm 2",
               .options = options_table,
               .options_size = sizeof(Options)},
-    .two = false, /* `first` alone */
+    .two = false, /* only `first` */
     .move = move,
 };
 

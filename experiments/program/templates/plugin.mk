@@ -1,10 +1,10 @@
-# make: @NAME@.so.  make check: what must hold of it.  make race: it beside others, as a table.
-# The headers are Debian's libregatta-dev. Where pkg-config does not find them, tell it:
+# make: @NAME@.so.  make check: its contract.  make race: an experiment with it, as a table.
+# The headers are Debian's libregatta-dev. If pkg-config does not find them:
 # PKG_CONFIG_PATH=PREFIX/lib/pkgconfig make REGATTA=PREFIX/bin/regatta
 REGATTA = regatta
 REGATTA_CFLAGS = $(shell pkg-config --cflags regatta)
 CFLAGS = -O2 -Wall -Wextra
-# It changes with the installed headers, and what was compiled with others is refused.
+# abi.h changes with the installed headers; a plug-in compiled with other headers is refused.
 headers = $(wildcard $(shell pkg-config --variable=includedir regatta)/regatta/core/abi.h)
 
 @NAME@.so: @NAME@.c $(headers)
@@ -13,7 +13,7 @@ headers = $(wildcard $(shell pkg-config --variable=includedir regatta)/regatta/c
 check: @NAME@.so
 	$(REGATTA) check-plugin ./@NAME@.so
 
-# Texts, if there are any, need a tokenizer.
+# Texts, if any, need a tokenizer.
 texts = $(wildcard texts.jsonl)
 tokenizer.json: $(texts)
 	$(REGATTA) train-tokenizer -o $@ -v 400 $(texts)
