@@ -469,7 +469,7 @@ Test(claims, a_table_of_options_is_refused_for_its_first_fault) {
     method.about.options = twice;
     method.about.options_size = sizeof(Options);
     cr_expect_eq(rg_algorithm_check(&method, &error), RG_E_USAGE);
-    cr_expect(strstr(error.text, "option \"real\" is there twice"), "%s", error.text);
+    cr_expect(strstr(error.text, "option \"real\" is defined twice"), "%s", error.text);
 }
 
 Test(claims, an_optimisers_own_options_have_names_of_their_own) {
@@ -483,6 +483,5 @@ Test(claims, an_optimisers_own_options_have_names_of_their_own) {
     type.about.options = table;
     type.about.options_size = sizeof(Options);
     cr_expect_eq(rg_optimizer_type_check(&type, &error), RG_E_USAGE);
-    cr_expect(strstr(error.text, "option \"beta1\" is one that all optimizers have"), "%s",
-              error.text);
+    cr_expect(strstr(error.text, "option \"beta1\" is common to all optimizers"), "%s", error.text);
 }

@@ -198,7 +198,7 @@ Test(safetensors, inconsistent_headers_are_refused_by_tensor) {
         const char *expected;
     } cases[] = {
         {"{\"x\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,4]}}", 4,
-         "tensor \"x\": 4 bytes, but its dtype and shape ask for 8"},
+         "tensor \"x\": 4 bytes, but its dtype and shape require 8"},
         {"{\"x\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", 4,
          "tensor \"x\": its bytes 0 to 8 are not within the file's 4"},
         {"{\"x\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[8,4]}}", 8, "tensor \"x\""},

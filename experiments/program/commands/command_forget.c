@@ -83,8 +83,8 @@ static RgStatus check_experiments(const ForgetArguments *a, const RgTrialRows *r
         if (strcmp(rows->at[i].experiment, rows->at[0].experiment) != 0)
             return rg_fail(
                 error, RG_E_USAGE,
-                "%s: trials of %s and of %s are called \"%s\": say which by --experiment", a->store,
-                rows->at[0].experiment, rows->at[i].experiment, a->name);
+                "%s: trials of %s and of %s are called \"%s\": choose one with --experiment",
+                a->store, rows->at[0].experiment, rows->at[i].experiment, a->name);
     return RG_OK;
 }
 

@@ -205,13 +205,13 @@ static RgStatus check_curves(const Packing *p, RgStore *store, RgError *error) {
     char *gaps;
     RG_TRY(rg_curve_gaps(store, p->row.id, &gaps, error));
     RgStatus status =
-        gaps
-            ? rg_fail(error, RG_E_STORE,
-                      "%s: %s, seed %lld (key %s) cannot be packed: its curves lack rows of %s; "
-                      "regatta check-store --save copies the trials that are whole, and a run into "
-                      "that store makes this one anew",
-                      p->options->store, p->row.label, (long long)p->row.seed, p->row.key, gaps)
-            : RG_OK;
+        gaps ? rg_fail(
+                   error, RG_E_STORE,
+                   "%s: %s, seed %lld (key %s) cannot be packed: its curves have no rows for %s; "
+                   "regatta check-store --save copies the trials that are whole, and a run into "
+                   "that store makes this one anew",
+                   p->options->store, p->row.label, (long long)p->row.seed, p->row.key, gaps)
+             : RG_OK;
     free(gaps);
     return status;
 }
