@@ -93,11 +93,11 @@ Test(pattern, what_pcre2_cannot_do_is_refused_by_name) {
         {"(?i:ss+)", "letters of any case"},
         {"(?i:ffi)", "letters of any case"},
         {"(?i:\303\237)", "a letter of any case"},
-        {"a(?i)b|c", "flags that do not stand first"},
+        {"a(?i)b|c", "flags that are not at the start"},
         {"(?~ab)", "a group of this kind"},
         {"(*FAIL)", "(*"},
         {"[[:print:]]", "a class in [: :]"},
-        {"\\x80", "a byte that is no character"},
+        {"\\x80", "a byte that is not a character"},
         {"a\\", "a \\ at the end"},
     };
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {

@@ -71,8 +71,8 @@ RgStatus rg_instructions_find(const char *name, RgInstructions *instructions, Rg
             return RG_OK;
         }
     char names[64];
-    return rg_fail(error, RG_E_USAGE, "no kernels \"%s\" on this processor, which can run %s", name,
-                   runnable_names(names, sizeof names));
+    return rg_fail(error, RG_E_USAGE, "no kernels \"%s\" run on this processor, expected one of %s",
+                   name, runnable_names(names, sizeof names));
 }
 
 bool rg_instructions_are_chosen(void) {

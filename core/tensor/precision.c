@@ -17,16 +17,15 @@ RgStatus rg_precision_check(RgPrecision precision, RgError *error) {
         return RG_OK;
     if (rg_instructions_are_chosen() && rg_instructions_can_run(RG_AVX512) &&
         rg_instructions() != RG_AVX512)
-        return rg_fail(error, RG_E_USAGE,
-                       "bf16 needs the kernels for AVX-512, and %s has chosen %s",
+        return rg_fail(error, RG_E_USAGE, "bf16 needs the kernels for AVX-512, but %s selects %s",
                        RG_INSTRUCTIONS_VARIABLE, rg_instructions_name(rg_instructions()));
     if (!rg_onednn_version())
-        return rg_fail(error, RG_E_USAGE,
-                       "bf16 needs a processor with AMX or AVX512_BF16, or oneDNN, which this "
-                       "program was built without: install Debian's libdnnl-dev and build again "
-                       "after ./configure --with-onednn");
+        return rg_fail(
+            error, RG_E_USAGE,
+            "bf16 needs a processor with AMX or AVX512_BF16, or oneDNN, which this build does not "
+            "have: install Debian's libdnnl-dev and rebuild after ./configure --with-onednn");
     return rg_fail(error, RG_E_USAGE,
-                   "bf16 needs a processor with AVX-512, and oneDNN %s finds none here",
+                   "bf16 needs a processor with AVX-512, but oneDNN %s finds none here",
                    rg_onednn_version());
 }
 

@@ -149,10 +149,9 @@ static void add_entry(Entry *sum, const Entry *e) {
 static void print_speed_up(FILE *file, const Entry *all) {
     int threads = rg_threads();
     if (threads > 1 && !knows_serial(all))
-        fputs(
-            "less than one thread was busy: other processes had the processors, so that no serial "
-            "share can be told\n",
-            file);
+        fputs("less than one thread was busy: other processes used the processors, so the serial "
+              "share cannot be estimated\n",
+              file);
     if (!knows_serial(all))
         return;
     double share = rg_profile_serial_share(all->processor, all->seconds, threads);

@@ -25,7 +25,7 @@ static void print_shape(RgShape shape) {
 /* An operator cannot fail, so that what calls it reads like a formula: a mistake ends the program.
  */
 static void refuse_shapes(RgShape a, RgShape b) {
-    fputs("regatta: an operator was given shapes that do not go together: [", stderr);
+    fputs("regatta: an operator was given incompatible shapes: [", stderr);
     print_shape(a);
     fputs("] and [", stderr);
     print_shape(b);

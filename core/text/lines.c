@@ -99,8 +99,7 @@ static RgStatus fill(RgLines *lines, RgError *error) {
                    : lines->kind == ZSTD ? unpack_chunk(lines, out, &trouble)
                                          : copy_chunk(lines, out);
     if (starved && !trouble && !lines->whole && lines->size == before)
-        return fail(lines, RG_E_FORMAT,
-                    "the compressed file ends in the middle, expected the rest of it", error);
+        return fail(lines, RG_E_FORMAT, "the compressed file is truncated", error);
     if (!trouble)
         return RG_OK;
     return rg_fail(error, RG_E_FORMAT, "%s:%lld: the compressed file is damaged: %s", lines->path,

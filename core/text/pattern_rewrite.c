@@ -105,7 +105,7 @@ static void copy_code(Rewriter *r) {
         return;
     }
     if (digits >= 2 && strchr("89ABCDEFabcdef", r->at[2]))
-        r->fault = "\\x of a byte that is no character";
+        r->fault = "\\x with a byte that is not a character";
     copy(r, 2 + (digits < 2 ? digits : 2));
 }
 
@@ -206,7 +206,7 @@ static void rewrite_class(Rewriter *r) {
 
 static void push(Rewriter *r, bool any_case) {
     if (r->depth + 1 == MOST_DEPTH) {
-        r->fault = "groups that are nested so deep";
+        r->fault = "such deep nesting of groups";
         return;
     }
     r->group[++r->depth] = (Group){r->out->size, any_case};
@@ -221,7 +221,7 @@ static void rewrite_flags(Rewriter *r) {
     bool first = r->out->size == r->group[r->depth].start;
     if (length == 0 || (!opens && flags[length] != ')') || (!opens && !first && r->depth > 0) ||
         (!opens && r->out->size > 0 && r->depth == 0)) {
-        r->fault = "a group of this kind, or flags that do not stand first in theirs";
+        r->fault = "a group of this kind, or flags that are not at the start of a group";
         return;
     }
     if (opens)
@@ -310,7 +310,8 @@ static bool put_ligature(Rewriter *r) {
             continue;
         char next = r->at[2];
         if ((next && strchr("*+?{", next)) || (k == 2 && next && strchr("iIlL", next)))
-            r->fault = "letters of any case that are one character in another";
+            r->fault =
+                "case-insensitive matching of letters that another case writes as one character";
         put(r, known[k].forms);
         r->at += 2;
         return true;
@@ -326,7 +327,7 @@ static void rewrite_literal(Rewriter *r) {
         return;
     size_t size = rg_utf8_read(r->at, strnlen(r->at, 4), &character);
     if (any_case && unfolds(character))
-        r->fault = "a letter of any case that is several in another";
+        r->fault = "case-insensitive matching of a letter that another case writes as several";
     copy(r, size > 0 ? size : 1);
 }
 

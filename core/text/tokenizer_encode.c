@@ -453,7 +453,7 @@ RgStatus rg_tokenizer_find(const RgTokenizer *tokenizer, const char *text, int32
     RgStatus status =
         count > 1
             ? rg_fail(error, RG_E_USAGE, "%s is %lld tokens, expected one", shown, (long long)count)
-            : rg_fail(error, RG_E_USAGE, "%s is no token of the tokenizer", shown);
+            : rg_fail(error, RG_E_USAGE, "%s is not a token of the tokenizer", shown);
     json_decref(string);
     free(quoted);
     return status;

@@ -56,13 +56,14 @@ static RgStatus read_config(const Ends *ends, const char *key, json_t *value, in
     if (json_is_null(value))
         return RG_OK;
     if (!json_is_string(content))
-        return rg_fail(ends->error, RG_E_FORMAT, "%s: %s is not a token's name", ends->config_path,
-                       key);
+        return rg_fail(ends->error, RG_E_FORMAT, "%s: %s is not the name of a token",
+                       ends->config_path, key);
     *id = id_of(ends, json_string_value(content));
-    return *id >= 0 ? RG_OK
-                    : rg_fail(ends->error, RG_E_FORMAT,
-                              "%s: %s \"%s\" is not a token of the tokenizer.json beside it",
-                              ends->config_path, key, json_string_value(content));
+    return *id >= 0
+               ? RG_OK
+               : rg_fail(ends->error, RG_E_FORMAT,
+                         "%s: %s \"%s\" is not a token of the tokenizer.json in the same folder",
+                         ends->config_path, key, json_string_value(content));
 }
 
 static RgStatus find_end(const Ends *ends, bool after, int32_t *id) {

@@ -116,7 +116,7 @@ static RgStatus read_added_token(Reader *reader, size_t index) {
     json_t *listed = name ? json_object_get(reader->vocabulary, name) : NULL;
     bool flags[5] = {false};
     if (!name || (listed && !json_equal(listed, number)))
-        return refuse_added(reader, index, "has no content or not the id of vocab");
+        return refuse_added(reader, index, "has no content, or an id other than in vocab");
     RG_TRY(read_added_flags(reader, index, flags));
     RG_TRY(set_text(reader, name, number, name, strlen(name)));
     RgAddedToken added = {
@@ -270,10 +270,10 @@ static RgStatus add_merge(Reader *reader, size_t index, char *both, size_t left)
     both[left] = kept;
     if (rule.first < 0 || rule.second < 0 || rule.result < 0)
         return rg_fail(reader->error, RG_E_FORMAT,
-                       "%s: model.merges[%zu]: \"%.*s\", \"%s\" or what they make is not in vocab",
+                       "%s: model.merges[%zu]: \"%.*s\", \"%s\" or their merge is not in vocab",
                        reader->path, index, (int)left, both, both + left);
     if (rg_pair_map_find(&reader->tokenizer->merges, rule.first, rule.second) >= 0)
-        return rg_fail(reader->error, RG_E_FORMAT, "%s: model.merges[%zu] is there twice",
+        return rg_fail(reader->error, RG_E_FORMAT, "%s: model.merges[%zu] is a duplicate",
                        reader->path, index);
     rg_tokenizer_add_rule(reader->tokenizer, rule);
     return RG_OK;

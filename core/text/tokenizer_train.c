@@ -330,8 +330,8 @@ RgStatus rg_tokenizer_train(const char *const *texts, int64_t count, int64_t voc
     if (made < vocabulary) {
         rg_tokenizer_destroy(new);
         return rg_fail(error, RG_E_RANGE,
-                       "the texts give a vocabulary of %" PRId64 " tokens, %" PRId64 " were asked "
-                       "for",
+                       "the texts give a vocabulary of %" PRId64 " tokens, %" PRId64 " were "
+                       "requested",
                        made, vocabulary);
     }
     *tokenizer = new;
