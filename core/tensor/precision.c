@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Which precisions there are here, and rounding to bf16 and back. The products themselves are
- * gemm_dispatch.c's. */
+/* The precisions available here, and rounding to bf16 and back. gemm_dispatch.c computes
+ * products. */
 #include "core/tensor/precision.h"
 
 #include "core/tensor/gemm.h"
@@ -29,9 +29,8 @@ RgStatus rg_precision_check(RgPrecision precision, RgError *error) {
                    rg_onednn_version());
 }
 
-/* Half of the last place that is kept is added, less a little where that place is even, and what
- * comes after it is cut off. Of what is not a number the first bit behind the sign and exponent is
- * set, so that none is left by cutting. */
+/* Adds half of the last kept place, minus one unit if that place is even, and cuts off the rest.
+ * For NaN it sets the first bit of the fraction, because cutting could otherwise give infinity. */
 RG_PUBLIC_KERNEL(void, rg_bf16_round, (int64_t n, const RgReal *x, RgBf16 *y), (n, x, y)) {
 #pragma omp simd
     for (int64_t i = 0; i < n; i++) {

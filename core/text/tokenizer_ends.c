@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which tokens begin and end a text, from what lies in and beside a tokenizer.json. */
+/* The tokens that begin and end a text, from a tokenizer.json and its neighbouring files. */
 #include "core/text/tokenizer_internal.h"
 
 #include <errno.h>
@@ -25,7 +25,7 @@ static int32_t id_of(const Ends *ends, const char *name) {
     return number ? (int32_t)json_integer_value(number) : -1;
 }
 
-/* The special token just before the text in the template, or just after it; −1 if none. */
+/* The special token directly before the text in the template, or directly after it; −1 if none. */
 static int32_t id_in_template(const Ends *ends, json_t *processor, bool after) {
     json_t *element = NULL, *list = json_object_get(processor, "processors");
     size_t index = 0;
