@@ -5,6 +5,6 @@
 
 const RgAlgorithm rg_algorithm_base = {
     .about = {.name = "base",
-              .summary = "The reference policy as it is: no training",
-              .reference = "the starting point of every other method"},
+              .summary = "The reference policy itself: no training",
+              .reference = "the initial policy of every other method"},
 };

@@ -10,7 +10,7 @@ typedef struct BestOfOptions {
 } BestOfOptions;
 
 static const RgOption best_of_options[] = {
-    RG_OPTION_INTEGER(BestOfOptions, n, "16", 1, 65536, "responses to choose from"),
+    RG_OPTION_INTEGER(BestOfOptions, n, "16", 1, 65536, "n, responses to choose from"),
     RG_OPTION_END,
 };
 
@@ -20,10 +20,12 @@ static void best_of_n_recipe(const void *options, RgRecipe *recipe) {
 }
 
 const RgAlgorithm rg_algorithm_best_of_n = {
-    .about = {.name = "best-of-n",
-              .summary = "The best by the judge of several responses of the reference: no training",
-              .reference = "Stiennon et al. 2020, arXiv:2009.01325",
-              .options = best_of_options,
-              .options_size = sizeof(BestOfOptions)},
+    .about =
+        {.name = "best-of-n",
+         .summary =
+             "The best of several responses of the reference, by the judge's reward: no training",
+         .reference = "Stiennon et al. 2020, arXiv:2009.01325",
+         .options = best_of_options,
+         .options_size = sizeof(BestOfOptions)},
     .recipe = best_of_n_recipe,
 };

@@ -26,7 +26,7 @@ typedef struct ChiPoOptions {
 static const RgOption chi_po_options[] = {
     RG_OPTION_REAL(ChiPoOptions, beta, "0.1", 1e-6, 1e3, "strength β of both divergences"),
     RG_OPTION_REAL(ChiPoOptions, reward_limit, "10", 1e-6, 1e6,
-                   "R, bound of rewards: margins are held within ±2R"),
+                   "R, bound of rewards: margins are clipped to ±2R"),
     RG_OPTION_END,
 };
 
@@ -59,8 +59,8 @@ static void chi_po_recipe(const void *options, RgRecipe *recipe) {
 
 const RgAlgorithm rg_algorithm_chi_po = {
     .about = {.name = "chi-po",
-              .summary =
-                  "DPO with the link of the χ²-divergence, which pays for what data do not cover",
+              .summary = "DPO with the link function of the χ²-divergence, which penalises "
+                         "responses that the data do not cover",
               .reference = "Huang et al. 2024, arXiv:2407.13399, Algorithm 1",
               .options = chi_po_options,
               .options_size = sizeof(ChiPoOptions)},

@@ -62,7 +62,7 @@ static void online_dpo_recipe(const void *options, RgRecipe *recipe) {
 
 const RgAlgorithm rg_algorithm_online_dpo = {
     .about = {.name = "online-dpo",
-              .summary = "DPO on fresh pairs of the policy, labelled by the judge",
+              .summary = "DPO on on-policy pairs, labelled by the judge",
               .reference = "Guo et al. 2024, arXiv:2402.04792",
               .options = online_dpo_options,
               .options_size = sizeof(DpoOptions)},

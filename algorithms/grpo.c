@@ -38,16 +38,15 @@ typedef struct GrpoOptions {
 static const RgOption grpo_options[] = {
     RG_OPTION_REAL(GrpoOptions, beta, "0.04", 0, 1e3, "strength β of the KL term"),
     RG_OPTION_INTEGER(GrpoOptions, group_size, "8", 2, 1024, "k, responses to each prompt"),
-    RG_OPTION_REAL(GrpoOptions, clip, "0.2", 1e-6, 1e3, "ε, how far a ratio counts"),
+    RG_OPTION_REAL(GrpoOptions, clip, "0.2", 1e-6, 1e3, "ε, clip range of the probability ratio"),
     RG_OPTION_INTEGER(GrpoOptions, epochs, "1", 1, 1000,
-                      "steps of the optimiser on the responses of a step (their μ)"),
-    RG_OPTION_BOOLEAN(
-        GrpoOptions, length_normalisation, "true",
-        "divide a response's sum over tokens by their number; false: by the most that "
-        "there may be, as Dr. GRPO does"),
+                      "optimiser steps on the responses of one training step (the paper's μ)"),
+    RG_OPTION_BOOLEAN(GrpoOptions, length_normalisation, "true",
+                      "divide the sum over a response's tokens by its length; false: by the "
+                      "longest length allowed, as in Dr. GRPO"),
     RG_OPTION_BOOLEAN(GrpoOptions, std_normalisation, "true",
                       "divide advantages by the standard deviation of the group's rewards; false: "
-                      "do not, as Dr. GRPO"),
+                      "do not, as in Dr. GRPO"),
     RG_SAMPLER_STEPS(GrpoOptions, "1"),
     RG_OPTION_END,
 };
@@ -141,7 +140,7 @@ static void grpo_recipe(const void *options, RgRecipe *recipe) {
 const RgAlgorithm rg_algorithm_grpo = {
     .about = {.name = "grpo",
               .summary =
-                  "Clipped policy gradient on rewards standardised within groups; Dr. GRPO besides",
+                  "Clipped policy gradient on rewards standardised within groups; also Dr. GRPO",
               .reference =
                   "Shao et al. 2024, arXiv:2402.03300, eq. 3; Liu et al. 2025, arXiv:2503.20783",
               .options = grpo_options,

@@ -13,7 +13,7 @@ typedef struct HingeOptions {
 
 static const RgOption hinge_options[] = {
     RG_OPTION_REAL(HingeOptions, beta, "0.1", 1e-6, 1e3,
-                   "strength β of the KL term; a margin of 1/β is enough"),
+                   "strength β of the KL term; the loss is 0 from a margin of 1/β"),
     RG_OPTION_END,
 };
 

@@ -24,7 +24,7 @@ typedef struct HybridOptions {
 static const RgOption hybrid_options[] = {
     RG_OPTION_REAL(HybridOptions, beta, "0.1", 1e-6, 1e3, "strength β of DPO's KL term"),
     RG_OPTION_REAL(HybridOptions, kl_coefficient, "0.01", 0, 1e3,
-                   "λ, of the divergence on the policy's own responses; 0 is DPO"),
+                   "λ, weight of the divergence on the policy's own responses; 0 is DPO"),
     RG_OPTION_END,
 };
 
@@ -50,7 +50,8 @@ static void hybrid_recipe(const void *options, RgRecipe *recipe) {
 
 const RgAlgorithm rg_algorithm_hybrid = {
     .about = {.name = "hybrid",
-              .summary = "HyPO: offline DPO, and the divergence on the policy's own responses",
+              .summary =
+                  "HyPO: offline DPO with a divergence penalty on the policy's own responses",
               .reference = "Song et al. 2024, arXiv:2406.01462, Algorithm 1",
               .options = hybrid_options,
               .options_size = sizeof(HybridOptions)},

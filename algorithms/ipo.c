@@ -18,11 +18,10 @@ typedef struct IpoOptions {
 
 static const RgOption ipo_options[] = {
     RG_OPTION_REAL(IpoOptions, beta, "0.1", 1e-6, 1e3,
-                   "strength β of the regularisation; the margin's target is 1/(2β)"),
+                   "strength β of the regularisation; the target margin is 1/(2β)"),
     RG_OPTION_CHOICE(
         IpoOptions, logprob, "sum", logprobs,
-        "log-probabilities of a response: the sum over its tokens, as in the paper, or "
-        "their mean"),
+        "log-probability of a response: the sum over its tokens, as in the paper, or their mean"),
     RG_OPTION_END,
 };
 

@@ -28,8 +28,8 @@ static const RgOption kto_options[] = {
     RG_OPTION_REAL(KtoOptions, undesirable_weight, "1", 0, 1e3, "λ_U"),
     RG_OPTION_CHOICE(
         KtoOptions, kl_responses, "all", kl_responses,
-        "what z is estimated from, beside the prompt of each pair: all, both responses "
-        "of the batch's next pair, as in the authors' code; or its chosen one alone"),
+        "which responses z is estimated from, with the prompt of each pair: all, both responses of "
+        "the batch's next pair, as in the authors' code; or only its chosen one"),
     RG_OPTION_END,
 };
 

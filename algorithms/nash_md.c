@@ -16,10 +16,10 @@ typedef struct NashOptions {
 } NashOptions;
 
 static const RgOption nash_options[] = {
-    RG_OPTION_REAL(NashOptions, beta, "0.1", 0, 1e3, "strength β of the KL term (their τ)"),
+    RG_OPTION_REAL(NashOptions, beta, "0.1", 0, 1e3, "strength β of the KL term (the paper's τ)"),
     RG_OPTION_REAL(
         NashOptions, reference_share, "0.5", 0, 1,
-        "c, the reference's share in the mixture that is played against; 0 is self-play"),
+        "c, the reference's share in the mixture that the policy plays against; 0 is self-play"),
     RG_SAMPLER_STEPS(NashOptions, "1"),
     RG_OPTION_END,
 };

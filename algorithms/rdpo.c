@@ -38,7 +38,7 @@ static void rdpo_recipe(const void *options, RgRecipe *recipe) {
 
 const RgAlgorithm rg_algorithm_rdpo = {
     .about = {.name = "rdpo",
-              .summary = "Robust DPO: unbiased under labels that are flipped at a known rate",
+              .summary = "Robust DPO: an unbiased loss when labels are flipped at a known rate",
               .reference = "Chowdhury et al. 2024, arXiv:2403.00409",
               .options = rdpo_options,
               .options_size = sizeof(RdpoOptions)},

@@ -22,11 +22,11 @@ typedef struct RebelOptions {
 } RebelOptions;
 
 static const RgOption rebel_options[] = {
-    RG_OPTION_REAL(RebelOptions, eta, "1", 1e-6, 1e6, "η, how far a step goes for its rewards"),
+    RG_OPTION_REAL(RebelOptions, eta, "1", 1e-6, 1e6, "η, step size towards higher rewards"),
     RG_OPTION_REAL(RebelOptions, beta, "0.05", 0, 1e3,
-                   "strength β of the KL term that is taken off the rewards"),
+                   "strength β of the KL term that is subtracted from the rewards"),
     RG_OPTION_INTEGER(RebelOptions, epochs, "4", 1, 1000,
-                      "steps of the optimiser on the pairs of a step"),
+                      "optimiser steps on the pairs of one training step"),
     RG_SAMPLER_STEPS(RebelOptions, "1"),
     RG_OPTION_END,
 };

@@ -51,9 +51,9 @@ typedef struct SailOptions {
         RG_OPTION_REAL(SailOptions, exploration, default_exploration, -1e3, 1e3,                   \
                        "coefficient of the added gradient (the paper's " exploration_letter ")"),  \
         RG_OPTION_CHOICE(SailOptions, score_term, "exact", score_terms,                            \
-                         "added gradient: exact, the formula; baseline, the formula with a "       \
-                         "leave-one-out baseline (same expectation, less variance); released, "    \
-                         "what the published code computes; none"),                                \
+                         "added gradient: exact, by the formula; baseline, by the formula with a " \
+                         "leave-one-out baseline (same expectation, less variance); released, as " \
+                         "the published code computes it; none"),                                  \
         __VA_ARGS__ RG_OPTION_END,                                                                 \
     }
 

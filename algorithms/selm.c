@@ -20,10 +20,10 @@ typedef struct SelmOptions {
 static const RgOption selm_options[] = {
     RG_OPTION_REAL(SelmOptions, beta, "0.01", 1e-6, 1e3, "strength β of the KL term"),
     RG_OPTION_REAL(SelmOptions, exploration, "1e-5", -1e3, 1e3,
-                   "coefficient α of log π(y'), in the unit that xpo, selm and vpo share: the "
+                   "coefficient α of log π(y'), in the same unit for xpo, selm and vpo: the "
                    "paper's α times β; 0: none; below 0: pessimism"),
     RG_OPTION_REAL(SelmOptions, calibration_temperature, "0", 0, 100,
-                   "temperature at which y' is sampled; 0: the likeliest tokens"),
+                   "temperature at which y' is sampled; 0: greedy"),
     RG_OPTION_INTEGER(SelmOptions, reference_steps, "0", 0, 1e9,
                       "steps of a round, after which the policy becomes the reference; 0: one "
                       "round"),
@@ -54,8 +54,8 @@ static void selm_recipe(const void *options, RgRecipe *recipe) {
 
 const RgAlgorithm rg_algorithm_selm = {
     .about = {.name = "selm",
-              .summary =
-                  "Self-exploring language models: the likeliest response competes, and is lowered",
+              .summary = "Self-exploring language models: the most likely response competes, and "
+                         "its probability is lowered",
               .reference = "Zhang et al. 2024, arXiv:2405.19332",
               .options = selm_options,
               .options_size = sizeof(SelmOptions)},

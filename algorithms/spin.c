@@ -37,7 +37,8 @@ static void spin_recipe(const void *options, RgRecipe *recipe) {
 
 const RgAlgorithm rg_algorithm_spin = {
     .about = {.name = "spin",
-              .summary = "Self-play: demonstrations against the policy of the iteration before",
+              .summary =
+                  "Self-play: demonstrations against responses of the previous iteration's policy",
               .reference = "Chen et al. 2024, arXiv:2401.01335, eq. 4.7",
               .options = spin_options,
               .options_size = sizeof(SpinOptions)},

@@ -24,7 +24,7 @@ typedef struct SppoOptions {
 } SppoOptions;
 
 static const RgOption sppo_options[] = {
-    RG_OPTION_REAL(SppoOptions, eta, "10", 1e-6, 1e6, "η, how far an iteration goes for win rates"),
+    RG_OPTION_REAL(SppoOptions, eta, "10", 1e-6, 1e6, "η, step size towards higher win rates"),
     RG_OPTION_INTEGER(SppoOptions, group_size, "5", 2, 1024, "k, responses to each prompt"),
     RG_OPTION_INTEGER(
         SppoOptions, reference_steps, "100", 0, 1e9,
@@ -53,13 +53,12 @@ static void sppo_recipe(const void *options, RgRecipe *recipe) {
 }
 
 const RgAlgorithm rg_algorithm_sppo = {
-    .about =
-        {.name = "sppo",
-         .summary =
-             "Self-play: log-ratios to the last iteration's policy fitted to win rates against it",
-         .reference = "Wu et al. 2024, arXiv:2405.00675, Algorithm 1",
-         .options = sppo_options,
-         .options_size = sizeof(SppoOptions)},
+    .about = {.name = "sppo",
+              .summary = "Self-play: fits log-ratios to the previous iteration's policy to win "
+                         "rates against it",
+              .reference = "Wu et al. 2024, arXiv:2405.00675, Algorithm 1",
+              .options = sppo_options,
+              .options_size = sizeof(SppoOptions)},
     .recipe = sppo_recipe,
     .loss = sppo_loss,
 };

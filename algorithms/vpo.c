@@ -21,8 +21,8 @@ static const RgOption vpo_options[] = {
     RG_OPTION_REAL(VpoOptions, mixture, "1", 0, 1,
                    "share of a batch that is sampled; the rest is offline data"),
     RG_OPTION_REAL(VpoOptions, exploration, "1e-5", -1e3, 1e3,
-                   "coefficient α of the calibration's log π, in the unit that xpo, selm and vpo "
-                   "share: the paper's α times β; 0: none; below 0: pessimism"),
+                   "coefficient α of log π of the third response, in the same unit for xpo, selm "
+                   "and vpo: the paper's α times β; 0: none; below 0: pessimism"),
     RG_SAMPLER_STEPS(VpoOptions, "1"),
     RG_OPTION_END,
 };

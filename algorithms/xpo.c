@@ -21,7 +21,7 @@ static const RgOption xpo_options[] = {
     RG_OPTION_REAL(XpoOptions, mixture, "1", 0, 1,
                    "share of a batch that is sampled; the rest is offline data"),
     RG_OPTION_REAL(XpoOptions, exploration, "1e-5", -1e3, 1e3,
-                   "coefficient α of log π(ỹ), in the unit that xpo, selm and vpo share; 0: none; "
+                   "coefficient α of log π(ỹ), in the same unit for xpo, selm and vpo; 0: none; "
                    "below 0: pessimism"),
     RG_SAMPLER_STEPS(XpoOptions, "1"),
     RG_OPTION_END,
@@ -53,12 +53,13 @@ static void xpo_recipe(const void *options, RgRecipe *recipe) {
 }
 
 const RgAlgorithm rg_algorithm_xpo = {
-    .about = {.name = "xpo",
-              .summary =
-                  "Exploratory preference optimisation: optimism against the reference's responses",
-              .reference = "Xie et al. 2024, arXiv:2405.21046, Algorithm 1",
-              .options = xpo_options,
-              .options_size = sizeof(XpoOptions)},
+    .about =
+        {.name = "xpo",
+         .summary =
+             "Exploratory preference optimisation: optimism relative to the reference's responses",
+         .reference = "Xie et al. 2024, arXiv:2405.21046, Algorithm 1",
+         .options = xpo_options,
+         .options_size = sizeof(XpoOptions)},
     .recipe = xpo_recipe,
     .loss = xpo_loss,
 };

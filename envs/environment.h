@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* What an environment is: one file that fills in one descriptor. It hands out prompts and data,
- * judges responses, and evaluates policies. */
+/* The interface of an environment: one file that fills in one descriptor. An environment provides
+ * prompts and data, judges responses, and evaluates policies.
+ *
+ * Threads: an environment is used by one thread at a time, its task's functions included. It may
+ * use the program's thread pool inside. */
 #ifndef RG_ENVS_ENVIRONMENT_H
 #define RG_ENVS_ENVIRONMENT_H
 
@@ -16,7 +19,7 @@ typedef struct RgEnvironment RgEnvironment;
 /* The cache of judges' answers in a results store (core/results/judge_cache.h). */
 typedef struct RgJudgeCache RgJudgeCache;
 
-/* A number for a row of results. */
+/* A named count for a row of results. */
 typedef struct RgEnvironmentCount {
     char name[48];
     double value;
@@ -25,32 +28,32 @@ enum { RG_ENVIRONMENT_COUNTS = 40 };
 
 typedef struct RgEnvironmentType {
     RgDescriptor about;
-    /* The metric that a table ranks by, and which larger values of are better. */
+    /* The metric that a table ranks by; larger values are better. */
     const char *primary_metric;
 
-    /* Fill environment->space and, as far as no policy is needed, environment->task. */
+    /* Fill environment->space and the parts of environment->task that need no policy. */
     RgStatus (*create)(RgEnvironment *environment, const void *options, RgRandom random,
                        RgError *error);
-    /* Make what needs the reference policy (offline pairs sampled from it); may be NULL. */
+    /* Make the parts that need the reference policy (offline pairs sampled from it); or NULL. */
     RgStatus (*prepare)(RgEnvironment *environment, RgPolicy *reference, RgRandom random,
                         RgError *error);
     /* Metrics of the contender against its reference on the test split, with one item per test
-     * prompt (or context). The random stream is the same for every policy. Fails where a judge
-     * does. */
+     * prompt (or context). The random stream is the same for every policy. Fails if a judge
+     * fails. */
     RgStatus (*evaluate)(RgEnvironment *environment, const RgContender *contender, RgRandom random,
                          RgEvaluation *evaluation, RgError *error);
     void (*destroy)(RgEnvironment *environment);
 
-    /* Whether the judge that these options choose gives rewards, or does no more than compare, told
-     * before any data are read: experiments whose methods need rewards are refused then. NULL: it
-     * gives them. */
+    /* Whether the judge that these options choose gives rewards; false: it only compares. Called
+     * before any data are read, so that experiments whose methods need rewards are refused early.
+     * NULL: it always gives rewards. */
     bool (*gives_rewards)(const void *options);
 
-    /* Where judges may be asked elsewhere, else NULL. Keep their answers on this cache (borrowed);
-     * NULL: RG_E_USAGE if any is. */
+    /* For environments whose judges may be external, else NULL. Cache their answers in `answers`
+     * (borrowed); RG_E_USAGE if it is NULL and a judge is external. */
     RgStatus (*use_answers)(RgEnvironment *environment, RgJudgeCache *answers, RgError *error);
-    /* What requests has come to since the last row of results, metrics [RG_ENVIRONMENT_COUNTS]: how
-     * many. */
+    /* The counts of judge requests since the last row of results: counts [RG_ENVIRONMENT_COUNTS]
+     * out. Returns how many there are. */
     int (*take_counts)(RgEnvironment *environment, RgEnvironmentCount *counts);
 } RgEnvironmentType;
 
@@ -67,17 +70,16 @@ RgStatus rg_environment_prepare(RgEnvironment *environment, RgPolicy *reference,
                                 RgError *error);
 RgStatus rg_environment_evaluate(RgEnvironment *environment, const RgContender *contender,
                                  RgRandom random, RgEvaluation *evaluation, RgError *error);
-/* See RgEnvironmentType. The answers are used from the first query on, which is asked in prepare
- * or later. */
+/* See RgEnvironmentType. Call it before prepare, where the first query may occur. */
 RgStatus rg_environment_use_answers(RgEnvironment *environment, RgJudgeCache *answers,
                                     RgError *error);
 int rg_environment_take_counts(RgEnvironment *environment, RgEnvironmentCount *counts);
 void rg_environment_destroy(RgEnvironment *environment);
 
 const RgEnvironmentType *rg_environment_type(const char *name); /* NULL if there is none */
-/* Refuse a descriptor that is not complete: RG_E_USAGE, with its name. */
+/* Refuse an incomplete descriptor: RG_E_USAGE, with its name. */
 RgStatus rg_environment_type_check(const RgEnvironmentType *type, RgError *error);
-/* Add one, of a plug-in: checked, and borrowed for good. */
+/* Register an environment type of a plug-in: checked, and borrowed until the program ends. */
 RgStatus rg_environment_type_register(const RgEnvironmentType *type, RgError *error);
 
 #endif

@@ -25,8 +25,8 @@ RgStatus rg_episodes_check_policy(const RgPolicy *policy, const RgSimulator *sim
     if (words == rg_simulator_step_words(simulator))
         return RG_OK;
     return rg_fail(error, RG_E_USAGE,
-                   "a step of the %s policy is %lld words, expected one of the %lld words of a "
-                   "step of the %s environment: a policy made for it",
+                   "a step of the %s policy has %lld words, expected the %lld words of a step of "
+                   "the %s environment: use a policy made for it",
                    policy->type->about.name, (long long)words,
                    (long long)rg_simulator_step_words(simulator), name);
 }

@@ -10,7 +10,7 @@ const RgEnvironmentType *rg_environment_type(const char *name) {
 
 RgStatus rg_environment_type_check(const RgEnvironmentType *t, RgError *error) {
     const RgRequirement requirements[] = {
-        {t->primary_metric != NULL, "a headline"},
+        {t->primary_metric != NULL, "a primary metric"},
         {t->create != NULL, "a function create"},
         {t->evaluate != NULL, "a function evaluate"},
         {t->destroy != NULL, "a function destroy"},
@@ -58,7 +58,7 @@ RgStatus rg_environment_evaluate(RgEnvironment *environment, const RgContender *
     if (contender->best_of > 1 && !environment->task.judge)
         return rg_fail(error, RG_E_USAGE,
                        "the best of %lld responses needs a judge that gives rewards, and the "
-                       "environment's only compares",
+                       "environment's judge only compares",
                        (long long)contender->best_of);
     return environment->type->evaluate(environment, contender, random, evaluation, error);
 }

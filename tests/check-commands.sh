@@ -134,7 +134,7 @@ expect 0 'p, Holm' compare small.db
 expect 0 '^sail-pr +dpo ' compare small.db --against dpo
 expect 2 'judge decides wins' compare small.db -m reward --judge reward
 expect 2 '^regatta: "dpo" cannot be compared with itself' compare small.db dpo dpo
-expect 2 'no labels of two beside it' compare small.db dpo sail-pr --against dpo
+expect 2 '--against cannot be combined with two labels' compare small.db dpo sail-pr --against dpo
 expect 0 '"p_holm": ' compare small.db --against dpo -f json
 expect 0 'rating, Elo' tournament small.db
 expect 0 '^a,b,a_elo,' tournament small.db -m reward -f csv
@@ -321,7 +321,7 @@ expect 1 'lines.jsonl:2: not JSON' score -p "$base" lines.jsonl
 line '{"prompt_tokens": [1, 2], "response_tokens": [99999]}'
 expect 1 'lines.jsonl:2: .*99999' score -p "$base" lines.jsonl
 line '{"prompt_tokens": [], "response_tokens": [3]}'
-expect 1 'lines.jsonl:2: the prompt has no token' score -p "$base" lines.jsonl
+expect 1 'lines.jsonl:2: the prompt is empty' score -p "$base" lines.jsonl
 line "{\"prompt_tokens\": [1], \"response_tokens\": [$(yes 5 | head -n 300 | paste -sd,)]}"
 expect 1 "lines.jsonl:2: .*301 tokens, but the policy's context is 192" score -p "$base" lines.jsonl
 line '{"prompt_tokens": [1], "response_tokens": [4]}'
@@ -382,7 +382,7 @@ expect 1 'texts.jsonl:2: not JSON' tokenize -t "$tokenizer" texts.jsonl
 full() {
     local got=0
     "$program" "$@" >/dev/full 2>err || got=$?
-    [[ $got -eq 1 && $(wc -l <err) -eq 1 && $(cat err) =~ (No space left on device|the output refused it)$ ]] ||
+    [[ $got -eq 1 && $(wc -l <err) -eq 1 && $(cat err) =~ (No space left on device|the output failed)$ ]] ||
         complain "regatta $* >/dev/full: exit status $got: $(head -n 3 err)"
 }
 expect 0 '' run small.cfg -q -r full.db

@@ -144,7 +144,7 @@ run thrifty.db -s environment.judge.budget=3000 -s environment.judge.parallel=7 
 status=0
 run refused.db -s 'algorithms=({ type = "rloo"; })' || status=$?
 [[ $status -eq 2 ]] || fail "rloo: exit status $status, not 2"
-tail -n 1 err | grep -q "rloo needs a judge that gives rewards, and the environment's only compares" ||
+tail -n 1 err | grep -q "rloo needs a judge that gives rewards, and the environment's judge only compares" ||
     fail "rloo: $(tail -n 1 err)"
 
 # ---- the key is nowhere ----

@@ -55,7 +55,7 @@ said "own/train.jsonl has changed since 1 trial of share.db was run: these are n
 regatta run own/x.cfg -q -r share.db
 [[ $(trials share.db | grep -c finished) -eq 2 ]] || complain "a share with another file: $(trials share.db)"
 regatta table share.db -m reward
-said "1 trial that the config that was run last does not ask for is left out"
+said "1 trial not in the config that was run last is left out"
 regatta run own/x.cfg -q -r x.db
 said "own/train.jsonl has changed since 1 trial of x.db was run: these are new trials"
 unsaid "tokenizer.json has"

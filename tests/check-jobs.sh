@@ -153,7 +153,7 @@ refused 20x 'expected a size such as 20G'
 refused 0 'expected a size such as 20G'
 refused 1M '\[1/[0-9]+\] .* seed 1 takes [0-9.]+ MB at its peak, and --memory-limit leaves -?[0-9.]+ MB'
 ! "${run[@]}" --profile -j 2 2>told || fail "--profile -j 2 runs"
-grep -q 'expected neither -j nor --memory-limit' told || fail "--profile -j 2: $(cat told)"
+grep -q -- '--profile cannot be combined with -j or --memory-limit' told || fail "--profile -j 2: $(cat told)"
 
 # most NAME ARGUMENT...: run; the largest number of processes of trials that were seen at once.
 most() {
@@ -176,7 +176,7 @@ fi
 # Beside the program itself (about 12 MB) and one trial as it is planned (the same), there is no
 # room for the second.
 "$program" plan "$source/experiments/bandit/head-to-head.cfg" -x | awk '
-    /in all, at/ { if ($NF + 0 > most) most = $NF + 0 } END { printf "%d\n", 2.5 * most }' >limit
+    /total, at/ { if ($NF + 0 > most) most = $NF + 0 } END { printf "%d\n", 2.5 * most }' >limit
 seen=$(most limited --memory-limit "$(cat limit)") || fail "within $(cat limit) bytes the run fails"
 [[ $seen -eq 1 ]] || fail "within $(cat limit) bytes, $seen trials were seen at once"
 same limited

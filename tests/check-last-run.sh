@@ -30,7 +30,7 @@ regatta run x.cfg -q -r x.db
 reward again
 diff first.csv again.csv >diff || complain "the table is not of the config that was run last: $(cat diff)"
 "$program" table x.db >log
-grep -q "6 trials that the config that was run last does not ask for are left out" log || complain "no note: $(cat log)"
+grep -q "6 trials not in the config that was run last are left out" log || complain "no note: $(cat log)"
 
 reward chosen --where optimizer.learning_rate=5e-1
 diff second.csv chosen.csv >diff || complain "--where chooses other trials: $(cat diff)"
@@ -57,11 +57,11 @@ for command in compare tournament frontier budget "plot -o x.svg"; do
     regatta ${command%% *} x.db ${command#"${command%% *}"}
     grep -q "6 trials .* left out" log || complain "$command does not count: $(cat log)"
 done
-grep -q "6 trials that the config" <("$program" report x.db -o x.html && cat x.html) || complain "the report does not count"
+grep -q "6 trials not in the config" <("$program" report x.db -o x.html && cat x.html) || complain "the report does not count"
 regatta report x.db -o x.html --where optimizer.learning_rate=0.5
-grep -q "It is the one that was run last" x.html || complain "the report shows another config as that of its trials"
+grep -q "It is the config that was run last" x.html || complain "the report shows another config as that of its trials"
 regatta report x.db -o x.html
-grep -q "It is the one that was run last" x.html && complain "the report does not know its config"
+grep -q "It is the config that was run last" x.html && complain "the report does not know its config"
 regatta table x.db --where optimizer.learning_rat=0.5 && complain "an unknown option"
 grep -q 'did you mean "optimizer.learning_rate"' log || complain "$(cat log)"
 regatta export-results x.db -o every || complain "$(cat log)"
@@ -90,17 +90,17 @@ packed 0.1 dpo --seed 2
 packed 0.5 dpo --seed 2 --where optimizer.learning_rate=0.5
 packed 0.5 dpo --where optimizer.learning_rate=0.5 --where seed=2
 packed 0.5 "$(awk -F, '/,dpo,/ { key = $2 } END { print key }' every/trials.csv)"
-not_packed "choose one with --seed" dpo
-not_packed "choose one with --where or by its key" dpo --seed 2 --all
+not_packed "choose one by --seed" dpo
+not_packed "choose one by --where or by its key" dpo --seed 2 --all
 not_packed "there is 0.1, 0.5" dpo --seed 2 --where optimizer.learning_rate=7
 regatta export x.db dpo --seed 2 -o model # the trial is found, and is of a bandit
 grep -q "cannot be saved in Hugging Face's layout" log || complain "export: $(cat log)"
 regatta export x.db dpo --seed 2 --all -o model
-grep -q "say which by --where" log || complain "export --all: $(cat log)"
+grep -q "choose one by --where" log || complain "export --all: $(cat log)"
 regatta export --policy any --all model
-grep -q -- "--where and --all choose a trial, expected no --policy" log || complain "export --policy: $(cat log)"
+grep -q -- "--policy cannot be combined with .*--where or --all" log || complain "export --policy: $(cat log)"
 regatta run x.cfg -q -r x.db -s 'algorithms=({type="dpo";})'
-not_packed 'does not ask for "ipo": --all' ipo --seed 2
+not_packed '"ipo" is not in the config that was run last: --all' ipo --seed 2
 regatta run x.cfg -q -r x.db
 
 # A store of before, without the record and of its version: all trials, by every command.

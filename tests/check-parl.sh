@@ -86,13 +86,13 @@ grep -q 'no hypergradient to draw' err || complain "cost2.svg: $(cat err)"
 # ---- what cannot be asked for ----
 refused 'estimator = "newton": expected one of .*neumann' \
     "$bandit policy: { type = \"tabular\"; }; algorithms = ( { type = \"parl\"; estimator = \"newton\"; } );"
-refused 'can be any distribution' \
+refused 'can represent any distribution' \
     "$bandit policy: { type = \"log-linear\"; }; algorithms = ( { type = \"parl\"; lower = \"solved\"; } );"
 refused 'expectation over pairs of episodes' \
     "$mdp algorithms = ( { type = \"parl\"; expectation = \"exact\"; } );"
 refused 'a tabular policy needs an environment whose contexts' \
     "environment: { type = \"mdp\"; pairs = 20; }; policy: { type = \"tabular\"; }; algorithms = ( { type = \"dpo\"; } );"
-refused 'follows the reward that pretrain makes' \
+refused 'keeps the reward of pretrain' \
     "$bandit policy: { type = \"tabular\"; }; algorithms = ( { type = \"parl\"; upper = \"none\"; pretrain = 5; } );"
 
 # ---- a reward from the offline pairs alone asks the judge nothing ----

@@ -48,8 +48,8 @@ operations() {
 check() {
     local name=$1 memory flops found
     "$program" plan plan.cfg -x -t 2 "${@:2}" >plan.txt
-    memory=$(sed -n 's/^ *in all, at the peak *//p' plan.txt)
-    flops=$((${steps:-2} * $(operations 'in all') + $(operations 'before the first step')))
+    memory=$(sed -n 's/^ *total, at the peak *//p' plan.txt)
+    flops=$((${steps:-2} * $(operations 'total') + $(operations 'before the first step')))
     "$program" run plan.cfg -q -t 2 -r "$name.db" -s "budget.steps=${steps:-2}" "${@:2}"
     found=$("$program" table "$name.db" -f csv -m peak_memory,flops)
     # without the memory of second derivatives it is known in part
@@ -87,7 +87,7 @@ check parl-none -s 'algorithms=({type="parl"; estimator="none"; inner_steps=2; p
 ! grep -q '≤' plan.txt || complain "what PARL does without an implicit term is known: $(cat plan.txt)"
 bounded='pretrain=3; tolerance=0.0; damping=1e4; on_failure="skip";'
 check parl-cg -s "algorithms=({type=\"parl\"; estimator=\"cg\"; iterations=3; curvature_prompts=8; $bounded})"
-grep -q '^ *in all  *≤ [0-9]*$' plan.txt || complain "the plan of cg is no bound: $(cat plan.txt)"
+grep -q '^ *total  *≤ [0-9]*$' plan.txt || complain "the plan of cg is no bound: $(cat plan.txt)"
 check parl-adapter -s policy.adapter.rank=8 \
     -s "algorithms=({type=\"parl\"; estimator=\"cg\"; iterations=3; curvature_prompts=8; $bounded})"
 check parl-penalty -s "algorithms=({type=\"parl\"; estimator=\"penalty\"; iterations=2; curvature_prompts=4; $bounded})"
@@ -103,5 +103,5 @@ grep -q '^dpo, beta 0\.05$' plan.txt || complain "a swept value: $(grep beta pla
 
 # What does not train has neither batches nor shards.
 "$program" plan plan.cfg -x -s 'algorithms=({type="base";})' >plan.txt || fail "the plan of base: status $?"
-grep -q 'in all, at the peak' plan.txt || complain "the plan of base: $(cat plan.txt)"
+grep -q 'total, at the peak' plan.txt || complain "the plan of base: $(cat plan.txt)"
 [[ $failures -eq 0 ]]

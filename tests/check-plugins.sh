@@ -69,7 +69,7 @@ expect() {
     [[ -z $pattern ]] || grep -qE -- "$pattern" $stream || complain "$*: no /$pattern/ in: $(head -n 3 $stream)"
 }
 mkdir full empty && touch full/file
-expect 2 'full is there and not empty' regatta new algorithm other full
+expect 2 'full is not empty' regatta new algorithm other full
 [[ $(ls full) == file ]] || complain "regatta new wrote to a folder that was not empty"
 expect 0 '^empty: other.c' regatta new algorithm other empty
 expect 0 '^a/b/c: other.c' regatta new judge other a/b/c
@@ -171,7 +171,7 @@ static RgTensor *loss(RgStep *step, const void *options, const RgBatch *batch) {
 { echo "$head"; method dpo recipe loss; } | refused taken 'the name of the algorithm "dpo" is already taken by a built-in one'
 { echo "$head"; method Mine recipe loss; } | refused grammar 'the descriptor of the algorithm "Mine": its name'
 { echo "$head" | sed 's/static void recipe/void recipe/'; method half NULL loss; } |
-    refused half 'the descriptor of the algorithm "half": expected a recipe beside'
+    refused half 'the descriptor of the algorithm "half": expected a recipe with'
 {
     echo "$head"
     cat <<'END'

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Trials over the ranks of mpirun, and the batches of a trial over the ranks of a team: the same
-# weights and the same store as in one process, with 1, 2 and 4 ranks, in teams of 1 to 5, and when
+# Trials over the ranks of mpirun, and the batches of a trial over the ranks of a process group: the same
+# weights and the same store as in one process, with 1, 2 and 4 ranks, in groups of 1 to 5, and when
 # ranks are killed again and again, which costs no more than the step in hand.
 # Skipped where there is no mpirun, or the program was built without MPI.
 set -eu
@@ -77,7 +77,7 @@ ranks 3 -r wrong.db -s budget.stepz=3 2>told || status=$?
 [[ $status -eq 2 && $(grep -c '^regatta: .*unknown key' told) -eq 1 ]] || fail "$status: $(cat told)"
 status=0
 ranks 2 -r wrong.db -j 2 2>told || status=$?
-[[ $status -eq 2 && $(grep -c 'expected none of them beside mpirun' told) -eq 1 ]] || fail "$status: $(cat told)"
+[[ $status -eq 2 && $(grep -c 'cannot be combined with mpirun' told) -eq 1 ]] || fail "$status: $(cat told)"
 mkdir -p over2/part-1.db.lock
 status=0
 ranks 2 -r over2.db -q 2>told || status=$?
@@ -172,30 +172,30 @@ no_more
 "${run[@]}" -q -r left.db
 same left
 
-# ---- teams ----
+# ---- process groups ----
 # over RANKS TEAM: as a process alone.
 over() {
-    ranks "$1" --ranks-per-trial "$2" -r "team$1-$2.db" 2>told || fail "$1 ranks, $2 a trial: $(cat told)"
-    same "team$1-$2"
-    rm -r "team$1-$2" "team$1-$2.db"
+    ranks "$1" --ranks-per-trial "$2" -r "group$1-$2.db" 2>told || fail "$1 ranks, $2 a trial: $(cat told)"
+    same "group$1-$2"
+    rm -r "group$1-$2" "group$1-$2.db"
 }
 
 # Labels of data set, judge and policy; groups; a trial that only its first rank can run.
 methods='{type="dpo";},{type="online-dpo";},{type="sail-dp";},{type="listwise";},'
 methods+='{type="parl"; training:{shards=1;}; budget:{steps=20;};}'
 run=("$program" run "$source/experiments/bandit/bandit.cfg" --checkpoint-seconds 0 -t 1
-    -s 'name="teams"' -s 'seeds=[1,2]' -s budget.steps=100 -s evaluation.log_every=1
+    -s 'name="groups"' -s 'seeds=[1,2]' -s budget.steps=100 -s evaluation.log_every=1
     -s training.shards=4 -s "algorithms=($methods)")
 whole
 for n in '1 1' '2 2' '3 3' '4 4' '4 2' '4 1' '5 5'; do
     read -ra n <<<"$n"
     over "${n[@]}"
 done
-[[ $(grep -c 'of a team of 5, so many ranks have something to do: 4' told) -eq 1 ]] || fail "$(cat told)"
-echo "teams of 1 to 5: same weights, same store"
+[[ $(grep -c 'of a group of 5, so many ranks have something to do: 4' told) -eq 1 ]] || fail "$(cat told)"
+echo "groups of 1 to 5: same weights, same store"
 kill_some 6 300 4 --ranks-per-trial 2
 
-# stop_once WHOM: a signal to mpirun, or to the rank that is not the first of its team. Fails where
+# stop_once WHOM: a signal to mpirun, or to the rank that is not the first of its group. Fails where
 # the run had ended before.
 stop_once() {
     local mpirun processes stopped
@@ -224,9 +224,9 @@ for whom in mpirun other; do
         ((++tries < 5)) || fail "$whom: a signal does not stop a run: $(cat log)"
     done
 done
-echo "signals stop a team in order"
+echo "signals stop a group in order"
 
-# ---- what goes wrong with teams ----
+# ---- what goes wrong with groups ----
 status=0
 ranks 3 --ranks-per-trial 2 -r wrong.db 2>told || status=$?
 [[ $status -eq 2 && $(grep -c '^regatta: .*has started 3 ranks: expected a multiple' told) -eq 1 ]] ||
@@ -239,7 +239,7 @@ ranks 2 --ranks-per-trial 2 -r wrong.db -s training.batch=3 2>told || status=$?
 [[ $status -eq 2 && $(grep -c '^regatta: training.shards is 4, and a batch has 3' told) -eq 1 ]] ||
     fail "$status: $(cat told)"
 
-# ---- a team over text, with a judge outside of the program ----
+# ---- a group over text, with a judge outside of the program ----
 # lines FIRST COUNT: lines of a data file.
 lines() {
     awk -v first="$1" -v count="$2" 'BEGIN {
@@ -292,4 +292,4 @@ for n in '2 2' '3 3'; do
     diff <(sort asked-alone) <(sort asked) >/dev/null || fail "${n[*]}: the judge is asked otherwise"
 done
 kill_some 4 400 3 --ranks-per-trial 3
-echo "a team over text: same weights, same store, and nothing asked twice"
+echo "a group over text: same weights, same store, and nothing asked twice"

@@ -49,7 +49,7 @@ chmod +x tools/sbatch
 PATH=$folder/tools:$PATH "${submit[@]}" -r played.db -- --mem=1G --qos=x >out
 printf '%s\n' "--parsable --mem=1G --qos=x played/submit-array.sh" \
     "--parsable --dependency=afterany:17 --mem=1G --qos=x played/submit-gather.sh" | diff - sbatch.log
-grep -qx '16 trials in 16 tasks: job 17, and job 17 when they have ended' out || fail "$(cat out)"
+grep -qx '16 trials in 16 tasks: job 17, then job 17 to merge them' out || fail "$(cat out)"
 printf '#!/bin/sh\nexit 1\n' >tools/sbatch
 status=0
 PATH=$folder/tools:$PATH "${submit[@]}" -r played.db 2>told || status=$?

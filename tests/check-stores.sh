@@ -53,11 +53,11 @@ store = sqlite3.connect("good.db")
 store.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 END
 hostile old good.db old.db || fail "cannot make an older store"
-expect 0 '^good.db: 4 trials, 4 of them whole, and nothing else amiss$' check-store good.db
+expect 0 '^good.db: 4 trials, 4 of them intact, no other damage$' check-store good.db
 "$program" table good.db -f csv >good.csv
 
 # An older store gives the same numbers, and goes into a new one and back.
-expect 0 '^old.db: 4 trials, 4 of them whole' check-store old.db
+expect 0 '^old.db: 4 trials, 4 of them intact' check-store old.db
 "$program" table old.db -f csv | cmp - good.csv || complain "an older store gives other numbers"
 expect 0 '4 trials added' merge new.db old.db
 expect 0 '4 kept' merge new.db good.db
@@ -65,7 +65,7 @@ cp old.db older.db
 expect 0 '0 trials added, 0 replaced, 4 kept' merge older.db good.db
 expect 0 'dpo' run small.cfg -r older.db --dry-run
 "$program" run -q small.cfg -r older.db -s 'seeds=[1,2,3]' || complain "an older store cannot be written"
-expect 0 '^older.db: 6 trials, 6 of them whole' check-store older.db
+expect 0 '^older.db: 6 trials, 6 of them intact' check-store older.db
 python3 - <<'END' || complain "a new store takes text for a number"
 import sqlite3, sys
 store = sqlite3.connect("good.db")
@@ -164,7 +164,7 @@ lie experiment '"lies"' 'trial.json: experiment is "lies", and results.db has'
 hostile change old.db large.db "UPDATE metrics SET value = 1e308 * (trial - 2) WHERE name = 'eval/reward'"
 expect 0 'dpo' table large.db
 hostile change old.db huge.db "UPDATE metrics SET value = 1e308 WHERE name IN ('eval/reward', 'eval/regret')"
-expect 1 'huge.svg: "reward" has no finite value to draw' plot huge.db -y reward -o huge.svg
+expect 1 'huge.svg: "reward" has no finite value to plot' plot huge.db -y reward -o huge.svg
 hostile change old.db index.db \
     "UPDATE experiments SET config = json_set(config, '\$.\"algorithms.9223372036854775807.type\"', 'dpo')"
 "$program" status index.db >out 2>err || complain "status of a config with a large index: $(cat err)"
@@ -195,11 +195,11 @@ grep -q '    metrics: step 20 has no eval/kl' out || complain "check-store tells
 hostile change good.db items.db "DELETE FROM evaluations WHERE name = 'reward' AND trial = 2 AND item = 0 AND step = 20"
 expect 1 'is damaged' check-store items.db
 grep -q '    evaluations: step 20 lacks items of reward' out || complain "check-store tells no item: $(cat out)"
-grep -q '^items.db: 4 trials, 3 of them whole$' out || complain "check-store counts: $(cat out)"
+grep -q '^items.db: 4 trials, 3 of them intact$' out || complain "check-store counts: $(cat out)"
 expect 1 'is damaged' check-store items.db --save saved.db
-expect 0 '^saved.db: 3 trials, 3 of them whole' check-store saved.db
+expect 0 '^saved.db: 3 trials, 3 of them intact' check-store saved.db
 "$program" run -q small.cfg -r saved.db || complain "the run after saving"
-expect 0 '^saved.db: 4 trials, 4 of them whole' check-store saved.db
+expect 0 '^saved.db: 4 trials, 4 of them intact' check-store saved.db
 
 # Reading a store that nobody writes leaves no log beside it.
 for command in "table good.db" "status good.db" "check-store good.db" "plot good.db -y reward -o good.svg" \
@@ -217,8 +217,8 @@ lost() { # NAME CONDITION
 lost lost.db 'trial = 1 AND step < 10'
 expect 1 'is damaged' check-store lost.db
 grep -qx '    its curves have no rows for steps 0 to 5' out || complain "check-store tells no lost steps: $(cat out)"
-expect 0 'which the curves lack: dpo, seed 1 \(steps 0 to 5\)\.$' table lost.db
-expect 0 'which the curves lack: dpo, seed 1 \(steps 0 to 5\)\.$' budget lost.db
+expect 0 'so the curves lack them: dpo, seed 1 \(steps 0 to 5\)\.$' table lost.db
+expect 0 'so the curves lack them: dpo, seed 1 \(steps 0 to 5\)\.$' budget lost.db
 expect 0 '' plot lost.db -y reward -o lost.svg
 grep -q 'title "dpo (1 lacks rows)' lost.gnuplot || complain "plot tells no lost steps: $(grep title lost.gnuplot)"
 expect 1 'lost.db: dpo, seed 1 \(key .*\) cannot be packed: its curves have no rows for steps 0 to 5;' \
@@ -230,13 +230,13 @@ expect 1 'is damaged' check-store lost.db
 [[ $(grep -cx '    its curves have no rows for steps 5, 15' out) -eq 2 ]] || complain "check-store tells no lost step: $(cat out)"
 lost lost.db 'trial = 4 AND step = 10'
 expect 1 'is damaged' check-store lost.db --save rest.db
-expect 0 '^rest.db: 3 trials, 3 of them whole' check-store rest.db
+expect 0 '^rest.db: 3 trials, 3 of them intact' check-store rest.db
 
 # Files of weights: what is damaged is no whole trial, what is not here is noted.
 key() { python3 -c 'import sqlite3, sys; print(*sqlite3.connect(sys.argv[1]).execute("SELECT key FROM trials WHERE id = ?", sys.argv[2:]).fetchone())' "$1" "$2"; }
 mkdir sent
 cp good.db sent/w.db
-expect 0 '^sent/w.db: 4 trials, 4 of them whole' check-store sent/w.db
+expect 0 '^sent/w.db: 4 trials, 4 of them intact' check-store sent/w.db
 grep -qx "  note: weights not found: sent/w/$(key good.db 2).safetensors, of sail-pr seed 1 of small" out ||
     complain "check-store notes no missing weights: $(cat out)"
 cp -r good sent/w
@@ -263,13 +263,13 @@ done
 kill -INT $!
 wait $!
 checkpoint=$(compgen -G 'i/*-checkpoint.safetensors') || fail "no checkpoint of a run that was stopped: $(cat err)"
-expect 0 '^i.db: 1 trials, 1 of them whole' check-store i.db
+expect 0 '^i.db: 1 trials, 1 of them intact' check-store i.db
 expect 0 '1 trials added' merge j.db i.db
 cmp -s "$checkpoint" "j${checkpoint#i}" || complain "a merge brings no checkpoint"
 flip "$checkpoint"
 expect 1 'is damaged' check-store i.db
 grep -q "^    $checkpoint: is damaged: its SHA-256 is" out || complain "check-store tells no damaged checkpoint: $(cat out)"
-grep -qx 'nothing of it can be saved: no trial is whole' out || complain "check-store would save: $(cat out)"
+grep -qx 'nothing can be saved: every trial is damaged' out || complain "check-store would save: $(cat out)"
 expect 1 'is damaged' check-store i.db --save nil.db
 none 'nil*' "check-store --save of nothing"
 expect 0 '1 trials added' merge afresh.db i.db
@@ -277,10 +277,10 @@ grep -q "^regatta: $checkpoint: is damaged: .*; dpo, seed 1 of experiment small 
     complain "merge tells no damaged checkpoint: $(cat err)"
 none 'afresh/*' "merge of a damaged checkpoint"
 expect 0 '0 trials added, 0 replaced, 1 kept' merge j.db i.db # which has a good one
-expect 0 '^j.db: 1 trials, 1 of them whole, and nothing else amiss' check-store j.db
+expect 0 '^j.db: 1 trials, 1 of them intact, no other damage' check-store j.db
 grep -q note out && complain "a merge took a good checkpoint away: $(cat out)"
 rm "$checkpoint"
-expect 0 '^i.db: 1 trials, 1 of them whole' check-store i.db
+expect 0 '^i.db: 1 trials, 1 of them intact' check-store i.db
 grep -q "^  note: checkpoint not found: $checkpoint, of dpo seed 1 of small$" out || complain "check-store notes no missing checkpoint: $(cat out)"
 
 # A merge that is refused leaves nothing, not even weights of trials that came before the bad one.
@@ -316,7 +316,7 @@ open("less.db", "wb").write(content[: page // 2])
 END
 expect 1 'the file is damaged; regatta check-store reports what can be recovered' table short.db
 expect 1 '^regatta: short.db: is damaged$' check-store short.db --save long.db
-saved=$(sed -n 's/^long.db: has \([0-9]*\) trials of it now$/\1/p' out)
+saved=$(sed -n 's/^long.db: now has \([0-9]*\) of its trials$/\1/p' out)
 [[ ${saved:-0} -gt 0 ]] || complain "check-store saves nothing of a store without its last page: $(cat out)"
 expect 0 "^long.db: $saved trials, $saved of them whole" check-store long.db
 "$program" run -q small.cfg -r long.db 2>err || complain "the run after saving: $(cat err)"
@@ -324,7 +324,7 @@ expect 0 "^long.db: $saved trials, $saved of them whole" check-store long.db
 "$program" table good.db -f csv -m reward,kl | cmp -s - short.csv || complain "what is saved of a short file has other numbers"
 for store in first.db less.db; do
     expect 1 "^regatta: $store: " check-store $store --save nothing.db
-    grep -q 'nothing of it can be saved' out err || complain "check-store $store: $(cat out err)"
+    grep -q 'nothing can be saved' out err || complain "check-store $store: $(cat out err)"
     grep -q 'check-store' out err && complain "check-store $store refers to itself: $(cat out err)"
     none 'nothing*' "check-store --save of $store"
 done

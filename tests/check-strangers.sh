@@ -214,7 +214,7 @@ grep -qxF '#SBATCH --output="o\"d %%j $(touch pwned)/slurm-%A-%a.log"' out || co
 sed '/^$/,$d' out >array.sh
 SLURM_ARRAY_TASK_ID=1 sh array.sh >log 2>&1 || complain "the script: $(cat log)"
 [[ ! -e pwned && -e 'o"d %j $(touch pwned)/part-1.db' ]] || complain "the script of quotes: $(ls)"
-expect 2 '^regatta: --results .*: expected no line breaks in it' submit -n quoted.cfg -r $'a\n#SBATCH --wrap=x.db'
+expect 2 '^regatta: --results .*: expected a path without line breaks' submit -n quoted.cfg -r $'a\n#SBATCH --wrap=x.db'
 
 # ---- keys in configs ----
 cd ..
@@ -222,7 +222,7 @@ config url '{ type = "endpoint"; url = "http://host/v1?model=m&API-key=never-tol
 config extra '{ type = "endpoint"; url = "http://host/v1"; model = "m"; extra = "{\"api_key\": \"never-told\"}"; }'
 config user '{ type = "endpoint"; url = "http://me:never-told@host/v1"; model = "m"; }'
 for name in url extra user; do
-    expect 2 "^regatta: $name.cfg:4: environment.judge.(url|extra): expected .*; a key is named by key_variable" run "$name.cfg"
+    expect 2 "^regatta: $name.cfg:4: environment.judge.(url|extra): expected .*; set key_variable to the name of the variable that holds the key" run "$name.cfg"
     ! grep -q never-told out err || complain "$name: the key is told: $(cat out err)"
 done
 

@@ -59,14 +59,14 @@ expect 0 '' export x.db "$key" -o of-key
 expect 0 '' export --policy "x/$key.safetensors" -t tokenizer.json of-file
 diff -r of-label/dpo of-file >log || complain "the policy by label is another: $(cat log)"
 cmp of-key/model.safetensors of-file/model.safetensors || complain "the policy by key is another"
-expect 2 'choose one with --seed' export x.db dpo -o none
+expect 2 'choose one by --seed' export x.db dpo -o none
 expect 2 'no trial has label or key "dpp"' export x.db dpp -o none
 expect 2 'and -o FOLDER' export x.db dpo
-expect 2 'expected no trial beside it' export -p "x/$key.safetensors" x.db dpo -o none
-expect 2 'expected no --policy beside them' export -p "x/$key.safetensors" none --seed 1
+expect 2 '--policy cannot be combined with a trial' export -p "x/$key.safetensors" x.db dpo -o none
+expect 2 '--policy cannot be combined with --seed' export -p "x/$key.safetensors" none --seed 1
 expect 1 'cannot open' export none.db dpo -o none
 cp x.db alone.db
-expect 1 'are not there' export alone.db "$key" -o none
+expect 1 'are missing' export alone.db "$key" -o none
 cp -r x damaged && cp x.db damaged.db
 printf x | dd of="damaged/$key.safetensors" bs=1 seek=500 conv=notrunc 2>/dev/null
 expect 1 'is damaged' export damaged.db "$key" -o none
@@ -128,7 +128,7 @@ kill -INT $run
 wait $run
 # Of two experiments it has to be said which.
 expect 0 '' run x.cfg -q -r x.db -s name='"y"' --only dpo
-expect 2 'choose one with --experiment' forget x.db dpo --yes
+expect 2 'choose one by --experiment' forget x.db dpo --yes
 expect 0 '2 trials removed' forget x.db dpo --yes -e y
 
 [[ $failures -eq 0 ]] && echo "trials go by their names"

@@ -255,12 +255,12 @@ Test(episodes, those_that_break_off_are_handled_as_the_options_say) {
         cr_expect_gt(step_metric(s.trainer, "failed_episodes"), 0);
         cr_expect_eq(step_metric(s.trainer, "upper_skipped"), 1);
         cr_expect(s.trainer->outcome.notice &&
-                  strstr(s.trainer->outcome.notice, "an episode broke off"));
+                  strstr(s.trainer->outcome.notice, "an episode ended early"));
         setting_end(&s);
     }
     cr_expect(!round_learns(&s, false, "stop", &going) && !going);
     cr_expect(s.trainer->outcome.diverged &&
-              strstr(s.trainer->outcome.diverged, "an episode broke off"));
+              strstr(s.trainer->outcome.diverged, "an episode ended early"));
     setting_end(&s);
     cr_expect(round_learns(&s, true, "stop", &going) && going);
     cr_expect(isnan(step_metric(s.trainer, "failed_episodes")));

@@ -79,7 +79,7 @@ static inline RgEndpointOptions server_options(const JudgeServer *server) {
     return (RgEndpointOptions){.url = server->url,
                                .model = "scripted",
                                .key_variable = "",
-                               .query = RG_ENDPOINT_QUERY,
+                               .question = RG_ENDPOINT_QUERY,
                                .extra = "",
                                .max_tokens = 16,
                                .timeout = 30};

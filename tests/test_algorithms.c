@@ -651,7 +651,7 @@ Test(trainer, a_methods_own_parameters_and_shards_are_refused) {
                                    rg_random_root(1), &trainer, &error),
                  RG_E_USAGE);
     cr_expect_str_eq(error.text, "training.shards is 2, and careless trains parameters of its own "
-                                 "beside the policy: expected 1");
+                                 "besides the policy: expected 1");
     race_end(&race);
 }
 
@@ -895,7 +895,7 @@ Test(family, what_needs_rewards_refuses_a_judge_that_only_compares_by_its_name) 
         cr_expect_eq(status, cases[k].good ? RG_OK : RG_E_USAGE, "%s: %s", cases[k].algorithm,
                      why.text);
         char *message = rg_string_format(
-            "%s needs a judge that gives rewards, and the environment's only compares",
+            "%s needs a judge that gives rewards, and the environment's judge only compares",
             cases[k].algorithm);
         cr_expect(cases[k].good || strcmp(why.text, message) == 0, "%s", why.text);
         free(message);
@@ -909,9 +909,9 @@ Test(family, a_judge_that_leaves_pairs_without_a_label_needs_others_in_their_pla
                  RG_OK, "%s", why.text);
     cr_expect_eq(try_comparing("nash-md", "", false, false, &why), RG_OK, "%s", why.text);
     cr_expect_eq(try_comparing("nash-md", "", true, false, &why), RG_E_USAGE);
-    cr_expect(strncmp(why.text, "nash-md needs preference pairs in place of those", 48) == 0, "%s",
+    cr_expect(strncmp(why.text, "nash-md needs preference pairs to replace those", 47) == 0, "%s",
               why.text);
     cr_expect_eq(try_comparing("listwise", "group_size=2", true, true, &why), RG_E_USAGE);
     cr_expect_str_eq(why.text, "listwise needs every group ranked, and the judge leaves some "
-                               "without a label");
+                               "unlabelled");
 }

@@ -385,7 +385,7 @@ Test(claims, fail_of_broken_environments_by_name) {
     check_fails("unfair", check_task, "its judge says the same");
     task.create = bandit->create;
     task.primary_metric = "glory";
-    check_fails("glory", check_task, "has its headline");
+    check_fails("glory", check_task, "has its primary metric");
 }
 
 static RgPolicyType choice;

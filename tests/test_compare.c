@@ -281,8 +281,8 @@ Test(compare, family_is_written_as_table_and_as_records) {
 Test(compare, few_seeds_are_warned_of) {
     char *path = fixture_methods(), *text = output(path, RG_TABLE_TEXT);
     char *markdown = family_output(path, RG_TABLE_MARKDOWN);
-    cr_assert(strstr(text, "\n3 seeds: how far seeds differ is hardly known"), "%s", text);
-    cr_assert(strstr(markdown, "3 seeds: how far seeds differ is hardly known"), "%s", markdown);
+    cr_assert(strstr(text, "\n3 seeds: the spread over seeds is hardly known"), "%s", text);
+    cr_assert(strstr(markdown, "3 seeds: the spread over seeds is hardly known"), "%s", markdown);
     free(markdown);
     free(text);
     free(path);

@@ -119,8 +119,8 @@ Test(frontier, csv_and_text_tell_the_points) {
 Test(frontier, few_seeds_are_told) {
     char *methods = fixture_methods(), *text = frontier_text(methods, RG_TABLE_TEXT);
     char *grid = fixture_grid(), *json = frontier_text(grid, RG_TABLE_JSON);
-    cr_assert(strstr(text, "\n3 seeds: how far seeds differ is hardly known"), "%s", text);
-    cr_assert(strstr(json, "\"One seed: the intervals and p-values speak of other prompts"), "%s",
+    cr_assert(strstr(text, "\n3 seeds: the spread over seeds is hardly known"), "%s", text);
+    cr_assert(strstr(json, "\"One seed: the intervals and p-values cover other prompts"), "%s",
               json);
     free(json);
     free(grid);
@@ -191,7 +191,7 @@ Test(budget, a_method_without_a_curve_is_named) {
     fixture_check(rg_budget(&options, &error), &error);
     fclose(options.out);
     cr_assert(strstr(text, "no curve of reward over judge_queries: DPO\n"), "%s", text);
-    cr_assert(strstr(text, "\n3 seeds: how far seeds differ is hardly known"), "%s", text);
+    cr_assert(strstr(text, "\n3 seeds: the spread over seeds is hardly known"), "%s", text);
     free(text);
     free(path);
 }

@@ -45,18 +45,18 @@ Test(judge_endpoint, every_way_a_server_can_behave_has_its_name) {
         {"chunked", RG_REPLY_ANSWER, 0, "B"},
         {"nonsense", RG_REPLY_ANSWER, 0, "I would rather talk about boats."},
         {"refuse", RG_REPLY_REFUSAL, 0, "I cannot help with that."},
-        {"500", RG_REPLY_ERROR, 0, "answers with status 500: so it is scripted"},
-        {"503:2", RG_REPLY_ERROR, 2, "answers with status 503: so it is scripted"},
-        {"429", RG_REPLY_BUSY, 0, "answers with status 429: so it is scripted"},
-        {"429:7", RG_REPLY_BUSY, 7, "answers with status 429: so it is scripted"},
-        {"400", RG_REPLY_REJECTED, 0, "answers with status 400: so it is scripted"},
-        {"404", RG_REPLY_FORBIDDEN, 0, "answers with status 404: so it is scripted"},
+        {"500", RG_REPLY_ERROR, 0, "returned status 500: so it is scripted"},
+        {"503:2", RG_REPLY_ERROR, 2, "returned status 503: so it is scripted"},
+        {"429", RG_REPLY_BUSY, 0, "returned status 429: so it is scripted"},
+        {"429:7", RG_REPLY_BUSY, 7, "returned status 429: so it is scripted"},
+        {"400", RG_REPLY_REJECTED, 0, "returned status 400: so it is scripted"},
+        {"404", RG_REPLY_FORBIDDEN, 0, "returned status 404: so it is scripted"},
         {"cut", RG_REPLY_LOST, 0, "ended the connection before its answer was complete"},
         {"drop", RG_REPLY_LOST, 0, "ended the connection before its answer was complete"},
         {"garbage", RG_REPLY_UNREADABLE, 0,
-         "answers with no JSON, expected "
+         "returned no JSON, expected "
          "choices[0].message.content, found: <html>try again"},
-        {"array", RG_REPLY_UNREADABLE, 0, "answers with another JSON"},
+        {"array", RG_REPLY_UNREADABLE, 0, "returned another JSON"},
     };
     JudgeServer server = server_start(scratch("log"), "0", NULL, NULL);
     RgEndpointOptions options = server_options(&server);
@@ -115,7 +115,7 @@ Test(judge_endpoint, the_request_is_what_the_options_say) {
     RgEndpointOptions options = {.url = "http://localhost/v1/chat/completions",
                                  .model = "m",
                                  .key_variable = "",
-                                 .query = "{b}{prompt}{{a}}{c}",
+                                 .question = "{b}{prompt}{{a}}{c}",
                                  .extra = "{\"top_p\": 0.5, \"max_tokens\": null}",
                                  .temperature = 0.75,
                                  .max_tokens = 9,
@@ -192,12 +192,12 @@ Test(judge_endpoint, what_cannot_work_is_refused_before_anything_is_sent) {
         {"http://host", RG_ENDPOINT_QUERY, "", "RG_TEST_NONE",
          "key_variable: the environment has no RG_TEST_NONE"},
         {"http://host", RG_ENDPOINT_QUERY, "", "RG_TEST_KEY",
-         "key_variable: what RG_TEST_KEY holds is no key"},
+         "key_variable: RG_TEST_KEY does not hold a key"},
     };
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
         RgEndpointOptions options = {.url = cases[k].url,
                                      .model = "m",
-                                     .query = cases[k].query,
+                                     .question = cases[k].query,
                                      .extra = cases[k].extra,
                                      .key_variable = cases[k].variable,
                                      .timeout = 1};
@@ -237,15 +237,15 @@ Test(judge_command, a_child_answers_and_whatever_else_it_does_has_its_name) {
         {PYTHON("print(\"\\n\" + json.dumps(dict(id=5, error=\"no model\")), flush=True)"), 100,
          RG_REPLY_ERROR, "says: no model"},
         {PYTHON("print(\"loading\", flush=True)"), 100, RG_REPLY_UNREADABLE,
-         "writes loading, expected {\"id\": …, \"answer\": …}"},
+         "wrote loading, expected {\"id\": …, \"answer\": …}"},
         {PYTHON("print(json.dumps(dict(id=6, answer=\"A\")), flush=True)"), 100,
-         RG_REPLY_UNREADABLE, "with the id of a question under way"},
+         RG_REPLY_UNREADABLE, "with the id of an open request"},
         {PYTHON("sys.exit(3)"), 100, RG_REPLY_LOST, "ended with exit status 3"},
         {PYTHON("os.kill(os.getpid(), 9)"), 100, RG_REPLY_LOST, "was ended by signal 9"},
         {PYTHON("time.sleep(1000)"), 0.2, RG_REPLY_TIMEOUT, "was silent for 0.2 seconds"},
         {"exec 0<&-; exec sleep 1000", 0.2, RG_REPLY_TIMEOUT, "was silent for 0.2 seconds"},
         {"no-such-judge 2>/dev/null", 100, RG_REPLY_LOST, "ended with exit status 127"},
-        {"yes", 100, RG_REPLY_UNREADABLE, "writes y, expected"},
+        {"yes", 100, RG_REPLY_UNREADABLE, "wrote y, expected"},
     };
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
         RgJudgeClient *client = command_of(cases[k].command, cases[k].timeout);

@@ -210,8 +210,9 @@ Test(requests, a_failure_of_any_kind_that_passes_is_tried_again) {
 Test(requests, a_question_that_stays_without_an_answer_ends_asking_or_is_left_so) {
     Batch batch;
     cr_assert_eq(ask(&batch, "A eeeeA", &usual, NULL), RG_E_JUDGE);
-    cr_assert_str_eq(error.text, "scripted: it is so, and so in the tries before; answers so far "
-                                 "are kept");
+    cr_assert_str_eq(error.text,
+                     "scripted: it is so, and so in the attempts before; answers so far "
+                     "are kept");
     cr_assert_null(batch.answers[0].text);
     RgJudgeRequestOptions lenient = usual;
     lenient.give_up = true;
@@ -276,7 +277,7 @@ Test(requests, a_long_wait_is_told_once_with_its_reason_and_its_length) {
         _exit(0);
     }
     cr_assert_eq(rg_judge_requests_answer(requests, queries, 2, answers, &error), RG_E_STOPPED);
-    cr_expect_str_eq(told, "scripted: it is so; 2 questions wait for 3600 seconds");
+    cr_expect_str_eq(told, "scripted: it is so; 2 requests wait for 3600 seconds");
     cr_expect_eq(times_told, 1);
     rg_notice_use(NULL, NULL);
     rg_judge_requests_destroy(requests);
@@ -327,7 +328,7 @@ Test(requests, the_budget_is_of_all_tries_that_reached_the_judge_in_all_runs) {
     release(&batch);
     cr_assert_eq(ask(&batch, "A eA uA uA B B", &thrifty, s.cache), RG_E_JUDGE);
     cr_assert_str_eq(error.text,
-                     "scripted: the budget of 5 calls is spent, with 2 questions of this batch "
+                     "scripted: the budget of 5 calls is spent, with 2 requests of this batch "
                      "open");
     cr_assert_eq(batch.paid, 5);
     thrifty.budget = 7;
@@ -354,7 +355,7 @@ Test(requests, a_signal_stops_it_and_what_was_answered_stays) {
     double start_at = rg_clock_seconds();
     cr_assert_eq(ask(&batch, "A e B", &patient, s.cache), RG_E_STOPPED);
     cr_assert_lt(rg_clock_seconds() - start_at, 60, "it does not wait for the pause to end");
-    cr_assert_str_eq(error.text, "stopped by a signal with 1 questions to the judge open; answers "
+    cr_assert_str_eq(error.text, "stopped by a signal with 1 requests to the judge open; answers "
                                  "so far are kept, run again to continue");
     char *text;
     int64_t tries;

@@ -172,66 +172,68 @@ Test(options, recorded_options_read_back_the_same) {
     rg_settings_destroy(resolved);
 }
 
-typedef struct CrewOptions {
-    RgOptionList pool;
-} CrewOptions;
+typedef struct WordOptions {
+    RgOptionList words;
+} WordOptions;
 
-static const RgOption pool[] = {
-    RG_OPTION_LIST(CrewOptions, pool, "names, or numbers"),
+static const RgOption word_options[] = {
+    RG_OPTION_LIST(WordOptions, words, "names, or numbers"),
     RG_OPTION_END,
 };
 
 Test(options, lists_of_words_and_integers_are_read_recorded_and_told) {
-    CrewOptions read = {.pool = {.count = 3}};
-    cr_assert_eq(rg_options_read(pool, table, "boats.1", &read, &error), RG_OK);
-    cr_assert_eq(read.pool.count, 0, "the default");
-    set("boats.1.crew", RG_SETTING_EMPTY, "");
-    cr_assert_eq(rg_options_read(pool, table, "boats.1", &read, &error), RG_OK);
-    cr_assert_eq(read.pool.count, 0);
-    set("boats.1.crew.0", RG_SETTING_STRING, "13");
-    set("boats.1.crew.1", RG_SETTING_INTEGER, "13");
+    WordOptions read = {.words = {.count = 3}};
+    cr_assert_eq(rg_options_read(word_options, table, "boats.1", &read, &error), RG_OK);
+    cr_assert_eq(read.words.count, 0, "the default");
+    set("boats.1.words", RG_SETTING_EMPTY, "");
+    cr_assert_eq(rg_options_read(word_options, table, "boats.1", &read, &error), RG_OK);
+    cr_assert_eq(read.words.count, 0);
+    set("boats.1.words.0", RG_SETTING_STRING, "13");
+    set("boats.1.words.1", RG_SETTING_INTEGER, "13");
     RgSettings *resolved = rg_settings_create();
     for (int again = 0; again < 2; again++) {
-        cr_assert_eq(rg_options_read(pool, again ? resolved : table, "boats.1", &read, &error),
-                     RG_OK, "%s", error.text);
-        cr_assert_eq(read.pool.count, 2);
-        cr_assert(!read.pool.item[0].is_integer && read.pool.item[1].is_integer);
-        cr_assert_str_eq(read.pool.item[0].text, "13");
-        cr_assert_str_eq(read.pool.item[1].text, "13");
-        rg_options_record(pool, &read, "boats.1", resolved);
+        cr_assert_eq(
+            rg_options_read(word_options, again ? resolved : table, "boats.1", &read, &error),
+            RG_OK, "%s", error.text);
+        cr_assert_eq(read.words.count, 2);
+        cr_assert(!read.words.item[0].is_integer && read.words.item[1].is_integer);
+        cr_assert_str_eq(read.words.item[0].text, "13");
+        cr_assert_str_eq(read.words.item[1].text, "13");
+        rg_options_record(word_options, &read, "boats.1", resolved);
     }
     rg_settings_destroy(resolved);
     char *text = NULL;
     size_t size;
     FILE *stream = open_memstream(&text, &size);
-    rg_options_print(pool, stream);
+    rg_options_print(word_options, stream);
     fclose(stream);
-    cr_assert_str_eq(text, "  crew: a list of at most 16 strings and integers; default []\n"
+    cr_assert_str_eq(text, "  words: a list of at most 16 strings and integers; default []\n"
                            "      names, or numbers\n");
     free(text);
 }
 
 Test(options, what_is_no_list_of_words_and_integers_is_refused) {
-    CrewOptions read;
+    WordOptions read;
     const struct {
         const char *path;
         RgSettingKind kind;
         const char *text, *expected;
     } cases[] = {
-        {"boats.1.crew", RG_SETTING_STRING, "Ana",
-         "x.cfg:12: boats.1.crew = \"Ana\": expected a list of at most 16 strings and integers, as "
-         "in crew = [\"Ana\"];"},
-        {"boats.1.crew", RG_SETTING_INTEGER, "13", ", as in crew = [13];"},
-        {"boats.1.crew.0", RG_SETTING_REAL, "0.5", "x.cfg:12: boats.1.crew.0 = 0.5: expected a "},
-        {"boats.1.crew.0.name", RG_SETTING_STRING, "Ana", "boats.1.crew is a group or a list"},
-        {"boats.1.crew.captain", RG_SETTING_STRING, "Ana", "boats.1.crew is a group or a list"},
-        {"boats.1.crew.16", RG_SETTING_STRING, "Ana", "expected a list of at most 16 strings"},
+        {"boats.1.words", RG_SETTING_STRING, "Ana",
+         "x.cfg:12: boats.1.words = \"Ana\": expected a list of at most 16 strings and integers, "
+         "as "
+         "in words = [\"Ana\"];"},
+        {"boats.1.words", RG_SETTING_INTEGER, "13", ", as in words = [13];"},
+        {"boats.1.words.0", RG_SETTING_REAL, "0.5", "x.cfg:12: boats.1.words.0 = 0.5: expected a "},
+        {"boats.1.words.0.name", RG_SETTING_STRING, "Ana", "boats.1.words is a group or a list"},
+        {"boats.1.words.captain", RG_SETTING_STRING, "Ana", "boats.1.words is a group or a list"},
+        {"boats.1.words.16", RG_SETTING_STRING, "Ana", "expected a list of at most 16 strings"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         end(), begin();
         set(cases[i].path, cases[i].kind, cases[i].text);
-        cr_assert_eq(rg_options_read(pool, table, "boats.1", &read, &error), RG_E_USAGE, "%s",
-                     cases[i].path);
+        cr_assert_eq(rg_options_read(word_options, table, "boats.1", &read, &error), RG_E_USAGE,
+                     "%s", cases[i].path);
         cr_assert(strstr(error.text, cases[i].expected), "%s", error.text);
     }
 }

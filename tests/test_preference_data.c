@@ -145,7 +145,7 @@ Test(preference_data, chats_are_lists_of_messages) {
     cr_expect_str_eq(d->lines[0].rejected, "bad");
     rg_text_data_destroy(d);
     refuse(RG_TEXT_AUTO, "{\"chosen\": [1, 2], \"rejected\": [1, 2]}",
-           "\"chosen\"[0] is no message, expected strings \"role\" and \"content\"");
+           "\"chosen\"[0] is not a message, expected strings \"role\" and \"content\"");
     refuse(RG_TEXT_AUTO,
            "{\"chosen\": [" MESSAGE("bot", "u") ", " MESSAGE("assistant",
                                                              "x") "], \"rejected\": [1, 2]}",

@@ -329,8 +329,8 @@ Test(process_group, refuses_a_rank_that_draws_another_batch) {
     const Outcome *together = forked_run(3, run_trial, &trial, sizeof *together);
     for (int q = 0; q < 3; q++) {
         cr_expect_eq(together[q].status, RG_E_USAGE);
-        cr_expect(strstr(together[q].text, "rank 2 of the team has drawn another batch"), "%s",
-                  together[q].text);
+        cr_expect(strstr(together[q].text, "rank 2 of the process group has sampled another batch"),
+                  "%s", together[q].text);
     }
 }
 
@@ -500,11 +500,11 @@ static const char *refusal(const char *algorithm, int64_t shards) {
 
 Test(process_group, shards_are_refused_where_there_can_be_none) {
     const char *told = refusal("dpo", 5);
-    cr_expect(strstr(told, "training.shards is 5, and a batch has 4"), "%s", told);
+    cr_expect(strstr(told, "training.shards is 5, but a batch has only 4"), "%s", told);
     told = refusal("kto", 2);
     cr_expect(strstr(told, "training.shards: with these options"), "%s", told);
     told = refusal("ppo", 2);
-    cr_expect(strstr(told, "training.shards: with these options, the loss of ppo"), "%s", told);
+    cr_expect(strstr(told, "training.shards: with these options the loss of ppo"), "%s", told);
     told = refusal("parl", 2);
-    cr_expect(strstr(told, "training.shards: parl takes its batches whole"), "%s", told);
+    cr_expect(strstr(told, "training.shards: parl cannot split a batch"), "%s", told);
 }

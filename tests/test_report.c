@@ -132,7 +132,7 @@ Test(report, every_figure_has_words_and_numbers) {
     cr_assert_eq(count_of(page, "The numbers are in the table below.\""), figures);
     check_contains(page, "Win rates of the methods against each other. A matrix of 3 rows by 3 "
                          "columns.");
-    check_contains(page, "Against what the judge was asked.");
+    check_contains(page, "Against judge queries.");
     check_contains(page, "DPO (none)");
     check_contains(page, "DPO, independent judge</th>");
     check_contains(page, ", thinned to at most 41 a curve");
@@ -159,7 +159,8 @@ Test(report, numbers_of_a_figure_are_the_means) {
 
 Test(report, heat_maps_are_tables_too) {
     char *store = fixture_grid(), *page = report_of(store, NULL);
-    check_contains(page, "At the end, over two swept options. A matrix of 3 rows by 2 columns.");
+    check_contains(
+        page, "At the end of training, over two swept options. A matrix of 3 rows by 2 columns.");
     check_contains(page, "<td>all diverged</td>");
     check_contains(page, " <span class=\"bad\">1 diverged</span>");
     free(page);

@@ -261,7 +261,7 @@ Test(table, independent_judge_that_disagrees_names_the_pairs) {
     write_statement(path,
                     "UPDATE metrics SET value = -value WHERE name = 'eval/independent_reward'");
     char *text = table_text(path, RG_TABLE_TEXT, NULL);
-    check_contains(text, "orders 3 of 3 pairs of methods the other way (Kendall's τ -1.00): "
+    check_contains(text, "reverses 3 of 3 pairs of methods (Kendall's τ -1.00): "
                          "DPO / online DPO; DPO / SAIL-PR; online DPO / SAIL-PR.");
     free(text);
     free(path);
@@ -400,9 +400,9 @@ Test(table, few_seeds_are_told) {
     char *grid = fixture_grid(), *methods = fixture_methods();
     char *two = table_text(grid, RG_TABLE_TEXT, NULL);
     char *four = table_with(methods, (RgTableOptions){.against = "DPO"});
-    check_contains(two, "Of fewer than three seeds");
-    check_missing_packages(four, "Of fewer than three seeds");
-    check_contains(four, "3 seeds: how far seeds differ is hardly known");
+    check_contains(two, "Fewer than three seeds");
+    check_missing_packages(four, "Fewer than three seeds");
+    check_contains(four, "3 seeds: the spread over seeds is hardly known");
     free(four);
     free(two);
     free(methods);
@@ -557,7 +557,7 @@ Test(table, marks_of_interquartile_means_are_of_their_differences) {
     options.format = RG_TABLE_TEXT;
     char *text = table_with(path, options);
     check_contains(text, "by Student's t for the difference of interquartile means over seeds");
-    check_contains(text, "3 seeds: how far seeds differ is hardly known");
+    check_contains(text, "3 seeds: the spread over seeds is hardly known");
     check_missing_packages(text, "are not tested");
     free(text);
     free(csv);

@@ -401,7 +401,7 @@ Test(text, files_that_do_not_go_together_are_refused) {
     refuse_setting(WITH("train", path), "expected either data, a folder, or train, a file");
     refuse_setting(WITH("test", path), "the folder of data has its own test.jsonl");
     refuse_setting(WITH("data", "", "train", path, "demonstrations", "corpus"),
-                   "expected \"chosen\" beside train");
+                   "expected \"chosen\" with train");
     refuse_setting(WITH("data", "", "train", path, "test_share", "0"),
                    "no line is left for evaluation");
     char *left = rg_string_format("%s: no line is left for the judge, with judge_share 0", path);

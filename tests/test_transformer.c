@@ -466,18 +466,18 @@ static void check_frequencies(RgSampling sampling, const char *kept) {
     }
 }
 
-Test(token_draw, temperature_scales_the_logits) {
+Test(token_sampler, temperature_scales_the_logits) {
     check_frequencies((RgSampling){.temperature = 1, .top_p = 1}, "0123456");
     check_frequencies((RgSampling){.temperature = 0.5, .top_p = 1}, "0123456");
 }
 
-Test(token_draw, top_k_keeps_the_likeliest_and_breaks_ties_by_id) {
+Test(token_sampler, top_k_keeps_the_likeliest_and_breaks_ties_by_id) {
     check_frequencies((RgSampling){.temperature = 1, .top_k = 2, .top_p = 1}, "51");
     check_frequencies((RgSampling){.temperature = 2, .top_k = 3, .top_p = 1}, "513");
     check_frequencies((RgSampling){.temperature = 1, .top_k = 50, .top_p = 1}, "0123456");
 }
 
-Test(token_draw, top_p_keeps_the_smallest_set_of_that_mass) {
+Test(token_sampler, top_p_keeps_the_smallest_set_of_that_mass) {
     /* In order 5 1 3 2 0 4 6 the masses are 0.496 0.183 0.183 0.067 0.025 0.009 0.003. */
     check_frequencies((RgSampling){.temperature = 1, .top_p = 0.49}, "5");
     check_frequencies((RgSampling){.temperature = 1, .top_p = 0.6}, "51");
@@ -486,7 +486,7 @@ Test(token_draw, top_p_keeps_the_smallest_set_of_that_mass) {
     check_frequencies((RgSampling){.temperature = 1, .top_k = 3, .top_p = 0.75}, "51");
 }
 
-Test(token_draw, min_p_drops_what_is_far_less_likely_than_the_likeliest) {
+Test(token_sampler, min_p_drops_what_is_far_less_likely_than_the_likeliest) {
     /* Times the likeliest's, in order 5 1 3 2 0 4 6: 1 0.37 0.37 0.14 0.05 0.018 0.007. */
     check_frequencies((RgSampling){.temperature = 1, .top_p = 1, .min_p = 0.1}, "1235");
     check_frequencies((RgSampling){.temperature = 2, .top_p = 1, .min_p = 0.1}, "012345");
@@ -497,7 +497,7 @@ Test(token_draw, min_p_drops_what_is_far_less_likely_than_the_likeliest) {
 
 /* A vocabulary that is padded beyond its tokenizer: here by the rows 3 to 6, of which 5 has the
  * largest logit. */
-Test(token_draw, padding_is_never_drawn_and_log_probabilities_are_over_all_rows) {
+Test(token_sampler, padding_is_never_drawn_and_log_probabilities_are_over_all_rows) {
     enum { TOKENS = 3, DRAWS = 1000, WAYS = 6 };
     const RgSampling ways[WAYS] = {
         {.temperature = 1, .top_p = 1},   {.temperature = 0.5, .top_p = 1},
@@ -525,7 +525,7 @@ Test(token_draw, padding_is_never_drawn_and_log_probabilities_are_over_all_rows)
     }
 }
 
-Test(token_draw, temperature_zero_takes_the_first_of_the_likeliest) {
+Test(token_sampler, temperature_zero_takes_the_first_of_the_likeliest) {
     RgSampling sampling = {.temperature = 0, .top_p = 1};
     RgTokenSampler *draw = rg_token_sampler_create(&sampling, VOCABULARY);
     const RgReal tie[VOCABULARY] = {0, 4, 1, 4, 4, 2, 0};
@@ -533,7 +533,7 @@ Test(token_draw, temperature_zero_takes_the_first_of_the_likeliest) {
     rg_token_sampler_destroy(draw);
 }
 
-Test(token_draw, logits_that_are_not_numbers_give_token_zero) {
+Test(token_sampler, logits_that_are_not_numbers_give_token_zero) {
     const RgSampling samplings[] = {{.temperature = 0, .top_p = 1},
                                     {.temperature = 1, .top_p = 1},
                                     {.temperature = 1, .top_k = 3, .top_p = 0.5}};

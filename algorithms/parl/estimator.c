@@ -20,6 +20,6 @@ void rg_estimator_apply(const RgEstimator *estimator, const RgBilevel *problem,
     bool reached = options->residual_limit == 0 || report->residual <= options->residual_limit;
     report->converged = reached && !report->failure;
     if (!reached && !report->failure && estimator->solves)
-        report->failure = "the estimator's solution has not converged: its residual is above "
-                          "residual_limit";
+        report->failure =
+            "the estimator's linear solve has not converged: its residual is above residual_limit";
 }

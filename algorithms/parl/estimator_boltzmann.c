@@ -26,7 +26,7 @@ static void boltzmann_work(const RgEstimatorOptions *options, int64_t lower, RgE
 
 const RgEstimator rg_estimator_boltzmann = {
     .about = {.name = "boltzmann",
-              .summary = "Closed form of a lower level regularised by KL or entropy, first order",
+              .summary = "Closed form of a lower level regularised by KL or entropy; first order",
               .reference = "HPGD, Thoma et al. 2024, arXiv:2406.01575; SoBiRL, Yang et al. 2025, "
                            "arXiv:2405.19697"},
     .by_closed_form = true,

@@ -173,8 +173,7 @@ static void finite_difference_work(const RgEstimatorOptions *options, int64_t lo
 
 const RgEstimator rg_estimator_exact = {
     .about = {.name = "exact",
-              .summary =
-                  "The whole Hessian, column by column, and a dense solution (small policies)",
+              .summary = "The whole Hessian, column by column, and a direct solve (small policies)",
               .reference = "implicit function theorem"},
     .order = 2,
     .takes_damping = true,
@@ -185,7 +184,8 @@ const RgEstimator rg_estimator_exact = {
 
 const RgEstimator rg_estimator_cg = {
     .about = {.name = "cg",
-              .summary = "Conjugate gradients on Hessian-vector products, damped, until a residual",
+              .summary =
+                  "Damped conjugate gradients on Hessian-vector products, to a given residual",
               .reference =
                   "Hestenes and Stiefel 1952; for hypergradients Pedregosa 2016, arXiv:1602.02355"},
     .order = 2,
@@ -207,7 +207,8 @@ const RgEstimator rg_estimator_neumann = {
 
 const RgEstimator rg_estimator_finite_difference = {
     .about = {.name = "finite-difference",
-              .summary = "Conjugate gradients whose products are central differences of gradients",
+              .summary =
+                  "Conjugate gradients with central differences of gradients as Hessian products",
               .reference = "implicit function theorem, first order only"},
     .order = 1,
     .takes_damping = true,
@@ -218,7 +219,7 @@ const RgEstimator rg_estimator_finite_difference = {
 
 const RgEstimator rg_estimator_identity = {
     .about = {.name = "identity",
-              .summary = "A scalar in place of the inverse Hessian: the curvature is ignored",
+              .summary = "A scalar in place of the inverse Hessian: ignores the curvature",
               .reference = "ablation"},
     .order = 2,
     .estimate = identity,
@@ -227,7 +228,7 @@ const RgEstimator rg_estimator_identity = {
 
 const RgEstimator rg_estimator_none = {
     .about = {.name = "none",
-              .summary = "No implicit term: samples are taken as data, as in online RLHF",
+              .summary = "No implicit term: samples are treated as data, as in online RLHF",
               .reference = "ablation"},
     .order = 0,
     .estimate = none,

@@ -97,7 +97,7 @@ static void unrolled_work(const RgEstimatorOptions *options, int64_t lower, RgEs
 
 const RgEstimator rg_estimator_unrolled = {
     .about = {.name = "unrolled",
-              .summary = "Reverse mode through steps of the lower level",
+              .summary = "Reverse-mode differentiation through steps of the lower level",
               .reference = "Franceschi et al. 2017, arXiv:1703.01785"},
     .order = 2,
     .estimate = unrolled,

@@ -92,7 +92,7 @@ void rg_inverse_exact(const RgCurvature *curvature, const RgEstimatorOptions *op
     if (rank == 0)
         report->failure = "the Hessian of the lower level is zero";
     else if (extremes[0] < -flat * fabs(extremes[1]))
-        report->failure = "the Hessian of the lower level is not definite";
+        report->failure = "the Hessian of the lower level is not positive definite";
     for (int64_t i = 0; i < n; i++)
         u[i] = (RgReal)solution[i];
     report->residual = true_residual(&s, b, u);
@@ -116,7 +116,7 @@ void rg_inverse_cg(const RgCurvature *curvature, const RgEstimatorOptions *optio
         double along = rg_dot(n, p, hp), pp = rg_dot(n, p, p);
         report->curvature = fmax(report->curvature, along / pp);
         if (!(along > 0)) {
-            report->failure = "the Hessian of the lower level is not definite";
+            report->failure = "the Hessian of the lower level is not positive definite";
             break;
         }
         rg_axpy(n, (RgReal)(rr / along), p, u);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The inverse-curvature product of implicit differentiation: u ≈ (H + damping)⁻¹ b, where H is the
- * negative Hessian of the lower level's value, known only through its products with vectors.
- * Nothing here knows where the products come from. */
+/* The inverse-Hessian product of implicit differentiation: u ≈ (H + damping)⁻¹ b. H is the negative
+ * Hessian of the lower level's value, known only through its products with vectors. Nothing here
+ * depends on where the products come from. */
 #ifndef RG_ALGORITHMS_PARL_HYPERGRADIENT_H
 #define RG_ALGORITHMS_PARL_HYPERGRADIENT_H
 
@@ -14,15 +14,15 @@ typedef struct RgCurvature {
     void *context;
 } RgCurvature;
 
-/* A way to u: b [count], u [count] out. Sets the report's residual, and its failure; products are
- * counted in `products`. */
+/* A method to compute u: b [count], u [count] out. Sets the report's residual and failure; adds the
+ * number of products to *products. */
 typedef void (*RgInverse)(const RgCurvature *curvature, const RgEstimatorOptions *options,
                           const RgReal *b, RgReal *u, int64_t *products, RgEstimateReport *report);
 
-/* Dense H from `count` products, solved in the complement of its null directions. */
+/* Dense H from `count` products; direct solve in the complement of its null space. */
 void rg_inverse_exact(const RgCurvature *curvature, const RgEstimatorOptions *options,
                       const RgReal *b, RgReal *u, int64_t *products, RgEstimateReport *report);
-/* Conjugate gradients (Hestenes and Stiefel 1952), until the residual is at the tolerance. */
+/* Conjugate gradients (Hestenes and Stiefel 1952) until the residual reaches the tolerance. */
 void rg_inverse_cg(const RgCurvature *curvature, const RgEstimatorOptions *options, const RgReal *b,
                    RgReal *u, int64_t *products, RgEstimateReport *report);
 /* u = η Σ_{k<K} (1 − η(H + damping))ᵏ b. */
@@ -30,7 +30,7 @@ void rg_inverse_neumann(const RgCurvature *curvature, const RgEstimatorOptions *
                         const RgReal *b, RgReal *u, int64_t *products, RgEstimateReport *report);
 
 /* η: the option, or 1/λ with λ the largest eigenvalue of H + damping by power iteration. */
-enum { RG_EIGENVALUE_PRODUCTS = 20 }; /* that it takes where the options give none */
+enum { RG_EIGENVALUE_PRODUCTS = 20 }; /* products of the power iteration */
 double rg_inverse_step(const RgCurvature *curvature, const RgEstimatorOptions *options,
                        const RgReal *b, int64_t *products, RgEstimateReport *report);
 

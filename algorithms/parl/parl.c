@@ -31,36 +31,36 @@ static const RgOption parl_options[] = {
     RG_OPTION_REAL(RgParlOptions, beta, "0.1", 1e-6, 1e3,
                    "strength β of the lower level's regulariser"),
     RG_OPTION_CHOICE(RgParlOptions, regularizer, "kl", regularizers,
-                     "of the lower level: kl to the reference, or entropy"),
+                     "regulariser of the lower level: kl to the reference, or entropy"),
+    RG_OPTION_CHOICE(RgParlOptions, expectation, "sampled", expectations,
+                     "how V and G are computed: exact enumerates all responses, or solves the "
+                     "known MDP; sampled samples responses from the policy"),
     RG_OPTION_CHOICE(
-        RgParlOptions, expectation, "sampled", expectations,
-        "how V and G are computed: exact enumerates all responses, or solves the known "
-        "process; sampled draws responses from the policy"),
-    RG_OPTION_CHOICE(RgParlOptions, upper, "preferences", uppers,
-                     "what the upper level minimises: the negative log-likelihood of the judge's "
-                     "preferences between the policy's responses, or their negative utility (the "
-                     "judge's reward, or what the environment's design says); none leaves the "
-                     "reward as pretrain made it"),
+        RgParlOptions, upper, "preferences", uppers,
+        "what the upper level minimises: preferences, the negative log-likelihood of the judge's "
+        "preferences between the policy's responses; utility, their negative utility (the judge's "
+        "reward, or the environment's own objective); none keeps the reward of pretrain"),
     RG_OPTION_CHOICE(RgParlOptions, lower, "steps", lowers,
-                     "how the lower level is solved in a round: steps of the policy's gradient, or "
-                     "solved, its exact maximiser (tables only)"),
+                     "how the lower level is solved in a round: by policy gradient steps, or "
+                     "exactly (solved; tabular policies only)"),
     RG_OPTION_INTEGER(RgParlOptions, inner_steps, "1", 1, 1e6,
                       "K, steps of the lower level per round (a round is one step of the trial)"),
     RG_OPTION_REAL(RgParlOptions, lower_tolerance, "0", 0, 1e9,
-                   "gradient norm of the lower level's last step above which it counts as not "
-                   "converged; 0: is not checked"),
+                   "the lower level counts as not converged when the gradient norm of its last "
+                   "step is above this; 0: not checked"),
     RG_OPTION_PART(RgParlOptions, estimator, "cg", &estimators,
-                   "of the hypergradient's implicit term, see: regatta list estimators"),
-    RG_OPTION_REAL(RgParlOptions, damping, "0.001", 0, 1e6, "added to the curvature's diagonal"),
+                   "estimator of the hypergradient's implicit term; see: regatta list estimators"),
+    RG_OPTION_REAL(RgParlOptions, damping, "0.001", 0, 1e6,
+                   "damping: added to the diagonal of the Hessian"),
     RG_OPTION_INTEGER(RgParlOptions, iterations, "10", 1, 1e6,
-                      "most iterations of cg and finite-difference, terms of neumann, steps of "
+                      "iteration limit of cg and finite-difference, terms of neumann, steps of "
                       "unrolled and penalty"),
     RG_OPTION_REAL(RgParlOptions, tolerance, "1e-6", 0, 1,
                    "relative residual at which cg, finite-difference and penalty stop"),
     RG_OPTION_REAL(
         RgParlOptions, residual_limit, "0.1", 0, 1e9,
-        "relative residual above which the solution of exact, cg, finite-difference or penalty "
-        "counts as not converged, see on_failure; 0: is not checked"),
+        "the solution of exact, cg, finite-difference or penalty counts as not converged when its "
+        "relative residual is above this, see on_failure; 0: not checked"),
     RG_OPTION_REAL(RgParlOptions, inverse_step, "0", 0, 1e9,
                    "η of neumann and unrolled, and the scalar of identity; 0: from the estimated "
                    "largest eigenvalue, and 1 for identity"),
@@ -69,34 +69,32 @@ static const RgOption parl_options[] = {
     RG_OPTION_REAL(
         RgParlOptions, difference, "0", 0, 1,
         "step of finite-difference relative to the policy's norm; 0: from the precision"),
-    RG_OPTION_CHOICE(
-        RgParlOptions, on_failure, "damp", failures,
-        "when the lower level or the estimator's solution has not converged, its Hessian is not "
-        "definite, a series diverges or a number is not finite: stop ends the trial; damp tries "
-        "again "
-        "with more steps or more damping, then skips; skip leaves the reward as it is "
-        "in this round"),
+    RG_OPTION_CHOICE(RgParlOptions, on_failure, "damp", failures,
+                     "what to do when the lower level or the linear solve has not converged, the "
+                     "Hessian is not positive definite, a series diverges or a number is not "
+                     "finite: stop ends the trial; damp retries with more steps or more damping, "
+                     "then skips; skip keeps the reward unchanged in this round"),
     RG_OPTION_INTEGER(RgParlOptions, curvature_prompts, "32", 1, 65536,
-                      "prompts, with two responses each, behind a sampled Hessian"),
+                      "prompts, with two responses each, that a sampled Hessian is estimated from"),
     RG_OPTION_CHOICE(
         RgParlOptions, reward, "linear", rg_reward_names,
-        "reward model over the frozen reference's features: linear, or mlp (one hidden "
-        "layer)"),
+        "reward model on features of the frozen reference: linear, or mlp (one hidden layer)"),
     RG_OPTION_INTEGER(RgParlOptions, reward_hidden, "64", 1, 65536, "hidden units of the mlp"),
     RG_OPTION_REAL(RgParlOptions, reward_deviation, "0", 0, 1e3,
                    "standard deviation of the reward's initial weights"),
     RG_OPTION_CHOICE(RgParlOptions, reward_optimizer, "adamw", reward_optimizers,
-                     "of the upper level"),
+                     "optimiser of the upper level"),
     RG_OPTION_REAL(RgParlOptions, reward_learning_rate, "0.05", 0, 1e3,
                    "learning rate of the upper level"),
     RG_OPTION_REAL(RgParlOptions, reward_clip, "0", 0, 1e9,
-                   "norm above which the hypergradient is scaled down; 0: never"),
+                   "the hypergradient is scaled down to this norm if it is larger; 0: never"),
     RG_OPTION_REAL(
         RgParlOptions, reward_decay, "0", 0, 1e3,
         "strength of the upper level's regulariser, half the squared norm of the reward's "
         "weights"),
-    RG_OPTION_INTEGER(RgParlOptions, pretrain, "0", 0, 1e6,
-                      "steps of fitting the reward to the offline pairs before the first round"),
+    RG_OPTION_INTEGER(
+        RgParlOptions, pretrain, "0", 0, 1e6,
+        "steps in which the reward is fitted to the offline pairs before the first round"),
     RG_OPTION_END,
 };
 
@@ -477,8 +475,8 @@ static RgStatus check_solution(RgParl *parl, RgError *error) {
     const RgParameters *policy = parl->trainer->policy->parameters;
     if (policy->view_count != 1 || policy->views[0].rank != 2)
         return rg_fail(error, RG_E_USAGE,
-                       "parl: %s needs a policy that can be any distribution (policy.type = "
-                       "\"tabular\"), not a %s one",
+                       "parl: %s needs a policy that can represent any distribution (policy.type = "
+                       "\"tabular\"), not a %s policy",
                        option, parl->trainer->policy->type->about.name);
     return RG_OK;
 }
@@ -504,8 +502,8 @@ static RgStatus set_up(RgParl *parl, RgError *error) {
     bool implicit = strcmp(estimator_of(parl)->about.name, "none") != 0;
     if (o->upper == RG_PARL_FIXED && (o->pretrain == 0 || implicit))
         return rg_fail(error, RG_E_USAGE,
-                       "parl: upper = \"none\" follows the reward that pretrain makes: it expects "
-                       "pretrain of at least 1 and estimator = \"none\"");
+                       "parl: upper = \"none\" keeps the reward of pretrain: expected pretrain of "
+                       "at least 1 and estimator = \"none\"");
     RG_TRY(rg_reward_create(o->reward, o->reward_hidden, o->reward_deviation, trainer->reference,
                             trainer->task, rg_random_named(trainer->random, "reward"),
                             &parl->reward, error));
@@ -554,7 +552,7 @@ static void parl_recipe(const void *options, RgRecipe *recipe) {
 const RgAlgorithm rg_algorithm_parl = {
     .about = {.name = "parl",
               .summary =
-                  "Bilevel alignment: a reward optimised through the policy that is optimal for it",
+                  "Bilevel alignment: optimises a reward through the policy that is optimal for it",
               .reference = "Chakraborty et al. 2024, arXiv:2308.02585",
               .options = parl_options,
               .options_size = sizeof(RgParlOptions)},

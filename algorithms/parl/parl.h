@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What PARL's parts are, for its own file and for those who check them (tests, check-gradients). */
+/* The parts of PARL, for its own files and for code that checks them (tests, check-gradients). */
 #ifndef RG_ALGORITHMS_PARL_PARL_H
 #define RG_ALGORITHMS_PARL_PARL_H
 
@@ -16,7 +16,7 @@ enum { RG_PARL_STOP, RG_PARL_DAMP, RG_PARL_SKIP };            /* on_failure */
 typedef struct RgParlOptions {
     double beta;
     int regularizer;
-    int expectation; /* exact (what can be enumerated or is known) or sampled */
+    int expectation; /* exact (enumerable responses or a known MDP) or sampled */
     int upper;
     int lower;
     int64_t inner_steps; /* K */
@@ -26,7 +26,7 @@ typedef struct RgParlOptions {
     int64_t iterations;
     double tolerance, residual_limit, inverse_step, penalty, difference;
     int on_failure;
-    int64_t curvature_prompts; /* prompts (two responses each) behind the sampled Hessian */
+    int64_t curvature_prompts; /* prompts (two responses each) of the sampled Hessian */
     int reward;
     int64_t reward_hidden;
     double reward_deviation;
@@ -37,26 +37,25 @@ typedef struct RgParlOptions {
 
 extern const RgAlgorithm rg_algorithm_parl;
 
-/* How often at most a round solves its lower level, and estimates the implicit term, where
- * on_failure is to damp. */
+/* Most attempts of a round at its lower level and at the implicit term, with on_failure = damp. */
 enum { RG_PARL_LOWER_ATTEMPTS = 5, RG_PARL_DAMP_ATTEMPTS = 6 };
 RgEstimatorOptions rg_parl_estimator_options(const RgParlOptions *options, double damping);
 /* See RgAlgorithm. */
 bool rg_parl_work(const void *options, const RgWorkTerms *terms, RgWork *create, RgWork *step);
 
-/* Hypergradient dG/dν at the trainer's policy and reward, without a step: G in *objective and
- * hypergradient [reward->count] out. `draw` numbers the sampled batches. Fails where the judge
- * does. */
+/* Hypergradient dG/dν at the trainer's policy and reward, without a step: G in *objective,
+ * hypergradient [reward->count] out. `draw` is the index of the sampled batches. Fails if the judge
+ * fails. */
 RgStatus rg_parl_hypergradient(RgTrainer *trainer, const RgParlOptions *options, void *state,
                                int64_t draw, double *objective, double *hypergradient,
                                RgEstimateReport *report, RgError *error);
 
-/* The reward parameters ν inside PARL's state. */
+/* The reward parameters ν in PARL's state; borrowed. */
 RgParameters *rg_parl_reward(void *state);
-/* The problem at the trainer's policy and reward, with batches drawn for `draw`; valid until the
- * next draw. The judge must be one that cannot fail. */
+/* The problem at the trainer's policy and reward, on the sampled batches of index `draw`; valid
+ * until the next call that samples. The judge must be one that cannot fail. */
 RgBilevel rg_parl_problem(void *state, int64_t draw);
-/* Put the lower level's maximiser into the policy. False where there is none in closed form, or it
+/* Set the policy to the lower level's maximiser. False: there is no closed form, or the maximiser
  * was not reached. */
 bool rg_parl_solve_lower(void *state);
 

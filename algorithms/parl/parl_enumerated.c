@@ -104,8 +104,8 @@ RgStatus rg_parl_enumerate(RgParl *parl, RgError *error) {
     RgPolicy *policy = trainer->policy;
     if (!policy->type->logits)
         return rg_fail(error, RG_E_USAGE,
-                       "parl: expectation = \"exact\" and lower = \"solved\" need an enumerable "
-                       "policy, not %s",
+                       "parl: expectation = \"exact\" and lower = \"solved\" need a policy that "
+                       "can be enumerated, not %s",
                        policy->type->about.name);
     if (parl->enumeration)
         return RG_OK;

@@ -75,11 +75,11 @@ RgStatus rg_parl_check_table(const RgParl *parl, const char *option, RgError *er
     if (policy->parameters->view_count != 1 ||
         policy->parameters->count != mdp->states * mdp->actions)
         return rg_fail(error, RG_E_USAGE,
-                       "parl: in a known process, %s needs a table of logits over states and "
-                       "actions (policy.type = \"markov\"), not a %s policy",
+                       "parl: in a known MDP, %s needs a table of logits over states and actions "
+                       "(policy.type = \"markov\"), not a %s policy",
                        option, policy->type->about.name);
     if (parl->reward.type != RG_REWARD_LINEAR)
-        return rg_fail(error, RG_E_USAGE, "parl: in a known process, %s needs reward = \"linear\"",
+        return rg_fail(error, RG_E_USAGE, "parl: in a known MDP, %s needs reward = \"linear\"",
                        option);
     return RG_OK;
 }
@@ -88,9 +88,9 @@ static RgStatus create(RgParl *parl, RgError *error) {
     RG_TRY(rg_parl_check_table(parl, "expectation = \"exact\"", error));
     if (parl->options->upper == RG_PARL_PREFERENCES)
         return rg_fail(error, RG_E_USAGE,
-                       "parl: in a known process, upper = \"preferences\" is an expectation over "
-                       "pairs of episodes, of which there are too many: expected upper = "
-                       "\"utility\" or expectation = \"sampled\"");
+                       "parl: in a known MDP, upper = \"preferences\" is an expectation over pairs "
+                       "of episodes, and there are too many: expected upper = \"utility\" or "
+                       "expectation = \"sampled\"");
     return RG_OK;
 }
 

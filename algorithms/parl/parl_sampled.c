@@ -393,7 +393,7 @@ static RgStatus create(RgParl *parl, RgError *error) {
     if (parl->trainer->task->mdp && parl->reward.type != RG_REWARD_LINEAR &&
         ((const RgEstimator *)parl->options->estimator.type)->by_closed_form)
         return rg_fail(error, RG_E_USAGE,
-                       "parl: in a known process, the closed form needs reward = \"linear\"");
+                       "parl: in a known MDP, the closed form needs reward = \"linear\"");
     parl->samples = rg_allocate(1, sizeof(Sampled));
     return RG_OK;
 }

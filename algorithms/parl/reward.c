@@ -46,8 +46,9 @@ RgStatus rg_reward_create(int type, int64_t hidden, double deviation, const RgPo
                           const RgTask *task, RgRandom random, RgReward *reward, RgError *error) {
     const RgMdp *mdp = task->mdp && task->mdp->design ? task->mdp : NULL;
     if (type == RG_REWARD_MLP && mdp)
-        return rg_fail(error, RG_E_USAGE,
-                       "reward: the environment says what there is to design, expected \"linear\"");
+        return rg_fail(
+            error, RG_E_USAGE,
+            "reward: the environment defines the reward's parameters, expected \"linear\"");
     const RgPolicyType *kind = reference->type;
     bool by_step = type == RG_REWARD_MLP && kind->step_features;
     *reward = (RgReward){.parameters = rg_parameters_create(),

@@ -366,17 +366,18 @@ static const char *metric_fault(const RgStep *step, int at, const char *name) {
     if (at >= RG_STEP_METRICS)
         return "more than 16 metrics: expected fewer";
     if (length == 0 || length >= RG_METRIC_NAME || name[strspn(name, letters)])
-        return "a name that is none: expected 1 to 31 letters, digits and _-./";
+        return "an invalid name: expected 1 to 31 letters, digits and _-./";
     if (at < step->metric_count)
         return strcmp(step->metric[at], name) == 0
                    ? NULL
-                   : "other names than before in this step: expected the same in the same order, "
-                     "whatever the batch";
+                   : "other names than before in this step: expected the same names in the same "
+                     "order for every batch";
     if (step->parts > 0)
-        return "a metric that was not logged of the part before: expected the same of each part";
+        return "a metric that was not logged for the previous part: expected the same metrics for "
+               "each part";
     for (int i = 0; i < step->metric_count; i++)
         if (strcmp(step->metric[i], name) == 0)
-            return "a name twice: expected each once";
+            return "a name twice: expected each name once";
     return NULL;
 }
 
@@ -397,7 +398,8 @@ void rg_step_metric(RgStep *step, const char *name, double value) {
 /* After a loss: all that was logged of the part before is logged of this. */
 static void end_part(RgStep *step) {
     if (!step->fault && step->next_metric < step->metric_count)
-        step->fault = "fewer metrics than of the part before: expected the same of each part";
+        step->fault =
+            "fewer metrics than for the previous part: expected the same metrics for each part";
     step->parts++;
 }
 
@@ -445,7 +447,7 @@ typedef struct ShardResult {
 static void add_result(ShardResult *sum, const ShardResult *part) {
     BatchMeans *to = &sum->means;
     const BatchMeans *from = &part->means;
-    _Static_assert(sizeof *to == 8 * sizeof(double), "a new mean is to be added up, too");
+    _Static_assert(sizeof *to == 8 * sizeof(double), "add a new mean to the sum, too");
     sum->loss += part->loss;
     sum->flops += part->flops;
     to->chosen += from->chosen;
@@ -569,11 +571,11 @@ static RgStatus check_alike(RgTrainer *trainer, const RgRollout *rollout, RgErro
     rg_process_group_broadcast(process_group, &first, sizeof first);
     RgStatus status = RG_OK;
     if (hash != first)
-        status = rg_fail(error, RG_E_USAGE,
-                         "rank %d of the team has drawn another batch than the first, or has "
-                         "other weights: expected machines on which the program computes the "
-                         "same bits",
-                         process_group->rank);
+        status = rg_fail(
+            error, RG_E_USAGE,
+            "rank %d of the process group has sampled another batch than the first rank, or has "
+            "other weights: expected machines on which the program computes the same bits",
+            process_group->rank);
     return rg_process_group_reduce_status(process_group, status, error);
 }
 

@@ -85,21 +85,21 @@ RgStatus rg_recipe_check(const RgAlgorithm *a, const RgRecipe *r, RgError *error
          "a third response from policy, reference, others or nowhere"},
         {r->group >= 0, "a group of 1 response or more, or 0 for none"},
         {pairs || r->group > 0 || !policy,
-         "preferences, opponents or a group beside responses from policy"},
-        {r->group == 0 || policy, "responses from policy beside a group"},
-        {r->group == 0 || r->preferences == RG_FROM_JUDGE, "preferences from judge beside a group"},
-        {pairs || !third, "pairs beside a third response"},
+         "preferences, opponents or a group with responses from policy"},
+        {r->group == 0 || policy, "responses from policy with a group"},
+        {r->group == 0 || r->preferences == RG_FROM_JUDGE, "preferences from judge with a group"},
+        {pairs || !third, "pairs with a third response"},
         {third || !r->third_competes, "a third response that competes"},
-        {r->rewards || !r->third_competes, "rewards beside third_competes"},
+        {r->rewards || !r->third_competes, "rewards with third_competes"},
         {r->on_policy >= 0 && r->on_policy <= 1, "on_policy from 0 to 1"},
-        {r->beta > 0 || r->preferences != RG_FROM_POLICY, "beta beside preferences from policy"},
+        {r->beta > 0 || r->preferences != RG_FROM_POLICY, "beta with preferences from policy"},
         {r->reference_share >= 0 && r->reference_share <= 1, "reference_share from 0 to 1"},
         {r->reference_steps >= 0, "reference_steps of 0 or more"},
         {r->sampler_steps >= 0, "sampler_steps of 0 or more"},
         {r->epochs >= 1, "epochs of 1 or more"},
-        {r->steps || !r->features, "steps beside features"},
-        {pairs || r->group > 0 || !a->prepare, "pairs or a group beside prepare"},
-        {r->couples || !a->prepare, "couples beside prepare"},
+        {r->steps || !r->features, "steps with features"},
+        {pairs || r->group > 0 || !a->prepare, "pairs or a group with prepare"},
+        {r->couples || !a->prepare, "couples with prepare"},
     };
     return rg_descriptor_check(RG_ALGORITHM, &a->about, requirements,
                                sizeof requirements / sizeof *requirements, error);
@@ -135,9 +135,10 @@ static RgStatus check_data(const char *name, const RgRecipe *r, const RgTask *ta
 RgStatus rg_recipe_check_rewards(const RgAlgorithm *a, const RgRecipe *r, bool rewards,
                                  RgError *error) {
     if (!rewards && (r->rewards || (r->group > 0 && r->group != 2)))
-        return rg_fail(error, RG_E_USAGE,
-                       "%s needs a judge that gives rewards, and the environment's only compares",
-                       a->about.name);
+        return rg_fail(
+            error, RG_E_USAGE,
+            "%s needs a judge that gives rewards, and the environment's judge only compares",
+            a->about.name);
     return RG_OK;
 }
 
@@ -149,14 +150,13 @@ static RgStatus check_judge(const RgAlgorithm *a, const RgRecipe *r, const RgTas
         return RG_OK;
     if (r->group > 1)
         return rg_fail(error, RG_E_USAGE,
-                       "%s needs every group ranked, and the judge leaves some without a label",
+                       "%s needs every group ranked, and the judge leaves some unlabelled",
                        a->about.name);
     if (!a->step && !has_pairs(task))
-        return rg_fail(
-            error, RG_E_USAGE,
-            "%s needs preference pairs in place of those that the judge leaves without a "
-            "label, and the environment has none",
-            a->about.name);
+        return rg_fail(error, RG_E_USAGE,
+                       "%s needs preference pairs to replace those that the judge leaves "
+                       "unlabelled, and the environment has none",
+                       a->about.name);
     return RG_OK;
 }
 
@@ -166,8 +166,8 @@ RgStatus rg_recipe_check_sources(const RgAlgorithm *a, const RgRecipe *r, const 
     RG_TRY(check_judge(a, r, task, error));
     if (r->opponents == RG_FROM_MIXTURE && !policy->type->mixes)
         return rg_fail(error, RG_E_USAGE,
-                       "%s samples from the geometric mixture of policy and reference, which a %s "
-                       "policy has not",
+                       "%s samples from the geometric mixture of policy and reference, and a %s "
+                       "policy does not support mixtures",
                        a->about.name, policy->type->about.name);
     return RG_OK;
 }

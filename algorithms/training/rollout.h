@@ -1,34 +1,34 @@
 /* SPDX-License-Identifier: MIT */
-/* The batch of one step before its log-probabilities are known: whose responses, with whose labels,
- * all as the algorithm's recipe says. Labels of the policy itself are drawn later, with its
- * log-probabilities (gradient.c). Inner to the trainer. */
+/* The batch of one step before its log-probabilities are known: responses and labels from the
+ * sources in the algorithm's recipe. The policy's own labels are sampled later, with its
+ * log-probabilities (gradient.c). Internal to the trainer. */
 #ifndef RG_ALGORITHMS_TRAINING_ROLLOUT_H
 #define RG_ALGORITHMS_TRAINING_ROLLOUT_H
 
 #include "algorithms/training/trainer.h"
 
 typedef struct RgRollout {
-    int64_t k;              /* responses to a prompt: 2 of a pair, 1 of a demonstration */
-    RgSequences *sequences; /* [batch·k], those to a prompt next to each other */
+    int64_t k;              /* responses to a prompt: 2 for pairs, 1 for demonstrations */
+    RgSequences *sequences; /* [batch·k], responses to a prompt are adjacent */
     RgSequences *third;     /* the third responses; NULL: none */
-    /* The rest is on the tape's arena. Of pairs and groups; NULL of demonstrations: */
+    /* The other members live on the tape's arena. For pairs and groups; NULL for demonstrations: */
     int32_t *order;    /* [batch, k] the best response first */
     RgReal *on_policy; /* [batch] */
-    bool *sampled;     /* [batch] the responses, or one of them, are not the data set's */
-    /* Of groups, by a judge that gives rewards; else NULL: */
+    bool *sampled;     /* [batch] at least one of the responses is not from the data set */
+    /* For groups, with a judge that gives rewards; else NULL: */
     double *reward, *win_rate; /* [batch, k] */
-    int64_t *step_start;       /* [batch·k + 1] of single steps, where the recipe asks for them */
-    RgReal *features;          /* [all steps, n] where it asks for them */
-    /* What is computed once and kept for all passes; NULL where there is one pass. */
+    int64_t *step_start;       /* [batch·k + 1] first single step, if the recipe has `steps` */
+    RgReal *features;          /* [all steps, n] if the recipe has `features` */
+    /* Computed once for all passes; NULL if there is one pass. */
     double *reference;       /* [batch·k] log π_ref */
-    bool offline_known;      /* … of offline pairs it is there before, and in any case */
+    bool offline_known;      /* `reference` already holds the values of offline pairs */
     double *old;             /* [batch·k] log π */
     double *third_reference; /* [third->count] */
     double *step_reference, *step_old; /* [all steps] */
 } RgRollout;
 
-/* That of step `step`, metered; the sequences are the caller's to release, in any case. Fails where
- * the judge does. */
+/* Make the rollout of step `step`, and meter it. The caller releases the sequences, also after an
+ * error. Fails if the judge fails. */
 RgStatus rg_rollout(RgTrainer *trainer, int64_t step, RgRollout *rollout, RgError *error);
 void rg_rollout_release(RgRollout *rollout);
 

@@ -14,20 +14,20 @@ const RgOption rg_training_options[] = {
                       "pairs (or demonstrations, or groups of responses) per step"),
     RG_OPTION_INTEGER(
         RgTrainingOptions, shards, "1", 1, 256,
-        "parts of the batch whose gradients are made one by one and then added up: so many "
-        "ranks of mpirun can share a step, see --ranks-per-trial of regatta run"),
-    RG_OPTION_INTEGER(
-        RgTrainingOptions, micro_batch, "0", 0, 65536,
-        "pairs (or demonstrations) per forward and backward pass, whose gradients add "
-        "up to the shard's: bounds the memory of a step; 0: the whole shard"),
+        "parts of the batch whose gradients are computed one by one and summed: as many ranks of "
+        "mpirun can share a step, see --ranks-per-trial of regatta run"),
+    RG_OPTION_INTEGER(RgTrainingOptions, micro_batch, "0", 0, 65536,
+                      "pairs (or demonstrations) per forward and backward pass, with gradients "
+                      "summed over the shard: bounds the memory of a step; 0: the whole shard"),
     RG_OPTION_REAL(RgTrainingOptions, temperature, "1", 0, 100,
-                   "temperature of responses that are sampled for training"),
+                   "temperature at which responses are sampled for training"),
     RG_OPTION_INTEGER(RgTrainingOptions, top_k, "0", 0, 1e9,
                       "sample from the k likeliest tokens only; 0: from all"),
     RG_OPTION_REAL(RgTrainingOptions, top_p, "1", 0, 1,
-                   "sample from the smallest set of tokens of this mass"),
-    RG_OPTION_REAL(RgTrainingOptions, min_p, "0", 0, 1,
-                   "sample from tokens at least so many times as likely as the likeliest; 0: all"),
+                   "sample from the smallest set of tokens with this probability mass"),
+    RG_OPTION_REAL(
+        RgTrainingOptions, min_p, "0", 0, 1,
+        "sample only tokens with at least this share of the likeliest token's probability; 0: all"),
     RG_OPTION_END,
 };
 
@@ -56,12 +56,12 @@ int64_t rg_shuffle_at(RgShuffle *shuffle, int64_t position) {
 static RgStatus check_parts(const RgAlgorithm *algorithm, const RgRecipe *recipe, const char *key,
                             int64_t expected, RgError *error) {
     if (algorithm->step)
-        return rg_fail(error, RG_E_USAGE, "training.%s: %s takes its batches whole, expected %ld",
-                       key, algorithm->about.name, (long)expected);
+        return rg_fail(error, RG_E_USAGE, "training.%s: %s cannot split a batch, expected %ld", key,
+                       algorithm->about.name, (long)expected);
     if (recipe->couples)
         return rg_fail(error, RG_E_USAGE,
-                       "training.%s: with these options, the loss of %s takes means over "
-                       "the whole batch within that of a pair, expected %ld",
+                       "training.%s: with these options the loss of %s couples the pairs of a "
+                       "batch, expected %ld",
                        key, algorithm->about.name, (long)expected);
     return RG_OK;
 }
@@ -77,7 +77,7 @@ RgStatus rg_training_check(const RgAlgorithm *algorithm, const RgRecipe *recipe,
         RG_TRY(check_parts(algorithm, recipe, "shards", 1, error));
     if (training->shards > training->batch)
         return rg_fail(error, RG_E_USAGE,
-                       "training.shards is %ld, and a batch has %ld to share out: expected no "
+                       "training.shards is %ld, but a batch has only %ld to split: expected no "
                        "more shards than that",
                        (long)training->shards, (long)training->batch);
     if (training->micro_batch > 0 && training->micro_batch < training->batch)
@@ -116,7 +116,7 @@ static RgStatus create_state(RgTrainer *trainer, RgError *error) {
     trainer->meter.flops += trainer->flops;
     if (status == RG_OK && trainer->own.parameters && trainer->training.shards > 1)
         return rg_fail(error, RG_E_USAGE,
-                       "training.shards is %ld, and %s trains parameters of its own beside the "
+                       "training.shards is %ld, and %s trains parameters of its own besides the "
                        "policy: expected 1",
                        (long)trainer->training.shards, a->about.name);
     return status;
@@ -335,7 +335,7 @@ static double seconds_spent(const RgTrainer *trainer) {
 }
 
 const char *rg_trainer_failure(const RgTrainer *trainer) {
-    return trainer->failed_episodes > 0 ? "an episode broke off: the physics failed" : NULL;
+    return trainer->failed_episodes > 0 ? "an episode ended early: the physics failed" : NULL;
 }
 
 static void note_failed_episodes(RgTrainer *trainer) {

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* The trainer: one step, as data. It draws prompts, gets responses and labels from where the
- * algorithm's recipe says, takes log-probabilities, asks for the loss, goes back, clips, steps, and
- * meters. It knows no algorithm by name.
+/* The trainer: one step, described by data. It samples prompts, gets responses and labels from the
+ * sources in the algorithm's recipe, computes log-probabilities, calls the loss, runs backward,
+ * clips the gradient, steps the optimiser, and meters all of it. It knows no algorithm by name.
  *
- * Offline pairs come back in every epoch and in every trial, and the reference says the same of
- * them each time: with a cache it is asked once. A trial is charged what requests costs, FLOPs and
- * seconds, whether it asked or found the answer, so that trials stay comparable whatever ran before
- * them.
+ * Offline pairs recur in every epoch and every trial, and their reference log-probabilities are the
+ * same each time. With a cache they are computed once. A trial is charged their full cost in FLOPs
+ * and seconds, cached or not, so costs do not depend on the order of trials.
  *
- * A batch may be cut into shards, whose gradients are made one by one and added up. Where the
- * task has a process group, each of its ranks has a trainer of the same trial, and makes the
- * gradients of some of the shards; all else of a step each does alike. Into how many shards decides
- * the bits, who makes which does not. */
+ * A batch may be split into shards, whose gradients are computed one by one and summed. If the task
+ * has a process group, each rank has a trainer of the same trial and computes the gradients of some
+ * of the shards; all ranks do the rest of a step alike. The number of shards determines the bits of
+ * the result; the number of ranks does not.
+ *
+ * Threads: a trainer, its policy and its task are used by one thread at a time. A step uses the
+ * program's thread pool inside. */
 #ifndef RG_ALGORITHMS_TRAINING_TRAINER_H
 #define RG_ALGORITHMS_TRAINING_TRAINER_H
 
@@ -20,8 +22,8 @@
 
 typedef struct RgTrainingOptions {
     int64_t batch;       /* pairs (or demonstrations) per step */
-    int64_t shards;      /* that the batch is cut into, each with a gradient of its own; 0 is 1 */
-    int64_t micro_batch; /* pairs at a time on the tape; 0: all of a shard's */
+    int64_t shards;      /* of a batch, each with a gradient of its own; 0 is 1 */
+    int64_t micro_batch; /* pairs at a time on the tape; 0: all pairs of a shard */
     double temperature;  /* of responses sampled for training */
     int64_t top_k;
     double top_p;
@@ -29,15 +31,15 @@ typedef struct RgTrainingOptions {
 } RgTrainingOptions;
 extern const RgOption rg_training_options[];
 
-/* Whether the algorithm can take its batches in these parts; before anything is trained. */
+/* Check that the algorithm can split its batches this way; before training. */
 RgStatus rg_training_check(const RgAlgorithm *algorithm, const RgRecipe *recipe,
                            const RgTrainingOptions *training, RgError *error);
 
-/* What a step came to, beside the weights. */
+/* The outcome of a step, besides the weights. */
 typedef struct RgOutcome {
     const char *diverged; /* why the trial cannot go on, or NULL */
-    const char *notice;   /* what was remarkable about the step, or NULL */
-    /* For the log: name and value. */
+    const char *notice;   /* a remark on the step for the log, or NULL */
+    /* Metrics for the log. */
     struct RgMetric {
         const char *name;
         double value;
@@ -45,10 +47,10 @@ typedef struct RgOutcome {
     int metric_count;
 } RgOutcome;
 
-/* A fixed order of the elements of a data set, drawn anew for each pass. */
+/* A random order of the elements of a data set, a new one for each pass. */
 typedef struct RgShuffle {
     int64_t count;
-    int64_t epoch; /* that `order` is of; −1 before the first */
+    int64_t epoch; /* pass that `order` belongs to; −1 before the first */
     int64_t *order;
     RgRandom random;
 } RgShuffle;
@@ -60,9 +62,9 @@ struct RgTrainer {
     RgTrainingOptions training;
     RgPolicy *policy;
     RgPolicy *reference;
-    RgPolicy *sampler;          /* by which responses are sampled: the policy, or as it was */
-    RgPolicy *moving_reference; /* the reference, where the method moves it; else NULL */
-    RgPolicy *moving_sampler;   /* the sampler, where it is not the policy; else NULL */
+    RgPolicy *sampler;          /* samples responses: the policy, or an earlier copy of it */
+    RgPolicy *moving_reference; /* the reference, if the method updates it; else NULL */
+    RgPolicy *moving_sampler;   /* the sampler, if it is not the policy; else NULL */
     const RgTask *task;
     RgOptimizer *optimizer;
     RgTape *tape;
@@ -74,93 +76,93 @@ struct RgTrainer {
         const char *name;
         RgParameters *parameters; /* NULL: none */
         RgOptimizer *optimizer;
-    } own;                     /* what the algorithm trains beside the policy */
-    struct RgGradientSum *sum; /* of shards, once there are several */
-    struct RgPairCache *cache; /* of what the reference says of offline pairs; NULL: none */
-    /* Spent in this step so far. Whatever works for the step adds to it where it spends: the tape,
-     * policy and reference, see rg_trainer_charge, and an algorithm's own tapes, see
-     * rg_tape_count_onto. It starts at 0 in each step, so that a step comes to the same number
-     * whatever came before it. */
+    } own;                     /* what the algorithm trains besides the policy */
+    struct RgGradientSum *sum; /* of shards, if there are several */
+    struct RgPairCache *cache; /* reference log-probabilities of offline pairs; NULL: none */
+    /* FLOPs of this step so far. All code that works for the step adds to it: the tape, policy and
+     * reference (rg_trainer_charge), and an algorithm's own tapes (rg_tape_count_onto). It starts
+     * at 0 in each step, so that the sum of a step does not depend on earlier steps. */
     double flops;
     struct {
-        double seconds; /* charged for requests the reference so far */
-        double spent;   /* seconds that went by, in requests and in looking up */
+        double seconds; /* charged for the reference so far */
+        double spent;   /* elapsed in the reference's passes and in cache look-ups */
     } asked;
     RgShuffle prompts, pairs, demonstrations;
     int64_t *pairs_read; /* one bit each: offline pairs that the meter has counted */
 
-    RgStep now;                                         /* as the loss sees it */
-    double logged[RG_STEP_METRICS];                     /* by it, in this step */
-    char metric_names[RG_STEP_METRICS][RG_METRIC_NAME]; /* on ranks without a shard: by others */
-    int64_t failed_episodes;                            /* among those that this step sampled */
+    RgStep now;                                         /* argument of the loss */
+    double logged[RG_STEP_METRICS];                     /* metrics of the loss in this step */
+    char metric_names[RG_STEP_METRICS][RG_METRIC_NAME]; /* from other ranks, on one without shard */
+    int64_t failed_episodes;                            /* among those sampled in this step */
     RgOutcome outcome;                                  /* of the last step */
 };
 
-/* `options`, `policy`, `reference` and `task` are borrowed. */
+/* `options`, `policy`, `reference` and `task` are borrowed. The caller destroys the trainer. */
 RgStatus rg_trainer_create(const RgAlgorithm *algorithm, const void *options,
                            const RgTrainingOptions *training, RgPolicy *policy, RgPolicy *reference,
                            const RgTask *task, const RgOptimizerOptions *optimizer,
                            int64_t total_steps, RgRandom random, RgTrainer **trainer,
                            RgError *error);
 void rg_trainer_destroy(RgTrainer *trainer);
-/* Look up what the reference says of offline pairs in `cache` (borrowed, its source the reference).
- * Neither bits nor FLOPs depend on it. */
+/* Look up reference log-probabilities of offline pairs in `cache` (borrowed; made for this
+ * reference). Neither bits nor FLOPs depend on it. */
 void rg_trainer_use_cache(RgTrainer *trainer, struct RgPairCache *cache);
 
-/* One step, and what it came to in trainer->outcome: a trial that has diverged there is over. An
- * error is what the judge has failed with, or what is wrong with the algorithm's loss; it leaves
- * the trainer good for nothing but its last checkpoint. */
+/* Run one step; its result is in trainer->outcome. If that reports divergence, the trial is over.
+ * Fails if the judge fails, or with a misuse in the algorithm's loss. After an error the trainer
+ * is unusable; resume from its last checkpoint. */
 RgStatus rg_trainer_step(RgTrainer *trainer, RgError *error);
 
-/* Add the gradient of the algorithm's loss, on the batch that step `step` would have, to
- * policy->parameters->gradient; the loss out. No step is taken, and nothing is charged. For
- * algorithms with a loss. */
+/* Add the gradient of the algorithm's loss on the batch of step `step` to
+ * policy->parameters->gradient; *loss out. Takes no step and charges nothing. For algorithms with
+ * a loss. */
 RgStatus rg_trainer_gradient(RgTrainer *trainer, int64_t step, double *loss, RgError *error);
 
 /* ---- for algorithms with a loss and parameters of their own ---- */
 
-/* Train `parameters`, which become the trainer's, beside the policy: the gradient of the loss goes
- * into them, too, after each epoch they step by an optimiser with these options, whose schedule
- * counts these steps, and a checkpoint holds both by `name` (borrowed). For `create`, once; the
- * algorithm has a loss, and its batches are no process group's: training.shards has to be 1. */
+/* Train `parameters` besides the policy; the trainer owns them from now on. The gradient of the
+ * loss is added to them, too. After each epoch an optimiser with these options steps them; its
+ * schedule counts these steps. A checkpoint holds both under `name` (borrowed). Call it once, in
+ * `create` of an algorithm with a loss. Requires training.shards = 1. */
 void rg_trainer_own(RgTrainer *trainer, const char *name, RgParameters *parameters,
                     const RgOptimizerOptions *optimizer);
-/* Count what policy and reference spend onto trainer->flops, from 0, until it is switched off. A
- * step does so, and `create`, and their sums go to the meter; in between the same policies are
- * evaluated, which is not charged. */
+/* Add the FLOPs of policy and reference to trainer->flops, from 0, until it is switched off. A step
+ * and `create` switch it on, and their sums go to the meter. Evaluations of the same policies
+ * between steps are not charged. */
 void rg_trainer_charge(RgTrainer *trainer, bool on);
 
 /* ---- for algorithms with a step of their own ---- */
 
-/* Sample `copies` responses of the policy for each of `prompts` training prompts into `out`, the
- * copies of a prompt next to each other. `draw` numbers the batches: the prompts come in their
- * shuffled order, and the same draw gives the same batch. */
+/* Sample `copies` responses of the policy to each of `prompts` training prompts into `out`; the
+ * copies of a prompt are adjacent. `draw` is the index of the batch: prompts follow their shuffled
+ * order, and the same index gives the same batch. */
 void rg_trainer_sample(RgTrainer *trainer, int64_t draw, int64_t prompts, int64_t copies,
                        RgSequences *out);
-/* Ask the judge, for rewards [sequences->count] or for labels [sequences->count / 2] by the numbers
- * of `random`, and count that. A step whose judge fails ends with the error. */
+/* Query the judge for rewards [sequences->count], or for labels [sequences->count / 2] with the
+ * random numbers of `random`, and count the queries. If the judge fails, return its error from the
+ * step. */
 RgStatus rg_trainer_judge(RgTrainer *trainer, const RgSequences *sequences, double *reward,
                           RgError *error);
 RgStatus rg_trainer_label(RgTrainer *trainer, const RgSequences *sequences, RgRandom random,
                           uint8_t *preferred, RgError *error);
-/* Step the policy along its gradient, as often as a step of the trial takes: the learning rate is
- * that of the trial's step, so that schedules end where the trial does. Returns the gradient's
- * norm, which is not finite where nothing was moved. */
+/* Step the policy along its gradient, any number of times in a step of the trial. The learning rate
+ * is that of the trial's step, so schedules end with the trial. Returns the norm of the gradient;
+ * if it is not finite, nothing was changed. */
 double rg_trainer_step_policy(RgTrainer *trainer);
-/* What went wrong with samples of this step, NULL when nothing did. */
+/* Failure among the samples of this step; NULL if there is none. */
 const char *rg_trainer_failure(const RgTrainer *trainer);
 /* Index of the `position`-th element of an endless walk over the data set, shuffled each pass. */
 int64_t rg_shuffle_at(RgShuffle *shuffle, int64_t position);
-/* That of the offline pairs, whose labels the meter counts. */
+/* The index of the `position`-th offline pair; the meter counts its label. */
 int64_t rg_trainer_read_pair(RgTrainer *trainer, int64_t position);
 
-/* Note a metric of this step (name borrowed); say that the trial cannot go on (reason borrowed). */
+/* Log a metric of this step; report that the trial has diverged. Both strings are borrowed. */
 void rg_trainer_metric(RgTrainer *trainer, const char *name, double value);
 void rg_trainer_diverged(RgTrainer *trainer, const char *reason);
-/* Tell in the log of something in this step that the trial goes on after (text borrowed). */
+/* Log a remark on this step, after which the trial continues (text borrowed). */
 void rg_trainer_notice(RgTrainer *trainer, const char *text);
 
-/* List all that a resumed trial needs for the same bits. */
+/* List all arrays that a resumed trial needs to continue with the same bits. */
 void rg_trainer_checkpoint(RgTrainer *trainer, RgCheckpoint *checkpoint);
 
 #endif

@@ -249,7 +249,7 @@ RgStatus rg_compare(const RgCompareOptions *options, RgError *error) {
         rg_family_free(&family);
     }
     if (status == RG_OK && (fflush(options->out) != 0 || ferror(options->out)))
-        status = rg_fail(error, RG_E_FILE, "cannot write the comparison: the output refused it");
+        status = rg_fail(error, RG_E_FILE, "cannot write the comparison: the output failed");
     rg_results_close(results);
     return status;
 }

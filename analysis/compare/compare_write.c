@@ -51,7 +51,7 @@ static void write_improvement(const RgComparison *c, FILE *out) {
     RgEstimate chances = c->improvement;
     chances.standard_error = NAN; /* no ± beside the interval */
     char *chance = estimate_text(&chances, RG_UNIT_PERCENT);
-    fprintf(out, "P(a seed of %s has the larger mean than one of %s), %%:  %s\n", c->a->name,
+    fprintf(out, "P(a seed of %s has a larger mean than one of %s), %%:  %s\n", c->a->name,
             c->b->name, chance);
     free(chance);
 }
@@ -131,9 +131,8 @@ void rg_family_write(const RgFamily *family, const RgCompareOptions *options) {
     char *holm = rg_string_format("p, Holm: adjusted for %d comparison%s by the step-down "
                                   "correction of Holm (1979).",
                                   family->count, family->count == 1 ? "" : "s");
-    char improvement[] =
-        "Seed of A above B: of all pairs of a seed of A and a seed of B, in how many "
-        "A's has the larger mean (the probability of improvement).";
+    char improvement[] = "Seed of A above B: the share of all pairs of a seed of A and a seed of B "
+                         "in which A's has the larger mean (the probability of improvement).";
     char *sentences[] = {method, holm, improvement};
     rg_grid_write(&grid, options->format, options->out);
     rg_notes_write(sentences, 3, options->format, options->out);

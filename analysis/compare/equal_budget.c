@@ -148,7 +148,7 @@ static RgStatus fill(RgBudget *budget, Lines *lines, RgError *error) {
         return rg_fail(error, RG_E_USAGE, "%s: no method spends any %s between its evaluations",
                        results->path, budget->cost.heading);
     if (!place_points(budget, lines))
-        return rg_fail(error, RG_E_USAGE, "%s: the methods have no spending of %s in common",
+        return rg_fail(error, RG_E_USAGE, "%s: the methods have no common range of %s",
                        results->path, budget->cost.heading);
     budget->cells = rg_allocate(budget->row_count * budget->points, sizeof *budget->cells);
     for (int row = 0; row < budget->row_count; row++)
@@ -242,7 +242,7 @@ static char *left_out(const RgBudget *budget) {
             continue;
         char *longer = names
                            ? rg_string_format("%s; %s", names, group->name)
-                           : rg_string_format("Left out, having no curve of %s over %s: %s",
+                           : rg_string_format("Left out, without a curve of %s over %s: %s",
                                               budget->metric.name, budget->cost.name, group->name);
         free(names);
         names = longer;
@@ -265,11 +265,11 @@ void rg_budget_write(const RgBudget *budget, RgTableFormat format, FILE *out) {
     char *gaps = rg_results_gaps(budget->results);
     char *others = rg_results_left_out(budget->results);
     int count = 1;
-    notes[0] = rg_string_format(
-        "Each trial's evaluations are joined by lines and read off at equal %s, within what all "
-        "trials have spent; mean over seeds ± standard error, [low, high] a 95 %% interval "
-        "over seeds and prompts.",
-        budget->cost.name);
+    notes[0] =
+        rg_string_format("The evaluations of each trial are interpolated linearly and read at "
+                         "equal %s, within the range that all trials cover; mean over seeds ± "
+                         "standard error, [low, high] a 95 %% interval over seeds and prompts.",
+                         budget->cost.name);
     if (left)
         notes[count++] = left;
     if (few)
@@ -304,7 +304,7 @@ RgStatus rg_budget(const RgEqualBudgetOptions *options, RgError *error) {
         RG_ASSERT(budget && budget->spent);
         rg_budget_write(budget, options->format, options->out);
         if (fflush(options->out) != 0 || ferror(options->out))
-            status = rg_fail(error, RG_E_FILE, "cannot write the budgets: the output refused it");
+            status = rg_fail(error, RG_E_FILE, "cannot write the budgets: the output failed");
     }
     rg_budget_destroy(budget);
     rg_results_close(results);

@@ -180,7 +180,7 @@ RgStatus rg_frontier(const RgFrontierOptions *options, RgError *error) {
         RG_ASSERT(frontier);
         rg_frontier_write(frontier, options->format, options->out);
         if (fflush(options->out) != 0 || ferror(options->out))
-            status = rg_fail(error, RG_E_FILE, "cannot write the frontier: the output refused it");
+            status = rg_fail(error, RG_E_FILE, "cannot write the frontier: the output failed");
     }
     rg_frontier_destroy(frontier);
     rg_results_close(results);

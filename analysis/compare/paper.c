@@ -131,6 +131,6 @@ RgStatus rg_paper_table(const RgPaper *paper, const RgTableOptions *options, RgE
     rg_results_close(results);
     RG_TRY(status);
     if (fflush(options->out) != 0 || ferror(options->out))
-        return rg_fail(error, RG_E_FILE, "cannot write the table: the output refused it");
+        return rg_fail(error, RG_E_FILE, "cannot write the table: the output failed");
     return RG_OK;
 }

@@ -276,11 +276,11 @@ static void note_definitions(RgTable *table) {
     if (table->against)
         add_note(table, rg_string_format(
                             "*, **, ***: differs from %s with p below 0.05, 0.01, 0.001, by "
-                            "Student's t %s, adjusted by Holm for the tests of a column.%s",
+                            "Student's t %s, Holm-adjusted for the tests of a column.%s",
                             table->against->name,
                             middle ? "for the difference of interquartile means over seeds, paired"
                                    : "over seeds and prompts, paired",
-                            middle ? "" : " Columns that are not known by prompt are not tested."));
+                            middle ? "" : " Columns without values by prompt are not tested."));
 }
 
 /* Prompts (or episodes, or contexts) that each evaluation is over: the fewest and the most of a
@@ -319,7 +319,7 @@ static void note_base(RgTable *table) {
         double mean = cell_at(table, group, column)->summary.mean;
         if (!isnan(mean) && mean != 0.5)
             add_note(table, rg_string_copy("base against base compares two samples of the same "
-                                           "policy: what it differs from 50 % is noise."));
+                                           "policy: its difference from 50 % is noise."));
         return;
     }
 }
@@ -336,10 +336,10 @@ static void note_few_seeds(RgTable *table) {
         rows = longer;
     }
     if (rows)
-        add_note(table, rg_string_format("Of fewer than three seeds, which tell little of how far "
-                                         "seeds differ (of one, an interval speaks of other "
-                                         "prompts only): %s.",
-                                         rows));
+        add_note(table, rg_string_format(
+                            "Fewer than three seeds, which say little about the spread over seeds "
+                            "(with one seed, an interval covers other prompts only): %s.",
+                            rows));
     if (few)
         add_note(table, few);
     free(rows);
@@ -384,8 +384,8 @@ static void note_agreement(RgTable *table, const char *by, const char *gold_name
                                          "gold judge does (Kendall's τ %.2f, %d pairs).",
                                          by, tau, pairs));
     else if (pairs > 0)
-        add_note(table, rg_string_format("By %s, the independent judge orders %d of %d pairs of "
-                                         "methods the other way (Kendall's τ %.2f): %s.",
+        add_note(table, rg_string_format("By %s, the independent judge reverses %d of %d pairs of "
+                                         "methods (Kendall's τ %.2f): %s.",
                                          by, discordant, pairs, tau, names));
     free(names);
     free(gold);
@@ -583,7 +583,7 @@ RgStatus rg_table(const RgTableOptions *options, RgError *error) {
     if (status == RG_OK) {
         rg_table_write(table, options->format, options->out);
         if (fflush(options->out) != 0 || ferror(options->out))
-            status = rg_fail(error, RG_E_FILE, "cannot write the table: the output refused it");
+            status = rg_fail(error, RG_E_FILE, "cannot write the table: the output failed");
     }
     rg_table_destroy(table);
     rg_results_close(results);

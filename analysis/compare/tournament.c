@@ -52,9 +52,10 @@ static RgStatus admit_methods(RgTournament *t, RgError *error) {
         const RgGroup *group = &results->groups[i];
         int seeds = count_finished(results, group, t->metric);
         if (seeds == 0) {
-            add_note(t, rg_string_format("Left out: %s, which has no finished trial with \"%s\" by "
-                                         "prompt.",
-                                         group->name, t->metric));
+            add_note(
+                t, rg_string_format(
+                       "Left out: %s, which has no finished trial with values of \"%s\" by prompt.",
+                       group->name, t->metric));
             continue;
         }
         t->methods[t->count++] = (RgTournamentMethod){
@@ -63,7 +64,7 @@ static RgStatus admit_methods(RgTournament *t, RgError *error) {
     if (t->count >= 2)
         return RG_OK;
     return rg_fail(error, RG_E_USAGE,
-                   "%s: %d method%s finished with per-item metric \"%s\": a tournament takes two",
+                   "%s: %d method%s finished with per-item metric \"%s\": a tournament needs two",
                    results->path, t->count, t->count == 1 ? "" : "s", t->metric);
 }
 
@@ -269,32 +270,35 @@ static void note_games(RgTournament *t) {
             const RgMeeting *meeting = &t->meetings[i * t->count + j];
             const char *a = t->methods[i].group->name, *b = t->methods[j].group->name;
             if (!meeting->met)
-                add_note(t, rg_string_format("%s and %s share no finished seed and prompt: they "
-                                             "did not meet.",
-                                             a, b));
+                add_note(t,
+                         rg_string_format(
+                             "%s and %s were not compared: they share no finished seed and prompt.",
+                             a, b));
             else if (isnan(meeting->win_rate.value))
-                add_note(t, rg_string_format("%s and %s: all responses differ by the same length, "
-                                             "so that length and method cannot be told apart.",
-                                             a, b));
+                add_note(t,
+                         rg_string_format("%s and %s: all responses differ by the same length, so "
+                                          "the effects of length and method cannot be separated.",
+                                          a, b));
         }
 }
 
 static void note_definitions(RgTournament *t) {
-    add_note(t, rg_string_format("On every prompt and seed that two methods both answered, the "
-                                 "larger %s wins; a tie counts as half a win. [low, high] is a 95 "
-                                 "%% interval: Student's t over seeds and prompts.",
-                                 t->metric));
+    add_note(
+        t,
+        rg_string_format(
+            "On every prompt and seed that two methods share, the larger %s wins; a tie counts as "
+            "half a win. [low, high] is a 95 %% interval: Student's t over seeds and prompts.",
+            t->metric));
     if (t->length_controlled)
         add_note(t,
                  rg_string_copy(
-                     "Win rates are length-controlled: what a logistic regression on the "
-                     "standardised difference in length predicts for responses of equal length "
-                     "(Dubois et al. 2024, arXiv:2404.04475, without the difficulty of prompts)."));
-    add_note(t,
-             rg_string_format("Ratings are Bradley–Terry's: 400 points of Elo are a factor of 10 "
-                              "in the odds, the mean of all methods is 1000 points or 0 nats. "
-                              "Every two methods are taken to have played %g tied game besides.",
-                              RG_TOURNAMENT_PRIOR));
+                     "Win rates are length-controlled: the prediction of a logistic regression on "
+                     "the standardised difference in length for responses of equal length (Dubois "
+                     "et al. 2024, arXiv:2404.04475, without the difficulty of prompts)."));
+    add_note(t, rg_string_format("Ratings are Bradley–Terry's: 400 points of Elo are a factor of "
+                                 "10 in the odds, the mean of all methods is 1000 points or 0 "
+                                 "nats. The prior adds %g tied game to every pair of methods.",
+                                 RG_TOURNAMENT_PRIOR));
 }
 
 /* By the two that share the fewest. */
@@ -358,8 +362,7 @@ RgStatus rg_tournament(const RgTournamentOptions *options, RgError *error) {
     if (status == RG_OK) {
         rg_tournament_write(tournament, options->format, options->out);
         if (fflush(options->out) != 0 || ferror(options->out))
-            status =
-                rg_fail(error, RG_E_FILE, "cannot write the tournament: the output refused it");
+            status = rg_fail(error, RG_E_FILE, "cannot write the tournament: the output failed");
     }
     rg_tournament_destroy(tournament);
     rg_results_close(results);

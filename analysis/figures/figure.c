@@ -409,7 +409,7 @@ RgStatus rg_figure_draw(const RgFigure *figure, const char *output, int width, i
                         RgError *error) {
     RG_TRY(rg_gnuplot_check(output, error));
     if (!can_be_drawn(figure))
-        return rg_fail(error, RG_E_RANGE, "figure %s: \"%s\" has no finite value to draw", output,
+        return rg_fail(error, RG_E_RANGE, "figure %s: \"%s\" has no finite value to plot", output,
                        figure->y_label);
     width = width > 0 ? width : rg_figure_natural_width(figure);
     char *script, *data = rg_figure_data(figure);

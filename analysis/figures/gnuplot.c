@@ -117,8 +117,7 @@ static RgStatus run_gnuplot(const char *folder, const char *script, RgError *err
         return rg_fail(error, RG_E_FILE, "cannot start gnuplot: %s", strerror(errno));
     if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
         return rg_fail(error, RG_E_FILE,
-                       "gnuplot is not installed or not on the PATH: it draws "
-                       "the figures");
+                       "gnuplot is not installed or not on the PATH: figures need it");
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
         return rg_fail(error, RG_E_FILE, "gnuplot failed on %s/%s: %s", folder,
                        script + strlen("./"), complaint(said));
@@ -162,8 +161,8 @@ static char *make_script(const Terminal *terminal, const Paths *paths, int width
     char *text;
     FILE *out = open_memstream(&text, size);
     fprintf(out,
-            "# gnuplot <this file>, in its folder, draws the figure again.\n"
-            "set terminal %s size %g,%g font '%s,%g'\nset output ",
+            "# gnuplot <this file>, run in its folder, plots the figure again.\nset terminal %s "
+            "size %g,%g font '%s,%g'\nset output ",
             terminal->name, width * terminal->scale, height * terminal->scale, terminal->family,
             terminal->font);
     rg_gnuplot_quote(out, paths->image);

@@ -506,8 +506,8 @@ static RgStatus overoptimisation(const RgResults *results, const RgPlotOptions *
         status = rg_results_measure(results, x, &axes.x, error);
     if (status == RG_OK && !rg_results_has(results, independent, &second.y))
         status = rg_fail(error, RG_E_USAGE,
-                         "%s: experiment \"%s\" has no metric \"%s\": over-optimisation is told by "
-                         "a second judge's",
+                         "%s: experiment \"%s\" has no metric \"%s\": over-optimisation is "
+                         "measured by a second judge",
                          results->path, results->name, independent);
     free(independent);
     if (status != RG_OK)
@@ -518,7 +518,7 @@ static RgStatus overoptimisation(const RgResults *results, const RgPlotOptions *
     figure->path = !axes.x.cost;
     add_training_curves(results, &axes, false, figure);
     add_training_curves(results, &second, true, figure);
-    figure->measures[0] = "judge trained with";
+    figure->measures[0] = "training judge";
     figure->measures[1] = "independent judge";
     figure->x_label = rg_plot_axis_label(&axes.x, rg_plot_largest(figure, true), &figure->x_factor);
     figure->y_label =

@@ -93,7 +93,7 @@ static const char *primary_metric(const RgResults *results) {
 static RgStatus add_swept_figures(Page *page, const char *metric, RgError *error) {
     for (int i = 0; page->results->swept[i]; i++) {
         const char *option = page->results->swept[i];
-        char *caption = rg_string_format("At the end, by the swept option %s.", option);
+        char *caption = rg_string_format("At the end of training, by the swept option %s.", option);
         RgStatus status =
             add_figure(page, (RgPlotOptions){.y = metric, .x = option}, caption, error);
         free(caption);
@@ -117,7 +117,8 @@ static RgStatus add_heat_maps(Page *page, const char *metric, RgError *error) {
                                          .y = results->swept[j],
                                          .z = metric,
                                          .method = label};
-                RG_TRY(add_figure(page, options, "At the end, over two swept options.", error));
+                RG_TRY(add_figure(page, options, "At the end of training, over two swept options.",
+                                  error));
             }
     }
     return RG_OK;
@@ -138,19 +139,19 @@ static bool is_spent(const Page *page, const char *cost) {
 
 static RgStatus add_curves(Page *page, const char *metric, RgError *error) {
     static const char *const costs[][2] = {
-        {"flops", "Against the arithmetic spent on training."},
+        {"flops", "Against training compute."},
         {"seconds", "Against time; evaluation is not counted."},
-        {"judge_queries", "Against what the judge was asked."},
-        {"generated_tokens", "Against what the policy sampled in training."},
+        {"judge_queries", "Against judge queries."},
+        {"generated_tokens", "Against tokens that the policy sampled in training."},
         {NULL, NULL}};
     for (int i = 0; costs[i][0]; i++)
         if (is_spent(page, costs[i][0]))
             RG_TRY(add_figure(page, (RgPlotOptions){.y = metric, .x = costs[i][0]}, costs[i][1],
                               error));
-    RG_TRY(add_figure(page, (RgPlotOptions){.kind = RG_PLOT_BUDGET, .y = metric},
-                      "At equal arithmetic, as far as all methods have spent it: between "
-                      "evaluations on a straight line.",
-                      error));
+    RG_TRY(add_figure(
+        page, (RgPlotOptions){.kind = RG_PLOT_BUDGET, .y = metric},
+        "At equal compute, as far as all methods go: linear interpolation between evaluations.",
+        error));
     RG_TRY(add_figure(page, (RgPlotOptions){.y = metric, .x = "step"}, "Over training.", error));
     if (strcmp(metric, "reward") != 0)
         RG_TRY(add_figure(page, (RgPlotOptions){.y = "reward", .x = "step"},
@@ -168,18 +169,19 @@ static RgStatus add_overoptimisation(Page *page, const char *metric, RgError *er
         metric = "reward";
     free(independent);
     return add_figure(page, (RgPlotOptions){.kind = RG_PLOT_OVEROPTIMISATION, .y = metric},
-                      "Over-optimisation: where the judge trained with goes on rising and the "
-                      "independent one does not.",
+                      "Over-optimisation: where the training judge's value keeps rising and the "
+                      "independent judge's does not.",
                       error);
 }
 
 /* What was won for how much divergence. */
 static RgStatus add_tradeoffs(Page *page, const char *metric, bool few, RgError *error) {
     if (few || page->results->swept[0])
-        RG_TRY(add_figure(page, (RgPlotOptions){.kind = RG_PLOT_FRONTIER, .y = metric},
-                          "Against the divergence from the reference policy: higher at the same "
-                          "divergence is better. The grey line is the best reached by then.",
-                          error));
+        RG_TRY(add_figure(
+            page, (RgPlotOptions){.kind = RG_PLOT_FRONTIER, .y = metric},
+            "Against the divergence from the reference policy: higher at the same divergence is "
+            "better. The grey line is the best value reached up to that divergence.",
+            error));
     return few ? add_overoptimisation(page, metric, error) : RG_OK;
 }
 
@@ -190,9 +192,9 @@ static RgStatus write_figures(Page *page, RgError *error) {
     bool few = page->results->group_count <= MAXIMUM_CURVES;
     rg_page_section(page->out, "figures", "Figures");
     fputs("<p class=\"soft\">Means over seeds; bands and bars are 95 % intervals of the mean over "
-          "seeds and prompts, and methods of fewer than three seeds have none. A method marked "
-          "(none) spends none of what is on the axis: its level "
-          "is that of its last evaluation.</p>\n<div class=\"figures\">\n",
+          "seeds and prompts, and methods with fewer than three seeds have none. A method marked "
+          "(none) has no cost of the kind on the axis: its level is that of its last "
+          "evaluation.</p>\n<div class=\"figures\">\n",
           page->out);
     RG_TRY(add_heat_maps(page, metric, error));
     RG_TRY(add_swept_figures(page, metric, error));
@@ -220,9 +222,9 @@ static RgStatus write_tournament(Page *page, RgError *error) {
         rg_tournament_create(page->results, &options, &tournament, NULL) != RG_OK)
         return RG_OK;
     rg_page_section(page->out, "duels", "Head to head");
-    fputs("<p class=\"soft\">How often the row's response gets the higher reward than the column's "
-          "to the same prompt with the same seed, in percent. A tie counts half. The numbers have "
-          "a 95 % interval over seeds and prompts.</p>\n",
+    fputs("<p class=\"soft\">How often the row's response gets a higher reward than the column's "
+          "for the same prompt and seed, in percent. A tie counts as half. The numbers have a 95 % "
+          "interval over seeds and prompts.</p>\n",
           page->out);
     RgFigure *figure = rg_plot_tournament_figure(tournament);
     RgStatus status =
@@ -311,7 +313,7 @@ static void write_part(Page *page, const RgTable *table, int from, int to) {
 /* What the experiment took in all, with the trials that no mean counts. */
 static void write_total(Page *page) {
     static const char *const costs[] = {"flops", "seconds", "generated_tokens", "judge_queries"};
-    fputs("<p class=\"soft\">All trials together, those that did not finish too:", page->out);
+    fputs("<p class=\"soft\">All trials together, including those that did not finish:", page->out);
     for (size_t c = 0; c < sizeof costs / sizeof *costs; c++) {
         RgMeasure measure;
         double total = 0;
@@ -340,9 +342,9 @@ static RgStatus write_body(Page *page, const RgTable *table, RgError *error) {
     RG_TRY(write_tournament(page, error));
     RG_TRY(write_figures(page, error));
     rg_page_section(out, "cost", "Cost");
-    fputs("<p class=\"soft\">What training took up to the last evaluation. FLOP are those of all "
-          "operators and of sampling; time leaves evaluation out; memory is the largest resident "
-          "set of the process.</p>\n",
+    fputs("<p class=\"soft\">Cost of training up to the last evaluation. FLOP are those of all "
+          "operators and of sampling; time excludes evaluation; memory is the largest resident set "
+          "of the process.</p>\n",
           out);
     write_part(page, table, table->result_columns, table->column_count);
     write_total(page);

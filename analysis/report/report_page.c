@@ -115,7 +115,7 @@ static void write_points(FILE *out, const RgFigure *figure, const RgFigureCurve 
 }
 
 static void write_curve_table(FILE *out, const RgFigure *figure) {
-    rg_page_open_table(out, "figures-table", "what the curves show");
+    rg_page_open_table(out, "figures-table", "values of the curves");
     fputs("<thead><tr><th scope=\"col\">curve</th><th scope=\"col\">", out);
     rg_write_html(out, figure->x_label);
     fputs("</th><th scope=\"col\">", out);
@@ -147,7 +147,7 @@ static void write_figure_cell(FILE *out, const RgFigure *figure, const RgFigureC
 }
 
 static void write_matrix_table(FILE *out, const RgFigure *figure) {
-    rg_page_open_table(out, "figures-table", "what the cells show");
+    rg_page_open_table(out, "figures-table", "values of the cells");
     fputs("<thead><tr><th scope=\"col\">", out);
     rg_write_html(out, figure->y_label);
     if (figure->x_label[0]) {

@@ -274,8 +274,8 @@ void rg_page_responses(FILE *out, const RgResults *results, int64_t prompts) {
     int64_t item = next_item(&a, -1), most = prompts_to_show(&a, prompts);
     if (item >= 0) {
         rg_page_section(out, "responses", "Responses");
-        fputs("<p class=\"soft\">What each method answered to the same test prompts at its last "
-              "evaluation, by its first finished seed, and what the judges gave for it.</p>\n",
+        fputs("<p class=\"soft\">Responses of each method to the same test prompts at its last "
+              "evaluation, from its first finished seed, with the judges' scores.</p>\n",
               out);
         write_filter(out, &a);
         fputs("<div id=\"items\">\n", out);

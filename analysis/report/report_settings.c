@@ -382,14 +382,13 @@ void rg_page_configuration(FILE *out, const RgResults *results) {
     Settings s = load_settings(results);
     rg_page_section(out, "configuration", "Configuration");
     if (s.given.count > 0) {
-        fputs("<p class=\"soft\">What the config sets", out);
+        fputs("<p class=\"soft\">The config sets", out);
         if (s.overrides.count > 0)
             fprintf(out, ", %d of it on the command line", s.overrides.count);
-        fputs("; all else has its default.", out);
+        fputs("; all other settings have their defaults.", out);
         if (results->of_others)
-            fputs(" It is the one that was run last, and not that of all trials shown here, whose "
-                  "own "
-                  "settings follow.",
+            fputs(" It is the config that was run last. Some trials shown here ran with another "
+                  "one; their settings follow.",
                   out);
         fputs("</p>\n", out);
         fprintf(out, "<details%s><summary>%d settings of the experiment</summary>\n",
@@ -456,7 +455,8 @@ void rg_page_provenance(FILE *out, const RgResults *results) {
     for (int i = 0; i < results->trial_count; i++)
         by_status[results->trials[i].status]++;
     rg_page_section(out, "provenance", "Provenance");
-    fputs("<p class=\"soft\">What made the numbers; where trials differ, all their values.</p>\n",
+    fputs("<p class=\"soft\">Provenance of the numbers; if trials differ, all their values are "
+          "listed.</p>\n",
           out);
     rg_page_open_table(out, "left", "provenance of the trials");
     fputs("<thead><tr><th scope=\"col\">what</th><th scope=\"col\">value</th></tr></thead>\n<tbody>"

@@ -270,11 +270,12 @@ char *rg_few_seeds(int64_t seeds) {
     if (seeds >= RG_SEEDS_TO_COMPARE)
         return NULL;
     if (seeds == 1)
-        return rg_string_copy("One seed: the intervals and p-values speak of other prompts only; "
-                              "another seed may turn the result around.");
-    return rg_string_format("%lld seeds: how far seeds differ is hardly known, so that only large "
-                            "differences show; take five or more to tell smaller ones.",
-                            (long long)seeds);
+        return rg_string_copy("One seed: the intervals and p-values cover other prompts only; "
+                              "another seed may reverse the result.");
+    return rg_string_format(
+        "%lld seeds: the spread over seeds is hardly known, so only large differences are "
+        "significant; use five or more seeds to find smaller ones.",
+        (long long)seeds);
 }
 
 /* Families of tests. */

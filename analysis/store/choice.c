@@ -157,8 +157,9 @@ static RgStatus unmet(const Condition *condition, const RgCandidate *trials, int
             free(list);
             list = longer;
         }
-        status = rg_fail(error, RG_E_USAGE, "--where %s=%.100s: no trial has that: there is %s",
-                         condition->option, condition->value, list);
+        status =
+            rg_fail(error, RG_E_USAGE, "--where %s=%.100s: no trial has this value: there is %s",
+                    condition->option, condition->value, list);
         free(list);
     }
     words_clear(&values);
@@ -249,8 +250,8 @@ static RgStatus find_chosen(RgStore *store, const char *name, const RgTrialRows 
     }
     return *number >= 0 ? RG_OK
                         : rg_fail(error, RG_E_USAGE,
-                                  "%s: the config that was run last does not ask for \"%s\": --all "
-                                  "takes the trials of every config that was run",
+                                  "%s: \"%s\" is not in the config that was run last: --all takes "
+                                  "the trials of every config that was run",
                                   rg_store_path(store), name);
 }
 

@@ -476,10 +476,10 @@ char *rg_results_left_out(const RgResults *results) {
     int count = results->left_out;
     return count == 0
                ? NULL
-               : rg_string_format("%d trial%s that the config that was run last does not ask "
-                                  "for %s left out: --all shows %s.",
-                                  count, count == 1 ? "" : "s", count == 1 ? "is" : "are",
-                                  count == 1 ? "it" : "them");
+               : rg_string_format(
+                     "%d trial%s not in the config that was run last %s left out: --all shows %s.",
+                     count, count == 1 ? "" : "s", count == 1 ? "is" : "are",
+                     count == 1 ? "it" : "them");
 }
 
 char *rg_results_gaps(const RgResults *results) {
@@ -499,9 +499,8 @@ char *rg_results_gaps(const RgResults *results) {
     if (!text)
         return NULL;
     text[strlen(text) - 2] = '\0';
-    char *sentence = rg_string_format("The store has no rows of some steps, which the curves lack: "
-                                      "%s.",
-                                      text);
+    char *sentence = rg_string_format(
+        "The store has no rows for some steps, so the curves lack them: %s.", text);
     free(text);
     return sentence;
 }

@@ -271,7 +271,7 @@ static RgStatus open_store(const char *path, RgStore **store, RgError *error) {
     char *message = message_about(path, &why);
     bool damaged = strstr(why.text, "; regatta check-store") != NULL;
     rg_fail(error, status, "%s: %s%s", path, message,
-            damaged ? ", including its first page: nothing of it can be saved" : "");
+            damaged ? ", including its first page: nothing can be saved" : "");
     free(message);
     return status;
 }

@@ -60,10 +60,10 @@ static RgStatus none(RgStore *store, const char *name, int64_t seed, RgError *er
 
 RgStatus rg_trial_refuse_several(RgStore *store, const char *name, const RgTrialRow *a,
                                  const RgTrialRow *b, RgError *error) {
-    const char *how = a->seed != b->seed ? "choose one with --seed"
+    const char *how = a->seed != b->seed ? "choose one by --seed"
                       : strcmp(a->experiment, b->experiment) != 0
-                          ? "choose one with --experiment"
-                          : "choose one with --where or by its key";
+                          ? "choose one by --experiment"
+                          : "choose one by --where or by its key";
     return rg_fail(error, RG_E_USAGE,
                    "%s: more than one trial is called \"%s\": %s (seed %lld of %s, key %s; seed "
                    "%lld of %s, key %s; ...)",

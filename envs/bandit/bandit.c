@@ -30,27 +30,27 @@ static const RgOption options_table[] = {
     RG_OPTION_INTEGER(Options, contexts, "8", 1, 4096, "number of contexts (prompts)"),
     RG_OPTION_INTEGER(Options, responses, "12", 2, 4096, "number of responses to each context"),
     RG_OPTION_INTEGER(Options, feature_count, "8", 0, 1024,
-                      "features of context and response for log-linear policies, normal numbers; "
-                      "0: none"),
+                      "features of context and response for log-linear policies, drawn from a "
+                      "standard normal distribution; 0: none"),
     RG_OPTION_REAL(Options, reward_scale, "1", 0, 1e3,
-                   "standard deviation of the hidden rewards, which are normal numbers"),
+                   "standard deviation of the hidden rewards, which are normally distributed"),
     RG_OPTION_PATH(Options, reward_file, "",
-                   "text file with the rewards, a line per context; empty: drawn from the seed"),
+                   "text file with the rewards, one line per context; empty: drawn from the seed"),
     RG_OPTION_REAL(Options, label_temperature, "1", 0, 1e3,
                    "temperature of the judge's Bradley-Terry labels; 0: the larger reward"),
     RG_OPTION_REAL(Options, label_noise, "0", 0, 1, "probability that a label is flipped"),
     RG_OPTION_INTEGER(Options, pairs, "2000", 1, 1e7,
                       "offline preference pairs, each of two different responses"),
     RG_OPTION_CHOICE(Options, behaviour, "reference", behaviours,
-                     "who wrote the offline responses: the reference policy, a uniform one, or "
-                     "(narrow) a uniform one over the worst responses"),
+                     "policy that wrote the offline responses: reference, the reference policy; "
+                     "uniform; or narrow, uniform over the worst responses"),
     RG_OPTION_REAL(Options, coverage, "1", 0, 1,
-                   "share of each context's responses that the offline pairs may show (at least "
-                   "2), drawn from the seed, or the worst ones under narrow behaviour"),
+                   "share of each context's responses that the offline pairs may contain (at least "
+                   "2): drawn from the seed, or the worst ones under narrow behaviour"),
     RG_OPTION_BOOLEAN(Options, hide_best, "false",
-                      "keep the best response of each context out of the offline pairs"),
+                      "exclude the best response of each context from the offline pairs"),
     RG_OPTION_REAL(Options, kl_strength, "0.1", 1e-6, 1e3,
-                   "strength of the KL term in the value that regret is measured in, beta*"),
+                   "strength of the KL term in the value that regret refers to, beta*"),
     RG_OPTION_END,
 };
 
@@ -119,13 +119,13 @@ static RgStatus read_rows(char *text, const char *path, int64_t rows, int64_t co
         if (count < 0)
             status = RG_E_FORMAT;
         else if (count > columns)
-            status = rg_fail(error, RG_E_FORMAT, "%s:%d: more than the %lld numbers expected", path,
+            status = rg_fail(error, RG_E_FORMAT, "%s:%d: more than the expected %lld numbers", path,
                              number, (long long)columns);
         else if (count > 0 && count < columns)
             status = rg_fail(error, RG_E_FORMAT, "%s:%d: %lld numbers, expected %lld", path, number,
                              (long long)count, (long long)columns);
         else if (count > 0 && found == rows)
-            status = rg_fail(error, RG_E_FORMAT, "%s:%d: more than the %lld rows expected", path,
+            status = rg_fail(error, RG_E_FORMAT, "%s:%d: more than the expected %lld rows", path,
                              number, (long long)rows);
         else if (count > 0)
             memcpy(table + columns * found++, row, (size_t)columns * sizeof *row);
@@ -313,11 +313,11 @@ static RgStatus prepare(RgEnvironment *environment, RgPolicy *reference, RgRando
     const Options *o = &s->options;
     if (!reference->type->logits || rg_policy_contexts(reference) != o->contexts ||
         rg_policy_responses(reference) != o->responses)
-        return rg_fail(error, RG_E_USAGE,
-                       "the bandit has %lld contexts of %lld enumerated responses, and the %s "
-                       "policy does not: expected a tabular or log-linear one made for it",
-                       (long long)o->contexts, (long long)o->responses,
-                       reference->type->about.name);
+        return rg_fail(
+            error, RG_E_USAGE,
+            "the bandit has %lld contexts with %lld enumerated responses, and the %s policy has "
+            "other numbers: expected a tabular or log-linear policy made for it",
+            (long long)o->contexts, (long long)o->responses, reference->type->about.name);
     destroy_data(s);
     s->pairs = rg_pairs_create();
     double *table = rg_allocate(o->contexts * o->responses, sizeof *table);
@@ -438,8 +438,8 @@ static RgStatus evaluate(RgEnvironment *environment, const RgContender *contende
 const RgEnvironmentType rg_environment_bandit = {
     .about = {.name = "bandit",
               .summary =
-                  "Hidden rewards over enumerated contexts and responses; every metric is exact",
-              .reference = "contextual bandit with a KL-regularised optimum in closed form",
+                  "Hidden rewards of enumerated contexts and responses; every metric is exact",
+              .reference = "contextual bandit whose KL-regularised optimum has a closed form",
               .options = options_table,
               .options_size = sizeof(Options)},
     .primary_metric = "reward",

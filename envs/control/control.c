@@ -22,25 +22,25 @@ static const char *const task_names[] = {"walker", "cheetah", "reacher", NULL};
 enum { SCALE_EPISODES = 100 }; /* of the reference, for the scale of the teacher's thresholds */
 
 static const RgOption options_table[] = {
-    RG_OPTION_CHOICE(RgControlOptions, control_task, "walker", task_names,
-                     "walk at 1 m/s, run at up to 10 m/s, or reach a place with a finger"),
+    RG_OPTION_CHOICE(RgControlOptions, task, "walker", task_names,
+                     "task: walk at 1 m/s, run at up to 10 m/s, or reach a place with a finger"),
     RG_OPTION_PATH(RgControlOptions, models, "",
-                   "folder of the bodies, walker.xml and so on, in MJCF; empty: the program's "
-                   "own"),
+                   "folder with the bodies' models in MJCF, such as walker.xml; empty: those built "
+                   "into the program"),
     RG_OPTION_INTEGER(RgControlOptions, horizon, "100", 1, 10000,
                       "steps of an episode, of 0.025 s each"),
     RG_OPTION_REAL(RgControlOptions, discount, "0.99", 0, 1,
-                   "of the returns that the judge compares, gamma"),
+                   "discount γ of the returns that the judge compares"),
     RG_OPTION_INTEGER(RgControlOptions, conditions, "256", 1, 1e6,
                       "initial states of training, which are the prompts"),
     RG_OPTION_INTEGER(RgControlOptions, pairs, "1000", 1, 1e6,
                       "offline preference pairs: two episodes of the reference policy from the "
                       "same initial state"),
-    RG_OPTION_INTEGER(RgControlOptions, test_episodes, "100", 1, 1e6,
-                      "evaluate on so many episodes, from initial states that are not those of "
-                      "training"),
+    RG_OPTION_INTEGER(
+        RgControlOptions, test_episodes, "100", 1, 1e6,
+        "number of evaluation episodes; their initial states are not those of training"),
     RG_OPTION_INTEGER(RgControlOptions, response_samples, "4", 0, 1e6,
-                      "test episodes of which what happened is stored as text"),
+                      "number of test episodes whose steps are stored as text"),
     RG_TEACHER_OPTIONS(RgControlOptions, teacher),
     RG_OPTION_END,
 };
@@ -168,7 +168,7 @@ static RgStatus label(void *environment, const RgSequences *sequences, RgRandom 
 
 /* In the folder that was asked for, or the program's own. */
 static char *model_path(const RgControlOptions *o) {
-    const char *name = rg_control_tasks[o->control_task].name;
+    const char *name = rg_control_tasks[o->task].name;
     char *folder =
         o->models[0] != '\0' ? rg_string_copy(o->models) : rg_own_file("envs/control/models");
     char *path = rg_string_format("%s/%s.xml", folder, name);
@@ -213,7 +213,7 @@ static RgStatus create(RgEnvironment *environment, const void *options, RgRandom
     environment->state = s;
     s->options = *(const RgControlOptions *)options;
     const RgControlOptions *o = &s->options;
-    s->control_task = &rg_control_tasks[o->control_task];
+    s->control_task = &rg_control_tasks[o->task];
     RG_TRY(load_model(s, error));
     s->options.models = NULL;
     s->teacher = rg_teacher_of(&o->teacher);
@@ -281,9 +281,8 @@ static RgStatus prepare(RgEnvironment *environment, RgPolicy *reference, RgRando
 
 const RgEnvironmentType rg_environment_control = {
     .about = {.name = "control",
-              .summary =
-                  "Bodies that walk, run or reach in the physics simulator MuJoCo, and scripted "
-                  "teachers who compare what they did",
+              .summary = "Bodies that walk, run or reach in the physics simulator MuJoCo; scripted "
+                         "teachers compare their episodes",
               .reference =
                   "rewards of the DeepMind Control Suite, Tassa et al. 2018, arXiv:1801.00690; "
                   "teachers of B-Pref, Lee et al. 2021, arXiv:2111.03026",

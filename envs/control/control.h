@@ -9,7 +9,7 @@
 #include "envs/judges/teacher.h"
 
 typedef struct RgControlOptions {
-    int control_task;
+    int task;
     const char *models;
     int64_t horizon;
     double discount;

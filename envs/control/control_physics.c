@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-_Static_assert(sizeof(mjtNum) == sizeof(double), "MuJoCo is built with numbers of 64 bits");
+_Static_assert(sizeof(mjtNum) == sizeof(double), "MuJoCo is built with 64-bit numbers");
 
 struct RgPhysics {
     mjModel *model;

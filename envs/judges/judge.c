@@ -12,7 +12,7 @@ static RgStatus create(const RgJudgeType *type, const RgSettings *settings, cons
                        RgError *error) {
     *judge = NULL;
     if (type->about.missing_packages)
-        return rg_fail(error, RG_E_USAGE, "the judge %s needs %s: install it and configure anew",
+        return rg_fail(error, RG_E_USAGE, "the judge %s needs %s: install it and configure again",
                        type->about.name, type->about.missing_packages);
     RG_TRY(rg_judge_type_check(type, error));
     RgJudge *new = rg_allocate(1, sizeof *new);

@@ -188,7 +188,7 @@ static void read_some(Command *c) {
     else if (size == 0 || (errno != EAGAIN && errno != EINTR))
         child_ended(c);
     if (c->in.size > LONGEST_LINE)
-        lose_child(c, RG_REPLY_UNREADABLE, rg_string_copy("writes a line of more than 16 MiB"));
+        lose_child(c, RG_REPLY_UNREADABLE, rg_string_copy("wrote a line of more than 16 MiB"));
 }
 
 /* ---- replies ---- */
@@ -215,10 +215,11 @@ static bool read_line(Command *c, const char *line, size_t size, RgReply *reply)
         RgBuffer shown = {0};
         rg_utf8_repair(line, size < EXCERPT ? size : EXCERPT, &shown);
         rg_buffer_append(&shown, "", 1);
-        lose_child(c, RG_REPLY_UNREADABLE,
-                   rg_string_format("writes %s, expected {\"id\": …, \"answer\": …} with the id of "
-                                    "a question under way",
-                                    shown.bytes));
+        lose_child(
+            c, RG_REPLY_UNREADABLE,
+            rg_string_format(
+                "wrote %s, expected {\"id\": …, \"answer\": …} with the id of an open request",
+                shown.bytes));
         rg_buffer_release(&shown);
     }
     json_decref(json);
@@ -347,16 +348,15 @@ static const RgOption options_table[] = {
      .kind = RG_KIND_STRING,
      .offset = offsetof(Options, command.command),
      .act = RG_ACT_COMMAND,
-     .help =
-         "line for the shell that starts the judge: it reads {\"id\", \"prompt\", \"a\", \"b\"} "
-         "and writes {\"id\", \"answer\"}, one JSON object a line"},
+     .help = "shell command that starts the judge: it reads {\"id\", \"prompt\", \"a\", \"b\"} and "
+             "writes {\"id\", \"answer\"}, one JSON object per line"},
     {.name = "timeout",
      .kind = RG_KIND_REAL,
      .offset = offsetof(Options, command.timeout),
      .fallback = "60",
      .low = 0.001,
      .high = 86400,
-     .help = "seconds that it may be silent for while questions are under way",
+     .help = "longest silence in seconds while requests are open",
      .execution_only = true},
     RG_EXTERNAL_OPTIONS(Options, external),
     RG_OPTION_END,
@@ -376,7 +376,7 @@ static RgStatus create_judge(RgJudge *judge, const void *options, const RgJudgeS
 
 const RgJudgeType rg_judge_command = {
     .about = {.name = "command",
-              .summary = "A program that compares two responses, by JSON lines, asked in both "
+              .summary = "A program that compares two responses by JSON lines, queried in both "
                          "orders; answers are kept in the results store; no rewards",
               .options = options_table,
               .options_size = sizeof(Options)},

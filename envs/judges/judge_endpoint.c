@@ -80,7 +80,7 @@ static void drop_nulls(json_t *object) {
 
 static char *request(const RgJudgeClient *client, const RgJudgeQuery *query) {
     const Endpoint *e = (const Endpoint *)client;
-    RgBuffer text = fill_in(e->options.query, query);
+    RgBuffer text = fill_in(e->options.question, query);
     json_t *body =
         json_pack("{s:s, s:[{s:s, s:s}], s:f, s:I}", "model", e->options.model, "messages", "role",
                   "user", "content", text.bytes, "temperature", e->options.temperature,
@@ -208,7 +208,7 @@ static void read_failure(const Endpoint *e, long status, const json_t *json, con
                          RgReply *reply) {
     char *message = server_message(e, json, body);
     reply->kind = kind_of_status(status);
-    reply->text = rg_string_format("%s answers with status %ld%s%s", e->options.url, status,
+    reply->text = rg_string_format("%s returned status %ld%s%s", e->options.url, status,
                                    message[0] ? ": " : "", message);
     free(message);
 }
@@ -229,7 +229,7 @@ static void read_completion(const Endpoint *e, const json_t *json, const char *b
     char *start = excerpt(e, body);
     reply->kind = RG_REPLY_UNREADABLE;
     reply->text =
-        rg_string_format("%s answers with %s, expected %s, found: %s", e->options.url,
+        rg_string_format("%s returned %s, expected %s, found: %s", e->options.url,
                          json ? "another JSON" : "no JSON", "choices[0].message.content", start);
     free(start);
 }
@@ -260,11 +260,11 @@ static void read_break(const Endpoint *e, const Call *call, CURLcode code, RgRep
     reply->kind = RG_REPLY_LOST;
     if (code == CURLE_PEER_FAILED_VERIFICATION) {
         reply->kind = RG_REPLY_FORBIDDEN;
-        what = "has a certificate that does not hold";
+        what = "has an invalid certificate";
     } else if (call->too_long) {
         reply->kind = RG_REPLY_UNREADABLE;
-        what = call->head > MOST_HEAD_BYTES ? "answers with a header of more than 1 MiB"
-                                            : "answers with more than 16 MiB";
+        what = call->head > MOST_HEAD_BYTES ? "sent a header of more than 1 MiB"
+                                            : "sent a body of more than 16 MiB";
     } else if (!reply->reached) {
         reply->kind = RG_REPLY_UNREACHED;
         what = "cannot be reached";
@@ -329,7 +329,7 @@ static void destroy(RgJudgeClient *client) {
     json_decref(e->extra);
     free((char *)e->options.url);
     free((char *)e->options.model);
-    free((char *)e->options.query);
+    free((char *)e->options.question);
     free(e->key);
     free(e->client.name);
     free(e);
@@ -359,14 +359,15 @@ static const char *url_fault(const char *url) {
     if (scheme == 0 || !url[scheme])
         return "expected http://… or https://…";
     if (has_user(url + scheme))
-        return "expected an address without user and password; a key is named by key_variable";
+        return "expected an address without user and password; set key_variable to the name of the "
+               "variable that holds the key";
     if (has_key_parameter(url))
-        return "expected an address without a key among its parameters, as it is kept with the "
-               "results; a key is named by key_variable";
+        return "expected an address without a key among its parameters, because it is kept with "
+               "the results; set key_variable to the name of the variable that holds the key";
     CURLU *parts = curl_url();
     bool good = curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK;
     curl_url_cleanup(parts);
-    return good ? NULL : "is no address";
+    return good ? NULL : "is not an address";
 }
 
 static bool names_key(const json_t *value) {
@@ -388,10 +389,12 @@ static const char *extra_fault(const char *text) {
     if (!text[0])
         return NULL;
     json_t *extra = json_loads(text, 0, NULL);
-    const char *fault = !json_is_object(extra) ? "expected a JSON object"
-                        : names_key(extra)     ? "expected no key among its members, as it is kept "
-                                                 "with the results; a key is named by key_variable"
-                                               : NULL;
+    const char *fault =
+        !json_is_object(extra) ? "expected a JSON object"
+        : names_key(extra)
+            ? "expected no key among its members, because they are kept with the results; set "
+              "key_variable to the name of the variable that holds the key"
+            : NULL;
     json_decref(extra);
     return fault;
 }
@@ -412,11 +415,12 @@ static RgStatus read_key(Endpoint *e, const char *variable, RgError *error) {
         return RG_OK;
     const char *key = getenv(variable);
     if (!key || !key[0])
-        return rg_fail(error, RG_E_USAGE, "key_variable: the environment has no %s", variable);
+        return rg_fail(error, RG_E_USAGE, "key_variable: the environment has no variable %s",
+                       variable);
     for (const char *c = key; *c; c++)
         if ((unsigned char)*c <= ' ' || (unsigned char)*c >= 0x7f)
             return rg_fail(error, RG_E_USAGE,
-                           "key_variable: what %s holds is no key: expected one word of ASCII",
+                           "key_variable: %s does not hold a key: expected one word of ASCII",
                            variable);
     e->key = rg_string_copy(key);
     char *header = rg_string_format("Authorization: Bearer %s", key);
@@ -434,7 +438,7 @@ RgStatus rg_endpoint_create(const RgEndpointOptions *options, RgJudgeClient **cl
     *client = NULL;
     RG_TRY(check_text("url", url_fault(options->url), error));
     RG_TRY(check_text("extra", extra_fault(options->extra), error));
-    RG_TRY(check_query(options->query, error));
+    RG_TRY(check_query(options->question, error));
     RG_ASSERT(curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK);
     Endpoint *e = rg_allocate(1, sizeof *e);
     *e = (Endpoint){.client = {.name = rg_string_format("endpoint %s", options->model),
@@ -448,7 +452,7 @@ RgStatus rg_endpoint_create(const RgEndpointOptions *options, RgJudgeClient **cl
     RG_ASSERT(e->multi);
     e->options.url = rg_string_copy(options->url);
     e->options.model = rg_string_copy(options->model);
-    e->options.query = rg_string_copy(options->query);
+    e->options.question = rg_string_copy(options->question);
     e->options.key_variable = e->options.extra = NULL;
     e->extra = options->extra[0] ? json_loads(options->extra, 0, NULL) : json_object();
     RgStatus status = read_key(e, options->key_variable, error);
@@ -473,26 +477,26 @@ typedef struct Options {
     }
 
 static const RgOption options_table[] = {
-    ENDPOINT_OPTION(url, RG_KIND_STRING, NULL, 0, 0,
-                    "the whole address of the chat completions: http://HOST:PORT/v1/chat/"
-                    "completions; answers are found again under another address, too",
-                    .execution_only = true, .act = RG_ACT_ENDPOINT, .fault = url_fault),
-    ENDPOINT_OPTION(model, RG_KIND_STRING, NULL, 0, 0, "the model's name there"),
     ENDPOINT_OPTION(
-        key_variable, RG_KIND_STRING, "", 0, 0,
-        "environment variable that holds the key; \"\": none is sent. The key itself is "
-        "not recorded and not told",
-        .execution_only = true, .act = RG_ACT_KEY),
-    ENDPOINT_OPTION(query, RG_KIND_STRING, RG_ENDPOINT_QUERY, 0, 0,
-                    "what is asked, with {prompt}, {a} and {b} where the texts go"),
-    ENDPOINT_OPTION(temperature, RG_KIND_REAL, "0", 0, 100, "at which the model answers"),
-    ENDPOINT_OPTION(max_tokens, RG_KIND_INTEGER, "16", 1, 1e6, "of an answer"),
+        url, RG_KIND_STRING, NULL, 0, 0,
+        "full address of the chat completions endpoint: http://HOST:PORT/v1/chat/completions; "
+        "cached answers remain valid under another address",
+        .execution_only = true, .act = RG_ACT_ENDPOINT, .fault = url_fault),
+    ENDPOINT_OPTION(model, RG_KIND_STRING, NULL, 0, 0, "name of the model at the endpoint"),
+    ENDPOINT_OPTION(key_variable, RG_KIND_STRING, "", 0, 0,
+                    "environment variable that holds the key; \"\": no key is sent. The key itself "
+                    "is neither recorded nor shown",
+                    .execution_only = true, .act = RG_ACT_KEY),
+    ENDPOINT_OPTION(question, RG_KIND_STRING, RG_ENDPOINT_QUERY, 0, 0,
+                    "text of the request, with {prompt}, {a} and {b} in place of the texts"),
+    ENDPOINT_OPTION(temperature, RG_KIND_REAL, "0", 0, 100, "sampling temperature of the model"),
+    ENDPOINT_OPTION(max_tokens, RG_KIND_INTEGER, "16", 1, 1e6, "most tokens of an answer"),
     ENDPOINT_OPTION(extra, RG_KIND_STRING, "", 0, 0,
-                    "JSON object of more members of a request, such as {\"top_p\": 0.95}; null "
-                    "leaves one out: {\"temperature\": null}",
+                    "JSON object with further members of a request, such as {\"top_p\": 0.95}; "
+                    "null removes a member: {\"temperature\": null}",
                     .fault = extra_fault),
-    ENDPOINT_OPTION(timeout, RG_KIND_REAL, "60", 0.001, 86400, "seconds that a try may take",
-                    .execution_only = true),
+    ENDPOINT_OPTION(timeout, RG_KIND_REAL, "60", 0.001, 86400,
+                    "time limit of an attempt, in seconds", .execution_only = true),
     RG_EXTERNAL_OPTIONS(Options, external),
     RG_OPTION_END,
 };
@@ -510,14 +514,13 @@ static RgStatus create_judge(RgJudge *judge, const void *options, const RgJudgeS
 }
 
 const RgJudgeType rg_judge_endpoint = {
-    .about =
-        {.name = "endpoint",
-         .summary =
-             "A model behind HTTP (chat completions) that compares two responses, asked in both "
-             "orders; answers are kept in the results store; no rewards",
-         .reference = "Zheng et al. 2023, arXiv:2306.05685, for judging in both orders",
-         .options = options_table,
-         .options_size = sizeof(Options)},
+    .about = {.name = "endpoint",
+              .summary =
+                  "A model behind HTTP (chat completions) that compares two responses, queried in "
+                  "both orders; answers are kept in the results store; no rewards",
+              .reference = "Zheng et al. 2023, arXiv:2306.05685, on judging in both orders",
+              .options = options_table,
+              .options_size = sizeof(Options)},
     .create = create_judge,
     .compare = rg_external_judge_compare,
     .destroy = rg_external_judge_destroy,

@@ -14,7 +14,7 @@
 
 #include "envs/judges/judge_client.h"
 
-/* The query as it is put where nothing else is asked for. */
+/* The query as it is put where the config has no other. */
 #define RG_ENDPOINT_QUERY                                                                          \
     "Which of two responses to a prompt is better?\n\n"                                            \
     "[Prompt]\n{prompt}\n\n[Response A]\n{a}\n\n[Response B]\n{b}\n\n"                             \
@@ -24,7 +24,7 @@ typedef struct RgEndpointOptions {
     const char *url;          /* the whole address, http or https, without user and password */
     const char *model;        /* its name there */
     const char *key_variable; /* the environment variable that holds the key; "": no key is sent */
-    const char *query;        /* with {prompt}, {a} and {b} in it */
+    const char *question;     /* with {prompt}, {a} and {b} in it */
     const char *extra;        /* more members of the request, a JSON object; "": none */
     double temperature;
     int64_t max_tokens; /* of an answer */

@@ -113,8 +113,8 @@ static RgStatus read_answer(RgExternal *e, const RgAnswer *answer, Saying *sayin
                               ? "the judge refuses to answer"
                               : "the judge's answer is neither A nor B";
     return rg_fail(error, RG_E_JUDGE,
-                   "%s: %s: \"%.200s\"; it is kept, so running again gives the same: change answer "
-                   "(how it is read), the question, or on_failure",
+                   "%s: %s: \"%.200s\"; the answer is cached, so another run fails in the same "
+                   "way: change answer (how it is read), the question, or on_failure",
                    e->name, trouble, answer->text);
 }
 

@@ -52,39 +52,37 @@ typedef struct RgExternalOptions {
 /* Options of a judge that is one: `member` of its struct `type` is RgExternalOptions. */
 #define RG_EXTERNAL_OPTIONS(type, member)                                                          \
     RG_EXTERNAL_OPTION_(type, member, answer, RG_KIND_STRING, RG_EXTERNAL_ANSWER, 0, 0, NULL,      \
-                        "regular expression (PCRE2, the case of letters does not matter) whose "   \
-                        "match in an answer is A, B, or C for a tie; where several match, they "   \
-                        "have to agree",                                                           \
+                        "regular expression (PCRE2, case-insensitive) whose match in an answer "   \
+                        "is A, B, or C for a tie; several matches have to agree",                  \
                         false),                                                                    \
-        RG_EXTERNAL_OPTION_(type, member, on_disagreement, RG_KIND_CHOICE, "tie", 0, 0,            \
-                            rg_disagreements,                                                      \
-                            "each pair is asked in both orders; what is made of answers that "     \
-                            "contradict each other: a tie (either label with probability 1/2, "    \
-                            "half a win), no label, or what is said of the pair as it is",         \
-                            false),                                                                \
-        RG_EXTERNAL_OPTION_(type, member, on_failure, RG_KIND_CHOICE, "stop", 0, 0,                \
-                            rg_answer_failures,                                                    \
-                            "where no answer comes, or one that says neither: stop, so that the "  \
-                            "trial fails and goes on when it is run again; a tie; or no label",    \
-                            false),                                                                \
+        RG_EXTERNAL_OPTION_(                                                                       \
+            type, member, on_disagreement, RG_KIND_CHOICE, "tie", 0, 0, rg_disagreements,          \
+            "each pair is judged in both orders; the result when the two answers contradict each " \
+            "other: tie (either label with probability 1/2, half a win); skip, no label; or "      \
+            "first_asked, the answer for the pair in its given order",                             \
+            false),                                                                                \
+        RG_EXTERNAL_OPTION_(                                                                       \
+            type, member, on_failure, RG_KIND_CHOICE, "stop", 0, 0, rg_answer_failures,            \
+            "what to do without an answer, or with one that is none of A, B and C: stop, the "     \
+            "trial fails and resumes when it is run again; tie; or skip, no label",                \
+            false),                                                                                \
         RG_EXTERNAL_OPTION_(type, member, parallel, RG_KIND_INTEGER, "4", 1, 1024, NULL,           \
-                            "questions under way at a time", true),                                \
+                            "most requests open at a time", true),                                 \
         RG_EXTERNAL_OPTION_(type, member, retries, RG_KIND_INTEGER, "6", 0, 1e6, NULL,             \
-                            "how often a question is asked again where a try fails; a complete "   \
-                            "answer is never asked for again, whatever it says",                   \
+                            "how often a failed request is repeated; a complete answer is never "  \
+                            "requested again, whatever it contains",                               \
                             true),                                                                 \
         RG_EXTERNAL_OPTION_(type, member, backoff, RG_KIND_REAL, "1", 0, 3600, NULL,               \
-                            "seconds before the first retry; twice as long before each next one, " \
-                            "at most a minute, or as long as the judge asks for",                  \
+                            "seconds before the first retry; doubled for each further retry up "   \
+                            "to a minute, or as long as the judge requires (Retry-After)",         \
                             true),                                                                 \
         RG_EXTERNAL_OPTION_(type, member, longest_wait, RG_KIND_REAL, "600", 0, 604800, NULL,      \
-                            "seconds that the judge may ask to be left alone for (Retry-After); "  \
-                            "where it asks for more, the question is not asked again, see "        \
-                            "on_failure",                                                          \
+                            "longest wait in seconds that the judge may require (Retry-After); "   \
+                            "if it requires more, the request is not repeated, see on_failure",    \
                             true),                                                                 \
         RG_EXTERNAL_OPTION_(type, member, budget, RG_KIND_INTEGER, "0", 0, 1e15, NULL,             \
-                            "calls of this judge after which a trial fails, all that the results " \
-                            "store knows of together, retries too; 0: no limit",                   \
+                            "number of calls to this judge after which a trial fails, over all "   \
+                            "trials of the results store, retries included; 0: no limit",          \
                             true)
 
 typedef struct RgExternal RgExternal;

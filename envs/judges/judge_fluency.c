@@ -17,12 +17,12 @@ typedef struct Options {
 } Options;
 
 static const RgOption options_table[] = {
-    RG_OPTION_PATH(Options, file, "/usr/share/pocketsphinx/model/en-us/en-us.lm.bin",
-                   "n-gram model, as sphinxbase's binary file, DMP or ARPA; its words in lower "
-                   "case"),
+    RG_OPTION_PATH(
+        Options, file, "/usr/share/pocketsphinx/model/en-us/en-us.lm.bin",
+        "n-gram model in sphinxbase's binary format, DMP or ARPA; its words in lower case"),
     RG_OPTION_REAL(Options, unknown, "-16", -50, -1,
-                   "log-probability (nats) of a word that the model does not know, and the least "
-                   "of one that it knows: gets 0"),
+                   "log-probability (nats) of an unknown word, and the least of a known word; its "
+                   "reward is 0"),
     RG_OPTION_END,
 };
 
@@ -221,13 +221,13 @@ static RgStatus create(RgJudge *judge, const void *options, const RgJudgeShare *
     f->unknown = o->unknown;
     if (access(o->file, R_OK) != 0)
         return rg_fail(error, RG_E_FILE,
-                       "fluency: cannot read %s: %s (Debian's pocketsphinx-en-us brings %s)",
+                       "fluency: cannot read %s: %s (Debian's pocketsphinx-en-us installs %s)",
                        o->file, strerror(errno), options_table[0].fallback);
 #pragma omp critical(sphinxbase)
     load(f, o->file);
     if (!f->model)
-        return rg_fail(error, RG_E_FORMAT, "fluency: %s is no n-gram model that sphinxbase reads",
-                       o->file);
+        return rg_fail(error, RG_E_FORMAT,
+                       "fluency: %s is not an n-gram model that sphinxbase can read", o->file);
     if (f->begin < 0 || f->end < 0 || f->begin == f->none || f->end == f->none)
         return rg_fail(error, RG_E_FORMAT, "fluency: %s: no words <s> and </s> in the model",
                        o->file);
@@ -255,7 +255,7 @@ static void destroy(RgJudge *judge) {
 
 const RgJudgeType rg_judge_fluency = {
     .about = {.name = "fluency",
-              .summary = "How likely words follow each other, by an n-gram model of sphinxbase",
+              .summary = "Log-probability of word sequences under an n-gram model of sphinxbase",
               .reference = "sphinxbase's models: CMU Sphinx; Debian's pocketsphinx-en-us",
               .missing_packages = LACKS,
               .options = options_table,

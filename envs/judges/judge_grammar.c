@@ -31,13 +31,13 @@ static const char *language_fault(const char *language) {
 
 static const RgOption options_table[] = {
     RG_OPTION_CHECKED(Options, language, "en", language_fault,
-                      "link-grammar's dictionary, by its language"),
+                      "language of link-grammar's dictionary"),
     RG_OPTION_INTEGER(Options, words, "30", 1, 200,
-                      "words and marks that are parsed at a time: longer sentences are, in pieces "
-                      "of so many"),
+                      "most words and punctuation marks that are parsed at a time: longer "
+                      "sentences are split into pieces of this size"),
     RG_OPTION_INTEGER(Options, seconds, "60", 1, 1e6,
-                      "of processor time that a piece may take; if one takes more, the judge "
-                      "fails"),
+                      "time limit of a piece, in seconds of processor time; if a piece takes more, "
+                      "the judge fails"),
     RG_OPTION_END,
 };
 
@@ -137,7 +137,7 @@ static RgStatus read_sentence(const Grammar *g, const char *text, size_t size, T
         if (words > 0 && !parse(g, piece, words, tally))
             status = rg_fail(error, RG_E_RANGE,
                              "grammar: more than %lld seconds for \"%.60s...\"; expected less: "
-                             "give more seconds or fewer words",
+                             "raise seconds or lower words",
                              (long long)g->seconds, piece);
         free(piece);
     }
@@ -202,7 +202,7 @@ static RgStatus create(RgJudge *judge, const void *options, const RgJudgeShare *
     if (!g->dictionary)
         return rg_fail(error, RG_E_FILE,
                        "grammar: link-grammar has no dictionary \"%s\" (Debian's "
-                       "link-grammar-dictionaries-en brings \"en\")",
+                       "link-grammar-dictionaries-en installs \"en\")",
                        o->language);
     return RG_OK;
 }
@@ -227,7 +227,7 @@ static void destroy(RgJudge *judge) {
 
 const RgJudgeType rg_judge_grammar = {
     .about = {.name = "grammar",
-              .summary = "The share of words that link-grammar finds a place for; learns nothing",
+              .summary = "The share of words that link-grammar can link; learns nothing",
               .reference = "Sleator & Temperley 1991, arXiv:cmp-lg/9508004",
               .missing_packages = LACKS,
               .options = options_table,

@@ -9,9 +9,9 @@ typedef struct Options {
 } Options;
 
 static const RgOption options_table[] = {
-    RG_OPTION_PATH(Options, file, NULL,
-                   "words and how good they sound: VADER's file, or AFINN's (also as the npm "
-                   "package has it)"),
+    RG_OPTION_PATH(
+        Options, file, NULL,
+        "words and their valence: VADER's file, or AFINN's (also in the npm package's format)"),
     RG_OPTION_END,
 };
 

@@ -25,13 +25,12 @@ typedef struct Options {
 
 static const RgOption options_table[] = {
     RG_OPTION_PARTS(Options, judges, &rg_weighted_judge_family,
-                    "each with a weight besides its own options"),
-    RG_OPTION_CHOICE(
-        Options, scale, "deviation", scales,
-        "of each judge's rewards before they are weighed: less their mean, in standard "
-        "deviations; from the least, which becomes 0, to the largest, 1; as they are"),
+                    "judges of the mixture, each with a weight besides its own options"),
+    RG_OPTION_CHOICE(Options, scale, "deviation", scales,
+                     "scale of each judge's rewards before they are weighted: deviation, mean 0 "
+                     "and standard deviation 1; range, smallest 0 and largest 1; none, unchanged"),
     RG_OPTION_REAL(Options, length_control, "0", 0, 1,
-                   "share of what length explains of the sum that is taken from it"),
+                   "share of the part of the sum that length explains, to be subtracted"),
     RG_OPTION_END,
 };
 
@@ -172,7 +171,7 @@ static RgStatus make_voices(Mixture *m, const Options *o, const RgJudgeShare *sh
         m->count++;
         if (!voice->judge->type->rewards)
             return rg_fail(error, RG_E_USAGE,
-                           "%s: a mixture weighs rewards, and %s only compares responses",
+                           "%s: a mixture needs rewards, and %s only compares responses",
                            part->path, voice->judge->type->about.name);
     }
     return RG_OK;
@@ -183,14 +182,13 @@ static RgStatus create(RgJudge *judge, const void *options, const RgJudgeShare *
     const Options *o = options;
     if (o->judges.count == 0)
         return rg_fail(error, RG_E_USAGE,
-                       "a mixture of no judges, expected at least one in judges");
+                       "a mixture without judges, expected at least one in judges");
     Mixture *m = rg_allocate(1, sizeof *m);
     judge->state = m;
     RgJudgeShare learnt = take(share, false), kept = take(share, true);
     RgStatus status = make_voices(m, o, &learnt, random, error);
     if (status == RG_OK && kept.count == 0)
-        status = rg_fail(error, RG_E_RANGE, "%s: no pair for a mixture to be calibrated on",
-                         share->path);
+        status = rg_fail(error, RG_E_RANGE, "%s: no pair to calibrate a mixture on", share->path);
     if (status == RG_OK)
         status = calibrate(judge, o, &kept, error);
     release(&learnt);
@@ -209,7 +207,7 @@ const RgJudgeType rg_judge_mixture = {
     .about = {.name = "mixture",
               .summary =
                   "The weighted sum of several judges on a common scale, with length control",
-              .reference = "neighbour of its length control: Dubois et al. 2024, arXiv:2404.04475",
+              .reference = "related length control: Dubois et al. 2024, arXiv:2404.04475",
               .options = options_table,
               .options_size = sizeof(Options)},
     .create = create,

@@ -18,9 +18,9 @@ typedef struct Options {
 } Options;
 
 static const RgOption options_table[] = {
-    RG_OPTION_CHOICE(Options, symbols, "auto", symbols_names,
-                     "what it reads: n-grams of words or of characters; auto: words, and as the "
-                     "independent judge characters"),
+    RG_OPTION_CHOICE(
+        Options, symbols, "auto", symbols_names,
+        "n-grams of words or of characters; auto: words, and characters for the independent judge"),
     RG_OPTION_END,
 };
 
@@ -295,9 +295,8 @@ static RgStatus rewards(RgJudge *judge, const RgJudgeItems *items, double *rewar
 
 const RgJudgeType rg_judge_ngram = {
     .about = {.name = "ngram",
-              .summary =
-                  "Tells chosen from rejected responses by their n-grams; fluency, length and "
-                  "repetition bound what style alone can gain",
+              .summary = "Distinguishes chosen from rejected responses by their n-grams; fluency, "
+                         "length and repetition terms limit what style alone can gain",
               .reference = "smoothing of the fluency model: Witten & Bell 1991",
               .options = options_table,
               .options_size = sizeof(Options)},

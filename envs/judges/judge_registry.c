@@ -19,7 +19,7 @@ RgStatus rg_judge_type_register(const RgJudgeType *type, RgError *error) {
 }
 
 static const RgOption weight[] = {
-    RG_OPTION_REAL(RgJudgeWeight, weight, "1", -1e6, 1e6, "what its reward is multiplied by"),
+    RG_OPTION_REAL(RgJudgeWeight, weight, "1", -1e6, 1e6, "factor of its reward"),
     RG_OPTION_END,
 };
 

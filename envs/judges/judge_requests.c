@@ -164,10 +164,10 @@ static void close_batch(RgJudgeRequests *requests, bool good) {
 static RgStatus send_query(RgJudgeRequests *requests, Question *q, RgError *error) {
     const RgJudgeRequestOptions *o = &requests->options;
     if (o->budget > 0 && requests->paid >= o->budget)
-        return rg_fail(error, RG_E_JUDGE,
-                       "%s: the budget of %lld calls is spent, with %lld questions of this batch "
-                       "open",
-                       requests->client->name, (long long)o->budget, (long long)requests->open);
+        return rg_fail(
+            error, RG_E_JUDGE,
+            "%s: the budget of %lld calls is spent, with %lld requests of this batch open",
+            requests->client->name, (long long)o->budget, (long long)requests->open);
     if (requests->cache)
         RG_TRY(rg_judge_cache_note_try(requests->cache, requests->client->name, &q->key, 1, error));
     requests->paid++;
@@ -218,7 +218,7 @@ static void tell_pause(RgJudgeRequests *requests, const RgReply *reply, double s
     if (seconds < worth_telling || requests->told)
         return;
     requests->told = true;
-    rg_notice("%s: %s; %lld questions wait for %.0f seconds", requests->client->name, reply->text,
+    rg_notice("%s: %s; %lld requests wait for %.0f seconds", requests->client->name, reply->text,
               (long long)requests->open, seconds);
 }
 
@@ -226,7 +226,7 @@ static void tell_silence(RgJudgeRequests *requests, double now) {
     if (now - requests->last_answer < worth_telling || requests->told)
         return;
     requests->told = true;
-    rg_notice("%s: no answer for %.0f seconds; %lld questions open, %lld of them under way",
+    rg_notice("%s: no answer for %.0f seconds; %lld requests open, %lld of them sent",
               requests->client->name, now - requests->last_answer, (long long)requests->open,
               (long long)requests->under_way);
 }
@@ -245,11 +245,11 @@ static void postpone(RgJudgeRequests *requests, Question *q, const RgReply *repl
 
 static RgStatus fail_for(const RgJudgeRequests *requests, const Question *q, const RgReply *reply,
                          RgError *error) {
-    const char *times = q->tries == 1 ? "" : ", and so in the tries before";
+    const char *times = q->tries == 1 ? "" : ", and so in the attempts before";
     if (reply->wait > requests->options.longest_wait)
         return rg_fail(error, RG_E_JUDGE,
-                       "%s: %s, and asks to be left alone for %.0f seconds, with longest_wait = "
-                       "%g; answers so far are kept, run again later",
+                       "%s: %s, and requires a wait of %.0f seconds, with longest_wait = %g; "
+                       "answers so far are kept, run again later",
                        requests->client->name, reply->text, reply->wait,
                        requests->options.longest_wait);
     return rg_fail(error, RG_E_JUDGE, "%s: %s%s; answers so far are kept", requests->client->name,
@@ -308,7 +308,7 @@ static RgStatus work(RgJudgeRequests *requests, RgError *error) {
     while (requests->open > 0) {
         if (rg_stop_wanted())
             return rg_fail(error, RG_E_STOPPED,
-                           "stopped by a signal with %lld questions to the judge open; answers so "
+                           "stopped by a signal with %lld requests to the judge open; answers so "
                            "far are kept, run again to continue",
                            (long long)requests->open);
         double now = rg_clock_seconds();

@@ -26,35 +26,35 @@ typedef struct Options {
 } Options;
 
 static const RgOption options_table[] = {
-    RG_OPTION_FOLDER(Options, weights, "", rg_policy_files,
-                     "transformer to start from, a file or folder as policy.weights, of the "
-                     "environment's tokenizer; a reward model that was saved is taken as it is; "
-                     "\"\": one of random weights"),
+    RG_OPTION_FOLDER(
+        Options, weights, "", rg_policy_files,
+        "transformer to start from, a file or folder as for policy.weights, with the environment's "
+        "tokenizer; a saved reward model is used without training; \"\": random weights"),
     RG_OPTION_ACTING(Options, save, "", RG_ACT_SAVE,
                      "file to write the trained reward model to; \"\": none"),
-    RG_OPTION_INTEGER(Options, layers, "2", 1, 1024, "of a transformer of random weights"),
-    RG_OPTION_INTEGER(Options, width, "64", 2, 65536, "of its residual stream"),
-    RG_OPTION_INTEGER(Options, heads, "4", 1, 1024, "of its attention"),
+    RG_OPTION_INTEGER(Options, layers, "2", 1, 1024, "layers of a transformer with random weights"),
+    RG_OPTION_INTEGER(Options, width, "64", 2, 65536, "width of its residual stream"),
+    RG_OPTION_INTEGER(Options, heads, "4", 1, 1024, "heads of its attention"),
     RG_OPTION_INTEGER(Options, context, "512", 2, 1e6,
-                      "its longest sequence in tokens; of a longer one the prompt's start is cut"),
+                      "its context in tokens; the start of the prompt is cut off longer sequences"),
     RG_OPTION_CHOICE(Options, pooling, "last", poolings,
-                     "what the head reads: the hidden state after the last token, or the mean over "
+                     "input of the head: the hidden state after the last token, or the mean over "
                      "the response's tokens"),
     RG_OPTION_INTEGER(Options, trained_layers, "-1", -1, 1024,
-                      "last layers that are trained with the head; 0: the head alone; -1: all, and "
-                      "the embedding"),
+                      "number of last layers that are trained with the head; 0: the head alone; "
+                      "-1: all, and the embedding"),
     RG_OPTION_INTEGER(Options, epochs, "3", 1, 1000, "passes over the pairs"),
     RG_OPTION_INTEGER(Options, batch, "32", 1, 65536, "pairs per step"),
     RG_OPTION_REAL(Options, learning_rate, "1e-4", 0, 1,
-                   "of the transformer, with AdamW, falling as a cosine after a twentieth of the "
-                   "steps"),
-    RG_OPTION_REAL(Options, head_learning_rate, "1e-3", 0, 1, "of the head"),
-    RG_OPTION_REAL(Options, weight_decay, "0.01", 0, 10, "of both, decoupled"),
+                   "learning rate of the transformer, with AdamW and a cosine schedule after a "
+                   "warm-up of a twentieth of the steps"),
+    RG_OPTION_REAL(Options, head_learning_rate, "1e-3", 0, 1, "learning rate of the head"),
+    RG_OPTION_REAL(Options, weight_decay, "0.01", 0, 10, "decoupled weight decay of both"),
     RG_OPTION_REAL(Options, centre, "0.01", 0, 100,
-                   "weight of the squared sum of a pair's rewards"),
+                   "weight of the penalty on the squared sum of a pair's rewards"),
     RG_OPTION_REAL(Options, held_out, "0.1", 0, 0.5,
-                   "share of the pairs that is not trained on: the epoch with the least loss there "
-                   "is kept; 0: the last"),
+                   "share of the pairs that is held out: the epoch with the lowest loss on it is "
+                   "kept; 0: the last epoch"),
     RG_OPTION_END,
 };
 
@@ -147,7 +147,7 @@ static RgSequences *fit_context(const RewardModel *m, const RgSequences *sequenc
 
 static RgStatus rewards(RgJudge *judge, const RgJudgeItems *items, double *reward, RgError *error) {
     if (!items->sequences)
-        return rg_fail(error, RG_E_USAGE, "a reward model reads tokens, and was given texts alone");
+        return rg_fail(error, RG_E_USAGE, "a reward model needs tokens, and was given text alone");
     RewardModel *m = judge->state;
     RgSequences *fits = fit_context(m, items->sequences);
     reward_all(m, fits, reward);
@@ -345,8 +345,8 @@ static RgStatus make_transformer(const Options *o, const RgJudgeShare *share, Rg
     int64_t known = rg_transformer_vocabulary(*policy);
     if (known < share->vocabulary) /* more of them are padding */
         return rg_fail(error, RG_E_USAGE,
-                       "%s: the transformer knows %lld tokens, expected at least the %lld of the "
-                       "tokenizer",
+                       "%s: the transformer has a vocabulary of %lld tokens, expected at least the "
+                       "%lld of the tokenizer",
                        o->weights, (long long)known, (long long)share->vocabulary);
     return RG_OK;
 }
@@ -365,7 +365,8 @@ static RgStatus load_head(RewardModel *m, const char *path, bool *found, RgError
     if (head && (!others || head->rank != 2 || head->size[1] != m->head->count ||
                  others->rank != 1 || others->size[0] != 2))
         status =
-            rg_fail(error, RG_E_FORMAT, "%s: a reward model whose head is not of its width", path);
+            rg_fail(error, RG_E_FORMAT,
+                    "%s: a reward model whose head has another width than the transformer", path);
     if (head && status == RG_OK)
         status = rg_stored_to_real(head, m->head->value, error);
     if (head && status == RG_OK)
@@ -406,7 +407,7 @@ static RgStatus create(RgJudge *judge, const void *options, const RgJudgeShare *
     enum { FEWEST_PAIRS = 20 };
     const Options *o = options;
     if (!share->sequences)
-        return rg_fail(error, RG_E_USAGE, "a reward model reads tokens, and was given texts alone");
+        return rg_fail(error, RG_E_USAGE, "a reward model needs tokens, and was given text alone");
     RewardModel *m = rg_allocate(1, sizeof *m);
     judge->state = m;
     m->pooling = (RgPooling)o->pooling;

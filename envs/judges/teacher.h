@@ -52,19 +52,19 @@ extern const char *const rg_teacher_names[];
      .offset = offsetof(type, member.name),                                                        \
      .fallback = "oracle",                                                                         \
      .choices = rg_teacher_names,                                                                  \
-     .help = "who labels pairs: one of B-Pref's scripted teachers (Lee et al. 2021); what "        \
-             "follows changes its settings, -1 leaves them as published"},                         \
+     .help = "who labels pairs: one of B-Pref's scripted teachers (Lee et al. 2021); the options " \
+             "below change its settings, -1 keeps the published ones"},                            \
         RG_TEACHER_OPTION_(type, member, rationality, 1e6,                                         \
                            "constant of the Bradley-Terry labels; 0: the larger return"),          \
         RG_TEACHER_OPTION_(type, member, discount, 1,                                              \
-                           "weight of a reward for each step that comes after it"),                \
+                           "weight of a step's reward for each step that follows it"),             \
         RG_TEACHER_OPTION_(type, member, mistake, 1, "probability that a label is flipped"),       \
         RG_TEACHER_OPTION_(type, member, skip, 1e6,                                                \
-                           "pairs of which neither return is above this many mean returns of "     \
-                           "the reference are not labelled"),                                      \
+                           "a pair is not labelled if neither return is above this multiple of "   \
+                           "the reference's mean return"),                                         \
         RG_TEACHER_OPTION_(type, member, equal, 1e6,                                               \
-                           "returns that differ by less than this many mean returns of the "       \
-                           "reference are a tie, and get either label with probability 1/2")
+                           "returns that differ by less than this multiple of the reference's "    \
+                           "mean return are a tie: either label with probability 1/2")
 
 typedef struct RgTeacher {
     double rationality; /* β; 0: perfect */

@@ -11,34 +11,33 @@ static const char *const problems[] = {"random", "grid", "four-rooms", NULL};
 static const RgOption options_table[] = {
     RG_OPTION_CHOICE(
         RgMdpOptions, problem, "random", problems,
-        "random: rewards and transitions drawn from the seed, in layers, one per step; "
-        "grid: from the left rim to the corner at the upper right, where the worth of "
-        "places is there to be designed; four-rooms: the incentive design of HPGD "
-        "(Thoma et al. 2024)"),
+        "random: rewards and transitions drawn from the seed, in layers, one per step; grid: from "
+        "the left edge to the upper right corner, with the values of the cells as the design "
+        "parameters; four-rooms: the incentive design of HPGD (Thoma et al. 2024)"),
     RG_OPTION_INTEGER(RgMdpOptions, states, "4", 1, 1000, "random: states of each step"),
     RG_OPTION_INTEGER(RgMdpOptions, actions, "3", 2, 100, "random: actions"),
     RG_OPTION_INTEGER(RgMdpOptions, branching, "2", 1, 1000,
-                      "random: states that may follow a state and action"),
+                      "random: successor states of a state and action"),
     RG_OPTION_REAL(RgMdpOptions, reward_scale, "1", 0, 1e3,
-                   "random: standard deviation of the rewards, which are normal numbers"),
+                   "random: standard deviation of the rewards, which are normally distributed"),
     RG_OPTION_INTEGER(RgMdpOptions, width, "5", 2, 100, "grid: cells in a row"),
     RG_OPTION_INTEGER(RgMdpOptions, height, "5", 1, 100, "grid: rows"),
     RG_OPTION_REAL(RgMdpOptions, slip, "0.1", 0, 0.75,
-                   "grid: probability that a move is one of the others"),
+                   "grid: probability that a move goes in another direction"),
     RG_OPTION_REAL(RgMdpOptions, incentive_penalty, "1", 0, 1e3,
-                   "four-rooms: what the leader pays for a unit of incentives"),
+                   "four-rooms: the leader's cost of a unit of incentives"),
     RG_OPTION_INTEGER(RgMdpOptions, horizon, "0", 0, 10000,
-                      "most steps of a sampled episode, and all of a random problem's; 0: random "
-                      "4, grid 100, four-rooms 200"),
+                      "most steps of a sampled episode, and number of steps of a random problem; "
+                      "0: random 4, grid 100, four-rooms 200"),
     RG_OPTION_REAL(RgMdpOptions, discount, "-1", -1, 0.9999999,
                    "discount of returns; -1: random 1, grid 0.95, four-rooms 0.99"),
     RG_OPTION_INTEGER(RgMdpOptions, conditions, "64", 1, 1e6,
-                      "training prompts: they take the problem's initial states in turn"),
+                      "training prompts: they cycle through the problem's initial states"),
     RG_OPTION_INTEGER(RgMdpOptions, pairs, "1000", 1, 1e6,
                       "offline preference pairs: two episodes of the reference from one initial "
                       "state"),
     RG_OPTION_INTEGER(RgMdpOptions, test_episodes, "200", 1, 1e6,
-                      "pairs of episodes behind win rates; all else is exact"),
+                      "pairs of episodes that win rates are estimated from; all else is exact"),
     RG_OPTION_REAL(RgMdpOptions, label_temperature, "1", 0, 1e3,
                    "temperature of the judge's Bradley-Terry labels; 0: the larger return"),
     RG_OPTION_REAL(RgMdpOptions, label_noise, "0", 0, 1, "probability that a label is flipped"),
@@ -183,10 +182,9 @@ static RgStatus prepare(RgEnvironment *environment, RgPolicy *reference, RgRando
 
 const RgEnvironmentType rg_environment_mdp = {
     .about = {.name = "mdp",
-              .summary =
-                  "Tabular processes that are known exactly: random, a grid world, Four Rooms",
+              .summary = "Tabular MDPs that are known exactly: random, a grid world, Four Rooms",
               .reference =
-                  "Four Rooms as HPGD's incentive design, Thoma et al. 2024, arXiv:2406.01575",
+                  "Four Rooms with HPGD's incentive design, Thoma et al. 2024, arXiv:2406.01575",
               .options = options_table,
               .options_size = sizeof(RgMdpOptions)},
     .primary_metric = "return",

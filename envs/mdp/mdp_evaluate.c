@@ -67,10 +67,11 @@ RgStatus rg_mdp_evaluate(RgEnvironment *environment, const RgContender *contende
                          RgEvaluation *evaluation, RgError *error) {
     const RgMdpState *s = environment->state;
     if (contender->best_of > 1)
-        return rg_fail(error, RG_E_USAGE,
-                       "the mdp environment evaluates policies of its states exactly, and the best "
-                       "of %lld episodes is none: expected another method or environment",
-                       (long long)contender->best_of);
+        return rg_fail(
+            error, RG_E_USAGE,
+            "the mdp environment evaluates policies over its states exactly, and the best of %lld "
+            "episodes is not such a policy: expected another method or environment",
+            (long long)contender->best_of);
     RgPolicy *policy = contender->policy, *reference = contender->reference;
     const RgMdp *mdp = &s->problem.mdp;
     size_t cells = (size_t)(mdp->states * mdp->actions);

@@ -243,14 +243,14 @@ static RgStatus check(const RgMdpOptions *o, RgError *error) {
                        (long long)o->branching, (long long)o->states);
     if (o->problem == RG_MDP_RANDOM && o->states * (o->horizon > 0 ? o->horizon : 4) > 2000)
         return rg_fail(error, RG_E_RANGE,
-                       "states times horizon is %lld, expected at most 2000: the process is held "
-                       "as a dense table",
+                       "states times horizon is %lld, expected at most 2000: the MDP is stored as "
+                       "a dense table",
                        (long long)(o->states * o->horizon));
     if (o->problem == RG_MDP_GRID && o->width * o->height > 2000)
-        return rg_fail(error, RG_E_RANGE,
-                       "width times height is %lld, expected at most 2000: the process is held as "
-                       "a dense table",
-                       (long long)(o->width * o->height));
+        return rg_fail(
+            error, RG_E_RANGE,
+            "width times height is %lld, expected at most 2000: the MDP is stored as a dense table",
+            (long long)(o->width * o->height));
     return RG_OK;
 }
 

@@ -19,48 +19,50 @@ static const RgOption options_table[] = {
                      "folder with base.jsonl, judge.jsonl, judge-independent.jsonl, train.jsonl "
                      "and test.jsonl, or the same names ending in .gz or .zst"),
     RG_OPTION_PATH(RgTextOptions, train, "",
-                   "file of preferences, JSON lines that may be compressed, in place of a folder; "
-                   "a share of it trains the judges, and no policy sees that"),
+                   "file of preferences in JSON lines, may be compressed, in place of a folder; a "
+                   "share of it trains the judges and is never seen by a policy"),
     RG_OPTION_PATH(RgTextOptions, test, "",
-                   "such a file to evaluate on; without one, a share of the lines of train"),
+                   "file of the same kind to evaluate on; empty: a share of the lines of train"),
     RG_OPTION_CHOICE(RgTextOptions, format, "auto", rg_text_formats,
-                     "of the files: plain prompt, chosen, rejected; hh, Anthropic's transcripts; "
-                     "pku, PKU-SafeRLHF; ultrafeedback, four completions with scores; chat, lists "
-                     "of messages; auto tells by the first line"),
+                     "format of the files: plain prompt, chosen, rejected; hh, Anthropic's "
+                     "transcripts; pku, PKU-SafeRLHF; ultrafeedback, four completions with scores; "
+                     "chat, lists of messages; auto, detected from the first line"),
     {.name = "line_limit",
      .kind = RG_KIND_INTEGER,
      .offset = offsetof(RgTextOptions, line_limit),
      .fallback = "64",
      .low = 1,
      .high = 65536,
-     .help = "MiB: most of a line of these files, or of one that is a single JSON array; a longer "
-             "one is refused",
+     .help = "limit in MiB of a line of these files, or of a file that is a single JSON array; a "
+             "longer one is refused",
      .execution_only = true},
     RG_OPTION_CHOICE(RgTextOptions, preference, "better", rg_text_preferences,
-                     "which label of PKU-SafeRLHF"),
+                     "which label of PKU-SafeRLHF to use"),
     RG_OPTION_PART(RgTextOptions, judge, "ngram", &rg_judge_family,
-                   "who labels and rewards, see: regatta list judges; one that learns does so from "
-                   "judge.jsonl, or a share of train"),
+                   "judge that labels and rewards, see: regatta list judges; if it learns, then "
+                   "from judge.jsonl, or a share of train"),
     RG_OPTION_PART(RgTextOptions, independent_judge, "ngram", &rg_judge_family,
-                   "whom no method is trained by, for evaluation; it learns from "
-                   "judge-independent.jsonl, or a share of train of its own"),
+                   "second judge, for evaluation only; it learns from judge-independent.jsonl, or "
+                   "a share of train of its own"),
     RG_OPTION_REAL(RgTextOptions, judge_share, "0.5", 0, 0.9,
                    "share of the lines of train that the two judges are trained on, half each"),
     RG_OPTION_REAL(RgTextOptions, test_share, "0.1", 0, 0.9,
-                   "share of the lines of train that are evaluated on, where test is not given"),
+                   "share of the lines of train that are evaluated on if test is not given"),
     RG_OPTION_CHOICE(
         RgTextOptions, chat_template, "plain", rg_chat_templates,
-        "how conversations become tokens: plain, the text and a newline; a model's own "
-        "format; hh, as in Anthropic's transcripts; or one of the two of SAIL's code"),
-    RG_OPTION_INTEGER(RgTextOptions, prompt_limit, "0", 0, 1e9,
-                      "most tokens of a prompt; 0: what the policy's context allows, or an error"),
+        "how conversations become tokens: plain, the text and a newline; the chat format of a "
+        "model; hh, as in Anthropic's transcripts; or one of the two in SAIL's code"),
+    RG_OPTION_INTEGER(
+        RgTextOptions, prompt_limit, "0", 0, 1e9,
+        "most tokens of a prompt; 0: what the policy's context allows, else an error"),
     RG_OPTION_CHOICE(RgTextOptions, truncation, "drop", rg_truncations,
-                     "prompts of more tokens: drop the line, or keep the start or the end of the "
-                     "prompt; either is counted in every evaluation"),
+                     "what to do with longer prompts: drop the line, or keep the start or the end "
+                     "of the prompt; every evaluation reports the count"),
     RG_OPTION_PATH(RgTextOptions, tokenizer, NULL, "tokenizer.json, or a llama2.c vocabulary"),
-    RG_OPTION_CHOICE(RgTextOptions, pairs, "sampled", pair_sources,
-                     "offline pairs: two responses sampled from the reference policy and labelled "
-                     "by the judge, or the chosen and rejected responses of the training file"),
+    RG_OPTION_CHOICE(
+        RgTextOptions, pairs, "sampled", pair_sources,
+        "offline pairs: sampled, two responses sampled from the reference policy and labelled by "
+        "the judge; dataset, the chosen and rejected responses of the training file"),
     RG_OPTION_INTEGER(RgTextOptions, pair_count, "4000", 0, 1e7,
                       "offline preference pairs; of a data set at most one for each line; 0: none"),
     RG_OPTION_REAL(RgTextOptions, pair_temperature, "1", 0, 100,
@@ -69,28 +71,29 @@ static const RgOption options_table[] = {
                    "temperature of the judge's Bradley-Terry labels; 0: the larger reward"),
     RG_OPTION_REAL(RgTextOptions, label_noise, "0", 0, 1, "probability that a label is flipped"),
     RG_OPTION_CHOICE(RgTextOptions, demonstrations, "chosen", demonstration_sources,
-                     "for supervised training: the preferred responses of the offline pairs; "
-                     "corpus, all texts of base.jsonl with their prompts, both responses of each; "
-                     "whole, the same of all lines that are not evaluated on, the judges' too, but "
-                     "for responses over the limit"),
+                     "texts for supervised training: chosen, the preferred responses of the "
+                     "offline pairs; corpus, all texts of base.jsonl with their prompts, both "
+                     "responses of each; whole, both responses of all lines that are not evaluated "
+                     "on, the judges' lines included, except responses over the limit"),
     RG_OPTION_INTEGER(RgTextOptions, response_limit, "64", 1, 65536,
                       "most tokens of a response; written pairs with a longer one are left out"),
     RG_OPTION_LIST(RgTextOptions, stop,
                    "tokens that end a sampled response as the end token does, and belong to it: "
-                   "each by its text, special ones by their name, or by its id"),
+                   "each by its text, a special token by its name, or by its id"),
     RG_OPTION_INTEGER(RgTextOptions, test_prompts, "1000", 1, 1e6,
-                      "evaluate on so many lines of test.jsonl, or on all there are"),
+                      "number of lines of test.jsonl to evaluate on, at most all"),
     RG_OPTION_REAL(RgTextOptions, temperature, "1", 0, 100,
-                   "temperature at which evaluated responses are sampled; 0: likeliest tokens"),
+                   "temperature at which evaluated responses are sampled; 0: greedy"),
     RG_OPTION_INTEGER(RgTextOptions, top_k, "0", 0, 1e9,
                       "sample evaluated responses from the k likeliest tokens; 0: all"),
     RG_OPTION_REAL(RgTextOptions, top_p, "1", 0, 1,
-                   "sample evaluated responses from the smallest set of this mass; 1: all"),
+                   "sample evaluated responses from the smallest set of tokens with this "
+                   "probability mass; 1: all"),
     RG_OPTION_REAL(RgTextOptions, min_p, "0", 0, 1,
-                   "sample evaluated responses from tokens at least so many times as likely as the "
-                   "likeliest; 0: all"),
+                   "sample evaluated responses only from tokens with at least this share of the "
+                   "likeliest token's probability; 0: all"),
     RG_OPTION_INTEGER(RgTextOptions, response_samples, "40", 0, 1e6,
-                      "test prompts whose sampled responses are stored as text"),
+                      "number of test prompts whose sampled responses are stored as text"),
     RG_OPTION_END,
 };
 
@@ -338,8 +341,8 @@ static RgStatus check_prompts(const RgPolicy *policy, const RgSequences *prompts
     int64_t longest = rg_sequences_longest(prompts);
     if (context > 0 && longest + limit > context)
         return rg_fail(error, RG_E_CONTEXT,
-                       "%s: the longest has %lld tokens, which with a response of response_limit = "
-                       "%lld is more than the policy's context of %lld",
+                       "%s: the longest prompt has %lld tokens; with a response of response_limit "
+                       "= %lld this exceeds the policy's context of %lld",
                        what, (long long)longest, (long long)limit, (long long)context);
     return RG_OK;
 }
@@ -349,12 +352,13 @@ static RgStatus check_policy(const RgTextState *s, const RgPolicy *policy, RgErr
     int64_t known = policy->type->vocabulary ? policy->type->vocabulary(policy, true) : tokens;
     if (policy->type->logits)
         return rg_fail(error, RG_E_USAGE,
-                       "a %s policy enumerates its responses: the text environment needs one of "
-                       "tokens, such as a transformer",
+                       "a %s policy enumerates its responses: the text environment needs a policy "
+                       "over tokens, such as a transformer",
                        policy->type->about.name);
     if (known < tokens) /* more of them are padding, which is never sampled */
         return rg_fail(error, RG_E_USAGE,
-                       "the policy knows %lld tokens, expected at least the %lld of the tokenizer",
+                       "the policy has a vocabulary of %lld tokens, expected at least the %lld of "
+                       "the tokenizer",
                        (long long)known, (long long)tokens);
     int64_t limit = s->options.response_limit;
     RG_TRY(check_prompts(policy, s->prompts, limit, "training prompts", error));
@@ -385,9 +389,8 @@ static RgStatus prepare(RgEnvironment *environment, RgPolicy *reference, RgRando
 
 const RgEnvironmentType rg_environment_text = {
     .about = {.name = "text",
-              .summary =
-                  "Prompts and responses as text: continue a passage in one of two styles, with a "
-                  "judge and a second one made of other texts",
+              .summary = "Prompts and responses as text: continue a passage in one of two styles, "
+                         "with a judge and a second one trained on other texts",
               .options = options_table,
               .options_size = sizeof(RgTextOptions)},
     .primary_metric = "win_rate_base",

@@ -247,7 +247,7 @@ static RgStatus read_message(const Reader *r, const char *key, const json_t *lis
     if (!json_is_string(name) || !json_is_string(json_object_get(message, "content")))
         return rg_fail(
             error, RG_E_FORMAT,
-            "%s:%d: \"%s\"[%zu] is no message, expected strings \"role\" and \"content\"",
+            "%s:%d: \"%s\"[%zu] is not a message, expected strings \"role\" and \"content\"",
             r->data->path, r->line.number, key, index);
     bool last = index + 1 == json_array_size(list);
     *text = json_string_value(json_object_get(message, "content"));
@@ -455,7 +455,7 @@ static RgStatus read_lines(Reader *r, RgLines *lines, RgError *error) {
         return rg_fail(error, RG_E_FORMAT,
                        "%s: none of %lld lines has a pair to learn from: %lld have an empty "
                        "response, %lld the same response twice, %lld equal scores, %lld no score, "
-                       "%lld conversations that part early, %lld a text that cannot be kept",
+                       "%lld conversations that diverge early, %lld a text that cannot be stored",
                        data->path, (long long)rg_text_data_useless(data),
                        (long long)data->useless[RG_TEXT_USELESS_EMPTY],
                        (long long)data->useless[RG_TEXT_USELESS_SAME],

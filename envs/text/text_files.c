@@ -168,10 +168,9 @@ RgStatus rg_text_files_check(const RgTextOptions *o, RgError *error) {
         return rg_fail(error, RG_E_USAGE,
                        "environment.test: the folder of data has its own test.jsonl");
     if (own && o->demonstrations == RG_TEXT_DEMONSTRATIONS_CORPUS)
-        return rg_fail(
-            error, RG_E_USAGE,
-            "environment.demonstrations: \"corpus\" is base.jsonl of the folder of data, "
-            "expected \"chosen\" beside train");
+        return rg_fail(error, RG_E_USAGE,
+                       "environment.demonstrations: \"corpus\" needs base.jsonl of the folder of "
+                       "data, expected \"chosen\" with train");
     return RG_OK;
 }
 

@@ -134,7 +134,7 @@ RgStatus rg_text_use_answers(RgEnvironment *environment, RgJudgeCache *answers, 
     RgJudge *judges[] = {s->judge, s->independent};
     for (int k = 0; k < 2; k++)
         if (judges[k]->type->use_answers && !answers)
-            return rg_fail(error, RG_E_USAGE, "%s: there is nowhere to keep its answers",
+            return rg_fail(error, RG_E_USAGE, "%s: there is no store to keep its answers in",
                            judges[k]->type->about.name);
         else if (judges[k]->type->use_answers)
             RG_TRY(judges[k]->type->use_answers(judges[k], answers, error));

@@ -250,8 +250,8 @@ static RgStatus find_tokens(RgTextLayout *layout, const char *name, RgError *err
         if (rg_tokenizer_find(layout->tokenizer, form->special[k], &layout->special[k], error) !=
             RG_OK)
             return rg_fail(error, RG_E_FORMAT,
-                           "template \"%s\" needs the token %s, and the tokenizer has none", name,
-                           form->special[k]);
+                           "template \"%s\" needs the token %s, and the tokenizer does not have it",
+                           name, form->special[k]);
     layout->begin = form->begins ? rg_tokenizer_begin(layout->tokenizer) : -1;
     layout->end = rg_tokenizer_end(layout->tokenizer);
     for (int k = 0; form->end && form->special[k]; k++)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What several commands share: parsers of command lines, and how a command ends. */
+/* Code shared by commands: argp parsers, and the exit status of a command. */
 #include "core/text/terminal.h"
 #include "experiments/program/commands/command.h"
 
@@ -58,8 +58,8 @@ double rg_argument_bytes(const struct argp_state *state, const char *what, const
 
 static const struct argp_option config_options[] = {
     {"set", 's', "PATH=VALUE", 0,
-     "override a setting of the config, e.g. -s seeds=[1,2] "
-     "-s algorithms.0.beta=0.3; may be repeated",
+     "override a setting of the config, e.g. -s seeds=[1,2] -s algorithms.0.beta=0.3; may be "
+     "repeated",
      0},
     {0},
 };
@@ -91,7 +91,7 @@ const struct argp rg_config_argp = {config_options, parse_config, NULL, NULL, NU
 /* ---- a results store ---- */
 
 static const struct argp_option store_options[] = {
-    {"experiment", 'e', "NAME", 0, "experiment in the store (default: the one worked on last)", 0},
+    {"experiment", 'e', "NAME", 0, "experiment in the store (default: the most recent one)", 0},
     {0},
 };
 
@@ -131,12 +131,12 @@ enum { KEY_WHERE = 1024, KEY_ALL };
 
 static const struct argp_option choice_options[] = {
     {"where", KEY_WHERE, "OPTION=VALUE", 0,
-     "of the trials with this setting, such as algorithm.beta=0.2, seed=1 or label=dpo; given "
-     "again, "
-     "with all of them. Where the config that was run last has none, they are looked for among all",
+     "only trials with this setting, such as algorithm.beta=0.2, seed=1 or label=dpo; if repeated, "
+     "all conditions must hold. If no trial of the latest config matches, trials of all configs "
+     "are searched",
      0},
     {"all", KEY_ALL, NULL, 0,
-     "of the trials of every config that was run (default: of the one that was run last)", 0},
+     "trials of every config that was run (default: only those of the latest config)", 0},
     {0},
 };
 

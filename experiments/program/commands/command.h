@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The commands of the program: each reads its own command line and returns the exit status: 0, 1
- * for a failed run, 2 for bad usage or config. */
+/* The commands of the program. Each parses its own command line and returns the exit status:
+ * 0 success, 1 a failed run, 2 bad usage or a bad config. Commands run on the main thread. */
 #ifndef RG_EXPERIMENTS_PROGRAM_COMMANDS_COMMAND_H
 #define RG_EXPERIMENTS_PROGRAM_COMMANDS_COMMAND_H
 
@@ -44,36 +44,39 @@ int rg_command_check_gradients(int argc, char **argv);
 int rg_command_new(int argc, char **argv);
 int rg_command_check_plugin(int argc, char **argv);
 
-/* Exit status of a call's status; anything but RG_OK is told on the standard error in one line. */
+/* The exit status for `status`. For anything but RG_OK, prints the error to stderr in one line. */
 int rg_command_end(RgStatus status, const RgError *error);
 
-/* -f of tables. safe-csv: what a spreadsheet would take for a formula begins with an apostrophe. */
+/* Option -f of tables. safe-csv puts an apostrophe before a text that a spreadsheet would take for
+ * a formula. */
 #define RG_FORMAT_OPTION                                                                           \
     {                                                                                              \
         "format", 'f', "FORMAT", 0,                                                                \
             "text, markdown, latex, csv, safe-csv or json (default: text)", 0                      \
     }
 
-/* The format of a table for stdout, which csv and json have for themselves (rg_terminal_data). */
+/* Parses the format of a table printed to stdout. With csv and json, switches stdout to raw data
+ * (rg_terminal_data). */
 RgStatus rg_command_table_format(const char *name, RgTableFormat *format, RgError *error);
 
-/* For argp parsers: the number in `text`, or the end of the program with a usage message that names
- * `what`. */
+/* For argp parsers: the number in `text`. On a bad number the program ends with a usage message
+ * that names `what`. */
 int64_t rg_argument_integer(const struct argp_state *state, const char *what, const char *text,
                             int64_t low, int64_t high);
 double rg_argument_real(const struct argp_state *state, const char *what, const char *text,
                         double low, double high);
 
-/* The only argument of a command, which `place` has then; the end of the program at a second. */
+/* Stores the only argument of a command in `place`. A second argument ends the program. */
 void rg_argument_only(const struct argp_state *state, const char *argument, const char **place);
 
-/* Bytes: a number above 0, perhaps with k, M, G or T for a thousand of the one before. */
+/* A size in bytes: a positive number, optionally with one of the suffixes k, M, G, T for a power
+ * of 1000. */
 double rg_argument_bytes(const struct argp_state *state, const char *what, const char *text);
 
-/* Parsers that commands share, as argp children: a command sets `state->child_inputs` at
- * ARGP_KEY_INIT to the struct that the child fills. */
+/* Parsers shared by commands, as argp children. At ARGP_KEY_INIT a command sets
+ * `state->child_inputs` to the struct that the child fills. */
 
-/* A config and its overrides (-s); the caller frees `overrides`. */
+/* A config and its overrides (-s). The caller frees `overrides`. */
 typedef struct RgConfigArguments {
     const char *path;
     const char **overrides;
@@ -82,11 +85,11 @@ typedef struct RgConfigArguments {
 
 extern const struct argp rg_config_argp;
 
-/* A results store, the experiment in it (-e) and the labels of `labels` methods. */
+/* A results store, an experiment in it (-e) and the labels of `labels` methods. */
 typedef struct RgStoreArguments {
-    bool optional;        /* the store may be left out */
+    bool optional;        /* the store may be omitted */
     int labels;           /* set by the command */
-    bool labels_optional; /* all or none of them */
+    bool labels_optional; /* all labels or none */
     const char *path;
     RgChoice choice;
     const char *label[2];
@@ -94,11 +97,12 @@ typedef struct RgStoreArguments {
 
 extern const struct argp rg_store_argp;
 
-/* Which trials (--where, --all), into an RgChoice; the caller frees `where`. */
+/* Selects trials (--where, --all), into an RgChoice. The caller frees `where`. */
 extern const struct argp rg_choice_argp;
-void rg_argument_where(RgChoice *choice, const char *argument); /* add a condition */
+void rg_argument_where(RgChoice *choice, const char *argument); /* adds a condition */
 
-/* A results store and which of its trials: both of these; the caller frees `choice.where`. */
+/* A results store and a choice of its trials: rg_store_argp and rg_choice_argp together. The
+ * caller frees `choice.where`. */
 extern const struct argp rg_trials_argp;
 
 #endif

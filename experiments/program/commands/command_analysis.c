@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* regatta table, plot and report: command lines of the folder analysis/. Those that test and rank
+/* regatta table, plot and report: command lines for analysis/. The commands that test and rank
  * methods are in command_statistics.c. */
 #include "analysis/compare/table.h"
 #include "analysis/figures/plot.h"
@@ -30,11 +30,11 @@ typedef struct TableArguments {
     const char *format;
     const char *statistic;   /* NULL: the mean */
     const char *paper;       /* NULL: none */
-    char *names;             /* of metrics, with commas between; NULL: not given */
-    const char *metrics[64]; /* the same cut at the commas, NULL-terminated */
+    char *names;             /* metrics, separated by commas; NULL: not given */
+    const char *metrics[64]; /* `names` split at the commas, NULL-terminated */
 } TableArguments;
 
-/* Options given again add to those before. */
+/* Repeated options accumulate. */
 static void add_metrics(TableArguments *a, const char *list) {
     char *all = a->names ? rg_string_format("%s,%s", a->names, list) : rg_string_copy(list);
     free(a->names);
@@ -45,7 +45,7 @@ static void split_metrics(TableArguments *a, struct argp_state *state) {
     int count = 0, most = (int)(sizeof a->metrics / sizeof *a->metrics) - 1;
     for (char *next = a->names, *name; (name = strsep(&next, ","));) {
         if (count == most)
-            argp_error(state, "--metrics names more than %d, expected no more", most);
+            argp_error(state, "--metrics: expected at most %d names", most);
         a->metrics[count++] = name;
     }
     a->options.metrics = a->metrics;
@@ -69,12 +69,12 @@ static error_t parse_table(int key, char *argument, struct argp_state *state) {
         return 0;
     case ARGP_KEY_END:
         if (a->paper && a->names)
-            argp_error(state, "--paper has metrics of its own, expected no --metrics beside it");
+            argp_error(state, "--paper cannot be combined with --metrics: it has its own metrics");
         if (a->names)
             split_metrics(a, state);
         if (a->paper && (a->statistic || a->options.against))
-            argp_error(state, "--paper shows means without tests, expected no --statistic and no "
-                              "--against beside it");
+            argp_error(state, "--paper cannot be combined with --statistic or --against: it shows "
+                              "means without tests");
         return 0;
     case KEY_STATISTIC:
         a->statistic = argument;
@@ -99,16 +99,15 @@ int rg_command_table(int argc, char **argv) {
     static const struct argp_option options[] = {
         RG_FORMAT_OPTION,
         {"metrics", 'm', "A,B,…", 0,
-         "columns; given again, more of them (default: the usual ones that there are)", 0},
+         "columns; if repeated, further columns (default: the usual metrics, where recorded)", 0},
         {"paper", 'p', "NAME", 0,
-         "the figures that a paper reports (dpo, hpgd, parl, sail, or a file of your own), with "
-         "the "
-         "experiment's beside them where RESULTS.db is given",
+         "the figures reported by a paper (dpo, hpgd, parl, sail, or a file of your own); with "
+         "RESULTS.db, the experiment's figures beside them",
          0},
         {"statistic", KEY_STATISTIC, "NAME", 0,
-         "over seeds: mean, or iqm, the interquartile mean (default: mean)", 0},
+         "aggregate over seeds: mean, or iqm, the interquartile mean (default: mean)", 0},
         {"against", KEY_AGAINST, "LABEL", 0,
-         "mark the figures that differ from this method's, by p-values adjusted by Holm", 0},
+         "mark figures that differ from this method's, by Holm-adjusted p-values", 0},
         {0},
     };
     static const struct argp argp = {
@@ -116,10 +115,10 @@ int rg_command_table(int argc, char **argv) {
         parse_table,
         "RESULTS.db\n--paper NAME [RESULTS.db]",
         "Print an experiment's results: one row per method, mean ± standard error over seeds.\v"
-        "Win rates have a 95 % interval over seeds and prompts, as all metrics have in csv and "
-        "json. Costs are beside the "
-        "results, time and memory also relative to DPO's. Trials that diverged are counted, never "
-        "averaged in. What the figures mean stands under the table.",
+        "Win rates have a 95 % interval over seeds and prompts; in csv and json, all metrics have "
+        "one. Costs are shown beside the results; time and memory are also given relative to "
+        "DPO's. Diverged trials are counted and excluded from averages. A legend under the table "
+        "explains the figures.",
         store_child,
         NULL,
         NULL};
@@ -191,11 +190,10 @@ static error_t parse_plot(int key, char *argument, struct argp_state *state) {
 int rg_command_plot(int argc, char **argv) {
     static const struct argp_option options[] = {
         {"kind", 'k', "KIND", 0,
-         "curve; budget, y of all methods at equal spendings x; heatmap, z over the swept options "
-         "x and y; frontier, y against the divergence x "
-         "and "
-         "the best reached; overoptimisation, y by both judges against the divergence; tournament, "
-         "all methods against each other (default: heatmap where -x and -y are swept options, else "
+         "curve; budget: y of all methods at equal spending x; heatmap: z over the swept options "
+         "x and y; frontier: y against the divergence x, with the Pareto frontier; "
+         "overoptimisation: y by both judges against the divergence; tournament: "
+         "all methods against each other (default: heatmap if -x and -y are swept options, else "
          "curve)",
          0},
         {NULL, 'x', "NAME", 0,
@@ -204,16 +202,16 @@ int rg_command_plot(int argc, char **argv) {
          "overoptimisation, flops for budget)",
          0},
         {NULL, 'y', "NAME", 0,
-         "metric, or the second option of a heat map; of a tournament the per-prompt metric that "
+         "metric, or the second option of a heat map; for a tournament, the per-prompt metric that "
          "decides a win (default: reward)",
          0},
         {NULL, 'z', "NAME", 0, "metric of a heat map (default: reward)", 0},
         {"method", KEY_METHOD, "LABEL", 0,
-         "method of a heat map (default: the one that has both options)", 0},
-        {"output", 'o', "FILE", 0, "figure to write: .svg, .png or .pdf by its suffix", 0},
+         "method of a heat map (default: the method that has both options)", 0},
+        {"output", 'o', "FILE", 0, "figure to write: .svg, .png or .pdf, by its suffix", 0},
         {"title", KEY_TITLE, "TEXT", 0, "title (default: none)", 0},
-        {"width", KEY_WIDTH, "PIXELS", 0, "width at 96 pixels to the inch (default: 480)", 0},
-        {"height", KEY_HEIGHT, "PIXELS", 0, "height (default: what suits the width)", 0},
+        {"width", KEY_WIDTH, "PIXELS", 0, "width at 96 pixels per inch (default: 480)", 0},
+        {"height", KEY_HEIGHT, "PIXELS", 0, "height (default: derived from the width)", 0},
         {0},
     };
     static const struct argp argp = {
@@ -221,10 +219,10 @@ int rg_command_plot(int argc, char **argv) {
         parse_plot,
         "RESULTS.db",
         "Plot any metric against any cost, another metric, or swept options.\v"
-        "One curve per method, the mean over seeds with a 95 % band (of three seeds or more). The "
-        "numbers are left beside "
-        "the figure as .tsv, and gnuplot's script. Figures are of their true size on paper with "
-        "letters of 9 points: a width of 336 is a column of a paper in two columns. Examples:\n\n"
+        "One curve per method: the mean over seeds, with a 95 % band for three seeds or more. The "
+        "data (.tsv) and the gnuplot script are written beside the figure. Figures have their true "
+        "size on paper, with 9-point text: a width of 336 is one column of a two-column paper. "
+        "Examples:\n\n"
         "  regatta plot results/verses-head-to-head.db -x flops -y win_rate_base -o win.svg\n"
         "  regatta plot results/bandit-exploration.db -x exploration -y reward -o ablation.png\n"
         "  regatta plot results/bandit-grid.db -x exploration -y mixture -z reward -o map.pdf\n"
@@ -276,9 +274,7 @@ int rg_command_report(int argc, char **argv) {
         {"output", 'o', "FILE", 0, "page to write (default: report.html)", 0},
         {"title", KEY_TITLE, "TEXT", 0, "title (default: the experiment's name)", 0},
         {"prompts", KEY_PROMPTS, "N", 0,
-         "prompts whose responses are shown (default: as many as there are, but at most 50, and "
-         "fewer where "
-         "there are many methods)",
+         "prompts whose responses are shown (default: all, at most 50, fewer with many methods)",
          0},
         {0},
     };

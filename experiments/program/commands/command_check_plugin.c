@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* regatta check-plugin: does what a plug-in registers keep what everything that is registered has
- * to keep? What that is stands in check_*.c. */
+/* regatta check-plugin: does a plug-in satisfy the contracts of what it registers? The contracts
+ * are checked in plugins/check_*.c. */
 #include "core/plugin.h"
 #include "experiments/program/commands/command.h"
 #include "experiments/program/plugins/check_plugin.h"
@@ -15,9 +15,9 @@ typedef struct CheckArguments {
 } CheckArguments;
 
 static const struct argp_option options[] = {
-    {"name", 'n', "NAME", 0, "only what is registered under that name", 0},
+    {"name", 'n', "NAME", 0, "check only what is registered under this name", 0},
     {"set", 's', "OPTION=VALUE", 0,
-     "an option of what is looked at, in place of its default; may be repeated", 0},
+     "set an option of the type under check, in place of its default; may be repeated", 0},
     {0},
 };
 
@@ -56,20 +56,20 @@ static const struct argp argp = {
     options,
     parse,
     "FILE.so",
-    "Load a plug-in, and look whether what it registers keeps what is asked of everything that is "
-    "built in: in seconds, on tasks of a few numbers.\v"
-    "Of an algorithm: the gradient of its loss against differences of it, a batch in parts, the "
-    "same bits with any number of threads and after a checkpoint, costs as its recipe has them, "
-    "all operations metered, the reward of a small bandit raised. Of an environment, a policy, a "
-    "judge, an estimator or an optimizer: what its header asks of it. A line for each claim: ok, "
-    "FAILED with what was found, or - where it says nothing of this one. The exit status is 0 only "
-    "where nothing failed. The plug-in's code is run: check only what you trust.",
+    "Load a plug-in and check that everything it registers satisfies the contract of the built-in "
+    "types, in seconds, on tasks of a few numbers.\v"
+    "Algorithm: the gradient of its loss against finite differences, micro-batches, equal bits "
+    "with any number of threads and after a checkpoint, costs equal to its recipe's, "
+    "all operations metered, a higher reward on a small bandit. Environment, policy, "
+    "judge, estimator or optimizer: what its header requires. One line per claim: ok, "
+    "FAILED with what was found, or - if the claim does not apply. The exit status is 0 only "
+    "if nothing failed. The plug-in's code is executed: check only plug-ins that you trust.",
     NULL,
     NULL,
     NULL,
 };
 
-/* The loaded plug-in of that file, under whatever path it was loaded first. */
+/* The loaded plug-in of that file, under whichever path it was first loaded. */
 static const RgLoadedPlugin *loaded_of(const char *file, RgError *error) {
     RgChecksum sum;
     const RgLoadedPlugin *plugin = NULL;
@@ -87,7 +87,7 @@ static void check_one(RgKind kind, const RgDescriptor *about, const CheckArgumen
         options_count++;
     printf("%s %s: %s\n", rg_kind_names[kind], about->name, about->summary);
     rg_claim(claims, true, "its descriptor is whole", "%d option%s, each with its default and help",
-             options_count, options_count == 1 ? "" : "s"); /* else it was refused when loaded */
+             options_count, options_count == 1 ? "" : "s"); /* loading checked this */
     rg_check_registered(kind, about, a->options ? a->options : "", claims);
     fflush(stdout);
 }
@@ -96,8 +96,7 @@ static RgStatus check(const CheckArguments *a, RgError *error) {
     RG_TRY(rg_plugin_load(a->file, error));
     const RgLoadedPlugin *plugin = loaded_of(a->file, error);
     if (!plugin)
-        return rg_fail(error, RG_E_FILE, "%s: is another file than the one that was loaded",
-                       a->file);
+        return rg_fail(error, RG_E_FILE, "%s: differs from the file that was loaded", a->file);
     RgClaims claims = {.stream = stdout};
     int found = 0;
     for (int kind = 0; kind < RG_KINDS; kind++) {

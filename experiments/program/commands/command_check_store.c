@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* regatta check-store: is a results store whole, and what of it can be saved. */
+/* regatta check-store: finds damage in a results store, and saves its intact trials. */
 #include "core/results/store_check.h"
 #include "core/results/store_merge.h"
 #include "experiments/program/commands/command.h"
@@ -12,7 +12,7 @@ typedef struct CheckArguments {
 } CheckArguments;
 
 static const struct argp_option options[] = {
-    {"save", 's', "NEW.db", 0, "copy the trials that are whole into this store", 0},
+    {"save", 's', "NEW.db", 0, "copy the intact trials into this store", 0},
     {0},
 };
 
@@ -38,18 +38,17 @@ static const struct argp argp = {
     options,
     parse,
     "RESULTS.db",
-    "Tell whether a results store is whole, as one from elsewhere or from a bad disk may not be.\v"
-    "Looked at are the file's pages and indices, the type and range of every value, keys and "
-    "labels, whom each row belongs to, whether every evaluation has all its metrics and items, "
-    "whether curves have the rows of all steps that a trial's config calls for, and whether "
-    "weights "
-    "and checkpoints beside the store are those that it knows. Where there are none, as in a store "
-    "that was sent alone, that is noted, and no damage. "
-    "What is wrong is told by experiment and trial. A number that was changed in place, to another "
-    "of its kind, cannot be told. The exit status is 0 only where nothing is wrong. The store is "
+    "Check a results store for damage, such as from a bad disk or an incomplete transfer.\v"
+    "Checked are the file's pages and indices, the type and range of every value, keys and "
+    "labels, the owner of each row, whether every evaluation has all its metrics and items, "
+    "whether curves have rows for all steps required by a trial's config, and whether the weights "
+    "and checkpoints beside the store match it. Absent weights, as of a store that was sent "
+    "alone, are noted and are no damage. "
+    "Damage is reported by experiment and trial. A number that was replaced by another valid "
+    "number cannot be detected. The exit status is 0 only if nothing is wrong. The store is "
     "only read.\n\n"
-    "With --save, trials that are whole are copied into another store, with their weights and "
-    "checkpoints, as regatta merge copies them; those that are not are run again by regatta run.",
+    "With --save, intact trials are copied into another store, with their weights and "
+    "checkpoints, as by regatta merge; regatta run repeats the others.",
     NULL,
     NULL,
     NULL,
@@ -68,8 +67,8 @@ static void tell_trial(const RgTrialCheck *trial) {
 
 static void tell(const CheckArguments *a, const RgStoreCheck *check) {
     bool clean = rg_store_check_is_clean(check);
-    printf("%s: %d trials, %d of them whole%s\n", a->path, check->trial_count, check->whole_count,
-           clean ? ", and nothing else amiss" : "");
+    printf("%s: %d trials, %d of them intact%s\n", a->path, check->trial_count, check->whole_count,
+           clean ? ", no other damage" : "");
     for (int i = 0; i < check->count; i++)
         printf("  %s\n", check->findings[i]);
     for (int i = 0; i < check->trial_count; i++)
@@ -78,9 +77,9 @@ static void tell(const CheckArguments *a, const RgStoreCheck *check) {
     for (int i = 0; i < check->note_count; i++)
         printf("  note: %s\n", check->notes[i]);
     if (check->whole_count == 0 && (a->save || !clean))
-        printf("nothing of it can be saved: no trial is whole\n");
+        printf("nothing can be saved: every trial is damaged\n");
     else if (!clean && !a->save)
-        printf("what is whole can be saved: regatta check-store %s --save NEW.db\n", a->path);
+        printf("to save the intact trials: regatta check-store %s --save NEW.db\n", a->path);
 }
 
 static RgStatus save(const CheckArguments *a, const RgStoreCheck *check, RgError *error) {
@@ -96,7 +95,7 @@ static RgStatus save(const CheckArguments *a, const RgStoreCheck *check, RgError
     }
     (saved > 0 ? rg_store_close : rg_store_discard)(store);
     if (status == RG_OK)
-        printf("%s: has %d trials of it now\n", a->save, check->whole_count);
+        printf("%s: now has %d of its trials\n", a->save, check->whole_count);
     return status;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* regatta export: a policy for other programs. */
+/* regatta export: writes a policy for other programs. */
 #include "analysis/store/choice.h"
 #include "core/models/hugging_face.h"
 #include "core/results/weights.h"
@@ -12,7 +12,7 @@
 enum { KEY_SEED = 256 };
 
 typedef struct ExportArguments {
-    const char *policy; /* a file of weights; NULL: of a trial */
+    const char *policy; /* a file of weights; NULL: the policy of a trial */
     const char *store, *trial;
     RgChoice choice;
     int64_t seed;
@@ -20,11 +20,11 @@ typedef struct ExportArguments {
 } ExportArguments;
 
 static const struct argp_option options[] = {
-    {"policy", 'p', "WEIGHTS", 0, "a transformer policy, as sample and score take it", 0},
-    {"tokenizer", 't', "FILE", 0, "its tokenizer.json, to be put beside the weights", 0},
+    {"policy", 'p', "WEIGHTS", 0, "a transformer policy, as for sample and score", 0},
+    {"tokenizer", 't', "FILE", 0, "its tokenizer.json, copied into the folder", 0},
     {"output", 'o', "FOLDER", 0, "folder to write", 0},
     {"experiment", 'e', "NAME", 0, "experiment in the store (default: whichever has the trial)", 0},
-    {"seed", KEY_SEED, "N", 0, "seed, where several trials have the label", 0},
+    {"seed", KEY_SEED, "N", 0, "seed, if several trials have the label", 0},
     {0},
 };
 
@@ -35,18 +35,18 @@ static void parse_argument(ExportArguments *a, char *argument, struct argp_state
     *places[state->arg_num] = argument;
 }
 
-/* With --policy the one argument is the folder, which -o may name too. */
+/* With --policy the only argument is the folder, which -o may name instead. */
 static void check(ExportArguments *a, struct argp_state *state) {
     if (a->policy && !a->folder) {
         a->folder = a->store;
         a->store = NULL;
     }
     if (a->policy && (a->store || a->trial))
-        argp_error(state, "--policy names a file of weights, expected no trial beside it");
+        argp_error(state, "--policy cannot be combined with a trial: it names a file of weights");
     const RgChoice *c = &a->choice;
     if (a->policy && (a->seed >= 0 || c->experiment || c->where_count > 0 || c->all))
-        argp_error(state, "--seed, --experiment, --where and --all choose a trial, expected no "
-                          "--policy beside them");
+        argp_error(state, "--policy cannot be combined with --seed, --experiment, --where or "
+                          "--all: they choose a trial");
     if (a->policy ? !a->folder : !a->trial || !a->folder)
         argp_error(state, "expected --policy WEIGHTS and a folder to write, or a results store, a "
                           "trial's label or key, and -o FOLDER");
@@ -90,20 +90,19 @@ static const struct argp argp = {
     options,
     parse,
     "RESULTS.db LABEL|KEY -o FOLDER\n--policy WEIGHTS FOLDER",
-    "Write a policy in Hugging Face's layout, for other programs: the final one of a trial, or one "
-    "in a file.\v"
+    "Write a policy in Hugging Face's layout, for other programs: the final policy of a trial, or "
+    "one from a file.\v"
     "FOLDER gets config.json and model.safetensors, as LlamaForCausalLM, Qwen2ForCausalLM or "
-    "GPT2LMHeadModel, and tokenizer.json where one is given. This program loads it too: as "
-    "policy.weights of a config, and as --policy. Labels are as regatta table prints them, keys as "
-    "regatta run --dry-run does. A label is that of a trial of the config that was run last, "
-    "unless "
-    "--where or --all take others, a key that of any.",
+    "GPT2LMHeadModel, and tokenizer.json if one is given. This program can load the folder too, as "
+    "policy.weights in a config and as --policy. regatta table prints labels; regatta run "
+    "--dry-run prints keys. A label selects a trial of the latest config, unless --where or "
+    "--all select others. A key selects a trial of any config.",
     choice_child,
     NULL,
     NULL,
 };
 
-/* The file of the trial's final weights, malloc'd, which is what the store knows. */
+/* Path of the trial's final weights, as recorded in the store. The caller frees `path`. */
 static RgStatus find_weights(const ExportArguments *a, RgStore *store, char **path,
                              RgError *error) {
     RgTrialRow row;
@@ -112,14 +111,15 @@ static RgStatus find_weights(const ExportArguments *a, RgStore *store, char **pa
     RgStatus status = RG_OK;
     *path = rg_weights_path(a->store, row.key, RG_WEIGHTS_FINAL);
     if (!rg_trial_row_is_done(&row))
-        status = rg_fail(error, RG_E_USAGE,
-                         "%s: %s, seed %lld (key %s) is %s: only a trial that is finished or "
-                         "diverged has a final policy",
-                         a->store, row.label, (long long)row.seed, row.key, row.status);
+        status =
+            rg_fail(error, RG_E_USAGE,
+                    "%s: %s, seed %lld (key %s) is %s: only a finished or diverged trial has a "
+                    "final policy",
+                    a->store, row.label, (long long)row.seed, row.key, row.status);
     else
         status = rg_weights_look(store, row.id, row.key, RG_WEIGHTS_FINAL, &missing, error);
     if (status == RG_OK && access(*path, F_OK) != 0)
-        status = rg_fail(error, RG_E_FILE, "%s: the weights of %s, seed %lld are not there", *path,
+        status = rg_fail(error, RG_E_FILE, "%s: the weights of %s, seed %lld are missing", *path,
                          row.label, (long long)row.seed);
     rg_trial_row_clear(&row);
     return status;

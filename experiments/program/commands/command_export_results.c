@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* regatta export-results: what a store holds, for other programs. A command of its own beside
- * export, which writes a policy: nothing that one of them takes means anything to the other. */
+/* regatta export-results: writes the contents of a store for other programs. It is separate from
+ * export, which writes a policy, because the two share no options. */
 #include "analysis/report/export.h"
 #include "experiments/program/commands/command.h"
 
@@ -16,9 +16,8 @@ enum { KEY_WHERE = 256 };
 static const struct argp_option options[] = {
     {"experiment", 'e', "NAME", 0, "experiment in the store (default: all)", 0},
     {"where", KEY_WHERE, "OPTION=VALUE", 0,
-     "trials with this setting alone, such as algorithm.beta=0.2, seed=1 or label=dpo; given "
-     "again, "
-     "with all of them (default: all trials, of every config that was run)",
+     "only trials with this setting, such as algorithm.beta=0.2, seed=1 or label=dpo; if repeated, "
+     "all conditions must hold (default: all trials of every config that was run)",
      0},
     {"format", 'f', "FORMAT", 0, "csv, safe-csv, jsonl or tensorboard (default: csv)", 0},
     {"output", 'o', "FOLDER", 0, "folder to write to", 0},
@@ -57,14 +56,13 @@ static const struct argp argp = {
     parse,
     "RESULTS.db",
     "Write results for other programs: tables as CSV or JSON lines, curves for TensorBoard.\v"
-    "FOLDER gets trials, metrics, items and responses as .csv or .jsonl, a row each: trials with "
-    "their settings, metrics by step with what the meter read, numbers per evaluated item, sampled "
-    "responses. experiment and key tell whose a row is. An empty field of CSV, null in JSON, is a "
-    "number that is not one, or a missing one. safe-csv is CSV for spreadsheets: a text that they "
-    "would "
-    "take for a formula begins with an apostrophe. For TensorBoard, each trial is a run "
-    "EXPERIMENT/LABEL/seed-N-KEY with its metrics, the meter's readings and its settings; times "
-    "count training only.\n\n"
+    "FOLDER gets trials, metrics, items and responses as .csv or .jsonl, one row each: trials with "
+    "their settings, metrics by step with the meter's readings, numbers per evaluated item, "
+    "sampled responses. The columns experiment and key identify a row's trial. An empty CSV field, "
+    "null in JSON, is a missing or non-finite number. safe-csv is CSV for spreadsheets: a text "
+    "that they would take for a formula begins with an apostrophe. For TensorBoard, each trial is "
+    "a run EXPERIMENT/LABEL/seed-N-KEY with its metrics, the meter's readings and its settings; "
+    "times count training only.\n\n"
     "  regatta export-results results/bandit.db -f tensorboard -o runs\n"
     "  tensorboard --logdir runs",
     NULL,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* regatta forget: trials that nobody needs any more, out of a store. */
+/* regatta forget: removes trials from a store. */
 #include "core/names.h"
 #include "core/new_file.h"
 #include "core/results/parts.h"
@@ -23,8 +23,8 @@ typedef struct ForgetArguments {
 static const struct argp_option options[] = {
     {"experiment", 'e', "NAME", 0, "experiment in the store (default: whichever has the trials)",
      0},
-    {"seed", KEY_SEED, "N", 0, "the trial of this seed alone (default: those of all seeds)", 0},
-    {"yes", KEY_YES, NULL, 0, "do not ask", 0},
+    {"seed", KEY_SEED, "N", 0, "only the trial of this seed (default: trials of all seeds)", 0},
+    {"yes", KEY_YES, NULL, 0, "do not ask for confirmation", 0},
     {0},
 };
 
@@ -59,12 +59,11 @@ static const struct argp argp = {
     parse,
     "RESULTS.db LABEL|KEY",
     "Remove trials from a results store: their rows, weights and checkpoints.\v"
-    "Of a label, the trials of all seeds and of every config that was run are removed, of a key "
-    "that "
-    "one. Labels are as regatta table prints them, keys as regatta run --dry-run does. It asks "
-    "before it removes anything; without a terminal to ask on, expected is --yes. A store that is "
-    "being written is refused. What judges were paid for, and what the reference says of pairs, "
-    "stays, and the next run of the config makes the trials anew.",
+    "A label selects the trials of all seeds and of every config that was run; a key selects one "
+    "trial. regatta table prints labels; regatta run --dry-run prints keys. The command asks for "
+    "confirmation; without a terminal, --yes is required. A store that is being written is "
+    "refused. Cached judge scores and reference log-probabilities are kept. The next run of the "
+    "config repeats the trials.",
     NULL,
     NULL,
     NULL,
@@ -76,14 +75,14 @@ static void tell(const RgTrialRow *row, FILE *out) {
             row->swept && strcmp(row->swept, "{}") != 0 ? row->swept : "");
 }
 
-/* Trials of one name in two experiments are hardly meant together. */
+/* A name that matches trials of two experiments is ambiguous. */
 static RgStatus check_experiments(const ForgetArguments *a, const RgTrialRows *rows,
                                   RgError *error) {
     for (int i = 1; i < rows->count; i++)
         if (strcmp(rows->at[i].experiment, rows->at[0].experiment) != 0)
             return rg_fail(
                 error, RG_E_USAGE,
-                "%s: trials of %s and of %s are called \"%s\": choose one with --experiment",
+                "%s: trials of %s and of %s are called \"%s\": choose one by --experiment",
                 a->store, rows->at[0].experiment, rows->at[i].experiment, a->name);
     return RG_OK;
 }
@@ -112,8 +111,8 @@ static void remove_weights(RgStore *store, const RgTrialRow *row, RgWeightsFile 
     free(path);
 }
 
-/* A checkpoint must not outlive the rows, which a later run would lack; final weights must not go
- * before them, as the store may refuse. */
+/* The checkpoint goes before the rows: a later run would resume from it without their earlier
+ * steps. Final weights go after the rows, because the store may refuse to remove those. */
 static RgStatus forget(RgStore *store, const RgTrialRow *row, RgError *error) {
     remove_weights(store, row, RG_WEIGHTS_CHECKPOINT);
     RG_TRY(rg_store_trial_forget(store, row->id, error));
@@ -138,10 +137,10 @@ static RgStatus forget_all(const ForgetArguments *a, RgStore *store, RgError *er
     return status;
 }
 
-/* Parts of a run that was shared out have trials of their own, which go in first. */
+/* Opens the store. The partial stores of a parallel run are merged first: they contain trials. */
 static RgStatus open_whole(const char *path, RgStore **store, RgError *error) {
     *store = NULL;
-    if (access(path, F_OK) != 0) /* writing would make it */
+    if (access(path, F_OK) != 0) /* opening for writing would create it */
         return rg_store_open(path, false, store, error);
     RG_TRY(rg_store_open(path, true, store, error));
     RgStatus status = rg_store_verify(*store, RG_VERIFY_PAGES, error);

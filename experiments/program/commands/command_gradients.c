@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* regatta check-gradients: gradient estimators against exact gradients. */
+/* regatta check-gradients: compares gradient estimators with exact gradients. */
 #include "analysis/figures/gnuplot.h"
 #include "core/tensor/threads.h"
 #include "experiments/program/commands/command.h"
@@ -14,7 +14,7 @@ typedef struct GradientArguments {
     int64_t samples;
     double deviation;
     const char *figure, *cost_figure; /* NULL: not drawn */
-    RgGradientRow *rows;              /* [count] their strings are the experiment's */
+    RgGradientRow *rows;              /* [count] their strings belong to the experiment */
     int count;
 } GradientArguments;
 
@@ -23,13 +23,13 @@ enum { KEY_COST_FIGURE = 256 };
 static const struct argp_option options[] = {
     {"samples", 'n', "N", 0, "batches per estimator (default: 2000)", 0},
     {"deviation", 'd', "D", 0,
-     "how far from the reference: deviation of the normal numbers added to its parameters "
+     "distance from the reference: standard deviation of the normal noise added to its parameters "
      "(default: 1)",
      0},
     {"figure", 'f', "FILE", 0,
-     "draw bias and variance of every row, apart: .svg, .png or .pdf by its suffix", 0},
+     "draw bias and variance of every row: .svg, .png or .pdf, by its suffix", 0},
     {"cost-figure", KEY_COST_FIGURE, "FILE", 0,
-     "draw the error of PARL's hypergradients over their cost", 0},
+     "draw the error of PARL's hypergradients against their cost", 0},
     {0},
 };
 
@@ -62,29 +62,27 @@ static const struct argp argp = {
     options,
     parse,
     "CONFIG",
-    "Hold every algorithm's stochastic gradient against the exact gradient of its objective.\v"
-    "CONFIG's environment must be a bandit, where the objective J = E[F] and its gradient, through "
-    "the distributions of responses and labels as well, are sums; for PARL, it may be a tabular "
-    "process. Mixture and exploration are set to 1, where SAIL's gradient is meant to be that of "
-    "J; "
-    "algorithms that drop a term by design (online-dpo, score_term none, estimator none) show what "
-    "it amounts to. PARL has a row for each trial, at a random reward and the policy that is "
-    "optimal for it, with what one hypergradient takes: Hessian-vector products, further "
-    "gradients, "
-    "FLOPs, seconds (! where an estimate failed), and the trial's swept values.\n\n"
+    "Compare every algorithm's stochastic gradient with the exact gradient of its objective.\v"
+    "CONFIG's environment must be a bandit, for which the objective J = E[F] and its gradient, "
+    "including that through the distributions of responses and labels, are finite sums. For PARL "
+    "it may be a tabular MDP. Mixture and exploration are set to 1, where SAIL's gradient should "
+    "equal that of J. Algorithms that drop a term by design (online-dpo, score_term none, "
+    "estimator none) show its size. PARL has one row per trial, at a random reward and its optimal "
+    "policy, with the cost of one hypergradient: Hessian-vector products, further gradients, "
+    "FLOPs, seconds (! marks a failed estimate), and the trial's swept values.\n\n"
     "  bias      |mean − exact| / |exact|\n"
     "  noise     the bias that N batches of an unbiased estimator would show by chance\n"
     "  worst     largest deviation of a coordinate, in its standard errors; * marks above 4\n"
     "  variance  E|g − mean|² / |exact|² of one batch\n"
     "  cosine    between mean and exact gradient\n\n"
-    "Where the exact gradient is 0, as that of some is at the reference (--deviation 0), the "
+    "If the exact gradient is 0, as for some methods at the reference (--deviation 0), the "
     "relative columns have a dash.",
     children,
     NULL,
     NULL,
 };
 
-/* A column of its own, empty but for a dash where there is no number. */
+/* A relative column: a dash if the value is not finite. */
 static void print_relative(int width, int digits, double value) {
     if (isnan(value))
         printf(" %*s–", width - 1, "");
@@ -109,7 +107,7 @@ static void print_row(const RgGradientRow *row, void *context) {
     fflush(stdout);
 }
 
-/* Before anything is measured, which may take long. */
+/* Checked first, because measuring may take long. */
 static RgStatus check_figures(const GradientArguments *a, RgError *error) {
     if (a->figure)
         RG_TRY(rg_gnuplot_check(a->figure, error));
@@ -138,7 +136,7 @@ int rg_command_check_gradients(int argc, char **argv) {
     argp_parse(&argp, argc, argv, 0, NULL, &a);
     RgError error = {0};
     RgExperiment *experiment = NULL;
-    rg_threads_set(1); /* tables of a few cells: threads would only wait for each other */
+    rg_threads_set(1); /* tables of a few cells: more threads would only add barriers */
     RgStatus status = check_figures(&a, &error);
     if (status == RG_OK)
         status = rg_experiment_open(a.config.path, a.config.overrides, a.config.override_count,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* regatta merge: results stores into one. */
+/* regatta merge: copies results stores into one. */
 #include "core/results/store_merge.h"
 #include "experiments/program/commands/command.h"
 
@@ -14,7 +14,7 @@ typedef struct MergeArguments {
 } MergeArguments;
 
 static const struct argp_option options[] = {
-    {"quiet", 'q', NULL, 0, "no counts", 0},
+    {"quiet", 'q', NULL, 0, "do not print counts", 0},
     {0},
 };
 
@@ -34,7 +34,7 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
         return 0;
     case ARGP_KEY_END:
         if (a->source_count == 0)
-            argp_error(state, "expected a results store to write and others to merge into it");
+            argp_error(state, "expected a results store to write and stores to merge into it");
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -46,12 +46,13 @@ static const struct argp argp = {
     parse,
     "TARGET.db SOURCE.db...",
     "Copy experiments and trials of other results stores into one, with their weights.\v"
-    "TARGET is made if it is not there. Of two records of one trial, the finished one stands for "
-    "the unfinished; equal ones become one; two different results are refused by name, and then "
-    "nothing of that source is merged, nor is TARGET made. Sources are only read. A merge that was "
-    "interrupted is run again. Unfinished trials come with their checkpoints: regatta run goes on "
-    "with them. Weights and checkpoints are held against their SHA-256: damaged weights refuse the "
-    "source by name, a damaged checkpoint is named, and its trial comes without it.",
+    "TARGET is created if it does not exist. Of two records of one trial, a finished one replaces "
+    "an unfinished one, and equal ones are kept once. Two different results are an error that "
+    "names the trial; then nothing of that source is merged, and TARGET is not created. Sources "
+    "are only read. After an interruption, run the merge again. Unfinished trials are copied with "
+    "their checkpoints, and regatta run resumes them. Weights and checkpoints are checked against "
+    "their SHA-256: damaged weights are an error for their source; a damaged checkpoint is "
+    "reported, and its trial is copied without it.",
     NULL,
     NULL,
     NULL,

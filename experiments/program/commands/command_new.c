@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* regatta new: a folder to begin a plug-in in. What is written lies in
- * experiments/program/templates/, where
- * @NAME@ stands for the name, @KIND@ for the kind, @AN@ for its article. */
+/* regatta new: creates a folder for a new plug-in from experiments/program/templates/. In the
+ * templates, @NAME@ is replaced by the name, @KIND@ by the kind, @AN@ by its article. */
 #include "core/files.h"
 #include "core/names.h"
 #include "core/new_file.h"
@@ -40,24 +39,23 @@ static const struct argp argp = {
     NULL,
     parse,
     "KIND NAME [FOLDER]",
-    "Begin a plug-in of your own: an algorithm, environment, judge, estimator or optimizer.\v"
-    "FOLDER (default: ./NAME) is made, with a source that works, a Makefile, a config that races "
-    "it "
-    "beside what is built in, and a page that tells how to go on:\n\n"
+    "Create a plug-in of your own: an algorithm, environment, judge, estimator or optimizer.\v"
+    "FOLDER (default: ./NAME) gets a working source, a Makefile, a config that compares it with "
+    "the built-in types, and a README with the next steps:\n\n"
     "  regatta new algorithm mine\n"
     "  cd mine && make && make check && make race\n\n"
-    "A folder that is there has to be empty. Names are lower-case letters, digits and hyphens.",
+    "An existing folder must be empty. Names are lower-case letters, digits and hyphens.",
     NULL,
     NULL,
     NULL,
 };
 
-/* ---- what is written ---- */
+/* ---- templates ---- */
 
 static const struct {
     RgKind kind;
     const char *article;
-    bool texts; /* it comes with texts.jsonl, of which the Makefile makes a tokenizer */
+    bool texts; /* has texts.jsonl, from which the Makefile trains a tokenizer */
 } kinds[] = {{RG_ALGORITHM, "an", false},
              {RG_ENVIRONMENT, "an", false},
              {RG_JUDGE, "a", true},
@@ -80,7 +78,7 @@ static RgStatus find_kind(const char *name, int *found, RgError *error) {
                    name, rg_suggest(name, names).text);
 }
 
-/* `text` with all of `word` replaced; takes `text`, malloc'd. */
+/* Replaces every `word` in `text` by `by`. Frees `text`; the caller frees the result. */
 static char *replace(char *text, const char *word, const char *by) {
     char *out = NULL, *at = text, *found;
     size_t size;
@@ -133,15 +131,15 @@ static RgStatus write_all(const NewArguments *a, int kind, RgError *error) {
     return write_one(a, kind, "README.in", "README.md", error);
 }
 
-/* ---- where ---- */
+/* ---- the folder ---- */
 
-/* Make the folder, or take one that is empty; whether it was made out. */
+/* Creates the folder, or accepts an empty one. `made`: whether it was created. */
 static RgStatus take_folder(const char *path, bool *made, RgError *error) {
     DIR *folder = opendir(path);
     *made = false;
     if (!folder && errno != ENOENT)
         return rg_fail(error, RG_E_USAGE,
-                       "new: %s: %s: expected a folder that is empty or not there", path,
+                       "new: %s: %s: expected a folder that is empty or does not exist", path,
                        strerror(errno));
     if (!folder) {
         RG_TRY(rg_folders_make_above(path, error));
@@ -154,8 +152,7 @@ static RgStatus take_folder(const char *path, bool *made, RgError *error) {
     closedir(folder);
     return empty ? RG_OK
                  : rg_fail(error, RG_E_USAGE,
-                           "new: %s is there and not empty: expected another FOLDER, or remove it",
-                           path);
+                           "new: %s is not empty: expected another FOLDER, or remove it", path);
 }
 
 static RgStatus make(NewArguments *a, RgError *error) {
@@ -165,7 +162,7 @@ static RgStatus make(NewArguments *a, RgError *error) {
     if (fault)
         return rg_fail(error, RG_E_USAGE, "new: \"%s\": %s", a->name, fault);
     if (rg_find(kinds[kind].kind, a->name))
-        return rg_fail(error, RG_E_USAGE, "new: there is %s %s \"%s\" already: expected a new name",
+        return rg_fail(error, RG_E_USAGE, "new: %s %s \"%s\" exists already: expected a new name",
                        kinds[kind].article, a->kind, a->name);
     if (!a->folder)
         a->folder = a->name;
@@ -184,7 +181,7 @@ int rg_command_new(int argc, char **argv) {
     RgStatus status = make(&a, &error);
     if (status == RG_OK)
         printf("%s: %s.c, %s.cfg, Makefile, README.md\n"
-               "go on: cd %s && make && make check && make race\n",
+               "next: cd %s && make && make check && make race\n",
                a.folder, a.name, a.name, a.folder);
     return rg_command_end(status, &error);
 }

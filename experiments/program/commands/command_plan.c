@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* regatta plan: what the trials of a config will take. */
+/* regatta plan: estimates the memory and FLOPs of a config's trials. */
 #include "core/tensor/threads.h"
 #include "experiments/program/commands/command.h"
 #include "experiments/program/config/cost_estimate.h"
@@ -16,8 +16,8 @@ typedef struct PlanArguments {
 } PlanArguments;
 
 static const struct argp_option options[] = {
-    {"threads", 't', "N", 0, "threads that the run will have (default: all processors)", 0},
-    {"exact", 'x', NULL, 0, "bytes and operations as plain numbers", 0},
+    {"threads", 't', "N", 0, "threads of the planned run (default: all processors)", 0},
+    {"exact", 'x', NULL, 0, "print bytes and operations as plain numbers", 0},
     {0},
 };
 
@@ -46,18 +46,16 @@ static const struct argp argp = {
     "CONFIG",
     "Tell what the trials of an experiment will take: parameters, memory by part, operations of a "
     "step.\v"
-    "Nothing is sampled, trained or written. Sequences are taken to be as long as they may be: the "
-    "longest prompt, and a response of the limit. Of the seeds only the first is told. Memory is "
-    "the process's at its peak; results of `regatta run` tell what it was. The run's total is that "
-    "of its largest trial. After a ≤ stands the most that may be, where it hangs on what is found "
-    "on "
-    "the way.",
+    "Nothing is sampled, trained or written. Sequences are assumed to have maximal length: the "
+    "longest prompt, and a response at the limit. Only the first seed is shown. Memory is the peak "
+    "of the process; `regatta run` records the measured peak. The total of the run is that of its "
+    "largest trial. A ≤ marks an upper bound, where the value depends on intermediate results.",
     children,
     NULL,
     NULL,
 };
 
-/* With three digits, or all of them. */
+/* With three digits, or in full if `exact`. */
 static const char *amount(double value, bool exact, char text[32]) {
     if (!exact)
         return rg_units_text(value, text);
@@ -65,7 +63,7 @@ static const char *amount(double value, bool exact, char text[32]) {
     return text;
 }
 
-/* A line of the plan; what is nothing is left out. */
+/* Prints one line; zero values are omitted. */
 static void tell(const char *what, double value, const char *unit, const char *note, bool exact) {
     char text[32];
     if (value > 0)
@@ -78,12 +76,12 @@ static void tell_operations(const RgTrialCost *cost, bool exact) {
         const char *what;
         double flops;
     } lines[] = {
-        {"policy", cost->policy_flops},        {"reference", cost->reference_flops},
-        {"sampling", cost->sampling_flops},    {"other networks", cost->other_flops},
-        {"in all", rg_trial_step_flops(cost)}, {"before the first step", cost->create_flops}};
+        {"policy", cost->policy_flops},       {"reference", cost->reference_flops},
+        {"sampling", cost->sampling_flops},   {"other networks", cost->other_flops},
+        {"total", rg_trial_step_flops(cost)}, {"before the first step", cost->create_flops}};
     if (cost->policy_flops > 0)
-        printf("  operations of a step%s\n",
-               cost->at_most ? ", at most: how often hangs on what is found" : "");
+        printf("  operations per step%s\n",
+               cost->at_most ? ", at most: their number depends on intermediate results" : "");
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
         char text[32];
         if (lines[i].flops > 0)
@@ -115,7 +113,7 @@ static void show(const RgTrialSpec *plan, const RgTrialCost *cost, bool exact) {
     tell("operands", cost->copies, "B", "in bf16, or widened from it", exact);
     tell("largest temporary", cost->temporary, "B", cost->temporary_of ? cost->temporary_of : "",
          exact);
-    tell(cost->left_out ? "in all, at least" : "in all, at the peak", cost->total, "B", "", exact);
+    tell(cost->left_out ? "total, at least" : "total, at the peak", cost->total, "B", "", exact);
     tell_operations(cost, exact);
     if (cost->left_out)
         printf("  without %s\n", cost->left_out);
@@ -127,7 +125,7 @@ static RgStatus plan_all(const RgExperiment *experiment, bool exact, RgError *er
     for (int64_t i = 0; i < experiment->trial_count && status == RG_OK; i++) {
         const RgTrialSpec *plan = &experiment->trials[i];
         if (plan->seed != experiment->trials[0].seed)
-            break; /* seeds are outermost, and change nothing */
+            break; /* seeds are the outermost loop and do not change the cost */
         RgTrialCost cost;
         status = rg_cost_estimate_trial(&planner, plan, &cost, error);
         if (status == RG_OK) {

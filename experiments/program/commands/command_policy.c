@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* regatta sample and regatta score: a policy by itself, on lines of JSON. */
+/* regatta sample and regatta score: apply one policy to lines of JSON. */
 #include "core/policy/policy.h"
 #include "core/results/weights.h"
 #include "core/tensor/threads.h"
@@ -17,7 +17,7 @@
 #include <string.h>
 
 enum { KEY_TOP_K = 256, KEY_TOP_P, KEY_MIN_P, KEY_SEED, KEY_LIMIT, KEY_STOP, KEY_STOP_ID };
-enum { SCORED_AT_ONCE = 64 }; /* lines: bounds the memory, whatever the file's length */
+enum { SCORED_AT_ONCE = 64 }; /* lines per batch: bounds the memory for files of any length */
 
 typedef struct PolicyArguments {
     const char *policy, *tokenizer, *file, *prompt;
@@ -28,7 +28,7 @@ typedef struct PolicyArguments {
     RgTokens stop_ids;
 } PolicyArguments;
 
-/* The policy and, where one was named, its tokenizer. */
+/* The policy and, if given, its tokenizer. */
 typedef struct Model {
     RgPolicy *policy;
     RgTokenizer *tokenizer;
@@ -50,7 +50,7 @@ static void close_model(Model *model) {
 
 /* ---- one line ---- */
 
-/* Where a line stands, for messages. */
+/* Position of a line, for messages. */
 typedef struct Place {
     const char *file;
     long line;
@@ -77,8 +77,8 @@ static void encode(const Model *model, const char *text, size_t size, RgTokens *
     rg_tokenizer_encode(model->tokenizer, text, size, tokens);
 }
 
-/* The response's ids are what follows the prompt's in the whole text's: the way a policy reads it.
- */
+/* The response's ids are those that follow the prompt's ids in the encoding of the whole text, as
+ * a policy sees them. */
 static RgStatus encode_line(const Model *model, const json_t *prompt, const json_t *response,
                             Place place, RgTokens *tokens, int64_t *prompt_length, RgError *error) {
     RgTokens whole = {0};
@@ -93,13 +93,12 @@ static RgStatus encode_line(const Model *model, const json_t *prompt, const json
     for (int64_t i = tokens->count; continues && i < whole.count; i++)
         rg_tokens_append(tokens, whole.id[i]);
     rg_tokens_release(&whole);
-    return continues
-               ? RG_OK
-               : rg_fail(error, RG_E_FORMAT,
-                         "%s:%ld: a token crosses the border between prompt and response: end "
-                         "the prompt at a word's end, or give prompt_tokens and "
-                         "response_tokens",
-                         place.file, place.line);
+    return continues ? RG_OK
+                     : rg_fail(error, RG_E_FORMAT,
+                               "%s:%ld: a token spans the border between prompt and response: end "
+                               "the prompt at a word's end, or give prompt_tokens and "
+                               "response_tokens",
+                               place.file, place.line);
 }
 
 static RgStatus missing_tokenizer(Place place, RgError *error) {
@@ -109,7 +108,7 @@ static RgStatus missing_tokenizer(Place place, RgError *error) {
                    place.file, place.line);
 }
 
-/* Append the line's sequence: ids as they are, or text by the tokenizer. */
+/* Appends the line's sequence: ids as given, or the encoding of a text. */
 static RgStatus read_line(const Model *model, const json_t *line, Place place,
                           RgSequences *sequences, RgError *error) {
     const json_t *prompt_ids = json_object_get(line, "prompt_tokens");
@@ -135,8 +134,7 @@ static RgStatus read_line(const Model *model, const json_t *line, Place place,
                          place.file, place.line);
     }
     if (status == RG_OK && prompt_length == 0)
-        status =
-            rg_fail(error, RG_E_FORMAT, "%s:%ld: the prompt has no token", place.file, place.line);
+        status = rg_fail(error, RG_E_FORMAT, "%s:%ld: the prompt is empty", place.file, place.line);
     if (status == RG_OK)
         rg_sequences_append(sequences, tokens.id, prompt_length, tokens.id + prompt_length,
                             tokens.count - prompt_length);
@@ -152,15 +150,15 @@ static void print_json(json_t *object) {
 
 /* ---- score ---- */
 
-/* What waits to be scored, and what was not finite. */
+/* A batch of lines to score, and a count of non-finite results. */
 typedef struct Scoring {
     const Model *model;
     RgSequences *sequences;
-    int64_t number[SCORED_AT_ONCE]; /* of the lines that they stand in */
+    int64_t number[SCORED_AT_ONCE]; /* line numbers of the sequences */
     int64_t not_finite, first_not_finite;
 } Scoring;
 
-/* JSON has no number for what is none: it is null. */
+/* A non-finite value is null, as JSON has no number for it. */
 static void score_batch(Scoring *s) {
     double logprob[SCORED_AT_ONCE];
     if (s->sequences->count == 0)
@@ -176,7 +174,7 @@ static void score_batch(Scoring *s) {
     rg_sequences_clear(s->sequences);
 }
 
-/* Append the sequence of one line of text; blank lines give none. */
+/* Appends the sequence of one line; blank lines are skipped. */
 static RgStatus score_line(Scoring *s, const char *text, size_t size, Place place, RgError *error) {
     json_error_t fault;
     RgSequences *sequences = s->sequences;
@@ -239,7 +237,7 @@ static void append_prompt(const Model *model, const char *prompt, RgSequences *p
     rg_tokens_release(&tokens);
 }
 
-/* "prompt" of each line. */
+/* Reads "prompt" of each line. */
 static RgStatus read_prompt_lines(const Model *model, RgLines *lines, const char *path,
                                   RgSequences *prompts, RgError *error) {
     const char *text;
@@ -259,7 +257,7 @@ static RgStatus read_prompt_lines(const Model *model, RgLines *lines, const char
     }
 }
 
-/* Those of the file, or the one of the command line. */
+/* The prompts of the file, or the one of the command line. */
 static RgStatus read_prompts(const Model *model, const PolicyArguments *a, RgSequences *prompts,
                              RgError *error) {
     if (a->file) {
@@ -274,7 +272,7 @@ static RgStatus read_prompts(const Model *model, const PolicyArguments *a, RgSeq
     return rg_policy_check(model->policy, prompts, "prompts", error);
 }
 
-/* The text of ids. A response may end within a character: JSON gets U+FFFD for its bytes. */
+/* The text of the ids. A response may end inside a character: its bytes become U+FFFD in JSON. */
 static json_t *decoded(const Model *model, const int32_t *ids, int64_t count) {
     char *text = rg_tokenizer_decode(model->tokenizer, ids, count);
     RgBuffer valid = {0};
@@ -285,13 +283,13 @@ static json_t *decoded(const Model *model, const int32_t *ids, int64_t count) {
     return string;
 }
 
-/* All that --stop and --stop-id name. */
+/* Resolves --stop and --stop-id. */
 static RgStatus read_stop_tokens(const Model *model, PolicyArguments *a, RgError *error) {
     int64_t vocabulary = rg_tokenizer_vocabulary(model->tokenizer);
     for (int64_t i = 0; i < a->stop_ids.count; i++)
         if (a->stop_ids.id[i] >= vocabulary)
             return rg_fail(error, RG_E_USAGE,
-                           "--stop-id: %d is no id of the tokenizer, which has 0 to %lld",
+                           "--stop-id: %d is not an id of the tokenizer; expected 0 to %lld",
                            (int)a->stop_ids.id[i], (long long)vocabulary - 1);
     for (int64_t i = 0; i < a->stop_count; i++) {
         int32_t id;
@@ -333,12 +331,12 @@ static RgStatus sample_prompts(const Model *model, PolicyArguments *a, RgError *
 
 static const struct argp_option model_options[] = {
     {"policy", 'p', "WEIGHTS", 0,
-     "a policy of this program, a folder of Hugging Face's layout, or a llama2.c checkpoint", 0},
+     "a policy of this program, a folder in Hugging Face's layout, or a llama2.c checkpoint", 0},
     {"tokenizer", 't', "FILE", 0, "tokenizer.json, or a llama2.c vocabulary", 0},
     {0},
 };
 
-/* What both take; all of score's command line. */
+/* Options of both commands; the whole command line of score. */
 static error_t parse_model(int key, char *argument, struct argp_state *state) {
     PolicyArguments *a = state->input;
     switch (key) {
@@ -369,8 +367,8 @@ int rg_command_score(int argc, char **argv) {
         "FILE.jsonl",
         "Print the log-probability of each given response under a policy.\v"
         "Each line of FILE has prompt and response as text (needs --tokenizer), or prompt_tokens "
-        "and response_tokens as lists of ids. For each, one JSON line: logprob, the sum over the "
-        "response's tokens in nats, and tokens, their number.",
+        "and response_tokens as lists of ids. For each, one JSON line: logprob, summed over the "
+        "response's tokens, in nats, and tokens, their number.",
         NULL,
         NULL,
         NULL};
@@ -386,20 +384,20 @@ int rg_command_score(int argc, char **argv) {
 }
 
 static const struct argp_option sample_options[] = {
-    {"prompt", 'm', "TEXT", 0, "one prompt, in place of a file", 0},
+    {"prompt", 'm', "TEXT", 0, "one prompt, instead of a file", 0},
     {"copies", 'n', "N", 0, "responses per prompt (default: 1)", 0},
-    {"temperature", 'T', "T", 0, "0 takes the likeliest token (default: 1)", 0},
-    {"top-k", KEY_TOP_K, "K", 0, "draw from the K likeliest tokens; 0: all (default)", 0},
-    {"top-p", KEY_TOP_P, "P", 0, "draw from the smallest set of mass P (default: 1)", 0},
+    {"temperature", 'T', "T", 0, "0 takes the most likely token (default: 1)", 0},
+    {"top-k", KEY_TOP_K, "K", 0, "sample from the K most likely tokens; 0: all (default)", 0},
+    {"top-p", KEY_TOP_P, "P", 0, "sample from the smallest set of mass P (default: 1)", 0},
     {"min-p", KEY_MIN_P, "P", 0,
-     "drop tokens less than P times as likely as the likeliest (default: 0)", 0},
-    {"limit", KEY_LIMIT, "N", 0, "most tokens of a response (default: 64)", 0},
+     "drop tokens less than P times as likely as the most likely one (default: 0)", 0},
+    {"limit", KEY_LIMIT, "N", 0, "maximum number of tokens of a response (default: 64)", 0},
     {"stop", KEY_STOP, "TEXT", 0,
-     "a token that ends a response, as the end token does, and belongs to it: its text, or a "
-     "special one's name, such as '<|im_end|>'; may be repeated",
+     "a token that ends a response, like the end token, and is part of it: its text, or the name "
+     "of a special token, such as '<|im_end|>'; may be repeated",
      0},
     {"stop-id", KEY_STOP_ID, "ID", 0, "the same by its id; may be repeated", 0},
-    {"seed", KEY_SEED, "N", 0, "of the random numbers (default: 1)", 0},
+    {"seed", KEY_SEED, "N", 0, "seed of the random numbers (default: 1)", 0},
     {0},
 };
 
@@ -455,8 +453,8 @@ int rg_command_sample(int argc, char **argv) {
         parse_sample,
         "[FILE.jsonl]",
         "Sample responses from a policy.\v"
-        "Prompts come from lines of JSON with the text prompt, or from --prompt. Prints one JSON "
-        "line per response, with prompt and response. The same seed gives the same responses.",
+        "Prompts are the text prompt of each line of a JSON lines file, or --prompt. Prints one "
+        "JSON line per response, with prompt and response. Equal seeds give equal responses.",
         children,
         NULL,
         NULL};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* regatta run: an experiment's trials, to their end. */
+/* regatta run: runs an experiment's trials to their end. */
 #include "core/stop.h"
 #include "core/tensor/profile.h"
 #include "core/tensor/threads.h"
@@ -26,7 +26,7 @@ typedef struct RunArguments {
     RgConfigArguments config;
     RgRunOptions run;
     int ranks_per_trial;
-    const char **only; /* labels; none: all */
+    const char **only; /* labels; none: all methods */
     int only_count;
     bool dry, json, profile;
 } RunArguments;
@@ -35,36 +35,34 @@ static const struct argp_option options[] = {
     {"results", 'r', "FILE", 0, "results store (default: results/NAME.db)", 0},
     {"threads", 't', "N", 0, "threads (default: all processors; never changes the bits)", 0},
     {"jobs", 'j', "N", 0,
-     "trials at a time, each in a process of its own, among which the threads are divided "
+     "concurrent trials, each in its own process; the threads are divided among them "
      "(default: 1; never changes the bits)",
      0},
     {"memory-limit", KEY_MEMORY_LIMIT, "SIZE", 0,
-     "start no trial whose peak, as `regatta plan` tells it or as trials like it were seen to "
-     "have, is more than what the running ones leave of SIZE bytes; 20G is 20e9",
+     "start a trial only if its peak memory, as estimated by `regatta plan` or measured in similar "
+     "trials, fits in SIZE bytes beside the running ones; 20G is 20e9",
      0},
     {"ranks-per-trial", KEY_RANKS, "R", 0,
-     "under mpirun, ranks that run a trial together, each some of its training.shards; the number "
-     "of ranks is a multiple of R (default: 1; never changes the bits)",
+     "under mpirun, ranks that run one trial together, each with some of its training.shards; the "
+     "number of ranks is a multiple of R (default: 1; never changes the bits)",
      0},
     {"share", KEY_SHARE, "K/N", 0,
-     "run every Nth trial from the Kth on, into a store of its own; the next run without --share "
-     "puts the shares together",
+     "run every Nth trial from the Kth on, into a partial store; the next run without --share "
+     "merges the shares",
      0},
     {"only", KEY_ONLY, "LABEL", 0,
-     "run the trials of this method alone, by its label; given again, of more of them. Tables are "
-     "of "
-     "all that CONFIG asks for, as far as it has been run",
+     "run only the trials with this label; may be repeated. Tables show every trial of CONFIG that "
+     "has run",
      0},
     {"checkpoint-seconds", KEY_CHECKPOINT, "S", 0,
      "seconds between checkpoints (default: 10; 0: after every step)", 0},
     {"profile", KEY_PROFILE, NULL, 0,
-     "tell in the end where the time went, by operator, and on how many threads", 0},
+     "print time by operator, and the number of threads in use, at the end", 0},
     {"dry-run", 'n', NULL, 0,
-     "list the trials, with where each stands in the results store and what it is expected to "
-     "take, and stop",
+     "list the trials with their status in the results store and their expected cost, then exit",
      0},
     {"json", KEY_JSON, NULL, 0, "the list of --dry-run as JSON", 0},
-    {"quiet", 'q', NULL, 0, "no progress", 0},
+    {"quiet", 'q', NULL, 0, "show no progress", 0},
     {0},
 };
 
@@ -122,12 +120,12 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
         return 0;
     case ARGP_KEY_END:
         if (a->json && !a->dry)
-            argp_error(state, "--json is of --dry-run, and expected beside it");
+            argp_error(state, "--json requires --dry-run");
         if (a->dry && a->run.share)
-            argp_error(state, "--dry-run lists all trials, expected no --share beside it");
+            argp_error(state, "--dry-run cannot be combined with --share: it lists all trials");
         if (a->profile && rg_run_in_pool(&a->run))
-            argp_error(state, "--profile is of one process: expected neither -j nor "
-                              "--memory-limit beside it");
+            argp_error(state, "--profile cannot be combined with -j or --memory-limit: it measures "
+                              "one process");
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -142,20 +140,19 @@ static const struct argp argp = {
     "CONFIG",
     "Run the trials of an experiment.\v"
     "Each algorithm of CONFIG runs with each seed and each swept or drawn value. Trials that are "
-    "finished in the results store are skipped; one that was interrupted, at whatever moment, goes "
-    "on from "
-    "its checkpoint to the same bits. Ctrl-C ends the trial in hand after its step, with a "
-    "checkpoint. Every key of the config is checked before the first step.\n\n"
-    "With -j N, a trial whose process dies is named and goes on from its checkpoint. Under mpirun, "
-    "in a build with MPI, the trials are spread over the ranks; with --ranks-per-trial R, over "
-    "teams of R ranks, which spread a trial's batches. Ranks and shares (--share) write "
-    "stores of their own beside the results store; the end of the run, or else the next run, puts "
-    "them together.\n\n"
-    "--dry-run tells what a trial took where it is done; of others, what finished trials of the "
-    "same method and values took on average, or what `regatta plan` says, with responses as long "
-    "as they may be. Seconds, evaluation included, are never planned: they are there once a like "
-    "trial has finished.\n\n"
-    "Final weights lie beside the store, in the folder of its name without .db.\n\n"
+    "finished in the results store are skipped. An interrupted trial resumes from its checkpoint, "
+    "with the same bits. Ctrl-C ends the current trial after its step, with a checkpoint. Every "
+    "key of the config is checked before the first step.\n\n"
+    "With -j N, a trial whose process dies is reported and resumes from its checkpoint. Under "
+    "mpirun, in a build with MPI, the trials are spread over the ranks; with --ranks-per-trial R, "
+    "over process groups of R ranks, which split a trial's batches. Ranks and shares (--share) "
+    "write partial stores beside the results store. The end of the run, or else the next run, "
+    "merges them.\n\n"
+    "--dry-run shows the measured cost of finished trials. For others it shows the mean over "
+    "finished trials with the same method and values, or the estimate of `regatta plan`, which "
+    "assumes responses of maximal length. Seconds, including evaluation, are never planned: they "
+    "appear once a similar trial has finished.\n\n"
+    "Final weights are beside the store, in the folder of its name without .db.\n\n"
     "Exit status: 0 done, 1 failed or stopped, 2 bad usage or config.",
     children,
     NULL,
@@ -184,7 +181,7 @@ static RgStatus run_experiment(RgExperiment *experiment, RgRanks *ranks, const R
     return RG_OK;
 }
 
-/* Processors that this process may use, less its neighbours' where they may use the same. */
+/* The processors available to this process, divided by the ranks that share them. */
 static int default_threads(const RgRanks *ranks) {
     int all = (int)sysconf(_SC_NPROCESSORS_ONLN), own = rg_processors();
     if (own == all)
@@ -196,8 +193,8 @@ static RgStatus check_ranks(const RgRanks *ranks, const RunArguments *a, RgError
     return ranks->size == 1 || !(rg_run_in_pool(&a->run) || a->run.share || a->profile)
                ? RG_OK
                : rg_fail(error, RG_E_USAGE,
-                         "-j, --memory-limit, --share and --profile are of one process; expected "
-                         "none of them beside mpirun, which starts %d",
+                         "-j, --memory-limit, --share and --profile need one process; they cannot "
+                         "be combined with mpirun, which starts %d",
                          ranks->size);
 }
 
@@ -236,7 +233,7 @@ int rg_command_run(int argc, char **argv) {
         status = run(&a, &ranks, &complete, &error);
     free(a.config.overrides);
     free(a.only);
-    /* One of all ranks tells what went wrong. */
+    /* Only the first rank prints the error. */
     int result = ranks.rank == 0 ? rg_command_end(status, &error) : 0;
     rg_ranks_end(&ranks, complete);
     return result;

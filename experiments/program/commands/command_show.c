@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* regatta list and regatta show: what there is, straight from the descriptors and option tables. */
+/* regatta list and regatta show: print the registered types from their descriptors and option
+ * tables. */
 #include "algorithms/parl/estimator.h"
 #include "analysis/store/query.h"
 #include "core/suggest.h"
@@ -12,18 +13,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- what there is ---- */
+/* ---- the registered types ---- */
 
-/* Anything with a name and options. */
+/* Any type with a name and options. */
 typedef struct Entry {
     const char *kind; /* plural, as `regatta list` takes it */
     const char *name, *summary, *reference;
     const RgOption *options;      /* of the type itself */
-    const RgOption *part_options; /* that its group has besides, or NULL */
-    const RgDescriptor *about;    /* NULL of parts */
+    const RgOption *part_options; /* further options of its config group, or NULL */
+    const RgDescriptor *about;    /* NULL for parts */
 } Entry;
 
-/* What `regatta list` lists, in this order. */
+/* The kinds in the order of `regatta list`. */
 static const struct {
     RgKind kind;
     const RgOption *part_options;
@@ -42,7 +43,7 @@ static Entry *add(Entry *entries, int *count, Entry entry) {
     return entries;
 }
 
-/* All of them; the caller frees the array. */
+/* Collects all entries. The caller frees the array. */
 static Entry *collect(int *count) {
     Entry *entries = NULL;
     *count = 0;
@@ -56,10 +57,10 @@ static Entry *collect(int *count) {
     static const Entry parts[] = {
         {"parts", "experiment", "top level of a config, beside the parts", NULL,
          rg_experiment_options, NULL, NULL},
-        {"parts", "adapter", "policy.adapter: a low-rank update that is trained in place of all",
+        {"parts", "adapter", "policy.adapter: a low-rank update, trained instead of all weights",
          "Hu et al. 2021, arXiv:2106.09685", rg_adapter_options, NULL, NULL},
-        {"parts", "optimizer", "how parameters move along the gradient", NULL, rg_optimizer_options,
-         NULL, NULL},
+        {"parts", "optimizer", "how parameters are updated from the gradient", NULL,
+         rg_optimizer_options, NULL, NULL},
         {"parts", "training", "batches and the sampling of training responses", NULL,
          rg_training_options, NULL, NULL},
         {"parts", "budget", "when a trial ends", NULL, rg_budget_options, NULL, NULL},
@@ -67,9 +68,9 @@ static Entry *collect(int *count) {
          NULL},
         {"parts", "sweep", "a list of options, each with a list of values: their grid", NULL,
          rg_swept_options, NULL, NULL},
-        {"parts", "search", "random draws of a list of options, with values or ranges", NULL,
+        {"parts", "search", "random draws of options, from values or ranges", NULL,
          rg_search_options, NULL, NULL},
-        {"parts", "range", "an element of search.options, in place of values", NULL,
+        {"parts", "range", "an element of search.options, instead of values", NULL,
          rg_range_options, rg_swept_options, NULL},
     };
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
@@ -79,7 +80,7 @@ static Entry *collect(int *count) {
 
 /* ---- list ---- */
 
-/* What to list, and of which results store. */
+/* What to list, and for which results store. */
 typedef struct ListArguments {
     const char *kind, *store;
 } ListArguments;
@@ -101,11 +102,11 @@ static const struct argp list_argp = {
     NULL,
     parse_list,
     "[KIND]\nmetrics RESULTS",
-    "List what a config can name: algorithms, environments, judges, policies, "
+    "List the names that a config can use: algorithms, environments, judges, policies, "
     "estimators (of hypergradients), optimizers, parts; or the metrics that table, plot and "
-    "compare take.\v"
-    "Without KIND, everything but metrics. With a results store, its metrics, those of training "
-    "among them. See regatta show NAME for one of the others with its options.",
+    "compare accept.\v"
+    "Without KIND, everything but metrics. With a results store, its metrics, including those of "
+    "training. regatta show NAME prints one of the others with its options.",
     NULL,
     NULL,
     NULL,
@@ -119,7 +120,7 @@ static void print_metric(const RgMeasure *measure) {
         printf("  %-27s%s%s\n", measure->name, measure->heading, units[measure->unit]);
 }
 
-/* Those whose heading is known, whatever was run. */
+/* Metrics that have a known heading, independent of a store. */
 static int list_known_metrics(void) {
     printf("metrics\n");
     for (size_t i = 0; rg_measure_known(i); i++)
@@ -204,10 +205,10 @@ static const char *source_name(RgSource source) {
     return "none";
 }
 
-/* What a step costs, by responses to a prompt. */
+/* The cost of a step: responses per prompt. */
 static void show_counts(const RgRecipe *r) {
     RgRecipeCounts c = rg_recipe_counts(r);
-    printf("responses to a prompt: %lld sampled, %lld judged, %lld trained, %lld by the reference",
+    printf("responses per prompt: %lld sampled, %lld judged, %lld trained, %lld by the reference",
            (long long)(c.sampled + c.third), (long long)c.judged, (long long)c.trained,
            (long long)c.referenced);
     if (r->on_policy < 1 && c.sampled + c.judged > 0)
@@ -217,7 +218,7 @@ static void show_counts(const RgRecipe *r) {
     printf("\n");
 }
 
-/* The same of a method with a step of its own, in all. */
+/* The same for a method that has its own step: totals. */
 static void show_work(const RgAlgorithm *a, const void *options) {
     static const struct {
         RgWorkKind kind;
@@ -225,9 +226,9 @@ static void show_work(const RgAlgorithm *a, const void *options) {
     } kinds[] = {{RG_WORK_SAMPLED, "sampled"},
                  {RG_WORK_JUDGED, "judged"},
                  {RG_WORK_TRAINED, "passed through the policy with a gradient"},
-                 {RG_WORK_SCORED, "without one"},
+                 {RG_WORK_SCORED, "passed without one"},
                  {RG_WORK_REFERENCED, "scored by the reference"},
-                 {RG_WORK_CURVATURE, "in products with a Hessian"}};
+                 {RG_WORK_CURVATURE, "in Hessian-vector products"}};
     const RgWorkTerms terms = {.batch = 32, .steps = 1, .parameters = 1};
     RgWork create, step;
     if (!rg_algorithm_work(a, options, &terms, &create, &step))
@@ -245,7 +246,7 @@ static void show_work(const RgAlgorithm *a, const void *options) {
     printf("\n");
 }
 
-/* The recipe, with the options' defaults. */
+/* The recipe for default options. */
 static void show_sources(const RgAlgorithm *a) {
     RgSettings *none = rg_settings_create();
     void *options = rg_allocate(1, a->about.options_size);
@@ -259,7 +260,7 @@ static void show_sources(const RgAlgorithm *a) {
     if (r.third != RG_FROM_NOWHERE)
         printf("third responses: %s\n", source_name(r.third));
     if (r.rewards)
-        printf("judge: has to give rewards; one that only compares is refused\n");
+        printf("judge: must give rewards; a judge that only compares is refused\n");
     if (a->loss)
         show_counts(&r);
     else
@@ -299,7 +300,7 @@ static error_t parse_wanted(int key, char *argument, struct argp_state *state) {
     return 0;
 }
 
-/* A kind by its plural, as regatta list has it, or by its singular: "judge", "policy". */
+/* Matches a kind by its plural, as in regatta list, or its singular: "judge", "policy". */
 static bool is_kind(const char *plural, const char *word) {
     size_t length = strlen(plural);
     bool changes = length > 3 && strcmp(plural + length - 3, "ies") == 0;
@@ -312,18 +313,16 @@ static const struct argp show_argp = {
     NULL,
     parse_wanted,
     "[KIND] NAME",
-    "Show an algorithm, environment, judge, policy or part of a config: what it is, the paper and "
-    "equation "
-    "it follows, and every option with type, default and range.\v"
-    "KIND (algorithm, environment, judge, policy, estimator, optimizer or part) may stand before "
-    "the name. "
-    "See regatta list for the names.",
+    "Show an algorithm, environment, judge, policy or part of a config: its summary, the paper and "
+    "equation that it follows, and every option with type, default and range.\v"
+    "KIND (algorithm, environment, judge, policy, estimator, optimizer or part) may precede the "
+    "name. See regatta list for the names.",
     NULL,
     NULL,
     NULL,
 };
 
-/* There is none of that name among `names`, those of the kind. */
+/* The error for an unknown name; `names` are those of the kind. */
 static RgStatus refuse_wanted(const Wanted *wanted, const char *const *names, RgError *error) {
     if (wanted->kind && !names[0])
         return rg_fail(error, RG_E_USAGE,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* regatta compare, tournament, frontier and budget: command lines of the parts of analysis/ that
- * test and rank methods. */
+/* regatta compare, tournament, frontier and budget: command lines for the statistics of analysis/.
+ */
 #include "analysis/compare/compare.h"
 #include "analysis/compare/equal_budget.h"
 #include "analysis/compare/frontier.h"
@@ -14,7 +14,7 @@ enum { KEY_JUDGE = 256, KEY_AGAINST, KEY_LENGTH_CONTROLLED };
 
 static const struct argp_child store_child[] = {{&rg_trials_argp, 0, NULL, 0}, {0}};
 
-/* What the four take, each as its own table of options has it. */
+/* Arguments of the four commands; each command has its own table of options. */
 typedef struct StatisticsArguments {
     RgStoreArguments store;
     const char *metric, *judge, *against, *x, *y, *format; /* NULL: not given */
@@ -54,10 +54,11 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
         return 0;
     case ARGP_KEY_END:
         if (a->against && a->store.label[0])
-            argp_error(state, "--against compares all methods with one, expected no labels of two "
-                              "beside it");
+            argp_error(state, "--against cannot be combined with two labels: it compares all "
+                              "methods with one");
         if (a->judge && a->metric && strcmp(a->metric, "win") != 0)
-            argp_error(state, "--judge decides wins, expected no --metric %s beside it", a->metric);
+            argp_error(state, "--judge cannot be combined with --metric %s: it decides wins",
+                       a->metric);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -69,7 +70,7 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
 int rg_command_compare(int argc, char **argv) {
     static const struct argp_option options[] = {
         {"metric", 'm', "NAME", 0,
-         "win: how often A's response beats B's on the same prompt; else a per-prompt metric whose "
+         "win: how often A's response beats B's on the same prompt; or a per-prompt metric whose "
          "difference A − B is estimated (default: win)",
          0},
         {"judge", KEY_JUDGE, "NAME", 0, "per-prompt metric that decides a win (default: reward)",
@@ -83,10 +84,8 @@ int rg_command_compare(int argc, char **argv) {
         parse,
         "RESULTS.db A B\nRESULTS.db --against LABEL\nRESULTS.db",
         "Compare methods of an experiment, paired by seed and prompt: two, each with one, or all "
-        "pairs.\vA, B and LABEL are labels as the table prints them. Of more than "
-        "one comparison the p-values are also given as Holm's step-down correction adjusts them "
-        "for "
-        "being one family.",
+        "pairs.\vA, B and LABEL are labels as in regatta table. For more than one comparison, "
+        "Holm-adjusted p-values are given too.",
         store_child,
         NULL,
         NULL};
@@ -124,11 +123,10 @@ int rg_command_tournament(int argc, char **argv) {
         options,
         parse,
         "RESULTS.db",
-        "Play a round-robin of the final policies of all methods: win rates of every two, and "
+        "Play a round-robin between the final policies of all methods: pairwise win rates and "
         "ratings.\vTwo methods meet on every test prompt and seed that both answered. Win rates "
-        "are "
-        "those of regatta compare; ratings are Bradley–Terry's, on Elo's scale and in nats. "
-        "Intervals are of 95 %, over seeds and prompts.",
+        "are those of regatta compare. Ratings are Bradley–Terry's, on Elo's scale and in nats. "
+        "Intervals are 95 %, over seeds and prompts.",
         store_child,
         NULL,
         NULL};
@@ -147,12 +145,12 @@ int rg_command_tournament(int argc, char **argv) {
     return rg_command_end(status, &error);
 }
 
-/* ---- frontier and budget: read off curves of y over x ---- */
+/* ---- frontier and budget: from curves of y against x ---- */
 
 int rg_command_frontier(int argc, char **argv) {
     static const struct argp_option options[] = {
-        {NULL, 'x', "NAME", 0, "metric or cost of which less is better (default: kl)", 0},
-        {NULL, 'y', "NAME", 0, "metric of which more is better (default: reward)", 0},
+        {NULL, 'x', "NAME", 0, "metric or cost to minimise (default: kl)", 0},
+        {NULL, 'y', "NAME", 0, "metric to maximise (default: reward)", 0},
         RG_FORMAT_OPTION,
         {0},
     };
@@ -160,8 +158,8 @@ int rg_command_frontier(int argc, char **argv) {
         options,
         parse,
         "RESULTS.db",
-        "List every evaluation of every method as a point of divergence and reward, and which of "
-        "them are Pareto-optimal.",
+        "List every evaluation of every method as a point of divergence and reward, and mark the "
+        "Pareto-optimal ones.",
         store_child,
         NULL,
         NULL};
@@ -192,9 +190,9 @@ int rg_command_budget(int argc, char **argv) {
         options,
         parse,
         "RESULTS.db",
-        "Compare methods at equal spending: a metric's curve over a cost, read off at points that "
-        "all methods reach.\vBetween evaluations the curve is linear; beyond its ends it is not "
-        "continued. Mean over seeds with a 95 % interval.",
+        "Compare methods at equal spending: a metric as a function of a cost, at points that all "
+        "methods reach.\vThe curve is interpolated linearly between evaluations and not "
+        "extrapolated. Mean over seeds with a 95 % interval.",
         store_child,
         NULL,
         NULL};

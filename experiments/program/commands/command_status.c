@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* regatta status: how far the runs of a store are, while they go on and after. Reads only. */
+/* regatta status: the progress of a store's runs, during and after them. Only reads the store. */
 #include "analysis/store/run_status.h"
 #include "core/names.h"
 #include "core/results/store_lock.h"
@@ -19,11 +19,11 @@
 
 typedef struct StatusArguments {
     RgStoreArguments store;
-    double watch; /* seconds between looks; 0: one */
+    double watch; /* seconds between updates; 0: print once */
 } StatusArguments;
 
 static const struct argp_option options[] = {
-    {"watch", 'w', "SECONDS", 0, "look again every so many seconds, until all trials are done", 0},
+    {"watch", 'w', "SECONDS", 0, "update every SECONDS seconds until all trials are done", 0},
     {0},
 };
 
@@ -47,11 +47,11 @@ static const struct argp argp = {
     options,
     parse,
     "RESULTS",
-    "Tell how far the experiments of a results store are, also while they run.\v"
-    "Of each experiment (of one, with -e): trials by status; of those that run, or were "
-    "interrupted and will go on, the step, the share of the budget, the seconds with evaluation, "
-    "and the last numbers; why trials diverged or failed; and how long the rest will take if it "
-    "goes on as it did. Steps are known as they are logged, see evaluation.log_every.",
+    "Show the progress of the experiments in a results store, also while they run.\v"
+    "For each experiment (with -e, for one): trials by status; for running and interrupted trials "
+    "the step, the share of the budget, the seconds including evaluation, and the latest "
+    "values; why trials diverged or failed; and the remaining time at the present rate. "
+    "Steps are known as they are logged, see evaluation.log_every.",
     children,
     NULL,
     NULL,
@@ -77,14 +77,14 @@ static RgStatus tell_metric(const RgRunStatuses *statuses, const RgTrialSummary 
     return RG_OK;
 }
 
-/* Of a trial that is under way. */
+/* Prints the progress of a running or interrupted trial. */
 static RgStatus tell_place(const RgRunStatuses *statuses, const RgForecast *f, RgError *error) {
     const RgTrialSummary *entry = f->entry;
     char text[32];
-    RG_ASSERT(entry); /* new trials alone have none */
+    RG_ASSERT(entry); /* only new trials have none */
     tell_name(entry->label, entry->seed, entry->swept);
     if (entry->step < 0) {
-        printf(": not a step yet\n");
+        printf(": no step yet\n");
         return RG_OK;
     }
     RgCost cost;
@@ -147,7 +147,8 @@ static void tell_left(const RgForecast *all, int64_t count, int64_t waiting, int
     if (waiting == 0)
         return;
     if (isnan(left))
-        printf("  left: %ld trials, and none to judge by yet\n", (long)waiting);
+        printf("  left: %ld trials; no finished trial yet to estimate the time from\n",
+               (long)waiting);
     else if (running > 1)
         printf("  left: about %s with %ld trials at a time\n",
                rg_duration_text(left / (double)running, text), (long)running);
@@ -164,7 +165,7 @@ static void tell_missing(const RgExperiment *experiment) {
     free(missing);
 }
 
-/* `waiting` becomes true where there is anything left to do. */
+/* Sets `waiting` if any trial is left to run. */
 static RgStatus tell_experiment(const RgRunStatuses *statuses, const RgRunStatus *run_status,
                                 const RgExperiment *experiment, bool written, bool *waiting,
                                 RgError *error) {
@@ -190,10 +191,10 @@ static RgStatus tell_experiment(const RgRunStatuses *statuses, const RgRunStatus
     return status;
 }
 
-/* A config of another version of the program, which this one does not take: rows alone speak. */
+/* For a config from another version of the program, which this one rejects: uses the rows alone. */
 static void tell_rows(const RgRunStatus *run_status, const RgError *reason) {
-    printf("  %ld trials have begun; how many there are is not known: %s\n",
-           (long)run_status->count, reason->text);
+    printf("  %ld trials have begun; the total is not known: %s\n", (long)run_status->count,
+           reason->text);
     for (int64_t i = 0; i < run_status->count; i++) {
         const RgTrialSummary *entry = &run_status->entries[i];
         tell_name(entry->label, entry->seed, entry->swept);
@@ -208,11 +209,11 @@ static void tell_rows(const RgRunStatus *run_status, const RgError *reason) {
 static RgStatus unknown_experiment(const StatusArguments *a, RgError *error) {
     if (!a->store.choice.experiment)
         return rg_fail(error, RG_E_USAGE, "%s: holds no experiment yet", a->store.path);
-    return rg_fail(error, RG_E_USAGE, "%s: has no experiment \"%s\"; regatta status %s tells all",
+    return rg_fail(error, RG_E_USAGE, "%s: has no experiment \"%s\"; regatta status %s lists all",
                    a->store.path, a->store.choice.experiment, a->store.path);
 }
 
-/* One look at the store. */
+/* Prints the status once. */
 static RgStatus look(const StatusArguments *a, bool *waiting, RgError *error) {
     char holder[128];
     RgRunStatuses statuses;
@@ -237,7 +238,7 @@ static RgStatus look(const StatusArguments *a, bool *waiting, RgError *error) {
         rg_experiment_close(experiment);
     }
     rg_run_statuses_close(&statuses);
-    if (fflush(stdout) != 0 && status == RG_OK) /* nobody watches any more */
+    if (fflush(stdout) != 0 && status == RG_OK) /* the reader has closed the pipe */
         status = rg_fail(error, RG_E_FILE, "standard output: %s", strerror(errno));
     return status;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* regatta submit: an experiment as a Slurm job array. Each task of the array runs a share of the
- * trials (regatta run --share), and a last job, which waits for all of them, puts the shares
- * together and runs what they have left. */
+ * trials (regatta run --share). A last job waits for all tasks, merges the shares and runs the
+ * remaining trials. */
 #include "core/files.h"
 #include "core/new_file.h"
 #include "core/results/parts.h"
@@ -20,7 +20,7 @@ typedef struct SubmitArguments {
     RgConfigArguments config;
     const char *results;
     int shares, threads; /* 0 shares: one for each trial */
-    const char **sbatch; /* [sbatch_count], options that are handed on */
+    const char **sbatch; /* [sbatch_count], options passed to sbatch */
     int sbatch_count;
     bool dry;
 } SubmitArguments;
@@ -30,9 +30,9 @@ enum { KEY_ARRAY_SIZE = 256, MOST_SHARES = 1000 }; /* Slurm's own default for th
 static const struct argp_option options[] = {
     {"results", 'r', "FILE", 0, "results store (default: results/NAME.db)", 0},
     {"array-size", KEY_ARRAY_SIZE, "N", 0,
-     "tasks of the array, each with every Nth trial (default: as many as trials, 1000 at most)", 0},
+     "tasks of the array, each with every Nth trial (default: one per trial, at most 1000)", 0},
     {"threads", 't', "N", 0, "processors of each task (default: 1)", 0},
-    {"dry-run", 'n', NULL, 0, "print the two scripts, and neither write nor submit them", 0},
+    {"dry-run", 'n', NULL, 0, "print the two scripts; do not write or submit them", 0},
     {0},
 };
 
@@ -56,7 +56,7 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
         return 0;
     case ARGP_KEY_ARG:
         if (!a->config.path)
-            return ARGP_ERR_UNKNOWN; /* it is the config */
+            return ARGP_ERR_UNKNOWN; /* the config */
         if (argument[0] != '-')
             argp_error(state,
                        "%s is one argument too many: expected sbatch options after --, such "
@@ -77,14 +77,14 @@ static const struct argp argp = {
     parse,
     "CONFIG [-- SBATCH-OPTION...]",
     "Submit an experiment to Slurm as a job array.\v"
-    "Each task of the array runs a share of the trials into a store of its own; when all have "
-    "ended, however that was, one more job puts the shares together and runs what they have left. "
-    "What is finished already is not run again, and what was interrupted goes on from its "
-    "checkpoint, so that the same command may be given again and again. Options after -- go to "
+    "Each task of the array runs a share of the trials into a partial store. When all have "
+    "ended, in whatever way, one more job merges the shares and runs the remaining trials. "
+    "Finished trials are not repeated and interrupted ones resume from their checkpoints, so the "
+    "same command can be given again. Options after -- are passed to "
     "sbatch, for both jobs: regatta submit sweep.cfg -t 4 -- --time=600 --mem=8G.\n\n"
-    "The scripts and what the tasks print lie in the folder of the store's name without .db. A "
-    "task that Slurm is about to end is told a minute before, and leaves a checkpoint. The "
-    "folders must be seen by all machines.",
+    "Scripts and logs are in the folder of the store's name without .db. Slurm signals a task one "
+    "minute before ending it; the task then writes a checkpoint. All machines must share these "
+    "folders.",
     children,
     NULL,
     NULL,
@@ -92,7 +92,7 @@ static const struct argp argp = {
 
 /* ---- scripts ---- */
 
-/* A word for the shell, whatever is in it. */
+/* Writes `word` quoted for the shell. */
 static void write_word(FILE *file, const char *word) {
     fputs(" '", file);
     for (const char *c = word; *c; c++)
@@ -103,7 +103,7 @@ static void write_word(FILE *file, const char *word) {
     fputc('\'', file);
 }
 
-/* A word of an #SBATCH line: sbatch takes off quotes and backslashes as a shell does. */
+/* Writes a word of an #SBATCH line: sbatch removes quotes and backslashes as a shell does. */
 static void write_directive_word(FILE *file, const char *word) {
     fputc('"', file);
     for (const char *c = word; *c; c++) {
@@ -114,7 +114,7 @@ static void write_directive_word(FILE *file, const char *word) {
     fputc('"', file);
 }
 
-/* Path of this program, for machines where it may not be on the PATH. */
+/* Path of this program, for machines that do not have it on the PATH. */
 static const char *program_path(void) {
     static char path[4096];
     ssize_t size = readlink("/proc/self/exe", path, sizeof path - 1);
@@ -129,7 +129,7 @@ typedef struct Job {
     int shares;
 } Job;
 
-/* Where a job prints: of the folder, in which % is no placeholder of Slurm's. */
+/* The job's log file. In `folder`, % is escaped: it is no placeholder of Slurm's. */
 static char *log_path(const char *folder, const char *number) {
     char *path = NULL;
     size_t size;
@@ -142,7 +142,7 @@ static char *log_path(const char *folder, const char *number) {
     return path;
 }
 
-/* `exec` puts the program in the script's place, so that Slurm's signal comes to it. */
+/* `exec` replaces the script by the program, so that the program gets Slurm's signal. */
 static void write_script(FILE *file, const Job *job, const SubmitArguments *a) {
     bool array = strcmp(job->kind, "array") == 0;
     char *name = rg_string_format("%s-%s", job->name, job->kind);
@@ -158,7 +158,7 @@ static void write_script(FILE *file, const Job *job, const SubmitArguments *a) {
     free(name);
     free(log);
     write_word(file, program_path());
-    const char *kernels = getenv(RG_INSTRUCTIONS_VARIABLE); /* sbatch may be set to pass none on */
+    const char *kernels = getenv(RG_INSTRUCTIONS_VARIABLE); /* sbatch may not pass variables on */
     if (kernels && kernels[0])
         fprintf(file, " --kernels=%s", kernels);
     fputs(" run", file);
@@ -177,7 +177,7 @@ static void write_script(FILE *file, const Job *job, const SubmitArguments *a) {
 
 /* ---- sbatch ---- */
 
-/* Run a program; the first line that it prints on its standard output. */
+/* Runs a program and returns the first line of its standard output. */
 static RgStatus run_program(const char *const *words, char line[128], RgError *error) {
     int ends[2], how = 0;
     if (pipe(ends) != 0)
@@ -202,12 +202,12 @@ static RgStatus run_program(const char *const *words, char line[128], RgError *e
     if (output)
         fclose(output);
     if (child < 0 || !WIFEXITED(how) || WEXITSTATUS(how) != 0)
-        return rg_fail(error, RG_E_FILE, "%s failed: it said why above", words[0]);
+        return rg_fail(error, RG_E_FILE, "%s failed: see its message above", words[0]);
     return RG_OK;
 }
 
-/* Its options come after those in the script, and win. `after`: job that has to end first, or
- * NULL. The new job's number is left in `number`. */
+/* The user's options come after those in the script, and override them. `after`: a job that must
+ * end first, or NULL. `number` receives the number of the new job. */
 static RgStatus submit(const char *script, const SubmitArguments *a, const char *after,
                        char number[128], RgError *error) {
     const char **words = rg_allocate(a->sbatch_count + 5, sizeof *words);
@@ -223,15 +223,14 @@ static RgStatus submit(const char *script, const SubmitArguments *a, const char 
     RgStatus status = run_program(words, number, error);
     number[strcspn(number, ";")] = '\0'; /* "1234;cluster" */
     if (status == RG_OK && !number[0])
-        status = rg_fail(error, RG_E_FORMAT,
-                         "sbatch --parsable: expected a job's number, found "
-                         "nothing");
+        status =
+            rg_fail(error, RG_E_FORMAT, "sbatch --parsable: expected a job number, found nothing");
     free(dependency);
     free(words);
     return status;
 }
 
-/* Write a job's script beside the store, and submit it. */
+/* Writes a job's script beside the store, and submits it. */
 static RgStatus submit_job(const Job *job, const SubmitArguments *a, const char *after,
                            char number[128], RgError *error) {
     char *text = NULL;
@@ -257,7 +256,7 @@ static RgStatus submit_job(const Job *job, const SubmitArguments *a, const char 
 
 /* ---- the command ---- */
 
-/* What shares of an earlier submission have left belongs to other shares now. */
+/* The shares left by an earlier submission are merged first, as the new shares differ. */
 static RgStatus gather(const char *store, RgError *error) {
     RgStore *whole;
     RG_TRY(rg_store_open(store, true, &whole, error));
@@ -266,10 +265,11 @@ static RgStatus gather(const char *store, RgError *error) {
     return status;
 }
 
-/* A line of a script for sbatch holds a path; it cannot hold the end of a line. */
+/* A line of an sbatch script can hold any path without a line break. */
 static RgStatus check_store(const char *store, RgError *error) {
     return strpbrk(store, "\n\r")
-               ? rg_fail(error, RG_E_USAGE, "--results %s: expected no line breaks in it", store)
+               ? rg_fail(error, RG_E_USAGE, "--results %s: expected a path without line breaks",
+                         store)
                : RG_OK;
 }
 
@@ -295,7 +295,7 @@ static RgStatus submit_all(const RgExperiment *experiment, const SubmitArguments
     if (status == RG_OK)
         status = submit_job(&job, a, array, last, error);
     if (status == RG_OK && !a->dry)
-        printf("%ld trials in %d tasks: job %s, and job %s when they have ended\n",
+        printf("%ld trials in %d tasks: job %s, then job %s to merge them\n",
                (long)experiment->trial_count, job.shares, array, last);
     free(folder);
     free(store);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* regatta tokenize: the ids of texts under a tokenizer, and the texts that they decode to. */
+/* regatta tokenize: prints token ids of texts, and the texts that they decode to. */
 #include "core/text/lines.h"
 #include "core/text/terminal.h"
 #include "core/text/tokenizer.h"
@@ -46,13 +46,13 @@ static const struct argp argp = {
     "FILE.jsonl",
     "Print the token ids of texts.\v"
     "Each line of FILE has a text. For each, one JSON line: ids, its tokens, and decoded, the text "
-    "that they stand for. Special tokens are seen in the text, and none is added.",
+    "of the ids. Special tokens in the text are recognised; none is added.",
     NULL,
     NULL,
     NULL,
 };
 
-/* Memory that lines share. */
+/* Buffers reused for every line. */
 typedef struct Buffers {
     RgTokens tokens;
     RgBuffer line; /* of output */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* regatta train-tokenizer: learn a byte-level BPE vocabulary from lines of JSON. */
+/* regatta train-tokenizer: learns a byte-level BPE vocabulary from lines of JSON. */
 #include "core/files.h"
 #include "core/text/lines.h"
 #include "core/text/tokenizer.h"
@@ -48,9 +48,9 @@ static const struct argp argp = {
     parse,
     "FILE.jsonl...",
     "Learn a byte-level BPE vocabulary.\v"
-    "From the texts prompt, chosen, rejected, response and text of every line; files may be "
-    "compressed by gzip or zstd. The result is unique: "
-    "the same files give the same tokenizer.json, in Hugging Face's format.",
+    "The vocabulary is learned from the texts prompt, chosen, rejected, response and text of every "
+    "line. Files may be compressed by gzip or zstd. The result is unique: equal files give an "
+    "equal tokenizer.json, in Hugging Face's format.",
     NULL,
     NULL,
     NULL,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* regatta export-trial, rerun and verify: one trial, packed on one machine and run again on
+/* regatta export-trial, rerun and verify: pack one trial on one machine, and run it again on
  * another. */
 #include "core/files.h"
 #include "core/new_file.h"
@@ -22,8 +22,8 @@ enum { KEY_SEED = 256, KEY_WITH_INPUTS, KEY_TOLERANCE, KEY_ALLOW, KEY_KEY_VARIAB
 
 static const struct argp_option pack_options[] = {
     {"experiment", 'e', "NAME", 0, "experiment in the store (default: whichever has the trial)", 0},
-    {"seed", KEY_SEED, "N", 0, "seed, where several trials have the label", 0},
-    {"output", 'o', "TRIAL", 0, "what to write: an archive *" RG_ARCHIVE_SUFFIX ", else a folder",
+    {"seed", KEY_SEED, "N", 0, "seed, if several trials have the label", 0},
+    {"output", 'o', "TRIAL", 0, "where to write: an archive *" RG_ARCHIVE_SUFFIX ", else a folder",
      0},
     {"with-inputs", KEY_WITH_INPUTS, NULL, 0,
      "copies of data, tokenizer and base weights too, which else are only named by size and "
@@ -73,12 +73,11 @@ static const struct argp pack_argp = {
     "Pack one trial, so that another machine can rerun it and verify its result.\v"
     "TRIAL holds the resolved config, the final weights, a results store with this trial alone, "
     "and trial.json: outcome, provenance, program version, and the name, size and SHA-256 of each "
-    "file in it and of each input that the trial reads, as they are now. A trial whose curves lack "
-    "rows of steps, or whose weights are damaged, is refused. Labels are as regatta "
-    "table prints them, keys as regatta run --dry-run does. A label is that of a trial of the "
-    "config "
-    "that was run last, unless --where or --all take others, a key that of any. The store in TRIAL "
-    "is one that regatta table and regatta merge read.",
+    "packed file and of each input of the trial in its present state. A trial with missing curve "
+    "rows or damaged weights is refused. regatta table prints labels; regatta run --dry-run prints "
+    "keys. A label selects a trial of the latest config, unless --where or --all select others. "
+    "A key selects a trial of any config. regatta table and regatta merge can read the store in "
+    "TRIAL.",
     choice_child,
     NULL,
     NULL,
@@ -110,7 +109,7 @@ static void parse_allowed(const char *list, RgAllowed *allowed, struct argp_stat
         argp_error(state, "%s", error.text);
 }
 
-/* What both take. */
+/* Arguments of both commands. */
 static error_t parse_package(int key, char *argument, struct argp_state *state) {
     RerunArguments *a = state->input;
     switch (key) {
@@ -135,7 +134,7 @@ static error_t parse_package(int key, char *argument, struct argp_state *state) 
         return 0;
     case ARGP_KEY_END:
         if (!a->trial)
-            argp_error(state, "expected a trial that regatta export-trial has packed");
+            argp_error(state, "expected a trial packed by regatta export-trial");
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -144,20 +143,20 @@ static error_t parse_package(int key, char *argument, struct argp_state *state) 
 
 static const struct argp_option package_options[] = {
     {"input", 'i', "SETTING=PATH", 0,
-     "where an input of the trial is, e.g. -i environment.data=verses; may be repeated (default: "
+     "path of an input of the trial, e.g. -i environment.data=verses; may be repeated (default: "
      "the copy in TRIAL, else the path in its config)",
      0},
     {"allow", KEY_ALLOW, "KINDS", 0,
-     "let settings of the trial act, by a list of kinds: command (a judge that is a program runs), "
-     "endpoint (a judge's texts are sent to its address), save (a reward model is written to the "
-     "file that the trial names); without it such a trial is refused",
+     "allow settings of the trial to act, as a list of kinds: command (a judge runs a program), "
+     "endpoint (a judge sends texts to its address), save (a reward model is written to the "
+     "file that the trial names); without its kind such a trial is refused",
      0},
     {"key-variable", KEY_KEY_VARIABLE, "NAME", 0,
      "environment variable whose value the trial may send to its endpoint as the key; may be "
-     "repeated (default: none is read)",
+     "repeated (default: none)",
      0},
     {"threads", 't', "N", 0, "threads (default: all processors; never changes the bits)", 0},
-    {"quiet", 'q', NULL, 0, "no progress", 0},
+    {"quiet", 'q', NULL, 0, "show no progress", 0},
     {0},
 };
 
@@ -186,7 +185,7 @@ static void arguments_clear(RerunArguments *a) {
     free(a->inputs);
 }
 
-/* Seconds between checkpoints of a rerun, as of regatta run. */
+/* Seconds between checkpoints of a rerun; the default of regatta run. */
 static const double checkpoint_seconds = 10;
 
 static error_t parse_rerun(int key, char *argument, struct argp_state *state) {
@@ -220,10 +219,10 @@ static const struct argp rerun_argp = {
     rerun_options,
     parse_rerun,
     "TRIAL",
-    "Run a packed trial again, from the resolved config that is in it.\v"
-    "The trial is recorded in the results store as regatta run would record it, under the name of "
-    "its experiment; if it is finished there, nothing is done. Inputs must be the files that were "
-    "packed or named, by size and SHA-256. Settings that run a program, send texts or write files "
+    "Run a packed trial again, from its resolved config.\v"
+    "The trial is recorded in the results store as by regatta run, under the name of its "
+    "experiment. If it is finished there, nothing is done. Inputs must match the packed or named "
+    "files in size and SHA-256. Settings that run a program, send texts or write files "
     "elsewhere are refused, unless --allow names their kind.",
     package_child,
     NULL,
@@ -259,7 +258,7 @@ static error_t parse_verify(int key, char *argument, struct argp_state *state) {
 
 static const struct argp_option verify_options[] = {
     {"tolerance", KEY_TOLERANCE, "R", 0,
-     "largest difference that passes for rounding, relative to the quantity's largest magnitude "
+     "largest difference that counts as rounding, relative to the metric's largest magnitude "
      "(default: 1e-3)",
      0},
     {0},
@@ -269,13 +268,13 @@ static const struct argp verify_argp = {
     verify_options,
     parse_verify,
     "TRIAL",
-    "Run a packed trial again and tell whether it gives the same result.\v"
+    "Run a packed trial again and check whether it gives the same result.\v"
     "Compared are the outcome, every metric and evaluated item of every step, the responses, the "
-    "costs that are counted, and the weights: the same bits, the same up to rounding, or another "
-    "result, with the largest difference of each quantity. Bits repeat with the same version on "
-    "the same BLAS kernels (OPENBLAS_CORETYPE pins them); what differs of these is told. The rerun "
-    "itself is thrown away. Settings that run a program, send texts or write files elsewhere are "
-    "refused, unless --allow names their kind.\n\n"
+    "counted costs, and the weights. The verdict is equal bits, equal up to rounding, or another "
+    "result, with the largest difference of each metric. Bits repeat with the same version on "
+    "the same BLAS kernels (OPENBLAS_CORETYPE selects them); differences in these are reported. "
+    "The rerun itself is discarded. Settings that run a program, send texts or write files "
+    "elsewhere are refused, unless --allow names their kind.\n\n"
     "Exit status: 0 the same result, bit for bit or up to rounding, 1 another result or a failure, "
     "2 bad usage.",
     package_child,
@@ -283,7 +282,7 @@ static const struct argp verify_argp = {
     NULL,
 };
 
-/* In a folder of its own, which goes when all is told. */
+/* Reruns in a temporary folder, which is removed afterwards. */
 static RgStatus rerun_and_verify(const RgTrialPackage *package, const RerunArguments *a,
                                  RgRerunVerdict *verdict, RgError *error) {
     char *folder;

@@ -12,14 +12,14 @@
 
 /* One figure as the file has it. */
 typedef struct FigureOptions {
-    const char *method, *metric, *measure, *value, *setting, *source, *checked;
+    const char *method, *metric, *quantity, *value, *setting, *source, *checked;
     RgOptionList where;
 } FigureOptions;
 
 static const RgOption figure_options[] = {
     RG_OPTION_STRING(FigureOptions, method, NULL, "label or algorithm that stands beside it"),
     RG_OPTION_STRING(FigureOptions, metric, NULL, "what the paper calls it"),
-    RG_OPTION_STRING(FigureOptions, measure, "", "what stands beside it here"),
+    RG_OPTION_STRING(FigureOptions, quantity, "", "what stands beside it here"),
     RG_OPTION_STRING(FigureOptions, value, NULL, "as printed, with its uncertainty"),
     RG_OPTION_STRING(FigureOptions, setting, NULL, "model, data, judge"),
     RG_OPTION_STRING(FigureOptions, source, NULL, "where it stands"),
@@ -80,7 +80,7 @@ static RgStatus read_figure(RgPaperFile *file, int64_t index, RgError *error) {
     if (status == RG_OK)
         *reported = (RgReported){.method = o.method,
                                  .metric = o.metric,
-                                 .measure = o.measure,
+                                 .measure = o.quantity,
                                  .value = o.value,
                                  .setting = o.setting,
                                  .source = o.source,

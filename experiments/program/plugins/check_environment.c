@@ -218,7 +218,7 @@ static void claim_evaluation(const RgEnvironmentType *type, const RgSettings *se
     if (!first)
         return;
     double primary_metric = rg_evaluation_find(first, type->primary_metric);
-    rg_claim(claims, isfinite(primary_metric), "an evaluation has its headline",
+    rg_claim(claims, isfinite(primary_metric), "an evaluation has its primary metric",
              "%s is %.6g of %d metrics", type->primary_metric, primary_metric,
              rg_evaluation_metric_count(first));
     rg_claim(claims, rg_evaluation_items(first) > 0, "and numbers by item", "%d columns of %lld",

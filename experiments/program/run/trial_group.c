@@ -40,12 +40,12 @@ RgStatus rg_trial_process_group_check_alike(const RgTrialSetup *setup, RgError *
     RgStatus status = RG_OK;
     if (strcmp(own.program, first.program) != 0)
         status = rg_fail(error, RG_E_USAGE,
-                         "rank %d of a team runs version %s, and the first %s: expected the same "
+                         "rank %d runs version %s, and the first %s: expected the same "
                          "(OPENBLAS_CORETYPE chooses kernels)",
                          setup->process_group->rank, own.program, first.program);
     else if (memcmp(&own.data, &first.data, sizeof own.data) != 0)
         status = rg_fail(error, RG_E_USAGE,
-                         "rank %d of a team has read other data or weights than the first: "
+                         "rank %d has read other data or weights than the first: "
                          "expected the same files on all machines",
                          setup->process_group->rank);
     return rg_process_group_reduce_status(setup->process_group, status, error);
@@ -103,7 +103,7 @@ static void tell_of_idle(const RgTrialInHand *trial, int64_t ranks) {
         return;
     run->told_of_idle = true;
     rg_progress_note(run->progress,
-                     "%s: of a team of %d, so many ranks have something to do: %ld "
+                     "%s: of a group of %d, so many ranks have something to do: %ld "
                      "(training.shards)",
                      trial->name, run->process_group->size, (long)ranks);
 }
@@ -136,7 +136,7 @@ RgStatus rg_trial_check_call(RgTrialInHand *trial, const char *key, RgError *err
     RgStatus status = RG_OK;
     if (!trial->plan)
         status = rg_fail(error, RG_E_USAGE,
-                         "rank %d of a team knows no trial %s: expected the same config, and all "
+                         "rank %d knows no trial %s: expected the same config, and all "
                          "that it includes, on all machines",
                          trial->process_group.rank, key);
     return rg_process_group_reduce_status(trial->together, status, error);
