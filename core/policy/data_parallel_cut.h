@@ -17,10 +17,9 @@ typedef struct RgSliceCut {
     int64_t tokens[RG_SLICES];
 } RgSliceCut;
 
-/* The cost of a slice in a batch of W tokens: tokens · (tokens + 2·W/RG_SLICES). The first factor
- * counts every token for as long as its slice takes. The second adds the work that each token is
- * for some thread, weighted as two slices of the batch, so that reading a prompt again has a
- * price. */
+/* The cost of a slice in a batch of W tokens: tokens · (tokens + 2·W/RG_SLICES). A token costs the
+ * size of its slice, because it is ready only when the slice is. It also costs 2·W/RG_SLICES for
+ * the work itself, so that reading a prompt again has a price. */
 double rg_slice_cost(int64_t tokens, int64_t all);
 
 /* Cuts sequences [first, last) into at most RG_SLICES slices with the least total cost, as equal in

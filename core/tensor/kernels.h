@@ -79,8 +79,7 @@ static inline RgReal rg_fast_exp(RgReal x) {
 #ifdef RG_DOUBLE
     return exp(x);
 #else
-    const uint32_t least = 0xC2AE0000; /* −87: of negative numbers the larger magnitude has larger
-                                        * bits */
+    const uint32_t least = 0xC2AE0000; /* bits of −87; they grow with the magnitude */
     const int32_t most = 0x42AE0000;   /* 87 */
     uint32_t bits;
     memcpy(&bits, &x, sizeof bits);

@@ -175,8 +175,8 @@ RG_PUBLIC_KERNEL(void, rg_layer_norm_rows,
     }
 }
 
-/* With z = (x − mean)·s and g = dy·w:  dx = s·(g − mean(g) − z·mean(g·z)),  dw += dy·z,  db += dy.
- */
+/* With z = (x − mean)·s and g = dy·w:
+ * dx = s·(g − mean(g) − z·mean(g·z)),  dw += dy·z,  db += dy. */
 RG_KERNEL(void, layer_norm_rows_backward,
           (int64_t n, int64_t d, const RgReal *x, const RgReal *weight, LayerNorm saved,
            const RgReal *dy, RgReal *dx, RgReal *dweight, RgReal *dbias),
