@@ -211,7 +211,7 @@ import sqlite3
 with sqlite3.connect("other.db") as store:
     store.execute("UPDATE metrics SET value = value + 1 WHERE name = 'eval/kl'")
 END
-expect 1 '^regatta: other.db: dpo, seed 2 .* is another result than in parts.db: eval/kl differs' merge parts.db other.db
+expect 1 '^regatta: other.db: dpo, seed 2 .* has a different result from parts.db: eval/kl differs' merge parts.db other.db
 expect 1 'none.db: .*No such file' merge parts.db none.db
 expect 2 'expected a results store to write and others' merge parts.db
 

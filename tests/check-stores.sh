@@ -245,7 +245,7 @@ damaged=sent/w/$(key good.db 2).safetensors
 flip "$damaged"
 expect 1 'is damaged' check-store sent/w.db
 grep -q "^    $damaged: is damaged: its SHA-256 is" out || complain "check-store tells no damaged weights: $(cat out)"
-[[ $(grep -c '  note: weights not here' out) -eq 1 ]] || complain "check-store notes: $(cat out)"
+[[ $(grep -c '  note: weights not found' out) -eq 1 ]] || complain "check-store notes: $(cat out)"
 for jobs in 1 2; do
     "$program" run -q -j $jobs small.cfg -r sent/w.db 2>err || complain "run -j $jobs beside damaged weights: $(cat err)"
     grep -q "^regatta: $damaged: is damaged: .*; sail-pr seed 1 is not run again" err ||

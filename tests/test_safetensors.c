@@ -240,7 +240,7 @@ Test(safetensors, a_header_longer_than_the_file_is_refused) {
     refuse(path, RG_E_FORMAT, "2 bytes follow");
     path = scratch("one-more");
     ASSERT_OK(rg_file_write(path, "\3\0\0\0\0\0\0\0{}", 10, &error));
-    refuse(path, RG_E_FORMAT, "a header of 3 bytes is announced, 2 bytes follow");
+    refuse(path, RG_E_FORMAT, "a header of 3 bytes is announced, but only 2 bytes follow");
     refuse(scratch("absent"), RG_E_FILE, "No such file");
     refuse(scratch_path, RG_E_FILE, "Is a directory");
 }

@@ -71,7 +71,7 @@ RgStatus rg_instructions_find(const char *name, RgInstructions *instructions, Rg
             return RG_OK;
         }
     char names[64];
-    return rg_fail(error, RG_E_USAGE, "no kernels \"%s\" run on this processor, expected one of %s",
+    return rg_fail(error, RG_E_USAGE, "no kernels \"%s\" on this processor, expected one of %s",
                    name, runnable_names(names, sizeof names));
 }
 
