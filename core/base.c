@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Errors, assertions, the hash and the clock. Nothing here knows of tensors. */
+/* Errors, assertions, the hash and the clock. */
 #include "core/base.h"
 
 #include "core/names.h"
@@ -10,7 +10,7 @@
 #include <string.h>
 #include <time.h>
 
-/* Of a message that was longer, by what it would have taken, the last character becomes "…". */
+/* Replaces the last character of a truncated message by "…". `length` is the full length. */
 static void mark_cut(RgError *error, int length) {
     static const char mark[] = "…";
     if (length < (int)sizeof error->text)
@@ -27,7 +27,7 @@ RgStatus rg_fail(RgError *error, RgStatus status, const char *format, ...) {
         va_start(arguments, format);
         mark_cut(error, vsnprintf(error->text, sizeof error->text, format, arguments));
         va_end(arguments);
-        rg_make_printable(error->text); /* what a file says may stand in it */
+        rg_make_printable(error->text); /* the message may quote a file */
     }
     return status;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Checksums by libcrypto, which has the processor's own instructions for them: the one file that
- * knows it. */
+/* Checksums by libcrypto, which uses the processor's own instructions. The only file that includes
+ * it. */
 #include "core/checksum.h"
 
 #include <errno.h>
@@ -42,7 +42,7 @@ void rg_hashing_end(RgHashing *hashing) {
     free(hashing);
 }
 
-/* False, with errno, where the file cannot be read to its end. */
+/* False, with errno set, if the file cannot be read to its end. */
 static bool hash_all(int file, RgHashing *hashing, int64_t *size) {
     enum { AT_ONCE = 1 << 18 };
     char *bytes = rg_allocate(AT_ONCE, 1);

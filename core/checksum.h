@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* SHA-256: the name of a content across machines, as sha256sum and the hubs of models and data sets
- * print it. Inside one program there is core/digest.h. */
+/* SHA-256, which identifies content across machines, as printed by sha256sum and by the hubs of
+ * models and data sets. Within one program use core/digest.h.
+ *
+ * Threads: any, but one at a time per RgHashing. */
 #ifndef RG_CORE_CHECKSUM_H
 #define RG_CORE_CHECKSUM_H
 
@@ -15,11 +17,11 @@ typedef struct RgChecksum {
 
 RgStatus rg_file_checksum(const char *path, RgChecksum *checksum, RgError *error);
 
-/* Of what is at hand part by part. */
+/* Incremental hashing. */
 typedef struct RgHashing RgHashing;
 RgHashing *rg_hashing_begin(void);
 void rg_hashing_add(RgHashing *hashing, const void *bytes, size_t size);
-/* Of all that was added; more may follow. */
+/* The hash of everything added so far. More may follow. */
 void rg_hashing_sum(const RgHashing *hashing, char sha256[RG_SHA256_TEXT]);
 void rg_hashing_end(RgHashing *hashing);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* SipHash-2-4 with 128 bits of result, as in its authors' siphash.c: keyed, so that digests chain.
- */
+/* SipHash-2-4 with a 128-bit result, as in its authors' siphash.c. It has a key, so digests can be
+ * chained. */
 #include "core/digest.h"
 
 #include <string.h>

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* A name for content that is long enough to be taken for the content itself: 128 bits of
- * SipHash-2-4 (Aumasson and Bernstein 2012). Where a chance in 2^64 is not one to take, as with
- * values that are found again by name alone; for anything less there is rg_hash. */
+/* A digest that may stand for the content itself: 128 bits of SipHash-2-4 (Aumasson and Bernstein
+ * 2012). Use it where a collision probability of 2^-64 is too high, as for values that are looked
+ * up by digest alone; otherwise use rg_hash.
+ *
+ * Threads: any. */
 #ifndef RG_CORE_DIGEST_H
 #define RG_CORE_DIGEST_H
 
@@ -13,8 +15,8 @@ typedef struct RgDigest {
 
 #define RG_DIGEST_START ((RgDigest){{0, 0}})
 
-/* The digest of `size` bytes under the key `from`. To digest content in parts, hand the digest so
- * far on as the key of the next part: then it also tells where the parts begin. */
+/* The digest of `size` bytes under the key `from`. To digest content in parts, pass the digest so
+ * far as the key of the next part. The result then also depends on where the parts begin. */
 RgDigest rg_digest(RgDigest from, const void *bytes, size_t size);
 
 #endif

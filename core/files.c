@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Files read whole or mapped, folders made and removed, and the files that come with the program.
- */
+/* Files read whole or mapped, folders, and the location of the files that come with the program. */
 #include "core/files.h"
 
 #include <errno.h>
@@ -14,14 +13,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Bytes of what is read whole: configs, tokenizers, descriptions. Data and weights are not. */
+/* Limit of files read whole: configs, tokenizers, descriptions. Data and weights are read
+ * otherwise. */
 static const size_t most_of_a_file = (size_t)1 << 30;
 
 static RgStatus too_large(const char *path, RgError *error) {
-    return rg_fail(error, RG_E_FILE, "%s: is larger than 1 GiB, expected less", path);
+    return rg_fail(error, RG_E_FILE, "%s: is larger than 1 GiB, expected at most 1 GiB", path);
 }
 
-/* The size of a regular file is a first guess; a pipe has none, so the buffer grows. */
+/* A regular file's size is the first guess. A pipe has none, so the buffer grows. */
 static RgStatus read_all(int file, const char *path, char **content, size_t *size, RgError *error) {
     struct stat about;
     size_t capacity = 4096, filled = 0;
@@ -77,7 +77,7 @@ RgStatus rg_file_map(const char *path, RgBytes *content, RgError *error) {
         status = rg_fail(error, RG_E_FILE, "%s: cannot read: %s", path, strerror(EISDIR));
     else if (!S_ISREG(about.st_mode))
         status = rg_fail(error, RG_E_FILE, "%s: is not a regular file", path);
-    if (status == RG_OK && about.st_size > 0) { /* nothing cannot be mapped */
+    if (status == RG_OK && about.st_size > 0) { /* an empty file cannot be mapped */
         void *memory = mmap(NULL, (size_t)about.st_size, PROT_READ, MAP_PRIVATE, file, 0);
         if (memory == MAP_FAILED)
             status = rg_fail(error, RG_E_FILE, "%s: cannot read: %s", path, strerror(errno));
@@ -97,7 +97,7 @@ void rg_file_unmap(RgBytes *content) {
 
 RgStatus rg_folder_make(const char *path, RgError *error) {
     if (mkdir(path, 0777) != 0 && errno != EEXIST)
-        return rg_fail(error, RG_E_FILE, "%s: cannot make the folder: %s", path, strerror(errno));
+        return rg_fail(error, RG_E_FILE, "%s: cannot create the folder: %s", path, strerror(errno));
     return RG_OK;
 }
 
@@ -129,7 +129,7 @@ char *rg_own_file(const char *name) {
     const char *source = getenv("RG_SOURCE_DIR");
     if (source && source[0] != '\0')
         return rg_string_format("%s/%s", source, name);
-    /* The folder above that of the program, so that what is shown of a path has no ".." in it. */
+    /* The folder above the program's, so that a printed path has no ".." in it. */
     char above[PATH_MAX] = "";
     bool known = readlink("/proc/self/exe", above, sizeof above - 1) > 0;
     for (int up = 0; up < 2 && strrchr(above, '/'); up++)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Distributions are computed from their definitions (erfc, the incomplete beta function) and
- * inverted by Newton's method, so that nothing has to be tabulated. */
+ * inverted by Newton's method, so no tables are needed. */
 #include "core/interval.h"
 
 #include <math.h>
@@ -46,8 +46,8 @@ static double incomplete_beta(double a, double b, double x) {
     return front * fraction;
 }
 
-/* From the middle outwards near 0, from the tail inwards beyond: neither subtracts what is small
- * from what is near ½. */
+/* Near 0 it integrates from the middle outwards, further away from the tail inwards. So it never
+ * subtracts a small number from one near ½. */
 static double student_cumulative(double t, double freedom) {
     double total = freedom + t * t;
     if (t * t < freedom)
@@ -63,13 +63,13 @@ static double student_density(double t, double freedom) {
 
 typedef double Distribution(double x, double parameter);
 
-/* The x at which a cumulative distribution, symmetric about 0, reaches `probability`: Newton's
- * method on its logarithm, which is nearly straight in the tail, within a bracket that is halved
- * where a step would leave it. */
+/* The x at which a cumulative distribution, symmetric about 0, reaches `probability`. Newton's
+ * method on its logarithm, which is nearly straight in the tail, within a bracket that is halved if
+ * a step would leave it. */
 static double invert(Distribution *cumulative, Distribution *density, double parameter,
                      double probability) {
     RG_ASSERT(probability > 0 && probability < 1);
-    if (probability > 0.5) /* the lower tail keeps its digits where the upper one rounds to 1 */
+    if (probability > 0.5) /* the lower tail keeps its digits, the upper one rounds to 1 */
         return -invert(cumulative, density, parameter, 1 - probability);
     double low = -1, high = 0;
     while (cumulative(low, parameter) > probability)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Intervals of estimates, and the quantiles that they are made of: of seeds in the analysis, of a
- * judge's accuracy in an environment. */
+/* Interval estimates, and the quantiles they need. Used by the analysis over seeds and for a
+ * judge's accuracy in an environment.
+ *
+ * Threads: any. */
 #ifndef RG_CORE_INTERVAL_H
 #define RG_CORE_INTERVAL_H
 
@@ -10,7 +12,7 @@ typedef struct RgInterval {
     double low, high; /* both NaN when there is too little data for an interval */
 } RgInterval;
 
-/* Quantile of the standard normal and of Student's t distribution, 0 < probability < 1. */
+/* Quantiles of the standard normal and of Student's t distribution, 0 < probability < 1. */
 double rg_normal_quantile(double probability);
 double rg_student_quantile(double probability, double degrees_of_freedom);
 

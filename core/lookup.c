@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A hash table with open addressing: texts are added, and never taken out. */
+/* A hash table with open addressing. Texts are added and never removed. */
 #include "core/lookup.h"
 
 #include <stdlib.h>
@@ -30,7 +30,7 @@ void rg_lookup_destroy(RgLookup *lookup) {
     free(lookup);
 }
 
-/* The slot of the text, or the free one where it would be. */
+/* The slot of the text, or the free slot for it. */
 static Slot *slot_of(const RgLookup *lookup, const char *text, size_t size, uint64_t hash) {
     size_t mask = lookup->capacity - 1, at = hash & mask;
     for (Slot *slot = &lookup->slots[at]; slot->text; slot = &lookup->slots[at]) {
@@ -41,7 +41,7 @@ static Slot *slot_of(const RgLookup *lookup, const char *text, size_t size, uint
     return &lookup->slots[at];
 }
 
-/* Room for one more, with at least half of the slots free. */
+/* Makes space for one more, with at least half of the slots free. */
 static void grow(RgLookup *lookup) {
     if (2 * (lookup->count + 1) <= lookup->capacity)
         return;

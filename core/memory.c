@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Memory that cannot run out quietly: of the heap, aligned, in whole pages, and kept from call to
- * call. */
+/* Allocation that never fails: heap memory, aligned memory, whole pages, and scratch memory. */
 #include "core/memory.h"
 
 #include <stdarg.h>
@@ -21,7 +20,7 @@ const char *rg_memory_for(const char *purpose) {
 
 static _Noreturn void out_of_memory(size_t bytes) {
     const char *purpose = memory_purpose;
-    fprintf(stderr, "regatta: %s%sout of memory: %zu bytes asked for\n", purpose ? purpose : "",
+    fprintf(stderr, "regatta: %s%sout of memory: %zu bytes requested\n", purpose ? purpose : "",
             purpose ? ": " : "", bytes);
     exit(EXIT_FAILURE);
 }
@@ -36,7 +35,7 @@ void *rg_allocate(size_t count, size_t each) {
     return memory;
 }
 
-/* Arrays of many megabytes are walked faster on huge pages, where the system has them. */
+/* Traversing arrays of many megabytes is faster on huge pages. */
 static const size_t huge_page = (size_t)2 << 20;
 
 static size_t alignment_of(size_t bytes) {
@@ -56,7 +55,7 @@ void *rg_allocate_aligned(size_t bytes) {
         out_of_memory(bytes);
 #ifdef MADV_HUGEPAGE
     if (alignment == huge_page)
-        madvise(memory, rounded, MADV_HUGEPAGE); /* a hint; nothing is lost when it is refused */
+        madvise(memory, rounded, MADV_HUGEPAGE); /* a hint; a refusal does no harm */
 #endif
     return memory;
 }
@@ -85,7 +84,7 @@ void *rg_scratch(RgScratch *scratch, size_t bytes) {
     return scratch->memory;
 }
 
-/* Pages that are given back come again as zeros, one by one, when they are touched. */
+/* Released pages come back as zeros, one by one, on access. */
 void *rg_allocate_aligned_zeroed(size_t bytes) {
     size_t rounded = rg_aligned_room(bytes);
     void *memory = rg_allocate_aligned(bytes);

@@ -28,7 +28,7 @@ static bool has_control(const char *text) {
 static const char *text_fault(const char *text) {
     if (!rg_utf8_is_valid(text, strlen(text)))
         return "expected valid UTF-8";
-    return has_control(text) ? "expected no control characters in it" : NULL;
+    return has_control(text) ? "expected no control characters" : NULL;
 }
 
 const char *rg_experiment_name_fault(const char *name) {
@@ -37,9 +37,9 @@ const char *rg_experiment_name_fault(const char *name) {
     if (strlen(name) > LONGEST_EXPERIMENT_NAME)
         return "expected at most 128 bytes";
     if (strchr(name, '/'))
-        return "expected no '/' in it: it becomes the name of a file";
+        return "expected no '/', because it becomes a file name";
     if (name[0] == '-' || name[0] == '.')
-        return "expected it to begin with neither '-' nor '.': it becomes the name of a file";
+        return "expected a first character other than '-' and '.', because it becomes a file name";
     return text_fault(name);
 }
 
@@ -58,7 +58,7 @@ const char *rg_descriptor_name_fault(const char *name) {
     if (strlen(name) > LONGEST_DESCRIPTOR_NAME)
         return "expected at most 48 letters";
     if (name[strspn(name, letters)] || name[0] < 'a')
-        return "expected lower-case letters, digits and hyphens, a letter first";
+        return "expected lower-case letters, digits and hyphens, beginning with a letter";
     return NULL;
 }
 

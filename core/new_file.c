@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Making files and folders that are there whole or not at all. */
+/* Creating files and folders atomically. */
 #include "core/new_file.h"
 
 #include "core/files.h"
@@ -24,7 +24,7 @@ static char *folder_of(const char *path) {
 }
 
 static int open_nameless(const char *path) {
-    if (access("/proc/self/fd", X_OK) != 0) /* by which it gets a name */
+    if (access("/proc/self/fd", X_OK) != 0) /* needed to give it a name */
         return -1;
     char *folder = folder_of(path);
     int file = open(folder, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
@@ -38,13 +38,13 @@ static bool is_at(int file, const char *path) {
            open.st_ino == named.st_ino;
 }
 
-/* Where the file system knows no locks, nobody waits. */
+/* On file systems without locks, nobody waits. */
 static void lock(int file) {
     while (flock(file, LOCK_EX) != 0 && errno == EINTR)
         continue;
 }
 
-/* Locked as long as it is open, so that nobody else takes it for one that was left. */
+/* Locked while open, so that no other process takes it for an abandoned one. */
 static int open_named(const char *name) {
     for (;;) {
         int file = open(name, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
@@ -53,7 +53,7 @@ static int open_named(const char *name) {
         lock(file);
         if (is_at(file, name) && ftruncate(file, 0) == 0)
             return file;
-        close(file); /* the other has put it in its place meanwhile */
+        close(file); /* the other process has moved it to its final name meanwhile */
     }
 }
 
@@ -61,7 +61,7 @@ RgStatus rg_new_file_begin(const char *path, RgNewFile *file, RgError *error) {
     struct stat about;
     bool there = stat(path, &about) == 0;
     if (there && S_ISDIR(about.st_mode))
-        return rg_fail(error, RG_E_FILE, "%s: is a folder, expected the name of a file", path);
+        return rg_fail(error, RG_E_FILE, "%s: is a folder, expected a file", path);
     *file = (RgNewFile){.path = rg_string_copy(path),
                         .temporary = rg_string_format("%s.new", path),
                         .descriptor = -1};
@@ -105,14 +105,14 @@ RgStatus rg_new_file_write(RgNewFile *file, const void *bytes, size_t size, RgEr
 
 /* ---- ending ---- */
 
-/* A rename is on disk only once its folder is. */
+/* A rename is on disk only after its folder is synced. */
 static bool sync_folder_of(const char *path) {
     char *folder = folder_of(path);
     int file = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     free(folder);
     if (file < 0)
         return false;
-    /* Some file systems have nothing to sync in a folder, and say so by EINVAL. */
+    /* Some file systems have nothing to sync in a folder and report EINVAL. */
     bool synced = fsync(file) == 0 || errno == EINVAL;
     int cause = errno;
     close(file);
@@ -120,8 +120,8 @@ static bool sync_folder_of(const char *path) {
     return synced;
 }
 
-/* Whoever writes a file has it locked while it has the temporary name; one that is not was left by
- * a process that was killed. */
+/* A writer locks a file as long as it has the temporary name. So an unlocked one was abandoned by a
+ * killed process. */
 static bool remove_if_left(const char *name) {
     int file = open(name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (file < 0)
@@ -166,7 +166,7 @@ RgStatus rg_new_file_end(RgNewFile *file, RgStatus status, RgError *error) {
         status = complete(file, error);
     else if (file->kind == RG_NEW_NAMED)
         unlink(file->temporary);
-    if (close(file->descriptor) != 0 && status == RG_OK) /* NFS tells of a full disk here */
+    if (close(file->descriptor) != 0 && status == RG_OK) /* NFS reports a full disk here */
         status = cannot_write(file, error);
     rg_hashing_end(file->hashing);
     free(file->path);
@@ -200,7 +200,7 @@ void rg_file_remove(const char *path) {
 
 /* ---- folders ---- */
 
-/* Lock the folder; −1: another process has it, or it is gone. */
+/* Locks the folder. −1: another process has locked it, or it is gone. */
 static int take_folder(const char *path) {
     int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     if (folder < 0 || (flock(folder, LOCK_EX | LOCK_NB) == 0 && is_at(folder, path)))
@@ -212,7 +212,7 @@ static int take_folder(const char *path) {
 RgStatus rg_new_folder_begin(const char *path, char **folder, int *held, RgError *error) {
     char *name = rg_string_format("%s.parts", path);
     *held = take_folder(name);
-    if (*held >= 0) { /* left by a process that was killed */
+    if (*held >= 0) { /* abandoned by a killed process */
         rg_folder_remove(name);
         close(*held);
     }
@@ -220,16 +220,16 @@ RgStatus rg_new_folder_begin(const char *path, char **folder, int *held, RgError
     *folder = name;
     if (*held >= 0)
         return RG_OK;
-    RgStatus status = rg_fail(error, RG_E_FILE, "%s: cannot make the folder: %s", name,
-                              errno == EEXIST || errno == EWOULDBLOCK ? "another process has it"
-                                                                      : strerror(errno));
+    RgStatus status = rg_fail(
+        error, RG_E_FILE, "%s: cannot create the folder: %s", name,
+        errno == EEXIST || errno == EWOULDBLOCK ? "another process is using it" : strerror(errno));
     free(name);
     *folder = NULL;
     return status;
 }
 
-/* Of a process that was killed: ours, not locked, and not made just now by one that is about to
- * lock it. */
+/* Removes a folder abandoned by a killed process: one that is ours, not locked, and not just
+ * created by a process that is about to lock it. */
 static void remove_left(const char *path) {
     const time_t moment = 60; /* seconds */
     struct stat about;
@@ -262,16 +262,16 @@ RgStatus rg_scratch_folder(const char *purpose, char **folder, RgError *error) {
     if (!place || !place[0])
         place = "/tmp";
     static const char random[] = "XXXXXX";
-    /* Nobody else gives such a name: what has it is removed. */
+    /* Only this function uses such names, so it may remove any folder with one. */
     char *prefix = rg_string_format(".regatta-scratch-%s-", purpose);
     remove_all_left(place, prefix, strlen(random));
     *folder = rg_string_format("%s/%s%s", place, prefix, random);
     free(prefix);
-    /* The lock is the process's until it ends. */
+    /* The process holds the lock until it ends. */
     if (mkdtemp(*folder) && take_folder(*folder) >= 0)
         return RG_OK;
     RgStatus status =
-        rg_fail(error, RG_E_FILE, "%s: cannot make a folder: %s", *folder, strerror(errno));
+        rg_fail(error, RG_E_FILE, "%s: cannot create a folder: %s", *folder, strerror(errno));
     free(*folder);
     *folder = NULL;
     return status;

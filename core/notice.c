@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Lines of notice, to the standard error or to whoever draws there. */
+/* Notices, to standard error or to a function that displays them. */
 #include "core/notice.h"
 
 #include "core/names.h"
@@ -18,7 +18,7 @@ void rg_notice_use(RgNoticeWrite *write, void *context) {
 static void tell(const char *format, va_list arguments) {
     char line[1024];
     vsnprintf(line, sizeof line, format, arguments);
-    rg_make_printable(line); /* what others say may stand in it */
+    rg_make_printable(line); /* it may quote text from outside */
     if (writer)
         writer(writer_context, line);
     else
@@ -37,7 +37,7 @@ RgWait rg_wait_begin(void) {
 }
 
 void rg_wait_tell(RgWait *wait, const char *format, ...) {
-    const double patience = 4; /* seconds, after which a person wonders */
+    const double patience = 4; /* seconds, after which a user starts to wonder */
     if (wait->told || rg_clock_seconds() - wait->since < patience)
         return;
     va_list arguments;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Option tables at work: checking the tables themselves, and reading a struct from settings with
- * checks. Which tables there are is told by the files that declare them. */
+/* Option tables: checking the tables themselves, and reading a struct from settings with checks.
+ * The tables are in the files that declare them. */
 #include "core/options.h"
 
 #include "core/options_internal.h"
@@ -16,7 +16,7 @@ bool rg_option_is_last(const RgOption *option) {
     return option->kind == RG_KIND_END;
 }
 
-/* "one of "a", "b"" of what is registered. */
+/* "one of "a", "b"" for the registered names. */
 static void print_names(RgKind kind, FILE *stream) {
     const RgDescriptor *about;
     fputs("one of", stream);
@@ -33,7 +33,7 @@ char *rg_option_expected(const RgOption *option) {
     case RG_KIND_REAL:
     case RG_KIND_INTEGER:
         fputs(option->kind == RG_KIND_REAL ? "a real" : "an integer", stream);
-        /* A bound that no value of the type can pass is none. */
+        /* A bound beyond the type's range is not shown. */
         bool from = option->low > -1e18, to = option->high < 1e18;
         if (from && to)
             fprintf(stream, " in [%.10g, %.10g]", option->low, option->high);
@@ -78,7 +78,7 @@ char *rg_option_expected(const RgOption *option) {
     return text;
 }
 
-/* An integer will do for a real, never the reverse. */
+/* An integer is accepted for a real, but not the reverse. */
 static bool kind_fits(const RgOption *option, RgSettingKind kind) {
     switch (option->kind) {
     case RG_KIND_REAL:
@@ -108,7 +108,7 @@ static int choice_index(const RgOption *option, const char *text) {
     return -1;
 }
 
-/* Write the value that `text` stands for to the option's member; false if it is out of range. */
+/* Writes the value of `text` to the option's member; false if it is out of range. */
 static bool assign(const RgOption *option, const char *text, void *values) {
     void *member = (char *)values + option->offset;
     switch (option->kind) {
@@ -145,7 +145,7 @@ static bool assign(const RgOption *option, const char *text, void *values) {
     return false;
 }
 
-/* How what stands in place of a list is written as a list of one; "" where that is no help. */
+/* A value that was given in place of a list, written as a list of one; "" if that does not help. */
 static char *as_list(const RgOption *option, const RgSetting *setting) {
     const char *quote = setting->kind == RG_SETTING_STRING ? "\"" : "";
     bool is_element = *quote || setting->kind == RG_SETTING_INTEGER;
@@ -166,14 +166,14 @@ static RgStatus refuse(const RgOption *option, const RgSetting *setting, RgError
     return status;
 }
 
-/* Part of `inner` after the group `path`, or NULL when it lies elsewhere. */
+/* The part of `inner` after the group `path`; NULL if it is elsewhere. */
 static const char *within(const char *inner, const char *path, size_t length) {
     if (length == 0)
         return inner;
     return strncmp(inner, path, length) == 0 && inner[length] == '.' ? inner + length + 1 : NULL;
 }
 
-/* A key of the group that was perhaps meant for `name`. */
+/* A key of the group that may be a misspelling of `name`. */
 static const RgSetting *misspelt(const RgSettings *settings, const char *path, const char *name) {
     for (int64_t i = 0; i < rg_settings_count(settings); i++) {
         const RgSetting *setting = rg_settings_at(settings, i);
@@ -189,7 +189,8 @@ static RgStatus refuse_missing(const RgOption *option, const RgSettings *setting
     const RgSetting *typo = misspelt(settings, path, option->name);
     char *what = rg_option_expected(option), hint[512] = "";
     if (typo)
-        snprintf(hint, sizeof hint, "; is it \"%s\" in line %d?", typo->path, typo->line);
+        snprintf(hint, sizeof hint, "; is \"%s\" in line %d a misspelling?", typo->path,
+                 typo->line);
     RgStatus status = rg_fail(error, RG_E_USAGE, "%s: %s is missing: expected %s%s",
                               rg_settings_file_near(settings, path), key, what, hint);
     free(what);
@@ -259,7 +260,7 @@ RgStatus rg_option_part_read(const RgOptionFamily *family, const RgOptionPart *p
     return status;
 }
 
-/* `fallback`: the type's name where there is no such key; NULL: it must be given. */
+/* `fallback`: the type's name if the key is absent; NULL: it is required. */
 static RgStatus read_part(const RgOption *option, const RgSettings *settings, const char *path,
                           const char *key, const char *fallback, RgOptionPart *part,
                           RgError *error) {
@@ -272,7 +273,7 @@ static RgStatus read_part(const RgOption *option, const RgSettings *settings, co
     const char *group = rg_option_part_path(family, path, key);
     *part = (RgOptionPart){.settings = settings};
     if (strlen(group) >= sizeof part->path)
-        return rg_fail(error, RG_E_USAGE, "%s: groups are nested too deep", group);
+        return rg_fail(error, RG_E_USAGE, "%s: groups are nested too deeply", group);
     snprintf(part->path, sizeof part->path, "%s", group);
     if (setting && setting->kind != RG_SETTING_STRING)
         return refuse(option, setting, error);
@@ -285,7 +286,8 @@ static RgStatus read_part(const RgOption *option, const RgSettings *settings, co
     if (!part->type)
         return rg_refuse_setting_name(family->kind, setting, error);
     if (part->type->missing_packages && setting)
-        return rg_setting_refuse(setting, error, "not in this build: install %s and configure anew",
+        return rg_setting_refuse(setting, error,
+                                 "not available in this build: install %s and run configure again",
                                  part->type->missing_packages);
     return rg_option_part_read(family, part, NULL, NULL, error);
 }
@@ -363,7 +365,7 @@ static size_t member_size(RgOptionKind kind) {
     return 0;
 }
 
-/* Whether the default, which is there, is one of the option's values. */
+/* Whether the option's default is one of its values. */
 static bool default_fits(const RgOption *option) {
     const char *text = option->fallback;
     char *end = NULL;
@@ -404,7 +406,7 @@ static bool is_key(const char *name) {
 static const char *fault_of(const RgOption *table, const RgOption *option, size_t size) {
     for (const RgOption *other = table; other < option; other++)
         if (strcmp(other->name, option->name) == 0)
-            return "is there twice";
+            return "is defined twice";
     if (!option->help || !option->help[0])
         return "has no help text";
     if (option->offset + member_size(option->kind) > size)
@@ -414,15 +416,14 @@ static const char *fault_of(const RgOption *table, const RgOption *option, size_
     if ((option->kind == RG_KIND_PART || option->kind == RG_KIND_PARTS) && !option->family)
         return "has no family of types";
     if (option->fallback && !default_fits(option))
-        return "has a default that is none of its values";
+        return "has a default that is not one of its values";
     return NULL;
 }
 
 char *rg_options_fault(const RgOption *table, size_t size) {
     for (const RgOption *option = table; option && !rg_option_is_last(option); option++) {
         if (!is_key(option->name))
-            return rg_string_format("option %d has no name that a config can give",
-                                    (int)(option - table));
+            return rg_string_format("option %d has no valid name", (int)(option - table));
         const char *fault = fault_of(table, option, size);
         if (fault)
             return rg_string_format("option \"%s\" %s", option->name, fault);
@@ -432,7 +433,8 @@ char *rg_options_fault(const RgOption *table, size_t size) {
 
 RgStatus rg_options_read(const RgOption *table, const RgSettings *settings, const char *path,
                          void *values, RgError *error) {
-    rg_settings_has_group(settings, path); /* a group may be there and empty: used, too */
+    rg_settings_has_group(settings, path); /* also marks a group as used that is present and
+                                            * empty */
     for (const RgOption *option = table; option && !rg_option_is_last(option); option++)
         RG_TRY(read_option(option, settings, path, values, error));
     return RG_OK;

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* Option tables: the single source of names, types, defaults, ranges and help.
  *
- * An algorithm, environment, policy, optimiser or the trial itself declares a plain struct and a
- * table that describes its members. The table serves validation, defaults, `regatta show`, the
- * man page and the resolved config that is stored with a run.
+ * An algorithm, an environment, a policy, an optimiser and the trial itself each declare a plain
+ * struct and a table that describes its members. The table drives validation, defaults, `regatta
+ * show`, the man page, and the resolved config that is stored with a run.
  *
  *     typedef struct DpoOptions { double beta; } DpoOptions;
  *     static const RgOption dpo_options[] = {
  *         RG_OPTION_REAL(DpoOptions, beta, "0.1", 1e-6, 1e3, "strength of the KL term"),
  *         RG_OPTION_END,
- *     }; */
+ *     };
+ *
+ * Threads: the tables are constant. A call changes only its arguments. */
 #ifndef RG_CORE_OPTIONS_H
 #define RG_CORE_OPTIONS_H
 
@@ -23,7 +25,7 @@ typedef enum RgOptionKind {
     RG_KIND_INTEGER, /* int64_t */
     RG_KIND_BOOLEAN, /* bool */
     RG_KIND_STRING,  /* const char *, owned by the settings; "" when empty */
-    RG_KIND_PATH,    /* the same, which names a file or folder that the trial reads; "": none */
+    RG_KIND_PATH,    /* the same, naming a file or folder that the trial reads; "": none */
     RG_KIND_CHOICE,  /* int: index into `choices` */
     RG_KIND_LIST,    /* RgOptionList */
     RG_KIND_PART,    /* RgOptionPart */
@@ -32,7 +34,7 @@ typedef enum RgOptionKind {
 
 enum { RG_LIST_MOST = 16 };
 
-/* [ "word", 13 ]: strings, owned by the settings, and integers as text. */
+/* A list such as [ "word", 13 ]: strings, owned by the settings, and integers as text. */
 typedef struct RgOptionList {
     int64_t count;
     struct {
@@ -41,20 +43,20 @@ typedef struct RgOptionList {
     } item[RG_LIST_MOST];
 } RgOptionList;
 
-/* Types with options of their own, of which a config names one: judge = "ngram", or with options
+/* Types with options of their own. The config names one of them: judge = "ngram", or with options
  * judge = { type = "ngram"; symbols = "words"; }. */
 typedef struct RgOptionFamily {
-    RgKind kind;                   /* whose registered types there are */
-    const struct RgOption *common; /* that each has besides; NULL: none */
+    RgKind kind;                   /* the registered types to choose from */
+    const struct RgOption *common; /* options shared by all of them; NULL: none */
     size_t common_size;
-    /* The type is a name alone, and its own options stand beside that name, in the same group:
-     * estimator = "cg"; iterations = 20. Else they are in a group of its own, as above. */
+    /* If true, the type is only a name, and its options are in the same group as that name:
+     * estimator = "cg"; iterations = 20. Otherwise they are in a group of their own, as above. */
     bool beside;
 } RgOptionFamily;
 
-/* The chosen one. Its options are read by rg_options_read with these settings and this path. */
+/* The chosen type. rg_options_read reads its options from these settings under this path. */
 typedef struct RgOptionPart {
-    const RgDescriptor *type;   /* first member of the descriptor of its kind */
+    const RgDescriptor *type;   /* first member of the chosen descriptor */
     const RgSettings *settings; /* borrowed */
     char path[128];
 } RgOptionPart;
@@ -64,15 +66,15 @@ typedef struct RgOptionParts {
     RgOptionPart item[RG_LIST_MOST];
 } RgOptionParts;
 
-/* What a setting makes the program do beyond computing from files that it reads. Settings that
- * strangers sent are refused where they act, unless whoever runs them allows it by the kind's name
- * (experiments/program/config/allowed.h). An option that acts needs no more than its mark. */
+/* What a setting makes the program do beyond computing from the files it reads. In settings from
+ * another person such actions are refused, unless the user allows them by the name of the kind
+ * (experiments/program/config/allowed.h). An option that acts only needs this mark. */
 typedef enum RgAct {
     RG_ACT_NONE,
     RG_ACT_COMMAND,  /* runs its text as a program */
     RG_ACT_ENDPOINT, /* sends texts to the address */
-    RG_ACT_SAVE,     /* writes the file that it names */
-    RG_ACT_KEY,      /* reads the variable of the environment that it names, and sends it */
+    RG_ACT_SAVE,     /* writes the file it names */
+    RG_ACT_KEY,      /* sends the value of the environment variable it names */
     RG_ACTS,
 } RgAct;
 
@@ -83,18 +85,15 @@ typedef struct RgOption {
     const char *fallback;       /* default, as text; NULL: must be given */
     double low, high;           /* inclusive range of a number */
     const char *const *choices; /* NULL-terminated */
-    const char *help;           /* one line, with the unit and the paper's letter */
+    const char *help;           /* one line, with the unit and the paper's symbol */
     const RgOptionFamily *family;
-    bool execution_only; /* decides how results come about, not what they are: no part of a trial's
-                          * key
-                          */
-    bool later; /* came when there were trials: recorded only where it is away from its default,
-                        so that their keys stay */
-    RgAct act;  /* of a string that is not empty */
-    /* Of a string that is given: why it will not do, as the end of a sentence, or NULL. The value
-     * is not told: it may hold what nobody is to see. NULL: any will do. */
+    bool execution_only; /* affects execution only, not results; excluded from the trial key */
+    bool later;          /* added later: recorded only if not at its default, so that keys stay */
+    RgAct act;           /* action of a non-empty string */
+    /* Checks a given string: returns why it is invalid, as the end of a sentence, or NULL. The
+     * message does not show the value, which may be secret. NULL: every string is valid. */
     const char *(*fault)(const char *text);
-    /* Of a path to a folder: which of its files are read, as patterns of the shell; NULL: all. */
+    /* For a path to a folder: glob patterns of the files that are read. NULL: all. */
     const char *const *files;
 } RgOption;
 
@@ -121,7 +120,7 @@ typedef struct RgOption {
         .name = #member, .kind = RG_KIND_STRING, .offset = offsetof(type, member),                 \
         .fallback = (fallback_), .help = __VA_ARGS__                                               \
     }
-/* A string that is checked, see `fault`. */
+/* A string that is checked by `fault`. */
 #define RG_OPTION_CHECKED(type, member, fallback_, fault_, help_)                                  \
     {                                                                                              \
         .name = #member, .kind = RG_KIND_STRING, .offset = offsetof(type, member),                 \
@@ -138,7 +137,7 @@ typedef struct RgOption {
         .name = #member, .kind = RG_KIND_PATH, .offset = offsetof(type, member),                   \
         .fallback = (fallback_), .help = (help_)                                                   \
     }
-/* A path that may be of a folder, of which some files are read, see `files`. */
+/* A path that may be a folder, of which only the files that match `files` are read. */
 #define RG_OPTION_FOLDER(type, member, fallback_, files_, help_)                                   \
     {                                                                                              \
         .name = #member, .kind = RG_KIND_PATH, .offset = offsetof(type, member),                   \
@@ -154,7 +153,7 @@ typedef struct RgOption {
         .name = #member, .kind = RG_KIND_LIST, .offset = offsetof(type, member), .fallback = "[]", \
         .help = (help_)                                                                            \
     }
-/* One part of a family, or a list of them. */
+/* One type of a family, or a list of them. */
 #define RG_OPTION_PART(type, member, fallback_, family_, help_)                                    \
     {                                                                                              \
         .name = #member, .kind = RG_KIND_PART, .offset = offsetof(type, member),                   \
@@ -168,20 +167,20 @@ typedef struct RgOption {
 #define RG_OPTION_END                                                                              \
     { .kind = RG_KIND_END }
 
-/* Fill the struct `values` from the settings under the group `path` ("" is the top). Checks type
- * and range; the message names file, line, key and what was expected (RG_E_USAGE). An integer will
- * do for a real, never the reverse. Keys that were drawn are marked as used, see
- * rg_settings_check_used. */
+/* Fills the struct `values` from the settings under the group `path` ("" is the top). Checks types
+ * and ranges. RG_E_USAGE: the message names file, line, key and what was expected. An integer is
+ * accepted for a real, but not the reverse. Every key that was read is marked as used (see
+ * rg_settings_check_used). */
 RgStatus rg_options_read(const RgOption *table, const RgSettings *settings, const char *path,
                          void *values, RgError *error);
 
-/* Why a table will not do for a struct of `size` bytes, as a sentence's end that names the option,
- * or NULL; malloc'd. Each option has a name of its own that a config can give, a help text, a
- * member within the struct, and a default, if any, that is one of its values. */
+/* Why a table is invalid for a struct of `size` bytes: the end of a sentence that names the option;
+ * the caller frees it. NULL: it is valid. Each option needs a unique valid name, a help text, a
+ * member within the struct and, if it has a default, one that is an allowed value. */
 char *rg_options_fault(const RgOption *table, size_t size);
 
-/* Set every option, defaults included but of those that came later, under `path` of the resolved
- * config. */
+/* Sets every option under `path` of the resolved config: defaults included, except those of options
+ * with `later`. */
 void rg_options_record(const RgOption *table, const void *values, const char *path,
                        RgSettings *resolved);
 
@@ -189,17 +188,17 @@ void rg_options_record(const RgOption *table, const void *values, const char *pa
 typedef RgStatus RgOptionVisit(void *context, const RgOption *option, const RgSetting *setting,
                                RgError *error);
 
-/* Call `visit` for every option of the table that a resolved config sets in the group `path`, and
- * for those of the parts in it; until the first that fails. */
+/* Calls `visit` for every option of the table that a resolved config sets in the group `path`, and
+ * for the options of the types chosen there. Stops at the first failure and returns it. */
 RgStatus rg_options_visit(const RgOption *table, const char *path, const RgSettings *resolved,
                           RgOptionVisit *visit, void *context, RgError *error);
 
-/* Remove from a resolved config what is execution_only in the group `path`, and in the parts in it.
- */
+/* Removes all options marked execution_only from the group `path` of a resolved config, and from
+ * the types chosen there. */
 void rg_options_drop_execution_only(const RgOption *table, const char *path, RgSettings *resolved);
 
-/* The table as people read it, one option a paragraph: name, type and range or choices, default,
- * and the help, wrapped at 80 columns. `stream` is a FILE *. */
+/* Prints the table for people, one paragraph per option: name, type, range or choices, default and
+ * help, wrapped at 80 columns. `stream` is a FILE *. */
 void rg_options_print(const RgOption *table, void *stream);
 
 #endif

@@ -5,18 +5,18 @@
 
 #include "core/options.h"
 
-/* The end of a table. */
+/* Whether this is the end of a table. */
 bool rg_option_is_last(const RgOption *option);
 
-/* "a real in [1e-06, 1000]": what an option takes, malloc'd. */
+/* The values an option accepts, such as "a real in [1e-06, 1000]". malloc'd. */
 char *rg_option_expected(const RgOption *option);
 
-/* Of the option `key` in the group `path`: where its type is named, and where its options are. */
+/* For the option `key` in the group `path`: the key that names its type, and its options' group. */
 char *rg_option_type_key(const RgOptionFamily *family, const char *key);
 const char *rg_option_part_path(const RgOptionFamily *family, const char *path, const char *key);
 
-/* Options that a part's group has by its family and by its type, into memory of their own: to be
- * checked, marked as used, and recorded under `to` if `resolved` is not NULL. */
+/* Reads the options of a chosen type, both the family's and the type's own, into temporary memory.
+ * This checks them, marks them as used and, if `resolved` is not NULL, records them under `to`. */
 RgStatus rg_option_part_read(const RgOptionFamily *family, const RgOptionPart *part, const char *to,
                              RgSettings *resolved, RgError *error);
 

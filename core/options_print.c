@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Option tables as people read them. */
+/* Printing option tables for people. */
 #include "core/options.h"
 
 #include "core/options_internal.h"
@@ -12,7 +12,7 @@
 #define LINE_WIDTH  80
 #define HELP_INDENT 6
 
-/* Print words from column `column` on, continuing on lines that are indented. */
+/* Prints words from column `column` on, and continues on indented lines. */
 static void print_wrapped(FILE *stream, const char *text, int column) {
     bool first = true;
     for (;;) {
@@ -36,7 +36,7 @@ static void print_wrapped(FILE *stream, const char *text, int column) {
     fputc('\n', stream);
 }
 
-/* As a config has it: with \n for the end of a line, and \\ for a backslash. */
+/* Text as in a config: with \n for a newline, and \\ for a backslash. */
 static char *as_written(const char *text) {
     char *written = rg_allocate(2 * strlen(text) + 1, 1), *end = written;
     for (; *text; text++) {

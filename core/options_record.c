@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What options came out as: a struct recorded in the resolved config, and going through the options
- * that a resolved config sets. */
+/* Recording a struct in the resolved config, and visiting the options that a resolved config
+ * sets. */
 #include "core/options.h"
 
 #include "core/options_internal.h"
@@ -19,7 +19,7 @@ static void record_part(const RgOption *option, const RgOptionPart *part, const 
     free(type);
     RgStatus status =
         rg_option_part_read(family, part, rg_option_part_path(family, path, key), resolved, NULL);
-    RG_ASSERT(status == RG_OK); /* they were read before */
+    RG_ASSERT(status == RG_OK); /* they were read successfully before */
 }
 
 static void record_parts(const RgOption *option, const RgOptionParts *parts, const char *path,
@@ -35,7 +35,7 @@ static void record_parts(const RgOption *option, const RgOptionParts *parts, con
 
 /* ---- recording ---- */
 
-/* Text of the option's member, malloc'd, and the kind of setting that it makes. */
+/* The text of the option's member, malloc'd, and the kind of its setting. */
 static char *member_text(const RgOption *option, const void *values, RgSettingKind *kind) {
     const void *member = (const char *)values + option->offset;
     switch (option->kind) {
@@ -64,8 +64,7 @@ static char *member_text(const RgOption *option, const void *values, RgSettingKi
     return rg_string_copy(text ? text : "");
 }
 
-/* The texts may be those of `resolved` itself, where an empty list takes the place of what was
- * there. */
+/* The texts may belong to `resolved` itself, where an empty list replaces the previous content. */
 static void record_list(const RgOptionList *list, const char *key, RgSettings *resolved) {
     char **text = rg_allocate(list->count, sizeof *text);
     for (int64_t i = 0; i < list->count; i++)
@@ -106,7 +105,7 @@ void rg_options_record(const RgOption *table, const void *values, const char *pa
 
 /* ---- going through a resolved config ---- */
 
-/* Those of the family and of the type that is named under `key`. */
+/* Visits the options of the family and of the type named under `key`. */
 static RgStatus visit_part(const RgOptionFamily *family, const char *path, const char *key,
                            const RgSettings *resolved, RgOptionVisit *visit, void *context,
                            RgError *error) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Loading, and a last word of a plug-in that crashes, or that ends the program as it is loaded. */
+/* Loading plug-ins, and reporting one that crashes or ends the program while being loaded. */
 #include "core/plugin.h"
 
 #include "core/registry.h"
@@ -61,8 +61,9 @@ static const RgLoadedPlugin *owner_of(uintptr_t at) {
     return NULL;
 }
 
-/* Whose code ran, or called what ran, as an operator that was given no tensor. Called in a signal's
- * handler: the first call of backtrace, which may allocate, was made before. */
+/* The plug-in whose code crashed, or called the code that crashed, for example an operator given no
+ * tensor. Runs in a signal handler; the first call of backtrace, which may allocate, was made
+ * before. */
 static const RgLoadedPlugin *culprit(uintptr_t at) {
     enum { FRAMES = 64 };
     void *frames[FRAMES];
@@ -85,7 +86,7 @@ static uintptr_t counter_of(const void *context) {
 }
 
 static void tell_suspects(void) {
-    say("a crash while these plug-ins were loaded: ");
+    say("a crash while these plug-ins were loaded:  ");
     for (int i = 0; i < loaded.count; i++) {
         say(i ? ", " : "");
         say(loaded.plugins[i]->path);
@@ -93,8 +94,8 @@ static void tell_suspects(void) {
     say(": ");
 }
 
-/* Name the plug-in and die of the signal as without a handler. What a store has been told is safe:
- * its transactions are whole. */
+/* Names the plug-in and dies of the signal as without a handler. The results store is safe, because
+ * its transactions are atomic. */
 static void tell_crash(int signal_number, siginfo_t *info, void *context) {
     const RgLoadedPlugin *plugin = culprit(counter_of(context));
     (void)info;
@@ -102,13 +103,13 @@ static void tell_crash(int signal_number, siginfo_t *info, void *context) {
     if (plugin || loaded.loading) {
         say("the plug-in ");
         say(plugin ? plugin->path : loaded.loading);
-        say(plugin ? " crashed: " : " crashed as it was loaded: ");
+        say(plugin ? " crashed: " : " crashed while being loaded: ");
     } else {
         tell_suspects();
     }
     for (int i = 0; i < CRASHES; i++)
         say(crashes[i].number == signal_number ? crashes[i].name : "");
-    say("; what the results store has is whole\n");
+    say("; the results store is intact\n");
     signal(signal_number, SIG_DFL);
     raise(signal_number);
 }
@@ -124,13 +125,13 @@ static void watch_for_crashes(void) {
 
 /* ---- the end of the program ---- */
 
-/* One that calls exit as it is loaded would end the command as if all were done. */
+/* A plug-in that calls exit while being loaded would end the command as if it had succeeded. */
 static void tell_exit(int exit_status, void *unused) {
     (void)unused;
     if (!loaded.loading)
         return;
     fprintf(stderr,
-            "regatta: %s: called exit(%d) as it was loaded, which ends the program: expected a "
+            "regatta: %s: called exit(%d) while being loaded, which ends the program: expected a "
             "plug-in that returns\n",
             loaded.loading, exit_status);
     _exit(EXIT_FAILURE);
@@ -145,7 +146,7 @@ static void watch_for_exit(void) {
 
 /* ---- loading ---- */
 
-/* Where the object that holds `symbol` has its code. */
+/* Finds the code addresses of the object that contains `symbol`. */
 typedef struct Search {
     uintptr_t symbol;
     RgLoadedPlugin *plugin;
@@ -172,28 +173,27 @@ static int find_code(struct dl_phdr_info *info, size_t size, void *context) {
     return holds;
 }
 
-/* One that was linked with the library brings its functions and globals a second time. */
+/* A plug-in linked with the library brings a second copy of its functions and globals. */
 static RgStatus check_alone(const char *path, RgError *error) {
     void *library = dlopen("libregatta.so.0", RTLD_LAZY | RTLD_NOLOAD);
     if (!library)
         return RG_OK;
     dlclose(library);
-    return rg_fail(
-        error, RG_E_USAGE,
-        "%s: brings the library libregatta.so with it: expected a plug-in linked without "
-        "-lregatta, as the program has all functions",
-        path);
+    return rg_fail(error, RG_E_USAGE,
+                   "%s: is linked against libregatta.so: expected a plug-in linked without "
+                   "-lregatta, because the program provides all functions",
+                   path);
 }
 
 static RgStatus register_all(RgLoadedPlugin *plugin, const RgPlugin *found, RgError *error) {
     if (!found)
         return rg_fail(error, RG_E_USAGE,
-                       "%s: is no plug-in: expected RG_PLUGIN(add) in one of its sources",
+                       "%s: is not a plug-in: expected RG_PLUGIN(add) in one of its sources",
                        plugin->path);
     if (!found->abi || strcmp(found->abi, RG_ABI) != 0)
         return rg_fail(error, RG_E_USAGE,
-                       "%s: was compiled with other headers (ABI %.40s), expected those of this "
-                       "program (ABI %s): compile it again with pkg-config --cflags regatta",
+                       "%s: was compiled with different headers (ABI %.40s), expected those of "
+                       "this program (ABI %s): recompile it with pkg-config --cflags regatta",
                        plugin->path, found->abi ? found->abi : "none", RG_ABI);
     if (!found->add)
         return rg_fail(error, RG_E_USAGE, "%s: RG_PLUGIN has no function", plugin->path);
@@ -204,7 +204,7 @@ static RgStatus register_all(RgLoadedPlugin *plugin, const RgPlugin *found, RgEr
     return status == RG_OK ? RG_OK : rg_fail_in(error, status, "%s", plugin->path);
 }
 
-/* dlopen looks for a bare name in the system's folders; a file is meant. */
+/* dlopen would look for a bare name in the system's folders, but a file is meant. */
 static void *open_object(const char *path) {
     char *file = strchr(path, '/') ? rg_string_copy(path) : rg_string_format("./%s", path);
     void *object = dlopen(file, RTLD_NOW | RTLD_LOCAL);
@@ -212,7 +212,7 @@ static void *open_object(const char *path) {
     return object;
 }
 
-/* One that is not loaded yet. */
+/* Loads one that is not loaded yet. */
 static RgStatus load_new(const char *path, const RgChecksum *sum, RgError *error) {
     void *object = open_object(path);
     if (!object)
@@ -224,7 +224,7 @@ static RgStatus load_new(const char *path, const RgChecksum *sum, RgError *error
     RgStatus status = register_all(plugin, dlsym(object, "rg_plugin"), error);
     if (status == RG_OK) {
         loaded.plugins[loaded.count++] = plugin;
-    } else { /* what it has registered by then stays, so it is not unloaded */
+    } else { /* its registrations remain, so it must not be unloaded */
         free(plugin->path);
         free(plugin);
     }

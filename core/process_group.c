@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Exchanges between the ranks of a process group, all made of one: a block for each, a block from
- * each. */
+/* The exchanges between the ranks of a process group, all based on one all-to-all exchange of
+ * blocks. */
 #include "core/process_group.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* Blocks of a swap, [size] each. */
+/* The blocks of an exchange, [size] each. */
 typedef struct Swap {
     RgBytes *out;
     RgBlock *in;
@@ -44,7 +44,8 @@ void rg_process_group_broadcast(RgProcessGroup *process_group, void *bytes, size
                         at_most(size - at, RG_PROCESS_GROUP_BLOCK));
 }
 
-/* The next block of each rank's part, from byte `at` of it on. Returns whether there were any. */
+/* Gathers the next block of each rank's part, from its byte `at` on. Returns whether there were
+ * any. */
 static bool gather_blocks(RgProcessGroup *process_group, char *whole, const size_t *start,
                           size_t at) {
     Swap swap = swap_begin(process_group);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* One list for each kind of thing that a config can name. */
+/* One list of descriptors for each kind. */
 #include "core/registry.h"
 
 #include "core/names.h"
@@ -15,7 +15,7 @@ const char *const rg_kind_names[RG_KINDS] = {"algorithm", "environment", "policy
 const char *const rg_kind_plurals[RG_KINDS] = {"algorithms", "environments", "policies",
                                                "judges",     "estimators",   "optimizers"};
 
-/* What plug-ins have registered. */
+/* The types registered by plug-ins. */
 typedef struct Entry {
     const RgDescriptor *about;
     const char *plugin;
@@ -26,7 +26,8 @@ static struct {
     int count;
 } added[RG_KINDS];
 
-/* The plug-in that is registering, and whether an entry has its name, which then stays. */
+/* The plug-in that is registering, and whether an entry points to this name, which must then
+ * remain. */
 static char *registering;
 static bool registered;
 
@@ -102,8 +103,8 @@ RgStatus rg_register(RgKind kind, const RgDescriptor *about, RgError *error) {
     const char *by = other ? rg_registered_by(other) : NULL;
     if (other)
         return rg_fail(error, RG_E_USAGE,
-                       "there is an %s \"%s\" already, %s%s: expected a new name", noun,
-                       about->name, by ? "of " : "built in", by ? by : "");
+                       "the name of the %s \"%s\" is already taken %s%s: expected a new name", noun,
+                       about->name, by ? "by " : "by a built-in one", by ? by : "");
     int count = added[kind].count++;
     added[kind].entries =
         rg_reallocate(added[kind].entries, (size_t)count + 1, sizeof *added[kind].entries);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The table of settings: finding, replacing, listing, and its JSON form. What a value must be is
- * for option tables (options.c) to say; files are read in experiments/program/config/config.c. */
+/* The table of settings: finding, replacing, listing, and its JSON form. Option tables (options.c)
+ * check the values; experiments/program/config/config.c reads the files. */
 #include "core/settings.h"
 
 #include "core/lookup.h"
@@ -13,21 +13,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A path that is, or was, an entry or above one: it stays when they go. */
+/* A path that is, or was, an entry or above one. It remains when these are removed. */
 typedef struct Node {
     RgSetting *entry; /* NULL: none */
-    int64_t below;    /* entries */
+    int64_t below;    /* number of entries below */
 } Node;
 
-/* Entries are allocated one by one, so that what rg_settings_find gave stays where it is while
- * others are added. */
+/* Entries are allocated one by one, so the results of rg_settings_find stay valid while others are
+ * added. */
 struct RgSettings {
     RgSetting **entries;
     int64_t count, capacity;
     RgLookup *paths; /* numbers of nodes */
     Node *nodes;
     int64_t node_count, node_capacity;
-    char *file; /* that was asked for; NULL: unknown */
+    char *file; /* the requested file; NULL: unknown */
 };
 
 RgSettings *rg_settings_create(void) {
@@ -66,7 +66,7 @@ RgSettings *rg_settings_clone(const RgSettings *settings) {
     return clone;
 }
 
-/* Text after "path." if `inner` lies below `path`, else NULL. Everything lies below "". */
+/* The text after "path." if `inner` is below `path`, else NULL. Everything is below "". */
 static const char *below(const char *inner, const char *path) {
     size_t length = strlen(path);
     if (length == 0)
@@ -98,7 +98,7 @@ static char *value_text(RgSettingKind kind, const char *text) {
     return rg_string_copy("");
 }
 
-/* The node of the path's first `size` bytes, NULL where there is none. */
+/* The node of the path's first `size` bytes; NULL if there is none. */
 static Node *find_node(const RgSettings *settings, const char *path, size_t size) {
     int64_t node = rg_lookup_find(settings->paths, path, size);
     return node < 0 ? NULL : &settings->nodes[node];
@@ -128,7 +128,7 @@ static bool any_below(const RgSettings *settings, const char *path) {
     return path[0] == '\0' ? settings->count > 0 : node && node->below > 0;
 }
 
-/* An entry of all nodes above it comes, or goes. */
+/* Counts an added or removed entry in all nodes above it. */
 static void count_above(RgSettings *settings, const char *path, int64_t more) {
     for (const char *dot = strchr(path, '.'); dot; dot = strchr(dot + 1, '.'))
         make_node(settings, path, (size_t)(dot - path))->below += more;
@@ -150,8 +150,8 @@ static bool has_value_above(const RgSettings *settings, const char *path) {
     return false;
 }
 
-/* Remove every entry that `path` stands in the way of: those below it, and a plain value that one
- * of its parents has. */
+/* Removes every entry that conflicts with `path`: those below it, and a plain value of one of its
+ * parents. */
 static void remove_conflicting(RgSettings *settings, const char *path) {
     if (!any_below(settings, path) && !has_value_above(settings, path))
         return;
@@ -225,8 +225,8 @@ bool rg_settings_has_group(const RgSettings *settings, const char *path) {
     return any_below(settings, path);
 }
 
-/* Value of a path's next part if that is the number of an element, else −1. No list is as long as
- * the limit: a greater number, which only a config from elsewhere can have, is no element's. */
+/* The next part of a path as an element's number, else −1. No list has as many elements as the
+ * limit. A larger number, which only a foreign config can have, is not an element's. */
 enum { MOST_ELEMENTS = 1 << 20 };
 
 static int64_t element_number(const char *part) {
@@ -264,7 +264,8 @@ const RgSetting *rg_settings_at(const RgSettings *settings, int64_t index) {
 
 void rg_settings_copy_group(RgSettings *target, const char *to, const RgSettings *source,
                             const char *from) {
-    /* The table may be copied into itself, even below `from`: what is added is not copied again. */
+    /* The table may be copied into itself, even below `from`. Entries added here are not copied
+     * again. */
     int64_t count = source->count;
     RgSetting **entries = rg_allocate(count, sizeof(RgSetting *));
     if (count)
@@ -291,7 +292,7 @@ void rg_settings_set_file(RgSettings *settings, const char *file) {
     settings->file = rg_string_copy(file);
 }
 
-/* The first setting below `path` that stands in a file. */
+/* The first setting below `path` that comes from a file. */
 static const RgSetting *first_below(const RgSettings *settings, const char *path) {
     for (int64_t i = 0; i < settings->count; i++)
         if (settings->entries[i]->line > 0 && below(settings->entries[i]->path, path))
@@ -360,8 +361,8 @@ static bool is_known(const char *name, size_t length, const char *const *known) 
 static RgStatus refuse_unknown(const RgSetting *setting, const char *path, const char *const *known,
                                RgError *error);
 
-/* Where the first part of the key below `path` is a group of known names, what is unknown is below
- * that group: refuse it there. */
+/* If the first part of the key below `path` is a group of known names, the unknown part is below
+ * that group. It is refused there. */
 static bool refuse_in_group(const RgSetting *setting, const char *path, const char *const *known,
                             RgStatus *status, RgError *error) {
     const char *rest = below(setting->path, path);
@@ -380,8 +381,8 @@ static bool refuse_in_group(const RgSetting *setting, const char *path, const ch
     return kept > 0;
 }
 
-/* The part of an unknown key's path that is to blame is its first below the group, unless that one
- * is known: then it is the last. */
+/* The wrong part of an unknown key's path is its first one below the group, unless that is known.
+ * Then it is the last one. */
 static RgStatus refuse_unknown(const RgSetting *setting, const char *path, const char *const *known,
                                RgError *error) {
     RgStatus status;
@@ -420,7 +421,7 @@ RgStatus rg_settings_check_used(const RgSettings *settings, const char *path,
 }
 
 /* JSON: one flat object from path to value, {"algorithms.0.beta":0.1,"seeds.0":1}. A real always
- * has a point or an exponent and an integer never, so that kinds survive; [] is an empty group. */
+ * has a point or an exponent and an integer never, so kinds are preserved; [] is an empty group. */
 
 static int compare_paths(const void *a, const void *b) {
     return strcmp((*(RgSetting *const *)a)->path, (*(RgSetting *const *)b)->path);
@@ -428,7 +429,7 @@ static int compare_paths(const void *a, const void *b) {
 
 static char *json_quoted(const char *text) {
     json_t *string = json_string(text);
-    RG_ASSERT(string); /* only UTF-8 gets into a table */
+    RG_ASSERT(string); /* the table contains only UTF-8 */
     char *quoted = json_dumps(string, JSON_ENCODE_ANY);
     json_decref(string);
     return quoted;
@@ -462,7 +463,7 @@ char *rg_settings_to_json(const RgSettings *settings) {
     return json;
 }
 
-/* False when the value is of a kind that no setting has. */
+/* False if no setting has the value's kind. */
 static bool set_from_json(RgSettings *settings, const char *path, const json_t *value) {
     char text[40];
     switch (json_typeof(value)) {

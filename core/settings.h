@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* Settings: an ordered table path → value with its origin. The layers of an experiment (files,
- * then -s path=value) are merged here, later ones replacing earlier ones; reading libconfig files
- * is the business of experiments/program/config/config.c alone.
+/* Settings: an ordered table from path to value, with the origin of each value. The layers of an
+ * experiment (files, then -s path=value) are merged here; later layers replace earlier ones. Only
+ * experiments/program/config/config.c reads libconfig files.
  *
- * Paths are dotted; the elements of lists and arrays are numbers: "algorithms.0.beta", "seeds.2".
- */
+ * Paths are dotted, and the elements of lists and arrays are numbers: "algorithms.0.beta",
+ * "seeds.2".
+ *
+ * Threads: one thread at a time per table. rg_settings_find changes it, as it marks what was
+ * used. */
 #ifndef RG_CORE_SETTINGS_H
 #define RG_CORE_SETTINGS_H
 
@@ -17,16 +20,16 @@ typedef enum RgSettingKind {
     RG_SETTING_REAL,
     RG_SETTING_BOOLEAN,
     RG_SETTING_STRING,
-    RG_SETTING_EMPTY, /* an empty list, array or group: keeps its place */
+    RG_SETTING_EMPTY, /* an empty list, array or group, which keeps its place */
 } RgSettingKind;
 
 typedef struct RgSetting {
     char *path;
-    char *text; /* value as text: reals as the shortest that reads back to the same bits, with a
-                   point or an exponent; true/false for booleans */
+    char *text; /* value as text: booleans as true/false, reals as the shortest text that reads back
+                 * to the same bits, with a point or an exponent */
     RgSettingKind kind;
     char *file; /* origin: "x.cfg", "-s" or "default" */
-    int line;   /* 0 where there is none */
+    int line;   /* 0 if unknown */
     bool used;
 } RgSetting;
 
@@ -34,50 +37,53 @@ RgSettings *rg_settings_create(void);
 void rg_settings_destroy(RgSettings *settings);
 RgSettings *rg_settings_clone(const RgSettings *settings);
 
-/* A path is either a value or has others below it: setting one removes what it displaces. Text of
- * strings must be UTF-8, reals finite. What rg_settings_find gave stays valid until the same path
- * is set again or removed. */
+/* A path is either a value or a prefix of other paths; setting one removes whatever it displaces.
+ * Strings must be UTF-8 and reals finite. The result of rg_settings_find stays valid until the same
+ * path is set again or removed. */
 void rg_settings_set(RgSettings *settings, const char *path, RgSettingKind kind, const char *text,
                      const char *file, int line);
-void rg_settings_remove(RgSettings *settings, const char *path); /* the path and all below it */
-const RgSetting *rg_settings_find(const RgSettings *settings, const char *path); /* marks as used */
-bool rg_settings_has_group(const RgSettings *settings, const char *path); /* anything below it? */
+void rg_settings_remove(RgSettings *settings, const char *path); /* the path and everything below
+                                                                  * it */
+/* marks the setting as used; NULL if there is none */
+const RgSetting *rg_settings_find(const RgSettings *settings, const char *path);
+bool rg_settings_has_group(const RgSettings *settings, const char *path); /* whether anything is
+                                                                           * below it */
 
-/* Elements of a list or array; 0 when it is empty, absent or something else. */
+/* Number of elements of a list or array; 0 if it is empty, absent or something else. */
 int64_t rg_settings_length(const RgSettings *settings, const char *path);
 int64_t rg_settings_count(const RgSettings *settings);
 const RgSetting *rg_settings_at(const RgSettings *settings, int64_t index);
 
-/* Copy everything below `from` to below `to` (another table or the same). */
+/* Copies everything below `from` to below `to`, in another table or the same one. */
 void rg_settings_copy_group(RgSettings *target, const char *to, const RgSettings *source,
                             const char *from);
 
-/* Tell which file the settings were read from: the one that was asked for, of those in layers. */
+/* Sets the file the settings were read from: of several layers, the one that was requested. */
 void rg_settings_set_file(RgSettings *settings, const char *file);
 
-/* The file in which a missing key of the group `path` ("": the top) should have been: that of the
- * setting that is nearest, else the one that was asked for; "config" where there is none. Borrowed.
- */
+/* The file in which a missing key of the group `path` ("": the top) should be: the file of the
+ * nearest setting, else the requested one, else "config". Borrowed. */
 const char *rg_settings_file_near(const RgSettings *settings, const char *path);
 
-/* Refuse a value: `x.cfg:12: algorithms.0.beta = "high": ` and the formatted text. RG_E_USAGE. */
+/* Refuses a value with RG_E_USAGE. The message is `x.cfg:12: algorithms.0.beta = "high": ` and the
+ * formatted text. */
 RgStatus rg_setting_refuse(const RgSetting *setting, RgError *error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* The same of a value that is not to be told: `x.cfg:12: algorithms.0.label: ` and the reason. */
+/* The same without showing the value: `x.cfg:12: algorithms.0.label: ` and the reason. */
 RgStatus rg_setting_refuse_unseen(const RgSetting *setting, RgError *error, const char *reason);
 
-/* Refuse what should have been a list with elements: it is missing, empty, a value or a group. */
+/* Refuses a missing, empty or invalid value where a list with elements was expected. */
 RgStatus rg_settings_refuse_list(const RgSettings *settings, const char *path, const char *example,
                                  RgError *error);
 
-/* Refuse keys under `path` that nothing has asked for, naming the nearest valid one of `known`
- * (NULL-terminated names). Call it when every table has been read. */
+/* Refuses keys under `path` that nothing has read, and suggests the nearest of `known`
+ * (NULL-terminated names). Call it after every table has been read. */
 RgStatus rg_settings_check_used(const RgSettings *settings, const char *path,
                                 const char *const *known, RgError *error);
 
-/* The table as JSON text and back: one flat object from path to value, sorted by path; malloc'd.
- * The hash of a trial is over it. Kinds and the bits of reals survive the round trip. */
+/* The table as JSON text and back: one flat object from path to value, sorted by path; malloc'd. A
+ * trial's hash is computed from it. Kinds and the bits of reals survive the round trip. */
 char *rg_settings_to_json(const RgSettings *settings);
 RgStatus rg_settings_from_json(const char *json, RgSettings *settings, RgError *error);
 

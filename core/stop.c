@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Signals that ask the program to stop. */
+/* The signals that request cancellation. */
 #include "core/stop.h"
 
 #include <signal.h>

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* The wish to stop, as SIGINT and SIGTERM tell it. Whoever works or waits for long asks now and
- * then, and ends with RG_E_STOPPED where nothing is lost by it. */
+/* Cooperative cancellation. The first SIGINT or SIGTERM sets a flag. Long work and waits poll it
+ * and return RG_E_STOPPED at a point where no work is lost. */
 #ifndef RG_CORE_STOP_H
 #define RG_CORE_STOP_H
 
 #include "core/base.h"
 
-/* From now on the first of these signals is a wish; a second one kills. */
+/* From now on the first SIGINT or SIGTERM sets the flag. A second one terminates the process. */
 void rg_stop_on_signals(void);
 
-/* The same for a process that another one leads: SIGTERM is its leader's word, however often it
- * comes, and SIGINT, which a terminal sends to both, the leader's affair. */
+/* The same for a process that is controlled by another. SIGTERM sets the flag, however often it
+ * comes. SIGINT is ignored: a terminal sends it to both processes, and the controlling one handles
+ * it. */
 void rg_stop_when_told(void);
 
 bool rg_stop_wanted(void);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How far names are from each other, and what is said of one that nobody has. */
+/* Edit distance between names, and suggestions for unknown ones. */
 #include "core/suggest.h"
 
 #include "core/base.h"

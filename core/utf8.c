@@ -21,7 +21,7 @@ void rg_buffer_release(RgBuffer *buffer) {
     *buffer = (RgBuffer){0};
 }
 
-/* Shortest forms only, no surrogates, nothing above U+10FFFF. */
+/* Accepts shortest forms only, no surrogates, nothing above U+10FFFF. */
 size_t rg_utf8_read(const char *text, size_t size, uint32_t *character) {
     static const uint32_t smallest[5] = {0, 0, 0x80, 0x800, 0x10000};
     if (size == 0)

@@ -38,7 +38,7 @@ expect 0 '^Usage: regatta .*COMMAND' --help
 expect 0 '^regatta [0-9]+\.' --version
 expect 2 'Usage: regatta .*COMMAND'
 expect 2 'no command "rnu"; did you mean "run"' rnu
-expect 2 '^regatta: --kernels: no kernels "avx3" on this processor, which can run ' --kernels avx3 list
+expect 2 '^regatta: --kernels: no kernels "avx3" on this processor, expected one of ' --kernels avx3 list
 expect 2 '^regatta: --kernels: no kernels "" on this processor' --kernels
 REGATTA_KERNELS=mmx expect 2 '^regatta: REGATTA_KERNELS: no kernels "mmx" on this processor' list
 expect 0 '^algorithms' --kernels=generic list
@@ -175,7 +175,7 @@ grep -q 'sweep.0.option</th><td>algorithm.beta</td><td>command line' swept.html 
     complain "the report does not tell what -s set"
 expect 0 '' report small.db -o page.html
 ! grep -q 'command line</td>' page.html || complain "the report tells of a command line that set nothing"
-expect 1 '^regatta: \.: is a folder, expected the name of a file$' report small.db -o .
+expect 1 '^regatta: \.: is a folder, expected a file$' report small.db -o .
 expect 1 '^regatta: small.cfg/a: .*Not a directory' report small.db -o small.cfg/a/page.html
 # All commands make the folders above what they write.
 expect 0 '' report small.db -o new/report/page.html
@@ -211,7 +211,7 @@ import sqlite3
 with sqlite3.connect("other.db") as store:
     store.execute("UPDATE metrics SET value = value + 1 WHERE name = 'eval/kl'")
 END
-expect 1 '^regatta: other.db: dpo, seed 2 .* is another result than in parts.db: eval/kl differs' merge parts.db other.db
+expect 1 '^regatta: other.db: dpo, seed 2 .* has a different result from parts.db: eval/kl differs' merge parts.db other.db
 expect 1 'none.db: .*No such file' merge parts.db none.db
 expect 2 'expected a results store to write and stores' merge parts.db
 
@@ -323,7 +323,7 @@ expect 1 'lines.jsonl:2: .*99999' score -p "$base" lines.jsonl
 line '{"prompt_tokens": [], "response_tokens": [3]}'
 expect 1 'lines.jsonl:2: the prompt is empty' score -p "$base" lines.jsonl
 line "{\"prompt_tokens\": [1], \"response_tokens\": [$(yes 5 | head -n 300 | paste -sd,)]}"
-expect 1 "lines.jsonl:2: .*301 tokens, and the policy's context is 192" score -p "$base" lines.jsonl
+expect 1 "lines.jsonl:2: .*301 tokens, but the policy's context is 192" score -p "$base" lines.jsonl
 line '{"prompt_tokens": [1], "response_tokens": [4]}'
 cp "$base" nan.safetensors
 printf '\0\0\300\177' | # the last weight is no number, and so is all that it gives

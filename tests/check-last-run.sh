@@ -90,13 +90,13 @@ packed 0.1 dpo --seed 2
 packed 0.5 dpo --seed 2 --where optimizer.learning_rate=0.5
 packed 0.5 dpo --where optimizer.learning_rate=0.5 --where seed=2
 packed 0.5 "$(awk -F, '/,dpo,/ { key = $2 } END { print key }' every/trials.csv)"
-not_packed "say which by --seed" dpo
-not_packed "say which by --where, or name one by its key" dpo --seed 2 --all
+not_packed "choose one by --seed" dpo
+not_packed "choose one by --where or by its key" dpo --seed 2 --all
 not_packed "there is 0.1, 0.5" dpo --seed 2 --where optimizer.learning_rate=7
 regatta export x.db dpo --seed 2 -o model # the trial is found, and is of a bandit
-grep -q "no place in Hugging Face's layout" log || complain "export: $(cat log)"
+grep -q "cannot be saved in Hugging Face's layout" log || complain "export: $(cat log)"
 regatta export x.db dpo --seed 2 --all -o model
-grep -q "say which by --where" log || complain "export --all: $(cat log)"
+grep -q "choose one by --where" log || complain "export --all: $(cat log)"
 regatta export --policy any --all model
 grep -q -- "--policy cannot be combined with .*--where or --all" log || complain "export --policy: $(cat log)"
 regatta run x.cfg -q -r x.db -s 'algorithms=({type="dpo";})'

@@ -168,7 +168,7 @@ static RgTensor *loss(RgStep *step, const void *options, const RgBatch *batch) {
     (void)options;
     return rg_negate(step->tape, rg_mean(step->tape, rg_preference_fit(step->tape, batch, 0.1)));
 }'
-{ echo "$head"; method dpo recipe loss; } | refused taken 'there is an algorithm "dpo" already, built in'
+{ echo "$head"; method dpo recipe loss; } | refused taken 'the name of the algorithm "dpo" is already taken by a built-in one'
 { echo "$head"; method Mine recipe loss; } | refused grammar 'the descriptor of the algorithm "Mine": its name'
 { echo "$head" | sed 's/static void recipe/void recipe/'; method half NULL loss; } |
     refused half 'the descriptor of the algorithm "half": expected a recipe with'
@@ -182,13 +182,13 @@ static const RgAlgorithm method = {.about = {.name = "out", .summary = "s", .opt
 static RgStatus add(RgError *error) { return rg_algorithm_register(&method, error); }
 RG_PLUGIN(add);
 END
-} | refused out 'the descriptor of the algorithm "out": option "beta" has a default that is none of its values'
-echo 'int answer(void); int answer(void) { return 42; }' | refused strange 'is no plug-in: expected RG_PLUGIN'
+} | refused out 'the descriptor of the algorithm "out": option "beta" has a default that is not one of its values'
+echo 'int answer(void); int answer(void) { return 42; }' | refused strange 'is not a plug-in: expected RG_PLUGIN'
 mkdir -p old/core
 sed 's/#define RG_ABI .*/#define RG_ABI "0123456789abcdef"/' "$installed/include/regatta/core/abi.h" >old/core/abi.h
 cflags=(-Iold "${cflags[@]}")
 { echo "$head"; method old recipe loss; } |
-    refused old 'was compiled with other headers \(ABI 0123456789abcdef\), expected those of this program .*compile it again'
+    refused old 'was compiled with different headers \(ABI 0123456789abcdef\), expected those of this program .*recompile it'
 unset 'cflags[0]'
 echo 'no object' >text.so
 expect 1 '^regatta: text.so: cannot be loaded: .*(invalid ELF header|file too short)' regatta check-plugin text.so
@@ -277,7 +277,7 @@ if ! is_sanitized; then # which has handlers of its own
     printf '#include "regatta.h"\nstatic RgStatus add(RgError *error) { error->text[0] = *(volatile char *)NULL; return RG_OK; }\nRG_PLUGIN(add);\n' >early.c
     "${compile[@]}" "${cflags[@]}" -o early.so early.c || complain "early.c is not compiled"
     die regatta --plugin early.so list 2>/dev/null
-    grep -q '^regatta: the plug-in early.so crashed as it was loaded: segmentation fault' err || complain "an early crash is not told: $(cat err)"
+    grep -q '^regatta: the plug-in early.so crashed while being loaded: segmentation fault' err || complain "an early crash is not told: $(cat err)"
 fi
 
 echo "$failures faults"

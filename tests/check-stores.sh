@@ -216,18 +216,18 @@ lost() { # NAME CONDITION
 }
 lost lost.db 'trial = 1 AND step < 10'
 expect 1 'is damaged' check-store lost.db
-grep -qx '    its curves lack rows of steps 0 to 5' out || complain "check-store tells no lost steps: $(cat out)"
+grep -qx '    its curves have no rows for steps 0 to 5' out || complain "check-store tells no lost steps: $(cat out)"
 expect 0 'so the curves lack them: dpo, seed 1 \(steps 0 to 5\)\.$' table lost.db
 expect 0 'so the curves lack them: dpo, seed 1 \(steps 0 to 5\)\.$' budget lost.db
 expect 0 '' plot lost.db -y reward -o lost.svg
 grep -q 'title "dpo (1 lacks rows)' lost.gnuplot || complain "plot tells no lost steps: $(grep title lost.gnuplot)"
-expect 1 'lost.db: dpo, seed 1 \(key .*\) cannot be packed: its curves lack rows of steps 0 to 5;' \
+expect 1 'lost.db: dpo, seed 1 \(key .*\) cannot be packed: its curves have no rows for steps 0 to 5;' \
     export-trial lost.db dpo --seed 1 -o lost.trial
 expect 0 '' export-trial lost.db dpo --seed 2 -o lost.trial
 lost lost.db 'trial IN (2, 3) AND step IN (5, 20)'
 expect 1 'is damaged' check-store lost.db
-[[ $(grep -cx '    its curves lack rows of step 5, 15' out) -eq 0 ]] || complain "check-store tells of a step that is there: $(cat out)"
-[[ $(grep -cx '    its curves lack rows of steps 5, 15' out) -eq 2 ]] || complain "check-store tells no lost step: $(cat out)"
+[[ $(grep -cx '    its curves have no rows for step 5, 15' out) -eq 0 ]] || complain "check-store tells of a step that is there: $(cat out)"
+[[ $(grep -cx '    its curves have no rows for steps 5, 15' out) -eq 2 ]] || complain "check-store tells no lost step: $(cat out)"
 lost lost.db 'trial = 4 AND step = 10'
 expect 1 'is damaged' check-store lost.db --save rest.db
 expect 0 '^rest.db: 3 trials, 3 of them intact' check-store rest.db
@@ -237,7 +237,7 @@ key() { python3 -c 'import sqlite3, sys; print(*sqlite3.connect(sys.argv[1]).exe
 mkdir sent
 cp good.db sent/w.db
 expect 0 '^sent/w.db: 4 trials, 4 of them intact' check-store sent/w.db
-grep -qx "  note: weights not here: sent/w/$(key good.db 2).safetensors, of sail-pr seed 1 of small" out ||
+grep -qx "  note: weights not found: sent/w/$(key good.db 2).safetensors, of sail-pr seed 1 of small" out ||
     complain "check-store notes no missing weights: $(cat out)"
 cp -r good sent/w
 rm "sent/w/$(key good.db 1).safetensors"
@@ -245,7 +245,7 @@ damaged=sent/w/$(key good.db 2).safetensors
 flip "$damaged"
 expect 1 'is damaged' check-store sent/w.db
 grep -q "^    $damaged: is damaged: its SHA-256 is" out || complain "check-store tells no damaged weights: $(cat out)"
-[[ $(grep -c '  note: weights not here' out) -eq 1 ]] || complain "check-store notes: $(cat out)"
+[[ $(grep -c '  note: weights not found' out) -eq 1 ]] || complain "check-store notes: $(cat out)"
 for jobs in 1 2; do
     "$program" run -q -j $jobs small.cfg -r sent/w.db 2>err || complain "run -j $jobs beside damaged weights: $(cat err)"
     grep -q "^regatta: $damaged: is damaged: .*; sail-pr seed 1 is not run again" err ||
@@ -273,7 +273,7 @@ grep -qx 'nothing can be saved: every trial is damaged' out || complain "check-s
 expect 1 'is damaged' check-store i.db --save nil.db
 none 'nil*' "check-store --save of nothing"
 expect 0 '1 trials added' merge afresh.db i.db
-grep -q "^regatta: $checkpoint: is damaged: .*; dpo, seed 1 of experiment small is merged without it, and will start afresh$" err ||
+grep -q "^regatta: $checkpoint: is damaged: .*; dpo, seed 1 of experiment small is merged without it, and will start from the beginning$" err ||
     complain "merge tells no damaged checkpoint: $(cat err)"
 none 'afresh/*' "merge of a damaged checkpoint"
 expect 0 '0 trials added, 0 replaced, 1 kept' merge j.db i.db # which has a good one
@@ -281,7 +281,7 @@ expect 0 '^j.db: 1 trials, 1 of them intact, no other damage' check-store j.db
 grep -q note out && complain "a merge took a good checkpoint away: $(cat out)"
 rm "$checkpoint"
 expect 0 '^i.db: 1 trials, 1 of them intact' check-store i.db
-grep -q "^  note: checkpoint not here: $checkpoint, of dpo seed 1 of small$" out || complain "check-store notes no missing checkpoint: $(cat out)"
+grep -q "^  note: checkpoint not found: $checkpoint, of dpo seed 1 of small$" out || complain "check-store notes no missing checkpoint: $(cat out)"
 
 # A merge that is refused leaves nothing, not even weights of trials that came before the bad one.
 cp good.db r.db
@@ -314,7 +314,7 @@ open("short.db", "wb").write(content[:-page])
 open("first.db", "wb").write(content[:page])
 open("less.db", "wb").write(content[: page // 2])
 END
-expect 1 'the file is damaged; regatta check-store tells what can be saved' table short.db
+expect 1 'the file is damaged; regatta check-store reports what can be recovered' table short.db
 expect 1 '^regatta: short.db: is damaged$' check-store short.db --save long.db
 saved=$(sed -n 's/^long.db: now has \([0-9]*\) of its trials$/\1/p' out)
 [[ ${saved:-0} -gt 0 ]] || complain "check-store saves nothing of a store without its last page: $(cat out)"

@@ -194,7 +194,7 @@ expect 2 "^regatta: traversal.cfg:1: name: expected no '/' in it" run traversal.
 small 'x\n#SBATCH --wrap=evil\ntouch pwned_slurm\n#' >lines.cfg
 for command in run 'submit -n' plan; do
     # shellcheck disable=SC2086
-    expect 2 '^regatta: lines.cfg:1: name: expected no control characters in it' $command lines.cfg
+    expect 2 '^regatta: lines.cfg:1: name: expected no control characters' $command lines.cfg
 done
 for name in '' . .. .hidden -r 'a\tb' '\x1b[2J' '\xff' "$(printf '%0129d' 0)"; do
     small "$name" >name.cfg

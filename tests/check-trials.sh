@@ -59,7 +59,7 @@ expect 0 '' export x.db "$key" -o of-key
 expect 0 '' export --policy "x/$key.safetensors" -t tokenizer.json of-file
 diff -r of-label/dpo of-file >log || complain "the policy by label is another: $(cat log)"
 cmp of-key/model.safetensors of-file/model.safetensors || complain "the policy by key is another"
-expect 2 'say which by --seed' export x.db dpo -o none
+expect 2 'choose one by --seed' export x.db dpo -o none
 expect 2 'no trial has label or key "dpp"' export x.db dpp -o none
 expect 2 'and -o FOLDER' export x.db dpo
 expect 2 '--policy cannot be combined with a trial' export -p "x/$key.safetensors" x.db dpo -o none

@@ -441,19 +441,21 @@ Test(claims, a_table_of_options_is_refused_for_its_first_fault) {
         {RG_OPTION_REAL(Options, real, "0.5", 0, 1, "help"), sizeof(Options), NULL},
         {RG_OPTION_REAL(Options, real, NULL, 0, 1, "help"), sizeof(Options), NULL},
         {RG_OPTION_CHOICE(Options, choice, "two", choices, "help"), sizeof(Options), NULL},
-        {RG_OPTION_REAL(Options, real, "2", 0, 1, "help"), sizeof(Options), "none of its values"},
-        {RG_OPTION_REAL(Options, real, "half", 0, 1, "h"), sizeof(Options), "none of its values"},
+        {RG_OPTION_REAL(Options, real, "2", 0, 1, "help"), sizeof(Options),
+         "not one of its values"},
+        {RG_OPTION_REAL(Options, real, "half", 0, 1, "h"), sizeof(Options),
+         "not one of its values"},
         {RG_OPTION_INTEGER(Options, integer, "1.5", 0, 9, "help"), sizeof(Options),
-         "none of its values"},
+         "not one of its values"},
         {RG_OPTION_CHOICE(Options, choice, "three", choices, "help"), sizeof(Options),
-         "none of its values"},
+         "not one of its values"},
         {RG_OPTION_CHOICE(Options, choice, "one", NULL, "help"), sizeof(Options), "no list"},
         {RG_OPTION_REAL(Options, real, "0.5", 0, 1, ""), sizeof(Options), "no help text"},
         {RG_OPTION_INTEGER(Options, integer, "1", 0, 9, "help"), sizeof(double),
          "beyond options_size"},
         {{.name = "a b", .kind = RG_KIND_REAL, .fallback = "0", .help = "help"},
          sizeof(Options),
-         "no name that a config can give"},
+         "no valid name"},
     };
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
         RgOption table[] = {cases[k].option, RG_OPTION_END};
@@ -469,7 +471,7 @@ Test(claims, a_table_of_options_is_refused_for_its_first_fault) {
     method.about.options = twice;
     method.about.options_size = sizeof(Options);
     cr_expect_eq(rg_algorithm_check(&method, &error), RG_E_USAGE);
-    cr_expect(strstr(error.text, "option \"real\" is there twice"), "%s", error.text);
+    cr_expect(strstr(error.text, "option \"real\" is defined twice"), "%s", error.text);
 }
 
 Test(claims, an_optimisers_own_options_have_names_of_their_own) {
@@ -483,6 +485,5 @@ Test(claims, an_optimisers_own_options_have_names_of_their_own) {
     type.about.options = table;
     type.about.options_size = sizeof(Options);
     cr_expect_eq(rg_optimizer_type_check(&type, &error), RG_E_USAGE);
-    cr_expect(strstr(error.text, "option \"beta1\" is one that all optimizers have"), "%s",
-              error.text);
+    cr_expect(strstr(error.text, "option \"beta1\" is common to all optimizers"), "%s", error.text);
 }

@@ -135,7 +135,7 @@ Test(gaussian, an_environment_without_a_continuous_process_is_refused) {
         cr_assert_eq(rg_policy_create("gaussian", settings, "policy", &spaces[k], rg_random_root(1),
                                       &policy, &error),
                      RG_E_USAGE);
-        cr_assert(strstr(error.text, "continuous process"), "%s", error.text);
+        cr_assert(strstr(error.text, "continuous observations and actions"), "%s", error.text);
         rg_settings_destroy(settings);
     }
 }

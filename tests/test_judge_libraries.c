@@ -94,8 +94,8 @@ Test(judge_libraries, what_a_build_lacks_is_refused_with_what_to_install) {
     RgSettings *s = rg_settings_create();
     rg_settings_set(s, "judge", RG_SETTING_STRING, "lacking", "x.cfg", 3);
     cr_expect_eq(rg_options_read(table, s, "", &chosen, &error), RG_E_USAGE);
-    cr_expect_str_eq(error.text, "x.cfg:3: judge = \"lacking\": not in this build: install "
-                                 "a-package and configure anew");
+    cr_expect_str_eq(error.text, "x.cfg:3: judge = \"lacking\": not available in this build: "
+                                 "install a-package and run configure again");
     rg_settings_destroy(s);
 }
 

@@ -168,7 +168,7 @@ Test(llama2c, senseless_headers_are_refused) {
     const int32_t unfit[][7] = {
         {8, 6, 2, 3, 1, 5, 3}, {9, 6, 2, 3, 1, 5, 3}, {8, 6, 2, 4, 3, 5, 3}};
     for (int i = 0; i < 3; i++)
-        refuse(write_checkpoint(unfit[i], number, TIED), RG_E_FORMAT, "do not fit each other");
+        refuse(write_checkpoint(unfit[i], number, TIED), RG_E_FORMAT, "are inconsistent");
 }
 
 Test(llama2c, another_rotary_base_is_refused) {

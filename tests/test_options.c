@@ -148,8 +148,8 @@ Test(options, missing_key_names_file_and_what_was_expected) {
     cr_assert_str_eq(error.text, "x.cfg: boats.1.rate is missing: expected a real in [0, 1]");
     rg_settings_set(table, "boats.1.raet", RG_SETTING_REAL, "0.1", "y.cfg", 3);
     read_boat();
-    cr_assert_str_eq(error.text, "y.cfg: boats.1.rate is missing: expected a real in [0, 1]; is it "
-                                 "\"boats.1.raet\" in line 3?");
+    cr_assert_str_eq(error.text, "y.cfg: boats.1.rate is missing: expected a real in [0, 1]; is "
+                                 "\"boats.1.raet\" in line 3 a misspelling?");
 }
 
 Test(options, recorded_options_read_back_the_same) {

@@ -417,6 +417,7 @@ Test(pair_cache, a_store_that_refuses_is_told_and_leaves_nothing_half_written) {
     disk.cache.keep(disk.cache.storage, keys, rows, ROWS);
     cr_assert_eq(found_rows(&disk), 0);
     cr_assert_eq(rg_reference_cache_status(disk.storage, &error), RG_E_STORE);
-    cr_assert(strstr(error.text, "x.db: cannot keep values of pairs: not today"), "%s", error.text);
+    cr_assert(strstr(error.text, "x.db: cannot store values of pairs: not today"), "%s",
+              error.text);
     disk_close(&disk);
 }

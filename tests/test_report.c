@@ -282,7 +282,7 @@ Test(report, an_output_that_cannot_be_written_is_named) {
     cr_assert(strstr(error.text, store), "%s", error.text);
     options.output = scratch_path;
     cr_assert_eq(rg_report(&options, &error), RG_E_FILE);
-    cr_assert(strstr(error.text, ": is a folder, expected the name of a file"), "%s", error.text);
+    cr_assert(strstr(error.text, ": is a folder, expected a file"), "%s", error.text);
     free(below);
     free(store);
 }

@@ -198,7 +198,7 @@ Test(safetensors, inconsistent_headers_are_refused_by_tensor) {
         const char *expected;
     } cases[] = {
         {"{\"x\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,4]}}", 4,
-         "tensor \"x\": 4 bytes, but its dtype and shape ask for 8"},
+         "tensor \"x\": 4 bytes, but its dtype and shape require 8"},
         {"{\"x\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", 4,
          "tensor \"x\": its bytes 0 to 8 are not within the file's 4"},
         {"{\"x\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[8,4]}}", 8, "tensor \"x\""},
@@ -240,7 +240,7 @@ Test(safetensors, a_header_longer_than_the_file_is_refused) {
     refuse(path, RG_E_FORMAT, "2 bytes follow");
     path = scratch("one-more");
     ASSERT_OK(rg_file_write(path, "\3\0\0\0\0\0\0\0{}", 10, &error));
-    refuse(path, RG_E_FORMAT, "a header of 3 bytes is announced, 2 bytes follow");
+    refuse(path, RG_E_FORMAT, "a header of 3 bytes is announced, but only 2 bytes follow");
     refuse(scratch("absent"), RG_E_FILE, "No such file");
     refuse(scratch_path, RG_E_FILE, "Is a directory");
 }

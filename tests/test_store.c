@@ -858,5 +858,5 @@ Test(store, one_that_is_cut_short_under_a_run_is_noticed) {
     RgStore *store = open_store(path, true);
     add_step(store, add_trial(store, "fedcba9876543210", &(bool){0}), 1, NULL);
     rg_store_close(store); /* so that the file has more than a page */
-    lose(cut_it, "the file was cut short while it was being written");
+    lose(cut_it, "the file was truncated while it was being written");
 }

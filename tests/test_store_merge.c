@@ -262,7 +262,7 @@ Test(merge, two_results_of_one_trial_are_refused_by_name) {
     other.quality = 0.75;
     const char *a = store_of("a.db", "race", trial);
     const char *b = store_of("b.db", "race", other);
-    refuse(a, b, "b.db: DPO, seed 1 (key " DPO_1 ") of experiment race is another result",
+    refuse(a, b, "b.db: DPO, seed 1 (key " DPO_1 ") of experiment race has a different result",
            "a.db: items win_rate_base differs at step 50");
     other = trial;
     other.status = "diverged";
@@ -292,7 +292,7 @@ Test(merge, other_weights_under_one_trial_are_refused) {
     merge(a, b);
     expect_file(a, DPO_1 ".safetensors", "weights"); /* which it lacked */
     write_file(a, DPO_1 ".safetensors", "Weights");
-    refuse(a, b, "DPO, seed 1", "has other weights than");
+    refuse(a, b, "DPO, seed 1", "has different weights from");
 }
 
 Test(merge, seconds_and_memory_do_not_make_another_result) {

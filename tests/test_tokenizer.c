@@ -423,8 +423,8 @@ Test(tokenizer, json_that_is_damaged_is_refused) {
         {"{\"model\": {\"vocab\": {\"ab\": \"x\"}}}", "token \"ab\""},
         {"{\"model\": {\"merges\": [\"a\"]}}", "model.merges[0] is not two tokens"},
         {"{\"model\": {\"merges\": [7]}}", "model.merges[0] is not two tokens"},
-        {"{\"model\": {\"merges\": [\"a zz\"]}}", "\"a\", \"zz\" or what they make"},
-        {"{\"model\": {\"merges\": [\"a b\", \"a b\"]}}", "model.merges[1] is there twice"},
+        {"{\"model\": {\"merges\": [\"a zz\"]}}", "\"a\", \"zz\" or their merge"},
+        {"{\"model\": {\"merges\": [\"a b\", \"a b\"]}}", "model.merges[1] is a duplicate"},
         {"{\"added_tokens\": [{\"id\": 3, \"content\": \"<|end|>\", \"special\": true}]}",
          "added_tokens[0]"},
     };

@@ -323,7 +323,7 @@ Test(tokenizer_json, a_token_is_found_by_what_it_reads_as) {
     expect_found(tokenizer, "aa", 10);
     expect_none(tokenizer, "ba", "\"ba\" is 3 tokens, expected one");
     expect_none(tokenizer, "\n\n", "\"\\n\\n\" is 3 tokens, expected one");
-    expect_none(tokenizer, "", "\"\" is no token of the tokenizer");
+    expect_none(tokenizer, "", "\"\" is not a token of the tokenizer");
     rg_tokenizer_destroy(tokenizer);
 }
 

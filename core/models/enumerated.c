@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The tabular and the log-linear policy: one row of logits per context, known in closed form.
- * Everything that is exact about an enumerated environment rests on them; the environment itself is
- * in envs/bandit/bandit.c. */
+/* The tabular and the log-linear policy: one row of logits per context, in closed form. All exact
+ * results about enumerated environments are based on them. The environment is in
+ * envs/bandit/bandit.c. */
 #include "core/models/enumerated.h"
 
 #include "core/policy/token_sampler.h"
@@ -79,14 +79,14 @@ static RgStatus log_linear_create(RgPolicy *policy, const void *options, const R
     RG_TRY(check_space("log-linear", space, error));
     if (!space->features || space->feature_count <= 0)
         return rg_fail(error, RG_E_USAGE,
-                       "a log-linear policy needs an environment that gives features");
+                       "a log-linear policy needs an environment that provides features");
     State *state = log_linear_state(space->contexts, space->responses, space->feature_count);
     int64_t count = state->contexts * state->responses * state->feature_count;
     for (int64_t i = 0; i < count; i++)
         state->features[i] = (RgReal)space->features[i];
     declare(policy, state);
     rg_policy_allocate(policy);
-    /* Features have unit variance: so have the logits, per unit of deviation. */
+    /* Features have unit variance, so the logits have the standard deviation of the weights. */
     rg_parameters_fill_normal(policy->parameters, 0,
                               o->initial_deviation / sqrt((double)state->feature_count), random);
     return RG_OK;
@@ -116,7 +116,7 @@ static RgTensor *log_linear_logits(RgPolicy *policy, RgTape *tape, RgParameters 
     return rg_reshape(tape, rg_matmul(tape, features, w), RG_SHAPE(s->contexts, s->responses));
 }
 
-/* Numbers of the contexts and of the responses, [n] each, on the tape's arena. */
+/* The numbers of the contexts and of the responses, [n] each, in the tape's arena. */
 static void indices(RgTape *tape, const RgSequences *sequences, int32_t **contexts,
                     int32_t **responses) {
     *contexts = RG_ARENA_ARRAY(rg_tape_arena(tape), int32_t, sequences->count);
@@ -168,7 +168,7 @@ static RgTensor *log_linear_features(RgPolicy *policy, RgTape *tape, RgParameter
     return y;
 }
 
-/* One-hot over the context: all there is to know before the one step. */
+/* One-hot over the context, which is all that is known before the single step. */
 static RgTensor *state_features(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
                                 const RgSequences *sequences) {
     (void)parameters;
@@ -229,8 +229,8 @@ void rg_policy_table(const RgPolicy *policy, double *table) {
 
 /* ---- sampling ---- */
 
-/* Response to one context. A diverged policy has no distribution: any response will do then, and
- * the loss on it will tell. */
+/* Samples the response to one context. A diverged policy has no distribution. Then any response
+ * will do, and the loss on it shows the divergence. */
 static int32_t draw_response(const RgReal *logits, int64_t count, RgTokenSampler *draw,
                              double uniform, double *logprob) {
     *logprob = NAN;

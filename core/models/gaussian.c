@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A network of tanh layers, and normal numbers around it. On the tape all steps of all episodes are
- * one matrix; sampling goes step by step and row by row, so that a row does not depend on others.
- */
+/* A network of tanh layers, and normally distributed actions around its output. On the tape all
+ * steps of all episodes are one matrix. Sampling computes each step and row separately, so a row
+ * does not depend on others. */
 #include "core/models/gaussian.h"
 
 #include "core/policy/trajectory.h"
@@ -20,18 +20,18 @@ typedef struct Options {
 static const RgOption options_table[] = {
     RG_OPTION_INTEGER(Options, hidden, "64", 1, 4096, "units of each hidden layer"),
     RG_OPTION_INTEGER(Options, layers, "2", 1, 16, "hidden layers"),
-    RG_OPTION_REAL(Options, initial_log_deviation, "-0.5", -10, 3,
-                   "logarithm of the initial standard deviation of actions, which count from -1 to "
-                   "1"),
+    RG_OPTION_REAL(
+        Options, initial_log_deviation, "-0.5", -10, 3,
+        "logarithm of the initial standard deviation of actions; actions lie in [-1, 1]"),
     RG_OPTION_END,
 };
 
 typedef struct State {
     int64_t observations, actions, hidden, layers;
-    const RgSimulator *simulator; /* borrowed; NULL in a policy that was loaded, until it is lent */
+    const RgSimulator *simulator; /* borrowed; NULL in a loaded policy until it is set */
 } State;
 
-/* Views: weight and bias of each layer, those of the means, and the logarithms of deviations. */
+/* Views: weight and bias of each layer, those of the means, and the log standard deviations. */
 static int weight_view(int64_t layer) {
     return (int)(2 * layer);
 }
@@ -68,16 +68,16 @@ static RgStatus use_simulator(RgPolicy *policy, const RgSimulator *simulator, Rg
     if (simulator->states > 0 || simulator->observation_words != s->observations ||
         simulator->action_words != s->actions)
         return rg_fail(error, RG_E_USAGE,
-                       "a gaussian policy of %lld observations and %lld actions cannot act in a "
-                       "process of %lld observations and %lld actions%s",
+                       "a gaussian policy with %lld observations and %lld actions cannot act in an "
+                       "environment with %lld observations and %lld actions%s",
                        (long long)s->observations, (long long)s->actions,
                        (long long)simulator->observation_words, (long long)simulator->action_words,
-                       simulator->states > 0 ? ", which are states of a table" : "");
+                       simulator->states > 0 ? ", which has a finite set of states" : "");
     s->simulator = simulator;
     return RG_OK;
 }
 
-/* Means start near nothing, whatever is observed. */
+/* The means start near zero for every observation. */
 static void initialise(RgPolicy *policy, const Options *o, RgRandom random) {
     const double near_nothing = 0.01;
     const State *s = policy->state;
@@ -97,8 +97,8 @@ static RgStatus create(RgPolicy *policy, const void *options, const RgPolicySpac
     const RgSimulator *simulator = space->simulator;
     if (!simulator || simulator->states > 0)
         return rg_fail(error, RG_E_USAGE,
-                       "a gaussian policy needs an environment that is a continuous process, such "
-                       "as control");
+                       "a gaussian policy needs an environment with continuous observations and "
+                       "actions, such as control");
     State shape = {simulator->observation_words, simulator->action_words, o->hidden, o->layers,
                    NULL};
     declare(policy, &shape);
@@ -172,7 +172,7 @@ static RgTensor *logprob(RgPolicy *policy, RgTape *t, RgParameters *parameters,
 
 /* ---- features ---- */
 
-/* What is observed and done, as the environment takes it. */
+/* Observation and action of each step, as the environment receives them. */
 static RgTensor *step_features(RgPolicy *policy, RgTape *t, const RgSequences *sequences) {
     const State *s = policy->state;
     const int64_t *offsets = rg_trajectory_offsets(t, sequences, words_per_token(policy));
@@ -225,7 +225,7 @@ static int64_t feature_count(const RgPolicy *policy) {
 
 /* ---- sampling ---- */
 
-/* Two rows of the widest layer. */
+/* Scratch: two rows of the widest layer. */
 typedef struct Room {
     const RgSampling *sampling;
     RgReal *row[2];
@@ -251,7 +251,7 @@ static void end(void *opaque) {
     free(room);
 }
 
-/* The means of one observation, in one of the room's rows. */
+/* The means for one observation, in one of the scratch rows. */
 static const RgReal *mean_of_row(const RgPolicy *policy, Room *room, const int32_t *observation) {
     const State *s = policy->state;
     const RgParameters *p = policy->parameters;
@@ -275,8 +275,8 @@ static const RgReal *mean_of_row(const RgPolicy *policy, Room *room, const int32
     return in;
 }
 
-/* At a temperature T the standard deviation is √T times as large, as if the density's logarithm
- * were divided by T; at 0 it is the mean. */
+/* At temperature T the standard deviation is multiplied by √T, as if the log density were divided
+ * by T. At 0 the action is the mean. */
 static double act(const RgPolicy *policy, void *opaque, const int32_t *observation, RgRandom random,
                   int32_t *action) {
     const State *s = policy->state;
@@ -343,7 +343,8 @@ static RgStatus restore(RgPolicy *policy, const char *description, RgError *erro
 
 const RgPolicyType rg_policy_gaussian = {
     .about = {.name = "gaussian",
-              .summary = "Normal actions around a network of tanh layers, for continuous processes",
+              .summary = "Normally distributed actions around the output of a tanh network, for "
+                         "continuous control",
               .reference = "Schulman et al. 2017, arXiv:1707.06347, section 6.1",
               .options = options_table,
               .options_size = sizeof(Options)},

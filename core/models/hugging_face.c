@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading Hugging Face checkpoints: what a config means for the transformer policy's options, and
- * the files of weights. Where a weight is in them is told in hugging_face_layout.c. */
+/* Reading Hugging Face checkpoints: translating a config to the transformer policy's options, and
+ * reading the files of weights. hugging_face_layout.c locates a weight in them. */
 #include "core/models/hugging_face.h"
 
 #include "core/files.h"
@@ -35,12 +35,12 @@ static RgStatus read_integer(Config *config, const char *key, int64_t most, int6
                          config->path, key, (long long)*out, (long long)most);
 }
 
-/* What the transformer calls `size`. */
+/* The same with the limit of the transformer's `size`. */
 static RgStatus read_size(Config *config, const char *key, const char *size, int64_t *out) {
     return read_integer(config, key, rg_transformer_most(size), out);
 }
 
-/* null is as good as absent, here and below. */
+/* null counts as absent, here and below. */
 static bool has(const Config *config, const char *key) {
     const json_t *value = json_object_get(config->root, key);
     return value && !json_is_null(value);
@@ -52,7 +52,7 @@ static RgStatus read_size_or(Config *config, const char *key, const char *size, 
     return has(config, key) ? read_size(config, key, size, out) : RG_OK;
 }
 
-/* A number that may be absent, which leaves `out` as it is; `key` tells where it stands. */
+/* A number that may be absent, leaving `out` unchanged. `key` is its location. */
 static RgStatus read_number(Config *config, const json_t *value, const char *key, double *out) {
     if (!value || json_is_null(value))
         return RG_OK;
@@ -87,7 +87,7 @@ static RgStatus expect_one_of(Config *config, const char *key, const char *first
     return refuse(config, key, first);
 }
 
-/* What is turned, and how: the number of dimensions is the same at the top and in a group. */
+/* The rotated dimensions and the base. Their number is the same at the top level and in a group. */
 static RgStatus read_turning(Config *config, const json_t *group, const char *theta,
                              const char *factor) {
     double share = 1;
@@ -99,7 +99,7 @@ static RgStatus read_turning(Config *config, const json_t *group, const char *th
                                 config->path, factor, share);
 }
 
-/* Newer files keep all of it in rope_parameters; either way, no scaling. */
+/* Newer files have all of it in rope_parameters. In both cases scaling is refused. */
 static RgStatus read_rotary(Config *config) {
     static const struct {
         const char *key, *theta, *factor;
@@ -121,7 +121,7 @@ static RgStatus read_rotary(Config *config) {
     return RG_OK;
 }
 
-/* A window as long as the context hides nothing: a longer context is cut to it. */
+/* A window of the context's length has no effect, so a longer context is truncated to it. */
 static RgStatus read_window(Config *config) {
     int64_t window = INT64_MAX;
     if (has(config, "sliding_window"))
@@ -157,7 +157,7 @@ static RgStatus read_llama(Config *config) {
 }
 
 static RgStatus read_qwen2(Config *config) {
-    /* Unlike Mistral's, its window is off unless it is asked for. */
+    /* Unlike Mistral's, its window is off by default. */
     if (!has(config, "use_sliding_window"))
         json_object_set_new(config->root, "use_sliding_window", json_false());
     config->options.biases = RG_BIASES_QUERY_KEY_VALUE;
@@ -179,7 +179,7 @@ static RgStatus read_gpt2(Config *config) {
         return refuse(config, "scale_attn_weights", "true");
     o->tied = read_flag_or(config, "tie_word_embeddings", true);
     o->kv_heads = o->heads;
-    o->rope_base = 10000; /* not used */
+    o->rope_base = 10000; /* unused */
     o->positions = RG_POSITIONS_LEARNED;
     o->norm = RG_NORM_LAYER;
     o->feed_forward = RG_FEED_FORWARD_GELU;
@@ -277,13 +277,13 @@ static void close_shards(Shards *shards) {
     free(shards->name);
 }
 
-/* A tensor, and the file that it is in. */
+/* A tensor, and the file that contains it. */
 typedef struct Source {
     const RgSafetensors *file;
-    const RgStoredTensor *tensor; /* NULL: there is none */
+    const RgStoredTensor *tensor; /* NULL: not found */
 } Source;
 
-/* GPT-2's files name their tensors with or without the module that they are in. */
+/* GPT-2's files name their tensors with or without the name of the module. */
 static Source find_tensor(const Shards *shards, const char *name) {
     char *longer = rg_string_format("transformer.%s", name);
     Source source = {NULL, NULL};
@@ -297,7 +297,7 @@ static Source find_tensor(const Shards *shards, const char *name) {
     return source;
 }
 
-/* A view that is stored turned, some of the stored rows at a time. */
+/* Fills a view that is stored transposed, some stored rows at a time. */
 static RgStatus fill_turned(Source source, const RgHuggingFacePlace *place,
                             const RgParameterView *view, RgReal *out, RgError *error) {
     enum { AT_ONCE = 32 };
@@ -316,7 +316,7 @@ static RgStatus fill_turned(Source source, const RgHuggingFacePlace *place,
     return status;
 }
 
-/* Before memory is taken for what config.json asks for. */
+/* Checks a view's tensor before memory is allocated for the sizes in config.json. */
 static RgStatus check_view(const Shards *shards, const RgHuggingFaceNaming *naming,
                            const RgPolicy *policy, const RgParameterView *view, RgError *error) {
     RgHuggingFacePlace place = rg_hugging_face_place(naming, rg_transformer_options(policy), view);
@@ -328,7 +328,7 @@ static RgStatus check_view(const Shards *shards, const RgHuggingFaceNaming *nami
         (view->rank == 1 || columns == place.columns))
         return RG_OK;
     return rg_fail(error, RG_E_FORMAT,
-                   "%s: tensor \"%s\" does not have the shape that config.json asks for: %lld "
+                   "%s: tensor \"%s\" does not have the shape given by config.json: %lld "
                    "rows of %lld, expected %lld of %lld",
                    shards->folder, place.name, (long long)rows,
                    (long long)(stored->rank > 1 ? columns : 1), (long long)place.rows,

@@ -5,22 +5,22 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What a stored tensor is made of, one under another. */
+/* The matrices that a stored tensor contains, one below the other. */
 typedef enum Holds { ONE, QUERY_KEY_VALUE, GATE_UP } Holds;
 
-/* A view, and the tensor that it is, or is part number `which` of. Names go without .weight and
- * .bias. */
+/* A view, and the tensor that it is, or of which it is part number `which`. Names are without
+ * .weight and .bias. */
 typedef struct Part {
     const char *ours, *theirs;
     Holds holds;
     int which;
-    bool turned; /* the matrix is stored [in, out] */
+    bool turned; /* stored as [in, out] */
 } Part;
 
 struct RgHuggingFaceNaming {
-    const char *layer; /* what layers' names start with, with %s for the layer's number */
-    Part part[16];     /* of a layer; what is not here has our name */
-    Part other[8];     /* outside of layers, alike */
+    const char *layer; /* prefix of the layers' names, with %s for the layer's number */
+    Part part[16];     /* of a layer; all others have our name */
+    Part other[8];     /* outside of layers, likewise */
 };
 
 const RgHuggingFaceNaming rg_hugging_face_llama = {.layer = "model.layers.%s."};
@@ -54,7 +54,7 @@ static const Part *find_part(const Part *parts, int count, const char *name, siz
     return NULL;
 }
 
-/* The stored tensor's name of a view, and the part it is of it. */
+/* The name of the stored tensor for a view, and the part that the view is of it. */
 static Part place_of(const RgHuggingFaceNaming *naming, const char *view, char *name, size_t size) {
     static const char ours[] = "model.layers.";
     const char *suffix = strrchr(view, '.');
@@ -76,7 +76,7 @@ static Part place_of(const RgHuggingFaceNaming *naming, const char *view, char *
     return part ? *part : own;
 }
 
-/* Which rows of its tensor a part is: `first`, and how many the tensor has. */
+/* The rows of a part within its tensor: `first`, and the tensor's number of rows. */
 static int64_t find_rows(const RgTransformerOptions *o, const Part *part,
                          const RgParameterView *view, int64_t *first) {
     int64_t kv_width = o->width / o->heads * o->kv_heads;

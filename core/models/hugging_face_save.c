@@ -18,8 +18,8 @@ typedef struct Architecture {
     int positions, norm, feed_forward, biases;
 } Architecture;
 
-/* Of those that are read, the ones that say the most with the least: Mistral and Phi-3 without what
- * makes them special are Llamas. */
+/* The minimum of the architectures that can be read: Mistral and Phi-3 without their special
+ * features are Llamas. */
 static const Architecture architectures[] = {
     {"LlamaForCausalLM", "llama", &rg_hugging_face_llama, RG_POSITIONS_ROTARY, RG_NORM_RMS,
      RG_FEED_FORWARD_SWIGLU, RG_BIASES_NONE},
@@ -76,13 +76,13 @@ static RgStatus write_config(const RgPolicy *policy, const Architecture *archite
 
 /* ---- weights ---- */
 
-/* Tensors as they go into the file; they own their names and numbers. */
+/* The tensors of the file, which own their names and numbers. */
 typedef struct Tensors {
     RgStoredTensor *tensor; /* [count] */
     int count;
 } Tensors;
 
-/* The numbers of the tensor that a view goes into, made where the view is the first in it. */
+/* The numbers of the tensor that contains a view, allocated for the first view in it. */
 static float *numbers_of(Tensors *all, const RgHuggingFacePlace *place, int rank) {
     for (int i = 0; i < all->count; i++)
         if (strcmp(all->tensor[i].name, place->name) == 0)
@@ -101,8 +101,8 @@ static float *numbers_of(Tensors *all, const RgHuggingFacePlace *place, int rank
     return numbers;
 }
 
-/* Hugging Face turns dimension d of a head with dimension d + size/2. Where ours turn with their
- * neighbours, the even ones are the first half there. */
+/* Hugging Face rotates dimension d of a head together with dimension d + size/2. If our pairs are
+ * neighbours, the even dimensions form the first half there. */
 static int64_t turned_row(const RgTransformerOptions *o, const RgParameterView *view, int64_t row) {
     bool turns = strstr(view->name, ".q_proj.") || strstr(view->name, ".k_proj.");
     if (!turns || o->positions != RG_POSITIONS_ROTARY || o->rope_pairing != RG_ROPE_NEIGHBOURS)
@@ -143,13 +143,13 @@ static RgStatus write_weights(const RgPolicy *policy, const Architecture *archit
 
 RgStatus rg_hugging_face_save(const RgPolicy *policy, const char *folder, RgError *error) {
     if (policy->type != &rg_policy_transformer)
-        return rg_fail(error, RG_E_USAGE, "a %s policy has no place in Hugging Face's layout",
+        return rg_fail(error, RG_E_USAGE, "a %s policy cannot be saved in Hugging Face's layout",
                        policy->type->about.name);
     const Architecture *architecture = find_architecture(rg_transformer_options(policy));
     if (!architecture)
         return rg_fail(error, RG_E_USAGE,
-                       "no architecture of Hugging Face's has this transformer's positions, norm, "
-                       "feed_forward and biases together");
+                       "no Hugging Face architecture combines this transformer's positions, norm, "
+                       "feed_forward and biases");
     RG_TRY(rg_folders_make_above(folder, error));
     RG_TRY(rg_folder_make(folder, error));
     RgPolicy *merged = policy->base ? rg_policy_merged(policy) : NULL;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Loading llama2.c checkpoints into the transformer policy. Which weights there are, and in which
- * order, is told here; what they do is core/models/transformer.c's business. */
+/* Loading llama2.c checkpoints into the transformer policy (core/models/transformer.c): which
+ * weights the file contains, and in which order. */
 #include "core/models/llama2c.h"
 
 #include "core/models/transformer.h"
@@ -25,9 +25,10 @@ typedef struct Header {
 } Header;
 _Static_assert(sizeof(Header) == 28, "as in the file");
 
-/* What lies behind the header, in order. A weight of a layer is stored for all layers together. */
+/* The file's content after the header, in order. A weight of a layer is stored for all layers
+ * together. */
 typedef struct Weight {
-    const char *before, *after; /* the view's name around the layer's number */
+    const char *before, *after; /* the view's name before and after the layer's number */
     bool per_layer;
 } Weight;
 static const Weight weights[] = {
@@ -78,14 +79,14 @@ static RgStatus read_header(Loader *loader) {
                            "%s: not a llama2.c checkpoint: %s = %" PRId64 " in its header",
                            loader->path, dimensions[i].name, dimensions[i].value);
     if (h->width % h->heads != 0 || h->width / h->heads % 2 != 0 || h->heads % h->kv_heads != 0)
-        return rg_fail(loader->error, RG_E_FORMAT,
-                       "%s: not a llama2.c checkpoint: dim %d, n_heads %d and n_kv_heads %d do not "
-                       "fit each other",
-                       loader->path, h->width, h->heads, h->kv_heads);
+        return rg_fail(
+            loader->error, RG_E_FORMAT,
+            "%s: not a llama2.c checkpoint: dim %d, n_heads %d and n_kv_heads %d are inconsistent",
+            loader->path, h->width, h->heads, h->kv_heads);
     return RG_OK;
 }
 
-/* Bytes of a file with this header; long double holds the worst header's count. */
+/* Bytes of a file with this header. long double can represent the result for any header. */
 static long double expected_bytes(const Header *h) {
     long double width = h->width, size = h->width / h->heads, kv_width = size * h->kv_heads;
     long double vocabulary = (long double)vocabulary_of(h);
@@ -97,7 +98,7 @@ static long double expected_bytes(const Header *h) {
     return (long double)sizeof(Header) + 4 * numbers;
 }
 
-/* Before anything of the announced size is allocated. */
+/* Checks the size before anything of the announced size is allocated. */
 static RgStatus check_size(Loader *loader) {
     long double expected = expected_bytes(&loader->header);
     if (fseeko(loader->stream, 0, SEEK_END) != 0)
@@ -115,14 +116,14 @@ static RgStatus check_size(Loader *loader) {
     return RG_OK;
 }
 
-/* The next `count` numbers of the file; `name` is for messages. */
+/* Reads the next `count` numbers of the file; `name` is for messages. */
 static RgStatus read_numbers(Loader *loader, const char *name, int64_t count, RgReal *out) {
     float chunk[CHUNK];
     for (int64_t done = 0; done < count;) {
         int64_t length = count - done < CHUNK ? count - done : CHUNK;
         if (fread(chunk, sizeof *chunk, (size_t)length, loader->stream) != (size_t)length)
             return rg_fail(loader->error, RG_E_FILE, "%s: cannot read %s: %s", loader->path, name,
-                           ferror(loader->stream) ? strerror(errno) : "the file ends");
+                           ferror(loader->stream) ? strerror(errno) : "the file is truncated");
         for (int64_t i = 0; i < length; i++) {
             if (!isfinite(chunk[i]))
                 return rg_fail(loader->error, RG_E_FORMAT,
@@ -158,9 +159,9 @@ static RgStatus read_weights(Loader *loader, RgParameters *parameters) {
     return RG_OK;
 }
 
-/* cos and sin of position · base^(−2p/size), [context, size/2] each. They are not needed, but tell
- * a checkpoint of another base, which would load and then say nonsense. Position 1 is enough; the
- * tolerance is that of tables computed or rounded in half precision. */
+/* cos and sin of position · base^(−2p/size), [context, size/2] each. They are not used, but detect
+ * a checkpoint with another base, which would load and then generate nonsense. Position 1 suffices.
+ * The tolerance allows tables computed or rounded in half precision. */
 static RgStatus check_rotary(Loader *loader) {
     const Header *h = &loader->header;
     int64_t half = h->width / h->heads / 2, count = h->context * half;

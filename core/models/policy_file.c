@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* A policy's weights and description in one safetensors file, and back. The layout of the file is
- * core/train/safetensors.c's business; folders of Hugging Face are core/models/hugging_face.c's,
- * checkpoints of llama2.c core/models/llama2c.c's. */
+/* A policy's weights and description in one safetensors file (core/train/safetensors.c). Folders of
+ * Hugging Face are read by core/models/hugging_face.c, checkpoints of llama2.c by
+ * core/models/llama2c.c. */
 #include "core/models/hugging_face.h"
 #include "core/models/llama2c.h"
 #include "core/policy/policy.h"
@@ -59,7 +59,7 @@ RgStatus rg_policy_save(const RgPolicy *policy, const char *path, RgError *error
     return status;
 }
 
-/* Before memory is taken for what a description asks for. */
+/* Checks the tensors before memory is allocated for the sizes in a description. */
 static RgStatus check_parameters(const RgParameters *parameters, const RgSafetensors *file,
                                  const char *path, RgError *error) {
     for (int i = 0; i < parameters->view_count; i++) {
@@ -71,10 +71,10 @@ static RgStatus check_parameters(const RgParameters *parameters, const RgSafeten
         for (int axis = 0; same && axis < view->rank; axis++)
             same = stored->size[axis] == view->size[axis];
         if (!same)
-            return rg_fail(error, RG_E_FORMAT,
-                           "%s: tensor \"%s\" does not have the shape that the file's description "
-                           "asks for",
-                           path, view->name);
+            return rg_fail(
+                error, RG_E_FORMAT,
+                "%s: tensor \"%s\" does not have the shape given by the file's description", path,
+                view->name);
     }
     return RG_OK;
 }
@@ -131,7 +131,7 @@ static bool is_folder(const char *path) {
     return stat(path, &about) == 0 && S_ISDIR(about.st_mode);
 }
 
-/* By its name, or by its content: the header is a JSON object behind its 8-byte length. */
+/* By the file's name, or by its content: a JSON object after an 8-byte length. */
 static RgStatus looks_like_safetensors(const char *path, bool *answer, RgError *error) {
     FILE *file = fopen(path, "rb");
     if (!file)

@@ -22,7 +22,7 @@ static const RgOption options_table[] = {
 
 typedef struct State {
     int64_t states, actions;
-    const RgSimulator *simulator; /* borrowed; NULL in a policy that was loaded, until it is lent */
+    const RgSimulator *simulator; /* borrowed; NULL in a loaded policy until it is set */
 } State;
 
 enum { STEP_WORDS = 2 };
@@ -41,8 +41,8 @@ static RgStatus use_simulator(RgPolicy *policy, const RgSimulator *simulator, Rg
     State *s = policy->state;
     if (simulator->states != s->states || simulator->actions != s->actions)
         return rg_fail(error, RG_E_USAGE,
-                       "a markov policy of %lld states and %lld actions cannot act in a process of "
-                       "%lld states and %lld actions",
+                       "a markov policy with %lld states and %lld actions cannot act in an MDP "
+                       "with %lld states and %lld actions",
                        (long long)s->states, (long long)s->actions, (long long)simulator->states,
                        (long long)simulator->actions);
     s->simulator = simulator;
@@ -55,8 +55,7 @@ static RgStatus create(RgPolicy *policy, const void *options, const RgPolicySpac
     const RgSimulator *simulator = space->simulator;
     if (!simulator || simulator->states <= 0)
         return rg_fail(error, RG_E_USAGE,
-                       "a markov policy needs an environment that is a tabular process, such as "
-                       "mdp");
+                       "a markov policy needs an environment that is a tabular MDP, such as mdp");
     declare(policy, simulator->states, simulator->actions);
     rg_policy_allocate(policy);
     rg_parameters_fill_normal(policy->parameters, 0, o->initial_deviation, random);
@@ -69,7 +68,7 @@ static void destroy(RgPolicy *policy) {
 
 /* ---- log-probabilities ---- */
 
-/* Numbers of the states and of the actions of all steps, on the tape's arena. */
+/* The numbers of the states and of the actions of all steps, in the tape's arena. */
 static void indices(RgTape *tape, const RgSequences *s, int64_t steps, int32_t **states,
                     int32_t **actions) {
     int64_t step = 0;
@@ -118,8 +117,8 @@ void rg_markov_table(const RgPolicy *policy, RgReal *log_policy) {
 
 /* ---- features ---- */
 
-/* Discounted visits Σ_t γ^t 1[s_t = s, a_t = a]: a reward that is linear in them is the discounted
- * sum of a table's. */
+/* Discounted visits Σ_t γ^t 1[s_t = s, a_t = a]. A reward that is linear in them is the discounted
+ * sum of a reward table. */
 static RgTensor *features(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
                           const RgSequences *sequences) {
     (void)parameters;
@@ -162,7 +161,7 @@ static int64_t feature_count(const RgPolicy *policy) {
 
 /* ---- sampling ---- */
 
-/* Of a thread. */
+/* Scratch of one thread. */
 typedef struct Room {
     const RgSampling *sampling;
     RgTokenSampler *draw;
@@ -243,7 +242,7 @@ static RgStatus restore(RgPolicy *policy, const char *description, RgError *erro
 
 const RgPolicyType rg_policy_markov = {
     .about = {.name = "markov",
-              .summary = "One logit per state and action of a tabular process",
+              .summary = "One logit per state and action of a tabular MDP",
               .reference = "softmax policy, Agarwal et al. 2021, arXiv:1908.00261",
               .options = options_table,
               .options_size = sizeof(Options)},

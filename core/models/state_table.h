@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The policy of a tabular process: π(a|s) = softmax over a of logits[s, a], which are the
- * parameters themselves, one row per state. An episode's log-probability is that of its actions. */
+/* The policy of a tabular MDP: π(a|s) = softmax over a of logits[s, a]. The logits are the
+ * parameters, one row per state. The log-probability of an episode is that of its actions. Threads:
+ * policy.h. */
 #ifndef RG_CORE_MODELS_TABULAR_H
 #define RG_CORE_MODELS_TABULAR_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The transformer policy: dimensions, weights, and the full pass over packed sequences that gives
- * log-probabilities and features. Sampling with a key/value cache is in transformer_sample.c;
- * operators are core/tensor's. */
+/* The transformer policy: dimensions, weights, and the full pass over packed sequences for
+ * log-probabilities and features. transformer_sample.c samples with a key/value cache. The
+ * operators are in core/tensor. */
 #include "core/models/transformer_internal.h"
 #include "core/tensor/parallel.h"
 
@@ -35,23 +35,24 @@ static const RgOption options_table[] = {
     RG_OPTION_INTEGER(RgTransformerOptions, context, "128", 1, 1048576,
                       "longest sequence, in tokens"),
     RG_OPTION_BOOLEAN(RgTransformerOptions, tied, "true",
-                      "whether the vocabulary head is the embedding"),
+                      "whether the output head shares the weights of the token embedding"),
     RG_OPTION_REAL(RgTransformerOptions, rope_base, "10000", 1, 1e9,
                    "base of the rotary embedding's wavelengths"),
-    RG_OPTION_CHOICE(RgTransformerOptions, rope_pairing, "halves", pairing_names,
-                     "dimensions that turn together: neighbours as in llama2.c, or halves as in "
-                     "Hugging Face's models"),
+    RG_OPTION_CHOICE(
+        RgTransformerOptions, rope_pairing, "halves", pairing_names,
+        "dimensions that are rotated together: neighbours as in llama2.c, or halves as in "
+        "Hugging Face's models"),
     RG_OPTION_REAL(RgTransformerOptions, norm_epsilon, "1e-5", 1e-12, 1,
-                   "term under the root of the norms"),
+                   "epsilon under the square root of the norms"),
     RG_OPTION_CHOICE(RgTransformerOptions, positions, "rotary", position_names,
-                     "how positions are told: rotary, or a learned embedding as in GPT-2"),
+                     "position encoding: rotary, or a learned embedding as in GPT-2"),
     RG_OPTION_CHOICE(RgTransformerOptions, norm, "rms", norm_names,
                      "RMSNorm, or LayerNorm with biases as in GPT-2"),
     RG_OPTION_CHOICE(RgTransformerOptions, feed_forward, "swiglu", feed_forward_names,
                      "SwiGLU, or GELU without a gate as in GPT-2"),
     RG_OPTION_CHOICE(RgTransformerOptions, biases, "none", bias_names,
-                     "matrices of a layer that add a bias: none, those of query, key and value as "
-                     "in Qwen2, or all as in GPT-2"),
+                     "matrices of a layer that have a bias: none; query, key and value as in "
+                     "Qwen2; or all as in GPT-2"),
     RG_OPTION_REAL(RgTransformerOptions, initial_deviation, "0.02", 0, 1,
                    "standard deviation of initial weights; those of projections onto the residual "
                    "stream are divided by sqrt(2 layers)"),
@@ -118,7 +119,7 @@ int rg_transformer_view(const RgTransformerOptions *o, int64_t layer, enum Layer
 }
 
 int rg_transformer_last_norm_view(const RgTransformerOptions *o) {
-    return rg_transformer_view(o, o->layers, INPUT_NORM); /* it stands where a next layer's would */
+    return rg_transformer_view(o, o->layers, INPUT_NORM); /* it follows the last layer's views */
 }
 
 int rg_transformer_head_view(const RgTransformerOptions *o) {
@@ -141,11 +142,11 @@ int64_t rg_transformer_most(const char *size) {
     for (const RgOption *option = options_table; option->kind != RG_KIND_END; option++)
         if (strcmp(option->name, size) == 0)
             return (int64_t)option->high;
-    return 1 << 24; /* the vocabulary, which is no option */
+    return 1 << 24; /* for the vocabulary, which is not an option */
 }
 
-/* The ranges of single options are checked where they are read; here, all of them again for
- * descriptions and loaders, and how they fit each other. */
+/* The range of each option is checked when it is read. Here all are checked again, for descriptions
+ * and loaders, together with their consistency. */
 static RgStatus check_dimensions(const RgTransformerOptions *o, int64_t vocabulary,
                                  RgError *error) {
     const struct {
@@ -225,7 +226,7 @@ static void declare(RgParameters *parameters, const RgTransformerOptions *o, int
 
 /* ---- life ---- */
 
-/* State and declared weights of the given dimensions. */
+/* Creates the state and declares the weights for the given dimensions. */
 static RgStatus build(RgPolicy *policy, const RgTransformerOptions *given, int64_t vocabulary,
                       RgError *error) {
     RgTransformerOptions o;
@@ -252,7 +253,7 @@ static RgStatus transformer_create(RgPolicy *policy, const void *options,
                                    const RgPolicySpace *space, RgRandom random, RgError *error) {
     if (space->vocabulary <= 0)
         return rg_fail(error, RG_E_USAGE,
-                       "a transformer policy needs an environment of tokens, such as text");
+                       "a transformer policy needs an environment with tokens, such as text");
     RG_TRY(build(policy, options, space->vocabulary, error));
     rg_policy_allocate(policy);
     const RgTransformerOptions *o = rg_transformer_options(policy);
@@ -312,19 +313,19 @@ int64_t rg_transformer_vocabulary(const RgPolicy *policy) {
 
 /* ---- the parts of a pass ---- */
 
-/* A pass over a model: on this tape, with these weights. */
+/* A pass over a model: the tape and the weights. */
 typedef struct Pass {
     const RgTransformer *model;
     RgTape *tape;
     RgParameters *parameters; /* the weights */
-    RgParameters *adapted;    /* the adapter beside them, or NULL */
+    RgParameters *adapted;    /* the adapter, or NULL */
     const RgAdapter *adapter;
     double dropout;
     RgRandom drop;
-    bool keeps; /* what layers make, for backward; else only what they hand on */
+    bool keeps; /* keep the layers' intermediate values for backward, not only their outputs */
 } Pass;
 
-/* `parameters` in place of the policy's own. */
+/* `parameters` replace the policy's own. */
 static Pass pass_begin(RgPolicy *policy, RgTape *tape, RgParameters *parameters) {
     Pass pass = {.model = policy->state, .tape = tape, .parameters = parameters};
     pass.keeps = rg_tape_is_recording(tape) && !policy->recompute;
@@ -340,23 +341,23 @@ static Pass pass_begin(RgPolicy *policy, RgTape *tape, RgParameters *parameters)
     return pass;
 }
 
-/* Token ids of packed sequences, with their positions; on the tape's arena. */
+/* Token ids of packed sequences with their positions, in the tape's arena. */
 typedef struct PackedTokens {
     int64_t count;
     int32_t *token;    /* [count] */
     int32_t *position; /* [count], within the sequence */
     int64_t sequences;
     int64_t *offset; /* [sequences + 1] */
-    int64_t *prefix; /* [sequences], what each reads on from, or −1 (see rg_attention) */
+    int64_t *prefix; /* [sequences], the sequence that each continues, or −1 (rg_attention) */
 } PackedTokens;
 
-/* Queries [n, heads · size], keys and values [n, kv_heads · size] of a layer; queries and keys are
- * turned to their positions. */
+/* Queries [n, heads · size], keys and values [n, kv_heads · size] of a layer. Queries and keys are
+ * rotated to their positions. */
 typedef struct Projections {
     RgTensor *query, *key, *value;
 } Projections;
 
-/* x without a share of its numbers; the others make up for them. */
+/* Dropout of x, scaled to keep the expected value. */
 static RgTensor *drop_some(const Pass *pass, RgTensor *x, int64_t layer, enum LayerWeight weight) {
     if (pass->dropout == 0)
         return x;
@@ -369,7 +370,7 @@ static RgTensor *drop_some(const Pass *pass, RgTensor *x, int64_t layer, enum La
     return rg_mul(pass->tape, x, kept);
 }
 
-/* onto + alpha / rank · dropout(x)·Aᵀ·Bᵀ, where the matrix is adapted; else `onto`, maybe NULL. */
+/* onto + alpha / rank · dropout(x)·Aᵀ·Bᵀ if the matrix is adapted, else `onto`, possibly NULL. */
 static RgTensor *adapter_update(const Pass *pass, RgTensor *x, int64_t layer,
                                 enum LayerWeight weight, RgTensor *onto) {
     int view = pass->adapted ? rg_transformer_adapter_view(pass->adapter, layer, weight) : -1;
@@ -382,7 +383,7 @@ static RgTensor *adapter_update(const Pass *pass, RgTensor *x, int64_t layer,
     return rg_linear(t, rg_scale(t, thin, (RgReal)pass->adapter->scale), b, NULL, onto);
 }
 
-/* x·Wᵀ + bias, where the model has one, + onto, where it is not NULL. */
+/* x·Wᵀ + bias, if the model has one, + onto, if it is not NULL. */
 static RgTensor *linear(const Pass *pass, RgTensor *x, int64_t layer, enum LayerWeight weight,
                         enum LayerWeight bias, RgTensor *onto) {
     const RgTransformerOptions *o = &pass->model->options;
@@ -394,7 +395,7 @@ static RgTensor *linear(const Pass *pass, RgTensor *x, int64_t layer, enum Layer
     return rg_linear(t, x, w, added, adapter_update(pass, x, layer, weight, onto));
 }
 
-/* The weights of a norm are one view, its biases the next. */
+/* A norm's weights are one view, and its biases the next. */
 static RgTensor *norm(const Pass *pass, RgTensor *x, int view) {
     const RgTransformerOptions *o = &pass->model->options;
     RgTensor *weight = rg_parameter(pass->tape, pass->parameters, view);
@@ -431,7 +432,7 @@ static Projections project(const Pass *pass, int64_t layer, RgTensor *x, const i
     return p;
 }
 
-/* The rest of a layer after attention: output projection, feed-forward part, both residuals. */
+/* The rest of a layer after attention: output projection, feed-forward layer, both residuals. */
 static RgTensor *finish(const Pass *pass, int64_t layer, RgTensor *x, RgTensor *attended) {
     RgTape *t = pass->tape;
     const RgTransformerOptions *o = &pass->model->options;
@@ -444,13 +445,13 @@ static RgTensor *finish(const Pass *pass, int64_t layer, RgTensor *x, RgTensor *
     return linear(pass, hidden, layer, DOWN, DOWN_BIAS, x);
 }
 
-/* A layer of a pass. Only attention mixes rows: once the last layer has attended, all but the rows
- * that are asked of are done with. */
+/* A layer of a pass. Only attention mixes rows. So after the attention of the last layer, only the
+ * requested rows are computed. */
 typedef struct LayerPass {
     Pass pass;
     PackedTokens packed;
     int64_t layer;
-    const int32_t *rows; /* [row_count], of the last layer; else NULL */
+    const int32_t *rows; /* [row_count], in the last layer; else NULL */
     int64_t row_count;
 } LayerPass;
 
@@ -468,8 +469,8 @@ static RgTensor *run_layer(RgTape *t, const void *context, RgTensor *const *inpu
     return finish(&l->pass, l->layer, x, attended);
 }
 
-/* Hidden states after the last norm at `rows` [row_count] of the packed tokens: [row_count, width].
- */
+/* Hidden states after the last norm at `rows` [row_count] of the packed tokens: [row_count,
+ * width]. */
 static RgTensor *hidden_states(const Pass *pass, const PackedTokens *packed, const int32_t *rows,
                                int64_t row_count) {
     const RgTransformerOptions *o = &pass->model->options;
@@ -488,7 +489,7 @@ static RgTensor *hidden_states(const Pass *pass, const PackedTokens *packed, con
 
 /* ---- log-probabilities and features ---- */
 
-/* Rows of a packed batch that belong to response tokens. */
+/* The rows of a packed batch that belong to response tokens. */
 typedef struct ResponseRows {
     int64_t count;
     int32_t *row;      /* [count] */
@@ -497,7 +498,8 @@ typedef struct ResponseRows {
     int64_t *offset;   /* [sequences + 1] */
 } ResponseRows;
 
-/* Append `count` tokens that start at `position`, read on from sequence `prefix`; its number. */
+/* Appends `count` tokens that start at `position` and continue sequence `prefix`. Returns its
+ * number. */
 static int64_t pack_run(PackedTokens *p, const int32_t *token, int64_t count, int64_t position,
                         int64_t prefix) {
     for (int64_t j = 0; j < count; j++) {
@@ -509,9 +511,9 @@ static int64_t pack_run(PackedTokens *p, const int32_t *token, int64_t count, in
     return p->sequences - 1;
 }
 
-/* Prompts and responses as runs of their own, so that a prompt that several sequences in a row
- * share is there once. The rows are those `before` places in front of the response tokens: 1 for
- * those that predict them. A response's last tokens that no row is asked of are left out. */
+/* Packs prompts and responses as separate runs, so that a prompt shared by consecutive sequences
+ * occurs once. The rows are those `before` places before the response tokens: 1 for the rows that
+ * predict them. A response's last tokens are omitted if no row of them is requested. */
 static PackedTokens pack(RgArena *arena, const RgSequences *s, int64_t before, ResponseRows *r) {
     int64_t tokens = s->start[s->count], count = rg_sequences_response_tokens(s);
     PackedTokens p = {.token = RG_ARENA_ARRAY(arena, int32_t, tokens),
@@ -523,14 +525,14 @@ static PackedTokens pack(RgArena *arena, const RgSequences *s, int64_t before, R
                         .sequence = RG_ARENA_ARRAY(arena, int32_t, count),
                         .offset = RG_ARENA_ARRAY(arena, int64_t, s->count + 1)};
     p.offset[0] = r->offset[0] = 0;
-    int64_t prompt = -1, read_last = -1; /* the run of the last prompt, and whose it was */
+    int64_t prompt = -1, read_last = -1; /* the run of the last prompt, and its sequence */
     for (int64_t i = 0; i < s->count; i++) {
         int64_t length = rg_sequence_response_length(s, i), at = s->prompt_length[i];
         const int32_t *response = rg_sequence_response(s, i);
         r->offset[i + 1] = r->offset[i] + length;
         if (length == 0)
             continue;
-        RG_ASSERT(at >= before); /* the first token of all has nothing to be predicted from */
+        RG_ASSERT(at >= before); /* nothing predicts the very first token */
         if (read_last < 0 || !rg_sequences_same_prompt(s, read_last, i))
             prompt = pack_run(&p, rg_sequence_prompt(s, i), at, 0, -1);
         read_last = i;
@@ -546,7 +548,7 @@ static PackedTokens pack(RgArena *arena, const RgSequences *s, int64_t before, R
     return p;
 }
 
-/* Of all response tokens in a row, whose rows go to *rows. */
+/* Log-probabilities of all response tokens in a row. Sets *rows to their rows. */
 static RgTensor *token_logprob(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
                                const RgSequences *sequences, ResponseRows *rows) {
     Pass pass = pass_begin(policy, tape, parameters);
@@ -592,8 +594,8 @@ static RgTensor *transformer_log_likelihood(RgPolicy *policy, RgTape *tape,
     return rg_log_likelihood(tape, hidden, head, rows.target);
 }
 
-/* Mean over the response's tokens of the hidden state after the last norm; zeros where there are
- * none. */
+/* Mean over the response's tokens of the hidden state after the last norm; zeros for an empty
+ * response. */
 static RgTensor *transformer_features(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
                                       const RgSequences *sequences) {
     Pass pass = pass_begin(policy, tape, parameters);
@@ -612,7 +614,7 @@ RgTensor *rg_transformer_last_states(RgPolicy *policy, RgTape *tape, RgParameter
     Pass pass = pass_begin(policy, tape, parameters);
     ResponseRows rows;
     PackedTokens packed = pack(rg_tape_arena(tape), sequences, 0, &rows);
-    int64_t count = 0; /* of the rows that are last ones: these alone are kept */
+    int64_t count = 0; /* number of rows that are last ones; only these are kept */
     for (int64_t i = 0; i < sequences->count; i++)
         if (rows.offset[i + 1] > rows.offset[i]) {
             rows.row[count] = rows.row[rows.offset[i + 1] - 1];
@@ -654,7 +656,7 @@ static char *describe(const RgPolicy *policy) {
     return text;
 }
 
-/* The place of a name among the choices, −1 if it is none. */
+/* Index of a name among the choices; −1 if it is none. */
 static int choice(const char *const *names, const char *name) {
     for (int i = 0; names[i]; i++)
         if (strcmp(names[i], name) == 0)
@@ -669,7 +671,7 @@ static RgStatus restore(RgPolicy *policy, const char *description, RgError *erro
         return rg_fail(error, RG_E_FORMAT, "description of a transformer: %s", where.text);
     json_int_t vocabulary_size, layers, width, heads, kv_heads, hidden, context;
     RgTransformerOptions o = {0};
-    /* What the first descriptions did not have yet: those were Llamas. */
+    /* Defaults for old descriptions without these options, which were Llamas. */
     const char *pairing, *positions = "rotary", *norms = "rms", *feed_forward = "swiglu",
                          *biases = "none";
     int tied;
@@ -704,7 +706,7 @@ static RgStatus restore(RgPolicy *policy, const char *description, RgError *erro
 const RgPolicyType rg_policy_transformer = {
     .about = {.name = "transformer",
               .summary =
-                  "Llama architecture and its kin (Qwen2, GPT-2): causal attention over tokens",
+                  "Llama architecture and variants (Qwen2, GPT-2): causal attention over tokens",
               .reference = "Touvron et al. 2023, arXiv:2302.13971",
               .options = options_table,
               .options_size = sizeof(RgTransformerOptions)},

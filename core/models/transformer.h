@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Transformer policy of the Llama architecture (Touvron et al. 2023, arXiv:2302.13971): embedding,
- * layers of RMSNorm, grouped-query causal attention with rotary positions and SwiGLU with residual
- * connections, final RMSNorm, and a vocabulary head that may be tied to the embedding. Options turn
- * it into its kin: biases of query, key and value (Qwen2), or LayerNorm, learned positions, GELU
- * and biases everywhere (GPT-2: Radford et al. 2019).
+/* Transformer policy of the Llama architecture (Touvron et al. 2023, arXiv:2302.13971): embedding;
+ * layers of RMSNorm, grouped-query causal attention with rotary positions, and SwiGLU, with
+ * residual connections; final RMSNorm; and an output head that may be tied to the embedding.
+ * Options select the variants: biases of query, key and value (Qwen2), or LayerNorm, learned
+ * positions, GELU and biases everywhere (GPT-2: Radford et al. 2019). Threads: policy.h.
  *
- * Weights are stored [out, in], y = x·Wᵀ, under the names that Hugging Face gives to Llama's, in
- * this order (those in brackets only where the options ask for them):
+ * Weights are stored [out, in], y = x·Wᵀ, under Hugging Face's names for Llama, in this order
+ * (those in parentheses only if the options require them):
  *
  *     model.embed_tokens.weight                                [vocabulary, width]
  *     (model.embed_positions.weight)                           [context, width]
@@ -27,7 +27,7 @@
 
 #include "core/policy/policy.h"
 
-/* Values of the choices among the options. */
+/* Values of the choice options. */
 enum { RG_POSITIONS_ROTARY, RG_POSITIONS_LEARNED };
 enum { RG_NORM_RMS, RG_NORM_LAYER };
 enum { RG_FEED_FORWARD_SWIGLU, RG_FEED_FORWARD_GELU };
@@ -40,7 +40,7 @@ typedef struct RgTransformerOptions {
     int64_t kv_heads; /* divides heads; 0: as many as heads */
     int64_t hidden;   /* width of the feed-forward layer; 0: 8/3 width, up to a multiple of 16 */
     int64_t context;  /* longest sequence in tokens */
-    bool tied;        /* the head is the embedding */
+    bool tied;        /* the head shares the embedding's weights */
     double rope_base;
     int rope_pairing; /* an RgRopePairing: neighbours (llama2.c) or halves (Hugging Face) */
     double norm_epsilon;
@@ -50,12 +50,12 @@ typedef struct RgTransformerOptions {
 
 extern const RgPolicyType rg_policy_transformer;
 
-/* The greatest layers, width, heads, kv_heads, hidden, context or vocabulary. */
+/* The largest supported layers, width, heads, kv_heads, hidden, context or vocabulary. */
 int64_t rg_transformer_most(const char *size);
 
-/* A transformer of the given dimensions whose weights are declared, for loaders to hold against
- * their files, allocate (rg_policy_allocate) and fill (policy->parameters, by view name).
- * RG_E_RANGE when the dimensions do not fit each other; NULL is then left in *policy. Freed by
+/* A transformer of the given dimensions with declared weights, for loaders. They compare the
+ * weights with their files, allocate them (rg_policy_allocate) and fill them (policy->parameters,
+ * by view name). RG_E_RANGE, with *policy NULL, if the dimensions are inconsistent. Free it with
  * rg_policy_destroy. */
 RgStatus rg_transformer_declare(const RgTransformerOptions *options, int64_t vocabulary,
                                 RgPolicy **policy, RgError *error);
@@ -64,12 +64,12 @@ RgStatus rg_transformer_create(const RgTransformerOptions *options, int64_t voca
                                RgPolicy **policy, RgError *error);
 
 /* [sequences->count, width] the hidden state after the last norm at the last token of each
- * response, where all of the sequence has been read; zeros where the response is empty. As
- * RgPolicyType's `features`, `parameters` in place of the policy's own. */
+ * response, after the whole sequence has been read; zeros for an empty response. `parameters` are
+ * used in place of the policy's own, as in RgPolicyType's `features`. */
 RgTensor *rg_transformer_last_states(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
                                      const RgSequences *sequences);
 
-/* The dimensions of a transformer policy, zeros resolved. */
+/* The dimensions of a transformer policy, with zeros resolved. */
 const RgTransformerOptions *rg_transformer_options(const RgPolicy *policy);
 int64_t rg_transformer_vocabulary(const RgPolicy *policy);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Adapters of a transformer: which matrices they are on, their views, and adding them up with the
- * weights. Their part of a pass is in transformer.c. */
+/* Adapters of a transformer: the adapted matrices, their views, and merging with the weights.
+ * transformer.c contains their part of a pass. */
 #include "core/models/transformer_internal.h"
 #include "core/suggest.h"
 #include "core/tensor/gemm_dispatch.h"
@@ -49,11 +49,12 @@ static RgStatus add_target(const RgTransformerOptions *o, const char *name, RgAd
             adapter->targets |= UINT32_C(1) << targets[i].weight;
         found = found || named;
     }
-    return found ? RG_OK
-                 : rg_fail(error, RG_E_USAGE,
-                           "policy.adapter.targets: \"%s\" is none of query, key, value, output, "
-                           "gate, up, down, all%s",
-                           name, rg_suggest(name, names).text);
+    return found
+               ? RG_OK
+               : rg_fail(error, RG_E_USAGE,
+                         "policy.adapter.targets: \"%s\" is not one of query, key, value, output, "
+                         "gate, up, down, all%s",
+                         name, rg_suggest(name, names).text);
 }
 
 RgStatus rg_transformer_targets(const RgTransformerOptions *o, const char *text, RgAdapter *adapter,
@@ -72,7 +73,7 @@ RgStatus rg_transformer_targets(const RgTransformerOptions *o, const char *text,
 
 /* ---- life ---- */
 
-/* "…q_proj.weight" of the weights is "…q_proj.lora_A" and "…q_proj.lora_B" here. */
+/* "…q_proj.weight" of the weights becomes "…q_proj.lora_A" and "…q_proj.lora_B". */
 static void declare(RgPolicy *policy, const RgParameterView *of, const char *suffix, int64_t out,
                     int64_t in) {
     char name[sizeof of->name];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Closed forms of what a transformer takes. They follow the operators of transformer.c one by one:
- * an operator that allocates more is a line more here. Small things (indices, sums of pieces) are
- * left out. */
+/* Closed forms of a transformer's cost. They follow the operators of transformer.c one by one: an
+ * operator that allocates more needs one more line here. Small allocations (indices, partial sums)
+ * are ignored. */
 #include "core/models/transformer_cost.h"
 
 #include "core/models/transformer_decoder.h"
@@ -11,7 +11,7 @@
 
 #include <math.h>
 
-/* Of core/tensor/head_ops.c and attention_ops.c. */
+/* As in core/tensor/head_ops.c and attention_ops.c. */
 enum {
     TILE_ROWS = 256,
     TILE_TOKENS = 512,
@@ -21,10 +21,10 @@ enum {
     LEAST_ROWS = 32,
     ATTENTION_BLOCK = 64,
 };
-enum { WIDENED = 64 * 1024, LEAST_COLUMNS = 32 }; /* of core/tensor/gemm_dispatch.c */
-enum { LANES = 16 };                              /* of core/models/transformer_decoder.c */
+enum { WIDENED = 64 * 1024, LEAST_COLUMNS = 32 }; /* as in core/tensor/gemm_dispatch.c */
+enum { LANES = 16 };                              /* as in core/models/transformer_decoder.c */
 
-/* Numbers and operations of some part of a pass. */
+/* Numbers and operations of a part of a pass. */
 typedef struct Cost {
     double forward, backward; /* numbers allocated */
     double forward_flops, backward_flops;
@@ -37,13 +37,13 @@ static void add(Cost *sum, Cost part) {
     sum->backward_flops += part.backward_flops;
 }
 
-/* Sizes that all forms below are written in. */
+/* The sizes used by all forms below. */
 typedef struct Sizes {
     double width, kv_width, hidden, vocabulary, layers, heads, head_size;
-    double rows;         /* that layers read: prompts once, responses but for their last token */
-    double asked;        /* that predict a response token */
-    double scores;       /* pairs of rows that attention looks at, of one head */
-    double longest;      /* sequence */
+    double rows;         /* read by layers: prompts once, responses without their last token */
+    double asked;        /* rows that predict a response token */
+    double scores;       /* pairs of rows that attention computes, for one head */
+    double longest;      /* longest sequence */
     bool rotary, swiglu; /* else learned, gelu */
 } Sizes;
 
@@ -145,16 +145,17 @@ int64_t rg_transformer_cost_trained(const RgTransformerCost *plan) {
 
 /* ---- passes ---- */
 
-/* Whom the gradient of a product's input is shared with: the second that adds to it makes a sum. */
+/* Whether the gradient of a product's input is shared. The second product that adds to it needs a
+ * sum. */
 enum Sharing {
-    NOT_ASKED, /* nothing that is trained comes before: there is no such gradient */
+    NOT_ASKED, /* nothing before it is trained, so there is no such gradient */
     ALONE,
     FIRST,
     SECOND,
     LATER
 };
 
-/* The update beside a product of `rows` rows. */
+/* The adapter's update of a product of `rows` rows. */
 static Cost update_cost(const RgTransformerCost *plan, double rows, const Matrix *m,
                         enum Sharing sharing) {
     if (!is_adapted(plan, m->weight))
@@ -167,7 +168,7 @@ static Cost update_cost(const RgTransformerCost *plan, double rows, const Matrix
                   .backward_flops = 2 * thin * ((asked ? 2 : 1) * m->in + 2 * m->out)};
 }
 
-/* y = x·Wᵀ of `rows` rows. */
+/* y = x·Wᵀ with `rows` rows. */
 static Cost linear_cost(const RgTransformerCost *plan, double rows, const Matrix *m,
                         enum Sharing sharing) {
     bool trained = plan->adapter.rank == 0, asked = sharing != NOT_ASKED;
@@ -188,8 +189,8 @@ static Cost norm_cost(const RgTransformerCost *plan, double rows, double width, 
                   .backward_flops = rows * width * (rms ? 9 : 15)};
 }
 
-/* The rows that attention needs: norm, query, key and value, and attention itself. Beside an
- * adapter, nothing that is trained comes before the first layer. */
+/* The part of a layer for all rows: norm, query, key and value, and attention itself. With an
+ * adapter, nothing before the first layer is trained. */
 static Cost attention_cost(const RgTransformerCost *plan, const Sizes *s, bool first) {
     bool asked = !first || plan->adapter.rank == 0;
     Matrix m[MATRICES];
@@ -210,7 +211,7 @@ static Cost attention_cost(const RgTransformerCost *plan, const Sizes *s, bool f
     return cost;
 }
 
-/* The rest of a layer, of `rows` rows. */
+/* The rest of a layer, for `rows` rows. */
 static Cost finish_cost(const RgTransformerCost *plan, const Sizes *s, double rows) {
     Matrix m[MATRICES];
     matrices_of(s, m);
@@ -240,12 +241,12 @@ static Cost layer_cost(const RgTransformerCost *plan, const Sizes *s, bool first
     return cost;
 }
 
-/* Pieces that the head cuts the vocabulary into. */
+/* The number of pieces into which the head cuts the vocabulary. */
 static double head_pieces(const Sizes *s) {
     return (double)rg_vocabulary_pieces((int64_t)s->vocabulary).count;
 }
 
-/* Last norm and vocabulary head; what the head takes for itself is `temporary`. */
+/* Last norm and output head. `temporary` is the head's own scratch. */
 static Cost head_cost(const RgTransformerCost *plan, const Sizes *s, double *temporary) {
     double pieces = head_pieces(s), most = fmin(CHUNK_ROWS, CHUNK_ROWS * RG_PIECES_MOST / pieces);
     double shares = pieces * fmin(s->asked, most) * s->width, all = s->asked * s->vocabulary;
@@ -259,7 +260,7 @@ static Cost head_cost(const RgTransformerCost *plan, const Sizes *s, double *tem
     return cost;
 }
 
-/* The same where only the sum is asked for: the gradient is made on the way. */
+/* The same if only the sum is requested, so that the gradient is computed in the forward pass. */
 static Cost likelihood_cost(const RgTransformerCost *plan, const Sizes *s, double *temporary) {
     double rows = floor(LOGITS / s->vocabulary), all = s->asked * s->vocabulary;
     rows = rows < LEAST_ROWS ? LEAST_ROWS : rows > TILE_ROWS ? TILE_ROWS : rows;
@@ -282,7 +283,7 @@ static double larger(double a, double b) {
     return a > b ? a : b;
 }
 
-/* All layers together, and the largest of them. */
+/* All layers together, and the largest one. */
 static Cost layers_cost(const RgTransformerCost *plan, const Sizes *s, Cost *largest) {
     Cost all = {0}, between = layer_cost(plan, s, false, false);
     *largest = (Cost){0};
@@ -296,18 +297,18 @@ static Cost layers_cost(const RgTransformerCost *plan, const Sizes *s, Cost *lar
     return all;
 }
 
-/* Inputs of the layers, and of the last norm. */
+/* Inputs of the layers and of the last norm. */
 static double inputs_of_layers(const Sizes *s) {
     double embedded = s->rows * s->width * (s->rotary ? 1 : 3);
     return embedded + ((s->layers - 1) * s->rows + s->asked) * s->width;
 }
 
-/* A pass with its gradient, given that of the head. */
+/* A pass with its gradient, given the head's cost. */
 static RgPassCost recorded_cost(const RgTransformerCost *plan, const Sizes *s, Cost head,
                                 double head_temporary) {
     Cost largest, layers = layers_cost(plan, s, &largest);
     double kept = head.forward, backward = head.backward;
-    if (plan->recompute) { /* one layer at a time, and gradients of their inputs */
+    if (plan->recompute) { /* one layer at a time, and the gradients of the layers' inputs */
         kept += inputs_of_layers(s);
         backward += s->layers * s->rows * s->width + largest.forward + largest.backward;
     } else {
@@ -323,7 +324,7 @@ static RgPassCost recorded_cost(const RgTransformerCost *plan, const Sizes *s, C
 
 typedef Cost (*HeadCost)(const RgTransformerCost *plan, const Sizes *s, double *temporary);
 
-/* Sizes of the mean shard, which reads a prompt that others read, too. */
+/* Sizes of the average slice, which repeats prompts shared with other slices. */
 static Sizes sizes_in_shards(const RgTransformerCost *plan, const RgPassLoad *load,
                              const RgSliceCut *cut) {
     Sizes s = sizes_of(plan, load);
@@ -337,7 +338,7 @@ static Sizes sizes_in_shards(const RgTransformerCost *plan, const RgPassLoad *lo
     return s;
 }
 
-/* Small models run in shards, each with a gradient of its own. */
+/* Small models run in slices, each with a gradient of its own. */
 static RgPassCost recorded_in_shards(const RgTransformerCost *plan, const RgPassLoad *load,
                                      HeadCost head_cost_of) {
     int64_t sequences = load->prompts * load->copies;
@@ -405,8 +406,9 @@ static void curve(RgCurvatureCost *sum, double count, double linearised, double 
     sum->product += count * product;
 }
 
-/* A product of inputs and weights is three with its gradient, each of which has two in the
- * Hessian's. What is frozen, or where nothing that is trained comes before, has no gradient. */
+/* A product of inputs and weights becomes three with its gradient, and each of these becomes two in
+ * the Hessian-vector product. Frozen weights, and inputs that depend on nothing trained, have no
+ * gradient. */
 static void curve_product(RgCurvatureCost *sum, double flops, bool asked, bool trained) {
     curve(sum, flops, 1 + asked + trained, asked && trained ? 6 : asked || trained ? 2 : 0);
 }
@@ -424,11 +426,11 @@ static void curve_linear(RgCurvatureCost *sum, const RgTransformerCost *plan, do
     curve_product(sum, 2 * rows * m->in * m->out, asked, plan->adapter.rank == 0);
     curve_product(sum, 2 * rows * rank * m->in, asked, true);
     curve_product(sum, 2 * rows * rank * m->out, true, true);
-    curve(sum, rows * (m->in + m->out), 2, 3); /* sums of what reaches or leaves it */
+    curve(sum, rows * (m->in + m->out), 2, 3); /* sums of its inputs and outputs */
 }
 
-/* Scores are whole here, masked where they look ahead. A gradient of a part, which is a head of a
- * run of tokens, is one of the whole with zeros around it, and is added up. */
+/* Scores are complete here, masked above the diagonal. The gradient of a part (one head of a run of
+ * tokens) is padded with zeros to the whole and then summed. */
 static void curve_attention(RgCurvatureCost *sum, const Sizes *s, const RgPassLoad *load) {
     double p = (double)load->prompt_length, prompts = (double)load->prompts;
     double responses = prompts * (double)load->copies, runs = prompts + responses;
@@ -470,8 +472,8 @@ RgCurvatureCost rg_transformer_curvature_cost(const RgTransformerCost *plan,
     return sum;
 }
 
-/* Both operands of the largest product of the caller's thread, and of a tile of the head on every
- * other; see core/tensor/gemm_dispatch.c. */
+/* Both operands of the largest product on the caller's thread, and of a head's tile on every other
+ * thread; see core/tensor/gemm_dispatch.c. */
 static double rounded_bytes(const RgTransformerCost *plan, const Sizes *all) {
     if (plan->precision != RG_PRECISION_BF16)
         return 0;
@@ -483,7 +485,7 @@ static double rounded_bytes(const RgTransformerCost *plan, const Sizes *all) {
     return sizeof(RgBf16) * (larger(own, tile) + ((double)rg_threads() - 1) * tile);
 }
 
-/* Of every thread: a tile of the head, or columns of a product where BLAS multiplies. */
+/* For every thread: a tile of the head, or columns of a product by BLAS. */
 static double widened_bytes(const RgTransformerCost *plan, const Sizes *s) {
     if (plan->storage != RG_PRECISION_BF16)
         return 0;
@@ -515,7 +517,7 @@ double rg_transformer_sampling_bytes(const RgTransformerCost *plan, const RgPass
     double cache = s.layers * s.kv_width * (prompts * positions + slots * own);
     double work = rows * (stream + 2 * s.width + qkv + up + s.hidden);
     double draws = slots * tokens + s.width * (3 * slots + 2 * prompts);
-    const double draw_bytes = 28; /* a token of the vocabulary and a thread */
+    const double draw_bytes = 28; /* bytes per token of the vocabulary and thread */
     double number = plan->sampling == RG_PRECISION_BF16 ? sizeof(RgBf16) : sizeof(RgReal);
     return number * (panels + tokens * s.width + cache) + sizeof(RgReal) * (work + draws) +
            draw_bytes * (double)rg_threads() * s.vocabulary;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The decoder's step: tokens through all layers, attention over the cache. How weights and caches
- * lie is transformer_decoder_memory.c's business, which tokens are read when is
- * transformer_sample.c's. */
+/* The decoder's step: tokens through all layers, with attention over the cache.
+ * transformer_decoder_memory.c defines the layout of weights and caches; transformer_sample.c
+ * decides which tokens are read when. */
 #include "core/models/transformer_decoder.h"
 
 #include "core/models/transformer_decoder_internal.h"
@@ -19,9 +19,9 @@ int64_t rg_transformer_decoder_stride(const Decoder *d) {
     return rg_panels_stride(&d->head);
 }
 
-/* Rows [first, first + count) of a step, which one group of threads reads. */
+/* Rows [first, first + count) of a step, read by one group of threads. */
 typedef struct Group {
-    const RgDecoderRow *rows; /* of the group */
+    const RgDecoderRow *rows; /* the group's rows */
     int64_t first, count;
 } Group;
 
@@ -62,7 +62,7 @@ static void norm(const Decoder *d, const Group *g, const RgReal *weight, const R
                   norm_rows(d, g->first + first, g->first + last, weight, bias));
 }
 
-/* Turn queries and keys to their positions and put keys and values into the cache. */
+/* Rotates queries and keys to their positions, and stores keys and values in the cache. */
 static void store_rows(const Decoder *d, const RgDecoderLayer *layer, const Group *g, int64_t start,
                        int64_t end) {
     const RgTransformerOptions *o = &d->model->options;
@@ -72,7 +72,7 @@ static void store_rows(const Decoder *d, const RgDecoderLayer *layer, const Grou
     for (int64_t r = start; r < end; r++) {
         const RgDecoderRow *row = &g->rows[r];
         RgReal *query = d->work.qkv + (g->first + r) * stride, *key = query + o->width;
-        if (o->positions == RG_POSITIONS_ROTARY) /* heads of keys follow those of queries */
+        if (o->positions == RG_POSITIONS_ROTARY) /* the heads of keys follow those of queries */
             rg_rope_row(&d->model->rope, row->position, o->heads + o->kv_heads, pairing, query);
         if (row->slot < 0)
             rg_cache_store(&layer->prompts, row->prompt, row->position, key, key + width);
@@ -83,7 +83,7 @@ static void store_rows(const Decoder *d, const RgDecoderLayer *layer, const Grou
 }
 
 static void store_keys(const Decoder *d, const RgDecoderLayer *layer, const Group *g) {
-    const int64_t scattered = 16; /* times what writing in order costs */
+    const int64_t scattered = 16; /* cost relative to writing in order */
     RG_FOR_PIECES(g->count,
                   rg_pieces_of_rows(g->count, scattered * d->heads.kv_count * d->heads.size),
                   store_rows(d, layer, g, first, last));
@@ -113,7 +113,7 @@ static void attend(const Decoder *d, const RgDecoderLayer *layer, const Group *g
         attend_rows(d, layer, g, first, last, d->work.score + rg_thread_number() * scores));
 }
 
-/* After attention only the wanted rows matter: move them to the front of the group. */
+/* After attention only the wanted rows are needed. Moves them to the front of the group. */
 static void keep_wanted(const Decoder *d, Group *g) {
     int64_t width = d->model->options.width, stride = rg_panels_stride(&d->layers[0].output);
     size_t bytes = sizeof(RgReal) * (size_t)width;
@@ -142,7 +142,7 @@ static void activate_rows(const Decoder *d, const RgDecoderLayer *layer, const G
     }
 }
 
-/* The product of a group's rows with a matrix; `x` and `y` are arrays of all rows. */
+/* Multiplies a group's rows by a matrix. `x` and `y` are arrays of all rows. */
 static void group_product(const Group *g, const RgPanels *w, const RgReal *x, int64_t x_row,
                           RgReal *y, bool onto) {
     int64_t y_row = rg_panels_stride(w);
@@ -175,7 +175,7 @@ static void read_layer(const Decoder *d, int64_t index, Group *g) {
     group_product(g, &layer->down, w->hidden, o->hidden, w->x, true);
 }
 
-/* `hidden` gets the group's wanted rows, from row `place` on. */
+/* `hidden` receives the group's wanted rows, from row `place` on. */
 static void read_group(const Decoder *d, Group g, int64_t place, RgReal *hidden) {
     const RgTransformerOptions *o = &d->model->options;
     embed(d, &g);
@@ -189,7 +189,8 @@ static void read_group(const Decoder *d, Group g, int64_t place, RgReal *hidden)
            sizeof *hidden * (size_t)(g.count * o->width));
 }
 
-/* Where group `g` of `groups` begins: an even share, but the tokens of a prompt stay together. */
+/* The first row of group `g` of `groups`: even shares, except that tokens of a prompt stay
+ * together. */
 static int64_t group_start(const RgDecoderRow *rows, int64_t count, int64_t groups, int64_t g) {
     int64_t start = count * g / groups;
     while (start > 0 && start < count && rows[start].slot < 0 && rows[start - 1].slot < 0 &&
@@ -213,8 +214,8 @@ static double row_flops(const Decoder *d, const RgDecoderRow *row) {
            (double)(o->layers * (8 * o->width + 18 * o->hidden));
 }
 
-/* Whether threads read rows apart, each with all weights, and need not wait for one another: where
- * weights are small or rows are many, and fall into even shares. */
+/* Whether threads read separate rows, each with all weights, without waiting for one another. This
+ * pays off if weights are small, or rows are many and can be divided evenly. */
 static bool reads_apart(const Decoder *d, const RgDecoderRow *rows, int64_t count) {
     enum { MANY = 24 };
     int64_t groups = rg_threads(), largest = 0;

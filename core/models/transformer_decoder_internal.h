@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A decoder in memory, between the file that lays it out and the one that reads tokens with it. */
+/* The memory layout of a decoder. Included by transformer_decoder_memory.c, which allocates it, and
+ * transformer_decoder.c, which reads tokens with it. */
 #ifndef RG_CORE_MODELS_TRANSFORMER_DECODER_INTERNAL_H
 #define RG_CORE_MODELS_TRANSFORMER_DECODER_INTERNAL_H
 
@@ -9,19 +10,19 @@
 #include "core/tensor/panels.h"
 
 typedef struct RgDecoderLayer {
-    RgPanels query_key_value, output, up, down; /* `up`: gate and up, where there is a gate */
+    RgPanels query_key_value, output, up, down; /* `up`: gate and up, if there is a gate */
     RgCache prompts, slots;
 } RgDecoderLayer;
 
-/* Room for the rows of a step, one after another. */
+/* Scratch memory for the rows of a step. */
 typedef struct RgDecoderWork {
     RgReal *x;      /* [rows, stride of output], the residual stream */
     RgReal *normed; /* [rows, width] */
     RgReal *qkv;    /* [rows, stride of query_key_value] */
-    RgReal *mixed;  /* [rows, width], what attention gives */
+    RgReal *mixed;  /* [rows, width], the output of attention */
     RgReal *up;     /* [rows, stride of up] */
     RgReal *hidden; /* [rows, hidden] */
-    RgReal *scale;  /* [rows, 2], what norms leave */
+    RgReal *scale;  /* [rows, 2], scratch of the norms */
     RgReal *score;  /* [threads, heads, scores of a row] */
 } RgDecoderWork;
 
@@ -35,13 +36,13 @@ struct RgTransformerDecoder {
     RgPanels head;
     RgDecoderWork work;
     RgCacheHeads heads;
-    bool small; /* threads share rows, not weights */
+    bool small; /* the threads share rows, not weights */
     int threads;
-    RgTransformerOptions options; /* the model's, which may be gone when the memory is used again */
+    RgTransformerOptions options; /* a copy, as the policy may be gone when the memory is reused */
     double flops;
 };
 
-/* A layer's weights as the parameters have them; NULL where there are none of the kind. */
+/* A weight of a layer in the parameters; NULL if there is none of this kind. */
 const RgReal *rg_decoder_weight(const RgTransformerDecoder *d, int64_t layer,
                                 enum LayerWeight weight);
 

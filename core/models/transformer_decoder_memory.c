@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A decoder's memory: weights in panels, caches of keys and values, work for the rows of a step;
- * and what is kept of it from one decoder to the next. */
+/* A decoder's memory: weights in panels, caches of keys and values, scratch for the rows of a step;
+ * and the memory kept from one decoder to the next. */
 #include "core/models/transformer_decoder_internal.h"
 #include "core/tensor/parallel.h"
 
@@ -13,8 +13,8 @@ const RgReal *rg_decoder_weight(const Decoder *d, int64_t layer, enum LayerWeigh
     return view < 0 ? NULL : d->parameters->value + d->parameters->views[view].offset;
 }
 
-/* A copy of a matrix with what the adapter adds to it, to be freed; NULL where the matrix can be
- * read as it lies. */
+/* A copy of a matrix with its adapter added, which the caller frees; NULL if the matrix can be used
+ * in place. */
 static RgReal *copied_matrix(const Decoder *d, int64_t layer, enum LayerWeight weight) {
     int view = rg_transformer_view(&d->model->options, layer, weight);
     bool adapted = rg_transformer_adapter_view(&d->policy->adapter, layer, weight) >= 0;
@@ -86,7 +86,7 @@ static void head_fill(const Decoder *d) {
         });
 }
 
-/* The matrices of a layer that are multiplied at once. */
+/* The matrices of a layer that are multiplied together. */
 static const Stack query_key_value = {3, {QUERY, KEY, VALUE}, {QUERY_BIAS, KEY_BIAS, VALUE_BIAS}},
                    output = {1, {OUTPUT}, {OUTPUT_BIAS}},
                    gate_up = {2, {GATE, UP}, {GATE_BIAS, UP_BIAS}}, only_up = {1, {UP}, {UP_BIAS}},
@@ -193,8 +193,8 @@ static void decoder_destroy(Decoder *d) {
 
 /* ---- memory from one decoder to the next ---- */
 
-/* The last decoder that was given back. Fresh memory comes from the system page by page, and as
- * zeros, which took 5 to 8 % of sampling. */
+/* The last released decoder. New memory comes from the system page by page and zeroed, which took 5
+ * to 8 % of the sampling time. */
 static Decoder *spare;
 
 static bool same_shape(const RgTransformerOptions *a, const RgTransformerOptions *b) {

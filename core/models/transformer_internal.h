@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What a transformer's full pass (transformer.c), its decoder (transformer_decoder.c) and its
- * sampling (transformer_sample.c) share: its state, and where its weights are. Private to those. */
+ * sampling (transformer_sample.c) share: its state and the location of its weights. Private to
+ * them. */
 #ifndef RG_CORE_MODELS_TRANSFORMER_INTERNAL_H
 #define RG_CORE_MODELS_TRANSFORMER_INTERNAL_H
 
@@ -10,12 +11,12 @@
 typedef struct RgTransformer {
     RgTransformerOptions options; /* zeros resolved */
     int64_t vocabulary;
-    RgReal *angles; /* what `rope` points into; owned */
+    RgReal *angles; /* what `rope` points to; owned */
     RgRopeTable rope;
 } RgTransformer;
 
-/* Views of the parameters: the embedding, that of positions if there is one, so many per layer, the
- * last norm and its bias if it has one, the head if it is not tied. */
+/* Views of the parameters: the embedding; the position embedding, if any; these for each layer; the
+ * last norm and its bias, if any; the head, unless it is tied. */
 enum LayerWeight {
     INPUT_NORM,
     INPUT_NORM_BIAS,
@@ -39,21 +40,21 @@ enum LayerWeight {
 };
 enum { EMBEDDING = 0, POSITION_EMBEDDING = 1 };
 
-/* Resolve zeros and check. */
+/* Resolves zeros and checks the dimensions. */
 RgStatus rg_transformer_dimensions(const RgTransformerOptions *given, int64_t vocabulary,
                                    RgTransformerOptions *options, RgError *error);
 
-/* −1 where the options have no such weight. */
+/* −1 if the options have no such weight. */
 int rg_transformer_view(const RgTransformerOptions *o, int64_t layer, enum LayerWeight weight);
-int rg_transformer_last_norm_view(const RgTransformerOptions *o); /* its bias is the next */
+int rg_transformer_last_norm_view(const RgTransformerOptions *o); /* followed by its bias */
 int rg_transformer_head_view(const RgTransformerOptions *o);
 
-/* The view of A in an adapter, whose next is B; −1 where the matrix is not adapted. */
+/* The view of A in an adapter, followed by B; −1 if the matrix is not adapted. */
 int rg_transformer_adapter_view(const RgAdapter *adapter, int64_t layer, enum LayerWeight weight);
 /* matrix [out, in] += alpha / rank · B·A, if it is adapted. */
 void rg_transformer_add_adapter(const RgPolicy *policy, int64_t layer, enum LayerWeight weight,
                                 RgReal *matrix);
-/* Read names of matrices, separated by commas, into adapter->targets. */
+/* Reads names of matrices, separated by commas, into adapter->targets. */
 RgStatus rg_transformer_targets(const RgTransformerOptions *o, const char *names,
                                 RgAdapter *adapter, RgError *error);
 /* RgPolicyType.adapt and .merge */

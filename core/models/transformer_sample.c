@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Sampling from a transformer: which tokens are read when. A fixed number of slots hold responses
- * in the making; every step reads one token of each, and draws the next. A slot whose response has
- * ended takes the next sequence at once, and the prompts of such newcomers are read along with the
- * others' tokens. Copies of a prompt, which stand next to each other, share its part of the cache.
+/* Sampling from a transformer: which tokens are read when. A fixed number of slots hold unfinished
+ * responses. Every step reads one token of each slot and samples the next. When a response ends,
+ * its slot takes the next sequence immediately, and the prompts of new sequences are read together
+ * with the tokens of the others. Consecutive copies of a prompt share its part of the cache.
  *
- * Random numbers are a sequence's own, and so are the decoder's sums: who else is in the batch
- * changes nothing. */
+ * Random numbers and the decoder's sums belong to one sequence, so the other sequences in the batch
+ * do not affect it. */
 #include "core/models/transformer_decoder.h"
 #include "core/models/transformer_internal.h"
 #include "core/policy/token_sampler.h"
@@ -17,37 +17,36 @@
 enum {
     MOST_SLOTS = 128,
     LEAST_SLOTS = 16,
-    PROMPT_ROWS = 256, /* of prompts read in one step, but one prompt is always read whole */
+    PROMPT_ROWS = 256, /* of prompts read in one step; a prompt is always read completely */
 };
-/* Numbers that the cache of keys and values may have, unless slots get too few. Beside small
- * weights it had better stay near the processor; large ones are worth reading for as many as there
- * is room for. */
+/* Numbers in the cache of keys and values, unless that leaves too few slots. With small weights the
+ * cache should fit near the processor. Large weights are read for as many sequences as possible. */
 static const double cache_beside_small = 1 << 21, cache_beside_large = 1 << 28;
 
 /* A prompt in the cache. */
 typedef struct Prompt {
-    int64_t sequence; /* one that has it */
-    int64_t users;    /* slots that continue it; 1 more while further copies may come */
+    int64_t sequence; /* a sequence with this prompt */
+    int64_t users;    /* slots that continue it, plus 1 while more copies may follow */
     bool read;
 } Prompt;
 
 typedef struct Slot {
     int64_t sequence; /* −1: free */
     int64_t prompt;
-    bool started; /* has a token that is to be read */
+    bool started; /* has a token to be read */
 } Slot;
 
-/* A model that is read, and where its states are. */
+/* A model, and its hidden states. */
 typedef struct Reader {
     RgTransformerDecoder *decoder;
     RgReal *hidden;       /* of the wanted rows of a step */
     RgReal *prompt_state; /* [prompt_count, width], hidden state of each prompt's last token */
-    RgReal *draw_state;   /* [slot_count, width], from what the slots draw */
+    RgReal *draw_state;   /* [slot_count, width], the states from which the slots sample */
     RgReal *logits;       /* [slot_count, stride] */
 } Reader;
 
 typedef struct Sampler {
-    Reader reader[2]; /* the policy, and the partner where there is one */
+    Reader reader[2]; /* the policy, and the partner, if any */
     int readers;
     const RgSequences *prompts;
     const RgSampling *sampling;
@@ -60,16 +59,16 @@ typedef struct Sampler {
     Prompt *prompt; /* [prompt_count] */
     Slot *slot;     /* [slot_count] */
     int64_t prompt_count, slot_count;
-    int64_t next;        /* sequence */
-    int64_t last_prompt; /* of the sequence before it, −1 at first */
+    int64_t next;        /* next sequence */
+    int64_t last_prompt; /* of the sequence before it; −1 at the start */
 
     RgDecoderRow *rows;
     int64_t row_count;
-    int64_t *drawing;      /* [slot_count], slots that draw in this step */
+    int64_t *drawing;      /* [slot_count], the slots that sample in this step */
     RgTokenSampler **draw; /* [threads] */
 } Sampler;
 
-/* Most tokens that the response to prompt i may get. */
+/* Maximum number of tokens of the response to prompt i. */
 static int64_t room_for(const Sampler *s, int64_t i) {
     int64_t left = s->context - s->prompts->prompt_length[i];
     return left < s->sampling->response_limit ? left : s->sampling->response_limit;
@@ -80,7 +79,7 @@ static void leave_prompt(Sampler *s, int64_t prompt) {
         s->prompt[prompt].users--;
 }
 
-/* The place of the prompt of sequence i in the cache. */
+/* The place in the cache for the prompt of sequence i. */
 static int64_t prompt_for(Sampler *s, int64_t i) {
     int64_t last = s->last_prompt;
     if (last >= 0 && rg_sequences_same_prompt(s->prompts, s->prompt[last].sequence, i))
@@ -94,7 +93,7 @@ static int64_t prompt_for(Sampler *s, int64_t i) {
     return p;
 }
 
-/* Give free slots to the sequences that come next. */
+/* Assigns the next sequences to free slots. */
 static void admit(Sampler *s) {
     for (int64_t k = 0; k < s->slot_count && s->next < s->prompts->count; k++) {
         if (s->slot[k].sequence >= 0)
@@ -127,7 +126,7 @@ static void add_slot_rows(Sampler *s) {
     }
 }
 
-/* Whole prompts, as long as there is room in the step. */
+/* Adds whole prompts, as long as they fit in the step. */
 static void add_prompt_rows(Sampler *s) {
     int64_t room = PROMPT_ROWS;
     for (int64_t p = 0; p < s->prompt_count && room > 0; p++) {
@@ -150,8 +149,8 @@ static void add_prompt_rows(Sampler *s) {
     }
 }
 
-/* Which slots draw, and from which hidden states: those whose token was read in this step, and the
- * newcomers whose prompt has been read, in this step or before. */
+/* Collects the slots that sample, with their hidden states: those whose token was read in this
+ * step, and new ones whose prompt has been read, in this step or before. */
 static int64_t collect_states(Sampler *s, Reader *reader) {
     size_t bytes = sizeof *reader->hidden * (size_t)s->width;
     int64_t wanted = 0, drawing = 0;
@@ -178,7 +177,7 @@ static int64_t collect_states(Sampler *s, Reader *reader) {
     return drawing;
 }
 
-/* Slot drawing[d] draws its next token, from row d of the logits. */
+/* Slot drawing[d] samples its next token, from row d of the logits. */
 static void draw_token(Sampler *s, int64_t d) {
     Slot *slot = &s->slot[s->drawing[d]];
     int64_t i = slot->sequence, done = s->length[i];
@@ -202,7 +201,7 @@ static bool ended(const Sampler *s, int64_t i) {
     return rg_sampling_ends(s->sampling, last) || done == room_for(s, i);
 }
 
-/* Read what there is to read, draw what there is to draw; false when nothing is left. */
+/* Reads and samples what is pending; false if nothing is left. */
 static bool step(Sampler *s) {
     admit(s);
     s->row_count = 0;
@@ -253,7 +252,7 @@ RgDecoderRoom rg_transformer_sampling_room(const RgTransformerOptions *o, int64_
                                            int64_t longest_prompt, int64_t response_limit) {
     int64_t response = response_limit < o->context ? response_limit : o->context;
     int64_t slots = slots_for(o, sequences, longest_prompt + response);
-    return (RgDecoderRoom){.prompts = slots + 1, /* the last one's copies may still come */
+    return (RgDecoderRoom){.prompts = slots + 1, /* more copies of the last one may follow */
                            .prompt_length = longest_prompt,
                            .slots = slots,
                            .response_length = response,

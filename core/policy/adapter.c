@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What adapters of all kinds of policy share: options, putting them on, merging. Which matrices
- * there are to adapt, and how a pass uses them, is the kind's business. */
+/* What the adapters of all kinds of policy share: options, adapting and merging. The kind defines
+ * the matrices that can be adapted and uses them in its passes. */
 #include "core/policy/adapter.h"
 
 #include "core/policy/policy.h"
@@ -8,13 +8,14 @@
 #include <stdlib.h>
 
 const RgOption rg_adapter_options[] = {
-    RG_OPTION_INTEGER(RgAdapterOptions, rank, "0", 0, 65536,
-                      "rank of the trained update of each target; 0: no adapter, all is trained"),
+    RG_OPTION_INTEGER(
+        RgAdapterOptions, rank, "0", 0, 65536,
+        "rank of the trained update of each target; 0: no adapter, all weights are trained"),
     RG_OPTION_REAL(RgAdapterOptions, alpha, "16", 0, 1e6,
                    "the update is scaled by alpha / rank (the paper's α)"),
     RG_OPTION_REAL(RgAdapterOptions, dropout, "0", 0, 0.99,
-                   "share of a target's input that its update does not see, drawn anew at each "
-                   "training step"),
+                   "dropout: fraction of a target's input that its update does not see, resampled "
+                   "at each training step"),
     RG_OPTION_STRING(RgAdapterOptions, targets, "query, value",
                      "matrices of each layer that are adapted, among query, key, value, output, "
                      "gate, up and down; or \"all\""),
@@ -26,7 +27,7 @@ RgStatus rg_policy_adapt(RgPolicy *original, const RgAdapterOptions *options, Rg
     RG_ASSERT(!original->base && options->rank > 0);
     *policy = NULL;
     if (!original->type->adapt)
-        return rg_fail(error, RG_E_USAGE, "policy.adapter: a %s policy takes no adapter",
+        return rg_fail(error, RG_E_USAGE, "policy.adapter: a %s policy does not support adapters",
                        original->type->about.name);
     rg_parameters_freeze(original->parameters);
     RgPolicy *new = rg_allocate(1, sizeof *new);

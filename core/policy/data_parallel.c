@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Shards of a batch: each runs on a tape of its own and on a stand-in of the parameters, which has
- * their values and a gradient on that tape. */
+/* Data-parallel slices of a batch. Each runs on a tape of its own and on a stand-in for the
+ * parameters, with their values and a gradient on that tape. */
 #include "core/policy/data_parallel.h"
 
 #include "core/tensor/parallel.h"
@@ -9,17 +9,17 @@
 
 #include <string.h>
 
-/* Gradients are added up over the shards, which has to stay small beside a pass; and a shard has to
- * have rows enough for its products. */
+/* Summing gradients over the slices must be cheap compared with a pass, and a slice needs enough
+ * rows for efficient products. */
 enum { LEAST_TOKENS = 128, MOST_WEIGHTS = 3 * 1000 * 1000 };
 
 typedef struct Shard {
     int64_t first, last; /* sequences */
     RgTape *tape;
-    RgParameters *parameters; /* a stand-in */
+    RgParameters *parameters; /* the stand-in */
     RgTensor *y;
-    int64_t at;   /* of its output in the whole */
-    double flops; /* that the whole's tape has not counted yet */
+    int64_t at;   /* of its output in the whole output */
+    double flops; /* not yet counted by the whole's tape */
 } Shard;
 
 typedef struct Run {
@@ -47,7 +47,7 @@ bool rg_data_parallel_suits_cut(const RgSliceCut *cut) {
 
 bool rg_data_parallel_suits(const RgTape *tape, const RgPolicy *policy,
                             const RgSequences *sequences, RgSliceCut *cut) {
-    bool drops = policy->drops && policy->adapter.dropout > 0; /* a stream for each pass */
+    bool drops = policy->drops && policy->adapter.dropout > 0; /* one stream per pass */
     if (!rg_data_parallel_suits_batch(policy, sequences) || policy->parameters->frozen || drops ||
         !rg_tape_is_recording(tape) || rg_tape_is_second_order(tape))
         return false;
@@ -81,8 +81,8 @@ static void back_shard(const Run *run, const Shard *shard, const RgTensor *dy) {
     rg_backward_from(shard->tape, shard->y, rg_constant(shard->tape, shard->y->shape, part));
 }
 
-/* Threads have counters of their own, which `tape` counts up when they are done, in the shards'
- * order; a profile has heard of them. */
+/* Adds the slices' FLOPs to the counter of `tape` when all are done, in their order. The profile
+ * has counted them already. */
 static void count_flops(RgTape *tape, Run *run) {
     bool held = rg_profile_hold(true);
     for (int i = 0; i < run->count; i++) {
@@ -92,9 +92,9 @@ static void count_flops(RgTape *tape, Run *run) {
     rg_profile_hold(held);
 }
 
-/* Of the numbers [first, last): in the shards' order. */
+/* Sums the numbers [first, last) in the slices' order. */
 static void add_up(const Run *run, int64_t first, int64_t last) {
-    enum { AT_ONCE = 2048 }; /* stay in the cache */
+    enum { AT_ONCE = 2048 }; /* fits in the cache */
     for (int64_t at = first; at < last; at += AT_ONCE) {
         RgReal *sum = run->policy->parameters->gradient + at;
         int64_t count = last - at < AT_ONCE ? last - at : AT_ONCE;
@@ -103,8 +103,8 @@ static void add_up(const Run *run, int64_t first, int64_t last) {
     }
 }
 
-/* With a profile, whose clock hears one thread, shards come one after another and the threads share
- * the operators. */
+/* With a profile, whose timer follows one thread only, slices run one after another and the threads
+ * share the operators. */
 static bool side_by_side(void) {
     return !rg_profile_is_running();
 }
@@ -158,6 +158,6 @@ RgTensor *rg_data_parallel_run(RgTape *tape, RgPolicy *policy, RgForward forward
     RG_FOR_TASKS(run->count, apart, run_shard(run, &run->shard[task]));
     count_flops(tape, run);
     RgTensor *y = gather(tape, run);
-    RgTensor *input = rg_parameter(tape, policy->parameters, 0); /* y depends on them all */
+    RgTensor *input = rg_parameter(tape, policy->parameters, 0); /* y depends on all views */
     return rg_record(tape, &shards_operator, y, &input, 1, run);
 }

@@ -1,27 +1,27 @@
 /* SPDX-License-Identifier: MIT */
-/* Cutting a batch into shards, by dynamic programming over where each of them begins. */
+/* Cutting a batch into slices, by dynamic programming over their first sequences. */
 #include "core/policy/data_parallel_cut.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-/* More sequences than these are taken several at a time: trying all pairs of places would take too
- * long, and so fine a cut gains nothing. */
+/* If there are more sequences than this, several form one item: trying all pairs of places would
+ * take too long, and such a fine cut gains nothing. */
 enum { MOST_ITEMS = 1024 };
 
-/* One sequence or several in a row, by what a shard reads of them. */
+/* One or several consecutive sequences, by what a slice reads of them. */
 typedef struct Item {
     int64_t first;    /* sequence */
-    int64_t prompt;   /* of that sequence; not read again after the item before if it is … */
-    bool shares;      /* … that one's, too */
+    int64_t prompt;   /* length; not read again after the previous item if it is … */
+    bool shares;      /* … also that one's prompt */
     int64_t response; /* all other tokens */
 } Item;
 
 typedef struct Items {
     Item *item;
-    int64_t count, each; /* sequences in an item */
+    int64_t count, each; /* number of items, and sequences per item */
     int64_t sequences;   /* added so far */
-    int64_t tokens;      /* with no prompt read twice */
+    int64_t tokens;      /* counting each shared prompt once */
 } Items;
 
 /* ---- what there is to cut ---- */
@@ -32,7 +32,7 @@ static Items items_new(int64_t sequences) {
     return (Items){.item = rg_allocate(sequences + 1, sizeof(Item)), .each = each};
 }
 
-/* The next sequence that is read; `shares` tells whether the one before has the same prompt. */
+/* Adds the next sequence. `shares`: the previous one has the same prompt. */
 static void add(Items *all, int64_t sequence, int64_t prompt, bool shares, int64_t response) {
     int64_t read = shares ? 0 : prompt;
     all->tokens += read + response;
@@ -42,7 +42,8 @@ static void add(Items *all, int64_t sequence, int64_t prompt, bool shares, int64
         all->item[all->count - 1].response += read + response;
 }
 
-/* As the transformer packs them: what has no response is not read, and does not part others. */
+/* As the transformer packs them: a sequence without a response is not read and separates no
+ * others. */
 static Items items_of(const RgSequences *s, int64_t first, int64_t last) {
     Items all = items_new(last - first);
     int64_t read = -1;
@@ -59,7 +60,7 @@ static Items items_of(const RgSequences *s, int64_t first, int64_t last) {
 
 /* ---- cutting ---- */
 
-/* The first so many items in so many shards, at the least cost: the last shard begins at item
+/* The cheapest cut of the first items into a number of slices; the last slice begins at item
  * `last`. */
 typedef struct Best {
     double cost;
@@ -70,8 +71,8 @@ double rg_slice_cost(int64_t tokens, int64_t all) {
     return (double)tokens * ((double)tokens + 2 * (double)all / RG_SLICES);
 }
 
-/* The first `end` items, given the best of fewer items in one shard less. A shard that costs too
- * much alone does not get cheaper by what is before it. */
+/* The best cut of the first `end` items, given those of fewer items in one slice less. A slice that
+ * costs too much alone does not get cheaper with a larger start. */
 static Best find_last(const Items *all, const Best *before, int64_t end) {
     Best best = {INFINITY, 0};
     int64_t inside = 0;
@@ -113,12 +114,12 @@ static RgSliceCut read_cut(const Items *all, const Best *best, int64_t first, in
     return cut;
 }
 
-/* Of sequences [first, last); frees the items. */
+/* Cuts sequences [first, last) and frees the items. */
 static RgSliceCut cut_items(Items *all, int64_t first, int64_t last) {
     int64_t n = all->count, row = n + 1;
     Best *best = rg_allocate((RG_SLICES + 1) * row, sizeof *best);
     for (int64_t end = 1; end <= n; end++)
-        best[end].cost = INFINITY; /* in no shard */
+        best[end].cost = INFINITY; /* not reachable */
     for (int64_t k = 1; k <= RG_SLICES; k++)
         for (int64_t end = 0; end <= n; end++)
             best[k * row + end] = find_last(all, best + (k - 1) * row, end);

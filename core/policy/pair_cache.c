@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Keys of pairs, and computing what the storage does not have. Where values are kept is not known
- * here. */
+/* Keys of pairs, and computing the values that are not in the storage. */
 #include "core/policy/pair_cache.h"
 
 #include <stdlib.h>
 
-/* The tokens of a pair lie next to each other; the lengths tell where its parts begin. */
+/* The tokens of a pair are adjacent; the lengths separate its parts. */
 static RgDigest pair_key(RgDigest source, const RgSequences *s, int64_t pair) {
     int64_t i = 2 * pair;
     int64_t lengths[4] = {s->prompt_length[i], rg_sequence_length(s, i), s->prompt_length[i + 1],
@@ -15,8 +14,8 @@ static RgDigest pair_key(RgDigest source, const RgSequences *s, int64_t pair) {
     return rg_digest(key, s->tokens + s->start[i], tokens * sizeof *s->tokens);
 }
 
-/* Values of pairs, of which each rank computes a run. What they cost is what went by on the first,
- * each pair's by its share of FLOPs. */
+/* Computes values of pairs, a run of them on each rank. Their seconds are the time elapsed on rank
+ * 0, split by FLOPs. */
 static void compute(RgProcessGroup *process_group, RgPolicy *policy, const RgSequences *pairs,
                     RgPairValues *values) {
     int64_t count = pairs->count / 2, rank = rg_process_group_rank(process_group),
@@ -43,7 +42,7 @@ static void compute(RgProcessGroup *process_group, RgPolicy *policy, const RgSeq
     free(token);
 }
 
-/* Compute those that were not found, and put them on the storage. */
+/* Computes the missing values and puts them into the storage. */
 static void compute_missing(RgPairCache *cache, RgProcessGroup *process_group, RgPolicy *policy,
                             const RgSequences *sequences, const RgDigest *keys, const bool *found,
                             RgPairValues *values) {

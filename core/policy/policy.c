@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What all kinds of policy share: life, values without derivatives, sampling, checks. The kinds are
- * elsewhere; files of weights are in policy_file.c. */
+/* What all kinds of policy share: creation, cloning, values without derivatives, sampling, checks.
+ * policy_file.c reads and writes files of weights. */
 #include "core/policy/policy.h"
 
 #include "core/policy/data_parallel.h"
@@ -14,7 +14,7 @@
 
 /* ---- log-probabilities and features ---- */
 
-/* In the precision of training. Of outputs in shards, which are scalars, the `sum` is wanted. */
+/* In the precision of training. If outputs are scalars of slices, `sum` requests their sum. */
 static RgTensor *run_trained(RgTape *tape, RgPolicy *policy, RgForward forward,
                              const RgSequences *sequences, bool sum) {
     RgPrecision before = rg_tape_use_precision(tape, policy->precision);
@@ -45,8 +45,8 @@ RgTensor *rg_policy_step_logprob(RgTape *tape, RgPolicy *policy, const RgSequenc
     return run_trained(tape, policy, policy->type->step_logprob, sequences, false);
 }
 
-/* One for each thread, with nothing recorded on them. A policy and its clones, which run one after
- * another, share them. */
+/* One tape per thread, without recording. A policy and its clones share them, as they run one after
+ * another. */
 typedef struct RgTapes {
     RgTape **tape;
     int count;
@@ -70,7 +70,7 @@ static void destroy_tapes(RgTapes *tapes) {
     free(tapes);
 }
 
-/* What a pass says of sequences [first, last), and what it costs. */
+/* Outputs of a pass for sequences [first, last), and its FLOPs. */
 static void run_part(RgPolicy *policy, RgTape *tape, RgForward forward,
                      const RgSequences *sequences, int64_t first, int64_t last, RgReal *out,
                      double *flops) {
@@ -88,21 +88,21 @@ static void count_flops(const RgPolicy *policy, double flops) {
         *policy->flops += flops;
 }
 
-/* Parts of a batch, each of which goes through in one pass, and bounds its memory. */
+/* Parts of a batch. Each is one pass, which limits the memory. */
 typedef struct Parts {
     int64_t *first; /* [count + 1] sequences */
     int64_t count;
-    bool apart; /* each thread takes some; else all share the operators of each */
+    bool apart; /* threads take separate parts; else all share the operators of each part */
 } Parts;
 
-/* RG_VALUES_AT_ONCE is even, so that pairs, whose prompt is read once, stay together. */
+/* RG_VALUES_AT_ONCE is even, so pairs, whose prompt is read once, stay together. */
 static void part_by_count(Parts *parts, int64_t sequences) {
     parts->count = (sequences + RG_VALUES_AT_ONCE - 1) / RG_VALUES_AT_ONCE;
     for (int64_t i = 0; i < parts->count; i++)
         parts->first[i] = i * RG_VALUES_AT_ONCE;
 }
 
-/* Cuts of as many sequences as shards of them hold. */
+/* Cuts with about as many sequences as slices hold. */
 static void part_by_tokens(Parts *parts, const RgSequences *sequences) {
     enum { CUT_AT_ONCE = RG_SLICES * RG_VALUES_OF_A_THREAD };
     int64_t n = sequences->count, tokens = 0, largest = 0;
@@ -118,7 +118,7 @@ static void part_by_tokens(Parts *parts, const RgSequences *sequences) {
     parts->apart = 2 * largest <= tokens;
 }
 
-/* Of a small model each thread takes some; no value depends on its neighbours. */
+/* In a small model threads take separate parts. No value depends on its neighbours. */
 static Parts parts_of(const RgPolicy *policy, const RgSequences *sequences) {
     int64_t n = sequences->count;
     Parts parts = {.first = rg_allocate(n + 1, sizeof *parts.first)};
@@ -130,7 +130,7 @@ static Parts parts_of(const RgPolicy *policy, const RgSequences *sequences) {
     return parts;
 }
 
-/* Nothing recorded. The numbers of sequence i go to out + at[i]. */
+/* Not recorded. The numbers of sequence i go to out + at[i]. */
 static void run_values(RgPolicy *policy, RgPrecision precision, RgForward forward,
                        const RgSequences *sequences, const int64_t *at, RgReal *out) {
     Parts parts = parts_of(policy, sequences);
@@ -178,7 +178,7 @@ static RgReal *numbers(int64_t count) {
     return rg_allocate(count, sizeof(RgReal));
 }
 
-/* Widened, and freed. */
+/* Converts to double and frees `from`. */
 static void take_numbers(RgReal *from, int64_t count, double *to) {
     for (int64_t i = 0; i < count; i++)
         to[i] = from[i];
@@ -219,7 +219,7 @@ int64_t rg_policy_steps(const RgPolicy *policy, const RgSequences *sequences, in
     return rg_sequence_response_length(sequences, i) / words;
 }
 
-/* Pair `pair`, on the tape of the thread that runs this. */
+/* Computes pair `pair`, on the tape of the current thread. */
 static void run_pair(RgPolicy *policy, const RgSequences *sequences, int64_t pair,
                      RgPairValues *values) {
     RgTape *tape = policy->tapes->tape[rg_thread_number()];
@@ -237,7 +237,7 @@ void rg_policy_pair_values(RgPolicy *policy, const RgSequences *sequences, RgPai
     double start = rg_clock_seconds(), flops = 0;
     make_tapes(policy, rg_threads());
     rg_profile_lap("other", false);
-    bool held = rg_profile_hold(true); /* it hears one thread only */
+    bool held = rg_profile_hold(true); /* it follows one thread only */
     RG_FOR_TASKS(count, count > 1, run_pair(policy, sequences, task, &values[task]));
     rg_profile_hold(held);
     for (int64_t i = 0; i < count; i++)
@@ -260,13 +260,13 @@ int64_t rg_policy_feature_count(const RgPolicy *policy) {
     return policy->type->feature_count(policy);
 }
 
-/* ---- what the values hang on ---- */
+/* ---- the digest ---- */
 
 static RgDigest digest_text(RgDigest digest, const char *text) {
     return rg_digest(digest, text, strlen(text));
 }
 
-/* Pieces on whichever thread is free, then the pieces' digests. */
+/* Digests pieces on any thread, then the pieces' digests. */
 static RgDigest digest_bytes(RgDigest digest, const void *bytes, size_t size) {
     RgDigest piece_digest[RG_PIECES_MOST] = {{{0}}};
     int64_t n = (int64_t)size;
@@ -305,7 +305,8 @@ RgDigest rg_policy_digest(const RgPolicy *policy) {
 
 /* ---- sampling ---- */
 
-/* Of the prompts, rank q's begin here: not among copies of one, which is read once for them all. */
+/* The first of rank q's prompts. It is never among copies of one prompt, which is read once for
+ * all. */
 static int64_t run_start(const RgSequences *prompts, int64_t q, int64_t size) {
     int64_t at = prompts->count * q / size;
     while (at > 0 && at < prompts->count && rg_sequences_same_prompt(prompts, at - 1, at))
@@ -313,7 +314,7 @@ static int64_t run_start(const RgSequences *prompts, int64_t q, int64_t size) {
     return at;
 }
 
-/* `each` bytes of each prompt. */
+/* `each` bytes per prompt. */
 static void gather_runs(RgProcessGroup *process_group, const int64_t *start, void *whole,
                         size_t each) {
     size_t *part = rg_allocate((size_t)process_group->size + 1, sizeof *part);
@@ -323,7 +324,7 @@ static void gather_runs(RgProcessGroup *process_group, const int64_t *start, voi
     free(part);
 }
 
-/* As the kind samples, a run of the prompts on each rank. */
+/* Calls the kind's `sample` for a run of the prompts on each rank. */
 static double sample_shared(RgPolicy *policy, const RgSequences *prompts,
                             const RgSampling *sampling, RgRandom random, int32_t *tokens,
                             int64_t *length, double *logprob) {
@@ -356,7 +357,8 @@ static double sample_shared(RgPolicy *policy, const RgSequences *prompts,
     return sum;
 }
 
-/* Of sampled responses, from what the sampler had; a sampler in bf16 has those of other weights. */
+/* Log-probabilities of sampled responses from the sampler, or for a bf16 sampler, whose weights
+ * differ, from another pass. */
 static void policy_logprob(RgPolicy *policy, const RgSampling *sampling,
                            const RgSequences *sequences, const double *sampler, double *logprob) {
     int64_t n = sequences->count;
@@ -457,7 +459,7 @@ void rg_policy_drop(RgPolicy *policy, const RgRandom *stream) {
         policy->drop = *stream;
 }
 
-/* `does` fp32 only where the kind does not take another. */
+/* Refuses a precision other than fp32 if the kind does not support it; `does` is the verb. */
 static RgStatus check_kind(const RgPolicyType *type, bool takes, RgPrecision precision,
                            const char *does, RgError *error) {
     return !type || takes || precision == RG_PRECISION_FP32
@@ -467,7 +469,7 @@ static RgStatus check_kind(const RgPolicyType *type, bool takes, RgPrecision pre
 
 RgStatus rg_policy_check_precision(const RgPolicyType *type, RgPrecision precision,
                                    RgError *error) {
-    RG_TRY(check_kind(type, type && type->takes_precision, precision, "knows", error));
+    RG_TRY(check_kind(type, type && type->takes_precision, precision, "supports", error));
     return rg_precision_check(precision, error);
 }
 
@@ -524,7 +526,7 @@ RgStatus rg_policy_create(const char *kind, const RgSettings *settings, const ch
 
 RgStatus rg_policy_use_simulator(RgPolicy *policy, const RgSimulator *simulator, RgError *error) {
     if (!policy->type->use_simulator)
-        return rg_fail(error, RG_E_USAGE, "a %s policy cannot act in a process of states",
+        return rg_fail(error, RG_E_USAGE, "a %s policy cannot act in a simulator",
                        policy->type->about.name);
     return policy->type->use_simulator(policy, simulator, error);
 }
@@ -544,9 +546,8 @@ static RgStatus check_tokens(const RgPolicy *policy, const RgSequences *s, int64
         int64_t bound = policy->type->vocabulary(policy, in_response);
         if (token < 0 || token >= bound)
             return rg_fail(error, RG_E_RANGE,
-                           "%s: sequence %lld has token %d in its %s, and the policy knows 0 to "
-                           "%lld there",
-                           what, (long long)i, (int)token, in_response ? "response" : "prompt",
+                           "%s: sequence %lld has token %d in its %s, expected 0 to %lld", what,
+                           (long long)i, (int)token, in_response ? "response" : "prompt",
                            (long long)bound - 1);
     }
     return RG_OK;
@@ -558,7 +559,7 @@ RgStatus rg_policy_check(const RgPolicy *policy, const RgSequences *s, const cha
     for (int64_t i = 0; i < s->count; i++) {
         if (limit > 0 && rg_sequence_length(s, i) > limit)
             return rg_fail(error, RG_E_CONTEXT,
-                           "%s: sequence %lld has %lld tokens, and the policy's context is %lld",
+                           "%s: sequence %lld has %lld tokens, but the policy's context is %lld",
                            what, (long long)i, (long long)rg_sequence_length(s, i),
                            (long long)limit);
         if (policy->type->vocabulary)

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* A policy: π_θ(response | prompt) with parameters θ.
  *
- * Kinds (tabular, log-linear, transformer) are registered (core/registry.h) and chosen by
- * name. The reference policy of an experiment is a frozen clone.
+ * Kinds (tabular, log-linear, transformer) are registered (core/registry.h) and chosen by name. The
+ * reference policy of an experiment is a frozen clone.
  *
- * FLOPs of log-probabilities on a caller's tape are counted by that tape; those of values, features
- * and sampling go to *policy->flops. */
+ * FLOPs of log-probabilities on a caller's tape are counted by that tape. Those of values, features
+ * and sampling are added to *policy->flops.
+ *
+ * Threads: one thread at a time for a policy together with its clones and adapted policies, because
+ * they share tapes, state and weights. A call uses all threads itself. */
 #ifndef RG_CORE_POLICY_POLICY_H
 #define RG_CORE_POLICY_POLICY_H
 
@@ -22,7 +25,7 @@
 
 typedef struct RgPolicy RgPolicy;
 
-/* What the environment asks of a policy. */
+/* The dimensions that an environment requires of a policy. */
 typedef struct RgPolicySpace {
     int64_t contexts;  /* enumerated environments: number of prompts, else 0 */
     int64_t responses; /* enumerated environments: responses per prompt, else 0 */
@@ -30,42 +33,43 @@ typedef struct RgPolicySpace {
         *features; /* [contexts, responses, feature_count] for log-linear policies, or NULL */
     int64_t feature_count;
     int64_t vocabulary;           /* token environments: number of token ids, else 0 */
-    const RgSimulator *simulator; /* environments of episodes, else NULL; outlives the policy */
+    const RgSimulator *simulator; /* environments with episodes, else NULL; outlives the policy */
 } RgPolicySpace;
 
-/* Of responses that were sampled in bf16: how their log-probabilities by the sampler, which has
- * rounded weights, keys and values, differ from the policy's in fp32: both at temperature 1, with
- * no token left out. Where sampling is so too, the mean difference estimates KL(sampler ‖ policy).
- */
+/* For responses sampled in bf16: the difference between their log-probabilities under the sampler,
+ * which has rounded weights, keys and values, and under the policy in fp32. Both are at temperature
+ * 1 over all tokens. If sampling also is, the mean difference estimates KL(sampler ‖ policy). */
 typedef struct RgSamplerDifference {
     int64_t responses;
     double sum, absolute; /* of log π_sampler(y|x) − log π(y|x), nats */
 } RgSamplerDifference;
 
-/* How responses are drawn from a policy. */
+/* How responses are sampled from a policy. */
 typedef struct RgSampling {
-    double temperature;     /* > 0; 0 takes the likeliest token */
-    int64_t top_k;          /* keep the k likeliest tokens; 0 keeps all */
-    double top_p;           /* keep the smallest set of mass ≥ p; 1 keeps all */
-    double min_p;           /* drop what is less than p times as likely as the likeliest; 0: none */
-    int64_t response_limit; /* most tokens of a response */
-    /* Token ids from here on are never drawn: rows of a vocabulary that is padded beyond its
-     * tokenizer. Log-probabilities still run over all of them. 0: every id may be drawn. */
+    double temperature; /* > 0; 0 takes the most likely token */
+    int64_t top_k;      /* keep the k most likely tokens; 0 keeps all */
+    double top_p;       /* keep the smallest set of mass ≥ p; 1 keeps all */
+    double min_p;       /* drop tokens less than p times as likely as the most likely; 0: none */
+    int64_t response_limit; /* maximum tokens of a response */
+    /* Token ids from here on are never sampled: rows of a vocabulary that is padded beyond its
+     * tokenizer. Log-probabilities still run over all of them. 0: every id may be sampled. */
     int64_t tokens;
-    int32_t end_token; /* ends a response and is its last token; −1 for none */
-    RgStopTokens stop; /* so do these */
-    /* Sample from the geometric mixture π^(1−c)·partner^c, token by token: `partner` is of the same
-     * kind and shape, and outlives the call; c = partner_share. NULL: from the policy alone. */
+    int32_t end_token; /* ends a response and is its last token; −1: none */
+    RgStopTokens stop; /* further tokens that end a response */
+    /* Sample from the geometric mixture π^(1−c)·partner^c, token by token, with c = partner_share.
+     * `partner` has the same kind and shape, and outlives the call. NULL: sample from the policy
+     * alone. */
     const struct RgPolicy *partner;
     double partner_share;
     RgProcessGroup
-        *process_group; /* whose ranks have the same policy and prompts, and share them; or NULL */
-    int64_t first;      /* number of the first sequence, by which its random numbers go */
-    RgSamplerDifference *difference; /* to be added to where log-probabilities are asked for; or
-                                        NULL */
+        *process_group; /* ranks with the same policy and prompts, which share the prompts; or
+                         * NULL */
+    int64_t first;      /* number of the first sequence; selects its random numbers */
+    RgSamplerDifference *difference; /* sums to add to when log-probabilities are requested; or
+                                      * NULL */
 } RgSampling;
 
-/* A row of logits, [n], becomes that of the mixture with the partner's. */
+/* Replaces a row of logits [n] by the mixture with the partner's. */
 static inline void rg_sampling_mix(const RgSampling *sampling, const RgReal *partner, int64_t n,
                                    RgReal *logits) {
     RgReal share = (RgReal)sampling->partner_share;
@@ -80,17 +84,18 @@ static inline bool rg_sampling_ends(const RgSampling *sampling, int32_t token) {
     return ends;
 }
 
-/* A kind of policy. */
+/* A kind of policy. Required: create, destroy, logprob, features, feature_count, step_logprob,
+ * state_features, state_feature_count, sample, describe, restore. The other functions may be
+ * NULL. */
 typedef struct RgPolicyType {
     RgDescriptor about;
 
-    /* Allocate `policy->state`; declare `policy->parameters`, which come created and empty;
-     * rg_policy_allocate, and initialise them. */
+    /* Allocates `policy->state`, declares `policy->parameters` (which are created and empty), calls
+     * rg_policy_allocate and initialises them. */
     RgStatus (*create)(RgPolicy *policy, const void *options, const RgPolicySpace *space,
                        RgRandom random, RgError *error);
     void (*destroy)(RgPolicy *policy); /* frees `state` only */
-    /* Kinds that act in processes, else NULL: from now on in this one, which outlives the policy.
-     */
+    /* Sets the simulator to act in, which outlives the policy. NULL: the kind needs none. */
     RgStatus (*use_simulator)(RgPolicy *policy, const RgSimulator *simulator, RgError *error);
 
     /* [sequences->count] log-probabilities of the responses, on `tape`, with `parameters` in place
@@ -98,222 +103,226 @@ typedef struct RgPolicyType {
     RgTensor *(*logprob)(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
                          const RgSequences *sequences);
 
-    /* Their sum, a scalar, where a kind has a shorter way to it; else NULL. */
+    /* Their sum, a scalar, if the kind has a cheaper way to compute it; else NULL. */
     RgTensor *(*log_likelihood)(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
                                 const RgSequences *sequences);
 
-    /* [sequences->count, feature_count] features of prompt and response for a linear reward head.
-     */
+    /* [sequences->count, feature_count] features of prompt and response, for a linear reward
+     * head. */
     RgTensor *(*features)(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
                           const RgSequences *sequences);
     int64_t (*feature_count)(const RgPolicy *policy);
-    /* Of all steps in a row (a step is a token, of an episode an action): [all steps] the
-     * log-probabilities that `logprob` sums, and [all steps, state_feature_count] of what is known
-     * before each, for a value of states. */
+    /* For all steps in a row (a step is a token, or an action of an episode): [all steps], the
+     * log-probabilities that `logprob` sums, and [all steps, state_feature_count], the features of
+     * what is known before each step, for a value function. */
     RgTensor *(*step_logprob)(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
                               const RgSequences *sequences);
     RgTensor *(*state_features)(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
                                 const RgSequences *sequences);
     int64_t (*state_feature_count)(const RgPolicy *policy);
-    /* Episodes of numbers, else NULL: [all steps, step_feature_count] of what is observed and done,
-     * for a reward of steps. */
+    /* [all steps, step_feature_count] features of observation and action, for a per-step reward.
+     * NULL: the kind does not act in continuous episodes. */
     RgTensor *(*step_features)(RgPolicy *policy, RgTape *tape, const RgSequences *sequences);
     int64_t (*step_feature_count)(const RgPolicy *policy);
 
-    /* Draw one response for each prompt i: its tokens at tokens[i · sampling->response_limit],
+    /* Samples one response for each prompt i: its tokens at tokens[i · sampling->response_limit],
      * their number in length[i], their log-probability in logprob[i]. The random numbers of i are
-     * those of rg_random_at(random, sampling->first + i). Returns FLOPs spent. */
+     * those of rg_random_at(random, sampling->first + i). Returns the FLOPs spent. */
     double (*sample)(RgPolicy *policy, const RgSequences *prompts, const RgSampling *sampling,
                      RgRandom random, int32_t *tokens, int64_t *length, double *logprob);
 
     /* Enumerated kinds only, else NULL: logits of all responses [contexts, responses] on `tape`. */
     RgTensor *(*logits)(RgPolicy *policy, RgTape *tape, RgParameters *parameters);
 
-    /* Longest sequence in tokens; 0 for no limit. */
+    /* Longest sequence in tokens; 0: no limit. */
     int64_t (*context_limit)(const RgPolicy *policy);
     /* Token ids are 0 … vocabulary−1, in prompts and in responses; NULL: not checked. */
     int64_t (*vocabulary)(const RgPolicy *policy, bool in_response);
-    /* Words of a response that are one token to the meter (a step of an episode); NULL: 1. */
+    /* Words of a response that count as one token (a step of an episode); NULL: 1. */
     int64_t (*words_per_token)(const RgPolicy *policy);
 
-    /* Metadata that rg_policy_load needs to rebuild the policy: a JSON object's text, malloc'd. */
+    /* The description that rg_policy_load needs to rebuild the policy: a JSON object's text,
+     * malloc'd. */
     char *(*describe)(const RgPolicy *policy);
-    /* Rebuild `state` and the declared parameters from that text. They take no memory yet: the
-     * caller holds their sizes against the file first. */
+    /* Rebuilds `state` and declares the parameters from that text. Parameters take no memory yet:
+     * the caller first compares their sizes with the file. */
     RgStatus (*restore)(RgPolicy *policy, const char *description, RgError *error);
-    /* What else takes memory in proportion to sizes that a file announces, or NULL: see
-     * rg_policy_allocate. */
+    /* Allocates other memory whose size depends on a loaded file (rg_policy_allocate); NULL: there
+     * is none. */
     void (*allocate)(RgPolicy *policy);
 
-    /* Kinds that take adapters, else NULL. Read `targets` into policy->adapter; declare, allocate
-     * and initialise the adapter's matrices in policy->parameters, which come created and empty,
-     * for the weights policy->base. */
+    /* Kinds with adapters, else NULL. Reads `targets` into policy->adapter. Declares, allocates and
+     * initialises the adapter's matrices in policy->parameters (which are created and empty) for
+     * the weights policy->base. */
     RgStatus (*adapt)(RgPolicy *policy, const char *targets, RgRandom random, RgError *error);
-    /* Add the adapter to a copy of the weights. */
+    /* Adds the adapter to a copy of the weights. */
     void (*merge)(const RgPolicy *policy, RgParameters *weights);
-    bool takes_precision; /* its log-probabilities are matrix products, which can be in bf16 */
-    bool takes_storage; /* its passes take matrices that are stored in bf16, and so does `sample` */
-    bool mixes;         /* `sample` can have a partner */
-    bool shards;        /* its passes may run side by side on parts of a batch */
-    bool keeps_values;  /* a pair's log-probabilities cost more than looking them up on disk */
+    bool takes_precision; /* supports bf16 in the matrix products of its log-probabilities */
+    bool takes_storage;   /* supports matrices stored in bf16, in its passes and in `sample` */
+    bool mixes;           /* `sample` supports a partner */
+    bool shards;          /* its passes may run in parallel on slices of a batch */
+    bool keeps_values;    /* a pair's log-probabilities cost more than reading them from disk */
 } RgPolicyType;
 
 struct RgPolicy {
     const RgPolicyType *type;
-    RgParameters *parameters; /* what is trained: the weights, or the adapter beside them */
-    RgParameters *base;       /* adapted policies: the weights, frozen and borrowed; else NULL */
+    RgParameters *parameters; /* trained: the weights, or the adapter of frozen weights */
+    RgParameters *base;       /* adapted policies: the frozen, borrowed weights; else NULL */
     RgAdapter adapter;        /* rank 0: none */
     void *state;              /* the kind's own; shared by clones */
-    struct RgTapes *tapes;    /* of values and features, kept for their memory; shared as `state` */
-    double *flops;     /* what values, features and sampling spend is added to it (borrowed, not
-                          cloned); NULL: it is not counted */
-    bool recompute;    /* backward runs layers again in place of keeping what they made */
-    bool shares_state; /* a clone: does not destroy `state` and `tapes` */
-    bool drops;        /* recorded passes leave out inputs of the adapter, by … */
-    RgRandom drop;     /* … this stream, of which each pass takes the next child */
+    struct RgTapes *tapes;    /* for values and features; kept to reuse their memory; shared like
+                               * `state` */
+    double *flops;     /* FLOPs of values, features and sampling are added to it (borrowed, not
+                        * cloned); NULL: not counted */
+    bool recompute;    /* activation checkpointing: backward recomputes layers instead of storing
+                        * activations */
+    bool shares_state; /* a clone, which does not destroy `state` and `tapes` */
+    bool drops;    /* recorded passes apply the adapter's dropout, with random numbers from … */
+    RgRandom drop; /* … the next child of this stream for each pass */
     int64_t drop_pass;
-    RgPrecision precision; /* of the products of training; a clone has the same */
-    RgPrecision sampling;  /* of the sampler's weights, keys and values; a clone has the same */
+    RgPrecision precision; /* of the matrix products of training; the same in clones */
+    RgPrecision sampling;  /* of the sampler's weights, keys and values; the same in clones */
 };
 
-/* Policy of the named kind, with options drawn from `settings` under `path`. On error NULL is left
- * in *policy. */
+/* A policy of the named kind, with options from `settings` under `path`. On error *policy is
+ * NULL. */
 RgStatus rg_policy_create(const char *kind, const struct RgSettings *settings, const char *path,
                           const RgPolicySpace *space, RgRandom random, RgPolicy **policy,
                           RgError *error);
-/* Own parameters with the same values, the same state: a clone must not outlive its original. */
+/* A clone: parameters of its own with the same values, and shared state. It must not outlive its
+ * original. */
 RgPolicy *rg_policy_clone(const RgPolicy *policy, bool frozen);
 void rg_policy_destroy(RgPolicy *policy);
-/* A policy whose parameters are a new adapter on the weights of `original`, which are held once:
- * they are frozen from now on, and `original` must outlive its adapted policies. It is what they
- * start as, and so their reference. RG_E_USAGE when the kind has no such targets. */
+/* A policy that trains a new adapter on the weights of `original`. The weights are shared and
+ * frozen from now on, and `original` must outlive its adapted policies. They start equal to it, so
+ * it is their reference. RG_E_USAGE: the kind does not have these targets. */
 RgStatus rg_policy_adapt(RgPolicy *original, const RgAdapterOptions *options, RgRandom random,
                          RgPolicy **policy, RgError *error);
-/* A frozen clone without an adapter: its weights are those of `policy` with the adapter added. */
+/* A frozen clone without an adapter: the weights of `policy` plus its adapter. */
 RgPolicy *rg_policy_merged(const RgPolicy *policy);
 /* All weights, without the adapter. */
 const RgParameters *rg_policy_weights(const RgPolicy *policy);
-/* From now on recorded passes drop inputs of the adapter, if it asks for that, by the numbers of
- * `stream`; NULL: no longer. A step of training sets its own stream. */
+/* Recorded passes from now on apply dropout to the adapter's inputs, if it has dropout, with random
+ * numbers from `stream`. NULL: no dropout. Each training step sets its own stream. */
 void rg_policy_drop(RgPolicy *policy, const RgRandom *stream);
-/* The precision of rg_policy_logprob. RG_E_USAGE where it cannot be had, with the reason; what can
- * be told before there is a policy, and with `type` NULL before its kind is known, is told by the
- * check. */
+/* The precision of rg_policy_logprob. RG_E_USAGE if it is not available, with the reason. The check
+ * reports what is known before there is a policy; `type` is NULL while its kind is unknown. */
 RgStatus rg_policy_set_precision(RgPolicy *policy, RgPrecision precision, RgError *error);
 RgStatus rg_policy_check_precision(const RgPolicyType *type, RgPrecision precision, RgError *error);
-/* The precision in which rg_policy_sample holds weights, keys and values: bf16 takes half the
- * memory, and its responses are those of slightly other weights. Errors and check as above. */
+/* The precision of weights, keys and values in rg_policy_sample. bf16 takes half the memory, and
+ * responses come from slightly different weights. Errors and check as above. */
 RgStatus rg_policy_set_sampling(RgPolicy *policy, RgPrecision precision, RgError *error);
 RgStatus rg_policy_check_sampling(const RgPolicyType *type, RgPrecision precision, RgError *error);
-/* Store the matrices of a frozen policy so from now on: in bf16 at half the memory, and rounded to
- * it. Clones and merged policies have them in fp32 again, with what they are rounded to. RG_E_USAGE
- * where the kind takes no such weights; the check is as that of precision. */
+/* Stores the matrices of a frozen policy in `storage` from now on. bf16 rounds them and halves the
+ * memory. Clones and merged policies hold the rounded values in fp32. RG_E_USAGE: the kind does not
+ * support it. The check is like that of the precision. */
 RgStatus rg_policy_store(RgPolicy *policy, RgPrecision storage, RgError *error);
 RgStatus rg_policy_check_storage(const RgPolicyType *type, RgPrecision storage, RgError *error);
-/* Let a policy that was loaded act in an environment's process: without one it cannot sample.
- * RG_E_USAGE where its kind or its sizes are others. */
+/* Sets the simulator of a loaded policy, which it needs for sampling. RG_E_USAGE: the kind or the
+ * sizes do not match. */
 RgStatus rg_policy_use_simulator(RgPolicy *policy, const RgSimulator *simulator, RgError *error);
-/* A policy of a kind with nothing in it: parameters created and empty, state NULL. For loaders. */
+/* An empty policy of a kind, for loaders: parameters created and empty, state NULL. */
 RgPolicy *rg_policy_new(const RgPolicyType *type);
-/* Memory for what a kind has declared: the parameters, zero, and what belongs to them. */
+/* Allocates what a kind has declared: the parameters, zero, and their companions. */
 void rg_policy_allocate(RgPolicy *policy);
 
-/* A policy's weights (with the adapter added) and description as one safetensors file: metadata
- * "regatta.policy" is the kind, "regatta.description" what the kind says of itself. Loading also
- * takes a folder in Hugging Face's layout (core/models/hugging_face.h) and a checkpoint of
- * llama2.c. */
+/* A policy's weights (with the adapter added) and description as one safetensors file. The metadata
+ * "regatta.policy" is the kind, and "regatta.description" its description. Loading also accepts a
+ * folder in Hugging Face's layout (core/models/hugging_face.h) and a checkpoint of llama2.c. */
 RgStatus rg_policy_save(const RgPolicy *policy, const char *path, RgError *error);
-/* The same with other tensors beside the weights, under names of their own: what is made of a
- * policy and goes with it. Of a policy without an adapter. Loading the file as a policy passes them
- * over. */
+/* The same with further tensors, under names of their own, that belong to the policy. Not for a
+ * policy with an adapter. Loading the file as a policy ignores them. */
 RgStatus rg_policy_save_with(const RgPolicy *policy, const RgStoredTensor *more, int count,
                              const char *path, RgError *error);
 RgStatus rg_policy_load(const char *path, RgPolicy **policy, RgError *error);
-/* What loading reads of a folder, as patterns: `files` of an RgOption. */
+/* The files that loading reads in a folder, as patterns: `files` of an RgOption. */
 extern const char *const rg_policy_files[];
 
-/* RG_E_CONTEXT or RG_E_RANGE when a sequence is too long or a token unknown; call it where data
- * comes in, so that what follows needs no check. `what` names the data in the message. */
+/* RG_E_CONTEXT if a sequence is too long, RG_E_RANGE if a token is outside the vocabulary. Call it
+ * where data enters; later code does not check. `what` names the data in the message. */
 RgStatus rg_policy_check(const RgPolicy *policy, const RgSequences *sequences, const char *what,
                          RgError *error);
 
-/* Log-probability of each response under a policy.
+/* The log-probability of each response under a policy.
  *
  * sequences  packed prompts and responses, n of them; must outlive the tape
  * returns    [n], nats: sum over the response's tokens of log π(token | everything before)
  *
  * Differentiable in the policy's parameters by rg_backward, which adds to
- * policy->parameters->gradient; to second order, and by rg_gradients, on a second-order tape. */
+ * policy->parameters->gradient. On a second-order tape also to second order, and by
+ * rg_gradients. */
 RgTensor *rg_policy_logprob(RgTape *tape, RgPolicy *policy, const RgSequences *sequences);
 
-/* The sum of them all, a scalar: what maximum likelihood needs, for less work. */
+/* Their sum, a scalar: the objective of maximum likelihood, at a lower cost. */
 RgTensor *rg_policy_log_likelihood(RgTape *tape, RgPolicy *policy, const RgSequences *sequences);
 
 /* Log-probabilities of the responses' tokens, or the episodes' actions, in a row: [all steps]. */
 RgTensor *rg_policy_step_logprob(RgTape *tape, RgPolicy *policy, const RgSequences *sequences);
 
-/* Any pass over a policy's sequences, `parameters` in place of its own, as the kinds' `logprob` and
- * `features` are: recorded, all numbers in a row, in the precision of training. */
+/* Runs any pass over a policy's sequences with the signature of the kinds' `logprob` and
+ * `features`. The pass is recorded, its outputs are in a row, and it has the precision of
+ * training. */
 typedef RgTensor *(*RgForward)(RgPolicy *policy, RgTape *tape, RgParameters *parameters,
                                const RgSequences *sequences);
 RgTensor *rg_policy_run(RgTape *tape, RgPolicy *policy, RgForward forward,
                         const RgSequences *sequences);
-/* The same as plain numbers, nothing recorded, in fp32: out [n, width]. */
+/* The same as plain numbers in fp32, not recorded: out [n, width]. */
 void rg_policy_run_values(RgPolicy *policy, RgForward forward, const RgSequences *sequences,
                           int64_t width, RgReal *out);
 
-/* Log-probabilities as plain numbers, nothing recorded: logprob [n]. In fp32, as sampling is; or in
- * the precision of training, for a reference whose rounding is to be that of the policy that is
- * trained.
- */
+/* Log-probabilities as plain numbers, not recorded: logprob [n]. The first is in fp32, like
+ * sampling. The second has the precision of training, for a reference with the same rounding as the
+ * trained policy. */
 void rg_policy_logprob_values(RgPolicy *policy, const RgSequences *sequences, double *logprob);
 void rg_policy_training_values(RgPolicy *policy, const RgSequences *sequences, double *logprob);
 /* Those of rg_policy_step_logprob, in the precision of training: logprob [all steps]. */
 void rg_policy_step_values(RgPolicy *policy, const RgSequences *sequences, double *logprob);
-/* What is known before each step, in that precision: features [all steps, state_feature_count]. */
+/* Features of what is known before each step, in that precision: [all steps,
+ * state_feature_count]. */
 void rg_policy_state_values(RgPolicy *policy, const RgSequences *sequences, RgReal *features);
-/* Steps of sequence i. */
+/* Number of steps of sequence i. */
 int64_t rg_policy_steps(const RgPolicy *policy, const RgSequences *sequences, int64_t i);
 
-/* What a policy says of a pair, and what it cost to ask. */
+/* The log-probabilities of a pair, and the cost of computing them. */
 typedef struct RgPairValues {
-    double logprob[2]; /* of the first response and the second */
+    double logprob[2]; /* of the first and the second response */
     double flops;
     double seconds;
 } RgPairValues;
 
-/* The values of training of pairs, sequences 2i and 2i+1 of `sequences`: values [count / 2]. Each
- * pair goes through in a pass of its own, so that its values are the same bits whatever else is
- * asked, and the threads share the pairs. `seconds` add up to those that went by, each pair's by
- * its share of FLOPs. The cost is told here alone, not in *policy->flops: whoever keeps the values
- * has it from there, too. */
+/* Log-probabilities of pairs (sequences 2i and 2i+1), in the precision of training: values [count /
+ * 2]. Every pair has a pass of its own, so its values are the same bits in any batch, and the
+ * threads share the pairs. The `seconds` add up to the elapsed time, split by FLOPs. The cost is
+ * reported only here and not added to *policy->flops, because a cache returns it with the values,
+ * too. */
 void rg_policy_pair_values(RgPolicy *policy, const RgSequences *sequences, RgPairValues *values);
 
-/* Of all that decides the values of training but the program and the machine: kind, dimensions,
- * weights with their adapter, precisions. */
+/* A digest of everything that decides these values, except the program and the machine: kind,
+ * dimensions, weights with their adapter, precisions. */
 RgDigest rg_policy_digest(const RgPolicy *policy);
 
-/* Tokens of all responses; of episodes, steps. */
+/* Number of tokens of all responses; for episodes, of steps. */
 int64_t rg_policy_count_tokens(const RgPolicy *policy, const RgSequences *sequences);
 
 /* Features of each sequence, as plain numbers: features [n, rg_policy_feature_count]. */
 void rg_policy_features(RgPolicy *policy, const RgSequences *sequences, double *features);
 int64_t rg_policy_feature_count(const RgPolicy *policy);
 
-/* Draw `copies` responses for each prompt. `out` is cleared and gets prompts->count · copies
- * sequences, the copies of a prompt next to each other. The numbers of sequence i depend on
- * (random, i) alone, not on its neighbours in the batch. With `logprob` [prompts->count · copies]
- * not NULL, each response's log-probability under the policy (at temperature 1, no token left out)
- * comes for free; where sampling is in bf16, from a pass over the responses in fp32. */
+/* Samples `copies` responses for each prompt. `out` is cleared and receives prompts->count · copies
+ * sequences, with the copies of a prompt in a row. The random numbers of sequence i depend only on
+ * (random, i), not on its neighbours in the batch. If `logprob` [prompts->count · copies] is not
+ * NULL, it receives each response's log-probability under the policy (at temperature 1, over all
+ * tokens). This is free, unless sampling is in bf16: then it takes a pass over the responses in
+ * fp32. */
 void rg_policy_sample(RgPolicy *policy, const RgSequences *prompts, int64_t copies,
                       const RgSampling *sampling, RgRandom random, RgSequences *out,
                       double *logprob);
 
-/* Kinds by name; NULL if there is none. */
+/* The kind of this name; NULL if there is none. */
 const RgPolicyType *rg_policy_type(const char *name);
-/* Refuse a descriptor that is not complete: RG_E_USAGE, with its name. */
+/* Refuses an incomplete descriptor: RG_E_USAGE, with its name. */
 RgStatus rg_policy_type_check(const RgPolicyType *type, RgError *error);
-/* Add one, of a plug-in: checked, and borrowed for good. */
+/* Adds a kind of a plug-in, which is checked and then borrowed forever. */
 RgStatus rg_policy_type_register(const RgPolicyType *type, RgError *error);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Kinds of policy by name, and what each must have. */
+/* Kinds of policy by name, and the functions each must have. */
 #include "core/policy/policy.h"
 
 const RgPolicyType *rg_policy_type(const char *name) {

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* How a token is drawn from a row of logits: see the header. Tokens are weighed in blocks with sums
- * of their own, so that finding the one drawn takes a walk over the blocks and one within a block.
- */
+/* Sampling a token from a row of logits (see the header). Weights are summed in blocks, so finding
+ * the sampled token takes one walk over the blocks and one within a block. */
 #include "core/policy/token_sampler.h"
 #include "core/tensor/kernels.h"
 
@@ -12,12 +11,12 @@ enum { BLOCK = 256 };
 struct RgTokenSampler {
     const RgSampling *sampling;
     int64_t vocabulary;  /* rows of logits */
-    int64_t tokens;      /* of them that may be drawn: the first */
-    RgReal *weight;      /* [vocabulary], that of the likeliest being 1 */
+    int64_t tokens;      /* the first ones, which may be sampled */
+    RgReal *weight;      /* [vocabulary], 1 for the most likely token */
     double *block;       /* [blocks], sums of weights */
-    double *kept_weight; /* [vocabulary], of the kept tokens, likeliest first */
+    double *kept_weight; /* [vocabulary], of the kept tokens, most likely first */
     int32_t *heap;       /* [vocabulary] */
-    int32_t *kept;       /* [vocabulary], token ids, likeliest first */
+    int32_t *kept;       /* [vocabulary], token ids, most likely first */
 };
 
 RgTokenSampler *rg_token_sampler_create(const RgSampling *sampling, int64_t vocabulary) {
@@ -53,8 +52,8 @@ static int32_t likeliest(const RgReal *logits, int64_t count) {
     return best;
 }
 
-/* weight[v] = exp((logits[v] − max) / temperature), block[v / BLOCK] their sums; returns the sum of
- * all. */
+/* weight[v] = exp((logits[v] − max) / temperature), and block[v / BLOCK] their sums. Returns the
+ * total. */
 RG_KERNEL(double, weigh,
           (const RgReal *logits, int64_t count, RgReal inverse_temperature, RgReal *weight,
            double *block),
@@ -78,7 +77,7 @@ RG_KERNEL(double, weigh,
     return all;
 }
 
-/* The token at which the running sum of weights passes `uniform` of their sum. */
+/* The token at which the running sum of weights exceeds `uniform` times their total. */
 static int32_t choose(const RgTokenSampler *d, double sum, double uniform) {
     double left = uniform * sum;
     int64_t block = 0, blocks = (d->tokens + BLOCK - 1) / BLOCK;
@@ -89,7 +88,7 @@ static int32_t choose(const RgTokenSampler *d, double sum, double uniform) {
     for (int64_t v = first; v < last; v++) {
         if (d->weight[v] <= 0)
             continue;
-        chosen = v; /* rounding may leave a little at the end: the last one has it */
+        chosen = v; /* rounding may leave a remainder, which goes to the last one */
         left -= (double)d->weight[v];
         if (left < 0)
             break;
@@ -97,13 +96,13 @@ static int32_t choose(const RgTokenSampler *d, double sum, double uniform) {
     return (int32_t)chosen;
 }
 
-/* log softmax(logits)[token] over all rows, whatever the temperature. */
+/* log softmax(logits)[token] over the whole vocabulary, at temperature 1. */
 static double logprob_at_one(RgTokenSampler *d, const RgReal *logits, int32_t token) {
     double sum = weigh(logits, d->vocabulary, 1, d->weight, d->block);
     return log((double)d->weight[token]) - log(sum);
 }
 
-/* ---- the likeliest tokens, from a heap that is only sorted as far as needed ---- */
+/* ---- the most likely tokens, from a heap that is sorted only as far as needed ---- */
 
 static bool likelier(const RgReal *logits, int32_t a, int32_t b) {
     return logits[a] > logits[b] || (logits[a] == logits[b] && a < b);
@@ -125,8 +124,8 @@ static void sift_down(const RgReal *logits, int32_t *heap, int64_t count, int64_
     }
 }
 
-/* Take tokens from the likeliest down, until there are `most` or their mass reaches `enough`.
- * Returns how many. */
+/* Takes tokens in order of probability, until there are `most` or their mass reaches `enough`.
+ * Returns their number. */
 static int64_t take_likeliest(RgTokenSampler *d, const RgReal *logits, int64_t most,
                               double enough) {
     int64_t count = d->tokens, taken = 0;
@@ -145,7 +144,7 @@ static int64_t take_likeliest(RgTokenSampler *d, const RgReal *logits, int64_t m
     return taken;
 }
 
-/* How many of the first `count` kept tokens make up the mass `enough`. */
+/* How many of the first `count` kept tokens reach the mass `enough`. */
 static int64_t nucleus(const RgTokenSampler *d, int64_t count, double enough) {
     double mass = 0;
     for (int64_t i = 0; i < count; i++) {
@@ -156,7 +155,8 @@ static int64_t nucleus(const RgTokenSampler *d, int64_t count, double enough) {
     return count;
 }
 
-/* Keep the tokens whose weight, that of the likeliest being 1, is at least `least`; how many. */
+/* Keeps the tokens with weight at least `least`, where the most likely has 1. Returns their
+ * number. */
 static int64_t keep_likely(RgTokenSampler *d, double least) {
     int64_t count = 0;
     for (int64_t v = 0; v < d->tokens; v++)
@@ -167,12 +167,12 @@ static int64_t keep_likely(RgTokenSampler *d, double least) {
     return count;
 }
 
-/* One of the tokens that top-k, top-p and min-p keep. */
+/* Samples from the tokens kept by top-k, top-p and min-p. */
 static int32_t choose_kept(RgTokenSampler *d, const RgReal *logits, double sum, double uniform) {
     const RgSampling *s = d->sampling;
     bool cut_by_count = s->top_k > 0 && s->top_k < d->tokens;
     int64_t count;
-    if (cut_by_count) { /* the mass p is of what the k likeliest have together */
+    if (cut_by_count) { /* p is a share of the mass of the k most likely tokens */
         count = take_likeliest(d, logits, s->top_k, sum * 2);
         double kept = 0;
         for (int64_t i = 0; i < count; i++)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The loop between policies and processes. */
+/* The loop between policies and simulators. */
 #include "core/policy/trajectory.h"
 
 #include "core/tensor/parallel.h"
 
-/* One episode into words [response_limit]; returns how many there are. */
+/* Writes one episode into words [response_limit]. Returns the number of words. */
 static int64_t run_episode(const RgPolicy *policy, const RgActor *actor, void *room,
                            int32_t initial, int64_t limit, RgRandom random, int32_t *words,
                            double *logprob) {
@@ -20,7 +20,7 @@ static int64_t run_episode(const RgPolicy *policy, const RgActor *actor, void *r
     for (bool going = true; going; step++) {
         int32_t *row = words + step * step_words, *action = row + d->observation_words;
         *logprob += actor->act(policy, room, row, rg_random_at(actions, (uint64_t)step), action);
-        /* the last step has nowhere to put what is observed after it */
+        /* after the last step there is no space for another observation */
         going = step + 1 < most && d->advance(episode, action, row + step_words);
     }
     d->end(episode);

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* A walk over a trial's readings beside the steps that a run records
- * (experiments/program/run/trial.c): 0, where it is evaluated at the start, each multiple of
- * log_every, each step after which one more multiple of `every` is spent, and the last. Of
- * evaluations by a cost it is not known at which step they were due, but the first reading after
- * such a multiple is that of the evaluation. */
+/* Compares a trial's readings with the steps that a run records (experiments/program/run/trial.c):
+ * 0 if it is evaluated at the start, each multiple of log_every, each step that completes another
+ * multiple of `every`, and the last. If evaluations are due by cost, their exact steps are unknown,
+ * but the first reading after such a multiple is that of the evaluation. */
 #include "core/results/curve_gaps.h"
 
 #include "core/results/rows.h"
@@ -14,21 +13,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_RANGES = 4 }; /* that are told */
-#define MOST_STEPS 1e15   /* between two; more is no config of ours */
+enum { MOST_RANGES = 4 }; /* that are listed */
+#define MOST_STEPS 1e15   /* between two readings; more cannot come from our configs */
 
 typedef struct Walk {
-    bool known, start; /* known: the config says all that follows */
-    double every;      /* of `per`; 0: at the end only */
+    bool known, start; /* known: the config contains all of the following */
+    double every;      /* in units of `per`; 0: evaluation at the end only */
     int64_t log_every;
     const char *per; /* column of readings; NULL: steps */
     bool done, finished;
     int64_t step; /* of the last reading; −1: none */
     double spent;
-    int64_t first, last; /* missing steps that are not told yet; −1: none */
+    int64_t first, last; /* missing steps not yet listed; −1: none */
     char *text;          /* the ranges so far; NULL: none */
     int ranges;
-    bool several; /* steps */
+    bool several; /* more than one step is missing */
 } Walk;
 
 static const struct {
@@ -63,7 +62,7 @@ static void read_config(const RgSettings *config, Walk *walk) {
         }
 }
 
-/* What the trial's row says of it. */
+/* Reads the trial's row. */
 static RgStatus read_trial(RgStore *store, int64_t trial, Walk *walk, RgError *error) {
     RgRows *rows = rg_rows_open(store, "trials", "SELECT status, config FROM trials WHERE id = ?1");
     rg_rows_of_trial(rows, trial);
@@ -105,13 +104,13 @@ static void tell_range(Walk *walk) {
     walk->first = walk->last = -1;
 }
 
-/* Steps of one range are those between which nothing is there. */
+/* Adds a missing step. Steps with no reading between them form one range. */
 static void miss(Walk *walk, int64_t step) {
     walk->first = walk->first < 0 || step < walk->first ? step : walk->first;
     walk->last = step > walk->last ? step : walk->last;
 }
 
-/* The first and the last multiple of `unit` in (from, to). */
+/* Adds the first and the last multiple of `unit` in (from, to). */
 static void miss_multiples(Walk *walk, int64_t unit, int64_t from, int64_t to) {
     int64_t first = unit > 0 ? (from / unit + 1) * unit : to;
     if (first >= to)
@@ -120,7 +119,7 @@ static void miss_multiples(Walk *walk, int64_t unit, int64_t from, int64_t to) {
     miss(walk, (to - 1) / unit * unit);
 }
 
-/* As experiments/program/config/budget.c decides. */
+/* The same rule as in experiments/program/config/budget.c. */
 static bool is_due(const Walk *walk, double before, double after) {
     return walk->every > 0 && floor(after / walk->every) > floor(before / walk->every);
 }
@@ -141,7 +140,7 @@ static void visit(Walk *walk, int64_t step, double spent, bool evaluated) {
     walk->spent = spent;
 }
 
-/* The reading at which a trial diverged is not evaluated; the last of one that finished is. */
+/* A trial that diverged has no evaluation at its last reading; one that finished has. */
 static RgStatus walk_readings(RgStore *store, int64_t trial, Walk *walk, RgError *error) {
     char *query = rg_string_format("SELECT step, evaluated, %s AS \"readings.cost\" FROM readings"
                                    " WHERE trial = ?1 ORDER BY step",

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Evaluations in memory: growing arrays of metrics, per-item columns and sample responses. Where
- * they are kept is the business of store.c. */
+/* Evaluations in memory: growing arrays of metrics, columns of numbers per item, and sample
+ * responses. store.c saves them. */
 #include "core/results/evaluation.h"
 
 #include <math.h>

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* One evaluation of one policy: named metrics, named numbers per item (test prompt or context), and
- * sample responses. Environments fill it, the results store keeps it. */
+ * sample responses. Environments fill it, and the results store saves it.
+ *
+ * Threads: one at a time per evaluation. */
 #ifndef RG_CORE_RESULTS_EVALUATION_H
 #define RG_CORE_RESULTS_EVALUATION_H
 
@@ -12,10 +14,10 @@ RgEvaluation *rg_evaluation_create(void);
 void rg_evaluation_destroy(RgEvaluation *evaluation);
 
 void rg_evaluation_metric(RgEvaluation *evaluation, const char *name, double value);
-/* A whole column of per-item numbers: value [items]. All columns have the same length. */
+/* A whole column of numbers per item: value [items]. All columns have the same length. */
 void rg_evaluation_column(RgEvaluation *evaluation, const char *name, const double *value,
                           int64_t items);
-/* The mean of a column, as a metric of the same name. */
+/* The same, and its mean as a metric of the same name. */
 void rg_evaluation_column_and_mean(RgEvaluation *evaluation, const char *name, const double *value,
                                    int64_t items);
 void rg_evaluation_response(RgEvaluation *evaluation, int64_t item, const char *prompt,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The table of paid answers. */
+/* The table of judges' answers. */
 #include "core/results/judge_cache.h"
 
 #include "core/results/rows.h"
@@ -13,15 +13,15 @@ static const double most_unsynced = 1; /* seconds */
 
 struct RgJudgeCache {
     sqlite3 *database;
-    double synced; /* clock of the last answer that went to the disk */
+    double synced; /* clock at the last answer that was synced to the disk */
     sqlite3_stmt *statements[STATEMENTS];
     RgRows *find, *tries;
 };
 
-/* key: digest of the judge and of all that it was sent; judge: its name; tries: how often the
- * query was sent; answer: as it came, NULL while there is none; refused: the judge would not
- * say. What the answer means is not kept: it is read anew each time. Programs that do not know the
- * table do not miss it, so it raises no version. */
+/* key: digest of the judge and of everything sent to it; judge: its name; tries: how often the
+ * request was sent; answer: the raw answer, NULL while there is none; refused: the judge declined
+ * to answer. The parsed meaning is not stored: the answer is parsed again each time. Programs
+ * without this table work without it, so it does not change the schema version. */
 static const char table[] = "CREATE TABLE IF NOT EXISTS judge_answers ("
                             "  key BLOB PRIMARY KEY, judge TEXT, tries INTEGER, answer TEXT, "
                             "refused INTEGER, answered TEXT)"
@@ -56,7 +56,7 @@ RgStatus rg_judge_cache_open(RgStore *store, RgJudgeCache **result, RgError *err
         good = sqlite3_prepare_v3(cache->database, statement_text[i], -1, SQLITE_PREPARE_PERSISTENT,
                                   &cache->statements[i], NULL) == SQLITE_OK;
     if (!good) {
-        RgStatus status = refused_to(cache, "keep the judge's answers", error);
+        RgStatus status = refused_to(cache, "store the judge's answers", error);
         rg_judge_cache_close(cache);
         return status;
     }
@@ -93,12 +93,12 @@ RgStatus rg_judge_cache_find(RgJudgeCache *cache, const RgDigest *key, char **te
     return rg_rows_reset(cache->find, RG_OK, error);
 }
 
-/* One change, a transaction by itself. */
+/* One change, as a transaction of its own. */
 static RgStatus change(RgJudgeCache *cache, sqlite3_stmt *statement, bool sync, RgError *error) {
     bool good =
         run_text(cache, sync ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL") &&
         sqlite3_step(statement) == SQLITE_DONE;
-    RgStatus status = good ? RG_OK : refused_to(cache, "keep the judge's answers", error);
+    RgStatus status = good ? RG_OK : refused_to(cache, "store the judge's answers", error);
     sqlite3_reset(statement);
     return status;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The record of the config that was run last: written, read and merged. */
+/* The record of the last run's config: writing, reading and merging it. */
 #include "core/results/last_run.h"
 
 #include "core/results/rows.h"
@@ -11,7 +11,7 @@
 static const char add_text[] = "INSERT OR IGNORE INTO last_run VALUES (?1, ?2)";
 
 static RgStatus refused(RgStore *store, RgError *error) {
-    return rg_store_refused(store, "record what is run", error);
+    return rg_store_refused(store, "record which trials are run", error);
 }
 
 static RgStatus prepare_add(RgStore *store, sqlite3_stmt **add, RgError *error) {
@@ -78,7 +78,7 @@ RgStatus rg_last_run_keys(RgStore *store, int64_t experiment, RgLookup **keys, R
 
 /* ---- merging ---- */
 
-/* Call for every experiment of the source that has a namesake in the target: with both numbers. */
+/* Calls `f` for every experiment that source and target both have, with both ids. */
 typedef RgStatus OfBoth(RgStore *target, RgStore *source, int64_t to, int64_t from, RgError *error);
 
 static RgStatus number_of(RgStore *store, const char *name, int64_t *id, RgError *error) {
@@ -108,7 +108,7 @@ static RgStatus has_record(RgStore *store, int64_t experiment, bool *has, RgErro
     return RG_OK;
 }
 
-/* Add the keys of `store`'s experiment to the record of the target's. */
+/* Adds the keys of `store`'s experiment to the record of the target's. */
 static RgStatus add_keys(RgStore *target, int64_t to, RgStore *store, int64_t from,
                          const char *table, const char *query, RgError *error) {
     sqlite3_stmt *add;

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Opening, seeding and gathering parts. What two records of one trial are to each other is decided
- * in store_merge.c. */
+/* Opening, seeding and merging parts. store_merge.c decides between two records of one trial. */
 #include "core/results/parts.h"
 
 #include "core/files.h"
@@ -25,7 +24,7 @@ void rg_part_close(RgPart *part) {
     free(part);
 }
 
-/* The whole is held first: while it is, nobody gathers its parts. */
+/* The whole store is locked first. Meanwhile nobody merges its parts. */
 RgStatus rg_part_open(const char *whole, int number, RgPart **result, RgError *error) {
     RgPart *part = rg_allocate(1, sizeof *part);
     part->whole = rg_string_copy(whole);
@@ -80,7 +79,7 @@ RgStatus rg_part_seed(RgPart *part, const char *experiment, const char *key, boo
 
 /* ---- gathering ---- */
 
-/* The checkpoints first: one without the rows before it would be taken up as if it had them. */
+/* Checkpoints first: a checkpoint without the rows before it would be resumed as if it had them. */
 static RgStatus remove_part(const char *path, RgError *error) {
     static const char *const endings[] = {"-wal", "-shm", "", ".lock"};
     RgStatus status = RG_OK;
@@ -90,15 +89,15 @@ static RgStatus remove_part(const char *path, RgError *error) {
     for (int i = 0; i < 4 && status == RG_OK; i++) {
         char *file = rg_string_format("%s%s", path, endings[i]);
         if (unlink(file) != 0 && errno != ENOENT)
-            status = rg_fail(error, RG_E_FILE, "%s: cannot remove what is merged: %s", file,
+            status = rg_fail(error, RG_E_FILE, "%s: cannot remove the merged part: %s", file,
                              strerror(errno));
         free(file);
     }
     return status;
 }
 
-/* A process may have been killed when its part was a file and no store yet: then it becomes an
- * empty one. Nobody else writes it, as the whole is open. */
+/* A process may have been killed when its part was a file but not yet a store. Then it becomes an
+ * empty store. No other process writes it, because the whole store is open. */
 static RgStatus complete_part(const char *path, RgError *error) {
     RgStore *part;
     RG_TRY(rg_store_open(path, true, &part, error));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The table of pairs' values: looking them up, and writing those of a batch in one transaction. A
- * row carries a proof, a digest of its key and its numbers: one that does not hold is no row. */
+ * row contains a proof, a digest of its key and its numbers. A row with a wrong proof is
+ * ignored. */
 #include "core/results/reference_cache.h"
 
 #include "core/results/rows.h"
@@ -19,16 +20,15 @@ struct RgReferenceCache {
     RgError error;   /* … and its message */
 };
 
-/* key: digest of a pair's tokens and of what the values hang on; first, second: log-probabilities
- * in nats; flops, seconds: what computing them cost. Rows belong to no trial, and none is read that
- * is not asked for by its key. Programs that do not know the table do not miss it, so it raises no
- * version. */
+/* key: digest of a pair's tokens and of what the values depend on; first, second: log-probabilities
+ * in nats; flops, seconds: the cost of computing them. Rows belong to no trial and are only read by
+ * key. Programs without this table work without it, so it does not change the schema version. */
 static const char table[] =
     "CREATE TABLE IF NOT EXISTS pair_values ("
     "  key BLOB PRIMARY KEY, first REAL, second REAL, flops REAL, seconds REAL, proof INTEGER)"
     "  WITHOUT ROWID, STRICT";
 
-/* Of any types: the proof tells whether they are what was written. */
+/* Values of any type: the proof shows whether they are what was written. */
 static const char find_text[] =
     "SELECT first AS \"any.value\", second AS \"any.value\", flops AS \"any.value\", seconds AS"
     " \"any.value\", proof AS \"any.value\" FROM pair_values WHERE key = ?1";
@@ -63,7 +63,7 @@ RgStatus rg_reference_cache_open(RgStore *store, RgReferenceCache **result, RgEr
     storage->database = rg_store_database(store);
     *result = NULL;
     if (!run(storage, table) || !prepare(storage, keep_text, &storage->keep)) {
-        RgStatus status = refused(storage, "keep values of pairs", error);
+        RgStatus status = refused(storage, "store values of pairs", error);
         rg_reference_cache_close(storage);
         return status;
     }
@@ -94,7 +94,7 @@ static void bind_key(sqlite3_stmt *statement, const RgDigest *key) {
     sqlite3_bind_blob(statement, 1, key, sizeof *key, SQLITE_STATIC);
 }
 
-/* A row whose key was found, if it is what was once written under that key. */
+/* Reads a row found by its key. False if it is not what was written under that key. */
 static bool read_row(RgRows *row, const RgDigest *key, RgPairValues *values) {
     for (int column = 0; column < 4; column++)
         if (rg_rows_type(row, column) != RG_VALUE_REAL)
@@ -134,8 +134,9 @@ static bool write_row(RgReferenceCache *storage, const RgDigest *key, const RgPa
     return good;
 }
 
-/* A log-probability that is not finite is not kept: SQLite has no NaN, and the trial is lost. Rows
- * are synced to the disk with the next evaluation, as a step's are (see store.c). */
+/* Stores the values, except log-probabilities that are not finite: SQLite has no NaN, and such a
+ * trial is lost anyway. Rows are synced to the disk with the next evaluation, like a step's
+ * (store.c). */
 static void keep(void *context, const RgDigest *keys, const RgPairValues *values, int64_t count) {
     RgReferenceCache *storage = context;
     bool good = run(storage, "PRAGMA synchronous = NORMAL") && run(storage, "BEGIN IMMEDIATE");
@@ -144,7 +145,7 @@ static void keep(void *context, const RgDigest *keys, const RgPairValues *values
             good = write_row(storage, &keys[i], &values[i]);
     if (good && run(storage, "COMMIT"))
         return;
-    note_failure(storage, "keep values of pairs");
+    note_failure(storage, "store values of pairs");
     if (!sqlite3_get_autocommit(storage->database))
         run(storage, "ROLLBACK");
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The rules of all columns, and stepping through rows under them. */
+/* The rules of all columns, and reading rows with them. */
 #include "core/results/rows.h"
 
 #include "core/digest.h"
@@ -15,33 +15,33 @@
 #include <string.h>
 
 typedef enum RuleType {
-    INTEGER, /* of a range */
+    INTEGER, /* within a range */
     AMOUNT,  /* finite, 0 or more */
     FINITE,
-    NUMBER, /* infinity too: what a diverged trial measured */
+    NUMBER, /* possibly infinite: measured by a diverged trial */
     TEXT,
-    LABEL,      /* core/names.h; so are names of metrics and methods */
-    EXPERIMENT, /* likewise */
-    LOOSE_TEXT, /* what a model or another program said: bytes that are no UTF-8 become U+FFFD */
+    LABEL,      /* see core/names.h; also names of metrics and methods */
+    EXPERIMENT, /* see core/names.h */
+    LOOSE_TEXT, /* text by a model or another program; bytes that are not UTF-8 become U+FFFD */
     JSON,       /* an object */
-    KEY,        /* of a trial, a part of the names of its files */
+    KEY,        /* of a trial; part of the names of its files */
     STATUS,
     DIGEST,
     SHA256,
-    ANY, /* a number or text, only to be compared */
+    ANY, /* a number or text, for comparison only */
 } RuleType;
 
 typedef struct Rule {
     const char *table, *column;
     RuleType type;
-    bool null; /* may be */
+    bool null; /* whether NULL is allowed */
     int64_t least, most;
-    const char *shown; /* in messages, where it is not table.column */
+    const char *shown; /* name in messages, if not table.column */
 } Rule;
 
 #define ID            INTEGER, false, 1, INT64_MAX, NULL
 #define STEP          INTEGER, false, 0, INT64_C(1) << 53, NULL
-#define ITEM          INTEGER, false, 0, (INT64_C(1) << 24) - 1, NULL /* an index of arrays in memory */
+#define ITEM          INTEGER, false, 0, (INT64_C(1) << 24) - 1, NULL /* an array index */
 #define COUNT         INTEGER, true, 0, INT64_C(1) << 53, NULL        /* NULL: not counted */
 #define FLAG          INTEGER, true, 0, 1, NULL
 #define OF(type)      type, false, 0, 0, NULL
@@ -119,12 +119,12 @@ static const Rule rules[] = {
 
     {"judge_answers", "key", OF(DIGEST)},
     {"judge_answers", "judge", OF(TEXT)},
-    {"judge_answers", "tries", INTEGER, false, 0, INT64_C(1) << 32, NULL}, /* are added up */
+    {"judge_answers", "tries", INTEGER, false, 0, INT64_C(1) << 32, NULL}, /* these are summed */
     {"judge_answers", "answer", OR_NULL(LOOSE_TEXT)},
     {"judge_answers", "refused", FLAG},
     {"judge_answers", "answered", OR_NULL(TEXT)},
 
-    /* headings of tables that are exported */
+    /* columns of exported tables */
     {"export", "experiment", EXPERIMENT, false, 0, 0, "experiments.name"},
     {"export", "experiment_config", JSON, true, 0, 0, "experiments.config"},
     {"export", "config", JSON, true, 0, 0, "trials.config"},
@@ -144,9 +144,9 @@ struct RgRows {
     const char *table;
     sqlite3_stmt *statement;
     const Rule *rules[MOST_COLUMNS];
-    char *repaired[MOST_COLUMNS]; /* loose texts of the row in hand */
+    char *repaired[MOST_COLUMNS]; /* repaired loose texts of the current row */
     int columns;
-    int64_t trial; /* that messages name; 0: none */
+    int64_t trial; /* the trial named in messages; 0: none */
     bool done;
     RgStatus status;
     RgError error;
@@ -162,7 +162,7 @@ static const Rule *find_rule(const char *table, size_t length, const char *colum
     return NULL;
 }
 
-/* A column of an exported table has the rule of the first table that has such a column. */
+/* A column of an exported table has the rule of the first table with such a column. */
 static const Rule *rule_of(const char *table, const char *name) {
     const char *dot = strchr(name, '.');
     const Rule *rule = dot ? find_rule(name, (size_t)(dot - name), dot + 1)
@@ -188,7 +188,7 @@ RgRows *rg_rows_open(RgStore *store, const char *table, const char *query) {
     RG_ASSERT(rows->columns <= MOST_COLUMNS);
     for (int i = 0; i < rows->columns; i++) {
         rows->rules[i] = rule_of(table, sqlite3_column_name(rows->statement, i));
-        if (!rows->rules[i]) /* only "SELECT *" of a stranger's table can have other columns */
+        if (!rows->rules[i]) /* only "SELECT *" of a foreign table can have other columns */
             rows->status = rg_fail(&rows->error, RG_E_STORE, "%s: %s has an unknown column",
                                    rg_store_path(store), table);
     }
@@ -286,7 +286,7 @@ static bool is_sound(const RgRows *rows, int column) {
 
 /* ---- messages ---- */
 
-/* `is text "abc"`, on one line and without anything that a terminal would obey. */
+/* Such as `is text "abc"`, on one line and without control characters. */
 static void describe(const RgRows *rows, int column, char text[96]) {
     sqlite3_stmt *row = rows->statement;
     switch (sqlite3_column_type(row, column)) {
@@ -346,7 +346,7 @@ static void expect(const Rule *rule, char text[128]) {
                  (long long)rule->most);
 }
 
-/* " of trial 3", where that is known. */
+/* " of trial 3", if it is known. */
 static void owner(const RgRows *rows, char text[48]) {
     int64_t trial = rows->trial;
     for (int i = 0; i < rows->columns && !trial; i++)
@@ -517,6 +517,7 @@ static bool has_column(RgStore *store, const char *table, const char *column) {
     rg_rows_bind_text(rows, 2, column);
     bool has = rg_rows_next(rows);
     bool known = rg_rows_close(rows, RG_OK, NULL) == RG_OK;
+    /* If the query fails now, the next one reports it. */
     return has || !known;
 }
 

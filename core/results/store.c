@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* What a run writes into the results store: experiments, trials and their steps. Queries for tables
- * and plots are not here: analysis makes its own, and rows.c reads for all.
+/* Writing experiments, trials and their steps to the results store. Queries for tables and plots
+ * are in analysis, and rows.c reads for all.
  *
- * One process writes, or several that inherit its lock (store_lock.h); any number read meanwhile
- * (WAL). Each step is one transaction, so that a killed run
- * leaves whole steps only. Commits survive the death of the process; those that carry an evaluation
- * or a change of status are also synced to the disk, and with them all that came before, so that a
- * power failure costs at most the training rows since the last evaluation. */
+ * One process writes, or several that inherit its lock (store_lock.h); any number may read
+ * meanwhile (WAL). Each step is one transaction, so a killed run leaves only complete steps.
+ * Commits survive the death of the process. Commits with an evaluation or a change of status are
+ * also synced to the disk, together with all earlier ones, so a power failure costs at most the
+ * training rows since the last evaluation. */
 #include "core/results/store.h"
 
 #include "core/results/store_internal.h"
@@ -59,7 +59,7 @@ static const char *const statement_text[STATEMENT_COUNT] = {
                      " updated = " NOW " WHERE experiment = ?1 AND key = ?2",
     [TRIAL_STATUS] = "UPDATE trials SET status = ?2, reason = ?3, updated = " NOW " WHERE id = ?1",
     [TRIAL_SELECTED] = "UPDATE trials SET selected = ?2 WHERE id = ?1",
-    [TRIAL_FORGET] = "DELETE FROM trials WHERE id = ?1", /* and what it owns */
+    [TRIAL_FORGET] = "DELETE FROM trials WHERE id = ?1", /* and everything it owns */
     [REWIND_READINGS] = "DELETE FROM readings WHERE trial = ?1 AND step > ?2",
     [REWIND_METRICS] = "DELETE FROM metrics WHERE trial = ?1 AND step > ?2",
     [REWIND_EVALUATIONS] = "DELETE FROM evaluations WHERE trial = ?1 AND step > ?2",
@@ -102,7 +102,7 @@ void rg_store_unprepare(RgStore *store) {
     store->experiment = store->find = NULL;
 }
 
-/* Run a statement that gives no rows (any that come are ignored); its bindings are forgotten. */
+/* Runs a statement that returns no rows (any are ignored) and clears its bindings. */
 static bool run(sqlite3_stmt *statement) {
     int code;
     do
@@ -117,9 +117,10 @@ static void bind_text(sqlite3_stmt *statement, int index, const char *text) {
     sqlite3_bind_text(statement, index, text, -1, SQLITE_STATIC); /* NULL binds NULL */
 }
 
-/* SQLite writes on into a file that has lost its name, and past the end of one that was cut. It
- * never makes one shorter, as nothing here vacuums. The log is put into the file that it belongs
- * to, wherever that is now: it would be taken for the log of what has taken the file's place. */
+/* Checks that the file is still in place and complete. SQLite continues to write into a file that
+ * lost its name, and past the end of a truncated one. It never shortens a file itself, as nothing
+ * here vacuums. The log goes into the file it belongs to, wherever that is now, because otherwise
+ * SQLite would take it for the log of the file that replaced it. */
 static bool is_in_place(RgStore *store) {
     struct stat about;
     int moved = 0;
@@ -128,7 +129,7 @@ static bool is_in_place(RgStore *store) {
         store->lost = "the file was deleted, moved or replaced while it was being written";
         sqlite3_wal_checkpoint_v2(store->database, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
     } else if (about.st_size < store->size) {
-        store->lost = "the file was cut short while it was being written";
+        store->lost = "the file was truncated while it was being written";
     } else {
         store->size = about.st_size;
     }
@@ -140,9 +141,9 @@ static bool begin(RgStore *store, bool durable) {
            run(store->statements[BEGIN]);
 }
 
-/* End the transaction in which all went well so far, or not: SQLite refused to write (not `good`),
- * or what was read was not as it should be (`status`, with its message). The message is taken
- * before rolling back, which forgets SQLite's error. */
+/* Ends the transaction. It is committed if nothing failed so far. Either SQLite refused to write
+ * (not `good`), or what was read is wrong (`status`, with its message). The message is made before
+ * rolling back, which clears SQLite's error. */
 static RgStatus end(RgStore *store, bool good, RgStatus status, RgError *error, const char *doing) {
     if (good && status == RG_OK && run(store->statements[COMMIT]))
         return RG_OK;
@@ -168,7 +169,7 @@ RgStatus rg_store_experiment(RgStore *store, const char *name, const char *confi
     return end(store, good, status, error, "record the experiment");
 }
 
-/* The trial's row, if there is one: its id, else 0. */
+/* The id of the trial's row; 0 if there is none. */
 static RgStatus find_trial(RgStore *store, RgTrialRecord *record, bool *finished, RgError *error) {
     record->id = 0;
     *finished = false;
@@ -215,7 +216,7 @@ RgStatus rg_store_trial_forget(RgStore *store, int64_t trial, RgError *error) {
         sqlite3_bind_int64(store->statements[TRIAL_FORGET], 1, trial);
         good = run(store->statements[TRIAL_FORGET]);
     }
-    return end(store, good, RG_OK, error, "forget the trial");
+    return end(store, good, RG_OK, error, "delete the trial");
 }
 
 static bool forget_sums(RgStore *store, int64_t trial, const char *file) {

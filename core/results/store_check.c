@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The checks, from the file down to a trial's curves. SQLite's own come first; where they find
- * nothing, the indices agree with their tables, and each table can be taken at its word. */
+/* The checks, from the file down to a trial's curves. SQLite's own check comes first. If it finds
+ * nothing, the indices agree with their tables, and each table can be trusted. */
 #include "core/results/store_check.h"
 
 #include "core/names.h"
@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_FINDINGS = 20 }; /* of a kind; more say no more */
+enum { MOST_FINDINGS = 20 }; /* of a kind; more add no information */
 
 static const char *const trial_tables[] = {"readings",  "metrics",          "evaluations",
                                            "responses", "evaluation_times", "weights"};
@@ -41,7 +41,7 @@ __attribute__((format(printf, 2, 3))) static void of_file(RgStoreCheck *check, c
     add(&check->findings, &check->count, rg_string_copy(text));
 }
 
-/* A message of reading, without the file's name and the advice to look here. */
+/* A message without the file's name and the advice to run check-store. */
 static char *message_about(const char *path, const RgError *error) {
     size_t length = strlen(path);
     bool named =
@@ -73,20 +73,20 @@ static void check_file(RgStore *store, RgStoreCheck *check) {
         add(&check->findings, &check->count, message_of(store, &error));
 }
 
-/* Rows that point to an experiment or a trial that is not there. */
+/* Rows that refer to a missing experiment or trial. */
 static void check_owners(RgStore *store, RgStoreCheck *check) {
     RgError error;
     RgRows *rows = rg_rows_open(store, "any",
                                 "SELECT \"table\" AS \"any.text\", count(*) AS count, parent AS"
                                 " \"any.text\" FROM pragma_foreign_key_check GROUP BY 1, 3");
     while (rg_rows_next(rows))
-        of_file(check, "%lld rows of %s belong to none of %s", (long long)rg_rows_integer(rows, 1),
+        of_file(check, "%lld rows of %s refer to no row of %s", (long long)rg_rows_integer(rows, 1),
                 rg_rows_text(rows, 0), rg_rows_text(rows, 2));
     if (rg_rows_close(rows, RG_OK, &error) != RG_OK)
         add(&check->findings, &check->count, message_of(store, &error));
 }
 
-/* Every value of a table's rows against its column's rule, up to the first that does not hold. */
+/* Checks every value of a table's rows against its column's rule, up to the first failure. */
 static RgStatus read_rows(RgStore *store, const char *table, const char *query, int64_t trial,
                           RgError *error) {
     RgRows *rows = rg_rows_open(store, table, query);
@@ -97,7 +97,7 @@ static RgStatus read_rows(RgStore *store, const char *table, const char *query, 
     return rg_rows_close(rows, RG_OK, error);
 }
 
-/* All rows of a table, or those of one trial; a store of an older program may lack the table. */
+/* Checks all rows of a table, or those of one trial. Older stores may not have the table. */
 static RgStatus read_table(RgStore *store, const char *table, int64_t trial, RgError *error) {
     bool has;
     RG_TRY(rg_rows_has_table(store, table, &has, error));
@@ -119,9 +119,9 @@ static void check_shared(RgStore *store, RgStoreCheck *check) {
 
 /* ---- a trial ---- */
 
-/* Queries that give a sentence for each thing that is amiss with the trial ?1. */
+/* Queries that return a sentence for each fault of the trial ?1. */
 static const char *const whole_text[] = {
-    /* what was measured belongs to a step that was read off the meter */
+    /* a measurement belongs to a step with a reading of the meter */
     "SELECT 'metrics: step ' || step || ' has no readings' AS \"any.text\" FROM metrics"
     " NOT INDEXED WHERE trial = ?1 AND step NOT IN (SELECT step FROM readings WHERE trial = ?1) "
     "GROUP BY step",
@@ -144,7 +144,7 @@ static const char *const whole_text[] = {
     "SELECT 'evaluations: step ' || step || ' lacks items of ' || name AS \"any.text\" FROM"
     " evaluations e WHERE trial = ?1 GROUP BY step, name HAVING min(item) <> 0 OR count(*) <="
     " (SELECT max(item) FROM evaluations o WHERE o.trial = ?1 AND o.step = e.step)",
-    /* a result is an evaluation */
+    /* a result needs an evaluation */
     "SELECT 'is finished, and has no evaluation' AS \"any.text\" FROM trials WHERE id = ?1 AND"
     " status = 'finished' AND NOT EXISTS (SELECT 1 FROM readings WHERE trial = ?1 AND evaluated)",
 };
@@ -154,8 +154,8 @@ static const char selected_text[] =
     "SELECT 'has step ' || selected || ' selected, which was not evaluated' AS \"any.text\" FROM %s"
     " WHERE id = ?1 AND selected NOT IN (SELECT step FROM readings WHERE trial = ?1 AND evaluated)";
 
-/* Where the file is damaged: is what curves are read from, the index, what the table holds? One
- * that cannot be read is made anew when the table is copied. */
+/* For a damaged file: does the index, from which curves are read, agree with the table? An
+ * unreadable index is no fault, as it is rebuilt when the table is copied. */
 static const char index_text[] =
     "WITH t AS (SELECT name, step, value FROM metrics NOT INDEXED WHERE trial = ?1),"
     " i AS (SELECT name, step, value FROM metrics INDEXED BY metrics_by_name WHERE trial = ?1)"
@@ -180,7 +180,7 @@ static void check_query(RgStore *store, RgTrialCheck *trial, const char *query, 
         of_trial(trial, message_of(store, &error));
 }
 
-/* What people know it by, each as far as it can be read. */
+/* Reads its label, key and so on, each as far as it is readable. */
 static void name_trial(RgStore *store, RgTrialCheck *trial) {
     static const char query[] = "SELECT t.label, t.seed, t.key, e.name AS \"experiments.name\""
                                 " FROM trials t JOIN experiments e ON e.id = t.experiment"
@@ -198,7 +198,7 @@ static void name_trial(RgStore *store, RgTrialCheck *trial) {
         of_trial(trial, rg_string_copy("belongs to no experiment"));
 }
 
-/* Its files beside the store. A checkpoint that is being written is not looked at. */
+/* Checks its files next to the store, except a checkpoint that is being written. */
 static void check_weights(RgStore *store, RgTrialCheck *trial, bool written, RgStoreCheck *check) {
     static const char *const names[] = {
         [RG_WEIGHTS_FINAL] = "weights", [RG_WEIGHTS_CHECKPOINT] = "checkpoint"};
@@ -212,8 +212,8 @@ static void check_weights(RgStore *store, RgTrialCheck *trial, bool written, RgS
             continue;
         char *path = rg_weights_path(rg_store_path(store), trial->key, file);
         add(&check->notes, &check->note_count,
-            rg_string_format("%s not here: %s, of %s seed %lld of %s", names[i], path, trial->label,
-                             (long long)trial->seed, trial->experiment));
+            rg_string_format("%s not found: %s, of %s seed %lld of %s", names[i], path,
+                             trial->label, (long long)trial->seed, trial->experiment));
         free(path);
     }
 }
@@ -224,7 +224,7 @@ static void check_curves(RgStore *store, RgTrialCheck *trial) {
     if (rg_curve_gaps(store, trial->id, &gaps, &error) != RG_OK)
         of_trial(trial, message_of(store, &error));
     else if (gaps)
-        of_trial(trial, rg_string_format("its curves lack rows of %s", gaps));
+        of_trial(trial, rg_string_format("its curves have no rows for %s", gaps));
     free(gaps);
 }
 
@@ -243,7 +243,7 @@ static void check_trial(RgStore *store, RgTrialCheck *trial, bool file_is_whole,
     for (int i = 0; i < TRIAL_TABLES; i++)
         if (read_table(store, trial_tables[i], trial->id, &error) != RG_OK)
             of_trial(trial, message_of(store, &error));
-    if (trial->count > 0) /* what follows would only say it again */
+    if (trial->count > 0) /* the following checks would only repeat it */
         return;
     for (size_t i = 0; i < sizeof whole_text / sizeof *whole_text; i++)
         check_query(store, trial, whole_text[i], true);
@@ -270,7 +270,7 @@ static void list_trials(RgStore *store, RgStoreCheck *check) {
         add(&check->findings, &check->count, message_of(store, &error));
 }
 
-/* What cannot be opened is told here, and not advised to be checked. */
+/* Reports a store that cannot be opened, without the advice to run check-store. */
 static RgStatus open_store(const char *path, RgStore **store, RgError *error) {
     RgError why = {0};
     RgStatus status = rg_store_open_damaged(path, store, &why);
@@ -279,7 +279,7 @@ static RgStatus open_store(const char *path, RgStore **store, RgError *error) {
     char *message = message_about(path, &why);
     bool damaged = strstr(why.text, "; regatta check-store") != NULL;
     rg_fail(error, status, "%s: %s%s", path, message,
-            damaged ? ", from its first page on: nothing of it can be saved" : "");
+            damaged ? ", including its first page: nothing can be saved" : "");
     free(message);
     return status;
 }

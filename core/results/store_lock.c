@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Who writes a results store: an flock on "<store>.lock", which names its holder. */
+/* The lock of a results store: an flock on "<store>.lock", which names its holder. */
 #include "core/results/store_lock.h"
 
 #include <errno.h>
@@ -12,14 +12,15 @@
 #include <time.h>
 #include <unistd.h>
 
-/* What the file says of its holder, without the line's end. */
+/* Reads the holder's description from the file, without the newline. */
 static void read_holder(int lock, char holder[128]) {
     ssize_t size = pread(lock, holder, 127, 0);
     holder[size > 0 ? size : 0] = '\0';
     holder[strcspn(holder, "\n")] = '\0';
 }
 
-/* One who asks whether the store is written (rg_store_writer) has the lock for a moment. */
+/* A process that tests whether the store is written (rg_store_writer) holds the lock for a
+ * moment. */
 static bool take_lock(int lock) {
     const struct timespec moment = {.tv_nsec = 20000000};
     bool taken = flock(lock, LOCK_EX | LOCK_NB) == 0;
@@ -43,7 +44,7 @@ bool rg_store_writer(const char *path, char holder[128]) {
     return written;
 }
 
-/* Refuse, naming who holds the lock. */
+/* Refuses, naming the holder of the lock. */
 static RgStatus refuse_held(const char *path, int lock, RgError *error) {
     char holder[128];
     read_holder(lock, holder);
@@ -51,9 +52,10 @@ static RgStatus refuse_held(const char *path, int lock, RgError *error) {
                    holder[0] ? holder : "another process");
 }
 
-/* The lock belongs to the open file, so that it goes with the process however that ends. The text
- * in the file only tells others who has it. The file stays, but for one that rg_store_discard
- * removes while it holds it: then the lock of that file is nobody's, and is taken of the next. */
+/* The lock belongs to the open file, so it is released when the process ends in any way. The text
+ * in the file only informs others about the holder. The file remains, unless rg_store_discard
+ * removes it while holding it. Then the lock of that file is useless, and the next file is locked
+ * instead. */
 RgStatus rg_store_lock(const char *store, RgWriterLock *lock, RgError *error) {
     RgStatus status = RG_OK;
     struct stat about;
@@ -92,7 +94,7 @@ RgStatus rg_store_hold(const char *path, int *hold, RgError *error) {
         if (*hold >= 0)
             close(*hold);
         *hold = open(lock, O_RDONLY | O_CREAT | O_CLOEXEC, 0666);
-        if (*hold < 0) /* a folder that is read-only may have the file all the same */
+        if (*hold < 0) /* a read-only folder may contain the file anyway */
             *hold = open(lock, O_RDONLY | O_CLOEXEC);
         if (*hold >= 0 && flock(*hold, LOCK_SH | LOCK_NB) != 0) {
             RgStatus status = refuse_held(path, *hold, error);
@@ -108,7 +110,7 @@ RgStatus rg_store_hold(const char *path, int *hold, RgError *error) {
 
 void rg_store_unlock(RgWriterLock *lock) {
     if (lock->held && ftruncate(lock->descriptor, 0) != 0)
-        lock->held = false; /* it then names one who has gone: nothing to be done about it */
+        lock->held = false; /* the text then names a process that ended, which cannot be helped */
     if (lock->descriptor >= 0)
         close(lock->descriptor);
 }

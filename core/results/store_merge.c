@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Merging, in this order, so that it can be killed anywhere: rows go into one transaction, and
- * weights of done trials are copied before it is committed (in the target they are either missing
- * or those of a trial that is to be replaced, which nobody reads); checkpoints are copied or
- * removed after it, as a checkpoint must never be newer than the rows (see
- * experiments/program/run/trial.c). */
+/* Merging, in an order that allows it to be killed anywhere. Rows go into one transaction. Weights
+ * of done trials are copied before the commit: in the target they are either missing or belong to a
+ * trial that will be replaced, so nobody reads them. Checkpoints are copied or removed after the
+ * commit, as a checkpoint must never be newer than the rows (experiments/program/run/trial.c). */
 #include "core/results/store_merge.h"
 
 #include "core/files.h"
@@ -23,7 +22,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* What is left to do with a trial's checkpoint when the rows are in. */
+/* What remains to be done with a trial's checkpoint after the commit. */
 typedef struct Settlement {
     char *key;
     int64_t source; /* row of the trial whose checkpoint is copied; 0: the target's is removed */
@@ -32,24 +31,24 @@ typedef struct Settlement {
 typedef struct Merge {
     RgStore *target, *source;
     sqlite3 *to;         /* the target's database */
-    char *target_folder; /* of weights */
-    int hold;            /* keeps the source still */
+    char *target_folder; /* folder of its weights */
+    int hold;            /* locks the source against writing */
     Settlement *settlements;
     int settlement_count;
-    char **copies; /* files of weights that the target did not have */
+    char **copies; /* files of weights added to the target */
     int copy_count;
-    bool folder_made; /* the target's */
+    bool folder_made; /* the target's folder was created */
     RgMergeCounts counts;
 } Merge;
 
-/* A trial of the source and, where there is one, the target's record of it. */
+/* A trial of the source, with the target's record of it, if any. */
 typedef struct Match {
     int64_t source, target; /* rows; target 0: none */
     char *experiment, *key, *label;
     int64_t seed;
     bool source_done, target_done;
-    bool source_lost;                 /* its checkpoint is damaged: it would start afresh */
-    int64_t source_step, target_step; /* last that was recorded; −1: none */
+    bool source_lost; /* its checkpoint is damaged: it would start from the beginning */
+    int64_t source_step, target_step; /* last recorded step; −1: none */
 } Match;
 
 static RgStatus prepare(RgStore *store, const char *text, sqlite3_stmt **statement,
@@ -61,7 +60,7 @@ static RgStatus prepare(RgStore *store, const char *text, sqlite3_stmt **stateme
 
 /* ---- rows ---- */
 
-/* "INSERT INTO table (a, b) VALUES (?, ?)" with the columns that a query gives. */
+/* "INSERT INTO table (a, b) VALUES (?, ?)" with the columns of a query. */
 static char *insert_text(const char *into, const RgRows *rows) {
     char *names = rg_string_copy(""), *marks = rg_string_copy("");
     for (int i = 0; i < rg_rows_columns(rows); i++) {
@@ -78,14 +77,14 @@ static char *insert_text(const char *into, const RgRows *rows) {
     return text;
 }
 
-/* What is copied from where into what: `into` is the verb. */
+/* What is copied from where to where. `into` is the verb. */
 typedef struct Copy {
     const char *into, *table, *query;
     int64_t id; /* the query's parameter: a trial or 0 */
 } Copy;
 
-/* Copy the rows of a query on the source. The column `owner` becomes `new_owner`: experiments and
- * trials have other numbers in each store. */
+/* Copies the rows of a query on the source. The column `owner` becomes `new_owner`, because
+ * experiments and trials have other ids in each store. */
 static RgStatus copy_rows(Merge *m, const Copy *copy, const char *owner, int64_t new_owner,
                           RgError *error) {
     sqlite3_stmt *insert = NULL;
@@ -113,7 +112,7 @@ static RgStatus copy_rows(Merge *m, const Copy *copy, const char *owner, int64_t
     return rg_rows_close(rows, status, error);
 }
 
-/* The target's experiment of that name, copied from the source's where there is none. */
+/* The target's experiment with that name, copied from the source if absent. */
 static RgStatus merge_experiment(Merge *m, const Match *match, int64_t *id, RgError *error) {
     RgRows *rows =
         rg_rows_open(m->target, "experiments", "SELECT id FROM experiments WHERE name = ?1");
@@ -131,7 +130,7 @@ static RgStatus merge_experiment(Merge *m, const Match *match, int64_t *id, RgEr
     return RG_OK;
 }
 
-/* Put the source's record of a trial in place of the target's, if there is one. */
+/* Replaces the target's record of a trial, if any, by the source's. */
 static RgStatus take_rows(Merge *m, const Match *match, RgError *error) {
     static const char *const tables[] = {"readings",  "metrics",          "evaluations",
                                          "responses", "evaluation_times", "weights"};
@@ -140,7 +139,8 @@ static RgStatus take_rows(Merge *m, const Match *match, RgError *error) {
     if (match->target) {
         char *text =
             rg_string_format("DELETE FROM trials WHERE id = %lld", (long long)match->target);
-        bool good = sqlite3_exec(m->to, text, NULL, NULL, NULL) == SQLITE_OK; /* and what it owns */
+        bool good = sqlite3_exec(m->to, text, NULL, NULL, NULL) == SQLITE_OK; /* and everything it
+                                                                               * owns */
         free(text);
         if (!good)
             return rg_store_refused(m->target, "merge", error);
@@ -158,7 +158,8 @@ static RgStatus take_rows(Merge *m, const Match *match, RgError *error) {
     int64_t trial = sqlite3_last_insert_rowid(m->to);
     for (int i = 0; i < TABLES && status == RG_OK; i++) {
         bool has;
-        status = rg_rows_has_table(m->source, tables[i], &has, error); /* older ones have fewer */
+        status = rg_rows_has_table(m->source, tables[i], &has, error); /* older stores do not have
+                                                                        * all tables */
         if (status != RG_OK || !has)
             continue;
         char *query = rg_string_format("SELECT * FROM %s%s WHERE trial = ?1", tables[i],
@@ -170,8 +171,8 @@ static RgStatus take_rows(Merge *m, const Match *match, RgError *error) {
     return status;
 }
 
-/* Values of pairs and answers of judges, where the source has any. Each row carries its own proof;
- * a query that was answered comes before one that was only asked. */
+/* Merges the caches: values of pairs and answers of judges, if the source has any. Each row
+ * contains its own proof. An answered request takes precedence over one that was only sent. */
 static RgStatus merge_shelves(Merge *m, RgError *error) {
     static const Copy copies[] = {
         {"INSERT OR IGNORE INTO", "pair_values", "SELECT * FROM pair_values", 0},
@@ -191,7 +192,7 @@ static RgStatus merge_shelves(Merge *m, RgError *error) {
 
 /* ---- files ---- */
 
-/* Both paths of a trial's file; does the source have it? */
+/* Both paths of a trial's file. Returns whether the source has it. */
 static bool has_file(const Merge *m, const char *key, RgWeightsFile file, char **from, char **to) {
     *from = rg_weights_path(rg_store_path(m->source), key, file);
     *to = rg_weights_path(rg_store_path(m->target), key, file);
@@ -205,7 +206,7 @@ static RgStatus make_folder(Merge *m, RgError *error) {
     return rg_folder_make(m->target_folder, error);
 }
 
-/* Final weights; a store that was passed on without its folder has none. */
+/* Copies final weights. A store that was copied without its folder has none. */
 static RgStatus copy_weights(Merge *m, const Match *match, RgError *error) {
     char *from, *to;
     RgStatus status = RG_OK;
@@ -224,12 +225,12 @@ static RgStatus copy_weights(Merge *m, const Match *match, RgError *error) {
     return status;
 }
 
-/* The rows that they belong to are not in the target. */
+/* Removes copied weights after a failure: the target does not have their rows. */
 static void remove_copies(const Merge *m) {
     for (int i = 0; i < m->copy_count; i++)
         unlink(m->copies[i]);
     if (m->folder_made)
-        rmdir(m->target_folder); /* where it is empty */
+        rmdir(m->target_folder); /* if it is empty */
 }
 
 static RgStatus same_content(const char *a, const char *b, bool *same, RgError *error) {
@@ -243,7 +244,7 @@ static RgStatus same_content(const char *a, const char *b, bool *same, RgError *
     return status;
 }
 
-/* Weights of a trial that is done in both: the same, or the target lacks them and gets them. */
+/* Weights of a trial that is done in both stores: equal, or copied if the target has none. */
 static RgStatus agree_on_weights(Merge *m, const Match *match, RgError *error) {
     char *from, *to;
     RgStatus status = RG_OK;
@@ -260,11 +261,10 @@ static RgStatus agree_on_weights(Merge *m, const Match *match, RgError *error) {
     if (!same && status == RG_OK)
         status = rg_weights_check(m->target, match->target, RG_WEIGHTS_FINAL, to, &unused, error);
     if (!same && status == RG_OK)
-        status =
-            rg_fail(error, RG_E_STORE,
-                    "%s: %s, seed %lld (key %s) has other weights than %s: the two stores hold "
-                    "different results of one trial",
-                    from, match->label, (long long)match->seed, match->key, to);
+        status = rg_fail(error, RG_E_STORE,
+                         "%s: %s, seed %lld (key %s) has different weights from %s: the two stores "
+                         "hold different results for the same trial",
+                         from, match->label, (long long)match->seed, match->key, to);
     free(from);
     free(to);
     return status;
@@ -285,15 +285,15 @@ static RgStatus settle_checkpoint(Merge *m, const Settlement *s, RgError *error)
         if (status == RG_OK)
             status = rg_weights_copy(m->source, s->source, RG_WEIGHTS_CHECKPOINT, from, to, error);
     } else if (!s->source) {
-        rg_file_remove(to); /* of a trial that is done, or that starts afresh */
+        rg_file_remove(to); /* of a done trial, or one that starts from the beginning */
     }
     free(from);
     free(to);
     return status;
 }
 
-/* An unfinished trial whose checkpoint is damaged comes without it, and the target's record of it,
- * if there is one, stays. */
+/* An unfinished trial with a damaged checkpoint is merged without it. If the target has a record of
+ * the trial, it keeps that. */
 static RgStatus look_at_checkpoint(const Merge *m, Match *match, RgError *error) {
     bool missing;
     RgError why = {0};
@@ -303,7 +303,8 @@ static RgStatus look_at_checkpoint(const Merge *m, Match *match, RgError *error)
     if (match->source_lost)
         rg_notice("%s; %s, seed %lld of experiment %s is merged without it%s", why.text,
                   match->label, (long long)match->seed, match->experiment,
-                  match->target ? ", and the target's record stays" : ", and will start afresh");
+                  match->target ? ", and the target keeps its record"
+                                : ", and will start from the beginning");
     return status == RG_OK || match->source_lost ? RG_OK : rg_fail(error, status, "%s", why.text);
 }
 
@@ -318,7 +319,7 @@ static RgStatus agree(Merge *m, const Match *match, RgError *error) {
     RgStatus status = RG_OK;
     if (worst)
         status = rg_fail(error, RG_E_STORE,
-                         "%s: %s, seed %lld (key %s) of experiment %s is another result than in "
+                         "%s: %s, seed %lld (key %s) of experiment %s has a different result from "
                          "%s: %s %s at step %lld",
                          rg_store_path(m->source), match->label, (long long)match->seed, match->key,
                          match->experiment, rg_store_path(m->target), worst->name,
@@ -336,8 +337,8 @@ static RgStatus take(Merge *m, const Match *match, RgError *error) {
     return RG_OK;
 }
 
-/* Of records that are equally far the source's is taken, so that a merge that was killed before it
- * copied the checkpoint does so when it is run again. */
+/* Of records with equally many steps the source's is taken. So a merge that was killed before
+ * copying the checkpoint copies it when repeated. */
 static RgStatus merge_match(Merge *m, const Match *match, RgError *error) {
     bool further =
         match->source_done || (!match->source_lost && match->source_step >= match->target_step);
@@ -358,7 +359,7 @@ static int64_t last_step(const RgRows *rows, int column) {
     return rg_rows_type(rows, column) == RG_VALUE_NULL ? -1 : rg_rows_integer(rows, column);
 }
 
-/* The target's record of a trial. */
+/* Finds the target's record of a trial. */
 static RgStatus find_match(Merge *m, Match *match, RgError *error) {
     RgRows *rows = rg_rows_open(m->target, "trials",
                                 "SELECT" TRIAL_COLUMNS " FROM trials t JOIN experiments e"
@@ -392,7 +393,7 @@ static RgStatus merge_row(Merge *m, RgRows *rows, RgError *error) {
     return status;
 }
 
-/* The source's trial `only`, or all where it is 0. */
+/* Merges the source's trial `only`; 0: all trials. */
 static RgStatus merge_trials(Merge *m, int64_t only, RgError *error) {
     RgRows *rows = rg_rows_open(
         m->source, "trials",
@@ -419,7 +420,7 @@ static RgStatus open_source(Merge *m, const char *path, bool whole, RgError *err
     return whole ? rg_store_verify(m->source, RG_VERIFY_ALL, error) : RG_OK;
 }
 
-/* The caches' tables are made by opening them. */
+/* Opening the caches creates their tables. */
 static RgStatus prepare_target(Merge *m, RgError *error) {
     RgReferenceCache *pairs;
     RgJudgeCache *answers;
@@ -431,7 +432,7 @@ static RgStatus prepare_target(Merge *m, RgError *error) {
     return RG_OK;
 }
 
-/* Of a source whose file is damaged the record may be: the trial does not hang on it. */
+/* If the source is damaged, its last-run record may be, too; the trial does not depend on it. */
 static RgStatus merge_asked(Merge *m, int64_t only, bool whole, RgError *error) {
     RgError untold = {0};
     if (!only)
@@ -458,7 +459,7 @@ static RgStatus merge_rows(Merge *m, int64_t only, bool whole, RgError *error) {
     return status;
 }
 
-/* All trials of the source, or one; of a file that has to be whole, or not. */
+/* Merges all trials of the source, or one, from a file that must be intact, or need not be. */
 static RgStatus merge(RgStore *target, const char *source, int64_t trial, bool whole,
                       RgMergeCounts *counts, RgError *error) {
     Merge m = {.target = target, .to = rg_store_database(target), .hold = -1};

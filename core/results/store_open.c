@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Opening and closing a results store: schema, versions, a file that is made or that nobody trusts.
- */
+/* Opening and closing a results store: schema, versions, new files, and untrusted files. */
 #include "core/files.h"
 #include "core/notice.h"
 #include "core/results/store_internal.h"
@@ -12,26 +11,26 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Kept in the file's header (PRAGMA application_id, user_version): "RgSt", and the schema's
- * version, to be raised with every change that an older program would misread. */
+/* Stored in the file's header (PRAGMA application_id, user_version): "RgSt", and the schema's
+ * version. Raise it with every change that an older program would misread. */
 #define STORE_APPLICATION 0x52675374
 #define STORE_VERSION     6
 
-/* Values are NULL where the number is not one (NaN), as SQLite has no NaN. Metrics of evaluations
- * are rows of `metrics` named "eval/<name>". Times are UTC. Tables are STRICT: a column holds what
- * its type says. Those of stores before version 3 are not, and readers check all of them alike (see
- * rows.c, which has a rule for every column). */
+/* Values are NULL for NaN, which SQLite does not have. Metrics of evaluations are rows of `metrics`
+ * named "eval/<name>". Times are UTC. Tables are STRICT: values have the column's type. Tables of
+ * stores before version 3 are not, so readers check all of them (rows.c has a rule for every
+ * column). */
 static const char schema[] =
     /* config: resolved settings of the whole experiment, a flat JSON object path → value */
     "CREATE TABLE experiments ("
     "  id INTEGER PRIMARY KEY, name TEXT UNIQUE, config TEXT, created TEXT)"
     "  STRICT;"
 
-    /* key: hash of resolved config, seed and version of the results; label: as tables and plots
-     * show it; status: running, finished, diverged or failed; reason: why it diverged or failed,
-     * else NULL; swept: JSON object of the swept options; provenance: version, commit, BLAS core,
-     * threads, host, ranks where there were several; selected: the evaluated step that is its
-     * result, from version 6 on, as an older program would take the last; NULL: the last. */
+    /* key: hash of resolved config, seed and version of the results; label: as shown in tables and
+     * plots; status: running, finished, diverged or failed; reason: why it diverged or failed, else
+     * NULL; swept: JSON object of the swept options; provenance: version, commit, BLAS core,
+     * threads, host, and ranks if there were several; selected (from version 6): the
+     * evaluated step that is its result; NULL: the last. */
     "CREATE TABLE trials ("
     "  id INTEGER PRIMARY KEY, experiment INTEGER REFERENCES experiments ON DELETE CASCADE,"
     "  key TEXT, algorithm TEXT, label TEXT, seed INTEGER, status TEXT, reason TEXT, swept TEXT,"
@@ -39,7 +38,7 @@ static const char schema[] =
     "  UNIQUE (experiment, key)) STRICT;"
 
     /* The meter after each step: totals since the trial began. flops, tokens and so on are counts,
-     * seconds leave evaluation out, peak_memory is in bytes; evaluated: 1 where the step was also
+     * seconds exclude evaluation, peak_memory is in bytes; evaluated: 1 if the step was also
      * evaluated. */
     "CREATE TABLE readings ("
     "  trial INTEGER REFERENCES trials ON DELETE CASCADE, step INTEGER, flops REAL, seconds REAL,"
@@ -50,7 +49,7 @@ static const char schema[] =
     "CREATE TABLE metrics ("
     "  trial INTEGER REFERENCES trials ON DELETE CASCADE, step INTEGER, name TEXT, value REAL,"
     "  PRIMARY KEY (trial, step, name)) WITHOUT ROWID, STRICT;"
-    /* One metric over steps, of one trial or of all, without touching the table. */
+    /* One metric over steps, of one trial or of all, without reading the table. */
     "CREATE INDEX metrics_by_name ON metrics (name, trial, step, value);"
 
     /* One number per item (test prompt or context) of an evaluation, for paired comparisons. */
@@ -62,29 +61,29 @@ static const char schema[] =
     "  trial INTEGER REFERENCES trials ON DELETE CASCADE, step INTEGER, item INTEGER,"
     "  prompt TEXT, response TEXT, PRIMARY KEY (trial, step, item)) STRICT;";
 
-/* Made when a store is opened for writing, so that older ones have it too. Not among the results,
- * as it is different each time. */
+/* Created when a store is opened for writing, so that older ones get it, too. Not part of the
+ * results, as it differs each time. */
 static const char times_schema[] =
     "CREATE TABLE IF NOT EXISTS evaluation_times ("
     "  trial INTEGER REFERENCES trials ON DELETE CASCADE, step INTEGER, seconds REAL,"
     "  PRIMARY KEY (trial, step)) WITHOUT ROWID, STRICT";
 
-/* The same, from version 4 on: an older program would train on, and leave sums that are wrong.
- * file: final or checkpoint. Of a checkpoint there are two while it is being replaced. */
+/* The same, from version 4 on: an older program would continue training and leave wrong sums. file:
+ * final or checkpoint. A checkpoint has two sums while it is being replaced. */
 static const char weights_schema[] =
     "CREATE TABLE IF NOT EXISTS weights ("
     "  trial INTEGER REFERENCES trials ON DELETE CASCADE, file TEXT, sha256 TEXT,"
     "  PRIMARY KEY (trial, file, sha256)) WITHOUT ROWID, STRICT";
 
-/* What the config that was run last asks for (last_run.h), from version 5 on: an older program
- * would run another, and leave a record that is wrong. */
+/* The trials of the last run's config (last_run.h), from version 5 on: an older program would run
+ * another config and leave a wrong record. */
 static const char last_run_schema[] =
     "CREATE TABLE IF NOT EXISTS last_run ("
     "  experiment INTEGER REFERENCES experiments ON DELETE CASCADE, key TEXT,"
     "  PRIMARY KEY (experiment, key)) WITHOUT ROWID, STRICT";
 
-/* Milliseconds to wait for the transactions of others. Those who write the same run may be stopped
- * in one for a while, or wait for a slow disk. */
+/* Milliseconds to wait for other transactions. Processes of the same run may be suspended in one
+ * for a while, or wait for a slow disk. */
 enum { PATIENCE = 10000, PATIENCE_OF_WRITERS = 600000 };
 
 RgStatus rg_store_refused(const RgStore *store, const char *doing, RgError *error) {
@@ -100,13 +99,13 @@ RgStatus rg_store_refused(const RgStore *store, const char *doing, RgError *erro
         break;
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-        why = "another process holds it locked";
+        why = "another process has locked it";
         break;
     case SQLITE_NOTADB:
         why = "it is not an SQLite file";
         break;
     case SQLITE_CORRUPT:
-        why = "the file is damaged; regatta check-store tells what can be saved";
+        why = "the file is damaged; regatta check-store reports what can be recovered";
         break;
     case SQLITE_CANTOPEN:
     case SQLITE_IOERR:
@@ -123,7 +122,7 @@ static bool run_text(RgStore *store, const char *text) {
     return sqlite3_exec(store->database, text, NULL, NULL, NULL) == SQLITE_OK;
 }
 
-/* Bytes of the path of the first folder above the file that is not there; 0: all are. */
+/* Length of the path of the topmost missing folder above the file; 0: none is missing. */
 static size_t missing_from(const char *path) {
     char *folder = rg_string_copy(path);
     size_t first = 0;
@@ -148,15 +147,15 @@ static char *immutable_uri(const char *path) {
     return uri;
 }
 
-/* SQLite's own waiting sleeps longer from try to try, up to a tenth of a second, where those who
- * write side by side hold a transaction for a millisecond. */
+/* SQLite's own waiting increases the delay up to a tenth of a second, while concurrent writers hold
+ * a transaction for a millisecond. */
 static int wait_for_others(void *context, int tries) {
     (void)context;
     usleep(1000);
     return tries < PATIENCE_OF_WRITERS;
 }
 
-/* Nothing that is written in the file is run, and no page of it is taken to be well formed. See
+/* Runs nothing that is stored in the file, and assumes no page to be well formed. See
  * sqlite.org/security.html, "Untrusted SQLite database files". */
 static void distrust(sqlite3 *database) {
     sqlite3_db_config(database, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
@@ -188,7 +187,7 @@ static RgStatus open_database(RgStore *store, bool writable, RgError *error) {
 }
 
 /* SQLite cannot read a WAL file in a folder where it may not create its shared memory. A store that
- * was closed in order has no log beside it, and then can be read as it stands. */
+ * was closed properly has no log and can be read without one. */
 static RgStatus reopen_immutable(RgStore *store, RgError *error) {
     char *log = rg_string_format("%s-wal", store->path), *uri = immutable_uri(store->path);
     RgStatus status = RG_OK;
@@ -216,7 +215,7 @@ static RgStatus create_schema(RgStore *store, RgError *error) {
     return done ? RG_OK : rg_store_refused(store, "create the results store", error);
 }
 
-/* What says whose file it is. Whether it can be read at all shows here, too. */
+/* What identifies the file. Reading it also shows whether the file is readable at all. */
 typedef struct SchemaMarks {
     int64_t application, version, tables;
 } SchemaMarks;
@@ -232,8 +231,7 @@ static RgStatus read_marks(RgStore *store, SchemaMarks *marks, RgError *error) {
     return rg_rows_close(rows, RG_OK, error);
 }
 
-/* A results store has tables and indices only. What else a file may bring is code of whoever made
- * it. */
+/* A results store has only tables and indices. Anything else in a file is code by its author. */
 static RgStatus check_parts(RgStore *store, RgError *error) {
     RgRows *rows = rg_rows_open(
         store, "any",
@@ -241,21 +239,21 @@ static RgStatus check_parts(RgStore *store, RgError *error) {
         " WHERE type NOT IN ('table', 'index') OR (type = 'table' AND rootpage < 1) LIMIT 1");
     if (rg_rows_next(rows))
         rg_rows_refuse(rows,
-                       "contains a %s, which no results store does: it was not written by regatta "
-                       "alone, and is not opened",
+                       "contains a %s, which no results store does: another program changed it, so "
+                       "it is not opened",
                        rg_rows_text(rows, 0));
     return rg_rows_close(rows, RG_OK, error);
 }
 
-/* SQLite refuses a file that has fewer pages than its header says, unless the schema may be
- * written, which it may not on a connection that only reads. */
+/* SQLite refuses a file with fewer pages than its header says, unless the schema may be written,
+ * which is impossible on a read-only connection. */
 static RgStatus read_short_file(RgStore *store, SchemaMarks *marks, RgError *error) {
     sqlite3_db_config(store->database, SQLITE_DBCONFIG_DEFENSIVE, 0, NULL);
     run_text(store, "PRAGMA writable_schema = ON");
     return read_marks(store, marks, error);
 }
 
-/* Is it ours, and of a version that we know? An empty file is made ours when writing. */
+/* Checks that it is a results store of a known version. An empty file becomes one when writing. */
 static RgStatus check_schema(RgStore *store, bool writable, RgError *error) {
     SchemaMarks marks = {0};
     RgStatus status = read_marks(store, &marks, error);
@@ -281,7 +279,7 @@ static RgStatus check_schema(RgStore *store, bool writable, RgError *error) {
     return check_parts(store, error);
 }
 
-/* An older store has now what this version writes. */
+/* An older store now has what this version writes. */
 static RgStatus raise_version(RgStore *store, RgError *error) {
     SchemaMarks marks = {0};
     RG_TRY(read_marks(store, &marks, error));
@@ -291,7 +289,7 @@ static RgStatus raise_version(RgStore *store, RgError *error) {
     return good ? RG_OK : rg_store_refused(store, "open the results store", error);
 }
 
-/* Give the file the tables that every store has that is written. */
+/* Creates the tables that every writable store has. */
 static RgStatus prepare_tables(RgStore *store, RgError *error) {
     if (sqlite3_db_readonly(store->database, "main"))
         return rg_fail(error, RG_E_STORE,
@@ -303,7 +301,7 @@ static RgStatus prepare_tables(RgStore *store, RgError *error) {
         !run_text(store, times_schema) || !run_text(store, weights_schema) ||
         !run_text(store, last_run_schema))
         return rg_store_refused(store, "open the results store", error);
-    if (strcmp(rg_rows_readings(store), "readings") != 0 && /* of the first version */
+    if (strcmp(rg_rows_readings(store), "readings") != 0 && /* a store of the first version */
         !run_text(store, "ALTER TABLE readings ADD COLUMN dataset_responses INTEGER"))
         return rg_store_refused(store, "open the results store", error);
     if (strcmp(rg_rows_trials(store), "trials") != 0 && /* before version 6 */
@@ -321,7 +319,7 @@ static RgStatus connect_database(RgStore *store, bool writable, RgError *error) 
     return rg_store_prepare(store, error);
 }
 
-/* Where a lock was taken for a file that is not there yet, the store is made here. */
+/* If a lock was taken for a file that does not exist yet, the store is created here. */
 static RgStatus open_store(RgStore *store, bool writable, RgError *error) {
     RgStatus status = RG_OK;
     store->made_from = writable ? missing_from(store->path) : 0;
@@ -366,9 +364,9 @@ RgStatus rg_store_wake(RgStore *store, RgError *error) {
     return status;
 }
 
-/* A connection that only reads makes a log and its index, and cannot remove them when it is the
- * last. One that may write does, where nobody else has the store open, and where the log is empty
- * it writes nothing. */
+/* A read-only connection creates a log and its index but cannot remove them when it is the last. A
+ * writable one can, if no other process has the store open. If the log is empty, it writes
+ * nothing. */
 static void remove_empty_log(const RgStore *store) {
     struct stat about;
     sqlite3 *database = NULL;
@@ -376,7 +374,7 @@ static void remove_empty_log(const RgStore *store) {
     if (stat(log, &about) == 0 && about.st_size == 0 && access(store->path, W_OK) == 0 &&
         sqlite3_open_v2(store->path, &database, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK) {
         distrust(database);
-        sqlite3_exec(database, "PRAGMA schema_version", NULL, NULL, NULL); /* takes up the log */
+        sqlite3_exec(database, "PRAGMA schema_version", NULL, NULL, NULL); /* reads the log */
     }
     sqlite3_close(database);
     free(log);
@@ -393,7 +391,7 @@ void rg_store_close(RgStore *store) {
     free(store);
 }
 
-/* From the store's own folder up to the first that was made, as far as they are empty. */
+/* Removes the folders that were created, from the store's own one up, if they are empty. */
 static void remove_folders(const RgStore *store) {
     char *path = rg_string_copy(store->path), *slash;
     while (store->made_from > 0 && (slash = strrchr(path, '/')) &&
@@ -441,13 +439,12 @@ typedef struct Verifying {
 
 static int tell_of_verifying(void *context) {
     Verifying *verifying = context;
-    rg_wait_tell(&verifying->wait, "%s: is being read through, whether it is damaged",
-                 verifying->path);
+    rg_wait_tell(&verifying->wait, "%s: being checked for damage", verifying->path);
     return 0;
 }
 
 RgStatus rg_store_verify(RgStore *store, RgVerification how, RgError *error) {
-    const int operations = 1000000; /* of SQLite's, between looks at the clock */
+    const int operations = 1000000; /* of SQLite, between looks at the clock */
     Verifying verifying = {store->path, rg_wait_begin()};
     sqlite3_progress_handler(store->database, operations, tell_of_verifying, &verifying);
     RgRows *rows =
@@ -456,9 +453,9 @@ RgStatus rg_store_verify(RgStore *store, RgVerification how, RgError *error) {
                          ? "SELECT integrity_check AS \"any.text\" FROM pragma_integrity_check(1)"
                          : "SELECT quick_check AS \"any.text\" FROM pragma_quick_check(1)");
     if (rg_rows_next(rows) && strcmp(rg_rows_text(rows, 0), "ok") != 0)
-        rg_rows_refuse(rows,
-                       "the file is damaged: regatta check-store tells where, and what can be "
-                       "saved");
+        rg_rows_refuse(
+            rows,
+            "the file is damaged: regatta check-store reports where, and what can be recovered");
     sqlite3_progress_handler(store->database, 0, NULL, NULL);
     return rg_rows_close(rows, RG_OK, error);
 }

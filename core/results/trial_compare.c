@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Comparing trials: everything that a trial's record holds is read as one sorted list of (name,
- * step, item, value), and the two lists are walked side by side. */
+/* Comparing trials: a trial's record is read as one sorted list of (name, step, item, value), and
+ * two lists are traversed in parallel. */
 #include "core/results/trial_compare.h"
 
 #include "core/results/rows.h"
@@ -12,8 +12,8 @@
 #define READING(column) "SELECT '" #column "', step, 0, " #column " FROM readings WHERE trial = ?1"
 #define AND             " UNION ALL "
 
-/* Costs that a store of the first version does not have are left out. A response is
- * compared together with its prompt. */
+/* Costs that stores of the first version do not have are omitted. A response is compared together
+ * with its prompt. */
 static const char rows_text[] =
     "SELECT name AS \"any.text\", step AS \"any.integer\", 0 AS \"any.integer\", value AS"
     " \"any.value\" FROM metrics WHERE trial = ?1" AND /**/
@@ -30,7 +30,7 @@ AND READING(hessian_products) AND /**/
 
 typedef struct Rows {
     RgRows *rows;
-    bool more; /* is there a row in hand? */
+    bool more; /* whether there is a current row */
 } Rows;
 
 static void rows_next(Rows *rows) {
@@ -50,7 +50,7 @@ static const char *row_name(const Rows *rows) {
     return rg_rows_text(rows->rows, 0);
 }
 
-/* Where the rows in hand stand to each other in the order of both lists. */
+/* Order of the two current rows in the common list. */
 static int order(const Rows *a, const Rows *b) {
     if (!a->more || !b->more)
         return a->more ? -1 : 1;
@@ -62,7 +62,7 @@ static int order(const Rows *a, const Rows *b) {
     return names;
 }
 
-/* |a − b|; 0 for the same bits; an integer and the real of the same value are the same. */
+/* a − b|; 0 for the same bits. An integer equals the real of the same value. */
 static double difference(const Rows *a, const Rows *b) {
     RgValueType left = rg_rows_type(a->rows, 3), right = rg_rows_type(b->rows, 3);
     if (left == RG_VALUE_NULL || right == RG_VALUE_NULL)
@@ -77,7 +77,7 @@ static double difference(const Rows *a, const Rows *b) {
     return isfinite(x) && isfinite(y) ? fabs(x - y) : INFINITY;
 }
 
-/* The magnitude of the number in hand; 0 where there is none. */
+/* Magnitude of the current number; 0 if there is none. */
 static double magnitude(const Rows *rows) {
     RgValueType type = rg_rows_type(rows->rows, 3);
     if (type != RG_VALUE_REAL && type != RG_VALUE_INTEGER)
@@ -97,8 +97,9 @@ static RgMeasureDifference *measure(RgTrialComparison *comparison, const char *n
     return &comparison->measures[count];
 }
 
-/* The last of so many measures is complete. How far a sampler in bf16 is from fp32 is itself a
- * difference, of log-probabilities, which a small change may change wholly: it is held in nats. */
+/* Completes the last of `count` measures. The difference of a bf16 sampler from fp32 is itself a
+ * difference of log-probabilities, which a small change may change completely. So it is compared in
+ * nats, not relatively. */
 static void end_measure(RgTrialComparison *comparison, int count, double scale) {
     static const char difference[] = "eval/sampler_";
     if (count > 0 &&
@@ -108,8 +109,8 @@ static void end_measure(RgTrialComparison *comparison, int count, double scale) 
         comparison->measures[count - 1].largest /= scale > 0 ? scale : 1;
 }
 
-/* Count what stands in hand, and step over it. `scale` is of the measure in hand: its differences
- * become relative when all its rows have been seen. */
+/* Counts the current rows and moves on. `scale` belongs to the current measure: its differences
+ * become relative after all its rows. */
 static void take_rows(Rows *a, Rows *b, RgTrialComparison *comparison, double *scale) {
     int sign = order(a, b), before = comparison->count;
     const Rows *first = sign <= 0 ? a : b;

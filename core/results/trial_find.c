@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* One query, and messages about its having no row or more than are wanted. */
+/* Queries for trials, and messages if there is none or more than one. */
 #include "core/results/trial_find.h"
 
 #include "core/results/rows.h"
@@ -39,7 +39,7 @@ static void read_row(RgRows *from, RgTrialRow *row) {
         *texts[i] = rg_rows_text_copy(from, 3 + i);
 }
 
-/* The first labels, for a message. */
+/* Lists the first labels, for a message. */
 static RgStatus list(RgStore *store, char text[512], RgError *error) {
     RgRows *rows =
         rg_rows_open(store, "trials", "SELECT label FROM trials GROUP BY label ORDER BY min(id)");
@@ -54,16 +54,16 @@ static RgStatus none(RgStore *store, const char *name, int64_t seed, RgError *er
     RG_TRY(list(store, labels, error));
     if (seed >= 0)
         snprintf(with_seed, sizeof with_seed, " and seed %lld", (long long)seed);
-    return rg_fail(error, RG_E_USAGE, "%s: no trial has label or key \"%s\"%s: there is %s",
+    return rg_fail(error, RG_E_USAGE, "%s: no trial has label or key \"%s\"%s: the store has %s",
                    rg_store_path(store), name, with_seed, labels[0] ? labels : "no trial");
 }
 
 RgStatus rg_trial_refuse_several(RgStore *store, const char *name, const RgTrialRow *a,
                                  const RgTrialRow *b, RgError *error) {
-    const char *how = a->seed != b->seed ? "say which by --seed"
+    const char *how = a->seed != b->seed ? "choose one by --seed"
                       : strcmp(a->experiment, b->experiment) != 0
-                          ? "say which by --experiment"
-                          : "say which by --where, or name one by its key";
+                          ? "choose one by --experiment"
+                          : "choose one by --where or by its key";
     return rg_fail(error, RG_E_USAGE,
                    "%s: more than one trial is called \"%s\": %s (seed %lld of %s, key %s; seed "
                    "%lld of %s, key %s; ...)",
@@ -71,7 +71,7 @@ RgStatus rg_trial_refuse_several(RgStore *store, const char *name, const RgTrial
                    (long long)b->seed, b->experiment, b->key);
 }
 
-/* A store of which any label is none is not to be believed in others. */
+/* If any label in a store is invalid, the other labels are not trusted, either. */
 static RgStatus check_labels(RgStore *store, RgError *error) {
     RgRows *rows = rg_rows_open(store, "trials", "SELECT id, key, label FROM trials");
     while (rg_rows_next(rows))
@@ -118,7 +118,7 @@ RgStatus rg_trial_find(RgStore *store, const char *experiment, const char *name,
                           : rg_trial_refuse_several(store, name, &rows.at[0], &rows.at[1], error);
     if (status == RG_OK) {
         *row = rows.at[0];
-        rows.count = 0; /* what it holds is the caller's now */
+        rows.count = 0; /* the caller now owns its content */
     }
     rg_trial_rows_clear(&rows);
     return status;

@@ -1,25 +1,26 @@
 /* SPDX-License-Identifier: MIT */
-/* Finding trials in a store, by what people call them. */
+/* Finding trials in a store by label or key.
+ *
+ * Threads: as the store. */
 #ifndef RG_CORE_RESULTS_TRIAL_FIND_H
 #define RG_CORE_RESULTS_TRIAL_FIND_H
 
 #include "core/results/store.h"
 
-/* A trial's row; texts are malloc'd, and NULL where the store has NULL. */
+/* A trial's row. Texts are malloc'd, and NULL if NULL in the store. */
 typedef struct RgTrialRow {
     int64_t id, seed, experiment_id;
     char *experiment, *key, *algorithm, *label, *status, *reason, *swept, *config, *provenance,
         *updated;
 } RgTrialRow;
 
-/* The trial whose key or label is `name`: of `experiment`, or of whichever has it where that is
- * NULL; with `seed`, or with any where that is −1. RG_E_USAGE when there is none, or when several
- * answer to it: the message tells what sets them apart. */
+/* The trial with key or label `name`, in `experiment` (NULL: any) and with `seed` (−1: any).
+ * RG_E_USAGE if there is none, or several; the message gives their difference. */
 RgStatus rg_trial_find(RgStore *store, const char *experiment, const char *name, int64_t seed,
                        RgTrialRow *row, RgError *error);
 void rg_trial_row_clear(RgTrialRow *row);
 
-/* All of that name, as many as there are; RG_E_USAGE when there is none. */
+/* All trials with that name; RG_E_USAGE if there is none. */
 typedef struct RgTrialRows {
     RgTrialRow *at;
     int count;
@@ -28,11 +29,11 @@ RgStatus rg_trial_find_all(RgStore *store, const char *experiment, const char *n
                            RgTrialRows *rows, RgError *error);
 void rg_trial_rows_clear(RgTrialRows *rows);
 
-/* RG_E_USAGE: two trials answer to `name`, and what sets them apart. */
+/* RG_E_USAGE: two trials match `name`; the message gives their difference. */
 RgStatus rg_trial_refuse_several(RgStore *store, const char *name, const RgTrialRow *a,
                                  const RgTrialRow *b, RgError *error);
 
-/* finished or diverged */
+/* Whether it is finished or diverged. */
 bool rg_trial_row_is_done(const RgTrialRow *row);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Comparing files of weights with the sums that the store keeps. */
+/* Comparing files of weights with the SHA-256 in the store. */
 #include "core/results/weights.h"
 
 #include "core/files.h"
@@ -14,7 +14,7 @@
 static const char *const file_names[] = {
     [RG_WEIGHTS_FINAL] = "final", [RG_WEIGHTS_CHECKPOINT] = "checkpoint"};
 
-/* Is the sum of the file at `path` one that the rows give? None: it is not known. */
+/* Whether the SHA-256 of the file at `path` is among the rows. Without rows it is unknown. */
 static RgStatus compare(RgRows *rows, const char *path, const char *sha256, RgError *error) {
     char expected[RG_SHA256_TEXT] = "";
     bool same = false;
@@ -29,7 +29,7 @@ static RgStatus compare(RgRows *rows, const char *path, const char *sha256, RgEr
                          sha256, expected);
 }
 
-/* The sums that the store knows of a trial's file; NULL in a store of an older program. */
+/* The SHA-256 of a trial's file in the store; NULL in an older store. */
 static RgStatus open_sums(RgStore *store, int64_t trial, RgWeightsFile file, RgRows **rows,
                           RgError *error) {
     bool has;
@@ -102,8 +102,8 @@ RgStatus rg_weights_copy(RgStore *store, int64_t trial, RgWeightsFile file, cons
     return status;
 }
 
-/* Of "results/x/0123456789abcdef.safetensors" the key and the store "results/x.db", malloc'd; false
- * where it is no such path. */
+/* Splits "results/x/0123456789abcdef.safetensors" into the key and the store "results/x.db",
+ * malloc'd. False for any other path. */
 static bool split(const char *path, char key[17], char **store) {
     static const char ending[] = ".safetensors", folder_ending[] = ".weights";
     const char *slash = strrchr(path, '/');

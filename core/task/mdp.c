@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is exact about a tabular process: linear systems in its policy's transition matrix. */
+/* Exact solutions of a tabular MDP: linear systems in the policy's transition matrix. */
 #include "core/task/mdp.h"
 
 #include "core/tensor/lapack.h"
@@ -72,7 +72,7 @@ RgTensor *rg_mdp_action_value(RgTape *t, const RgMdp *mdp, RgTensor *reward, RgT
 
 /* ---- numbers ---- */
 
-/* 1 − γP_π in double: system [states, states] out. */
+/* 1 − γP_π in double, into system [states, states]. */
 static void fill_system(const RgMdp *p, const double *probability, double *system) {
     int64_t s = p->states;
     memset(system, 0, (size_t)(s * s) * sizeof *system);
@@ -87,7 +87,7 @@ static void fill_system(const RgMdp *p, const double *probability, double *syste
     }
 }
 
-/* A policy in evaluation: everything [states, actions] or [states]. */
+/* A policy under evaluation. All arrays are [states, actions] or [states]. */
 typedef struct Evaluation {
     const RgMdp *mdp;
     double *probability, *q, *value, *system;
@@ -107,8 +107,8 @@ static void evaluation_free(Evaluation *e) {
     free(e->system);
 }
 
-/* Q of the policy in e->probability: e->value comes as what a state gives at once, and becomes v.
- */
+/* Q of the policy in e->probability. e->value holds the immediate rewards of states, and becomes
+ * v. */
 static void evaluate(Evaluation *e, const RgReal *reward) {
     const RgMdp *p = e->mdp;
     fill_system(p, e->probability, e->system);
@@ -122,8 +122,8 @@ static void evaluate(Evaluation *e, const RgReal *reward) {
     }
 }
 
-/* log π of one state from preferences in place. The largest is taken off first: together with the
- * logarithm it would round at its own size, and probabilities would not add up to 1. */
+/* log π of one state from preferences, in place. The largest is subtracted first. Together with the
+ * logarithm it would round at its own magnitude, and probabilities would not sum to 1. */
 static void normalise(double *preference, int64_t count) {
     double most = -INFINITY, sum = 0;
     for (int64_t a = 0; a < count; a++)
@@ -134,8 +134,8 @@ static void normalise(double *preference, int64_t count) {
         preference[a] = preference[a] - most - log(sum);
 }
 
-/* One sweep: log_policy becomes that which is optimal for the Q of what it was. Returns the largest
- * change of a probability beyond what rounding makes of it, which grows with Q/β. */
+/* One sweep: replaces log_policy by the optimal policy for its Q. Returns the largest change of a
+ * probability beyond rounding, which grows with Q/β. */
 static double improve(Evaluation *e, const RgReal *reward, const RgReal *log_reference, double beta,
                       double *log_policy) {
     const RgMdp *p = e->mdp;
@@ -182,10 +182,10 @@ double rg_mdp_solve(const RgMdp *mdp, const RgReal *reward, const RgReal *log_re
     return change;
 }
 
-/* The greedy action of each state; true when one of them is new. Ties stay as they are. */
+/* The greedy action of each state. True if an action changed. Ties keep the old action. */
 static bool become_greedy(const Evaluation *e, int32_t *action) {
     const int64_t actions = e->mdp->actions;
-    const double gain = 1e-12; /* what rounding makes is no gain */
+    const double gain = 1e-12; /* smaller gains are rounding */
     bool changed = false;
     for (int64_t s = 0; s < e->mdp->states; s++) {
         const double *q = e->q + s * actions;

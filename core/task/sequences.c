@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Packed token sequences and labelled pairs: growing, copying and reading them. What the tokens
- * mean is not known here. */
+/* Packed token sequences and labelled pairs: appending, copying and reading. Independent of the
+ * meaning of tokens. */
 #include "core/task/sequences.h"
 
 #include <stdlib.h>
@@ -25,7 +25,8 @@ void rg_sequences_clear(RgSequences *s) {
     s->count = 0;
 }
 
-/* Room for `sequences` and `tokens` in all; doubles, so that appending is linear in the end. */
+/* Reserves memory for `sequences` and `tokens` in total. It doubles, so appending takes linear
+ * time. */
 static void reserve(RgSequences *s, int64_t sequences, int64_t tokens) {
     if (sequences > s->capacity) {
         s->capacity = sequences > 2 * s->capacity ? sequences : 2 * s->capacity;
@@ -55,7 +56,7 @@ void rg_sequences_append(RgSequences *s, const int32_t *prompt, int64_t prompt_l
 void rg_sequences_append_from(RgSequences *s, const RgSequences *source, int64_t index,
                               bool prompt_only) {
     RG_ASSERT(index >= 0 && index < source->count);
-    RG_ASSERT(s != source); /* growing would move what is being read */
+    RG_ASSERT(s != source); /* reallocation would move the source */
     rg_sequences_append(s, rg_sequence_prompt(source, index), source->prompt_length[index],
                         rg_sequence_response(source, index),
                         prompt_only ? 0 : rg_sequence_response_length(source, index));
@@ -139,7 +140,7 @@ void rg_pairs_destroy(RgPairs *pairs) {
 void rg_pairs_append_label(RgPairs *pairs, int preferred) {
     RG_ASSERT(preferred == 0 || preferred == 1);
     RG_ASSERT(2 * (pairs->count + 1) <= pairs->sequences->count);
-    /* Grows at powers of two; the sequences keep their own capacity. */
+    /* Grows at powers of two. The sequences have a capacity of their own. */
     if ((pairs->count & (pairs->count - 1)) == 0)
         pairs->preferred = rg_reallocate(
             pairs->preferred, pairs->count ? 2 * (size_t)pairs->count : 1, sizeof(uint8_t));

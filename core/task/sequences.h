@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* Prompts, responses and preference pairs as token sequences: the types in which environments,
- * algorithms and policies meet.
+/* Prompts, responses and preference pairs as token sequences: the types shared by environments,
+ * algorithms and policies.
  *
- * A sequence is a prompt followed by a response; both are runs of token ids in one packed array,
- * with no padding. In an enumerated environment a prompt is one token (the context's number) and a
- * response is one token (the response's number), so that every algorithm runs there unchanged. */
+ * A sequence is a prompt followed by a response. Both are runs of token ids in one packed array,
+ * without padding. In an enumerated environment a prompt is one token (the number of the context)
+ * and a response is one token (the number of the response), so every algorithm runs there
+ * unchanged.
+ *
+ * Threads: any number may read; appending needs exclusive access. */
 #ifndef RG_CORE_TASK_SEQUENCES_H
 #define RG_CORE_TASK_SEQUENCES_H
 
 #include "core/base.h"
 
-/* n sequences, packed. Sequence i is tokens[start[i] … start[i+1]−1]; its first prompt_length[i]
- * tokens are the prompt. Grows by rg_sequences_append; freed by rg_sequences_destroy. */
+/* n sequences, packed. Sequence i is tokens[start[i] … start[i+1]−1], and its first
+ * prompt_length[i] tokens are the prompt. rg_sequences_append appends; rg_sequences_destroy
+ * frees. */
 typedef struct RgSequences {
     int64_t count;
     int64_t *start;         /* [count + 1] */
@@ -20,7 +24,7 @@ typedef struct RgSequences {
     int64_t capacity, token_capacity;
 } RgSequences;
 
-/* Tokens that end a response besides the end token: [count], borrowed. */
+/* Tokens that end a response in addition to the end token: [count], borrowed. */
 typedef struct RgStopTokens {
     const int32_t *id;
     int64_t count;
@@ -31,14 +35,14 @@ void rg_sequences_destroy(RgSequences *sequences);
 void rg_sequences_clear(RgSequences *sequences); /* count 0; memory kept */
 void rg_sequences_append(RgSequences *sequences, const int32_t *prompt, int64_t prompt_length,
                          const int32_t *response, int64_t response_length);
-/* Append sequence `index` of `source`; with prompt_only its response is left out. */
+/* Appends sequence `index` of `source`, without its response if prompt_only. */
 void rg_sequences_append_from(RgSequences *sequences, const RgSequences *source, int64_t index,
                               bool prompt_only);
-/* Append pair `index` of `source`: its sequences 2·index and 2·index + 1. */
+/* Appends pair `index` of `source`: its sequences 2·index and 2·index + 1. */
 void rg_sequences_append_pair(RgSequences *sequences, const RgSequences *source, int64_t index);
 
-/* Sequences [first, last) as a batch of their own that borrows the tokens; `start` [last − first +
- * 1] is filled and borrowed too. */
+/* Sequences [first, last) as a batch that borrows the tokens. `start` [last − first + 1] is filled
+ * and borrowed too. */
 RgSequences rg_sequences_view(const RgSequences *s, int64_t first, int64_t last, int64_t *start);
 
 /* Views of one sequence. */
@@ -46,17 +50,17 @@ const int32_t *rg_sequence_prompt(const RgSequences *s, int64_t i);
 const int32_t *rg_sequence_response(const RgSequences *s, int64_t i);
 int64_t rg_sequence_length(const RgSequences *s, int64_t i); /* prompt and response */
 int64_t rg_sequence_response_length(const RgSequences *s, int64_t i);
-int64_t rg_sequences_response_tokens(const RgSequences *s); /* summed over all */
+int64_t rg_sequences_response_tokens(const RgSequences *s); /* sum over all sequences */
 int64_t rg_sequences_longest(const RgSequences *s);
 /* Whether sequences a and b have the same prompt. */
 bool rg_sequences_same_prompt(const RgSequences *s, int64_t a, int64_t b);
 uint64_t rg_sequences_hash(const RgSequences *s);
 
-/* In place of a label: nobody labels this pair. */
+/* In place of a label: the pair has none. */
 enum { RG_UNLABELLED = 2 };
 
-/* Labelled pairs: sequences 2i and 2i+1 share a prompt; `preferred[i]` is 0 or 1, which of the two
- * was preferred. */
+/* Labelled pairs: sequences 2i and 2i+1 share a prompt, and `preferred[i]` (0 or 1) is the
+ * preferred one. */
 typedef struct RgPairs {
     RgSequences *sequences; /* 2·count */
     uint8_t *preferred;     /* [count] */
@@ -65,12 +69,12 @@ typedef struct RgPairs {
 
 RgPairs *rg_pairs_create(void);
 void rg_pairs_destroy(RgPairs *pairs);
-/* The two sequences were appended to pairs->sequences already. */
+/* Adds the label of a pair that was already appended to pairs->sequences. */
 void rg_pairs_append_label(RgPairs *pairs, int preferred);
-/* Append the pairs of `drawn`, sequences 2i and 2i+1, that have a label: preferred
- * [drawn->count / 2] is 0, 1 or RG_UNLABELLED. */
+/* Appends those pairs of `drawn` (sequences 2i and 2i+1) that have a label. preferred [drawn->count
+ * / 2] is 0, 1 or RG_UNLABELLED. */
 void rg_pairs_append_labelled(RgPairs *pairs, const RgSequences *drawn, const uint8_t *preferred);
-/* The preferred one of each pair; the caller destroys. */
+/* The preferred response of each pair. The caller destroys the result. */
 RgSequences *rg_pairs_chosen(const RgPairs *pairs);
 
 #endif

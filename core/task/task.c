@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* How an environment's judge turns rewards into labels. The rewards themselves are the
- * environment's. */
+/* Turning rewards into labels by a judge's rules. The environment supplies the rewards. */
 #include "core/task/task.h"
 
 #include <math.h>

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* What an environment lends to an algorithm: prompts, pairs and a judge.
+/* A task: the prompts, pairs and judge that an environment provides to an algorithm.
  *
  * Algorithms see an environment only through this struct. All members are borrowed and outlive the
- * trial. */
+ * trial.
+ *
+ * Threads: one at a time. A judge may use threads of its own. */
 #ifndef RG_CORE_TASK_TASK_H
 #define RG_CORE_TASK_TASK_H
 
@@ -12,54 +14,53 @@
 #include "core/tensor/random.h"
 
 typedef struct RgTask {
-    const RgSequences *prompts;        /* training prompts; responses empty */
+    const RgSequences *prompts;        /* training prompts, with empty responses */
     const RgPairs *pairs;              /* offline preference data */
     const RgSequences *demonstrations; /* for supervised training */
-    int64_t expected_pairs;            /* that preparing will make, at most; 0: not known before */
-    int64_t response_limit;            /* most tokens of a sampled response */
-    int64_t tokens;                    /* ids that responses may have; 0: all of the policy's */
-    int32_t end_token;                 /* that ends a response, −1 where there is none */
-    RgStopTokens stop;                 /* that end sampled responses, too */
-    const RgSimulator *simulator;      /* environments of episodes, else NULL */
-    const RgMdp *mdp;                  /* where it is tabular and known, else NULL */
+    int64_t expected_pairs;            /* upper bound of the pairs to be prepared; 0: unknown */
+    int64_t response_limit;            /* maximum tokens of a sampled response */
+    int64_t tokens; /* token ids allowed in responses, 0 … tokens − 1; 0: all of the policy's */
+    int32_t end_token;            /* ends a response; −1: none */
+    RgStopTokens stop;            /* further tokens that end sampled responses */
+    const RgSimulator *simulator; /* environments with episodes, else NULL */
+    const RgMdp *mdp;             /* environments with a known tabular MDP, else NULL */
 
-    /* Reward of each response by the environment's judge: reward [sequences->count]. Deterministic.
-     * A judge that is asked elsewhere may fail, and says why. NULL: it only compares, and `label`
-     * is there. */
+    /* The judge's reward of each response: reward [sequences->count]. Deterministic. An external
+     * judge may fail; the error gives the reason. NULL: the judge only compares, and `label` is
+     * set. */
     RgStatus (*judge)(void *environment, const RgSequences *sequences, double *reward,
                       RgError *error);
     void *environment;
 
     /* How the judge labels a pair: Bradley-Terry, P(a preferred) = σ((r_a − r_b) / temperature),
-     * then flipped with probability label_noise. Temperature 0 takes the larger reward. */
+     * then flipped with probability label_noise. Temperature 0 prefers the larger reward. */
     double label_temperature;
     double label_noise;
 
-    /* How it does where that is not all, else NULL: the labels of rg_task_label, from the same
-     * numbers, but also RG_UNLABELLED for pairs that it does not label. */
+    /* Labels pairs in another way, else NULL: as rg_task_label, with the same random numbers, but
+     * pairs may also be RG_UNLABELLED. */
     RgStatus (*label)(void *environment, const RgSequences *sequences, RgRandom random,
                       uint8_t *preferred, RgError *error);
-    bool skips; /* the judge of a task without rewards may leave pairs without a label */
+    bool skips; /* the judge of a task without rewards may leave pairs unlabelled */
 
-    /* Who runs the trial together, or NULL. All of them ask for rewards and labels by the functions
-     * below; the first rank alone asks the judge. */
+    /* The process group that runs the trial, or NULL. All ranks call the functions below for
+     * rewards and labels; only rank 0 queries the judge. */
     RgProcessGroup *process_group;
 } RgTask;
 
-/* Rewards by the judge, which the task has: reward [sequences->count]. */
+/* The judge's rewards, for a task that has a judge: reward [sequences->count]. */
 RgStatus rg_task_judge(const RgTask *task, const RgSequences *sequences, double *reward,
                        RgError *error);
 
 /* Probability that the judge prefers a response of reward `a` to one of reward `b`. */
 double rg_preference_probability(const RgTask *task, double a, double b);
 
-/* Label the pairs (2i, 2i+1) of `sequences` by the judge: preferred [sequences->count / 2] is 0
- * or 1, or RG_UNLABELLED where the task has a `label` that says so. Counts as sequences->count
- * judge queries. One uniform number of `random` per pair. Fails where the judge does. */
+/* Labels the pairs (2i, 2i+1) of `sequences` by the judge: preferred [sequences->count / 2] is 0, 1
+ * or, if the task has a `label` function, possibly RG_UNLABELLED. Counts as sequences->count judge
+ * queries. Uses one uniform number of `random` per pair. Returns the judge's failure, if any. */
 RgStatus rg_task_label(const RgTask *task, const RgSequences *sequences, RgRandom random,
                        uint8_t *preferred, RgError *error);
-/* The same labels from rewards that are there, reward [2·pairs], where the task has no `label` of
- * its own. */
+/* The same labels from known rewards [2·pairs], for a task without a `label` function. */
 void rg_task_label_rewards(const RgTask *task, const double *reward, int64_t pairs, RgRandom random,
                            uint8_t *preferred);
 

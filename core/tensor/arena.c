@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The arena: a chain of blocks filled in order. A rewind moves the filling point back and keeps the
- * blocks; what stood behind it is poisoned for AddressSanitizer. */
+/* The arena: a chain of blocks filled in order. A rewind moves the fill position back and keeps the
+ * blocks. The memory behind it is poisoned for AddressSanitizer. */
 #include "core/tensor/arena.h"
 
 #include <stdlib.h>
@@ -23,7 +23,7 @@ typedef struct Block {
     struct Block *next;
     char *memory;
     size_t size;
-    size_t used;   /* of this block, in bytes; counts only up to the current block */
+    size_t used;   /* in this block, in bytes; valid only up to the current block */
     size_t before; /* bytes in use in the blocks before this one */
 } Block;
 
@@ -63,7 +63,7 @@ void rg_arena_destroy(RgArena *arena) {
     free(arena);
 }
 
-/* Move on to a block with room for `bytes`: the next one kept, or a new one in front of it. */
+/* Moves on to a block with space for `bytes`: the next kept one, or a new one before it. */
 static void advance(RgArena *arena, size_t bytes) {
     Block *current = arena->current;
     if (!current->next || current->next->size < bytes) {
@@ -81,7 +81,7 @@ static void advance(RgArena *arena, size_t bytes) {
 }
 
 void *rg_arena_allocate(RgArena *arena, size_t bytes) {
-    /* Nothing asked for still gets an address of its own. */
+    /* A request for nothing still gets an address of its own. */
     size_t room = (bytes + !bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     RG_ASSERT(room >= bytes);
     if (arena->current->size - arena->current->used < room)
@@ -124,8 +124,8 @@ void rg_arena_rewind(RgArena *arena, RgArenaMark mark) {
     arena->current = block;
 }
 
-/* Blocks that have become several are exchanged for one with room for them all, so that the next
- * round, of about the same sizes, leaves no ends of blocks unused. */
+/* Several blocks are replaced by one of their total size, so that the next round, of similar size,
+ * wastes no ends of blocks. */
 void rg_arena_reset(RgArena *arena) {
     if (arena->first->next) {
         blocks_destroy(arena->first);

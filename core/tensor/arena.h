@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Memory that is given out in order and taken back all at once.
+/* Memory that is allocated in order and released all at once.
  *
- * Blocks are chained, so an arena is never full; rewinding keeps them, so that after warm-up a
- * training step calls no malloc. Memory is aligned to 64 bytes and not zeroed. Not for use by two
- * threads at a time. Under AddressSanitizer, memory that a rewind took back is poisoned. */
+ * Blocks are chained, so an arena is never full. Rewinding keeps them, so after warm-up a training
+ * step calls no malloc. Memory is aligned to 64 bytes and not zeroed. Under AddressSanitizer,
+ * memory released by a rewind is poisoned.
+ *
+ * Threads: one at a time per arena. */
 #ifndef RG_CORE_TENSOR_ARENA_H
 #define RG_CORE_TENSOR_ARENA_H
 
@@ -11,7 +13,7 @@
 
 typedef struct RgArena RgArena;
 
-/* A point to rewind to; marks nest. */
+/* A point to rewind to. Marks nest. */
 typedef struct RgArenaMark {
     void *block;
     size_t used;
@@ -29,11 +31,11 @@ RgArenaMark rg_arena_mark(const RgArena *arena);
 void rg_arena_rewind(RgArena *arena, RgArenaMark mark);
 void rg_arena_reset(RgArena *arena); /* rewind to empty */
 
-/* Bytes given out now, and the most that ever were. */
+/* Bytes allocated now, and their peak. */
 size_t rg_arena_used(const RgArena *arena);
 size_t rg_arena_peak(const RgArena *arena);
 
-/* Array of `count` elements of a type. */
+/* An array of `count` elements of a type. */
 #define RG_ARENA_ARRAY(arena, type, count)                                                         \
     ((type *)rg_arena_allocate((arena), sizeof(type) * (size_t)(count)))
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Rotary positions and causal attention over packed sequences: kernels forward and backward, and
- * attention's expansion into primitives for tapes of second order. Attention over a cache, one
- * token at a time, belongs to sampling (core/models/transformer_sample.c). */
+/* Rotary positions and causal attention over packed sequences: forward and backward kernels, and
+ * attention's expansion into primitives for second-order tapes. Attention over a cache, one token
+ * at a time, is part of sampling (core/models/transformer_sample.c). */
 #include "core/tensor/gemm_dispatch.h"
 #include "core/tensor/kernels.h"
 #include "core/tensor/parallel.h"
@@ -13,7 +13,7 @@ typedef struct Rope {
     const int32_t *positions; /* [n] */
     int64_t heads;
     RgRopePairing pairing;
-    bool inverse; /* turn by the negative angle */
+    bool inverse; /* rotate by the negative angle */
 } Rope;
 
 static RgTensor *rope_apply(RgTape *t, RgTensor *x, const Rope *rope);
@@ -29,7 +29,7 @@ void rg_rope_angles(int64_t rows, int64_t size, RgReal base, RgReal *cosine, RgR
     }
 }
 
-/* Turn the pairs (2p, 2p + 1) or (p, p + size/2) of every head of one row. */
+/* Rotates the pairs (2p, 2p + 1) or (p, p + size/2) of every head of one row. */
 RG_INLINE void rope_row(const RgRopeTable *table, int64_t position, int64_t heads,
                         RgRopePairing pairing, RgReal sign, const RgReal *x, RgReal *y) {
     int64_t size = table->size, half = size / 2;
@@ -69,7 +69,7 @@ RG_KERNEL(void, rope_rows,
                  rope->inverse ? -1 : 1, x + r * width, y + r * width);
 }
 
-/* A rotation's transpose turns the other way, so backward is the same operator. */
+/* A rotation's transpose rotates backwards, so backward is the same operator. */
 static void rope_backward(RgTape *t, RgTensor *y, RgTensor *dy) {
     Rope rope = *(const Rope *)y->attributes;
     rope.inverse = !rope.inverse;
@@ -114,24 +114,24 @@ RgTensor *rg_rope(RgTape *t, RgTensor *x, const int32_t *positions, int64_t head
 
 /* ---- attention ---- */
 
-/* Queries are taken in blocks of so many rows: the scores of a block are all that is ever held, and
- * half of what a causal mask would hide is not computed. Backward makes them again from the log of
- * each row's normaliser. Scores lie [keys, rows], so that what is done to a row's scores is done to
- * all rows of a block at once, and only queries are ever transposed for a product. */
+/* Queries are processed in blocks of BLOCK rows. Only the scores of one block are in memory, and
+ * half of those hidden by the causal mask are not computed. Backward recomputes them from the log
+ * of each row's normaliser. Scores are [keys, rows], so an operation on a row's scores runs on all
+ * rows of a block at once, and only queries are transposed for a product. */
 enum { BLOCK = 64, LANES = 16 };
 
 typedef struct Attention {
     const int64_t *offsets; /* [sequences + 1] */
     const int64_t *prefix;  /* [sequences], or NULL for none */
     int64_t sequences, heads, kv_heads, size;
-    const int64_t *order; /* [sequences], those that share a prefix next to it */
-    const int64_t *group; /* [groups + 1], where in `order` each such group begins */
+    const int64_t *order; /* [sequences], with those that share a prefix next to it */
+    const int64_t *group; /* [groups + 1], where each such group begins in `order` */
     int64_t groups;
     RgReal *normaliser; /* [n, heads], log Σ exp(score) */
-    int64_t keys;       /* most keys that a row sees */
+    int64_t keys;       /* maximum keys that a row sees */
 } Attention;
 
-/* Rows [start, start + length) of a sequence, which read on from `before` rows at before_start. */
+/* Rows [start, start + length) of a sequence, which continue `before` rows at before_start. */
 typedef struct Run {
     int64_t start, length, before_start, before;
 } Run;
@@ -146,11 +146,11 @@ static Run run_of(const Attention *a, int64_t s) {
     return run;
 }
 
-/* A block of a run's rows: [from, from + rows) of it, which see keys 0 … keys−1, the first of them
- * only `common` of these. */
+/* A block of a run's rows: [from, from + rows) of it, which see keys 0 … keys−1. The first row sees
+ * only `common` of them. */
 typedef struct Block {
     int64_t from, rows, keys, common;
-    int64_t stride; /* between the scores of two keys: the rows, in whole vectors */
+    int64_t stride; /* between the scores of two keys: the rows, rounded up to whole vectors */
 } Block;
 
 static Block block_at(Run run, int64_t from) {
@@ -162,7 +162,7 @@ static Block block_at(Run run, int64_t from) {
                    .stride = (rows + LANES - 1) / LANES * LANES};
 }
 
-/* Scores that one head computes, over all blocks of all sequences. */
+/* Number of scores that one head computes, over all blocks of all sequences. */
 static double total_scores(const Attention *a) {
     double sum = 0;
     for (int64_t s = 0; s < a->sequences; s++) {
@@ -175,8 +175,8 @@ static double total_scores(const Attention *a) {
     return sum;
 }
 
-/* One head of one sequence: where its queries, its own keys and values, and those of its prefix
- * start in arrays of the shapes of q and of k, and the strides of their rows. */
+/* One head of one sequence: the offsets of its queries, its own keys and values, and those of its
+ * prefix, in arrays with the shapes of q and k; and the strides of their rows. */
 typedef struct Place {
     int64_t q, own, before, q_row, kv_row;
 } Place;
@@ -190,7 +190,7 @@ static Place place_of(const Attention *a, Run run, int64_t head) {
     return place;
 }
 
-/* Zeros in the vectors behind the last row: they are computed with, if never read. */
+/* Zeros the rest of the last vector, which is computed with but not read. */
 static void clear_behind(const Block *block, RgReal *scores) {
     for (int64_t key = 0; block->rows < block->stride && key < block->keys; key++)
         for (int64_t i = block->rows; i < block->stride; i++)
@@ -237,8 +237,8 @@ RG_INLINE int32_t first_to_see(const Block *block, int64_t key) {
     return key < block->common ? 0 : (int32_t)(key - block->common + 1);
 }
 
-/* Scores become exp(scale·(score − the row's largest)), zero where masked; the log of each row's
- * normaliser goes to normaliser[row · heads], 1 / Σ to inverse [rows]. */
+/* Replaces scores by exp(scale·(score − the row's largest)), zero where masked. The log of each
+ * row's normaliser goes to normaliser[row · heads], and 1 / Σ to inverse [rows]. */
 RG_KERNEL(void, causal_exp,
           (const Block *block, RgReal scale, RgReal *scores, int64_t heads, RgReal *normaliser,
            RgReal *inverse),
@@ -295,7 +295,7 @@ static void attend(const Attention *a, int64_t sequence, int64_t head, const RgR
     }
 }
 
-/* Scratch of one thread: scores of a block, twice. */
+/* Scratch of one thread: two blocks of scores. */
 static RgReal *scratch_of(const Attention *a, RgReal *scratch) {
     return scratch + rg_thread_number() * 2 * BLOCK * a->keys;
 }
@@ -304,7 +304,7 @@ static RgReal *scratch_new(RgTape *t, const Attention *a) {
     return RG_ARENA_ARRAY(rg_tape_arena(t), RgReal, rg_threads() * 2 * BLOCK * a->keys);
 }
 
-/* Work below which waking other threads up does not pay, in scores. */
+/* Number of scores below which waking other threads does not pay off. */
 static const double least_scores = 4096;
 
 static void attention_forward(const Attention *a, const RgReal *q, const RgReal *k, const RgReal *v,
@@ -315,8 +315,8 @@ static void attention_forward(const Attention *a, const RgReal *q, const RgReal 
                  attend(a, task / a->heads, task % a->heads, q, k, v, scratch_of(a, scratch), y));
 }
 
-/* P = exp(scale·scores − normaliser) and D = Σ y·dy of each row, then dS = scale·P·(dP − D): scores
- * become P, dp becomes dS; both zero where masked. y and dy are rows `stride` apart. */
+/* P = exp(scale·scores − normaliser) and D = Σ y·dy of each row, then dS = scale·P·(dP − D).
+ * Replaces scores by P and dp by dS, both zero where masked. y and dy have rows `stride` apart. */
 RG_KERNEL(void, causal_slopes,
           (const Block *block, int64_t size, const RgReal *normaliser, int64_t heads,
            const RgReal *y, const RgReal *dy, int64_t stride, RgReal *scores, RgReal *dp),
@@ -343,7 +343,7 @@ RG_KERNEL(void, causal_slopes,
     }
 }
 
-/* Where the gradients of q, k and v go. */
+/* The destinations of the gradients of q, k and v. */
 typedef struct Slopes {
     RgReal *q, *k, *v;
 } Slopes;
@@ -368,8 +368,8 @@ static void attend_backward(const Attention *a, const RgTensor *y, const RgReal 
     }
 }
 
-/* What adds to the same keys is one task: a group of sequences, and the heads that share a key
- * head. */
+/* Everything that adds to the same keys is one task: a group of sequences, and the heads that share
+ * a key head. */
 static void attention_gradients(const Attention *a, const RgTensor *y, const RgReal *dy,
                                 RgReal *scratch, Slopes d) {
     int64_t tasks = a->groups * a->kv_heads, shared = a->heads / a->kv_heads;
@@ -407,7 +407,7 @@ static RgTensor *attend_expanded(RgTape *t, RgTensor *q, RgTensor *k, RgTensor *
     return rg_matmul(t, rg_softmax(t, rg_add(t, score, mask)), v);
 }
 
-/* A large negative number at what lies ahead, whose exponential is zero; no infinity, which would
+/* A large negative number for future positions, so that the exponential is zero. Infinity would
  * give NaN in derivatives of higher order. */
 static RgTensor *causal_mask(RgTape *t, Run run) {
     int64_t columns = run.before + run.length;
@@ -450,7 +450,7 @@ static RgTensor *attention_expanded(RgTape *t, const Attention *a, RgTensor *q, 
     return count ? rg_concatenate(t, 0, outputs, count) : q;
 }
 
-/* Put the sequences that read on from another behind it. */
+/* Groups each sequence with those that continue it. */
 static void attention_group(RgArena *arena, Attention *a) {
     int64_t *order = RG_ARENA_ARRAY(arena, int64_t, a->sequences);
     int64_t *group = RG_ARENA_ARRAY(arena, int64_t, a->sequences + 1);

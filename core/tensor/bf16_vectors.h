@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What the kernels for products in bf16 share (gemm_amx.c, gemm_bf16.c): copying an
- * operand into tiles of cells, and rounding it with AVX512_BF16 where it is not in bf16 already. A
- * cell is 32 bits with two k of one row of a or one column of b. Which two is free as long as a and
- * b agree: here they are k and k + 16. Private to products. */
+/* What the kernels for bf16 products (gemm_amx.c, gemm_bf16.c) share: copying an operand into tiles
+ * of cells, and rounding it with AVX512_BF16 if it is not in bf16 already. A cell is 32 bits with
+ * two k of one row of a or one column of b. Any two will do as long as a and b agree: here k and k
+ * + 16. Private to products. */
 #ifndef RG_CORE_TENSOR_BF16_VECTORS_H
 #define RG_CORE_TENSOR_BF16_VECTORS_H
 
@@ -26,7 +26,7 @@ static inline int64_t rg_tile_steps(const RgGemm *p) {
     return (p->k + RG_TILE_K - 1) / RG_TILE_K;
 }
 
-/* The first `count` lanes, which may be none, or more than there are. */
+/* The first `count` lanes. `count` may be negative, or larger than their number. */
 RG_BF16_INLINE __mmask16 rg_first_lanes(int64_t count) {
     return count >= RG_LANES ? 0xFFFF : count <= 0 ? 0 : (__mmask16)((1u << count) - 1);
 }
@@ -45,18 +45,17 @@ typedef struct RgOperand {
     const RgReal *numbers;
     const RgBf16 *stored; /* the same in bf16; one of the two is NULL */
     int64_t stride, k;
-    bool along, turned; /* turned: its tiles have to be */
+    bool along, turned; /* turned: its tiles must be transposed */
 } RgOperand;
 
-/* Where the numbers of a line of cells lie: sixteen, and the sixteen that share cells with them;
- * and which of these exist. */
+/* The location of the numbers of a line of cells: sixteen, and the sixteen that share cells with
+ * them; and which of these exist. */
 typedef struct RgLine {
     int64_t low, high;
     __mmask16 in_low, in_high;
 } RgLine;
 
-/* Line `i` of a tile whose numbers begin at `from`, and whose stored rows go along k, `count` of
- * them … */
+/* Line `i` of a tile whose numbers begin at `from`, with stored rows along k, `count` of them … */
 RG_BF16_INLINE RgLine rg_line_along(int64_t from, int64_t stride, int i, int64_t count, int64_t k) {
     int64_t at = from + i * stride;
     if (i >= count)
@@ -72,9 +71,8 @@ RG_BF16_INLINE RgLine rg_line_across(int64_t from, int64_t stride, int i, int64_
                     i + RG_LANES < k ? rg_first_lanes(count) : 0};
 }
 
-/* The numbers of a line in bf16, first the low ones. They are rounded to the even one of two that
- * are as near, and no number stays none. `stored`, a constant, tells which form the operand is in.
- */
+/* The numbers of a line in bf16, the low ones first. Rounded to nearest, ties to even; NaN stays
+ * NaN. `stored`, a constant, is the form of the operand. */
 RG_BF16_INLINE __m512i rg_line_load(const RgOperand *x, bool stored, RgLine line) {
     if (!stored)
         return (__m512i)_mm512_cvtne2ps_pbh(
@@ -85,7 +83,7 @@ RG_BF16_INLINE __m512i rg_line_load(const RgOperand *x, bool stored, RgLine line
         _mm256_maskz_loadu_epi16(line.in_high, x->stored + line.high), 1);
 }
 
-/* Cells of a line's numbers. */
+/* The cells of a line's numbers. */
 RG_BF16_INLINE __m512i rg_line_cells(__m512i numbers) {
     static const uint16_t apart[RG_TILE_K] = {0,  16, 1,  17, 2,  18, 3,  19, 4,  20, 5,
                                               21, 6,  22, 7,  23, 8,  24, 9,  25, 10, 26,
@@ -93,8 +91,8 @@ RG_BF16_INLINE __m512i rg_line_cells(__m512i numbers) {
     return _mm512_permutexvar_epi16(_mm512_loadu_si512(apart), numbers);
 }
 
-/* The tile whose numbers begin at `from`, of which `count` rows or columns and `k` of k exist.
- * Whatever of these is a constant where this is inlined saves its checks. */
+/* Copies the tile whose numbers begin at `from`, with `count` existing rows or columns and `k`
+ * existing k. Arguments that are constants after inlining save their checks. */
 RG_BF16_INLINE void rg_tile_copy_from(const RgOperand *x, bool stored, bool along, int64_t from,
                                       int64_t count, int64_t k, Lanes *tile) {
     Lanes line[RG_TILE_SIDE];
@@ -111,7 +109,7 @@ RG_BF16_INLINE void rg_tile_copy_from(const RgOperand *x, bool stored, bool alon
         tile[i] = line[i];
 }
 
-/* The same of a whole tile, or of one that is not. */
+/* The same for a complete or an incomplete tile. */
 RG_BF16_INLINE void rg_tile_copy_some(const RgOperand *x, bool stored, bool along, int64_t from,
                                       int64_t count, int64_t k, Lanes *tile) {
     if (count >= RG_TILE_SIDE && k >= RG_TILE_K)
@@ -120,8 +118,8 @@ RG_BF16_INLINE void rg_tile_copy_some(const RgOperand *x, bool stored, bool alon
         rg_tile_copy_from(x, stored, along, from, count, k, tile);
 }
 
-/* The tile at row or column `at` and step `step` of k, of which `count` rows or columns exist; what
- * does not is zero. */
+/* The tile at row or column `at` and step `step` of k, with `count` existing rows or columns. The
+ * rest is zero. */
 RG_BF16_INLINE void rg_tile_copy(const RgOperand *x, int64_t at, int64_t count, int64_t step,
                                  void *tile) {
     int64_t k = step * RG_TILE_K, left = x->k - k;

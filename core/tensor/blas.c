@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The only file that calls BLAS, which always runs on one thread: how it cuts a product among
- * several is not ours to know, and the bits of a result may not depend on it (gemm_dispatch.c
- * cuts). OpenBLAS takes OpenMP's default number of threads for its own whenever that changes, so
- * the default stays at 1 and parallel regions name their number: num_threads(rg_threads()). */
+/* The only file that calls BLAS, which always runs on one thread. BLAS's own way of dividing a
+ * product among threads is unknown, and bits must not depend on it, so gemm_dispatch.c divides
+ * products. OpenBLAS adopts OpenMP's default number of threads whenever that changes. Therefore the
+ * default stays at 1, and parallel regions give their number: num_threads(rg_threads()). */
 #include "core/tensor/blas.h"
 
 #include "core/tensor/gemm.h"

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* How two arrays of up to four axes, one of them repeated along some, are walked together: the
- * private ground of the elementwise operators and of sums along axes. */
+/* Joint iteration over two arrays of up to four axes, each repeated along some axes. Private to the
+ * elementwise operators and to sums along axes. */
 #ifndef RG_CORE_TENSOR_BROADCAST_H
 #define RG_CORE_TENSOR_BROADCAST_H
 
 #include "core/tensor/tensor.h"
 
-/* Four nested loops over `size`, the last innermost; a stride of 0 repeats. Axes that both arrays
- * walk as one have been merged into the innermost loop. */
+/* Four nested loops over `size`, the last innermost. A stride of 0 repeats. Axes that both arrays
+ * traverse contiguously are merged into the innermost loop. */
 typedef struct RgBroadcast {
     int64_t size[RG_MAX_RANK];
     int64_t a_stride[RG_MAX_RANK], b_stride[RG_MAX_RANK];
@@ -16,10 +16,10 @@ typedef struct RgBroadcast {
 /* The shape that a and b broadcast to. */
 RgShape rg_broadcast_shape(RgShape a, RgShape b);
 
-/* The walk over `full`, to which a and b broadcast. */
+/* The iteration over `full`, to which a and b broadcast. */
 RgBroadcast rg_broadcast_walk(RgShape full, RgShape a, RgShape b);
 
-/* Run `body` for each innermost run: it sees `row` (its number), and a_at, b_at (first offsets). */
+/* Runs `body` for each innermost run, with `row` (its number), a_at and b_at (first offsets). */
 #define RG_BROADCAST_ROWS(walk, body)                                                              \
     do {                                                                                           \
         int64_t rows_ = (walk).size[0] * (walk).size[1] * (walk).size[2];                          \

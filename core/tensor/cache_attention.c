@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The memory of keys and values. */
+/* The memory of cached keys and values. */
 #include "core/tensor/cache_attention.h"
 
 #include "core/tensor/vectors.h"
@@ -11,7 +11,7 @@ static size_t number_bytes(const RgCache *c) {
     return c->precision == RG_PRECISION_BF16 ? sizeof(RgBf16) : sizeof(RgReal);
 }
 
-/* Keys or values of an entry. */
+/* Numbers of an entry's keys or values. */
 static int64_t entry_numbers(const RgCache *c) {
     return c->blocks * c->heads * rg_cache_head(c->size, c->precision);
 }
@@ -39,7 +39,7 @@ RgCacheSpan rg_cache_span(const RgCache *c, int64_t entry, int64_t length) {
                          .length = length};
 }
 
-/* Keys and values [heads · size] of a position, in fp32. */
+/* Stores keys and values [heads · size] of a position, in fp32. */
 static void store_numbers(const RgCache *c, int64_t at, int64_t lane, const RgReal *key,
                           const RgReal *value) {
     int64_t size = c->size;
@@ -51,7 +51,7 @@ static void store_numbers(const RgCache *c, int64_t at, int64_t lane, const RgRe
     }
 }
 
-/* The same in bf16: rounded whole, and each number to its half of a cell. */
+/* The same in bf16: all are rounded, then each number goes to its half of a cell. */
 static void store_rounded(const RgCache *c, int64_t at, int64_t lane, const RgReal *key,
                           const RgReal *value) {
     static _Thread_local RgScratch scratch;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Attention of one token over keys and values that are kept from the tokens before it, as decoding
- * makes it. Keys and values lie in blocks of positions, and within a block head by head. Keys of a
- * head lie dimension by dimension with the positions side by side, so that a score is a sum of
- * vectors with no sum across one; values lie position by position. Reading both from memory is
- * what attention over a cache costs. */
+/* Attention of one token over the cached keys and values of earlier tokens, as in decoding. Keys
+ * and values are in blocks of positions, and within a block head by head. The keys of a head are
+ * stored dimension by dimension with the positions adjacent, so a score is a sum of vectors without
+ * a sum across a vector. Values are stored position by position. The cost of attention over a cache
+ * is reading both from memory. */
 #ifndef RG_CORE_TENSOR_CACHE_ATTENTION_H
 #define RG_CORE_TENSOR_CACHE_ATTENTION_H
 
@@ -11,18 +11,18 @@
 
 enum { RG_CACHE_BLOCK = 16 }; /* positions */
 
-/* Some entries, each a sequence of so many positions at most, as RgReal or, in bf16, as RgBf16. */
+/* Entries, each a sequence of limited length, as RgReal or, in bf16, as RgBf16. */
 typedef struct RgCache {
     RgPrecision precision;
     void *key;   /* [entries, blocks, heads, size, RG_CACHE_BLOCK] */
     void *value; /* [entries, blocks, heads, RG_CACHE_BLOCK, size] */
     int64_t blocks, heads, size;
 } RgCache;
-/* In bf16 two dimensions of a key share a cell of 32 bits, and two positions of a value:
- * [entries, blocks, heads, size / 2, RG_CACHE_BLOCK, 2], of an odd size rounded up, and
- * [entries, blocks, heads, RG_CACHE_BLOCK / 2, size, 2]. */
+/* In bf16 two dimensions of a key, and two positions of a value, share a cell of 32 bits: [entries,
+ * blocks, heads, size / 2, RG_CACHE_BLOCK, 2], with an odd size rounded up, and [entries, blocks,
+ * heads, RG_CACHE_BLOCK / 2, size, 2]. */
 
-/* For keys and values of `heads` heads of `size` numbers. */
+/* A cache for keys and values of `heads` heads of `size` numbers. */
 RgCache rg_cache_create(int64_t entries, int64_t positions, int64_t heads, int64_t size,
                         RgPrecision precision);
 void rg_cache_release(RgCache *cache);
@@ -31,18 +31,18 @@ static inline int64_t rg_cache_blocks(int64_t positions) {
     return (positions + RG_CACHE_BLOCK - 1) / RG_CACHE_BLOCK;
 }
 
-/* Numbers of a head in a block, of keys and of values. */
+/* Numbers of a head in a block, for keys or for values. */
 static inline int64_t rg_cache_head(int64_t size, RgPrecision precision) {
     return (precision == RG_PRECISION_BF16 ? size + size % 2 : size) * RG_CACHE_BLOCK;
 }
 
-/* Put a key and a value [heads · size] at a position of an entry; in bf16 rounded to the nearest.
- */
+/* Stores a key and a value [heads · size] at a position of an entry; in bf16 rounded to the
+ * nearest. */
 void rg_cache_store(const RgCache *cache, int64_t entry, int64_t position, const RgReal *key,
                     const RgReal *value);
 
-/* Heads of queries, which share those of keys and values in equal groups; `stride` numbers lie
- * between the scores of two heads. */
+/* The query heads, which share the key/value heads in equal groups. The scores of two heads are
+ * `stride` numbers apart. */
 typedef struct RgCacheHeads {
     int64_t count, kv_count, size, stride;
 } RgCacheHeads;
@@ -56,11 +56,11 @@ typedef struct RgCacheSpan {
 
 RgCacheSpan rg_cache_span(const RgCache *cache, int64_t entry, int64_t length);
 
-/* out = softmax(q·kᵀ / sqrt(size))·v over two spans, one after the other, of which the second may
- * have no positions: query and out [count · size], and room for scores [count, stride], where a
- * head has those of whole blocks of either span. Both spans have the same precision. What is in
- * bf16 is widened as it is read; but processors with AVX512_BF16 round queries and the softmax to
- * bf16 too, and multiply two numbers at once. */
+/* out = softmax(q·kᵀ / sqrt(size))·v over two consecutive spans, of which the second may be empty.
+ * query and out [count · size]; scratch for scores [count, stride], where a head has the scores of
+ * whole blocks of both spans. Both spans have the same precision. bf16 values are converted as they
+ * are read. Processors with AVX512_BF16 instead also round queries and the softmax to bf16, and
+ * multiply two numbers at once. */
 void rg_cache_attend(const RgCacheHeads *heads, const RgCacheSpan span[2], const RgReal *query,
                      RgReal *score, RgReal *out);
 

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* Operators that work number by number: arithmetic with broadcasting, and functions of one
- * variable. Each forward stands beside its backward, which is written in operators, so that it can
- * be differentiated in turn. */
+/* Elementwise operators: arithmetic with broadcasting, and functions of one variable. Each forward
+ * is next to its backward, which is written in operators, so that it can be differentiated
+ * again. */
 #include "core/tensor/broadcast.h"
 #include "core/tensor/parallel.h"
 #include "core/tensor/real_math.h"
 
 /* ---- arithmetic ---- */
 
-/* `a` and `b` may each stand still (stride 0) or go along (stride 1); each of the loops can be
+/* `a` and `b` each have stride 0 (repeated) or 1. Every combination is a loop that can be
  * vectorised. */
 #define BINARY_KERNEL(id, expression)                                                              \
     RG_KERNEL(void, id##_row,                                                                      \
@@ -38,7 +38,7 @@
 typedef void BinaryRow(int64_t n, const RgReal *a, int64_t a_stride, const RgReal *b,
                        int64_t b_stride, RgReal *y);
 
-/* Run `kernel` over the walk: over the innermost runs, or within the one that there is. */
+/* Runs `kernel` over the innermost runs, or in parallel within the only one. */
 static void binary_run(BinaryRow *kernel, const RgBroadcast *walk, const RgReal *a, const RgReal *b,
                        RgReal *y) {
     int64_t rows = walk->size[0] * walk->size[1] * walk->size[2], n = walk->size[3];
@@ -65,7 +65,7 @@ static RgTensor *binary(RgTape *t, const RgOperator *op, BinaryRow *kernel, RgTe
     return rg_record(t, op, y, (RgTensor *[]){a, b}, 2, NULL);
 }
 
-/* The gradient of a broadcast input: what its copies received, added up. */
+/* The gradient of a broadcast input: the sum over its copies. */
 static void add_reduced(RgTape *t, RgTensor *input, RgTensor *gradient) {
     rg_add_gradient(t, input, rg_sum_to(t, gradient, input->shape));
 }
@@ -137,7 +137,7 @@ RgTensor *rg_div(RgTape *t, RgTensor *a, RgTensor *b) {
 
 typedef void UnaryRow(int64_t n, const RgReal *x, RgReal constant, RgReal *y);
 
-/* `constant` is kept as the operator's attribute where its backward asks for it. */
+/* `constant` is kept as the operator's attribute if backward needs it. */
 static RgTensor *unary(RgTape *t, const RgOperator *op, UnaryRow *kernel, RgTensor *x,
                        RgReal constant) {
     RgTensor *y = rg_tensor_new(t, x->shape);
@@ -153,8 +153,8 @@ static RgReal constant_of(const RgTensor *y) {
     return *(const RgReal *)y->attributes;
 }
 
-/* Defines <id>_row, y = expression of v and `constant`, and the operator beside the backward
- * that was defined before. */
+/* Defines <id>_row, y = expression of v and `constant`, and the operator, with the backward defined
+ * before. */
 #define UNARY_OPERATOR(id, expression)                                                             \
     RG_KERNEL(void, id##_row,                                                                      \
               (int64_t n, const RgReal *restrict x, RgReal constant, RgReal *restrict y),          \
@@ -205,7 +205,7 @@ RgTensor *rg_square(RgTape *t, RgTensor *x) {
     return unary(t, &square_operator, square_row, x, 0);
 }
 
-/* dx = e·x^(e−1)·dy. Nothing flows for e = 0, whose x^(e−1) would not be finite at 0. */
+/* dx = e·x^(e−1)·dy. No gradient for e = 0, where x^(e−1) would not be finite at 0. */
 static void power_backward(RgTape *t, RgTensor *y, RgTensor *dy) {
     RgTensor *x = y->inputs[0];
     RgReal exponent = constant_of(y);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* How a product is cut: k into blocks whose sums are added to c one after another, the columns into
- * blocks of b that are copied to be read from the cache, and rows or columns into the threads'
- * shares. What is done with a block is the kernel's business. */
+/* How a matrix product is divided: k into blocks whose sums are added to c one after another, the
+ * columns into blocks of b that are copied and read from the cache, and rows or columns into the
+ * threads' shares. The kernel processes a block. */
 #include "core/tensor/gemm_kernel.h"
 
 #include "core/tensor/parallel.h"
@@ -16,7 +16,7 @@ static char *room_for(int64_t bytes) {
     return rg_scratch(&scratch, (size_t)bytes);
 }
 
-/* Where part `i` of `parts` of 0 … n−1 begins, at a multiple of `unit`. */
+/* The start of part `i` of `parts` of 0 … n−1, at a multiple of `unit`. */
 static int64_t part_start(int64_t n, int64_t unit, int64_t parts, int64_t i) {
     int64_t units = (n + unit - 1) / unit, start = units * i / parts * unit;
     return start < n ? start : n;
@@ -33,14 +33,14 @@ static int64_t panels_of(const Kernel *kernel, int64_t columns) {
     return (columns + kernel->panel - 1) / kernel->panel;
 }
 
-/* How much of k is summed at a time: even shares, less than twice the kernel's. */
+/* The length of k that is summed at a time: even shares, less than twice the kernel's. */
 static int64_t block_of_k(const Kernel *kernel, const RgGemm *p) {
     int64_t blocks = p->k / kernel->block_k > 0 ? p->k / kernel->block_k : 1;
     int64_t block = (p->k + blocks - 1) / blocks;
     return (block + kernel->unit_k - 1) / kernel->unit_k * kernel->unit_k;
 }
 
-/* The product over `block` of k from `first` on, which is added to those before it. */
+/* The product over `block` of k from `first` on, which is added to the earlier ones. */
 static RgGemm part_of_k(const RgGemm *whole, int64_t first, int64_t block) {
     RgGemm p = *whole;
     p.k = whole->k - first < block ? whole->k - first : block;
@@ -58,16 +58,16 @@ static int64_t larger(int64_t a, int64_t b) {
     return a > b ? a : b;
 }
 
-/* Into how many parts threads share out 0 … n−1: more than there are threads, as these are not all
- * equally fast, but none of less than `least`. Where that leaves threads without a part, parts are
- * as small as `at_need`. */
+/* The number of parts of 0 … n−1 for the threads: more than threads, which are not all equally
+ * fast, but none smaller than `least`. If that leaves threads without a part, parts may be as small
+ * as `at_need`. */
 static int64_t part_count(int64_t n, int64_t least, int64_t at_need, int threads) {
     enum { OF_A_THREAD = 4 };
     int64_t parts = larger(1, smaller(n / least, OF_A_THREAD * threads));
     return larger(parts, smaller(n / at_need, threads));
 }
 
-/* Part `i` of `parts` of the columns, which are copied by the thread that uses them. */
+/* Computes part `i` of `parts` of the columns, which the same thread copies and uses. */
 static void run_columns(const Kernel *kernel, const RgGemm *whole, int64_t parts, int64_t i) {
     int64_t start = part_start(whole->n, kernel->unit, parts, i),
             end = part_start(whole->n, kernel->unit, parts, i + 1);
@@ -90,7 +90,7 @@ static void run_by_columns(const Kernel *kernel, const RgGemm *p, int threads) {
     RG_FOR_TASKS(parts, true, run_columns(kernel, p, parts, task));
 }
 
-/* Threads share the rows, and the copy of b. */
+/* The threads share the rows and the copy of b. */
 static void run_rows(const Kernel *kernel, const RgGemm *p, int threads, char *packed) {
     enum { LEAST_PANELS = 4 };
     int64_t at_once = columns_at_once(kernel, p),
@@ -110,7 +110,7 @@ static void run_rows(const Kernel *kernel, const RgGemm *p, int threads, char *p
     }
 }
 
-/* What a copy of b takes at most: that of the longest block of k. */
+/* The largest size of a copy of b: that of the longest block of k. */
 static int64_t most_bytes(const Kernel *kernel, const RgGemm *whole) {
     RgGemm p = part_of_k(whole, 0, block_of_k(kernel, whole));
     return panels_of(kernel, columns_at_once(kernel, &p)) * kernel->panel_bytes(&p);
@@ -140,8 +140,8 @@ static void run(const Kernel *kernel, const RgGemm *p, int threads) {
 
 /* ---- choosing ---- */
 
-/* BLAS has kernels of its own for small products, without a copy, of which those for a transposed b
- * are slower. */
+/* BLAS has special kernels for small products, without a copy. Those for a transposed b are
+ * slower. */
 bool rg_gemm_suits(const RgGemm *p) {
     enum { FEW = 16 };
     const double small = p->transpose_b ? 1 << 14 : 1 << 20;

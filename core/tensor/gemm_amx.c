@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Products in bf16 on AMX, whose tiles multiply numbers in bf16 and sum them in fp32, sixteen times
- * as many at once as vectors of fp32 do. Numbers are rounded as they are copied, both of a and of
- * b, into tiles of cells next to each other, [steps of k, 2 tiles]: of a with rows of cells; of b
- * with columns side by side. */
+/* bf16 matrix products on AMX, whose tiles multiply bf16 numbers and sum in fp32, sixteen times as
+ * many at once as fp32 vectors. The numbers of a and b are rounded while they are copied into
+ * adjacent tiles of cells, [steps of k, 2 tiles]: a in rows of cells, b in columns. */
 #include "core/tensor/gemm_kernel.h"
 
 #if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(RG_DOUBLE)
@@ -19,7 +18,7 @@
 
 enum {
     SIDE = RG_TILE_SIDE,
-    PAIR = 2 * SIDE, /* rows or columns of two tiles side by side */
+    PAIR = 2 * SIDE, /* rows or columns of two adjacent tiles */
     PAIR_BYTES = 2 * RG_TILE_BYTES,
     BLOCK_K = 512,
     MOST_K = 2 * BLOCK_K,
@@ -27,7 +26,7 @@ enum {
 
 /* ---- copying ---- */
 
-/* Two tiles side by side, of the rows or columns from `at` on that come before `end`. */
+/* Copies two adjacent tiles, of the rows or columns from `at` on that come before `end`. */
 TILES static void copy_pair(const RgOperand *x, int64_t at, int64_t end, int64_t step, char *to) {
     rg_tile_copy(x, at, end - at, step, to);
     rg_tile_copy(x, at + SIDE, end - at - SIDE, step, to + RG_TILE_BYTES);
@@ -37,7 +36,7 @@ static int64_t panel_bytes(const RgGemm *p) {
     return rg_tile_steps(p) * PAIR_BYTES;
 }
 
-/* b is read along its rows, as it is stored. */
+/* Reads b along its stored rows. */
 static void pack(const RgGemm *p, int64_t column, int64_t end, int64_t first, int64_t last,
                  void *packed) {
     const RgOperand b = {p->b, p->b_stored, p->ldb, p->k, p->transpose_b, p->transpose_b};
@@ -64,12 +63,12 @@ static const TileConfig all_whole = {
     .rows = {SIDE, SIDE, SIDE, SIDE, SIDE, SIDE, SIDE, SIDE},
 };
 
-/* The sums of a block [2, SIDE, 2, SIDE]; without its second rows or columns where it is not tall
- * or not broad. Tiles 0 to 3 are sums, 4 and 5 rows of a, 6 and 7 columns of b. */
+/* The sums of a block [2, SIDE, 2, SIDE], without its second rows or columns if it is not tall or
+ * not broad. Tiles 0 to 3 are sums, 4 and 5 rows of a, 6 and 7 columns of b. */
 TILES INLINE void sum_block(const char *a, const char *b, int64_t steps, bool tall, bool broad,
                             RgReal *sum) {
     const int64_t row = PAIR * sizeof *sum;
-    __asm__ volatile("" ::: "memory"); /* the intrinsics that read memory do not say so */
+    __asm__ volatile("" ::: "memory"); /* the intrinsics that read memory do not declare it */
     _tile_zero(0);
     _tile_zero(1);
     _tile_zero(2);
@@ -119,7 +118,7 @@ TILES static void store(RgReal alpha, RgReal beta, const RgReal *sum, int64_t ro
                            _mm512_loadu_ps(sum + r * PAIR + at));
 }
 
-/* c is there when the sums are. */
+/* Prefetches c, which is needed together with the sums. */
 static void fetch(const RgReal *c, int64_t ldc, int64_t rows) {
     for (int64_t r = 0; r < rows; r++) {
         __builtin_prefetch(c + r * ldc, 1);
@@ -127,7 +126,7 @@ static void fetch(const RgReal *c, int64_t ldc, int64_t rows) {
     }
 }
 
-/* The copy of two tiles' rows is read by all panels. */
+/* All panels read the copy of two tiles' rows. */
 TILES static void multiply(const RgGemm *p, const void *packed, int64_t column, int64_t first_row,
                            int64_t last_row, int64_t panels) {
     static _Thread_local RgScratch scratch;
@@ -157,7 +156,7 @@ TILES static void multiply(const RgGemm *p, const void *packed, int64_t column, 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static bool has_tiles;
 
-/* The system lends the room for tiles to programs that ask for it. */
+/* The system provides memory for tiles only to programs that request it. */
 static void ask(void) {
     enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 };
     const unsigned amx_bf16 = 1u << 22, amx_tile = 1u << 24;
@@ -180,7 +179,7 @@ const RgGemmKernel *rg_gemm_amx(void) {
         .pack = pack,
         .multiply = multiply,
     };
-    if (!rg_has_bf16_vectors()) /* asked each time: the set in use may be another one now */
+    if (!rg_has_bf16_vectors()) /* tested each time, because the set in use may have changed */
         return NULL;
     pthread_once(&once, ask);
     return has_tiles ? &kernel : NULL;

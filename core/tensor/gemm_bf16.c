@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Products in bf16 on AVX512_BF16, whose vectors multiply two numbers in bf16 for each sum in fp32:
- * twice as many at once as vectors of fp32 do. Numbers are rounded as they are copied, both of a
- * and of b, into tiles of cells, [panels, cells of k, LANES]: of b into panels of 16 columns, of a
- * into panels of 16 rows. Each cell of a is multiplied with whole vectors of b, and a block of c
- * stays in registers while k goes by. */
+/* bf16 matrix products on AVX512_BF16, whose vectors multiply two bf16 numbers for each sum in
+ * fp32, twice as many at once as fp32 vectors. The numbers of a and b are rounded while they are
+ * copied into tiles of cells, [panels, cells of k, LANES]: b into panels of 16 columns, a into
+ * panels of 16 rows. Each cell of a is multiplied by whole vectors of b, and a block of c stays in
+ * registers over k. */
 #include "core/tensor/gemm_kernel.h"
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(RG_DOUBLE)
@@ -19,7 +19,7 @@ enum {
     MOST_K = 2 * BLOCK_K,
     BLOCK_ROWS = 8,   /* rows and … */
     BLOCK_PANELS = 3, /* … panels whose sums fill the registers */
-    TILE_ROWS = 64,   /* of a, that stay in the cache while the panels go by */
+    TILE_ROWS = 64,   /* of a, that stay in the cache for all panels */
 };
 
 /* ---- copying ---- */
@@ -28,8 +28,8 @@ static int64_t panel_bytes(const RgGemm *p) {
     return rg_tile_steps(p) * RG_TILE_BYTES;
 }
 
-/* Panels [first, last) of the rows or columns from `at` on that come before `end`. Memory is read
- * along its rows, which are those of a panel, or those of a step of k. */
+/* Copies panels [first, last) of the rows or columns from `at` on that come before `end`. Memory is
+ * read along its rows, which are those of a panel or of a step of k. */
 BF16 static void copy_panels(const RgOperand *x, int64_t at, int64_t end, int64_t first,
                              int64_t last, int64_t steps, char *to) {
     int64_t panels = last - first;
@@ -48,7 +48,7 @@ static void pack(const RgGemm *p, int64_t column, int64_t end, int64_t first, in
 
 /* ---- multiplying ---- */
 
-/* Some rows and panels of c over some k. */
+/* Some rows and panels of c over a part of k. */
 typedef struct Block {
     const char *a;       /* its first panel of rows, */
     const char *b;       /* and of columns */
@@ -56,11 +56,11 @@ typedef struct Block {
     int64_t cells;       /* of k */
     RgReal alpha, beta;
     RgReal *c;
-    int64_t ldc, rows, columns; /* rows and columns of c that exist from here on */
+    int64_t ldc, rows, columns; /* rows and columns of c that remain from here on */
 } Block;
 
-/* BLOCK_ROWS rows, of which `rows` exist. `panels` is a constant where this is inlined, so that the
- * sums stay in registers (all the way to c, hence the unrolling). */
+/* Computes BLOCK_ROWS rows, of which `rows` exist. `panels` is a constant after inlining, so the
+ * sums stay in registers (until they are stored in c, hence the unrolling). */
 RG_BF16_INLINE void multiply(const Block *block, const char *a, RgReal *c, int64_t rows,
                              int panels) {
     const char *b = block->b;
@@ -69,7 +69,7 @@ RG_BF16_INLINE void multiply(const Block *block, const char *a, RgReal *c, int64
 #pragma GCC unroll 24
     for (int i = 0; i < BLOCK_ROWS * panels; i++)
         sum[i] = _mm512_setzero_ps();
-    for (int64_t r = 0; r < rows && r < BLOCK_ROWS; r++) /* so that c is there when the sums are */
+    for (int64_t r = 0; r < rows && r < BLOCK_ROWS; r++) /* prefetch c for the end */
         for (int q = 0; q < panels; q++)
             __builtin_prefetch(c + r * ldc + q * LANES, 1);
     for (int64_t i = 0; i < block->cells; i++, a += CELLS_BYTES, b += CELLS_BYTES) {
@@ -106,13 +106,13 @@ BF16 static void multiply_panels(const Block *b, int64_t panels) {
         multiply_rows(b, 1);
 }
 
-/* How many of so many panels are multiplied at once. Four are two and two: the sums of one alone
- * wait for one another. */
+/* How many of the remaining panels are multiplied at once. Four are two and two: the sums of a
+ * single panel would wait for one another. */
 static int64_t panels_at_once(int64_t panels) {
     return panels == 4 ? 2 : panels < BLOCK_PANELS ? panels : BLOCK_PANELS;
 }
 
-/* Some rows of a, rounded. */
+/* Copies some rows of a, rounded. */
 BF16 static const char *copy_rows(const RgGemm *p, int64_t row, int64_t rows) {
     static _Thread_local RgScratch scratch;
     const RgOperand a = {p->a, NULL, p->lda, p->k, !p->transpose_a, !p->transpose_a};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Who makes a product, and how it is cut into pieces: the project's own kernel, oneDNN or BLAS.
- * Large products are cut here by their shape, and never by the number of threads, so that bits do
- * not hang on it. */
+/* Selects the implementation of a matrix product (the project's own kernel, oneDNN or BLAS) and
+ * divides it into pieces. The division depends on the shape alone, not on the number of threads, so
+ * bits do not depend on that. */
 #include "core/tensor/gemm_dispatch.h"
 
 #include "core/tensor/blas.h"
@@ -9,7 +9,7 @@
 #include "core/tensor/onednn.h"
 #include "core/tensor/parallel.h"
 
-/* c = beta · c, for products over nothing. A beta of 0 also clears what is not a number. */
+/* c = beta · c, for products over an empty k. A beta of 0 also clears NaN. */
 static void scale_matrix(int64_t m, int64_t n, RgReal beta, RgReal *c, int64_t ldc) {
     for (int64_t i = 0; i < m; i++)
         for (int64_t j = 0; j < n; j++)
@@ -31,8 +31,8 @@ static RgGemm product_of_columns(RgGemm p, int64_t first, int64_t last) {
     return p;
 }
 
-/* With a b in bf16, which no library takes: some columns at a time are widened, so that they are
- * read from the cache. */
+/* For b in bf16, which no library accepts: some columns at a time are converted, and then read from
+ * the cache. */
 static void widen_and_run(const RgGemm *whole) {
     enum { NUMBERS = 64 * 1024, LEAST = 32 };
     int64_t at_once = NUMBERS / whole->k / LEAST * LEAST;
@@ -73,8 +73,8 @@ static void product_columns(const RgGemm *whole, int64_t first, int64_t last) {
     product_run(&p);
 }
 
-/* Pieces along a side of the product: BLAS copies the other operand once for each, so none may be
- * thin, and a piece has to be worth a thread's waking up. */
+/* Pieces along a side of the product. BLAS copies the other operand once for each, so no piece may
+ * be thin, and each must be worth waking a thread. */
 static RgPieces product_pieces(int64_t side, double flops) {
     enum { THICK = 128, KERNEL_ROWS = 16 };
     const double worth = 8e6;
@@ -98,7 +98,7 @@ static double flops_of(const RgGemm *p) {
 }
 
 static int threads_for(const RgGemm *p) {
-    const double worth = 1e6; /* a thread's waking up */
+    const double worth = 1e6; /* operations worth waking a thread */
     return flops_of(p) < worth ? 1 : rg_threads_here();
 }
 
@@ -153,7 +153,7 @@ static void round_rows(Stored x, int64_t first, int64_t last, RgBf16 *y) {
             rg_bf16_round(x.columns, x.numbers + r * x.stride, y + r * x.columns);
 }
 
-/* The rounded copy [rows, columns] in `scratch`, made by all threads or on the caller's alone. */
+/* The rounded copy [rows, columns] in `scratch`, made by all threads or only by the caller's. */
 static const RgBf16 *rounded(Stored x, bool whole, RgScratch *scratch) {
     RgBf16 *y = rg_scratch(scratch, sizeof *y * (size_t)(x.rows * x.columns));
     if (whole)
@@ -177,8 +177,8 @@ static void bf16_columns(RgGemmBf16 p, int64_t first, int64_t last) {
     rg_onednn_run_bf16(&p);
 }
 
-/* By oneDNN: op(a) [m, k] and op(b) [k, n] are rounded once, and all pieces read the copies; a b
- * that is stored in bf16 needs none. */
+/* By oneDNN: op(a) [m, k] and op(b) [k, n] are rounded once, and all pieces read the copies. A b
+ * stored in bf16 needs no copy. */
 static void round_and_run(const RgGemm *p, bool whole) {
     static _Thread_local RgScratch scratch_a, scratch_b; /* for the copies */
     Stored a = {p->a, p->transpose_a ? p->k : p->m, p->transpose_a ? p->m : p->k, p->lda},
@@ -193,9 +193,9 @@ static void round_and_run(const RgGemm *p, bool whole) {
                     .b = p->b_stored ? p->b_stored : rounded(b, whole, &scratch_b),
                     .c = p->c,
                     .lda = a.columns,
-                    .ldb = b.columns, /* in the copy, and without gaps where it is stored */
+                    .ldb = b.columns, /* in the copy, and in a stored b, which has no gaps */
                     .ldc = p->ldc};
-    const double speed = 2; /* of what fp32 has: pieces are worth less by as much */
+    const double speed = 2; /* relative to fp32: pieces are worth less by this factor */
     RgPieces pieces =
         product_pieces(r.m >= r.n ? r.m : r.n, 2 / speed * (double)r.m * (double)r.n * (double)r.k);
     if (whole || pieces.count == 1)

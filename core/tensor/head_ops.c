@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The vocabulary head: log-probabilities of target tokens, head and log-softmax in one. Logits are
- * made in tiles of rows × tokens that stay in the cache, and never held all at once; backward makes
- * them again. The vocabulary is cut into pieces, each of which has its part of the head's gradient
- * to itself, and sums up its own share of the hidden states'. */
+/* The output head: log-probabilities of target tokens, with the head and log-softmax in one
+ * operator. Logits are computed in tiles of rows × tokens that stay in the cache, and are never in
+ * memory all at once; backward computes them again. The vocabulary is cut into pieces. Each piece
+ * has its own part of the head's gradient, and sums its own share of the hidden states'
+ * gradient. */
 #include "core/tensor/gemm_dispatch.h"
 #include "core/tensor/kernels.h"
 #include "core/tensor/parallel.h"
@@ -11,8 +12,8 @@
 enum {
     TILE_ROWS = 256,
     TILE_TOKENS = 512,
-    CHUNK_ROWS = 1024, /* whose shares of the gradient are held for all pieces at once, … */
-    CHUNK_SHARES = CHUNK_ROWS * RG_PIECES_MOST, /* … but for no more than so many of these */
+    CHUNK_ROWS = 1024, /* rows whose gradient shares are in memory for all pieces at once, … */
+    CHUNK_SHARES = CHUNK_ROWS * RG_PIECES_MOST, /* … but at most this many shares */
 };
 
 typedef struct TokenLogprob {
@@ -21,13 +22,13 @@ typedef struct TokenLogprob {
     RgPrecision precision;
 } TokenLogprob;
 
-/* Rows [row, row + rows) and tokens [token, token + tokens); their logits lie in rows `stride`
+/* Rows [row, row + rows) and tokens [token, token + tokens). The logits have rows `stride`
  * apart. */
 typedef struct Tile {
     int64_t row, rows, token, tokens, stride;
 } Tile;
 
-/* Tokens of a tile in a piece of so many: tiles of a piece are about alike. */
+/* Tokens of a tile in a piece of `tokens` tokens. Tiles of a piece have about equal sizes. */
 static int64_t tile_tokens(int64_t tokens) {
     int64_t tiles = (tokens + TILE_TOKENS - 1) / TILE_TOKENS;
     return (tokens + tiles - 1) / tiles;
@@ -42,7 +43,8 @@ static Tile tile_at(int64_t row, int64_t end_row, int64_t token, int64_t tokens,
     return tile;
 }
 
-/* Tokens [token, token + tokens) of the head; widened, they stand until the thread's next call. */
+/* Tokens [token, token + tokens) of the head. Converted ones are valid until the thread's next
+ * call. */
 static const RgReal *head_of(const RgTensor *head, int64_t token, int64_t tokens) {
     int64_t d = head->shape.size[1];
     return head->rounded ? rg_bf16_widened(head->rounded + token * d, tokens, d, d)
@@ -67,13 +69,13 @@ static RgReal *tile_of_thread(RgReal *tiles) {
 
 /* ---- forward ---- */
 
-/* What a piece of the vocabulary knows of its logits: the largest of each row, and the sum of exp
- * of what they are below it. */
+/* A piece's summary of its logits: the largest in each row, and the sum of exp of the differences
+ * from it. */
 typedef struct Share {
     RgReal *top, *sum; /* [n] */
 } Share;
 
-/* Take a tile's logits into the share, and its targets' logits into y. */
+/* Adds a tile's logits to the share, and its targets' logits to y. */
 RG_KERNEL(void, take_tile,
           (Tile tile, const RgReal *logits, const int32_t *target, Share share, RgReal *y),
           (tile, logits, target, share, y)) {
@@ -108,8 +110,8 @@ static void read_piece(const RgTensor *hidden, const RgTensor *head, int64_t fir
     }
 }
 
-/* The pieces' shares [pieces, n] of rows [first, last) together: normaliser, and y from the
- * target's logit to its log-probability. */
+/* Combines the pieces' shares [pieces, n] of rows [first, last): computes the normaliser, and turns
+ * y from the target's logit into its log-probability. */
 static void join_rows(int64_t n, int64_t pieces, Share share, int64_t first, int64_t last,
                       RgReal *normaliser, RgReal *y) {
     for (int64_t r = first; r < last; r++) {
@@ -153,7 +155,7 @@ static void token_logprob_forward(RgTape *t, const RgTensor *hidden, const RgTen
 
 /* ---- backward ---- */
 
-/* In place: a tile's logits to dy[r]·(onehot(target) − softmax(logits)). */
+/* In place: replaces a tile's logits by dy[r]·(onehot(target) − softmax(logits)). */
 RG_KERNEL(void, tile_slopes,
           (Tile tile, const TokenLogprob *saved, const RgReal *dy, RgReal *logits),
           (tile, saved, dy, logits)) {
@@ -168,9 +170,8 @@ RG_KERNEL(void, tile_slopes,
     }
 }
 
-/* Rows [start, end): the gradient of tokens [first, last) of the head is added to dhead (unless it
- * is NULL), and the share that these tokens have in the hidden states' is left in
- * dhidden [end − start, d]. */
+/* Rows [start, end): adds the gradient of tokens [first, last) of the head to dhead (unless NULL),
+ * and writes these tokens' share of the hidden states' gradient to dhidden [end − start, d]. */
 static void piece_backward(const RgTensor *y, const RgReal *dy, int64_t start, int64_t end,
                            int64_t first, int64_t last, RgReal *logits, RgReal *dhidden,
                            RgReal *dhead) {
@@ -220,7 +221,7 @@ static void token_logprob_backward(RgTape *t, RgTensor *y, RgTensor *dy) {
         RG_FOR_PIECES(v, pieces,
                       piece_backward(y, dy->data, start, end, first, last, tile_of_thread(tiles),
                                      shares + piece * count, dhead.data));
-        int64_t used = (v + pieces.size - 1) / pieces.size; /* pieces with anything in them */
+        int64_t used = (v + pieces.size - 1) / pieces.size; /* non-empty pieces */
         RG_FOR_PIECES(count, rg_spread(count, RG_LEAST_NUMBERS / 4),
                       add_shares(count, used, shares, first, last, dhidden->data + start * d));
     }
@@ -260,9 +261,9 @@ RgTensor *rg_token_logprob(RgTape *t, RgTensor *hidden, RgTensor *head, const in
     return rg_record(t, &token_logprob_operator, y, (RgTensor *[]){hidden, head}, 2, saved);
 }
 
-/* ---- the sum of all, with its gradient made on the way ---- */
+/* ---- the sum of all, with its gradient in the same pass ---- */
 
-enum { LOGITS = 1 << 23, LEAST_ROWS = 32 }; /* logits that are held at once, of whole rows */
+enum { LOGITS = 1 << 23, LEAST_ROWS = 32 }; /* logits in memory at once, in whole rows */
 
 /* d Σ log-probability / d hidden and / d head (or NULL). */
 typedef struct LogLikelihood {
@@ -286,7 +287,7 @@ static void log_likelihood_backward(RgTape *t, RgTensor *y, RgTensor *dy) {
 static const RgOperator log_likelihood_operator = {
     .name = "log_likelihood", .backward = log_likelihood_backward, .fused = true};
 
-/* What the rows of a chunk need while the vocabulary goes by. */
+/* What the rows of a chunk need while iterating over the vocabulary. */
 typedef struct Chunk {
     int64_t start, rows;
     RgReal *logits;   /* [rows, v] */
@@ -300,7 +301,7 @@ static Tile chunk_tile(const Chunk *c, int64_t v, int64_t first, int64_t last) {
         .row = c->start, .rows = c->rows, .token = first, .tokens = last - first, .stride = v};
 }
 
-/* Logits of tokens [first, last), and what piece `piece` knows of them. */
+/* The logits of tokens [first, last), and piece `piece`'s summary of them. */
 static void chunk_forward(const RgTensor *hidden, const RgTensor *head, const TokenLogprob *saved,
                           const Chunk *c, int64_t piece, int64_t first, int64_t last, RgReal *y) {
     Tile tile = chunk_tile(c, head->shape.size[0], first, last);
@@ -358,7 +359,7 @@ static void log_likelihood_run(RgTape *t, const RgTensor *hidden, const RgTensor
 
 RgTensor *rg_log_likelihood(RgTape *t, RgTensor *hidden, RgTensor *head, const int32_t *target) {
     RgTensor *inputs[] = {hidden, head};
-    /* Whole shares of a head in bf16 would be widened here: the tiles of the other take less. */
+    /* Here whole shares of a bf16 head would be converted; the other operator's tiles need less. */
     if (rg_tape_is_second_order(t) || !rg_will_record(t, inputs, 2) || head->rounded)
         return rg_sum(t, rg_token_logprob(t, hidden, head, target));
     check_head(hidden, head, target);
@@ -366,7 +367,7 @@ RgTensor *rg_log_likelihood(RgTape *t, RgTensor *hidden, RgTensor *head, const i
     int64_t n = hidden->shape.size[0], d = hidden->shape.size[1], v = head->shape.size[0];
     LogLikelihood *gradient = rg_arena_allocate_zeroed(arena, sizeof *gradient);
     gradient->dhidden = RG_ARENA_ARRAY(arena, RgReal, n * d);
-    if (head->needs_gradient) /* the first chunk begins it */
+    if (head->needs_gradient) /* the first chunk initialises it */
         gradient->dhead =
             n > 0 ? RG_ARENA_ARRAY(arena, RgReal, head->count) : rg_filled(t, head->shape, 0)->data;
     RgTensor *y = rg_tensor_new(t, RG_SCALAR);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the processor can run, and which set was asked for. */
+/* The sets of instructions that the processor can run, and the requested one. */
 #include "core/tensor/instructions.h"
 
 #include <stdio.h>
@@ -47,7 +47,7 @@ const char *rg_instructions_name(RgInstructions instructions) {
 #endif
 }
 
-/* "avx512, avx2, sse2", as far as the processor has them. */
+/* "avx512, avx2, sse2", as available. */
 static const char *runnable_names(char *text, size_t size) {
     text[0] = '\0';
     for (int i = RG_AVX512; i >= RG_BASELINE; i--)
@@ -71,8 +71,8 @@ RgStatus rg_instructions_find(const char *name, RgInstructions *instructions, Rg
             return RG_OK;
         }
     char names[64];
-    return rg_fail(error, RG_E_USAGE, "no kernels \"%s\" on this processor, which can run %s", name,
-                   runnable_names(names, sizeof names));
+    return rg_fail(error, RG_E_USAGE, "no kernels \"%s\" on this processor, expected one of %s",
+                   name, runnable_names(names, sizeof names));
 }
 
 bool rg_instructions_are_chosen(void) {
@@ -93,7 +93,7 @@ RgInstructions rg_instructions_start(void) {
     const char *name = asked_for();
     RgInstructions chosen = best();
     if (name)
-        rg_instructions_find(name, &chosen, NULL); /* leaves it, where the name is unknown */
+        rg_instructions_find(name, &chosen, NULL); /* leaves it unchanged if the name is unknown */
     rg_instructions_use(chosen);
     return chosen;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the hand-written kernels share: the macro that compiles a loop for each set of instructions,
- * an exponential that compilers can vectorise, and the rotary and attention kernels that training
- * and sampling have in common. Private to core: callers of operators include tensor.h. */
+ * a vectorisable exponential, and the rotary and attention kernels used by training and sampling.
+ * Private to core: users of operators include tensor.h. */
 #ifndef RG_CORE_TENSOR_KERNELS_H
 #define RG_CORE_TENSOR_KERNELS_H
 
@@ -11,11 +11,11 @@
 #include "core/tensor/instructions.h"
 #include "core/tensor/tensor.h"
 
-/* What a function has to be marked with to be compiled for a set of instructions. It may be called
- * where rg_instructions() says so. */
+/* The attribute that compiles a function for a set of instructions. Call the function only if
+ * rg_instructions() permits. */
 #if defined(__x86_64__) && defined(__GNUC__) /* rg_instructions_can_run asks for the same */
 #define RG_FOR_AVX2 __attribute__((target("avx2,fma,bmi,bmi2")))
-#ifdef __clang__ /* which takes the width of vectors from the types alone */
+#ifdef __clang__ /* clang takes the width of vectors from the types alone */
 #define RG_AVX512_TARGET "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma,bmi,bmi2"
 #else
 #define RG_AVX512_TARGET                                                                           \
@@ -23,7 +23,7 @@
 #endif
 #define RG_FOR_AVX512 __attribute__((target(RG_AVX512_TARGET)))
 
-/* The same for products of numbers in bf16, which not all processors with AVX-512 have. */
+/* The same for bf16 products, which not all processors with AVX-512 support. */
 #define RG_BF16_TARGET RG_AVX512_TARGET ",avx512bf16"
 #define RG_FOR_BF16    __attribute__((target(RG_BF16_TARGET)))
 static inline bool rg_has_bf16_vectors(void) {
@@ -39,8 +39,8 @@ static inline bool rg_has_bf16_vectors(void) {
  *             x[i] *= factor;
  *     }
  *
- * defines `static void scale_row(int64_t n, RgReal factor, RgReal *x)`; RG_PUBLIC_KERNEL one that
- * other files see. What the loop calls has to be inline. */
+ * defines `static void scale_row(int64_t n, RgReal factor, RgReal *x)`. RG_PUBLIC_KERNEL defines
+ * one that other files can call. Everything the loop calls must be inline. */
 #define RG_KERNEL(type, name, parameters, arguments)                                               \
     RG_KERNEL_AS(static, type, name, parameters, arguments)
 #define RG_PUBLIC_KERNEL(type, name, parameters, arguments)                                        \
@@ -70,16 +70,16 @@ static inline bool rg_has_bf16_vectors(void) {
 #endif
 
 /* exp(x) to about one unit in the last place of a float, without branches. Range reduction and
- * polynomial after Moshier's Cephes. Below −87 it is 0, above 87 what it is there, and NaN stays
- * NaN. The exponent is read from the bits of x·log2(e) + 1.5·2^23, whose rounding is the rounding
- * to an integer. The limits are compared as integers. Of a comparison of floats compilers make two
- * ways and prepare what comes of the limit: a σ(−88) that no lane may need, but which is subnormal,
- * so that multiplying by it takes ten times as long. */
+ * polynomial after Moshier's Cephes. It is 0 below −87, its value at 87 above 87, and NaN stays
+ * NaN. The exponent is read from the bits of x·log2(e) + 1.5·2^23: rounding this sum rounds to an
+ * integer. The limits are compared as integers, because compilers turn a comparison of floats into
+ * a selection between two results and compute both for every lane. One of them would be the
+ * subnormal σ(−88), which makes the multiplication ten times slower even if no lane needs it. */
 static inline RgReal rg_fast_exp(RgReal x) {
 #ifdef RG_DOUBLE
     return exp(x);
 #else
-    const uint32_t least = 0xC2AE0000; /* −87: of negative numbers the larger have larger bits */
+    const uint32_t least = 0xC2AE0000; /* bits of −87; they grow with the magnitude */
     const int32_t most = 0x42AE0000;   /* 87 */
     uint32_t bits;
     memcpy(&bits, &x, sizeof bits);
@@ -111,11 +111,11 @@ static inline RgReal rg_fast_exp(RgReal x) {
 /* Whether an operator on these inputs will be recorded, and so must keep what backward needs. */
 bool rg_will_record(RgTape *tape, RgTensor *const *inputs, int count);
 
-/* Where a kernel adds the gradient of an input: the buffer that stands already, or else a fresh
- * zeroed tensor, which rg_gradient_done then hands to the tape. */
+/* Where a kernel adds the gradient of an input: an existing buffer, or a new zeroed tensor, which
+ * rg_gradient_done then passes to the tape. */
 typedef struct RgGradientTarget {
     RgReal *data;
-    RgTensor *fresh; /* NULL when data is a buffer that stood */
+    RgTensor *fresh; /* NULL if data is an existing buffer */
 } RgGradientTarget;
 RgGradientTarget rg_gradient_target(RgTape *tape, RgTensor *input);
 void rg_gradient_done(RgTape *tape, RgTensor *input, RgGradientTarget target);
@@ -130,12 +130,12 @@ typedef struct RgRopeTable {
 /* Fill cosine and sine, each [rows, size / 2]. */
 void rg_rope_angles(int64_t rows, int64_t size, RgReal base, RgReal *cosine, RgReal *sine);
 
-/* Turn `heads` heads of one row [heads · size], in place. */
+/* Rotates `heads` heads of one row [heads · size], in place. */
 void rg_rope_row(const RgRopeTable *table, int64_t position, int64_t heads, RgRopePairing pairing,
                  RgReal *x);
 
-/* The values of the operators of the same names; `inverse` and `mean` [n] are what backward keeps.
- */
+/* The values of the operators with the same names. `inverse` and `mean` [n] are kept for
+ * backward. */
 void rg_rms_norm_rows(int64_t n, int64_t d, const RgReal *x, const RgReal *weight, RgReal epsilon,
                       RgReal *inverse, RgReal *y);
 void rg_layer_norm_rows(int64_t n, int64_t d, const RgReal *x, const RgReal *weight,
@@ -144,7 +144,7 @@ void rg_layer_norm_rows(int64_t n, int64_t d, const RgReal *x, const RgReal *wei
 void rg_swiglu_values(int64_t n, const RgReal *gate, const RgReal *up, RgReal *y);
 void rg_gelu_values(int64_t n, const RgReal *x, RgReal *y);
 
-/* rg_rope with angles made before; `positions` [n] and the table must outlive the tape. */
+/* rg_rope with precomputed angles. `positions` [n] and the table must outlive the tape. */
 RgTensor *rg_rope_by_table(RgTape *t, RgTensor *x, const int32_t *positions, int64_t heads,
                            const RgRopeTable *table, RgRopePairing pairing);
 

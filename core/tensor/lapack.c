@@ -24,7 +24,7 @@ int64_t rg_solve_symmetric(int64_t n, const double *a, const double *b, double c
         LAPACKE_dsyevd(LAPACK_ROW_MAJOR, 'V', 'U', n_lapack, vectors, n_lapack, values);
 
     int64_t rank = 0;
-    double largest = fmax(fabs(values[0]), fabs(values[n - 1])); /* they come in order */
+    double largest = fmax(fabs(values[0]), fabs(values[n - 1])); /* they are sorted */
     if (extremes) {
         extremes[0] = values[0];
         extremes[1] = values[n - 1];
@@ -44,7 +44,7 @@ int64_t rg_solve_symmetric(int64_t n, const double *a, const double *b, double c
     return rank;
 }
 
-/* LAPACK has columns next to each other: it sees the transposes of a and b. */
+/* LAPACK is column-major: it sees the transposes of a and b. */
 void rg_solve_general(int64_t n, int64_t m, bool transposed, const double *a, const double *b,
                       double *x) {
     rg_blas_start();

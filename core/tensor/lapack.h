@@ -1,20 +1,22 @@
 /* SPDX-License-Identifier: MIT */
-/* The only door to LAPACK: systems of equations. */
+/* Systems of equations. Its .c file is the only one that includes LAPACK.
+ *
+ * Threads: any. */
 #ifndef RG_CORE_TENSOR_LAPACK_H
 #define RG_CORE_TENSOR_LAPACK_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Minimum-norm least-squares solution of the symmetric system a·x = b by eigendecomposition:
- * directions with |eigenvalue| ≤ cutoff · max|eigenvalue| are left out. a [n, n] in double, kept.
- * The smallest and the largest eigenvalue go to extremes [2], which may be NULL. Returns the rank
- * used. */
+/* Minimum-norm least-squares solution of the symmetric system a·x = b by eigendecomposition.
+ * Directions with |eigenvalue| ≤ cutoff · max|eigenvalue| are omitted. a [n, n] in double, not
+ * changed. The smallest and the largest eigenvalue go to extremes [2], which may be NULL. Returns
+ * the rank used. */
 int64_t rg_solve_symmetric(int64_t n, const double *a, const double *b, double cutoff, double *x,
                            double *extremes);
 
-/* x with a·x = b, or aᵀ·x = b where `transposed`, by LU in double: a [n, n], b and x [n, m], which
- * may be the same. A singular a gives numbers that are not finite. */
+/* Solves a·x = b, or aᵀ·x = b if `transposed`, by LU in double: a [n, n], b and x [n, m], which may
+ * be the same. A singular a gives numbers that are not finite. */
 void rg_solve_general(int64_t n, int64_t m, bool transposed, const double *a, const double *b,
                       double *x);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Operators on matrices and tables: products, softmax, look-ups by index, sums over segments. The
- * fused operators of networks stand in network_ops.c. */
+ * fused operators of networks are in network_ops.c. */
 #include "core/tensor/gemm_dispatch.h"
 #include "core/tensor/parallel.h"
 #include "core/tensor/real_math.h"
@@ -9,7 +9,7 @@
 
 /* ---- matrix product ---- */
 
-/* What a product needs besides its inputs. */
+/* The arguments of a product besides its inputs. */
 typedef struct Product {
     bool transpose_a, transpose_b;
 } Product;
@@ -37,7 +37,7 @@ static void multiply(RgTape *t, const RgTensor *a, bool transpose_a, const RgTen
     rg_tape_count_flops(t, 2 * (double)s.m * (double)s.n * (double)s.k);
 }
 
-/* Add op(a)·op(b) to the gradient of `input`, straight into its buffer where it has one. */
+/* Adds op(a)·op(b) to the gradient of `input`, directly into its buffer if it has one. */
 static void add_product(RgTape *t, RgTensor *input, RgTensor *a, bool transpose_a, RgTensor *b,
                         bool transpose_b) {
     RgReal *in_place = rg_gradient_in_place(t, input);
@@ -47,7 +47,8 @@ static void add_product(RgTape *t, RgTensor *input, RgTensor *a, bool transpose_
         rg_add_gradient(t, input, rg_matmul_transposed(t, a, transpose_a, b, transpose_b));
 }
 
-/* y = op(a)·op(b): d op(a) = dy·op(b)ᵀ and d op(b) = op(a)ᵀ·dy, each transposed back if need be. */
+/* y = op(a)·op(b): d op(a) = dy·op(b)ᵀ and d op(b) = op(a)ᵀ·dy, each transposed back if
+ * necessary. */
 static void matmul_backward(RgTape *t, RgTensor *y, RgTensor *dy) {
     const Product *product = y->attributes;
     RgTensor *a = y->inputs[0], *b = y->inputs[1];
@@ -97,7 +98,7 @@ RG_INLINE RgReal row_largest(const RgReal *x, int64_t n) {
     return largest;
 }
 
-/* y[i] = exp(x[i] − largest); returns their sum, taken in double and in a fixed order. */
+/* y[i] = exp(x[i] − largest). Returns their sum, computed in double and in a fixed order. */
 RG_INLINE double row_exp(const RgReal *restrict x, int64_t n, RgReal largest, RgReal *restrict y) {
     for (int64_t i = 0; i < n; i++)
         y[i] = rg_fast_exp(x[i] - largest);
@@ -165,7 +166,7 @@ RgTensor *rg_log_softmax(RgTape *t, RgTensor *x) {
 
 /* ---- look-ups ---- */
 
-/* The indices of a look-up, and how many rows or columns they point into. */
+/* The indices of a look-up, and the number of rows or columns they index. */
 typedef struct Lookup {
     const int32_t *index;
     int64_t bound;
@@ -229,10 +230,10 @@ static void add_columns(const RgTensor *x, const int32_t *index, int64_t first, 
     }
 }
 
-/* A row may come several times, and its numbers are summed in their order: threads share columns.
- */
+/* A row may occur several times, and its numbers are summed in order, so the threads share
+ * columns. */
 static void add_rows(const RgTensor *x, const int32_t *index, RgReal *rows) {
-    enum { LEAST_COLUMNS = 64 }; /* four lines of memory */
+    enum { LEAST_COLUMNS = 64 }; /* four cache lines */
     int64_t n = x->shape.size[0], d = x->shape.size[1];
     int64_t enough = 1 + RG_LEAST_NUMBERS / (n > 0 ? n : 1);
     RG_FOR_PIECES(d, rg_spread(d, enough > LEAST_COLUMNS ? enough : LEAST_COLUMNS),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Fused operators of networks that work row by row: RMS norm, layer norm and SwiGLU, each as one
- * pass forward and one backward, and as an expansion into primitives for tapes of second order.
- * Attention and rotary positions are in attention_ops.c, the vocabulary head in head_ops.c. */
+/* Fused row-wise operators of networks: RMS norm, layer norm and SwiGLU. Each has one forward and
+ * one backward pass, and an expansion into primitives for second-order tapes. Attention and rotary
+ * positions are in attention_ops.c, the output head in head_ops.c. */
 #include "core/tensor/gemm_dispatch.h"
 #include "core/tensor/kernels.h"
 #include "core/tensor/parallel.h"
@@ -38,8 +38,8 @@ static int64_t row_count(const RgTensor *x) {
     return width ? x->count / width : 0;
 }
 
-/* Gradients of a vector that all rows share: each piece of rows sums up its own [pieces, d], and
- * their sums are added in order. */
+/* Gradients of a vector shared by all rows: each piece of rows computes its own sum [pieces, d],
+ * and these are added in order. */
 static RgReal *partial_sums(RgTape *t, RgPieces pieces, int64_t d) {
     return memset(RG_ARENA_ARRAY(rg_tape_arena(t), RgReal, pieces.count * d), 0,
                   sizeof(RgReal) * (size_t)(pieces.count * d));
@@ -146,7 +146,7 @@ typedef struct LayerNorm {
     RgReal *inverse; /* [n], 1 / sqrt(var + epsilon) */
 } LayerNorm;
 
-/* The same of the rows from `first` on. */
+/* The same for the rows from `first` on. */
 static LayerNorm layer_norm_from(const LayerNorm *saved, int64_t first) {
     return (LayerNorm){.mean = saved->mean + first, .inverse = saved->inverse + first};
 }
@@ -175,8 +175,8 @@ RG_PUBLIC_KERNEL(void, rg_layer_norm_rows,
     }
 }
 
-/* With z = (x − mean)·s and g = dy·w:  dx = s·(g − mean(g) − z·mean(g·z)),  dw += dy·z,  db += dy.
- */
+/* With z = (x − mean)·s and g = dy·w:
+ * dx = s·(g − mean(g) − z·mean(g·z)),  dw += dy·z,  db += dy. */
 RG_KERNEL(void, layer_norm_rows_backward,
           (int64_t n, int64_t d, const RgReal *x, const RgReal *weight, LayerNorm saved,
            const RgReal *dy, RgReal *dx, RgReal *dweight, RgReal *dbias),
@@ -298,7 +298,7 @@ RgTensor *rg_swiglu(RgTape *t, RgTensor *gate, RgTensor *up) {
 
 /* ---- linear: y = x·weightᵀ + bias + onto ---- */
 
-/* Every row of y begins as the bias, and as the row of `onto`. */
+/* Every row of y starts as the bias plus the row of `onto`. */
 RG_KERNEL(void, linear_start,
           (int64_t n, int64_t d, const RgReal *bias, const RgReal *onto, RgReal *y),
           (n, d, bias, onto, y)) {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Matrix products by oneDNN. Those in bf16 are primitives whose sizes are told when they run, so
- * that one for each way of transposing serves every batch: a primitive per shape would be compiled
- * anew for every number of tokens, and was measured to be no faster.
+/* Matrix products by oneDNN. Those in bf16 are primitives that receive their sizes at run time, so
+ * one primitive per combination of transposes serves every batch. A primitive per shape would be
+ * compiled again for every number of tokens, and was measured to be no faster.
  *
- * oneDNN asks OpenMP for its number of threads, which is 1 here: blas.c keeps the default there,
- * and inside a parallel region oneDNN takes one thread anyway. */
+ * oneDNN uses OpenMP's default number of threads, which is 1 here (blas.c), and one thread inside a
+ * parallel region anyway. */
 #include "core/tensor/onednn.h"
 
 #if defined(RG_ONEDNN) && !defined(RG_DOUBLE)
@@ -64,7 +64,7 @@ static dnnl_primitive_attr_t make_attributes(bool add) {
     return attributes;
 }
 
-/* NULL where the processor is none for bf16. */
+/* NULL if the processor does not support bf16. */
 static dnnl_primitive_t make_primitive(bool transpose_a, bool transpose_b, bool add) {
     const int64_t later = DNNL_RUNTIME_DIM_VAL;
     dnnl_memory_desc_t a = describe(dnnl_bf16, transpose_a, later, later, later),
@@ -97,7 +97,7 @@ bool rg_onednn_has_bf16(void) {
 
 static dnnl_memory_t borrow(dnnl_memory_desc_t matrix, const void *data) {
     dnnl_memory_t memory;
-    /* it takes what is only read without const, too */
+    /* oneDNN takes read-only memory without const */
     RG_ASSERT(dnnl_memory_create(&memory, &matrix, engine, (void *)data) == dnnl_success);
     return memory;
 }

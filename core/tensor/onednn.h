@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The only door to oneDNN, a library that configure --with-onednn asks for. Without it these
- * functions are there and offer nothing. Everything runs on the caller's thread. Private to
- * core/tensor: gemm_dispatch.c decides what is done here. */
+/* Matrix products by oneDNN, an optional library (configure --with-onednn). Its .c file is the only
+ * one that includes it. In a build without it these functions exist but offer nothing. Everything
+ * runs on the caller's thread. Private to core/tensor: gemm_dispatch.c decides what runs here. */
 #ifndef RG_CORE_TENSOR_ONEDNN_H
 #define RG_CORE_TENSOR_ONEDNN_H
 
@@ -11,12 +11,12 @@
 /* "2.6.3"; NULL in a build without it */
 const char *rg_onednn_version(void);
 
-/* Whether rg_onednn_run beats BLAS at a product in fp32. Told by the shape alone. */
+/* Whether rg_onednn_run is faster than BLAS for an fp32 product. Depends on the shape alone. */
 bool rg_onednn_suits(const RgGemm *product);
 void rg_onednn_run(const RgGemm *product);
 
-/* c = op(a) · op(b), or c += … where `add` is set; as rg_gemm has it, with a and b in bf16. Neither
- * side is 0. */
+/* c = op(a) · op(b), or c += … if `add`, with the arguments of rg_gemm and a and b in bf16. No
+ * dimension is 0. */
 typedef struct RgGemmBf16 {
     bool transpose_a, transpose_b, add;
     int64_t m, n, k;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Weights in panels, and how a product with them is shared out among threads. */
+/* Weights in panels, and the distribution of a product with them over threads. */
 #include "core/tensor/panels.h"
 
 #include "core/tensor/parallel.h"
@@ -25,7 +25,7 @@ void rg_panels_release(RgPanels *panels) {
     free(panels->bias);
 }
 
-/* Lane by lane: a row is rounded whole, and its numbers go to their cells. */
+/* Lane by lane: a row is rounded completely, and its numbers go to their cells. */
 static void fill_rounded(const RgPanels *panels, int64_t panel, const RgReal *const *row) {
     static _Thread_local RgScratch scratch;
     int64_t in = panels->in, cells = rg_panels_cells(panels);
@@ -51,7 +51,7 @@ void rg_panels_fill(const RgPanels *panels, int64_t panel, const RgReal *const *
             to[k * RG_PANEL + lane] = row[lane] ? row[lane][k] : 0;
 }
 
-/* The rows of x in bf16, in memory of the calling thread's own. */
+/* The rows of x in bf16, in memory of the calling thread. */
 static const RgBf16 *rounded_rows(const RgPanelsGemm *p) {
     static _Thread_local RgScratch scratch;
     int64_t in = p->w->in, row = 2 * rg_panels_cells(p->w);
@@ -63,7 +63,7 @@ static const RgBf16 *rounded_rows(const RgPanelsGemm *p) {
 }
 
 void rg_panels_gemm(const RgPanelsGemm *product) {
-    enum { FEW = 4 }; /* rows, which wait for the weights, however few they are */
+    enum { FEW = 4 }; /* rows, for which reading the weights takes most of the time */
     int64_t count = product->w->count, rows = product->rows < FEW ? FEW : product->rows;
     const RgVectorKernels *kernels =
         rg_vectors_for(product->w->rounded ? RG_PRECISION_BF16 : RG_PRECISION_FP32);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What threads do together that is more than a loop of somebody's own: clear, copy, and touch
- * memory. */
+/* Operations on memory by all threads: clear, copy, and touch. */
 #include "core/tensor/parallel.h"
 
 #include <string.h>
@@ -16,12 +15,12 @@ void rg_numbers_copy(int64_t count, const RgReal *from, RgReal *to) {
 }
 
 void rg_pages_touch(void *memory, size_t bytes) {
-    enum { PAGE = 4096, WORTH = 256 }; /* the least page there is; pages */
+    enum { PAGE = 4096, WORTH = 256 }; /* smallest page size; pages worth touching in parallel */
     volatile char *byte = memory;
     int64_t pages = (int64_t)((bytes + PAGE - 1) / PAGE);
     int threads = rg_threads_here();
     if (threads == 1 || pages < WORTH)
-        return; /* who writes touches them as well */
+        return; /* writing threads touch them as well */
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int64_t i = 0; i < pages; i++) {
         char same = byte[i * PAGE];

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The store of parameters: layout of the views in the flat buffer, filling, copies, norms. How
- * parameters are trained, saved or put on a tape is told elsewhere. */
+/* The parameter store: layout of the views in the flat buffer, filling, copies, norms. */
 #include "core/tensor/parameters.h"
 
 #include "core/tensor/parallel.h"
@@ -54,7 +53,7 @@ static RgReal *numbers_create(int64_t count) {
     return rg_allocate_aligned_zeroed(sizeof(RgReal) * (size_t)count);
 }
 
-/* A gradient is first written by an operator's backward, which all threads share. */
+/* A gradient is first written by an operator's backward, which uses all threads. */
 void rg_parameters_allocate(RgParameters *parameters) {
     RG_ASSERT(!parameters->value);
     parameters->value = numbers_create(parameters->count);
@@ -146,7 +145,7 @@ const RgReal *rg_parameters_rows(const RgParameters *parameters, int index, int6
 
 /* ---- filling and finding ---- */
 
-/* Random numbers that are worth a thread's waking up for. */
+/* Count of random numbers worth waking a thread for. */
 enum { LEAST_DRAWN = RG_LEAST_NUMBERS / 16 };
 
 static const RgParameterView *view_at(const RgParameters *parameters, int view) {
@@ -198,7 +197,7 @@ double rg_parameters_gradient_norm(const RgParameters *parameters) {
     return sqrt(rg_dot(parameters->count, parameters->gradient, parameters->gradient));
 }
 
-/* Of the pieces, and then of their hashes. */
+/* Hashes pieces, and then the pieces' hashes. */
 static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t size) {
     uint64_t piece_hash[RG_SPREAD_MOST] = {0};
     int64_t n = (int64_t)size;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Which precisions there are here, and rounding to bf16 and back. The products themselves are
- * gemm_dispatch.c's. */
+/* The precisions available here, and rounding to bf16 and back. gemm_dispatch.c computes
+ * products. */
 #include "core/tensor/precision.h"
 
 #include "core/tensor/gemm.h"
@@ -17,22 +17,20 @@ RgStatus rg_precision_check(RgPrecision precision, RgError *error) {
         return RG_OK;
     if (rg_instructions_are_chosen() && rg_instructions_can_run(RG_AVX512) &&
         rg_instructions() != RG_AVX512)
-        return rg_fail(error, RG_E_USAGE,
-                       "bf16 needs the kernels for AVX-512, and %s has chosen %s",
+        return rg_fail(error, RG_E_USAGE, "bf16 needs the kernels for AVX-512, but %s selects %s",
                        RG_INSTRUCTIONS_VARIABLE, rg_instructions_name(rg_instructions()));
     if (!rg_onednn_version())
-        return rg_fail(error, RG_E_USAGE,
-                       "bf16 needs a processor with AMX or AVX512_BF16, or oneDNN, which this "
-                       "program was built without: install Debian's libdnnl-dev and build again "
-                       "after ./configure --with-onednn");
+        return rg_fail(
+            error, RG_E_USAGE,
+            "bf16 needs a processor with AMX or AVX512_BF16, or oneDNN, which this build does not "
+            "have: install Debian's libdnnl-dev and rebuild after ./configure --with-onednn");
     return rg_fail(error, RG_E_USAGE,
-                   "bf16 needs a processor with AVX-512, and oneDNN %s finds none here",
+                   "bf16 needs a processor with AVX-512, but oneDNN %s finds none here",
                    rg_onednn_version());
 }
 
-/* Half of the last place that is kept is added, less a little where that place is even, and what
- * comes after it is cut off. Of what is not a number the first bit behind the sign and exponent is
- * set, so that none is left by cutting. */
+/* Adds half of the last kept place, minus one unit if that place is even, and cuts off the rest.
+ * For NaN it sets the first bit of the fraction, because cutting could otherwise give infinity. */
 RG_PUBLIC_KERNEL(void, rg_bf16_round, (int64_t n, const RgReal *x, RgBf16 *y), (n, x, y)) {
 #pragma omp simd
     for (int64_t i = 0; i < n; i++) {

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The numbers that matrix products of training are made of: fp32, or bf16, the upper half of an
- * fp32, to which the inputs of a product are rounded while its sums stay fp32. Processors that have
- * instructions for it (AMX; AVX512_BF16) do so at 1.7 times the speed and more, and take subnormal
- * numbers (below 10⁻³⁸) for 0. Others with AVX-512 can do so by oneDNN.
- * Only products are in bf16: weights, gradients, optimiser, norms and attention stay fp32. */
+/* The precision of the matrix products of training: fp32 or bf16. bf16 is the upper half of an
+ * fp32. The inputs of a product are rounded to it, and sums are in fp32. Processors with
+ * instructions for it (AMX; AVX512_BF16) are at least 1.7 times as fast with it, and treat
+ * subnormal numbers (below 10⁻³⁸) as 0. Other processors with AVX-512 can use oneDNN. Only matrix
+ * products are in bf16: weights, gradients, optimiser, norms and attention are in fp32.
+ *
+ * Threads: any. */
 #ifndef RG_CORE_TENSOR_PRECISION_H
 #define RG_CORE_TENSOR_PRECISION_H
 
@@ -12,22 +14,21 @@
 #include <string.h>
 
 typedef enum RgPrecision { RG_PRECISION_FP32, RG_PRECISION_BF16 } RgPrecision;
-extern const char *const rg_precision_names[]; /* as configs have them; ends with NULL */
+extern const char *const rg_precision_names[]; /* as in configs; ends with NULL */
 
-/* RG_E_USAGE, and what would help, where this build or this machine does not have it. */
+/* RG_E_USAGE, with a remedy, if this build or this machine does not support it. */
 RgStatus rg_precision_check(RgPrecision precision, RgError *error);
 
-typedef uint16_t RgBf16; /* of products, or of weights that are stored so */
+typedef uint16_t RgBf16; /* operands of products, or stored weights */
 
-/* y = x to the nearest bf16, and to the even one of two that are as near. What is beyond the
- * largest becomes infinite; what is not a number stays none. */
+/* y = x rounded to the nearest bf16, ties to even. Overflow gives infinity; NaN stays NaN. */
 void rg_bf16_round(int64_t n, const RgReal *x, RgBf16 *y);
 
-/* Rows of n numbers, `stride` apart, as rows of whole cells of two: y [rows, cells, 2]. Where n is
- * odd, the last of a row is 0. */
+/* Rounds rows of n numbers, `stride` apart, into rows of whole cells of two: y [rows, cells, 2]. If
+ * n is odd, the last number of a row is 0. */
 void rg_bf16_round_rows(int64_t rows, int64_t n, int64_t stride, const RgReal *x, RgBf16 *y);
 
-/* The number itself, which every RgReal can hold. */
+/* The exact value as an RgReal. */
 static inline RgReal rg_bf16_number(RgBf16 x) {
     uint32_t bits = (uint32_t)x << 16;
     float value;
@@ -38,8 +39,8 @@ static inline RgReal rg_bf16_number(RgBf16 x) {
 /* y = x */
 void rg_bf16_widen(int64_t n, const RgBf16 *x, RgReal *y);
 
-/* The same of a matrix [rows, columns] whose rows lie `stride` apart, into memory of the calling
- * thread's own, which stands until its next call. Meant for a few rows at a time. */
+/* The same for a matrix [rows, columns] with rows `stride` apart, into memory of the calling
+ * thread, which is valid until its next call. Meant for a few rows at a time. */
 const RgReal *rg_bf16_widened(const RgBf16 *x, int64_t rows, int64_t columns, int64_t stride);
 
 #endif

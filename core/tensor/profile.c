@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The profile: see the header. Names are few, and told apart by their text. */
+/* The lap timer (see the header). There are few names, which are compared as texts. */
 #include "core/tensor/profile.h"
 
 #include "core/tensor/threads.h"
@@ -21,8 +21,8 @@ enum { MOST_ENTRIES = 256 };
 static struct {
     bool running, held;
     double last, last_processor; /* clocks at the last lap */
-    double flops;                /* operations since */
-    double all_flops;            /* and since the start */
+    double flops;                /* operations since the last lap */
+    double all_flops;            /* operations since the start */
     Entry entries[MOST_ENTRIES];
     int count;
 } profile;
@@ -92,8 +92,8 @@ static int by_seconds(const void *a, const void *b) {
 }
 
 /* With b = processor/wall busy threads of T and the serial share s of one-thread work, the wall
- * time is s + (1 − s)/T of that of one thread, which is the processor time: s = (T/b − 1)/(T − 1).
- */
+ * time is s + (1 − s)/T of that of one thread, which is the processor time: s = (T/b − 1)/(T −
+ * 1). */
 static double serial_seconds(double processor, double wall, int threads) {
     return (threads * wall - processor) / (threads - 1);
 }
@@ -108,18 +108,18 @@ double rg_profile_speed_up(double serial_share, int threads) {
     return 1 / (serial_share + (1 - serial_share) / threads);
 }
 
-/* Of a whole, which may be nothing. */
+/* `whole` may be 0. */
 static double percent(double part, double whole) {
     return whole > 0 ? 100 * part / whole : 0;
 }
 
-/* Of one thread nothing can be told, nor where other processes left clearly less than one
+/* Nothing can be estimated for one thread, nor if other processes left clearly less than one
  * processor. */
 static bool knows_serial(const Entry *all) {
     return rg_threads() > 1 && all->processor >= 0.9 * all->seconds;
 }
 
-/* What is serial is told as a share of all work, so that a column adds up to the whole's. */
+/* The serial part is printed as a share of all work, so that the column adds up to the total's. */
 static void print_entry(FILE *file, const Entry *e, const Entry *all) {
     char name[64];
     int threads = rg_threads();
@@ -149,10 +149,9 @@ static void add_entry(Entry *sum, const Entry *e) {
 static void print_speed_up(FILE *file, const Entry *all) {
     int threads = rg_threads();
     if (threads > 1 && !knows_serial(all))
-        fputs(
-            "less than one thread was busy: other processes had the processors, so that no serial "
-            "share can be told\n",
-            file);
+        fputs("less than one thread was busy: other processes used the processors, so the serial "
+              "share cannot be estimated\n",
+              file);
     if (!knows_serial(all))
         return;
     double share = rg_profile_serial_share(all->processor, all->seconds, threads);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Streams of random numbers by Philox 4x32-10. Every call of the cipher is told apart by the last
- * word of its counter: what it is for. */
+/* Streams of random numbers by Philox 4x32-10. The last word of the counter is the purpose of a
+ * call, so calls for different purposes never collide. */
 #include "core/tensor/random.h"
 
 #include <Random123/philox.h>
@@ -32,7 +32,7 @@ static uint64_t second_word(philox4x32_ctr_t output) {
 }
 
 RgRandom rg_random_root(uint64_t seed) {
-    /* "regatta" in a key, so that streams are ours even for the seed 0. */
+    /* "regatta" in the key, so that even seed 0 gives a stream of our own. */
     return child((RgRandom){{0x61676572u, 0x61747461u}}, seed, FOR_ROOT);
 }
 
@@ -63,8 +63,8 @@ double rg_random_normal(RgRandom stream, uint64_t counter) {
     return radius * cos(2 * M_PI * unit_interval(second_word(output)));
 }
 
-/* Lemire 2019, arXiv:1805.10941: the high word of bits · bound, refused where it would favour small
- * results. */
+/* Lemire 2019, arXiv:1805.10941: the high word of bits · bound, rejected where it would favour
+ * small results. */
 int64_t rg_random_below(RgRandom stream, uint64_t counter, int64_t bound) {
     RG_ASSERT(bound > 0);
     uint64_t n = (uint64_t)bound, refused = -n % n;
@@ -91,7 +91,7 @@ int64_t rg_random_choice(double uniform, const double *weights, int64_t count) {
         left -= weights[i];
         last_possible = i;
     }
-    return last_possible; /* rounding left something of the last weight */
+    return last_possible; /* rounding left a part of the last weight */
 }
 
 void rg_random_permutation(RgRandom stream, int64_t *order, int64_t count) {

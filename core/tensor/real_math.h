@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The functions of one variable that operators are made of, at the precision of RgReal. In single
- * precision those that networks use most have no branches, so that their loops can be vectorised;
- * the others are libm's. Private to core. */
+/* The functions of one variable used by operators, at the precision of RgReal. In single precision
+ * the most frequent ones have no branches, so their loops can be vectorised; the others are libm's.
+ * Private to core. */
 #ifndef RG_CORE_TENSOR_REAL_MATH_H
 #define RG_CORE_TENSOR_REAL_MATH_H
 
@@ -20,8 +20,8 @@ static inline RgReal rg_real_log_sigmoid(RgReal x) {
     return (x < 0 ? x : 0) - log1p(rg_fast_exp(-fabs(x)));
 }
 
-/* (1 − e^−2|x|)/(1 + e^−2|x|) with the sign of x; near 0, where that would cancel, the odd
- * polynomial of Moshier's Cephes. */
+/* (1 − e^−2|x|)/(1 + e^−2|x|) with the sign of x. Near 0, where that cancels, the odd polynomial of
+ * Moshier's Cephes. */
 static inline RgReal rg_real_tanh(RgReal x) {
 #ifdef RG_DOUBLE
     return tanh(x);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Operators that sum along axes, repeat along axes, or move numbers about: reductions, reshape,
- * transpose, slice, concatenate. Each is the reverse of another here, so that the backward of one
- * is the forward of the other. */
+/* Operators that sum along axes, repeat along axes, or move numbers: reductions, reshape,
+ * transpose, slice, concatenate. They come in pairs of reverses, so that the backward of one is the
+ * forward of the other. */
 #include "core/tensor/broadcast.h"
 #include "core/tensor/tensor.h"
 
@@ -11,7 +11,7 @@
 
 /* ---- broadcasting ---- */
 
-/* Size of axis `axis` of four, the last axis of `shape` being the fourth. */
+/* Size of axis `axis` of four, where the last axis of `shape` is the fourth. */
 static int64_t aligned_size(RgShape shape, int axis) {
     int own = axis - (RG_MAX_RANK - shape.rank);
     return own < 0 ? 1 : shape.size[own];
@@ -22,10 +22,9 @@ static void print_shape(RgShape shape) {
         fprintf(stderr, "%s%lld", axis ? ", " : "", (long long)shape.size[axis]);
 }
 
-/* An operator cannot fail, so that what calls it reads like a formula: a mistake ends the program.
- */
+/* Operators cannot fail, so that their callers read like formulas. A mismatch ends the program. */
 static void refuse_shapes(RgShape a, RgShape b) {
-    fputs("regatta: an operator was given shapes that do not go together: [", stderr);
+    fputs("regatta: an operator was given incompatible shapes: [", stderr);
     print_shape(a);
     fputs("] and [", stderr);
     print_shape(b);
@@ -44,7 +43,7 @@ RgShape rg_broadcast_shape(RgShape a, RgShape b) {
     return shape;
 }
 
-/* Strides of a dense array of shape `own` walked as `full`: 0 along what is repeated. */
+/* Strides of a dense array of shape `own` traversed as `full`: 0 along repeated axes. */
 static void aligned_strides(RgShape full, RgShape own, int64_t stride[RG_MAX_RANK]) {
     int64_t step = 1;
     for (int axis = RG_MAX_RANK - 1; axis >= 0; axis--) {
@@ -81,7 +80,7 @@ RgBroadcast rg_broadcast_walk(RgShape full, RgShape a, RgShape b) {
 
 static RgOperator const sum_to_operator, broadcast_to_operator;
 
-/* Eight sums side by side, in an order that does not change. */
+/* Eight parallel sums, in a fixed order. */
 static double run_sum(int64_t n, const RgReal *x) {
     double partial[8] = {0}, sum = 0;
     int64_t i = 0;
@@ -203,7 +202,7 @@ static void transpose_backward(RgTape *t, RgTensor *y, RgTensor *dy) {
 static const RgOperator transpose_operator = {.name = "transpose", .backward = transpose_backward};
 
 RgTensor *rg_transpose(RgTape *t, RgTensor *x) {
-    enum { TILE = 16 }; /* a tile of both arrays stays in the first cache */
+    enum { TILE = 16 }; /* a tile of both arrays fits in the first-level cache */
     RG_ASSERT(x->shape.rank == 2);
     int64_t rows = x->shape.size[0], columns = x->shape.size[1];
     RgTensor *y = rg_tensor_new(t, RG_SHAPE(columns, rows));
@@ -215,8 +214,8 @@ RgTensor *rg_transpose(RgTape *t, RgTensor *x) {
     return rg_record(t, &transpose_operator, y, &x, 1, NULL);
 }
 
-/* ---- slice, pad, concatenate ----
- * An array is seen as [outer, size, inner] around the axis that is cut. */
+/* ---- slice, pad, concatenate ---- An array is viewed as [outer, size, inner] around the axis that
+ * is cut. */
 
 typedef struct Cut {
     int axis;
@@ -238,7 +237,7 @@ static Cut cut_of(RgShape whole, int axis, int64_t start, int64_t length) {
     return cut;
 }
 
-/* Where outer row `i` of the part begins in the larger array. */
+/* The start of outer row `i` of the part in the larger array. */
 static int64_t cut_at(const Cut *cut, int64_t i) {
     return (i * cut->size + cut->start) * cut->inner;
 }
@@ -263,7 +262,7 @@ static void pad_backward(RgTape *t, RgTensor *y, RgTensor *dy) {
 
 static const RgOperator pad_operator = {.name = "pad", .backward = pad_backward};
 
-/* The reverse of slice: x as that part of an array that is zero elsewhere. */
+/* The reverse of slice: x as that part of an array of zeros. */
 static RgTensor *pad(RgTape *t, RgTensor *x, RgShape whole, const Cut *cut) {
     RgTensor *y = rg_tensor_new(t, whole);
     memset(y->data, 0, sizeof *y->data * (size_t)y->count);
@@ -288,7 +287,7 @@ RgTensor *rg_slice(RgTape *t, RgTensor *x, int axis, int64_t start, int64_t leng
     shape.size[axis] = length;
     int64_t run = length * cut.inner;
     RgTensor *y;
-    if (cut.outer == 1) { /* the part lies in one piece: share it */
+    if (cut.outer == 1) { /* the part is contiguous: share it */
         y = rg_borrow(t, shape, x->data + cut_at(&cut, 0));
     } else {
         y = rg_tensor_new(t, shape);
@@ -299,7 +298,7 @@ RgTensor *rg_slice(RgTape *t, RgTensor *x, int axis, int64_t start, int64_t leng
     return rg_record(t, &slice_operator, y, &x, 1, kept);
 }
 
-/* There may be more parts than a node has inputs, so they are kept here. */
+/* There may be more parts than a node has inputs, so they are stored here. */
 typedef struct Parts {
     int axis, count;
     RgTensor *part[];
@@ -320,7 +319,7 @@ static void concatenate_backward(RgTape *t, RgTensor *y, RgTensor *dy) {
 static const RgOperator concatenate_operator = {.name = "concatenate",
                                                 .backward = concatenate_backward};
 
-/* The parts' common shape, with their sizes along `axis` added up. */
+/* The parts' common shape, with the sum of their sizes along `axis`. */
 static RgShape joined_shape(int axis, RgTensor *const *parts, int count) {
     RgShape shape = parts[0]->shape;
     RG_ASSERT(axis >= 0 && axis < shape.rank);
@@ -343,7 +342,7 @@ RgTensor *rg_concatenate(RgTape *t, int axis, RgTensor *const *parts, int count)
         rg_arena_allocate(rg_tape_arena(t), sizeof *kept + sizeof kept->part[0] * (size_t)count);
     kept->axis = axis;
     kept->count = count;
-    RgTensor *any = parts[0]; /* stands for all when it is asked whether a gradient is needed */
+    RgTensor *any = parts[0]; /* represents all parts when checking whether a gradient is needed */
     int64_t start = 0;
     for (int i = 0; i < count; i++) {
         int64_t length = parts[i]->shape.size[axis];

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The tape: leaves, recording, and differentiation. What an operator computes, and what its
- * backward is, stands with the operator; here is only the order in which they are called and where
- * the gradients go. */
+/* The tape: leaves, recording, and differentiation. An operator's computation and its backward are
+ * in the operator's file. This file decides their order and where gradients go. */
 #include "core/tensor/parallel.h"
 #include "core/tensor/profile.h"
 #include "core/tensor/tensor.h"
@@ -10,15 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A tensor that backward ends at: a parameter view (which is not made twice) or a variable. */
+/* A leaf, where backward ends: a parameter view (which exists once) or a variable. */
 typedef struct Leaf {
     RgTensor *tensor;
     const RgParameters *parameters; /* NULL for a variable */
     int view;
-    size_t end;          /* arena use once it was made: it is gone when a rewind goes below */
-    size_t gradient_end; /* the same of its gradient */
+    size_t end;          /* arena use after creating it: a rewind below this removes it */
+    size_t gradient_end; /* the same for its gradient */
 
-    /* What is put aside while rg_gradients or a Hessian product walks the tape. */
+    /* Saved here while rg_gradients or a Hessian product runs backward. */
     RgTensor *gradient_aside;
     bool owned_aside;
     RgReal *sink_aside;
@@ -32,12 +31,12 @@ struct RgTape {
     int leaf_count, leaf_capacity;
     bool recording;
     bool second_order;
-    bool walking;     /* backward: what operators run is part of a node's */
-    bool sinks_aside; /* gradients are being asked for as tensors */
+    bool walking;     /* backward: operators run as part of a node's backward */
+    bool sinks_aside; /* gradients are requested as tensors */
     RgPrecision precision;
-    RgStopped *stopped;       /* constants that are kept or given, or NULL */
-    double own_flops, *flops; /* the latter is where operators count: the former, or a lender's */
-    RgTape **children; /* of which the first child_count are in use; the others keep their memory */
+    RgStopped *stopped;       /* constants that are recorded or replayed, or NULL */
+    double own_flops, *flops; /* operators count on *flops: own_flops or a borrowed counter */
+    RgTape **children;        /* the first child_count are in use; the others keep their memory */
     int child_count, child_capacity;
 };
 
@@ -281,7 +280,7 @@ RgTensor *rg_variable(RgTape *tape, RgShape shape, const RgReal *data) {
     return leaf_append(tape, tensor, NULL, 0);
 }
 
-/* The expansions of operators know of no rounded numbers. */
+/* The expansions of operators do not support rounded numbers. */
 static RgTensor *rounded_leaf(RgTape *tape, RgShape shape, const RgParameters *parameters,
                               int index) {
     if (tape->second_order) {
@@ -344,9 +343,9 @@ RgTensor *rg_record(RgTape *tape, const RgOperator *op, RgTensor *y, RgTensor *c
     return node_append(tape, op, y, inputs, input_count, attributes);
 }
 
-/* A backward may hand the same tensor to several inputs, so the first gradient is only pointed to.
- * The second makes a sum, which is the input's own, and takes what follows in place; unless the
- * sums are recorded, and may not change. */
+/* A backward may pass the same tensor to several inputs, so the first gradient is only referenced.
+ * The second creates a sum owned by the input, to which further ones are added in place; unless the
+ * sums are recorded and must not change. */
 void rg_add_gradient(RgTape *tape, RgTensor *input, RgTensor *gradient) {
     if (!input->needs_gradient)
         return;
@@ -364,7 +363,7 @@ void rg_add_gradient(RgTape *tape, RgTensor *input, RgTensor *gradient) {
     }
 }
 
-/* Sinks are put aside while a walk is recorded, so that one that stands may be written to. */
+/* Sinks are saved while a walk is recorded, so an existing sink may be written to. */
 RgReal *rg_gradient_in_place(const RgTape *tape, const RgTensor *input) {
     if (input->sink)
         return input->sink;
@@ -373,8 +372,8 @@ RgReal *rg_gradient_in_place(const RgTape *tape, const RgTensor *input) {
 
 /* ---- differentiation ---- */
 
-/* Hand the gradients that seeds put on tensors down, over the nodes from the last to `first`.
- * Afterwards the gradients of the nodes still stand; nodes_clear takes them away. */
+/* Propagates the gradients of the seed tensors over the nodes from the last to `first`. Afterwards
+ * the nodes keep their gradients until nodes_clear. */
 static void nodes_walk_to(RgTape *tape, int64_t first, int64_t node_count) {
     bool walking = tape->walking;
     tape->walking = true;
@@ -422,8 +421,8 @@ void rg_backward(RgTape *tape, RgTensor *y, RgReal scale) {
         rg_backward_from(tape, y, rg_filled(tape, y->shape, scale));
 }
 
-/* While gradients are asked for as tensors, leaves keep them like any other tensor: no parameter
- * store is written to, and what a variable held before is put aside. */
+/* While gradients are requested as tensors, leaves keep them like other tensors: no parameter store
+ * is written to, and a variable's previous gradient is saved. */
 static void leaves_put_aside(RgTape *tape) {
     tape->sinks_aside = true;
     for (int i = 0; i < tape->leaf_count; i++) {
@@ -464,7 +463,7 @@ void rg_gradients(RgTape *tape, RgTensor *y, RgTensor *const *with_respect_to, i
     rg_tape_record(tape, recording);
 }
 
-/* ---- segments that are run again ---- */
+/* ---- recomputed segments ---- */
 
 typedef struct Recompute {
     RgSegment segment;
@@ -472,8 +471,8 @@ typedef struct Recompute {
     RgPrecision precision;
 } Recompute;
 
-/* On stand-ins of the inputs, where the walk ends. Their gradients are all that is left of it, as
- * those of parameters went into the store. */
+/* Runs on stand-ins for the inputs, where the walk ends. Only the stand-ins' gradients remain,
+ * because those of parameters were added to the store. */
 static void recompute_backward(RgTape *t, RgTensor *y, RgTensor *dy) {
     const Recompute *kept = y->attributes;
     RgTensor *input[RG_MAX_INPUTS], *gradient[RG_MAX_INPUTS];
@@ -507,7 +506,7 @@ static void recompute_backward(RgTape *t, RgTensor *y, RgTensor *dy) {
 static const RgOperator recompute_operator = {
     .name = "recompute", .backward = recompute_backward, .fused = true};
 
-/* The first run is recorded too, as that tells whether anything in it needs a gradient. */
+/* The first run is recorded too, to find out whether anything in it needs a gradient. */
 RgTensor *rg_recompute(RgTape *tape, RgSegment segment, const void *context,
                        RgTensor *const *inputs, int input_count, RgShape shape) {
     if (tape->second_order)
@@ -529,7 +528,7 @@ RgTensor *rg_recompute(RgTape *tape, RgSegment segment, const void *context,
 struct RgHessian {
     RgTape *tape;
     const RgParameters *parameters;
-    int count; /* views of the store that are leaves of this tape */
+    int count; /* number of the store's views that are leaves of this tape */
     RgTensor **leaf;
     RgTensor **gradient; /* of each leaf; recorded */
     int64_t *offset;     /* of each leaf in the flat buffer */
@@ -561,7 +560,7 @@ void rg_hessian_gradient(const RgHessian *hessian, RgReal *gradient) {
                sizeof *gradient * (size_t)hessian->gradient[i]->count);
 }
 
-/* What reached the leaves of a store, flat; zeros where nothing did. */
+/* The gradients of a store's leaves, flat; zeros for leaves not reached. */
 static void gather_gradients(const RgTape *tape, const RgParameters *store, RgReal *out) {
     memset(out, 0, sizeof *out * (size_t)store->count);
     for (int i = 0; i < tape->leaf_count; i++) {
@@ -573,7 +572,7 @@ static void gather_gradients(const RgTape *tape, const RgParameters *store, RgRe
     }
 }
 
-/* H v is the gradient of <g, v>, v held fixed: the recorded g walked backward from v. */
+/* H v is the gradient of <g, v> with v fixed: the recorded g is differentiated from v. */
 void rg_hessian_mixed_product(RgHessian *hessian, const RgReal *v, const RgParameters *other,
                               RgReal *out) {
     RgTape *tape = hessian->tape;

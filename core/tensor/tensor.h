@@ -1,26 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /* Tensors and the tape: automatic differentiation of any order over BLAS.
  *
- * A tensor is a dense row-major array of RgReal of rank 0 to 4, on memory of an arena. Operators
- * run at once and, while any input needs a gradient, leave a node on the tape. Backward walks the
- * nodes in reverse:
+ * A tensor is a dense row-major array of RgReal of rank 0 to 4, in the memory of an arena.
+ * Operators run immediately. If an input needs a gradient, they record a node on the tape. Backward
+ * visits the nodes in reverse:
  *
  *     RgTape *t = rg_tape_create();
  *     RgTensor *w = rg_parameter(t, parameters, 0);            // [3, 2]
  *     RgTensor *x = rg_constant(t, RG_SHAPE(5, 3), data);      // [5, 3]
  *     RgTensor *loss = rg_mean(t, rg_tanh(t, rg_matmul(t, x, w)));
  *     rg_backward(t, loss, 1);             // adds d loss / d w to parameters->gradient
- *     rg_tape_reset(t);                    // every tensor of the step is gone
+ *     rg_tape_reset(t);                    // frees every tensor of the step
  *
- * Every operator states its backward once, as a composition of operators. Run plainly, that
- * computes gradients; run while the tape records, it leaves nodes that can be differentiated again,
- * which gives Hessian-vector products. A fused operator (attention, the norms, the vocabulary head)
- * has a hand-written kernel for its backward, which cannot be differentiated again: on a tape of
- * second order (rg_tape_second_order) it runs as its expansion into primitives instead.
+ * Every operator defines its backward once, as a composition of operators. Run normally, it
+ * computes gradients. Run while the tape records, it leaves nodes that can be differentiated again,
+ * which gives Hessian-vector products. A fused operator (attention, the norms, the output head) has
+ * a hand-written backward kernel, which cannot be differentiated again. On a second-order tape
+ * (rg_tape_second_order) it runs as its expansion into primitives instead.
  *
- * Shapes are checked at once, by RG_ASSERT: a mismatch is a bug in the caller. Tensor functions
- * return tensors and never fail, so that an algorithm reads like its equations. A tape belongs to
- * one thread at a time. */
+ * Shapes are checked immediately, by RG_ASSERT: a mismatch is a bug of the caller. Tensor functions
+ * return tensors and never fail, so an algorithm reads like its equations.
+ *
+ * Threads: one thread at a time per tape. Operators use all threads themselves. */
 #ifndef RG_CORE_TENSOR_TENSOR_H
 #define RG_CORE_TENSOR_TENSOR_H
 
@@ -48,67 +49,67 @@ typedef struct RgOperator RgOperator;
 
 struct RgTensor {
     RgReal *data;
-    const RgBf16 *rounded; /* a frozen matrix that is stored in bf16, with data NULL; else NULL */
+    const RgBf16 *rounded; /* a frozen matrix stored in bf16, with data NULL; else NULL */
     RgShape shape;
     int64_t count; /* number of elements */
 
-    /* Set by the tape; read-only to others. */
+    /* Set by the tape; others only read it. */
     bool needs_gradient;
-    RgTensor *gradient;   /* same shape; NULL until backward reached it */
-    bool gradient_owned;  /* no other tensor shares `gradient`: it may be added to in place */
-    RgReal *sink;         /* parameter leaf: where its gradient is added, else NULL */
+    RgTensor *gradient;   /* same shape; NULL until backward reaches it */
+    bool gradient_owned;  /* no other tensor shares `gradient`, so it may be added to in place */
+    RgReal *sink;         /* parameter leaf: where its gradient is added; else NULL */
     const RgOperator *op; /* NULL for a leaf */
     RgTensor *inputs[RG_MAX_INPUTS];
     int input_count;
-    void *attributes; /* what the operator needs besides its inputs; on the arena */
+    void *attributes; /* the operator's arguments besides its inputs; in the arena */
 };
 
-/* What the tape knows of an operator. */
+/* The description of an operator. */
 struct RgOperator {
     const char *name;
-    /* Given dy, the gradient of the output y, call rg_add_gradient for every input that needs one.
-     */
+    /* Given dy, the gradient of the output y, calls rg_add_gradient for every input that needs
+     * one. */
     void (*backward)(RgTape *tape, RgTensor *y, RgTensor *dy);
-    bool fused; /* backward is a kernel, right to first order only */
+    bool fused; /* backward is a kernel, correct to first order only */
 };
 
 /* ---- the tape ---- */
 
 RgTape *rg_tape_create(void);
 void rg_tape_destroy(RgTape *tape);
-void rg_tape_reset(RgTape *tape); /* forget all nodes; keep the memory for the next step */
+void rg_tape_reset(RgTape *tape); /* removes all nodes; keeps the memory for the next step */
 RgArena *rg_tape_arena(RgTape *tape);
 
-/* Fused operators run as their expansion and backward is itself recorded. Set on an empty tape. */
+/* Fused operators run as their expansion, and backward itself is recorded. Set it on an empty
+ * tape. */
 void rg_tape_second_order(RgTape *tape, bool on);
 bool rg_tape_is_second_order(const RgTape *tape);
 
-/* While off, operators compute and record nothing (evaluation). Returns what it was. */
+/* While off, operators compute and record nothing (evaluation). Returns the previous setting. */
 bool rg_tape_record(RgTape *tape, bool on);
 bool rg_tape_is_recording(const RgTape *tape);
 
-/* The precision of the products of rg_linear and rg_token_logprob from here on, forward and
- * backward; on a tape of second order it is fp32 whatever is said. Returns what it was. */
+/* The precision of the matrix products of rg_linear and rg_token_logprob from now on, forward and
+ * backward. On a second-order tape it is always fp32. Returns the previous precision. */
 RgPrecision rg_tape_use_precision(RgTape *tape, RgPrecision precision);
 RgPrecision rg_tape_precision(const RgTape *tape);
 
-/* From here on, operators add their floating-point operations to *flops (borrowed), backward
- * included. Several tapes may share a counter, if one thread runs them. NULL: to the tape's own,
- * which each tape begins with. */
+/* From now on operators add their floating-point operations to *flops (borrowed), backward
+ * included. Several tapes may share a counter if one thread runs them. NULL: the tape's own
+ * counter, the default. */
 void rg_tape_count_onto(RgTape *tape, double *flops);
-/* What the counter has reached. */
+/* The value of the counter. */
 double rg_tape_flops(const RgTape *tape);
 void rg_tape_count_flops(RgTape *tape, double flops);
 
-/* A tape, empty and of first order, that a thread of its own may use: it belongs to `tape`, and
- * what is on it is forgotten with what `tape` records from now on. It counts on itself. */
+/* An empty first-order tape for another thread. It belongs to `tape`: a reset, or a
+ * rewind to before now, removes it. It has its own counter. */
 RgTape *rg_tape_child(RgTape *tape);
-/* Bytes in use now, on it and its children; and the most of each at any time. */
+/* Bytes now in use by the tape and its children; and the sum of their peaks. */
 size_t rg_tape_used(const RgTape *tape);
 size_t rg_tape_peak(const RgTape *tape);
 
-/* A point to return to: nodes, tensors, gradients and children made after the mark are forgotten.
- */
+/* A point to return to. Nodes, tensors, gradients and children made after the mark are removed. */
 typedef struct RgTapeMark {
     RgArenaMark memory;
     int64_t nodes;
@@ -125,70 +126,71 @@ RgTensor *rg_filled(RgTape *tape, RgShape shape, RgReal value);
 RgTensor *rg_scalar(RgTape *tape, RgReal value);
 RgTensor *rg_constant_from_double(RgTape *tape, RgShape shape, const double *data);
 
-/* A leaf that needs a gradient and is no parameter; backward leaves it in ->gradient. Copies. */
+/* A leaf that needs a gradient and is not a parameter. Backward leaves the gradient in ->gradient.
+ * Copies. */
 RgTensor *rg_variable(RgTape *tape, RgShape shape, const RgReal *data);
 
 /* The view `index` of a parameter store as a leaf. Backward adds its gradient to the store's
- * gradient buffer. The same view asked for twice is the same leaf. A frozen store gives constants;
- * of its matrices in bf16 those have `rounded`, which rg_linear, rg_embedding and the vocabulary
- * head take, and no other operator. On a tape of second order they are widened whole. */
+ * gradient buffer. Repeated calls return the same leaf. A frozen store gives constants. Its bf16
+ * matrices have `rounded` and are accepted by rg_linear, rg_embedding and the output head only; on
+ * a second-order tape they are converted completely. */
 RgTensor *rg_parameter(RgTape *tape, RgParameters *parameters, int index);
 
 /* ---- differentiation ---- */
 
-/* Add scale · d(y)/d(leaf) to every parameter's gradient buffer and set ->gradient of variables.
+/* Adds scale · d(y)/d(leaf) to every parameter's gradient buffer, and sets ->gradient of variables.
  * y is a scalar. First order: nothing is recorded. */
 void rg_backward(RgTape *tape, RgTensor *y, RgReal scale);
 
-/* The same from any y with the gradient dy of the same shape given. */
+/* The same for any y, with its gradient dy of the same shape. */
 void rg_backward_from(RgTape *tape, RgTensor *y, RgTensor *dy);
 
 /* Gradients of the scalar y with respect to tensors of the tape, as tensors. On a second-order tape
- * they are recorded, and can be differentiated again. A tensor that y does not depend on gets
- * zeros. */
+ * they are recorded and can be differentiated again. If y does not depend on a tensor, its gradient
+ * is zero. */
 void rg_gradients(RgTape *tape, RgTensor *y, RgTensor *const *with_respect_to, int count,
                   RgTensor **gradients);
 
-/* Gradient of a scalar with respect to a whole parameter store, kept so that products of its
- * Jacobian (the Hessian of y) with many vectors can follow, at one backward pass each.
+/* The gradient of a scalar with respect to a whole parameter store, kept for products of its
+ * Jacobian (the Hessian of y) with many vectors, at one backward pass each.
  *
  *     RgHessian *h = rg_hessian_create(tape, y, parameters);  // second-order tape
  *     rg_hessian_gradient(h, g);                              // [parameters->count]
  *     rg_hessian_product(h, v, hv);                           // hv = (d²y/dp²) v
  *
- * Lives on the tape's arena. `v`, `hv`, `g` are flat, as the parameter store is. */
+ * It is in the tape's arena. `v`, `hv`, `g` are flat, like the parameter store. */
 typedef struct RgHessian RgHessian;
 RgHessian *rg_hessian_create(RgTape *tape, RgTensor *y, RgParameters *parameters);
 void rg_hessian_gradient(const RgHessian *hessian, RgReal *gradient);
 void rg_hessian_product(RgHessian *hessian, const RgReal *v, RgReal *hv);
-/* The same into the parameters of another store that y depends on: out [other->count] =
- * (d²y / d other dp) v. */
+/* The mixed derivative with another store that y depends on: out [other->count] = (d²y / d other
+ * dp) v. */
 void rg_hessian_mixed_product(RgHessian *hessian, const RgReal *v, const RgParameters *other,
                               RgReal *out);
 
 /* A segment of a computation: a function of its inputs, of parameters, and of constants in
- * `context`, which gives the same bits whenever it is run. */
+ * `context`. It gives the same bits whenever it runs. */
 typedef RgTensor *(*RgSegment)(RgTape *tape, const void *context, RgTensor *const *inputs);
 
-/* The segment's output, which has the given shape; of what it made on the way nothing is kept, and
- * backward runs it again (Chen et al. 2016, arXiv:1604.06174): memory for time, to the same bits.
- * `context` outlives the tape or lies on its arena. Gradients are those of rg_backward: parameters
- * of the segment are no leaves for rg_gradients. On a tape of second order the segment simply runs.
- */
+/* Activation checkpointing (Chen et al. 2016, arXiv:1604.06174): the segment's output, which has
+ * the given shape. Its intermediate values are not kept; backward runs the segment again, with the
+ * same bits. `context` outlives the tape or is in its arena. Gradients are those of rg_backward:
+ * parameters of the segment are no leaves for rg_gradients. On a second-order tape the segment
+ * simply runs. */
 RgTensor *rg_recompute(RgTape *tape, RgSegment segment, const void *context,
                        RgTensor *const *inputs, int input_count, RgShape shape);
 
-/* For operators: make the output tensor, and hand a gradient to an input. */
+/* For operators: create the output tensor, and pass a gradient to an input. */
 RgTensor *rg_tensor_new(RgTape *tape, RgShape shape); /* data not set */
 RgTensor *rg_record(RgTape *tape, const RgOperator *op, RgTensor *y, RgTensor *const *inputs,
                     int input_count, void *attributes);
 void rg_add_gradient(RgTape *tape, RgTensor *input, RgTensor *gradient);
-/* Where a backward may add numbers of the input's gradient itself (a product with beta = 1, a
- * scatter), or NULL when it has to make a tensor and call rg_add_gradient. */
+/* The buffer to which a backward may add the input's gradient directly (a product with beta = 1, a
+ * scatter). NULL: it has to create a tensor and call rg_add_gradient. */
 RgReal *rg_gradient_in_place(const RgTape *tape, const RgTensor *input);
 
-/* ---- operators: elementwise, with broadcasting ----
- * Shapes are aligned at the last axis; a size of 1, or an axis that is missing, is repeated. */
+/* ---- operators: elementwise, with broadcasting ---- Shapes are aligned at the last axis. An axis
+ * that is missing or has size 1 is repeated. */
 
 RgTensor *rg_add(RgTape *t, RgTensor *a, RgTensor *b);
 RgTensor *rg_sub(RgTape *t, RgTensor *a, RgTensor *b);
@@ -206,22 +208,22 @@ RgTensor *rg_sigmoid(RgTape *t, RgTensor *x);
 RgTensor *rg_log_sigmoid(RgTape *t, RgTensor *x); /* stable for any x */
 RgTensor *rg_tanh(RgTape *t, RgTensor *x);
 RgTensor *rg_silu(RgTape *t, RgTensor *x);
-RgTensor *rg_gelu(RgTape *t, RgTensor *x); /* tanh approximation, as GPT-2 has it */
+RgTensor *rg_gelu(RgTape *t, RgTensor *x); /* tanh approximation, as in GPT-2 */
 
 /* The value of x as a constant: sg[x], stop(x). */
 RgTensor *rg_stop_gradient(RgTape *t, RgTensor *x);
 
-/* The values that rg_stop_gradient makes constants of, in their order, so that a computation can be
- * done once more at another point with the constants of the first. Differences of a loss with score
- * terms or baselines in it are then those that its gradient is of. Start it zeroed. */
+/* The constants that rg_stop_gradient produces, in order. They allow repeating a computation at
+ * another point with the constants of the first. Differences of a loss with score terms or
+ * baselines then agree with its gradient. Initialise it to zero. */
 typedef struct RgStopped {
     RgReal *value; /* [count]; the caller frees it */
     int64_t count, next;
-    bool again; /* take the values from `next` on; else add them */
+    bool again; /* use the values from `next` on; else append them */
 } RgStopped;
-/* From now on, in `stopped` (borrowed); NULL: no longer. */
+/* Uses `stopped` (borrowed) from now on; NULL: ends it. */
 void rg_tape_use_stopped(RgTape *tape, RgStopped *stopped);
-/* For the operator: x's value as the constant that it is. */
+/* For the operator: x's value as a constant. */
 RgReal *rg_tape_stop(RgTape *tape, const RgTensor *x);
 
 /* ---- operators: reductions and shapes ---- */
@@ -237,16 +239,15 @@ RgTensor *rg_transpose(RgTape *t, RgTensor *x);              /* [r, c] → [c, r
 RgTensor *rg_slice(RgTape *t, RgTensor *x, int axis, int64_t start, int64_t length);
 RgTensor *rg_concatenate(RgTape *t, int axis, RgTensor *const *parts, int count); /* ≥ 1 parts */
 
-/* ---- operators: matrices and tables ----
- * Arrays of indices and offsets, here and below, are borrowed: they outlive the tensors made from
- * them, until the tape is reset. */
+/* ---- operators: matrices and tables ---- Arrays of indices and offsets, here and below, are
+ * borrowed. They must outlive the tensors made from them, until the tape is reset. */
 
 /* a [m, k] (or its transpose) times b [k, n] (or its transpose) → [m, n] */
 RgTensor *rg_matmul(RgTape *t, RgTensor *a, RgTensor *b);
 RgTensor *rg_matmul_transposed(RgTape *t, RgTensor *a, bool transpose_a, RgTensor *b,
                                bool transpose_b);
 
-/* x with a·x = b, or aᵀ·x = b where `transposed`; in double inside
+/* Solves a·x = b, or aᵀ·x = b if `transposed`, in double inside
  * a [n, n], b [n, m], x [n, m]
  * A singular a gives numbers that are not finite. */
 RgTensor *rg_solve(RgTape *t, RgTensor *a, RgTensor *b, bool transposed);
@@ -278,31 +279,31 @@ RgTensor *rg_layer_norm(RgTape *t, RgTensor *x, RgTensor *weight, RgTensor *bias
 RgTensor *rg_swiglu(RgTape *t, RgTensor *gate, RgTensor *up);
 
 /* Rotary position embedding (Su et al. 2021, arXiv:2104.09864). In each head, the pair (i, j) of
- * dimensions is turned by positions[row] · base^(−2p/size), p = 0 … size/2−1: neighbours (2p, 2p+1)
- * as llama2.c has them, or halves (p, p + size/2) as Hugging Face has them.
- * x [n, heads · size], positions [n]. */
+ * dimensions is rotated by positions[row] · base^(−2p/size), p = 0 … size/2−1. Pairs are neighbours
+ * (2p, 2p+1) as in llama2.c, or halves (p, p + size/2) as in Hugging Face's models. x [n, heads ·
+ * size], positions [n]. */
 typedef enum RgRopePairing { RG_ROPE_NEIGHBOURS, RG_ROPE_HALVES } RgRopePairing;
 RgTensor *rg_rope(RgTape *t, RgTensor *x, const int32_t *positions, int64_t heads, RgReal base,
                   RgRopePairing pairing);
 
-/* Causal attention within packed sequences, with grouped heads: query head h reads key/value head
- * h / (heads / kv_heads). Scores are scaled by 1/sqrt(size).
+/* Causal attention within packed sequences, with grouped heads: query head h reads key/value head h
+ * / (heads / kv_heads). Scores are scaled by 1/sqrt(size).
  *
- * With `prefix` [sequences] not NULL, sequence s reads on from the whole of sequence prefix[s] (−1:
- * from none), which comes before it and has no prefix of its own: so a prompt that several
- * responses follow is there once.
+ * If `prefix` [sequences] is not NULL, sequence s continues the whole of sequence prefix[s] (−1:
+ * none), which comes before it and has no prefix itself. So a prompt shared by several responses is
+ * stored once.
  *
  * q [n, heads · size], k and v [n, kv_heads · size], offsets [sequences + 1] with offsets[last] =
  * n. */
 RgTensor *rg_attention(RgTape *t, RgTensor *q, RgTensor *k, RgTensor *v, const int64_t *offsets,
                        const int64_t *prefix, int64_t sequences, int64_t heads, int64_t kv_heads);
 
-/* Log-probability of a target token at each row, head and log-softmax in one, in chunks of rows, so
- * that rows × vocabulary is never held at once.
+/* Log-probability of a target token at each row: output head and log-softmax in one, in chunks of
+ * rows, so that rows × vocabulary is never in memory at once.
  * hidden [n, d], head [v, d], target [n], y [n]: y[i] = log softmax(hidden[i]·headᵀ)[target[i]] */
 RgTensor *rg_token_logprob(RgTape *t, RgTensor *hidden, RgTensor *head, const int32_t *target);
-/* Their sum, a scalar. As every row weighs the same, its gradient is made while the logits are at
- * hand, and they are computed only once. */
+/* Their sum, a scalar. All rows have the same weight, so the gradient is computed together with the
+ * logits, which are computed only once. */
 RgTensor *rg_log_likelihood(RgTape *t, RgTensor *hidden, RgTensor *head, const int32_t *target);
 
 #endif

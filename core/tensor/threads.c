@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* How many threads there are, what processors they may have, and a program that is started anew
- * where only a new one can be told. Loops over them are in parallel.h. */
+/* The number of threads, the processors they may use, and re-executing the program for settings
+ * that only a new program can have. Loops over threads are in parallel.h. */
 #include "core/tensor/threads.h"
 
 #include "core/base.h"
@@ -26,9 +26,9 @@ int rg_threads(void) {
     return thread_count;
 }
 
-/* The kernels that OpenBLAS had better use, or NULL where its own choice is good. Where the program
- * is told which instructions to use, OpenBLAS follows. It also takes a processor that is younger
- * than itself for the oldest that it knows, whose kernels are several times slower. */
+/* The kernels that OpenBLAS should use; NULL if its own choice is good. If the user selects
+ * instructions, OpenBLAS follows. An OpenBLAS release also does not recognise newer processors and
+ * falls back to its oldest kernels, which are several times slower. */
 static const char *better_kernels(void) {
 #if defined(__x86_64__)
     static const char *const core[] = {
@@ -39,13 +39,13 @@ static const char *better_kernels(void) {
     return NULL;
 }
 
-/* Whether it had to be set. */
+/* Whether it was not set before. */
 static bool set_unless_set(const char *name, const char *value) {
     return value && !getenv(name) && setenv(name, value, 0) == 0;
 }
 
-/* OpenMP that binds threads (OMP_PROC_BIND, OMP_PLACES) has bound the main thread to the first of
- * its places before main begins: what the system tells of that thread is one place only. */
+/* OpenMP with bound threads (OMP_PROC_BIND, OMP_PLACES) binds the main thread to its first place
+ * before main begins. The system then reports only this place for the thread. */
 static cpu_set_t allowed_processors(void) {
     cpu_set_t allowed;
     CPU_ZERO(&allowed);
@@ -70,7 +70,7 @@ int rg_processors(void) {
     return count > 0 ? count : 1;
 }
 
-/* A new program inherits what its first thread is bound to. */
+/* A new program inherits the binding of its first thread. */
 static void unbind(void) {
     cpu_set_t allowed = allowed_processors();
     if (CPU_COUNT(&allowed) > 0)
@@ -83,7 +83,7 @@ void rg_threads_start_anew(char *const *arguments) {
     changed |= set_unless_set("OPENBLAS_CORETYPE", better_kernels());
     if (changed) {
         unbind();
-        execv("/proc/self/exe", arguments); /* where that fails, everything works, if slower */
+        execv("/proc/self/exe", arguments); /* if this fails, everything works, but slower */
     }
 }
 

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Sums over long vectors and updates of them, by all threads, to the same bits whatever their
- * number. */
+/* Sums over long vectors and updates of them, by all threads, with the same bits for any number. */
 #include "core/tensor/vector_ops.h"
 
 #include "core/tensor/kernels.h"
 #include "core/tensor/parallel.h"
 
 RG_KERNEL(double, dot_piece, (int64_t n, const RgReal *a, const RgReal *b), (n, a, b)) {
-    /* Sums side by side, so that additions need not wait for one another. */
+    /* Several sums, so that additions need not wait for one another. */
     enum { LANES = 32 };
     double partial[LANES] = {0}, sum = 0;
     int64_t i = 0;

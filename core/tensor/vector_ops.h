@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What is done with whole vectors. */
+/* Vector operations. */
 #ifndef RG_CORE_TENSOR_VECTOR_OPS_H
 #define RG_CORE_TENSOR_VECTOR_OPS_H
 

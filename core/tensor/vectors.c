@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which vector kernels are in use. */
+/* Selects the vector kernels in use. */
 #include "core/tensor/vectors.h"
 
 const RgVectorKernels *rg_vectors(void) {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Attention over a cache, for one set of instructions: see cache_attention.h. Who includes this has
- * defined, beside what vectors_lanes.h asks for, MIX_SUMS: vectors that are summed at a time, in
- * registers. */
+/* Attention over a cache, for one set of instructions (cache_attention.h). In addition to the
+ * requirements of vectors_lanes.h the including file defines MIX_SUMS: vectors that are summed at a
+ * time, in registers. */
 
 enum { BLOCK_VECTORS = RG_CACHE_BLOCK / RG_LANES };
 
-/* Keys or values of one head in a span. They are read in steps: of keys a dimension, of values a
- * position, and in bf16 two of them, whose numbers share cells. A step has a number or a cell for
+/* Keys or values of one head in a span. They are read in steps: keys by dimension, values by
+ * position, and in bf16 two of them, whose numbers share cells. A step has one number or cell for
  * each position of the block, or for each dimension. */
 typedef struct HeadSpan {
     const char *first; /* of the first block */
@@ -14,7 +14,7 @@ typedef struct HeadSpan {
     int64_t size, length;
 } HeadSpan;
 
-/* `bf16`, a constant wherever this is inlined, says which numbers there are. */
+/* `bf16`, a constant after inlining, is the form of the numbers. */
 static inline int64_t step_width(bool bf16) {
     return bf16 ? 2 : 1;
 }
@@ -34,26 +34,26 @@ static inline HeadSpan head_span(const RgCacheHeads *heads, const void *numbers,
                       .length = length};
 }
 
-/* How far the next block is, if there is one. */
+/* The distance to the next block, if there is one. */
 static inline int64_t next_block(const HeadSpan *span, int64_t block) {
     return (block + 1) * RG_CACHE_BLOCK < span->length ? span->block : 0;
 }
 
-/* Memory is read in order, but processors' own fetching stops at the end of each page. One of the
- * vectors that share a line of the cache is enough. */
+/* Memory is read in order, but hardware prefetching stops at the end of each page. One of the
+ * vectors in a cache line is enough. */
 TARGET_INLINE void fetch(const char *at, int vector) {
     if ((size_t)vector * sizeof(Lanes) % 64 == 0)
         __builtin_prefetch(at, 0, 2);
 }
 
-/* sum + x·y of a vector of a step; of its first numbers alone where it is half a step. */
+/* sum + x·y for a vector of a step; for its first numbers only if it is half a step. */
 TARGET_INLINE Lanes add_step(Lanes sum, const Input *x, const char *y, bool bf16, bool half) {
     if (!bf16)
         return sum + ((const RgReal *)x)[0] * *(const Lanes *)y;
     Cells cells = *(const Cells *)y;
 #ifdef MULTIPLY_CELLS
     if (half)
-        cells &= 0xFFFF; /* what is there may be no number, which times 0 would be none */
+        cells &= 0xFFFF; /* the other half may be NaN, and NaN times 0 is NaN */
     return MULTIPLY_CELLS(sum, x[0], cells);
 #else
     sum += x[0] * half_of(cells, false);
@@ -68,8 +68,8 @@ static inline int64_t step_inputs(bool bf16) {
     return bf16 ? INPUTS_OF_A_CELL : 1;
 }
 
-/* score [RG_CACHE_BLOCK] = q·k over the positions of a block: q [size], keys from `key` on. Several
- * sums, as one addition waits for the last. */
+/* score [RG_CACHE_BLOCK] = q·k over the positions of a block: q [size], keys from `key` on. It uses
+ * several sums, because one addition would wait for the last. */
 TARGET_INLINE void block_scores(int64_t size, const Input *q, const char *key, int64_t ahead,
                                 bool bf16, RgReal *score) {
     enum { SUMS = 4 };
@@ -98,8 +98,8 @@ static inline int64_t inputs_of(int64_t n) {
     return INPUTS_OF_A_CELL == 1 ? (n + 1) / 2 : n;
 }
 
-/* score[h, j] = q[h]·k[j] for the blocks of one span; q [count · size]. What lies past the last
- * position of a block is computed with, though not used. */
+/* score[h, j] = q[h]·k[j] for the blocks of one span; q [count · size]. Scores beyond the last
+ * position are computed but not used. */
 TARGET_INLINE void span_scores(const RgCacheHeads *heads, const Input *q, const RgCacheSpan *span,
                                bool bf16, RgReal *score) {
     for (int64_t b = 0; b < rg_cache_blocks(span->length); b++)
@@ -111,7 +111,7 @@ TARGET_INLINE void span_scores(const RgCacheHeads *heads, const Input *q, const 
 }
 
 /* out[v] += Σ_j weight[j]·value[j, v] over `vectors` vectors from dimension `d` on, with the steps
- * dealt out to `sums` sums: both are constants where this is inlined. */
+ * distributed over `sums` sums. Both are constants after inlining. */
 TARGET_INLINE void mix(int vectors, int sums, const HeadSpan *value, int64_t d, const Input *weight,
                        bool bf16, RgReal *out) {
     Lanes sum[MIX_SUMS];
@@ -146,8 +146,8 @@ TARGET_INLINE void mix(int vectors, int sums, const HeadSpan *value, int64_t d, 
     }
 }
 
-/* As many vectors as possible at a time, from dimension `d` on; how many. With few, additions would
- * wait for one another, so that there are more sums. */
+/* Processes as many vectors as possible at a time, from dimension `d` on; returns how many. With
+ * few, additions would wait for one another, so there are more sums. */
 TARGET_INLINE int64_t mix_some(const HeadSpan *value, int64_t d, const Input *weight, bool bf16,
                                RgReal *out) {
 #define MIX(vectors)                                                                               \
@@ -166,7 +166,7 @@ TARGET_INLINE int64_t mix_some(const HeadSpan *value, int64_t d, const Input *we
     return 0;
 }
 
-/* The same of one dimension that fills no vector. */
+/* The same for one dimension that does not fill a vector. */
 static inline RgReal mixed_number(const HeadSpan *value, int64_t d, const Input *weight,
                                   bool bf16) {
     RgReal sum = 0;
@@ -184,7 +184,7 @@ static inline RgReal mixed_number(const HeadSpan *value, int64_t d, const Input 
     return sum;
 }
 
-/* out[h] += Σ_j weight[h, j]·v[j]; weights of two heads lie a stride of scores apart. */
+/* out[h] += Σ_j weight[h, j]·v[j]. The weights of two heads are one stride of scores apart. */
 TARGET_INLINE void span_mix(const RgCacheHeads *heads, const Input *weight, const RgCacheSpan *span,
                             bool bf16, RgReal *out) {
     for (int64_t h = 0; h < heads->count; h++, out += heads->size) {
@@ -198,7 +198,7 @@ TARGET_INLINE void span_mix(const RgCacheHeads *heads, const Input *weight, cons
     }
 }
 
-/* What stands behind the last position of a run of blocks weighs nothing. */
+/* Positions after the last one of a run of blocks get no weight. */
 TARGET_INLINE void hide_rest(RgReal *score, int64_t length) {
     for (int64_t j = length; j < rg_cache_blocks(length) * RG_CACHE_BLOCK; j++)
         score[j] = (RgReal)-1e30;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Vector kernels for what every processor of the architecture has: vectors of 16 bytes. */
+/* Vector kernels for every processor of the architecture: vectors of 16 bytes. */
 #include "core/tensor/vectors.h"
 
 #ifdef RG_DOUBLE
@@ -8,7 +8,7 @@
 #define RG_LANES 4
 #endif
 #define TARGET
-#ifdef __aarch64__ /* has twice as many registers as x86-64 */
+#ifdef __aarch64__ /* it has twice as many registers as x86-64 */
 #define FULL_ROWS 6
 #else
 #define FULL_ROWS 2
@@ -20,5 +20,5 @@
 #include "core/tensor/vectors_attention.h"
 #include "core/tensor/vectors_panels.h"
 
-/* BLAS has kernels of its own for all generations of such processors. */
+/* BLAS has kernels for all generations of such processors. */
 const RgVectorKernels rg_vectors_baseline = {.panels = panels_product, .attend = attend};

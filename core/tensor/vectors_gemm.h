@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* Products of any size, for one set of instructions: see gemm_kernel.h. b is copied into panels
- * of RG_PANEL columns, and widened where it is stored in bf16, [panels, k, RG_PANEL], which are
- * read from front to back; a is read where it lies (transposed, it is copied too: k would go down
- * its columns), a number at a time, and each is multiplied with whole vectors. A block of c stays
- * in registers while k goes by. Who includes this has included vectors_panels.h. */
+/* Matrix products of any size, for one set of instructions (gemm_kernel.h). b is copied into panels
+ * of RG_PANEL columns, [panels, k, RG_PANEL], converted if it is stored in bf16, and these are read
+ * in order. a is read in place, one number at a time, and each is multiplied by whole vectors. (A
+ * transposed a is copied too, because k would run down its columns.) A block of c stays in
+ * registers over k. The including file includes vectors_panels.h first. */
 
 enum {
-    BLOCK_K = 256,                           /* so long that two panels fit L1 … */
-    MOST_K = 2 * BLOCK_K,                    /* … where it does not divide */
-    TILE_ROWS = 128 / FULL_ROWS * FULL_ROWS, /* of a, that stay in the cache while panels go by */
+    BLOCK_K = 256,                           /* two panels of this length fit in L1 … */
+    MOST_K = 2 * BLOCK_K,                    /* … if it does not divide k */
+    TILE_ROWS = 128 / FULL_ROWS * FULL_ROWS, /* of a, that stay in the cache for all panels */
 };
 
 /* ---- copying b ---- */
 
-/* What lies at `at` in b: a vector … Here and below `stored` is a constant: which form b is in. */
+/* A vector at `at` in b … Here and below, `stored` is a constant: the form of b. */
 TARGET_INLINE Lanes lanes_of_b(const RgGemm *p, bool stored, int64_t at) {
     return stored ? widen(p->b_stored + at) : *(const Lanes *)(p->b + at);
 }
@@ -23,7 +23,7 @@ TARGET_INLINE RgReal number_of_b(const RgGemm *p, bool stored, int64_t at) {
     return stored ? rg_bf16_number(p->b_stored[at]) : p->b[at];
 }
 
-/* Whole panels of b as it lies, side by side: memory is read along rows. */
+/* Copies whole panels of b, side by side, reading memory along rows. */
 TARGET_INLINE void pack_plain(const RgGemm *p, bool stored, int64_t column, int64_t panels,
                               RgReal *packed) {
     for (int64_t k = 0; k < p->k; k++) {
@@ -34,7 +34,7 @@ TARGET_INLINE void pack_plain(const RgGemm *p, bool stored, int64_t column, int6
     }
 }
 
-/* The last panel, with zeros in the columns that b does not have. */
+/* Copies the last panel, with zeros in the columns beyond b. */
 TARGET_INLINE void pack_rest(const RgGemm *p, bool stored, int64_t column, int64_t columns,
                              RgReal *panel) {
     memset(panel, 0, sizeof *panel * (size_t)(p->k * RG_PANEL));
@@ -43,8 +43,8 @@ TARGET_INLINE void pack_rest(const RgGemm *p, bool stored, int64_t column, int64
             panel[k * RG_PANEL + i] = number_of_b(p, stored, k * p->ldb + column + i);
 }
 
-/* One vector's columns of a panel of b transposed, of which `columns` exist: the first of them lies
- * at `from`, and the next lie ldb further. */
+/* Copies one vector's columns of a panel of a transposed b, of which `columns` exist. The first
+ * begins at `from`, and the next ones ldb further. */
 TARGET_INLINE void transpose_columns(const RgGemm *p, bool stored, int64_t from, int64_t columns,
                                      RgReal *panel) {
     int64_t k = 0;
@@ -66,7 +66,7 @@ TARGET_INLINE void pack_transposed(const RgGemm *p, bool stored, int64_t column,
                                    RgReal *panel) {
     for (int64_t at = 0; at < RG_PANEL; at += RG_LANES) {
         int64_t from = (column + at) * p->ldb;
-        if (columns - at >= RG_LANES) /* a constant, for whole vectors that stay in registers */
+        if (columns - at >= RG_LANES) /* a constant for whole vectors, which stay in registers */
             transpose_columns(p, stored, from, RG_LANES, panel + at);
         else
             transpose_columns(p, stored, from, columns - at, panel + at);
@@ -102,19 +102,19 @@ static int64_t panel_bytes(const RgGemm *p) {
 
 /* ---- multiplying ---- */
 
-/* Some rows and panels of c over some k. */
+/* Some rows and panels of c over a part of k. */
 typedef struct Block {
     const RgReal *a;     /* of its first row and k */
-    bool copied;         /* a is: [rows / FULL_ROWS, k, FULL_ROWS] */
-    int64_t row;         /* stride of a along rows where it is not; along k it is 1 */
+    bool copied;         /* a was copied: [rows / FULL_ROWS, k, FULL_ROWS] */
+    int64_t row;         /* stride of a along rows if not copied; along k it is 1 */
     const RgReal *panel; /* of its first panel and k */
     int64_t k;
     RgReal alpha, beta;
     RgReal *c;
-    int64_t ldc, columns; /* of c that exist from here on */
+    int64_t ldc, columns; /* of c that remain from here on */
 } Block;
 
-/* c = alpha · sum + beta · c of a whole vector … */
+/* c = alpha · sum + beta · c for a whole vector … */
 TARGET_INLINE void store(RgReal *c, RgReal alpha, RgReal beta, Lanes sum) {
     Lanes y = alpha * sum;
     if (beta != 0)
@@ -122,7 +122,7 @@ TARGET_INLINE void store(RgReal *c, RgReal alpha, RgReal beta, Lanes sum) {
     *(Lanes *)c = y;
 }
 
-/* … and of as many columns as there are. */
+/* … and for the remaining columns. */
 TARGET static __attribute__((noinline)) void store_some(RgReal *c, int64_t columns, RgReal alpha,
                                                         RgReal beta, Lanes sum) {
     if (columns >= RG_LANES) {
@@ -134,8 +134,8 @@ TARGET static __attribute__((noinline)) void store_some(RgReal *c, int64_t colum
         c[lane] = beta != 0 ? y[lane] + beta * c[lane] : y[lane];
 }
 
-/* `rows` and `panels` are constants where this is inlined, so that the sums stay in registers (all
- * the way to c, hence the unrolling), and so is the stride that is 1. */
+/* `rows` and `panels` are constants after inlining, so the sums stay in registers (until they are
+ * stored in c, hence the unrolling); so is a stride of 1. */
 TARGET_INLINE void multiply(const Block *b, Factor a, RgReal *c, int rows, int panels) {
     int64_t ldc = b->ldc;
     for (int q = 0; q < panels; q++) /* so that c is there when the sums are */
@@ -156,8 +156,8 @@ TARGET_INLINE void multiply(const Block *b, Factor a, RgReal *c, int rows, int p
                            sum[v * rows + r]);
 }
 
-/* Rows 0 … rows−1: in full blocks, `group` numbers of a apart, and what is left in a four, a two
- * and a one. */
+/* Computes rows 0 … rows−1 in full blocks, `group` numbers of a apart, and the rest as four, two
+ * and one. */
 TARGET_INLINE void multiply_rows(const Block *b, int64_t group, int64_t row, int64_t step,
                                  int64_t rows, int panels) {
     const RgReal *a = b->a;
@@ -188,7 +188,7 @@ TARGET static void multiply_panels(const Block *b, int64_t rows, int panels) {
         multiply_rows(b, lying, b->row, 1, rows, 1);
 }
 
-/* Some columns of a transposed, as rows that lie in groups: [rows / FULL_ROWS, k, FULL_ROWS]. */
+/* Copies some columns of a transposed a as rows in groups: [rows / FULL_ROWS, k, FULL_ROWS]. */
 TARGET static void copy_transposed(const RgReal *a, int64_t lda, int64_t rows, int64_t k,
                                    RgReal *copy) {
     int64_t groups = rows / FULL_ROWS, group = k * FULL_ROWS, rest = rows % FULL_ROWS;
@@ -200,7 +200,7 @@ TARGET static void copy_transposed(const RgReal *a, int64_t lda, int64_t rows, i
     }
 }
 
-/* Some rows of a as they are multiplied. */
+/* Some rows of a in the form in which they are multiplied. */
 static const RgReal *tile_of(const RgGemm *p, int64_t row, int64_t rows) {
     static _Thread_local RgScratch scratch;
     if (!p->transpose_a)
@@ -210,7 +210,7 @@ static const RgReal *tile_of(const RgGemm *p, int64_t row, int64_t rows) {
     return copy;
 }
 
-/* Rows [first_row, last_row) of the columns that are packed, which begin at `column`. */
+/* Rows [first_row, last_row) of the packed columns, which begin at `column`. */
 static void multiply_all(const RgGemm *p, const void *packed, int64_t column, int64_t first_row,
                          int64_t last_row, int64_t panels) {
     for (int64_t i = first_row; i < last_row; i += TILE_ROWS) {

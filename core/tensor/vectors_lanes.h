@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* One vector of RG_LANES numbers, and what is done with some of them. Who includes this has defined
+/* One vector of RG_LANES numbers, and basic operations. The including file defines
  *
- *     RG_LANES   numbers in a vector: 16, 8 or 4, and 2 where they are double
+ *     RG_LANES   numbers in a vector: 16, 8 or 4, and 2 if they are double
  *     TARGET     the attribute that compiles a function for the set of instructions, or nothing
  *
- * and, where the set can multiply numbers in bf16,
+ * and, if the set can multiply bf16 numbers,
  *
  *     MULTIPLY_CELLS(sum, x, w)   sum [RG_LANES], plus the products of a cell x with cells w */
 #include "core/tensor/kernels.h"
@@ -19,27 +19,27 @@ typedef RgBf16 Bf16Lanes
     __attribute__((vector_size(RG_LANES * sizeof(RgBf16)), aligned(sizeof(RgBf16)), may_alias));
 typedef float FloatLanes __attribute__((vector_size(RG_LANES * 4)));
 
-/* Cells: 32 bits with two numbers in bf16 each, of which the first is the lower half. */
+/* Cells: 32 bits with two bf16 numbers each, the first in the lower half. */
 typedef uint32_t Cells __attribute__((vector_size(RG_LANES * 4), aligned(4), may_alias));
 
-/* Numbers whose upper halves in fp32 are given; the lower ones are zero. */
+/* Numbers with the given upper halves in fp32; the lower halves are zero. */
 TARGET_INLINE Lanes numbers_of(Cells bits) {
     return __builtin_convertvector((FloatLanes)bits, Lanes);
 }
 
-/* RG_LANES numbers in bf16, widened. */
+/* Converts RG_LANES bf16 numbers. */
 TARGET_INLINE Lanes widen(const RgBf16 *x) {
     return numbers_of(__builtin_convertvector(*(const Bf16Lanes *)x, Cells) << 16);
 }
 
-/* The first numbers of cells, or the second ones, widened. */
+/* Converts the first numbers of cells, or the second ones. */
 TARGET_INLINE Lanes half_of(Cells w, bool second) {
     if (second)
         return numbers_of(w & 0xFFFF0000);
     return numbers_of(w << 16);
 }
 
-/* What is multiplied with cells: both numbers of a cell in bf16, or two in fp32. */
+/* The factors of cells: both numbers of a cell in bf16, or two in fp32. */
 #ifdef MULTIPLY_CELLS
 typedef int32_t __attribute__((may_alias, aligned(sizeof(RgBf16)))) Input;
 enum { INPUTS_OF_A_CELL = 1 };
@@ -50,7 +50,8 @@ enum { INPUTS_OF_A_CELL = 2 };
 
 #if RG_LANES == 16
 
-/* Four numbers of a and b in each quarter of a vector, the same in all; and four whole quarters. */
+/* Shuffles four numbers of a and b in each quarter of a vector, the same in all; and four
+ * quarters. */
 #define LANES_SHUFFLE(a, b, i, j, k, l)                                                            \
     __builtin_shufflevector(a, b, i, j, k, l, i + 4, j + 4, k + 4, l + 4, i + 8, j + 8, k + 8,     \
                             l + 8, i + 12, j + 12, k + 12, l + 12)
@@ -59,8 +60,8 @@ enum { INPUTS_OF_A_CELL = 2 };
                             4 * j + 2, 4 * j + 3, 4 * k, 4 * k + 1, 4 * k + 2, 4 * k + 3, 4 * l,   \
                             4 * l + 1, 4 * l + 2, 4 * l + 3)
 
-/* Sixteen rows become sixteen columns: squares of 4 × 4 within the quarters of four rows, and then
- * the quarters, for which there are instructions. */
+/* Transposes sixteen rows: squares of 4 × 4 within the quarters of four rows, and then the
+ * quarters, which have special instructions. */
 TARGET_INLINE void transpose(Lanes row[RG_LANES]) {
     Lanes x[RG_LANES];
 #pragma GCC unroll 4
@@ -100,7 +101,7 @@ TARGET_INLINE void transpose(Lanes row[RG_LANES]) {
 #define HIGH_HALVES 1, 3
 #endif
 
-/* Rows become columns: log2(RG_LANES) times, halves are shuffled together like cards. */
+/* Transposes the rows: log2(RG_LANES) times, halves are interleaved. */
 TARGET_INLINE void transpose(Lanes row[RG_LANES]) {
     for (int round = 1; round < RG_LANES; round *= 2) {
         Lanes next[RG_LANES] = {{0}};

@@ -1,28 +1,28 @@
 /* SPDX-License-Identifier: MIT */
-/* Rows of x times a matrix in panels, for one set of instructions: see panels.h. Who includes this
- * has defined, beside what vectors_lanes.h asks for,
+/* Rows of x times a matrix in panels, for one set of instructions (panels.h). In addition to the
+ * requirements of vectors_lanes.h the including file defines
  *
  *     FULL_ROWS, FULL_PANELS   rows (8 at most) and panels whose sums fill the registers */
 
 enum {
     VECTORS = RG_PANEL / RG_LANES,       /* of a row of a panel */
-    FULL_SUMS = FULL_ROWS * FULL_PANELS, /* of rows and panels, each of so many vectors */
+    FULL_SUMS = FULL_ROWS * FULL_PANELS, /* of rows and panels, each of this many vectors */
     MOST_PANELS = 4,                     /* at a time */
 };
 
-/* Numbers that are multiplied with panels: rows `row` apart, along k `step`. */
+/* The factors of panels: rows `row` apart, `step` apart along k. */
 typedef struct Factor {
     const RgReal *first;
     int64_t row, step;
 } Factor;
 
-/* sum [panels, VECTORS, rows] = a·w over k numbers, of panels `size` numbers apart. `rows` and
- * `panels` are constants wherever this is inlined, so that the sums stay in registers; and every
- * sum runs over k from the first to the last, whatever they are. Where `fetches`, a constant too,
- * the panel `ahead` numbers further comes from memory meanwhile. */
+/* sum [panels, VECTORS, rows] = a·w over k numbers, with panels `size` numbers apart. `rows` and
+ * `panels` are constants after inlining, so the sums stay in registers. Every sum runs over k in
+ * order, whatever they are. If `fetches`, also a constant, the panel `ahead` numbers further is
+ * prefetched. */
 TARGET_INLINE void sum_block(Factor a, const RgReal *weight, int64_t size, int64_t k, bool fetches,
                              int64_t ahead, int rows, int panels, Lanes *sum) {
-    /* Two pointers, as an address is a pointer and up to four times a stride. */
+    /* Two pointers, because an address is a pointer plus up to four strides. */
     const RgReal *low = a.first, *high = low + 4 * a.row;
     for (int i = 0; i < rows * panels * VECTORS; i++)
         sum[i] = (Lanes){0};
@@ -43,7 +43,7 @@ TARGET_INLINE void sum_block(Factor a, const RgReal *weight, int64_t size, int64
 /* ---- panels in bf16 ---- */
 
 #ifndef MULTIPLY_CELLS
-/* sum += x·w of one number of each cell. */
+/* sum += x·w for one number of each cell. */
 TARGET_INLINE void add_half(const Input *low, const Input *high, int64_t row, const Cells *w,
                             bool second, int rows, int vectors, Lanes *sum) {
     Lanes wide[MOST_PANELS * VECTORS];
@@ -57,7 +57,7 @@ TARGET_INLINE void add_half(const Input *low, const Input *high, int64_t row, co
 }
 #endif
 
-/* sum += x·w of `vectors` vectors of cells. */
+/* sum += x·w for `vectors` vectors of cells. */
 TARGET_INLINE void add_cells(const Input *low, const Input *high, int64_t row, const Cells *w,
                              int rows, int vectors, Lanes *sum) {
 #ifdef MULTIPLY_CELLS
@@ -77,8 +77,8 @@ TARGET_INLINE void load_cells(const RgBf16 *weight, int64_t size, int vectors, C
         w[v] = *(const Cells *)(weight + v / VECTORS * size + v % VECTORS * RG_LANES * 2);
 }
 
-/* As sum_block, of panels in bf16, `size` numbers apart, over k cells, and half of another one
- * where `odd`. */
+/* As sum_block for panels in bf16, `size` numbers apart, over k cells, and half of another one if
+ * `odd`. */
 TARGET_INLINE void sum_cells(const Input *x, int64_t row, const RgBf16 *weight, int64_t size,
                              int64_t k, bool odd, bool fetches, int64_t ahead, int rows, int panels,
                              Lanes *sum) {
@@ -120,7 +120,7 @@ TARGET_INLINE void panels_sum_cells(const RgPanelsGemm *f, int rows, int panels,
 
 /* ---- panels of either kind ---- */
 
-/* From here on `bf16`, a constant, says of which numbers the panels are. */
+/* From here on `bf16`, a constant, is the form of the panels. */
 TARGET_INLINE void panels_block(const RgPanelsGemm *f, bool bf16, int rows, int panels, int64_t row,
                                 int64_t panel, bool fetches, int64_t ahead) {
     int64_t size = f->w->in * RG_PANEL;
@@ -165,7 +165,7 @@ TARGET_INLINE void panels_rows(const RgPanelsGemm *f, bool bf16, int64_t rows, i
 #undef CASE
 }
 
-/* Rows that fit one block, `at_once` panels together where there are so many. */
+/* Rows that fit in one block, with `at_once` panels together while there are so many. */
 TARGET_INLINE void panels_at_once(const RgPanelsGemm *f, bool bf16, int at_once, int64_t first,
                                   int64_t last) {
     int64_t panel = first;
@@ -175,7 +175,7 @@ TARGET_INLINE void panels_at_once(const RgPanelsGemm *f, bool bf16, int at_once,
         panels_rows(f, bf16, f->rows, 1, 0, panel, false, 0);
 }
 
-/* The fewer rows, the more panels, so that some sums need not wait for one another. */
+/* With fewer rows more panels are computed together, so that sums need not wait for one another. */
 TARGET_INLINE void panels_few(const RgPanelsGemm *f, bool bf16, int64_t first, int64_t last) {
     if (MOST_PANELS * f->rows <= FULL_SUMS)
         panels_at_once(f, bf16, MOST_PANELS, first, last);
@@ -185,8 +185,8 @@ TARGET_INLINE void panels_few(const RgPanelsGemm *f, bool bf16, int64_t first, i
         panels_at_once(f, bf16, 1, first, last);
 }
 
-/* All blocks of rows times some panels, which are read from the cache by all but the first block;
- * the first two fetch what comes next. */
+/* All blocks of rows times some panels. All but the first block read the panels from the cache; the
+ * first two prefetch the next ones. */
 TARGET_INLINE void panels_blocks(const RgPanelsGemm *f, bool bf16, int64_t blocks, int panels,
                                  int64_t panel, int64_t last) {
     int64_t least = f->rows / blocks, longer = f->rows % blocks, row = 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Added tokens, found by a trie. */
+/* Finding added tokens by a trie. */
 #include "core/text/added_tokens.h"
 
 #include "core/text/tokenizer_internal.h"
@@ -61,7 +61,7 @@ bool rg_added_tokens_any(const RgAddedTokens *added) {
     return added->count > 0;
 }
 
-/* The longest token that starts at `text`, −1 if none, and its size. */
+/* The longest token that starts at `text`, and its size; −1 if there is none. */
 static int32_t longest(const RgAddedTokens *added, const char *text, size_t size, size_t *length) {
     int32_t found = -1;
     int64_t node = 0;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Added tokens of a tokenizer.json: those that are found in the text before it is cut into words,
- * such as <|im_start|>. They are found leftmost first, the longest of those that start there. */
+/* Added tokens of a tokenizer.json, such as <|im_start|>. They are found in the text before it is
+ * cut into words: leftmost first, and the longest of those that start at the same place.
+ *
+ * Threads: any may search; adding needs exclusive access. */
 #ifndef RG_CORE_TEXT_ADDED_TOKENS_H
 #define RG_CORE_TEXT_ADDED_TOKENS_H
 
@@ -8,21 +10,21 @@
 
 typedef struct RgAddedToken {
     int32_t id;
-    bool lstrip, rstrip; /* takes the white space on its left, on its right */
+    bool lstrip, rstrip; /* absorbs the white space to its left, to its right */
 } RgAddedToken;
 
 typedef struct RgAddedTokens RgAddedTokens;
 
 RgAddedTokens *rg_added_tokens_create(void);
 void rg_added_tokens_destroy(RgAddedTokens *added);
-/* `content` is how it is written; the empty one is never found. */
+/* `content` is the token's text. An empty one is never found. */
 void rg_added_tokens_add(RgAddedTokens *added, const char *content, size_t size,
                          RgAddedToken token);
 bool rg_added_tokens_any(const RgAddedTokens *added);
 
-/* The next token from *from on, where the search goes on from then; and where it is, with the white
- * space that it takes, on its left as far as `done`. A token may be found in white space that one
- * before it has taken, as in the Rust library. */
+/* Finds the next token at or after *from and sets *from to where the next search starts. *span is
+ * its place, with the white space that it absorbs; on the left not before `done`. A token may be
+ * found in white space that the previous one absorbed, as in the Rust library. */
 bool rg_added_tokens_find(const RgAddedTokens *added, const char *text, size_t size, size_t done,
                           size_t *from, RgSpan *span, int32_t *id);
 

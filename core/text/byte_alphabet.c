@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The alphabet of GPT-2 (openai/gpt-2, bytes_to_unicode): printable bytes stand for themselves, as
- * Latin-1 has them; the others are, in order, the characters from U+0100 on. */
+/* The alphabet of GPT-2 (openai/gpt-2, bytes_to_unicode). Printable bytes of Latin-1 map to
+ * themselves; the others map, in order, to the characters from U+0100 on. */
 #include "core/text/byte_alphabet.h"
 
 static bool stands_for_itself(int byte) {

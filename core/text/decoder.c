@@ -10,7 +10,7 @@
 
 /* ---- reading ---- */
 
-/* How far the decoders so far bring the text. */
+/* How far the decoders so far have processed the text. */
 typedef enum Stage { STAGE_TOKENS, STAGE_REPLACED, STAGE_BYTES, STAGE_FUSED, STAGE_DONE } Stage;
 
 typedef struct Reader {
@@ -78,7 +78,7 @@ static RgStatus read_strip(RgDecoder *decoder, const RgJsonPart *part) {
 
 static const struct {
     const char *type;
-    Stage stage; /* reached by it */
+    Stage stage; /* the stage it leads to */
     RgStatus (*read)(RgDecoder *decoder, const RgJsonPart *part);
 } kinds[] = {
     {"ByteLevel", STAGE_DONE, read_byte_level}, {"Metaspace", STAGE_REPLACED, read_metaspace},
@@ -86,7 +86,7 @@ static const struct {
     {"Fuse", STAGE_FUSED, read_fuse},           {"Strip", STAGE_DONE, read_strip},
 };
 
-/* Each brings the text to a later stage; Strip takes it from the text as one, not from tokens. */
+/* Each decoder leads to a later stage. Strip applies to the whole text, not to tokens. */
 static RgStatus read_step(void *context, const RgJsonPart *part) {
     Reader *reader = context;
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
@@ -126,7 +126,7 @@ static int hexadecimal(char digit) {
     return digit >= 'A' && digit <= 'F' ? digit - 'A' + 10 : -1;
 }
 
-/* The byte of a token <0xNN>, −1 for others. */
+/* The byte of a token <0xNN>; −1 for others. */
 static int byte_of(const char *token, size_t size) {
     if (size != 6 || memcmp(token, "<0x", 3) != 0 || token[5] != '>')
         return -1;
@@ -134,7 +134,7 @@ static int byte_of(const char *token, size_t size) {
     return high >= 0 && low >= 0 ? 16 * high + low : -1;
 }
 
-/* Bytes that are not UTF-8 become as many U+FFFD. */
+/* Replaces bytes that are not UTF-8 by as many U+FFFD. */
 static void end_bytes(RgDecoding *decoding) {
     RgBuffer *text = &decoding->text;
     size_t from = decoding->bytes_from, count = text->size - from;
@@ -150,7 +150,7 @@ static void end_bytes(RgDecoding *decoding) {
 static void append_replaced(const char *from, const char *to, const char *token, size_t size,
                             RgBuffer *out) {
     size_t length = strlen(from);
-    /* an empty token has no bytes, nor a place */
+    /* an empty token has no bytes and no address */
     for (const char *next; size > 0 && (next = memmem(token, size, from, length));) {
         size_t before = (size_t)(next - token);
         rg_buffer_append(out, token, before);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Decoders: how the texts of tokens become one text. */
+/* Decoders: how the texts of tokens are joined to one text.
+ *
+ * Threads: any may use a decoder, each with its own RgDecoding. */
 #ifndef RG_CORE_TEXT_DECODER_H
 #define RG_CORE_TEXT_DECODER_H
 
@@ -7,27 +9,28 @@
 
 #include <jansson.h>
 
-/* In this order. */
+/* The steps, in this order. */
 typedef struct RgDecoder {
-    bool byte_level;    /* tokens are bytes: the text is what they are together, nothing else */
-    char *from, *to;    /* replaced in each token; NULL for none */
-    bool drops_first;   /* in the first token, `from` gives nothing */
-    bool byte_fallback; /* <0xNN> are bytes, and U+FFFD each where they are not UTF-8 together */
-    char *strip;        /* a character that is taken away at the ends, NULL for none: */
-    int64_t strip_start, strip_end; /* at most so often */
-    bool space_after_begin;         /* llama2.c: a space right after the begin token is left out */
+    bool byte_level;    /* tokens are bytes: the text is their concatenation, and nothing else
+                         * applies */
+    char *from, *to;    /* replacement in each token; NULL: none */
+    bool drops_first;   /* in the first token, `from` is removed */
+    bool byte_fallback; /* <0xNN> are bytes; if together they are not UTF-8, each becomes U+FFFD */
+    char *strip;        /* a character removed at the ends; NULL: none */
+    int64_t strip_start, strip_end; /* at most this many times */
+    bool space_after_begin;         /* llama2.c: removes a space directly after the begin token */
 } RgDecoder;
 
-/* The "decoder" of a tokenizer.json. Errors: RG_E_FORMAT. */
+/* Reads the "decoder" of a tokenizer.json. Errors: RG_E_FORMAT. */
 RgStatus rg_decoder_read(RgDecoder *decoder, const char *path, json_t *json, RgError *error);
 void rg_decoder_release(RgDecoder *decoder);
 
-/* The text of tokens that are given one by one; the text may be used after rg_decoding_end. */
+/* The text of tokens added one by one. It is complete after rg_decoding_end. */
 typedef struct RgDecoding {
     const RgDecoder *decoder;
     RgBuffer text;
-    bool any;      /* token so far */
-    bool in_bytes; /* since `bytes_from`, the text is of <0xNN> */
+    bool any;      /* whether there was a token */
+    bool in_bytes; /* the text since `bytes_from` is from <0xNN> */
     size_t bytes_from;
 } RgDecoding;
 

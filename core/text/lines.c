@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading lines through zlib and libzstd. What is in a line is nobody's business here. */
+/* Reading lines through zlib and libzstd. */
 #include "core/text/lines.h"
 
 #include <errno.h>
@@ -17,15 +17,15 @@ struct RgLines {
     FILE *file;
     Kind kind;
     int64_t number;
-    int64_t mib; /* of the longest line */
+    int64_t mib; /* limit of a line */
 
-    unsigned char input[CHUNK]; /* read, and not decompressed yet: [input_at, input_size) */
+    unsigned char input[CHUNK]; /* read but not yet decompressed: [input_at, input_size) */
     size_t input_at, input_size;
-    bool whole; /* what was decompressed so far is so many whole members, or frames */
+    bool whole; /* the decompressed text ends with a complete member or frame */
     z_stream gzip;
     ZSTD_DStream *zstd;
 
-    char *text; /* decompressed, and not given out yet: [at, size) */
+    char *text; /* decompressed but not yet returned: [at, size) */
     size_t at, size, capacity;
     bool ended;
 };
@@ -34,7 +34,7 @@ static RgStatus fail(const RgLines *lines, RgStatus status, const char *what, Rg
     return rg_fail(error, status, "%s:%lld: %s", lines->path, (long long)lines->number + 1, what);
 }
 
-/* More input, where there is none left; none at the file's end. */
+/* Reads more input if none is left; at the end of the file there is none. */
 static RgStatus read_input(RgLines *lines, RgError *error) {
     if (lines->input_at < lines->input_size)
         return RG_OK;
@@ -77,7 +77,7 @@ static size_t copy_chunk(RgLines *lines, char *out) {
     return size;
 }
 
-/* Append a chunk to the text, or see its end. */
+/* Appends a chunk to the text, or detects its end. */
 static RgStatus fill(RgLines *lines, RgError *error) {
     memmove(lines->text, lines->text + lines->at, lines->size - lines->at);
     lines->size -= lines->at;
@@ -99,15 +99,14 @@ static RgStatus fill(RgLines *lines, RgError *error) {
                    : lines->kind == ZSTD ? unpack_chunk(lines, out, &trouble)
                                          : copy_chunk(lines, out);
     if (starved && !trouble && !lines->whole && lines->size == before)
-        return fail(lines, RG_E_FORMAT,
-                    "the compressed file ends in the middle, expected the rest of it", error);
+        return fail(lines, RG_E_FORMAT, "the compressed file is truncated", error);
     if (!trouble)
         return RG_OK;
     return rg_fail(error, RG_E_FORMAT, "%s:%lld: the compressed file is damaged: %s", lines->path,
                    (long long)lines->number + 1, trouble);
 }
 
-/* The file is owned. */
+/* Takes ownership of the file. */
 static RgStatus open_file(FILE *file, const char *path, RgLines **lines, RgError *error) {
     static const unsigned char gzip[] = {0x1f, 0x8b}, zstd[] = {0x28, 0xb5, 0x2f, 0xfd};
     *lines = NULL;
@@ -167,7 +166,7 @@ static void skip_byte_order_mark(RgLines *lines) {
 
 RgStatus rg_lines_next(RgLines *lines, const char **text, size_t *size, RgError *error) {
     *text = NULL;
-    size_t seen = 0; /* bytes after `at` that are no newline */
+    size_t seen = 0; /* bytes after `at` that are not newlines */
     char *newline = NULL;
     for (;;) {
         newline = memchr(lines->text + lines->at + seen, '\n', lines->size - lines->at - seen);

@@ -13,7 +13,7 @@
 static const struct {
     const char *name;
     int form;
-    uint32_t plain_below; /* nothing below is changed, nor joins what stands before it */
+    uint32_t plain_below; /* no character below changes, or combines with the one before it */
 } forms[] = {
     {"NFC", UTF8PROC_STABLE | UTF8PROC_COMPOSE, 0x300},
     {"NFD", UTF8PROC_STABLE | UTF8PROC_DECOMPOSE, 0xC0},
@@ -80,10 +80,11 @@ void rg_normalizer_release(RgNormalizer *normalizer) {
 
 /* ---- normal forms ---- */
 
-/* Where the next character starts that may change: the bytes up to there stay as they are. What is
- * malformed stays too. */
+/* The start of the next character that may change. The bytes before it are unchanged; so is
+ * malformed text. */
 static size_t plain_length(const RgNormalizerStep *step, const char *text, size_t size) {
-    size_t at = 0, last = 0; /* `last`: the character before `at`, which one after it may join */
+    size_t at = 0, last = 0; /* `last`: the character before `at`, which may combine with the next
+                              * one */
     while (at < size) {
         uint32_t character = (unsigned char)text[at];
         size_t length = 1;
@@ -98,7 +99,7 @@ static size_t plain_length(const RgNormalizerStep *step, const char *text, size_
     return size;
 }
 
-/* Bytes from one plain character to the next, or to what is malformed. */
+/* Bytes from one unchanging character to the next, or to malformed text. */
 static size_t changing_length(const RgNormalizerStep *step, const char *text, size_t size) {
     uint32_t character = 0;
     size_t at = rg_utf8_read(text, size, &character);
@@ -117,7 +118,7 @@ static void append_form(const RgNormalizerStep *step, const char *text, size_t s
     const utf8proc_uint8_t *bytes = (const utf8proc_uint8_t *)text;
     utf8proc_ssize_t capacity = (utf8proc_ssize_t)size + 16, count = 0;
     utf8proc_int32_t *characters = NULL;
-    do { /* again where the decomposition is longer than expected */
+    do { /* repeated if the decomposition is longer than expected */
         capacity = count > capacity ? count : capacity;
         characters = rg_reallocate(characters, (size_t)capacity + 1, sizeof *characters);
         count = utf8proc_decompose(bytes, (utf8proc_ssize_t)size, characters, capacity, options);
@@ -159,7 +160,8 @@ static bool apply_replace(const RgNormalizerStep *step, RgMatcher *matcher, cons
         rg_buffer_append(out, step->content, content);
         done = match.end;
         from = match.end;
-        if (match.end == match.start && from++ < size) /* an empty one: go on a character later */
+        if (match.end == match.start && from++ < size) /* an empty match: continue one character
+                                                        * later */
             while (from < size && ((unsigned char)text[from] & 0xC0) == 0x80)
                 from++;
     }
@@ -168,7 +170,7 @@ static bool apply_replace(const RgNormalizerStep *step, RgMatcher *matcher, cons
     return changed;
 }
 
-/* False if the text stays as it is, and `out` empty. */
+/* False if the text does not change; `out` is then empty. */
 static bool apply_step(const RgNormalizerStep *step, RgMatcher *matcher, const char *text,
                        size_t size, RgBuffer *out) {
     switch (step->kind) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Patterns in text, by PCRE2 and its just-in-time compiler where the system allows one. */
+/* Patterns in text, by PCRE2 with its just-in-time compiler if the system allows one. */
 #include "core/text/pattern.h"
 
 #include "core/text/pattern_rewrite.h"
@@ -10,7 +10,7 @@
 #include <string.h>
 
 struct RgPattern {
-    char *plain; /* a string, or else */
+    char *plain; /* a literal string, else: */
     size_t plain_size;
     pcre2_code *code;
     bool compiled; /* to machine code */
@@ -24,8 +24,8 @@ struct RgMatcher {
 
 enum { STACK_START = 32 * 1024, STACK_MOST = 8 * 1024 * 1024 };
 
-/* Start optimizations are left out: most patterns match almost everywhere, and the machine code for
- * them reads past the end of the text, harmlessly, but not in the eyes of valgrind. */
+/* Start optimisations are off. Most patterns match almost everywhere, and their machine code reads
+ * past the end of the text, which is harmless but reported by valgrind. */
 static RgStatus compile(RgPattern *pattern, const char *source, RgError *error) {
     const uint32_t options = PCRE2_UTF | PCRE2_UCP | PCRE2_MATCH_INVALID_UTF | PCRE2_MULTILINE |
                              PCRE2_NEVER_BACKSLASH_C | PCRE2_NO_START_OPTIMIZE;

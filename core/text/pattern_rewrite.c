@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Where Oniguruma and PCRE2 differ (Oniguruma 6.9's doc/RE, pcre2pattern(3)):
+/* Differences between Oniguruma and PCRE2 (Oniguruma 6.9's doc/RE, pcre2pattern(3)):
  *   \s \w \b [:space:] [:word:] [:punct:] …  have the members that Unicode gives them
  *   \h                                       is a hexadecimal digit
  *   \p{Han}                                  is the script, without its extensions
@@ -7,7 +7,7 @@
  *   X{,m}                                    is X{0,m}
  *   (?m:…)                                   lets . match newlines
  *   (?i:ss)                                  matches ß, too
- * What stands here for none of these is copied; what cannot be said to PCRE2 is refused. */
+ * Everything else is copied. What PCRE2 cannot express is refused. */
 #include "core/text/pattern_rewrite.h"
 
 #include <ctype.h>
@@ -23,22 +23,23 @@
     "\\x{200b}-\\x{2027}\\x{202a}-\\x{202e}\\x{2030}-\\x{205e}\\x{2060}-\\x{2fff}"                 \
     "\\x{3001}-\\x{10ffff}"
 #define WORD "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}"
-/* Outside of a class, \w has six more, which are no letters: Oniguruma asks ISO 8859-1. */
+/* Outside a class, \w has six more members that are not letters: Oniguruma uses ISO 8859-1
+ * there. */
 #define WORD_ALONE  WORD "\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}"
 #define HEXADECIMAL "0-9A-Fa-f"
 
 enum { MOST_DEPTH = 64, NO_ATOM = -1 };
 
 typedef struct Group {
-    size_t start; /* in what is written */
+    size_t start; /* in the output */
     bool any_case;
 } Group;
 
 typedef struct Rewriter {
-    const char *at; /* what is read */
+    const char *at; /* the input position */
     RgBuffer *out;
-    int64_t atom;            /* where the last one starts in what is written: what a repeat is of */
-    Group group[MOST_DEPTH]; /* [depth + 1], the first is the whole */
+    int64_t atom;            /* start of the last atom in the output, to which a repeat applies */
+    Group group[MOST_DEPTH]; /* [depth + 1]; the first is the whole expression */
     int depth;
     const char *fault;
 } Rewriter;
@@ -56,7 +57,7 @@ static void begin_atom(Rewriter *r) {
     r->atom = (int64_t)r->out->size;
 }
 
-/* Bytes of the character here, 1 where it is none. */
+/* Bytes of the character here; 1 if it is malformed. */
 static size_t character_size(const char *at) {
     uint32_t character;
     size_t size = rg_utf8_read(at, strnlen(at, 4), &character);
@@ -72,7 +73,7 @@ static void insert(Rewriter *r, size_t at, const char *text) {
 
 /* ---- escapes ---- */
 
-/* Members of a class, which are a class of their own where they stand outside of one. */
+/* Writes the members of a class, as a class of their own outside a class. */
 static void put_members(Rewriter *r, const char *members, bool in_class, bool negated) {
     if (!in_class)
         put(r, negated ? "[^" : "[");
@@ -82,7 +83,7 @@ static void put_members(Rewriter *r, const char *members, bool in_class, bool ne
     r->at += 2;
 }
 
-/* \p{Han}: PCRE2 would take in characters that are used with the script. */
+/* \p{Han}: PCRE2 would include characters that are used with the script. */
 static void copy_property(Rewriter *r) {
     static const char *const binary[] = {"Alphabetic",  "Lowercase", "Uppercase",
                                          "White_Space", "Any",       NULL};
@@ -105,7 +106,7 @@ static void copy_code(Rewriter *r) {
         return;
     }
     if (digits >= 2 && strchr("89ABCDEFabcdef", r->at[2]))
-        r->fault = "\\x of a byte that is no character";
+        r->fault = "\\x with a byte that is not a character";
     copy(r, 2 + (digits < 2 ? digits : 2));
 }
 
@@ -206,14 +207,14 @@ static void rewrite_class(Rewriter *r) {
 
 static void push(Rewriter *r, bool any_case) {
     if (r->depth + 1 == MOST_DEPTH) {
-        r->fault = "groups that are nested so deep";
+        r->fault = "such deep nesting of groups";
         return;
     }
     r->group[++r->depth] = (Group){r->out->size, any_case};
     r->atom = NO_ATOM;
 }
 
-/* (?i) (?m-i:…); from its place to the end of the group, a bare one also takes in alternatives. */
+/* (?i) (?m-i:…). Without a colon, flags apply to the end of the group, alternatives included. */
 static void rewrite_flags(Rewriter *r) {
     const char *flags = r->at + 2;
     size_t length = strspn(flags, "im-");
@@ -221,7 +222,7 @@ static void rewrite_flags(Rewriter *r) {
     bool first = r->out->size == r->group[r->depth].start;
     if (length == 0 || (!opens && flags[length] != ')') || (!opens && !first && r->depth > 0) ||
         (!opens && r->out->size > 0 && r->depth == 0)) {
-        r->fault = "a group of this kind, or flags that do not stand first in theirs";
+        r->fault = "a group of this kind, or flags that are not at the start of a group";
         return;
     }
     if (opens)
@@ -262,7 +263,7 @@ static void end_group(Rewriter *r) {
 
 /* ---- repeats ---- */
 
-/* Bytes of {n}, {n,}, {,m} or {n,m}; 0 where it is none, and stands for itself. */
+/* Bytes of {n}, {n,}, {,m} or {n,m}; 0 if it is not a repeat but literal text. */
 static size_t interval_size(const char *at) {
     size_t low = strspn(at + 1, "0123456789"), comma = at[1 + low] == ',';
     size_t high = comma ? strspn(at + 2 + low, "0123456789") : 0;
@@ -285,16 +286,16 @@ static void rewrite_interval(Rewriter *r, size_t size) {
     }
 }
 
-/* ---- letters of any case ---- */
+/* ---- case-insensitive letters ---- */
 
-/* Characters that are several others in another case: ß, ligatures, Greek with iota below. */
+/* Characters that become several in another case: ß, ligatures, Greek with iota below. */
 static bool unfolds(uint32_t c) {
     return c == 0xdf || c == 0x130 || c == 0x149 || c == 0x1f0 || c == 0x390 || c == 0x3b0 ||
            c == 0x587 || (c >= 0x1e96 && c <= 0x1e9e) || (c >= 0x1f50 && c <= 0x1ffc) ||
            (c >= 0xfb00 && c <= 0xfb17);
 }
 
-/* Two letters that are one character in another case. */
+/* Two letters that become one character in another case. */
 static bool put_ligature(Rewriter *r) {
     static const struct {
         char letters[3];
@@ -310,7 +311,8 @@ static bool put_ligature(Rewriter *r) {
             continue;
         char next = r->at[2];
         if ((next && strchr("*+?{", next)) || (k == 2 && next && strchr("iIlL", next)))
-            r->fault = "letters of any case that are one character in another";
+            r->fault =
+                "case-insensitive matching of letters that another case writes as one character";
         put(r, known[k].forms);
         r->at += 2;
         return true;
@@ -326,11 +328,11 @@ static void rewrite_literal(Rewriter *r) {
         return;
     size_t size = rg_utf8_read(r->at, strnlen(r->at, 4), &character);
     if (any_case && unfolds(character))
-        r->fault = "a letter of any case that is several in another";
+        r->fault = "case-insensitive matching of a letter that another case writes as several";
     copy(r, size > 0 ? size : 1);
 }
 
-/* ---- all of it ---- */
+/* ---- the whole expression ---- */
 
 static void rewrite_next(Rewriter *r) {
     char c = *r->at;

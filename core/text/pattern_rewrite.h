@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* Regular expressions that were written for Oniguruma in Ruby's syntax, as those of a
- * tokenizer.json are, rewritten so that PCRE2 finds the same with them. */
+/* Rewrites regular expressions from Oniguruma's Ruby syntax, used by tokenizer.json, so that PCRE2
+ * finds the same matches.
+ *
+ * Threads: any. */
 #ifndef RG_CORE_TEXT_PATTERN_REWRITE_H
 #define RG_CORE_TEXT_PATTERN_REWRITE_H
 
 #include "core/utf8.h"
 
-/* Append the rewritten source and its NUL; else tell in *fault what in it PCRE2 cannot do, or what
- * Oniguruma does not know. Borrowed. */
+/* Appends the rewritten source and a NUL. Returns false and sets *fault (borrowed) to the construct
+ * that PCRE2 does not support or Oniguruma does not know. */
 bool rg_pattern_rewrite(const char *source, RgBuffer *out, const char **fault);
 
 #endif

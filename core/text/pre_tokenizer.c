@@ -13,7 +13,7 @@ static const char gpt2_pattern[] =
 
 /* ---- this program's own words ---- */
 
-/* Spelled out, because \s and \p{L} would take in characters that are not ASCII. */
+/* Spelt out, because \s and \p{L} would include characters beyond ASCII. */
 #define WHITE      "\\t-\\r "
 #define ASCII_MARK "!-/:-@\\[-`{-~\\x00-\\x08\\x0e-\\x1f\\x7f"
 const char rg_word_pattern[] = " ?(?:[A-Za-z]|[^\\x00-\\x7f])+| ?[0-9]+| ?[" ASCII_MARK "]+"
@@ -37,13 +37,14 @@ size_t rg_word_length(const char *text, size_t size) {
     ByteClass class = class_of(text[length]);
     while (length < size && class_of(text[length]) == class)
         length++;
-    /* White space before a word leaves its last character, so that a space goes to the word. */
+    /* White space before a word excludes its last character, so that a space belongs to the
+     * word. */
     return class == BYTE_WHITE && length < size && length > 1 ? length - 1 : length;
 }
 
 /* ---- reading ---- */
 
-/* The room for one step more, NULL with a message if there is none. */
+/* A new step; NULL with a message if there are too many. */
 static RgPreTokenizerStep *add_step(RgPreTokenizer *to, const RgJsonPart *part) {
     if (to->count < RG_PRE_TOKENIZER_STEPS)
         return &to->step[to->count++];
@@ -112,7 +113,7 @@ static RgStatus read_byte_level(RgPreTokenizer *to, const RgJsonPart *part) {
     return regex ? add_split(to, part, gpt2_pattern, false, (RgPreTokenizerStep){0}) : RG_OK;
 }
 
-/* Files from before 2024 have add_prefix_space for prepend_scheme. */
+/* Files from before 2024 have add_prefix_space instead of prepend_scheme. */
 static RgStatus read_metaspace(RgPreTokenizer *to, const RgJsonPart *part) {
     static const char *const schemes[] = {
         [RG_PREPEND_ALWAYS] = "always",
@@ -186,13 +187,13 @@ typedef struct Run {
 
 static void pass(const Run *run, int step, const char *text, size_t size, bool first);
 
-/* Cutting one piece: spans are held back while they may still grow. */
+/* Cutting one piece. Spans are held back while they may still grow. */
 typedef struct Cut {
     const Run *run;
     int step;
     const char *text;
     bool first;
-    RgSpan span; /* held back, if `any` */
+    RgSpan span; /* held back if `any` */
     bool any, matches;
 } Cut;
 
@@ -305,7 +306,7 @@ static void run_replace(const Run *run, int step, const char *text, size_t size,
     pass(run, step + 1, buffer->bytes, buffer->size, first);
 }
 
-/* Hand a piece to the step, or to the taker after the last. */
+/* Passes a piece to the step, or after the last step to the receiver. */
 static void pass(const Run *run, int step, const char *text, size_t size, bool first) {
     if (step == run->pre_tokenizer->count) {
         run->pieces->take(run->pieces->context, text, size);

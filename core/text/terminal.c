@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The filter, and streams of the C library that end in it. */
+/* The filter, and C library streams that write through it. */
 #include "core/text/terminal.h"
 
 #include <errno.h>
@@ -9,9 +9,9 @@
 typedef struct Door {
     FILE *stream;
     int descriptor;
-    bool terminal; /* it leads to one */
-    bool open;     /* bytes pass as they are */
-    char held[4];  /* the start of a character, whose end will come with the next write */
+    bool terminal; /* it is a terminal */
+    bool open;     /* bytes are unchanged */
+    char held[4];  /* the start of a character that the next write completes */
     size_t held_size;
 } Door;
 
@@ -19,7 +19,7 @@ static Door doors[2] = {{.descriptor = STDOUT_FILENO}, {.descriptor = STDERR_FIL
 
 /* ---- the filter ---- */
 
-/* May these bytes, which are no character, become one with those that follow? */
+/* Whether these bytes, not yet a character, may become one with the bytes that follow. */
 static bool is_begun(const char *text, size_t size) {
     unsigned char first = (unsigned char)text[0];
     size_t length = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : first >= 0xC2 ? 2 : 0;
@@ -59,7 +59,7 @@ static bool write_all(int descriptor, const char *bytes, size_t size) {
     return true;
 }
 
-/* As fopencookie(3) wants it: the bytes taken, 0 for an error. */
+/* The interface of fopencookie(3): returns the bytes consumed, 0 for an error. */
 static ssize_t pass(void *cookie, const char *bytes, size_t size) {
     Door *door = cookie;
     RgBuffer text = {0}, shown = {0};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Tokenizers: their life, and what their parts share. Encoding is in tokenizer_encode.c, the file
+/* Tokenizers: creation, and what their parts share. Encoding is in tokenizer_encode.c, the file
  * formats are in tokenizer_json.c and tokenizer_llama2c.c, learning is in tokenizer_train.c. */
 #include "core/files.h"
 #include "core/text/tokenizer_internal.h"
@@ -173,7 +173,7 @@ void rg_tokenizer_index_words(RgTokenizer *tokenizer) {
     for (int64_t id = 0; id < tokenizer->count; id++) {
         const RgTokenText *text = &tokenizer->text[id];
         if (!text->bytes)
-            continue; /* an id that no token has */
+            continue; /* no token has this id */
         size_t at = rg_hash(RG_HASH_START, text->bytes, (size_t)text->size) & mask;
         while (tokenizer->whole_word[at] >= 0)
             at = (at + 1) & mask;

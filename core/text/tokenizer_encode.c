@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Encoding and decoding. A thread that encodes borrows scratch memory from the tokenizer, in which
- * words that were met before are kept with their ids. */
+/* Encoding and decoding. A thread that encodes borrows scratch memory from the tokenizer, which
+ * caches the ids of recent words. */
 #include "core/text/tokenizer_internal.h"
 
 #include <stdatomic.h>
@@ -11,11 +11,11 @@
 
 /* A word's symbols as a linked list, so that a merge moves nothing. */
 typedef struct Symbol {
-    int32_t id; /* −1: merged into the one before */
+    int32_t id; /* −1: merged into the previous one */
     int64_t previous, next;
 } Symbol;
 
-/* A pair that may be merged. It goes stale when one of its symbols is merged with another. */
+/* A pair that may be merged. It becomes stale when one of its symbols is merged with another. */
 typedef struct Candidate {
     int32_t priority, result, left, right;
     int64_t place; /* of the left symbol */
@@ -24,8 +24,8 @@ typedef struct Candidate {
 typedef struct Word {
     Symbol *symbols;
     int64_t count, capacity;
-    bool ends_unknown; /* its last symbol stands for a character that is none */
-    Candidate *heap;   /* the first is the one to merge next */
+    bool ends_unknown; /* its last symbol is an unknown character */
+    Candidate *heap;   /* the first is merged next */
     int64_t heap_count, heap_capacity;
 } Word;
 
@@ -86,7 +86,7 @@ static void consider(const RgTokenizer *tokenizer, Word *word, int64_t place) {
                                     .place = place});
 }
 
-/* Merge what can be merged, append the ids that are left, and empty the word. */
+/* Does all merges, appends the resulting ids, and empties the word. */
 static void finish_word(const RgTokenizer *tokenizer, Word *word, RgTokens *tokens) {
     for (int64_t place = 0; place + 1 < word->count; place++)
         consider(tokenizer, word, place);
@@ -122,9 +122,9 @@ typedef struct CachedWord {
 
 struct RgEncoder {
     const RgTokenizer *tokenizer;
-    RgTokens *tokens; /* where ids go */
+    RgTokens *tokens; /* receives the ids */
     Word word;
-    CachedWord *cache; /* [CACHED_WORDS], each word in the one place that its hash tells */
+    CachedWord *cache; /* [CACHED_WORDS], each word at the place given by its hash */
     RgBuffer normalized[2];
     RgPreTokens pieces;
 };
@@ -136,7 +136,7 @@ static void append_unknown(const RgTokenizer *tokenizer, Word *word) {
     word->ends_unknown = true;
 }
 
-/* As a token of its own, else as bytes if all have a token, else as unknown. */
+/* As a token of its own, else as bytes if each has a token, else as unknown. */
 static void append_character(const RgTokenizer *tokenizer, Word *word, const char *text,
                              size_t length) {
     int32_t packed = 0;
@@ -179,7 +179,7 @@ static void merge_word(const RgTokenizer *tokenizer, Word *word, const char *tex
     finish_word(tokenizer, word, tokens);
 }
 
-/* Where a word of at most CACHED_BYTES is kept, or would be. */
+/* The place in the cache for a word of at most CACHED_BYTES. */
 static CachedWord *place_of(const RgEncoder *encoder, const char *text, size_t size) {
     uint64_t hash = size * UINT64_C(0x9E3779B97F4A7C15);
     for (size_t at = 0; at < size; at += 8) {
@@ -195,7 +195,7 @@ static CachedWord *place_of(const RgEncoder *encoder, const char *text, size_t s
     return &encoder->cache[hash & (CACHED_WORDS - 1)];
 }
 
-/* Words that are kept start from nothing: not from a leading space. */
+/* Cached words are encoded on their own, without a leading space. */
 static void encode_word(RgEncoder *encoder, const char *text, size_t size) {
     RgTokens *tokens = encoder->tokens;
     int64_t before = tokens->count;
@@ -289,11 +289,11 @@ void rg_encoder_destroy(RgEncoder *encoder) {
 
 /* ---- encoding ---- */
 
-/* Text without added tokens, or in which they are not seen. */
+/* Encodes text without added tokens, or in which they are not recognised. */
 typedef void (*EncodeRest)(RgEncoder *encoder, const char *text, size_t size, bool first);
 
-/* The added tokens in the text, and by `rest` what is between them. `first`: the text is the
- * beginning of what the user gave. */
+/* Encodes the added tokens in the text, and with `rest` the text between them. `first`: the text is
+ * the beginning of the user's text. */
 static void encode_added(RgEncoder *encoder, const RgAddedTokens *added, const char *text,
                          size_t size, bool first, EncodeRest rest) {
     size_t done = 0, from = 0;
@@ -356,7 +356,7 @@ static void decode_id(const RgTokenizer *tokenizer, int32_t id, bool after_begin
     RgTokenText text = known ? tokenizer->text[id] : none;
     if (text.special && !specials)
         return;
-    /* Undo the space that encoding put before the whole text. */
+    /* Removes the space that encoding put before the whole text. */
     if (after_begin && tokenizer->decoder.space_after_begin && text.size > 0 &&
         text.bytes[0] == ' ') {
         text.bytes++;
@@ -395,7 +395,7 @@ static bool is_byte(const RgTokenizer *tokenizer, int32_t id) {
     return false;
 }
 
-/* A token that stands for some text on its own: what is beside it is then within a text. */
+/* A token with text of its own: a token next to it is then within a text. */
 static int32_t plain_token(const RgTokenizer *tokenizer) {
     for (int32_t id = 0; id < tokenizer->count; id++)
         if (!tokenizer->text[id].special && tokenizer->text[id].size > 0 &&
@@ -419,7 +419,7 @@ static bool reads_as(const RgTokenizer *tokenizer, int32_t id, int32_t beside, c
            memcmp(decoding->text.bytes + from, text, size) == 0;
 }
 
-/* The first that reads so, of bytes only where there is no other; −1 if none. */
+/* The first token that reads like this, byte tokens only if there is no other; −1 if none. */
 static int32_t find_token(const RgTokenizer *tokenizer, const char *text, size_t size) {
     RgDecoding decoding = {.decoder = &tokenizer->decoder};
     int32_t beside = plain_token(tokenizer), found = -1;
@@ -453,7 +453,7 @@ RgStatus rg_tokenizer_find(const RgTokenizer *tokenizer, const char *text, int32
     RgStatus status =
         count > 1
             ? rg_fail(error, RG_E_USAGE, "%s is %lld tokens, expected one", shown, (long long)count)
-            : rg_fail(error, RG_E_USAGE, "%s is no token of the tokenizer", shown);
+            : rg_fail(error, RG_E_USAGE, "%s is not a token of the tokenizer", shown);
     json_decref(string);
     free(quoted);
     return status;

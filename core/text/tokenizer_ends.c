@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Which tokens begin and end a text, from what lies in and beside a tokenizer.json. */
+/* The tokens that begin and end a text, from a tokenizer.json and its neighbouring files. */
 #include "core/text/tokenizer_internal.h"
 
 #include <errno.h>
@@ -25,7 +25,7 @@ static int32_t id_of(const Ends *ends, const char *name) {
     return number ? (int32_t)json_integer_value(number) : -1;
 }
 
-/* The special token just before the text in the template, or just after it; −1 if none. */
+/* The special token directly before the text in the template, or directly after it; −1 if none. */
 static int32_t id_in_template(const Ends *ends, json_t *processor, bool after) {
     json_t *element = NULL, *list = json_object_get(processor, "processors");
     size_t index = 0;
@@ -56,13 +56,14 @@ static RgStatus read_config(const Ends *ends, const char *key, json_t *value, in
     if (json_is_null(value))
         return RG_OK;
     if (!json_is_string(content))
-        return rg_fail(ends->error, RG_E_FORMAT, "%s: %s is not a token's name", ends->config_path,
-                       key);
+        return rg_fail(ends->error, RG_E_FORMAT, "%s: %s is not the name of a token",
+                       ends->config_path, key);
     *id = id_of(ends, json_string_value(content));
-    return *id >= 0 ? RG_OK
-                    : rg_fail(ends->error, RG_E_FORMAT,
-                              "%s: %s \"%s\" is not a token of the tokenizer.json beside it",
-                              ends->config_path, key, json_string_value(content));
+    return *id >= 0
+               ? RG_OK
+               : rg_fail(ends->error, RG_E_FORMAT,
+                         "%s: %s \"%s\" is not a token of the tokenizer.json in the same folder",
+                         ends->config_path, key, json_string_value(content));
 }
 
 static RgStatus find_end(const Ends *ends, bool after, int32_t *id) {

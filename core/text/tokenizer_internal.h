@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the tokenizer's files share; not for others. */
+/* What the tokenizer's files share; private to them. */
 #ifndef RG_CORE_TEXT_TOKENIZER_INTERNAL_H
 #define RG_CORE_TEXT_TOKENIZER_INTERNAL_H
 
@@ -9,23 +9,23 @@
 #include "core/text/pre_tokenizer.h"
 #include "core/text/tokenizer.h"
 
-/* Map from a pair of numbers to a number ≥ 0: open addressing, grows by doubling. */
+/* A map from a pair of numbers to a number ≥ 0: open addressing, grows by doubling. */
 typedef struct RgPairMap {
     uint64_t *key; /* 0: empty, else 1 + (first << 32 | second) */
     int64_t *value;
     size_t capacity, count;
 } RgPairMap;
 
-int64_t *rg_pair_map_at(RgPairMap *map, int32_t first, int32_t second); /* made as −1 if absent */
+int64_t *rg_pair_map_at(RgPairMap *map, int32_t first, int32_t second); /* added as −1 if absent */
 int64_t rg_pair_map_find(const RgPairMap *map, int32_t first, int32_t second); /* −1 if absent */
 void rg_pair_map_release(RgPairMap *map);
 
-/* A token's bytes, or characters: as the vocabulary has it. */
+/* A token's bytes or characters, as in the vocabulary. */
 typedef struct RgTokenText {
     char *bytes;
     int32_t size;
-    bool special;        /* stands for no text */
-    bool lstrip, rstrip; /* of an added token: takes the white space beside it */
+    bool special;        /* has no text */
+    bool lstrip, rstrip; /* of an added token: absorbs adjacent white space */
 } RgTokenText;
 
 typedef struct RgMergeRule {
@@ -34,10 +34,10 @@ typedef struct RgMergeRule {
 
 typedef struct RgEncoder RgEncoder;
 
-/* All encode alike: the normalized text is cut into words, a word into symbols of one character or
- * byte, then the adjacent pair of lowest priority is merged, the leftmost among equals, until none
- * is left. They differ in what these parts are and in where priorities come from: the order of the
- * merges, or the scores of the results. */
+/* All tokenizers encode alike. The normalized text is cut into words, and a word into symbols of
+ * one character or byte. Then the adjacent pair of lowest priority is merged, the leftmost among
+ * equals, until none is left. Tokenizers differ in these parts and in the source of priorities: the
+ * order of the merges, or the scores of the results. */
 struct RgTokenizer {
     int64_t count;
     RgTokenText *text; /* [count] */
@@ -46,27 +46,29 @@ struct RgTokenizer {
     RgNormalizer normalizer;
     RgPreTokenizer pre_tokenizer;
     RgDecoder decoder;
-    RgAddedTokens *added[2]; /* seen in the text as it is; in the normalized text; may be NULL */
+    RgAddedTokens *added[2]; /* recognised in the original text; in the normalized text; may be
+                              * NULL */
 
     RgPairMap merges;   /* priority << 32 | result */
-    RgMergeRule *rules; /* [rule_count] in order of priority, where they have one each */
+    RgMergeRule *rules; /* [rule_count] in order of priority, if each has its own */
     int64_t rule_count, rule_capacity;
-    float *score;         /* llama2.c: [count], where the merges come from */
-    RgPairMap characters; /* id of (bytes of a character, their number); empty if byte-level */
-    int32_t byte_id[256]; /* byte-level: of each byte; else of its fallback <0xNN>; −1 for none */
-    int32_t unknown;      /* for characters that are none of those, −1: they are left out */
-    bool fuse_unknown;    /* a run of them is one */
-    int32_t *whole_word; /* ids by hash of the text, −1 for none: words that are tokens are taken */
-    size_t whole_words; /* as they are; a power of two, 0: words are merged */
+    float *score;         /* llama2.c: [count], from which the merges follow */
+    RgPairMap characters; /* id of (bytes of a character, as a number); empty if byte-level */
+    int32_t byte_id[256]; /* byte-level: of each byte; else of its fallback <0xNN>; −1: none */
+    int32_t unknown;      /* for other characters; −1: they are omitted */
+    bool fuse_unknown;    /* a run of them is one token */
+    int32_t
+        *whole_word; /* ids by hash of the text, −1: none. Words that are tokens need no merges */
+    size_t whole_words; /* size of that table, a power of two; 0: words are always merged */
 
-    bool leading_space; /* llama2.c: a symbol before the first, as SentencePiece has it */
+    bool leading_space; /* llama2.c: one more symbol at the start, as in SentencePiece */
 
-    /* A mark of a space at which words may be cut further without changing any id, because no token
-     * has it after byte b unless space_joins[b]; "" for none. */
+    /* A mark of a space at which words may be cut further without changing any id, because a token
+     * has it after byte b only if space_joins[b]. "": none. */
     char space[5];
     bool space_joins[256];
 
-    char *document; /* the file that it was loaded from, NULL if none */
+    char *document; /* the loaded file; NULL: none */
     size_t document_size;
     RgEncoder *_Atomic *idle; /* scratch memory of threads that encode, [RG_IDLE_ENCODERS] */
 };
@@ -76,23 +78,23 @@ enum { RG_IDLE_ENCODERS = 16 };
 
 RgTokenizer *rg_tokenizer_new(int64_t count);
 void rg_tokenizer_set_text(RgTokenizer *tokenizer, int64_t id, const char *bytes, size_t size);
-/* The merge of lowest priority so far: (first, second) give `result`. */
+/* Appends the merge of lowest priority so far: (first, second) give `result`. */
 void rg_tokenizer_add_rule(RgTokenizer *tokenizer, RgMergeRule rule);
 /* Bytes of the character that starts here: a byte and the continuation bytes (10xxxxxx) after it,
- * at most four. Of text that is not UTF-8 it makes some character or other, as llama2.c does. */
+ * at most four. In text that is not UTF-8 the result is some character, as in llama2.c. */
 size_t rg_character_length(const char *text, size_t size);
-/* The id of what text's character, of `length` bytes, is; made as −1 if absent. */
+/* The place for the id of the character at `text` of `length` bytes; added as −1 if absent. */
 int64_t *rg_tokenizer_character(RgTokenizer *tokenizer, const char *text, size_t length);
-/* Once all texts are there: `mark` stands for a space. */
+/* Call it when all texts are set: `mark` represents a space. */
 void rg_tokenizer_set_space(RgTokenizer *tokenizer, const char *mark);
-/* Once all texts are there: words that are tokens need no merges. */
+/* Call it when all texts are set: words that are tokens then need no merges. */
 void rg_tokenizer_index_words(RgTokenizer *tokenizer);
 
 void rg_encoder_destroy(RgEncoder *encoder);
 
 RgStatus rg_tokenizer_from_json(const char *path, const char *content, size_t size,
                                 RgTokenizer **tokenizer, RgError *error);
-/* Set begin and end, as rg_tokenizer_load tells; `root` is the whole file. */
+/* Sets begin and end, as rg_tokenizer_load describes; `root` is the whole file. */
 RgStatus rg_tokenizer_read_ends(RgTokenizer *tokenizer, const char *path, json_t *root,
                                 RgError *error);
 RgStatus rg_tokenizer_from_llama2c(const char *path, const char *content, size_t size,

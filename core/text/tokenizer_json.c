@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Reading Hugging Face's tokenizer.json: the model, its vocabulary and merges, the added tokens.
- * The parts around them have files of their own: normalizer.c, pre_tokenizer.c, decoder.c. */
+ * The other parts are in normalizer.c, pre_tokenizer.c and decoder.c. */
 #include "core/text/byte_alphabet.h"
 #include "core/text/json_part.h"
 #include "core/text/tokenizer_internal.h"
@@ -52,7 +52,7 @@ static RgStatus check_model(const Reader *reader) {
     static const char *const unset[] = {"dropout", "continuing_subword_prefix",
                                         "end_of_word_suffix"};
     json_t *type = json_object_get(reader->model, "type");
-    /* Files from before 2020 leave it out. */
+    /* Files from before 2020 do not have it. */
     if (!json_is_object(reader->model) || (type && !json_is_string(type)) ||
         (type && strcmp(json_string_value(type), "BPE") != 0))
         return rg_fail(reader->error, RG_E_FORMAT, "%s: model %s is not supported, only BPE",
@@ -108,7 +108,7 @@ static RgStatus read_added_flags(const Reader *reader, size_t index, bool flags[
     return flags[4] ? refuse_added(reader, index, "single_word is not supported") : RG_OK;
 }
 
-/* It may be in the vocabulary as well, with the same id. */
+/* The token may also be in the vocabulary, with the same id. */
 static RgStatus read_added_token(Reader *reader, size_t index) {
     RgTokenizer *tokenizer = reader->tokenizer;
     json_t *token = json_array_get(reader->added, index), *number = json_object_get(token, "id");
@@ -116,7 +116,7 @@ static RgStatus read_added_token(Reader *reader, size_t index) {
     json_t *listed = name ? json_object_get(reader->vocabulary, name) : NULL;
     bool flags[5] = {false};
     if (!name || (listed && !json_equal(listed, number)))
-        return refuse_added(reader, index, "has no content or not the id of vocab");
+        return refuse_added(reader, index, "has no content, or an id other than in vocab");
     RG_TRY(read_added_flags(reader, index, flags));
     RG_TRY(set_text(reader, name, number, name, strlen(name)));
     RgAddedToken added = {
@@ -141,8 +141,8 @@ static RgStatus read_added_token(Reader *reader, size_t index) {
 
 /* ---- the vocabulary ---- */
 
-/* The JSON library has no NUL in names of members. The token that is one NUL character is written
- * with another in its place, which no text has: a noncharacter of the same size in JSON. */
+/* The JSON library allows no NUL in names of members. The token that is one NUL character is
+ * written with a substitute that no text contains: a noncharacter of the same size in JSON. */
 static const char nul_escape[] = "\\u0000", stand_in_escape[] = "\\uFDD0";
 static const char stand_in[] = "\xEF\xB7\x90";
 
@@ -155,7 +155,7 @@ static char *without_nul_escapes(const char *content, size_t size) {
     return copy;
 }
 
-/* One byte, or one character: what words start from. */
+/* Registers one byte, or one character, from which words are built. */
 static void set_symbol(Reader *reader, const char *name, size_t length, const char *bytes,
                        int64_t size, int32_t id) {
     RgTokenizer *tokenizer = reader->tokenizer;
@@ -168,7 +168,7 @@ static void set_symbol(Reader *reader, const char *name, size_t length, const ch
         *rg_tokenizer_character(tokenizer, name, length) = id;
 }
 
-/* A byte-level name with other characters in it is kept, as no word can become it. */
+/* A byte-level name that contains other characters is kept, but no word can become it. */
 static RgStatus read_token(Reader *reader, const char *name, json_t *number) {
     RgTokenizer *tokenizer = reader->tokenizer;
     bool nul = strcmp(name, stand_in) == 0;
@@ -190,8 +190,8 @@ static RgStatus read_token(Reader *reader, const char *name, json_t *number) {
     return RG_OK;
 }
 
-/* Ids may leave some out, but not most of them: what a file asks for is in proportion to what is in
- * it. An id beyond is refused where its token is read. */
+/* Ids may have gaps, but most must be used, so that memory is proportional to the file's content. A
+ * larger id is refused where its token is read. */
 static int64_t count_ids(const Reader *reader, int64_t tokens) {
     int64_t most = 2 * tokens + 1024, count = tokens;
     const char *name = NULL;
@@ -237,7 +237,7 @@ static int32_t id_of(const Reader *reader, const char *name) {
     return number ? (int32_t)json_integer_value(number) : -1;
 }
 
-/* What becomes of characters that are not in the vocabulary. */
+/* Sets how characters outside the vocabulary are encoded. */
 static RgStatus read_fallbacks(const Reader *reader) {
     RgTokenizer *tokenizer = reader->tokenizer;
     bool bytes = false;
@@ -270,10 +270,10 @@ static RgStatus add_merge(Reader *reader, size_t index, char *both, size_t left)
     both[left] = kept;
     if (rule.first < 0 || rule.second < 0 || rule.result < 0)
         return rg_fail(reader->error, RG_E_FORMAT,
-                       "%s: model.merges[%zu]: \"%.*s\", \"%s\" or what they make is not in vocab",
+                       "%s: model.merges[%zu]: \"%.*s\", \"%s\" or their merge is not in vocab",
                        reader->path, index, (int)left, both, both + left);
     if (rg_pair_map_find(&reader->tokenizer->merges, rule.first, rule.second) >= 0)
-        return rg_fail(reader->error, RG_E_FORMAT, "%s: model.merges[%zu] is there twice",
+        return rg_fail(reader->error, RG_E_FORMAT, "%s: model.merges[%zu] is a duplicate",
                        reader->path, index);
     rg_tokenizer_add_rule(reader->tokenizer, rule);
     return RG_OK;
@@ -317,9 +317,9 @@ static RgStatus read_model(Reader *reader) {
     return RG_OK;
 }
 
-/* ---- all of it ---- */
+/* ---- the whole file ---- */
 
-/* They only add tokens around the text, which encoding leaves to others. */
+/* These only add tokens around the text, which encoding leaves to its callers. */
 static RgStatus check_post_processor(void *context, const RgJsonPart *part) {
     (void)context;
     if (strcmp(part->type, "ByteLevel") == 0 || strcmp(part->type, "RobertaProcessing") == 0 ||

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Writing a tokenizer that was learnt here as Hugging Face's tokenizer.json. */
+/* Writing a learnt tokenizer as Hugging Face's tokenizer.json. */
 #include "core/new_file.h"
 #include "core/text/byte_alphabet.h"
 #include "core/text/tokenizer_internal.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The vocabulary file of llama2.c: int32 longest token, then for each token a float32 score, an
- * int32 length and its bytes. Ids 0, 1, 2 are <unk>, begin and end, ids 3 to 258 the bytes, written
- * <0x00> to <0xFF>, that stand in for characters without a token of their own. */
+ * int32 length and its bytes. Ids 0, 1, 2 are <unk>, begin and end. Ids 3 to 258 are the bytes,
+ * written <0x00> to <0xFF>, which encode characters without a token of their own. */
 #include "core/text/tokenizer_internal.h"
 
 #include <inttypes.h>
@@ -13,7 +13,7 @@
 enum { BEGIN = 1, END = 2, FIRST_BYTE = 3, FIRST_PIECE = FIRST_BYTE + 256, TOKEN_HEADER = 8 };
 enum { LONGEST_CHARACTER = 4, BYTE_NAME = 6 };
 
-/* Where the file is read. */
+/* A position in the file. */
 typedef struct Cursor {
     const char *path, *content;
     size_t size, at;
@@ -39,7 +39,7 @@ static RgStatus read_token(Cursor *cursor, int64_t id, int32_t longest, float *s
     return RG_OK;
 }
 
-/* How many tokens, all of them checked. */
+/* Counts the tokens and checks them all. */
 static RgStatus count_tokens(Cursor cursor, int32_t longest, int64_t *count, RgError *error) {
     for (*count = 0; cursor.at < cursor.size; ++*count) {
         float score = 0;
@@ -94,7 +94,7 @@ static int by_falling_score(const void *a, const void *b, void *context) {
     return x != y ? (x < y) - (x > y) : (i > j) - (i < j);
 }
 
-/* Ids of the pieces that text can become, in some order: [count − FIRST_PIECE]. */
+/* Ids of the tokens that text can become, sorted by their text: [count − FIRST_PIECE]. */
 static int32_t *ordered_pieces(RgTokenizer *tokenizer,
                                int (*order)(const void *, const void *, void *)) {
     size_t pieces = (size_t)(tokenizer->count - FIRST_PIECE);
@@ -119,7 +119,7 @@ static int32_t find_piece(const RgTokenizer *tokenizer, const int32_t *sorted, R
     return found ? sorted[low] : -1;
 }
 
-/* Every way in which two pieces make a third; equal scores have equal priority. */
+/* Finds every way to merge two tokens into a third. Equal scores have equal priority. */
 static void set_merges(RgTokenizer *tokenizer) {
     int32_t *sorted = ordered_pieces(tokenizer, by_text);
     int32_t *by_score = ordered_pieces(tokenizer, by_falling_score);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Learning a byte-level BPE vocabulary (Sennrich et al. 2016, arXiv:1508.07909): the commonest pair
- * of neighbours becomes a token, again and again. Counts are kept per distinct word and updated
+/* Learning a byte-level BPE vocabulary (Sennrich et al. 2016, arXiv:1508.07909): the most frequent
+ * pair of neighbours becomes a token, repeatedly. Counts are kept per distinct word and updated
  * only where a merge changed something. */
 #include "core/text/tokenizer_internal.h"
 
@@ -16,7 +16,7 @@ typedef struct Run {
     const char *bytes; /* borrowed */
     size_t size;
     uint64_t hash;
-    int64_t count; /* how often it was seen */
+    int64_t count; /* number of occurrences */
 } Run;
 
 typedef struct Runs {
@@ -43,7 +43,7 @@ static void runs_grow(Runs *runs) {
         runs_place(runs, i);
 }
 
-/* The run with these bytes, made with count 0 if it is new; valid until the next call. */
+/* The run with these bytes, added with count 0 if new; valid until the next call. */
 static Run *runs_at(Runs *runs, const char *bytes, size_t size) {
     if (runs->count == runs->capacity)
         runs_grow(runs);
@@ -67,19 +67,19 @@ static void runs_release(Runs *runs) {
 /* ---- state ---- */
 
 typedef struct Word {
-    int32_t *id; /* within Trainer.ids; gets shorter with each merge */
+    int32_t *id; /* within Trainer.ids; shrinks with each merge */
     int64_t length, count;
 } Word;
 
 typedef struct Pair {
     int32_t first, second;
     int64_t count;  /* over all words */
-    int64_t *words; /* [word_count] where it was seen; it may be gone from there */
+    int64_t *words; /* [word_count] words in which it occurred; it may be gone from them */
     int64_t word_count, word_capacity;
-    bool touched; /* by the merge at hand */
+    bool touched; /* by the current merge */
 } Pair;
 
-/* An entry of the queue is current when its count is the pair's. */
+/* An entry of the queue is current if its count is the pair's. */
 typedef struct Entry {
     int64_t count, pair;
 } Entry;
@@ -91,9 +91,9 @@ typedef struct Trainer {
     Pair *pairs;
     int64_t pair_count, pair_capacity;
     RgPairMap index; /* of a pair in `pairs` */
-    Entry *queue;    /* a heap: the commonest pair is first, then that of smaller ids */
+    Entry *queue;    /* a heap: the most frequent pair first, then the one with smaller ids */
     int64_t queue_count, queue_capacity;
-    int64_t *touched; /* pairs that got commoner in the merge at hand */
+    int64_t *touched; /* pairs that became more frequent in the current merge */
     int64_t touched_count, touched_capacity;
 } Trainer;
 
@@ -138,8 +138,9 @@ static Entry queue_pop(Trainer *t) {
     return first;
 }
 
-/* The commonest pair, −1 if there is none left. A pair that got rarer since it was queued goes back
- * with its present count; one that got commoner is queued a second time already. */
+/* The most frequent pair; −1 if none is left. A pair that became rarer since it was queued is
+ * queued again with its current count. One that became more frequent has been queued a second time
+ * already. */
 static int64_t commonest_pair(Trainer *t) {
     while (t->queue_count > 0) {
         Entry entry = queue_pop(t);
@@ -164,8 +165,9 @@ static int64_t pair_index(Trainer *t, int32_t first, int32_t second) {
     return *index;
 }
 
-/* Add the word's pairs to the counts, or with sign −1 take them away. Words are noted only at pairs
- * with `made` (the token of the merge at hand; −1: all), as the others know them already. */
+/* Adds the word's pairs to the counts; with sign −1 subtracts them. Words are recorded only at
+ * pairs with `made` (the token of the current merge; −1: all), because the other pairs have them
+ * already. */
 static void count_pairs(Trainer *t, int64_t word, int sign, int32_t made) {
     const Word *w = &t->words[word];
     for (int64_t i = 0; i + 1 < w->length; i++) {
@@ -235,7 +237,7 @@ static void merge_in_word(Word *word, RgMergeRule rule) {
 
 static void merge_everywhere(Trainer *t, int64_t pair, RgMergeRule rule) {
     int64_t *words = t->pairs[pair].words, word_count = t->pairs[pair].word_count;
-    t->pairs[pair].words = NULL; /* counting below may move the pair and note words at it anew */
+    t->pairs[pair].words = NULL; /* counting below may move the pair and record words at it again */
     t->pairs[pair].word_count = t->pairs[pair].word_capacity = 0;
     t->touched_count = 0;
     for (int64_t i = 0; i < word_count; i++) {
@@ -250,7 +252,7 @@ static void merge_everywhere(Trainer *t, int64_t pair, RgMergeRule rule) {
     }
 }
 
-/* A byte-level vocabulary of the specials and the bytes, with room for more tokens. */
+/* A byte-level vocabulary of the special tokens and the bytes, with capacity for more. */
 static RgTokenizer *bytes_only(int64_t vocabulary) {
     static const char *const specials[RG_SPECIALS] = {"<|begin|>", "<|end|>"};
     RgTokenizer *tokenizer = rg_tokenizer_new(vocabulary);
@@ -269,8 +271,9 @@ static RgTokenizer *bytes_only(int64_t vocabulary) {
     return tokenizer;
 }
 
-/* Merge until there are as many tokens as asked for; how many there are. Two merges may spell the
- * same token, ("a", "bc") and ("ab", "c"), which is then one token with two rules. */
+/* Merges until there are as many tokens as requested, and returns their number. Two merges may
+ * spell the same token, such as ("a", "bc") and ("ab", "c"), which is then one token with two
+ * rules. */
 static int64_t learn(Trainer *t, RgTokenizer *tokenizer) {
     Runs spelled = {0};
     int64_t made = RG_SMALLEST_VOCABULARY;
@@ -286,14 +289,14 @@ static int64_t learn(Trainer *t, RgTokenizer *tokenizer) {
         memcpy(bytes, left->bytes, left_size);
         memcpy(bytes + left_size, right->bytes, (size_t)right->size);
         Run *run = runs_at(&spelled, bytes, size);
-        if (run->count == 0) { /* new: its count is used for its id */
+        if (run->count == 0) { /* new: its count stores its id */
             rg_tokenizer_set_text(tokenizer, made, bytes, size);
             run->bytes = tokenizer->text[made].bytes;
             run->count = made++;
         }
         free(bytes);
         rule.result = (int32_t)run->count;
-        /* Such a token makes pairs that have their rule already: they are merged by it. */
+        /* Such a token makes pairs that already have a rule, which merges them. */
         if (rg_pair_map_find(&tokenizer->merges, rule.first, rule.second) < 0)
             rg_tokenizer_add_rule(tokenizer, rule);
         merge_everywhere(t, pair, rule);
@@ -330,8 +333,8 @@ RgStatus rg_tokenizer_train(const char *const *texts, int64_t count, int64_t voc
     if (made < vocabulary) {
         rg_tokenizer_destroy(new);
         return rg_fail(error, RG_E_RANGE,
-                       "the texts give a vocabulary of %" PRId64 " tokens, %" PRId64 " were asked "
-                       "for",
+                       "the texts give a vocabulary of %" PRId64 " tokens, %" PRId64 " were "
+                       "requested",
                        made, vocabulary);
     }
     *tokenizer = new;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The list of what belongs to a run's state, written to and read from one safetensors file. What
- * the state means, and when it is saved, is the trial's business. */
+/* The list of a run's state, written to and read from one safetensors file. The trial decides what
+ * the state is and when it is saved. */
 #include "core/train/checkpoint.h"
 
 #include "core/train/safetensors.h"
@@ -16,12 +16,12 @@ static const RgStoredType stored_real = RG_F64;
 static const RgStoredType stored_real = RG_F32;
 #endif
 
-/* Names are copies that the checkpoint owns; data is borrowed. */
+/* The checkpoint owns copies of the names; data is borrowed. */
 struct RgCheckpoint {
     RgStoredTensor *tensors;
-    void **memory; /* [count] where loading puts what tensors[i].data shows */
+    void **memory; /* [count] where loading writes the data of tensors[i] */
     int count, capacity;
-    char *kernels; /* NULL: not known */
+    char *kernels; /* NULL: unknown */
 };
 
 RgCheckpoint *rg_checkpoint_create(void) {
@@ -39,7 +39,7 @@ void rg_checkpoint_destroy(RgCheckpoint *checkpoint) {
     free(checkpoint);
 }
 
-/* Takes `name` over. Numbers of every listed type but the program's own have 8 bytes. */
+/* Takes ownership of `name`. Numbers of every listed type but RgReal have 8 bytes. */
 static void list(RgCheckpoint *c, char *name, RgStoredType type, void *memory, int rank,
                  const int64_t *size) {
     for (int i = 0; i < c->count; i++)
@@ -73,7 +73,7 @@ void rg_checkpoint_integers(RgCheckpoint *checkpoint, const char *name, int64_t 
     list(checkpoint, rg_string_copy(name), RG_I64, data, 1, &count);
 }
 
-/* View by view, so that other programs can read the weights of a run that is still going. */
+/* One tensor per view, so that other programs can read the weights of an unfinished run. */
 void rg_checkpoint_parameters(RgCheckpoint *checkpoint, const char *name,
                               RgParameters *parameters) {
     for (int i = 0; i < parameters->view_count; i++) {
@@ -127,7 +127,7 @@ static bool same_shape(const RgStoredTensor *a, const RgStoredTensor *b) {
            memcmp(a->size, b->size, (size_t)a->rank * sizeof *a->size) == 0;
 }
 
-/* Type and shape as people read them: "F32 [3, 4]". */
+/* Type and shape for a message: "F32 [3, 4]". */
 typedef struct Kind {
     char text[128];
 } Kind;

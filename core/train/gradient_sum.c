@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Summing gradients slice by slice. A slice is exchanged a block at a time, so that what is
- * received takes little room. */
+/* Summing gradients slice by slice. A slice is exchanged one block at a time, so receiving needs
+ * little memory. */
 #include "core/train/gradient_sum.h"
 
 #include "core/tensor/parallel.h"
@@ -9,15 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Numbers. */
+/* Numbers of a block. */
 enum { BLOCK = RG_PROCESS_GROUP_BLOCK / sizeof(RgReal) };
 
 struct RgGradientSum {
     RgParameters *parameters;
     RgProcessGroup *process_group;
-    RgReal *slice;    /* this rank's, of the sum */
+    RgReal *slice;    /* this rank's slice of the sum */
     RgReal *received; /* [size, a block of a slice] */
-    RgBytes *out;     /* [size], as `in`: of a swap */
+    RgBytes *out;     /* [size], like `in`: the arguments of an exchange */
     RgBlock *in;
 };
 
@@ -66,8 +66,8 @@ void rg_gradient_sum_begin(RgGradientSum *sum) {
     rg_parameters_zero_gradient(sum->parameters);
 }
 
-/* Send the block from number `at` on of every other rank's slice, and get that of this one's slice
- * from the first `count` ranks. */
+/* Sends the block at number `at` of every other rank's slice, and receives that of this rank's
+ * slice from the first `count` ranks. */
 static void swap_block(RgGradientSum *sum, int64_t at, int64_t count) {
     RgProcessGroup *process_group = sum->process_group;
     int64_t room = at_most(slice_count(sum, process_group->rank), BLOCK);
@@ -82,7 +82,7 @@ static void swap_block(RgGradientSum *sum, int64_t at, int64_t count) {
     process_group->swap(process_group, sum->out, sum->in);
 }
 
-/* Slices differ in length by one number at most, and all ranks walk over the longest. */
+/* The lengths of slices differ by at most one number. All ranks iterate over the longest. */
 static int64_t longest_slice(const RgGradientSum *sum) {
     int64_t longest = 0;
     for (int q = 0; q < rg_process_group_size(sum->process_group); q++)

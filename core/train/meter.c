@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the meter cannot be told by others: the process's memory. All else is added up where it is
- * spent. */
+/* The memory of the process. Everything else on the meter is added up where it is spent. */
 #include "core/train/meter.h"
 
 #include <malloc.h>
@@ -9,7 +8,7 @@
 #include <unistd.h>
 
 void rg_peak_memory_restart(void) {
-    malloc_trim(0); /* what was freed, but not given back, is not the next one's */
+    malloc_trim(0); /* memory that was freed but not returned must not count for the next trial */
     FILE *file = fopen("/proc/self/clear_refs", "w");
     if (!file)
         return;
@@ -17,7 +16,7 @@ void rg_peak_memory_restart(void) {
     fclose(file);
 }
 
-/* Of /proc/`process`; below 0 where it is not told. */
+/* The peak in /proc/`process`; negative if unknown. */
 static double told_peak(const char *process) {
     char line[128];
     double kilobytes = -1;
@@ -52,7 +51,7 @@ double rg_memory_in_use(void) {
     FILE *file = fopen("/proc/self/statm", "r");
     if (!file)
         return rg_peak_memory();
-    if (fscanf(file, "%*s %ld", &pages) != 1) /* of the program's size, and of what is resident */
+    if (fscanf(file, "%*s %ld", &pages) != 1) /* the program's size, then the resident part */
         pages = 0;
     fclose(file);
     return (double)pages * (double)sysconf(_SC_PAGESIZE);

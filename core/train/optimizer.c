@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* AdamW, SGD and RMSprop over a flat parameter store, clipping by the global norm, and
- * learning-rate schedules. Everything of a step that is one number is computed in double; loops
- * over elements run in RgReal. Where gradients come from is not told here. */
+ * learning-rate schedules. Single numbers of a step are computed in double, loops over elements in
+ * RgReal. */
 #include "core/train/optimizer.h"
 
 #include "core/tensor/kernels.h"
@@ -17,31 +17,33 @@ static const char *const schedules[] = {"constant", "cosine", "linear", NULL};
 
 const RgOption rg_optimizer_options[] = {
     RG_OPTION_PART(RgOptimizerOptions, type, "adamw", &optimizers,
-                   "adamw: Loshchilov & Hutter, arXiv:1711.05101; sgd: with momentum and their "
-                   "decoupled weight decay; rmsprop: with that decay, too, and no momentum"),
+                   "adamw (Loshchilov & Hutter, arXiv:1711.05101), sgd with momentum, or rmsprop "
+                   "without momentum; each with decoupled weight decay"),
     RG_OPTION_REAL(RgOptimizerOptions, learning_rate, NULL, 0, 1e3,
                    "largest learning rate, before schedule and after warm-up"),
     RG_OPTION_CHOICE(RgOptimizerOptions, schedule, "constant", schedules,
                      "how the learning rate falls from the end of warm-up to the last step of the "
-                     "trial; all passes of a step have the same rate"),
+                     "trial; all passes of a step use the same rate"),
     RG_OPTION_INTEGER(RgOptimizerOptions, warmup, "0", 0, 1e12,
-                      "steps of linear warm-up: step i of them has (i + 1)/warmup of the rate"),
+                      "steps of linear warm-up: step i uses (i + 1)/warmup of the rate"),
     RG_OPTION_REAL(RgOptimizerOptions, final_fraction, "0", 0, 1,
-                   "of the learning rate, where cosine and linear end"),
+                   "fraction of the learning rate at which cosine and linear end"),
     RG_OPTION_REAL(RgOptimizerOptions, beta1, "0.9", 0, 0.999999,
                    "adamw: decay per step of the mean of gradients"),
     RG_OPTION_REAL(RgOptimizerOptions, beta2, "0.999", 0, 0.999999,
                    "adamw: decay per step of the mean of squared gradients"),
     RG_OPTION_REAL(RgOptimizerOptions, epsilon, "1e-8", 1e-30, 1,
                    "adamw, rmsprop: added to the root of the mean square"),
-    RG_OPTION_REAL(RgOptimizerOptions, weight_decay, "0", 0, 1e3,
-                   "decoupled: matrices shrink by learning rate times this, each step"),
+    RG_OPTION_REAL(
+        RgOptimizerOptions, weight_decay, "0", 0, 1e3,
+        "decoupled weight decay: matrices shrink by learning rate times this, each step"),
     RG_OPTION_REAL(RgOptimizerOptions, momentum, "0", 0, 0.999999,
                    "sgd: decay per step of the running sum of gradients"),
     RG_OPTION_REAL(RgOptimizerOptions, smoothing, "0.99", 0, 0.999999,
                    "rmsprop: decay per step of the mean of squared gradients"),
-    RG_OPTION_REAL(RgOptimizerOptions, clip, "1.0", 0, 1e30,
-                   "2-norm of the whole gradient above which it is scaled down to it; 0: never"),
+    RG_OPTION_REAL(
+        RgOptimizerOptions, clip, "1.0", 0, 1e30,
+        "largest 2-norm of the whole gradient, which is scaled down to it; 0: no clipping"),
     RG_OPTION_END,
 };
 
@@ -63,7 +65,7 @@ RgOptimizer *rg_optimizer_create(const RgOptimizerOptions *options, int64_t coun
         optimizer->own = rg_allocate(1, about->options_size);
         RgStatus status =
             rg_options_read(about->options, part->settings, part->path, optimizer->own, NULL);
-        RG_ASSERT(status == RG_OK); /* as when the part was read */
+        RG_ASSERT(status == RG_OK); /* as when the option was read */
     }
     optimizer->options = *options;
     optimizer->total_steps = total_steps;
@@ -102,23 +104,22 @@ double rg_learning_rate(const RgOptimizerOptions *options, int64_t step, int64_t
            (options->final_fraction + (1 - options->final_fraction) * left);
 }
 
-/* What one step of AdamW multiplies by, the bias corrections 1 − βᵗ folded in. */
+/* The factors of a step of AdamW, including the bias corrections 1 − βᵗ. */
 typedef struct AdamwFactors {
     RgReal clip;              /* of the gradient */
     RgReal keep1, take1;      /* β₁ and 1 − β₁ */
     RgReal keep2, take2;      /* β₂ and 1 − β₂ */
     RgReal rate;              /* learning rate / (1 − β₁ᵗ) */
     RgReal correction2;       /* 1 / (1 − β₂ᵗ) */
-    RgReal epsilon, keep_own; /* keep_own: 1 − learning rate · weight decay, of the weights */
+    RgReal epsilon, keep_own; /* keep_own: 1 − learning rate · weight decay, for the weights */
 } AdamwFactors;
 
-/* Numbers that are cleared while they are in the cache: of clearing compilers make a loop of its
- * own.
- */
+/* Numbers per block. The gradient is cleared while it is in the cache; compilers make a separate
+ * loop of the clearing. */
 enum { AT_ONCE = 4096 };
 
-/* Means of gradients that no longer come, as those of a token that is not seen again, decay to
- * subnormal numbers. There they would stay, and be slow to compute with. */
+/* Means of gradients that stay zero, as those of a token that does not occur again, decay to
+ * subnormal numbers. There they would remain, and slow down the computation. */
 RG_INLINE RgReal normal_or_zero(RgReal x) {
     return fabs(x) < (RgReal)RG_REAL_LEAST ? 0 : x;
 }
@@ -163,7 +164,7 @@ RG_KERNEL(void, sgd_elements,
     }
 }
 
-/* What the values of a view keep of themselves in a step, 1 − lr·λ. */
+/* The factor for the values of a view in a step, 1 − lr·λ. */
 static RgReal keep_own(const RgOptimizer *optimizer, const RgParameterView *view) {
     return (RgReal)(view->decays ? 1 - optimizer->rate * optimizer->options.weight_decay : 1);
 }
@@ -254,8 +255,8 @@ RgStatus rg_optimizer_type_check(const RgOptimizerType *type, RgError *error) {
         for (const RgOption *all = rg_optimizer_options; all->kind != RG_KIND_END; all++)
             if (strcmp(own->name, all->name) == 0)
                 return rg_fail(error, RG_E_USAGE,
-                               "the descriptor of the optimizer \"%s\": option \"%s\" is one that "
-                               "all optimizers have: expected another name",
+                               "the descriptor of the optimizer \"%s\": option \"%s\" is common to "
+                               "all optimizers: expected another name",
                                type->about.name, own->name);
     return RG_OK;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading and writing safetensors files: the header's JSON, the checks that make an opened file
- * safe to use, conversion of stored numbers. What the tensors mean is the caller's business. */
+/* Reading and writing safetensors files: the header's JSON, the checks that make an open file safe
+ * to use, and the conversion of stored numbers. */
 #include "core/train/safetensors.h"
 
 #include "core/files.h"
@@ -17,7 +17,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
                "numbers are copied as they lie in files");
 
 enum { LENGTH_BYTES = 8, LARGEST_RANK = 4 };
-/* The format's own limit, which keeps a corrupt length from requests for all of memory. */
+/* The format's own limit, which prevents a corrupt length from requesting all memory. */
 #define LARGEST_HEADER UINT64_C(100000000)
 #define METADATA_KEY   "__metadata__"
 
@@ -39,14 +39,14 @@ const char *rg_stored_type_name(RgStoredType type) {
 }
 
 struct RgSafetensors {
-    const char *content; /* [size], mapped; NULL where the file is empty */
+    const char *content; /* [size], mapped; NULL for an empty file */
     size_t size;
     json_t *header; /* owns names and metadata */
     RgStoredTensor *tensors;
     int count;
 };
 
-/* Bytes of a tensor of this shape; false when that does not fit a size_t. */
+/* Bytes of a tensor with this shape; false if they overflow a size_t. */
 static bool tensor_bytes(RgStoredType type, int rank, const int64_t *size, size_t *bytes) {
     *bytes = stored_types[type].bytes;
     for (int axis = 0; axis < rank; axis++)
@@ -57,7 +57,7 @@ static bool tensor_bytes(RgStoredType type, int rank, const int64_t *size, size_
 
 /* ---- writing ---- */
 
-/* Wide numbers first, so that every tensor is aligned in the file; otherwise in the order given. */
+/* Wide numbers first, so that every tensor is aligned in the file; otherwise in the given order. */
 static const RgStoredTensor **file_order(const RgStoredTensor *tensors, int count) {
     const RgStoredTensor **order = rg_allocate(count, sizeof *order);
     int placed = 0;
@@ -78,8 +78,8 @@ static json_t *describe_tensor(const RgStoredTensor *tensor, size_t offset) {
                      (json_int_t)(offset + tensor->bytes));
 }
 
-/* The header's text, padded so that the numbers start at a multiple of 8; NULL, with the string
- * that is to blame, when a name or a metadata string is not UTF-8. */
+/* The header's text, padded so that the numbers start at a multiple of 8. NULL, with the invalid
+ * string, if a name or a metadata string is not UTF-8. */
 static char *header_text(const RgStoredTensor *const *order, int count, const char *const *metadata,
                          const char **blame) {
     json_t *header = json_object();
@@ -111,7 +111,7 @@ done:
     return text;
 }
 
-/* Tensor by tensor: the weights are never in memory twice. */
+/* Written tensor by tensor, so the weights are never in memory twice. */
 static RgStatus write_content(RgNewFile *file, const char *header,
                               const RgStoredTensor *const *order, int count, RgError *error) {
     uint64_t length = strlen(header);
@@ -163,7 +163,7 @@ static RgStatus read_header(RgSafetensors *file, const char *path, size_t size, 
     if (length > LARGEST_HEADER || length > size - LENGTH_BYTES)
         return rg_fail(error, RG_E_FORMAT,
                        "%s: truncated or not a safetensors file: a header of %" PRIu64
-                       " bytes is announced, %zu bytes follow",
+                       " bytes is announced, but only %zu bytes follow",
                        path, length, size - LENGTH_BYTES);
     json_error_t json = {0};
     file->header = json_loadb(file->content + LENGTH_BYTES, length, JSON_REJECT_DUPLICATES, &json);
@@ -220,7 +220,7 @@ static RgStatus read_shape(RgStoredTensor *tensor, json_t *description, const ch
     for (int axis = 0; axis < tensor->rank; axis++) {
         json_t *size = json_array_get(shape, (size_t)axis);
         if (!json_is_integer(size) || json_integer_value(size) < 0)
-            return bad_tensor(error, path, tensor->name, "its shape is not of whole numbers ≥ 0");
+            return bad_tensor(error, path, tensor->name, "its shape is not a list of integers ≥ 0");
         tensor->size[axis] = json_integer_value(size);
     }
     return RG_OK;
@@ -231,7 +231,7 @@ static RgStatus read_offsets(RgStoredTensor *tensor, json_t *description, const 
     json_t *offsets = json_object_get(description, "data_offsets");
     json_t *from = json_array_get(offsets, 0), *to = json_array_get(offsets, 1);
     if (json_array_size(offsets) != 2 || !json_is_integer(from) || !json_is_integer(to))
-        return bad_tensor(error, path, tensor->name, "data_offsets are not two whole numbers");
+        return bad_tensor(error, path, tensor->name, "data_offsets are not two integers");
     json_int_t begin = json_integer_value(from), end = json_integer_value(to);
     if (begin < 0 || end < begin || (uint64_t)end > available)
         return rg_fail(error, RG_E_FORMAT,
@@ -243,7 +243,7 @@ static RgStatus read_offsets(RgStoredTensor *tensor, json_t *description, const 
     tensor->bytes = (size_t)(end - begin);
     if (!fits || tensor->bytes != expected)
         return rg_fail(error, RG_E_FORMAT,
-                       "%s: tensor \"%s\": %zu bytes, but its dtype and shape ask for %zu%s", path,
+                       "%s: tensor \"%s\": %zu bytes, but its dtype and shape require %zu%s", path,
                        tensor->name, tensor->bytes, expected, fits ? "" : " and more");
     tensor->data = numbers + begin;
     return RG_OK;
@@ -254,12 +254,12 @@ static int by_place(const void *left, const void *right) {
     const char *a_data = a->data, *b_data = b->data;
     if (a_data != b_data)
         return a_data < b_data ? -1 : 1;
-    if (a->bytes != b->bytes) /* empty tensors before the one that starts at the same byte */
+    if (a->bytes != b->bytes) /* empty tensors precede the one that starts at the same byte */
         return a->bytes < b->bytes ? -1 : 1;
     return strcmp(a->name, b->name);
 }
 
-/* The format wants every byte to belong to exactly one tensor. */
+/* The format requires every byte to belong to exactly one tensor. */
 static RgStatus check_layout(RgSafetensors *file, const char *numbers, size_t available,
                              const char *path, RgError *error) {
     qsort(file->tensors, (size_t)file->count, sizeof *file->tensors, by_place);
@@ -300,7 +300,7 @@ static RgStatus read_tensors(RgSafetensors *file, const char *path, const char *
     return check_layout(file, numbers, available, path, error);
 }
 
-/* Mapped, so that weights of any size are read where they are wanted, and never held twice. */
+/* Mapped, so that weights of any size are read only where needed, and are never in memory twice. */
 static RgStatus map_file(RgSafetensors *file, const char *path, RgError *error) {
     RgBytes content;
     RG_TRY(rg_file_map(path, &content, error));
@@ -369,7 +369,7 @@ static float float_of_bits(uint32_t bits) {
 static float half_to_float(uint16_t half) {
     uint32_t sign = (uint32_t)(half & 0x8000) << 16;
     uint32_t exponent = (half >> 10) & 31, fraction = half & 1023;
-    if (exponent == 31) /* infinity, or not a number */
+    if (exponent == 31) /* infinity or NaN */
         return float_of_bits(sign | 0x7f800000 | fraction << 13);
     if (exponent > 0)
         return float_of_bits(sign | (exponent + 112) << 23 | fraction << 13);
@@ -377,8 +377,8 @@ static float half_to_float(uint16_t half) {
     return sign ? -subnormal : subnormal;
 }
 
-/* False when the type is none of floating point. A foreign file need not align its numbers: memcpy,
- * which costs nothing where they are. */
+/* Converts stored numbers; false if the type is not floating point. memcpy, because other programs'
+ * files may not align their numbers; for aligned numbers it costs nothing. */
 static bool convert(RgStoredType type, const char *data, size_t count, RgReal *out) {
     size_t each = stored_types[type].bytes;
     for (size_t i = 0; i < count; i++) {
@@ -419,7 +419,8 @@ RgStatus rg_stored_to_real(const RgStoredTensor *tensor, RgReal *out, RgError *e
     return convert(tensor->type, tensor->data, count, out) ? RG_OK : no_floats(tensor, error);
 }
 
-/* The pages that any of these bytes are in. They are the file's own, and come back from there. */
+/* Releases the pages that contain any of these bytes. They are read from the file again if
+ * needed. */
 static void release(const RgSafetensors *file, const char *data, size_t bytes) {
     size_t page = (size_t)sysconf(_SC_PAGESIZE), begin = (size_t)(data - file->content);
     size_t first = begin / page * page;
@@ -428,7 +429,7 @@ static void release(const RgSafetensors *file, const char *data, size_t bytes) {
 
 RgStatus rg_safetensors_read(const RgSafetensors *file, const RgStoredTensor *tensor, int64_t first,
                              int64_t count, RgReal *out, RgError *error) {
-    enum { AT_ONCE = 1 << 20 }; /* numbers: what is in memory twice */
+    enum { AT_ONCE = 1 << 20 }; /* numbers in memory twice */
     size_t each = stored_types[tensor->type].bytes;
     RG_ASSERT(first >= 0 && count >= 0 && (size_t)(first + count) <= tensor->bytes / each);
     for (int64_t done = 0; done < count; done += AT_ONCE) {

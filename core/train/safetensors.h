@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* safetensors files: an 8-byte length, a JSON header, then the raw numbers. Little-endian. */
+/* safetensors files: an 8-byte length, a JSON header, then the raw numbers. Little-endian.
+ *
+ * Threads: any number may read an open file. */
 #ifndef RG_CORE_TRAIN_SAFETENSORS_H
 #define RG_CORE_TRAIN_SAFETENSORS_H
 
@@ -13,7 +15,8 @@ typedef enum RgStoredType {
     RG_I32,
     RG_I64,
     RG_U8,
-    RG_BOOL, /* from here on: what others keep beside weights, and what cannot be read as numbers */
+    RG_BOOL, /* from here on: types other programs store with weights, not readable as numbers
+              * here */
     RG_I8,
     RG_I16,
     RG_U16,
@@ -33,14 +36,15 @@ typedef struct RgStoredTensor {
     size_t bytes;
 } RgStoredTensor;
 
-/* Metadata is a list of key, value, key, value, …, NULL. */
+/* Metadata is a list key, value, key, value, …, NULL. */
 RgStatus rg_safetensors_write(const char *path, const RgStoredTensor *tensors, int count,
                               const char *const *metadata, RgError *error);
-/* The same into a file that the caller has begun and ends. */
+/* The same into a file that the caller begins and ends. */
 RgStatus rg_safetensors_write_into(RgNewFile *file, const RgStoredTensor *tensors, int count,
                                    const char *const *metadata, RgError *error);
 
-/* A file that was read and checked whole: every offset inside, no overlap, sizes agree. */
+/* An open file. Opening checks it completely: every offset is inside, nothing overlaps, sizes
+ * agree. */
 typedef struct RgSafetensors RgSafetensors;
 RgStatus rg_safetensors_open(const char *path, RgSafetensors **file, RgError *error);
 void rg_safetensors_close(RgSafetensors *file);
@@ -49,14 +53,14 @@ const RgStoredTensor *rg_safetensors_at(const RgSafetensors *file, int index);
 const RgStoredTensor *rg_safetensors_find(const RgSafetensors *file, const char *name);
 const char *rg_safetensors_metadata(const RgSafetensors *file, const char *key); /* or NULL */
 
-/* Convert a stored tensor's numbers (any float type) to RgReal: out [product of sizes]. */
+/* Converts a stored tensor of any float type to RgReal: out [product of sizes]. */
 RgStatus rg_stored_to_real(const RgStoredTensor *tensor, RgReal *out, RgError *error);
 
-/* The same for numbers [first, first + count) of a tensor of an open file. What was read does not
- * stay in memory, so that a checkpoint is never held beside what is made of it. */
+/* The same for numbers [first, first + count) of a tensor of an open file. What was read is not
+ * kept in memory, so a checkpoint never takes memory in addition to the converted numbers. */
 RgStatus rg_safetensors_read(const RgSafetensors *file, const RgStoredTensor *tensor, int64_t first,
                              int64_t count, RgReal *out, RgError *error);
-/* Give back the memory that reading a tensor took; what reads it again finds it in the file. */
+/* Releases the memory that reading a tensor took. Reading it again is possible. */
 void rg_safetensors_release(const RgSafetensors *file, const RgStoredTensor *tensor);
 
 #endif
